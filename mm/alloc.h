@@ -21,9 +21,9 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(
 /* Zero a block and return it.  Not called inside an interrupt-off section of the allocator. */
 struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
 /*
- * mem_put_page of @nr pages, at most PUT_MANY.  Those that it frees go past the caches to the buddy
- * allocator, several in one hold of the zone lock where neighbours in @pages are of one zone.  Any
- * context.
+ * Drop a reference to each of @nr pages, at most PUT_MANY, as mem_put_page.  Freed pages go past
+ * the caches to the buddy allocator; neighbours in @pages of one zone share one hold of the zone
+ * lock.  Any context.
  */
 #define PUT_MANY 16u
 void put_many(struct memory *mem, struct page **pages, unsigned nr) EXCLUDES(zone_class);

@@ -87,8 +87,9 @@ void oom_begin(struct request *q)
 }
 
 /*
- * Would the end of a task help?  Not if the request may fail early, or accepts only one node or low
- * memory; nor if it needs a larger block and there are enough pages, only not side by side.
+ * Would the end of a task help?  Not if the request may fail early, or accepts only one node or
+ * only memory below 4 GiB; nor if it needs a larger block and enough pages are free, but not side
+ * by side.
  */
 static bool death_helps(const struct request *q)
 {
@@ -144,7 +145,7 @@ static bool other_victim(const void *arg)
 	return load_acquire(&p->oom->going) != p->victim;
 }
 
-/* Search once more, then decide.  Under the lock.  TRY_NEXT: wait as @p says. */
+/* Search for a page once more, then decide.  Under the lock.  TRY_NEXT: wait as @p says. */
 static enum outcome decide(struct request *q, struct victim_wait *p)
 {
 	struct oom_state *oom = &q->mem->oom;
@@ -155,7 +156,7 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	if (q->page)
 		return GOT_IT;
 	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
-	/* Read before `gone': a victim that exits in between is counted there. */
+	/* Read before `gone': a victim that exits between the two reads is counted in `gone'. */
 	p->victim = load_acquire(&oom->going);
 	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;

@@ -14,7 +14,7 @@
 #include "mm/request.h"
 #include "mm/zone.h"
 
-/* In the order in which they are tried; the last one never returns TRY_NEXT. */
+/* The remedies, in the order in which they are tried; the last one never returns TRY_NEXT. */
 static enum outcome (*const remedies[])(struct request *q) = {reclaim_compact_first, reclaim_direct,
     reclaim_compact, reclaim_drain, reclaim_standby, oom_alloc};
 

@@ -61,7 +61,7 @@ static always_inline void link_block(struct zone *zone, pfn_t block, unsigned or
 	tree->list = (u8)(order + 1);
 }
 
-/* Move a pageblock from its list, if any, to that of order @largest; below 0: to none. */
+/* Move a pageblock from its list, if any, to the list of order @largest; below 0: to no list. */
 static noinline void move_block(struct zone *zone, pfn_t block, int largest) REQUIRES_ZONE(zone)
 {
 	if (tree_of(zone->mem, block)->list)
@@ -95,14 +95,14 @@ static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr
 		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (unsigned long)nr);
 }
 
-/* The host was told that the pageblock is wholly free; that is no longer true. */
+/* Clear the record that the host was told that the pageblock is wholly free: a page is taken. */
 static always_inline void forget_report(struct pageblock *pb) REQUIRES(zone_class)
 {
 	if (unlikely(pb->bits & PB_REPORTED))
 		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
 }
 
-/* Reads the type and isolate bit, which may have changed since the caller read them. */
+/* As buddy_map_changed; @taken: pages were taken.  Reads the type and the isolate bit again. */
 static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, bool taken)
     REQUIRES_ZONE(zone)
 {
@@ -247,7 +247,7 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	tree = tree_of(zone->mem, block);
 	at = free_map_take(&tree->map, order, &have);
 	if (unlikely(at == FREE_MAP_NONE)) {
-		/* The block exists: in a lab free_map_take may be still to be written. */
+		/* There is such a block, but in a lab free_map_take may be still to be written. */
 		KASSERT(free_map_fitting(&tree->map, order) >= 0);
 		return PFN_NONE;
 	}
@@ -256,7 +256,7 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	CHECKED_ASSERT(pb->nr_free < PAGEBLOCK_PAGES);
 	forget_report(pb);
 	count_in_zone(zone, pb, -(long)nr);
-	/* If a smaller block was split, the largest is still there. */
+	/* If the block was not of the largest order, the largest free block is still there. */
 	if (have + 1 == tree->list)
 		relist(zone, block);
 	return block + (pfn_t)at;

@@ -10,7 +10,7 @@
 
 /* ---- pageblocks (pageblock.c) ---- */
 
-/* All but pageblock_init under the zone lock.  Each keeps the stack numbers right. */
+/* All of these need the zone lock, except pageblock_init.  Each updates the stack numbers. */
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE(zone);
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state)
     REQUIRES_ZONE(zone);
@@ -18,18 +18,18 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Change an OFFLINE pageblock to HOLE; its broken pages are no longer counted. */
 void pageblock_set_hole(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Note that the pageblock went offline with its node; coming online clears the note. */
+/* Record that the pageblock went offline with its node; coming online clears the record. */
 void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Note that the host was told that the pageblock is wholly free. */
+/* Record that the host was told that the pageblock is wholly free. */
 void pageblock_set_reported(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Change the type; the pageblock moves to the list of the new one. */
+/* Change the type; the pageblock moves to the list of the new type. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
 /* Set type and zone of a pageblock that has no free block yet. */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type);
 
 /*
  * Walk the heads of the pageblock at @block, each as @pfn, under the zone lock.  Heads and orders
- * do not change there: only the buddy allocator makes and unmakes heads, and the caches change
+ * do not change meanwhile: only the buddy allocator makes and unmakes heads, and the caches change
  * neither a head nor its order.
  */
 #define for_each_head(mem, pfn, block)                                                             \
@@ -37,10 +37,10 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 	     (pfn) += 1UL << word_order(block_word((mem), (pfn))))
 
 /*
- * Is every page of a pageblock free?  Without the lock; of an isolated pageblock the answer yes
- * stays true, since nothing is allocated from it.  The answer is no if it has retired pages: their
- * count and that of free pages, read without the lock, need not fit together.  A caller that must
- * know checks under the lock.
+ * Is every page of a pageblock free?  An unlocked read; for an isolated pageblock the answer yes
+ * stays true, since nothing is allocated from it.  The answer is no if the pageblock has retired
+ * pages: without the lock their count and that of free pages may be from different moments.  A
+ * caller that needs an exact answer takes the lock and checks both counts.
  */
 static inline bool pageblock_all_free(const struct pageblock *pb)
 {
@@ -85,16 +85,16 @@ void buddy_block_online(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
  * 0.  The type and isolate bit of the pageblock are read here, under the lock, and not earlier.
  */
 void buddy_free(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
-/* Take a block of exactly @order; all its words are 0.  PFN_NONE: the type has none. */
+/* Take a block of exactly @order; all its words are 0.  PFN_NONE: @type has no such block. */
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
-/* The same from pageblocks of other types, which it steals where that is allowed. */
+/* buddy_alloc from a pageblock of another type, which it steals where that is allowed. */
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
     REQUIRES_ZONE(zone);
 /*
- * Take up to @max blocks of @order and @type in one hold of the lock: all that one pageblock can
- * give, then from the next one.  Their words become @word, and their heads go into @out.  Of blocks
- * side by side the lowest comes last, because a stack gives out its last block first.  Returns how
- * many.
+ * Take up to @max blocks of @order and @type in one hold of the lock; a pageblock is used up before
+ * the next one.  The blocks' words become @word, and their heads go into @out.  Of blocks side by
+ * side the lowest comes last, because a stack gives out its last block first.  Returns the number
+ * of blocks.
  */
 unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype type, u32 word,
     struct page **out, unsigned max) REQUIRES_ZONE(zone);
@@ -122,11 +122,11 @@ void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE
 /* Take the page at @pfn out of the free block that contains it, flag it and retire it. */
 void poison_take_free(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*
- * Flag the page at @pfn, in the block in use with its head at @head; the free of the block retires
- * it.
+ * Flag the page at @pfn, in the block in use with its head at @head; the page is retired when the
+ * block is freed.
  */
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Free a block with flagged pages: these are retired, the others become free as by buddy_free. */
+/* Free a block with flagged pages: flagged pages are retired, the others are freed. */
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* Make a retired page free again (unpoison). */
 void poison_give_back(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);

@@ -57,8 +57,8 @@ static always_inline void record_bits(
 	while (bits) {
 		unsigned at = lowest_bit(bits);
 		/*
-		 * The carry passes the lowest run, and leaves the word if the run ends at its last
-		 * bit.
+		 * The carry of this addition passes the lowest run of bits; if the run ends at bit
+		 * 63, the sum is 0.
 		 */
 		u64 carried = bits + (bits & -bits);
 		unsigned end = carried ? lowest_bit(carried) : 64;
@@ -159,16 +159,16 @@ unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype ty
 	return got;
 }
 
-/* The size of the descriptors, in bytes, of the pages of one word of a tree, or of a pageblock. */
+/* The bytes of the descriptors of one tree word's pages, but at most of one pageblock's. */
 static always_inline size_t window_of(unsigned order)
 {
 	return MIN(64UL << order, PAGEBLOCK_PAGES) * sizeof(struct page);
 }
 
 /*
- * Free together the first blocks of @pages, which end at @end, that belong to one word of a tree.
- * @low is the first page of that word, and @bytes the size of the descriptors of its pages.
- * Returns the place of the first block behind them.
+ * Free together the blocks at the start of @pages, an array that ends at @end, that belong to one
+ * word of a tree.  @low is the first page of that word, and @bytes the size of the descriptors of
+ * its pages.  Returns the place in @pages of the first block that is left.
  */
 static always_inline struct page **give_word(struct zone *zone, struct page **pages,
     struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy_inline.h: counts and lists after a free, for buddy.c, which frees one block, and for
+ * buddy_inline.h: updating counts and lists after a free; for buddy.c, which frees one block, and
  * buddy_batch.c, which frees many.
  *
  * Locks:      the zone lock throughout.
@@ -24,10 +24,10 @@ void buddy_relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
 /*
  * Count @nr pages that blocks of @order have added to the tree of the pageblock at @pfn; @whole is
- * the largest order that they merged to.  A merge uses up a largest block only to make a larger
- * one, so the pageblock changes its list only if @whole exceeds its largest order before.  An
- * isolated one has list 0, so it always takes that branch.  Returns the number of pages to add to
- * the zone's count.
+ * the largest order that they merged to.  The pageblock changes its list only if @whole exceeds the
+ * order of its largest free block before: a merge uses up that block only to make a larger one.  An
+ * isolated pageblock has list 0, so it always takes that branch.  Returns the number of pages to
+ * add to the zone's count.
  */
 static always_inline unsigned buddy_gave(struct zone *zone, struct pageblock *pb,
     const struct pageblock_tree *tree, pfn_t pfn, unsigned order, unsigned whole, unsigned nr)

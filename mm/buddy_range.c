@@ -14,8 +14,8 @@
 #include "mm/page_assert.h"
 
 /*
- * Cut the block at @pfn, which is in no tree: its pages in [start, end) are allocated one by one,
- * the rest becomes free.
+ * Cut up the block at @pfn, which is in no tree: its pages in [start, end) become allocated pages
+ * of order 0, the rest becomes free.
  */
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
     REQUIRES_ZONE(zone)

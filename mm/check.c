@@ -15,8 +15,8 @@
 #include "mm/entry.h"
 
 /*
- * How long the checking CPU waits for the others to stop; if one does not, all continue and try
- * again.
+ * The time that the checking CPU waits for the others to stop; if a CPU does not stop, all continue
+ * and try again.
  */
 #define ARRIVE_NS 1000000000ULL
 
@@ -26,14 +26,14 @@ struct check {
 	bool pending; /* an isolation has set bits, and its drain round has not ended */
 	/* The stop: the CPU that checks, and the number of CPUs that must stop. */
 	unsigned cpu, want;
-	unsigned arrived; /* atomic */
-	unsigned release; /* atomic */
+	unsigned arrived; /* atomic: CPUs that have stopped */
+	unsigned release; /* atomic: 1: all CPUs may go on */
 	bool missed;      /* not all CPUs stopped */
 };
 
 /*
- * As good as the locks, for their analysis: with all CPUs in stopped() none has a zone lock, which
- * is held with interrupts off; and check_memory holds pcp_ctl.
+ * Tells the lock analysis that these locks are as good as held: with all CPUs in stopped() none has
+ * a zone lock, which is held with interrupts off; and check_memory holds pcp_ctl.
  */
 static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
 {
@@ -81,8 +81,8 @@ static void stopped(void *arg)
 }
 
 /*
- * One stop at a time, whatever memory it is for: two CPUs that each waited, interrupts off, for the
- * other to arrive would wait for ever.
+ * Only one stop is made at a time, whatever memory it is for: two CPUs that each waited, interrupts
+ * off, for the other to arrive would wait for ever.
  */
 static struct mutex one_stop = MUTEX("check");
 
@@ -99,7 +99,7 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	rounds_lock(mem);
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		c.want += cpumask_test(cpu_online_mask, cpu);
-	/* Any CPU may check: none can go offline now. */
+	/* Any CPU may check: no CPU can go offline now. */
 	c.cpu = arch_cpu_id();
 	do {
 		c.arrived = c.release = 0;

@@ -52,7 +52,7 @@ static bool pfn_is_page(const struct vm_check *c, pfn_t pfn)
 	return pfn_valid_in(c->mem, pfn) && pageblock_state(pageblock_of(c->mem, pfn)) == PB_ONLINE;
 }
 
-/* Is the page at @pfn one that a migrator is moving? */
+/* Is a migrator moving the page at @pfn? */
 static bool page_is_moving(const struct vm_check *c, pfn_t pfn)
 {
 	u32 word = pfn_is_page(c, pfn) ? page_word(pfn_to_page_in(c->mem, pfn)) : 0;

@@ -23,13 +23,13 @@ struct zone_check {
 	struct mm_violation *v;
 	bool pending; /* an isolation has set bits, and its drain round has not ended */
 	unsigned long listed[NR_MIGRATETYPES][NR_ORDERS]; /* pageblocks that must be listed */
-	unsigned long free, free_cma;                     /* free pages in them */
-	/* isolated in pageblocks, the others in pages */
+	unsigned long free, free_cma;                     /* free pages in listed pageblocks */
+	/* isolated counts pageblocks, the others count pages */
 	unsigned long isolated, present, reserved, cached;
 	unsigned long lru;    /* pages that must be on reclaim lists */
 	unsigned long taken;  /* pages in state ISO_MIG */
 	unsigned long doomed; /* flagged pages in use */
-	u64 cached_set;       /* sum of set_hash over cached heads, less that over slots */
+	u64 cached_set;       /* sum of set_hash over cached heads, less the sum over slots */
 };
 
 static bool bad(
@@ -48,8 +48,8 @@ static bool bad(
 
 /*
  * Two sets of pfns are compared by their sizes and by the sums of this hash.  A page that one set
- * has twice, in place of another page, changes the sum.  A second such pair cancels that only if
- * its two hashes differ by just as much.
+ * has twice, in place of another page, changes the sum.  A second such error hides the first only
+ * if its two hashes differ by just as much.
  */
 static u64 set_hash(pfn_t pfn)
 {
@@ -284,7 +284,7 @@ static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 }
 
 /*
- * Does the span of the zone that the pageblock names contain it?  Then it is checked with that
+ * Is the pageblock in the span of the zone that it names?  Then it is checked together with that
  * zone.
  */
 static bool in_other_span(const struct zone_check *c, pfn_t block)

@@ -37,7 +37,7 @@ void hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
 	mutex_unlock(&mem->hotplug);
 }
 
-/* Pages of @zone in claimed ranges that are going offline.  Under hotplug. */
+/* The number of pages of @zone in claimed ranges that are going offline.  Under hotplug. */
 static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
 {
 	const struct range_claim *c;

@@ -14,7 +14,7 @@
  */
 void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class);
 void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class);
-/* For a thread that the holder of the lock may be waiting for. */
+/* hotplug_lock for a thread that the lock's holder may be waiting for; false: the lock is held. */
 bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class);
 
 /*
@@ -41,7 +41,7 @@ bool range_claimed(const struct memory *mem, struct pfn_range range) REQUIRES(me
 int range_claim(struct memory *mem, struct range_claim *claim)
     must_check EXCLUDES(mem_hotplug_class);
 void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
-/* zone_set_limits for the memory that remains once all claimed ranges going offline are offline. */
+/* Call zone_set_limits for the memory that remains after all offlines that have claimed a range. */
 void zone_reset_limits(struct zone *zone) REQUIRES(mem_hotplug_class);
 /* The number of pageblocks of the range in @state. */
 unsigned long range_count(

@@ -41,7 +41,7 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 	WRITE_ONCE(cma->nr_used, used ? cma->nr_used + nr : cma->nr_used - nr);
 }
 
-/* An unlocked read: is the pageblock the area's, and online?  alloc_contig_range checks again. */
+/* An unlocked read: is the pageblock in the area, and online?  alloc_contig_range checks again. */
 static bool block_serves(const struct cma *cma, pfn_t pfn)
 {
 	return zone_owns_block(cma->zone, pfn) &&
@@ -76,8 +76,8 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	if (!cma->used)
 		return -ENOMEM;
 	/*
-	 * Requested as memory that cannot move, so it never comes from zone MOVABLE or from another
-	 * area.
+	 * The range is requested as memory that cannot move, so it is never in zone MOVABLE or in
+	 * another area.
 	 */
 	err = alloc_contig_range(mem, start, start + nr, MT_UNMOVABLE, NULL);
 	if (err) {
@@ -177,8 +177,8 @@ int cma_destroy(struct cma *cma)
 }
 
 /*
- * Find the first run of @nr pages, from @from on and aligned to 2^@align, that are online and no
- * user's.  Returns its place in the area, or the area's size if there is none.
+ * Find the first run of @nr pages, from @from on and aligned to 2^@align, that are online and that
+ * no user has.  Returns its place in the area, or the area's size if there is none.
  */
 static unsigned long find_run(
     const struct cma *cma, unsigned long from, unsigned long nr, unsigned align)
@@ -197,7 +197,7 @@ static unsigned long find_run(
 	return size;
 }
 
-/* The place to try after a run at @at has failed: behind the blocker. */
+/* The place to try after the run at @at has failed: the first place behind the blocker. */
 static unsigned long behind(
     const struct cma *cma, unsigned long at, unsigned long nr, const struct mm_fail *fail)
 {
@@ -224,7 +224,7 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 			mark_used(cma, at, nr, true);
 			*out = pfn;
 		}
-		/* A pageblock has gone offline since the check: a blocker, too. */
+		/* A pageblock that went offline since the check is a blocker, too. */
 		if (err == -EINVAL)
 			err = -EBUSY;
 		if (err != -EBUSY)

@@ -39,11 +39,11 @@ struct compaction {
 	struct migrate_target to; /* must be first */
 	struct zone *zone;
 	unsigned order;        /* the order wanted */
-	enum migratetype type; /* of the request */
+	enum migratetype type; /* the type of the request */
 	unsigned long budget;  /* pages that may still be moved */
 	pfn_t window;          /* the lower scanner: everything below it has been scanned */
 	u32 free[NR_ORDERS];   /* the upper scanner, for each order: the next pageblock */
-	unsigned nr;           /* captured pages of order 0: how many, and their pfns */
+	unsigned nr;           /* captured pages of order 0; their pfns are in hand[] */
 	u32 hand[MIGRATE_BATCH];
 	struct isolated_pages pages;
 	struct compact_stats *stats;
@@ -150,7 +150,7 @@ static struct page *take_from_hand(struct compaction *c)
 		c->nr--;
 		if (!pageblock_isolated(pageblock_of(mem, c->hand[c->nr])))
 			return pfn_to_page_in(mem, c->hand[c->nr]);
-		/* Isolated since the capture, by an operation that needs the page free. */
+		/* The pageblock has been isolated since the capture, so the page must be free. */
 		mem_free_pages(mem, pfn_to_page_in(mem, c->hand[c->nr]), 0);
 	}
 }
@@ -187,7 +187,7 @@ static void give_back_hand(struct compaction *c)
 
 /* ---- the scanner from below ---- */
 
-/* An unlocked read: is the pageblock not the zone's, offline, isolated, lent, or wholly free? */
+/* An unlocked read: is the pageblock of another zone, not online, isolated, lent or all free? */
 static bool block_skipped(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -220,8 +220,8 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		case PG_BALLOON:
 		case PG_LRU:
 			/*
-			 * Pinned; or it would need a free block as large as the wanted one to move
-			 * to.
+			 * The block is pinned; or to move, it needs a free block as large as the
+			 * wanted one.
 			 */
 			if (READ_ONCE(page->pincount) || word_order(word) >= c->order)
 				return 0;
@@ -243,7 +243,7 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		}
 		pfn += 1UL << word_order(word);
 	}
-	/* A block reaches beyond the window: nothing to gain. */
+	/* If a block reaches beyond the window, moving pages gains nothing. */
 	return pfn == end ? nr : 0;
 }
 
@@ -306,7 +306,8 @@ static int compact(struct compaction *c, bool whole)
 			continue;
 		}
 		/*
-		 * At most as many moves as the window has pages: other threads may fill it again.
+		 * Make at most as many moves as the window has pages, since other threads may fill
+		 * it again.
 		 */
 		left = c->budget - MIN(c->budget, 1UL << c->order);
 		while (c->budget > left && move_batch(c))
@@ -314,7 +315,7 @@ static int compact(struct compaction *c, bool whole)
 		c->window += 1UL << c->order;
 		if (c->stats->moved == moved)
 			continue;
-		/* The old pages lie in this CPU's cache, where they cannot merge. */
+		/* The pages that were moved away from are in this CPU's cache and cannot merge. */
 		drain_local_pages(mem, c->zone);
 		c->stats->windows++;
 		if (!whole && zone_has(c->zone, c->order, c->type))
@@ -360,7 +361,7 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
-	/* Compaction makes no more pages free. */
+	/* Compaction frees no page: the zone must have enough free pages already. */
 	if (!zone_has_span(zone) ||
 	    !zone_watermark_ok(zone, order, gfp, zone->kind != gfp_kind(gfp)))
 		return -ENOMEM;
@@ -379,7 +380,7 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 		one = compact_zone(zone, gfp, order, NULL);
 		if (!one)
 			return 0;
-		/* -EAGAIN from one zone, where compaction could continue, is worth another try. */
+		/* -EAGAIN wins: compaction could continue in one zone, so another try may help. */
 		if (err == -ENOMEM)
 			err = one;
 	}

@@ -6,10 +6,10 @@
  * Compiled by page_alloc.c for the kernel's own memory (@own), and by direct.c for any other.
  *
  * Locks:      interrupts off; the zone lock inside, once.
- * Invariants: these paths do nothing that the slow paths would not do, and leave to them all that
- *             is not plain.  An allocation is plain if its zone stays above its low watermark and
- *             all its reserves (zone_plenty).  A free is plain if the block's word, read before the
- *             zone lock is taken and again under it, shows only that the block is allocated.
+ * Invariants: these paths do nothing that the slow paths would not do, and leave to them each case
+ *             that is not plain.  An allocation is plain if its zone stays above its low watermark
+ *             and all its reserves (zone_plenty).  A free is plain if the block's word, read before
+ *             the zone lock is taken and again under it, shows only that the block is allocated.
  * Tests:      play_past, page_alloc, pcp, zone_locks, events, poison_race.
  */
 #ifndef QUARRY_MM_DIRECT_INLINE_H
@@ -128,8 +128,8 @@ static always_inline bool direct_free(
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
 	/*
-	 * Read again under the lock (law 4): the block may be poisoned by now, or freed by another
-	 * CPU.
+	 * Read the word again under the lock (law 4): the block may be poisoned by now, or freed by
+	 * another CPU.
 	 */
 	if (likely(arch_u32_is(&page->word, word))) {
 		trace_own(pcp, TR_direct, pfn, order);

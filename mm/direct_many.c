@@ -5,8 +5,8 @@
  *
  * Owns:       nothing.
  * Locks:      interrupts off; the zone lock inside, once.
- * Invariants: as direct_inline.h: all that is not plain is left to the slow paths, one page at a
- *             time.
+ * Invariants: as direct_inline.h: an allocation or free that is not plain is left to the slow
+ *             paths, one page at a time.
  * Tests:      play_past, zone_locks.
  */
 #include "mm/buddy.h"
@@ -16,7 +16,7 @@
 #include "mm/zone.h"
 #include <quarry/sched_point.h>
 
-/* The most pages that one hold of the zone lock allocates; and frees, which costs more. */
+/* The most pages allocated, and the most freed, in one hold of the zone lock; a free costs more. */
 #define TAKE_AT_ONCE 64u
 #define GIVE_AT_ONCE 32u
 
@@ -41,7 +41,7 @@ unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, stru
 	return got;
 }
 
-/* Is the page with its descriptor at @offset of @zone, in a pageblock whose pages may be cached? */
+/* Does the page with its descriptor at @offset belong to @zone, and may its pageblock be cached? */
 static bool of_zone(const struct zone *zone, size_t offset)
 {
 	const struct memory *mem = zone->mem;
@@ -70,10 +70,10 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
-	/* Read under the lock, a word shows poison (law 4), and a page that is in @pages twice. */
+	/* A word read under the lock shows if a page is poisoned (law 4), or is in @pages twice. */
 	for (n = 0; n < most; n++) {
 		offset = (uintptr_t)pages[n] - (uintptr_t)mem->memmap;
-		/* Of another pageblock? */
+		/* Is it in another pageblock? */
 		if (offset - block >= MEMMAP_ALIGN) {
 			if (!of_zone(zone, offset))
 				break;

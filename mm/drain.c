@@ -25,8 +25,8 @@
  *
  * @force exists for callers that need completeness (disable, precise): it sends an IPI to every
  * online CPU, whatever its counts are, because only the interrupt itself proves that no push is
- * under way (pcp_inline.h, the table of three).  cpu_hotplug keeps the set of online CPUs.  The
- * other CPUs cache nothing (pcp_cpu_leave), and read the depth before they cache anything again
+ * under way (pcp_inline.h, the three cases).  cpu_hotplug keeps the set of online CPUs.  The other
+ * CPUs cache nothing (pcp_cpu_leave), and read the depth before they cache anything again
  * (pcp_cpu_join).
  */
 static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cpu_hotplug)
@@ -96,9 +96,9 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 /*
  * @empty: no CPU seems to cache pages of @zone, or of any zone.  A round of this thread would find
  * the same counts now and send no IPI, so it is skipped, without a lock.  No barrier is needed:
- * this thread reads the counts itself, so it sees its own cached pages and those it has learnt of.
+ * this thread reads the counts itself, so it sees its own cached pages and others that it knows of.
  * If a CPU serves another round just now, its count reads 0 only after its pages are in the buddy
- * allocator: pcp_give_back stores it in the same hold of the lock.
+ * allocator: pcp_give_back stores the count in the same hold of the lock.
  */
 static always_inline int drain_unless(struct memory *mem, struct zone *zone, bool empty)
 {
@@ -167,7 +167,7 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
 	} else {
 		/*
-		 * The depth first, then the round: the handler of each CPU reads the depth, sets
+		 * The depth is set before the round: the handler of each CPU reads the depth, sets
 		 * its capacities to 0 before it empties its stacks, and answers when all are empty.
 		 * A second caller waits for the mutex, so it too returns only after the round.
 		 */

@@ -7,8 +7,8 @@
 #include <quarry/mm.h>
 
 /*
- * The locks for rounds and depths: the set of online CPUs does not change, and no other round runs.
- * Context: thread, may sleep.
+ * Take the locks for drain rounds and depths: while they are held, the set of online CPUs does not
+ * change, and no other round runs.  Context: thread, may sleep.
  */
 static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug)
     ACQUIRE(pcp_ctl_class) NO_LOCK_ANALYSIS
@@ -32,7 +32,7 @@ void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 /* The work of a CPU in a round (drain_cpu.c). */
 struct drain_request {
 	struct memory *mem;
-	struct zone *zone; /* NULL: all */
+	struct zone *zone; /* NULL: all zones */
 	void (*one)(struct zone *zone);
 };
 /* Runs on each CPU of a round: @arg is a struct drain_request.  irqs off. */
@@ -51,9 +51,9 @@ struct drain_cost {
 };
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
 /*
- * For limits of @zone that may have been cut: one round in which each CPU applies them, and gives
- * back blocks that no longer fit.  No round if no CPU has a larger capacity.  Context: thread, may
- * sleep.
+ * Make the CPUs apply limits of @zone that may have been lowered: one round, in which each CPU
+ * gives back blocks that no longer fit.  No round if no CPU's capacity exceeds its limit.  Context:
+ * thread, may sleep.
  */
 void pcp_cut(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
@@ -75,7 +75,7 @@ static inline bool seems_to_cache_any(
 
 /*
  * Does no CPU seem to cache pages of the zone?  The counts of all CPUs are read, so that a CPU
- * which is going offline or coming online is not missed; those of an offline CPU are 0.
+ * which is going offline or coming online is not missed; the counts of an offline CPU are 0.
  */
 static always_inline bool zone_seems_empty(const struct memory *mem, unsigned id)
 {

@@ -19,11 +19,12 @@
  *   the capacities which the owner stores before it gives back the excess: from then on a stack
  *                  gains nothing until it fits its capacity, and then stays within it;
  *   "precise"      since no page of an isolated pageblock has been pushed after the first piece
- *                  began (pcp_inline.h, the table of three).  The slots are checked from the top
- *                  down, so those above the place reached are good.  Giving back the oldest blocks,
- *                  as a spill does, or taking the newest moves no unchecked page up there.
+ *                  began (pcp_inline.h, the three cases).  The slots are checked from the top down,
+ *                  so the slots above the place reached hold no page to give back.  A spill gives
+ *                  back the oldest blocks, and an allocation takes the newest: neither moves an
+ *                  unchecked page up there.
  * The place that a round has reached is in struct pcp: a memory has one round at a time (pcp_ctl).
- * The models with PIECES (tests/model) search all of that.
+ * The models in tests/model that define PIECES check this.
  */
 #include "mm/drain.h"
 #include "mm/pcp.h"
@@ -56,8 +57,8 @@ static bool some_zones(const struct drain_request *req, struct pcp *pcp, u8 *id)
 }
 
 /*
- * Do one piece of the work that @req requests from this CPU.  If it is for all zones, the next one
- * is *@id, or pcp->round_zone if @id is NULL.  Returns false if work remains.
+ * Do one piece of the work that @req requests from this CPU.  If the work is for all zones, *@id
+ * (pcp->round_zone if @id is NULL) is the next zone.  Returns false if work remains.
  */
 static bool drain_piece(const struct drain_request *req, u8 *id)
 {
@@ -100,7 +101,7 @@ void drain_local_pages(struct memory *mem, struct zone *zone)
 
 	while (!done) {
 		flags = arch_irq_save();
-		/* The thread has moved between two pieces: drain all caches of its new CPU. */
+		/* If the thread has moved between two pieces, drain all caches of its new CPU. */
 		if (arch_cpu_id() != cpu) {
 			cpu = arch_cpu_id();
 			id = 0;
@@ -149,7 +150,7 @@ static void look_up_first(void *arg)
 
 void pcp_zones_changed(struct memory *mem)
 {
-	/* A CPU that is not online now looks them up when it joins. */
+	/* A CPU that is not online now looks up its first zones when it joins. */
 	rounds_lock(mem);
 	smp_call_mask(NULL, look_up_first, mem);
 	rounds_unlock(mem);

@@ -17,8 +17,8 @@ static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int 
 }
 
 /*
- * Write a trace record for each page of an array of @nr, of which some may be NULL (trace_ring.c);
- * for a free, before it.  Any context.
+ * Write a trace record for each page of an array of @nr, of which some may be NULL (trace_ring.c).
+ * For a free it is called before the pages are freed.  Any context.
  */
 void trace_bulk(
     struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr);

@@ -5,8 +5,8 @@
  *
  * Owns:       nothing; the caller has isolated the range, and undoes that.
  * Locks:      the zone lock for each scan; migration takes its own.  None while it waits.
- * Invariants: the loop makes no drain round, since one came before it; only under redrain each pass
- *             that leaves the range not free makes another.
+ * Invariants: the loop makes no drain round, since one came before it.  Only with redrain, a round
+ *             follows each pass after which the range is not free.
  * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.
  */
 #include "mm/buddy.h"
@@ -23,8 +23,8 @@
 
 /*
  * Find up to MIGRATE_BATCH heads of movable blocks that reach into the next pages of [@from, @end),
- * all in one pageblock.  Returns how many; *@next is where to continue.  A word of 0 is a free
- * page's: tails of blocks in use are stepped over.
+ * all in one pageblock.  Returns how many; *@next is where to continue.  A word of 0 belongs to a
+ * free page, since tails of blocks in use are stepped over.
  */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
     REQUIRES_ZONE(zone)
@@ -54,7 +54,7 @@ static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *n
 	return nr;
 }
 
-/* The same for the range of @e, from *@pfn on, which becomes the place to continue. */
+/* movable_heads for the range of @e, from *@pfn on; *@pfn becomes the place to continue. */
 static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, u32 *found)
 {
 	irqflags_t flags;
@@ -103,7 +103,7 @@ static void evacuate_pass(struct evacuation *e)
 	}
 }
 
-/* Free pages of the pageblocks that the range lies in. */
+/* The number of free pages in the pageblocks that the range lies in. */
 static unsigned long range_free(const struct evacuation *e)
 {
 	unsigned long free = 0;
@@ -139,15 +139,15 @@ int evacuate(struct evacuation *e)
 		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
 			return 0;
 		/*
-		 * Before the verdict: a pass that was cancelled says nothing about pages that it
-		 * did not reach.
+		 * Checked before the verdict: a pass that was cancelled says nothing about pages
+		 * that it did not reach.
 		 */
 		if (cancelled(e))
 			continue;
 		e->policy->retry(e->zone, &e->cost);
 		/*
-		 * Progress: more pages are free, and in an isolated range they stay free; or the
-		 * blocker is another page.
+		 * There is progress if more pages are free (in an isolated range they stay free),
+		 * or if the blocker is another page.
 		 */
 		free = range_free(e);
 		if (free > best || fail->pfn != blocker)
@@ -155,7 +155,7 @@ int evacuate(struct evacuation *e)
 		best = free;
 		blocker = fail->pfn;
 		/*
-		 * A page in transit to the buddy allocator gets there; only a page that
+		 * A page in transit to the buddy allocator becomes free soon; only a page that
 		 * stays is a blocker.
 		 */
 		if (patience_over(&patience)) {

@@ -66,7 +66,7 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
 	KASSERT(type < NR_CACHED_TYPES);
 	if (zone->kind == ZONE_MOVABLE && type != MT_MOVABLE)
 		return PFN_NONE;
-	/* From the largest order down, so that unmovable pages gather in few pageblocks. */
+	/* Try the largest order first, so that unmovable pages gather in few pageblocks. */
 	for (have = MAX_ORDER + 1; have-- > order;) {
 		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES;
 		     i++) {

@@ -105,7 +105,7 @@ u64 free_map_take_word(struct free_map *map, unsigned order, unsigned max, unsig
 	u64 *word = &map->bit[node / 64], bits = *word & ~0ULL << node % 64, left;
 
 	CHECKED_ASSERT(max > 0);
-	/* The first word has nodes of several orders: ignore those of smaller ones. */
+	/* The first word has nodes of several orders: ignore nodes of smaller orders. */
 	if (end < 64)
 		bits &= (1ULL << end) - 1;
 	for (left = bits; left && nr < max; nr++)
@@ -129,7 +129,7 @@ bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)
 	have = MAX_ORDER - highest_bit(above);
 	free_map_flip(map, above);
 	WRITE_ONCE(map->counts, map->counts - free_unit(have) + free_units(order, have));
-	/* Go down again: of each pair of halves, the other half stays free. */
+	/* Go down again: of each pair of halves, the half that is not taken stays free. */
 	for (; node > above; node /= 2)
 		free_map_flip(map, node ^ 1);
 	return true;

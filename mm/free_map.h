@@ -32,18 +32,18 @@
 
 #include <quarry/mm_types.h>
 
-/* No such order, or no such page. */
+/* The result if there is no such order, or no such page. */
 #define FREE_MAP_NONE (-1)
 
 /* The first bit, and the number of bits, of the count of the blocks at @depth. */
 #define FREE_COUNT_AT(depth)    ((depth) ? 1 + (depth) * ((depth)-1) / 2 : 0)
 #define FREE_COUNT_WIDTH(depth) ((depth) ? (depth) : 1)
 BUILD_ASSERT(FREE_COUNT_AT(MAX_ORDER) + FREE_COUNT_WIDTH(MAX_ORDER) < 64);
-/* By depth: one block, as added to the counts; the entry after the last depth is above them all. */
+/* By depth: the value that adds one block to the counts.  A last entry exceeds all counts. */
 #define MAX_DEPTHS 12
 extern const u64 free_count_unit[MAX_DEPTHS];
 BUILD_ASSERT(NR_ORDERS < MAX_DEPTHS);
-/* By depth: one block of this depth and of each larger order, as added to the counts. */
+/* By depth: the value that adds one block of this depth and one of each larger order. */
 extern const u64 free_count_units[MAX_DEPTHS];
 /* For each bit of the counts, the depth whose count it belongs to; for all pageblock sizes. */
 extern const u8 free_count_depth[64];
@@ -53,19 +53,19 @@ static always_inline unsigned free_node(unsigned page, unsigned order)
 	return (unsigned)(PAGEBLOCK_PAGES + page) >> order;
 }
 
-/* One block of @order, as added to the counts. */
+/* The value that adds one block of @order to the counts. */
 static always_inline u64 free_unit(unsigned order)
 {
 	return free_count_unit[MAX_ORDER - order];
 }
 
-/* One block of each of the orders [@order, @end), as added to the counts. */
+/* The value that adds one block of each of the orders [@order, @end) to the counts. */
 static always_inline u64 free_units(unsigned order, unsigned end)
 {
 	return free_count_units[MAX_ORDER - order] - free_count_units[MAX_ORDER - end];
 }
 
-/* Without the lock, the result may be out of date. */
+/* Is the bit of @node set?  Without the lock, the answer may be out of date. */
 static always_inline bool free_map_bit(const struct free_map *map, unsigned node)
 {
 	return READ_ONCE(map->bit[node / 64]) >> node % 64 & 1;
@@ -85,7 +85,7 @@ static always_inline bool free_map_unset(struct free_map *map, unsigned node)
 	return was;
 }
 
-/* The number of free blocks of @order.  Any context; without the lock it may be out of date. */
+/* The number of free blocks of @order.  Any context; without the lock, it may be out of date. */
 static inline unsigned free_map_count(const struct free_map *map, unsigned order)
 {
 	unsigned depth = MAX_ORDER - order;
@@ -118,13 +118,13 @@ int free_map_order_at(const struct free_map *map, unsigned page);
 /* The order of the free block that begins at page @page; or FREE_MAP_NONE.  As free_map_count. */
 int free_map_begins_at(const struct free_map *map, unsigned page);
 /*
- * Mark the block of @order at @page as free, none of whose pages was free; or as no longer free.
- * Nothing is merged or split.
+ * Mark the block of @order at @page as free (none of its pages was free before), or as no longer
+ * free.  Nothing is merged or split.
  */
 void free_map_set(struct free_map *map, unsigned page, unsigned order);
 void free_map_clear(struct free_map *map, unsigned page, unsigned order);
 
-/* All of the pageblock, until now not free, becomes one free block; or the reverse.  Two stores. */
+/* Make the whole pageblock, which has no free page, one free block; or the reverse.  Two stores. */
 static always_inline void free_map_store_whole(struct free_map *map, bool whole)
 {
 	CHECKED_ASSERT(map->counts == (whole ? 0 : free_unit(MAX_ORDER)));
@@ -138,7 +138,7 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 	unsigned node = free_node(page, order), whole;
 
 	CHECKED_ASSERT(!(page & ((1U << order) - 1)) && free_map_order_at(map, page) < 0);
-	/* This ends at node 1, the whole pageblock: its buddy is bit 0, which is never set. */
+	/* The loop ends at node 1, the whole pageblock: its buddy is bit 0, which is never set. */
 	while (free_map_unset(map, node ^ 1))
 		node /= 2;
 	free_map_flip(map, node);
@@ -148,8 +148,8 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 }
 
 /*
- * Take a block of @order: the first pages of one of the smallest free blocks that suffice.  *@had
- * is the order of that one, whose other pages stay free.  Returns the page, or FREE_MAP_NONE.
+ * Take a block of @order: the first pages of one of the smallest free blocks that suffice.  The
+ * other pages of that block stay free; *@had is its order.  Returns the page, or FREE_MAP_NONE.
  */
 int free_map_take(struct free_map *map, unsigned order, unsigned *had);
 /*

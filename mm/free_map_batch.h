@@ -42,7 +42,7 @@ static always_inline unsigned free_map_put_many(
 	for (; news & (news - 1); order++) {
 		had = map->bit[word];
 		CHECKED_ASSERT(!(had & news));
-		/* Two buddies are never both free before, so each pair contains a new block. */
+		/* No two buddies were both free before, so each pair contains a new block. */
 		pairs = ((had | news) & (had | news) >> 1 & 0x5555555555555555) * 3;
 		WRITE_ONCE(map->bit[word], (had | news) ^ pairs);
 		for (left = had & pairs; left; left &= left - 1)

@@ -16,25 +16,25 @@ void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
  * 0 or an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
  */
 struct iso_ops {
-	const char *story; /* what it does, in one line for the console */
+	const char *story; /* the policy in one line, for the console */
 	bool one_round;    /* an offline makes exactly one drain round */
 	/*
 	 * The caches are off from enter to leave.  So each pageblock is scanned and its bit set in
 	 * one lock hold, and no scan follows.
 	 */
 	bool caches_off;
-	/* Before any bit is set. */
+	/* Called before any isolate bit is set. */
 	int (*enter)(struct zone *zone, struct drain_cost *cost);
-	/* All bits are set; the scan follows.  Not called with caches_off. */
+	/* Called when all bits are set, before the scan.  Not called with caches_off. */
 	int (*bits_set)(struct zone *zone, struct drain_cost *cost);
-	/* After a check has found that the range is not free. */
+	/* Called after a check has found that the range is not free. */
 	int (*retry)(struct zone *zone, struct drain_cost *cost);
-	/* The isolation is over. */
+	/* Called when the isolation is over. */
 	int (*leave)(struct zone *zone, struct drain_cost *cost);
 };
 const struct iso_ops *iso_ops(enum iso_policy policy);
 /*
- * As start_isolate_page_range, but the borders of @range need not be those of pageblocks: unmovable
+ * As start_isolate_page_range, but the ends of @range need not be aligned to pageblocks: unmovable
  * pages outside the range are ignored.  The caller calls enter and leave.
  */
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
@@ -42,8 +42,8 @@ int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_o
 /*
  * Returns why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired;
  * WHY_BUSY: it is cached, in transit or movable; any other value: it cannot move.  @arriving: an
- * allocated page may be in transit to an owner that makes it movable; where only movable memory is
- * allocated it counts as busy.  Zone lock.
+ * allocated page may be in transit to an owner that makes it movable; if its pageblock is for
+ * movable memory, it counts as busy.  Zone lock.
  */
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
 /*

@@ -5,7 +5,7 @@
  *
  * Owns:       the table of policies.
  * Locks:      none of its own; the rounds take cpu_hotplug and pcp_ctl.
- * Invariants: leave follows each enter that returned 0.
+ * Invariants: the function leave is called after each call of enter that returned 0.
  * Tests:      isolation, offline_race, cover.
  */
 #include "mm/drain.h"
@@ -121,7 +121,7 @@ int start_isolate_page_range(
 {
 	struct drain_cost cost = {0};
 
-	/* Checked before isolate_range extends the range to whole pageblocks. */
+	/* This check comes before isolate_range extends the range to whole pageblocks. */
 	if (policy >= NR_ISO_POLICIES || !range_ok(mem, pfn_range(start, nr)))
 		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
 	return isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);

@@ -23,7 +23,7 @@
 /* Entries of a list scanned in one hold of the lru lock. */
 #define LOOK_AT_ONCE (4 * RECLAIM_BATCH)
 
-/* @page has an owner, which exists as long as the page names it. */
+/* The list for @page, which has an owner; the owner exists as long as the page names it. */
 static struct lru_list *list_of(struct zone *zone, const struct page *page)
 {
 	const struct vm_object *object = page->owner;
@@ -33,7 +33,7 @@ static struct lru_list *list_of(struct zone *zone, const struct page *page)
 	return &zone->lru[page_word(page) & PAGE_ACTIVE ? LRU_ACTIVE : LRU_INACTIVE];
 }
 
-/* Insert at the head, as the youngest.  lru lock. */
+/* Insert @page at the head of its list, as the youngest.  lru lock. */
 static always_inline void list_insert(struct zone *zone, struct page *page)
 {
 	struct lru_list *list = list_of(zone, page);
@@ -138,7 +138,7 @@ static noinline void account_moved(
 
 void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
-	enum account_kind from = NR_ACCOUNT_KINDS; /* of all old pages, if they agree */
+	enum account_kind from = NR_ACCOUNT_KINDS; /* of all old pages, if it is the same */
 	unsigned i, end;
 
 	KASSERT(nr <= LRU_AT_ONCE);
@@ -183,7 +183,7 @@ static unsigned run_on_list(const struct memory *mem, struct page **pages, unsig
 	return i;
 }
 
-/* Pages that were filled one after the other are neighbours, and leave the list in one step. */
+/* Pages added one after the other are neighbours on their list, and leave it in one step. */
 void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 {
 	unsigned i = 0;
@@ -232,7 +232,7 @@ static int isolate_locked(struct zone *zone, struct page *page)
 	 * later.
 	 */
 	if (word_state(page_word(page)) == PG_LRU && page->owner) {
-		/* A broken page is not copied. */
+		/* A pinned page must not move, and a broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {
 			list_remove(zone, page);
@@ -278,7 +278,7 @@ unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct p
 	return taken;
 }
 
-/* Pins, and owners that refuse to move it, are ignored: the broken page can no longer be used. */
+/* Pins are ignored, and objects whose pages never move: a broken page is no longer of use. */
 int isolate_broken_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
@@ -300,8 +300,8 @@ int isolate_broken_page(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Does only its slot have a reference, so that it is not mapped, and can it be dropped as it is:
- * unlocked, clean and not referenced?
+ * Can the page be dropped without an unmapping?  Only its slot has a reference, so it is mapped
+ * nowhere, and it is unlocked, clean and not referenced.
  */
 static bool needs_no_unmapping(const struct page *page)
 {
@@ -351,7 +351,7 @@ void putback_lru_page(struct memory *mem, struct page *page)
 	if (owned) {
 		page_cas_state(page, PG_ISO_MIG, PG_LRU);
 		list_insert(zone, page);
-		mem_put_page(mem, page); /* not the last reference: its slot has one */
+		mem_put_page(mem, page); /* not the last reference: the page's slot has one */
 	}
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	if (!owned)

@@ -14,38 +14,38 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
  */
 void lru_release_page(struct memory *mem, struct page *page);
 /*
- * The same for @nr pages of one object; neighbours in pages[] of one zone share one hold of the
- * lock.
+ * lru_release_page for @nr pages of one object; neighbours in pages[] of one zone share one hold of
+ * the lru lock.
  */
 void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr) EXCLUDES(lru_class);
 /*
- * Replace each of the @nr pages old[], which are isolated and lose their owners, by that in new[]
- * (ALLOC), whose owner is set already.  At most LRU_AT_ONCE; neighbours of one zone share one hold
- * of the lock.
+ * Replace each of the @nr pages old[], which are isolated and lose their owners, by the page at the
+ * same place in new[] (ALLOC), whose owner is set already.  At most LRU_AT_ONCE; neighbours of one
+ * zone share one hold of the lru lock.
  */
 #define LRU_AT_ONCE 16
 void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
     EXCLUDES(lru_class);
 /*
- * isolate_lru_page - take an object's page that a scanner found at @pfn.  Returns 0: the page is
+ * isolate_lru_page - isolate an object's page that a scanner found at @pfn.  Returns 0: the page is
  * ISO_MIG, with one more reference; -EAGAIN: it has no object just now, or too many references;
  * -EBUSY: it is pinned or broken. Locks: lru.
  */
 int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
 /*
- * The same for the *@nr pages at found[], all of @zone, a few in each hold of its lock.  Isolated
- * pages go to pages[]; returns their number.  Pages that belong to no object just now (-EAGAIN)
- * stay in found[], and *@nr becomes their number.
+ * isolate_lru_page for the *@nr pages whose pfns are in found[], all of @zone, a few in each hold
+ * of its lru lock.  Isolated pages go to pages[]; returns their number.  Pages that belong to no
+ * object just now (-EAGAIN) stay in found[], and *@nr becomes their number.
  */
 unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct page **pages)
     EXCLUDES(lru_class);
 /*
- * The same for a page whose memory is broken: also if it is pinned, or its object's pages never
- * move.  -EOVERFLOW: it has the most references possible.
+ * isolate_lru_page for a page whose memory is broken: isolates it even if it is pinned, or its
+ * object's pages never move.  -EOVERFLOW: it has the most references possible.
  */
 int isolate_broken_page(struct memory *mem, pfn_t pfn) must_check;
 /*
- * The same for up to @max pages of list @which, oldest first, into pages[]; returns how many.
+ * Isolate up to @max pages of list @which, oldest first, into pages[]; returns how many.
  * @unmapped: only pages that are not mapped, clean and not referenced; the others stay where they
  * are.  Pinned pages move to the young end.  The isolated pages count in zone->nr_reclaiming.
  */
@@ -62,8 +62,8 @@ void putback_lru_page(struct memory *mem, struct page *page);
  */
 struct vm_object *lru_get_object(struct memory *mem, struct page *page);
 /*
- * The same for @nr pages, into object[]; neighbours in pages[] of one zone share one hold of the
- * lock.
+ * lru_get_object for @nr pages, into object[]; neighbours in pages[] of one zone share one hold of
+ * the lru lock.
  */
 void lru_get_objects(struct memory *mem, struct page **pages, unsigned nr,
     struct vm_object **object) EXCLUDES(lru_class);

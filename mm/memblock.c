@@ -46,7 +46,7 @@ int memblock_reserve(struct memblock *mb, phys_t start, phys_t end)
 	return insert(&mb->taken, start, end);
 }
 
-/* The first run of bytes that is RAM and not taken and ends above @from. */
+/* Find the first run of bytes at or above @from that is RAM and not taken. */
 static bool next_free(const struct memblock *mb, phys_t from, struct memblock_range *out)
 {
 	unsigned r, t = 0;
@@ -85,7 +85,7 @@ bool memblock_next_free(const struct memblock *mb, phys_t from, struct memblock_
 phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max)
 {
 	struct memblock_range free;
-	phys_t from = MAX(min, (phys_t)1); /* address 0 would read as failure */
+	phys_t from = MAX(min, (phys_t)1); /* never address 0: that result means failure */
 
 	KASSERT(align && !(align & (align - 1)));
 	while (!mb->closed && size && next_free(mb, from, &free)) {

@@ -42,8 +42,8 @@ static bool section_empty(const struct memory *mem, pfn_t section)
 
 /*
  * The range has become holes: free the descriptors of sections that consist of holes only.  Where
- * other pageblocks of the section stay, or there are no arrays to shrink, zero them, as if they had
- * never been used.
+ * other pageblocks of a section stay, or there are no arrays to shrink, zero the descriptors of the
+ * range, as if they had never been used.
  */
 static void unback(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
@@ -79,7 +79,7 @@ static int back(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_
 	return err;
 }
 
-/* Extend the zone's span to @range; if it had no span, it also enters the zonelists. */
+/* Extend the zone's span to @range; if the zone had no span, it also enters the zonelists. */
 static void grow_span(struct zone *zone, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	bool first = !zone_has_span(zone);
@@ -132,16 +132,16 @@ static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 }
 
 /*
- * Only threads that hold mem->adding fill or make holes, and standby memory only shrinks, so the
- * answer stays true.
+ * May memory be added in the range?  Only threads that hold mem->adding fill or make holes, and
+ * standby memory only shrinks, so the answer 0 stays true.
  */
 static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/*
-	 * A hole inside standby memory: the standby step around it may come online at any moment,
-	 * and no operation may name standby memory.
+	 * A hole inside standby memory is refused: the standby step around it may come online at
+	 * any moment, and no operation may name standby memory.
 	 */
 	if (any_stands_by(mem, range))
 		return -EBUSY;
@@ -166,7 +166,7 @@ static int add_claimed(struct memory *mem, struct pfn_range range, struct zone *
 	return 0;
 }
 
-/* Tells clang that the mutex of @mem stands for its lock class. */
+/* The attributes tell clang that the mutex of @mem stands for its lock class. */
 static void adding_lock(struct memory *mem) ACQUIRE(mem_adding_class) NO_LOCK_ANALYSIS
 {
 	mutex_lock(&mem->adding);
@@ -203,7 +203,7 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
 	return err;
 }
 
-/* With a claim on the range the answer stays true; without one it is a hint. */
+/* May the range be removed?  With a claim on it the answer stays true; without, it is a hint. */
 static int removable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	if (range_count(mem, range, PB_HOLE))
@@ -223,7 +223,7 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 	if (err)
 		return err;
 	KASSERT(mutex_is_held(&mem->adding));
-	/* Waits for a thread that retires a broken page and has looked up its zone. */
+	/* This waits for a thread that retires a broken page and has looked up its zone. */
 	poison_lock(mem);
 	for_each_block(pfn, range) {
 		struct zone *zone = zone_of(mem, pfn);

@@ -30,7 +30,7 @@ static inline bool state_movable(enum page_state state)
  */
 struct migrate_target {
 	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
-	/* The same for @nr pages of order 0; returns how many it got.  NULL: get, one by one. */
+	/* Gets @nr pages of order 0; returns how many it got.  NULL: get() is called for each. */
 	unsigned (*get_many)(
 	    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr);
 	void (*give_back)(
@@ -66,7 +66,7 @@ struct migrate_stats {
  */
 struct isolated_pages {
 	struct migrate_target *to;
-	/* pages of objects first; those of movable owners at the end, the last one first */
+	/* pages of objects from the start up; pages of movable owners from the end down */
 	struct page *lru[MIGRATE_BATCH];
 	unsigned nr_movable, nr_lru;
 };
@@ -76,7 +76,7 @@ struct isolated_pages {
  * the owner's error.
  */
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
-/* As migrate_pages, for both kinds; adds to *@stats. */
+/* As migrate_pages, for pages of both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
 /* Put an isolated page back to its owner, or free it if the owner has released it. */
@@ -84,7 +84,7 @@ void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 
 /* ---- compaction (compact.c) ---- */
 
-/* compact_zone for the zones of a zonelist, until one has a block.  Returns as compact_zone. */
+/* Call compact_zone for each zone of a zonelist until one has a block.  Returns as compact_zone. */
 int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
     EXCLUDES(object_class, lru_class, zone_class);
 

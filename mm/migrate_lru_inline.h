@@ -2,7 +2,7 @@
 /*
  * migrate_lru_inline.h: moving isolated pages of memory objects, a batch at a time.
  *
- * Compiled by migrate_lru.c; and by a test with scheduling points in it.
+ * Compiled by migrate_lru.c, and once more by a test, with scheduling points.
  *
  * The steps, and their effect on other threads:
  *   prepare   the object is referenced, a target allocated, the page locked: no effect
@@ -72,7 +72,7 @@ static unsigned mig_targets(
 	else
 		while (have < nr && (dst[have] = to->get(to, mem, 0)))
 			have++;
-	/* A target may have broken meanwhile. */
+	/* A target may have broken since its allocation, so poison flags are allowed. */
 	for (i = 0; i < have; i++)
 		PAGE_ASSERT(
 		    mem, dst[i], (page_word(dst[i]) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
@@ -80,8 +80,8 @@ static unsigned mig_targets(
 }
 
 /*
- * Prepare @nr pages.  Those with err[] 0 are then locked, and have a target and their object; the
- * others have neither.  False: there is not enough memory to move to.
+ * Prepare @nr pages.  Pages with err[] 0 are then locked, and have a target and a reference to
+ * their object; the others have none of these.  False: there is not enough memory to move to.
  */
 static noinline bool mig_prepare(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
@@ -137,7 +137,7 @@ static int mig_unmap(struct vm_object *object, struct page *src)
 
 	if (!slot || slot_page(*slot) != src)
 		return -ENOENT;
-	/* Pins are taken from slots under this lock, so no new one can follow. */
+	/* Pins are taken from slots under this lock, so no new pin can follow. */
 	if (READ_ONCE(src->pincount))
 		return -EBUSY;
 	mig_mark(object, slot, src);
@@ -151,7 +151,7 @@ static int mig_unmap(struct vm_object *object, struct page *src)
 static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, unsigned nr,
     struct migrate_target *to, int *err, struct tlb_gather *g)
 {
-	struct page *run[MIG_AT_ONCE]; /* from its end on: pages that stay */
+	struct page *run[MIG_AT_ONCE]; /* marked pages; from the end down: pages that stay */
 	unsigned i = 0, marked = 0, stay = 0, most;
 	struct vm_object *object;
 
@@ -207,8 +207,8 @@ static bool mig_copy(struct memory *mem, struct page *src)
 }
 
 /*
- * Replace the markers of the pages in @hold: by the copies of those in @frozen, by the others
- * themselves.  err[]: -ENOENT where a slot does not have its marker any more.
+ * Replace the markers of the pages in @hold, a bit for each: by the page's copy if the page is in
+ * @frozen, else by the page itself.  err[]: -ENOENT if the slot does not have the marker any more.
  */
 static void mig_replace(
     struct vm_object *object, struct page **pages, u32 hold, u32 frozen, int *err)
@@ -238,7 +238,7 @@ static void mig_replace(
 		new[nr++] = dst;
 	}
 	/*
-	 * The copies are listed before the slots show them: a thread that takes one off its list
+	 * The copies are listed before the slots show them: a thread that takes a copy off its list
 	 * waits for the object's lock.
 	 */
 	lru_replace_pages(mem, old, new, nr);
@@ -248,9 +248,9 @@ static void mig_replace(
 }
 
 /*
- * Do the steps from freeze to unlock for the first of pages[] that are of one object: in one hold
- * of its lock if it has one region, else in one for each page.  Returns how many pages it has
- * looked at.
+ * Do the steps from freeze to unlock for the pages at the start of pages[] that are of one object:
+ * in one hold of its lock if it has one region, else in one hold for each page.  Returns how many
+ * pages it has looked at.
  */
 static noinline unsigned mig_finish_run(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
@@ -282,14 +282,14 @@ static noinline unsigned mig_finish_run(
 
 		if (!(frozen >> i & 1)) {
 			/*
-			 * It was removed from its slot: drop the slot's reference, which the marker
-			 * handed to us.
+			 * If the page was removed from its slot, drop the slot's reference, which
+			 * the marker handed to us.
 			 */
 			if (err[i])
 				mem_put_page(mem, src);
 			err[i] = err[i] ? err[i] : -EAGAIN;
 		}
-		/* Before the unlock: a waiter's page must be locked. */
+		/* Wake before the unlock: the page that a queued thread waits for is locked. */
 		migwait_wake(mem, page_to_pfn_in(mem, src));
 		mig_unlock(src, frozen >> i & 1);
 		sched_point("mig.unlock");

@@ -5,9 +5,9 @@
  *
  * Owns:       pages in state ISO_MIG that have such an owner, with one reference.
  * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of
- *             these.
- * Invariants: an owner may release its page at any time: then the last reference to be dropped
- *             frees it.  An owner that has users is not freed (movable_owner_drain).
+ *             pages in these states.
+ * Invariants: an owner may release its page at any time: then the drop of the last reference frees
+ *             the page.  An owner that has users is not freed (movable_owner_drain).
  * Tests:      migrate, migrate_list, handle, migrate_exact.
  */
 #include "mm/migrate.h"
@@ -76,7 +76,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	sched_point("lru.isolate");
 	/* Such a page is a head and has its owner: its state changes under this lock only. */
 	if (state_owned(state) && (owner = page->owner)) {
-		/* A broken page is not copied. */
+		/* A pinned page must not move, and a broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {
 			err = owner->ops->isolate(mem, page);
@@ -167,7 +167,7 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 		return -ENOENT;
 	}
 	sched_point("mig.target");
-	/* The target has broken since it was allocated: the next try gets another one. */
+	/* If the target has broken since it was allocated, the next try gets another one. */
 	err = page_poisoned(dst) ? -EAGAIN : owner->ops->migrate(owner, mem, dst, src);
 	sched_point("mig.done");
 	put_owner(owner);

@@ -3,7 +3,7 @@
  * migrate_step.h: the steps that migration and reclaim share, for an isolated, locked page of an
  * object: they make it unreachable and freeze its references.
  *
- * Compiled by migrate_lru.c and reclaim_lru.c.
+ * Included by migrate_lru.c and reclaim_lru.c.
  */
 #ifndef QUARRY_MM_MIGRATE_STEP_H
 #define QUARRY_MM_MIGRATE_STEP_H
@@ -15,8 +15,8 @@
 #include "mm/vm.h"
 
 /*
- * Replace @page in @slot by a marker; rmap_migrate follows, in the same hold of the object's lock.
- * The slot's reference is the caller's from now on.
+ * Replace @page in @slot by a marker; the caller then calls rmap_migrate in the same hold of the
+ * object's lock.  The slot's reference is the caller's from now on.
  */
 static inline void mig_mark(const struct vm_object *object, u64 *slot, struct page *page)
 {
@@ -26,7 +26,7 @@ static inline void mig_mark(const struct vm_object *object, u64 *slot, struct pa
 }
 
 /*
- * Take both references of a page that has no others than the caller's two: afterwards there is no
+ * Set the reference count of a page from 2, the caller's references, to 0: afterwards there is no
  * reference that another CPU could duplicate.  A third reference belongs to a thread that still
  * reads the page, or to an unmapping whose shootdown is not over; then the page may still be
  * written to, and the result is false.
@@ -45,8 +45,8 @@ static inline bool mig_freeze(struct page *src)
 }
 
 /*
- * Give a frozen page its two references back; no other can be taken before a slot or an entry shows
- * the page again.
+ * Give a frozen page its two references back; no other reference can be taken before a slot or an
+ * entry shows the page again.
  */
 static inline void mig_thaw(struct page *page)
 {
@@ -58,7 +58,7 @@ static inline void mig_thaw(struct page *page)
 	} while (!atomic_cas(&page->word, word, word + 2));
 }
 
-/* Unlock the page; if it is frozen, it gets back the isolation's reference. */
+/* Unlock the page; if it is @frozen, give it back one reference, the isolation's. */
 static inline void mig_unlock(struct page *src, bool frozen)
 {
 	u32 word;

@@ -9,12 +9,12 @@
  * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *
  * Why a waiter has no reference: migration succeeds only if the page has just the references that
- * it expects.  A waiter's reference would make it fail, and many waiters could do so for ever.
- * None is needed.  The marker, seen under the object's lock, proves that a migrator has the page
- * locked and referenced; it needs that lock to remove the marker.  So the page stays until the
- * waiter releases the lock, and by then the waiter is queued.  Afterwards it never reads the page
- * again, not even its flags: the page may be free, or have another owner.  When woken, it takes the
- * fault again in any case.
+ * it expects.  A waiter's reference would make it fail, and many waiters could do so for ever.  The
+ * waiter needs no reference.  The marker, seen under the object's lock, proves that a migrator has
+ * the page locked and referenced; the migrator needs that lock to remove the marker.  So the page
+ * stays until the waiter releases the lock, and by then the waiter is queued.  Afterwards it never
+ * reads the page again, not even its flags: the page may be free, or have another owner.  When
+ * woken, it takes the fault again in any case.
  *
  * Why no wake-up is lost: the migrator removes the marker under the object's lock, and wakes the
  * bucket after that.  A thread that saw the marker was queued before it released that lock, so
@@ -29,7 +29,7 @@
 
 struct bucket {
 	struct spinlock lock;
-	struct migwait *first; /* lock */
+	struct migwait *first; /* under lock */
 	struct waitq wq;       /* the waiters of `first' sleep here */
 };
 static struct bucket buckets[BUCKETS] = {

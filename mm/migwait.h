@@ -9,8 +9,8 @@
 struct migwait {
 	const struct memory *mem;
 	pfn_t pfn;
-	u32 woken;            /* a: taken off the list; no other thread reads this any more */
-	struct migwait *next; /* the bucket's lock */
+	u32 woken;            /* a: off the list; no other thread reads the record any more */
+	struct migwait *next; /* under the bucket's lock */
 };
 
 /* Queue @w for the page at @pfn.  Under the lock of the object whose marker was seen. */

@@ -2,8 +2,10 @@
 /*
  * mm_init.c: building a struct memory from arrays that the caller supplies.
  *
- * Owns:       the order init, zones, RAM (reserved), free ranges, ready, start; list of memories.
- * Locks:      none before memory_start: one CPU, no other code uses the memory; memories_lock.
+ * Owns:       the order of the steps (init, zones, RAM, free ranges, ready, start), and the list of
+ *             memories.
+ * Locks:      none before memory_start, since only one CPU uses the memory; memories_lock for the
+ *             list.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages
  *             RESERVED until parts of it are given to the allocator.
  * Tests:      init, init_exact, cpu_nodes, standby, standby_exact, held.
@@ -39,7 +41,7 @@ static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 	return mem->pcp ? 0 : -ENOMEM;
 }
 
-/* Without locks: no other code uses @mem yet. */
+/* No lock is needed: no other code uses @mem yet. */
 static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 {
 	struct zone *zone = &mem->zones[id];
@@ -179,7 +181,7 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 	}
 }
 
-/* Without the lock: no other code uses the memory yet.  Every descriptor is a copy of the first. */
+/* No lock is needed: no other code uses @mem yet.  All descriptors are copies of the first. */
 void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end) NO_LOCK_ANALYSIS
 {
 	struct zone *zone = zone_with(mem, start);
@@ -237,7 +239,7 @@ static void leave_list(struct memory *mem)
 {
 	irqflags_t flags = spin_lock_irqsave(&memories_lock);
 
-	if (mem->link.le_prev) /* else it was never started */
+	if (mem->link.le_prev) /* NULL: the memory was never started */
 		LIST_REMOVE(mem, link);
 	mem->link.le_prev = NULL;
 	spin_unlock_irqrestore(&memories_lock, flags);

@@ -38,8 +38,8 @@ struct offline_op {
 
 /*
  * The claim comes first; the long checks follow without the lock, since no other operation
- * offlines, onlines, adds or removes any of the range meanwhile.  From here on the range of an
- * offline counts as leaving.
+ * offlines, onlines, adds or removes any of the range meanwhile.  From here on enough_left counts
+ * the range of an offline as lost.
  */
 static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
@@ -62,8 +62,8 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 /*
  * Offline the pageblocks of a chunk, some in each hold of the zone lock; hotplug is held.  All were
  * isolated and wholly free a moment ago, and such a pageblock can only gain poison.  So nothing can
- * fail here; each is checked and offlined in one lock hold.  Where nothing is poisoned, no struct
- * page is written: in an OFFLINE pageblock a page's word tells nothing but poison.
+ * fail here; each pageblock is checked and offlined in one lock hold.  Where nothing is poisoned,
+ * no struct page is written: in an OFFLINE pageblock a page's word tells nothing but poison.
  */
 static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
@@ -87,8 +87,8 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 }
 
 /*
- * The offline state and the claim change in one hold, so that no computation of limits counts a
- * pageblock twice: as offline and as leaving.
+ * The offline state and the claim change in one hold of hotplug, so that no computation of limits
+ * counts a pageblock twice: as offline and as claimed.
  */
 static void offline_commit(struct offline_op *op, struct range_claim *claim)
 {
@@ -110,7 +110,7 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 	} while (!last);
 }
 
-/* Isolate, and move all pages in use; or leave everything as it was. */
+/* Isolate the range, and move all its pages in use.  An error leaves everything as it was. */
 static int offline_isolated(struct offline_op *op)
 {
 	struct pfn_range range = op->evac.range;
@@ -235,7 +235,7 @@ void block_go_online(struct zone *zone, pfn_t pfn)
 	if (unlikely(pageblock_of(zone->mem, pfn)->nr_poisoned)) {
 		poison_unpack_block(zone, pfn);
 	} else {
-		/* Its words meant nothing while OFFLINE; they are 0: it was one free block. */
+		/* The words of all its pages are 0, so the pageblock becomes one free block. */
 		buddy_block_online(zone, pfn);
 	}
 }
@@ -254,7 +254,7 @@ static void online_chunk(struct zone *zone, struct pfn_range range) REQUIRES(mem
 		zone_unlock_irqrestore(zone, flags);
 	}
 	zone_set_watermarks(zone);
-	/* No round: each owner takes the larger capacity at its next refill. */
+	/* No round is needed: each CPU takes the larger capacity at its next refill. */
 	zone_reset_limits(zone);
 }
 

@@ -25,10 +25,10 @@ void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* ---- standby memory (standby.c) ---- */
 
 /*
- * Bring the next step of @zone's standby online.  Returns its pages; 0 there is none; -EAGAIN
- * another thread adds, offlines or onlines memory just now; -ENOMEM for tables.  Context: thread,
- * may sleep; it waits for no memory if the thread may use the reserve.  Locks: hotplug (tried),
- * cpu_hotplug shared, zone.
+ * Bring the next step of @zone's standby online.  Returns its number of pages; 0 there is none;
+ * -EAGAIN another thread adds, offlines or onlines memory just now; -ENOMEM no memory for tables.
+ * Context: thread, may sleep; it waits for no memory if the thread may use the reserve.  Locks:
+ * hotplug (tried), cpu_hotplug shared, zone.
  */
 long standby_online(struct zone *zone) EXCLUDES(zone_class);
 int standby_start(struct memory *mem);

@@ -2,8 +2,8 @@
 /*
  * offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
  *
- * Owns:       the bit EVACUATED of pageblocks: offlined with its node, and to be brought online
- *             with it.
+ * Owns:       the bit EVACUATED of pageblocks: the pageblock was offlined with its node, and is
+ *             brought online with it.
  * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
  * Invariants: only an OFFLINE pageblock has the bit; bringing it online clears it.
  * Tests:      offline_node, offline_node_exact, offline_node_steps.
@@ -14,7 +14,7 @@
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
-/* A run of pageblocks that an operation has offlined, noted so that it can bring it back online. */
+/* A record of a run of pageblocks that an operation has offlined, to bring them back online. */
 struct taken_run {
 	struct pfn_range range;
 	SLIST_ENTRY(taken_run) link;
@@ -29,7 +29,7 @@ struct node_op {
 };
 
 /*
- * May this pageblock go offline if it has no blocker? CMA areas stay.  Otherwise the type does not
+ * May this pageblock go offline if it has no blocker? CMA areas stay online.  Other types do not
  * matter: a pageblock whose pages the kernel has freed again is still UNMOVABLE.
  */
 static bool block_online(struct zone *zone, pfn_t pfn)
@@ -59,8 +59,8 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
 }
 
 /*
- * Offline @range and, with op->whole, note it.  The note is allocated first, so that each range
- * that went offline can be brought back.
+ * Offline @range and, with op->whole, record it.  The record is allocated first, so that each range
+ * that went offline can be brought back online.
  */
 static int node_take_range(
     struct node_op *op, struct zone *zone, struct pfn_range range, struct offline_result *r)
@@ -94,9 +94,9 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 }
 
 /*
- * Offline a run of pageblocks, as many at once as possible, so that most pages move once and one
- * round suffices.  The pageblock of a blocker is left out: first the part before it is offlined,
- * then the part behind it.
+ * Offline a run of pageblocks, as many at once as possible, so that most pages move only once and
+ * one drain round suffices.  A pageblock with a blocker is left out: first the part before it is
+ * offlined, then the part behind it.
  */
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {
@@ -113,7 +113,7 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 		if (!err) {
 			start = to;
 		} else if (err == -EINTR || err == -ETIMEDOUT || r.fail.why == WHY_NONE) {
-			/* Cancelled, timed out, or no memory for a note. */
+			/* Cancelled, timed out, or no memory for a record. */
 			op->res->fail = r.fail;
 			return err;
 		} else if (r.fail.why == WHY_LAST && to - start > PAGEBLOCK_PAGES) {
@@ -145,7 +145,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
-		/* It should have been offlined, unless it belongs to the kernel or the firmware. */
+		/* Report the pageblock with the blocker, unless the blocker is reserved. */
 		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
 			note_stayed(op, end, &fail);
 		pfn = end + PAGEBLOCK_PAGES;
@@ -182,7 +182,7 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	pfn_t pfn;
 
 	for_each_block(pfn, range) {
-		/* If this is refused, another operation was faster. */
+		/* If online_pages refuses the pageblock, another operation was faster. */
 		if (block_evacuated(zone, pfn) &&
 		    online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
 			back += (long)PAGEBLOCK_PAGES;
@@ -190,7 +190,7 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	return back;
 }
 
-/* End an operation: free the notes; with @back, first bring their ranges back online. */
+/* End an operation: free its records; with @back, first bring their ranges back online. */
 static void end_runs(struct node_op *op, bool back)
 {
 	struct taken_run *run;
@@ -220,8 +220,8 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
 	if (!may_sleep())
 		return -EDEADLK;
 	/*
-	 * From the highest kind down: pages of lower zones must not first move to this node's
-	 * MOVABLE.
+	 * The highest kind comes first, so that pages of lower zones do not move to this node's
+	 * MOVABLE, only to be moved again.
 	 */
 	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--) {
 		if (kind == ZONE_MOVABLE || kernel_memory_elsewhere(mem, node))

@@ -138,7 +138,7 @@ struct leaving {
 
 static void range_leaving(struct memory *mem, struct pfn_range range, struct leaving *out)
 {
-	/* All online pageblocks belong to one zone. */
+	/* All online pageblocks of the range belong to one zone. */
 	bool kernel = zone_of(mem, range.start)->kind != ZONE_MOVABLE;
 	pfn_t pfn;
 
@@ -161,7 +161,7 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 	}
 }
 
-/* The sum over all zones, read without their locks: a hint. */
+/* Pages of all zones: free, high watermarks, the kernel's.  Read without locks, so a hint. */
 struct stock {
 	unsigned long free, high, kernel;
 };
@@ -184,9 +184,9 @@ static void take_stock(const struct memory *mem, struct stock *s)
 }
 
 /*
- * Add the loss by the ranges claimed before @mine; NULL: by all claimed ranges.  The lock is held
- * only to copy a few claims at a time, and the pageblocks are read without it, so this is a hint
- * too.
+ * Add the pages lost with the ranges claimed before @mine; NULL: with all claimed ranges.  The lock
+ * is held only to copy a few claims at a time, and the pageblocks are read without it, so this is a
+ * hint too.
  */
 static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)
 {
@@ -212,8 +212,8 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 }
 
 /*
- * Is the rest enough: can all pages in use move there, with every zone at its high watermark?  And
- * if kernel memory leaves, some of it must remain.
+ * Is the remaining memory enough: can all pages in use move to it, with every zone at its high
+ * watermark?  And if kernel memory goes offline, some kernel memory must remain.
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {
@@ -310,7 +310,7 @@ static void add_to_run(struct search *s, pfn_t pfn, bool may)
 	}
 }
 
-/* The length of the longest first part of the best run that leaves enough memory. */
+/* The most pages, from the start of the best run on, whose offline leaves enough memory. */
 static unsigned long trimmed(const struct search *s)
 {
 	struct leaving out = s->claimed;

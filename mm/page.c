@@ -78,9 +78,9 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 }
 
 /*
- * The page is noted in the thread that will panic, so two threads that panic at once each show
- * their own.  The panic shows it after its first line; so that line is printed even if showing the
- * page fails.
+ * The page is recorded in the thread that will panic, so two threads that panic at once each show
+ * their own page.  The panic shows the page after its first line, so that line is printed even if
+ * showing the page fails.
  */
 void panic_blame(const struct memory *mem, const struct page *page)
 {
@@ -127,7 +127,7 @@ ASSERT_EDGE(PG_LRU, PG_FREEING);
 ASSERT_EDGE(PG_ISO_MIG, PG_FREEING);
 ASSERT_EDGE(PG_BALLOON, PG_FREEING);
 
-/* Poison has its own rules (law 4). */
+/* May these flags be set in @word?  Poison flags have their own rules (law 4). */
 #define MAY_HAVE(word, flags) ((flags)&PAGE_POISON || STATES_HELD >> word_state(word) & 1)
 
 void page_set_flags(struct page *page, u32 flags)

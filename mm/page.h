@@ -24,7 +24,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 /* For each state, the set of states that may follow.  A page that becomes free is TAIL. */
 /* clang-format off */
 #define EDGES_PG_TAIL        (TO(RESERVED) | TO(PCP) | TO(ALLOC) | TO(HWPOISON) | TO(FREEING))
-#define EDGES_PG_RESERVED    (TO(TAIL) | TO(RESERVED)) /* cut in two */
+#define EDGES_PG_RESERVED    (TO(TAIL) | TO(RESERVED)) /* RESERVED: the block is cut in two */
 #define EDGES_PG_PCP         (TO(ALLOC) | TO(TAIL))
 #define EDGES_PG_FREEING     (TO(PCP) | TO(TAIL) | TO(HWPOISON))
 #define EDGES_PG_ALLOC       (TO(PCP) | TO(TAIL) | TO(FREEING) | TO(HWPOISON) | TO(SLAB) | \
@@ -37,8 +37,8 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 #define EDGES_PG_ISO_MIG     (TO(LRU) | TO(MOVABLE_OPS) | TO(BALLOON) | TO(FREEING) | \
                               TO(HWPOISON) | TO(ALLOC))
 #define EDGES_PG_BALLOON     (TO(ISO_MIG) | TO(FREEING))
-#define EDGES_PG_HWPOISON    TO(TAIL) /* unpoison */
-/* The states of pages in use that their last put frees; only their words may have flags. */
+#define EDGES_PG_HWPOISON    TO(TAIL) /* TAIL: by unpoison */
+/* States of pages in use that the last put frees; only words in these states may have flags. */
 #define STATES_HELD          (TO(ALLOC) | TO(OBJECT) | TO(MOVABLE_OPS) | TO(LRU) | TO(ISO_MIG) | \
                               TO(BALLOON))
 /* clang-format on */
@@ -70,7 +70,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 		page_store_word((page), STATE_WORD(from, old_order), STATE_WORD(to, new_order));   \
 	} while (0)
 
-/* The same where the words are known only at run time, or have flags. */
+/* page_store for words that are known only at run time, or that have flags. */
 static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 {
 	if (unlikely(!arch_u32_is(&page->word, old)))
@@ -79,8 +79,9 @@ static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 }
 
 /*
- * page_cas_state - the same for a page in use, whose references and flags other CPUs may change:
- * keeps them, and changes the state by compare-and-swap (law 3).  Panics if the state is not @from.
+ * page_cas_state - change the state of a page in use, whose references and flags other CPUs may
+ * change: references and flags stay, and the state changes by compare-and-swap (law 3).  Panics if
+ * the state is not @from.
  */
 #define page_cas_state(page, from, to)                                                             \
 	do {                                                                                       \
@@ -93,13 +94,14 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 /* ---- flags of a page in use ---- */
 
 /*
- * Set, or clear, flags PAGE_....  The caller has a reference, or a lock that keeps the page in use.
+ * Set or clear flags (PAGE_LOCKED and so on).  The caller has a reference, or a lock that keeps the
+ * page in use.
  */
 void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);
-/* As get_page, and sets PAGE_REFERENCED with the reference. */
+/* As get_page; also sets PAGE_REFERENCED, in the same step. */
 int get_page_used(struct page *page) must_check;
-/* Set PAGE_LOCKED; false if it is set. */
+/* Set PAGE_LOCKED; false if it was set already. */
 bool page_trylock(struct page *page);
 /* Is the page broken or, if it is a head, any page of its block?  Any context. */
 static inline bool page_poisoned(const struct page *page)

@@ -49,8 +49,8 @@ static always_inline int free_rest(struct memory *mem, bool own, struct page *pa
 }
 
 /*
- * The hot paths while tracing is on, which also make a record.  They are separate, so that the
- * others call no function.
+ * The hot paths while tracing is on, which also make a record.  They are separate, so that the hot
+ * paths without tracing call no function.
  */
 static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -69,7 +69,7 @@ static noinline int traced_free(struct memory *mem, struct page *page, unsigned 
 {
 	pfn_t pfn = page_to_pfn_in(mem, page);
 
-	/* Before the free: a moment later another CPU may have the page. */
+	/* The record comes before the free: after it another CPU may have the page. */
 	if (page)
 		trace_page(mem, TR_free, pfn, order);
 	return free_body(mem, false, page, order) ? 0 : free_rest(mem, false, page, order);
@@ -283,7 +283,7 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 
 /*
  * A free that the hot path did not serve: the stack is full or off, the order is not cached, or the
- * free is wrong.  A wrong one is refused here; a right one goes on to pcp_free_slow.
+ * free is wrong.  A wrong free is refused here; a right one is passed to pcp_free_slow.
  */
 int free_slow(struct memory *mem, struct page *page, unsigned order)
 {
@@ -319,7 +319,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if ((word & ~(PAGE_PINNED | PAGE_POISON)) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	/* The one reference is a pin's: the page's owner has released it already. */
+	/* The one reference is a pin's: the owner has released the page already. */
 	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
 		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))

@@ -6,8 +6,8 @@
 #include <quarry/mm.h>
 
 /*
- * The next panic of this thread is about @page, of @mem or, if that is NULL, of the kernel's
- * memory.
+ * If this thread panics next, the panic shows @page.  The page belongs to @mem; NULL: to the
+ * kernel's memory.
  */
 void panic_blame(const struct memory *mem, const struct page *page) __attribute__((cold));
 void page_assert_failed(const struct memory *mem, const struct page *page, const char *where,

@@ -13,7 +13,7 @@
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
  * drained already, since no later drain would find it there.  There are three policies.  The last
- * two send exactly one interrupt to every CPU (pcp_inline.h: the table says why one is enough):
+ * two send exactly one interrupt to every CPU (pcp_inline.h: its three cases show why):
  *
  * redrain   all bits are set, and the CPUs that seem to hold pages are drained; they are drained
  *           again each time the range is found not to be free.  Once the bits are set, no new read
@@ -94,11 +94,12 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(part.start < part.end && range.start < range.end);
-	/* Twice, so that the order's lowest bit, next to the state in a word, is ignored. */
+	/* The set is stored twice, so the order's lowest bit, next to the state, is ignored. */
 	passing |= passing << 16;
 	/*
-	 * Each word is read once, and the tails of blocks in use are skipped.  So a word of 0 is a
-	 * free page's or, at the beginning, that of a tail whose block begins in an earlier part.
+	 * Each word is read once, and the tails of blocks in use are skipped.  So a word of 0
+	 * belongs to a free page or, at the beginning, to a tail whose block begins in an earlier
+	 * part.
 	 */
 	for (page = first; page < end; page += 1UL << word_order(word)) {
 		enum mm_why why;
@@ -123,7 +124,7 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 	return 0;
 }
 
-/* The same for the whole pageblock at @block. */
+/* find_in_part for the whole pageblock at @block. */
 static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
@@ -132,8 +133,8 @@ static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, b
 }
 
 /*
- * Isolate one pageblock.  @scan, with `disable': scan it in the same lock hold, so that the result
- * of the scan stays true.
+ * Isolate one pageblock.  @scan (the policy `disable'): first scan the pageblock in the same lock
+ * hold, so that the result of the scan stays true.
  */
 static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_range range,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
@@ -160,8 +161,8 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 }
 
 /*
- * Isolate as many pageblocks from *@pfn on as one lock hold may, but at most one whose scan is
- * long; *@pfn moves behind the last isolated one.
+ * Isolate as many pageblocks from *@pfn on as one lock hold may, but at most one that is scanned;
+ * *@pfn moves behind the last isolated pageblock.
  */
 static int isolate_section(
     struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
@@ -206,8 +207,8 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 /* ---- the round of the policy "precise" ---- */
 
 /*
- * The most slots that one piece of a round reads; and the number of slots that a block counts for
- * when it is given back.
+ * The most slots that one piece of a round reads; and the number of slots that giving back a block
+ * counts as.
  */
 #define LOOK_PIECE   40
 #define LOOKS_A_FREE 8
@@ -262,7 +263,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++, at = PCP_MOST) {
 		unsigned count = pcp->count[zone->id * STACKS_PER_ZONE + i];
 
-		/* Pages pushed since the last piece are not isolated. */
+		/* Pages pushed since the last piece are in no isolated pageblock. */
 		at = MIN(at, count);
 		if (at > 0)
 			at = drain_isolated_slots(zone, pcp, i, at, &left);
@@ -275,7 +276,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	}
 }
 
-/* Called on each CPU, irqs off. */
+/* The work of each CPU for @zone in the round, irqs off. */
 static void drain_isolated_one(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);

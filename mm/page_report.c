@@ -4,13 +4,13 @@
  *
  * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported.
  * Locks:      the zone lock for each pageblock; none while the host is told.
- * Invariants: while the host is told of a pageblock it is not free, so no page of it is allocated
+ * Invariants: while the host is told of a pageblock, it is not free, so no page of it is allocated
  *             and then dropped by the host.  The bit is set only on pageblocks that have been
  *             wholly free since the report; taking a block clears it.
  * Checked by: check_memory(), I-R2.  Tests: page_report, step_report, memory_span.
  *
- * Only whole pageblocks are reported: the host's pages are as large where it matters, and one bit
- * for each is enough.
+ * Only whole pageblocks are reported: where the size matters, the host's pages are as large, and
+ * one bit for each pageblock is enough.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
@@ -31,8 +31,9 @@ static bool reportable(const struct zone *zone, pfn_t pfn)
 }
 
 /*
- * The block becomes FREEING: one thread holds it, and it is free again in a moment.  An isolation
- * waits for it, but an allocation does not; so pages below the high watermark are never taken.
+ * The block becomes FREEING: one thread holds it for a moment, until it is free again.  An
+ * isolation waits for the block, but an allocation does not; so no block is taken that the zone
+ * needs for its high watermark.
  */
 static bool take_block(struct zone *zone, pfn_t pfn)
 {

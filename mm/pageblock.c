@@ -46,7 +46,7 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 }
 BUILD_ASSERT(NR_SMALL_CACHED == 4);
 
-/* Without the lock: no other code uses the zone yet. */
+/* The lock is held only if other code uses the zone already (memory_add.c). */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
     NO_LOCK_ANALYSIS
 {
@@ -127,8 +127,8 @@ void pageblock_set_reported(struct zone *zone, pfn_t pfn)
 }
 
 /*
- * From isolated, and all free or retired, to OFFLINE.  The pageblock is on no list and its stack
- * numbers are those of capacity 0 already, so one store of its bits is enough.
+ * An isolated pageblock is on no list, and its stack numbers are those of capacity 0 already, so
+ * one store of its bits is enough.
  */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 {

@@ -65,7 +65,7 @@ u64 *pt_entry(const struct pagetable *pt, uintptr_t va)
 	return level ? NULL : entry;
 }
 
-/* The last leaf can be kept, since tables stay. */
+/* The last leaf table is remembered, which is safe since tables are not freed before pt_destroy. */
 u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va)
 {
 	u64 *entry = pt_entry(pt, va);
@@ -130,7 +130,7 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 	if (!err) {
 		PAGE_ASSERT(pt->mem, page, page_word(page) == PAGE_WORD(1, PG_PGTABLE, 0));
 		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
-		/* If it were linked over another one, the next lookup would notice. */
+		/* Were the table linked over another one, a remembered leaf would hide that. */
 		WRITE_ONCE(pt->leaf_of, PT_NO_LEAF);
 		pt->nr_tables++;
 	}

@@ -18,12 +18,12 @@ int pt_prepare(struct pagetable *pt, uintptr_t va);
 /* The entry for @va; NULL: there is no table for it.  Tables stay, so the entry stays valid. */
 u64 *pt_entry(const struct pagetable *pt, uintptr_t va);
 /*
- * The same under the tables' lock.  pt_entry_locked is quick if the last call was for the same
- * table, and calls pt_entry_anew if not.
+ * pt_entry under the tables' lock.  Callers use pt_entry_locked, which is quick if the last call
+ * was for the same table, and otherwise calls pt_entry_anew.
  */
 u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va) REQUIRES(pt->lock);
 #define PT_LEAF_SHIFT (PAGE_SHIFT + 9)
-#define PT_NO_LEAF    (~(uintptr_t)0) /* the leaf of no address */
+#define PT_NO_LEAF    (~(uintptr_t)0) /* for leaf_of: no leaf is remembered */
 static inline u64 *pt_entry_locked(struct pagetable *pt, uintptr_t va) REQUIRES(pt->lock)
 {
 	if (likely(pt->leaf_of == va >> PT_LEAF_SHIFT))
@@ -31,12 +31,12 @@ static inline u64 *pt_entry_locked(struct pagetable *pt, uintptr_t va) REQUIRES(
 	return pt_entry_anew(pt, va);
 }
 /*
- * The entry for the first address from *@va on, below @end, that has a table, and in *@va that
- * address; NULL: none has.
+ * Find the first address from *@va on, below @end, that has a table.  Returns its entry, and the
+ * address in *@va; NULL: there is none.
  */
 u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
 /*
- * The same, where @entry is the entry for the page below *@va, or NULL.  It is mostly the next
+ * pt_next, if @entry is the entry for the page before *@va, or NULL.  The result is mostly the next
  * entry of the same table.
  */
 static inline u64 *pt_after(const struct pagetable *pt, u64 *entry, uintptr_t *va, uintptr_t end)
@@ -46,7 +46,7 @@ static inline u64 *pt_after(const struct pagetable *pt, u64 *entry, uintptr_t *v
 	return pt_next(pt, va, end);
 }
 
-/* A present entry. */
+/* Make a present entry for the page at @pfn with the protection @prot. */
 static inline u64 pte_make(pfn_t pfn, unsigned prot)
 {
 	u64 pte = (u64)pfn << PAGE_SHIFT | PTE_PRESENT | PTE_USER;

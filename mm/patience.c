@@ -18,7 +18,7 @@
 
 /*
  * A range is stuck after this time without a change, if every thread on every CPU has had this many
- * turns in it.
+ * turns in that time.
  */
 #define STUCK_NS    200000000ULL
 #define STUCK_TURNS 5

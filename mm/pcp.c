@@ -74,8 +74,8 @@ struct page *pcp_refill(
 	CHECKED_ASSERT(!arch_irqs_enabled());
 	if (index < NR_CACHED_ORDERS) {
 		/*
-		 * Called once, and not inside MIN or MAX, which would call it again: a disable may
-		 * come in between.
+		 * Read once, and not inside MIN or MAX, which evaluate an argument twice: the
+		 * capacity may become 0 in between.
 		 */
 		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
 
@@ -85,7 +85,7 @@ struct page *pcp_refill(
 	}
 	sched_point("alloc.refill");
 	zone_lock(zone);
-	/* Other CPUs may have passed the caller's check, without the lock, since then. */
+	/* The caller checked the watermark without the lock: other CPUs may have taken pages. */
 	n = refill_share(zone, n, order, gfp, lower);
 	if (n > 0)
 		got = buddy_take_batch(zone, order, type, cached, out, n);
@@ -93,7 +93,7 @@ struct page *pcp_refill(
 		one = out[--got];
 		page_store(one, AS_PCP(order), AS_ALLOC(order));
 	} else if (n > 0) {
-		/* Perhaps in a pageblock of another type: given to the caller, never cached. */
+		/* The block may be in a pageblock of another type, so it is not cached. */
 		pfn_t pfn = buddy_alloc_fallback(zone, order, type);
 
 		if (pfn != PFN_NONE) {
@@ -106,7 +106,7 @@ struct page *pcp_refill(
 	if (one)
 		trace_page(mem, TR_take, page_to_pfn_in(mem, one), order);
 	if (got > 0) {
-		/* Its pageblock has this type and is not isolated, and so this stack number. */
+		/* The pageblock of out[0] has @type and is not isolated: @stack is its number. */
 		PAGE_ASSERT(mem, out[0],
 		    pageblock_of(mem, page_to_pfn_in(mem, out[0]))->stack[index] == stack);
 	}
@@ -123,7 +123,7 @@ struct page *pcp_refill(
 
 /*
  * Give back the blocks of @stack beyond @keep, but at most *@left in this piece of the round.
- * False: there are more.
+ * False: blocks beyond @keep are left.
  */
 static bool give_piece(
     struct zone *zone, struct pcp *pcp, unsigned stack, unsigned keep, unsigned *left)

@@ -23,7 +23,7 @@ static inline unsigned index_order(unsigned index)
 /* The most blocks that a stack may hold, by index of the order; PCP_SLOTS is the sum. */
 static inline unsigned stack_most(unsigned index)
 {
-	static const u16 most[5] = {PCP_MOST, 32, 16, 8, 2}; /* small pageblocks use fewer */
+	static const u16 most[5] = {PCP_MOST, 32, 16, 8, 2}; /* the last only if MAX_ORDER > 3 */
 
 	return most[index];
 }
@@ -40,7 +40,7 @@ static inline unsigned spill_batch(unsigned order, unsigned capacity)
 	return MAX(order_batch(order), MIN(capacity / 4, PCP_BATCH_MOST / 2));
 }
 
-/* Blocks that a refill moves: half of a large @capacity, since it costs less per page. */
+/* Blocks that a refill moves: half of a large @capacity, since many at once cost less per page. */
 static inline unsigned refill_batch(unsigned order, unsigned capacity)
 {
 	if (capacity > PCP_ENOUGH)
@@ -68,7 +68,7 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 	return mem->pcp[cpu];
 }
 
-/* The same off the hot paths: asserts that interrupts are off. */
+/* this_pcp outside the hot paths: also asserts that interrupts are off. */
 static inline struct pcp *this_pcp_slow(const struct memory *mem)
 {
 	KASSERT(!arch_irqs_enabled());
@@ -93,7 +93,7 @@ void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack);
 /* Give back all that this CPU caches of the zone.  Owner, irqs off. */
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
-/* Set the stack numbers of @cpu's first zones: before its use, or by the owner with irqs off. */
+/* Look up @cpu's first zones: before the CPU uses @mem, or on that CPU with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
 /*
  * Take up to a batch of blocks: one for the caller, the others for the stack.  Owner, irqs off.
@@ -118,15 +118,17 @@ static always_inline void trace_own(
 /* ---- without the caches (direct.c, direct_many.c) ---- */
 
 /*
- * A block, not zeroed, from the zone that this CPU's requests with @gfp try first.  NULL: take the
- * slow path: the order is cached, or the zone is short of memory or has no block of the type.
+ * Take a block, not zeroed, from the zone that this CPU's requests with @gfp try first.  NULL: use
+ * the slow path, because the order's stack is in use, or the zone is short of memory or has no
+ * block of the type.
  */
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
-/* Free a block whose order is not cached; false: it is, or the free is not plain: the slow path. */
+/* Free a block that has no stack, or whose stack is off.  False: the slow path must free it. */
 bool free_direct(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 /*
- * Allocate or free the first of @pages, at most @nr, of order 0 and without the stack, which is
- * empty or full: as many as one lock hold moves.  Returns how many; 0: the slow path for the first.
+ * Allocate, or free, up to @nr pages of order 0 at the start of @pages, past the stack, which is
+ * empty or full: as many as one lock hold moves.  Returns how many; 0: the first page needs the
+ * slow path.
  */
 unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
     EXCLUDES(zone_class);
@@ -135,12 +137,12 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 
 /* ---- the slow paths (pcp_slow.c) ---- */
 
-/* A block of @zone from this CPU's cache or, by a refill, the buddy allocator; NULL: none. */
+/* Take a block of @zone from this CPU's cache or, by a refill, the buddy allocator; NULL: none. */
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
     EXCLUDES(zone_class);
 /*
  * Free a block that only the caller has, whose word is @word, to the cache or the buddy allocator;
- * poison flags set meanwhile are noticed.  False, and nothing done: the word has changed.
+ * poison flags set meanwhile are noticed.  False: the word has changed, and nothing was done.
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);

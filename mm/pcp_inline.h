@@ -15,8 +15,9 @@
  *  3. A cache is off when its owner has set every capacity to 0 and emptied it; then count >=
  *     capacity sends each free, and count == 0 each allocation, down the slow path.
  *
- * Why one forced round (an interrupt to every CPU, served with interrupts off) is enough after the
- * capacity, or a pageblock's bit, has changed.  A free on CPU X is, when the interrupt reaches X,
+ * One forced round (an interrupt to every CPU, served with interrupts off) is enough after the
+ * capacity, or a pageblock's bit, has changed.  There are three cases for a free on CPU X at the
+ * moment when the interrupt reaches X: it is
  *   before its interrupt-off section   it has read neither number nor capacity, and will read the
  *                                      new ones;
  *   inside it, having read the old     it ends its push first; only then can the handler run on X,
@@ -76,7 +77,7 @@ static always_inline bool body_room(struct pcp *pcp, size_t stack, size_t count)
 	           : arch_pcp_below(count, offsetof(struct pcp, capacity), stack);
 }
 
-/* For how many more blocks has it space?  Not below 0. */
+/* For how many more blocks has a stack of @count blocks space?  Not below 0. */
 static always_inline size_t body_left(struct pcp *pcp, size_t stack, size_t count)
 {
 	size_t capacity = pcp ? READ_ONCE(pcp->capacity[stack])
@@ -92,7 +93,7 @@ static always_inline size_t body_first(struct pcp *pcp, gfp_t gfp)
 	           : arch_pcp_load(offsetof(struct pcp, first), (u8)gfp);
 }
 
-/* Is tracing of the hot paths on?  A hint: the CPU may change after it. */
+/* Is tracing of the hot paths on?  A hint: the thread may move to another CPU after the read. */
 static always_inline bool body_tracing(const struct memory *mem, bool own)
 {
 	return own ? arch_pcp_test(offsetof(struct pcp, tracing)) : READ_ONCE(mem->pcp[0]->tracing);
@@ -116,8 +117,8 @@ BUILD_ASSERT(sizeof(struct page) << PAGEBLOCK_ORDER == sizeof(struct pageblock) 
 
 /*
  * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory are at constant
- * addresses.  So a shift, a mask and at most one constant lead from one array to the other (none if
- * the machine placed them well).  The memmap's base is aligned to a pageblock's descriptors.
+ * addresses.  So a shift, a mask and at most one added constant lead from a descriptor in one array
+ * to the other array.  The memmap's base is aligned to a pageblock's descriptors.
  */
 static always_inline const struct pageblock *body_pageblock(
     const struct memory *mem, bool own, const struct page *page)
@@ -143,7 +144,7 @@ static always_inline bool pcp_push(
 	struct pcp *pcp = body_pcp(mem, own);
 	size_t stack, count;
 
-	/* The kernel's own callers pass descriptors of its memmap; for other memories check it. */
+	/* Callers for the kernel's memory pass descriptors of its memmap; others may not. */
 	if (!own &&
 	    unlikely(
 	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))

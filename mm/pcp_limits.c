@@ -16,7 +16,7 @@
 /* At most 1/CACHED_DIVISOR of a zone may be cached. */
 #define CACHED_DIVISOR 16
 
-/* Zones of movable pages have stacks of one type. */
+/* Zone MOVABLE has stacks only for movable pages. */
 static bool has_stack(const struct zone *zone, unsigned type)
 {
 	return zone->kind != ZONE_MOVABLE || type == MT_MOVABLE;
@@ -35,7 +35,7 @@ int zone_alloc_slots(struct zone *zone)
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		struct page **slots;
 
-		/* An earlier call, which failed, had memory for this CPU. */
+		/* An earlier call has allocated this CPU's slots, and then failed. */
 		if (mem->pcp[cpu]->slot[zone_stack(zone, 0, MT_MOVABLE)])
 			continue;
 		slots = mem->alloc(mem->alloc_arg, stack_types(zone) * PCP_SLOTS * sizeof(*slots));
@@ -56,10 +56,10 @@ int zone_alloc_slots(struct zone *zone)
 }
 
 /*
- * Give each order its limit, from the smallest up, as long as the zone's share lasts.  So if it
- * does not last, the largest orders get 0.  The rest then makes the stacks of order 0 larger, so it
- * is never taken from other orders.  Without slots or memory all limits are 0.  A claimed range may
- * have pages that are not managed, so @leaving may exceed the managed pages.
+ * Give each order its limit, from the smallest up, as long as the zone's share lasts.  If it is
+ * used up, the largest orders get 0; if pages are left over, they make the stacks of order 0
+ * larger.  Without slots or memory all limits are 0.  A claimed range may have pages that are not
+ * managed, so @leaving may exceed the managed pages.
  */
 void zone_set_limits(struct zone *zone, unsigned long leaving)
 {
@@ -116,7 +116,7 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 	for (gfp = 0; gfp < ARRAY_SIZE(mem->pcp[cpu]->first); gfp++) {
 		unsigned at = 0;
 		const struct zone *zone = zonelist_next(node, gfp, &at);
-		/* If the node has no such memory: an empty zone, so always the slow path. */
+		/* If the node has no such memory, use an empty zone: it forces the slow path. */
 		unsigned id = node->id * NR_ZONE_KINDS + gfp_kind(gfp);
 
 		if (zone && zone->node == node->id)

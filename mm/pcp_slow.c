@@ -37,8 +37,9 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
 	/*
-	 * The hot path takes the next page from the same stack: of another zone, if the first one
-	 * had none.  Once that stack is empty the slow path tries the zones in order again.
+	 * The hot path takes the next page from the same stack, which is another zone's if the
+	 * first zone had no page.  Once that stack is empty, the slow path tries the zones in order
+	 * again.
 	 */
 	if (page && order == 0)
 		WRITE_ONCE(pcp->first[(u8)gfp], (u16)zone_stack(zone, 0, type));
@@ -49,9 +50,9 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 }
 
 /*
- * A stack whose limit has been cut may hold more than that.  Giving back all of the excess at once
- * would keep interrupts off for long.  So the capacity goes down with the count: nothing is pushed
- * meanwhile, and each further free spills some.
+ * A stack whose limit was lowered may hold more blocks than the new limit.  Giving back the whole
+ * excess at once would keep interrupts off for long.  So the capacity goes down with the count:
+ * nothing is pushed meanwhile, and each further free spills some blocks.
  */
 static void fit_capacity(struct pcp *pcp, unsigned stack)
 {
@@ -96,8 +97,8 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
 	/*
-	 * Read the word again under the lock (law 4): the page may be poisoned since, or another
-	 * CPU may have freed it too.
+	 * Read the word again under the lock (law 4): since the caller's read the page may have
+	 * been poisoned, or also freed by another CPU.
 	 */
 	found = page_word(page);
 	if ((found ^ word) & ~PAGE_POISON) {

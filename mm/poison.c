@@ -30,14 +30,14 @@
 #include <quarry/sched_point.h>
 
 /*
- * The wait for another thread to finish moving or freeing the page: time, and turns of every thread
- * (see evacuate).
+ * The least wait for another thread to finish moving or freeing the page: time, and turns of every
+ * thread (see evacuate).
  */
 #define PATIENCE_NS 200000000ULL
 unsigned poison_patience_turns = 5;
 /*
- * The limit of the wait if turns do not come: meanwhile no other page is retired, and the caches
- * are off.
+ * The limit of the wait if turns do not come.  The wait must end, because meanwhile no other page
+ * is retired, and the caches are off.
  */
 u64 poison_patience_ns = 5000000000ULL;
 #define PAUSE_NS 1000000ULL
@@ -45,8 +45,8 @@ u64 poison_patience_ns = 5000000000ULL;
 /* ---- taking the page from its user ---- */
 
 /*
- * Move the page's content elsewhere, and retire the page.  Returns 0; -EAGAIN it has another owner
- * now, so check again; -EBUSY; -ENOMEM.
+ * Move the page's content elsewhere, and retire the page.  Returns 0; -EAGAIN the page has another
+ * owner now, so check again; -EBUSY; -ENOMEM.
  */
 static int take_softly(struct poison_request *r)
 {
@@ -63,8 +63,8 @@ static int take_softly(struct poison_request *r)
 		return err;
 	sched_point("mf.isolated");
 	/*
-	 * The page was freed after the check and allocated again in another block: the isolated
-	 * block does not contain it.
+	 * If the isolated block does not contain the page, the page was freed after the check and
+	 * allocated again in another block.
 	 */
 	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
 		kind->putback(r->mem, page);
@@ -76,7 +76,7 @@ static int take_softly(struct poison_request *r)
 		kind->move(r->mem, &page, 1, &migrate_anywhere, &moved);
 	}
 	sched_point("mf.migrated");
-	/* -ENOENT: its owner released it, so there was nothing to move. */
+	/* -ENOENT: the owner has released the page, so there was nothing to move. */
 	if (moved && moved != -ENOENT) {
 		kind->putback(r->mem, page);
 		return moved == -EAGAIN ? -EBUSY : moved;
@@ -96,7 +96,7 @@ static int poison_take_page(struct poison_request *r)
 		poison_retire(r);
 	if (err != -EOVERFLOW)
 		return err;
-	/* It has the most references possible, so none could be taken: the last put retires it. */
+	/* No further reference to the page is possible, so its last put must retire it. */
 	err = poison_doom_object_page(r->zone, r->pfn, r->res);
 	if (!err)
 		r->res->outcome =
@@ -150,8 +150,8 @@ static bool known(const struct memory *mem, pfn_t pfn)
  * The first try of a soft offline, with the caches on.  A free page is taken off its list in the
  * lock hold that found it there.  A page that was moved is held by the isolation's reference.  So
  * its flag is set before the last put, which reads the word in the compare-and-swap that drops the
- * reference, and a free through a cache cannot overlook it.  False: it is cached, in use, or in
- * transit; with the caches off it may be found free.
+ * reference, and a free through a cache cannot overlook the flag.  False: the page is cached, in
+ * use, or in transit; with the caches off it may be found free.
  */
 static bool settle_at_once(struct poison_request *r, int *err)
 {
@@ -171,7 +171,7 @@ static int handle(struct poison_request *r)
 		return -EDEADLK;
 	poison_lock(r->mem);
 	sched_point("mf.enter");
-	/* From here on no memory is removed: what is there stays, and of its zone. */
+	/* From here on no memory is removed, so a page that exists stays in its zone. */
 	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
 	err = r->zone ? 0 : -ENXIO;
 	if (!err && (r->hard || !settle_at_once(r, &err))) {
@@ -203,15 +203,15 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 
 	*res = (struct poison_result){.outcome = POISON_FAILED};
 	/*
-	 * Before the locks, under which unpoison checks it.  An address that is no memory does not
-	 * count.
+	 * Set before the locks are taken: unpoison checks it under them.  A report about an address
+	 * that is no memory does not count.
 	 */
 	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
 	err = handle(&r);
 	if (res->outcome == POISON_RECOVERED) {
 		MM_EVENT(mem, FAILURE_RECOVERED);
-		/* It was being copied: the copy may be damaged too. */
+		/* A migrator was copying the page: the copy may be damaged too. */
 		if (r.moving && res->state == PG_FREE)
 			MM_EVENT(mem, FAILURE_COPIED);
 	} else if (res->outcome == POISON_DELAYED && !err) {
@@ -230,7 +230,7 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	ASSERT_ZONE_LOCKED(zone);
-	/* Checked only now: the machine may have reported a page while we waited for the locks. */
+	/* Checked under the lock: the machine may have reported a page while we waited for it. */
 	if (READ_ONCE(zone->mem->machine_check))
 		return -EOPNOTSUPP;
 	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(zone, pfn))

@@ -5,7 +5,7 @@
 
 #include <quarry/poison.h>
 
-/* The wait for a page in transit: turns of all threads; at most ns.  Tests change them. */
+/* Limits of the wait for a page in transit: turns of all threads, and time.  Tests change them. */
 extern unsigned poison_patience_turns;
 extern u64 poison_patience_ns;
 
@@ -13,19 +13,19 @@ extern u64 poison_patience_ns;
 struct poison_request {
 	struct memory *mem;
 	struct zone *zone;
-	pfn_t pfn, head; /* head of the block that contains the page */
+	pfn_t pfn, head; /* the broken page; the head of its block */
 	bool hard;
-	bool moving;     /* a migrator held it */
-	bool last;       /* the last check, without a further wait */
-	unsigned allocs; /* times it was found just allocated */
+	bool moving;     /* a check found the page held by a migrator */
+	bool last;       /* the next check is the last: no wait follows */
+	unsigned allocs; /* checks that found the page just allocated */
 	struct poison_result *res;
 };
 
 /* The result of one check. */
 enum poison_verdict {
 	SETTLED, /* *@err of poison_look is the answer */
-	AGAIN,   /* it is in transit: wait and check again */
-	TAKE,    /* it can be taken from its user */
+	AGAIN,   /* the page is in transit: wait and check again */
+	TAKE,    /* the page can be taken from its user */
 };
 
 /*
@@ -34,8 +34,8 @@ enum poison_verdict {
  */
 enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zone_class);
 /*
- * Retire a page that no other code can find any more; the isolation's reference is ours. If there
- * are other references, the page is only flagged, and the last put retires it.
+ * Retire a page that no other code can find any more; the caller has the isolation's reference. If
+ * there are other references, the page is only flagged, and the last put retires it.
  */
 void poison_retire(struct poison_request *r) EXCLUDES(zone_class);
 
@@ -47,9 +47,9 @@ void poison_retire(struct poison_request *r) EXCLUDES(zone_class);
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res) must_check;
 /*
- * The same without a reference of the caller: the page is flagged, and then taken from its object;
- * the last put, perhaps that of the slot's reference here, retires it.  The zone's caches are off.
- * 0; -EAGAIN.  Locks: object, lru, zone.
+ * As poison_take_object_page, but the caller gets no reference: the page is flagged, and then taken
+ * from its object.  Its last put, perhaps the put of the slot's reference here, retires it.  The
+ * zone's caches are off.  0; -EAGAIN.  Locks: object, lru, zone.
  */
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res) must_check;
 

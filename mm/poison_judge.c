@@ -2,8 +2,8 @@
 /*
  * poison_judge.c: deciding what to do about a broken page, by its state; and retiring it.
  *
- * Owns:       nothing; the request is its caller's, which holds mem->poison and, except at the
- *             first try of a soft offline, has switched the zone's caches off.
+ * Owns:       nothing; the request belongs to the caller, which holds mem->poison and, except at
+ *             the first try of a soft offline, has switched the zone's caches off.
  * Locks:      the zone lock for each check, and for the action that follows in the same hold.
  * Invariants: those of poison.c: a page that may have been allocated meanwhile is never marked.
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
@@ -14,10 +14,10 @@
 #include "mm/range.h"
 #include <quarry/sched_point.h>
 
-/* After so many checks that find a page just allocated, its owner counts as final. */
+/* After so many checks that find the page allocated, its present owner counts as final. */
 #define ALLOC_LOOKS 3
 
-/* With caches on, a free that began before would not see the flag (mm_types.h, law 4). */
+/* With caches on, a free that began earlier would not see the new flag (mm_types.h, law 4). */
 #define CACHES_ASSERT_OFF(r)                                                                       \
 	PAGE_ASSERT(                                                                               \
 	    (r)->mem, pfn_to_page_in((r)->mem, (r)->head), READ_ONCE((r)->zone->pcp_depth) > 0)
@@ -44,7 +44,7 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 		return settled(r, POISON_FAILED, -EHWPOISON, err);
 	PAGE_ASSERT(r->mem, page, pb->nr_poisoned < PAGEBLOCK_PAGES);
 	if (r->res->standby) {
-		/* The page has no descriptor yet, so its pageblock's is marked. */
+		/* The page has no descriptor yet, so the descriptor of its pageblock is marked. */
 		WRITE_ONCE(pb->nr_poisoned, (u16)PAGEBLOCK_PAGES);
 	} else {
 		WRITE_ONCE(page->word, PAGE_F_HWPOISON);
@@ -54,8 +54,8 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 }
 
 /*
- * Is it a page that can be taken from its object?  An unlocked read: pages are released and taken
- * under the lru lock.
+ * Does an object have the page, so that it can be taken from the object?  An unlocked read: pages
+ * are released and taken under the lru lock.
  */
 static bool object_has(const struct poison_request *r, enum page_state state)
 {
@@ -64,8 +64,8 @@ static bool object_has(const struct poison_request *r, enum page_state state)
 }
 
 /*
- * Has its object released the page, so that no other code finds it, and only its last put is
- * missing?
+ * Is the page about to be freed by its last put?  Then no other code finds it: it is FREEING, or
+ * its object has released it.
  */
 static bool last_put_missing(const struct poison_request *r, enum page_state state)
 {
@@ -76,8 +76,8 @@ static bool last_put_missing(const struct poison_request *r, enum page_state sta
 }
 
 /*
- * The page is flagged already.  If it is retired, nothing is left to do.  If it is doomed, its
- * owner may be able to do without it by now, or has released it.
+ * Judge a page that is flagged already.  If it is retired, nothing is left to do.  If it is doomed,
+ * it may now be possible to take it from its owner, or the owner may have released it.
  */
 static enum poison_verdict judge_flagged(struct poison_request *r, enum page_state state, int *err)
 {
@@ -108,7 +108,7 @@ static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQU
 	return settled(r, POISON_DELAYED, 0, err);
 }
 
-/* A page of an object, or one that its object has released, but that is still pinned. */
+/* Judge a page of an object, or a page that its object has released but that is still pinned. */
 static enum poison_verdict judge_object_page(
     struct poison_request *r, enum page_state state, int *err) REQUIRES_ZONE(r->zone)
 {
@@ -117,7 +117,7 @@ static enum poison_verdict judge_object_page(
 	return state == PG_LRU ? TAKE : judge_stays(r, err);
 }
 
-/* In transit to an owner that could let it move? */
+/* May the allocated page be in transit to an owner that lets it move? */
 static bool owner_may_come(struct poison_request *r)
 {
 	enum migratetype type = pageblock_type(pageblock_of(r->mem, r->pfn));
@@ -145,12 +145,12 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 	case PG_FREE:
 		poison_take_free(r->zone, r->pfn);
 		return settled(r, POISON_RECOVERED, 0, err);
-	case PG_PCP: /* of a CPU that is coming or going: it has none in a moment */ return AGAIN;
+	case PG_PCP: /* a CPU that goes on- or offline gives it back in a moment */ return AGAIN;
 	case PG_FREEING: return r->hard ? judge_leaves(r, err) : AGAIN;
 	case PG_ALLOC: return owner_may_come(r) ? AGAIN : judge_stays(r, err);
 	case PG_MOVABLE_OPS:
 	case PG_BALLOON:
-		/* There is no way to tell its owner that the content is lost. */
+		/* There is no way to tell the page's owner that the content is lost. */
 		return r->hard ? judge_stays(r, err) : TAKE;
 	case PG_OBJECT:
 	case PG_LRU: return judge_object_page(r, state, err);
@@ -185,7 +185,7 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
 	return v;
 }
 
-/* ---- retiring it ---- */
+/* ---- retiring a page ---- */
 
 /*
  * The references of a page that is retired softly, and where each is dropped:

@@ -99,9 +99,9 @@ static void set_bits(struct page *page, u32 bits)
 #define STATES_DOOMED (~TO(TAIL))
 
 /*
- * By compare-and-swap, since the owner may be changing the word or freeing the page.  While the
- * caches are off, a free takes the zone lock, which the caller holds, and reads the word again
- * under it (law 4).
+ * Flags are set by compare-and-swap, since the owner may be changing the word or freeing the page.
+ * While the caches are off, a free takes the zone lock, which the caller holds, and reads the word
+ * again under it (law 4).
  */
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 {
@@ -129,8 +129,8 @@ void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
 }
 
 /*
- * The flag is cleared first, since listed pages have none.  After that buddy_free reads the type
- * and the isolate bit.
+ * The flag is cleared before the page becomes free, since no free page has one.  buddy_free then
+ * reads the type and the isolate bit.
  */
 void poison_give_back(struct zone *zone, pfn_t pfn)
 {

@@ -21,8 +21,8 @@
 #include <quarry/sched_point.h>
 
 /*
- * Is there another copy?  The pager has the content of a page that was not written to; anonymous
- * memory has none.
+ * Is there another copy of the content?  The pager has the content of a page that was not written
+ * to; of a page of anonymous memory there is no copy.
  */
 static bool has_copy(const struct vm_object *object, const struct page *page)
 {
@@ -64,7 +64,7 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 		return err;
 	sched_point("mf.isolated");
 	object = lru_get_object(mem, page);
-	/* The object is being freed, and drops its pages itself. */
+	/* Without an object: it is being freed, and drops its pages itself. */
 	if (!object)
 		return 0;
 	tlb_gather_init(&g, mem);

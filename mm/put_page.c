@@ -76,8 +76,8 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 			return bad_free(
 			    mem, page, word_order(word), "last put of what a put does not free");
 		/*
-		 * The last reference: no other code can find the page, so these fields do not
-		 * change.
+		 * This is the last reference: no other code can find the page, so these fields do
+		 * not change.
 		 */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
 		    (page->owner && STATES_FOUND >> word_state(word) & 1)) {
@@ -107,7 +107,7 @@ int mem_put_page(struct memory *mem, struct page *page)
 
 void mem_unpin_page(struct memory *mem, struct page *page)
 {
-	/* Both in one, as far as the checker can see: it stops CPUs where interrupts are on. */
+	/* With irqs off: check_memory stops no CPU between the change of pincount and the put. */
 	irqflags_t flags = arch_irq_save();
 
 	PAGE_ASSERT(mem, page, READ_ONCE(page->pincount) > 0);
@@ -190,8 +190,8 @@ static unsigned free_freeing(struct memory *mem, struct page **first, unsigned n
 }
 
 /*
- * A fast path for the last put of an object's page: its object has released it and no other flag is
- * set.  False: use put_reference.
+ * A fast path for the last put of a page that its object has released, if no flag is set besides
+ * those in `may'.  False: use put_reference.
  */
 static always_inline bool put_released(struct page *page)
 {

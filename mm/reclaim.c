@@ -7,11 +7,11 @@
  * Owns:       struct reclaim: the tickets that are being served, and that were served.
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
  * Invariants: done <= started <= asked, for drains, runs and compactions; a ticket is served only
- *             by work that started after it was handed out, so that its holder's missing memory was
- *             looked for since.  A drain waits for one batch of a run at most, or for one
- *             compaction.  A run stops in a zone when it lacks nothing (zone_lacks): then each
- *             request that waits for it and may use the zone passes zone_watermark_ok there.  A
- *             reclaim thread never waits for memory: its allocations may use the reserve.
+ *             by work that started after it was handed out, so the work takes account of its
+ *             holder's request.  A drain waits for one batch of a run at most, or for one
+ *             compaction.  A run stops in a zone when the zone lacks nothing (zone_lacks): then
+ *             each request that waits for the run and may use the zone passes zone_watermark_ok
+ *             there.  A reclaim thread never waits for memory: its allocations may use the reserve.
  * Tests:      play_reclaim, play_run, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
  *             standby.
  */
@@ -23,7 +23,7 @@
 #include <quarry/memory_init.h>
 #include <quarry/sched_point.h>
 
-/* Passes over a zone's lists in one run: a page that is touched between the two stays. */
+/* Passes over a zone's lists in one run: a page that is touched between two passes stays. */
 #define RUN_PASSES 2
 
 /* The most moves to MOVABLE in a run: other threads may take the freed pages meanwhile. */
@@ -65,7 +65,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 
 		if (!left || READ_ONCE(node->reclaim.stop))
 			return false;
-		/* Small batches: a page in use needs time between two scans to be touched again. */
+		/* Batches are small: a page in use needs time to be touched between two scans. */
 		scan->batch = (unsigned)MIN(want, (unsigned long)RECLAIM_BATCH);
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
@@ -81,7 +81,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 	return true;
 }
 
-/* Bring standby memory online, before any page is dropped; if that is impossible now, later. */
+/* Bring standby memory online before pages are dropped; if it cannot, the standby thread will. */
 static void bring_standby(struct zone *zone, u64 waiting)
 {
 	unsigned long brought = 0;
@@ -114,9 +114,9 @@ static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting, u64 
 }
 
 /*
- * For requests that cannot use MOVABLE, when dropping pages of @zone was not enough: move pages
- * from @zone to MOVABLE, where pages may have to be dropped first.  True: @zone lacks nothing any
- * more.
+ * For requests that cannot use MOVABLE (@unmovable), if dropping pages of @zone was not enough:
+ * move pages from @zone to MOVABLE, where pages may have to be dropped first.  True: @zone lacks
+ * nothing any more.
  */
 static bool free_by_moving(struct node *node, struct zone *zone, u64 unmovable, u64 *pagers_ns)
 {
@@ -171,9 +171,9 @@ static void note_run(struct zone *zone, u64 came, u64 freed)
 }
 
 /*
- * Make one run over the zones of a node.  A zone that had enough may have lost it again when the
- * waiting thread checks.  That does not show that nothing is left, so this request waits for
- * another run.
+ * Make one run over the zones of a node.  A zone that had enough pages may have lost them again
+ * when the waiting thread checks.  That does not show that nothing is left, so the thread then
+ * waits for another run.
  */
 static void serve_run(struct node *node)
 {
@@ -205,8 +205,8 @@ static void serve_run(struct node *node)
 }
 
 /*
- * Bring a standby step online for such a request: it consists of free blocks of every order.  True:
- * one came online.
+ * Bring a standby step online for a request with @gfp and @order: a step has free blocks of every
+ * order.  True: a step came online.
  */
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
@@ -226,7 +226,7 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 	return false;
 }
 
-/* Compact for all waiters; the largest order first, which may serve others too. */
+/* Compact for all waiters; the largest order comes first, since its block may serve others too. */
 static void serve_compact(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;

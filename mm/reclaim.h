@@ -17,8 +17,8 @@ unsigned long move_to_movable(struct zone *zone, unsigned long want)
     EXCLUDES(object_class, lru_class, zone_class);
 
 /*
- * Reclaim one batch of the inactive list, after ageing one of the active list if the inactive one
- * is shorter.
+ * Reclaim one batch of pages of the inactive list.  If that list is shorter than the active one,
+ * first age a batch of the active list.
  */
 void reclaim_batch(struct lru_scan *scan) EXCLUDES(object_class, lru_class, zone_class);
 

@@ -6,7 +6,7 @@
  * Owns:       the tickets of struct reclaim and struct standby_thread, and zone->freed.
  * Locks:      none; a thread that waits here holds no spin lock.
  * Invariants: an allocation makes no cross-call.  A ticket is served by work that begins after it
- *             was handed out, so its holder's missing memory is looked for again.
+ *             was handed out, so the work takes account of its holder's request.
  *             Every wait ends by request_over, which is checked after each wake-up and every
  *             reclaim_look_ns, since a free wakes no thread: so no thread waits for memory that is
  *             there.
@@ -60,7 +60,7 @@ void reclaim_wake(struct zone *zone)
 	if (READ_ONCE(r->low) || !READ_ONCE(r->thread) ||
 	    (!zone_evictable(zone) && !zone_standby(zone)))
 		return;
-	/* Pairs with the release in note_run: futile_came is of that run, or of a later one. */
+	/* Pairs with the release in note_run: futile_came is at least as new as futile. */
 	if (load_acquire(&zone->futile) &&
 	    READ_ONCE(zone->futile_came) == READ_ONCE(zone->lru_came))
 		return;
@@ -83,7 +83,7 @@ void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
 
 BUILD_ASSERT(MAX_ZONES <= 32);
 
-/* All pages ever freed that the request can use. */
+/* The number of all pages ever freed that the request can use. */
 static u64 freed_for(const struct request *q)
 {
 	u64 sum = 0;
@@ -150,8 +150,8 @@ void request_begin(struct request *q)
 }
 
 /*
- * Is another try worthwhile?  Freed pages may have been taken again, but that does not show that
- * nothing is left.
+ * Is another try worthwhile?  Freed pages count even if other threads may have taken them: that
+ * does not show that nothing is left.
  */
 static bool gained(const struct request *q)
 {
@@ -161,8 +161,8 @@ static bool gained(const struct request *q)
 /* ---- waiting ---- */
 
 /*
- * A larger block consists of pages that lie together: freed pages, perhaps for other requests, say
- * little about it.
+ * Is the wait over?  For a larger block freed pages alone do not count, since they need not lie
+ * together.
  */
 static bool request_over(const struct request *q)
 {
@@ -205,7 +205,7 @@ enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done
 struct ticket {
 	const struct ticket_queue *queue;
 	u64 number;
-	const u32 *stop; /* that of the thread that serves it */
+	const u32 *stop; /* `stop' of the thread that serves the ticket */
 };
 
 static bool served(const void *arg)
@@ -247,7 +247,7 @@ enum outcome reclaim_drain(struct request *q)
 	return serves(r) ? ask_thread(q, r, &r->drains) : TRY_NEXT;
 }
 
-/* The most compactions for a request: other requests may take the block first. */
+/* The most compactions for one request: other requests may take each block that is made. */
 #define COMPACT_TRIES 4
 
 enum outcome reclaim_compact(struct request *q)
@@ -263,8 +263,8 @@ enum outcome reclaim_compact(struct request *q)
 	if (!serves(r))
 		return TRY_NEXT;
 	/*
-	 * Set before the ticket is taken, so that the bit is seen by the work that serves it, if
-	 * not before.
+	 * The bit is set before the ticket is taken, so the work that serves the ticket sees it,
+	 * unless earlier work did.
 	 */
 	atomic_or(&r->compact, bit);
 	then = ask_thread(q, r, &r->compactions);
@@ -279,8 +279,8 @@ enum outcome reclaim_compact_first(struct request *q)
 
 /*
  * Ask a node's thread for a run, and wait until the request has gained something, or the run is
- * over.  TRY_NEXT: the run found too little.  Runs are bounded, since their waits for pagers are
- * (vm_pager_ops.clean): so the wait needs no time limit.
+ * over.  TRY_NEXT: the run found too little.  A run waits for pagers only for a limited time
+ * (vm_pager_ops.clean), so this wait needs no time limit.
  */
 static enum outcome ask_run(const struct request *q, struct reclaim *r)
 {
@@ -289,7 +289,7 @@ static enum outcome ask_run(const struct request *q, struct reclaim *r)
 
 	if (!serves(r))
 		return TRY_NEXT;
-	/* Set before the ticket is taken, as above. */
+	/* The bit is set before the ticket is taken, as in reclaim_compact. */
 	atomic_or(&r->run_for, bit);
 	MM_EVENT(q->mem, RECLAIM_WAIT);
 	then = ask_thread(q, r, &r->runs);
@@ -298,8 +298,8 @@ static enum outcome ask_run(const struct request *q, struct reclaim *r)
 }
 
 /*
- * Has reclaim taken too many pages off the lists?  They are missing there, so an allocation would
- * conclude that nothing is left: it waits with the others instead.
+ * Has reclaim taken too many pages off the lists?  From the short lists an allocation would
+ * conclude that nothing is left, so it waits for a reclaim thread instead.
  */
 static bool too_many_taken(const struct zone *zone)
 {
@@ -333,12 +333,12 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
  */
 enum outcome reclaim_direct(struct request *q)
 {
-	unsigned asked = 0, at; /* nodes, one bit each */
+	unsigned asked = 0, at; /* asked: a bit for each node whose thread was asked */
 	struct zone *zone;
 
 	if (q->order > 0 && q->drops++ >= RECLAIM_TURNS)
 		return TRY_NEXT;
-	/* Other threads have freed pages since the request began. */
+	/* Other threads may have freed pages since the request began. */
 	if (gained(q))
 		return TRY_ANEW;
 	for_each_zone_of(q->node, q->gfp, zone, at) {
@@ -348,8 +348,8 @@ enum outcome reclaim_direct(struct request *q)
 	sched_point("reclaim.dropped");
 	for_each_zone_of(q->node, q->gfp, zone, at) {
 		/*
-		 * It may be gone again at the next check, but that does not show that a run would
-		 * find nothing.
+		 * At the next check the memory may be taken again, but that does not show that a
+		 * run would find nothing.
 		 */
 		if (enough(q)) {
 			sched_point("reclaim.enough");
@@ -376,8 +376,8 @@ u64 standby_ask(struct memory *mem, u64 run_for)
 	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
 		return 0;
 	/*
-	 * Set before the ticket is taken, so that the bits are seen by the turn that serves it, if
-	 * not before.
+	 * The bits are set before the ticket is taken, so the thread sees them when it serves the
+	 * ticket, or earlier.
 	 */
 	atomic_or(&s->run_for, run_for);
 	ticket = take_ticket(&s->tickets);

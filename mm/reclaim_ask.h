@@ -8,7 +8,7 @@
 /* ---- kinds of requests: their zones, and whether they can use lent pages ---- */
 
 enum { NR_REQUESTS = 4 };
-/* The flags of each kind. */
+/* The allocation flags of requests of @kind. */
 static inline gfp_t request_gfp(unsigned kind)
 {
 	return (kind & 1 ? GFP_MOVABLE : GFP_KERNEL) | (kind & 2 ? 0 : GFP_DMA32);
@@ -51,7 +51,7 @@ static inline u64 requests_large(u64 requests)
 
 /* ---- reclaimable pages ---- */
 
-/* Pages on the lists that reclaim may drop; a hint. */
+/* The number of pages on the lists from which reclaim drops pages; a hint. */
 static inline unsigned long zone_evictable(const struct zone *zone)
 {
 	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
@@ -83,9 +83,9 @@ static inline bool zone_can_gain(const struct zone *zone)
 
 /*
  * The number of pages that @zone lacks up to its high watermark, for the requests in @waiting
- * (request_bit; they may use the zone) or, if @waiting is 0, without a request.  With @cma lent
- * pages count, and only requests that can use them.  0 for a request means that zone_watermark_ok
- * is true for it.
+ * (request_bit; they may use the zone) or, if @waiting is 0, without a request.  With @cma, lent
+ * pages count as free, and requests that cannot use them are ignored.  If the result is 0,
+ * zone_watermark_ok is true for each of these requests.
  */
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma);
 
@@ -120,7 +120,8 @@ static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 /* ---- notes to the threads, and to waiters ---- */
 
 /*
- * @zone is low: wake its node's thread, unless that is futile.  Context: any that allows a wake-up.
+ * @zone is low: wake the reclaim thread of its node, unless a run could free nothing.  Context: any
+ * that allows a wake-up.
  */
 void reclaim_wake(struct zone *zone);
 /* Clear the mark `futile' of @zone if it is above its high watermark again.  Any context. */
@@ -157,9 +158,9 @@ struct lru_scan {
 	bool desperate;      /* drop also pages that were touched */
 	bool spare_cma;      /* keep pages of CMA pageblocks: they would help no waiting request */
 	unsigned long freed; /* pages, so far */
-	unsigned long freed_cma; /* of these, in CMA pageblocks */
+	unsigned long freed_cma; /* the part of freed in CMA pageblocks */
 	u64 run;                 /* the run's number: a pager that refused is not asked again */
-	u64 *pagers_ns; /* how long it may still wait for pagers; NULL: RUN_PAGERS_NS a page */
+	u64 *pagers_ns; /* time left to wait for pagers; NULL: RUN_PAGERS_NS for each page */
 };
 
 #endif

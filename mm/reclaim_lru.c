@@ -9,13 +9,13 @@
  *             a dirty page is first handed over, when no thread can write to it any more.  While it
  *             is unmapped for that, a marker and migration entries stand in its place, as in a move
  *             (migrate_lru_inline.h): a fault on it waits.  An allocation drops only unmapped
- *             pages, which need no shootdown: that is a cross-call.  All others are dropped by
- *             reclaim threads, with one shootdown for each batch.
+ *             pages: a mapped page needs a shootdown, which is a cross-call.  Mapped pages are
+ *             dropped by reclaim threads, with one shootdown for each batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
  *
  * References: the slot's and the isolation's.  A page that has just these two, under the object's
- * lock, is neither mapped nor in use: more are taken from slots and entries only, under that lock;
- * and an unmapping keeps its own reference until its shootdown is over (tlb.c).
+ * lock, is neither mapped nor in use: other references are taken only from slots and entries, under
+ * that lock; and an unmapping keeps its own reference until its shootdown is over (tlb.c).
  */
 #include "mm/entry.h"
 #include "mm/event.h"
@@ -34,19 +34,19 @@
 /* The decision about an isolated page. */
 enum verdict {
 	KEEP,     /* put it back */
-	DROPPED,  /* out of its slot, whose reference is ours: free it */
-	UNMAPPED, /* marked, unmapped: to be settled after the shootdown */
+	DROPPED,  /* out of its slot; the slot's reference is the caller's: free the page */
+	UNMAPPED, /* replaced by a marker and unmapped: settle it after the shootdown */
 };
 
 /* A page that was unmapped. */
 struct unmapped {
 	struct page *page;
 	struct vm_object *object; /* with a reference */
-	bool mapped;              /* it was mapped somewhere: migration entries stand there */
+	bool mapped;              /* it was mapped: migration entries stand in its place */
 };
 
-/* The number of runs over zones, of all memories. */
-static u64 runs; /* a */
+/* The number of runs ever made over zones, of all memories. */
+static u64 runs; /* atomic */
 
 struct batch {
 	struct lru_scan *scan;
@@ -78,8 +78,8 @@ static void count_freed(struct lru_scan *scan, const struct page *page)
 }
 
 /*
- * The page is needed or cannot be isolated: keep it away from the next batches.  Migrators keep the
- * flag.
+ * The page is needed, or cannot be dropped now: the active list keeps it away from the next
+ * batches.  A migration keeps the flag.
  */
 static enum verdict keep_active(struct page *page)
 {
@@ -129,17 +129,17 @@ static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, str
 
 	KASSERT(spin_is_held(&object->lock));
 	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
-	/* Another thread changes a slot's entries; an allocation must not wait for that. */
+	/* A walk changes the entries of a slot; an allocation must not wait for its end. */
 	if (object->walked)
 		return KEEP;
-	/* The object has released it; or it is pinned, which only happens under this lock. */
+	/* The page is no longer in its slot; or it is pinned: pins are taken under this lock. */
 	if (slot_page(object_lookup(object, page->index)) != page)
 		return KEEP;
 	if (READ_ONCE(page->pincount))
 		return keep_active(page);
 	if (scan->spare_cma && is_lent(scan->zone, page))
 		return KEEP;
-	/* It would not be dropped, so its entries need not be walked. */
+	/* A dirty page that no pager takes would not be dropped: do not walk its entries. */
 	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
 		return keep_active(page);
 	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
@@ -168,7 +168,7 @@ static void look_at(struct batch *b, struct page *page)
 	struct vm_object *object = lru_get_object(zone->mem, page);
 	enum verdict verdict = KEEP;
 
-	/* Do not wait for the lock: its holder may be waiting for memory. */
+	/* Do not wait for the page's lock: its holder may be waiting for memory. */
 	if (object && page_trylock(page)) {
 		spin_lock(&object->lock);
 		verdict = reclaim_judge(b, object, page);
@@ -182,7 +182,7 @@ static void look_at(struct batch *b, struct page *page)
 		mig_unlock(page, false);
 	}
 	if (verdict == DROPPED) {
-		mem_put_page(zone->mem, page); /* the slot's reference, not the last */
+		mem_put_page(zone->mem, page); /* the slot's reference, not the last one */
 		count_freed(b->scan, page);
 	}
 	reclaim_settled(zone, page, verdict == DROPPED);
@@ -202,7 +202,7 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 
 	if (!(page_word(u->page) & PAGE_DIRTY))
 		return true;
-	/* The page was written to after it was judged. */
+	/* Check again: the page may have been written to after reclaim_judge checked. */
 	if (!may_ask(b->scan, object))
 		return false;
 	began = arch_clock_ns();
@@ -237,7 +237,7 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 		mig_thaw(u->page);
 	object_lock(object);
 	slot = object_slot(object, u->page->index);
-	/* Another thread may have emptied the slot; it has left the slot's reference to us. */
+	/* Another thread may have emptied the slot; then it has left the slot's reference to us. */
 	gone = *slot != slot_marker(pfn);
 	if (!gone && drop) {
 		if (u->mapped)
@@ -251,7 +251,7 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 	spin_unlock(&object->lock);
 	if (gone || drop)
 		mem_put_page(mem, u->page);
-	/* Before the unlock: a waiter's page must be locked. */
+	/* Wake before the unlock: the page that a queued thread waits for is locked. */
 	migwait_wake(mem, pfn);
 	mig_unlock(u->page, false);
 	if (drop && !gone)
@@ -290,8 +290,8 @@ static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 }
 
 /*
- * This function, the next and age_batch are not inlined: one stack frame cannot hold the arrays of
- * all.
+ * This function, the next one and age_batch are not inlined: one stack frame cannot hold the arrays
+ * of all three.
  */
 static noinline unsigned judge_batch(struct batch *b)
 {

@@ -19,30 +19,30 @@ struct request {
 	unsigned order;
 	struct page *page; /* the result */
 	/* Set each time it begins again: */
-	struct node *node; /* that of its thread */
+	struct node *node; /* the node of its thread */
 	u32 zones;         /* the zones that it may use, a bit for each id */
 	bool scattered;    /* enough pages are free for its larger block, but not side by side */
-	u64 freed;         /* all pages ever freed that it can use */
+	u64 freed;         /* the number of all pages ever freed that it can use */
 	u64 gone, left;    /* the counts of the same names in struct oom_state */
-	/* Counted since it began, or since memory came from elsewhere: */
+	/* Counted since the request was made, or since request_renew: */
 	unsigned drops, compactions; /* tries used, for a larger block */
 	bool unmade;                 /* the last compaction did not make the block */
-	unsigned others;             /* new beginnings because other tasks left (alloc_oom.c) */
+	unsigned others;             /* times it began again because tasks left (alloc_oom.c) */
 };
 
-/* The result of a remedy; in any case the caller then looks for a page. */
+/* The result of a remedy.  Unless it is GOT_IT, the caller then tries to take a page. */
 enum outcome {
 	GOT_IT,      /* there is a page already */
-	TRY_ANEW,    /* it may have helped: if there is no page, from the first remedy on */
-	TRY_NEXT,    /* it could do nothing, or nothing more */
+	TRY_ANEW,    /* the remedy may have helped: if no page is free, begin again */
+	TRY_NEXT,    /* the remedy could do nothing, or nothing more */
 	TRY_NO_MORE, /* nothing will help */
 };
 
 /* A request begins, or begins again: pages freed from here on count. */
 void request_begin(struct request *q);
-/* The same for the OOM killer: tasks that end from here on count (alloc_oom.c). */
+/* A request begins, or begins again, for the OOM killer: tasks that end from here on count. */
 void oom_begin(struct request *q);
-/* Memory came from elsewhere: the request may use all its tries again. */
+/* Standby memory or an ended task may have given memory: allow the request all its tries again. */
 static inline void request_renew(struct request *q)
 {
 	q->drops = q->compactions = 0;
@@ -50,10 +50,10 @@ static inline void request_renew(struct request *q)
 }
 
 /*
- * Sleep at @wq until one of these: TRY_NEXT, @done(@arg) is true; TRY_ANEW, the wait is over, since
- * there is enough memory for the request, pages were freed that it can use, or its thread was
- * chosen to die; TRY_NO_MORE, @timeout_ns has passed.  A free wakes no thread, but is noticed
- * within reclaim_look_ns.  Context: thread, may sleep.
+ * Sleep at @wq.  Returns TRY_NEXT: @done(@arg) is true; TRY_ANEW: there is enough memory for the
+ * request, pages were freed that it can use, or its thread was chosen to die; TRY_NO_MORE:
+ * @timeout_ns has passed.  A free wakes no thread, but is noticed within reclaim_look_ns.  Context:
+ * thread, may sleep.
  */
 enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
     const void *arg, u64 timeout_ns);
@@ -61,7 +61,7 @@ extern u64 reclaim_look_ns;
 
 /* The remedies, in order; each makes no cross-call, and may sleep. */
 
-/* For a larger block, if enough pages are free: reclaim_compact, before any page is dropped. */
+/* For a larger block, if enough pages are free: call reclaim_compact before any page is dropped. */
 enum outcome reclaim_compact_first(struct request *q);
 /* Drop unmapped pages that the request can use, or wait until a reclaim thread has freed some. */
 enum outcome reclaim_direct(struct request *q);
@@ -72,7 +72,7 @@ enum outcome reclaim_drain(struct request *q);
 /*
  * Wait for standby memory that could not be brought online because another thread has mem->hotplug;
  * at most standby_wait_ns, since that thread may itself be waiting for this one.  TRY_NO_MORE: the
- * standby memory is still there, so no task is killed for this request.
+ * time has passed; standby memory is left, so no task is killed for this request.
  */
 enum outcome reclaim_standby(struct request *q);
 extern u64 standby_wait_ns;

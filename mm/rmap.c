@@ -20,9 +20,9 @@
 #include <quarry/sched_point.h>
 
 /*
- * The tree is ordered by the first slot of each region; equal ones by the regions' addresses.  Each
- * region stores the last slot that it or any region below it in the tree shows; so a search skips
- * each subtree that ends before the slot.
+ * The tree is ordered by the first slot of each region; if that is the same, by the addresses of
+ * the structs.  Each region stores the last slot that it or any region below it in the tree shows;
+ * so a search skips each subtree that ends before the slot.
  */
 static u32 last_slot(const struct vm_region *r)
 {
@@ -49,8 +49,8 @@ static u32 last_below(const struct vm_region *r)
 }
 
 /*
- * The tree below @r, or the part of the object that it shows, has changed: update @r and all above
- * it.
+ * The tree below @r, or the part of the object that @r shows, has changed: update @r and each
+ * region above it.
  */
 static void update_below(struct vm_region *r)
 {
@@ -84,7 +84,7 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 	update_below(r);
 }
 
-/* rmap_stale for @r and the subtree below it.  It asks every region, and uses no stored value. */
+/* rmap_stale for @r and the subtree below it: visits every region, and trusts no stored value. */
 static const struct vm_region *stale_in(const struct vm_region *r, u32 *below)
 {
 	const struct vm_region *child[] = {RB_LEFT(r, link), RB_RIGHT(r, link)}, *stale;
@@ -117,8 +117,8 @@ static struct vm_region *first_in(struct vm_region *r, u32 index)
 		struct vm_region *left = RB_LEFT(r, link);
 
 		/*
-		 * A region on the left ends at @index or later; if it begins later, so do all that
-		 * follow.
+		 * A region in the left subtree ends at @index or later.  If it begins after @index,
+		 * so do all regions behind it: there is no need to search on the right.
 		 */
 		if (left && left->below >= index)
 			r = left;
@@ -133,8 +133,8 @@ static struct vm_region *first_in(struct vm_region *r, u32 index)
 }
 
 /*
- * The first region that shows @index behind the place of @after, which may be gone; NULL: none
- * does.
+ * The first region that shows @index, behind the region @after in the tree, which began at slot
+ * @offset and may no longer exist; NULL: none does.
  */
 static struct vm_region *next_region(
     struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
@@ -183,8 +183,8 @@ struct walk {
 	struct vm_object *object;
 	u32 index;
 	unsigned nr;                   /* regions visited */
-	const struct vm_region *after; /* the last one; only its address is used */
-	u32 offset;                    /* the slot it begins at */
+	const struct vm_region *after; /* the last region visited; only its address is used */
+	u32 offset;                    /* the slot at which that region begins */
 };
 
 /* The object's lock is held at the call and at the return, and may be released in between. */
@@ -222,7 +222,7 @@ static always_inline struct vm_region *walk_next(struct walk *w)
 
 	if (!rmap_single(w->object) || w->object->walked)
 		return walk_on(w);
-	/* The lock was held since the walk began: it is the same region. */
+	/* The lock was held since the walk began, so @r is the same region in each call. */
 	if (w->nr || !r || r->offset > w->index || last_slot(r) < w->index)
 		return NULL;
 	w->nr = 1;
@@ -243,7 +243,7 @@ void object_wait(struct vm_object *object)
 
 void object_lock(struct vm_object *object) NO_LOCK_ANALYSIS
 {
-	/* It may sleep. */
+	/* object_wait may sleep. */
 	KASSERT(spin_depth() == 0);
 	spin_lock(&object->lock);
 	while (object->walked) {
@@ -262,7 +262,7 @@ static uintptr_t region_va(const struct vm_region *r, u32 index)
 	return r->start + ((uintptr_t)(index - r->offset) << PAGE_SHIFT);
 }
 
-/* The entry has its page already: give it the protection that its region has by now. */
+/* The entry maps the page already: give the entry the present protection of its region. */
 static void raise(u64 *entry, u64 want)
 {
 	u64 old;
@@ -287,7 +287,7 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page)
 		raise(entry, want);
 		page_set_flags(page, PAGE_REFERENCED);
 	} else {
-		/* It is no migration entry: the slot would have a marker. */
+		/* It cannot be a migration entry: then the slot would have a marker. */
 		KASSERT(READ_ONCE(*entry) == 0);
 		err = get_page_used(page);
 		if (!err) {
@@ -344,7 +344,7 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 		if (!entry)
 			continue;
 		spin_lock(&pt->lock);
-		/* One that is not present has neither bit. */
+		/* An entry that is not present has neither bit. */
 		old = READ_ONCE(*entry);
 		bits |= old & (PTE_ACCESSED | PTE_DIRTY);
 		/*
@@ -361,8 +361,8 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 }
 
 /*
- * Replace the entry at @va by @with, and drop its reference, which is not its page's last; false:
- * there was no entry.  Another migrator's entry is replaced too.
+ * Replace the entry at @va by @with, and drop its reference, which is not the page's last one;
+ * false: there was no entry.  A migration entry is replaced too.
  */
 static always_inline bool unmap_at(struct vm_region *r, uintptr_t va, u64 with)
     REQUIRES(r->space->pt.lock)
@@ -402,7 +402,7 @@ static always_inline void restore_at(
 
 	if (!place || READ_ONCE(*place) != entry)
 		return;
-	/* Cannot overflow: migration preserves the number of mappings. */
+	/* The count cannot overflow: migration preserves the number of mappings. */
 	err = get_page(page);
 	KASSERT(!err);
 	page->mapcount++;

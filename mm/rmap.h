@@ -15,7 +15,7 @@ static inline bool rmap_single(const struct vm_object *object)
 
 	return !r || (!RB_LEFT(r, link) && !RB_RIGHT(r, link));
 }
-/* From now on @r shows a part of its object; does not show any; shows only the part below @end. */
+/* Add @r to its object's tree of regions; remove it; reduce it to the part below @end. */
 void rmap_add(struct vm_region *r);
 void rmap_remove(struct vm_region *r);
 void rmap_cut(struct vm_region *r, uintptr_t end);
@@ -26,15 +26,17 @@ void rmap_cut(struct vm_region *r, uintptr_t end);
  */
 const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below);
 /*
- * If many regions show the slot, rmap_unmap, rmap_age and rmap_restore release the lock in between;
- * it was taken by object_lock.  No other thread reads the slot or makes entries for it meanwhile.
+ * The caller of rmap_unmap, rmap_age or rmap_restore has taken the lock with object_lock.  If many
+ * regions show the slot, these functions release the lock in between; meanwhile no other thread
+ * reads the slot or makes entries for it.
  */
 
 /* Map @page at @va of @r, and note that it has been used.  -EAGAIN: too many references. */
 int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 /*
- * Replace one entry by @with, under the tables' lock too: collect its bits, lower the mapcount.
- * Returns the page, and the caller now has the entry's reference; NULL: the entry was not present.
+ * Replace one entry by @with, also under the tables' lock.  The entry's accessed and dirty bits go
+ * to its page, whose mapcount falls.  Returns the page, and the caller now has the entry's
+ * reference; NULL: the entry was not present.
  */
 struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 /*
@@ -45,9 +47,9 @@ struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
  */
 unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
 /*
- * Returns which of PTE_ACCESSED and PTE_DIRTY are set in the entries of slot @index.  Clears the
- * former, and gathers these entries in @g for a flush, so that the next call tells what happened
- * since.
+ * Returns which of PTE_ACCESSED and PTE_DIRTY are set in the entries of slot @index.  Clears
+ * PTE_ACCESSED, and gathers the entries that had it in @g for a flush, so that the next call
+ * reports only later accesses.
  */
 u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
 /*
@@ -58,7 +60,8 @@ void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *p
 /*
  * As rmap_unmap and rmap_restore, for a move of @nr pages: in one hold of the tables' lock if the
  * object is rmap_single, else of at most one page.  rmap_migrate turns every entry of pages[] into
- * its migration entry; rmap_arrive maps new[] where those of old[] stand.
+ * its migration entry; rmap_arrive maps each page of new[] where the migration entry of its old[]
+ * page stands.
  */
 void rmap_migrate(struct vm_object *object, struct page **pages, unsigned nr, struct tlb_gather *g);
 void rmap_arrive(struct vm_object *object, struct page **old, struct page **new, unsigned nr);

@@ -11,8 +11,8 @@
 #include "mm/page.h"
 
 /*
- * States of pages that page_in_way calls busy at most, unless they are pinned or broken: nearly all
- * pages of a pageblock that is worth isolating.
+ * The states of pages that do not prevent isolation, unless the page is pinned or broken.  In a
+ * pageblock that is worth isolating, nearly all pages have such a state.
  */
 static inline u32 states_let_pass(const struct zone *zone, pfn_t block)
 {
@@ -26,8 +26,8 @@ static inline u32 states_let_pass(const struct zone *zone, pfn_t block)
 }
 
 /*
- * @passing: the set of states twice, so that the order's lowest bit, next to the state in a word,
- * is ignored.
+ * Is the state of @word in the set @passing?  The set is in @passing twice, so that the order's
+ * lowest bit, next to the state in a word, is ignored.
  */
 static always_inline bool state_passes(u32 passing, u32 word)
 {

@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none: the figures are unlocked reads, each right at some moment.
- * Invariants: reads only.
+ * Invariants: it only reads.
  * Tests:      words, cover.
  */
 #include "mm/free_map.h"

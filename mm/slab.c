@@ -19,7 +19,7 @@
 
 /* At the start of each slab page; objects follow, aligned to their size. */
 struct slab {
-	struct slab *next GUARDED_BY(slab_class);   /* size's list */
+	struct slab *next GUARDED_BY(slab_class);   /* on the list of its size */
 	struct slab **pprev GUARDED_BY(slab_class); /* NULL: all objects in use */
 	void *free GUARDED_BY(slab_class); /* the first free object, which points to the next */
 	u32 used GUARDED_BY(slab_class);   /* objects in use */
@@ -33,13 +33,13 @@ BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
 struct slab_size {
 	struct spinlock lock;
 	struct slab *partial GUARDED_BY(slab_class); /* pages with a free object */
-	unsigned nr_empty GUARDED_BY(slab_class);    /* of these, pages without an object in use */
-	u64 in_use GUARDED_BY(slab_class);           /* objects in use in all its pages */
+	unsigned nr_empty GUARDED_BY(slab_class);    /* pages in partial with no object in use */
+	u64 in_use GUARDED_BY(slab_class);           /* objects of this size in use */
 };
 static struct slab_size sizes[MAX_SHIFT + 1] = {
     [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},
 };
-static u64 blocks_in_use; /* a: blocks for requests above the sizes */
+static u64 blocks_in_use; /* a: blocks for requests above the largest size */
 
 static void slab_lock(struct slab_size *size) ACQUIRE(size->lock, slab_class) NO_LOCK_ANALYSIS
 {
@@ -137,7 +137,7 @@ static void *alloc_small(unsigned shift)
 	slab_unlock(size);
 	if (object)
 		return object;
-	/* With no lock held: this may sleep. */
+	/* No lock is held here, since slab_new may sleep. */
 	fresh = slab_new(shift);
 	if (!fresh)
 		return NULL;

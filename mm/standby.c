@@ -25,7 +25,7 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/sched_point.h>
 
-/* Pages of a step of @nr pages that its own descriptors take. */
+/* The number of pages that the descriptors of a step of @nr pages take. */
 static unsigned long own_pages(const struct memory *mem, unsigned long nr)
 {
 	return mem->arrays ? ALIGN_UP(nr * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT : 0;
@@ -50,7 +50,7 @@ static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 
 /*
  * Bring a pageblock online with descriptors in its first @own pages, which stay RESERVED for ever.
- * If it broke since, all of it stays RESERVED.
+ * If the pageblock broke after own_block chose it, all of it stays RESERVED.
  */
 static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQUIRES_ZONE(zone)
 {
@@ -69,7 +69,7 @@ static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQ
 /*
  * Bring one pageblock of a step online; the step's descriptors lie in the first @own pages of the
  * pageblock @at.  Returns how many pages.  The cursor passes the pageblock in the same lock hold:
- * in between it would be offline as if by request, and a page of it could be flagged.
+ * between two holds it would count as offlined by request, and a page of it could be flagged.
  */
 static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigned long own)
     REQUIRES_ZONE(zone)
@@ -107,7 +107,7 @@ unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_
 	struct zone *zone;
 
 	for_each_zone(mem, zone) {
-		/* Both are read in one lock hold, since they change in one. */
+		/* The two counts are read in one lock hold, since they change in one. */
 		flags = zone_lock_irqsave(zone);
 		pages += zone->managed - zone->from_standby;
 		brought += zone->from_standby;
@@ -152,7 +152,7 @@ static long bring_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 
 	if (pages > 0) {
 		zone_set_watermarks(zone);
-		/* As online_pages: each owner takes the larger capacity at its next refill. */
+		/* As in online_pages: each CPU takes the larger capacity at its next refill. */
 		zone_reset_limits(zone);
 		MM_EVENT_ADD(zone->mem, STANDBY_ONLINE, (u64)pages >> PAGEBLOCK_ORDER);
 	}

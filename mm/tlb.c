@@ -5,7 +5,7 @@
  * Owns:       nothing; a struct tlb_gather belongs to the thread that changes the entries.
  * Locks:      none; the cross-call is made with no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
- *             entry.  So it is not freed before; nor is it moved, since a move counts its
+ *             entry.  Until then the page is not freed; nor is it moved, since a move counts its
  *             references.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */

@@ -6,12 +6,12 @@
 #include <quarry/mm.h>
 #include <quarry/vm.h>
 
-#define TLB_ENTRIES 32 /* for more, all user entries are flushed */
+#define TLB_ENTRIES 32 /* if more entries have changed, all user entries are flushed */
 #define TLB_PAGES   64
 #define TLB_CPUS    256 /* on larger machines every CPU gets the IPI */
 
 /*
- * Changed mappings, the CPUs that must flush them, and references to hold until they have.
+ * Changed mappings, the CPUs that must flush them, and pages to drop a reference to after that.
  */
 struct tlb_gather {
 	struct memory *mem;
@@ -38,10 +38,11 @@ static inline void tlb_gather_entry(
 	g->nr++;
 }
 /*
- * Gather the CPUs that must flush entries of @space, after these are changed, under the same lock.
+ * Gather the CPUs that must flush entries of @space, after the entries are changed, under the lock
+ * under which they were changed.
  */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space);
-/* Both of these, for one entry. */
+/* tlb_gather_entry and tlb_gather_cpus, for one entry. */
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
 /* Drop the caller's reference to @page once no CPU can reach the page through an old entry. */
 void tlb_gather_page(struct tlb_gather *g, struct page *page);

@@ -8,8 +8,8 @@
  *
  * Owns:       pages that it has isolated, until they have moved or are put back.
  * Locks:      none of its own.
- * Invariants: it takes no page of MOVABLE that is kept below the high watermark.  Only the reclaim
- *             thread moves pages here, since its allocations wait for nothing.
+ * Invariants: it uses only free pages of MOVABLE above the high watermark.  Only the reclaim thread
+ *             runs this code, since its allocations never wait.
  * Tests:      to_movable.
  */
 #include "mm/entry.h"

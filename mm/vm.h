@@ -71,7 +71,7 @@ static inline gfp_t object_gfp(const struct vm_object *object)
  * walks the regions of one of its slots (rmap.c).  Context: thread, may sleep.
  */
 void object_lock(struct vm_object *object) ACQUIRE(object->lock);
-/* Wait, with no lock held, until the walk that was going on is over. */
+/* Wait, with no lock held, until the walk that is under way is over. */
 void object_wait(struct vm_object *object);
 /* Is a walk changing the entries of slot @index?  Under the object's lock. */
 static inline bool object_walked(const struct vm_object *object, u32 index)
@@ -79,8 +79,8 @@ static inline bool object_walked(const struct vm_object *object, u32 index)
 	return object->walked == index + 1;
 }
 /*
- * Take a reference, unless none is left: false.  Under a lock that keeps the object from being
- * freed.
+ * Take a reference; false: none is left, since the object is being freed.  Under a lock that keeps
+ * its memory from being freed.
  */
 bool object_tryget(struct vm_object *object);
 
@@ -91,7 +91,7 @@ void vm_object_put_many(struct vm_object *object, u32 nr);
 
 /* The region that contains @va; NULL: none does.  Under space->lock. */
 struct vm_region *region_find(struct vm_space *space, uintptr_t va);
-/* The same for a fault, under space->lock: most faults are in the region of the last one. */
+/* region_find for a fault, under space->lock: most faults are in the region of the last fault. */
 static inline struct vm_region *region_found(struct vm_space *space, uintptr_t va)
 {
 	struct vm_region *r = space->found;

@@ -21,11 +21,11 @@
 
 struct fault {
 	struct vm_space *space;
-	uintptr_t va; /* of the page */
+	uintptr_t va; /* the page's address */
 	unsigned access;
-	struct vm_object *object; /* the object found there, with a reference */
+	struct vm_object *object; /* the object at @va, with a reference */
 	u32 index;
-	bool shown;        /* it has found a page in its slot */
+	bool shown;        /* the slot had a page, to be mapped at @va */
 	struct page *page; /* allocated for its slot */
 };
 
@@ -109,7 +109,7 @@ static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, b
 		*waits = true;
 		return 0;
 	}
-	/* Empty: the page was dropped again after the pager brought it. */
+	/* The slot may be empty: the page was dropped again after the pager brought it. */
 	if (!slot)
 		return 0;
 	if (slot == SLOT_LOST) {
@@ -159,7 +159,7 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 	sched_point("fault.ready");
 	if (!err)
 		err = commit(&f);
-	/* Another fault has filled the slot meanwhile, or the access must be tried again. */
+	/* The new page was not used: another fault filled the slot, or this try has failed. */
 	if (f.page) {
 		sched_point("fault.lost");
 		mem_free_pages(space->mem, f.page, 0);

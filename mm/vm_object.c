@@ -76,7 +76,7 @@ static noinline int bring_leaf(struct vm_object *object, u32 index, gfp_t gfp)
 	}
 	filled = object_lookup(object, index) != 0;
 	spin_unlock(&object->lock);
-	/* Another fault has installed one meanwhile. */
+	/* Another thread has installed a table meanwhile: free this one. */
 	if (leaf) {
 		sched_point("obj.lost");
 		mem_free_pages(object->mem, leaf, 0);
@@ -297,10 +297,10 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 }
 
 /*
- * Take a page out of its slot, with the slot's reference.  A page behind a marker belongs to a
- * migrator, with the reference: the migrator finds that the marker is gone, drops the copy, and
- * then the page.  The page exists as long as the marker, which is removed under the object's lock.
- * Returns how many regions showed the slot.
+ * Take a page out of its slot, with the slot's reference.  If the slot has a marker, a migrator has
+ * the page and the slot's reference: it finds that the marker is gone, drops the copy, and then the
+ * page.  The page exists as long as the marker, which is removed under the object's lock.  Returns
+ * how many regions showed the slot.
  */
 static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
 {
@@ -328,7 +328,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	return visited;
 }
 
-/* Removes as many as one hold of the lock allows, at least one. */
+/* Empties as many slots as one hold of the lock allows, at least one. */
 u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr)
 {
 	u32 first = index, stop = index + MIN(nr, (u32)SLOTS_AT_ONCE);
@@ -416,8 +416,8 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 }
 
 /*
- * An object is freed only after its pages were taken from it under this lock, so an object named
- * here still exists.
+ * An object is freed only after its pages have left it under the lru lock.  So an object that a
+ * page names under this lock still exists.
  */
 void lru_get_objects(
     struct memory *mem, struct page **pages, unsigned nr, struct vm_object **object)

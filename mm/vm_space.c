@@ -37,7 +37,7 @@ static int space_compare(const struct vm_region *a, const struct vm_region *b)
 RB_GENERATE_INTERNAL(vm_region_tree, vm_region, node, space_compare, unused static)
 
 /*
- * The region that contains @va, or the first one above it; NULL: none.  space->lock or
+ * The region that contains @va, or the first one above it; NULL: none.  Under space->lock or
  * space->change.
  */
 static struct vm_region *region_from(struct vm_space *space, uintptr_t va)
@@ -281,8 +281,8 @@ static always_inline void change_entries(struct vm_region *r,
 /* ---- unmapping ---- */
 
 /*
- * The page's reference is held until no CPU can reach the page.  A migration entry is removed like
- * any other; its migrator will notice that it is gone.
+ * The entry's reference to the page is kept until no CPU can reach the page.  A migration entry is
+ * removed like any other; the migrator will notice that its entry is gone.
  */
 static void clear_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {
@@ -364,10 +364,10 @@ void vm_space_put(struct vm_space *space)
 /* ---- protection ---- */
 
 /*
- * Remove the rights that @r does not allow; later faults add those that it does.  A migration entry
- * has no rights: its restore reads the region.  But it must be flushed like any other, because its
- * migrator's shootdown may not have happened yet, and until then a CPU may use the entry that was
- * there before.
+ * Remove the rights that @r does not allow; rights that it newly allows are added by later faults.
+ * A migration entry has no rights: rmap_restore will read those of the region.  But it must be
+ * flushed like any other, because the migrator's shootdown may not have happened yet, and until
+ * then a CPU may use the entry that was there before.
  */
 static void lower_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {
@@ -429,8 +429,8 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 }
 
 /*
- * Count the pages mapped from *@va on, below @end, in zones up to @highest: one piece, and *@va
- * moves behind it.
+ * Count the pages mapped from *@va on, below @end, in zones up to @highest.  Visits up to
+ * ENTRIES_AT_ONCE entries, and moves *@va behind them.
  */
 static unsigned long count_entries(
     struct pagetable *pt, uintptr_t *va, uintptr_t end, enum zone_kind highest)

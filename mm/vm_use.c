@@ -43,7 +43,7 @@ int use_get(struct vm_space *space, const struct vm_object *object, struct vm_us
 
 void use_put(struct vm_space *space, struct vm_use *use)
 {
-	/* Otherwise the space is being freed, and no other thread uses it. */
+	/* If space->change is not held, the space is being freed: no other thread uses it. */
 	KASSERT(mutex_is_held(&space->change) || READ_ONCE(space->refs) == 0);
 	KASSERT(use->nr > 0);
 	if (--use->nr > 0)

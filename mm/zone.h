@@ -5,11 +5,11 @@
 
 #include <quarry/mm.h>
 
-/* ---- locks: as zone_lock, mm.h ---- */
+/* ---- locks; zone_lock is in mm.h ---- */
 
 /* After a function's declaration: the caller holds the lock of @zone. */
 #define REQUIRES_ZONE(zone) REQUIRES((zone)->lock, zone_class)
-/* Inside such a function: assert that the lock is held. */
+/* Inside a function with REQUIRES_ZONE: assert that the lock is held. */
 #define ASSERT_ZONE_LOCKED(zone) KASSERT(spin_is_held(&(zone)->lock))
 
 static inline irqflags_t lru_lock_irqsave(struct zone *zone) ACQUIRE(zone->lru_lock, lru_class)
@@ -32,7 +32,7 @@ static inline bool zone_has_span(const struct zone *zone)
 	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
 }
 
-/* Walk the zones of @mem, those without memory too. */
+/* Walk all zones of @mem, also those without memory. */
 #define for_each_zone(mem, zone)                                                                   \
 	for ((zone) = (mem)->zones; (zone) < (mem)->zones + (mem)->nr_nodes * NR_ZONE_KINDS;       \
 	     (zone)++)
@@ -42,7 +42,7 @@ static inline bool zone_has_page(const struct zone *zone, const struct page *pag
 {
 	return pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))->zone == zone->id;
 }
-/* Is the pageblock at @pfn, which lies in the span of @zone, one of @zone's, and no HOLE? */
+/* Does the pageblock at @pfn, in the span of @zone, belong to @zone, and is it no HOLE? */
 static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -58,9 +58,8 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 		if (zone_owns_block((zone), (pfn)))
 
 /*
- * The number of free pages with which any request for @nr pages can be served in the zone without
- * bringing it below its low watermark.  Watermarks and reserves hardly ever change, so one read is
- * enough.
+ * If the zone has this many free pages, no request for @nr pages can bring it below its low
+ * watermark.  Watermarks and reserves hardly ever change, so one read of each is enough.
  */
 static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned long nr)
 {
@@ -68,13 +67,13 @@ static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned
 	    READ_ONCE(zone->reserve) + READ_ONCE(zone->nr_free_cma) + nr;
 }
 
-/* Flags for zone_spare, besides those of mm.h: no watermark; the high one; the low one. */
+/* More flags for zone_spare: use no watermark; use the high one; use the low one. */
 #define GFP_ALL_RESERVE 0x100u
 #define GFP_WMARK_HIGH  0x200u
 #define GFP_WMARK_LOW   0x400u
 /*
- * The number of pages that a request may take from @zone; below 0 if it lacks some.  @lower: the
- * request could have used a higher kind of zone.  All checks whether a zone has enough use this.
+ * The number of pages that a request may take from @zone; below 0 if the zone lacks pages.  @lower:
+ * the request could have used a higher kind of zone.
  */
 static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 {
@@ -90,8 +89,8 @@ static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 	if (gfp & GFP_ALL_RESERVE)
 		kept = 0;
 	/*
-	 * Such a request cannot have lent pages; it must not use up what the watermark keeps beside
-	 * them.
+	 * This request cannot use lent (CMA) pages, so they do not count: other free pages must
+	 * meet the watermark.
 	 */
 	if (!(gfp & GFP_MOVABLE))
 		kept += READ_ONCE(zone->nr_free_cma);
@@ -105,11 +104,11 @@ static inline bool zone_watermark_ok(const struct zone *zone, unsigned order, gf
 /* Compute the watermarks from the pages managed now; takes the zone lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*
- * Build the zonelists; after zones were added, also while other CPUs read them: a reader never
+ * Build the zonelists.  Other CPUs may read a list while an added zone is inserted: a reader never
  * misses a zone that was in the list before.  No other thread builds lists meanwhile.
  */
 void memory_build_zonelists(struct memory *mem);
-/* The node of @cpu; node 0 if @mem does not have that one.  Any context. */
+/* The node of @cpu; node 0 if @mem has no such node.  Any context. */
 struct node *memory_node(struct memory *mem, unsigned cpu);
 /* The highest kind of zone that @gfp allows. */
 static inline enum zone_kind gfp_kind(gfp_t gfp)
@@ -139,7 +138,7 @@ static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, uns
 	}
 	return NULL;
 }
-/* Walk these zones, with @at for the place.  Any context. */
+/* Walk the zones that @gfp allows, nearest to @node first; @at is the counter.  Any context. */
 #define for_each_zone_of(node, gfp, zone, at)                                                      \
 	for ((at) = 0; ((zone) = zonelist_next((node), (gfp), &(at)));)
 

@@ -6,14 +6,14 @@
  * Locks:      mem->adding for building them; they are read without a lock.
  * Invariants: a zonelist names each zone that has memory once, nearest node first and, on a node,
  *             highest kind first.  An allocation that finds a zone low wakes the reclaim thread of
- *             its node, whether the zone had a page or not.
+ *             the zone's node, whether it got a page or not.
  * Tests:      play_zones, play_alloc, zone, nodes, node_order, memory_span, reclaim.
  */
 #include "mm/alloc.h"
 #include "mm/pcp.h"
 #include "mm/reclaim_ask.h"
 
-/* Node ids of @mem by distance from @from, nearest first; equal ones by id, from @from on. */
+/* Node ids of @mem by distance from @from, nearest first; at equal distance by id from @from on. */
 static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
 {
 	unsigned nr = 0, i;
