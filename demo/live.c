@@ -168,8 +168,8 @@ static void stay(unsigned ms)
 }
 
 /*
- * A policy begins (@in_policy) or has a result.  Between the two, Tab moves to the next policy. The
- * caller holds live_screen.lock.
+ * A policy begins (@in_policy) or has a result.  Between the two, Tab moves to the next policy.
+ * The caller holds live_screen.lock.
  */
 static void set_policy(bool in_policy)
 {
