@@ -14,19 +14,21 @@
 /*
  * Each act shows one claim, and leaves all memory online.  False: the claim did not hold, or an
  * operation failed; a line gives the reason.  An act for which the machine is too small says so and
- * returns true.  Context of all: thread.
+ * returns true.  Context: thread.
  */
-bool act_drain(void);        /* 1: a free page that cannot leave */
-bool act_policies(u64 seed); /* 2: three policies, one free held back */
-bool act_programs(u64 seed); /* 3 and 4: memory goes offline under programs; a page breaks */
+bool act_drain(void);        /* 1: a cached free page blocks an offline */
+bool act_policies(u64 seed); /* 2: a range goes offline under each policy */
+bool act_programs(u64 seed); /* 3: memory of programs goes offline; then 4 */
 struct crowd;
-bool act_broken(struct crowd *crowd); /* 4, while these programs run */
+bool act_broken(struct crowd *crowd); /* 4: a page of @crowd's programs breaks */
 
 /* ---- demo/act.c ---- */
 
-/* The CPUs that take part: this one first, then others that are online.  Returns how many. */
+/*
+ * Write the CPUs that take part to @cpu: the caller's, then others online.  Returns their number.
+ */
 unsigned act_cpus(unsigned *cpu);
-/* Print that an offline has failed, and why; returns false. */
+/* Print that @what failed with @err, and @fail's reason unless @fail is NULL; returns false. */
 bool act_failed(const char *what, int err, const struct mm_fail *fail);
 
 /* ---- demo/act_hold.c: a CPU that stops in the middle of a free ---- */
@@ -40,13 +42,13 @@ struct act_hold {
 	 * called.
 	 */
 	bool until_call;
-	u64 linger_ns; /* with until_call: continue this much later */
-	/* Set by the CPU; a. */
-	u32 there;  /* it has stopped, interrupts off, or it could not */
-	u32 pushed; /* the page is in its cache, or in the buddy allocator */
+	u64 linger_ns; /* with until_call: wait this long after the cross-call */
+	/* Set by the CPU, except push and end; the u32 fields are atomic. */
+	u32 there;  /* the CPU has stopped with interrupts off, or could not stop */
+	u32 pushed; /* the page is in the CPU's cache, or in the buddy allocator */
 	u32 push, end;
-	bool cached; /* it has stopped, and the page went into its cache */
-	bool late;   /* it was not told to continue in time */
+	bool cached; /* the CPU has stopped, and the page went into its cache */
+	bool late;   /* the CPU was not told to continue in time */
 	struct thread *thread;
 };
 /*
@@ -67,8 +69,8 @@ void act_hold_end(struct act_hold *hold);
 
 struct act_load;
 /*
- * Let @nr CPUs allocate and free movable pages of @mem, @pages of them each.  Returns when each CPU
- * has used its pages; NULL: no memory.
+ * Let the @nr CPUs of @cpu allocate and free movable pages of @mem, each up to @pages at a time.
+ * Returns when each CPU has used its pages; NULL: no memory.
  */
 struct act_load *act_load_start(
     struct memory *mem, const unsigned *cpu, unsigned nr, unsigned pages, u64 seed);
@@ -80,7 +82,7 @@ pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr);
  */
 u64 act_load_allocs(const struct act_load *load, unsigned i);
 u64 act_load_misses(const struct act_load *load, unsigned i);
-/* Stop, and free all.  True if no content was damaged. */
+/* Stop the threads and free their pages.  True if no content was damaged. */
 bool act_load_stop(struct act_load *load);
 
 #endif

@@ -17,7 +17,7 @@
 #define TRIES     8u
 #define VERIFY_NS 60000000000ULL
 
-/* Is it a page of an object, mapped by a program?  An unlocked read. */
+/* Is @pfn a page of an object, mapped by a program?  An unlocked read. */
 static bool is_mapped(pfn_t pfn)
 {
 	const struct page *page = pfn_to_page_in(&kernel_memory, pfn);

@@ -25,9 +25,9 @@ struct stuck {
 	unsigned long nr;
 	unsigned cpu;
 	u64 linger_ns;
-	u32 deaf;     /* a: interrupts are off */
-	bool called;  /* the offline has called the CPU */
-	bool stuck;   /* the range was isolated, and could not leave because of the page */
+	u32 deaf;     /* atomic: interrupts are off */
+	bool called;  /* a cross-call of the offline waits for the CPU */
+	bool stuck;   /* this page kept the isolated range from going offline */
 	bool is_free; /* the page was in a cache */
 	struct mm_fail fail;
 	unsigned long listed; /* pages of the range in the buddy allocator */
@@ -57,8 +57,8 @@ static void free_it(void *arg)
 }
 
 /*
- * Runs on the CPU that has the page: interrupts are off for a moment, so the cache stays as the
- * offline sees it.
+ * Runs on the CPU whose cache has the page.  Interrupts are off for a moment, so the page stays in
+ * the cache while the offline's drain waits.
  */
 static void stay_deaf(void *arg)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * act_hold.c: a fault on request: a CPU stops in the middle of a free, interrupts off.
+ * act_hold.c: a fault on request: a CPU stops in the middle of a free, with interrupts off.
  *
- * Owns:       nothing; the caller brings struct act_hold.
+ * Owns:       nothing; the caller provides struct act_hold.
  * Locks:      none.
  * Invariants: while the CPU is stopped, its cache is empty: it was drained with interrupts already
  *             off.  The CPU continues by itself after LIMIT_NS.
@@ -15,7 +15,7 @@
 
 #define LIMIT_NS 60000000000ULL
 
-/* Runs at the scheduling point free.push_pending: wait for the reason to continue. */
+/* Runs at the scheduling point free.push_pending: wait for act_hold_push or a cross-call. */
 static void stand(void *arg)
 {
 	struct act_hold *h = arg;
@@ -45,7 +45,7 @@ static void hold(void *arg)
 	store_release(&h->there, 1u);
 	store_release(&h->pushed, 1u);
 	arch_irq_restore(flags);
-	/* Interrupts are served, but no other thread uses the page that is cached here. */
+	/* Interrupts are on, but no other thread may run here and take the page from the cache. */
 	end = arch_clock_ns() + LIMIT_NS;
 	while (h->cached && !h->until_call && !load_acquire(&h->end) && !h->late) {
 		cpu_relax();

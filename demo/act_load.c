@@ -4,7 +4,7 @@
  * counted.
  *
  * Owns:       struct act_load.
- * Locks:      none: each thread has its own handles; its figures are read racily.
+ * Locks:      none: each thread has its own handles; other threads read its counts without a lock.
  * Invariants: a thread allocates nothing but pages of order 0, each counted once.
  * Tests:      judge_act, tests/qemu/test_tour.py.
  */
@@ -27,8 +27,8 @@ struct loader {
 
 struct act_load {
 	struct memory *mem;
-	unsigned nr, pages; /* loaders; handles of each */
-	u32 stop;           /* a */
+	unsigned nr, pages; /* number of loaders; handles of each loader */
+	u32 stop;           /* atomic */
 	struct loader loader[ACT_CPUS];
 };
 

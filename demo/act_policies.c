@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * act_policies.c: act 2: one range goes offline under each of the three policies, while CPUs
- * allocate.  One of them has stopped in the middle of freeing a page of the range.
+ * allocate.  One CPU has stopped in the middle of freeing a page of the range.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: the same range, and the same fault, for each policy.  Rounds differ by construction:
- *             the stopped CPU caches nothing, so the first round of redrain sends it no IPI.  Then
- *             it caches a page of the range.  A forced round waits for it.
+ * Invariants: the same range, and the same fault, for each policy.  The numbers of drain rounds
+ *             differ by construction: the stopped CPU caches nothing, so the first round of redrain
+ *             sends it no IPI.  Then it caches a page of the range.  A forced round waits for that
+ *             CPU.
  * Tests:      judge_policies, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
@@ -16,13 +17,13 @@
 #include <quarry/contig.h>
 #include <quarry/isolation.h>
 
-#define RANGE      (16UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
+#define RANGE      (16UL << (20 - PAGE_SHIFT)) /* pages; less on small machines */
 #define LOAD_PAGES 1024u                       /* pages of each CPU that allocates */
 #define WINDOW     400u                        /* allocations in which hits are counted */
-#define WINDOW_NS  10000000000ULL              /* at most; the load may wait for the offline */
+#define WINDOW_NS  10000000000ULL              /* at most: the load may wait for the offline */
 #define HOLD_MS    500u
 #define TRIES      16u
-#define STRIDE     61u /* between pages of the load that are tried */
+#define STRIDE     61u /* distance of the load's handles whose pages are tried */
 #define PRICE_MOST 5u  /* the most hits without caches, in per cent */
 
 struct policies {
@@ -34,21 +35,21 @@ struct policies {
 	struct zone *zone;
 	/* Of the present policy. */
 	struct act_hold hold;
-	bool held, redrained; /* a free was held; under redrain, until its push */
+	bool held, redrained; /* a free was held; under redrain, a free was held until its push */
 	u64 shown_ns;         /* time of the pauses for the viewer */
 	u64 allocs, misses;
 	unsigned windows; /* policies under which hits could be counted */
 	struct live_policy row[NR_ISO_POLICIES];
 };
 
-/* Is the zone the CPU's first choice for movable memory? */
+/* Is the range's zone the CPU's first choice for movable memory? */
 static bool allocates_from(const struct policies *p, unsigned cpu)
 {
 	return READ_ONCE(kernel_memory.pcp[cpu]->first[GFP_MOVABLE]) / STACKS_PER_ZONE ==
 	    p->zone->id;
 }
 
-/* The sum of @of over the CPUs that are never held and allocate from the zone. */
+/* The sum of @of over the CPUs that are never held and allocate from the range's zone. */
 static u64 sum(const struct policies *p, u64 (*of)(const struct act_load *load, unsigned i))
 {
 	unsigned i;
@@ -69,9 +70,9 @@ static void show(struct policies *p, unsigned ms)
 }
 
 /*
- * The whole range is isolated, and no page has moved yet: count hits, then release the held page.
- * Misses are read before and after the allocations are, so an operation between two readings may
- * add a miss, never a hit.
+ * The whole range is isolated, and no page has moved yet: count hits, then let the held CPU push
+ * its page.  Misses are read before the allocations at the start, and after them at the end: an
+ * operation between two readings may add a miss, never a hit.
  */
 static void isolated(void *arg)
 {
@@ -104,7 +105,7 @@ static int take_page(struct policies *p, struct mm_fail *fail)
 	return err;
 }
 
-/* Stop the CPU to be held in the middle of a free, if there is one. */
+/* Stop the CPU to be held in the middle of a free, if there is such a CPU. */
 static bool hold_one(struct policies *p, enum iso_policy policy)
 {
 	struct mm_fail fail = {.why = WHY_NONE};
@@ -220,7 +221,7 @@ static bool figures_differ(const struct policies *p)
 }
 
 /*
- * Hold the last CPU that allocates from the range's zone, or else the last one: then the first
+ * Hold the last CPU that allocates from the range's zone, or else the last CPU: then the first
  * round of redrain sends IPIs to the fewest CPUs.
  */
 static void choose_held(struct policies *p)

@@ -82,7 +82,8 @@ static bool bench_memmap(void)
 }
 
 /*
- * Replay the trace that the command line names: the cost per event, less that of reading the clock.
+ * Replay the trace that the command line names.  Print the cost per event, less that of reading the
+ * clock.
  */
 static bool bench_trace(void)
 {
@@ -100,7 +101,7 @@ static bool bench_trace(void)
 static const struct {
 	const char *name;
 	bool (*run)(void);
-	bool always; /* also if no group is named */
+	bool always; /* run also if bench= names no group */
 } groups[] = {
     {"memmap", bench_memmap, true},
     {"pairs", bench_pairs, true},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench.h: the figures, in guest instructions under icount. */
+/* bench.h: measures the cost of the kernel's operations, in guest instructions under icount. */
 #ifndef DEMO_BENCH_H
 #define DEMO_BENCH_H
 
@@ -10,7 +10,7 @@
 /*
  * Measure, and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount
  * with shift 0, where the TSC counts instructions.  The option bench= names the groups to measure,
- * separated by commas; without it, the groups that every machine measures.  False: something could
+ * separated by commas; without it, the groups marked `always` are measured.  False: something could
  * not be measured.
  */
 bool bench_run(void);
@@ -18,13 +18,13 @@ bool bench_run(void);
 /* Print one figure; or the quotient @total / @count, with up to four decimals. */
 void bench_figure(const char *name, u64 value, const char *unit);
 void bench_ratio(const char *name, u64 total, u64 count, const char *unit);
-/* Xorshift; from BENCH_SEED on, a row is the same in every run. */
+/* The next number of a xorshift generator; begun at BENCH_SEED, every run gets the same numbers. */
 u64 bench_random(u64 *state);
 #define BENCH_SEED 88172645463325252ULL
 
 /*
- * Empty functions with the same arguments, called out of line: they give the cost of the loop
- * alone.
+ * Empty functions with the arguments of alloc_pages and free_pages, not inlined: they give the cost
+ * of the loop alone.
  */
 struct page *bench_no_page(gfp_t gfp, unsigned order);
 int bench_no_free(struct page *page, unsigned order);
@@ -33,9 +33,9 @@ int bench_no_free(struct page *page, unsigned order);
 #define BENCH_PAIRS 64
 
 /*
- * Run two statements BENCH_RUNS times, BENCH_PAIRS times each in a loop, and print the difference
- * of the least costs, per pair.  The statements are arguments of macros, so that the compiler sees
- * the calls as it does elsewhere.
+ * Run two statements, each BENCH_PAIRS times in a loop, and repeat this BENCH_RUNS times.  Print
+ * the difference of the two least costs, per pair.  As macro arguments, the statements are compiled
+ * as in any other code.
  */
 #define BENCH_LEAST(best, statement)                                                               \
 	do {                                                                                       \
@@ -63,7 +63,7 @@ int bench_no_free(struct page *page, unsigned order);
 	BENCH_NET(name, (void)free_pages(alloc_pages(GFP_KERNEL, (order)), (order)),               \
 	    (void)bench_no_free(bench_no_page(GFP_KERNEL, (order)), (order)))
 
-/* ---- groups; false: could not be measured ---- */
+/* ---- groups; false: the group could not be measured ---- */
 
 /* bench_pairs.c */
 bool bench_pairs(void);
@@ -74,19 +74,22 @@ bool bench_recorded(void);
 bool bench_fill(void);
 bool bench_stranded(void);
 bool bench_elsewhere(void);
-/* Each CPU in turn fills its own caches.  False: no memory for its thread. */
+/* Each CPU in turn fills its own caches.  False: no memory for a thread. */
 bool bench_fill_caches(void);
 /* Make a table of page numbers in a block that the caller frees; NULL: no memory. */
 struct page *bench_table_make(void);
 struct page *bench_page_at(u64 i);
 void bench_table_set(u64 i, const struct page *page);
-/* Allocate every free page into the table; returns their number.  *@cost: the instructions. */
+/*
+ * Allocate every free page, and note each in the table; returns their number.  *@cost:
+ * instructions.
+ */
 u64 bench_take_all(u64 *cost);
 void bench_shuffle(u64 nr, u64 *state);
-/* Free the first @nr of the table; returns the instructions, net. */
+/* Free the first @nr pages of the table; returns the instructions, without the loop's. */
 u64 bench_free_all(u64 nr);
 /* bench_count.c */
-/* Begin row @row for QEMU's plugin; @row 0 ends it. */
+/* From here on QEMU's plugin counts for row @row; @row 0 ends the count. */
 void bench_mark(unsigned row);
 unsigned bench_policy_row(enum iso_policy policy);
 /* Print the names of the plugin's rows, and the addresses of the zones' locks. */
@@ -108,7 +111,7 @@ bool bench_object(void);
 bool bench_policies(void);
 
 /*
- * Make a space that shows an anonymous object of @pages pages at BENCH_AT, all of them touched.
+ * Make a space that shows an anonymous object of @pages pages at BENCH_AT, and touch all its pages.
  * The calling thread uses the space.
  */
 struct bench_space {
@@ -119,7 +122,8 @@ struct bench_space {
 bool bench_map(struct bench_space *made, unsigned long pages) must_check;
 void bench_unmap(struct bench_space *made);
 /*
- * The first range of @nr pages, at a multiple of @step, that all belong to objects; PFN_NONE: none.
+ * The first range of @nr pages, at a multiple of @step, whose pages all belong to objects;
+ * PFN_NONE: none.
  */
 pfn_t bench_full_range(unsigned long nr, unsigned long step);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_count.c: operations one by one between two marks, for the plugin of QEMU that counts
- * cache lines, LOCKed instructions, and instructions under a lock or with interrupts off
+ * bench_count.c: runs operations one by one, each between two marks, for the plugin of QEMU that
+ * counts cache lines, LOCKed instructions, and instructions under a lock or with interrupts off
  * (tools/count/count.c).
  *
  * Owns:       the marks.
  * Locks:      none.
- * Invariants: between two marks is one operation, by one thread; row EMPTY has the same calls of
- *             bench_mark and nothing between; the row of a policy is a whole offline.  Without the
- *             plugin a mark is a store.
+ * Invariants: between two marks is one operation, by one thread; row EMPTY has two calls of
+ *             bench_mark and nothing between them; the row of a policy is a whole offline.  Without
+ *             the plugin a mark is only a store.
  * Tests:      tests/qemu/test_bench_count.py.
  */
 #include "demo/bench.h"
@@ -83,7 +83,7 @@ void bench_say_rows(void)
 		}                                                                                  \
 	} while (0)
 
-/* Allocate every free page, then free all in random order: first as a rehearsal, then marked. */
+/* Allocate every free page, then free all in random order: first without marks, then with marks. */
 static bool fill_and_free(void)
 {
 	struct page *block = bench_table_make(), *page;
@@ -163,7 +163,7 @@ bool bench_counted(void)
 
 /* ---- all CPUs at work, while ranges go offline ---- */
 
-/* Drain full caches: the longest section with interrupts off, on any CPU. */
+/* Drain full caches: the row has the longest section with interrupts off, on any CPU. */
 bool bench_drain_full(void)
 {
 	bool good;

@@ -195,7 +195,10 @@ static void free_elsewhere(void *arg)
 	elsewhere = arch_tsc() - t0;
 }
 
-/* One CPU allocates, then another frees; per pair, loops included.  Only one runs at a time. */
+/*
+ * One CPU allocates, then another frees.  The cost is per pair, with the loops; only one of the two
+ * CPUs runs at a time.
+ */
 bool bench_elsewhere(void)
 {
 	struct page *block = bench_table_make();

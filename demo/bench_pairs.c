@@ -2,7 +2,7 @@
 /*
  * bench_pairs.c: the cost of an allocation and its free, one by one and in batches.
  *
- * Owns:       the arrays of a batch.
+ * Owns:       the array of a batch's pages.
  * Locks:      none.
  * Invariants: as bench.c; all pages are freed again.
  * Tests:      tests/qemu/test_bench.py.
@@ -28,7 +28,10 @@ bool bench_pairs(void)
 
 static struct page *pages[BATCH];
 
-/* Allocate @nr pages one by one, then free them in order; the cost per pair, without the loop. */
+/*
+ * Allocate @nr pages one by one, then free them in order; print the cost per pair, without the
+ * loop.
+ */
 static void one_by_one(const char *name, unsigned nr)
 {
 	u64 best = ~0ULL, empty = ~0ULL, t0, took;
@@ -53,7 +56,7 @@ static void one_by_one(const char *name, unsigned nr)
 	bench_ratio(name, best - empty, nr, "instructions");
 }
 
-/* Allocate @nr pages by one call and free them by another; the costs per page. */
+/* Allocate @nr pages by one call and free them by another; print both costs per page. */
 static bool at_once(const char *alloc, const char *free, unsigned nr)
 {
 	u64 got = ~0ULL, gone = ~0ULL, t0, t1, t2;
@@ -99,7 +102,9 @@ static bool switch_caches(bool on)
 	return good;
 }
 
-/* Pairs of the largest order: cached, on a machine whose limits allow it, and with caches off. */
+/*
+ * Measure pairs of the largest order: with caches, if the machine's limits allow it, and without.
+ */
 bool bench_largest(void)
 {
 	bool good;
@@ -119,7 +124,7 @@ bool bench_largest(void)
 			BENCH_LEAST(total, (void)free_pages(alloc_pages(GFP_KERNEL, 0), 0));       \
 	} while (0)
 
-/* The cost of recording: a pair with it, less one without. */
+/* The cost of the trace ring: a pair with recording, less a pair without. */
 bool bench_recorded(void)
 {
 	bool was = trace_is_on(&kernel_memory);

@@ -20,21 +20,21 @@
 
 #define RANGE   (32UL << (20 - PAGE_SHIFT)) /* pages of 32 MiB */
 #define BATCH   8u
-#define TURN    100000u /* instructions: a batch that takes longer saw another CPU's turn */
-#define KEPT    512u    /* pages: a pageblock's */
-#define BATCHES 4000u   /* without any offline */
-#define OTHER   1       /* the CPU */
+#define TURN    100000u /* instructions: a longer batch includes another CPU's turn */
+#define KEPT    512u    /* pages: as many as a pageblock has */
+#define BATCHES 4000u   /* batches that are counted without any offline */
+#define OTHER   1       /* number of the other CPU */
 
 static struct {
-	u32 state;          /* a: 1: count; 2: stop */
-	u64 batches, ticks; /* those counted */
-	struct zone *zone;  /* a: the zone of its pages */
+	u32 state;          /* atomic: 1: count; 2: stop */
+	u64 batches, ticks; /* number of counted batches; their cost */
+	struct zone *zone;  /* atomic: the zone of the other CPU's pages */
 	struct page *kept[KEPT];
 } other;
 
 /*
- * Allocate one page more and free the oldest of KEPT.  So batches without caches use each place of
- * a pageblock in turn, wherever the kernel ends.
+ * Replace the oldest of the KEPT pages by a new page.  So batches without caches use each place of
+ * a pageblock in turn, whatever the size of the kernel.
  */
 static void move_on(void)
 {
@@ -91,7 +91,8 @@ static void row(const char *policy, const char *what, u64 total, u64 count, cons
 }
 
 /*
- * Let the other CPU count while @work runs.  Print its cost per pair, and its share of cache hits.
+ * Let the other CPU count its batches while @work runs.  Print that CPU's cost per pair, and its
+ * share of cache hits.
  */
 static bool beside(const char *name, bool (*work)(enum iso_policy policy), enum iso_policy policy)
 {

@@ -16,7 +16,7 @@
 #define RANGE     (128UL << (20 - PAGE_SHIFT)) /* pages of 128 MiB */
 #define MANY_CPUS 200 /* only the machine of 255 CPUs has more; it has its own figure */
 
-/* The zone of a page that a plain request gets. */
+/* The zone from which a GFP_KERNEL request gets a page. */
 static struct zone *first_zone(void)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
@@ -50,8 +50,8 @@ bool bench_drain(void)
 /* ---- free memory that goes offline and comes back ---- */
 
 /*
- * Remove and add the largest range that can go offline; the kernel notes how long the mutex is
- * held.
+ * Remove and add the largest range that can go offline; the kernel notes how long the hotplug mutex
+ * is held.
  */
 static bool remove_and_add(void)
 {
@@ -97,7 +97,7 @@ bool bench_offline(void)
 	drain_all_pages(&kernel_memory, NULL);
 	for (run = 0; run < RUNS; run++) {
 		WRITE_ONCE(kernel_memory.hotplug_longest, 0);
-		/* The search holds the mutex too. */
+		/* The search holds the hotplug mutex too. */
 		start = offline_candidate(&kernel_memory, RANGE, &nr);
 		if (start == PFN_NONE || nr != RANGE) {
 			printk("bench: no free movable range of 128 MiB; give the machine 1 GiB\n");
@@ -106,7 +106,7 @@ bool bench_offline(void)
 		if (!there_and_back(start, nr, ISO_PRECISE, &precise, &online) ||
 		    !there_and_back(start, nr, ISO_DISABLE, &disable, &online) || !remove_and_add())
 			return false;
-		/* Take the least: in that run no other CPU had its turn meanwhile. */
+		/* Take the least hold: in that run no other CPU had its turn meanwhile. */
 		hold = MIN(hold, READ_ONCE(kernel_memory.hotplug_longest));
 	}
 	bench_figure("offline_free_128m", precise, "instructions");
@@ -135,8 +135,8 @@ static pfn_t hole_behind(pfn_t from, unsigned long nr)
 }
 
 /*
- * The first range is not counted: it makes tables that the others share.  Ranges are above 4 GiB,
- * since addresses below may be those of devices.
+ * The first range is not counted: it makes tables that the other ranges share.  Ranges are above 4
+ * GiB, since addresses below may be those of devices.
  */
 bool bench_fresh(void)
 {

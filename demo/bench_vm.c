@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_vm.c: the cost of moving mapped pages, of retiring one, and of destroying an address space.
+ * bench_vm.c: the cost of moving mapped pages, of retiring a page, and of destroying an address
+ * space.
  *
  * Owns:       the objects and the spaces that it makes.
  * Locks:      none.
@@ -51,7 +52,7 @@ void bench_unmap(struct bench_space *made)
 	*made = (struct bench_space){.space = NULL};
 }
 
-/* Is it a page of an object? */
+/* Is @pfn a page of an object? */
 static bool is_mapped(pfn_t pfn)
 {
 	return pageblock_state(pageblock_of(&kernel_memory, pfn)) == PB_ONLINE &&
@@ -99,7 +100,7 @@ static bool offline(pfn_t start, u64 *took, struct offline_result *res)
 
 /* ---- moving all pages of a range ---- */
 
-/* The cost per page moved; each run has a space of its own. */
+/* Print the cost per moved page; each run has a space of its own. */
 static bool move_ranges(void)
 {
 	struct offline_result full, empty;
@@ -128,7 +129,7 @@ static bool move_ranges(void)
 
 static struct {
 	struct vm_space *space;
-	u32 state; /* a: 1: use the space; 2: stop */
+	u32 state; /* atomic: 1: the thread uses the space; 2: the thread must stop */
 } owner;
 
 static void use_space(void *arg)
@@ -140,7 +141,7 @@ static void use_space(void *arg)
 	space_use(NULL);
 }
 
-/* Move pages while another CPU uses the space; print the number of interrupts that it gets. */
+/* Move pages while another CPU uses the space; print the shootdown IPIs per page. */
 static bool move_elsewhere(struct bench_space *made)
 {
 	struct thread *thread;
@@ -202,7 +203,7 @@ bool bench_migrate(void)
 
 /* ---- contiguous ranges out of memory in use ---- */
 
-/* Allocate ranges of @nr mapped pages, aligned to @nr; the cost per page. */
+/* Allocate ranges of @nr mapped pages, aligned to @nr; print the cost per page. */
 static bool contig(const char *name, unsigned long nr)
 {
 	u64 best = ~0ULL, t0, took;
@@ -262,9 +263,9 @@ bool bench_teardown(void)
 /* ---- the longest hold of an object's lock ---- */
 
 /*
- * As many regions show slot 0 as one hold of the object's lock visits, with an entry in each;
- * OTHERS more regions show the slots behind it.  Emptying slot 0 is one hold plus the code around
- * it.
+ * SHARERS regions show slot 0, each with a page table entry: as many as one hold of the object's
+ * lock visits.  OTHERS more regions show the slots behind slot 0.  Emptying slot 0 takes one hold
+ * plus the code around it.
  */
 static bool measure_hold(struct vm_space *space, struct vm_object *object)
 {

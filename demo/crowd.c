@@ -20,7 +20,7 @@
 #define END_NS     60000000000ULL
 #define RECEIVE_NS 100000000ULL
 
-/* Contents of a report: stress.c of user/. */
+/* Words of a report, as user/stress.c sends them. */
 enum { SAYS_VERIFIED, SAYS_WRONG, SAYS_HELD, SAYS_SEED };
 
 struct crowd {
@@ -29,8 +29,8 @@ struct crowd {
 	struct task *task[CROWD_MAX];
 	u64 verified[CROWD_MAX], held[CROWD_MAX],
 	    wrong[CROWD_MAX]; /* written by the thread below */
-	u32 stop;             /* a: programs must end */
-	u32 over;             /* a: the thread must end */
+	u32 stop;             /* atomic: programs must end */
+	u32 over;             /* atomic: the thread must end */
 	struct endpoint *ep;
 	struct thread *thread;
 };
@@ -130,7 +130,7 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 		c->thread = thread_start("crowd", -1, take_reports, c);
 	if (c->thread)
 		err = start_programs(c, nr, pages);
-	/* Areas differ in size: slightly less than requested is enough. */
+	/* The programs' areas differ in size: 7/8 of the requested pages are enough. */
 	if (!err && wait_until_held(c, nr * pages / 8 * 7))
 		return c;
 	printk("programs: not all of %u programs with %lu pages each could be started: error %s, "

@@ -22,7 +22,7 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed);
 bool crowd_stop(struct crowd *c);
 /* False: a program has ended before crowd_stop. */
 bool crowd_is_whole(const struct crowd *c);
-/* Pages verified and found wrong so far, as of the programs' last reports. */
+/* Pages verified so far, according to the programs' last reports; *@wrong: wrong pages found. */
 u64 crowd_verified(const struct crowd *c, u64 *wrong);
 
 #endif

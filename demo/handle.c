@@ -4,8 +4,8 @@
  *
  * Owns:       struct handle_table, and the content of its objects' pages.
  * Locks:      each handle's lock (RANK_OBJECT) for its page pointer and for each access to the
- *             content;
- *             the zone's lru lock, inside it, where a page enters or leaves the table.
+ *             content; the zone's lru lock, inside a handle's lock, where a page enters or leaves
+ *             the table.
  * Invariants: a handle's page is MOVABLE_OPS, or ISO_MIG while a migrator has it; its content
  *             matches the handle's checksum whenever the lock is free.
  * Tests:      handle, handle_exact, migrate, held.
@@ -87,7 +87,7 @@ static int handle_migrate(
 	} else if (READ_ONCE(src->pincount)) {
 		err = -EBUSY;
 	} else if (word_ref(page_word(src)) != 2) {
-		err = -EAGAIN; /* a third reference: only a pin being dropped */
+		err = -EAGAIN; /* the third reference is a pin that is being dropped */
 	} else {
 		verify(t, h);
 		if (mem->backed)

@@ -18,14 +18,14 @@
 #include <quarry/smp.h>
 #include <quarry/stress.h>
 
-#define FAIR       100                         /* the most downs for one offline */
+#define FAIR       100                         /* the most CPU downs for one memory offline */
 #define SOAK_RANGE (16UL << (20 - PAGE_SHIFT)) /* pages */
 
 struct offliner {
 	struct memory *mem;
 	struct stress *stress;
-	u32 stop;   /* a */
-	u32 rounds; /* a: finished */
+	u32 stop;   /* atomic */
+	u32 rounds; /* atomic: finished */
 	int err;
 	bool no_range;
 	struct thread *thread;
@@ -73,7 +73,10 @@ static void took(struct steps *s, const char *what, unsigned cpu, int err, int w
 	s->err = -EIO;
 }
 
-/* Change one CPU, chosen at random: down or up.  The last one online must refuse to go down. */
+/*
+ * Choose a CPU at random, and take it down or bring it up.  The last CPU online must refuse to go
+ * down.
+ */
 static void one_step(struct steps *s)
 {
 	unsigned cpu = (unsigned)(ktest_rand(&s->rand) % nr_boot_cpus);
@@ -171,7 +174,10 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	thread_join(o.thread);
 	all_up(&s);
 	good = !s.err && !o.err;
-	/* Both sides need cpu_hotplug all the time: neither may starve the other. */
+	/*
+	 * CPU hotplug and memory offlines both need the lock cpu_hotplug: neither may starve the
+	 * other.
+	 */
 	if (!o.no_range && (o.rounds + 1) * FAIR < s.downs) {
 		printk("hotplug: FAIL: %u offlines beside %u downs: they hardly got through\n",
 		    o.rounds, s.downs);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * line_edit.c: a line that is typed on a terminal: bytes in, one edited row out.
+ * line_edit.c: edits a line that is typed on a terminal: reads bytes, and keeps one row of the
+ * terminal up to date.
  *
  * Owns:       struct line_edit.
  * Locks:      none: one thread per line.
  * Invariants: at <= len < LINE_MAX.  row[0..row_len) is the text that the terminal shows behind the
- *             prompt, and row_at is its cursor: every change of the text goes through show().
- *             A byte of an escape sequence is never part of the text.
+ *             prompt, and row_at is its cursor: every change of the text goes through show().  A
+ *             byte of an escape sequence is never part of the text.
  * Tests:      line_edit, line_complete.
  */
 #include "demo/line_edit.h"
@@ -61,7 +62,7 @@ static void move_to(struct line_edit *e, unsigned at)
 	e->row_at = at;
 }
 
-/* Bring the row up to date, from the first difference on. */
+/* Write the row to the terminal again, from the first difference on. */
 static void show(struct line_edit *e)
 {
 	char row[LINE_WIDTH];
@@ -115,7 +116,7 @@ static void set(struct line_edit *e, const char *text)
 	insert(e, text, strlen(text));
 }
 
-/* The start of the word before the cursor; blanks behind it do not count. */
+/* The start of the word before the cursor; blanks between the word and the cursor are skipped. */
 static unsigned word_before(const struct line_edit *e)
 {
 	unsigned from = e->at;
@@ -139,7 +140,7 @@ static void keep(struct line_edit *e)
 	memcpy(e->history[e->used++ % LINE_HISTORY], e->text, e->len + 1);
 }
 
-/* Show the line @back lines ago; 0: the one that is being typed. */
+/* Show the line that was typed @back lines ago; 0: the line that is being typed. */
 static void recall(struct line_edit *e, unsigned back)
 {
 	if (back > MIN(e->used, (unsigned)LINE_HISTORY))
@@ -192,7 +193,7 @@ static void ask_for_words(struct line_edit *e, bool listing)
 	e->ops->complete(e->arg, e, before, e->word);
 }
 
-/* Add the letters that all words have in common; a second Tab in a row lists the words. */
+/* Add the letters that all matching words have in common; a second Tab in a row lists the words. */
 static void complete(struct line_edit *e)
 {
 	size_t typed, common;
@@ -230,7 +231,7 @@ static void right(struct line_edit *e)
 	e->at += e->at < e->len;
 }
 
-/* Handle ESC [ NUMBER @c, or ESC O @c, at its last byte. */
+/* Handle the sequence ESC [ NUMBER @c, or ESC O @c; @c is its last byte. */
 static void special_key(struct line_edit *e, int c)
 {
 	switch (c == '~' ? e->number : 0) {
@@ -256,7 +257,7 @@ static void special_key(struct line_edit *e, int c)
 	}
 }
 
-/* Take another byte of a sequence; unknown sequences end here, too. */
+/* Take another byte of an escape sequence; an unknown sequence ends without effect. */
 static void sequence(struct line_edit *e, int c)
 {
 	enum line_key_state state = e->state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * line_edit.h: a line that is typed on a terminal: bytes in, one edited row out.
+ * line_edit.h: edits a line that is typed on a terminal: reads bytes, and keeps one row of the
+ * terminal up to date.
  *
  * The row is redrawn with backspaces and the sequence that clears up to the end of the row.  So the
  * terminal's size need not be known; a line longer than LINE_WIDTH scrolls within its row.
@@ -25,7 +26,7 @@ struct line_ops {
 	void (*complete)(void *arg, struct line_edit *e, const char *before, const char *word);
 };
 
-/* KEY_ANY: one more byte, whatever it is. */
+/* KEY_ANY: any one byte more ends the sequence. */
 enum line_key_state { KEY_PLAIN, KEY_ESCAPE, KEY_CSI, KEY_ONE, KEY_ANY, KEY_STRING };
 
 struct line_edit {
@@ -33,12 +34,12 @@ struct line_edit {
 	void *arg;
 	const char *prompt;
 	char text[LINE_MAX];
-	unsigned len, at; /* bytes; the cursor */
+	unsigned len, at; /* bytes of the text; index of the cursor */
 	/* The text that the terminal shows behind the prompt. */
 	char row[LINE_WIDTH];
 	unsigned row_len, row_at, left; /* left: index of the first byte shown */
 	char history[LINE_HISTORY][LINE_MAX];
-	/* number of lines ever kept; distance of the shown one from the newest */
+	/* used: lines kept so far; back: which of them is shown, 1: the newest, 0: none */
 	unsigned used, back;
 	char draft[LINE_MAX]; /* the line being typed, while back > 0 */
 	enum line_key_state state;
@@ -57,15 +58,15 @@ enum line_event {
 	LINE_END,   /* Ctrl-D on an empty line */
 };
 
-/* @e is zeroed. */
+/* Prepare @e, which the caller has zeroed. */
 void line_init(struct line_edit *e, const struct line_ops *ops, void *arg, const char *prompt);
 /* Print the prompt, and begin an empty line; the history stays. */
 void line_begin(struct line_edit *e);
-/* A byte that was typed. */
+/* Handle the typed byte @c. */
 enum line_event line_feed(struct line_edit *e, int c);
 /*
- * Offer a word for completion; it is ignored unless it begins with the typed one.  @closed: a blank
- * follows it.
+ * Offer @word for completion; it is ignored unless it begins with the typed word.  @closed: a blank
+ * follows once it is complete.
  */
 void line_offer(struct line_edit *e, const char *word, bool closed);
 

@@ -20,9 +20,9 @@
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 
-#define LINE       128  /* bytes of a line, with its end */
-#define LOOK_MS    1500 /* the end of a command is shown this long */
-#define RESULTS_MS 800  /* an act's results, before the next act replaces them */
+#define LINE       128  /* bytes of a line, with the NUL at its end */
+#define LOOK_MS    1500 /* a command's last frame is shown this long */
+#define RESULTS_MS 800  /* an act's results are shown this long before the next act */
 #define KEYS(tab)  "[space] pause  [s] step  [tab] " tab "  [l] lines  [q] prompt"
 
 bool live_quit(void)
@@ -154,7 +154,7 @@ static bool keys(void)
 	return go_on;
 }
 
-/* Wait @ms, and while the user has paused. */
+/* Wait for @ms, and longer while the user has paused. */
 static void stay(unsigned ms)
 {
 	u64 until = arch_clock_ns() + ms * 1000000ULL;
@@ -168,7 +168,7 @@ static void stay(unsigned ms)
 }
 
 /*
- * A policy begins (@in_policy), or has a result.  Only in between does Tab move to the next policy.
+ * A policy begins (@in_policy) or has a result.  Between the two, Tab moves to the next policy.
  * The caller holds live_screen.lock.
  */
 static void set_policy(bool in_policy)
@@ -253,7 +253,7 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 	if (!row->running)
 		line("", text);
 	if (live_on() && row->running)
-		(void)keys(); /* keys typed before this policy begins: they cannot skip it */
+		(void)keys(); /* discard earlier keys: they must not skip this policy */
 	if (!live_on())
 		return;
 	mutex_lock(&live_screen.lock);
@@ -267,7 +267,7 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 	stay(0);
 }
 
-/* For the two functions below: format the text, and print it as a line. */
+/* For live_say and live_result: format the text, and print it as a line. */
 static void format_line(char text[LINE], const char *fmt, va_list ap)
 {
 	kvsnprintf(text, LINE, fmt, ap);
@@ -380,7 +380,7 @@ static void look(const char *where)
 		live_screen_close();
 }
 
-/* Write which cell shows the pageblock of @focus.  The map is laid out. */
+/* Write to @text which cell shows the pageblock of @focus.  The map must be laid out. */
 static void say_where(char text[LIVE_TEXT], pfn_t focus)
 {
 	const struct live_map *map = &live_screen.s->view.map;

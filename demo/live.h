@@ -17,7 +17,7 @@
 /* One policy's row of figures; `running` is set until the row is complete. */
 struct live_policy {
 	unsigned rounds, ipis;
-	unsigned hit_rate; /* hits of the caches meanwhile, in per cent */
+	unsigned hit_rate; /* cache hits during the offline, in per cent */
 	u64 ms;
 	bool running;
 };
@@ -25,24 +25,23 @@ struct live_policy {
 /* ---- the screen as a whole ---- */
 
 /*
- * Before the selftests: with picture=live on a terminal that is large enough, the screen is on from
- * here to live_stop, and shows the selftests @which of ktest_run.
+ * Call this before the selftests.  With picture=live on a terminal that is large enough, the screen
+ * is on from here to live_stop.  It shows the selftests that ktest_run(@which) runs.
  */
 void live_boot(const char *which);
 /* The selftests have run; @failed of them failed. */
 void live_tested(unsigned failed);
-/* End the screen, if it is on; the lines that it kept are printed. */
+/* Turn the screen off, if it is on, and print the lines that it kept. */
 void live_stop(void);
 /*
- * The same for a command of the prompt: the screen is on, with @title, from live_begin to live_end;
- * then the output of the command is shown.  False: there is no screen.
+ * For a command of the prompt: the screen is on, with @title, from live_begin to live_end; then the
+ * output of the command is shown.  False: there is no screen.
  */
 bool live_begin(const char *title);
 void live_end(void);
 /*
- * Show the screen until a key is pressed, or print it once, as lines, where there is none (@once:
- * in any case).  @focus: PFN_NONE, or a page: only the rows around it are shown, with one pageblock
- * in a cell.
+ * Show the map until a key is pressed.  Without a screen, or with @once, print one frame as lines.
+ * @focus: a page: show only the rows around it, with one pageblock in a cell; or PFN_NONE.
  */
 void live_look(pfn_t focus, bool once);
 /* Is the live screen on? */
@@ -52,18 +51,18 @@ bool live_on(void);
 
 /* An act begins: its number, the number of acts, and its claim in at most 60 characters. */
 void live_act(unsigned nr, unsigned of, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* The act is about these pages from now on; nr 0: about none. */
+/* From now on the act is about the @nr pages from @start on; @nr 0: about no pages. */
 void live_range(pfn_t start, unsigned long nr);
 /*
- * An offline of these pages runs, or has ended (NULL): the screen draws its steps, which it reads
- * from the memory, until the next range or act.
+ * An offline of live_range's pages begins, or has ended (@res NULL).  The screen reads the steps of
+ * the offline from the memory, and draws them until the next range or act.
  */
 void live_offline(const struct offline_result *res);
 /* Show the row of a policy, and print it if it is complete. */
 void live_policy(enum iso_policy policy, const struct live_policy *row);
 /* Show a line of at most 78 characters that explains the picture; it replaces the last one. */
 void live_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* A result of at most 78 characters: it is kept, and is a line of the log. */
+/* Show and keep a result of at most 78 characters; it is a line of the log too. */
 void live_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* As live_say, but on the screen only. */
 void live_explain(const char *text);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_cells.c: reads a memory for the live screen, while the memory changes.
+ * live_cells.c: reads the state of a memory for the live screen, while the memory changes.
  *
- * Owns:       nothing: the caller's struct live_map, live_steps and live_cpu.
+ * Owns:       nothing: the caller owns struct live_map, live_steps and live_cpu.
  * Locks:      none: pageblocks, caches and counters are read racily, each true at some moment.
  * Invariants: reads only; a call reads a bounded number of pageblocks, and no page.
  * Tests:      live_cells.
@@ -53,7 +53,7 @@ static struct pfn_range zone_span(const struct zone *zone)
 	return (struct pfn_range){READ_ONCE(zone->start_pfn), READ_ONCE(zone->end_pfn)};
 }
 
-/* The first span of a zone of @node that ends behind @from, cut to @from and @window. */
+/* The first piece of a zone of @node that lies behind @from and in @window; PFN_NONE: none. */
 static struct pfn_range next_span(
     const struct memory *mem, unsigned node, pfn_t from, struct pfn_range window)
 {
@@ -72,8 +72,9 @@ static struct pfn_range next_span(
 }
 
 /*
- * Lay out rows for the memory in @window with cells of @map->cell_blocks; false: they are more than
- * @max_rows.  A gap between two zones of a node is left out where it is a row or more.
+ * Lay out rows for the memory in @window with cells of @map->cell_blocks; false: more than
+ * @max_rows are needed.  A gap between two zones of a node is left out where it reaches the end of
+ * a row.
  */
 static bool lay_out(struct live_map *map, const struct memory *mem, unsigned cols,
     unsigned max_rows, struct pfn_range window)
@@ -114,7 +115,7 @@ static bool lay_out(struct live_map *map, const struct memory *mem, unsigned col
 	return true;
 }
 
-/* Lay out as many rows around @focus as allowed; two nodes may need one more than they fill. */
+/* Lay out as many rows around @focus as fit: where two nodes meet, they may need one row more. */
 static void lay_out_around(
     struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows, pfn_t focus)
 {

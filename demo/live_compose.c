@@ -17,11 +17,11 @@
 #include <quarry/string.h>
 
 #define TOP         2 /* rows above the map */
-#define LEGEND      2 /* rows below it */
-#define BOTTOM      2 /* the explanation, the keys */
+#define LEGEND      2 /* rows of the legend, below the map */
+#define BOTTOM      2 /* rows of the explanation and of the keys */
 #define POLICY_ROWS (NR_ISO_POLICIES + 1)
 #define CPU_COLS    40 /* columns of a CPU that is shown with its bar */
-#define LABEL       9  /* columns before the cells */
+#define LABEL       9  /* columns before the cells of a row */
 #define BAR         10
 
 /* ---- text ---- */
@@ -36,7 +36,7 @@ static void put_text(struct live_frame *f, unsigned row, unsigned col, u8 colour
 
 static unsigned put(struct live_frame *f, unsigned row, unsigned col, u8 colour, const char *fmt,
     ...) __attribute__((format(printf, 5, 6)));
-/* Returns the column behind the text. */
+/* Write text into the frame; returns the column behind the text. */
 static unsigned put(
     struct live_frame *f, unsigned row, unsigned col, u8 colour, const char *fmt, ...)
 {
@@ -73,7 +73,7 @@ static unsigned rows_with_bars(const struct live_view *v, const struct live_fram
 	return (v->nr_cpus + cpus_in_row(f) - 1) / cpus_in_row(f);
 }
 
-/* Many CPUs are shown by a digit each. */
+/* Are there too many CPUs for bars?  Then each CPU is shown by a digit. */
 static bool cpus_by_digits(const struct live_view *v, const struct live_frame *f)
 {
 	return rows_with_bars(v, f) > f->rows / 6;
@@ -144,7 +144,7 @@ static u8 cell_colour(char c)
 	}
 }
 
-/* Returns the row below. */
+/* Draw the map; returns the row below it. */
 static unsigned put_map(struct live_frame *f, const struct live_view *v)
 {
 	const struct live_map *map = &v->map;
@@ -262,7 +262,7 @@ static unsigned put_cpus(struct live_frame *f, const struct live_view *v, unsign
 	return row + cpu_rows(v, f);
 }
 
-/* Put one of the four steps: done, or @part of @whole. */
+/* Write one of the four steps: done, @part of @whole, or (@whole 0) not begun. */
 static unsigned put_step(struct live_frame *f, unsigned row, unsigned col, const char *name,
     unsigned long part, unsigned long whole, const char *unit, bool done)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_draw.c: frames, and the bytes that bring a terminal from one to the next.
+ * live_draw.c: frames of the live screen, and the bytes that change a terminal from one frame to
+ * the next.
  *
- * Owns:       nothing: the caller's struct live_frame and live_pen.
+ * Owns:       nothing: the caller owns struct live_frame and live_pen.
  * Locks:      none.
- * Invariants: nothing is written outside of a frame; @shown holds the characters that were sent;
- *             a frame can be read without its colours.
+ * Invariants: nothing is written outside of a frame; @shown holds the characters that were sent; a
+ *             frame can be read without its colours.
  * Tests:      live_draw.
  */
 #include "demo/live_draw.h"
@@ -14,7 +15,7 @@
 #include <quarry/errno.h>
 #include <quarry/string.h>
 
-#define GAP   5  /* unchanged characters that are sent again, because a cursor move is no shorter */
+#define GAP   5  /* most unchanged characters sent again: a cursor move is no shorter */
 #define PIECE 96 /* bytes sent at a time */
 
 /* Indexed by enum live_colour. */
@@ -100,7 +101,7 @@ static bool send_row(struct buffer *b, struct live_frame *shown, const struct li
 			continue;
 		if (b->sent + b->len >= budget)
 			return false;
-		/* Send the text in between again, if that is as short as a move. */
+		/* Send the text in between again, if it is no longer than a cursor move. */
 		i = col;
 		if (b->pen->row == row && b->pen->col < col && col - b->pen->col <= GAP)
 			i = b->pen->col;
@@ -110,7 +111,10 @@ static bool send_row(struct buffer *b, struct live_frame *shown, const struct li
 			shown->text[row][i] = next->text[row][i];
 			shown->colour[row][i] = next->colour[row][i];
 		}
-		/* Terminals differ in the cursor's place behind the last column. */
+		/*
+		 * Behind the last column, terminals place the cursor differently: its row is
+		 * unknown.
+		 */
 		if (b->pen->col >= next->cols)
 			b->pen->row = LIVE_MAX_ROWS;
 	}
@@ -142,7 +146,7 @@ enum live_event live_input(struct live_input *in, u8 byte)
 {
 	unsigned *number = in->state == IN_ROW ? &in->row : &in->col;
 	unsigned was = in->state;
-	/* A function key of Linux' console. */
+	/* ESC [ [ begins a function key of Linux' console, and another byte ends it. */
 	bool first_of_two = was == IN_ROW && byte == '[' && !in->row;
 
 	if (was == AT_START) {
@@ -153,7 +157,7 @@ enum live_event live_input(struct live_input *in, u8 byte)
 		return LIVE_NOTHING;
 	}
 	if (was == AFTER_ESC && byte == 27) {
-		in->key = byte; /* the ESC before, which stood alone */
+		in->key = byte; /* the ESC before this one was a key of its own */
 		return LIVE_TYPED;
 	}
 	if (was == AFTER_ESC && byte == '[') {

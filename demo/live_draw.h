@@ -9,7 +9,7 @@
 #include "demo/live.h"
 #include "demo/live_cells.h"
 
-#define LIVE_TEXT    79 /* bytes of a line of text, with its end */
+#define LIVE_TEXT    79 /* bytes of a line of text, with the NUL at its end */
 #define LIVE_RESULTS 24 /* results that are kept */
 
 enum live_colour {
@@ -28,7 +28,7 @@ enum live_colour {
 	NR_LIVE_COLOURS
 };
 
-/* A terminal's characters; a byte of text and one of colour each.  Text is ASCII and MIDDLE_DOT. */
+/* A terminal's characters: for each a byte of text (ASCII or MIDDLE_DOT) and a byte of colour. */
 #define MIDDLE_DOT '\x7f'
 struct live_frame {
 	unsigned cols, rows;
@@ -40,25 +40,27 @@ struct live_view {
 	bool utf8; /* the terminal shows a middle dot */
 	unsigned nr_cpus, nr_nodes;
 	unsigned long mib;
-	/* selftests: of @tests, @tests_done have run; @suite is NULL when none runs */
+	/* selftests: of @tests, @tests_done have run; @suite is NULL when no selftest runs */
 	unsigned tests, tests_done, tests_failed;
 	const char *suite;
-	char title[LIVE_TEXT]; /* an act's, or a command's */
+	char title[LIVE_TEXT]; /* of an act, or of a command */
 	unsigned seconds;
 	bool stepping; /* draw @steps */
 	struct live_steps steps;
 	struct live_map map;
-	struct live_cpu *cpu; /* nr_cpus of them */
+	struct live_cpu *cpu; /* an array of nr_cpus */
 	struct live_policy policy[NR_ISO_POLICIES];
 	bool policy_known[NR_ISO_POLICIES];
 	char say[LIVE_TEXT], keys[LIVE_TEXT];
 	char result[LIVE_RESULTS][LIVE_TEXT];
-	unsigned nr_results; /* ever: the last LIVE_RESULTS are kept */
+	unsigned nr_results; /* results so far; the last LIVE_RESULTS are kept */
 };
 
-/* Make a blank frame of that size; -EINVAL, with nothing changed: smaller than LIVE_MIN_... */
+/*
+ * Make a blank frame; -EINVAL, with @f unchanged: @cols or @rows is below LIVE_MIN_COLS or _ROWS.
+ */
 int live_frame_init(struct live_frame *f, unsigned cols, unsigned rows);
-/* Rows, and cells in a row, that the map may have in a frame of that size. */
+/* The most rows, and cells in a row, of the map in a frame of @f's size. */
 unsigned live_map_rows(const struct live_view *v, const struct live_frame *f);
 unsigned live_map_cols(const struct live_frame *f);
 /* Fill the frame from the view. */
@@ -68,15 +70,16 @@ void live_compose(struct live_frame *f, const struct live_view *v);
 struct live_pen {
 	unsigned row, col; /* row LIVE_MAX_ROWS: unknown */
 	u8 colour;         /* NR_LIVE_COLOURS: unknown */
-	unsigned next;     /* the row to go on with */
+	unsigned next;     /* the row at which the next live_frame_send begins */
 	bool utf8;
-	/* Send @bytes, which are valid on their own, in one piece */
+	/* Send @bytes in one piece; no escape sequence is cut at their ends. */
 	void (*send)(void *arg, const char *bytes, size_t len);
 	void *arg;
 };
 /*
  * Send at most about @budget bytes that change a terminal from @shown to @next, and note the
- * changes in @shown.  The next call continues where this one ended.  Returns the number of bytes.
+ * changes in @shown.  The next call continues where this one ended.  Returns the number of bytes
+ * sent.
  */
 size_t live_frame_send(
     struct live_pen *pen, struct live_frame *shown, const struct live_frame *next, size_t budget);
@@ -84,10 +87,10 @@ size_t live_frame_send(
 /* ---- input ---- */
 
 enum live_event { LIVE_NOTHING, LIVE_TYPED, LIVE_SIZE };
-/* Keys and a terminal's answers, byte by byte; zeroed at the start. */
+/* The state of live_input between two bytes of a key or of an answer; all zero at the start. */
 struct live_input {
 	unsigned state, row, col;
-	u8 key; /* LIVE_TYPED; 0: a key of several bytes */
+	u8 key; /* with LIVE_TYPED: the key; 0: a key of several bytes */
 };
 /* Take one byte.  LIVE_SIZE: the terminal has said that it has row × col characters. */
 enum live_event live_input(struct live_input *in, u8 byte);

@@ -2,8 +2,8 @@
 /*
  * live_screen.c: the live screen: opening, drawing, closing it.
  *
- * A thread draws it ten times a second, on another CPU than the demonstration's.  If that thread
- * does not, a second one on a third CPU does.
+ * A thread draws it ten times a second, on another CPU than the demonstration's.  When that thread
+ * does not draw, a second thread on a third CPU does.
  *
  * Owns:       live_screen: the content of the screen, and the state of the terminal.
  * Locks:      live_screen.lock, a mutex: the content.  The memory is read without locks.
@@ -19,7 +19,7 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define FRAME_BYTES 1152  /* bytes that 115200 baud carry in the time of a frame */
+#define FRAME_BYTES 1152  /* bytes that a line of 115200 baud carries during a frame */
 #define READ_BLOCKS 65536 /* pageblocks read for a frame: 128 GiB */
 #define SECOND_NS   1000000000ULL
 
@@ -39,7 +39,7 @@ u64 live_drain_rounds(const struct memory *mem)
 	return mm_event_sum(mem, EV_DRAIN_ROUNDS) + mm_event_sum(mem, EV_DRAIN_FORCED);
 }
 
-/* Has some CPU sent @cpu a call that it has not answered? */
+/* Has some CPU sent @cpu a cross-call that @cpu has not answered? */
 static bool is_called(unsigned cpu)
 {
 	unsigned from;
@@ -98,7 +98,7 @@ void live_draw(void) NO_LOCK_ANALYSIS
 
 	if (!mutex_trylock(&live_screen.lock))
 		return; /* another thread draws or changes the content: the next frame comes soon */
-	/* With the lock held no other thread may run here: it might keep this CPU for long. */
+	/* While the lock is held, no other thread may preempt this one: it might run for long. */
 	preempt_disable();
 	read_memory(s, &kernel_memory, READ_BLOCKS);
 	live_compose(&s->next, &s->view);
@@ -158,7 +158,7 @@ static void stop_drawing(void)
 
 /* ---- begin and end ---- */
 
-/* Prepare the screen's memory for that size; false: too small, or no memory. */
+/* Prepare the screen's memory for a terminal of @cols x @rows; false: too small, or no memory. */
 bool live_screen_prepare(unsigned cols, unsigned rows)
 {
 	struct screen *s = live_screen.s;
@@ -200,7 +200,7 @@ void live_screen_forget(void)
 	s->view.say[0] = s->view.keys[0] = s->view.title[0] = '\0';
 	s->view.nr_results = s->nr_kept = 0;
 	s->began = arch_clock_ns();
-	/* Rates and answers count from here on. */
+	/* Hit rates and drained blocks are counted from here on. */
 	s->second = 0;
 	read_memory(s, &kernel_memory, ~0UL);
 	for (unsigned cpu = 0; cpu < s->view.nr_cpus; cpu++)
@@ -232,7 +232,7 @@ void live_screen_close(void)
 	live_term_close();
 }
 
-/* The terminal has another size now. */
+/* Fit the screen to the terminal's new size; false: the size is too small. */
 bool live_screen_resize(void)
 {
 	unsigned cols, rows;

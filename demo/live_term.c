@@ -3,9 +3,9 @@
  * live_term.c: the terminal at the serial line.
  *
  * Owns:       the known state of the terminal, and the query that it has not answered yet.
- * Locks:      none: one thread asks, opens and closes; any may send.
- * Invariants: while the screen is open a panic first restores the terminal; closing it waits for an
- *             answer that is still to come.
+ * Locks:      none: one thread asks, opens and closes; any thread may send.
+ * Invariants: while the screen is open a panic first restores the terminal; closing the screen
+ *             waits for the terminal's answer, if it has not come yet.
  * Tests:      tests/qemu/test_map.py; the bytes: live_draw.
  */
 #include "demo/live_term.h"
@@ -17,7 +17,7 @@
 
 #define OPEN      "\033[?1049h\033[?25l\033[0m\033[2J"
 #define RESTORE   "\033[0m\033[?25h\033[?1049l"
-#define ASK       "\0337\033[999;999H\033[6n\0338" /* where is the cursor, at the last corner? */
+#define ASK       "\0337\033[999;999H\033[6n\0338" /* ask for the position of the last corner */
 #define ANSWER_NS 1000000000ULL
 #define AGAIN_NS  2000000000ULL
 #define TURN_NS   2000000ULL

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * live_term.h: the terminal at the serial line: its size, its alternate screen, its keys.
- * Context of all: thread, one at a time, save live_term_send.
+ * Context: thread, one at a time; of live_term_send: any.
  */
 #ifndef DEMO_LIVE_TERM_H
 #define DEMO_LIVE_TERM_H
@@ -13,21 +13,23 @@
  * there is no terminal that can show the screen.
  */
 bool live_term_ask(void);
-/* The size that the terminal said last. */
+/* The size that the terminal reported last. */
 void live_term_size(unsigned *cols, unsigned *rows);
-/* Switch to the alternate screen, without cursor, and hide text; and back. */
+/*
+ * Switch to the alternate screen, without a cursor, and hide other text; live_term_close undoes it.
+ */
 void live_term_open(void);
 void live_term_close(void);
 /* Write to the terminal; for struct live_pen.  Any context. */
 void live_term_send(void *arg, const char *bytes, size_t len);
 /*
- * The next key, or -1: does not wait.  Asks again for the size now and then; *@resized says that it
- * has changed.
+ * The next key that was typed, or -1: none yet.  Now and then asks for the size again; *@resized:
+ * the size has changed.
  */
 int live_term_key(bool *resized);
 /* Write the hidden text that the log has from @pos on. */
 void live_term_replay(u64 pos);
-/* One line, to the terminal only. */
+/* Write one line to the terminal only. */
 void live_term_line(const char *text);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load.c: memory that is used in the background while the prompt or the host works on it; and
- * memory that is used up and freed again.
+ * load.c: the prompt's commands load, which uses memory in the background, and burst, which uses
+ * memory up and frees it again.
  *
  * Owns:       the one running load, with its objects; the pages of a burst.
- * Locks:      none of its own: one prompt; handles have theirs.
+ * Locks:      none of its own: only the prompt's thread calls it; handles have their own locks.
  * Invariants: content that was written is read back, although pages are moved, lent or returned
  *             meanwhile.
  * Tests:      judge_load, tests/qemu/test_monitor.py.
@@ -25,15 +25,15 @@
 #define NR_THREADS   2
 
 static struct {
-	struct stress *stress; /* NULL: none runs */
+	struct stress *stress; /* NULL: no load runs */
 	struct handle_table table;
 	struct handle *handles;
 	struct thread *thread[NR_THREADS];
 	u64 rand[NR_THREADS];
-	u32 stop; /* a */
+	u32 stop; /* atomic */
 } load;
 
-/* Read the objects, verify them, and write new ones. */
+/* Choose objects at random; verify them, or write new content to them. */
 static void load_thread(void *arg)
 {
 	u64 *rand = arg;
@@ -138,7 +138,7 @@ struct burst {
 	u64 seed;
 };
 
-static const unsigned places[] = {0, 170, 341, 511}; /* words of each page */
+static const unsigned places[] = {0, 170, 341, 511}; /* the words of each page that are written */
 
 static void burst_write(const struct burst *b, struct page *page, unsigned order)
 {

@@ -46,7 +46,9 @@ static int cmd_expect_fail(unsigned n, char **arg)
 	return -EINVAL;
 }
 
-/* A key ends the watch.  The rest of an arrow's sequence, which follows at once, is discarded. */
+/*
+ * Has a key been typed?  The rest of an arrow key's sequence, which follows at once, is discarded.
+ */
 static bool key_pressed(void)
 {
 	unsigned waited;
@@ -97,7 +99,7 @@ static int cmd_watch(unsigned n, char **arg)
 		for (i = 0; i < n; i++)
 			printk(" %s", arg[i]);
 		printk(": every second; any key ends it\n\n");
-		monitor_state.no_keys = true; /* the key is for the watch */
+		monitor_state.no_keys = true; /* a key ends the watch, not the command */
 		err = monitor_obey(n, arg);
 		monitor_state.no_keys = false;
 		if (err)

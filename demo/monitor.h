@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* monitor.h: the prompt on the serial line, its commands and scripts of them. */
+/* monitor.h: the prompt on the serial line, its commands, and scripts of commands. */
 #ifndef DEMO_MONITOR_H
 #define DEMO_MONITOR_H
 
@@ -22,31 +22,31 @@ enum command_group {
 enum word_kind {
 	WORD_NONE,
 	WORD_CHOICE,  /* one of the command's choices */
-	WORD_COMMAND, /* a command; the words behind it are that command's */
+	WORD_COMMAND, /* a command; the words behind it are its arguments */
 	WORD_HELP,    /* a command or a subject */
 	WORD_POLICY,
 	WORD_TEST,    /* a suite, SUITE.TEST or a group of tests */
 	WORD_ONLINE,  /* first pfn of a range that could go offline */
 	WORD_OFFLINE, /* first pfn of an offline range */
 	WORD_BROKEN,  /* pfn of a broken page */
-	WORD_NR,      /* pages of the range that the word before begins */
+	WORD_NR,      /* number of pages of a range; the word before is its first pfn */
 	WORD_NODE,
 	WORD_CPU,
 	WORD_PROGRAM, /* a program of the boot modules */
 };
 
-#define SHOWS      1u  /* it changes nothing */
-#define SHOWS_BARE 2u  /* without arguments it shows the present state, and changes nothing */
-#define NEEDS_KEYS 4u  /* it reads keys: not for scripts */
-#define SEEN       8u  /* the live screen is on while it runs, where the terminal can show it */
-#define FOLLOWS    16u /* it shows changes until a key is pressed: not for a watch */
+#define SHOWS      1u  /* the command changes nothing */
+#define SHOWS_BARE 2u  /* without arguments the command only shows the present state */
+#define NEEDS_KEYS 4u  /* the command reads keys: not for scripts */
+#define SEEN       8u  /* the live screen is on while the command runs, where possible */
+#define FOLLOWS    16u /* the command shows changes until a key is pressed: not for a watch */
 
 #define COMMAND_WORDS 3 /* arguments that can be completed */
 
 struct command {
 	const char *name, *args, *help;
 	unsigned min, max; /* arguments */
-	/* 0, or a negative errno whose reason was printed. */
+	/* Returns 0, or a negative errno after printing the reason. */
 	int (*run)(unsigned n, char **arg);
 	enum command_group group;
 	unsigned flags;
@@ -55,7 +55,7 @@ struct command {
 	const char *choices; /* separated by blanks */
 };
 
-/* The commands in their order; NULL behind the last. */
+/* Command @i in the order of the table; NULL: @i is behind the last command. */
 const struct command *monitor_command(unsigned i);
 /* Find a command by its name, or by an alias (?, quit, exit); NULL: none. */
 const struct command *monitor_find(const char *name);
@@ -64,30 +64,30 @@ const struct command *monitor_find(const char *name);
  * such command; -E2BIG too many or too few arguments, or keys needed in a script.
  */
 int monitor_obey(unsigned n, char **word);
-/* The same for a text, which is split at its blanks; 0 for an empty one. */
+/* Split @text at its blanks, and carry out that command like monitor_obey; 0 for an empty text. */
 int monitor_obey_text(char *text);
 
 struct monitor_state {
 	u64 seed;
 	bool no_keys; /* a script or a watch: no command reads keys or shows its progress */
 	bool halted;
-	void (*on_cancel)(void); /* NULL, or called, perhaps often, once the user has cancelled */
+	void (*on_cancel)(void); /* NULL, or called again and again once the user has cancelled */
 };
 extern struct monitor_state monitor_state;
 
-/* Can the command be watched, with arguments or (@bare) without? */
+/* Can the command be watched with arguments, or, if @bare, without arguments? */
 bool monitor_watchable(const struct command *c, bool bare);
 /* Print the commands that can be watched. */
 void monitor_show_watchable(void);
 
-/* The name of the subject of help that @group is. */
+/* The name of @group as a subject of help. */
 const char *monitor_subject(unsigned group);
 
 /* ---- arguments ---- */
 
-/* Parse the number @word into *@value; false: not a number, which was printed. */
+/* Parse the number @word into *@value; false, with a line that says so: not a number. */
 bool monitor_number(const char *word, u64 *value);
-/* The same for the policy of that name. */
+/* Find the policy with the name @word; false, with a line that says so: no such policy. */
 bool monitor_policy(const char *word, enum iso_policy *policy);
 
 /* ---- keys and waiting (demo/monitor_wait.c) ---- */
@@ -96,8 +96,8 @@ bool monitor_policy(const char *word, enum iso_policy *policy);
 
 /*
  * Run @fn in a thread of its own, show its progress, and wait for it.  @cancel, which may be NULL:
- * set to 1 when Ctrl-U or Ctrl-C is typed.  @blocker, which may be NULL: the page that @fn waits
- * for, which @fn writes meanwhile.  Returns @fn's result, or -ENOMEM.
+ * set to 1 when Ctrl-U or Ctrl-C is typed.  @blocker, which may be NULL: here @fn writes the page
+ * that it waits for.  Returns @fn's result, or -ENOMEM.
  */
 int monitor_wait(
     const char *what, int (*fn)(void *arg), void *arg, u32 *cancel, const struct mm_fail *blocker);
@@ -107,18 +107,21 @@ bool monitor_key_cancels(void);
 /* ---- ranges of memory (demo/monitor_range.c) ---- */
 
 /*
- * The first run of pageblocks from @from on that are offline, without standby memory; PFN_NONE:
- * none.
+ * The first run of offline pageblocks from @from on, and its pages in *@nr; standby memory is left
+ * out.  PFN_NONE: none.
  */
 pfn_t range_offline(pfn_t from, unsigned long *nr);
-/* The first run from @from on, of zones MOVABLE, that could go offline; PFN_NONE: none. */
+/*
+ * The first run of pageblocks of a zone MOVABLE, from @from on, that could go offline, and its
+ * pages in *@nr.  PFN_NONE: none.
+ */
 pfn_t range_online(pfn_t from, unsigned long *nr);
 /*
  * The reason, as a text, why an operation on @nr pages from @pfn is refused.  @already: the text
  * for WHY_ALREADY, "already offline" for example.
  */
 const char *range_why(enum mm_why why, u64 pfn, u64 nr, const char *already);
-/* The reason, as a text, why these are not whole pageblocks; NULL: they are. */
+/* The reason, as a text, why @nr pages from @pfn are not whole pageblocks; NULL: they are. */
 const char *range_misfit(u64 pfn, u64 nr);
 void range_show_offline(const char *what);
 void range_show_online(const char *what);

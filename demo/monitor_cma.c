@@ -52,7 +52,7 @@ static int free_pages_of(u64 pfn, u64 nr)
 	return cma_free(cma, pfn_to_page_in(&kernel_memory, pfn), nr);
 }
 
-/* cma; cma make MIB; cma end; cma alloc NR [ALIGN]; cma free PFN NR. */
+/* The forms: cma; cma make MIB; cma end; cma alloc NR [ALIGN]; cma free PFN NR. */
 int cmd_cma(unsigned n, char **arg)
 {
 	u64 number[2] = {0};

@@ -200,7 +200,10 @@ void monitor_complete(void *arg, struct line_edit *e, const char *before, const 
 	unsigned nr = 0;
 
 	while (next_word(&before, last, sizeof(last))) {
-		/* After a comma the word continues. */
+		/*
+		 * A word that ends in a comma is not complete: the cursor is still in that
+		 * argument.
+		 */
 		if (last[strlen(last) - 1] == ',' && !*before)
 			break;
 		/* After watch, for example, the next word is a command's name again. */

@@ -23,7 +23,7 @@ int cmd_cpus(unsigned n, char **arg)
 	return 0;
 }
 
-/* @already: the text for -EALREADY. */
+/* Print the error, if there is one, and return it.  @already: the text for -EALREADY. */
 static int report(int err, const char *already)
 {
 	if (err)
@@ -39,7 +39,7 @@ static void nothing(void *arg)
 {
 }
 
-/* Let @cpu spin with interrupts off for @ms, and make a cross-call, which waits for it. */
+/* Let @cpu spin with interrupts off for @ms, and make a cross-call, which waits for that CPU. */
 static int hang_cpu(unsigned cpu, u64 ms)
 {
 	u64 began = arch_clock_ns();

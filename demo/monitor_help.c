@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor_help.c: the prompt's help: all commands by subject, those of one subject, and one command
- * with an example.
+ * monitor_help.c: the prompt's help: all commands by subject, the commands of one subject, and one
+ * command with an example.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -89,7 +89,7 @@ bool monitor_watchable(const struct command *c, bool bare)
 	return !(c->flags & FOLLOWS) && (c->flags & (bare ? SHOWS | SHOWS_BARE : SHOWS));
 }
 
-/* Print the commands that can be watched with arguments too, or (@bare) only without. */
+/* Print the commands that can be watched with arguments too, or (@bare) only without arguments. */
 static void show_watchable(const char *what, bool bare)
 {
 	const struct command *c;

@@ -43,9 +43,9 @@ static pfn_t busy_pfn(void)
 
 /* ---- offlines ---- */
 
-/* An offline, of a range or of a node, for the thread that does it. */
+/* An offline of a range or of a node: the arguments and the result of the thread that runs it. */
 struct job {
-	u32 cancel; /* a: for struct offline_opts */
+	u32 cancel; /* atomic: for struct offline_opts */
 	struct offline_opts opts;
 	pfn_t pfn;
 	unsigned long nr;
@@ -201,7 +201,7 @@ int cmd_remove(unsigned n, char **arg)
 
 #define USER_TEXT 64 /* bytes of the text of user_of */
 
-/* Print a line for each whole zone MOVABLE. */
+/* Print the pages of each zone MOVABLE: how many can move, are free, or neither. */
 static void query_zones(void)
 {
 	static struct offline_survey s;
@@ -222,7 +222,7 @@ static void query_zones(void)
 	}
 }
 
-/* The state of a page that blocks, and its user, if that is known; "" for pageblocks. */
+/* The state of the blocker @pfn, and its user if that is known; "" if @why is not about a page. */
 static const char *user_of(enum mm_why why, pfn_t pfn, char text[USER_TEXT])
 {
 	const struct cma *cma = cma_area();
@@ -239,7 +239,10 @@ static const char *user_of(enum mm_why why, pfn_t pfn, char text[USER_TEXT])
 	return text;
 }
 
-/* Print the first of the pages that owners move, and name the owner by its function isolate. */
+/*
+ * Print the number of pages that their owners move, the first of them, and its owner's function
+ * isolate.
+ */
 static void say_owned(const struct offline_survey *s)
 {
 	const struct movable_ops *ops;

@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none: each range was right at some moment.
- * Invariants: a range lies in one zone.  No range has standby memory: that comes online by itself.
+ * Invariants: a range lies in one zone.  No range has standby memory, which comes online by itself.
  * Tests:      tests/qemu/test_prompt.py.
  */
 #include "demo/monitor.h"
@@ -14,12 +14,12 @@
 #include <quarry/stress.h>
 
 #define SHOWN_RANGES 8
-#define MAX_EXAMINED 8192                        /* pageblocks, for each pass over memory */
+#define MAX_EXAMINED 8192                        /* pageblocks that a pass may find */
 #define BUSIEST      (16UL << (20 - PAGE_SHIFT)) /* pages */
 #define BLOCK_TEXT   "512"
 #define MIB(pages)   ((pages) >> (20 - PAGE_SHIFT))
 
-BUILD_ASSERT(PAGEBLOCK_PAGES == 512); /* BLOCK_TEXT */
+BUILD_ASSERT(PAGEBLOCK_PAGES == 512); /* as BLOCK_TEXT says */
 
 static bool is_offline(pfn_t pfn)
 {
@@ -37,8 +37,8 @@ static bool could_go(pfn_t pfn)
 }
 
 /*
- * The first run of pageblocks that fit.  @left counts these down: in a very large memory the rest
- * is not examined.
+ * The first run of pageblocks from @from on for which @fits is true.  *@left counts them down, and
+ * at 0 the search ends: a very large memory is not examined as a whole.
  */
 static pfn_t run_from(pfn_t from, bool (*fits)(pfn_t pfn), unsigned *left, unsigned long *nr)
 {

@@ -23,7 +23,7 @@ struct job {
 	int (*fn)(void *arg);
 	void *arg;
 	int err;
-	u32 done; /* a */
+	u32 done; /* atomic */
 };
 
 static void job_thread(void *arg)
@@ -71,7 +71,7 @@ int monitor_wait(
 
 		if (cancel && cancels(c))
 			store_release(cancel, 1u);
-		/* Call it again and again: the work that it ends may not have begun yet. */
+		/* Call on_cancel again and again: the work that it ends may not have begun yet. */
 		if (cancel && READ_ONCE(*cancel) && monitor_state.on_cancel)
 			monitor_state.on_cancel();
 		progress_tick(&progress);

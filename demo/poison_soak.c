@@ -4,7 +4,7 @@
  * taken offline and brought back, and CPUs go offline and come back.
  *
  * Owns:       the scene: an object larger than free memory, whose pager keeps a number for each
- *             page; the list of pages that were flagged according to the answers.
+ *             page; the list of pages that are flagged according to the answers to requests.
  * Locks:      none.
  * Invariants: a page of the object belongs to one user thread, which knows its content: the number
  *             that it wrote last or, after a loss, the pager's number.
@@ -24,28 +24,28 @@
 
 #define BASE        0x10000000UL
 #define USERS       4
-#define LISTED_MAX  512 /* flagged pages at a time; at the limit only unpoison */
+#define LISTED_MAX  512 /* with more flagged pages than this, only unpoison */
 #define CHECK_EVERY 250
 #define BESIDE_NS   20000000000ULL
-#define SAID_MAX    10 /* failures that are printed, at most */
+#define SAID_MAX    10 /* fewer failures than this are printed */
 #define RANGE       (4 * PAGEBLOCK_PAGES)
 #define PAUSE_NS    5000000ULL
 
 static struct {
 	struct soak begun;
-	struct shaker shaker; /* its stop ends the users too */
+	struct shaker shaker; /* its stop ends the user threads too */
 	struct memory *mem;
 	struct vm_object *object;
 	struct vm_space *space;
 	u32 nr;      /* pages of the object */
-	u64 *store;  /* the pager's: a number for each page */
-	u64 *want;   /* the users': the content of each page */
-	u64 *listed; /* a bit for each page of the memory: flagged according to an answer */
+	u64 *store;  /* the pager's number for each page */
+	u64 *want;   /* the number that the user thread of each page expects there */
+	u64 *listed; /* a bit for each page of the memory: an answer said that it is flagged */
 	unsigned long nr_listed;
-	u32 wrong;     /* a: pages with wrong content */
-	u32 lost_seen; /* a: losses that users met */
-	u32 failed;    /* a: other failures, each printed */
-	unsigned lost; /* pages lost according to the answers */
+	u32 wrong;     /* atomic: pages with wrong content */
+	u32 lost_seen; /* atomic: lost pages that user threads met */
+	u32 failed;    /* atomic: other failures; the first ones are printed */
+	unsigned lost; /* pages that are lost according to the answers */
 	unsigned soft_ok, soft_no, hard_ok, hard_no, delayed, ignored, back;
 	u64 rand;
 } soak;
@@ -59,7 +59,7 @@ static void failed(const char *what, pfn_t pfn, long err)
 
 /* ---- the object and its pager ---- */
 
-/* A page holds its number at both ends. */
+/* Supply a page with its number at both ends. */
 static int store_get(struct vm_object *object, u32 index)
 {
 	u64 *data = kmalloc(PAGE_SIZE);
@@ -101,8 +101,8 @@ static int reason(u32 index)
 }
 
 /*
- * Read the number at one end of a page, or, with @write, write one.  0; -EHWPOISON: the page is
- * lost.
+ * Read the number at one end of a page, or, with @write, write *@write there.  Returns 0;
+ * -EHWPOISON: the page is lost.
  */
 static int touch(u32 index, bool last, u64 *have, const u64 *write)
 {
@@ -168,7 +168,7 @@ static void scene_end(void)
 	kfree(soak.listed);
 }
 
-/* Make an object of one and a half times the free memory, and its users' tables. */
+/* Make an object of one and a half times the free memory, and the tables of its pages. */
 static bool scene_begin(struct memory *mem, u64 seed)
 {
 	unsigned long pages = (mem->end_pfn - mem->start_pfn + 63) / 64,
@@ -240,7 +240,7 @@ static void request_hard(pfn_t pfn)
 		failed("memory failure", pfn, err);
 }
 
-/* Unpoison a listed page, the first one from @from on. */
+/* Unpoison the first flagged page from @from on; it must be on the list. */
 static void request_back(pfn_t from)
 {
 	pfn_t pfn = mem_poisoned_next(soak.mem, from);
@@ -285,7 +285,7 @@ static void check(void)
 		counter_add(&soak.failed, 1u);
 }
 
-/* At rest: the flagged pages are the listed ones, and the counts agree. */
+/* With no load any more, the flagged pages must be the listed ones, and the counts must agree. */
 static void compare(void)
 {
 	struct poison_count n = mem_poisoned(soak.mem);

@@ -4,13 +4,13 @@
  * drains missed.
  *
  * Four threads on each CPU grow and shrink in phases, each phase with one type of page, so that
- * caches hold pages of other types.  On every fourth CPU the threads stop early, and its caches
- * keep their pages.  Elsewhere a thread that failed to get one page frees some and continues; after
- * TRIES failures it stops, with all its pages.
+ * caches hold pages of other types.  On every fourth CPU, a quiet one, the threads stop early, and
+ * the CPU's caches keep their pages.  On other CPUs a thread that failed to get a page frees some
+ * blocks and continues; after TRIES failures it stops, and keeps its blocks.
  *
- * Owns:       the single run, and the blocks that its threads hold: a list for each, linked through
- *             the blocks' first words.
- * Locks:      none: a list is its thread's, and the caller's once all threads have stopped.
+ * Owns:       the single run, and the blocks that its threads hold: a list for each thread, linked
+ *             through the blocks' first words.
+ * Locks:      none: a list belongs to its thread, and to the caller once all threads have stopped.
  * Invariants: at the end every page is free again, and check_memory finds nothing.
  * Tests:      tests/qemu/test_pressure.py; docs/races/pressure.md has the figures.
  */
@@ -23,8 +23,8 @@
 
 #define THREADS_PER_CPU 4
 #define QUIET_CPU       4   /* one CPU in QUIET_CPU is quiet */
-#define QUIET_PHASES    16  /* phases of its threads */
-#define TRIES           16  /* failures until a thread stops, if its CPU is not quiet */
+#define QUIET_PHASES    16  /* phases of a quiet CPU's threads */
+#define TRIES           16  /* failures until a thread stops */
 #define GIVE_BACK       32  /* blocks freed after a failure, at most */
 #define PHASE_OPS       128 /* operations of a phase, at most */
 #define YIELD_OPS       16
@@ -35,14 +35,14 @@ struct left {
 	/* free pages above the request's watermark; cached pages are not included */
 	unsigned long free;
 	unsigned long cached; /* in caches of the zones that the request may use */
-	/* the least number of these that were cached all the time since before the request began */
+	/* at least so many of these pages were cached during the whole request */
 	unsigned long stale;
-	unsigned most; /* the most pages that a refill may push, as the caches are now */
+	unsigned most; /* the most pages that one refill may push, with the present limits */
 };
 
 struct presser {
 	struct thread *thread;
-	struct page *held; /* newest first */
+	struct page *held; /* list of blocks, newest first */
 	u64 rand;
 	unsigned refusals;
 	bool quiet;
@@ -51,15 +51,16 @@ struct presser {
 static struct {
 	struct presser *threads;
 	unsigned nr;
-	u32 go;                          /* a: 1 run, 2 end at once */
-	u32 quiet;                       /* a: threads of quiet CPUs that have not stopped */
-	u32 left;                        /* a: threads that have not stopped */
-	u64 allocs, failed, high_failed; /* a: blocks; failed requests for one page, for more */
-	u64 taken;                       /* a: pages, counted after an allocation */
-	u64 freeing;                     /* a: pages, counted before a free */
-	u64 freed;                       /* a: pages, counted after a free */
-	u64 peak_ipis; /* a: IPIs of the whole machine during one failed request: the most */
-	u64 stale;     /* a: the most for one failed request */
+	u32 go;    /* atomic: 1 run, 2 end at once */
+	u32 quiet; /* atomic: threads of quiet CPUs that have not stopped */
+	u32 left;  /* atomic: threads that have not stopped */
+	/* atomic: allocated blocks; failed requests for one page; for more pages */
+	u64 allocs, failed, high_failed;
+	u64 taken;     /* atomic: allocated pages, counted after the allocation */
+	u64 freeing;   /* atomic: freed pages, counted before the free */
+	u64 freed;     /* atomic: freed pages, counted after the free */
+	u64 peak_ipis; /* atomic: the most IPIs of the whole machine during one failed request */
+	u64 stale;     /* atomic: the largest left.stale of a failed request */
 	struct left first_left; /* at the first failed request for one page */
 	u64 first_allocs, first_held;
 } run;
@@ -68,12 +69,12 @@ static struct waitq turn = WAITQ("pressure");
 /* Counts before a run. */
 struct before {
 	struct smp_stats smp;
-	u64 waits; /* drains waited for */
+	u64 waits; /* waits of allocations for a drain */
 };
 
 /*
- * Sum over the zones that a request with @gfp may use; the watermark is that of zone_watermark_ok
- * (mm/zone.c).
+ * The memory left in the zones that a request with @gfp may use; the watermark is that of
+ * zone_watermark_ok (mm/zone.c).
  */
 static struct left look(gfp_t gfp)
 {
@@ -114,24 +115,24 @@ static void give_one(struct presser *t)
 
 	t->held = *(struct page **)page_address(page);
 	atomic_add(&run.freeing, 1UL << order);
-	/* A free that is refused is reported there, and its pages are missing at the end. */
+	/* free_pages reports a free that it refuses, and its pages are missing at the end. */
 	free_pages(page, order);
 	atomic_add(&run.freed, 1UL << order);
 }
 
 /*
- * A request for one page failed.  How many of the cached pages were cached before the request
- * began?  A page enters a cache by a free or by a refill.  A free that pushed since then has begun
- * by now, and had not ended before.  A refill pushes less than a batch, and is counted in the
- * interrupt-off section that pushes, so each CPU may have one that is not counted yet.  Pages
- * beyond all of these were cached all the time, and the request failed beside them.
+ * A request for one page failed.  How many of the cached pages were cached before it began?  A page
+ * enters a cache by a free or by a refill.  A free that pushed since then is counted in run.freeing
+ * now, and was not in @freed.  A refill pushes fewer than left.most pages.  It is counted in the
+ * interrupt-off section that pushes, so each CPU may have one uncounted refill.  Cached pages
+ * beyond these were cached during the whole request.
  */
 static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 {
 	struct left left;
 	u64 came;
 
-	preempt_disable(); /* no other thread of this CPU between the pages and their counters */
+	preempt_disable(); /* no other thread of this CPU may run before the counters are read */
 	left = look(gfp);
 	full_barrier();
 	came = READ_ONCE(run.freeing) - freed +
@@ -147,7 +148,7 @@ static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 	preempt_enable();
 }
 
-/* Allocate a block, of one page 15 of 16 times.  False: not even one page was left. */
+/* Allocate a block; 15 of 16 blocks have one page.  False: not even one page was left. */
 static bool take_one(struct presser *t, gfp_t gfp)
 {
 	u64 freed = load_acquire(&run.freed), refills = mm_event_sum(&kernel_memory, EV_PCP_REFILL);
@@ -170,7 +171,7 @@ static bool take_one(struct presser *t, gfp_t gfp)
 	return page || order > 0;
 }
 
-/* Three of four phases grow; a failure ends one. */
+/* Three of four phases allocate, the others free.  A failed request for one page ends a phase. */
 static void one_phase(struct presser *t)
 {
 	static const gfp_t types[] = {GFP_UNMOVABLE, GFP_MOVABLE, GFP_RECLAIMABLE};

@@ -4,8 +4,9 @@
  *
  * Owns:       the rules for a valid round.
  * Locks:      none.
- * Invariants: the range is the fullest one; a round commits only after FAULTS page faults between
- *             its last isolate bit and its commit; it succeeds at the first call or fails.
+ * Invariants: the range is the one with the most pages in use; a round commits only after FAULTS
+ *             page faults between its last isolate bit and its commit; it succeeds at the first
+ *             call or fails.
  * Tests:      judge_programs, tests/qemu/test_start.py.
  */
 #include "demo/act.h"
@@ -23,9 +24,9 @@
 #include <quarry/isolation.h>
 
 #define NR_PROGRAMS  4
-#define ACT_PROGRAMS 2 /* programs of the tour: fewer, so that the offline gets more CPU time */
-#define RANGE        (128UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
-#define MOST         (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most: it touches each */
+#define ACT_PROGRAMS 2 /* programs of the tour: few, so that the offline gets more CPU time */
+#define RANGE        (128UL << (20 - PAGE_SHIFT)) /* pages; less on small machines */
+#define MOST         (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most */
 #define FAULTS       100
 #define LARGE_BLOCKS 4u
 #define WAIT_NS      60000000000ULL
@@ -35,11 +36,11 @@
 struct program_round {
 	pfn_t start;
 	unsigned long nr, mapped; /* pages of the range; the part mapped by programs */
-	unsigned long least;      /* pages mapped anywhere, before the round begins */
+	unsigned long least;      /* the round begins once so many pages are mapped anywhere */
 	u64 faults0, faults; /* page faults until all was isolated, and from then to the commit */
 	u64 ns;
-	bool act;   /* an act of the tour: shown, and the user may end it */
-	u32 cancel; /* a */
+	bool act;   /* an act of the tour, which is shown, and which the user may end */
+	u32 cancel; /* atomic */
 	struct offline_result res;
 };
 
@@ -94,7 +95,7 @@ static unsigned long mapped_anywhere(void)
 	return mapped;
 }
 
-/* Pages of all zones MOVABLE, and of the largest. */
+/* Pages of all zones MOVABLE; *@largest: of the largest zone. */
 static unsigned long movable_pages(unsigned long *largest)
 {
 	unsigned long all = 0;
@@ -130,8 +131,8 @@ static int come_back(struct program_round *r)
 }
 
 /*
- * Choose the fullest range, once the programs have enough mapped: they release memory and take new
- * memory.  False: there is no range.
+ * Choose the range with the most pages in use, once programs have mapped r->least pages: they
+ * release memory and take new memory all the time.  False: there is no range.
  */
 static bool choose_range(struct program_round *r, unsigned long want)
 {
@@ -149,7 +150,7 @@ static bool choose_range(struct program_round *r, unsigned long want)
 	}
 }
 
-/* One offline and online.  0; or an error, printed. */
+/* Offline the range and bring it back online.  Returns 0, or an error, printed unless -EINTR. */
 static int one_round(struct program_round *r, unsigned long want, enum iso_policy policy)
 {
 	struct offline_opts opts = {.policy = policy,
@@ -241,7 +242,10 @@ static void compact_under_programs(void)
 	    stats.moved, nr, LARGE_BLOCKS);
 }
 
-/* Pages of a range that the machine can spare, up to RANGE; below a pageblock: none. */
+/*
+ * The number of pages that the machine can offline at once, up to RANGE; less than a pageblock:
+ * none.  *@all: pages of all zones MOVABLE.
+ */
 static unsigned long spare_range(unsigned long *all)
 {
 	unsigned long largest, want = RANGE;
@@ -332,7 +336,9 @@ bool act_programs(u64 seed)
 		return false;
 	live_say("%u programs in ring 3 hold %lu MiB each, and verify every word", ACT_PROGRAMS,
 	    pages >> (20 - PAGE_SHIFT));
-	/* Nearly all of the programs' memory: some of it is being replaced at any time. */
+	/*
+	 * Wait only for 7/8 of the programs' memory: the programs are replacing a part at any time.
+	 */
 	good = leave_once(crowd, want, ACT_PROGRAMS * pages / 8 * 7);
 	live_range(0, 0);
 	if (good && !live_quit())

@@ -26,7 +26,9 @@ static const struct {
     {EV_DRAIN_FORCED, "forced round", "forced rounds"},
 };
 
-/* tools/run.sh says by picture= that there is a terminal, and whether a row can be rewritten. */
+/*
+ * tools/run.sh sets picture= if there is a terminal; the value says whether a row can be rewritten.
+ */
 static const char *terminal(void)
 {
 	return cmdline_get("picture", NULL);

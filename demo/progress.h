@@ -7,7 +7,7 @@
 
 #define PROGRESS_AFTER_NS 2000000000ULL /* guest time; shorter operations print nothing */
 #define PROGRESS_EVERY_NS 500000000ULL
-#define PROGRESS_LINE_NS  10000000000ULL /* the period where a row cannot be rewritten */
+#define PROGRESS_LINE_NS  10000000000ULL /* between two lines, where no row can be rewritten */
 #define PROGRESS_WIDTH    79
 
 struct progress {
@@ -16,15 +16,15 @@ struct progress {
 	u64 began, shown;        /* ns */
 	const char *unit;        /* e.g. "MiB"; NULL: show the memory's own counters */
 	u64 done, total;         /* of units; total 0: unknown */
-	/* NULL, or the page that is waited for; read while it changes */
+	/* NULL, or the page that the operation waits for; read while it changes */
 	const struct mm_fail *blocker;
 	u64 before[NR_MM_EVENTS];
 };
 
 /*
- * The operation begins now.  @off: show nothing; nothing is shown either without a terminal (no
- * picture=).  On the live screen the line is its explanation; where no row can be rewritten it is
- * printed every ten seconds.
+ * The operation @what begins now; @hint tells how to end it.  With @off, or without a terminal (no
+ * picture=), nothing is shown.  The live screen shows the line as its explanation.  Where no row
+ * can be rewritten, the line is printed every ten seconds.
  */
 void progress_begin(struct progress *p, const char *what, const char *hint, bool off);
 /* Show the line if it is time.  Context: thread, at the start of a row. */

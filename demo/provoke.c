@@ -2,9 +2,9 @@
 /*
  * provoke.c: deliberate faults, which show that the kernel detects them.
  *
- * Owns:       nothing; the caller brings struct fault_hang.
+ * Owns:       nothing; the caller provides struct fault_hang.
  * Locks:      none.
- * Invariants: a fault with an end ends without help from the CPU that has it.
+ * Invariants: a hang with a time limit ends without a call of fault_hang_end.
  * Tests:      hang, tests/qemu/test_exception.py, tests/qemu/test_panic.py, tests/qemu/test_mce.py.
  */
 #include "demo/provoke.h"
@@ -96,7 +96,7 @@ static void corrupt_one(void)
 	corrupt_cached(&others);
 }
 
-/* Call @fn on this CPU and on another one; each call decrements a count of CPUs. */
+/* Call @fn on this CPU and on another one, with a count for meet. */
 static void on_two_cpus(void (*fn)(void *others))
 {
 	struct thread *other;
@@ -115,7 +115,10 @@ static void corrupt_on_two_cpus(void)
 	on_two_cpus(corrupt_cached);
 }
 
-/* Write into the descriptors of the first pages of free blocks: detected under the zone lock. */
+/*
+ * Write into the descriptors of the first pages of free blocks; the kernel detects it under the
+ * zone lock.
+ */
 static void corrupt_zone(struct zone *zone)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
@@ -137,7 +140,7 @@ static void corrupt_free_lists(void)
 
 	for (i = 0; i < MAX_ZONES; i++)
 		corrupt_zone(&kernel_memory.zones[i]);
-	/* More blocks than a cache holds. */
+	/* Allocate more blocks than a cache holds. */
 	for (i = 0; i < 16; i++) {
 		if (!alloc_pages(GFP_KERNEL, MAX_ORDER))
 			break;
@@ -194,7 +197,7 @@ static void print_wild_text(void)
 	printk("fault: %s\n", (const char *)WILD_POINTER);
 }
 
-/* Make the rings unreadable that the report prints. */
+/* Make the trace rings that the report prints unreadable. */
 static void break_the_report(void)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
@@ -231,7 +234,7 @@ static void overflow_the_ring(void)
 	arch_irq_restore(flags);
 }
 
-static u32 talked; /* a: lines */
+static u32 talked; /* atomic: lines that threads have printed */
 
 static void talk(void *arg)
 {

@@ -27,12 +27,12 @@
 struct round {
 	struct memory *mem;
 	const struct round_opts *opts;
-	u64 ops0[MAX_TRACKED]; /* count of each CPU once all isolate bits are set */
-	u64 ops;               /* from then to the commit */
+	u64 ops0[MAX_TRACKED]; /* each CPU's operations when all isolate bits were set */
+	u64 ops;               /* operations from then to the commit */
 	bool stalled;
 };
 
-/* Operations since the round began; *@cpus: the CPUs that made some. */
+/* Operations since all isolate bits were set; *@cpus: the number of CPUs that made some. */
 static u64 ops_since(const struct round *r, unsigned *cpus)
 {
 	u64 sum = 0;
@@ -48,7 +48,7 @@ static u64 ops_since(const struct round *r, unsigned *cpus)
 	return sum;
 }
 
-/* All bits are set: wait for enough operations to make the round valid. */
+/* All isolate bits are set: wait for enough operations to make the round valid. */
 static void isolated(void *arg)
 {
 	struct round *r = arg;
@@ -57,7 +57,7 @@ static void isolated(void *arg)
 
 	if (r->opts->on_isolated)
 		r->opts->on_isolated(r->opts->arg);
-	/* The count begins here: the first bit was set before. */
+	/* Count from here on: the first isolate bit was set before. */
 	for (cpu = 0; cpu < nr_cpus && cpu < MAX_TRACKED; cpu++)
 		r->ops0[cpu] = stress_ops(r->opts->stress, cpu);
 	for (;;) {

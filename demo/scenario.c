@@ -5,8 +5,8 @@
  *
  * Owns:       the table of scenarios.
  * Locks:      none.
- * Invariants: exactly one scenario runs, the first one of the table that is requested; the last one
- *             always is.
+ * Invariants: exactly one scenario runs: the first scenario of the table that is requested.  The
+ *             last one is always requested.
  * Tests:      judge_scenario, tests/qemu/test_start.py, tests/qemu/test_panic.py.
  */
 #include "demo/bench.h"
@@ -55,7 +55,7 @@ static bool run_bench(u64 seed)
 static bool run_fault(u64 seed)
 {
 	fault_provoke(cmdline_get("fault", NULL));
-	return false; /* it should not have returned */
+	return false; /* the fault should not have returned */
 }
 
 static bool run_programs(u64 seed)
@@ -92,7 +92,7 @@ static bool run_rounds(u64 seed)
 	return offline_soak(&kernel_memory, (unsigned)cmdline_u64("rounds", 0), policy, seed) == 0;
 }
 
-/* Replay only the trace that the command line names, if any. */
+/* Replay the trace that the command line names, if it names one. */
 static bool run_trace(u64 seed)
 {
 	return !given("trace") || trace_replay_boot() == 0;
@@ -115,7 +115,7 @@ static const struct scenario {
     {"trace", always, run_trace},
 };
 
-/* Run the program in ring 3 that the command line names, if any. */
+/* Run the program that the command line names, if it names one, in ring 3. */
 static bool run_user(u64 seed)
 {
 	const char *program = cmdline_get("user", "off");
@@ -134,7 +134,7 @@ bool demo_run(u64 seed)
 
 	while (!s->asked(s->option))
 		s++;
-	/* The other scenarios print their progress; and a fault must find the screen on. */
+	/* The other scenarios print lines.  A fault must happen with the screen on. */
 	if (s->run != tour && s->run != run_fault)
 		live_stop();
 	pass = s->run(seed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * script.c: commands of the prompt, from a boot module.
+ * script.c: carries out commands of the prompt from a boot module.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -31,7 +31,7 @@ static size_t trim(const char **line, size_t len)
 	return len;
 }
 
-/* Carry out a line; false: it failed, which is printed. */
+/* Carry out a line; false, with a line that says so: it failed. */
 static bool one_line(unsigned nr, const char *line, size_t len)
 {
 	char text[LINE_MAX];

@@ -3,7 +3,7 @@
  * shake.c: CPUs and ranges of memory, chosen at random, go offline and come back beside another
  * load.
  *
- * Owns:       nothing; the caller brings struct shaker.
+ * Owns:       nothing; the caller provides struct shaker.
  * Locks:      none.
  * Invariants: the last CPU stays online; a range comes back online before the next one goes
  *             offline.

@@ -14,9 +14,9 @@ struct shaker {
 	/* Chooses up to @want pages, as offline_candidate and offline_busiest do. */
 	pfn_t (*pick)(struct memory *mem, unsigned long want, unsigned long *nr);
 	unsigned long range; /* pages that go offline at once, at most */
-	u64 pause_ns;        /* between two steps, at most */
-	u32 stop;            /* a */
-	u32 failed;          /* a: failures, each printed */
+	u64 pause_ns;        /* the longest pause between two steps */
+	u32 stop;            /* atomic */
+	u32 failed;          /* atomic: failures, each printed */
 	unsigned downs, ups, offlines, moved;
 	unsigned refused; /* offlines: no range, no memory, a page in use, or stopped */
 	u64 rand_cpu, rand_mem;
@@ -24,12 +24,12 @@ struct shaker {
 };
 
 /*
- * Start both threads; the counts are not reset.  False: no memory for one of them; call shaker_stop
+ * Start both threads; the counts are not reset.  False: no memory for a thread; call shaker_stop
  * all the same.
  */
 bool shaker_start(struct shaker *s, u64 seed) must_check;
 /*
- * Stop them.  At its return all CPUs are online, and all memory that they took offline.
+ * Stop both threads.  Then all CPUs are online, and so is all memory that the threads took offline.
  * Context: thread.
  */
 void shaker_stop(struct shaker *s);

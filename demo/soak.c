@@ -3,7 +3,7 @@
  * soak.c: the common part of all soaks: progress lines, and the comparison of the end with the
  * beginning.
  *
- * Owns:       nothing; the caller brings struct soak.
+ * Owns:       nothing; the caller provides struct soak.
  * Locks:      none.
  * Invariants: each difference at the end is printed as a line of its own, and makes the soak fail.
  * Tests:      judge_rounds, judge_hotplug, judge_user, judge_poison, judge_programs, judge_tour,

@@ -13,7 +13,7 @@ struct soak {
 	u64 began, next_report; /* arch_clock_ns() */
 };
 
-/* @name: a constant.  Context of all: thread. */
+/* Begin a soak of @mem; @name: a string constant.  Context of these functions: thread. */
 void soak_begin(struct soak *s, struct memory *mem, const char *name);
 /* True once every two seconds: a line on progress is due. */
 bool soak_report_due(struct soak *s);
@@ -29,15 +29,15 @@ bool soak_end(const struct soak *s);
 
 /*
  * Run @rounds rounds under stress on all CPUs, each over the busiest 16 MiB, or less on small
- * machines.  Prints progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in
- * turn.
+ * machines.  Prints progress and a summary line for each policy.  @policy NR_ISO_POLICIES: all
+ * policies in turn.
  * Returns 0 if each round succeeded, in every 10 rounds pages were moved and pages freed into
  * isolated pageblocks, no content was damaged, check_memory is clean, managed pages are as before,
  * and no allocation made a cross-call; else -EIO, with a line that gives the reason.  Context:
  * thread.
  */
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
-/* a: set by another thread, offline_soak ends after the round under way, and says so. */
+/* atomic: set by another thread, offline_soak ends after the round under way, and says so. */
 extern u32 soak_stop;
 
 /* ---- hotplug_soak.c ---- */
@@ -46,20 +46,20 @@ extern u32 soak_stop;
  * The acceptance scenario.  Stress runs on all CPUs, and a thread takes ranges offline and back
  * under each policy in turn.  CPUs chosen by @seed go offline @rounds times and come back; the boot
  * CPU is included.  Prints progress and a summary.  All CPUs must be online.
- * Returns 0 if nothing failed, no page was lost or damaged, and no CPU called one that was offline;
- * else -EIO, with lines that give the reasons.  Context: thread.
+ * Returns 0 if nothing failed, no page was lost or damaged, and no CPU sent a cross-call to an
+ * offline CPU; else -EIO, with lines that give the reasons.  Context: thread.
  */
 int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 
 /* ---- poison_soak.c ---- */
 
 /*
- * Make @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to
- * unpoison some of them.  Meanwhile all CPUs allocate and free, more memory of a pager's object is
- * used than is free, and ranges and CPUs go offline and come back.
- * Returns 0 if no content is lost except as the answers reported, the flagged pages at the end are
- * those of the answers, by counts and by flags, and check_memory was clean all the time; else -EIO,
- * with a line that gives the reason.
+ * Make @requests random requests to retire pages of @mem (the kernel's own memory), softly or hard,
+ * or to unpoison a page.  Meanwhile all CPUs allocate and free, threads use an object with a pager
+ * that is larger than free memory, and ranges and CPUs go offline and come back.
+ * Returns 0 if no content is lost except as the answers to the requests reported, the flagged pages
+ * at the end are those of the answers, by counts and by flags, and check_memory was clean all the
+ * time; else -EIO, with a line that gives the reason.
  * Context: thread; no other code uses memory.
  */
 int poison_soak(struct memory *mem, unsigned requests, u64 seed);

@@ -3,8 +3,8 @@
  * stress.c: threads that use memory in every possible way, and detect damage.
  *
  * Owns:       the blocks and objects of its threads.
- * Locks:      none: a thread's bare blocks are its own.  Blocks to be freed elsewhere are handed
- *             over through inboxes, one atomic exchange each; handles have their own locks.
+ * Locks:      none: a thread's bare blocks are its own.  A block that another thread shall free is
+ *             handed over through its inbox by one atomic_cas.  Handles have their own locks.
  * Invariants: each page of a bare block carries words computed from its pfn and the block's
  *             generation, from allocation to free.
  * Tests:      stress, judge_stress.
@@ -19,9 +19,9 @@
 #define HANDLES_PER_CPU 192
 /* The most handles that fit into one kmalloc. */
 #define MAX_HANDLES ((unsigned)((PAGE_SIZE << MAX_ORDER) / sizeof(struct handle)))
-/* With more CPUs than this each one halts between bursts, because the host has fewer cores. */
+/* With more CPUs than this each thread sleeps between bursts, because the host has fewer cores. */
 #define BURST_CPUS     64
-#define BURST_PAUSE_NS 1000000ULL /* times the number of CPUs */
+#define BURST_PAUSE_NS 1000000ULL /* multiplied by the number of CPUs */
 #define WORDS_PER_PAGE 8          /* pattern words, spread over the page */
 
 struct stress_thread {
@@ -34,15 +34,15 @@ struct stress_thread {
 	u32 generation;
 	unsigned long pages; /* in its bare blocks */
 	struct page *bare[BARE_SLOTS];
-	struct page *inbox[INBOX_SLOTS]; /* a: blocks that other threads want freed here */
+	struct page *inbox[INBOX_SLOTS]; /* atomic: blocks that other threads want freed here */
 };
 
 struct stress {
 	struct memory *mem;
 	unsigned first, nr;
-	u32 stop;             /* a */
+	u32 stop;             /* atomic */
 	u64 pause;            /* ns between two bursts; 0: none */
-	unsigned long budget; /* pages of bare blocks each thread may hold */
+	unsigned long budget; /* pages of bare blocks that each thread may hold */
 	struct handle_table handles;
 	struct handle *handle_array;
 	struct stress_thread *threads; /* nr */
@@ -105,7 +105,7 @@ static void bare_free(struct stress_thread *t, struct page *page)
 		t->corrupt++;
 }
 
-/* Order 0 half of the time, and each higher one half as often as the one below. */
+/* Returns order 0 half of the time, and each higher order half as often as the order below. */
 static unsigned random_order(u64 *rand)
 {
 	u64 r = ktest_rand(rand);
@@ -166,7 +166,10 @@ static void empty_inbox(struct stress_thread *t)
 		 */
 		struct page *page = load_acquire(&t->inbox[i]);
 
-		/* Only this thread removes blocks, so the block is still there. */
+		/*
+		 * Only this thread removes blocks from its inbox, so a plain store empties the
+		 * place.
+		 */
 		if (!page)
 			continue;
 		store_release(&t->inbox[i], (struct page *)NULL);
@@ -251,7 +254,10 @@ static void stress_drop(struct stress *s)
 	kfree(s);
 }
 
-/* The limit of all bare blocks: a quarter of the free memory in kernel zones. */
+/*
+ * The limit of a thread's bare blocks, in pages: all threads together, a quarter of the free memory
+ * of zones that are not MOVABLE.
+ */
 static unsigned long bare_budget(const struct memory *mem, unsigned nr)
 {
 	unsigned long free = 0;
@@ -293,7 +299,7 @@ struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64
 		struct stress_thread *t = &s->threads[i];
 
 		t->thread = thread_start("stress", (int)t->cpu, stress_thread_fn, t);
-		/* The CPU is offline: start the thread on any CPU. */
+		/* If the CPU is offline, start the thread on any CPU. */
 		if (!t->thread)
 			t->thread = thread_start("stress", -1, stress_thread_fn, t);
 		if (!t->thread) {

@@ -22,7 +22,7 @@ static bool acts(u64 seed)
 
 	if (!live_quit())
 		good = act_policies(seed) && good;
-	/* The last two share their programs. */
+	/* Acts 3 and 4 share their programs. */
 	if (!live_quit())
 		good = act_programs(seed) && good;
 	return good;

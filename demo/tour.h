@@ -15,14 +15,14 @@ bool tour(u64 seed);
 /* ---- demo/programs.c ---- */
 
 /*
- * Offline 128 MiB (less on small machines) that programs in ring 3 have mapped, and bring them
- * back, @rounds times, the policies in turn, while the programs verify their memory.  Then compact
- * all memory under them.  Returns 0 if each offline succeeded at the first call, each program ended
- * well, check_memory is clean and as many pages are managed as before; else negative, with a line
- * that gives the reason.  Context: thread.
+ * @rounds times, offline 128 MiB (less on small machines) that programs in ring 3 have mapped, and
+ * bring them back, under each policy in turn.  The programs verify their memory meanwhile.  Then
+ * compact all memory while they run.  Returns 0 if each offline succeeded at the first call, each
+ * program ended well, check_memory is clean and as many pages are managed as before; else negative,
+ * with a line that gives the reason.  Context: thread.
  */
 int programs_run(unsigned rounds, u64 seed);
-/* Are programs among the boot modules? */
+/* Is the program of act 3, stress, among the boot modules? */
 bool programs_are_there(void);
 
 #endif

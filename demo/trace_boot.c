@@ -16,7 +16,7 @@
 /* The kernel cannot know whether the TSC counts cycles or, under icount, instructions. */
 static const struct trace_clock clock_tsc = {arch_tsc, "cycles (instructions under icount)"};
 
-/* The least difference between two readings in a row. */
+/* The cost of reading the clock: the least difference between two readings in a row. */
 static u64 clock_reading(const struct trace_clock *clock)
 {
 	u64 least = ~0ULL, start, took;
@@ -58,7 +58,7 @@ int trace_replay_report(struct trace_report *out)
 	for (; *path; path++)
 		if (*path == '/')
 			name = path + 1;
-	/* A single module may be the script. */
+	/* A single module is taken as a trace, unless it may be the script. */
 	if (!name[0] && (cmdline_get("script", NULL) || !boot_file_single(&file)))
 		return trace_replay(
 		    "short.trace", trace_short, (size_t)(trace_short_end - trace_short), out);

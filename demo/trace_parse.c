@@ -2,16 +2,16 @@
 /*
  * trace_parse.c: strict parser from the text of an allocation trace to an array of events.
  *
- * One pass over the text; the first error ends it.  Fields are separated by one blank.  A number is
- * decimal without sign or leading zeros.  Each line ends in a newline, except possibly the last
- * one.  The header's counts are compared with the events.
+ * The parser passes over the text once; the first error ends the pass.  Fields are separated by one
+ * blank.  A number is decimal without sign or leading zeros.  Each line ends in a newline, except
+ * possibly the last one.  The header's counts are compared with the events.
  *
  * Owns:       the memory of struct trace_array.
  * Locks:      none.
  * Invariants: an event's id is below the header's ids, its cpu below cpus, its order at most
- *             MAX_ORDER; events of one id are numbered from 0, alternately alloc and free.
- *             Memory taken is bounded by the length of the text, not by the header's counts, apart
- *             from a directory of 8 bytes for each 4096 ids.
+ *             MAX_ORDER; events of one id are numbered from 0, alternately alloc and free.  Memory
+ *             taken is bounded by the length of the text, not by the header's counts, apart from a
+ *             directory of 8 bytes for each 4096 ids.
  * Tests:      trace, trace_report.
  */
 #include <quarry/console.h>
@@ -23,8 +23,8 @@
 
 struct parser {
 	struct trace *trace;
-	const char *next, *end; /* of the text: the place behind the line; its end */
-	/* of the line: its start; the place behind the last field; its end */
+	const char *next, *end; /* the place behind the present line; the end of the text */
+	/* the line's start; the place behind its last parsed field; the line's end */
 	const char *start, *at, *stop;
 	u32 line;
 	u64 live_pages;
@@ -51,7 +51,7 @@ void *trace_array_make(struct trace_array *array, u32 index)
 static int array_init(struct trace_array *array, u32 items)
 {
 	array->nr_chunks = (unsigned)((items + TRACE_CHUNK_ITEMS - 1) / TRACE_CHUNK_ITEMS);
-	/* One more, so that an array without items is no special case. */
+	/* Allocate one pointer more, so that an array without items is no special case. */
 	array->chunk = kmalloc((array->nr_chunks + 1) * sizeof(*array->chunk));
 	return array->chunk ? 0 : -ENOMEM;
 }

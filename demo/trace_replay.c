@@ -3,9 +3,9 @@
  * trace_replay.c: run a parsed allocation trace on several CPUs and count the results.
  *
  * Each CPU that has events gets one thread, pinned there, which runs them in the order of the file.
- * An event waits until the previous one of the same id is done, on whichever CPU.  So each id has
- * the same history for any number of CPUs, and the ids live at the end are the same ones.  No wait
- * is endless: the first event in the file that is not done waits for none.
+ * An event waits until the previous event of the same id is done, on any CPU.  So each id has the
+ * same history for any number of CPUs, and the ids live at the end are the same ones.  No wait is
+ * endless: the first event in the file that is not done waits for no other.
  *
  * Owns:       struct trace_id while a replay runs, and its block; page->index of these blocks.
  * Locks:      none; an id belongs to the CPU of the event whose turn it is (done == seq).
@@ -28,8 +28,8 @@
 struct worker {
 	struct replay *replay;
 	struct thread *thread;
-	u32 first; /* its events: linked by next */
-	u32 run;   /* o, read racily: events done */
+	u32 first; /* the first of its events, which are linked by next */
+	u32 run;   /* events done; written by this worker only, read racily */
 	u64 allocs, frees, failed, skipped, waits, wrong, ticks;
 };
 
@@ -39,12 +39,12 @@ struct replay {
 	const struct trace_clock *clock;
 	struct worker *workers;
 	unsigned cpus;
-	struct waitq wq;   /* start and end */
+	struct waitq wq;   /* for the start and the end */
 	struct waitq turn; /* threads waiting for another CPU's event */
-	u32 go;            /* a: 1 run, 2 end at once */
+	u32 go;            /* atomic: 1 run, 2 end at once */
 	u32 nr_workers;    /* threads started */
-	u32 finished;      /* a: of these, finished */
-	u64 live, peak;    /* a: pages */
+	u32 finished;      /* atomic: threads that have finished */
+	u64 live, peak;    /* atomic: pages, now and at most */
 };
 
 const struct trace_clock trace_clock_ns = {arch_clock_ns, "ns"};
@@ -58,8 +58,8 @@ static void add_live(struct replay *r, u64 pages)
 }
 
 /*
- * The timed calls, alone between two readings of the clock.  They use the kernel's own memory as
- * its other users do.
+ * The timed calls: each is alone between two readings of the clock.  For the kernel's own memory
+ * they call alloc_pages and free_pages, as other code does.
  */
 static noinline struct page *timed_alloc(struct worker *w, gfp_t gfp, unsigned order)
 {
@@ -173,7 +173,7 @@ static void run_event(struct worker *w, const struct trace_event *ev)
 	else
 		run_alloc(w, id, ev);
 	store_release(&id->done, ev->seq + 1);
-	/* A sleeping thread has counted itself before its last check of done. */
+	/* A sleeping thread has counted itself in id->waiting before its last check of id->done. */
 	full_barrier();
 	if (load_after_stores(&id->waiting))
 		wake_up(&w->replay->turn);
@@ -229,7 +229,10 @@ static void deal_events(struct replay *r)
 	}
 }
 
-/* Start a thread for each CPU with events; they wait.  0; -EINVAL a CPU is offline; -ENOMEM. */
+/*
+ * Start a thread for each CPU with events; the threads wait.  Returns 0; -EINVAL: such a CPU is
+ * offline; -ENOMEM.
+ */
 static int start_workers(struct replay *r)
 {
 	unsigned cpu;
@@ -267,7 +270,10 @@ static void let_run(struct replay *r, bool run)
 		print_progress(r);
 }
 
-/* Share in 1/1000 of free pages not in free blocks of the largest order, caches emptied. */
+/*
+ * Empty the caches; returns the share of free pages, in 1/1000, outside free blocks of the largest
+ * order.
+ */
 static unsigned fragmentation(struct memory *mem)
 {
 	u64 free = 0, whole = 0;
@@ -298,7 +304,7 @@ static void count_live(const struct replay *r, struct trace_report *report)
 		const struct trace_event *ev = trace_event_at(trace, i);
 		const struct trace_id *id = trace_id_at(trace, ev->id);
 
-		/* An id is live through its last event. */
+		/* Count a live id at its last event only. */
 		if (!id->page || ev->seq + 1 != id->done)
 			continue;
 		report->live++;

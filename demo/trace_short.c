@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace_short.c: the short trace, part of the kernel: an excerpt of traces/mixed-2cpu.trace.gz,
- * made by tools/trace_excerpt.py (traces/README.md describes how).
+ * trace_short.c: the short trace, which is part of the kernel: an excerpt of
+ * traces/mixed-2cpu.trace.gz, made by tools/trace_excerpt.py (traces/README.md describes how).
  *
  * Owns: trace_short, constant.
  */

@@ -6,7 +6,7 @@
  * Owns:       the scenario's rules.
  * Locks:      none.
  * Invariants: between two rounds no task is left, all CPUs are online, and as many pages are free
- *             as before the first.
+ *             as before the first round.
  * Tests:      judge_user, tests/qemu/test_memory.py.
  */
 #include "demo/shake.h"
@@ -21,7 +21,8 @@
 #define PAUSE_NS 20000000ULL
 
 /*
- * Free pages after all caches are emptied; cached stacks count as free, pages from standby do not.
+ * Free pages after all caches are emptied; pages of thread stacks count as free, standby pages do
+ * not.
  */
 static unsigned long free_pages_at_rest(void)
 {

@@ -21,12 +21,12 @@
 /* Bits of the general purpose event block 0. */
 #define EVENT_CPU    0x4u
 #define EVENT_MEMORY 0x8u
-#define OFFLINE_NS   10000000000ULL /* the longest offline of a module; after it the module stays */
+#define OFFLINE_NS   10000000000ULL /* a module whose offline takes longer stays */
 
 static struct slot_bank memory_slots, cpu_slots;
 static struct dimm_user dimms = {
     .mem = &kernel_memory, .domain = acpi.domain, .deadline_ns = OFFLINE_NS};
-static u32 pending; /* a: events */
+static u32 pending; /* atomic: events that have not been handled */
 static struct waitq wake = WAITQ("acpi");
 
 /* ---- the user of CPUs ---- */
@@ -90,7 +90,7 @@ static void scan(u32 events)
 		slot_bank_scan(&cpu_slots);
 }
 
-/* Context: interrupt. */
+/* Note the events, and wake the thread.  Context: interrupt. */
 static void event(u32 events)
 {
 	atomic_or(&pending, events);
@@ -146,7 +146,7 @@ void acpi_hotplug_start(void)
 		printk("slots: no interrupt for them: later changes are not noticed\n");
 	/*
 	 * Scan for devices that are present already, before the thread starts: only one scan may
-	 * run.
+	 * run at a time.
 	 */
 	scan(EVENT_CPU | EVENT_MEMORY);
 	if (!thread_start("acpi", -1, acpi_thread, NULL))

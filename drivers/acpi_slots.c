@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_slots.c: handling the events of slots of CPUs and memory, by their registers.
+ * acpi_slots.c: handles the events of slots of CPUs and memory, through the slots' registers.
  *
  * Owns:       struct slot_bank; the devices' memory and CPUs belong to the bank's user.
  * Locks:      none: one thread scans, and no other code uses the registers.
@@ -15,12 +15,12 @@
 
 /* Bits of the status register; some have another meaning when written. */
 #define ENABLED       0x1u
-#define INSERT        0x2u /* written: acknowledge */
+#define INSERT        0x2u /* when written: acknowledge the event */
 #define REMOVE        0x4u
-#define EJECT         0x8u  /* written */
+#define EJECT         0x8u  /* only written */
 #define NOTHING_THERE 0xffu /* read from a port without a device */
 
-#define SELECT 0x0u /* written, for both kinds of slots */
+#define SELECT 0x0u /* selects a slot, in banks of both kinds; only written */
 
 #define MEM_ADDRESS_LOW  0x0u
 #define MEM_ADDRESS_HIGH 0x4u
@@ -28,7 +28,7 @@
 #define MEM_SIZE_HIGH    0xcu
 #define MEM_DOMAIN       0x10u
 #define MEM_STATUS       0x14u
-#define MEM_OST_EVENT    0x4u /* written */
+#define MEM_OST_EVENT    0x4u /* only written */
 #define MEM_OST_STATUS   0x8u
 
 #define CPU_STATUS     0x4u
@@ -173,7 +173,9 @@ static void depart(struct slot_bank *bank, unsigned i)
 	}
 	choose(bank, i);
 	put(bank, status_reg(bank), 1, EJECT);
-	/* If INSERT is set, this is the slot's next device, which its own event will handle. */
+	/*
+	 * If INSERT is set, this is the slot's next device, whose own event will be handled later.
+	 */
 	if ((status_of(bank) & (ENABLED | INSERT)) == ENABLED) {
 		is_odd(bank, i, "was told to eject and did not: the device is used again");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);
@@ -236,7 +238,7 @@ void slot_bank_init(struct slot_bank *bank, enum slot_kind kind, const struct sl
 	bank->nr = MIN(nr, MAX_SLOTS);
 	if (nr > MAX_SLOTS)
 		printk("slots: of %u, %u are used\n", nr, MAX_SLOTS);
-	/* A CPU block starts as a bitmap of CPUs; this switches it to registers. */
+	/* The registers for CPUs start as a bitmap of CPUs; this write switches them to slots. */
 	if (kind == SLOT_CPU)
 		put(bank, SELECT, 4, 0);
 }

@@ -5,8 +5,8 @@
  * Owns:       nothing: the memory manager knows the state of a module's memory.
  * Locks:      those of add_memory and offline_pages inside.
  * Invariants: a module is online as a whole or not known at all.  If parts were taken offline by
- *             hand, they must come back online, or the rest go offline too, before the module can
- *             be ejected.
+ *             hand, they must come back online, or the rest must go offline too, before the module
+ *             can be ejected.
  * Tests:      dimm.
  */
 #include <quarry/acpi_slots.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci.c: finding the functions on the PCI buses, and reading their configuration space.
+ * pci.c: finds the functions on the PCI buses, and reads their configuration space.
  *
  * Owns:       nothing; bus numbers and BARs stay as the firmware set them.
  * Locks:      none: functions are found once, at boot.
@@ -23,7 +23,7 @@
 #define NR_FUNCTIONS 8
 #define NR_LINES     16 /* ISA interrupts */
 #define MAX_DEPTH    8  /* the most levels of bridges below bridges */
-/* The longest physical address of any processor. */
+/* Bits of the longest physical address of any x86-64 processor. */
 #define MAX_PHYS_BITS 52
 
 struct scan {
@@ -137,7 +137,7 @@ static bool is_wide(u32 low)
 	    (low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
 }
 
-/* Is @bar a BAR of its own, and not the upper half of the previous one? */
+/* Is @bar a BAR of its own, and not the upper half of the previous BAR? */
 static bool is_bar(const struct pci_function *fn, unsigned bar)
 {
 	unsigned i = 0;
@@ -184,7 +184,10 @@ int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memor
 	memory->start = ((u64)high << 32 | low) & (u64)PCI_BASE_ADDRESS_MEM_MASK;
 	if (!memory->start)
 		return -ENODEV;
-	/* The start is a multiple of the size, and the end is at most the last address. */
+	/*
+	 * The size must be a power of two, and the start a multiple of it with at most
+	 * MAX_PHYS_BITS bits.
+	 */
 	if (memory->size & (memory->size - 1) || memory->start & (memory->size - 1) ||
 	    memory->start >> MAX_PHYS_BITS)
 		return -EFAULT;

@@ -22,7 +22,10 @@ struct pci_function {
 	u16 vendor_id, device_id;
 };
 
-/* Read registers of the first 256 bytes: 1, 2 or 4 bytes, aligned.  Context: thread. */
+/*
+ * Read or write @len bytes (1, 2 or 4) at @reg, which is aligned, among the first 256 bytes of
+ * configuration space.  Context: thread.
+ */
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len);
 void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
 /*
@@ -34,7 +37,7 @@ void pci_scan(const struct pci_access *access, void (*found)(const struct pci_fu
 struct pci_walk {
 	bool begun;
 	u8 at;    /* the capability visited last */
-	u64 seen; /* a bit for each four bytes of configuration space: visited */
+	u64 seen; /* a bit for each four bytes of configuration space: set once visited */
 };
 /*
  * pci_next_capability - the next capability @id of the list.
@@ -62,7 +65,7 @@ void pci_enable(const struct pci_function *fn);
  * The ISA interrupt, 1 to 15, that the firmware assigned to the function's INTx pin; -ENODEV: none.
  */
 int pci_intx_line(const struct pci_function *fn);
-/* Let the function raise its line. */
+/* Let the function raise its interrupt line. */
 void pci_enable_intx(const struct pci_function *fn);
 
 /* ---- the PCI bus of this machine: pci_port.c ---- */

@@ -56,8 +56,8 @@ int pci_route_intx(const struct pci_function *fn)
 	if (line < 0)
 		return line;
 	/*
-	 * The line may be shared, so it is level-triggered, whatever the ISA interrupt of that
-	 * number is.
+	 * The line may be shared, so it is level-triggered, whatever trigger mode the ISA interrupt
+	 * of that number has.
 	 */
 	err = ioapic_route(acpi.isa[line].gsi, VEC_PCI, true, acpi.isa[line].active_low);
 	if (!err)

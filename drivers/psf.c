@@ -4,12 +4,12 @@
  *
  * Owns:       nothing: the font's bytes are the caller's.
  * Locks:      none.
- * Invariants: in an accepted font all glyphs lie within its bytes, and glyph[] has no number beyond
- *             them.
+ * Invariants: in an accepted font all glyphs lie within its bytes, and glyph[] has no number of a
+ *             glyph that does not exist.
  * Tests:      screen, tests/fuzz/fuzz_screen.c.
  *
  * A file is a header, the glyphs, and optionally a table.  The table has, for each glyph in turn,
- * the characters that look like it, then sequences of characters that do, then an end mark.
+ * the characters that it shows, then sequences of characters that it shows, then an end mark.
  * Version 1 has 16-bit characters there, version 2 UTF-8.  Without a table a glyph's number is its
  * character.  (psf(5); kbd, doc/font-formats-1.html)
  */
@@ -94,7 +94,7 @@ static void read_table2(struct psf_font *font, const u8 *p, size_t len)
 
 static int read_header(struct psf_font *font, const u8 *p, size_t len, size_t *header, bool *table)
 {
-	/* A font of either version is longer than this. */
+	/* A font of either version is longer than this header. */
 	if (len < PSF2_HEADER)
 		return -EINVAL;
 	if (get16(p) == PSF1_MAGIC) {

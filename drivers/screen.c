@@ -24,8 +24,8 @@
 #include <quarry/port.h>
 #include <quarry/screen.h>
 
-#define MAX_CELLS  (240 * 68) /* 1920 by 1088 pixels in a font of 8 by 16 */
-#define MAX_NESTED 3          /* a writer, an NMI or a fault that prints during it, and one more */
+#define MAX_CELLS  (240 * 68)   /* 1920 by 1088 pixels in a font of 8 by 16 */
+#define MAX_NESTED 3            /* a writer, an NMI or a fault that prints meanwhile, one more */
 #define BOOT_LIMIT (1ULL << 32) /* the initial tables map up to here */
 
 static struct text text;
@@ -33,8 +33,8 @@ static struct psf_font font;
 static struct text_cell cells[MAX_CELLS];
 static bool wanted; /* a framebuffer and a font are present */
 static bool shown;
-static bool alarmed; /* the text written now is a panic's */
-static u32 nested;   /* a: nested writers */
+static bool alarmed; /* the text that is written now is a panic's */
+static u32 nested;   /* atomic: nested writers */
 
 static u64 size_in_bytes(void)
 {

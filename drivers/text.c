@@ -4,7 +4,7 @@
  *
  * Owns:       the cells and pixels that it was given.
  * Locks:      none: the console (kernel/printk.c) serialises writers, except in a panic.
- * Invariants: a cell whose shown_c is not 0 matches its pixels.
+ * Invariants: if a cell's shown_c is not 0, its pixels show shown_c in shown_colour.
  *             Every index is checked where it is used, not where it is computed: in a panic another
  *             CPU may have been stopped in the middle of any function here.
  * Tests:      text, text_sequences, tests/fuzz/fuzz_screen.c, tests/qemu/test_screen.py.

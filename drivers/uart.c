@@ -24,9 +24,9 @@
 #define LSR_IDLE 0x40 /* the shift register is empty too */
 #define FIFO     16
 
-/* At 115200 baud 16 bytes take 1.4 ms. */
+/* The most turns of a wait: at 115200 baud 16 bytes take 1.4 ms. */
 #define SPIN_LIMIT 10000000
-#define MAX_BYTES  65536 /* taken by one interrupt, at most */
+#define MAX_BYTES  65536 /* bytes that one interrupt takes, at most */
 #define POLL_NS    10000000ULL
 
 static bool lsr_wait(struct uart *u, u8 bits)

@@ -5,7 +5,7 @@
 
 #include <quarry/port.h>
 
-/* Access to its eight registers. */
+/* Access to the UART's eight registers. */
 struct uart_regs {
 	u8 (*in)(unsigned reg);
 	void (*out)(unsigned reg, u8 value);
@@ -16,16 +16,19 @@ struct uart {
 	u32 spins; /* turns of a wait before the port counts as missing */
 	bool present, interrupt_driven;
 	u8 ring[256];
-	u32 head; /* a: number of bytes ever put into the ring */
-	u32 tail; /* a: number of bytes ever taken out */
+	u32 head; /* atomic: number of bytes ever put into the ring */
+	u32 tail; /* atomic: number of bytes ever taken out */
 	struct waitq readers;
 };
 
-/* Initialise: 115200 baud, 8N1, polled.  Zeroed memory is a missing port.  Boot CPU. */
+/*
+ * Initialise: 115200 baud, 8N1, polled.  A zeroed struct uart is a missing port.  Context: boot
+ * CPU.
+ */
 void uart_init(struct uart *u, const struct uart_regs *regs);
 /* Send @len bytes.  A port that is missing, or too slow, is not used any more. */
 void uart_write(struct uart *u, const char *s, size_t len);
-/* Wait until all has been sent. */
+/* Wait until all bytes have been sent. */
 void uart_flush(struct uart *u);
 /* The next received byte, or -1; does not wait. */
 int uart_getc(struct uart *u);

@@ -4,9 +4,9 @@
  *
  * Owns:       the rings of virtqueues; the status of a device.
  * Locks:      none of its own; the user of a queue serialises its calls.
- * Invariants: the device is not trusted.  If it returns a buffer that it did not have, or one with
- *             more bytes than it had space, the queue is broken, and memory stays with its present
- *             user.
+ * Invariants: the device is not trusted.  If it returns a buffer that it did not have, or has
+ *             written more bytes than fit into a buffer, the queue is broken, and memory stays with
+ *             its present user.
  *             Memory that the device can write is read once: it may change at any time.
  *             A buffer handed to the device stays there until it comes back or the device has been
  *             reset.
@@ -87,7 +87,7 @@ static void read_fields(
 	unsigned i, part;
 
 	for (i = 0; i < nr; i++) {
-		/* Fields of eight bytes are read as two of four (4.1.3.1). */
+		/* Fields of eight bytes are read as two parts of four bytes (4.1.3.1). */
 		for (part = 0; part < field[i].len; part += 4) {
 			unsigned at = field[i].at + part;
 			u32 value = dev->ops->read(dev, at, MIN(field[i].len, 4u));
@@ -124,7 +124,7 @@ int virtqueue_start(struct virtqueue *q, struct virtio_device *dev, unsigned ind
 	if (!size)
 		return -ENODEV;
 	*q = (struct virtqueue){.dev = dev, .index = index, .size = 1};
-	/* A power of two (2.7), with a ring of at most a page. */
+	/* Choose a power of two (2.7) for which the ring fits into a page. */
 	while (q->size * 2 <= size && q->size < VIRTQUEUE_MAX)
 		q->size *= 2;
 	q->page = alloc_pages(GFP_KERNEL, 0);
@@ -185,7 +185,7 @@ int virtqueue_add(
 
 void virtqueue_notify(struct virtqueue *q)
 {
-	full_barrier(); /* the index is visible before the notification */
+	full_barrier(); /* the index must be visible before the notification */
 	q->dev->ops->notify(q->dev, q);
 }
 

@@ -30,16 +30,17 @@ struct virtqueue;
 
 /* The transport of a device.  Context: thread, may sleep. */
 struct virtio_ops {
-	u64 (*features)(struct virtio_device *dev); /* features that it offers */
+	u64 (*features)(struct virtio_device *dev); /* features that the device offers */
 	void (*accept)(struct virtio_device *dev, u64 features);
 	u8 (*get_status)(struct virtio_device *dev);
 	/*
-	 * 0 is a reset, complete at return: from then on the device uses no memory of the kernel.
+	 * @status 0 is a reset, complete at return: from then on the device uses no memory of the
+	 * kernel.
 	 */
 	void (*set_status)(struct virtio_device *dev, u8 status);
 	/*
-	 * Device-specific configuration: a field of 1, 2 or 4 bytes at @at.  @generation: its
-	 * generation.
+	 * Access a field of 1, 2 or 4 bytes at @at of the device-specific configuration.
+	 * generation() returns the configuration's generation.
 	 */
 	u32 (*read)(struct virtio_device *dev, unsigned at, unsigned len);
 	void (*write)(struct virtio_device *dev, unsigned at, unsigned len, u32 value);
@@ -57,17 +58,18 @@ struct virtio_device {
 	u32 id;             /* VIRTIO_ID_... */
 	u64 offered;        /* features offered; read once after each reset */
 	u64 features;       /* features offered and accepted */
-	u32 config_changed; /* a: set by a change until it is cleared; cancels an offline */
+	u32 config_changed; /* atomic: the configuration has changed; cancels an offline */
 	struct waitq wq;    /* woken by each interrupt */
 	u64 patience_ns;    /* VIRTIO_PATIENCE_NS; tests set less */
-	/* the node of a proximity domain of the firmware; NULL: 0 */
+	/* the node of a proximity domain of the firmware; NULL: always node 0 */
 	unsigned (*node_of)(u32 domain);
 };
 
 /* ---- starting a device (3.1.1) ---- */
 
 /*
- * virtio_begin - reset @dev and agree on features: those of @want that it offers, and VERSION_1.
+ * virtio_begin - reset @dev and agree on features: those of @want that the device offers, and
+ * VERSION_1.
  * Returns 0; -ENODEV a legacy device; -EIO it does not agree, or does not reset.
  */
 int virtio_begin(struct virtio_device *dev, u64 want);
@@ -75,9 +77,9 @@ int virtio_begin(struct virtio_device *dev, u64 want);
 void virtio_ready(struct virtio_device *dev);
 /* Reset the device, finally or before virtio_begin; its buffers belong to the kernel again. */
 void virtio_reset(struct virtio_device *dev);
-/* The device needs a reset, or has stopped: it will not answer any more. */
+/* True: the device needs a reset, or has stopped, and will not answer any more. */
 bool virtio_is_broken(struct virtio_device *dev);
-/* For the transport: an interrupt with these bits of the ISR status.  Any context. */
+/* For the transport: handle an interrupt with the bits @isr of the ISR status.  Any context. */
 void virtio_interrupt(struct virtio_device *dev, u8 isr);
 
 /* ---- configuration ---- */
@@ -89,7 +91,10 @@ struct virtio_field {
 	{                                                                                          \
 		offsetof(type, member), sizeof(((type *)0)->member)                                \
 	}
-/* Read @nr fields to the same offsets of @to, consistently.  0; -EIO they change all the time. */
+/*
+ * Read @nr fields to the same offsets of @to, consistently.  Returns 0; -EIO they change all the
+ * time.
+ */
 int virtio_read_config(
     struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to);
 
@@ -102,17 +107,20 @@ struct virtio_buf {
 
 /* Used by one thread at a time: under its owner's lock, or by the only thread. */
 struct virtqueue {
-	struct virtio_device *dev; /* c */
-	unsigned index, size;      /* c; size in descriptors */
-	struct page *page;         /* c: the ring */
+	struct virtio_device *dev; /* constant */
+	unsigned index, size;      /* constant; size in descriptors */
+	struct page *page;         /* constant: the ring */
 	struct vring ring;
 	bool broken;       /* the device broke the protocol: do not use it */
 	u16 free, nr_free; /* free descriptors, linked by next[] */
 	u16 given, seen;   /* buffers handed over and returned, as the ring counts them */
-	/* Indexed by descriptor.  Not in the ring, which the device could overwrite: */
+	/*
+	 * The arrays below are indexed by descriptor.  They are not in the ring, where the device
+	 * could overwrite them.
+	 */
 	u16 next[VIRTQUEUE_MAX];
-	u16 used[VIRTQUEUE_MAX]; /* number of a buffer's descriptors, at its first; else 0 */
-	u32 room[VIRTQUEUE_MAX]; /* bytes of that buffer writable by the device */
+	u16 used[VIRTQUEUE_MAX]; /* number of a buffer's descriptors, at the first one; else 0 */
+	u32 room[VIRTQUEUE_MAX]; /* bytes of a buffer that the device may write, likewise */
 	void *token[VIRTQUEUE_MAX];
 };
 
@@ -124,17 +132,20 @@ int virtqueue_start(struct virtqueue *q, struct virtio_device *dev, unsigned ind
 /* Free the ring, after virtio_reset. */
 void virtqueue_free(struct virtqueue *q);
 /*
- * virtqueue_add - hand over one buffer: @out pieces that the device reads, then @in that it writes.
- * @token: returned by virtqueue_take; not NULL.  Until then the memory belongs to the device.
+ * virtqueue_add - hand over one buffer: @out pieces that the device reads, then @in pieces that it
+ * writes.  The memory belongs to the device until virtqueue_take returns @token, which is not NULL.
  * Returns 0; -ENOSPC no free descriptors now; -EIO broken.  The device is not notified yet.
  */
 int virtqueue_add(
     struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in, void *token);
 /* Notify the device. */
 void virtqueue_notify(struct virtqueue *q);
-/* Take a returned buffer; *@len: bytes written.  NULL: none, or broken. */
+/*
+ * Take a buffer that the device has returned: the result is its token, and *@len the bytes written.
+ * NULL: no buffer, or the queue is broken.
+ */
 void *virtqueue_take(struct virtqueue *q, u32 *len);
-/* Would virtqueue_take find anything?  Any context. */
+/* Has the device returned a buffer that virtqueue_take has not taken?  Any context. */
 bool virtqueue_pending(const struct virtqueue *q);
 /*
  * virtqueue_wait - wait until the only buffer handed over comes back, for @timeout_ns at most.
@@ -154,7 +165,7 @@ long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned
 int virtio_mem_probe(struct virtio_device *dev);
 int virtio_balloon_probe(struct virtio_device *dev);
 
-/* Print one line for each device; for the monitor. */
+/* For the prompt: print one line for each device.  False: there is no device. */
 bool virtio_mem_show(void);
 bool virtio_balloon_show(void);
 

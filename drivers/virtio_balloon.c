@@ -5,14 +5,13 @@
  * Owns:       pages in state BALLOON, linked by their next and prev.
  * Locks:      balloon->lock, a mutex, for those pages and for the queues that report them: a
  *             migrator needs both.
- *             The balloon's thread holds it as long as it waits for the device, a migrator for a
- *             few times MOVE_WAIT_NS.
- *             Nothing is allocated under it: an allocation may wait for a thread that moves balloon
- *             pages.
+ *             The balloon's thread holds the lock as long as it waits for the device, a migrator
+ *             for a few times MOVE_WAIT_NS.  Nothing is allocated under the lock: an allocation may
+ *             wait for a thread that moves balloon pages.
  *             Statistics belong to the balloon's thread, reports to a thread of their own.
- * Invariants: the host is told before a page is lent, and before one is used again.  A page whose
- *             request has no answer stays out of use until the device has been reset.  The thread
- *             that finds the device broken resets it before it releases any page; then the
+ * Invariants: the host is told before a page is lent, and before a page is used again.  A page
+ *             whose request has no answer stays out of use until the device has been reset.  The
+ *             thread that finds the device broken resets it before it releases any page; then the
  *             balloon's thread takes back all pages.
  * Tests:      balloon, tests/qemu/test_balloon.py.
  *
@@ -23,7 +22,9 @@
 #include <quarry/lock.h>
 #include <quarry/page_report.h>
 
-/* The longest wait of a migrator for the lock, and for each answer: it may have a deadline. */
+/*
+ * The longest wait of a migrator for the lock, and for each answer: a migrator may have a deadline.
+ */
 #define MOVE_WAIT_NS 50000000ULL
 
 #define HAS(features, bit) ((features) >> (bit)&1)
@@ -81,7 +82,7 @@ int balloon_reset(struct virtio_balloon *b)
 	return -EIO;
 }
 
-/* The device has processed the outstanding buffer and returned it. */
+/* The device has returned the outstanding buffer: release the page that waited for it, if any. */
 static void is_answered(struct virtio_balloon *b) REQUIRES(b->lock)
 {
 	pfn_t pfn = b->late_pfn;
@@ -96,7 +97,7 @@ static void is_answered(struct virtio_balloon *b) REQUIRES(b->lock)
 
 /*
  * Wait until no buffer is outstanding, for @ns at most; the balloon's thread waits for a later
- * answer.  0: pfns[] may be written; -EAGAIN no answer yet; -EIO the device is broken.
+ * answer.  Returns 0: pfns[] may be written; -EAGAIN no answer yet; -EIO the device is broken.
  */
 static int await(struct virtio_balloon *b, u64 ns) REQUIRES(b->lock)
 {
@@ -258,7 +259,7 @@ static unsigned release(struct virtio_balloon *b, unsigned nr) REQUIRES(b->lock)
 	return nr;
 }
 
-/* Take back up to @nr pages; the host is told before they are used. */
+/* Take back up to @nr pages; the host is told before the pages are used. */
 static int deflate(struct virtio_balloon *b, unsigned long nr)
 {
 	unsigned n = (unsigned)MIN(nr, (unsigned long)BALLOON_BATCH), i;
@@ -286,7 +287,10 @@ static int read_want(struct virtio_balloon *b)
 	struct virtio_balloon_config config;
 	int err;
 
-	/* Before the read: a later change is seen by this read, or sets the flag again. */
+	/*
+	 * Clear the flag before the read: a later change is seen by this read, or sets the flag
+	 * again.
+	 */
 	store_release(&b->dev->config_changed, 0u);
 	full_barrier();
 	err = virtio_read_config(b->dev, fields, ARRAY_SIZE(fields), &config);
@@ -295,7 +299,10 @@ static int read_want(struct virtio_balloon *b)
 	return err;
 }
 
-/* The number of pages lent, once no buffer is outstanding: its answer may release a page. */
+/*
+ * The number of pages lent, while no buffer is outstanding: the answer to a buffer may release a
+ * page.
+ */
 static int count_lent(struct virtio_balloon *b, unsigned long *nr)
 {
 	int err;

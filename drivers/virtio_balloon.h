@@ -8,15 +8,15 @@
 #include <linux/virtio_balloon.h>
 #include <quarry/movable.h>
 
-/* Pages reported to the host in one buffer, and pageblocks in one report. */
+/* The most pages in one buffer for the host, and the most pageblocks in one report. */
 #define BALLOON_BATCH  256
 #define BALLOON_REPORT 32
 
 struct virtio_balloon {
-	struct movable_owner owner; /* of its pages */
+	struct movable_owner owner; /* owner of the lent pages */
 	struct virtio_device *dev;
 	struct memory *mem; /* the memory whose pages are lent */
-	struct mutex lock;  /* the first two queues, pfns[], the list */
+	struct mutex lock;  /* protects the first two queues, pfns[] and the list */
 	struct virtqueue inflate, deflate, stats, report;
 	struct page *dma; /* for pfns[] and stat[] */
 	u32 *pfns;        /* pages reported to the host */
@@ -24,16 +24,19 @@ struct virtio_balloon {
 	u32 first;                  /* list of lent pages, by their links; PFN_NONE: empty */
 	unsigned long nr;           /* number of lent pages; read without the lock when shown */
 	unsigned long want;         /* pages that the host last asked for */
-	u64 moved, reported;        /* a: pages moved; pageblocks reported */
-	u64 asked;                  /* a: requests of the host for statistics */
-	bool has_stats, has_report; /* the device offers this */
-	struct virtqueue *late;     /* lock: the queue with an outstanding buffer; or NULL */
-	pfn_t late_pfn; /* lock: the page to release when the buffer comes back; PFN_NONE: none */
-	u32 slow;       /* a: the device is slow: the thread must wait for it */
-	u32 broken;     /* a: the device did not answer, and has been reset finally */
+	u64 moved, reported;        /* atomic: pages moved; pageblocks reported */
+	u64 asked;                  /* atomic: requests of the host for statistics */
+	bool has_stats, has_report; /* the device offers statistics; reports */
+	struct virtqueue *late;     /* under lock: the queue with an outstanding buffer, or NULL */
+	pfn_t late_pfn; /* under lock: the page to release with that buffer, or PFN_NONE */
+	u32 slow;       /* atomic: the device is slow: the balloon's thread must wait for it */
+	u32 broken;     /* atomic: the device did not answer, and has been reset finally */
 };
 
-/* Agree with the device and set up the queues.  0 or negative errno, and nothing is allocated. */
+/*
+ * Agree with the device and set up the queues.  Returns 0; or negative errno, and nothing stays
+ * allocated.
+ */
 int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct memory *mem);
 /* Reset the device, take all pages back, free what balloon_open allocated. */
 void balloon_close(struct virtio_balloon *b);

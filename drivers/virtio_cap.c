@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_cap.c: finding the structures of a virtio device's modern interface on the PCI bus.
+ * virtio_cap.c: finds the structures of a virtio device's modern interface on the PCI bus.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: capabilities are not trusted: one is used only if it lies within configuration space,
- *             and its structure within the memory of a BAR.
+ * Invariants: capabilities are not trusted: a capability is used only if it lies within
+ *             configuration space, and its structure within the memory of a BAR.
  * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c.
  *
  * Virtio 1.2, 4.1.4.
@@ -21,7 +21,7 @@
 
 static const struct {
 	const char *name;
-	u32 min, align; /* bytes */
+	u32 min, align; /* the least length and the alignment, in bytes */
 } parts[NR_VIRTIO_PARTS] = {
     [VIRTIO_COMMON] = {"common configuration", sizeof(struct virtio_pci_common_cfg), 4},
     [VIRTIO_NOTIFY] = {"notification", 2, 2},

@@ -5,7 +5,7 @@
 
 #include "drivers/pci.h"
 
-/* In the order of VIRTIO_PCI_CAP_COMMON_CFG and the constants after it. */
+/* The structures, in the order of VIRTIO_PCI_CAP_COMMON_CFG and the constants after it. */
 enum virtio_part { VIRTIO_COMMON, VIRTIO_NOTIFY, VIRTIO_ISR, VIRTIO_CONFIG, NR_VIRTIO_PARTS };
 
 /* Of longer structures only this many bytes are used. */
@@ -19,14 +19,14 @@ struct virtio_place {
 struct virtio_places {
 	struct virtio_place part[NR_VIRTIO_PARTS];
 	u32 notify_step;        /* bytes from one queue's notification to the next one's */
-	enum virtio_part wrong; /* on failure: the structure, and the reason */
+	enum virtio_part wrong; /* on failure: the structure that is wrong, and the reason */
 	const char *why;
 };
 
 /*
- * virtio_find_places - find the structures of the modern interface (virtio 1.2, 4.1.4), of each the
- * first usable one.  Each lies within the memory of one BAR, has its minimum length, and shares no
- * byte with another.
+ * virtio_find_places - find the structures of the modern interface (virtio 1.2, 4.1.4), of each
+ * kind the first usable one.  Each structure lies within the memory of one BAR, has its minimum
+ * length, and shares no byte with another structure.
  * Returns 0; negative errno: @places->wrong and @places->why.  Context: thread.
  */
 int virtio_find_places(const struct pci_function *fn, struct virtio_places *places);

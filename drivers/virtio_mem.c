@@ -26,7 +26,10 @@ static bool together(const struct virtio_mem *vm, unsigned long a, unsigned long
 	return unit_pfn(vm, a) >> SECTION_ORDER == unit_pfn(vm, b) >> SECTION_ORDER;
 }
 
-/* The lowest units in @state below @end, up to @max that one operation may cover; 0: none. */
+/*
+ * Find the lowest units in @state below @end, at most @max, that one operation may cover.  Returns
+ * their number, and the first of them in *@first; 0: none.
+ */
 static unsigned long lowest(const struct virtio_mem *vm, enum unit_state state, unsigned long end,
     unsigned long max, unsigned long *first)
 {
@@ -106,8 +109,8 @@ static int unplug_units(struct virtio_mem *vm, unsigned long first, unsigned lon
 }
 
 /*
- * Handle units that could not be taken offline.  0: others will be tried; -ENOMEM no free memory
- * for their content.
+ * Handle units that could not be taken offline.  0: other units will be tried; -ENOMEM no free
+ * memory for their content.
  */
 static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long nr, int err)
 {
@@ -167,7 +170,7 @@ static bool agree(const struct virtio_mem *vm)
 	return vm->nr_plugged == vm->goal && !lowest(vm, UNIT_PLUGGED, vm->nr_units, 1, &first);
 }
 
-/* One step towards the goal; returns as virtio_mem_follow, or -EAGAIN. */
+/* Make one step towards the goal; returns as virtio_mem_follow, or -EAGAIN. */
 static int step(struct virtio_mem *vm)
 {
 	unsigned long first, nr = lowest(vm, UNIT_PLUGGED, vm->nr_units, vm->nr_units, &first);

@@ -23,12 +23,12 @@ struct virtio_mem {
 	struct memory *mem; /* the memory that units are added to */
 	struct virtqueue queue;
 	struct page *dma;            /* for one request and its answer */
-	u64 block_size;              /* c: bytes of the device's blocks */
-	pfn_t start;                 /* c: the first unit's first page */
-	unsigned long unit;          /* c: pages of one unit */
-	unsigned long nr_units;      /* c */
-	unsigned node;               /* c */
-	u8 *state;                   /* of each unit */
+	u64 block_size;              /* constant: bytes of the device's blocks */
+	pfn_t start;                 /* constant: the first unit's first page */
+	unsigned long unit;          /* constant: pages of one unit */
+	unsigned long nr_units;      /* constant */
+	unsigned node;               /* constant */
+	u8 *state;                   /* the state of each unit */
 	unsigned long nr_plugged;    /* units not UNPLUGGED; read by other threads when shown */
 	unsigned long goal;          /* units that the host asks for */
 	unsigned long usable;        /* units, from the first on, that may be plugged now */
@@ -44,7 +44,7 @@ struct virtio_mem {
 
 /*
  * Agree with the device, read its configuration, and ask which units are plugged already;
- * virtio_mem_follow will use those.
+ * virtio_mem_follow will use these units.
  * Returns 0; or negative errno, which has been reported, and nothing is allocated.
  */
 int virtio_mem_open(struct virtio_mem *vm, struct virtio_device *dev, struct memory *mem);

@@ -13,7 +13,7 @@
 #include "drivers/virtio_mem_request.h"
 #include <quarry/plural.h>
 
-/* Physical addresses that a pfn_t of 32 bits can link. */
+/* The limit of physical addresses: links between pages are pfns of 32 bits. */
 #define MAX_ADDRESS ((u64)PFN_NONE << PAGE_SHIFT)
 #define MAX_UNITS   (2UL << 20) /* one byte each: the most that kmalloc gives */
 #define MAX_BLOCKS  0xffffu     /* the most in one request */
@@ -181,14 +181,17 @@ int virtio_mem_read_geometry(struct virtio_mem *vm)
 	return 0;
 }
 
-/* Read the host's wish; *@plugged, if not NULL: the bytes that it counts as plugged. */
+/* Read the host's wish; *@plugged, if not NULL: the bytes that the device counts as plugged. */
 static int read_wish(struct virtio_mem *vm, u64 *plugged)
 {
 	struct virtio_mem_config c;
 	u64 start = (u64)vm->start << PAGE_SHIFT;
 	int err;
 
-	/* Before the read: a later change is seen by this read, or sets the flag again. */
+	/*
+	 * Clear the flag before the read: a later change is seen by this read, or sets the flag
+	 * again.
+	 */
 	store_release(&vm->dev->config_changed, 0u);
 	full_barrier();
 	err = read_config(vm, &c);
@@ -222,7 +225,10 @@ int virtio_mem_read_goal(struct virtio_mem *vm)
 	return err;
 }
 
-/* Behind the usable part of the region nothing is plugged, and the device must not be asked. */
+/*
+ * Behind the usable part of the region nothing is plugged, and the device must not be asked about
+ * it.
+ */
 int virtio_mem_ask_all(struct virtio_mem *vm)
 {
 	unsigned long first, end;

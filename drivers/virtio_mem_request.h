@@ -8,8 +8,8 @@
 #include "drivers/virtio_mem.h"
 
 /*
- * Context of all: the driver's thread.  They return 0; -EIO the device is broken, or its answer
- * makes no sense, which has been reported; or an error named below.
+ * Context of these functions: the driver's thread.  They return 0; -EIO the device is broken, or
+ * its answer makes no sense, which has been reported; or an error named below.
  */
 
 static inline u64 unit_bytes(const struct virtio_mem *vm)
@@ -26,8 +26,8 @@ static inline pfn_t unit_pfn(const struct virtio_mem *vm, unsigned long unit)
 void virtio_mem_set_state(
     struct virtio_mem *vm, unsigned long first, unsigned long nr, enum unit_state state);
 /*
- * Make one request (VIRTIO_MEM_REQ_...) about these units; *@state, if not NULL: the answer to
- * STATE.  -EAGAIN the host has changed its wish meanwhile; -EBUSY try later.
+ * Make one request (VIRTIO_MEM_REQ_...) about the units [@first, @first + @nr); *@state, if not
+ * NULL: the answer to STATE.  -EAGAIN the host has changed its wish meanwhile; -EBUSY try later.
  */
 int virtio_mem_request(
     struct virtio_mem *vm, u16 type, unsigned long first, unsigned long nr, u16 *state);
@@ -37,7 +37,7 @@ int virtio_mem_read_geometry(struct virtio_mem *vm);
 int virtio_mem_read_goal(struct virtio_mem *vm);
 /*
  * Read the host's wish, and ask for the state of each unit.  Units in use are plugged: the device
- * must not unplug them.  All others are as the device answers.
+ * must not unplug them.  All other units are as the device answers.
  */
 int virtio_mem_ask_all(struct virtio_mem *vm);
 

@@ -14,7 +14,7 @@
 
 /* Time before an impossible step is tried again. */
 #define RETRY_NS 1000000000ULL
-/* The most restarts in a row; the next one waits until the host changes its wish. */
+/* The most restarts in a row; the next restart waits until the host changes its wish. */
 #define MAX_RESTARTS 3
 
 static struct virtio_mem *mems[4];
@@ -30,7 +30,7 @@ static bool changed(void *arg)
 	return load_acquire(&((struct virtio_mem *)arg)->dev->config_changed);
 }
 
-/* Print one line whenever the state changes. */
+/* Print the state, which has changed, and the result of the last turn. */
 static void tell(struct virtio_mem *vm, int err)
 {
 	static const char *const texts[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_pci.c: virtio devices on the PCI bus, by the modern interface: detection, access,
+ * virtio_pci.c: virtio devices on the PCI bus, through the modern interface: detection, access,
  * interrupts.
  *
  * Owns:       the registers of each device of a bus.
@@ -17,7 +17,7 @@
 #include <linux/virtio_pci.h>
 
 #define VIRTIO_VENDOR        0x1af4
-#define MODERN_FIRST         0x1040 /* + VIRTIO_ID_... */
+#define MODERN_FIRST         0x1040 /* a device id is this + VIRTIO_ID_... */
 #define TRANSITIONAL_BALLOON 0x1002 /* has both interfaces; virtio 1.2, 4.1.2.1 */
 #define RESET_SPIN           1000000
 

@@ -22,18 +22,19 @@ struct virtio_pci {
 	const struct virtio_regs *regs;
 	volatile u8 *part[NR_VIRTIO_PARTS];      /* the mapped structures */
 	u32 config_len, notify_len, notify_step; /* bytes */
-	u16 notify_off[8];                       /* by queue */
-	bool lent; /* a queue was started, and no reset since: the device may use its memory */
+	u16 notify_off[8];                       /* of each queue */
+	bool lent; /* the device may use a queue's memory: it has not been reset since */
 };
 
 struct virtio_bus {
 	const struct virtio_regs *regs;
-	void *(*map)(phys_t start, size_t len);      /* device registers; NULL: cannot be mapped */
-	int (*route)(const struct pci_function *fn); /* route its interrupt; 0 or negative errno */
-	unsigned (*node_of)(u32 domain);             /* as in struct virtio_device */
-	int (*probe)(struct virtio_device *dev);     /* start its driver; reports errors */
+	void *(*map)(phys_t start, size_t len); /* map registers; NULL: cannot be mapped */
+	/* route its interrupt line; 0 or negative errno */
+	int (*route)(const struct pci_function *fn);
+	unsigned (*node_of)(u32 domain);         /* as in struct virtio_device */
+	int (*probe)(struct virtio_device *dev); /* start the device's driver; reports errors */
 	struct virtio_pci device[VIRTIO_BUS_MAX];
-	unsigned nr; /* a: the devices below this index are complete */
+	unsigned nr; /* atomic: the devices below this index are complete */
 };
 
 /*
@@ -41,7 +42,9 @@ struct virtio_bus {
  * not used.  Context: thread; once for each function of the bus.
  */
 void virtio_bus_found(struct virtio_bus *bus, const struct pci_function *fn);
-/* An interrupt on the line of the bus's devices: each device is asked.  irqs off. */
+/*
+ * Handle an interrupt on the line of the bus's devices: read the status of each device.  irqs off.
+ */
 void virtio_bus_interrupt(struct virtio_bus *bus);
 
 #endif

@@ -59,7 +59,7 @@ void virtio_init(void)
 	pci_scan(&pci_ports, found);
 }
 
-/* irqs off. */
+/* The handler of VEC_PCI.  irqs off. */
 void pci_interrupt(void)
 {
 	virtio_bus_interrupt(&bus);

@@ -3,9 +3,9 @@
  * bench.c: the cost of ring 3, in cycles of the time stamp counter.  `make bench` boots it on one
  * CPU, for which QEMU executes one instruction each cycle.
  *
- * handle: the capability to start programs.  The other tasks run this program too: arg1 says in
- * which role, and handle is an endpoint.  A figure is the least cost per operation of several runs,
- * the loop included.
+ * handle: the capability to start programs.  The other tasks run this program too: arg1 is their
+ * role, and handle an endpoint.  A figure is the least cost per operation of several runs,
+ * including the loop.
  */
 #include "quarry.h"
 
@@ -131,7 +131,7 @@ static void touch(u64 run)
 		(void)memory[(run * PAGES + i) * ABI_PAGE_SIZE];
 }
 
-/* Start another task of this program with a copy of @give; returns its handle. */
+/* Start another task of this program with a copy of @give; returns the task's handle. */
 static u64 other(u64 programs, unsigned what, u64 give)
 {
 	s64 task = task_create(programs, "bench", give, 0, what);
@@ -158,7 +158,7 @@ static int measure(u64 programs)
 	null_syscall = least(no_calls, TIMES);
 	figure("null_syscall", null_syscall);
 
-	/* Each yield of this task is followed by one of the other task. */
+	/* Each yield of this task is followed by a yield of the other task. */
 	task = other(programs, YIELD, 0);
 	yields(0);
 	figure("context_switch", least(yields, 2 * TIMES) - null_syscall);

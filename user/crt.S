@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* crt.S: the first instructions of a program; main's arguments are in their registers already. */
-#define SYS_EXIT 1 /* abi.h is C; quarry.h asserts it */
+#define SYS_EXIT 1 /* as in abi.h, which is C; quarry.h checks it */
 
 	.section .text.start, "ax", @progbits
 	.globl _start

@@ -4,14 +4,14 @@
  * handles on and die.
  *
  * handle: the capability to start programs.  arg0: the seed; arg1: the number of families.  The
- * first task starts the head of each family, AT_ONCE at a time, and waits until it ends, in any
- * way.  The exit status is the number of heads that did not end.  It prints each wait for a page
- * that took too long; such a time means something only under icount, where guest time does not
- * depend on the host. tests/qemu/test_families.py judges from the kernel's tables which tasks were
- * killed, and why.  The kernel's own counts show leaks.
+ * first task starts the head of each family, AT_ONCE heads at a time, and waits until each head has
+ * ended, in any way.  The exit status is the number of heads that did not end.  Each member prints
+ * a line for a wait for a page that took too long.  Such a time means something only under icount,
+ * where guest time does not depend on the host.  tests/qemu/test_families.py judges from the
+ * kernel's tables which tasks were killed, and why.  The kernel's own counts show leaks.
  *
- * This program also runs as a member of a family.  handle: a head's is the capability to start
- * programs, a child's an object; arg0: its seed; arg1: MEMBER, and of a head HEAD.
+ * This program also runs as a member of a family.  handle: for a head the capability to start
+ * programs, for a child an object; arg0: the member's seed; arg1: MEMBER, and for a head HEAD too.
  */
 #include "quarry.h"
 
@@ -47,7 +47,7 @@ static u64 some(u64 most)
 	return 1 + next_random(&random) % most;
 }
 
-/* Fill an object; at random, map it elsewhere instead, and close its handle. */
+/* Fill an object.  At random, move its mapping to other addresses; at random, close its handle. */
 static void hoard(void)
 {
 	u64 pages = some(MOST), object = (u64)object_create(pages);
@@ -111,7 +111,10 @@ static void serve(void)
 
 /* ---- members ---- */
 
-/* Start a child with a handle to an object of this task; perhaps close this task's own handle. */
+/*
+ * Start a child with a handle to an object of this task.  At random, close this task's own handle
+ * to the object, kill the child, and close the handle to the child.
+ */
 static void gift(void)
 {
 	u64 pages = SERVED + some(MOST), object = served;

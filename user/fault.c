@@ -7,7 +7,7 @@
 #define NOT_CANONICAL  0x0000900000000000UL
 
 static const int constant = 1;
-static char data[16] = {(char)0xc3}; /* ret */
+static char data[16] = {(char)0xc3}; /* the instruction ret */
 static volatile u64 sink;
 
 /* Plain accesses that the compiler cannot optimise. */
@@ -104,13 +104,13 @@ static void stack_overflow(void)
 	sink = deeper(0);
 }
 
-/* A gate reserved for the kernel. */
+/* Enter through an interrupt gate that is reserved for the kernel. */
 static void interrupt(void)
 {
 	__asm__ volatile("int $0x41");
 }
 
-/* System calls must refuse such addresses too: each returns an error. */
+/* System calls must refuse bad addresses too: each call returns an error. */
 static void pointers(void)
 {
 	static const u64 bad[] = {
@@ -123,7 +123,7 @@ static void pointers(void)
 		if (ret != -EFAULT)
 			exit(100);
 	}
-	/* The first page is mapped, the next is not. */
+	/* The first page of this text is mapped, the next page is not. */
 	if (sys(SYS_DEBUG_WRITE, (u64)pages_alloc(1) + 4090, 12, 0, 0, 0) != -EFAULT)
 		exit(101);
 	exit(77);

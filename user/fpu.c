@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fpu.c: threads that keep values in all FPU and SSE registers, while others do the same on the
- * same CPUs.
+ * fpu.c: threads that keep values in all FPU and SSE registers, while other threads do the same on
+ * the same CPUs.
  *
- * arg0: threads; arg1: milliseconds.  The exit status is the number of threads that found a
- * register changed.
+ * arg0: threads; arg1: milliseconds.  The exit status is 0 if no thread found a register changed.
  */
 #include "quarry.h"
 
@@ -14,7 +13,7 @@ static u64 until;
 static u32 wrong;
 static u64 rounds;
 
-/* All sixteen SSE registers hold a pattern during a loop that only the timer interrupts. */
+/* Do all sixteen SSE registers keep a pattern during a loop that only the timer interrupts? */
 static bool registers_keep(u64 pattern, unsigned mxcsr)
 {
 	u64 differ = 0;
@@ -29,7 +28,10 @@ static bool registers_keep(u64 pattern, unsigned mxcsr)
 	    "movdqa %%xmm0, %%xmm10\n\tmovdqa %%xmm0, %%xmm11\n\tmovdqa %%xmm0, %%xmm12\n\t"
 	    "movdqa %%xmm0, %%xmm13\n\tmovdqa %%xmm0, %%xmm14\n\tmovdqa %%xmm0, %%xmm15\n\t"
 	    "1:\tdecl %[spins]\n\tjnz 1b\n\t"
-	    /* xmm1 becomes the OR of the differences to xmm0, and of xmm0's to the pattern. */
+	    /*
+	     * xmm1 becomes the OR of all differences to xmm0, and of xmm0's difference to the
+	     * pattern.
+	     */
 	    "pxor %%xmm0, %%xmm1\n\tpxor %%xmm0, %%xmm2\n\tpxor %%xmm0, %%xmm3\n\t"
 	    "pxor %%xmm0, %%xmm4\n\tpxor %%xmm0, %%xmm5\n\tpxor %%xmm0, %%xmm6\n\t"
 	    "pxor %%xmm0, %%xmm7\n\tpxor %%xmm0, %%xmm8\n\tpxor %%xmm0, %%xmm9\n\t"
@@ -77,7 +79,7 @@ static void compute(u64 number)
 	}
 }
 
-/* A program starts with clean registers, whichever program ran before. */
+/* Has this program started with clean registers, whichever program ran before? */
 static bool starts_clean(void)
 {
 	u64 low, high;

@@ -79,11 +79,14 @@ static bool is_own(u64 at, u64 pages)
 
 	if (__builtin_mul_overflow(pages, ABI_PAGE_SIZE, &pages) ||
 	    __builtin_add_overflow(at, pages, &end))
-		return false; /* the kernel must refuse it */
+		return false; /* the kernel must refuse this range */
 	return at < AREA || end > AREA + AREA_SIZE;
 }
 
-/* True if the call would end or stop the program.  Others get arguments that keep them harmless. */
+/*
+ * True if the call would end or stop the program.  Other calls get arguments that keep them
+ * harmless.
+ */
 static bool harmful(u64 nr, u64 arg[7])
 {
 	switch (nr) {
@@ -99,7 +102,7 @@ static bool harmful(u64 nr, u64 arg[7])
 	case SYS_UNMAP: return is_own(arg[0], arg[1]) && arg[0] < 0x0000800000000000UL;
 	case SYS_PROTECT: return is_own(arg[0], arg[1]) && arg[0] < 0x0000800000000000UL;
 	case SYS_OBJECT_CREATE: arg[0] = pick(8) ? arg[0] % 256 : arg[0]; return false;
-	case SYS_MAP: return false; /* over an existing mapping it is refused */
+	case SYS_MAP: return false; /* a mapping over an existing one is refused */
 	default: return false;
 	}
 }
@@ -161,12 +164,12 @@ int main(u64 handle, u64 seed, u64 count)
 {
 	u64 i, failed = 0, good = 0;
 
-	state = (2 * seed + 1) * 0x9e3779b97f4a7c15UL; /* odd */
+	state = (2 * seed + 1) * 0x9e3779b97f4a7c15UL; /* odd, so never 0 */
 	count = count ? count : 1000;
 	memcpy(canary_copy, canary, sizeof(canary));
 	for (i = 0; i < KEPT; i += 2)
 		handles[i] = (u64)(i % 4 ? endpoint_create() : object_create(8));
-	/* The calls use a copy, which one of them may close; @handle itself stays open. */
+	/* The random calls use a copy, which a call may close; @handle itself stays open. */
 	if (handle)
 		handles[1] = (u64)handle_dup(handle, (unsigned)info(INFO_RIGHTS, handle));
 	for (i = 0; i < count; i += one()) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hello.c: prints hello; if it has an endpoint, it calls the receiver there and shares memory with
- * it.
+ * that task.
  *
  * The answer to the first call brings a handle to an object that contains a text.  hello appends
  * its own text, and reports that in a second call.

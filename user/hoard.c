@@ -2,16 +2,17 @@
 /*
  * hoard.c: random tasks that hoard the kernel's memory of each kind, beside two tasks that work.
  *
- * handle: the capability to start programs; arg0: the seed; arg1: the number of hoarders.  Each one
- * takes as much as it can of several kinds, in random order.  A hoarder may be refused memory and
- * may die, but no other task may.  Afterwards everything must be free again.  The exit status is
- * the number of wrong results.  With arg1 from HOARDER on, the program is one of these tasks.
+ * handle: the capability to start programs; arg0: the seed; arg1: the number of hoarders.  Each
+ * hoarder takes as much memory as it can of several kinds, in random order.  A hoarder may be
+ * refused memory and may die, but no other task may.  Afterwards everything must be free again.
+ * The exit status is the number of wrong results.  With arg1 of HOARDER or above, the program runs
+ * as one of these tasks.
  */
 #include "quarry.h"
 
 #define HOARDER    (1UL << 32) /* arg0: its seed */
 #define WORKER     (2UL << 32) /* arg0: its number */
-#define SLEEPER    (3UL << 32) /* waits until handle has no receiver */
+#define SLEEPER    (3UL << 32) /* waits until the endpoint handle has no receiver */
 #define NR_WORK    2u
 #define PAGES      64u
 #define WORD(n, i) (0x5eed000000000000UL + (n)*0x10000UL + (i))
@@ -174,7 +175,7 @@ static int hoard(u64 handle, u64 seed)
 
 /* ---- the other tasks ---- */
 
-/* Verify this task's pages, use a new one, and report, until the answer says stop. */
+/* Verify this task's pages, use a new page, and report, until the answer says stop. */
 static int work(u64 handle, u64 number)
 {
 	volatile u64 *at = pages_alloc(PAGES);
@@ -283,7 +284,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		one(arg0 + nr, ends);
 		hear_all((u64)endpoint, false);
 		wait_for_rest(before);
-		before[LIMIT_TABLES] += NR_WORK; /* a worker's new page may need one */
+		before[LIMIT_TABLES] += NR_WORK; /* a worker's new page may need a table */
 	}
 	hear_all((u64)endpoint, true);
 	for (i = 0; i < NR_WORK; i++) {

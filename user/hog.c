@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hog.c: a task that takes memory and checks that it keeps it.
+ * hog.c: a task that takes memory and verifies that the content stays.
  *
  * handle: an endpoint, or 0.  arg0: pages; arg1: their kind (enum hog_kind), and from bit 8 on a
  * seed.  It writes to each page, calls the endpoint, waits for the answer, and then reads all
- * mapped pages again.  The exit status is 0 if every word was as written, 1 if one was not, and 2
- * if it failed before that.
+ * mapped pages again.  The exit status is 0 if every word was as written, 1 if a word was not, and
+ * 2 if the program failed before it could compare.
  */
 #include "hog.h"
 #include "packed.h"

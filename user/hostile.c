@@ -9,7 +9,7 @@
  */
 #include "hostile.h"
 
-#define IS_ROLE (1UL << 63) /* bit of arg1: this task is a case, or a role of one */
+#define IS_ROLE (1UL << 63) /* bit of arg1: this task runs a case, or a role of a case */
 
 static const struct hostile_subject *const subjects[] = {
     &hostile_ldt,

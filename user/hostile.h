@@ -28,11 +28,11 @@
 struct hostile_case {
 	const char *name;
 	void (*run)(void);
-	/* TASK_EXITED: status 0, and every WANT held; TASK_KILLED: status @status */
+	/* the required end: TASK_EXITED: status 0, and every WANT held; TASK_KILLED: @status */
 	enum task_end end;
 	int status;
 	/*
-	 * NULL, or the role of a task of another family, which must end well; handle:
+	 * NULL, or the role of a task of another family, which must end well; its handle:
 	 * hostile_meeting
 	 */
 	int (*other)(u64 handle, u64 arg);
@@ -42,7 +42,7 @@ struct hostile_subject {
 	const char *name;
 	const struct hostile_case *cases;
 	unsigned nr;
-	bool alone; /* run only by its number: it needs a special machine */
+	bool alone; /* the subject runs only if chosen by number: it needs a special machine */
 };
 
 /* run() returns, and every WANT in it is true. */
@@ -50,7 +50,7 @@ struct hostile_subject {
 	{                                                                                          \
 #fn, fn, TASK_EXITED, 0, NULL                                                      \
 	}
-/* The same, beside a task of another family: it runs @role and calls hostile_meeting. */
+/* As ENDS_WELL, beside a task of another family, which runs @role and calls hostile_meeting. */
 #define ENDS_WELL_BESIDE(fn, role)                                                                 \
 	{                                                                                          \
 #fn, fn, TASK_EXITED, 0, role                                                      \
@@ -80,17 +80,17 @@ void hostile_want(const char *file, int line, s64 have, s64 wanted);
 
 /* For a case: the capability to start programs (RIGHT_EXEC, RIGHT_DUP), and 31 bits of seed. */
 extern u64 programs, seed;
-/* For a case with another task: the endpoint where the case receives its calls. */
+/* For a case with another task: the endpoint where the case receives that task's calls. */
 extern u64 hostile_meeting;
 
 /*
  * Start another task of this program.  It runs role(handle, arg) and exits with the result or, if
  * that is 0, with the number of its wrong results.  @give: a handle of which it gets a copy, or 0.
- * @arg: below 2^63.  Returns its handle, or an error.
+ * @arg: below 2^63.  Returns the task's handle, or an error.
  */
 typedef int hostile_role(u64 handle, u64 arg);
 s64 hostile_start(hostile_role *role, u64 give, u64 arg);
-/* The same with limits (abi.h). */
+/* As hostile_start, with limits (abi.h). */
 s64 hostile_start_limited(hostile_role *role, u64 give, u64 arg, const struct abi_limits *limits);
 /*
  * Start a task whose @role reports: it gets the right to call @endpoint.  Returns the task's handle
@@ -128,9 +128,11 @@ void hostile_killed_beside_an_innocent(hostile_role *role, u64 arg);
  */
 void hostile_prepare_all(void);
 extern volatile char *hostile_all;
-/* Touch all these pages, after hostile_prepare_all; does not return, or returns 99. */
+/*
+ * After hostile_prepare_all, touch all its pages; the task is killed meanwhile, or 99 is returned.
+ */
 int hostile_take_all(void);
-/* A role that does both. */
+/* A role that calls hostile_prepare_all and hostile_take_all. */
 int hostile_hog(u64 handle, u64 arg);
 
 /* The time limit for all waits, in guest time. */

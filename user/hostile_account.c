@@ -6,7 +6,7 @@
  */
 #include "hostile.h"
 
-#define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* each in a page table of its own */
+#define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* an address with its own page table */
 #define FEW      10u
 #define NR_SHARE 8u /* tasks that share a page */
 

@@ -10,9 +10,9 @@
 
 #define RW         (ABI_READ | ABI_WRITE)
 #define GONE_NS    (100 * NS_PER_MS)
-#define BUSY_NS    (20 * NS_PER_MS) /* the time in its calls before the kill */
+#define BUSY_NS    (20 * NS_PER_MS) /* the time from the start of a task to its kill */
 #define NR_THREADS 4u
-#define PAGES      1500u /* filled ones */
+#define PAGES      1500u /* pages of an object that is filled */
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 static u64 silent, unheard; /* endpoints: no thread receives; no thread calls */
@@ -291,7 +291,7 @@ static int be_killed(u64 handle, u64 arg)
 	return 99;
 }
 
-/* The time from a kill to the end. */
+/* Kill a task in the call @way; returns the time from the kill to the task's end. */
 static u64 killed_in(u64 way, u64 threads)
 {
 	s64 task = hostile_start(be_killed, programs, way | threads << 8), how;
@@ -320,7 +320,7 @@ static void in_each_call(u64 threads)
 			    (unsigned long)(took / NS_PER_MS));
 		WANT(took <= GONE_NS, 1);
 		longest = took > longest ? took : longest;
-		/* Wait for its descendants too: they end by themselves. */
+		/* Wait for the task's descendants too: they end by themselves. */
 		while (info(INFO_USED, LIMIT_TASKS))
 			sleep_ns(BUSY_NS);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_handles.c: numbers that are not handles, or no longer; missing rights; handles that are
- * lost in a message.
+ * hostile_handles.c: numbers that are not handles, or are closed handles; missing rights; handles
+ * that are lost in a message.
  */
 #include "hostile.h"
 
@@ -193,7 +193,7 @@ static int gives_itself_away(u64 endpoint, u64 arg)
 	struct message m = {.word = {0}, .handle = (u64)own};
 
 	call(endpoint, &m, HOSTILE_NS);
-	return 1; /* it is killed in the call */
+	return 1; /* the task is killed in the call */
 }
 
 static void killed_caller_takes_its_message_along(void)
@@ -225,7 +225,10 @@ static void close_it(u64 arg)
 	}
 }
 
-/* This thread makes handles; it and two others try to close each.  Every handle is closed once. */
+/*
+ * This thread makes handles; this and two other threads try to close each handle.  Every handle is
+ * closed once.
+ */
 static void handle_is_closed_once(void)
 {
 	static struct thread threads[2];

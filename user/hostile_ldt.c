@@ -163,7 +163,7 @@ static void thread_segment_is_loaded(void)
 	__asm__ volatile("movl %0, %%fs" : : "r"(PLANTED));
 }
 
-/* LAR, LSL, VERR and VERW read a descriptor: there is none, so they only fail. */
+/* LAR, LSL, VERR and VERW read a descriptor of the LDT: there is none, so they only fail. */
 static void no_selector_leads_anywhere(void)
 {
 	unsigned selector, value;

@@ -7,8 +7,8 @@
  */
 #include "hostile.h"
 
-#define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* each in a page table of its own */
-#define INNOCENT 2500u                                      /* pages of the innocent: one sixth */
+#define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* an address with its own page table */
+#define INNOCENT 2500u /* the innocent task's pages: one sixth */
 #define MANY     300u
 #define AT_MOST  100000u
 #define DEAD     240u /* tasks: a few fewer than there may be handles */

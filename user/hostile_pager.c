@@ -2,7 +2,7 @@
 /*
  * hostile_pager.c: pagers that delay other tasks, and objects with very many regions.
  *
- * The pager of an object is a thread of the task itself, or there is none.
+ * The pager of an object is a thread of the task itself, or no thread.
  */
 #include "hostile.h"
 
@@ -95,7 +95,7 @@ static void what_is_not_there_is_taken_back(void)
 }
 
 /*
- * A role: the task is the pager of an object.  It supplies each page, and drops the page before the
+ * A pager, in the task that uses the object: it supplies each page, and drops the page before the
  * first use.
  */
 struct fickle {
@@ -225,7 +225,7 @@ static void shown_page_is_dropped_everywhere(void)
 	WANT(*page(REGIONS - 1), 9);
 }
 
-/* Split a mapping into regions of one page, and unmap every other one. */
+/* Split a mapping into regions of one page, and unmap every other region. */
 static void region_is_cut_to_pieces(void)
 {
 	u64 object = (u64)object_create(REGIONS);

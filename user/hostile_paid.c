@@ -9,8 +9,8 @@
 #include "hostile.h"
 
 #define CHUNK 512u /* pages of an object */
-#define MANY  28u  /* objects at most: more pages than a machine of 64 MiB has free */
-#define FILL  20u  /* a client fills as many pages as such objects have: two thirds */
+#define MANY  28u  /* the most objects: their pages are more than a machine of 64 MiB has free */
+#define FILL  20u  /* a client fills as many pages as so many objects have: two thirds of all */
 #define RW    (ABI_READ | ABI_WRITE)
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
@@ -51,7 +51,7 @@ static void in_a_message(u64 arg)
 static u64 served_at;
 static s64 served[MANY];
 
-/* Supply pages on request, also those that were dropped while clean; never take one back. */
+/* Supply pages on request, also pages that were dropped while clean; never take a page back. */
 static void serve_own(u64 arg)
 {
 	struct message m;
@@ -133,7 +133,10 @@ static int keep(u64 endpoint, u64 arg)
 	return 0;
 }
 
-/* Fill an object of which another task has a handle, keep it behind a region, and take the rest. */
+/*
+ * Fill an object of which another task has a handle, keep it behind a region, and take the rest of
+ * memory.
+ */
 static int fill_and_take(u64 endpoint, u64 arg)
 {
 	u64 object = (u64)object_create(FILL * CHUNK), i;
@@ -169,7 +172,8 @@ static void server_has_what_its_client_fills(void)
 	m = (struct message){.word = {0}};
 	WANT(reply((u64)from[0], &m), 0);
 	/*
-	 * The server pays for the client's object now, but is killed only if it then has the most.
+	 * The server pays for the client's object now, but is killed only if it then has the most
+	 * memory.
 	 */
 	WANT(hostile_end(client, &status), TASK_KILLED);
 	WANT(status, -ENOMEM);

@@ -9,7 +9,7 @@
 #include "hostile.h"
 
 #define RW        (ABI_READ | ABI_WRITE)
-#define RUN_NS    (2 * NS_PER_S)    /* a run of reclaim waits no longer for all pagers together */
+#define RUN_NS    (2 * NS_PER_S)    /* the longest wait of a run of reclaim for all pagers */
 #define GONE_NS   (100 * NS_PER_MS) /* a killed task must be gone within this time */
 #define NR_SILENT 12u
 #define DIRTY     4u
@@ -40,7 +40,7 @@ static void report(u64 endpoint)
 	WANT(call(endpoint, &m, HOSTILE_NS), 0);
 }
 
-/* A task that takes all memory must be killed in time, whatever these pagers do. */
+/* A task that takes all memory must be killed in time, whatever the pagers of other tasks do. */
 static void expect_kill_in_time(void)
 {
 	u64 began = clock_ns();
@@ -165,7 +165,7 @@ static int drop_all(u64 object, u64 arg)
 	return 0;
 }
 
-/* Kill a task in pager_drop.  @touched: each page is also mapped once, with an entry. */
+/* Kill a task in pager_drop.  @touched: each page also has one page table entry. */
 static void drop_is_killed(bool touched)
 {
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP),

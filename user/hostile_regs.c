@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_regs.c: registers: values of one task that another could see, and flags that a program
- * sets before it enters the kernel.
+ * hostile_regs.c: registers: values of one task that another task could see, and flags that a
+ * program sets before it enters the kernel.
  */
 #include "hostile.h"
 
@@ -209,7 +209,10 @@ static void gs_leads_to_the_first_page(void)
 
 /* ---- flags ---- */
 
-/* SYSCALL is the first instruction with these flags.  The asm keeps off the red zone below RSP. */
+/*
+ * SYSCALL is the first instruction that runs with @flags.  The asm keeps off the red zone below
+ * RSP.
+ */
 static u64 flags_after_a_call(u64 flags)
 {
 	u64 after;

@@ -11,9 +11,9 @@
 #define NAPS       4u
 #define NAP_NS     (10 * NS_PER_MS)
 #define ONE_MS     50  /* the longest nap beside one task, however it uses its threads */
-#define MANY_MS    200 /* beside as many tasks as a task may start */
+#define MANY_MS    200 /* the longest nap beside as many tasks as a task may start */
 #define NR_TASKS   12u
-#define NR_THREADS (ABI_MAX_THREADS - 1) /* beside the first one */
+#define NR_THREADS (ABI_MAX_THREADS - 1) /* beside a task's first thread */
 #define RACE_NS    (400 * NS_PER_MS)
 #define COMPUTE_NS (2 * NS_PER_S)
 #define STACK      4096u
@@ -76,7 +76,7 @@ static void call_and_answer(u64 arg)
 	}
 }
 
-/* System calls that take long. */
+/* Make system calls that take long. */
 static void map_and_unmap(u64 arg)
 {
 	s64 object = object_create(512);
@@ -255,7 +255,7 @@ static void get_on(hostile_role *innocent_role, hostile_role *role, u64 arg, uns
 	innocent = hostile_hear((u64)endpoint, innocent_role, 0, &m, &first);
 	for (i = 0; i < nr; i++)
 		WANT(reply((u64)from[i], &begin), 0);
-	/* Wait until all of them are running. */
+	/* Wait until all @nr tasks are running. */
 	sleep_ns(10 * NAP_NS);
 	WANT(reply((u64)first, &begin), 0);
 	WANT(hostile_end(innocent, &ms), TASK_EXITED);
@@ -267,7 +267,7 @@ static void get_on(hostile_role *innocent_role, hostile_role *role, u64 arg, uns
 			WANT(task_kill((u64)task[i]), 0);
 		WANT(hostile_end(task[i], &status), how);
 	}
-	/* Wait for their descendants too. */
+	/* Wait for the tasks' descendants too. */
 	for (i = 0; i < 1000 && info(INFO_USED, LIMIT_TASKS); i++)
 		sleep_ns(NAP_NS);
 	WANT(info(INFO_USED, LIMIT_TASKS), 0);

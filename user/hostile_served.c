@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_served.c: an honest pager, a client whose dirty pages it takes back on request, and a
- * worker that needs their memory.  No task is killed, whatever other clients of that pager do.
+ * hostile_served.c: an honest pager, a client whose dirty pages the pager takes back on request,
+ * and a worker that needs the memory of these pages.  No task is killed, whatever other clients of
+ * that pager do.
  *
  * The cases run under icount, on a small machine with one CPU, and only if chosen by number
  * (tests/qemu/test_hostile.py).
@@ -9,7 +10,7 @@
 #include "hostile.h"
 
 #define RW         (ABI_READ | ABI_WRITE)
-#define CLIENT     7000u  /* pages of the honest client, of some 14,000 free */
+#define CLIENT     7000u  /* pages of the honest client; some 14,000 are free */
 #define WORKER     8500u  /* pages of the worker */
 #define TABLES     200u   /* page tables of the worker; below its limit of mappings of one object */
 #define OBJECT     60000u /* pages of the object; those behind the client's are served slowly */

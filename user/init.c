@@ -7,7 +7,7 @@
  */
 #include "quarry.h"
 
-#define NR_FAULTS 16 /* of fault.c; all but the last end by a fault */
+#define NR_FAULTS 16 /* cases of fault.c; all but the last end by a fault */
 #define LIMIT_NS  (120 * NS_PER_S)
 
 static const char shared_text[] = "shared by init, ";
@@ -23,7 +23,10 @@ static const char *end_name(s64 how)
 	                                                : "was not started, or waited for";
 }
 
-/* Start a program, wait for its end, compare.  @status is compared only if @how is TASK_EXITED. */
+/*
+ * Start a program, wait for its end, and compare how it ended.  @status is compared only if @how is
+ * TASK_EXITED.
+ */
 static void expect(const char *name, u64 give, u64 arg0, u64 arg1, enum task_end how, int status)
 {
 	s64 task = task_create(programs, name, give, arg0, arg1), end = task;
@@ -120,7 +123,9 @@ static void test_stress(void)
 	check("stress's status", status, 0);
 	handle_close((u64)task);
 
-	/* Without a receiver for its report it waits in the call; killing it must end that wait. */
+	/*
+	 * Without a receiver for its report, stress waits in the call; a kill must end that wait.
+	 */
 	task = task_create(programs, "stress", (u64)send, seed + 1, 0);
 	check("waiting for one that runs", task_wait((u64)task, 100 * NS_PER_MS, &status),
 	    -ETIMEDOUT);

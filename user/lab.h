@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lab.h: LAB_TODO() for functions of a program that are still to be written; as
- * include/quarry/lab.h.
+ * lab.h: LAB_TODO() for functions of a program that are still to be written, as
+ * include/quarry/lab.h for the kernel.
  */
 #ifndef USER_LAB_H
 #define USER_LAB_H
 
 #include "quarry.h"
 
-/* Functions and variables that the emptied bodies used may be unused until they are written. */
+/*
+ * Functions and variables that the emptied bodies used may be unused until the bodies are written.
+ */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-variable"
 

@@ -43,7 +43,10 @@ s64 task_wait(u64 task, u64 timeout_ns, int *status)
 	return how;
 }
 
-/* A call that sends and receives a message in its registers from the third on; and *@first. */
+/*
+ * Make a system call with *@first, @second and the message @m.  The results replace *@first and, if
+ * it succeeds, *@m.
+ */
 static s64 exchange(u64 nr, u64 *first, u64 second, struct message *m)
 {
 	register u64 r10 __asm__("r10") = m->word[1];

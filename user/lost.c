@@ -11,7 +11,7 @@
 #define LOST  ((volatile u64 *)0x30000000UL)
 #define WORD  0x600dUL
 #define LIMIT (60 * NS_PER_S)
-#define TURNS (1UL << 40) /* for ever: the kernel's suite ends it */
+#define TURNS (1UL << 40) /* for ever: the kernel's suite ends the program */
 
 enum { NO_HANDLER, REPLACES, SAYS_NO, KERNEL_READS };
 

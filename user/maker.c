@@ -9,7 +9,7 @@
 
 static u64 object;
 
-/* The program ends with this thread. */
+/* Report to @to; the answer ends the program. */
 static void report(u64 to)
 {
 	const unsigned rights = RIGHT_DUP | RIGHT_WRITE | RIGHT_READ;

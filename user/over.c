@@ -4,18 +4,17 @@
  *
  * handle: the capability to start programs.  arg0: the seed; arg1: the case:
  *   1  pages of a pager: pages in use stay, others are reclaimed, and no task is killed
- *   2  anonymous pages: the task with the most is killed, the others keep every word of theirs
+ *   2  anonymous pages: the task with the most is killed, the other tasks keep every word
  *   3  as 2, and the largest task holds its pages by a handle, mapped nowhere
  *   4  this task, the first, wants too much: the OOM killer never chooses it, so its access fails
  *      and ends it
- *   5  random system calls (fuzz.c) beside 1 and 2; from bit 8 on their number
- *   6  a pager (maker.c) has the most, and all its pages are in use: the next task is killed
- *      instead
- *   7  a pager (pager.c) has the most in its store, and only a few of its pages are in use: it is
- *      killed
- * Started by itself for the cases 1 and 5 (handle: the object; arg0: the first page, and from bit
- * 32 on the number; arg1: WORKER, and possibly FOREVER): writes, reads, compares.  The exit status
- * is the number of wrong results.
+ *   5  random system calls (fuzz.c) beside tasks as in 1 and 2; arg1 >> 8: the number of calls
+ *   6  a pager (maker.c) has the most memory, and all its pages are in use: another task is killed
+ *   7  a pager (pager.c) has the most memory, as its store, and only a few of its pages are in use:
+ *      the pager is killed
+ * For the cases 1 and 5 it also starts itself as a worker, which writes, reads and compares pages
+ * (handle: the object; arg0: the first page, and from bit 32 on the number of pages; arg1: WORKER,
+ * and possibly FOREVER).  The exit status is the number of wrong results.
  */
 #include "hog.h"
 #include "packed.h"
@@ -121,7 +120,7 @@ static s64 start_hog(u64 endpoint, u64 pages, enum hog_kind kind, u64 number)
 	return task;
 }
 
-/* Three tasks want a sixth of the memory each, one wants more than all of it. */
+/* Three tasks want a sixth of the memory each, a fourth task wants more than all of it. */
 static void anonymous(enum hog_kind kind)
 {
 	u64 all = (u64)info(INFO_FREE_PAGES, 0), i;

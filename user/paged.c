@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * paged.c: memory supplied by a pager: a good one, and four bad ones.
+ * paged.c: uses memory that a pager supplies: a good pager, and four bad pagers.
  *
  * handle: the capability to start programs.  For each manner the program starts a pager and maps
  * its object.  Another task of this program (handle: the object; arg0: the page) touches a page

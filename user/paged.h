@@ -9,7 +9,7 @@
 enum paged_manner {
 	PAGED_GOOD,
 	PAGED_ODD_FAIL, /* refuses odd pages */
-	PAGED_LIES,     /* reports pages as supplied that are not */
+	PAGED_LIES,     /* reports pages as supplied, but supplies none */
 	PAGED_SILENT,   /* does not answer */
 	PAGED_DIES,     /* exits at the first request */
 	NR_PAGED,

@@ -61,7 +61,8 @@ static void new_memory_is_zero(void)
 		handle_close((u64)task);
 	}
 	/*
-	 * The kernel accesses this page first: it reads the page to supply one of another object.
+	 * The kernel accesses this page first: it reads the page to supply a page of another
+	 * object.
 	 */
 	object = pager_bind((u64)endpoint, 1, 0, NS_PER_MS);
 	WANT(pages_map(at, 1), true);
@@ -201,7 +202,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	const volatile u64 *sp = __builtin_frame_address(0);
 	u64 stack = (u64)sp & ~(ABI_PAGE_SIZE - 1);
 
-	/* Check the unused rest of the stack. */
+	/* The unused rest of the stack must be zero. */
 	WANT(words_not_zero((const volatile u64 *)(stack - 8 * ABI_PAGE_SIZE), 8 * 512 - 64), 0);
 	switch (arg1) {
 	case OTHER: return (int)info(INFO_RIGHTS, arg0);

@@ -30,7 +30,7 @@ int main(u64, u64, u64);
 
 /* ---- system calls ---- */
 
-/* Make any call with all its registers; results are in arg[]. */
+/* Make any system call with all its registers; the results replace arg[]. */
 static inline s64 sys_regs(u64 nr, u64 arg[7])
 {
 	register u64 r10 __asm__("r10") = arg[3];
@@ -51,7 +51,7 @@ static inline s64 sys_regs(u64 nr, u64 arg[7])
 	return ret;
 }
 
-/* Make any call with up to five arguments and a single result. */
+/* Make any system call with up to five arguments and a single result. */
 static inline s64 sys(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 {
 	register u64 r10 __asm__("r10") = d;
@@ -127,9 +127,12 @@ static inline s64 task_kill(u64 task)
 	return sys(SYS_TASK_KILL, task, 0, 0, 0, 0);
 }
 
-/* Start the program @name; @give: a handle of which it gets a copy, or 0.  Returns its handle. */
+/*
+ * Start the program @name; @give: a handle of which it gets a copy, or 0.  Returns the task's
+ * handle.
+ */
 s64 task_create(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1);
-/* The same with limits; NULL: the defaults. */
+/* As task_create, with limits; @limits NULL: the defaults. */
 s64 task_create_limited(
     u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits);
 /* Wait for the end of @task: returns how it ended (enum task_end); *@status: the exit status. */
@@ -153,8 +156,8 @@ s64 reply_receive(u64 reply_handle, u64 endpoint, struct message *m, u64 timeout
 /* ---- pagers: docs/abi.md has the protocol ---- */
 
 /*
- * Make an object of @pages pages whose pager is the caller; its requests are calls at @endpoint
- * with @number.
+ * Make an object of @pages pages whose pager is the caller; requests for its pages are calls at
+ * @endpoint with @number.
  */
 static inline s64 pager_bind(u64 endpoint, u64 pages, u64 number, u64 timeout_ns)
 {
@@ -176,7 +179,7 @@ static inline s64 pager_drop(u64 object, u64 page, u64 pages)
 	return sys(SYS_PAGER_DROP, object, page, pages, 0, 0);
 }
 
-/* The kernel calls @endpoint when a thread of this task touches lost memory; 0: it calls none. */
+/* The kernel calls @endpoint when a thread of this task touches lost memory; 0: no endpoint. */
 static inline s64 fault_handler(u64 endpoint)
 {
 	return sys(SYS_FAULT_HANDLER, endpoint, 0, 0, 0, 0);
@@ -185,8 +188,8 @@ static inline s64 fault_handler(u64 endpoint)
 /* ---- memory and threads ---- */
 
 /*
- * An unused address range for so many pages, with unused ranges before and behind it.  No address
- * is returned twice; page tables of all ranges ever used stay until the program ends.
+ * An unused address range for @pages pages, with unused ranges before and behind it.  No address is
+ * returned twice; page tables of all ranges ever used stay until the program ends.
  */
 void *address_for(u64 pages);
 /* Map zeroed memory of a new object at @at; unmap() frees it.  False: no memory. */
@@ -208,8 +211,8 @@ void thread_join(struct thread *t);
 /* ---- text ---- */
 
 /*
- * Print one line or more, of at most ABI_MAX_WRITE bytes.  %d %u %x %s %c %%, with a width, 0 and
- * l.
+ * Print one line or more, of at most ABI_MAX_WRITE bytes.  @fmt may have %d %u %x %s %c %%, with a
+ * width, 0 and l.
  */
 void printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 size_t strlen(const char *s);

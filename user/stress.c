@@ -7,14 +7,14 @@
  * pages found wrong, the pages held now, and the seed; an answer other than 0 ends the program.
  * arg0 is the seed; arg1: the approximate number of pages to hold, or, without an endpoint, the
  * number of rounds.  Every word of every page is computed from its area's seed and its place, and
- * is verified in each round.  The exit status is 0 if none was ever wrong.
+ * is verified in each round.  The exit status is 0 if no page was ever wrong.
  */
 #include "quarry.h"
 
 #define MAX_THREADS 4u
 #define KEEP        6  /* areas of a thread at a time */
-#define CALM        8  /* rounds between two replacements, when much is held */
-#define FEW_PAGES   64 /* pages of an area, by default */
+#define CALM        8  /* rounds between two replacements, if the program holds many pages */
+#define FEW_PAGES   64 /* the most pages of an area, by default */
 #define WORDS       (ABI_PAGE_SIZE / 8)
 #define TOLD        8 /* wrong pages that get a line each */
 
