@@ -14,7 +14,7 @@ struct screen {
 	struct live_frame shown, next;
 	struct live_pen pen;
 	struct pfn_range range;
-	u64 rounds;                      /* drain rounds when the steps began */
+	u64 rounds;                      /* drain rounds when the shown offline began */
 	u64 all_rounds;                  /* drain rounds at the last frame */
 	u64 began, second;               /* when the title was set; when the rates were last read */
 	u64 drawn;                       /* when the last frame was drawn */

@@ -29,7 +29,7 @@ BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 DIVERGES, SLEEPS, CORRUPTS, RIGHT = "does not converge", "sleeps for ever", "corrupts", "right"
 SLOW = "converges, but not in 2 tries"
 
-# Variant, its way to wait, its outcome: at least one of the two phases must show it.
+# Variant, its way to wait, its outcome: the worst of the phases of outcome().
 WAYS = [
     ("M20", "with a reference, held while asleep", DIVERGES),
     ("J05", "on the pfn, with a reference, dropped before the sleep", RIGHT),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_states.h: one page in one state, and the results of the three operations on it, for the
- * two suites that have a table of states.
+ * poison_states.h: one page in one state, and the results of soft offline, hard failure and
+ * unpoison on it, for the two suites that have a table of states.
  */
 #ifndef QUARRY_TESTS_POISON_STATES_H
 #define QUARRY_TESTS_POISON_STATES_H

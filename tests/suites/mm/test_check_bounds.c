@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_bounds.c: check_memory at both sides of each bound: broken pages, standby memory,
- * overlapping spans; and the figures it reports.
+ * test_check_bounds.c: check_memory reports damage to broken pages, standby memory and zones with
+ * overlapping spans, with the right figures.  It accepts values at their bounds, and none beyond.
  */
 #include "tests/lib/check_help.h"
 
