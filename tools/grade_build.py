@@ -136,7 +136,7 @@ class Programs:
         return to
 
     def compiled(self, kind, path, flags, tree, folder, name=SAME):
-        """Compile a source that is the student's or may include the student's headers: the object."""
+        """Compile the student's source, or one that includes the student's headers: the object."""
         first = ["-iquote", tree] if tree and self.one.headers() else []
         source = tree_file(tree, path) if path in self.one.files else path
         builder = Builder(os.path.join(folder, name))
