@@ -44,7 +44,7 @@ from race_build import build_one, build_quick
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
 TIMEOUT = {"fiber": 300, "mttcg": 600, "icount": 900, "grub": 900}
-MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # seconds for each script of a run
+MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # seconds per script of a run
 # Milliseconds of guest time that all roles may wait before the race is STUCK; exact under icount.
 PATIENCE = {"icount": 50, "mttcg": 1000}
 MORE_PATIENCE = 30000  # for mttcg: the guest's clock goes on while a busy host runs other programs
