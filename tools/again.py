@@ -8,7 +8,7 @@ import shlex
 
 import check
 
-# Part -> a make target, and what of the name is its ONLY.
+# Part: (its make target, a pattern for a test's name; its groups make the target's ONLY).
 TARGETS = {
     "lint": ("lint", r"lint: (\w+)"),
     "mutants": ("mutants", r"mutants: (\w+): "),
@@ -21,7 +21,7 @@ TARGETS = {
 
 
 def command(name, part, run):
-    """A line for a shell, in the tree; "" if a second try would be no other (a build)."""
+    """The shell command that runs a failed test again; "" if there is none, as for a build."""
     if not part or name.endswith("does not build") or ": not run: " in name:
         return ""
     known = {"hosted": hosted, "races": race, "library": library}.get(part)
@@ -37,7 +37,7 @@ def command(name, part, run):
 
 
 def build(name, builds):
-    """For a build that failed: what was called; @builds are those of tools/parts.py, by name."""
+    """The command of a failed build, or ""; @builds: {name: job} of tools/parts.py."""
     job = next((job for job in builds.values() if name.startswith(job.name + ":")), None)
     return shlex.join(job.command) if job else ""
 

@@ -17,7 +17,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import lib
 
-FIRST = ["memory_init.h", "memblock.h", "lock.h"]  # what a user includes, before what mm/ does
+FIRST = ["memory_init.h", "memblock.h", "lock.h"]  # a user's headers; those of mm/ follow
 LICENCE = "/* SPDX-License-Identifier: MIT */\n"
 INCLUDE = re.compile(r'^#include ([<"])([\w./-]+)[>"]\n', re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
@@ -47,14 +47,14 @@ ABOUT_C = f"""{LICENCE}/*
 
 
 class Files:
-    """The two files, as far as they are written."""
+    """The parts of quarry.h and quarry.c that are written so far."""
 
     def __init__(self, port):
         self.port, self.seen = port, set()
         self.parts = {"h": [], "c": []}
 
     def into(self, which, path):
-        """All of @path but its licence; what it includes stands in the place of the include."""
+        """Append @path without its licence; each included file replaces its #include line."""
         self.seen.add(path)
         text = lib.read(path).replace(LICENCE, "", 1)
         at = 0
@@ -84,7 +84,7 @@ class Files:
         self.into(which, path)
 
     def system(self, which, name):
-        """A header that some machines lack: theirs if they have it."""
+        """Append a header that some machines lack; a machine that has its own includes that."""
         path = "include/alone/" + name
         if path in self.seen:
             return
@@ -97,7 +97,7 @@ class Files:
         own = sorted(set(MACRO.findall(text)))
         renamed = sorted(set(STATIC.findall(text)) & twice)
         stem = os.path.basename(path)[:-2]
-        # The headers first, so that none of them meets the names of this source.
+        # Headers come first: this source's #defines must not rename anything in them.
         for found in INCLUDE.finditer(text):
             self.include("c", *found.groups())
         self.parts["c"].append(f"/* ---- {path} ---- */\n\n")

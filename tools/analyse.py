@@ -24,13 +24,13 @@ import variant_build
 
 ROOT = qemu.ROOT
 jobs = check.jobs()  # programs at a time
-TOGETHER = 12  # files of one process
+TOGETHER = 12  # files that one process checks
 PLANTS = "tests/lint/"
-# Functions to be put into other files; a module of Linux, which needs its headers.
+# Not checked: functions that are pasted into other files, and a module that needs Linux's headers.
 NOT_OURS = ("labs/right/", "labs/wrong/", "labs/planted/", "bench/peers/pages.c")
 MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
-# Sources outside of make's lists: the flags to compile them with, and further flags.
+# Sources outside of make's lists: (path prefix, the program whose flags they take, more flags).
 ELSEWHERE = [
     ("tests/fuzz/", "host", ["-Itests/fuzz"]),
     ("arch/host/", "host", []),
@@ -141,9 +141,9 @@ def locks_command(path, build):
 
 
 def tidy_command(path, build):
-    # A quarter of the steps that clang's analyzer may take in a function: a quarter of the time,
-    # with the same findings.  Suites run under the sanitizers in every `make check`; the analyzer
-    # would have to know that the number of CPUs, which their loops read, is constant.
+    # With max-nodes a quarter of the default, the analyzer finds the same in a quarter of the time.
+    # It leaves out suites: they run under the sanitizers in every `make check`, and the analyzer
+    # does not know that the number of CPUs, which their loops read, is constant.
     less = (
         ["--checks=-clang-analyzer-*"]
         if path.startswith(("tests/suites/", "tests/host/", "tests/fiber/test_"))
@@ -183,8 +183,8 @@ def cppcheck_command(path, build):
 @lru_cache(None)
 def own_headers(build):
     """Make a folder with the headers that cppcheck needs: the system headers whose macros it
-    must know, and types.h with MIN and MAX as expressions, because it cannot follow statements
-    within one."""
+    must know, and types.h with MIN and MAX as expressions, because cppcheck cannot follow
+    statements within an expression."""
     folder = os.path.join(build, "lint", "include")
     found = subprocess.run(
         [*host_compiler(build), "-M", "-E", "-xc", "-"],
@@ -224,7 +224,7 @@ def common_hash(tool):
 
 
 def clean_file(command, path, build):
-    """The file that says that this command found nothing in the same text."""
+    """The file whose existence says that this command found nothing in this text."""
     key = hashlib.sha256(
         "\0".join([*command, read(path), common_hash(command[0])]).encode()
     ).hexdigest()
@@ -238,8 +238,8 @@ def note_clean(command, path, build):
 
 
 def run(command, path, build):
-    """The tool's findings in @path, ""; it is not run again if it found nothing in the same
-    text."""
+    """The tool's findings in @path, or "".  The tool does not run again on a text in which it
+    found nothing."""
     if os.path.exists(clean_file(command, path, build)):
         return ""
     said = findings(command)
@@ -249,7 +249,7 @@ def run(command, path, build):
 
 
 def findings(command):
-    """The lines in which a tool names something, or that it did not work."""
+    """The lines of a tool's findings; if it failed without any, a line that says so."""
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -266,8 +266,8 @@ def findings(command):
 
 
 def batches(command, paths, build):
-    """Lists of those that are not known to be clean, which have the same flags: a process for each
-    file would load the tool as often."""
+    """Lists of paths that are not known to be clean and have the same flags.  One process checks a
+    list, so that the tool is loaded once for all of its files."""
     same = {}
     for path in paths:
         words = command(path, build)
@@ -278,13 +278,13 @@ def batches(command, paths, build):
 
 
 def for_all(words, paths):
-    """The command for the first of @paths, for all of them."""
+    """@words, a command for the first of @paths, changed to name all @paths."""
     at = words.index(paths[0])
     return words[:at] + paths + words[at + 1 :]
 
 
 def run_together(command, paths, build):
-    """The findings in @paths, of one process; if it has any, of one for each."""
+    """The findings in @paths.  One process checks all; if it finds any, one for each path runs."""
     if len(paths) > 1 and not findings(for_all(command(paths[0], build), paths)):
         for path in paths:
             note_clean(command(path, build), path, build)
@@ -312,7 +312,7 @@ def over_all(name, build, left_out=()):
 
 def check_locks(build):
     """fields are accessed under their lock; locks are taken in order (clang -Wthread-safety)"""
-    # Tests plant faults, and read fields where no other CPU runs.
+    # Tests are left out: they plant faults, and read fields where no other CPU runs.
     yield from over_all("locks", build, ("tests/", "labs/"))
 
 
@@ -327,7 +327,7 @@ def check_cppcheck(build):
 
 
 def foreign_headers(text):
-    """The files of a .d file that mm/ and arch/host must not need."""
+    """The headers in the text of a .d file that mm/ and arch/host must not include."""
     words = re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:]
     return [w for w in words if not w.startswith(("/", "mm/", "arch/host/", "include/quarry/"))]
 
@@ -354,7 +354,7 @@ def check_alone(build):
 
 
 def expected(path):
-    """{line: regex} of the marks; one that stands alone is about the next line."""
+    """{line: regex} of the comments "finds:"; a comment alone on its line is about the next."""
     return {
         nr + (not m.group(1).strip()): m.group(2)
         for nr, line in enumerate(read(path).split("\n"), 1)
@@ -386,7 +386,7 @@ def check_plants(build):
 
 
 def plant_alone(build):
-    """A file that calls kernel/ must not link with the rest."""
+    """Check that a file that calls kernel/ does not link with mm/ and arch/host."""
     objects = [
         os.path.join(folder, f)
         for folder, _, files in os.walk(os.path.join(ROOT, build, "alone"))

@@ -24,7 +24,7 @@ import qemu
 
 FOLDER = os.path.join(qemu.ROOT, "bench", "peers")
 COLUMN = "Debian"
-# Without the defences of the CPU and without clearing pages, which Quarry does not do either.
+# Without mitigations of CPU bugs and without clearing pages: Quarry has neither.
 COMMAND_LINE = (
     "console=ttyS0 loglevel=7 mitigations=off init_on_alloc=0 page_alloc.shuffle=0 nokaslr panic=-1"
 )
@@ -32,7 +32,7 @@ MIB = 512
 
 
 class Failed(Exception):
-    """Not measured; the text says why."""
+    """No figures were measured; the text says why."""
 
 
 def said(*command, cwd=None):
@@ -49,7 +49,7 @@ def said(*command, cwd=None):
 
 
 def depends(package, pattern):
-    """The first package that @package depends on and whose name fits."""
+    """The first package that @package depends on and whose name matches @pattern."""
     found = re.findall(rf"Depends: ({pattern})$", said("apt-cache", "depends", package), re.M)
     if not found:
         raise Failed(f"{package}: depends on no {pattern}: is this Debian, with package lists?")
@@ -57,7 +57,7 @@ def depends(package, pattern):
 
 
 def packages():
-    """The kernel's release, and the packages with it and what compiles a module."""
+    """(the kernel's release, the names of its package and of those needed to build a module)"""
     image = depends("linux-image-amd64", r"linux-image-\d\S*-amd64")
     release = image.removeprefix("linux-image-")
     headers = f"linux-headers-{release}"
@@ -79,7 +79,7 @@ def unpack(build):
     for name in os.listdir(os.path.join(folder, "debs")):
         said("dpkg", "-x", os.path.join(folder, "debs", name), folder)
     shutil.rmtree(os.path.join(folder, "debs"))
-    # The headers name their other half by where it would be installed.
+    # The Makefile of the headers includes the common headers by their installed path.
     path = os.path.join(folder, "usr/src", f"linux-headers-{release}", "Makefile")
     with open(path, encoding="utf-8") as f:
         text = f.read()
@@ -114,14 +114,14 @@ def archive(build, release, folder):
 
 
 def executable(path):
-    """Of the archive's first file, which is the program: mode 755."""
+    """Set mode 755 on the archive's first file, which is the program."""
     with open(path, "r+b") as f:
         f.seek(14)
         f.write(b"000081ED")
 
 
 def boot(build, release, folder):
-    """The console of a boot."""
+    """Boot the kernel; returns the text of its console."""
     initrd = archive(build, release, folder)
     console = os.path.join(build, "peers", "console.log")
     command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot"]
@@ -140,7 +140,7 @@ def boot(build, release, folder):
 
 
 def figures(console):
-    """{name: value} of what the module printed."""
+    """{name: value} of the figures that the module printed."""
     if "peer: end" not in console or "peer: over" not in console:
         tail = "\n  ".join(console.split("\n")[-20:])
         raise Failed(f"the module did not finish\n  {tail}")

@@ -48,14 +48,14 @@ class Failed(Exception):
 
 @dataclass
 class Boot:
-    """One boot: the groups of figures, or the program that measures them."""
+    """One boot, and the figures that it measures."""
 
     machine: dict
     groups: str = ""
-    quick: bool = False  # among those of make test
+    quick: bool = False  # make test runs it too
     only: tuple = ()  # keep only these figures
     more: str = ""
-    trace: str = ""  # a file to replay
+    trace: str = ""  # the file of a trace to replay
     count: bool = False  # with the plugin of bench_count.py
 
     @property
@@ -65,7 +65,7 @@ class Boot:
 
     @property
     def rows(self):
-        """The names of the figures that it gives."""
+        """The names of the figures that this boot gives."""
         if self.only:
             return list(self.only)
         if self.trace:
@@ -114,12 +114,12 @@ BOOTS = [
     Boot(TWO_NODES, "object"),
     Boot(TWO_NODES, "elsewhere,teardown,contig"),
     Boot(TWO_NODES, "migrate"),
-    # No other CPU: under icount they take turns, and idle ones answer late.
+    # No third CPU: under icount CPUs take turns, and an idle CPU answers late.
     Boot(dict(cpus=2, mem=1024), "policies", count=True),
     Boot(TWO_NODES, "fill"),
     Boot(TWO_NODES, "counted", count=True),
     Boot(TWO_NODES, "load", count=True),
-    # Enough memory that no request to fill the caches fails, for which they would be drained.
+    # Enough memory to fill the caches: a failed request would drain them.
     Boot(dict(cpus=4, nodes=[2048, 2048]), "drainfull", count=True),
     Boot(dict(cpus=255, nodes=[2048, 2048]), "stranded"),
     # The largest machine: the longest hold of the hotplug mutex.
@@ -150,12 +150,12 @@ def trace_name(path):
 
 
 def collect(text, machine, only=(), trace="", more=()):
-    """The figures in a console's text, and @more: [(name, value, unit)]."""
+    """The figures in a console's text, and those of @more, a list of (name, value, unit)."""
     compiler, figures = compiler_of(text), []
     lines = re.findall(r"^bench: (\w+) (\d+(?:\.\d+)?) (\S.*)$", text, re.M)
     lines = [(name, float(v) if "." in v else int(v), unit) for name, v, unit in lines]
     for name, value, unit in lines + list(more):
-        # By icount a cycle of the time stamp counter is an instruction.
+        # Under icount a cycle of the time stamp counter is an instruction.
         unit = "instructions" if unit == "cycles" else unit
         if only and name not in only:
             continue
@@ -195,14 +195,14 @@ def unpacked(path, build):
 
 
 def unpacked_traces(build):
-    """{name: path} of the tree's."""
+    """{name: path} of the tree's traces, unpacked."""
     paths = [boot.trace for boot in BOOTS if boot.trace]
     return {trace_name(path): unpacked(path, build) for path in paths}
 
 
 def measure(boot, number, build, profile=()):
-    """The figures of one boot; or, of one with @profile, the lines that say where the instructions
-    of these functions are."""
+    """(figures, seconds) of one boot; with @profile, names of functions, the lines of their profile
+    replace the figures."""
     machine = dict(boot.machine, icount=True, timeout=900)
     more = ""
     if boot.trace:
@@ -232,14 +232,14 @@ def measure_all(boots, build):
         check_compiler(more)
         figures += more
         seconds += took
-    # Ring 3 prints no compiler: it is the kernel's.
+    # The figures of ring 3 name no compiler: they take the kernel's.
     known = next((f["compiler"] for f in figures if f["compiler"] != "unknown"), "unknown")
     for figure in figures:
         figure["compiler"] = known
     return figures, seconds
 
 
-# ---- what was asked ------------------------------------------------------------------------------
+# ---- the request ---------------------------------------------------------------------------------
 
 
 def boots_of_traces(words):
@@ -272,7 +272,7 @@ def rows_named(text):
 
 
 def check_request(args):
-    """Refuse what makes no sense before anything is measured."""
+    """Refuse arguments that do not go together, before anything is measured."""
     alone = [
         name
         for name in ("only", "traces", "plugin", "curves")
@@ -295,7 +295,7 @@ def check_request(args):
 
 
 def chosen(args):
-    """(boots, rows)"""
+    """(the boots to run, the names of the expected rows)"""
     if args.plugin is not None:
         return [], bench_hosted.rows(args.plugin)
     if args.traces is not None:
@@ -312,7 +312,7 @@ def chosen(args):
 
 
 def check_compiler(figures):
-    """`make` does not build again for another compiler: the figures would be the old one's."""
+    """Refuse figures of a compiler other than CC: `make` does not build again when CC changes."""
     wanted = os.environ.get("CC", "")
     kind = next((kind for kind in ("clang", "gcc") if kind in wanted), None)
     built_by = figures[0]["compiler"]
@@ -324,7 +324,7 @@ def check_compiler(figures):
 
 
 def measured(args):
-    """(figures, the rows that they should be, seconds)"""
+    """(figures, the names of the expected rows, seconds)"""
     boots, rows = chosen(args)
     if boots:
         print("bench: booting under icount ...", flush=True)
@@ -344,7 +344,7 @@ def measured(args):
 
 
 def print_profile(args):
-    """Where the instructions of some functions are, while the named rows or traces are measured."""
+    """Measure the named rows or traces, and print the profile of the functions in args.profile."""
     for number, boot in enumerate(chosen(args)[0], 1):
         print(f"bench: {boot.command_line}, {boot.said} ...", flush=True)
         for line in measure(boot, f"profile-{number}", args.build, args.profile.split(","))[0]:

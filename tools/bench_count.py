@@ -13,14 +13,14 @@ import bench_rows
 import qemu
 
 SOURCE = os.path.join(qemu.ROOT, "tools", "qemu_count.c")
-# Of kernel/lock.c: the functions whose LOCKed instruction takes a lock, and whose stores release.
+# Functions of kernel/lock.c: a LOCKed instruction of TAKES takes a lock, a store of DROPS releases.
 TAKES = "spin_lock spin_lock_irqsave lock_slow spin spin_trylock".split()
 DROPS = "spin_unlock spin_unlock_irqrestore unlock_slow unlock_slow_irqrestore".split()
-# A section with interrupts off begins and ends in the callers of these.
+# No section with interrupts off is reported as beginning or ending here, but in a caller.
 THROUGH = TAKES + DROPS + ["check_order", "close_gap", "spin_is_held"]
-# Rows of which the longest section with interrupts off counts, and what that figure is.
+# {row: the figure for its longest section with interrupts off}
 LOADS = {"load": "irqs_off_max", "drain_full": "drain_full"}
-RELINK = ("mm/buddy.c", "tree->list = (u8)(order + 1);")  # a pageblock comes onto another list
+RELINK = ("mm/buddy.c", "tree->list = (u8)(order + 1);")  # a pageblock changes its list
 STACKS = (0xFFFFD00000000000, 0xFFFFE00000000000)  # ARCH_STACK_BASE
 
 
@@ -53,7 +53,7 @@ def plugin(build):
 
 
 def instructions(elf):
-    """[(function, address, text)], in order."""
+    """[(function, address, text)] of the kernel's instructions, in order."""
     found, function = [], ""
     for line in said("objdump", "-d", "--no-show-raw-insn", "-j", ".text", elf).split("\n"):
         head = re.match(r"^[0-9a-f]+ <(\S+)>:$", line)
@@ -66,7 +66,7 @@ def instructions(elf):
 
 
 def stores_at(elf, path, text):
-    """Addresses of the line of @path that begins with @text."""
+    """The addresses of instructions of the line @text of the source @path."""
     with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
         lines = [n for n, line in enumerate(f, 1) if line.strip() == text]
     found = set()
@@ -79,7 +79,7 @@ def stores_at(elf, path, text):
 
 
 def kind_of(function, text):
-    """The flags of an instruction for the plugin, without those of whole functions."""
+    """The plugin's flags for an instruction, except the flags that whole functions have."""
     if re.match(r"cli\b", text):
         yield "off"
     if re.match(r"(sti|popf|sysret)", text):
@@ -97,8 +97,8 @@ def kind_of(function, text):
 
 
 def tests_of_trace(code):
-    """Of alloc_order0 and free_order0: the test whether anything is recorded, with its branch: the
-    first of per-CPU data, and before any other branch."""
+    """The addresses of the test whether events are recorded, in alloc_order0 and free_order0: from
+    the first access to per-CPU data to the first branch."""
     words = []
     for name in ("alloc_order0", "free_order0"):
         body = [(at, text) for function, at, text in code if function == name]
@@ -116,7 +116,7 @@ FIRST_CALL, MAX_ROWS = 16, 32  # rows of calls; the kernel's own have lower numb
 
 
 def calls_of(code, names):
-    """Lines of the spec: each call of one of the functions @names is of the row of that name."""
+    """Lines of the spec that count each call of a function of @names in a row of its own name."""
     targets = {f"<{name}>": FIRST_CALL + i for i, name in enumerate(names)}
     found = set()
     for (_, at, text), (_, after, _) in zip(code, code[1:]):
@@ -133,8 +133,8 @@ def calls_of(code, names):
 
 
 def spec(elf, rows, names=()):
-    """The lines of the plugin's spec; @rows: {name: number}, as the kernel says; @names: functions
-    whose calls are rows, too."""
+    """The text of the plugin's spec; @rows: {name: number}, as in the kernel; @names: functions
+    whose calls are counted in rows, too."""
     symbols = {}
     for line in said("nm", "-n", elf).split("\n"):
         words = line.split()
@@ -180,7 +180,7 @@ def source_rows():
 
 
 def options(build, name, names=()):
-    """QEMU's options, and the path of what the plugin will write; @names as spec's."""
+    """(QEMU's options, the path of the plugin's output); @names: see spec()."""
     elf = os.path.join(build, "quarry.elf")
     os.makedirs(os.path.join(build, "qemu"), exist_ok=True)
     path = os.path.join(build, "qemu", f"{name}.spec")
@@ -194,7 +194,7 @@ def options(build, name, names=()):
 
 
 class Counts:
-    """What the plugin wrote, with the names that the kernel said."""
+    """The plugin's output, with the names of rows that the kernel printed."""
 
     def __init__(self, text, console):
         names = {
@@ -220,7 +220,7 @@ class Counts:
                 self.sections.append((int(length), *where, int(most)))
 
     def per(self, row, column):
-        """Of one operation, less what the marks themselves are."""
+        """The count in @column of one operation of @row, less the count of the marks themselves."""
         windows, *counts = self.rows[row]
         none, *empty = self.rows["empty"]
         return counts[column] / windows - empty[column] / none
@@ -274,8 +274,8 @@ class Functions:
 
 
 def sections(counts, functions):
-    """Lines that say where the longest sections are: the first and the last instruction outside of
-    locks, and the function in which most of it is spent."""
+    """A line for each of the longest sections: its length, its first and its last instruction
+    outside of locks, and the function in which most of its instructions are."""
 
     def name(address):
         return "%s+%#x" % functions.at(address)
@@ -287,7 +287,7 @@ def sections(counts, functions):
 
 
 def profile(counts, functions):
-    """Lines that say in which functions the instructions of each row are, from 1/200 on."""
+    """Lines that say how many instructions of each row are in which function, from 1/200 on."""
     for row, at in counts.at.items():
         windows, share = counts.rows[row][0], {}
         for address, times in at.items():
@@ -317,8 +317,8 @@ def write_lines(build, name, lines):
 
 
 def figures(out, console, build):
-    """[(name, value, unit)]; where the instructions are goes to BUILD/qemu/profile.txt, where the
-    longest sections are to irqs-off.txt."""
+    """[(name, value, unit)]; also writes the profile to BUILD/qemu/profile.txt, and the longest
+    sections to irqs-off.txt."""
     try:
         with open(out, encoding="utf-8") as f:
             counts = Counts(f.read(), console)

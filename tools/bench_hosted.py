@@ -25,7 +25,7 @@ class Failed(Exception):
 def make(build, *names):
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", qemu.ROOT]
     command += [f"B={build}", *(f"{build}/{name}" for name in names)]
-    # Of the outer make neither its variables nor its jobs.
+    # Without the variables and the jobs of an outer make.
     env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -52,7 +52,7 @@ def rows(plugin=None):
 
 
 def found(text, prefix="", suffix=""):
-    """Figures as tools/bench.py's."""
+    """The figures in @text, in the form that tools/bench.py uses."""
     version = subprocess.run(
         ["gcc", "-dumpfullversion"], capture_output=True, text=True, check=False
     )
@@ -71,7 +71,7 @@ def found(text, prefix="", suffix=""):
 
 
 def fragmentation(build, traces):
-    """At the end of each trace, {name: path}: ours, and LIFO's."""
+    """Fragmentation at the end of each trace, {name: path}: Quarry's, and a LIFO allocator's."""
     lifo = os.path.join(build, "plugin", "buddy.so")
     make(build, "use/compare", "plugin/buddy.so")
     figures = []
@@ -85,7 +85,7 @@ def fragmentation(build, traces):
 
 
 def figures(build, plugin=None):
-    """Those of the plugin begin with plugin_."""
+    """Quarry's figures and the plugin's, whose names begin with plugin_."""
     make(build, "use/compare")
     return found(run(build, *([os.path.abspath(plugin)] if plugin else [])))
 
@@ -94,12 +94,12 @@ def figures(build, plugin=None):
 
 
 def measured(text):
-    """[(round, 2 MiB blocks of which nothing is held)]"""
+    """[(round, number of 2 MiB blocks of which nothing is held)]"""
     return [(int(a), int(b)) for a, b in re.findall(r"^churn (\d+) (\d+)$", text, re.M)]
 
 
 def draw(build):
-    """Measure docs/figures/churn.crv, of which tools/figures.py draws churn.svg."""
+    """Measure the curves of docs/figures/churn.crv, from which tools/figures.py draws churn.svg."""
     make(build, "use/compare", *(f"plugin/{p}.so" for _, p in SUBJECTS if p))
     curves = {}
     for name, plugin in SUBJECTS:

@@ -13,7 +13,7 @@ WIDTH, BAR, LEFT = 520, 18, 100
 
 
 def bars(rows):
-    """Horizontal bars: (label, value, how) each."""
+    """Horizontal bars; @rows: [(label, value, text of its tooltip)]."""
     most = max(value for _, value, _ in rows) or 1
     out = [f'<svg width="{LEFT + WIDTH + 100}" height="{len(rows) * (BAR + 4)}" role="img">']
     for i, (label, value, how) in enumerate(rows):
@@ -29,7 +29,7 @@ def bars(rows):
 
 
 def line(values):
-    """A small curve of what was recorded, oldest first."""
+    """A small curve of the recorded values, oldest first."""
     if len(values) < 2:
         return ""
     most = max(values) or 1

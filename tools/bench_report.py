@@ -9,7 +9,7 @@ FOLDER = os.path.join(qemu.ROOT, "bench")
 HISTORY = os.path.join(FOLDER, "history.jsonl")
 PEERS = os.path.join(FOLDER, "peers.json")
 TOLERANCE = 0.03
-# Cache lines: the linker may put a function, or what it reads, across the border of one more.
+# Cache lines: the linker may place functions and data so that they span this many more.
 MORE_LINES = 2
 
 
@@ -22,12 +22,12 @@ def higher_is_better(name):
 
 
 def is_judged(name):
-    """A ratio of two costs rises and falls with either: it is only reported."""
+    """False for a ratio of two costs: it changes with either, and is only reported."""
     return not name.endswith("_full_at")
 
 
 def worse(name, value, than):
-    """Is it more than 3 % worse, and of cache lines, by more than where they lie can make?"""
+    """Is @value more than 3 % worse than @than?  Up to MORE_LINES more cache lines are not."""
     if not is_judged(name):
         return False
     if name.startswith(("lines_", "code_lines_")) and value - than <= MORE_LINES:
@@ -62,8 +62,8 @@ def read_history(path=None):
 
 
 def recorded(history, compiler):
-    """{name: value}, the last that was recorded of each row for this version of the compiler; None:
-    nothing was.  A row that is null in a record is no more."""
+    """{name: value} recorded last of each row for this version of the compiler; None if nothing
+    was.  A null in a record removes the row."""
     known = {}
     for line in history:
         if line["compiler"] == compiler:
@@ -98,7 +98,7 @@ def judge(figures, known):
 
 
 def unequal(first, again):
-    """A line for each figure that another run of the same has not given again."""
+    """A line for each figure that differs between two runs of the same build."""
     values = {f["name"]: f["value"] for f in again}
     return [
         f"{f['name']}: {number(f['value'])}, then {number(values[f['name']])}"
@@ -108,7 +108,7 @@ def unequal(first, again):
 
 
 def say(verdict, total, is_recorded):
-    """Print the verdict; the exit status."""
+    """Print the verdict; returns the exit status."""
     for line in verdict:
         print(f"FAILED bench: {line}")
     if verdict:
@@ -120,7 +120,7 @@ def say(verdict, total, is_recorded):
 
 
 def record(figures, history, why, path=None):
-    """Add a line with what has changed to the history; the exit status."""
+    """Add a line with the changed figures to the history; returns the exit status."""
     compiler = figures[0]["compiler"]
     known = recorded(history, compiler) or {}
     figures = [f for f in figures if f["compiler"] == compiler]
@@ -144,15 +144,15 @@ def record(figures, history, why, path=None):
 
 
 def number(value):
-    """Few digits: 39, 36.97, 0.0156."""
+    """@value with few digits: 39, 36.97, 0.0156."""
     if isinstance(value, int) or value == int(value):
         return str(int(value))
     return f"{value:.2f}" if value >= 1 else f"{value:.4f}"
 
 
 def known_of(figures, history):
-    """{name: value} that is recorded of each figure for its own compiler; None: nothing is for the
-    first one's.  A hosted figure may have another compiler than the kernel."""
+    """{name: value} recorded of each figure for its own compiler; None if nothing is recorded for
+    the first figure's.  A hosted figure may have another compiler than the kernel."""
     if recorded(history, figures[0]["compiler"]) is None:
         return None
     rows = {f["compiler"]: recorded(history, f["compiler"]) or {} for f in figures}
@@ -164,7 +164,7 @@ def known_of(figures, history):
 
 
 def others(history, compiler):
-    """{kind: what is recorded}, of compilers of other kinds: of each the version recorded last."""
+    """{kind: recorded figures} of other kinds of compiler, each in the version recorded last."""
     kinds = {line["compiler"].split()[0]: line["compiler"] for line in history}
     return {
         kind: recorded(history, version)
@@ -174,7 +174,7 @@ def others(history, compiler):
 
 
 def table(figures, known, peers, beside=None):
-    """On a terminal: the figure, the recorded one, that of other compilers, Linux and LLFree."""
+    """Print each figure beside the recorded one and those of other compilers, Linux and LLFree."""
     columns, beside = peers["columns"], beside or {}
     heads = ["", "figure", "recorded", *beside, *columns]
     rows = []

@@ -7,7 +7,7 @@ and "hosted_traces" (examples/plugin/compare.c).
 POLICIES = "redrain disable precise"
 
 TRACES = "tar_gzip cc_build mixed_2cpu"
-# What the plugin counts of each (tools/bench_count.py).
+# Operations whose costs the plugin of tools/bench_count.py counts.
 COUNTED = "order0_pair put_page_pair order4_pair fill_order0 free_random_order0"
 
 ROWS = {
@@ -49,12 +49,12 @@ ROWS = {
 
 
 def of_group(name):
-    """Nothing of a group that is not listed: a boot's own rows say so."""
+    """The rows of a group; none of a group that is not listed, such as a trace's."""
     return ROWS.get(name, "").split()
 
 
 def wrong(figures, expected):
-    """A line for each row that no boot gave, and for each that no group lists."""
+    """A line for each row that was not measured, is in no group, or was measured twice."""
     have = [f["name"] for f in figures]
     lines = [f"{name}: missing: nothing measured it" for name in expected if name not in have]
     lines += [

@@ -17,26 +17,26 @@ from dataclasses import dataclass
 
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# A declarator begins in column 0; what follows it is indented.
+# A declarator begins in column 0; its further lines are indented.
 DECLARATOR = re.compile(
     r"(?:\A|(?<=\n))((?:[A-Za-z_][^\n{};]*\n)(?:[ \t]+[^\n{};]*\n)*)\{\n", re.MULTILINE
 )
 ATTRIBUTE = re.compile(r"__attribute__\(\((?:[^()]|\([^()]*\))*\)\)")
 NAME = re.compile(r"([A-Za-z_]\w*)\s*\(")
 SPECIFIERS = r"\b(?:static|inline|always_inline|noinline|__attribute__\(\(.*?\)\))\s*"
-# Of programs in ring 3 main() takes what the kernel passes.
+# Freestanding: main() of a program in ring 3 has the parameters that the kernel passes.
 CLANG = ("-ffreestanding", "-Iinclude", "-Iarch/host", "-Iarch/x86_64", "-I.", "-DCHECKED_BUILD")
 
 
 @dataclass
 class Body:
-    """Of a function: its head, its type, and where its braces stand in the text."""
+    """A function: its head, its type, and the positions of its braces in the text."""
 
     name: str
     head: str  # the declarator's lines
-    type: str  # what it returns
-    begin: int  # of "{"
-    end: int  # behind "}"
+    type: str  # of the value that it returns
+    begin: int  # position of "{"
+    end: int  # position behind "}"
 
     def lines(self, text):
         """The lines between the braces."""
@@ -60,7 +60,7 @@ def bodies(text):
 
 
 def file_after(node, file):
-    """The file of the last place that clang named up to the end of @node; @file before it."""
+    """The file that clang named last in @node; @file, the one named before, if @node names none."""
     for key, value in node.items():
         if key == "file":
             file = value
@@ -73,7 +73,7 @@ def file_after(node, file):
 
 
 def by_clang(path):
-    """Where clang says that the bodies of @path are: name -> (begin, end)."""
+    """{name: (begin, end)} of the bodies of functions in @path, according to clang."""
     out = subprocess.run(
         ["clang", "-Xclang", "-ast-dump=json", "-fsyntax-only", "-w", "-std=gnu11", *CLANG, path],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def by_clang(path):
 
 
 def differences(path):
-    """Between the rule and clang, a line each; clang does not see what is in a macro."""
+    """A line for each body that clang finds elsewhere than the rule; it sees none in a macro."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = f.read()
     rule = {name: (b.begin, b.end) for name, b in bodies(text).items()}

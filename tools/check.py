@@ -36,16 +36,16 @@ BUILDS = {  # in the order of their run time
     "threads-asan": "the same under the address and undefined-behaviour sanitizers, under fewer",
     "silence": "CPUs, pagers and devices that never answer, on fibers",
 }
-# Seconds of a CPU that a suite may use: twenty times what the longest one needs.
+# Seconds of CPU time that a suite may use: twenty times the need of the longest suite.
 SUITE_LIMIT = {"tsan": 600, "asan": 300, "threads-asan": 300}
 SUITE_LIMIT_PLAIN = 150
-HUNG = "hung"  # a program's status
-STOPPED = "stopped"  # likewise: at its first failed test
+HUNG = "hung"  # status of a program that hangs
+STOPPED = "stopped"  # status of a program that was stopped at its first failed test
 FIBERS = {"tests/fiber/test_silence": ("silence",), "tests/fiber/": ("threads", "threads-asan")}
-SHOWN = 20  # failed tests of a build that are named at once
-ENDED = "# selftest: "  # of the last line of each process
-GROUND = 16  # suites that run before all others, in their order: they test what all rests upon
-TOGETHER = 6  # suites of one process, of those that run beside others
+SHOWN = 20  # failed tests of a build that are named as soon as they fail
+ENDED = "# selftest: "  # begins the last line of each process
+GROUND = 16  # suites that run first, in their order: all others rely on the code under test
+TOGETHER = 6  # suites of one process, when several processes run side by side
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -54,7 +54,7 @@ SANITIZERS = {
 
 
 class Counts:
-    """Numbers of tests passed and failed, and names of the failed, for the closing line."""
+    """Numbers of tests passed and failed, and names of the failed tests, for the closing line."""
 
     def __init__(self):
         self.passed = self.failed = 0
@@ -127,8 +127,8 @@ def all_suites(program):
 
 
 def run_suites(command, limit, out, fails):
-    """Wait until the program ends, a suite hangs, or fails(test) says that this is enough: (status,
-    HUNG or STOPPED; suites that ended; why it hangs)."""
+    """Run the program until it ends, a suite hangs, or fails(test) returns True.  Returns (exit
+    status, HUNG or STOPPED; number of suites that ended; why it hangs, or "")."""
     proc = subprocess.Popen(
         command,
         env=dict(os.environ, **SANITIZERS),
@@ -164,7 +164,7 @@ def run_suites(command, limit, out, fails):
 
 
 def run_some(command, name, wanted, fails):
-    """Run these suites, or all: (exit status, report, tests that hang)."""
+    """Run the @wanted suites, or all: (exit status, report, tests that hang)."""
     limit = SUITE_LIMIT.get(name, SUITE_LIMIT_PLAIN)
     out, stuck, left = [], [], wanted
     status, done, why = run_suites(command + ([",".join(left)] if left else []), limit, out, fails)
@@ -185,7 +185,7 @@ def run_some(command, name, wanted, fails):
 
 
 def run_beside(command, name, fails, lanes):
-    """As run_some of all suites, in several processes: a list of what each has returned."""
+    """Run all suites in several processes: a list of the results of run_some, one for each."""
     names = all_suites(command[0])
     rest = [names[at : at + TOGETHER] for at in range(GROUND, len(names), TOGETHER)]
     done = [run_some(command, name, names[:GROUND], fails)]
@@ -212,7 +212,8 @@ def run_build(build, name, seed, lanes=1, wanted=None, fail_fast=False):
         done = run_beside(command, name, fails, lanes)
     else:
         done = [run_some(command, name, wanted, fails)]
-    # The worst status; one process that ends too early must not hide behind the others.
+    # The first status that is not 0; the last lines of others must not hide a process that ended
+    # too early.
     ends = [ENDED in text for _, text, _ in done]
     status = next((s for s, _, _ in done if s != 0), 0)
     text = "\n".join(text for _, text, _ in done)
@@ -296,7 +297,7 @@ def check(counts, build, only=None, seed=None, lanes=None):
 
 
 def builds_of(suite):
-    """The builds that may have a suite: by its source; none if there is no such suite."""
+    """The builds that may have @suite, by its source's path; none if there is no such suite."""
     known = suites.suites().get(suite)
     if not known:
         return []
@@ -305,7 +306,7 @@ def builds_of(suite):
 
 
 def check_some(counts, build, only, seed, wanted, fail_fast):
-    """One build after the other; of each the @wanted suites and tests that it has, or all."""
+    """Run one build after the other: its @wanted suites and tests, or all if none is wanted."""
     order = ["plain", *(name for name in BUILDS if name != "plain")]
     ran = set()
     for name in order:
@@ -349,7 +350,7 @@ def main():
     if unknown:
         parser.error(f"no suite {', '.join(unknown)}; tools/suites.py contract lists names")
     if args.watch:
-        import check_watch  # it imports this
+        import check_watch  # not at the top: it imports this module
 
         check_watch.watch(args.build, only, args.seed, wanted, args.fail_fast)
     counts = Counts()

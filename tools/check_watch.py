@@ -14,7 +14,7 @@ import suites
 
 ROOMS = ("arch", "demo", "drivers", "include", "kernel", "labs", "mm", "tests")
 KINDS = (".c", ".h", ".mk")
-LOOK = 0.3  # seconds between two looks
+LOOK = 0.3  # seconds between two checks
 
 
 def times():
@@ -30,7 +30,7 @@ def times():
 
 
 def saved(before):
-    """Wait until a source is saved, comes or goes, and none does any more: (paths, times)."""
+    """Wait until sources were saved, created or deleted, and change no more: (paths, times)."""
     last, now = before, times()
     while now == before or now != last:
         time.sleep(LOOK)
@@ -39,7 +39,7 @@ def saved(before):
 
 
 def named_by(path):
-    """The suites that one file names, its own or in its head; none if it has gone."""
+    """The suites that @path defines, or else those in the head's "Tests:"; none if it is gone."""
     try:
         with open(os.path.join(suites.ROOT, path), encoding="utf-8", errors="replace") as f:
             own = suites.names_in(f.read())
@@ -49,26 +49,26 @@ def named_by(path):
 
 
 def concerned(paths, has):
-    """The suites, of those that the programs have, that saved files concern; none: all."""
+    """The suites of @has that test the saved files; an empty list stands for all suites."""
     named = [named_by(path) & has for path in paths]
     return sorted(set().union(*named)) if all(named) else []
 
 
 def builds_for(wanted):
-    """Without ONLY=: plain, or for a suite that it has not the first build that has it."""
+    """The builds to run without ONLY=: plain; for a suite that plain lacks, the first with it."""
     have = [check.builds_of(test.split(".")[0]) for test in wanted] or [["plain"]]
     return sorted({"plain" if "plain" in names else names[0] for names in have})
 
 
 def programs_have(build):
-    """The suites of the programs that are there."""
+    """The suites of those test programs that are built."""
     programs = [os.path.join(build, f"host-{name}", "check") for name in check.BUILDS]
     built = [check.all_suites(program) for program in programs if os.path.exists(program)]
     return set().union(*built)
 
 
 def watch(build, only, seed, wanted, fail_fast):
-    """Until Ctrl-C."""
+    """Run the suites for each saved file, until Ctrl-C."""
     before, now = times(), wanted
     while True:
         counts, start = check.Counts(), time.monotonic()

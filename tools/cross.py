@@ -25,7 +25,7 @@ SAMPLE = "kernel/mm/page_alloc.c.o"
 
 
 def same_tools():
-    """Are they the same programs as without the prefix?"""
+    """Are the tools with the prefix the same programs as those without it?"""
     return all(
         shutil.which(PREFIX + name)
         and os.path.realpath(shutil.which(PREFIX + name)) == os.path.realpath(shutil.which(name))
@@ -50,7 +50,7 @@ def dry_run(build):
 
 
 def code(path):
-    """An object without debug data, in which ccache keeps the folder that built it first."""
+    """An object without its debug data: from ccache, that names the folder of the first build."""
     stripped = path + ".stripped"
     subprocess.run(["strip", "-g", "-o", stripped, path], check=True)
     with open(stripped, "rb") as f:
@@ -58,7 +58,7 @@ def code(path):
 
 
 def faults(build, cross):
-    """What is wrong with the prefix, where the tools are the same."""
+    """Faults of a build with the prefix, where the tools with and without it are the same."""
     yield from without_prefix(dry_run(cross))
     made = os.path.join(cross, SAMPLE)
     if not check.make(cross, made, CROSS_COMPILE=PREFIX):

@@ -8,11 +8,11 @@
 """
 COLOURS = ["#2a6f97", "#bc6c25", "#6a994e", "#9d4edd"]
 WIDTH, HEIGHT, LEFT, TOP = 520, 260, 60, 20
-LINE = 15  # between two names
+LINE = 15  # pixels between two names
 
 
 def read(text):
-    """(title, x, y, {name: [(x, y)]})"""
+    """(title, x axis, y axis, {curve: [(x, y)]}); an axis is [least, most, step]."""
     fields = dict(line.split(": ", 1) for line in text.split("\n") if ": " in line)
     title = fields.pop("title")
     x, y = ([float(n) for n in fields.pop(axis).split()] for axis in "xy")
@@ -38,7 +38,7 @@ def ticks(axis):
 
 
 def places(ends):
-    """Where the names stand, top down: beside their curves' ends, and not one over another."""
+    """{name: y}, top down: each name stands beside its curve's end, and no two overlap."""
     found, last = {}, -1e9
     for name, y in sorted(ends.items(), key=lambda end: end[1]):
         last = max(y, last + LINE)

@@ -23,7 +23,7 @@ import check
 import qemu
 import variant
 
-LIMIT = 20000  # schedules of one seed on a variant
+LIMIT = 20000  # most schedules of one seed on a variant
 
 
 def lines_of(command, timeout=1800):
@@ -90,8 +90,8 @@ def right_code(counts, program, out, seeds, schedules):
 
 
 def refused(counts, program):
-    """Sets that fibers cannot run: the CPU of a role with operations is offline at its start, or
-    goes offline."""
+    """Check that the program refuses sets that fibers cannot run: the CPU of a role with operations
+    is offline at its start, or goes offline."""
     for setup, roles in (
         ("A:scene", "cpu_down(1)=0 | drain"),
         ("A:scene", "drain | cpu_down(0)=0"),

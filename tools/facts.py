@@ -35,7 +35,7 @@ ROOMS = "arch|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools
 STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
 SITTING = re.compile(r"^(## .*\(about )(\d+)( lines\))$")
 TOGETHER = re.compile(r"(Together about )(\d+)( lines)")
-MAX_EVENING = 4000  # lines of mm/ in the sittings
+MAX_EVENING = 4000  # most lines of mm/ in the sittings
 PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
 PAIR = re.compile(rf"`(\w+)` (?:\(|in )`((?:{ROOMS})/[\w./-]+\.(?:[chS]|py|mk))`")
 BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
@@ -93,7 +93,7 @@ def rounded(lines):
 
 
 def is_near(said, have):
-    """To 3 %, so small numbers to the digit."""
+    """Are the numbers equal to 3 %?  Small ones must then be the same."""
     return abs(said - have) * 100 <= 3 * have
 
 
@@ -112,8 +112,8 @@ def stops(text):
 
 
 def sections(text, is_there=is_there):
-    """Of docs/evening.md: (match of the line that says how many lines are to be read, files).  The
-    sittings, then their sum."""
+    """The sittings of docs/evening.md, then their sum: (match of the line that gives the number of
+    lines to read, files)."""
     found, sittings = [], []
     for line in text.split("\n"):
         if SITTING.match(line):
@@ -205,7 +205,7 @@ def wrong_suites():
 
 
 def wrong_points():
-    """docs/races/README.md has a row for each point of the code, and none besides."""
+    """Check that docs/races/README.md has a row for each scheduling point, and no others."""
     page, code, rows = "docs/races/README.md", {}, {}
     for room in ("mm", "kernel", "demo", "arch", "drivers", "tests"):
         for path in glob.glob(os.path.join(ROOT, room, "**", "*.[ch]"), recursive=True):
@@ -226,7 +226,7 @@ def wrong_points():
 
 
 def wrong_ranks():
-    """The table of docs/smp.md has a row for each rank of a lock, in their order."""
+    """Check that the table of docs/smp.md has a row for each rank of a lock, in their order."""
     ranks = re.findall(
         r"\bRANK_\w+",
         re.search(r"enum lock_rank \{(.*?)\};", read("include/quarry/port.h"), re.S).group(1),
@@ -278,7 +278,7 @@ def recorded_pair():
 
 
 def wrong_front(build):
-    """The figures on README's first screen."""
+    """Check the figures on README's first screen."""
     text = re.sub(r"\s+", " ", read("README.md"))
     lines, code = core_of(build)
     for pattern, have in (
@@ -296,7 +296,7 @@ def wrong_front(build):
 
 
 def wrong(build="build"):
-    """@build: with the kernel, by whose image suites are numbered."""
+    """@build: the directory with the kernel, from whose symbols suites are numbered."""
     place = samples.numbers(build)
     yield from wrong_front(build)
     yield from wrong_evening()

@@ -43,9 +43,9 @@ FLAGS = (
     "-Iinclude -Iarch/host -I. -pthread"
 ).split()
 LIMIT = 120  # seconds without a line: a hang
-SLAB_SIZES = 8  # one empty page of each may stay behind
-PART = 1000  # of n, for one job
-UNDER_LOAD = 1000  # of n, for a test whose CPUs make calls for as long as it runs: all are alike
+SLAB_SIZES = 8  # sizes of slabs: each may keep one empty page
+PART = 1000  # values of n that one job runs
+UNDER_LOAD = 1000  # values of n for a test whose CPUs repeat the same calls for as long as it runs
 LEFT_OUT = {"fail": "fails on purpose"}
 LINE = re.compile(
     r"^# fail at=(\d+) (\w+)\.(\w+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+) left=(.*)$"
@@ -53,23 +53,23 @@ LINE = re.compile(
 
 
 def link(build):
-    """build/fail/check; None if it does not build."""
+    """Build build/fail/check: its path, or None if it does not build."""
     home, asan = os.path.join(build, "fail"), os.path.join(build, "host-asan")
     if not check.make(build, os.path.join(asan, "check")):
         return None
     os.makedirs(home, exist_ok=True)
     with open(os.path.join(home, "lock"), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another sweep may do the same
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another sweep may link at the same time
         return link_objects(home, asan)
 
 
 def link_objects(home, asan):
-    """home/check, unless it is newer than what it is made of."""
+    """Link home/check unless it is up to date: its path, or None if it does not link."""
     out, joined = os.path.join(home, "check"), os.path.join(home, "under_test.o")
     compiler = os.environ.get("HOSTCC", "gcc")
 
     def objects(*folders):
-        # Objects of deleted sources stay in the directory.
+        # The directory also has objects of deleted sources: these are left out.
         found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/**/*.o", recursive=True))
         return [
             o
@@ -149,8 +149,8 @@ class Watchdog(threading.Thread):
 
 
 def run(program, tests, at):
-    """Run them with QUARRY_FAIL_AT=@at: (results, {n: complaint}, the last n if calls were
-    left)."""
+    """Run @tests with QUARRY_FAIL_AT=@at: (results, {n: complaint}, the n at which the program
+    ended too early, or None)."""
     proc = subprocess.Popen(
         [program, tests],
         env=dict(os.environ, **check.SANITIZERS, QUARRY_FAIL_AT=at),
@@ -162,8 +162,8 @@ def run(program, tests, at):
     )
     dog = Watchdog(proc)
     results, wrong, recent, n = [], {}, [], int(at.split("-")[0])
-    ended = done = False  # the run with this n; all of them
-    test = ""  # the running test
+    ended = done = False  # has the run with this n ended; have all runs
+    test = ""  # " in " and the name of the running test
     for line in proc.stdout:
         dog.heard = time.monotonic()
         recent = recent[-40:] + [line.rstrip()]
@@ -201,7 +201,7 @@ def judge(result, base):
 
 
 class Sweep:
-    """All values of n for one test."""
+    """The runs of one test with all values of n."""
 
     def __init__(self, program, base, upto):
         self.program, self.base, self.upto = program, base, upto
@@ -225,8 +225,8 @@ class Sweep:
                 for result in results:
                     self.take(result)
             at = ended_at + 1 if ended_at else last + 1
-            # A failure may lead to more calls than there were without one.  Twice as many is
-            # enough: under load a test makes calls for as long as it runs, and all are alike.
+            # A failure may lead to more calls than a run without failures made.  The limit is twice
+            # as many: a test under load repeats the same calls for as long as it runs.
             if (
                 at > last
                 and open_end
@@ -269,7 +269,7 @@ def share_of(text):
 
 
 def some_tests(program, number, shares):
-    """Every so many-th test, from that number on."""
+    """Of all tests in order of name, number @number and each @shares-th one after it."""
     lines = said(program, "--list=" + ",".join(all_suites(program))).split("\n")
     names = sorted({line.split()[0] for line in lines if re.match(r"\w+\.\w+ \w+$", line)})
     return names[number - 1 :: shares]
@@ -283,7 +283,7 @@ def all_tests(program, only):
 
 
 def report(sweeps):
-    """A line for each suite."""
+    """Print a line for each suite."""
     suites = {}
     for sweep in sweeps:
         suites.setdefault(sweep.base.name.split(".")[0], []).append(sweep)
@@ -319,14 +319,14 @@ def main():
     again = {r.name: r.calls for r in all_tests(program, only)[0]}
     for base in bases:
         fewest = min(base.calls, again.get(base.name, base.calls))
-        # No two runs under load make as many calls: 10,000 to 90,000.
+        # The calls of a test under load differ from run to run: 10,000 to 90,000.
         same = again.get(base.name) == base.calls
         base.calls = fewest if same else min(fewest, UNDER_LOAD)
     for line in findings:
         counts.one(False, line)
     sweeps = [Sweep(program, base, args.upto) for base in bases if base.calls]
     with ThreadPoolExecutor(max(1, args.jobs)) as pool:
-        # The longest first, so that no core idles at the end.
+        # The longest sweeps first, so that no core idles at the end.
         for job in [
             pool.submit(s.run, *part)
             for s in sorted(sweeps, key=lambda s: -s.base.calls)

@@ -31,7 +31,7 @@ DOT += ["-Nshape=box", "-Nstyle=rounded,filled", "-Nfillcolor=white", f"-Nfontna
 DOT += ["-Nfontsize=11", "-Nmargin=0.12,0.06", "-Nheight=0.3"]
 DOT += [f"-Efontname={FONT}", "-Efontsize=10", "-Earrowsize=0.7"]
 MSC = ["mscgen", "-T", "svg", "-o", "-"]
-# A colour in the light scheme, and its partner in the dark one.
+# {colour in the text of a figure: (colour in the light scheme, colour in the dark one)}
 COLOURS = {
     "black": ("#1f2328", "#d5dbe1"),
     "white": ("#ffffff", "#0d1117"),
@@ -46,7 +46,7 @@ COLOURS = {
 
 
 def style():
-    """Colours of both schemes, for an SVG that names those of the light one."""
+    """A <style> with the colours of both schemes, for an SVG that names colours of COLOURS."""
 
     def rules(scheme):
         return "".join(
@@ -69,7 +69,7 @@ def stamp(text):
 
 
 def names():
-    """{name: path of its text}"""
+    """{figure: path of its text}"""
     found = [
         path
         for kind in ("dot", "msc", "crv")
@@ -88,7 +88,7 @@ def read(path):
 
 
 def tidy(svg, text):
-    """What dot or mscgen wrote: without its comments, with the style and the stamp."""
+    """The SVG that dot or mscgen wrote, without its comments, with the style and the stamp."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<title>.*?</title>\s*", "", svg, flags=re.DOTALL)
@@ -96,7 +96,7 @@ def tidy(svg, text):
     svg = re.sub(r' font-family="[^"]*"', "", svg)
     svg = re.sub(r"(<text[^>]*>)\s*(.*?)\s*</text>", r"\1\2</text>", svg, flags=re.DOTALL)
     svg = re.sub(r"#[0-9A-F]{6}\b", lambda m: m.group().lower(), svg)
-    if "crispEdges" in svg:  # mscgen's: its labels stand on their lines
+    if "crispEdges" in svg:  # by mscgen, whose labels touch their lines
         svg = re.sub(r'(<text x="\d+" y=")(\d+)"', lambda m: f'{m[1]}{int(m[2]) - 2}"', svg)
         svg = svg.replace(' shape-rendering="crispEdges"', "")
     head = re.match(r"<svg[^>]*>", svg).group()
@@ -129,15 +129,15 @@ def shown():
     return found
 
 
-# ---- figures that say what a source says ---------------------------------------------------------
+# ---- figures that repeat facts of a source -------------------------------------------------------
 
 
 def wrong_states(figure, code):
-    """The edges of page-states.dot are those of EDGES_... in page.h."""
+    """Check that the edges of page-states.dot are those of EDGES_... in page.h."""
     have = set(re.findall(r"^\t([A-Z_]+) -> ([A-Z_]+)", figure, re.MULTILINE))
     rows = re.findall(r"^#define EDGES_PG_(\w+) +(.*)", code.replace("\\\n", ""), re.MULTILINE)
     want = {(state, to) for state, row in rows for to in re.findall(r"TO\((\w+)\)", row)}
-    want -= {(state, state) for state, _ in rows}  # a block that is cut in two
+    want -= {(state, state) for state, _ in rows}  # these edges split a block
     for pair in sorted(have ^ want):
         yield (
             f"docs/figures/page-states.dot: {' -> '.join(pair)}: "
@@ -146,7 +146,7 @@ def wrong_states(figure, code):
 
 
 def wrong_floors(figure, makefile):
-    """floors.dot has the sources of mm/files.mk, each on its floor."""
+    """Check that floors.dot has the sources of mm/files.mk, each on its floor."""
     floor, want = 0, {}
     for line in makefile.split("\n"):
         head = re.match(r"# (\d+): ", line)

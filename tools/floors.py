@@ -17,11 +17,11 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILDS = ("kernel", "host-plain")
 ROOMS = ("mm", "arch/x86_64", "kernel")
-# Functions that any code may run into: a report, the end of the machine, a switch of threads.
+# Functions that any code may call: to report, to stop the machine, to switch threads.
 ANYWHERE = {"printk", "panic", "preempt_schedule"}
 # Allowed upward symbols, "SOURCE SYMBOL"; each is to be removed.
 ALLOWED = set()
-# Sources that are one thing, and may call each other: the entries from ring 3 and from interrupts.
+# Groups of sources that may call each other: here, the entries from ring 3 and from interrupts.
 ONE = (
     {f"arch/x86_64/{name}" for name in ("trap.c", "trap_entry.S", "user.c", "syscall_entry.S")},
 )
@@ -48,7 +48,7 @@ def symbols(path):
 
 
 def needs(build, room="mm", tree=ROOT):
-    """{source: {source whose symbols it needs: {symbols}}}, of other sources of the room only."""
+    """{source: {other source of the room: {symbols that the first needs from it}}}"""
     folders = [os.path.join(ROOT, build, name) for name in BUILDS]
     folder = next((name for name in folders if os.path.isdir(os.path.join(name, room))), None)
     if not folder:
@@ -65,7 +65,7 @@ def needs(build, room="mm", tree=ROOT):
 
 
 def upward(graph):
-    """(source, symbol, defining source) for each symbol that a source needs from one above it."""
+    """(source, symbol, defining source) for each symbol that a source needs from a higher one."""
     floor = {source: nr for nr, source in enumerate(graph)}
     return [
         (source, symbol, home)
@@ -77,7 +77,7 @@ def upward(graph):
 
 
 def circles(graph):
-    """Sets of more than one source that all reach one another."""
+    """Sets of two or more sources in which each needs, directly or not, all others."""
     reach = {}
     for source in graph:
         seen, todo = set(), list(graph[source])
@@ -103,7 +103,7 @@ def included(path):
 
 
 def headers(path):
-    """All headers of mm/ that a file includes, directly or not; itself only in a circle."""
+    """All headers of mm/ that @path includes, directly or not; @path itself only in a circle."""
     seen, todo = set(), included(path)
     while todo:
         at = todo.pop()
@@ -127,7 +127,7 @@ def header_circles():
 
 
 def header_floor(path, floor):
-    """The lowest source that a header names: sources above that may include the header."""
+    """The floor of the lowest source that a header names: lower sources may not include it."""
     named = {"mm/" + name for name in re.findall(r"\b\w+\.c\b", read(path))} & set(floor)
     return min((floor[source] for source in named), default=0)
 
@@ -150,7 +150,7 @@ def header_lines():
 
 
 def wrong(build):
-    """For lint: the violations."""
+    """The lines for lint, one for each violation."""
     found = {}
     for room in ROOMS:
         for source, symbol, home in upward(needs(build, room)):

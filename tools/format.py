@@ -22,8 +22,8 @@ import variant
 ROOT = variant.ROOT
 TOOL = "clang-format-14"
 MAX_COLUMNS = 100
-# The beginning of a paragraph that hangs: a field of a file's head, an item of a list, a defined
-# term.
+# The beginning of a paragraph whose further lines are indented below its text: a field of a file's
+# head, or an item of a list.  TERM: a defined term begins one, too.
 ITEM = re.compile(
     r"^(?:[A-Z][A-Za-z ]{1,14}:\s{2,}|(?:Owns|Locks|Invariants|Tests|References|Order):\s+"
     r"|[-*] |\d+[.)] |[a-z]\) |@\w+ {2,})"
@@ -40,7 +40,7 @@ def width(line):
 
 
 def hang(text):
-    """The part of @text that the lines below it leave blank."""
+    """The beginning of @text below which its further lines are blank: "1. ", "@page  "; or ""."""
     found = ITEM.match(text) or TERM.match(text)
     return found.group() if found else ""
 
@@ -50,8 +50,8 @@ def indent_of(line):
 
 
 def fill(prefix, first, indent, text):
-    """Lines of @text behind @prefix; the first begins with @first, the others with @indent
-    blanks."""
+    """@text in lines that all begin with @prefix; the first goes on with @first, the others with
+    @indent blanks."""
     lines, line, empty = [], prefix + first, True
     for gap, word in re.findall(r"(\s*)(`[^`]*`|\S+)", text):
         if not empty and width(line + (gap or " ") + word) > MAX_COLUMNS:
@@ -76,7 +76,7 @@ def paragraph_end(lines, start):
             break
         goes_on = not re.search(
             r"[.:;!?]$", lines[end - 1].rstrip()
-        )  # the sentence: one that hangs, too
+        )  # the sentence goes on in this line
         if further is None and (here < indent or here > indent and not term and not goes_on):
             break
         if further not in (None, here):
@@ -86,8 +86,8 @@ def paragraph_end(lines, start):
 
 
 def wrap_paragraphs(prefix, lines):
-    """The lines of a comment, behind @prefix: paragraphs with a line that is too wide are
-    filled."""
+    """The @lines of a comment, each behind @prefix; a paragraph with too wide a line is filled
+    again."""
     result, start = [], 0
     while start < len(lines):
         first = lines[start].lstrip()
@@ -108,7 +108,7 @@ def wrap_paragraphs(prefix, lines):
 
 
 def wrap_block(block):
-    """A comment of several lines, each with its star."""
+    """Wrap a comment of several lines, each of which begins with a star."""
     indent = re.match(r"\s*", block[0]).group()
     texts = [re.sub(r"^\s* \* ?", "", line) for line in block[1:]]
     texts[-1] = re.sub(r"\s*\*?/$", "", texts[-1])
@@ -118,7 +118,7 @@ def wrap_block(block):
 
 
 def starts_something(line, before):
-    """Is @line, of code, the first of a statement, a member or an entry?"""
+    """Is @line the first line of a statement, a member or an entry?"""
     return (
         not before.strip()
         or re.search(r"([;{}:]|\*/)\s*(/\*.*\*/)?$", before.rstrip())
@@ -128,7 +128,7 @@ def starts_something(line, before):
 
 
 def wrap_line(line, before):
-    """A line that is too wide for the comment that it has or is."""
+    """Wrap a line that its comment makes too wide."""
     if line.endswith("\\") or before.endswith("\\"):
         return [line]
     alone = re.match(r"^(\s*)/\* (.*) \*/\s*$", line)
@@ -190,7 +190,7 @@ def formatted(path, text):
 
 
 def pieces(old, new):
-    """[(text, its replacement)] that make @old @new; each text is in @old once."""
+    """[(text, its replacement)] that turn @old into @new; each text is in @old exactly once."""
     a, b = old.splitlines(True), new.splitlines(True)
     parts = [
         list(op[1:])
@@ -200,7 +200,7 @@ def pieces(old, new):
     again = True
     while again:
         again, below = False, True
-        for part in parts:  # from, to in a; from, to in b
+        for part in parts:  # [begin in a, end in a, begin in b, end in b]
             while not (text := "".join(a[part[0] : part[1]])).strip() or old.count(text) != 1:
                 if below and part[1] < len(a) or part[0] == 0:
                     part[1], part[3] = part[1] + 1, part[3] + 1
@@ -222,7 +222,7 @@ def pieces(old, new):
 
 
 def replaced(text, edits):
-    """@text with all of @edits, or None if one does not fit."""
+    """@text with all of @edits, or None if the text of an edit is not in it exactly once."""
     for old, new in edits:
         if text.count(old) != 1:
             return None
@@ -231,7 +231,7 @@ def replaced(text, edits):
 
 
 def variant_text(path, before, after):
-    """The text of the variant in the file @path, for the formatted sources; None: it may stay."""
+    """The text of the variant @path for the formatted sources; None if it need not change."""
     with open(path, encoding="utf-8") as f:
         lines = f.read().split("\n")
     start = next(i for i, line in enumerate(lines) if line.startswith("--- "))

@@ -34,7 +34,7 @@ FLAGS = (
 ).split()
 ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
 ON_X86 = ["-Iarch/x86_64"]
-# The share of each target in the time; its sources; its longest input.
+# {target: (its share of the time, sources, flags, bytes of its longest input, ...)}
 TARGETS = {
     "mm": (
         6,
@@ -103,8 +103,8 @@ def mm_sources(root):
 
 
 def compile_target(name, build, root=ROOT):
-    """Build build/fuzz/NAME from the sources below root; the path, or None and the compiler's
-    output."""
+    """Build build/fuzz/NAME from the sources below @root: (path, or None; the compiler's
+    output)."""
     out = os.path.join(os.path.abspath(build), "fuzz", name)
     os.makedirs(os.path.dirname(out), exist_ok=True)
     sources = [
@@ -233,7 +233,7 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
     programs = build_all(names, build)
     bad = len(names) - len(programs)
     parts = sum(TARGETS[n][0] for n in programs)
-    # Two at a time: the time of all is twice the wall clock.
+    # Two targets run at a time: together they have twice the seconds of the wall clock.
     share = {
         n: 5 if smoke else max(2, round(2 * seconds * TARGETS[n][0] / parts)) for n in programs
     }
@@ -287,7 +287,7 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
 
 
 def plant(path, build):
-    """Build the sources with the bug; (variant, target, program or None, the reason)."""
+    """Build the sources with the bug: (variant, target, program or None, why it failed)."""
     v = variant.parse(path, variant.NEEDED_PLANTED)
     target = variant.Kill(v.get("kill"), "").name
     tree = os.path.join(os.path.abspath(build), "fuzz", "planted", v.id)
@@ -340,8 +340,8 @@ def planted(build, seconds, only):
 
 
 def merge(names, build):
-    """Reduce corpus and finds to the smallest set with the same coverage; keep its first
-    KEEP_FILES in the tree."""
+    """Reduce the corpus and new inputs to a small set with the same coverage; keep its largest
+    KEEP_FILES files in the tree."""
     for name, program in build_all(names, build).items():
         found = os.path.join(build, "fuzz", f"{name}.found")
         fresh = os.path.join(build, "fuzz", f"{name}.merged")

@@ -5,7 +5,7 @@ import gdb
 TYPES = ("unmovable", "movable", "reclaimable", "cma")
 BLOCK_STATES = ("hole", "offline", "online", "?")
 FLAGS = "locked dirty referenced active uptodate unevictable broken has-broken".split()
-BOOT_STACK = 1 << 16  # bytes, at most: the first thread runs on the boot CPU's stack
+BOOT_STACK = 1 << 16  # most bytes of the boot CPU's stack, on which the first thread runs
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def bytes_at(address, size):
 
 
 def name_of(thread):
-    """The name in a thread or a task."""
+    """The name of a thread or a task."""
     return thread["name"].string(errors="replace")
 
 
@@ -53,7 +53,7 @@ def word_at(address):
 
 
 def memory():
-    """The kernel's memory, set up."""
+    """The kernel's struct memory; an error if it is not set up yet."""
     if not number("kernel_memory.nr_cpus"):
         raise gdb.GdbError("the kernel has set up no memory yet: break in a later function first")
     return value("kernel_memory")
@@ -83,7 +83,7 @@ def kind_of(zone):
 
 
 class Page:
-    """A page of the kernel's memory; of a free one its pageblock's tree knows the block."""
+    """A page of the kernel's memory.  If it is free, the tree of its pageblock gives its block."""
 
     def __init__(self, pfn):
         mem = memory()
@@ -123,7 +123,7 @@ class Page:
 
 
 def cached_by(pfn):
-    """(CPU, stack) in whose slots the block with this head is, or None."""
+    """(CPU, stack) that caches the block whose head is @pfn, or None."""
     mem = memory()
     address = int(mem["memmap"][pfn].address)
     for cpu in range(int(mem["nr_cpus"])):
@@ -136,7 +136,7 @@ def cached_by(pfn):
 
 
 def used_stacks(pcp):
-    """The numbers of the stacks that hold something."""
+    """The numbers of the stacks that are not empty."""
     data = bytes_at(int(pcp["count"].address), pcp["count"].type.sizeof)
     return [i // 2 for i in range(0, len(data), 2) if data[i] or data[i + 1]]
 
@@ -154,7 +154,7 @@ def stack_name(stack):
 
 
 def all_threads():
-    """Every thread that a list leads to: {address: thread}."""
+    """{address: thread} of all threads that the kernel's lists and queues reach."""
     found = {}
 
     def add(thread):
@@ -189,7 +189,7 @@ def sleepers(queue):
 
 
 def variables(kind):
-    """[(name, value)] of the kernel's variables of a type."""
+    """[(name, value)] of the kernel's variables of the type @kind."""
     said = gdb.execute(f"info variables -q -n -t '^{kind}$'", to_string=True)
     file, found = "", []
     for line in said.split("\n"):
@@ -220,7 +220,7 @@ def wait_queues():
 
 
 def frames(thread):
-    """Where a thread continues that no CPU runs: addresses, innermost first."""
+    """The return addresses on the stack of a thread that is not running, innermost first."""
     sp = int(thread["sp"])
     if not sp:
         return
@@ -233,5 +233,5 @@ def frames(thread):
 
 
 def running():
-    """{address of a thread: CPU} of those that CPUs run."""
+    """{address of a thread: the CPU that runs it}"""
     return {int(value(f"runqs[{cpu}].running")): cpu for cpu in range(number("nr_cpus"))}

@@ -45,31 +45,31 @@ from lab_link import Failed
 
 LAYERS = ("model", "explorer", "contract", "kernel", "cost")
 CONTRACT, KERNEL = "contract", "kernel"
-COST = "cost"  # has points of its own: a right solution may be a slow one
-OWN = "student"  # the folder of this tree's own code, which is not a submission
+COST = "cost"  # its points are separate: a right solution may be slow
+OWN = "student"  # the label of this tree's own code, which is not a submission
 NEEDS = {"model": "judge", COST: "contract"}
 LINKING = re.compile(r"undefined (reference|symbol)|multiple definition|duplicate symbol")
 PLAN = re.compile(r"[A-H]+(,\d+:[A-H])*")
 INI = os.path.join("labs", "grade.ini")
 TAKEN = "of a submission regular files are taken, no links (docs/grading.md)"
-MOST_OUTPUT = 256 << 20  # of any file: the console of a kernel that prints for ever
+MOST_OUTPUT = 256 << 20  # bytes of a file, such as the console of a kernel that prints for ever
 
 
 def settings():
-    """What labs/grade.ini says."""
+    """The settings in labs/grade.ini."""
     ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
     ini.read_string(labs.read(INI))
     return ini
 
 
 def worthless(lab):
-    """LAYER.TEST of a lab, those that the student's empty tree passes: they hold where nothing is
-    done, so passing them gives no points."""
+    """{LAYER.TEST} of the lab's tests that the student's empty tree passes: passing them gives no
+    points."""
     return set(settings().get(f"lab {lab}", "empty", fallback="").split())
 
 
 class Grade:
-    """One grading: results, points, and what it cost."""
+    """One grading: its results, its points, and the time that it took."""
 
     def __init__(self, one, tree, args):
         self.one, self.tree, self.args = one, tree, args
@@ -89,23 +89,23 @@ class Grade:
         return not only or any(key == o or key.startswith(o + ".") for o in only)
 
     def stage(self):
-        """What is taken of the submission; what is not says why."""
+        """Copy the lab's files of the submission into the build directory, and grade the copy."""
         if self.tree:
             to = os.path.join(os.path.abspath(self.args.build), "labs", "staged", self.name())
             grade_stage.stage(self.one, self.tree, to)
             self.tree = to
 
     def only_test(self):
-        """(layer, test), if exactly one is chosen; else None twice."""
+        """(layer, test) if exactly one test is chosen, else (None, None)."""
         found = [(layer, name) for layer, names in self.tests().items() for name in names]
         return found[0] if len(found) == 1 else (None, None)
 
     def is_plan(self):
-        """One set of the explorer is chosen, and the words are a schedule's."""
+        """Is one set of the explorer chosen, and PLAN a schedule's text?"""
         return self.only_test()[0] == "explorer" and bool(PLAN.fullmatch(self.args.plan))
 
     def name(self):
-        """Of the submission, for its folder in the build directory."""
+        """The name of the submission's folders in the build directory."""
         if not self.tree:
             return OWN
         return "in-" + os.path.basename(self.tree) + f"-{abs(hash_of(self.tree)):x}"
@@ -121,7 +121,7 @@ class Grade:
         }
 
     def kernel_tests(self):
-        """Of a lab in ring 3 there are no others, so they are always run."""
+        """The tests in the kernel: on request; always for a lab in ring 3, which has no others."""
         if not self.in_ring_3 and not (self.args.kernel and self.one.suites):
             return []
         if not self.kernel:
@@ -138,13 +138,13 @@ class Grade:
     # ---- points ----
 
     def is_worthless(self, layer, name):
-        """The kernel runs the same tests."""
+        """Does the empty tree pass this test?  The kernel runs the contract tests."""
         return f"{CONTRACT if layer == KERNEL else layer}.{name}" in self.worthless
 
     def scores(self):
-        """[(layer, points, of)]: what the layers that the lab has are worth, of 100.  A layer's
-        points begin behind the tests that the empty tree passes; who fails one of these loses as
-        by any other.  One that has no other tests is worth nothing, and costs what it fails."""
+        """[(layer, points, most points)] for each layer of the lab; the most are 100 together.  A
+        test that the empty tree passes gives no points, but failing it costs as much as failing
+        another.  A layer with no other tests gives no points, and failed tests cost some."""
         has = {layer: names for layer, names in self.layers().items() if names}
         free = {layer: {n for n in has[layer] if self.is_worthless(layer, n)} for layer in has}
         worth = [layer for layer in has if len(free[layer]) < len(has[layer])]
@@ -167,13 +167,13 @@ class Grade:
         return max(0, round(sum(row[1] for row in self.scores() if row[0] != COST), 1))
 
     def cost_points(self):
-        """(points, of), or nothing if the lab has no such tests."""
+        """(points, most points) of the layer "cost", or None if the lab has no such tests."""
         return next(((p, of) for layer, p, of in self.scores() if layer == COST), None)
 
     # ---- the steps ----
 
     def build(self):
-        """The programs, or None: results say why."""
+        """{step: program}, or None if the code was refused or did not build: results say why."""
         programs = grade_build.Programs(self.one, self.args.build)
         wanted, name = self.tests(), self.label
         steps = {
@@ -194,7 +194,7 @@ class Grade:
                 begun = {key: pool.submit(step) for key, step in steps.items() if key in needed}
                 made = {key: future.result() for key, future in begun.items()}
         except Failed as error:
-            # What cannot be linked may be what the rules are there for.
+            # Code that does not link may break a rule: then report that rule.
             if LINKING.search(str(error)):
                 said = grade_object.faults(self.one, self.objects(programs, name), {})
                 if said:
@@ -211,12 +211,12 @@ class Grade:
         return grade_object.source_faults(self.one, there, path) if os.path.exists(there) else []
 
     def refuse(self, said):
-        """None of it is run."""
+        """Fail the submission for the faults @said; nothing of it is run."""
         rule = "the code uses what an allocator does not need (docs/grading.md)"
         self.results.append(Result("build", "rules", "FAIL", said[0], [*said[1:12], rule]))
 
     def objects(self, programs, name):
-        """{source: objects that were linked}"""
+        """{source: its objects in the linked programs}"""
         found = {}
         for path in self.one.sources():
             base = path.replace("/", "_") + ".o"
@@ -257,7 +257,7 @@ class Grade:
         self.cpu = sum(os.times()[:4]) - cpu
 
     def clean(self):
-        """What was made of this submission; what all have in common stays."""
+        """Remove the files built from this submission; those that all submissions share stay."""
         if self.label in ("", OWN):
             return
         top = os.path.join(os.path.abspath(self.args.build), "labs")
@@ -300,7 +300,7 @@ class Grade:
 
 
 def interrupted(number, _frame):
-    """Threads wait for programs: these are ended, and then so is this process."""
+    """End the programs that threads wait for, and then this process."""
     if grade_guard.Guard.now:
         grade_guard.Guard.now.close()
     os.write(2, b"\ninterrupted\n")
@@ -320,7 +320,7 @@ def hash_of(text):
 
 
 def first_error(text):
-    """Of a compiler: its first error, and the lines that follow."""
+    """(the first error in a compiler's output, the lines that follow it)"""
     lines = [line for line in text.split("\n") if line.strip()]
     at = next((i for i, line in enumerate(lines) if "error" in line or "undefined" in line), 0)
     first = lines[at] if lines else "it does not compile"

@@ -30,21 +30,21 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import labs
 
 ROOT = labs.ROOT
-MOST_BYTES = 1 << 20  # of a file
+MOST_BYTES = 1 << 20  # bytes of a file
 LIMIT = 1800  # seconds of one grading
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 FAILED = "ERROR"
 
 
 class BadBatch(Exception):
-    """The text is the reason."""
+    """The batch cannot be graded; the text says why."""
 
 
 # ---- submissions ----
 
 
 def name_of(entry):
-    """Of the submission, without the ending of an archive."""
+    """The name of the submission: that of its file or folder, without an archive's ending."""
     for ending in sorted(ARCHIVES, key=len, reverse=True):
         if entry.endswith(ending):
             return entry[: -len(ending)]
@@ -52,7 +52,7 @@ def name_of(entry):
 
 
 def submissions(folder):
-    """{name: path}"""
+    """{name of a submission: path}"""
     if not os.path.isdir(folder):
         raise BadBatch(f"{folder}: no such directory")
     found = {}
@@ -67,7 +67,7 @@ def submissions(folder):
 
 
 def of_folder(path):
-    """(name in it, its bytes) of each regular file; links are not followed."""
+    """(path in the folder, function that reads it) of each regular file; links are left out."""
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(f for f in folders if not os.path.islink(os.path.join(folder, f)))
         for file in sorted(files):
@@ -97,7 +97,7 @@ def read_some(file):
 
 
 def texts(one, path):
-    """{file of the lab: its bytes}: of several of that name the one that lies highest."""
+    """{file of the lab: its bytes}; of files with the same name, the one with the shortest path."""
     kind = of_folder if os.path.isdir(path) else of_zip if path.endswith(".zip") else of_tar
     found = {}
     try:
@@ -117,7 +117,7 @@ def texts(one, path):
 
 
 def key_of(one, files, options):
-    """Of all that decides on the result."""
+    """A hash of everything on which the result depends."""
     digest = hashlib.sha256(json.dumps([one.name, options]).encode())
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
@@ -126,7 +126,7 @@ def key_of(one, files, options):
 
 
 def grader_key(_cache=[]):
-    """Of this tree, as far as it grades."""
+    """A hash of the files of this tree that take part in grading."""
     if not _cache:
         digest = hashlib.sha256()
         for room in ("labs", "tools", "mm", "include", "arch", "tests/suites", "tests/lib"):
@@ -140,7 +140,7 @@ def grader_key(_cache=[]):
 
 
 def result_of(out, name):
-    """What a grading has left: grade.json with its key; None: nothing."""
+    """The contents of a submission's grade.json, or None if it has none."""
     path = os.path.join(out, name, "grade.json")
     try:
         with open(path, encoding="utf-8") as f:
@@ -164,18 +164,18 @@ def is_done(one, path, out, name, options):
     try:
         return kept_key(out, name) == key_of(one, texts(one, path), options)
     except BadBatch:
-        return True  # it was refused, and is what it was
+        return True  # the submission was refused before, and still is
 
 
 def refused(one, out, name, why):
-    """A result without a grading."""
+    """Write the result of a submission that cannot be graded: 0 points, and why."""
     test = {"layer": "build", "name": "submission", "verdict": "FAIL", "why": why, "details": []}
     result = {"lab": one.name, "points": 0, "layers": [], "tests": [test], "notes": []}
     write(os.path.join(out, name, "grade.json"), json.dumps(result, indent=1) + "\n")
 
 
 def write(path, text):
-    """All of it, or the old one stays."""
+    """Replace the file @path by @text; if this fails, the old file stays whole."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path + ".new", "w", encoding="utf-8") as f:
         f.write(text)
@@ -203,7 +203,7 @@ def grade(one, tree, options, more=()):
 
 
 def one_of(one, name, folder, out, options):
-    """Grade it.  Its programs are removed: those of 200 would fill a disk."""
+    """Grade one submission, and remove its programs: those of 200 would fill a disk."""
     path, place = submissions(folder)[name], os.path.join(out, name)
     if is_done(one, path, out, name, options):
         return
@@ -255,7 +255,7 @@ def rows_of(folder, out):
 
 
 def first_fault(result):
-    """Verdict and reason of the first test that did not pass."""
+    """A line with the verdict and the reason of the first test that did not pass, or ""."""
     for test in result["tests"]:
         if test["verdict"] not in ("PASS", "SKIP"):
             return f"{test['verdict']} {test['layer']}.{test['name']}: {test['why']}"
@@ -304,7 +304,7 @@ div.bar { background: #cfe0ff; height: 1em; }
 
 
 def as_html(one, rows):
-    """One page, which needs no other file."""
+    """The lines of an HTML page that needs no other file."""
     done = [(name, r) for name, r in rows if r]
     points = [r["points"] for _, r in done]
     layers, lost = layers_of(rows), {}
@@ -345,7 +345,7 @@ def as_html(one, rows):
 
 
 def report(one, folder, out):
-    """Exit status."""
+    """Write the report of all submissions; returns the exit status."""
     rows = rows_of(folder, out)
     with open(os.path.join(out, "grades.csv"), "w", encoding="utf-8", newline="") as f:
         as_csv(rows, f)

@@ -26,14 +26,14 @@ COMMON = (*MACHINE, "demo/handle.c", "labs/model/arena.c")
 PARTS = ("model", "model_split", "model_cache", "model_range", "plans", "report", "judge")
 JUDGE = tuple(f"labs/model/{name}.c" for name in PARTS)
 STUDENT = ("labs/model/student.c",)
-# Of the explorer: where it can preempt a student's code.
+# The explorer's compiler flags that add scheduling points to a student's code.
 POINTS = ("-include", "labs/grade/points.h")
 KEPT_JUDGE = os.path.join(lab_build.REFERENCE, "judge")
 
 
 @contextlib.contextmanager
 def alone(build):
-    """Graders that run at the same time make what they have in common one after the other."""
+    """A file lock: graders that run at the same time build their shared files one by one."""
     folder = os.path.join(os.path.abspath(os.path.join(labs.ROOT, build)), "labs")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as f:
@@ -42,7 +42,7 @@ def alone(build):
 
 
 def objects_of(builder, folder, sources, command):
-    """Compile them; their objects."""
+    """Compile @sources; returns the paths of their objects."""
     rows = [(s, os.path.join(folder, s + ".o"), command(s)) for s in sources]
     builder.compile_all(rows)
     builder.save()
@@ -50,7 +50,7 @@ def objects_of(builder, folder, sources, command):
 
 
 class Programs:
-    """Of one lab, for one submission."""
+    """The programs that grade a submission of one lab."""
 
     def __init__(self, one, build="build"):
         self.one = one
@@ -63,7 +63,7 @@ class Programs:
     # ---- the judge ----
 
     def reference_objects(self, sources):
-        """{source: object} of those that a student's tree has only as objects, under own names."""
+        """{source: object} of the sources that a student's tree has only as objects."""
         found = {}
         for path in sources:
             kept = os.path.join(
@@ -106,8 +106,8 @@ class Programs:
     # ---- programs with the student's objects in the place of the reference's ----
 
     def single(self, kind, sources, flags, made, tree, name):
-        """The path of a program of @sources, those of the lab from @tree; @made: where make puts
-        objects of the same, which are used if they are up to date."""
+        """Link @sources, the lab's own from @tree: the path of the program.  @made: the folder of
+        the objects that make builds from the same sources; up-to-date ones are used."""
         folder, one = os.path.join(self.top, kind, self.one.name), self.one
         again = [s for s in sources if s in one.sources()] + [s for s in sources if s in one.extra]
         rest = Once.of(
@@ -136,7 +136,7 @@ class Programs:
         return to
 
     def compiled(self, kind, path, flags, tree, folder, name=SAME):
-        """The object of a source that is the student's, or includes a header of his."""
+        """Compile the student's source, or one that includes the student's headers: the object."""
         first = ["-iquote", tree] if tree and self.one.headers() else []
         source = tree_file(tree, path) if path in self.one.files else path
         builder = Builder(os.path.join(folder, name))
@@ -149,7 +149,7 @@ class Programs:
         return to
 
     def rest(self, kind, given, flags, made):
-        """One object of all that is not the student's."""
+        """One object that joins the objects of all sources that are not the student's."""
         folder, shared = os.path.join(self.top, kind, self.one.name), self.shared(kind)
         builder = Builder(shared)
         base = [self.cc, *flags]
@@ -170,11 +170,11 @@ class Programs:
         return rest
 
     def shared(self, kind):
-        """Where objects of all labs' programs are."""
+        """The folder of objects that programs of all labs share."""
         return os.path.join(self.top, kind, "obj")
 
     def given_objects(self, name, tree):
-        """{source: (its object with the student's headers, the same with this tree's)}"""
+        """{source: (its object with the student's headers, its object with this tree's headers)}"""
         if lab_build.same(self.one, tree, ""):
             return {}
         folder = os.path.join(self.top, "model", self.one.name)
@@ -214,7 +214,7 @@ class Programs:
         )
 
     def contract(self, tree, name):
-        """tools/lab_build.py's, which reports besides."""
+        """The contract tests of tools/lab_build.py, in a program that also writes records."""
         more = Once.of(self.records, "records", self.top)
         program = self.hosted.program(tree, name, more)
         self.said = self.hosted.said

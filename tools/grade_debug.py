@@ -13,7 +13,7 @@ import grade_report
 import grade_run
 import labs
 
-# Of a layer: where a failure is noted.
+# {layer: the function that notes a failure; the debugger stops there}
 STOPS = {"explorer": "fail_run", "contract": "ktest_fail", "cost": "ktest_fail"}
 
 
@@ -27,7 +27,7 @@ def command(made, layer, name, plan):
 
 
 def debug(grade):
-    """Does not return."""
+    """Build the chosen test and run it in gdb.  Does not return."""
     layer, name = grade.only_test()
     if layer not in STOPS:
         sys.exit("GDB=1 takes one test: TEST=SUITE.TEST, or one set of the explorer: SET=NAME")

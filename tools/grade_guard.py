@@ -17,17 +17,17 @@ import sys
 import time
 
 NAME = "QUARRY_GRADE"
-LONGEST = 20.0  # seconds: of a process that the kernel does not end
+LONGEST = 20.0  # seconds to wait for killed processes to end
 
 
 def stat_of(path):
-    """The words of a stat file behind the name of the program; the first is the state."""
+    """The words of a file /proc/PID/stat behind the program's name; the first is the state."""
     with open(path, encoding="utf-8", errors="replace") as f:
         return f.read().rsplit(")", 1)[1].split()
 
 
 def processes():
-    """[(pid, state, session)] of all that can be seen."""
+    """[(pid, state, session)] of all visible processes."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -48,7 +48,8 @@ def marked(pid, mark):
 
 
 def end_all(wanted, longest=LONGEST):
-    """Kill the processes of which wanted(pid, session) says so, until there are none."""
+    """Kill processes for which wanted(pid, session) is true until none is left, or for @longest
+    seconds."""
     late = time.monotonic() + longest
     while time.monotonic() < late:
         left = [
@@ -68,7 +69,7 @@ def end_all(wanted, longest=LONGEST):
 
 
 def end_session(leader):
-    """Its processes are a group as well: mostly there is nothing left to look for."""
+    """Kill all processes of a session.  Its process group goes first: mostly no others are left."""
     try:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
@@ -77,15 +78,15 @@ def end_session(leader):
 
 
 class Guard:
-    """As the grader has it."""
+    """The grader's end of the guard."""
 
-    now = None  # the one that is at work
+    now = None  # the Guard that is at work, or None
 
     def __init__(self):
         Guard.now = self
         mark = f"{os.getpid()}.{time.monotonic_ns()}"
         read, self.pipe = os.pipe()
-        # The guard's own environment is without the mark.
+        # The guard's process starts before the mark is set: its own environment must not have it.
         self.process = subprocess.Popen(
             [sys.executable, "-S", "-E", os.path.abspath(__file__), mark],
             stdin=read,
@@ -98,11 +99,11 @@ class Guard:
         os.environ[NAME] = mark
 
     def tell(self, what, of):
-        """Also from a process that has been forked and not yet begun its program."""
+        """Send the guard a line; a forked child may call this before it executes its program."""
         os.write(self.pipe, f"{what} {of}\n".encode())
 
     def close(self):
-        """All that was started is dead when this returns."""
+        """End the guard, which ends all programs: all are dead when this returns."""
         Guard.now = None
         os.close(self.pipe)
         if self.before is None:

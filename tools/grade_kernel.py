@@ -21,7 +21,7 @@ CPUS = 4
 
 
 class Graded(Kernel):
-    """A lab's kernel that reports."""
+    """A lab's kernel that reports results to the grader."""
 
     def program(self, tree=None, name="student", more=()):
         rest = self.rest()
@@ -44,7 +44,7 @@ class Graded(Kernel):
         return os.path.join(self.lab, name + "-graded")
 
     def student_objects(self, name, tree):
-        """{source: the student's object}"""
+        """{source: [path of the student's object]}"""
         out, found = self.folder(name), {}
         for p in self.one.sources():
             folder = self.folder_of_same() if same(self.one, tree, p) else out
@@ -53,7 +53,7 @@ class Graded(Kernel):
 
 
 def boot_once(image, names, folder):
-    """(results of the first tests, did all of them run)"""
+    """(results of the tests that ran, did all of @names run)"""
     records = os.path.join(folder, f"kernel.{names[0]}.records")
     which = ",".join(["lab_begin", *names, "lab_end"])
     done = lab_kernel.boot(image, which, cpus=CPUS, extra=["-debugcon", f"file:{records}"])
@@ -82,7 +82,7 @@ def boot_once(image, names, folder):
 
 
 def panic_of(text, late):
-    """Of a kernel that has ended in a test: the reason, and the frames."""
+    """(the reason, the frames) from the console of a kernel that ended in a test."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     at = next((i for i, line in enumerate(lines) if "panic" in line.lower()), None)
     if at is None:
@@ -91,7 +91,7 @@ def panic_of(text, late):
 
 
 def run(image, names, folder, tell):
-    """Results of all @names; after a crash the rest of them in another boot."""
+    """The results of all @names; after a crash, another boot runs the remaining tests."""
     results, left, crashes = [], list(names), 0
     while left and crashes < min(3, MOST_CRASHES):
         got, ended = boot_once(image, left, folder)

@@ -15,14 +15,14 @@ sys.dont_write_bytecode = True
 import grade_run
 
 VERDICTS = ("PASS", "FAIL", "CRASH", "HANG", "ERROR", "SKIP")
-MOST_CRASHES = 6  # of one layer: then the rest of its tests is not run
-A_HANG = 3  # crashes: it takes longer
+MOST_CRASHES = 6  # crashes of one layer, after which its other tests are not run
+A_HANG = 3  # crashes for which a hang counts, because it takes longer
 TEST_CPU = 5  # seconds of one contract test; it takes milliseconds
-TEST_ASLEEP = 5  # and in which none of its threads wants a CPU
-SCHEDULES = 100000  # about so many of a set are run, if it has more
-ALIVE_CPU = 10  # seconds of 512 schedules, which take a tenth of one
-NO_PLAN = "race: not a plan: "  # tests/races/fiber_explore.c
-SET_CPU = 300  # of one set
+TEST_ASLEEP = 5  # seconds in which no thread of a contract test wants a CPU
+SCHEDULES = 100000  # about the most schedules of a set that are run
+ALIVE_CPU = 10  # seconds of CPU time for 512 schedules; they take a tenth of one
+NO_PLAN = "race: not a plan: "  # printed by tests/races/fiber_explore.c
+SET_CPU = 300  # seconds of CPU time of one set
 FRAME = re.compile(r"^\s*#\d+ 0x\w+ in (\S+) (\S+:\d+)")
 
 
@@ -34,15 +34,15 @@ class Result:
     why: str = ""  # the first failing expectation
     details: list = field(default_factory=list)
     about: str = ""
-    neutral: bool = False  # a SKIP that is nobody's fault: it has no points
-    plan: str = ""  # of a set of the explorer: the schedule that failed
+    neutral: bool = False  # a SKIP that is not the student's fault: it does not count
+    plan: str = ""  # the failed schedule, if the test is a set of the explorer
 
     def key(self):
         return f"{self.layer}.{self.name}"
 
 
 def first_trouble(text):
-    """Of what a program printed as it died: the reason, and where, with source lines."""
+    """(the reason, the frames with source lines) from the output of a program that died."""
     reason = re.search(
         r"^.*(?:ERROR: \w+Sanitizer: |runtime error: |PANIC|panic)(.*)$", text, re.MULTILINE
     )
@@ -56,7 +56,7 @@ def first_trouble(text):
 
 
 class Layers:
-    """Of one submission: programs, and where they write."""
+    """Runs the layers of one submission; @folder: the directory of the programs' output."""
 
     def __init__(self, sandbox, folder, seed, plan, chosen, told):
         self.sandbox, self.folder, self.seed, self.plan = sandbox, folder, seed, plan
@@ -79,7 +79,7 @@ class Layers:
     # ---- model ----
 
     def model(self, judge, student, names, about):
-        """Ops streamed to the student's process; the judge is another one."""
+        """Run the model layer: the judge's process sends operations to the student's."""
         log, text = self.log("model." + names[0]), self.log("model." + names[0] + ".said")
         with open(text, "wb"):
             os.chmod(text, 0o666)
@@ -128,8 +128,8 @@ class Layers:
     # ---- explorer ----
 
     def explore(self, program, name):
-        """Schedules of a set with at most two preemptions, or the planned one.  They end, or one of
-        them runs for ever; how many there are depends on the code, and is not judged."""
+        """Run a set's schedules with at most two preemptions, or only self.plan.  A schedule that
+        runs for ever is a hang; the number of schedules depends on the code, and is not judged."""
         which = f"--plan={self.plan}" if self.plan else f"--max={SCHEDULES}"
         done = grade_run.run(
             self.sandbox,
@@ -170,7 +170,7 @@ class Layers:
     # ---- contract tests ----
 
     def contract(self, program, names, layer="contract"):
-        """Suites in one process; after a crash the rest of them in another."""
+        """Run tests in one process; after a crash, another process runs the remaining tests."""
         results, left, crashes = [], list(names), 0
         while left and crashes < MOST_CRASHES:
             got, ended = self.contract_once(program, left, layer)
@@ -184,7 +184,7 @@ class Layers:
         return results
 
     def contract_once(self, program, names, layer):
-        """(results of the first tests, did the program end as it should)"""
+        """Run a process: (results of the tests that began, did the program end as it should)."""
         done = grade_run.run(
             self.sandbox,
             [program, ",".join([*names, "lab_end"])],
@@ -199,7 +199,7 @@ class Layers:
         skipped = {line[2:].split()[0] for line in done.records if line[0] == "S"}
         said = texts_of(done.text)
         results = []
-        # In the order of the program, which need not be that of the names.
+        # In the order of the program, which may differ from the order of @names.
         for name in [n for n in begun if n in names]:
             over = begun.index(name) + 1 < len(begun)
             result = Result(layer, name, "PASS")
@@ -228,7 +228,7 @@ def texts_of(text):
 
 
 def expectation(text):
-    """The first failing expectation, and the lines that follow it."""
+    """(the first failing expectation, the lines that follow it)"""
     lines = [
         line.strip().lstrip("#").strip()
         for line in text.split("\n")
@@ -239,6 +239,6 @@ def expectation(text):
 
 
 def run_all(jobs):
-    """Call each, as many at a time as there are CPUs; their results, in order."""
+    """Call all functions of @jobs, as many at a time as there are CPUs: their results, in order."""
     with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
         return [future.result() for future in [pool.submit(job) for job in jobs]]

@@ -16,28 +16,28 @@ import labs
 from lab_build import Once
 from lab_link import Failed, run
 
-# What compilers, sanitizers, and the machine's own headers make of given inline functions.
+# Symbols that compilers and sanitizers add.
 BY_COMPILER = re.compile(
     r"__(asan|ubsan|odr_asan)_\w+|__odr_asan\.\w+|_sub_[ID]_\w+|_GLOBAL_OFFSET_TABLE_|"
     r"__(start|stop)_asan_globals|__tls_get_addr"
 )
-# Of the race build: the points, and the CPU.
+# Symbols that the race build's headers need: scheduling points, locks, and the CPU.
 BY_BUILD = {"fiber_this", "host_this", "race_point", "spin_depth", "spin_is_held", "stores_wait"}
 SECTIONS = re.compile(
     r"\.(text|data|bss|tbss|tdata|rodata|comment|note|eh_frame|debug_\w+|rela|group)(\..*)?|"
     r"asan_globals"
 )
-# One pointer, of the sanitizer's; a constructor would be another.
+# The sanitizer adds one pointer here; any other section would be a constructor's.
 ARRAYS = re.compile(r"\.(init|fini)_array\.00099")
 MOST_DATA = 64 << 10
-# Calls of the system, input and output, and what only ring 0 may.
+# Instructions for system calls, for input and output, and for ring 0 only.
 FORBIDDEN = re.compile(
     r"syscall|sysenter|sysexit\w*|sysret\w*|int|int1|int3|into|icebp|in|ins[bwld]?|out|outs[bwld]?|"
     r"hlt|cli|sti|iret[qdw]?|l[gil]dt\w*|ltr|lmsw|clts|invd|wbinvd|invlpg\w*|rdmsr|wrmsr|swapgs|"
     r"(wr|rd)(fs|gs)base\w*|xsetbv|vmcall|vmmcall|vmlaunch|vmrun|monitor|mwait|ljmp\w*|lret\w*|"
     r"lcall\w*|rdpmc|rdtscp?|cpuid|sgdt|sidt|str|smsw"
 )
-# Given inline functions of the kernel's: interrupts off and on, and the time.
+# Instructions in inline functions of the kernel's headers: interrupts off and on, and the time.
 KERNEL_ONLY = ("cli", "sti", "rdtsc", "rdtscp")
 ASM = re.compile(r"\b(__asm__|__asm|asm)\b")
 
@@ -58,8 +58,8 @@ def symbol_faults(one, path, source):
 
 
 def given_faults(one, path, ours, source):
-    """Of an object of this tree's, compiled with the student's headers: what it uses that it does
-    not use with this tree's."""
+    """Faults of an object of a given source, compiled with the student's headers: symbols that it
+    uses only with these, not with this tree's headers (the object @ours)."""
     may = set(one.allow) | BY_BUILD | {name for _, name in lab_link.symbols(ours)}
     for other in one.sources():
         may |= set(one.exports(other))
@@ -118,7 +118,7 @@ def object_faults(one, path, source):
 
 
 def source_faults(one, there, path):
-    """Of a source or header as it is handed in, @there: assembly, and what it includes."""
+    """Faults of a source or header as handed in, at path @there: assembly, or wrong includes."""
     with open(there, encoding="utf-8", errors="replace") as f:
         text = f.read()
     plain = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
@@ -134,7 +134,7 @@ def source_faults(one, there, path):
 
 
 def included_ok(one, name):
-    """Headers of the memory manager, of its interface, and the lab's own."""
+    """May a submission include this header: of the memory manager, its interface, or the lab?"""
     if ".." in name.split("/") or not name.endswith(".h"):
         return False
     places = (name, os.path.join("include", name))
@@ -147,15 +147,15 @@ def included_ok(one, name):
 
 
 def faults_once(one, path, source):
-    """An object that many submissions share is looked at once."""
+    """The faults of an object; one that many submissions share is checked once."""
     now = os.stat(path)
     key = ("faults", one.name, source, path, now.st_mtime_ns, now.st_size)
     return Once.of(lambda: object_faults(one, path, source), *key)
 
 
 def faults(one, objects, given):
-    """Of a submission: those of its objects {source: paths}, and of objects made with its headers,
-    {source: (path, the same with this tree's headers)}."""
+    """The faults of a submission: of its @objects, {source: paths}, and of those of @given sources,
+    {source: (object with its headers, object with this tree's headers)}."""
     said = []
     for source, paths in objects.items():
         for path in paths:

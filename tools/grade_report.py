@@ -10,13 +10,13 @@ from xml.sax.saxutils import escape, quoteattr
 
 COLOURS = {"PASS": "32", "FAIL": "31", "CRASH": "31", "HANG": "31", "ERROR": "35", "SKIP": "33"}
 WIDTH = 80
-SHOWN = 3  # tests of a layer that are shown with all that is known
-# The files of --out.
+SHOWN = 3  # failed tests of a layer that are shown in full
+# The files that --out=FOLDER writes.
 FILES = {"json": "grade.json", "junit": "junit.xml", "gradescope": "results.json"}
 
 
 class Screen:
-    """Progress while it runs, on a terminal; then the result."""
+    """Shows the progress of a grading, on a terminal only; then the result."""
 
     def __init__(self, grade, out):
         self.grade, self.out = grade, out
@@ -37,7 +37,7 @@ class Screen:
         self.line(f"{what} {of}")
 
     def tell(self, result):
-        """A result is there."""
+        """Count and show one more result."""
         with self.lock:
             self.done += 1
             whole = sum(len(names) for names in self.grade.tests().values())
@@ -62,7 +62,7 @@ def wrap(text, indent):
 
 
 def replay(grade, result):
-    """The one command that runs exactly this."""
+    """The command that runs exactly this test again."""
     where = f" DIR={grade.args.tree}" if grade.args.tree else ""
     seed = f" SEED={grade.args.seed}" if grade.args.seed != 1 and result.layer == "model" else ""
     kernel = " KERNEL=1" if result.layer == "kernel" and not grade.in_ring_3 else ""
@@ -74,7 +74,7 @@ def replay(grade, result):
 
 
 def text_of(grade, paint=lambda text, verdict: text):
-    """The lines for a reader."""
+    """The lines of the result for a terminal."""
     one = grade.one
     yield f"lab {one.name}, {one.title}"
     for line in grade.said.split("\n")[:12]:
@@ -198,7 +198,7 @@ def as_github(grade):
 
 
 def write(grade, args):
-    """The files that were asked for."""
+    """Write the files that the arguments ask for."""
     paths = {key: getattr(args, key) for key in FILES}
     if args.out:
         os.makedirs(args.out, exist_ok=True)

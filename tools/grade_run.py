@@ -19,13 +19,13 @@ import grade_guard
 from grade_guard import stat_of
 from lab_build import Once
 
-OUTPUT = 256 << 10  # bytes that are kept, of each program
+OUTPUT = 256 << 10  # most bytes of a program's output
 NOBODY = 65534
-LOOK = 0.2  # seconds between two looks at the threads of a program
+LOOK = 0.2  # seconds between two checks of a program's threads
 
 
 class Sandbox:
-    """How programs are started here."""
+    """The way in which programs are started on this machine."""
 
     def __init__(self, guard):
         self.guard, self.notes = guard, []
@@ -35,7 +35,7 @@ class Sandbox:
             self.notes.append("no namespaces on this machine: the network is not cut off")
 
     def namespaces(self):
-        """The command that gives a program its own."""
+        """The command that gives a program namespaces of its own; [] if none works."""
         for command in (
             ["unshare", "--net", "--ipc", "--"],
             ["unshare", "--user", "--map-current-user", "--net", "--ipc", "--"],
@@ -49,12 +49,12 @@ class Sandbox:
         return done.returncode == 0
 
     def begin(self, cpu, output):
-        """In the new process: limits, and no rights."""
+        """The function that the new process calls before the program: it sets limits."""
 
         def limits():
             os.setsid()
             self.guard.tell("P", os.getpid())
-            # It is asked to end, and then it is ended.
+            # At @cpu seconds SIGXCPU asks the process to end; a second later SIGKILL ends it.
             resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
             for what, most in (
                 (resource.RLIMIT_FSIZE, output),
@@ -67,7 +67,7 @@ class Sandbox:
         return limits
 
     def command(self, command):
-        """Without rights, if they can be given up."""
+        """@command with the words before it that drop rights, if the grader has rights to drop."""
         if not self.drop or not shutil.which("setpriv"):
             return [*self.prefix, *command]
         rights = [
@@ -90,13 +90,13 @@ ENV = {
 
 
 def kept():
-    """Of the grader's own environment."""
+    """The part of the grader's environment that programs get."""
     names = ("PATH", grade_guard.NAME)
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def session(pid):
-    """Of the processes in a session: seconds of CPU, and do all of their threads sleep?"""
+    """(seconds of CPU of a session's processes, do all of their threads sleep)"""
     total, asleep = 0.0, True
     tick = os.sysconf("SC_CLK_TCK")
     for name in os.listdir("/proc"):
@@ -115,21 +115,21 @@ def session(pid):
 
 
 class Done:
-    """How a program ended: "ended", or "cpu" or "asleep" for the limit that it broke."""
+    """The end of a program; how: "ended", or the limit that it broke, "cpu" or "asleep"."""
 
     def __init__(self):
         self.how, self.status, self.records, self.text, self.cpu = "ended", 0, [], "", 0.0
 
     def crash(self):
-        """In words, or nothing."""
+        """The signal that ended the program, in words, or ""."""
         if self.status < 0:
             return signal.strsignal(-self.status) or f"signal {-self.status}"
         return ""
 
 
 def near(word):
-    """A path below this directory, from here: a program without rights may not search the
-    directories above, such as root's home."""
+    """@word relative to this directory, if it is a path below it: a program without rights may not
+    search the directories above, such as root's home."""
     here = os.getcwd() + os.sep
     return os.path.join(".", word[len(here) :]) if word.startswith(here) else word
 
@@ -137,10 +137,10 @@ def near(word):
 def run(
     sandbox, command, log, cpu=60, asleep=60, each=None, env=None, records=False, output=OUTPUT
 ):
-    """Run a program; @each: seconds of CPU without a record after which it hangs, @asleep: seconds
-    in which none of its threads wants a CPU.  A program that only waits for a CPU may wait as long
-    as it takes.  Text goes to the file @log.  Records come over a pipe of their own, or are what it
-    prints ("stdout"), for programs whose student's code cannot print."""
+    """Run a program.  It hangs after @each seconds of CPU without a record, or @asleep seconds in
+    which none of its threads wants a CPU; waiting for a CPU has no limit.  Its text goes to the
+    file @log.  Records come over a pipe of their own; with @records="stdout" they are the standard
+    output, for programs in which the student's code cannot print."""
     done = Done()
     read, write = os.pipe()
     os.set_inheritable(write, True)
@@ -171,14 +171,14 @@ def run(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=LOOK)
         if process.poll() is not None:
-            # What it has left behind holds the pipe.
+            # Its children may still hold the pipe open: read only what is there.
             while opened and select.select([read], [], [], 0)[0]:
                 got = os.read(read, 65536)
                 opened = bool(got)
                 at += got
             break
         used, sleeps = session(process.pid)
-        # A thread that waits may look again and again, and sleeps in between.
+        # A waiting thread may poll, and sleep in between: a little CPU time counts as sleep.
         quiet = quiet + 1 if sleeps and used - before < LOOK / 10 else 0
         before = used
         if since < 0:

@@ -13,17 +13,17 @@ import sys
 sys.dont_write_bytecode = True
 import labs
 
-MOST_BYTES = 1 << 20  # of a file that is handed in
+MOST_BYTES = 1 << 20  # bytes of a file that is handed in
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class NotTaken(Exception):
-    """What stands there is no file; the text is the reason."""
+    """The path is no regular file, or the file is too large; the text is the reason."""
 
 
 def read_taken(tree, path):
-    """The bytes of a file of @tree, or None: it is not there."""
+    """The bytes of the file @path of @tree, or None if it does not exist."""
     at = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
     try:
         *folders, name = path.split("/")
@@ -38,7 +38,7 @@ def read_taken(tree, path):
     except FileNotFoundError:
         return None
     except OSError as error:
-        # What is not a folder, or a link: a folder that is one is no folder either.
+        # These errors mean that the file or one of its folders is a link, or of a wrong kind.
         if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO):
             raise
         raise NotTaken(f"{path} is a link, or no regular file") from None
@@ -55,7 +55,7 @@ def read_bytes(path):
 
 
 def stage(one, tree, to):
-    """The lab's files of @tree in the folder @to; what is not there is this tree's."""
+    """Copy the lab's files from @tree to the folder @to; this tree's replace missing ones."""
     texts = {path: read_taken(tree, path) for path in one.files}
     if all(text is None for text in texts.values()):
         raise labs.BadLab(f"{tree} has no {one.files[0]}")
@@ -64,7 +64,7 @@ def stage(one, tree, to):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if text is None:
             text = read_bytes(os.path.join(labs.ROOT, path))
-        # An object of the same text need not be made again.
+        # A file that has this text keeps its time, so that its object stays up to date.
         if not os.path.exists(target) or read_bytes(target) != text:
             with open(target, "wb") as f:
                 f.write(text)

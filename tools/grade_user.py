@@ -13,7 +13,7 @@ from grade_layers import MOST_CRASHES, Result
 
 
 class Graded(lab_user.User):
-    """The kernel, and the programs."""
+    """Grades a lab in ring 3: builds the kernel and the programs, and runs the tests."""
 
     def folder(self, name):
         return os.path.join(self.lab, name)
@@ -25,7 +25,7 @@ class Graded(lab_user.User):
         return lab_user.names()
 
     def grade(self, made, names, folder, tell):
-        """Results of all @names; what a boot has not reached is booted alone."""
+        """The results of all @names.  A test that the boot of all did not reach is booted alone."""
         known, results, boots = lab_user.names(), [], 0
         left = list(names)
         while left and boots < MOST_CRASHES:

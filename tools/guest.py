@@ -20,7 +20,8 @@ MIB = 1 << 20
 
 
 class Guest:
-    """guest("command") -> what it printed; guest.qmp(...); leaving the block ends it."""
+    """A guest in QEMU: guest("command") returns the command's output, guest.qmp(...) QEMU's
+    answer; leaving the block ends the guest."""
 
     def __init__(self, name, machine, cmdline="selftest=none tour=off", reboots=False):
         os.makedirs(os.path.join(qemu.BUILD, "qemu"), exist_ok=True)
@@ -96,7 +97,7 @@ class Guest:
         return self.wait(lambda text: text.count(PROMPT) >= self.seen, line, timeout)[start:]
 
     def halt(self):
-        """Power off by the prompt; QEMU's exit status."""
+        """Power off by the prompt; returns QEMU's exit status."""
         self.send("halt")
         return self.proc.wait(timeout=qemu.WATCHDOG)
 
@@ -118,8 +119,8 @@ class Guest:
         return self.qmp("query-memory-devices")[0]["data"]["size"] / MIB
 
     def wait_plugged(self, mib, timeout=None):
-        """Wait until QEMU counts that size and the kernel uses it; returns the seconds until
-        QEMU did."""
+        """Wait until QEMU reports @mib MiB plugged and the kernel uses them; returns the seconds
+        until QEMU's report."""
         start = time.monotonic()
         while self.plugged() != mib:
             if self.dog.why() or time.monotonic() - start > (timeout or math.inf):
@@ -148,8 +149,8 @@ def virtio_mem(mib, block="2M", more=""):
 
 
 def plug_round(guest, mib, settle=1.0):
-    """Plug @mib MiB, use all of it, unplug it; returns the part by which the host's memory fell,
-    @settle s after the reply."""
+    """Plug @mib MiB, use all of them, unplug them; returns the share of @mib by which QEMU's memory
+    on the host fell, @settle seconds later."""
     guest.ask(mib)
     guest.wait_plugged(mib)
     guest(f"burst {mib + 128}")
@@ -161,13 +162,13 @@ def plug_round(guest, mib, settle=1.0):
 
 
 def plug_run(name, machine, cmdline, mib, rounds):
-    """One boot with so many rounds under load, as a qemu.Run; its text has a line with the
+    """One boot with @rounds rounds under load, as a qemu.Run; its text has a line with the
     decrease of memory."""
     start, fell, text, status = time.monotonic(), [], "", qemu.TIMED_OUT
     guest = Guest(name, machine, cmdline)
     try:
         with guest:
-            guest("burst 420")  # the host has backed the memory that pages will move to
+            guest("burst 420")  # the host then backs the memory to which pages will move
             guest("load 128")
             fell = [plug_round(guest, mib) for _ in range(rounds)]
             guest("load")

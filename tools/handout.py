@@ -27,7 +27,7 @@ import bodies
 import labs
 import outer_make
 
-LIMIT = 600  # seconds of one command, on a machine that does other things as well
+LIMIT = 600  # seconds that one command may take, also on a busy machine
 STEP = re.compile(r"^### \d+\. .*$")
 WRITES = re.compile(r"^<!-- writes (.*) -->$")
 COMMAND = re.compile(r"^\$ (.*)$")
@@ -39,12 +39,12 @@ def path_of(lab):
 
 
 def written():
-    """The labs that have one."""
+    """The labs that have a handout."""
     return [name for name in labs.labs() if os.path.exists(os.path.join(labs.ROOT, path_of(name)))]
 
 
 def folder_in(lab):
-    """The student's tree, as the handout calls it."""
+    """The path of the student's tree in the handout's commands."""
     return f"../lab{lab}"
 
 
@@ -67,12 +67,12 @@ def actions(text):
 
 
 def steps(text):
-    """The functions that each step writes."""
+    """For each step, the functions that it writes."""
     return [names for kind, names in actions(text) if kind == "write"]
 
 
 def matches(have, want):
-    """None, or the first line of @want that is not said in its place."""
+    """None if @have matches @want, else the first line of @want that is not in its place."""
     at = 0
     free = False
     for line in want:
@@ -90,7 +90,7 @@ def matches(have, want):
 
 
 def renewed(have, want):
-    """The lines of @want with the numbers of those of @have that are the same but for them."""
+    """The lines of @want, with the numbers of the lines of @have that are otherwise the same."""
     found, at = [], 0
     for line in want:
         pieces = [re.sub(r"\d+(\\\.\d+)?", r"[\\d.]+", re.escape(p)) for p in line.split("...")]
@@ -106,7 +106,7 @@ def renewed(have, want):
 
 
 def write(one, folder, names):
-    """Put the bodies of this tree into the student's."""
+    """Copy the bodies of the functions @names from this tree into the student's tree."""
     for path in one.files:
         own = os.path.join(folder, path)
         with open(own, encoding="utf-8") as f:
@@ -122,7 +122,7 @@ def write(one, folder, names):
 
 
 class Follower:
-    """Of one handout; @told(command, lines) after each command."""
+    """Follows one handout in a student's tree; calls @told(command, lines) after each command."""
 
     def __init__(self, lab, build="build", told=lambda command, lines: None, update=False):
         self.one, self.build, self.told = labs.lab(lab), build, told
@@ -131,7 +131,7 @@ class Follower:
         self.folder = os.path.join(self.work, os.path.basename(folder_in(lab)))
 
     def words(self, command):
-        """As it stands, but for the two directories."""
+        """The words of a command, with the paths of this run's tree and build directory."""
         command = command.replace(folder_in(self.one.name), self.folder)
         words = shlex.split(command)
         if words[0] == "make":
@@ -157,18 +157,18 @@ class Follower:
         return done.returncode, lines, done.stderr
 
     def renew(self, command, said, want):
-        """What is shown below a command, which the handout may have several times."""
+        """Put new numbers into the output below a command: the first that reads like @want."""
         old, new = ("\n".join(["$ " + command, *lines]) for lines in (want, renewed(said, want)))
         assert old in self.text
         self.text = self.text.replace(old, new, 1)
 
     def complete(self, status, said):
-        """Full points; of a lab that has none every test passes."""
+        """Does the output say full points, or, in a lab without points, that all tests pass?"""
         passed = any(line.startswith("PASS ") for line in said)
         return any(FULL in line for line in said) or passed and not status
 
     def faults(self):
-        """What is not as the handout says; a line each.  It ends at the first."""
+        """Follow the handout; yields the first difference from it, if there is one."""
         full = False
         try:
             for kind, what in actions(self.text):

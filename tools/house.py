@@ -33,7 +33,7 @@ ASSERTION = re.compile(r"^\s*(\w*(?:ASSERT|assert)\w*)\(", re.MULTILINE)
 # Names with "assert" in them that check nothing at run time, or only report.
 NO_ASSERTION = {"BUILD_ASSERT", "_Static_assert", "ASSERT_HELD", "page_assert_failed"}
 DEFINE = re.compile(r"^\s*#\s*define\b(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
-# Of the text between an assertion's brackets: a pointer alone, or a comparison with NULL.
+# An assertion's argument that checks only a pointer: it alone, or its comparison with NULL.
 NULL_CHECK = re.compile(r"^!?[\w.>\[\]-]+$|[!=]=\s*NULL\s*$")
 
 
@@ -93,7 +93,8 @@ def kernel_objects(tree, build, sources):
 
 
 def rooms_on_floors(tree, build):
-    """{room: (its circles, its upward symbols)} and the names that mm/ takes from outside."""
+    """({room: (its circles, its upward symbols)}, names that mm/ takes from outside, sources of
+    mm/)"""
     order = {room: floors.sources(room, tree) for room in floors.ROOMS}
     objects = kernel_objects(tree, build, sum(order.values(), []))
     names = [names_of(path) for path in objects[: len(order["mm"])]]
@@ -133,7 +134,7 @@ def header_lines(order, texts):
 
 
 def functions(lines):
-    """(lines, name) of each function: its braces, and no other pair, stand alone at the left."""
+    """(number of lines, name) of each function: only its braces stand alone in column 0."""
     start = None
     for nr, line in enumerate(lines):
         if line == "{":
@@ -248,7 +249,7 @@ def measure(tree, build):
 
 
 def unpack(revision, build):
-    """The tree of a commit, or the directory of that name."""
+    """The path of a commit's unpacked tree, or of the directory @revision."""
     if os.path.isdir(revision):
         return os.path.abspath(revision)
     tree = os.path.join(build, "house", revision)

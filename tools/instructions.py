@@ -40,7 +40,7 @@ def disassemble(elf, function):
 
 
 def destination(insn):
-    """The register that an instruction writes, as far as it matters here."""
+    """The register that an instruction writes, or None; for the kinds of instruction that occur."""
     if re.match(r"(cmp|test|push|j\w+|call|ret|nop)", insn):
         return None
     match = re.search(r"%(\w+)$", insn)
@@ -87,7 +87,7 @@ def check_compare(build):
         for name, word in (("free", 0x50001), ("alloc", 0x30000))
     ]
     for function, word in words:
-        # PAGE_WORD(1, PG_ALLOC, order) and PAGE_WORD(0, PG_PCP, order)
+        # @word is PAGE_WORD(1, PG_ALLOC, order) or PAGE_WORD(0, PG_PCP, order).
         code = disassemble(elf, function)
         if not code:
             yield f"{elf}: no function {function}"
@@ -171,7 +171,7 @@ def check_listing(build):
 
 
 def plain_addresses(insn):
-    """Without what a change elsewhere moves: offsets in struct cpu, places in the code."""
+    """@insn without numbers that depend on other code: offsets in struct cpu, targets of jumps."""
     insn = re.sub(r"%gs:0x[0-9a-f]+", "%gs:N", insn)
     return re.sub(r"^(j\w+ +)[0-9a-f]+$", r"\g<1>N", insn)
 

@@ -25,7 +25,7 @@ import submission
 
 PATH = os.path.join("labs", "kills.md")
 STAYS = os.path.join("labs", "stays.ini")
-SHOWN = 3  # solutions that a test kills alone, by name
+SHOWN = 3  # solutions, killed by one test alone, that its row names
 HEAD = """# What fails for which wrong solution
 
 The kill matrix of the labs ([grading](../docs/grading.md#submissions-for-trying-it)): for each lab
@@ -39,11 +39,11 @@ ROW = re.compile(r"^\| (\w+) \| (\d+) ([\w.-]+) \| (\d+) \| .* \|$")
 
 
 class Layered:
-    """Of one lab: its tests by layer, and what fails for each solution."""
+    """One lab: its tests by layer, and the tests that fail for each solution."""
 
     def __init__(self):
-        self.tests = {}  # layer: names
-        self.rows = {}  # solution: {layer: names}
+        self.tests = {}  # {layer: names of tests}
+        self.rows = {}  # {solution: {layer: names of failed tests}}
 
     def killers(self, layer, name):
         """The tests of a layer that fail for a solution."""
@@ -57,11 +57,11 @@ class Layered:
         return [name for name in self.rows if test in self.killers(layer, name)]
 
 
-# ---- the tests and the solutions there are ----
+# ---- the existing tests and solutions ----
 
 
 def all_of(lab):
-    """Names of what is graded for a lab."""
+    """The names of all solutions that are graded for a lab."""
     own = [name for kind in submission.KINDS for name in submission.names(kind, lab)]
     return ["reference", "empty", *own, *labs.lab(lab).mutants]
 
@@ -78,7 +78,7 @@ def wrong_of(lab):
 
 
 class Arguments:
-    """Of tools/grade.py."""
+    """Arguments for a Grade, as tools/grade.py would parse them."""
 
     def __init__(self, build, tree, only):
         self.build, self.tree, self.only, self.seed, self.kernel = build, tree, only, 1, False
@@ -86,7 +86,7 @@ class Arguments:
 
 
 def tests_of(lab):
-    """{layer: tests} of those that it has."""
+    """{layer: tests} of the layers that the lab has."""
     one = grade.Grade(labs.lab(lab), None, Arguments("build", None, ""))
     return {layer: list(names) for layer, names in one.layers().items() if names}
 
@@ -95,7 +95,7 @@ def tests_of(lab):
 
 
 def numbers(names, of):
-    """1-3 5: places of @names in the list @of."""
+    """The places of @names in the list @of, as "1-3 5"."""
     at, out = sorted(of.index(name) + 1 for name in names), []
     for n in at:
         if out and out[-1][1] == n - 1:
@@ -114,7 +114,7 @@ def names_at(text, of):
 
 
 def known():
-    """{lab: Layered} of the file; of none, nothing."""
+    """{lab: Layered} as the file has them; {} if there is no file."""
     if not os.path.exists(os.path.join(labs.ROOT, PATH)):
         return {}
     found, now, layers = {}, None, []
@@ -150,14 +150,14 @@ def reason(rows, key):
 
 
 def of_test(one, layer, test, why, lab):
-    """The last cell of a test."""
+    """The last cell of a test's row: solutions that it kills alone, or the reason why it stays."""
     alone = one.alone(layer, test)
     more = f" and {len(alone) - SHOWN} more" if len(alone) > SHOWN else ""
     return ", ".join(alone[:SHOWN]) + more or reason(why.get(lab, []), f"{layer}.{test}")
 
 
 def text(found):
-    """The file."""
+    """The text of the file."""
     why, out = reasons(), [HEAD]
     for lab in labs.labs():
         if lab not in found:
@@ -179,7 +179,8 @@ def text(found):
 
 
 def update(found, graded):
-    """@graded: {lab: {solution: {layer: names}}}.  What is not there any more goes."""
+    """Add @graded, {lab: {solution: {layer: names}}}, to @found; remove deleted tests and
+    solutions."""
     for lab, rows in graded.items():
         one = found.setdefault(lab, Layered())
         one.tests = tests_of(lab)
@@ -196,7 +197,7 @@ def write(found):
         f.write(text(found))
 
 
-# ---- what is wrong in it ----
+# ---- faults of the file ----
 
 
 def again(lab, what=""):

@@ -27,10 +27,10 @@ from lab_link import Failed, run
 from lab_make import Builder, Once, Settings
 
 ROOT = labs.ROOT
-REFERENCE = os.path.join("labs", "reference")  # in a student's tree: objects (tools/skeleton.py)
-# Whose complaints are shown, and do not end the build.
+REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
+# Flags for the student's files: the compiler's warnings do not end the build.
 NO_ERRORS = ("-Wno-error",)
-# What a sanitizer, or the hosted machine's headers, make of given inline functions.
+# Symbols that compilers, sanitizers and inline functions of the hosted machine's headers add.
 BY_COMPILER = re.compile(
     r"__(asan|ubsan|odr_asan|tsan|sanitizer|stack_chk|start|stop)_?\w*|"
     r"_GLOBAL_OFFSET_TABLE_|__odr_asan\.\w+|_sub_[ID]_\w+|"
@@ -47,12 +47,12 @@ SECTIONS = re.compile(
 TABLES = {"lab_free_count_depth", "lab_free_count_unit", "lab_free_count_units"}
 
 
-SAME = "same"  # a folder beside those of submissions: objects of what they have not changed
+SAME = "same"  # the folder of objects whose sources a submission has not changed
 
 
 def same(one, tree, path):
-    """Is a source of the student's tree, with the headers that are the student's, as it is here?
-    Then so is its object, which many submissions share."""
+    """Are a source and the lab's headers in the student's tree the same as in this one?  Then so
+    is the object, which many submissions share."""
     return tree and all(same_text(tree, p) for p in {path, *one.headers()} if p in one.files)
 
 
@@ -65,13 +65,13 @@ def same_text(tree, path):
 
 
 def tree_file(tree, path):
-    """Of the student's tree, or of this one."""
+    """The file in the student's tree, or in this tree if the student's has none."""
     own = os.path.join(tree, path) if tree else ""
     return own if own and os.path.exists(own) else os.path.join(ROOT, path)
 
 
 class Hosted:
-    """The hosted build of a lab.  @own: the student's code for every memory."""
+    """The hosted build of a lab.  @own: the student's code serves every memory."""
 
     KIND = "host"
     MADE = "host-asan"
@@ -85,18 +85,18 @@ class Hosted:
         self.builder = Builder(self.lab)
         self.shared = Builder(os.path.join(self.top, "obj"))
         self.objects = {}
-        self.said = ""  # by the compiler, of the student's files
+        self.said = ""  # the compiler's output for the student's files
         self.compilers(cc)
 
     def compilers(self, cc):
         s = self.settings
         self.cc = cc or s["HOSTCC"][0]
         self.flags = [*s["HFLAGS"], *s["HFLAGS_asan"]]
-        # Without sanitizers: it need not be looked at, and links with every compiler's.
+        # The reference needs no sanitizers; without them it links with any compiler's objects.
         self.reference_flags = [*[f for f in s["HFLAGS"] if f != "-O2"], "-O1"]
 
     def command(self, source, tree=None):
-        """How a source is compiled; with a tree: its headers of the lab come first."""
+        """The command that compiles a source; with @tree, the lab's headers there come first."""
         first = ["-iquote", tree] if tree and self.one.headers() else []
         flags = self.flags + (self.settings["HOSTT"] if source.startswith("tests/") else [])
         return [self.cc, *first, *flags]
@@ -109,13 +109,13 @@ class Hosted:
         return [*lib, *sorted(wanted)]
 
     def given(self):
-        """All sources but those of which there are two objects."""
+        """All sources except those with two objects, the reference's and the student's."""
         s, twice = self.settings, set(self.one.twice())
         found = [*s["MM_SRCS"], *s["BOTH_SRCS"], *s["HOST_SRCS"], *s["HOST_PORT"]]
         return [p for p in dict.fromkeys([*found, *self.test_sources()]) if p not in twice]
 
     def object_of(self, source):
-        """Made by make, if it is there and up to date; else our own."""
+        """The path of a source's object: make's if it is up to date, else one of our own."""
         if source not in self.objects:
             made = os.path.join(self.build, self.MADE, source + ".o")
             own = os.path.join(self.top, "obj", source + ".o")
@@ -132,7 +132,8 @@ class Hosted:
         return all(0 < time_of(path) <= then for path in ["Makefile", *inputs])
 
     def reference(self, path, exports):
-        """The reference's object of a source, its functions renamed; a student's tree has it."""
+        """The reference's object of a source, with its functions renamed; a student's tree comes
+        with this object."""
         to = os.path.join(self.lab, "ref", path.replace("/", "_") + ".o")
         kept = os.path.join(ROOT, REFERENCE, self.KIND, path.replace("/", "_") + ".o")
         if os.path.exists(kept):
@@ -148,7 +149,7 @@ class Hosted:
         return to
 
     def trampoline(self, path):
-        """The source of the trampolines of a file; a student's tree has it."""
+        """The source of a file's trampolines; a student's tree comes with it."""
         name = path.replace("/", "_")
         kept = os.path.join(ROOT, REFERENCE, name)
         if os.path.exists(kept):
@@ -181,12 +182,13 @@ class Hosted:
         return [row[1] for row in rows]
 
     def rest(self):
-        """One object of all that is not the student's, and the library it was linked from."""
+        """The path of one object of all code that is not the student's; its library is PATH.a."""
         return Once.of(self.make_rest, "rest", self.lab, self.own)
 
     def make_rest(self):
         given, named = self.given(), self.named()
-        # Tests that call the student's functions straight; those compiled with his headers.
+        # Tests that call the student's functions directly, and sources that the student's headers
+        # change: these are linked in another way.
         apart = [p for p in given if p in self.one.tests or p in self.one.extra]
         self.shared.compile_all(
             [
@@ -215,7 +217,7 @@ class Hosted:
         return to
 
     def roots(self, given):
-        """What is linked in any case; the rest comes from a library, as far as it is needed."""
+        """The sources that are always linked; others come from a library if they are needed."""
         known = {suite.path for suite in suites.suites().values()}
         return {*self.settings["HOST_SRCS"], *known}
 
@@ -228,13 +230,13 @@ class Hosted:
         self.hide(to, named)
 
     def hide(self, to, named):
-        """The student's objects cannot name the reference's functions."""
+        """Make the reference's functions local, so that the student's objects cannot name them."""
         local = [arg for name in named for arg in ("--localize-symbol", "ref_" + name)]
         run("objcopy", *local, to + ".all", to)
         os.unlink(to + ".all")
 
     def redirected(self, path, named):
-        """A test's object, whose calls go to the student's functions."""
+        """A copy of a test's object, in which calls go to the student's functions."""
         to = os.path.join(self.lab, "tests", path.replace("/", "_") + ".o")
 
         def renamed():
@@ -259,7 +261,7 @@ class Hosted:
         return [objects[path] for path in sources]
 
     def folder_of_same(self):
-        """Where objects are of what a submission has not changed."""
+        """The folder of objects whose sources a submission has not changed."""
         return os.path.join(self.lab, SAME + ("-own" if self.own else ""))
 
     def compiled(self, tree, out, sources):
@@ -267,7 +269,7 @@ class Hosted:
         named, builder, objects = self.named(), Builder(out), {}
         headers = tree and os.path.join(out, "headers")
         for path in self.one.headers() if tree else []:
-            # Of the student's headers no others are found.
+            # These copies are the only headers of the student's that the compiler finds.
             with open(tree_file(tree, path), encoding="utf-8") as f:
                 lab_link.write_changed(os.path.join(headers, path), f.read())
         rows = []
@@ -297,7 +299,8 @@ class Hosted:
         return objects
 
     def program(self, tree=None, name="student", more=()):
-        """The path of the program.  @more: objects besides.  Failed: what a compiler said."""
+        """Build the program; returns its path.  @more: further objects.  Raises Failed with a
+        compiler's output."""
         out = os.path.join(self.lab, name + ("-own" if self.own else ""))
         rest = self.rest()
         objects = [rest, *self.student(tree, out), *more]
@@ -305,7 +308,7 @@ class Hosted:
 
     def link(self, out, rest, objects):
         to, builder = os.path.join(out, "check"), Builder(os.path.join(out, "link"))
-        # What only the student's objects need of the library.
+        # The library comes again, for code that only the student's objects need.
         objects = [*objects, rest + ".a"]
 
         def linked():
@@ -317,7 +320,7 @@ class Hosted:
 
 
 def linker():
-    """The fastest there is."""
+    """The fastest linker that is installed."""
     for name in ("lld", "gold", "bfd"):
         if any(
             os.access(os.path.join(folder, "ld." + name), os.X_OK)
@@ -328,7 +331,7 @@ def linker():
 
 
 def object_faults(one, path, source):
-    """What an object of the student's uses or defines that the lab does not list, a line each."""
+    """A line for each symbol of a student's object that the lab does not list."""
     said, may = [], set(one.allow)
     for other in one.files:
         may |= {"lab_" + name for name in one.exports(other)} if other.endswith(".c") else set()

@@ -29,7 +29,7 @@ ROOT = labs.ROOT
 # longest lab needs a tenth of them.  A test that waits for ever ends much earlier, by its limit in
 # guest time.
 LIMIT = 60
-PROGRAMS = ("user/stress.c",)  # which the tour, and programs=, start
+PROGRAMS = ("user/stress.c",)  # programs that the tour and programs= start
 
 
 class Kernel(Hosted):
@@ -82,13 +82,13 @@ class Kernel(Hosted):
         return to
 
     def suites(self):
-        """Those of the lab that the kernel has."""
+        """The suites of the lab that the kernel has."""
         known, sources = suites.suites(), set(self.given())
         return [name for name in self.one.suites if known[name].path in sources]
 
 
 def run_of(kernel):
-    """What a run of a lab's kernel is asked for: suites, and for boot()'s other arguments."""
+    """(the suites that a lab's kernel is to run, other arguments for boot())"""
     if not kernel.own or not kernel.one.own:
         return ",".join(kernel.suites()), {}
     which = ",".join(name for name in kernel.one.own if name not in ("tour", "programs"))
@@ -101,7 +101,7 @@ def run_of(kernel):
 
 
 class Machine(qemu.Machine):
-    """One that may use so much of the host's CPU."""
+    """A machine that ends after LIMIT seconds of the host's CPU time."""
 
     def command(self, name, cmdline, console=None):
         return ["prlimit", f"--cpu={LIMIT}", "--", *super().command(name, cmdline, console)]
@@ -114,7 +114,7 @@ class Machine(qemu.Machine):
 
 
 def boot(image, which, cpus=4, more="tour=off monitor=off", mem=256, **options):
-    """Boot; a qemu.Run."""
+    """Boot the kernel @image with the suites @which; returns a qemu.Run."""
     machine = Machine(cpus=cpus, mem=mem, icount=True, kernel=image, **options)
     return machine.run(f"lab-{os.getpid()}", f"selftest={which} {more}")
 

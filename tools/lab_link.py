@@ -16,7 +16,8 @@ sys.dont_write_bytecode = True
 import bodies
 import labs
 
-# How a parameter says which memory is meant; the first kind that a function has.
+# (type of a parameter, test whether it belongs to the kernel's memory); the first row counts
+# whose type a function's parameters have.
 MEMORY_OF = (
     ("struct memory *", "{0} == &kernel_memory"),
     ("struct zone *", "{0}->mem == &kernel_memory"),
@@ -26,7 +27,7 @@ MEMORY_OF = (
     ("struct evacuation *", "{0}->zone->mem == &kernel_memory"),
     ("struct free_map *", "map_of_kernel({0})"),
 )
-# The trees of free blocks of a memory are an array.
+# All trees of free blocks of a memory are in one array: the address of a tree tells its memory.
 MAP_OF_KERNEL = """
 static inline bool map_of_kernel(const struct free_map *map)
 {
@@ -40,11 +41,11 @@ static inline bool map_of_kernel(const struct free_map *map)
 
 
 class Failed(Exception):
-    """A step of the build; the text is what the tool said."""
+    """A step of the build failed; the text is the tool's output."""
 
 
 def run(*command, cwd=labs.ROOT):
-    """What the command prints; its complaints if it fails."""
+    """The command's output; raises Failed with its errors."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(done.stderr.strip() or f"{command[0]}: exit status {done.returncode}")
@@ -52,14 +53,14 @@ def run(*command, cwd=labs.ROOT):
 
 
 def symbols(path, nm="nm"):
-    """[(type, name)] of an object; U is one that it needs."""
+    """[(type, name)] of an object's symbols; type U: it needs the symbol."""
     rows = [line.split() for line in run(nm, path).split("\n") if line]
     return [(row[-2], row[-1]) for row in rows]
 
 
 def exported(path, nm="nm"):
-    """The names that an object defines for others: functions, and data; not what is weak, which all
-    share."""
+    """(functions, data) that an object defines for others, without weak symbols: objects share
+    these."""
     found = symbols(path, nm)
     functions = {name for kind, name in found if kind == "T"}
     return functions, {name for kind, name in found if kind in "BDRC"}
@@ -98,7 +99,7 @@ def parameters(head, name):
 
 
 def condition(rows):
-    """Is it the kernel's own memory?  None: no parameter says."""
+    """The C test whether a call is for the kernel's memory; None if no parameter tells."""
     for kind, text in MEMORY_OF:
         for has, name in rows:
             if has.replace("const ", "") == kind:
@@ -107,7 +108,8 @@ def condition(rows):
 
 
 def trampolines(path):
-    """The source that defines the functions of a file of a lab."""
+    """The source of a lab file's trampolines: each calls the reference's function or the
+    student's."""
     text = labs.read(path)
     head = "".join(line + "\n" for line in text.split("\n") if line.startswith("#include "))
     out = [f"/* Of {path}: the reference's code or the student's (tools/lab_link.py). */\n", head]
@@ -133,7 +135,7 @@ def trampolines(path):
 
 
 def write_changed(path, text):
-    """Write, and keep the time of a file that has that text already."""
+    """Write @text to @path; a file that already has this text keeps its time."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(path):
         with open(path, encoding="utf-8") as f:

@@ -20,8 +20,8 @@ ROOT = labs.ROOT
 
 
 class Once:
-    """What has been made of this tree alone, in a process that makes programs of many submissions
-    while the tree stays as it is; others look each time (kept is None)."""
+    """Keeps what was made from this tree alone, for a process that grades many submissions while
+    the tree does not change.  In other processes kept is None: they check each time."""
 
     kept = None
 
@@ -31,7 +31,7 @@ class Once:
 
     @classmethod
     def of(cls, make, *key):
-        """make(), the first time."""
+        """The result of make(); if results are kept, make() is called once for each @key."""
         if cls.kept is None:
             return make()
         if key not in cls.kept:
@@ -76,9 +76,9 @@ class Settings:
 
 class Builder:
     """
-    Makes what is older than what it is made of, or made in another way.  Several processes may
-    build in one directory: objects appear whole, and all that is made of objects is made by one
-    process at a time.
+    Makes files that are older than their inputs, or whose command has changed.  Several processes
+    may build in one directory: an object appears only when it is whole, and only one process at a
+    time makes files from objects.
     """
 
     def __init__(self, folder):
@@ -98,7 +98,7 @@ class Builder:
 
     @contextlib.contextmanager
     def alone(self):
-        """No other process makes something of objects meanwhile."""
+        """A file lock: no other process makes files from objects meanwhile."""
         top = self.folder[: self.folder.rindex("/labs/")]
         with open(os.path.join(top, "labs", ".lock"), "w", encoding="utf-8") as f:
             fcntl.flock(f, fcntl.LOCK_EX)
@@ -126,19 +126,20 @@ class Builder:
         self.made += 1
 
     def cache(self, source):
-        """ccache, for a source of this tree: it keeps the folder that compiled first, which the
-        report of a student's crash would name."""
+        """ccache, but only for sources of this tree: its objects name the folder that compiled them
+        first, and the report of a student's crash would show that folder."""
         given = not os.path.isabs(source) and not source.startswith("build")
         return os.environ.get("CCACHE", "").split() if given else []
 
     def compile(self, source, to, command):
-        """An object; the compiler says what it is made of."""
+        """Compile an object, unless it is fresh: the compiler's output.  The compiler lists the
+        inputs."""
         command = [*command, "-c", source]
         if self.fresh(to, command):
             return ""
         os.makedirs(os.path.dirname(to), exist_ok=True)
         new = f"{to}.{threading.get_native_id()}"
-        # One target for all threads and folders: what ccache keeps has it.
+        # The same target for all threads and folders, because ccache keeps it with the object.
         dependencies = ["-MD", "-MT", "object", "-MF", new + ".d"]
         done = subprocess.run(
             [*self.cache(source), *command, *dependencies, "-o", new],
@@ -157,24 +158,25 @@ class Builder:
         return done.stderr
 
     def compile_all(self, rows):
-        """(source, object, command), as many at once as there are CPUs; what was said."""
+        """Compile @rows, (source, object, command) each, as many at once as there are CPUs: the
+        compiler's output."""
         said = ""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for nr, text in enumerate(pool.map(lambda row: self.compile(*row), rows), 1):
                 said += text
-                # A first build takes long, and may be broken off.
+                # A first build takes long, and may be interrupted: save its progress.
                 if nr % 16 == 0 and self.made:
                     self.save()
         return said
 
     def make(self, to, inputs, step, *what):
-        """By step(), from @inputs; @what else it depends on."""
+        """Make the file @to from @inputs by step(); @what: other values on which it depends."""
         command = [step.__name__, *what]
         if self.fresh(to, command, inputs):
             return
         os.makedirs(os.path.dirname(to), exist_ok=True)
         with self.alone():
-            # What is left by a build that was broken off is not taken for new.
+            # A file that an interrupted build has left must not count as new.
             if os.path.exists(to):
                 os.unlink(to)
             step()

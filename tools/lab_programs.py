@@ -15,12 +15,12 @@ LIBRARY = ("user/crt.S", "user/lib.c")
 
 
 class Programs:
-    """In the directory @folder; @cc: the kernel's compiler."""
+    """Builds programs of ring 3 in the directory @folder; @cc: the kernel's compiler."""
 
     def __init__(self, settings, cc, folder):
         self.settings, self.cc, self.folder = settings, cc, folder
         self.builder = Builder(folder)
-        self.said = ""  # by the compiler
+        self.said = ""  # the compiler's output
 
     def compiled(self, source, more=()):
         to = os.path.join(self.folder, source.replace("/", "_").lstrip("_") + ".o")
@@ -41,7 +41,7 @@ class Programs:
         return to
 
     def archive(self, programs):
-        """The path of an archive with these, by their names."""
+        """The path of an archive with @programs, under the names of their files."""
         to = os.path.join(self.folder, "programs.cpio")
         named = [f"{os.path.basename(path)}={path}" for path in programs]
 

@@ -29,18 +29,18 @@ CPUS = 4
 
 
 def names():
-    """The tests, in the order in which they run."""
+    """The names of the tests, in the order in which they run."""
     return labs.program_tests(TEST)
 
 
 class User(lab_kernel.Kernel):
-    """A kernel without code of the student's, and his program."""
+    """A kernel without the student's code, and the student's program."""
 
     def given(self):
         return self.settings["KSRCS"]
 
     def rest(self):
-        """The kernel."""
+        """The path of the kernel."""
         given = self.given()
         rows = [(p, self.object_of(p), self.command(p)) for p in given]
         self.shared.compile_all([row for row in rows if row[1].startswith(self.top)])
@@ -48,7 +48,7 @@ class User(lab_kernel.Kernel):
         return self.link(os.path.join(self.lab, "kernel"), None, [row[1] for row in rows])
 
     def student(self, tree, out):
-        """The student's program."""
+        """The path of the student's program."""
         made = Programs(self.settings, self.cc, out)
         try:
             return made.program(tree_file(tree, self.one.files[0]), more=NO_ERRORS)
@@ -66,14 +66,14 @@ class User(lab_kernel.Kernel):
 
 
 def boot(made, which=0, cpus=CPUS):
-    """All tests, or the one with that number, from 1 on; a qemu.Run."""
+    """Boot with all tests, or with test number @which, counted from 1; returns a qemu.Run."""
     kernel, archive = made
     more = "tour=off monitor=off user=pager_test" + (f" user_arg={which}" if which else "")
     return lab_kernel.boot(kernel, "none", cpus=cpus, more=more, mem=MEM, module=archive)
 
 
 def verdicts(done, chosen=None):
-    """[(test, verdict, why, lines)] of a boot; SKIP: it has not come that far."""
+    """[(test, verdict, why, lines)] of a boot; SKIP: the boot ended before the test."""
     said = re.split(r"^pager_test: begin (\w+)$", done.text, flags=re.MULTILINE)
     parts, found = dict(zip(said[1::2], said[2::2])), []
     for name in chosen or names():

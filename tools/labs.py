@@ -27,7 +27,7 @@ INSTRUCTOR = "docs/instructor.md"
 HIDDEN = "labs/hidden/"  # suites that a student's tree does not have
 MOST_LINES = {"capstone": 180}  # of bodies to write
 MOST = 130
-SHORT = "short4"  # the track
+SHORT = "short4"  # the track in which some labs have fewer functions
 PROGRAM_TEST = os.path.join("labs", "P", "pager_test.c")  # the tests of a lab in ring 3
 PROGRAM_TESTS = re.compile(r'^    \{"(\w+)", \w+\},$', re.MULTILINE)
 NEUTRAL = (
@@ -39,7 +39,7 @@ NEUTRAL = (
     (r"(?:unsigned|size_t|phys_t|u8|u16|u32|u64|s64|unsigned long)", "return 0;"),
     (r"enum \w+", "return 0;"),
 )
-# Of a file: an object with its initialiser.
+# In a source: a variable with its initialiser.
 DATA = re.compile(r"^[A-Za-z_][^\n(]*=\s*\{.*?^\};", re.MULTILINE | re.DOTALL)
 
 
@@ -56,10 +56,10 @@ class Lab:
     hours: int
     tracks: list
     files: list
-    functions: dict  # file -> names
-    short: list  # hours, and names
-    planted: list  # names
-    neutral: dict  # name -> statement
+    functions: dict  # {file: names of functions}
+    short: list  # [hours, names of functions]
+    planted: list  # names of mistakes
+    neutral: dict  # {function: statement}
     extra: list  # key "with"
     tests: list
     allow: set
@@ -73,22 +73,22 @@ class Lab:
     leave_out: list = field(default_factory=list)
 
     def names(self):
-        """The functions that it empties."""
+        """The functions whose bodies the lab empties."""
         return sum(self.functions.values(), [])
 
     def sources(self):
-        """Those of its files that are compiled by themselves."""
+        """The lab's files that are sources, not headers."""
         return [path for path in self.files if path.endswith(".c")]
 
     def headers(self):
         return [path for path in self.files if path.endswith(".h")]
 
     def twice(self):
-        """The sources of which there are two objects: the reference's and the student's."""
+        """The sources that have two objects: the reference's and the student's."""
         return self.sources() + [path for path in self.extra if not path.startswith("tests/")]
 
     def exports(self, path):
-        """The functions of a file that are not static: all that an object of it may define."""
+        """The functions of a file that are not static: its object may define no others."""
         return [
             body.name
             for body in bodies.bodies(read(path)).values()
@@ -96,14 +96,14 @@ class Lab:
         ]
 
     def in_ring_3(self):
-        """Is what the student writes a program?"""
+        """Does the student write a program of ring 3?"""
         return self.files[0].startswith("user/")
 
     def planted_path(self, name):
         return os.path.join("labs", "planted", self.name, name + ".c")
 
     def neutral_of(self, body):
-        """What an emptied body does."""
+        """The statement of an emptied body."""
         if body.name in self.neutral:
             return self.neutral[body.name]
         for pattern, statement in NEUTRAL:
@@ -112,14 +112,14 @@ class Lab:
         raise BadLab(f"lab {self.name}: {body.name}: no neutral value of type {body.type}")
 
     def body(self, path, name):
-        """A body that it empties."""
+        """The body of the function @name in the file @path."""
         found = bodies.bodies(read(path))
         if name not in found:
             raise BadLab(f"lab {self.name}: {path} has no function {name}")
         return found[name]
 
     def tests_tagged(self, tag):
-        """SUITE.TEST of its suites."""
+        """[SUITE.TEST] of the tests with this tag in the lab's suites."""
         known = suites.suites()
         return [
             f"{name}.{test}"
@@ -136,12 +136,12 @@ def read(path):
 
 
 def program_tests(path=PROGRAM_TEST):
-    """The tests of a program of tests, in the order in which they run."""
+    """The names of the tests in a program, in the order in which they run."""
     return PROGRAM_TESTS.findall(read(path))
 
 
 def pairs(text):
-    """FILE: NAME ... lines, which may go on in the next line: {file: names}"""
+    """{file: names} from lines FILE: NAME ..., whose names may go on in the next line."""
     found, now = {}, None
     for word in text.split():
         if word.endswith(":"):
@@ -154,7 +154,7 @@ def pairs(text):
 
 
 def statements(text):
-    """NAME: STATEMENT lines"""
+    """{name: statement} from lines NAME: STATEMENT."""
     rows = [line.split(":", 1) for line in text.split("\n") if line.strip()]
     return {name.strip(): statement.strip() for name, statement in rows}
 
@@ -189,7 +189,7 @@ def labs():
             extra=words.get("with", []),
             tests=words.get("tests", []),
             allow=set(words["allow"]) | set(common["allow"].split()),
-            # Suites that are held back are there, or are not.
+            # Hidden suites: only if this tree has them.
             suites=words.get("suites", [])
             + [suite for suite in words.get("hidden", []) if suite in suites.suites()],
             left=words.get("not", []),
@@ -212,7 +212,7 @@ def plans():
 
 
 def lab(name, track=None):
-    """Of track short4 some labs have fewer functions to write."""
+    """The lab @name; in track short4, some labs have fewer functions to write."""
     if name not in labs():
         raise BadLab(f"no lab {name}; there are {' '.join(labs())}")
     one = labs()[name]
@@ -240,7 +240,7 @@ def tracks():
 
 
 def lines(one):
-    """How many lines its bodies have."""
+    """The number of lines of the bodies that the lab empties."""
     total = 0
     for path, names in one.functions.items():
         text = read(path)
@@ -282,7 +282,7 @@ def faults_of_files(one):
 
 
 def faults_of_planted(one):
-    """A student's tree has no file of them."""
+    """Compare labs.ini with the files of planted mistakes; a student's tree has no such files."""
     if not os.path.isdir(os.path.join(ROOT, "labs", "planted")):
         return
     there = os.path.join(ROOT, "labs", "planted", one.name)
@@ -312,7 +312,7 @@ def faults_of_names(one):
     for name in one.races:
         if not os.path.exists(os.path.join(ROOT, "tests", "races", name + ".race")):
             yield f"no race {name}"
-    # A student's tree has none of them.
+    # A student's tree has no variants to check.
     for name in one.mutants if os.path.isdir(mutants) else []:
         if not os.path.exists(os.path.join(mutants, name + ".mut")):
             yield f"no variant {name}"
@@ -323,7 +323,7 @@ def faults_of_names(one):
 
 
 def faults():
-    """What is wrong in labs.ini, a line each."""
+    """A line for each fault of labs.ini."""
     said, owner = [], {}
     for name, one in labs().items():
         said += [f"lab {name}: {what}" for what in faults_of_files(one)]
@@ -345,7 +345,7 @@ def hours_of(track):
 
 
 def faults_of_texts():
-    """Hours, as the page for instructors and the handouts say them."""
+    """Check the hours in the page for instructors and in the handouts."""
     page = read(INSTRUCTOR)
     for track in tracks():
         row = re.search(rf"^\| `{track}` \|.*\| (.*) \|$", page, re.MULTILINE)

@@ -37,7 +37,7 @@ import submission
 import variant
 from kills import all_of, kind_of
 
-QUICK = ("model", "contract,cost")  # layers to begin with, where any will do
+QUICK = ("model", "contract,cost")  # layers to grade first, if any layer will do
 WRONG = ("wrong", "variant")
 
 
@@ -48,12 +48,12 @@ def graded(lab, folder, build, only=""):
 
 
 def layer_of(lab, name):
-    """That a wrong submission must lose a point in; none of a variant."""
+    """The layer in which a wrong submission must lose a point; "" for other solutions."""
     return submission.read("wrong", lab, name)[0]["layer"] if kind_of(lab, name) == "wrong" else ""
 
 
 def first_killer(lab, name, known):
-    """One test that fails for it, as far as is known."""
+    """[a test that is known to fail for the solution], or []."""
     rows = known[lab].rows.get(name, {}) if lab in known else {}
     layer = layer_of(lab, name)
     layers = [layer] if layer else [key for key in rows if rows[key]]
@@ -61,13 +61,13 @@ def first_killer(lab, name, known):
 
 
 def tries(lab, name, known):
-    """What a wrong one is graded with, until it has lost a point."""
+    """The tests and layers that grade a wrong solution, one by one, until it loses a point."""
     layer = layer_of(lab, name)
     return [*first_killer(lab, name, known), *([layer] if layer else [*QUICK, ""])]
 
 
 def graded_so_far(lab, name, folder, build, known):
-    """In as many layers as it takes to see that it is wrong."""
+    """Grade a solution; a wrong one only until it has lost a point."""
     if kind_of(lab, name) not in WRONG:
         return graded(lab, folder, build)
     layers = set(kills.tests_of(lab))
@@ -89,7 +89,7 @@ def verdicts(one):
 
 
 def empty(lab, folder):
-    """The lab's files as its student's tree has them."""
+    """Write the lab's files to @folder, as a student's tree has them."""
     one = labs.lab(lab)
     for path, text in skeleton.texts(one):
         target = os.path.join(folder, path)
@@ -117,7 +117,7 @@ def known_words(only, pairs):
 
 
 def chosen_of(args):
-    """[(lab, name)] of what is graded now."""
+    """[(lab, name)] of the solutions to grade."""
     pairs = [(lab, name) for lab in labs.labs() for name in all_of(lab)]
     only = known_words(args.only, pairs)
     if only:
@@ -132,7 +132,7 @@ def wholly_chosen(args):
 
 
 def faults_of_empty(lab, one):
-    """Of the student's empty tree: it has no points, and passes what is stated."""
+    """Faults of the student's empty tree: it must have no points, and pass only stated tests."""
     passed = {r.key() for r in one.results if r.verdict == "PASS"}
     stated = grade.worthless(lab)
     for key in sorted(passed - stated):
@@ -144,11 +144,11 @@ def faults_of_empty(lab, one):
 
 
 def judge(lab, name, one):
-    """What is wrong with the verdict, or nothing."""
+    """The fault of the grader's verdict about a solution, or ""."""
     kind, bad = kind_of(lab, name), lost(one)
     layers = {r.layer for r in bad}
     if kind == "right":
-        # It may be slower; the reference is not.
+        # A right solution may be slow, but the reference must not.
         if name != "reference":
             bad = [r for r in bad if r.layer != grade.COST]
         return "; ".join(f"{r.key()} {r.verdict}: {r.why}" for r in bad[:3])
@@ -163,7 +163,7 @@ def judge(lab, name, one):
 
 
 def said(one):
-    """What became of it: points, or where it lost some."""
+    """The points of a graded solution; if only some tests ran, the first that failed."""
     if one.args.only and lost(one):
         return f"fails {lost(one)[0].key()}"
     return f"{one.points():g} points"
@@ -178,7 +178,7 @@ def end_with_parent():
 
 
 def begin():
-    """Of a process that grades: it has folders of its own, and ends with the one that checks."""
+    """Prepare a process that grades: it gets folders of its own, and ends with its parent."""
     grade.end_when_asked()
     lab_build.Once.begin()
     end_with_parent()
@@ -195,7 +195,7 @@ class Checked:
     def __init__(self, build, lab, name, whole, repeat, known):
         self.lab, self.name, self.kind = lab, name, kind_of(lab, name)
         self.said, self.fails, self.cpu = "not graded", {}, 0.0
-        # One folder for many: its programs are made again, and take no more space.
+        # All solutions of a process use one folder, so that their programs replace each other.
         folder = os.path.join(build, "labs", "checked", f"{lab}-{Checked.slot}")
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -229,7 +229,7 @@ class Checked:
 
 
 class Screen:
-    """A line for each solution, and on a terminal one below them that says how far it is."""
+    """Prints a line for each solution, and on a terminal a line of progress below."""
 
     def __init__(self, whole):
         self.whole, self.done, self.live = whole, 0, sys.stdout.isatty()
@@ -249,12 +249,12 @@ class Screen:
 
 
 def in_turn(pairs):
-    """The long ones first: they are graded with all tests."""
+    """@pairs with right solutions first: all tests grade these, which takes longest."""
     return sorted(pairs, key=lambda pair: kind_of(*pair) in WRONG)
 
 
 def times(solutions):
-    """What each lab has taken."""
+    """A line for each lab with the processor time of its solutions."""
     for lab in dict.fromkeys(s.lab for s in solutions):
         mine = [s for s in solutions if s.lab == lab]
         some = "1 solution" if len(mine) == 1 else f"{len(mine)} solutions"

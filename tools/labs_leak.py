@@ -29,7 +29,7 @@ def tokens(text):
 
 
 def runs(row):
-    """Each run of TOKENS tokens."""
+    """Each run of TOKENS tokens in the list @row."""
     return (tuple(row[i : i + TOKENS]) for i in range(len(row) - TOKENS + 1))
 
 
@@ -67,7 +67,7 @@ def allowed():
 class Solutions:
     """The runs of several labs' emptied bodies."""
 
-    PICKED = (0, TOKENS // 2, TOKENS - 1)  # tokens by which most runs are told from all of these
+    PICKED = (0, TOKENS // 2, TOKENS - 1)  # places of tokens that tell most other runs from these
 
     def __init__(self, chosen):
         self.labs = {name: labs.lab(name) for name in chosen}
@@ -95,7 +95,7 @@ class Solutions:
             here = self.in_row(tokens(labs.read(path)))
             for name, one in self.labs.items():
                 own = self.own[name]
-                # A mistake leaves the rest of its function as it is.
+                # A student's tree shows a planted mistake with the rest of its function.
                 if skeleton.left_out(one, path) or one.planted and path in own:
                     continue
                 for run in self.in_row(tokens(own[path])) if path in own else here:
@@ -105,7 +105,7 @@ class Solutions:
 
 
 def shown(chosen, verbose=False):
-    """What student's trees show that labs/leaks.txt does not list, and the other way round."""
+    """A line for each leak that labs/leaks.txt does not list, and each row of it without a leak."""
     found, may, used, said = Solutions(chosen).leaks(), allowed(), set(), []
     for name in chosen:
         for (function, path), run in sorted(found[name].items()):
@@ -122,7 +122,7 @@ def shown(chosen, verbose=False):
 
 
 def wrong():
-    """For lint: also what is wrong in labs.ini, and where clang finds another body."""
+    """The lines for lint: leaks, faults of labs.ini, and bodies that clang finds elsewhere."""
     yield from labs.faults()
     if not os.path.isdir(os.path.join(labs.ROOT, "labs", "wrong")):
         return  # a student's tree

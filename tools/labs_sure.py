@@ -34,7 +34,7 @@ def busy():
 
 
 class Load:
-    """So many processes that never sleep."""
+    """@number processes that never sleep."""
 
     def __init__(self, number):
         self.started = [multiprocessing.Process(target=busy, daemon=True) for _ in range(number)]
@@ -50,14 +50,14 @@ class Load:
 
 
 class Sure:
-    """The solutions, and what was found."""
+    """Checks that verdicts are sure; counts the checks that pass and fail."""
 
     def __init__(self, args):
         self.args, self.counts = args, check.Counts()
         self.folder = os.path.join(args.build, "labs", "sure")
 
     def verdicts(self, lab, *solutions):
-        """{test: verdict} of a tree with these (lab, name)."""
+        """{test: verdict} of a tree with these solutions, (lab, name) each."""
         shutil.rmtree(self.folder, ignore_errors=True)
         for solution in solutions:
             submission.write(*solution, self.folder)
@@ -88,7 +88,7 @@ class Sure:
 
 
 def difference(first, now, when):
-    """A test that was judged in another way."""
+    """A line about the first test whose verdict differs, or ""."""
     for key in {**first, **now}:
         if first.get(key) != now.get(key):
             return f"{key} was {first.get(key)}, and {now.get(key)} {when}"

@@ -23,7 +23,7 @@ def pytest_configure(config):
 
 
 def group_of(item):
-    """The file, and the things in it that are made once for several tests."""
+    """A name for tests that share fixtures: their file and the fixtures; "" if they share none."""
     shared = sorted(
         name
         for name, found in item._fixtureinfo.name2fixturedefs.items()

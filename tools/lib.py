@@ -23,15 +23,15 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ALSO = [
     "include/quarry/lock.h"
-]  # the exclusive side of cpu_hotplug, for ports whose CPUs come and go
+]  # cpu_hotplug's exclusive side, for ports whose CPUs go online and offline
 ALONE = ["alone/sys/queue.h", "alone/asm-generic/errno.h"]
-# What a C library has keeps its name, and so does what compilers call.
+# Names that get no prefix: those of a C library, and those that compilers call.
 KEPT = re.compile(r"mem(cpy|move|set|cmp)|strcmp|_.*")
 TOKEN = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"|<[\w./-]+>|\'(?:\\.|[^\'\\])\'|->|\.\.\.|\w+|\s+|.',
     re.DOTALL,
 )
-MOST_NEEDED = 20  # by the core
+MOST_NEEDED = 20  # names that the core may need from outside
 INLINE = re.compile(r"^static (?:always_)?inline [^;{=]*?\b(\w+)\(", re.MULTILINE)
 
 
@@ -46,8 +46,7 @@ def program():
 
 
 def symbols(path):
-    """Of an object or archive: the names that it defines for others, and those that it needs
-    besides."""
+    """(names that an object or archive defines for others, names that it needs from outside)"""
     out = subprocess.run(
         [os.environ.get("NM") or "nm", "-g", path], capture_output=True, text=True, check=True
     ).stdout
@@ -57,15 +56,15 @@ def symbols(path):
 
 
 def needs(path, port):
-    """What an archive needs from outside, but for what compilers call, and what the port's
-    arch_inline.h brings."""
+    """The names that an archive needs from outside, except those that compilers call, and those in
+    the port's arch_inline.h."""
     own = set(re.findall(r"\w+", read(os.path.join(port, "arch_inline.h"))))
     return {name for name in symbols(path)[1] if not name.startswith("_") and name not in own}
 
 
 def documented():
-    """What docs/porting.md says that the core needs, and that all of mm/ needs besides: two sets of
-    names."""
+    """[names that docs/porting.md lists for the core, further names that it lists for all of
+    mm/]"""
     text = read("docs/porting.md").split("## What mm/ needs\n")[1].split("\n## ")[0]
     tables = [
         re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", part, re.MULTILINE)
@@ -109,7 +108,7 @@ def renamed(text, names, prefix):
 
 
 def check_renamed():
-    """Before it is believed."""
+    """Check that renamed() works, before its output is used."""
     text = (
         'struct a {\n\tint f;\n};\nint f(struct f *p); /* f */\n'
         '#define F(x) (f((x)->f) + g)\nextern struct a g;\n'

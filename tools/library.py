@@ -26,14 +26,14 @@ import outer_make
 import qemu
 
 ROOT = qemu.ROOT
-MOMENT = 0.5  # seconds for checks behind the one that has noticed: some wait for long
+MOMENT = 0.5  # seconds that checks get after the expected failure: some wait for long
 TEMPLATE = "examples/port-template"
-# The template is written for x86; elsewhere it is compiled and linked only.
+# The template is written for x86; on other machines it is only compiled and linked.
 X86 = platform.machine() == "x86_64"
 CROSS = {} if X86 else {"CROSS_COMPILE": "x86_64-linux-gnu-", "LIBCC": "x86_64-linux-gnu-gcc"}
-# As a kernel is compiled: no C library, no registers but the general ones.
+# Flags as for a kernel: no C library, only the general registers.
 BARE = "-ffreestanding -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector"
-# What tests/porting/wrong.c does wrong -> a check that must notice.
+# {fault of tests/porting/wrong.c: a check that must notice it}
 WRONG = {
     "lock": "lock_keeps_other_cpus_out",
     "is_held": "lock_of_another_cpu_is_not_ours",
@@ -48,7 +48,7 @@ WRONG = {
     "sleep": "sleep_lasts_as_long_as_asked",
     "task": "thread_runs_where_it_is_bound",
 }
-# A kernel that has all these names itself, with other meanings, and sees the headers with a prefix.
+# Source of a kernel that uses the same names with other meanings; the headers have a prefix.
 NEIGHBOUR = """
 struct lock;
 int kfree(int), panic(void), printk(int), spin_lock(struct lock *);
@@ -71,12 +71,12 @@ def make_command(build):
 
 
 def make(build, *targets, **variables):
-    """What make says, if it fails; else None."""
+    """The output of make if it fails, else None."""
     command = [*make_command(build), *(f"{k}={v}" for k, v in variables.items()), *targets]
     done = subprocess.run(
         command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    # Without the lines that say what is being compiled.
+    # Without the lines that name the compiled files.
     return (
         "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t))
         if done.returncode
@@ -103,7 +103,8 @@ def run(program, limit=qemu.WATCHDOG, **env):
 
 
 def run_until(program, line, **env):
-    """As run, up to a line of its output: then it has a moment to end by itself, or status None."""
+    """As run(), but after @line the program has only MOMENT seconds to end; if it is then killed,
+    the status is None."""
     proc = subprocess.Popen(
         [os.path.join(ROOT, program)],
         stdout=subprocess.PIPE,
@@ -158,7 +159,7 @@ def template(build, more, *programs, **variables):
 
 
 def no_system_headers(cc=CROSS.get("LIBCC", "gcc")):
-    """Flags that leave the compiler's own headers only."""
+    """Flags with which the compiler finds only its own headers."""
     done = subprocess.run(
         [cc, "-print-file-name=include"], capture_output=True, text=True, check=True
     )
@@ -200,7 +201,7 @@ def test_program(build):
 
 
 def compiled(cc, folder, sources, flags):
-    """Compile @sources with the flags of `make amalgamation`; (objects, what went wrong)."""
+    """Compile @sources with the flags of `make amalgamation`: (objects, errors or None)."""
     objects = []
     for source in sources:
         objects.append(f"{folder}/{os.path.basename(source)[:-2]}.{cc}.o")
@@ -239,7 +240,7 @@ def test_amalgamation(build):
             return
         if port != TEMPLATE:
             break
-        # The template's sources include quarry/NAME.h: each of these is the one header.
+        # The template's sources include quarry/NAME.h: each such file must include quarry.h.
         for path in glob.glob(os.path.join(ROOT, "include", "quarry", "*.h")):
             name = os.path.join(folder, "one", "quarry", os.path.basename(path))
             lib.write(os.path.join(ROOT, name), "#include <quarry.h>\n")
@@ -349,7 +350,7 @@ def test_wrong_ports(build):
             yield f"WRONG={wrong}: {name} does not notice (status {status}): {text}"
 
 
-# Name -> (directory, test); those of one directory share what is built there.
+# {name: (directory, test)}; tests of one directory share its builds.
 TESTS = {
     "core": ("core", test_core),
     "program": ("core", test_program),

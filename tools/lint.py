@@ -89,7 +89,7 @@ INCLUDES = [
     ("labs/P/", [r'"(packed|paged)\.h"']),
     ("labs/model/", [QUARRY, r'"(mm/|tests/fuzz/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("labs/grade/", [QUARRY, r'"mm/\w+\.h"', r"<\w+\.h>"]),
-    ("labs/planted/", []),  # functions only
+    ("labs/planted/", []),  # these files hold only functions
     ("labs/right/", []),
     ("labs/wrong/", []),
     ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
@@ -114,7 +114,7 @@ INCLUDES = [
         ],
     ),
     ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
-    # Run queues, whose interface is the kernel's own.
+    # Tests of run queues, whose interface is private to the kernel.
     ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     (
@@ -145,7 +145,7 @@ ARGUMENTS = [
     ("mm/pcp_slow.c", r"The word is read here"),
     ("arch/x86_64/apic.c", r"a WRMSR to the ICR does not serialise"),
 ]
-# Cut in two, so that this file does not hold them.
+# Phrases that no source may have; cut in two, so that this file has none either.
 PHRASES = [
     r"\bTO" r"DO\b",
     r"\bFIX" r"ME\b",
@@ -217,7 +217,7 @@ ROOMS = ("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64")
 
 
 def shared_names(paths):
-    """Of .c files in ROOMS: those whose base name another one has."""
+    """A line for each .c file in ROOMS that has the same base name as another."""
     first = {}
     for path in paths:
         room, name = os.path.split(path)
@@ -346,7 +346,7 @@ def check_core(build):
     if len(core) > lib.MOST_NEEDED:
         yield f"docs/porting.md: {len(core)} names, at most {lib.MOST_NEEDED}"
     for folder, variables, listed in (("core", {"CORE": "1"}, core), ("full", {}, core | rest)):
-        place = os.path.join(build, "lint", f"lib-{folder}")  # tools/library.py's are others
+        place = os.path.join(build, "lint", f"lib-{folder}")  # apart from tools/library.py's
         if not check.make(place, os.path.join(place, "libquarry-mm.a"), **variables):
             yield f"make lib {folder}: does not build"
             continue

@@ -33,7 +33,7 @@ SUITE = "bookworm"
 USER = 1000
 HOME = "/home/quarry"
 TREE = HOME + "/quarry"
-LIMIT = 1800  # seconds of one step
+LIMIT = 1800  # most seconds of one step
 QUIET = 5  # seconds without output after which a program at a terminal waits for a key
 INSTALL = re.compile(r"^ +((?:apt-get update && )?apt-get install .*)$", re.MULTILINE)
 MOUNTS = (
@@ -44,12 +44,12 @@ MOUNTS = (
 
 
 def commands(readme):
-    """The commands of README, as they stand."""
+    """The make commands in README, word for word."""
     return re.findall(r"^    (make .*?)(?: {2,}.*)?$", readme, re.MULTILINE)
 
 
 def proxies():
-    """The options of apt on this machine that lead to the registry."""
+    """This machine's proxy options of apt."""
     said = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True).stdout
     return [
         line
@@ -79,7 +79,8 @@ class Steps:
         return self.counts.one(good, what)
 
     def run(self, words, keys=""):
-        """(exit status, output); with @keys at a terminal, typed when it is quiet."""
+        """Run @words: (exit status, output).  With @keys they run at a terminal, and each key is
+        typed once the output is quiet."""
         env = dict(outer_make.env(), HOME=HOME, TERM="xterm", LC_ALL="C.UTF-8")
         env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         if not keys:
@@ -100,7 +101,8 @@ class Steps:
         return status, text
 
     def typed(self, command, keys="", wants=r""):
-        """@command by the user, and by root what make asks for."""
+        """Run @command as the user; if make names missing packages, root installs them, and the
+        user runs it again."""
         start = time.monotonic()
         status, said = self.run(self.enter(USER, TREE, command), keys)
         wanted = INSTALL.search(said)

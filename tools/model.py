@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODELS = os.path.join(ROOT, "tests", "model")
-NEEDS = {"spin": "spin", "gcc": "gcc"}  # program -> package
-MEMORY_MB = 1800  # of one search; two run at a time
-SECONDS = 900  # of one search, on a busy machine
+NEEDS = {"spin": "spin", "gcc": "gcc"}  # {program: its package}
+MEMORY_MB = 1800  # most memory of one search; two run at a time
+SECONDS = 900  # most seconds of one search, also on a busy machine
 RIGHT_DEPTH = 300000
 CYCLE_DEPTHS = [
     90,
@@ -37,7 +37,7 @@ CYCLE_DEPTHS = [
     300,
     500,
     RIGHT_DEPTH,
-]  # a short cycle reads better
+]  # the smallest depth that finds a cycle counts: a short cycle reads better
 # The kinds of failure, by pan's messages.
 ASSERTION, STUCK, CYCLE = "assertion", "stuck for ever", "never ends"
 SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acceptance cycle"}
@@ -144,7 +144,7 @@ class Result:
 
 
 def run(command, cwd, seconds=SECONDS):
-    """The output, and whether it ended in time."""
+    """(the output, the exit status; -1 if the command took more than @seconds)"""
     try:
         done = subprocess.run(
             command,
@@ -162,7 +162,7 @@ def run(command, cwd, seconds=SECONDS):
 
 
 def verdict(out):
-    """The fault that a search has found; None: none so far."""
+    """The kind of fault that a search has found, or None."""
     for kind, says in SAYS.items():
         if re.search(rf"^pan:\d+: .*{says}", out, re.M):
             return kind
@@ -170,7 +170,7 @@ def verdict(out):
 
 
 def limit(out):
-    """The reason why a search without an error is not exhaustive; None: it is."""
+    """The reason why a search without an error is not exhaustive; None if it is exhaustive."""
     if "errors: 0" not in out:
         return "no result: " + (out.strip().splitlines() or ["no output"])[-1]
     for says in (
@@ -259,7 +259,7 @@ def check(case, build):
     out, status = run(
         [
             "gcc",
-            # More takes longer to compile than it saves; a wrong model ends soon.
+            # More optimisation takes longer than it saves; the search of a wrong model ends soon.
             "-O0" if wrong else "-O1",
             "-w",
             f"-DMEMLIM={MEMORY_MB}",

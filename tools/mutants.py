@@ -30,14 +30,14 @@ import variant
 import variant_build
 import watchdog
 
-LIMIT = 120  # seconds of a CPU for a run of a second or two
-# A test of milliseconds that has used so much of a CPU and has not ended hangs; one that uses
-# nothing waits so long for what does not come.
-HANG_CPU = 2  # seconds of a CPU
-HANG_SILENCE = 8  # seconds in which it uses less than HANG_IDLE
-HANG_IDLE = 1  # seconds of a CPU: a guest with nothing to do ticks
+LIMIT = 120  # most seconds of CPU time of a run, which needs one or two
+# A test takes milliseconds.  It hangs if it has used HANG_CPU without ending, or has been almost
+# idle for HANG_SILENCE.
+HANG_CPU = 2  # seconds of CPU time
+HANG_SILENCE = 8  # seconds in which the test uses less than HANG_IDLE
+HANG_IDLE = 1  # seconds of CPU time: an idle guest handles ticks
 BEGINS = re.compile(r"^  # begin \S+$", re.MULTILINE)
-# The whole line: a name cut short could be another test's.
+# Matches a whole line: the beginning of a name could be another test's.
 FAILED = re.compile(r"^  not ok .*\n", re.MULTILINE)
 RESULT = re.compile(r"^  (ok|not ok) \d+ (\S+)")
 
@@ -47,7 +47,7 @@ class Report:
 
     def __init__(self, text, status):
         self.text, self.status = text.replace("\r", ""), status
-        self.said, self.failed, said = {}, [], []  # test -> output before its result
+        self.said, self.failed, said = {}, [], []  # said: {test: output before its result}
         for line in self.text.split("\n"):
             found = RESULT.match(line)
             if found:
@@ -58,7 +58,7 @@ class Report:
         self.unfinished = "\n".join(said)
 
     def diagnosis(self):
-        """The first complaint."""
+        """The first line that says what failed."""
         story = [
             x.strip()
             for x in self.text.split("\n")
@@ -89,7 +89,7 @@ class Watch:
         return self.hung
 
     def status(self, status):
-        """The run's status: HANGS, or 1 for ended early."""
+        """The run's status; if the watch ended the run, HANGS for a hang, else 1."""
         return status if status != qemu.ENOUGH else variant.HANGS if self.hung else 1
 
 
@@ -155,7 +155,7 @@ class Seconds:
 
 
 def base_of(v, kill):
-    """The build in which the kill shows."""
+    """The name of the build that runs the kill."""
     if kill.kind in ("race", "explore", "matrix"):
         return "race" if kill.engine == "mttcg" else "fiber"
     return "kernel" if v.get("world") == "qemu" else "host-" + v.get("build", "port")
@@ -178,15 +178,15 @@ def outcome_of(kill, program, tag):
 class Hunt:
     def __init__(self, build, keep):
         self.build, self.keep = os.path.abspath(build), keep
-        self.bases = {}  # name of a build -> variant_build.Base
-        self.normal = {}  # (name of a build, test) -> the unmodified tree's output
+        self.bases = {}  # {name of a build: variant_build.Base}
+        self.normal = {}  # {(name of a build, test): the unmodified tree's output}
         self.seconds = Seconds()
 
     # ---- the unmodified tree ---------------------------------------------------------------------
 
     def prepare(self, variants):
         """Build the unmodified tree; it must pass the tests that variants must fail.  Returns
-        the faults."""
+        the first fault, or None."""
         kills = {}
         for v in variants:
             for kill in v.kills:
@@ -224,7 +224,7 @@ class Hunt:
     # ---- a variant -------------------------------------------------------------------------------
 
     def one(self, v):
-        """A row for each of its kills."""
+        """Build and run the variant: a row of the result for each of its kills."""
         tree = os.path.join(self.build, "mutant", v.id)
         programs, rows = {}, []
         for kill in v.kills:
@@ -319,7 +319,7 @@ def hunt(build, variants, jobs, keep):
         print(f"mutants: {wrong}")
         return None, hunt_.seconds
     rows = []
-    # One QEMU at a time, beside the hosted programs: those that hang would slow the others down.
+    # One QEMU at a time beside the hosted programs: a guest that hangs would slow others down.
     with ThreadPoolExecutor(max(1, jobs)) as hosted, ThreadPoolExecutor(1) as booted:
         running = [
             (
@@ -352,7 +352,7 @@ def main():
     start = time.monotonic()
     variants = [variant.read(i) for i in (args.only.split(",") if args.only else variant.known())]
     if args.who:
-        import mutate_run  # which needs this file
+        import mutate_run  # not at the top: it imports this module
 
         return mutate_run.who(args.build, variants)
     rows, seconds = hunt(args.build, variants, args.jobs, args.keep)

@@ -76,8 +76,8 @@ def all_sites(build, files):
 
 
 def argued():
-    """{key: reason} of the variants that are equivalent: in argued.md each is a line "- `KEY`:
-    reason"."""
+    """{key: reason} of the equivalent variants; argued.md has a line "- `KEY`: reason" for
+    each."""
     if not os.path.exists(ARGUED):
         return {}
     with open(ARGUED, encoding="utf-8") as f:
@@ -85,7 +85,7 @@ def argued():
 
 
 def shares(sites, number):
-    """The number for each directory, by its share of the lines."""
+    """{directory: its part of @number, in proportion to its lines}"""
     lines = {
         a: sum(contents(p).count(b"\n") for p in {s.path for ss in sites[a].values() for s in ss})
         for a in sites
@@ -131,8 +131,8 @@ class Trial:
         self.total = args.number
 
     def next(self):
-        """A site to try, or None: all have been.  Sites that were tried before are counted on the
-        way."""
+        """(site, key) to try next, or None if enough sites were tried.  Sites that an earlier run
+        tried count."""
         with self.lock:
             for area in self.areas.values():
                 while area["counted"] + area["out"] < area["wanted"]:
@@ -296,7 +296,7 @@ def main():
         return 0
     trial = Trial(args, sites)
     if args.report:
-        while found := trial.next():  # one that has not been tried
+        while found := trial.next():  # a site that was not tried yet
             trial.areas[area_of(found[0].path)]["out"] -= 1
         report(trial, 0)
         return 0

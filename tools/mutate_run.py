@@ -37,15 +37,15 @@ HOSTED = [
 ]
 RACES = "fiber"
 KERNEL = "kernel"
-LOCKS = "locks"  # lint's check of the file: clang -Wthread-safety
-OUTSIDE = "tests"  # files of tests/qemu/ that a source's head names
-FIRST = ("host-port", "host-plain")  # builds in which the file's suites run first
-# Under icount, with every program of ring 3.
+LOCKS = "locks"  # the stage that runs clang -Wthread-safety on the file, as lint does
+OUTSIDE = "tests"  # the stage with the files of tests/qemu/ that a source's head names
+FIRST = ("host-port", "host-plain")  # builds in which the suites of the changed file run first
+# The machine of a boot: under icount, with every program of ring 3.
 BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
 BOOT_LINE = "selftest=most tour=off monitor=off user=init"
 MORE_CPU, MORE_SECONDS = 5, 20
-IDLE = 25  # seconds, with as many hundredths of a second of processor time
-SILENT = 30  # seconds of a CPU without output, of a kernel that prints every second or two
+IDLE = 25  # a program that runs for IDLE hundredths of a second in IDLE seconds, or less, hangs
+SILENT = 30  # seconds of CPU time without output: a hang, for a kernel prints every second or two
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def listed(name):
-    """The files of a list of tests/files.mk."""
+    """The files of the list @name in tests/files.mk."""
     with open(os.path.join(variant.ROOT, "tests/files.mk"), encoding="utf-8") as f:
         return set(re.findall(rf"^{name} \+= (\S+)$", f.read(), re.MULTILINE))
 
@@ -75,13 +75,13 @@ def suites_of(path):
 
 
 def judges_of(path):
-    """The tests from outside that the head of a source names."""
+    """The files of tests/qemu/ that the head of a source names."""
     with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
         return re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
 
 
 class Ends:
-    """May the run end: after a failed test, a panic, or when it hangs?"""
+    """Called with a run's output: may the run end, because a test failed, it panicked, or hangs?"""
 
     def __init__(self):
         self.said, self.dog, self.silent = "", None, False
@@ -105,7 +105,7 @@ def limited(seconds):
 
 
 def ticks(pid):
-    """Processor time so far, with that of ended children, in the unit of /proc."""
+    """The processor time of a process and its ended children, in the unit of /proc/PID/stat."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
             return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
@@ -114,8 +114,8 @@ def ticks(pid):
 
 
 def watch(proc, log, limit, whole):
-    """Wait for its end: None, or the failed check; with @whole a failed test does not end the run.
-    A program that sleeps for IDLE seconds, and hardly ever runs, sleeps for ever."""
+    """Wait for the program's end: None, or the failed test, or "hangs".  With @whole a failed test
+    does not end the run.  A program that hardly runs for IDLE seconds hangs."""
     until, seen = time.monotonic() + limit, -1
     ran, since = 0, time.monotonic()
     while proc.poll() is None:
@@ -168,7 +168,7 @@ def verdict(text, status):
     )
     if story:
         return story.group(0)[:120] + qemu.in_test(text[: story.start()])
-    if status in (-24, -9):  # SIGXCPU: at the limit of its processor time
+    if status in (-24, -9):  # SIGXCPU or SIGKILL, at the limit of processor time
         return "hangs" + qemu.in_test(text)
     return "passed" if status == 0 else f"ended with {status}{qemu.in_test(text)}"
 
@@ -185,7 +185,8 @@ class Bench:
         self.outside_seconds, self.outside_lock = {}, threading.Lock()
 
     def prepare(self):
-        """Build all, run all once; returns the faults of the unmodified tree, or None."""
+        """Build all programs and run each once; returns the first fault of the unmodified tree, or
+        None."""
         goals = [variant_build.program_of(self.build, n) for n in self.names]
         goals += [os.path.join(self.build, "bin", "init")] if KERNEL in self.names else []
         if not check.make(self.build, *goals) or not check.make(self.build, "kernel"):
@@ -219,8 +220,8 @@ class Bench:
         return run([program, "--cpus=4", tests], **self.limits(name))
 
     def races(self, program):
-        """Every script must end as it expects of the right code, and the explorer must find
-        nothing."""
+        """Run all scripts and sets: each script must end as on right code, and the explorer must
+        find nothing."""
         scripts = {s.name: s.expect["none"] for s in race.scripts()}
         outcome = run([program, *scripts], **self.limits(RACES))
         ends = dict(re.findall(r"^race: end (\S+) (.*)$", outcome.text, re.MULTILINE))
@@ -244,7 +245,7 @@ class Bench:
         return found
 
     def boot(self, program, tests):
-        """The output of a boot: selftests and every program of ring 3."""
+        """The Outcome of a boot with selftests and every program of ring 3."""
         line = BOOT_LINE if tests == "all" else BOOT_LINE.replace("most", tests)
         tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
         machine = qemu.Machine(kernel=program, timeout=self.limits(KERNEL)["time_limit"], **BOOT)
@@ -267,8 +268,8 @@ class Bench:
         return Outcome(done.text, how, after.ru_utime - before.ru_utime)
 
     def pytest(self, home, program, tests, limit):
-        """The first failure, or None; with the kernel @program, all other files in the directory
-        @home."""
+        """Run @tests with the kernel @program in the build directory @home: the first failure, or
+        None."""
         os.makedirs(home, exist_ok=True)
         for name, target in (("bin", os.path.join(self.build, "bin")), ("quarry.elf", program)):
             if os.path.lexists(os.path.join(home, name)):
@@ -303,7 +304,7 @@ class Bench:
         return None if done.returncode == 0 else failed.group(1) if failed else tests
 
     def seconds_outside(self, home, tests):
-        """The time of a file of tests with the unmodified kernel; None: it fails."""
+        """The seconds of a file of tests with the unmodified kernel; None if it fails."""
         with self.outside_lock:
             if tests not in self.outside_seconds:
                 start = time.monotonic()
@@ -313,8 +314,8 @@ class Bench:
             return self.outside_seconds[tests]
 
     def outside(self, home, program, path):
-        """The first test from outside that fails, and that the unmodified kernel passes right
-        after; or None."""
+        """The first test of tests/qemu/ that hangs, or that fails but passes right afterwards with
+        the unmodified kernel; or None."""
         plain = variant_build.program_of(self.build, KERNEL)
         for tests in judges_of(path):
             seconds = self.seconds_outside(home, tests)
@@ -333,7 +334,7 @@ class Worker:
     def __init__(self, bench, number):
         self.bench, self.tree = bench, os.path.join(bench.build, "mutate", f"tree{number}")
         variant.link_tree(self.tree)
-        self.plain = {}  # (build, source) -> the unmodified object, without debug information
+        self.plain = {}  # {(build, source): the unmodified object, without debug information}
 
     def write(self, path, text):
         copy = os.path.join(self.tree, path)
@@ -342,7 +343,7 @@ class Worker:
             f.write(text)
 
     def same(self, name, path, base):
-        """Is every object the same as before?"""
+        """Is every object that needs @path the same as in the unmodified tree?"""
         for source, needs in base.needs.items():
             if path not in needs:
                 continue
@@ -422,7 +423,7 @@ class Worker:
         return "survived", ""
 
     def who(self, variant_):
-        """All tests that fail with a hand-written variant, and the end of the run."""
+        """(the end of the run, all tests that fail) with a hand-written variant."""
         changed = variant.make_tree(variant_, self.tree)
         try:
             for name in self.bench.names:
@@ -439,7 +440,7 @@ class Worker:
             )
             failed = re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
             crashed = qemu.ktap_running(outcome.text)
-            # Run alone, the test's failure shows in the run's status.
+            # If no other test has failed, the end of the run names the crashed test.
             return f"{name}: {outcome.how}", failed + (
                 [f"{crashed} does not end"] if crashed and failed else []
             )

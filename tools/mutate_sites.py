@@ -22,10 +22,10 @@ UNDO = re.compile(
     r"(^|_)(free|put|release|destroy|leave|undo|remove|drop|uncharge|close|wake|restore|back|del)"
     r"(_|$)"
 )
-# Text for people: other tests compare it where it matters.
+# Calls that print text for people are not changed: other tests compare such text where it matters.
 TALK = {"printk", "ksnprintf", "vprintk", "panic", "print_backtrace", "console_write"}
 RELATIONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
-# Symmetric comparisons: with swapped operands the result is equally zero or not.
+# Comparisons in which swapped operands do not change whether the result is zero.
 EVEN_HANDED = {"strcmp", "strncmp", "memcmp"}
 PLAIN = {
     K.BINARY_OPERATOR,
@@ -57,16 +57,15 @@ class Site:
     edits: tuple  # (start, end, new text) of each edit, by offset, in order
 
     def apply(self, text):
-        """@text, which is that of the file in bytes, with the edits in it; its lines keep their
-        numbers."""
+        """@text, the bytes of the file, with the edits applied; the lines keep their numbers."""
         for start, end, new in reversed(self.edits):
             lost = text[start:end].count(b"\n") - new.encode().count(b"\n")
             text = text[:start] + new.encode() + b"\n" * lost + text[end:]
         return text
 
     def key(self, text):
-        """A name that is stable while the edited lines are: file, function, operator, old =>
-        new @ its line."""
+        """A name that changes only with the edited lines: file, function, operator, old => new @
+        the text of the first line."""
 
         def words(part):
             return re.sub(r"\s+", " ", part).strip()
@@ -92,15 +91,15 @@ def spelled(location):
 
 
 class Finder:
-    """Collects the sites of one file, of which @text is the contents."""
+    """Collects the sites of the file @path, whose contents are @text."""
 
     def __init__(self, path, text):
         self.path, self.text, self.found = path, text, []
         self.function = self.span = self.result = None
 
     def whole(self, cursor):
-        """The offsets of its text in the source, a macro's call included; None if not within the
-        function."""
+        """The offsets of a cursor's text in the source, calls of macros included; None if it is not
+        within the function."""
         start, end = cursor.extent.start, cursor.extent.end
         if (
             not start.file
@@ -111,7 +110,7 @@ class Finder:
         return start.offset, end.offset
 
     def inner(self, cursor):
-        """The same for an expression that may be an argument of a macro."""
+        """As whole(), for an expression that may be an argument of a macro."""
         start, end = spelled(cursor.extent.start), spelled(cursor.extent.end)
         if not cursor.extent.start.file or cursor.extent.start.file.name != self.path:
             return None
@@ -141,7 +140,7 @@ class Finder:
         children = list(cursor.get_children())
         if cursor.kind == K.COMPOUND_STMT:
             span = self.whole(cursor)
-            if span and self.text[span[0] : span[0] + 1] == b"{":  # not that of a macro
+            if span and self.text[span[0] : span[0] + 1] == b"{":  # not a block in a macro
                 self.statements(children, top)
         elif cursor.kind in (K.IF_STMT, K.WHILE_STMT, K.FOR_STMT):
             self.condition(cursor, children)
@@ -163,7 +162,8 @@ class Finder:
     # ---- statements ----
 
     def is_statement(self, cursor):
-        """An expression statement that is not only text for people."""
+        """May the statement be left out?  Not a declaration, a block, an assertion, or a call that
+        prints text for people."""
         span = self.whole(cursor)
         if not span or cursor.kind in (
             K.DECL_STMT,
@@ -181,7 +181,7 @@ class Finder:
         ):
             return False
         if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
-            return False  # else it is in the expansion of a macro
+            return False  # a written loop, not the expansion of a macro
         name = re.match(r"(\w+)\(", self.of(span))
         return not (
             name
@@ -190,9 +190,9 @@ class Finder:
 
     def plain_store(self, cursor):
         """
-        (the variable or member that it stores or adds to, all names in it) of a statement without
-        other effects: no call, no pointer but to a structure, nothing volatile, no union.  None: it
-        is not one.
+        (the variable or member that a statement changes, all names in it), or None if the statement
+        may have other effects: only a plain expression may not, without a call, a pointer except to
+        a structure, anything volatile, or a union.
         """
         children = list(cursor.get_children())
         text = self.of(self.whole(cursor))
@@ -218,8 +218,8 @@ class Finder:
         return part.kind in PLAIN and not part.type.is_volatile_qualified()
 
     def in_any_order(self, before, after):
-        """Two plain stores that are independent of each other; or one of them only counts an
-        event."""
+        """May the statements swap places?  Yes for two independent plain stores, or if one
+        statement only counts an event."""
         if any(re.match(r"MM_EVENT\(", self.of(self.whole(s))) for s in (before, after)):
             return True
         a, b = self.plain_store(before), self.plain_store(after)
@@ -275,7 +275,7 @@ class Finder:
         if cursor.kind == K.IF_STMT:
             self.add("negate", (*span, f"!({text})"))
             self.add("condition", (*span, f"1 || ({text})"))
-        # Without an assertion no path that keeps the invariant changes.
+        # Left out: an assertion with 0 && changes nothing for code that keeps the invariant.
         if not (cursor.kind == K.IF_STMT and self.only_panics(children[1])):
             self.add("condition", (*span, f"0 && ({text})"))
 
@@ -296,7 +296,8 @@ class Finder:
             self.add("return", (*span, "-22"))
 
     def lock_pairs(self, body):
-        """All calls in the function that take and release one lock."""
+        """For each lock, add an edit that removes all calls in the function that take or release
+        it."""
         pairs = {}
         for call in body.walk_preorder():
             if call.kind != K.CALL_EXPR:
@@ -365,7 +366,7 @@ class Finder:
                 self.add("arguments", (*a, self.of(b)), (*b, self.of(a)))
 
     def weaken(self, cursor):
-        """An atomic operation in two steps, or one without ordering."""
+        """Add an edit that makes an atomic operation two steps, or removes its ordering."""
         span = self.whole(cursor) if cursor.kind.is_expression() else None
         found = span and re.match(
             r"(atomic_add|atomic_sub|atomic_or|atomic_and|store_release|load_acquire)\(",
@@ -395,7 +396,7 @@ class Finder:
 
 
 def sites(root, path, flags, wanted):
-    """All sites in @path, and in those headers it includes for which wanted() is true."""
+    """All sites in @path, and in its included headers for which wanted() is true."""
     here = os.getcwd()
     os.chdir(root)
     try:

@@ -15,6 +15,6 @@ def env(*without, **more):
 
 
 def named(path):
-    """A file or a directory as make is told its name: relative to the tree if it lies there.  So an
-    object has one name in dependency files, from any caller of make."""
+    """The name of a file or directory for make: relative to the tree if it lies there.  So all
+    callers of make give an object the same name in dependency files."""
     return os.path.relpath(path, ROOT) if path.startswith(ROOT + os.sep) else path

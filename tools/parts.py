@@ -26,7 +26,7 @@ from schedule import CPU, WALL, Job, Verdict
 TOOLS = os.path.join(qemu.ROOT, "tools")
 LENGTHS = os.path.join(qemu.ROOT, "tests", "lengths.txt")
 BOCHS = ("x2apic", "xapic")
-# Checks of lint that are jobs of their own; the others together are one.
+# Checks of lint that are jobs of their own; the others together are one job.
 LONG_CHECKS = (["tidy"], ["cppcheck"], ["locks"], ["core"], ["alone", "plants"])
 # Jobs that do more with FULL=1, as many tests in QEMU do.
 MORE = ("bench", "races")
@@ -35,20 +35,20 @@ FULL_PARTS = ("builds", "failures", "models", "bochs", "web")
 FULL_BUILDS = ("order3", "threads-asan")
 FULL_CHECKS = ("tidy", "cppcheck")
 LIBRARY = ("core", "plain")  # the folders of tools/library.py that `make test` builds
-LABS_NEED = ["host-asan", "fiber", "kernel"]  # of its objects the graded programs are made
-UPTO = 40  # allocations of each test that fail
-SWEEPS = 8  # jobs of them
-BATCH = 30.0  # seconds of a job that is a list of short tests
-ALL_LINES = 400  # shown of a job that failed
+LABS_NEED = ["host-asan", "fiber", "kernel"]  # builds whose objects graded programs use
+UPTO = 40  # allocations of each test that are made to fail, one per run
+SWEEPS = 8  # jobs that share the sweep
+BATCH = 30.0  # most seconds of a job that is a list of short tests
+ALL_LINES = 400  # most lines of output that are shown of a failed job
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed")
-# Files of tests/qemu that are parts of their own.
+# {part: the files of tests/qemu that it consists of}
 FILES = {
     "user": [f"test_{name}.py" for name in ("user", "hostile", "memory")],
     "devices": [f"test_{name}.py" for name in ("virtio", "slots", "slots_busy")],
 }
-# A test that imports one of these tools, names a hosted build, or performs the commands of a text,
-# may call make for programs besides the kernel, or link their objects: all of them are built before
-# it starts.
+# A test that imports one of these tools, names a hosted build, or follows the commands of a text
+# may call make for programs besides the kernel, or link their objects.  All programs are built
+# before such a test starts.
 BUILDERS = re.compile(
     r"^(?:import|from) (?:check|race\w*|mutants|mutate\w*|waiters|pressure|lab_\w+|grade\w*)\b"
     r"|\bhost-|README"
@@ -59,22 +59,22 @@ BUILDERS = re.compile(
 
 @dataclass
 class Run:
-    """What one `make test` was asked for."""
+    """The options of one `make test`."""
 
     build: str
     cores: int
     full: bool = False
-    python: str = ""  # one with pytest
+    python: str = ""  # path of a Python that has pytest
     options: list = field(default_factory=list)  # for pytest
-    lengths: dict = field(default_factory=dict)  # name -> (seconds of a CPU, seconds)
+    lengths: dict = field(default_factory=dict)  # {name: (seconds of CPU time, seconds)}
 
     @property
     def jobs(self):
-        """How many at a time within a job; the scheduler has others to fill the cores with."""
+        """The number of processes within a job; the scheduler fills the cores with other jobs."""
         return max(1, self.cores // 2)
 
     def key(self, name):
-        """The name of a length, which is another one where FULL=1 does more."""
+        """The name under which a job's length is kept; another one if FULL=1 makes it do more."""
         return f"{name} FULL=1" if self.full and ("::" in name or name in MORE) else name
 
     def limit(self, test):
@@ -94,7 +94,7 @@ class Run:
 
 
 def read_lengths(*paths):
-    """{name: (seconds of a CPU, seconds)}; the last file wins."""
+    """{name: (seconds of CPU time, seconds)}; if several files have a name, the last counts."""
     found = {}
     for path in paths:
         try:
@@ -117,7 +117,7 @@ def write_lengths(path, lengths):
 
 
 def judge_tool(tail):
-    """For a tool whose last line that says "N passed, N failed" counts."""
+    """Judge a tool by its last "N passed, N failed"; @tail: last lines to show if it passes."""
 
     def judge(job, text, status):
         lines = text.rstrip().split("\n")
@@ -141,7 +141,7 @@ def judge_tool(tail):
 
 
 def judge_build(counted):
-    """For a build; one that works counts as a test if it is @counted."""
+    """Judge a build; one that works counts as a passed test if @counted."""
 
     def judge(job, text, status):
         if status == 0:
@@ -156,7 +156,7 @@ def judge_build(counted):
 
 
 def judge_lane(ids, ends, run):
-    """For a run of pytest, by what tools/lane.py has noted of each test."""
+    """Judge a run of pytest by the notes of tools/lane.py on each test."""
 
     def judge(job, text, status):
         rows = {row["id"]: row for row in read_rows(ends)}
@@ -204,7 +204,7 @@ def make_command(run, build, *words):
     return [make, "--no-print-directory", "-C", qemu.ROOT, f"-j{run.jobs}", f"B={build}", *words]
 
 
-# SHARES_port and SHARES_silence of the Makefile: builds linked with objects of another one.
+# {build: other builds whose objects it links}: SHARES_port and SHARES_silence of the Makefile.
 LINKED_WITH = {"host-port": ("host-plain",), "host-silence": ("host-threads",)}
 
 
@@ -214,7 +214,7 @@ def hosted_builds(run):
 
 
 def builds(run):
-    """{name: job} of everything that other jobs need."""
+    """{name: job} of all builds that other jobs need."""
     of = run.build
     commands = {"kernel": make_command(run, of, "kernel")}
     race = os.path.join(of, "race")
@@ -237,7 +237,7 @@ def new_job(run, name, part, command, judge, needs=(), **more):
 
 
 def tool(run, name, part, words, tail, needs=()):
-    """A job that is a tool of this directory."""
+    """A job that runs a tool of this directory."""
     script, *words = words
     command = [sys.executable, os.path.join(TOOLS, script), "--build", run.build, *words]
     return new_job(run, name, part, command, judge_tool(tail), needs)
@@ -267,7 +267,7 @@ def part_lint(run):
 
 def part_builds(run):
     build = os.path.join(run.build, "clang")
-    # A quarter less to compile without variables for a debugger.
+    # KG=-g1 leaves out a debugger's data on variables, and saves a quarter of the compile time.
     command = make_command(run, build, "kernel", "CC=clang", "KG=-g1")
     yield new_job(run, "make kernel CC=clang", "builds", command, judge_build(True))
     words = ["cross.py", "--jobs", str(run.jobs)]
@@ -286,7 +286,7 @@ def part_library(run):
 
 
 def part_races(run):
-    """All scripts, right code and wrong: on fibers, and with FULL=1 in the kernel too."""
+    """All race scripts, on right code and wrong: on fibers, and with FULL=1 in the kernel too."""
     words = ["race.py", "--no-explore", "--jobs", str(run.jobs)]
     words += [] if run.full else ["--engines", "fiber"]
     yield tool(run, "races", "races", words, 1, ["fiber", *(["race-kernel"] if run.full else [])])
@@ -295,7 +295,7 @@ def part_races(run):
 
 
 def chosen_variants(run):
-    """All variants, or those that stand for a mechanism."""
+    """All variants with FULL=1; otherwise the variants that name a mechanism."""
     found = map(variant.read, variant.known())
     return [v for v in found if run.full or v.get("mechanism")]
 
@@ -327,7 +327,7 @@ def part_failures(run):
 
 
 def part_models(run):
-    """Long searches are jobs, short ones go together."""
+    """Each long search is a job; short searches share jobs."""
     names = [f"{case[0]}-{case[1]}" for case in model.CASES]
     batches = pack([(name, f"model {name}", *run.length(f"model {name}")) for name in names], BATCH)
     for number, batch in enumerate(batches, 1):
@@ -339,7 +339,7 @@ def part_models(run):
 
 
 def part_labs(run):
-    """What the grader says of right and wrong solutions: of all, or of a sample."""
+    """The grader's verdicts on right and wrong solutions: on all with FULL=1, else on a sample."""
     if run.full:
         for lab in labs_check.labs.labs():
             words = ["labs_check.py", "--jobs", str(run.jobs), "--only", lab]
@@ -356,13 +356,13 @@ def part_bochs(run):
 
 
 def part_bench(run):
-    """The figures that take seconds; with --full all of them."""
+    """The figures that take seconds to measure; with FULL=1 all figures."""
     words = ["bench.py"] if run.full else ["bench.py", "--quick"]
     yield tool(run, "bench", "bench", words, 1, ["kernel"])
 
 
 def part_web(run):
-    """The laboratory in a browser: its modules' traces, and its pages."""
+    """The laboratory in a browser: the traces of its modules, and its pages."""
     words = ["web-check.py", "--jobs", str(run.jobs)]
     yield tool(run, "web", "web", words, 1, ["fiber"])
 
@@ -392,8 +392,8 @@ def sum_lengths(run, names):
 
 
 def pack(rows, limit):
-    """Rows (name, group, seconds of a CPU, seconds) as lists of names: rows of one group together,
-    short groups together up to @limit, the longest first."""
+    """Pack @rows, (name, group, seconds of CPU time, seconds), into lists of names.  Rows of one
+    group stay together; groups share a list up to @limit seconds; the longest come first."""
     groups = {}
     for name, group, cpu, wall in rows:
         at = groups.setdefault(group, [0.0, []])
@@ -417,7 +417,7 @@ def part_of(ident):
 
 
 def lanes(run, tests, folder):
-    """The jobs that run these tests: (id, group, alone) each."""
+    """The jobs that run @tests, which are rows of tools/lane.py."""
     for part in ("qemu", *FILES):
         mine = [t for t in tests if part_of(t["id"]) == part]
         alone = [[t["id"]] for t in mine if t["alone"]]
@@ -428,7 +428,7 @@ def lanes(run, tests, folder):
 
 
 def lane(run, part, number, ids, folder, alone):
-    """One job: pytest with these tests."""
+    """A job that runs pytest with the tests @ids."""
     name = f"{part} {number}"
     files = sorted({ident.split("::")[0] for ident in ids})
     lists = {k: os.path.join(folder, f"{part}-{number}.{k}") for k in ("ids", "ends")}

@@ -20,7 +20,7 @@ SUITES = {
     "poison_states": "tests/suites/mm/test_poison_states.c",
     "poison_vm": "tests/suites/mm/test_poison_vm.c",
 }
-NEXT = r",[\s\\]+"  # an entry may have several lines
+NEXT = r",[\s\\]+"  # between two parts of an entry, which may have several lines
 ROW = re.compile(
     rf'^\tX\((\w+){NEXT}"([^"]*)"{NEXT}(-?\w+){NEXT}(-?\w+){NEXT}(\w+){NEXT}(-?\w+){NEXT}(\w+)\)',
     re.MULTILINE,
@@ -32,7 +32,7 @@ OUTCOMES = {
     "IGNORED": "flagged; retired when it is freed",
     "FAILED": "",
 }
-# Cases that need two threads: state, soft, hard, unpoison, the tests.
+# Cases that need two threads: (state, soft, hard, unpoison, the tests).
 TOGETHER = [
     (
         "being freed",

@@ -34,7 +34,7 @@ FOLDER = os.path.join(qemu.ROOT, "tests", "pressure")
 PAGE = os.path.join(qemu.ROOT, "docs", "races", "pressure.md")
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 
-# The columns of the tables.
+# The figures of the tables: (name, its value in a run's line).
 FIGURES = [
     ("blocks allocated", lambda r: r["allocs"]),
     ("requests for one page that failed", lambda r: r["failed"]),
@@ -67,7 +67,7 @@ def on_my_variants(function, *args):
 
 
 def kernel_of(build, policy):
-    """Build the kernel with a policy; None: that failed."""
+    """Build the kernel with a policy: its path, or None if it does not build."""
     if policy == RIGHT:
         return os.path.join(build, "quarry.elf") if check.make(build, "kernel") else None
     worked, out, tree = on_my_variants(variant.make, build, policy, "kernel")
@@ -77,12 +77,12 @@ def kernel_of(build, policy):
 
 
 def expected(policy):
-    """The messages with which the kernel must fail."""
+    """The messages with which a kernel with this policy must fail; [] for the right one."""
     return [] if policy == RIGHT else on_my_variants(variant.load, policy)[0]["expect"]
 
 
 def check_variants():
-    """The faults of the variants against the tree, line by line."""
+    """A line for each variant that does not apply to the tree."""
     for policy in POLICIES:
         if policy != RIGHT:
             try:
@@ -106,7 +106,7 @@ def complaints(text):
 
 
 def run_one(kernel, policy, machine, seed):
-    """One boot: (the line for the file, its fault)."""
+    """One boot: (its line for the file, its fault or "")."""
     engine, cpus = machine.split("-")
     m = qemu.Machine(cpus=int(cpus), mem=MEM, icount=engine == "icount", kernel=kernel)
     run = m.run(
@@ -203,7 +203,7 @@ def update_docs(tables):
 
 
 def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
-    """Build, run, print; the tables."""
+    """Build and run the kernels, and print the tables; returns these."""
     kernels = {}
     for policy in policies:
         kernel = kernel_of(build, policy)

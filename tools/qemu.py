@@ -31,10 +31,10 @@ FAIL_LINE = "quarry: FAIL"
 PASS_STATUS = 33  # QEMU's isa-debug-exit turns the kernel's 0x10 into this
 FAIL_STATUS = 35
 TIMED_OUT = "timeout"
-# Seconds of a CPU that a machine may use; and for what has no process to ask, or several, seconds
-# of the host's clock: far beyond what any needs, on a machine with much else to do.
+# Seconds of CPU time that a machine may use.  Waits that are not for one process use the host's
+# clock instead.  No run needs nearly as much, even on a busy host.
 WATCHDOG = 1200
-LIMIT = float(os.environ.get("QUARRY_LIMIT") or WATCHDOG)  # a test's, by its length: tools/parts.py
+LIMIT = float(os.environ.get("QUARRY_LIMIT") or WATCHDOG)  # tools/parts.py sets a test's limit
 ENOUGH = "ended"
 OVMF = [
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -75,20 +75,20 @@ def make_plugin(source, path):
     )
     if not works:
         open(new, "wb").close()
-    os.replace(new, path)  # another one may be making it, too
+    os.replace(new, path)  # another process may make the plugin, too
 
 
-crashes = []  # what QEMU itself did not survive; tests/qemu/conftest.py asks
+crashes = []  # logs of runs in which QEMU itself crashed, for tests/qemu/conftest.py
 
 
 def note_end(proc, log):
-    """QEMU has ended: by a fault of its own?"""
+    """QEMU has ended: note @log if QEMU itself crashed."""
     if proc.returncode == -signal.SIGSEGV:
         crashes.append(log)
 
 
 def _die_with_parent():
-    """In the child: SIGKILL when Python ends, however it ends (prctl PR_SET_PDEATHSIG; Linux)."""
+    """Called in a child: it gets SIGKILL when Python ends (prctl PR_SET_PDEATHSIG; Linux only)."""
     if hasattr(_libc, "prctl"):
         _libc.prctl(1, signal.SIGKILL)
 
@@ -101,9 +101,9 @@ class Run:
     log: str  # path of the console's log
     status: object  # QEMU's exit status, or TIMED_OUT
     seconds: float
-    when: dict = field(default_factory=dict)  # marker -> seconds from QEMU's start
+    when: dict = field(default_factory=dict)  # {marker: seconds from QEMU's start}
     text: str = ""  # the console from the kernel's first line on, or all if it never came
-    booted: bool = False  # the first line came
+    booted: bool = False  # the kernel's first line came
 
     @property
     def lines(self):
@@ -127,7 +127,7 @@ class Run:
         return re.search(pattern, self.text, re.MULTILINE) is not None
 
     def story(self, nr=40):
-        """The text to print when it is not as expected."""
+        """The text to print when the run is not as expected."""
         tail = "\n    ".join(self.text.split("\n")[-nr:])
         return (
             f"QEMU ended with {self.status} after {self.seconds:.1f} s{in_test(self.text)}; "
@@ -144,8 +144,8 @@ def quoted(command):
 
 
 def ktap_counts(text):
-    """(passed, failed, skipped, names of the failed) of the nested test lines of a KTAP report.  A
-    name is SUITE.TEST where the test's beginning is there."""
+    """(passed, failed, skipped, names of failed tests) by the nested test lines of a KTAP report.
+    A name is SUITE.TEST if the report has the line "# begin" of the test."""
     passed = failed = skipped = 0
     names, begun = [], ""
     for match in re.finditer(r"^  (ok|not ok|# begin) (?:\d+ )?(\S+)(.*)$", text, re.MULTILINE):
@@ -171,19 +171,20 @@ def ktap_running(text):
 
 
 def in_test(text):
-    """The same, for the end of a sentence: " in SUITE.TEST", or nothing."""
+    """The test of ktap_running() for the end of a sentence: " in SUITE.TEST", or ""."""
     name = ktap_running(text)
     return f" in {name}" if name else ""
 
 
 def clean_log(path):
-    """The console's text, from the kernel's first line on: firmware and GRUB come before."""
+    """(the console's text, did the kernel's first line come); the text begins with that line, so
+    that firmware and GRUB are left out."""
     try:
         with open(path, "rb") as f:
             text = f.read().decode("utf-8", "replace").replace("\r", "")
     except FileNotFoundError:
         text = ""
-    # GRUB leaves escape sequences on the line on which the kernel begins.
+    # Found anywhere in a line, because GRUB leaves escape sequences before it.
     at = text.find(BOOT_LINE + "\n")
     return (text[at:], True) if at >= 0 else (text, False)
 
@@ -195,7 +196,7 @@ class Machine:
     boot: str = "pvh"  # pvh, grub or uefi
     cpus: int = 4
     mem: int = 256  # MiB
-    nodes: list = None  # MiB of each node; None: no NUMA
+    nodes: list = None  # MiB of memory of each node; None: no NUMA
     distances: list = None  # [(from, to, distance)]
     node_cpus: list = None  # ["0-1", "", ...] of each node; None: shared out evenly
     room: int = 0  # MiB of addresses, with 8 slots, for memory plugged in later
@@ -203,14 +204,14 @@ class Machine:
     machine: str = "q35"
     threads: str = "multi"  # host threads: one for each CPU, or "single"
     icount: bool = False  # guest time is the number of instructions
-    shift: int = 0  # then one takes 2^shift ns; more of it makes waits short for the host
+    shift: int = 0  # an instruction takes 2^shift ns: a larger shift shortens waits for the host
     module: str = None  # path of a boot module
-    files: list = field(default_factory=list)  # paths of more, by GRUB
-    programs: bool = False  # the programs for ring 3 as well
+    files: list = field(default_factory=list)  # paths of further modules, which GRUB loads
+    programs: bool = False  # load the programs for ring 3
     extra: list = field(default_factory=list)
     timeout: float = LIMIT  # seconds of a CPU
     kernel: str = None
-    ktap: bool = True  # the selftests' whole report on the console
+    ktap: bool = True  # print the selftests' whole report on the console
 
     def memory_options(self):
         mem = sum(self.nodes) if self.nodes else self.mem
@@ -218,7 +219,7 @@ class Machine:
         options = ["-smp", str(self.cpus), "-m", f"{mem}M{room}"]
         sizes = self.nodes or [mem]
         for i, size in enumerate(sizes):
-            # Not reserved: the host backs only memory that the guest touches.
+            # With reserve=off the host backs only memory that the guest touches.
             if size:
                 options += ["-object", f"memory-backend-ram,id=r{i},size={size}M,reserve=off"]
         if not self.nodes:
@@ -312,7 +313,7 @@ class Machine:
         """Boot the machine and wait for its end.
 
         markers: regular expressions; Run.when says when each first matched on the console.
-        talk: called with a Qmp when QEMU runs; the end of the run is waited for after it returns.
+        talk: called with a Qmp when QEMU runs; run() waits for QEMU's end after talk returns.
         enough: called with the console and QEMU's pid now and then; True ends the run, with
             status ENOUGH.
         """
@@ -323,7 +324,7 @@ class Machine:
             os.unlink(log)
         path = None
         if talk:
-            # A socket's path must be short; relative to ROOT it is.
+            # A relative path, because a socket's path must be short.
             path = os.path.relpath(os.path.join(BUILD, "qemu", f"{os.getpid()}.qmp"))
             command += ["-qmp", f"unix:{path},server=on,wait=off"]
         start = time.monotonic()
@@ -369,7 +370,7 @@ def size_of(path):
 
 
 def _wait(proc, log, start, dog, markers, enough=None):
-    """Wait for the end, looking for the markers meanwhile; (status, TIMED_OUT or ENOUGH, when)."""
+    """Wait for QEMU's end: (exit status, TIMED_OUT or ENOUGH; {marker: seconds until it came})."""
     when, size = {}, 0
     while proc.poll() is None:
         now = time.monotonic() - start
@@ -406,7 +407,7 @@ class Qmp:
 
     def __enter__(self):
         self.socket = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + WATCHDOG  # if it has not ended it is only slow
+        deadline = time.monotonic() + WATCHDOG  # QEMU is only slow, unless it has ended
         while True:
             try:
                 self.socket.connect(self.path)
@@ -438,7 +439,7 @@ class Qmp:
         """QEMU's next message; an event is recorded as well."""
         try:
             line = self.stream.readline()
-        except ConnectionResetError:  # it ended with a request unread
+        except ConnectionResetError:  # QEMU ended before it read the request
             line = ""
         if not line:
             raise EOFError(f"QEMU ended during {what}")
@@ -455,7 +456,7 @@ class Qmp:
             pass
 
     def event(self, name, timeout=WATCHDOG):
-        """The data of the oldest event of that name; removes it and all before it."""
+        """The data of the oldest event @name; removes that event and all earlier ones."""
         deadline = time.monotonic() + timeout
         try:
             while not any(e["event"] == name for e in self.events):
@@ -469,7 +470,7 @@ class Qmp:
         return found.get("data", {})
 
     def wait_for(self, pattern, timeout=WATCHDOG, times=1):
-        """Wait until the console matches, so many times; returns the text."""
+        """Wait until the console matches @pattern @times times; returns the console's text."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             ended = self.proc.poll() is not None

@@ -20,9 +20,9 @@ from gdb_read import (
 
 THREAD_STATES = ("ready", "sleeping", "dead")
 EXCLUSIVE = 0xFFFFFFFF  # the count of a sleeping lock that one thread holds
-FRAMES = 12  # of a thread's stack, at most
+FRAMES = 12  # most frames of a thread's stack that are shown
 COMMANDS = []
-# What each thread that waits is in: of no interest.
+# Functions that every waiting thread is in: none of them tells its place.
 INNER = ("give_cpu", "sched_", "sleep_", "wait_until", "thread_sleep")
 
 
@@ -45,7 +45,7 @@ class Command(gdb.Command):
         self.run(*words)
 
     def chosen(self, numbered, which, kind):
-        """All of [(number, ...)], or the one with this number."""
+        """All rows of @numbered, [(number, ...)], or the row with the number @which."""
         found = [row for row in numbered if which is None or row[0] == number(which)]
         if not found:
             raise gdb.GdbError(f"{self.usage.split()[0]}: there is no {kind} {which}")
@@ -68,7 +68,7 @@ class Start(Command):
     usage = "k-start"
 
     def run(self):
-        # By hardware: at reset the kernel's addresses are not mapped.
+        # A hardware breakpoint: at reset the kernel's addresses are not mapped.
         gdb.execute("thbreak kernel_main")
         gdb.execute("continue")
 
@@ -283,7 +283,7 @@ class Type(Command):
         if not self.console:
             self.console = socket.socket(socket.AF_UNIX)
             self.console.connect(os.environ["QUARRY_SOCKET"])
-            # What the kernel prints is in the log already; unread it would stop the console.
+            # Output of the kernel that nothing reads would stop the console; the log has it anyway.
             threading.Thread(target=self.drain, daemon=True).start()
         self.console.sendall((" ".join(words) + "\r").encode())
 

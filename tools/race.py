@@ -44,10 +44,10 @@ from race_build import build_one, build_quick
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
 TIMEOUT = {"fiber": 300, "mttcg": 600, "icount": 900, "grub": 900}
-MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # for each script of a run
-# In milliseconds of guest time, which is exact under icount; where roles wait for ever they spin.
+MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # seconds per script of a run
+# Milliseconds of guest time that all roles may wait before the race is STUCK; exact under icount.
 PATIENCE = {"icount": 50, "mttcg": 1000}
-MORE_PATIENCE = 30000  # where the host's clock runs on while the host has its cores elsewhere
+MORE_PATIENCE = 30000  # for mttcg: the guest's clock goes on while a busy host runs other programs
 SHIFT = 4  # under icount an instruction takes 16 ns: waits are short for the host
 CPUS = 4
 
@@ -80,7 +80,7 @@ def scripts():
 
 
 def traces(text):
-    """[(script, trace, outcome)] of what a program printed."""
+    """[(script, trace, outcome)] in the output of a race program."""
     text = text.replace("\r", "")
     return [
         m.groups()
@@ -91,7 +91,7 @@ def traces(text):
 
 
 def run_program(program, engine, tag, names, times, patience=None):
-    """Its output, and how it ended if not by itself."""
+    """Run the scripts @names: (output, "" or, if it did not end by itself, TIMEOUT or CRASH)."""
     timeout = TIMEOUT[engine] + MORE_TIME[engine] * len(names) * times
     if engine == "fiber":
         try:
@@ -126,7 +126,8 @@ def run_program(program, engine, tag, names, times, patience=None):
 
 
 def run_scripts(program, engine, tag, names, times=1):
-    """{script: [(trace, outcome, seconds)], as many as @times}: of one or more runs."""
+    """{script: [(trace, outcome, seconds)]} with @times entries for each script.  The program runs
+    again if it ended too early."""
     runs = {name: [] for name in names}
     while True:
         missing = [name for name in names if len(runs[name]) < times]
@@ -143,7 +144,7 @@ def run_scripts(program, engine, tag, names, times=1):
                 runs[name].append((trace, outcome, seconds))
         if found:
             continue
-        # No output, not even of the first script: run each alone to find the one at fault.
+        # No output, not even of the first script: run each script alone to find the faulty one.
         for name in missing:
             alone = run_scripts(program, engine, tag, [name], 1)[name] if len(missing) > 1 else []
             runs[name] += alone or [("", ended or "NO TRACE", seconds)]
@@ -153,8 +154,8 @@ def run_scripts(program, engine, tag, names, times=1):
 
 
 def judge(counts, pages, script, ident, runs, right, before=None):
-    """@runs: {engine: [(trace, outcome, seconds)]}; prints the table and the verdict.  @before: the
-    same of earlier engines, whose table has been printed."""
+    """Print the table and the verdict of @runs, {engine: [(trace, outcome, seconds)]}.  @before:
+    such runs of earlier engines, whose table has been printed."""
     expected = script.expect[ident]
     all_runs = [(e, *r) for e in runs for r in runs[e]]
     known = [(e, *r) for e in before or {} for r in before[e]]
@@ -187,8 +188,8 @@ def judge(counts, pages, script, ident, runs, right, before=None):
 
 
 def try_again(program, ident, script, runs):
-    """CPUs of a busy host can stand still for a second: a play of theirs that should not be stuck
-    gets more patience."""
+    """Run the script again, with more patience, if it is STUCK but should not be: on a busy host a
+    guest's CPUs can stand still for a second."""
     for i, (_, outcome, _) in enumerate(runs):
         if outcome == "STUCK" != script.expect[ident]:
             text, _ = run_program(program, "mttcg", ident, [script.name], 1, MORE_PATIENCE)
@@ -217,14 +218,14 @@ def run_one(build, ident, some, engines, repeat):
 
 
 def replay(counts, pages, build, chosen, how, before=None):
-    """@how: the engines, how often each runs a script, and how many variants at a time.  @before:
-    what this has returned for other engines: {(script, variant): runs}."""
+    """Replay the @chosen scripts: {(script, variant): runs}.  @how: (the engines, the number of
+    runs on each, the number of variants at a time).  @before: the result for other engines."""
     engines, repeat, jobs = how
     idents = ["none"] + sorted({i for s, ids in chosen for i in ids if i != "none"})
     mine = {ident: [s for s, ids in chosen if ident in ids] for ident in idents}
     right, seen = {}, {}
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
-    # Variants are linked with its objects.
+    # The right code is built first: variants are linked with its objects.
     build_one(build, "none", engines)
     with open(
         os.path.join(build, "race", "race.jsonl"), "a" if before else "w", encoding="utf-8"
@@ -250,7 +251,7 @@ def replay(counts, pages, build, chosen, how, before=None):
 
 
 def replay_some(counts, pages, build, chosen, how):
-    """Those that were named: the fibers at once, then the kernels."""
+    """Replay the named scripts: first on fibers, then in the kernel."""
     engines, *more = how
     others = [e for e in engines if e != "fiber"]
     seen = None
@@ -263,7 +264,7 @@ def replay_some(counts, pages, build, chosen, how):
 
 
 def write_runs(out, script, ident, runs):
-    """A JSON line for each."""
+    """Write a JSON line for each of @runs."""
     for engine, results in runs.items():
         for number, (trace, outcome, seconds) in enumerate(results, 1):
             row = {

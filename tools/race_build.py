@@ -28,7 +28,7 @@ def build_one(build, ident, engines):
 
 @lru_cache(None)
 def build_own(build, ident, engines):
-    """As build_quick, kept until this process ends."""
+    """The programs of build_quick(), which are removed when this process ends."""
     programs, tree = build_quick(build, ident, engines)
     atexit.register(shutil.rmtree, tree, ignore_errors=True)
     return programs
@@ -36,12 +36,12 @@ def build_own(build, ident, engines):
 
 @lru_cache(None)
 def base_of(build, name):
-    """The unmodified tree's build, which is finished."""
+    """The build of the unmodified tree, which must be finished."""
     return variant_build.Base(build, name)
 
 
 def build_quick(build, ident, engines):
-    """As build_one, of a variant, for a run and not for a debugger: (programs or None, tree)."""
+    """As build_one(), of a variant that is run and not debugged: (programs or None, its tree)."""
     tree, programs = os.path.join(build, "mutant", f"race-{ident}-{os.getpid()}"), {}
     changed = variant.thin_tree(variant.read(ident), tree)
     for name, mine in (("fiber", {"fiber"}), ("race", set(engines) - {"fiber"})):

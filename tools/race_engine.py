@@ -19,7 +19,7 @@ SILENCE = 300  # longest time without a line from a running engine, in seconds
 
 
 class Engine:
-    """A program with the moves made so far; it prints lines and reads keys."""
+    """A running race program: it prints lines, and reads keys that make moves."""
 
     def __init__(self, command, log):
         os.makedirs(os.path.dirname(log), exist_ok=True)
@@ -44,7 +44,7 @@ class Engine:
         self.proc.stdout.close()
 
     def line(self):
-        """The next line, or None: the engine has ended, or is silent."""
+        """The next line, or None if the engine has ended or is silent."""
         while b"\n" not in self.rest:
             ready, _, _ = select.select([self.proc.stdout], [], [], SILENCE)
             more = os.read(self.proc.stdout.fileno(), 65536) if ready else b""
@@ -55,7 +55,7 @@ class Engine:
         return line.decode("utf-8", "replace").rstrip("\r")
 
     def think(self):
-        """The reader thinks."""
+        """Called while the reader thinks: an engine may pause."""
 
     def press(self, key):
         self.proc.stdin.write(key.encode())
@@ -131,19 +131,19 @@ class Stepper:
 
     def __init__(self, program, script, engine="fiber", show=lambda picture: None):
         self.program, self.script, self.kind, self.show = program, script, engine, show
-        self.pictures = []  # one for each move made, and the start
+        self.pictures = []  # the picture of the start, and one after each move
         self.engine = None
         self.movable = ""  # letters of the roles that can move
         self.goes_back = False  # the engine can run the race again, up to the move before
         self.outcome, self.why, self.text = "", "", []
-        self.said = []  # what else the engine printed
+        self.said = []  # other lines that the engine printed
 
     @property
     def moves(self):
         return "".join(p.mover.lower() for p in self.pictures[1:])
 
     def boot(self, moves=""):
-        """Make these moves in a new engine."""
+        """Start a new engine and make @moves in it."""
         self.end()
         self.engine = ENGINES[self.kind](self.program, self.script, moves)
         self.pictures = []
@@ -178,7 +178,7 @@ class Stepper:
                 self.outcome, self.why = "CRASH", line or f"the {self.kind} engine has stopped"
                 return
             if line == "step: end":
-                # Then the engine says that it can still go back, if every role has come back.
+                # The next line says whether the engine can go back: if every role has returned.
                 self.goes_back = (self.engine.line() or "").startswith("step: <")
                 return
             if self.text or line == "step: script":
@@ -197,8 +197,8 @@ class Stepper:
                 self.said.append(line)
 
     def back(self):
-        """Undo the last move; False: there is none.  Raises RuntimeError if the same moves led
-        elsewhere."""
+        """Undo the last move; False if there is none.  Raises RuntimeError if the same moves now
+        lead to another state."""
         if len(self.pictures) < 2:
             return False
         # The move that led to a crash has no picture.
@@ -217,7 +217,7 @@ class Stepper:
         return True
 
     def own_script(self):
-        """The moves made, as lines of a script; none if the engine cannot say it any more."""
+        """The moves made, as lines of a script; [] if the engine can no longer print them."""
         if not self.outcome:
             self.engine.press("q")
             self.listen(show=False)

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import figures
 
-LEFT, TOP, STEP, LINE = 64, 34, 24, 13  # pixels: of the margin, the heads, a row, a line of text
+LEFT, TOP, STEP, LINE = 64, 34, 24, 13  # pixels of the margin, the heads, a row, a line of text
 CHARACTER, WIDEST = 6.3, 42  # pixels of a character; characters of a line
 RUNNING, HELD, WRONG, CHECKED = "#cfe0ff", "#ffe9c7", "#ffd6d6", "#e8e8e8"
 MAX_BYTES = 15_000
@@ -24,7 +24,7 @@ def name(script, ident):
 
 
 def state_after(text):
-    """What a lane does behind a step: a colour, or None if it does not say."""
+    """The colour of a lane below the step @text; None if the step does not change it."""
     for pattern, state in (
         (r" started$| left$", RUNNING),
         (r" arrived$", HELD),
@@ -66,7 +66,7 @@ def box(x, y, width, lines, fill, stroke):
 
 
 def bars(rows, places, lanes, end):
-    """The states of the lanes, between their steps."""
+    """A bar in each lane for its state between two steps."""
     for role, _, x, _ in lanes:
         state, since = None, 0
         for (_, r, text, _), y in zip([*rows, ("", role, " returned", True)], [*places, end]):

@@ -35,7 +35,7 @@ def races():
 
 
 def names_of(words):
-    """Names as typed, a commit (or its first seven digits or more) replaced by script and
+    """@words, with each known commit (at least its first seven digits) replaced by its script and
     variant."""
     found = []
     for word in words:
@@ -46,7 +46,7 @@ def names_of(words):
 
 
 def faults(scripts):
-    """Rows that are wrong or missing; @scripts: name -> {variant: outcome}."""
+    """A line for each wrong or missing row; @scripts: {name: {variant: outcome}}."""
     rows = races()
     for row in rows:
         expected = scripts.get(row.script, {}).get(row.variant)

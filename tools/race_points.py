@@ -68,7 +68,7 @@ OPERATIONS = {
     "add_memory": "adds memory",
     "remove_memory": "removes memory",
 }
-# Points of the operations themselves: no code of the memory is there.
+# Points in the operations of the tests: no code of mm/ is there.
 OWN_POINTS = {
     "op.stored": ("the word is written", "it is written again, or the operation ends"),
     "pager.asked": ("the pager is asked", "it answers"),
@@ -78,12 +78,12 @@ OWN_POINTS = {
 
 @dataclass
 class Place:
-    """Where a role is kept."""
+    """A place where a role is kept."""
 
     where: str  # "mm/drain.c:88", "" if it is unknown
-    line: str  # the text there: what the move runs first
-    behind: str  # what has happened
-    ahead: str  # what comes
+    line: str  # the source line there, which the next move runs first
+    behind: str  # the part before the point: it has happened
+    ahead: str  # the part behind the point: it comes next
 
 
 def read(*path):
@@ -110,7 +110,7 @@ def table():
 
 
 def first_statement(lines, at):
-    """The index of the line that runs after the point in line @at: @at if the block ends there."""
+    """The index of the line that runs after the point in line @at; @at if the block ends first."""
     depth = len(lines[at]) - len(lines[at].lstrip("\t"))
     comment = False
     for i in range(at + 1, min(at + 8, len(lines))):
@@ -158,10 +158,10 @@ class Source:
         return " ".join(self.lines[path][at].split())
 
     def point(self, name, operation=""):
-        """The place of a point; @operation: the one that runs there."""
+        """The place of the point @name; @operation: the operation that runs there."""
         rows = self.rows.get(name, [([], "", "")])
         sites = self.sites.get(name, [])
-        # Two points of one name: one is that of objects behind handles.
+        # Two points have this name; operations on objects behind handles pass one of them.
         if len(rows) > 1:
             handle = operation.startswith(("migrate", "hold", "drop"))
             rows = [r for r in rows if any("handle" in f for f in r[0]) == handle] or rows
@@ -201,5 +201,5 @@ class Source:
         body = [i for i in body if "_put(" not in lines[i] and "ASSERT" not in lines[i]]
         calls = [i for i in body if re.search(r"\((&?ops\.mem|space|ops\.\w+)[,)]", lines[i])]
         calls = calls or [i for i in body if re.search(r"return \w+\(", lines[i])]
-        whole = [i for i in calls if not re.match(r"\t+ ", lines[i])]  # not of two lines
+        whole = [i for i in calls if not re.match(r"\t+ ", lines[i])]  # without calls of two lines
         return (whole or calls or [start])[-1]

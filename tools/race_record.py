@@ -38,7 +38,7 @@ def entries(text):
 
 
 def place_of(where):
-    """(point, is it in an interrupt) of what the engine says about a role."""
+    """(point, is it in an interrupt) from the engine's line about a role."""
     found = re.match(r"at ([\w.]+)(, in an interrupt)?", where)
     if found:
         return found.group(1), bool(found.group(2))
@@ -54,15 +54,15 @@ def place_of(where):
 class Role:
     def __init__(self):
         self.point, self.interrupt = "", False
-        self.below = ("", 0)  # place of the thread while an interrupt is on top of it
+        self.below = ("", 0)  # (point, hit) of the thread while an interrupt runs on top of it
         self.times = {}  # {point: hits so far}
         self.nth = 0
-        self.arrived = ("", 0)  # kept there by the script
+        self.arrived = ("", 0)  # (point, hit) where the script keeps the role
         self.ended = 0  # operations that have ended
         self.result = ""
         self.started = 0
         self.busy = False
-        self.waited = False  # it has waited for another one at least once
+        self.waited = False  # the role has waited at least once
 
 
 class Record:
@@ -72,9 +72,9 @@ class Record:
         self.list = entries(text)
         self.cursor = 0
         self.roles = {}
-        self.lost = ""  # the entry that the moves have gone past
-        self.strayed = 0  # the first move that the script would not make
-        self.exact = True  # it stops no role or CPU that a stepper does not stop
+        self.lost = ""  # text of the first entry that can no longer happen
+        self.strayed = 0  # number of the first move that the script would not make
+        self.exact = True  # the script stops no role or CPU that a stepper cannot stop
         self.wrong = None  # (number of the move, entry, what the operation returned)
         self.last = None  # the picture taken last
 
@@ -82,7 +82,7 @@ class Record:
         return self.roles.setdefault(role, Role())
 
     def take(self, picture):
-        """Note the state after a move, and pass the entries that have happened by it."""
+        """Note the state after a move, and pass the entries that have happened so far."""
         if (
             self.last
             and not self.strayed
@@ -132,7 +132,7 @@ class Record:
             1 for x in self.list[: self.cursor] if x.role == e.role and x.kind in ("start", "run")
         )
         if e.kind == "start":
-            # It runs on and on, without a point, until another role's move has begun.
+            # The operation hammer passes no point, and runs until another role's move has begun.
             return role.started > begun or e.rest.startswith("hammer")
         if e.kind in ("run", "join"):
             if role.ended < begun + (e.kind == "run"):
@@ -148,7 +148,7 @@ class Record:
         done = role.ended >= begun
         if e.kind == "leave":
             here = (role.point, role.nth) if not role.interrupt else role.below
-            if not done and not role.arrived[0]:  # no entry A?P before: it arrives by this one
+            if not done and not role.arrived[0]:  # no entry A?P came before: wait for the arrival
                 if any(name == here[0] and nth in (0, here[1]) for name, nth in e.places):
                     role.arrived = here
                 return False
@@ -176,7 +176,7 @@ class Record:
         )
 
     def keeps(self, e):
-        """Does a later entry release the role from this place?"""
+        """Does a later entry release the role from a place of the entry @e?"""
         for later in self.list[self.cursor + 1 :]:
             if later.role == e.role and later.kind == "leave":
                 return bool({n for n, _ in later.places} & {n for n, _ in e.places})
@@ -185,24 +185,24 @@ class Record:
         return False
 
     def is_free(self, letter):
-        """May a role move that the script does not name now?  Its operation runs, not kept."""
+        """May a role move that is not next in the script?  Yes, if it runs and is not kept."""
         role = self.state(letter)
         if role.interrupt:
             return (role.point, role.nth) != role.arrived
         return role.busy and (role.point, role.nth) != role.arrived
 
     def next(self, movable):
-        """The letter of the role that moves next by the script, or "": there is none."""
+        """The letter of the role that moves next by the script, or "" if there is none."""
         if self.lost or self.cursor >= len(self.list):
             return "" if self.lost else self.any(movable)
         role = self.list[self.cursor].role.lower()
         others = [m for m in movable if m != role and self.runs_on(m.upper())]
-        # Who has no place in the script runs until it first waits, before another one leaves.
+        # Roles that the script only starts run until they first wait, before another role leaves.
         first = self.list[self.cursor].kind == "leave" and self.any(others)
         return first or (role if role in movable else self.any(movable))
 
     def runs_on(self, letter):
-        """Does the script only start the role, and it does not go round for ever?"""
+        """Does the script only start the role, whose operation ends and has not waited yet?"""
         own = [e for e in self.list if e.role == letter]
         kept = any(e.kind in ("arrive", "leave") for e in own)
         waited = self.state(letter).waited

@@ -38,7 +38,7 @@ KEYS = """\
   ?          this list
   q          leave (also Ctrl-D, Ctrl-C); your order is printed as a script"""
 UNDO = ("u", "<", "\b", "\x7f")
-MANY = 1000  # moves of a recorded script, at most
+MANY = 1000  # most moves of a recorded script
 
 
 class Left(Exception):
@@ -49,7 +49,7 @@ class Left(Exception):
 
 
 def show_progress(what, command, cwd):
-    """Run make; one line that tells how far it is.  True if it worked."""
+    """Run make, and show its progress in one line.  True if it worked."""
     terminal = sys.stdout.isatty()
     command = command + (["TTY=1"] if terminal else [])
     env = outer_make.env()
@@ -73,7 +73,7 @@ def show_progress(what, command, cwd):
 
 
 def fiber_program(build, ident):
-    """The hosted program, built with the least that it needs; None: it does not build."""
+    """The path of the hosted program, for which no other is built; None if it does not build."""
     make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{check.jobs()}"]
     make += [f"B={outer_make.named(build)}", outer_make.named(os.path.join(build, "fiber/race"))]
     if not show_progress("the race program", make, qemu.ROOT):
@@ -94,7 +94,7 @@ def program_of(build, ident, engine):
 
 
 def shown_variant(script):
-    """The variant that the pages of docs/races show first with the script, or it names first."""
+    """The variant that docs/races shows first with the script, else the script's first one."""
     wrong = [i for i in script.expect if i != "none"]
     for path in sorted(glob.glob(race_table.PAGES)):
         with open(path, encoding="utf-8") as f:
@@ -107,7 +107,7 @@ def shown_variant(script):
 
 
 def choose(names):
-    """(script, variant)"""
+    """(script, variant) that @names name."""
     scripts = {s.name: s for s in race.scripts()}
     if len(names) not in (1, 2) or names[0] not in scripts:
         sys.exit(
@@ -190,11 +190,11 @@ class Session:
         self.stepper, self.ident, self.text, self.view = stepper, ident, text, view
         self.script = stepper.script
         self.record = None
-        self.told = 0  # moves that the view knows
+        self.told = 0  # number of pictures that the view knows
         self.explained = False
 
     def sync(self):
-        """Tell record and view of the moves made since."""
+        """Tell the record and the view of new moves."""
         pictures = self.stepper.pictures
         self.record = race_record.Record(self.text)
         for picture in pictures:
@@ -211,7 +211,7 @@ class Session:
         self.sync()
 
     def running(self):
-        """{role: its operation}: begun, and not ended."""
+        """{role: the operation that it runs, or begins next}"""
         found = {}
         for picture in self.stepper.pictures:
             for role, where in picture.roles.items():
@@ -220,7 +220,7 @@ class Session:
         return found
 
     def explain(self):
-        """What the end means, once."""
+        """Note what the end of the race means."""
         outcome, moves = self.stepper.outcome, len(self.stepper.moves)
         wrong = self.record.wrong
         number = f"after {moves} move{'s' if moves != 1 else ''}"
@@ -238,7 +238,7 @@ class Session:
             self.view.note(*race_why.sentences(self.stepper, self.ident))
 
     def all_ended(self, number):
-        """All operations have ended: in the recorded order its script may count something more."""
+        """Note that all operations have ended; in the recorded order, the script may check more."""
         expected = self.script.expect.get(self.ident, "OK")
         record = self.record
         if record.strayed or record.lost or not record.exact or expected == "OK":
@@ -252,7 +252,7 @@ class Session:
         self.view.note(*texts)
 
     def play_recorded(self):
-        """The rest of the moves as the recorded script makes them."""
+        """Make the rest of the moves that the recorded script makes."""
         stepper = self.stepper
         while not stepper.outcome and not self.record.wrong and len(stepper.moves) < MANY:
             key = self.record.next(stepper.movable)
@@ -263,7 +263,7 @@ class Session:
             self.recorded_end()
 
     def recorded_end(self):
-        """The recorded order goes no further, though a role can move."""
+        """Note why the recorded order goes no further, though a role can move."""
         record = self.record
         if record.lost and record.strayed:
             self.view.note(
@@ -319,7 +319,7 @@ class Session:
         return f"{movable}? ({hint}r, u, ?, q)"
 
     def play(self, keys):
-        """Until the reader leaves."""
+        """Run the session until the reader leaves."""
         self.stepper.boot()
         self.sync()
         while True:
@@ -352,7 +352,7 @@ class Session:
 
 
 def recorded_moves(program, script, text):
-    """How many moves the recorded script makes, on fibers."""
+    """The number of moves that the recorded script makes on fibers."""
     stepper = race_engine.Stepper(program, script)
     record = race_record.Record(text)
     try:
@@ -369,7 +369,7 @@ def recorded_moves(program, script, text):
 
 
 def say_left(session, about):
-    """How far it came, and whether that was judged."""
+    """Print how far the session came, and whether that was judged."""
     stepper = session.stepper
     moves = len(stepper.moves)
     text = f"{moves} move{'s' if moves != 1 else ''}"
@@ -385,7 +385,7 @@ def say_left(session, about):
 
 
 def show_script(build, ident, stepper, text):
-    """The moves made, as a script, and how to run it."""
+    """Write the moves made to a script, and print how to run it."""
     for line in race_view.wrap(f"your moves: {stepper.moves or 'none'}", "  "):
         print(line)
     if not stepper.moves:
@@ -412,7 +412,7 @@ def show_script(build, ident, stepper, text):
 
 
 def step(build, names, engine="fiber"):
-    """Returns the exit status."""
+    """Step through the race that @names name; returns the exit status."""
     if engine not in race_engine.ENGINES:
         known = ", ".join(race_engine.ENGINES)
         sys.exit(f"race: no engine {engine} to step with; ENGINE is one of: {known}")

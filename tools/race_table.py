@@ -16,7 +16,7 @@ FROZEN = "all taken by the freeze"
 
 
 def steps(trace, against=""):
-    """[(step, role or "-", text, whether @against has the step too)]"""
+    """[(step, role or "-", text, does @against have the same step?)]"""
     other = against.split("\n")
     rows = []
     for i, line in enumerate(trace.split("\n")[:-1]):
@@ -34,7 +34,7 @@ def columns(rows):
 
 
 def table(trace, against=""):
-    """The steps, a column for each role; an asterisk where they differ from those of @against."""
+    """Print the steps, a column for each role; an asterisk marks steps that @against lacks."""
     rows = steps(trace, against)
     roles = columns(rows)
     widths = {
@@ -49,7 +49,7 @@ def table(trace, against=""):
 
 
 def page_table(trace, outcome, against, figure):
-    """The same table for a page of docs/races/, below its time line."""
+    """The table of steps, in Markdown, for a page of docs/races/; its time line is above it."""
     rows = steps(trace, against)
     roles = columns(rows)
     checks = any(role == "-" for _, role, _, _ in rows)
@@ -106,7 +106,7 @@ class Pages:
         self.update = update
         self.wrong = []  # tables that differ from the run
         self.compared = 0
-        self.pairs = {}  # (script, variant) that some page shows -> the first of these pages
+        self.pairs = {}  # {(script, variant): the first page that shows it}
         for path in sorted(glob.glob(PAGES)):
             with open(path, encoding="utf-8") as f:
                 for m in TABLE.finditer(f.read()):
@@ -114,7 +114,7 @@ class Pages:
                     self.pairs.setdefault(pair, os.path.relpath(path, qemu.ROOT))
 
     def show_figure(self, folder, name, svg):
-        """The time line beside the tables of one folder."""
+        """Write a time line into @folder, or compare it with the file there."""
         path = os.path.join(folder, "figures", name)
         old = ""
         if os.path.exists(path):
@@ -166,7 +166,8 @@ class Pages:
                 self.differs(path, f"{script} {ident}")
 
     def judge(self, counts, known=None):
-        """@known: {(script, variant)} of all runs there are; None: not all of them were made."""
+        """Count the faults of the pages.  @known: {(script, variant)} of all runs, or None if not
+        all scripts ran."""
         if known is not None:
             unknown = sorted(set(self.pairs) - known)
             self.wrong += [f"docs/races: no such run: {' '.join(pair)}" for pair in unknown]

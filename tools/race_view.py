@@ -20,7 +20,7 @@ def clip(text, width=WIDTH):
 
 
 def wrap(text, indent="", width=WIDTH):
-    """Lines of at most @width; those after the first indented."""
+    """@text in lines of at most @width; all after the first begin with @indent."""
     return textwrap.wrap(
         text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=True
     )
@@ -37,7 +37,7 @@ def is_screen():
 
 
 def move_line(before, picture):
-    """One move in a line: the place that its role has come to, and what else has changed."""
+    """A line about a move: its role's new place, and other changes."""
     letter = picture.mover
     parts = [f"{letter} {picture.roles.get(letter, '')}"]
     for role, where in picture.roles.items():
@@ -49,7 +49,7 @@ def move_line(before, picture):
 
 
 def state_lines(picture):
-    """Page P and the caches."""
+    """The lines about page P and the caches."""
     yield clip(re.sub(r"^P(: | is |$)", "page P: ", picture.page))
     for text in picture.more:
         text = re.sub(r"^cached ", "pages cached/room on each CPU: ", text)
@@ -57,7 +57,7 @@ def state_lines(picture):
 
 
 class Blocks:
-    """A role's place: its key, the next source line, both sides of the point."""
+    """The lines about a role's place: its key, its next source line, both sides of its point."""
 
     def __init__(self, source):
         self.source = source
@@ -107,7 +107,7 @@ class View:
             self.notes = lines
 
     def moved(self, before, picture):
-        """A move was made."""
+        """Called after each move: print it, unless there is a screen."""
         if self.plain:
             print(move_line(before, picture), flush=True)
 
@@ -117,7 +117,7 @@ class View:
             self.notes += [text] if text.startswith(" ") else wrap(text)
 
     def screen(self, pictures, movable, running, rows):
-        """The lines of the screen, but the prompt's."""
+        """The lines of the screen, except the prompt."""
         last = pictures[-1]
         top = self.heading + [""] + list(state_lines(last)) + [""]
         notes = [clip(line) for line in self.notes]
@@ -153,6 +153,6 @@ class View:
         print(clip(text, WIDTH - 2) + " ", end="", flush=True)
 
     def answered(self, key):
-        """The key has come: on a screen the next picture takes its place."""
+        """Called for each key; without a screen, print the key behind the prompt."""
         if self.plain:
             print(key if key.isprintable() else "", flush=True)

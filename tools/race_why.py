@@ -53,7 +53,7 @@ def weight(line):
 
 
 def changed_line(v):
-    """(path, number of the line, its text, is it the right code's own) of a wrong variant."""
+    """(path, number, text, is it in the right code?) of the line that a variant changes most."""
     best = (0, None)
     for path, old, new in v.edits:
         with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
@@ -61,7 +61,7 @@ def changed_line(v):
         for text, other, own in ((old, new, True), (new, old, False)):
             lines, others = text.split("\n"), [line.strip() for line in other.split("\n")]
             for i, line in enumerate(lines):
-                # A line of the right code says more than one that the variant adds.
+                # A removed line of the right code tells more than a line that the variant adds.
                 value = 2 * weight(line) + own if weight(line) else 0
                 if line.strip() not in others and value > best[0]:
                     number = before + 1 + (i if own else 0)
@@ -70,7 +70,7 @@ def changed_line(v):
 
 
 def moved_line(v):
-    """The same of a variant that only changes the order of lines."""
+    """As changed_line(), for a variant that only changes the order of lines."""
     for path, old, new in v.edits:
         with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
             before = f.read().split(old)[0].count("\n")
@@ -82,7 +82,7 @@ def moved_line(v):
 
 
 def right_code(ident, script=None):
-    """The sentence about the line that prevents it."""
+    """A sentence about the line of the right code that prevents this fault."""
     if ident == "none":
         if script and script.expect["none"] != "OK":
             return f"The script expects this of the right code, too: {script.title}."
@@ -103,7 +103,7 @@ def right_code(ident, script=None):
 
 
 def since(pictures, get):
-    """The picture since which get(picture) is what it is at the end."""
+    """The first picture from which get(picture) stays the same to the end."""
     last = len(pictures) - 1
     while last and get(pictures[last - 1]) == get(pictures[-1]):
         last -= 1
@@ -115,7 +115,7 @@ def move_of(picture):
 
 
 def holders(pictures, lock):
-    """[(role, number of the move, point)]: the roles that hold @lock, by the points they passed."""
+    """[(role, number of the move, point)] of roles that hold @lock, by the points they passed."""
     found = []
     for role in pictures[-1].roles:
         held = None
@@ -178,8 +178,9 @@ def held_lock(pictures, lock, waiting):
 
 
 def kept_by(pictures, waits):
-    """What holds what each role in @waits, {role: where}, waits for, and what would free it."""
-    found = {}  # {what is waited for: roles}
+    """A sentence on each lock or answer that roles of @waits, {role: where}, wait for: the reason
+    why they wait, and what would end the wait."""
+    found = {}  # {text of a wait: roles that wait so}
     for role, where in waits.items():
         what = re.sub(r", (in an interrupt|irqs off)", "", where)
         found.setdefault(what, []).append(role)
@@ -257,7 +258,7 @@ def stuck(stepper, ident):
 
 
 def meaning(ident, message):
-    """What docs/mm/check.md says of an invariant."""
+    """The meaning of an invariant, from docs/mm/check.md."""
     with open(os.path.join(qemu.ROOT, "docs/mm/check.md"), encoding="utf-8") as f:
         rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", f.read(), re.MULTILINE)
     rows = [row for row in rows if row[0] == ident]
@@ -289,7 +290,7 @@ def broken(stepper, ident):
 
 
 def not_wanted(wrong, ident):
-    """An operation returned what the script does not expect: (move, entry, result)."""
+    """Sentences about an unexpected result of an operation; @wrong: (move, entry, result)."""
     number, entry, result = wrong
     return [
         f"Expected of {entry.role} in the recorded order: {entry.want}; its operation returned "
@@ -304,7 +305,7 @@ def sentences(stepper, ident):
 
 
 def judged(program, script, text, ident):
-    """The script by itself, which makes more checks than a stepper: three sentences."""
+    """Run the script, which makes more checks than a stepper: three sentences about its end."""
     out = subprocess.run([program, script.name], stdout=subprocess.PIPE, text=True).stdout
     end = re.search(rf"^race: end {re.escape(script.name)} (.*)$", out, re.MULTILINE)
     outcome = end.group(1) if end else "CRASH"

@@ -32,17 +32,17 @@ import qemu
 
 OUT = "docs/recording.svg"
 MAX_BYTES = 300_000
-EVERY = 0.5  # seconds between frames, at least
-QUIET = 0.04  # seconds without a byte, after which a frame is drawn,
-FULL = 1024  # unless it had so many bytes: the kernel sends the rest of it later,
-REST = 0.4  # within this time
+EVERY = 0.5  # least seconds between two frames
+QUIET = 0.04  # seconds without output, after which a frame is drawn;
+FULL = 1024  # after output of FULL bytes or more the kernel may send the rest of the frame later:
+REST = 0.4  # the frame is drawn after REST seconds
 LAST = 3.0  # seconds that the last frame stays
 PAUSE = 3.0  # seconds between the prompt, or a command, and the next command
 WIDTH, HEIGHT, MARGIN = 7.8, 16, 10  # pixels of a character, and around the screen
 WATCHDOG = 900
 PROMPT = r"quarry> ?$"
-OTHER_SCREEN = 1049  # the mode that switches to the second screen
-# In their order; the screen as lines.  A moment that only the live screen has may stay unseen.
+OTHER_SCREEN = 1049  # the terminal mode that switches to the second screen
+# (moment, pattern of the screen's text), in order.  Moments of only the live screen may be missed.
 MOMENTS = [
     ("boot", r"(?i)quarry.*\bCPUs?\b|quarry: boot"),
     ("selftests", r"(?i)selftests?\b.*\d|^ok \d"),
@@ -50,11 +50,11 @@ MOMENTS = [
     ("act-2", r"act 2 of \d   "),
     ("act-3", r"act 3 of \d   "),
     ("act-4", r"act 4 of \d   "),
-    # Not in a selftest.
+    # The line of dashes is in the act only, and not in a selftest.
     ("offline-seen", r"(?s)act 3 of.*-{24}"),
     ("verdict", r"quarry: (PASS|FAIL)\b"),
     ("prompt", PROMPT),
-    ("map", r"(?!)"),  # what is there some time after `map` was typed
+    ("map", r"(?!)"),  # kept by at_prompt(), some time after `map` was typed
 ]
 NEEDED = {"boot", "verdict", "prompt"}
 # The sixteen colours of a terminal, as pyte names them.
@@ -76,7 +76,7 @@ BACKGROUND = "#0d1117"
 
 
 def terminal_screen(columns, rows, answer):
-    """A pyte screen that answers questions by answer(bytes), and has a second screen beside it."""
+    """A pyte screen that answers a program's queries by answer(bytes), and has a second screen."""
     import pyte
 
     class Screen(pyte.Screen):
@@ -143,15 +143,15 @@ class Film:
     def __init__(self, columns, rows):
         self.columns, self.rows = columns, rows
         self.frames = []
-        self.still = None  # seconds; the frame of then is shown where nothing moves
+        self.still = None  # the second whose frame is shown where pictures do not move
 
     def still_frame(self):
-        """The number of that frame; without any, of the last one."""
+        """The number of the frame at the second self.still; if that is None, of the last frame."""
         before = [i for i, f in enumerate(self.frames) if self.still is None or f[0] <= self.still]
         return before[-1] if before else 0
 
     def add(self, seconds, frame):
-        """False if it is too early for another frame; one that changes nothing is none."""
+        """Add a frame, unless it is the same as the last; False if it is too early to add it."""
         if self.frames and frame == self.frames[-1][1]:
             return True
         if self.frames and seconds - self.frames[-1][0] < EVERY:
@@ -160,12 +160,12 @@ class Film:
         return True
 
     def thin(self):
-        """Every second frame, but the first and the last one."""
+        """Keep every second frame, and the last one."""
         self.frames = self.frames[:-1:2] + self.frames[-1:]
 
     def pieces(self):
-        """{(row, content): [(first frame, frame behind the last one)]}: each line as long as it
-        stands still."""
+        """{(row, content): [(first frame, frame behind the last)]}: the frames in which a row has
+        that content."""
         found = {}
         for y in range(self.rows):
             since = 0
@@ -245,7 +245,7 @@ def svg(film):
 
 
 def fitting(film):
-    """The SVG, of as many frames as MAX_BYTES allow."""
+    """The film as an SVG, with as many frames as MAX_BYTES allows."""
     picture = svg(film)
     while len(picture.encode()) > MAX_BYTES and len(film.frames) > 2:
         film.thin()
@@ -257,7 +257,7 @@ def fitting(film):
 
 
 def seen(text, names):
-    """Which of these moments the screen shows."""
+    """The moments of @names that the screen's @text shows."""
     return [n for n, pattern in MOMENTS if n in names and re.search(pattern, text, re.MULTILINE)]
 
 
@@ -308,7 +308,7 @@ class Recording:
                 f.write(text)
 
     def moments(self):
-        """Of an act the last screen is kept: what it has shown."""
+        """Keep the text of each moment that the screen now shows first; of acts the last text."""
         text = text_of(self.screen)
         for name in seen(text, [n for n, _ in MOMENTS if n.startswith("act-")]):
             if name not in self.left and text.count("\n") > 1:
@@ -317,8 +317,8 @@ class Recording:
             self.keep(name, text)
 
     def at_prompt(self):
-        """Behind the prompt: one word after another.  q leaves a map that follows what happens;
-        where it is a letter of a line, Ctrl-U takes it back."""
+        """Type the next command.  q leaves a map that is shown live; if it is only a letter at the
+        prompt, Ctrl-U deletes it."""
         words = (["map\r", "q"] if self.folder else []) + ["\x15halt\r"]
         if self.typed == ["map\r"]:
             self.keep("map", text_of(self.screen))
@@ -327,8 +327,8 @@ class Recording:
             os.write(self.terminal, self.typed[-1].encode())
 
     def run(self):
-        """The exit status of the run.  What the live screen shows counts when it is drawn."""
-        since = None  # of the prompt, or of the last word
+        """Record the run; returns its exit status.  The live screen's moments count once drawn."""
+        since = None  # when the prompt came, or the last command was typed
         burst, half, fed, new = 0, False, 0.0, False
         while self.now() < WATCHDOG:
             if select.select([self.terminal], [], [], QUIET)[0]:
@@ -359,7 +359,7 @@ class Recording:
 
 
 def default_out(folder):
-    """Where the SVG goes: beside the texts, if there are any."""
+    """The path of the SVG: in the folder of the texts, if there is one."""
     return os.path.join(folder, "recording.svg") if folder else os.path.join(qemu.ROOT, OUT)
 
 

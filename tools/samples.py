@@ -19,7 +19,7 @@ import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
-# Placeholders in a command.
+# Placeholders in the commands of pages.
 FORMS = {"NAME", "ID", "SEED", "SUITE", "SUITE.TEST", "...", "FILE", "TARGET"}
 HELP = "tools/help.txt"
 RACES_BESIDES = {"pressure", "waiters", "fiber"}
@@ -42,7 +42,7 @@ def tree(pattern, _cache={}):
 
 
 def numbers(build):
-    """The number of each quick suite in the kernel's boot, by its order in the kernel."""
+    """{quick suite: its number in the kernel's boot}, by their order in the kernel."""
     done = subprocess.run(
         ["nm", "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True
     )
@@ -55,7 +55,7 @@ def numbers(build):
 
 
 def variables(text):
-    """The variables that the Makefile reads, passes on or sets, and those that its scripts read."""
+    """The variables that the Makefile and its scripts read, set or pass on."""
     words = re.findall(
         r"\$[({]+(?:if )?([A-Z_]+)\b|\b([A-Z_]+) *[:?+]?=", text + read("tools/font.sh")
     )
@@ -65,7 +65,7 @@ def variables(text):
 
 
 def makefile(_cache=[]):
-    """Targets, variables, the hosted builds, and the targets of `make soak`."""
+    """(targets, variables, hosted builds, targets of `make soak`) of the Makefile."""
     if not _cache:
         names = ("args", "lib", "bench", "labs", "web")
         text = read("Makefile") + "".join(read(f"tools/{n}.mk") for n in names)
@@ -103,7 +103,7 @@ def wrong_selftest(value):
 
 
 def wrong_graded(names):
-    """The tests in make grade ONLY=..."""
+    """Check the tests that `make grade ONLY=...` names."""
     known = labs.labs().values()
     in_layer = {
         "model": set(labs.plans()),
@@ -120,7 +120,7 @@ def wrong_graded(names):
 
 
 def wrong_value(target, variable, value):
-    """The values of a variable in a make command."""
+    """Check the value of a variable in a make command."""
     _, _, builds, soaks = makefile()
     names = [n for n in value.strip("'\"").split(",") if n not in FORMS]
     known = {
@@ -146,7 +146,7 @@ def wrong_make(command):
     targets, variables, _, _ = makefile()
     command = re.split(r"\s{2,}|\s#|;|&&|\|\|?", command)[0]
     if command.count('"') % 2:
-        command = command[: command.rindex('"')]  # it continues in the next line
+        command = command[: command.rindex('"')]  # the string continues in the next line
     words = re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", command)[1:]
     named = [w for w in words if re.fullmatch(r"[a-z][\w-]*", w)]
     for word in words:
@@ -186,7 +186,7 @@ def wrong_command(command):
 
 
 def wrong_sample(line, place):
-    """One line of sample output."""
+    """Check a line of sample output."""
     result = re.match(r"\s*(?:not )?ok (\d+|\.\.\.) (\w+)$", line)
     if result and result.group(2) not in suites.suites() and result.group(2) not in suites.tests():
         yield f"no suite or test `{result.group(2)}`"
@@ -204,7 +204,7 @@ def wrong_sample(line, place):
 
 
 def entries(race):
-    """What the trace of a script says at each step: a list of words of which one must be there."""
+    """For each step of a race script: texts, one of which the trace must have at that step."""
     text = re.search(
         r"^script:(.*?)^\w+(?: \w+)?:", read(f"tests/races/{race}.race"), re.M | re.S
     ).group(1)
@@ -223,7 +223,7 @@ def entries(race):
 
 
 def wrong_step(race, line):
-    """One line of the trace of a race."""
+    """Check a line of a race's trace."""
     step = re.match(r" +\*?(\d+)  (.*)", line)
     wanted = list(entries(race))
     if step and int(step.group(1)) > len(wanted):
@@ -233,8 +233,8 @@ def wrong_step(race, line):
 
 
 def brought(text):
-    """What the patches of a page bring: words with an underscore or a hyphen in lines that are
-    added."""
+    """The names that the patches of a page add: words with an underscore or a hyphen in added
+    lines."""
     added = re.findall(
         r"^\+.*", "\n".join(re.findall(r"^```diff\n(.*?)^```", text, re.M | re.S)), re.M
     )
@@ -242,7 +242,7 @@ def brought(text):
 
 
 def wrong(text, place):
-    """(line, what) of one page; @place: numbers()."""
+    """(line, fault) for each fault of a page; @place: the result of numbers()."""
     own = brought(text)
     for number, what in wrong_lines(text, place):
         if not own & set(re.findall(r"[\w-]+", what)):
@@ -275,7 +275,7 @@ def wrong_lines(text, place):
 
 
 def wrong_help():
-    """The tables of docs/build.md have the rows of `make help`, and no other target."""
+    """Check that the tables of docs/build.md have the rows of `make help`, and no other target."""
     page, text = "docs/build.md", read("docs/build.md")
     rows = re.findall(r"^\| ((?:`[\w.-]+`(?:, )?)+) \|", text, re.M)
     rows = {name for row in rows for name in re.findall(r"[\w.-]+", row)}

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 import qemu
 
-WATCHDOG = 3600  # seconds of one job: far more than the longest needs on a busy machine
+WATCHDOG = 3600  # seconds of one job: far more than the longest job needs on a busy machine
 CPU, WALL = 20.0, 20.0  # seconds of a job that nobody has measured
-MORE = 0.75  # cores that may be promised and are not there: no job keeps its own busy all the time
+MORE = 0.75  # cores that jobs may want beyond the machine's: no job is busy all the time
 LEAST = 0.25  # cores of a job that mostly waits
 SUBREAPER = 36  # prctl's PR_SET_CHILD_SUBREAPER
 
@@ -32,33 +32,33 @@ class Job:
     command: list
     judge: object
     needs: tuple = ()  # names of jobs
-    alone: bool = False  # nothing else runs beside it
+    alone: bool = False  # no other job runs beside it
     cpu: float = CPU
     wall: float = WALL
     env: dict = field(default_factory=dict)
-    holds: list = field(default_factory=list)  # names of what it consists of, for their lengths
-    first: float = 0.0  # seconds from its start to the end of all that waits for it
-    used: float = 0.0  # seconds of a CPU, when it has ended
+    holds: list = field(default_factory=list)  # names of its parts, whose lengths are kept
+    first: float = 0.0  # seconds from its start to the end of all jobs that wait for it
+    used: float = 0.0  # seconds of CPU time, once the job has ended
     took: float = 0.0
 
     def cores(self, cores):
-        """The cores that it keeps busy."""
+        """The number of cores that the job keeps busy."""
         return min(float(cores), max(LEAST, self.cpu / max(self.wall, 0.1)))
 
 
 @dataclass
 class Verdict:
-    """Numbers of a job's tests, names of the failed, and the lines to show."""
+    """The numbers of a job's tests, the names of failed tests, and the lines to show."""
 
     passed: int
     failed: int
     names: list
     lines: list
-    good: bool = True  # jobs that need it may start
+    good: bool = True  # jobs that need this job may start
 
 
 def rank(jobs):
-    """Set each job's way to the end; the jobs in the order in which they should start."""
+    """Set job.first of each job; returns the jobs in the order in which they should start."""
     by_name = {job.name: job for job in jobs}
     missing = [need for job in jobs for need in job.needs if need not in by_name]
     if missing or len(by_name) != len(jobs):
@@ -83,7 +83,7 @@ def rank(jobs):
 
 
 def next_job(waiting, running, done, cores):
-    """The job of @waiting, which is in the order of rank(), that may start now; or None."""
+    """The first job of @waiting that may start now, or None; @waiting is in the order of rank()."""
     if any(job.alone for job in running) or len(running) >= 3 * cores:
         return None
     busy = sum(job.cores(cores) for job in running)
@@ -99,13 +99,13 @@ def next_job(waiting, running, done, cores):
 
 
 def adopt(orphans):
-    """Whether processes whose parent has ended become children of this one (prctl; Linux)."""
+    """Let orphans below this process become its children, or not (prctl; Linux only)."""
     if hasattr(qemu._libc, "prctl"):
         qemu._libc.prctl(SUBREAPER, int(orphans), 0, 0, 0)
 
 
 def descendants():
-    """All processes below this one."""
+    """The pids of all processes below this one."""
     parents = {}
     for name in os.listdir("/proc"):
         try:
@@ -121,7 +121,7 @@ def descendants():
 
 
 def end_all(patience=3.0):
-    """End everything below this process: by SIGINT, and what is left after a while by SIGKILL."""
+    """End all processes below this one: by SIGINT, and those left after @patience by SIGKILL."""
     until = time.monotonic() + patience
     for how in (signal.SIGINT, signal.SIGKILL):
         for _ in range(10 if how == signal.SIGKILL else 1):
@@ -140,7 +140,7 @@ def end_all(patience=3.0):
 
 
 def reap():
-    """The processes that have ended: {pid: (status, seconds of a CPU)}"""
+    """{pid: (status, seconds of CPU time)} of children that have ended since the last call."""
     ended = {}
     while True:
         try:
@@ -161,12 +161,12 @@ def log_of(folder, job):
 
 
 class Pool:
-    """Runs jobs.  @ended(job, verdict) is called for each, in the order of their ends; a job that
-    cannot run, because one that it needs failed, gets a verdict of None."""
+    """Runs jobs.  Calls @ended(job, verdict) for each job, in the order of their ends; the verdict
+    is None if the job was not run because a job that it needs failed."""
 
     def __init__(self, folder, cores, ended, out=sys.stdout):
         self.folder, self.cores, self.ended, self.out = folder, cores, ended, out
-        self.running = {}  # pid -> (job, Popen, start)
+        self.running = {}  # {pid: (job, Popen, start)}
         self.done, self.failed = set(), set()
         self.waiting, self.all = [], []
         self.begin = time.monotonic()
@@ -174,7 +174,7 @@ class Pool:
         self.shown = ""
 
     def run(self, jobs):
-        """Run them all.  Whatever ends it ends the jobs."""
+        """Run all jobs.  An exception ends the jobs, too."""
         self.waiting, self.all = rank(jobs), list(jobs)
         os.makedirs(os.path.join(self.folder, "tmp"), exist_ok=True)
         adopt(True)
@@ -225,7 +225,7 @@ class Pool:
         self.running[proc.pid] = (job, proc, time.monotonic())
 
     def collect(self):
-        """Judge what has ended."""
+        """Judge the jobs that have ended; kill those that run longer than WATCHDOG."""
         for pid, (status, cpu) in reap().items():
             if pid in self.running:
                 self.end(pid, status, cpu)
@@ -235,10 +235,10 @@ class Pool:
 
     def end(self, pid, status, cpu):
         job, proc, start = self.running.pop(pid)
-        proc.returncode = status  # it has been waited for
+        proc.returncode = status  # reap() has already waited for the process
         job.used, job.took = cpu, time.monotonic() - start
         try:
-            os.killpg(pid, signal.SIGKILL)  # what it has left behind
+            os.killpg(pid, signal.SIGKILL)  # processes that the job has left behind
         except OSError:
             pass
         with open(log_of(self.folder, job), encoding="utf-8", errors="replace") as f:
@@ -253,7 +253,7 @@ class Pool:
     # ---- a line on a terminal --------------------------------------------------------------------
 
     def left(self):
-        """Seconds that the rest will take, by the lengths and the speed so far."""
+        """The seconds that the other jobs will take, by their lengths and the speed so far."""
         now = time.monotonic()
         over = [job for job in self.all if job.used]
         spent = now - self.begin
@@ -289,6 +289,6 @@ class Pool:
 
 
 def progress_line(names, ended, together, left, columns):
-    """What runs, how much is done, how long the rest takes."""
+    """A line with the running jobs, the number of ended ones, and the time left."""
     head = f"[{ended}/{together}] {left // 60}:{left % 60:02} left: "
     return (head + ", ".join(names))[: max(20, columns - 1)]

@@ -29,13 +29,13 @@ import submission
 ROOT = labs.ROOT
 INCLUDE = "#include <quarry/lab.h>\n"
 SAYS = "LAB_TODO();"
-USER_INCLUDE = '#include "lab.h"\n'  # the same in ring 3
-# In a tree that is no clone.
+USER_INCLUDE = '#include "lab.h"\n'  # the include for programs of ring 3
+# Left out if git does not list the tree's files, for a tree that is no clone.
 UNTRACKED = {"build", ".git", "__pycache__"}
 
 
 def emptied(one, path, text):
-    """The text of a file of the lab as the student gets it."""
+    """@text, of a file of the lab, as the student gets it: with emptied bodies."""
     names = one.functions.get(path, [])
     include = USER_INCLUDE if path.startswith("user/") else INCLUDE
     for body in sorted((one.body(path, name) for name in names), key=lambda b: -b.begin):
@@ -80,13 +80,13 @@ def texts(one):
 
 
 def mistakes(one):
-    """Those that are planted; a student's tree has none of their files."""
+    """The lab's planted mistakes; none in a student's tree, which lacks their files."""
     there = os.path.isdir(os.path.join(ROOT, "labs", "planted"))
     return [planted(one, name) for name in (one.planted if there else [])]
 
 
 def planted(one, name):
-    """Of a mistake: ({title, file, test, verdict, says}, its functions)."""
+    """({title, file, test, verdict, says}, text of its functions) of a planted mistake."""
     text = labs.read(one.planted_path(name)).split("\n", 1)[1]
     head = submission.HEADER.match(text)
     rows = re.findall(r"^ \* (\w+): +(.*)$", head.group(1), re.MULTILINE)
@@ -94,7 +94,7 @@ def planted(one, name):
 
 
 def write(one, folder):
-    """The tree, in a new directory."""
+    """Write the student's tree into a new directory."""
     os.makedirs(folder)
     for path in all_files():
         if left_out(one, path):
@@ -108,7 +108,7 @@ def write(one, folder):
 
 
 def write_reference(one, folder, build):
-    """The reference's objects of the lab's files, and their trampolines: no source of them."""
+    """Write the objects of the reference and its trampolines, but no source of the reference."""
     for side in (lab_build.Hosted(one, build), lab_kernel.Kernel(one, build)):
         named = side.named()
         for path in one.twice():

@@ -63,14 +63,14 @@ REQUESTS_A_BOOT = 1000
 HOARDERS_A_BOOT = 100
 CALLS_A_ROUND = 20000
 ROUNDS_A_BOOT = 5
-FUZZERS = 2  # at once
+FUZZERS = 2  # programs that run at once
 PLUGGED_MIB = 4096
-FUZZED = 5  # user/over.c: the case; calls from bit 8 on
+FUZZED = 5  # the case in user/over.c; from bit 8 on the number of calls
 SUITE_CPUS = 8
 SUITE_NODES = [None, [256, 256], [128, 256, 128]]
 
 
-# What a machine of these targets has.
+# {target: the machines that its runs take}
 MACHINES = {
     "syscalls": [
         {"cpus": 2, "mem": 64},
@@ -97,7 +97,7 @@ MACHINES = {
 
 
 def plan(target, rounds, done, seed):
-    """The next run: (cmdline, machine, rounds it is worth)."""
+    """The next run of a target: (command line, machine, number of rounds in it)."""
     chance = random.Random(seed)
     base = f"seed={seed:#x} monitor=off"
     if target == "boots":
@@ -105,8 +105,8 @@ def plan(target, rounds, done, seed):
         nodes = chance.choice([None, None, [128, 128], [96, 160]])
         return (f"selftest=most tour=off {base}", qemu.Machine(cpus=cpus, mem=256, nodes=nodes), 1)
     if target == "suites":
-        # In 96 boots each number of CPUs meets each kind of nodes, with icount (the slowest) and
-        # without.
+        # 96 boots combine each number of CPUs with each kind of nodes, with icount (which is
+        # slowest) and without.
         machine = qemu.Machine(
             cpus=1 + done % SUITE_CPUS,
             mem=512,
@@ -261,7 +261,7 @@ COMPLAINTS = {
 
 
 def complaints(target, run, worth):
-    """The faults of a run, judged by its output, besides its own verdict."""
+    """The faults of a run: its own verdict, and those that its output shows."""
     wrong = []
     if not (run.status == qemu.PASS_STATUS if target == "virtio" else run.passed):
         wrong = [f"ended with {run.status}{qemu.in_test(run.text)}, last line {run.last!r}"]
@@ -275,7 +275,7 @@ def run_plan(target, name, cmdline, machine, worth):
 
 
 def image_id(kernel):
-    """The build id, which distinguishes runs of different kernels."""
+    """The kernel's build id, which tells runs of different kernels apart."""
     out = subprocess.run(["readelf", "-n", kernel], capture_output=True, text=True).stdout
     return next((line.split()[-1] for line in out.split("\n") if "Build ID" in line), "unknown")
 
@@ -288,7 +288,7 @@ def read_lines(path):
                 try:
                     lines.append(json.loads(text))
                 except ValueError:
-                    pass  # the run was cut off while it wrote this line: it is repeated
+                    pass  # an interrupted run wrote only a part of this line: it is run again
     return lines
 
 
@@ -310,7 +310,7 @@ def soak(build, target, rounds, first_seed):
     kernel = image_id(image)
     seeds = random.Random(first_seed) if first_seed is not None else random.SystemRandom()
     for _ in range(len(lines)):
-        seeds.getrandbits(32)  # the same sequence, up to this run
+        seeds.getrandbits(32)  # skip the seeds of earlier runs
     while done < rounds:
         seed = seeds.getrandbits(32) | 1
         cmdline, machine, worth = plan(target, rounds, done, seed)

@@ -32,7 +32,7 @@ HEADER = re.compile(r"/\*(.*?)\*/\n+", re.DOTALL)
 
 
 class BadSubmission(Exception):
-    """One that does not exist, or does not fit; the text is the reason."""
+    """The submission does not exist, or does not fit; the text is the reason."""
 
 
 def folder(kind, lab):
@@ -46,7 +46,7 @@ def names(kind, lab):
 
 
 def read(kind, lab, name):
-    """({title, layer, file}, the functions' text)"""
+    """({title, layer, file}, the text of the functions) of a submission."""
     with open(os.path.join(folder(kind, lab), name + ".c"), encoding="utf-8") as f:
         text = f.read()
     text = re.sub(r"\A/\* SPDX[^\n]*\n", "", text)
@@ -61,7 +61,7 @@ def read(kind, lab, name):
 
 
 def function_parts(text):
-    """[(name, whole text)] of the functions, each with the comment in front of it."""
+    """[(name, text)] of the functions in @text, each with the comment in front of it."""
     found, at = [], 0
     for body in bodies.bodies(text).values():
         found.append((body.name, text[at : body.end].strip("\n") + "\n"))
@@ -70,7 +70,7 @@ def function_parts(text):
 
 
 def fitted(base, new):
-    """The file @base with the functions of @new."""
+    """The text @base with its functions replaced by those of @new, and with new ones added."""
     known = bodies.bodies(base)
     parts = function_parts(new)
     others = [part for name, part in parts if name not in known]
@@ -80,10 +80,10 @@ def fitted(base, new):
     first = min(body.begin - len(body.head) for body, _ in mine)
     for body, part in sorted(mine, key=lambda row: -row[0].begin):
         begin = body.begin - len(body.head)
-        # Its own comment in front would stand behind the old one.
+        # Leave out the new function's comment: @base keeps the comment of the old one.
         part = re.sub(r"\A(/\*.*?\*/\n)?", "", part, flags=re.DOTALL)
         base = base[:begin] + part.rstrip("\n") + base[body.end :]
-    # In front of the comment of the first.
+    # New functions go in front of the first replaced one, and of its comment.
     lines = base[:first].rstrip("\n")
     if others and lines.endswith("*/"):
         first = base.rindex("/*", 0, first)
@@ -102,7 +102,7 @@ def texts(lab, name):
 
 
 def write(lab, name, to):
-    """The lab's files, of which @name changes some; "reference" changes none."""
+    """Write the lab's files with the changes of @name to the folder @to; "reference" has none."""
     one = labs.lab(lab)
     changed = {} if name == "reference" else texts(lab, name)
     strange = sorted(set(changed) - set(one.files))
@@ -116,7 +116,7 @@ def write(lab, name, to):
 
 
 def warnings(lab, name, settings):
-    """What the compiler says about the files that a submission changes."""
+    """The compiler's output for the files that a submission changes."""
     one, said = labs.lab(lab), ""
     flags = settings["HFLAGS"]
     if one.files[0].startswith("user/"):
@@ -125,7 +125,7 @@ def warnings(lab, name, settings):
         write(lab, name, folder)
         for path in one.files:
             if path in texts(lab, name):
-                # A header in a source that has it.
+                # A header is compiled in a source that includes it.
                 source = os.path.join(folder, path) if path.endswith(".c") else one.extra[0]
                 said += subprocess.run(
                     [settings["HOSTCC"][0], "-iquote", folder, *flags, "-O0"]

@@ -17,32 +17,32 @@ from functools import lru_cache
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("tests", "arch", "labs")
 TAGS = ("contract", "cost", "inside")
-GROUPS = {"all", "most", "quick", "none", *TAGS}  # groups of suites that selftest= takes
+GROUPS = {"all", "most", "quick", "none", *TAGS}  # names of groups of suites for selftest=
 SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),\s*([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
 CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)\s*[,)]")
-# In the head of a source: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
+# Matches a line in a source's head: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
 HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
-TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # tests that are lines of a table
+TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # matches a test that is a line of a table
 
 
 @dataclass
 class Suite:
-    """One suite."""
+    """A suite: its source, its flags and its tests."""
 
     path: str
     flags: set
-    tests: dict = field(default_factory=dict)  # name -> tag
+    tests: dict = field(default_factory=dict)  # {name of a test: tag}
 
     @property
     def tag(self):
-        """The tag of a test that names none."""
+        """The tag of the suite's tests that name no tag."""
         return next(
             (tag for tag in TAGS if f"KTEST_MOSTLY_{tag.upper()}" in self.flags), "contract"
         )
 
 
 def names_in(text):
-    """The suites that one source has."""
+    """The names of the suites that a source defines."""
     return {found[0] for found in SUITE.findall(text)}
 
 
@@ -83,12 +83,12 @@ def named_in(path):
 
 
 def with_flag(flag):
-    """The names of the suites with that flag."""
+    """The names of the suites with the flag @flag."""
     return {name for name, suite in suites().items() if flag in suite.flags}
 
 
 def table():
-    """The number of tests of each tag, by directory."""
+    """Print the number of tests of each tag, by directory."""
     counts = {}
     for suite in suites().values():
         row = counts.setdefault(os.path.dirname(suite.path), dict.fromkeys(TAGS, 0))

@@ -20,8 +20,8 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 
-# Bochs executes this number of instructions in a second of guest time, however long that takes.
-# The firmware and GRUB wait in guest time: with a lower number they continue sooner.
+# Bochs executes this number of instructions in a second of guest time, however long they take.
+# The firmware and GRUB wait in guest time: a lower number shortens their waits.
 IPS = 50_000_000
 SHARE = ["/usr/share/bochs", "/usr/local/share/bochs"]
 SETTINGS = """\
@@ -41,7 +41,7 @@ clock: sync=none
 log: {name}.bochs
 panic: action=fatal
 """
-# Name: (CPUs, the kernel's command line, required output).  The suites are those that send
+# {name: (CPUs, the kernel's command line, patterns of required output)}.  The chosen suites send
 # interrupts.
 RUNS = {
     "x2apic": (
@@ -58,13 +58,13 @@ RUNS = {
 
 
 def boot(folder, name, cpus):
-    """Boot name.iso, which is in folder; (the console, seconds)."""
+    """Boot NAME.iso in @folder: (the console's text, seconds)."""
     share = next(
         (s for s in SHARE if os.path.exists(os.path.join(s, "BIOS-bochs-latest"))), SHARE[0]
     )
     with open(os.path.join(folder, name + ".rc"), "w", encoding="utf-8") as f:
         f.write(SETTINGS.format(cpus=cpus, ips=IPS, share=share, name=name))
-    # Debian's has a built-in debugger, which waits for the command to continue.
+    # Debian's Bochs has a built-in debugger, which waits for the command to continue.
     with open(os.path.join(folder, "go"), "w", encoding="utf-8") as f:
         f.write("c\n")
     console = os.path.join(folder, name + ".com1")
@@ -73,7 +73,7 @@ def boot(folder, name, cpus):
     program = shutil.which("bochs-bin") or shutil.which("bochs")
     start = time.monotonic()
     with open(os.path.join(folder, name + ".out"), "wb") as out:
-        # Only SIGKILL ends it for sure: at other signals the debugger shows its prompt.
+        # Only SIGKILL ends Bochs for sure: at other signals the debugger shows its prompt.
         proc = subprocess.Popen(
             [program, "-q", "-f", name + ".rc", "-rc", "go"],
             cwd=folder,

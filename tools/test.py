@@ -49,12 +49,12 @@ import schedule
 
 PARTS = [*parts.PARTS, "qemu", *parts.FILES]
 FORGIVEN = 3  # tests that may pass only at their second try
-TRIED_AGAIN = 12  # failures; where more fail it is no chance
+TRIED_AGAIN = 12  # most failures that are tried again: more do not happen by chance
 
 
 def python_with_pytest():
-    """The distribution's Python has the distribution's packages; another one may come first in
-    PATH."""
+    """The path of a Python with pytest.  The distribution's Python has the distribution's
+    packages, but another Python may come first in PATH."""
     for python in ("/usr/bin/python3", sys.executable, "python3"):
         try:
             done = subprocess.run(
@@ -68,7 +68,7 @@ def python_with_pytest():
 
 
 def collected(run, folder):
-    """(the tests of tests/qemu that run, what went wrong)"""
+    """(the tests of tests/qemu that run, the reason why they could not be listed)"""
     if not run.python:
         return [], "no Python with pytest and pexpect: run make setup"
     path = os.path.abspath(os.path.join(folder, "tests.json"))
@@ -98,12 +98,12 @@ class Failure:
 
     name: str
     part: str
-    log: str  # a path
-    flaky: bool = False  # it passes at a second try
+    log: str  # the path of its log
+    flaky: bool = False  # passed at a second try
 
 
 class Report:
-    """Counts, and prints a line for each part and what failed jobs said."""
+    """Counts results; prints a line for each part, and the output of failed jobs."""
 
     def __init__(self, run, jobs, folder="."):
         self.run, self.folder = run, folder
@@ -159,14 +159,14 @@ class Report:
             for name in set(job.holds):
                 self.run.lengths[name] = share
         elif job.part not in ("qemu", *parts.FILES):
-            # Of a build what it takes in an empty directory.
+            # For a build, keep the longest time: that of a build in an empty directory.
             least = self.run.lengths.get(job.name, (0, 0)) if job.part == "build" else (0, 0)
             self.run.lengths[self.run.key(job.name)] = max(least, (job.used, job.took))
 
     # ---- a second try ----------------------------------------------------------------------------
 
     def try_again(self):
-        """Each failed test once more, alone.  Where many fail it would change nothing."""
+        """Run each failed test once more, alone; not if many fail, which is not by chance."""
         if len(self.failures) > TRIED_AGAIN:
             print(f"more than {TRIED_AGAIN} failures: none is tried again")
             return
@@ -181,7 +181,7 @@ class Report:
             self.fail(f"more than {FORGIVEN} tests passed only at their second try", "")
 
     def close(self):
-        """The last lines."""
+        """Print the last lines of the report."""
         if self.skipped:
             print(f"{self.skipped} tests were skipped: \"not counted\" in {self.folder}/*.log")
         for failure in self.failures:
@@ -198,7 +198,7 @@ class Report:
 
 
 def tried(line, folder, name):
-    """Run a command alone; whether it passed."""
+    """Run a command alone; returns whether it passed."""
     passed = []
 
     def judge(job, text, status):
@@ -211,7 +211,7 @@ def tried(line, folder, name):
 
 
 def needed(jobs, builds):
-    """The builds that these jobs need, and those that these need."""
+    """The @builds that the jobs need, directly or not."""
     names, more = set(), jobs
     while more:
         new = {need for job in more for need in job.needs} - names
@@ -221,7 +221,8 @@ def needed(jobs, builds):
 
 
 def all_jobs(run, wanted, folder, wrong):
-    """The jobs of these parts; what cannot even be collected goes to @wrong."""
+    """The jobs of the @wanted parts, and the builds that they need.  If pytest cannot list tests,
+    appends the reason to @wrong."""
     jobs = [job for part in wanted if part in parts.PARTS for job in parts.PARTS[part](run)]
     if {"qemu", *parts.FILES} & set(wanted):
         tests, why = collected(run, folder)
@@ -236,7 +237,7 @@ def stop(*_):
 
 
 def tests(run, wanted, folder):
-    """Run these parts; the exit status."""
+    """Run the @wanted parts; returns the exit status."""
     begin, wrong = time.monotonic(), []
     jobs = all_jobs(run, wanted, folder, wrong)
     report = Report(run, jobs, folder)

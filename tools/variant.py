@@ -30,7 +30,7 @@ import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MUTANTS = os.path.join(ROOT, "tests", "mutants")
-PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # for the fuzzers to find, tools/fuzz.py
+PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # bugs for tools/fuzz.py to find
 RACES = os.path.join(ROOT, "tests", "races")
 WORLDS = ("host", "qemu")
 NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
@@ -39,8 +39,8 @@ ONCE = ("id", "title", "mechanism", "why", "world", "build", "cpus", "compile")
 KEYS = ONCE + ("kill", "expect")
 NEEDED = ("id", "title", "why", "kill", "expect")
 NEEDED_PLANTED = ("id", "title", "kill")
-HANGS = "hangs"  # as an "expect:": the variant never ends
-LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in them is compiled
+HANGS = "hangs"  # a value of "expect:": the variant never ends
+LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in these folders is compiled
 OBJECTS = (
     "fiber",
     "race",
@@ -51,7 +51,7 @@ OBJECTS = (
     "host-threads-asan",
     "host-silence",
     "kernel",
-)  # worth copying
+)  # builds whose objects are worth copying
 
 
 class BadVariant(Exception):
@@ -120,7 +120,8 @@ def parse_header(name, lines):
 
 
 def parse_edits(name, lines):
-    """Blocks of --- file, --- old, --- new; a block without a file is of the file before."""
+    """[(path, old, new)] from blocks of --- file, --- old, --- new.  A block without a file is for
+    the file of the block before."""
     edits, path, what, parts = [], None, None, {}
 
     def close():
@@ -192,7 +193,7 @@ def read(ident):
 
 
 def load(ident):
-    """The variant's ({header name: [values]}, [(path, old, new)])."""
+    """({key of the header: [values]}, [(path, old, new)]) of a variant."""
     v = read(ident)
     return v.header, v.edits
 
@@ -226,13 +227,13 @@ def edited(v, root=ROOT):
 def link(source, to):
     try:
         os.link(source, to)
-    except OSError:  # another file system
+    except OSError:  # no hard link across file systems
         shutil.copy2(source, to)
 
 
 def link_tree(tree):
-    """Make @tree equal to ROOT by hard links, without builds and version control; returns
-    changed files."""
+    """Make @tree equal to ROOT by hard links, without builds and version control; returns the
+    files that were changed there."""
     wanted = set()
     for folder, folders, names in os.walk(ROOT):
         rel = os.path.relpath(folder, ROOT)
@@ -285,8 +286,8 @@ def make_tree(v, tree):
 
 
 def thin_tree(v, tree):
-    """As make_tree, by symbolic links to whole folders where nothing changes: a hundredth of the
-    links.  For compilers, not for make: the variant's files are always new.  Keeps tree/build."""
+    """As make_tree(), with symbolic links to whole folders without changes: a hundredth of the
+    links.  For compilers only: make would see new files each time.  Keeps tree/build."""
     texts = edited(v)
     os.makedirs(tree, exist_ok=True)
     for name in set(os.listdir(tree)) - {"build"}:
@@ -300,7 +301,8 @@ def thin_tree(v, tree):
 
 
 def link_folder(tree, rel, texts):
-    """Of ROOT/rel, which is "" or ends with a slash: the files of @texts, and links to the rest."""
+    """Make the folder @rel of @tree, "" or ending with a slash: the files of @texts, and links to
+    the rest of ROOT/@rel."""
     os.makedirs(os.path.join(tree, rel), exist_ok=True)
     mine = {path[len(rel) :].split("/")[0] for path in texts if path.startswith(rel)}
     for name in os.listdir(os.path.join(ROOT, rel)):
@@ -330,7 +332,7 @@ def own_deps(tree, copy):
 def copy_objects(build, tree, name, changed):
     """Copy the unmodified tree's objects of build/@name, unless the variant's tree has its own."""
     source, copy = os.path.join(build, name), os.path.join(tree, "build", name)
-    # A newer Makefile would make all of them compiled again.
+    # Objects older than the Makefile are useless: make would compile all of them again.
     if (
         os.path.isdir(copy)
         and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime
@@ -342,7 +344,7 @@ def copy_objects(build, tree, name, changed):
         )
         own_deps(tree, copy)
         os.utime(copy)
-        # The copied objects are of the right code: mark the changed files as newer.
+        # The copied objects are of the right code: make the changed files newer than these.
         for path in changed:
             os.utime(os.path.join(tree, path))
 
@@ -360,11 +362,11 @@ def tree_of(build, ident, targets=()):
 
 
 def make(build, ident, *targets):
-    """make @targets in the variant's tree, in its directory build/; (worked, output, tree)."""
+    """Run make @targets in the variant's tree, in its directory build/: (worked, output, tree)."""
     tree = os.path.join(os.path.abspath(build), "variant", ident)
     os.makedirs(os.path.dirname(tree), exist_ok=True)
     with open(tree + ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another tool may make the same
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another tool may build the same variant
         return make_in(tree_of(build, ident, targets), *targets)
 
 
@@ -401,8 +403,8 @@ def all_tests():
 
 
 def misfits(v, tests, races):
-    """Kills that name what is not there; a race script must expect of the variant what the variant
-    says."""
+    """A line for each kill that names a missing test or script, or whose script expects another
+    outcome of the variant than the variant says."""
     for kill in v.kills:
         if kill.kind == "test" and kill.name.split(".")[1] not in tests:
             yield f"{v.id}: no test {kill.name}"

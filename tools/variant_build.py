@@ -15,8 +15,8 @@ import outer_make
 import suites
 import variant
 
-# Name of a build -> its directory below the build directory, its linker, variables of make.
-# Others are the hosted builds of the Makefile.
+# {name of a kernel's build: (its directory below the build directory, variables of make)}.  All
+# other names are hosted builds of the Makefile.
 KERNELS = {"kernel": (".", {}), "race": ("race", {"RACE": "1"})}
 
 
@@ -25,7 +25,7 @@ class BuildError(Exception):
 
 
 def program_of(build, name):
-    """The path of the unmodified tree's program."""
+    """The path of the unmodified tree's program in the build @name."""
     if name in KERNELS:
         return os.path.normpath(os.path.join(build, KERNELS[name][0], "quarry.elf"))
     return os.path.join(build, name, "race" if name.startswith("fiber") else "check")
@@ -40,7 +40,7 @@ def run(command, cwd):
 
 
 def ask_make(build, wanted, settings=None):
-    """{key: words}: the values of the Makefile's expressions in @wanted."""
+    """{key: words} with the values of @wanted, {key: expression of the Makefile}."""
     rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
     out = subprocess.run(
         [
@@ -100,7 +100,7 @@ class Base:
         self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
 
     def source_of(self, object_file):
-        """Objects lie in build directory/name of a build/source.o."""
+        """The source of an object, whose path is BUILD/NAME OF THE BUILD/SOURCE.o."""
         return os.path.relpath(object_file, self.build).split(os.sep, 1)[1][:-2]
 
     def ask_make(self, wanted):
@@ -120,9 +120,9 @@ class Base:
 
     def compile(self, tree, changed, only=(), wanted=None):
         """
-        Compile in @tree the sources that depend on @changed, or only these of them; returns the
-        objects to link.  With @wanted only these suites run: other tests with copies of changed
-        sources are not compiled again.
+        Compile in @tree the sources that depend on @changed, or of these only @only; returns the
+        objects to link.  With @wanted only those suites run: sources of other suites that include
+        a changed source are not compiled again.
         """
         unknown = set(only) - {
             source for source, needs in self.needs.items() if needs.intersection(changed)
@@ -147,7 +147,7 @@ class Base:
 
     @staticmethod
     def has_other_copies(tree, source, changed, wanted):
-        """Is it a test of other suites, which has only copies of the changed sources?"""
+        """Does @source only have suites that are not @wanted, and include the changed sources?"""
         if not source.startswith("tests/") or not all(
             path.endswith(".c") and path != source for path in changed
         ):
@@ -157,27 +157,27 @@ class Base:
         return bool(has) and not has.intersection(wanted)
 
     def compile_one(self, tree, source, target):
-        """Compile a source of @tree, as make would, but for debuggers and warnings."""
+        """Compile a source of @tree as make would, but without debug data and warnings."""
         flags = [f for f in self.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
         if source.startswith("tests/"):
             flags += self.vars["TESTS"]
         run(self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
 
     def link(self, tree, objects):
-        """Link the program."""
+        """Link the program from @objects; returns its path."""
         home = os.path.join(tree, "build", self.name)
         os.makedirs(home, exist_ok=True)
         if self.name in KERNELS:
             return self.link_kernel(tree, home, objects)
         program = os.path.join(home, "program")
-        quick = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []  # three times as fast
+        quick = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []  # lld links three times as fast
         run(
             self.vars["CC"] + self.vars["FLAGS"] + quick + ["-Wl,-S", "-o", program] + objects, tree
         )
         return program
 
     def link_kernel(self, tree, home, objects):
-        """Link as the Makefile does: twice, the second time with the table of symbols."""
+        """Link a kernel as the Makefile does: twice, the second time with the table of symbols."""
         at = {
             name: os.path.join(home, name)
             for name in (

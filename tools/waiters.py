@@ -91,7 +91,7 @@ def run_one(program, ident, engine):
 
 
 def tries(figure):
-    """Tries per page; pages abandoned after ten tries count."""
+    """Tries per page, including pages abandoned after ten tries."""
     if not figure or not figure["moves"]:
         return "-"
     return f"{(figure['moves'] + figure['retries']) / figure['moves']:.2f}"
@@ -102,7 +102,7 @@ def moved(figure):
 
 
 def spread(figure):
-    """Pages moved at the first try, the second, a later one; pages abandoned."""
+    """The pages moved at the first, the second, or a later try / the pages abandoned."""
     if not figure:
         return "-"
     if figure["stuck"]:
@@ -121,7 +121,7 @@ def cost(figure):
 
 
 def burns(found, right):
-    """Is it half as slow again as the right code, for the same moves?"""
+    """Does the variant take over 1.5 times the right code's instructions for the same moves?"""
     mine, its = found.get("storm"), right.get("storm")
     return bool(
         mine
@@ -179,7 +179,7 @@ def update_docs(text):
 
 
 def compare(counts, build, wanted=()):
-    """Build, run, print; returns the table of the runs under icount."""
+    """Build and run the variants, print the results; returns the table of runs under icount."""
     results = []
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
     with open(os.path.join(build, "race", "waiters.jsonl"), "w", encoding="utf-8") as out:

@@ -27,7 +27,7 @@ WAITS = re.compile(
 )
 LOOP = re.compile(r"\b(for|while|do)\b")
 CAS = re.compile(r"\b\w*cas\w*\(|__atomic_compare_exchange")
-# Values that another CPU or a device changes: memory shared between CPUs, and registers of devices.
+# Reads of values that another CPU or a device changes: shared memory, and registers of devices.
 SHARED = re.compile(
     r"\b(?:READ_ONCE|load_acquire|atomic_\w+|__atomic_\w+|in[bwl]|inp[bwl]|page_word|"
     r"\w*trylock\w*|rdmsr|\w*apic_read|pm_read)\("

@@ -10,20 +10,20 @@ import signal
 import threading
 import time
 
-SILENCE = 120.0  # seconds
-AWAKE = 3.0  # of a CPU, in that time: a guest with nothing to do ticks
-FACTOR = 20  # times the longest good run, which is measured on an idle machine
-LEAST = 120.0  # seconds of a CPU that any program may use
+SILENCE = 120.0  # seconds without output
+AWAKE = 3.0  # seconds of CPU time within SILENCE, because an idle guest handles ticks
+FACTOR = 20  # limit as a multiple of the longest good run, which is measured on an idle machine
+LEAST = 120.0  # seconds of CPU time that any program may use
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def limit_of(measured):
-    """The seconds of a CPU that a program may use whose good runs use so many."""
+    """The limit of CPU seconds for a program whose good runs use up to @measured."""
     return max(LEAST, FACTOR * measured)
 
 
 def cpu_of(pid):
-    """Seconds of a CPU that the process has used; None if it has ended."""
+    """The seconds of CPU time that the process has used; None if it has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
             fields = f.read().rsplit(")", 1)[1].split()
@@ -33,10 +33,10 @@ def cpu_of(pid):
 
 
 class Watchdog:
-    """Watches one process, which may use @limit seconds of a CPU.
+    """Watches one process, which may use @limit seconds of CPU time.
 
-    It hangs too if it says nothing and uses at most @awake (AWAKE) seconds of a CPU in @silence
-    (SILENCE) seconds.
+    A process also hangs if in @silence (SILENCE) seconds it prints nothing and uses at most @awake
+    (AWAKE) seconds of CPU time.
     """
 
     def __init__(self, pid, limit, silence=None, awake=None):
@@ -47,16 +47,16 @@ class Watchdog:
         self.since = time.monotonic()
 
     def heard(self):
-        """It has said something."""
+        """Called when the process has printed something."""
         self.since, self.used = time.monotonic(), cpu_of(self.pid) or self.used
 
     def again(self):
-        """It has done a part of its work: the limit is that of the next one."""
+        """Called when the process has done a part of its work: the limit starts again."""
         self.heard()
         self.begin = self.used
 
     def why(self):
-        """Why it hangs; nothing if it does not."""
+        """The reason why the process counts as hanging, or ""."""
         used = cpu_of(self.pid)
         if used is None:
             return ""
@@ -70,15 +70,15 @@ class Watchdog:
 
 
 class Guard(threading.Thread):
-    """Kills one process if it hangs, beside a program that waits for its words.
+    """A thread that kills a process if it hangs, while the program waits for its output.
 
-    @size(): how much it has said.  Then why says why it was killed; "" otherwise.
+    @size() returns the size of that output.  After a kill, self.why is the reason; else "".
     """
 
     def __init__(self, pid, limit, size):
         super().__init__(daemon=True)
         self.dog, self.size, self.why = Watchdog(pid, limit), size, ""
-        self.process = os.pidfd_open(pid)  # the number may be another's once it has ended
+        self.process = os.pidfd_open(pid)  # after its end another process may get the pid
         self.over = threading.Event()
         self.start()
 

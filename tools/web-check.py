@@ -27,13 +27,13 @@ import web
 import web_words
 
 SHOTS = os.path.join(qemu.ROOT, "docs/screens")
-SHOWN = ("beside", "explorer", "memory")  # of the pictures that tests/web/pages.mjs makes
+SHOWN = ("beside", "explorer", "memory")  # pictures of tests/web/pages.mjs that docs/ shows
 FOLDER = os.path.join(qemu.ROOT, "tests/web")
 TESTS = {"traces": "traces.mjs", "words": "words.mjs", "pages": "pages.mjs"}
 
 
 def get_playwright(build):
-    """playwright-core in build/web-test; False: the registry does not answer."""
+    """Install playwright-core in build/web-test; False if npm cannot fetch it."""
     to = os.path.join(build, "web-test")
     os.makedirs(to, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
@@ -44,7 +44,7 @@ def get_playwright(build):
 
 
 def unpack(build):
-    """What a reader who has the archive has."""
+    """Unpack the archive, as a reader would."""
     to = os.path.join(build, "web-test")
     shutil.rmtree(os.path.join(to, web.ARCHIVE), ignore_errors=True)
     with tarfile.open(os.path.join(build, web.ARCHIVE + ".tar.gz")) as tar:

@@ -45,7 +45,8 @@ ARCHIVE = "quarry-web"
 
 
 def write_texts(path):
-    """scripts.c takes the texts by .incbin, which the assembler of WebAssembly lacks."""
+    """Write the texts of the race scripts as a C array: scripts.c includes them by .incbin, which
+    the assembler of WebAssembly lacks."""
     listed = read("tests/races/scripts.c")
     names = re.findall(r'^ *RACE\("(\S+)"\)', listed, re.MULTILINE)
     texts = "".join(read(f"tests/races/{name}.race") for name in names)
@@ -54,18 +55,18 @@ def write_texts(path):
         f.write(f'#include "engine.h"\nconst char race_texts[] = {{{numbers},0}};\n')
 
 
-# ---- what the pages know -------------------------------------------------------------------------
+# ---- data for the pages --------------------------------------------------------------------------
 
 
 def excerpt(lines, at):
-    """The lines around index @at: {first, lines}."""
+    """{first: number of the first line, lines: the lines around index @at}."""
     first = max(0, at - AROUND[0])
     shown = lines[first : at + AROUND[1] + 1]
     return {"first": first + 1, "lines": [line.rstrip() for line in shown]}
 
 
 def place_of(source, place):
-    """A place of race_points for the pages."""
+    """A place of race_points.py as data for the pages."""
     found = {"behind": place.behind, "ahead": place.ahead}
     where = re.match(r"(\S+):(\d+)", place.where)
     if where:
@@ -75,7 +76,7 @@ def place_of(source, place):
 
 
 def operations(scripts):
-    """Every operation that a script begins."""
+    """All operations that scripts begin."""
     return sorted(
         {
             op
@@ -87,7 +88,7 @@ def operations(scripts):
 
 
 def places(tree, scripts):
-    """(points, operations): {name: place} of the code at @tree."""
+    """(places of points, places of operations), {name: place} each, of the code at @tree."""
     source = race_points.Source(tree)
     points = {}
     for name in sorted(set(source.rows) | set(source.sites)):
@@ -115,13 +116,13 @@ def named_variants(scripts):
 
 
 def stories():
-    """The races of Linux, a row each of docs/races/linux.md, in its order."""
+    """The races of Linux, one for each row of docs/races/linux.md, in the order of the page."""
     for row in race_linux.races():
         yield {**vars(row), "page": re.search(r"\((.*)\)", row.page).group(1)}
 
 
 def invariants():
-    """[[id, message, meaning]] of docs/mm/check.md, and the checks that races make besides."""
+    """[[id, message, meaning]] of docs/mm/check.md, and of further checks that races make."""
     text = read("docs/mm/check.md")
     rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     rows = [[ident, message, meaning.replace("`", "")] for ident, message, meaning in rows]
@@ -130,10 +131,11 @@ def invariants():
 
 def data(build, modules):
     """
-    scripts: {name: title, text, expect, cpus, shown: the variant to begin with, right: {variant:
-    the sentence about the right code}}; stories; variants: {id: title, why, module, and what
-    differs of points and operations}; points, operations: {name: path, line, first, lines, behind,
-    ahead}; invariants; holds: {lock: the points passed with it held}.
+    The contents of data.json.  scripts: {name: title, text, expect, cpus, shown: the variant to
+    begin with, right: {variant: the sentence about the right code}}; stories; variants: {id: title,
+    why, module, and the points and operations that differ from the right code's}; points,
+    operations: {name: path, line, first, lines, behind, ahead}; invariants; holds: {lock: points
+    that a role passes while it holds the lock}.
     """
     scripts = all_scripts()
     points, ops = places(qemu.ROOT, scripts)
@@ -168,7 +170,7 @@ def data(build, modules):
 
 
 def check_why():
-    """memory_why.js explains each kind of record, by functions that there are."""
+    """Check that memory_why.js explains each kind of record, and names existing functions."""
     text = read("web/memory_why.js")
     kinds = re.findall(r"^\tX\((\w+)\)", read("include/quarry/trace_ring.h"), re.MULTILINE)
     told = dict(re.findall(r'^  (\w+): \[\s*"[^"]*",\s*"(\w+)"', text, re.MULTILINE))
@@ -184,7 +186,7 @@ def check_why():
 
 
 def make(build, names):
-    """Everything in build/web/; the variants with a module."""
+    """Make all files in build/web/, with modules of the variants @names; returns the folder."""
     to = os.path.join(build, "web")
     check_why()
     os.makedirs(to, exist_ok=True)
@@ -202,7 +204,7 @@ def make(build, names):
 
 
 def pack(build, folder, names):
-    """DIR/quarry-web.tar.gz: what was made now, and no modules of an earlier time."""
+    """Make BUILD/quarry-web.tar.gz of the present files, without modules of earlier builds."""
     variants = [f"variant/{ident}.wasm" for ident in names]
     files = [n for n in os.listdir(folder) if os.path.isfile(os.path.join(folder, n))] + variants
     to = os.path.join(build, ARCHIVE + ".tar.gz")
@@ -226,7 +228,7 @@ def chosen_variants(words):
 
 
 def serve(folder):
-    """On this machine alone; the next free port."""
+    """Serve @folder to this machine only, at the first free port from PORT on."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     for port in range(PORT, PORT + 20):
         try:

@@ -13,7 +13,7 @@ import variant_build
 
 
 class Wasm(variant_build.Base):
-    """The objects in build/wasm/, and the commands to make a module of them."""
+    """The objects in build/wasm/, and the commands to link a module from them."""
 
     def __init__(self, build):
         self.name, self.build = "wasm", os.path.abspath(build)
@@ -45,7 +45,7 @@ def newest(paths):
 
 
 def make_variant(wasm, ident, to):
-    """The module of wrong variant @ident as file @to, unless it is there and not older."""
+    """Build the module of the wrong variant @ident as the file @to, unless it is up to date."""
     source = os.path.join(variant.MUTANTS, ident + ".mut")
     if os.path.exists(to) and os.stat(to).st_mtime > newest([source, *wasm.objects.values()]):
         return False

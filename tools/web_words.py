@@ -25,7 +25,7 @@ def picture_of(said):
 
 
 def followed(text, pictures, movable):
-    """What a Record says after these pictures, as words.mjs writes it."""
+    """The state of a Record after each of @pictures, in the form that words.mjs writes."""
     record = race_record.Record(text)
     following = []
     for i, picture in enumerate(pictures):
@@ -50,7 +50,7 @@ def sentences(said, script, pictures):
 
 
 def check(build, names=()):
-    """(passed, failed); a line for each race of which the page says something else."""
+    """(passed, failed); prints each race about which the page's texts differ from Python's."""
     command = ["node", PROGRAM, build, *names]
     node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     scripts = {script.name: script for script in race.scripts()}

@@ -14,7 +14,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/GLOSSARY.md"
 SOURCES = ("c", "h", "S", "ld", "py", "sh", "gdb", "mk", "txt")
-# A word, its replacement, the number of lines that still use it.
+# A row of the table: a word, its replacement, the number of lines that may still use it.
 ROW = re.compile(r"^\| ([^|]+) \| ([^|]+) \| (\d+) \|$", re.MULTILINE)
 
 
@@ -24,7 +24,7 @@ def read(path):
 
 
 def texts(_cache=[]):
-    """Each source and each page but the glossary: (path, lines)."""
+    """(path, lines) of each source, and of each page except the glossary."""
     if not _cache:
         found = [
             os.path.relpath(path, ROOT)
@@ -45,12 +45,12 @@ def texts(_cache=[]):
 
 
 def retired(page):
-    """{words: (replacement, lines allowed)}"""
+    """{words of a row: (replacement, number of lines that may use them)}"""
     return {words: (instead, int(left)) for words, instead, left in ROW.findall(page)}
 
 
 def uses(words):
-    """path:line of each line with one of the words, also as part of an identifier."""
+    """A text PATH:LINE: LINE for each line with one of the words, also within an identifier."""
     forms = "|".join(re.escape(form).replace(r"\ ", "[ _]") for form in words.split(", "))
     pattern = re.compile(rf"(?<![A-Za-z])(?:{forms})(?![A-Za-z])", re.IGNORECASE)
     return [

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// explore.js: the explorer page: operations in, all schedules run, those that fail listed.
+// explore.js: the explorer page: runs all schedules of some operations, and lists the failed ones.
 //
-// Owns: the worker that runs just now, and the rows found; the address has what was asked.
+// Owns: the worker at work, and the rows found so far; the address has the operations.
 import { Lab, RIGHT } from "./lab.js";
 import { h } from "./view.js";
 
-const MOST = 200000; // schedules of one code
-// Operations worth a try, and what is set up before.
+const MOST = 200000; // most schedules that are run of one code
+// Examples: [operations, setup, policy].
 const TRIES = [
   ["free(P) | offline(P)=0", "A:scene", "precise"],
   ["free(P)=0 | disable=0", "A:scene", "precise"],
@@ -19,7 +19,7 @@ const $ = (id) => document.getElementById(id);
 const lab = new Lab((name) => fetch(name));
 let worker = null;
 let rows = [];
-let asked = 0; // a number for each search, so that an old one's answer is not taken
+let asked = 0; // number of the last search: answers to earlier ones are dropped
 
 function readAddress() {
   const words = new URLSearchParams(location.hash.slice(1));
@@ -79,7 +79,7 @@ function drawRow({ ident, found }) {
   );
 }
 
-// Those that fail come first, the shortest script first.
+// Failed rows come first, the shortest script first.
 function draw() {
   const length = ({ found }) => (found.outcome === "OK" ? Infinity : found.script.length);
   const order = [...rows].sort((a, b) => length(a) - length(b) || 0);

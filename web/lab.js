@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// lab.js: a race being played: its data, its modules, and what the moves of it lead to.
+// lab.js: the data and modules of the races, and the states to which moves lead.
 //
-// Owns: the modules that were loaded, and the plays that were made; both derive from what they are
-// asked for, so nothing in them grows old.
+// Owns: the loaded modules and the plays that were made.  Both depend only on the arguments of the
+// functions below, so they never become out of date.
 import { isSame, play } from "./play.js";
 import { Record } from "./record.js";
 
@@ -10,12 +10,12 @@ export const RIGHT = "none";
 const MOST_MOVES = 1000;
 
 export class Lab {
-  // @get(name) brings a file of build/web as a Response would: { json(), arrayBuffer() }.
+  // @get(name) fetches a file of build/web: a promise of { json(), arrayBuffer() }, as a Response.
   constructor(get) {
     this.get = get;
     this.modules = new Map();
     this.plays = new Map();
-    this.own = ""; // the text of a script that is not one of the program's
+    this.own = ""; // the text of a script that the program does not have
   }
 
   async load() {
@@ -56,7 +56,7 @@ export class Lab {
     return this.data.scripts[name]?.text ?? this.own;
   }
 
-  // Points and operations of a code, with their lines.
+  // The points and operations of the code @ident, with their source lines.
   code(ident) {
     const own = this.data.variants[ident] ?? {};
     return {
@@ -65,7 +65,7 @@ export class Lab {
     };
   }
 
-  // The sentence about the line of the right code that prevents what happened.
+  // The sentence about the line of the right code that prevents the fault.
   right(name, ident) {
     const said = this.data.scripts[name]?.right[ident];
     if (said) return said;
@@ -93,7 +93,7 @@ export class Lab {
     return record;
   }
 
-  // On from @moves as the recorded order has it, to its end: the moves.
+  // The moves of the recorded order: @moves, and then the recorded ones to their end.
   async recorded(name, ident, moves) {
     for (;;) {
       const found = await this.play(name, ident, moves);
@@ -104,7 +104,7 @@ export class Lab {
     }
   }
 
-  // @role moves on from @moves until it waits, has ended, or is where it was: the moves.
+  // @moves, and then moves of @role until it waits, has ended, or is in a state as before.
   async onAndOn(name, ident, moves, role) {
     const seen = [];
     for (let from = moves.length; ;) {
@@ -118,7 +118,7 @@ export class Lab {
     }
   }
 
-  // The number of the first move after which the right code is elsewhere; 0: nowhere.
+  // The number of the first move after which the right code's state differs; 0: it never does.
   async firstDifference(name, ident, moves) {
     const [own, right] = await Promise.all([
       this.play(name, ident, moves),

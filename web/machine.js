@@ -2,7 +2,7 @@
 // machine.js: runs the race program, compiled to WebAssembly, in a browser or in node.
 //
 // A run is a pure function: a fresh instance, arguments and files in, text and exit status out.
-// Owns: what WASI asks of a system, as much of it as the program uses.
+// Owns: the functions of WASI that the program uses.
 
 const BADF = 8,
   NOENT = 44,

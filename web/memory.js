@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// memory.js: the memory page: operations on a small memory, one after the other, all of it shown.
+// memory.js: the memory page: operations on a small memory, all of which is shown after each.
 //
-// Owns: the operations, how many of them are done, the chosen page.  The address has them too.  The
-// states are what the module prints, so a step back is a state shown before.
+// Owns: the operations, the number of operations done, the chosen page.  The address has them, too.
+// The module prints the states, so a step back shows an earlier state again.
 import { run } from "./machine.js";
 import { WHY } from "./memory_why.js";
 import { h } from "./view.js";
@@ -38,9 +38,9 @@ let states = [];
 let at = 0;
 let chosen = 504;
 let cpu = 0;
-const drawn = new Map(); // pageblocks, by number
-let zones = []; // elements of each
-let asked = 0; // a number for each run, so that an old one's answer is not taken
+const drawn = new Map(); // drawn pageblocks, by number
+let zones = []; // the elements of each zone
+let asked = 0; // number of the last run: answers of earlier ones are dropped
 
 const span = (pfn, pages) => (pages > 1 ? `pages ${pfn} to ${pfn + pages - 1}` : `page ${pfn}`);
 const count = (nr, word) => `${nr} ${word}${nr === 1 ? "" : "s"}`;
@@ -90,7 +90,7 @@ function cell(block, pfn) {
   );
 }
 
-// A pageblock; the same element as before if nothing in it has changed.
+// The element of a pageblock; the same as before if nothing in the pageblock has changed.
 function pageblock(state, nr) {
   const first = nr * BLOCK;
   const blocks = state.blocks.filter(([pfn]) => pfn >= first && pfn < first + BLOCK);
@@ -128,7 +128,7 @@ function cache(zone, number) {
   );
 }
 
-// A zone without what changes in it.
+// The element of a zone, with empty parts for all that changes.
 function makeZone(zone) {
   const parts = {
     head: h("h2", {}),
@@ -157,7 +157,7 @@ function drawZone(state, zone, { head, caches, blocks }) {
   });
 }
 
-// Elements that stay are not laid out again.
+// Keep unchanged elements in the page, so that the browser does not lay them out again.
 function drawZones(state) {
   const focused = document.activeElement?.dataset?.pfn !== undefined;
   if (!zones.length) {
@@ -194,7 +194,7 @@ function drawPage(state) {
     element.textContent = String(chosen);
 }
 
-// Free blocks by order and type; those of isolated pageblocks are on no list.
+// Free blocks by order and type; blocks of isolated pageblocks are on no list.
 function drawLists(state) {
   const lists = {};
   for (const [pfn, order, what] of state.blocks) {
@@ -273,7 +273,7 @@ function drawSteps() {
   $("steps").querySelector("li.at")?.scrollIntoView({ block: "nearest" });
 }
 
-// What the last step did, in a sentence.
+// A sentence about the last step.
 function sentence(state) {
   if (!at) return "All is free. Choose a page, and what is to happen; or take a script below.";
   const moved = state.history.filter(([, kind]) => kind === "moved").length;
@@ -314,9 +314,9 @@ function draw() {
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
 }
 
-// ---- what is done ----
+// ---- operations ----
 
-// All of them; with @follow the page that the last one gave is chosen.
+// Run all operations; with @follow choose the page that the last operation allocated.
 async function play(follow = false) {
   const mine = ++asked;
   const { out, error } = await run(module, [`--memory=${operations.join("; ")}`]);

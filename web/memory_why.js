@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// memory_why.js: what each record of a page's history means: [sentence, function, rule].
+// memory_why.js: what each kind of record in a page's history means: [sentence, function, rule].
 //
-// tools/web.py looks each function up in mm/ and demo/, and each kind of record here.
+// tools/web.py checks that mm/ has each function, and that each kind of record is here.
 export const WHY = {
   alloc: [
     "CPU C hands P to its caller.",

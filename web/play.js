@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// play.js: a race as a function of its moves: what the stepper prints, as pictures.
+// play.js: a race as a function of its moves: turns the stepper's output into pictures.
 //
 // A picture is the state after a move: { number, mover, roles: {A: where}, page, more }.
 import { run } from "./machine.js";
@@ -11,7 +11,7 @@ function take(picture, text) {
 }
 
 // The output of `race --moves=... SCRIPT`: { pictures, movable, outcome, why, script }.
-// movable: the letters of the roles that can move, "" at an end.  outcome: "" if there is none yet.
+// movable: letters of the roles that can move, "" at the end.  outcome: "" before the end.
 export function parse(out) {
   const play = { pictures: [], movable: "", outcome: "", why: "", script: "" };
   let script = null;
@@ -34,8 +34,8 @@ export function parse(out) {
   return play;
 }
 
-// Play @moves, letters, of @name, a script of the program or a file of @files, in @module.
-// A move that is not possible is not made, nor those after it.
+// Play the letters @moves of @name, a script of the program or a file of @files, in @module.
+// A move that is not possible ends the play before it.
 export async function play(module, name, moves, files = {}) {
   const result = await run(module, [`--moves=${moves}`, name], files);
   const found = parse(result.out);
@@ -53,13 +53,13 @@ export function isIdle(picture) {
   return !Object.values(picture.roles).some((where) => /^(at|waits|runs) /.test(where));
 }
 
-// Is all that can be seen the same?
+// Do two pictures show the same?
 export function isSame(a, b) {
   const text = (p) => JSON.stringify([Object.entries(p.roles), p.page, p.more]);
   return text(a) === text(b);
 }
 
-// { role: its operation }, begun or next, after these pictures.
+// { role: the operation that it runs, or begins next } after these pictures.
 export function operations(pictures) {
   const found = {};
   for (const picture of pictures)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // race.js: the race page.
 //
-// Owns: the state of the page: which race, which code, the moves made (@line), and how many of them
-// are shown (@at).  Everything else is drawn from these; the address has them too.
+// Owns: the state of the page: the race, the code, the moves made (@line), and the number of shown
+// moves (@at).  Everything else is drawn from these; the address has them, too.
 import { Lab, RIGHT } from "./lab.js";
 import { isSame, operations } from "./play.js";
 import { drawLanes, drawPlaces, drawScene, h, placeFor } from "./view.js";
@@ -17,7 +17,7 @@ const lab = new Lab(async (name) => {
   return file;
 });
 const state = { name: FIRST.name, code: FIRST.code, line: "", at: 0, beside: false };
-let note = ""; // what the last key could not do
+let note = ""; // the reason why the last key did nothing
 
 // ---- the address ----
 
@@ -56,7 +56,7 @@ function readAddress() {
   });
 }
 
-// ---- what is said ----
+// ---- texts ----
 
 const small = (...text) => h("p", { class: "small" }, ...text);
 
@@ -102,7 +102,7 @@ function sayStart(found) {
   ];
 }
 
-// The outcome and three sentences, or nothing: it has not ended here.
+// The outcome and three sentences, or null if the race has not ended here.
 function sayEnd(found, record) {
   const right = lab.right(state.name, state.code);
   const expected = lab.data.scripts[state.name]?.expect[state.code] ?? "OK";
@@ -259,7 +259,7 @@ async function drawBeside(found) {
   });
 }
 
-// Draw all of it, from the state.
+// Draw the whole page from the state.
 async function draw() {
   let found = await lab.play(state.name, state.code, state.line);
   if (found.moves.length < state.line.length && found.outcome !== "CRASH") {
@@ -295,7 +295,7 @@ function movableOf(picture) {
     .join("");
 }
 
-// ---- what can be done ----
+// ---- actions ----
 
 const here = () => state.line.slice(0, state.at);
 
@@ -373,7 +373,7 @@ const actions = {
   },
 };
 
-// Actions happen one after the other, each drawn.
+// Actions happen one after the other; the page is drawn after each.
 let last = Promise.resolve();
 function act(what, argument) {
   last = last

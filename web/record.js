@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// record.js: follows a race's recorded script while moves are made, and says which one it makes
-// next.  The same as tools/race_record.py, which explains it; a test compares the two.
+// record.js: follows a race's recorded script while moves are made, and tells the script's next
+// move.  It does the same as tools/race_record.py, which explains it; a test compares the two.
 
 const KINDS = { "!": "start", ":": "run", "?": "arrive", "@": "leave" };
 
@@ -25,7 +25,7 @@ function readEntries(text) {
     .map(readEntry);
 }
 
-// [point, is it in an interrupt] of what the program says about a role.
+// [point, is it in an interrupt] from the program's line about a role.
 export function placeOf(where) {
   const at = /^at ([\w.]+)(, in an interrupt)?/.exec(where);
   if (at) return [at[1], Boolean(at[2])];
@@ -67,7 +67,7 @@ export class Record {
     });
   }
 
-  // Note the state after a move, and pass the entries that have happened by it.
+  // Note the state after a move, and pass the entries that have happened so far.
   take(picture) {
     const mover = picture.mover.toLowerCase();
     if (this.last && !this.strayed && mover !== this.next(this.last.movable))
@@ -122,7 +122,7 @@ export class Record {
     if (e.kind === "leave") {
       const here = role.interrupt ? role.below : [role.point, role.nth];
       if (!done && !role.arrived[0]) {
-        // No entry A?P before: it arrives by this one.
+        // No entry A?P came before: this one waits for the arrival.
         const there = ({ name, nth }) => name === here[0] && (!nth || nth === here[1]);
         if (e.places.some(there)) role.arrived = here;
         return false;
@@ -158,7 +158,7 @@ export class Record {
     );
   }
 
-  // Does a later entry release the role from this place?
+  // Does a later entry release the role from a place of the entry @e?
   keeps(e) {
     for (const later of this.list.slice(this.cursor + 1)) {
       if (later.role !== e.role) continue;
@@ -169,26 +169,26 @@ export class Record {
     return false;
   }
 
-  // May a role move that the script does not name now?  Its operation runs, and is not kept.
+  // May a role move that is not next in the script?  Yes, if it runs and is not kept.
   isFree(letter) {
     const role = this.state(letter);
     const kept = at(role.arrived, role.point, role.nth);
     return (role.interrupt || role.busy) && !kept;
   }
 
-  // The letter of the role that moves next by the script, or "": there is none.
+  // The letter of the role that moves next by the script, or "" if there is none.
   next(movable) {
     if (this.lost) return "";
     const entry = this.list[this.cursor];
     const role = entry?.role.toLowerCase();
-    // A role without an entry in the script runs until it first waits, before another one leaves.
+    // Roles that the script only starts run until they first wait, before another role leaves.
     const others = [...movable].filter((m) => m !== role && this.runsOn(m.toUpperCase()));
     const first = entry?.kind === "leave" && this.any(others);
     if (first) return first;
     return role && movable.includes(role) ? role : this.any([...movable]);
   }
 
-  // Does the script only start the role, and it does not go round for ever?
+  // Does the script only start the role, whose operation ends and has not waited yet?
   runsOn(letter) {
     const own = this.list.filter((e) => e.role === letter);
     const kept = own.some((e) => e.kind === "arrive" || e.kind === "leave");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// view.js: draws the state of a race: the lanes of moves, the memory now, the source around roles.
+// view.js: draws the state of a race: the lanes of moves, the memory, the source around roles.
 //
-// Owns: nothing; each function gets what it draws, and the element it fills.
+// Owns: nothing; each function gets the data to draw, and the element to fill.
 import { operations } from "./play.js";
 import { placeOf } from "./record.js";
 
-// An element: tag, attributes (class, onclick, ...), children.
+// Make an element from a tag, attributes (class, onclick, ...) and children.
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes))
@@ -28,7 +28,7 @@ function laneCell(role, before, picture) {
   return h("td", { class: `lane role-${role} ${kind} ${moved ? "moved" : ""}` }, text);
 }
 
-// Moves of @pictures; row @at is the present one, rows in @differs differ from the other code.
+// Draw the moves of @pictures: row @at is the present one; differs(row): the other code's differs.
 export function drawLanes(to, pictures, at, { differs = () => false, go = null, title = "" } = {}) {
   const roles = Object.keys(pictures[0].roles);
   const head = roles.map((role) => {
@@ -84,7 +84,7 @@ export function drawLanes(to, pictures, at, { differs = () => false, go = null, 
     to.scrollTop = row.offsetTop - header - (to.clientHeight - header) * 0.6;
 }
 
-// ---- the memory now ----
+// ---- the memory ----
 
 const STATES = [
   [/offline/, "off"],
@@ -204,7 +204,7 @@ function excerpt(place) {
   );
 }
 
-// The place of a role that can move: of @code { points, operations }.
+// The place of a role that can move, from @code, { points, operations }.
 export function placeFor(code, where, operation) {
   const handles = /^(migrate|hold|drop)/.test(operation);
   const [point] = placeOf(where);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// why.js: why a race that was stepped through is stuck or went wrong, in three sentences.
-// The same as tools/race_why.py, which explains it; a test compares the two.
+// why.js: three sentences about why a race that was stepped through is stuck or went wrong.
+// They are the same as those of tools/race_why.py, which explains them; a test compares the two.
 //
-// @right: the sentence about the line of the right code that prevents it, from data.json.
+// @right: the sentence of data.json about the line of the right code that prevents the fault.
 import { isIdle } from "./play.js";
 
 const upper = (text) => text[0].toUpperCase() + text.slice(1);
@@ -13,7 +13,7 @@ export function outcomeWord(outcome) {
   return /^(CHECK|WRONG|COUNT)/.test(outcome) ? "WRONG" : outcome;
 }
 
-// The picture since which get(picture) is what it is at the end.
+// The first picture from which get(picture) stays the same to the end.
 function since(pictures, get) {
   let last = pictures.length - 1;
   while (last && get(pictures[last - 1]) === get(pictures.at(-1))) last--;
@@ -24,7 +24,7 @@ function moveOf(picture) {
   return picture.number ? `move ${picture.number} (${picture.mover.toLowerCase()})` : "the start";
 }
 
-// [[role, number of the move, point]]: the roles that hold @lock, by the points they passed.
+// [[role, number of the move, point]] of roles that hold @lock, by the points they passed.
 function holders(pictures, lock, holds) {
   const found = [];
   for (const role of Object.keys(pictures.at(-1).roles)) {
@@ -87,7 +87,8 @@ function heldLock(pictures, lock, waiting, holds) {
   return `${others.join(" or ")} holds ${lock}, and would release it once its own wait ends`;
 }
 
-// For each role in @waits, [[role, where]]: the holder of what it waits for, and how it is freed.
+// A sentence on each lock or answer that roles of @waits, [[role, where]], wait for: the reason why
+// they wait, and what would end the wait.
 function keptBy(pictures, waits, holds) {
   const found = new Map();
   for (const [role, where] of waits) {
@@ -185,7 +186,7 @@ export function broken(pictures, why, outcome, right, invariants) {
   return [first, second, right];
 }
 
-// An operation returned what the script does not expect; @wrong: of a Record.
+// Sentences about an unexpected result of an operation; @wrong: that of a Record.
 export function notWanted(wrong, right) {
   return [
     `Expected of ${wrong.entry.role} in the recorded order: ${wrong.entry.want}; ` +

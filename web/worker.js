@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// worker.js: runs the explorer beside the page: { module, args } in, what it printed out.
+// worker.js: runs the explorer beside the page: gets { module, args }, sends back the output.
 import { run } from "./machine.js";
 
 addEventListener("message", async ({ data: { module, args } }) => {

@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define BLOCK  "/sys/devices/system/memory/memory32/state" /* the module: at 4 GiB */
+#define BLOCK  "/sys/devices/system/memory/memory32/state" /* the DIMM, at 4 GiB */
 #define ROUNDS 8
 
 static unsigned long long now(void)
@@ -29,7 +29,7 @@ static unsigned long long now(void)
 	return (unsigned long long)high << 32 | low;
 }
 
-/* Write to a file; 0, or -1. */
+/* Write @text to a file; returns 0, or -1. */
 static int put(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -48,7 +48,7 @@ static void say(const char *name, unsigned long long total)
 	put("/dev/kmsg", line);
 }
 
-/* The least of several rounds: in others the CPU waits, and under icount time then jumps. */
+/* Takes the least of several rounds: in others the CPU waits, and time jumps under icount. */
 static void memory_module(void)
 {
 	unsigned long long online = ~0ULL, offline = ~0ULL, t0, t1, t2;
@@ -81,7 +81,7 @@ int main(void)
 		syscall(SYS_finit_module, fd, "", 0);
 	memory_module();
 	put("/dev/kmsg", "peer: over\n");
-	reboot(RB_AUTOBOOT); /* QEMU ends: -no-reboot */
+	reboot(RB_AUTOBOOT); /* ends QEMU, because of -no-reboot */
 	for (;;)
 		pause();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * pages.c: a module for Linux that counts what its page allocator costs, for `make bench-peers`.
+ * pages.c: a module for Linux that counts the costs of its page allocator, for `make bench-peers`.
  *
  * Loading it prints "peer: NAME TOTAL COUNT" for each figure, TOTAL guest instructions under icount
  * for COUNT operations, and ends in an error, so that nothing stays loaded.  Each figure is the
@@ -21,7 +21,7 @@
 #define FEW   (GFP_HIGHUSER_MOVABLE & ~__GFP_RECLAIM)
 
 static struct page **held;
-static u64 nothing; /* an empty window */
+static u64 nothing; /* the cost of an empty window */
 
 static __always_inline u64 clock(void)
 {
@@ -36,7 +36,7 @@ static void say(const char *name, u64 total, u64 count)
 	pr_info("peer: %s %llu %llu\n", name, total, count);
 }
 
-/* The least of RUNS executions of @work, with interrupts off. */
+/* The least cost of RUNS executions of @work, with interrupts off. */
 #define LEAST(best, work)                                                                          \
 	do {                                                                                       \
 		unsigned long flags_;                                                              \
@@ -122,7 +122,7 @@ static void shuffle(unsigned long nr, u64 *state)
 	}
 }
 
-/* All free memory, one page at a time; then all of it freed in random order. */
+/* Allocate all free memory, up to @most pages, page by page; then free it in random order. */
 static void fill(unsigned long most)
 {
 	u64 state = 88172645463325252ULL, taken = ~0ULL, freed = ~0ULL, t0, loop, took;
@@ -156,7 +156,7 @@ static void fill(unsigned long most)
 	say("free_random_order0", freed, nr);
 }
 
-/* A function that is not exported; NULL: there is none. */
+/* The address of a function that Linux does not export, or NULL. */
 static void *lookup(const char *name)
 {
 	static struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};

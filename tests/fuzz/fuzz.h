@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 /* Set the state after a boot with @cpus CPUs: no threads, empty caches, nothing counted. */
 void host_fuzz_reset(unsigned cpus);
-/* The target runs on that CPU from now on. */
+/* Let the target run on @cpu from now on. */
 void host_fuzz_cpu(unsigned cpu);
 /* True: printk formats its arguments; false only for speed.  FUZZ_VERBOSE=1 prints the text. */
 extern bool host_fuzz_log;

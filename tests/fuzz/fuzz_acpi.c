@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_acpi.c: the parsers of the firmware's tables.  An input is tables one after the other: a
- * byte for the parser, two bytes of length, the table.
+ * fuzz_acpi.c: the parsers of the firmware's tables.  An input has one table after the other: a
+ * byte that chooses the parser, two bytes of length, the table.
  */
 #include "fuzz_boot.h"
 #include <quarry/acpi.h>

@@ -25,7 +25,7 @@ void panic(const char *fmt, ...)
 	__builtin_trap();
 }
 
-/* @len bytes in a block of exactly that length: a byte more is a finding. */
+/* A copy in a block of exactly @len bytes: an access behind them is a finding. */
 static inline void *exact_copy(const void *from, size_t len)
 {
 	void *copy = __builtin_malloc(len);

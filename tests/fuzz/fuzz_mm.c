@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_mm.c: bytes are calls of the memory manager on several CPUs; a model judges the results.
+ * fuzz_mm.c: turns bytes into calls of the memory manager on several CPUs; a model judges the
+ * results.
  *
  * The first two bytes choose the memory (fuzz_model.c).  Then each call is an opcode, whose upper
  * bits choose the CPU, and its operands.  At the end everything is freed, and all memory must be
- * there.
+ * free.
  */
 #include "fuzz_model.h"
 #include <quarry/memory_init.h>
@@ -22,7 +23,7 @@ static bool irqs_off_if(bool off)
 	return off;
 }
 
-/* Flags that the memory can serve. */
+/* Flags for an allocation; without GFP_ZERO if the memory has no bytes behind its pages. */
 static gfp_t take_gfp(struct bytes *b)
 {
 	gfp_t gfp = take_u8(b);
@@ -178,7 +179,7 @@ static void put_live(unsigned index)
 		model_freed(index);
 }
 
-/* Put the page at @pfn, which is refused: no live block begins there, and no handle pins it. */
+/* Put the page at @pfn, unless a live block begins there or a handle pins it; it is refused. */
 static void put_stray(pfn_t pfn)
 {
 	u16 who = m.owner[pfn];

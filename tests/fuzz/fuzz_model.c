@@ -2,7 +2,7 @@
 /*
  * fuzz_model.c: the oracle of fuzz_mm.c.
  *
- * Owns: m, and the arena that caches and slots are cut from, with poisoned gaps between them.
+ * Owns: m, and the arena from which caches and slots are allocated, with poisoned gaps between.
  */
 #include "fuzz_model.h"
 #include <quarry/memory_init.h>
@@ -55,8 +55,8 @@ static const struct shape {
 };
 
 /*
- * Add a zone, all of it free but for the parts that @more chooses: a hole, reserved pages, a
- * pageblock of CMA.
+ * Add a zone.  All of it is free, except for parts that @more chooses: a hole, reserved pages.  A
+ * pageblock may be of type CMA.
  */
 static void add_zone(const struct shape *s, u8 node, pfn_t start, u8 more)
 {
@@ -194,7 +194,7 @@ static void disown(pfn_t pfn, unsigned order)
 	m.in_use -= 1UL << order;
 }
 
-/* A request with the flags @gfp must be allowed to have @pfn. */
+/* Check that a request with the flags @gfp may get the page @pfn. */
 static void judge_place(pfn_t pfn, gfp_t gfp)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];

@@ -46,7 +46,7 @@ struct model {
 
 extern struct model m;
 
-/* Build a fresh kernel_memory, whose geometry two bytes choose; and its model. */
+/* Build a fresh kernel_memory, whose geometry @shape and @more choose, and its model. */
 void model_build(u8 shape, u8 more);
 
 static inline unsigned block_index(pfn_t pfn)
@@ -66,15 +66,15 @@ void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 void model_freed(unsigned index);
 /* Forget the places of the handles' pages, which move, and read them again. */
 void model_resync(void);
-/* The same, if a compaction has moved pages since; only a compaction may. */
+/* model_resync(), if a compaction has moved pages since then; nothing else may have. */
 void model_compacted(void);
 
 /* The facts about a range that keep it from being isolated. */
 struct model_range {
-	bool bad; /* no whole pageblocks, holes, two zones */
+	bool bad; /* has parts of pageblocks, holes, or two zones */
 	unsigned blocks, offline, isolated, reserved;
 	unsigned live;      /* unmovable blocks */
-	unsigned unmovable; /* of these, in pageblocks of other types than movable */
+	unsigned unmovable; /* blocks of @live in pageblocks that are not movable */
 	unsigned handles, pinned;
 };
 struct model_range model_look(pfn_t start, unsigned long nr);
@@ -85,7 +85,7 @@ void model_check(void);
 
 /* Calls on ranges and movable pages (fuzz_range.c); each takes its operands from @b. */
 void op_isolate(struct bytes *b);
-void op_undo(struct bytes *b, bool undo); /* false: only check */
+void op_undo(struct bytes *b, bool undo); /* @undo false: only check */
 void op_offline(struct bytes *b);
 void op_online(struct bytes *b);
 void op_migrate(struct bytes *b);

@@ -129,7 +129,7 @@ void op_offline(struct bytes *b)
 	for (i = 0; !err && i < r.blocks; i++)
 		m.block[block_index(start) + i].offline = true;
 	if (!err) {
-		/* No round, where the caches are off already. */
+		/* No round is made if the caches are off already. */
 		MUST(res.rounds == 1 || (iso_ops(res.policy)->caches_off && off && !res.rounds) ||
 		        (!iso_policy_one_round(res.policy) && res.rounds),
 		    "%u rounds", res.rounds);
@@ -162,7 +162,7 @@ void op_online(struct bytes *b)
 	model_check_blocks("online");
 }
 
-/* Isolate up to four handles' pages, interfere with the first, and move them or put them back. */
+/* Isolate up to four handles' pages, interfere with the first page, then move or put back all. */
 void op_migrate(struct bytes *b)
 {
 	u8 how = take_u8(b), stray = take_u8(b);

@@ -51,7 +51,7 @@ static struct thread *running; /* NULL: the target itself */
 static jmp_buf would_sleep;
 static struct mm_task main_task;
 static jmp_buf held_here;
-static _Thread_local bool held; /* a call runs on another CPU; the fuzzer has more threads */
+static _Thread_local bool held; /* a call runs on another CPU; libFuzzer has threads, too */
 static u64 now;
 static int verbose = -1;
 
@@ -146,7 +146,7 @@ static void run_on(unsigned cpu, void (*fn)(void *), void *arg)
 
 /*
  * The body of cpu_relax. A thread that spins here spins for ever, with one exception: a CPU that
- * check_memory holds. It has arrived, which is enough for the check, and it is left there.
+ * check_memory holds. That CPU has arrived, which is enough for the check, so its call ends here.
  */
 void host_yield(void)
 {
@@ -212,8 +212,8 @@ void thread_join(struct thread *t)
 }
 
 /*
- * Run each thread from its start to the place where it would sleep, so that it must keep nothing on
- * its stack.
+ * Run each thread from its start to the place where it would sleep. A thread must keep nothing on
+ * its stack, because it starts anew each time.
  */
 static void run_threads(void)
 {
@@ -263,7 +263,7 @@ void thread_sleep(u64 ns)
 	now += ns;
 }
 
-/* The other threads run to their ends when one waits, so none is ever ready. */
+/* When a thread waits, all others run until they would sleep, so no thread is ever ready. */
 bool threads_had_turn(u64 since)
 {
 	return true;

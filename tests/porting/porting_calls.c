@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * porting_calls.c: what mm/ relies on in cross-calls.
+ * porting_calls.c: checks of cross-calls, as mm/ relies on them.
  *
  * Owns:       its counters.
- * Locks:      a lock of RANK_ZONE, held where a call must be refused.
+ * Locks:      a lock of RANK_ZONE, held while a call must be refused.
  * Invariants: none.
  */
 #include "porting_tests.h"
@@ -22,7 +22,7 @@ static void count_call(void *arg)
 
 	if (arch_irqs_enabled() || (cpu != calls.caller && !arch_in_interrupt()) || arg != &calls)
 		atomic_add(&calls.bad, 1u);
-	/* So that a sender that does not wait is caught. */
+	/* Take a while, so that a sender that does not wait for the call is caught. */
 	while (cpu != calls.caller && arch_clock_ns() - since < MS)
 		;
 	calls.payload[cpu] += 7;
@@ -95,7 +95,7 @@ static void note_call(void *arg)
 	atomic_add(&quiet.came, 1u);
 }
 
-/* On the other CPU: interrupts off for a while, in which a call comes. */
+/* Runs on the other CPU, with interrupts off for a while, in which a call arrives. */
 static void be_quiet(void *arg)
 {
 	irqflags_t flags = arch_irq_save();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * porting_check.c: what mm/ relies on in port.h and arch.h, looked at from outside: `make
+ * porting_check.c: checks that a port does what mm/ relies on in port.h and arch.h: `make
  * porting-check PORT=...`.
  *
  * A check that needs more than the port has, another CPU or threads, is skipped and says so.  Each
- * wait is bounded, so that a wrong port fails and does not hang, but for one that never returns
- * from a function itself.
+ * wait is bounded, so that a wrong port fails and does not hang, unless one of its functions never
+ * returns.
  *
  * Owns:       its own locks and counters.
  * Locks:      `zone', of RANK_ZONE, also in calls.
@@ -50,7 +50,7 @@ unsigned porting_cpus(void)
 	return nr;
 }
 
-/* Some other CPU that is online; there is one. */
+/* Another CPU that is online; there must be one. */
 unsigned porting_other_cpu(void)
 {
 	unsigned cpu = 0;
@@ -69,7 +69,7 @@ cpumask_t *porting_only(unsigned cpu)
 	return mask;
 }
 
-/* Run @fn(@arg) in a thread on each CPU that is online, and wait for all. */
+/* Run @fn(@arg) in a thread on each CPU that is online, and wait for all; returns their number. */
 unsigned porting_on_all(void (*fn)(void *), void *arg)
 {
 	static struct thread *threads[MAX_CPUS];
@@ -139,7 +139,7 @@ static struct {
 	u32 here, seen, wrong, sum;
 } all;
 
-/* Add in two steps that another CPU may come between, unless the lock keeps it out. */
+/* Add in two steps, between which other CPUs would add if the lock did not keep them out. */
 static void add_under_lock(void *arg) NO_LOCK_ANALYSIS
 {
 	unsigned i;
@@ -167,7 +167,7 @@ static void lock_keeps_other_cpus_out(void)
 	EXPECT(all.sum == nr * ADDS);
 }
 
-/* On the first CPU that comes: hold the lock until the others have looked whose it is. */
+/* The first CPU holds the lock until the others have checked that they do not hold it. */
 static void look_whose_lock(void *arg) NO_LOCK_ANALYSIS
 {
 	if (atomic_add(&all.here, 1u) == 0) {
@@ -223,7 +223,7 @@ static void each_cpu_has_a_cache_of_its_own(void)
 	EXPECT(all.wrong == 0);
 }
 
-/* And RAM lies in one piece where the kernel sees it. */
+/* Also checks that page 1 is mapped right behind page 0. */
 static void memmap_is_aligned(void)
 {
 	EXPECT((uintptr_t)ARCH_MEMMAP % MEMMAP_ALIGN == 0);
@@ -233,7 +233,7 @@ static void memmap_is_aligned(void)
 
 /* ---- sets of CPUs ---- */
 
-/* Also where words have 32 bits. */
+/* All bits must work, even if words of the mask have only 32 bits. */
 static void mask_has_a_bit_for_each_cpu(void)
 {
 	static cpumask_t mask[CPUMASK_WORDS(MAX_CPUS)];
@@ -303,7 +303,7 @@ static void nothing(void *arg)
 {
 }
 
-/* Are there threads, and not only a function that says no? */
+/* Can a thread be started?  A port without threads may lack thread_start, or return NULL. */
 static bool have_threads(void)
 {
 	struct thread *t = thread_start ? thread_start("first", -1, nothing, NULL) : NULL;

@@ -7,15 +7,15 @@
 #define QUARRY_PORTING_CHECK_H
 
 /*
- * Run all checks, print a line for each and a closing one.  Returns how many failed.
+ * Run all checks, print a line for each and a closing line.  Returns the number of failed checks.
  * Context: a thread on any CPU, irqs on, no lock held; the CPUs of cpu_online_mask answer calls,
- * and nothing else runs on them.  Before kernel_memory is set up: the caches of the CPUs are
- * written to, and left as zeros.
+ * and nothing else runs on them.  Call it before kernel_memory is set up: it writes to the caches
+ * of the CPUs, and leaves zeros there.
  */
 int porting_check(void);
 
 /*
- * Of a port that runs as a process: bring up @cpus CPUs, or as many as there are.
+ * A port that runs as a process defines it: bring up @cpus CPUs, or all if there are fewer.
  * tests/porting/main.c calls it.
  */
 void port_start(unsigned cpus);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * porting_tests.h: what the checks of porting_check() share, and those that stand in files of their
- * own.
+ * porting_tests.h: helpers of the checks of porting_check(), and the checks in files of their own.
  */
 #ifndef QUARRY_PORTING_TESTS_H
 #define QUARRY_PORTING_TESTS_H
@@ -26,18 +25,18 @@
 
 /* ---- helpers (porting_check.c) ---- */
 
-extern bool porting_failed; /* the check that runs has failed */
+extern bool porting_failed; /* the running check has failed */
 void porting_expect(bool good, const char *what, const char *file, int line);
 /* Have PATIENCE nanoseconds gone by since @since? */
 bool porting_late(u64 since);
 /* Wait, with irqs as they are, until *@word is at least @value.  False: not in time. */
 bool porting_becomes(const u32 *word, u32 value);
 unsigned porting_cpus(void);
-/* Some other CPU that is online; there is one. */
+/* Another CPU that is online; there must be one. */
 unsigned porting_other_cpu(void);
-/* A mask of one CPU, until the next call. */
+/* A mask of one CPU, which is valid until the next call. */
 cpumask_t *porting_only(unsigned cpu);
-/* Run @fn(@arg) in a thread on each CPU that is online, and wait for all; how many there were. */
+/* Run @fn(@arg) in a thread on each CPU that is online, and wait for all; returns their number. */
 unsigned porting_on_all(void (*fn)(void *), void *arg);
 
 /* ---- checks: porting_calls.c ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * porting_threads.c: what mm/ relies on in time, waiting and threads.
+ * porting_threads.c: checks of time, waiting and threads, as mm/ relies on them.
  *
  * Owns:       its counters.
  * Locks:      its own mutex and wait queues.
@@ -72,8 +72,9 @@ static void throw_back(void *arg)
 }
 
 /*
- * A wake-up between the question and the sleep counts: else a wait lasts as long as it may.  The
- * shorter of the two waits ends first then, and finds that it is not its turn.
+ * A wake-up between the check of the condition and the sleep must count.  If it is lost, both
+ * threads wait; then the shorter wait, the one here, times out before its turn, and the check
+ * fails.
  */
 void no_wake_up_is_lost(void)
 {
@@ -161,7 +162,7 @@ static void note_thread(void *arg)
 	tasks[cpu] = task;
 	atomic_add(&all.here, 1u);
 	while (READ_ONCE(all.here) < porting_cpus() &&
-	    !porting_late(since)) /* so that none has another's place */
+	    !porting_late(since)) /* so that no later thread reuses this one's task */
 		thread_yield();
 	if (port_task() != task || arch_cpu_id() != cpu)
 		atomic_add(&all.wrong, 1u);

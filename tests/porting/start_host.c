@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start_host.c: arch/host for porting_check: its CPUs, without a memory.
+ * start_host.c: starts the CPUs of arch/host for porting_check; it builds no struct memory.
  *
  * Owns:       nothing.
  * Locks:      none.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wrong.c: ports that are wrong in one thing, each for one check of porting_check.c to find
+ * wrong.c: ports with one fault each, which a check of porting_check.c must find
  * (tools/library.py).
  *
- * Linked in front of arch/host by the linker's --wrap; the environment's WRONG says which one it
- * is.  Without it all is right.
+ * Linked in front of arch/host by the linker's --wrap.  The environment variable WRONG chooses the
+ * fault; without it the port is right.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -13,7 +13,9 @@
 #include <quarry/port.h>
 #include <stdlib.h>
 
-/* The two names that --wrap gives a function: __real_ is behind it, __wrap_ in front of it. */
+/*
+ * The two names that --wrap gives a function: __wrap_NAME replaces it, __real_NAME is the port's.
+ */
 #define WRAPPED(type, name, ...)                                                                   \
 	type __real_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__);                                                           \
@@ -28,7 +30,7 @@ static bool wrong(const char *what)
 	return !strcmp(chosen, what);
 }
 
-/* Only a lock of the checks, and in calls: the port itself still works. */
+/* Is @lock to be left open?  Only the checks' lock, and in calls: the port must still work. */
 static bool not_locked(const struct spinlock *lock)
 {
 	return wrong("lock") && arch_in_interrupt() && lock->name &&
@@ -74,7 +76,7 @@ WRAPPED(int, smp_call_mask, const cpumask_t *mask, void (*fn)(void *), void *arg
 	}
 	if (!wrong("target"))
 		return __real_smp_call_mask(mask, fn, arg);
-	/* On behalf of the others, whether they take interrupts or not. */
+	/* Run @fn here for all CPUs, even for those with interrupts off. */
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
 		if (!mask || cpumask_test(mask, cpu))
 			fn(arg);

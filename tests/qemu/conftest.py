@@ -20,14 +20,14 @@ sys.dont_write_bytecode = True
 import outer_make  # noqa: E402
 import qemu  # noqa: E402
 
-# Enough to see that a machine is complete and its memory right; a second or two.
+# Suites that show in a second or two that a machine is complete and its memory right.
 SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
-# CPUs that affect each other: cross-calls, waits, drains, offlines.
+# Suites in which CPUs affect each other: cross-calls, waits, drains, offlines.
 CROWD = "selftest=smp,lock,drain,disable,isolation,isolation_race,offline,tick"
 
 
 def end_child(self, force=False):
-    """Like ptyprocess, but the killed process may take as long to end as the host needs."""
+    """As ptyprocess's terminate(), but a killed process may take as long as it needs to end."""
     for number in (signal.SIGHUP, signal.SIGCONT, signal.SIGINT, signal.SIGKILL)[: 3 + force]:
         if not self.isalive():
             return True
@@ -49,8 +49,8 @@ def pytest_configure(config):
 
 
 def full(*values):
-    """A value for parametrize that runs only with FULL=1: another combination of what a test
-    without it has judged."""
+    """A value for parametrize that runs only with FULL=1: a further combination of parts that other
+    values test."""
     return pytest.param(*values, marks=pytest.mark.full)
 
 
@@ -60,10 +60,10 @@ def whole():
 
 
 def threads_of(module):
-    """The host's threads of a machine that does not choose them. One thread for all of its CPUs
-    costs a third of one for each. A file whose claims are about CPUs that compute at the same time
-    says BOOTS = "multi". A file whose claims are about a text, or about firmware, says "single".
-    With FULL=1 in the environment all others are "multi"."""
+    """The host's threads for machines of a file of tests. One thread for all CPUs costs a third of
+    a thread for each CPU. A file with claims about CPUs that compute at the same time says BOOTS =
+    "multi". A file with claims about a text, or about firmware, says "single". With FULL=1 in the
+    environment all other files get "multi"."""
     return getattr(module, "BOOTS", "multi" if whole() else "single")
 
 

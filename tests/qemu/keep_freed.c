@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keep_freed.c: loaded into QEMU (LD_PRELOAD), so that the memory it frees keeps its content,
+ * keep_freed.c: loaded into QEMU (LD_PRELOAD), so that memory that QEMU frees is not used again,
  * except for the smallest blocks.
  *
- * QEMU 7.2 without KVM goes on writing to the memory of a CPU that was unplugged, whenever its
- * memory map changes. This harms nothing if the block is never given out again.
+ * QEMU 7.2 without KVM goes on writing to freed memory of an unplugged CPU, whenever the memory
+ * map changes. This is harmless if that memory is never allocated again.
  */
 #define SMALL 64
 

@@ -25,7 +25,7 @@ def each(names, every_day=EVERY_DAY):
 
 
 class Lab:
-    """The hosted program of a lab, of one student's tree."""
+    """The hosted program of a lab, built from one student's tree."""
 
     def __init__(self, name, folder):
         self.one, self.folder = labs.lab(name), str(folder)
@@ -76,13 +76,13 @@ class Lab:
 
 
 def ending(one):
-    """The suites to run before the lab is done, without those that planted mistakes end."""
+    """The suites for a tree with emptied functions, without those that planted mistakes end."""
     ended = {head["test"].split(".")[0] for head, _ in skeleton.mistakes(one)}
     return ",".join(name for name in one.suites if name not in ended)
 
 
 def boot(lab, own=False, which=None):
-    """@which: the suites to run; those that the kernel does not have are left out."""
+    """Boot the lab's kernel. @which: the suites to run, as far as the kernel has them."""
     kernel = lab_kernel.Kernel(lab.one, BUILD, own=own)
     image = kernel.program(lab.folder, "test")
     asked, options = lab_kernel.run_of(kernel)

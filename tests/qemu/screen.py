@@ -5,8 +5,8 @@ import struct
 
 
 def load_font(path):
-    """{lines of a glyph as a tuple of integers: character}, width, height; of a PSF file, ASCII
-    only."""
+    """({lines of a glyph as a tuple of integers: character}, width, height) of the ASCII characters
+    in a PSF file."""
     with open(path, "rb") as f:
         data = f.read()
     if data[:2] == b"\x36\x04":
@@ -55,7 +55,8 @@ def load_ppm(path):
 
 
 class Screen:
-    """rows: the text; colour(row, column): (front, back) as "rrggbb", front None for a blank."""
+    """A screendump. rows: its text; colour(row, column): (front, back) as "rrggbb", front None for
+    a blank."""
 
     def __init__(self, picture, font):
         self.glyphs, self.cell_width, self.cell_height = font
@@ -93,7 +94,7 @@ class Screen:
 
 
 def terminal(text, columns, rows):
-    """The rows of a terminal after this text, without escapes. It scrolls by an eighth of its
+    """The rows of a terminal after @text, without escapes. The terminal scrolls by an eighth of its
     rows."""
     screen, column = [""], 0
     for c in text:

@@ -16,7 +16,7 @@ LIMIT = qemu.WATCHDOG
 
 
 class Host:
-    """env: variables of QEMU, besides ours."""
+    """A machine at its prompt. env: environment variables of QEMU, besides this process's."""
 
     def __init__(self, name, machine, cmdline, env=None):
         self.path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
@@ -58,11 +58,11 @@ class Host:
         return self.until("quarry> ")
 
     def says(self, pattern):
-        """Wait for a line that is no answer to a command."""
+        """Wait for a line that does not answer a command."""
         self.until(pattern)
 
     def until(self, pattern):
-        """Wait until the console says so; what it has said before that."""
+        """Wait until the console matches @pattern; returns the text before the match."""
         try:
             self.child.expect(pattern, timeout=LIMIT)
         except pexpect.EOF:
@@ -73,7 +73,7 @@ class Host:
         return self.child.before.replace("\r", "")
 
     def ost(self, slot, source, status):
-        """The kernel's result, as it tells the host, must be this one."""
+        """Check that the kernel reports this result to the host (_OST)."""
         info = self.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]
         assert (info["slot"], info["source"], info["status"]) == (str(slot), source, status), info
 
@@ -149,7 +149,7 @@ class Host:
         self.qmp("device_add", driver=place["type"], id=device, **place["props"])
 
     def cpus(self):
-        """State of each CPU."""
+        """The state of each CPU."""
         return [
             state for _, state in re.findall(r"^cpu (\d+): (\w+)", self.ask("cpus"), re.MULTILINE)
         ]

@@ -18,14 +18,14 @@ import outer_make
 import qemu
 
 SWITCH = re.compile(rb"(\x1b\[\?1049[hl])")
-PART = re.compile(rb"\x1b(\[[0-9;?]*)?")  # the beginning of a sequence
+PART = re.compile(rb"\x1b(\[[0-9;?]*)?")  # the beginning of an escape sequence
 
 
 class _Screen(pyte.Screen):
-    """Answers questions for its cursor's place; counts changes that would make a picture jump."""
+    """Answers queries for the cursor's position; counts changes that would make a picture jump."""
 
     fd = None
-    wrapped = 0  # characters behind the last column, and scrolls
+    wrapped = 0  # number of characters behind the last column, and of scrolls
     erased = 0  # times that the whole screen was erased
 
     def draw(self, data):
@@ -56,8 +56,8 @@ class _Screen(pyte.Screen):
 
 
 class Terminal:
-    """Runs QEMU as a user would.  @answers: the terminal tells its size.  @environment: variables
-    of tools/run.sh, TERM, LC_ALL."""
+    """Runs QEMU as a user would.  @answers: does the terminal tell its size?  @environment:
+    variables of tools/run.sh, TERM, LC_ALL."""
 
     def __init__(self, cols=80, rows=24, answers=True, **environment):
         self.answers = answers
@@ -67,7 +67,7 @@ class Terminal:
             os.chdir(qemu.ROOT)
             env = dict(outer_make.env(), TERM="xterm", LC_ALL="C.UTF-8", BOOT="pvh")
             env.update(environment)
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python has it ignored
             os.execvpe("sh", ["sh", "tools/run.sh", build], env)
         self.main, self.other = _Screen(cols, rows), _Screen(cols, rows)
         self.main.fd = self.other.fd = self.fd
@@ -133,7 +133,7 @@ class Terminal:
             self.ended = True
 
     def wait(self, pattern, alternate=None):
-        """Wait until the screen shows @text."""
+        """Wait until the screen matches @pattern; returns the match."""
         until = time.time() + qemu.WATCHDOG
         while time.time() < until:
             found = re.search(pattern, self.text, re.MULTILINE)
@@ -175,13 +175,13 @@ class Terminal:
         return self.status
 
     def sane(self):
-        """True: the main screen is shown, with a cursor, and without colour for later text."""
+        """Is the main screen shown, with a cursor, and without colour for later text?"""
         cursor = self.main.cursor
         plain = cursor.attrs.fg == "default" and not cursor.attrs.bold
         return not self.alternate and not cursor.hidden and plain
 
     def cooked(self):
-        """True: the line discipline echoes and edits, as a shell expects."""
+        """Does the line discipline echo and edit, as a shell expects?"""
         flags = termios.tcgetattr(self.fd)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 

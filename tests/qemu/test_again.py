@@ -7,7 +7,7 @@ import sys
 import pytest
 import qemu
 
-# Ends as the file "ends" tells, which has a line for each boot.
+# A QEMU that ends as the first line of the file "ends" says; each boot removes that line.
 QEMU = """#!/bin/sh
 cd "$(dirname "$0")"
 how=$(head -n 1 ends)

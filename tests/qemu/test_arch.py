@@ -4,8 +4,8 @@ import pytest
 
 FPU = "task_cpu.fpu_registers_are_each_threads_own"
 MACHINES = {
-    # No tables at all: one CPU, and only the oldest registers; no leaf of CPUID but the first
-    # eight.
+    # No ACPI tables: one CPU, and only the oldest registers; only the first eight leaves of
+    # CPUID.
     "no_tables": (
         dict(machine="pc,acpi=off", cpu="qemu64,level=7,+smep,+smap,+umip", cpus=2),
         "arch_cpu,arch_page,arch_full",
@@ -18,7 +18,7 @@ MACHINES = {
         + FPU,
         6,
     ),
-    # Places for CPUs and memory, also beyond the first 512 GiB; pages of 1 GiB.
+    # Free places for CPUs and memory, also beyond the first 512 GiB; pages of 1 GiB.
     "places": (
         dict(
             cpus="2,maxcpus=4",

@@ -63,9 +63,9 @@ def test_memory_with_lent_pages_is_offlined(guest):
         went = re.search(r"evacuate: (\d+) pages offlined, 0 stayed", g("evacuate 0"))
         assert went and int(went.group(1)) > 128 * 256
         moved = int(re.search(r"(\d+) moved", g("virtio")).group(1))
-        assert moved > 100 * 256  # nearly all of them lay in that range
-        # The host knows of each move: it has as many pages as before, and its former pages are used
-        # again.
+        assert moved > 100 * 256  # nearly all lent pages lay in the range
+        # The host knows of each move: it has as many pages as before, and the kernel uses the
+        # former pages again.
         assert g.qmp("query-balloon")["actual"] == (512 - 128) * MIB
         assert "pages are back online" in g("evacuate 0 undo")
         assert "0 pages damaged" in g("burst 300")
@@ -129,7 +129,7 @@ def settled(g):
 
 @pytest.mark.full
 def test_a_burst_is_given_back(guest, report):
-    """After 2 GiB have been used and freed the host's memory is within 5 % of its size before."""
+    """Once 2 GiB are used and freed, QEMU's memory on the host is within 5 % of that before."""
     with guest(REPORTING, mem=3072) as g:
         assert "0 pages damaged" in g("burst 2048")
         before = settled(g)
@@ -142,9 +142,9 @@ def test_a_burst_is_given_back(guest, report):
 
 
 def test_reports_damage_no_data(guest):
-    """A hundred bursts beside objects and stress, all with checksums. Their freed pages are
-    reported meanwhile."""
-    blocks = 1024 // 2  # pageblocks of the machine: more were reported again after use
+    """A hundred bursts run beside objects and stress, all with checksums. Meanwhile freed pages are
+    reported."""
+    blocks = 1024 // 2  # pageblocks of the machine: a larger count has some of them twice
     with guest(REPORTING, mem=1024) as g:
         assert "and stress on all CPUs" in g("load 128")
         reported = 0

@@ -193,9 +193,9 @@ def test_page_is_whole_and_names_how():
     page = bench_html.page(
         [figure("a_pair", 39)], PEERS, [line({"a_pair": 40}), line({"a_pair": 41})]
     )
-    assert page.count("<svg") == page.count("</svg>") == 2  # bars, and the history
+    assert page.count("<svg") == page.count("</svg>") == 2  # one with bars, one with the history
     assert "a &lt;module&gt;" in page and "4 CPUs, 2 nodes of 512 MiB" in page
-    assert not re.search(r"(src|href)=\"(?!#)", page)  # nothing is loaded from elsewhere
+    assert not re.search(r"(src|href)=\"(?!#)", page)  # the page loads no other file
 
 
 def test_bad_files_are_named(tmp_path, capsys, monkeypatch):
@@ -256,7 +256,7 @@ def test_two_traces_of_one_name_are_refused(tmp_path, capsys):
 
 
 def asked(monkeypatch, build, *words):
-    """The names of the printed rows, and the boots, if all figures are 1."""
+    """(names of the printed rows, boots) of a run in which all figures are 1."""
     booted = []
 
     def measure(boot, number, build):
@@ -369,7 +369,7 @@ def test_traces_end_in_the_same_memory_for_ours_and_for_a_plugin(tmp_path):
     path.write_text("# events=1536\n" + "\n".join(events) + "\n")
     figures = bench_hosted.fragmentation(qemu.BUILD, {"half": str(path)})
     assert [f["name"] for f in figures] == ["hosted_fragmentation_half", "lifo_fragmentation_half"]
-    assert [f["value"] for f in figures] == [0.2, 0.2]  # 512 of 261,632 free pages
+    assert [f["value"] for f in figures] == [0.2, 0.2]  # in percent: 512 of 261,632 free pages
     path.write_text("# events=1\nx 0\n")
     with pytest.raises(bench_hosted.Failed, match="half.trace: not a trace"):
         bench_hosted.fragmentation(qemu.BUILD, {"half": str(path)})

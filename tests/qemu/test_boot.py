@@ -19,15 +19,15 @@ f 1 0
 
 
 def machine_line(run, cpus, nodes=1):
-    """The kernel's own summary has these numbers too."""
+    """Does the kernel's summary have these numbers?"""
     return run.has(rf"^machine: {cpus} CPUs? online of {cpus}, {nodes} nodes?, \d+ MiB managed")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", ["pvh", "grub", conftest.full("uefi")])
 def test_path(passes, drawn, path):
-    """By PVH the machine has a thread of the host for each CPU. Without FULL=1 it then runs the
-    suites for which that matters, because test_cmdline.py runs all suites by PVH."""
+    """By PVH each CPU has a thread of the host. Without FULL=1 only suites run for which that
+    matters, because test_cmdline.py runs all suites by PVH."""
     threads, suites = ("multi", MORE) if path == "pvh" else ("single", "selftest=most")
     suites = "selftest=most" if conftest.whole() else suites
     run = passes(f"{suites} seed={drawn}", boot=path, threads=threads)
@@ -40,8 +40,8 @@ SUITES = conftest.SMALL.split("=")[1].split(",")
 
 @pytest.fixture(scope="module", params=PATHS)
 def brought(request):
-    """One boot by each path, with all that a loader brings; its Run. By UEFI the machine is small:
-    OVMF takes tens of MiB for itself and leaves many holes."""
+    """The Run of one boot by each path, with everything that a loader brings. By UEFI the machine
+    is small: OVMF takes tens of MiB for itself and leaves many holes."""
     module = os.path.join(qemu.BUILD, "qemu", "tiny.trace")
     os.makedirs(os.path.dirname(module), exist_ok=True)
     with open(module, "w", encoding="utf-8") as f:
@@ -76,8 +76,8 @@ def test_nodes_come_through(brought):
     "cpus", [1, 2, pytest.param(16, marks=(pytest.mark.long, pytest.mark.full))]
 )
 def test_cpus(passes, drawn, cpus):
-    """test_path and test_all_suites run with 4 CPUs, and test_64_cpus with many more CPUs than the
-    host, in threads of their own."""
+    """Other numbers of CPUs than in test_path and test_all_suites, which have 4. In test_64_cpus
+    many CPUs have threads of their own."""
     threads = {"threads": "single"} if cpus > 4 else {}
     run = passes(f"selftest=most seed={drawn}", cpus=cpus, mem=512, **threads)
     assert machine_line(run, cpus), run.story()
@@ -165,7 +165,8 @@ def test_too_many_modules(boot, text_file):
 
 
 def test_waiting_cpus_let_others_run(boot, monkeypatch, tmp_path):
-    """Each CPU has a thread of the host; the plugin works even where QEMU does not load it."""
+    """The plugin is used if each CPU has a thread of the host; if QEMU does not load it, an empty
+    file replaces it."""
     plugin = os.path.join(os.path.abspath(qemu.BUILD), "qemu", "yield.so")
     for threads, wanted in (("multi", True), ("single", False)):
         run = boot("selftest=smp", threads=threads)
@@ -179,7 +180,7 @@ def test_waiting_cpus_let_others_run(boot, monkeypatch, tmp_path):
 
 
 def test_the_image_has_the_kernels_symbols_and_no_lines(passes, name):
-    """GRUB reads the whole image from a slow disk."""
+    """GRUB reads the whole image from a slow disk, so line numbers would cost time."""
     passes("selftest=none", boot="grub")
     folder = qemu.log_path(name)[:-4] + ".iso.d"
     elf = os.path.join(folder, "boot", "quarry.elf")

@@ -38,7 +38,7 @@ echo '# selftest: some'
 
 
 def made(name, hangs="", early="", talks=""):
-    """A build directory with the program."""
+    """Make a build directory with PROGRAM in it; returns its path."""
     folder = os.path.join(qemu.BUILD, "qemu", name)
     program = os.path.join(folder, "host-plain", "check")
     os.makedirs(os.path.dirname(program), exist_ok=True)
@@ -118,7 +118,7 @@ def test_a_suite_that_no_build_has_is_a_failure(few, name, monkeypatch):
 
 
 def test_objects_have_one_name_however_the_build_directory_is_given(monkeypatch):
-    """Otherwise a change of a header would reach only one of the two."""
+    """With two names for an object, a changed header would rebuild it only under one of them."""
     told = []
     monkeypatch.setattr(check.subprocess, "run", lambda command, **_: told.append(command) or Done)
     for build in ("build/x", os.path.join(qemu.ROOT, "build/x")):
@@ -139,7 +139,7 @@ def test_each_suite_has_builds():
 
 
 def sources(into):
-    """A copy of the built tree, with the objects of the hosted build; times kept."""
+    """Copy the built tree to @into, with the hosted build's objects; files keep their times."""
     shutil.rmtree(into, ignore_errors=True)
     listed = (
         subprocess.run(["git", "ls-files"], cwd=qemu.ROOT, stdout=subprocess.PIPE, check=False)
@@ -161,7 +161,7 @@ def sources(into):
 
 
 def test_the_suggested_edit_is_caught_by_the_tests_named(name):
-    """The edit that CONTRIBUTING.md suggests; these two fail before any other."""
+    """After the edit that CONTRIBUTING.md suggests, the two tests that it names fail first."""
     with open(os.path.join(qemu.ROOT, "CONTRIBUTING.md"), encoding="utf-8") as f:
         text = f.read()
     function, path, words, command = re.search(
@@ -200,7 +200,7 @@ def test_the_suggested_edit_is_caught_by_the_tests_named(name):
 
 
 def lines_until(stream, pattern):
-    """The lines that a program prints, up to one that matches."""
+    """The lines of @stream, up to the first that matches @pattern."""
     said = []
     for line in stream:
         said.append(line)
@@ -250,7 +250,7 @@ def test_a_file_without_suites_concerns_all():
 
 
 def test_what_is_saved_is_run_where_it_can_run():
-    """In plain, and a suite that plain has not in the first build that has it."""
+    """A suite runs in plain; a suite that plain lacks, in the first build that has it."""
     assert check_watch.builds_for([]) == check_watch.builds_for(["free_map", "pcp.x"]) == ["plain"]
     assert check_watch.builds_for(["silence_lock"]) == [check.builds_of("silence_lock")[0]]
     assert "plain" not in check_watch.builds_for(["silence_lock"])

@@ -13,9 +13,9 @@ ASSUMED = "clock: no timer to measure by, 1 GHz assumed\n"
     [
         ("q35", False),  # the power management timer
         ("pc,acpi=off", False),  # the interval timer: no tables, so no other timer is known
-        ("microvm,acpi=off", True),
+        ("microvm,acpi=off", True),  # neither timer can be read
     ],
-)  # neither timer can be read
+)
 def test_frequencies(boot, machine, assumed):
     run = boot("selftest=none", machine=machine, cpus=1, icount=True)
     assert run.passed, run.story()

@@ -10,7 +10,7 @@ BLOCK = 512  # pages of a pageblock
 
 
 def use(ask):
-    """The output of `cma` about the area: pages by use."""
+    """(MiB, first pfn, {use: pages}) of the area, by the output of `cma`."""
     words = re.search(r"cma: (\d+) MiB at pfn (0x\w+)\n  pages: (.*)", ask("cma"))
     counts = {name: int(nr) for nr, name in re.findall(r"(\d+) (\w+)", words.group(3))}
     return int(words.group(1)), int(words.group(2), 16), counts
@@ -37,7 +37,7 @@ def test_area_of_the_command_line(host):
     assert f"query: an offline would wait for {user}" in shown, shown
     h.ask("load")
     assert "end: error" in h.ask("cma end")
-    # A pageblock is offlined, and the area serves from the rest.
+    # A pageblock is offlined, and the area serves requests from the others.
     gone = start + 31 * BLOCK
     assert "done" in h.ask(f"offline {gone:#x} {BLOCK}")
     assert use(h.ask)[2]["offline"] == BLOCK
@@ -74,5 +74,5 @@ def test_too_large_an_area_is_refused(passes):
 
 @pytest.mark.long
 def test_quick_suites_beside_an_area(passes):
-    """All suites, with a part of the kernel's memory lent."""
+    """Most suites run while a part of the kernel's memory is an area."""
     passes("selftest=most cma=64M", mem=512, threads="single")

@@ -90,7 +90,7 @@ def test_malformed_monitor(boot):
 
 @pytest.mark.parametrize("path", ["pvh", "grub"])
 def test_long(boot, path):
-    """4000 bytes arrive whole: the last word counts."""
+    """A line of 4000 bytes arrives whole: of several seeds the last one counts."""
     words = "selftest=buddy monitor=off tour=off"
     filler = " seed=1" * ((4000 - len(words) - 20) // 7)
     line = (words + filler + " seed=0x600df00d").ljust(4000)
@@ -100,7 +100,7 @@ def test_long(boot, path):
 
 
 def test_too_long(boot):
-    """A line that is too long is truncated, with a message.  (By PVH QEMU itself goes wrong beyond
+    """A line that is too long is truncated, with a message.  (With PVH, QEMU itself fails beyond
     4095 bytes.)"""
     run = boot(
         "selftest=buddy monitor=off tour=off" + " seed=1" * 900,
@@ -131,7 +131,7 @@ def test_odd(boot, line):
 
 @pytest.mark.long
 def test_empty(boot):
-    """Without options about selftests: selftest=quick and report=short, as documented."""
+    """Without options for selftests, the kernel takes selftest=quick and report=short."""
     run = boot("", threads="single", ktap=False)
     assert run.passed, run.story()
     assert run.has(r"^ok 1 ") and run.has("^# selftest=quick left out "), run.story()
@@ -188,7 +188,7 @@ def test_all_suites(passes):
 
 @pytest.mark.long
 def test_failing_selftest(boot):
-    """All these tests rely on it: a failed selftest is seen outside."""
+    """A failed selftest is seen outside: all tests of this directory rely on that."""
     run = boot("selftest=fail")
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(

@@ -12,7 +12,8 @@ from test_recipes import says
 
 PAGE = os.path.join(qemu.ROOT, "docs", "debugging.md")
 PROMPT = "(gdb) "
-# Commands that the session does not type. They come after it, on the machine as it left it.
+# {command: its output} of commands that the page's session does not type. They run after the
+# session, on the same machine.
 REST = {
     "k-help": "k-type WORD ... ... Quarry's prompt; ...",
     "k-page 0x8100": "pfn 0x8100: FREE order 8 refs 0\n  its block: 0x8100-0x8200",
@@ -50,7 +51,7 @@ def hunt():
 
 
 def script(commands):
-    """The commands for gdb, each after a line with its number; an error does not end the rest."""
+    """A script for gdb: each command after a line with its number; an error does not end it."""
     lines = []
     for i, command in enumerate(commands):
         lines += [f"echo \\n==== {i}\\n", "python", "try:", f"    gdb.execute({command!r})"]
@@ -60,7 +61,7 @@ def script(commands):
 
 @pytest.fixture(scope="module")
 def said():
-    """[(command, gdb's output)] of the session and of the rest, on one machine."""
+    """[(command, gdb's output)] of the session and of REST, on one machine."""
     commands = [command for command, _ in hunt()] + list(REST)
     path = os.path.join(qemu.BUILD, "qemu", "debug.gdb")
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -16,8 +16,8 @@ REGISTERS = (
     + [rf"r13 {WORD} r14 {WORD} r15 {WORD} error [0-9a-f]+"]
 )
 BANK = rf"  bank \d+: status {WORD} address 0{{16}} misc 0{{16}}: "
-# name: its exception, the thread, the text between the first line and the registers, the place, the
-# reason
+# {fault: (number and name of its exception, thread, lines between the first line and the
+# registers, place, reason)}
 EXCEPTIONS = {
     "null": (
         "14",
@@ -67,8 +67,8 @@ EXCEPTIONS = {
 
 @pytest.mark.parametrize("fault", sorted(EXCEPTIONS))
 def test_report(boot, fault):
-    """Of one CPU; the other one is asked for its backtrace and prints it. If two CPUs fault at the
-    same time, the first one reports."""
+    """One CPU reports; it asks the other CPU for its backtrace, which that one prints. If both
+    fault at the same time, the first reports."""
     number, name, thread, more, where, why = EXCEPTIONS[fault]
     run = boot(f"selftest=none fault={fault}", tour=None, cpus=2, icount=fault != "nulls")
     assert run.status == qemu.FAIL_STATUS and "the machine continues" not in run.text, run.story(80)
@@ -89,7 +89,7 @@ def test_report(boot, fault):
         assert run.text.count(once) <= 1 + (
             once == ": exception "
         ), f"{once!r} again\n{run.story(80)}"
-    # With instructions counted the other CPU has time for that.
+    # Under icount the other CPU has time to answer.
     answered = (
         run.has(r"^CPU \d \(APIC id \d\): asked, NMI in thread ")
         and "does not answer" not in run.text

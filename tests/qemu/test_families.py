@@ -8,7 +8,7 @@ import pytest
 
 from test_memory import ROW
 
-EACH = 34 if conftest.whole() else 8  # families of a run
+EACH = 34 if conftest.whole() else 8  # number of families in a run
 
 
 def tables(text):

@@ -85,6 +85,6 @@ def test_colours_follow_the_scheme():
         svg = figures.read(figures.drawn(path))
         assert "prefers-color-scheme:dark" in svg
         used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg)) - {"none", "transparent"}
-        # The colours of a curve's lines show on both backgrounds.
+        # Colours of curves need no style, because they show on both backgrounds.
         known = set(figures.COLOURS) | (set(curve.COLOURS) if path.endswith(".crv") else set())
         assert used <= known, (path, used - known)

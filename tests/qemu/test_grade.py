@@ -22,7 +22,7 @@ LAB = "2"
 FUNCTION = "bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)\n{\n"
 WALK = "contract.free_map.random_walk_agrees_with_the_model"
 TAKE = "int free_map_take(struct free_map *map, unsigned order, unsigned *had)\n{\n"
-# Wrong submissions, each of which tries to be counted right.
+# {name: (declarations, code, complaint)} of wrong submissions that try to be counted right.
 ATTACKS = {
     "prints": ("int puts(const char *);", 'puts("ok 1 - all");', "uses puts"),
     "ends": ("void _exit(int);", "_exit(0);", "uses _exit"),
@@ -74,18 +74,18 @@ def attack(name):
 
 
 def lost(one):
-    """The results that did not pass, of those that can."""
+    """[(test, why)] of the results that count and did not pass."""
     return [(r.key(), r.why) for r in one.results if r.verdict != "PASS" and not r.neutral]
 
 
 def names_of(lab, kind):
-    """A sample of submissions: `make labs-check` grades all."""
+    """A sample of the submissions: `make labs-check` grades all of them."""
     return submission.names(kind, lab)[::4]
 
 
 @pytest.mark.parametrize("lab", [lab for lab in labs.labs() if grade.worthless(lab)])
 def test_what_the_empty_tree_passes_gives_no_points(lab):
-    """But a submission that fails it loses points."""
+    """A submission that fails such a test loses points."""
     arguments = type("Arguments", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
     one = grade.Grade(labs.lab(lab), None, arguments)
     tests = [(layer, name) for layer, names in one.layers().items() for name in names]
@@ -139,7 +139,7 @@ def test_attacks_gain_nothing(tmp_path, name):
 
 
 def taking(before, inside):
-    """The lab's source with this text at the beginning of taking a block."""
+    """{path: the lab's source} with @before before free_map_take() and @inside at its start."""
     text = labs.read("mm/free_map.c")
     return {"mm/free_map.c": text.replace(TAKE, before + TAKE + inside)}
 
@@ -156,7 +156,7 @@ def test_an_endless_loop_is_a_hang_of_the_explorer(tmp_path):
 
 
 def test_a_failing_schedule_is_run_again(tmp_path):
-    """The command that a failure prints shows it again; the reference passes it."""
+    """The command printed for a failure shows it again; the reference passes the same schedule."""
     only, name = "explorer.free-disable", "depth_after_round"
     (row,) = graded(tmp_path / "all", lab="5", only=only, name=name).results
     assert row.verdict == "FAIL" and row.plan
@@ -186,7 +186,7 @@ def test_a_plan_is_of_one_set(words):
 
 @pytest.mark.full
 def test_an_output_flood_is_a_hang(tmp_path):
-    """A submission's output is not kept, and not read for points."""
+    """A submission's output is neither kept nor read for points."""
     flood = '\tfor (;;)\n\t\tprintk("ok 1 - all\\n");\n'
     before = "void printk(const char *fmt, ...);\n"
     one = graded(tmp_path, text=taking(before, flood), only=f"model.one_block,{WALK}")
@@ -213,7 +213,7 @@ def test_huge_memory_use_is_a_crash(tmp_path):
 
 
 def test_overwriting_the_description_is_seen(tmp_path):
-    """The submission changes the struct memory, so that the checker would look elsewhere."""
+    """The submission changes the struct memory, so that the checker would check other pages."""
     write = "\tif (order == 1)\n\t\t((struct memory *)0x300000000008UL)->end_pfn += "
     write += "PAGEBLOCK_PAGES;\n"
     one = graded(tmp_path, text=taking("", write), only="model.one_block_pages")
@@ -229,7 +229,7 @@ def test_overwriting_the_tests_gains_nothing(tmp_path):
 
 @pytest.mark.parametrize("layer", ("model", "contract"))
 def test_special_cases_lose_in_the_other_layer(tmp_path, layer):
-    """Right only in the memories of one layer, which the submission recognises by their
+    """The submission is right only in the memories of one layer, which it recognises by their
     addresses."""
     far = "(unsigned long)map >> 40 == 0x30"
     there = far if layer == "contract" else f"!({far})"
@@ -301,7 +301,7 @@ def too_much_of_it(tree, _):
     (link_of_a_file, link_of_a_folder, pipe_without_a_writer, folder_of_that_name, too_much_of_it),
 )
 def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
-    """A grader that is root could read what its student may not."""
+    """A grader that is root could read files that its student may not read."""
     secret = tmp_path / "outside" / "secret.c"
     secret.parent.mkdir()
     secret.write_text(SECRET)
@@ -360,7 +360,7 @@ def test_results_in_every_form(tmp_path):
 
 
 def test_no_lab_is_flagged_for_the_reference():
-    """Sources of every lab."""
+    """The sources of the reference, of every lab."""
     said = []
     for one in labs.labs().values():
         for path in one.files:

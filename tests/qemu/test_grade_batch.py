@@ -23,8 +23,8 @@ OPTIONS = ["--build", BUILD, "--only", "model.one_block"]
 
 
 def fill(folder):
-    """A tree, archives of the lab's files, one that does not compile, and one without any of the
-    files."""
+    """Submissions: a tree, an archive, an archive that does not compile, and two folders without
+    the lab's files."""
     submission.write(LAB, "reference", str(folder / "right"))
     (folder / "right" / "notes.txt").write_text("not looked at\n")
     work = folder.parent / "work"
@@ -75,7 +75,7 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
     assert "none of the lab's files" in rows["link"]["first fault"]
     page = (out / "report.html").read_text()
     assert all(f">{name}<" in page for name in rows)
-    # Only results are kept of it.
+    # Only results are kept of a graded submission.
     assert sorted(os.listdir(out / "right")) == [
         "grade.json",
         "junit.xml",
@@ -86,8 +86,7 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
     staged = os.path.join(labs.ROOT, BUILD, "labs", "staged")
     assert not [name for name in os.listdir(staged) if name.startswith(("in-in-right", "in-in-wr"))]
 
-    # The batch was interrupted: one submission has no result, one has half a result, and one was
-    # handed in anew.
+    # An interrupted batch: one submission has no result, and one has half a result.
     assert left(folder, out) == []
     shutil.rmtree(out / "right")
     (out / "broken" / "grade.json").write_text('{"lab": "2", "poi')

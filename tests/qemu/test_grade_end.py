@@ -29,7 +29,7 @@ os.chmod(".", 0o755)  # here it may, above it may not
 done = grade_run.run(sandbox, [os.path.abspath("program")], folder + "/log")
 print(done.text, end="")
 """
-# A program that leaves another one behind, both of which do nothing for ever; and a compiler.
+# A grader with a compiler, and a program that leaves a child behind: all of them sleep.
 STUCK = """
 import subprocess, threading
 compiler = subprocess.Popen(["sleep", "1009"])

@@ -39,7 +39,7 @@ def test_powering_off_is_not_allowed(tmp_path):
 
 @pytest.mark.full
 def test_programs_of_ring_3(tmp_path):
-    """For right and wrong submissions, the tests of the machine decide."""
+    """The tests in the machine decide about right and wrong submissions."""
     one = test_grade.graded(tmp_path / "right", lab="P")
     assert test_grade.lost(one) == [] and one.points() == 100
     one = test_grade.graded(tmp_path / "wrong", lab="P", name="serves_once")

@@ -7,8 +7,7 @@ import conftest
 import pytest
 
 MODELS = ["qemu64", conftest.full("Haswell"), "max"]
-# The kernel's messages about cases that end their task, if they have more than that a fault ended
-# it.
+# {case: the kernel's message about the fault that ends its task}
 SAYS = {
     "ldt.low_memory_is_read": r"page fault: read of 0000000000001000: not mapped",
     "regs.gs_base_is_written": "invalid opcode",
@@ -25,17 +24,17 @@ for case in (
     "regs.interrupt_returns_to_the_kernel",
 ):
     SAYS[case] = FAR_RETURN
-# The processor refuses all other cases of these subjects without reading memory.
+# In all other cases of these subjects the processor raises a fault without reading memory.
 REFUSED = ("ldt.", "regs.")
 GENERAL_PROTECTION = "general protection"
 
 
-# The numbers of the subjects.
+# The numbers of subjects, for user_arg=.
 SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED = 6, 7, 8, 9, 10, 11, 12
 
 
 IN_GUEST_TIME = [(RECLAIM, "reclaim", 4), (SERVED, "served", 2), (GONE, "gone", 2)]
-DEAD, DEAD_BYTES = 240, 512  # tasks that one task hoards, and at least so much for each
+DEAD, DEAD_BYTES = 240, 512  # dead tasks that a task hoards; the least bytes of each
 
 
 def judge(run, least):
@@ -48,21 +47,21 @@ def judge(run, least):
 
 
 def test_hostile_to_the_scheduler(boot):
-    """In guest time, so under icount and on one CPU, like tests/qemu/test_fair.py."""
+    """The program measures guest time, so it runs under icount on one CPU, as in test_fair.py."""
     run = boot(
         f"selftest=none user=hostile user_arg={SCHED}",
         programs=True,
         mem=256,
         cpus=1,
         icount=True,
-        shift=3 if conftest.whole() else 5,  # more guest time: fewer instructions
+        shift=3 if conftest.whole() else 5,  # fewer instructions in the same guest time
     )
     assert set(judge(run, 15)) == {"sched"}
 
 
 def test_hostile_on_oom(boot):
-    """A task that takes all memory is killed, whatever it has hoarded before. The table shows the
-    cost of dead tasks, and no name in it looks like a line of the kernel's."""
+    """A task that takes all memory is killed, whatever it has hoarded before. The OOM killer's
+    table shows the cost of dead tasks, and no name in it can forge a line of the kernel's."""
     run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64)
     assert set(judge(run, 11)) == {"oom"}
     kernel = [int(n) for n in re.findall(r"^oom:.* (\d+)  the most: killed", run.text, re.M)]
@@ -72,8 +71,8 @@ def test_hostile_on_oom(boot):
 
 @pytest.mark.parametrize("subject, name, least", IN_GUEST_TIME)
 def test_hostile_in_guest_time(boot, subject, name, least):
-    """Beside any pager, a task that takes all memory is killed in time, and one that does not is
-    not killed. A killed task ends, whichever system call it is in."""
+    """Whatever pagers do, a task that takes all memory is killed in time, and no other task is
+    killed. A killed task ends in any system call."""
     run = boot(
         f"selftest=none user=hostile user_arg={subject}",
         programs=True,

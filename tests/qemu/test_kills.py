@@ -10,7 +10,7 @@ from grade_layers import Result
 
 
 def layered():
-    """Of lab 2, with four tests and three solutions."""
+    """A Layered of lab 2, with four tests and three solutions."""
     one = kills.Layered()
     one.tests = {"model": ["blocks", "full"], "contract": ["zone.first", "zone.second"]}
     one.rows = {
@@ -23,7 +23,7 @@ def layered():
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """A tree whose lab 2 has these tests and solutions, and whose table says so."""
+    """A tree whose lab 2 and whose table have the tests and solutions of layered()."""
     one = layered()
     (tmp_path / "labs").mkdir()
     (tmp_path / kills.STAYS).write_text(

@@ -17,7 +17,7 @@ PATH = "user/pager.c"
 
 
 def judged(folder, text):
-    """{test: (verdict, why)} and the run, of a pager with that text."""
+    """({test: (verdict, why)}, the run) of a pager with the source @text."""
     path = os.path.join(str(folder), PATH)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
@@ -71,7 +71,7 @@ def test_the_reference_has_all_points(tmp_path):
 
 
 def test_a_pager_that_prints_is_not_believed(tmp_path):
-    """Each line has the name of the task that wrote it."""
+    """Each line of the console has the name of the task that wrote it."""
     says = "".join(f'printf("\\npager_test: ok {name}\\n");' for name in lab_user.names())
     text = labs.read(PATH).replace("\tpages = arg0;\n", "\t" + says + "\n\treturn 0;\n", 1)
     got, run = judged(tmp_path, text)

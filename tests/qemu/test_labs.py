@@ -18,7 +18,7 @@ import skeleton
 import submission
 from lab_trees import BUILD, IN_KERNEL, ROOT, Lab, each, ending
 
-MOST_CPU = 5  # seconds of all suites of an emptied lab
+MOST_CPU = 5  # most seconds of CPU time for all suites of an emptied lab
 SOURCE = '''/* SPDX-License-Identifier: MIT */
 #include "mm/zone.h"
 
@@ -116,7 +116,7 @@ def test_a_mistake_in_labs_ini_is_named(monkeypatch, key, old, new, said):
     labs.labs.cache_clear()
     try:
         found = labs.faults()
-        if key == "lines":  # of the lab that is named
+        if key == "lines":  # @said is the name of a lab
             said = f"lab {said}: {labs.lines(labs.lab(said))} lines of bodies"
     finally:
         labs.labs.cache_clear()
@@ -124,7 +124,7 @@ def test_a_mistake_in_labs_ini_is_named(monkeypatch, key, old, new, said):
 
 
 def test_each_function_says_which_memory_it_works_for():
-    """By a parameter; otherwise a lab's tests call the student's function directly."""
+    """A parameter says so; otherwise a lab's tests call the student's function directly."""
     for one in labs.labs().values():
         for path, names in one.functions.items():
             for body in (one.body(path, name) for name in names):
@@ -135,7 +135,7 @@ def test_each_function_says_which_memory_it_works_for():
 
 
 def test_functions_that_are_not_emptied_cost_nothing():
-    """Only the bodies count for the limit."""
+    """Only lines of emptied bodies count for the limit."""
     one = labs.lab("2")
     more = labs.Lab(**{**vars(one), "functions": {"mm/free_map.c": ["free_map_take"]}})
     assert 0 < labs.lines(more) < labs.lines(one) <= labs.MOST
@@ -230,7 +230,7 @@ def test_a_solution_elsewhere_is_found(monkeypatch):
 
 
 def test_both_codes_are_linked_side_by_side(tmp_path):
-    """test_the_reference_passes_as_a_student runs all suites with the right code."""
+    """Two suites suffice: test_the_reference_passes_as_a_student runs all with the right code."""
     lab, which = Lab("2", tmp_path), "free_map,buddy"
     got = lab.run(which)
     assert got["rc"] == 0 and got["ended"] and got["ok"] and not got["not ok"]
@@ -312,7 +312,7 @@ def test_the_emptied_tree_ends_every_test(name, tmp_path):
     assert got["not ok"]
     assert "runtime error" not in got["text"] and "AddressSanitizer" not in got["text"]
     assert got["todo"][0] in lab.one.names()
-    # A test that waits for code that is not written does not wait long.
+    # Tests give up soon when they wait for code that is not written.
     assert got["cpu"] < MOST_CPU
 
 

@@ -47,7 +47,7 @@ def contract_tests(folder):
 
 
 def trees(folder):
-    """Two copies of this tree's tools and suites: with a suite that is held back, and without."""
+    """Two copies of this tree's tools and suites: one with a hidden suite, and one without it."""
     found = []
     for name in ("ours", "student"):
         path = str(folder / name)
@@ -82,7 +82,7 @@ def test_a_suite_that_is_held_back_counts_where_it_is(tmp_path):
 
 
 def is_compiled_and_run(ours):
-    """In a tree whose functions are not written."""
+    """Check that the hidden suite runs, in a tree whose functions are not written."""
     skeleton.write_reference(labs.lab(LAB), ours, os.environ.get("QUARRY_BUILD", "build"))
     status, text = run(ours, "-B", "tools/lab_build.py", LAB, "--run", "later")
     assert status and "not ok 1 an_empty_tree_has_nothing" in text, text[-3000:]

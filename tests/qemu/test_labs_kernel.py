@@ -8,7 +8,7 @@ import labs
 import submission
 from lab_trees import IN_KERNEL, Lab, boot, each, ending
 
-MOST_MS = 1000  # of guest time, which is the number of instructions: all suites of an emptied lab
+MOST_MS = 1000  # most guest time, under icount, for all suites of an emptied lab
 
 
 @pytest.mark.parametrize("name", each(IN_KERNEL, ("5",)))
@@ -39,7 +39,7 @@ def test_the_reference_passes_as_a_student_in_the_kernel(name, tmp_path):
 
 
 OWN = [name for name in IN_KERNEL if labs.lab(name).own]
-# Wrong solutions that the suites of a lab find in the kernel that works with them.
+# {lab: a wrong solution that its suites find when the kernel's own memory uses it}
 SHOWN = {
     "1": "never_moves_up",
     "2": "never_merges",

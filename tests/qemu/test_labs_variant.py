@@ -28,7 +28,7 @@ def run(folder, *words):
 
 
 def tree(folder, variant=VARIANT):
-    """A tree of its own with that file; the code is not emptied."""
+    """Make a tree in @folder with the file labs/variant.mk; its code is not emptied."""
     one = labs.lab(LABS[0])
     skeleton.write(one, folder)
     for path in one.files:
@@ -49,10 +49,10 @@ def test_every_compiler_gets_the_constants(tmp_path):
     assert "--seed 41" in said
     said = run(folder, "make", "-n", "grade", "LAB=4", "SEED=3").stdout
     assert "--seed 3" in said and "41" not in said
-    # A batch has a block of each order up to 3.
+    # The header ensures that a batch has space for a block of order 3.
     header = labs.read("include/quarry/mm_types.h")
     assert re.search(r"BUILD_ASSERT\(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH\);", header)
-    # The student's tree is made from it.
+    # A student's tree is made from these files.
     out = str(tmp_path / "student")
     files = run(folder, sys.executable, "-B", "-c", SHOW, out).stdout
     assert "labs/variant.mk" in files.split()
@@ -64,7 +64,7 @@ SHOW = "import sys; sys.path.insert(0, 'tools'); import skeleton; print(*skeleto
 
 
 def suites_pass(folder):
-    """With constants that no other test has."""
+    """Check that the suites pass with constants that no other test uses."""
     for name in LABS:
         done = run(folder, sys.executable, "-B", "tools/lab_build.py", name, "--run")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

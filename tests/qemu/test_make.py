@@ -17,14 +17,14 @@ import outer_make
 import qemu
 import soak
 
-BOOTS = "single"  # only make's output and end are judged
+BOOTS = "single"  # the tests judge only make's output and exit status
 
 QUICK = "selftest=buddy tour=off"
 
 
 @pytest.fixture
 def log(name, monkeypatch):
-    """The log of the last run of this test; the logs of other tests share one file."""
+    """A function that reads the log of this test's last run; runs of other tests share one log."""
     path = os.path.join(qemu.BUILD, "qemu", f"{name}.run.log")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     monkeypatch.setenv("RUN_LOG", path)
@@ -58,7 +58,7 @@ def test_selftest_runs_suites_and_ends(make):
 
 
 def test_run_fails(make):
-    """A failing test is a failing `make run`."""
+    """A failing selftest makes `make run` fail."""
     status, out = make("run", CMDLINE="selftest=fail tour=off")
     assert status != 0
     assert "quarry: FAIL" in out and "run: not a pass: the kernel said that it failed" in out, out[
@@ -67,8 +67,8 @@ def test_run_fails(make):
 
 
 def test_status_0_is_no_pass(make, text_file):
-    """With -no-reboot a reset, and so a triple fault, ends QEMU with status 0. Here firmware
-    resets."""
+    """With -no-reboot a reset, and so a triple fault, ends QEMU with status 0. Here the firmware
+    resets the machine."""
     reset = bytes([0xB0, 0x06, 0xBA, 0xF9, 0x0C, 0xEE])  # mov $6,%al; mov $0xcf9,%dx; out %al,(%dx)
     firmware = text_file("reset.bin", b"\xf4" * 0xFFF0 + reset + b"\xf4" * 10)
     status, out = make("run", BOOT="pvh", CMDLINE=QUICK, QEMU_FLAGS=f"-bios {firmware}")
@@ -162,7 +162,7 @@ BUILD = os.path.relpath(qemu.BUILD, qemu.ROOT)
     ids=["term_sh", "kill_sh", "kill_make"],
 )
 def test_killed_run_leaves_no_qemu(command, how):
-    """QEMU ends with its parent, even if that is killed."""
+    """QEMU ends with its parent, even if the parent is killed."""
     word = f"quarry-killed-{os.getpid()}-{how}"
     env = dict(
         outer_make.env(),
@@ -188,8 +188,8 @@ def test_killed_run_leaves_no_qemu(command, how):
 
 @pytest.mark.parametrize("path", [conftest.full("grub"), "pvh"])
 def test_runs_beside_each_other(make, path):
-    """Each run has its own image, modules and log. A run that is killed leaves nothing that
-    disturbs the next one."""
+    """Each run has its own image, modules and log. A killed run leaves nothing that disturbs the
+    next run."""
     seeds = [f"0xabc{i}" for i in range(3)]
     with ThreadPoolExecutor(len(seeds)) as pool:
         done = [
@@ -238,7 +238,7 @@ def test_command_line_may_contain_anything(make, path):
 
 @pytest.fixture
 def terminal(name):
-    """terminal(cmdline) -> pexpect's make run, after the verdict."""
+    """terminal(cmdline, verdict) -> `make run` under pexpect, once it has printed the verdict."""
     children = []
 
     def start(cmdline, verdict=None):
@@ -281,7 +281,7 @@ ENDS = {"ctrl_c": "\x03", "ctrl_a_x": "\x01x", "ctrl_d": "\x04", "halt": "halt\r
     + [conftest.full("fail", "FAIL", end) for end in ("ctrl_a_x", "ctrl_d")],
 )
 def test_end_at_the_prompt(terminal, end, suite, verdict):
-    """The verdict counts, however the prompt is left."""
+    """The verdict decides the exit status, in whatever way the prompt is left."""
     child = terminal(f"selftest={suite}", verdict)
     child.send(ENDS[end])
     child.expect(pexpect.EOF)
@@ -347,8 +347,7 @@ def test_selftests_take_a_line_a_suite(make, log, path):
 
 
 def test_failed_test_is_shown_whole(make):
-    """The two that fail show all that they printed; of the others only their suites' lines are
-    shown."""
+    """The two failing tests show all that they printed; suites whose tests pass show one line."""
     status, out = make("run", BOOT="pvh", CMDLINE="selftest=buddy,fail tour=off")
     lines = shown(out)
     assert status != 0, out[-3000:]
@@ -367,7 +366,7 @@ def test_failed_test_is_shown_whole(make):
 
 @pytest.mark.long
 def test_a_pipe_gets_few_lines(make):
-    """A whole run, as typed."""
+    """`make run` without options prints few and short lines into a pipe."""
     status, out = make("run")
     assert status == 0 and last_line(out) == "quarry: PASS", out[-3000:]
     assert out.count("\n") <= 150, out
@@ -387,14 +386,14 @@ def test_steps_of_the_build_are_no_lines_of_the_run():
         errors="replace",
         check=True,
     )
-    # Another test may be building: then make says so first.
+    # If another test is building, make says so first.
     steps = [line for line in done.stderr.splitlines() if not line.startswith("make: another")]
     assert steps[0].startswith("a step of") and "a step of" not in done.stdout, done
     assert last_line(done.stdout) == "quarry: PASS"
 
 
 def running(word):
-    """True: a QEMU has this word on its command line."""
+    """Does a QEMU run with @word on its command line?"""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
@@ -449,7 +448,7 @@ def test_names_in_only_have_commas_or_blanks(target, given):
 
 
 def test_setup_does_not_touch_apt():
-    """If nothing is missing, set-up prints nothing and starts no apt: the PATH has a trap in it."""
+    """If nothing is missing, set-up prints nothing and does not start apt: PATH leads to a trap."""
     trap = os.path.join(qemu.BUILD, "qemu", "trap")
     os.makedirs(trap, exist_ok=True)
     for tool in ("apt-get", "sudo"):
@@ -464,7 +463,7 @@ def test_setup_does_not_touch_apt():
 
 
 def test_setup_elsewhere_prints_the_command():
-    """A system with another package manager and nothing installed."""
+    """On a system with another package manager and nothing installed."""
     empty = os.path.join(qemu.BUILD, "qemu", "elsewhere")
     os.makedirs(empty, exist_ok=True)
     for tool in ("sed", "sort", "tr", "uname", "id", "cat"):

@@ -28,7 +28,7 @@ def term():
 
 
 def movable(t):
-    """The first pfn of the last zone MOVABLE, typed at the prompt."""
+    """The first pfn of the last zone MOVABLE, by the command `zone`."""
     t.send("zone\r")
     t.wait(r"MOVABLE")
     t.rest(0.5)
@@ -68,7 +68,7 @@ def test_screen_has_its_parts(term, cols, rows):
     t.send("x")
     prompt(t)
     assert t.sane()
-    # The earlier text of the screen is there again.
+    # The terminal shows its earlier text again.
     assert "quarry: PASS" in t.text
 
 
@@ -81,7 +81,7 @@ UNIT = {"MiB": 1, "GiB": 1024}
 
 
 def expect_whole(t, cols, rows, machine, mib):
-    """The screen shows all of the machine: each node, each CPU and, by its legend, all memory."""
+    """Check that the screen shows each node, each CPU and, by its legend, all memory."""
     lines, story = t.lines, f"{cols} x {rows}\n{t.text}"
     assert len(lines) == rows and all(len(line) <= cols for line in lines), story
     assert re.fullmatch(rf"QUARRY  {machine} · \d+ MiB", lines[0]), story
@@ -103,9 +103,8 @@ def expect_whole(t, cols, rows, machine, mib):
 
 @pytest.mark.parametrize("kind", MACHINES)
 def test_screen_on_other_machines(term, kind):
-    """The screen fits both sizes, and the first one again when the terminal goes back to it.
-    Nothing is written behind a row's end. The screen is erased only when it is opened or
-    resized."""
+    """The screen fits both sizes, and the first size again when the terminal returns to it. Nothing
+    is written behind a row's end. The screen is erased only when it is opened or resized."""
     environment, machine = MACHINES[kind]
     mib = int(environment["MEM"][:-1]) * (1024 if environment["MEM"].endswith("G") else 1)
     t = term(80, 24, CMDLINE=QUIET, **environment)
@@ -118,7 +117,7 @@ def test_screen_on_other_machines(term, kind):
         else:
             t.resize(cols, rows)
             t.until(lambda: t.other.erased)
-            t.other.wrapped = 0  # earlier output had another width
+            t.other.wrapped = 0  # earlier output was for another width
         t.wait(r"^ any key: the prompt$", alternate=True)
         t.rest(3)
         expect_whole(t, cols, rows, machine, mib)
@@ -130,7 +129,7 @@ def test_screen_on_other_machines(term, kind):
 
 
 def test_offline_is_seen(term):
-    """A typed offline: its steps, its `-`, and its result below the prompt."""
+    """The screen shows an offline's steps and, as `-`, its pageblocks; its result follows."""
     t = term(CMDLINE=QUIET)
     prompt(t)
     start = movable(t)
@@ -142,7 +141,7 @@ def test_offline_is_seen(term):
     t.wait(r"^offline: done: 1 drain round, ", alternate=False)
     prompt(t)
     assert "-" in t.seen and t.sane(), t.seen
-    # Without the screen's commands the output is lines as usual.
+    # Commands that do not open the screen print lines as usual.
     t.send("policy precise\r")
     t.rest(1)
     assert not t.alternate
@@ -151,7 +150,7 @@ def test_offline_is_seen(term):
 def test_size_is_followed(term):
     t = term(80, 24, CMDLINE=QUIET)
     prompt(t)
-    t.send("zone\rzone\r")  # moves the prompt to a row that a small terminal lacks
+    t.send("zone\rzone\r")  # the prompt is then in a row that a small terminal lacks
     t.rest(0.5)
     prompt(t)
     t.send("map\r")
@@ -161,14 +160,14 @@ def test_size_is_followed(term):
     t.wait(r"cpu0 .*cpu1 .*cpu2 ", alternate=True)
     t.resize(80, 24)
     t.wait(r"cpu0 (?!.*cpu2).*cpu1 ", alternate=True)
-    # The terminal is too small, so there are lines again.
+    # This terminal is too small for the screen, so lines are printed again.
     t.resize(60, 20)
     prompt(t)
     assert t.sane()
 
 
 def test_ctrl_c_restores_the_terminal(term):
-    """Before the verdict, with the selftests on the screen, and after it."""
+    """Ctrl-C before the verdict, with the selftests on the screen, and after the verdict."""
     t = term(CMDLINE="selftest=all tour=off")
     t.wait(r"selftests \[#", alternate=True)
     t.send("\x03")
@@ -194,7 +193,7 @@ def test_killed_qemu_leaves_the_terminal_sane(term):
 
 
 def test_panic_is_readable(term):
-    """The report of a fault while the screen is on appears outside of it."""
+    """The report of a fault that occurs while the screen is shown appears outside the screen."""
     t = term(120, 40, CMDLINE="selftest=none fault=null poweroff=off")
     t.wait("panic|fault", alternate=False)
     t.rest(2)
@@ -230,7 +229,7 @@ def test_without_utf8_a_full_stop(term):
 
 
 def test_acts_are_paused_stepped_and_left_for_lines(term):
-    """While the act pauses, each step shows one thing more. After `l` the rest is lines."""
+    """While an act pauses, each `s` shows one step more. After `l` the rest is printed as lines."""
     t = term(CMDLINE="selftest=none")
     t.wait(r"^act 1 of 4 ", alternate=True)
     t.send(" ")
@@ -248,8 +247,7 @@ def test_acts_are_paused_stepped_and_left_for_lines(term):
 
 
 def test_tab_goes_to_the_next_policy(term):
-    """While the act pauses, too, the policy at work ends without a step, and the next one
-    begins."""
+    """Tab ends the policy at work, and the next one begins, even while the act pauses."""
     t = term(CMDLINE="selftest=none")
     t.wait(r"^act 1 of 4 ", alternate=True)
     t.send(" ")
@@ -261,7 +259,7 @@ def test_tab_goes_to_the_next_policy(term):
         t.send("\t")
         if following:
             t.wait(rf"^  {policy} .* \d+\.\d\d s.*\n(.*\n)?  {following} .* running$")
-    # The act still pauses at the result, and now Tab works as in any act.
+    # The act pauses at the result; now Tab goes to the next act, as in any act.
     t.wait(r"^ redrain drains again; ", alternate=True)
     t.wait(r"\[tab\] next", alternate=True)
     t.rest(2)
@@ -298,7 +296,8 @@ def test_a_script_gets_one_frame(host):
 
 
 def test_map_around_a_page(term):
-    """A cell has sixteen pageblocks for all memory, and one around a page, whose row has >."""
+    """In the map of all memory a cell has several pageblocks; in the map around a page it has one,
+    and the row of the page is marked with >."""
     t = term(CMDLINE=QUIET, MEM="64G")
     prompt(t)
     t.send("map\r")
@@ -317,7 +316,7 @@ def test_map_around_a_page(term):
 
 
 def test_offline_says_what_it_waits_for(term):
-    """After two seconds it is on the live screen, below the figures."""
+    """The live screen shows the page for which an offline waits, below the figures."""
     t = term(CMDLINE=QUIET)
     prompt(t)
     start = movable(t)

@@ -10,7 +10,7 @@ import conftest
 import qemu
 
 BANK = 9
-MISC = 0x8C  # a physical address, of which 12 bits have no meaning
+MISC = 0x8C  # MCi_MISC: the address is physical, and its low 12 bits have no meaning
 SCRUB, LOAD, FETCH = 0xC0, 0x134, 0x150
 VAL, OVER, UC, EN, MISCV, ADDRV, PCC, S, AR = (
     1 << bit for bit in (63, 62, 61, 60, 59, 58, 57, 56, 55)
@@ -18,7 +18,7 @@ VAL, OVER, UC, EN, MISCV, ADDRV, PCC, S, AR = (
 RIPV, EIPV, MCIP = 1, 2, 4
 OPTIONAL = VAL | UC | EN | MISCV | ADDRV | S | SCRUB
 REQUIRED = VAL | UC | EN | MISCV | ADDRV | S | AR | LOAD
-# kind: MCi_STATUS and MCG_STATUS, and further arguments of the command
+# {kind: (MCi_STATUS, MCG_STATUS, further arguments of the command)}
 KINDS = {
     "optional": (OPTIONAL, RIPV | MCIP, ""),
     "broadcast": (OPTIONAL, RIPV | MCIP, "-b "),
@@ -50,7 +50,8 @@ def injected(qmp):
 
 
 def server(cpus, asked):
-    """Serves the requests of the kernel's suite, one after the other; @asked: the kinds."""
+    """A function that serves the requests of the kernel's suite, and appends their kinds to
+    @asked."""
 
     def serve(qmp):
         while True:
@@ -65,10 +66,10 @@ def server(cpus, asked):
             kind, cpu, address = wanted[len(asked)]
             asked.append(kind)
             status, mcg_status, more = KINDS[kind]
-            qmp("stop")  # or it ended after the last request, before its events were read
+            qmp("stop")  # else QEMU may end before its events are read
             inject(qmp, status, mcg_status, int(address, 16), int(cpu), more)
-            # One event for each request, and for a broadcast one for each CPU; "reset" if the
-            # machine could not take it.
+            # A request has one event, a broadcast one for each CPU; an event is "reset" if the
+            # machine could not take the error.
             assert injected(qmp) == ["inject"] * (
                 len(asked) + (cpus - 1) * asked.count("broadcast")
             )
@@ -78,7 +79,7 @@ def server(cpus, asked):
 
 
 def test_standby(boot):
-    """Standby memory breaks, in the pageblock where its step's descriptors would have been."""
+    """A page of standby memory breaks, in the pageblock that was to hold the descriptors."""
     asked = []
     run = boot(
         "selftest=mce_outside.error_in_standby_memory_keeps_the_page_out standby=256",
@@ -96,7 +97,7 @@ def test_standby(boot):
 
 @pytest.mark.parametrize("cpus", [conftest.full(2), 4])
 def test_each_kind(boot, cpus):
-    """The requests come one after the other."""
+    """The suite requests each kind of machine check."""
     asked = []
     run = boot("selftest=mce_outside", cpus=cpus, programs=True, talk=server(cpus, asked))
     assert run.passed, run.story(80)
@@ -106,8 +107,7 @@ def test_each_kind(boot, cpus):
     lines = re.findall(
         rf"^mce: CPU (\d+) bank {BANK}: (.*?), pfn 0x[0-9a-f]+: (.*)$", run.text, re.M
     )
-    # One line for each that was about a page, broadcasts included, but without the corrected ones
-    # before the last.
+    # Each error about a page has a line, except the two corrected errors before the last.
     assert len(lines) == len(asked) - 2, run.story(80)
     assert [what for _, what, _ in lines].count("action required") == 3, lines
     assert ("corrected", "number 3: out of use") in [line[1:] for line in lines], lines
@@ -118,7 +118,7 @@ def test_each_kind(boot, cpus):
     ), run.story()
 
 
-# Fatal errors: registers, and the expected report.
+# {fatal error: (MCi_STATUS, MCG_STATUS, the expected report)}
 FATAL = {
     "pcc": (OPTIONAL | PCC, RIPV | MCIP, r"the processor's state is corrupt \(PCC\)"),
     "no-ripv": (OPTIONAL, MCIP, r"the interrupted code cannot go on \(no RIPV\)"),
@@ -146,7 +146,7 @@ def test_fatal(boot, kind, more):
 
     def break_it(qmp):
         qmp.wait_for(READY, qemu.WATCHDOG)
-        with contextlib.suppress(EOFError, OSError):  # the machine may be gone before the answer
+        with contextlib.suppress(EOFError, OSError):  # QEMU may end before it answers
             inject(qmp, status, mcg_status, 0x5432100, 1, more)
 
     run = boot("selftest=none", cpus=2, monitor=None, talk=break_it)
@@ -169,7 +169,7 @@ def test_fatal(boot, kind, more):
 
 
 def test_too_many_at_once(boot):
-    """The ring is full, and no record in it may be lost."""
+    """The ring of machine checks is full, and no record may be lost: the kernel panics."""
     run = boot("selftest=none fault=mcering", cpus=2)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert run.has(
@@ -179,17 +179,17 @@ def test_too_many_at_once(boot):
 
 
 def test_storm(boot):
-    """Many machine checks, with NMIs among them, wherever they hit: in ring 3, on the way in and
-    out, in other handlers."""
+    """Many machine checks, with NMIs among them, hit anywhere: in ring 3, on the way into and out
+    of the kernel, in other handlers."""
     rounds, cpus = 60, 3
 
     def storm(qmp):
         qmp.wait_for("^# selftest: ", qemu.WATCHDOG)
         for i in range(rounds):
-            # Most NMIs are still being answered when the next one hits.
+            # Most NMIs are still being handled when the machine check hits.
             if i % 3 == 0:
                 qmp("inject-nmi")
-            # The last one is a broadcast. No CPU confirms it, so no other may follow.
+            # The last machine check is a broadcast; after it no other may follow.
             inject(
                 qmp, OPTIONAL & ~ADDRV, RIPV | MCIP, 0, i % cpus, "-b " if i == rounds - 1 else ""
             )
@@ -197,7 +197,7 @@ def test_storm(boot):
         assert set(injected(qmp)) == {"inject"}
         qmp("quit")
 
-    # A program that verifies each word of its memory, and reports a wrong one at once.
+    # The program stress verifies each word of its memory, and reports a wrong word at once.
     run = boot("selftest=none user=stress user_arg=100000", cpus=cpus, programs=True, talk=storm)
     assert run.status == 0 and len(re.findall(SAID, run.text, re.M)) == rounds, run.story()
     assert not run.has("^stress: page |PANIC|^task|^user: "), run.story()

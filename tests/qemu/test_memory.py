@@ -20,7 +20,7 @@ ROW = re.compile(
 
 @pytest.fixture
 def over(boot):
-    """over(case) -> Run: twice as much memory in use as there is."""
+    """over(case) -> Run of a program that uses twice as much memory as the machine has."""
 
     def run(case, **kw):
         return boot(f"{QUIET} user=over user_arg={case}", programs=True, mem=64, **kw)
@@ -29,13 +29,13 @@ def over(boot):
 
 
 def finished(run):
-    """The pages of each hog that has verified its own and ended."""
+    """The number of pages of each hog that verified its pages and ended."""
     return [int(n) for n in re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)]
 
 
 def killed(run):
-    """The rows of the only table that was printed. The victim must have the most of the tasks that
-    may be killed."""
+    """(rows of the OOM killer's only table, the victim's row). The victim must have the most pages
+    of the tasks that may be killed."""
     assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
     rows = [m.groupdict() for m in ROW.finditer(run.text)]
     for row in rows:
@@ -46,7 +46,7 @@ def killed(run):
     assert victim["pages"] == max(
         row["pages"] for row in rows if "exempt" not in row["remark"]
     ), run.story()
-    # The table adds up to all memory.
+    # The figures below the table add up to all memory.
     sums = re.search(
         r"^oom: (\d+) pages are charged, (\d+) are free, (\d+) are the kernel's own$",
         run.text,
@@ -54,8 +54,8 @@ def killed(run):
     )
     managed = int(re.search(r"; of (\d+) pages in use none can be reclaimed", run.text).group(1))
     assert sum(map(int, sums.groups())) == managed, run.story()
-    # The victim's memory has come back, at least all that it paid for and no other task has mapped:
-    # it is free, or taken by others since.
+    # At least the pages that the victim alone paid for and mapped have come back: they are free, or
+    # other tasks have taken them since.
     others = sum(row["pages"] for row in rows if row is not victim)
     gone = re.findall(
         r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE
@@ -90,8 +90,8 @@ def test_twice_the_memory_by_a_pager(over):
 
 @pytest.mark.parametrize("case", [2, 3], ids=["mapped", "unmapped"])
 def test_twice_the_memory_anonymous(over, case):
-    """The task that wants too much is killed, whether its pages are mapped or held; the others
-    verify theirs."""
+    """The task that wants too much is killed, whether its pages are mapped or held; the other tasks
+    verify their pages."""
     run = over(case)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
@@ -111,8 +111,8 @@ def test_pager_in_use_is_not_killed(over):
 
 
 def test_pager_for_a_few_pages_is_killed(over):
-    """Pages that a pager supplied to other tasks do not count for it; all others do, its store
-    too."""
+    """Pages that a pager supplied to other tasks do not count as the pager's; its other pages do,
+    including its store."""
     run = over(7)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     _, victim = killed(run)
@@ -120,8 +120,8 @@ def test_pager_for_a_few_pages_is_killed(over):
 
 
 def test_first_task_is_never_killed(over):
-    """Without another victim the task's access fails: a message, and the end of the task, not of
-    the kernel."""
+    """If only the first task could be killed, its access fails: it ends with a message, and the
+    kernel goes on."""
     run = over(4)
     assert run.failed, run.story()
     assert not run.has("^oom: ") and run.has(
@@ -156,7 +156,7 @@ def test_promises(boot, cpus):
 
 
 def test_random_calls_while_memory_is_short(boot):
-    """A hundredth of make soak TARGET=syscalls."""
+    """Run a hundredth of `make soak TARGET=syscalls`."""
     calls = soak.TARGETS["syscalls"] // 100
     cmdline = soak.plan("syscalls", calls, 0, 7)[0]
     run = boot(cmdline, programs=True, mem=64)
@@ -177,7 +177,7 @@ def test_random_calls_while_memory_is_short(boot):
 
 
 def test_hoarders_harm_no_other_task(boot):
-    """A hundredth of make soak TARGET=hoard, on the smallest machine."""
+    """Run a hundredth of `make soak TARGET=hoard`, on the smallest machine."""
     worth = soak.TARGETS["hoard"] // 100
     cmdline = soak.plan("hoard", worth, 0, 7)[0]
     run = boot(cmdline, programs=True, mem=64)

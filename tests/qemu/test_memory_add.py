@@ -10,7 +10,7 @@ import pytest
 from slots import FIRST, SOUND
 
 UNALIGNED = "PFN and NR must be multiples of 512"
-PAGES = 1 << 8  # in a MiB
+PAGES = 1 << 8  # pages of a MiB
 
 
 def dimm(mib, number=0, node=0):
@@ -40,11 +40,11 @@ def test_dimm_comes_and_goes(prompt):
     ask = prompt(extra=dimm(256))
     before = managed(ask)
     assert "add: done: offline, on node 0" in ask(f"add {FIRST:#x} {256 * PAGES}")
-    assert managed(ask) in (before, before - 2)  # its descriptors
+    assert managed(ask) in (before, before - 2)  # its descriptors may take 2 MiB
     assert "online: done" in ask(f"online {FIRST:#x} {256 * PAGES}")
     assert managed(ask) >= before + 256 - 2
     assert SOUND in ask("check")
-    # The memory is used: suites of all kinds run in it too, and it can still be removed.
+    # The new memory is used: suites of all kinds run in it, and it can still be removed.
     assert ", 0 failed" in ask("run vm,migrate,offline,memory_add,memory_span")
     said = ask(f"remove {FIRST:#x} {256 * PAGES}")
     assert "remove: error EBUSY: some of it is not offline" in said
@@ -80,7 +80,7 @@ def test_refusals_have_a_reason(prompt):
 
 
 def test_dimms_go_to_their_nodes(prompt):
-    """Two DIMMs, the lower one of node 1: the spans of the two nodes overlap."""
+    """The lower of two DIMMs is on node 1, so that the spans of the two nodes overlap."""
     ask = prompt(nodes=[128, 128], extra=dimm(128, 0, node=1) + dimm(128, 1, node=0))
     assert "add: done: offline, on node 1" in ask(f"add {FIRST:#x} {128 * PAGES} 1")
     assert "add: done: offline, on node 0" in ask(f"add {FIRST + 128 * PAGES:#x} {128 * PAGES} 0")

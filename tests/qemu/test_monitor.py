@@ -6,14 +6,14 @@ import pytest
 
 NUMBER = "{}: not a number (decimal, or 0x and hexadecimal)"
 UNALIGNED = "PFN and NR must be multiples of 512"
-FIRST = 0x8000  # of zone MOVABLE, on a machine of 256 MiB
-COME = 0x100000  # an address at which memory may be added
+FIRST = 0x8000  # first pfn of zone MOVABLE, on a machine of 256 MiB
+COME = 0x100000  # a pfn at which memory may be added
 
 
 @pytest.fixture
 def ask(host):
-    """ask(line) -> its output, without the line itself; ask.is_(line, words) compares all that is
-    printed."""
+    """ask(line) -> its output, without the line itself; ask.says(line, words) checks that the
+    output consists of the lines @words."""
 
     def start(**machine):
         h = host(cpus=2, mem=256, programs=True, **machine)
@@ -32,7 +32,7 @@ def ask(host):
 
 
 def matches(have, *lines):
-    """@have must have each line, given by a regular expression, and no other."""
+    """Check that @have consists of the lines @lines, which are regular expressions."""
     pattern = "".join(line + "\n" for line in lines)
     assert re.fullmatch(pattern, have), f"{have}\nis not\n{pattern}"
 
@@ -70,7 +70,7 @@ def test_ranges(ask):
     ask.says(f"online {pfn:#x} 512", "online: done")
     assert ask("policy precise").startswith("policy: precise from now on:\n  isolate, then ")
     ask.says(f"offline {pfn:#x} 512 disable", done.format("1 IPI"))
-    # Offline memory may be removed, and comes back as new memory.
+    # Offline memory can be removed, and then added as new memory.
     ask.says(f"remove {FIRST:#x} 512", "remove: error EBUSY: some of it is not offline")
     ask.says(f"remove {FIRST + 1:#x} 512", f"remove: error EINVAL: {UNALIGNED}")
     ask.says(f"remove {pfn:#x} 512", "remove: done")
@@ -114,7 +114,7 @@ def test_nodes_and_busy_pages(ask):
     gone = "evacuate: {0} pages offlined, 0 stayed; drain rounds: {1}, blocks moved: 0"
     ask.says("evacuate 0 all", "usage: evacuate NODE [whole|undo]")
     ask.says("evacuate x", NUMBER.format("x"))
-    # All pageblocks leave but the last, which holds the boot modules.
+    # All pageblocks are offlined except the last, which holds the boot modules.
     pages = 63 * 512
     ask.says("evacuate 0", gone.format(pages, 1), "evacuate: done")
     ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
@@ -127,7 +127,7 @@ def test_nodes_and_busy_pages(ask):
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error EINVAL: no such node")
     matches(ask("compact"), r"compact: \d+ blocks? moved, \d+ could not be moved")
-    # A page that stays keeps its pageblock online. Then either all others are offlined, or none.
+    # A page that cannot be moved keeps its pageblock online. Then `whole` offlines no pageblock.
     pfn = FIRST + 0x803
     ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
     ask.host.child.send("evacuate 0 whole\r\x15")
@@ -180,7 +180,7 @@ def test_broken_pages(ask):
     ask.says("unpoison 0x1", "unpoison: error EBUSY: in use, and cannot be moved")
     ask.says(f"unpoison {pfn:#x}", "unpoison: done")
     ask.says(f"unpoison {pfn:#x}", "unpoison: error EINVAL: it is not flagged")
-    # Of a broken page in an offline pageblock only the flag is known.
+    # In an offline pageblock only the flag of a broken page is known.
     block = FIRST + 0x600
     assert ask(f"offline {block:#x} 512").startswith("offline: done")
     matches(
@@ -230,14 +230,14 @@ def test_cpus_and_counts(ask):
         ).group(1)
     )
     assert took >= 299
-    assert threads.findall(ask("counts")) == rests  # the thread that hung is gone
+    assert threads.findall(ask("counts")) == rests  # the thread that made the CPU hang has ended
     ask.says("cpu up 1", "cpu: error EALREADY: already online")
     ask.says("cpu down 1", "cpu: done: 1 of 2 online")
     ask.says("cpu down 1", "cpu: error EALREADY: already offline")
     ask.says("cpu down 0", "cpu: error EBUSY: the last CPU online")
     ask.says("cpu hang 1 1", "cpu: error ENODEV: no such CPU")
     ask.says("cpu up 1", "cpu: done: 2 of 2 online")
-    # The load can be used, and all its memory is free again.
+    # The command load works, and all its memory is free again afterwards.
     counts, managed = ask("counts"), ask.host.managed()
     ask.says("load", "load: not running")
     for mib in ("0", "1025"):
@@ -314,7 +314,7 @@ def test_shown_state(ask):
         r"page: pfn .*",
         "page: block .*",
     )
-    # Only recorded events are known.
+    # A page's history has only recorded events.
     pfn = FIRST + 0x1000
     matches(
         ask(f"page {pfn:#x}"),
@@ -322,7 +322,7 @@ def test_shown_state(ask):
         "page: block .* movable, zone 2",
         f"history of pfn {pfn:#x}: nothing recorded",
     )
-    pfn = FIRST + 0x7C00  # the last block, which burst takes first
+    pfn = FIRST + 0x7C00  # in the last block, which burst takes first
 
     def freed():
         return len(re.findall(r" free +pfn", ask(f"page {pfn:#x}")))
@@ -344,7 +344,7 @@ def test_shown_state(ask):
         "virtio: no memory device and no balloon\n"
     )
     assert ask("race x").startswith("race: this kernel has no scheduling points")
-    # Programs with no, one and two numbers.
+    # Programs take no number, one or two.
     assert re.match(r"user: programs:\n(\s+\w+)* hello(\s+\w+)*\n", ask("user"))
     ask.says("user hello x", NUMBER.format("x"))
     ask.says("user hello 1 y", NUMBER.format("y"))
@@ -370,7 +370,7 @@ def test_keys(ask):
     assert keys("chekc\x7f\x08ck\r") == "chekc\b\033[K\b\033[Kck\n" + sound
     assert keys("ab\x15check\n") == "ab\b\b\033[Kcheck\n" + sound
     assert keys("ab\x03check\r") == "ab\b\b\033[Kcheck\n" + sound
-    # Nothing to erase, bytes that are no keys, and Ctrl-D only at the start of a line.
+    # Ignored: an erase of nothing, bytes that are no keys, Ctrl-D within a line.
     assert keys("\x7f\x7f\x02\x80ch\x04eck\r") == "check\n" + sound
     for number in range(1, 18):
         assert keys(f"n{number}\r") == f"n{number}\nn{number}: no such command; try help\n"
@@ -380,7 +380,7 @@ def test_keys(ask):
     assert keys("\x1b[A" * 3 + "\r").endswith("\nn15: no such command; try help\n")
     assert keys("\x1b[A" * 30 + "\r").endswith("\nn3: no such command; try help\n")
     assert keys("n\x1b[A\x1b[B\x1b[Bo\x15check\r").endswith("check\n" + sound)
-    # Keys in the middle of a line; and sequences that are no keys.
+    # Keys work in the middle of a line; sequences that are no keys are ignored.
     assert keys("chck\x1b[D\x1b[De\r").endswith("\n" + sound)
     assert keys("eck\x1b[Hch\x1b[1~\x1b[F\x1b[4~\r").endswith("\n" + sound)
     assert keys("xcheck\x1b[7~\x1b[3~\r").endswith("\n" + sound)
@@ -392,7 +392,7 @@ def test_keys(ask):
     for piece in re.findall(r"\x08|\x1b\[K|.", long.split("\n")[0]):
         row += {"\b": -1, "\033[K": 0}.get(piece, 1)
         assert 0 <= row <= 70
-    # Ctrl-D types four characters, and only the end of the line follows.
+    # Ctrl-D at the start of a line types "halt" and the end of the line.
     ask.host.child.send("\x04")
     ask.host.child.expect("halt\r*\n")
     ask.host.child.wait()

@@ -73,7 +73,7 @@ def test_verdict(tmp_path, monkeypatch, case):
     wrong = hunt.prepare([v])
     assert (wrong or hunt.one(v)[0]["verdict"]).startswith(want), wrong
     with open(f"{variant.ROOT}/mm/zone.c", encoding="utf-8") as f:
-        assert OLD in f.read()  # the tree itself is unchanged
+        assert OLD in f.read()  # this tree is unchanged
 
 
 MALFORMED = {
@@ -124,7 +124,7 @@ def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
     with open(f"{variant.ROOT}/include/quarry/types.h", encoding="utf-8") as f:
         first = f.readline()
     other = f"--- file include/quarry/types.h\n--- old\n{first}--- new\n{first}/* new */\n"
-    for text in (other, block(WRONG)):  # the second leaves nothing of the first behind
+    for text in (other, block(WRONG)):  # nothing of the first text stays behind
         v = parse(tmp_path, HEAD + text)
         (path,) = variant.thin_tree(v, tree)
         for name in ("mm/zone.c", "mm/zone.h", "include/quarry/types.h", "user/init.c", "Makefile"):

@@ -182,7 +182,7 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
                 "diff": "",
             },
         )
-    # One edit was done, one does not count, and two more make three.
+    # One edit was done before, "same code" does not count, and two more edits make three.
     assert key not in tried and len(tried) == 3 and len(again.chosen) == 3
 
 
@@ -220,7 +220,7 @@ def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monk
     monkeypatch.setattr(bench, "pytest", lambda home, program, tests, limit: fails.get(program))
     assert bench.outside("home", "variant", "demo/monitor.c") == "a_test"
     assert bench.outside("home", "plain", "demo/monitor.c") is None
-    # The machine may be too busy for a test.
+    # A test that fails with the unmodified kernel, too, does not count: the host may be busy.
     fails["plain"] = "a_test"
     assert bench.outside("home", "variant", "demo/monitor.c") is None
     bench.outside_seconds.clear()

@@ -7,7 +7,7 @@ import struct
 import pytest
 from slots import DONE, INSERT, LIMIT, SOUND
 
-BOOTS = "single"  # the firmware's data about nodes are judged
+BOOTS = "single"  # the tests judge the firmware's data about nodes
 
 
 @pytest.mark.parametrize("nr", [1, 2, 3, 4])
@@ -27,19 +27,19 @@ def test_cpus_go_and_come_back_on_two_nodes(passes):
 
 
 def test_more_nodes_than_cpus(passes):
-    """Nodes with memory and no CPU."""
+    """Some nodes have memory and no CPU."""
     run = passes(cpus=2, nodes=[128] * 4)
     assert run.has(r"^machine: 2 CPUs online of 2, 4 nodes,"), run.story()
 
 
-# ---- unequal distances: 0 is near 2, then 3, then 1 ----------------------------------------------
+# ---- unequal distances: nearest to node 0 is 2, then 3, then 1 -----------------------------------
 DISTANCES = [(0, 1, 40), (0, 2, 15), (0, 3, 30), (1, 2, 25), (1, 3, 20), (2, 3, 35)]
 MOVABLE = ", movable"
 
 
 def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DISTANCES):
-    """The result of suite node_order from each home: `nodes`, those with memory, by distance.
-    names: the kernel's numbers for ours."""
+    """Check the result of suite node_order from each node of @homes: the @nodes, which have memory,
+    in the order of distance. names: the kernel's number of each of our nodes."""
     apart = {frozenset((a, b)): d for a, b, d in distances}
     for home in homes:
         near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])
@@ -55,7 +55,7 @@ def test_unequal_distances(passes):
 
 
 def test_fallback_by_distance(boot):
-    """One node is exhausted: the others are used in the order of their distance, from each node."""
+    """When a node is exhausted, the others are used in the order of their distance from it."""
     run = boot("selftest=node_order", nodes=[128] * 4, distances=DISTANCES)
     assert run.passed, run.story()
     for kind in ("", MOVABLE):
@@ -91,8 +91,8 @@ def test_node_with_memory_and_no_cpu(passes):
 
 # ---- nodes that come and go ----------------------------------------------------------------------
 def test_node_emptied_and_removed(host):
-    """A node that had memory at boot, which the kernel used. It has no CPU, so the firmware names
-    it last."""
+    """A node loses the memory that it had, and that was used, since boot. It has no CPU, so the
+    firmware names it last."""
     h = host(nodes=[128] * 4, distances=DISTANCES, node_cpus=["0-1", "2", "", "3"])
     names, others, node = (0, 1, 3, 2), (0, 1, 3), 3
 
@@ -123,8 +123,7 @@ def test_node_emptied_and_removed(host):
 
 
 def test_cpu_with_a_node_of_its_own(host):
-    """A node that has nothing at boot gets memory, is used, is emptied, and loses it again,
-    twice."""
+    """Twice, a node that has nothing at boot gets memory, which is used, offlined and removed."""
     distances = [(0, 1, 30), (0, 2, 15), (1, 2, 20)]
     h = host(nodes=[192, 128, 0], node_cpus=["0-1", "2-3", ""], distances=distances)
     assert 2 not in h.present()
@@ -149,7 +148,7 @@ def test_cpu_with_a_node_of_its_own(host):
 
 
 def test_each_node_gets_its_dimm(host):
-    """Four nodes get memory above all other memory, interleaved."""
+    """Four nodes get DIMMs above all other memory, in mixed order."""
     h = host(nodes=[128] * 4)
     for number, node in enumerate((3, 1, 0, 2)):
         h.plug_dimm(number, 64, node=node)
@@ -164,12 +163,12 @@ def test_each_node_gets_its_dimm(host):
 
 
 def test_cpu_of_a_node_without_memory_is_plugged(host):
-    """A CPU's node has no memory, and gets memory near it later."""
+    """A plugged CPU's node has no memory at first, and gets a DIMM later."""
     h = host(
         cpus="2,maxcpus=4,sockets=4,cores=1,threads=1",
         nodes=[256, 0],
         node_cpus=["0-1", "2-3"],
-        threads="multi",  # QEMU 7.2 dies when a CPU is unplugged from its one thread
+        threads="multi",  # with one thread for all CPUs, QEMU 7.2 crashes when a CPU is unplugged
     )
     h.plug_cpu("c2", h.places()[0])
     assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
@@ -186,9 +185,8 @@ def test_cpu_of_a_node_without_memory_is_plugged(host):
 
 
 # ---- a broken SRAT -------------------------------------------------------------------------------
-# QEMU puts its own tables together and corrects length and checksum of a table of -acpitable, so
-# only the
-# content of the table can be wrong.  QEMU has no SRAT of its own here.
+# QEMU makes its own tables, and corrects length and checksum of a table of -acpitable, so only the
+# content of such a table can be wrong.  Here QEMU itself makes no SRAT.
 def srat(*entries):
     body = struct.pack("<IQ", 1, 0) + b"".join(entries)
     header = struct.pack(
@@ -236,7 +234,7 @@ def test_broken_srat(passes, text_file, kind):
 
 
 def test_random_srat(passes, text_file):
-    """The table's bytes are random."""
+    """A SRAT of random bytes does no harm."""
     import random
 
     chance = random.Random(1)

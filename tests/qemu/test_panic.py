@@ -9,7 +9,7 @@ import qemu
 
 CPUS = 3
 EVENT = r"^ +\d+ us  cpu \d+ +\w+ +pfn 0x[0-9a-f]+ order \d+$"
-# The first line; true if it is about a page.
+# {fault: (first line of the report, is it about a page)}
 FAULTS = {
     "badfree": (r"bad free of page \w+, order 0: double free", True),
     "corrupt": (r"page \w+: expected PCP order 0 refs 0, found PCP order 0 refs 0 flags 0x2", True),
@@ -24,8 +24,7 @@ FAULTS = {
 
 
 def panics(boot, fault, words="", **machine):
-    """Boot with that fault. Returns the run, its report from the first PANIC on, and the line
-    numbers of its parts."""
+    """Boot with this fault. Returns the run, and its report from the first PANIC on."""
     run = boot(f"selftest=none fault={fault} {words}".strip(), tour=None, cpus=CPUS, **machine)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert "the machine continues" not in run.text, run.story()
@@ -43,7 +42,7 @@ def in_order(run, report, patterns):
 
 
 def ends_well(run, report):
-    """The last line is a command that repeats the run, with the seed even if it was not given."""
+    """Check that the last line is a command that repeats the run, always with a seed."""
     last = [line for line in report.split("\n") if line.strip()][-1]
     match = re.fullmatch(
         r'To run it again: make run BOOT=pvh CPUS=(\d+) NODES=1 MEM=(\d+)M CMDLINE="(.*)"', last
@@ -98,7 +97,7 @@ def test_says_everything(boot, fault):
 
 
 def test_history_of_everything(boot):
-    """With history=all the two frees and the records before them are there."""
+    """With history=all the report has the two frees and the records before them."""
     run, report = panics(boot, "badfree", "history=all seed=0x77")
     pfn = re.search(r"^page: pfn (0x[0-9a-f]+) ", report, re.MULTILINE).group(1)
     in_order(
@@ -118,7 +117,7 @@ def test_history_of_everything(boot):
 
 
 def test_failing_report_continues(boot):
-    """The rings cannot be read: two parts fault, and the rest is printed all the same."""
+    """The rings cannot be read: two parts of the report fault, and the others are printed."""
     run, report = panics(boot, "report")
     in_order(
         run,
@@ -141,8 +140,8 @@ def test_failing_report_continues(boot):
 
 
 def test_silent_cpu(boot):
-    """A silent CPU is reported once, with both sides' backtraces. After six times as long the
-    kernel panics."""
+    """A silent CPU is reported once, with the backtraces of both CPUs. After six times that
+    timeout the kernel panics."""
     run, report = panics(boot, "silent", "ipi_timeout=300")
     before = run.text[: run.text.index("PANIC")]
     silent = CPUS - 1
@@ -154,7 +153,7 @@ def test_silent_cpu(boot):
             r"^CPU 0 \(APIC id 0\): asks, in thread main$",
             r" fault_provoke\+0x",
             rf"^CPU {silent} \(APIC id \d+\): asked, NMI in thread hang, irqs off$",
-            # At its first instructions the called function has no frame yet, and hides its caller.
+            # A called function has no frame in its first instructions, and then hides its caller.
             r"^  [0-9a-f]+ (hang|arch_clock_ns)\+0x",
             rf"^smp: CPU {silent} has not answered",
         ],
@@ -174,7 +173,7 @@ def test_silent_cpu(boot):
 
 def test_report_is_whole_while_others_print(boot):
     """The other CPUs print lines without end; none of them is between the report's lines."""
-    run, report = panics(boot, "talk", threads="multi")  # at the same time
+    run, report = panics(boot, "talk", threads="multi")  # so that CPUs print at the same time
     assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
     assert "prints a line" not in report, run.story(80)
     assert all_cpus(report) == {str(cpu) for cpu in range(CPUS)}, run.story(80)
@@ -182,8 +181,8 @@ def test_report_is_whole_while_others_print(boot):
 
 
 def test_registers_are_part_of_the_report(boot):
-    """The report of an exception while other CPUs print: none of their lines follows its first
-    line."""
+    """An exception is reported while other CPUs print: none of their lines comes after the first
+    line of the report."""
     run, report = panics(boot, "talknull", threads="multi")
     assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
     report = run.text[re.search(r"^CPU 0: exception 14, page fault", run.text, re.M).start() :]
@@ -192,8 +191,8 @@ def test_registers_are_part_of_the_report(boot):
 
 
 def test_panic_shows_hidden_text(boot):
-    """A panic in a selftest whose text goes only to the log: the console has its name, its text,
-    and the report."""
+    """After a panic in a selftest whose text went only to the log, the console has the test's name
+    and text, and the report."""
     run = boot("selftest=buddy,fatal report=short", cpus=CPUS)
     assert run.status == qemu.FAIL_STATUS, run.story()
     in_order(

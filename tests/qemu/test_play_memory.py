@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import qemu
 
-PAGES, BLOCK, MOVABLE = 512, 8, 256  # pages; pages of a pageblock; first page of zone MOVABLE
+PAGES, BLOCK, MOVABLE = 512, 8, 256  # all pages; pages of a pageblock; first page of zone MOVABLE
 FREE, CACHED, OFFLINE = "FREE", "PCP", "offline"
 
 
@@ -20,7 +20,7 @@ def program():
 
 
 def play(program, operations):
-    """(the lines, exit status)"""
+    """(printed states, exit status) of the program that performs the operations."""
     done = subprocess.run(
         [program, f"--memory={'; '.join(operations)}"], capture_output=True, text=True, check=False
     )

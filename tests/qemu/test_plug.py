@@ -5,7 +5,7 @@ import pytest
 
 from slots import DONE, INSERT, SOUND
 
-BOOTS = "multi"  # QEMU 7.2 dies if a CPU is unplugged from a thread that all share
+BOOTS = "multi"  # with one thread for all CPUs, QEMU 7.2 crashes when a CPU is unplugged
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])

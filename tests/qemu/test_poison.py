@@ -7,7 +7,7 @@ import pytest
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_suites(passes, cpus):
-    """The suites of every state of a page, and programs whose memory is lost."""
+    """Run the suites about each state of a broken page, with programs that lose memory."""
     run = passes(
         "selftest=poison,poison_states,poison_standby,poison_vm,poison_object,"
         "poison_race,poison_task",
@@ -31,7 +31,7 @@ def test_suites(passes, cpus):
 
 @pytest.mark.parametrize("machine", [dict(cpus=4, mem=256), dict(cpus=4, nodes=[128, 128])])
 def test_under_load(boot, machine):
-    """Random requests under load; the flagged pages must be those that the answers named."""
+    """After random requests under load, the flagged pages are those that the answers named."""
     run = boot("selftest=none poison=400", tour=None, **machine)
     assert run.passed, run.story()
     found = re.search(r"^poison: (\d+) pages flagged, on the list (\d+); ", run.text, re.M)
@@ -47,7 +47,7 @@ def test_under_load(boot, machine):
         re.M,
     )
     counts = list(map(int, done.groups()))
-    # An unpoison of no page, or of one in use, is not counted; a flagged page may be requested
+    # An unpoison of no page, or of a page in use, is not counted; a flagged page may be requested
     # again.
     assert 370 <= sum(counts) <= 400, run.story()
     assert (

@@ -9,7 +9,7 @@ EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 
 @pytest.fixture(autouse=True)
 def no_exit(monkeypatch):
-    """QEMU's exit device is removed, which no real machine has."""
+    """Remove QEMU's exit device, because no real machine has one."""
     whole = qemu.Machine.command
 
     def without(self, *args, **kw):

@@ -16,20 +16,20 @@ CMDLINE = "selftest=none movable=0 pressure="
     "cpus,icount", [full(1, False), (4, False), full(8, False), (8, True)]
 )
 def test_nothing_is_missed(passes, cpus, icount):
-    """The figures are exact at rest, whatever the CPUs did. A thread's last request failed after a
-    drain of all CPUs, which came after the thread's last free. So when all threads have stopped no
-    page is cached, and none is free above the watermark. All pages that could be allocated were,
-    and the same seed gives the same numbers."""
+    """The figures are exact once all threads have stopped. A thread's last request failed after a
+    drain of all CPUs, which came after the thread's last free. So at the end no page is cached, and
+    no page is free above the watermark: all pages that could be allocated were, and the same seed
+    gives the same numbers."""
     run = passes(CMDLINE + "0-2", cpus=cpus, icount=icount)
     lines = pressure.figures(run.text)
     assert sorted(lines) == [0, 1, 2], run.story()
     for line in lines.values():
         quiet = line["threads"] * (cpus // 4) // cpus
         assert (line["cpus"], line["threads"], len(line)) == (cpus, 4 * cpus, 22), line
-        # A quiet thread never gets a refusal; any other stops at its 16th.
+        # A quiet thread's requests never fail; any other thread stops at its 16th failure.
         assert line["failed"] == (line["threads"] - quiet) * 16 and line["high_failed"] > 0, line
         assert line["from_alloc"] == 0 and line["calls"] > 0, line
-        assert line["calls"] <= line["waits"], line  # one drain for any number of waiters
+        assert line["calls"] <= line["waits"], line  # one drain serves any number of waiters
         assert line["last_cached"] == line["last_free"] == 0, line
         # A request fails only beside pages that were cached while it was in progress.
         assert line["stale"] == line["first_stale"] == 0, line
@@ -41,17 +41,17 @@ def test_nothing_is_missed(passes, cpus, icount):
         assert line["peak_ipis"] <= line["ipis"], line
         if cpus == 1:
             assert line["ipis"] == 0, line
-            # A CPU may switch from one thread that has requested a drain to another that requests
-            # one: both have one drain.
+            # A CPU may switch from a thread that has requested a drain to another thread that
+            # requests one: the same drain serves both.
             assert line["calls"] == line["waits"] or not icount, line
-            # Each thread may have been preempted between a block and its count.
+            # Each thread may have been preempted between taking a block and counting it.
             somewhere = line["first_held"] + line["first_free"] + line["first_cached"]
             assert abs(somewhere - line["last_held"]) <= 8 * line["threads"], line
     assert len({line["last_held"] for line in lines.values()}) == 1, lines
 
 
 def test_zones_and_nodes(passes):
-    """A zone that not every request may use, and a reclaim thread for each node."""
+    """The machine has a zone that not every request may use, and two nodes' reclaim threads."""
     run = passes("selftest=none pressure=0x10", cpus=4, nodes=[96, 160])
     assert list(pressure.figures(run.text)) == [16], run.story()
 
@@ -69,7 +69,7 @@ WRONG = [p for p in pressure.POLICIES if p != pressure.RIGHT]
 
 @pytest.mark.parametrize("policy", [WRONG[0], *map(full, WRONG[1:])])
 def test_wrong_variants(policy):
-    """The fault of each policy is found, and no other."""
+    """The run finds the fault of each wrong policy, and no other fault."""
     kernel = pressure.kernel_of(qemu.BUILD, policy)
     assert kernel, f"{policy} does not build"
     line, why = pressure.run_one(kernel, policy, "icount-8", 1)

@@ -8,7 +8,7 @@ SOUND = "check: every invariant holds\n"
 
 
 def at_prompt(h):
-    """ask(line) -> its output; ask.keys(bytes) -> all that the terminal got up to the next
+    """ask(line) -> its output; ask.keys(bytes) -> all that the terminal received up to the next
     prompt."""
 
     def ask(line):
@@ -35,7 +35,7 @@ def first(pattern, text):
 
 
 def test_help_has_groups_and_examples(prompt):
-    """The prompt begins with three things to type; help lists all, and explains each."""
+    """The prompt begins with three suggested commands; help lists all, and explains each."""
     assert "Type help for the list" in prompt.host.boot
     suggested = re.findall(r"^  (\S.*?)  +\S", prompt.host.boot.split("Type help")[1], re.M)
     assert len(suggested) == 3
@@ -51,7 +51,7 @@ def test_help_has_groups_and_examples(prompt):
         assert len(lines) < 22 and max(map(len, lines)) <= 80 and title, lines
         names += [line.split()[0] for line in lines if line]
     assert names == re.findall(r"^  (\S+)", prompt("help all"), re.MULTILINE)
-    # Each command is in the table, too.
+    # The table of help has each command, too.
     table = " ".join(row[10:] for row in rows if row[:10].strip() in ("", *subjects)).split()
     assert sorted(table) == sorted(names), said
     for words in suggested:
@@ -65,7 +65,7 @@ def test_help_has_groups_and_examples(prompt):
 
 
 def test_bare_commands_show_the_present_state(prompt):
-    """Without arguments nothing changes, and the state is shown."""
+    """Commands without arguments show the state and change nothing."""
     policies = prompt("policy")
     assert re.findall(r"^(.) (\w+) ", policies, re.M) == [
         (" ", "redrain"),
@@ -117,7 +117,7 @@ def test_bare_commands_show_the_present_state(prompt):
     assert prompt("check") == SOUND
 
 
-# Commands besides the examples of help: refusals, and commands with more output.
+# Further commands than the examples of help: ones that are refused, or print more.
 MORE = """offline 0x8000 4096|offline 0x8000 4096|offline 0 512|offline 1 2|offline x 1|offline
 online|online 1 2|remove 0x8000 4096|remove 0 512|online 0x8000 4096|add 0x8000 512
 add 1 512|add 0x100000 65536 7|add 0x7f00000000 65536|query 0 1024|query 0x8000 32768
@@ -159,7 +159,7 @@ def test_tab_completes_words(prompt):
     """Tab completes commands, options, policies, suites, tests, and the likely pages for a
     command."""
     assert prompt.keys("che\t\r").endswith("\n" + SOUND)
-    # Of several words Tab types their common part; the second Tab lists them.
+    # If several words fit, Tab types their common part; the second Tab lists them.
     said = prompt.keys("c\t\t", until="quarry> c")
     assert said.endswith("\ncompact  cma  counts  check  cpus  cpu\n"), said
     assert prompt.keys("\x15\r").endswith("\n")
@@ -172,7 +172,7 @@ def test_tab_completes_words(prompt):
     # After a dot, Tab shows the tests of a suite.
     assert re.search(r"\nlock\.\w+ ", prompt.keys("run lock.\t\t", until="quarry> run lock."))
     assert prompt.keys("\x15\r").endswith("\n")
-    # Tab offers a range that could leave, then the same range when it can return, then a broken
+    # Tab offers a range that can be offlined, then the same range to bring online, then a broken
     # page.
     said = prompt.keys("offline \t\tdis\t\r")
     pfn = first(r"^offline (0x\w+) 4096 disable", said)
@@ -192,12 +192,12 @@ def test_tab_completes_words(prompt):
 
 
 def test_watch_repeats_until_a_key(prompt):
-    """Watch takes only commands that show. An arrow ends it, and its sequence is not typed."""
+    """Watch takes only commands that change nothing. An arrow key ends it, and types nothing."""
     for command in ("offline 1 2", "halt", "cpu down 1", "watch mem", "load"):
         said = prompt(f"watch {command}")
         assert said.startswith(f"watch: {command.split()[0]} changes something\n"), said
         listed = said
-    # A command that follows changes by itself needs no watch; an error names those that do.
+    # A command that follows changes by itself needs no watch; the error lists commands to watch.
     said = prompt("watch map")
     assert said.startswith("watch: map follows the memory by itself, until a key\n"), said
     shows, bare = re.fullmatch(
@@ -225,8 +225,8 @@ def test_watch_repeats_until_a_key(prompt):
 
 
 def test_progress_is_shown_while_something_waits(host):
-    """On a terminal, after two seconds, progress is shown on one row that goes away. This terminal
-    does not tell its size, so there is no live screen."""
+    """On a terminal, a row shows the progress after two seconds, and is erased at the end. This
+    terminal does not tell its size, so there is no live screen."""
     prompt = at_prompt(host("selftest=none picture=live", cpus=2, mem=256))
     prompt("busy 0x8803")
     child = prompt.host.child
@@ -245,7 +245,7 @@ def test_progress_is_shown_while_something_waits(host):
 
 
 def test_progress_is_lines_where_a_row_cannot_be_rewritten(host):
-    """picture=plain on a terminal, or TERM=dumb."""
+    """Progress is lines on a terminal with picture=plain."""
     prompt = at_prompt(host("selftest=none picture=plain", cpus=2, mem=256))
     prompt("busy 0x8803")
     child = prompt.host.child

@@ -26,7 +26,7 @@ def page(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trace():
-    """The trace of R-S1 on fibers, with the right code."""
+    """Two runs of R-S1 on fibers, with the right code."""
     program = os.path.join(qemu.BUILD, "fiber/race")
     assert check.make(qemu.BUILD, program)
     return race.run_scripts(program, "fiber", "none", ["R-S1"], 2)["R-S1"]
@@ -46,7 +46,7 @@ def test_runs_are_repeated(trace):
 
 
 def test_table_is_written_once(page, trace):
-    """A table is changed only where the run belongs, and is right after that."""
+    """An update changes only the table of the run; a second comparison then finds no fault."""
     assert show(trace, True).failed == 0
     text = page.read_text(encoding="utf-8")
     head, table = text.split("<!-- race R-S1 -->\n")
@@ -107,7 +107,7 @@ def test_time_line_marks_the_first_other_step():
     mark = next(i for i, line in enumerate(lines) if ">wrong</text>" in line)
     assert any("free(P) returned -5" in line for line in lines[mark : mark + 4])
     body = svg[svg.index("</style>") :]
-    assert body.count('stroke="#c00000"') == 3  # the line, and two steps
+    assert body.count('stroke="#c00000"') == 3  # the line of the mark, and two steps
 
 
 def test_time_lines_of_the_tree_are_small():

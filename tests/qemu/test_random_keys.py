@@ -16,7 +16,7 @@ LINES = "mem|zone|pcp|map|map 0x8000|help|offline|query 0 512|policy|watch mem|b
 LINES += "|offline 0x8800 512|online 0x8800 512|rounds 1|load 4|load|burst 2|run lock|cpu down 1"
 LINES += "|cpu up 1"
 SIZES = [(80, 24), (120, 40), (60, 20), (100, 30)]
-MAY = set(b"\a\b\t\n\r\x1b")  # control characters that a terminal gets
+MAY = set(b"\a\b\t\n\r\x1b")  # control characters that the terminal may receive
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def term():
 
 
 def typed(rand, t):
-    """One random action of a user."""
+    """Perform one random action of a user."""
     what = rand.random()
     if what < 0.25:
         t.send(rand.choice(LINES.split("|")) + "\r")
@@ -47,7 +47,7 @@ def typed(rand, t):
 
 @pytest.mark.parametrize("picture", ["", pytest.param(" picture=plain", marks=pytest.mark.full)])
 def test_random_keys(term, drawn, picture):
-    """KEYS in the environment: the number of keys, instead of 200."""
+    """KEYS in the environment sets the number of actions; it is 200 otherwise, 600 with FULL=1."""
     rand = random.Random(int(drawn, 0))
     t = term(CMDLINE="selftest=none tour=off" + picture, CPUS="2", MEM="256M")
     t.wait(r"^quarry> ?$", alternate=False)

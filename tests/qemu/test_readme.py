@@ -20,7 +20,7 @@ SHORT = {
     "make run": {"CMDLINE": "selftest=buddy tour=off"},
     "make race NAME=R-S0A STEP=1": {},
     "make lib CORE=1": {},
-    # Print only the command that it would start, which is long.
+    # With -n make only prints the command, which would take long.
     "make check ONLY=plain": {"MAKEFLAGS": "n"},
 }
 SAYS = {
@@ -34,8 +34,8 @@ KEYS = {"make race NAME=R-S0A STEP=1": "q"}
 
 @pytest.fixture(scope="module")
 def tree():
-    """A copy outside of the build directory, because that user may not be able to enter its
-    parents."""
+    """A copy of the tree outside of the build directory, whose parents the user without rights may
+    not be able to enter."""
     folder = tempfile.mkdtemp(prefix="quarry-readme-", dir="/tmp")
     os.chmod(folder, 0o755)
     path = built_tree(os.path.join(folder, "quarry"), PARTS)
@@ -48,7 +48,7 @@ def tree():
 
 
 def as_user(tree, command, keys="", **env):
-    """(exit status, output)"""
+    """Run a command as a user without rights: (exit status, output)."""
     user = [shutil.which("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     done = subprocess.run(
         [*(user if os.geteuid() == 0 else []), "sh", "-c", command],
@@ -80,7 +80,7 @@ def test_all_that_the_tests_need_is_there(tree):
 
 
 def test_the_hosted_loop(tree):
-    """`make check` in one build, as a user without root; here one suite of it."""
+    """The hosted build and one of its suites, as a user who is not root."""
     status, said = as_user(tree, "make build/host-plain/check && build/host-plain/check buddy")
     assert status == 0 and re.search(r"^# selftest: 1 suite.* 0 failed", said, re.MULTILINE), said
 
@@ -90,7 +90,8 @@ def test_these_are_all_commands_of_readme():
 
 
 def test_readme_is_short():
-    """Two sentences and three things to do are on the first screen; the table follows."""
+    """The first screen has the recording, the first commands and the races of Linux; the table
+    follows."""
     lines = readme().split("\n")
     table = lines.index("| you are | start with |")
     assert table <= 40 and len(lines) < 60
@@ -101,8 +102,7 @@ def test_readme_is_short():
 
 
 def test_missing_packages_are_named_for_a_user_without_root(tree):
-    """A user without root and sudo gets the text that root has to type, and nothing is
-    installed."""
+    """A user without root and sudo gets the command that root must type; nothing is installed."""
     tools = os.path.join(tree, "few")
     os.makedirs(tools, exist_ok=True)
     for tool in ("sh", "id", "uname", "sed", "dirname", "cat", "tr", "sort", "apt-get"):

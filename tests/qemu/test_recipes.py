@@ -25,7 +25,7 @@ PART = re.compile(
 )
 NAMES = ["A test", "A monitor command", "A program for ring 3", "A port", "A race script"]
 NAMES += ["A counter", "A policy"]
-# The copies that a recipe makes, and their sources.
+# {copy that a recipe makes: its source}
 COPIES = {"examples/my-port/": "examples/port-template/"}
 PROMPT = "quarry> "
 FLAGS = r"HFLAGS_plain=-DHOST_PLAIN\ -O0 HOSTG=-g0"
@@ -45,7 +45,7 @@ def recipes(text):
 
 
 def says(have, want):
-    """The lines of @want are lines of @have, in their order; ... stands for any text."""
+    """None if @have has the lines of @want in order, else a fault; ... stands for any text."""
     at = 0
     for line in want.rstrip("\n").split("\n"):
         pattern = ".*".join(re.escape(piece) for piece in line.split("..."))
@@ -131,7 +131,7 @@ def perform(tree, parts):
 
 
 def built_tree(tree, parts):
-    """Make @tree a copy of this one, with the objects of these parts of the build; times kept."""
+    """Make @tree a copy of this tree, with the objects of @parts of the build; times are kept."""
     sources(tree)
     for part in parts:
         if os.path.isdir(os.path.join(qemu.BUILD, part)):
@@ -144,7 +144,7 @@ def built_tree(tree, parts):
 
 @pytest.fixture(scope="module")
 def tree():
-    """The tree in which recipes are performed; it stays if one fails."""
+    """(tree in which recipes are performed, list of failed recipes); it stays if one fails."""
     path = built_tree(os.path.join(qemu.BUILD, "qemu", "recipes"), PARTS)
     wrong = []
     yield path, wrong
@@ -155,7 +155,7 @@ def tree():
 @pytest.mark.long
 @pytest.mark.parametrize("name", [*NAMES[:-2], *map(conftest.full, NAMES[-2:])])
 def test_recipe(tree, name):
-    """The last two compile all of the hosted program again."""
+    """Perform a recipe; the last two compile all of the hosted program again."""
     path, wrong = tree
     with open(PAGE, encoding="utf-8") as f:
         found = recipes(f.read())
@@ -166,7 +166,7 @@ def test_recipe(tree, name):
 
 
 def test_each_patch_applies_alone(tmp_path):
-    """A recipe works without the recipes before it, so that a reader may begin with any."""
+    """A recipe works without the recipes before it, so that a reader may begin anywhere."""
     with open(PAGE, encoding="utf-8") as f:
         found = recipes(f.read())
     for number, (name, parts) in enumerate(found.items()):

@@ -11,7 +11,7 @@ import recording
 
 @pytest.fixture
 def shows():
-    """shows(bytes) -> the text on the screen after them."""
+    """shows(bytes) -> the lines of the screen after these bytes."""
     screen = pyte.Screen(40, 4)
     stream = pyte.ByteStream(screen)
 
@@ -24,7 +24,7 @@ def shows():
 
 
 def test_a_question_for_the_size_is_answered():
-    """The kernel asks for the cursor's place after a move far beyond the last corner."""
+    """The kernel asks for the cursor's position after a move far beyond the screen's corner."""
     answers = []
     screen = recording.terminal_screen(100, 30, answers.append)
     stream = pyte.ByteStream(screen)
@@ -153,7 +153,7 @@ def test_a_hyphen_in_a_word_is_no_offline_pageblock():
 
 
 def test_a_frame_that_is_half_drawn_is_not_recorded(tmp_path, monkeypatch):
-    """The first part fills what a frame may send; the rest comes a tenth of a second later."""
+    """The first part of a frame has FULL bytes or more; the rest comes 0.1 s later."""
     script = tmp_path / "kernel.sh"
     row = "x" * 40 + "\\033[H"
     script.write_text(
@@ -199,7 +199,7 @@ def test_texts_of_ten_moments_leave_the_picture_of_the_docs_alone():
 
 
 def test_the_table_of_act_2_and_the_lines_of_its_runs_have_one_set_of_figures():
-    """The recording of the docs has the screen's table, and the text below the acts."""
+    """The recording in docs/ has the table of the screen, and later the lines of the act."""
     with open(os.path.join(recording.qemu.ROOT, recording.OUT), encoding="utf-8") as f:
         text = re.sub("<[^>]+>", "\n", f.read())
     policy = r"^  (redrain|disable|precise) +"

@@ -9,7 +9,7 @@ import qemu
 from conftest import full, whole
 
 SHORT = "selftest=buddy tour=off"
-# test_scale.py runs the suites on such machines.
+# Without FULL=1 the tour follows one suite only: test_scale.py runs suites on such machines.
 TOUR = {} if whole() else {"CMDLINE": "selftest=buddy"}
 QEMU = "qemu-system-x86_64"
 CORES = len(os.sched_getaffinity(0))
@@ -55,15 +55,15 @@ def test_range(make, variables, says):
     ids=["64G", "1T"],
 )
 def test_large_memory_passes_with_the_tour(make, machine):
-    """Memory that standby brings online meanwhile does not count as lost. Programs use as much as
-    on any machine."""
+    """Standby memory that comes online during the tour does not count as lost. Programs use as much
+    memory as on any machine."""
     status, out = make("run", BOOT="pvh", **machine)
     assert status == 0 and " pages were mapped; " in out and "act 4 of 4: " in out, out[-3000:]
 
 
 @pytest.mark.full
 def test_many_cpus_pass_with_the_tour(make):
-    """test_boot.py has 64 CPUs.  CPUs under stress are halted between bursts."""
+    """test_boot.py boots 64 CPUs.  Here CPUs under stress are halted between bursts."""
     status, out = make("run", BOOT="pvh", CPUS=255, **TOUR)
     assert status == 0 and "255 CPUs online of 255," in out, out[-3000:]
     assert "  redrain drains again; disable costs the caches; precise neither" in out, out[-3000:]
@@ -73,7 +73,7 @@ def test_many_cpus_pass_with_the_tour(make):
 
 
 def put_first(tmp_path, programs):
-    """PATH with these shell scripts before all others."""
+    """A PATH that begins with a folder with these shell scripts."""
     for tool, does in programs.items():
         path = tmp_path / tool
         path.write_text(f"#!/bin/sh\n{does}\n")
@@ -95,7 +95,7 @@ def put_first(tmp_path, programs):
     ],
 )
 def test_picture_by_terminal_and_locale(tmp_path, environment, asks):
-    """On a terminal; the machine is not started."""
+    """tools/run.sh on a terminal; no machine is started."""
     says = 'while [ "$1" != -append ]; do shift; done; echo "got $2"'
     path = put_first(tmp_path, {QEMU: says})
     others = ("TERM", "LANG", "LC_CTYPE", "LC_ALL", "CMDLINE")
@@ -129,7 +129,7 @@ def test_picture_by_terminal_and_locale(tmp_path, environment, asks):
     ],
 )
 def test_host_threads(tmp_path, cores, cpus, asked, threads):
-    """Each CPU has a thread only if each has a core; the machine is not started."""
+    """CPUs get threads of their own only if the host has cores for them; no machine is started."""
     path = put_first(tmp_path, {"nproc": f"echo {cores}", QEMU: 'echo "$@" >&2'})
     env = dict(os.environ, PATH=path, BOOT="pvh", CPUS=str(cpus))
     env["THREADS"] = asked

@@ -7,23 +7,23 @@ import pytest
 import qemu
 
 TIB = 1 << 20  # MiB
-RESIDENT_LIMIT = 64  # MiB more than the same machine has before its first instruction
-CROWD_LIMIT = 20  # seconds of the guest for 255 CPUs: boot, quick suites
-CYCLES_LIMIT = 1.5  # times those of a machine with 1 GiB
+RESIDENT_LIMIT = 64  # MiB that QEMU may have more than before the first instruction
+CROWD_LIMIT = 20  # seconds of guest time for 255 CPUs: boot and suites
+CYCLES_LIMIT = 1.5  # as a multiple of the cycles of a machine with 1 GiB
 # With AMD's vendor and more RAM than fits below its hole, QEMU moves all high RAM to 1 TiB.
 CPUS = {"moved": "max,phys-bits=46", "straight": "max,phys-bits=46,vendor=GenuineIntel"}
 
 
 def resident(proc):
-    """MiB of QEMU that are resident on the host now."""
+    """QEMU's resident memory on the host, in MiB."""
     with open(f"/proc/{proc.pid}/status", encoding="ascii") as f:
         return int(re.search(r"^VmRSS:\s+(\d+) kB", f.read(), re.MULTILINE).group(1)) / 1024
 
 
 @pytest.fixture
 def measure(name):
-    """measure(**machine) -> (MiB resident, console): at the monitor's prompt, or paused at
-    reset."""
+    """measure(**machine) -> (MiB resident, console), measured at the monitor's prompt, or at reset
+    if @paused."""
 
     def run(suffix, paused=False, timeout=qemu.WATCHDOG, **machine):
         found = []
@@ -75,8 +75,8 @@ def test_terabyte_is_used(passes):
 
 @pytest.mark.full
 def test_255_cpus(passes, report):
-    """The suites must end within so much guest time. Without FULL=1 only those about CPUs that
-    affect each other run, and an instruction takes 4 ns, not 1, which makes the waits of the boot
+    """The boot and the suites must end within CROWD_LIMIT. Without FULL=1 only suites run in which
+    CPUs affect each other, and an instruction takes 4 ns, not 1, which makes the waits of the boot
     short for the host. The tour of test_run.py has offlines under each policy."""
     suites, shift = ("selftest=most", 0) if conftest.whole() else (conftest.CROWD, 2)
     run = passes(suites, cpus=255, mem=2048, icount=True, shift=shift)
@@ -89,7 +89,7 @@ def test_255_cpus(passes, report):
 
 @pytest.mark.parametrize("mib", [256, 600])
 def test_standby_by_option(passes, mib):
-    """The option works on a smaller machine too."""
+    """The option standby= works on a smaller machine too."""
     run = passes(
         f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192
     )

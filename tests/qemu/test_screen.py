@@ -11,7 +11,7 @@ import pytest
 import qemu
 import screen
 
-BOOTS = "single"  # only the drawn text is judged
+BOOTS = "single"  # the tests judge only the drawn text
 
 PROMPT = r"^quarry> "
 VGA = ["-vga", "std"]
@@ -19,19 +19,19 @@ GREY, BLACK, RED = "aaaaaa", "000000", "ff5555"
 
 
 def font_of(name):
-    """The font in the boot image."""
+    """The font in the boot image of the run @name."""
     return screen.load_font(os.path.join(qemu.BUILD, "qemu", name + ".iso.d", "boot", "font.psf"))
 
 
 def dump(qmp, name):
-    """The path of a picture of the screen as it is now."""
+    """Take a picture of the present screen: its path."""
     path = os.path.abspath(os.path.join(qemu.BUILD, "qemu", name + ".ppm"))
     qmp("screendump", filename=path)
     return path
 
 
 def take(qmp, name):
-    """The screen as it is now."""
+    """The present screen."""
     return screen.Screen(dump(qmp, name), font_of(name))
 
 
@@ -48,7 +48,7 @@ def shot(boot, name):
             while "console=serial" not in cmdline and not re.search(
                 PROMPT.strip(), seen[-1].text, re.MULTILINE
             ):
-                seen.append(take(qmp, name))  # the serial line has printed it first
+                seen.append(take(qmp, name))  # drawn later than on the serial line
             qmp("quit")
 
         done = boot(cmdline, boot=path, extra=VGA, tour=tour, monitor=None, talk=talk)
@@ -74,8 +74,8 @@ def test_screen_shows_what_the_serial_line_says(shot, path):
 
 
 def watch(name, cmdline, change, enough, **machine):
-    """Boot with the command line of QEMU changed, until enough() accepts the screen. Returns the
-    last screen and the last status."""
+    """Boot with QEMU's command line changed by change(), until the screen matches @enough. Returns
+    (the last screen, QEMU's last status)."""
     threads = conftest.threads_of(sys.modules[__name__])
     command = change(qemu.Machine(extra=VGA, threads=threads, **machine).command(name, cmdline))
     path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
@@ -93,8 +93,8 @@ def watch(name, cmdline, change, enough, **machine):
             ):
                 time.sleep(0.5)
                 assert proc.poll() is None, f"QEMU ended\n{seen and seen.text}"
-                # Reading a picture takes longer than taking it, so read only pictures that did not
-                # change.
+                # Reading a picture takes longer than taking it, so a picture is read only if it is
+                # the same as the one before.
                 with open(dump(qmp, name), "rb") as f:
                     last, before = f.read(), last
                 if last == before != read:
@@ -108,15 +108,15 @@ def watch(name, cmdline, change, enough, **machine):
 
 
 def without_exit(command):
-    """Without the device that ends QEMU, like a real machine."""
+    """QEMU's command without the device that ends QEMU, which no real machine has."""
     at = command.index("isa-debug-exit,iobase=0xf4,iosize=4")
     return command[: at - 1] + command[at + 1 :]
 
 
 @pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_panic_is_on_the_screen(name, path):
-    """All of the report is in red, and the machine stays on. With three CPUs it is longer than the
-    screen."""
+    """The whole report is red, and the machine stays on. With three CPUs the report would be longer
+    than the screen."""
     seen, status = watch(
         name,
         "selftest=none fault=badfree poweroff=off",
@@ -136,8 +136,8 @@ def test_panic_is_on_the_screen(name, path):
 
 @pytest.mark.parametrize("path", [conftest.full("grub"), "uefi"])
 def test_from_a_usb_stick_without_a_serial_port(name, path):
-    """Like a PC: the image is on a USB stick, with a screen and no serial port. At the end the
-    power stays on."""
+    """A machine like a PC: it boots from a USB stick, and has a screen but no serial port. At the
+    end the power stays on."""
 
     def change(command):
         command = without_exit(command)
@@ -184,6 +184,6 @@ def test_no_font(passes, text_file, monkeypatch, font, said):
 
 
 def test_no_display(passes):
-    """No message is about a screen if there is none: GRUB then describes one of a bit a pixel."""
+    """Without a screen no message is about one, though GRUB describes one with a bit a pixel."""
     run = passes("selftest=buddy", boot="grub")
     assert not run.has("^screen"), run.story()

@@ -95,7 +95,7 @@ def test_script_missing_among_the_modules(boot):
 
 @pytest.mark.parametrize("text, verdict", [("mem\n", "PASS"), ("offline 0 512\n", "FAIL")])
 def test_prompt_follows_on_a_terminal(text_file, text, verdict):
-    """The verdict is the script's, however the prompt is left."""
+    """The script gives the verdict, in whatever way the prompt is left."""
     path = os.path.relpath(text_file("some.script", text), qemu.ROOT)
     env = {
         **os.environ,

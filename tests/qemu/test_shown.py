@@ -48,7 +48,7 @@ class Monitor:
         return self.child.before.replace("\r", "")
 
     def interrupted(self, line):
-        """The same, cancelled by Ctrl-U."""
+        """The output of the command @line, which Ctrl-U cancels."""
         self.child.send(line + "\r\x15")
         self.child.expect_exact(self.PROMPT)
         return self.child.before.replace("\r", "")
@@ -104,7 +104,7 @@ def test_monitor_retires_broken_pages(monitor):
     assert f"pfn {soft:#x} retired" in shown and f"pfn {hard:#x} retired" in shown, shown
     assert "error EHWPOISON: flagged already" in monitor(f"poison {hard:#x}")
     assert "error ENXIO: no such page" in monitor("soft 0xfffffff0")
-    # A reserved page is flagged, and nothing more can be done.
+    # A reserved page that breaks can only be flagged.
     assert "in use, until it is freed" in monitor("poison 0x1")
     assert "error EBUSY" in monitor("unpoison 0x1")
     assert "done: 1 drain round" in monitor(f"offline {start:#x} 1024")
@@ -132,7 +132,8 @@ def test_monitor_names_blockers(monitor):
 
 
 def test_monitor_cancels_an_offline(monitor):
-    """A page that is always in use is waited for until Ctrl-U; then all is as before."""
+    """An offline waits for a page that stays in use until Ctrl-U cancels it; then all is as
+    before."""
     start = int(re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone")).group(1), 16)
     pfn, block = start + 77, f"{start:#x} 512"
     assert f"busy: pfn {pfn:#x} will not be moved" in monitor(f"busy {pfn:#x}")
@@ -207,7 +208,7 @@ def test_monitor_takes_cpus_down_and_up(monitor):
 
 
 def test_monitor_edits_lines(monitor):
-    """Backspace, Ctrl-U and the arrow keys."""
+    """Backspace, Ctrl-U and the arrow keys edit a line."""
     assert "every invariant holds" in monitor("chekc\x7f\x7fck")
     assert "every invariant holds" in monitor("junk\x15check")
     assert "every invariant holds" in monitor("\x1b[A")

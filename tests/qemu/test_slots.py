@@ -41,7 +41,7 @@ def test_several_dimms_of_several_sizes(host):
         h.ost(number, INSERT, DONE)
     assert "4 of 8 DIMM slots full; 4 taken" in h.ask("slots")
     assert h.managed() >= 256 + 706 - 40
-    # The modules are used, and they are unplugged in another order.
+    # The modules are used, and then unplugged in another order.
     assert ", 0 failed" in h.ask("run offline,memory_span")
     for number in (2, 0, 3, 1):
         h.unplug(f"d{number}")
@@ -51,7 +51,7 @@ def test_several_dimms_of_several_sizes(host):
 
 
 def test_dimm_ejected_before_the_first_scan(host):
-    """A module is unplugged. The next one in its slot, for which no eject is requested, stays."""
+    """A module is unplugged. The next in its slot, for which no eject is requested, stays."""
     h = host()
     h.qmp("stop")
     h.plug_dimm(0, 128)
@@ -89,8 +89,7 @@ def test_slots_off(host):
 
 
 def test_dimm_in_use_stays(host):
-    """A page cannot be moved just now: the host is told, nothing changes, and a later unplug
-    succeeds."""
+    """If a page cannot be moved, the host is told, nothing changes, and a later unplug succeeds."""
     h = host()
     h.plug_dimm(0, 128)
     h.ost(0, INSERT, DONE)
@@ -112,7 +111,7 @@ def test_dimm_in_use_stays(host):
 
 
 def test_dimm_with_broken_pages_is_unplugged(host):
-    """The broken pages of a module are forgotten: the next one in that slot has none."""
+    """An unplugged module's broken pages are forgotten: the next module in its slot has none."""
     h = host()
     for number in range(2):
         h.plug_dimm(number, 128)
@@ -128,8 +127,7 @@ def test_dimm_with_broken_pages_is_unplugged(host):
 
 
 def test_dimm_offlined_by_hand(host):
-    """A module that is partly offline has to come back online first; one that is wholly offline may
-    go."""
+    """A module that is partly offline cannot be unplugged; one that is wholly offline can."""
     h = host()
     h.plug_dimm(0, 128)
     h.ost(0, INSERT, DONE)
@@ -143,8 +141,8 @@ def test_dimm_offlined_by_hand(host):
 
 
 def test_dimm_too_large_to_be_described(host):
-    """A module without memory for its descriptors: the host is told why, no task is killed, and the
-    module may be unplugged."""
+    """If memory for a module's descriptors is lacking, the host is told so, no task is killed, and
+    the module can be unplugged."""
     h = host(mem=64, room=16384)
     before = h.managed()
     h.plug_dimm(0, 8192)
@@ -167,7 +165,7 @@ def test_dimm_too_large_to_be_described(host):
 
 
 # ---- CPUs ----------------------------------------------------------------------------------------
-UNPLUG = {"threads": "multi"}  # QEMU 7.2 dies if a CPU is unplugged from a thread that all share
+UNPLUG = {"threads": "multi"}  # with one thread for all CPUs, QEMU 7.2 crashes on an unplug
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
@@ -183,7 +181,7 @@ def test_cpu_comes_and_goes(host, machine):
         assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
     assert h.cpus() == ["online"] * 4
     # The CPU is unplugged at the end, here and below: QEMU 7.2 damages its own memory when a CPU is
-    # unplugged. test_slots_busy.py has more.
+    # unplugged. test_slots_busy.py unplugs more CPUs.
     h.unplug("c1")
     h.gone("c1")
     assert sorted(h.cpus()) == ["absent", "online", "online", "online"]
@@ -193,7 +191,8 @@ def test_cpu_comes_and_goes(host, machine):
 
 
 def test_plugged_cpu_works(host):
-    """Threads run on the CPU, and it goes down and up like any other, while others call it."""
+    """Threads run on a plugged CPU, and it goes down and up like any other CPU, while others call
+    it."""
     h = host(cpus="1,maxcpus=3", room=0, **UNPLUG)
     devices = {}
     for i, place in enumerate(h.places()):
@@ -206,7 +205,7 @@ def test_plugged_cpu_works(host):
     assert "cpu: done: 2 of 3 online" in h.ask("cpu down 0")
     assert "cpu: done: 3 of 3 online" in h.ask("cpu up 0")
     assert ", 0 failed" in h.ask("run smp,drain,disable,offline")
-    # A CPU that is down may go too.  With APIC ids in order a CPU's number is that of its slot.
+    # A CPU that is down can be unplugged, too.  With APIC ids in order a CPU has its slot's number.
     first = min(devices)
     assert "cpu: done: 2 of 3 online" in h.ask(f"cpu down {first}")
     h.unplug(devices[first])
@@ -231,7 +230,7 @@ def test_last_cpu_stays(host):
 
 
 def test_absent_cpus_cost_only_their_descriptors(passes):
-    """The tests and the soaks use the CPUs that are there."""
+    """The tests use the present CPUs and ignore the absent ones."""
     run = passes(
         "selftest=smp,drain,disable,hotplug,cpu_plug,task,task_cpu", cpus="2,maxcpus=6", mem=512
     )

@@ -10,7 +10,7 @@ import qemu
 from slots import BUSY, DONE, EJECT, INSERT, LIMIT, MIB, SOUND
 
 PAGE = 4096
-OBJECTS = 32  # objects of a load, in a MiB
+OBJECTS = 32  # objects of a load in each MiB
 BOOTS = "multi"  # every CPU is busy at the same time
 
 
@@ -22,25 +22,25 @@ def moved(text):
 
 @pytest.mark.parametrize("boot", ["pvh", conftest.full("uefi")])
 def test_dimm_under_load(host, boot):
-    """A module is unplugged with its pages moved elsewhere. Without free memory for them it stays,
-    and the host is told."""
+    """A module is unplugged once its pages are moved elsewhere. Without free memory for these pages
+    it stays, and the host is told."""
     h = host(boot=boot, mem=192)
     movable = sum(h.present().values()) * PAGE // MIB
     h.plug_dimm(0, 192)
     h.ost(0, INSERT, DONE)
-    # More than the movable memory there was, so the rest of it lies in the module.
+    # The load is larger than the movable memory at boot, so a part of it lies in the module.
     beyond = 32
     assert "and stress on all CPUs" in h.ask(f"load {movable + beyond}")
     h.unplug("d0")
     h.gone("d0")
     h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: gone")
-    # Again, while the load goes on.
+    # Another module is plugged and unplugged while the load goes on.
     h.plug_dimm(1, 192)
     h.ost(0, INSERT, DONE)
     h.unplug("d1")
     h.gone("d1")
     assert moved(h.ask("load")) >= beyond * OBJECTS
-    # Now the load is larger than memory would be without the module.
+    # Now the load is larger than the memory that would be left without the module.
     h.plug_dimm(2, 192)
     h.ost(0, INSERT, DONE)
     assert "and stress on all CPUs" in h.ask("load 256")
@@ -82,9 +82,9 @@ def sturdy_qemu():
 
 
 def test_cpus_under_load(host, sturdy_qemu):
-    """Two CPUs are plugged and unplugged, again and again, with a module in between."""
+    """Two CPUs and a module are plugged and unplugged, again and again."""
     rounds = 3
-    # QEMU starts a thread for each CPU that comes, and as many in all as maxcpus says.
+    # QEMU starts a new thread for each plugged CPU, and maxcpus limits the number of all threads.
     h = host(cpus=f"2,maxcpus={2 + 2 * rounds}", env=sturdy_qemu)
     places = h.places()[:2]
     for number in range(rounds):
@@ -96,8 +96,8 @@ def test_cpus_under_load(host, sturdy_qemu):
             slots.append(int(info["slot"]))
         assert h.cpus().count("online") == 4
         if number == 0:
-            # Threads run on the CPUs that came: they go elsewhere when their CPUs go, and return
-            # with them.
+            # Threads run on the plugged CPUs, move to others when these are unplugged, and return
+            # with the next ones.
             assert "and stress on all CPUs" in h.ask("load 64")
         h.plug_dimm(number, 128)
         h.ost(0, INSERT, DONE)

@@ -46,4 +46,4 @@ def test_rounds_add_up(target):
         worth = soak.plan(target, rounds, done, 1)[2]
         assert worth > 0
         done += worth
-    assert done - rounds < 2  # a down and its up make two
+    assert done - rounds < 2  # a down and its up count as two rounds

@@ -9,8 +9,8 @@ import pytest
 import qemu
 from slots import DONE, INSERT, SOUND
 
-# name: (options of the machine, words of its command line,
-#        [(node, zone, first pfn, end, pages online) of each zone], MiB of standby memory)
+# {name: (options of the machine, words of its command line,
+#         [(node, zone, first pfn, end, pages online) of each zone], MiB of standby memory)}
 LAYOUTS = {
     "no_movable": (dict(mem=256), "movable=0", [(0, "DMA32", 0, 0x10000, 0x10000)], 0),
     "a_quarter": (
@@ -46,8 +46,8 @@ LAYOUTS = {
         ],
         2560,
     ),
-    # The node with the CPUs counts as the first. 30 % of 2048 pageblocks are 614, and the border is
-    # rounded down to a step. A part of a step at the end is no standby memory.
+    # The node with the CPUs is node 0. 30 % of 2048 pageblocks are 614, and the border is rounded
+    # down to a step. A part of a step at the end does not become standby memory.
     "nodes": (
         dict(nodes=[64, 4096, 2048]),
         "standby=512 movable=30",
@@ -83,7 +83,7 @@ def test_zones(host, layout):
 
 
 def test_load_started_at_the_prompt(host):
-    """Keys, new memory and CPUs, and requests of the host."""
+    """A machine that waits at its prompt takes plugged memory and CPUs."""
     h = host(cpus="1,maxcpus=2", mem=128, extra=["-device", "virtio-balloon-pci,id=balloon"])
     assert h.ask("virtio") != "virtio\n"
     h.plug_dimm(0, 128)
@@ -95,7 +95,7 @@ def test_load_started_at_the_prompt(host):
 
 
 def test_loads_on_small_machines(passes):
-    """If no range can leave, each load says so, and passes."""
+    """If no range can be offlined, each load says so, and passes."""
     run = passes("selftest=none movable=0 programs=2", tour=None, cpus=2, mem=128, programs=True)
     assert run.has(
         "^programs: this machine is too small to take a movable range offline$"
@@ -129,7 +129,7 @@ def program(name):
     ids=["none", "ends", "faults"],
 )
 def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
-    """The file takes the place of the program that holds memory: the tour runs to its end, and
+    """A useless file replaces the program that holds memory: the tour runs to its end, and
     fails."""
     module = text_file("stress", program(content) if content else b"#!/bin/sh\n" + b"x" * 100)
     run = boot(
@@ -155,7 +155,7 @@ def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
         assert not run.has("0 before; 0 from standby"), run.story()
 
 
-# words -> the message, and whether the run passes
+# {name: (words of the command line, the message, does the run pass)}
 INSTEAD = {
     "poison": ("poison=2", r"^poison: soft \d+ done, ", True),
     "pressure": ("pressure=3", "^pressure: seed=3 cpus=2 ", True),

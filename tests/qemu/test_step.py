@@ -19,7 +19,7 @@ from test_make import running, wait_until
 
 @pytest.fixture(scope="module")
 def program():
-    """program("fiber" or "icount", variant) -> path, built."""
+    """program("fiber" or "icount", variant) -> path of the program, which is built."""
 
     def built(engine, ident="none"):
         programs = race.build_one(qemu.BUILD, ident, [engine])
@@ -31,7 +31,7 @@ def program():
 
 @pytest.fixture
 def keys():
-    """keys("R-S0A") -> make race STEP=1 ENGINE=qemu on a terminal without drawing."""
+    """keys("R-S0A") -> `make race STEP=1 ENGINE=qemu` on a terminal on which it does not draw."""
     children = []
 
     def start(name):
@@ -52,7 +52,7 @@ def keys():
             codec_errors="replace",
             dimensions=(24, 80),
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # tests may run in the background
+        )  # tests may run in the background, where SIGINT is ignored
         child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
         children.append(child)
         child.expect(PROMPT, timeout=qemu.WATCHDOG)
@@ -67,7 +67,7 @@ PROMPT = r"\r\n(?:\x1b\[J)?([a-h](?: or [a-h])*)\? \(.*?\) |u undo, \? help, q l
 
 
 def press(child, key):
-    """The output until the next prompt."""
+    """Press @key; returns the output up to the next prompt."""
     child.send(key)
     child.expect(PROMPT)
     return child.before
@@ -82,7 +82,7 @@ def rows(text):
 
 
 def leave(child):
-    """Press q; the script printed."""
+    """Press q; returns the script that is printed."""
     child.send("q")
     child.expect(pexpect.EOF)
     child.close()
@@ -97,7 +97,7 @@ def script_of(text):
 
 
 def outcome_of(fiber, text_file, script):
-    """Run a script on fibers, also disturbed by chance; the outcome, which must be the expected
+    """Run a script on fibers, with random delays; returns the outcome, which must be the expected
     one."""
     done = subprocess.run(
         [fiber, "--jitter=20", text_file("mine.race", script)],
@@ -111,8 +111,7 @@ def outcome_of(fiber, text_file, script):
 
 @pytest.mark.full
 def test_to_the_hang_and_back_on_the_live_machine(keys, program, text_file):
-    """The wrong variant of the exhibit, up to its failure; two steps back, and to the failure
-    again."""
+    """Step through a wrong variant up to its failure, two steps back, and to the failure again."""
     child = keys("R-S0A")
     text = press(child, "a")
     assert rows(text)[-1][2] == "A at free.prep; P is being freed"
@@ -152,7 +151,7 @@ def test_wrong_names(make):
 
 @pytest.mark.parametrize("engine", ["fiber", "icount"])
 def test_repeats_of_a_script_count_alike(program, engine):
-    """The counts of one run of a wrong variant do not reach the next run."""
+    """The counts of a run do not carry over to the next run."""
     runs = race.run_scripts(program(engine, "M80"), engine, "repeat", ["R-S3A"], 3)["R-S3A"]
     assert [outcome for _, outcome, _ in runs] == ["COUNT(offline_cpu)"] * 3
     assert len({trace for trace, _, _ in runs}) == 1
@@ -186,8 +185,8 @@ def test_interrupt_leaves_no_machine(keys):
 
 
 def test_back_on_a_new_machine(program):
-    """If a role never comes back, the moves are made again on another machine, and lead to the same
-    state."""
+    """To go back when a role cannot end, the moves are made again on another machine, and lead to
+    the same state."""
     script = next(s for s in race.scripts() if s.name == "R-S0A")
     stepper = race_engine.Stepper(program("icount"), script, "qemu")
     stepper.boot("abbbbbbbbba")
@@ -200,8 +199,8 @@ def test_back_on_a_new_machine(program):
 
 
 def test_same_as_on_fibers(program):
-    """All pictures, up to the timeout of an offline whose page never gets free: after so many
-    moves, not after a time."""
+    """The machine and fibers show the same states, up to the timeout of an offline whose page never
+    gets free. The timeout comes after a number of moves, not after a time."""
     out = subprocess.run(
         [program("fiber", "M01"), "--step", "R-S0A"],
         input="a" + "b" * 99,
@@ -252,8 +251,8 @@ def seeds(boot, program):
 
 
 def test_seed_decides(seeds):
-    """The same seed gives the same moves and the same trace, again, and on every engine; another
-    seed gives others."""
+    """The same seed always gives the same moves and the same trace, on every engine; another seed
+    gives other moves."""
     first = seeds("R-S0A", 7, "icount")
     assert re.fullmatch(r"race: begin R-S0A seed 7", first[0]) and any(
         "expect: OK" in line for line in first
@@ -270,7 +269,7 @@ def test_seed_decides(seeds):
     ["R-S1c", "R-S3C", *map(full, ["R-ISO", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])],
 )
 def test_seeds_same_in_the_kernel(seeds, name):
-    """Several seeds in one boot, with roles that wait for locks and for answers, and CPUs that go
+    """Several seeds run in one boot, with roles that wait for locks and answers, and CPUs that go
     down and come up."""
     assert seeds(name, "1-8", "icount") == seeds(name, "1-8", "fiber")
 
@@ -286,7 +285,8 @@ def test_seeds_same_in_the_kernel(seeds, name):
     ],
 )
 def test_scripts_of_seeds(program, text_file, ident, name, outcome):
-    """Chance finds the wrong variant's failure. Each printed script leads to the same outcome."""
+    """Some random schedule finds the wrong variant's failure. Each printed script leads to the
+    outcome of its schedule."""
     fiber = program("fiber", ident)
     found = set()
     for seed in range(1, 41):

@@ -35,7 +35,7 @@ def fiber():
 
 @pytest.fixture
 def steps(make, text_file):
-    """steps("R-S0A", "abq") -> the output, with the keys from a pipe."""
+    """steps("R-S0A", "abq") -> the stepper's output; it gets the keys from a pipe."""
 
     def run(name, keys, expected=0, **settings):
         with open(text_file("keys", keys), encoding="utf-8") as f:
@@ -53,7 +53,7 @@ def steps(make, text_file):
 
 
 class Screen:
-    """A terminal of 24 rows and 80 columns, as far as the stepper draws on it."""
+    """A terminal of 24 rows and 80 columns, with only the functions that the stepper uses."""
 
     def __init__(self):
         self.rows, self.row, self.column = [""] * 24, 0, 0
@@ -102,7 +102,7 @@ class Terminal:
             codec_errors="replace",
             dimensions=(24, 80),
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # tests may run in the background
+        )  # tests may run in the background, where SIGINT is ignored
         self.screen = Screen()
         self.modes = termios.tcgetattr(self.child.child_fd)[:4]
         self.child.expect(PROMPT, timeout=qemu.WATCHDOG)
@@ -115,7 +115,7 @@ class Terminal:
         return self.screen.text()
 
     def left(self, how):
-        """Leave. Returns (exit status, output); the terminal must be as before."""
+        """Leave by how(): (exit status, output)."""
         how()
         self.child.expect(pexpect.EOF)
         text = self.child.before
@@ -138,8 +138,8 @@ def terminal():
 
 
 def test_screen(terminal):
-    """The first screen names the code, and the way to get the other; each move shows its source;
-    the end gives the reason."""
+    """The first screen names the code, and how to choose right or wrong code. Each move shows its
+    source; the end gives the reason."""
     one = terminal("R-S0A")
     text = one.screen.text()
     assert text.startswith("R-S0A: a page slips into a cache")
@@ -166,7 +166,7 @@ def test_screen(terminal):
 
 
 def test_right_code_on_a_dumb_terminal(terminal):
-    """`right`: the same order ends well. Without a screen there are lines, and no escapes."""
+    """With `right` the same order ends well. A dumb terminal gets lines, and no escapes."""
     one = terminal("R-S0A right", TERM="dumb")
     assert "\x1b" not in one.child.before
     assert "RIGHT CODE" in one.child.before and "Wrong code: NAME=R-S0A" in one.child.before
@@ -198,7 +198,7 @@ def test_leaving_restores_the_terminal(terminal, way):
 
 
 def test_keys_from_a_pipe(steps, fiber, text_file):
-    """Newlines are no keys; unknown keys are refused; the script of the hang hangs."""
+    """Newlines are ignored; unknown keys are refused; the script printed for a hang hangs."""
     out = steps("R-S0A M02", "a\nB\nAx a\nBBBBBBB q")
     assert "'x': no such key" in out and "A cannot move: free(P) returned 0" in out, out
     assert "played to its end: STUCK after" in out
@@ -219,8 +219,8 @@ def test_end_of_the_keys_leaves(steps, fiber, text_file):
 
 
 def test_undo(steps):
-    """A step back and the same move again lead to the same place; before the first move there is no
-    step back."""
+    """A step back and the same move again lead to the same place; before the first move, no step
+    back is possible."""
     once, again = steps("R-S1b", "ubbb"), steps("R-S1b", "bbbu<bb")
     assert "there is no move to undo" in once
     assert [r for r in rows(once)] == [r for r in rows(again)][-3:] or rows(again)[-1] == rows(
@@ -230,8 +230,8 @@ def test_undo(steps):
 
 
 def test_from_the_hang_back_to_success(fiber):
-    """The moves are undone up to before the drain. Then the page is freed in time: all operations
-    end."""
+    """Moves are undone until the drain has not begun. Then the page is freed in time, and all
+    operations end."""
     stepper = race_engine.Stepper(fiber("M02"), SCRIPTS["R-S0A"])
     stepper.boot("abbbbbb")
     while not stepper.outcome:
@@ -255,8 +255,8 @@ def test_left_the_recorded_order(steps):
 
 
 def test_result_that_the_script_does_not_expect(steps):
-    """WRONG(A): the expected and the real result, the move that caused it, and the line that
-    prevents it."""
+    """A wrong result is explained by the expected and the real result, the move that caused it, and
+    the line that prevents it."""
     out = steps("R-VM-limit", "r")
     assert re.search(
         r"WRONG after \d+ moves: an operation of B failed its script\.\n"
@@ -297,7 +297,8 @@ def test_count_of_the_script(steps):
     ],
 )
 def test_stuck(steps, name, waits, holds):
-    """Three sentences: the awaited thing; what holds it; the line of the right code."""
+    """Three sentences name the lock or answer that is waited for, its holder, and the line of the
+    right code."""
     out = " ".join(steps(name, "r").split())
     said = out[out.index("STUCK ") :]
     assert waits in said and holds in said, said
@@ -324,14 +325,14 @@ def recorded(program, script, text):
 
 
 def test_every_recorded_move_fits_the_screen(fiber):
-    """All scripts with the right code: each state fits 80 columns and 24 rows, with a source line
-    and the phrase for each role that can move. The recorded order goes to its end."""
+    """In all scripts with the right code, each state fits 80 columns and 24 rows, with a source
+    line and a phrase for each role that can move. The recorded order reaches its end."""
     program = fiber()
     source = race_points.Source(qemu.ROOT)
     played = 0
     for name, script in SCRIPTS.items():
         stepper, record = recorded(program, script, text_of(name))
-        # These scripts keep the reclaim thread, or a role that another one needs: no stepper does.
+        # These scripts stop the reclaim thread, or a role that another needs: a stepper cannot.
         if name not in ("R-S3K", "R-STUCK"):
             assert stepper.outcome and not record.lost, (name, record.lost, record.cursor)
             assert (stepper.outcome == "OK") == (script.expect["none"] == "OK"), name
@@ -350,8 +351,8 @@ def test_every_recorded_move_fits_the_screen(fiber):
     assert played > 1000
 
 
-# A script as the explorer prints it: it keeps A at a place without saying that A arrives there, and
-# leaves open when B goes on.
+# A script as the explorer prints it: A leaves a place without an entry that it arrives there, and
+# no entry says when B goes on.
 FOUND = """race: found
 title: found by the explorer
 policy: precise
@@ -364,7 +365,7 @@ expect: STUCK
 def test_a_script_of_the_explorer_ends_as_the_engine_ends_it(fiber, text_file):
     path = text_file("found.race", FOUND)
     script = race.Script(path)
-    script.name = path  # the program takes a file too
+    script.name = path  # the program takes a file, too, instead of a name
     stepper, record = recorded(fiber("M02"), script, FOUND)
     assert stepper.outcome == "STUCK" and not record.strayed, (stepper.moves, record.strayed)
 
@@ -381,7 +382,7 @@ def test_source_lines_are_there():
 
 
 def test_every_variant_names_its_line():
-    """For each wrong variant that a script names: a line of the right code, or the line that it
+    """The text about each wrong variant names a line of the right code, or a line that the variant
     adds."""
     for script in SCRIPTS.values():
         assert race_step.shown_variant(script) in script.expect
@@ -391,7 +392,7 @@ def test_every_variant_names_its_line():
 
 
 def test_default_variant():
-    """The variant that docs/races shows with the script."""
+    """The default is the variant that docs/races shows with the script."""
     shown = {name: race_step.shown_variant(s) for name, s in SCRIPTS.items()}
     assert shown["R-S0A"] == "M02" and shown["R-S3B"] == "M81" and shown["R-OVL"] == "none"
 

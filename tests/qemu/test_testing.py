@@ -60,12 +60,12 @@ def test_a_job_starts_when_its_needs_are_done_and_cores_are_free():
     assert next_name([job("later", "one"), two], done=["one"]) == "later"
     assert next_name([two, one], running=[job("other")]) == "one"
     assert next_name([two], running=[job("other")]) is None
-    # No job keeps its cores busy all the time, so a little more than the machine has may be
-    # promised.
+    # No job keeps its cores busy all the time, so jobs may want a little more than the machine's
+    # cores.
     assert next_name([job("more", cpu=1.2 * SLOW, wall=SLOW)], running=[job("other")]) == "more"
-    # A job that keeps more cores busy than there are starts when no other job runs.
+    # A job that wants more cores than the machine has starts when no other job runs.
     assert next_name([job("eight", cpu=8 * SLOW, wall=SLOW)]) == "eight"
-    # Jobs that wait run together, up to three times as many as cores.
+    # Jobs that mostly wait run together, up to three for each core.
     sleeps = [job(f"sleep{i}", cpu=0.1, wall=SLOW) for i in range(9)]
     assert next_name([sleeps[8]], running=sleeps[:5]) == "sleep8"
     assert next_name([sleeps[8]], running=sleeps[:6]) is None
@@ -168,7 +168,7 @@ def test_every_part_has_jobs_and_they_fit_together():
 
 
 def run_jobs(folder, *jobs):
-    """The report of a run of these jobs."""
+    """Run @jobs; returns the report."""
     report = whole.Report(parts.Run("none", 2), jobs, str(folder))
     schedule.Pool(str(folder), 2, report.ended).run(list(jobs))
     return report
@@ -223,7 +223,7 @@ def test_a_part_without_a_test_fails(tmp_path):
 
 @pytest.fixture
 def tries(monkeypatch):
-    """Second tries pass if the command has the word "flaky"; returns the commands."""
+    """Make second tries pass if their command has the word "flaky"; returns the commands tried."""
     lines = []
 
     def tried(line, folder, name):
@@ -318,7 +318,7 @@ def test_a_failed_test_in_qemu_is_repeated_with_its_limit():
 
 @pytest.fixture
 def started():
-    """started(code): a Python program that is ended with the test."""
+    """started(code) -> a process that runs this Python code; it is ended with the test."""
     programs = []
 
     def start(code):
@@ -337,7 +337,7 @@ def test_a_program_that_uses_far_too_much_of_a_cpu_hangs(started):
     assert not dog.why()
     wait_until(dog.why)
     assert "of a CPU, of at most 1" in dog.why()
-    dog.again()  # the limit counts from here
+    dog.again()  # the limit now starts again
     assert not dog.why()
     proc.kill()
     proc.wait()
@@ -355,7 +355,7 @@ def test_a_program_that_waits_in_silence_hangs(started, monkeypatch):
 
 
 def test_a_program_that_hangs_is_ended(started):
-    """A test that waits for its words sees the end, and why."""
+    """A test that waits for the program's output sees its end, and the reason."""
     hung = started("while 1: pass")
     with watchdog.Guard(hung.pid, 1.0, lambda: 0) as guard:
         assert hung.wait(qemu.WATCHDOG) == -signal.SIGKILL
@@ -389,7 +389,7 @@ def test_never_begins(): pass
 
 def test_a_lane_judges_each_test_and_misses_those_that_did_not_end(tmp_path, monkeypatch):
     monkeypatch.setattr(qemu, "ROOT", str(tmp_path))
-    for variable in ("QUARRY_LIST", "QUARRY_LANE", "QUARRY_ENDS"):  # of the lane of this test
+    for variable in ("QUARRY_LIST", "QUARRY_LANE", "QUARRY_ENDS"):  # set by the lane of this test
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "test_sample.py").write_text(TESTS)
     options = ["-c", os.devnull, f"--rootdir={tmp_path}"]
@@ -432,7 +432,7 @@ except KeyboardInterrupt:
 
 
 def sleepers(seconds):
-    """The processes `sleep SECONDS`."""
+    """The pids of processes `sleep SECONDS`."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:

@@ -11,7 +11,7 @@ SMALL = "  this machine is too small to take a movable range offline"
 
 
 def acts(run):
-    """The lines of the tour."""
+    """The lines of the tour's acts."""
     lines = run.text.replace("\r", "").split("\n")
     first = next(i for i, line in enumerate(lines) if line.startswith("act 1 of 4: "))
     last = next(i for i, line in enumerate(lines) if i > first and line.startswith("quarry: "))
@@ -19,14 +19,14 @@ def acts(run):
 
 
 def rows(run):
-    """policy -> (rounds, IPIs, hits in per cent)"""
+    """{policy: (rounds, IPIs, hits in per cent)}"""
     found = re.findall(
         r"^ *(redrain|disable|precise) +(\d+) rounds? +(\d+) IPIs? +(\d+) % hits", run.text, re.M
     )
     return {policy: tuple(map(int, figures)) for policy, *figures in found}
 
 
-# CPUs, MiB of each node -> CPUs of the first node
+# {machine: (CPUs, MiB of each node, CPUs of the first node)}
 MACHINES = {
     "4_on_2_nodes": (4, [512, 512], 2),
     "4_on_1_node": (4, [512], 4),
@@ -51,7 +51,7 @@ def test_figures_differ_as_documented(passes, machine):
     assert set(figures) == set(POLICIES), run.story()
     rounds, ipis, hits = figures["redrain"]
     assert rounds >= 2 and hits >= 80, run.story()
-    # Its first round leaves out the CPU that is held, and the CPUs that cache no pages of the zone.
+    # Its first round leaves out the held CPU, and CPUs that cache no pages of the zone.
     assert 1 <= ipis and (near > 2 or ipis < 2 * (cpus - 1)), run.story()
     assert figures["disable"][:2] == figures["precise"][:2] == (1, cpus - 1), run.story()
     assert figures["disable"][2] <= 5 and figures["precise"][2] >= 80, run.story()
@@ -77,7 +77,7 @@ def test_other_machines(passes, cpus, mem):
 
 
 def test_programs_run_on(passes):
-    """The acts are short and narrow enough to be read."""
+    """Programs run on under an offline. The acts are short and narrow enough to be read."""
     run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512], programs=True)
     lines = acts(run)
     assert len(lines) <= LINES and max(map(len, lines)) <= COLUMNS, run.story()
@@ -85,7 +85,7 @@ def test_programs_run_on(passes):
         int,
         re.search(r"^  (\d+) of 32768 pages were mapped; (\d+) moved,", run.text, re.M).groups(),
     )
-    # Each node has at least half of the programs' pages, but for a quarter that is in transit.
+    # Each node has at least half of the programs' pages, less a quarter that may be in transit.
     assert mapped >= 2 * 6144 // 2 * 3 // 4 and moved > 2048, run.story()
     faults, verified = map(
         int, re.search(r"^  meanwhile (\d+) faults, (\d+) pages verified$", run.text, re.M).groups()

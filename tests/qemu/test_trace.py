@@ -9,12 +9,12 @@ import pytest
 import qemu
 from conftest import full
 
-BOOTS = "single"  # only the content of files is judged
+BOOTS = "single"  # the tests judge only the content of files
 
 HEADER = "# events={} allocs={} frees={} ids={} peak_live_pages={} cpus={}\n"
 GOOD = HEADER.format(4, 2, 2, 2, 2, 2) + "a 0 0 U 0\na 1 0 M 1\nf 0 1\nf 1 0\n"
 
-# name -> (text, line at which it is wrong, part of the reason)
+# {name: (text, number of the wrong line, part of the reason)}
 BROKEN = {
     "empty": ("", 1, "empty"),
     "no_header": ("a 0 0 U 0\n", 1, "expected"),
@@ -49,7 +49,7 @@ BROKEN = {
 
 
 def test_good(passes, text_file):
-    """Of a name with directories, as typed for make run, only the last part counts."""
+    """Only the last part of a name with directories counts, as typed for make run."""
     run = passes(
         "selftest=none trace=some/where/good.trace", tour=None, module=text_file("good.trace", GOOD)
     )
@@ -77,7 +77,7 @@ def test_broken(boot, text_file, kind):
 
 
 def test_no_such_module(boot, text_file):
-    """GRUB gives modules names."""
+    """By GRUB modules have names, so a module of another name is not taken."""
     run = boot(
         "selftest=none trace=other.trace",
         tour=None,
@@ -96,7 +96,7 @@ def test_no_module_at_all(boot):
 
 @pytest.mark.parametrize("path", ["grub", full("pvh")])
 def test_recorded(make, path):
-    """A trace of the repository, packed as it is kept, through make run."""
+    """`make run` replays a packed trace of the repository."""
     folder = os.path.join(qemu.ROOT, "traces")
     packed = (
         sorted(f for f in os.listdir(folder) if f.endswith(".gz")) if os.path.isdir(folder) else []

@@ -5,7 +5,7 @@ import re
 import conftest
 import pytest
 
-# The faults of user/fault.c, in order, and the kernel's messages; the last one only causes errors.
+# The kernel's messages about the faults of user/fault.c, in order.
 FAULTS = [
     r"page fault: read of 0000000000000000: not mapped",
     r"page fault: write of 0000000000000008: not mapped",
@@ -36,7 +36,7 @@ QUIET = "selftest=none"
 
 @pytest.fixture
 def user(boot):
-    """user(program, arg) -> Run: the kernel with that as its first program."""
+    """user(program, arg) -> Run of the kernel with @program as its first program."""
 
     def run(program, arg=None, **kw):
         line = f"{QUIET} user={program}" + ("" if arg is None else f" user_arg={arg}")
@@ -51,8 +51,7 @@ def user(boot):
     [name if name in ("pvh-max-4", "grub-max-2") else conftest.full(name) for name in MACHINES],
 )
 def test_init(user, machine):
-    """All programs, each judged by init; and the kernel's own reports of the programs that
-    fault."""
+    """init runs and judges all programs; the kernel reports each program that faults."""
     run = user("init", **MACHINES[machine])
     assert run.passed, run.story()
     assert not run.has("not ok"), run.story()
@@ -63,7 +62,7 @@ def test_init(user, machine):
     assert len(reports) == len(FAULTS), run.story()
     for have, want in zip(reports, FAULTS):
         assert re.fullmatch(want, have), f"{have!r}, not {want!r}\n{run.story()}"
-    # Four tasks needed a page that no pager brought.
+    # Four tasks needed a page that no pager supplied.
     assert (
         len(
             re.findall(
@@ -72,7 +71,7 @@ def test_init(user, machine):
         )
         == 4
     ), run.story()
-    # Each report has the program's registers, and nothing of the kernel's own.
+    # Each report has the program's registers; no other report is printed.
     assert run.text.count("\n  rip ") == len(FAULTS) + 4, run.story()
 
 
@@ -102,7 +101,7 @@ def test_suites(passes, cpus):
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_fuzz(boot, seed):
-    """The program mostly sleeps; with instructions counted, sleep takes none of the host's time."""
+    """The program mostly sleeps; under icount sleep takes none of the host's time."""
     counted = {} if conftest.whole() else {"icount": True, "shift": 3}
     run = boot(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True, **counted)
     assert run.passed, run.story()
@@ -139,7 +138,7 @@ def test_offline_under_programs(user):
 
 
 def test_failure_is_seen(user):
-    """A program that faults, or exits with another status, is no pass; the kernel ends in order."""
+    """The run fails if a program faults, or exits with a status but 0; the kernel ends in order."""
     run = user("fault", 0, line=f"{QUIET} user=fault seed=6")
     assert run.failed, run.story()
     assert run.has(r"^task 1 fault: invalid opcode$") and run.has(
@@ -183,7 +182,7 @@ def test_bad_program(user, text_file, name, content, why):
 
 
 def test_trace_beside_programs(boot, text_file):
-    """Both files are in one archive by PVH."""
+    """By PVH the trace and the programs are in one archive."""
     trace = "# events=2 allocs=1 frees=1 ids=1 peak_live_pages=1 cpus=1\na 0 0 U 0\nf 0 0\n"
     run = boot(
         "selftest=none trace=tiny.trace user=hello",
@@ -213,6 +212,6 @@ def test_nmi_in_ring_3(user):
 
 
 def test_counted(user):
-    """With instructions counted, CPUs take turns after amounts of work, not of time."""
+    """Under icount, CPUs take turns after amounts of work, not of time."""
     run = user("abi", icount=True, cpus=2)
     assert run.passed and run.has("^abi: 0 surprises$"), run.story()

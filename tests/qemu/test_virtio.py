@@ -9,8 +9,6 @@ import pytest
 import qemu
 from guest import Guest, plug_round, virtio_mem
 
-# A test may be slow: it must not fail because others compute.
-
 
 @pytest.fixture
 def guest(name, threads):
@@ -53,7 +51,7 @@ def test_memory_comes_and_goes(guest, machine):
                 managed = int(re.search(r"(\d+) MiB managed", g("mem")).group(1))
                 assert 200 + mib < managed < 256 + mib
         with pytest.raises(RuntimeError):
-            g.ask(3)  # no multiple of the block: QEMU refuses it, and the kernel is not told
+            g.ask(3)  # not a multiple of the block: QEMU refuses the request
         with pytest.raises(RuntimeError):
             g.ask(2048)
         shown = g("virtio")
@@ -66,7 +64,7 @@ def test_memory_comes_and_goes(guest, machine):
 
 
 def test_each_step_is_printed_and_counted(guest):
-    """Two devices share one interrupt line: the figures of each are exact."""
+    """Two devices share an interrupt line, and the figures of each are exact."""
     with guest(virtio_mem(256) + ["-device", "virtio-balloon-pci,id=b0"], mem=256, cpus=2) as g:
 
         def shown(mem, balloon):
@@ -165,7 +163,7 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
 
 
 def test_memory_plugged_from_the_start(guest):
-    """The host made its request before the kernel booted; by UEFI, where the registers lie far
+    """The host makes its request before the kernel boots. By UEFI the device's registers lie far
     above 4 GiB."""
     extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
     with guest(extra, boot="uefi", mem=512) as g:
@@ -185,12 +183,12 @@ def test_larger_blocks(guest, block):
 
 @pytest.mark.long
 def test_512_mib_twenty_times_under_load(guest, report):
-    """The host's memory falls by 95 % of the unplugged size, each time, a second after the reply.
-    Without FULL=1 this is tried five times."""
+    """Within a second after each unplug, QEMU's memory on the host falls by at least 95 % of the
+    unplugged size. Without FULL=1 there are five rounds."""
     fell = []
     with guest(virtio_mem(512), cpus=2) as g:
-        # The targets of the moved pages are resident already; else their host memory would grow as
-        # the other falls.
+        # The host then has memory for the pages' new places; else that memory would grow while the
+        # other falls.
         g("burst 420")
         assert "and stress on all CPUs" in g("load 128")
         for _ in range(20 if conftest.whole() else 5):
@@ -209,7 +207,7 @@ def test_reset_amid_a_plug(guest):
     within the time of a boot."""
 
     def stop_amid():
-        """On a busy machine all may be plugged before the stop arrives: then request it again."""
+        """On a busy host all memory may be plugged before the stop: then request it again."""
         for _ in range(50):
             g.ask(0)
             g.wait_plugged(0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// pages.mjs: the pages in headless Chromium, as a reader uses them.
+// pages.mjs: tests the pages in headless Chromium, as a reader uses them.
 //
-// node tests/web/pages.mjs BUILD [quick]: needs in BUILD/web-test playwright-core and the unpacked
-// archive, and Chromium.
+// node tests/web/pages.mjs BUILD [quick]: needs Chromium, and in BUILD/web-test playwright-core and
+// the unpacked archive.
 // Screenshots of each page at two sizes and in both schemes go to BUILD/web-test/.
 import { createRequire } from "node:module";
 import { createServer } from "node:http";
@@ -57,11 +57,11 @@ const browser = await chromium.launch({
   args: `${QUIET} ${OFFLINE}`.split(" "),
 });
 
-// A page at @address; what it writes to the console is a failure.
+// Open a page at @address; errors that it writes to the console are failures.
 async function open(address, size = "wide", colorScheme = "light") {
   const [width, height] = SIZES[size];
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
-  page.setDefaultTimeout(0); // tools/test.py ends what hangs
+  page.setDefaultTimeout(0); // tools/test.py ends tests that hang
   page.on("console", (m) => judge(`${address}: console`, m.type() !== "error", m.text()));
   page.on("pageerror", (e) => judge(`${address}: error`, false, e.message));
   await page.goto(base() + address);
@@ -72,7 +72,7 @@ async function open(address, size = "wide", colorScheme = "light") {
 const state = (page) => page.evaluate(() => document.body.dataset.state);
 const said = (page) => page.textContent("#said");
 
-// Press @key and wait until the page has drawn what comes of it.
+// Press @key and wait until the page has drawn the result.
 async function press(page, key) {
   const before = await page.evaluate(() => document.body.dataset.drawn);
   await page.keyboard.press(key);
@@ -102,7 +102,7 @@ async function readAndStep() {
   await page.close();
 }
 
-// Each race, with each code that has a module, to its end: no error, and an outcome is said.
+// Play each race, with each code that has a module, to its end: no error, and an outcome is shown.
 async function everyRace(data) {
   const page = await open("");
   for (const [name, script] of Object.entries(data.scripts))
@@ -135,7 +135,7 @@ async function explorer() {
   await page.close();
 }
 
-// A page that is stuck in another CPU's cache, by clicks and by keys.
+// Let a page be stuck in another CPU's cache, by clicks and by keys.
 async function memory() {
   const page = await open("memory.html");
   const now = async () => JSON.parse(await state(page));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// traces.mjs: are the traces of the modules those of the native program, byte for byte?
+// traces.mjs: checks that the modules' traces are those of the native program, byte for byte.
 //
-// node tests/web/traces.mjs BUILD: each script with the right code against BUILD/fiber/race; each
-// wrong variant that has a module ends as the scripts that name it say, and its trace is the one of
-// BUILD/variant/ID/build/fiber/race where that is built.
+// node tests/web/traces.mjs BUILD: compares each script with the right code with BUILD/fiber/race.
+// Each wrong variant that has a module must end as the scripts that name it say, and with the trace
+// of BUILD/variant/ID/build/fiber/race if that program is built.
 import { readFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { spawnSync } from "node:child_process";
@@ -39,7 +39,7 @@ judge(
   String(listed),
 );
 
-// The memory page: operations at random.
+// Random operations for the memory page.
 let drawn = Number(process.env.SEED ?? 1);
 const below = (nr) => (drawn = (drawn * 48271) % 2147483647) % nr;
 const DO = (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// words.mjs: what the race page says of each race, played to its end in the recorded order with
-// each code that has a module: a JSON line each.  tools/web_words.py compares it with what the
-// terminal says.
+// words.mjs: prints a JSON line with the race page's texts for each race and each code that has a
+// module, played to its end in the recorded order.  tools/web_words.py compares these texts with
+// the terminal's.
 //
 // node tests/web/words.mjs BUILD [RACE...]
 import { readFile } from "node:fs/promises";
