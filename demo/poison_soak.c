@@ -27,7 +27,7 @@
 #define LISTED_MAX  512 /* with more flagged pages than this, only unpoison */
 #define CHECK_EVERY 250
 #define BESIDE_NS   20000000000ULL
-#define SAID_MAX    10 /* failures that are printed */
+#define SAID_MAX    10 /* fewer failures than this are printed */
 #define RANGE       (4 * PAGEBLOCK_PAGES)
 #define PAUSE_NS    5000000ULL
 
@@ -53,7 +53,7 @@ static struct {
 static void failed(const char *what, pfn_t pfn, long err)
 {
 	counter_add(&soak.failed, 1u);
-	if (READ_ONCE(soak.failed) <= SAID_MAX)
+	if (READ_ONCE(soak.failed) < SAID_MAX)
 		printk("poison: FAIL: %s: pfn %#lx: %ld\n", what, pfn, err);
 }
 
