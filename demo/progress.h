@@ -7,8 +7,9 @@
 
 #define PROGRESS_AFTER_NS 2000000000ULL /* guest time; shorter operations print nothing */
 #define PROGRESS_EVERY_NS 500000000ULL
-#define PROGRESS_LINE_NS  10000000000ULL /* between two lines, where no row can be rewritten */
-#define PROGRESS_WIDTH    79
+#define PROGRESS_LINE_NS                                                                           \
+	10000000000ULL /* between two lines, if the output cannot overwrite the last one */
+#define PROGRESS_WIDTH 79
 
 struct progress {
 	const char *what, *hint; /* name of the command; how to end it, or "" */

@@ -42,7 +42,8 @@ void thread_exit(void)
 static void gone(struct thread *t)
 {
 	sched_forget(t);
-	store_release(&t->done, 1u); /* pairs with is_done; *t may be freed after it */
+	/* pairs with the acquire in thread_done; after this store *t may be freed */
+	store_release(&t->done, 1u);
 	wake_up(&ended);
 }
 

@@ -91,12 +91,12 @@ def right_code(ident, script=None):
     found = changed_line(v)
     why = re.sub(r"^historic( \(\d+\))?: ", "", v.get("why"))
     if not found:
-        return f"The right code prevents it; {ident} shows: {why}."
+        return f"The right code prevents it.  In {ident}, {why}."
     path, number, text, own = found
     text = re.sub(r" */\*.*", "", text)
     if own:
-        return f"The right code prevents it at {path}:{number}, \"{text}\": {why}."
-    return f"The right code has no \"{text}\", which {ident} adds at {path}:{number}: {why}."
+        return f"The right code prevents it at {path}:{number}, \"{text}\".  In {ident}, {why}."
+    return f"The right code has no \"{text}\", which {ident} adds at {path}:{number}.  There {why}."
 
 
 # ---- stuck ---------------------------------------------------------------------------------------

@@ -68,7 +68,14 @@ function drawRow({ ident, found }) {
           ` at schedule ${found.failed_at}. `,
           found.script ? h("a", { href: link(ident, found.script) }, "see it, move by move") : "",
           h("div", { class: "small" }, found.why),
-          found.script ? h("pre", {}, found.script.trim()) : "",
+          found.script
+            ? h(
+                "details",
+                {},
+                h("summary", {}, "its script"),
+                h("pre", {}, found.script.trim()),
+              )
+            : "",
         ];
   const cells = [name, `${found.schedules}${more}`, found.seconds.toFixed(2)];
   return h(
@@ -134,6 +141,14 @@ async function start() {
     return [h("a", { class: "mono", href: `#${words}` }, operations), "  "];
   });
   $("tries").replaceChildren(...tries.flat());
+  $("known").replaceChildren(
+    ...Object.entries(lab.data.operations)
+      .filter(([name]) => !name.startsWith("scene"))
+      .flatMap(([name, { ahead }]) => [
+        h("dt", { class: "mono" }, name),
+        h("dd", {}, ahead.replace(/^.*?: /, "")),
+      ]),
+  );
   $("examples").replaceChildren(...TRIES.map(([value]) => h("option", { value })));
   addEventListener("hashchange", () => {
     readAddress();

@@ -10,7 +10,7 @@ import { h } from "./view.js";
 const CPUS = 4;
 const BLOCK = 8; // pages of a pageblock
 const TRIES = {
-  "a page stuck in another CPU's cache": "0 alloc movable; 0 free 504; 1 offline 504; 1 online 504",
+  "an offline fetches a page from another CPU's cache": "0 alloc movable; 0 free 504; 1 offline 504; 1 online 504",
   "what is movable moves out":
     "0 alloc movable 1; 1 alloc movable; 2 alloc movable 2; 3 offline 504; 3 online 504",
   "one unmovable page holds a pageblock":
@@ -29,8 +29,8 @@ const NAMES = {
   offline: "offline",
 };
 const LEGEND =
-  "In a block: the order of a free one (2 to the power of it is its pages); the CPU in whose " +
-  "cache it is; m movable, u unmovable, x broken, - offline.";
+  "In a block: a free one has its order (3: a block of 8 pages); c0 is in the cache of CPU 0; " +
+  "m movable, u unmovable, x broken, - offline.";
 const $ = (id) => document.getElementById(id);
 let module;
 let operations = [];
@@ -71,7 +71,7 @@ function writeAddress() {
 function cell(block, pfn) {
   const [head, order, what, cached, broken] = block;
   const isHead = pfn === head;
-  const letter = cached === null ? (LETTERS[what] ?? what[0]) : String(cached);
+  const letter = cached === null ? (LETTERS[what] ?? what[0]) : `c${cached}`;
   const free = what === "FREE" && isHead ? String(order) : letter;
   const pages = 1 << order;
   return h(
@@ -247,7 +247,7 @@ function whyOf([number, kind, pfn, order, blocks]) {
     h(
       "details",
       {},
-      h("summary", {}, text[0].toUpperCase() + text.slice(1)),
+      h("summary", {}, text[0].toUpperCase() + text.slice(1), h("span", { class: "why" }, "why?")),
       h("p", {}, h("code", {}, `${name}()`), `: ${rule}`),
     ),
   );
@@ -256,7 +256,7 @@ function whyOf([number, kind, pfn, order, blocks]) {
 function drawSteps() {
   const rows = operations.map((op, i) => {
     const state = states[i + 1];
-    const result = !state ? "" : state.result === "0" ? "ok" : state.result.replace(/^-/, "");
+    const result = !state || i + 1 > at ? "" : state.result === "0" ? "ok" : state.result.replace(/^-/, "");
     const got = state && state.result === "0" && / alloc /.test(op) ? `: page ${state.pfn}` : "";
     return h(
       "li",
@@ -279,7 +279,10 @@ function sentence(state) {
   const moved = state.history.filter(([, kind]) => kind === "moved").length;
   const own = Number(operations[at - 1][0]);
   const gave = state.history.filter(([n, kind]) => kind === "give" && n !== own);
-  const refused = MEANING[state.result] ?? state.result;
+  const refused =
+    / fail /.test(operations[at - 1]) && state.result === "-EBUSY"
+      ? "it is in use; it is marked, and goes out of use when it is freed (EBUSY)"
+      : (MEANING[state.result] ?? state.result);
   const parts = [state.result === "0" ? "Done" : `Refused: ${refused}`];
   if (moved) parts.push(`${count(moved, "block")} moved elsewhere`);
   const others = [...new Set(gave.map(([n]) => n))].join(", ");

@@ -45,7 +45,7 @@ function readAddress() {
   }
   const codes = lab.codes(name);
   const code = words.get("code") ?? codes[0];
-  if (!codes.includes(code)) note = `There is no module of code ${code} here.`;
+  if (!codes.includes(code)) note = `${name} has no module of code ${code}: this is ${codes[0]}.`;
   const moves = (words.get("moves") ?? "").replace(/[^a-h]/g, "");
   Object.assign(state, {
     name,
@@ -88,16 +88,19 @@ function sayMove(found) {
 function sayStart(found) {
   const roles = Object.entries(operations(found.pictures)).filter(([, op]) => op);
   const ops = roles.map(([role, op]) => `${role} will do ${op}`).join(", ");
+  const expected = lab.data.scripts[state.name]?.expect[state.code] ?? "OK";
+  const wrong = state.code !== RIGHT && expected !== "OK";
   return [
     h(
       "p",
       {},
       h("strong", {}, "You decide which CPU runs next."),
-      `${ops}. Press → for the recorded order, or a letter for a move of your own.`,
+      `${ops}. Press → (next) for the recorded order, or a letter for a move of your own.`,
     ),
     small(
+      wrong ? `This code is wrong on purpose: the recorded order ends in ${expected}. ` : "",
       "Each move runs one CPU to its next scheduling point, through the kernel's own code. " +
-        "← takes it back; the same moves always lead to the same end.",
+        "← takes it back. ? explains the words.",
     ),
   ];
 }
@@ -164,7 +167,7 @@ function say(found, record) {
 function drawChoice() {
   const { data } = lab;
   const told = data.stories.map((s) =>
-    h("option", { value: s.script }, `${s.year} · ${s.commit} · ${data.scripts[s.script].title}`),
+    h("option", { value: s.script }, `${s.script} · ${s.year} · ${data.scripts[s.script].title}`),
   );
   const rest = Object.keys(data.scripts).filter(
     (name) => !data.stories.some((s) => s.script === name),
@@ -247,14 +250,19 @@ async function drawBeside(found) {
   const right = on ? await lab.play(state.name, RIGHT, found.moves) : found;
   const differs = (i) =>
     on && (!right.pictures[i] || !isSame(found.pictures[i], right.pictures[i]));
-  drawLanes($("lanes"), found.pictures, state.at, { differs, go: (i) => act("go", i) });
+  drawLanes($("lanes"), found.pictures, state.at, {
+    differs,
+    go: (i) => act("go", i),
+    code: lab.code(state.code),
+  });
   if (!on) return;
   const end =
     right.moves.length < found.moves.length
-      ? `; move ${right.moves.length + 1} is not possible there`
+      ? `; it has ended after move ${right.moves.length}`
       : "";
   drawLanes($("other"), right.pictures, Math.min(state.at, right.moves.length), {
     differs,
+    code: lab.code(RIGHT),
     title: `The right code, same moves${end}${right.outcome ? `: ${right.outcome}` : ""}`,
   });
 }
@@ -347,7 +355,8 @@ const actions = {
     if (at) state.at = at;
     state.beside = Boolean(at);
     note = at
-      ? `Up to move ${at - 1} the right code does the same.`
+      ? `Up to move ${at - 1} the right code stops at the same points; move ${at} shows the ` +
+        `difference. The mistake may be made earlier: ${lab.data.variants[state.code].title}.`
       : "In these moves the right code does the same.";
   },
   beside() {

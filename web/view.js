@@ -20,17 +20,25 @@ const name = (role) => h("span", { class: `name role-${role}` }, role);
 
 // ---- lanes ----
 
-function laneCell(role, before, picture) {
+// A point's name may be broken behind its dots and underscores.
+const breakable = (text) =>
+  text.split(/(?<=[._])(?=\w)/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
+
+// @place: that of the role, with what is behind it.
+function laneCell(role, before, picture, place) {
   const where = picture.roles[role] ?? "";
   const moved = picture.mover === role;
   const kind = /^at |^runs /.test(where) ? "runs" : where.startsWith("waits") ? "held" : "";
   const text = moved || where !== before?.roles[role] ? where : "";
-  return h("td", { class: `lane role-${role} ${kind} ${moved ? "moved" : ""}` }, text);
+  const behind = moved && place?.behind ? h("small", {}, place.behind) : "";
+  return h("td", { class: `lane role-${role} ${kind} ${moved ? "moved" : ""}` }, breakable(text), behind);
 }
 
-// Draw the moves of @pictures: row @at is the present one; differs(row): the other code's differs.
-export function drawLanes(to, pictures, at, { differs = () => false, go = null, title = "" } = {}) {
+// Draw the moves of @pictures, of @code: row @at is the present one; differs(row): the other code's
+// differs.
+export function drawLanes(to, pictures, at, { code, differs, go = null, title = "" }) {
   const roles = Object.keys(pictures[0].roles);
+  const ops = operations(pictures);
   const head = roles.map((role) => {
     const op = (/next: ([^,]*)/.exec(pictures[0].roles[role]) ?? ["", "no operation"])[1];
     return h(
@@ -51,7 +59,9 @@ export function drawLanes(to, pictures, at, { differs = () => false, go = null, 
         onclick: () => go?.(i),
       },
       h("td", { class: "number" }, String(i)),
-      roles.map((role) => laneCell(role, pictures[i - 1], picture)),
+      roles.map((role) =>
+        laneCell(role, pictures[i - 1], picture, placeFor(code, picture.roles[role] ?? "", ops[role])),
+      ),
       h("td", { class: "page" }, page),
     );
   });
@@ -244,7 +254,7 @@ export function drawPlaces(to, pictures, code) {
   });
   to.replaceChildren(...cards);
   for (const here of to.querySelectorAll(".here")) {
-    const card = here.closest(".place");
-    card.scrollTop = Math.max(0, here.offsetTop - card.offsetTop - card.clientHeight / 2);
+    const text = here.closest("pre");
+    text.scrollTop = Math.max(0, here.offsetTop - text.offsetTop - text.clientHeight / 2);
   }
 }

@@ -13,7 +13,8 @@ extern const struct reclaim_ops memory_reclaim;
 
 /*
  * Parameters of memory_init.  The caller supplies zeroed arrays for the pages [start, end).
- * Caches and slots come from alloc(), which returns zeroed memory or NULL.
+ * The caches, and the arrays with the pages that they hold, come from alloc(), which returns zeroed
+ * memory or NULL.
  */
 struct memory_config {
 	const char *name;

@@ -70,7 +70,7 @@ struct wire_shape {
 	C(ISOLATE)    /* start, nr, policy */                                                      \
 	C(UNDO)       /* start, nr */                                                              \
 	C(TEST)       /* start, nr */                                                              \
-	C(OFFLINE)    /* start, nr, policy: ...; moved */                                          \
+	C(OFFLINE)    /* start, nr, policy: 0; also moved */                                       \
 	C(ONLINE)     /* start, nr */                                                              \
 	C(QUERY)      /* start, nr */                                                              \
 	C(HOLD)       /* handle, order, gfp */                                                     \

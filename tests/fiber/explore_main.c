@@ -20,7 +20,7 @@
 
 static void on_stuck(void)
 {
-	explore_fail("STUCK", "nobody gets on");
+	explore_fail("STUCK", "no role can go on");
 }
 
 /* A loop without scheduling points has used up the CPU time of the set. */

@@ -231,7 +231,7 @@ void explore_fail_check(const struct mm_violation *v)
 
 static void on_stuck(void)
 {
-	explore_fail("STUCK", "nobody gets on");
+	explore_fail("STUCK", "no role can go on");
 	fiber_leave();
 }
 
