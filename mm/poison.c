@@ -209,11 +209,11 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
 	err = handle(&r);
+	/* A migrator was copying the page, and has released it: the copy may be damaged too. */
+	if (r.moving && !err && (res->state == PG_FREE || res->state == PG_FREEING))
+		MM_EVENT(mem, FAILURE_COPIED);
 	if (res->outcome == POISON_RECOVERED) {
 		MM_EVENT(mem, FAILURE_RECOVERED);
-		/* A migrator was copying the page: the copy may be damaged too. */
-		if (r.moving && res->state == PG_FREE)
-			MM_EVENT(mem, FAILURE_COPIED);
 	} else if (res->outcome == POISON_DELAYED && !err) {
 		MM_EVENT(mem, FAILURE_DELAYED);
 	} else if (res->outcome == POISON_IGNORED) {

@@ -208,6 +208,11 @@ static u64 count_poisoned(void)
 	return n.retired + n.doomed + n.offline;
 }
 
+static u64 count_copied(void)
+{
+	return mm_event_sum(ops.mem, EV_FAILURE_COPIED);
+}
+
 static u64 count_refs(void)
 {
 	return word_ref(page_word(pfn_to_page_in(ops.mem, ops.page_p)));
@@ -233,6 +238,7 @@ static const struct {
     {"cached(U)", count_cached_u},
     {"tries", count_tries},
     {"poisoned", count_poisoned},
+    {"copied", count_copied},
     {"refs(V)", count_refs},
     {"tables", count_tables},
 };

@@ -65,6 +65,7 @@ __asm__(
     RACE("R-PSN-soft")
     RACE("R-PSN-for-ever")
     RACE("R-PSN-tail")
+    RACE("R-PSN-moved")
     RACE("R-ADD")
     RACE("R-ADD-remove")
     RACE("R-SBY")
