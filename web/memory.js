@@ -10,7 +10,7 @@ import { h } from "./view.js";
 const CPUS = 4;
 const BLOCK = 8; // pages of a pageblock
 const TRIES = {
-  "an offline fetches a page from another CPU's cache": "0 alloc movable; 0 free 504; 1 offline 504; 1 online 504",
+  "a page in another CPU's cache": "0 alloc movable; 0 free 504; 1 offline 504; 1 online 504",
   "what is movable moves out":
     "0 alloc movable 1; 1 alloc movable; 2 alloc movable 2; 3 offline 504; 3 online 504",
   "one unmovable page holds a pageblock":
@@ -247,7 +247,12 @@ function whyOf([number, kind, pfn, order, blocks]) {
     h(
       "details",
       {},
-      h("summary", {}, text[0].toUpperCase() + text.slice(1), h("span", { class: "why" }, "why?")),
+      h(
+        "summary",
+        {},
+        text[0].toUpperCase() + text.slice(1),
+        h("span", { class: "why" }, "why?"),
+      ),
       h("p", {}, h("code", {}, `${name}()`), `: ${rule}`),
     ),
   );
@@ -256,7 +261,8 @@ function whyOf([number, kind, pfn, order, blocks]) {
 function drawSteps() {
   const rows = operations.map((op, i) => {
     const state = states[i + 1];
-    const result = !state || i + 1 > at ? "" : state.result === "0" ? "ok" : state.result.replace(/^-/, "");
+    const done = state && i < at;
+    const result = !done ? "" : state.result === "0" ? "ok" : state.result.replace(/^-/, "");
     const got = state && state.result === "0" && / alloc /.test(op) ? `: page ${state.pfn}` : "";
     return h(
       "li",

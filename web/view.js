@@ -31,7 +31,8 @@ function laneCell(role, before, picture, place) {
   const kind = /^at |^runs /.test(where) ? "runs" : where.startsWith("waits") ? "held" : "";
   const text = moved || where !== before?.roles[role] ? where : "";
   const behind = moved && place?.behind ? h("small", {}, place.behind) : "";
-  return h("td", { class: `lane role-${role} ${kind} ${moved ? "moved" : ""}` }, breakable(text), behind);
+  const names = `lane role-${role} ${kind} ${moved ? "moved" : ""}`;
+  return h("td", { class: names }, breakable(text), behind);
 }
 
 // Draw the moves of @pictures, of @code: row @at is the present one; differs(row): the other code's
@@ -60,7 +61,12 @@ export function drawLanes(to, pictures, at, { code, differs, go = null, title = 
       },
       h("td", { class: "number" }, String(i)),
       roles.map((role) =>
-        laneCell(role, pictures[i - 1], picture, placeFor(code, picture.roles[role] ?? "", ops[role])),
+        laneCell(
+          role,
+          pictures[i - 1],
+          picture,
+          placeFor(code, picture.roles[role] ?? "", ops[role]),
+        ),
       ),
       h("td", { class: "page" }, page),
     );
