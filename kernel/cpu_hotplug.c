@@ -212,9 +212,10 @@ bool cpu_wait_online(unsigned cpu, u64 ns)
 
 /*
  * The threads leave while the CPU still answers: a thread may be in a call of its own, or hold a
- * mutex that another thread waits for. Next the online bit is cleared. Then smp_wait_senders waits
- * for senders that saw the bit; they may hold locks needed by waiters for cpu_hotplug.  A sender
- * that does not end its call in time is left behind: its later requests to this CPU are withdrawn.
+ * mutex that another thread waits for. Next the online bit is cleared. A sender may hold a lock
+ * under which it must not take cpu_hotplug, so this lock does not keep all senders out: then
+ * smp_wait_senders waits for those that read the bit before it was cleared.  A sender that does not
+ * end its call in time is left behind: its later requests to this CPU are withdrawn.
  */
 static int take_down(unsigned cpu)
 {

@@ -20,8 +20,8 @@ static unsigned written;    /* bytes written to the PIT's count */
 static enum timer_kind { PM, PIT, STUCK, ABSENT } timer;
 
 /*
- * The time that the accesses to port and APIC take in a reading. If both times are equal, the
- * middle of the reading is exact. A round has two readings.
+ * The time that the accesses to port and APIC take in a reading. The clock takes the middle of both
+ * accesses for the reading's time; it is exact if both take equally long. A round has two readings.
  */
 struct cost {
 	u32 port, apic;

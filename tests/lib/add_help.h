@@ -30,8 +30,8 @@
  * stay so.
  */
 struct arrays {
-	unsigned mapped;           /* pageblocks with bytes behind them */
-	bool bytes[2 * HALF];      /* by pageblock: has it bytes behind it? */
+	unsigned mapped;           /* pageblocks whose own memory is mapped */
+	bool bytes[2 * HALF];      /* by pageblock: is its own memory mapped? */
 	bool behind[2];            /* have the sections before and behind the border descriptors? */
 	unsigned grown, shrunk;    /* calls of grow and shrink */
 	int maps_left, grows_left; /* calls of map and grow until one fails */
