@@ -105,7 +105,7 @@ def test_hours_that_are_not_those_of_labs_ini_are_named(monkeypatch):
     read = labs.read
     page = read(labs.INSTRUCTOR)
     for old, new, said in (
-        ("a line a week | 32 |", "a line a week | 40 |", "track short4 are 32"),
+        ("week 4: 7 | 32 |", "week 4: 7 | 40 |", "track short4 are 32"),
         ("the capstone | 54 |", "the capstone | about 54 |", "track core are 54"),
     ):
         assert old in page
