@@ -29,48 +29,58 @@ static struct {
 	u32 state;          /* atomic: 1: count; 2: stop */
 	u64 batches, ticks; /* number of counted batches; their cost */
 	struct zone *zone;  /* atomic: the zone of the other CPU's pages */
-	struct page *kept[KEPT];
+	struct page *held[KEPT];
 } other;
 
-/*
- * Replace the oldest of the KEPT pages by a new page.  So batches without caches use each place of
- * a pageblock in turn, whatever the size of the kernel.
- */
-static void move_on(void)
+static void batch(u64 *ticks, unsigned *batches)
 {
-	static unsigned at;
-	struct page **page = &other.kept[at++ % KEPT];
+	struct page *pages[BATCH];
+	u64 t0 = arch_tsc(), took;
+	unsigned i;
 
-	if (*page)
-		(void)free_pages(*page, 0);
-	*page = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
+	for (i = 0; i < BATCH; i++)
+		pages[i] = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
+	for (i = 0; i < BATCH; i++)
+		(void)free_pages(pages[i], 0);
+	took = arch_tsc() - t0;
+	if (pages[0])
+		WRITE_ONCE(other.zone,
+		    zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, pages[0])));
+	if (took <= TURN) {
+		*ticks += took;
+		(*batches)++;
+	}
+}
+
+/*
+ * A round of batches, and before each of them one page more that is held until the round's end: so
+ * batches without caches use each place of a pageblock once, whatever the size of the kernel.  Only
+ * whole rounds count.
+ */
+static void a_round(u32 state)
+{
+	unsigned nr = 0, batches = 0;
+	u64 ticks = 0;
+
+	while (nr < KEPT && load_acquire(&other.state) == state) {
+		other.held[nr++] = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
+		batch(&ticks, &batches);
+	}
+	if (state == 1 && nr == KEPT) {
+		other.ticks += ticks;
+		WRITE_ONCE(other.batches, other.batches + batches);
+	}
+	while (nr)
+		if (other.held[--nr])
+			(void)free_pages(other.held[nr], 0);
 }
 
 static void count_batches(void *arg)
 {
-	struct page *pages[BATCH];
-	unsigned i;
-	u64 t0, took;
+	u32 state;
 
-	while (load_acquire(&other.state) != 2) {
-		move_on();
-		t0 = arch_tsc();
-		for (i = 0; i < BATCH; i++)
-			pages[i] = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
-		for (i = 0; i < BATCH; i++)
-			(void)free_pages(pages[i], 0);
-		took = arch_tsc() - t0;
-		if (pages[0])
-			WRITE_ONCE(other.zone,
-			    zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, pages[0])));
-		if (load_acquire(&other.state) != 1 || took > TURN)
-			continue;
-		other.ticks += took;
-		WRITE_ONCE(other.batches, other.batches + 1);
-	}
-	for (i = 0; i < KEPT; i++)
-		if (other.kept[i])
-			(void)free_pages(other.kept[i], 0);
+	while ((state = load_acquire(&other.state)) != 2)
+		a_round(state);
 }
 
 /* Operations of the other CPU that its cache did not serve. */

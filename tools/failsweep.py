@@ -19,7 +19,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +26,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 import suites
+import watchdog
 
 WRAPPED = [
     *(f"alloc_order{order}" for order in (0, 1, 2, 3, "_max", "_any", "_past")),
@@ -42,7 +42,6 @@ FLAGS = (
     "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter "
     "-Iinclude -Iarch/host -I. -pthread"
 ).split()
-LIMIT = 120  # seconds without a line: a hang
 SLAB_SIZES = 8  # sizes of slabs: each may keep one empty page
 PART = 1000  # values of n that one job runs
 UNDER_LOAD = 1000  # values of n for a test whose CPUs repeat the same calls for as long as it runs
@@ -132,22 +131,6 @@ class Result:
         self.name, self.left = f"{found.group(2)}.{found.group(3)}", found.group(8)
 
 
-class Watchdog(threading.Thread):
-    """Kills a process that prints nothing for LIMIT seconds."""
-
-    def __init__(self, proc):
-        super().__init__(daemon=True)
-        self.proc, self.heard, self.bit = proc, time.monotonic(), False
-        self.start()
-
-    def run(self):
-        while self.proc.poll() is None:
-            if time.monotonic() - self.heard > LIMIT:
-                self.bit = True
-                self.proc.kill()
-            time.sleep(0.2)
-
-
 def run(program, tests, at):
     """Run @tests with QUARRY_FAIL_AT=@at: (results, {n: complaint}, the n at which the program
     ended too early, or None)."""
@@ -160,30 +143,30 @@ def run(program, tests, at):
         text=True,
         errors="replace",
     )
-    dog = Watchdog(proc)
-    results, wrong, recent, n = [], {}, [], int(at.split("-")[0])
+    results, wrong, recent, lines, n = [], {}, [], 0, int(at.split("-")[0])
     ended = done = False  # has the run with this n ended; have all runs
     test = ""  # " in " and the name of the running test
-    for line in proc.stdout:
-        dog.heard = time.monotonic()
-        recent = recent[-40:] + [line.rstrip()]
-        found = LINE.match(line)
-        if found:
-            results.append(Result(found))
-            n, ended, test = results[-1].n, False, ""
-        elif line.startswith("  # begin "):
-            test = " in " + line.split()[2]
-        elif "check_memory(" in line:
-            wrong.setdefault(n, line.strip())
-        ended = ended or line.startswith("# selftest: ")
-        done = done or line.startswith("# fail done")
+    with watchdog.Guard(proc.pid, watchdog.LEAST, lambda: lines, parts=True) as guard:
+        for line in proc.stdout:
+            lines += 1
+            recent = recent[-40:] + [line.rstrip()]
+            found = LINE.match(line)
+            if found:
+                results.append(Result(found))
+                n, ended, test = results[-1].n, False, ""
+            elif line.startswith("  # begin "):
+                test = " in " + line.split()[2]
+            elif "check_memory(" in line:
+                wrong.setdefault(n, line.strip())
+            ended = ended or line.startswith("# selftest: ")
+            done = done or line.startswith("# fail done")
     proc.wait()
-    if dog.bit or proc.returncode not in (0, 1) or not ended:
+    if guard.why or proc.returncode not in (0, 1) or not ended:
         story = re.search(r"PANIC.*|ERROR: \w+Sanitizer.*|.*runtime error:.*", "\n".join(recent))
         n += ended
         wrong[n] = (
-            f"hangs{test}"
-            if dog.bit
+            f"hangs{test}: {guard.why}"
+            if guard.why
             else f"ended with {proc.returncode}{test}: {story.group(0) if story else recent[-1:]}"
         )
     return results, wrong, None if done else n

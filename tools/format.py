@@ -17,6 +17,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import tree
 import variant
 
 ROOT = variant.ROOT
@@ -267,12 +268,7 @@ def main():
     others = [path for path in args.files if not path.endswith((".c", ".h"))]
     if others:
         parser.error(f"not a C source: {' '.join(others)}")
-    files = (
-        args.files
-        or subprocess.run(
-            ["git", "ls-files", "*.c", "*.h"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.split()
-    )
+    files = args.files or tree.all_files(".c", ".h")
     before = {}
     for path in files:
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:

@@ -24,6 +24,7 @@ import check
 import lib
 import outer_make
 import qemu
+import watchdog
 
 ROOT = qemu.ROOT
 MOMENT = 0.5  # seconds that checks get after the expected failure: some wait for long
@@ -113,16 +114,12 @@ def run_until(program, line, **env):
         env=dict(os.environ, **env),
     )
     said = []
-    dog = threading.Timer(qemu.WATCHDOG, proc.kill)
-    dog.start()
-    for text in proc.stdout:
-        said.append(text)
-        if text == line:
-            dog.cancel()
-            dog = threading.Timer(MOMENT, proc.kill)
-            dog.start()
+    with watchdog.Guard(proc.pid, watchdog.LEAST, lambda: len(said)):
+        for text in proc.stdout:
+            said.append(text)
+            if text == line:
+                threading.Timer(MOMENT, proc.kill).start()
     status = proc.wait()
-    dog.cancel()
     return None if status == -signal.SIGKILL and line in said else status, "".join(said)
 
 

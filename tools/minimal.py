@@ -36,6 +36,7 @@ TREE = HOME + "/quarry"
 LIMIT = 1800  # most seconds of one step
 QUIET = 5  # seconds without output after which a program at a terminal waits for a key
 INSTALL = re.compile(r"^ +((?:apt-get update && )?apt-get install .*)$", re.MULTILINE)
+CACHE = ("CCACHE", "CCACHE_BASEDIR", "CCACHE_NOHASHDIR")  # of the make that has started this tool
 MOUNTS = (
     'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && '
     'exec chroot "$0" /usr/bin/setpriv --reuid="$1" --regid="$1" --clear-groups '
@@ -81,7 +82,7 @@ class Steps:
     def run(self, words, keys=""):
         """Run @words: (exit status, output).  With @keys they run at a terminal, and each key is
         typed once the output is quiet."""
-        env = dict(outer_make.env(), HOME=HOME, TERM="xterm", LC_ALL="C.UTF-8")
+        env = dict(outer_make.env(*CACHE), HOME=HOME, TERM="xterm", LC_ALL="C.UTF-8")
         env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         if not keys:
             done = subprocess.run(

@@ -21,6 +21,9 @@ NEEDS_minimal := minimal
 NEEDS_test  := test $(if $(FULL),web)
 NEEDS_lab := compile
 NEEDS_lab-kernel := compile boot
+NEEDS_grade := compile $(if $(KERNEL),boot) $(if $(GDB),debug)
+NEEDS_labs-check := compile boot
+NEEDS_labs-sure := compile
 NEEDS_skeleton := compile
 NEEDS_setup := test debug figures
 NEEDS_lib := compile
@@ -31,7 +34,9 @@ NEEDS_web-check := compile web web-check
 # Targets that are tools and make nothing here: what objects depend on need not be read.
 TOOLS_ONLY := help grade lab lab-kernel lab-settings labs labs-check labs-leak labs-sure skeleton
 BUILDS_NOTHING := $(if $(MAKECMDGOALS),$(if $(filter-out $(TOOLS_ONLY),$(MAKECMDGOALS)),,yes))
-NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
+NO_PYTHON := help run selftest all kernel iso debug setup clean $(B)/%
+NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal))) \
+	$(if $(filter-out $(NO_PYTHON),$(MAKECMDGOALS)),python)
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
 $(error what `make $(MAKECMDGOALS)` needs is missing; see above)

@@ -337,12 +337,13 @@ class Machine:
                 preexec_fn=_die_with_parent,
             )
             try:
-                if talk:
-                    guard = watchdog.Guard(proc.pid, self.timeout, lambda: size_of(log))
-                    with guard, Qmp(path, proc, log) as qmp:
-                        talk(qmp)
-                dog = watchdog.Watchdog(proc.pid, self.timeout)
-                status, when = _wait(proc, log, start, dog, markers, enough)
+                with watchdog.Guard(proc.pid, self.timeout, lambda: size_of(log)) as guard:
+                    if talk:
+                        with Qmp(path, proc, log) as qmp:
+                            talk(qmp)
+                    status, when = _wait(proc, log, start, markers, enough)
+                if guard.why:
+                    status = TIMED_OUT
             finally:
                 if proc.poll() is None:
                     proc.kill()
@@ -369,17 +370,11 @@ def size_of(path):
         return 0
 
 
-def _wait(proc, log, start, dog, markers, enough=None):
-    """Wait for QEMU's end: (exit status, TIMED_OUT or ENOUGH; {marker: seconds until it came})."""
-    when, size = {}, 0
+def _wait(proc, log, start, markers, enough=None):
+    """Wait for QEMU's end: (exit status or ENOUGH, {marker: seconds until it came})."""
+    when = {}
     while proc.poll() is None:
         now = time.monotonic() - start
-        said = size_of(log)
-        if said != size:
-            size = said
-            dog.heard()
-        if dog.why():
-            return TIMED_OUT, when
         if enough and enough(clean_log(log)[0], proc.pid):
             return ENOUGH, when
         missing = [m for m in markers if m not in when]

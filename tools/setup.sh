@@ -5,7 +5,7 @@
 # Usage: tools/setup.sh [-n] SET ...
 #
 #   compile   compiler, binutils and the small header packages
-#   cache     ccache
+#   cache     ccache                        python Python
 #   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools, a font
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
 #   check     Python, pyte                  lint   clang, lld, clang-tidy, cppcheck, pytest,
@@ -81,6 +81,7 @@ look_for() {
 		*) need gcc-x86-64-linux-gnu compiles_for_x86 ;;
 		esac ;;
 	cache) need ccache tool ccache ;;
+	python) need python3 tool python3 ;;
 	boot) need qemu-system-x86 tool qemu-system-x86_64 ;;
 	iso)
 		need grub-common tool grub-mkrescue grub2-mkrescue
@@ -102,7 +103,7 @@ look_for() {
 		need vgabios file /usr/share/bochs/VGABIOS-lgpl-latest ;;
 	debug) need gdb tool gdb ;;
 	check)
-		need python3 tool python3
+		look_for python
 		need python3-pyte python_has pyte ;;
 	lint)
 		need clang tool clang
@@ -119,7 +120,7 @@ look_for() {
 		need mscgen tool mscgen ;;
 	minimal) need mmdebstrap tool mmdebstrap ;;
 	peers)
-		need python3 tool python3
+		look_for python
 		need dpkg tool dpkg
 		need libelf1 file /usr/lib/*/libelf.so.1 ;; # of the kernel's objtool
 	web)
@@ -147,7 +148,7 @@ look_for() {
 			look_for model && look_for mutate && look_for bochs && look_for cache &&
 			look_for debug ;;
 	*)
-		echo "setup: no set '$1'; known: compile cache boot iso uefi debug check lint" \
+		echo "setup: no set '$1'; known: compile cache python boot iso uefi debug check lint" \
 			"fuzz model mutate bochs figures minimal peers web web-check run test" >&2
 		exit 2 ;;
 	esac

@@ -16,7 +16,6 @@ import argparse
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -25,13 +24,12 @@ import lab_kernel
 import lab_link
 import labs
 import submission
+import tree
 
 ROOT = labs.ROOT
 INCLUDE = "#include <quarry/lab.h>\n"
 SAYS = "LAB_TODO();"
 USER_INCLUDE = '#include "lab.h"\n'  # the include for programs of ring 3
-# Left out if git does not list the tree's files, for a tree that is no clone.
-UNTRACKED = {"build", ".git", "__pycache__"}
 
 
 def emptied(one, path, text):
@@ -47,24 +45,6 @@ def emptied(one, path, text):
         return text
     last = [m.end() for m in re.finditer(r"^#include [^\n]*\n", text, re.MULTILINE)][-1]
     return text[:last] + include + text[last:]
-
-
-def all_files():
-    """The files of this tree, from its top."""
-    done = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if not done.returncode and os.path.exists(os.path.join(ROOT, ".git")):
-        return [p for p in done.stdout.split("\0") if p and os.path.exists(os.path.join(ROOT, p))]
-    found = []
-    for folder, folders, files in os.walk(ROOT):
-        folders[:] = [name for name in folders if name not in UNTRACKED]
-        found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in files]
-    return sorted(found)
 
 
 def left_out(one, path):
@@ -96,7 +76,7 @@ def planted(one, name):
 def write(one, folder):
     """Write the student's tree into a new directory."""
     os.makedirs(folder)
-    for path in all_files():
+    for path in tree.all_files():
         if left_out(one, path):
             continue
         to = os.path.join(folder, path)

@@ -72,12 +72,14 @@ class Watchdog:
 class Guard(threading.Thread):
     """A thread that kills a process if it hangs, while the program waits for its output.
 
-    @size() returns the size of that output.  After a kill, self.why is the reason; else "".
+    @size() returns the size of that output.  With @parts all output ends a part of its work, and
+    @limit is of each part.  After a kill, self.why is the reason; else "".
     """
 
-    def __init__(self, pid, limit, size):
+    def __init__(self, pid, limit, size, parts=False):
         super().__init__(daemon=True)
         self.dog, self.size, self.why = Watchdog(pid, limit), size, ""
+        self.heard = self.dog.again if parts else self.dog.heard
         self.process = os.pidfd_open(pid)  # after its end another process may get the pid
         self.over = threading.Event()
         self.start()
@@ -87,7 +89,7 @@ class Guard(threading.Thread):
         while not self.why and not self.over.wait(0.2):
             last, said = said, self.size()
             if said != last:
-                self.dog.heard()
+                self.heard()
             self.why = self.dog.why()
         if self.why:
             try:

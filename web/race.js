@@ -85,10 +85,13 @@ function sayMove(found) {
   ];
 }
 
+// The outcome that the script states for the chosen code.
+const expectedEnd = () => lab.data.scripts[state.name]?.expect[state.code] ?? "OK";
+
 function sayStart(found) {
   const roles = Object.entries(operations(found.pictures)).filter(([, op]) => op);
   const ops = roles.map(([role, op]) => `${role} will do ${op}`).join(", ");
-  const expected = lab.data.scripts[state.name]?.expect[state.code] ?? "OK";
+  const expected = expectedEnd();
   const wrong = state.code !== RIGHT && expected !== "OK";
   return [
     h(
@@ -108,7 +111,7 @@ function sayStart(found) {
 // The outcome and three sentences, or null if the race has not ended here.
 function sayEnd(found, record) {
   const right = lab.right(state.name, state.code);
-  const expected = lab.data.scripts[state.name]?.expect[state.code] ?? "OK";
+  const expected = expectedEnd();
   if (record.wrong && found.outcome !== "CRASH" && outcomeWord(found.outcome) !== "WRONG")
     return { kind: "bad", word: "WRONG", texts: notWanted(record.wrong, right) };
   if (!found.outcome) return null;
@@ -256,11 +259,14 @@ async function drawBeside(found) {
     code: lab.code(state.code),
   });
   if (!on) return;
+  const last = right.moves.length;
   const end =
-    right.moves.length < found.moves.length
-      ? `; it has ended after move ${right.moves.length}`
-      : "";
-  drawLanes($("other"), right.pictures, Math.min(state.at, right.moves.length), {
+    last === found.moves.length
+      ? ""
+      : right.outcome
+        ? `; it has ended after move ${last}`
+        : `; move ${last + 1} is not possible there`;
+  drawLanes($("other"), right.pictures, Math.min(state.at, last), {
     differs,
     code: lab.code(RIGHT),
     title: `The right code, same moves${end}${right.outcome ? `: ${right.outcome}` : ""}`,

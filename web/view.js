@@ -24,15 +24,14 @@ const name = (role) => h("span", { class: `name role-${role}` }, role);
 const breakable = (text) =>
   text.split(/(?<=[._])(?=\w)/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
 
-// @place: that of the role, with what is behind it.
-function laneCell(role, before, picture, place) {
+// @behind: what has happened, if the role is the one that has moved.
+function laneCell(role, before, picture, behind) {
   const where = picture.roles[role] ?? "";
   const moved = picture.mover === role;
   const kind = /^at |^runs /.test(where) ? "runs" : where.startsWith("waits") ? "held" : "";
   const text = moved || where !== before?.roles[role] ? where : "";
-  const behind = moved && place?.behind ? h("small", {}, place.behind) : "";
   const names = `lane role-${role} ${kind} ${moved ? "moved" : ""}`;
-  return h("td", { class: names }, breakable(text), behind);
+  return h("td", { class: names }, breakable(text), moved && behind ? h("small", {}, behind) : "");
 }
 
 // Draw the moves of @pictures, of @code: row @at is the present one; differs(row): the other code's
@@ -52,6 +51,8 @@ export function drawLanes(to, pictures, at, { code, differs, go = null, title = 
   });
   const rows = pictures.map((picture, i) => {
     const page = picture.page !== pictures[i - 1]?.page ? picture.page : "";
+    const { mover } = picture;
+    const behind = placeFor(code, picture.roles[mover] ?? "", ops[mover])?.behind;
     return h(
       "tr",
       {
@@ -60,14 +61,7 @@ export function drawLanes(to, pictures, at, { code, differs, go = null, title = 
         onclick: () => go?.(i),
       },
       h("td", { class: "number" }, String(i)),
-      roles.map((role) =>
-        laneCell(
-          role,
-          pictures[i - 1],
-          picture,
-          placeFor(code, picture.roles[role] ?? "", ops[role]),
-        ),
-      ),
+      roles.map((role) => laneCell(role, pictures[i - 1], picture, behind)),
       h("td", { class: "page" }, page),
     );
   });

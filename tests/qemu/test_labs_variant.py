@@ -60,7 +60,7 @@ def test_every_compiler_gets_the_constants(tmp_path):
         suites_pass(folder)
 
 
-SHOW = "import sys; sys.path.insert(0, 'tools'); import skeleton; print(*skeleton.all_files())"
+SHOW = "import sys; sys.path.insert(0, 'tools'); import tree; print(*tree.all_files())"
 
 
 def suites_pass(folder):
