@@ -231,19 +231,26 @@ def replaced(text, edits):
     return text
 
 
-def variant_text(path, before, after):
-    """The text of the variant @path for the formatted sources; None if it need not change."""
-    with open(path, encoding="utf-8") as f:
-        lines = f.read().split("\n")
+def file_text(path, before, after):
+    """The text of a file of variants for the formatted sources, or None if it need not change."""
+    had = [text for _, text in variant.split(path)]
+    now = [variant_text(text, before, after) or text for text in had]
+    return None if now == had else "\n".join(now)
+
+
+def variant_text(text, before, after):
+    """A variant's text for the formatted sources, or None if it need not change."""
+    lines = text.split("\n")
+    ident = lines[0]
     start = next(i for i, line in enumerate(lines) if line.startswith("--- "))
-    edits = variant.parse_edits(path, lines[start:-1])
+    edits = variant.parse_edits(ident, lines[start:-1])
     text, changed = "\n".join(lines[:start]) + "\n", False
     for name in dict.fromkeys(name for name, _, _ in edits):
         mine = [(old, new) for other, old, new in edits if other == name]
         if before.get(name) != after.get(name):
             had = replaced(before[name], mine)
             if had is None:
-                raise OSError(f"{path}: its text is not in {name}: tools/variant.py check")
+                raise OSError(f"{ident}: its text is not in {name}: tools/variant.py check")
             wanted = formatted(name, had)
             fits = replaced(after[name], mine)
             if fits is None or formatted(name, fits) != wanted:
@@ -282,20 +289,13 @@ def main():
                 or "format: all is formatted"
             )
             return 1 if changed else 0
-        variants = [
-            os.path.join(folder, name)
-            for folder in (variant.MUTANTS, variant.PLANTED)
-            for name in sorted(os.listdir(folder))
-            if name.endswith(".mut")
-        ]
-        texts = dict(
-            zip(variants, pool.map(lambda path: variant_text(path, before, after), variants))
-        )
+        files = variant.paths(variant.MUTANTS) + variant.paths(variant.PLANTED)
+        texts = dict(zip(files, pool.map(lambda path: file_text(path, before, after), files)))
     for path in changed:
         write(path, after[path])
-    for path in (path for path in variants if texts[path]):
+    for path in (path for path in files if texts[path]):
         write(path, texts[path])
-    print(f"format: {len(changed)} sources changed, {sum(map(bool, texts.values()))} variants")
+    print(f"format: {len(changed)} sources changed, {sum(map(bool, texts.values()))} files of variants")
     return 0
 
 

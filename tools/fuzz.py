@@ -286,9 +286,9 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
 # ---- planted bugs --------------------------------------------------------------------------------
 
 
-def plant(path, build):
+def plant(ident, build):
     """Build the sources with the bug: (variant, target, program or None, why it failed)."""
-    v = variant.parse(path, variant.NEEDED_PLANTED)
+    v = variant.read(ident, variant.PLANTED, variant.NEEDED_PLANTED)
     target = variant.Kill(v.get("kill"), "").name
     tree = os.path.join(os.path.abspath(build), "fuzz", "planted", v.id)
     try:
@@ -299,14 +299,10 @@ def plant(path, build):
 
 
 def planted(build, seconds, only):
-    names = sorted(
-        n
-        for n in os.listdir(variant.PLANTED)
-        if n.endswith(".mut") and (not only or n[:-4] in only)
-    )
+    names = sorted(n for n in variant.texts(variant.PLANTED) if not only or n in only)
 
     def one(name):
-        v, target, program, said = plant(os.path.join(variant.PLANTED, name), build)
+        v, target, program, said = plant(name, build)
         if not program:
             return v, None, said
         home = os.path.join(build, "fuzz", "planted", v.id, "build")

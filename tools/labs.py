@@ -295,7 +295,7 @@ def faults_of_planted(one):
 
 
 def faults_of_names(one):
-    known, mutants = suites.suites(), os.path.join(ROOT, "tests", "mutants")
+    known, mutants = suites.suites(), variant.known()
     for name in one.suites:
         if name not in known:
             yield f"no suite {name}"
@@ -313,8 +313,8 @@ def faults_of_names(one):
         if not os.path.exists(os.path.join(ROOT, "tests", "races", name + ".race")):
             yield f"no race {name}"
     # A student's tree has no variants to check.
-    for name in one.mutants if os.path.isdir(mutants) else []:
-        if not os.path.exists(os.path.join(mutants, name + ".mut")):
+    for name in one.mutants if mutants else []:
+        if name not in mutants:
             yield f"no variant {name}"
             continue
         strange = {path for path, _, _ in variant.read(name).edits} - set(one.files)

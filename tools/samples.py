@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import labs
 import race_linux
 import suites
+import variant
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
@@ -89,9 +90,7 @@ def race_names():
 
 
 def variants():
-    return {
-        os.path.basename(p)[:-4] for p in tree("tests/mutants/*.mut") + tree("tests/pressure/*.mut")
-    }
+    return {*variant.known(), *variant.texts(os.path.join(ROOT, "tests/pressure"))}
 
 
 def wrong_selftest(value):

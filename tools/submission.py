@@ -13,7 +13,7 @@ has them; other functions go in front of the first of these.  Its first comment 
     layer: of a wrong one: the layer in which it must lose a point
     file:  the file of the lab
 
-A lab's other wrong solutions are tests/mutants/ID.mut, by id, in labs/labs.ini.
+A lab's other wrong solutions are those of tests/mutants, by id, in labs/labs.ini.
 """
 import os
 import re

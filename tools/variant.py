@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Wrong variants of the tree, tests/mutants/ID.mut: read one, apply it to a copy of the tree, make
-it.
+"""Wrong variants of the tree, tests/mutants/SOURCE.mut: read one, apply it to a copy of the tree,
+make it.
 
 Usage: tools/variant.py check                    every variant is well formed and fits the present
 tree
@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
@@ -55,7 +56,7 @@ OBJECTS = (
 
 
 class BadVariant(Exception):
-    """A .mut file that is malformed, or does not fit the tree; the text is the reason."""
+    """A variant that is malformed, or does not fit the tree; the text is the reason."""
 
 
 @dataclass
@@ -156,18 +157,54 @@ def parse_edits(name, lines):
     return edits
 
 
-def parse(path, needed=NEEDED):
-    name = os.path.basename(path)
+def paths(folder):
+    """The paths of all .mut files in the folder and in those below it."""
+    return sorted(
+        os.path.join(home, name)
+        for home, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(".mut")
+    )
+
+
+def split(path):
+    """[(id, text)] of the variants in a file.  A variant reaches from its line "id:" to the next
+    one's."""
+    name = os.path.relpath(path, ROOT)
     with open(path, encoding="utf-8") as f:
-        lines = f.read().rstrip("\n").split("\n")
+        before, *rest = re.split(r"^(?=id:)", f.read(), flags=re.MULTILINE)
+    if before.strip() or not rest:
+        raise BadVariant(f"{name}: a file begins with a line id:")
+    return [(text.split("\n", 1)[0][3:].strip(), text.rstrip("\n") + "\n") for text in rest]
+
+
+def texts(folder=None):
+    """{id: (path, text)} of all variants of a folder, MUTANTS unless given."""
+    found = paths(folder or MUTANTS)
+    return _texts(tuple((path, os.stat(path).st_mtime_ns) for path in found))
+
+
+@lru_cache(maxsize=8)
+def _texts(files):
+    found = {}
+    for path, _ in files:
+        for ident, text in split(path):
+            if ident in found:
+                raise BadVariant(f"{ident}: is in {found[ident][0]} and in {path}")
+            found[ident] = path, text
+    return found
+
+
+def parse(text, needed=NEEDED):
+    """The variant of a text that begins with its line "id:"."""
+    name = text.split("\n", 1)[0]
+    lines = text.rstrip("\n").split("\n")
     first = next((i for i, line in enumerate(lines) if line.startswith("--- ")), len(lines))
     v = Variant("", parse_header(name, lines[:first]), parse_edits(name, lines[first:]))
     missing = [key for key in needed if not all(v.header.get(key, [""]))]
     if missing:
         raise BadVariant(f"{name}: no line {', '.join(missing)}")
     v.id = v.get("id")
-    if v.id + ".mut" != name:
-        raise BadVariant(f"{name}: its id is {v.id}")
     if v.get("world", "host") not in WORLDS or v.get("build", "port") not in BUILDS:
         raise BadVariant(f"{name}: no world {v.get('world')} or no build {v.get('build')}")
     if "expect" in needed and len(v.header["kill"]) != len(v.header["expect"]):
@@ -183,13 +220,14 @@ def parse(path, needed=NEEDED):
 
 
 def known():
-    return sorted(name[:-4] for name in os.listdir(MUTANTS) if name.endswith(".mut"))
+    return sorted(texts())
 
 
-def read(ident):
-    if ident not in known():
+def read(ident, folder=None, needed=NEEDED):
+    found = texts(folder)
+    if ident not in found:
         raise BadVariant(f"no variant {ident}; tools/variant.py list names them")
-    return parse(os.path.join(MUTANTS, ident + ".mut"))
+    return parse(found[ident][1], needed)
 
 
 def load(ident):
@@ -425,10 +463,10 @@ def check():
             bad += misfits(v, tests, races)
         except BadVariant as e:
             bad.append(str(e))
-    planted = [name for name in os.listdir(PLANTED) if name.endswith(".mut")]
-    for name in planted:
+    planted = sorted(texts(PLANTED))
+    for ident in planted:
         try:
-            edited(parse(os.path.join(PLANTED, name), NEEDED_PLANTED))
+            edited(read(ident, PLANTED, NEEDED_PLANTED))
         except BadVariant as e:
             bad.append(str(e))
     bad += [

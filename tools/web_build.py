@@ -46,7 +46,7 @@ def newest(paths):
 
 def make_variant(wasm, ident, to):
     """Build the module of the wrong variant @ident as the file @to, unless it is up to date."""
-    source = os.path.join(variant.MUTANTS, ident + ".mut")
+    source = variant.texts()[ident][0]
     if os.path.exists(to) and os.stat(to).st_mtime > newest([source, *wasm.objects.values()]):
         return False
     tree = os.path.join(wasm.build, "wasm", "variant", ident)

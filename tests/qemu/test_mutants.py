@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Tests of the tool that runs the wrong variants: each verdict, and each way in which a .mut file
-can be malformed."""
+"""Tests of the tool that runs the wrong variants: each verdict, and each way in which a variant can
+be malformed."""
 import os
 
 import pytest
@@ -26,10 +26,11 @@ def block(new, old=OLD):
     return f"--- file mm/zone.c\n--- old\n{old}--- new\n{new}"
 
 
-def parse(folder, text):
-    path = folder / "TST.mut"
-    path.write_text(text)
-    return variant.parse(str(path))
+def read(folder, *texts):
+    """The variant TST of a folder with a file for each of @texts."""
+    for number, text in enumerate(texts):
+        (folder / f"{number}.mut").write_text(text)
+    return variant.read("TST", str(folder))
 
 
 VERDICTS = {
@@ -68,7 +69,7 @@ def test_verdict(tmp_path, monkeypatch, case):
     head, new, want = VERDICTS[case]
     if want == "TIMEOUT":
         monkeypatch.setattr(mutants, "LIMIT", 5)
-    v = parse(tmp_path, head + block(new))
+    v = read(tmp_path, head + block(new))
     hunt = mutants.Hunt(qemu.BUILD, False)
     wrong = hunt.prepare([v])
     assert (wrong or hunt.one(v)[0]["verdict"]).startswith(want), wrong
@@ -80,8 +81,10 @@ MALFORMED = {
     "no_title": (HEAD.replace("title", "# title") + block(WRONG), "not a header line"),
     "no_why": (HEAD.replace("why: a reason\n", "") + block(WRONG), "no line why"),
     "unknown_line": (HEAD + "colour: red\n" + block(WRONG), "unknown line colour"),
-    "second_id": (HEAD + "id: TST\n" + block(WRONG), "second line id"),
-    "another_id": (HEAD.replace("TST", "OTHER") + block(WRONG), "its id is OTHER"),
+    "second_title": (HEAD + "title: more\n" + block(WRONG), "second line title"),
+    "no_id": (HEAD.replace("id: TST\n", "") + block(WRONG), "begins with a line id"),
+    "another_id": (HEAD.replace("TST", "OTHER") + block(WRONG), "no variant TST"),
+    "twice": (2 * (HEAD + block(WRONG)), "is in .* and in"),
     "kill_alone": (HEAD + "kill: zone.another\n" + block(WRONG), "go together"),
     "no_such_kill": (
         HEAD.replace("zone.ranges", "zone ranges") + block(WRONG),
@@ -100,7 +103,14 @@ MALFORMED = {
 def test_malformed(tmp_path, case):
     text, says = MALFORMED[case]
     with pytest.raises(variant.BadVariant, match=says):
-        parse(tmp_path, text)
+        read(tmp_path, text)
+
+
+def test_a_file_has_several_variants(tmp_path):
+    other = HEAD.replace("TST", "TST2") + block(SAME)
+    v = read(tmp_path, HEAD + block(WRONG) + "\n" + other)
+    assert (v.id, v.edits) == ("TST", [("mm/zone.c", OLD, WRONG)])
+    assert variant.read("TST2", str(tmp_path)).edits == [("mm/zone.c", OLD, SAME)]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +124,7 @@ def test_malformed(tmp_path, case):
 )
 def test_does_not_fit(tmp_path, old, says):
     with pytest.raises(variant.BadVariant, match=says):
-        variant.edited(parse(tmp_path, HEAD + block(WRONG, old)))
+        variant.edited(read(tmp_path, HEAD + block(WRONG, old)))
 
 
 def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
@@ -125,7 +135,7 @@ def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
         first = f.readline()
     other = f"--- file include/quarry/types.h\n--- old\n{first}--- new\n{first}/* new */\n"
     for text in (other, block(WRONG)):  # nothing of the first text stays behind
-        v = parse(tmp_path, HEAD + text)
+        v = read(tmp_path, HEAD + text)
         (path,) = variant.thin_tree(v, tree)
         for name in ("mm/zone.c", "mm/zone.h", "include/quarry/types.h", "user/init.c", "Makefile"):
             with open(f"{tree}/{name}") as copy, open(f"{variant.ROOT}/{name}") as own:
