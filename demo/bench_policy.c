@@ -44,8 +44,8 @@ static void batch(u64 *ticks, unsigned *batches)
 		(void)free_pages(pages[i], 0);
 	took = arch_tsc() - t0;
 	if (pages[0])
-		WRITE_ONCE(other.zone,
-		    zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, pages[0])));
+		WRITE_ONCE(
+		    other.zone, zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, pages[0])));
 	if (took <= TURN) {
 		*ticks += took;
 		(*batches)++;

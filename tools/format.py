@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import tree
 import variant
+import variant_text
 
 ROOT = variant.ROOT
 TOOL = "clang-format-14"
@@ -233,17 +234,17 @@ def replaced(text, edits):
 
 def file_text(path, before, after):
     """The text of a file of variants for the formatted sources, or None if it need not change."""
-    had = [text for _, text in variant.split(path)]
-    now = [variant_text(text, before, after) or text for text in had]
+    had = [text for _, text in variant_text.split(path)]
+    now = [adapted(text, before, after) or text for text in had]
     return None if now == had else "\n".join(now)
 
 
-def variant_text(text, before, after):
+def adapted(text, before, after):
     """A variant's text for the formatted sources, or None if it need not change."""
     lines = text.split("\n")
     ident = lines[0]
     start = next(i for i, line in enumerate(lines) if line.startswith("--- "))
-    edits = variant.parse_edits(ident, lines[start:-1])
+    edits = variant_text.parse_edits(ident, lines[start:-1])
     text, changed = "\n".join(lines[:start]) + "\n", False
     for name in dict.fromkeys(name for name, _, _ in edits):
         mine = [(old, new) for other, old, new in edits if other == name]
@@ -289,13 +290,13 @@ def main():
                 or "format: all is formatted"
             )
             return 1 if changed else 0
-        files = variant.paths(variant.MUTANTS) + variant.paths(variant.PLANTED)
+        files = variant_text.paths(variant.MUTANTS) + variant_text.paths(variant.PLANTED)
         texts = dict(zip(files, pool.map(lambda path: file_text(path, before, after), files)))
     for path in changed:
         write(path, after[path])
     for path in (path for path in files if texts[path]):
         write(path, texts[path])
-    print(f"format: {len(changed)} sources changed, {sum(map(bool, texts.values()))} files of variants")
+    print(f"format: {len(changed)} sources changed, {sum(map(bool, texts.values()))} .mut files")
     return 0
 
 

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
 import variant
+import variant_text
 
 ROOT = qemu.ROOT
 HERE = "tests/fuzz"
@@ -289,7 +290,7 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
 def plant(ident, build):
     """Build the sources with the bug: (variant, target, program or None, why it failed)."""
     v = variant.read(ident, variant.PLANTED, variant.NEEDED_PLANTED)
-    target = variant.Kill(v.get("kill"), "").name
+    target = variant_text.Kill(v.get("kill"), "").name
     tree = os.path.join(os.path.abspath(build), "fuzz", "planted", v.id)
     try:
         variant.make_tree(v, tree)

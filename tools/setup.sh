@@ -148,8 +148,9 @@ look_for() {
 			look_for model && look_for mutate && look_for bochs && look_for cache &&
 			look_for debug ;;
 	*)
-		echo "setup: no set '$1'; known: compile cache python boot iso uefi debug check lint" \
-			"fuzz model mutate bochs figures minimal peers web web-check run test" >&2
+		echo "setup: no set '$1'; known: compile cache python boot iso uefi debug check" \
+			"lint fuzz model mutate bochs figures minimal peers web web-check run" \
+			"test" >&2
 		exit 2 ;;
 	esac
 }

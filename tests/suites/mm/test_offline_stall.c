@@ -10,6 +10,7 @@
 #define STALL_NS 300000000ULL /* longer than an offline waits for threads that have their turns */
 #define STUCK_NS 200000000ULL
 #define TURNS    5
+#define READS    64 /* for each cpu_relax: it costs QEMU as much time as 1,000 instructions */
 
 /* A page held by a thread whose CPU has interrupts off: for @ns, and until the test sets @go. */
 struct stall {
@@ -26,11 +27,12 @@ static void stand_still(void *arg)
 	struct stall *s = arg;
 	irqflags_t flags = arch_irq_save();
 	u64 end = arch_clock_ns() + s->ns;
+	unsigned n;
 
 	store_release(&s->deaf, 1u);
-	while (arch_clock_ns() < end)
-		cpu_relax();
-	own_wait(&s->go);
+	for (n = 1; arch_clock_ns() < end || !load_acquire(&s->go); n++)
+		if (n % READS == 0)
+			cpu_relax();
 	arch_irq_restore(flags);
 	s->err = mem_free_pages(s->mem, s->page, 0);
 }
