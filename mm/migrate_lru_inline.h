@@ -238,8 +238,8 @@ static void mig_replace(
 		new[nr++] = dst;
 	}
 	/*
-	 * The copies are listed before the slots show them: a thread that takes a copy off its list
-	 * waits for the object's lock.
+	 * The copies are put on reclaim lists before the slots show them: a thread that takes a
+	 * copy off a list waits for the object's lock.
 	 */
 	lru_replace_pages(mem, old, new, nr);
 	for (i = 0; i < nr; i++)
