@@ -23,7 +23,7 @@
 struct check {
 	struct memory *mem;
 	struct mm_violation *v;
-	bool pending; /* an isolation has set bits, and its drain round has not ended */
+	bool pending; /* pages of isolated pageblocks may still be cached */
 	/* The stop: the CPU that checks, and the number of CPUs that must stop. */
 	unsigned cpu, want;
 	unsigned arrived; /* atomic: CPUs that have stopped */

@@ -80,7 +80,7 @@ struct evacuation {
 	struct pfn_range range;       /* the range to be emptied */
 	const struct iso_ops *policy; /* the policy that isolated it */
 	u64 deadline;                 /* from deadline_from_now */
-	const u32 *cancel;            /* a: a word, non-zero to cancel; may be NULL */
+	const u32 *cancel;            /* atomic: a word, non-zero to cancel; or NULL */
 	struct mm_fail *fail;         /* the page and the reason, on failure */
 	struct drain_cost cost;       /* the cost of its rounds is added here */
 	struct migrate_stats stats;

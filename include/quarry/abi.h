@@ -4,7 +4,8 @@
  *
  * A system call: SYSCALL with the number in RAX and arguments in RDI, RSI, RDX, R10, R8, R9, R12.
  * The result comes in RAX, negative errno on failure.  Calls that pass messages return words and
- * handles in the argument registers; every other call preserves them.  RCX and R11 are lost.
+ * handles in the argument registers; every other call preserves these registers.  RCX and R11 are
+ * lost.
  */
 #ifndef QUARRY_ABI_H
 #define QUARRY_ABI_H

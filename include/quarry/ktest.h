@@ -174,7 +174,7 @@ struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned mo
  * NULL: not called.
  */
 extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
-/* Called once more for a test that has failed, when all has been printed; NULL: not called. */
+/* Called for a test that has failed, after all output about it; NULL: not called. */
 extern void (*ktest_failed)(const char *suite, const struct ktest *t);
 
 /* The number of CPUs a test may use: those of ktest_memory. */
