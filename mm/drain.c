@@ -97,7 +97,7 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
  * @empty: no CPU seems to cache pages of @zone, or of any zone.  A round of this thread would find
  * the same counts now and send no IPI, so it is skipped, without a lock.  No barrier is needed:
  * this thread reads the counts itself, so it sees its own cached pages and others that it knows of.
- * If a CPU serves another round just now, its count reads 0 only after its pages are in the buddy
+ * If a CPU is serving another round, its count reads 0 only after its pages are in the buddy
  * allocator: pcp_give_back stores the count in the same hold of the lock.
  */
 static always_inline int drain_unless(struct memory *mem, struct zone *zone, bool empty)

@@ -171,7 +171,7 @@ static int handle(struct poison_request *r)
 		return -EDEADLK;
 	poison_lock(r->mem);
 	sched_point("mf.enter");
-	/* From here on no memory is removed, so a page that exists stays in its zone. */
+	/* Under this lock no memory is removed, so a page that exists stays in its zone. */
 	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
 	err = r->zone ? 0 : -ENXIO;
 	if (!err && (r->hard || !settle_at_once(r, &err))) {

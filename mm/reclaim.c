@@ -226,9 +226,7 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 	return false;
 }
 
-/*
- * Compact for all waiters; the largest order comes first, since a large block may serve others too.
- */
+/* Compact for all waiters; the largest order comes first: a large block may serve others too. */
 static void serve_compact(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;

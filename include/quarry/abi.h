@@ -114,7 +114,7 @@ typedef unsigned long abi_handle;
 #define ABI_WRITE 0x2u
 #define ABI_EXEC  0x4u
 
-/* How a task ended. */
+/* The way in which a task ended. */
 enum task_end {
 	TASK_RUNS,
 	TASK_EXITED,  /* by SYS_EXIT, with its status; or its last thread has ended: status 0 */

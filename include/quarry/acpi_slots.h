@@ -28,10 +28,10 @@ struct slot_device {
 };
 
 /*
- * The user of the devices in slots.  take: start to use a device.  Returns 0; -EALREADY it is in
- * use, since boot; or an error.  give: stop using the device for good.  Returns 0; or an error:
- * then it is used as before.  Both functions set *why to a text when they fail.  Context: thread,
- * may sleep.
+ * The user of the devices in slots.
+ * take: start to use a device.  Returns 0; -EALREADY it is in use, since boot; or an error.
+ * give: stop using the device for good.  Returns 0; or an error: then it is used as before.
+ * Both functions set *why to a text when they fail.  Context: thread, may sleep.
  */
 struct slot_user {
 	int (*take)(void *arg, const struct slot_device *dev, const char **why);

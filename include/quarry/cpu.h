@@ -42,6 +42,6 @@ struct cpu {
 #define CPU_PCP_OFFSET 256
 BUILD_ASSERT(offsetof(struct cpu, pcp) == CPU_PCP_OFFSET);
 
-extern struct cpu **cpus; /* nr_cpus pointers; constant once the areas are set up */
+extern struct cpu **cpus; /* nr_cpus pointers; constant after the areas are set up */
 
 #endif

@@ -48,8 +48,9 @@ int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_chec
 /* As ipc_call, but the call is received before those that are queued already. */
 int ipc_call_first(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
 /*
- * ipc_receive - wait for a call.  Returns 0, the call in *@out and its message in *@msg;
- * -ETIMEDOUT; -EINTR the receiver's task is ending.
+ * ipc_receive - wait for a call.
+ * Returns 0, the call in *@out and its message in *@msg; -ETIMEDOUT; -EINTR the receiver's task is
+ * ending.
  */
 int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns)
     must_check;

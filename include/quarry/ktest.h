@@ -125,9 +125,10 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 	} while (0)
 
 /*
- * How ktest_run reports; set before the first run.  @ktest_short: show only the KTAP lines of whole
- * suites, and everything of a test that fails; the rest is in the log.  @ktest_clock: a clock in
- * nanoseconds, to print the duration of each test; NULL: durations are not printed.
+ * The form of ktest_run's reports; set before the first run.  @ktest_short: show only the KTAP
+ * lines of whole suites, and everything of a test that fails; the rest is in the log.
+ * @ktest_clock: a clock in nanoseconds, to print the duration of each test; NULL: durations are not
+ * printed.
  */
 extern bool ktest_short;
 extern u64 (*ktest_clock)(void);

@@ -7,9 +7,9 @@
  * parts for reclaim, the OOM killer and memory hotplug are in reclaim_state.h, oom_state.h and
  * hotplug_state.h.
  *
- * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
- * owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for
- * both reading and writing, GUARDED_BY repeats it for clang (lock_attr.h).
+ * Letters behind fields: z zone lock; l lru lock; c constant after set-up; a atomic; o owning CPU
+ * with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for both reading
+ * and writing, GUARDED_BY repeats it for clang (lock_attr.h).
  */
 #ifndef QUARRY_MM_TYPES_H
 #define QUARRY_MM_TYPES_H
@@ -281,7 +281,7 @@ struct zone {
 	u64 freed; /* a: pages outside CMA freed here by reclaim, or brought online from standby */
 	u64 freed_cma; /* a: the same for pages in CMA pageblocks: only for movable requests */
 	u32 futile;    /* a: a run did not help this low zone; being low starts no other run */
-	/* a: lru_came at the start of that run; futile is ignored once lru_came has changed */
+	/* a: lru_came at the start of that run; futile is ignored if lru_came has changed */
 	u64 futile_came;
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
@@ -326,8 +326,9 @@ BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
 #define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)
 
 /*
- * How an offline keeps pages of its range out of the caches.  Each policy has an entry here with
- * its name, a row in mm/isolate_policy.c, and the reasoning behind it in mm/page_isolation.c.
+ * The ways in which an offline keeps pages of its range out of the caches.  Each policy has an
+ * entry here with its name, a row in mm/isolate_policy.c, and the reasoning behind it in
+ * mm/page_isolation.c.
  */
 /* clang-format off */
 #define ISO_POLICIES(P, between) \
@@ -378,7 +379,7 @@ struct memory {
 	struct mutex poison;  /* RANK_POISON: one broken page at a time; no removal meanwhile */
 	/* a: a page was reported broken by the machine: no unpoison from then on */
 	bool machine_check;
-	struct mutex pcp_ctl; /* RANK_PCP_CTL: depths, rounds (single flight) */
+	struct mutex pcp_ctl; /* RANK_PCP_CTL: depths, and rounds, one at a time */
 	/* p, round_started read racily: numbers of masked rounds of all zones, begun and ended */
 	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */

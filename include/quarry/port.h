@@ -428,9 +428,9 @@ extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
  * @mask: nr_cpus bits; NULL means all online CPUs.  The caller's own CPU, if it is in @mask, calls
  * fn directly.  fn runs with interrupts off, in the target's interrupt, and may take RANK_LRU and
  * inner locks.  Context: thread, irqs on, no spin lock held, not in an interrupt; not from an
- * allocation.  Returns the number of other CPUs that got an IPI; -EDEADLK (reported, counted, no
- * CPU called) in a wrong context.  A target that never answers causes a panic, with the backtraces
- * of both sides.
+ * allocation.
+ * Returns the number of other CPUs that got an IPI; -EDEADLK (reported, counted, no CPU called) in
+ * a wrong context.  A target that never answers causes a panic, with the backtraces of both sides.
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 /*

@@ -31,7 +31,7 @@ struct task {
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
 	u32 victim GUARDED_BY(task_class); /* l: its number as an OOM victim; 0: it is none */
-	bool first; /* c when it runs: the first task, which is never killed (oom_kill.c) */
+	bool first; /* c from its start on: the first task, which is never killed (oom_kill.c) */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
 	struct vm_space *space; /* c until the task releases all; then NULL, set under tasks_lock */

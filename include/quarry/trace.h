@@ -99,10 +99,10 @@ void trace_free(struct trace *trace);
 
 /*
  * trace_run - replay @trace on the first @cpus CPUs, with pages of @mem; events of CPU c run on CPU
- * c mod @cpus.  At the end, free the blocks that are still live.  Returns 0, even if allocations
- * failed; -EUCLEAN if the counts do not add up or report->wrong; -EINVAL no CPU, or a CPU that is
- * offline or not @mem's; -ENOMEM (then nothing was run).  Context: thread on a CPU of @mem's, may
- * sleep.  Locks: those of alloc_pages and drain_all_pages.
+ * c mod @cpus.  At the end, free the blocks that are still live.
+ * Returns 0, even if allocations failed; -EUCLEAN if the counts do not add up or report->wrong;
+ * -EINVAL no CPU, or a CPU that is offline or not @mem's; -ENOMEM (then nothing was run).
+ * Context: thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and drain_all_pages.
  */
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report) must_check;

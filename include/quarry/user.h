@@ -38,8 +38,9 @@ void arch_load_tables(phys_t root);
 void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3]) __attribute__((noreturn));
 
 /*
- * Copy @len bytes from or to the user memory of the running thread.  Returns 0; or -EFAULT if part
- * of it is not user memory that may be read (written); then some bytes may have been copied.
+ * Copy @len bytes from or to the user memory of the running thread.
+ * Returns 0; or -EFAULT if part of it is not user memory that may be read (written); then some
+ * bytes may have been copied.
  * Context: thread, may sleep, no lock held.
  */
 int copy_from_user(void *dst, u64 src, size_t len) must_check;
