@@ -86,9 +86,8 @@ static int prepare(struct fault *f)
 }
 
 /*
- * Map the slot's page at @f->va of @r; if the slot is empty, first fill it with f->page, or do
- * nothing without one.  If the page is being moved, queue @w and set *@waits.  -EHWPOISON: the page
- * is lost.  Under the locks of space and object.
+ * Map the slot's page at @f->va of @r.  If the slot is empty, first fill it with f->page, if any.
+ * If the page is being moved, queue @w and set *@waits.  Under the locks of space and object.
  */
 static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, bool *waits)
 {

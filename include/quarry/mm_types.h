@@ -326,8 +326,8 @@ BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
 #define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)
 
 /*
- * The ways in which an offline keeps pages of its range out of the caches.  Each policy has an
- * entry here with its name, a row in mm/isolate_policy.c, and the reasoning behind it in
+ * The ways to keep pages of a range that goes offline out of the caches.  Each policy has an entry
+ * here with its name, a row in mm/isolate_policy.c, and the reasoning behind it in
  * mm/page_isolation.c.
  */
 /* clang-format off */
