@@ -35,8 +35,8 @@ static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "sl
     "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
 
 /*
- * The cost of one of each kind, in 32nds of a page: its structure and all that always comes with
- * it.
+ * The cost of one charge of each kind, in 32nds of a page: the structure, and the memory that
+ * always comes with it.
  */
 static const u16 cost[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_TASKS] = 96,    /* two pages of handles, the task and its space */

@@ -10,7 +10,7 @@
 
 /* ---- pageblocks (pageblock.c) ---- */
 
-/* All of these need the zone lock, except pageblock_init.  Each updates the stack numbers. */
+/* The functions of pageblock.c; all but pageblock_init need the zone lock. */
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE(zone);
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state)
     REQUIRES_ZONE(zone);
@@ -28,9 +28,9 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) 
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type);
 
 /*
- * Walk the heads of the pageblock at @block, each as @pfn, under the zone lock.  Heads and orders
- * do not change meanwhile: only the buddy allocator makes and unmakes heads, and the caches change
- * neither a head nor its order.
+ * Walk the heads of the pageblock at @block, with each head's pfn in @pfn, under the zone lock.
+ * Heads and orders do not change meanwhile: only the buddy allocator makes and unmakes heads, and
+ * the caches change neither a head nor its order.
  */
 #define for_each_head(mem, pfn, block)                                                             \
 	for ((pfn) = (block); (pfn) < (block) + PAGEBLOCK_PAGES;                                   \

@@ -3,7 +3,7 @@
  * buddy_batch.c: taking many blocks from the buddy allocator, or freeing them, in one hold of the
  * lock, with their trace records.
  *
- * Owns:       nothing of its own; it changes what buddy.c owns.
+ * Owns:       nothing of its own; it changes the data of buddy.c.
  * Locks:      the zone lock throughout.
  * Invariants: those of buddy.c, at the end of each function.
  * Tests:      buddy_batch, pcp, pcp_exact.
@@ -159,7 +159,7 @@ unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype ty
 	return got;
 }
 
-/* The bytes of the descriptors of one tree word's pages, but at most of one pageblock's. */
+/* The size of the descriptors of one tree word's pages, at most those of one pageblock. */
 static always_inline size_t window_of(unsigned order)
 {
 	return MIN(64UL << order, PAGEBLOCK_PAGES) * sizeof(struct page);

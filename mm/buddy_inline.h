@@ -4,7 +4,7 @@
  * buddy_batch.c, which frees many.
  *
  * Locks:      the zone lock throughout.
- * Invariants: those of buddy.c, once a block is in its tree and counted.
+ * Invariants: those of buddy.c, after a block is in its tree and counted.
  * Tests:      buddy, buddy_batch.
  */
 #ifndef QUARRY_MM_BUDDY_INLINE_H

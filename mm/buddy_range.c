@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * buddy_range.c: takes given pages out of free blocks, for contiguous ranges, and frees given
- * reserved ones, for boot memory.
+ * reserved pages, for boot memory.
  *
- * Owns:       nothing of its own; it changes what buddy.c owns, and RESERVED pages that it frees.
+ * Owns:       nothing of its own; it changes the data of buddy.c, and RESERVED pages that it frees.
  * Locks:      the zone lock throughout.
  * Invariants: those of buddy.c, at the end of each function; no page outside the given range is
  *             allocated or freed.

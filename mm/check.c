@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check.c: check_memory, the whole-structure checker: it stops every CPU, and has everything
- * recounted (check_zone.c, check_vm.c).
+ * check.c: check_memory: it stops every CPU, and has all structures recounted (check_zone.c,
+ * check_vm.c).
  *
  * Owns:       nothing; it never repairs.
  * Locks:      cpu_hotplug shared and pcp_ctl, so that no drain round is under way.  Then every CPU
@@ -23,7 +23,7 @@
 struct check {
 	struct memory *mem;
 	struct mm_violation *v;
-	bool pending; /* an isolation has set bits, and its drain round has not ended */
+	bool pending; /* pages of isolated pageblocks may still be cached */
 	/* The stop: the CPU that checks, and the number of CPUs that must stop. */
 	unsigned cpu, want;
 	unsigned arrived; /* atomic: CPUs that have stopped */

@@ -12,8 +12,7 @@
 
 /*
  * Check pageblocks, pages, lists and caches of @zone; false: *@v describes the damage.  @pending:
- * an isolation has set bits, and its drain round has not ended, so pages of isolated pageblocks may
- * be cached.
+ * an isolation is under way, so pages of isolated pageblocks may still be cached.
  */
 bool check_zone(
     struct memory *mem, struct zone *zone, bool pending, struct mm_violation *v) WHILE_STOPPED;

@@ -140,8 +140,8 @@ static bool check_reclaim(struct vm_check *c)
 /* ---- slots ---- */
 
 /*
- * Call @fn for each filled slot of an object, and count these in *@nr; missing tables of slots are
- * skipped.
+ * Call @fn for each filled slot of an object, and count these slots in *@nr; missing tables of
+ * slots are skipped.
  */
 static bool for_each_slot(struct vm_check *c, struct vm_object *object,
     bool (*fn)(struct vm_check *c, struct vm_object *object, u32 index, u64 slot), u32 *nr)

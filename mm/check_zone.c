@@ -21,7 +21,7 @@ struct zone_check {
 	struct memory *mem;
 	struct zone *zone;
 	struct mm_violation *v;
-	bool pending; /* an isolation has set bits, and its drain round has not ended */
+	bool pending; /* pages of isolated pageblocks may still be cached */
 	unsigned long listed[NR_MIGRATETYPES][NR_ORDERS]; /* pageblocks that must be listed */
 	unsigned long free, free_cma;                     /* free pages in listed pageblocks */
 	/* isolated counts pageblocks, the others count pages */
@@ -186,8 +186,9 @@ static bool check_used(struct zone_check *c, pfn_t pfn, unsigned long *retired)
 }
 
 /*
- * Walk one ONLINE pageblock: its free blocks and those in use tile it, and its counts are right.
- * No block crosses its border: none is larger than a pageblock, and each is aligned to its order.
+ * Walk one ONLINE pageblock: its free blocks and its blocks in use fill it without overlap, and its
+ * counts are right.  No block crosses its border: none is larger than a pageblock, and each is
+ * aligned to its order.
  */
 static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {

@@ -6,13 +6,14 @@
  *             again.
  * Locks:      the zone lock for each scan and each capture; migration takes its own.  None while it
  *             waits.
- * Invariants: a page only moves to a higher pageblock, and a window is left after as many moves as
- *             it has pages.  So every compaction ends, whatever other threads put into a window
- *             meanwhile.  No page moves to or from a pageblock that was isolated when the move
- *             began; if it is isolated later, its evacuation moves the page on.  A capture leaves
- *             the zone its min watermark.  Moving mapped pages takes shootdowns, so compaction
- *             never runs in an allocation: the reclaim thread runs it for waiters (reclaim.c), or
- *             an administrator's thread does.  Standby memory is skipped in one step.
+ * Invariants: a page only moves to a higher pageblock, and the scanner leaves a window after as
+ *             many moves as the window has pages.  So every compaction ends, whatever other threads
+ *             put into a window meanwhile.  No page moves to or from a pageblock that was isolated
+ *             when the move began; if it is isolated later, its evacuation moves the page on.  A
+ *             capture leaves the zone its min watermark.  Moving mapped pages takes shootdowns, so
+ *             compaction never runs in an allocation: the reclaim thread runs it for waiters
+ *             (reclaim.c), or an administrator's thread does.  Standby memory is skipped in one
+ *             step.
  * Tests:      compact, compact_exact, compact_bound, compact_vm, memory_span.
  *
  * There are two scanners.  One goes up through the zone in windows of the wanted size: if all pages
@@ -315,7 +316,7 @@ static int compact(struct compaction *c, bool whole)
 		c->window += 1UL << c->order;
 		if (c->stats->moved == moved)
 			continue;
-		/* The pages that were moved away from are in this CPU's cache and cannot merge. */
+		/* The emptied pages are in this CPU's cache, so they cannot merge. */
 		drain_local_pages(mem, c->zone);
 		c->stats->windows++;
 		if (!whole && zone_has(c->zone, c->order, c->type))

@@ -5,8 +5,8 @@
  * Owns:       nothing after the call; during it the isolate bits of the range's pageblocks.
  * Locks:      isolation, evacuation and turning caches off take their own; the zone lock to take
  *             the pages.
- * Invariants: every return undoes the isolation, and then turns the caches on if it turned them
- *             off.  The first operation to isolate a pageblock owns it (page_isolation.c):
+ * Invariants: before a call returns, it undoes its isolation, and turns the caches on if it turned
+ *             them off.  The first operation to isolate a pageblock owns it (page_isolation.c):
  *             meanwhile an offline of that pageblock is refused, and vice versa.
  * Tests:      contig, contig_steps, isolation_exact, poison, cma.
  */
@@ -22,7 +22,7 @@
 /* The time limit for pages in transit; a blocker that stays is noticed sooner (evacuate.c). */
 #define DEADLINE_NS 5000000000ULL
 
-/* Check all that can be refused before anything is changed. */
+/* Make all checks that can refuse the request before anything is changed. */
 static int contig_check(struct memory *mem, struct pfn_range range, enum migratetype type,
     struct zone **zone, struct mm_fail *fail)
 {

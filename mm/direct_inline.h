@@ -5,7 +5,7 @@
  *
  * Compiled by page_alloc.c for the kernel's own memory (@own), and by direct.c for any other.
  *
- * Locks:      interrupts off; the zone lock inside, once.
+ * Locks:      interrupts off; the zone lock inside, in one hold.
  * Invariants: these paths do nothing that the slow paths would not do, and leave to them each case
  *             that is not plain.  An allocation is plain if its zone stays above its low watermark
  *             and all its reserves (zone_plenty).  A free is plain if the block's word, read before

@@ -4,7 +4,7 @@
  * full, for alloc_pages_bulk and free_pages_bulk of more than a batch.
  *
  * Owns:       nothing.
- * Locks:      interrupts off; the zone lock inside, once.
+ * Locks:      interrupts off; the zone lock inside, in one hold.
  * Invariants: as direct_inline.h: an allocation or free that is not plain is left to the slow
  *             paths, one page at a time.
  * Tests:      play_past, zone_locks.
@@ -41,7 +41,7 @@ unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, stru
 	return got;
 }
 
-/* Does the page with its descriptor at @offset belong to @zone, and may its pageblock be cached? */
+/* Does the page with its descriptor at @offset belong to @zone, and may the page be cached? */
 static bool of_zone(const struct zone *zone, size_t offset)
 {
 	const struct memory *mem = zone->mem;
@@ -73,7 +73,7 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 	/* A word read under the lock shows if a page is poisoned (law 4), or is in @pages twice. */
 	for (n = 0; n < most; n++) {
 		offset = (uintptr_t)pages[n] - (uintptr_t)mem->memmap;
-		/* Is it in another pageblock? */
+		/* Is the page in another pageblock? */
 		if (offset - block >= MEMMAP_ALIGN) {
 			if (!of_zone(zone, offset))
 				break;

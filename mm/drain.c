@@ -25,8 +25,8 @@
  *
  * @force exists for callers that need completeness (disable, precise): it sends an IPI to every
  * online CPU, whatever its counts are, because only the interrupt itself proves that no push is
- * under way (pcp_inline.h, the three cases).  cpu_hotplug keeps the set of online CPUs.  The other
- * CPUs cache nothing (pcp_cpu_leave), and read the depth before they cache anything again
+ * under way (pcp_inline.h, the three cases).  cpu_hotplug keeps the set of online CPUs as it is.
+ * The other CPUs cache nothing (pcp_cpu_leave), and read the depth before they cache anything again
  * (pcp_cpu_join).
  */
 static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cpu_hotplug)
@@ -68,16 +68,16 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 		return smp_call_mask(
 		    mem->drain_mask, drain_handler, &req); /* refused, with a report */
 	/*
-	 * Two barriers, or each side reads before its own store has left the store buffer.  Ours is
-	 * between the page that we have cached and our read of the number of rounds; that of a
-	 * round is between its store of the number and its read of the counts.  Otherwise we could
-	 * read the number from before a round that misses our page.  tests/model/round_ticket.pml
-	 * fails without either.
+	 * Two barriers, or each side reads before its own store has left the store buffer.  This
+	 * thread has stored a page in a cache, and reads the number of rounds; a round stores its
+	 * number, and reads the counts.  Without both barriers this thread could read the number
+	 * from before a round that misses its page.  tests/model/round_ticket.pml fails without
+	 * either.
 	 */
 	full_barrier();
 	ticket = load_after_stores(&mem->round_started);
 	rounds_lock(mem);
-	/* A round over all zones that began after we asked has seen whatever we want drained. */
+	/* A round over all zones that began after we asked has seen all pages to be drained. */
 	if (mem->round_done <= ticket) {
 		KASSERT(ticket <= mem->round_started && mem->round_done == mem->round_started);
 		if (!zone)
@@ -97,7 +97,7 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
  * @empty: no CPU seems to cache pages of @zone, or of any zone.  A round of this thread would find
  * the same counts now and send no IPI, so it is skipped, without a lock.  No barrier is needed:
  * this thread reads the counts itself, so it sees its own cached pages and others that it knows of.
- * If a CPU serves another round just now, its count reads 0 only after its pages are in the buddy
+ * If a CPU is serving another round, its count reads 0 only after its pages are in the buddy
  * allocator: pcp_give_back stores the count in the same hold of the lock.
  */
 static always_inline int drain_unless(struct memory *mem, struct zone *zone, bool empty)

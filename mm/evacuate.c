@@ -3,7 +3,7 @@
  * evacuate.c: moving pages out of an isolated range until all of it is free, or a blocker stays:
  * for offlining and for contiguous ranges.
  *
- * Owns:       nothing; the caller has isolated the range, and undoes that.
+ * Owns:       nothing; the caller has isolated the range, and ends the isolation.
  * Locks:      the zone lock for each scan; migration takes its own.  None while it waits.
  * Invariants: the loop makes no drain round, since one came before it.  Only with redrain, a round
  *             follows each pass after which the range is not free.
@@ -22,9 +22,9 @@
 #define LOOK_AT_ONCE MIN(128UL, PAGEBLOCK_PAGES)
 
 /*
- * Find up to MIGRATE_BATCH heads of movable blocks that reach into the next pages of [@from, @end),
- * all in one pageblock.  Returns how many; *@next is where to continue.  A word of 0 belongs to a
- * free page, since tails of blocks in use are stepped over.
+ * Find up to MIGRATE_BATCH heads of movable blocks with pages from @from on, below @end and the
+ * next multiple of LOOK_AT_ONCE.  Returns how many; *@next is the pfn to continue at.  A word of 0
+ * belongs to a free page, since tails of blocks in use are stepped over.
  */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
     REQUIRES_ZONE(zone)
@@ -139,8 +139,8 @@ int evacuate(struct evacuation *e)
 		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
 			return 0;
 		/*
-		 * Checked before the verdict: a pass that was cancelled says nothing about pages
-		 * that it did not reach.
+		 * This check comes first: a cancelled pass says nothing about pages that it did not
+		 * reach.
 		 */
 		if (cancelled(e))
 			continue;

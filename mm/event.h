@@ -7,7 +7,7 @@
 
 /*
  * Count @n events @ev of @mem on this CPU.  Any context; if the thread moves to another CPU
- * meanwhile, the count of the old one rises.
+ * meanwhile, the count of the old CPU rises.
  */
 static inline void mem_event_add(struct memory *mem, enum mm_event ev, u64 n)
 {

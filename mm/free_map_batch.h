@@ -4,7 +4,8 @@
  *
  * Buddies are neighbours: a node of even number and the next node.  So a shift and a mask find all
  * pairs of free buddies in a word of the tree, and every second bit of the pairs becomes a parent.
- * At each level free_map_put merges one block, and free_map_put_many up to 64, until one is left.
+ * At each level free_map_put merges one block, and free_map_put_many up to 64 blocks.  When a
+ * single block is left, free_map_put_many leaves it to free_map_put.
  *
  * Owns:       struct free_map, together with free_map.c.
  * Locks:      none of its own: callers hold the lock that protects the map.

@@ -12,15 +12,15 @@
  */
 void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 /*
- * The functions that a policy calls at each step of an isolation (isolate_policy.c).  Each returns
- * 0 or an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
+ * The functions of a policy, one for each step of an isolation (isolate_policy.c).  Each returns 0
+ * or an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
  */
 struct iso_ops {
 	const char *story; /* the policy in one line, for the console */
 	bool one_round;    /* an offline makes exactly one drain round */
 	/*
-	 * The caches are off from enter to leave.  So each pageblock is scanned and its bit set in
-	 * one lock hold, and no scan follows.
+	 * The caches are off from the call of enter to that of leave.  So each pageblock is scanned
+	 * and its bit set in one lock hold, and no scan follows.
 	 */
 	bool caches_off;
 	/* Called before any isolate bit is set. */
@@ -40,7 +40,7 @@ const struct iso_ops *iso_ops(enum iso_policy policy);
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost);
 /*
- * Returns why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired;
+ * The reason why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired;
  * WHY_BUSY: it is cached, in transit or movable; any other value: it cannot move.  @arriving: an
  * allocated page may be in transit to an owner that makes it movable; if its pageblock is for
  * movable memory, it counts as busy.  Zone lock.
@@ -80,7 +80,7 @@ struct evacuation {
 	struct pfn_range range;       /* the range to be emptied */
 	const struct iso_ops *policy; /* the policy that isolated it */
 	u64 deadline;                 /* from deadline_from_now */
-	const u32 *cancel;            /* a: a word, non-zero to cancel; may be NULL */
+	const u32 *cancel;            /* atomic: a word, non-zero to cancel; or NULL */
 	struct mm_fail *fail;         /* the page and the reason, on failure */
 	struct drain_cost cost;       /* the cost of its rounds is added here */
 	struct migrate_stats stats;

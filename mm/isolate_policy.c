@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * isolate_policy.c: the policies of isolation, each a set of functions that isolate_range, evacuate
- * and their callers call (page_isolation.c says why each is right).
+ * isolate_policy.c: the policies of isolation, each a set of functions called by isolate_range,
+ * evacuate and their callers (page_isolation.c says why each policy is right).
  *
  * Owns:       the table of policies.
  * Locks:      none of its own; the rounds take cpu_hotplug and pcp_ctl.

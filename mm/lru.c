@@ -115,7 +115,8 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 }
 
 /*
- * Correct the accounts: pages new[], all in zone @to, have replaced old[], which may be in others.
+ * Correct the accounts: pages new[], all in zone @to, have replaced old[], which may be in other
+ * zones.
  */
 static noinline void account_moved(
     const struct zone *to, struct page **old, struct page **new, unsigned nr)
@@ -138,7 +139,7 @@ static noinline void account_moved(
 
 void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
-	enum account_kind from = NR_ACCOUNT_KINDS; /* of all old pages, if it is the same */
+	enum account_kind from = NR_ACCOUNT_KINDS; /* the kind of all old pages, if equal */
 	unsigned i, end;
 
 	KASSERT(nr <= LRU_AT_ONCE);
@@ -198,8 +199,8 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 			unsigned run = 1;
 
 			/*
-			 * A page in state ISO_MIG is held by a migrator, which will find that it
-			 * has no owner.
+			 * A page in state ISO_MIG is held by a migrator, which will find that the
+			 * page has no owner.
 			 */
 			if (word_state(page_word(pages[i])) == PG_LRU) {
 				run = run_on_list(mem, pages + i, nr - i);
@@ -278,7 +279,7 @@ unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct p
 	return taken;
 }
 
-/* Pins are ignored, and objects whose pages never move: a broken page is no longer of use. */
+/* A broken page is of no more use: it is taken even if it is pinned, or never moves. */
 int isolate_broken_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);

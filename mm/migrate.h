@@ -24,9 +24,9 @@ static inline bool state_movable(enum page_state state)
 #define MIGRATE_BATCH 64
 
 /*
- * A source of target pages, called by the thread that moves pages, with no lock held.  get()
- * returns a block of 2^order pages that is the caller's alone (ALLOC, one reference), or NULL;
- * give_back() takes back a block that was not needed.
+ * A source of target pages.  The thread that moves pages calls its functions, with no lock held.
+ * get() returns a block of 2^order pages that is the caller's alone (ALLOC, one reference), or
+ * NULL; give_back() takes back a block that was not needed.
  */
 struct migrate_target {
 	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
@@ -61,8 +61,8 @@ struct migrate_stats {
 	unsigned at_try[4]; /* pages moved at the first, second, third and later tries */
 };
 /*
- * Isolated pages, and the source of their targets; NULL: migrate_anywhere.  At most MIGRATE_BATCH
- * of both kinds together.
+ * Isolated pages, at most MIGRATE_BATCH of both kinds together, and the source of their targets;
+ * @to NULL: migrate_anywhere.
  */
 struct isolated_pages {
 	struct migrate_target *to;
@@ -84,7 +84,7 @@ void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 
 /* ---- compaction (compact.c) ---- */
 
-/* Call compact_zone for each zone of a zonelist until one has a block.  Returns as compact_zone. */
+/* Call compact_zone for each zone of a zonelist until a block is free.  Returns as compact_zone. */
 int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
     EXCLUDES(object_class, lru_class, zone_class);
 

@@ -5,7 +5,7 @@
  * Owns:       isolated pages of objects while they are moved; markers and migration entries.
  * Locks:      a page's LOCKED bit, by trylock; the object's lock, and inside it the tables' and the
  *             lru lock.
- * Invariants: at every instant exactly one of the two pages can be reached, or none, and then
+ * Invariants: at every instant either a page or its copy can be reached, or neither, and then
  *             readers wait.  A marker, and a migration entry, exists only while its page is locked,
  *             isolated and held by a migrator.
  * Tests:      migrate_lru, migrate_race.

@@ -2,13 +2,13 @@
 /*
  * migrate_lru_inline.h: moving isolated pages of memory objects, a batch at a time.
  *
- * Compiled by migrate_lru.c, and once more by a test, with scheduling points.
+ * Compiled by migrate_lru.c, and again by a test, with scheduling points.
  *
  * The steps, and their effect on other threads:
  *   prepare   the object is referenced, a target allocated, the page locked: no effect
  *   unmap     under the object's lock the slot becomes a marker and each entry a migration entry: a
  *             thread that finds either waits (migwait.c).  CPUs with a TLB entry still use the page
- *   flush     one cross-call for the whole batch: from here on no CPU uses the page
+ *   flush     one cross-call for the whole batch: after it no CPU uses the page
  *   freeze    the page must have exactly two references; a third means that another thread uses it:
  *             then the move is undone
  *   copy
@@ -238,8 +238,8 @@ static void mig_replace(
 		new[nr++] = dst;
 	}
 	/*
-	 * The copies are listed before the slots show them: a thread that takes a copy off its list
-	 * waits for the object's lock.
+	 * The copies are put on reclaim lists before the slots show them: a thread that takes a
+	 * copy off a list waits for the object's lock.
 	 */
 	lru_replace_pages(mem, old, new, nr);
 	for (i = 0; i < nr; i++)

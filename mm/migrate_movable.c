@@ -56,7 +56,7 @@ const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
 
-	/* An owner that has a page is not freed, and this lock keeps the page with it. */
+	/* An owner that has a page is not freed, and keeps the page while this lock is held. */
 	if (state_owned(word_state(page_word(page))))
 		owner = page->owner;
 	ops = owner ? owner->ops : NULL;
@@ -74,7 +74,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	int err = -EAGAIN;
 
 	sched_point("lru.isolate");
-	/* Such a page is a head and has its owner: its state changes under this lock only. */
+	/* Such a page is a head; as long as it has an owner, its state changes under this lock. */
 	if (state_owned(state) && (owner = page->owner)) {
 		/* A pinned page must not move, and a broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);

@@ -82,7 +82,7 @@ static noinline void wake_in(struct bucket *b, struct memory *mem, pfn_t pfn)
 		}
 		WRITE_ONCE(*link, w->next);
 		nr++;
-		store_release(&w->woken, 1u); /* from here on w may be gone */
+		store_release(&w->woken, 1u); /* now the waiter may return, and w be gone */
 	}
 	spin_unlock(&b->lock);
 	if (!nr)

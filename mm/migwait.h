@@ -9,7 +9,7 @@
 struct migwait {
 	const struct memory *mem;
 	pfn_t pfn;
-	u32 woken;            /* a: off the list; no other thread reads the record any more */
+	u32 woken;            /* atomic: off the list; no other thread reads the record now */
 	struct migwait *next; /* under the bucket's lock */
 };
 

@@ -4,10 +4,10 @@
  *
  * Owns:       the order of the steps (init, zones, RAM, free ranges, ready, start), and the list of
  *             memories.
- * Locks:      none before memory_start, since only one CPU uses the memory; memories_lock for the
- *             list.
- * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages
- *             RESERVED until parts of it are given to the allocator.
+ * Locks:      none is needed before memory_start, since only one CPU uses the memory; memories_lock
+ *             for the list.
+ * Invariants: a zeroed memmap is valid; every pageblock with RAM that is not standby is ONLINE with
+ *             all its pages RESERVED until parts of it are given to the allocator.
  * Tests:      init, init_exact, cpu_nodes, standby, standby_exact, held.
  */
 #include "mm/buddy.h"

@@ -38,8 +38,8 @@ struct offline_op {
 
 /*
  * The claim comes first; the long checks follow without the lock, since no other operation
- * offlines, onlines, adds or removes any of the range meanwhile.  From here on enough_left counts
- * the range of an offline as lost.
+ * offlines, onlines, adds or removes any of the range meanwhile.  While a range is claimed by an
+ * offline, enough_left counts it as lost.
  */
 static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
@@ -60,9 +60,9 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 }
 
 /*
- * Offline the pageblocks of a chunk, some in each hold of the zone lock; hotplug is held.  All were
- * isolated and wholly free a moment ago, and such a pageblock can only gain poison.  So nothing can
- * fail here; each pageblock is checked and offlined in one lock hold.  Where nothing is poisoned,
+ * Offline the pageblocks of a chunk, some in each hold of the zone lock; hotplug is held.  All of
+ * them were isolated and free a moment ago, and such a pageblock can only gain poison.  So this
+ * cannot fail; each pageblock is checked and offlined in one lock hold.  Where nothing is poisoned,
  * no struct page is written: in an OFFLINE pageblock a page's word tells nothing but poison.
  */
 static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
@@ -79,7 +79,7 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 		zone->present -= end - pfn;
 		zone->managed -= end - pfn;
 		for (; pfn < end; pfn += PAGEBLOCK_PAGES)
-			/* asserts that it is isolated and all free or retired */
+			/* asserts that the pageblock is isolated, and its pages free or retired */
 			pageblock_set_offline(zone, pfn);
 		zone_unlock_irqrestore(zone, flags);
 	}

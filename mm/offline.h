@@ -13,8 +13,8 @@
 bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);
 /*
- * Make all checks that change nothing.  With a claim on the range the answer stays true; without
- * one, and @mine NULL, it is a hint.  Errors as offline_pages.
+ * Make all checks that change nothing.  If the caller has claimed the range with @mine, the answer
+ * stays true; with @mine NULL it is a hint.  Errors as offline_pages.
  */
 int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
     struct mm_fail *fail) EXCLUDES(mem_hotplug_class, zone_class);

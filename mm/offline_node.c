@@ -30,7 +30,7 @@ struct node_op {
 
 /*
  * May this pageblock go offline if it has no blocker? CMA areas stay online.  Other types do not
- * matter: a pageblock whose pages the kernel has freed again is still UNMOVABLE.
+ * matter: a pageblock whose pages the kernel has freed again is still of type UNMOVABLE.
  */
 static bool block_online(struct zone *zone, pfn_t pfn)
 {
@@ -145,7 +145,9 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
-		/* Report the pageblock with the blocker, unless the blocker is reserved. */
+		/*
+		 * In zone MOVABLE report the pageblock with the blocker, unless that is reserved.
+		 */
 		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
 			note_stayed(op, end, &fail);
 		pfn = end + PAGEBLOCK_PAGES;

@@ -38,7 +38,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
                               TO(HWPOISON) | TO(ALLOC))
 #define EDGES_PG_BALLOON     (TO(ISO_MIG) | TO(FREEING))
 #define EDGES_PG_HWPOISON    TO(TAIL) /* TAIL: by unpoison */
-/* States of pages in use that the last put frees; only words in these states may have flags. */
+/* States of pages in use that the last put frees; other states have no flags but poison. */
 #define STATES_HELD          (TO(ALLOC) | TO(OBJECT) | TO(MOVABLE_OPS) | TO(LRU) | TO(ISO_MIG) | \
                               TO(BALLOON))
 /* clang-format on */

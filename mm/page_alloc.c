@@ -69,7 +69,7 @@ static noinline int traced_free(struct memory *mem, struct page *page, unsigned 
 {
 	pfn_t pfn = page_to_pfn_in(mem, page);
 
-	/* The record comes before the free: after it another CPU may have the page. */
+	/* After the free another CPU may have the page, so the record comes first. */
 	if (page)
 		trace_page(mem, TR_free, pfn, order);
 	return free_body(mem, false, page, order) ? 0 : free_rest(mem, false, page, order);
@@ -213,12 +213,12 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 }
 
 /*
- * Never a cross-call from here, and never the CPU hotplug lock.  If a CPU waits for an answer while
- * it holds a lock that the other CPU waits for, or if both wait for answers, that is a deadlock.  A
- * CPU may leave between the read of the mask and the interrupt.  The hotplug thread itself
- * allocates.  And under pressure every CPU would interrupt every other, for pages that hardly ever
- * decide the outcome.  The reclaim thread drains the pages in other caches: it holds no locks, and
- * makes one round for all waiters.
+ * Never a cross-call from here, and never the CPU hotplug lock.  A cross-call can deadlock: if its
+ * caller holds a lock that the other CPU waits for, or if both CPUs wait for answers.  Without the
+ * hotplug lock, a CPU could go offline before the interrupt reaches it; but the thread that takes
+ * this lock allocates too.  Under pressure every CPU would interrupt every other, for pages that
+ * hardly ever decide the outcome.  The reclaim thread drains the other CPUs' caches: it holds no
+ * locks, and makes one round for all waiters.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {

@@ -18,18 +18,18 @@
  * redrain   all bits are set, and the CPUs that seem to hold pages are drained; they are drained
  *           again each time the range is found not to be free.  Once the bits are set, no new read
  *           of the type can be stale (rule 1).  So each free that was under way puts its page into
- *           a cache at most once, and a later drain gets it: this ends, after one round or more.
- *           One round can miss a CPU whose count still read 0.  Until it is drained, such a page
- *           can be allocated again; in a zone other than MOVABLE the new owner may be unable to
- *           move it, and then the offline fails.
+ *           a cache at most once, and a later drain gets it: after one round or more, no cache has
+ *           such a page.  One round can miss a CPU whose count still read 0.  Until it is drained,
+ *           such a page can be allocated again; in a zone other than MOVABLE the new owner may be
+ *           unable to move it, and then the offline fails.
  * disable   first the zone's caches go off everywhere (zone_pcp_disable: capacity 0 and emptied by
  *           each owner), then the bits are set, each in one lock hold with the scan of its
  *           pageblock.  From the first bit on no cache can hold a page: every free takes the zone
  *           lock and reads the bit under it.  The caches stay off as long as the isolation lasts.
  * precise   first all bits are set, then one forced round follows, in which every CPU checks the
- *           pageblock of each page it caches and gives back those that are isolated.  A free that
- *           read the old stack number has ended its push before its CPU takes the interrupt (rule
- *           1), so the round finds the page.  Any later free reads the number of a stack of
+ *           pageblock of each page it caches and gives back pages of isolated pageblocks.  A free
+ *           that read the old stack number has ended its push before its CPU takes the interrupt
+ *           (rule 1), so the round finds the page.  Any later free reads the number of a stack of
  *           capacity 0 (rule 2), and its page goes to the buddy allocator.  The scan comes after
  *           the round: before it, a cached page could still be allocated, and its new owner might
  *           be unable to move it.  The caches stay on throughout.

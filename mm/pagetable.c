@@ -4,8 +4,8 @@
  *
  * Owns:       pages in state PGTABLE, and the entries that link tables.
  * Locks:      pagetable.lock (RANK_PT) to link a table; lookups need none.
- * Invariants: a table, once linked, stays until pt_destroy: so walks need no lock, and the place of
- *             an entry does not change.  Tables are linked filled with zeroes, by a release store.
+ * Invariants: a linked table stays until pt_destroy: so walks need no lock, and the place of an
+ *             entry does not change.  Tables are linked filled with zeroes, by a release store.
  * Tests:      vm, vm_object, account, short, held, vm_exact, vm_guard, vm_late.
  */
 #include "mm/page.h"
@@ -130,7 +130,7 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 	if (!err) {
 		PAGE_ASSERT(pt->mem, page, page_word(page) == PAGE_WORD(1, PG_PGTABLE, 0));
 		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
-		/* Were the table linked over another one, a remembered leaf would hide that. */
+		/* The remembered leaf would hide a mistake: a table linked over another one. */
 		WRITE_ONCE(pt->leaf_of, PT_NO_LEAF);
 		pt->nr_tables++;
 	}
@@ -168,13 +168,13 @@ static noinline int make_tables(struct pagetable *pt, uintptr_t va)
 int pt_prepare(struct pagetable *pt, uintptr_t va)
 {
 	KASSERT(va >= VM_USER_START && va < VM_USER_END);
-	/* Tables are never freed early, so a table found once still exists. */
+	/* Tables are never freed early, so a table found before still exists. */
 	if (likely(READ_ONCE(pt->leaf_of) == va >> PT_LEAF_SHIFT))
 		return 0;
 	return make_tables(pt, va);
 }
 
-/* Free the tables that the first @nr entries of the table at @phys link, and that table. */
+/* Free the tables that the first @nr entries of the table at @phys link, then that table itself. */
 static void free_tables(struct pagetable *pt, phys_t phys, unsigned level, unsigned nr)
 {
 	const u64 *table = arch_phys_to_virt(phys);

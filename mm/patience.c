@@ -11,7 +11,7 @@
  * An allocated page that no owner has made movable may still be in transit to one.  The thread that
  * holds it may be waiting for its turn, or its CPU may stand still while the host runs another one.
  * So a page counts as stuck only after all threads could go on: turns of all threads are counted,
- * not time alone.  If turns do not come, the deadline ends the wait.
+ * not time alone.  If threads get no turns, the deadline ends the wait.
  */
 #include "mm/isolate.h"
 #include <quarry/sched_point.h>

@@ -45,8 +45,8 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 }
 
 /*
- * Blocks that a refill of up to @n may take now: none below the watermark; and only one, the
- * caller's own, out of a reserve, since other requests will take the cached ones.
+ * The number of blocks that a refill of up to @n may take now.  Below the watermark it is 0.  From
+ * a reserve it is 1, for the caller: other requests would take blocks left in the cache.
  */
 static unsigned refill_share(
     const struct zone *zone, unsigned n, unsigned order, gfp_t gfp, bool lower)
@@ -73,10 +73,7 @@ struct page *pcp_refill(
 	CHECKED_ASSERT(pcp->count[stack] == 0);
 	CHECKED_ASSERT(!arch_irqs_enabled());
 	if (index < NR_CACHED_ORDERS) {
-		/*
-		 * Read once, and not inside MIN or MAX, which evaluate an argument twice: the
-		 * capacity may become 0 in between.
-		 */
+		/* The capacity is computed only once here: a second result could be 0. */
 		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
 
 		n = MAX(1u, refill_batch(order, capacity));

@@ -55,7 +55,7 @@ static always_inline size_t body_count(struct pcp *pcp, size_t stack, size_t mor
 	           : arch_pcp_load(offsetof(struct pcp, count) + more * sizeof(u16), stack);
 }
 
-/* Change the count of the stack, which is @count, by @by. */
+/* Change the count of the stack from @count to @count + @by. */
 static always_inline void body_add(struct pcp *pcp, size_t stack, size_t more, size_t count, int by)
 {
 	if (pcp)
@@ -118,7 +118,7 @@ BUILD_ASSERT(sizeof(struct page) << PAGEBLOCK_ORDER == sizeof(struct pageblock) 
 /*
  * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory are at constant
  * addresses.  So a shift, a mask and at most one added constant lead from a descriptor in one array
- * to the other array.  The memmap's base is aligned to a pageblock's descriptors.
+ * to the other array.  The memmap is aligned to MEMMAP_ALIGN.
  */
 static always_inline const struct pageblock *body_pageblock(
     const struct memory *mem, bool own, const struct page *page)
@@ -144,7 +144,7 @@ static always_inline bool pcp_push(
 	struct pcp *pcp = body_pcp(mem, own);
 	size_t stack, count;
 
-	/* Callers for the kernel's memory pass descriptors of its memmap; others may not. */
+	/* With @own, callers pass descriptors of the memmap; else @page may be any pointer. */
 	if (!own &&
 	    unlikely(
 	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))
@@ -217,7 +217,7 @@ static always_inline unsigned long pcp_push_many(
 
 			if (!page || !arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, 0)))
 				break;
-			/* Is it in another pageblock? */
+			/* Is the page in another pageblock? */
 			if ((uintptr_t)page - block >= MEMMAP_ALIGN) {
 				if (READ_ONCE(body_pageblock(mem, own, page)->stack[0]) != stack)
 					break;

@@ -4,10 +4,10 @@
  * each kind of request tries first.
  *
  * Owns:       zone->pcp_capacity, which the owners of the caches follow (pcp_update_capacity).
- * Locks:      hotplug.
+ * Locks:      mem->hotplug.
  * Invariants: the limits of a zone, for all CPUs together, are at most 1/16 of it; no stack has a
  *             limit without slots.  The owner's capacity follows a limit at its next refill or
- *             spill, or in the round of the operation that cut it.
+ *             spill, or in the round of the operation that lowered the limit.
  * Tests:      pcp, pcp_exact, pcp_bounds, play_refill, nodes.
  */
 #include "mm/pcp.h"
@@ -116,7 +116,10 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 	for (gfp = 0; gfp < ARRAY_SIZE(mem->pcp[cpu]->first); gfp++) {
 		unsigned at = 0;
 		const struct zone *zone = zonelist_next(node, gfp, &at);
-		/* If the node has no such memory, use an empty zone: it forces the slow path. */
+		/*
+		 * If the node has no such memory, use an empty zone: requests then take the slow
+		 * path.
+		 */
 		unsigned id = node->id * NR_ZONE_KINDS + gfp_kind(gfp);
 
 		if (zone && zone->node == node->id)

@@ -6,7 +6,7 @@
  * Owns:       mem->poison and mem->machine_check.
  * Locks:      mem->poison from the first check to the last: meanwhile no memory is removed, so a
  *             page stays in its zone; the zone lock for each check, and for the action that follows
- *             in the same hold.  Meanwhile the zone's caches are off, except at the first try of a
+ *             in the same hold.  The zone's caches are off at each check, except the first of a
  *             soft offline.
  * Invariants: while the caches are off, each free page is in the buddy allocator: a free takes the
  *             zone lock and reads the word again under it.  So "free, and taken" and "in use, and
@@ -36,8 +36,8 @@
 #define PATIENCE_NS 200000000ULL
 unsigned poison_patience_turns = 5;
 /*
- * The limit of the wait if turns do not come.  The wait must end, because meanwhile no other page
- * is retired, and the caches are off.
+ * The limit of the wait if threads get no turns.  The wait must end, because meanwhile no other
+ * page is retired, and the caches are off.
  */
 u64 poison_patience_ns = 5000000000ULL;
 #define PAUSE_NS 1000000ULL
@@ -171,7 +171,7 @@ static int handle(struct poison_request *r)
 		return -EDEADLK;
 	poison_lock(r->mem);
 	sched_point("mf.enter");
-	/* From here on no memory is removed, so a page that exists stays in its zone. */
+	/* Under this lock no memory is removed, so a page that exists stays in its zone. */
 	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
 	err = r->zone ? 0 : -ENXIO;
 	if (!err && (r->hard || !settle_at_once(r, &err))) {

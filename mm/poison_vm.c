@@ -64,7 +64,7 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 		return err;
 	sched_point("mf.isolated");
 	object = lru_get_object(mem, page);
-	/* Without an object: it is being freed, and drops its pages itself. */
+	/* The object is being freed, and drops its pages itself. */
 	if (!object)
 		return 0;
 	tlb_gather_init(&g, mem);

@@ -58,8 +58,8 @@ int range_zone(
 /* ---- standby memory (standby.c) ---- */
 
 /*
- * Is any page of the range, or of the pageblock of @pfn, standby memory?  Under hotplug or, for an
- * OFFLINE pageblock, the zone lock.
+ * Is any page of the range, or of the pageblock of @pfn, standby memory?  Under mem->hotplug or,
+ * for an OFFLINE pageblock, the zone lock.
  */
 static inline bool range_stands_by(const struct zone *zone, struct pfn_range range)
 {

@@ -7,9 +7,9 @@
  * Owns:       struct reclaim: the tickets that are being served, and that were served.
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
  * Invariants: done <= started <= asked, for drains, runs and compactions; a ticket is served only
- *             by work that started after it was handed out, so the work takes account of its
- *             holder's request.  A drain waits for one batch of a run at most, or for one
- *             compaction.  A run stops in a zone when the zone lacks nothing (zone_lacks): then
+ *             by work that started after it was handed out, so the work takes account of the
+ *             request of the ticket's holder.  A drain waits for one batch of a run at most, or for
+ *             one compaction.  A run stops in a zone when the zone lacks nothing (zone_lacks): then
  *             each request that waits for the run and may use the zone passes zone_watermark_ok
  *             there.  A reclaim thread never waits for memory: its allocations may use the reserve.
  * Tests:      play_reclaim, play_run, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
@@ -81,7 +81,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 	return true;
 }
 
-/* Bring standby memory online before pages are dropped; if it cannot, the standby thread will. */
+/* Bring standby memory online before pages are dropped, or ask the standby thread to do it. */
 static void bring_standby(struct zone *zone, u64 waiting)
 {
 	unsigned long brought = 0;
@@ -159,7 +159,7 @@ static bool freed_since(const struct zone *zone, u64 freed)
 /*
  * Mark the zone as futile if it is still low after a run; but not if pages were freed there since
  * the run began, when the count was @freed.  The count is read after the mark is stored, and
- * reclaim_note_freed counts before it clears the mark, so one of the two sees the other.
+ * reclaim_note_freed counts before it clears the mark, so one of the two sees the other's store.
  */
 static void note_run(struct zone *zone, u64 came, u64 freed)
 {
@@ -226,7 +226,7 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 	return false;
 }
 
-/* Compact for all waiters; the largest order comes first, since its block may serve others too. */
+/* Compact for all waiters; the largest order comes first: a large block may serve others too. */
 static void serve_compact(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * reclaim_ask.c: allocations that find no page: their requests to the reclaim threads and the
- * standby thread, their waits, and dropping pages themselves.
+ * standby thread, their waits, and the pages that they drop themselves.
  *
  * Owns:       the tickets of struct reclaim and struct standby_thread, and zone->freed.
  * Locks:      none; a thread that waits here holds no spin lock.
  * Invariants: an allocation makes no cross-call.  A ticket is served by work that begins after it
- *             was handed out, so the work takes account of its holder's request.
+ *             was handed out, so the work takes account of the request of the ticket's holder.
  *             Every wait ends by request_over, which is checked after each wake-up and every
  *             reclaim_look_ns, since a free wakes no thread: so no thread waits for memory that is
  *             there.
@@ -263,8 +263,8 @@ enum outcome reclaim_compact(struct request *q)
 	if (!serves(r))
 		return TRY_NEXT;
 	/*
-	 * The bit is set before the ticket is taken, so the work that serves the ticket sees it,
-	 * unless earlier work did.
+	 * The bit is set before the ticket is taken, so the work that serves the ticket sees the
+	 * bit, unless earlier work saw it.
 	 */
 	atomic_or(&r->compact, bit);
 	then = ask_thread(q, r, &r->compactions);

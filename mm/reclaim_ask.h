@@ -82,9 +82,9 @@ static inline bool zone_can_gain(const struct zone *zone)
 }
 
 /*
- * The number of pages that @zone lacks up to its high watermark, for the requests in @waiting
- * (request_bit; they may use the zone) or, if @waiting is 0, without a request.  With @cma, lent
- * pages count as free, and requests that cannot use them are ignored.  If the result is 0,
+ * The number of pages that @zone lacks up to its high watermark, for the requests in @waiting (bits
+ * of request_bit), which may use the zone, or, if @waiting is 0, without a request.  With @cma,
+ * lent pages count as free, and requests that cannot use them are ignored.  If the result is 0,
  * zone_watermark_ok is true for each of these requests.
  */
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma);

@@ -112,8 +112,8 @@ static bool was_touched(
 }
 
 /*
- * May the run ask the object's pager to take a page?  Not once the pager has refused one, or no
- * time is left for pagers.
+ * May the run ask the object's pager to take a page?  Not if the pager has refused a page in this
+ * run, or no time is left for pagers.
  */
 static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 {
@@ -132,7 +132,7 @@ static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, str
 	/* A walk changes the entries of a slot; an allocation must not wait for its end. */
 	if (object->walked)
 		return KEEP;
-	/* The page is no longer in its slot; or it is pinned: pins are taken under this lock. */
+	/* The page may have left its slot, or be pinned: pins are taken under this lock. */
 	if (slot_page(object_lookup(object, page->index)) != page)
 		return KEEP;
 	if (READ_ONCE(page->pincount))

@@ -9,16 +9,16 @@
 #include <quarry/mm.h>
 
 /*
- * A request that found no memory: made once (alloc_wait.c), and passed to each remedy.  Each time
+ * A request that found no memory: alloc_wait.c makes it, and passes it to each remedy.  Each time
  * it begins again, the fields that describe the state at its beginning are updated; so is its node,
- * since its thread may have moved to another one.
+ * since its thread may have moved to another node.
  */
 struct request {
 	struct memory *mem;
 	gfp_t gfp;
 	unsigned order;
 	struct page *page; /* the result */
-	/* Set each time it begins again: */
+	/* Set each time the request begins, or begins again: */
 	struct node *node; /* the node of its thread */
 	u32 zones;         /* the zones that it may use, a bit for each id */
 	bool scattered;    /* enough pages are free for its larger block, but not side by side */
@@ -38,9 +38,9 @@ enum outcome {
 	TRY_NO_MORE, /* nothing will help */
 };
 
-/* A request begins, or begins again: pages freed from here on count. */
+/* A request begins, or begins again: pages freed from now on count. */
 void request_begin(struct request *q);
-/* A request begins, or begins again, for the OOM killer: tasks that end from here on count. */
+/* A request begins, or begins again, for the OOM killer: tasks that end from now on count. */
 void oom_begin(struct request *q);
 /* Standby memory or an ended task may have given memory: allow the request all its tries again. */
 static inline void request_renew(struct request *q)
@@ -59,7 +59,7 @@ enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done
     const void *arg, u64 timeout_ns);
 extern u64 reclaim_look_ns;
 
-/* The remedies, in order; each makes no cross-call, and may sleep. */
+/* The remedies, in order.  None makes a cross-call; each may sleep. */
 
 /* For a larger block, if enough pages are free: call reclaim_compact before any page is dropped. */
 enum outcome reclaim_compact_first(struct request *q);

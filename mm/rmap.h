@@ -59,9 +59,9 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
 void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
 /*
  * As rmap_unmap and rmap_restore, for a move of @nr pages: in one hold of the tables' lock if the
- * object is rmap_single, else of at most one page.  rmap_migrate turns every entry of pages[] into
- * its migration entry; rmap_arrive maps each page of new[] where the migration entry of its old[]
- * page stands.
+ * object is rmap_single; else @nr is at most 1.  rmap_migrate turns every entry of pages[] into its
+ * migration entry; rmap_arrive maps each page of new[] where the migration entry of its old[] page
+ * stands.
  */
 void rmap_migrate(struct vm_object *object, struct page **pages, unsigned nr, struct tlb_gather *g);
 void rmap_arrive(struct vm_object *object, struct page **old, struct page **new, unsigned nr);

@@ -36,7 +36,7 @@ static always_inline bool state_passes(u32 passing, u32 word)
 
 /*
  * Are the 16 pages from @page on, where a block begins, free or blocks of order 0 in states of
- * @passing, neither broken nor once pinned?  Then none of them needs a full check.
+ * @passing, not broken, and never pinned?  Then none of them needs a full check.
  */
 static always_inline bool sixteen_pass(const struct page *page, u32 passing)
 {

@@ -39,7 +39,7 @@ struct slab_size {
 static struct slab_size sizes[MAX_SHIFT + 1] = {
     [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},
 };
-static u64 blocks_in_use; /* a: blocks for requests above the largest size */
+static u64 blocks_in_use; /* atomic: blocks for requests above the largest size */
 
 static void slab_lock(struct slab_size *size) ACQUIRE(size->lock, slab_class) NO_LOCK_ANALYSIS
 {

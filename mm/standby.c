@@ -13,7 +13,7 @@
  *             memory above it online.  So memory that was offlined by request lies below it, and
  *             does not come back by itself.  A pageblock that broke while it was standby has all
  *             its pages counted in nr_poisoned; they are flagged in their descriptors too, in the
- *             lock hold in which the cursor passes it.
+ *             lock hold in which the cursor passes the pageblock.
  * Tests:      standby, standby_exact, offline_bounds, silence_standby, tests/races/R-SBY.race.
  */
 #include "mm/buddy.h"
@@ -49,8 +49,8 @@ static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 }
 
 /*
- * Bring a pageblock online with descriptors in its first @own pages, which stay RESERVED for ever.
- * If the pageblock broke after own_block chose it, all of it stays RESERVED.
+ * Bring a pageblock online that has the step's descriptors in its first @own pages, which stay
+ * RESERVED for ever.  If the pageblock broke after own_block chose it, all of it stays RESERVED.
  */
 static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQUIRES_ZONE(zone)
 {

@@ -5,8 +5,8 @@
  * Owns:       nothing; a struct tlb_gather belongs to the thread that changes the entries.
  * Locks:      none; the cross-call is made with no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
- *             entry.  Until then the page is not freed; nor is it moved, since a move counts its
- *             references.
+ *             entry.  Until then the page is not freed; nor is it moved, since the reference makes
+ *             a move fail.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
 #include "mm/alloc.h"

@@ -10,12 +10,10 @@
 #define TLB_PAGES   64
 #define TLB_CPUS    256 /* on larger machines every CPU gets the IPI */
 
-/*
- * Changed mappings, the CPUs that must flush them, and pages to drop a reference to after that.
- */
+/* Changed mappings, the CPUs that must flush them, and pages whose references are dropped then. */
 struct tlb_gather {
 	struct memory *mem;
-	bool everybody; /* more than TLB_CPUS CPUs, any of which may have old entries */
+	bool everybody; /* the machine has more than TLB_CPUS CPUs: send the IPI to all */
 	unsigned nr;    /* entries changed */
 	unsigned nr_pages;
 	cpumask_t cpus[CPUMASK_WORDS(TLB_CPUS)];
@@ -44,7 +42,7 @@ static inline void tlb_gather_entry(
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space);
 /* tlb_gather_entry and tlb_gather_cpus, for one entry. */
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
-/* Drop the caller's reference to @page once no CPU can reach the page through an old entry. */
+/* Drop the caller's reference to @page when no CPU can reach the page through an old entry. */
 void tlb_gather_page(struct tlb_gather *g, struct page *page);
 static inline bool tlb_gather_full(const struct tlb_gather *g)
 {

@@ -3,8 +3,8 @@
  * trace_ring.c: the recent history of pages.
  *
  * Owns:       struct trace_ring, one for each CPU of a memory.
- * Locks:      none: a CPU writes its own ring with interrupts off; readers read racily, so a record
- *             may be one that is being overwritten.
+ * Locks:      none: a CPU writes its own ring with interrupts off; readers read racily, so they may
+ *             read a record that is being overwritten.
  * Invariants: a ring keeps the last TRACE_RECORDS records of its CPU.
  * Tests:      trace_ring, words.
  */

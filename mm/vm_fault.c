@@ -8,7 +8,7 @@
  * Invariants: each fault is one try, and returns 0 even if something has changed meanwhile: then
  *             the machine refuses the access again.  No cross-call is made, since an entry only
  *             gains rights here.  A failed allocation makes a fault fail only if the page or table
- *             is still missing: another fault may have brought it meanwhile.
+ *             is still missing: another fault may have made it meanwhile.
  * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/event.h"
@@ -26,7 +26,7 @@ struct fault {
 	struct vm_object *object; /* the object at @va, with a reference */
 	u32 index;
 	bool shown;        /* the slot had a page, to be mapped at @va */
-	struct page *page; /* allocated for its slot */
+	struct page *page; /* allocated for the slot */
 };
 
 /* Find the object at f->va, and check the access.  Takes a reference to the object. */
@@ -86,8 +86,8 @@ static int prepare(struct fault *f)
 }
 
 /*
- * Map the slot's page at @f->va of @r; or queue @w and set *@waits, if the page is being moved.
- * Under the locks of space and object.
+ * Map the slot's page at @f->va of @r.  If the slot is empty, first fill it with f->page, if any.
+ * If the page is being moved, queue @w and set *@waits.  Under the locks of space and object.
  */
 static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, bool *waits)
 {

@@ -2,14 +2,14 @@
 /*
  * vm_object.c: memory objects: slots that hold pages, and references to the object.
  *
- * Owns:       struct vm_object; the pages of slots (ALLOC); the reference that a slot holds.
+ * Owns:       struct vm_object; tables of slots (ALLOC pages); the reference that a slot holds.
  * Locks:      object->lock for slots, regions and counts; the lru lock inside it when a page is
  *             added or removed.
  * Invariants: a page in a slot is LRU, OBJECT or ISO_MIG, and names the object and its index.
  *             No entry of a page table maps an empty slot.  While a slot holds a marker, each entry
  *             for it is a migration entry or empty; otherwise each entry for it maps its page or is
  *             empty.
- *             Regions, migrators and faults hold references: once the last one is dropped, no
+ *             Regions, migrators and faults hold references: when the last one is dropped, no
  *             thread reads the slots, and no entry or marker is left.
  * Tests:      vm, vm_exact, vm_object, account, short, held, rmap_walk, vm_order, vm_guard,
  *             vm_late, refused.

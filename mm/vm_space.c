@@ -24,8 +24,8 @@
 #define ENTRIES_AT_ONCE 128
 
 /*
- * Overlapping regions are equal.  An address is looked up as a region without pages: RB_NFIND finds
- * the region that contains it, or the next one.
+ * Overlapping regions compare as equal.  An address is looked up as a region without pages:
+ * RB_NFIND finds the region that contains it, or the next one.
  */
 static int space_compare(const struct vm_region *a, const struct vm_region *b)
 {

@@ -26,7 +26,7 @@ static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 
 /* ---- spans, watermarks, zonelists ---- */
 
-/* Has @zone a span, and so a place in zonelists?  Once true, this stays true.  Any context. */
+/* Has @zone a span, and so a place in zonelists?  A true answer stays true.  Any context. */
 static inline bool zone_has_span(const struct zone *zone)
 {
 	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
@@ -58,7 +58,7 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 		if (zone_owns_block((zone), (pfn)))
 
 /*
- * If the zone has this many free pages, no request for @nr pages can bring it below its low
+ * The number of free pages with which no request for @nr pages can bring @zone below its low
  * watermark.  Watermarks and reserves hardly ever change, so one read of each is enough.
  */
 static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned long nr)
@@ -148,7 +148,7 @@ static inline bool zone_low(const struct zone *zone)
 	return zone_spare(zone, GFP_KERNEL | GFP_WMARK_LOW, false) < 0;
 }
 
-/* The number of standby pages of @zone, holes included.  A hint without hotplug. */
+/* The number of standby pages of @zone, holes included.  A hint without mem->hotplug. */
 static inline unsigned long zone_standby(const struct zone *zone)
 {
 	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);

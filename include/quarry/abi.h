@@ -4,7 +4,8 @@
  *
  * A system call: SYSCALL with the number in RAX and arguments in RDI, RSI, RDX, R10, R8, R9, R12.
  * The result comes in RAX, negative errno on failure.  Calls that pass messages return words and
- * handles in the argument registers; every other call preserves them.  RCX and R11 are lost.
+ * handles in the argument registers; every other call preserves these registers.  RCX and R11 are
+ * lost.
  */
 #ifndef QUARRY_ABI_H
 #define QUARRY_ABI_H
@@ -113,7 +114,7 @@ typedef unsigned long abi_handle;
 #define ABI_WRITE 0x2u
 #define ABI_EXEC  0x4u
 
-/* How a task ended. */
+/* The way in which a task ended. */
 enum task_end {
 	TASK_RUNS,
 	TASK_EXITED,  /* by SYS_EXIT, with its status; or its last thread has ended: status 0 */

@@ -107,7 +107,7 @@ struct slot_regs acpi_slot_ports(u16 *port);
 /* Apply slots=off: after acpi_init, before the CPUs are counted. */
 void acpi_hotplug_init(void);
 /*
- * Use the devices in the slots, and watch the slots from here on.  Context: thread; all CPUs have
+ * Use the devices in the slots, and watch the slots from now on.  Context: thread; all CPUs have
  * started.
  */
 void acpi_hotplug_start(void);

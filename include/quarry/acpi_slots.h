@@ -30,7 +30,7 @@ struct slot_device {
 /*
  * The user of the devices in slots.
  * take: start to use a device.  Returns 0; -EALREADY it is in use, since boot; or an error.
- * give: stop using the device finally.  Returns 0; or an error: then it is used as before.
+ * give: stop using the device for good.  Returns 0; or an error: then it is used as before.
  * Both functions set *why to a text when they fail.  Context: thread, may sleep.
  */
 struct slot_user {
@@ -63,8 +63,8 @@ struct slot_bank {
 };
 
 /*
- * Set up @bank: @nr slots; those beyond MAX_SLOTS are not used, which is reported.  A CPU block is
- * switched to its present layout, which it does not have at reset.
+ * Set up @bank: @nr slots; slots beyond MAX_SLOTS are not used, and a message says so.  A CPU block
+ * is switched to its present layout, which it does not have at reset.
  */
 void slot_bank_init(struct slot_bank *bank, enum slot_kind kind, const struct slot_regs *regs,
     const struct slot_user *user, unsigned nr);

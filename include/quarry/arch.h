@@ -12,7 +12,7 @@
  *   void arch_irq_restore(irqflags_t)     restores it; may serve a pending cross-call
  *   bool arch_irqs_enabled(void)
  *   bool arch_in_interrupt(void)          true inside an interrupt handler
- *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are
+ *   void cpu_relax(void)                  one pass of a busy wait; serves cross-calls if irqs are
  *                                         on
  *   size_t arch_pcp_load(size_t array, size_t index)   element of an array of u16 at byte
  *       offset array, a constant, of this CPU's struct pcp of the kernel's own memory; relaxed, one
@@ -43,7 +43,7 @@
 
 #include <quarry/types.h>
 
-/* The number of CPUs that may ever run, 1 or more; constant once the first other CPU starts. */
+/* The number of CPUs that may ever run, 1 or more; constant from the start of the second CPU on. */
 extern unsigned nr_cpus;
 
 #include <arch_inline.h>

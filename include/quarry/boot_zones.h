@@ -5,7 +5,10 @@
 
 #include <quarry/mm_types.h>
 
-/* Pages whose descriptors fill a pageblock: standby memory comes online in steps of this size. */
+/*
+ * The number of pages whose descriptors fill a pageblock: standby memory comes online in steps of
+ * this size.
+ */
 #define BOOT_STANDBY_STEP ((PAGEBLOCK_PAGES << PAGE_SHIFT) / sizeof(struct page))
 
 struct acpi_info;
@@ -34,7 +37,7 @@ struct boot_plan {
 
 /* Cut the RAM of @m into nodes and zones. */
 void boot_zones_plan(const struct boot_machine *m, struct boot_plan *plan);
-/* Add the zones to @mem, empty. */
+/* Add the zones to @mem, still empty. */
 void boot_zones_add(const struct boot_plan *plan, struct memory *mem);
 /* Is the page at @start standby?  The answer holds for [@start, *@to); *@to is @end at most. */
 bool boot_stands_by(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to);

@@ -34,7 +34,7 @@ struct cap_ops {
  * them.
  */
 struct cap_object {
-	const struct cap_ops *ops; /* c */
+	const struct cap_ops *ops; /* constant */
 };
 
 /* A capability: a reference to an object.  CAP_NONE has no object. */
@@ -56,19 +56,19 @@ BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
 struct cap_table {
 	struct spinlock lock; /* RANK_TASK: the slots */
-	/* array of ABI_MAX_HANDLES; NULL once the task has ended */
+	/* array of ABI_MAX_HANDLES; NULL after the task has ended */
 	struct cap_slot *slot GUARDED_BY(task_class);
 	u32 nr_used GUARDED_BY(task_class);
 };
 
-/* Context of all but cap_get: thread, may sleep, no spin lock held. */
+/* Context of all functions below but cap_get: thread, may sleep, no spin lock held. */
 
 /* Set up an empty table.  Returns 0 or -ENOMEM. */
 int cap_table_init(struct cap_table *t) must_check;
 /* Drop all capabilities and the table: nothing can be installed any more. */
 void cap_table_destroy(struct cap_table *t);
 
-/* Call @fn for each memory object that a slot has, once for each of these slots; it may sleep. */
+/* Call @fn for each memory object that a slot has, once for each of these slots.  @fn may sleep. */
 struct vm_object;
 void cap_table_objects(
     struct cap_table *t, void (*fn)(struct vm_object *object, void *arg), void *arg);
@@ -111,8 +111,8 @@ void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap);
 int cap_lookup_and_reserve(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out, s64 slot[2]) must_check;
 /*
- * As cap_lookup_and_reserve, and in the same hold as cap_take of the CAP_REPLY @reply into *@call:
- * all or nothing.  The reply's slot is one of the two slots.
+ * Do what cap_lookup_and_reserve does and, in the same hold of the lock, what cap_take does: move
+ * the CAP_REPLY @reply into *@call.  All or nothing.  The reply's slot is one of the two slots.
  */
 int cap_take_and_reserve(struct cap_table *t, u64 reply, u64 handle, enum cap_kind kind,
     unsigned rights, struct cap *call, struct cap *out, s64 slot[2]) must_check;

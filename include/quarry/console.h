@@ -25,7 +25,7 @@ int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 u64 log_position(void);
 size_t log_read(u64 *pos, char *buf, size_t size);
 /*
- * From here on the text of all CPUs goes to the log only and is not shown, until console_unhide has
+ * From now on the text of all CPUs goes to the log only and is not shown, until console_unhide has
  * been called as often.  A panic shows all of it.  Any context.
  */
 void console_hide(void);
@@ -33,7 +33,7 @@ void console_unhide(void);
 bool console_hidden(void);
 /*
  * Hidden text that was printed after the last console_mark, or console_hide, can still be shown:
- * console_show_marked shows it, once, and so does a panic (its last 8 KiB).  Any context.
+ * the next console_show_marked shows it, or a panic (only the last 8 KiB).  Any context.
  */
 void console_mark(void);
 void console_show_marked(void);
@@ -45,8 +45,8 @@ void console_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
  * Write @len bytes to the terminal at the serial line alone: neither the log nor the screen gets
  * them.  After a panic has begun, nothing is written.  @undo: text that a panic writes first, so
- * that its report can be read on a terminal that is being drawn on; NULL: the terminal is not.  The
- * text must stay.  Any context.
+ * that its report can be read on a terminal that is being drawn on; NULL: the terminal is not being
+ * drawn on.  The text at @undo must stay valid.  Any context.
  */
 void terminal_write(const char *s, size_t len, const char *undo);
 /*
@@ -76,7 +76,7 @@ void serial_write(const char *s, size_t len);
 /* Wait until all bytes have been sent. */
 void serial_flush(void);
 /*
- * The next received byte, or -1; does not wait.  Interrupt-driven once serial_enable_irq was
+ * The next received byte, or -1; does not wait.  Interrupt-driven after serial_enable_irq was
  * called.
  */
 int serial_getc(void);
@@ -84,7 +84,7 @@ int serial_getc(void);
 int serial_getc_wait(void);
 void serial_enable_irq(void);
 /*
- * From here on serial_getc polls the port, on any CPU, because the CPU that gets the interrupt may
+ * From now on serial_getc polls the port, on any CPU, because the CPU that gets the interrupt may
  * be busy.
  */
 void serial_disable_irq(void);

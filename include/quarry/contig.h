@@ -91,11 +91,11 @@ struct cma {
 int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * cma_create_anywhere - the same, but it chooses the place: @nr pages, whole pageblocks, of one
- * zone.
+ * cma_create_anywhere - as cma_create, but it chooses the place itself: @nr pages, whole
+ * pageblocks, of one zone.
  * Returns 0; -EINVAL not whole pageblocks; -ENOMEM no such place, or more than half of the free
- * memory that the kernel can allocate from; -EBUSY pages in the places that were tried could not be
- * moved; -EDEADLK context.
+ * memory that the kernel can allocate from; -EBUSY pages in the places that were tried could not
+ * be moved; -EDEADLK context.
  */
 int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
@@ -120,7 +120,7 @@ int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
 /* Numbers of the area's pages, by state; their sum is the area's size.  A hint.  Context: any. */
 struct cma_use {
 	unsigned long users; /* pages given to users */
-	unsigned long lent;  /* to movable allocations */
+	unsigned long lent;  /* pages lent to movable allocations */
 	unsigned long free;
 	unsigned long offline;
 	unsigned long gone; /* pages removed, or in another zone now */

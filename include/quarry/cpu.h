@@ -2,7 +2,7 @@
 /*
  * cpu.h: the per-CPU area of the kernel, at the GS base of each CPU.
  *
- * Owner: the CPU itself, with interrupts or preemption off, unless a field says otherwise.  The
+ * Owner: the CPU itself, with interrupts or preemption off, unless a field says "a": atomic.  The
  * areas are sized and allocated at boot; the boot CPU starts on a static one.
  */
 #ifndef QUARRY_CPU_H
@@ -42,6 +42,6 @@ struct cpu {
 #define CPU_PCP_OFFSET 256
 BUILD_ASSERT(offsetof(struct cpu, pcp) == CPU_PCP_OFFSET);
 
-extern struct cpu **cpus; /* nr_cpus pointers; constant once the areas are set up */
+extern struct cpu **cpus; /* nr_cpus pointers; constant after the areas are set up */
 
 #endif

@@ -25,8 +25,8 @@ struct handle_table {
 	struct memory *mem;
 	struct handle *handles;
 	u32 nr;
-	u32 corrupt; /* a: checksums that did not match */
-	u64 moved;   /* a: objects moved */
+	u32 corrupt; /* atomic: checksums that did not match */
+	u64 moved;   /* atomic: objects moved */
 };
 
 /* Set up a table over @nr zeroed handles of the caller. */

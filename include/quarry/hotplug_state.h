@@ -28,8 +28,9 @@ struct range_claim {
 
 /*
  * For a memory that can grow: functions that allocate its descriptors.  Descriptors that are not
- * allocated read as zeros, which is HOLE and TAIL, and are never written.  Called under adding
- * (grow_inside: under hotplug), in a thread that may sleep.  Existing descriptors are not changed.
+ * allocated read as zeros, which is HOLE and TAIL, and are never written.  Called under mem->adding
+ * (grow_inside: under mem->hotplug), in a thread that may sleep.  Existing descriptors are not
+ * changed.
  */
 struct memory_arrays {
 	/*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ipc.h: synchronous messages: a thread calls an endpoint and waits; another one receives the call
- * there and answers it.
+ * ipc.h: synchronous messages: a thread calls an endpoint and waits; another thread receives the
+ * call there and answers it.
  *
  * A message is a few words and optionally a capability, which is transferred.  The receiver gets a
  * reference to the call (CAP_REPLY), by which it answers once; if it drops the reference without an
@@ -49,7 +49,7 @@ int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_chec
 int ipc_call_first(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
 /*
  * ipc_receive - wait for a call.
- * Returns 0, its message in *@msg and the call in *@out; -ETIMEDOUT; -EINTR the receiver's task is
+ * Returns 0, the call in *@out and its message in *@msg; -ETIMEDOUT; -EINTR the receiver's task is
  * ending.
  */
 int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns)

@@ -125,9 +125,10 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 	} while (0)
 
 /*
- * How ktest_run reports; set before the first run.  @ktest_short: show only the KTAP lines of whole
- * suites, and everything of a test that fails; the rest is in the log.  @ktest_clock: a clock in
- * nanoseconds, to print the duration of each test; NULL: durations are not printed.
+ * The form of ktest_run's reports; set before the first run.  @ktest_short: show only the KTAP
+ * lines of whole suites, and everything of a test that fails; the rest is in the log.
+ * @ktest_clock: a clock in nanoseconds, to print the duration of each test; NULL: durations are not
+ * printed.
  */
 extern bool ktest_short;
 extern u64 (*ktest_clock)(void);
@@ -174,7 +175,7 @@ struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned mo
  * NULL: not called.
  */
 extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
-/* Called once more for a test that has failed, when all has been printed; NULL: not called. */
+/* Called for a test that has failed, after all output about it; NULL: not called. */
 extern void (*ktest_failed)(const char *suite, const struct ktest *t);
 
 /* The number of CPUs a test may use: those of ktest_memory. */

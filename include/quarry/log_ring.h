@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log_ring.h: a ring with the latest output.  The caller holds a lock: on every port that of
- * printk.
+ * log_ring.h: a ring with the latest output.  The caller holds a lock, which on every port is the
+ * lock of printk.
  */
 #ifndef QUARRY_LOG_RING_H
 #define QUARRY_LOG_RING_H

@@ -57,8 +57,8 @@ void arch_cpu_stop(unsigned id);
  */
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg);
 /*
- * Enable irqs and halt until an interrupt arrives; one that arrived before ends the halt too.  irqs
- * off at entry.
+ * Enable irqs and halt until an interrupt arrives; an interrupt that arrived before ends the halt
+ * too.  irqs off at entry.
  */
 void arch_idle_wait(void);
 /*
@@ -74,7 +74,7 @@ unsigned long arch_stack_pages(void);
  * thread on the boot CPU.
  */
 void *arch_map_framebuffer(phys_t pa, size_t len);
-/* The TSC: it counts instructions under TCG with icount, and otherwise cycles of some kind. */
+/* The TSC, which counts instructions where QEMU runs with icount, else cycles of some kind. */
 #ifdef __x86_64__ /* the fiber program includes this file on other machines too */
 static inline u64 arch_tsc(void)
 {
@@ -117,7 +117,7 @@ int arch_array_place(uintptr_t va, phys_t pa, size_t len) must_check;
 /*
  * Make RAM at [@pa, @pa + @len), multiples of 2 MiB, accessible by arch_phys_to_virt.  0; -ENOMEM:
  * a part may be accessible.  The reverse clears entries of 2 MiB only: RAM that was present at boot
- * may be mapped by larger entries, and then stays accessible.  Context as above.
+ * may be mapped by larger entries, and then stays accessible.  Context as arch_array_grow.
  */
 int arch_direct_map(phys_t pa, size_t len) must_check;
 void arch_direct_unmap(phys_t pa, size_t len);

@@ -81,10 +81,10 @@ struct mce_record {
  * is an empty ring.
  */
 struct mce_ring {
-	u32 head; /* a: records begun */
-	u32 tail; /* a: records taken; written by the reader */
+	u32 head; /* atomic: records begun */
+	u32 tail; /* atomic: records taken; written by the reader */
 	struct {
-		u32 seq; /* a: number of the record, + 1, once it is complete */
+		u32 seq; /* atomic: number of the record, + 1, when it is complete */
 		struct mce_record rec;
 	} slot[MCE_RING_SIZE];
 };
@@ -102,7 +102,7 @@ bool mce_ring_ready(const struct mce_ring *ring);
 
 #define MCE_THRESHOLD 3                 /* the number of errors at which the page is retired */
 #define MCE_FORGET_NS 86400000000000ULL /* a day without an error resets the count */
-#define MCE_PAGES     64 /* counted at a time; a new page replaces that of the oldest error */
+#define MCE_PAGES     64 /* pages counted; a new page replaces the page of the oldest error */
 
 /* Zeroed memory is an empty table. */
 struct mce_pages {
@@ -140,7 +140,7 @@ bool mce_post(const struct mce_record *rec) must_check;
 void mce_wake(void);
 /* Has the thread been started?  Any context. */
 bool mce_started(void);
-/* Start the thread; once.  Returns 0 or -ENOMEM. */
+/* Start the thread.  Called once.  Returns 0 or -ENOMEM. */
 int mce_start(void) must_check;
 /*
  * Act on @rec, and print the result.  True: the page cannot be reached any more, so the interrupted

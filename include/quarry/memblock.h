@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memblock.h: boot memory, before there are zones: the physical ranges of RAM, and the taken ones.
+ * memblock.h: boot memory, before there are zones: the physical ranges of RAM, and the ranges
+ * taken.
  */
 #ifndef QUARRY_MEMBLOCK_H
 #define QUARRY_MEMBLOCK_H

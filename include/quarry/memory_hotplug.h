@@ -13,9 +13,9 @@
 struct offline_opts {
 	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */
 	u64 deadline_ns;        /* from now; 0: 30 s */
-	const u32 *cancel;      /* a: a word that becomes non-zero to cancel; may be NULL */
+	const u32 *cancel;      /* atomic: a word that becomes non-zero to cancel; or NULL */
 	/*
-	 * For observers and tests; called with no lock held.  on_isolated: once all bits are set;
+	 * For observers and tests; called with no lock held.  on_isolated: after all bits are set;
 	 * on_commit: before the commit.
 	 */
 	void (*on_isolated)(void *arg);

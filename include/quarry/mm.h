@@ -253,8 +253,9 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
  * and @order.  @page: a descriptor of the kernel's memory; mem_free_pages also refuses those of
  * other memories.  Returns 0; -EINVAL for anything else (NULL, double free, wrong order, never
  * allocated, still pinned): then the page is reported, counted and left as it is; with
- * badpage=panic the kernel panics.  If two CPUs free one page at the same moment, the kernel panics
- * when the page is next taken.  Context: any.  Locks: zone lock when the cache is full or off.
+ * badpage=panic the kernel panics.  If two CPUs free one page at once, the kernel may notice only
+ * when the page is next taken, and panics then.  Context: any.  Locks: zone lock when the cache is
+ * full or off.
  */
 static always_inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
@@ -314,8 +315,8 @@ static always_inline int free_pages(struct page *page, unsigned order)
 }
 
 /*
- * Allocate up to @nr order-0 pages into pages[], with one lock hold per batch; returns how many it
- * got.  Context and locks as alloc_pages.
+ * Allocate up to @nr pages of order 0 into pages[], with one lock hold per batch; returns how many
+ * it got.  Context and locks as alloc_pages.
  */
 unsigned long mem_alloc_pages_bulk(
     struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
@@ -388,7 +389,7 @@ void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_clas
 int zone_pcp_disable(struct zone *zone) must_check EXCLUDES(pcp_ctl_class, zone_class);
 /*
  * zone_pcp_enable - undo one zone_pcp_disable.  It sends no IPIs: after the last enable, a CPU
- * caches pages again once it next refills or spills a stack.  Returns 0; -EINVAL (counted) if no
+ * caches pages again when it next refills or spills a stack.  Returns 0; -EINVAL (counted) if no
  * disable is to be undone.  Context and locks as zone_pcp_disable.
  */
 int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);

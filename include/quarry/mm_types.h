@@ -7,9 +7,9 @@
  * parts for reclaim, the OOM killer and memory hotplug are in reclaim_state.h, oom_state.h and
  * hotplug_state.h.
  *
- * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
- * owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for
- * both reading and writing, GUARDED_BY repeats it for clang (lock_attr.h).
+ * Letters behind fields: z zone lock; l lru lock; c constant after set-up; a atomic; o owning CPU
+ * with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for both reading
+ * and writing, GUARDED_BY repeats it for clang (lock_attr.h).
  */
 #ifndef QUARRY_MM_TYPES_H
 #define QUARRY_MM_TYPES_H
@@ -59,7 +59,7 @@ enum migratetype {
 
 /*
  * The head of a block in use has the block's state; the other pages are TAIL, which is 0.  All
- * pages of a free block are TAIL too: only the tree of its pageblock shows that it is free.
+ * pages of a free block are TAIL too: only the tree of its pageblock shows that the block is free.
  * docs/mm/model.md has the table of legal edges; page.h checks them when it is compiled.
  */
 enum page_state {
@@ -67,7 +67,7 @@ enum page_state {
 	PG_RESERVED,    /* never the allocator's: kernel, firmware, missing RAM */
 	PG_FREE,        /* never in a word: block_word returns it for a free block */
 	PG_PCP,         /* in one slot of one CPU's cache */
-	PG_FREEING,     /* in transit: held by the thread that dropped or reports it */
+	PG_FREEING,     /* in transit: a thread frees it, or reports it to the host */
 	PG_ALLOC,       /* allocated; only its owner can find it */
 	PG_SLAB,        /* small-object allocator */
 	PG_PGTABLE,     /* page table */
@@ -94,8 +94,8 @@ enum page_state {
  *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock.  On a page in use,
  *     either the zone's caches are off, or the page is in transit (ISO_MIG) and the setter holds a
  *     reference, which it drops by a put.  The slow free reads the word again under the zone lock.
- *  5. pin_page sets PAGE_PINNED until the page is free again; so a free of a once-pinned page takes
- *     the slow path, which checks pincount.
+ *  5. pin_page sets PAGE_PINNED until the page is free again; so a free of a page that was ever
+ *     pinned takes the slow path, which checks pincount.
  */
 #define PAGE_REF_MASK       0x00007fffu
 #define PAGE_PINNED         0x00008000u /* has been pinned since it was allocated: see pincount */
@@ -129,16 +129,16 @@ struct page {
 } __attribute__((aligned(8))); /* so the size is 32 bytes even where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
 /*
- * The alignment of the kernel's own memmap: the size of a pageblock's descriptors.  The free path
- * finds a page's pageblock by a shift of the descriptor's address (mm/pcp_inline.h), and would find
- * the wrong pageblock with a smaller alignment.
+ * The alignment of the kernel's own memmap: the size of the descriptors of a pageblock's pages.
+ * The free path finds a page's pageblock by a shift of the descriptor's address (mm/pcp_inline.h),
+ * and would find the wrong pageblock with a smaller alignment.
  */
 #define MEMMAP_ALIGN (PAGEBLOCK_PAGES * sizeof(struct page))
 
 /* Orders that the caches keep: 0-3 and the largest. */
 #define NR_SMALL_CACHED  4
 #define NR_CACHED_ORDERS (NR_SMALL_CACHED + (MAX_ORDER > 3))
-/* Enough for a stack for each cached order and type and one of capacity 0; a power of two. */
+/* Enough for a stack for each cached order and type and a stack of capacity 0; a power of two. */
 #define STACKS_PER_ZONE 16
 #define STACK_NONE      15 /* within a zone: capacity 0 for ever; isolated and CMA pages go here */
 BUILD_ASSERT(NR_CACHED_ORDERS *NR_CACHED_TYPES <= STACK_NONE);
@@ -177,7 +177,7 @@ struct pageblock {
 	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks */
 	/* z: ONLINE: retired pages; OFFLINE: flagged pages; standby: all pages, or 0 */
 	u16 nr_poisoned GUARDED_BY(zone_class);
-	u8 zone; /* z; of a HOLE read racily; index in mem->zones */
+	u8 zone; /* z; read racily if HOLE; index in mem->zones */
 	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1, reported:1 */
 	u8 bits GUARDED_BY(zone_class);
 };
@@ -190,8 +190,8 @@ BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 #define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
 
 /*
- * If the firmware's tables name more nodes, the extra ones are merged into node 0, which is
- * reported.
+ * If the firmware's tables name more nodes, the extra ones are merged into node 0, and the kernel
+ * reports this.
  */
 #define MAX_NODES 8
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
@@ -201,8 +201,8 @@ struct zone;
 struct memory;
 /*
  * One CPU's cache of one memory: for each stack number a stack of pages.  Only the owning CPU reads
- * or writes it, with interrupts off; others may read counts, as a hint.  Counts of one
- * zone are contiguous, so "is anything cached?" is a few wide ORs.
+ * or writes it, with interrupts off; other CPUs may read its counts, as a hint.  Counts of one zone
+ * are contiguous, so "is anything cached?" is a few wide ORs.
  */
 struct pcp {
 	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */
@@ -269,19 +269,19 @@ struct zone {
 	 */
 	u32 blocks[NR_MIGRATETYPES][NR_ORDERS] GUARDED_BY(zone_class);
 	u32 have[NR_MIGRATETYPES] GUARDED_BY(zone_class);
-	/* p, read racily by refreshes: disables not undone */
+	/* p, read racily by pcp_update_capacity: zone_pcp_disable calls not undone yet */
 	u32 pcp_depth GUARDED_BY(pcp_ctl_class);
 	union { /* h: limits per CPU, in blocks; pcp_limit is the same array, by stack number */
 		u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 		u16 pcp_limit[NR_CACHED_ORDERS * NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	};
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
-	u32 nr_reclaiming; /* a: pages off the lists, until reclaim drops or puts them back */
+	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and still holds */
 	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever put on lists */
 	u64 freed; /* a: pages outside CMA freed here by reclaim, or brought online from standby */
 	u64 freed_cma; /* a: the same for pages in CMA pageblocks: only for movable requests */
 	u32 futile;    /* a: a run did not help this low zone; being low starts no other run */
-	/* a: lru_came at the start of that run; futile is ignored once lru_came has changed */
+	/* a: lru_came at the start of that run; futile is ignored if lru_came has changed */
 	u64 futile_came;
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
@@ -291,7 +291,7 @@ struct node {
 	u8 distance[MAX_NODES]; /* c: as in the ACPI table SLIT; 10: the node itself */
 	/*
 	 * For each highest kind of zone allowed: ids of zones, nearest first.  Changed under
-	 * adding, when a zone gets its first pages; read racily.
+	 * mem->adding, when a zone gets its first pages; read racily.
 	 */
 	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES];
 	u8 nr_zones[NR_ZONE_KINDS]; /* likewise */
@@ -326,8 +326,9 @@ BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
 #define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)
 
 /*
- * How an offline keeps pages of its range out of the caches.  Each policy has an entry here with
- * its name, a row in mm/isolate_policy.c, and the reasoning behind it in mm/page_isolation.c.
+ * The ways to keep pages of a range that goes offline out of the caches.  Each policy has an entry
+ * here with its name, a row in mm/isolate_policy.c, and the reasoning behind it in
+ * mm/page_isolation.c.
  */
 /* clang-format off */
 #define ISO_POLICIES(P, between) \
@@ -378,14 +379,14 @@ struct memory {
 	struct mutex poison;  /* RANK_POISON: one broken page at a time; no removal meanwhile */
 	/* a: a page was reported broken by the machine: no unpoison from then on */
 	bool machine_check;
-	struct mutex pcp_ctl; /* RANK_PCP_CTL: depths, rounds (single flight) */
-	/* p, the first read racily: masked drain rounds, counted so that callers can share one */
+	struct mutex pcp_ctl; /* RANK_PCP_CTL: depths, and rounds, one at a time */
+	/* p, round_started read racily: numbers of masked rounds of all zones, begun and ended */
 	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
 	struct oom_state oom;
-	u32 blocks_at_once; /* c: BLOCKS_AT_ONCE, unless a test changes it */
-	u32 iso_pending;    /* a: isolations that have set a bit and whose round has not ended */
+	u32 blocks_at_once;     /* c: BLOCKS_AT_ONCE, unless a test changes it */
+	u32 iso_pending;        /* a: isolations during which caches may hold isolated pages */
 	enum iso_policy policy; /* a: for offlines that name no policy */
 	bool badpage_panic;     /* a: a bad free panics after its report */
 	bool backed;            /* c: pages have memory behind them (GFP_ZERO, patterns) */

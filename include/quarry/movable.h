@@ -29,7 +29,7 @@ struct movable_ops {
 };
 struct movable_owner {
 	const struct movable_ops *ops;
-	u32 users; /* a: migrators that may still call the owner */
+	u32 users; /* atomic: migrators that may still call the owner */
 };
 /*
  * Wait until no migrator will call @owner any more.  Called after the owner's last page has been
@@ -49,8 +49,8 @@ const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn) EXCLUDES
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner,
     u32 index) EXCLUDES(lru_class);
 /*
- * The owner releases its page, whether or not a migrator has it.  The caller serialises calls of
- * the owner.  Drops the owner's reference.  Locks: lru, zone.
+ * The owner releases its page, whether or not a migrator has it.  The caller serialises the owner's
+ * calls.  Drops the owner's reference.  Locks: lru, zone.
  */
 void page_release_movable(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
 

@@ -33,7 +33,7 @@ void memory_oom_gone(struct memory *mem, u32 victim);
  */
 void memory_oom_left(struct memory *mem);
 /*
- * For @kill, once it has its table: has a task released its memory since the request last searched?
+ * For @kill, when it has its table: has a task released its memory since the request last searched?
  * Then that memory may be enough, and @kill ends no task.  False if mm/ has no request under way.
  */
 bool memory_oom_outdated(struct memory *mem);

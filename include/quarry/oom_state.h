@@ -20,7 +20,7 @@ struct oom_state {
 	void *arg;   /* set before kill */
 	u32 going;   /* a: number of the victim that is waited for; 0: none */
 	u64 gone;    /* a: number of victims that have released everything */
-	u64 gone_at; /* a: the time when the last victim did */
+	u64 gone_at; /* a: the time when gone last rose */
 	u64 left;    /* a: tasks that have released their memory, victims or not */
 	/* under lock: the value of left that the current request read when it last started over */
 	u64 asked;

@@ -7,16 +7,16 @@
 
 /* The seed of all random numbers of this run.  main.c sets it from seed=; a panic prints it. */
 extern u64 run_seed;
-/* True once a panic has begun.  Any context. */
+/* Has a panic begun?  Any context. */
 bool panicking(void);
 /*
- * Does not return once a panic has begun on another CPU: then only that CPU may print or change
+ * Does not return if a panic has begun on another CPU: then only that CPU may print or change
  * anything.
  */
 void panic_stop(void);
 /*
  * This CPU begins the report of a panic, which stays in one piece: other CPUs print nothing from
- * here on.  Interrupts are off afterwards.  Returns on one CPU only; any context.
+ * now on.  Interrupts are off afterwards.  Returns on one CPU only; any context.
  */
 void panic_begin(void);
 /* Name and offset of the function at @addr: "name+0x12", or the number.  Any context. */

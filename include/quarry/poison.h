@@ -56,9 +56,10 @@ int mem_soft_offline_page(struct memory *mem, pfn_t pfn)
 int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poison_result *result)
     EXCLUDES(poison_class, pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * mem_unpoison_page - clear the flag: a retired page becomes free, an offline one will be.
- * Returns 0; -EINVAL it is not flagged; -EBUSY it is still in use, or standby; -ENXIO no such page;
- * -EOPNOTSUPP a machine check was reported: broken memory stays broken.
+ * mem_unpoison_page - clear the flag: a retired page becomes free, an offline page when it comes
+ * online.
+ * Returns 0; -EINVAL it is not flagged; -EBUSY it is still in use, or standby; -ENXIO no such
+ * page; -EOPNOTSUPP a machine check was reported: broken memory stays broken.
  * Locks: poison, zone.
  */
 int mem_unpoison_page(struct memory *mem, pfn_t pfn) EXCLUDES(poison_class, zone_class);

@@ -65,7 +65,7 @@ enum lock_rank {
 
 /* Zeroed memory is an unlocked lock without a rank. */
 struct spinlock {
-	u32 locked; /* a: CPU + 1 of the holder; 0: free */
+	u32 locked; /* atomic: CPU + 1 of the holder; 0: free */
 	u8 rank;    /* enum lock_rank */
 	/*
 	 * for the port, written by the holder: the highest rank of this lock and the locks under it
@@ -181,7 +181,7 @@ struct sleep_claim {
 	struct sleep_claim *next; /* wq.lock */
 	bool share;
 	bool (*over)(void); /* true: the claim's thread stops waiting; NULL: never true */
-	u32 granted; /* a: set once, in the hold of wq.lock that takes the claim off the line */
+	u32 granted; /* atomic: set in the hold of wq.lock that takes the claim off the line */
 };
 
 struct sleep_lock {
@@ -404,9 +404,9 @@ struct memory;
 struct mm_task {
 	u32 in_alloc; /* nesting of allocation slow paths */
 	/*
-	 * a: its allocations may use the memory below the watermarks, and never wait.  Set for a
-	 * reclaim thread, and for a thread of an OOM victim (oom.h), which needs a little memory to
-	 * exit.
+	 * atomic: its allocations may use the memory below the watermarks, and never wait.  Set for
+	 * a reclaim thread, and for a thread of an OOM victim (oom.h), which needs a little memory
+	 * to exit.
 	 */
 	u32 reserve;
 	const struct memory *blamed; /* the memory of blamed_pfn, for a panic; NULL: none */
@@ -425,17 +425,18 @@ extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
 
 /*
  * smp_call_mask - run fn(arg) on every online CPU of @mask, and wait until all have finished.
- * @mask: nr_cpus bits; NULL means all online CPUs.  The caller's own CPU runs it directly.  fn runs
- * with interrupts off, in the target's interrupt, and may take RANK_LRU and inner locks.  Context:
- * thread, irqs on, no spin lock held, not in an interrupt; not from an allocation.
+ * @mask: nr_cpus bits; NULL means all online CPUs.  The caller's own CPU, if it is in @mask, calls
+ * fn directly.  fn runs with interrupts off, in the target's interrupt, and may take RANK_LRU and
+ * inner locks.  Context: thread, irqs on, no spin lock held, not in an interrupt; not from an
+ * allocation.
  * Returns the number of other CPUs that got an IPI; -EDEADLK (reported, counted, no CPU called) in
  * a wrong context.  A target that never answers causes a panic, with the backtraces of both sides.
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 /*
- * Called by fn: run fn once more on this CPU before the call is answered, after interrupts have
- * been on.  This splits long work into many short sections with interrupts off; for the caller it
- * is still one call.  Threads of the CPU may run in between.
+ * Called by fn: run fn again on this CPU before the call is answered, after interrupts have been
+ * on.  This splits long work into many short sections with interrupts off; for the caller it is
+ * still one call.  Threads of the CPU may run in between.
  */
 static inline void smp_call_again(void)
 {

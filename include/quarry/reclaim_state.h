@@ -47,7 +47,7 @@ struct reclaim {
  * must not do.  Only a memory that starts with standby memory has this thread.
  */
 struct standby_thread {
-	/* a: requests that wait for standby memory, as in struct reclaim; 0: only a zone is low */
+	/* a: requests that wait for standby memory, as in run_for above; a low zone sets no bit */
 	u64 run_for;
 	struct ticket_queue tickets; /* done: the thread has tried each zone, under the lock */
 	u32 stop;                    /* a: the thread shall return */

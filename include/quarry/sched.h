@@ -10,7 +10,7 @@
  * Turn the running code of this CPU into its first thread (boot CPU) or its idle thread (others).
  * The boot CPU's call sets up the queues of all CPUs, so kmalloc and arch_stack_alloc must work:
  * after memory_ready, before the first thread_start and before other CPUs start.  irqs off.
- * @idle_main: what the boot CPU's idle thread runs; NULL on another CPU.
+ * @idle_main: the function of the boot CPU's idle thread; NULL on another CPU.
  */
 void sched_init_cpu(void (*idle_main)(void *arg));
 /*

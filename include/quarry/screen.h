@@ -97,9 +97,10 @@ void text_move(struct text *t, void *pixels);
 /* Set the colour, a TEXT_ value, for further text and after SGR 0. */
 void text_set_colour(struct text *t, u8 colour);
 /*
- * Write @len bytes and update the pixels.  Interpreted are CR, LF (which returns too), BS, TAB, and
- * of ECMA-48 the sequences CUU, CUD, CUF, CUB, CUP, ED, EL and SGR with 16 colours; other sequences
- * and control characters are ignored.  At the bottom the text scrolls by an eighth of the screen.
+ * Write @len bytes and update the pixels.  Interpreted are CR, LF (which also goes to the first
+ * column), BS, TAB, and of ECMA-48 the sequences CUU, CUD, CUF, CUB, CUP, ED, EL and SGR with 16
+ * colours; other sequences and control characters are ignored.  At the bottom the text scrolls by
+ * an eighth of the screen.
  *
  * One caller at a time.  If there are several, because a panic broke the lock, the text may be
  * mixed, but nothing outside pixels and cells is written.  Pixels are never read.

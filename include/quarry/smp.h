@@ -11,7 +11,7 @@
 #include <quarry/port.h>
 
 /*
- * Set up each CPU's slot for calls.  Called once nr_cpus is known and arch_boot_zalloc works,
+ * Set up each CPU's slot for calls.  Called when nr_cpus is known and arch_boot_zalloc works,
  * before other CPUs start.
  */
 void smp_init(void);
@@ -23,8 +23,8 @@ void cpu_set_online(unsigned cpu);
 void cpu_clear_online(unsigned cpu);
 /*
  * Serve calls for the last time, on a CPU that has left the mask; after smp_wait_senders, when no
- * interrupt is pending any more.  From here until cpu_set_online every call interrupt on it is
- * spurious.  irqs off.
+ * interrupt is pending any more.  From then until cpu_set_online every call interrupt on this CPU
+ * is spurious.  irqs off.
  */
 void smp_call_close(void);
 unsigned nr_cpus_online(void);
@@ -50,7 +50,7 @@ void smp_call_serve(void);
 bool smp_call_pending(void);
 /*
  * Make smp_call_serve() run soon on @cpu, which is online.  If @cpu is this CPU, with irqs off, it
- * runs once they are on.  A machine raises the call vector; on a host the target polls.  Any
+ * runs when irqs are on again.  A machine raises the call vector; on a host the target polls.  Any
  * context.
  */
 void arch_ipi_call(unsigned cpu);
@@ -66,7 +66,7 @@ struct smp_stats {
 	u64 spurious_calls; /* call interrupts taken between smp_call_close and cpu_set_online */
 	u64 silent;         /* reports of CPUs too late to answer or end a call, or to park */
 };
-extern struct smp_stats smp_stats; /* a */
+extern struct smp_stats smp_stats; /* atomic */
 /*
  * kernel/lock.c: a CPU that has not answered for smp_timeout_ns is reported; after smp_worst_ns (0:
  * six times smp_timeout_ns) the kernel panics.

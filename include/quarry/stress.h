@@ -43,7 +43,7 @@ struct round_opts {
 	pfn_t start;
 	unsigned long nr;
 	const struct stress *stress;
-	/* Called once all pageblocks are isolated, before pages are moved; may be NULL. */
+	/* Called after all pageblocks are isolated, before pages are moved; may be NULL. */
 	void (*on_isolated)(void *arg);
 	void *arg;
 };
@@ -51,7 +51,7 @@ struct round_opts {
  * One round: offline the range, then bring it online.  The offline does not commit before two CPUs
  * (or the only one) have made 100 operations since its first isolate bit was set.
  * Returns 0, or the error of offline_pages or online_pages; -ERANGE if a policy that needs exactly
- * one drain round took another number; -ETIME if the stress made no progress.
+ * one drain round made more or none; -ETIME if the stress made no progress.
  */
 int offline_round(
     struct memory *mem, const struct round_opts *opts, struct offline_result *result, u64 *ops);

@@ -14,7 +14,7 @@
 #include <quarry/vm.h>
 #include <sys/queue.h>
 
-/* Letters: a atomic; c constant; l under lock; e written once, before ended. */
+/* Letters: a atomic; c constant; l under lock. */
 struct endpoint;
 struct task {
 	struct cap_object cap; /* c */
@@ -26,12 +26,12 @@ struct task {
 	u32 nr_threads GUARDED_BY(task_class);               /* l: on the list */
 	struct share *shares;                   /* c: its share of each CPU (sched_share.c) */
 	u32 next_thread GUARDED_BY(task_class); /* l: number of the next thread */
-	u32 ending; /* a, set under l: enum task_end, once it is ending */
-	s32 status; /* l: with ending */
+	u32 ending; /* a, set under l: enum task_end, when it is ending */
+	s32 status; /* l: set with ending */
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
 	u32 victim GUARDED_BY(task_class); /* l: its number as an OOM victim; 0: it is none */
-	bool first; /* c once it runs: the first task, which is never killed (oom_kill.c) */
+	bool first; /* c from its start on: the first task, which is never killed (oom_kill.c) */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
 	struct vm_space *space; /* c until the task releases all; then NULL, set under tasks_lock */
@@ -40,7 +40,7 @@ struct task {
 
 /* Context, unless said otherwise: thread, may sleep, no spin lock held. */
 
-/* Start the thread that frees ended threads; once.  Returns 0 or -ENOMEM. */
+/* Start the thread that frees ended threads.  Called once.  Returns 0 or -ENOMEM. */
 int tasks_init(void) must_check;
 
 /*
@@ -93,8 +93,8 @@ int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status
 
 /*
  * task_end_victim - end @task, as the OOM killer's victim with the number @victim (above 0) and
- * status -ENOMEM, to free its memory.  Its threads may use the memory below the watermarks for
- * that; if the task is ending already, only this changes.  False: the task has released everything.
+ * status -ENOMEM, to free its memory.  Its threads may then use the memory below the watermarks; if
+ * the task is ending already, this is the only effect.  False: the task has released everything.
  * True: memory_oom_gone is called when it has.  Allocates nothing.
  */
 bool task_end_victim(struct task *task, u32 victim) must_check;
@@ -156,7 +156,7 @@ s64 task_account_limit(const struct account *account, u64 which, bool used);
 
 /* ---- kernel/oom_kill.c ---- */
 
-/* Install the OOM killer for tasks; once.  docs/user.md describes its choice. */
+/* Install the OOM killer for tasks.  Called once.  docs/user.md describes its choice. */
 void oom_init(void);
 
 /* ---- kernel/user_boot.c ---- */

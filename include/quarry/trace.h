@@ -39,9 +39,9 @@ struct trace_event {
 	u8 gfp;   /* of an allocation: GFP_UNMOVABLE, GFP_MOVABLE or GFP_RECLAIMABLE */
 };
 struct trace_id {
-	struct page *page; /* owned by the CPU whose turn it is; NULL: not live */
-	u32 done;          /* a: events of this id that are done */
-	u16 waiting;       /* a: threads asleep until done changes */
+	struct page *page; /* owned by the CPU of the id's next event; NULL: not live */
+	u32 done;          /* atomic: events of this id that are done */
+	u16 waiting;       /* atomic: threads asleep until done changes */
 	u16 order;
 };
 BUILD_ASSERT(sizeof(struct trace_event) == TRACE_ITEM_SIZE);
@@ -101,8 +101,8 @@ void trace_free(struct trace *trace);
  * trace_run - replay @trace on the first @cpus CPUs, with pages of @mem; events of CPU c run on CPU
  * c mod @cpus.  At the end, free the blocks that are still live.
  * Returns 0, even if allocations failed; -EUCLEAN if the counts do not add up or report->wrong;
- * -EINVAL no CPU, or one that is offline or not @mem's; -ENOMEM (then nothing was run).  Context:
- * thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and drain_all_pages.
+ * -EINVAL no CPU, or a CPU that is offline or not @mem's; -ENOMEM (then nothing was run).
+ * Context: thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and drain_all_pages.
  */
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report) must_check;

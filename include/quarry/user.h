@@ -10,7 +10,7 @@
 
 #include <quarry/vm.h>
 
-/* User addresses are below USER_END; the last page of the lower half is never mapped. */
+/* The end of user addresses.  It excludes the last page below the non-canonical hole. */
 #define USER_END VM_USER_END
 
 /* ---- the machine's part ---- */
@@ -23,7 +23,7 @@
 void *arch_fpu_alloc(void) must_check;
 /*
  * Another thread is about to run: save this CPU's FPU registers and selectors to @from, and load
- * them from @to.  NULL: that thread has none.  Unless @to is NULL, from here on the CPU enters the
+ * them from @to.  NULL: that thread has none.  Unless @to is NULL, from now on the CPU enters the
  * kernel from ring 3 on the stack that ends at @top.  irqs off.
  */
 void arch_user_switch(void *from, const void *to, void *top);
@@ -39,8 +39,8 @@ void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3]) __attribut
 
 /*
  * Copy @len bytes from or to the user memory of the running thread.
- * Returns 0; or -EFAULT if not all of it is user memory that may be read (written), and part of it
- * may have been copied.
+ * Returns 0; or -EFAULT if part of it is not user memory that may be read (written); then some
+ * bytes may have been copied.
  * Context: thread, may sleep, no lock held.
  */
 int copy_from_user(void *dst, u64 src, size_t len) must_check;

@@ -9,7 +9,8 @@
  *
  * Everything here belongs to one backed struct memory: data pages, tables and slots come from it;
  * the structures themselves come from kmalloc.  Errors are negative errno values.  Context, unless
- * said otherwise: thread, may sleep, no spin lock held.  docs/mm/objects.md explains it.
+ * said otherwise: thread, may sleep, no spin lock held.  docs/mm/objects.md explains objects and
+ * spaces.
  *
  * Letters behind fields: a atomic; c constant; m space->change; s space->lock; o object->lock;
  * t pagetable.lock; v mem->vm.lock.
@@ -123,7 +124,7 @@ struct vm_object {
 	struct memory *mem;      /* c */
 	struct account *account; /* c: charged for the object, its tables and pages; a reference */
 	u32 oom_round, oom_shared; /* for the OOM killer, in one decision at a time (oom_kill.c) */
-	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
+	struct page *top;          /* c: page of 512 pointers to tables of 512 slots */
 	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions that show it, by index */
 	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: no walk */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
@@ -176,8 +177,8 @@ u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
 /*
- * Does slot @index have a page, even if it is in transit or lost?  False after the object's
- * end.  The result may be out of date.
+ * Does slot @index have a page, even if it is in transit or lost?  False if the object has no such
+ * slot.  The result may be out of date.
  */
 bool vm_object_has(struct vm_object *object, u32 index);
 /* The number of pages in slots, in zones up to @highest only; pages in transit do not count. */
