@@ -5,9 +5,9 @@
  * All text goes to the log: the ring, and the log port, if the machine has one.  Text is also shown
  * on the serial line and the screen.  While text is hidden, only that of console_say is shown.
  *
- * Owns:       the log ring; the console lock; how often the text is hidden.
+ * Owns:       the log ring; the console lock; the number of calls that hide text.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
- * Invariants: output of one call is not mixed with that of others.  Once the lock is broken, only
+ * Invariants: output of one call is not mixed with that of others.  After the lock is broken, only
  *             the CPU that broke it prints, and a CPU that it invites.
  * Tests:      console, log, tests/qemu/test_panic.py.
  */

@@ -24,9 +24,9 @@ struct runq {
 	u64 ticked;                  /* a: time of this CPU's last tick */
 	u32 watched;                 /* o: the CPU that this CPU checked at its last tick */
 	u64 since;                   /* lock, as arch_clock_ns: when running began to run */
-	bool early;                  /* lock: the running thread came from the list first */
+	bool early;                  /* lock: the running thread was taken from the list `first' */
 	u32 ring;                    /* lock: completed turns of the ring of shares */
-	struct share *ring_last;     /* lock: last share of this ring turn; NULL: the next taken */
+	struct share *ring_last;     /* lock: last share of this ring turn; NULL: the next share */
 	u32 round;                   /* lock: number of this round of thread turns */
 	u32 turns_left;              /* lock: threads of this round still waiting for their turn */
 	u64 round_began;             /* lock, as arch_clock_ns: start of this round */
@@ -79,7 +79,10 @@ void runq_charge(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
  * then runq_end_turn and runq_take.
  */
 void runq_pass(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
-/* Queue the preempted @t to continue its turn, if it had too little of it.  False: not queued. */
+/*
+ * Queue the preempted @t to continue its turn, if less than SHORT_NS of the turn is used.  False:
+ * not queued.
+ */
 bool runq_goes_on(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 
 /* ---- runq.c ---- */
@@ -103,7 +106,7 @@ void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /*
  * Put @t on the queue of CPU @where; on that of the best CPU, if @where is negative or takes no
  * threads.  The caller owns @t: on_queue is set, @t is on no queue, and the CPU has left its stack.
- * Wakers that meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its
+ * Wakers that meet @t in transit see on_queue and do nothing.  If the chosen CPU closes its
  * queue meanwhile, another CPU is chosen.  irqs off.
  */
 void sched_place(struct thread *t, int where);
