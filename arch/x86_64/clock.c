@@ -23,7 +23,7 @@
 #define PIT_COUNT   1193 /* 1 ms */
 #define ROUNDS      3
 #define TRIES       5
-/* The most turns of a busy wait for hardware that may be absent. */
+/* The most passes of a busy loop that waits for hardware, which may be absent. */
 #define SPIN_LIMIT 1000000
 
 #define APIC_TIMER_COUNT 0x390

@@ -10,11 +10,12 @@
  *   acpi_init          reads the firmware's tables through the first 4 GiB of the direct map
  *   (boot memory; memory allocated before the next line must lie below 4 GiB)
  *   arch_paging_init   final page tables; all RAM is in the direct map from here
- *   arch_apic_init     local APIC, I/O APIC, clock and timer calibration; interrupts may be enabled
+ *   arch_apic_init     local APIC, I/O APIC; interrupts may be enabled
+ *   arch_timer_init    clock and timer calibration
  *   arch_cpus_init     nr_cpus and cpus[] with their areas, stacks and nodes
  *   (smp_init, memmap, memory_init, boot_memory_hand_over)
  *   arch_boot_memory_done   kernel stacks and page tables come from alloc_pages from here
- *   (sched_init_cpu(true))
+ *   (sched_init_cpu)
  *   smp_start_aps      every other CPU runs kernel_ap_entry
  *
  * Tests:      arch_cpu, arch_page, tests/qemu/test_arch.py.
@@ -87,7 +88,7 @@
 #define VEC_MC       18
 #define NR_EXCEPTION 32
 #define VEC_SYSCALL  0x100 /* not a vector: marks the frame of a system call */
-#define VEC_CALL     0x40  /* the lowest: the others come between the pieces of a call */
+#define VEC_CALL     0x40  /* lowest priority: others can come between the pieces of a call */
 #define VEC_TIMER    0x41
 #define VEC_KICK     0x42
 #define VEC_SERIAL   0x43
@@ -200,7 +201,7 @@ static inline phys_t image_phys(const void *p)
  * BOOT_BY_...
  */
 void boot_info_init(u32 info, u32 by);
-/* Page below 1 MiB for the AP trampoline, 0: none was free.  Listed in bootinfo.used. */
+/* The page below 1 MiB in which other CPUs start; 0: none was free.  Listed in bootinfo.used. */
 extern phys_t boot_trampoline_page;
 
 /*
