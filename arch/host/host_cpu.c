@@ -103,7 +103,7 @@ void arch_backtrace_self(void)
 }
 
 /*
- * A round ends when all threads with tickets from before it have released the CPU again.  The
+ * A round ends when all threads that had tickets at its beginning have released the CPU.  The
  * caller holds m.
  */
 static void end_round(struct host_cpu *c)
@@ -115,7 +115,7 @@ static void end_round(struct host_cpu *c)
 	c->round_end = c->next;
 }
 
-/* A round ends once its threads release the CPU: so each running thread is told to release it. */
+/* A round ends when its threads have released the CPU, so each running thread is told to do so. */
 bool threads_had_turn(u64 since)
 {
 	bool all = true;
