@@ -215,8 +215,8 @@ bool cpu_wait_online(unsigned cpu, u64 ns)
  * The threads leave while the CPU still answers: a thread may be in a call of its own, or hold a
  * mutex that another thread waits for. Next the online bit is cleared. A sender may hold a lock
  * under which it must not take cpu_hotplug, so this lock does not keep all senders out.  Therefore
- * smp_wait_senders waits for senders that read the bit before it was cleared, up to a limit.  A
- * sender that is later than that withdraws its requests to this CPU.
+ * smp_wait_senders waits for senders that read the bit before it was cleared, up to a limit.  After
+ * the limit such a sender withdraws its requests to this CPU.
  */
 static int take_down(unsigned cpu)
 {

@@ -9,7 +9,10 @@
 #include <quarry/cpu.h>
 #include <quarry/port.h>
 
-/* Each comment begins with the side that sets the state: the CPU, or the controller of cpu_up. */
+/*
+ * Each comment begins with the side that sets the state: the CPU, or the controller, which is the
+ * thread that takes the CPU down or up, plugs it or unplugs it.
+ */
 enum hotplug_state {
 	HP_UP,       /* as booted: online, or never present */
 	HP_LEAVING,  /* controller: hand over your threads */

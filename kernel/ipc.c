@@ -45,7 +45,7 @@ struct ipc_call {
 	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
 	int result GUARDED_BY(task_class); /* ep->lock */
 	struct ipc_msg *msg; /* ep->lock: the caller's message; the answer replaces it */
-	/* ep->lock: from TAKEN on a reference, which belongs to the receiver */
+	/* ep->lock: the call's endpoint; from TAKEN on the receiver has a reference to it */
 	struct endpoint *ep;
 	TAILQ_ENTRY(ipc_call) link; /* ep->lock */
 };

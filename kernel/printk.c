@@ -39,7 +39,7 @@
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
 static u32 closing; /* atomic: 1 + the CPU that will break the lock; no other CPU takes the lock */
 static u32 bust;    /* atomic: 1 + the CPU that broke the lock */
-static u32 invited; /* atomic: 1 + a CPU that may print too once the lock is broken */
+static u32 invited; /* atomic: 1 + a CPU that may print too after the lock is broken */
 static u32 hidden;  /* console_lock to write: calls of console_hide that are not undone yet */
 static u64 mark;    /* console_lock: if hidden text must be shown, it begins at this position */
 /* console_lock: the text that restores a terminal on which a screen is drawn, or NULL */

@@ -83,9 +83,9 @@ unsigned nr_cpus_online(void)
 /*
  * The gate.  A sender makes its number odd before it reads the online mask, and even after the last
  * answer.  A CPU that has cleared a bit of the mask and then reads an even number knows that this
- * sender's next read of the mask sees the bit cleared (both are sequentially consistent).  An odd
- * number belongs to a call that may have seen the bit set: wait until the number changes. Later
- * calls are not waited for.
+ * sender's next read of the mask sees the bit cleared (all these accesses are sequentially
+ * consistent).  An odd number belongs to a call that may have seen the bit set: wait until the
+ * number changes. Later calls are not waited for.
  *
  * A sender may have died inside its call; then its number stays odd.  So the wait has a limit.  If
  * that sender goes on later, its request to the offline CPU is withdrawn (withdraw).

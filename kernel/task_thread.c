@@ -7,7 +7,7 @@
  *             to be freed; never both.
  * Invariants: a thread is on its task's list until it has left the task's space for ever.  So a
  *             listed thread may be woken, and if the list is empty no CPU has the tables loaded.
- *             A thread of a task does not return to ring 3 once the task is ending.
+ *             A thread of a task does not return to ring 3 while the task is ending.
  * Tests:      task, task_cpu, tests/fiber/explore_tasks.c.
  */
 #include "task_thread.h"

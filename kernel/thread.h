@@ -11,7 +11,7 @@
 enum thread_state {
 	THREAD_RUNNABLE, /* running or ready */
 	THREAD_SLEEPING, /* until thread_wake or wake_at; it may not have switched away yet */
-	THREAD_DEAD,     /* ended; its stack may be freed once its CPU has left it */
+	THREAD_DEAD,     /* ended; its stack may be freed after the CPU has left the stack */
 };
 
 /*
@@ -95,14 +95,14 @@ static inline bool deadline_passed(u64 deadline)
 }
 /*
  * wait.c: release @lock, which the caller holds with interrupts on, and sleep until thread_wake or
- * @deadline; not at all if @over is true by then. A thread that makes @over true under @lock then
- * calls thread_wake, before it releases @lock, or sleep_passing. Returns false with @lock held
+ * @deadline; do not sleep if @over is true already. A thread that makes @over true under @lock must
+ * call thread_wake before it releases @lock, or call sleep_passing. Returns false with @lock held
  * again; or true without @lock, if another thread passed its CPU to this one: that thread has
  * released @lock.
  */
 bool sleep_unlocked(struct spinlock *lock, bool (*over)(void *), void *arg, u64 deadline)
     must_check;
-/* After a sleep of the running thread: was it ended by a thread that passed its CPU on? */
+/* Did another thread end the last sleep of the running thread @t by passing its CPU to @t? */
 static inline bool was_passed(struct thread *t)
 {
 	bool passed = t->passed;

@@ -30,14 +30,14 @@
 #define NAP_NS   50000   /* length of such a sleep, which really takes some microseconds more */
 
 struct host_cpu {
-	pthread_mutex_t m;
+	pthread_mutex_t m;   /* protects the fields with "m:" */
 	pthread_cond_t turn; /* serving has changed */
 	pthread_cond_t idle; /* the CPU is free and a call waits */
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
 	u32 threads;         /* m: threads bound to this CPU */
 	u64 since;           /* the time when the running thread got the CPU */
 	u64 round_end;       /* m: the ticket after the last one of this round */
-	u64 round_began;     /* m: the time when round_end was the next ticket */
+	u64 round_began;     /* m: the time when this round began */
 	u64 had_turn;        /* m: the start of the last round that has ended */
 };
 static struct host_cpu host_cpus[HOST_MAX_CPUS];

@@ -94,7 +94,7 @@ static bool pit_start(void)
 	return !pit_expired(); /* a missing device reads as ones */
 }
 
-/* Wait for about a millisecond.  Returns false if neither timer moves. */
+/* Wait for about a millisecond.  Returns false if the timer does not move. */
 static bool wait_round(u32 pm_start)
 {
 	for (unsigned i = 0; i < SPIN_LIMIT; i++) {

@@ -51,7 +51,7 @@ extern u8 user_smap;
 
 u8 user_smap;
 static u32 xstate;   /* states that XSAVE saves; 0: there is FXSAVE only */
-static u32 fpu_size; /* bytes of an area */
+static u32 fpu_size; /* bytes of an FPU area */
 
 void user_init_cpu(void)
 {

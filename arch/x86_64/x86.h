@@ -283,7 +283,7 @@ u32 apic_id(void);
 /* The largest APIC id that can be sent an interrupt.  After arch_apic_init. */
 u32 apic_max_id(void);
 #define XAPIC_MAX_ID     0xfeu
-#define X2APIC_MAX_ID    0xffffu /* below 32 bits, to keep tables indexed by id small */
+#define X2APIC_MAX_ID    0xffffu /* ids have 32 bits; a limit keeps tables indexed by id small */
 void apic_eoi(void);
 /* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
 void apic_send(u32 dest, u32 icr_low);
@@ -302,7 +302,7 @@ void apic_send_self(u8 vector);
  * too large.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
-/* Deliver interrupts that go to APIC id @from to @to instead; not if @to is above XAPIC_MAX_ID. */
+/* Redirect interrupts from APIC id @from to APIC id @to; not if @to is above XAPIC_MAX_ID. */
 void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
