@@ -78,8 +78,8 @@ void *arch_boot_zalloc(size_t bytes)
 }
 
 /*
- * No hardware walks page tables here: tests do so in software, and tlb_hook reports flushes to
- * them.
+ * No hardware walks page tables here, so there is no TLB to flush; tests simulate both
+ * (tests/lib/soft_mmu.c).
  */
 void arch_pagetable_init(u64 *root)
 {
