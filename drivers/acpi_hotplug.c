@@ -21,7 +21,7 @@
 /* Bits of the general purpose event block 0. */
 #define EVENT_CPU    0x4u
 #define EVENT_MEMORY 0x8u
-#define OFFLINE_NS   10000000000ULL /* a module whose offline takes longer stays */
+#define OFFLINE_NS   10000000000ULL /* a module whose offline takes longer stays online */
 
 static struct slot_bank memory_slots, cpu_slots;
 static struct dimm_user dimms = {
@@ -129,7 +129,7 @@ static void init_banks(void)
 	dimms.nr_nodes = acpi.nr_nodes;
 	regs = acpi_slot_ports(&acpi.memory_slots_port);
 	slot_bank_init(&memory_slots, SLOT_MEMORY, &regs, &dimm_user, acpi.nr_memory_slots);
-	/* If all CPUs were present at boot, none can be plugged in, and none is ejected. */
+	/* If no CPU slot was empty at boot, the kernel neither adds nor ejects CPUs. */
 	if (acpi.cpu_slots_port && nr_cpus > nr_boot_cpus) {
 		regs = acpi_slot_ports(&acpi.cpu_slots_port);
 		slot_bank_init(&cpu_slots, SLOT_CPU, &regs, &cpu_user, acpi.nr_cpus);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log_port.c: the I/O port of an emulator that writes all printed text to a file of the host.
+ * log_port.c: the log port: an emulator writes each byte sent to it to a file of the host.
  *
  * Owns:       I/O port 0xe9 (QEMU: -device isa-debugcon; Bochs: port_e9_hack).
  * Locks:      none: the console (kernel/printk.c) serialises writers.

@@ -37,7 +37,7 @@ void pci_scan(const struct pci_access *access, void (*found)(const struct pci_fu
 struct pci_walk {
 	bool begun;
 	u8 at;    /* the capability visited last */
-	u64 seen; /* a bit for each four bytes of configuration space: set once visited */
+	u64 seen; /* a bit for each four bytes of configuration space, set when they are visited */
 };
 /*
  * pci_next_capability - the next capability @id of the list.

@@ -24,7 +24,7 @@
 #define LSR_IDLE 0x40 /* the shift register is empty too */
 #define FIFO     16
 
-/* The most turns of a wait: at 115200 baud 16 bytes take 1.4 ms. */
+/* The most passes of a waiting loop: at 115200 baud 16 bytes take 1.4 ms. */
 #define SPIN_LIMIT 10000000
 #define MAX_BYTES  65536 /* bytes that one interrupt takes, at most */
 #define POLL_NS    10000000ULL

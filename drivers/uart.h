@@ -13,7 +13,7 @@ struct uart_regs {
 
 struct uart {
 	const struct uart_regs *regs;
-	u32 spins; /* turns of a wait before the port counts as missing */
+	u32 spins; /* passes of a waiting loop before the port counts as missing */
 	bool present, interrupt_driven;
 	u8 ring[256];
 	u32 head; /* atomic: number of bytes ever put into the ring */

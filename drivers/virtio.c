@@ -238,8 +238,8 @@ struct answer {
 };
 
 /*
- * Takes the buffer at once: the index is read once, so the device cannot withdraw the answer in
- * between.
+ * Has the answer come?  This also takes the buffer, so the index is read only once: between two
+ * reads the device could withdraw the answer.
  */
 static bool answered(void *arg)
 {

@@ -120,7 +120,7 @@ struct virtqueue {
 	 */
 	u16 next[VIRTQUEUE_MAX];
 	u16 used[VIRTQUEUE_MAX]; /* number of a buffer's descriptors, at the first one; else 0 */
-	u32 room[VIRTQUEUE_MAX]; /* bytes of a buffer that the device may write, likewise */
+	u32 room[VIRTQUEUE_MAX]; /* bytes of a buffer that the device may write, at the first one */
 	void *token[VIRTQUEUE_MAX];
 };
 

@@ -5,9 +5,9 @@
  * Owns:       pages in state BALLOON, linked by their next and prev.
  * Locks:      balloon->lock, a mutex, for those pages and for the queues that report them: a
  *             migrator needs both.
- *             The balloon's thread holds the lock as long as it waits for the device, a migrator
- *             for a few times MOVE_WAIT_NS.  Nothing is allocated under the lock: an allocation may
- *             wait for a thread that moves balloon pages.
+ *             The balloon's thread holds the lock as long as it waits for the device; a migrator
+ *             holds the lock for a few times MOVE_WAIT_NS.  Nothing is allocated under the lock: an
+ *             allocation may wait for a thread that moves balloon pages.
  *             Statistics belong to the balloon's thread, reports to a thread of their own.
  * Invariants: the host is told before a page is lent, and before a page is used again.  A page
  *             whose request has no answer stays out of use until the device has been reset.  The
@@ -158,8 +158,8 @@ static bool balloon_putback(struct memory *mem, struct page *page)
 
 /*
  * Lend @dst in place of @src.  @src is reported first: if the host does not answer, @src stays
- * lent, and @dst has not been reported.  0; -ENOENT; -EAGAIN; -EBUSY the device is broken: all
- * pages will be taken back.
+ * lent, and @dst has not been reported.  0; -ENOENT @src is not lent any more; -EAGAIN no answer
+ * yet; -EBUSY the device is broken: all pages will be taken back.
  */
 static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page *src)
     REQUIRES(b->lock)

@@ -56,9 +56,9 @@ bool balloon_has_work(const struct virtio_balloon *b);
 /* Report all free memory that has not been reported.  0; -EIO the device has been reset already. */
 int balloon_report(struct virtio_balloon *b);
 /*
- * One turn of the balloon's thread: answer the host, follow it, print news.  Returns the longest
- * time until the next turn without work, in nanoseconds; 0: the device was broken and is reset, all
- * pages are taken back, and no turn follows.
+ * One pass of the balloon's thread: answer the host, follow it, print news.  Returns the longest
+ * time until the next pass if there is no work, in nanoseconds; 0: the device was broken and is
+ * reset, all pages are taken back, and no pass follows.
  * Context: thread, may sleep.
  */
 u64 balloon_turn(struct virtio_balloon *b);

@@ -109,8 +109,8 @@ static int unplug_units(struct virtio_mem *vm, unsigned long first, unsigned lon
 }
 
 /*
- * Handle units that could not be taken offline.  0: other units will be tried; -ENOMEM no free
- * memory for their content.
+ * Handle units that could not be taken offline.  0: other units, or fewer, will be tried; -ENOMEM
+ * no free memory for their content.
  */
 static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long nr, int err)
 {

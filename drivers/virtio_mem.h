@@ -63,10 +63,10 @@ int virtio_mem_follow(struct virtio_mem *vm);
  */
 int virtio_mem_restart(struct virtio_mem *vm);
 /*
- * One turn of the device's thread: follow the host's wish, after a restart if the last turn found
+ * One pass of the device's thread: follow the host's wish, after a restart if the last pass found
  * the device broken, and print news.
- * Returns the longest time until the next turn, in nanoseconds; a new wish of the host ends it
- * early.  Context: thread, may sleep.
+ * Returns the longest time until the next pass, in nanoseconds; a new wish of the host ends that
+ * wait early.  Context: thread, may sleep.
  */
 u64 virtio_mem_turn(struct virtio_mem *vm);
 

@@ -226,8 +226,8 @@ int virtio_mem_read_goal(struct virtio_mem *vm)
 }
 
 /*
- * Behind the usable part of the region nothing is plugged, and the device must not be asked about
- * it.
+ * Behind the usable part of the region nothing is plugged, and no request may be made about units
+ * there.
  */
 int virtio_mem_ask_all(struct virtio_mem *vm)
 {

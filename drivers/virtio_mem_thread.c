@@ -30,7 +30,7 @@ static bool changed(void *arg)
 	return load_acquire(&((struct virtio_mem *)arg)->dev->config_changed);
 }
 
-/* Print the state, which has changed, and the result of the last turn. */
+/* Print the state, which has changed, and @err, the result of virtio_mem_follow. */
 static void tell(struct virtio_mem *vm, int err)
 {
 	static const char *const texts[] = {

@@ -29,7 +29,7 @@ struct virtio_pci {
 struct virtio_bus {
 	const struct virtio_regs *regs;
 	void *(*map)(phys_t start, size_t len); /* map registers; NULL: cannot be mapped */
-	/* route its interrupt line; 0 or negative errno */
+	/* route the interrupt line of @fn; 0 or negative errno */
 	int (*route)(const struct pci_function *fn);
 	unsigned (*node_of)(u32 domain);         /* as in struct virtio_device */
 	int (*probe)(struct virtio_device *dev); /* start the device's driver; reports errors */

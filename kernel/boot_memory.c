@@ -22,7 +22,7 @@
 
 #define MIN_RAM    (32ULL << 20) /* bytes of usable RAM; nothing useful fits into less */
 #define BOOT_LINE  64
-#define BOOT_FLOOR (1ULL << 20) /* boot memory comes from above the first MiB, where APs start */
+#define BOOT_FLOOR (1ULL << 20) /* the first MiB is no boot memory: other CPUs start there */
 
 static struct memblock memblock;
 static struct boot_plan plan;
@@ -151,7 +151,7 @@ static void init_kernel_memory(void)
 
 /*
  * Map the memmap by section, for online RAM only; map pageblock descriptors and trees for all RAM.
- * The trees of standby memory are zeroed only when the memory comes online: a big machine has much.
+ * The trees of standby memory are zeroed only when the memory comes online, since they may be many.
  */
 static void map_arrays(pfn_t start, pfn_t end, bool standby)
 {
@@ -195,7 +195,7 @@ static void by_parts(pfn_t start, pfn_t end, void (*fn)(pfn_t start, pfn_t end, 
 	}
 }
 
-/* Call fn for the parts of all RAM, in whole pageblocks. */
+/* Call fn for each part of all RAM; parts are whole pageblocks. */
 static void all_ram(void (*fn)(pfn_t start, pfn_t end, bool standby))
 {
 	unsigned i;

@@ -8,7 +8,7 @@
 #include <quarry/boot_zones.h>
 
 /*
- * Fill the boot allocator from bootinfo.  With too little RAM it prints that and stops the machine.
+ * Fill the boot allocator from bootinfo.  If RAM is too small, report it and stop the machine.
  */
 void boot_memory_init(void);
 /* Make zones of all RAM and give them the free memory; ends boot_alloc.  nr_cpus must be known. */

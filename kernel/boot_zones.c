@@ -4,14 +4,14 @@
  *
  * Owns:       nothing: the plan is its caller's; boot_memory.c carries it out.
  * Locks:      none: boot CPU only.
- * Invariants: a pageblock belongs to the node of its first RAM page; zones are disjoint.  Nothing
- *             here visits each pageblock: RAM is walked in runs, so the time does not grow with its
- *             size.
+ * Invariants: a pageblock belongs to the node of its first RAM page; zones are disjoint.  RAM is
+ *             walked in runs, not in pageblocks, so the time does not grow with the size of RAM.
  * Tests:      boot_zones, tests/qemu/test_start.py, tests/qemu/test_nodes.py.
  *
  * Layout of a node: the upper part (movable=, 50 % of its pageblocks by default) is zone MOVABLE,
- * which can be offlined; below it NORMAL above 4 GiB and DMA32 under it.  On a big machine only the
- * first STANDBY_AFTER of a zone is online at boot; the rest is standby (mm/standby.c).
+ * which can be offlined.  The lower part is zone NORMAL above 4 GiB and zone DMA32 below 4 GiB.  On
+ * a big machine only the first STANDBY_AFTER MiB of a zone are online at boot; the rest is standby
+ * (mm/standby.c).
  */
 #include <quarry/acpi.h>
 #include <quarry/boot_zones.h>
@@ -45,7 +45,7 @@ static const struct memblock_range *ram_above(const struct memblock *mb, phys_t 
 	return NULL;
 }
 
-/* The end of the part of the SRAT that covers @pa. */
+/* The lowest start or end of an SRAT range that is above @pa; all bits set: none. */
 static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 {
 	phys_t end = ~0ULL;
@@ -62,7 +62,7 @@ static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 	return end;
 }
 
-/* The run that begins at @pfn, up to @end. */
+/* The run that begins at @pfn; it ends at @end at the latest. */
 static struct ram_run run_at(const struct boot_machine *m, pfn_t pfn, pfn_t end)
 {
 	struct ram_run run = {.start = pfn, .end = end};
@@ -188,7 +188,7 @@ static void plan_node(const struct boot_machine *m, struct zone_plan *zone,
 	pfn_t border =
 	    behind_ram(m, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
 
-	/* A standby step must not lie across the border. */
+	/* A standby step must not lie across the border of two zones. */
 	if (online && ALIGN_DOWN(border, BOOT_STANDBY_STEP) > span->start)
 		border = ALIGN_DOWN(border, BOOT_STANDBY_STEP);
 	plan_zone(m, &zone[ZONE_MOVABLE], border, span->end, online);

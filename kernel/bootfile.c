@@ -2,8 +2,8 @@
 /*
  * bootfile.c: the files that the boot loader brought, as modules or inside an archive.
  *
- * Owns:       the column of boot_files_print.  A module's bytes stay reserved for ever, so they may
- *             be read at any time.
+ * Owns:       the column that boot_files_print has reached.  A module's bytes stay reserved for
+ *             ever, so they may be read at any time.
  * Locks:      none: one thread at a time prints.
  * Tests:      bootfile, tests/qemu/test_user.py.
  */
@@ -27,7 +27,7 @@ static void module_file(const struct boot_module *m, struct boot_file *out)
 	out->size = (size_t)m->size;
 }
 
-/* Call fn with each file until it returns true.  A damaged archive ends at the damage. */
+/* Call fn with each file until fn returns true.  A damaged archive ends at the damage. */
 static bool each_file(
     bool (*fn)(struct boot_file *file, const void *arg), struct boot_file *file, const void *arg)
 {
@@ -93,7 +93,7 @@ bool boot_file_single(struct boot_file *out)
 
 static unsigned column; /* columns used in the current line */
 
-/* Print one name.  The names fill lines of their own, below the caller's words. */
+/* Print one name.  The first name starts a new line, below the caller's text. */
 static bool print_name(struct boot_file *file, const void *arg)
 {
 	const char *name = file->name[0] ? file->name : "(without a name)";

@@ -76,7 +76,7 @@ void cap_table_destroy(struct cap_table *t)
 	kfree(slot);
 }
 
-/* The object of slot @i, with a reference; NULL: it has none. */
+/* The object of slot @i, with a reference; NULL: the slot has none. */
 static struct vm_object *get_object(struct cap_table *t, unsigned i)
 {
 	struct vm_object *object = NULL;
@@ -138,7 +138,7 @@ static int check(const struct cap_slot *slot, enum cap_kind kind, unsigned right
 	return (slot->cap.rights & rights) == rights ? 0 : -EACCES;
 }
 
-/* Copy the capability of @handle to @out, with a reference and with those rights that @keep has. */
+/* Copy the capability of @handle to @out, with a reference and only the rights in @keep. */
 static always_inline int look_up(struct cap_table *t, u64 handle, enum cap_kind kind,
     unsigned rights, unsigned keep, struct cap *out) REQUIRES(task_class)
 {
@@ -198,7 +198,7 @@ int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *ou
 	return err;
 }
 
-/* Put @cap into the first free slot: its handle, or -EMFILE. */
+/* Put @cap into the first free slot; returns the slot's handle, or -EMFILE. */
 static s64 install(struct cap_table *t, const struct cap *cap) REQUIRES(task_class)
 {
 	struct cap_slot *slot, *end = t->slot ? t->slot + ABI_MAX_HANDLES : NULL;
@@ -259,7 +259,7 @@ void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap)
 	task_unlock(&t->lock);
 }
 
-/* Reserve two slots.  0; -EMFILE: none is reserved. */
+/* Reserve two slots.  0; -EMFILE: no slot is reserved. */
 static int reserve_two(struct cap_table *t, s64 handle[2]) REQUIRES(task_class)
 {
 	const struct cap none = {.kind = CAP_NONE};
@@ -289,7 +289,7 @@ int cap_lookup_and_reserve(struct cap_table *t, u64 handle, enum cap_kind kind, 
 	return err;
 }
 
-/* Take the reply out of @slot and reserve two slots; @slot is one of them unless it is retired. */
+/* Take the reply out of @slot and reserve two slots, one of them @slot unless @slot is retired. */
 static int exchange(struct cap_table *t, struct cap_slot *slot, struct cap *call, s64 handle[2])
     REQUIRES(task_class)
 {

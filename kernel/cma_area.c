@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cma_area.c: the kernel's own area of contiguous memory: cma=SIZE at boot, or the monitor's
- * command.
+ * cma_area.c: the kernel's own area of contiguous memory, made by cma=SIZE at boot or by a command
+ * of the monitor.
  *
  * Owns:       the area.
  * Locks:      none of its own: the boot thread makes the area; later only the monitor's thread

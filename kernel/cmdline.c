@@ -205,7 +205,7 @@ static int take_value(const struct cmdline_option *option, const char *value, u6
 	return !err && *first > *last ? -EINVAL : err;
 }
 
-/* The values that the option takes, as text behind @len bytes of @text. */
+/* Append the values that the option takes, as text, to the @len bytes in @text. */
 static void put_allowed(const struct cmdline_option *option, char *text, size_t size, int len)
 {
 	const char *number = option->kind == OPT_RANGE ? "N or N-M" : "a number";
@@ -226,7 +226,7 @@ static void put_allowed(const struct cmdline_option *option, char *text, size_t 
 }
 
 /*
- * Print @text in lines of at most CONSOLE_COLUMNS; each but the first begins with @indent blanks.
+ * Print @text in lines of at most CONSOLE_COLUMNS; each line but the first is indented by @indent.
  */
 static void print_wrapped(const char *text, int indent)
 {

@@ -3,8 +3,8 @@
  * cpio.c: members of a cpio archive in the "newc" format.
  *
  * A member is a header of 110 characters (a magic and 13 numbers of 8 hexadecimal digits), the name
- * with its 0, and the content; name and content are each padded to a multiple of 4 from the
- * archive's beginning.  The last member is called TRAILER!!!.
+ * with its final 0, and the content.  After the name and after the content there is padding up to a
+ * multiple of 4 bytes from the archive's beginning.  The last member is called TRAILER!!!.
  *
  * Owns:       nothing.
  * Locks:      none.

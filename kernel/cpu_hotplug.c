@@ -31,7 +31,7 @@
 #include <quarry/smp.h>
 
 #define WAKE_NS     2000000ULL /* time between two attempts to wake a parked CPU */
-#define TURN_FACTOR 6          /* times smp_timeout_ns: the longest wait for cpu_hotplug */
+#define TURN_FACTOR 6          /* times smp_timeout_ns: limit for cpu_hotplug and a CPU's start */
 /* The most polls for interrupts that are still pending on a CPU that stops. */
 #define MAX_LOOKS 1000
 
@@ -40,9 +40,9 @@ static struct waitq changed = WAITQ("cpu_hotplug state");
 /* ---- on the CPU that goes offline: its idle thread, interrupts off ---- */
 
 /*
- * No CPU can send this one an IPI any more, and all calls have been answered.  An interrupt that
+ * No CPU can send an IPI to this CPU any more, and all calls have been answered.  An interrupt that
  * merged with another, or a kick, may still be pending.  This function takes such interrupts, so a
- * later one is known to be spurious.
+ * later interrupt is known to be spurious.
  */
 static void take_pending(void)
 {
@@ -74,7 +74,7 @@ static void stop_here(struct cpu *cpu)
 	sched_point("cpu.self_drained");
 	/*
 	 * Pairs with the acquire in cpu_is_parked: all the above is done.  The old state may be
-	 * LEFT, STOP or DEAD.
+	 * STOP, DEAD or ARRIVING.
 	 */
 	atomic_xchg(&cpu->hotplug, (u32)HP_PARKED);
 	/* The waker may have timed out before this check; then the CPU stays parked. */
@@ -88,11 +88,11 @@ static void stop_here(struct cpu *cpu)
  * starts too late finds STOP, and must not have changed its capacities: another operation may hold
  * the lock.
  *
- * Then set the capacities from the depths (depth ? 0 : limit).  Under cpu_hotplug no disable or
- * enable runs, so a zone whose caches are off has them off on this CPU too.  If the CPU were online
- * before that, it could answer a disable, and then this code would turn the cache on. Interrupts
- * come next, and the online bit last: a sender that reads the bit may call at once and waits for an
- * answer.
+ * Then set the capacities from the depths (depth ? 0 : limit).  Under cpu_hotplug no code switches
+ * caches off or on, so a zone whose caches are off has them off on this CPU too.  If the CPU were
+ * online before that, it could answer a call that switches caches off, and then this code would
+ * switch them on.  Interrupts come next, and the online bit last: a sender that reads the bit may
+ * call at once and waits for an answer.
  */
 static bool start_here(struct cpu *cpu)
 {
@@ -114,7 +114,8 @@ static bool start_here(struct cpu *cpu)
 	cpu_set_online(cpu->id);
 	sched_point("cpu.online_set");
 	/*
-	 * Interrupts off again: else a new thread could preempt this idle thread before the join.
+	 * Interrupts off again: else a new thread could preempt this idle thread before
+	 * sched_cpu_join.
 	 */
 	arch_irq_disable();
 	sched_cpu_join();
@@ -164,7 +165,7 @@ static unsigned other_online(unsigned cpu)
 	return other;
 }
 
-/* Number of blocks in the caches of @cpu; exact once it is parked. */
+/* Number of blocks in the caches of @cpu; exact if @cpu is parked. */
 static unsigned left_in_cache(unsigned cpu)
 {
 	irqflags_t flags = spin_lock_irqsave(&memories_lock);
@@ -213,9 +214,9 @@ bool cpu_wait_online(unsigned cpu, u64 ns)
 /*
  * The threads leave while the CPU still answers: a thread may be in a call of its own, or hold a
  * mutex that another thread waits for. Next the online bit is cleared. A sender may hold a lock
- * under which it must not take cpu_hotplug, so this lock does not keep all senders out: then
- * smp_wait_senders waits for those that read the bit before it was cleared.  A sender that does not
- * end its call in time is left behind: its later requests to this CPU are withdrawn.
+ * under which it must not take cpu_hotplug, so this lock does not keep all senders out.  Therefore
+ * smp_wait_senders waits for senders that read the bit before it was cleared, up to a limit.  After
+ * the limit such a sender withdraws its requests to this CPU.
  */
 static int take_down(unsigned cpu)
 {
@@ -279,8 +280,8 @@ static int bring_up(unsigned cpu)
 }
 
 /*
- * Take cpu_hotplug exclusively.  Sharers end in time, or the machine panics; but a sharer whose CPU
- * died never releases the lock.  False: timed out.
+ * Take cpu_hotplug exclusively.  A thread that holds it shared releases it in time, or the machine
+ * panics; but a thread whose CPU died never releases it.  False: timed out.
  */
 static bool lock_cpus(void) TRY_ACQUIRE(true, cpu_hotplug)
 {

@@ -9,8 +9,8 @@
  *
  * The run queue of an arriving CPU is closed, like that of a CPU going offline, so the idle thread
  * parks the CPU.  From then on it is like a CPU that went offline: cpu_up brings it online.  A CPU
- * to be removed is parked already, and is stopped where it halts.  Its area, queue, idle thread and
- * stack were made at boot, and are kept.
+ * to be removed is parked already, and is stopped where it halts.  The area, queue, idle thread and
+ * stack of a CPU are made at boot, and are kept.
  */
 #include "kernel/hotplug_state.h"
 

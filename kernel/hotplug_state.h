@@ -9,6 +9,10 @@
 #include <quarry/cpu.h>
 #include <quarry/port.h>
 
+/*
+ * Each comment begins with the side that sets the state: the CPU, or the controller, which is the
+ * thread that takes the CPU down or up, plugs it or unplugs it.
+ */
 enum hotplug_state {
 	HP_UP,       /* as booted: online, or never present */
 	HP_LEAVING,  /* controller: hand over your threads */
@@ -18,9 +22,9 @@ enum hotplug_state {
 	HP_WAKE,     /* controller: come online */
 	HP_STARTING, /* CPU: coming online */
 	HP_COMING,   /* CPU: from here on the controller waits */
-	HP_DEAD,     /* controller: it did not park in time; if it parks later, PARKED */
-	HP_ABSENT,   /* controller: its slot is empty */
-	HP_ARRIVING, /* controller: started; it parks as soon as it runs */
+	HP_DEAD,     /* controller: the CPU did not park in time; if it parks later, PARKED */
+	HP_ABSENT,   /* controller: the CPU's slot is empty */
+	HP_ARRIVING, /* controller: the CPU starts, and parks as soon as it runs */
 };
 
 /* Is the slot of @cpu empty? */

@@ -17,7 +17,8 @@
  *             again only when the receiver's reference is gone.
  *             While a call is QUEUED or TAKEN, its record points to a message on the caller's
  *             stack: the caller leaves ipc_call only when the call is DONE or LEFT.
- *             No receiver is on the list while a call is queued, nor once it has got a call.
+ *             The list of sleeping receivers is empty while a call is queued.  A receiver that has
+ *             got a call is not on the list.
  *             An endpoint without receivers has no queue.
  * Tests:      ipc, tests/fiber/explore_threads.c.
  */
@@ -44,7 +45,7 @@ struct ipc_call {
 	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
 	int result GUARDED_BY(task_class); /* ep->lock */
 	struct ipc_msg *msg; /* ep->lock: the caller's message; the answer replaces it */
-	/* ep->lock: from TAKEN on a reference, which belongs to the receiver */
+	/* ep->lock: the call's endpoint; from TAKEN on the receiver has a reference to it */
 	struct endpoint *ep;
 	TAILQ_ENTRY(ipc_call) link; /* ep->lock */
 };
@@ -194,8 +195,8 @@ static void cap_put_call(void *object, unsigned rights)
 static const struct cap_ops call_ops = {.put = cap_put_call};
 
 /*
- * A record for a new call: the thread's last one, unless a receiver still holds it.  In that case
- * the old record belongs to that receiver alone, and its answer finds no waiter. NULL: no memory.
+ * A record for a new call: the thread's last record, unless a receiver still holds it.  In that
+ * case the old record is left to that receiver, whose answer finds no waiter. NULL: no memory.
  */
 static struct ipc_call *record_of(struct thread *t)
 {
@@ -210,8 +211,8 @@ static struct ipc_call *record_of(struct thread *t)
 	*call = (struct ipc_call){
 	    .cap = {&call_ops}, .thread = t, .account = account_current(), .refs = 1};
 	/*
-	 * Needs no limit: a thread has one record, and a receiver has a handle for each call it
-	 * took.
+	 * Records need no limit: a thread has one record, and a receiver has a handle for each call
+	 * it took.
 	 */
 	account_count(call->account, ACCOUNT_MESSAGES, 1);
 	account_get(call->account);

@@ -15,7 +15,7 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
+#define TURNS_PER_LOOK 1024 /* passes of a waiting loop between two readings of the clock */
 #define WORST_FACTOR   6    /* times smp_timeout_ns: the longest wait, if smp_worst_ns is 0 */
 
 /* A compiler barrier is enough: the list is this CPU's own. */
@@ -23,8 +23,8 @@
 
 /*
  * The locks that a CPU holds are a list through the locks themselves, from arch_top_lock() down to
- * this one.  A thread changes its CPU's list with interrupts on.  A handler may interrupt it, put
- * its own lock on top and remove it again, which leaves the top as it was.
+ * lock_none.  A thread changes its CPU's list with interrupts on.  A handler may interrupt the
+ * change: it puts its own lock on top and removes it again, which leaves the top as it was.
  */
 struct spinlock lock_none = {.name = "none"};
 void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
@@ -98,8 +98,8 @@ static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, loc
 /*
  * A holder's critical section is bounded, but its CPU may have died in it.  A CPU that spins here
  * with interrupts off answers no cross-call either, so soon no CPU could report the dead one.  So
- * spinning has a limit, the same as a cross-call's.  The function is not inline: that would cost
- * the path of a free lock some registers.
+ * spinning has a limit, the same as a cross-call's.  The function is not inline: inlining would
+ * cost the path of a free lock some registers.
  */
 static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
@@ -251,7 +251,7 @@ void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) NO_LOCK_ANA
 
 /*
  * While a thread holds a lock its preemption count is not 0 and the thread cannot move.  So with a
- * count of 0 it holds no lock, and otherwise both numbers below belong to one CPU.
+ * count of 0 it holds no lock; otherwise the thread stays on one CPU during the comparison.
  */
 bool spin_is_held(const struct spinlock *lock)
 {

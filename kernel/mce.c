@@ -4,9 +4,9 @@
  *
  * Owns:       the ring of records; its reader, the thread "mce"; the counts of corrected errors.
  * Locks:      none: the ring has one reader, the thread "mce", which alone writes the counts.
- * Invariants: for an uncorrected error the kernel acts or the machine stops: none is dropped.  A
- *             thread that needs the damaged data acts itself (arch/x86_64/user.c), and waits for no
- *             other thread.
+ * Invariants: for an uncorrected error the kernel acts or the machine stops: no record of such an
+ *             error is dropped.  A thread that needs the damaged data acts itself
+ *             (arch/x86_64/user.c), and waits for no other thread.
  *             Corrected errors never use the upper half of the ring.
  * Tests:      mce_cpu, mce_outside with tests/qemu/test_mce.py.
  */

@@ -2,16 +2,16 @@
 /*
  * oom_kill.c: memory is used up and none can be reclaimed: choose a task to kill.
  *
- * A task's score is what its account says: pages of objects, and kernel allocations, no matter
- * which task refers to them.  What is charged to a task that has ended counts for the nearest task
- * above it.  Pages in zones that the request may not use do not count.
+ * A task's score is the content of its account: pages of objects, and kernel allocations, no matter
+ * which task refers to them.  The charges of an ended task count for the nearest task above it.
+ * Pages in zones that the request may not use do not count.
  *
  * Two kinds of pages count for a task that uses them instead of the task that is charged:
  *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends;
- *     and pages of the first task, which is never killed, that others have mapped;
+ *     and pages of the first task, which is never killed, that other tasks have mapped;
  *   - pages of ended tasks above which all tasks have ended too: they count for a task that has
  *     them mapped or, if there is none, for a task with a handle.  If there is neither (a message
- *     has the object), they count for what is left of the family.
+ *     has the object), they count for the family, but for none of its tasks.
  *
  * A family is a task started by the first task, with all its descendants.  The victim is the task
  * with the most pages in the family with the most pages.  So no task gets others killed by
@@ -218,8 +218,7 @@ static bool exempt(const struct row *r)
 }
 
 /*
- * The pages of the family's tasks that may be chosen, and the charges left by those that have
- * ended.
+ * The pages of the family's tasks that may be chosen, plus the charges left by ended tasks.
  */
 static unsigned long family_pages(const struct account *family)
 {
@@ -325,8 +324,8 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	if (victim) {
 		print_table(mem, gfp, order, victim);
 		/*
-		 * The victim has released everything since it was counted, and will not report its
-		 * end again.
+		 * False: the victim has released everything since it was counted, and will not
+		 * report its end.
 		 */
 		if (!task_end_victim(victim->task, READ_ONCE(mem->oom.going)))
 			memory_oom_gone(mem, READ_ONCE(mem->oom.going));

@@ -2,10 +2,10 @@
 /*
  * pager.c: requests of memory objects to a pager in ring 3, sent as calls of its endpoint.
  *
- * A page is requested once, however many threads want it; the others wait for that answer.  The
- * pager is trusted only with the content: every wait for it ends by itself, its answers are
- * verified, and the cost that all pagers of one family can cause reclaim is bounded
- * (pager_trust.c).  Requests to clean a page go before requests for pages.
+ * If several threads want a page, one requests it and the others wait for its answer.  The pager is
+ * trusted only with the content: every wait for a pager has a limit, its answers are verified, and
+ * the cost that all pagers of one family can cause reclaim is bounded (pager_trust.c).  Requests to
+ * clean a page go before requests for pages.
  *
  * Owns:       struct pager, its requests and its buffer.
  * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, a mutex, for the buffer, held
@@ -137,7 +137,7 @@ static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 
 /*
  * Store the answer as the result, take the request off the list, and drop the requester's
- * reference. Each waiter has a reference of its own. True: this was the last.
+ * reference. Each waiter has a reference of its own. True: the dropped reference was the last.
  */
 static bool pager_finish(struct pager *p, struct request *r, int *err)
 {
@@ -190,7 +190,7 @@ static u64 access_until(const struct pager *p)
 	return task->access_ns + p->timeout_ns;
 }
 
-/* If the pager answers NO_MEMORY, the faulting thread frees memory: it may wait for pagers. */
+/* If the pager answers NO_MEMORY, this faulting thread frees memory, as it may wait for pagers. */
 static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem, u64 until)
 {
 	int err;
@@ -239,7 +239,7 @@ static int get_page_of(struct vm_object *object, u32 index)
 		kfree(spare);
 		return err == -EAGAIN ? -ETIMEDOUT : err;
 	}
-	/* The last request may have ended since the caller read the slot. */
+	/* An earlier request may have supplied the page since the caller read the slot. */
 	there = vm_object_has(object, index);
 	if (there)
 		supplied(p, index);
@@ -291,7 +291,7 @@ static void free_pager(struct pager *p)
 	kfree(p);
 }
 
-/* The last reference has gone. */
+/* The object was freed. */
 static void pager_release(void *pager) NO_LOCK_ANALYSIS
 {
 	struct pager *p = pager;

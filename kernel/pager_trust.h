@@ -7,7 +7,7 @@
 
 /* Context of both functions: thread, no spin lock held. */
 
-/* How long reclaim may wait for a pager now, in ns; 0: not at all. */
+/* The time that reclaim may wait for a pager now, in ns; 0: no wait is allowed. */
 u64 pager_trust_left(struct pager_trust *trust);
 /*
  * Charge a call for ABI_PAGER_CLEAN that took @took_ns; @err: negative errno, or the pager's

@@ -3,10 +3,10 @@
  * panic.c: the report of a failed run: the failure, the page, its history, the backtrace of each
  * CPU, and the command that repeats the run.
  *
- * Owns:       which CPU panics, and how far its report has come.
- * Locks:      none; it overrides the console's: that lock's holder may never continue.
+ * Owns:       the number of the CPU that panics, and the progress of its report.
+ * Locks:      none; a panic breaks the console's lock, whose holder may never continue.
  * Invariants: one CPU reports; others that panic meanwhile stop with interrupts off (an NMI still
- *             gets their backtraces), and so does each CPU once its backtrace is out.
+ *             gets their backtraces), and so does each CPU after its backtrace is printed.
  *             Each part of the report is started once.  A part that fails panics again and says so,
  *             and the report continues with the next part: so it always ends.
  * Tests:      console, tests/qemu/test_panic.py.
@@ -78,7 +78,7 @@ static bool plausible(uintptr_t frame)
 
 /*
  * A frame is the caller's frame pointer and, above it, the return address.  Stacks grow down, so
- * each caller's frame lies above.  The walk ends at a frame that does not, or is too far away.
+ * each caller's frame lies above.  The walk ends at a frame that lies below or too far above.
  */
 void print_backtrace(uintptr_t rip, uintptr_t rbp)
 {

@@ -5,9 +5,9 @@
  * All text goes to the log: the ring, and the log port, if the machine has one.  Text is also shown
  * on the serial line and the screen.  While text is hidden, only that of console_say is shown.
  *
- * Owns:       the log ring; the console lock; how often the text is hidden.
+ * Owns:       the log ring; the console lock; the number of calls that hide text.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
- * Invariants: output of one call is not mixed with that of others.  Once the lock is broken, only
+ * Invariants: output of one call is not mixed with that of others.  After the lock is broken, only
  *             the CPU that broke it prints, and a CPU that it invites.
  * Tests:      console, log, tests/qemu/test_panic.py.
  */
@@ -39,7 +39,7 @@
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
 static u32 closing; /* atomic: 1 + the CPU that will break the lock; no other CPU takes the lock */
 static u32 bust;    /* atomic: 1 + the CPU that broke the lock */
-static u32 invited; /* atomic: 1 + a CPU that may print too once the lock is broken */
+static u32 invited; /* atomic: 1 + a CPU that may print too after the lock is broken */
 static u32 hidden;  /* console_lock to write: calls of console_hide that are not undone yet */
 static u64 mark;    /* console_lock: if hidden text must be shown, it begins at this position */
 /* console_lock: the text that restores a terminal on which a screen is drawn, or NULL */

@@ -14,19 +14,19 @@ struct runq {
 	TAILQ_HEAD(, thread) alarms; /* lock: threads sleeping with a deadline */
 	struct thread *running;      /* lock */
 	struct thread *idle;         /* c */
-	struct thread *dead;         /* o: to be reaped once the CPU has left its stack */
-	struct thread *leaver;       /* o: to be moved once the CPU has left its stack */
+	struct thread *dead;         /* o: to be reaped after this CPU has left its stack */
+	struct thread *leaver;       /* o: to be moved after this CPU has left its stack */
 	u32 leaving;                 /* a: this CPU must get rid of its threads */
 	u32 closed;                  /* lock: this queue has no threads and gets none */
 	u32 nr_ready;                /* lock, read racily */
-	u32 nr_threads;              /* a: threads whose cpu is this one */
-	struct thread *was;          /* a: thread whose stack this CPU may use; set under lock */
+	u32 nr_threads;              /* a: threads whose field cpu names this CPU */
+	struct thread *was;          /* a: thread whose stack this CPU may be on; set under lock */
 	u64 ticked;                  /* a: time of this CPU's last tick */
 	u32 watched;                 /* o: the CPU that this CPU checked at its last tick */
 	u64 since;                   /* lock, as arch_clock_ns: when running began to run */
-	bool early;                  /* lock: the running thread came from the list first */
+	bool early;                  /* lock: the running thread was taken from the list `first' */
 	u32 ring;                    /* lock: completed turns of the ring of shares */
-	struct share *ring_last;     /* lock: last share of this ring turn; NULL: the next taken */
+	struct share *ring_last;     /* lock: the share whose turn completes the ring; NULL: any */
 	u32 round;                   /* lock: number of this round of thread turns */
 	u32 turns_left;              /* lock: threads of this round still waiting for their turn */
 	u64 round_began;             /* lock, as arch_clock_ns: start of this round */
@@ -63,11 +63,11 @@ static inline bool may_pass(const struct runq *rq, const struct thread *t, const
 /* ---- sched_share.c ---- */
 
 void runq_lists_init(struct runq *rq);
-/* Queue @t, which is not queued; @woken: it slept. */
+/* Queue @t, which is not queued; @woken: @t was asleep. */
 void runq_insert(struct runq *rq, struct thread *t, bool woken) REQUIRES(rq->lock);
 /* Take @t, which is queued, off the queue. */
 void runq_remove(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
-/* The first queued thread that fits, or NULL. */
+/* The first queued thread for which fits() is true, or NULL. */
 struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread *t))
     REQUIRES(rq->lock);
 /* A thread of @s was taken, and @s has more threads: put @s back on a list. */
@@ -79,7 +79,10 @@ void runq_charge(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
  * then runq_end_turn and runq_take.
  */
 void runq_pass(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
-/* Queue the preempted @t to continue its turn, if it had too little of it.  False: not queued. */
+/*
+ * Queue the preempted @t to continue its turn, if less than SHORT_NS of the turn is used.  False:
+ * not queued.
+ */
 bool runq_goes_on(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 
 /* ---- runq.c ---- */
@@ -103,12 +106,12 @@ void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /*
  * Put @t on the queue of CPU @where; on that of the best CPU, if @where is negative or takes no
  * threads.  The caller owns @t: on_queue is set, @t is on no queue, and the CPU has left its stack.
- * Wakers that meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its
+ * Wakers that meet @t in transit see on_queue and do nothing.  If the chosen CPU closes its
  * queue meanwhile, another CPU is chosen.  irqs off.
  */
 void sched_place(struct thread *t, int where);
 /*
- * If threads wait here, give the first one that is bound to no CPU to an idle CPU.  No tick comes
+ * If threads wait here, move the first thread not bound to a CPU to an idle CPU.  No tick comes
  * in the middle of a switch, so no CPU still uses a queued thread's stack.
  */
 void sched_balance(struct runq *rq);

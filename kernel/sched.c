@@ -5,9 +5,9 @@
  *
  * A thread stays on the CPU where it was started, unless that CPU goes offline (cpu_hotplug.c), or
  * an idle CPU takes it while it waits (sched_move.c).  Only a CPU itself takes threads off its
- * queue; others only append.  That is why no lock is held across the switch of stacks.  The one
+ * queue; other CPUs only append.  That is why no lock is held across the switch of stacks.  The one
  * exception is a CPU that has stood still for seconds (sched_watch): other CPUs take its waiting
- * threads, but not the one whose stack it may still be on (runq.was).
+ * threads, but not the thread whose stack it may still be on (runq.was).
  *
  * A move follows the same rule. A CPU puts a thread on another queue only after it has left the
  * thread's stack. The next thread moves the one that ran before (leaver); the idle thread
@@ -17,7 +17,7 @@
  * Owns:       the run queues; the change of thread.state back to RUNNABLE.
  * Locks:      runq.lock (RANK_SCHED), irqs off.
  * Invariants: a thread is in exactly one of these states: queued; running; in transit between two
- *             queues (on_queue is set, one CPU owns it); on_queue false.
+ *             queues (on_queue is set, one CPU owns it); off all queues (on_queue is false).
  *             A closed queue is empty and has no sleeper with a deadline, unless sched_watch closed
  *             it.
  *             The idle thread is never queued.
@@ -98,8 +98,8 @@ static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cp
 	if (prev != rq->idle) {
 		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
 			/*
-			 * rq->leaver stays set if a new thread is preempted before it moves that
-			 * thread.
+			 * rq->leaver is still set if a new thread is preempted before it moves the
+			 * leaver.
 			 */
 			if (belongs_elsewhere(rq, prev) && !rq->leaver)
 				rq->leaver = prev;
@@ -161,7 +161,7 @@ static always_inline void switch_to(struct cpu *cpu, struct thread *prev, struct
 	cpu->current = next;
 	task_switch(prev, next);
 	arch_switch(&prev->sp, next->sp);
-	/* Here prev runs again.  A new thread begins in thread_main, and calls this from there. */
+	/* Here prev runs again.  A new thread gets here by thread_main, sched_finish_switch. */
 	stack_is_left();
 }
 
@@ -362,8 +362,8 @@ void sched_tick(void)
 		sched_balance(rq);
 	sched_watch(rq, now);
 	/*
-	 * A thread that sets an alarm here, or must be preempted here, first makes this CPU switch
-	 * threads.
+	 * Before a thread sets an alarm on this CPU, or must be preempted, the CPU switches threads
+	 * and starts the fast timer again.
 	 */
 	if (slow && arch_this_cpu()->tick_step == 1)
 		arch_timer_start(IDLE_TICKS);
@@ -423,7 +423,7 @@ static void runq_init(unsigned cpu)
 	idle->cpu = cpu;
 	idle->home = -1;
 	rq->idle = rq->running = idle;
-	/* An absent CPU starts closed, like one that went offline. */
+	/* The queue of an absent CPU starts closed, like that of an offline CPU. */
 	rq->leaving = rq->closed = cpu_is_absent(cpu);
 }
 

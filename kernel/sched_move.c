@@ -2,11 +2,11 @@
 /*
  * sched_move.c: moving threads to another CPU: to an idle one, and off one that goes offline.
  *
- * Owns:       which CPUs take threads (runq.leaving, runq.closed); threads in transit between
- *             queues.
+ * Owns:       runq.leaving and runq.closed, which say if a CPU takes threads; threads in transit
+ *             between queues.
  * Locks:      runq.lock (RANK_SCHED), one at a time, irqs off.
- * Invariants: those of sched.c; only the CPU on whose queue a thread was moves it, and only after
- *             leaving the thread's stack.
+ * Invariants: those of sched.c; only the CPU on whose queue a thread was moves it (except in
+ *             sched_watch), and only after leaving the thread's stack.
  * Tests:      silence_sched, hotplug, hotplug_race, task_cpu.
  */
 #include "share_inline.h"
@@ -134,8 +134,8 @@ static bool is_free_off_stack(const struct thread *t)
 }
 
 /*
- * Wake the threads whose deadline has passed: no other code does. If the CPU must get rid of its
- * threads, wake all that have a deadline.
+ * Wake the threads whose deadline has passed, since their CPU does not. If the CPU must get rid of
+ * its threads, wake all threads that have a deadline.
  */
 static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
 {
@@ -152,10 +152,10 @@ static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
 /*
  * A thread that waits on the queue of a CPU that stands still would wait for ever. It may be a
  * reclaim thread, which all allocations wait for, or the next owner of a mutex. So threads that are
- * bound to no CPU are moved away. If the CPU must get rid of its threads, all are moved and its
- * queue is closed. Two threads stay: the running one, and the one whose stack the CPU may be on. If
- * the CPU continues, its queue has fewer threads or is closed. A queue is skipped if its lock is
- * held.
+ * bound to no CPU are moved away. If the CPU must get rid of its threads, bound threads are moved
+ * too and its queue is closed. Two threads stay: the running one, and the one whose stack the CPU
+ * may be on. If the CPU continues, its queue has fewer threads or is closed. A queue is skipped if
+ * its lock is held.
  */
 void sched_watch(struct runq *self, u64 now)
 {

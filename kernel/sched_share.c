@@ -3,8 +3,8 @@
  * sched_share.c: turns on a CPU: first among tasks, then among a task's threads.
  *
  * The ready threads of one task make up its share of the CPU; a kernel thread is a share of its
- * own.  Shares take turns, and in its turn a share runs the first of its threads.  So a task with
- * many threads gets as much time as one with few.
+ * own.  Shares take turns in a ring, and in its turn a share runs the first of its threads.  So a
+ * task with many threads gets as much time as a task with few.
  *
  * A thread that mostly sleeps need not wait for a turn.  A share that becomes ready by a wake-up
  * goes first (rq->first), as long as it has run less than a turn's time in this way since the ring
@@ -34,7 +34,7 @@ void runq_lists_init(struct runq *rq)
 	STAILQ_INIT(&rq->ready);
 }
 
-/* A share leaves its list from any place; share_inline.h handles only the first. */
+/* Take @s off its list, from any place; share_inline.h takes only the first share off a list. */
 static void unlist(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 {
 	if (s->early)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * self.c: the running thread: what mm/ keeps for it, its name, its task.
+ * self.c: the running thread: its record for mm/ (struct mm_task), its name, its task.
  *
- * Owns:       what mm/ keeps before there are threads.
- * Locks:      none: a thread reads what is its own.
+ * Owns:       the record for mm/ that is used before there are threads.
+ * Locks:      none: a thread reads only its own data.
  * Invariants: none.
  * Tests:      task_cpu, smp, every suite of mm/.
  */

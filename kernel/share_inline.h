@@ -45,7 +45,7 @@ static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempt
 		share_list_last(rq, s);
 }
 
-/* @t no longer waits.  The caller lists the share of @t again, or takes it off its list. */
+/* @t no longer waits.  The caller lists the share of @t again, or takes the share off its list. */
 static inline void share_taken(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 {
 	rq->nr_ready--;
@@ -70,7 +70,7 @@ static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 			return NULL;
 		STAILQ_REMOVE_HEAD(&rq->ready, link);
 		/*
-		 * The ring has gone round once its last share begins a turn.  An interrupted turn
+		 * The ring has gone round when its last share begins a turn.  An interrupted turn
 		 * that continues does not count: else the share that interrupted it would get its
 		 * time before its turn again and again.
 		 */

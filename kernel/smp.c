@@ -3,8 +3,8 @@
  * smp.c: cross-calls: run a function on other CPUs, in their call interrupt, and wait for it.
  *
  * Each CPU has one slot for the call it makes, and an inbox with a bit for every CPU that calls it.
- * An interrupt only means "check your inbox".  Several merge into one while the target's interrupts
- * are off; so requests and answers are numbers, not interrupts.
+ * An interrupt only means "check your inbox".  Several interrupts merge into one while the target's
+ * interrupts are off; so requests and answers are numbers, not interrupts.
  *
  * Owns:       the slots, the inboxes, the gates; the online mask; smp_stats.
  * Locks:      none.  Nothing is allocated: a call works when memory is used up.
@@ -18,7 +18,7 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
+#define TURNS_PER_LOOK 1024 /* passes of a waiting loop between two readings of the clock */
 #define WORST_FACTOR   6    /* times smp_timeout_ns: the longest wait, if smp_worst_ns is 0 */
 #define MAX_REPORTS    8    /* the most reports of calls in a wrong context */
 
@@ -83,9 +83,9 @@ unsigned nr_cpus_online(void)
 /*
  * The gate.  A sender makes its number odd before it reads the online mask, and even after the last
  * answer.  A CPU that has cleared a bit of the mask and then reads an even number knows that this
- * sender's next read of the mask sees the bit cleared (both are sequentially consistent).  An odd
- * number belongs to a call that may have seen the bit set: wait until the number changes. Later
- * calls are not waited for.
+ * sender's next read of the mask sees the bit cleared (all these accesses are sequentially
+ * consistent).  An odd number belongs to a call that may have seen the bit set: wait until the
+ * number changes. Later calls are not waited for.
  *
  * A sender may have died inside its call; then its number stays odd.  So the wait has a limit.  If
  * that sender goes on later, its request to the offline CPU is withdrawn (withdraw).
@@ -159,8 +159,8 @@ static void serve_one(unsigned self, unsigned from, bool last)
 
 /*
  * Clear the bits before reading the requests.  A sender that sets a bit after that raises another
- * interrupt, which finds it.  In the other order a request between the read and the clearing would
- * be lost, its interrupt having merged with this one.
+ * interrupt, which finds the bit.  In the other order a request between the read and the clearing
+ * would be lost, its interrupt having merged with this one.
  */
 static void serve_all(unsigned self, bool last)
 {
@@ -227,8 +227,9 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 }
 
 /*
- * Take back a request to a CPU that has closed its slot meanwhile.  False: that CPU has not, or it
- * cleared the bit before it closed, and will answer.  After a withdrawal no CPU uses fn and arg.
+ * Take back a request to a CPU that has closed its slot meanwhile.  False: the slot is open, or the
+ * CPU cleared the bit before it closed the slot, and will answer.  After a withdrawal that CPU does
+ * not use fn and arg.
  */
 static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
 {

@@ -20,7 +20,7 @@
 
 BUILD_ASSERT(ABI_GIVE == ABI_WORD0 + ABI_WORDS);
 
-/* Copy the capability that the caller gives with a message to @out; @handle 0: none. */
+/* Copy to @out the capability that the caller gives with a message; @handle 0: none. */
 static int take_gift(u64 handle, struct cap *out)
 {
 	*out = (struct cap){.kind = CAP_NONE};
@@ -268,7 +268,7 @@ static s64 sys_call(struct syscall_regs *r)
 	return 0;
 }
 
-/* The result of a receive: one slot gets the call, another one the capability in its message. */
+/* Store a received call: slot[0] gets the call, slot[1] the capability in its message. */
 static always_inline s64 received(struct syscall_regs *r, int err, const struct ipc_msg *msg,
     struct ipc_call *call, const s64 slot[2])
 {

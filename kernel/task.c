@@ -3,7 +3,7 @@
  * task.c: tasks, from their creation to the last resource released.
  *
  * Owns:       struct task; the list of tasks.
- * Locks:      task->lock (RANK_TASK): its threads, how it ends; tasks_lock: the list; never both.
+ * Locks:      task->lock (RANK_TASK): the task's threads and end; tasks_lock: the list; never both.
  * Invariants: a listed thread may be woken (task_thread.c).  A task is on the list of tasks until
  *             it has released its capabilities and its space, which its last thread does.
  * Tests:      task, oom_task, tests/fiber/explore_tasks.c, explore_list.c.
@@ -35,7 +35,7 @@ static struct thread *first_thread(const struct task *task) REQUIRES(task_class)
 	return TAILQ_FIRST(&task->threads);
 }
 
-/* Allocate account, table and space; on an error nothing is left. */
+/* Allocate account, shares, capability table and space; on an error all are freed again. */
 static int equip(struct task *task, const struct abi_limits *limits)
 {
 	int err = task_account_create(limits, &task->account);

@@ -8,8 +8,7 @@
  *
  * Owns:       the accounts of tasks.
  * Locks:      none.
- * Invariants: the limit of tasks falls from each task to its children, so chains of accounts are
- *             short.
+ * Invariants: a child's limit of tasks is lower than its parent's, so chains of accounts are short.
  *             An account is freed with its last charge, which may be after its task.
  * Tests:      tests/fiber/explore_good.c, account, user/hostile_account.c.
  */

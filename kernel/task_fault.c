@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_fault.c: telling a task that some of its memory is lost, before it ends, if it asked for
- * that.
+ * task_fault.c: if a task touches lost memory, call the task's handler, if it has one, before the
+ * task is ended.
  *
  * Owns:       task->handler.
  * Locks:      task->lock for the reference; none while the handler is called.
  * Invariants: the thread that touched the page calls the handler, and waits no longer than for a
- *             pager.  It does so only for accesses from ring 3: a system call that finds lost
+ *             pager.  It is called only for accesses from ring 3: a system call that finds lost
  *             memory fails instead, because it may hold locks that the handler needs.
  * Tests:      poison_task, tests/fiber/explore_lost.c, user/lost.c.
  */

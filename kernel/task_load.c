@@ -15,7 +15,7 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-/* Copy the file's part of page @index of the object into the zeroed @buf; false: it has none. */
+/* Copy the file's part of the object's page @index into the zeroed @buf; false: there is none. */
 static bool fill_page(const struct elf_segment *s, const char *file, u32 index, char *buf)
 {
 	u64 page = ALIGN_DOWN(s->va, PAGE_SIZE) + (u64)index * PAGE_SIZE;

@@ -3,7 +3,7 @@
  * task_self.c: the running thread's page tables and FPU registers, which its CPU has loaded.
  *
  * Owns:       the page tables and FPU registers that a CPU has loaded.
- * Locks:      none: a CPU changes what it has loaded itself, with interrupts off.
+ * Locks:      none: only the CPU itself loads tables and registers, with interrupts off.
  * Invariants: the loaded tables are those of the running thread's space.
  * Tests:      task, task_cpu, arch_fault, tests/fiber/explore_tasks.c.
  */
@@ -12,7 +12,10 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-/* Enter @to before its tables are loaded, leave @from after that: see vm.h.  irqs off: one CPU. */
+/*
+ * Enter @to before its tables are loaded, leave @from after that: see vm.h.  With irqs off all this
+ * happens on one CPU.
+ */
 static always_inline void space_switch(struct vm_space *from, struct vm_space *to)
 {
 	if (from == to)

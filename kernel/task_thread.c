@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_thread.c: threads of tasks, from ring 3's first instruction to their freed stacks.
+ * task_thread.c: threads of tasks, from their creation until their stacks are freed.
  *
  * Owns:       the thread that frees threads of tasks.
- * Locks:      task->lock (RANK_TASK): the task's threads, how it ends; reaper.lock (RANK_TASK):
- *             threads to be freed; never both.
+ * Locks:      task->lock (RANK_TASK): the task's threads and end; reaper.lock (RANK_TASK): threads
+ *             to be freed; never both.
  * Invariants: a thread is on its task's list until it has left the task's space for ever.  So a
  *             listed thread may be woken, and if the list is empty no CPU has the tables loaded.
- *             A thread of a task does not return to ring 3 once the task is ending.
+ *             A thread of a task does not return to ring 3 while the task is ending.
  * Tests:      task, task_cpu, tests/fiber/explore_tasks.c.
  */
 #include "task_thread.h"
@@ -56,7 +56,7 @@ static struct thread *reaper_pop(void) REQUIRES(task_class)
 	return t;
 }
 
-/* A thread cannot free the stack it runs on; this thread frees the stacks of tasks' threads. */
+/* The reaper frees the stacks of tasks' threads, since no thread can free its own. */
 static void reap(void *arg)
 {
 	for (;;) {
@@ -90,7 +90,7 @@ static void user_thread(void *arg)
 	arch_enter_user(start.entry, start.sp, start.arg);
 }
 
-/* Add @t, not queued yet, to @task: its number; -EAGAIN: task ending, or too many threads. */
+/* Add the new @t to @task; returns its number; -EAGAIN: @task is ending or has too many threads. */
 static int join_task(struct task *task, struct thread *t)
 {
 	int number = -EAGAIN;
@@ -179,7 +179,7 @@ int user_page_fault(uintptr_t va, unsigned access)
 	const struct thread *t = thread_current();
 	struct vm_space *space = t->space;
 
-	/* A pager that supplies and drops the page makes the access fault again without a wait. */
+	/* Without this check a pager that drops each supplied page could keep the thread here. */
 	if (thread_interrupted(t))
 		return -EINTR;
 	return space ? vm_fault(space, va, access) : -EFAULT;
@@ -203,7 +203,7 @@ void user_may_return(void)
 {
 	const struct task *task = thread_current()->task; /* NULL: a kernel thread, in a test */
 
-	/* A CPU that ends the task after the check sends an interrupt, which arrives in ring 3. */
+	/* If the task ends after the check, the return from the next interrupt checks again. */
 	KASSERT(!arch_irqs_enabled());
 	if (likely(!task || !load_acquire(&task->ending)))
 		return;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread.c: starting, ending and joining threads; the kernel's memory for each.
+ * thread.c: starting, ending and joining threads; the memory of each thread.
  *
  * Owns:       struct thread, from thread_start to thread_join.
  * Locks:      none of its own.
- * Invariants: the joining thread frees a thread, and only after the CPU has left its stack.
+ * Invariants: the joining thread frees a thread, and only after the CPU has left that thread's
+ *             stack.
  * Tests:      task_cpu, tick, wait, tests/fiber/explore_threads.c.
  */
 #include "thread.h"
@@ -148,8 +149,9 @@ void thread_yield(void)
 	if (!thread_current())
 		return;
 	/*
-	 * For threads on other CPUs: an emulator that runs one CPU after the other switches to the
-	 * next at a pause; one that counts instructions switches only there (docs/hotplug.md).
+	 * The pause lets other CPUs run: at a pause, an emulator that runs one CPU after the other
+	 * switches to the next CPU.  If it counts instructions, it switches only there
+	 * (docs/hotplug.md).
 	 */
 	cpu_relax();
 	arch_irq_disable();

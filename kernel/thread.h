@@ -11,12 +11,12 @@
 enum thread_state {
 	THREAD_RUNNABLE, /* running or ready */
 	THREAD_SLEEPING, /* until thread_wake or wake_at; it may not have switched away yet */
-	THREAD_DEAD,     /* ended; its stack may be freed once its CPU has left it */
+	THREAD_DEAD,     /* ended; its stack may be freed after the CPU has left the stack */
 };
 
 /*
- * The ready threads of one task on one CPU, which take turns as one (sched_share.c).  All fields
- * are under the lock of that CPU's run queue.
+ * The ready threads of one task on one CPU, of which one runs in each turn (sched_share.c).  All
+ * fields but ends are under the lock of that CPU's run queue.
  */
 struct share {
 	STAILQ_HEAD(, thread) threads;
@@ -24,9 +24,9 @@ struct share {
 	u64 turn_ns;  /* time run in its turn */
 	u64 early_ns; /* time run before its turn, since the ring last went round */
 	u32 ring;     /* the queue's ring when early_ns was last set to 0 */
-	bool early;   /* it is on the list first, before shares waiting for their turns */
+	bool early;   /* it is on the queue's list `first', before shares waiting for their turns */
 	bool resumes; /* it is queued to continue an interrupted turn */
-	u32 ends;     /* a: its task is ending, so its threads have little to do */
+	u32 ends;     /* atomic: its task is ending, so its threads have little to do */
 };
 
 /* Letters: a atomic; o the thread itself; q its run queue's lock; c constant once started. */
@@ -66,7 +66,7 @@ static inline struct thread *thread_current(void)
 {
 	return arch_current();
 }
-/* Is its task ending? */
+/* Is the task of @t ending? */
 static inline bool thread_interrupted(const struct thread *t)
 {
 	return t->task && load_acquire(&t->task->ending);
@@ -95,14 +95,14 @@ static inline bool deadline_passed(u64 deadline)
 }
 /*
  * wait.c: release @lock, which the caller holds with interrupts on, and sleep until thread_wake or
- * @deadline; not at all if @over is true by then. A thread that makes @over true under @lock then
- * calls thread_wake, before it releases @lock, or sleep_passing. Returns false with @lock held
- * again; or true without @lock, if another thread passed its CPU here: that thread has released
- * @lock.
+ * @deadline; do not sleep if @over is true already. A thread that makes @over true under @lock must
+ * call thread_wake before it releases @lock, or call sleep_passing. Returns false with @lock held
+ * again; or true without @lock, if another thread passed its CPU to this one: that thread has
+ * released @lock.
  */
 bool sleep_unlocked(struct spinlock *lock, bool (*over)(void *), void *arg, u64 deadline)
     must_check;
-/* After a sleep of the running thread: was it ended by a thread that passed its CPU on? */
+/* Did another thread end the last sleep of the running thread @t by passing its CPU to @t? */
 static inline bool was_passed(struct thread *t)
 {
 	bool passed = t->passed;
@@ -131,8 +131,8 @@ void thread_wake(struct thread *t);
 /* Initialise an empty share. */
 void share_init(struct share *s);
 /*
- * Shares of a task, one for each CPU; NULL: no memory.  Freed with kfree once the task has no
- * threads.
+ * Shares of a task, one for each CPU; NULL: no memory.  Freed with kfree after the task's threads
+ * have ended.
  */
 struct share *shares_new(void) must_check;
 /* The task is ending: from here on its shares may run before their turn (sched_share.c). */

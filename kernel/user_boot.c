@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * user_boot.c: start the first program, wait for its end, and check what it leaves.
+ * user_boot.c: start the first program, wait for its end, and check that it left nothing allocated.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: at its return no task is left, and no page of a task.
+ * Invariants: when user_run returns true, no task is left, and no page of a task.
  * Tests:      judge_user_boot, tests/qemu/test_monitor.py, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>

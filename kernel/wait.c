@@ -40,10 +40,10 @@ static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq
 /*
  * One sleep.  No wake-up is lost.  The thread puts itself on the list and becomes SLEEPING in one
  * hold of the queue's lock, and checks its condition after that.  A waker makes the condition true
- * first and then takes the same lock.  If it gets the lock before the thread, the condition is true
- * at the check.  If it gets the lock after, it finds the entry and makes the thread RUNNABLE; then
- * sched_sleep returns at once, or, if the thread has left the CPU already, it is put back on the
- * run queue (sched_choose() in sched.c).
+ * first and then takes the same lock.  If the waker gets the lock before the thread, the condition
+ * is true at the check.  If the waker gets the lock after the thread, it finds the entry and makes
+ * the thread RUNNABLE.  Then sched_sleep returns at once; a thread that has left the CPU already is
+ * put back on the run queue (sched_choose() in sched.c).
  *
  * The end of a task is stored without this lock.  The swap of the state is a full barrier: either
  * the check sees that end, or the thread that ends the task finds this one SLEEPING.

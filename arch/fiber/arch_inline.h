@@ -43,7 +43,7 @@ extern char fiber_memmap[], fiber_pageblocks[], fiber_ram[];
 
 /* Take the pending interrupt, if interrupts are on. */
 void fiber_interrupt(void);
-/* One turn of a busy wait. */
+/* One pass of a busy wait: let other CPUs run. */
 void fiber_relax(void);
 
 static inline unsigned arch_cpu_id(void)

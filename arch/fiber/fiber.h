@@ -3,13 +3,15 @@
  * fiber.h: CPUs that are fibers, and the choice of the next one to run.
  *
  * Each CPU has at most one thread.  A CPU yields in cpu_relax, where it waits, where it calls
- * yield, and at a scheduling point if it is preempted there.  The next one is chosen by classes:
+ * yield, and at a scheduling point if it is preempted there.  The next CPU is of the first of these
+ * classes that has a CPU:
  *   1  a CPU with an interrupt to take; if preempted or idle, it does no more than that;
- *   2  one that has work to do;
- *   3  one in a busy wait, if any event has occurred since its last check;
- *   4  one that was preempted, the earliest first;
- *   5  one that yielded.
- * If none is left, the waiting CPUs check again, a bounded number of times: then all are stuck.
+ *   2  a CPU that has work to do;
+ *   3  a CPU in a busy wait, if any event has occurred since its last check;
+ *   4  the CPU in fiber_wait_all, if the CPUs below it are idle or parked;
+ *   5  the CPU that was preempted earliest;
+ *   6  a CPU that yielded, or is in a busy wait without an event.
+ * After fiber_patience choices of class 6 without an event, all CPUs are stuck.
  */
 #ifndef QUARRY_FIBER_H
 #define QUARRY_FIBER_H
@@ -26,11 +28,11 @@
 bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg);
 /* End fiber_run at once, in any state of the CPUs. */
 void fiber_leave(void) __attribute__((noreturn));
-/* Let the thread on @cpu run instead; this one counts as preempted.  False: that CPU cannot run. */
+/* Let the thread on @cpu run; this thread counts as preempted.  False: that CPU cannot run. */
 bool fiber_preempt_to(unsigned cpu);
 /* Could @cpu run if this CPU yielded? */
 bool fiber_can_run(unsigned cpu);
-/* Wait until all other CPUs have finished or are idle; this CPU takes interrupts meanwhile. */
+/* Wait until the CPUs below this CPU are idle or parked; this CPU takes interrupts meanwhile. */
 void fiber_wait_all(void);
 /* Reset the machine for a run: no lock held, no memory, CPUs 0 .. @online - 1 online. */
 void fiber_boot(unsigned online);
@@ -38,7 +40,7 @@ void fiber_boot(unsigned online);
 void fiber_idle(void) __attribute__((noreturn));
 /* Note an event that other CPUs may be waiting for. */
 void fiber_progress(void);
-/* The number of turns of waiting without an event after which all CPUs count as stuck. */
+/* The number of passes of waiting without an event after which all CPUs count as stuck. */
 extern u64 fiber_patience;
 /*
  * fiber_on_stuck is called when all CPUs are stuck, fiber_on_panic by panic.  Both leave the run.

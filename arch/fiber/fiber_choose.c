@@ -2,14 +2,14 @@
 /*
  * fiber_choose.c: the choice of the CPU that runs next, by the classes of fiber.h.
  *
- * Owns:       the number of events, and of turns without one.
+ * Owns:       the number of events, and of passes of waiting since the last event.
  * Locks:      none: one OS thread.
  * Invariants: the choice depends on the run so far and on fiber_order alone, so the same run is
  *             the same each time.
  */
 #include "fiber_cpu.h"
 
-#define TURN_NS 1000000 /* time that a turn of waiting takes when no CPU has work */
+#define TURN_NS 1000000 /* time that a pass of waiting takes when no CPU has work */
 
 static u64 progress, turns;
 static unsigned last_turn; /* the CPU that checked last while all wait */
@@ -54,8 +54,8 @@ static struct thread *first_ready(void)
 }
 
 /*
- * The next spinning CPU, after the one that checked last.  @any: accept a CPU without a new event,
- * and one that yielded.
+ * The next spinning CPU, after the CPU that checked last.  @any: accept a CPU without a new event,
+ * and a CPU that yielded.
  */
 static struct thread *next_spinning(bool any)
 {

@@ -38,7 +38,7 @@ extern struct thread fibers[FIBER_CPUS];
 
 /* The thread that runs next, perhaps the present one.  fiber_on_stuck is called if none can run. */
 struct thread *fiber_choose(void);
-/* Begin a run: no events, and no turns of waiting, until now. */
+/* Begin a run: no events, and no passes of waiting, until now. */
 void fiber_choose_begin(void);
 /* The number of events until now (fiber_progress). */
 u64 fiber_events(void);

@@ -18,8 +18,8 @@
 #define THREADS_TICK_NS 10000000ULL
 
 /*
- * At point @at of a run, CPU @cpu continues instead of the running one; @tick: 10 ms have passed,
- * and a timer interrupt is pending.
+ * At the point with number @at of a run, CPU @cpu continues instead of the running CPU; @tick:
+ * 10 ms have passed, and a timer interrupt is pending.
  */
 struct threads_cut {
 	unsigned at, cpu;
@@ -47,7 +47,7 @@ unsigned threads_plan_end(void);
 extern unsigned threads_patience;
 extern void (*threads_on_stuck)(void);
 extern void (*threads_on_panic)(const char *text);
-/* If threads_verbose, print the kernel's output; if threads_on_print is not NULL, pass it there. */
+/* If set, print the kernel's output; threads_on_print, if not NULL, gets the output instead. */
 extern bool threads_verbose;
 extern void (*threads_on_print)(const char *text);
 /* The number of kmalloc allocations and stacks not freed; threads_count adds @nr to it. */

@@ -21,7 +21,7 @@ void threads_memory_start(void);
 /* The program that runs as ring 3 for @entry; when it returns, its thread ends. */
 extern void (*threads_program)(uintptr_t entry, const u64 arg[3]);
 
-/* Functions for programs.  They do not return once the task is ending. */
+/* Functions for programs.  They do not return if the task is ending. */
 
 /* Make a system call; returns its result, further results in @regs. */
 s64 user_call(struct syscall_regs *regs);

@@ -95,7 +95,7 @@ static void on_wanted_panic(const char *text)
 	_exit(0);
 }
 
-/* One OS thread is the whole machine, so a forked child is a copy of it. */
+/* One OS thread is the whole machine, so a forked child is a copy of the machine. */
 bool whole_panics(void (*fn)(void *), void *arg, const char *words, u64 *ns)
 {
 	u64 began = arch_clock_ns();
@@ -158,7 +158,7 @@ static void set_up_memory(void)
 		    &kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
 		if (!err)
 			memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
-		/* The first pageblock stays reserved, as the kernel's would be. */
+		/* The first pageblock stays reserved, as on a real machine. */
 		if (!err)
 			memory_free_range(
 			    &kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);

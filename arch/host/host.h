@@ -19,14 +19,14 @@ static inline void host_start(unsigned cpus)
 {
 	host_start_with(cpus, &memory_reclaim);
 }
-/* Make the calling pthread CPU 0 of @nr, and start the idle loops of all. */
+/* Start @nr CPUs with their idle loops; the calling pthread becomes a thread of CPU 0. */
 void host_cpus_start(unsigned nr);
 /* host_cpu_take: wait for this thread's turn on its CPU.  host_cpu_give: release the CPU. */
 void host_cpu_take(void);
 void host_cpu_give(void);
 /*
- * Bind a thread to @cpu, or to the CPU with the fewest threads if @cpu is negative.  host_cpu_leave
- * undoes that.
+ * Count one more thread on @cpu, or on the CPU with the fewest threads if @cpu is negative; returns
+ * that CPU.  host_cpu_leave undoes the counting.
  */
 unsigned host_cpu_choose(int cpu);
 void host_cpu_leave(unsigned cpu);

@@ -4,8 +4,8 @@
  *
  * Owns:       the mailboxes, smp_stats, the online mask.
  * Locks:      none.
- * Invariants: a sender has at most one call under way, so its mailboxes are free when it starts
- *             one.
+ * Invariants: a sender has at most one call under way, so its mailboxes are free when it starts a
+ *             call.
  *             A call lives on its sender's stack until every target has decremented its count.
  */
 #include <quarry/errno.h>

@@ -30,14 +30,14 @@
 #define NAP_NS   50000   /* length of such a sleep, which really takes some microseconds more */
 
 struct host_cpu {
-	pthread_mutex_t m;
+	pthread_mutex_t m;   /* protects the fields with "m:" */
 	pthread_cond_t turn; /* serving has changed */
 	pthread_cond_t idle; /* the CPU is free and a call waits */
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
 	u32 threads;         /* m: threads bound to this CPU */
 	u64 since;           /* the time when the running thread got the CPU */
 	u64 round_end;       /* m: the ticket after the last one of this round */
-	u64 round_began;     /* m: the time when round_end was the next ticket */
+	u64 round_began;     /* m: the time when this round began */
 	u64 had_turn;        /* m: the start of the last round that has ended */
 };
 static struct host_cpu host_cpus[HOST_MAX_CPUS];
@@ -78,8 +78,8 @@ void *arch_boot_zalloc(size_t bytes)
 }
 
 /*
- * No hardware walks page tables here: tests do so in software, and tlb_hook reports flushes to
- * them.
+ * No hardware walks page tables here, so there is no TLB to flush; tests simulate both
+ * (tests/lib/soft_mmu.c).
  */
 void arch_pagetable_init(u64 *root)
 {
@@ -103,7 +103,7 @@ void arch_backtrace_self(void)
 }
 
 /*
- * A round ends when all threads with tickets from before it have released the CPU again.  The
+ * A round ends when all threads that had tickets at its beginning have released the CPU.  The
  * caller holds m.
  */
 static void end_round(struct host_cpu *c)
@@ -115,7 +115,7 @@ static void end_round(struct host_cpu *c)
 	c->round_end = c->next;
 }
 
-/* A round ends once its threads release the CPU: so each running thread is told to release it. */
+/* A round ends when its threads have released the CPU, so each running thread is told to do so. */
 bool threads_had_turn(u64 since)
 {
 	bool all = true;

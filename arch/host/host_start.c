@@ -47,7 +47,7 @@ static void set_up_memory(const struct reclaim_ops *reclaim)
 		    &kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
 		if (!err)
 			memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
-		/* The first pageblock stays reserved, as the kernel's would be. */
+		/* The first pageblock stays reserved, as on a real machine. */
 		if (!err)
 			memory_free_range(
 			    &kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);

@@ -6,8 +6,8 @@
  * Owns:       the general purpose event block 0 and the event block of power management.
  * Locks:      none: set up once; afterwards only the interrupt handler uses these registers, on the
  *             one CPU to which the I/O APIC delivers the interrupt.
- * Invariants: an event is cleared before it is reported: a later one raises the interrupt again.
- *             Only requested events can raise it.
+ * Invariants: an event is cleared before it is reported, so a later event raises the interrupt
+ *             again.  Only requested events can raise it.
  * Tests:      play_event, acpi_event, tests/qemu/test_plug.py.
  *
  * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4.  The first half of a block is status bits,
@@ -25,7 +25,7 @@
 static void (*tell)(u32 events);
 static u8 wanted;
 
-/* Switch to ACPI mode.  False: the machine has none, or the firmware does not react. */
+/* Switch to ACPI mode.  False: the machine has no such mode, or the firmware does not react. */
 static bool acpi_mode(void)
 {
 	u64 end = arch_clock_ns() + ENABLE_NS;

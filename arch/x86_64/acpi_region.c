@@ -42,7 +42,10 @@ static size_t aml_integer(const u8 *t, size_t len, size_t off, u32 *value)
 	return off + 1 + bytes;
 }
 
-/* Find OpRegionOp NAME SystemIO offset length, of @size bytes; returns its port, 0: not found. */
+/*
+ * Find the declaration "OpRegionOp NAME SystemIO offset length" with length @size.  Returns the
+ * region's port; 0: not found.
+ */
 static u16 find_region(const u8 *t, size_t len, const char *name, u32 size)
 {
 	for (size_t i = sizeof(struct acpi_header); i + 7 <= len; i++) {
@@ -60,7 +63,7 @@ static u16 find_region(const u8 *t, size_t len, const char *name, u32 size)
 	return 0;
 }
 
-/* Find NameOp NAME integer; returns the integer, 0: not found. */
+/* Find the declaration "NameOp NAME integer"; returns the integer, 0: not found. */
 static u32 find_number(const u8 *t, size_t len, const char *name)
 {
 	for (size_t i = sizeof(struct acpi_header); i + 6 <= len; i++) {

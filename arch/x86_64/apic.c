@@ -113,7 +113,7 @@ void apic_send(u32 dest, u32 icr_low)
 		x2apic_send(dest, icr_low);
 		return;
 	}
-	flags = arch_irq_save(); /* an NMI sends none */
+	flags = arch_irq_save(); /* an NMI's handler sends no interrupt */
 	xapic_send(dest, icr_low);
 	arch_irq_restore(flags);
 }

@@ -157,7 +157,7 @@ static always_inline struct cpu *arch_this_cpu(void)
 	return (struct cpu *)x86_this_cpu(uintptr_t, 0);
 }
 
-/* Each is one instruction, which also finds the word of bit @cpu; LOCK makes it a full barrier. */
+/* Each function is one instruction, which also finds the word of @cpu's bit.  A full barrier. */
 #define ARCH_CPUMASK
 static always_inline void arch_cpumask_set(unsigned long *mask, unsigned cpu)
 {
@@ -302,7 +302,7 @@ static always_inline void *arch_phys_to_virt(phys_t phys)
 	return (void *)(ARCH_DIRECT_MAP + phys);
 }
 
-/* The inverse, for addresses in the direct map: memory from boot_alloc or alloc_pages. */
+/* The inverse of arch_phys_to_virt, for direct-map addresses: from boot_alloc or alloc_pages. */
 static always_inline phys_t arch_virt_to_phys(const void *virt)
 {
 	return (uintptr_t)virt - ARCH_DIRECT_MAP;

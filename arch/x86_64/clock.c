@@ -23,7 +23,7 @@
 #define PIT_COUNT   1193 /* 1 ms */
 #define ROUNDS      3
 #define TRIES       5
-/* The most turns of a busy wait for hardware that may be absent. */
+/* The most passes of a busy loop that waits for hardware, which may be absent. */
 #define SPIN_LIMIT 1000000
 
 #define APIC_TIMER_COUNT 0x390
@@ -94,7 +94,7 @@ static bool pit_start(void)
 	return !pit_expired(); /* a missing device reads as ones */
 }
 
-/* Wait for about a millisecond.  Returns false if neither timer moves. */
+/* Wait for about a millisecond.  Returns false if the timer does not move. */
 static bool wait_round(u32 pm_start)
 {
 	for (unsigned i = 0; i < SPIN_LIMIT; i++) {

@@ -2,7 +2,7 @@
 /*
  * cpu_park.c (x86_64): parking a CPU, and waking it later.
  *
- * Owns:       the value 4 of struct cpu.started, and quiet_until.
+ * Owns:       the value STARTED_PARKED of struct cpu.started, and quiet_until.
  * Locks:      none; one CPU is parked or woken at a time (cpu_hotplug, exclusively).
  * Invariants: a parked CPU keeps its tables, stack and registers: it continues where it halted.
  * Tests:      play_cpus, arch_cpu, arch_map, hotplug, cpu_plug.
@@ -33,7 +33,7 @@ void arch_cpu_park(const u32 *word, u32 until)
 	while (load_acquire(word) != until)
 		halt();
 	flush_tlb();
-	lldt_none(); /* not to depend on its being kept meanwhile */
+	lldt_none(); /* the LDT register may have changed while the CPU was parked */
 	store_release(&cpu->started, STARTED_RUNS);
 }
 

@@ -60,7 +60,7 @@ static u64 pte_flags(unsigned flags)
 	if (flags & MAP_UNCACHED)
 		pte |= PTE_PCD | PTE_PWT;
 	if (flags & MAP_COMBINE)
-		pte |= PTE_PWT; /* entry 1 of the PAT, by cpu.c */
+		pte |= PTE_PWT; /* entry 1 of the PAT, which start.c sets */
 	return pte;
 }
 
@@ -326,7 +326,7 @@ void *arch_map_framebuffer(phys_t pa, size_t len)
 	return map_device(pa, len, MAP_COMBINE);
 }
 
-/* Uses a large page if all of it is requested and unmapped; boot_alloc panics without memory. */
+/* A large page is mapped where all of it is requested and unmapped.  Without memory: panic. */
 void arch_map_array(uintptr_t start, size_t len, bool zeroed) NO_LOCK_ANALYSIS
 {
 	uintptr_t va, end = ALIGN_UP(start + len, PAGE_SIZE);

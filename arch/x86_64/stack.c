@@ -7,7 +7,7 @@
  * Locks:      stack_lock for the lists of slots; mapping and cross-calls happen outside it.
  * Invariants: a slot is in one place: in use, on cached[] (mapped), on empty[] (not mapped) or
  *             beyond next_slot.
- *             A page goes back to the allocator only when no CPU has its old address in its TLB.
+ *             A page goes back to the allocator only when its old address is in no CPU's TLB.
  * Tests:      arch_page, arch_map, arch_full, tests/qemu/test_arch.py,
  *             tests/qemu/test_exception.py.
  */
@@ -49,7 +49,7 @@ static void page_free(phys_t page)
 	free_pages(pfn_to_page_in(&kernel_memory, page >> PAGE_SHIFT), 0);
 }
 
-/* Flush the addresses of the stack that ends at @top from the TLB of every CPU. */
+/* Flush the addresses of the stack that ends at @top from this CPU's TLB. */
 static void flush_stack(void *top)
 {
 	for (unsigned i = 1; i <= STACK_PAGES; i++)

@@ -112,7 +112,7 @@ static void exception(const struct trap_frame *f, const char *why)
 	const char *name = exception_text(f->vector);
 	struct cpu *self = this_cpu();
 
-	/* Once a panic has begun no CPU waits: the reporting CPU may have been stopped. */
+	/* After a panic has begun no CPU waits here: the reporting CPU may have been stopped. */
 	while (!atomic_cas(&fault_cpu, NULL, self) && READ_ONCE(fault_cpu) != self && !panicking())
 		cpu_relax();
 	panic_begin();
@@ -193,7 +193,7 @@ void trap_irq(unsigned vector)
 		serial_interrupt();
 		apic_eoi();
 		break;
-	case VEC_PCI: /* level-triggered: the device lowers the line before the EOI, or it recurs */
+	case VEC_PCI: /* level-triggered: the device must lower the line before the EOI */
 		pci_interrupt();
 		apic_eoi();
 		break;
@@ -243,12 +243,12 @@ void arch_backtrace_self(void)
 /*
  * CPUs are asked one by one, so that their lines do not mix. Each has 100 ms to answer and at least
  * NMI_LOOKS checks: on a busy host the clock may advance while an emulated CPU does not run. Only
- * one CPU asks at a time, or it could take answers meant for another; in a panic a CPU asks without
- * waiting for its turn.
+ * one CPU asks at a time, or a CPU could take an answer meant for another. In a panic the CPU does
+ * not wait for that.
  */
 static void ask_others(struct cpu *self)
 {
-	static struct cpu *asking; /* a */
+	static struct cpu *asking; /* atomic */
 
 	while (!atomic_cas(&asking, NULL, self) && !panicking())
 		cpu_relax();

@@ -161,8 +161,8 @@ mc_first:
  * starts at the top of the same stack, over the first one's frame.  So the first handler works on a
  * copy of its frame further down, and a nested handler returns at once: its NMI overwrote only the
  * frame at the top, which is not needed any more.  An NMI is nested if the flag is set, or if it
- * interrupts code on this stack: the flag is clear for the last instruction.  In ring 3 the stack
- * pointer may have any value, and is not checked.
+ * interrupts code on this stack: at the first handler's last instruction, iretq, the flag is clear
+ * already.  In ring 3 the stack pointer may have any value, and is not checked.
  *
  * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the first five again, error, vector,
  * registers.

@@ -29,8 +29,8 @@
 #define FPU_FCW   0
 #define FPU_MXCSR 24
 /*
- * Processors do not use the bytes of the legacy part from this offset on (SDM vol. 1, 10.5.1): DS,
- * ES, FS and GS are kept there.
+ * Processors do not use the bytes of the legacy part from this offset on (SDM vol. 1, 10.5.1): the
+ * kernel keeps DS, ES, FS and GS there.
  */
 #define FPU_SELECTORS 464
 #define FCW_INITIAL   0x037f
@@ -51,7 +51,7 @@ extern u8 user_smap;
 
 u8 user_smap;
 static u32 xstate;   /* states that XSAVE saves; 0: there is FXSAVE only */
-static u32 fpu_size; /* bytes of an area */
+static u32 fpu_size; /* bytes of an FPU area */
 
 void user_init_cpu(void)
 {
@@ -327,10 +327,10 @@ static void page_fault(const struct trap_frame *f)
 }
 
 /*
- * The data that this thread was about to use is damaged.  The thread retires the page itself, and
- * so waits for no other thread.  After that its access faults, as for any lost page: its fault
- * handler is called, or it ends, or its pager supplies the page again.  If the page cannot be
- * retired, the thread ends: it would meet the error again.
+ * The data that this thread was about to use is damaged.  The thread retires the page itself, so it
+ * waits for no other thread.  After that the access faults, as for any lost page: the task's fault
+ * handler is called, or the task ends, or the page's pager supplies the page again.  If the page
+ * cannot be retired, the task ends: the thread would meet the error again.
  */
 static void machine_check(const struct trap_frame *f)
 {

@@ -10,11 +10,12 @@
  *   acpi_init          reads the firmware's tables through the first 4 GiB of the direct map
  *   (boot memory; memory allocated before the next line must lie below 4 GiB)
  *   arch_paging_init   final page tables; all RAM is in the direct map from here
- *   arch_apic_init     local APIC, I/O APIC, clock and timer calibration; interrupts may be enabled
+ *   arch_apic_init     local APIC, I/O APIC; interrupts may be enabled
+ *   arch_timer_init    clock and timer calibration
  *   arch_cpus_init     nr_cpus and cpus[] with their areas, stacks and nodes
  *   (smp_init, memmap, memory_init, boot_memory_hand_over)
  *   arch_boot_memory_done   kernel stacks and page tables come from alloc_pages from here
- *   (sched_init_cpu(true))
+ *   (sched_init_cpu)
  *   smp_start_aps      every other CPU runs kernel_ap_entry
  *
  * Tests:      arch_cpu, arch_page, tests/qemu/test_arch.py.
@@ -87,7 +88,7 @@
 #define VEC_MC       18
 #define NR_EXCEPTION 32
 #define VEC_SYSCALL  0x100 /* not a vector: marks the frame of a system call */
-#define VEC_CALL     0x40  /* the lowest: the others come between the pieces of a call */
+#define VEC_CALL     0x40  /* lowest priority: others can come between the pieces of a call */
 #define VEC_TIMER    0x41
 #define VEC_KICK     0x42
 #define VEC_SERIAL   0x43
@@ -200,7 +201,7 @@ static inline phys_t image_phys(const void *p)
  * BOOT_BY_...
  */
 void boot_info_init(u32 info, u32 by);
-/* Page below 1 MiB for the AP trampoline, 0: none was free.  Listed in bootinfo.used. */
+/* The page below 1 MiB in which other CPUs start; 0: none was free.  Listed in bootinfo.used. */
 extern phys_t boot_trampoline_page;
 
 /*
@@ -282,7 +283,7 @@ u32 apic_id(void);
 /* The largest APIC id that can be sent an interrupt.  After arch_apic_init. */
 u32 apic_max_id(void);
 #define XAPIC_MAX_ID     0xfeu
-#define X2APIC_MAX_ID    0xffffu /* below 32 bits, to keep tables indexed by id small */
+#define X2APIC_MAX_ID    0xffffu /* ids have 32 bits; a limit keeps tables indexed by id small */
 void apic_eoi(void);
 /* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
 void apic_send(u32 dest, u32 icr_low);
@@ -301,7 +302,7 @@ void apic_send_self(u8 vector);
  * too large.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
-/* Deliver interrupts that go to APIC id @from to @to instead; not if @to is above XAPIC_MAX_ID. */
+/* Redirect interrupts from APIC id @from to APIC id @to; not if @to is above XAPIC_MAX_ID. */
 void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);

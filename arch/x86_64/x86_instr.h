@@ -2,8 +2,8 @@
 /*
  * x86_instr.h: functions for single instructions: ports, registers of devices and of the CPU.
  *
- * They make no decisions.  A hosted test that simulates the machine has another file of this name
- * (arch/host).
+ * They make no decisions.  Hosted tests, which simulate the machine, include arch/host/x86_instr.h
+ * instead.
  *
  * Tests:      arch_cpu, arch_page, tests/qemu/test_arch.py.
  */
