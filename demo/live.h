@@ -60,7 +60,7 @@ void live_range(pfn_t start, unsigned long nr);
 void live_offline(const struct offline_result *res);
 /* Show the row of a policy, and print it if it is complete. */
 void live_policy(enum iso_policy policy, const struct live_policy *row);
-/* Show a line of at most 78 characters that explains the picture; it replaces the last one. */
+/* Show a line of at most 78 characters that explains the picture, instead of the line before. */
 void live_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Show and keep a result of at most 78 characters; it is a line of the log too. */
 void live_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

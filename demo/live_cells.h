@@ -75,8 +75,8 @@ struct live_cpu {
 };
 /*
  * Read @cpu's cache of movable pages of the zone of @pfn; with PFN_NONE, of the zone that the CPU
- * tries first for movable pages.  @second: a second has passed: compute its hit rate, the share of
- * blocks from the buddy allocator that went through the cache.  Any context.
+ * tries first for movable pages.  @second: a second has passed, so compute the hit rate: the share
+ * of blocks from the buddy allocator that went through the cache.  Any context.
  */
 void live_cpu_read(
     struct live_cpu *c, const struct memory *mem, unsigned cpu, pfn_t pfn, u64 now, bool second);

@@ -66,7 +66,7 @@ unsigned live_map_cols(const struct live_frame *f);
 /* Fill the frame from the view. */
 void live_compose(struct live_frame *f, const struct live_view *v);
 
-/* The state of the terminal's cursor, as far as is known. */
+/* The state of the terminal's cursor, as far as it is known. */
 struct live_pen {
 	unsigned row, col; /* row LIVE_MAX_ROWS: unknown */
 	u8 colour;         /* NR_LIVE_COLOURS: unknown */

@@ -8,7 +8,7 @@
  * Owns:       live_screen: the content of the screen, and the state of the terminal.
  * Locks:      live_screen.lock, a mutex: the content.  The memory is read without locks.
  * Invariants: a frame reads and sends a bounded amount.
- * Tests:      tests/qemu/test_map.py; what it calls: live_cells, live_draw.
+ * Tests:      tests/qemu/test_map.py; its callees: live_cells, live_draw.
  */
 #include "demo/live_screen.h"
 #include "demo/live_term.h"

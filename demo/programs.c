@@ -36,7 +36,7 @@
 struct program_round {
 	pfn_t start;
 	unsigned long nr, mapped; /* pages of the range; the part mapped by programs */
-	unsigned long least;      /* the round begins once so many pages are mapped anywhere */
+	unsigned long least;      /* the round begins when this many pages are mapped */
 	u64 faults0, faults; /* page faults until all was isolated, and from then to the commit */
 	u64 ns;
 	bool act;   /* an act of the tour, which is shown, and which the user may end */

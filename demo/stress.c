@@ -105,7 +105,7 @@ static void bare_free(struct stress_thread *t, struct page *page)
 		t->corrupt++;
 }
 
-/* Returns order 0 half of the time, and each higher order half as often as the order below. */
+/* Returns order 0 half of the time, and each next order half as often, except the last one. */
 static unsigned random_order(u64 *rand)
 {
 	u64 r = ktest_rand(rand);
