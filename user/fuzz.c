@@ -72,7 +72,7 @@ static u64 some_argument(void)
 	}
 }
 
-/* Does the range leave AREA?  The program's own code, data and stack are outside. */
+/* Does the range reach beyond AREA?  The program's own code, data and stack are outside AREA. */
 static bool is_own(u64 at, u64 pages)
 {
 	u64 end;

@@ -10,7 +10,7 @@
 
 #define CHUNK 512u /* pages of an object */
 #define MANY  28u  /* the most objects: their pages are more than a machine of 64 MiB has free */
-#define FILL  20u  /* a client fills as many pages as so many objects have: two thirds of all */
+#define FILL  20u  /* a client fills FILL * CHUNK pages: two thirds of all pages */
 #define RW    (ABI_READ | ABI_WRITE)
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
