@@ -38,7 +38,7 @@ struct act_hold {
 	struct page *page; /* the page that the CPU frees: ALLOC, order 0 */
 	unsigned cpu;      /* the CPU to stop; not the caller's */
 	/*
-	 * True: continue once the CPU has a pending cross-call; false: once act_hold_push is
+	 * True: the CPU continues once it has a pending cross-call; false: once act_hold_push is
 	 * called.
 	 */
 	bool until_call;

@@ -20,11 +20,11 @@
 #define RANGE      (16UL << (20 - PAGE_SHIFT)) /* pages; less on small machines */
 #define LOAD_PAGES 1024u                       /* pages of each CPU that allocates */
 #define WINDOW     400u                        /* allocations in which hits are counted */
-#define WINDOW_NS  10000000000ULL              /* limit: the load may wait for the offline */
+#define WINDOW_NS  10000000000ULL              /* time limit: the load may wait for the offline */
 #define HOLD_MS    500u
 #define TRIES      16u
 #define STRIDE     61u /* distance of the load's handles whose pages are tried */
-#define PRICE_MOST 5u  /* the most hits without caches, in per cent */
+#define PRICE_MOST 5u  /* the most cache hits under disable, in per cent */
 
 struct policies {
 	struct act_load *load;

@@ -200,7 +200,7 @@ void live_screen_forget(void)
 	s->view.say[0] = s->view.keys[0] = s->view.title[0] = '\0';
 	s->view.nr_results = s->nr_kept = 0;
 	s->began = arch_clock_ns();
-	/* Hit rates and drained blocks are counted from here on. */
+	/* Hit rates and drained blocks are counted from this moment on. */
 	s->second = 0;
 	read_memory(s, &kernel_memory, ~0UL);
 	for (unsigned cpu = 0; cpu < s->view.nr_cpus; cpu++)

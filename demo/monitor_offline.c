@@ -201,7 +201,7 @@ int cmd_remove(unsigned n, char **arg)
 
 #define USER_TEXT 64 /* bytes of the text of user_of */
 
-/* Print the pages of each zone MOVABLE: how many can move, are free, or neither. */
+/* Print for each zone MOVABLE the numbers of pages that can move, that are free, and of others. */
 static void query_zones(void)
 {
 	static struct offline_survey s;

@@ -131,8 +131,8 @@ static int come_back(struct program_round *r)
 }
 
 /*
- * Choose the range with the most pages in use, once programs have mapped r->least pages: they
- * release memory and take new memory all the time.  False: there is no range.
+ * Wait, for WAIT_NS at most, until programs have mapped r->least pages: they release and take
+ * memory all the time.  Choose the range with the most pages in use.  False: there is no range.
  */
 static bool choose_range(struct program_round *r, unsigned long want)
 {
