@@ -98,7 +98,7 @@ static int hide(u64 handle, u64 way)
 	u64 i;
 
 	hostile_prepare_all();
-	/* Leave fewer pages to be taken openly than the innocent task has. */
+	/* Leave fewer free pages than the innocent task has: these are taken openly below. */
 	for (i = 0; i < MANY && (u64)info(INFO_FREE_PAGES, 0) > 3 * CHUNK; i++)
 		ways[way](i);
 	return hostile_take_all();

@@ -26,7 +26,7 @@
 #define NR_FUZZ    2u
 #define HOT_PART   8 /* a worker uses the first 1/HOT_PART of its pages most of the time */
 #define WORKER     (1UL << 32)
-#define FOREVER    (1UL << 33) /* until it is killed, or a page is wrong */
+#define FOREVER    (1UL << 33) /* the worker runs until it is killed, or a page is wrong */
 
 static u64 programs, seed;
 static int surprises;
