@@ -34,7 +34,7 @@ function codes() {
   return [RIGHT, ...($("which").value === "all" ? wrong : [])];
 }
 
-// The output of a worker that explores one code.
+// The output of a worker that explores the code @ident.
 async function explore(ident, { operations, setup, policy }) {
   const module = await lab.module(ident);
   worker = new Worker("worker.js", { type: "module" });

@@ -214,7 +214,7 @@ function excerpt(place) {
   );
 }
 
-// The place of a role that can move, from @code, { points, operations }.
+// The place in the source of a role that can move, from @code, { points, operations }.
 export function placeFor(code, where, operation) {
   const handles = /^(migrate|hold|drop)/.test(operation);
   const [point] = placeOf(where);
