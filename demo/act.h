@@ -18,7 +18,7 @@
  */
 bool act_drain(void);        /* 1: a cached free page blocks an offline */
 bool act_policies(u64 seed); /* 2: a range goes offline under each policy */
-bool act_programs(u64 seed); /* 3: memory of programs goes offline; then 4 */
+bool act_programs(u64 seed); /* 3: memory of programs goes offline; runs act 4 too */
 struct crowd;
 bool act_broken(struct crowd *crowd); /* 4: a page of @crowd's programs breaks */
 
@@ -38,7 +38,7 @@ struct act_hold {
 	struct page *page; /* the page that the CPU frees: ALLOC, order 0 */
 	unsigned cpu;      /* the CPU to stop; not the caller's */
 	/*
-	 * True: continue once the CPU has a pending cross-call; false: once act_hold_push is
+	 * True: the CPU continues once it has a pending cross-call; false: once act_hold_push is
 	 * called.
 	 */
 	bool until_call;
@@ -74,7 +74,7 @@ struct act_load;
  */
 struct act_load *act_load_start(
     struct memory *mem, const unsigned *cpu, unsigned nr, unsigned pages, u64 seed);
-/* A page that thread @i has at this moment, chosen by @nr; or PFN_NONE. */
+/* The present page of thread @i's handle @nr % pages; PFN_NONE: that handle has no page. */
 pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr);
 /*
  * Allocations of thread @i so far; and the allocations on its CPU that the cache could not serve.

@@ -42,7 +42,7 @@ static pfn_t next_mapped(const struct zone *zone, pfn_t pfn)
 	return PFN_NONE;
 }
 
-/* Replace a mapped page of the zone; returns its pfn, or PFN_NONE. */
+/* Replace a mapped page of the zone; returns the pfn of the replaced page, or PFN_NONE. */
 static pfn_t replace_one(const struct zone *zone, int *err)
 {
 	pfn_t pfn = next_mapped(zone, zone->start_pfn);
@@ -60,7 +60,7 @@ static pfn_t replace_one(const struct zone *zone, int *err)
 	return PFN_NONE;
 }
 
-/* Wait until the programs report that they have verified more pages.  Returns how many. */
+/* Wait until the programs report that they have verified more pages.  Returns their number. */
 static u64 verified_since(const struct crowd *crowd, u64 before)
 {
 	u64 until = arch_clock_ns() + VERIFY_NS, wrong, now;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * act_hold.c: a fault on request: a CPU stops in the middle of a free, with interrupts off.
+ * act_hold.c: stops a CPU in the middle of a free, with interrupts off, for an act or a test.
  *
  * Owns:       nothing; the caller provides struct act_hold.
  * Locks:      none.

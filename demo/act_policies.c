@@ -5,10 +5,10 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: the same range, and the same fault, for each policy.  The numbers of drain rounds
- *             differ by construction: the stopped CPU caches nothing, so the first round of redrain
- *             sends it no IPI.  Then it caches a page of the range.  A forced round waits for that
- *             CPU.
+ * Invariants: each policy offlines the same range while the same CPU is stopped.  The numbers of
+ *             drain rounds differ by construction: the stopped CPU caches nothing, so the first
+ *             round of redrain sends it no IPI.  Then it caches a page of the range.  A forced
+ *             round waits for that CPU.
  * Tests:      judge_policies, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
@@ -20,11 +20,11 @@
 #define RANGE      (16UL << (20 - PAGE_SHIFT)) /* pages; less on small machines */
 #define LOAD_PAGES 1024u                       /* pages of each CPU that allocates */
 #define WINDOW     400u                        /* allocations in which hits are counted */
-#define WINDOW_NS  10000000000ULL              /* at most: the load may wait for the offline */
+#define WINDOW_NS  10000000000ULL              /* time limit: the load may wait for the offline */
 #define HOLD_MS    500u
 #define TRIES      16u
 #define STRIDE     61u /* distance of the load's handles whose pages are tried */
-#define PRICE_MOST 5u  /* the most hits without caches, in per cent */
+#define PRICE_MOST 5u  /* the most cache hits under disable, in per cent */
 
 struct policies {
 	struct act_load *load;
@@ -33,7 +33,7 @@ struct policies {
 	pfn_t start;
 	unsigned long pages;
 	struct zone *zone;
-	/* Of the present policy. */
+	/* hold, held, shown_ns, allocs and misses are those of the present policy. */
 	struct act_hold hold;
 	bool held, redrained; /* a free was held; under redrain, a free was held until its push */
 	u64 shown_ns;         /* time of the pauses for the viewer */
@@ -198,8 +198,8 @@ static bool choose_range(struct policies *p)
 }
 
 /*
- * Do the figures differ as they must?  Rounds are compared if a free was held, hits if they could
- * be counted under each policy.
+ * Do the figures differ as they must?  The rounds of redrain count only if a free was held until
+ * its push, the hits only if they could be counted under each policy.
  */
 static bool figures_differ(const struct policies *p)
 {
@@ -221,8 +221,8 @@ static bool figures_differ(const struct policies *p)
 }
 
 /*
- * Hold the last CPU that allocates from the range's zone, or else the last CPU: then the first
- * round of redrain sends IPIs to the fewest CPUs.
+ * Choose the CPU to hold: the last one that allocates from the range's zone, or else the last one.
+ * Then the first round of redrain sends IPIs to the fewest CPUs.
  */
 static void choose_held(struct policies *p)
 {

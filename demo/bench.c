@@ -71,7 +71,7 @@ static bool bench_check(void)
 	return true;
 }
 
-/* Bytes of page descriptors, pageblock descriptors and their trees, per page. */
+/* Bytes of page descriptors, pageblock descriptors and pageblock trees, per page. */
 static bool bench_memmap(void)
 {
 	bench_ratio("memmap_bytes_per_page",

@@ -18,7 +18,7 @@ bool bench_run(void);
 /* Print one figure; or the quotient @total / @count, with up to four decimals. */
 void bench_figure(const char *name, u64 value, const char *unit);
 void bench_ratio(const char *name, u64 total, u64 count, const char *unit);
-/* The next number of a xorshift generator; begun at BENCH_SEED, every run gets the same numbers. */
+/* The next number of a xorshift generator.  From BENCH_SEED on, every run gets the same numbers. */
 u64 bench_random(u64 *state);
 #define BENCH_SEED 88172645463325252ULL
 
@@ -81,7 +81,7 @@ struct page *bench_table_make(void);
 struct page *bench_page_at(u64 i);
 void bench_table_set(u64 i, const struct page *page);
 /*
- * Allocate every free page, and note each in the table; returns their number.  *@cost:
+ * Allocate every free page, and note each in the table; returns their number.  *@cost: the cost in
  * instructions.
  */
 u64 bench_take_all(u64 *cost);
@@ -111,7 +111,7 @@ bool bench_object(void);
 bool bench_policies(void);
 
 /*
- * Make a space that shows an anonymous object of @pages pages at BENCH_AT, and touch all its pages.
+ * Make a space that maps an anonymous object of @pages pages at BENCH_AT, and touch all its pages.
  * The calling thread uses the space.
  */
 struct bench_space {

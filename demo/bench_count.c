@@ -121,7 +121,7 @@ static int never_isolate(struct memory *mem, struct page *page)
 
 /*
  * Undo the isolation of a pageblock of which every second page is free.  One hold of the zone lock
- * brings all its free memory back.
+ * puts all these free pages back.
  */
 static bool isolate_fragmented(void)
 {

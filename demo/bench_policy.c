@@ -53,9 +53,9 @@ static void batch(u64 *ticks, unsigned *batches)
 }
 
 /*
- * A round of batches, and before each of them one page more that is held until the round's end: so
- * batches without caches use each place of a pageblock once, whatever the size of the kernel.  Only
- * whole rounds count.
+ * Run a round of batches.  Before each batch, allocate one more page and hold it until the round's
+ * end: so batches without caches use each place of a pageblock once, whatever the size of the
+ * kernel.  Only whole rounds count.
  */
 static void a_round(u32 state)
 {
@@ -91,7 +91,7 @@ static u64 slow_operations(void)
 	return READ_ONCE(pcp->event[EV_ALLOC_SLOW]) + READ_ONCE(pcp->event[EV_FREE_DIRECT]);
 }
 
-/* Print a row of a policy: policy_NAME_WHAT. */
+/* Print the figure policy_POLICY_WHAT, named after @policy and @what. */
 static void row(const char *policy, const char *what, u64 total, u64 count, const char *unit)
 {
 	char name[48];

@@ -106,7 +106,7 @@ bool bench_offline(void)
 		if (!there_and_back(start, nr, ISO_PRECISE, &precise, &online) ||
 		    !there_and_back(start, nr, ISO_DISABLE, &disable, &online) || !remove_and_add())
 			return false;
-		/* Take the least hold: in that run no other CPU had its turn meanwhile. */
+		/* Take the least hold: no other CPU had its turn during that hold. */
 		hold = MIN(hold, READ_ONCE(kernel_memory.hotplug_longest));
 	}
 	bench_figure("offline_free_128m", precise, "instructions");

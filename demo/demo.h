@@ -6,7 +6,8 @@
 #include <quarry/types.h>
 
 /*
- * Run the scenario that the command line names, by default the tour, and then the program of user=.
+ * Run the scenario that the command line names, by default the tour; then the program that user=
+ * names.
  * Prints the results; true if all went well.  Context: the boot thread, with everything started.
  */
 bool demo_run(u64 seed);

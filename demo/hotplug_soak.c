@@ -25,7 +25,7 @@ struct offliner {
 	struct memory *mem;
 	struct stress *stress;
 	u32 stop;   /* atomic */
-	u32 rounds; /* atomic: finished */
+	u32 rounds; /* atomic: finished rounds */
 	int err;
 	bool no_range;
 	struct thread *thread;

@@ -6,8 +6,8 @@
  * Owns:       struct line_edit.
  * Locks:      none: one thread per line.
  * Invariants: at <= len < LINE_MAX.  row[0..row_len) is the text that the terminal shows behind the
- *             prompt, and row_at is its cursor: every change of the text goes through show().  A
- *             byte of an escape sequence is never part of the text.
+ *             prompt, and row_at is the cursor's index there: every change of the text goes through
+ *             show().  A byte of an escape sequence is never part of the text.
  * Tests:      line_edit, line_complete.
  */
 #include "demo/line_edit.h"

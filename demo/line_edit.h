@@ -66,7 +66,7 @@ void line_begin(struct line_edit *e);
 enum line_event line_feed(struct line_edit *e, int c);
 /*
  * Offer @word for completion; it is ignored unless it begins with the typed word.  @closed: a blank
- * follows once it is complete.
+ * is added behind the completed @word.
  */
 void line_offer(struct line_edit *e, const char *word, bool closed);
 

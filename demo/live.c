@@ -168,7 +168,7 @@ static void stay(unsigned ms)
 }
 
 /*
- * A policy begins (@in_policy) or has a result.  Between the two, Tab moves to the next policy.
+ * A policy begins (@in_policy) or has a result.  Until the result, Tab moves to the next policy.
  * The caller holds live_screen.lock.
  */
 static void set_policy(bool in_policy)

@@ -54,13 +54,13 @@ void live_act(unsigned nr, unsigned of, const char *fmt, ...) __attribute__((for
 /* From now on the act is about the @nr pages from @start on; @nr 0: about no pages. */
 void live_range(pfn_t start, unsigned long nr);
 /*
- * An offline of live_range's pages begins, or has ended (@res NULL).  The screen reads the steps of
- * the offline from the memory, and draws them until the next range or act.
+ * An offline of live_range's pages begins, with result @res, or has ended (@res NULL).  The screen
+ * reads the steps of the offline from the memory, and draws them until the next range or act.
  */
 void live_offline(const struct offline_result *res);
 /* Show the row of a policy, and print it if it is complete. */
 void live_policy(enum iso_policy policy, const struct live_policy *row);
-/* Show a line of at most 78 characters that explains the picture; it replaces the last one. */
+/* Show a line of at most 78 characters that explains the picture, instead of the line before. */
 void live_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Show and keep a result of at most 78 characters; it is a line of the log too. */
 void live_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -115,7 +115,7 @@ static bool lay_out(struct live_map *map, const struct memory *mem, unsigned col
 	return true;
 }
 
-/* Lay out as many rows around @focus as fit: where two nodes meet, they may need one row more. */
+/* Lay out as many rows around @focus as fit: memory where two nodes meet may need one more row. */
 static void lay_out_around(
     struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows, pfn_t focus)
 {

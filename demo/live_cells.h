@@ -44,10 +44,9 @@ struct live_map {
 void live_map_layout(
     struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows, pfn_t focus);
 /*
- * Read whole rows, from the row where the last call ended, and from the first row again after the
- * last, until @budget pageblocks have been read; and always all cells that overlap @hot.  No lock
- * is taken: each cell was true at some moment.  Returns the number of pageblocks read.  Any
- * context.
+ * Read whole rows until @budget pageblocks or all rows have been read, beginning where the call
+ * before ended; row 0 follows the bottom row.  Always read all cells that overlap @hot.  No lock is
+ * taken: each cell was true at some moment.  Returns the number of pageblocks read.  Any context.
  */
 unsigned long live_map_read(
     struct live_map *map, const struct memory *mem, unsigned long budget, struct pfn_range hot);
@@ -75,8 +74,8 @@ struct live_cpu {
 };
 /*
  * Read @cpu's cache of movable pages of the zone of @pfn; with PFN_NONE, of the zone that the CPU
- * tries first for movable pages.  @second: a second has passed: compute its hit rate, the share of
- * blocks from the buddy allocator that went through the cache.  Any context.
+ * tries first for movable pages.  @second: a second has passed, so compute the hit rate: the share
+ * of blocks from the buddy allocator that went through the cache.  Any context.
  */
 void live_cpu_read(
     struct live_cpu *c, const struct memory *mem, unsigned cpu, pfn_t pfn, u64 now, bool second);

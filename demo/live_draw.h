@@ -60,13 +60,13 @@ struct live_view {
  * Make a blank frame; -EINVAL, with @f unchanged: @cols or @rows is below LIVE_MIN_COLS or _ROWS.
  */
 int live_frame_init(struct live_frame *f, unsigned cols, unsigned rows);
-/* The most rows, and cells in a row, of the map in a frame of @f's size. */
+/* The largest numbers of the map's rows, and of cells in a row, in a frame of @f's size. */
 unsigned live_map_rows(const struct live_view *v, const struct live_frame *f);
 unsigned live_map_cols(const struct live_frame *f);
 /* Fill the frame from the view. */
 void live_compose(struct live_frame *f, const struct live_view *v);
 
-/* The state of the terminal's cursor, as far as is known. */
+/* The state of the terminal's cursor, as far as it is known. */
 struct live_pen {
 	unsigned row, col; /* row LIVE_MAX_ROWS: unknown */
 	u8 colour;         /* NR_LIVE_COLOURS: unknown */

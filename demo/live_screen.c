@@ -8,7 +8,7 @@
  * Owns:       live_screen: the content of the screen, and the state of the terminal.
  * Locks:      live_screen.lock, a mutex: the content.  The memory is read without locks.
  * Invariants: a frame reads and sends a bounded amount.
- * Tests:      tests/qemu/test_map.py; what it calls: live_cells, live_draw.
+ * Tests:      tests/qemu/test_map.py; its callees: live_cells, live_draw.
  */
 #include "demo/live_screen.h"
 #include "demo/live_term.h"
@@ -200,7 +200,7 @@ void live_screen_forget(void)
 	s->view.say[0] = s->view.keys[0] = s->view.title[0] = '\0';
 	s->view.nr_results = s->nr_kept = 0;
 	s->began = arch_clock_ns();
-	/* Hit rates and drained blocks are counted from here on. */
+	/* Hit rates and drained blocks are counted from this moment on. */
 	s->second = 0;
 	read_memory(s, &kernel_memory, ~0UL);
 	for (unsigned cpu = 0; cpu < s->view.nr_cpus; cpu++)

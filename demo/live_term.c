@@ -17,7 +17,7 @@
 
 #define OPEN      "\033[?1049h\033[?25l\033[0m\033[2J"
 #define RESTORE   "\033[0m\033[?25h\033[?1049l"
-#define ASK       "\0337\033[999;999H\033[6n\0338" /* ask for the position of the last corner */
+#define ASK       "\0337\033[999;999H\033[6n\0338" /* ask for the place of the lower right corner */
 #define ANSWER_NS 1000000000ULL
 #define AGAIN_NS  2000000000ULL
 #define TURN_NS   2000000ULL

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * live_term.h: the terminal at the serial line: its size, its alternate screen, its keys.
- * Context: thread, one at a time; of live_term_send: any.
+ * Context: thread, one at a time; live_term_send: any.
  */
 #ifndef DEMO_LIVE_TERM_H
 #define DEMO_LIVE_TERM_H

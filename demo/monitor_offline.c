@@ -24,7 +24,7 @@
 
 /* ---- a page that is always in use: a blocker for an offline to wait for ---- */
 
-/* The page's owner never lets it be isolated, so the page is neither moved nor put back. */
+/* The page's owner never lets it be isolated, so the page is never moved. */
 static int busy_isolate(struct memory *mem, struct page *page)
 {
 	return -EBUSY;
@@ -66,7 +66,7 @@ static bool two_numbers(char **arg, u64 *pfn, u64 *nr)
 	return monitor_number(arg[0], pfn) && monitor_number(arg[1], nr);
 }
 
-/* Print the error, and its page unless the range itself is refused. */
+/* Print the error, and the page that caused it unless the range itself is refused. */
 static void say_failed(const char *what, int err, const struct mm_fail *fail, const char *text)
 {
 	char where[32] = "";
@@ -201,7 +201,7 @@ int cmd_remove(unsigned n, char **arg)
 
 #define USER_TEXT 64 /* bytes of the text of user_of */
 
-/* Print the pages of each zone MOVABLE: how many can move, are free, or neither. */
+/* Print for each zone MOVABLE the numbers of pages that can move, that are free, and of others. */
 static void query_zones(void)
 {
 	static struct offline_survey s;

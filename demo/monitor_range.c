@@ -37,8 +37,8 @@ static bool could_go(pfn_t pfn)
 }
 
 /*
- * The first run of pageblocks from @from on for which @fits is true.  *@left counts them down, and
- * at 0 the search ends: a very large memory is not examined as a whole.
+ * The first run of pageblocks from @from on for which @fits is true.  Each of them lowers *@left,
+ * and at 0 the search ends: a very large memory is not examined as a whole.
  */
 static pfn_t run_from(pfn_t from, bool (*fits)(pfn_t pfn), unsigned *left, unsigned long *nr)
 {

@@ -96,7 +96,7 @@ static int reason(u32 index)
 {
 	int err = vm_fault(soak.space, address(index), VM_WRITE);
 
-	/* Memory is short: another user's pages are reclaimed. */
+	/* Memory is short; try again: pages of other user threads are reclaimed. */
 	return err == -ENOMEM || err == -EAGAIN ? 0 : err;
 }
 

@@ -36,7 +36,7 @@
 struct program_round {
 	pfn_t start;
 	unsigned long nr, mapped; /* pages of the range; the part mapped by programs */
-	unsigned long least;      /* the round begins once so many pages are mapped anywhere */
+	unsigned long least;      /* the round begins when this many pages are mapped */
 	u64 faults0, faults; /* page faults until all was isolated, and from then to the commit */
 	u64 ns;
 	bool act;   /* an act of the tour, which is shown, and which the user may end */
@@ -131,8 +131,8 @@ static int come_back(struct program_round *r)
 }
 
 /*
- * Choose the range with the most pages in use, once programs have mapped r->least pages: they
- * release memory and take new memory all the time.  False: there is no range.
+ * Wait, for WAIT_NS at most, until programs have mapped r->least pages: they release and take
+ * memory all the time.  Choose the range with the most pages in use.  False: there is no range.
  */
 static bool choose_range(struct program_round *r, unsigned long want)
 {

@@ -16,7 +16,7 @@ struct progress {
 	bool off;                /* nothing is shown */
 	u64 began, shown;        /* ns */
 	const char *unit;        /* e.g. "MiB"; NULL: show the memory's own counters */
-	u64 done, total;         /* of units; total 0: unknown */
+	u64 done, total;         /* numbers of units; total 0: unknown */
 	/* NULL, or the page that the operation waits for; read while it changes */
 	const struct mm_fail *blocker;
 	u64 before[NR_MM_EVENTS];

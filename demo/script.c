@@ -80,7 +80,7 @@ bool script_run(u64 seed)
 
 	if (!name)
 		return true;
-	/* With PVH and without an archive the only module has no name. */
+	/* A boot by PVH gives modules no names; only files of an archive have names. */
 	if (!boot_file_find(name, &file) && (!boot_file_single(&file) || file.name[0])) {
 		printk("script=%s: no module of that name; the loader brought:", name);
 		boot_files_print();

@@ -50,7 +50,7 @@ static void shake_cpus(void *arg)
 	}
 }
 
-/* Memory may be too full for an offline, or a page in use for too long. */
+/* Memory may be too full, a page in use for too long, or the offline stopped by shaker_stop. */
 static bool may_fail(int err)
 {
 	return err == -ENOMEM || err == -EBUSY || err == -ETIMEDOUT || err == -EINTR;

@@ -54,9 +54,9 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 /* ---- poison_soak.c ---- */
 
 /*
- * Make @requests random requests to retire pages of @mem (the kernel's own memory), softly or hard,
- * or to unpoison a page.  Meanwhile all CPUs allocate and free, threads use an object with a pager
- * that is larger than free memory, and ranges and CPUs go offline and come back.
+ * Make @requests random requests for pages of @mem (the kernel's own memory): soft offlines, memory
+ * failures, and unpoisoning.  Meanwhile all CPUs allocate and free, threads use an object with a
+ * pager that is larger than free memory, and ranges and CPUs go offline and come back.
  * Returns 0 if no content is lost except as the answers to the requests reported, the flagged pages
  * at the end are those of the answers, by counts and by flags, and check_memory was clean all the
  * time; else -EIO, with a line that gives the reason.

@@ -32,7 +32,7 @@ struct stress_thread {
 	u64 ops, failed, frees, remote, given; /* written by the thread, read by others */
 	u64 corrupt;
 	u32 generation;
-	unsigned long pages; /* in its bare blocks */
+	unsigned long pages; /* pages in the thread's bare blocks */
 	struct page *bare[BARE_SLOTS];
 	struct page *inbox[INBOX_SLOTS]; /* atomic: blocks that other threads want freed here */
 };
@@ -45,7 +45,7 @@ struct stress {
 	unsigned long budget; /* pages of bare blocks that each thread may hold */
 	struct handle_table handles;
 	struct handle *handle_array;
-	struct stress_thread *threads; /* nr */
+	struct stress_thread *threads; /* an array of nr */
 };
 
 /* ---- patterns ---- */
@@ -105,7 +105,7 @@ static void bare_free(struct stress_thread *t, struct page *page)
 		t->corrupt++;
 }
 
-/* Returns order 0 half of the time, and each higher order half as often as the order below. */
+/* Returns order 0 half of the time, and each next order half as often, except the last one. */
 static unsigned random_order(u64 *rand)
 {
 	u64 r = ktest_rand(rand);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tour.c: the demonstration after the selftests: four acts in which memory leaves and returns.
+ * tour.c: the demonstration after the selftests: four acts in which memory goes offline and comes
+ * back.
  *
  * Owns:       nothing; it only calls the acts in order.
  * Locks:      none.

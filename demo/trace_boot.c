@@ -62,7 +62,7 @@ int trace_replay_report(struct trace_report *out)
 	if (!name[0] && (cmdline_get("script", NULL) || !boot_file_single(&file)))
 		return trace_replay(
 		    "short.trace", trace_short, (size_t)(trace_short_end - trace_short), out);
-	/* With PVH a module has no name, so a single module is taken. */
+	/* A boot by PVH gives modules no names, so a single module is taken. */
 	if (name[0] && !boot_file_find(name, &file) && (!boot_file_single(&file) || file.name[0])) {
 		printk("trace=%s: no module of that name; the loader brought:", name);
 		boot_files_print();

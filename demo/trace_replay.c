@@ -20,8 +20,8 @@
 #define NO_EVENT    (~0u)
 #define PROGRESS_NS 2000000000ULL
 /*
- * Turns of a wait for another CPU before the thread sleeps: the host may have fewer cores than
- * CPUs.
+ * Checks for another CPU's event before the thread sleeps: the host may have fewer cores than
+ * there are CPUs.
  */
 #define SPINS 200
 

@@ -72,7 +72,7 @@ static u64 some_argument(void)
 	}
 }
 
-/* Does the range leave AREA?  The program's own code, data and stack are outside. */
+/* Does the range reach beyond AREA?  The program's own code, data and stack are outside AREA. */
 static bool is_own(u64 at, u64 pages)
 {
 	u64 end;
@@ -84,8 +84,8 @@ static bool is_own(u64 at, u64 pages)
 }
 
 /*
- * True if the call would end or stop the program.  Other calls get arguments that keep them
- * harmless.
+ * True if the call would end or stop the program.  Arguments of other calls are changed so that the
+ * calls do no harm.
  */
 static bool harmful(u64 nr, u64 arg[7])
 {

@@ -122,14 +122,15 @@ void hostile_innocent_ends(s64 task, s64 from);
  * A task with @role and @arg must be ended by the OOM killer; an innocent task beside it must not.
  */
 void hostile_killed_beside_an_innocent(hostile_role *role, u64 arg);
-#define HOSTILE_ALL 16384u /* pages of a machine of 64 MiB, and more than it ever has free */
+#define HOSTILE_ALL 16384u /* pages of a machine of 64 MiB: more than are ever free */
 /*
  * Map HOSTILE_ALL pages at hostile_all and make their page tables: a touch then needs only a page.
  */
 void hostile_prepare_all(void);
 extern volatile char *hostile_all;
 /*
- * After hostile_prepare_all, touch all its pages; the task is killed meanwhile, or 99 is returned.
+ * After hostile_prepare_all, touch all pages at hostile_all.  The task is killed meanwhile, or 99
+ * is returned.
  */
 int hostile_take_all(void);
 /* A role that calls hostile_prepare_all and hostile_take_all. */

@@ -103,8 +103,8 @@ static u64 start_disguised(u64 endpoint, enum disguise disguise, s64 *task, s64 
 }
 
 /*
- * Give a client the object and wait until it has touched its pages; returns the handle to answer
- * by.
+ * Give a client the object and wait until the client has touched pages of it; returns the handle to
+ * answer by.
  */
 static s64 serve_client(u64 endpoint, u64 object)
 {
@@ -209,7 +209,7 @@ static void hogs_are_the_pagers_of_each_other(void)
 	for (i = 0; i < 2; i++) {
 		s64 how = hostile_end(hog[i], &status);
 
-		/* The other hog, its pager, may have been killed first. */
+		/* The other hog is this one's pager, and may have been killed first. */
 		WANT(how == TASK_FAULTED || (how == TASK_KILLED && status == -ENOMEM), 1);
 	}
 	hostile_innocent_ends(innocent, from);

@@ -70,7 +70,7 @@ static void numbers_that_are_tried_are_dead(void)
 }
 
 /*
- * The task has one handle or none.  If @stolen has the same number, it means the task's own handle.
+ * The task has one handle or none.  If @stolen is the number of this handle, it is valid here.
  */
 static int uses_numbers_of_its_parent(u64 handle, u64 stolen)
 {

@@ -111,7 +111,7 @@ static void low_memory_is_read(void)
 
 /* ---- descriptors of an LDT ---- */
 
-/* The gate is written if its page can be mapped; the call is tried in both cases. */
+/* The gate is written if its page can be mapped; the call is tried in any case. */
 static void planted_gate_is_called(void)
 {
 	if (map_low(LDT_PAGE, 1))
@@ -163,7 +163,7 @@ static void thread_segment_is_loaded(void)
 	__asm__ volatile("movl %0, %%fs" : : "r"(PLANTED));
 }
 
-/* LAR, LSL, VERR and VERW read a descriptor of the LDT: there is none, so they only fail. */
+/* LAR, LSL, VERR and VERW, which read a descriptor of the LDT, only fail: there is no LDT. */
 static void no_selector_leads_anywhere(void)
 {
 	unsigned selector, value;

@@ -11,7 +11,7 @@
 #define INNOCENT 2500u /* the innocent task's pages: one sixth */
 #define MANY     300u
 #define AT_MOST  100000u
-#define DEAD     240u /* tasks: a few fewer than there may be handles */
+#define DEAD     240u /* tasks that have ended: a few fewer than a task may have handles */
 #define RW       (ABI_READ | ABI_WRITE)
 #define WORD(i)  (0x1770ce17UL * ((i) + 1))
 

@@ -10,7 +10,7 @@
 
 #define CHUNK 512u /* pages of an object */
 #define MANY  28u  /* the most objects: their pages are more than a machine of 64 MiB has free */
-#define FILL  20u  /* a client fills as many pages as so many objects have: two thirds of all */
+#define FILL  20u  /* a client fills FILL * CHUNK pages: two thirds of all pages */
 #define RW    (ABI_READ | ABI_WRITE)
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
@@ -98,7 +98,7 @@ static int hide(u64 handle, u64 way)
 	u64 i;
 
 	hostile_prepare_all();
-	/* Leave fewer pages to be taken openly than the innocent task has. */
+	/* Leave fewer free pages than the innocent task has: these are taken openly below. */
 	for (i = 0; i < MANY && (u64)info(INFO_FREE_PAGES, 0) > 3 * CHUNK; i++)
 		ways[way](i);
 	return hostile_take_all();

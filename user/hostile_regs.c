@@ -5,7 +5,7 @@
  */
 #include "hostile.h"
 
-#define NR_THREADS 8 /* more than CPUs, so that they take turns */
+#define NR_THREADS 8 /* more threads than CPUs, so that threads take turns */
 #define TURNS      300
 #define USER_DATA  0x1bu
 #define USER_CODE  0x23u

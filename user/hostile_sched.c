@@ -385,8 +385,8 @@ static int race(u64 handle, u64 arg)
 }
 
 /*
- * A second task, with the method and threads of @arg, gets at most 3.5 times as much of the CPU as
- * a task with one thread that computes.
+ * Check that a second task, with the method and threads of @arg, gets at most 3.5 times as much of
+ * the CPU as a task with one thread that computes.
  */
 static void compare_with(u64 arg)
 {

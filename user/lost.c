@@ -3,8 +3,8 @@
  * lost.c: a program that loses memory; the kernel's suite poison_task breaks the page at LOST.
  *
  * arg0: 0 no fault handler; 1 the handler maps other memory there; 2 the handler refuses; 3 the
- * kernel reads the page for the program, until that fails.  arg1: 1 no system calls while it waits.
- * main's result tells what happened.
+ * kernel reads the page for the program, until a read fails.  arg1: 1 no system calls while the
+ * program waits.  main's result tells what happened.
  */
 #include "quarry.h"
 

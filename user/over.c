@@ -6,13 +6,13 @@
  *   1  pages of a pager: pages in use stay, others are reclaimed, and no task is killed
  *   2  anonymous pages: the task with the most is killed, the other tasks keep every word
  *   3  as 2, and the largest task holds its pages by a handle, mapped nowhere
- *   4  this task, the first, wants too much: the OOM killer never chooses it, so its access fails
- *      and ends it
+ *   4  this task, the first one, wants too much: the OOM killer never chooses the first task, so
+ *      a failed access ends it
  *   5  random system calls (fuzz.c) beside tasks as in 1 and 2; arg1 >> 8: the number of calls
  *   6  a pager (maker.c) has the most memory, and all its pages are in use: another task is killed
  *   7  a pager (pager.c) has the most memory, as its store, and only a few of its pages are in use:
  *      the pager is killed
- * For the cases 1 and 5 it also starts itself as a worker, which writes, reads and compares pages
+ * In the cases 1 and 5 the program also starts itself as a worker, which writes and compares pages
  * (handle: the object; arg0: the first page, and from bit 32 on the number of pages; arg1: WORKER,
  * and possibly FOREVER).  The exit status is the number of wrong results.
  */
@@ -26,7 +26,7 @@
 #define NR_FUZZ    2u
 #define HOT_PART   8 /* a worker uses the first 1/HOT_PART of its pages most of the time */
 #define WORKER     (1UL << 32)
-#define FOREVER    (1UL << 33) /* until it is killed, or a page is wrong */
+#define FOREVER    (1UL << 33) /* the worker runs until it is killed, or a page is wrong */
 
 static u64 programs, seed;
 static int surprises;

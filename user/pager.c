@@ -2,9 +2,9 @@
 /*
  * pager.c: a pager whose store is memory of its own.
  *
- * handle: an endpoint to report to.  arg0: pages of the object; arg1: its manner (paged.h).  It
- * reports by one call: word 0 is 1, and the object comes with it; the answer ends the program.
- * Page i begins with PAGED_WORD(i), and the rest is zero, until it is written to.
+ * handle: an endpoint to report to.  arg0: pages of the object; arg1: the manner (paged.h).  The
+ * pager reports by one call: word 0 is 1, and the object comes with it; the answer ends the
+ * program.  Page i begins with PAGED_WORD(i), and the rest is zero, until it is written to.
  *
  * The store is touched before the first request: a pager that needs memory to free memory would
  * wait for itself.  For the same reason it serves with two threads.

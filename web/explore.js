@@ -5,7 +5,7 @@
 import { Lab, RIGHT } from "./lab.js";
 import { h } from "./view.js";
 
-const MOST = 200000; // most schedules that are run of one code
+const MOST = 200000; // the most schedules to run for one code
 // Examples: [operations, setup, policy].
 const TRIES = [
   ["free(P) | offline(P)=0", "A:scene", "precise"],
@@ -19,7 +19,7 @@ const $ = (id) => document.getElementById(id);
 const lab = new Lab((name) => fetch(name));
 let worker = null;
 let rows = [];
-let asked = 0; // number of the last search: answers to earlier ones are dropped
+let asked = 0; // number of the last search: answers to earlier searches are dropped
 
 function readAddress() {
   const words = new URLSearchParams(location.hash.slice(1));
@@ -34,7 +34,7 @@ function codes() {
   return [RIGHT, ...($("which").value === "all" ? wrong : [])];
 }
 
-// The output of a worker that explores one code.
+// The output of a worker that explores the code @ident.
 async function explore(ident, { operations, setup, policy }) {
   const module = await lab.module(ident);
   worker = new Worker("worker.js", { type: "module" });

@@ -86,7 +86,7 @@ export class Lab {
     return this.plays.get(key);
   }
 
-  // The recorded script after the pictures of @found.
+  // A Record of race @name that has followed the pictures of @found.
   record(name, found) {
     const record = new Record(this.text(name));
     for (const picture of found.pictures) record.take(picture);
@@ -104,7 +104,7 @@ export class Lab {
     }
   }
 
-  // @moves, and then moves of @role until it waits, has ended, or is in a state as before.
+  // @moves, and then moves of @role until it waits, has ended, or the same state has come again.
   async onAndOn(name, ident, moves, role) {
     const seen = [];
     for (let from = moves.length; ;) {

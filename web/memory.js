@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// memory.js: the memory page: operations on a small memory, all of which is shown after each.
+// memory.js: the memory page: operations on a small memory, which is shown whole after each one.
 //
 // Owns: the operations, the number of operations done, the chosen page.  The address has them, too.
 // The module prints the states, so a step back shows an earlier state again.
@@ -40,7 +40,7 @@ let chosen = 504;
 let cpu = 0;
 const drawn = new Map(); // drawn pageblocks, by number
 let zones = []; // the elements of each zone
-let asked = 0; // number of the last run: answers of earlier ones are dropped
+let asked = 0; // number of the last run: answers of earlier runs are dropped
 
 const span = (pfn, pages) => (pages > 1 ? `pages ${pfn} to ${pfn + pages - 1}` : `page ${pfn}`);
 const count = (nr, word) => `${nr} ${word}${nr === 1 ? "" : "s"}`;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// memory_why.js: what each kind of record in a page's history means: [sentence, function, rule].
+// memory_why.js: the meaning of each kind of record in a page's history, as
+// [sentence, function, rule].
 //
 // tools/web.py checks that mm/ has each function, and that each kind of record is here.
 export const WHY = {

@@ -122,7 +122,7 @@ export class Record {
     if (e.kind === "leave") {
       const here = role.interrupt ? role.below : [role.point, role.nth];
       if (!done && !role.arrived[0]) {
-        // No entry A?P came before: this one waits for the arrival.
+        // No entry "arrive" came before: the entry @e itself waits for the arrival.
         const there = ({ name, nth }) => name === here[0] && (!nth || nth === here[1]);
         if (e.places.some(there)) role.arrived = here;
         return false;
@@ -181,14 +181,14 @@ export class Record {
     if (this.lost) return "";
     const entry = this.list[this.cursor];
     const role = entry?.role.toLowerCase();
-    // Roles that the script only starts run until they first wait, before another role leaves.
+    // Before a role leaves its place, roles that the script only starts run until they first wait.
     const others = [...movable].filter((m) => m !== role && this.runsOn(m.toUpperCase()));
     const first = entry?.kind === "leave" && this.any(others);
     if (first) return first;
     return role && movable.includes(role) ? role : this.any([...movable]);
   }
 
-  // Does the script only start the role, whose operation ends and has not waited yet?
+  // True if the script only starts the role, and its operation, not hammer, has not waited yet.
   runsOn(letter) {
     const own = this.list.filter((e) => e.role === letter);
     const kept = own.some((e) => e.kind === "arrive" || e.kind === "leave");

@@ -24,7 +24,7 @@ const name = (role) => h("span", { class: `name role-${role}` }, role);
 const breakable = (text) =>
   text.split(/(?<=[._])(?=\w)/).flatMap((part, i) => (i ? [h("wbr"), part] : [part]));
 
-// @behind: what has happened, if the role is the one that has moved.
+// @behind: a text about the move, shown if this role has moved.
 function laneCell(role, before, picture, behind) {
   const where = picture.roles[role] ?? "";
   const moved = picture.mover === role;
@@ -35,7 +35,7 @@ function laneCell(role, before, picture, behind) {
 }
 
 // Draw the moves of @pictures, of @code: row @at is the present one; differs(row): the other code's
-// differs.
+// state differs in that row.
 export function drawLanes(to, pictures, at, { code, differs, go = null, title = "" }) {
   const roles = Object.keys(pictures[0].roles);
   const ops = operations(pictures);
@@ -214,7 +214,7 @@ function excerpt(place) {
   );
 }
 
-// The place of a role that can move, from @code, { points, operations }.
+// The place in the source of a role that can move, from @code, { points, operations }.
 export function placeFor(code, where, operation) {
   const handles = /^(migrate|hold|drop)/.test(operation);
   const [point] = placeOf(where);

@@ -186,7 +186,7 @@ export function broken(pictures, why, outcome, right, invariants) {
   return [first, second, right];
 }
 
-// Sentences about an unexpected result of an operation; @wrong: that of a Record.
+// Sentences about an unexpected result of an operation; @wrong: the field `wrong` of a Record.
 export function notWanted(wrong, right) {
   return [
     `Expected of ${wrong.entry.role} in the recorded order: ${wrong.entry.want}; ` +

@@ -6,7 +6,7 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: it never returns: the kernel would panic.
+ * Invariants: main never returns: if it did, the kernel would panic.
  * Tests:      tests/qemu/test_bench_peers.py.
  */
 #include <fcntl.h>
@@ -48,7 +48,7 @@ static void say(const char *name, unsigned long long total)
 	put("/dev/kmsg", line);
 }
 
-/* Takes the least of several rounds: in others the CPU waits, and time jumps under icount. */
+/* Takes the least of several rounds: if the CPU waits in a round, time jumps under icount. */
 static void memory_module(void)
 {
 	unsigned long long online = ~0ULL, offline = ~0ULL, t0, t1, t2;

@@ -2,9 +2,9 @@
 /*
  * pages.c: a module for Linux that counts the costs of its page allocator, for `make bench-peers`.
  *
- * Loading it prints "peer: NAME TOTAL COUNT" for each figure, TOTAL guest instructions under icount
- * for COUNT operations, and ends in an error, so that nothing stays loaded.  Each figure is the
- * least of several runs, less the same window with nothing in it, as in demo/bench_pairs.c.
+ * Loading it prints "peer: NAME TOTAL COUNT" for each figure: COUNT operations took TOTAL guest
+ * instructions under icount.  Then it ends in an error, so that nothing stays loaded.  Each figure
+ * is the least of several runs, less the cost of an empty window, as in demo/bench_pairs.c.
  *
  * Owns:       the array of pages that are held.
  * Locks:      none; short windows have interrupts off.

@@ -3,14 +3,14 @@
  * compare.c: Quarry's allocator on a host, and beside it the allocator of a shared object
  * (plugin.h).
  *
- * Churn: all memory is allocated, also that below the watermarks, and a random half of the blocks
- * is freed.  Then, 100 times, a random tenth of the held blocks is freed and as many are allocated.
- * The figure is the number of 2 MiB blocks of which nothing is held at the end.  A 2 MiB block that
- * the allocator kept to itself at first does not count.
+ * Churn: all memory is allocated, even below the watermarks, and a random half of the blocks is
+ * freed.  Then, 100 times, a random tenth of the held blocks is freed and as many are allocated.
+ * The figure is the number of 2 MiB blocks of which nothing is held at the end.  A 2 MiB block of
+ * which nothing was held when all memory was allocated does not count.
  * Instructions are counted by single steps of a child process.
  *
  *     compare [file.so]      figures as "bench: NAME VALUE UNIT", the plugin's as plugin_NAME
- *     compare --curve [file.so]   blocks back after each tenth round, of the plugin if there is one
+ *     compare --curve [file.so]   this figure every ten rounds, of the plugin if there is one
  *     compare --trace FILE [file.so]   fragmentation at the end of that trace, in 1 GiB: the share
  *                                      of free memory in blocks of 2 MiB of which something is held
  *
@@ -304,7 +304,7 @@ static void pairs(const struct subject *s, unsigned nr)
 		(void)s->put(0, s->get(0, 0), 0);
 }
 
-/* The number of steps of a child between two stops, for @nr pairs. */
+/* The number of instructions of a child process for @nr pairs, and for the code around them. */
 static u64 steps(const struct subject *s, unsigned nr)
 {
 	int status;

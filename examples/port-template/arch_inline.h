@@ -67,8 +67,8 @@ static inline bool arch_irqs_enabled(void)
 }
 
 /*
- * Write: is this an interrupt handler?  A counter that entry and exit of handlers change will do.
- * Any context.
+ * Write: is this an interrupt handler?  A counter that each handler raises when it begins and
+ * lowers when it ends is enough.  Any context.
  */
 static inline bool arch_in_interrupt(void)
 {
@@ -76,8 +76,8 @@ static inline bool arch_in_interrupt(void)
 }
 
 /*
- * Write: one turn of a busy wait (x86: pause).  Where interrupts are words it serves calls.  Any
- * context.
+ * Write: one pass of a busy wait (x86: pause).  Where the interrupt flag is a word, a pass must
+ * serve cross-calls.  Any context.
  */
 static inline void cpu_relax(void)
 {
@@ -119,7 +119,7 @@ static inline bool arch_u32_is(const u32 *p, u32 value)
 	return __atomic_load_n(p, __ATOMIC_RELAXED) == value;
 }
 
-/* Write: is one of four words not 0?  Relaxed loads. */
+/* Write: is any of the four words from p[at] on not 0?  Relaxed loads. */
 static inline bool arch_any(const u64 *p, size_t at)
 {
 	return (READ_ONCE(p[at]) | READ_ONCE(p[at + 1]) | READ_ONCE(p[at + 2]) |

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * full.c: what `make lib` without CORE=1 needs besides port.c: threads, page tables, TLBs.
+ * full.c: functions for `make lib` without CORE=1, besides port.c: threads, page tables, TLBs.
  *
  * As it is, no thread can be started, so reclaim has no thread: memory_start returns -ENOMEM with
  * &memory_reclaim.

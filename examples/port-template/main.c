@@ -11,8 +11,8 @@
 #include <quarry/memory_init.h>
 
 /*
- * Write: take the memory from memblock (quarry/memblock.h), or from what your kernel has before it
- * has an allocator.
+ * Write: take the memory from memblock (quarry/memblock.h), or from the source of memory that your
+ * kernel uses before it has an allocator.
  */
 static void *alloc_once(void *arg, size_t bytes)
 {

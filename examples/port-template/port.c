@@ -9,7 +9,8 @@
  *
  * Owns:       the count of locks each CPU holds, the calls under way, the online mask.
  * Locks:      call_busy: one cross-call at a time.
- * Invariants: a call lives on its sender's stack until every CPU that was asked has counted down.
+ * Invariants: a call lives on its sender's stack until every CPU that must run it has lowered
+ *             `left`.
  */
 #include "port.h"
 #include <quarry/mm.h>
@@ -65,7 +66,7 @@ unsigned spin_depth(void)
 	return locks_held[arch_cpu_id()];
 }
 
-/* ---- waiting, and what mm/ keeps for a thread ---- */
+/* ---- waiting, and the data that mm/ keeps for a thread ---- */
 
 /*
  * Write: put this thread into a list behind @wq->first, under @wq->lock; check cond once more;
@@ -86,8 +87,8 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 }
 
 /*
- * Write: make the threads of @wq ready whose condition has the argument @arg, or all if that is
- * NULL; @wq->lock is held, interrupts are off.  Here each thread checks by itself.
+ * Write: make the threads of @wq ready whose condition has the argument @arg, or all threads if
+ * @arg is NULL; @wq->lock is held, interrupts are off.  Here each thread checks by itself.
  */
 void wake_up_locked(struct waitq *wq, const void *arg)
 {
@@ -111,10 +112,10 @@ struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 struct call {
 	void (*fn)(void *);
 	void *arg;
-	u32 left; /* a: number of CPUs that have not finished fn */
+	u32 left; /* atomic: number of CPUs that have not finished fn */
 };
-static struct call *waiting[NR_CPUS]; /* a: for each CPU, the call that it must run */
-static u32 call_busy;                 /* a: a call is under way */
+static struct call *waiting[NR_CPUS]; /* atomic: for each CPU, the call that it must run */
+static u32 call_busy;                 /* atomic: a call is under way */
 
 /* Write: call this from the handler of the interrupt that port_send_interrupt raises.  irqs off. */
 void port_serve_calls(void)
@@ -131,7 +132,7 @@ void port_serve_calls(void)
 	port_task()->call_again = false;
 	call->fn(call->arg);
 	port_irq_depth[cpu]--;
-	/* Run fn again in a new interrupt, so that other pending interrupts are taken before. */
+	/* Run fn again in a new interrupt, so that other pending interrupts are taken first. */
 	if (port_task()->call_again) {
 		store_release(&waiting[cpu], call);
 		port_send_interrupt(cpu);
@@ -207,8 +208,8 @@ static void print_text(const char *text)
 }
 
 /*
- * Print one conversion; @at is behind its '%'.  Widths and flags are skipped.  Returns its last
- * character.
+ * Print one conversion; @at is behind its '%'.  Widths and flags are skipped.  Returns the place of
+ * the conversion's last character.
  */
 static const char *print_one(const char *at, va_list *ap)
 {

@@ -18,12 +18,12 @@ struct shelf {
 };
 
 void shelf_init(struct shelf *shelf, const char *name);
-/* Take and release shelf->lock; a test lets another CPU take it in between. */
+/* Take or release shelf->lock; in tests another CPU uses the shelf once the lock is released. */
 void shelf_lock(struct shelf *shelf) ACQUIRE(shelf->lock);
 void shelf_unlock(struct shelf *shelf) RELEASE(shelf->lock);
 /*
  * The functions below may be called on several CPUs at a time.  A card to be put on a shelf is on
- * none.
+ * no shelf yet.
  */
 /* Put @card behind the last card. */
 void shelf_append(struct shelf *shelf, struct card *card);

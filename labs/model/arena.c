@@ -8,7 +8,7 @@
  *
  * Owns:       the arena, while a memory is built.
  * Locks:      none: one thread.
- * Invariants: nothing that the checker follows points out of the arena.
+ * Invariants: no pointer that check_memory follows points out of the arena.
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "wire.h"

@@ -206,7 +206,7 @@ static void build_should(const struct wire_shape *shape)
 	WANT(!memcmp(&(field), SHOULD(&(field)), sizeof(field)),                                   \
 	    "the description of the memory was overwritten: %s", #field)
 
-/* Constant fields must be as they were built: the checker follows them. */
+/* Constant fields must be as they were built: check_memory follows them. */
 static void check_constants(void)
 {
 	const struct memory *mem = &ARENA->mem;
@@ -251,7 +251,7 @@ static void check_constants(void)
 	    mutex_is_held(&mem->hotplug) ? "hotplug" : "pcp_ctl");
 }
 
-/* Signal handler: the checker itself crashed on damaged structures. */
+/* Signal handler: check_memory itself crashed on damaged structures. */
 static void checker_signal(int sig)
 {
 	if (!checking) {

@@ -118,7 +118,7 @@ void judge_stacks(const struct wire_call *c, const struct wire_result *r);
 void judge_range(const struct wire_call *c, const struct wire_result *r);
 void judge_handle(const struct wire_call *c, const struct wire_result *r);
 void check_blocks(void);
-/* Pages of handles move: forget their places and take those in @at. */
+/* Pages of handles have moved: replace their places by those in @at. */
 void model_resync(const u64 *at);
 
 /* ---- the calls of a test, for a report (report.c) ---- */
@@ -134,8 +134,8 @@ extern unsigned nr_log;
 extern const char *const call_names[];
 struct plan;
 /*
- * Print one JSON line: the test, its verdict @what, and unless it is PASS the calls that concern
- * it.
+ * Print one JSON line: the test, its verdict @what, and unless @what is PASS the calls that concern
+ * the failure.
  */
 void report(const struct plan *p, const char *what, u64 seed);
 

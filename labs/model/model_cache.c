@@ -3,7 +3,7 @@
  * model_cache.c: judges drains, and caches switched off and on; and the stacks of a cache: the
  * newest block is allocated, the oldest are given back.
  *
- * Owns:       of m, the depths; the stacks before the call.
+ * Owns:       the depths in m; the stacks before the call.
  * Locks:      none: one thread.
  * Invariants: as model.c.
  * Tests:      tests/qemu/test_grade.py.
@@ -140,7 +140,7 @@ static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 	}
 }
 
-/* An allocated block must have been the newest of its stack. */
+/* If an allocated block was in a stack, it must have been the stack's newest block. */
 static void judge_newest(unsigned cpu, u32 pfn)
 {
 	unsigned stack;

@@ -3,7 +3,7 @@
  * model_range.c: judges the results of calls on ranges and movable pages: isolate, offline, online,
  * contiguous ranges, handles, moves.
  *
- * Owns:       of m, the pageblocks and handles.
+ * Owns:       the pageblocks and handles in m.
  * Locks:      none: one thread.
  * Invariants: as model.c.
  * Tests:      tests/qemu/test_grade.py.

@@ -5,7 +5,7 @@
  *
  * Owns:       nothing.
  * Locks:      none: one thread.
- * Invariants: as model.c.  Of pageblocks that suffice equally well any will do.
+ * Invariants: as model.c.  If several pageblocks suffice equally well, each of them is right.
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
@@ -37,8 +37,8 @@ static int largest(unsigned block)
 }
 
 /*
- * For each type in a zone, over the largest free blocks of its pageblocks: the least order that
- * suffices, and the greatest.
+ * For each type in a zone, over the largest free block of each pageblock: fits, the least order
+ * that suffices; top, the greatest order.
  */
 struct lists {
 	int fits[NR_MIGRATETYPES], top[NR_MIGRATETYPES];

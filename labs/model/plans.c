@@ -271,7 +271,7 @@ static bool make_contig(u64 *rand, struct wire_call *c)
 	return end > at;
 }
 
-/* Choose a page: at times one in a block in use; for a repair, a retired one if there is any. */
+/* Choose a page: at times a page in use; for a repair, mostly a retired page if there is one. */
 static bool make_poison(u64 *rand, struct wire_call *c)
 {
 	pfn_t at = block_pfn(m.first) + upto(rand, m.blocks << PAGEBLOCK_ORDER), tries;

@@ -49,8 +49,8 @@ struct wire_shape {
 };
 
 /*
- * The operands a, b, c, d of each call, and behind a colon its result r; "pfn" and "why" are of a
- * struct mm_fail.
+ * The operands a, b, c, d of each call, and behind a colon its result r.  In struct wire_result,
+ * pfn and why are those of a struct mm_fail.
  */
 #define WIRE_CALLS_OF(C)                                                                           \
 	C(BUILD)      /* a new memory; the shape is in pfns */                                     \

@@ -70,7 +70,7 @@ void makecontext(ucontext_t *context, void (*fn)(void), int nr, ...)
 	context->begun = false;
 }
 
-/* Asyncify calls it again, to end the rewinding where the unwinding began. */
+/* Asyncify calls this function again, to end the rewinding where the unwinding began. */
 __attribute__((noinline)) int swapcontext(ucontext_t *from, const ucontext_t *to)
 {
 	if (rewinding) {

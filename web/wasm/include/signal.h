@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * signal.h: what arch/fiber needs to compile.  WebAssembly has no signals: a wild pointer traps,
+ * signal.h: declarations that arch/fiber needs.  WebAssembly has no signals: a wild pointer traps,
  * and the page says that the module crashed.
  */
 #ifndef QUARRY_WASM_SIGNAL_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ucontext.h: contexts in WebAssembly, as much of POSIX's as arch/fiber uses; web/wasm/switch.c. */
+/* ucontext.h: the part of POSIX's contexts that arch/fiber uses; web/wasm/switch.c defines it. */
 #ifndef QUARRY_WASM_UCONTEXT_H
 #define QUARRY_WASM_UCONTEXT_H
 
@@ -13,7 +13,7 @@ typedef struct ucontext {
 		size_t ss_size;
 	} uc_stack;
 	struct ucontext *uc_link;
-	/* Private: what asyncify saved, up to where; its buffer ends at @end. */
+	/* Private: the end of the locals that asyncify saved, and the end of its buffer. */
 	struct {
 		char *at, *end;
 	} saved;
@@ -23,13 +23,13 @@ typedef struct ucontext {
 	int begun;
 } ucontext_t;
 
-/* @context can be given to makecontext; nothing else.  Always 0. */
+/* Call this before makecontext; it does nothing, and returns 0. */
 int getcontext(ucontext_t *context);
 /* @context will run @fn() on its uc_stack.  @nr_args: 0. */
 void makecontext(ucontext_t *context, void (*fn)(void), int nr_args, ...);
-/* Go on in @to; returns 0 when something goes on in @from. */
+/* Continue @to; returns 0 once a context continues @from. */
 int swapcontext(ucontext_t *from, const ucontext_t *to);
-/* Go on in @to, and never here again. */
+/* Continue @to, and never return. */
 int setcontext(const ucontext_t *to);
 
 #endif
