@@ -312,7 +312,7 @@ static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 
 /* ---- interrupts ---- */
 
-/* Each interrupt is acknowledged once, and the CPU has left it afterwards. */
+/* Each interrupt is acknowledged: afterwards none is in service, and its handler has returned. */
 static void send_each(void *arg)
 {
 	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI,

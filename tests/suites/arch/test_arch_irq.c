@@ -183,8 +183,8 @@ static unsigned times_said(const char *fmt, unsigned cpu)
 #define SILENT "CPU %u (APIC id %u): does not answer an NMI\n"
 #define OWN    "CPU %u (APIC id %u): not asked, NMI in thread "
 
-static u32 stop;     /* a */
-static u64 first_ns; /* a: time when the other thread ran after stop was 1; 0: not yet */
+static u32 stop;     /* atomic */
+static u64 first_ns; /* atomic: time when the other thread ran after stop was 1; 0: not yet */
 
 static void run_beside(void *arg)
 {

@@ -104,7 +104,7 @@ static bool needs_two_cpus(struct ktest *t)
 /* The state of each CPU's thread: it reads, waits for @go, and reads again. */
 struct watch {
 	struct access before, after;
-	u32 seen, go; /* a */
+	u32 seen, go; /* atomic */
 };
 static struct watch watching[8];
 
@@ -284,7 +284,7 @@ static bool reach(uintptr_t top, int *low, int *high)
 struct reader {
 	uintptr_t top;
 	int low, high;
-	u32 seen, go; /* a */
+	u32 seen, go; /* atomic */
 };
 
 static void go_on_reading(void *arg)
@@ -307,7 +307,7 @@ static void free_while_read(void *arg)
 	store_release(&r->go, 1u);
 }
 
-/* A CPU may read the stack until it is freed, and not one instruction longer. */
+/* A CPU can read the stack until the stack is freed; after that its reads fault. */
 static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;

@@ -224,8 +224,8 @@ static void take_and_free(struct ktest *t)
 }
 
 /*
- * Another owner's page lies at the address of the stack's third page. The first two pages are
- * freed, and so is the slot.
+ * No stack can be allocated: another owner's page lies at the address of its third page. The first
+ * two pages are freed, and so is the slot.
  */
 static void stack_blocked(void *arg)
 {

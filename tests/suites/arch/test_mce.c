@@ -181,7 +181,7 @@ static void status_text_fits_its_buffer(struct ktest *t)
 /* ---- the ring ---- */
 
 static struct mce_ring ring;
-static u32 writers; /* a: writers that have not ended */
+static u32 writers; /* atomic: writers that have not ended */
 
 static void empty_ring(void)
 {

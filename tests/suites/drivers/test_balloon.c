@@ -421,7 +421,8 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 		pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
 		pretend_dev.size[REPORT] = sizes[i];
 		memset(balloon_dropped, 0, sizeof(balloon_dropped));
-		nr_reports = 1; /* not 0: so the device takes no hoard of memory */
+		/* not 0, so that the host does not take all memory at the next report */
+		nr_reports = 1;
 		most_reported = 0;
 		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
 		/* Pageblocks used since the last report are reported again. */

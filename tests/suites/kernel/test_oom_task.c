@@ -259,7 +259,7 @@ static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 	leave(tables, object[1]);
 }
 
-/* A task has little, but its family has more than any other: its largest child is killed. */
+/* Task 1 has little, but the largest family: the largest task of this family is killed. */
 static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 {
 	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
@@ -283,7 +283,7 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[2]));
 	leave(task[2], object[2]);
-	/* Now the family has less than the single task. */
+	/* Now the family has less than task 0. */
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[0]) && !task[4]->ending);
 	leave(task[0], object[0]);

@@ -214,7 +214,7 @@ static void user_copies_stop_at_unmapped_memory(struct ktest *t)
 
 /* ---- nothing is left ---- */
 
-/* A sign of leaked memory: pages in use outside the caches, and small objects. */
+/* Signs of leaked memory: pages in use outside the caches, and pages of small objects. */
 struct in_use {
 	unsigned long pages, slab;
 };
@@ -256,8 +256,8 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	after = look();
 	EXPECT_EQ(t, after.pages, before.pages);
 	/*
-	 * One empty page of each size may be kept; if each thread lost an object, they would fill
-	 * more.
+	 * One empty page of each size may be kept. If each thread lost an object, the lost objects
+	 * would fill more pages.
 	 */
 	EXPECT(t, after.slab <= before.slab + 8);
 	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));

@@ -7,7 +7,7 @@
 /* Two threads pass a ball to each other: if a wake-up is lost, the test never ends. */
 struct ball {
 	struct waitq wq;
-	u32 turn; /* a: the player whose turn it is */
+	u32 turn; /* atomic: the player whose turn it is */
 };
 struct player {
 	struct ball *ball;
@@ -57,7 +57,7 @@ static void no_wake_up_is_lost(struct ktest *t)
 
 struct event {
 	struct waitq wq;
-	u32 looks, happened; /* a */
+	u32 looks, happened; /* atomic */
 };
 
 static bool has_happened(void *arg)

@@ -122,7 +122,7 @@ static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 /* ---- emptied pageblocks that are refilled ---- */
 
 static unsigned from_first; /* moves out of the first pageblock */
-static u32 number;          /* all lower numbers have a page */
+static u32 number;          /* below this index, mov.pages[] is full */
 
 /* At each move, take a free page of the first pageblock and give it the number of a freed page. */
 static void fill_again(struct page *dst, struct page *src)

@@ -282,7 +282,7 @@ static void a_page_without_references_left_stays(struct ktest *t)
 }
 
 static struct {
-	u32 inside, go, drained; /* a */
+	u32 inside, go, drained; /* atomic */
 } turn;
 
 static int migrate_and_wait(

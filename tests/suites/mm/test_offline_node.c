@@ -126,7 +126,10 @@ static pfn_t pin_one(struct ktest *t, struct memory *mem)
 	return page_to_pfn_in(mem, mov.pages[0]);
 }
 
-/* Two nodes; node 0 is offline but for the pageblock of a pinned page, @pinned.  Sets res. */
+/*
+ * Two nodes; node 0 is offline except for the pageblock of a pinned page, *@pinned. Sets the
+ * variable res.
+ */
 static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 {
 	struct memory *mem = two_nodes(t);

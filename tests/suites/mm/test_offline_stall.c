@@ -11,13 +11,13 @@
 #define STUCK_NS 200000000ULL
 #define TURNS    5
 
-/* A page held by a thread whose CPU has interrupts off: for @ns, and until the test sets @go. */
+/* A page held by a thread whose CPU keeps interrupts off for @ns, and then until @go is set. */
 struct stall {
 	struct memory *mem;
 	pfn_t start;
 	struct page *page;
 	u64 ns;
-	u32 deaf, go; /* a */
+	u32 deaf, go; /* atomic */
 	int err;
 };
 
@@ -119,8 +119,8 @@ static void page_that_stays_unmovable_is_refused(struct ktest *t)
 /* ---- threads_had_turn ---- */
 
 struct runner {
-	u32 turns; /* a */
-	u32 *stop; /* a */
+	u32 turns; /* atomic */
+	u32 *stop; /* atomic */
 };
 
 static void run_and_yield(void *arg)

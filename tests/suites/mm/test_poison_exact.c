@@ -116,7 +116,7 @@ static struct failure {
 	pfn_t pfn;
 	struct poison_result res;
 	int err;
-	u32 ended; /* a */
+	u32 ended; /* atomic */
 } failure;
 
 static void fail_page(void *arg)

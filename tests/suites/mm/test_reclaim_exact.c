@@ -45,7 +45,7 @@ struct lack {
 	unsigned long free, lent;
 	u64 waiting;
 	unsigned long others,
-	    with_lent; /* missing for requests that cannot use lent pages; for requests that can */
+	    with_lent; /* pages missing for requests that cannot use lent pages; that can */
 };
 
 static void expect_lacks(
@@ -402,7 +402,7 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 
 /* ---- waiters ---- */
 
-static u32 got_it, too_late; /* a */
+static u32 got_it, too_late; /* atomic */
 
 /* The run does not go on after its first batch until the request has its page. */
 static void wait_for_the_request(struct store *st, struct vm_object *object, u32 index)

@@ -225,7 +225,7 @@ static void records_of_one_moment_stay_in_their_order(struct ktest *t)
 	EXPECT_EQ(t, hit[0].rec.time, 1000);
 }
 
-/* A block begins at its head and ends before the next one. */
+/* A block begins at its head and ends before the next head. */
 static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);

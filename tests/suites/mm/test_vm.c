@@ -267,7 +267,7 @@ static void protection_is_enforced_at_once(struct ktest *t)
 struct neighbour {
 	struct vm_space *space;
 	unsigned pages;
-	u32 ready, go; /* a */
+	u32 ready, go; /* atomic */
 	int written;   /* pages that could still be written, with no fault taken */
 };
 
