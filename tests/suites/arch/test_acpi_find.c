@@ -32,7 +32,7 @@ static u8 sum_of(const u8 *p, size_t len)
 	return sum;
 }
 
-/* Correct the checksum of @table, and copy it to @at. */
+/* Give fw_table the name @name, its length and checksum, and copy it to @at. */
 static void place(unsigned at, const char *name)
 {
 	unsigned i;
@@ -202,7 +202,8 @@ static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
 }
 
 /*
- * The XSDT is read if the pointer's second half is valid and has an address; otherwise the RSDT is.
+ * The XSDT is read if the pointer's second half is valid and has an address; otherwise the RSDT is
+ * read.
  */
 static void the_better_root_table_is_read(struct ktest *t)
 {

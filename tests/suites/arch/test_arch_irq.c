@@ -271,8 +271,8 @@ static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 }
 
 /*
- * The number of backtraces that @cpu prints after an NMI.  The CPU has taken the NMI once it has
- * run a call.
+ * The number of backtraces that @cpu prints after an NMI. A call that runs on the CPU shows that
+ * the CPU has taken the NMI.
  */
 static unsigned stories_after_nmi(unsigned cpu)
 {

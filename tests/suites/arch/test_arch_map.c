@@ -435,7 +435,7 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
 
 	REQUIRE(t, first);
-	/* The first size is the whole window's, of which a part is in use. */
+	/* The first size is that of the whole window, part of which is in use. */
 	EXPECT(t, !arch_map_mmio(pa, 1UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, 3UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, ~0UL));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_console.c: printed text is in the log, once and whole; names of functions; and backtraces,
- * even through bad frames.
+ * test_console.c: printed text is in the log, whole and only once; names of functions; and
+ * backtraces, even through bad frames.
  */
 #include <quarry/console.h>
 #include <quarry/ktest.h>

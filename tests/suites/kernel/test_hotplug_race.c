@@ -25,7 +25,7 @@ static cpumask_t mask[MASK_WORDS];
 struct worker {
 	struct ktest *t;
 	u32 stop; /* atomic */
-	u32 done; /* atomic: turns */
+	u32 done; /* atomic: calls of turn so far */
 	void (*turn)(struct worker *w);
 	struct thread *thread;
 };
@@ -92,7 +92,7 @@ static bool has_turned(void *arg)
 	return READ_ONCE(((struct worker *)arg)->done) > 0;
 }
 
-/* CPUs go down and come back at random, while other threads repeat each of the @turns. */
+/* CPUs go down and come back at random, while other threads call each of @turns again and again. */
 static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker *), unsigned nr)
 {
 	struct worker workers[4] = {{.t = NULL}};
@@ -280,7 +280,7 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	EXPECT(t, says(text, want));
 }
 
-/* A CPU that answers no call, and a thread that ends this hang once it is reported. */
+/* A CPU that answers no call, and a thread that ends this hang after it has been reported. */
 struct silent {
 	u64 timeout, before, pos;
 	unsigned cpu;

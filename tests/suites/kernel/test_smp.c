@@ -95,7 +95,7 @@ static void invalid_targets_are_counted(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_cpu), bad + 1);
 }
 
-/* Every CPU calls every other at once: each waits for the others while they wait for it. */
+/* All CPUs call all others at the same time: each waits for the others while they wait for it. */
 struct crossing {
 	u32 ready, done; /* atomic */
 	u32 runs;        /* atomic */

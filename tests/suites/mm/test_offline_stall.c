@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_stall.c: an offline that meets a page in use. It is refused once every thread that
- * may hold the page has had its turns; while such a thread cannot run, the offline waits.
+ * test_offline_stall.c: an offline that meets a page in use. The offline is refused when every
+ * thread that may hold the page has had its turns; while such a thread cannot run, the offline
+ * waits.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"

@@ -222,7 +222,7 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 	ktest_join(1);
 	EXPECT(t, !s.gave_up);
 	putback_lru_page(v.mem, page);
-	/* Once its object has the page back, the page can be retired. */
+	/* After the object has the page back, the page can be retired. */
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), 0);
 	EXPECT(t, is_retired(v.mem, pfn));
 	expect_poisoned(t, v.mem, 1);

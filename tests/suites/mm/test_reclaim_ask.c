@@ -256,7 +256,7 @@ static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
 	fail_beside_lent_pages(t, 8);
 }
 
-/* The dirty pages lie outside the area: once they are dropped, the request gets one of them. */
+/* The dirty pages lie outside the area: after they are dropped, the request gets one of them. */
 static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 {
 	struct zone *normal;

@@ -210,7 +210,7 @@ static bool alloc_one(struct vm_scene *s, gfp_t gfp)
 	return pile_alloc(s->mem, &hoard, gfp, 0, 1) == 1;
 }
 
-/* Pages that several batches or direct reclaim have dropped are noted once each. */
+/* Each page that a batch of a run or direct reclaim drops is noted once. */
 static void every_dropped_page_is_noted_once(struct ktest *t)
 {
 	struct vm_scene s;
@@ -262,7 +262,10 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	for (i = 0; i <= LOOK_AT_ONCE; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
 	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
-	/* All pages but the youngest are dirty: first as many as one hold scans, then one fewer. */
+	/*
+	 * Only the youngest page is clean. Before it are first as many dirty pages as one hold
+	 * scans, then one fewer.
+	 */
 	for (i = 0; i < LOOK_AT_ONCE; i++)
 		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
 	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {

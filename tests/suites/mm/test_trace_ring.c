@@ -170,7 +170,7 @@ static void oldest_records_are_overwritten(struct ktest *t)
 	for (i = 0; i < TRACE_RECORDS; i++)
 		trace_page(mem, TR_put, 2, 0);
 	EXPECT_EQ(t, kinds(mem, 1, hit), 0);
-	/* Each record that is left is found once. */
+	/* Each record that is left is found exactly once. */
 	trace_page(mem, TR_put, 3, 0);
 	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
 	/* Of more records than the array can hold, the newest are found. */
