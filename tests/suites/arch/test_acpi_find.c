@@ -261,7 +261,7 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 2);
 	EXPECT_EQ(t, fw_info.cpu[0].enabled, false);
 	EXPECT_EQ(t, fw_info.cpu[1].apic_id, BOOT_ID);
-	/* If there is no place for another CPU, nothing is written beyond the last. */
+	/* If there is no place for another CPU, nothing is written beyond the last place. */
 	memset(&fw_info, 0, sizeof(fw_info));
 	fw_info.nr_cpus = ACPI_MAX_CPUS - 1;
 	acpi_read(&fw_info, NULL, 36, BOOT_ID);

@@ -42,7 +42,7 @@ static void count_switches(void *arg)
 	}
 }
 
-/* Only the last preempt_enable, with interrupts on, switches. */
+/* Only the last preempt_enable, with interrupts on, switches threads. */
 static void ask_for_a_switch(void *arg)
 {
 	struct ktest *t = arg;
@@ -195,7 +195,10 @@ static void run_beside(void *arg)
 	}
 }
 
-/* One CPU does not answer for a tenth of a second; no other thread runs on this CPU meanwhile. */
+/*
+ * One CPU does not answer for a tenth of a second. Meanwhile no other thread runs on the CPU that
+ * asks.
+ */
 static void ask_all(void *arg)
 {
 	struct thread *other;
@@ -308,7 +311,7 @@ static void nmi_from_the_host_is_reported(struct ktest *t)
 
 /* ---- the start of a CPU ---- */
 
-/* A CPU that has not started yet is marked as given up; CPUs that run are not. */
+/* A CPU that has not started yet is marked STARTED_GIVEN_UP; CPUs that run are not. */
 static void cpu_start_without_a_page_fails(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, other;

@@ -362,7 +362,10 @@ static void unmapped_page_is_not_reached(struct ktest *t)
 	ktest_on_cpu(0, map_and_unmap, t);
 }
 
-/* All CPUs read zeros. Then memory is placed there, and all read the value that one CPU wrote. */
+/*
+ * All CPUs read zeros at UNBACKED. Then memory is mapped there, and all read the value that one
+ * wrote.
+ */
 static void every_cpu_sees_an_array_grow(struct ktest *t)
 {
 	watch_begin(t, UNBACKED, 0);
@@ -428,7 +431,7 @@ static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t
 
 /* ---- device registers ---- */
 
-/* A refused placement leaves the placed part alone. */
+/* Refused calls use no addresses: the next mapping directly follows the first one. */
 static void refused_registers_use_no_addresses(struct ktest *t)
 {
 	phys_t pa = acpi.ioapic[0].address;

@@ -170,7 +170,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 	u32 n = BALLOON_BATCH + 40, first;
 
 	for (first = 1; first <= 4; first++) {
-		if (t->mem) { /* the memory of the round before, whole again */
+		if (t->mem) { /* reuse the memory of the previous round */
 			pretend_init(
 			    &pretend_dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, balloon_host);
 			memset(balloon_lent, 0, sizeof(balloon_lent));

@@ -200,7 +200,7 @@ static void capabilities_are_found_by_their_id(struct ktest *t)
 
 static struct ktest *bus_test;
 static unsigned nr_found, nr_reads;
-static u8 next_bus; /* the bus behind a bridge is the bridge's own bus plus this */
+static u8 next_bus; /* the bus behind a bridge is the bridge's own bus plus this number */
 static bool all_bridges;
 
 /*

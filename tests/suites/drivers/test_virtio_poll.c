@@ -15,8 +15,8 @@
 #define MAX_IDLE 200000000u
 
 /*
- * The buffers that the device has.  Buffer @seq is two pieces; by their addresses and lengths the
- * device checks that it sees both.
+ * The buffers that the device has. Buffer @seq is two pieces; by their addresses and lengths the
+ * device checks that it sees both pieces.
  */
 struct job {
 	u32 seq;

@@ -16,7 +16,7 @@
 #define STEPS      48
 #define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
-#define LEAVE_NS   500000000ULL /* without waiting, a CPU stops in a thousandth of this time */
+#define LEAVE_NS   500000000ULL /* a CPU that need not wait stops in a thousandth of this time */
 
 static cpumask_t mask[MASK_WORDS];
 

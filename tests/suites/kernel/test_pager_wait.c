@@ -33,8 +33,8 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 	/* A few more waits may happen on a machine that stands still for so long. */
 	EXPECT(t, waited <= 6);
 	/*
-	 * Wait until the pager has been given another chance and has answered; the limit is only
-	 * for a machine that stands still.
+	 * Wait until the pager has been given another chance and has answered. The loops are
+	 * limited only for a machine that stands still.
 	 */
 	server_start(t, &s);
 	for (waited = 0; waited < 5; waited++) {

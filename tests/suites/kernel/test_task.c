@@ -43,7 +43,7 @@ static void last_thread_ends_the_task(struct ktest *t)
 	REQUIRE(t, task);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(t, add_thread(task, -1, code_at(user_wait), DATA), (int)i);
-	/* All threads may have ended before this CPU has left the space. */
+	/* Hold the space: all threads may end before this CPU has left the space. */
 	space = task->space;
 	vm_space_get(space);
 	space_use(space);

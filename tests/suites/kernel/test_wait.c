@@ -43,7 +43,10 @@ static void no_wake_up_is_lost(struct ktest *t)
 	struct thread *second;
 
 	ktest_start(0, play, &players[0]);
-	/* With one CPU both players run there, and the second one is a thread of its own. */
+	/*
+	 * If there is only one CPU, both players run on it. The second player is a thread of its
+	 * own.
+	 */
 	second = thread_start("player", (int)other, play, &players[1]);
 	ktest_join(0);
 	REQUIRE(t, second);
@@ -101,8 +104,8 @@ static bool at_second_look(void *arg)
 }
 
 /*
- * A change after the waiter's check and before it is on the list causes no wake-up; without a
- * second check the waiter would sleep for ever.
+ * A change between the waiter's check and the waiter's entry into the list causes no wake-up.
+ * Without a second check the waiter would sleep for ever.
  */
 static void waiter_checks_its_condition_again_before_sleeping(struct ktest *t)
 {

@@ -57,8 +57,8 @@ static void refused_migration_skips_one_window(struct ktest *t)
 	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	mov.refuse = PAGEBLOCK_PAGES / 2;
 	/*
-	 * One or two moves in each window are refused: no window is emptied at the first try, but
-	 * each try empties some of it.
+	 * One or two moves in each window are refused. So the first try empties no window, but each
+	 * try moves some of a window's pages.
 	 */
 	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
 	mov.refuse = 0;

@@ -240,7 +240,7 @@ static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 
 /* ---- zones ---- */
 
-/* The first zone is at its watermark: a batch of the second zone takes the slow path only once. */
+/* The first zone is at its watermark. So a batch comes from the second zone, with one slow path. */
 static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);

@@ -192,7 +192,7 @@ static void atomic_allocation_reclaims_nothing(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Stop the thread too, which the low watermark would wake. */
+	/* Stop the reclaim thread, which the low watermark would wake. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	scanned = event(&s, EV_RECLAIM_SCANNED);

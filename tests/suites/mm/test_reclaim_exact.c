@@ -45,7 +45,7 @@ struct lack {
 	unsigned long free, lent;
 	u64 waiting;
 	unsigned long others,
-	    with_lent; /* pages missing for requests that cannot use lent pages; that can */
+	    with_lent; /* pages that requests lack if they cannot use lent pages; if they can */
 };
 
 static void expect_lacks(

@@ -187,7 +187,7 @@ static void free_two(void *arg)
 {
 	unsigned i;
 
-	/* The first free reads the limit and is not cached; the second one is. */
+	/* The first free reads the limit, and its page is not cached; the second page is cached. */
 	for (i = 0; i < 2; i++) {
 		if (mem_free_pages(asker.mem, pile_pop(arg), 0))
 			panic("test: a page could not be freed");
