@@ -32,7 +32,7 @@ static u8 sum_of(const u8 *p, size_t len)
 	return sum;
 }
 
-/* Correct the checksum of @table, and copy it to @at. */
+/* Give fw_table the name @name, its length and checksum, and copy it to @at. */
 static void place(unsigned at, const char *name)
 {
 	unsigned i;
@@ -202,7 +202,8 @@ static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
 }
 
 /*
- * The XSDT is read if the pointer's second half is valid and has an address; otherwise the RSDT is.
+ * The XSDT is read if the pointer's second half is valid and has an address; otherwise the RSDT is
+ * read.
  */
 static void the_better_root_table_is_read(struct ktest *t)
 {
@@ -260,7 +261,7 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 2);
 	EXPECT_EQ(t, fw_info.cpu[0].enabled, false);
 	EXPECT_EQ(t, fw_info.cpu[1].apic_id, BOOT_ID);
-	/* If there is no place for another CPU, nothing is written beyond the last. */
+	/* If there is no place for another CPU, nothing is written beyond the last place. */
 	memset(&fw_info, 0, sizeof(fw_info));
 	fw_info.nr_cpus = ACPI_MAX_CPUS - 1;
 	acpi_read(&fw_info, NULL, 36, BOOT_ID);

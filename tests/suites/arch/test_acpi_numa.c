@@ -191,7 +191,7 @@ static void srat_with_too_many_entries_is_cut(struct ktest *t)
 
 #define SLIT 44u
 
-/* Three localities: node 0 is locality 2, node 1 is locality 0, node 2 is none of them. */
+/* Three localities, 0 to 2: node 0 is locality 2, node 1 is locality 0, and node 2 has none. */
 static void begin_slit(u8 between)
 {
 	static const u8 matrix[9] = {10, 30, 21, 40, 10, 50, 33, 60, 10};

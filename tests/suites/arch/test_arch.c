@@ -96,8 +96,9 @@ static void take_ldt(void *arg)
 }
 
 /*
- * The CPU itself reads a descriptor in user memory. SMAP never allows this, whatever is mapped, so
- * the program would retry for ever. Without SMAP, a page that no program touched would be mapped.
+ * The CPU itself reads a descriptor in user memory, and faults. If the kernel mapped the page, SMAP
+ * would still forbid the read, and the program would retry for ever. Without SMAP, a page that no
+ * program touched would be mapped.
  */
 static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 {
@@ -152,7 +153,9 @@ static void calls_begin_with_clean_flags(struct ktest *t)
 #define IOAPIC_REDIRECT 0x10
 #define IOAPIC_MASKED   0x10000u
 
-/* The number of unmasked pins of all I/O APICs that lead to @cpu; to any CPU, if it is nr_cpus. */
+/*
+ * The number of unmasked pins of all I/O APICs that lead to @cpu, or to any CPU if @cpu is nr_cpus.
+ */
 static unsigned pins_of(unsigned cpu)
 {
 	static volatile u32 *ioapic[ACPI_MAX_IOAPICS];

@@ -116,7 +116,7 @@ static void expect_gdt(struct ktest *t, const struct found *f)
 
 	EXPECT_EQ(t, f->gdtr.limit, 7 * 8 - 1);
 	EXPECT_EQ(t, gdt[0], 0);
-	/* All bits count but "accessed". */
+	/* All bits except "accessed" are compared. */
 	EXPECT_EQ(t, gdt[SEL_KERNEL_CODE / 8] & ~(1UL << 40), 0x00af9a000000ffff);
 	EXPECT_EQ(t, gdt[SEL_KERNEL_DATA / 8] & ~(1UL << 40), 0x00cf92000000ffff);
 	EXPECT_EQ(t, gdt[SEL_USER_DATA / 8] & ~(1UL << 40), 0x00cff2000000ffff);
@@ -312,7 +312,7 @@ static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 
 /* ---- interrupts ---- */
 
-/* Each interrupt is acknowledged once, and the CPU has left it afterwards. */
+/* Each interrupt is acknowledged: afterwards none is in service, and its handler has returned. */
 static void send_each(void *arg)
 {
 	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI,

@@ -190,7 +190,7 @@ static struct page *prepare(struct ktest *t, struct task *task, struct vm_object
 	return page;
 }
 
-/* Add a thread to a CPU with interrupts off, and end its task before they are on again. */
+/* Add a thread to a CPU with interrupts off, and end its task before interrupts are on again. */
 static void add_and_end(void *arg)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -268,7 +268,7 @@ static void user_copies_of_each_length_are_exact(struct ktest *t)
 	REQUIRE(t, object);
 	space_use(task->space);
 	for (len = 0; len <= 24; len++) {
-		/* A fault in the middle of the range brings the page again. */
+		/* A fault in the middle of the range brings the page in again. */
 		EXPECT_EQ(t, vm_object_remove(object, 0, 1), 0);
 		for (i = 0; i < sizeof(out); i++)
 			out[i] = (u8)(len + i + 1);
@@ -326,7 +326,10 @@ static void copy_there(void *arg)
 	user_copy(arg, &word, sizeof(word));
 }
 
-/* A bad kernel address is a bug: the copy must fault, not return as if a program had passed it. */
+/*
+ * A bad kernel address is a bug. The copy must fault, not return as if a program had passed the
+ * address.
+ */
 static void bad_kernel_side_of_a_user_copy_faults(struct ktest *t)
 {
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);

@@ -303,7 +303,10 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 	}
 }
 
-/* Address spaces copy the root's entries, of 512 GiB each, so these must exist before. */
+/*
+ * Address spaces copy the entries of the root table, of 512 GiB each. So these entries must exist
+ * before memory is added.
+ */
 static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
 {
 	const u64 *root = arch_phys_to_virt(kernel_cr3 & ~(u64)(PAGE_SIZE - 1));

@@ -42,7 +42,7 @@ static void count_switches(void *arg)
 	}
 }
 
-/* Only the last preempt_enable, with interrupts on, switches. */
+/* Only the last preempt_enable, with interrupts on, switches threads. */
 static void ask_for_a_switch(void *arg)
 {
 	struct ktest *t = arg;
@@ -183,8 +183,8 @@ static unsigned times_said(const char *fmt, unsigned cpu)
 #define SILENT "CPU %u (APIC id %u): does not answer an NMI\n"
 #define OWN    "CPU %u (APIC id %u): not asked, NMI in thread "
 
-static u32 stop;     /* a */
-static u64 first_ns; /* a: time when the other thread ran after stop was 1; 0: not yet */
+static u32 stop;     /* atomic */
+static u64 first_ns; /* atomic: time when the other thread ran after stop was 1; 0: not yet */
 
 static void run_beside(void *arg)
 {
@@ -195,7 +195,10 @@ static void run_beside(void *arg)
 	}
 }
 
-/* One CPU does not answer for a tenth of a second; no other thread runs on this CPU meanwhile. */
+/*
+ * One CPU does not answer for a tenth of a second. Meanwhile no other thread runs on the CPU that
+ * asks.
+ */
 static void ask_all(void *arg)
 {
 	struct thread *other;
@@ -271,8 +274,8 @@ static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 }
 
 /*
- * The number of backtraces that @cpu prints after an NMI.  The CPU has taken the NMI once it has
- * run a call.
+ * The number of backtraces that @cpu prints after an NMI. A call that runs on the CPU shows that
+ * the CPU has taken the NMI.
  */
 static unsigned stories_after_nmi(unsigned cpu)
 {
@@ -308,7 +311,7 @@ static void nmi_from_the_host_is_reported(struct ktest *t)
 
 /* ---- the start of a CPU ---- */
 
-/* A CPU that has not started yet is marked as given up; CPUs that run are not. */
+/* A CPU that has not started yet is marked STARTED_GIVEN_UP; CPUs that run are not. */
 static void cpu_start_without_a_page_fails(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, other;

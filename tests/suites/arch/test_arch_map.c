@@ -104,7 +104,7 @@ static bool needs_two_cpus(struct ktest *t)
 /* The state of each CPU's thread: it reads, waits for @go, and reads again. */
 struct watch {
 	struct access before, after;
-	u32 seen, go; /* a */
+	u32 seen, go; /* atomic */
 };
 static struct watch watching[8];
 
@@ -284,7 +284,7 @@ static bool reach(uintptr_t top, int *low, int *high)
 struct reader {
 	uintptr_t top;
 	int low, high;
-	u32 seen, go; /* a */
+	u32 seen, go; /* atomic */
 };
 
 static void go_on_reading(void *arg)
@@ -307,7 +307,7 @@ static void free_while_read(void *arg)
 	store_release(&r->go, 1u);
 }
 
-/* A CPU may read the stack until it is freed, and not one instruction longer. */
+/* A CPU can read the stack until the stack is freed; after that its reads fault. */
 static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -362,7 +362,10 @@ static void unmapped_page_is_not_reached(struct ktest *t)
 	ktest_on_cpu(0, map_and_unmap, t);
 }
 
-/* All CPUs read zeros. Then memory is placed there, and all read the value that one CPU wrote. */
+/*
+ * All CPUs read zeros at UNBACKED. Then memory is mapped there, and all read the value that one
+ * wrote.
+ */
 static void every_cpu_sees_an_array_grow(struct ktest *t)
 {
 	watch_begin(t, UNBACKED, 0);
@@ -428,14 +431,14 @@ static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t
 
 /* ---- device registers ---- */
 
-/* A refused placement leaves the placed part alone. */
+/* Refused calls use no addresses: the next mapping directly follows the first one. */
 static void refused_registers_use_no_addresses(struct ktest *t)
 {
 	phys_t pa = acpi.ioapic[0].address;
 	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
 
 	REQUIRE(t, first);
-	/* The first size is the whole window's, of which a part is in use. */
+	/* The first size is that of the whole window, part of which is in use. */
 	EXPECT(t, !arch_map_mmio(pa, 1UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, 3UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, ~0UL));

@@ -224,8 +224,8 @@ static void take_and_free(struct ktest *t)
 }
 
 /*
- * Another owner's page lies at the address of the stack's third page. The first two pages are
- * freed, and so is the slot.
+ * No stack can be allocated: another owner's page lies at the address of the new stack's third
+ * page. The first two pages are freed, and so is the slot.
  */
 static void stack_blocked(void *arg)
 {
@@ -279,7 +279,7 @@ static void stack_begins_with_its_function(struct ktest *t)
 	u64 *sp = arch_stack_prepare(words + 16, nothing, words);
 	unsigned i;
 
-	/* The function that arch_switch returns to takes the two words above it. */
+	/* arch_switch returns to the function at words[11], which takes the two words above. */
 	EXPECT(t, sp == words + 11);
 	EXPECT(t, words[11]);
 	EXPECT_EQ(t, words[12], (uintptr_t)words);

@@ -117,7 +117,7 @@ static void arrays_grow_and_shrink_exactly(struct ktest *t)
 #define PLACE (ARRAYS + 32 * LARGE)
 #define BUSY  (ARRAYS + 64 * LARGE)
 
-static u32 stop; /* a */
+static u32 stop; /* atomic */
 
 /* Hold the lock of the page tables nearly always. */
 static void change_tables(void *arg)

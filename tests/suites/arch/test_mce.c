@@ -31,7 +31,7 @@ static const struct {
     {0xbd000000000000cf, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {0xbd80000000000134, PAGE_MISC, CAP, HERE, true, MCE_REQUIRED, true},
     {0xa000000000000000, 0, CAP, ELSEWHERE, false, MCE_NOTHING, false},
-    /* Each bit that decides, flipped alone. */
+    /* Each bit on which the verdict depends, flipped alone. */
     {SCRUBBED, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {SCRUBBED & ~MCE_VAL, PAGE_MISC, CAP, ELSEWHERE, false, MCE_NOTHING, false},
     {SCRUBBED & ~MCE_UC, PAGE_MISC, CAP, ELSEWHERE, false, MCE_CORRECTED, true},
@@ -181,7 +181,7 @@ static void status_text_fits_its_buffer(struct ktest *t)
 /* ---- the ring ---- */
 
 static struct mce_ring ring;
-static u32 writers; /* a: writers that have not ended */
+static u32 writers; /* atomic: writers that have not ended */
 
 static void empty_ring(void)
 {
@@ -192,7 +192,8 @@ static void empty_ring(void)
 }
 
 /*
- * Fill and empty the ring several times.  Records come in order and once; a full ring takes none.
+ * Fill and empty the ring several times. Each record comes out once, in order; a full ring accepts
+ * no record.
  */
 static void ring_reports_full_and_empty(struct ktest *t)
 {

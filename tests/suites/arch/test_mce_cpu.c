@@ -61,7 +61,7 @@ static void undo(struct ktest *t, pfn_t pfn)
 /* ---- every CPU ---- */
 
 struct seen {
-	u32 deaf; /* a: CPUs without machine checks enabled */
+	u32 deaf; /* atomic: CPUs without machine checks enabled */
 };
 
 static void listens(void *arg)

@@ -67,8 +67,8 @@ static struct task *start_lost(struct ktest *t, int cpu, u64 arg0, u64 arg1)
 }
 
 /*
- * The page that the program has at LOST, once its entry has all of @bits. With PTE_DIRTY, the
- * program has written to that page.
+ * Wait until the program's entry for LOST has all of @bits; returns the page there, or PFN_NONE
+ * after a timeout. With PTE_DIRTY, the program has written to that page.
  */
 static pfn_t page_with(struct task *task, u64 bits)
 {

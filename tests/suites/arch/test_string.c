@@ -30,7 +30,10 @@ static unsigned wrong_bytes(void)
 	return wrong;
 }
 
-/* Move all lengths from AT to each place around it; overlaps are forwards and backwards. */
+/*
+ * Move blocks of all lengths from AT to each place near AT, so that they overlap in both
+ * directions.
+ */
 static void memmove_keeps_overlapping_bytes(struct ktest *t)
 {
 	unsigned len, to, i;

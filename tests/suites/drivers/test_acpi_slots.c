@@ -293,7 +293,7 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused:\n"
 	    "slots:   error ENOMEM: test\n"
 	    "slots: 1 of 4 DIMM slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
-	/* A device that is inserted once more is tried again. */
+	/* A device whose insertion is signalled again is tried again. */
 	fake_slots.slot[1].status |= INSERT;
 	fake_slots.refuses = 0;
 	slot_bank_scan(&slots_bank);

@@ -170,7 +170,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 	u32 n = BALLOON_BATCH + 40, first;
 
 	for (first = 1; first <= 4; first++) {
-		if (t->mem) { /* the memory of the round before, whole again */
+		if (t->mem) { /* reuse the memory of the previous round */
 			pretend_init(
 			    &pretend_dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, balloon_host);
 			memset(balloon_lent, 0, sizeof(balloon_lent));
@@ -421,7 +421,8 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 		pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
 		pretend_dev.size[REPORT] = sizes[i];
 		memset(balloon_dropped, 0, sizeof(balloon_dropped));
-		nr_reports = 1; /* not 0: so the device takes no hoard of memory */
+		/* not 0, so that the host does not take all memory at the next report */
+		nr_reports = 1;
 		most_reported = 0;
 		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
 		/* Pageblocks used since the last report are reported again. */

@@ -44,7 +44,7 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 	balloon_end(t);
 }
 
-static u32 follower_runs; /* a */
+static u32 follower_runs; /* atomic */
 
 static void follow_once(void *arg)
 {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_balloon_turn.c: the turns of the balloon's thread: its messages, its pauses, and its end. */
+/*
+ * test_balloon_turn.c: balloon_turn, one pass of the balloon's thread: its messages, the pause
+ * after it, and the thread's end.
+ */
 #include "tests/lib/balloon_help.h"
 #include "tests/lib/said_help.h"
 #include <quarry/console.h>
@@ -8,7 +11,7 @@
 
 static char text[4096];
 
-/* Take one turn, with its output in text[]; returns the time until the next turn. */
+/* Make one pass, with its output in text[]; returns the time until the next pass. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = balloon_turn(&balloon);
@@ -42,14 +45,14 @@ static void balloon_size_is_printed_once(struct ktest *t)
 	expect_lent(t, most);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT(t, !says(text, "lent"));
-	/* A request for statistics is answered in the same turn. */
+	/* A request for statistics is answered in the same pass. */
 	pretend_answer(&pretend_dev, STATS, 0);
 	balloon_ask_for(3);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 3, 3, "");
 	EXPECT_EQ(t, balloon.asked, 1);
 	expect_lent(t, 3);
-	/* The host wants more than there is: the next turn is in a second. */
+	/* The host wants more than there is: the next pass is in a second. */
 	balloon_ask_for(~0u);
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_LINE(t, balloon.nr, ~0u, ": no more to be had");

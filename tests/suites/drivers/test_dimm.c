@@ -146,7 +146,7 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Once there is memory, the module is inserted again, and is used. */
+/* Later memory is free: the module is inserted again, and is used. */
 static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);

@@ -42,7 +42,7 @@ static void bar_size_follows_its_read_only_bits(struct ktest *t)
 
 static u16 command_when_sized;
 
-/* While a BAR holds all ones, the function must not answer: its memory would lie anywhere. */
+/* While a BAR holds all ones, the function must not answer: the address in the BAR is wrong. */
 static void watch_sizing(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
 {
 	if (reg != PCI_COMMAND && value == ~0u)
@@ -200,7 +200,7 @@ static void capabilities_are_found_by_their_id(struct ktest *t)
 
 static struct ktest *bus_test;
 static unsigned nr_found, nr_reads;
-static u8 next_bus; /* the bus behind a bridge is the bridge's own bus plus this */
+static u8 next_bus; /* the bus behind a bridge is the bridge's own bus plus this number */
 static bool all_bridges;
 
 /*

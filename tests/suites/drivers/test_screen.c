@@ -145,7 +145,7 @@ static void font_with_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
 	EXPECT_EQ(t, psf_glyph(&font, 'B')[0], 202); /* not 201, which has 'B' only in a sequence */
 	EXPECT_EQ(t, psf_glyph(&font, 'C')[0], 202); /* no glyph of its own: '?' */
-	/* The entries that a truncated table still has count. */
+	/* The entries left in a truncated table are used. */
 	REQUIRE(t, psf_parse(&font, font_file, 4 + NR_GLYPHS * FONT_HEIGHT + 2 * 200 + 4) == 0);
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
 	EXPECT_EQ(t, psf_glyph(&font, '?')[0], 0);

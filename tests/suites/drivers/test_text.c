@@ -109,7 +109,10 @@ static void colours_are_set(struct ktest *t)
 	EXPECT(t, text_shows(0, 10, 'R', 0xff5555, 0));
 }
 
-/* The same character in another colour is a change too; once drawn, the cell is not drawn again. */
+/*
+ * The same character in another colour is a change too. A cell that already shows it is not drawn
+ * again.
+ */
 static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 {
 	u32 i;
@@ -233,7 +236,7 @@ static void small_screens_are_handled(struct ktest *t)
 	text_say("abcdefgh12345678next");
 	EXPECT(t, text_shows(0, 0, '1', 0xaaaaaa, 0));
 	EXPECT(t, text_shows(1, 0, 'n', 0xaaaaaa, 0));
-	/* With fewer cells than fit the screen there are fewer rows. */
+	/* With fewer cells than the screen can show, there are fewer rows. */
 	fb = text_framebuffer(4);
 	EXPECT_EQ(
 	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS - 1), -EINVAL);

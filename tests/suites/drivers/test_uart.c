@@ -14,7 +14,7 @@ static struct {
 	bool absent, gone; /* absent: register 7 reads all ones; gone: all registers do */
 	u8 lsr;            /* line status, without "data" */
 	u32 busy;          /* reads of the line status that show nothing yet */
-	u32 waiting;       /* a: bytes that have come */
+	u32 waiting;       /* atomic: bytes that have come */
 	u8 first;
 	u32 reads, writes;
 	u8 scratch;
@@ -193,7 +193,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	EXPECT_EQ(t, wrong, 0);
 	EXPECT_EQ(t, uart.tail, at + 256);
 	EXPECT_EQ(t, uart_getc(&uart), -1);
-	/* An empty ring does not make the port be polled. */
+	/* If the ring is empty, uart_getc does not poll the port. */
 	EXPECT_DONE(t, "");
 	fake.waiting = 1;
 	fake.first = 3;

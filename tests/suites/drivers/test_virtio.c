@@ -211,7 +211,7 @@ static void queue_size_is_the_largest_power_of_2_that_fits(struct ktest *t)
 	EXPECT_EQ(t, virtqueue_start(&queue, &pretend_dev.dev, 0), -ENODEV);
 }
 
-/* The calls go twice around the ring's 16-bit index. */
+/* The ring's 16-bit index wraps around twice. */
 static void ring_wraps_around_after_many_calls(struct ktest *t)
 {
 	unsigned i, wrong = 0;

@@ -13,7 +13,7 @@ static void device_memory_follows_the_requested_size(struct ktest *t)
 
 	REQUIRE(t, vmem_begin(t));
 	managed = memory_managed_pages(vmem);
-	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 1); /* for all blocks */
+	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 1); /* one request for all blocks */
 	EXPECT(t, pretend_dev.accepted >> VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE & 1);
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
 		vmem_ask_for(steps[i]);
@@ -445,7 +445,7 @@ static const char absurd[] =
     NO_SENSE "another size plugged than it acknowledged (0xffffffffffffffff)\n"
     "pretend: its configuration changes all the time\n";
 
-/* Each kind of doubt about a request, of which the device has done nothing, or all. */
+/* Each kind of doubtful answer to a request, of which the device has done nothing, or all. */
 #define DOUBTS(request) \
 	"pretend: " request " of * at *: ERROR\n" RESET \
 	"pretend: " request " of * at *: ERROR\n" RESET \

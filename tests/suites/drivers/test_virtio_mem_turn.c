@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: its messages, its restarts of
- * the device, and its pauses.
+ * test_virtio_mem_turn.c: virtio_mem_turn, one pass of a virtio-mem device's thread: its messages,
+ * its restarts of the device, and the pause after it.
  */
 #include "tests/lib/said_help.h"
 #include "tests/lib/vmem_help.h"
@@ -12,7 +12,7 @@
 
 static char text[4096];
 
-/* Take one turn, with its output in text[]; returns the time until the next turn. */
+/* Make one pass, with its output in text[]; returns the time until the next pass. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = virtio_mem_turn(&vmem_dev);

@@ -66,7 +66,7 @@ static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 	EXPECT_EQ(t, vmem_dev.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, vmem_dev.fail.pfn, page_to_pfn_in(vmem, held));
 	/*
-	 * The unplug fails again, and succeeds once the pinned unit is not among the units to
+	 * The unplug fails again. It succeeds when the pinned unit is not among the units to
 	 * remove.
 	 */
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);

@@ -174,7 +174,10 @@ static void reset_ends_when_status_reads_0(struct ktest *t)
 		EXPECT_EQ(t, fake.status_reads, MAX(delays[i], 1u));
 		EXPECT(t, !bus.device[0].lent);
 	}
-	/* The wait for a device that never resets is bounded, if the device has no page of ours. */
+	/*
+	 * If the device has none of the kernel's pages, the wait for a reset that never ends is
+	 * bounded.
+	 */
 	fake.status_reads = 0;
 	fake.resets_after = STUCK;
 	dev->ops->set_status(dev, 0);
@@ -311,7 +314,7 @@ static void queue_without_a_notify_address_is_refused(struct ktest *t)
 		if (dev->ops->queue_start(dev, &q) != (places[i].good ? 0 : -EIO))
 			ktest_fail(t, __FILE__, __LINE__, "step %#x, offset %#x", places[i].step,
 			    places[i].off);
-		/* A refused queue is not enabled, and the device has no page of ours. */
+		/* A refused queue is not enabled, and the device has none of the kernel's pages. */
 		EXPECT_EQ(t, common_word(0x1c, 2), places[i].good);
 		EXPECT_EQ(t, bus.device[0].lent, places[i].good);
 	}

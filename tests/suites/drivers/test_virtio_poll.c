@@ -15,8 +15,8 @@
 #define MAX_IDLE 200000000u
 
 /*
- * The buffers that the device has.  Buffer @seq is two pieces; by their addresses and lengths the
- * device checks that it sees both.
+ * The buffers that the device has. Buffer @seq is two pieces; by their addresses and lengths the
+ * device checks that it sees both pieces.
  */
 struct job {
 	u32 seq;
@@ -25,8 +25,8 @@ struct job {
 
 static struct virtqueue queue;
 static struct job jobs[VIRTQUEUE_MAX];
-static u32 stop;       /* a: tells the device to end */
-static u32 incomplete; /* a: the device has seen an incomplete buffer */
+static u32 stop;       /* atomic: tells the device to end */
+static u32 incomplete; /* atomic: the device has seen an incomplete buffer */
 static u64 order_seed;
 
 static u32 room_of(u32 seq)

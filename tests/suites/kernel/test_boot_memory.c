@@ -18,7 +18,7 @@
 static struct memblock memblock;
 static struct boot_plan plan;
 
-/* The number of pages in [@start, @end), in bytes, that are RAM and were given to the allocator. */
+/* The number of pages of RAM in the bytes [@start, @end) that were given to the allocator. */
 static unsigned long given_out(phys_t start, phys_t end)
 {
 	unsigned long nr = 0;
@@ -87,8 +87,8 @@ static void zones_are_as_planned(struct ktest *t)
 
 	make_plan();
 	/*
-	 * The zones are fixed if no memory can be added later, and no RAM above 4 GiB leaves a hole
-	 * below for tests to add memory in.
+	 * If no memory can be added later, the zones are fixed. With RAM above 4 GiB, tests may add
+	 * memory in the hole below 4 GiB.
 	 */
 	fixed = !hotplug_end() && plan.end <= (4UL << 30) >> PAGE_SHIFT;
 	for (i = 0; i < MAX_ZONES; i++) {
@@ -133,8 +133,8 @@ static void kernel_memory_matches_the_machine(struct ktest *t)
 }
 
 /*
- * Behind the last RAM the array of pageblocks is zeros, all in one page. Memory that is added
- * later, here only below 4 GiB, gets its own part of the array.
+ * Behind the last RAM one page of zeros is mapped for the whole array of pageblocks. Memory that is
+ * added later, here only below 4 GiB, gets its own part of the array.
  */
 static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
 {
@@ -154,7 +154,7 @@ static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
 		    arch_mapped_at((uintptr_t)last));
 }
 
-/* The arrays of memory that is added later are zeroed, and lie in that memory. */
+/* After boot, arrays of the memory manager come from kmalloc, and are zeroed. */
 static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 {
 	u64 *words = kernel_memory.alloc(kernel_memory.alloc_arg, 256), or = 0;

@@ -2,7 +2,7 @@
 /*
  * test_boot_zones.c: how RAM is divided into nodes and zones at boot, and which part is standby.
  *
- * Machines are a table of RAM and firmware data; plans are exact.
+ * Each machine is a table of RAM and firmware data, with the exact plan that it must get.
  */
 #include <quarry/acpi.h>
 #include <quarry/boot_zones.h>
@@ -17,7 +17,7 @@
 #define MAX_WANTED 8
 
 struct part {
-	pfn_t start, end; /* end 0: no more */
+	pfn_t start, end; /* end 0: the end of the list */
 };
 
 struct layout {

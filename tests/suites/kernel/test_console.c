@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_console.c: printed text is in the log, once and whole; names of functions; and backtraces,
- * even through bad frames.
+ * test_console.c: printed text is in the log, whole and only once; names of functions; and
+ * backtraces, even through bad frames.
  */
 #include <quarry/console.h>
 #include <quarry/ktest.h>
@@ -181,8 +181,8 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 	add_line(rip, rip);
 	EXPECT_TRACE(t, rip, 0);
 	/*
-	 * The trace ends at a frame without a return address, and before a frame that is not above
-	 * the last frame or too far above it.
+	 * The trace ends at a frame without a return address. It also ends before a frame that is
+	 * not above the previous frame, or too far above.
 	 */
 	chain(0, 5);
 	frames[5][1] = 0;
@@ -204,7 +204,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 	EXPECT_TRACE(t, 0, ~0UL - 7);
 }
 
-/* A frame may lie as far above the last as a stack is long. */
+/* A frame may lie above the previous frame by at most the length of a stack. */
 static void frames_lie_within_a_stack(struct ktest *t)
 {
 	static u64 stack[(64UL << 10) / 8 + 4];

@@ -152,7 +152,7 @@ static void segment_fields_are_checked(struct ktest *t)
 	REFUSED(t, p[2].p_flags, PF_R | PF_W | PF_X, "a segment both writable and executable");
 }
 
-/* @field is accepted with the value @at_limit, and refused for @want with @further. */
+/* @field is accepted with the value @at_limit. With @further it is refused for the reason @want. */
 #define LIMIT(t, field, at_limit, further, want)                                                   \
 	do {                                                                                       \
 		struct elf_program program_;                                                       \
@@ -362,7 +362,7 @@ static void members_end_within_the_archive(struct ktest *t)
 	} edits[] = {
 	    {6 + 8 * 11 + 7, '5', '4', -EINVAL}, /* the name without its end */
 	    {6 + 8 * 11 + 7, '5', '0', -EINVAL}, /* no name */
-	    {6 + 8 * 11 + 7, '5', '6', 1},       /* a byte of padding ends it, too */
+	    {6 + 8 * 11 + 7, '5', '6', 1},       /* a byte of padding ends the name, too */
 	    /* the length of the content: 4 bytes are left */
 	    {6 + 8 * 6 + 7, '3', '4', 1},
 	    {6 + 8 * 6 + 7, '3', '5', -EINVAL},
@@ -413,7 +413,7 @@ static void sizes_and_names_of_members_are_exact(struct ktest *t)
 	struct boot_file f;
 	size_t pos = 0;
 
-	/* Each digit counts, upper or lower case. */
+	/* Each digit of a length counts, in upper or lower case. */
 	memset(archive, 0, sizeof(archive));
 	archive_len = 0;
 	add_member("a/", "", 0);

@@ -2,8 +2,8 @@
 /*
  * test_fair.c: sleeping threads are not delayed by tasks with many computing threads.
  *
- * Times are the guest's: to be run under icount, where they do not depend on the host
- * (tests/qemu/test_fair.py).
+ * Times are the guest's. tests/qemu/test_fair.py runs this suite under icount (QEMU counts
+ * instructions), where times do not depend on the host.
  */
 #include "tests/lib/task_help.h"
 

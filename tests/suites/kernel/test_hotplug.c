@@ -168,12 +168,12 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 /* ---- threads ---- */
 
 struct traveller {
-	unsigned cpu; /* a: the CPU on which it ran last */
-	u32 steps;    /* a */
-	u32 stop;     /* a */
+	unsigned cpu; /* atomic: the CPU on which it ran last */
+	u32 steps;    /* atomic */
+	u32 stop;     /* atomic */
 	u64 sleep_ns; /* 0: it never sleeps; WAIT_FOREVER: until it is woken */
 	struct waitq wq;
-	u32 wanted; /* a: steps to make */
+	u32 wanted; /* atomic: steps to make */
 	struct thread *thread;
 };
 

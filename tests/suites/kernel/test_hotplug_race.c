@@ -16,7 +16,7 @@
 #define STEPS      48
 #define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
-#define LEAVE_NS   500000000ULL /* without waiting, a CPU stops in a thousandth of this time */
+#define LEAVE_NS   500000000ULL /* a CPU that need not wait stops in a thousandth of this time */
 
 static cpumask_t mask[MASK_WORDS];
 
@@ -24,8 +24,8 @@ static cpumask_t mask[MASK_WORDS];
 
 struct worker {
 	struct ktest *t;
-	u32 stop; /* a */
-	u32 done; /* a: turns */
+	u32 stop; /* atomic */
+	u32 done; /* atomic: calls of turn so far */
 	void (*turn)(struct worker *w);
 	struct thread *thread;
 };
@@ -92,7 +92,7 @@ static bool has_turned(void *arg)
 	return READ_ONCE(((struct worker *)arg)->done) > 0;
 }
 
-/* CPUs go down and come back at random, while other threads repeat each of the @turns. */
+/* CPUs go down and come back at random, while other threads call each of @turns again and again. */
 static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker *), unsigned nr)
 {
 	struct worker workers[4] = {{.t = NULL}};
@@ -156,7 +156,7 @@ static void offlines_work_during_cpu_hotplug(struct ktest *t)
  * cleared: by then it would have stopped.
  */
 struct long_call {
-	u32 began, ended; /* a */
+	u32 began, ended; /* atomic */
 	bool stopped;     /* the leaver stopped before the answer */
 	unsigned leaver;
 };
@@ -186,8 +186,8 @@ static void call_long(void *arg)
 }
 
 /*
- * A sender that was active when the leaver's bit was cleared may have seen it set, so the leaver
- * must not stop before all those senders are done.
+ * A sender that was active when the leaver's bit was cleared may have read the bit before. So the
+ * leaver must not stop before all such senders are done.
  */
 static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 {
@@ -255,7 +255,7 @@ static void end_once_reported(void *arg)
 	struct fault_hang *hang = arg;
 	u64 before = READ_ONCE(smp_stats.silent), end = arch_clock_ns() + WAIT_NS;
 
-	/* A fixed number of yields would not do: the waiting CPU may be another one. */
+	/* A fixed number of yields would not be enough: the caller may wait on another CPU. */
 	while (READ_ONCE(smp_stats.silent) == before && arch_clock_ns() < end)
 		thread_yield();
 	store_release(&hang->release, 1u);
@@ -280,7 +280,7 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	EXPECT(t, says(text, want));
 }
 
-/* A CPU that answers no call, and a thread that ends this hang once it is reported. */
+/* A CPU that answers no call, and a thread that ends this hang after it has been reported. */
 struct silent {
 	u64 timeout, before, pos;
 	unsigned cpu;
@@ -334,7 +334,7 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 	silent_end(t, &s);
 }
 
-/* The checker holds the other CPUs with interrupts off while it waits for the silent one. */
+/* check_memory holds the other CPUs with interrupts off while it waits for the silent CPU. */
 static void check_memory_reports_a_silent_cpu(struct ktest *t)
 {
 	struct silent s;
@@ -370,7 +370,7 @@ static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 	EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);
 	EXPECT_EQ(t, cpu_up(cpu), -EIO);
-	/* The other CPUs go on without it. */
+	/* The other CPUs work on without the dead CPU. */
 	EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
 	EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
 	/*
@@ -390,7 +390,7 @@ static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
  */
 struct caller {
 	unsigned cpu;
-	u32 runs, asked; /* a */
+	u32 runs, asked; /* atomic */
 };
 
 static void call_one(void *arg)

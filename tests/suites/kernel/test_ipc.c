@@ -15,7 +15,7 @@ struct caller {
 	struct endpoint *ep;
 	struct ipc_msg msg;
 	u64 timeout;
-	u32 started; /* a */
+	u32 started; /* atomic */
 	int result;
 	struct thread *thread;
 };
@@ -363,7 +363,7 @@ static void answering_and_reserving_takes_both_or_nothing(struct ktest *t)
 	EXPECT(t, slot[0] != from && slot[1] % ABI_MAX_HANDLES != slot[0] % ABI_MAX_HANDLES);
 	EXPECT_EQ(t, cap_take(&table, (u64)from, CAP_REPLY, &call), -EBADF);
 	cap_fill_two(&table, slot, &reply, &cap);
-	/* No other slot is free; and then the slot is in its last generation, so it is retired. */
+	/* First no other slot is free. Then the slot is retired after its last generation. */
 	for (i = 3; i < ABI_MAX_HANDLES; i++)
 		EXPECT(t, cap_install(&table, &cap) > 0);
 	EXPECT_EQ(t, TAKE(slot[0], other, CAP_PROGRAMS, RIGHT_EXEC), -EMFILE);
@@ -430,8 +430,8 @@ static void full_handle_table_refuses(struct ktest *t)
 
 struct crowd {
 	struct endpoint *ep;
-	u64 sum; /* a: of the answers */
-	u32 bad; /* a */
+	u64 sum; /* atomic: of the answers */
+	u32 bad; /* atomic */
 };
 
 static void crowd_call(void *arg)

@@ -6,7 +6,7 @@
 
 #define LOG_SIZE 65536u /* as in kernel/printk.c; hosted programs keep at most as much */
 
-/* The failures of a test with case @c that prints @text. */
+/* The number of failures of a test with case @c that prints @text. */
 static unsigned failures_of(struct ktest_case c, const char *text)
 {
 	struct ktest fake = {.name = c.name};

@@ -5,8 +5,8 @@
 #include <quarry/lab.h>
 
 /*
- * After RACE_TURNS only waits for the test's own events go on: how long the turns take depends on
- * the host.
+ * A wait for lab code that is not written ends after RACE_TURNS turns. A wait for an event of the
+ * test itself goes on, because the time that turns take depends on the host.
  */
 static void a_wait_for_what_is_not_written_ends_by_its_turns(struct ktest *t)
 {

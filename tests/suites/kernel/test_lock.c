@@ -13,8 +13,8 @@ struct shared {
 	struct rwsem sem;
 	u64 plain;    /* changed only under the lock: the sum shows lost updates */
 	u32 inside;   /* threads in the critical section */
-	u32 overlaps; /* a: times that more than one thread was inside */
-	u32 ready;    /* a: threads that have started */
+	u32 overlaps; /* atomic: times that more than one thread was inside */
+	u32 ready;    /* atomic: threads that have started */
 	unsigned cpus;
 };
 
@@ -286,7 +286,7 @@ static void rwsem_exclusive_wait_times_out(struct ktest *t)
 struct timed_waiter {
 	struct shared *s;
 	u64 patience;
-	u32 ended; /* a */
+	u32 ended; /* atomic */
 };
 
 static void wait_with_timeout(void *arg)
@@ -309,8 +309,8 @@ static bool stand_behind(struct timed_waiter *g, unsigned nr)
 }
 
 /*
- * A waiter times out, and a sharer has queued behind it before. False: the waiter timed out too
- * early.
+ * A sharer queues behind a waiter, and then the waiter times out. False: the waiter timed out
+ * before the sharer had queued.
  */
 static bool one_times_out_before_another(struct ktest *t, u64 patience)
 {
@@ -341,7 +341,7 @@ static void waiters_behind_a_timed_out_waiter_are_admitted(struct ktest *t)
 	u64 patience;
 	bool met = false;
 
-	/* On a busy machine the first may time out before the second queues behind it. */
+	/* On a busy machine the waiter may time out before the sharer queues: then wait longer. */
 	for (patience = 20000000; !met && patience <= 20480000000; patience *= 4)
 		met = one_times_out_before_another(t, patience);
 	EXPECT(t, met);

@@ -109,7 +109,7 @@ static void task_with_the_most_pages_is_killed(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[1]));
 	EXPECT(t, !task[0]->ending && !task[2]->ending);
-	/* A victim is gone when it has freed everything; that is reported once. */
+	/* A victim is gone when it has freed everything; it is counted once. */
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone);
 	leave(task[1], object[1]);
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
@@ -167,7 +167,7 @@ static void pages_do_not_count_for_who_was_given_them(struct ktest *t)
 	leave(server, own);
 }
 
-/* Unmapped pages count once, for a task with a handle; without a handle, for the family. */
+/* Unmapped pages of an ended task count once: for a task with a handle, or for the family. */
 static void pages_of_the_dead_count_for_who_is_left(struct ktest *t)
 {
 	struct vm_object *none, *object, *own[3];
@@ -259,7 +259,7 @@ static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 	leave(tables, object[1]);
 }
 
-/* A task has little, but its family has more than any other: its largest child is killed. */
+/* Task 1 has little, but the largest family: the largest task of this family is killed. */
 static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 {
 	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
@@ -283,7 +283,7 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[2]));
 	leave(task[2], object[2]);
-	/* Now the family has less than the single task. */
+	/* Now the family has less than task 0. */
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[0]) && !task[4]->ending);
 	leave(task[0], object[0]);

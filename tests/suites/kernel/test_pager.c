@@ -116,8 +116,8 @@ static void fault_ends_despite_any_pager_answer(struct ktest *t)
 	s.answer = 12345;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
 	/*
-	 * The pager answers "no memory", but there is some: it is called again until its time is
-	 * up.
+	 * The pager answers "no memory", although memory is free. So it is called again, until the
+	 * time limit.
 	 */
 	s.answer = ABI_PAGER_NO_MEMORY;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -ETIMEDOUT);

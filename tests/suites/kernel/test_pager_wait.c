@@ -11,7 +11,7 @@
 
 /* ---- a pager that does not answer ---- */
 
-/* Give one page to a pager that does not answer. True: the whole time limit was spent on it. */
+/* Give one page to a pager that does not answer. True: the call waited for the whole time limit. */
 static bool waits_unanswered(struct ktest *t, struct server *s)
 {
 	u64 began = arch_clock_ns();
@@ -33,8 +33,8 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 	/* A few more waits may happen on a machine that stands still for so long. */
 	EXPECT(t, waited <= 6);
 	/*
-	 * Wait until the pager has been given another chance and has answered; the limit is only
-	 * for a machine that stands still.
+	 * Wait until the pager has been given another chance and has answered. The loops are
+	 * limited only for a machine that stands still.
 	 */
 	server_start(t, &s);
 	for (waited = 0; waited < 5; waited++) {
@@ -48,9 +48,7 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 	server_end(t, &s);
 }
 
-/*
- * Another thread of the pager works on: this proves nothing about the thread that does not answer.
- */
+/* The work of another thread of the pager proves nothing about the thread that does not answer. */
 static void pager_regains_trust_by_an_answer(struct ktest *t)
 {
 	unsigned i, waited = 0;

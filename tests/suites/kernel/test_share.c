@@ -106,7 +106,7 @@ static void tick(struct scene *s)
 		choose(s, true);
 }
 
-/* Let @ns go by, which are whole ticks. */
+/* Let the time @ns pass, a whole number of ticks. */
 static void run(struct scene *s, u64 ns)
 {
 	u64 end = s->now + ns, next_tick = s->now + TICK_NS;
@@ -194,7 +194,7 @@ static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 		spinners(s, &s->task[i], 3);
 	sleeper = actor(s, &s->task[60], 100000, TICK_NS);
 	run(s, 1000 * TICK_NS);
-	/* The sleeper came last at first; later a tick wakes it, and it runs at once. */
+	/* At first the sleeper ran last. Later it runs as soon as a tick wakes it. */
 	EXPECT(t, sleeper->turns > 400);
 	EXPECT_EQ(t, sleeper->longest_wait, 60 * TICK_NS);
 	sleeper->longest_wait = 0;
@@ -218,8 +218,8 @@ static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest 
 }
 
 /*
- * This holds also beside a task with one computing thread: the rest of a tick is not a turn of its
- * own.
+ * The limit holds also beside a task with one computing thread, whose run for the rest of a tick
+ * does not count as a turn.
  */
 static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest *t)
 {

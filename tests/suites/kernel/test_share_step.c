@@ -52,8 +52,8 @@ static struct thread *thread_of(struct scene *s, struct share *task)
 static void woken_thread_runs_first_for_one_turn(struct ktest *t)
 {
 	/*
-	 * The running thread: none, the idle thread, another in its turn, another before its
-	 * turn, the same task.
+	 * The running thread: none, the idle thread, a thread of another task in its turn or before
+	 * its turn, a thread of the same task.
 	 */
 	enum { NOBODY, IDLE, OTHER, OTHER_EARLY, SAME, NR_WAYS };
 	unsigned way, waits, over;

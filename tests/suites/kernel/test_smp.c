@@ -15,9 +15,9 @@
 static cpumask_t mask[MASK_WORDS];
 
 struct seen {
-	u32 runs[MAX_CPUS]; /* a: by CPU */
-	u32 others;         /* a: runs on CPUs from MAX_CPUS on */
-	u32 irqs_on;        /* a: runs with interrupts on */
+	u32 runs[MAX_CPUS]; /* atomic: by CPU */
+	u32 others;         /* atomic: runs on CPUs from MAX_CPUS on */
+	u32 irqs_on;        /* atomic: runs with interrupts on */
 };
 
 static void note(void *arg)
@@ -95,11 +95,11 @@ static void invalid_targets_are_counted(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_cpu), bad + 1);
 }
 
-/* Every CPU calls every other at once: each waits for the others while they wait for it. */
+/* All CPUs call all others at the same time: each waits for the others while they wait for it. */
 struct crossing {
-	u32 ready, done; /* a */
-	u32 runs;        /* a */
-	u32 wrong;       /* a: calls that reached another number of CPUs */
+	u32 ready, done; /* atomic */
+	u32 runs;        /* atomic */
+	u32 wrong;       /* atomic: calls that reached another number of CPUs */
 	unsigned cpus;
 };
 
@@ -138,15 +138,15 @@ static void crossing_calls_end(struct ktest *t)
  * although they share one pending bit.
  */
 struct merging {
-	u32 deaf;  /* a: the target's interrupts are off */
-	u32 ran;   /* a: requests that have run */
-	u32 asked; /* a: senders about to call */
-	u32 early; /* a: requests served while interrupts were off */
+	u32 deaf;  /* atomic: the target's interrupts are off */
+	u32 ran;   /* atomic: requests that have run */
+	u32 asked; /* atomic: senders about to call */
+	u32 early; /* atomic: requests served while interrupts were off */
 	unsigned senders;
 };
 struct sender {
 	struct merging *m;
-	u32 ran; /* a: the sender's request has run */
+	u32 ran; /* atomic: the sender's request has run */
 	u32 unserved;
 };
 
@@ -207,7 +207,7 @@ static void merged_requests_are_all_served(struct ktest *t)
  * sender would notice.
  */
 struct slow {
-	u32 began, ended; /* a */
+	u32 began, ended; /* atomic */
 };
 
 static void run_slowly(void *arg)
@@ -241,7 +241,7 @@ static void answer_comes_after_fn_returned(struct ktest *t)
 #define PIECES 5
 struct pieces {
 	struct seen seen;
-	u32 other; /* a: a call of another CPU was served */
+	u32 other; /* atomic: a call of another CPU was served */
 	u32 wait;  /* run on until that call was served */
 };
 
@@ -278,7 +278,7 @@ static void note_other(void *arg)
 	WRITE_ONCE(((struct pieces *)arg)->other, 1u);
 }
 
-/* Make a call once the pieces have begun. */
+/* Make a call as soon as the pieces have begun. */
 static void call_in_between(void *arg)
 {
 	struct pieces *p = arg;
@@ -297,7 +297,7 @@ static void call_in_pieces(void *arg)
 	smp_call_mask(target, run_in_pieces, arg);
 }
 
-/* The pieces run on another CPU, or on this CPU. */
+/* CPU 0 runs the pieces; the call comes from CPU 0, then from CPU 1. */
 static void calls_are_served_between_the_pieces_of_one(struct ktest *t)
 {
 	unsigned from;

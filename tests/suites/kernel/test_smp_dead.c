@@ -17,8 +17,8 @@ static void count_run(void *arg)
 /* ---- a CPU that stops in the middle of its own call ---- */
 
 struct stopped {
-	u32 inside;  /* a: the CPU is inside the call, with an odd gate */
-	u32 release; /* a */
+	u32 inside;  /* atomic: the CPU is inside the call, with an odd gate */
+	u32 release; /* atomic */
 };
 
 /*
@@ -63,8 +63,8 @@ static void wait_for_a_dead_sender_times_out(struct ktest *t)
 }
 
 struct closed {
-	u32 is;   /* a: the CPU serves no calls any more */
-	u32 open; /* a: the CPU may serve calls again */
+	u32 is;   /* atomic: the CPU serves no calls any more */
+	u32 open; /* atomic: the CPU may serve calls again */
 };
 
 /*

@@ -19,7 +19,7 @@
 #define LOAD_NS  60000000000ULL
 #define DAMAGED  4u
 #define WORD_STEP                                                                                  \
-	(PAGE_SIZE / 8 / 8 + 1) /* between the words of a page that stress threads write */
+	(PAGE_SIZE / 8 / 8 + 1) /* distance of the words of a page that stress threads write */
 
 static struct memory *stress_memory(struct ktest *t)
 {

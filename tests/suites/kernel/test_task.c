@@ -43,7 +43,7 @@ static void last_thread_ends_the_task(struct ktest *t)
 	REQUIRE(t, task);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(t, add_thread(task, -1, code_at(user_wait), DATA), (int)i);
-	/* All threads may have ended before this CPU has left the space. */
+	/* Hold the space: all threads may end before this CPU has left the space. */
 	space = task->space;
 	vm_space_get(space);
 	space_use(space);
@@ -214,7 +214,7 @@ static void user_copies_stop_at_unmapped_memory(struct ktest *t)
 
 /* ---- nothing is left ---- */
 
-/* A sign of leaked memory: pages in use outside the caches, and small objects. */
+/* Signs of leaked memory: pages in use outside the caches, and pages of small objects. */
 struct in_use {
 	unsigned long pages, slab;
 };
@@ -256,8 +256,8 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	after = look();
 	EXPECT_EQ(t, after.pages, before.pages);
 	/*
-	 * One empty page of each size may be kept; if each thread lost an object, they would fill
-	 * more.
+	 * One empty page of each size may be kept. If each thread lost an object, the lost objects
+	 * would fill more pages.
 	 */
 	EXPECT(t, after.slab <= before.slab + 8);
 	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));

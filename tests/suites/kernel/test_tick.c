@@ -94,8 +94,8 @@ static void sleeper_with_a_deadline_keeps_the_tick_fast(struct ktest *t)
 }
 
 struct long_call {
-	u64 ticks;         /* count of the CPU at the time of the call */
-	u32 pieces, ended; /* a */
+	u64 ticks;         /* the CPU's count of ticks at the time of the call */
+	u32 pieces, ended; /* atomic */
 };
 #define MOST_PIECES 1000000u
 

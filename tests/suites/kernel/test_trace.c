@@ -265,7 +265,7 @@ static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* Two of the four largest blocks cannot be allocated, and so not freed. */
+/* At least two of the four largest blocks do not fit: they are neither allocated nor freed. */
 static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);

@@ -121,7 +121,7 @@ static void parser_limits_are_exact(struct ktest *t)
 	EXPECT_REFUSED(t, parse(HEAD "a :\n"), 2, "id is not a number");
 	EXPECT_REFUSED(t, parse(HEAD "~\n"), 2, "neither an allocation (a) nor a free (f)");
 	EXPECT_REFUSED(t, parse(HEAD "\x7f\n"), 2, "not text: byte 0x7f");
-	/* Only a file that begins like gzip is unpacked. */
+	/* Only for a file that begins like gzip the error says "unpack it first". */
 	EXPECT_REFUSED(t, parse("\x1f"), 1, "not text: unpack it first, it seems to be gzip");
 	EXPECT_REFUSED(t, parse("#\x1f"), 1, "not text: byte 0x1f");
 	EXPECT_REFUSED(t, parse(HEAD "\x1f"), 2, "not text: byte 0x1f");

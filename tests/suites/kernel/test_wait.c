@@ -7,7 +7,7 @@
 /* Two threads pass a ball to each other: if a wake-up is lost, the test never ends. */
 struct ball {
 	struct waitq wq;
-	u32 turn; /* a: the player whose turn it is */
+	u32 turn; /* atomic: the player whose turn it is */
 };
 struct player {
 	struct ball *ball;
@@ -43,7 +43,10 @@ static void no_wake_up_is_lost(struct ktest *t)
 	struct thread *second;
 
 	ktest_start(0, play, &players[0]);
-	/* With one CPU both players run there, and the second one is a thread of its own. */
+	/*
+	 * If there is only one CPU, both players run on it. The second player is a thread of its
+	 * own.
+	 */
 	second = thread_start("player", (int)other, play, &players[1]);
 	ktest_join(0);
 	REQUIRE(t, second);
@@ -57,7 +60,7 @@ static void no_wake_up_is_lost(struct ktest *t)
 
 struct event {
 	struct waitq wq;
-	u32 looks, happened; /* a */
+	u32 looks, happened; /* atomic */
 };
 
 static bool has_happened(void *arg)
@@ -101,8 +104,8 @@ static bool at_second_look(void *arg)
 }
 
 /*
- * A change after the waiter's check and before it is on the list causes no wake-up; without a
- * second check the waiter would sleep for ever.
+ * A change between the waiter's check and the waiter's entry into the list causes no wake-up.
+ * Without a second check the waiter would sleep for ever.
  */
 static void waiter_checks_its_condition_again_before_sleeping(struct ktest *t)
 {

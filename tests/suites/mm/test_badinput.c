@@ -229,7 +229,7 @@ static void free_of_a_forged_descriptor(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]), 0);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
-	/* A descriptor that began at @owner would have the word of an allocated page. */
+	/* If a descriptor began at the field owner, its word would be that of an allocated page. */
 	page->owner = (void *)(uintptr_t)PAGE_WORD(1, PG_ALLOC, 0);
 	expect_refused(
 	    t, mem, (struct page *)(void *)((char *)page + offsetof(struct page, owner)), 0);

@@ -67,7 +67,10 @@ static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 	second = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
 	REQUIRE(t, second);
 	EXPECT(t, block_of(zone, second) != block_of(zone, first));
-	/* Less than half of the first pageblock is free, half of the second, all of the others. */
+	/*
+	 * Less than half of the first pageblock is free, and half of the second. The other two are
+	 * wholly free.
+	 */
 	page = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
@@ -199,7 +202,10 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	REQUIRE(t, zone);
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
 		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
-	/* Pages 0 to 3 merge into a block. Its buddy is only half free, so it merges no further. */
+	/*
+	 * Pages 0 to 3 merge into one block. The block's buddy is only half free, so the block
+	 * merges no further.
+	 */
 	give_block(zone, pfn_to_page_in(zone->mem, 4));
 	give_block(zone, pfn_to_page_in(zone->mem, 5));
 	for (pfn = 0; pfn < 4; pfn++)

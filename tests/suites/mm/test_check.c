@@ -109,7 +109,9 @@ static void damage_to_a_tree_is_found(struct ktest *t)
 	saved = *map;
 	PLANT(t, mem, map->counts, 0, "I-B9 tree");
 	PLANT(t, mem, map->bit[0], 2 | 1 << 2, "I-B9 tree");
-	/* Valid trees that do not match the pages. Here a free block is missing from the tree. */
+	/*
+	 * The next trees are valid, but do not match the pages. First, the tree lacks a free block.
+	 */
 	*map = (struct free_map){0};
 	expect_named(t, mem, "I-B3 state of a head", __LINE__);
 	*map = saved;
@@ -308,8 +310,8 @@ struct beside {
 };
 
 /*
- * Imitate a free that the drain round has missed, because it read the pageblock's stack number
- * before the isolated bit was set; then check the memory.
+ * Imitate a free that read the pageblock's stack number before the isolated bit was set, so that
+ * the drain round missed the freed page. Then check the memory.
  */
 static void cache_and_check(void *arg)
 {

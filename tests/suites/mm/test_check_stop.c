@@ -20,7 +20,7 @@
 
 static struct {
 	struct zone *zone;
-	u32 ready; /* a */
+	u32 ready; /* atomic */
 	bool asked;
 } late;
 
@@ -60,7 +60,7 @@ static void check_waits_for_every_cpu(struct ktest *t)
 
 /* ---- a CPU that changes something all the time ---- */
 
-static u32 changed, enough; /* a */
+static u32 changed, enough; /* atomic */
 
 static void change_all_the_time(void *arg)
 {
@@ -106,7 +106,7 @@ static void memory_does_not_change_during_a_check(struct ktest *t)
 struct checker {
 	struct memory *mem;
 	int err;
-	u32 began, done; /* a */
+	u32 began, done; /* atomic */
 };
 
 static void check(void *arg)

@@ -384,7 +384,9 @@ static void isolated_pageblock_is_skipped(struct ktest *t)
 	EXPECT_EQ(t, page ? cma_free(&cma, page, 3) : 0, 0);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -EBUSY);
 	set_isolated(zone, BLOCK(FIRST), false);
-	/* A section's alignment is valid, though no page here has it; a larger alignment is not. */
+	/*
+	 * An alignment to a section is valid, though no page here has it. A larger one is refused.
+	 */
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER, &none), -ENOMEM);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER + 1, &none), -EINVAL);
 	EXPECT(t, !none);

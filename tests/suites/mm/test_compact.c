@@ -207,7 +207,7 @@ static void isolated_pageblocks_are_left_alone(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* Emptying a CMA pageblock is useless: it would only be lent to other pages again. */
+/* Emptying a CMA pageblock is useless: movable requests would only borrow it again. */
 static void cma_pageblocks_are_not_emptied(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
@@ -283,7 +283,10 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_thin_out();
 	EXPECT_EQ(t, free_blocks(normal) + free_blocks(movable), 0);
-	/* No move succeeds, so compaction of each zone with enough free pages could continue. */
+	/*
+	 * Each move is refused. In each zone with enough free pages compaction reaches its bound of
+	 * moves, so another try could continue there.
+	 */
 	mov.refuse = 1;
 	if (PAGEBLOCK_ORDER >= 9) {
 		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);

@@ -57,8 +57,8 @@ static void refused_migration_skips_one_window(struct ktest *t)
 	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	mov.refuse = PAGEBLOCK_PAGES / 2;
 	/*
-	 * One or two moves in each window are refused: no window is emptied at the first try, but
-	 * each try empties some of it.
+	 * One or two moves in each window are refused. So the first try empties no window, but each
+	 * try moves some of a window's pages.
 	 */
 	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
 	mov.refuse = 0;
@@ -122,7 +122,7 @@ static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 /* ---- emptied pageblocks that are refilled ---- */
 
 static unsigned from_first; /* moves out of the first pageblock */
-static u32 number;          /* all lower numbers have a page */
+static u32 number;          /* below this index, mov.pages[] is full */
 
 /* At each move, take a free page of the first pageblock and give it the number of a freed page. */
 static void fill_again(struct page *dst, struct page *src)

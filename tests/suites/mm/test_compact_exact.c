@@ -171,7 +171,7 @@ static void free_blocks_as_large_as_wanted_stay_whole(struct ktest *t)
 	mov_end(t);
 }
 
-/* Refuse all moves in the first zone, MOVABLE: its compaction could then continue. */
+/* Refuse all moves in the first zone, MOVABLE, so that another try could continue there. */
 static int refuse_in_movable(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
@@ -230,7 +230,7 @@ static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 	mov_end(t);
 }
 
-/* The target for a block as large as wanted would itself be a free block of that size. */
+/* A block of the wanted size is not moved: its target would itself be a free block of that size. */
 static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
 {
 	struct compact_stats stats = {0};

@@ -22,10 +22,10 @@ static struct {
 	u32 nr;           /* slots that were filled */
 	struct pile rest; /* pages that the watermark keeps from allocations */
 	u64 seed;
-	u32 stop;    /* a */
-	u32 running; /* a */
-	u32 errors;  /* a */
-	u64 touches; /* a */
+	u32 stop;    /* atomic */
+	u32 running; /* atomic */
+	u32 errors;  /* atomic */
+	u64 touches; /* atomic */
 } frag;
 
 static void frag_end(struct ktest *t, struct pile *pile)

@@ -217,7 +217,7 @@ static void a_pinned_page_is_named(struct ktest *t)
 	mov_end(t);
 }
 
-/* The allocation fails once all threads have had a turn and the page is still not movable. */
+/* The allocation fails if the page is still not movable after all threads have had a turn. */
 static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -247,7 +247,7 @@ static void allocation_without_migration_targets_fails(struct ktest *t)
 }
 
 static pfn_t breaks; /* the page that breaks at the first move */
-static int broken;   /* the result of retiring it */
+static int broken;   /* the result of retiring that page */
 
 static void break_it(struct page *dst, struct page *src)
 {

@@ -254,7 +254,7 @@ static void disable_in_a_wrong_context_is_refused(struct ktest *t)
 struct churn {
 	struct memory *mem;
 	struct zone *zone;
-	u32 failed, strays; /* a */
+	u32 failed, strays; /* atomic */
 	bool expect_off;
 };
 
@@ -414,7 +414,7 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 
 struct second {
 	struct zone *zone;
-	u32 returned;              /* a */
+	u32 returned;              /* atomic */
 	unsigned cached, capacity; /* of CPU 1 when zone_pcp_disable returned */
 	int err;
 };

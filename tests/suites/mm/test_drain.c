@@ -175,9 +175,9 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
 }
 
 /*
- * CPU 1 is held with interrupts off, so a round that calls it cannot end. Meanwhile the other
- * drains are requested; a drain that counts in cpu_hotplug has its ticket. One more round must
- * serve them all.
+ * CPU 1 is held with interrupts off, so a round that calls CPU 1 cannot end. Meanwhile the other
+ * drains are requested. Each takes its ticket before it takes cpu_hotplug, so the lock's count
+ * tells when all have tickets. One more round must serve all these drains.
  */
 static void concurrent_drains_share_a_round(struct ktest *t)
 {

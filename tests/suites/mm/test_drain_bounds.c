@@ -105,7 +105,7 @@ static void last_zone_is_drained(struct ktest *t)
 struct turn {
 	struct memory *mem;
 	unsigned what;
-	u32 done; /* a */
+	u32 done; /* atomic */
 };
 
 enum { ALL, ISOLATED, REFRESH, FIRST, DISABLE, ENABLE, NR_ROUNDS };

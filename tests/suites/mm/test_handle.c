@@ -141,8 +141,8 @@ static void objects_of_every_order_arrive_whole(struct ktest *t)
 struct writers {
 	struct handle_table *ht;
 	u64 seed;
-	u32 running; /* a */
-	u32 errors;  /* a */
+	u32 running; /* atomic */
+	u32 errors;  /* atomic */
 };
 
 static void write_and_verify(void *arg)

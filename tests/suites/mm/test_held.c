@@ -64,7 +64,7 @@ static struct held {
 	const struct kind *kind;
 	void *lock;
 	u64 (*look)(void); /* reads data that the lock guards; NULL: none */
-	u32 taken, ended;  /* a */
+	u32 taken, ended;  /* atomic */
 	bool early, changed;
 } held;
 
@@ -100,7 +100,7 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		ktest_fail(t, __FILE__, line, "%s began before it had the lock", what);
 }
 
-/* Expect @call to wait for @lock, and not to change the data that @look reads before that. */
+/* Expect @call to wait for @lock, and until then not to change the data that @look reads. */
 #define WAITS(t, kind, lock, look, call)                                                           \
 	do {                                                                                       \
 		hold_begin(&(kind), (lock), (look));                                               \

@@ -199,7 +199,10 @@ static void ram_added_twice_counts_once(struct ktest *t)
 	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), 2);
 }
 
-/* Each pageblock has a free range with other borders: in its first 8 pages, or up to its end. */
+/*
+ * In each pageblock the free range has other borders. It begins in the first 8 pages, and ends
+ * there or at the end of the pageblock.
+ */
 static void free_ranges_may_have_any_borders(struct ktest *t)
 {
 	struct memory *mem = bare_memory(t, 0, 36);
@@ -302,7 +305,10 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	miser.arena = t->mem;
 	cfg.alloc = miser_alloc;
 	cfg.arg = &miser;
-	/* One CPU only, or the arena would not suffice: a failed step does not free its memory. */
+	/*
+	 * With more than one CPU the arena would not suffice: a failed step does not free its
+	 * memory.
+	 */
 	cfg.nr_cpus = 1;
 	for (granted = 0; granted < 16 && err; granted++) {
 		miser.left = granted;

@@ -263,7 +263,10 @@ static void undo_of_nothing_changes_nothing(struct ktest *t)
 	EXPECT_COUNTED(t, mem, EV_ISO_UNDONE, 0);
 }
 
-/* Blocks of orders MAX - 1, .. 1, 0, 0 fill one pageblock; all are freed while it is isolated. */
+/*
+ * Blocks of orders 0, 0, 1, 2 and so on to MAX_ORDER - 1 fill one pageblock. All are freed while
+ * the pageblock is isolated.
+ */
 static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);

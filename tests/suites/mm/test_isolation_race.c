@@ -79,7 +79,7 @@ static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
 struct late {
 	struct memory *mem;
 	struct page *page;
-	u32 ready; /* a */
+	u32 ready; /* atomic */
 };
 
 /* Keep interrupts off until a call is pending; then allocate before the call is served. */

@@ -277,7 +277,7 @@ static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* put_many refuses the same last puts as mem_put_page. */
+/* put_many refuses to drop the same last references as mem_put_page. */
 static void what_is_put_with_others_is_checked_too(struct ktest *t)
 {
 	struct vm_scene s;

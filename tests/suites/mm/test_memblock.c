@@ -91,7 +91,7 @@ static void free_ranges_are_rounded_inward(struct ktest *t)
 	EXPECT_EQ(t, memblock_add(m, KB(6), KB(22)), 0);
 	EXPECT(t, memblock_next_free(m, 0, &r));
 	expect_range(t, &r, KB(8), KB(20));
-	/* If one byte of a page is taken, the whole page is not free. */
+	/* A page is not free if even one byte of it is taken. */
 	EXPECT_EQ(t, memblock_reserve(m, KB(8), KB(8) + 1), 0);
 	EXPECT_EQ(t, memblock_reserve(m, KB(20) - 1, KB(20)), 0);
 	EXPECT(t, memblock_next_free(m, 0, &r));

@@ -29,7 +29,7 @@ static struct {
 	struct memory *mem;
 	pfn_t start;
 	int err;
-	u32 ended; /* a */
+	u32 ended; /* atomic */
 } going;
 
 static void remove_it(void *arg)
@@ -93,8 +93,8 @@ static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
 }
 
 /*
- * While the failure waits for its turn, its memory is removed, and memory of another node is
- * added there.
+ * While the failure waits for a lock, the memory with the page is removed, and memory of another
+ * node is added there.
  */
 static void failure_in_memory_removed_meanwhile_is_harmless(struct ktest *t)
 {

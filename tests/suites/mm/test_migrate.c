@@ -7,7 +7,10 @@
 #include "tests/lib/handle_help.h"
 #include <quarry/oom.h>
 
-/* Isolate the page of a handle and move it. Returns as migrate_pages; -1 if isolation failed. */
+/*
+ * Isolate the page of a handle and move it. Returns the result of migrate_pages, or -1 if the
+ * isolation failed.
+ */
 static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
 {
 	struct page *page = page_of(ht, h);
@@ -440,7 +443,10 @@ static void give_back_stock(
 	mem_free_pages(mem, page, order);
 }
 
-/* Once an order has no target, it and larger orders are not requested again; smaller ones are. */
+/*
+ * After a request of some order got no target, this order and larger ones are not requested again.
+ * Smaller orders are.
+ */
 static void missing_targets_are_requested_once_per_order(struct ktest *t)
 {
 	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};

@@ -60,8 +60,8 @@ static void migrations_are_counted_by_try(struct ktest *t)
 			    t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
 		EXPECT_EQ(t, pages.nr_movable, 10);
 		/*
-		 * In the first turn 7 pages move at the second try and 3 at the third; in the
-		 * second turn 6 pages move at the sixth try and 4 at the seventh.
+		 * In the first round 7 pages move at the second try and 3 at the third; in the
+		 * second round 6 pages move at the sixth try and 4 at the seventh.
 		 */
 		mov.busy = turn ? 54 : 13;
 		EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
@@ -282,7 +282,7 @@ static void a_page_without_references_left_stays(struct ktest *t)
 }
 
 static struct {
-	u32 inside, go, drained; /* a */
+	u32 inside, go, drained; /* atomic */
 } turn;
 
 static int migrate_and_wait(

@@ -111,7 +111,7 @@ static void only_waiters_of_this_page_are_woken(struct ktest *t)
 
 struct writer {
 	struct vm_space *space;
-	u32 ready, go; /* a */
+	u32 ready, go; /* atomic */
 	int tried;     /* the result of a write without a fault */
 	int written;   /* the result of a write with a fault */
 };
@@ -228,8 +228,8 @@ static void removal_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
 
 struct deaf {
 	struct vm_space *space;
-	u32 ready, go; /* a */
-	u32 errors;    /* a */
+	u32 ready, go; /* atomic */
+	u32 errors;    /* atomic */
 };
 
 /* Load page 1 into the TLB, and serve no shootdown until released. */
@@ -257,7 +257,7 @@ static void unmap_page_1(void *arg)
 }
 
 /*
- * The entry has been removed, but a CPU still writes to the page: it must neither move nor be
+ * The entry has been removed, but a CPU still writes to the page: the page must neither move nor be
  * freed.
  */
 static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
@@ -300,8 +300,8 @@ static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
 
 struct scribe {
 	struct vm_scene *s;
-	u32 round; /* a: the round to write in */
-	u32 done;  /* a: the last round that has ended */
+	u32 round; /* atomic: the round to write in */
+	u32 done;  /* atomic: the last round that has ended */
 };
 
 static void write_in_each_round(void *arg)
@@ -332,7 +332,7 @@ static void move_page_1(struct vm_scene *s)
 		mem_put_page(s->mem, page);
 }
 
-/* Expect that each write finds no entry any more, or that its D bit reaches the page. */
+/* Expect that each write finds no entry any more, or that the entry's D bit reaches the page. */
 static void expect_noticed(struct ktest *t, bool move)
 {
 	struct scribe w = {.round = 0};

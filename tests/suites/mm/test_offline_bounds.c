@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_offline_bounds.c: the exact number of pages that an offline must leave free; the claims that
- * count; candidates for an offline; the results, cache limits and releases of an operation; and the
- * waits of the standby thread.
+ * count; candidates for an offline; the results and cache limits of an offline; how long the
+ * hotplug lock is held; and the waits of the standby thread.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -225,7 +225,7 @@ static void a_candidate_lies_in_one_zone(struct ktest *t)
 	}
 }
 
-/* ---- results, cache limits and releases ---- */
+/* ---- results, cache limits and the hotplug lock ---- */
 
 static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 {

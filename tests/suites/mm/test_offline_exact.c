@@ -222,7 +222,8 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
 	/*
-	 * Two pageblocks must move, but too few pages are free outside: the last pageblock stays.
+	 * Two pageblocks of pages must move, and one and a half are free outside. So the candidate
+	 * leaves out its last pageblock, whose free pages then count.
 	 */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);

@@ -126,7 +126,10 @@ static pfn_t pin_one(struct ktest *t, struct memory *mem)
 	return page_to_pfn_in(mem, mov.pages[0]);
 }
 
-/* Two nodes; node 0 is offline but for the pageblock of a pinned page, @pinned.  Sets res. */
+/*
+ * Two nodes; node 0 is offline except for the pageblock of a pinned page, *@pinned. Sets the
+ * variable res.
+ */
 static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 {
 	struct memory *mem = two_nodes(t);
@@ -295,7 +298,9 @@ static void busy_page_is_retried_with_back_off(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &r), -EINTR);
 	EXPECT_EQ(t, r.fail.why, WHY_CANCELLED);
 	EXPECT_EQ(t, r.loops, MOV_ENOUGH);
-	/* The first passes follow at once, later passes after 1, 2, 4, 8, 16, 16, ... ms. */
+	/*
+	 * The first passes follow without a pause, later passes after 1, 2, 4, 8, 16, 16, ... ms.
+	 */
 	EXPECT(t, mov.least_gap >= 16000000);
 	EXPECT_EQ(t, zone_at(mem, start)->nr_isolated, 0);
 	mov.refuse = 0;

@@ -111,7 +111,10 @@ static void first_blocker_is_named(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The failed tries for a run of @nr pageblocks if @fit of them can go: a run too long is halved. */
+/*
+ * The number of tries that fail for a run of @nr pageblocks, of which only @fit can be offlined. A
+ * run that is too long is halved.
+ */
 static unsigned tries_to_halve(unsigned nr, unsigned fit)
 {
 	unsigned tries = 0, left = nr, now = nr;
@@ -150,8 +153,8 @@ static void range_without_targets_is_halved(struct ktest *t)
 	room = normal->wmark[WMARK_HIGH] + normal->reserve +
 	    zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
 	/*
-	 * If pageblocks are small, taking three offline lowers the watermarks by more than half a
-	 * pageblock: then only one is tested.
+	 * Small pageblocks are tested only with a @fit of 1: offlining three of them would lower
+	 * the watermarks by more than half a pageblock.
 	 */
 	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
 		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);

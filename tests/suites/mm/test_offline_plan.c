@@ -10,9 +10,9 @@
 struct plans {
 	struct zone *zone;
 	unsigned nr; /* threads that set limits */
-	u32 round;   /* a: number of the offline that is about to commit; 0: none yet */
-	u32 begun;   /* a: rounds that planners have begun, all together */
-	u32 stop;    /* a */
+	u32 round;   /* atomic: number of the offline that is about to commit; 0: none yet */
+	u32 begun;   /* atomic: rounds that planners have begun, all together */
+	u32 stop;    /* atomic */
 };
 
 struct planner {
@@ -20,7 +20,7 @@ struct planner {
 	unsigned wrong;
 };
 
-/* Sets the limits as standby_online does, but waits for the lock in turn. */
+/* Sets the limits as standby_online does, but waits for the hotplug lock. */
 static void plan_once(struct planner *p)
 {
 	struct zone *zone = p->plans->zone;
@@ -113,7 +113,9 @@ static unsigned long may_cache_all(const struct zone *zone)
 	return pages;
 }
 
-/* The pages that stay online: few enough to cut the limits, enough to be all that is left. */
+/*
+ * The number of pages that stay online: at least a pageblock, and so few that the limits are cut.
+ */
 #define STAYS MAX(PAGEBLOCK_PAGES, 32ul)
 
 /* A CPU that cached nothing gets the new limits too, though a masked round sends it no IPI. */
@@ -142,17 +144,17 @@ static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
 	}
 }
 
-/* ---- an offline gets the lock in its turn ---- */
+/* ---- an offline gets the lock ---- */
 
 #define GOING BLOCK(12)
 
 struct greedy {
 	struct memory *mem;
-	u32 round;    /* a: number of the offline about to commit */
-	u32 holds;    /* a: rounds in which this thread has held the lock */
+	u32 round;    /* atomic: number of the offline about to commit */
+	u32 holds;    /* atomic: rounds in which this thread has held the lock */
 	unsigned off; /* rounds in which the offline got the lock before this thread got it again */
-	u32 looked;   /* a: rounds that this thread has checked for @off */
-	u32 stop;     /* a */
+	u32 looked;   /* atomic: rounds that this thread has checked for @off */
+	u32 stop;     /* atomic */
 };
 
 /* Releases the lock while the offline waits for it, and takes it again at once. */

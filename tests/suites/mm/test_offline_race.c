@@ -24,8 +24,8 @@ struct scene {
 	struct memory *mem;
 	enum iso_policy policy;
 	pfn_t start; /* the 4 pageblocks that the object lies in */
-	u32 cancel;  /* a */
-	u32 begun;   /* a: the range is isolated */
+	u32 cancel;  /* atomic */
+	u32 begun;   /* atomic: the range is isolated */
 	int err;
 	struct page *page;
 	struct offline_result result;
@@ -379,7 +379,7 @@ struct worker {
 	u64 seed;
 	unsigned first; /* number of the worker's first object */
 	bool pins;
-	u32 *stop; /* a */
+	u32 *stop; /* atomic */
 };
 
 /* Allocate, free, rewrite and pin this worker's objects until told to stop. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_stall.c: an offline that meets a page in use. It is refused once every thread that
- * may hold the page has had its turns; while such a thread cannot run, the offline waits.
+ * test_offline_stall.c: an offline that meets a page in use. The offline is refused when every
+ * thread that may hold the page has had its turns; while such a thread cannot run, the offline
+ * waits.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -12,13 +13,13 @@
 #define TURNS    5
 #define READS    64 /* for each cpu_relax: it costs QEMU as much time as 1,000 instructions */
 
-/* A page held by a thread whose CPU has interrupts off: for @ns, and until the test sets @go. */
+/* A page held by a thread whose CPU keeps interrupts off for @ns, and then until @go is set. */
 struct stall {
 	struct memory *mem;
 	pfn_t start;
 	struct page *page;
 	u64 ns;
-	u32 deaf, go; /* a */
+	u32 deaf, go; /* atomic */
 	int err;
 };
 
@@ -121,8 +122,8 @@ static void page_that_stays_unmovable_is_refused(struct ktest *t)
 /* ---- threads_had_turn ---- */
 
 struct runner {
-	u32 turns; /* a */
-	u32 *stop; /* a */
+	u32 turns; /* atomic */
+	u32 *stop; /* atomic */
 };
 
 static void run_and_yield(void *arg)

@@ -17,7 +17,7 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
-/* Only single pages are free. Once their number exceeds the high watermark, no task is killed. */
+/* Only single pages are free. If their number exceeds the high watermark, no task is killed. */
 static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 {
 	struct memory *mem = begin(t);

@@ -18,7 +18,7 @@ struct task {
 	const char *name;
 	struct vm_scene s;
 	struct mm_task *mm; /* under tasks_lock; NULL: not begun, ended, or killed */
-	u32 touched;        /* a */
+	u32 touched;        /* atomic */
 	u32 killed, errors, finished;
 };
 static struct task tasks[TASKS];
@@ -81,7 +81,7 @@ static void task_run(void *arg)
 	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
 		int err;
 
-		/* The large task continues once the next one has begun. */
+		/* After 60 pages the large task waits until the next task has begun. */
 		while (i == 60 && !READ_ONCE(task->killed) && !READ_ONCE(tasks[1].touched) &&
 		    arch_clock_ns() < until)
 			thread_yield();

@@ -72,7 +72,7 @@ static void page_head_is_found_in_random_splits(struct ktest *t)
 	expect_heads(t, zone->mem, 0);
 }
 
-/* The block of the head before a tail does not reach the tail: a split is in progress. */
+/* A split is in progress: the block of the last head before a page ends before that page. */
 static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 {
 	struct zone *zone = one_block(t);
@@ -258,9 +258,9 @@ static void a_pin_holds_a_reference(struct ktest *t)
 struct putters {
 	struct memory *mem;
 	struct page *page;
-	u32 ready; /* a */
+	u32 ready; /* atomic */
 	unsigned cpus;
-	u32 errors; /* a */
+	u32 errors; /* atomic */
 };
 
 /* Take and drop references; at the end drop the reference that the test took for this thread. */

@@ -399,8 +399,8 @@ struct fragments {
 };
 
 /*
- * Of all pages, allocated singly, free all but the first of each pageblock. In the last pageblock
- * free all: its pages form a large block once the caches are drained.
+ * All pages are allocated singly. In the last pageblock free all pages, so that they form a large
+ * block after a drain. In each other pageblock free all but the first page.
  */
 static void merge_what_is_cached(void *arg)
 {
@@ -444,7 +444,7 @@ static void large_request_drains_its_own_cpu(struct ktest *t)
 struct churn {
 	struct memory *mem;
 	u64 seed;
-	u32 refused; /* a */
+	u32 refused; /* atomic */
 };
 
 static void churn(void *arg)

@@ -193,9 +193,9 @@ static struct load {
 	struct memory *mem;
 	u64 rand;
 	unsigned damaged;
-	unsigned turns; /* a */
+	unsigned turns; /* atomic */
 } load[TEST_MAX_CPUS];
-static u32 load_ends; /* a */
+static u32 load_ends; /* atomic */
 
 static void load_write(struct memory *mem, struct page *page, unsigned order, u64 value)
 {

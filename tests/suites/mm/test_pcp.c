@@ -142,7 +142,7 @@ static void refill_from_another_type_caches_nothing(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Fill the order-0 stack of @cpu with pages[0] (oldest) and on; then free pages[@capacity]. */
+/* Fill the order-0 stack of @cpu with @capacity pages, pages[0] first; then free one page more. */
 static void overfill(struct ktest *t, struct memory *mem, unsigned cpu, unsigned capacity)
 {
 	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
@@ -432,7 +432,7 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 }
 
 #define OWN_BLOCKS 4u
-/* These descriptors are not aligned to their size: only the kernel's own are. */
+/* Descriptors that are not aligned to their size, unlike those of the kernel's memory. */
 static u64 own_words[1 + OWN_BLOCKS * PAGEBLOCK_PAGES * sizeof(struct page) / sizeof(u64)]
     __attribute__((aligned(64)));
 static struct page *const own_memmap = (struct page *)&own_words[1];

@@ -53,7 +53,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(14), NULL), 0);
 }
 
-/* In turn all pages of the zone leave, one page more, or far more pages. */
+/* First all pages of the zone leave, then one more than the zone has, then far more. */
 static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
@@ -369,7 +369,7 @@ static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 
 /* A CPU with interrupts off, until it is called or released. */
 struct deaf {
-	u32 ready, release; /* a */
+	u32 ready, release; /* atomic */
 	bool called;
 };
 

@@ -215,8 +215,8 @@ static void one_look(void *arg)
 }
 
 /*
- * Once no pageblock is isolated, the round's place in the stack is reset. Otherwise the next round
- * would start there, and miss pages.
+ * When no pageblock is isolated any more, the round's place in the stack is reset. Otherwise the
+ * next round would start at the old place, and miss pages.
  */
 static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 {
@@ -240,7 +240,7 @@ static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 
 /* ---- zones ---- */
 
-/* The first zone is at its watermark: a batch of the second zone takes the slow path only once. */
+/* The first zone is at its watermark. So a batch comes from the second zone, with one slow path. */
 static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
@@ -331,7 +331,7 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 
 /* ---- refills ---- */
 
-/* A refill takes the caller's and the cached blocks down to the watermark, and not below. */
+/* A refill takes blocks, the caller's included, only down to the watermark. */
 static void a_refill_leaves_the_watermark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -390,7 +390,10 @@ struct job {
 	unsigned capacity;
 };
 
-/* The page's word differs from the caller's, as if another CPU had freed or taken the page. */
+/*
+ * The page's word is no longer the one that the caller has read, as if another CPU had freed or
+ * taken the page.
+ */
 static void free_by_old_words(void *arg)
 {
 	static const u32 old[] = {PAGE_WORD(2, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0),

@@ -116,7 +116,7 @@ static struct failure {
 	pfn_t pfn;
 	struct poison_result res;
 	int err;
-	u32 ended; /* a */
+	u32 ended; /* atomic */
 } failure;
 
 static void fail_page(void *arg)
@@ -198,8 +198,8 @@ static void page_released_by_its_owner_is_retired(struct ktest *t)
 }
 
 /*
- * A page is flagged before its object gets it. At the second failure its reference count is at the
- * limit; the page still counts as broken once.
+ * A page is flagged before its object gets it. At the second failure the page's reference count is
+ * at the limit. The page is still counted only once.
  */
 static void page_flagged_before_counts_once(struct ktest *t)
 {

@@ -13,8 +13,8 @@ struct failure {
 	bool soft;
 	struct poison_result res;
 	int err;
-	u32 ended;      /* a */
-	unsigned turns; /* the patience to restore */
+	u32 ended;      /* atomic */
+	unsigned turns; /* turns, ns: the patience to restore */
 	u64 ns;
 };
 
@@ -61,7 +61,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	struct stage st;
 	unsigned i;
 
-	/* A test can have one scene only, so the seed chooses the point. */
+	/* A test can have one scene only, so the seed chooses the scheduling point. */
 	i = (unsigned)(t->seed % ARRAY_SIZE(points));
 	if (!stage_begin(t, &st, points[i]))
 		return;
@@ -170,9 +170,9 @@ static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
 #define PATIENCE_NS 200000000ULL
 
 struct spinner {
-	const u32 *stop; /* a */
+	const u32 *stop; /* atomic */
 	u64 ns;
-	u32 spins; /* a */
+	u32 spins; /* atomic */
 	bool gave_up;
 };
 
@@ -222,7 +222,7 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 	ktest_join(1);
 	EXPECT(t, !s.gave_up);
 	putback_lru_page(v.mem, page);
-	/* Once its object has the page back, the page can be retired. */
+	/* After the object has the page back, the page can be retired. */
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), 0);
 	EXPECT(t, is_retired(v.mem, pfn));
 	expect_poisoned(t, v.mem, 1);
@@ -237,9 +237,9 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 
 static struct {
 	struct vm_scene s;
-	u32 stop;  /* a */
-	u32 wrong; /* a: wrong content, or another error than "lost" */
-	u32 lost;  /* a */
+	u32 stop;  /* atomic */
+	u32 wrong; /* atomic: wrong content, or another error than "lost" */
+	u32 lost;  /* atomic */
 } load;
 
 /* Read and write random pages: each must hold its number, or be lost. */

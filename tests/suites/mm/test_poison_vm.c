@@ -33,7 +33,7 @@ static int bring(struct vm_object *object, u32 index)
 }
 static const struct vm_pager_ops pager = {.get = bring};
 
-/* Read the page through a space: 0 and *@value, or the error of the fault. */
+/* Read the page through a space. Returns 0 and sets *@value, or returns the error of the fault. */
 static int look(unsigned space, u64 *value)
 {
 	int err;

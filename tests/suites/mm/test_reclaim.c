@@ -314,7 +314,7 @@ static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 struct asker {
 	struct memory *mem;
 	struct page *page;
-	u32 answered; /* a */
+	u32 answered; /* atomic */
 };
 
 static void ask(void *arg)

@@ -114,7 +114,9 @@ static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 	return page_in(s->object, index);
 }
 
-/* Pin a page of @zone. Reclaim cannot drop this page, but it makes a request ask for a run. */
+/*
+ * Pin a page of @zone. Reclaim cannot drop this page, but a request asks for a run because of it.
+ */
 static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
 {
 	struct page *page;
@@ -130,7 +132,7 @@ static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zo
 
 struct request {
 	struct page *page;
-	u32 done; /* a */
+	u32 done; /* atomic */
 };
 static struct request request;
 static unsigned load_turns;
@@ -254,7 +256,7 @@ static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
 	fail_beside_lent_pages(t, 8);
 }
 
-/* The dirty pages lie outside the area: once they are dropped, the request gets one of them. */
+/* The dirty pages lie outside the area: after they are dropped, the request gets one of them. */
 static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 {
 	struct zone *normal;
@@ -295,8 +297,8 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 /* ---- when a run may stop ---- */
 
 /*
- * If a run has nothing left to do for a request with @gfp, the request can be served. Try this with
- * @cma lent pages free, and with different numbers of other free pages.
+ * If a run has nothing left to do for a request with @gfp, the request can be served. Check this
+ * with @cma lent pages free, and with different numbers of other free pages.
  */
 static void no_run_stops_too_early(
     struct ktest *t, const struct zone *real, gfp_t gfp, unsigned order, unsigned long cma)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_choice.c: which pages a scan isolates from a list, in which order, and which
- * changes still save an isolated page: before it is judged, or before its pager is called.
+ * test_reclaim_choice.c: which pages a scan isolates from a list, and in which order; and which
+ * changes to an isolated page keep it from being dropped, before its check or before its pager is
+ * called.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/wait_help.h"
@@ -247,7 +248,7 @@ static const struct change changes[] = {
 
 static const struct change *change;
 static struct page *chosen;
-static u32 held, late; /* a */
+static u32 held, late; /* atomic */
 
 /* Hold the object's lock until the scan has locked the page and waits; then change the page. */
 static void change_it(void *arg)
@@ -316,8 +317,8 @@ static struct vm_object *other;
 static int take_it(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
 {
 	/*
-	 * Act as if another thread wrote to the page of the other object, which was clean when it
-	 * was judged.
+	 * Act as if another thread wrote to the page of the other object. That page was clean when
+	 * reclaim checked it.
 	 */
 	page_set_flags(chosen, PAGE_DIRTY);
 	return 0;

@@ -123,7 +123,10 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
-	/* The touched page would get no second chance next time: make it dirty. */
+	/*
+	 * After the thread's scan page 4 no longer counts as touched, and direct reclaim could drop
+	 * it. So make it dirty.
+	 */
 	page_set_flags(page_in(s.object, 4), PAGE_DIRTY);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -163,7 +166,10 @@ static void an_allocation_waits_for_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-/* Pages were freed since the request found none: it is tried again, and drops no page. */
+/*
+ * Pages were freed after the request had found none. So the request is tried again, and drops no
+ * page.
+ */
 static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
 {
 	struct vm_scene s;
@@ -186,7 +192,7 @@ static void atomic_allocation_reclaims_nothing(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Stop the thread too, which the low watermark would wake. */
+	/* Stop the reclaim thread, which the low watermark would wake. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	scanned = event(&s, EV_RECLAIM_SCANNED);

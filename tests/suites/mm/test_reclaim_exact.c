@@ -45,7 +45,7 @@ struct lack {
 	unsigned long free, lent;
 	u64 waiting;
 	unsigned long others,
-	    with_lent; /* missing for requests that cannot use lent pages; for requests that can */
+	    with_lent; /* pages that requests lack if they cannot use lent pages; if they can */
 };
 
 static void expect_lacks(
@@ -210,7 +210,7 @@ static bool alloc_one(struct vm_scene *s, gfp_t gfp)
 	return pile_alloc(s->mem, &hoard, gfp, 0, 1) == 1;
 }
 
-/* Pages that several batches or direct reclaim have dropped are noted once each. */
+/* Each page that a batch of a run or direct reclaim drops is noted once. */
 static void every_dropped_page_is_noted_once(struct ktest *t)
 {
 	struct vm_scene s;
@@ -262,7 +262,10 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	for (i = 0; i <= LOOK_AT_ONCE; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
 	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
-	/* All pages but the youngest are dirty: first as many as one hold scans, then one fewer. */
+	/*
+	 * Only the youngest page is clean. Before it are first as many dirty pages as one hold
+	 * scans, then one fewer.
+	 */
 	for (i = 0; i < LOOK_AT_ONCE; i++)
 		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
 	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
@@ -402,7 +405,7 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 
 /* ---- waiters ---- */
 
-static u32 got_it, too_late; /* a */
+static u32 got_it, too_late; /* atomic */
 
 /* The run does not go on after its first batch until the request has its page. */
 static void wait_for_the_request(struct store *st, struct vm_object *object, u32 index)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_lru.c: which pages reclaim drops, the steps before that, and which pages it leaves
- * alone.  The test makes the batches itself; the reclaim thread does nothing.
+ * test_reclaim_lru.c: which pages reclaim drops, by which steps, and which pages it leaves alone.
+ * The test makes the batches itself; the reclaim thread does nothing.
  */
 #include "tests/lib/pager_help.h"
 
@@ -98,7 +98,7 @@ static void dirty_pages_survive_byte_for_byte(struct ktest *t)
 			EXPECT_EQ(t, value, stamp(i, word, t->seed));
 		}
 	}
-	/* Since they came back the pages were only read, so the pager still has their content. */
+	/* After the pages came back they were only read, so the pager still has their content. */
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 10);
 	EXPECT_EQ(t, store.cleans, 10);
 	end(t, &s);

@@ -26,12 +26,12 @@ struct load {
 	struct ktest *t;
 	struct vm_scene s;
 	unsigned turns; /* turns of each CPU; 0: until stopped */
-	u32 stop;       /* a */
-	u32 running;    /* a: CPUs that have not ended */
-	u32 errors;     /* a: accesses that failed, or read something else than was written */
-	u64 touches;    /* a */
-	u32 killed;     /* a: calls of the OOM hook */
-	u64 written[CPUS][PAGES]; /* o: what each CPU wrote last to its own word of each page */
+	u32 stop;       /* atomic */
+	u32 running;    /* atomic: CPUs that have not ended */
+	u32 errors;     /* atomic: accesses that failed, or read something else than was written */
+	u64 touches;    /* atomic */
+	u32 killed;     /* atomic: calls of the OOM hook */
+	u64 written[CPUS][PAGES]; /* what each CPU wrote last to its own word of each page */
 };
 static struct load load;
 

@@ -85,7 +85,7 @@ static void rmap_lock_hold_is_bounded(struct ktest *t)
 
 /* ---- pauses ---- */
 
-static u32 seen_walking, walks_over; /* a */
+static u32 seen_walking, walks_over; /* atomic */
 
 static void look_for_a_walk(void *arg)
 {

@@ -293,9 +293,10 @@ static void lists_are_changed_under_their_lock(struct ktest *t)
 }
 
 struct exchange {
-	void *slot[SHARED]; /* a: objects passed between CPUs; each starts with its size and tag */
+	/* atomic: objects passed between CPUs; each starts with its size and tag */
+	void *slot[SHARED];
 	u64 seed;
-	u32 damaged; /* a */
+	u32 damaged; /* atomic */
 };
 
 struct parcel {

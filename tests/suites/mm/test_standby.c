@@ -122,7 +122,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The zone is not low, so no step comes online by itself: a request limited by the reserve asks. */
+/* The zone is not low, so a step comes online only for a request that the reserve limits. */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -238,7 +238,7 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Compaction does not wait for the hotplug lock; it gets a step once the lock is free. */
+/* Compaction does not wait for the hotplug lock. When the lock is free, a step comes online. */
 static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);

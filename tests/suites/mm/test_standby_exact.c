@@ -87,7 +87,7 @@ static void each_request_gets_a_ticket(struct ktest *t)
 
 /* ---- tables that are busy ---- */
 
-static u32 tries, busy; /* a: tries so far; number of first tries that find the tables busy */
+static u32 tries, busy; /* atomic: tries so far; number of first tries that find the tables busy */
 
 static void note_try(struct memory *mem)
 {

@@ -170,7 +170,7 @@ static void oldest_records_are_overwritten(struct ktest *t)
 	for (i = 0; i < TRACE_RECORDS; i++)
 		trace_page(mem, TR_put, 2, 0);
 	EXPECT_EQ(t, kinds(mem, 1, hit), 0);
-	/* Each record that is left is found once. */
+	/* Each record that is left is found exactly once. */
 	trace_page(mem, TR_put, 3, 0);
 	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
 	/* Of more records than the array can hold, the newest are found. */
@@ -225,7 +225,7 @@ static void records_of_one_moment_stay_in_their_order(struct ktest *t)
 	EXPECT_EQ(t, hit[0].rec.time, 1000);
 }
 
-/* A block begins at its head and ends before the next one. */
+/* A block begins at its head and ends before the next head. */
 static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);

@@ -267,7 +267,7 @@ static void protection_is_enforced_at_once(struct ktest *t)
 struct neighbour {
 	struct vm_space *space;
 	unsigned pages;
-	u32 ready, go; /* a */
+	u32 ready, go; /* atomic */
 	int written;   /* pages that could still be written, with no fault taken */
 };
 
@@ -354,7 +354,7 @@ static void many_pages_are_flushed_as_a_whole(struct ktest *t)
 
 static struct {
 	phys_t root;
-	uintptr_t next; /* the page that should be forgotten next */
+	uintptr_t next; /* the page whose TLB entry should be flushed next */
 	unsigned pages, all, wrong;
 } forgotten;
 

@@ -231,7 +231,7 @@ static void removal_works_in_bounded_steps(struct ktest *t)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(filled[i]), VM_WRITE), 0);
 	ROUNDS(t, &s, 3, vm_object_remove(s.object, 0, 2 * SLOTS + 1));
 	EXPECT_EQ(t, vm_object_present(s.object), 0);
-	/* From slot 1 on, the steps end at other slots. */
+	/* If the removal begins at slot 1, its steps end at other slots. */
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(SLOTS), VM_WRITE), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(SLOTS + 1), VM_WRITE), 0);

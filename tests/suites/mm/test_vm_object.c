@@ -271,7 +271,7 @@ static void fault_checks_again_after_waiting(struct ktest *t)
 
 struct crowd {
 	struct vm_scene *scene;
-	u32 errors; /* a */
+	u32 errors; /* atomic */
 };
 
 static void touch_all(void *arg)

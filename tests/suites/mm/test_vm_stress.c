@@ -19,11 +19,11 @@ struct load {
 	struct ktest *t;
 	struct vm_scene s;
 	unsigned pages; /* of the scene that are touched */
-	u32 stop;       /* a */
-	u32 running;    /* a: CPUs that have begun */
-	u32 errors;     /* a: accesses that failed, or read something else than was written */
-	u64 touches;    /* a */
-	/* o: what each CPU wrote last to its own word of each page; 0: nothing */
+	u32 stop;       /* atomic */
+	u32 running;    /* atomic: CPUs that have begun */
+	u32 errors;     /* atomic: accesses that failed, or read something else than was written */
+	u64 touches;    /* atomic */
+	/* what each CPU wrote last to its own word of each page; 0: nothing */
 	u64 written[CPUS][96];
 };
 static struct load load;

@@ -22,7 +22,7 @@ static struct {
 	unsigned order;
 	struct mm_task *task;
 	struct page *page;
-	u32 begun, done; /* a */
+	u32 begun, done; /* atomic */
 } asker;
 
 static void ask(void *arg)
@@ -187,7 +187,7 @@ static void free_two(void *arg)
 {
 	unsigned i;
 
-	/* The first free reads the limit and is not cached; the second one is. */
+	/* The first free reads the limit, and its page is not cached; the second page is cached. */
 	for (i = 0; i < 2; i++) {
 		if (mem_free_pages(asker.mem, pile_pop(arg), 0))
 			panic("test: a page could not be freed");
@@ -215,8 +215,8 @@ static void ask_a_thread_that_waits(
 }
 
 /*
- * The reclaim thread waits for a lock, so no request to it is served. In the last turn enough pages
- * are free, but no two side by side.
+ * The reclaim thread waits for a lock, so no request to it is served. In the last round enough
+ * pages are free, but no two side by side.
  */
 static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
 {
@@ -229,7 +229,7 @@ static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
 		return;
 	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
-		/* In the last turn also take pages below the watermark: they lie side by side. */
+		/* In the last round also take pages below the watermark: they lie side by side. */
 		port_task()->reserve = i == 2;
 		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 		port_task()->reserve = 0;
@@ -325,7 +325,7 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Each compaction makes a block; the test asks again, as if another thread had taken it. */
+/* Each compaction makes a block; the test asks again, as if another thread had taken the block. */
 static void compaction_is_tried_four_times(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);

@@ -326,7 +326,7 @@ static const u8 distances[NODES * NODES] = {
 };
 /* The nearest nodes first; at equal distances by id, counted upwards from the node itself. */
 static const u8 nearest[NODES][NODES] = {{0, 2, 3, 1}, {1, 3, 0, 2}, {2, 3, 0, 1}, {3, 0, 1, 2}};
-/* Node 2 has MOVABLE only, node 3 no MOVABLE. */
+/* Node 2 has only a zone MOVABLE; node 3 has none. */
 static const struct zone_spec four_nodes[] = {{0, ZONE_DMA32, 2}, {0, ZONE_NORMAL, 2},
     {0, ZONE_MOVABLE, 2}, {1, ZONE_NORMAL, 2}, {1, ZONE_MOVABLE, 2}, {2, ZONE_MOVABLE, 2},
     {3, ZONE_NORMAL, 4}};

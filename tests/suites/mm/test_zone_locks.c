@@ -115,7 +115,7 @@ static struct memory *begin(struct ktest *t, struct job *job)
 
 /* ---- allocating and freeing ---- */
 
-/* The stack holds four: every fourth allocation refills it, and the fifth free spills. */
+/* The stack holds four pages: every fourth allocation refills it, and the fifth free spills. */
 static void pages_come_and_go(void *arg)
 {
 	struct job *job = arg;
