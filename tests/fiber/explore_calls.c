@@ -24,7 +24,7 @@ void call_wrong(const char *call, const char *why, s64 ret)
 	explore_fail("WRONG", text);
 }
 
-/* Drop the thread's record of its calls, which is no leak of the next call. */
+/* Drop the thread's record of its calls: it must not count as a leak of the next call. */
 void call_begin(struct kept *before)
 {
 	ipc_forget(thread_current());

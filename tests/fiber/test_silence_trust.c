@@ -42,7 +42,7 @@ static int clean(struct vm_object *object, u64 *took)
 
 /*
  * Returns true if reclaim waits for the object's pager, which is silent. The wait must take LEAST
- * or more, and no longer than its trust in the pager allows.
+ * or more, and no longer than reclaim's trust in the pager allows.
  */
 static bool waits(struct ktest *t, struct vm_object *object)
 {
@@ -135,7 +135,7 @@ static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
 	u64 late;              /* the delay of its answers */
-	u64 answer;            /* if not ABI_PAGER_DONE, the pager only answers */
+	u64 answer;            /* if not ABI_PAGER_DONE, the pager does nothing but answer */
 	bool drops;            /* the pager drops the page it supplied, before it answers */
 	bool idle;             /* the pager only answers, in any case */
 	struct endpoint *gift; /* sent with each answer, unless NULL */

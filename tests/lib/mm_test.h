@@ -21,12 +21,12 @@ struct pile {
 };
 void pile_push(struct pile *p, struct page *page);
 struct page *pile_pop(struct pile *p);
-/* Allocate up to @max blocks onto the pile; fewer if no more can be had. Returns how many. */
+/* Allocate up to @max blocks onto the pile; fewer if no more can be had. Returns their number. */
 unsigned long pile_alloc(
     struct memory *mem, struct pile *p, gfp_t gfp, unsigned order, unsigned long max);
 /* Allocate every page that movable requests can have, past all watermarks. */
 void pile_alloc_last(struct memory *mem, struct pile *p);
-/* Free all blocks of the pile; returns how many were refused. */
+/* Free all blocks of the pile; returns the number of frees that were refused. */
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)
 
@@ -48,7 +48,7 @@ void set_type(struct zone *zone, pfn_t block, enum migratetype type);
 void set_isolated(struct zone *zone, pfn_t block, bool on);
 
 /*
- * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches,
+ * The state that a failed call must not change: each page, each pageblock, lists, counts, caches,
  * and all events but BAD_FREE. Exact while no CPU uses the memory.
  */
 struct fingerprint {

@@ -16,7 +16,7 @@ struct killer {
 	bool nobody;        /* the hook finds no victim */
 	bool at_once;       /* the victim is gone when the hook returns */
 	unsigned give;      /* pages of the hoard that a dying victim frees */
-	u32 calls;          /* a: calls of the hook */
+	u32 calls;          /* atomic: calls of the hook */
 	gfp_t gfp;
 	unsigned order;
 };
@@ -27,7 +27,7 @@ void killer_victim_dies(struct killer *k);
 
 /*
  * A memory and a killer whose victim never exits. @hoard has all pages but those below the
- * watermarks, so nothing can be reclaimed. NULL: no memory, and the test has failed.
+ * watermarks, and no page can be reclaimed. NULL: no memory, and the test has failed.
  */
 struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 

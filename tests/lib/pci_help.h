@@ -17,7 +17,7 @@
 #define BAR     4u
 #define BAR_REG (PCI_BASE_ADDRESS_0 + 4 * BAR)
 #define START   0xe000004000UL
-/* Reads of a whole configuration space with all its capabilities take no more. */
+/* A driver that reads a configuration space with all capabilities makes no more reads than this. */
 #define MAX_READS 2000u
 
 void add_cap(unsigned at, unsigned next, u8 type, u32 offset, u32 len);

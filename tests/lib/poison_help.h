@@ -20,7 +20,7 @@ bool is_flagged(const struct memory *mem, pfn_t pfn);
 
 bool is_retired(const struct memory *mem, pfn_t pfn);
 
-/* Exactly so many pages are flagged, by counts and by flags, and the checker finds nothing. */
+/* Exactly @nr pages are flagged, by counts and by flags, and check_memory finds no damage. */
 void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr);
 
 /* Take every free page of the zone of @pfn, also below the watermarks: @pfn is not among them. */

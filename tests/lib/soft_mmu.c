@@ -3,7 +3,7 @@
  * soft_mmu.c: page tables walked in software, with a TLB for each CPU.
  *
  * Owns:       soft_cpus[], each used by its CPU only.
- * Locks:      none: an access is made with interrupts off from the look at the TLB to its end, as
+ * Locks:      none: an access is made with interrupts off from the TLB lookup to its end, as
  *             one instruction of a machine is; so a shootdown comes before it or after it.
  * Invariants: a CPU's TLB has only entries read from the tables that are loaded there.
  */
@@ -51,8 +51,8 @@ void soft_load_space(struct vm_space *space)
 
 	KASSERT(arch_cpu_id() < MAX_CPUS);
 	/*
-	 * A test that ended early left a space loaded. Its memory is gone, but the structure is
-	 * not.
+	 * A test that ended early left this space loaded. Its pages are gone, but struct vm_space
+	 * is still there.
 	 */
 	if (c->space)
 		vm_space_leave(c->space);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore.c: runs the operations of a few roles under many schedules, and judges each by its end.
+ * explore.c: runs the operations of a few roles under many schedules, and judges each by its
+ * outcome.
  *
- * Without preemption a schedule is fixed: a role runs until it waits.  So a schedule is the list of
- * points at which the running role is preempted, and by which role.  A preempted role continues
- * when all others wait.  Meanwhile it takes interrupts, if they are on at its point.
+ * Without preemption a schedule is fixed: a role runs until it waits. So a schedule is a list of
+ * points at which the running role is preempted, each with the role that runs next. A preempted
+ * role continues when all others wait. Meanwhile it takes interrupts, if they are on at its point.
  *
  * Owns: ex, able.
  */

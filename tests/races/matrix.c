@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * matrix.c: runs the matrix: each operation, under each policy, with each visitor between any two
- * of its steps.
+ * matrix.c: runs the matrix: each operation, under each policy, with each visitor, a second
+ * operation, between any two of its steps.
  *
  * A cell is a row, a policy, a visitor, and the states of the pages that row and visitor choose.
  * It is run once for each step: the operation runs alone up to that step, then the visitor runs
@@ -34,7 +34,7 @@ struct cell {
 static struct run {
 	struct cell cell;
 	unsigned steps; /* passed by the operation */
-	u32 have;       /* set of states in which there is a page at the step */
+	u32 have;       /* the page states that occur at the step, a bit for each */
 	bool come;      /* the visitor may run */
 	bool gone;      /* the visitor has ended */
 	bool ended, show;

@@ -37,18 +37,18 @@ struct ops_vm {
 	struct vm_space *space[2];
 	/* lock: the scene has dropped its references to the objects, to each space */
 	bool closed, left[2];
-	u32 shows[2];           /* a: enum vm_shows of each space */
-	u32 refused[2];         /* a: a write in that space, begun from now on, must fail */
-	u32 removed;            /* a: slots were emptied, with the stored values */
-	bool stale;             /* an operation that had to fail did not */
-	u32 stores;             /* a: number of values given out */
+	u32 shows[2];           /* atomic: enum vm_shows of each space */
+	u32 refused[2];         /* atomic: a write in that space, begun from now on, must fail */
+	u32 removed;            /* atomic: slots were emptied, with the stored values */
+	bool stale;             /* an operation that had to fail succeeded */
+	u32 stores;             /* atomic: number of values given out */
 	u64 stored[RACE_ROLES]; /* what each role has stored in its word of the page; 0: nothing */
 	enum vm_shows stored_in[RACE_ROLES];
 	struct page *v; /* the page that was in the slot when the scene was set */
 	struct page *pinned[RACE_ROLES];
 	pfn_t block_v;
 	u32 tries; /* tries of the last move */
-	u32 moves; /* a: moves that have ended */
+	u32 moves; /* atomic: moves that have ended */
 };
 
 /* Pages and pageblocks of the scene.  NULL: freed, or never there. */
@@ -60,9 +60,9 @@ struct ops {
 	struct page *own[RACE_ROLES];  /* the page that a role allocated last */
 	struct page *hoard[MAX_HOARD]; /* pages that roles allocated before */
 	unsigned nr_hoard;
-	u32 depth[NR_ZONE_KINDS]; /* a: disables without their enable */
-	bool isolated[64];        /* a: by pageblock: isolated by an operation "isolate" */
-	bool isolated_twice;      /* a: two operations isolated one pageblock at once */
+	u32 depth[NR_ZONE_KINDS]; /* atomic: disables that are not undone yet */
+	bool isolated[64];        /* atomic: by pageblock: isolated by an operation "isolate" */
+	bool isolated_twice;      /* atomic: one pageblock was isolated twice at the same time */
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */

@@ -227,7 +227,10 @@ static void drive(u32 end)
 	}
 }
 
-/* True: all roles have returned.  No point stops a role now; one that does not return stays. */
+/*
+ * True: all roles have returned. No point stops a role now; a role that does not return is left
+ * behind.
+ */
 static bool all_idle(void)
 {
 	u64 since = arch_clock_ns();

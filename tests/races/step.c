@@ -31,7 +31,7 @@ static unsigned nr_hits;
 
 /* ---- where a thread or an interrupt is kept ---- */
 
-/* The role that runs here, or the helper; NULL: neither. */
+/* The role or the helper (a thread that works for the memory) that runs here; NULL: neither. */
 static struct actor *my_actor(void)
 {
 	const struct role *r = race_my_role();

@@ -43,7 +43,7 @@ struct waiter {
 	unsigned nr, cpu;
 	struct thread *thread;
 	struct mm_task *task;
-	u32 done;      /* a: the alarm that it has answered */
+	u32 done;      /* atomic: the number of the last alarm that it has answered */
 	bool late;     /* it was late in this round */
 	u64 last[HOT]; /* the last value written to its word of each page */
 };
@@ -57,13 +57,13 @@ static struct {
 	struct waiter waiter[THREADS];
 	struct thread *migrator_thread;
 	struct mm_task *migrator;
-	u32 stop;               /* a */
-	u32 loaded[RACE_ROLES]; /* a: CPUs that have the space loaded */
-	u32 leaving;            /* a: threads that do not use the space any more */
-	u32 alarm, first_alarm; /* a: tries of all rounds; tries before this round */
+	u32 stop;               /* atomic */
+	u32 loaded[RACE_ROLES]; /* atomic: CPUs that have the space loaded */
+	u32 leaving;            /* atomic: threads that do not use the space any more */
+	u32 alarm, first_alarm; /* atomic: tries of all rounds; tries before this round */
 	bool lateness;          /* phase late */
-	u32 over, looked;       /* a: rounds whose batch is over; rounds checked after that */
-	u32 errors, touches;    /* a */
+	u32 over, looked;       /* atomic: rounds whose batch is over; rounds checked after that */
+	u32 errors, touches;    /* atomic */
 	struct waitq alarmed, answered;
 	struct migrate_stats stats;
 	unsigned failed, stuck;
@@ -155,7 +155,7 @@ static void hammer_migrator(void *arg)
 
 	while (load_acquire(&w.touches) < THREADS)
 		thread_yield();
-	/* A migration that fails so often does not converge. */
+	/* Migrations that fail so often would never end. */
 	for (round = 0; round < HAMMER_ROUNDS && w.failed < 2 * HOT; round++) {
 		move(HOT);
 		thread_yield();
@@ -168,8 +168,8 @@ static void hammer_migrator(void *arg)
 /* ---- storm ---- */
 
 /*
- * Every fourth thread is late once a round: it has seen the marker, and continues only when the try
- * is over. Once woken, it waits until the memory has been checked.
+ * Every fourth thread is late, one time in a round: it has seen the marker, and continues only when
+ * the try is over. After its wake-up it waits until the memory has been checked.
  */
 static void be_late(const char *name)
 {
