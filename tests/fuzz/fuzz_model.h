@@ -66,7 +66,7 @@ void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 void model_freed(unsigned index);
 /* Forget the places of the handles' pages, which move, and read them again. */
 void model_resync(void);
-/* model_resync(), if a compaction has moved pages since then; nothing else may have. */
+/* model_resync(), if a compaction has moved pages since the last one; no other call may have. */
 void model_compacted(void);
 
 /* The facts about a range that keep it from being isolated. */

@@ -116,7 +116,7 @@ static void stop_standby(struct memory *mem)
 extern const struct reclaim_ops memory_reclaim;
 static int played_start(struct memory *mem);
 static void played_stop(struct memory *mem);
-#include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef reclaim_stop
 #undef memory_reclaim
 

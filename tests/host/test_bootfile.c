@@ -21,7 +21,7 @@
 #define SCREEN_AT    0x3800
 #define MAPPED_AT    0x5400
 
-/* The loader's data, as the test wants them. */
+/* The loader's data, which the tests set. */
 struct bootinfo bootinfo;
 
 static char said[8192];

@@ -142,7 +142,7 @@ static void count_call(void *arg)
 #define mm_event_sum      events
 #define JUDGE(name)       judge_rounds_##name
 #include "tests/host/judge_soak.h"
-#include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {

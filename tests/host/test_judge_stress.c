@@ -110,7 +110,7 @@ static void yield(void)
 #define handle_table_init init
 #define handle_alloc      put_object
 #define handle_free       drop_object
-#include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct stress load;
 static struct stress_thread threads[THREADS];

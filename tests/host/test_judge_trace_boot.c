@@ -103,7 +103,7 @@ static void free_trace(struct trace *trace)
 #define trace_run          run
 #define trace_print_report print_report
 #define trace_free         free_trace
-#include "demo/trace_boot.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/trace_boot.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static int boot(const char *name, const char *file, const char *single)
 {

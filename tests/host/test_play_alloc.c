@@ -106,8 +106,8 @@ static struct page *none_direct(struct memory *mem, gfp_t gfp, unsigned order)
 #define arch_in_interrupt() world.interrupt
 #define arch_irq_save       section_begin
 #define arch_irq_restore    section_end
-#include "mm/zonelist.c"   /* NOLINT(bugprone-suspicious-include): what is judged */
-#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/zonelist.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {

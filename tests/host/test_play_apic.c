@@ -45,8 +45,8 @@ static void measure(void)
 #define arch_map_mmio map
 #define cpu_relax     play_turn
 #define printk        judge_say
-#include "arch/x86_64/apic.c"  /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/timer.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/apic.c"  /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "arch/x86_64/timer.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef printk
 
 /* ---- the registers ---- */

@@ -49,8 +49,8 @@ static void flush(void)
 #define serial_present   has_serial
 #define serial_flush     flush
 #define printk           judge_say
-#include "arch/x86_64/acpi_event.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/power.c"      /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/acpi_event.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "arch/x86_64/power.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef printk
 
 /* ---- events ---- */

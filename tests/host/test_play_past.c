@@ -29,7 +29,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 }
 
 #define zone_lock lock_after_others
-#include "mm/direct.c"      /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/direct.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
 #include "mm/direct_many.c" /* NOLINT(bugprone-suspicious-include): the same */
 #undef zone_lock
 

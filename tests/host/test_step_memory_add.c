@@ -157,7 +157,7 @@ int steps_remove(struct memory *mem, pfn_t start, unsigned long nr) must_check;
 #define pageblock_set_hole     steps_hole
 #define add_memory             steps_add
 #define remove_memory          steps_remove
-#include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static bool begin(struct ktest *t, struct memory *mem)
 {
