@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_calls.c: system calls with each argument wrong in turn: each has the documented error,
- * changes no register, and leaves nothing behind. The sets are run once.
+ * changes no register, and leaves nothing behind. The sets are run without preemption.
  *
  * Owns:  the handles of the program that calls.
  */

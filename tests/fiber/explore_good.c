@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_good.c: system calls with good arguments: the result of each, the registers it changes,
- * the rights of its handles, and its counts. The sets are run once.
+ * the rights of its handles, and its counts. The sets are run without preemption.
  *
  * Owns:  the record of the message server, and the printed text.
  */

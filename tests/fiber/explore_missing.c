@@ -2,7 +2,7 @@
 /*
  * explore_missing.c: system calls that create something, while one of the resources that they need
  * is missing: small objects, the account's limits, handles, pages. A call that fails leaves nothing
- * behind. The sets are run once.
+ * behind. The sets are run without preemption.
  *
  * Owns:  the number of failures.
  */

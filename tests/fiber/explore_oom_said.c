@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_oom_said.c: the messages of the OOM killer, word by word: each task's pages by kind, the
- * exempt task, the victim.  Run once; the hook is called as by mm/, but with free memory left.
+ * exempt task, the victim. Run without preemption; the hook is called as by mm/, but with free
+ * memory left.
  *
  * Owns:  four tasks without threads.
  */

@@ -6,7 +6,7 @@
  * run without preemption; then with one preemption, at each lock and point, in favour of each CPU,
  * with and without a tick; then with two and three random preemptions. After each run all roles
  * must have ended with results that some order of their steps allows, and all memory must be free.
- * The first bad run is printed with its cuts.
+ * The first bad run is printed with its preemptions.
  *
  * Owns:  x, the roles and the data they share.
  */

@@ -8,7 +8,7 @@
 #include <quarry/account.h>
 
 #define CODE     0x400000UL /* entry of program 0; program n begins n bytes behind it */
-#define PROGRAMS 8          /* the program of this number ends at once */
+#define PROGRAMS 8          /* the program of this number ends immediately */
 #define DATA     0x500000UL
 #define PATIENT  (20 * THREADS_TICK_NS)
 

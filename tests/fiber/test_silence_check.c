@@ -63,7 +63,7 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 	/* The check held CPU 3 for a second at first, and then let it run. */
 	EXPECT(t, late.woke - began >= S && late.woke - began < 3 * S);
 	ktest_join(2);
-	/* Now all CPUs stop at once, and the check finds damage. */
+	/* Now all CPUs stop without a delay, and the check finds damage. */
 	began = arch_clock_ns();
 	mem->zones[ZONE_NORMAL].nr_free++;
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);

@@ -7,7 +7,7 @@
 #include "tests/fiber/silence_help.h"
 #include <quarry/lock.h>
 
-#define MOST 8u /* locks that a test holds at once */
+#define MOST 8u /* locks that a test holds at the same time */
 
 static struct spinlock locks[MOST];
 

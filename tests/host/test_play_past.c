@@ -13,7 +13,7 @@
 #include <quarry/isolation.h>
 #include <quarry/poison.h>
 
-/* Other CPUs act once, just before this CPU gets the lock. */
+/* Other CPUs act a single time, just before this CPU gets the lock. */
 static void (*others)(struct zone *zone);
 static unsigned locks;
 

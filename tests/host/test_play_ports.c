@@ -239,7 +239,7 @@ static void every_byte_is_received(struct ktest *t)
 	EXPECT_EQ(t, serial_getc_wait(), 0);
 }
 
-/* The interrupt is set up once, and only when it can be delivered. */
+/* The interrupt is set up a single time, and only when it can be delivered. */
 static void the_serial_port_interrupts(struct ktest *t)
 {
 	begin_serial();

@@ -19,7 +19,7 @@
 
 #define TEST_SLOT_CPUS 4u
 
-/* Other CPUs act once, just before this CPU gets the lock or reads its capacity. */
+/* Other CPUs act a single time, just before this CPU gets the lock or reads its capacity. */
 static void (*others)(struct zone *zone);
 
 static void others_first(struct zone *zone)

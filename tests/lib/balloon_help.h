@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * balloon_help.h: a balloon on a device that records what it was told, for the suites of its
- * driver.
+ * balloon_help.h: a balloon on a device that records the pages that it is told of, for the suites
+ * of its driver.
  */
 #ifndef QUARRY_TESTS_BALLOON_HELP_H
 #define QUARRY_TESTS_BALLOON_HELP_H

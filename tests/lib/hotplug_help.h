@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hotplug_help.h: what the suites of CPU hotplug share; they work on the kernel's own memory. */
+/* hotplug_help.h: helpers of the suites of CPU hotplug, which work on the kernel's own memory. */
 #ifndef QUARRY_TESTS_HOTPLUG_HELP_H
 #define QUARRY_TESTS_HOTPLUG_HELP_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mce_help.h: what the suites of machine checks share. */
+/* mce_help.h: helpers of the suites of machine checks. */
 #ifndef QUARRY_TESTS_MCE_HELP_H
 #define QUARRY_TESTS_MCE_HELP_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU,
- * using a zone up, and a census, by which two states of a memory can be compared.
+ * mm_help.h: helpers of the suites of caches, isolation and offlining: work on a chosen CPU, using
+ * a zone up, and a census, by which two states of a memory can be compared.
  */
 #ifndef QUARRY_TESTS_MM_HELP_H
 #define QUARRY_TESTS_MM_HELP_H

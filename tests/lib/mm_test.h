@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_test.h: what the suites of the memory manager share: piles of blocks, blocks taken straight
+ * mm_test.h: helpers of the suites of the memory manager: piles of blocks, blocks taken straight
  * from the buddy, fingerprints to compare, and memories of several nodes built by hand.
  */
 #ifndef QUARRY_TESTS_MM_TEST_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mov_help.h: what the suites of compaction and contiguous ranges share: an owner of single
- * movable pages that fills a memory and decides how each migration ends.
+ * mov_help.h: helpers of the suites of compaction and contiguous ranges: an owner of single movable
+ * pages that fills a memory and decides how each migration ends.
  */
 #ifndef QUARRY_TESTS_MOV_HELP_H
 #define QUARRY_TESTS_MOV_HELP_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_help.h: what the suites of the OOM killer share: a memory without free pages, and a hook that
+ * oom_help.h: helpers of the suites of the OOM killer: a memory without free pages, and a hook that
  * stands in for the killer.
  */
 #ifndef QUARRY_TESTS_OOM_HELP_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager_help.h: what the suites of reclaim share: a pager that stores the content of its pages in
+ * pager_help.h: helpers of the suites of reclaim: a pager that stores the content of its pages in
  * the kernel's own memory, and a scene in which only few free pages are left.
  */
 #ifndef QUARRY_TESTS_PAGER_HELP_H

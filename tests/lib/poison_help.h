@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_help.h: what the suites of broken pages share: which pages are flagged and counted, and
- * that none of them is allocated.
+ * poison_help.h: helpers of the suites of broken pages: checks of their flags and counts, and a
+ * check that none of them is allocated.
  */
 #ifndef QUARRY_TESTS_POISON_HELP_H
 #define QUARRY_TESTS_POISON_HELP_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pretend_virtio.h: a virtio device that a test simulates. It answers at once, within the driver's
- * notification, unless the test makes it silent, late or lying.
+ * pretend_virtio.h: a virtio device that a test simulates. It answers immediately, within the
+ * driver's notification, unless the test makes it silent, late or lying.
  */
 #ifndef QUARRY_TESTS_PRETEND_VIRTIO_H
 #define QUARRY_TESTS_PRETEND_VIRTIO_H

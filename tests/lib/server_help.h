@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server_help.h: what the suites of pagers in the kernel share: a kernel thread as pager, with its
+ * server_help.h: helpers of the suites of pagers in the kernel: a kernel thread as pager, with its
  * store in the same space as its object.
  */
 #ifndef QUARRY_TESTS_SERVER_HELP_H

@@ -4,7 +4,7 @@
  *
  * Owns:       soft_cpus[], each used by its CPU only.
  * Locks:      none: an access is made with interrupts off from the TLB lookup to its end, as
- *             one instruction of a machine is; so a shootdown comes before it or after it.
+ *             one instruction of a machine is; so a shootdown comes before or after an access.
  * Invariants: a CPU's TLB has only entries read from the tables that are loaded there.
  */
 #include "mm/mm_priv.h"
@@ -115,7 +115,7 @@ static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
 	return (u64 *)arch_phys_to_virt((e->pte & PTE_ADDRESS) + (va - page));
 }
 
-/* Try an access once; false: it faults, and the fault is not handled here. */
+/* Make one try of an access; false: it faults, and the fault is not handled here. */
 static bool access_once(uintptr_t va, unsigned access, u64 *value, struct vm_space **space)
 {
 	irqflags_t flags = arch_irq_save();

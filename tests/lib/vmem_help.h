@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing, and
+ * vmem_help.h: helpers of the suites of the virtio-mem driver: a memory with a region missing, and
  * a device that has this region. The device records the blocks plugged, and checks that the memory
  * has no page in blocks that it plugs or unplugs. It refuses, lies or breaks as a test sets it.
  */

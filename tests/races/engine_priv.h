@@ -63,7 +63,7 @@ void race_stuck(const char *what);
 void race_step(const char *what, const char *outcome);
 void race_step_result(const struct race_entry *e, const struct role *r);
 /*
- * race_watch is called in each turn of a wait for the script, without race.lock. It ends the run as
+ * race_watch is called in each pass of a wait for the script, without race.lock. It ends the run as
  * STUCK if nothing has moved for long.
  */
 struct race_watchdog {

@@ -15,7 +15,7 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define PATIENCE   1500 /* turns of waiting: an offline fails for a pinned page after 200 */
+#define PATIENCE   1500 /* passes of a waiting loop: an offline fails for a pinned page after 200 */
 #define MAX_POINTS 4096 /* of a run; at later points all roles are tried */
 
 struct explore ex;

@@ -42,7 +42,7 @@ struct ops_vm {
 	u32 removed;            /* atomic: slots were emptied, with the stored values */
 	bool stale;             /* an operation that had to fail succeeded */
 	u32 stores;             /* atomic: number of values given out */
-	u64 stored[RACE_ROLES]; /* what each role has stored in its word of the page; 0: nothing */
+	u64 stored[RACE_ROLES]; /* the value that each role stored in its word; 0: none */
 	enum vm_shows stored_in[RACE_ROLES];
 	struct page *v; /* the page that was in the slot when the scene was set */
 	struct page *pinned[RACE_ROLES];

@@ -221,7 +221,7 @@ static void drive(u32 end)
 			do_check(&race.script->entry[cursor]);
 		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_COUNT)
 			do_count(&race.script->entry[cursor]);
-		dog.turns = 0; /* a turn is a sleep here: check each time */
+		dog.turns = 0; /* a pass of this loop sleeps, so check in each pass */
 		race_watch(&dog);
 		thread_sleep(1000000);
 	}

@@ -7,16 +7,16 @@
  *            again
  *   storm    64 pages are moved in a batch; whenever its entries are gone, 64 threads that slept
  *            wake up, and each touches a page.  Half of them find a migration entry; the others
- *            touch the page by a space without an entry, and find the marker in its slot.  With
- *            icount all instructions are counted that run while the batch moves, and until each
- *            thread has its page
+ *            touch the page by a space without an entry, and find the marker in its slot.  Under
+ *            icount (QEMU counts instructions) the phase counts the instructions that run while
+ *            the batch moves, and until each thread has its page
  *   late     the same, and every fourth thread is late: after it saw the marker it continues when
  *            the try is over; then the memory is checked
  *
  * Owns:       w, and the memory that ops_build makes.
  * Locks:      none of its own.
- * Invariants: a thread writes to words of its own only, so what it reads there is what it wrote
- *             last.
+ * Invariants: a thread writes to words of its own only, so it must read there the value that
+ *             it wrote last.
  */
 #include "ops.h"
 #include "waiters.h"
@@ -37,7 +37,7 @@
 #define TRIES         10u /* of a move; each has a space that was not touched */
 #define BASE          0x400000UL
 #define STUCK_NS      10000000000ULL
-#define HOLD          50000u /* turns of the migrator's loop while the others arrive */
+#define HOLD          50000u /* passes of the migrator's loop while the others arrive */
 
 struct waiter {
 	unsigned nr, cpu;
