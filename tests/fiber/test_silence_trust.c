@@ -137,7 +137,7 @@ static struct {
 	u64 late;              /* the delay of its answers */
 	u64 answer;            /* if not ABI_PAGER_DONE, the pager does nothing but answer */
 	bool drops;            /* the pager drops the page it supplied, before it answers */
-	bool idle;             /* the pager only answers, in any case */
+	bool idle;             /* answers without supplying or taking back, whatever @answer is */
 	struct endpoint *gift; /* sent with each answer, unless NULL */
 	unsigned calls;
 	struct ktest *t;

@@ -34,14 +34,14 @@ struct model {
 	struct handle_table table;
 	struct handle handle[MODEL_HANDLES];
 	u8 handle_order[MODEL_HANDLES], handle_pins[MODEL_HANDLES];
-	pfn_t handle_pfn[MODEL_HANDLES]; /* PFN_NONE: free */
+	pfn_t handle_pfn[MODEL_HANDLES]; /* PFN_NONE: the handle is free */
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
 	u64 bad_free, bad_order, unbalanced, offlined, offlined_blocks;
 	u64 compacted; /* blocks that compactions had moved when the handles were last read */
 };
-#define OWNER_LIVE     0x1000u /* + index in live[] */
-#define OWNER_HANDLE   0x2000u /* + handle */
+#define OWNER_LIVE     0x1000u /* plus the index in live[] */
+#define OWNER_HANDLE   0x2000u /* plus the handle */
 #define OWNER_RESERVED 0x4000u
 
 extern struct model m;

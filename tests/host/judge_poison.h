@@ -23,8 +23,8 @@
 
 #include "tests/host/judge_help.h"
 
-#define PAGES 8u      /* of the object */
-#define START 0x1000u /* of the memory, which has 640 pages */
+#define PAGES 8u      /* pages of the object */
+#define START 0x1000u /* first pfn of the memory, which has 640 pages */
 #define END   (START + 640)
 
 struct smp_stats smp_stats;

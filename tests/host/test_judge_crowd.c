@@ -15,11 +15,12 @@
 
 static struct {
 	struct task task[8];
-	unsigned started, start_fails;         /* number of the program that does not start */
-	u64 holds;                             /* pages that each program gains at each sleep */
-	bool no_endpoint, dies, stays, no_end; /* dies: early; stays, no_end: waits time out */
-	unsigned faults, exits;                /* tasks that end by a fault; tasks with status 9 */
-	const u64 (*report)[4];                /* messages of programs, in turn */
+	unsigned started, start_fails; /* number of the program that does not start */
+	u64 holds;                     /* pages that each program gains at each sleep */
+	/* dies: a program ends early; stays, no_end: waits time out */
+	bool no_endpoint, dies, stays, no_end;
+	unsigned faults, exits; /* tasks that end by a fault; tasks with status 9 */
+	const u64 (*report)[4]; /* messages of programs, in turn */
 	unsigned nr_reports;
 	struct crowd *crowd;
 } world;

@@ -30,7 +30,7 @@ static struct {
 	unsigned offlines, fails; /* number of the offline, from 1, that fails */
 	unsigned stops;           /* number of the offline that the user cancels; 0: none */
 	int offline_err, online_err, stop_err;
-	unsigned drains, moved; /* of each offline */
+	unsigned drains, moved; /* drain rounds and moved pages of each offline */
 	u64 freed, frees;       /* pages freed while isolated: so far; at each offline */
 	bool no_range, no_stress, calls_across;
 	struct pageblock blocks[BLOCKS];

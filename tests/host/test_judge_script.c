@@ -12,7 +12,7 @@
 #include "tests/host/judge_help.h"
 
 static struct {
-	const char *option, *name; /* script=; name of the module, NULL: there is none */
+	const char *option, *name; /* value of script=; name of the module, NULL: there is none */
 	const char *text;
 	size_t len;
 } world;

@@ -21,7 +21,7 @@ static struct {
 	unsigned no_alloc; /* number of the kmalloc, from 1, that fails */
 	unsigned allocs;
 	bool refuses;     /* frees are refused */
-	bool others_only; /* no thread starts on its own CPU */
+	bool others_only; /* no thread can be started on a chosen CPU */
 	int handle_err;
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];

@@ -17,7 +17,7 @@
 static const char content[] = "content";
 
 static struct {
-	const char *option; /* trace= */
+	const char *option; /* value of trace= */
 	const char *file;   /* name of a module; NULL: there is none */
 	const char *single; /* name of the only module; NULL: there are none, or several */
 	int parse_err, run_err;

@@ -18,11 +18,11 @@ static struct {
 	unsigned node; /* node of this CPU */
 	bool interrupt;
 	unsigned looks, at; /* tries so far; number of the try that finds a page; 0: none */
-	gfp_t gfp;          /* of all tries, or'ed */
+	gfp_t gfp;          /* flags of all tries, or'ed */
 	bool outside;       /* a call was made outside the allocation's own section */
 	struct page page;
 	struct zone *zone;
-	unsigned long cached; /* at the beginning of a section */
+	unsigned long cached; /* cached pages at the beginning of a section */
 } world;
 
 static void note(const char *what)

@@ -46,7 +46,7 @@ static u8 pool[65536] __attribute__((aligned(256)));
 static size_t pool_used;
 static u32 own_id, most;
 static struct {
-	u64 at; /* ns; 0: never */
+	u64 at; /* time at which the CPU starts, in ns; 0: never */
 	u32 started;
 } comes[CPUS];
 

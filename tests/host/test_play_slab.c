@@ -17,7 +17,7 @@ void play_trim(void);
 
 static struct {
 	unsigned pages; /* pages that the slab has now */
-	gfp_t gfp;      /* of the last request */
+	gfp_t gfp;      /* flags of the last request */
 	unsigned order;
 	bool none;                /* there is no memory */
 	void *(*meanwhile)(void); /* called once, as another thread, when the slab wants a page */

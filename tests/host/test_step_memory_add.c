@@ -12,7 +12,7 @@ static struct {
 	struct ktest *t;
 	char text[STEPS];
 	unsigned nr;
-	bool slots_fail, online_first; /* a range is onlined before its claim */
+	bool slots_fail, online_first; /* online_first: a range is onlined before its claim */
 	/* The span of zone MOVABLE that the test expects from the next unlock on; 0: any. */
 	pfn_t start, end;
 } steps;

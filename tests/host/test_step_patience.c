@@ -11,7 +11,7 @@
 #define MS       1000000ULL
 #define STEP     (50 * MS) /* time of a yield, unless set */
 #define SLEEPS   8
-#define MANY     1000u /* passes; no test makes as many */
+#define MANY     1000u /* more passes than any test makes */
 
 static struct {
 	u64 now;   /* ns */

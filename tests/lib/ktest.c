@@ -47,7 +47,7 @@ static void (*say)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The counts of one suite, or of the whole run. */
 struct tally {
 	unsigned tests, failed, skipped;
-	u64 began; /* by ktest_clock */
+	u64 began; /* time of the start, by ktest_clock */
 };
 
 static void *arena_alloc(void *arg, size_t bytes)

@@ -22,9 +22,9 @@ void empty_caches(struct memory *mem);
 struct mov {
 	struct movable_owner owner;
 	struct memory *mem;
-	struct page **pages; /* by index */
+	struct page **pages; /* the owner's pages, by index */
 	u32 nr;
-	unsigned calls;      /* of migrate */
+	unsigned calls;      /* calls of migrate, counted if @refuse is not 0 */
 	unsigned downwards;  /* migrations to a lower pageblock; there must be none */
 	unsigned long least; /* fewest free pages of the zone during any migration */
 	unsigned moved;      /* migrations that succeeded */
@@ -38,7 +38,7 @@ struct mov {
 	 * calls
 	 */
 	u64 last, least_gap;
-	u32 enough;       /* atomic: not 0 after MOV_ENOUGH tries to migrate */
+	u32 enough;       /* atomic: not 0 after MOV_ENOUGH counted calls */
 	struct pile rest; /* pages that the watermark keeps from allocations */
 	struct ktest *t;
 };

@@ -20,7 +20,7 @@
 /* The fault in the next buffer that the device returns. */
 enum pretend_lie {
 	LIE_NONE,
-	LIE_ID,    /* an id that no queue has */
+	LIE_ID,    /* an id that no descriptor of the queue has */
 	LIE_TWICE, /* the device returns the buffer twice */
 	LIE_LEN,   /* a length larger than the buffer */
 	LIE_COUNT, /* more buffers than the driver gave */
@@ -53,7 +53,7 @@ struct pretend {
 	enum pretend_lie lie;
 	/* Called after each read of the configuration. */
 	void (*on_read)(struct pretend *p, unsigned at);
-	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* bytes written */
+	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* returns bytes written */
 	struct ktest *t;
 };
 

@@ -24,7 +24,7 @@ struct race_free {
 	u32 release;       /* atomic: go on in any case */
 	u32 gave_up;       /* atomic: neither a call nor the release came */
 	bool cached;       /* the page went into the cache */
-	int err;           /* of mem_free_pages, if the page did not */
+	int err;           /* result of mem_free_pages, if not cached */
 };
 
 /*

@@ -17,7 +17,7 @@
 
 struct race_migrate {
 	struct memory *mem;
-	struct page *page; /* to isolate and move */
+	struct page *page; /* the page to isolate and move */
 	const char *point; /* the scheduling point to stop at */
 	u32 held;          /* atomic: the migration has stopped there */
 	u32 ended;         /* atomic: the migration has ended */

@@ -13,14 +13,14 @@
 #include "tests/lib/soft_mmu.h"
 
 #define MAX_CPUS 8
-#define ENTRIES  64 /* of a TLB, indexed by page number */
+#define ENTRIES  64 /* entries of a TLB, indexed by page number */
 
 struct soft_entry {
-	uintptr_t va; /* of the page; 0: the entry is empty */
-	u64 pte;      /* as it was when remembered */
+	uintptr_t va; /* address of the page; 0: the entry is empty */
+	u64 pte;      /* the table entry, as the walk found it */
 };
 struct soft_cpu {
-	struct vm_space *space; /* loaded; NULL: none */
+	struct vm_space *space; /* the loaded space; NULL: none */
 	struct soft_entry tlb[ENTRIES];
 };
 static struct soft_cpu soft_cpus[MAX_CPUS];

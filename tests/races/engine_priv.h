@@ -11,15 +11,15 @@
 #define COUNTED 8
 
 struct role {
-	struct mm_task *task; /* of the thread that plays the role */
+	struct mm_task *task; /* mm_task of the thread that plays the role */
 	struct thread *thread;
 	bool ready, running;
 	bool waits;           /* its last point was a wait for a lock or an answer */
 	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
 	u32 passes;           /* points passed since the last step while no other role could move */
-	int result;           /* of its last operation */
+	int result;           /* result of its last operation */
 	const char *op;       /* the last operation, or the one under way */
-	char last[RACE_NAME]; /* point it hit last */
+	char last[RACE_NAME]; /* the point that it hit last */
 };
 
 /* Hits of one point by one role. */

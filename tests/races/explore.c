@@ -16,7 +16,7 @@
 #include <quarry/string.h>
 
 #define PATIENCE   1500 /* passes of a waiting loop: an offline fails for a pinned page after 200 */
-#define MAX_POINTS 4096 /* of a run; at later points all roles are tried */
+#define MAX_POINTS 4096 /* points of a run in able[]; at later points all roles are tried */
 
 struct explore ex;
 static const struct plan *plan_now;

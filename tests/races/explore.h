@@ -8,7 +8,7 @@
 
 #define MAX_CUTS   8
 #define MAX_EVENTS 2048
-#define MAX_OPS    6 /* of one role */
+#define MAX_OPS    6 /* operations of one role */
 
 /* A set of operations for each role, after steps that set the scene. */
 struct explore_set {

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 #define STEP_NS   1000000 /* time that a step takes while a visitor waits */
-#define STEPS_MAX 4000    /* of one run; more is a loop */
+#define STEPS_MAX 4000    /* steps of one run; more count as an endless loop */
 
 struct cell {
 	const struct matrix_row *row;
@@ -33,7 +33,7 @@ struct cell {
 
 static struct run {
 	struct cell cell;
-	unsigned steps; /* passed by the operation */
+	unsigned steps; /* steps that the operation has passed */
 	u32 have;       /* the page states that occur at the step, a bit for each */
 	bool come;      /* the visitor may run */
 	bool gone;      /* the visitor has ended */

@@ -55,7 +55,7 @@ struct ops_vm {
 struct ops {
 	struct memory *mem;
 	struct page *p, *q, *k;
-	pfn_t page_p, block_p, block_u, block_o; /* of P or V at first; page_p 0: no scene */
+	pfn_t page_p, block_p, block_u, block_o; /* of P or V in the scene; page_p 0: no scene */
 	pfn_t page_q, page_k, page_t;
 	struct page *own[RACE_ROLES];  /* the page that a role allocated last */
 	struct page *hoard[MAX_HOARD]; /* pages that roles allocated before */

@@ -99,7 +99,7 @@ static bool run_one(void)
 /* ---- moves that are chosen, by a thread on a CPU that no role has ---- */
 
 struct choice {
-	u64 from, to;      /* seeds */
+	u64 from, to;      /* first and last seed */
 	const char *moves; /* NULL: moves by seeds; otherwise by keys, after these moves */
 	bool good;
 };

@@ -52,7 +52,7 @@ struct step {
 	u32 serial;
 	u64 clock; /* atomic: the clock by which roles measure their patience */
 };
-extern struct step step; /* race.lock */
+extern struct step step; /* under race.lock */
 
 /* The place where @role is kept: the interrupt's, if there is one.  NULL: it is not kept. */
 struct frame *step_top(unsigned role);

@@ -29,12 +29,12 @@
 #include <quarry/string.h>
 
 #define THREADS       64u
-#define PAGES         64u /* of the object, moved in one batch */
+#define PAGES         64u /* pages of the object, moved in one batch */
 #define HOT           4u  /* pages of the object that are hammered */
 #define HAMMER_ROUNDS 20u
 #define STORM_ROUNDS  8u
 #define LATE          4u  /* every fourth thread */
-#define TRIES         10u /* of a move; each has a space that was not touched */
+#define TRIES         10u /* tries of a move; each uses a space that was not touched */
 #define BASE          0x400000UL
 #define STUCK_NS      10000000000ULL
 #define HOLD          50000u /* passes of the migrator's loop while the others arrive */
@@ -51,8 +51,8 @@ struct waiter {
 static struct {
 	struct memory *mem;
 	struct vm_object *object;
-	struct vm_space *space; /* every page has an entry */
-	/* one for each try of a round; no page has an entry */
+	struct vm_space *space; /* every page has an entry in this space */
+	/* a space for each try of a round; no page has an entry in it */
 	struct vm_space *fresh[TRIES];
 	struct waiter waiter[THREADS];
 	struct thread *migrator_thread;
