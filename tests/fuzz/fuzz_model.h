@@ -58,7 +58,7 @@ static inline pfn_t block_pfn(unsigned index)
 	return MODEL_START + ((pfn_t)index << PAGEBLOCK_ORDER);
 }
 
-/* True: an allocation must succeed, by the free blocks and the watermarks alone. */
+/* True: the free blocks and the watermarks alone are enough for an allocation to succeed. */
 bool model_must_succeed(gfp_t gfp, unsigned order);
 /* Judge an allocated block, and add it to the model. */
 void model_allocated(struct page *page, gfp_t gfp, unsigned order);
@@ -66,7 +66,10 @@ void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 void model_freed(unsigned index);
 /* Forget the places of the handles' pages, which move, and read them again. */
 void model_resync(void);
-/* model_resync(), if a compaction has moved pages since the last one; no other call may have. */
+/*
+ * Call model_resync() if a compaction has moved pages since its last call; nothing else may move
+ * them.
+ */
 void model_compacted(void);
 
 /* The facts about a range that keep it from being isolated. */

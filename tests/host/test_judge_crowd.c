@@ -255,7 +255,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
 	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
-	/* The programs hold nothing for two minutes; then, one program ends early. */
+	/* In turn: the programs hold nothing for two minutes; one program ends early. */
 	begin();
 	judge.tick = 50000000000;
 	world.holds = 0;

@@ -63,7 +63,10 @@ struct zone_spec {
 	u8 node, kind;
 	u16 blocks;
 };
-/* A configuration with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. */
+/*
+ * Fill in @cfg with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. False: the
+ * test has failed.
+ */
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks);
 /*
  * Build a memory of these zones, one after the other, all free, caches on. NULL: the test has

@@ -19,7 +19,7 @@ struct race_migrate {
 	struct memory *mem;
 	struct page *page; /* the page to isolate and move */
 	const char *point; /* the scheduling point to stop at */
-	u32 held;          /* atomic: the migration has stopped there */
+	u32 held;          /* atomic: the migration has stopped at @point */
 	u32 ended;         /* atomic: the migration has ended */
 	u32 release;       /* atomic: go on */
 	u32 gave_up;       /* atomic: the migration was never released */

@@ -30,7 +30,7 @@ struct server {
 	u64 answer;
 	u32 gets, cleans; /* written by the pager */
 	u32 wrong;        /* calls with wrong words */
-	int err;          /* of the last pager_supply or pager_take_back */
+	int err;          /* result of the last pager_supply or pager_take_back */
 };
 
 struct reader {

@@ -155,7 +155,7 @@ static void hammer_migrator(void *arg)
 
 	while (load_acquire(&w.touches) < THREADS)
 		thread_yield();
-	/* Migrations that fail so often would never end. */
+	/* End after so many failures: such a migration does not converge. */
 	for (round = 0; round < HAMMER_ROUNDS && w.failed < 2 * HOT; round++) {
 		move(HOT);
 		thread_yield();
