@@ -62,7 +62,7 @@ static void sleep_to(u64 when)
 }
 
 /*
- * Trust lost by silence takes four times its time to come back; from LEAST on the pager is asked
+ * Time that a silence has cost comes back four times as slowly; from LEAST on the pager is asked
  * again.
  */
 static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
@@ -424,7 +424,7 @@ static void a_page_that_is_handed_over_goes_first(struct ktest *t)
 	ktest_start(1, want_a_page, (void *)1);
 	ktest_start(3, want_a_page, (void *)2);
 	thread_sleep(10 * MS);
-	/* The pager is busy with one request, and another one waits. */
+	/* The pager is busy with one request, and another request waits. */
 	EXPECT_EQ(t, clean(server.object, &took), 0);
 	EXPECT(t, took >= 150 * MS && took < 250 * MS);
 	ktest_join(1);

@@ -9,7 +9,7 @@
 #include "tests/lib/pretend_pci.h"
 #include <quarry/ktest.h>
 
-/* The capabilities of a correct device, and its only BAR: 16 KiB at 896 GiB. */
+/* Offsets of a correct device's capabilities; its only BAR has 16 KiB at 896 GiB. */
 #define COMMON  0x40u
 #define ISR     0x50u
 #define CONFIG  0x60u

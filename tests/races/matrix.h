@@ -32,7 +32,7 @@ void matrix_set_visitor(void);
 /* The range of the scene; a pageblock outside it. */
 struct pfn_range matrix_range(void);
 pfn_t matrix_other(void);
-/* The first page, or block, in that state; PFN_NONE: none. */
+/* The first page, or first head of a block, in @state; PFN_NONE: none. */
 pfn_t matrix_find(enum page_state state);
 /* Take one of the visitor's pages, to free it; NULL: it has none. Give the visitor a page. */
 struct page *matrix_pop(void);

@@ -160,10 +160,7 @@ void race_look(const void *what)
 	race_leave(flags);
 }
 
-/*
- * A thread that is no role but waits for a part of the memory works for it: it is the reclaim
- * thread.
- */
+/* A thread that is no role but waits for a part of the memory is the reclaim thread. */
 static struct actor *add_helper(const void *what)
 {
 	struct actor *a = NULL;
