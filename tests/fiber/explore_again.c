@@ -48,8 +48,8 @@ const char *judge_own_answers(void)
 /* ---- two receivers ---- */
 
 /*
- * One call comes after half of the time; a receiver that does not get the call waits for the other
- * half.
+ * One call comes after half of the receivers' time limit; the receiver that does not get it waits
+ * for the other half.
  */
 static void receive_for_some_ticks(unsigned nr)
 {
@@ -127,7 +127,7 @@ const char *judge_four_answers(void)
 	return x.received || x.replied ? "not all calls were answered" : NULL;
 }
 
-/* There is one call at most. */
+/* Answer one call, and receive again in the same step; no second call may come. */
 void serve_in_one(void)
 {
 	struct ipc_call *from;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_calls.c: system calls with each argument wrong in turn: each has the documented error,
- * changes no register, and leaves nothing behind. The sets are run once.
+ * changes no register, and leaves nothing behind. The sets are run without preemption.
  *
  * Owns:  the handles of the program that calls.
  */
@@ -24,7 +24,7 @@ void call_wrong(const char *call, const char *why, s64 ret)
 	explore_fail("WRONG", text);
 }
 
-/* Drop the thread's record of its calls, which is no leak of the next call. */
+/* Drop the thread's record of its calls: it must not count as a leak of the next call. */
 void call_begin(struct kept *before)
 {
 	ipc_forget(thread_current());

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_good.c: system calls with good arguments: the result of each, the registers it changes,
- * the rights of its handles, and its counts. The sets are run once.
+ * the rights of its handles, and its counts. The sets are run without preemption.
  *
  * Owns:  the record of the message server, and the printed text.
  */
@@ -361,7 +361,7 @@ static void limits(void)
 	struct task *task;
 	unsigned i, j;
 
-	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS); /* the child of the test before is gone */
+	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS); /* wait for the end of the earlier test's child */
 	for (i = 0; i < NR_LIMITS; i++)
 		CHECK(own->limit[kind[i]] == first[i]);
 	CHECK(own->max_mappings == ABI_MAX_MAPPINGS && own->parent == &account_all);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_list.c: tasks: their limit, their list, the choice between two ends of a task, and the
- * remains of an ended task.  Run once.
+ * remains of an ended task. Run without preemption.
  *
  * Owns:  the tasks.
  */

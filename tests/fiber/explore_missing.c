@@ -2,7 +2,7 @@
 /*
  * explore_missing.c: system calls that create something, while one of the resources that they need
  * is missing: small objects, the account's limits, handles, pages. A call that fails leaves nothing
- * behind. The sets are run once.
+ * behind. The sets are run without preemption.
  *
  * Owns:  the number of failures.
  */
@@ -95,7 +95,7 @@ static void end_child(s64 made)
 	close_handle(made);
 }
 
-/* The answer brings a handle. */
+/* A call whose answer brings a handle. */
 static s64 make_call(void)
 {
 	struct syscall_regs r = {.nr = SYS_CALL, .arg = {caller.send, MOST, 1}}, had;
@@ -226,7 +226,9 @@ static void prepare(void)
 	caller.object = (u64)CALL(SYS_OBJECT_CREATE, 3);
 	fill_hole(0);
 	call_write_names();
-	/* The first pager allocates memory that all pagers of the task share, and that stays. */
+	/*
+	 * The first pager allocates memory that all pagers of the task share; it stays allocated.
+	 */
 	close_handle(make_paged());
 }
 

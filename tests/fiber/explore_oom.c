@@ -174,8 +174,8 @@ static const char *judge_asker(void)
 }
 
 /*
- * Name, setup, the asking role, the judge, and .rare: a race that needs three cuts shows in about
- * one of 3,000 random schedules.
+ * Name, setup, the role that allocates, the judge, and .rare: a race that needs three preemptions
+ * shows in about one of 3,000 random schedules.
  */
 #define SETS                                                                                       \
 	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 6)                                    \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_oom_said.c: the messages of the OOM killer, word by word: each task's pages by kind, the
- * exempt task, the victim.  Run once; the hook is called as by mm/, but with free memory left.
+ * exempt task, the victim. Run without preemption; the hook is called as by mm/, but with free
+ * memory left.
  *
  * Owns:  four tasks without threads.
  */
@@ -199,7 +200,7 @@ void oom_said(void)
 	make_tasks();
 	expect_head(GFP_MOVABLE, 1);
 	expect_row(FIRST, anon[FIRST], 0, 0, why[0]);
-	/* +has: pages of the pager, and of an object that is charged to no task. */
+	/* The column +has: pages of the pager, and of an object that is charged to no task. */
 	expect_row(HOG, anon[HOG], 0, SERVED + HELD, "  the most: killed");
 	expect_row(PAGER, anon[PAGER] + SERVED, SERVED, 0, "");
 	expect_row(LITTLE, anon[LITTLE], 0, 0, "");

@@ -2,11 +2,11 @@
 /*
  * explore_run.c: the explorer of threads: running a set under many schedules, and judging each run.
  *
- * A set has two or three roles, threads of the kernel or programs bound to CPUs 1, 2 and 3.  It is
- * run without preemption; with each single preemption, at each lock and point, for each other CPU,
- * and with a tick there; then with two and three random preemptions.  After each run all roles must
- * have ended with results that some order of their steps allows, and all memory must be free.  The
- * first bad run is printed with its cuts.
+ * A set has two or three roles, threads of the kernel or programs bound to CPUs 1, 2 and 3. It is
+ * run without preemption; then with one preemption, at each lock and point, in favour of each CPU,
+ * with and without a tick; then with two and three random preemptions. After each run all roles
+ * must have ended with results that some order of their steps allows, and all memory must be free.
+ * The first bad run is printed with its preemptions.
  *
  * Owns:  x, the roles and the data they share.
  */
@@ -101,7 +101,7 @@ static void start_roles(void)
 	for (i = 0; i < ROLES && set_now->role[i]; i++)
 		x.thread[i] = thread_start("role", i < 2 ? (int)i + 1 : set_now->third_on,
 		    role_main, (void *)(uintptr_t)set_now->role[i]);
-	/* Until then all roles wait for the start. */
+	/* All roles reach their wait for the start in this time. */
 	thread_sleep(3 * THREADS_TICK_NS);
 }
 

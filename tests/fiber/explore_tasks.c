@@ -328,7 +328,7 @@ static const char *judge_create(void)
 	return judge_end(TASK_EXITED);
 }
 
-/* ---- handles that two threads use at once, and handles of a killed task ---- */
+/* ---- handles that two threads use at the same time, and handles of a killed task ---- */
 
 static void call_itself(u64 arg)
 {

@@ -8,7 +8,7 @@
 #include <quarry/account.h>
 
 #define CODE     0x400000UL /* entry of program 0; program n begins n bytes behind it */
-#define PROGRAMS 8          /* the program of this number ends at once */
+#define PROGRAMS 8          /* the program of this number ends immediately */
 #define DATA     0x500000UL
 #define PATIENT  (20 * THREADS_TICK_NS)
 
@@ -27,7 +27,7 @@ const char *kept_differ(const struct kept *before);
 
 /* Create task @nr of the set, without threads. */
 struct task *new_task(unsigned nr);
-/* Add a thread to @task on CPU @cpu that runs @program(@arg) once all roles start. */
+/* Add a thread to @task on CPU @cpu. It waits until all roles start, then runs @program(@arg). */
 void new_program(struct task *task, int cpu, void (*program)(u64 arg), u64 arg);
 /*
  * Add a thread to task 2, which is created if needed, on CPU 3: it kills task @nr

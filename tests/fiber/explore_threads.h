@@ -15,13 +15,13 @@
 
 struct set {
 	const char *name;
-	void (*setup)(void);       /* on CPU 0, unpreempted; NULL: nothing */
+	void (*setup)(void);       /* runs on CPU 0 without preemption; may be NULL */
 	void (*role[ROLES])(void); /* threads of the kernel; NULL: no role */
 	int third_on;              /* the CPU of the third role */
 	/* called when all roles have ended; returns the failure, or NULL */
 	const char *(*judge)(void);
 	bool once;     /* run it without preemption only */
-	unsigned rare; /* factor for the number of random schedules; 0: the default */
+	unsigned rare; /* the set has 1 + rare times RANDOM random schedules */
 };
 
 struct explore_suite {
@@ -45,7 +45,7 @@ struct shared {
 	s64 handle;
 	int called, received, replied, took[2]; /* 1: no result yet */
 	s64 result[8];                          /* results of programs; NOT_YET at first */
-	struct task *tasks[ROLES];              /* references */
+	struct task *tasks[ROLES];              /* tasks of programs; each is a reference */
 };
 extern struct shared x;
 

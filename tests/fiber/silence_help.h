@@ -18,7 +18,7 @@
 
 struct deaf {
 	unsigned cpu;
-	u64 ns;      /* for this long; WAIT_FOREVER: until it is released */
+	u64 ns;      /* the time that it is silent; WAIT_FOREVER: until released */
 	u32 is;      /* atomic: its interrupts are off */
 	u32 release; /* atomic */
 };
@@ -35,10 +35,10 @@ void dead_comes_back(struct ktest *t, unsigned cpu);
 /* ---- limits ---- */
 
 /*
- * Expect that @ns is no less than @least, and at most @slack more.  Each turn of a wait is a tick
- * here, so a wait that reads the clock only now and then overshoots by up to half a second.  A wait
- * for the answer to a cross-call, timed from its first reading on, overshoots by up to twice 1024
- * turns.
+ * Expect that @ns is no less than @least, and at most @slack more. Each pass of a waiting loop
+ * takes a tick here, so a wait that reads the clock only now and then overshoots by up to half a
+ * second. A wait for the answer to a cross-call, timed from its first reading on, overshoots by up
+ * to twice 1024 passes.
  */
 #define SLACK      (S / 2)
 #define CALL_SLACK (2 * 1024 * 10 * MS + SLACK)

@@ -16,8 +16,8 @@ static struct {
 } late;
 
 /*
- * Take no interrupts for four seconds; then take them once, and none again in the middle of a
- * change.
+ * Take no interrupts for four seconds; then take pending interrupts, and none again in the middle
+ * of a change.
  */
 static void come_late(void *arg)
 {
@@ -60,10 +60,10 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 4 * S + S / 2);
 	ktest_join(3);
-	/* The CPU was held for a second at first, and then had its turn. */
+	/* The check held CPU 3 for a second at first, and then let it run. */
 	EXPECT(t, late.woke - began >= S && late.woke - began < 3 * S);
 	ktest_join(2);
-	/* All CPUs have stopped: the check runs at once; and damage is found. */
+	/* Now all CPUs stop without a delay, and the check finds damage. */
 	began = arch_clock_ns();
 	mem->zones[ZONE_NORMAL].nr_free++;
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
@@ -71,7 +71,7 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 }
 
-/* With one CPU online no other has to be stopped; the check runs all the same. */
+/* With one CPU online no other CPU has to be stopped; the check runs all the same. */
 static void one_cpu_alone_may_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);

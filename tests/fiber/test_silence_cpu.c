@@ -71,7 +71,7 @@ static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(OTHER), 0);
 	EXPECT_EQ(t, cpu_up(OTHER), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	/* Its cached pages return with the CPU. */
+	/* The dead CPU's cached pages return with the CPU. */
 	EXPECT(t, pcp_zone_nonempty(mem, SILENT, test_zone(mem, ZONE_MOVABLE)));
 	deaf_end(&deaf);
 	dead_comes_back(t, SILENT);
@@ -269,7 +269,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 	}
 }
 
-/* A dead CPU's cached pages are out of reach until it is back; other pages are not. */
+/* A dead CPU's cached pages are out of reach until it is back; other pages can be offlined. */
 static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 {
 	struct offline o = {.mem = new_memory(t)};

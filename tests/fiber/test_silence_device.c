@@ -151,7 +151,10 @@ static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(stru
 
 /* ---- cpu_down ---- */
 
-/* The thread that waits for the device is bound to CPU 2: it moves to another CPU, and waits on. */
+/*
+ * The thread that waits for the device is bound to CPU 2: it moves to another CPU, and goes on
+ * waiting.
+ */
 static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 {
 	u64 began, down;

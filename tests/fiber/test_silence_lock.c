@@ -7,7 +7,7 @@
 #include "tests/fiber/silence_help.h"
 #include <quarry/lock.h>
 
-#define MOST 8u /* locks that a test holds at once */
+#define MOST 8u /* locks that a test holds at the same time */
 
 static struct spinlock locks[MOST];
 
@@ -67,8 +67,8 @@ static void wrong_use_of_a_lock_panics_and_names_it(struct ktest *t)
 }
 
 /*
- * The largest number of locks, released from both ends and the middle: the others stay held and
- * recorded.
+ * Hold as many locks as allowed, and release them from both ends and the middle: the others stay
+ * held and recorded.
  */
 static void locks_are_released_in_any_order(struct ktest *t)
 {
@@ -115,7 +115,7 @@ static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
 	spin_lock(&lru);
 	spin_lock(&zone);
 	spin_unlock(&lru);
-	/* The locks taken before and after it are still held. */
+	/* The locks taken before and after "lru" are still held. */
 	EXPECT(t,
 	    whole_panics(
 	        (void (*)(void *))(uintptr_t)spin_lock, &locks[0], "lock even taken twice", &ns));

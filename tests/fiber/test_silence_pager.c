@@ -116,7 +116,7 @@ static void wait_begin(struct ktest *t, int cpu)
 	EXPECT_EQ(t, reader.ended + cleaner.ended, 0);
 }
 
-/* Each wait ended by its time limit, the pager's or reclaim's; nothing was lost. */
+/* Each wait ended by the pager's time limit or reclaim's; no page was lost. */
 static void wait_end(struct ktest *t)
 {
 	thread_join(reader.thread);
@@ -332,7 +332,7 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	for (i = 0; i < NR; i++)
 		make_dirty(t, i);
 	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
-	/* Cached pages come first; then reclaim waits for the pager, once in all. */
+	/* Cached pages come first; then reclaim waits for the pager, a single time. */
 	began = arch_clock_ns();
 	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
 		pile_push(&pile, page);

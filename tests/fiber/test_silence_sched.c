@@ -12,13 +12,13 @@
 #define NEEDED   4u
 #define STILL_NS (2 * S) /* a CPU without tick and switch for this long stands still */
 #define MANY     70u
-#define TAKEN    64u /* the most that one tick takes */
+#define TAKEN    64u /* the most threads that one tick moves */
 
 /* ---- threads that only note their CPU ---- */
 
 struct runner {
 	struct thread *thread;
-	u32 ran_on; /* atomic: CPU + 1 */
+	u32 ran_on; /* atomic: the thread's CPU plus 1; 0: it has not run */
 };
 
 static struct runner runner[MANY];
@@ -95,7 +95,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 	static const struct {
 		u32 nr[NEEDED];
 		unsigned leaves, silent;
-		s64 over; /* the silence, less STILL_NS */
+		s64 over; /* nanoseconds of silence beyond STILL_NS */
 		unsigned want;
 	} cases[] = {
 	    {{3, 3, 3, 3}, NEEDED, 0, 0, 0}, /* this CPU, if no other has fewer threads */
@@ -115,7 +115,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 	irqflags_t flags;
 	unsigned i;
 
-	thread_sleep(2 * STILL_NS); /* so that no time in the past is negative */
+	thread_sleep(2 * STILL_NS); /* so that the times set below are not negative */
 	flags = arch_irq_save();
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		EXPECT_EQ(t,

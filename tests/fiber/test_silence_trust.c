@@ -42,7 +42,7 @@ static int clean(struct vm_object *object, u64 *took)
 
 /*
  * Returns true if reclaim waits for the object's pager, which is silent. The wait must take LEAST
- * or more, and no longer than its trust in the pager allows.
+ * or more, and no longer than reclaim's trust in the pager allows.
  */
 static bool waits(struct ktest *t, struct vm_object *object)
 {
@@ -62,7 +62,7 @@ static void sleep_to(u64 when)
 }
 
 /*
- * Trust lost by silence takes four times its time to come back; from LEAST on the pager is asked
+ * Time that a silence has cost comes back four times as slowly; from LEAST on the pager is asked
  * again.
  */
 static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
@@ -135,9 +135,9 @@ static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
 	u64 late;              /* the delay of its answers */
-	u64 answer;            /* if not ABI_PAGER_DONE, the pager only answers */
+	u64 answer;            /* if not ABI_PAGER_DONE, the pager does nothing but answer */
 	bool drops;            /* the pager drops the page it supplied, before it answers */
-	bool idle;             /* the pager only answers, in any case */
+	bool idle;             /* answers without supplying or taking back, whatever @answer is */
 	struct endpoint *gift; /* sent with each answer, unless NULL */
 	unsigned calls;
 	struct ktest *t;
@@ -424,7 +424,7 @@ static void a_page_that_is_handed_over_goes_first(struct ktest *t)
 	ktest_start(1, want_a_page, (void *)1);
 	ktest_start(3, want_a_page, (void *)2);
 	thread_sleep(10 * MS);
-	/* The pager is busy with one request, and another one waits. */
+	/* The pager is busy with one request, and another request waits. */
 	EXPECT_EQ(t, clean(server.object, &took), 0);
 	EXPECT(t, took >= 150 * MS && took < 250 * MS);
 	ktest_join(1);

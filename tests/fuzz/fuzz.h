@@ -8,7 +8,9 @@
 /* The trees of the pageblocks, as ARCH_PAGEBLOCKS has their descriptors (host_fuzz.c). */
 extern struct pageblock_tree host_trees[];
 
-/* The target: one input; always returns 0.  A finding panics, or a sanitizer stops it. */
+/*
+ * Run the target on one input; always returns 0. At a finding it panics, or a sanitizer stops it.
+ */
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 /* Set the state after a boot with @cpus CPUs: no threads, empty caches, nothing counted. */

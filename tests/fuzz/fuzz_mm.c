@@ -179,7 +179,10 @@ static void put_live(unsigned index)
 		model_freed(index);
 }
 
-/* Put the page at @pfn, unless a live block begins there or a handle pins it; it is refused. */
+/*
+ * Put the page at @pfn, unless a live block begins there or a handle pins it; the put must be
+ * refused.
+ */
 static void put_stray(pfn_t pfn)
 {
 	u16 who = m.owner[pfn];

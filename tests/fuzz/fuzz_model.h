@@ -34,14 +34,14 @@ struct model {
 	struct handle_table table;
 	struct handle handle[MODEL_HANDLES];
 	u8 handle_order[MODEL_HANDLES], handle_pins[MODEL_HANDLES];
-	pfn_t handle_pfn[MODEL_HANDLES]; /* PFN_NONE: free */
+	pfn_t handle_pfn[MODEL_HANDLES]; /* PFN_NONE: the handle is free */
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
 	u64 bad_free, bad_order, unbalanced, offlined, offlined_blocks;
 	u64 compacted; /* blocks that compactions had moved when the handles were last read */
 };
-#define OWNER_LIVE     0x1000u /* + index in live[] */
-#define OWNER_HANDLE   0x2000u /* + handle */
+#define OWNER_LIVE     0x1000u /* plus the index in live[] */
+#define OWNER_HANDLE   0x2000u /* plus the handle */
 #define OWNER_RESERVED 0x4000u
 
 extern struct model m;
@@ -58,7 +58,7 @@ static inline pfn_t block_pfn(unsigned index)
 	return MODEL_START + ((pfn_t)index << PAGEBLOCK_ORDER);
 }
 
-/* True: an allocation must succeed, by the free blocks and the watermarks alone. */
+/* True: the free blocks and the watermarks alone are enough for an allocation to succeed. */
 bool model_must_succeed(gfp_t gfp, unsigned order);
 /* Judge an allocated block, and add it to the model. */
 void model_allocated(struct page *page, gfp_t gfp, unsigned order);
@@ -66,7 +66,10 @@ void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 void model_freed(unsigned index);
 /* Forget the places of the handles' pages, which move, and read them again. */
 void model_resync(void);
-/* model_resync(), if a compaction has moved pages since then; nothing else may have. */
+/*
+ * Call model_resync() if a compaction has moved pages since its last call; nothing else may move
+ * them.
+ */
 void model_compacted(void);
 
 /* The facts about a range that keep it from being isolated. */

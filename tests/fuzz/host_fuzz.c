@@ -2,9 +2,9 @@
 /*
  * host_fuzz.c: arch.h and port.h for the fuzz targets: several CPUs, one thread.
  *
- * The target chooses its CPU by writing host_this.cpu.  A cross-call runs on each CPU of the mask
- * in turn, at once.  A thread of mm/ runs when another thread would wait for its work, until it
- * would sleep itself.  Time passes when a thread would wait, and by 1 ns when the clock is read.
+ * The target chooses its CPU by writing host_this.cpu. A cross-call runs immediately, on one CPU of
+ * the mask after the other. A thread of mm/ runs when another thread would wait for its work, until
+ * it would sleep itself. Time passes when a thread would wait, and by 1 ns when the clock is read.
  * So every input runs the same way each time, and a wait without an end panics.
  *
  * Replaces host_cpu.c, host_port.c, host_call.c and host_main.c; host_lock.c is the same.

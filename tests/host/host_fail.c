@@ -42,10 +42,10 @@ int __real_ktest_run(const char *which, u64 seed);
 #define MAX_LOST                                                                                   \
 	1000 /* pages of the kernel's memory that failed tests may lose before the program ends */
 
-static u32 fail_at; /* 0: none */
+static u32 fail_at; /* number of the call that fails; 0: none */
 static u32 last;    /* fail_at in the last run */
 static u32 calls;   /* atomic: calls in this test */
-static u64 looks;   /* atomic */
+static u64 looks;   /* atomic: readings of the clock */
 static bool armed;
 static unsigned long kernel_free;
 static struct counts counts;
@@ -165,10 +165,7 @@ int __wrap_ktest_run(const char *which, u64 seed)
 	unsigned long before = memory_free_pages(&kernel_memory);
 	int failed = __real_ktest_run(which, seed);
 
-	/*
-	 * The loss is judged after each run, when its tests have given back all that they
-	 * allocated.
-	 */
+	/* The loss is judged after each run, when its tests have freed all that they allocated. */
 	while (failed != -EINVAL && fail_at < last &&
 	    memory_free_pages(&kernel_memory) + MAX_LOST > before) {
 		fail_at++;

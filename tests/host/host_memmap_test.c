@@ -37,7 +37,7 @@
 
 /* Shared with the handlers; one thread is watched at a time. */
 static struct {
-	uintptr_t from, end;       /* watched, host page aligned */
+	uintptr_t from, end;       /* the watched addresses, aligned to host pages */
 	uintptr_t first, behind;   /* descriptors of the range itself */
 	u32 touched[RANGE_BLOCKS]; /* accesses to the head of each pageblock */
 	u32 others;                /* accesses to any other page of the range */

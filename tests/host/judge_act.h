@@ -21,7 +21,7 @@ static struct memory pretend;
 #define arch_clock_ns   judge_clock
 #define thread_yield    judge_yield
 #define printk          judge_say
-#include "demo/act.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/act.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* Set CPUs 0 .. @nr - 1 online; if @nr is 1, only the act's CPU. */
 static inline void judge_cpus(unsigned nr)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * judge_help.h: a simulated world around a soak: one text has every call that the soak makes and
- * all that it prints, and must be the expected one. A suite includes the source of a soak, and
- * replaces the names of called functions by those of this world.
+ * all that it prints, and a test compares the text with the expected one. A suite includes the
+ * source of a soak, and replaces the names of called functions by those of this world.
  */
 #ifndef QUARRY_TESTS_JUDGE_HELP_H
 #define QUARRY_TESTS_JUDGE_HELP_H
@@ -27,7 +27,7 @@ struct judge {
 	size_t len;
 	bool quiet;            /* calls are not noted, only the soak's output */
 	u64 now, tick;         /* the clock, and the time that each reading takes */
-	unsigned jobs, no_job; /* started; number of the one that does not start, from 1 */
+	unsigned jobs, no_job; /* threads started; number, from 1, of the one that does not start */
 	struct judge_job job[JUDGE_JOBS];
 	unsigned sleeps; /* sleeps and yields until *stop is set */
 	u32 *stop;

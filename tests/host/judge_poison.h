@@ -23,8 +23,8 @@
 
 #include "tests/host/judge_help.h"
 
-#define PAGES 8u      /* of the object */
-#define START 0x1000u /* of the memory, which has 640 pages */
+#define PAGES 8u      /* pages of the object */
+#define START 0x1000u /* first pfn of the memory, which has 640 pages */
 #define END   (START + 640)
 
 struct smp_stats smp_stats;
@@ -37,7 +37,7 @@ static struct {
 	u64 page[PAGES][2];                      /* first and last word of each page */
 	bool no_range, no_stress;
 	int stop_err;
-	int soft, hard, back; /* results of requests to flag pages and to undo it */
+	int soft, hard, back; /* results of soft offline, hard failure and unpoison */
 	struct poison_result res;
 	bool flagged[640];
 	long count_off; /* error to add to mem_poisoned */
@@ -262,7 +262,7 @@ static u64 events(const struct memory *mem, enum mm_event ev)
 #define stress_start          begin_stress
 #define stress_stop           end_stress
 #include "tests/host/judge_shake.h"
-#include "demo/poison_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/poison_soak.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(unsigned cpus)
 {

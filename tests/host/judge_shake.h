@@ -18,6 +18,6 @@
 
 #define shaker_start JUDGE(shaker_start)
 #define shaker_stop  JUDGE(shaker_stop)
-#include "demo/shake.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/shake.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #endif

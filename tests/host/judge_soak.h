@@ -15,6 +15,6 @@
 #define soak_report_due JUDGE(soak_report_due)
 #define soak_check      JUDGE(soak_check)
 #define soak_end        JUDGE(soak_end)
-#include "demo/soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/soak.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #endif

@@ -24,7 +24,7 @@ struct play {
 	struct cpu cpu; /* this CPU */
 	bool reads;     /* reads are noted too */
 	unsigned halts; /* the call ends at its @halts-th hlt; 0: no hlt ends it */
-	u32 turns;      /* turns of waiting loops */
+	u32 turns;      /* passes of waiting loops */
 	/* A test may set these functions; NULL: nothing is called. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);
 	void (*out)(u16 port);
@@ -39,7 +39,7 @@ unsigned long long play_llu(u64 value);
 
 /*
  * Replaces cpu_relax, which lets other threads run on a host: too slow for waits of a million
- * turns.
+ * passes.
  */
 void play_turn(void);
 

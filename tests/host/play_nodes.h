@@ -12,7 +12,7 @@
 #include "mm/reclaim.h"
 
 #define NODES  2u
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u) /* of each zone */
+#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u) /* pageblocks of each zone */
 
 static struct memory *world;
 

@@ -16,7 +16,7 @@ static int compacts[8]; /* results of compactions, in turn */
 static long brings[8];  /* results of standby_online, in turn */
 static unsigned compacted, asked_for;
 
-/* Note the wait and return at once: no other thread could make the condition true. */
+/* Note the wait and return immediately: no other thread could make the condition true. */
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
 	bool now = cond(arg);
@@ -116,7 +116,7 @@ static void stop_standby(struct memory *mem)
 extern const struct reclaim_ops memory_reclaim;
 static int played_start(struct memory *mem);
 static void played_stop(struct memory *mem);
-#include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef reclaim_stop
 #undef memory_reclaim
 

@@ -21,7 +21,7 @@
 #define SCREEN_AT    0x3800
 #define MAPPED_AT    0x5400
 
-/* The loader's data, as the test wants them. */
+/* The loader's data, which the tests set. */
 struct bootinfo bootinfo;
 
 static char said[8192];
@@ -354,7 +354,7 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	screen_map();
 	EXPECT(t, screen_present() && shows_as_it_should(mapped));
 	EXPECT(t, !strcmp(said_since(pos), "screen: 64 by 24 pixels, 8 by 3 characters\n"));
-	/* Now screen_init uses the framebuffer at once; then the framebuffer moves. */
+	/* Now screen_init uses the framebuffer immediately; then the framebuffer moves. */
 	set_framebuffer();
 	show_log_on(&ref, ref_pixels);
 	screen_init();

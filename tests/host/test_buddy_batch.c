@@ -48,7 +48,10 @@ static pfn_t pfn_of(const struct zone *zone, const struct page *page)
 	return page_to_pfn_in(zone->mem, page);
 }
 
-/* A stack gives out its last entry first, so the pages that it gives out then ascend. */
+/*
+ * A stack gives out its last entry first. With the lowest page last, the pages come out in
+ * ascending order.
+ */
 static void the_lowest_of_a_block_comes_last(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, BLOCKS);
@@ -190,7 +193,7 @@ static void many_at_once_are_as_one_by_one(struct ktest *t)
 		for (i = 0, most = 0; i < 64; i++) {
 			unsigned page = low + (i << order), in = 0;
 
-			/* Free only blocks in which nothing is free. */
+			/* Free only blocks in which no page is free. */
 			for (; i < window >> order && in < 1u << order; in++)
 				if (free_map_order_at(&map, page + in) >= 0)
 					break;

@@ -28,8 +28,8 @@ static void expect_sound(struct ktest *t, struct memory *mem, int line)
 
 /*
  * A zone between pageblocks that are in no span. The two pageblocks beside the zone look like the
- * zone's own, except for their counts. So a check that reads these pageblocks finds damage, and a
- * check that meets one of their pages finds it sound.
+ * zone's own, except for their counts. So a check of these pageblocks finds wrong counts, while a
+ * check of one of their pages finds no damage.
  */
 static struct memory *amid(struct ktest *t, struct zone **zone)
 {

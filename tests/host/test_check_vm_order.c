@@ -219,9 +219,7 @@ static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 
 /* ---- regions ---- */
 
-/*
- * If @below is too high, a search misses regions beside this region; if too low, regions below it.
- */
+/* If r->below is too high, a search misses regions beside region r; if too low, regions below r. */
 static void last_slot_below_a_region_is_exact(struct ktest *t)
 {
 	struct vm_region *r;

@@ -22,7 +22,7 @@ static u32 keep(struct pretend *p, const struct pretend_buf *buf)
 /* Devices, and the result of opening a driver for each. */
 static const struct stop {
 	u64 offered;      /* features besides VERSION_1; ~0: not even VERSION_1 */
-	unsigned size[3]; /* of each queue */
+	unsigned size[3]; /* size of each queue */
 	int err;
 } stops[] = {
     {0, {64, 64, 64}, 0},

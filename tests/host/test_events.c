@@ -11,7 +11,7 @@
 #include <quarry/isolation.h>
 
 #define HITS   16
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* of each zone */
+#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* pageblocks of each zone */
 
 static struct memory *mem;
 static u64 before[NR_MM_EVENTS];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_handle_exact.c: a table of movable objects at its bounds: memory behind its last handle is
- * not its own, each access takes the handle's lock once, and a migrator gets the reason why an
- * object stays.
+ * not its own, each access takes the handle's lock a single time, and a migrator gets the reason
+ * why an object stays.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/handle.h>

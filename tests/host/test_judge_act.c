@@ -97,7 +97,7 @@ static void on(void)
 #define thread_join       join_thread
 #define preempt_disable   off
 #define preempt_enable    on
-#include "demo/act_hold.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/act_hold.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {
@@ -242,7 +242,7 @@ static void owner_drain(struct movable_owner *owner)
 #define handle_alloc        object_alloc
 #define handle_pfn          object_pfn
 #define movable_owner_drain owner_drain
-#include "demo/act_load.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/act_load.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void each_cpu_uses_its_pages(struct ktest *t)
 {

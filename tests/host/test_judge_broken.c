@@ -59,7 +59,7 @@ static bool whole(const struct crowd *c)
 #define thread_sleep      judge_sleep
 #define crowd_verified    verified_so_far
 #define crowd_is_whole    whole
-#include "demo/act_broken.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/act_broken.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #define ACT "act 4 of 4: a page breaks, and is replaced\n"
 

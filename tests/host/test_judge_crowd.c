@@ -15,11 +15,12 @@
 
 static struct {
 	struct task task[8];
-	unsigned started, start_fails;         /* number of the program that does not start */
-	u64 holds;                             /* pages that each program gains at each sleep */
-	bool no_endpoint, dies, stays, no_end; /* a program ends early; two waits time out */
-	unsigned faults, exits;                /* tasks that end by a fault; tasks with status 9 */
-	const u64 (*report)[4];                /* messages of programs, in turn */
+	unsigned started, start_fails; /* number of the program that does not start */
+	u64 holds;                     /* pages that each program gains at each sleep */
+	/* dies: a program ends early; stays, no_end: waits time out */
+	bool no_endpoint, dies, stays, no_end;
+	unsigned faults, exits; /* tasks that end by a fault; tasks with status 9 */
+	const u64 (*report)[4]; /* messages of programs, in turn */
 	unsigned nr_reports;
 	struct crowd *crowd;
 } world;
@@ -127,7 +128,7 @@ static void sleep_until_held(u64 ns)
 #define tasks_wait_none    wait_none
 #define tasks_alive        tasks_left
 #define task_threads_alive threads_left
-#include "demo/crowd.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/crowd.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* Programs hold more while the crowd's start waits for them. */
 static void hold(void)
@@ -254,7 +255,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
 	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
-	/* The programs hold nothing for two minutes; then, one program ends early. */
+	/* In turn: the programs hold nothing for two minutes; one program ends early. */
 	begin();
 	judge.tick = 50000000000;
 	world.holds = 0;
@@ -280,7 +281,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
-/* The start waits no longer once 28 of 32 pages are held. */
+/* The start waits until 28 of 32 pages are held. */
 static void start_waits_until_seven_eighths_are_held(struct ktest *t)
 {
 	u64 holds;

@@ -117,7 +117,7 @@ static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct 
 #define test_pages_isolated is_empty
 #define offline_pages       offline
 #define online_pages        bring_back
-#include "demo/act_drain.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/act_drain.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #define ACT   "act 1 of 4: why a drain is needed\n"
 #define SMALL "  this machine is too small to take a movable range offline\n"

@@ -115,7 +115,7 @@ static int one_round_of(
 #define offline_round   one_round_of
 #define JUDGE(name)     judge_hotplug_##name
 #include "tests/host/judge_soak.h"
-#include "demo/hotplug_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/hotplug_soak.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(unsigned cpus)
 {
@@ -141,7 +141,9 @@ static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t
 	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\n"
 	    "[check]\nhotplug: PASS\n");
 	EXPECT_EQ(t, world.online[0], 7);
-	/* The soak asks the only CPU as often to go down; each request is refused. */
+	/*
+	 * On a machine of one CPU the soak makes as many requests to take it down; each is refused.
+	 */
 	begin(1);
 	judge.quiet = true;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 2, 6), 0);

@@ -168,7 +168,7 @@ static struct monitor_state no_state;
 #define page_address        bytes_of
 #define dump_page           dump
 #define drain_all_pages     drain_all
-#include "demo/load.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/load.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static const unsigned all[] = {PAGES, PAGES, PAGES, PAGES};
 

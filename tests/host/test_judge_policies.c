@@ -157,7 +157,7 @@ static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct 
 #define free_pages         free_one
 #define offline_pages      offline
 #define online_pages       bring_back
-#include "demo/act_policies.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/act_policies.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #define LOAD4 "[load on 4, from 1 to 3, 1024 each, seed 6]\n"
 #define END   "[no range]\n[load ends]\n"
@@ -212,7 +212,8 @@ static void each_policy_meets_the_same_fault(struct ktest *t)
 }
 
 /*
- * Pauses for the viewer are not part of the times, and CPUs that use other zones not of the hits.
+ * Pauses for the viewer are not in the times, and allocations of CPUs that use other zones are not
+ * in the hits.
  */
 static void figures_are_of_the_zone_alone(struct ktest *t)
 {

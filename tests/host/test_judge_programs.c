@@ -156,7 +156,7 @@ static bool find_file(const char *name, struct boot_file *file)
 #define thread_sleep    judge_sleep
 #define act_broken      break_a_page
 #include "tests/host/judge_soak.h"
-#include "demo/programs.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/programs.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(unsigned long normal, unsigned long first, unsigned long second)
 {

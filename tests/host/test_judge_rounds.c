@@ -30,7 +30,7 @@ static struct {
 	unsigned offlines, fails; /* number of the offline, from 1, that fails */
 	unsigned stops;           /* number of the offline that the user cancels; 0: none */
 	int offline_err, online_err, stop_err;
-	unsigned drains, moved; /* of each offline */
+	unsigned drains, moved; /* drain rounds and moved pages of each offline */
 	u64 freed, frees;       /* pages freed while isolated: so far; at each offline */
 	bool no_range, no_stress, calls_across;
 	struct pageblock blocks[BLOCKS];
@@ -142,7 +142,7 @@ static void count_call(void *arg)
 #define mm_event_sum      events
 #define JUDGE(name)       judge_rounds_##name
 #include "tests/host/judge_soak.h"
-#include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {

@@ -146,7 +146,7 @@ static bool commands(u64 seed)
 #define trace_replay_boot replay
 #define user_run          run_once
 #define user_soak         run_often
-#include "demo/scenario.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/scenario.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(const char *name, const char *value, const char *more, const char *then)
 {

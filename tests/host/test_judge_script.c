@@ -12,7 +12,7 @@
 #include "tests/host/judge_help.h"
 
 static struct {
-	const char *option, *name; /* script=; name of the module, NULL: there is none */
+	const char *option, *name; /* value of script=; name of the module, NULL: there is none */
 	const char *text;
 	size_t len;
 } world;
@@ -60,7 +60,7 @@ static int obey(char *text)
 #define boot_files_print  print_files
 #define monitor_obey_text obey
 #define monitor_state     state
-#include "demo/script.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/script.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static bool run_bytes(const char *text, size_t len)
 {

@@ -21,7 +21,7 @@ static struct {
 	unsigned no_alloc; /* number of the kmalloc, from 1, that fails */
 	unsigned allocs;
 	bool refuses;     /* frees are refused */
-	bool others_only; /* no thread starts on its own CPU */
+	bool others_only; /* no thread can be started on a chosen CPU */
 	int handle_err;
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
@@ -110,7 +110,7 @@ static void yield(void)
 #define handle_table_init init
 #define handle_alloc      put_object
 #define handle_free       drop_object
-#include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct stress load;
 static struct stress_thread threads[THREADS];

@@ -63,7 +63,7 @@ static const char *ending(u64 n)
 #define act_programs      under_programs
 #define JUDGE(name)       judge_tour_##name
 #include "tests/host/judge_soak.h"
-#include "demo/tour.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/tour.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #define COUNTS "  11 cross-calls, 1 IPI, of these 0 by allocations\n"
 #define SOUND  "  check_memory: every invariant holds\n"

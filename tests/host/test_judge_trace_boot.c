@@ -17,7 +17,7 @@
 static const char content[] = "content";
 
 static struct {
-	const char *option; /* trace= */
+	const char *option; /* value of trace= */
 	const char *file;   /* name of a module; NULL: there is none */
 	const char *single; /* name of the only module; NULL: there are none, or several */
 	int parse_err, run_err;
@@ -103,7 +103,7 @@ static void free_trace(struct trace *trace)
 #define trace_run          run
 #define trace_print_report print_report
 #define trace_free         free_trace
-#include "demo/trace_boot.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/trace_boot.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static int boot(const char *name, const char *file, const char *single)
 {

@@ -101,7 +101,7 @@ static bool run_once(const char *name, u64 arg0, u64 arg1)
 #define user_run          run_once
 #define JUDGE(name)       judge_user_##name
 #include "tests/host/judge_shake.h"
-#include "demo/user_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/user_soak.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static const unsigned long same[] = {500};
 

@@ -19,7 +19,8 @@ static struct {
 	unsigned left; /* tasks left when the program has ended */
 	bool stays;    /* the tasks that are left do not end */
 	/*
-	 * Objects are as before from this reading of the counts on; the first reading is number 0.
+	 * settled: the first reading, counted from 0, that again finds as many objects as reading 0
+	 * did
 	 */
 	unsigned reads, settled;
 } world;
@@ -98,7 +99,7 @@ static void print_files(void)
 #define tasks_kill_all     kill_all
 #define tasks_wait_none    wait_none
 #define task_threads_alive threads_left
-#include "kernel/user_boot.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "kernel/user_boot.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #define ENDED  "[counts][hello 5 6][wait][put]"
 #define WAITED "[kill all][none, 10000000000]\n"

@@ -157,8 +157,8 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 	EXPECT_EQ(t, n, 7);
 	EXPECT_EQ(t, map.cell[7][20], '.');
 	/*
-	 * One offline pageblock of 524288 is shown; it is shown at once if it lies in the watched
-	 * range.
+	 * One offline pageblock of 524288 is shown; it is shown in the next frame if it lies in the
+	 * watched range.
 	 */
 	i = (unsigned)(HOLE_END - LOW + 5 * each + each / 2);
 	set_kind(&huge_blocks[i], &kinds[10]);

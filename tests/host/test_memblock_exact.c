@@ -26,7 +26,7 @@ static void limit_is_exact_to_the_byte(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, 1, 1, 0, TOP), 0);
 }
 
-/* The limits exclude each other. */
+/* A lower limit at or above the upper limit leaves no address. */
 static void a_minimum_above_the_limit_gives_nothing(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();

@@ -18,11 +18,11 @@ static struct {
 	unsigned node; /* node of this CPU */
 	bool interrupt;
 	unsigned looks, at; /* tries so far; number of the try that finds a page; 0: none */
-	gfp_t gfp;          /* of all tries, or'ed */
+	gfp_t gfp;          /* flags of all tries, or'ed */
 	bool outside;       /* a call was made outside the allocation's own section */
 	struct page page;
 	struct zone *zone;
-	unsigned long cached; /* at the beginning of a section */
+	unsigned long cached; /* cached pages at the beginning of a section */
 } world;
 
 static void note(const char *what)
@@ -106,8 +106,8 @@ static struct page *none_direct(struct memory *mem, gfp_t gfp, unsigned order)
 #define arch_in_interrupt() world.interrupt
 #define arch_irq_save       section_begin
 #define arch_irq_restore    section_end
-#include "mm/zonelist.c"   /* NOLINT(bugprone-suspicious-include): what is judged */
-#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/zonelist.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {

@@ -45,8 +45,8 @@ static void measure(void)
 #define arch_map_mmio map
 #define cpu_relax     play_turn
 #define printk        judge_say
-#include "arch/x86_64/apic.c"  /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/timer.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/apic.c"  /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "arch/x86_64/timer.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef printk
 
 /* ---- the registers ---- */
@@ -358,7 +358,7 @@ static void interrupt_lines_move_between_cpus(struct ktest *t)
 		redirect[0][0x10 + 2 * i] = 0x40 + i;
 		redirect[0][0x11 + 2 * i] = i == 1 ? 0x06000000 : 0x05000000;
 	}
-	redirect[0][0x14] |= 0x10000; /* masked */
+	redirect[0][0x14] |= 0x10000; /* the pin is masked */
 	redirect[0][0x18] = 0;        /* behind the last pin */
 	redirect[0][0x19] = 0x05000000;
 	redirect[1][0x10] = 0x8043;

@@ -14,7 +14,7 @@
 
 static struct acpi_info firmware;
 static u64 ticks;           /* the time stamp counter */
-static unsigned apic_reads; /* each reading makes five; the third is the best */
+static unsigned apic_reads; /* a reading of the clock makes five; the third is the best */
 static u64 pit_began;       /* time at which the PIT began to count; 0: it did not */
 static unsigned written;    /* bytes written to the PIT's count */
 static enum timer_kind { PM, PIT, STUCK, ABSENT } timer;
@@ -101,7 +101,7 @@ u64 played_ticks_ns(u64 at);
 #define clock_apic_hz played_apic_hz
 #define cpu_relax     play_turn
 #define printk        judge_say
-#include "arch/x86_64/clock.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/clock.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef printk
 
 static void begin(void)

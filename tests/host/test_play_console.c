@@ -77,7 +77,7 @@ int play_snprintf(char *buf, size_t size, const char *fmt, ...);
 int play_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 u64 play_position(void);
 size_t play_read(u64 *pos, char *buf, size_t size);
-#include "kernel/printk.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "kernel/printk.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {
@@ -158,7 +158,7 @@ static void marked_text_is_shown_once_on_request(struct ktest *t)
 	printk("e");
 	console_show_marked();
 	EXPECT_TEXT(t, "acde", "abcde");
-	/* To hide text also marks its beginning. */
+	/* Hiding text also marks its beginning. */
 	console_hide();
 	printk("f");
 	console_show_marked();

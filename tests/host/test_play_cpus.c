@@ -46,7 +46,7 @@ static u8 pool[65536] __attribute__((aligned(256)));
 static size_t pool_used;
 static u32 own_id, most;
 static struct {
-	u64 at; /* ns; 0: never */
+	u64 at; /* time at which the CPU starts, in ns; 0: never */
 	u32 started;
 } comes[CPUS];
 
@@ -162,9 +162,9 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #define smp_call_mask        call
 #define cpu_relax            play_turn
 #define printk               judge_say
-#include "arch/x86_64/smp_boot.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/flush.c"    /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/smp_boot.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "arch/x86_64/flush.c"    /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef printk
 
 /*
@@ -439,8 +439,8 @@ static void a_cpu_is_parked_and_woken(struct ktest *t)
 	arch_cpu_park(&word, 7);
 	arch_irq_restore(flags);
 	/*
-	 * The CPU reports that it is parked before it checks its word. It reports that it runs once
-	 * its TLB is empty.
+	 * The CPU reports that it is parked before it checks its word. It reports that it runs only
+	 * after its TLB has been emptied.
 	 */
 	EXPECT_SAID(t, "hlt\n4\nhlt\n4\n" FLUSHED "lldt\n4\n");
 	EXPECT_EQ(t, play.cpu.started, STARTED_RUNS);

@@ -49,8 +49,8 @@ static void flush(void)
 #define serial_present   has_serial
 #define serial_flush     flush
 #define printk           judge_say
-#include "arch/x86_64/acpi_event.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/power.c"      /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/acpi_event.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "arch/x86_64/power.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef printk
 
 /* ---- events ---- */
@@ -153,7 +153,7 @@ static void firmware_hand_over_has_a_time_limit(struct ktest *t)
 	EXPECT_EQ(t, judge.now, 110 * MS);
 	EXPECT_EQ(t, play.turns, 10);
 	begin();
-	enabled_at = 0; /* at once */
+	enabled_at = 0; /* on request */
 	EXPECT_EQ(t, start(), 0);
 	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
 	EXPECT_EQ(t, judge.now, 10 * MS);

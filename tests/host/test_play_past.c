@@ -13,7 +13,7 @@
 #include <quarry/isolation.h>
 #include <quarry/poison.h>
 
-/* Other CPUs act once, just before this CPU gets the lock. */
+/* Other CPUs act a single time, just before this CPU gets the lock. */
 static void (*others)(struct zone *zone);
 static unsigned locks;
 
@@ -29,7 +29,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 }
 
 #define zone_lock lock_after_others
-#include "mm/direct.c"      /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/direct.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
 #include "mm/direct_many.c" /* NOLINT(bugprone-suspicious-include): the same */
 #undef zone_lock
 

@@ -81,8 +81,8 @@ static void *map(phys_t pa, size_t len)
 #define acpi             firmware
 #define ioapic_route     route
 #define ioapic_route_isa route_isa
-#include "drivers/pci_port.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#include "drivers/serial.c"   /* NOLINT(bugprone-suspicious-include): what is played */
+#include "drivers/pci_port.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "drivers/serial.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
 #define pci_scan             scan
 #define virtio_bus_found     take_over
 #define virtio_bus_interrupt news
@@ -92,7 +92,7 @@ static void *map(phys_t pa, size_t len)
 #define virtio_balloon_show  balloon_show
 #define arch_map_mmio        map
 #define kernel_memory        memory_there
-#include "drivers/virtio_start.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "drivers/virtio_start.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* ---- PCI ---- */
 
@@ -150,7 +150,7 @@ static void configuration_is_reached_by_two_ports(struct ktest *t)
 
 /*
  * The line is level-triggered, whatever the ISA interrupt of that number is. The function may
- * interrupt only once its line is routed.
+ * interrupt only after its line is routed.
  */
 static void a_function_has_its_line(struct ktest *t)
 {
@@ -239,7 +239,7 @@ static void every_byte_is_received(struct ktest *t)
 	EXPECT_EQ(t, serial_getc_wait(), 0);
 }
 
-/* The interrupt is set up once, and only when it can be delivered. */
+/* The interrupt is set up a single time, and only when it can be delivered. */
 static void the_serial_port_interrupts(struct ktest *t)
 {
 	begin_serial();

@@ -17,7 +17,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 {
 	if (!begin(t))
 		return;
-	/* There is no node behind the last one, so its thread is left alone. */
+	/* The entry behind the last node is no node of the memory: its thread is not stopped. */
 	world->nodes[NODES].reclaim.thread = (struct thread *)&sleeps;
 	judge.no_job = 1;
 	EXPECT_EQ(t, played_start(world), -ENOMEM);
@@ -83,7 +83,7 @@ static void reclaim_thread_serves_every_queue(struct ktest *t)
 	run_thread(1);
 	EXPECT_SAID(t, "no sleep of thread 0\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->low, 0);
-	/* A drain comes first, because its waiters wait the shortest. */
+	/* A drain comes first, because waiters for a drain wait the shortest time. */
 	r->drains.asked = 3;
 	r->runs.asked = 4;
 	r->compactions.asked = 5;

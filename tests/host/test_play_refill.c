@@ -19,7 +19,7 @@
 
 #define TEST_SLOT_CPUS 4u
 
-/* Other CPUs act once, just before this CPU gets the lock or reads its capacity. */
+/* Other CPUs act a single time, just before this CPU gets the lock or reads its capacity. */
 static void (*others)(struct zone *zone);
 
 static void others_first(struct zone *zone)
@@ -38,7 +38,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 }
 
 #define zone_lock lock_after_others
-#include "mm/pcp.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/pcp.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef pcp_update_capacity
 
 static unsigned update_after_others(struct zone *zone, struct pcp *pcp, unsigned stack)
@@ -48,7 +48,7 @@ static unsigned update_after_others(struct zone *zone, struct pcp *pcp, unsigned
 }
 
 #define pcp_update_capacity update_after_others
-#include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef zone_lock
 
 /* ---- between the check and the lock ---- */

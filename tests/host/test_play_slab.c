@@ -17,10 +17,10 @@ void play_trim(void);
 
 static struct {
 	unsigned pages; /* pages that the slab has now */
-	gfp_t gfp;      /* of the last request */
+	gfp_t gfp;      /* flags of the last request */
 	unsigned order;
 	bool none;                /* there is no memory */
-	void *(*meanwhile)(void); /* called once while the slab waits for a page: another thread */
+	void *(*meanwhile)(void); /* called once, as another thread, when the slab wants a page */
 	void *got;                /* the object that the other thread got */
 	const struct page *blamed;
 	char said[80];
@@ -71,7 +71,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) end_here(const char 
 #define kfree          play_kfree
 #define kmalloc_counts play_counts
 #define kmalloc_trim   play_trim
-#include "mm/slab.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/slab.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef alloc_pages
 #undef free_pages
 #undef panic_blame

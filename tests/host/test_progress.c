@@ -61,7 +61,7 @@ void start(struct progress *p, const char *what, const char *hint, bool off);
 void tick(struct progress *p);
 void text_of(const struct progress *p, u64 now, char *buf, size_t size);
 void end(struct progress *p);
-#include "demo/progress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "demo/progress.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct progress begin(const char *hint, bool off)
 {

@@ -282,7 +282,8 @@ static u32 ended; /* atomic: the operation that had to wait has ended */
 static bool early;
 
 /*
- * End the walk in progress after a number of turns, or once the operation that must wait has ended.
+ * End the walk in progress after TURNS passes, or when the operation that must wait has ended too
+ * early.
  */
 static void end_the_walk(void *arg)
 {

@@ -42,7 +42,7 @@ static void short_end(struct ktest *t)
 	}
 }
 
-/* Take every free object of @size's kind. */
+/* Take every free object of the size class of @size. */
 static struct hogged *hog(size_t size)
 {
 	struct hogged *first = NULL, *one;

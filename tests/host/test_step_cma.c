@@ -53,7 +53,7 @@ struct cma_use exact_count(const struct cma *cma);
 #define cma_alloc           exact_alloc
 #define cma_free            exact_free
 #define cma_count           exact_count
-#include "mm/cma.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/cma.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct cma area;
 
@@ -251,7 +251,7 @@ static void impossible_places_are_not_tried(struct ktest *t)
 	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
 	EXPECT_EQ(t, other.start, BLOCK(NORMAL - 1));
 	EXPECT_EQ(t, exact_destroy(&other), 0);
-	/* If a place is refused, the next one below is tried. */
+	/* If a place is refused, the next place below is tried. */
 	memset(&runs, 0, sizeof(runs));
 	fail_next(-EBUSY, WHY_BUSY, BLOCK(NORMAL - 5));
 	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(1)), 0);

@@ -20,7 +20,7 @@ static struct {
 	unsigned nr;
 	bool isolated, off;   /* during evacuation: first pageblock isolated; caches off */
 	struct evacuation as; /* the request */
-	pfn_t breaks;         /* a page that breaks once the range is free; 0: none */
+	pfn_t breaks;         /* a page that breaks when the range is free; 0: none */
 } steps;
 
 static u64 steps_deadline(u64 ns)
@@ -54,7 +54,7 @@ unsigned long steps_free_range(struct memory *mem, pfn_t start, unsigned long nr
 #define evacuate           steps_evacuate
 #define alloc_contig_range steps_alloc_range
 #define free_contig_range  steps_free_range
-#include "mm/contig.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/contig.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct memory *begin(struct ktest *t, unsigned normal, unsigned movable)
 {

@@ -12,7 +12,7 @@ static struct {
 	struct ktest *t;
 	char text[STEPS];
 	unsigned nr;
-	bool slots_fail, online_first; /* a range is onlined before its claim */
+	bool slots_fail, online_first; /* online_first: a range is onlined before its claim */
 	/* The span of zone MOVABLE that the test expects from the next unlock on; 0: any. */
 	pfn_t start, end;
 } steps;
@@ -157,7 +157,7 @@ int steps_remove(struct memory *mem, pfn_t start, unsigned long nr) must_check;
 #define pageblock_set_hole     steps_hole
 #define add_memory             steps_add
 #define remove_memory          steps_remove
-#include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static bool begin(struct ktest *t, struct memory *mem)
 {

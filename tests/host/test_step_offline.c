@@ -93,8 +93,8 @@ void steps_go_online(struct zone *zone, pfn_t pfn);
 #define offline_pages         steps_offline_pages
 #define online_pages          steps_online_pages
 #define block_go_online       steps_go_online
-#include "mm/claim.c"   /* NOLINT(bugprone-suspicious-include): what is judged */
-#include "mm/offline.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/claim.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/offline.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef pageblock_set_offline
 
 static void steps_offline(struct zone *zone, pfn_t pfn) NO_LOCK_ANALYSIS

@@ -38,7 +38,7 @@ long steps_online_node(struct memory *mem, unsigned node);
 #define offline_pages steps_offline
 #define offline_node  steps_offline_node
 #define online_node   steps_online_node
-#include "mm/offline_node.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/offline_node.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct node_result res;
 

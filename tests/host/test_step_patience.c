@@ -11,7 +11,7 @@
 #define MS       1000000ULL
 #define STEP     (50 * MS) /* time of a yield, unless set */
 #define SLEEPS   8
-#define MANY     1000u /* passes; no test makes as many */
+#define MANY     1000u /* more passes than any test makes */
 
 static struct {
 	u64 now;   /* ns */
@@ -84,8 +84,8 @@ void world_wait(struct patience *p);
 #define patience_begin    world_begin
 #define patience_over     world_over
 #define patience_wait     world_wait
-#include "mm/patience.c" /* NOLINT(bugprone-suspicious-include): what is judged */
-#include "mm/evacuate.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/patience.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/evacuate.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct memory *mem;
 static struct mm_fail fail;
@@ -184,7 +184,7 @@ static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 	/* Both limits are reached at the same time. */
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
 	EXPECT_EQ(t, evac.loops, 5);
-	/* The time is reached later; in the cases below, the turns are. */
+	/* The limit of time is reached last; in the cases below, the limit of turns. */
 	world.now = 0;
 	world.yield = 40 * MS;
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);

@@ -32,7 +32,7 @@ static void at_point(const char *name)
 #define SCHED_POINT(name) at_point(name)
 #include <quarry/sched_point.h>
 
-#include "mm/put_page.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/put_page.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct page *pinned(struct ktest *t, struct memory *mem, unsigned pins)
 {

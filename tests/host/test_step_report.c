@@ -29,7 +29,7 @@ static irqflags_t report_lock(struct zone *zone) NO_LOCK_ANALYSIS
 
 #define zone_lock_irqsave report_lock
 #define take_block        report_take_block
-#include "mm/page_report.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/page_report.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef zone_lock_irqsave
 #undef take_block
 

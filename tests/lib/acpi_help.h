@@ -26,13 +26,13 @@ void put64(u8 *to, u64 value);
 /* Start with an empty table of @len bytes; fw_info is cleared. */
 void begin_table(size_t len);
 
-/* One more entry of @len bytes, whose length field is @says. */
+/* Append an entry of @len bytes; its length field is @says. */
 u8 *add_entry(u8 type, u8 len, u8 says);
 
 bool same_text(const char *a, const char *b);
 #define EXPECT_TEXT(t, have, want) EXPECT((t), same_text((have), (want)))
 
-/* Bytes of AML behind an empty header. */
+/* Start with a table that has an empty header and the @len bytes of @aml. */
 void begin_aml(const u8 *aml, size_t len);
 
 #endif

@@ -20,7 +20,7 @@ struct page *descriptors(struct memory *mem, pfn_t section, size_t *size)
 	return pfn_to_page_in(mem, start);
 }
 
-/* Record whether the pageblocks of @range have bytes behind them from now on. */
+/* Record that the memory of the pageblocks of @range is mapped from now on, or unmapped. */
 static void set_bytes(const struct memory *mem, struct pfn_range range, bool there)
 {
 	pfn_t pfn;

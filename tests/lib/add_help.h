@@ -50,7 +50,7 @@ void test_shrink(struct memory *mem, pfn_t start, unsigned long nr);
 
 void expect_untouched(struct ktest *t, struct memory *mem);
 
-/* Zones one after the other from START on; the other pageblocks are HOLE. */
+/* A memory with these zones, one after the other from START on; its other pageblocks are holes. */
 struct memory *growing(
     struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr);
 

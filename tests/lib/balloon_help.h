@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * balloon_help.h: a balloon on a device that records what it was told, for the suites of its
- * driver.
+ * balloon_help.h: a balloon on a device that records the pages that it is told of, for the suites
+ * of its driver.
  */
 #ifndef QUARRY_TESTS_BALLOON_HELP_H
 #define QUARRY_TESTS_BALLOON_HELP_H
@@ -26,7 +26,7 @@ extern u8 balloon_dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */
 extern unsigned nr_lent, nr_told, nr_reports;
 extern unsigned most_reported;   /* pageblocks in one report */
 extern unsigned balloon_fail_at; /* this buffer, counted from 1, breaks the device; 0: none */
-extern unsigned balloon_late;    /* mask of queues that the device serves and does not answer */
+extern unsigned balloon_late;    /* mask of queues that the device serves, but does not answer */
 extern void (*balloon_meanwhile)(void); /* called while the device gets pages */
 extern struct virtio_balloon_stat balloon_stats[VIRTIO_BALLOON_S_NR];
 

@@ -24,8 +24,8 @@ struct memory *sound_memory(struct ktest *t);
 void sound_end(struct ktest *t, struct memory *mem);
 
 /*
- * Expect check_memory to fail with a message that starts with @name. More damage in the part that
- * check_memory checks last must not matter: it reports the first damage.
+ * Expect check_memory to fail with a message that starts with @name. Expect the same with more
+ * damage in the part that check_memory checks last: it reports the first damage that it finds.
  */
 void expect_named(struct ktest *t, struct memory *mem, const char *name, int line);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hotplug_help.h: what the suites of CPU hotplug share; they work on the kernel's own memory. */
+/* hotplug_help.h: helpers of the suites of CPU hotplug, which work on the kernel's own memory. */
 #ifndef QUARRY_TESTS_HOTPLUG_HELP_H
 #define QUARRY_TESTS_HOTPLUG_HELP_H
 
@@ -31,8 +31,8 @@ struct zone *big_zone(void);
 struct zone *big_zone_near(unsigned cpu);
 
 /*
- * @cpu allocates and frees: does it cache pages of @zone then? Tried once more if a drain came in
- * between; any thread may start one.
+ * Let @cpu allocate and free pages: does it cache pages of @zone then? Try again after each drain
+ * that came in between; any thread may start a drain.
  */
 bool caches_after_use(unsigned cpu, const struct zone *zone);
 

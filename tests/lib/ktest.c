@@ -24,14 +24,14 @@
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
 #define MAX_REPORTS   20 /* failures of one test that are printed */
 #define ARENA_SIZE    (2UL << 20)
-#define ENOUGH        10 /* turns of every thread before memory still missing is a leak */
+#define ENOUGH        10 /* turns of all threads; memory missing after them is a leak */
 BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock) +
                  sizeof(struct pageblock_tree)) < ARENA_SIZE - (512UL << 10));
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
-static pfn_t borrowed_start;      /* the range of a backed memory, */
-static unsigned long borrowed_nr; /* offline in the kernel's memory */
+static pfn_t borrowed_start;      /* a backed memory's range, offline in the kernel's memory */
+static unsigned long borrowed_nr; /* its pages; 0: no range is borrowed */
 static struct thread *running[MAX_TEST_CPUS];
 static struct ktest *test_now;
 static const char *skip_reason;
@@ -41,13 +41,13 @@ bool ktest_stop;
 bool ktest_short;
 u64 (*ktest_clock)(void);
 static bool short_now; /* this run is short */
-/* Prints in a short run too, unless the console hides everything, as on the live screen. */
+/* say() prints in a short run too, unless the console hides everything, as on the live screen. */
 static void (*say)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The counts of one suite, or of the whole run. */
 struct tally {
 	unsigned tests, failed, skipped;
-	u64 began; /* by ktest_clock */
+	u64 began; /* time of the start, by ktest_clock */
 };
 
 static void *arena_alloc(void *arg, size_t bytes)
@@ -129,7 +129,7 @@ int ktest_start_memory(struct memory *mem)
 	return err;
 }
 
-/* Zones one after the other from @start on; all pages free.  Returns 0 or the error of mm/. */
+/* Build @mem: zones in a row from @start on, all pages free. Returns 0 or mm/'s error. */
 static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
     unsigned long nr, bool backed)
 {
@@ -196,7 +196,9 @@ struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, un
 	return new_memory(t, blocks, 0, false);
 }
 
-/* Offline memory is unused: the test may use its bytes. The descriptors are the test's own. */
+/*
+ * The test may use the bytes of a range that the kernel has offlined; the descriptors are its own.
+ */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable)
 {
 	const unsigned blocks[NR_ZONE_KINDS] = {0, normal, movable};
@@ -324,7 +326,7 @@ static u64 now(void)
 	return ktest_clock ? ktest_clock() : 0;
 }
 
-/* The end of a line: the time since @began. */
+/* Write @before and the time since @began to @buf; without a clock, nothing. */
 static const char *took(char (*buf)[32], const char *before, u64 began)
 {
 	(*buf)[0] = '\0';
@@ -357,7 +359,7 @@ static void report_test(const struct ktest *t, const char *suite, unsigned nr, u
 	}
 }
 
-/* Test @i of its suite, the @nr-th of this run. */
+/* Run test @i of @s, which is the @nr-th selected test of this suite. */
 static void run_test(
     const struct ktest_suite *s, unsigned i, unsigned nr, u64 seed, struct tally *tally)
 {

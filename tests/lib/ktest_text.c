@@ -12,9 +12,9 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-/* Turns for which a thread waits for text of other threads; it waits ktest_text_ns too. */
+/* A thread waits at least so many turns, and ktest_text_ns, for text of other threads. */
 #define MAX_TURNS 10000
-#define MAX_LINE  255 /* of a text that is compared as a whole */
+#define MAX_LINE  255 /* of a line of a text that is compared as a whole */
 u64 ktest_text_ns = 10000000000ULL;
 
 static size_t word_length(const char *word)

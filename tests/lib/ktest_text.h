@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ktest_text.h: what a test may print, for ktest.c. */
+/* ktest_text.h: checks of the text that a test prints, for ktest.c. */
 #ifndef QUARRY_TESTS_KTEST_TEXT_H
 #define QUARRY_TESTS_KTEST_TEXT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mce_help.h: what the suites of machine checks share. */
+/* mce_help.h: helpers of the suites of machine checks. */
 #ifndef QUARRY_TESTS_MCE_HELP_H
 #define QUARRY_TESTS_MCE_HELP_H
 
@@ -16,7 +16,9 @@ bool wait_for_count(const u64 *count, u64 nr);
  */
 u64 wait_all_dealt(void);
 
-/* The first pfn of 1 << @order pages that were just freed; some_page: of one page. */
+/*
+ * Allocate and free 1 << @order pages, and return the first pfn; some_page: the same for one page.
+ */
 pfn_t some_pages(struct ktest *t, unsigned order);
 pfn_t some_page(struct ktest *t);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU,
- * using a zone up, and a census, by which two states of a memory can be compared.
+ * mm_help.h: helpers of the suites of caches, isolation and offlining: work on a chosen CPU, using
+ * a zone up, and a census, by which two states of a memory can be compared.
  */
 #ifndef QUARRY_TESTS_MM_HELP_H
 #define QUARRY_TESTS_MM_HELP_H
@@ -81,7 +81,7 @@ void hoard_give(void *arg);
 /* ---- census ---- */
 
 struct zone_census {
-	u64 list[NR_ORDERS][NR_MIGRATETYPES]; /* as a set: the sum of a hash of each member */
+	u64 list[NR_ORDERS][NR_MIGRATETYPES]; /* the sum of the hashes of the listed blocks' pfns */
 	u32 nr[NR_ORDERS][NR_MIGRATETYPES];
 	unsigned long free, present, managed, isolated, high;
 	u32 depth;
@@ -93,7 +93,10 @@ struct census {
 	u64 words[TEST_MAX_BLOCKS]; /* by pageblock: a hash of the words of its pages */
 };
 
-/* Count everything while no CPU uses @mem. Empty the caches first: their pages count as cached. */
+/*
+ * Count everything while no CPU uses @mem. Empty the caches first: a cached page is not in the
+ * buddy allocator.
+ */
 void census_take(struct census *c, struct memory *mem);
 
 /* Expect all of @b, the later census, to be as in @a. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_test.h: what the suites of the memory manager share: piles of blocks, blocks taken straight
+ * mm_test.h: helpers of the suites of the memory manager: piles of blocks, blocks taken straight
  * from the buddy, fingerprints to compare, and memories of several nodes built by hand.
  */
 #ifndef QUARRY_TESTS_MM_TEST_H
@@ -21,12 +21,12 @@ struct pile {
 };
 void pile_push(struct pile *p, struct page *page);
 struct page *pile_pop(struct pile *p);
-/* Allocate up to @max blocks onto the pile; fewer if no more can be had. Returns how many. */
+/* Allocate up to @max blocks onto the pile; fewer if no more can be had. Returns their number. */
 unsigned long pile_alloc(
     struct memory *mem, struct pile *p, gfp_t gfp, unsigned order, unsigned long max);
 /* Allocate every page that movable requests can have, past all watermarks. */
 void pile_alloc_last(struct memory *mem, struct pile *p);
-/* Free all blocks of the pile; returns how many were refused. */
+/* Free all blocks of the pile; returns the number of frees that were refused. */
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)
 
@@ -48,7 +48,7 @@ void set_type(struct zone *zone, pfn_t block, enum migratetype type);
 void set_isolated(struct zone *zone, pfn_t block, bool on);
 
 /*
- * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches,
+ * The state that a failed call must not change: each page, each pageblock, lists, counts, caches,
  * and all events but BAD_FREE. Exact while no CPU uses the memory.
  */
 struct fingerprint {
@@ -63,7 +63,10 @@ struct zone_spec {
 	u8 node, kind;
 	u16 blocks;
 };
-/* A configuration with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. */
+/*
+ * Fill in @cfg with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. False: the
+ * test has failed.
+ */
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks);
 /*
  * Build a memory of these zones, one after the other, all free, caches on. NULL: the test has

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mov_help.h: what the suites of compaction and contiguous ranges share: an owner of single
- * movable pages that fills a memory and decides how each migration ends.
+ * mov_help.h: helpers of the suites of compaction and contiguous ranges: an owner of single movable
+ * pages that fills a memory and decides how each migration ends.
  */
 #ifndef QUARRY_TESTS_MOV_HELP_H
 #define QUARRY_TESTS_MOV_HELP_H
@@ -22,9 +22,9 @@ void empty_caches(struct memory *mem);
 struct mov {
 	struct movable_owner owner;
 	struct memory *mem;
-	struct page **pages; /* by index */
+	struct page **pages; /* the owner's pages, by index */
 	u32 nr;
-	unsigned calls;      /* of migrate */
+	unsigned calls;      /* calls of migrate, counted if @refuse is not 0 */
 	unsigned downwards;  /* migrations to a lower pageblock; there must be none */
 	unsigned long least; /* fewest free pages of the zone during any migration */
 	unsigned moved;      /* migrations that succeeded */
@@ -34,11 +34,11 @@ struct mov {
 	u32 refuse;              /* one in this many migrations is refused; 0: none */
 	void (*on_refuse)(void); /* called at each refusal; may be NULL */
 	/*
-	 * ns: when a migration was refused last; the shortest time between two refusals after
-	 * MOV_MANY calls
+	 * ns: the time of the last refusal; the shortest time between two refusals after MOV_MANY
+	 * calls
 	 */
 	u64 last, least_gap;
-	u32 enough;       /* a: not 0 once MOV_ENOUGH migrations were tried */
+	u32 enough;       /* atomic: not 0 after MOV_ENOUGH counted calls */
 	struct pile rest; /* pages that the watermark keeps from allocations */
 	struct ktest *t;
 };
@@ -63,10 +63,10 @@ void mov_fill_range(pfn_t start, pfn_t end);
 
 void mov_free(u32 index);
 
-/* Take every page, also those below the watermarks: none can be the target of a migration then. */
+/* Take every page, also pages below the watermarks, so that no migration finds a free target. */
 void mov_take_rest(void);
 
-/* Free every fifth page, so that no two free ones are neighbours. */
+/* Free every fifth page, so that no two free pages are neighbours. */
 void mov_thin_out(void);
 
 /* Pageblocks that are wholly free. */
@@ -75,7 +75,7 @@ unsigned free_blocks(struct zone *zone);
 /* Pageblocks of a zone for mov_fragmented. */
 #define MOV_ZONE (PAGEBLOCK_ORDER >= 9 ? 20u : 64u)
 
-/* A zone of which four fifths are movable pages, and no block of the largest order is free. */
+/* A zone of which four fifths are movable pages; none of its pageblocks is wholly free. */
 struct zone *mov_fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind);
 
 void mov_end(struct ktest *t);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_help.h: what the suites of the OOM killer share: a memory without free pages, and a hook that
+ * oom_help.h: helpers of the suites of the OOM killer: a memory without free pages, and a hook that
  * stands in for the killer.
  */
 #ifndef QUARRY_TESTS_OOM_HELP_H
@@ -16,7 +16,7 @@ struct killer {
 	bool nobody;        /* the hook finds no victim */
 	bool at_once;       /* the victim is gone when the hook returns */
 	unsigned give;      /* pages of the hoard that a dying victim frees */
-	u32 calls;          /* a: calls of the hook */
+	u32 calls;          /* atomic: calls of the hook */
 	gfp_t gfp;
 	unsigned order;
 };
@@ -27,7 +27,7 @@ void killer_victim_dies(struct killer *k);
 
 /*
  * A memory and a killer whose victim never exits. @hoard has all pages but those below the
- * watermarks, so nothing can be reclaimed. NULL: no memory, and the test has failed.
+ * watermarks, and no page can be reclaimed. NULL: no memory, and the test has failed.
  */
 struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 

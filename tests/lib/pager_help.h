@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager_help.h: what the suites of reclaim share: a pager that stores the content of its pages in
+ * pager_help.h: helpers of the suites of reclaim: a pager that stores the content of its pages in
  * the kernel's own memory, and a scene in which only few free pages are left.
  */
 #ifndef QUARRY_TESTS_PAGER_HELP_H
@@ -15,11 +15,11 @@
 struct store {
 	struct page *page[STORE_PAGES]; /* of the kernel's memory: the pager's store */
 	unsigned nr;
-	int answer;             /* a: the result of clean; not 0: the pager takes no page */
+	int answer;             /* atomic: the result of clean; not 0: the pager takes no page */
 	unsigned refuse_one_in; /* the pager refuses one call of clean in this many; 0: none */
 	u64 chance;
-	u32 gets, cleans;         /* a: calls */
-	u32 cleaned[STORE_PAGES]; /* a: times that the pager took each page */
+	u32 gets, cleans;         /* atomic: calls of get and of clean */
+	u32 cleaned[STORE_PAGES]; /* atomic: times that the pager took each page */
 	/* Called by clean before it takes the page. */
 	void (*meanwhile)(struct store *s, struct vm_object *object, u32 index);
 	void *arg;
@@ -48,7 +48,8 @@ bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsig
 void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store);
 
 /*
- * store_scene with its space loaded on this CPU. The second function ends it and checks the memory.
+ * store_scene with its space loaded on this CPU. The second function ends the scene and checks the
+ * memory.
  */
 bool store_scene_loaded(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr);
 void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store);
@@ -57,12 +58,14 @@ struct zone *movable_zone(struct memory *mem);
 
 /* ---- reclaim by hand ---- */
 
-/* One pass of a reclaim thread; returns pages dropped. */
+/*
+ * One pass over zone MOVABLE, as the reclaim thread makes it; returns the number of pages dropped.
+ */
 unsigned long scan_once(struct memory *mem, struct lru_scan *scan);
 
 /* ---- memory that is short ---- */
 
-/* Without caches every freed page counts as free, and any CPU can allocate it. */
+/* Disable the caches: then every freed page counts as free, and any CPU can allocate it. */
 void caches_off(struct ktest *t, struct memory *mem);
 
 void caches_on(struct ktest *t, struct memory *mem);

@@ -9,7 +9,7 @@
 #include "tests/lib/pretend_pci.h"
 #include <quarry/ktest.h>
 
-/* The capabilities of a correct device, and its only BAR: 16 KiB at 896 GiB. */
+/* Offsets of a correct device's capabilities; its only BAR has 16 KiB at 896 GiB. */
 #define COMMON  0x40u
 #define ISR     0x50u
 #define CONFIG  0x60u
@@ -17,7 +17,7 @@
 #define BAR     4u
 #define BAR_REG (PCI_BASE_ADDRESS_0 + 4 * BAR)
 #define START   0xe000004000UL
-/* Reads of a whole configuration space with all its capabilities take no more. */
+/* A driver that reads a configuration space with all capabilities makes no more reads than this. */
 #define MAX_READS 2000u
 
 void add_cap(unsigned at, unsigned next, u8 type, u32 offset, u32 len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plant_help.h: damage planted in a memory, and the expected report of check_memory.  The suite
- * has its own expect_named(), which may plant more damage.
+ * plant_help.h: damage planted in a memory, and the expected report of check_memory. PLANT calls
+ * the suite's own expect_named(), which may plant more damage.
  */
 #ifndef QUARRY_TESTS_PLANT_HELP_H
 #define QUARRY_TESTS_PLANT_HELP_H

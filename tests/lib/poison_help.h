@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_help.h: what the suites of broken pages share: which pages are flagged and counted, and
- * that none of them is allocated.
+ * poison_help.h: helpers of the suites of broken pages: checks of their flags and counts, and a
+ * check that none of them is allocated.
  */
 #ifndef QUARRY_TESTS_POISON_HELP_H
 #define QUARRY_TESTS_POISON_HELP_H
@@ -20,7 +20,7 @@ bool is_flagged(const struct memory *mem, pfn_t pfn);
 
 bool is_retired(const struct memory *mem, pfn_t pfn);
 
-/* Exactly so many pages are flagged, by counts and by flags, and the checker finds nothing. */
+/* Exactly @nr pages are flagged, by counts and by flags, and check_memory finds no damage. */
 void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr);
 
 /* Take every free page of the zone of @pfn, also below the watermarks: @pfn is not among them. */

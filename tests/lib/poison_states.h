@@ -15,7 +15,7 @@ struct stand {
 	pfn_t pfn;         /* the page */
 	struct page *page; /* head of its block, if the block is in use */
 	pfn_t block;
-	struct page *other[1]; /* taken, so that the page cannot merge */
+	struct page *other[1]; /* another page, taken so that the page cannot merge */
 	unsigned order;
 	void *scene;
 };
@@ -24,7 +24,7 @@ struct page_in_state {
 	bool (*make)(struct stand *s);
 	void (*release)(struct stand *s); /* releases the page; NULL: it has no owner */
 	int soft, hard;
-	enum poison_outcome outcome; /* of the failure */
+	enum poison_outcome outcome; /* outcome of the failure */
 	int unpoison;                /* result of unpoison right after the failure */
 };
 

@@ -10,8 +10,9 @@ static struct pretend *to_pretend(struct virtio_device *dev)
 }
 
 /*
- * Note a call as a letter. R: reset; A, D, F, K, X: this bit of the status is set; !: a bit is
- * cleared; f: features read; a: features accepted; q: a queue started.
+ * Note a call as a letter. R: reset; A, D, F, K, X: the status bit ACKNOWLEDGE, DRIVER,
+ * FEATURES_OK, DRIVER_OK, FAILED is set; !: a status bit is cleared; f: features read; a: features
+ * accepted; q: a queue started.
  */
 static void pretend_note(struct pretend *p, char what)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pretend_virtio.h: a virtio device that a test simulates. It answers at once, within the driver's
- * notification, unless the test makes it silent, late or lying.
+ * pretend_virtio.h: a virtio device that a test simulates. It answers immediately, within the
+ * driver's notification, unless the test makes it silent, late or lying.
  */
 #ifndef QUARRY_TESTS_PRETEND_VIRTIO_H
 #define QUARRY_TESTS_PRETEND_VIRTIO_H
@@ -20,8 +20,8 @@
 /* The fault in the next buffer that the device returns. */
 enum pretend_lie {
 	LIE_NONE,
-	LIE_ID,    /* an id that no queue has */
-	LIE_TWICE, /* the buffer, and then the same buffer once more */
+	LIE_ID,    /* an id that no descriptor of the queue has */
+	LIE_TWICE, /* the device returns the buffer twice */
 	LIE_LEN,   /* a length larger than the buffer */
 	LIE_COUNT, /* more buffers than the driver gave */
 };
@@ -36,7 +36,7 @@ struct pretend {
 	struct virtio_device dev;
 	u64 offered, accepted;
 	u64 offered_later;       /* not 0: features offered from the second read on */
-	bool polls_itself;       /* a notification of a buffer does not make it read the ring */
+	bool polls_itself;       /* a notification does not make the device read the ring */
 	u8 status, refused;      /* refused: bits of the status that it does not take */
 	u8 stuck;                /* bits of the status that no reset clears */
 	u8 generation, unsteady; /* unsteady: this many reads of the configuration see it change */
@@ -46,14 +46,14 @@ struct pretend {
 	int refuse_queue; /* the result of starting a queue */
 	struct virtqueue *queue[PRETEND_QUEUES];
 	u16 seen[PRETEND_QUEUES];
-	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
+	u16 kept[PRETEND_QUEUES]; /* atomic: first descriptor of an unanswered buffer, + 1 */
 	unsigned resets, notified, asked; /* asked: reads of its features since the last reset */
-	/* a: reads of the status; at read number breaks_at the device breaks, 0: never */
+	/* atomic: reads of the status; at read number breaks_at the device breaks, 0: never */
 	u32 polls, breaks_at;
 	enum pretend_lie lie;
 	/* Called after each read of the configuration. */
 	void (*on_read)(struct pretend *p, unsigned at);
-	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* bytes written */
+	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* returns bytes written */
 	struct ktest *t;
 };
 

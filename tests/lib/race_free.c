@@ -3,10 +3,13 @@
 #include "tests/lib/race_free.h"
 #include "tests/lib/mm_help.h"
 
-/* The free that is in progress; race_free_run sets this, and the hook runs in the same thread. */
+/*
+ * The free that is in progress; race_free_run sets this, and race_free_point runs in the same
+ * thread.
+ */
 static struct race_free *race_now;
 
-/* Unused where the body of a free is not written yet (quarry/lab.h). */
+/* Unused in a lab in which free_body is not written yet (quarry/lab.h). */
 static unused void race_free_point(const char *name)
 {
 	struct race_free *r = race_now;

@@ -2,10 +2,10 @@
 /*
  * race_free.h: an instance of the free path that a test can hold between two of its steps.
  *
- * race_free.c has its own copy of free_body with scheduling points in it.  A struct race_free sets
+ * race_free.c has its own copy of free_body with scheduling points in it. A struct race_free sets
  * where the copy stops. The copy goes on when another CPU's call waits for this CPU, or when the
- * test releases it. (This CPU cannot serve the call: its interrupts are off.)  So no order depends
- * on time.
+ * test releases it. (This CPU cannot serve the call: its interrupts are off.) So the order of the
+ * steps does not depend on time.
  */
 #ifndef QUARRY_TESTS_RACE_FREE_H
 #define QUARRY_TESTS_RACE_FREE_H
@@ -19,12 +19,12 @@ struct race_free {
 	unsigned order;
 	const char *point; /* the scheduling point to stop at */
 	bool until_call;   /* go on as soon as another CPU's call waits for this CPU */
-	u32 held;          /* a: the free has stopped */
-	u32 called;        /* a: a call waited while the free was held */
-	u32 release;       /* a: go on in any case */
-	u32 gave_up;       /* a: neither a call nor the release came */
+	u32 held;          /* atomic: the copy has stopped */
+	u32 called;        /* atomic: a call waited while the copy was held */
+	u32 release;       /* atomic: go on in any case */
+	u32 gave_up;       /* atomic: neither a call nor the release came */
 	bool cached;       /* the page went into the cache */
-	int err;           /* of the slow free, if the page did not */
+	int err;           /* result of mem_free_pages, if not cached */
 };
 
 /*

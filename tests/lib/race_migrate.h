@@ -12,22 +12,22 @@
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
 
-#define WAITERS_NS 5000000000ULL /* limit for all waiters to be waiting */
+#define WAITERS_NS 5000000000ULL /* time limit until all waiters wait */
 #define RACE_CPUS  8
 
 struct race_migrate {
 	struct memory *mem;
-	struct page *page; /* to isolate and move */
+	struct page *page; /* the page to isolate and move */
 	const char *point; /* the scheduling point to stop at */
-	u32 held;          /* a: the migration has stopped there */
-	u32 ended;         /* a: the migration has ended */
-	u32 release;       /* a: go on */
-	u32 gave_up;       /* a: the migration was never released */
+	u32 held;          /* atomic: the migration has stopped at @point */
+	u32 ended;         /* atomic: the migration has ended */
+	u32 release;       /* atomic: go on */
+	u32 gave_up;       /* atomic: the migration was never released */
 	int isolated, err; /* results of isolate_lru_page and of the move */
 };
 
 /*
- * Try once to move @page, which is isolated. It is held only if this CPU has a race set. Returns 0,
+ * Try once to move @page, which is isolated. Only a try of race_migrate_start is held. Returns 0,
  * or the error because of which the page stays.
  */
 int race_migrate_try(struct memory *mem, struct page *page);
@@ -65,7 +65,7 @@ struct toucher {
 	uintptr_t va;
 	u64 value;
 	int err;
-	u32 done; /* a */
+	u32 done; /* atomic */
 };
 
 void toucher_run(void *arg);

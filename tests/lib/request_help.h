@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* request_help.h: one remedy of a waiting request alone, for suites that need no other remedy. */
+/* request_help.h: a request that uses one remedy only: a drain, a compaction or reclaim. */
 #ifndef QUARRY_TESTS_REQUEST_HELP_H
 #define QUARRY_TESTS_REQUEST_HELP_H
 
@@ -13,7 +13,7 @@ static inline struct request request_for(struct memory *mem, gfp_t gfp, unsigned
 	return q;
 }
 
-/* A request that free memory does not end. */
+/* A request that goes on waiting even if memory is free. */
 static inline struct request request_for_work(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = request_for(mem, gfp, order);

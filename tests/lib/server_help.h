@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server_help.h: what the suites of pagers in the kernel share: a kernel thread as pager, with its
+ * server_help.h: helpers of the suites of pagers in the kernel: a kernel thread as pager, with its
  * store in the same space as its object.
  */
 #ifndef QUARRY_TESTS_SERVER_HELP_H
@@ -30,7 +30,7 @@ struct server {
 	u64 answer;
 	u32 gets, cleans; /* written by the pager */
 	u32 wrong;        /* calls with wrong words */
-	int err;          /* of the last pager_supply or pager_take_back */
+	int err;          /* result of the last pager_supply or pager_take_back */
 };
 
 struct reader {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * share_help.h: a run queue of a test's own, and the shares of its tasks.
- */
+/* share_help.h: a run queue that only one test uses, and the shares of its tasks. */
 #ifndef QUARRY_TESTS_SHARE_HELP_H
 #define QUARRY_TESTS_SHARE_HELP_H
 

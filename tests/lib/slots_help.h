@@ -28,9 +28,9 @@ struct fake_slots {
 	} slot[NR];
 	bool deaf;         /* acknowledging changes nothing */
 	bool holds_on;     /* ejecting changes nothing */
-	u32 next;          /* id of the device that is put in once a slot is empty; 0: none */
+	u32 next;          /* id of the device put into the next slot that becomes empty; 0: none */
 	bool silent;       /* every register reads as all ones */
-	unsigned switched; /* writes of the word that ends the old layout */
+	unsigned switched; /* writes of 0 at offset 0, which end the old layout of CPU slots */
 	unsigned wrong;    /* accesses that do not fit the layout */
 	int refuses;       /* the error that the user returns; 0: it agrees */
 	u32 taken, given;  /* ids of the last calls of the user */

@@ -3,8 +3,8 @@
  * soft_mmu.c: page tables walked in software, with a TLB for each CPU.
  *
  * Owns:       soft_cpus[], each used by its CPU only.
- * Locks:      none: an access is made with interrupts off from the look at the TLB to its end, as
- *             one instruction of a machine is; so a shootdown comes before it or after it.
+ * Locks:      none: an access is made with interrupts off from the TLB lookup to its end, as
+ *             one instruction of a machine is; so a shootdown comes before or after an access.
  * Invariants: a CPU's TLB has only entries read from the tables that are loaded there.
  */
 #include "mm/mm_priv.h"
@@ -13,14 +13,14 @@
 #include "tests/lib/soft_mmu.h"
 
 #define MAX_CPUS 8
-#define ENTRIES  64 /* of a TLB, indexed by page number */
+#define ENTRIES  64 /* entries of a TLB, indexed by page number */
 
 struct soft_entry {
-	uintptr_t va; /* of the page; 0: the entry is empty */
-	u64 pte;      /* as it was when remembered */
+	uintptr_t va; /* address of the page; 0: the entry is empty */
+	u64 pte;      /* the table entry, as the walk found it */
 };
 struct soft_cpu {
-	struct vm_space *space; /* loaded; NULL: none */
+	struct vm_space *space; /* the loaded space; NULL: none */
 	struct soft_entry tlb[ENTRIES];
 };
 static struct soft_cpu soft_cpus[MAX_CPUS];
@@ -51,8 +51,8 @@ void soft_load_space(struct vm_space *space)
 
 	KASSERT(arch_cpu_id() < MAX_CPUS);
 	/*
-	 * A test that ended early left a space loaded. Its memory is gone, but the structure is
-	 * not.
+	 * A test that ended early left this space loaded. Its pages are gone, but struct vm_space
+	 * is still there.
 	 */
 	if (c->space)
 		vm_space_leave(c->space);
@@ -115,7 +115,7 @@ static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
 	return (u64 *)arch_phys_to_virt((e->pte & PTE_ADDRESS) + (va - page));
 }
 
-/* Try an access once; false: it faults, and the fault is not handled here. */
+/* Make one try of an access; false: it faults, and the fault is not handled here. */
 static bool access_once(uintptr_t va, unsigned access, u64 *value, struct vm_space **space)
 {
 	irqflags_t flags = arch_irq_save();

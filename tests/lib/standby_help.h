@@ -32,7 +32,10 @@ extern void (*inside_meanwhile)(struct memory *mem);
 
 struct memory *without_descriptors(struct ktest *t);
 
-/* Wait until the reclaim thread has counted @blocks online, for at most ten seconds; the count. */
+/*
+ * Wait, ten seconds at most, until the reclaim thread has brought @blocks pageblocks online.
+ * Returns the number of pageblocks.
+ */
 unsigned long brought(struct memory *mem, unsigned long blocks);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_help.h: what the suites of tasks share: tasks that run the code of user_code.S, and checks
+ * task_help.h: helpers of the suites of tasks: tasks that run the code of user_code.S, and checks
  * of how they end.
  */
 #ifndef QUARRY_TESTS_TASK_HELP_H

@@ -39,7 +39,9 @@ u32 text_pixel(u32 x, u32 y);
 /* Does the cell at @row and @column show @c in these colours? */
 bool text_shows(u32 row, u32 column, u8 c, u32 front, u32 back);
 
-/* Is the cell plain black: never written, or scrolled in? A written blank shows its glyph. */
+/*
+ * Is the cell all black: never written, or in a row scrolled in? A written blank shows its glyph.
+ */
 bool is_black(u32 row, u32 column);
 
 void expect_row(struct ktest *t, int line, u32 row, const char *want);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_help.h: what the suites of objects, spaces and migration share: a backed memory, a space
- * with an object mapped, and checks.
+ * vm_help.h: helpers of the suites of objects, spaces and migration: a backed memory, a space with
+ * an object mapped, and checks.
  */
 #ifndef QUARRY_TESTS_VM_HELP_H
 #define QUARRY_TESTS_VM_HELP_H

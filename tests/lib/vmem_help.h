@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing, and
+ * vmem_help.h: helpers of the suites of the virtio-mem driver: a memory with a region missing, and
  * a device that has this region. The device records the blocks plugged, and checks that the memory
  * has no page in blocks that it plugs or unplugs. It refuses, lies or breaks as a test sets it.
  */
@@ -22,16 +22,16 @@
 extern struct virtio_mem vmem_dev;
 extern struct memory *vmem;
 extern struct virtio_mem_config vmem_config; /* of the device; vmem_set_config copies it there */
-extern bool vmem_plugged[2 * REGION_BLOCKS]; /* by block of the device */
-extern unsigned vmem_requests[4];            /* by type */
+extern bool vmem_plugged[2 * REGION_BLOCKS]; /* plugged blocks, by their number in the device */
+extern unsigned vmem_requests[4];            /* requests, by their type */
 struct vmem_fault {
-	u16 type;   /* of the request that fails; NO_FAULT: none */
+	u16 type;   /* type of the request that fails; NO_FAULT: none */
 	u16 answer; /* the type of the answer */
 	bool once;
-	bool done;      /* the device has done the request all the same */
+	bool done;      /* the device carries out the request that fails */
 	bool dies;      /* the device breaks, and does not answer */
 	bool scribbles; /* the device writes over the request */
-	u64 requested;  /* pageblocks that the host requests then; ~0: no new request */
+	u64 requested;  /* pageblocks that the host requests at the fault; ~0: no new request */
 };
 extern struct vmem_fault vmem_fault;
 

@@ -35,8 +35,8 @@ bool wait_goes_on(struct wait_limit *limit)
 	if (!limit->end)
 		limit->end = arch_clock_ns() + RACE_NS;
 	/*
-	 * An event that unwritten code should cause never happens: then only the turns are waited
-	 * for.
+	 * While a function is not written, the event may never happen: only the turns count, unless
+	 * @own is set.
 	 */
 	return limit->turns++ < RACE_TURNS ||
 	    ((limit->own || !READ_ONCE(lab_unwritten)) && arch_clock_ns() < limit->end);

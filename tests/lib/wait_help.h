@@ -23,8 +23,8 @@
 bool waited_enough(u64 end, unsigned *rounds);
 
 /*
- * Report a CPU that has not answered a cross-call for @ns, but never panic: a busy host may not run
- * a CPU for six times as long.  Returns the limit as it was, for restore_call_timeout.
+ * Report a CPU that has not answered a cross-call for @ns, but never panic: a busy host may stop a
+ * CPU for six times as long. Returns the limit as it was, for restore_call_timeout.
  */
 u64 set_call_timeout(u64 ns);
 void restore_call_timeout(u64 before);

@@ -148,8 +148,8 @@ static unsigned owned(const struct page *page)
 }
 
 /*
- * The blocks in use are those that the roles know of, and no others. So nothing is lost, and
- * nothing has two owners.
+ * The blocks in use are those that the roles know of, and no others. So no block is lost, and none
+ * has two owners.
  */
 static bool check_owners(struct mm_violation *v)
 {

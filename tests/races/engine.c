@@ -63,7 +63,7 @@ static bool of_cpu(const char *name)
 	return starts_with(name, "drain.handler") || starts_with(name, "cpu.");
 }
 
-/* In an interrupt the role is the CPU's, whatever thread was interrupted. */
+/* In an interrupt the role is that of the CPU, whatever thread was interrupted. */
 struct role *race_my_role(void)
 {
 	const struct mm_task *task;
@@ -181,7 +181,7 @@ static const char *result_text(int result)
 	return race_errno(result);
 }
 
-/* Record the step at the cursor and move on.  Under race.lock. */
+/* Record the step at the cursor and advance the cursor. Under race.lock. */
 void race_step(const char *what, const char *outcome)
 {
 	const struct race_entry *e = &race.script->entry[race.cursor];
@@ -227,8 +227,8 @@ static bool all_wait(void)
 }
 
 /*
- * Called in every wait for the script, since other threads, even the one that drives the run, may
- * never run again.
+ * Called in every wait for the script, since other threads, even the thread that drives the run,
+ * may never run again.
  */
 void race_watch(struct race_watchdog *dog)
 {

@@ -42,7 +42,7 @@ struct race_script {
 	enum iso_policy policy;
 	unsigned nr_roles, nr_cpus; /* CPUs of the memory: at least one for each role */
 	unsigned movable;   /* pageblocks of zone MOVABLE, with caches of full size; 0: 32 */
-	unsigned nr, first; /* entries; the first that is traced, after those that set the scene */
+	unsigned nr, first; /* entries; the first traced one, after the setup's entries */
 	struct race_entry entry[RACE_ENTRIES];
 	char error[80]; /* why the script could not be read */
 };
@@ -50,8 +50,8 @@ struct race_script {
 /* ---- script.c ---- */
 
 /*
- * Read the text of one .race file, up to its end or the next "race:" line; returns the text behind
- * it. s->error is not empty if something is wrong.
+ * Read the text of one .race file, up to its end or the next "race:" line; returns the rest of
+ * @text. s->error is not empty if the text is wrong.
  */
 const char *race_parse(const char *text, struct race_script *s);
 /* Add the entries of @text, separated by ';'.  False: s->error says why. */
@@ -92,7 +92,10 @@ void race_begin(unsigned nr, const struct race_script *s, struct race_result *re
  * followed.
  */
 extern void (*race_hook)(unsigned role, const char *name, bool waits);
-/* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
+/*
+ * Called before each point of a script, to disturb the order that a script leaves open; may be
+ * NULL.
+ */
 extern void (*race_jitter)(void);
 /* Called at every point while no script is run; may be NULL. */
 extern void (*race_spy)(const char *name);
@@ -144,8 +147,8 @@ struct ops_view {
 };
 bool ops_view(struct ops_view *view);
 /*
- * The CPU in whose cache the block at @head is. nr_cpus: it is in none, or its count is not raised
- * yet.
+ * The CPU in whose cache the block at @head is. nr_cpus: no cache has the block, or the cache's
+ * count is not raised yet.
  */
 unsigned ops_cached_on(const struct memory *mem, const struct page *head);
 /* True: the run has memory objects, which operation "end" ends. */

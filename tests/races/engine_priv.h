@@ -11,15 +11,15 @@
 #define COUNTED 8
 
 struct role {
-	struct mm_task *task; /* of the thread that plays the role */
+	struct mm_task *task; /* mm_task of the thread that plays the role */
 	struct thread *thread;
 	bool ready, running;
 	bool waits;           /* its last point was a wait for a lock or an answer */
 	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
-	u32 passes;           /* since the last step, while no other role could move */
-	int result;           /* of its last operation */
+	u32 passes;           /* points passed since the last step while no other role could move */
+	int result;           /* result of its last operation */
 	const char *op;       /* the last operation, or the one under way */
-	char last[RACE_NAME]; /* point it hit last */
+	char last[RACE_NAME]; /* the point that it hit last */
 };
 
 /* Hits of one point by one role. */
@@ -32,7 +32,7 @@ struct watch {
 /* A point whose hits by any role are counted, from the first traced entry on. */
 struct counted {
 	const char *name;
-	u32 hits; /* a */
+	u32 hits; /* atomic */
 };
 
 struct race_state {
@@ -42,11 +42,11 @@ struct race_state {
 	struct watch watch[WATCHES];
 	struct counted counted[COUNTED];
 	unsigned nr_roles, nr_watches, nr_counted;
-	u32 lock;     /* a */
-	u32 active;   /* a: points follow the script */
-	u32 cursor;   /* lock */
-	u32 over;     /* a: the outcome is known: no point stops a role */
-	u32 stepping; /* a: after the setup, instead of the script, step.c chooses the moves */
+	u32 lock;     /* atomic */
+	u32 active;   /* atomic: points follow the script */
+	u32 cursor;   /* under lock */
+	u32 over;     /* atomic: the outcome is known: no point stops a role */
+	u32 stepping; /* atomic: after the setup, step.c chooses the moves instead of the script */
 };
 extern struct race_state race;
 
@@ -57,12 +57,13 @@ void race_leave(irqflags_t flags);
 void race_set_outcome(const char *outcome, const char *why);
 void race_stuck(const char *what);
 /*
- * Record the step at the cursor and move on. race_step_result: the step is the end of an operation.
+ * Record the step at the cursor and advance the cursor. race_step_result: the step is the end of an
+ * operation.
  */
 void race_step(const char *what, const char *outcome);
 void race_step_result(const struct race_entry *e, const struct role *r);
 /*
- * race_watch is called in each turn of a wait for the script, without race.lock. It ends the run as
+ * race_watch is called in each pass of a wait for the script, without race.lock. It ends the run as
  * STUCK if nothing has moved for long.
  */
 struct race_watchdog {
@@ -80,12 +81,12 @@ struct role *race_my_role(void);
 /* ---- step.c, for engine.c and run.c ---- */
 
 /*
- * step_point: a role comes to a point and is kept there. step_will_wait: a wait is announced, and
- * its point is lock.wait(...).
+ * step_point: a role comes to a point and is kept there. step_will_wait: a role is about to wait
+ * for @lock; @point is lock.wait(...).
  */
 void step_point(struct role *r, const char *name);
 void step_will_wait(const char *lock, const char *point);
-/* The operation that @role may begin now, or NULL; the end of its operation.  Under race.lock. */
+/* The operation that @role may begin now, or NULL. Note its end. Both under race.lock. */
 const struct race_entry *step_next_op(unsigned role);
 void step_op_ended(unsigned role, int result);
 /*

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore.c: runs the operations of a few roles under many schedules, and judges each by its end.
+ * explore.c: runs the operations of a few roles under many schedules, and judges each by its
+ * outcome.
  *
- * Without preemption a schedule is fixed: a role runs until it waits.  So a schedule is the list of
- * points at which the running role is preempted, and by which role.  A preempted role continues
- * when all others wait.  Meanwhile it takes interrupts, if they are on at its point.
+ * Without preemption a schedule is fixed: a role runs until it waits. So a schedule is a list of
+ * points at which the running role is preempted, each with the role that runs next. A preempted
+ * role continues when all others wait. Meanwhile it takes interrupts, if they are on at its point.
  *
  * Owns: ex, able.
  */
@@ -14,8 +15,8 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define PATIENCE   1500 /* turns of waiting: an offline fails for a pinned page after 200 */
-#define MAX_POINTS 4096 /* of a run; at later points all roles are tried */
+#define PATIENCE   1500 /* passes of a waiting loop: an offline fails for a pinned page after 200 */
+#define MAX_POINTS 4096 /* points of a run in able[]; at later points all roles are tried */
 
 struct explore ex;
 static const struct plan *plan_now;

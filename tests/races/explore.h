@@ -8,7 +8,7 @@
 
 #define MAX_CUTS   8
 #define MAX_EVENTS 2048
-#define MAX_OPS    6 /* of one role */
+#define MAX_OPS    6 /* operations of one role */
 
 /* A set of operations for each role, after steps that set the scene. */
 struct explore_set {
@@ -62,7 +62,7 @@ struct explore {
 };
 extern struct explore ex;
 
-/* Begin a run whose outcome is @out.  Report its failures, of which the first is kept. */
+/* Begin a run whose outcome is @out. explore_fail...: report a failure; the first one is kept. */
 void explore_begin(struct outcome *out);
 void explore_fail(const char *what, const char *why);
 void explore_fail_check(const struct mm_violation *v);

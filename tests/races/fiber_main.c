@@ -29,7 +29,7 @@
 
 static const char *moves; /* when stepping: moves made before the first key */
 static const char *seeds; /* seeds of the schedules to run */
-static u64 jitters;       /* times each script is replayed once more, by chance */
+static u64 jitters;       /* more replays of each script, with preemptions by chance */
 static struct race_script script;
 static struct race_result result;
 static const struct race_script *script_now;

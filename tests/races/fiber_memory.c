@@ -31,8 +31,8 @@
 
 #define CPUS     4u
 #define WORDS    4u
-#define OBJECTS  512u /* as many as pages */
-#define MOST     400u /* operations */
+#define OBJECTS  512u /* one for each page */
+#define MOST     400u /* operations of one run */
 #define OP_BYTES 48u
 
 static struct handle objects[OBJECTS];

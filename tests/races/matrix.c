@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * matrix.c: runs the matrix: each operation, under each policy, with each visitor between any two
- * of its steps.
+ * matrix.c: runs the matrix: each operation, under each policy, with each visitor, a second
+ * operation, between any two of its steps.
  *
  * A cell is a row, a policy, a visitor, and the states of the pages that row and visitor choose.
  * It is run once for each step: the operation runs alone up to that step, then the visitor runs
@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 #define STEP_NS   1000000 /* time that a step takes while a visitor waits */
-#define STEPS_MAX 4000    /* of one run; more is a loop */
+#define STEPS_MAX 4000    /* steps of one run; more count as an endless loop */
 
 struct cell {
 	const struct matrix_row *row;
@@ -33,8 +33,8 @@ struct cell {
 
 static struct run {
 	struct cell cell;
-	unsigned steps; /* passed by the operation */
-	u32 have;       /* set of states in which there is a page at the step */
+	unsigned steps; /* steps that the operation has passed */
+	u32 have;       /* the page states that occur at the step, a bit for each */
 	bool come;      /* the visitor may run */
 	bool gone;      /* the visitor has ended */
 	bool ended, show;

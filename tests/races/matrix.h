@@ -18,7 +18,7 @@
 #define MATRIX_WIDE RACE_WIDE
 
 struct matrix_scene {
-	unsigned blocks;       /* pageblocks of zone MOVABLE; the first MATRIX_KEPT stay */
+	unsigned blocks;       /* pageblocks of zone MOVABLE; the first MATRIX_KEPT stay online */
 	unsigned first, going; /* the range that goes offline or online: start, length */
 	bool every;            /* objects in every pageblock: none is wholly free */
 	bool offline;          /* the range is offline at first */
@@ -32,9 +32,9 @@ void matrix_set_visitor(void);
 /* The range of the scene; a pageblock outside it. */
 struct pfn_range matrix_range(void);
 pfn_t matrix_other(void);
-/* The first page, or block, in that state; PFN_NONE: none. */
+/* The first page, or first head of a block, in @state; PFN_NONE: none. */
 pfn_t matrix_find(enum page_state state);
-/* Take a page of the visitor's to free; NULL: no more.  Give the visitor a page. */
+/* Take one of the visitor's pages, to free it; NULL: it has none. Give the visitor a page. */
 struct page *matrix_pop(void);
 void matrix_push(struct page *page);
 /* Note that the page at @pfn has just been found broken. */

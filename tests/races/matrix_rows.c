@@ -256,8 +256,8 @@ static bool enough_would_stay(struct pfn_range range) NO_LOCK_ANALYSIS
 }
 
 /*
- * Query a pageblock that no operation works on: it must be refused for lack of memory exactly if
- * there is too little.
+ * Query a pageblock that no operation works on: the query must fail for lack of memory if, and only
+ * if, there is too little.
  */
 static bool visit_query(enum page_state state, struct mm_violation *v)
 {

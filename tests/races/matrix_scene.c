@@ -26,7 +26,7 @@ struct broken {
 static struct {
 	const struct matrix_scene *plan;
 	struct movable_owner owner, lender;
-	struct page *object[OBJECTS]; /* by index */
+	struct page *object[OBJECTS]; /* pages of the movable objects, by index */
 	unsigned nr_objects;
 	struct page *page[PAGES]; /* owned by the scene alone */
 	unsigned nr_pages;

@@ -144,7 +144,7 @@ static int op_drain(unsigned role, const char *arg)
 	return asked < 0 ? asked : 0;
 }
 
-/* Cache a page, then drain: the page was cached before the drain, so it must not stay. */
+/* Cache a page, then drain: the page was cached before the drain, so it must not stay cached. */
 static int op_empty(unsigned role, const char *arg)
 {
 	int err = op_fill(role, "");
@@ -282,8 +282,8 @@ static void nothing(void *arg)
 }
 
 /*
- * Make a cross-call to every CPU, which has nothing to do with drains. call(locked): the lock of
- * zone MOVABLE is held, so the call is refused.
+ * Make a cross-call that is no drain, to every CPU. call(locked): the lock of zone MOVABLE is held,
+ * so the call is refused.
  */
 static int op_call(unsigned role, const char *arg)
 {
@@ -321,7 +321,7 @@ static int op_drop(unsigned role, const char *arg)
 	return handle_free(&ops.objects, object_of(role, arg));
 }
 
-/* The owner of the objects is destroyed after the last object. */
+/* Wait until the objects are gone, then destroy their owner. */
 static int op_retire(unsigned role, const char *arg)
 {
 	movable_owner_drain(&ops.objects.owner);
@@ -456,7 +456,7 @@ static const struct {
     {"remove_memory", add_op_remove},
 };
 
-/* Split "name(argument)"; returns the number of @name in known[], or known[]'s size. */
+/* Split "name(argument)"; returns the index of @name in known[], or known[]'s size. */
 static unsigned look_up(const char *op, char *arg, size_t size)
 {
 	size_t len = 0, i;

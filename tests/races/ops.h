@@ -37,32 +37,32 @@ struct ops_vm {
 	struct vm_space *space[2];
 	/* lock: the scene has dropped its references to the objects, to each space */
 	bool closed, left[2];
-	u32 shows[2];           /* a: enum vm_shows of each space */
-	u32 refused[2];         /* a: a write in that space, begun from now on, must fail */
-	u32 removed;            /* a: slots were emptied, with the stored values */
-	bool stale;             /* an operation that had to fail did not */
-	u32 stores;             /* a: number of values given out */
-	u64 stored[RACE_ROLES]; /* what each role has stored in its word of the page; 0: nothing */
+	u32 shows[2];           /* atomic: enum vm_shows of each space */
+	u32 refused[2];         /* atomic: a write in that space, begun from now on, must fail */
+	u32 removed;            /* atomic: slots were emptied, with the stored values */
+	bool stale;             /* an operation that had to fail succeeded */
+	u32 stores;             /* atomic: number of values given out */
+	u64 stored[RACE_ROLES]; /* the value that each role stored in its word; 0: none */
 	enum vm_shows stored_in[RACE_ROLES];
 	struct page *v; /* the page that was in the slot when the scene was set */
 	struct page *pinned[RACE_ROLES];
 	pfn_t block_v;
 	u32 tries; /* tries of the last move */
-	u32 moves; /* a: moves that have ended */
+	u32 moves; /* atomic: moves that have ended */
 };
 
 /* Pages and pageblocks of the scene.  NULL: freed, or never there. */
 struct ops {
 	struct memory *mem;
 	struct page *p, *q, *k;
-	pfn_t page_p, block_p, block_u, block_o; /* of P or V at first; page_p 0: no scene */
+	pfn_t page_p, block_p, block_u, block_o; /* of P or V in the scene; page_p 0: no scene */
 	pfn_t page_q, page_k, page_t;
 	struct page *own[RACE_ROLES];  /* the page that a role allocated last */
 	struct page *hoard[MAX_HOARD]; /* pages that roles allocated before */
 	unsigned nr_hoard;
-	u32 depth[NR_ZONE_KINDS]; /* a: disables without their enable */
-	bool isolated[64];        /* a: by pageblock: isolated by an operation "isolate" */
-	bool isolated_twice;      /* a: two operations isolated one pageblock at once */
+	u32 depth[NR_ZONE_KINDS]; /* atomic: disables that are not undone yet */
+	bool isolated[64];        /* atomic: by pageblock: isolated by an operation "isolate" */
+	bool isolated_twice;      /* atomic: one pageblock was isolated twice at the same time */
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */

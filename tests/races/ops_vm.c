@@ -2,9 +2,10 @@
 /*
  * ops_vm.c: the operations of the roles of a race on V, a mapped page of a memory object.
  *
- * V lies in slot VM_SLOT of an object that two spaces show at the same address, VM_V. In the
- * first it was touched, so there is an entry for it; in the second, W, it was never touched.  In
- * the scenes N and G neither has touched it: there are no tables, no table of slots and no page.
+ * V lies in slot VM_SLOT of an object that two spaces show at the same address, VM_V. V was touched
+ * in the first space, so there is a table entry for it; in the second space, W, it was never
+ * touched. In the scenes N and G no space has touched V: there are no page tables, no table of
+ * slots and no page.
  *
  * Owns: ops.vm.
  */

@@ -3,8 +3,8 @@
  * race_boot.c: race replay in the kernel: each role is a thread on a CPU of its own.
  *
  * The thread that runs the scripts is bound to the last CPU, since most scripts have their roles on
- * the first CPUs.  There a role that waits for ever with preemption off could stop the thread from
- * reporting.
+ * the first CPUs. On the same CPU, a role that waits for ever with preemption off could stop the
+ * thread from reporting.
  *
  * Owns: the script and the result under way; pages taken offline, whose bytes scripts use.
  */
@@ -99,7 +99,7 @@ static bool run_one(void)
 /* ---- moves that are chosen, by a thread on a CPU that no role has ---- */
 
 struct choice {
-	u64 from, to;      /* seeds */
+	u64 from, to;      /* first and last seed */
 	const char *moves; /* NULL: moves by seeds; otherwise by keys, after these moves */
 	bool good;
 };

@@ -221,13 +221,16 @@ static void drive(u32 end)
 			do_check(&race.script->entry[cursor]);
 		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_COUNT)
 			do_count(&race.script->entry[cursor]);
-		dog.turns = 0; /* a turn is a sleep here: check each time */
+		dog.turns = 0; /* a pass of this loop sleeps, so check in each pass */
 		race_watch(&dog);
 		thread_sleep(1000000);
 	}
 }
 
-/* True: all roles have returned.  No point stops a role now; one that does not return stays. */
+/*
+ * True: all roles have returned. No point stops a role now; a role that does not return is left
+ * behind.
+ */
 static bool all_idle(void)
 {
 	u64 since = arch_clock_ns();

@@ -3,8 +3,8 @@
  * shrink.c: makes a schedule that fails as short as possible, and a script that shows the same
  * failure.
  *
- * Nothing here is trusted: a shorter plan or script counts only if it fails in the same way when it
- * is run.
+ * A shorter plan or script is not trusted: it counts only if it fails in the same way when it is
+ * run.
  *
  * Owns: nothing.
  */

@@ -31,7 +31,7 @@ static unsigned nr_hits;
 
 /* ---- where a thread or an interrupt is kept ---- */
 
-/* The role that runs here, or the helper; NULL: neither. */
+/* The role or the helper (a thread that works for the memory) that runs here; NULL: neither. */
 static struct actor *my_actor(void)
 {
 	const struct role *r = race_my_role();
@@ -160,10 +160,7 @@ void race_look(const void *what)
 	race_leave(flags);
 }
 
-/*
- * A thread that is no role but waits for a part of the memory works for it: it is the reclaim
- * thread.
- */
+/* A thread that is no role but waits for a part of the memory is the reclaim thread. */
 static struct actor *add_helper(const void *what)
 {
 	struct actor *a = NULL;

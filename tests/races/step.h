@@ -26,8 +26,8 @@ struct step_session {
 	int (*key)(void);
 	const char *given;
 	u64 rand;
-	int run;   /* the role that moves on and on; -1: none */
-	bool back; /* the reader left for a step back */
+	int run;   /* the role that moves without further keys; -1: none */
+	bool back; /* the reader has chosen a step back */
 	bool hush; /* the given moves are not shown */
 
 	bool ended; /* the operation of the role that moved last has ended */

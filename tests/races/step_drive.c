@@ -13,9 +13,8 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define MOVE_NS 10000000ULL /* of an operation's patience, for each move */
-#define SETTLE_NS                                                                                  \
-	20000000000ULL /* the machine's time after which a role that has not returned never will */
+#define MOVE_NS        10000000ULL    /* a move counts as this time for operations' patience */
+#define SETTLE_NS      20000000000ULL /* the machine's time in which all roles must come to rest */
 #define TURNS_PER_LOOK 256
 #define NO_TIMEOUT_NS  (1ULL << 50)
 /*
@@ -48,7 +47,7 @@ static bool interrupted(unsigned cpu)
 	for (from = 0; from < nr_cpus; from++) {
 		const struct frame *f = step.actor[from < race.nr_roles ? from : 0].frame;
 
-		/* At this point the CPUs are chosen, but no IPI is sent yet. */
+		/* A sender held at ipi.chosen has chosen its targets, but sent no IPI yet. */
 		if (from < race.nr_roles && f->kind == FRAME_STOP && !strcmp(f->name, "ipi.chosen"))
 			continue;
 		if (smp_unanswered(from, cpu))

@@ -48,11 +48,11 @@ struct step {
 	unsigned nr_helpers;
 	unsigned mover;  /* the role released last */
 	bool others_too; /* the last move let waiting roles continue */
-	u32 tracking;    /* a: waits are checked */
+	u32 tracking;    /* atomic: waits are checked */
 	u32 serial;
-	u64 clock; /* a: the clock by which roles measure their patience */
+	u64 clock; /* atomic: the clock by which roles measure their patience */
 };
-extern struct step step; /* race.lock */
+extern struct step step; /* under race.lock */
 
 /* The place where @role is kept: the interrupt's, if there is one.  NULL: it is not kept. */
 struct frame *step_top(unsigned role);

@@ -7,16 +7,16 @@
  *            again
  *   storm    64 pages are moved in a batch; whenever its entries are gone, 64 threads that slept
  *            wake up, and each touches a page.  Half of them find a migration entry; the others
- *            touch the page by a space without an entry, and find the marker in its slot.  With
- *            icount all instructions are counted that run while the batch moves, and until each
- *            thread has its page
+ *            touch the page by a space without an entry, and find the marker in its slot.  Under
+ *            icount (QEMU counts instructions) the phase counts the instructions that run while
+ *            the batch moves, and until each thread has its page
  *   late     the same, and every fourth thread is late: after it saw the marker it continues when
  *            the try is over; then the memory is checked
  *
  * Owns:       w, and the memory that ops_build makes.
  * Locks:      none of its own.
- * Invariants: a thread writes to words of its own only, so what it reads there is what it wrote
- *             last.
+ * Invariants: a thread writes to words of its own only, so it must read there the value that
+ *             it wrote last.
  */
 #include "ops.h"
 #include "waiters.h"
@@ -29,21 +29,21 @@
 #include <quarry/string.h>
 
 #define THREADS       64u
-#define PAGES         64u /* of the object, moved in one batch */
+#define PAGES         64u /* pages of the object, moved in one batch */
 #define HOT           4u  /* pages of the object that are hammered */
 #define HAMMER_ROUNDS 20u
 #define STORM_ROUNDS  8u
 #define LATE          4u  /* every fourth thread */
-#define TRIES         10u /* of a move; each has a space that was not touched */
+#define TRIES         10u /* tries of a move; each uses a space that was not touched */
 #define BASE          0x400000UL
 #define STUCK_NS      10000000000ULL
-#define HOLD          50000u /* turns of the migrator's loop while the others arrive */
+#define HOLD          50000u /* passes of the migrator's loop while the others arrive */
 
 struct waiter {
 	unsigned nr, cpu;
 	struct thread *thread;
 	struct mm_task *task;
-	u32 done;      /* a: the alarm that it has answered */
+	u32 done;      /* atomic: the number of the last alarm that it has answered */
 	bool late;     /* it was late in this round */
 	u64 last[HOT]; /* the last value written to its word of each page */
 };
@@ -51,19 +51,19 @@ struct waiter {
 static struct {
 	struct memory *mem;
 	struct vm_object *object;
-	struct vm_space *space; /* every page has an entry */
-	/* one for each try of a round; no page has an entry */
+	struct vm_space *space; /* every page has an entry in this space */
+	/* a space for each try of a round; no page has an entry in it */
 	struct vm_space *fresh[TRIES];
 	struct waiter waiter[THREADS];
 	struct thread *migrator_thread;
 	struct mm_task *migrator;
-	u32 stop;               /* a */
-	u32 loaded[RACE_ROLES]; /* a: CPUs that have the space loaded */
-	u32 leaving;            /* a: threads that do not use the space any more */
-	u32 alarm, first_alarm; /* a: tries of all rounds; tries before this round */
+	u32 stop;               /* atomic */
+	u32 loaded[RACE_ROLES]; /* atomic: CPUs that have the space loaded */
+	u32 leaving;            /* atomic: threads that do not use the space any more */
+	u32 alarm, first_alarm; /* atomic: tries of all rounds; tries before this round */
 	bool lateness;          /* phase late */
-	u32 over, looked;       /* a: rounds whose batch is over; rounds checked after that */
-	u32 errors, touches;    /* a */
+	u32 over, looked;       /* atomic: rounds whose batch is over; rounds checked after that */
+	u32 errors, touches;    /* atomic */
 	struct waitq alarmed, answered;
 	struct migrate_stats stats;
 	unsigned failed, stuck;
@@ -155,7 +155,7 @@ static void hammer_migrator(void *arg)
 
 	while (load_acquire(&w.touches) < THREADS)
 		thread_yield();
-	/* A migration that fails so often does not converge. */
+	/* End after so many failures: such a migration does not converge. */
 	for (round = 0; round < HAMMER_ROUNDS && w.failed < 2 * HOT; round++) {
 		move(HOT);
 		thread_yield();
@@ -168,8 +168,8 @@ static void hammer_migrator(void *arg)
 /* ---- storm ---- */
 
 /*
- * Every fourth thread is late once a round: it has seen the marker, and continues only when the try
- * is over. Once woken, it waits until the memory has been checked.
+ * Every fourth thread is late, one time in a round: it has seen the marker, and continues only when
+ * the try is over. After its wake-up it waits until the memory has been checked.
  */
 static void be_late(const char *name)
 {
