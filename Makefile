@@ -4,7 +4,7 @@
 B := build
 include tools/takes.mk tools/needs.mk
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
-# As many jobs as CPUs, unless make was told.  Several targets are made one after another.
+# Run as many jobs as CPUs, if no -j was given; but make several targets one after another.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))$(word 2,$(filter-out $(B)/%,$(MAKECMDGOALS))),0)
 MAKEFLAGS += -j$(shell nproc || echo 2)
 endif
@@ -12,10 +12,10 @@ endif
 ifneq ($(words $(B)),1)
 $(error B="$(B)": wanted one directory, without blanks in its name)
 endif
-# As typed: a $ in it is the kernel's.
+# CMDLINE is not expanded: a $ in it is for the kernel.
 override CMDLINE := $(value CMDLINE)
 
-# ---- what is built of what -------------------------------------------------------------------
+# ---- sources ---------------------------------------------------------------------------------
 # Each room lists its own sources in its files.mk, one name a line, in link order.
 LISTS := MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS \
 	BOOT_SRCS HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS SHARED_TESTS KTEST_SRCS \
@@ -32,7 +32,7 @@ FIBER_SRCS  += $(filter-out mm/slab.c,$(MM_SRCS)) tests/lib/soft_mmu.c $(SHARED_
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------
-# On another machine: the cross compiler if there is one, else clang and lld.
+# On a host other than x86_64: the cross compiler if there is one, else clang and lld.
 HOSTCC ?= gcc
 ifneq ($(shell uname -m),x86_64)
 CROSS_COMPILE ?= $(if $(shell command -v x86_64-linux-gnu-gcc),x86_64-linux-gnu-)
@@ -53,7 +53,7 @@ OBJDUMP ?= $(CROSS_COMPILE)objdump
 # The distribution's Python, which has the distribution's pytest.
 PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 Q := $(if $(V),,@)
-# One line for each step.  On a terminal it has its number, and how many a dry run has counted.
+# Print a line for each step; on a terminal with its number and the number of steps of a dry run.
 say = $(if $(V),,@printf '$(if $(TTY),[%3d/%d])  %-7s %s\n' $(if $(TTY),$(number)) $(1) '$(2)')
 TTY := $(MAKE_TERMOUT)
 number = $(if $(TOTAL),,$(eval TOTAL := $(count_steps)))$(eval STEPS += x)$(words $(STEPS)) $(TOTAL)
@@ -67,7 +67,7 @@ KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestandi
 	-fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-fno-delete-null-pointer-checks
-# Stacks are small: a frame in the core of mm/ 512 bytes, in mm/ 1 KiB.  Suites compile quickly.
+# Stacks are small: limit frames to 512 bytes in the core of mm/, to 1 KiB in the rest of mm/.
 frame_limit = $(if $(filter mm/%,$<),-Wframe-larger-than=$(if $(filter $<,$(CORE_SRCS)),512,1024))
 quick = $(if $(filter tests/suites/%,$<),-O1)
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
@@ -75,7 +75,7 @@ LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=s
 # ---- the kernel --------------------------------------------------------------------------------
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) \
 	$(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS) $(SHARED_TESTS)
-# A race build, without the suites: RACE=1 B=build/race.  A checked one: CHECKED=1 B=build/checked.
+# A race build, without suites: RACE=1 B=build/race.  A checked build: CHECKED=1 B=build/checked.
 KFLAGS += $(if $(RACE),-DRACE_BUILD) $(if $(CHECKED),-DCHECKED_BUILD)
 ifneq ($(RACE),)
 KSRCS := $(filter-out tests/suites/%,$(KSRCS)) $(RACE_SRCS)
@@ -92,7 +92,7 @@ $(B)/kernel/%.o: % Makefile
 $(B)/kernel/demo/trace_short.c.o: traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
 
-# Linked twice: the second time with the table of symbols that backtraces use.
+# The kernel is linked twice: the second time with the table of symbols that backtraces use.
 $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
 	$(call say,LD,$@)
 	$(Q)sh tools/symtab.sh /dev/null $(B)/symtab0.S
@@ -115,10 +115,10 @@ $(B)/bin/hostile: $(HOSTILE_SRCS:%=$(B)/kernel/%.o)
 .PRECIOUS: $(B)/kernel/%.o
 
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
-# Lines for gdb and reports, without variables: a fifth less to compile.  With them: HOSTG=-g.
+# -g1 has lines for gdb and reports, but no variables: compiling takes a fifth less.  Or: HOSTG=-g.
 HOSTG  := -g1
-# Tests are compiled without optimising, and the core with little where a build is not about the
-# code as the kernel has it: half as long.
+# Tests are compiled with -O0, and most builds have the rest with -O1: compiling takes half as long.
+# "plain" has the -O2 of the kernel.
 HOSTT  := -O0
 HFLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/host -Iarch/x86_64 -I. -pthread -fno-omit-frame-pointer \
 	-DCHECKED_BUILD
@@ -127,8 +127,8 @@ HFLAGS_asan   := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 HFLAGS_tsan   := -O1 -fsanitize=thread -Wno-tsan
 HFLAGS_threads-asan = $(HFLAGS_threads) $(HFLAGS_asan) -DSINGLES=3000 -DRANDOM=1000
 HOST_BUILDS   := plain port order3 asan tsan threads threads-asan silence
-# "threads", "threads-asan" and "silence" have CPUs as fibers.  Of the others all but one link the
-# host's own locks and cross-calls; "plain" links the kernel's.  SHARES_x: whose objects x links.
+# "threads", "threads-asan" and "silence" have CPUs as fibers.  Of the others, "plain" links the
+# kernel's locks and cross-calls, the rest the host's.  SHARES_x: the build whose objects x links.
 HOST_ALL  = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS)
 HOST_ONE  = $(if $(filter plain,$(1)),$(SHARED_SRCS) $(SHARED_TESTS),$(HOST_PORT))
 host_srcs = $(if $(filter threads%,$(1)),$(THREAD_SRCS),$(if $(filter silence,$(1)), \
@@ -136,7 +136,7 @@ host_srcs = $(if $(filter threads%,$(1)),$(THREAD_SRCS),$(if $(filter silence,$(
 host_shared = $(if $(SHARES_$(1)),$(filter $(call host_srcs,$(SHARES_$(1))),$(host_srcs)))
 host_objs = $(patsubst %,$(B)/host-$(SHARES_$(1))/%.o,$(host_shared)) \
 	$(patsubst %,$(B)/host-$(1)/%.o,$(filter-out $(host_shared),$(host_srcs)))
-# Of a directory, a program, flags, sources, and objects if not those of the sources.
+# The rules of a program: (directory, program, flags, sources, objects if not those of the sources).
 define host_build
 $(B)/$(1)/demo/trace_short.c.o: traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
@@ -155,7 +155,7 @@ $(foreach b,$(HOST_BUILDS),$(eval \
 # mm/ alone, with nothing of kernel/: the least that another kernel needs.
 ALONE_SRCS := $(MM_SRCS) $(HOST_BASE) $(HOST_PORT) arch/host/host_alone.c
 $(eval $(call host_build,alone,alone,$(HFLAGS),$(ALONE_SRCS)))
-# CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
+# Race replay and the explorer, with CPUs as fibers: make build/fiber/race build/fiber-asan/race
 FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -fno-omit-frame-pointer \
 	-DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 -O1
 $(foreach b,fiber fiber-asan,$(eval \

@@ -79,7 +79,7 @@ MM_SRCS += mm/poison.c
 MM_SRCS += mm/reclaim_lru.c
 MM_SRCS += mm/to_movable.c
 MM_SRCS += mm/reclaim.c
-# 13: checking and showing all of it
+# 13: checking and showing memory
 MM_SRCS += mm/check_vm.c
 MM_SRCS += mm/check_zone.c
 MM_SRCS += mm/check.c

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 
-# In the kernel suites take a third less to compile so.
+# With -O1, compiling the kernel's suites takes a third less time.
 $(B)/kernel/tests/suites/%.o: KFLAGS += -O1
 
-# The hosted program, and what it tests of itself.
+# The hosted program, and its tests of its own parts.
 HOST_SRCS += tests/host/host_main.c
 HOST_SRCS += tests/host/host_memmap_test.c
 
-# Only hosted; linked behind the others, so they run last: a broken allocator makes them wait.
+# These suites are hosted only, and linked last to run last: a broken allocator makes them wait.
 HOST_TEST_SRCS += tests/host/judge_help.c
 HOST_TEST_SRCS += tests/host/judge_handles.c
 HOST_TEST_SRCS += tests/host/play_help.c
@@ -243,8 +243,8 @@ TEST_SRCS += tests/suites/drivers/test_text_sequences.c
 TEST_SRCS += tests/suites/arch/test_mce.c
 TEST_SRCS += tests/suites/kernel/test_fail.c
 
-# Of what only the kernel's cross-calls and locks do: in the kernel, and in the hosted
-# build that links them.
+# Tests of the kernel's own cross-calls and locks: they run in the kernel, and in the hosted build
+# that links these ("plain").
 SHARED_TESTS += tests/suites/kernel/test_smp_dead.c
 
 # These need the kernel's threads and CPUs.

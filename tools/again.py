@@ -8,7 +8,7 @@ import shlex
 
 import check
 
-# Part: (its make target, a pattern for a test's name; its groups make the target's ONLY).
+# Part: (its make target, a pattern for a test's name, whose groups make the target's ONLY).
 TARGETS = {
     "lint": ("lint", r"lint: (\w+)"),
     "mutants": ("mutants", r"mutants: (\w+): "),

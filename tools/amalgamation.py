@@ -84,7 +84,7 @@ class Files:
         self.into(which, path)
 
     def system(self, which, name):
-        """Append a header that some machines lack; a machine that has its own includes that."""
+        """Append a header that some machines lack; other machines include their own instead."""
         path = "include/alone/" + name
         if path in self.seen:
             return

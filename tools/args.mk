@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The targets that are tools, and what of make's variables each gets as arguments; for the Makefile.
-# Each is tools/NAME.py.  Names in ONLY have commas or blanks between them.
+# The targets that run tools/NAME.py, and the variables of make that each tool gets as arguments;
+# for the Makefile.  Names in ONLY have commas or blanks between them.
 comma := ,
 only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
 TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep

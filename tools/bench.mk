@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-# What `make bench` is told; for the Makefile.
+# Variables of `make bench`; for the Makefile.
 #
 #   RECORD="why"      record the figures in bench/history.jsonl
 #   ONLY=row,group    measure these rows, and those of these groups
 #   TRACES="file ..." replay these allocation traces, and measure nothing else
-#   PLUGIN=file.so    that allocator beside ours, hosted (examples/plugin/plugin.h)
-#   PROFILE=function,...   with ONLY or TRACES: where the instructions of these functions are
-#   REPEAT=3          so many runs; says which figures differ
+#   PLUGIN=file.so    measure that allocator beside ours, hosted (examples/plugin/plugin.h)
+#   PROFILE=function,...   with ONLY or TRACES: print which functions the calls of these spend
+#                     instructions in
+#   REPEAT=3          measure so many times; print which figures differ
 #   CURVES=1          measure docs/figures/churn.crv, for make figures
 #
-# `make bench-peers RECORD=1` writes what it measured to bench/peers.json.
+# `make bench-peers RECORD=1` writes its figures to bench/peers.json.
 ARGS_bench-peers = $(if $(RECORD),--record)
 given = $(filter command environment,$(firstword $(origin $(1))))
 ARGS_bench := $(if $(call given,RECORD),--record "$$RECORD") \

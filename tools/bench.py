@@ -114,7 +114,7 @@ BOOTS = [
     Boot(TWO_NODES, "object"),
     Boot(TWO_NODES, "elsewhere,teardown,contig"),
     Boot(TWO_NODES, "migrate"),
-    # No third CPU: under icount CPUs take turns, and an idle CPU answers late.
+    # No third CPU: under icount one CPU runs at a time, and an idle CPU answers late.
     Boot(dict(cpus=2, mem=1024), "policies", count=True),
     Boot(TWO_NODES, "fill"),
     Boot(TWO_NODES, "counted", count=True),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the clock cannot count: a boot of the kernel with a plugin in QEMU (tools/qemu_count.c).
+"""Figures that no clock gives: boot the kernel with a counting plugin in QEMU (tools/qemu_count.c).
 
-The plugin knows no kernel.  Here the instructions that it shall know are found in the kernel's
-machine code, and its counts become figures.
+The plugin knows nothing of the kernel.  This module finds the instructions to count in the kernel's
+machine code, and turns the plugin's counts into figures.
 """
 import bisect
 import os
@@ -13,10 +13,10 @@ import bench_rows
 import qemu
 
 SOURCE = os.path.join(qemu.ROOT, "tools", "qemu_count.c")
-# Functions of kernel/lock.c: a LOCKed instruction of TAKES takes a lock, a store of DROPS releases.
+# Functions of kernel/lock.c: a LOCKed instruction of TAKES takes a lock, a store of DROPS frees it.
 TAKES = "spin_lock spin_lock_irqsave lock_slow spin spin_trylock".split()
 DROPS = "spin_unlock spin_unlock_irqrestore unlock_slow unlock_slow_irqrestore".split()
-# No section with interrupts off is reported as beginning or ending here, but in a caller.
+# No section with interrupts off is reported as beginning or ending in these, but in their caller.
 THROUGH = TAKES + DROPS + ["check_order", "close_gap", "spin_is_held"]
 # {row: the figure for its longest section with interrupts off}
 LOADS = {"load": "irqs_off_max", "drain_full": "drain_full"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The figures of tools/bench.py against what was recorded, and against other allocators."""
+"""Compare the figures of tools/bench.py with recorded ones, and with those of other allocators."""
 import json
 import os
 
@@ -22,12 +22,12 @@ def higher_is_better(name):
 
 
 def is_judged(name):
-    """False for a ratio of two costs: it changes with either, and is only reported."""
+    """False for a ratio of two costs: it changes with either cost, and is only reported."""
     return not name.endswith("_full_at")
 
 
 def worse(name, value, than):
-    """Is @value more than 3 % worse than @than?  Up to MORE_LINES more cache lines are not."""
+    """Is @value more than 3 % worse than @than?  MORE_LINES more cache lines are not worse."""
     if not is_judged(name):
         return False
     if name.startswith(("lines_", "code_lines_")) and value - than <= MORE_LINES:
@@ -62,8 +62,8 @@ def read_history(path=None):
 
 
 def recorded(history, compiler):
-    """{name: value} recorded last of each row for this version of the compiler; None if nothing
-    was.  A null in a record removes the row."""
+    """{name: value}: the value recorded last for each row with this version of the compiler; None
+    if there is none.  A null in a record removes the row."""
     known = {}
     for line in history:
         if line["compiler"] == compiler:

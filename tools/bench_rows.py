@@ -49,7 +49,7 @@ ROWS = {
 
 
 def of_group(name):
-    """The rows of a group; none of a group that is not listed, such as a trace's."""
+    """The rows of a group; none if the group is not listed, such as the group of a trace."""
     return ROWS.get(name, "").split()
 
 

@@ -3,10 +3,10 @@
 """Where the bodies of functions begin and end.
 
 Usage: tools/bodies.py list FILE...        names and lengths
-       tools/bodies.py compare FILE...     what clang finds elsewhere is an error
+       tools/bodies.py compare FILE...     a body that clang finds elsewhere is an error
 
 The rule: a body is from a line "{" to a line "}", both alone and in column 0; the function's name
-stands before the first parenthesis of the lines above it.  `make lint` compares it with clang.
+stands before the first parenthesis of the lines above it.  `make lint` also asks clang.
 """
 import json
 import os
@@ -93,7 +93,7 @@ def by_clang(path):
 
 
 def differences(path):
-    """A line for each body that clang finds elsewhere than the rule; it sees none in a macro."""
+    """A line for each body that clang and the rule do not find in the same place."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = f.read()
     rule = {name: (b.begin, b.end) for name, b in bodies(text).items()}

@@ -5,10 +5,10 @@
 Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N] [--jobs N]
                       [--suite SUITE[.TEST],...] [--fail-fast] [--watch]
 
-One build runs as several processes, which have some suites each.  With --suite or --fail-fast one
-build is made and run after the other, "plain" first: those that have the suites.  --fail-fast stops
-at the first test that fails.  --watch runs what a saved file concerns, in the build "plain" or
-those of --only, again and again (tools/check_watch.py).
+Each build runs as several processes, which have some suites each.  With --suite or --fail-fast the
+builds that have the suites are made and run one by one, "plain" first.  --fail-fast stops at the
+first test that fails.  --watch waits for saved files and runs their suites, in the build "plain" or
+those of --only (tools/check_watch.py).
 """
 import argparse
 import os
@@ -44,7 +44,7 @@ STOPPED = "stopped"  # status of a program that was stopped at its first failed 
 FIBERS = {"tests/fiber/test_silence": ("silence",), "tests/fiber/": ("threads", "threads-asan")}
 SHOWN = 20  # failed tests of a build that are named as soon as they fail
 ENDED = "# selftest: "  # begins the last line of each process
-GROUND = 16  # suites that run first, in their order: all others rely on the code under test
+GROUND = 16  # suites that run first, in their order: the others rely on the code that these test
 TOGETHER = 6  # suites of one process, when several processes run side by side
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0",
@@ -212,8 +212,8 @@ def run_build(build, name, seed, lanes=1, wanted=None, fail_fast=False):
         done = run_beside(command, name, fails, lanes)
     else:
         done = [run_some(command, name, wanted, fails)]
-    # The first status that is not 0; the last lines of others must not hide a process that ended
-    # too early.
+    # Return the first status that is not 0.  If a process ended too early, the last lines of the
+    # others must not hide that.
     ends = [ENDED in text for _, text, _ in done]
     status = next((s for s, _, _ in done if s != 0), 0)
     text = "\n".join(text for _, text, _ in done)

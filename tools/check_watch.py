@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Run suites again whenever a source is saved: `make check WATCH=1`, for tools/check.py.
 
-The suites are those that were asked for, or those that the saved file names: a test's own, and of
-another file the ones after "Tests:" in its head.  A file that names none concerns all of them.
+First the chosen suites run, then those that a saved file names: the suites that a test's source
+defines, or those after "Tests:" in the head of another source.  If it names none, all suites run.
 """
 import os
 import sys
@@ -39,7 +39,7 @@ def saved(before):
 
 
 def named_by(path):
-    """The suites that @path defines, or else those in the head's "Tests:"; none if it is gone."""
+    """The suites that @path defines, or those after "Tests:" in its head; none if it is deleted."""
     try:
         with open(os.path.join(suites.ROOT, path), encoding="utf-8", errors="replace") as f:
             own = suites.names_in(f.read())
@@ -55,7 +55,7 @@ def concerned(paths, has):
 
 
 def builds_for(wanted):
-    """The builds to run without ONLY=: plain; for a suite that plain lacks, the first with it."""
+    """The builds to run without ONLY=: plain; for a suite not in plain, the first that has it."""
     have = [check.builds_of(test.split(".")[0]) for test in wanted] or [["plain"]]
     return sorted({"plain" if "plain" in names else names[0] for names in have})
 

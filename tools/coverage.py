@@ -35,7 +35,7 @@ def run_suites(build):
     for name, flags in BUILDS.items():
         home = os.path.join(build, f"host-{name}")
         program = os.path.join(home, "check")
-        # make does not see that flags have changed.
+        # make does not notice changed flags: after a change, remove the old objects.
         stamp = os.path.join(home, "flags")
         if not os.path.exists(stamp) or open(stamp, encoding="utf-8").read() != flags:
             shutil.rmtree(home, ignore_errors=True)

@@ -4,8 +4,8 @@
 
 Usage: tools/cross.py [--build DIR] [--jobs N]
 
-If they are the very programs that have built the kernel, it is not built again: the prefix must
-stand before each tool in what make would do, and one source must give the same object.
+If these are the same programs as the tools without the prefix, the kernel is not built again.  Then
+each tool in make's commands must have the prefix, and one source must give the same object.
 """
 import argparse
 import os
@@ -42,7 +42,7 @@ def without_prefix(text):
 
 
 def dry_run(build):
-    """What make would do in an empty directory."""
+    """The commands that make would run in an empty directory."""
     make = os.environ.get("MAKE", "make")
     words = [make, "-n", "-C", qemu.ROOT, f"B={build}-dry", f"CROSS_COMPILE={PREFIX}", "kernel"]
     done = subprocess.run(words, env=outer_make.env(), capture_output=True, text=True, check=True)
@@ -50,7 +50,7 @@ def dry_run(build):
 
 
 def code(path):
-    """An object without its debug data: from ccache, that names the folder of the first build."""
+    """An object without debug data: if it is from ccache, the data names another build's folder."""
     stripped = path + ".stripped"
     subprocess.run(["strip", "-g", "-o", stripped, path], check=True)
     with open(stripped, "rb") as f:
@@ -58,7 +58,7 @@ def code(path):
 
 
 def faults(build, cross):
-    """Faults of a build with the prefix, where the tools with and without it are the same."""
+    """Faults of a build with the prefix, if the tools with and without the prefix are the same."""
     yield from without_prefix(dry_run(cross))
     made = os.path.join(cross, SAMPLE)
     if not check.make(cross, made, CROSS_COMPILE=PREFIX):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Curves as SVG, for tools/figures.py: docs/figures/NAME.crv has what is drawn.
+"""Draw curves as SVG, for tools/figures.py; docs/figures/NAME.crv has them, in lines:
 
     title: TEXT               below the horizontal axis
     x: LEAST MOST STEP        of the horizontal axis

@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# debug.sh: boot by PVH, stopped before its first instruction, with gdb attached; `make debug`.
+# debug.sh: boot Quarry by PVH, stopped at its first instruction, with gdb attached; `make debug`.
 #
 # Usage: tools/debug.sh BUILD-DIRECTORY
 #
 # CPUS, MEM, NODES and CMDLINE mean what they mean for `make run`; without CMDLINE it boots to the
-# prompt, without selftests and tour.  PORT=1234 is gdb's.
+# prompt, without selftests and tour.  PORT=1234 is the TCP port for gdb.
 #
-# The console goes to BUILD-DIRECTORY/debug.log, and reads what k-type writes into the socket
-# debug.sock beside it.  Ending gdb ends QEMU.  GDB_FLAGS="-batch -x FILE" runs gdb without a
-# terminal.
+# The console's output goes to BUILD-DIRECTORY/debug.log.  Its input is the socket debug.sock beside
+# it, to which gdb's command k-type writes.  Ending gdb ends QEMU.  GDB_FLAGS="-batch -x FILE" runs
+# gdb without a terminal.
 set -eu
 
 die() {
@@ -34,7 +34,7 @@ sh "$here/mkcpio.sh" "$build/debug.cpio" $modules || die "no archive of the prog
 node=0
 while [ "$node" -lt "$nodes" ]; do
 	first=$((node * cpus / nodes)) last=$(((node + 1) * cpus / nodes - 1))
-	size=$((mib / nodes)) # in whole MiB; the last node takes what is left
+	size=$((mib / nodes)) # in whole MiB; the last node gets the rest
 	[ "$node" -lt $((nodes - 1)) ] || size=$((mib - node * size))
 	has=
 	[ "$first" -gt "$last" ] || has=cpus=$first-$last,

@@ -4,11 +4,11 @@
 
 Usage: tools/explore.py [--build DIR] [--seeds N] [--schedules N]
 
-The right code: each set of operations under all schedules with at most two preemptions, then under
-random schedules, N of each set and seed (tools/sweep.sh, GNU parallel).  Each variant whose .mut
-file has a line "kill: explore SET": the median, over the seeds, of the number of schedules until
-the race shows, which must end in the words of the "expect:" line beside it; and the script that the
-explorer makes of it.  JSON lines go to DIR/race/explore.jsonl.
+The right code runs each set of operations under all schedules with at most two preemptions, then
+under random schedules, N for each set and seed (tools/sweep.sh, GNU parallel).  So does each
+variant that has a line "kill: explore SET"; its failures must have the words of its "expect:" line.
+The output has the median, over the seeds, of the number of schedules until the race shows, and the
+script that the explorer makes of the race.  JSON lines go to DIR/race/explore.jsonl.
 """
 import argparse
 import json

@@ -9,10 +9,9 @@ Usage: tools/facts.py             print wrong statements, `file:line: what`; exi
 Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
 commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
 name and the file that defines it as `name` (`file`), a suite in the last column of the table of
-docs/README.md,
-a function that a stop of docs/evening.md names.  So are links, the scheduling points of
-docs/races/README.md and the ranks of locks in docs/smp.md.  The prose must not have counts that
-change with every commit, of suites, tests or wrong variants, outside of blocks of sample output.
+docs/README.md, a function that a stop of docs/evening.md names.  Links, the scheduling points of
+docs/races/README.md and the ranks of locks in docs/smp.md are facts, too.  Outside of sample output
+the text must not have counts of suites, tests or wrong variants, which change with every commit.
 """
 import glob
 import os
@@ -93,7 +92,7 @@ def rounded(lines):
 
 
 def is_near(said, have):
-    """Are the numbers equal to 3 %?  Small ones must then be the same."""
+    """Do the numbers differ by at most 3 %?  Numbers below 34 must be the same."""
     return abs(said - have) * 100 <= 3 * have
 
 

@@ -9,8 +9,8 @@ Links the objects of the asan build once more, with tests/host/host_fail.c betwe
 allocations, and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own
 expectations may fail, since it did not get its memory.  Required are: no panic, no sanitizer
 report, no hang, no invariant of check_memory broken, no page of the kernel's memory lost.  A test
-that still passes must leave no more allocated than without a failure, and no more things of each
-kind (account.h).  --share 3/8 sweeps every eighth test from the third on.
+that still passes must leave no more pages allocated than without a failure, and no more objects of
+each kind (account.h).  --share 3/8 sweeps every eighth test from the third on.
 """
 import argparse
 import fcntl
@@ -144,7 +144,7 @@ def run(program, tests, at):
         errors="replace",
     )
     results, wrong, recent, lines, n = [], {}, [], 0, int(at.split("-")[0])
-    ended = done = False  # has the run with this n ended; have all runs
+    ended = done = False  # has the run with this n ended; have all runs ended
     test = ""  # " in " and the name of the running test
     with watchdog.Guard(proc.pid, watchdog.LEAST, lambda: lines, parts=True) as guard:
         for line in proc.stdout:
@@ -252,7 +252,7 @@ def share_of(text):
 
 
 def some_tests(program, number, shares):
-    """Of all tests in order of name, number @number and each @shares-th one after it."""
+    """Every @shares-th test in order of name, from test @number on."""
     lines = said(program, "--list=" + ",".join(all_suites(program))).split("\n")
     names = sorted({line.split()[0] for line in lines if re.match(r"\w+\.\w+ \w+$", line)})
     return names[number - 1 :: shares]

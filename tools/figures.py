@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Draw the figures of the documentation from their texts; `make figures`.
 
-Usage: tools/figures.py [--build DIR] [--only NAME,...]     draw those whose text has changed
-       tools/figures.py --check                             print what is wrong; for make lint
+Usage: tools/figures.py [--build DIR] [--only NAME,...]     draw figures whose text has changed
+       tools/figures.py --check                             print faults of figures; for make lint
 
 docs/figures/NAME.dot is drawn by graphviz's dot, docs/figures/NAME.msc by mscgen, NAME.crv (curves
 that `make bench CURVES=1` has measured) by tools/curve.py, each into
@@ -96,7 +96,7 @@ def tidy(svg, text):
     svg = re.sub(r' font-family="[^"]*"', "", svg)
     svg = re.sub(r"(<text[^>]*>)\s*(.*?)\s*</text>", r"\1\2</text>", svg, flags=re.DOTALL)
     svg = re.sub(r"#[0-9A-F]{6}\b", lambda m: m.group().lower(), svg)
-    if "crispEdges" in svg:  # by mscgen, whose labels touch their lines
+    if "crispEdges" in svg:  # drawn by mscgen: move the labels up, since they touch the lines
         svg = re.sub(r'(<text x="\d+" y=")(\d+)"', lambda m: f'{m[1]}{int(m[2]) - 2}"', svg)
         svg = svg.replace(' shape-rendering="crispEdges"', "")
     head = re.match(r"<svg[^>]*>", svg).group()

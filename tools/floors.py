@@ -5,7 +5,7 @@
 Usage: tools/floors.py [--build DIR] [--graph]
 
 Prints circles, upward symbols and header lines; --graph also prints which source needs which.  nm
-reads the symbols from the objects of DIR/kernel (mm/: or, without them, of DIR/host-plain).
+reads the symbols from the objects of DIR/kernel; without these, those of mm/ from DIR/host-plain.
 """
 import argparse
 import os
@@ -127,7 +127,7 @@ def header_circles():
 
 
 def header_floor(path, floor):
-    """The floor of the lowest source that a header names: lower sources may not include it."""
+    """The floor of the lowest source that a header names; lower sources may not include it."""
     named = {"mm/" + name for name in re.findall(r"\b\w+\.c\b", read(path))} & set(floor)
     return min((floor[source] for source in named), default=0)
 

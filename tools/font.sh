@@ -4,8 +4,8 @@
 #
 # Usage: tools/font.sh [OUT]    unpack it to OUT; without OUT only print its name
 #
-# FONT=FILE[.gz] in the environment chooses another one: PSF, version 1 or 2.  Exit status 1: no
-# font.
+# FONT=FILE[.gz] in the environment chooses another font: PSF, version 1 or 2.  Exit status 1: no
+# font was found.
 set -u
 
 for f in ${FONT:+"$FONT"} /usr/share/consolefonts/Unifont-APL8x16.psf.gz \

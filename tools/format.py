@@ -42,7 +42,7 @@ def width(line):
 
 
 def hang(text):
-    """The beginning of @text below which its further lines are blank: "1. ", "@page  "; or ""."""
+    """The beginning of @text that indents its further lines: "1. ", "@page  "; or ""."""
     found = ITEM.match(text) or TERM.match(text)
     return found.group() if found else ""
 
@@ -52,8 +52,8 @@ def indent_of(line):
 
 
 def fill(prefix, first, indent, text):
-    """@text in lines that all begin with @prefix; the first goes on with @first, the others with
-    @indent blanks."""
+    """@text in lines that begin with @prefix; behind it the first line has @first, and the others
+    have @indent blanks."""
     lines, line, empty = [], prefix + first, True
     for gap, word in re.findall(r"(\s*)(`[^`]*`|\S+)", text):
         if not empty and width(line + (gap or " ") + word) > MAX_COLUMNS:

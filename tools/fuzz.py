@@ -129,7 +129,7 @@ def corpus(name):
 class Result:
     def __init__(self, name, seconds, status, text):
         self.name, self.seconds, self.status, self.text = name, seconds, status, text
-        # Runs without number end with "Done N runs"; the last line of progress has the coverage.
+        # The last line of progress has the coverage; the number of runs is in a line of its own.
         progress = re.findall(r"^#(\d+)\s.*?\bcov: (\d+) ft: (\d+)", text, re.MULTILINE)
         total = re.search(r"Done (\d+) (?:runs|in)|number_of_executed_units: (\d+)", text)
         self.execs = (

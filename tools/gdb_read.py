@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What Quarry's memory, threads and locks hold, read by gdb; for tools/quarry_gdb.py."""
+"""Read Quarry's memory, threads and locks in gdb; for tools/quarry_gdb.py."""
 import gdb
 
 TYPES = ("unmovable", "movable", "reclaimable", "cma")

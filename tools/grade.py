@@ -6,12 +6,12 @@ Usage: tools/grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--seed
                       [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE] [--github]
                       [--out DIR] [--clean] [--gdb] [--plan PLAN]
 
-Of TREE, which is this tree if not given, only the files are taken that the lab says are the
-student's; all else is this tree's.  Layers: model (calls streamed to a process with the student's
-code, judged by another process), explorer (all schedules of some operations with at most two
-preemptions), contract (the tests of the suites that look at nothing but the contract) and, with
---kernel, the same in the kernel, in QEMU; and cost, which has points of its own.  docs/grading.md
-says how, and what a verdict means.
+Only the files that the lab gives to students are taken from TREE; all others are this tree's.
+Without TREE these are this tree's, too.  Layers: model (calls streamed to a process with the
+student's code, judged by another process), explorer (all schedules of some operations with at most
+two preemptions), contract (tests that check nothing but the contract) and, with --kernel, the same
+tests in the kernel, in QEMU; and cost, which has points of its own.  docs/grading.md explains the
+layers and the verdicts.
 
 Exit status: 0 with all points, 1 without, 2 if nothing could be graded.
 """
@@ -211,7 +211,7 @@ class Grade:
         return grade_object.source_faults(self.one, there, path) if os.path.exists(there) else []
 
     def refuse(self, said):
-        """Fail the submission for the faults @said; nothing of it is run."""
+        """Fail the submission for the faults @said; none of its code is run."""
         rule = "the code uses what an allocator does not need (docs/grading.md)"
         self.results.append(Result("build", "rules", "FAIL", said[0], [*said[1:12], rule]))
 

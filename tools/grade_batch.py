@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: MIT
 """The steps of tools/grade-batch: submissions of one lab, graded one by one.
 
-Usage: tools/grade_batch.py begin LAB IN OUT [OPTION...]       grade the reference: it makes what
-                                                               all have in common
-       tools/grade_batch.py left LAB IN OUT [OPTION...]        names of what is to be graded
-       tools/grade_batch.py one LAB NAME IN OUT [OPTION...]    grade one of them
+Usage: tools/grade_batch.py begin LAB IN OUT [OPTION...]       grade the reference, to make the
+                                                               objects that all gradings share
+       tools/grade_batch.py left LAB IN OUT [OPTION...]        print the names still to be graded
+       tools/grade_batch.py one LAB NAME IN OUT [OPTION...]    grade one submission
        tools/grade_batch.py nth LAB NUMBER IN OUT [OPTION...]  the same by its number, from 1 on
        tools/grade_batch.py report LAB IN OUT [OPTION...]      OUT/grades.csv, OUT/report.html
 
-OPTIONs go to tools/grade.py.  Of a submission the lab's files are taken, wherever in it they stand:
-regular files only.  OUT/NAME/ has grade.json, junit.xml, results.json, what was printed, and a key:
-of the files, the options and the grader.  A submission whose key has not changed is not graded
-again, unless the grader failed on it.
+OPTIONs go to tools/grade.py.  The lab's files are taken from any folder of a submission, but only
+regular files.  OUT/NAME/ has grade.json, junit.xml, results.json, the text that was printed, and a
+key: a hash of the files, the options and the grader.  A submission whose key has not changed is not
+graded again, unless the grader failed on it.
 """
 import csv
 import hashlib

@@ -2,12 +2,13 @@
 """The programs that grade a lab besides tools/lab_build.py's: the judge of the model layer and the
 process with the student's code; the explorer with the student's code; for tools/grade.py.
 
-In these two the student's objects simply stand in the place of the reference's: there is one
-memory, and all other sources are this tree's.
+In that process and the explorer the student's objects replace the reference's: there is one memory,
+and all other sources are this tree's.
 
-    build/labs/judge/            the judge; in a student's tree labs/reference/judge, if it is there
-    build/labs/model/LAB/        what all students of a lab have in common, and a folder for each
-    build/labs/explorer/LAB/     likewise
+    build/labs/judge/            the judge; in a student's tree labs/reference/judge, if it exists
+    build/labs/model/LAB/        the objects that all submissions of a lab share, and a folder for
+                                 each submission
+    build/labs/explorer/LAB/     the same for the explorer
 """
 import contextlib
 import fcntl
@@ -136,7 +137,8 @@ class Programs:
         return to
 
     def compiled(self, kind, path, flags, tree, folder, name=SAME):
-        """Compile the student's source, or one that includes the student's headers: the object."""
+        """Compile a source that is the student's or includes the student's headers; returns the
+        object's path."""
         first = ["-iquote", tree] if tree and self.one.headers() else []
         source = tree_file(tree, path) if path in self.one.files else path
         builder = Builder(os.path.join(folder, name))

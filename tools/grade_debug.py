@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One test of a lab in the debugger, which stops where it fails; for tools/grade.py.
 
-The program is the one that grades.  It runs as the user who asked, without limits.
+It is the program that grades, but runs as the user who called, without limits.
 """
 import os
 import shutil

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """No process outlives the grader that has started it, however the grader ends.
 
-Usage: tools/grade_guard.py MARK    reads its standard input to the end, then ends all of them
+Usage: tools/grade_guard.py MARK    reads its standard input to the end, then kills the processes
 
 A guard is a process of its own.  It reads a pipe whose other end only the grader has: "P PID" for
 each program, which is the leader of a session; "E PID" when nothing of that session is left; "D
-PATH" for a folder to remove.  When the grader ends, the pipe does, also after SIGKILL.  Then
-the guard kills what is in those sessions, and what has MARK in its environment: compilers, QEMU.
+PATH" for a folder to remove.  When the grader ends, also by SIGKILL, the pipe is closed.  Then the
+guard kills the processes of those sessions, and those with MARK in their environment: compilers,
+QEMU.
 """
 import os
 import shutil

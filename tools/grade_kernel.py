@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The layer that boots: the contract tests of a lab's suites in the kernel, both codes in one
-image; for tools/grade.py.
+"""The layer that boots: the contract tests of a lab's suites in a kernel that has the student's
+code and the reference's; for tools/grade.py.
 
-QEMU runs it under icount, where time is the number of instructions, so two boots of one image are
-alike.  Records come over a port that only the grader's objects write to; what the console says
-explains, and decides nothing.
+QEMU runs the kernel under icount, where time is the number of instructions, so two boots of one
+image are alike.  Results come over a port to which only the grader's objects write; the console's
+text only explains them.
 """
 import os
 import sys

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The layers of a grade: model, explorer, contract tests; for tools/grade.py.
 
-Each gives a list of results: a test's name, its verdict, and if that is not PASS the first failing
-expectation in plain words, what else is known, and how to see it again.
+Each layer gives a list of results: a test's name and its verdict.  If the verdict is not PASS, a
+result also has the first failing expectation in plain words, details, and a way to repeat the test.
 """
 import json
 import os
@@ -16,11 +16,11 @@ import grade_run
 
 VERDICTS = ("PASS", "FAIL", "CRASH", "HANG", "ERROR", "SKIP")
 MOST_CRASHES = 6  # crashes of one layer, after which its other tests are not run
-A_HANG = 3  # crashes for which a hang counts, because it takes longer
+A_HANG = 3  # a hang counts as this many crashes, because it takes longer
 TEST_CPU = 5  # seconds of one contract test; it takes milliseconds
 TEST_ASLEEP = 5  # seconds in which no thread of a contract test wants a CPU
 SCHEDULES = 100000  # about the most schedules of a set that are run
-ALIVE_CPU = 10  # seconds of CPU time for 512 schedules; they take a tenth of one
+ALIVE_CPU = 10  # seconds of CPU time for 512 schedules; they take a tenth of a second
 NO_PLAN = "race: not a plan: "  # printed by tests/races/fiber_explore.c
 SET_CPU = 300  # seconds of CPU time of one set
 FRAME = re.compile(r"^\s*#\d+ 0x\w+ in (\S+) (\S+:\d+)")

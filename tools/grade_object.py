@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What the student's objects may contain; for tools/grade.py.
+"""The rules for a student's objects and sources; for tools/grade.py.
 
-Of each object that is linked into a program that grades: the symbols that it uses and defines are
-those that labs/labs.ini lists; it has no other sections than a compiler makes; no instruction that
-asks the operating system or the machine for something; little data of its own.  Of its sources: no
-assembly, no file included from outside.  An allocator needs none of these.
+An object that is linked into a grading program uses and defines only symbols that labs/labs.ini
+lists.  It has only sections that compilers make, no instruction that asks the operating system or
+the machine for something, and little data of its own.  A source has no assembly, and includes no
+file from outside.  An allocator needs none of these.
 """
 import os
 import re
@@ -147,7 +147,7 @@ def included_ok(one, name):
 
 
 def faults_once(one, path, source):
-    """The faults of an object; one that many submissions share is checked once."""
+    """The faults of an object; an object that many submissions share is checked once."""
     now = os.stat(path)
     key = ("faults", one.name, source, path, now.st_mtime_ns, now.st_size)
     return Once.of(lambda: object_faults(one, path, source), *key)

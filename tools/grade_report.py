@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What tools/grade.py says: on the screen, and as JSON, JUnit XML, results.json of Gradescope, and
-annotations of GitHub Actions, all of one result."""
+"""Show the result of tools/grade.py on the screen, and write it as JSON, JUnit XML, results.json of
+Gradescope, and annotations of GitHub Actions."""
 import json
 import os
 import sys

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Running what contains a student's code: limits of time, memory and output, no network, no rights;
-for tools/grade.py.
+"""Run programs that contain a student's code, with limits of time, memory and output, without a
+network and without rights; for tools/grade.py.
 
-What the machine refuses is said, not passed over: Sandbox.notes.  Each program is a session, and
-when run() returns nothing of it is left; tools/grade_guard.py sees to those whose grader has ended.
+Sandbox.notes says which limit this machine refuses.  Each program is a session of its own, all of
+whose processes have ended when run() returns; if the grader ends early, tools/grade_guard.py ends
+them.
 """
 import contextlib
 import os

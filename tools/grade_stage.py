@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is taken of a submission: the lab's files, each a regular file of at most 1 MiB, to a folder
-of their own, where nothing else of the tree can be found; for tools/grade.py.
+"""Copy the lab's files of a submission, each a regular file of at most 1 MiB, to a folder that has
+no other files; for tools/grade.py.
 
-A grader may read what a student may not, the more so as root; and what a compiler says quotes what
-it reads.  So no link is followed, on no part of the way, and nothing is waited for.
+A grader, above all as root, may read files that a student may not, and a compiler's output quotes
+the files that it reads.  So no link is followed in any part of a path, and no read waits.
 """
 import errno
 import os

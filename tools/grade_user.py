@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The kernel layer of a lab in ring 3: the tests of tools/lab_user.py; for tools/grade.py.
 
-The student's program has no rights but those that the tests give it, so no rule looks at its
-object.  What decides is written by other tasks, under their names.
+The student's program has no rights but those that the tests give it, so its object need not obey
+rules.  The lines that decide are printed by other tasks, under their names.
 """
 import os
 import sys
@@ -25,7 +25,8 @@ class Graded(lab_user.User):
         return lab_user.names()
 
     def grade(self, made, names, folder, tell):
-        """The results of all @names.  A test that the boot of all did not reach is booted alone."""
+        """The results of all @names.  A test that the boot of all tests did not reach is booted
+        alone."""
         known, results, boots = lab_user.names(), [], 0
         left = list(names)
         while left and boots < MOST_CRASHES:

@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The handouts of the labs, labs/LAB/handout.md: read, and followed step by step.
+"""Read the handouts of the labs, labs/LAB/handout.md, and follow them step by step.
 
-Usage: tools/handout.py [--build DIR] LAB...         follow: what is not as the handout says
-       tools/handout.py [--build DIR] --show LAB     likewise, and print what each command says
-       tools/handout.py [--build DIR] --update LAB   write the samples' numbers as they are now
-       tools/handout.py [--build DIR] --track NAME   follow those of a track, in its order
+Usage: tools/handout.py [--build DIR] LAB...         follow a handout; print the first difference
+       tools/handout.py [--build DIR] --show LAB     the same, and print the output of each command
+       tools/handout.py [--build DIR] --update LAB   write the present numbers into the samples
+       tools/handout.py [--build DIR] --track NAME   follow the handouts of a track, in its order
 
-To follow one is to do what it says, in its order: each "$ command" of a block is run, with a
-directory of its own for ../labLAB; each heading "### N. ..." names functions, which are then
-written, with the bodies of this tree (or the comment below it does: <!-- writes NAME... -->).
-What a command prints must be what the handout shows below it: a line "..." stands for any lines,
-"..." within a line for any text.
+The steps are done in the order of the handout: each "$ command" of a block is run, with a directory
+of its own for ../labLAB.  A heading "### N. ...", or a comment <!-- writes NAME... -->, names
+functions, whose bodies are then copied from this tree.  A command's output must be as the handout
+shows below the command: a line "..." stands for any lines, "..." within a line for any text.
 """
 import argparse
 import os
@@ -157,7 +156,7 @@ class Follower:
         return done.returncode, lines, done.stderr
 
     def renew(self, command, said, want):
-        """Put new numbers into the output below a command: the first that reads like @want."""
+        """Put new numbers into the first output below @command that has the lines @want."""
         old, new = ("\n".join(["$ " + command, *lines]) for lines in (want, renewed(said, want)))
         assert old in self.text
         self.text = self.text.replace(old, new, 1)

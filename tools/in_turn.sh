@@ -10,5 +10,5 @@ shift
 command -v flock > /dev/null || exec "$@"
 exec 9> "$lock"
 flock -n 9 || { echo "make: another make builds in this directory; waiting for it" >&2; flock 9; }
-# Not for the command's own children: one that stays would keep the lock.
+# Close descriptor 9 for the command: a child of it that stays would keep the lock.
 "$@" 9>&-

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: MIT
 """The kill matrix, labs/kills.md: which tests of a lab fail for which wrong solution.
 
-Usage: tools/kills.py [LAB...]    what is wrong in it, a line each; exit status 1 if anything.
-                                  Without LAB: of all that are in it
-       tools/kills.py --write     write it again of what it says, with the tests and solutions that
-                                  there are now, and the reasons of labs/stays.ini: a new test
-                                  kills nothing until it is graded
+Usage: tools/kills.py [LAB...]    print the faults of the matrix, a line each; exit status 1 if
+                                  there is one.  Without LAB: of all labs that are in the matrix
+       tools/kills.py --write     write the matrix again, with the tests and solutions that exist
+                                  now, and the reasons of labs/stays.ini: a new test kills nothing
+                                  until it is graded
 
-tools/labs_check.py --matrix fills it: it grades wrong solutions in all layers.  Wrong in it are: a
-solution or a test that is not there any more, one that is not in it yet, and a test that kills
-nothing that no other of its layer kills, of which labs/stays.ini does not say why it stays.
+tools/labs_check.py --matrix fills the matrix: it grades wrong solutions in all layers.  Its faults
+are a solution or a test that no longer exists or that it lacks, and a test that kills no solution
+alone in its layer, unless labs/stays.ini gives a reason to keep that test.
 """
 import configparser
 import fnmatch

@@ -5,13 +5,13 @@
 Usage: tools/lab_build.py [--build DIR] [--tree DIR] [--own] LAB      makes it, and prints its path
        tools/lab_build.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]
 
---tree is where the lab's files are taken from; all else is this tree's.  --own links the student's
-code only.  Nothing here goes through the Makefile but the settings, which are read once: a program
-whose inputs have not changed is found up to date in milliseconds (stamps.json).
+The lab's files are taken from --tree, all other files from this tree.  --own links the student's
+code only.  Only the settings are read from the Makefile, once; a program whose inputs have not
+changed is found up to date in milliseconds (stamps.json).
 
     build/labs/host/obj/         objects that all labs share
     build/labs/host/LAB/         the lab's trampolines, and all but the student's code as one object
-    build/labs/host/LAB/NAME/    the student's objects, and the program; NAME says whose
+    build/labs/host/LAB/NAME/    the objects and the program of the submission NAME
 """
 import argparse
 import os

@@ -5,10 +5,10 @@
 Usage: tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB      makes it, and prints its path
        tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it
 
-The kernel's own memory, with all that programs have, is the reference's: it boots whatever the
-student's code does, and his code works for the memories that suites build.  --own: the whole kernel
-works with his code.  It is booted under icount, where time is the number of instructions: two runs
-of one image print the same.
+The reference's code serves the kernel's own memory, and so all programs: the kernel boots whatever
+the student's code does.  The student's code serves the memories that suites build; with --own it
+serves all memory.  The kernel is booted under icount, where time is the number of instructions: two
+runs of one kernel print the same.
 """
 import argparse
 import os

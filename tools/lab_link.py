@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Two objects of one source, the reference's and the student's, in one program; for
+"""Link two objects of one source, the reference's and the student's, into one program; for
 tools/lab_build.py and tools/lab_kernel.py.
 
-A function f of a lab's source is ref_f in the reference's object and lab_f in the student's.  A
-trampoline f, which all others call, looks at the memory that it is called for: the kernel's own is
-the reference's, all others, which tests build, are the student's.  Calls among the files of a lab
-stay in their own copy.
+A function f of a lab's source is ref_f in the reference's object and lab_f in the student's.  Other
+code calls a trampoline f, which checks the memory of the call: it calls ref_f for the kernel's own
+memory, and lab_f for the memories that tests build.  Calls among the files of a lab stay within the
+reference's code or within the student's.
 """
 import os
 import re
@@ -16,8 +16,8 @@ sys.dont_write_bytecode = True
 import bodies
 import labs
 
-# (type of a parameter, test whether it belongs to the kernel's memory); the first row counts
-# whose type a function's parameters have.
+# (type of a parameter, test whether it belongs to the kernel's memory).  A function uses the first
+# row whose type one of its parameters has.
 MEMORY_OF = (
     ("struct memory *", "{0} == &kernel_memory"),
     ("struct zone *", "{0}->mem == &kernel_memory"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is not up to date is made again: the Makefile's settings, objects, and what is made of them;
-for tools/lab_build.py and the tools that build what grades.
+"""Make files that are not up to date: the Makefile's settings, objects, and files made of objects;
+for tools/lab_build.py and the tools that build grading programs.
 """
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ ROOT = labs.ROOT
 
 
 class Once:
-    """Keeps what was made from this tree alone, for a process that grades many submissions while
+    """Keeps results that depend on this tree only, for a process that grades many submissions while
     the tree does not change.  In other processes kept is None: they check each time."""
 
     kept = None
@@ -126,14 +126,14 @@ class Builder:
         self.made += 1
 
     def cache(self, source):
-        """ccache, but only for sources of this tree: its objects name the folder that compiled them
-        first, and the report of a student's crash would show that folder."""
+        """ccache, but only for sources of this tree: its objects name the folder of their first
+        compilation, and the report of a student's crash would show that folder."""
         given = not os.path.isabs(source) and not source.startswith("build")
         return os.environ.get("CCACHE", "").split() if given else []
 
     def compile(self, source, to, command):
-        """Compile an object, unless it is fresh: the compiler's output.  The compiler lists the
-        inputs."""
+        """Compile an object, unless it is fresh; returns the compiler's output.  The compiler lists
+        the inputs."""
         command = [*command, "-c", source]
         if self.fresh(to, command):
             return ""
@@ -158,8 +158,8 @@ class Builder:
         return done.stderr
 
     def compile_all(self, rows):
-        """Compile @rows, (source, object, command) each, as many at once as there are CPUs: the
-        compiler's output."""
+        """Compile @rows, (source, object, command) each, as many at once as there are CPUs; returns
+        the compiler's output."""
         said = ""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for nr, text in enumerate(pool.map(lambda row: self.compile(*row), rows), 1):

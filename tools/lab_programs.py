@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Programs for ring 3, built without the Makefile; for tools/lab_kernel.py and tools/lab_user.py.
 
-A program is one source, linked with the small library of user/.  What a boot gets of them is one
+A program is one source, linked with the small library of user/.  A boot gets its programs in one
 archive.
 """
 import os

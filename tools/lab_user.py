@@ -6,7 +6,7 @@ Usage: tools/lab_user.py [--build DIR] [--tree DIR] [--times] LAB [--only TEST]
 
 The kernel is this tree's.  Its boot modules are the student's program and labs/LAB/pager_test.c,
 which starts it for each test and uses its pages.  Each line on the console has the name of the task
-that wrote it, and the student's program may start no others: so what the tests say is theirs.
+that wrote it, and the student's program may start no tasks: it cannot print lines of the tests.
 """
 import argparse
 import os

@@ -1,32 +1,32 @@
 # SPDX-License-Identifier: MIT
 # The labs, docs/labs.md; for the Makefile.
 #
-#   LAB=2 DIR=../lab2   of skeleton: the lab, and the new directory; of grade, lab and
-#                       lab-kernel: whose code
-#   TRACK=short4        of skeleton: in that track some labs have fewer functions to write
-#   OWN=1               of lab and lab-kernel: this tree's code for every memory
-#   ONLY=model.blocks SEED=3 OUT=results   of grade: some tests, other calls, files of results
-#   SUB=handed/in       of grade: the same as DIR
-#   TEST=SUITE.TEST SET=NAME  of grade: one test of the layers contract and cost, one set of the
-#                       explorer; with GDB=1 in the debugger, which stops where it fails
-#   SET=NAME PLAN=AB,7:B  of grade: one schedule of a set, move by move
-#   KERNEL=1            of grade: also in QEMU
-#   LAB=2 ONLY=2.wrong  of labs-check and labs-sure: a lab, or some of its solutions
+#   LAB=2 DIR=../lab2   for skeleton: the lab, and the new directory; for grade, lab and
+#                       lab-kernel: the lab, and the directory of the code
+#   TRACK=short4        for skeleton: in that track some labs have fewer functions to write
+#   OWN=1               for lab and lab-kernel: the student's code serves every memory
+#   ONLY=model.blocks SEED=3 OUT=results   for grade: some tests, other random calls, result files
+#   SUB=handed/in       for grade: the same as DIR
+#   TEST=SUITE.TEST SET=NAME  for grade: one test of the layers contract and cost, one set of the
+#                       explorer; with GDB=1 in the debugger, which stops at the failure
+#   SET=NAME PLAN=AB,7:B  for grade: one schedule of a set, move by move
+#   KERNEL=1            for grade: also in QEMU
+#   LAB=2 ONLY=2.wrong  for labs-check and labs-sure: a lab, or some of its solutions
 # labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED.
 
 $(if $(and $(filter labs-check labs-sure,$(firstword $(MAKECMDGOALS))),$(LAB),$(ONLY)), \
 	$(error LAB=$(LAB) ONLY=$(ONLY): wanted one of them; ONLY=$(LAB) is all of lab $(LAB)))
 
-# What tools/lab_build.py compiles with, which does not go through this Makefile each time.
+# Settings with which tools/lab_build.py compiles; it does not run this Makefile for each source.
 LAB_SETTINGS := HOSTCC CC LD NM HFLAGS HFLAGS_asan HOSTT KFLAGS LDFLAGS MM_SRCS BOTH_SRCS \
 	HOST_BASE HOST_SRCS HOST_PORT TEST_SRCS KSRCS FIBER_FLAGS FIBER_SRCS USER_FLAGS USER_LD
 .PHONY: lab-settings skeleton lab lab-kernel labs labs-leak grade labs-check labs-sure
 lab-settings: ; @: $(foreach v,$(LAB_SETTINGS),$(info $(v) $($(v))))
 skeleton: ; $(Q)$(PYTHON) tools/skeleton.py --build $(B) $(if $(TRACK),--track '$(TRACK)') \
 	'$(LAB)' '$(DIR)'
-# On this tree's files, or those of DIR: hosted, and in the kernel.
+# `lab` tests the files of this tree, or of DIR, hosted; `lab-kernel` tests them in the kernel.
 OWN_CODE = $(if $(OWN),--own)
-# Lab P is a program: both are its tests in QEMU.
+# Lab P is a program: for it `lab` and `lab-kernel` both run its tests in QEMU.
 LAB_TREE = --build $(B) $(if $(DIR),--tree '$(DIR)')
 lab_tool = $(if $(filter P,$(LAB)),lab_user.py $(LAB_TREE) P,$(1) $(LAB_TREE) $(OWN_CODE) \
 	'$(LAB)' --run)

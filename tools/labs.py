@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The labs: labs/labs.ini, read and checked.
 
-Usage: tools/labs.py             a table, and the tracks
-       tools/labs.py check       what is wrong in labs.ini, a line each
-       tools/labs.py show LAB    the lab's functions with their lengths, and what grades it
+Usage: tools/labs.py             print a table of the labs, and the tracks
+       tools/labs.py check       print the faults of labs.ini, a line each
+       tools/labs.py show LAB    print the lab's functions with their lengths, and its tests
 
 The other tools take labs from here; labs/labs.ini says what each key means.
 """

@@ -3,18 +3,18 @@
 """Does the grader decide rightly?  `make labs-check`.
 
 Usage: tools/labs_check.py [--build DIR] [--only LAB[.NAME],...] [--jobs N] [--repeat N] [--whole]
-                           [--matrix FILE]
+                           [--matrix]
 
-For each lab: the reference has all points, and every right submission all but those of cost; the
-student's empty tree has none, and passes the tests that labs/grade.ini names; every wrong one loses
-some, in the layer that its file names; and so does every variant that labs/labs.ini names for the
-lab, in any layer.
-A wrong one is first graded with one test that fails for it by labs/kills.md, and with more only if
-that one passes; --whole: with all of them.  Of a lab that is checked whole labs/kills.md must be
-current (tools/kills.py).
+In each lab the reference must have all points; a right submission may lack only points of cost.
+The student's empty tree must have no points, and pass exactly the tests that labs/grade.ini names.
+A wrong submission must lose points in the layer that its file names, and a variant that
+labs/labs.ini names must lose points in any layer.
+A wrong solution is first graded with one test that fails for it by labs/kills.md, then with more
+tests only if that one passes; --whole: with all tests.  If all solutions of a lab are graded, its
+part of labs/kills.md must be current (tools/kills.py).
 
---jobs: so many are graded at a time.  --repeat: each so often, with the same verdicts.  --matrix:
-what fails for which wrong solution is written to labs/kills.md.
+--jobs: grade this many at a time.  --repeat: grade each so often; its verdicts must be the same.
+--matrix: write to labs/kills.md which tests fail for which wrong solution.
 """
 import argparse
 import ctypes

@@ -4,8 +4,8 @@
 
 Usage: tools/labs_leak.py [--list] [LAB...]
 
-No run of so many tokens of an emptied body may stand anywhere else in the student's tree, but those
-that labs/leaks.txt lists with a reason: LAB FUNCTION FILE, a line each, and the reason behind "#".
+No run of TOKENS tokens of an emptied body may stand elsewhere in the student's tree, unless a line
+of labs/leaks.txt allows it: LAB FUNCTION FILE, and a reason behind "#".
 --list prints each leak with its tokens.
 """
 import os
@@ -106,7 +106,8 @@ class Solutions:
 
 
 def shown(chosen, verbose=False):
-    """A line for each leak that labs/leaks.txt does not list, and each row of it without a leak."""
+    """A line for each leak that labs/leaks.txt does not list, and for each of its rows without a
+    leak."""
     found, may, used, said = Solutions(chosen).leaks(), allowed(), set(), []
     for name in chosen:
         for (function, path), run in sorted(found[name].items()):

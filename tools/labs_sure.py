@@ -5,11 +5,11 @@
 Usage: tools/labs_sure.py [--build DIR] [--times N] [--load N] [--only LAB[.NAME],...] [--pairs all]
 
 Same: labs/grade.ini names some right and some wrong solutions under [sure].  Each is graded N times
-(2), every second time beside --load processes that never sleep (4 for each CPU): the verdict of
-every test is what it was the first time.
-Alone: a tree that has a wrong solution of two labs has in each of them the verdicts that it has
-with that one alone.  Of each lab the first wrong solution, with that of the next lab; --pairs all:
-with that of every other one.  --only leaves it out.
+(2), every second time beside --load processes that never sleep (4 for each CPU): every test must
+have the same verdict each time.
+Alone: a tree with wrong solutions of two labs must have, in each lab, the verdicts of a tree with
+the wrong solution of that lab only.  The first wrong solution of each lab is paired with that of
+the next lab; --pairs all: with that of every other lab.  --only leaves this check out.
 """
 import argparse
 import itertools

@@ -5,9 +5,9 @@
     QUARRY_LANE=FILE    runs only the tests of the ids in FILE, one a line
     QUARRY_ENDS=FILE    appends one JSON object for each test that has ended: id, outcome, seconds
 
-Tests of one group share something that is made once for a file: they stay together.  A test marked
-`alone` needs the machine for itself.  One marked `full` runs only with FULL=1: it is one more
-combination of what another test judges too, or longer than it is worth in each run.
+Tests of one group share a fixture that is made once for a file: they run in one lane.  A test
+marked `alone` needs the machine for itself.  A test marked `full` runs only with FULL=1: another
+test judges the same thing in another combination, or it takes too long for each run.
 """
 import json
 import os

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # mm/ as a library: make lib, arena, porting-check.  docs/porting.md says how to use it.
 #
-#   make lib prints the line that compiles and links a program with it and the hosted port.
+#   make lib prints the line that compiles a program and links it with mm/ and the hosted port.
 #
 #   CORE=1      the core only: CORE_SRCS of mm/files.mk
-#   PREFIX=q_   how every function and variable begins, in the archive and in its headers
-#   PORT=dir    with the arch_inline.h that it is compiled against; arch/host unless given
+#   PREFIX=q_   a prefix for each function and variable, in the archive and in its headers
+#   PORT=dir    the folder of the port, whose arch_inline.h mm/ includes; arch/host unless given
 #   LIBCC=gcc   the compiler; LIBFLAGS=... more flags: -m32, -ffreestanding, -DPAGEBLOCK_ORDER=3
-#   PORT_RUN=   what runs a program of the port, before its name
+#   PORT_RUN=   a command that runs a program of the port, written before the program's name
 
 PORT  ?= arch/host
 LIBCC ?= $(HOSTCC)
@@ -26,10 +26,10 @@ LIB_OBJS  := $(LIB_ALL:%=$(B)/lib/%.o)
 # Headers that a kernel may lack are looked for last.
 LIB_BASE  := $(filter-out -g -Iinclude,$(COMMON)) $(HOSTG) $(if $(LIB_HOST),-pthread)
 LIB_FLAGS := $(LIB_BASE) -Iinclude -I$(PORT) -I. $(LIBFLAGS) -idirafter include/alone
-# Who uses the library sees its headers only; the host's own sources need others besides.
+# Users of the library see its headers only; the host's own sources also need others (HOST_USE).
 USE_FLAGS := $(LIB_BASE) -I$(B)/include $(if $(PREFIX),-include quarry/prefix.h) -I$(PORT) \
 	-Itests/porting $(LIBFLAGS) -idirafter $(B)/include/alone
-# Of the template, for lint.
+# The flags with which lint checks the template of a port.
 TEMPLATE_FLAGS := $(LIB_BASE) -Iinclude -Iexamples/port-template -ffreestanding
 HOST_USE  := $(if $(LIB_HOST),-Iinclude -I.)
 PORT_SRCS ?= $(if $(LIB_HOST),$(HOST_BASE) $(HOST_PORT), \
@@ -41,7 +41,7 @@ CHECK_PORT_SRCS := $(addprefix tests/porting/, \
 	porting_check.c porting_calls.c porting_threads.c main.c) \
 	$(if $(LIB_HOST),tests/porting/start_host.c)
 
-# What all of it is made with: when that changes, all is made again.
+# The compiler, flags and sources of the library: if they change, the library is built again.
 $(B)/lib/settings: always
 	$(Q)mkdir -p $(@D) && echo '$(LIBCC) $(LIB_FLAGS) $(LIB_ALL) $(PREFIX)' > $@.new
 	$(Q)cmp -s $@.new $@ || cp $@.new $@
@@ -70,7 +70,7 @@ $(eval $(call use_program,arena,examples/arena/arena.c))
 $(eval $(call use_program,compare,examples/plugin/compare.c,-ldl))
 $(eval $(call use_program,template,$(PORT)/main.c))
 $(eval $(call use_program,porting-check,$(CHECK_PORT_SRCS)))
-# The same in front of arch/host made wrong (tests/porting/wrong.c).
+# porting-check on an arch/host that tests/porting/wrong.c makes wrong.
 WRAPPED := spin_lock spin_unlock spin_unlock_irqrestore spin_is_held spin_depth smp_call_mask \
 	arch_clock_ns wait_until wake_up_locked thread_sleep port_task
 $(eval $(call use_program,porting-wrong,$(CHECK_PORT_SRCS) tests/porting/wrong.c, \
@@ -84,7 +84,8 @@ $(B)/plugin/%-by-address.so: examples/plugin/%.c examples/plugin/plugin.h
 	$(call say,PLUGIN,$@)
 	$(Q)mkdir -p $(@D) && $(HOSTCC) -O2 -Wall -Wextra -DBY_ADDRESS -shared -fPIC -o $@ $<
 
-# The hosted port as a library, and the line that links a program with both: each needs the other.
+# The hosted port as a library, and the line that links a program with both libraries, since each
+# needs the other.
 LIB_BOTH := $(B)/libquarry-mm.a $(B)/libquarry-port.a
 $(B)/libquarry-port.a: $(USE_OBJS)
 	$(call say,AR,$@)

@@ -8,8 +8,8 @@ Usage: tools/lib.py make --build DIR [--prefix P] [--define -DNAME=VALUE ...]
 
 "make" turns DIR/lib/plain.a into DIR/libquarry-mm.a, and copies into DIR/include the headers that
 its sources include, besides alone/, for machines without a C library.  With a prefix the names of
-functions and variables are changed in both, types and macros are not; quarry/prefix.h has a #define
-for each, for sources written without it.
+functions and variables are changed in the library and the headers, but not those of types and
+macros; quarry/prefix.h has a #define for each changed name, for sources that use the old names.
 """
 import argparse
 import glob

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mm/ as a library: build it in each form, use it, and let the conformance suite find ports that
-are wrong.
+"""Build mm/ as a library in each form, use it, and check that the conformance suite finds wrong
+ports.
 
 Usage: tools/library.py [--build DIR] [--only NAME,...]
 
@@ -318,7 +318,7 @@ def test_one_cpu(build):
 
 
 def test_port(build):
-    """arch/host is what the conformance suite asks of a port, and nothing of it is skipped"""
+    """arch/host passes the conformance suite, and no check is skipped"""
     said = make(build, f"{build}/use/porting-check", f"{build}/use/porting-wrong", CORE="1")
     if said is not None:
         yield said
@@ -330,13 +330,13 @@ def test_port(build):
 
 
 def test_kernel_port(build):
-    """so are the kernel's own locks and cross-calls"""
+    """the kernel's own locks and cross-calls pass the conformance suite"""
     sources = {"PORT_SRCS": "$(HOST_BASE) $(SHARED_SRCS)"}
     yield from built_and_run(build, "porting-check", CORE="1", **sources)
 
 
 def test_wrong_ports(build):
-    """each port that is wrong in one thing is found by the check for it"""
+    """in each port with one fault, the check for that fault finds it"""
     said = make(build, f"{build}/use/porting-wrong", CORE="1")
     if said is not None:
         yield said

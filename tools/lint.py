@@ -309,7 +309,7 @@ def symbols(build, room):
 
 
 def check_doors(build):
-    """of demo/ kernel/main.c takes demo_run, monitor, the live screen; no other source anything"""
+    """kernel/main.c takes demo_run, monitor, live_* from demo/; no other source takes a name"""
     demo = set().union(*(defined for defined, _ in symbols(build, "demo").values()))
     rooms = [symbols(build, room) for room in ("mm", "kernel", "drivers", "boot", "arch/x86_64")]
     for path, (_, needed) in ((p, s) for room in rooms for p, s in room.items()):
@@ -340,8 +340,8 @@ def check_port(_):
 
 
 def check_core(build):
-    """the core of mm/ needs from outside what docs/porting.md lists, at most 20 names; all of mm/
-    what it lists besides"""
+    """docs/porting.md lists the outside names that the core of mm/ needs, at most 20, and those
+    that all of mm/ needs"""
     core, rest = lib.documented()
     if len(core) > lib.MOST_NEEDED:
         yield f"docs/porting.md: {len(core)} names, at most {lib.MOST_NEEDED}"
@@ -407,7 +407,7 @@ def check_facts(build):
 
 
 def check_figures(_):
-    """each figure is drawn from its present text, and says what the code says"""
+    """each figure is drawn from its present text, and agrees with the code"""
     yield from figures.wrong()
 
 
@@ -417,7 +417,7 @@ def check_words(_):
 
 
 def check_labs(_):
-    """labs.ini names what there is, clang finds the same bodies, no student's tree shows them"""
+    """labs.ini names existing things; clang finds the same bodies; no student's tree shows these"""
     yield from labs_leak.wrong()
 
 

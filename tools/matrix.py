@@ -4,8 +4,8 @@
 
 Usage: tools/matrix.py [--build DIR] [--part N]
 
-One test for each operation under way (tests/races/matrix_rows.c).  --part N: of the cells each
-N-th; all by default.  docs/races/README.md explains it.
+One test for each operation under way (tests/races/matrix_rows.c).  --part N: run only each N-th
+cell of the matrix.  docs/races/README.md explains the matrix.
 """
 import argparse
 import os

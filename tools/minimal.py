@@ -6,10 +6,10 @@ Usage: tools/minimal.py [--build DIR] [--whole] [--keep]
 
 Run as root, since it makes a chroot (mmdebstrap, by the package registry), with make and nothing
 else.  A clean clone of the committed tree is copied into it, for a user without root and without
-sudo.  That user types each command of README as it stands.  The first time make names
-the missing packages and the command that installs them; root types that, and the user tries again.
-After them the user types `make test ONLY=lint`, which needs the packages of `make test`; --whole
-runs all of that.  One line for each step, DIR/minimal/log has their output; the chroot is removed
+sudo.  That user types each command of README as it stands.  The first time make names the missing
+packages and a command that installs them; root types that command, and the user tries again.  Then
+the user types `make test ONLY=lint`, which needs the packages of `make test`, or with --whole all
+of `make test`.  Each step prints a line, and DIR/minimal/log has its output; the chroot is removed
 at the end, unless --keep.  Exit status 0 only if each step went as README says.
 """
 import argparse

@@ -9,14 +9,14 @@ set -eu
 out=$1
 shift
 
-zeros() { # as many as make $1 a multiple of 4
+zeros() { # print as many zeros as pad $1 bytes to a multiple of 4
 	case $(($1 % 4)) in
 	1) printf '\000\000\000' ;;
 	2) printf '\000\000' ;;
 	3) printf '\000' ;;
 	esac
 }
-member() { # NAME SIZE: everything but the content
+member() { # NAME SIZE: print all of a file's entry but the content
 	printf '070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\000' \
 		0 33188 0 0 1 0 "$2" 0 0 0 0 $((${#1} + 1)) 0 "$1"
 	zeros $((110 + ${#1} + 1))

@@ -39,7 +39,7 @@ grub-file --is-x86-multiboot2 "$kernel" || die "$kernel has no multiboot2 header
 
 rm -rf "$stage"
 mkdir -p "$stage/boot/grub"
-# GRUB reads every section: without lines and variables for a debugger a quarter of the bytes.
+# GRUB reads every section: without debug information it reads a quarter of the bytes.
 strip -g -o "$stage/boot/quarry.elf" "$kernel" 2> /dev/null ||
 	cp "$kernel" "$stage/boot/quarry.elf"
 : > "$stage.modules"
@@ -58,7 +58,7 @@ if sh "$here/font.sh" "$stage/boot/font.psf"; then
 else
 	echo "mkiso: no font (psf-unifont): nothing will be on the screen" >&2
 fi
-# Each word in single quotes, so that GRUB's shell does not interpret it.
+# Put each word in single quotes, so that GRUB's shell does not interpret it.
 words=$(printf '%s' "$cmdline" | tr '\n\t' '  ' |
 	sed "s/  */ /g; s/^ //; s/ \$//; s/'/'\\\\''/g; s/ /' '/g; s/..*/'&'/")
 while IFS= read -r line; do

@@ -254,7 +254,7 @@ def check(case, build):
     out, status = run(["spin", "-a", *macros, os.path.join(MODELS, model + ".pml")], folder)
     if status or not os.path.exists(os.path.join(folder, "pan.c")):
         return result("does not compile", False, out)
-    # A search in breadth gives the shortest way to a state, one of small depth a short cycle.
+    # A search in breadth gives the shortest way to a state; a search of small depth, a short cycle.
     options = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DBFS"] if wrong else ["-DSAFETY"]
     out, status = run(
         [

@@ -4,9 +4,9 @@
 
 Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep] [--who] [--result FILE]
 
-One line for each variant and each "kill:" of it: the matrix.  docs/mutants.md says what counts as
-killed.  The same goes to DIR/mutants.json,
-or to another file in DIR.  Exit status 0 only if all were killed as claimed.
+The matrix has a line for each variant and each of its lines "kill:".  docs/mutants.md says when a
+variant counts as killed.  The matrix also goes to DIR/mutants.json, or with --result to another
+file in DIR.  Exit status 0 only if all variants were killed as claimed.
 --who runs all suites with each variant instead, and lists every test that fails.
 """
 import argparse

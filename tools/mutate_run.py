@@ -81,7 +81,7 @@ def judges_of(path):
 
 
 class Ends:
-    """Called with a run's output: may the run end, because a test failed, it panicked, or hangs?"""
+    """Called with a run's output: may the run end, because of a failed test, a panic or a hang?"""
 
     def __init__(self):
         self.said, self.dog, self.silent = "", None, False

@@ -191,8 +191,8 @@ class Finder:
     def plain_store(self, cursor):
         """
         (the variable or member that a statement changes, all names in it), or None if the statement
-        may have other effects: only a plain expression may not, without a call, a pointer except to
-        a structure, anything volatile, or a union.
+        may have other effects.  It has none if it has no call, no pointer except to a structure,
+        nothing volatile and no union.
         """
         children = list(cursor.get_children())
         text = self.of(self.whole(cursor))
@@ -275,7 +275,7 @@ class Finder:
         if cursor.kind == K.IF_STMT:
             self.add("negate", (*span, f"!({text})"))
             self.add("condition", (*span, f"1 || ({text})"))
-        # Left out: an assertion with 0 && changes nothing for code that keeps the invariant.
+        # Leave assertions out: 0 && in one changes nothing if the code keeps the invariant.
         if not (cursor.kind == K.IF_STMT and self.only_panics(children[1])):
             self.add("condition", (*span, f"0 && ({text})"))
 

@@ -31,7 +31,7 @@ NEEDS_arena := compile
 NEEDS_porting-check := compile
 NEEDS_web := compile web
 NEEDS_web-check := compile web web-check
-# Targets that are tools and make nothing here: what objects depend on need not be read.
+# Targets that run tools and build nothing here: the .d files of objects need not be read.
 TOOLS_ONLY := help grade lab lab-kernel lab-settings labs labs-check labs-leak labs-sure skeleton
 BUILDS_NOTHING := $(if $(MAKECMDGOALS),$(if $(filter-out $(TOOLS_ONLY),$(MAKECMDGOALS)),,yes))
 NO_PYTHON := help run selftest all kernel iso debug setup clean $(B)/%
@@ -42,8 +42,8 @@ ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
 $(error what `make $(MAKECMDGOALS)` needs is missing; see above)
 endif
 endif
-# Sources that another tree has compiled already are not compiled again: ccache, where there is one
-# that works here.  CCACHE= does without.
+# With ccache, sources that another tree has compiled are not compiled again.  It is used if it
+# works here, unless CCACHE= is given.
 CCACHE ?= $(shell ccache -s > /dev/null 2>&1 && echo ccache)
 export CCACHE
 export CCACHE_BASEDIR := $(CURDIR)

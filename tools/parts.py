@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The jobs of `make test`: for each part a list of them, and how each is judged; for tools/test.py.
+"""The jobs of `make test`, by part, and how each job is judged; for tools/test.py.
 
-A part is one tool of this directory, split into jobs where that is how two cores stay busy.  What
-several jobs need is built once, each build by a job of its own.  With FULL=1 there are more parts,
-and more in each.
+A part is one tool of this directory, split into jobs if that keeps two cores busy.  A program that
+several jobs need is built once, by a job of its own.  With FULL=1 there are more parts, and more
+tests in each.
 """
 import json
 import os

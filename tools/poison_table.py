@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The table of docs/mm/poison.md, made from the tests that show it.
+"""Make the table of docs/mm/poison.md from the tests that show its rows.
 
 Usage: tools/poison_table.py [--update]
 

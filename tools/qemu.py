@@ -5,8 +5,8 @@
     run = with_defaults.run("a_name", "selftest=quick")
     assert run.passed, run.story()
 
-The console goes to a file, BUILD/qemu/NAME.log.  A run that hangs is killed (tools/watchdog.py),
-and whatever ends Python ends QEMU too.
+The console goes to a file, BUILD/qemu/NAME.log.  A run that hangs is killed (tools/watchdog.py).
+QEMU ends with Python, however Python ends.
 """
 import ctypes
 import functools
@@ -393,12 +393,12 @@ class Qmp:
     """QEMU's machine protocol: qmp("query-status"), qmp("stop"), ...; .wait_for(pattern) on the
     console.
 
-    .event(name) waits for an event that was not waited for yet.
+    .event(name) waits for an event, unless it has already come.
     """
 
     def __init__(self, path, proc, log):
         self.path, self.proc, self.log = path, proc, log
-        self.events = []  # events not waited for yet
+        self.events = []  # events that came and that event() has not returned
 
     def __enter__(self):
         self.socket = socket.socket(socket.AF_UNIX)

@@ -3,18 +3,18 @@
  * qemu_count.c: a plugin of QEMU (-plugin count.so,spec=FILE,out=FILE) that counts in a guest.
  *
  * tools/bench_count.py knows the kernel and writes the spec: lines "KIND FROM TO", hexadecimal, TO
- * exclusive.  The kernel stores to an array between operations (bench_mark): element r begins row
- * r, element 0 ends it.  A call that the spec names ("call AT ROW") is a row from its first
- * instruction to the one behind the call.  For each row are counted, on the CPU that began it and
- * without handlers of interrupts:
+ * exclusive.  The kernel stores to an array between operations (bench_mark): a store to element r
+ * begins a window of row r, a store to element 0 ends it.  A call that the spec names ("call AT
+ * ROW") is a window, up to the instruction behind the call.  For each row the plugin counts, on the
+ * CPU that began the window and outside of interrupt handlers:
  *
  *   row R WINDOWS INSTRUCTIONS LOCKED LINES CODE_LINES TESTS RELINKS
- *   held R LOCK INSTRUCTIONS TIMES        executed while that lock was held; taken
- *   at R ADDRESS TIMES                    executed, of each instruction
- *   off INSTRUCTIONS FROM TO MOST N       the longest sections of a row "load" with interrupts off,
- *                                         on any CPU, waits for locks apart; N of them are in the
- *                                         function at MOST; FROM and TO are outside of functions
- *                                         "through" (locks); one for each FROM and MOST
+ *   held R LOCK INSTRUCTIONS TIMES        executed while LOCK was held; TIMES that it was taken
+ *   at R ADDRESS TIMES                    the executions of the instruction at ADDRESS
+ *   off INSTRUCTIONS FROM TO MOST N       the longest sections with interrupts off in a row "load",
+ *                                         on any CPU, without waits for locks.  N instructions are
+ *                                         in the function at MOST; FROM and TO are outside of
+ *                                         functions "through" (locks); a line for each FROM, MOST
  *
  * Needs one host thread for all CPUs (icount): nothing here is locked.
  *
@@ -63,15 +63,15 @@ static const struct {
 #define NR_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static uint64_t text, text_end, marks, stacks, stacks_end;
-static uint16_t *flags;       /* of each byte of the text */
+static uint16_t *flags;       /* of the instruction at each byte of the text */
 static uint16_t *function_of; /* of each byte of the text: the number of its function, from 1 */
 #define MAX_FUNCTIONS 8192
 static uint64_t functions[MAX_FUNCTIONS];
 static unsigned nr_functions;
-static unsigned load_rows; /* a bit each: rows whose sections with interrupts off count */
+static unsigned load_rows; /* bit r: row r is a "load": its sections with interrupts off count */
 static FILE *out;
 
-/* Calls that are rows: where each stands, and the instruction behind it. */
+/* Calls that are rows: the addresses of the call and of the instruction behind it. */
 #define MAX_CALLS 4096
 static struct {
 	uint64_t at, next;
@@ -93,29 +93,29 @@ struct lock_count {
 static struct {
 	uint64_t windows, insns, locked, lines, code_lines, tests, relinks;
 	struct lock_count locks[MAX_LOCKS];
-	uint32_t *at; /* times, of each byte of the text */
+	uint32_t *at; /* the executions of the instruction at each byte of the text */
 } rows[MAX_ROWS];
 
 static struct cpu {
 	uint64_t insns;
 	bool known, off, spinning, handler;
-	uint64_t since, from, first, last; /* of the section */
-	uint32_t spent[MAX_FUNCTIONS];     /* in it, by function */
-	uint16_t seen[MAX_FUNCTIONS];      /* those of which some was spent */
+	uint64_t since, from, first, last; /* of the section with interrupts off */
+	uint32_t spent[MAX_FUNCTIONS];     /* instructions of the section, by function */
+	uint16_t seen[MAX_FUNCTIONS];      /* the functions for which spent is not 0 */
 	unsigned nr_seen;
 	unsigned nr_held;
 	uint64_t held[DEPTH];
 } cpus[MAX_CPUS + 1];
 
-static unsigned row, owner; /* row 0: no window */
+static unsigned row, owner; /* the window's row, or 0; the CPU that began the window */
 #define of_load() (load_rows >> row & 1)
-/* Does @c execute what the row is about? */
+/* Do the instructions that @c executes count for the row? */
 static bool counts(const struct cpu *c)
 {
 	return row && !of_load() && c == &cpus[owner] && !c->handler;
 }
 
-/* ---- sets of cache lines, emptied by a new number ---- */
+/* ---- sets of cache lines, emptied by a new epoch ---- */
 
 struct set {
 	uint32_t epoch, nr, at[LINES];
@@ -130,7 +130,7 @@ static void set_empty(struct set *s)
 }
 
 /*
- * 1: it was not in the set.  A set that is half full stays so: a long row has no figure of lines.
+ * Returns 1 if @line is added.  A half full set takes no more: a long row has no figure of lines.
  */
 static unsigned set_add(struct set *s, uint64_t line)
 {
@@ -187,7 +187,7 @@ static void irqs_off(struct cpu *c, uint64_t at)
 		c->spent[c->seen[--c->nr_seen]] = 0;
 }
 
-/* One instruction of a section. */
+/* Count an instruction of a section; @through: it is in a function "through". */
 static void spend(struct cpu *c, uint64_t at, bool through)
 {
 	unsigned function = at - text < text_end - text ? function_of[at - text] : 0;

@@ -3,10 +3,10 @@
  * qemu_yield.c: a plugin of QEMU (-plugin yield.so): where a CPU of the guest executes pause, its
  * thread lets others run.
  *
- * With a thread of the host's for each CPU, a CPU that waits for another one keeps a core busy
- * until its time slice ends, and the other one may be waiting for that core.  But the core may as
- * well go to a program that computes, for a time slice each time: then a loop of 1,000 pauses would
- * take seconds.  So a CPU that was away for long goes on for a while before it lets others run.
+ * If each CPU has a host thread, a CPU that waits for another CPU keeps a core busy until its time
+ * slice ends, and the other CPU may need that core.  But the core may as well go to a program that
+ * computes, for a time slice at each pause: then a loop of 1,000 pauses would take seconds.  So a
+ * CPU that was away for long runs for a while before it lets other threads run.
  *
  * Owns:       again, a variable of each thread.
  * Locks:      none.
@@ -38,7 +38,7 @@ static const unsigned char pause_insn[] = {0xf3, 0x90};
 #define LONG_NS 1000000 /* far more than another CPU of the guest takes until it waits too */
 #define STAYS   4
 
-static __thread uint64_t again; /* ns: before then it stays */
+static __thread uint64_t again; /* ns: the time before which the CPU does not let others run */
 
 static uint64_t now_ns(void)
 {

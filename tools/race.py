@@ -7,17 +7,17 @@ Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-
        tools/race.py [--build DIR] --step [--engine fiber|qemu] NAME [VARIANT]   by keys, one move
 at a time: tools/race_step.py
 
-For each script of tests/races/*.race (or those named; a variant's name means the scripts that show
-it, or of those named beside it only that; a commit of docs/races/linux.md, its script and variant)
-and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the expected one,
-and the trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and,
-with --grub, grub (from an ISO image).  The tables of docs/races/*.md between "<!-- race SCRIPT [ID]
--->" and "<!-- end -->" must agree with the run, and so must the time line beside each
-(tools/race_figure.py); --update-docs writes them instead.  One JSON line for each run goes to
-DIR/race/race.jsonl.  Where some are named the fibers come first, and their traces are printed at
-once.  --list prints all scripts.  Without names the explorer (tools/explore.py) runs too.  The
-names "pressure" and "waiters" stand for tools/pressure.py and tools/waiters.py.  Exit status 0 only
-if everything was as expected.
+Each script of tests/races/*.race runs with the right code and with each variant that its lines
+"expect ID: OUTCOME" name.  The outcome must be the expected one, and the trace must be the same,
+byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub, grub (from an ISO
+image).  A NAME is a script; or a variant, which chooses the scripts that show it, or, beside a
+named script, only itself; or a commit of docs/races/linux.md, which chooses its script and variant.
+The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->" must agree with
+the run, and so must the time line beside each (tools/race_figure.py); --update-docs writes them
+instead.  One JSON line for each run goes to DIR/race/race.jsonl.  With names the fibers run first,
+and their traces are printed at once.  --list prints all scripts.  Without names the explorer
+(tools/explore.py) runs too.  The names "pressure" and "waiters" stand for tools/pressure.py and
+tools/waiters.py.  Exit status 0 only if everything was as expected.
 """
 import argparse
 import glob

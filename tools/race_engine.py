@@ -3,8 +3,8 @@
 tools/race_step.py.
 
 Both print the state after each move (lines "step: ...") and read keys.  One step back repeats all
-moves but the last: in the same engine if it is still good, else in a new one.  While the reader
-thinks, the virtual machine is stopped.
+moves but the last: in the same engine if it can run the race again, else in a new engine.  While
+the reader thinks, the virtual machine is stopped.
 """
 import os
 import re

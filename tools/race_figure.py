@@ -2,8 +2,8 @@
 """Draw the time line of a race as an SVG; for tools/race.py, which puts it beside the table.
 
 Lanes are threads on their CPUs, rows are steps, time goes down.  A lane is blue while its operation
-runs, and amber while the script holds it at a scheduling point.  Red are the steps that are not
-those of the right code; the first of them is marked: from there on the run is wrong.
+runs, and amber while the script holds it at a scheduling point.  Red steps differ from those of the
+right code; the first of them is marked: from there on the run is wrong.
 """
 import re
 import sys

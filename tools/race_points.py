@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The source beside a race's moves: where a point is, its next line, the text of docs/races about
-both sides of it; for tools/race_step.py.
+"""Find the source of a race's moves: the place of a scheduling point, its next line, and the text
+of docs/races about the code before and behind it; for tools/race_step.py.
 
 A point's phrases come from the table "Scheduling points" of docs/races/README.md, which has a row
 for each point of the code (tools/lint.py compares the two).  The lines come from the tree that was
-compiled: a wrong variant's own one.
+compiled, for a wrong variant from the variant's tree.
 """
 import glob
 import os

@@ -4,8 +4,8 @@ next; for tools/race_step.py.
 
 A script keeps the roles that it mentions and lets the others run; a stepper keeps each role at each
 point.  So an entry of the script is several moves: Record looks at the state after each move,
-passes the entries that have happened, and names the role that the next one needs.  An interrupt
-on a kept role's CPU moves on under that role's letter, as under the script it would by itself.
+passes the entries that have happened, and names the role that the next entry needs.  An interrupt
+on a kept role's CPU moves by that role's key; under the script it would move by itself.
 """
 import re
 
@@ -197,7 +197,7 @@ class Record:
             return "" if self.lost else self.any(movable)
         role = self.list[self.cursor].role.lower()
         others = [m for m in movable if m != role and self.runs_on(m.upper())]
-        # Roles that the script only starts run until they first wait, before another role leaves.
+        # A role that the script only starts runs to its first wait before another role leaves.
         first = self.list[self.cursor].kind == "leave" and self.any(others)
         return first or (role if role in movable else self.any(movable))
 

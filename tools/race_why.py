@@ -2,9 +2,10 @@
 """Why a race that was stepped through is stuck or went wrong, in three sentences; for
 tools/race_step.py.
 
-The first says which role waits for what, or what was expected and what is; the second which role or
-cache holds it and what would have freed it, or since which move it is so; the third names the line
-of the right code that prevents it, from the wrong variant's own changes.
+If it is stuck, the first sentence says which role waits for which lock or answer; the second, which
+role or cache holds that, and what would have freed it.  If it went wrong, the first has the
+expected and the actual value; the second, the move since which they differ.  The third names the
+line of the right code that prevents the fault, found in the wrong variant's changes.
 """
 import os
 import re

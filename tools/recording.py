@@ -8,9 +8,8 @@ The run gets a pseudo terminal, whose screen an emulator (pyte) keeps.  Nothing 
 prompt is there; then, with --text, `map`, and at last `halt`.  The SVG shows the screen whenever
 it has changed and is drawn, at most twice a second, in real time, as text; frames are left out
 until it is at most MAX_BYTES long.  --text writes the screen to DIR/NN-NAME.txt when a moment of
-MOMENTS is first seen, of an act when it was last seen, and the SVG to DIR, too, if --out does not
-say otherwise.  Exit status: that of `make run`, or 1 if
-the prompt or a moment was never seen.
+MOMENTS is first seen, or an act last seen, and the SVG to DIR unless --out names a file.  Exit
+status: that of `make run`, or 1 if the prompt or a moment was never seen.
 """
 import argparse
 import copy
@@ -33,16 +32,16 @@ import qemu
 OUT = "docs/recording.svg"
 MAX_BYTES = 300_000
 EVERY = 0.5  # least seconds between two frames
-QUIET = 0.04  # seconds without output, after which a frame is drawn;
-FULL = 1024  # after output of FULL bytes or more the kernel may send the rest of the frame later:
-REST = 0.4  # the frame is drawn after REST seconds
+QUIET = 0.04  # seconds without output after which a frame is drawn
+FULL = 1024  # bytes of output after which the rest of a frame may come later
+REST = 0.4  # seconds after which a frame with so much output is drawn
 LAST = 3.0  # seconds that the last frame stays
 PAUSE = 3.0  # seconds between the prompt, or a command, and the next command
 WIDTH, HEIGHT, MARGIN = 7.8, 16, 10  # pixels of a character, and around the screen
 WATCHDOG = 900
 PROMPT = r"quarry> ?$"
 OTHER_SCREEN = 1049  # the terminal mode that switches to the second screen
-# (moment, pattern of the screen's text), in order.  Moments of only the live screen may be missed.
+# (moment, pattern of the screen's text), in order.  Moments of the live screen only may be missing.
 MOMENTS = [
     ("boot", r"(?i)quarry.*\bCPUs?\b|quarry: boot"),
     ("selftests", r"(?i)selftests?\b.*\d|^ok \d"),
@@ -327,7 +326,7 @@ class Recording:
             os.write(self.terminal, self.typed[-1].encode())
 
     def run(self):
-        """Record the run; returns its exit status.  The live screen's moments count once drawn."""
+        """Record the run; returns its exit status.  On the live screen only drawn frames count."""
         since = None  # when the prompt came, or the last command was typed
         burst, half, fed, new = 0, False, 0.0, False
         while self.now() < WATCHDOG:

@@ -38,7 +38,7 @@ die() {
 }
 
 [ $# = 1 ] || die "usage: tools/run.sh BUILD-DIRECTORY"
-with_parent() { # SIGNAL COMMAND...: the command, which gets the signal when its parent ends
+with_parent() { # SIGNAL COMMAND...: run the command, which gets the signal when its parent ends
 	signal=$1
 	shift
 	if [ "$can_follow" ]; then
@@ -60,7 +60,7 @@ cpus=${CPUS:-4} nodes=${NODES:-2} mem=${MEM:-1G} boot=${BOOT:-grub}
 cmdline=${CMDLINE:-} trace=${TRACE:-} script=${SCRIPT:-}
 limit=${TIMEOUT:-900}
 CPUS_PER_CORE=4
-CMDLINE_LIMIT=4095 # bytes: what the kernel keeps, and what QEMU can load
+CMDLINE_LIMIT=4095 # bytes: the kernel keeps no more, and QEMU loads no more
 
 count() { # NAME VALUE LIMIT
 	case $2 in
@@ -85,7 +85,7 @@ case $boot in
 grub | uefi | pvh) ;;
 *) die "BOOT=$boot: wanted grub, uefi or pvh" ;;
 esac
-# Each CPU and each node takes some; firmware for UEFI takes more.
+# MiB that a boot needs: each CPU and each node takes some; firmware for UEFI takes more.
 least=$((64 + cpus + 4 * nodes))
 [ "$boot" != uefi ] || least=$((least + 64))
 [ "$mib" -ge "$least" ] ||
@@ -96,7 +96,7 @@ kernel=$build/quarry.elf
 command -v qemu-system-x86_64 > /dev/null || die "no qemu-system-x86_64: run make setup"
 
 # ---- files of this run -------------------------------------------------------------------------
-for old in "$build"/run/*; do # of those that were killed
+for old in "$build"/run/*; do # directories of runs that were killed
 	[ ! -d "$old" ] || kill -0 "${old##*/}" 2> /dev/null || rm -rf "$old"
 done
 run=$build/run/$$ qemu_pid=
@@ -112,7 +112,7 @@ trap clean EXIT
 trap 'exit 130' INT TERM HUP
 rm -rf "$run"
 mkdir -p "$run" || die "cannot make $run"
-# Another make may rebuild it meanwhile.
+# Run a copy of the kernel: another make may rebuild the file meanwhile.
 cp "$kernel" "$run/quarry.elf" || die "$kernel cannot be copied"
 kernel=$run/quarry.elf
 
@@ -161,7 +161,7 @@ if [ -t 0 ] && [ -t 1 ]; then
 	case ${TERM:-} in
 	'' | dumb) cmdline="picture=plain $cmdline" ;;
 	*)
-		# What CMDLINE says comes later, and holds.
+		# The words of CMDLINE come later on the command line, and take precedence.
 		cmdline="picture=live $cmdline"
 		case ${LC_ALL:-${LC_CTYPE:-${LANG:-}}} in
 		*[Uu][Tt][Ff]-8* | *[Uu][Tt][Ff]8*) cmdline="charset=utf8 $cmdline" ;;
@@ -175,8 +175,8 @@ cmdline=${cmdline# }
 	die "CMDLINE: longer than $CMDLINE_LIMIT bytes, with what is added to it"
 
 # ---- the machine -------------------------------------------------------------------------------
-# CPUs wait for each other, mostly for a moment.  Where each has a host thread but no core, such a
-# moment is a turn of the host's scheduler: one thread that runs them all is several times as fast.
+# CPUs wait for each other, mostly for a moment.  With a host thread for each CPU, but fewer cores,
+# such a wait lasts a time slice of the host: one thread for all CPUs is several times as fast.
 cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
 threads=multi
 [ "$cpus" -le "$cores" ] || threads=single
@@ -192,7 +192,7 @@ set -- -nodefaults -no-user-config -display none -no-reboot -accel "$accel" -mac
 node=0
 while [ "$node" -lt "$nodes" ]; do
 	first=$((node * cpus / nodes)) last=$(((node + 1) * cpus / nodes - 1))
-	# In whole MiB; the last node takes what is left.
+	# In whole MiB; the last node gets the rest.
 	size=$((mib / nodes))
 	[ "$node" -lt $((nodes - 1)) ] || size=$((mib - node * size))
 	set -- "$@" -object "memory-backend-ram,id=r$node,size=${size}M,reserve=off"
@@ -235,16 +235,16 @@ set -- "$@" ${QEMU_FLAGS:-}
 # ---- run it ------------------------------------------------------------------------------------
 if [ -t 0 ]; then
 	echo "run: $cpus CPUs, $nodes nodes, $mib MiB, by $boot; Ctrl-C or Ctrl-A x ends QEMU"
-	# A job of its own: Ctrl-C is for QEMU, and neither this script nor make ends with it.
+	# QEMU is a job of its own: Ctrl-C reaches QEMU, but not this script nor make.
 	set -m
-	# At once, not when QEMU has ended: QEMU follows.
+	# A signal ends this script at once, not when QEMU has ended: QEMU ends with its parent.
 	trap - INT TERM HUP
 	(with_parent TERM qemu-system-x86_64 "$@" \
 		-chardev "stdio,id=con,mux=on,signal=on,logfile=$console" \
 		-serial chardev:con -mon chardev=con,mode=readline 2> "$run/errors")
 	status=$?
 	set +m
-	# However QEMU ended: no alternate screen, colours and hidden cursor.
+	# However QEMU ended: leave the alternate screen, reset colours, show the cursor.
 	[ ! -t 1 ] || printf '\033[0m\033[?25h\033[?1049l'
 	stty sane 2> /dev/null
 	grep -v 'terminating on signal' "$run/errors" >&2
@@ -265,7 +265,7 @@ fi
 lines() {
 	tr -d '\r' < "$log" 2> /dev/null | grep -a "$1"
 }
-by_hand() { # Ctrl-C or the terminal's end; Ctrl-A x
+by_hand() { # did Ctrl-C, the terminal's end or Ctrl-A x end QEMU?
 	[ -t 0 ] && [ "$status" = 0 ] && { grep -q 'terminating on signal [12]' "$run/errors" ||
 		tr -d '\r' < "$console" | grep -a . | tail -n 1 | grep -q 'QEMU: Terminated$'; }
 }
@@ -281,7 +281,7 @@ if [ -z "$last" ] && by_hand; then
 	key="Ctrl-A x"
 	grep -q "terminating on signal" "$run/errors" && key=Ctrl-C
 	echo "run: ended by $key before the verdict (log: $kept)" >&2
-	# make ends as its run did, interrupted and not failed; it must see that before this ends.
+	# make must end as interrupted, not as failed: it gets the signal before this script ends.
 	parent=
 	{ read -r parent < "/proc/$PPID/comm"; } 2> /dev/null
 	if [ "$parent" = make ] && kill -INT "$PPID"; then

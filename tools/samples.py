@@ -2,7 +2,7 @@
 """Compare commands and samples of output in README and docs/ with the tree; for tools/facts.py.
 
 A command is a line of a block, or a span in backticks, that begins with make or with a script of
-tools/.  A sample is any other line of a block.  Checked is all that needs no run: targets and
+tools/.  A sample is any other line of a block.  All that needs no run is checked: targets and
 variables of the Makefile, scripts and their options, names of suites, tests, races and wrong
 variants, files and their numbers of lines.
 """

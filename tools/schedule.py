@@ -2,8 +2,9 @@
 """Run jobs that depend on each other, so that all cores are busy until the end; for tools/test.py.
 
 A job is a command with a measured length.  Each gets a log, DIR/NAME.log, and is judged when it has
-ended.  The longest way to the end goes first; a job starts when its needs are done and the cores
-that it keeps busy are free.  Nothing that a job started survives it: this process adopts orphans.
+ended.  Jobs with the longest way to the end go first; a job starts when its needs are done and the
+cores that it keeps busy are free.  No process that a job started survives the job: this process
+adopts orphans.
 """
 import os
 import re

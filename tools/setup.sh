@@ -24,32 +24,32 @@
 set -u
 
 missing=
-need() { # SET's PACKAGE, unless the test that follows holds
+need() { # PACKAGE TEST...: the package is missing, unless the test holds
 	package=$1
 	shift
 	"$@" > /dev/null 2>&1 && return
 	case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
 }
-tool() { # any of these commands
+tool() { # NAME...: is there any of these commands?
 	for t in "$@"; do
 		command -v "$t" > /dev/null 2>&1 && return 0
 	done
 	return 1
 }
-file() { # any of these files
+file() { # PATH...: is there any of these files?
 	for f in "$@"; do
 		[ -e "$f" ] && return 0
 	done
 	return 1
 }
 header() { file /usr/include/"$1" /usr/include/*-linux-gnu*/"$1" /usr/local/include/"$1"; }
-python_has() { # MODULES, with commas: one interpreter has them all
+python_has() { # MODULES, with commas: does one interpreter have them all?
 	for p in /usr/bin/python3 python3; do
 		"$p" -c "import $1" 2> /dev/null && return 0
 	done
 	return 1
 }
-fuzzer_package() { # of the clang that is here, or will be
+fuzzer_package() { # the package of libFuzzer for the clang that is installed, or will be
 	major=$( (clang -dumpversion ||
 		apt-cache policy clang |
 			sed -n 's/.*Candidate: [0-9]*:\([0-9]*\).*/\1/p') 2> /dev/null)
@@ -89,7 +89,7 @@ look_for() {
 			/usr/share/grub*/i386-pc/multiboot2.mod
 		need xorriso tool xorriso
 		need mtools tool mformat
-		# Other systems have fonts, or the screen stays dark: no reason to stop.
+		# On other systems a missing font is no reason to stop: only the screen stays dark.
 		! tool apt-get || need psf-unifont sh "$(dirname "$0")/font.sh" ;;
 	uefi)
 		need grub-efi-amd64-bin file /usr/lib/grub*/x86_64-efi/multiboot2.mod
@@ -97,7 +97,7 @@ look_for() {
 			/usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd ;;
 	bochs)
 		need bochs tool bochs-bin bochs
-		tool apt-get || return 0 # elsewhere it is one package
+		tool apt-get || return 0 # other systems have all of Bochs in one package
 		need bochs-sdl file /usr/lib/*/bochs/plugins/libbx_sdl2*.so
 		need bochsbios file /usr/share/bochs/BIOS-bochs-latest
 		need vgabios file /usr/share/bochs/VGABIOS-lgpl-latest ;;
@@ -110,7 +110,7 @@ look_for() {
 		need lld tool ld.lld
 		need clang-tidy tool clang-tidy
 		need cppcheck tool cppcheck
-		# Other versions format differently; other systems have others.
+		# Other versions format differently, and other systems have other versions.
 		! tool apt-get || need clang-format-14 tool clang-format-14
 		need patch tool patch
 		need python3-pytest python_has pytest,pexpect
@@ -122,7 +122,7 @@ look_for() {
 	peers)
 		look_for python
 		need dpkg tool dpkg
-		need libelf1 file /usr/lib/*/libelf.so.1 ;; # of the kernel's objtool
+		need libelf1 file /usr/lib/*/libelf.so.1 ;; # for objtool of Debian's kernel
 	web)
 		need clang tool clang
 		need lld tool wasm-ld

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The student's tree of a lab: `make skeleton LAB=n DIR=...`.
+"""Write the student's tree of a lab: `make skeleton LAB=n DIR=...`.
 
 Usage: tools/skeleton.py [--build DIR] [--track TRACK] LAB DIR
        tools/skeleton.py [--track TRACK] LAB --text FILE
 
-The first writes the tree to DIR, which must not exist; the second prints one emptied file.  In a
-track a lab may have fewer functions to write.
+The first form writes the tree to DIR, which must not exist; the second prints one emptied file.  In
+a track a lab may have fewer functions to write.
 
-It differs from this tree in what labs/labs.ini names: bodies are emptied, mistakes are planted, and
-files that show solutions are left out.  So that the student's code can be linked beside the
-reference's, objects of the reference's come with it, in labs/reference/ (tools/lab_build.py).
+labs/labs.ini names the differences from this tree: bodies are emptied, mistakes are planted, and
+files that show solutions are left out.  The student's tree also has objects of the reference, in
+labs/reference/, beside which the student's code is linked (tools/lab_build.py).
 """
 import argparse
 import os

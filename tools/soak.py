@@ -20,12 +20,11 @@ Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
             and pages and CPUs go offline and back; a build that checks allocated blocks
                                                                             (10000 requests, 1000 a
                                                                             boot)
-  hoard     boots with user=hoard: random programs that hoard each kind of the kernel's memory: they
-            may die or be
-            refused, other tasks may not, and all memory is back       (10000 programs, 100 a boot)
-  virtio    4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU; QEMU's
-            resident
-            memory must fall by 95 % of that, a second after it     (2 rounds in a boot)
+  hoard     boots with user=hoard: random programs that hoard each kind of the kernel's memory; only
+            they may die or be refused, and all memory must come back
+                                                                       (10000 programs, 100 a boot)
+  virtio    4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU;
+            QEMU's resident memory must fall by 95 % of that within a second (2 rounds in a boot)
 
 The results are in BUILD/soak/TARGET.jsonl.  A target continues where it stopped: a run with a line
 is not repeated; remove the file to begin anew.  Each line has the seed and the whole command: any

@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: MIT
 """Submissions to grade: labs/wrong/LAB/NAME.c, labs/right/LAB/NAME.c, and variants by id.
 
-Usage: tools/submission.py list [LAB]             wrong and right ones, with their titles
-       tools/submission.py write LAB NAME DIR     the lab's files as that submission has them
-       tools/submission.py compile [LAB]          each as a student would: without a warning?
+Usage: tools/submission.py list [LAB]             print the submissions, with their titles
+       tools/submission.py write LAB NAME DIR     write the lab's files as the submission has them
+       tools/submission.py compile [LAB]          compile each as a student would; show warnings
 
 A submission is a few functions, which replace those of the same name in the file of the lab that
 has them; other functions go in front of the first of these.  Its first comment says:
 
-    title: what is wrong with it, or in what it differs
-    layer: of a wrong one: the layer in which it must lose a point
+    title: its fault, or its difference from the reference
+    layer: for a wrong submission, the layer in which it must lose a point
     file:  the file of the lab
 
-A lab's other wrong solutions are those of tests/mutants, by id, in labs/labs.ini.
+A lab's other wrong solutions are variants of tests/mutants, whose ids labs/labs.ini lists.
 """
 import os
 import re

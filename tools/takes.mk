@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The variables that each target takes; for the Makefile.
-# Another one, if typed, is an error, since it would be ignored.  A target without a row takes any.
+# Any other typed variable is an error: it would be ignored.  A target without a row takes them all.
 ANY_TAKES := B V CC LD AR NM OBJDUMP OBJCOPY HOSTCC CROSS_COMPILE CCACHE PYTHON MAKE TTY \
 	RACE CHECKED HFLAGS% HOSTG HOSTT KFLAGS LDFLAGS VARIANT
 RUN_TAKES := CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT THREADS QEMU_FLAGS FONT
@@ -45,7 +45,7 @@ TAKES_setup         :=
 TAKES_clean         :=
 TAKES_help          :=
 
-# A make that a tool or a test has started inherits what was typed: that is not looked at again.
+# A make that a tool or a test starts inherits the typed variables: it does not check them again.
 ifeq ($(MAKELEVEL),0)
 has_row = $(filter-out undefined,$(origin TAKES_$(1)))
 no_row  = $(strip $(foreach goal,$(MAKECMDGOALS),$(if $(call has_row,$(goal)),,$(goal))))

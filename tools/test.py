@@ -24,9 +24,9 @@ Each part is split into jobs (tools/parts.py), which run beside each other on al
 first (tools/schedule.py), by the lengths in tests/lengths.txt.  A run writes DIR/lengths.txt, which
 may be copied there, and each job's output to DIR/test/JOB.log.
 
-A test that fails is tried again, alone, at the end.  One that passes then counts as passed, and a
-line "FLAKY name" says so: it is a defect all the same.  More than three of them fail the run, and
-with --full each one does.
+A test that fails is tried again, alone, at the end.  If it passes then, it counts as passed, and a
+line "FLAKY name" says so: that is a defect all the same.  More than three flaky tests fail the run;
+with --full, one does.
 
 The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's
 tests.  Tests that were skipped, or are expected to fail, are not counted.

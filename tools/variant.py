@@ -3,8 +3,7 @@
 """Wrong variants of the tree, tests/mutants/SOURCE.mut: read one, apply it to a copy of the tree,
 make it.
 
-Usage: tools/variant.py check                    every variant is well formed and fits the present
-tree
+Usage: tools/variant.py check                    check that each variant is well formed and fits
        tools/variant.py list                     ids, titles, and the tests that must fail
        tools/variant.py show ID                  its changes, as a diff
        tools/variant.py [--build DIR] tree ID    copy the tree to DIR/variant/ID; prints the path

@@ -125,7 +125,7 @@ def paths(folder):
 
 def split(path):
     """[(id, text)] of the variants in a file.  A variant reaches from its line "id:" to the next
-    one's."""
+    line "id:"."""
     name = os.path.relpath(path, ROOT)
     with open(path, encoding="utf-8") as f:
         before, *rest = re.split(r"^(?=id:)", f.read(), flags=re.MULTILINE)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Whether a program hangs: by the time that it has used, not by the time that has passed.
+"""Decide whether a program hangs, by its CPU time, not by the time that has passed.
 
-Beside other work a program that is right takes many times as long, and uses as much of a CPU.  So
-it hangs if it has used far more than any good run; or if for SILENCE seconds it has neither said
-anything nor used more than AWAKE seconds of a CPU: then it waits for what does not come.
+Beside other work a right program takes many times as long, but uses the same CPU time.  So a
+program hangs if it has used far more CPU time than any good run.  It also hangs if for SILENCE
+seconds it prints nothing and uses at most AWAKE seconds of a CPU: it waits for an event that does
+not come.
 """
 import os
 import signal
@@ -72,8 +73,8 @@ class Watchdog:
 class Guard(threading.Thread):
     """A thread that kills a process if it hangs, while the program waits for its output.
 
-    @size() returns the size of that output.  With @parts all output ends a part of its work, and
-    @limit is of each part.  After a kill, self.why is the reason; else "".
+    @size() returns the size of that output.  With @parts each output ends a part of the work, and
+    @limit is for each part.  After a kill, self.why is the reason; else "".
     """
 
     def __init__(self, pid, limit, size, parts=False):

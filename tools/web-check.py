@@ -9,8 +9,8 @@ Makes build/web, with the wrong variants in LIST as tools/web.py takes them, and
 tests/web on it; without --only traces alone.  The last line counts all of their tests.
 
 pages drives headless Chromium by playwright-core, of the version in tests/web/package-lock.json,
-from the npm registry, on what the archive has; its screenshots are in DIR/web-test, and with
---shots those that docs/web.md shows are renewed.
+from the npm registry, on the files of the archive.  Its screenshots are in DIR/web-test; --shots
+also renews the pictures that docs/web.md shows.
 """
 import argparse
 import os

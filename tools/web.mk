@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The laboratory in a browser: build/web/, static files.  docs/web.md.
 #
-# The sources of build/fiber/race, by clang with wasi-libc; for the fibers, binaryen's asyncify.
-# Their warnings are the native builds' affair.
+# clang compiles the sources of build/fiber/race with wasi-libc; binaryen's asyncify makes fibers
+# possible.  -w: native builds show the warnings.
 WASM_FLAGS := --target=wasm32-wasi -std=gnu11 -Os -w -fno-strict-aliasing -fno-common -fwrapv \
 	-Iinclude -Iarch/fiber -Itests/races -I. -Iweb/wasm/include -idirafter include/alone \
 	-idirafter /usr/include -DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 \
@@ -13,7 +13,7 @@ WASM_OBJS := $(WASM_SRCS:%=$(B)/wasm/%.o) $(B)/wasm/race_texts.c.o
 $(B)/wasm/%.c.o: %.c Makefile tools/web.mk
 	$(call say,WASMCC,$<)
 	$(Q)mkdir -p $(@D) && $(CCACHE) clang $(WASM_FLAGS) -MMD -MP -c $< -o $@
-# main is switch.c's, below which contexts are switched.
+# switch.c has the program's main, which switches contexts and calls race_main.
 $(B)/wasm/tests/races/fiber_main.c.o: WASM_FLAGS += -Dmain=race_main
 $(B)/wasm/race_texts.c: tests/races/scripts.c $(RACE_TEXTS) tools/web.py
 	$(call say,GEN,$@)
@@ -22,7 +22,7 @@ $(B)/wasm/race_texts.c.o: $(B)/wasm/race_texts.c
 	$(Q)clang $(WASM_FLAGS) -c $< -o $@
 WASM_LINK := clang --target=wasm32-wasi -Wl,--strip-all -Wl,-z,stack-size=262144
 WASM_OPT  := wasm-opt --asyncify -O1
-# Of a wrong variant: a tenth of the time, twice the size, which matters less for one race.
+# Without -O1, for wrong variants: a tenth of the time, twice the size, which matters less there.
 WASM_QUICK := wasm-opt --asyncify
 $(B)/wasm/race.wasm: $(WASM_OBJS)
 	$(call say,WASMLD,$@)
@@ -30,7 +30,7 @@ $(B)/wasm/race.wasm: $(WASM_OBJS)
 	$(Q)$(WASM_OPT) $(B)/wasm/plain.wasm -o $@
 -include $(if $(BUILDS_NOTHING),,$(WASM_SRCS:%.c=$(B)/wasm/%.c.d))
 
-# The pages, and a module for each wrong variant in VARIANTS; "all": each that a script names.
+# The pages, and a module for each wrong variant in VARIANTS; "all": for each that a script names.
 .PHONY: web
 web: $(B)/wasm/race.wasm
 	$(Q)$(PYTHON) tools/web.py --build $(B) $(if $(VARIANTS),--variants '$(VARIANTS)') \

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The laboratory in a browser, build/web/: static files; `make web` (docs/web.md).
+"""Make the laboratory in a browser, static files in build/web/: `make web` (docs/web.md).
 
 Usage: tools/web.py [--build DIR] [--variants LIST] [--archive] [--serve]
        tools/web.py --texts FILE      the texts of all scripts as a source in C
 
 --variants: the wrong variants that get a module, with blanks or commas between; "all": each that a
 script names; without it those of the races of Linux in docs/races/linux.md.
---archive: all of it in one file too, DIR/quarry-web.tar.gz, the same bytes each time.
+--archive: also pack the files into DIR/quarry-web.tar.gz, with the same bytes each time.
 
-What the pages say about races comes from tests/races, docs/races, tests/mutants and the sources,
-and is written to build/web/data.json: see `data`.
+The pages' texts about races come from tests/races, docs/races, tests/mutants and the sources, and
+are written to build/web/data.json: see `data`.
 """
 import argparse
 import functools

@@ -2,8 +2,8 @@
 """The modules of the laboratory in a browser: the race program in WebAssembly, and one for each
 wrong variant; for tools/web.py.
 
-A variant is compiled as tools/variant_build.py does it: only the sources that depend on what it
-changes, linked with the objects of the right code.
+A variant is built as by tools/variant_build.py: only the sources that depend on its changes are
+compiled, and linked with the objects of the right code.
 """
 import os
 import shutil

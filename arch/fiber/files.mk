@@ -7,10 +7,10 @@ FIBER_SRCS += arch/fiber/fiber_port.c
 FIBER_SRCS += arch/host/host_format.c
 FIBER_SRCS += arch/fiber/fiber_hotplug.c
 
-# The kernel's threads, tasks and system calls, on such CPUs, with all of mm/ but the slabs: a
-# hosted program of its own, build/host-threads/check.  It has the fibers' half of arch.h, in
+# The kernel's threads, tasks and system calls, with CPUs as fibers and all of mm/ but the slabs: a
+# hosted program of its own, build/host-threads/check.  It includes arch_inline.h of arch/fiber in
 # place of the one of arch/host.
-# oom_kill.c has a variable with the name of one of the C library's functions.
+# -fno-builtin-round: a variable of oom_kill.c has the name of the C library's function round.
 HFLAGS_threads := -Iarch/fiber -DRACE_BUILD -DPAGEBLOCK_ORDER=3 \
 	-DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h -fno-builtin-round
 THREAD_SRCS += arch/fiber/fiber_threads_alone.c

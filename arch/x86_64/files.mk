@@ -27,7 +27,7 @@ ARCH_SRCS += arch/x86_64/power.c
 ARCH_SRCS += arch/x86_64/cpu_park.c
 ARCH_SRCS += arch/x86_64/mce_bank.c
 
-# 4: the entries into the kernel: one thing in four files
+# 4: the entries into the kernel, in four files that call each other
 ARCH_SRCS += arch/x86_64/trap.c
 ARCH_SRCS += arch/x86_64/trap_entry.S
 ARCH_SRCS += arch/x86_64/user.c

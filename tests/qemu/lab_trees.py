@@ -76,7 +76,7 @@ class Lab:
 
 
 def ending(one):
-    """The suites for a tree with emptied functions, without those that planted mistakes end."""
+    """The suites for a tree with emptied functions, except suites that a planted mistake ends."""
     ended = {head["test"].split(".")[0] for head, _ in skeleton.mistakes(one)}
     return ",".join(name for name in one.suites if name not in ended)
 

@@ -129,7 +129,7 @@ def settled(g):
 
 @pytest.mark.full
 def test_a_burst_is_given_back(guest, report):
-    """Once 2 GiB are used and freed, QEMU's memory on the host is within 5 % of that before."""
+    """After 2 GiB were used and freed, QEMU's memory on the host is within 5 % of that before."""
     with guest(REPORTING, mem=3072) as g:
         assert "0 pages damaged" in g("burst 2048")
         before = settled(g)

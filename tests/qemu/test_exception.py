@@ -67,8 +67,8 @@ EXCEPTIONS = {
 
 @pytest.mark.parametrize("fault", sorted(EXCEPTIONS))
 def test_report(boot, fault):
-    """One CPU reports; it asks the other CPU for its backtrace, which that one prints. If both
-    fault at the same time, the first reports."""
+    """One CPU reports, and makes the other CPU print its own backtrace. If both fault at the same
+    time, the first reports."""
     number, name, thread, more, where, why = EXCEPTIONS[fault]
     run = boot(f"selftest=none fault={fault}", tour=None, cpus=2, icount=fault != "nulls")
     assert run.status == qemu.FAIL_STATUS and "the machine continues" not in run.text, run.story(80)

@@ -213,7 +213,7 @@ def test_huge_memory_use_is_a_crash(tmp_path):
 
 
 def test_overwriting_the_description_is_seen(tmp_path):
-    """The submission changes the struct memory, so that the checker would check other pages."""
+    """The submission changes end_pfn of the struct memory, so that other pages would be checked."""
     write = "\tif (order == 1)\n\t\t((struct memory *)0x300000000008UL)->end_pfn += "
     write += "PAGEBLOCK_PAGES;\n"
     one = graded(tmp_path, text=taking("", write), only="model.one_block_pages")

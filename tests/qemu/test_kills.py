@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kill matrix of the labs: written and read, and the mistakes in one."""
+"""The kill matrix of the labs is written and read, and mistakes in a matrix are found."""
 import pytest
 
 import grade

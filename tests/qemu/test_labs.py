@@ -124,7 +124,8 @@ def test_a_mistake_in_labs_ini_is_named(monkeypatch, key, old, new, said):
 
 
 def test_each_function_says_which_memory_it_works_for():
-    """A parameter says so; otherwise a lab's tests call the student's function directly."""
+    """A parameter names the memory; otherwise a lab's tests call the student's function
+    directly."""
     for one in labs.labs().values():
         for path, names in one.functions.items():
             for body in (one.body(path, name) for name in names):
@@ -312,7 +313,7 @@ def test_the_emptied_tree_ends_every_test(name, tmp_path):
     assert got["not ok"]
     assert "runtime error" not in got["text"] and "AddressSanitizer" not in got["text"]
     assert got["todo"][0] in lab.one.names()
-    # Tests give up soon when they wait for code that is not written.
+    # Tests that wait for code that is not written time out soon.
     assert got["cpu"] < MOST_CPU
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The labs in the kernel: both codes in one image, and the whole kernel with the student's code."""
+"""The labs in the kernel: beside the reference's code, and in place of it (OWN=1)."""
 import re
 
 import pytest

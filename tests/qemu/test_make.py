@@ -238,7 +238,7 @@ def test_command_line_may_contain_anything(make, path):
 
 @pytest.fixture
 def terminal(name):
-    """terminal(cmdline, verdict) -> `make run` under pexpect, once it has printed the verdict."""
+    """terminal(cmdline, verdict) -> `make run` under pexpect, after it has printed the verdict."""
     children = []
 
     def start(cmdline, verdict=None):
@@ -448,7 +448,7 @@ def test_names_in_only_have_commas_or_blanks(target, given):
 
 
 def test_setup_does_not_touch_apt():
-    """If nothing is missing, set-up prints nothing and does not start apt: PATH leads to a trap."""
+    """If nothing is missing, set-up prints nothing, and does not start the false apt in PATH."""
     trap = os.path.join(qemu.BUILD, "qemu", "trap")
     os.makedirs(trap, exist_ok=True)
     for tool in ("apt-get", "sudo"):
@@ -463,7 +463,7 @@ def test_setup_does_not_touch_apt():
 
 
 def test_setup_elsewhere_prints_the_command():
-    """On a system with another package manager and nothing installed."""
+    """The system has another package manager, and none of the packages."""
     empty = os.path.join(qemu.BUILD, "qemu", "elsewhere")
     os.makedirs(empty, exist_ok=True)
     for tool in ("sed", "sort", "tr", "uname", "id", "cat"):

@@ -167,7 +167,7 @@ def test_size_is_followed(term):
 
 
 def test_ctrl_c_restores_the_terminal(term):
-    """Ctrl-C before the verdict, with the selftests on the screen, and after the verdict."""
+    """Ctrl-C ends the run while the screen shows the selftests, and after the verdict."""
     t = term(CMDLINE="selftest=all tour=off")
     t.wait(r"selftests \[#", alternate=True)
     t.send("\x03")
@@ -247,7 +247,7 @@ def test_acts_are_paused_stepped_and_left_for_lines(term):
 
 
 def test_tab_goes_to_the_next_policy(term):
-    """Tab ends the policy at work, and the next one begins, even while the act pauses."""
+    """Tab ends the run of a policy, and the next policy's begins, even while the act pauses."""
     t = term(CMDLINE="selftest=none")
     t.wait(r"^act 1 of 4 ", alternate=True)
     t.send(" ")

@@ -68,8 +68,8 @@ def server(cpus, asked):
             status, mcg_status, more = KINDS[kind]
             qmp("stop")  # else QEMU may end before its events are read
             inject(qmp, status, mcg_status, int(address, 16), int(cpu), more)
-            # A request has one event, a broadcast one for each CPU; an event is "reset" if the
-            # machine could not take the error.
+            # A request causes one event, a broadcast one event for each CPU; an event is "reset" if
+            # the machine could not take the error.
             assert injected(qmp) == ["inject"] * (
                 len(asked) + (cpus - 1) * asked.count("broadcast")
             )

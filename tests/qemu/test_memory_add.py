@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Adding and removing memory: a DIMM that the firmware's map does not have, only the range of the
-SRAT.
+"""Memory is added and removed: a DIMM that the firmware's memory map lacks, though the SRAT has its
+range.
 
 The DIMM is there from the start; a command at the monitor's prompt tells the kernel of it.
 """

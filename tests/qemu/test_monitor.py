@@ -199,7 +199,7 @@ def test_broken_pages(ask):
     assert "         2 are broken and out of use\n" in ask(f"query {block:#x} 512")
     for broken in (block, pfn + 1):
         ask.says(f"unpoison {broken:#x}", "unpoison: done")
-    # The list of broken pages has an end.
+    # The printed list of broken pages has a maximal length.
     for broken in range(64):
         ask(f"soft {FIRST + 1024 + broken:#x}")
     assert ask("poison").count("\n") == 1 + 64 + 1 and ask("poison").endswith("\n  and more\n")
@@ -344,7 +344,7 @@ def test_shown_state(ask):
         "virtio: no memory device and no balloon\n"
     )
     assert ask("race x").startswith("race: this kernel has no scheduling points")
-    # Programs take no number, one or two.
+    # Programs take up to two numbers.
     assert re.match(r"user: programs:\n(\s+\w+)* hello(\s+\w+)*\n", ask("user"))
     ask.says("user hello x", NUMBER.format("x"))
     ask.says("user hello 1 y", NUMBER.format("y"))

@@ -64,8 +64,8 @@ def test_fallback_by_distance(boot):
 
 # ---- nodes that lack something -------------------------------------------------------------------
 def test_node_with_cpus_and_no_memory(passes):
-    """CPUs without memory allocate from other nodes, the nearest first. Nodes count in the order in
-    which the firmware names them."""
+    """CPUs without memory allocate from other nodes, the nearest first. Nodes are numbered in the
+    order in which the firmware names them."""
     run = passes(
         "selftest=node_order,drain,offline,reclaim,nodes",
         nodes=[256, 0, 128, 128],

@@ -16,7 +16,7 @@ CMDLINE = "selftest=none movable=0 pressure="
     "cpus,icount", [full(1, False), (4, False), full(8, False), (8, True)]
 )
 def test_nothing_is_missed(passes, cpus, icount):
-    """The figures are exact once all threads have stopped. A thread's last request failed after a
+    """The figures are exact when all threads have stopped. A thread's last request failed after a
     drain of all CPUs, which came after the thread's last free. So at the end no page is cached, and
     no page is free above the watermark: all pages that could be allocated were, and the same seed
     gives the same numbers."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The commands of README, unchanged, typed by a user without root in a copy of the built tree.
 
-Variables in that user's environment make them short: they change the work, not how it is started.
+Variables in that user's environment make the commands short, but start them in the same way.
 `make minimal` does the same in a chroot of a minimal Debian, from a clean clone."""
 import os
 import re

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The recipes of CONTRIBUTING.md, performed as they stand: patches, commands, and their output.
 
-All run in one copy of the built tree, in order, so that one recipe can use what another has built.
-Each is a test of its own. Sources of the hosted program that a recipe makes compile again are
+All run in one copy of the built tree, in order, so that a recipe can use objects of earlier
+recipes.  Each recipe is a test. Sources of the hosted program that must be compiled again are
 compiled without optimisation."""
 import glob
 import os

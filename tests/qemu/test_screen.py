@@ -184,6 +184,6 @@ def test_no_font(passes, text_file, monkeypatch, font, said):
 
 
 def test_no_display(passes):
-    """Without a screen no message is about one, though GRUB describes one with a bit a pixel."""
+    """Without a screen no message is about a screen, though GRUB describes one of 1 bit a pixel."""
     run = passes("selftest=buddy", boot="grub")
     assert not run.has("^screen"), run.story()

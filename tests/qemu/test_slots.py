@@ -51,7 +51,7 @@ def test_several_dimms_of_several_sizes(host):
 
 
 def test_dimm_ejected_before_the_first_scan(host):
-    """A module is unplugged. The next in its slot, for which no eject is requested, stays."""
+    """A module is unplugged. The next module in its slot, which no request ejects, stays."""
     h = host()
     h.qmp("stop")
     h.plug_dimm(0, 128)

@@ -22,8 +22,8 @@ def moved(text):
 
 @pytest.mark.parametrize("boot", ["pvh", conftest.full("uefi")])
 def test_dimm_under_load(host, boot):
-    """A module is unplugged once its pages are moved elsewhere. Without free memory for these pages
-    it stays, and the host is told."""
+    """A module is unplugged after its pages are moved elsewhere. Without free memory for these
+    pages it stays, and the host is told."""
     h = host(boot=boot, mem=192)
     movable = sum(h.present().values()) * PAGE // MIB
     h.plug_dimm(0, 192)

@@ -332,7 +332,7 @@ def test_every_recorded_move_fits_the_screen(fiber):
     played = 0
     for name, script in SCRIPTS.items():
         stepper, record = recorded(program, script, text_of(name))
-        # These scripts stop the reclaim thread, or a role that another needs: a stepper cannot.
+        # These scripts stop the reclaim thread, or a role that another needs; a stepper cannot.
         if name not in ("R-S3K", "R-STUCK"):
             assert stepper.outcome and not record.lost, (name, record.lost, record.cursor)
             assert (stepper.outcome == "OK") == (script.expect["none"] == "OK"), name
@@ -351,8 +351,8 @@ def test_every_recorded_move_fits_the_screen(fiber):
     assert played > 1000
 
 
-# A script as the explorer prints it: A leaves a place without an entry that it arrives there, and
-# no entry says when B goes on.
+# A script as the explorer prints it.  No entry says that A arrives at the place that it leaves, or
+# when B goes on.
 FOUND = """race: found
 title: found by the explorer
 policy: precise

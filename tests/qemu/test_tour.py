@@ -51,7 +51,7 @@ def test_figures_differ_as_documented(passes, machine):
     assert set(figures) == set(POLICIES), run.story()
     rounds, ipis, hits = figures["redrain"]
     assert rounds >= 2 and hits >= 80, run.story()
-    # Its first round leaves out the held CPU, and CPUs that cache no pages of the zone.
+    # redrain's first round leaves out the held CPU, and CPUs that cache no pages of the zone.
     assert 1 <= ipis and (near > 2 or ipis < 2 * (cpus - 1)), run.story()
     assert figures["disable"][:2] == figures["precise"][:2] == (1, cpus - 1), run.story()
     assert figures["disable"][2] <= 5 and figures["precise"][2] >= 80, run.story()

@@ -212,6 +212,6 @@ def test_nmi_in_ring_3(user):
 
 
 def test_counted(user):
-    """Under icount, CPUs take turns after amounts of work, not of time."""
+    """Under icount, QEMU runs one CPU at a time, and changes it by work done, not by time."""
     run = user("abi", icount=True, cpus=2)
     assert run.passed and run.has("^abi: 0 surprises$"), run.story()
