@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Memory modules and CPUs that the host plugs and unplugs while the kernel runs, judged by QEMU's
 replies."""
-import os
 import re
 
 import pytest
-import qemu
 from slots import BUSY, DONE, EJECT, FAILED, FIRST, INSERT, SOUND
-
 
 # ---- memory modules ------------------------------------------------------------------------------
 
