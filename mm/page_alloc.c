@@ -215,10 +215,10 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 /*
  * Never a cross-call from here, and never the CPU hotplug lock.  A cross-call can deadlock: if its
  * caller holds a lock that the other CPU waits for, or if both CPUs wait for answers.  Without the
- * hotplug lock, a CPU could go offline before the interrupt reaches it; but the thread that takes
- * this lock allocates too.  Under pressure every CPU would interrupt every other, for pages that
- * hardly ever decide the outcome.  The reclaim thread drains the other CPUs' caches: it holds no
- * locks, and makes one round for all waiters.
+ * hotplug lock, a CPU could go offline before the interrupt reaches it; with it, an allocation of
+ * the thread that holds this lock would wait for itself.  Under pressure every CPU would interrupt
+ * every other, for pages that hardly ever decide the outcome.  The reclaim thread drains the other
+ * CPUs' caches: it holds no locks, and makes one round for all waiters.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {
