@@ -15,7 +15,7 @@
 
 #define LIMIT_NS 60000000000ULL
 
-/* Runs at the scheduling point free.push_pending: wait for act_hold_push or a cross-call. */
+/* Runs at the point free.push_pending, for at most LIMIT_NS: waits for act_hold_push or a call. */
 static void stand(void *arg)
 {
 	struct act_hold *h = arg;

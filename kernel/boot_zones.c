@@ -188,7 +188,7 @@ static void plan_node(const struct boot_machine *m, struct zone_plan *zone,
 	pfn_t border =
 	    behind_ram(m, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
 
-	/* A standby step must not lie across the border of two zones. */
+	/* Align the border, so that standby memory can reach it in whole steps. */
 	if (online && ALIGN_DOWN(border, BOOT_STANDBY_STEP) > span->start)
 		border = ALIGN_DOWN(border, BOOT_STANDBY_STEP);
 	plan_zone(m, &zone[ZONE_MOVABLE], border, span->end, online);
@@ -196,7 +196,7 @@ static void plan_node(const struct boot_machine *m, struct zone_plan *zone,
 	plan_zone(m, &zone[ZONE_DMA32], span->start, MIN(border, PFN_4G), online);
 }
 
-/* Pages of a zone that are online from the start; 0: all. */
+/* The number of pages of a zone that are online at boot; 0: all. */
 static unsigned long online_pages_wanted(const struct boot_machine *m, unsigned long ram)
 {
 	if (m->standby == BOOT_STANDBY_BY_SIZE)

@@ -42,7 +42,7 @@ enum outcome {
 void request_begin(struct request *q);
 /* A request begins, or begins again, for the OOM killer: tasks that end from now on count. */
 void oom_begin(struct request *q);
-/* Standby memory or an ended task may have given memory: allow the request all its tries again. */
+/* Allow the request all its tries again: memory may have come from standby or an ended task. */
 static inline void request_renew(struct request *q)
 {
 	q->drops = q->compactions = 0;

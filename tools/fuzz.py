@@ -234,7 +234,7 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
     programs = build_all(names, build)
     bad = len(names) - len(programs)
     parts = sum(TARGETS[n][0] for n in programs)
-    # Two targets run at a time: together they have twice the seconds of the wall clock.
+    # Two targets run at a time, so all targets together get 2 * seconds.
     share = {
         n: 5 if smoke else max(2, round(2 * seconds * TARGETS[n][0] / parts)) for n in programs
     }

@@ -8,7 +8,7 @@
 #include "hostile.h"
 
 #define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* an address with its own page table */
-#define INNOCENT 2500u /* the innocent task's pages: one sixth */
+#define INNOCENT 2500u /* the innocent task's pages: a sixth of 64 MiB */
 #define MANY     300u
 #define AT_MOST  100000u
 #define DEAD     240u /* tasks that have ended: a few fewer than a task may have handles */

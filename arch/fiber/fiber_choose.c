@@ -12,7 +12,7 @@
 #define TURN_NS 1000000 /* time that a pass of waiting takes when no CPU has work */
 
 static u64 progress, turns;
-static unsigned last_turn; /* the CPU that checked last while all wait */
+static unsigned last_turn; /* while all wait: the CPU that was chosen last */
 
 u64 fiber_patience = 200000;
 void (*fiber_on_stuck)(void);

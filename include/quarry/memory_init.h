@@ -68,8 +68,8 @@ int memory_ready(struct memory *mem);
  */
 int memory_start(struct memory *mem);
 /*
- * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does
- * nothing to a memory that was not started.  Context and locks as memory_start.
+ * Stop @mem's threads and turn its caches off, before @mem is dropped.  A memory that was not
+ * started has no threads to stop.  Context and locks as memory_start.
  */
 void memory_stop(struct memory *mem);
 

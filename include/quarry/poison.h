@@ -47,10 +47,10 @@ int mem_soft_offline_page(struct memory *mem, pfn_t pfn)
  * retire it with its last reference.  A free page is retired at once.  A page of an object is
  * unmapped everywhere; if its pager has the content, the page is requested again, else it is lost.
  * @flags: FAILURE_...  @result: may be NULL.
- * Returns 0: recovered, or delayed; -EBUSY: doomed, its owner cannot do without it (result:
- * IGNORED), or always busy (FAILED); -EHWPOISON it was flagged already (DELAYED: unreachable since
- * then); -ENXIO no such page, or it is offline: it is flagged all the same, and standby memory is
- * flagged by the pageblock; -EDEADLK context; -EOVERFLOW.
+ * Returns 0: recovered, or delayed.  -EBUSY: its owner cannot do without the page, which is doomed
+ * (result: IGNORED), or the page is always busy (FAILED).  -EHWPOISON: the page was flagged before
+ * (DELAYED: it is unreachable now).  -ENXIO: no such page, or it is offline and is flagged, in
+ * standby memory its whole pageblock.  -EDEADLK, -EOVERFLOW: as mem_soft_offline_page.
  * Locks: as mem_soft_offline_page.
  */
 int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poison_result *result)

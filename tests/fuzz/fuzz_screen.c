@@ -3,7 +3,7 @@
 #include "fuzz_boot.h"
 #include <quarry/screen.h>
 
-#define SIDE  100 /* pixels; no multiple of a font's size */
+#define SIDE  100 /* pixels; no multiple of 8, the width of the fixed font */
 #define CELLS 200
 
 static struct text_cell cells[CELLS];

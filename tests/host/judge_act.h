@@ -23,7 +23,7 @@ static struct memory pretend;
 #define printk          judge_say
 #include "demo/act.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
-/* Set CPUs 0 .. @nr - 1 online; if @nr is 1, only the act's CPU. */
+/* Set CPUs 0 .. @nr - 1 online; for @nr 1, only CPU 1, on which the act runs. */
 static inline void judge_cpus(unsigned nr)
 {
 	pretend.nr_cpus = MAX(nr, 2u);

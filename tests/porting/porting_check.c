@@ -3,12 +3,12 @@
  * porting_check.c: checks that a port does what mm/ relies on in port.h and arch.h: `make
  * porting-check PORT=...`.
  *
- * A check that needs more than the port has, another CPU or threads, is skipped and says so.  Each
+ * A check is skipped, and says so, if it needs another CPU or threads that the port lacks.  Each
  * wait is bounded, so that a wrong port fails and does not hang, unless one of its functions never
  * returns.
  *
  * Owns:       its own locks and counters.
- * Locks:      `zone', of RANK_ZONE, also in calls.
+ * Locks:      `zone' (RANK_ZONE), also in cross-calls; `lru' (RANK_LRU) around it.
  * Invariants: none.
  */
 #include "porting_tests.h"

@@ -56,8 +56,8 @@ pfn_t ops_block_of(const struct page *page)
 /* ---- a run ---- */
 
 /*
- * Make caches as small as with small pageblocks, so that a round has as many pieces on every
- * engine. No CPU uses the memory yet.
+ * Limit the stacks to what they hold with pageblocks of 8 pages: so a round has the same number of
+ * pieces on fibers and in QEMU.  No CPU uses the memory yet.
  */
 static void keep_caches_small(struct memory *mem) NO_LOCK_ANALYSIS
 {

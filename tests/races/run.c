@@ -247,8 +247,8 @@ static bool all_idle(void)
 }
 
 /*
- * Bring back the CPUs that the script took down: roles that wait for an answer of such a CPU then
- * get it. Not if cpu_hotplug is held, which may be for ever.
+ * Bring back the CPUs that the script took down, so that roles get the answers that they wait for.
+ * Do nothing while cpu_hotplug is held: its holder may never release it.
  */
 static void bring_up(const cpumask_t *were_online)
 {

@@ -16,7 +16,7 @@
 #include <quarry/smp.h>
 #include <quarry/user.h>
 
-#define NR_STACKS_TRIED 80 /* more stacks than are kept when they are freed */
+#define NR_STACKS_TRIED 80 /* more kernel stacks than are kept for reuse */
 #define LARGE           (2UL << 20)
 /* Address of descriptors for memory that no machine here has, from 8 TiB up. */
 #define UNBACKED ((uintptr_t)(ARCH_MEMMAP + (1UL << 31)))

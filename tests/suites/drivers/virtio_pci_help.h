@@ -173,7 +173,7 @@ static inline struct virtio_device *taken(struct ktest *t)
 	return &bus.device[0].dev;
 }
 
-/* The accesses since the last call must be @what. */
+/* The accesses since the last forget() must be @what; then forgets them. */
 static inline void expect_done(struct ktest *t, const char *what, int line)
 {
 	if (strcmp(fake.done, what) != 0)

@@ -8,7 +8,7 @@
 #include "tests/lib/race_free.h"
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define STALL_NS 300000000ULL /* longer than an offline waits for threads that have their turns */
+#define STALL_NS 300000000ULL /* longer than an offline waits if every thread gets its turns */
 #define STUCK_NS 200000000ULL
 #define TURNS    5
 #define READS    64 /* for each cpu_relax: it costs QEMU as much time as 1,000 instructions */

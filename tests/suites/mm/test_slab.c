@@ -147,9 +147,7 @@ static void a_page_holds_many_objects(struct ktest *t)
 		if (objects[i])
 			fill(objects[i], 16, i);
 	}
-	/*
-	 * A page holds 252 objects behind its first 64 bytes; one page may have been begun before.
-	 */
+	/* A page holds 252 objects behind its first 64 bytes, so at most two pages are new. */
 	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 2);
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {
 		EXPECT(t, !objects[i] || filled(objects[i], 16, i));
