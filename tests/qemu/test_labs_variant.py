@@ -73,5 +73,5 @@ def suites_pass(folder):
 def test_the_handouts_say_what_the_constants_are():
     text = labs.read("include/quarry/mm_types.h")
     value = dict(re.findall(r"^#define (PCP_BATCH|MIGRATE_PASSES) +(\d+)$", text, re.M))
-    assert f"a batch, {value['PCP_BATCH']} pages' worth" in labs.read("labs/4/handout.md")
-    assert f"always busy: {value['MIGRATE_PASSES']} calls" in labs.read("labs/8/handout.md")
+    assert re.search(rf"a batch\D+{value['PCP_BATCH']} pages", labs.read("labs/4/handout.md"))
+    assert re.search(rf"always\D+{value['MIGRATE_PASSES']} calls", labs.read("labs/8/handout.md"))
