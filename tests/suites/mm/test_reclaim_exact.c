@@ -407,12 +407,16 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 
 static u32 got_it, too_late; /* atomic */
 
-/* The run does not go on after its first batch until the request has its page. */
+/* The run begins when the request waits, and goes on after a batch when it has its page. */
 static void wait_for_the_request(struct store *st, struct vm_object *object, u32 index)
 {
-	if (READ_ONCE(st->cleans) <= RECLAIM_BATCH || READ_ONCE(too_late))
+	u32 cleans = READ_ONCE(st->cleans);
+
+	if (READ_ONCE(too_late) || (cleans > 1 && cleans <= RECLAIM_BATCH))
 		return;
-	if (!YIELD_UNTIL(load_acquire(&got_it)))
+	if (!YIELD_UNTIL(cleans > 1 ? load_acquire(&got_it)
+	                            : mm_event_sum(object->mem, EV_ALLOC_DRAIN_WAIT) +
+	                mm_event_sum(object->mem, EV_RECLAIM_WAIT)))
 		WRITE_ONCE(too_late, 1);
 }
 
@@ -429,9 +433,7 @@ static void batch_wakes_its_waiters(struct ktest *t)
 	unsigned long nr;
 	struct vm_scene s;
 
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t, &s, 0))
+	if (!ktest_needs_cpus(t, 2) || !begin(t, &s, 0))
 		return;
 	/* Let the run continue to the last page. */
 	WRITE_ONCE(
@@ -441,6 +443,7 @@ static void batch_wakes_its_waiters(struct ktest *t)
 	WRITE_ONCE(store.meanwhile, wait_for_the_request);
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	ktest_start(1, request_one, &s);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&got_it)));
 	ktest_join(1);
 	EXPECT(t, at_rest(&s.mem->nodes[0].reclaim));
 	WRITE_ONCE(reclaim_look_ns, look_ns);
