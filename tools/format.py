@@ -290,11 +290,11 @@ def main():
                 or "format: all is formatted"
             )
             return 1 if changed else 0
-        files = variant_text.paths(variant.MUTANTS) + variant_text.paths(variant.PLANTED)
-        texts = dict(zip(files, pool.map(lambda path: file_text(path, before, after), files)))
+        muts = variant_text.paths(variant.MUTANTS) + variant_text.paths(variant.PLANTED)
+        texts = dict(zip(muts, pool.map(lambda path: file_text(path, before, after), muts)))
     for path in changed:
         write(path, after[path])
-    for path in (path for path in files if texts[path]):
+    for path in (path for path in muts if texts[path]):
         write(path, texts[path])
     print(f"format: {len(changed)} sources changed, {sum(map(bool, texts.values()))} .mut files")
     return 0

@@ -85,42 +85,29 @@ def make(build, *targets, **variables):
     )
 
 
-def run(program, limit=qemu.WATCHDOG, **env):
-    """(exit status, output) of a program in a build directory."""
+def run(program, until=None, **env):
+    """(exit status, output) of a program in a build directory.  After the line @until it has only
+    MOMENT seconds to end; if it is then killed, the status is None."""
     try:
-        done = subprocess.run(
+        proc = subprocess.Popen(
             [os.path.join(ROOT, program)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=limit,
             env=dict(os.environ, **env),
         )
-    except subprocess.TimeoutExpired:
-        return "timeout", ""
     except OSError as e:
         return str(e), ""
-    return done.returncode, done.stdout
-
-
-def run_until(program, line, **env):
-    """As run(), but after @line the program has only MOMENT seconds to end; if it is then killed,
-    the status is None."""
-    proc = subprocess.Popen(
-        [os.path.join(ROOT, program)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=dict(os.environ, **env),
-    )
     said = []
-    with watchdog.Guard(proc.pid, watchdog.LEAST, lambda: len(said)):
+    with watchdog.Guard(proc.pid, watchdog.LEAST, lambda: len(said)) as guard:
         for text in proc.stdout:
             said.append(text)
-            if text == line:
+            if text == until:
                 threading.Timer(MOMENT, proc.kill).start()
     status = proc.wait()
-    return None if status == -signal.SIGKILL and line in said else status, "".join(said)
+    if status == -signal.SIGKILL and until in said:
+        status = None
+    return guard.why or status, "".join(said)
 
 
 def built_and_run(build, program, **variables):
@@ -342,7 +329,7 @@ def test_wrong_ports(build):
         yield said
         return
     for wrong, name in WRONG.items():
-        status, text = run_until(f"{build}/use/porting-wrong", f"not ok {name}\n", WRONG=wrong)
+        status, text = run(f"{build}/use/porting-wrong", f"not ok {name}\n", WRONG=wrong)
         if status == 0 or f"not ok {name}\n" not in text:
             yield f"WRONG={wrong}: {name} does not notice (status {status}): {text}"
 

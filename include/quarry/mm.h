@@ -32,8 +32,8 @@ typedef unsigned gfp_t;
 #define GFP_TYPE_MASK   0x03u
 #define GFP_DMA32       0x04u /* below 4 GiB */
 #define GFP_NOWAIT      0x08u /* do not sleep; any context */
-#define GFP_ATOMIC      0x18u /* do not sleep and use half of the reserve; any context */
-#define GFP_RESERVE     0x10u /* the bit of ATOMIC that allows half of the reserve */
+#define GFP_ATOMIC      0x18u /* do not sleep; half of the pages below min; any context */
+#define GFP_RESERVE     0x10u /* the bit of ATOMIC that allows half of the pages below min */
 #define GFP_ZERO        0x20u /* zeroed; the memory must be backed */
 #define GFP_THISNODE    0x40u /* no other node than the CPU's own */
 #define GFP_NORETRY     0x80u /* may fail early: no page is moved, no task killed (oom.h) */

@@ -128,7 +128,7 @@ static void allocation_without_the_reclaim_thread_fails(struct ktest *t)
 	relieve(mem);
 }
 
-/* NOWAIT fails at the watermark; ATOMIC uses half of the reserve, and then fails too. */
+/* NOWAIT fails at the watermark; ATOMIC takes half of the pages below it, and then fails too. */
 static void callers_that_may_not_sleep_fail_at_once(struct ktest *t)
 {
 	static const gfp_t flags[] = {GFP_MOVABLE | GFP_NOWAIT, GFP_MOVABLE | GFP_ATOMIC};
