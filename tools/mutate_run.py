@@ -57,17 +57,10 @@ class Outcome:
     cpu: float  # seconds of processor time
 
 
-def listed(name):
-    """The files of the list @name in tests/files.mk."""
-    with open(os.path.join(variant.ROOT, "tests/files.mk"), encoding="utf-8") as f:
-        return set(re.findall(rf"^{name} \+= (\S+)$", f.read(), re.MULTILINE))
-
-
 def suites_of(path):
     """The suites that the head of a source names: (hosted, in the kernel)."""
-    host, kernel = listed("TEST_SRCS") | listed("HOST_TEST_SRCS"), listed("TEST_SRCS") | listed(
-        "KTEST_SRCS"
-    )
+    both, hosted = suites.listed("TEST_SRCS"), suites.listed("HOST_TEST_SRCS")
+    host, kernel = both | hosted, both | suites.listed("KTEST_SRCS")
     named = [name for name in suites.named_in(path) if name in suites.suites()]
     return tuple(
         [name for name in named if suites.suites()[name].path in files] for files in (host, kernel)

@@ -17,8 +17,8 @@ import suites
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/mm/poison.md"
 SUITES = {
-    "poison_states": "tests/suites/mm/test_poison_states.c",
-    "poison_vm": "tests/suites/mm/test_poison_vm.c",
+    "poison_states": "tests/suites/mm/poison/test_poison_states.c",
+    "poison_vm": "tests/suites/mm/poison/test_poison_vm.c",
 }
 NEXT = r",[\s\\]+"  # between two parts of an entry, which may have several lines
 ROW = re.compile(

@@ -41,6 +41,13 @@ class Suite:
         )
 
 
+@lru_cache(None)
+def listed(name):
+    """The files of the list @name in tests/files.mk."""
+    with open(os.path.join(ROOT, "tests/files.mk"), encoding="utf-8") as f:
+        return set(re.findall(rf"^{name} \+= (\S+)$", f.read(), re.MULTILINE))
+
+
 def names_in(text):
     """The names of the suites that a source defines."""
     return {found[0] for found in SUITE.findall(text)}

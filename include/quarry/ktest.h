@@ -2,7 +2,7 @@
 /*
  * ktest.h: tests that run unchanged at boot and in the hosted program; output is KTAP version 1.
  *
- * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags,
+ * A suite is a file tests/suites/<room>/.../test_<subject>.c ending in KTEST_SUITE(subject, flags,
  * KTEST(f), ...).  Each test gets a struct ktest, builds what it needs with ktest_memory(), and
  * checks results with EXPECT.  After the test returns, check_memory() is run on the memory that it
  * built; after the suite, on the kernel's own memory.  A test fails if it printed other things than

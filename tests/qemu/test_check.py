@@ -231,7 +231,7 @@ def test_a_saved_source_has_its_suites_run(name):
 
     try:
         assert " 0 failed" in lines_until(proc.stdout, waits)
-        test = "tests/host/test_free_map.c"
+        test = "tests/suites/mm/page/test_free_map.c"
         said = saved(test, "\tEXPECT", "\tEXPECT(t, !t);\n\tEXPECT")
         assert f"saved: {test}; suites: free_map\n" in said
         assert "FAILED hosted plain: free_map." in said
@@ -243,9 +243,10 @@ def test_a_saved_source_has_its_suites_run(name):
 
 def test_a_file_without_suites_concerns_all():
     has = {"free_map", "buddy"}
-    assert check_watch.concerned(["tests/host/test_free_map.c"], has) == ["free_map"]
+    test = "tests/suites/mm/page/test_free_map.c"
+    assert check_watch.concerned([test], has) == ["free_map"]
     assert "free_map" in check_watch.concerned(["mm/free_map.c"], has)
-    assert check_watch.concerned(["tests/host/test_free_map.c", "tests/files.mk"], has) == []
+    assert check_watch.concerned([test, "tests/files.mk"], has) == []
     assert check_watch.concerned(["mm/gone.c"], has) == []
 
 
