@@ -106,11 +106,10 @@ def ticks(pid):
         return 0
 
 
-def watch(proc, log, limit, whole):
+def watch(proc, log, whole):
     """Wait for the program's end: None, or the failed test, or "hangs".  With @whole a failed test
     does not end the run.  A program that hardly runs for IDLE seconds hangs."""
-    until, seen = time.monotonic() + limit, -1
-    ran, since = 0, time.monotonic()
+    ran, since, seen = 0, time.monotonic(), -1
     while proc.poll() is None:
         size, now = os.path.getsize(log), time.monotonic()
         if size != seen and not whole:
@@ -120,13 +119,13 @@ def watch(proc, log, limit, whole):
                 return found.group(1)
         if ticks(proc.pid) - ran > IDLE:
             ran, since = ticks(proc.pid), now
-        if now > min(until, since + IDLE):
+        if now > since + IDLE:
             return "hangs"
         time.sleep(0.02)
     return None
 
 
-def run(command, cpu_limit=600, time_limit=900, whole=False):
+def run(command, cpu_limit=600, whole=False):
     """Run a program that prints KTAP, or races; returns its Outcome."""
     with tempfile.TemporaryDirectory(prefix="quarry-mutate-") as home:
         log = os.path.join(home, "log")
@@ -140,7 +139,7 @@ def run(command, cpu_limit=600, time_limit=900, whole=False):
                 stdin=subprocess.DEVNULL,
                 preexec_fn=limited(cpu_limit),
             )
-            how = watch(proc, log, time_limit, whole)
+            how = watch(proc, log, whole)
             if proc.poll() is None:
                 proc.kill()
             proc.wait()
@@ -174,7 +173,7 @@ class Bench:
         self.names = [n for n in HOSTED + [RACES, KERNEL] if not stages or n in stages]
         self.locks = not stages or LOCKS in stages
         self.from_outside = KERNEL in self.names and (not stages or OUTSIDE in stages)
-        self.bases, self.cpu, self.seconds = {}, {}, {}
+        self.bases, self.cpu = {}, {}
         self.outside_seconds, self.outside_lock = {}, threading.Lock()
 
     def prepare(self):
@@ -187,36 +186,33 @@ class Bench:
         for name in self.names:
             self.bases[name] = variant_build.Base(self.build, name)
         for name in self.names:
-            start = time.monotonic()
             outcome = self.ask(name, variant_build.program_of(self.build, name), "all")
-            self.cpu[name], self.seconds[name] = outcome.cpu, time.monotonic() - start
+            self.cpu[name] = outcome.cpu
             print(
-                f"  the unmodified tree, {name}: {outcome.how} ({self.seconds[name]:.0f} s, "
-                f"{outcome.cpu:.0f} s of processor time)",
+                f"  the unmodified tree, {name}: {outcome.how} ({outcome.cpu:.0f} s of processor "
+                "time)",
                 flush=True,
             )
             if outcome.how != "passed":
                 return f"the unmodified tree, {name}: {outcome.how}\n{outcome.text[-2000:]}"
         return None
 
-    def limits(self, name):
-        return {
-            "cpu_limit": MORE_CPU * self.cpu.get(name, 120) + MORE_SECONDS,
-            "time_limit": 2 * MORE_CPU * self.seconds.get(name, 120) + MORE_SECONDS,
-        }
+    def limit(self, name):
+        """The seconds of a CPU that a run may use."""
+        return MORE_CPU * self.cpu.get(name, 120) + MORE_SECONDS
 
     def ask(self, name, program, tests):
         if name == KERNEL:
             return self.boot(program, tests)
         if name == RACES:
             return self.races(program)
-        return run([program, "--cpus=4", tests], **self.limits(name))
+        return run([program, "--cpus=4", tests], self.limit(name))
 
     def races(self, program):
         """Run all scripts and sets: each script must end as on right code, and the explorer must
         find nothing."""
         scripts = {s.name: s.expect["none"] for s in race.scripts()}
-        outcome = run([program, *scripts], **self.limits(RACES))
+        outcome = run([program, *scripts], self.limit(RACES))
         ends = dict(re.findall(r"^race: end (\S+) (.*)$", outcome.text, re.MULTILINE))
         bad = [
             f"race {name}: {ends.get(name, outcome.how)}"
@@ -226,7 +222,7 @@ class Bench:
         if bad:
             outcome.how = bad[0]
             return outcome
-        found = run([program, "--explore", "all", "--json"], **self.limits(RACES))
+        found = run([program, "--explore", "all", "--json"], self.limit(RACES))
         bad = re.search(
             r'^.*"set": "(\S+)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$',
             found.text,
@@ -241,7 +237,7 @@ class Bench:
         """The Outcome of a boot with selftests and every program of ring 3."""
         line = BOOT_LINE if tests == "all" else BOOT_LINE.replace("most", tests)
         tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
-        machine = qemu.Machine(kernel=program, timeout=self.limits(KERNEL)["time_limit"], **BOOT)
+        machine = qemu.Machine(kernel=program, timeout=self.limit(KERNEL), **BOOT)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         ends = Ends()
         done = machine.run(tag, line, enough=ends)
@@ -429,7 +425,7 @@ class Worker:
             outcome = (
                 self.bench.boot(program, "all")
                 if name == KERNEL
-                else run([program, "--cpus=4", "all"], whole=True, **self.bench.limits(name))
+                else run([program, "--cpus=4", "all"], self.bench.limit(name), whole=True)
             )
             failed = re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
             crashed = qemu.ktap_running(outcome.text)

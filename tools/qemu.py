@@ -128,7 +128,8 @@ class Run:
 
     def story(self, nr=40):
         """The text to print when the run is not as expected."""
-        tail = "\n    ".join(self.text.split("\n")[-nr:])
+        lines = failures(self.text) + self.text.split("\n")[-nr:]
+        tail = "\n    ".join(lines)
         return (
             f"QEMU ended with {self.status} after {self.seconds:.1f} s{in_test(self.text)}; "
             f"console {self.log}:\n"
@@ -137,6 +138,17 @@ class Run:
 
     def ktap(self):
         return ktap_counts(self.text)
+
+
+def failures(text, nr=20):
+    """The lines of each failed test in a KTAP report, at most the last @nr lines of a test."""
+    lines, begin, found = text.split("\n"), 0, []
+    for at, line in enumerate(lines):
+        if re.match(r"  # begin ", line):
+            begin = at
+        elif re.match(r"  not ok ", line):
+            found += [*lines[max(begin, at + 1 - nr) : at + 1], "..."]
+    return found
 
 
 def quoted(command):

@@ -3,6 +3,7 @@
 run continues where it stopped."""
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 import qemu
@@ -227,15 +228,29 @@ def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monk
     assert bench.outside("home", "variant", "demo/monitor.c") is None
 
 
-def test_a_program_that_sleeps_for_ever_hangs(monkeypatch):
-    monkeypatch.setattr(mutate_run, "IDLE", 1)
-    assert mutate_run.run(["sleep", "60"]).how == "hangs"
-    busy = [
-        sys.executable,
-        "-c",
-        "import time\nend = time.process_time() + 2\nwhile time.process_time() < end: pass",
-    ]
-    assert mutate_run.run(busy).how == "passed"
+class Clock:
+    """A clock that advances by a second in each turn of a wait."""
+
+    def __init__(self):
+        self.now = 0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, _):
+        self.now += 1
+
+
+@pytest.mark.parametrize("ticks, how", [(0, "hangs"), (0.5, "hangs"), (2, None)])
+def test_a_program_that_sleeps_for_ever_hangs(ticks, how, tmp_path, monkeypatch):
+    """A program that uses @ticks of a CPU in each second, and ends after a hundred."""
+    clock = Clock()
+    proc = SimpleNamespace(pid=0, poll=lambda: 0 if clock.now > 100 else None)
+    monkeypatch.setattr(mutate_run, "time", clock)
+    monkeypatch.setattr(mutate_run, "ticks", lambda pid: ticks * clock.now)
+    (tmp_path / "log").touch()
+    assert mutate_run.watch(proc, tmp_path / "log", False) == how
+    assert (clock.now < 30) == (how == "hangs")
 
 
 def test_the_time_of_a_program_is_that_of_its_children_too():

@@ -462,3 +462,11 @@ def test_ctrl_c_ends_everything(tmp_path):
         proc.kill()
         for pid in sleepers(seconds):
             os.kill(int(pid), signal.SIGKILL)
+
+
+def test_the_lines_of_failed_tests_are_found():
+    text = "boot\n  # begin a.b\n    # b.c:1: expected x\n  not ok 1 b\n  # begin a.c\n  ok 2 c\n"
+    failed = ["  # begin a.b", "    # b.c:1: expected x", "  not ok 1 b", "..."]
+    assert qemu.failures(text) == failed
+    assert qemu.failures(text, nr=2) == failed[1:]
+    assert qemu.failures("  # begin a.c\n  ok 1 c\n") == []
