@@ -8,9 +8,9 @@
 struct crowd;
 
 /*
- * Start @nr programs (user/stress.c, up to CROWD_MAX) that hold about @pages each, and wait until
- * they do.  NULL, with a line that gives the reason: no such program, no memory, or not enough
- * pages held in time.
+ * Start @nr programs (user/stress.c), at most CROWD_MAX, that hold about @pages each, and wait
+ * until they do.  Returns NULL and prints the reason if there is no such program or no memory, or
+ * if too few pages are held in time.
  * Context: thread.
  */
 #define CROWD_MAX 8

@@ -208,7 +208,7 @@ static bool have_finished(void *arg)
 	return load_acquire(&r->finished) == r->nr_workers;
 }
 
-/* Give each CPU its events, in the order of the file, and each id its start state. */
+/* Give each CPU its events, in the order of the file; at the start no id has a page. */
 static void deal_events(struct replay *r)
 {
 	const struct trace *trace = r->trace;

@@ -4,9 +4,10 @@
  *
  * Owns:       the rings of virtqueues; the status of a device.
  * Locks:      none of its own; the user of a queue serialises its calls.
- * Invariants: the device is not trusted.  If it returns a buffer that it did not have, or has
- *             written more bytes than fit into a buffer, the queue is broken, and memory stays with
- *             its present user.
+ * Invariants: the device is not trusted.  A queue is broken if the device returns a buffer that it
+ *             did not have, or more buffers than it had, or reports more bytes than fit into a
+ *             buffer, or does not answer.  From then on nothing is added to the queue or taken from
+ *             it, so no memory changes hands.
  *             Memory that the device can write is read once: it may change at any time.
  *             A buffer handed to the device stays there until it comes back or the device has been
  *             reset.

@@ -170,7 +170,7 @@ static bool agree(const struct virtio_mem *vm)
 	return vm->nr_plugged == vm->goal && !lowest(vm, UNIT_PLUGGED, vm->nr_units, 1, &first);
 }
 
-/* Make one step towards the goal; returns as virtio_mem_follow, or -EAGAIN. */
+/* Make one step towards the goal; returns as virtio_mem_follow, or -EAGAIN: read the goal again. */
 static int step(struct virtio_mem *vm)
 {
 	unsigned long first, nr = lowest(vm, UNIT_PLUGGED, vm->nr_units, vm->nr_units, &first);

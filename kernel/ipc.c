@@ -36,7 +36,7 @@ enum call_state {
 	CALL_LEFT,  /* the caller has stopped waiting */
 };
 
-/* Letters behind fields: a atomic; c constant. */
+/* Behind fields: the letter a: atomic; c: constant; the name of a lock: under this lock. */
 struct ipc_call {
 	struct cap_object cap;             /* c */
 	struct thread *thread;             /* c: the caller */

@@ -199,7 +199,10 @@ static void fill_table(enum zone_kind zones)
 	}
 	for (i = 0; i < nr_rows; i++)
 		count_regions(&table[i]);
-	/* A mapped object has been counted above; this counts objects with handles only. */
+	/*
+	 * Objects for which no task must pay, and which no task has mapped: they count for a task
+	 * that has a handle.
+	 */
 	for (i = 0; i < nr_rows; i++)
 		cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
 }

@@ -17,7 +17,7 @@ struct runq {
 	struct thread *dead;         /* o: to be reaped after this CPU has left its stack */
 	struct thread *leaver;       /* o: to be moved after this CPU has left its stack */
 	u32 leaving;                 /* a: this CPU must get rid of its threads */
-	u32 closed;                  /* lock: this queue has no threads and gets none */
+	u32 closed;                  /* lock: gets no threads; has none, save perhaps was */
 	u32 nr_ready;                /* lock, read racily */
 	u32 nr_threads;              /* a: threads whose field cpu names this CPU */
 	struct thread *was;          /* a: thread whose stack this CPU may be on; set under lock */

@@ -153,9 +153,10 @@ static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
  * A thread that waits on the queue of a CPU that stands still would wait for ever. It may be a
  * reclaim thread, which all allocations wait for, or the next owner of a mutex. So threads that are
  * bound to no CPU are moved away. If the CPU must get rid of its threads, bound threads are moved
- * too and its queue is closed. Two threads stay: the running one, and the one whose stack the CPU
- * may be on. If the CPU continues, its queue has fewer threads or is closed. A queue is skipped if
- * its lock is held.
+ * too, and its queue is closed when none is left to move. Two threads are never moved: the running
+ * one, which is not queued; and rq->was, which may be queued while the CPU is still on its stack.
+ * A CPU that continues later finds fewer threads on its queue, or finds its queue closed. A queue
+ * is skipped if its lock is held.
  */
 void sched_watch(struct runq *self, u64 now)
 {

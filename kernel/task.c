@@ -4,8 +4,9 @@
  *
  * Owns:       struct task; the list of tasks.
  * Locks:      task->lock (RANK_TASK): the task's threads and end; tasks_lock: the list; never both.
- * Invariants: a listed thread may be woken (task_thread.c).  A task is on the list of tasks until
- *             it has released its capabilities and its space, which its last thread does.
+ * Invariants: a thread on its task's list may be woken (task_thread.c).  A task is on the list of
+ *             tasks until its capabilities and its space have been released.  Its last thread
+ *             releases them; if its start failed it has no thread, and task_abandon does so.
  * Tests:      task, oom_task, tests/fiber/explore_tasks.c, explore_list.c.
  */
 #include "task_thread.h"

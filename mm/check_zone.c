@@ -4,8 +4,9 @@
  * lists, and the cached pages.
  *
  * Owns:       nothing; it never repairs.
- * Locks:      none: every CPU is stopped, interrupts off, and none has a zone lock or changes a
- *             cache; pcp_ctl is held, so no drain round is under way.
+ * Locks:      none: every CPU is stopped in a cross-call.  Code that holds a zone lock or changes a
+ *             cache has interrupts off, so no CPU was stopped inside such code.  pcp_ctl is held,
+ *             so no drain round is under way.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
  * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
  *             each to be named.

@@ -7,8 +7,9 @@
  * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to
  *             refill and to give back.
  * Invariants: each stack holds count blocks of its order, in its zone, state PCP, each in one slot;
- *             count <= capacity, save between two pieces of a round; with depth > 0 and the round
- *             done, every count and capacity of the zone is 0.
+ *             count <= capacity, except between two pieces of a drain round (DRAIN_PIECE).  While
+ *             depth > 0, after the round of the first zone_pcp_disable has ended, every count and
+ *             capacity of the zone is 0.
  * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_refill, zone_locks, drain,
  *             nodes.
  */

@@ -116,9 +116,9 @@ static always_inline struct page *pcp_pop(
 BUILD_ASSERT(sizeof(struct page) << PAGEBLOCK_ORDER == sizeof(struct pageblock) << PB_SHIFT);
 
 /*
- * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory are at constant
- * addresses.  So a shift, a mask and at most one added constant lead from a descriptor in one array
- * to the other array.  The memmap is aligned to MEMMAP_ALIGN.
+ * The descriptor of the pageblock of @page.  The kernel's own memmap and its array of pageblock
+ * descriptors are at constant addresses, and the memmap is aligned to MEMMAP_ALIGN.  So the result
+ * is @page shifted and masked, plus a constant, which may be 0.
  */
 static always_inline const struct pageblock *body_pageblock(
     const struct memory *mem, bool own, const struct page *page)

@@ -3,11 +3,13 @@
  * poison_vm.c: taking a broken page out of its memory object, and making it unreachable.
  *
  * Owns:       slots that are LOST.
- * Locks:      the object's lock, the tables' and the lru lock inside; the cross-call with none.
- * Invariants: after a return of 0 no entry shows the page, its object does not name it, and no CPU
- *             can reach it through an old entry.  A slot is emptied, to be filled again by the
- *             pager, only if the page was never written to: the dirty bits of its entries are
- *             collected by the instruction that removes each entry.
+ * Locks:      the object's lock; while it is held, the tables' locks and the lru lock, and to doom
+ *             a page the zone lock.  The cross-call is made with no spin lock held.
+ * Invariants: after a return of 0 no entry shows the page, and no CPU can reach it through a stale
+ *             TLB entry.  Its object does not name it any more; but an object that is being freed
+ *             names it until it drops the page.  A slot is emptied, so that the pager can fill it
+ *             again, only if the page was not written to: the instruction that removes an entry
+ *             also collects its dirty bit.
  * Tests:      poison_vm, poison_object, poison_exact.
  */
 #include "mm/buddy.h"

@@ -183,7 +183,7 @@ struct walk {
 	struct vm_object *object;
 	u32 index;
 	unsigned nr;                   /* regions visited */
-	const struct vm_region *after; /* the last region visited; only its address is used */
+	const struct vm_region *after; /* the last region visited, perhaps gone: never read */
 	u32 offset;                    /* the slot at which that region begins */
 };
 

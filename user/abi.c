@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * abi.c: tests every error that docs/abi.md promises, except for lack of memory, and the matching
- * success.
+ * abi.c: tests that system calls return the errors that docs/abi.md promises (except those for lack
+ * of memory), and succeed where they should.
  *
- * handle: the capability to start programs.  The exit status is the number of wrong results.
+ * At the start the program gets a handle to the capability to start programs.  The exit status is
+ * the number of wrong results.
  */
 #include "quarry.h"
 

@@ -217,7 +217,7 @@ static void hear_all(u64 endpoint, bool stop)
 	}
 }
 
-/* Wait until all charges are undone: the last threads may still be ending. */
+/* Wait until no INFO_USED is above its value in @before: the last threads may still be ending. */
 static void wait_for_rest(const u64 *before)
 {
 	unsigned i, turn;

@@ -151,7 +151,10 @@ static int sleep_while_it_lives(u64 handle, u64 arg)
 	return 0;
 }
 
-/* The tasks end with the endpoint, and the endpoint ends with this task. */
+/*
+ * Start as many tasks as possible.  Each waits for an answer at an endpoint where only this task
+ * could receive.  When this task has ended, the calls fail, so the others end too.
+ */
 static void hoard_tasks(u64 arg)
 {
 	s64 send = handle_dup((u64)endpoint_create(), RIGHT_SEND | RIGHT_DUP), task;

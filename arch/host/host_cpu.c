@@ -32,7 +32,7 @@
 struct host_cpu {
 	pthread_mutex_t m;   /* protects the fields with "m:" */
 	pthread_cond_t turn; /* serving has changed */
-	pthread_cond_t idle; /* the CPU is free and a call waits */
+	pthread_cond_t idle; /* the CPU is free, and a cross-call waits for it */
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
 	u32 threads;         /* m: threads bound to this CPU */
 	u64 since;           /* the time when the running thread got the CPU */

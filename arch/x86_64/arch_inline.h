@@ -22,7 +22,7 @@
 #define X86_GS_TOP_LOCK     128
 #define X86_GS_PCP          256
 
-/* RFLAGS.IF (SDM vol. 1, 3.4.3). */
+/* The bit IF of RFLAGS: interrupts are on (SDM vol. 1, 3.4.3). */
 #define X86_FLAGS_IF 0x200UL
 
 /* Layout of the kernel's half of the address space. */

@@ -19,7 +19,7 @@
 #include "x86.h"
 
 #define CPUID_MCA   (1u << 14) /* of leaf 1, EDX: banks that report machine checks */
-#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: the machine is emulated */
+#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: a hypervisor runs the machine */
 #define ALL_ONES    (~0UL)
 
 static bool has_banks; /* read on the boot CPU; the same on all CPUs */

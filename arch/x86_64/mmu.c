@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmu.c: functions of this machine for mm/'s page tables of address spaces.
+ * mmu.c: what mm/'s page tables of address spaces need from this machine.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: the kernel's half of every root table is a copy of the kernel's own, whose tables all
- *             exist since arch_paging_init and are never freed.
+ * Invariants: the kernel's half of every root table is a copy of that half of the kernel's own root
+ *             table.  The tables that it names all exist since arch_paging_init, and are never
+ *             freed.
  * Tests:      arch_page, vm, task.
  */
 #include "x86.h"

@@ -25,7 +25,7 @@
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
 
-/* Indexed by APIC id; read by ap_trampoline.S. */
+/* An element of ap_slots, which is indexed by APIC id and read by ap_trampoline.S. */
 struct ap_slot {
 	void *stack_top;
 	struct cpu *cpu;

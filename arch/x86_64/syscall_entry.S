@@ -28,9 +28,9 @@ syscall_entry:
 	movq %rsp, %rdi
 	call syscall_from_user
 	/*
-	 * SYSRET with a non-canonical RIP faults in ring 0 on the user's stack (SDM vol. 2B).
-	 * syscall_from_user makes sure that RIP is below USER_END.  RBX and R13 to R15 are as they
-	 * were: C functions preserve them.
+	 * SYSRET to a non-canonical RIP would fault in ring 0, on the user's stack (SDM vol. 2B).
+	 * So syscall_from_user makes sure that RIP is below USER_END.  RBX and R13 to R15 need not
+	 * be popped: C functions preserve them.
 	 */
 	movq 32(%rsp), %rbp
 	addq $56, %rsp

@@ -30,7 +30,10 @@
 #define BOOT_BY_PVH        1
 #define BOOT_BY_MULTIBOOT2 2
 
-/* Selectors, in the order that SYSRET requires (SDM vol. 2B, SYSRET). */
+/*
+ * Segment selectors.  SYSCALL finds the kernel's data segment just behind its code segment, SYSRET
+ * the user's code segment just behind the user's data segment (SDM vol. 2B).
+ */
 #define SEL_KERNEL_CODE 0x08
 #define SEL_KERNEL_DATA 0x10
 #define SEL_USER_DATA   0x18

@@ -69,8 +69,10 @@ unsigned spin_depth(void)
 /* ---- waiting, and the data that mm/ keeps for a thread ---- */
 
 /*
- * Write: put this thread into a list behind @wq->first, under @wq->lock; check cond once more;
- * switch to another thread.  A wake-up between the two checks must not be lost.  cond is called
+ * Write: where the loop below spins, put this thread into a list behind @wq->first, under
+ * @wq->lock; check cond a second time; switch to another thread.  A wake-up may come between the
+ * check in the `while' and the insertion: the second check finds cond true.  From the insertion on,
+ * a wake-up must make the thread ready, even if the thread has not switched yet.  cond is called
  * without the lock.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)

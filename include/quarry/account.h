@@ -49,10 +49,10 @@ struct account {
 	u64 used[NR_ACCOUNT_KINDS];               /* a */
 	u64 limit[NR_ACCOUNT_KINDS];              /* c */
 	u64 max_mappings;                         /* c: of one object in one space; vm.h */
-	struct pager_trust trust; /* in the family's pagers; used only in the family's head */
+	struct pager_trust trust; /* of the family's pagers; used only in its head's account */
 };
 
-/* The root of all accounts, and the account of threads without one. */
+/* The root of all accounts; threads that have no account of their own are charged to it. */
 extern struct account account_all;
 
 /* Context of all functions below: any, no lock needed. */

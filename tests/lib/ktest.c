@@ -24,7 +24,7 @@
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
 #define MAX_REPORTS   20 /* failures of one test that are printed */
 #define ARENA_SIZE    (2UL << 20)
-#define ENOUGH        10 /* turns of all threads; memory missing after them is a leak */
+#define ENOUGH        10 /* rounds of turns of all threads; then missing memory is a leak */
 BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock) +
                  sizeof(struct pageblock_tree)) < ARENA_SIZE - (512UL << 10));
 

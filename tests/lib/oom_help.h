@@ -12,7 +12,7 @@
 /* How the hook behaves, and its last arguments; one test at a time. */
 struct killer {
 	struct memory *mem;
-	struct pile *hoard; /* the pages that are taken */
+	struct pile *hoard; /* the pages that the test holds, so that memory is short */
 	bool nobody;        /* the hook finds no victim */
 	bool at_once;       /* the victim is gone when the hook returns */
 	unsigned give;      /* pages of the hoard that a dying victim frees */

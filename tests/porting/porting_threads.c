@@ -73,8 +73,8 @@ static void throw_back(void *arg)
 
 /*
  * A wake-up between the check of the condition and the sleep must count.  If it is lost, both
- * threads wait; then the shorter wait, the one here, times out before its turn, and the check
- * fails.
+ * threads wait.  The wait here is the shorter one: it times out before ball.turn has reached turn,
+ * and EXPECT fails.
  */
 void no_wake_up_is_lost(void)
 {

@@ -92,7 +92,7 @@ struct explore_report {
 void explore_all(u64 max, struct explore_report *rep);
 /* Called by explore_all after every 512 schedules; NULL: not called. */
 extern void (*explore_goes_on)(void);
-/* Run @max random schedules. */
+/* Run up to @max random schedules, until one fails. */
 void explore_random(u64 seed, u64 max, struct explore_report *rep);
 /*
  * Make the plan of a failure as short as possible, and write a script of it. False: the script does

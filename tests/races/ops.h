@@ -89,8 +89,9 @@ pfn_t ops_pfn(const char *arg);
  */
 void vm_scene(char kind);
 /*
- * vm_forget: called before a memory is built. vm_drop_all: called on a CPU of the memory, when no
- * role works on it any more and no damage was found.
+ * vm_forget: forget the spaces and waiters of the last memory; called before a memory is built.
+ * vm_drop_all: free object, spaces and V; called on a CPU of the memory, when no role works on it
+ * any more and no damage was found.
  */
 void vm_forget(void);
 void vm_drop_all(void *arg);

@@ -82,8 +82,8 @@ void step_made_move(struct race_script *made, unsigned role);
 void step_made_started(struct race_script *made, unsigned role, const char *op);
 void step_made_ended(struct race_script *made, unsigned role, int result);
 /*
- * How the race ended: no role runs and the checks have been made; or no role can continue; or the
- * reader has left.
+ * How the race ended.  STEP_CHECKED: no role runs any more, and the checks have been made;
+ * STEP_STUCK: no role can continue; STEP_LEFT: the reader has left before the end.
  */
 enum step_end { STEP_CHECKED, STEP_STUCK, STEP_LEFT };
 void step_made_end(struct race_script *made, enum step_end how);

@@ -57,7 +57,10 @@ static void expect_cpu(struct ktest *t, unsigned i, u32 id, bool enabled)
 	EXPECT_EQ(t, fw_info.cpu[i].node, 0);
 }
 
-/* Entries that are too short for their type, or of unknown type, are ignored. */
+/*
+ * Entries are ignored if they are too short for their type, of a type that the parser does not use
+ * (4), or for a local APIC with the id 0xff, which no CPU has.
+ */
 static void madt_lists_the_cpus(struct ktest *t)
 {
 	begin_table(MADT);

@@ -18,7 +18,7 @@
 
 #define NR_STACKS_TRIED 80 /* more kernel stacks than are kept for reuse */
 #define LARGE           (2UL << 20)
-/* Address of descriptors for memory that no machine here has, from 8 TiB up. */
+/* Where the descriptor of the page at 8 TiB would lie: no machine here has so much memory. */
 #define UNBACKED ((uintptr_t)(ARCH_MEMMAP + (1UL << 31)))
 /* Behind the last slot of kernel stacks, in the same window. */
 #define SCRATCH (ARCH_STACK_BASE + (1UL << 30))

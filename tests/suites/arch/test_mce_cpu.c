@@ -239,7 +239,7 @@ static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
-/* Corrected errors raise no exception: polling finds them, and too many retire the page. */
+/* Corrected errors raise no exception.  Polling finds them; MCE_THRESHOLD of them retire a page. */
 static void corrected_errors_are_polled(struct ktest *t)
 {
 	u64 dealt, exceptions;

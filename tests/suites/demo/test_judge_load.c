@@ -26,7 +26,7 @@ static struct {
 	/* wrong: number of requests with wrong flags */
 	unsigned used, largest, allocs, frees, drains, dumps, wrong;
 	pfn_t dumped;
-	u64 most, total; /* largest @done, and @total, of the progress shown */
+	u64 most, total; /* of the progress shown: the largest @done; @total */
 	bool damage;     /* damage page 0 when another page is freed */
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];

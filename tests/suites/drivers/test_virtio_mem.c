@@ -113,7 +113,7 @@ static void a_region_is_cut_into_whole_units(struct ktest *t)
 
 static u64 next_asked; /* the next request for states begins at this address */
 
-/* The device of a region far larger than memory: nothing of it is plugged. */
+/* Answer as a device whose region is far larger than memory: all its blocks are unplugged. */
 static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 {
 	const struct virtio_mem_req *req = pretend_memory(buf->out[0].addr);

@@ -155,7 +155,7 @@ static void programs_survive_cpu_hotplug(struct ktest *t)
 #define COUNTED 16 /* pages in which user_count of user_code.S counts */
 #define MOVES   10
 
-/* Offline the pageblock of each page in turn, and online it again. */
+/* For MOVES pages, one after the other: offline the page's pageblock, and online it again. */
 static void move_pages(struct ktest *t, struct vm_object *object, u32 nr)
 {
 	unsigned i, moved = 0;

@@ -16,7 +16,7 @@
 static struct {
 	u64 now;   /* ns */
 	u64 yield; /* time that a yield takes */
-	u64 turn;  /* time that turns of all threads take */
+	u64 turn;  /* time until all threads have had a turn */
 	unsigned yields, sleeps;
 	u64 slept[SLEEPS]; /* the first pauses */
 	unsigned batches;  /* scheduling points before a migration */

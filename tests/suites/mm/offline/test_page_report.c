@@ -184,7 +184,7 @@ static void offline_waits_for_a_report(struct ktest *t)
 	EXPECT(t, zone->nr_isolated == 0);
 }
 
-/* ---- under load: a user of a page that the host drops finds it damaged ---- */
+/* ---- under load: the host damages the pages that it drops; no user may find damage ---- */
 
 #define HELD      8
 #define ROUNDS_NS 200000000

@@ -9,7 +9,7 @@
 
 static struct store store;
 
-/* A scene whose space is loaded on this CPU. */
+/* Make a scene whose space is loaded on this CPU. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return store_scene_loaded(t, s, &store, nr);

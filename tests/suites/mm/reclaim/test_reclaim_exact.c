@@ -246,7 +246,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 
 /* ---- scanned pages ---- */
 
-/* At most this many entries of a list are scanned in one hold of its lock, as in lru.c. */
+/* At most this many entries of a list are scanned in one hold of its lock; the same as in lru.c. */
 #define LOOK_AT_ONCE 128u
 
 static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)

@@ -156,7 +156,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(4), &value), -EFAULT);
 	EXPECT_EQ(t, soft_read(page_at(6), &value), -EFAULT);
 	expect_pages(t, 7, 12, 9);
-	/* Unmap a range without regions; then a range that also covers the ends of two regions. */
+	/* Unmap the hole again; then a range that also covers a page of the region on each side. */
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 3), 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(3), 5), 0);
 	EXPECT_EQ(t, s.space->nr_regions, 2);

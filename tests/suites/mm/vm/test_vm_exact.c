@@ -295,7 +295,7 @@ static void point_to(const struct vm_scene *s, struct page *page, const struct p
 		word[i] = (uintptr_t)to;
 }
 
-/* The pointers of the largest object fill its top page; the page behind it holds none of them. */
+/* Pointers fill the top page of the largest object; those in the page behind it are not read. */
 static void top_page_is_read_to_its_end_only(struct ktest *t)
 {
 	struct vm_object *object = NULL;

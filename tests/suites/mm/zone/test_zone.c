@@ -411,7 +411,7 @@ static void walk_zones(void *arg)
 	}
 }
 
-/* Run the job on one CPU, so that its node stays the same. */
+/* Allocate until the zones are exhausted: on one CPU, so that all requests come from one node. */
 static void exhaust(struct ktest *t, struct walk *w)
 {
 	all_caches_off(t, w->mem);
