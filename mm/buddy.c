@@ -54,10 +54,11 @@ static always_inline void link_block(struct zone *zone, pfn_t block, unsigned or
 	CHECKED_ASSERT(!pageblock_isolated(pb) && pageblock_state(pb) == PB_ONLINE);
 	tree->prev = (u32)PFN_NONE;
 	tree->next = *head;
-	if (*head != PFN_NONE)
-		tree_of(zone->mem, *head)->prev = (u32)block;
+	if (tree->next != PFN_NONE)
+		tree_of(zone->mem, tree->next)->prev = (u32)block;
+	else
+		WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) | 1u << order);
 	*head = (u32)block;
-	WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) | 1u << order);
 	tree->list = (u8)(order + 1);
 }
 
@@ -86,12 +87,11 @@ void buddy_relist(struct zone *zone, pfn_t pfn)
 	relist(zone, pfn);
 }
 
-/* Add @nr, which may be negative, to the free pages that @zone can allocate. */
-static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr)
-    REQUIRES_ZONE(zone)
+/* Add @nr, which may be negative, to the free pages of @type that @zone can allocate. */
+static void count_in_zone(struct zone *zone, enum migratetype type, long nr) REQUIRES_ZONE(zone)
 {
 	WRITE_ONCE(zone->nr_free, zone->nr_free + (unsigned long)nr);
-	if (unlikely(pageblock_type(pb) == MT_CMA))
+	if (unlikely(type == MT_CMA))
 		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (unsigned long)nr);
 }
 
@@ -102,52 +102,40 @@ static always_inline void forget_report(struct pageblock *pb) REQUIRES(zone_clas
 		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
 }
 
-/* As buddy_map_changed; @taken: pages were taken.  Reads the type and the isolate bit again. */
-static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, bool taken)
-    REQUIRES_ZONE(zone)
+void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	CHECKED_ASSERT(pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE);
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + nr));
 	CHECKED_ASSERT(pb->nr_free <= PAGEBLOCK_PAGES);
-	if (taken)
+	if (nr < 0)
 		forget_report(pb);
 	if (pageblock_isolated(pb))
 		return;
-	count_in_zone(zone, pb, nr);
+	count_in_zone(zone, pageblock_type(pb), nr);
 	relist(zone, pfn);
 }
 
-void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr)
-{
-	map_changed(zone, pfn, nr, nr < 0);
-}
-
 /*
- * A whole pageblock, which is not isolated, becomes one free block; whole_goes takes that block.
- * Nothing splits or merges: the pageblock is on the list of the largest order, or on none.
+ * A whole pageblock becomes one free block.  Nothing merges here, and buddy_alloc_whole splits
+ * nothing: the pageblock is on the list of the largest order, or on none.
  */
-static always_inline void whole_comes(struct zone *zone, struct pageblock *pb, pfn_t block)
+static always_inline void whole_comes(struct zone *zone, pfn_t block, bool isolated)
     REQUIRES_ZONE(zone)
 {
-	CHECKED_ASSERT(
-	    pb->zone == zone->id && pb->nr_free == 0 && !tree_of(zone->mem, block)->list);
-	free_map_store_whole(&tree_of(zone->mem, block)->map, true);
-	WRITE_ONCE(pb->nr_free, (u16)PAGEBLOCK_PAGES);
-	count_in_zone(zone, pb, PAGEBLOCK_PAGES);
-	link_block(zone, block, MAX_ORDER);
-}
+	struct pageblock_tree *tree = tree_of(zone->mem, block);
+	struct pageblock *pb = pageblock_of(zone->mem, block);
 
-static always_inline void whole_goes(struct zone *zone, struct pageblock *pb, pfn_t block)
-    REQUIRES_ZONE(zone)
-{
-	CHECKED_ASSERT(pb->nr_free == PAGEBLOCK_PAGES && !pageblock_isolated(pb));
-	free_map_store_whole(&tree_of(zone->mem, block)->map, false);
-	WRITE_ONCE(pb->nr_free, 0);
-	forget_report(pb);
-	count_in_zone(zone, pb, -(long)PAGEBLOCK_PAGES);
-	unlink_block(zone, block);
+	CHECKED_ASSERT(pb->zone == zone->id && pb->nr_free == 0 && !tree->list);
+	if (unlikely(isolated)) {
+		MM_EVENT(zone->mem, FREE_ISOLATED);
+	} else {
+		link_block(zone, block, MAX_ORDER);
+		count_in_zone(zone, pageblock_type(pb), PAGEBLOCK_PAGES);
+	}
+	free_map_store_whole(&tree->map, true);
+	WRITE_ONCE(pb->nr_free, (u16)PAGEBLOCK_PAGES);
 }
 
 void buddy_block_leaves(struct zone *zone, pfn_t pfn)
@@ -157,7 +145,7 @@ void buddy_block_leaves(struct zone *zone, pfn_t pfn)
 	if (pageblock_isolated(pb) || !tree_of(zone->mem, pfn)->list)
 		return;
 	unlink_block(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES));
-	count_in_zone(zone, pb, -(long)pb->nr_free);
+	count_in_zone(zone, pageblock_type(pb), -(long)pb->nr_free);
 }
 
 void buddy_block_comes(struct zone *zone, pfn_t pfn)
@@ -166,16 +154,14 @@ void buddy_block_comes(struct zone *zone, pfn_t pfn)
 
 	if (pageblock_isolated(pb))
 		return;
-	count_in_zone(zone, pb, pb->nr_free);
+	count_in_zone(zone, pageblock_type(pb), pb->nr_free);
 	buddy_relist(zone, pfn);
 }
 
 void buddy_block_online(struct zone *zone, pfn_t block)
 {
-	struct pageblock *pb = pageblock_of(zone->mem, block);
-
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	whole_comes(zone, pb, block);
+	whole_comes(zone, block, false);
 }
 
 /* ---- blocks ---- */
@@ -198,6 +184,13 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 	buddy_map_changed(zone, pfn, -(1L << order));
 }
 
+void buddy_free_whole(struct zone *zone, pfn_t block)
+{
+	CHECKED_ASSERT(spin_is_held(&zone->lock) && !pfn_in_block(block));
+	WRITE_ONCE(pfn_to_page_in(zone->mem, block)->word, 0);
+	whole_comes(zone, block, pageblock_isolated(pageblock_of(zone->mem, block)));
+}
+
 void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -206,11 +199,11 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	CHECKED_ASSERT(order <= MAX_ORDER && !(pfn & ((1UL << order) - 1)));
-	WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, 0);
-	if (order == MAX_ORDER && likely(!pageblock_isolated(pb))) {
-		whole_comes(zone, pb, pfn);
+	if (order == MAX_ORDER) {
+		buddy_free_whole(zone, pfn);
 		return;
 	}
+	WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, 0);
 	whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
 	more = buddy_gave(zone, pb, tree, pfn, order, whole, 1U << order);
 	WRITE_ONCE(zone->nr_free, zone->nr_free + more);
@@ -226,6 +219,27 @@ pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order)
 	return pfn;
 }
 
+pfn_t buddy_alloc_whole(struct zone *zone, enum migratetype type)
+{
+	pfn_t block = zone->blocks[type][MAX_ORDER];
+	struct pageblock_tree *tree = tree_of(zone->mem, block);
+	struct pageblock *pb = pageblock_of(zone->mem, block);
+
+	if (unlikely(block == PFN_NONE))
+		return PFN_NONE;
+	CHECKED_ASSERT(tree->prev == PFN_NONE && tree->list == MAX_ORDER + 1);
+	CHECKED_ASSERT(pb->nr_free == PAGEBLOCK_PAGES && pageblock_type(pb) == type);
+	/* The first of its list: unlink_block, which is in line here, need not look. */
+	if (tree->prev != PFN_NONE || tree->list != MAX_ORDER + 1)
+		__builtin_unreachable();
+	unlink_block(zone, block);
+	free_map_store_whole(&tree->map, false);
+	WRITE_ONCE(pb->nr_free, 0);
+	forget_report(pb);
+	count_in_zone(zone, type, -(long)PAGEBLOCK_PAGES);
+	return block;
+}
+
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned lists = zone->have[type] >> order << order;
@@ -236,14 +250,12 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	int at;
 
 	CHECKED_ASSERT(type < NR_MIGRATETYPES);
+	if (order == MAX_ORDER)
+		return buddy_alloc_whole(zone, type);
 	if (!lists)
 		return PFN_NONE;
 	block = zone->blocks[type][__builtin_ctz(lists)];
 	pb = pageblock_of(zone->mem, block);
-	if (order == MAX_ORDER) {
-		whole_goes(zone, pb, block);
-		return block;
-	}
 	tree = tree_of(zone->mem, block);
 	at = free_map_take(&tree->map, order, &have);
 	if (unlikely(at == FREE_MAP_NONE)) {
@@ -255,7 +267,7 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - nr));
 	CHECKED_ASSERT(pb->nr_free < PAGEBLOCK_PAGES);
 	forget_report(pb);
-	count_in_zone(zone, pb, -(long)nr);
+	count_in_zone(zone, type, -(long)nr);
 	/* If the block was not of the largest order, the largest free block is still there. */
 	if (have + 1 == tree->list)
 		relist(zone, block);

@@ -32,12 +32,23 @@ static always_inline struct pcp *direct_pcp(const struct memory *mem, bool own)
 /* A bit for each order that has stacks, as in order_index. */
 #define CACHED_ORDERS (((1U << NR_SMALL_CACHED) - 1) | 1U << MAX_ORDER)
 
-/* Can the stack of a cached order be used: does it have a block, or space for one? */
+/* May @zone have a stack for @order?  Not while the zone's caches are off. */
+static always_inline bool may_have_stack(const struct zone *zone, unsigned order)
+{
+	return CACHED_ORDERS >> order & 1 && !READ_ONCE(zone->pcp_depth);
+}
+
+/* Can the stack be used: does it have a block, or space for one? */
 static always_inline bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
-	return pcp->count[stack] || pcp->capacity[stack] ||
-	    (!READ_ONCE(zone->pcp_depth) && pcp_update_capacity(zone, pcp, stack));
+	return pcp->count[stack] || pcp->capacity[stack] || pcp_update_capacity(zone, pcp, stack);
 }
+
+/*
+ * Is the block a whole pageblock, known when this is compiled?  Then the functions for whole
+ * pageblocks are called, and no instruction depends on the order.
+ */
+#define is_whole(order) (__builtin_constant_p(order) && (order) == MAX_ORDER)
 
 /* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
 static always_inline struct page *take_direct(
@@ -52,7 +63,8 @@ static always_inline struct page *take_direct(
 	zone_lock(zone);
 	/* Check again under the lock: other CPUs may have taken pages since. */
 	if (likely(zone->nr_free >= enough))
-		pfn = buddy_alloc(zone, order, type);
+		pfn = is_whole(order) ? buddy_alloc_whole(zone, type)
+		                      : buddy_alloc(zone, order, type);
 	if (unlikely(pfn == PFN_NONE)) {
 		zone_unlock(zone);
 		return NULL;
@@ -61,6 +73,8 @@ static always_inline struct page *take_direct(
 	page_store(page, AS_TAIL, AS_ALLOC(order));
 	trace_own(pcp, TR_take, pfn, order);
 	zone_unlock(zone);
+	if (!page)
+		__builtin_unreachable(); /* not NULL, since its word was read */
 	return page;
 }
 
@@ -79,7 +93,7 @@ static always_inline struct page *direct_alloc(
 	flags = arch_irq_save();
 	pcp = direct_pcp(mem, own);
 	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
-	if (!(CACHED_ORDERS >> order & 1) ||
+	if (!may_have_stack(zone, order) ||
 	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
 		page = take_direct(zone, pcp, order, type);
 	if (likely(page)) {
@@ -111,12 +125,13 @@ static always_inline bool direct_free(
 	        pfn >= mem->end_pfn))
 		return false;
 	pb = pageblock_of(mem, pfn);
-	if (unlikely(pageblock_state(pb) != PB_ONLINE || !arch_u32_is(&page->word, word)))
+	if (unlikely((READ_ONCE(pb->bits) & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT ||
+	        !arch_u32_is(&page->word, word)))
 		return false;
 	flags = arch_irq_save();
 	zone = &mem->zones[pb->zone];
 	pcp = direct_pcp(mem, own);
-	if (CACHED_ORDERS >> order & 1) {
+	if (may_have_stack(zone, order)) {
 		stack = READ_ONCE(pb->stack[order_index(order)]);
 		/* Pages of isolated and CMA pageblocks are never cached. */
 		if (stack % STACKS_PER_ZONE != STACK_NONE && is_cached(zone, pcp, stack)) {
@@ -133,7 +148,10 @@ static always_inline bool direct_free(
 	 */
 	if (likely(arch_u32_is(&page->word, word))) {
 		trace_own(pcp, TR_direct, pfn, order);
-		buddy_free(zone, pfn, order);
+		if (is_whole(order))
+			buddy_free_whole(zone, pfn);
+		else
+			buddy_free(zone, pfn, order);
 		done = true;
 	}
 	zone_unlock(zone);

@@ -95,6 +95,17 @@ noinline int free_order_past(struct page *page, unsigned order)
 	return free_rest(&kernel_memory, true, page, order);
 }
 
+/* The same for blocks of the largest order: here the order is a constant. */
+static noinline struct page *alloc_max_past(gfp_t gfp)
+{
+	return alloc_rest(&kernel_memory, true, gfp & ~GFP_ZERO, MAX_ORDER);
+}
+
+static noinline int free_max_past(struct page *page)
+{
+	return free_rest(&kernel_memory, true, page, MAX_ORDER);
+}
+
 /* Make a record for the kernel's own memory, in line. */
 static always_inline void own_record(enum trace_kind kind, const struct page *page, unsigned order)
 {
@@ -136,7 +147,10 @@ static always_inline void own_record(enum trace_kind kind, const struct page *pa
 		if (unlikely(body_tracing(&kernel_memory, true)))                                  \
 			return traced_alloc_##name(gfp);                                           \
 		page = alloc_body(&kernel_memory, true, gfp, (order));                             \
-		return likely(page) ? page : alloc_order_past(gfp, (order));                       \
+		if (likely(page))                                                                  \
+			return page;                                                               \
+		return (order) == MAX_ORDER ? alloc_max_past(gfp)                                  \
+		                            : alloc_order_past(gfp, (order));                      \
 	}                                                                                          \
                                                                                                    \
 	noinline int free_##name(struct page *page)                                                \
@@ -145,7 +159,8 @@ static always_inline void own_record(enum trace_kind kind, const struct page *pa
 			return traced_free_##name(page);                                           \
 		if (likely(free_body(&kernel_memory, true, page, (order))))                        \
 			return 0;                                                                  \
-		return free_order_past(page, (order));                                             \
+		return (order) == MAX_ORDER ? free_max_past(page)                                  \
+		                            : free_order_past(page, (order));                      \
 	}
 INSTANCE(order0, 0)
 INSTANCE(order1, 1)
@@ -169,10 +184,8 @@ struct page *alloc_order_any(gfp_t gfp, unsigned order)
 	case 1: return alloc_order1(gfp);
 	case 2: return alloc_order2(gfp);
 	case 3: return alloc_order3(gfp);
+	default: return order == MAX_ORDER ? alloc_order_max(gfp) : alloc_order_past(gfp, order);
 	}
-	if (order == MAX_ORDER)
-		return alloc_order_max(gfp);
-	return alloc_order_past(gfp, order);
 }
 
 int free_order_any(struct page *page, unsigned order)
@@ -183,10 +196,8 @@ int free_order_any(struct page *page, unsigned order)
 	case 1: return free_order1(page);
 	case 2: return free_order2(page);
 	case 3: return free_order3(page);
+	default: return order == MAX_ORDER ? free_order_max(page) : free_order_past(page, order);
 	}
-	if (order == MAX_ORDER)
-		return free_order_max(page);
-	return free_order_past(page, order);
 }
 
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
@@ -261,7 +272,6 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 {
 	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
 	uintptr_t end = (uintptr_t)pfn_to_page_in(mem, mem->end_pfn);
-
 	bool ours = (uintptr_t)page >= first && (uintptr_t)page < end;
 
 	MM_EVENT(mem, BAD_FREE);

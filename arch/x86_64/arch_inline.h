@@ -93,10 +93,10 @@ static always_inline bool arch_irqs_enabled(void)
 u64 arch_ticks_ns(u64 at);
 static always_inline u64 arch_ticks(void)
 {
-	u32 lo, hi;
+	u64 lo, hi; /* the instruction clears the upper half of each register */
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return (u64)hi << 32 | lo;
+	return hi << 32 | lo;
 }
 
 static always_inline bool arch_in_interrupt(void)
@@ -117,10 +117,16 @@ static always_inline void preempt_disable(void)
 
 static always_inline void preempt_enable(void)
 {
-	bool zero;
+	bool zero, wanted;
 
 	__asm__ volatile("decl %%gs:%c1" : "=@ccz"(zero) : "i"(X86_GS_PREEMPT) : "memory");
-	if (unlikely(zero && x86_this_cpu(u32, X86_GS_NEED_RESCHED)))
+	if (!zero)
+		return;
+	__asm__ volatile("cmpl $0, %%gs:%c1"
+	                 : "=@ccne"(wanted)
+	                 : "i"(X86_GS_NEED_RESCHED)
+	                 : "memory");
+	if (unlikely(wanted))
 		preempt_schedule();
 }
 

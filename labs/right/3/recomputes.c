@@ -47,7 +47,7 @@ static void link_block(struct zone *zone, pfn_t block, unsigned order)
 	look_again(zone, type);
 }
 
-static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr)
+static void count_in_zone(struct zone *zone, enum migratetype type, long nr)
 {
 	unsigned long free = zone->nr_free;
 
@@ -55,7 +55,7 @@ static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr
 		free++;
 	for (; nr < 0; nr++)
 		free--;
-	if (pageblock_type(pb) == MT_CMA)
+	if (type == MT_CMA)
 		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + free - zone->nr_free);
 	WRITE_ONCE(zone->nr_free, free);
 }

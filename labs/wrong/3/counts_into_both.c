@@ -5,9 +5,9 @@
  * file: mm/buddy.c
  */
 
-static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr)
+static void count_in_zone(struct zone *zone, enum migratetype type, long nr)
 {
-	if (pageblock_type(pb) == MT_CMA)
+	if (type == MT_CMA)
 		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (unsigned long)nr);
 	else
 		WRITE_ONCE(zone->nr_free, zone->nr_free + (unsigned long)nr);

@@ -19,6 +19,6 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	if (block == PFN_NONE)
 		return PFN_NONE;
 	at = free_map_take(&tree_of(zone->mem, block)->map, order, &have);
-	map_changed(zone, block, -(1L << order), true);
+	buddy_map_changed(zone, block, -(1L << order));
 	return block + (pfn_t)at;
 }
