@@ -196,14 +196,14 @@ class Grade:
         except Failed as error:
             # Code that does not link may break a rule: then report that rule.
             if LINKING.search(str(error)):
-                said = grade_object.faults(self.one, self.objects(programs, name), {})
+                said = grade_object.faults(self.one, self.objects(programs, needed), {})
                 if said:
                     return self.refuse(said)
             self.results.append(Result("build", "compile", "ERROR", *first_error(str(error))))
             return None
         self.said = programs.said + (self.kernel.said if self.kernel else "")
-        given = programs.given_objects(name, self.tree)
-        said = grade_object.faults(self.one, self.objects(programs, name), given)
+        given = programs.given_objects(name, self.tree) if "model" in needed else {}
+        said = grade_object.faults(self.one, self.objects(programs, needed), given)
         return self.refuse(said) if said else made
 
     def source_faults(self, path):
@@ -215,15 +215,18 @@ class Grade:
         rule = "the code uses what an allocator does not need (docs/grading.md)"
         self.results.append(Result("build", "rules", "FAIL", said[0], [*said[1:12], rule]))
 
-    def objects(self, programs, name):
-        """{source: its objects in the linked programs}"""
-        found = {}
+    def objects(self, programs, needed):
+        """{source: its objects in the programs of the steps @needed}; objects of other steps may be
+        those of an earlier state of the code."""
+        found, name = {}, self.label
+        kinds = {"model": "model", "explorer": "explorer", "contract": "host"}
         for path in self.one.sources():
             base = path.replace("/", "_") + ".o"
             folder = lab_build.SAME if lab_build.same(self.one, self.tree, path) else name
             places = [
                 os.path.join(programs.top, kind, self.one.name, folder, base)
-                for kind in ("model", "explorer", "host")
+                for step, kind in kinds.items()
+                if step in needed
             ]
             if self.kernel:
                 places += self.kernel.student_objects(name, self.tree)[path]

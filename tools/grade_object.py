@@ -23,6 +23,7 @@ BY_COMPILER = re.compile(
 )
 # Symbols that the race build's headers need: scheduling points, locks, and the CPU.
 BY_BUILD = {"fiber_this", "host_this", "race_point", "spin_depth", "spin_is_held", "stores_wait"}
+BY_BUILD |= lab_link.BY_PORT
 SECTIONS = re.compile(
     r"\.(text|data|bss|tbss|tdata|rodata|comment|note|eh_frame|debug_\w+|rela|group)(\..*)?|"
     r"asan_globals"

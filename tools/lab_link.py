@@ -16,6 +16,12 @@ sys.dont_write_bytecode = True
 import bodies
 import labs
 
+# Symbols that the headers of a port need where interrupts or preemption are switched on again.
+BY_PORT = {
+    *("host_attend", "host_attention"),
+    *("fiber_at_lock", "fiber_interrupt", "fiber_preempt"),
+    "preempt_schedule",
+}
 # (type of a parameter, test whether it belongs to the kernel's memory).  A function uses the first
 # row whose type one of its parameters has.
 MEMORY_OF = (

@@ -8,19 +8,67 @@
 #ifndef QUARRY_LABS_POINTS_H
 #define QUARRY_LABS_POINTS_H
 
+#include "mm/buddy.h"
 #include "mm/drain.h"
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/page.h"
+#include "mm/scan.h"
 #include "mm/zone.h"
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define zone_lock(zone)         (race_point("lab.lock"), zone_lock(zone))
-#define zone_unlock(zone)       (zone_unlock(zone), race_point("lab.unlocked"))
-#define zone_lock_irqsave(zone) (race_point("lab.lock"), zone_lock_irqsave(zone))
+/*
+ * In one hold of a zone's lock one pageblock may be isolated, restored or scanned (the explorer's
+ * memory has blocks_at_once 1).  lab_held[] has this pageblock + 1, by zone, under the lock.  Any
+ * lock that is taken ends the hold as far as this check is concerned: it finds too little, and
+ * never too much.
+ */
+static pfn_t lab_held[MAX_ZONES];
+
+static inline void lab_new_hold(void)
+{
+	memset(lab_held, 0, sizeof(lab_held));
+}
+
+static inline void lab_holds_block(const struct zone *zone, pfn_t pfn)
+{
+	pfn_t held = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + 1;
+
+	if (lab_held[zone->id] && lab_held[zone->id] != held)
+		panic("the zone lock is held from one pageblock to the next");
+	lab_held[zone->id] = held;
+}
+
+#define pageblock_set_isolated(zone, pfn, on)                                                      \
+	(lab_holds_block((zone), (pfn)), pageblock_set_isolated((zone), (pfn), (on)))
+#define states_let_pass(zone, block)                                                               \
+	(lab_holds_block((zone), (block)), states_let_pass((zone), (block)))
+/* A drain takes the lock in an interrupt. */
+static inline void lab_irqs_off(void)
+{
+	if (arch_irqs_enabled())
+		panic("a zone's lock is taken with interrupts on");
+}
+
+#define zone_lock(zone)   (lab_irqs_off(), race_point("lab.lock"), zone_lock(zone), lab_new_hold())
+#define zone_unlock(zone) (zone_unlock(zone), race_point("lab.unlocked"))
+#define zone_lock_irqsave(zone)                                                                    \
+	({                                                                                         \
+		irqflags_t flags_ = (race_point("lab.lock"), zone_lock_irqsave(zone));             \
+		lab_new_hold();                                                                    \
+		flags_;                                                                            \
+	})
 #define zone_unlock_irqrestore(zone, flags)                                                        \
 	(zone_unlock_irqrestore((zone), (flags)), race_point("lab.unlocked"))
+/* They may take a zone's lock, too. */
+#define spin_lock(lock) (spin_lock(lock), lab_new_hold())
+#define spin_lock_irqsave(lock)                                                                    \
+	({                                                                                         \
+		irqflags_t flags_ = spin_lock_irqsave(lock);                                       \
+		lab_new_hold();                                                                    \
+		flags_;                                                                            \
+	})
 #define lru_lock_irqsave(zone) (race_point("lab.lock"), lru_lock_irqsave(zone))
 #define lru_unlock_irqrestore(zone, flags)                                                         \
 	(lru_unlock_irqrestore((zone), (flags)), race_point("lab.unlocked"))

@@ -143,6 +143,7 @@ void census_take(struct census *c, struct memory *mem)
 	pfn_t pfn;
 
 	memset(c, 0, sizeof(*c));
+	c->pending = READ_ONCE(mem->iso_pending);
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		const struct zone *zone = &mem->zones[kind];
 		struct zone_census *z = &c->zone[kind];
@@ -195,6 +196,7 @@ void census_compare(struct ktest *t, const struct census *a, const struct census
 {
 	unsigned i;
 
+	EXPECT_EQ(t, b->pending, a->pending);
 	for (i = 0; i < NR_ZONE_KINDS; i++)
 		census_compare_zone(t, &a->zone[i], &b->zone[i]);
 	for (i = 0; i < TEST_MAX_BLOCKS; i++) {

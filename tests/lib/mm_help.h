@@ -91,6 +91,7 @@ struct census {
 	struct pageblock block[TEST_MAX_BLOCKS];
 	struct pageblock_tree tree[TEST_MAX_BLOCKS];
 	u64 words[TEST_MAX_BLOCKS]; /* by pageblock: a hash of the words of its pages */
+	u32 pending;                /* isolations under way */
 };
 
 /*

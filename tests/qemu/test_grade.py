@@ -254,6 +254,14 @@ def test_a_crash_has_the_name_of_its_test(tmp_path):
     assert any(r.verdict == "PASS" for r in one.results[names.index(crashed[0].name) :])
 
 
+def test_objects_of_other_layers_are_not_judged(tmp_path):
+    """They may be those of an earlier state of the code."""
+    one = graded(tmp_path, text={"mm/free_map.c": attack("ends")}, only="explorer")
+    assert [r.name for r in one.results] == ["rules"]
+    one = graded(tmp_path, text=taking("", "\t/* changed */\n"), only="model.one_block")
+    assert [(r.name, r.verdict) for r in one.results] == [("one_block", "PASS")]
+
+
 def test_what_does_not_compile_is_an_error(tmp_path):
     one = graded(tmp_path, text={"mm/free_map.c": "int f(void)\n{\n\treturn 1\n}\n"})
     assert [(r.layer, r.verdict) for r in one.results] == [("build", "ERROR")]

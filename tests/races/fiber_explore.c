@@ -35,6 +35,7 @@ static const struct explore_set sets[] = {
         ISO_DISABLE},
     {"fill-drain-offline", "A:scene ; A:free(P)", "fill | drain=0 | offline(P)=0", ISO_PRECISE},
     {"drain-empty", "A:scene ; C:fill", "drain=0 | empty=0", ISO_PRECISE},
+    {"empty-isolate", "A:scene", "empty=0 | isolate(U)", ISO_PRECISE},
     {"drain-empty-zone", "A:scene ; C:fill(UNMOVABLE)", "drain(U)=0 | empty=0", ISO_PRECISE},
     {"drain-drained", "A:scene ; C:free(P)", "drain=0 | drain=0; uncached(P)=0 | fill(UNMOVABLE)",
         ISO_PRECISE},

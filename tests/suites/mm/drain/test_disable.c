@@ -156,6 +156,19 @@ static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
+/* The cost of earlier rounds stays; a disable may make more rounds than one. */
+static void disable_adds_the_cost_of_its_round(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct drain_cost cost = {.rounds = 5, .ipis = 70};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, pcp_disable_counted(test_zone(mem, ZONE_MOVABLE), &cost), 0);
+	EXPECT(t, cost.rounds > 5);
+	EXPECT(t, cost.ipis >= 70 + mem->nr_cpus - 1);
+	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_MOVABLE)), 0);
+}
+
 static void disable_affects_one_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
@@ -221,7 +234,8 @@ static void too_many_disables_are_refused(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
-	WRITE_ONCE(zone->pcp_depth, 65535u);
+	WRITE_ONCE(zone->pcp_depth, 65534u);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, zone_pcp_disable(zone), -EOVERFLOW);
 	EXPECT_EQ(t, zone->pcp_depth, 65535);
 	WRITE_ONCE(zone->pcp_depth, 1u);
@@ -469,7 +483,8 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
     KTEST(a_cpu_that_only_frees_caches_again), KTEST(a_cpu_that_only_puts_caches_again),
     KTEST(a_farther_zone_caches_again), KTEST_COST(enable_leaves_it_to_each_cpu),
-    KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty), KTEST(disable_affects_one_zone),
+    KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty),
+    KTEST(disable_adds_the_cost_of_its_round), KTEST(disable_affects_one_zone),
     KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
     KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),
     KTEST(nothing_is_cached_while_disabled), KTEST(disable_works_while_all_cpus_allocate),

@@ -273,6 +273,33 @@ static void masked_drain_misses_a_push_in_progress(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
 }
 
+/* ---- a forced round ---- */
+
+static u32 calls[TEST_MAX_CPUS]; /* atomic: of count_call, by CPU */
+static u32 calls_unlocked;       /* atomic: those while other rounds could be made */
+
+static void count_call(struct zone *zone)
+{
+	counter_add(&calls[arch_cpu_id()], 1);
+	if (!mutex_is_held(&zone->mem->pcp_ctl) || !rwsem_is_held(&cpu_hotplug))
+		counter_add(&calls_unlocked, 1);
+}
+
+static void forced_round_calls_every_cpu(struct ktest *t)
+{
+	struct memory *mem = cached_on(t, 0);
+	unsigned cpu;
+
+	REQUIRE(t, mem);
+	memset(calls, 0, sizeof(calls));
+	calls_unlocked = 0;
+	/* No CPU caches a page. */
+	EXPECT(t, drain_forced(mem, count_call) >= (int)mem->nr_cpus - 1);
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		EXPECT(t, READ_ONCE(calls[cpu]) > 0);
+	EXPECT_EQ(t, READ_ONCE(calls_unlocked), 0);
+}
+
 static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 {
 	struct memory *mem = cached_on(t, ~0u);
@@ -300,7 +327,7 @@ KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_with_cached_pages_get_an_ip
     KTEST(drain_empties_stacks_of_every_order_and_type, KTEST_SLOW),
     KTEST(drain_local_empties_only_its_own_cpu), KTEST_COST(concurrent_drains_share_a_round),
     KTEST_COST(drain_round_in_progress_is_not_shared),
-    KTEST_INSIDE(masked_drain_misses_a_push_in_progress),
+    KTEST_INSIDE(masked_drain_misses_a_push_in_progress), KTEST(forced_round_calls_every_cpu),
     KTEST(drain_in_a_wrong_context_is_refused,
         .reports =
             "?smp: a cross-call was refused: irqs off,|?smp: a cross-call was refused: irqs on,"));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_isolation_scan.c: the scan of an isolation: it refuses and names pages that cannot move,
- * wherever they lie in the range, and no others.
+ * wherever they lie in the range, and no others; and the round that comes before it.
  */
 #include "tests/lib/isolate_help.h"
 #include <quarry/handle.h>
@@ -58,6 +58,18 @@ static void unmovable_page_is_named(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
+/* Of two pageblocks with unmovable pages the first is named. */
+static void first_unmovable_page_is_named(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, MAX_ORDER, 2, pages) == 2);
+	empty_all(mem);
+	expect_blocker(t, mem, MIN(pages[0], pages[1]), WHY_UNMOVABLE);
+	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 2, pages), 2);
+}
+
 /* Place the page at an end of a pageblock or in between: the scan may work in pieces. */
 static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
 {
@@ -86,13 +98,29 @@ static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
 	}
 }
 
+/* Isolate a part of pageblocks; under policy `disable' with the caches off. */
+static int isolate_part(
+    struct memory *mem, pfn_t start, pfn_t end, enum iso_policy policy, struct mm_fail *fail)
+{
+	const struct pfn_range range = {start, end};
+	struct drain_cost cost = {0};
+	int err;
+
+	if (policy == ISO_DISABLE && zone_pcp_disable(zone_of(mem, start)))
+		return -EAGAIN;
+	err = isolate_range(mem, range, iso_ops(policy), fail, &cost);
+	if (policy == ISO_DISABLE)
+		zone_pcp_enable(zone_of(mem, start));
+	return err;
+}
+
 /* Pages of the same pageblock that are not in the range do not matter. */
 static void only_pages_in_the_range_block_it(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
-	struct drain_cost cost = {0};
-	struct mm_fail fail = {0};
+	struct mm_fail fail;
 	pfn_t pfn, end;
+	unsigned p;
 
 	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 2, pages) == 2);
@@ -100,20 +128,39 @@ static void only_pages_in_the_range_block_it(struct ktest *t)
 	/* Begin the range at a page that is not the first of its pageblock. */
 	pfn = MAX(page_to_pfn_in(mem, pages[0]), page_to_pfn_in(mem, pages[1]));
 	end = ALIGN_UP(pfn + 1, PAGEBLOCK_PAGES);
-	EXPECT_EQ(t,
-	    isolate_range(mem, (struct pfn_range){pfn, end}, iso_ops(ISO_PRECISE), &fail, &cost),
-	    -EBUSY);
-	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
-	EXPECT_EQ(t, fail.pfn, pfn);
-	EXPECT(t, !pageblock_isolated(pageblock_of(mem, pfn)));
-	if (pfn + 1 < end) {
-		EXPECT_EQ(t,
-		    isolate_range(
-		        mem, (struct pfn_range){pfn + 1, end}, iso_ops(ISO_PRECISE), &fail, &cost),
-		    0);
-		undo_isolate_page_range(mem, end - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		fail = (struct mm_fail){0};
+		EXPECT_EQ(t, isolate_part(mem, pfn, end, policies[p], &fail), -EBUSY);
+		EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+		EXPECT_EQ(t, fail.pfn, pfn);
+		EXPECT(t, !pageblock_isolated(pageblock_of(mem, pfn)));
+		if (pfn + 1 < end) {
+			EXPECT_EQ(t, isolate_part(mem, pfn + 1, end, policies[p], &fail), 0);
+			undo_isolate_page_range(mem, end - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
+		}
 	}
 	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
+}
+
+/* The block begins before the range. */
+static void block_that_reaches_into_the_range_blocks_it(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct mm_fail fail = {0};
+	pfn_t pfn;
+	unsigned p;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 2, 1, pages) == 1);
+	empty_all(mem);
+	pfn = page_to_pfn_in(mem, pages[0]) + 1;
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		pfn_t end = ALIGN_UP(pfn, PAGEBLOCK_PAGES);
+
+		EXPECT_EQ(t, isolate_part(mem, pfn, end, policies[p], &fail), -EBUSY);
+		EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	}
+	EXPECT_EQ(t, free_on(0, mem, 2, 1, pages), 1);
 }
 
 static void movable_pages_do_not_block_isolation(struct ktest *t)
@@ -139,6 +186,92 @@ static void movable_pages_do_not_block_isolation(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 
+/* ---- the round between the bits and the scan: that of a policy of this test ---- */
+
+static struct {
+	struct page *page; /* during the round it gets an owner that cannot move it; or NULL */
+	int err;           /* the round's error */
+	unsigned calls;
+	u32 pending;            /* iso_pending during the round */
+	unsigned long isolated; /* pageblocks that were isolated */
+	bool sleeps;            /* the round may sleep */
+} seen;
+
+static int own_round(struct zone *zone, struct drain_cost *cost)
+{
+	seen.calls++;
+	seen.pending = READ_ONCE(zone->mem->iso_pending);
+	seen.isolated = READ_ONCE(zone->nr_isolated);
+	seen.sleeps = may_sleep();
+	if (seen.page)
+		page_cas_state(seen.page, PG_ALLOC, PG_SLAB);
+	seen.page = NULL;
+	return seen.err;
+}
+
+static const struct iso_ops own_policy = {.bits_set = own_round, .story = "of a test"};
+
+static int isolate_by_own_policy(struct memory *mem, struct mm_fail *fail)
+{
+	struct drain_cost cost = {0};
+
+	return isolate_range(mem, (struct pfn_range){0, BLOCK(4)}, &own_policy, fail, &cost);
+}
+
+static void round_is_made_when_all_bits_are_set(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct mm_fail fail = {0};
+
+	REQUIRE(t, mem);
+	memset(&seen, 0, sizeof(seen));
+	EXPECT_EQ(t, isolate_by_own_policy(mem, &fail), 0);
+	EXPECT(t, seen.calls > 0);
+	EXPECT_EQ(t, seen.isolated, 4);
+	EXPECT_EQ(t, seen.pending, 1);
+	EXPECT(t, seen.sleeps);
+	EXPECT_EQ(t, mem->iso_pending, 0);
+	undo_isolate_page_range(mem, 0, BLOCK(4));
+}
+
+static void failed_round_is_undone(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct mm_fail fail = {0};
+
+	REQUIRE(t, mem);
+	memset(&seen, 0, sizeof(seen));
+	seen.err = -ENOMEM;
+	census_take(&before, mem);
+	EXPECT_EQ(t, isolate_by_own_policy(mem, &fail), -ENOMEM);
+	EXPECT_EQ(t, mem->iso_pending, 0);
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
+}
+
+/* Until the round, a page of the range may get an owner that cannot move it. */
+static void scan_comes_after_the_round(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct mm_fail fail = {0};
+	struct page *page;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page) == 1);
+	empty_all(mem);
+	memset(&seen, 0, sizeof(seen));
+	seen.page = page;
+	EXPECT_EQ(t, isolate_by_own_policy(mem, &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+	EXPECT_EQ(t, test_zone(mem, ZONE_NORMAL)->nr_isolated, 0);
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+}
+
 KTEST_SUITE(isolation_scan, KTEST_QUICK, KTEST(unmovable_page_is_named),
+    KTEST(first_unmovable_page_is_named), KTEST(block_that_reaches_into_the_range_blocks_it),
     KTEST(only_pages_in_the_range_block_it), KTEST(movable_pages_do_not_block_isolation),
-    KTEST(unmovable_page_is_found_wherever_it_lies, KTEST_SLOW));
+    KTEST(unmovable_page_is_found_wherever_it_lies, KTEST_SLOW),
+    KTEST(round_is_made_when_all_bits_are_set), KTEST(failed_round_is_undone),
+    KTEST(scan_comes_after_the_round));

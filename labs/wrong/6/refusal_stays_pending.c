@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: an isolation that is refused for its context stays counted
+ * layer: contract
+ * file: mm/page_isolation.c
+ */
+
+int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
+    struct mm_fail *fail, struct drain_cost *cost)
+{
+	struct pfn_range blocks = range_blocks(range);
+	struct zone *zone;
+	int err = range_zone(mem, blocks, &zone, fail);
+	pfn_t pfn = blocks.start;
+
+	if (err)
+		return err;
+	atomic_add(&mem->iso_pending, 1u);
+	if (!may_sleep())
+		return -EDEADLK;
+	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0) {
+		err = mm_fail(fail, blocks.start, WHY_BUSY, -EINVAL);
+		goto out;
+	}
+	while (!err && pfn < blocks.end)
+		err = isolate_section(zone, &pfn, policy->caches_off, range, fail);
+	if (!err && !policy->caches_off)
+		err = policy->bits_set(zone, cost);
+	if (!err && !policy->caches_off)
+		err = scan_unmovable(zone, range, fail);
+	if (err)
+		undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
+out:
+	atomic_sub(&mem->iso_pending, 1u);
+	return err;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: the scan holds the lock over the whole range
+ * layer: explorer
+ * file: mm/page_isolation.c
+ */
+
+int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	int err = 0;
+	pfn_t pfn;
+
+	for_each_block(pfn, range) {
+		err = find_in_way(zone, pfn, range, false, fail);
+		if (err)
+			break;
+	}
+	zone_unlock_irqrestore(zone, flags);
+	return err;
+}
