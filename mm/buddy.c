@@ -21,26 +21,32 @@
 
 /* ---- lists of pageblocks ---- */
 
-static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone)
+/* Take @tree off the list of @type and @order, where @prev is before it; PFN_NONE: it is first. */
+static always_inline void unlink_tree(struct zone *zone, struct pageblock_tree *tree,
+    unsigned long type, unsigned order, u32 prev) REQUIRES_ZONE(zone)
 {
-	const struct pageblock *pb = pageblock_of(zone->mem, block);
-	struct pageblock_tree *tree = tree_of(zone->mem, block);
-	u32 prev = tree->prev, next = tree->next;
-	unsigned order = tree->list - 1u;
-	unsigned long type = pageblock_type(pb);
-	u32 *head = &zone->blocks[type][order];
+	u32 next = tree->next, *head = &zone->blocks[type][order];
+	struct memory *mem = zone->mem;
 
-	CHECKED_ASSERT(order <= MAX_ORDER && zone->have[type] >> order & 1);
-	CHECKED_ASSERT((*head == block) == (prev == PFN_NONE));
-	CHECKED_ASSERT(prev == PFN_NONE || tree_of(zone->mem, prev)->next == block);
-	CHECKED_ASSERT(next == PFN_NONE || tree_of(zone->mem, next)->prev == block);
+	CHECKED_ASSERT(
+	    tree->list == order + 1 && tree->prev == prev && zone->have[type] >> order & 1);
+	CHECKED_ASSERT(tree_of(mem, prev == PFN_NONE ? *head : tree_of(mem, prev)->next) == tree);
+	CHECKED_ASSERT(next == PFN_NONE || tree_of(mem, tree_of(mem, next)->prev) == tree);
 	if (next != PFN_NONE)
-		tree_of(zone->mem, next)->prev = prev;
+		tree_of(mem, next)->prev = prev;
 	if (prev != PFN_NONE)
-		tree_of(zone->mem, prev)->next = next;
+		tree_of(mem, prev)->next = next;
 	else if ((*head = next) == PFN_NONE)
 		WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) & ~(1u << order));
 	tree->list = 0;
+}
+
+static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone)
+{
+	struct pageblock_tree *tree = tree_of(zone->mem, block);
+
+	unlink_tree(zone, tree, pageblock_type(pageblock_of(zone->mem, block)), tree->list - 1u,
+	    tree->prev);
 }
 
 static always_inline void link_block(struct zone *zone, pfn_t block, unsigned order)
@@ -117,10 +123,7 @@ void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr)
 	relist(zone, pfn);
 }
 
-/*
- * A whole pageblock becomes one free block.  Nothing merges here, and buddy_alloc_whole splits
- * nothing: the pageblock is on the list of the largest order, or on none.
- */
+/* A whole pageblock becomes one free block.  Nothing merges: no part of it was free. */
 static always_inline void whole_comes(struct zone *zone, pfn_t block, bool isolated)
     REQUIRES_ZONE(zone)
 {
@@ -227,12 +230,8 @@ pfn_t buddy_alloc_whole(struct zone *zone, enum migratetype type)
 
 	if (unlikely(block == PFN_NONE))
 		return PFN_NONE;
-	CHECKED_ASSERT(tree->prev == PFN_NONE && tree->list == MAX_ORDER + 1);
 	CHECKED_ASSERT(pb->nr_free == PAGEBLOCK_PAGES && pageblock_type(pb) == type);
-	/* The first of its list: unlink_block, which is in line here, need not look. */
-	if (tree->prev != PFN_NONE || tree->list != MAX_ORDER + 1)
-		__builtin_unreachable();
-	unlink_block(zone, block);
+	unlink_tree(zone, tree, type, MAX_ORDER, (u32)PFN_NONE);
 	free_map_store_whole(&tree->map, false);
 	WRITE_ONCE(pb->nr_free, 0);
 	forget_report(pb);
