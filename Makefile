@@ -19,7 +19,7 @@ override CMDLINE := $(value CMDLINE)
 # Each room lists its own sources in its files.mk, one name a line, in link order.
 LISTS := MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS \
 	BOOT_SRCS HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS SHARED_TESTS KTEST_SRCS \
-	RACE_SRCS FIBER_SRCS THREAD_SRCS SILENCE_SRCS SCHED_SRCS
+	RACE_SRCS FIBER_SRCS THREAD_SRCS SILENCE_SRCS SCHED_SRCS LAB_SRCS
 $(foreach list,$(LISTS),$(eval $(list) :=))
 ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm demo user tests tests/races
 include $(ROOMS:%=%/files.mk) $(wildcard labs/variant.mk)

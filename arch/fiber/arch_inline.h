@@ -38,6 +38,7 @@ extern void (*fiber_at_lock)(void);
 /* preempt_schedule of kernel/sched.c, or NULL. */
 extern void (*fiber_preempt)(void);
 
+extern u64 hosted_clock_ahead; /* as in arch/host: a test may only increase it */
 extern struct pcp *fiber_pcp;
 extern char fiber_memmap[], fiber_pageblocks[], fiber_ram[];
 
@@ -186,6 +187,9 @@ static inline void *arch_phys_to_virt(phys_t phys)
 {
 	return fiber_ram + phys;
 }
+
+/* The clock advances only when it is read, and when all CPUs wait. */
+#define ARCH_CLOCK_WAITS
 
 #define ARCH_MEMMAP     ((struct page *)(void *)fiber_memmap)
 #define ARCH_PAGEBLOCKS ((struct pageblock *)(void *)fiber_pageblocks)

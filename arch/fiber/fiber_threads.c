@@ -74,6 +74,7 @@ void (*threads_set_up)(void);
 void (*threads_on_stuck)(void);
 void (*threads_on_panic)(const char *text);
 struct pcp *fiber_pcp;
+u64 hosted_clock_ahead;
 
 static u64 clock_ns = LOOK_NS, progress, preemptions;
 static unsigned idle_ticks;
@@ -335,7 +336,8 @@ void arch_switch(void **from_sp, void *to_sp)
 
 u64 arch_clock_ns(void)
 {
-	return clock_ns += LOOK_NS;
+	clock_ns += LOOK_NS;
+	return clock_ns + hosted_clock_ahead;
 }
 
 void arch_ipi_kick(unsigned cpu)

@@ -2,13 +2,14 @@
 /*
  * fiber_threads_port.c: log, panic and scheduling points for the kernel's threads on fibers.
  *
- * Owns: nothing.
+ * Owns: the log.
  */
 #include "fiber_threads.h"
 #include <quarry/account.h>
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/hotplug.h>
+#include <quarry/log_ring.h>
 #include <quarry/machine.h>
 #include <quarry/sched_point.h>
 #include <stdarg.h>
@@ -17,6 +18,8 @@
 
 bool threads_verbose;
 void (*threads_on_print)(const char *text);
+static char log_bytes[16384];
+static struct log_ring kept = {.bytes = log_bytes, .size = sizeof(log_bytes)};
 
 void *arch_boot_zalloc(size_t bytes)
 {
@@ -26,7 +29,8 @@ void *arch_boot_zalloc(size_t bytes)
 	return ptr;
 }
 
-/* The scheduling points of RACE_BUILD; all are treated alike. */
+#ifdef RACE_BUILD
+/* The scheduling points; all are treated alike. */
 void race_point(const char *name)
 {
 	fiber_at_lock();
@@ -61,6 +65,7 @@ bool race_turns(bool had)
 {
 	return had;
 }
+#endif
 
 void arch_backtrace_self(void)
 {
@@ -79,22 +84,25 @@ const char *cmdline_get(const char *name, const char *def)
 
 void printk(const char *fmt, ...)
 {
-	char text[512];
+	char text[2048];
 	va_list ap;
+	int len;
 
 	if (!threads_verbose && !threads_on_print)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	len = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_ring_put(&kept, text, (size_t)MIN(len, (int)sizeof(text) - 1));
 	if (threads_on_print)
 		threads_on_print(text);
 	else
 		printf("%s", text);
-	va_end(ap);
 	fflush(stdout);
 }
 
-/* No log is kept. */
+#ifdef RACE_BUILD
+/* The tests of these programs make the kernel report silent CPUs and devices: no log is kept. */
 u64 log_position(void)
 {
 	return 0;
@@ -104,6 +112,17 @@ size_t log_read(u64 *pos, char *buf, size_t size)
 {
 	return 0;
 }
+#else
+u64 log_position(void)
+{
+	return kept.end;
+}
+
+size_t log_read(u64 *pos, char *buf, size_t size)
+{
+	return log_ring_get(&kept, pos, buf, size);
+}
+#endif
 
 void panic(const char *fmt, ...)
 {

@@ -7,12 +7,16 @@ FIBER_SRCS += arch/fiber/fiber_port.c
 FIBER_SRCS += arch/host/host_format.c
 FIBER_SRCS += arch/fiber/fiber_hotplug.c
 
+# Suites of the kernel with CPUs as fibers: those that grade a lab (tools/lab_build.py).  They include
+# arch_inline.h of arch/fiber in place of the one of arch/host.
+HFLAGS_suites := -Iarch/fiber -DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h
+LAB_SRCS += arch/fiber/fiber_whole.c
+LAB_SRCS += tests/fiber/silence_task.c
+
 # The kernel's threads, tasks and system calls, with CPUs as fibers and all of mm/ but the slabs: a
-# hosted program of its own, build/host-threads/check.  It includes arch_inline.h of arch/fiber in
-# place of the one of arch/host.
+# hosted program of its own, build/host-threads/check.
 # -fno-builtin-round: a variable of oom_kill.c has the name of the C library's function round.
-HFLAGS_threads := -Iarch/fiber -DRACE_BUILD -DPAGEBLOCK_ORDER=3 \
-	-DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h -fno-builtin-round
+HFLAGS_threads := $(HFLAGS_suites) -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-builtin-round
 THREAD_SRCS += arch/fiber/fiber_threads_alone.c
 THREAD_SRCS += arch/fiber/fiber_user.c
 THREAD_SRCS += tests/fiber/explore_main.c

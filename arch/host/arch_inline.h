@@ -54,7 +54,7 @@ extern struct host_ipi_faults host_ipi_faults;
 
 /* The node of each CPU: 0, unless a test changes it. */
 extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
-extern u64 host_clock_ahead; /* atomic: nanoseconds; a test may only increase it */
+extern u64 hosted_clock_ahead; /* atomic: nanoseconds; a test may only increase it */
 
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];

@@ -48,14 +48,14 @@ struct host_ipi_faults host_ipi_faults;
 unsigned host_cpu_nodes[HOST_MAX_CPUS];
 _Thread_local struct host_this host_this;
 unsigned nr_cpus = 1;
-u64 host_clock_ahead;
+u64 hosted_clock_ahead;
 
 u64 arch_clock_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec + READ_ONCE(host_clock_ahead);
+	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec + READ_ONCE(hosted_clock_ahead);
 }
 
 struct pcp *arch_cpu_pcp(unsigned cpu)

@@ -42,7 +42,7 @@ struct mm_task *port_task(void)
 
 static struct timespec to_timespec(u64 ns)
 {
-	ns -= READ_ONCE(host_clock_ahead);
+	ns -= READ_ONCE(hosted_clock_ahead);
 	return (struct timespec){
 	    .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 }

@@ -8,12 +8,13 @@
  * Tests:      ktest_text.
  */
 #include "tests/lib/ktest_text.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/console.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
 
 /* A thread waits at least so many turns, and ktest_text_ns, for text of other threads. */
-#define MAX_TURNS 10000
+#define MAX_TURNS MIN(10000u, RACE_TURNS)
 #define MAX_LINE  255 /* of a line of a text that is compared as a whole */
 u64 ktest_text_ns = 10000000000ULL;
 

@@ -12,7 +12,7 @@
 
 static void go_ahead(struct page *dst, struct page *src)
 {
-	atomic_add(&host_clock_ahead, AHEAD_NS);
+	atomic_add(&hosted_clock_ahead, AHEAD_NS);
 	mov.on_move = NULL;
 }
 
