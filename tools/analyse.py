@@ -42,6 +42,7 @@ ELSEWHERE = [
     ("tests/qemu/", "host", []),
     ("labs/0/", "host", []),
     ("labs/P/", "user", ["-Iuser"]),
+    ("labs/grade/each.c", "fiber", []),
     ("labs/grade/", "host", []),
     ("labs/model/", "host", ["-Itests/fuzz"]),
     ("tools/qemu_count.c", "host", []),

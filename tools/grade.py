@@ -46,6 +46,8 @@ from lab_link import Failed
 LAYERS = ("model", "explorer", "contract", "kernel", "cost")
 CONTRACT, KERNEL = "contract", "kernel"
 COST = "cost"  # its points are separate: a right solution may be slow
+# {step: the folder of its programs}
+KINDS = {"model": "model", "explorer": "explorer", "contract": lab_build.Hosted.KIND}
 OWN = "student"  # the label of this tree's own code, which is not a submission
 NEEDS = {"model": "judge", COST: "contract"}
 LINKING = re.compile(r"undefined (reference|symbol)|multiple definition|duplicate symbol")
@@ -219,13 +221,12 @@ class Grade:
         """{source: its objects in the programs of the steps @needed}; objects of other steps may be
         those of an earlier state of the code."""
         found, name = {}, self.label
-        kinds = {"model": "model", "explorer": "explorer", "contract": "host"}
         for path in self.one.sources():
             base = path.replace("/", "_") + ".o"
             folder = lab_build.SAME if lab_build.same(self.one, self.tree, path) else name
             places = [
                 os.path.join(programs.top, kind, self.one.name, folder, base)
-                for step, kind in kinds.items()
+                for step, kind in KINDS.items()
                 if step in needed
             ]
             if self.kernel:
@@ -265,7 +266,7 @@ class Grade:
             return
         top = os.path.join(os.path.abspath(self.args.build), "labs")
         folders = [os.path.join(top, "staged", self.label)]
-        for kind in ("model", "explorer", "host"):
+        for kind in KINDS.values():
             folders.append(os.path.join(top, kind, self.one.name, self.label))
         if self.kernel:
             folders.append(self.kernel.folder(self.label))

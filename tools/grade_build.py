@@ -19,7 +19,7 @@ sys.dont_write_bytecode = True
 import lab_build
 import lab_link
 import labs
-from lab_build import SAME, Builder, Hosted, Once, linker, tree_file
+from lab_build import SAME, Builder, Hosted, Once, OnHost, linker, tree_file
 from lab_link import run
 
 MACHINE = ("arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c")
@@ -55,7 +55,7 @@ class Programs:
 
     def __init__(self, one, build="build"):
         self.one = one
-        self.hosted = Hosted(one, build)
+        self.suites, self.hosted = Hosted(one, build), OnHost(one, build)
         self.settings = self.hosted.settings
         self.top = os.path.join(self.hosted.build, "labs")
         self.cc = self.hosted.cc
@@ -207,17 +207,17 @@ class Programs:
         flags = [f for f in self.settings["FIBER_FLAGS"] if f != "-O2"] + ["-O1"]
         return self.single("explorer", self.settings["FIBER_SRCS"], flags, "fiber", tree, name)
 
-    def records(self):
-        """Objects that report what the tests of a program do."""
+    def each(self):
+        """Objects that run each test of a program in a process of its own, and report on it."""
         builder = Builder(os.path.join(self.top, "grade"))
-        flags = [*self.hosted.flags, "-O0"]
+        flags = [*self.suites.flags, "-O0"]
         return objects_of(
-            builder, builder.folder, ["labs/grade/records.c"], lambda s: [self.cc, *flags]
+            builder, builder.folder, ["labs/grade/each.c"], lambda s: [self.cc, *flags]
         )
 
     def contract(self, tree, name):
         """The contract tests of tools/lab_build.py, in a program that also writes records."""
-        more = Once.of(self.records, "records", self.top)
-        program = self.hosted.program(tree, name, more)
-        self.said = self.hosted.said
+        more = Once.of(self.each, "each", self.top)
+        program = self.suites.program(tree, name, more)
+        self.said = self.suites.said
         return program

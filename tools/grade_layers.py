@@ -7,6 +7,7 @@ result also has the first failing expectation in plain words, details, and a way
 import json
 import os
 import re
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,10 +16,7 @@ sys.dont_write_bytecode = True
 import grade_run
 
 VERDICTS = ("PASS", "FAIL", "CRASH", "HANG", "ERROR", "SKIP")
-MOST_CRASHES = 6  # crashes of one layer, after which its other tests are not run
-A_HANG = 3  # a hang counts as this many crashes, because it takes longer
-TEST_CPU = 5  # seconds of one contract test; it takes milliseconds
-TEST_ASLEEP = 5  # seconds in which no thread of a contract test wants a CPU
+STUCK = 3  # the exit status of a test on fibers if all CPUs wait (arch/fiber/fiber_whole.h)
 SCHEDULES = 100000  # about the most schedules of a set that are run
 ALIVE_CPU = 10  # seconds of CPU time for 512 schedules; they take a tenth of a second
 NO_PLAN = "race: not a plan: "  # printed by tests/races/fiber_explore.c
@@ -52,7 +50,7 @@ def first_trouble(text):
         if found and not found.group(2).startswith("../") and len(frames) < 8:
             frames.append(f"in {found.group(1)}, {found.group(2)}")
     what = reason.group(0).strip() if reason else ""
-    return re.sub(r"^==\d+==|0x[0-9a-f]{9,}", "...", what)[:300], frames
+    return re.sub(r"^==\d+==|0x[0-9a-f]{9,}", "...", what.lstrip("# "))[:300], frames
 
 
 class Layers:
@@ -170,55 +168,59 @@ class Layers:
     # ---- contract tests ----
 
     def contract(self, program, names, layer="contract"):
-        """Run tests in one process; after a crash, another process runs the remaining tests."""
-        results, left, crashes = [], list(names), 0
-        while left and crashes < MOST_CRASHES:
-            got, ended = self.contract_once(program, left, layer)
-            results += [self.tell(r) for r in got]
-            left = left[len(got) :]
-            crashes += 0 if ended else A_HANG if got and got[-1].verdict == "HANG" else 1
-            if not got and not ended:
-                break
-        why = "not run, since tests before it crashed" if crashes else "it was not run"
-        results += [self.tell(Result(layer, n, "SKIP" if crashes else "ERROR", why)) for n in left]
-        return results
-
-    def contract_once(self, program, names, layer):
-        """Run a process: (results of the tests that began, did the program end as it should)."""
+        """Run tests, each in a process of its own (labs/grade/each.c)."""
         done = grade_run.run(
             self.sandbox,
-            [program, ",".join([*names, "lab_end"])],
+            [program, ",".join(names)],
             self.log(f"{layer}.{names[0]}"),
-            each=TEST_CPU,
-            cpu=120,
-            asleep=TEST_ASLEEP,
             records=True,
         )
-        begun = [line[2:] for line in done.records if line[0] == "B"]
-        failed = {line[2:].split()[0] for line in done.records if line[0] == "F"}
-        skipped = {line[2:].split()[0] for line in done.records if line[0] == "S"}
+        rows = {}
+        for line in done.records:
+            what, name, *more = line.split()
+            rows.setdefault(name, {})[what] = more
         said = texts_of(done.text)
-        results = []
         # In the order of the program, which may differ from the order of @names.
-        for name in [n for n in begun if n in names]:
-            over = begun.index(name) + 1 < len(begun)
-            result = Result(layer, name, "PASS")
-            if not over:
-                result.verdict = "HANG" if done.how != "ended" else "CRASH"
-                reason, frames = first_trouble(said.get(name, ""))
-                result.why = reason or (
-                    "it does not end" if done.how != "ended" else done.crash() or "it ended early"
-                )
-                result.details = frames
-            elif name in failed:
-                result.verdict = "FAIL"
-                result.why, result.details = expectation(said.get(name, ""))
-            elif name in skipped:
-                result.verdict, result.why = "SKIP", "it is not for this build"
-                result.neutral = True
-            results.append(result)
-        names[:] = [r.name for r in results] + [n for n in names if n not in begun]
-        return results, "lab_end.end" in begun
+        order = [*rows, *[name for name in names if name not in rows]]
+        slow = any(ended_by(row) == signal.SIGPROF for row in rows.values())
+        return [
+            self.tell(result_of(layer, name, rows.get(name, {}), said.get(name, ""), slow))
+            for name in order
+        ]
+
+
+def ended_by(row):
+    """The signal that ended a test's process, or 0; @row: {letter of a record: its words}"""
+    return os.WTERMSIG(int(row["D"][0])) if "D" in row else 0
+
+
+def result_of(layer, name, row, text, slow):
+    """The result of a test, from its records; @text: what it printed; @slow: some tests before it
+    used up their processor time."""
+    result = Result(layer, name, "PASS")
+    if "B" not in row and "D" not in row:
+        result.verdict = "SKIP" if slow else "ERROR"
+        result.why = "not run, since tests before it took too long" if slow else "it was not run"
+    elif "E" not in row:
+        late = ended_by(row) == signal.SIGPROF
+        stuck = "D" in row and int(row["D"][0]) == STUCK << 8
+        result.verdict = "HANG" if late or stuck else "CRASH"
+        reason, result.details = first_trouble(text)
+        result.why = reason or (
+            "it does not end" if late else "it waits for ever" if stuck else signal_of(row)
+        )
+    elif "F" in row:
+        result.verdict = "FAIL"
+        result.why, result.details = expectation(text)
+    elif "S" in row:
+        result.verdict, result.why, result.neutral = "SKIP", "it is not for this build", True
+    return result
+
+
+def signal_of(row):
+    """The signal that ended a test's process, in words."""
+    number = ended_by(row)
+    return signal.strsignal(number) or f"signal {number}" if number else "it ended early"
 
 
 def texts_of(text):

@@ -9,7 +9,9 @@ import sys
 
 sys.dont_write_bytecode = True
 import lab_user
-from grade_layers import MOST_CRASHES, Result
+from grade_layers import Result
+
+MOST_BOOTS = 6
 
 
 class Graded(lab_user.User):
@@ -29,7 +31,7 @@ class Graded(lab_user.User):
         alone."""
         known, results, boots = lab_user.names(), [], 0
         left = list(names)
-        while left and boots < MOST_CRASHES:
+        while left and boots < MOST_BOOTS:
             whole = left == known
             run = lab_user.boot(made, 0 if whole else known.index(left[0]) + 1)
             boots += 1

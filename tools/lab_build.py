@@ -9,9 +9,9 @@ The lab's files are taken from --tree, all other files from this tree.  --own li
 code only.  Only the settings are read from the Makefile, once; a program whose inputs have not
 changed is found up to date in milliseconds (stamps.json).
 
-    build/labs/host/obj/         objects that all labs share
-    build/labs/host/LAB/         the lab's trampolines, and all but the student's code as one object
-    build/labs/host/LAB/NAME/    the objects and the program of the submission NAME
+    build/labs/suites/obj/       objects that all labs share
+    build/labs/suites/LAB/       the lab's trampolines, and all but the student's code as one object
+    build/labs/suites/LAB/NAME/  the objects and the program of the submission NAME
 """
 import argparse
 import os
@@ -34,7 +34,7 @@ NO_ERRORS = ("-Wno-error",)
 BY_COMPILER = re.compile(
     r"__(asan|ubsan|odr_asan|tsan|sanitizer|stack_chk|start|stop)_?\w*|"
     r"_GLOBAL_OFFSET_TABLE_|__odr_asan\.\w+|_sub_[ID]_\w+|"
-    r"host_(this|attend|attention|memmap|pageblocks|pcp|ram)|"
+    r"fiber_(this|interrupt|at_lock|preempt|pcp|memmap|pageblocks|ram|relax)|"
     r"__builtin_\w+|__udivti3|stores_wait"
 )
 SECTIONS = re.compile(
@@ -71,10 +71,12 @@ def tree_file(tree, path):
 
 
 class Hosted:
-    """The hosted build of a lab.  @own: the student's code serves every memory."""
+    """The hosted build of a lab's suites, with CPUs as fibers.  @own: the student's code serves
+    every memory."""
 
-    KIND = "host"
-    MADE = "host-asan"
+    KIND = "suites"
+    MADE = "host-suites"
+    PORT = "HFLAGS_suites"
 
     def __init__(self, one, build="build", cc=None, own=False):
         self.one, self.own = one, own
@@ -91,9 +93,10 @@ class Hosted:
     def compilers(self, cc):
         s = self.settings
         self.cc = cc or s["HOSTCC"][0]
-        self.flags = [*s["HFLAGS"], *s["HFLAGS_asan"]]
+        port = s[self.PORT] if self.PORT else []
+        self.flags = [*s["HFLAGS"], *port, *s["HFLAGS_asan"]]
         # The reference needs no sanitizers; without them it links with any compiler's objects.
-        self.reference_flags = [*[f for f in s["HFLAGS"] if f != "-O2"], "-O1"]
+        self.reference_flags = [*[f for f in s["HFLAGS"] if f != "-O2"], *port, "-O1"]
 
     def command(self, source, tree=None):
         """The command that compiles a source; with @tree, the lab's headers there come first."""
@@ -111,7 +114,7 @@ class Hosted:
     def given(self):
         """All sources except those with two objects, the reference's and the student's."""
         s, twice = self.settings, set(self.one.twice())
-        found = [*s["MM_SRCS"], *s["BOTH_SRCS"], *s["HOST_SRCS"], *s["HOST_PORT"]]
+        found = [*s["MM_SRCS"], *s["BOTH_SRCS"], *s["SCHED_SRCS"], *s["LAB_SRCS"]]
         return [p for p in dict.fromkeys([*found, *self.test_sources()]) if p not in twice]
 
     def object_of(self, source):
@@ -219,7 +222,7 @@ class Hosted:
     def roots(self, given):
         """The sources that are always linked; others come from a library if they are needed."""
         known = {suite.path for suite in suites.suites().values()}
-        return {*self.settings["HOST_SRCS"], *known}
+        return {*self.settings["LAB_SRCS"], *self.settings["SCHED_SRCS"], *known}
 
     def link_rest(self, to, objects, library, named):
         if os.path.exists(to + ".a"):
@@ -317,6 +320,14 @@ class Hosted:
         builder.make(to, objects, linked)
         builder.save()
         return to
+
+
+class OnHost(Hosted):
+    """The reference's objects and the flags for the model layer, where CPUs are arch/host's."""
+
+    KIND = "host"
+    MADE = "host-asan"
+    PORT = None
 
 
 def linker():

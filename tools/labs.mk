@@ -18,8 +18,8 @@ $(if $(and $(filter labs-check labs-sure,$(firstword $(MAKECMDGOALS))),$(LAB),$(
 	$(error LAB=$(LAB) ONLY=$(ONLY): wanted one of them; ONLY=$(LAB) is all of lab $(LAB)))
 
 # Settings with which tools/lab_build.py compiles; it does not run this Makefile for each source.
-LAB_SETTINGS := HOSTCC CC LD NM HFLAGS HFLAGS_asan HOSTT KFLAGS LDFLAGS MM_SRCS BOTH_SRCS \
-	HOST_BASE HOST_SRCS HOST_PORT TEST_SRCS KSRCS FIBER_FLAGS FIBER_SRCS USER_FLAGS USER_LD
+LAB_SETTINGS := HOSTCC CC LD NM HFLAGS HFLAGS_asan HFLAGS_suites HOSTT KFLAGS LDFLAGS MM_SRCS \
+	BOTH_SRCS SCHED_SRCS LAB_SRCS TEST_SRCS KSRCS FIBER_FLAGS FIBER_SRCS USER_FLAGS USER_LD
 .PHONY: lab-settings skeleton lab lab-kernel labs labs-leak grade labs-check labs-sure
 lab-settings: ; @: $(foreach v,$(LAB_SETTINGS),$(info $(v) $($(v))))
 skeleton: ; $(Q)$(PYTHON) tools/skeleton.py --build $(B) $(if $(TRACK),--track '$(TRACK)') \

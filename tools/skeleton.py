@@ -89,7 +89,7 @@ def write(one, folder):
 
 def write_reference(one, folder, build):
     """Write the objects of the reference and its trampolines, but no source of the reference."""
-    for side in (lab_build.Hosted(one, build), lab_kernel.Kernel(one, build)):
+    for side in (f(one, build) for f in (lab_build.Hosted, lab_build.OnHost, lab_kernel.Kernel)):
         named = side.named()
         for path in one.twice():
             flat = path.replace("/", "_")

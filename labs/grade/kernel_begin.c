@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kernel_begin.c: as records.c, in the kernel: each record goes to a port that QEMU writes to a
+ * kernel_begin.c: as each.c, in the kernel: each record goes to a port that QEMU writes to a
  * file.  The suite lab_begin is linked in front of all others, lab_end (kernel_end.c) behind them.
  *
  * The student's objects have no port instructions, and cannot name any symbol of this file.

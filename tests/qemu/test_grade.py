@@ -20,6 +20,7 @@ import submission
 BUILD = os.environ.get("QUARRY_BUILD", "build")
 LAB = "2"
 FUNCTION = "bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)\n{\n"
+TICKET = "\tfull_barrier();\n\tticket = "
 WALK = "contract.free_map.random_walk_agrees_with_the_model"
 TAKE = "int free_map_take(struct free_map *map, unsigned order, unsigned *had)\n{\n"
 # {name: (declarations, code, complaint)} of wrong submissions that try to be counted right.
@@ -153,6 +154,23 @@ def test_an_endless_loop_is_a_hang(tmp_path):
 def test_an_endless_loop_is_a_hang_of_the_explorer(tmp_path):
     one = graded(tmp_path, text=taking("", "\tfor (;;)\n\t\t;\n"), only="explorer.alloc-alloc")
     assert [(r.verdict, r.why) for r in one.results] == [("HANG", "it runs for ever")]
+
+
+@pytest.mark.parametrize(
+    "loop, why", (("thread_yield();", "it waits for ever"), (";", "it does not end"))
+)
+def test_an_endless_wait_is_a_hang_of_its_test(tmp_path, loop, why):
+    """A wait costs no time.  A busy loop does: after three of them no other test is run."""
+    text = labs.read("mm/drain.c").replace(TICKET, f"\tfor (;;)\n\t\t{loop}\n{TICKET}", 1)
+    one = graded(tmp_path, lab="5", text={"mm/drain.c": text}, only="contract.drain")
+    assert sorted(r.name for r in one.results) == sorted(one.tests()["contract"])
+    hung = [r for r in one.results if r.verdict == "HANG"]
+    assert {r.why for r in hung} == {why}
+    rest = {r.verdict for r in one.results} - {"HANG"}
+    if loop == ";":
+        assert len(hung) == 3 and "SKIP" in rest
+    else:
+        assert len(hung) > 3 and rest == {"PASS"}
 
 
 def test_a_failing_schedule_is_run_again(tmp_path):

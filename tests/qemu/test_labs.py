@@ -246,7 +246,7 @@ def test_both_codes_are_linked_side_by_side(tmp_path):
 def test_a_program_that_is_up_to_date_is_not_made_again(tmp_path):
     lab = Lab("2", tmp_path)
     lab.run("buddy")
-    program = os.path.join(BUILD, "labs", "host", "2", "test", "check")
+    program = os.path.join(BUILD, "labs", lab_build.Hosted.KIND, "2", "test", "check")
     before = os.stat(program).st_mtime_ns
     lab.run("buddy")
     assert os.stat(program).st_mtime_ns == before
@@ -321,10 +321,10 @@ def test_the_emptied_tree_ends_every_test(name, tmp_path):
 @pytest.mark.parametrize("name", each(IN_KERNEL))
 def test_the_reference_passes_as_a_student(name, tmp_path):
     lab = Lab(name, tmp_path)
-    got = lab.run()
+    got, hosted = lab.run(), lab_build.Hosted(lab.one, BUILD)
     assert got["rc"] == 0 and got["ended"] and not got["not ok"], got["text"][-2000:]
     for path in lab.one.sources():
-        made = os.path.join(BUILD, "labs", "host", name, "test", path.replace("/", "_") + ".o")
+        made = os.path.join(hosted.lab, "test", path.replace("/", "_") + ".o")
         assert lab_build.object_faults(lab.one, made, path) == []
 
 
