@@ -146,9 +146,12 @@ static struct machine_cpu *choose(void)
 
 static void jump(struct stack *from, struct stack *to)
 {
+	bool stored = stores_wait; /* until a barrier of this thread */
+
 	ASAN_ENTER(&from->fake, to);
 	swapcontext(&from->context, &to->context);
 	ASAN_LEFT(from->fake);
+	stores_wait = stored;
 }
 
 static void run_cpu(struct machine_cpu *to)
@@ -263,6 +266,7 @@ static void enter(void)
 	struct stack *s = self()->on;
 
 	ASAN_LEFT(s->fake);
+	stores_wait = false;
 	s->fn(s->arg);
 	abort();
 }
