@@ -278,8 +278,8 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data, u6
 	began = arch_clock_ns();
 	err = pager_ask(p, &r, MIN(wait, limit_ns));
 	now = arch_clock_ns();
+	pager_finish(p, &r, &err); /* DONE without the content is an error from here on */
 	pager_trust_charge(p->trust, now > began ? now - began : 0, err, limit_ns < wait);
-	pager_finish(p, &r, &err);
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
 }
 

@@ -3,11 +3,11 @@
  * pager_trust.c: the time that reclaim may wait for the pagers of one family.
  *
  * Reclaim waits only for requests to clean a page (CLEAN), at most for what is left of
- * TRUST_MAX_NS.  An answer DONE within TRUST_FREE_NS costs nothing, so a pager that does its work
+ * TRUST_MAX_NS.  A page cleaned within TRUST_FREE_NS costs nothing, so a pager that does its work
  * is never refused.  The pagers owe all other waiting time, also that of a failed request, and one
  * nanosecond in TRUST_SHARE is paid back: late pagers take at most a fifth of reclaim's time.  A
  * request without an answer uses up all trust, and costs up to sixteenfold if the requests before
- * it had no answer either.  Only an answer DONE ends this series; supplying or dropping pages does
+ * it had no answer either.  Only a cleaned page ends this series; supplying or dropping pages does
  * not.  Requests for pages (GET) cost nothing.
  *
  * Owns:       struct pager_trust: one in the account of each family's head, which lives as long as

@@ -266,14 +266,15 @@ static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 	server_end(t);
 }
 
-/* Each refusal is charged its time, though it is short. */
-static void refusals_are_charged(struct ktest *t)
+/* Each answer after which the page is still dirty is charged its time, though it is short. */
+static void expect_a_charge_for(struct ktest *t, u64 answer)
 {
 	unsigned i, asked;
 	u64 took;
 
 	server_begin(t);
-	server.answer = ABI_PAGER_FAILED;
+	server.answer = answer;
+	server.idle = true;
 	server.late = 8 * MS;
 	for (i = 0; i < 1000 && server.calls == i; i++)
 		EXPECT(t, clean(server.object, &took) < 0);
@@ -281,6 +282,12 @@ static void refusals_are_charged(struct ktest *t)
 	EXPECT(t, asked >= 200 && asked < 350);
 	server.answer = ABI_PAGER_DONE;
 	server_end(t);
+}
+
+static void refusals_are_charged(struct ktest *t)
+{
+	expect_a_charge_for(t, ABI_PAGER_FAILED);
+	expect_a_charge_for(t, ABI_PAGER_DONE); /* but it has not taken the content */
 }
 
 /* ---- a pager without memory ---- */
