@@ -247,7 +247,7 @@ def test_overwriting_the_tests_gains_nothing(tmp_path):
     """The submission overwrites all memory behind the data that it is given: as if it had crashed
     there."""
     ends = []
-    for name, how in (("over", "memset(map, 0xff, 1UL << 20)"), ("crash", "*(volatile int *)8 = 1")):
+    for name, how in ("over", "memset(map, 0xff, 1 << 20)"), ("crash", "*(volatile int *)8 = 1"):
         (tmp_path / name).mkdir()
         one = graded(tmp_path / name, text=taking("", f"\t{how};\n"), only="contract")
         ends.append([(r.name, r.verdict) for r in one.results])
