@@ -44,6 +44,7 @@ VERDICTS = {
     "hangs_as_it_must": (HEAD.replace(WORDS, "hangs"), LOOP + OLD, "KILLED"),
     "does_not_hang": (HEAD.replace(WORDS, "hangs"), SAME, "SURVIVED"),
     "wrong_but_ends": (HEAD.replace(WORDS, "hangs"), WRONG, "KILLED OTHERWISE"),
+    "ends_with_the_words": (HEAD.replace(WORDS, "hangs, or " + WORDS), WRONG, "KILLED"),
     "no_test": (HEAD.replace("ranges_across", "no_ranges_across"), WRONG, "the unmodified tree"),
     "always_said": (HEAD.replace(WORDS, "KTAP version 1"), WRONG, "BAD PATCH"),
     "no_race": (
