@@ -22,10 +22,10 @@
 #include "fiber_whole.h"
 #include "tests/lib/ktest_select.h"
 #include <quarry/ktest.h>
+#include <quarry/string.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
