@@ -118,9 +118,8 @@ class Guest:
         """The plugged size according to QEMU, in MiB."""
         return self.qmp("query-memory-devices")[0]["data"]["size"] / MIB
 
-    def wait_plugged(self, mib, timeout=None):
-        """Wait until QEMU reports @mib MiB plugged and the kernel uses them; returns the seconds
-        until QEMU's report."""
+    def wait_size(self, mib, timeout=None):
+        """Wait until QEMU reports @mib MiB plugged; returns the seconds until then."""
         start = time.monotonic()
         while self.plugged() != mib:
             if self.dog.why() or time.monotonic() - start > (timeout or math.inf):
@@ -129,7 +128,12 @@ class Guest:
                     f"{mib}\n{self('virtio')}\n{self.text()[-2000:]}"
                 )
             time.sleep(0.02)
-        seconds = time.monotonic() - start
+        return time.monotonic() - start
+
+    def wait_plugged(self, mib, timeout=None):
+        """As wait_size, then wait until the kernel says that it uses them. It says so only if that
+        is news: not if a request was replaced while the kernel was about to fulfil it."""
+        seconds = self.wait_size(mib, timeout)
         if self.asked_at is not None:
             said = re.compile(rf"virtio\d: {mib} MiB plugged, {mib} asked for$", re.MULTILINE)
             self.wait(lambda text: said.search(text[self.asked_at :]), f"{mib} MiB in use")
