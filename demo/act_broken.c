@@ -18,7 +18,7 @@
 #define VERIFY_NS 60000000000ULL
 
 /* Is @pfn a page of an object, mapped by a program?  An unlocked read. */
-static bool is_mapped(pfn_t pfn)
+static bool is_mapped_once(pfn_t pfn)
 {
 	const struct page *page = pfn_to_page_in(&kernel_memory, pfn);
 
@@ -34,7 +34,7 @@ static pfn_t next_mapped(const struct zone *zone, pfn_t pfn)
 		if (pageblock_state(pb) != PB_ONLINE || READ_ONCE(pb->zone) != zone->id ||
 		    READ_ONCE(pb->nr_free) == PAGEBLOCK_PAGES)
 			pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
-		else if (is_mapped(pfn))
+		else if (is_mapped_once(pfn))
 			return pfn;
 		else
 			pfn++;

@@ -50,7 +50,7 @@ static bool allocates_from(const struct policies *p, unsigned cpu)
 }
 
 /* The sum of @of over the CPUs that are never held and allocate from the range's zone. */
-static u64 sum(const struct policies *p, u64 (*of)(const struct act_load *load, unsigned i))
+static u64 sum_loads(const struct policies *p, u64 (*of)(const struct act_load *load, unsigned i))
 {
 	unsigned i;
 	u64 all = 0;
@@ -61,7 +61,7 @@ static u64 sum(const struct policies *p, u64 (*of)(const struct act_load *load, 
 	return all;
 }
 
-static void show(struct policies *p, unsigned ms)
+static void show_loads(struct policies *p, unsigned ms)
 {
 	u64 began = arch_clock_ns();
 
@@ -74,21 +74,21 @@ static void show(struct policies *p, unsigned ms)
  * its page.  Misses are read before the allocations at the start, and after them at the end: an
  * operation between two readings may add a miss, never a hit.
  */
-static void isolated(void *arg)
+static void policy_isolated(void *arg)
 {
 	struct policies *p = arg;
 	u64 until = arch_clock_ns() + WINDOW_NS;
-	u64 misses = sum(p, act_load_misses), allocs = sum(p, act_load_allocs);
+	u64 misses = sum_loads(p, act_load_misses), allocs = sum_loads(p, act_load_allocs);
 
 	do {
 		thread_yield();
-		p->allocs = sum(p, act_load_allocs) - allocs;
+		p->allocs = sum_loads(p, act_load_allocs) - allocs;
 	} while (allocs && p->allocs < WINDOW && arch_clock_ns() < until);
-	p->misses = sum(p, act_load_misses) - misses;
+	p->misses = sum_loads(p, act_load_misses) - misses;
 	p->windows += p->allocs >= WINDOW;
 	if (p->held && !p->hold.until_call)
 		act_hold_push(&p->hold);
-	show(p, HOLD_MS);
+	show_loads(p, HOLD_MS);
 }
 
 /* Allocate a page of the range for the CPU that is to be held.  Returns 0 or an error. */
@@ -130,11 +130,13 @@ static bool hold_one(struct policies *p, enum iso_policy policy)
 	return true;
 }
 
-static bool one_policy(struct policies *p, enum iso_policy policy)
+static bool show_policy(struct policies *p, enum iso_policy policy)
 {
 	struct live_policy *row = &p->row[policy];
-	struct offline_opts opts = {
-	    .policy = policy, .deadline_ns = ACT_DEADLINE_NS, .on_isolated = isolated, .arg = p};
+	struct offline_opts opts = {.policy = policy,
+	    .deadline_ns = ACT_DEADLINE_NS,
+	    .on_isolated = policy_isolated,
+	    .arg = p};
 	struct offline_result res;
 	u64 began;
 	int err;
@@ -174,7 +176,7 @@ static bool one_policy(struct policies *p, enum iso_policy policy)
  * Choose the largest range, up to RANGE, that ends with the pageblock of a page used by the first
  * CPU; if there is none, any range.
  */
-static bool choose_range(struct policies *p)
+static bool choose_policy_range(struct policies *p)
 {
 	unsigned i;
 	pfn_t pfn;
@@ -246,7 +248,7 @@ static bool all_policies(struct policies *p)
 	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
 		if (live_quit())
 			return true;
-		if (!one_policy(p, (enum iso_policy)policy))
+		if (!show_policy(p, (enum iso_policy)policy))
 			return false;
 	}
 	return figures_differ(p);
@@ -266,7 +268,7 @@ bool act_policies(u64 seed)
 	p.load = act_load_start(&kernel_memory, p.cpu, p.nr, LOAD_PAGES, seed);
 	if (!p.load)
 		return act_failed("no memory for threads that allocate", -ENOMEM, NULL);
-	if (choose_range(&p))
+	if (choose_policy_range(&p))
 		good = all_policies(&p);
 	else
 		live_result("this machine is too small to take a movable range offline");

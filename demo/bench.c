@@ -128,7 +128,7 @@ static const struct {
 };
 
 /* Is @name in @list, whose words are separated by commas? */
-static bool is_listed(const char *name, const char *list)
+static bool group_is_listed(const char *name, const char *list)
 {
 	size_t len = strlen(name);
 
@@ -151,7 +151,7 @@ bool bench_run(void)
 
 	printk("bench: compiler %s\n", __VERSION__);
 	for (i = 0; i < ARRAY_SIZE(groups); i++) {
-		if (list[0] ? !is_listed(groups[i].name, list) : !groups[i].always)
+		if (list[0] ? !group_is_listed(groups[i].name, list) : !groups[i].always)
 			continue;
 		if (!groups[i].run()) {
 			printk("bench: group %s could not be measured\n", groups[i].name);

@@ -53,7 +53,7 @@ void bench_unmap(struct bench_space *made)
 }
 
 /* Is @pfn a page of an object? */
-static bool is_mapped(pfn_t pfn)
+static bool is_of_object(pfn_t pfn)
 {
 	return pageblock_state(pageblock_of(&kernel_memory, pfn)) == PB_ONLINE &&
 	    word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))) == PG_LRU;
@@ -64,7 +64,7 @@ static bool all_mapped(pfn_t start, unsigned long nr)
 	pfn_t pfn;
 
 	for (pfn = start; pfn < start + nr; pfn++)
-		if (!is_mapped(pfn))
+		if (!is_of_object(pfn))
 			return false;
 	return true;
 }

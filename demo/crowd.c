@@ -58,7 +58,7 @@ static void take_reports(void *arg)
 	}
 }
 
-static u64 sum(const u64 *of, unsigned nr)
+static u64 sum_counts(const u64 *of, unsigned nr)
 {
 	u64 all = 0;
 
@@ -79,8 +79,8 @@ bool crowd_is_whole(const struct crowd *c)
 
 u64 crowd_verified(const struct crowd *c, u64 *wrong)
 {
-	*wrong = sum(c->wrong, c->nr);
-	return sum(c->verified, c->nr);
+	*wrong = sum_counts(c->wrong, c->nr);
+	return sum_counts(c->verified, c->nr);
 }
 
 static void free_crowd(struct crowd *c)
@@ -112,9 +112,9 @@ static bool wait_until_held(const struct crowd *c, u64 pages)
 {
 	u64 until = arch_clock_ns() + START_NS;
 
-	while (sum(c->held, c->nr) < pages && crowd_is_whole(c) && arch_clock_ns() < until)
+	while (sum_counts(c->held, c->nr) < pages && crowd_is_whole(c) && arch_clock_ns() < until)
 		thread_sleep(RECEIVE_NS);
-	return sum(c->held, c->nr) >= pages && crowd_is_whole(c);
+	return sum_counts(c->held, c->nr) >= pages && crowd_is_whole(c);
 }
 
 struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
@@ -135,7 +135,7 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 		return c;
 	printk("programs: not all of %u programs with %lu pages each could be started: error %s, "
 	       "%llu pages held\n",
-	    nr, pages, errno_name(err), (unsigned long long)sum(c->held, c->nr));
+	    nr, pages, errno_name(err), (unsigned long long)sum_counts(c->held, c->nr));
 	crowd_stop(c);
 	return NULL;
 }
@@ -172,9 +172,9 @@ bool crowd_stop(struct crowd *c)
 		good = has_ended_well(c->task[i]) && good;
 		task_put(c->task[i]);
 	}
-	wrong = sum(c->wrong, c->nr);
+	wrong = sum_counts(c->wrong, c->nr);
 	printk("programs: %u verified %llu pages, %llu wrong%s\n", c->nr,
-	    (unsigned long long)sum(c->verified, c->nr), (unsigned long long)wrong,
+	    (unsigned long long)sum_counts(c->verified, c->nr), (unsigned long long)wrong,
 	    good ? "; all ended well" : "");
 	good = good && wrong == 0;
 	free_crowd(c);

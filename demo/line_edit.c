@@ -27,7 +27,7 @@ static void out(struct line_edit *e, const char *s, size_t len)
 		e->ops->write(e->arg, s, len);
 }
 
-static void put(struct line_edit *e, const char *s)
+static void line_put(struct line_edit *e, const char *s)
 {
 	out(e, s, strlen(s));
 }
@@ -53,17 +53,17 @@ static unsigned visible(struct line_edit *e, char *row)
 }
 
 /* Move the terminal's cursor within the row. */
-static void move_to(struct line_edit *e, unsigned at)
+static void move_cursor(struct line_edit *e, unsigned at)
 {
 	for (; e->row_at > at; e->row_at--)
-		put(e, "\b");
+		line_put(e, "\b");
 	/* Writing characters again moves the cursor to the right. */
 	out(e, e->row + e->row_at, at - e->row_at);
 	e->row_at = at;
 }
 
 /* Write the row to the terminal again, from the first difference on. */
-static void show(struct line_edit *e)
+static void show_line(struct line_edit *e)
 {
 	char row[LINE_WIDTH];
 	unsigned n = visible(e, row), same = 0;
@@ -71,23 +71,23 @@ static void show(struct line_edit *e)
 	while (same < n && same < e->row_len && row[same] == e->row[same])
 		same++;
 	if (same < n || n < e->row_len) {
-		move_to(e, same);
+		move_cursor(e, same);
 		memcpy(e->row, row, n);
 		out(e, row + same, n - same);
 		e->row_at = n;
 		if (n < e->row_len)
-			put(e, "\033[K");
+			line_put(e, "\033[K");
 		e->row_len = n;
 	}
-	move_to(e, e->at - e->left);
+	move_cursor(e, e->at - e->left);
 }
 
 /* Show the prompt and the text on a new row of the terminal. */
 static void show_again(struct line_edit *e)
 {
-	put(e, e->prompt);
+	line_put(e, e->prompt);
 	e->row_len = e->row_at = 0;
-	show(e);
+	show_line(e);
 }
 
 /* ---- changes of the text ---- */
@@ -130,7 +130,7 @@ static unsigned word_before(const struct line_edit *e)
 
 /* ---- history ---- */
 
-static void keep(struct line_edit *e)
+static void keep_in_history(struct line_edit *e)
 {
 	const char *last = e->history[(e->used + LINE_HISTORY - 1) % LINE_HISTORY];
 
@@ -164,8 +164,8 @@ void line_offer(struct line_edit *e, const char *word, bool closed)
 	if (e->listing) {
 		bool fits = e->column + 2 + len <= LIST_COLUMNS;
 
-		put(e, !e->column ? "" : fits ? "  " : "\n");
-		put(e, word);
+		line_put(e, !e->column ? "" : fits ? "  " : "\n");
+		line_put(e, word);
 		e->column = (unsigned)len + (e->column && fits ? e->column + 2 : 0);
 	} else if (e->matches++ == 0) {
 		memcpy(e->common, word, len + 1);
@@ -209,12 +209,12 @@ static void complete(struct line_edit *e)
 			insert(e, " ", 1);
 		e->tabbed = false;
 	} else if (e->matches > 1 && e->tabbed) {
-		put(e, "\n");
+		line_put(e, "\n");
 		ask_for_words(e, true);
-		put(e, "\n");
+		line_put(e, "\n");
 		show_again(e);
 	} else {
-		put(e, "\a");
+		line_put(e, "\a");
 		e->tabbed = true;
 	}
 }
@@ -298,7 +298,7 @@ static void control(struct line_edit *e, int c)
 	case '\t': complete(e); break;
 	case CTRL('K'): e->len = e->at; break;
 	case CTRL('L'):
-		put(e, "\033[H\033[2J");
+		line_put(e, "\033[H\033[2J");
 		show_again(e);
 		break;
 	case CTRL('U'): cut(e, 0, e->at); break;
@@ -316,13 +316,13 @@ enum line_event line_feed(struct line_edit *e, int c)
 	/* A control character ends a sequence that is not complete. */
 	if (e->state != KEY_PLAIN && c >= ' ' && c != RUBOUT) {
 		sequence(e, c);
-		show(e);
+		show_line(e);
 		return LINE_GOES_ON;
 	}
 	e->state = KEY_PLAIN;
 	if (c == '\r' || c == '\n') {
-		keep(e);
-		put(e, "\n");
+		keep_in_history(e);
+		line_put(e, "\n");
 		return LINE_READY;
 	}
 	if (c != '\t')
@@ -331,7 +331,7 @@ enum line_event line_feed(struct line_edit *e, int c)
 		insert(e, &byte, 1);
 	else
 		control(e, c);
-	show(e);
+	show_line(e);
 	return LINE_GOES_ON;
 }
 

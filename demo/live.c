@@ -32,7 +32,7 @@ bool live_quit(void)
 
 /* ---- lines that are kept ---- */
 
-static void keep(const char *text)
+static void keep_on_screen(const char *text)
 {
 	struct screen *s = live_screen.s;
 
@@ -44,14 +44,14 @@ static void result(const char *text)
 	struct live_view *v = &live_screen.s->view;
 
 	ksnprintf(v->result[v->nr_results++ % LIVE_RESULTS], LIVE_TEXT, "%s", text);
-	keep(text);
+	keep_on_screen(text);
 }
 
 /* ---- selftests ---- */
 
 static u64 test_log; /* position in the log where the running test began */
 
-static void on_test(const char *suite, const struct ktest *t, bool begins)
+static void live_on_test(const char *suite, const struct ktest *t, bool begins)
 {
 	struct live_view *v = &live_screen.s->view;
 
@@ -94,7 +94,7 @@ void live_boot(const char *which)
 	live_screen.s->view.tests = ktest_count(which);
 	live_screen.s->view.suite = live_screen.s->view.tests ? "" : NULL;
 	live_draw();
-	ktest_hook = on_test;
+	ktest_hook = live_on_test;
 	ktest_failed = on_failed;
 }
 
@@ -112,7 +112,7 @@ void live_tested(unsigned failed)
 	v->tests_failed = failed;
 	ksnprintf(text, sizeof(text), "selftests: %u of %u ok",
 	    v->tests_done - MIN(failed, v->tests_done), v->tests);
-	keep(text);
+	keep_on_screen(text);
 	live_draw_start();
 }
 
@@ -215,7 +215,7 @@ void live_act(unsigned nr, unsigned of, const char *fmt, ...)
 	live_screen.s->view.stepping = false;
 	live_screen.s->range = (struct pfn_range){PFN_NONE, PFN_NONE};
 	live_screen.s->began = arch_clock_ns();
-	keep(text);
+	keep_on_screen(text);
 	mutex_unlock(&live_screen.lock);
 	stay(0);
 }
@@ -262,7 +262,7 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 	live_screen.s->view.policy[policy] = *row;
 	live_screen.s->view.policy_known[policy] = true;
 	if (!row->running)
-		keep(text);
+		keep_on_screen(text);
 	mutex_unlock(&live_screen.lock);
 	stay(0);
 }
@@ -365,7 +365,7 @@ static void print_frame(const char *where)
 		printk("%s\n", where);
 }
 
-static void look(const char *where)
+static void look_until_key(const char *where)
 {
 	bool resized = false;
 
@@ -402,7 +402,7 @@ void live_look(pfn_t focus, bool once)
 		if (focus != PFN_NONE)
 			say_where(where, focus);
 		if (ready)
-			look(where);
+			look_until_key(where);
 		else
 			print_frame(where);
 	}

@@ -34,10 +34,10 @@ static void put_text(struct live_frame *f, unsigned row, unsigned col, u8 colour
 	}
 }
 
-static unsigned put(struct live_frame *f, unsigned row, unsigned col, u8 colour, const char *fmt,
-    ...) __attribute__((format(printf, 5, 6)));
+static unsigned put_cells(struct live_frame *f, unsigned row, unsigned col, u8 colour,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Write text into the frame; returns the column behind the text. */
-static unsigned put(
+static unsigned put_cells(
     struct live_frame *f, unsigned row, unsigned col, u8 colour, const char *fmt, ...)
 {
 	char text[LIVE_MAX_COLS + 1];
@@ -105,14 +105,14 @@ unsigned live_map_rows(const struct live_view *v, const struct live_frame *f)
 static void put_header(struct live_frame *f, const struct live_view *v)
 {
 	char dot[4] = {' ', v->utf8 ? MIDDLE_DOT : '-', ' ', '\0'};
-	unsigned col = put(f, 0, 0, LIVE_BOLD, "QUARRY  ");
+	unsigned col = put_cells(f, 0, 0, LIVE_BOLD, "QUARRY  ");
 
-	col = put(f, 0, col, LIVE_PLAIN, "%u CPU%s%s%u node%s%s%lu MiB", v->nr_cpus,
+	col = put_cells(f, 0, col, LIVE_PLAIN, "%u CPU%s%s%u node%s%s%lu MiB", v->nr_cpus,
 	    plural(v->nr_cpus), dot, v->nr_nodes, plural(v->nr_nodes), dot, v->mib);
 	if (v->suite || !v->tests)
 		return;
-	put(f, 0, col, v->tests_failed ? LIVE_BROKEN : LIVE_PLAIN, "%sselftests %u/%u %s", dot,
-	    v->tests_done - v->tests_failed, v->tests, v->tests_failed ? "not ok" : "ok");
+	put_cells(f, 0, col, v->tests_failed ? LIVE_BROKEN : LIVE_PLAIN, "%sselftests %u/%u %s",
+	    dot, v->tests_done - v->tests_failed, v->tests, v->tests_failed ? "not ok" : "ok");
 }
 
 static void put_title(struct live_frame *f, const struct live_view *v)
@@ -121,12 +121,13 @@ static void put_title(struct live_frame *f, const struct live_view *v)
 
 	if (v->suite) {
 		bar(text, sizeof(text) - 1, v->tests_done, v->tests);
-		put(f, 1, 0, LIVE_PLAIN, "selftests [%s] %u/%u %s", text, v->tests_done, v->tests,
-		    v->suite);
+		put_cells(f, 1, 0, LIVE_PLAIN, "selftests [%s] %u/%u %s", text, v->tests_done,
+		    v->tests, v->suite);
 		return;
 	}
 	put_text(f, 1, 0, LIVE_BOLD, v->title);
-	put(f, 1, f->cols - 6, LIVE_PLAIN, "%3u:%02u", v->seconds / 60 % 1000, v->seconds % 60);
+	put_cells(
+	    f, 1, f->cols - 6, LIVE_PLAIN, "%3u:%02u", v->seconds / 60 % 1000, v->seconds % 60);
 }
 
 static u8 cell_colour(char c)
@@ -154,7 +155,7 @@ static unsigned put_map(struct live_frame *f, const struct live_view *v)
 		const struct live_row *row = &map->row[r];
 
 		if (row->first)
-			put(f, TOP + r, 0, LIVE_PLAIN, " node %u", row->node);
+			put_cells(f, TOP + r, 0, LIVE_PLAIN, " node %u", row->node);
 		if (map->focused && r == map->focus_row)
 			put_text(f, TOP + r, LABEL - 1, LIVE_KEY, ">");
 		for (i = 0; i < row->cells && LABEL + i < f->cols; i++) {
@@ -184,15 +185,15 @@ static void put_legend(struct live_frame *f, const struct live_view *v, unsigned
 		f->colour[row][col] = cell_colour(c);
 		col += 2;
 		if (legend[i].name)
-			col = put(f, row, col, LIVE_PLAIN, "%s", legend[i].name) + 2;
+			col = put_cells(f, row, col, LIVE_PLAIN, "%s", legend[i].name) + 2;
 	}
-	col = put(f, row + 1, 1, LIVE_PLAIN, "1 cell = %lu %s", kib >= 1024 ? kib >> 10 : kib,
+	col = put_cells(f, row + 1, 1, LIVE_PLAIN, "1 cell = %lu %s", kib >= 1024 ? kib >> 10 : kib,
 	    kib >= 1024 ? "MiB" : "KiB");
 	if (v->map.cell_blocks > 1)
-		put(f, row + 1, col, LIVE_PLAIN,
+		put_cells(f, row + 1, col, LIVE_PLAIN,
 		    ", %u pageblocks, the most telling shown; U R: over half", v->map.cell_blocks);
 	else
-		put(f, row + 1, col, LIVE_PLAIN,
+		put_cells(f, row + 1, col, LIVE_PLAIN,
 		    ", a pageblock; # U R: more than half of it is in use");
 }
 
@@ -201,27 +202,27 @@ static void put_cpu(
 {
 	char text[BAR + 1], hits[8];
 
-	col = put(f, row, col, LIVE_PLAIN, "cpu%u ", cpu);
+	col = put_cells(f, row, col, LIVE_PLAIN, "cpu%u ", cpu);
 	if (!c->online) {
-		put(f, row, col, LIVE_DIM, "offline");
+		put_cells(f, row, col, LIVE_DIM, "offline");
 		return;
 	}
 	if (c->waiting || c->asked_until) {
-		col = put(f, row, col, LIVE_ASKED, "<<IPI>>");
+		col = put_cells(f, row, col, LIVE_ASKED, "<<IPI>>");
 		if (c->waiting)
-			put(f, row, col, LIVE_PLAIN, " no answer yet");
+			put_cells(f, row, col, LIVE_PLAIN, " no answer yet");
 		else
-			put(f, row, col, LIVE_PLAIN, " gives back %llu",
+			put_cells(f, row, col, LIVE_PLAIN, " gives back %llu",
 			    (unsigned long long)c->given);
 		return;
 	}
 	bar(text, BAR, c->fill, c->capacity);
 	ksnprintf(hits, sizeof(hits), c->hits < 0 ? "-" : "%d%%", c->hits);
 	if (c->capacity || c->fill)
-		put(f, row, col, LIVE_PLAIN, "cache [%s] %u/%u hit %s", text, c->fill, c->capacity,
-		    hits);
+		put_cells(f, row, col, LIVE_PLAIN, "cache [%s] %u/%u hit %s", text, c->fill,
+		    c->capacity, hits);
 	else
-		put(f, row, col, LIVE_PLAIN, "cache [   off    ] hit %s", hits);
+		put_cells(f, row, col, LIVE_PLAIN, "cache [   off    ] hit %s", hits);
 }
 
 /* The fill of the CPU's cache, in tenths; or a character for another state. */
@@ -248,14 +249,14 @@ static unsigned put_cpus(struct live_frame *f, const struct live_view *v, unsign
 			    f, &v->cpu[cpu], cpu, row + cpu / in_row, 1 + cpu % in_row * CPU_COLS);
 		return row + rows_with_bars(v, f);
 	}
-	put(f, row, 1, LIVE_PLAIN,
+	put_cells(f, row, 1, LIVE_PLAIN,
 	    "CPUs' caches, in tenths; o off, ? asked by an IPI, ! has answered, - offline");
 	for (cpu = 0; cpu < v->nr_cpus; cpu++) {
 		const struct live_cpu *c = &v->cpu[cpu];
 		unsigned at = row + 1 + cpu / cells, col = LABEL + cpu % cells;
 
 		if (cpu % cells == 0)
-			put(f, at, 1, LIVE_PLAIN, "cpu%u", cpu);
+			put_cells(f, at, 1, LIVE_PLAIN, "cpu%u", cpu);
 		f->text[at][col] = (u8)cpu_digit(c);
 		f->colour[at][col] = c->waiting || c->asked_until ? LIVE_ASKED : LIVE_PLAIN;
 	}
@@ -267,10 +268,10 @@ static unsigned put_step(struct live_frame *f, unsigned row, unsigned col, const
     unsigned long part, unsigned long whole, const char *unit, bool done)
 {
 	if (done)
-		return put(f, row, col, LIVE_GREEN, "%s [done]", name);
+		return put_cells(f, row, col, LIVE_GREEN, "%s [done]", name);
 	if (whole)
-		return put(f, row, col, LIVE_BOLD, "%s [%lu/%lu%s]", name, part, whole, unit);
-	return put(f, row, col, LIVE_PLAIN, "%s", name);
+		return put_cells(f, row, col, LIVE_BOLD, "%s [%lu/%lu%s]", name, part, whole, unit);
+	return put_cells(f, row, col, LIVE_PLAIN, "%s", name);
 }
 
 static void put_steps(struct live_frame *f, const struct live_view *v, unsigned row)
@@ -283,13 +284,13 @@ static void put_steps(struct live_frame *f, const struct live_view *v, unsigned 
 
 	col = put_step(
 	    f, row, 1, "1 isolate", s->isolated + s->offline, s->blocks, "", isolated || off);
-	col = put(f, row, col, LIVE_PLAIN, " > ");
+	col = put_cells(f, row, col, LIVE_PLAIN, " > ");
 	col = put_step(f, row, col, "2 drain", s->asked - s->waiting, s->waiting ? s->asked : 0,
 	    " CPUs", drained);
-	col = put(f, row, col, LIVE_PLAIN, " > ");
+	col = put_cells(f, row, col, LIVE_PLAIN, " > ");
 	col = put_step(f, row, col, "3 move", s->most - s->in_use, isolated ? s->most : 0, "",
 	    off || (isolated && drained && s->in_use == 0));
-	col = put(f, row, col, LIVE_PLAIN, " > ");
+	col = put_cells(f, row, col, LIVE_PLAIN, " > ");
 	put_step(f, row, col, "4 offline", s->offline, s->offline ? s->blocks : 0, "", off);
 }
 
@@ -304,18 +305,18 @@ static unsigned put_policies(struct live_frame *f, const struct live_view *v, un
 		;
 	if (i == NR_ISO_POLICIES)
 		return row;
-	put(f, row++, 13, LIVE_PLAIN, "rounds  IPIs  cache hits meanwhile  time");
+	put_cells(f, row++, 13, LIVE_PLAIN, "rounds  IPIs  cache hits meanwhile  time");
 	for (i = 0; i < NR_ISO_POLICIES; i++) {
 		const struct live_policy *p = &v->policy[i];
 
-		col = put(f, row, 2, LIVE_PLAIN, "%-8s", iso_policy_name((enum iso_policy)i));
+		col = put_cells(f, row, 2, LIVE_PLAIN, "%-8s", iso_policy_name((enum iso_policy)i));
 		if (v->policy_known[i]) {
-			col = put(f, row, col, p->running ? LIVE_BOLD : LIVE_PLAIN,
+			col = put_cells(f, row, col, p->running ? LIVE_BOLD : LIVE_PLAIN,
 			    "  %5u %5u  %10u %%           ", p->rounds, p->ipis, p->hit_rate);
 			if (p->running)
-				put(f, row, col, LIVE_BOLD, "running");
+				put_cells(f, row, col, LIVE_BOLD, "running");
 			else
-				put(f, row, col, LIVE_PLAIN, "%llu.%02llu s%s",
+				put_cells(f, row, col, LIVE_PLAIN, "%llu.%02llu s%s",
 				    (unsigned long long)p->ms / 1000,
 				    (unsigned long long)p->ms / 10 % 100,
 				    p->hit_rate < best / 2 ? "  <- price" : "");

@@ -50,7 +50,7 @@ static void flush(struct buffer *b)
 }
 
 /* Add @len bytes that are sent in one piece. */
-static void put(struct buffer *b, const char *bytes, size_t len)
+static void put_bytes(struct buffer *b, const char *bytes, size_t len)
 {
 	if (b->len + len > sizeof(b->bytes))
 		flush(b);
@@ -58,13 +58,13 @@ static void put(struct buffer *b, const char *bytes, size_t len)
 	b->len += len;
 }
 
-static void move_to(struct buffer *b, unsigned row, unsigned col)
+static void put_cursor(struct buffer *b, unsigned row, unsigned col)
 {
 	char text[24];
 
 	if (b->pen->row == row && b->pen->col == col)
 		return;
-	put(b, text, (size_t)ksnprintf(text, sizeof(text), "\033[%u;%uH", row + 1, col + 1));
+	put_bytes(b, text, (size_t)ksnprintf(text, sizeof(text), "\033[%u;%uH", row + 1, col + 1));
 	b->pen->row = row;
 	b->pen->col = col;
 }
@@ -74,13 +74,14 @@ static void put_cell(struct buffer *b, u8 c, u8 colour)
 	char text[16] = {(char)c};
 
 	if (b->pen->colour != colour) {
-		put(b, text, (size_t)ksnprintf(text, sizeof(text), "\033[0%sm", colours[colour]));
+		put_bytes(
+		    b, text, (size_t)ksnprintf(text, sizeof(text), "\033[0%sm", colours[colour]));
 		b->pen->colour = colour;
 	}
 	if (c == (u8)MIDDLE_DOT)
-		put(b, b->pen->utf8 ? "\xc2\xb7" : ".", b->pen->utf8 ? 2 : 1);
+		put_bytes(b, b->pen->utf8 ? "\xc2\xb7" : ".", b->pen->utf8 ? 2 : 1);
 	else
-		put(b, (const char *)&c, 1);
+		put_bytes(b, (const char *)&c, 1);
 	b->pen->col++;
 }
 
@@ -105,7 +106,7 @@ static bool send_row(struct buffer *b, struct live_frame *shown, const struct li
 		i = col;
 		if (b->pen->row == row && b->pen->col < col && col - b->pen->col <= GAP)
 			i = b->pen->col;
-		move_to(b, row, i);
+		put_cursor(b, row, i);
 		for (; i <= col; i++) {
 			put_cell(b, next->text[row][i], next->colour[row][i]);
 			shown->text[row][i] = next->text[row][i];

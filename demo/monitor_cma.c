@@ -13,7 +13,7 @@
 #include <quarry/errno.h>
 #include <quarry/port.h>
 
-static int report(const char *what, int err)
+static int cma_said(const char *what, int err)
 {
 	if (!err)
 		printk("cma %s: done\n", what);
@@ -36,7 +36,7 @@ static int alloc(unsigned n, const u64 *number)
 	if (cma)
 		err = cma_alloc(cma, number[0], (unsigned)MIN(n > 1 ? number[1] : 0, 64ULL), &page);
 	if (err)
-		return report("alloc", err);
+		return cma_said("alloc", err);
 	printk("cma alloc: pfn %#lx\n", page_to_pfn_in(&kernel_memory, page));
 	return 0;
 }
@@ -67,13 +67,13 @@ int cmd_cma(unsigned n, char **arg)
 		return 0;
 	}
 	if (n == 2 && strcmp(arg[0], "make") == 0)
-		return report("make", cma_area_make(number[0]));
+		return cma_said("make", cma_area_make(number[0]));
 	if (n == 1 && strcmp(arg[0], "end") == 0)
-		return report("end", cma_area_end());
+		return cma_said("end", cma_area_end());
 	if (n >= 2 && strcmp(arg[0], "alloc") == 0)
 		return alloc(n - 1, number);
 	if (n == 3 && strcmp(arg[0], "free") == 0)
-		return report("free", free_pages_of(number[0], number[1]));
+		return cma_said("free", free_pages_of(number[0], number[1]));
 	printk("usage: cma, cma make MIB, cma end, cma alloc NR [ALIGN], cma free PFN NR\n");
 	return -EINVAL;
 }

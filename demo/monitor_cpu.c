@@ -24,7 +24,7 @@ int cmd_cpus(unsigned n, char **arg)
 }
 
 /* Print the error, if there is one, and return it.  @already: the text for -EALREADY. */
-static int report(int err, const char *already)
+static int cpu_said(int err, const char *already)
 {
 	if (err)
 		printk("cpu: error %s: %s\n", errno_name(err),
@@ -35,7 +35,7 @@ static int report(int err, const char *already)
 	return err;
 }
 
-static void nothing(void *arg)
+static void answer_call(void *arg)
 {
 }
 
@@ -47,10 +47,10 @@ static int hang_cpu(unsigned cpu, u64 ms)
 	int err = fault_hang_start(&hang, cpu, ms * 1000000);
 
 	if (err)
-		return report(err, "");
+		return cpu_said(err, "");
 	printk("cpu: CPU %u has interrupts off for %llu ms; a call waits for it\n", cpu,
 	    (unsigned long long)ms);
-	smp_call_mask(NULL, nothing, NULL);
+	smp_call_mask(NULL, answer_call, NULL);
 	printk("cpu: all have answered after %llu ms\n",
 	    (unsigned long long)((arch_clock_ns() - began) / 1000000));
 	fault_hang_end(&hang);
@@ -85,5 +85,5 @@ int cmd_cpu(unsigned n, char **arg)
 	}
 	if (!err)
 		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
-	return report(err, strcmp(arg[0], "up") == 0 ? "already online" : "already offline");
+	return cpu_said(err, strcmp(arg[0], "up") == 0 ? "already online" : "already offline");
 }

@@ -26,7 +26,7 @@ static const char *error_text(int err)
 	                         : "refused";
 }
 
-static int report(const char *what, int err)
+static int poison_said(const char *what, int err)
 {
 	if (err)
 		printk("%s: error %s: %s\n", what, errno_name(err), error_text(err));
@@ -44,7 +44,7 @@ static const char *state_of(pfn_t pfn)
 	return word_state(word) == PG_HWPOISON ? "retired" : "in use";
 }
 
-static int list(const char *what)
+static int poison_list(const char *what)
 {
 	struct poison_count n = mem_poisoned(&kernel_memory);
 	pfn_t pfn = mem_poisoned_next(&kernel_memory, 0);
@@ -74,11 +74,11 @@ int cmd_poison(unsigned n, char **arg)
 	int err;
 
 	if (n == 0)
-		return list("poison");
+		return poison_list("poison");
 	if (!monitor_number(arg[0], &pfn))
 		return -EINVAL;
 	err = memory_failure(pfn, 0, &res);
-	report("poison", err);
+	poison_said("poison", err);
 	/* For memory that is not online only the pageblock has a state. */
 	if (err != -ENXIO && !res.standby)
 		printk("poison: page was %s; %s%s\n", page_state_name(res.state),
@@ -95,8 +95,8 @@ int cmd_soft(unsigned n, char **arg)
 	u64 pfn;
 
 	if (n == 0)
-		return list("soft");
-	return monitor_number(arg[0], &pfn) ? report("soft", soft_offline_page(pfn)) : -EINVAL;
+		return poison_list("soft");
+	return monitor_number(arg[0], &pfn) ? poison_said("soft", soft_offline_page(pfn)) : -EINVAL;
 }
 
 int cmd_unpoison(unsigned n, char **arg)
@@ -104,6 +104,6 @@ int cmd_unpoison(unsigned n, char **arg)
 	u64 pfn;
 
 	if (n == 0)
-		return list("unpoison");
-	return monitor_number(arg[0], &pfn) ? report("unpoison", unpoison_page(pfn)) : -EINVAL;
+		return poison_list("unpoison");
+	return monitor_number(arg[0], &pfn) ? poison_said("unpoison", unpoison_page(pfn)) : -EINVAL;
 }

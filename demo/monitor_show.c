@@ -182,7 +182,7 @@ static void show_suites(void)
 
 static struct progress testing;
 
-static void on_test(const char *suite, const struct ktest *t, bool begins)
+static void monitor_on_test(const char *suite, const struct ktest *t, bool begins)
 {
 	progress_tick(&testing);
 	testing.done += !begins;
@@ -208,7 +208,7 @@ int cmd_run(unsigned n, char **arg)
 	testing.unit = "tests";
 	testing.total = ktest_count(arg[0]);
 	ktest_stop = false;
-	ktest_hook = on_test;
+	ktest_hook = monitor_on_test;
 	failed = ktest_run(arg[0], monitor_state.seed);
 	ktest_hook = NULL;
 	progress_end(&testing);
@@ -220,7 +220,7 @@ int cmd_run(unsigned n, char **arg)
 	return failed > 0 ? -EIO : failed;
 }
 
-static int run_rounds(void *arg)
+static int monitor_rounds(void *arg)
 {
 	const u64 *rounds = arg;
 
@@ -249,7 +249,7 @@ int cmd_rounds(unsigned n, char **arg)
 		return -EINVAL;
 	}
 	soak_stop = 0;
-	return monitor_wait("rounds", run_rounds, &rounds, &soak_stop, NULL);
+	return monitor_wait("rounds", monitor_rounds, &rounds, &soak_stop, NULL);
 }
 
 int cmd_race(unsigned n, char **arg)
@@ -277,7 +277,7 @@ struct user_job {
 	u64 arg[2];
 };
 
-static int run_user(void *arg)
+static int monitor_user(void *arg)
 {
 	const struct user_job *job = arg;
 
@@ -301,7 +301,7 @@ int cmd_user(unsigned n, char **arg)
 		return -EINVAL;
 	job = (struct user_job){.name = arg[0], .arg = {arg0, arg1}};
 	monitor_state.on_cancel = tasks_kill_all;
-	err = monitor_wait("user", run_user, &job, &cancel, NULL);
+	err = monitor_wait("user", monitor_user, &job, &cancel, NULL);
 	monitor_state.on_cancel = NULL;
 	return err;
 }

@@ -195,15 +195,15 @@ static bool scene_begin(struct memory *mem, u64 seed)
 
 /* ---- requests, and their answers ---- */
 
-static bool is_listed(pfn_t pfn)
+static bool pfn_is_listed(pfn_t pfn)
 {
 	pfn -= soak.mem->start_pfn;
 	return soak.listed[pfn / 64] >> pfn % 64 & 1;
 }
 
-static void list(pfn_t pfn, bool on)
+static void list_pfn(pfn_t pfn, bool on)
 {
-	if (is_listed(pfn) == on)
+	if (pfn_is_listed(pfn) == on)
 		return;
 	soak.nr_listed += on ? 1 : -1UL;
 	pfn -= soak.mem->start_pfn;
@@ -217,7 +217,7 @@ static void request_soft(pfn_t pfn)
 	soak.soft_ok += !err;
 	soak.soft_no += err != 0;
 	if (!err)
-		list(pfn, true);
+		list_pfn(pfn, true);
 	else if (err != -EBUSY && err != -ENOMEM && err != -ENXIO)
 		failed("soft offline", pfn, err);
 }
@@ -232,10 +232,10 @@ static void request_hard(pfn_t pfn)
 	soak.ignored += res.outcome == POISON_IGNORED;
 	soak.hard_no += res.outcome == POISON_FAILED;
 	soak.lost += res.lost;
-	if (err == -EHWPOISON && !is_listed(pfn))
+	if (err == -EHWPOISON && !pfn_is_listed(pfn))
 		failed("flagged, and no answer said so", pfn, err);
 	if (res.outcome != POISON_FAILED)
-		list(pfn, true);
+		list_pfn(pfn, true);
 	else if (err != -EHWPOISON && err != -EBUSY && err != -ENXIO)
 		failed("memory failure", pfn, err);
 }
@@ -250,10 +250,10 @@ static void request_back(pfn_t from)
 		return;
 	err = mem_unpoison_page(soak.mem, pfn);
 	soak.back += !err;
-	if (!is_listed(pfn))
+	if (!pfn_is_listed(pfn))
 		failed("flagged, and no answer said so", pfn, err);
 	if (!err)
-		list(pfn, false);
+		list_pfn(pfn, false);
 	else if (err != -EBUSY)
 		failed("unpoison", pfn, err);
 }
@@ -295,7 +295,7 @@ static void compare(void)
 	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE;
 	     pfn = mem_poisoned_next(soak.mem, pfn + 1)) {
 		found++;
-		if (!is_listed(pfn))
+		if (!pfn_is_listed(pfn))
 			failed("flagged, and not on the list", pfn, 0);
 	}
 	if (found != soak.nr_listed || n.retired + n.doomed + n.offline != found)

@@ -76,7 +76,7 @@ struct before {
  * The memory left in the zones that a request with @gfp may use; the watermark is that of
  * zone_watermark_ok (mm/zone.c).
  */
-static struct left look(gfp_t gfp)
+static struct left left_for(gfp_t gfp)
 {
 	enum zone_kind kind = gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL;
 	struct left left = {.most = PCP_BATCH};
@@ -133,7 +133,7 @@ static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 	u64 came;
 
 	preempt_disable(); /* no other thread of this CPU may run before the counters are read */
-	left = look(gfp);
+	left = left_for(gfp);
 	full_barrier();
 	came = READ_ONCE(run.freeing) - freed +
 	    (mm_event_sum(&kernel_memory, EV_PCP_REFILL) - refills + nr_cpus) * (left.most - 1);
@@ -256,10 +256,10 @@ static bool wrong(u64 seed, const char *what, u64 have)
 }
 
 /* All threads have stopped: print the figures, and the failures. */
-static bool report(u64 seed, const struct before *before)
+static bool report_pressure(u64 seed, const struct before *before)
 {
 	const struct smp_stats *old = &before->smp, new = smp_stats;
-	struct left last = look(GFP_MOVABLE);
+	struct left last = left_for(GFP_MOVABLE);
 	bool bad;
 
 	printk(
@@ -302,7 +302,7 @@ static bool one_seed(u64 seed)
 	store_release(&run.go, 1u);
 	wake_up(&turn);
 	wait_until(&turn, all_stopped, NULL, WAIT_FOREVER);
-	bad = report(seed, &before);
+	bad = report_pressure(seed, &before);
 	for (i = 0; i < run.nr; i++)
 		while (run.threads[i].held)
 			give_one(&run.threads[i]);

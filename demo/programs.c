@@ -50,7 +50,7 @@ static u64 faults_so_far(void)
 }
 
 /* Wait until programs have made progress while the range is isolated. */
-static void isolated(void *arg)
+static void program_isolated(void *arg)
 {
 	struct program_round *r = arg;
 	u64 until = arch_clock_ns() + WAIT_NS;
@@ -65,7 +65,7 @@ static void isolated(void *arg)
 	}
 }
 
-static void committing(void *arg)
+static void program_commits(void *arg)
 {
 	struct program_round *r = arg;
 
@@ -134,7 +134,7 @@ static int come_back(struct program_round *r)
  * Wait, for WAIT_NS at most, until programs have mapped r->least pages: they release and take
  * memory all the time.  Choose the range with the most pages in use.  False: there is no range.
  */
-static bool choose_range(struct program_round *r, unsigned long want)
+static bool choose_program_range(struct program_round *r, unsigned long want)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
 
@@ -156,14 +156,14 @@ static int one_round(struct program_round *r, unsigned long want, enum iso_polic
 	struct offline_opts opts = {.policy = policy,
 	    .deadline_ns = ACT_DEADLINE_NS,
 	    .cancel = &r->cancel,
-	    .on_isolated = isolated,
-	    .on_commit = committing,
+	    .on_isolated = program_isolated,
+	    .on_commit = program_commits,
 	    .arg = r};
 	u64 began = arch_clock_ns();
 	int err;
 
 	*r = (struct program_round){.act = r->act, .least = r->least};
-	if (!choose_range(r, want)) {
+	if (!choose_program_range(r, want)) {
 		printk("programs: no movable range to take offline\n");
 		return -ENOENT;
 	}

@@ -56,7 +56,7 @@ void fault_hang_end(struct fault_hang *h)
 
 #define WILD_POINTER 0xdead000000000000UL /* not an address */
 
-static void nothing(void *arg)
+static void be_called(void *arg)
 {
 }
 
@@ -215,7 +215,7 @@ static void call_a_silent_cpu(void)
 	static struct fault_hang hang;
 
 	if (nr_boot_cpus > 1 && fault_hang_start(&hang, nr_boot_cpus - 1, WAIT_FOREVER) == 0)
-		smp_call_mask(NULL, nothing, NULL);
+		smp_call_mask(NULL, be_called, NULL);
 }
 
 /*

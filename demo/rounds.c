@@ -49,7 +49,7 @@ static u64 ops_since(const struct round *r, unsigned *cpus)
 }
 
 /* All isolate bits are set: wait for enough operations to make the round valid. */
-static void isolated(void *arg)
+static void round_isolated(void *arg)
 {
 	struct round *r = arg;
 	unsigned cpu, cpus, want = MIN(2u, stress_cpus(r->opts->stress));
@@ -72,7 +72,7 @@ static void isolated(void *arg)
 	}
 }
 
-static void committing(void *arg)
+static void round_commits(void *arg)
 {
 	struct round *r = arg;
 	unsigned cpus;
@@ -86,8 +86,8 @@ int offline_round(
 	struct round r = {.mem = mem, .opts = opts};
 	struct offline_opts o = {
 	    .policy = opts->policy,
-	    .on_isolated = isolated,
-	    .on_commit = committing,
+	    .on_isolated = round_isolated,
+	    .on_commit = round_commits,
 	    .arg = &r,
 	};
 	struct mm_fail fail;
@@ -165,7 +165,7 @@ static int window_check(struct memory *mem, struct tally *t, unsigned round)
 	return 0;
 }
 
-static int one_policy(
+static int round_by_policy(
     struct soak *soak, struct stress *stress, unsigned rounds, enum iso_policy policy)
 {
 	struct memory *mem = soak->mem;
@@ -229,7 +229,7 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 	}
 	for (p = 0; p < NR_ISO_POLICIES && !err && !READ_ONCE(soak_stop); p++) {
 		if (policy == NR_ISO_POLICIES || policy == (enum iso_policy)p)
-			err = one_policy(&soak, stress, rounds, (enum iso_policy)p);
+			err = round_by_policy(&soak, stress, rounds, (enum iso_policy)p);
 	}
 	if (READ_ONCE(soak_stop))
 		printk("rounds: ended early, as asked\n");

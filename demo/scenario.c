@@ -85,7 +85,7 @@ static bool run_race(u64 seed)
 	return race_boot(cmdline_get("race", NULL));
 }
 
-static bool run_rounds(u64 seed)
+static bool scenario_rounds(u64 seed)
 {
 	enum iso_policy policy = iso_policy_by_name(cmdline_get("isolation", ""));
 
@@ -110,13 +110,13 @@ static const struct scenario {
     {"hotplug", counted, run_hotplug},
     {"pressure", given, run_pressure},
     {"race", given, run_race},
-    {"rounds", counted, run_rounds},
+    {"rounds", counted, scenario_rounds},
     {"tour", not_off, tour},
     {"trace", always, run_trace},
 };
 
 /* Run the program that the command line names, if it names one, in ring 3. */
-static bool run_user(u64 seed)
+static bool scenario_user(u64 seed)
 {
 	const char *program = cmdline_get("user", "off");
 	u64 arg = cmdline_u64("user_arg", 0), rounds = cmdline_u64("user_rounds", 0);
@@ -138,6 +138,6 @@ bool demo_run(u64 seed)
 	if (s->run != tour && s->run != run_fault)
 		live_stop();
 	pass = s->run(seed);
-	pass = run_user(seed) && pass;
+	pass = scenario_user(seed) && pass;
 	return script_run(seed) && pass;
 }

@@ -45,12 +45,12 @@
 #define OST_FAILED 1u
 #define OST_BUSY   0x82u
 
-static u32 get(const struct slot_bank *bank, unsigned offset, unsigned bytes)
+static u32 bank_get(const struct slot_bank *bank, unsigned offset, unsigned bytes)
 {
 	return bank->regs.read(bank->regs.arg, offset, bytes);
 }
 
-static void put(const struct slot_bank *bank, unsigned offset, unsigned bytes, u32 value)
+static void bank_put(const struct slot_bank *bank, unsigned offset, unsigned bytes, u32 value)
 {
 	bank->regs.write(bank->regs.arg, offset, bytes, value);
 }
@@ -62,12 +62,12 @@ static unsigned status_reg(const struct slot_bank *bank)
 
 static void choose(const struct slot_bank *bank, unsigned i)
 {
-	put(bank, SELECT, 4, i);
+	bank_put(bank, SELECT, 4, i);
 }
 
 static u32 status_of(const struct slot_bank *bank)
 {
-	return get(bank, status_reg(bank), 1);
+	return bank_get(bank, status_reg(bank), 1);
 }
 
 static struct slot_device device_of(const struct slot_bank *bank)
@@ -75,13 +75,14 @@ static struct slot_device device_of(const struct slot_bank *bank)
 	struct slot_device dev = {0, 0, 0};
 
 	if (bank->kind == SLOT_CPU) {
-		put(bank, CPU_COMMAND, 1, CMD_APIC_ID);
-		dev.id = get(bank, CPU_DATA, 4);
+		bank_put(bank, CPU_COMMAND, 1, CMD_APIC_ID);
+		dev.id = bank_get(bank, CPU_DATA, 4);
 		return dev;
 	}
-	dev.address = get(bank, MEM_ADDRESS_LOW, 4) | (u64)get(bank, MEM_ADDRESS_HIGH, 4) << 32;
-	dev.size = get(bank, MEM_SIZE_LOW, 4) | (u64)get(bank, MEM_SIZE_HIGH, 4) << 32;
-	dev.id = get(bank, MEM_DOMAIN, 4);
+	dev.address =
+	    bank_get(bank, MEM_ADDRESS_LOW, 4) | (u64)bank_get(bank, MEM_ADDRESS_HIGH, 4) << 32;
+	dev.size = bank_get(bank, MEM_SIZE_LOW, 4) | (u64)bank_get(bank, MEM_SIZE_HIGH, 4) << 32;
+	dev.id = bank_get(bank, MEM_DOMAIN, 4);
 	return dev;
 }
 
@@ -89,13 +90,13 @@ static void tell_host(const struct slot_bank *bank, unsigned i, u32 event, u32 s
 {
 	choose(bank, i);
 	if (bank->kind == SLOT_CPU) {
-		put(bank, CPU_COMMAND, 1, CMD_OST_EVENT);
-		put(bank, CPU_DATA, 4, event);
-		put(bank, CPU_COMMAND, 1, CMD_OST_STATUS);
-		put(bank, CPU_DATA, 4, status);
+		bank_put(bank, CPU_COMMAND, 1, CMD_OST_EVENT);
+		bank_put(bank, CPU_DATA, 4, event);
+		bank_put(bank, CPU_COMMAND, 1, CMD_OST_STATUS);
+		bank_put(bank, CPU_DATA, 4, status);
 	} else {
-		put(bank, MEM_OST_EVENT, 4, event);
-		put(bank, MEM_OST_STATUS, 4, status);
+		bank_put(bank, MEM_OST_EVENT, 4, event);
+		bank_put(bank, MEM_OST_STATUS, 4, status);
 	}
 }
 
@@ -124,7 +125,7 @@ static void is_odd(struct slot_bank *bank, unsigned i, const char *what)
 	printk("slots: %s slot %u %s\n", bank->kind == SLOT_CPU ? "CPU" : "DIMM", i, what);
 }
 
-static void refuse(struct slot_bank *bank, unsigned i, u32 event, int err, const char *why)
+static void slot_refuse(struct slot_bank *bank, unsigned i, u32 event, int err, const char *why)
 {
 	struct slot *slot = &bank->slot[i];
 
@@ -150,7 +151,7 @@ static void arrive(struct slot_bank *bank, unsigned i)
 		slot->state = SLOT_USED;
 	} else if (err) {
 		slot->state = SLOT_REFUSED;
-		refuse(bank, i, OST_INSERT, err, why);
+		slot_refuse(bank, i, OST_INSERT, err, why);
 	} else {
 		slot->state = SLOT_USED;
 		bank->taken++;
@@ -168,11 +169,11 @@ static void depart(struct slot_bank *bank, unsigned i)
 	if (slot->state == SLOT_USED)
 		err = bank->user.give(bank->user.arg, &slot->dev, &why);
 	if (err) {
-		refuse(bank, i, OST_EJECT, err, why);
+		slot_refuse(bank, i, OST_EJECT, err, why);
 		return;
 	}
 	choose(bank, i);
-	put(bank, status_reg(bank), 1, EJECT);
+	bank_put(bank, status_reg(bank), 1, EJECT);
 	/*
 	 * If INSERT is set, this is the slot's next device, whose own event will be handled later.
 	 */
@@ -188,7 +189,7 @@ static void depart(struct slot_bank *bank, unsigned i)
 	say_which(bank, i, "gone\n");
 }
 
-static void look_at(struct slot_bank *bank, unsigned i)
+static void look_at_slot(struct slot_bank *bank, unsigned i)
 {
 	struct slot *slot = &bank->slot[i];
 	u32 status;
@@ -201,9 +202,9 @@ static void look_at(struct slot_bank *bank, unsigned i)
 	}
 	/* One write for each bit: QEMU handles only the lowest bit of a write. */
 	if (status & INSERT)
-		put(bank, status_reg(bank), 1, INSERT);
+		bank_put(bank, status_reg(bank), 1, INSERT);
 	if (status & REMOVE)
-		put(bank, status_reg(bank), 1, REMOVE);
+		bank_put(bank, status_reg(bank), 1, REMOVE);
 	if (!(status & ENABLED)) {
 		if (status & (INSERT | REMOVE))
 			is_odd(bank, i, "is empty, and has an event");
@@ -225,7 +226,7 @@ void slot_bank_scan(struct slot_bank *bank)
 	unsigned i;
 
 	for (i = 0; i < bank->nr; i++)
-		look_at(bank, i);
+		look_at_slot(bank, i);
 }
 
 void slot_bank_init(struct slot_bank *bank, enum slot_kind kind, const struct slot_regs *regs,
@@ -240,7 +241,7 @@ void slot_bank_init(struct slot_bank *bank, enum slot_kind kind, const struct sl
 		printk("slots: of %u, %u are used\n", nr, MAX_SLOTS);
 	/* The registers for CPUs start as a bitmap of CPUs; this write switches them to slots. */
 	if (kind == SLOT_CPU)
-		put(bank, SELECT, 4, 0);
+		bank_put(bank, SELECT, 4, 0);
 }
 
 void show_slots(const struct slot_bank *bank)

@@ -19,7 +19,7 @@ static bool whole_pages(const struct slot_device *dev)
 }
 
 /* The node of proximity domain @domain; nr_nodes of @user if the domain is unknown. */
-static unsigned node_of(const struct dimm_user *user, u32 domain)
+static unsigned dimm_node(const struct dimm_user *user, u32 domain)
 {
 	unsigned node = 0;
 
@@ -50,7 +50,7 @@ int dimm_take(void *arg, const struct slot_device *dev, const char **why)
 	int err = -EINVAL;
 
 	if (whole_pages(dev))
-		err = add_memory(user->mem, start, nr, node_of(user, dev->id));
+		err = add_memory(user->mem, start, nr, dimm_node(user, dev->id));
 	if (err) {
 		*why = add_text(err);
 		return err;

@@ -48,7 +48,7 @@ void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 va
 
 static void scan_bus(struct scan *scan, u8 bus, unsigned depth);
 
-static void look_at(struct scan *scan, struct pci_function *fn, unsigned depth)
+static void look_at_function(struct scan *scan, struct pci_function *fn, unsigned depth)
 {
 	u8 type = (u8)pci_read(fn, PCI_HEADER_TYPE, 1) & 0x7f;
 
@@ -89,7 +89,7 @@ static void scan_bus(struct scan *scan, u8 bus, unsigned depth)
 				continue;
 			if (f == 0 && pci_read(&fn, PCI_HEADER_TYPE, 1) & 0x80)
 				functions = NR_FUNCTIONS;
-			look_at(scan, &fn, depth);
+			look_at_function(scan, &fn, depth);
 		}
 	}
 }

@@ -131,8 +131,8 @@ static u64 longest(const struct virtio_balloon *b)
  * for @ns at most.  When the answer comes, page @then is released, unless it is PFN_NONE.  0;
  * -EAGAIN no answer yet; -EIO the device is broken.
  */
-static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_t then, u64 ns)
-    REQUIRES(b->lock)
+static int balloon_tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_t then,
+    u64 ns) REQUIRES(b->lock)
 {
 	struct virtio_buf buf = {dma_phys(b, b->pfns), nr * (u32)sizeof(u32)};
 
@@ -171,7 +171,7 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 		return -ENOENT; /* @src was taken back meanwhile */
 	if (!err) {
 		b->pfns[0] = (u32)from;
-		err = tell(b, &b->deflate, 1, from, MOVE_WAIT_NS);
+		err = balloon_tell(b, &b->deflate, 1, from, MOVE_WAIT_NS);
 	}
 	if (err)
 		return err == -EAGAIN ? err : -EBUSY;
@@ -180,7 +180,7 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 	 * The answer may arrive later, or a reset may replace it: in both cases the page is lent
 	 * until it is taken back.
 	 */
-	tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
+	balloon_tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
 	page_make_movable(b->mem, dst, &b->owner, 0);
 	link_page(b, to);
 	counter_add(&b->moved, 1u);
@@ -234,7 +234,7 @@ static int inflate(struct virtio_balloon *b, unsigned long nr)
 	for (i = 0; !err && i < got; i++)
 		b->pfns[i] = (u32)page_to_pfn_in(b->mem, pages[i]);
 	if (!err)
-		err = tell(b, &b->inflate, got, PFN_NONE, longest(b));
+		err = balloon_tell(b, &b->inflate, got, PFN_NONE, longest(b));
 	for (i = 0; !err && i < got; i++) {
 		page_make_movable(b->mem, pages[i], &b->owner, 0);
 		link_page(b, page_to_pfn_in(b->mem, pages[i]));
@@ -273,7 +273,7 @@ static int deflate(struct virtio_balloon *b, unsigned long nr)
 	for (i = 0, pfn = b->first; !err && i < n; i++, pfn = pfn_to_page_in(b->mem, pfn)->next)
 		b->pfns[i] = (u32)pfn;
 	if (!err && n)
-		err = tell(b, &b->deflate, n, PFN_NONE, longest(b));
+		err = balloon_tell(b, &b->deflate, n, PFN_NONE, longest(b));
 	if (!err)
 		release(b, n);
 	mutex_unlock(&b->lock);

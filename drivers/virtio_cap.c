@@ -37,7 +37,7 @@ const char *virtio_part_name(enum virtio_part part)
 	return parts[part].name;
 }
 
-static int refuse(struct virtio_places *places, enum virtio_part part, int err, const char *why)
+static int cap_refuse(struct virtio_places *places, enum virtio_part part, int err, const char *why)
 {
 	places->wrong = part;
 	places->why = why;
@@ -66,31 +66,31 @@ static int take(
 	int err;
 
 	if (cap_len < need)
-		return refuse(places, part, -EINVAL, "its capability is too short");
+		return cap_refuse(places, part, -EINVAL, "its capability is too short");
 	if (at + need > PCI_CONFIG_LEN)
-		return refuse(
+		return cap_refuse(
 		    places, part, -EFAULT, "its capability ends behind configuration space");
 	offset = pci_read(fn, at + VIRTIO_PCI_CAP_OFFSET, 4);
 	len = pci_read(fn, at + VIRTIO_PCI_CAP_LENGTH, 4);
 	if (len < parts[part].min)
-		return refuse(places, part, -EINVAL, "it is too short");
+		return cap_refuse(places, part, -EINVAL, "it is too short");
 	if (offset & (parts[part].align - 1))
-		return refuse(places, part, -EINVAL, "it is not aligned");
+		return cap_refuse(places, part, -EINVAL, "it is not aligned");
 	err = pci_bar_memory(fn, pci_read(fn, at + VIRTIO_PCI_CAP_BAR, 1), &memory);
 	if (err)
-		return refuse(places, part, err,
+		return cap_refuse(places, part, err,
 		    err == -EINVAL       ? "it has no such BAR"
 		        : err == -ENODEV ? "its BAR has no memory"
 		                         : "its BAR makes no sense");
 	if (offset >= memory.size || len > memory.size - offset)
-		return refuse(places, part, -EFAULT, "it ends behind its BAR");
+		return cap_refuse(places, part, -EFAULT, "it ends behind its BAR");
 	len = MIN(len, VIRTIO_PART_MAX);
 	if (overlaps(places, memory.start + offset, len))
-		return refuse(places, part, -EFAULT, "it overlaps another");
+		return cap_refuse(places, part, -EFAULT, "it overlaps another");
 	if (part == VIRTIO_NOTIFY)
 		places->notify_step = pci_read(fn, at + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
 	if (part == VIRTIO_NOTIFY && places->notify_step & 1)
-		return refuse(places, part, -EINVAL, "its steps are odd");
+		return cap_refuse(places, part, -EINVAL, "its steps are odd");
 	places->part[part] = (struct virtio_place){memory.start + offset, len};
 	return 0;
 }
@@ -117,11 +117,11 @@ int virtio_find_places(const struct pci_function *fn, struct virtio_places *plac
 		if (places->part[i].len)
 			continue;
 		if (wrong[i])
-			return refuse(places, part, wrong[i], why[i]);
-		return at ? refuse(places, part, at,
+			return cap_refuse(places, part, wrong[i], why[i]);
+		return at ? cap_refuse(places, part, at,
 		                at == -ELOOP ? "the list of capabilities runs in a circle"
 		                             : "the list of capabilities leads into the header")
-		          : refuse(places, part, -ENODEV, "it is missing");
+		          : cap_refuse(places, part, -ENODEV, "it is missing");
 	}
 	return 0;
 }

@@ -31,7 +31,7 @@ static bool changed(void *arg)
 }
 
 /* Print the state, which has changed, and @err, the result of virtio_mem_follow. */
-static void tell(struct virtio_mem *vm, int err)
+static void mem_tell(struct virtio_mem *vm, int err)
 {
 	static const char *const texts[] = {
 	    "", ": some is in use: trying again", ": no memory: trying again", ": broken"};
@@ -55,7 +55,7 @@ u64 virtio_mem_turn(struct virtio_mem *vm)
 	err = virtio_mem_follow(vm);
 	wait = err ? RETRY_NS : WAIT_FOREVER;
 	if (vm->nr_plugged != vm->said.plugged || vm->goal != vm->said.goal || err != vm->said.err)
-		tell(vm, err);
+		mem_tell(vm, err);
 	vm->said.plugged = vm->nr_plugged;
 	vm->said.goal = vm->goal;
 	vm->said.err = err;

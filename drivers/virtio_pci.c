@@ -31,12 +31,12 @@ static struct virtio_pci *to_pci(struct virtio_device *dev)
 	return container_of(dev, struct virtio_pci, dev);
 }
 
-static u32 get(const struct virtio_pci *p, size_t at, unsigned len)
+static u32 vpci_get(const struct virtio_pci *p, size_t at, unsigned len)
 {
 	return p->regs->read(p->part[VIRTIO_COMMON] + at, len);
 }
 
-static void put(const struct virtio_pci *p, size_t at, unsigned len, u32 value)
+static void vpci_put(const struct virtio_pci *p, size_t at, unsigned len, u32 value)
 {
 	p->regs->write(p->part[VIRTIO_COMMON] + at, len, value);
 }
@@ -48,25 +48,25 @@ static u64 pci_features(struct virtio_device *dev)
 	const struct virtio_pci *p = to_pci(dev);
 	u64 features;
 
-	put(p, REG(device_feature_select), 1);
-	features = (u64)get(p, REG(device_feature)) << 32;
-	put(p, REG(device_feature_select), 0);
-	return features | get(p, REG(device_feature));
+	vpci_put(p, REG(device_feature_select), 1);
+	features = (u64)vpci_get(p, REG(device_feature)) << 32;
+	vpci_put(p, REG(device_feature_select), 0);
+	return features | vpci_get(p, REG(device_feature));
 }
 
 static void pci_accept(struct virtio_device *dev, u64 features)
 {
 	const struct virtio_pci *p = to_pci(dev);
 
-	put(p, REG(guest_feature_select), 0);
-	put(p, REG(guest_feature), (u32)features);
-	put(p, REG(guest_feature_select), 1);
-	put(p, REG(guest_feature), (u32)(features >> 32));
+	vpci_put(p, REG(guest_feature_select), 0);
+	vpci_put(p, REG(guest_feature), (u32)features);
+	vpci_put(p, REG(guest_feature_select), 1);
+	vpci_put(p, REG(guest_feature), (u32)(features >> 32));
 }
 
 static u8 pci_get_status(struct virtio_device *dev)
 {
-	return (u8)get(to_pci(dev), REG(device_status));
+	return (u8)vpci_get(to_pci(dev), REG(device_status));
 }
 
 static void pci_set_status(struct virtio_device *dev, u8 status)
@@ -74,7 +74,7 @@ static void pci_set_status(struct virtio_device *dev, u8 status)
 	struct virtio_pci *p = to_pci(dev);
 	u8 still = 0;
 
-	put(p, REG(device_status), status);
+	vpci_put(p, REG(device_status), status);
 	if (status)
 		return;
 	/* A reset is complete when 0 has been read (4.1.4.3.1). */
@@ -103,17 +103,17 @@ static void pci_config_write(struct virtio_device *dev, unsigned at, unsigned le
 
 static u8 pci_generation(struct virtio_device *dev)
 {
-	return (u8)get(to_pci(dev), REG(config_generation));
+	return (u8)vpci_get(to_pci(dev), REG(config_generation));
 }
 
 static unsigned pci_queue_size(struct virtio_device *dev, unsigned index)
 {
 	const struct virtio_pci *p = to_pci(dev);
 
-	if (index >= get(p, REG(num_queues)) || index >= ARRAY_SIZE(p->notify_off))
+	if (index >= vpci_get(p, REG(num_queues)) || index >= ARRAY_SIZE(p->notify_off))
 		return 0;
-	put(p, REG(queue_select), index);
-	return get(p, REG(queue_size));
+	vpci_put(p, REG(queue_select), index);
+	return vpci_get(p, REG(queue_size));
 }
 
 static phys_t ring_phys(const struct virtqueue *q, const volatile void *part)
@@ -128,19 +128,19 @@ static int pci_queue_start(struct virtio_device *dev, const struct virtqueue *q)
 	phys_t desc = ring_phys(q, q->ring.desc), avail = ring_phys(q, q->ring.avail);
 	phys_t used = ring_phys(q, q->ring.used);
 
-	put(p, REG(queue_select), q->index);
-	put(p, REG(queue_size), q->size);
-	put(p, REG(queue_desc_lo), (u32)desc);
-	put(p, REG(queue_desc_hi), (u32)(desc >> 32));
-	put(p, REG(queue_avail_lo), (u32)avail);
-	put(p, REG(queue_avail_hi), (u32)(avail >> 32));
-	put(p, REG(queue_used_lo), (u32)used);
-	put(p, REG(queue_used_hi), (u32)(used >> 32));
-	p->notify_off[q->index] = (u16)get(p, REG(queue_notify_off));
+	vpci_put(p, REG(queue_select), q->index);
+	vpci_put(p, REG(queue_size), q->size);
+	vpci_put(p, REG(queue_desc_lo), (u32)desc);
+	vpci_put(p, REG(queue_desc_hi), (u32)(desc >> 32));
+	vpci_put(p, REG(queue_avail_lo), (u32)avail);
+	vpci_put(p, REG(queue_avail_hi), (u32)(avail >> 32));
+	vpci_put(p, REG(queue_used_lo), (u32)used);
+	vpci_put(p, REG(queue_used_hi), (u32)(used >> 32));
+	p->notify_off[q->index] = (u16)vpci_get(p, REG(queue_notify_off));
 	if ((u64)p->notify_off[q->index] * p->notify_step + 2 > p->notify_len)
 		return -EIO;
 	p->lent = true;
-	put(p, REG(queue_enable), 1);
+	vpci_put(p, REG(queue_enable), 1);
 	return 0;
 }
 

@@ -29,7 +29,7 @@ static void reg_write(volatile u8 *at, unsigned len, u32 value)
 
 static const struct virtio_regs mapped_regs = {.read = reg_read, .write = reg_write};
 
-static unsigned node_of(u32 domain)
+static unsigned virtio_node(u32 domain)
 {
 	for (unsigned i = 0; i < acpi.nr_nodes && i < kernel_memory.nr_nodes; i++) {
 		if (acpi.domain[i] == domain)
@@ -46,7 +46,7 @@ static int probe(struct virtio_device *dev)
 static struct virtio_bus bus = {.regs = &mapped_regs,
     .map = arch_map_mmio,
     .route = pci_route_intx,
-    .node_of = node_of,
+    .node_of = virtio_node,
     .probe = probe};
 
 static void found(const struct pci_function *fn)

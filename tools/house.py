@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The tree in numbers: circles, floors, headers, rooms, lengths, assertions, copies; `make house`.
+"""The tree in numbers: circles, floors, headers, rooms, lengths, assertions, names, copies;
+`make house`.
 
 Usage: tools/house.py [--build DIR] [--before REV|DIR] [--list]
 
 --before adds a column for another tree: a directory, or a commit, unpacked under DIR/house/.
---list names each upward symbol, each circle, each wide line, each pair of copies that was counted.
+--list names each upward symbol, each circle, each wide line, each function's name in two sources,
+each pair of copies that was counted.
 
 Calls are read by nm from the objects of the kernel, so it is compiled first, in each tree.
 """
@@ -26,6 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CODE = (".c", ".h", ".S")
 TEXT = CODE + (".ld", ".py", ".sh", ".gdb", ".mk", ".md", ".pml", ".race")
 WIDE = 100  # columns; a tab counts 8
+NAMED = ("mm", "kernel", "arch/x86_64", "drivers", "demo")  # a name stands for one function there
 COPIED = 6  # code lines that two places must share to count as copies
 PRIVATE = re.compile(r'^\s*#\s*include\s+"(mm/\w+\.h)"', re.MULTILINE)
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
@@ -141,8 +144,18 @@ def functions(lines):
             start = nr
         elif line == "}" and start is not None:
             head = " ".join(lines[max(0, start - 3) : start])
-            yield nr - start + 1, (re.findall(r"(\w+)\(", head) or ["?"])[0]
+            yield nr - start + 1, (re.findall(r"\b([a-z]\w*)\(", head) or ["?"])[0]
             start = None
+
+
+def names_in_two(texts):
+    """(name, sources) of each name that functions of two sources of a room of the kernel bear."""
+    found = defaultdict(set)
+    for path, lines in texts.items():
+        if room(path) in NAMED and path.endswith(".c"):
+            for _, name in functions(lines):
+                found[room(path), name].add(path)
+    return [(name, sorted(paths)) for (_, name), paths in sorted(found.items()) if len(paths) > 1]
 
 
 def arguments(text, start):
@@ -215,7 +228,7 @@ def measure(tree, build):
         for nr, line in enumerate(lines, 1)
         if len(line.expandtabs(8)) > WIDE
     ]
-    pairs = list(copies(sources))
+    pairs, twice = list(copies(sources)), names_in_two(texts)
     found = {}
     for where, (rings, ups) in calls.items():
         found[f"{where}: circles of sources"] = f"{len(rings)} ({sum(map(len, rings))} files)"
@@ -226,6 +239,7 @@ def measure(tree, build):
         "mm: the most of them": f"{headers[worst]} ({os.path.basename(worst)})",
         "mm: code lines per assertion": f"{code / max(checks, 1):.0f} ({code} / {checks})",
         "kernel: names main.c takes of demo": doors(tree, build, texts),
+        "names of functions in two sources": str(len(twice)),
         "evening: lines of mm/ to offline": str(evening(texts)),
         "longest function": f"{function[0]} ({function[1]})",
         "longest file": f"{longest[0]} ({os.path.basename(longest[1])})",
@@ -244,6 +258,7 @@ def measure(tree, build):
     named = [f"circle: {' '.join(ring)}" for rings, _ in calls.values() for ring in rings]
     named += [f"upward: {a} takes {name} of {b}" for _, ups in calls.values() for a, name, b in ups]
     named += [f"wide: {path}:{nr}" for path, nr in wide]
+    named += [f"name: {name}: {' '.join(paths)}" for name, paths in twice]
     named += [f"copies: {a[0]}:{a[1]} {b[0]}:{b[1]}: {length} lines" for a, b, length in pairs]
     return found, named
 

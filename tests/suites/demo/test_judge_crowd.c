@@ -189,7 +189,9 @@ static void reports_are_kept_by_the_seed_and_answered_with_stop(struct ktest *t)
 	world.nr_reports = 1;
 	take_reports(&c);
 	EXPECT_SAID(t, "[drop 1][reply 1][nothing for 100000000]\n");
-	EXPECT(t, sum(c.verified, 2) == 11 && sum(c.verified, 1) == 1 && sum(c.verified, 0) == 0);
+	EXPECT(t,
+	    sum_counts(c.verified, 2) == 11 && sum_counts(c.verified, 1) == 1 &&
+	        sum_counts(c.verified, 0) == 0);
 }
 
 /* ---- from the start to the end ---- */

@@ -36,7 +36,8 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 		request_soft(START + 70);
 		EXPECT(t, soak.soft_ok == softs[i].ok && soak.soft_no == !softs[i].ok);
 		EXPECT(t,
-		    is_listed(START + 70) == softs[i].listed && soak.nr_listed == softs[i].listed);
+		    pfn_is_listed(START + 70) == softs[i].listed &&
+		        soak.nr_listed == softs[i].listed);
 		EXPECT_EQ(t, soak.failed, softs[i].bad);
 		scene_end();
 	}
@@ -44,7 +45,7 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 		REQUIRE(t, begin_scene());
 		world.hard = hards[i].err;
 		world.res = (struct poison_result){.outcome = hards[i].outcome, .lost = true};
-		list(START + 639, hards[i].before);
+		list_pfn(START + 639, hards[i].before);
 		request_hard(START + 639);
 		EXPECT_EQ(t, soak.hard_ok, hards[i].outcome == POISON_RECOVERED);
 		EXPECT_EQ(t, soak.delayed, hards[i].outcome == POISON_DELAYED);
@@ -52,7 +53,8 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 		EXPECT_EQ(t, soak.hard_no, hards[i].outcome == POISON_FAILED);
 		EXPECT_EQ(t, soak.lost, 1);
 		EXPECT(t,
-		    is_listed(START + 639) == hards[i].after && soak.nr_listed == hards[i].after);
+		    pfn_is_listed(START + 639) == hards[i].after &&
+		        soak.nr_listed == hards[i].after);
 		EXPECT_EQ(t, soak.failed, hards[i].bad);
 		scene_end();
 	}
@@ -66,16 +68,16 @@ static void unpoisoned_page_leaves_the_list(struct ktest *t)
 	request_soft(START + 64);
 	request_soft(START + 66);
 	EXPECT(t,
-	    !is_listed(START) && is_listed(START + 64) && !is_listed(START + 65) &&
-	        is_listed(START + 66));
+	    !pfn_is_listed(START) && pfn_is_listed(START + 64) && !pfn_is_listed(START + 65) &&
+	        pfn_is_listed(START + 66));
 	world.back = -EBUSY;
 	request_back(START + 10);
 	EXPECT(t, soak.nr_listed == 2 && !soak.back && !soak.failed);
 	world.back = 0;
 	request_back(START + 65);
 	EXPECT(t,
-	    soak.nr_listed == 1 && soak.back == 1 && !is_listed(START + 66) &&
-	        is_listed(START + 64));
+	    soak.nr_listed == 1 && soak.back == 1 && !pfn_is_listed(START + 66) &&
+	        pfn_is_listed(START + 64));
 	EXPECT_SAID(t, "[soft 0x1040][soft 0x1042][back 0x1040][back 0x1042]");
 	/* A flagged page that no call had reported is a failure. */
 	world.flagged[5] = true;
@@ -104,7 +106,7 @@ static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest 
 	world.soft = -EBUSY;
 	world.hard = -EBUSY;
 	world.flagged[639] = true;
-	list(START + 639, true);
+	list_pfn(START + 639, true);
 	world.back = -EBUSY;
 	for (i = 0, soak.rand = 639; i < 8; i++) {
 		request();
