@@ -7,7 +7,7 @@
  * Invariants: while the host is told of a pageblock, it is not free, so no page of it is allocated
  *             and then dropped by the host.  The bit is set only on pageblocks that have been
  *             wholly free since the report; taking a block clears it.
- * Checked by: check_memory(), I-R2.  Tests: page_report, step_report, memory_span.
+ * Checked by: check_memory(), I-R2.  Tests: page_report, memory_span.
  *
  * Only whole pageblocks are reported: where the size matters, the host's pages are as large, and
  * one bit for each pageblock is enough.

@@ -12,7 +12,7 @@
  *             one compaction.  A run stops in a zone when the zone lacks nothing (zone_lacks): then
  *             each request that waits for the run and may use the zone passes zone_watermark_ok
  *             there.  A reclaim thread never waits for memory: its allocations may use the reserve.
- * Tests:      play_reclaim, play_run, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
+ * Tests:      play_reclaim, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
  *             standby.
  */
 #include "mm/entry.h"
