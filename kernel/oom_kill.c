@@ -26,7 +26,7 @@
  * Invariants: nothing is allocated.  References to a task's space are held only briefly, and none
  *             to the victim's when the victim is told to end. So its memory is free when it reports
  *             its end.
- * Tests:      oom_task, tests/fiber/explore_oom.c, tests/fiber/explore_oom_said.c,
+ * Tests:      oom_task, oom_choice, tests/fiber/explore_oom.c, tests/fiber/explore_oom_said.c,
  *             tests/qemu/test_memory.py.
  */
 #include <quarry/mm.h>
@@ -42,6 +42,7 @@ struct row {
 	unsigned long heir;           /* of these, pages of ended tasks of its own family */
 	unsigned long kernel;         /* pages that the kernel has allocated for the task */
 	unsigned long useless; /* pages of its objects in zones that the request may not use */
+	unsigned long whole;   /* pages of its family, as the choice counts them */
 };
 
 static struct row table[ABI_MAX_TASKS];
@@ -51,7 +52,7 @@ static unsigned nr_rows;
  */
 static const struct account *top;
 static enum zone_kind highest;
-static u32 round;
+static u32 decision;
 
 static unsigned long pages_of(const struct row *r)
 {
@@ -93,9 +94,9 @@ static struct row *payer(const struct account *a)
 /* The number of the object's pages that already count for another task than the charged one. */
 static u32 *shared_of(struct vm_object *object)
 {
-	if (object->oom_round != round)
+	if (object->oom_round != decision)
 		object->oom_shared = 0;
-	object->oom_round = round;
+	object->oom_round = decision;
 	return &object->oom_shared;
 }
 
@@ -186,7 +187,7 @@ static void fill_table(enum zone_kind zones)
 	nr_rows = 0;
 	top = NULL;
 	highest = zones;
-	round = round + 1 ? round + 1 : 1;
+	decision = decision + 1 ? decision + 1 : 1;
 	while (nr_rows < ABI_MAX_TASKS && (task = task_after(id))) {
 		id = task->id;
 		table[nr_rows++] = (struct row){.task = task};
@@ -242,25 +243,33 @@ static unsigned long family_pages(const struct account *family)
 	return sum + left;
 }
 
+/* Charges change meanwhile, so a family is counted once: all its tasks compare as equal. */
+static unsigned long family_once(unsigned i)
+{
+	unsigned first = 0;
+
+	while (table[first].family != table[i].family)
+		first++;
+	return first < i ? table[first].whole : family_pages(table[i].family);
+}
+
 static const struct row *oom_choose_task(void)
 {
 	const struct row *best = NULL;
-	unsigned long most = 0;
 	unsigned i;
 
 	for (i = 0; i < nr_rows; i++)
 		if (already_ending(&table[i]))
 			return &table[i];
 	for (i = 0; i < nr_rows; i++) {
-		const struct row *r = &table[i];
-		unsigned long family = family_pages(r->family);
+		struct row *r = &table[i];
 
+		r->whole = family_once(i);
 		if (exempt(r) || pages_of(r) == 0)
 			continue;
-		if (!best || family > most || (family == most && pages_of(r) > pages_of(best))) {
-			most = family;
+		if (!best || r->whole > best->whole ||
+		    (r->whole == best->whole && pages_of(r) > pages_of(best)))
 			best = r;
-		}
 	}
 	return best;
 }

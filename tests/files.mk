@@ -21,6 +21,7 @@ HOST_TEST_SRCS += tests/suites/mm/isolate/test_contig_late.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_memory_add.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_cma.c
 HOST_TEST_SRCS += tests/suites/kernel/test_cmdline_init.c
+HOST_TEST_SRCS += tests/suites/kernel/test_oom_choice.c
 HOST_TEST_SRCS += tests/suites/kernel/test_bootfile.c
 HOST_TEST_SRCS += tests/suites/drivers/test_device_pages.c
 HOST_TEST_SRCS += tests/suites/mm/check/test_words.c

@@ -15,8 +15,7 @@ LAB_SRCS += tests/fiber/silence_task.c
 
 # The kernel's threads, tasks and system calls, with CPUs as fibers and all of mm/ but the slabs: a
 # hosted program of its own, build/host-threads/check.
-# -fno-builtin-round: a variable of oom_kill.c has the name of the C library's function round.
-HFLAGS_threads := $(HFLAGS_suites) -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -fno-builtin-round
+HFLAGS_threads := $(HFLAGS_suites) -DRACE_BUILD -DPAGEBLOCK_ORDER=3
 THREAD_SRCS += arch/fiber/fiber_threads_alone.c
 THREAD_SRCS += arch/fiber/fiber_user.c
 THREAD_SRCS += tests/fiber/explore_main.c
