@@ -345,3 +345,14 @@ void boot_info_init(u32 info, u32 by)
 	align_ram();
 	choose_trampoline();
 }
+
+bool boot_is_ram(phys_t pa, u64 len)
+{
+	for (unsigned i = 0; i < bootinfo.nr_ram; i++) {
+		const struct boot_range *ram = &bootinfo.ram[i];
+
+		if (pa < ram->end && (pa >= ram->start || len > ram->start - pa))
+			return true;
+	}
+	return false;
+}

@@ -71,9 +71,12 @@ static int use_units(struct virtio_mem *vm, unsigned long first, unsigned long n
 		return err == -ENOMEM ? -ENOMEM : -EBUSY;
 	}
 	err = online_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, NULL);
-	if (err)
-		panic("%s: memory that was added is not offline: error %s", vm->dev->name,
-		    errno_name(err));
+	/*
+	 * Another operation has brought the units online already, or works on them.  If they cannot
+	 * be removed again, they count as in use, like units that were taken offline by hand.
+	 */
+	if (err && err != -EALREADY && !remove_memory(vm->mem, unit_pfn(vm, first), nr * vm->unit))
+		return -EBUSY;
 	virtio_mem_set_state(vm, first, nr, UNIT_IN_USE);
 	return 0;
 }

@@ -123,6 +123,12 @@ static void request_put(struct pager *p, struct request *r)
 		request_free(p, r);
 }
 
+/* Does the result concern only the thread that has asked: its end, its memory, its time? */
+static bool is_its_own(int result)
+{
+	return result == -EINTR || result == -ENOMEM || result == -ETIMEDOUT;
+}
+
 /* Wait for another thread's request; returns its answer, or -EAGAIN if only that thread failed. */
 static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 {
@@ -130,7 +136,7 @@ static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 
 	wait_until(&p->wq, pager_done, r, timeout_ns);
 	if (load_acquire(&r->done))
-		err = r->result == -EINTR || r->result == -ENOMEM ? -EAGAIN : r->result;
+		err = is_its_own(r->result) ? -EAGAIN : r->result;
 	request_put(p, r);
 	return err && task_interrupted() ? -EINTR : err;
 }

@@ -76,6 +76,9 @@ static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 		 */
 		if (unlikely(s->resumes)) {
 			s->resumes = false;
+			/* The shares behind it have left: the ring is complete with this turn. */
+			if (s == rq->ring_last)
+				rq->ring_last = NULL;
 		} else {
 			s->turn_ns = 0;
 			if (s == rq->ring_last || !rq->ring_last) {

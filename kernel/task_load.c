@@ -119,7 +119,12 @@ int task_start(const char *name, struct cap *gift, const u64 arg[2],
 	if (!err) {
 		struct account *before = account_use((*out)->account);
 
-		err = start_in(*out, name, gift, arg);
+		/*
+		 * A task that is told to end while it creates a task must not leave it behind:
+		 * either tasks_kill_all finds the new task on the list, or the creator is ending
+		 * already.
+		 */
+		err = task_interrupted() ? -EINTR : start_in(*out, name, gift, arg);
 		account_use(before);
 		if (err) {
 			task_abandon(*out);

@@ -26,6 +26,7 @@ struct fault {
 	struct vm_object *object; /* the object at @va, with a reference */
 	u32 index;
 	bool shown;        /* the slot had a page, to be mapped at @va */
+	bool changed;      /* @va is no longer in the region that the fault began with */
 	struct page *page; /* allocated for the slot */
 };
 
@@ -136,6 +137,8 @@ static int commit(struct fault *f)
 		if (!walked)
 			err = fault_show(f, r, &w, &waits);
 		spin_unlock(&f->object->lock);
+	} else {
+		f->changed = true;
 	}
 	spin_unlock(&f->space->lock);
 	if (waits)
@@ -152,8 +155,10 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 
 	MM_EVENT(space->mem, FAULTS);
 	err = find_object(&f);
-	if (err)
+	if (err) {
+		port_task()->access_ns = 0;
 		return err;
+	}
 	sched_point("fault.found");
 	err = prepare(&f);
 	sched_point("fault.ready");
@@ -164,8 +169,8 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 		sched_point("fault.lost");
 		mem_free_pages(space->mem, f.page, 0);
 	}
-	/* The next access gets a new time limit for its pager. */
-	if (f.object->kind == OBJ_PAGER && (err || f.shown))
+	/* The access, or what it was of, has ended: the next one gets a new time limit. */
+	if (err || f.shown || f.changed)
 		port_task()->access_ns = 0;
 	vm_object_put(f.object);
 	return err;

@@ -34,3 +34,4 @@ HOSTILE_SRCS += user/hostile_reclaim.c
 HOSTILE_SRCS += user/hostile_served.c
 HOSTILE_SRCS += user/hostile_gone.c
 HOSTILE_SRCS += user/hostile_disguised.c
+HOSTILE_SRCS += user/hostile_late.c

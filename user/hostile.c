@@ -24,6 +24,7 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_served,
     &hostile_gone,
     &hostile_disguised,
+    &hostile_late,
 };
 
 u64 programs, seed, hostile_meeting;

@@ -26,6 +26,7 @@ THREAD_SRCS += tests/fiber/explore_pagers.c
 THREAD_SRCS += tests/fiber/explore_again.c
 THREAD_SRCS += tests/fiber/explore_locks.c
 THREAD_SRCS += tests/fiber/explore_lost.c
+THREAD_SRCS += tests/fiber/explore_family.c
 THREAD_SRCS += tests/fiber/explore_oom.c
 THREAD_SRCS += tests/fiber/explore_calls.c
 THREAD_SRCS += tests/fiber/explore_good.c

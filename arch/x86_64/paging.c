@@ -318,7 +318,7 @@ static void *map_device(phys_t pa, size_t len, unsigned flags)
 
 void *arch_map_mmio(phys_t pa, size_t len)
 {
-	return map_device(pa, len, MAP_UNCACHED);
+	return boot_is_ram(pa, len) ? NULL : map_device(pa, len, MAP_UNCACHED);
 }
 
 void *arch_map_framebuffer(phys_t pa, size_t len)

@@ -258,7 +258,10 @@ void flush_everywhere(void);
  * mapping stays.  Returns 0; -ENOMEM; -EEXIST another mapping exists.  Context: boot CPU or thread.
  */
 int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
-/* Map device registers, uncached, for ever; NULL: no memory or addresses.  Context: as arch_map. */
+/*
+ * Map device registers, uncached, for ever.  NULL: no memory or addresses, or these are addresses
+ * of RAM, whatever a BAR or a table of the firmware says.  Context: as arch_map.
+ */
 void *arch_map_mmio(phys_t pa, size_t len);
 /*
  * The addresses of memmap, pageblocks and trees read as zeros and fault on a write where no memory

@@ -50,4 +50,7 @@ extern struct bootinfo bootinfo;
  */
 void multiboot2_parse(const void *block, u32 total);
 
+/* Is any of the @len bytes at @pa in the RAM that the loader reported?  Any context. */
+bool boot_is_ram(phys_t pa, u64 len);
+
 #endif

@@ -74,7 +74,8 @@ int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_che
  * task_start - a new task that runs the program @name, with @limits, in *@out with a reference.
  * The task takes over the capability in *@gift, if any; on an error the capability is dropped.  The
  * first thread starts with the capability's handle and with @arg.
- * Returns 0, or as task_create_limited, task_load, cap_install and task_add_thread.
+ * Returns 0; -EINTR the running task is ending; or as task_create_limited, task_load, cap_install
+ * and task_add_thread.
  */
 int task_start(const char *name, struct cap *gift, const u64 arg[2],
     const struct abi_limits *limits, struct task **out) must_check;

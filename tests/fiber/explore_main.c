@@ -44,7 +44,7 @@ static void on_panic(const char *text)
 }
 
 static const struct explore_suite *const suites[] = {
-    &thread_suite, &task_suite, &pager_suite, &lost_suite, &oom_suite, &call_suite};
+    &thread_suite, &task_suite, &pager_suite, &lost_suite, &oom_suite, &family_suite, &call_suite};
 
 static bool is_wanted(const char *which, const char *suite, const char *name)
 {

@@ -15,6 +15,7 @@
 static void (*programs[PROGRAMS])(u64 arg);
 static u64 arguments[PROGRAMS];
 static unsigned nr_programs;
+void (*programs_started)(void);
 
 /* ---- programs ---- */
 
@@ -25,6 +26,8 @@ static void run_program(uintptr_t entry, const u64 arg[3])
 	explore_wait_start();
 	if (nr < nr_programs)
 		programs[nr](arguments[nr]);
+	else if (programs_started)
+		programs_started();
 }
 
 void new_program(struct task *task, int cpu, void (*program)(u64 arg), u64 arg)
@@ -402,44 +405,6 @@ static const char *judge_nothing(void)
 	return NULL;
 }
 
-/* ---- a task that starts another ---- */
-
-static void start_child(u64 arg)
-{
-	static const char name[] = "program";
-	struct syscall_regs r = {
-	    .nr = SYS_TASK_CREATE, .arg = {(u64)to_caller, DATA, sizeof(name) - 1}};
-	u64 word;
-
-	memcpy(&word, name, sizeof(word));
-	user_store(DATA, word);
-	r.arg[3] = (u64)CALL(SYS_ENDPOINT_CREATE);
-	x.result[0] = user_call(&r);
-	if (x.result[0] > 0)
-		x.result[1] = CALL(SYS_TASK_WAIT, (u64)x.result[0], WAIT_FOREVER);
-}
-
-static void parent_and_killer(void)
-{
-	struct vm_object *object = new_object(1);
-	struct task *task = new_task(0);
-
-	map_data(task, object);
-	vm_object_put(object);
-	to_caller = give(task, CAP_PROGRAMS, RIGHT_EXEC, NULL);
-	new_program(task, 1, start_child, 0);
-	killer_of(0);
-}
-
-static const char *judge_child(void)
-{
-	if (x.result[0] < 0)
-		return "no child was made";
-	return x.result[1] == NOT_YET || x.result[1] == TASK_EXITED
-	    ? NULL
-	    : "the child has not ended by itself";
-}
-
 /* ---- memory that two tasks share, one of which is killed ---- */
 
 static void share_and_unmap(u64 arg)
@@ -488,7 +453,6 @@ static const char *judge_shared(void)
 	X(an_exit_meets_new_threads, exit_and_create, judge_create)                                \
 	X(a_handle_is_closed_under_a_call_and_a_receiver, call_receive_close, judge_closed)        \
 	X(a_task_is_killed_while_it_changes_handles, dup_close_kill, judge_nothing)                \
-	X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, judge_child)              \
 	X(who_shares_memory_is_killed, sharers_and_killer, judge_shared)
 
 #define X(id, before, judges) {.name = #id, .setup = (before), .judge = (judges)},

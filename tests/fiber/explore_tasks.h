@@ -25,6 +25,9 @@ const char *kept_differ(const struct kept *before);
 /* A system call with these arguments. */
 #define CALL(number, ...) user_call(&(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
 
+/* Called, if not NULL, by a program that a task has started, before it ends. */
+extern void (*programs_started)(void);
+
 /* Create task @nr of the set, without threads. */
 struct task *new_task(unsigned nr);
 /* Add a thread to @task on CPU @cpu. It waits until all roles start, then runs @program(@arg). */

@@ -30,7 +30,7 @@ struct explore_suite {
 	unsigned nr;
 };
 extern const struct explore_suite thread_suite, task_suite, pager_suite, lost_suite, oom_suite,
-    call_suite;
+    family_suite, call_suite;
 
 /* Shared by the roles; zero before each run unless stated. */
 struct shared {

@@ -30,10 +30,15 @@ GENERAL_PROTECTION = "general protection"
 
 
 # The numbers of subjects, for user_arg=.
-SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED = 6, 7, 8, 9, 10, 11, 12
+SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED, LATE = 6, 7, 8, 9, 10, 11, 12, 13
 
 
-IN_GUEST_TIME = [(RECLAIM, "reclaim", 4), (SERVED, "served", 2), (GONE, "gone", 2)]
+IN_GUEST_TIME = [
+    (RECLAIM, "reclaim", 4),
+    (SERVED, "served", 2),
+    (GONE, "gone", 2),
+    (LATE, "late", 2),
+]
 DEAD, DEAD_BYTES = 240, 512  # dead tasks that a task hoards; the least bytes of each
 
 
@@ -72,7 +77,7 @@ def test_hostile_on_oom(boot):
 @pytest.mark.parametrize("subject, name, least", IN_GUEST_TIME)
 def test_hostile_in_guest_time(boot, subject, name, least):
     """Whatever pagers do, a task that takes all memory is killed in time, and no other task is
-    killed. A killed task ends in any system call."""
+    killed. A killed task ends in any system call. A good pager's page comes in time."""
     run = boot(
         f"selftest=none user=hostile user_arg={subject}",
         programs=True,

@@ -9,6 +9,7 @@
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
 #include "x86.h"
+#include <quarry/bootinfo.h>
 #include <quarry/acpi.h>
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
@@ -449,7 +450,19 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	EXPECT_EQ(t, arch_mapped_at((uintptr_t)next), pa);
 }
 
-KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address),
+/* A BAR, or an ACPI table, may name addresses of RAM as a device's. */
+static void ram_is_no_device(struct ktest *t)
+{
+	phys_t end = bootinfo.ram[bootinfo.nr_ram - 1].end;
+
+	EXPECT(t, !arch_map_mmio(image_phys(image_start), PAGE_SIZE));
+	EXPECT(t, !arch_map_mmio(bootinfo.ram[0].start, 1));
+	EXPECT(t, !arch_map_mmio(end - 1, 1));
+	EXPECT(t, !arch_map_mmio(end - 1, PAGE_SIZE));
+	EXPECT(t, arch_map_mmio(end, PAGE_SIZE));
+}
+
+KTEST_SUITE(arch_map, 0, KTEST(ram_is_no_device), KTEST(text_is_read_only_under_every_address),
     KTEST(direct_map_is_never_executed), KTEST(freed_stack_is_reached_by_no_cpu),
     KTEST(freed_stack_is_unmapped_on_every_cpu), KTEST(returning_cpu_has_no_stale_stack_entries),
     KTEST(unmapped_page_is_not_reached), KTEST(every_cpu_sees_an_array_grow),

@@ -332,8 +332,41 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
+/* The last share of the ring leaves while an interrupted turn waits to continue. */
+static void ring_goes_round_after_a_continued_turn(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct thread *bound = thread_of(s, &s->task[0]), *other = thread_of(s, &s->task[1]),
+	              *late = thread_of(s, &s->task[2]), *later = thread_of(s, &s->task[3]);
+	unsigned i, ring;
+
+	spin_lock(&s->rq.lock);
+	runq_insert(&s->rq, bound, false);
+	runq_insert(&s->rq, late, false);
+	EXPECT(t, runq_take(&s->rq) == bound);
+	/* The turn of `bound' is interrupted, and the ring's last share leaves. */
+	s->task[0].turn_ns = 1;
+	runq_put_back(&s->rq, bound, true);
+	EXPECT(t, s->task[0].resumes);
+	runq_remove(&s->rq, late);
+	EXPECT(t, runq_take(&s->rq) == bound);
+	/* `bound' sleeps for ever; two other tasks compute in turns. */
+	runq_insert(&s->rq, other, false);
+	runq_insert(&s->rq, later, false);
+	ring = s->rq.ring;
+	for (i = 0; i < 100; i++) {
+		struct thread *next = runq_take(&s->rq);
+
+		runq_put_back(&s->rq, next, false);
+	}
+	EXPECT(t, s->rq.ring >= ring + 40);
+	EXPECT(t, s->rq.ring_last != &s->task[0]);
+	spin_unlock(&s->rq.lock);
+}
+
 KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(woken_thread_runs_first_for_one_turn),
-    KTEST(short_turn_is_continued), KTEST(time_is_charged_to_this_turn_or_the_one_before),
+    KTEST(ring_goes_round_after_a_continued_turn), KTEST(short_turn_is_continued),
+    KTEST(time_is_charged_to_this_turn_or_the_one_before),
     KTEST(round_ends_after_the_last_thread_of_the_ring),
     KTEST(round_ends_with_its_last_original_thread), KTEST(exiting_task_gets_its_turns_at_once),
     KTEST(exiting_task_that_has_used_its_time_waits_for_its_turn),

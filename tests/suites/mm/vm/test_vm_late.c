@@ -221,6 +221,27 @@ static void fault_checks_again_under_the_lock(struct ktest *t)
 	end(t);
 }
 
+/* The time of an access that has failed, or lost its region, is not that of the next one. */
+static void access_that_has_ended_leaves_no_time(struct ktest *t)
+{
+	u64 *began = &port_task()->access_ns;
+
+	if (!begin(t, NULL))
+		return;
+	*began = 7;
+	LATE(t, &s.space->lock, 1, unmap_five, vm_fault(s.space, page_at(5), VM_WRITE), -EFAULT);
+	EXPECT_EQ(t, *began, 0);
+	map_it();
+	*began = 7;
+	LATE(t, &s.space->lock, 2, unmap_five, vm_fault(s.space, page_at(5), VM_WRITE), 0);
+	EXPECT_EQ(t, *began, 0);
+	map_it();
+	*began = 7;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
+	EXPECT_EQ(t, *began, 0);
+	end(t);
+}
+
 static void space_is_checked_again_under_its_lock(struct ktest *t)
 {
 	if (!begin(t, NULL))
@@ -391,6 +412,6 @@ static void account_ends_with_a_balance_of_0(struct ktest *t)
 
 KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(slots_are_checked_again_under_the_lock), KTEST(fault_checks_again_under_the_lock),
-    KTEST(space_is_checked_again_under_its_lock), KTEST(entry_is_checked_again_under_the_lock),
-    KTEST(table_added_by_another_thread_is_used), KTEST(present_page_needs_no_allocation),
-    KTEST(account_ends_with_a_balance_of_0));
+    KTEST(access_that_has_ended_leaves_no_time), KTEST(space_is_checked_again_under_its_lock),
+    KTEST(entry_is_checked_again_under_the_lock), KTEST(table_added_by_another_thread_is_used),
+    KTEST(present_page_needs_no_allocation), KTEST(account_ends_with_a_balance_of_0));
