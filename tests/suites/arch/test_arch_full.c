@@ -106,7 +106,7 @@ static u64 nobody(void)
 
 static void expect_no_tables(struct ktest *t)
 {
-	phys_t pa = acpi.ioapic[0].address;
+	phys_t pa = acpi.lapic;
 	char *before = arch_map_mmio(pa, PAGE_SIZE), *after;
 	u64 asked = nobody();
 

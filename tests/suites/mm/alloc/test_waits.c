@@ -291,6 +291,10 @@ static void drop_one(struct lru_scan *scan)
 	scan->freed = 1;
 }
 
+static void drop_nothing(struct lru_scan *scan)
+{
+}
+
 /* For a larger block reclaim is tried a few times; for one page as long as pages are freed. */
 static void larger_block_has_so_many_turns(struct ktest *t)
 {
@@ -377,8 +381,86 @@ static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 	store_scene_end(t, &s, &store);
 }
 
+/* Memory that has come online gives a request for a larger block all its tries again. */
+static void standby_memory_renews_the_tries(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct request q;
+
+	REQUIRE(t, mem);
+	q = request_for(mem, GFP_KERNEL, 3);
+	q.drops = 16;
+	q.compactions = 4;
+	q.unmade = true;
+	EXPECT(t, reclaim_standby(&q) == TRY_ANEW);
+	EXPECT(t, !q.drops && !q.compactions && !q.unmade);
+	drop_memory(t, mem);
+}
+
+/*
+ * The nearest zone has nothing to drop; the next zone of the same node has pages on its lists, or
+ * only pages that reclaim has taken off them: the node's thread is asked for a run.
+ */
+static void any_zone_of_a_node_is_a_reason_to_ask_its_thread(struct ktest *t)
+{
+	static const struct reclaim_ops ops = {.batch = drop_nothing};
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct pile pile = {NULL, 0};
+	struct request q;
+	struct zone *zone;
+	u64 before;
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	mem->reclaim = &ops;
+	q = request_for(mem, GFP_MOVABLE, 0);
+	EXPECT(t, reclaim_direct(&q) == TRY_NEXT);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_WAIT), 0);
+	zone->lru[LRU_INACTIVE].nr = 40;
+	EXPECT(t, reclaim_direct(&q) == TRY_NEXT);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_WAIT), 1);
+	zone->lru[LRU_INACTIVE].nr = 0;
+	before = mm_event_sum(mem, EV_RECLAIM_WAIT);
+	atomic_add(&zone->nr_reclaiming, 1u);
+	EXPECT(t, reclaim_direct(&q) == TRY_NEXT);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_WAIT), before + 1);
+	atomic_sub(&zone->nr_reclaiming, 1u);
+	mem->reclaim = &memory_reclaim;
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* A lent block ends the wait of a movable request, and of no other. */
+static void lent_block_ends_the_wait_of_a_movable_request(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 8, 0);
+	struct request kernel, movable;
+	unsigned type, have[NR_MIGRATETYPES];
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	kernel = request_for(mem, GFP_KERNEL, 3);
+	movable = request_for(mem, GFP_MOVABLE, 3);
+	kernel.scattered = movable.scattered = true;
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		have[type] = zone->have[type];
+		zone->have[type] = 0;
+	}
+	EXPECT_EQ(t, looked(&kernel), TRY_NO_MORE);
+	EXPECT_EQ(t, looked(&movable), TRY_NO_MORE);
+	zone->have[MT_CMA] = 1u << 3;
+	EXPECT_EQ(t, looked(&kernel), TRY_NO_MORE);
+	EXPECT_EQ(t, looked(&movable), TRY_ANEW);
+	for (type = 0; type < NR_MIGRATETYPES; type++)
+		zone->have[type] = (__typeof__(zone->have[type]))have[type];
+}
+
 KTEST_SUITE(waits, KTEST_MOSTLY_INSIDE, KTEST(free_ends_the_wait_for_standby),
     KTEST(free_ends_the_wait_for_a_victim), KTEST(freed_pages_that_it_cannot_use_end_no_wait),
     KTEST(free_ends_the_wait_for_the_reclaim_thread), KTEST(chosen_thread_waits_for_nothing),
     KTEST(thread_with_the_reserve_asks_for_nothing), KTEST(larger_block_has_so_many_turns),
-    KTEST(compaction_is_tried_four_times), KTEST(compaction_comes_before_the_page_cache_goes));
+    KTEST(compaction_is_tried_four_times), KTEST(compaction_comes_before_the_page_cache_goes),
+    KTEST(standby_memory_renews_the_tries), KTEST(any_zone_of_a_node_is_a_reason_to_ask_its_thread),
+    KTEST(lent_block_ends_the_wait_of_a_movable_request));

@@ -8,6 +8,7 @@
 #include <quarry/errno.h>
 #include <quarry/lock.h>
 #include <quarry/smp.h>
+#include "tests/lib/isolate_help.h"
 
 #define TURNS (1u << 16) /* turns of a wait for an event that must not happen */
 /*
@@ -189,6 +190,60 @@ static void all_may_check_at_once(struct ktest *t)
 	}
 }
 
+/* ---- an isolation that begins while the check waits ---- */
+
+static struct {
+	struct memory *mem;
+	pfn_t block;
+	u32 ready; /* atomic */
+	bool asked;
+} begun;
+
+/* Begin an isolation after the check has called this CPU, and before this CPU stops. */
+static void isolate_late(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+	struct zone *zone = zone_of(begun.mem, begun.block);
+
+	store_release(&begun.ready, 1u);
+	begun.asked = SPIN_UNTIL(smp_call_pending());
+	atomic_add(&begun.mem->iso_pending, 1u);
+	zone_lock(zone);
+	pageblock_set_isolated(zone, begun.block, true);
+	zone_unlock(zone);
+	arch_irq_restore(flags);
+}
+
+/* The check accepts the cached page, because the drain round of the isolation is to come. */
+static void isolation_may_begin_until_every_cpu_has_stopped(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct mm_violation v;
+	struct page *page;
+	irqflags_t flags;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page && !mem_free_pages(mem, page, 0));
+	begun.mem = mem;
+	begun.block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
+	begun.ready = 0;
+	ktest_start(1, isolate_late, NULL);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&begun.ready)));
+	EXPECT_EQ(t, check_memory(mem, &v), 0);
+	ktest_join(1);
+	EXPECT(t, begun.asked);
+	/* The page was in the cache all the time. */
+	EXPECT_EQ(t, word_state(page_word(page)), PG_PCP);
+	flags = zone_lock_irqsave(zone_of(mem, begun.block));
+	pageblock_set_isolated(zone_of(mem, begun.block), begun.block, false);
+	zone_unlock_irqrestore(zone_of(mem, begun.block), flags);
+	atomic_sub(&mem->iso_pending, 1u);
+	EXPECT_EQ(t, check_memory(mem, &v), 0);
+}
+
 static void check_in_atomic_context_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
@@ -211,4 +266,5 @@ static void check_in_atomic_context_is_refused(struct ktest *t)
 
 KTEST_SUITE(check_stop, 0, KTEST(check_in_atomic_context_is_refused),
     KTEST(check_waits_for_every_cpu), KTEST(memory_does_not_change_during_a_check),
-    KTEST(one_check_runs_at_a_time), KTEST(all_may_check_at_once));
+    KTEST(one_check_runs_at_a_time), KTEST(all_may_check_at_once),
+    KTEST(isolation_may_begin_until_every_cpu_has_stopped));

@@ -160,5 +160,56 @@ static void one_drain_round_runs_at_a_time(struct ktest *t)
 	}
 }
 
+/* ---- rounds of one zone and of all ---- */
+
+static void drain_one_zone(void *arg)
+{
+	struct memory *mem = arg;
+
+	KASSERT(drain_all_pages(mem, &mem->zones[ZONE_NORMAL]) >= 0);
+}
+
+static void drain_all_zones(void *arg)
+{
+	KASSERT(drain_all_pages(arg, NULL) >= 0);
+}
+
+/* Start @drain on @cpu and wait until it waits for its turn, as number @nr of those that wait. */
+static bool drain_waits(struct memory *mem, unsigned cpu, void (*drain)(void *), unsigned nr)
+{
+	ktest_start(cpu, drain, mem);
+	return YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l) == nr);
+}
+
+/*
+ * A drain of all zones waits behind a drain of one zone, whose round begins later than both. That
+ * round drains no other zone, so the drain of all zones makes a round of its own.
+ */
+static void round_of_one_zone_does_not_serve_a_drain_of_all(struct ktest *t)
+{
+	const unsigned blocks = MAX(2u, 512u / (unsigned)PAGEBLOCK_PAGES);
+	struct memory *mem = ktest_memory(t, 0, blocks, blocks);
+	struct page *page;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	REQUIRE(t, mem);
+	drain_local_pages(mem, NULL);
+	REQUIRE(t, cache_one(mem));
+	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page && !mem_free_pages(mem, page, 0));
+	EXPECT(t, zone_pcp_pages(&mem->zones[ZONE_MOVABLE]) > 0);
+	mutex_lock(&mem->pcp_ctl);
+	EXPECT(t, drain_waits(mem, 1, drain_one_zone, 1));
+	EXPECT(t, drain_waits(mem, 2, drain_all_zones, 2));
+	mutex_unlock(&mem->pcp_ctl);
+	ktest_join(1);
+	ktest_join(2);
+	EXPECT_EQ(t, zone_pcp_pages(&mem->zones[ZONE_NORMAL]), 0);
+	EXPECT_EQ(t, zone_pcp_pages(&mem->zones[ZONE_MOVABLE]), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
+}
+
 KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_get_no_ipi),
-    KTEST(last_zone_is_drained), KTEST_INSIDE(one_drain_round_runs_at_a_time, KTEST_SLOW));
+    KTEST(last_zone_is_drained), KTEST_INSIDE(one_drain_round_runs_at_a_time, KTEST_SLOW),
+    KTEST_INSIDE(round_of_one_zone_does_not_serve_a_drain_of_all));

@@ -449,6 +449,9 @@ static void pages_count_where_they_have_moved_to(struct ktest *t)
 	for (i = PAGES / 2; i < PAGES; i++)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
 	expect_account(t, &s, &mine);
+	/* A batch has pages of both zones, the last one of zone MOVABLE. */
+	EXPECT_EQ(t, move_pages(t, &s, PAGES / 2 - 8, PAGES / 2 + 8, NULL, &stats), 0);
+	expect_account(t, &s, &mine);
 	for (i = 0; i < PAGES / 2; i++) {
 		unsigned long low = account_content(&mine, false);
 

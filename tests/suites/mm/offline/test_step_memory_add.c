@@ -13,6 +13,7 @@ static struct {
 	char text[STEPS];
 	unsigned nr;
 	bool slots_fail, online_first; /* online_first: a range is onlined before its claim */
+	bool plan; /* before the claim ends, the limits of the zone's caches are computed again */
 	/* The span of zone MOVABLE that the test expects from the next unlock on; 0: any. */
 	pfn_t start, end;
 } steps;
@@ -42,6 +43,16 @@ static int steps_claim(struct memory *mem, struct range_claim *claim)
 static void steps_unclaim(struct memory *mem, struct range_claim *claim)
 {
 	note('u');
+	if (steps.plan) {
+		struct zone *zone = zone_of(mem, claim->range.start);
+		u16 before = zone->pcp_capacity[0][MT_MOVABLE];
+
+		hotplug_lock(mem);
+		zone_reset_limits(zone);
+		hotplug_unlock(mem);
+		EXPECT(steps.t, before > 0);
+		EXPECT_EQ(steps.t, zone->pcp_capacity[0][MT_MOVABLE], before);
+	}
 	range_unclaim(mem, claim);
 }
 
@@ -273,6 +284,19 @@ static void memory_onlined_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* Memory that is being added or removed is not about to leave: the caches stay as large. */
+static void claims_of_changes_leave_the_limits(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, begin(t, mem));
+	steps.plan = true;
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(SIZE), 0), 0);
+	expect_steps("csmgH()h(ioioioioioioioio)u");
+	steps.nr = 0;
+	drop_memory(t, mem);
+}
+
 /*
  * Remove @last, a section's last pageblock inside the memory; @outside is a pageblock of the
  * section that lies outside the memory.
@@ -318,5 +342,5 @@ static void a_section_goes_with_the_last_pageblock_inside_the_memory(struct ktes
 KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(add_and_remove_take_their_steps_in_order),
     KTEST(first_span_of_a_zone_enters_the_zonelists), KTEST(failed_add_is_undone_in_reverse_order),
-    KTEST(memory_onlined_before_the_claim_stays),
+    KTEST(memory_onlined_before_the_claim_stays), KTEST(claims_of_changes_leave_the_limits),
     KTEST(a_section_goes_with_the_last_pageblock_inside_the_memory));
