@@ -40,26 +40,19 @@ static bool section_empty(const struct memory *mem, pfn_t section)
 	for ((section) = ALIGN_DOWN((range).start, SECTION_PAGES); (section) < (range).end;        \
 	     (section) += SECTION_PAGES)
 
-/*
- * The range has become holes: free the descriptors of sections that consist of holes only.  Where
- * other pageblocks of a section stay, or there are no arrays to shrink, zero the descriptors of the
- * range, as if they had never been used.
- */
+/* The range has become holes: free the descriptors of sections that consist of holes only. */
 static void unback(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
-	pfn_t section, start, end;
+	pfn_t section;
 
 	KASSERT(mutex_is_held(&mem->adding));
+	if (!mem->arrays)
+		return;
 	for_each_section(section, range) {
-		start = MAX(section, range.start);
-		end = MIN(section + SECTION_PAGES, range.end);
-		if (mem->arrays && section_empty(mem, section))
+		if (section_empty(mem, section))
 			mem->arrays->shrink(mem, section, SECTION_PAGES);
-		else
-			memset(pfn_to_page_in(mem, start), 0, (end - start) * sizeof(struct page));
 	}
-	if (mem->arrays)
-		mem->arrays->unmap(mem, range.start, range_pages(range));
+	mem->arrays->unmap(mem, range.start, range_pages(range));
 }
 
 static int back(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
@@ -235,6 +228,10 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 		zone_unlock_irqrestore(zone, flags);
 	}
 	poison_unlock(mem);
+	/*
+	 * Not all descriptors are freed: those from the boot stay, and those beside other memory.
+	 */
+	memset(pfn_to_page_in(mem, range.start), 0, range_pages(range) * sizeof(struct page));
 	unback(mem, range);
 	return 0;
 }

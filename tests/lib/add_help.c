@@ -59,16 +59,12 @@ int test_grow(struct memory *mem, pfn_t start, unsigned long nr)
 	return 0;
 }
 
+/* The descriptors stay, as those from the boot do (arch_array_shrink). */
 void test_shrink(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	struct page *page;
-	size_t size;
-
 	KASSERT(nr == SECTION_PAGES && start % SECTION_PAGES == 0);
-	page = descriptors(mem, start, &size);
 	arrays.shrunk += arrays.behind[side(start)];
 	arrays.behind[side(start)] = false;
-	memset(page, 0, size);
 }
 
 static const struct memory_arrays test_arrays = {

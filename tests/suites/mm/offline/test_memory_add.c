@@ -64,6 +64,27 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 	drop_memory(t, mem);
 }
 
+/* The section goes, but its descriptors stay, as those from the boot do. */
+static void broken_pages_are_forgotten_where_descriptors_stay(struct ktest *t)
+{
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, mem_memory_failure(mem, BORDER + 5, 0, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, BORDER, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, BORDER, BLOCK(2)), 0);
+	EXPECT_EQ(t, arrays.shrunk, 1);
+	expect_untouched(t, mem);
+	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BORDER + 5), -EINVAL);
+	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(2), NULL), 0);
+	expect_poisoned(t, mem, 0);
+	expect_sound(t, mem);
+	drop_memory(t, mem);
+}
+
 static void refused(struct ktest *t, struct memory *mem)
 {
 	const pfn_t there = START + BLOCK(SIZE), gap = START + BLOCK(2 * SIZE);
@@ -437,6 +458,7 @@ KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(added_memory_is_used_and_removed),
     KTEST(memory_being_onlined_is_not_removed), KTEST(removed_memory_comes_back_as_new, KTEST_SLOW),
     KTEST(broken_pages_are_forgotten_with_their_memory, KTEST_SLOW),
     KTEST(pages_that_broke_offline_are_forgotten_with_their_memory, KTEST_SLOW),
+    KTEST(broken_pages_are_forgotten_where_descriptors_stay),
     KTEST(sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last),
     KTEST(add_without_memory_for_descriptors_changes_nothing),
     KTEST(add_without_memory_for_caches_changes_nothing),
