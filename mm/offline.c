@@ -11,7 +11,7 @@
  *             its loop, except with the policy redrain, which drains again each time the range is
  *             not yet free.
  * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact,
- *             offline_steps, cover.
+ *             offline_steps, online_steps, cover.
  */
 #include "mm/buddy.h"
 #include "mm/entry.h"
@@ -60,10 +60,9 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 }
 
 /*
- * Offline the pageblocks of a chunk, some in each hold of the zone lock; hotplug is held.  All of
- * them were isolated and free a moment ago, and such a pageblock can only gain poison.  So this
- * cannot fail; each pageblock is checked and offlined in one lock hold.  Where nothing is poisoned,
- * no struct page is written: in an OFFLINE pageblock a page's word tells nothing but poison.
+ * Offline the pageblocks of a chunk.  All of them were isolated and free a moment ago, and such a
+ * pageblock can only gain poison.  So this cannot fail.  Where nothing is poisoned, no struct page
+ * is written: in an OFFLINE pageblock a page's word tells nothing but poison.
  */
 static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
@@ -86,10 +85,7 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 	zone_set_watermarks(zone);
 }
 
-/*
- * The offline state and the claim change in one hold of hotplug, so that no computation of limits
- * counts a pageblock twice: as offline and as claimed.
- */
+/* State and claim change in one hold of hotplug, so that no limits count a pageblock twice. */
 static void offline_commit(struct offline_op *op, struct range_claim *claim)
 {
 	pfn_t end;
@@ -192,10 +188,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 	}
 	if (!err) {
 		op.zone = zone_of(mem, start);
-		/*
-		 * Reduce the caches' limits to those of the smaller zone now; the next round
-		 * applies them.
-		 */
+		/* Reduce the caches' limits to those of the smaller zone; a round applies them. */
 		hotplug_lock(mem);
 		zone_reset_limits(op.zone);
 		hotplug_unlock(mem);
@@ -213,10 +206,15 @@ static int online_check(struct memory *mem, struct pfn_range range, struct mm_fa
 	struct zone *zone;
 	int err = range_zone(mem, range, &zone, fail);
 	unsigned long online;
+	bool standby;
 
 	if (err)
 		return err;
-	if (range_stands_by(zone, range))
+	/* Under the lock no standby step is between its cursor and the state of a pageblock. */
+	hotplug_lock(mem);
+	standby = range_stands_by(zone, range);
+	hotplug_unlock(mem);
+	if (standby)
 		return mm_fail(fail, MAX(range.start, zone->standby), WHY_STANDBY, -EBUSY);
 	online = range_count(mem, range, PB_ONLINE) << PAGEBLOCK_ORDER;
 	if (online == range_pages(range))
