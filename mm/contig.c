@@ -8,7 +8,7 @@
  * Invariants: before a call returns, it undoes its isolation, and turns the caches on if it turned
  *             them off.  The first operation to isolate a pageblock owns it (page_isolation.c):
  *             meanwhile an offline of that pageblock is refused, and vice versa.
- * Tests:      contig, contig_steps, isolation_exact, poison, cma.
+ * Tests:      contig, contig_race, contig_steps, isolation_exact, poison, cma.
  */
 #include "mm/buddy.h"
 #include "mm/entry.h"
@@ -100,16 +100,24 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 	struct memory *mem = e->zone->mem;
 	struct pfn_range blocks = range_blocks(e->range);
 	int err = isolate_range(mem, e->range, e->policy, e->fail, &e->cost);
+	struct zone *zone;
 	pfn_t bad;
 
 	if (err)
 		return err;
 	/*
+	 * Since the first check the range may have become part of an area or, removed and added
+	 * again, of another zone.  From now on its zone stays, and whether it is in an area.
+	 */
+	err = contig_check(mem, e->range, type, &zone, e->fail);
+	if (!err && zone != e->zone)
+		err = mm_fail(e->fail, e->range.start, WHY_ZONES, -EINVAL);
+	/*
 	 * If the policy wants the caches off, policy->enter() has turned them off for the whole
 	 * operation.
 	 */
 	KASSERT(!e->policy->caches_off || READ_ONCE(e->zone->pcp_depth) > 0);
-	err = evacuate(e);
+	err = err ? err : evacuate(e);
 	sched_point("contig.empty");
 	if (!err) {
 		bad = take_range(e->zone, e->range);

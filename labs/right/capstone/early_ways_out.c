@@ -35,12 +35,17 @@ static pfn_t take_range(struct zone *zone, struct pfn_range range)
 static int contig_isolated(struct evacuation *e, enum migratetype type)
 {
 	struct pfn_range blocks = range_blocks(e->range);
+	struct zone *zone;
 	pfn_t bad = PFN_NONE;
 	int err = isolate_range(e->zone->mem, e->range, e->policy, e->fail, &e->cost);
 
 	if (err)
 		return err;
-	err = evacuate(e);
+	err = contig_check(e->zone->mem, e->range, type, &zone, e->fail);
+	if (!err && zone != e->zone)
+		err = mm_fail(e->fail, e->range.start, WHY_ZONES, -EINVAL);
+	if (!err)
+		err = evacuate(e);
 	if (err == -ETIMEDOUT)
 		err = -EBUSY;
 	if (!err)
