@@ -9,7 +9,8 @@
  *             no allocation will get one, until the undo or the commit of an offline.  The
  *             exception is redrain, whose round may miss a page (below).  Nothing is promised about
  *             allocated pages: they stay where they are.
- * Tests:      isolation, isolation_scan, isolation_exact, isolation_race, offline_bounds.
+ * Tests:      isolation, isolation_scan, isolation_exact, isolation_race, isolation_steps,
+ *             offline_bounds.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
  * drained already, since no later drain would find it there.  There are three policies.  The last
@@ -173,7 +174,9 @@ static int isolate_section(
 	int err;
 
 	do {
-		err = isolate_block(zone, *pfn, scan, range, fail);
+		/* Since range_zone the pageblock may have come to another zone. */
+		err = zone_owns_block(zone, *pfn) ? isolate_block(zone, *pfn, scan, range, fail)
+		                                  : mm_fail(fail, *pfn, WHY_ZONES, -EINVAL);
 		*pfn += err ? 0 : PAGEBLOCK_PAGES;
 	} while (!err && *pfn < end && (!scan || pageblock_all_free(pageblock_of(mem, *pfn))));
 	zone_unlock_irqrestore(zone, flags);
@@ -206,10 +209,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 
 /* ---- the round of the policy "precise" ---- */
 
-/*
- * The most slots that one piece of a round reads; and the number of slots that giving back a block
- * counts as.
- */
+/* Slots that one piece of a round reads at most; slots that giving back a block counts as. */
 #define LOOK_PIECE   40
 #define LOOKS_A_FREE 8
 

@@ -19,6 +19,7 @@ HOST_TEST_SRCS += tests/suites/mm/offline/test_step_offline_node.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_contig.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_contig_late.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_contig_race.c
+HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_isolation.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_online.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_memory_add.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_cma.c
