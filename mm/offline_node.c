@@ -41,9 +41,9 @@ static bool block_online(struct zone *zone, pfn_t pfn)
 }
 
 /*
- * Set the bit EVACUATED of the pageblocks of @range, except of those that were brought online
- * meanwhile.  A pageblock that another request has then offlined again cannot be told apart: it
- * comes back online with the node.
+ * Set the bit EVACUATED of the pageblocks of @range, except of those that were brought online, or
+ * came back in another zone, meanwhile.  A pageblock that another request has then offlined again
+ * cannot be told apart: it comes back online with the node.
  */
 static void note_evacuated(struct zone *zone, struct pfn_range range)
 {
@@ -52,7 +52,8 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
 	for_each_block(pfn, range) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		if (pageblock_state(pageblock_of(zone->mem, pfn)) == PB_OFFLINE)
+		if (zone_owns_block(zone, pfn) &&
+		    pageblock_state(pageblock_of(zone->mem, pfn)) == PB_OFFLINE)
 			pageblock_set_evacuated(zone, pfn);
 		zone_unlock_irqrestore(zone, flags);
 	}

@@ -3,16 +3,13 @@
  * test_step_offline_node.c: offline_node and events between its steps. It includes the source of
  * mm/offline_node.c, and replaces the offlines and allocations that it requests. Hosted only.
  */
-#include "tests/lib/mm_test.h"
-#include <quarry/memory_hotplug.h>
-
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define SIZE     8u
+#include "tests/lib/add_help.h"
 
 static struct {
 	unsigned notes;      /* notes of ranges so far */
 	unsigned no_note_at; /* number of the note, from 1, that finds no memory; 0: none */
 	bool bring_back;     /* another thread onlines pageblock 2 of each range */
+	bool to_node_1;      /* another thread moves pageblock 2 of each range to node 1 */
 } steps;
 
 static void *steps_alloc(size_t size)
@@ -27,6 +24,10 @@ static int steps_offline(struct memory *mem, pfn_t start, unsigned long nr,
 
 	if (!err && steps.bring_back)
 		err = online_pages(mem, start + BLOCK(2), BLOCK(1), NULL);
+	if (!err && steps.to_node_1)
+		err = remove_memory(mem, start + BLOCK(2), BLOCK(1));
+	if (!err && steps.to_node_1)
+		err = add_memory(mem, start + BLOCK(2), BLOCK(1), 1);
 	return err;
 }
 
@@ -75,6 +76,25 @@ static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* Memory that is removed before it is noted, and added to another node, is of that node. */
+static void memory_of_another_node_is_not_noted(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	pfn_t moved = START + BLOCK(SIZE + 2);
+
+	REQUIRE(t, mem);
+	memset(&steps, 0, sizeof(steps));
+	steps.to_node_1 = true;
+	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);
+	EXPECT_EQ(t, READ_ONCE(pageblock_of(mem, moved)->bits) & PB_EVACUATED, 0);
+	EXPECT_EQ(t, steps_online_node(mem, 1), 0);
+	EXPECT_EQ(t, state_at(mem, moved), PB_OFFLINE);
+	EXPECT_EQ(t, steps_online_node(mem, 0), BLOCK(SIZE - 1));
+	drop_memory(t, mem);
+}
+
 /*
  * A range is noted before it is offlined. Without memory for the note the range stays online, and
  * the ranges before it are brought back online.
@@ -105,4 +125,5 @@ static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 
 KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(memory_back_online_is_not_noted_with_its_node),
+    KTEST(memory_of_another_node_is_not_noted),
     KTEST(offline_node_without_memory_for_its_note_is_undone));
