@@ -78,7 +78,7 @@ static inline bool zone_can_move_up(const struct zone *zone)
 static inline bool zone_can_gain(const struct zone *zone)
 {
 	return zone_evictable(zone) + READ_ONCE(zone->nr_reclaiming) + zone_standby(zone) > 0 ||
-	    zone_can_move_up(zone);
+	    READ_ONCE(zone->nr_moving) > 0 || zone_can_move_up(zone);
 }
 
 /*

@@ -10,7 +10,7 @@
  * Locks:      none of its own.
  * Invariants: it uses only free pages of MOVABLE above the high watermark.  Only the reclaim thread
  *             runs this code, since its allocations never wait.
- * Tests:      to_movable.
+ * Tests:      to_movable, to_movable_steps.
  */
 #include "mm/entry.h"
 #include "mm/lru.h"
@@ -56,7 +56,10 @@ unsigned long move_to_movable(struct zone *zone, unsigned long want)
 	nr = lru_isolate_tail(
 	    zone, LRU_UNEVICTABLE, false, pages.lru, (unsigned)MIN(want, (unsigned long)there));
 	pages.nr_lru = nr;
-	migrate_isolated(zone->mem, &pages, NULL, &stats);
+	/* A page that has moved is not held any more; but requests may still hope for the pages. */
+	atomic_add(&zone->nr_moving, nr);
 	atomic_sub(&zone->nr_reclaiming, nr);
+	migrate_isolated(zone->mem, &pages, NULL, &stats);
+	atomic_sub(&zone->nr_moving, nr);
 	return stats.moved;
 }

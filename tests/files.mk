@@ -23,6 +23,7 @@ HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_isolation.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_online.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_memory_add.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_cma.c
+HOST_TEST_SRCS += tests/suites/mm/reclaim/test_step_to_movable.c
 HOST_TEST_SRCS += tests/suites/kernel/test_cmdline_init.c
 HOST_TEST_SRCS += tests/suites/kernel/test_oom_choice.c
 HOST_TEST_SRCS += tests/suites/kernel/test_bootfile.c

@@ -277,6 +277,7 @@ struct zone {
 	};
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and still holds */
+	u32 nr_moving;     /* a: instead, pages that move to MOVABLE; some may have moved already */
 	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever put on lists */
 	u64 freed; /* a: pages outside CMA freed here by reclaim, or brought online from standby */
 	u64 freed_cma; /* a: the same for pages in CMA pageblocks: only for movable requests */
