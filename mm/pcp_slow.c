@@ -8,7 +8,7 @@
  * Invariants: no poisoned page gets into a cache.  A free reads the page's word again under the
  *             zone lock, so it notices changes since the caller's check.  A stack never holds more
  *             than its capacity when interrupts go on again.
- * Tests:      pcp, pcp_exact, play_refill, zone_locks, free_reasons, poison_race.
+ * Tests:      pcp, pcp_exact, play_refill, nodes, zone_locks, free_reasons, poison_race.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
@@ -39,9 +39,11 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	/*
 	 * The hot path takes the next page from the same stack, which is another zone's if the
 	 * first zone had no page.  Once that stack is empty, the slow path tries the zones in order
-	 * again.
+	 * again.  With GFP_THISNODE a zone of another node is left out: the thread has moved to
+	 * this CPU since the zone was chosen.
 	 */
-	if (page && order == 0)
+	if (page && order == 0 &&
+	    (!(gfp & GFP_THISNODE) || zone->node == pcp->home[gfp % ARRAY_SIZE(pcp->home)]->node))
 		WRITE_ONCE(pcp->first[(u8)gfp], (u16)zone_stack(zone, 0, type));
 	arch_irq_restore(flags);
 	if (page)

@@ -263,8 +263,37 @@ static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/*
+ * A thread chooses a zone of its CPU's node, then is moved to a CPU of another node, and takes its
+ * page there. Later requests of that CPU still get pages of the CPU's own node.
+ */
+static void request_for_this_node_that_moves_leaves_no_zone_behind(struct ktest *t)
+{
+	struct memory *mem = three_nodes(t, false);
+	const gfp_t gfp = GFP_KERNEL | GFP_THISNODE | GFP_NOWAIT;
+	const struct node *node;
+	struct page *far, *page;
+	unsigned got;
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	flags = arch_irq_save();
+	node = memory_node(mem, arch_cpu_id());
+	far = pcp_alloc_zone(
+	    &mem->zones[(node->id + 1) % NODES * NR_ZONE_KINDS + ZONE_NORMAL], gfp, 0, false);
+	page = mem_alloc_pages(mem, gfp, 0);
+	got = page ? zone_of(mem, page_to_pfn_in(mem, page))->node : NODES;
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, got, node->id);
+	REQUIRE(t, far && page);
+	EXPECT_EQ(t, mem_free_pages(mem, far, 0), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(nodes, KTEST_QUICK, KTEST(cpu_without_a_cache_has_nothing_to_drain),
     KTEST_INSIDE(each_request_has_its_first_stack, KTEST_SLOW),
+    KTEST_INSIDE(request_for_this_node_that_moves_leaves_no_zone_behind),
     KTEST(node_without_memory_uses_the_nearest),
     KTEST(sleeping_request_on_a_node_without_memory_ends),
     KTEST(emptied_node_is_skipped_until_it_is_back, KTEST_SLOW),
