@@ -99,8 +99,8 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 	passing |= passing << 16;
 	/*
 	 * Each word is read once, and the tails of blocks in use are skipped.  So a word of 0
-	 * belongs to a free page or, at the beginning, to a tail whose block begins in an earlier
-	 * part.
+	 * belongs to a free page or, at the beginning, to a tail (which may be broken) whose block
+	 * begins in an earlier part.
 	 */
 	for (page = first; page < end; page += 1UL << word_order(word)) {
 		enum mm_why why;
@@ -112,8 +112,8 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 				return 0;
 		while (!(word = page_word(page)) && page + 1 < end)
 			page++;
-		if (state_passes(passing, word) && !(word & PAGE_POISON) &&
-		    !READ_ONCE(page->pincount))
+		if (state_passes(passing, word) && !READ_ONCE(page->pincount) &&
+		    (!(word & PAGE_POISON) || word_state(word) == PG_TAIL))
 			continue;
 		pfn = page_to_pfn_in(zone->mem, page);
 		if (!ranges_meet(range, pfn_range(pfn, 1UL << word_order(word))))

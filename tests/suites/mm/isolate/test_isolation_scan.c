@@ -5,6 +5,7 @@
  */
 #include "tests/lib/isolate_help.h"
 #include <quarry/handle.h>
+#include <quarry/poison.h>
 
 static struct census before, after;
 static struct page *pages[2], *book[PAGEBLOCK_PAGES];
@@ -270,9 +271,35 @@ static void scan_comes_after_the_round(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 
+/* A block in transit to its owner is no blocker, wherever in it a page is broken. */
+static void place_of_a_broken_page_in_a_block_in_transit_does_not_matter(struct ktest *t)
+{
+	static const unsigned at[] = {1, PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES - 1};
+	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct mm_fail fail = {0};
+	struct page *page;
+	unsigned i, p;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		page = mem_alloc_pages(mem, GFP_MOVABLE, MAX_ORDER);
+		REQUIRE(t, page);
+		pfn = page_to_pfn_in(mem, page);
+		EXPECT_EQ(t, mem_memory_failure(mem, pfn + at[i], 0, NULL), -EBUSY);
+		for (p = 0; p < ARRAY_SIZE(policies); p++) {
+			EXPECT_EQ(t, isolate(mem, pfn, BLOCK(1), policies[p], &fail), 0);
+			unisolate(mem, pfn, BLOCK(1), policies[p]);
+		}
+		EXPECT_EQ(t, mem_free_pages(mem, page, MAX_ORDER), 0);
+		EXPECT_EQ(t, mem_unpoison_page(mem, pfn + at[i]), 0);
+	}
+}
+
 KTEST_SUITE(isolation_scan, KTEST_QUICK, KTEST(unmovable_page_is_named),
     KTEST(first_unmovable_page_is_named), KTEST(block_that_reaches_into_the_range_blocks_it),
     KTEST(only_pages_in_the_range_block_it), KTEST(movable_pages_do_not_block_isolation),
     KTEST(unmovable_page_is_found_wherever_it_lies, KTEST_SLOW),
+    KTEST(place_of_a_broken_page_in_a_block_in_transit_does_not_matter),
     KTEST(round_is_made_when_all_bits_are_set), KTEST(failed_round_is_undone),
     KTEST(scan_comes_after_the_round));
