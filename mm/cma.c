@@ -255,7 +255,7 @@ int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
 {
 	pfn_t pfn = page_to_pfn_in(cma->mem, page);
 	unsigned long at, i;
-	int err = 0;
+	int err = 0, refused = 0;
 
 	if (nr == 0 || pfn < cma->start || pfn >= cma->end || nr > cma->end - pfn)
 		return -EINVAL;
@@ -263,12 +263,15 @@ int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
 	mutex_lock(&cma->lock);
 	for (i = at; i < at + nr && !err; i++)
 		err = is_used(cma, i) ? 0 : -EINVAL;
-	if (!err) {
-		free_contig_range(cma->mem, pfn, nr);
-		mark_used(cma, at, nr, false);
+	/* A page that is still referenced stays its user's. */
+	for (i = at; i < at + nr && !err; i++) {
+		if (mem_free_pages(cma->mem, pfn_to_page_in(cma->mem, cma->start + i), 0))
+			refused = -EBUSY;
+		else
+			mark_used(cma, i, 1, false);
 	}
 	mutex_unlock(&cma->lock);
-	return err;
+	return err ? err : refused;
 }
 
 struct cma_use cma_count(const struct cma *cma)

@@ -10,6 +10,7 @@
  *             meanwhile an offline of that pageblock is refused, and vice versa.
  * Tests:      contig, contig_race, contig_steps, isolation_exact, poison, cma.
  */
+#include "mm/alloc.h"
 #include "mm/buddy.h"
 #include "mm/entry.h"
 #include "mm/event.h"
@@ -157,6 +158,11 @@ unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long n
 	unsigned long refused = 0;
 	pfn_t pfn;
 
+	/* A descriptor computed for a pfn far outside may have the address of another page's. */
+	if (start < mem->start_pfn || start > mem->end_pfn || nr > mem->end_pfn - start) {
+		bad_free(mem, NULL, 0, "no such range");
+		return nr;
+	}
 	for (pfn = start; pfn < start + nr; pfn++)
 		refused += mem_free_pages(mem, pfn_to_page_in(mem, pfn), 0) != 0;
 	return refused;

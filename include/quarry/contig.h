@@ -32,8 +32,8 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 /*
  * compact_memory - gather the free memory of every zone in as few pageblocks as possible.  It goes
  * through each zone once, and empties each pageblock once: so it ends even if other threads
- * allocate meanwhile.  Adds the work done to *@stats, which may be NULL.  Returns 0; -EDEADLK in a
- * wrong context.  Context as compact_zone.
+ * allocate meanwhile.  *@stats, which may be NULL, is set to the work done.  Returns 0; -EDEADLK in
+ * a wrong context.  Context as compact_zone.
  */
 int compact_memory(struct memory *mem, struct compact_stats *stats)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
@@ -47,17 +47,20 @@ int compact_memory(struct memory *mem, struct compact_stats *stats)
  * other @type none may.  MT_MOVABLE: the user can move the pages, so the range may lie in zone
  * MOVABLE; with any other @type it may not.  A pageblock that is wholly inside takes the type.
  * Returns 0: each page is ALLOC, of order 0, with one reference.  On an error nothing is changed,
- * except that some pages may have moved; @fail, which may be NULL, has place and reason.  -EINVAL
+ * except that some pages may have moved; @fail, which may be NULL, has place and reason (after
+ * -EDEADLK and -EOVERFLOW it is as before).  -EINVAL
  * empty, wrapping, outside, holes, two zones, partly offline, a type that does not fit; -EBUSY
  * reserved, unmovable or pinned page, another operation has isolated a pageblock, or a page stayed
- * busy; -ENOMEM no memory to move to; -EDEADLK context.
+ * busy; -ENOMEM no memory to move to; -EDEADLK context; -EOVERFLOW as zone_pcp_disable, with the
+ * policy disable.
  * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl, lru, zone, the owners'.
  */
 int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
     struct mm_fail *fail) must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
  * Free @nr pages from @start on, each as free_pages does; so they may also be freed one by one.
- * Returns how many were refused (and reported).  Context: any.
+ * Returns how many were refused (and reported): all @nr, in one report, if a page is outside of the
+ * memory.  Context: any.
  */
 unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long nr)
     EXCLUDES(zone_class);
@@ -95,7 +98,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
  * pageblocks, of one zone.
  * Returns 0; -EINVAL not whole pageblocks; -ENOMEM no such place, or more than half of the free
  * memory that the kernel can allocate from; -EBUSY pages in the places that were tried could not
- * be moved; -EDEADLK context.
+ * be moved; -EDEADLK context; -EOVERFLOW as alloc_contig_range.
  */
 int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
@@ -110,11 +113,15 @@ int cma_destroy(struct cma *cma) EXCLUDES(pcp_ctl_class, object_class, lru_class
  * first page's descriptor.
  * Returns 0; -EINVAL no pages, more than the area has, or no such order; -ENOMEM no such run is
  * online and unused, or no memory to move to; -EBUSY pages in each run could not be moved; -EDEADLK
- * context.
+ * context; -EOVERFLOW as alloc_contig_range.
  */
 int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/* Free pages of cma_alloc, all or a part.  Returns 0; -EINVAL not all are in use by users. */
+/*
+ * Free pages of cma_alloc, all or a part.
+ * Returns 0; -EINVAL not all are in use by users; -EBUSY some are still referenced: these (each
+ * reported, as by free_pages) stay their user's, and the others are free.
+ */
 int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /* Numbers of the area's pages, by state; their sum is the area's size.  A hint.  Context: any. */

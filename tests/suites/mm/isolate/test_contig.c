@@ -333,6 +333,24 @@ static void mapped_pages_are_migrated_out(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* Pfns far outside, whose computed descriptors are those of pages in use, are refused. */
+static void pages_outside_of_the_memory_are_not_freed(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	const pfn_t pfn = BLOCK(2), around = (~0UL / sizeof(struct page)) + 1;
+
+	REQUIRE(t, mem);
+	mem->badpage_panic = false;
+	EXPECT_EQ(t, alloc_contig_range(mem, pfn, pfn + 4, MT_UNMOVABLE, NULL), 0);
+	EXPECT_EQ(t, free_contig_range(mem, pfn, ~0UL), ~0UL);
+	EXPECT_EQ(t, free_contig_range(mem, pfn + around, 1), 1);
+	EXPECT_EQ(t, free_contig_range(mem, mem->end_pfn - 1, 2), 2);
+	expect_taken(t, mem, pfn, pfn + 4);
+	EXPECT_EQ(t, free_contig_range(mem, pfn, 4), 0);
+	EXPECT_EQ(t, free_contig_range(mem, mem->end_pfn, 0), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 3);
+}
+
 KTEST_SUITE(contig, KTEST_QUICK, KTEST(range_in_use_is_allocated_and_neighbours_stay),
     KTEST(rest_of_a_cut_free_block_stays_free, KTEST_SLOW),
     KTEST(bad_arguments_are_refused, KTEST_SLOW), KTEST(unmovable_page_is_named, KTEST_SLOW),
@@ -340,4 +358,5 @@ KTEST_SUITE(contig, KTEST_QUICK, KTEST(range_in_use_is_allocated_and_neighbours_
     KTEST(page_that_never_becomes_movable_fails_the_allocation, KTEST_SLOW),
     KTEST(allocation_without_migration_targets_fails, KTEST_SLOW),
     KTEST(page_that_breaks_meanwhile_is_named_and_the_range_freed, KTEST_SLOW),
-    KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_are_migrated_out));
+    KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_are_migrated_out),
+    KTEST(pages_outside_of_the_memory_are_not_freed, .reports = "bad free: no such range"));

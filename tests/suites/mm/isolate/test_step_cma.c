@@ -350,9 +350,34 @@ static void no_run_crosses_the_end_of_the_area(struct ktest *t)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
+/* Of the pages freed, those that are still referenced stay their user's; the others are free. */
+static void referenced_pages_stay_their_users(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct page *page = NULL;
+
+	REQUIRE(t, begin(t, mem));
+	mem->badpage_panic = false;
+	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), 0);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, pin_page(page + 1), 0);
+	EXPECT_EQ(t, exact_free(&area, page, 4), -EBUSY);
+	mem_unpin_page(mem, page + 1);
+	EXPECT_EQ(t, word_state(page_word(page + 1)), PG_ALLOC);
+	EXPECT_EQ(t, exact_count(&area).users, 1);
+	EXPECT_EQ(t, exact_destroy(&area), -EBUSY);
+	EXPECT_EQ(t, exact_free(&area, page, 1), -EINVAL);
+	EXPECT_EQ(t, exact_free(&area, page + 1, 1), 0);
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
 KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(search_continues_behind_a_blocker),
     KTEST(other_errors_end_the_search), KTEST(allocations_fit_to_the_page),
     KTEST(counts_read_at_two_moments_are_not_negative),
     KTEST(area_limit_is_half_of_the_kernels_free_memory), KTEST(impossible_places_are_not_tried),
     KTEST(refusal_is_kept_across_later_zones), KTEST(pageblock_of_another_zone_is_no_place),
-    KTEST(no_run_crosses_the_end_of_the_area));
+    KTEST(no_run_crosses_the_end_of_the_area),
+    KTEST_CONTRACT(referenced_pages_stay_their_users,
+        .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu "));
