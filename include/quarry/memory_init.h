@@ -24,7 +24,7 @@ struct memory_config {
 	pfn_t start_pfn, end_pfn;
 	const struct memory_arrays *arrays; /* NULL: the arrays are complete, and stay so */
 	unsigned long standby_step; /* pages of standby that come online together; 0: a pageblock */
-	unsigned nr_cpus;
+	unsigned nr_cpus;           /* at most the machine's, which is the variable of this name */
 	unsigned thread_cpus; /* its reclaim threads are bound to CPU thread_cpus - 1; 0: to none */
 	unsigned nr_nodes;
 	const u8 *distance; /* nr_nodes * nr_nodes; NULL: 10 to itself, 20 to any other */
@@ -35,10 +35,10 @@ struct memory_config {
 	void *arg;
 };
 /*
- * memory_init - set up @mem without zones.  Returns 0; -EINVAL bad geometry, or descriptors that
- * are not aligned as their types require, or for kernel_memory a memmap not aligned to MEMMAP_ALIGN
- * or arrays not at ARCH_MEMMAP and ARCH_PAGEBLOCKS; -ENOMEM.  Context: one CPU; no other code uses
- * @mem yet.
+ * memory_init - set up @mem without zones.  Returns 0; -EINVAL bad geometry, a wrong number of CPUs
+ * or nodes, or descriptors that are not aligned as their types require, or for kernel_memory a
+ * memmap not aligned to MEMMAP_ALIGN or arrays not at ARCH_MEMMAP and ARCH_PAGEBLOCKS; -ENOMEM.
+ * Context: one CPU; no other code uses @mem yet.
  */
 int memory_init(struct memory *mem, const struct memory_config *cfg);
 /*

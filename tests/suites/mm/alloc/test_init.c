@@ -52,6 +52,8 @@ static void bad_geometry_is_refused(struct ktest *t)
 	cfg = good;
 	cfg.nr_cpus = 0;
 	refuse(t, &cfg, mem, __LINE__);
+	cfg.nr_cpus = nr_cpus + 1;
+	refuse(t, &cfg, mem, __LINE__);
 	cfg = good;
 	cfg.nr_nodes = 0;
 	refuse(t, &cfg, mem, __LINE__);
