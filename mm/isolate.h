@@ -17,7 +17,7 @@ void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
  */
 struct iso_ops {
 	const char *story; /* the policy in one line, for the console */
-	bool one_round;    /* an offline makes exactly one drain round */
+	bool one_round;    /* an offline makes one drain round, if caches are on */
 	/*
 	 * The caches are off from the call of enter to that of leave.  So each pageblock is scanned
 	 * and its bit set in one lock hold, and no scan follows.

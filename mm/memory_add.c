@@ -3,7 +3,8 @@
  * memory_add.c: adding memory while the machine runs, and removing it.
  *
  * Owns:       the change of pageblocks between HOLE and OFFLINE; the growth of zones' spans; the
- *             memory for descriptors, where there is a struct memory_arrays.
+ *             memory for descriptors, where there is a struct memory_arrays.  Descriptors of boot
+ *             memory, or of a step of standby memory, are not freed.
  * Locks:      mem->adding throughout, so that one thread at a time adds or removes; mem->hotplug
  *             for the claim and for the span only, so that no offline waits for a long range;
  *             mem->poison while pageblocks become holes; the zone lock for pageblocks and spans.

@@ -7,7 +7,7 @@
  *             worked on at the same time, and no hold grows with the range.  The functions called
  *             here take cpu_hotplug, pcp_ctl, lru and zone locks.
  * Invariants: until the commit an offline can be undone, which leaves everything as it was; from
- *             the commit on it cannot fail.  One offline makes exactly one drain round, and none in
+ *             the commit on it cannot fail.  One offline makes at most one drain round, and none in
  *             its loop, except with the policy redrain, which drains again each time the range is
  *             not yet free.
  * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact,

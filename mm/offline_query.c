@@ -212,8 +212,8 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 }
 
 /*
- * Is the remaining memory enough: can all pages in use move to it, with every zone at its high
- * watermark?  And if kernel memory goes offline, some kernel memory must remain.
+ * Is the remaining memory enough: can all pages in use move to it, and as much stay free as all
+ * high watermarks together?  And if kernel memory goes offline, some kernel memory must remain.
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {

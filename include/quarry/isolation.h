@@ -35,7 +35,10 @@ const char *iso_policy_name(enum iso_policy policy);
 enum iso_policy iso_policy_by_name(const char *name);
 /* A line for the console that says what the policy does. */
 const char *iso_policy_story(enum iso_policy policy);
-/* Does an offline with @policy make exactly one drain round, whatever happens meanwhile? */
+/*
+ * Does an offline with @policy make exactly one drain round, whatever happens meanwhile?  With
+ * ISO_DISABLE it makes none if the zone's caches were off already.
+ */
 bool iso_policy_one_round(enum iso_policy policy);
 /*
  * Undo start_isolate_page_range; the pageblocks have kept their types.  Never fails; nothing

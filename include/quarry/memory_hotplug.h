@@ -24,22 +24,23 @@ struct offline_opts {
 };
 struct offline_result {
 	enum iso_policy policy;
-	unsigned rounds;  /* drain rounds: exactly one, except with redrain */
+	/* drain rounds: exactly one; redrain: at least one; disable: none if caches were off */
+	unsigned rounds;
 	unsigned ipis;    /* IPIs sent in them */
 	unsigned loops;   /* passes over the range */
 	unsigned moved;   /* blocks migrated */
 	unsigned retries; /* migrations that were tried again */
 	/* blocks moved at the first, second, third and later tries of a pass */
 	unsigned at_try[4];
-	struct mm_fail fail; /* set if the error is not 0 */
+	struct mm_fail fail; /* set after an error; after -EDEADLK and -EOVERFLOW: WHY_NONE */
 };
 
 /*
  * offline_pages - offline [start, start + nr), and move the pages in it.
  * Returns 0; or, with everything as before: -EINVAL bad range, hole, two zones, partly offline;
  * -EALREADY offline; -EBUSY claimed, reserved, unmovable or pinned page, or too little would be
- * left; -ENOMEM no memory to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context.  @opts and
- * @result may be NULL.
+ * left; -ENOMEM no memory to move to; -ETIMEDOUT; -EINTR cancelled; -EDEADLK context; -EOVERFLOW
+ * as zone_pcp_disable, with the policy disable.  @opts and @result may be NULL.
  * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
  * lru, zone.
  */
@@ -82,7 +83,8 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
     must_check EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
 /*
  * remove_memory - remove the memory at [@start, @start + @nr), before it is unplugged: OFFLINE
- * becomes HOLE.  A section's descriptors are freed with its last pageblock.
+ * becomes HOLE.  A section's descriptors are freed with its last pageblock, if add_memory has
+ * allocated them: those of boot memory, or of a step of standby memory, stay.
  * Returns 0; or, with nothing changed: -EINVAL empty, unaligned, wrapping, outside, or not there;
  * -EBUSY some of it is online or standby, or an operation works on it; -EDEADLK context.  Waits
  * while a broken page, of this memory or other, is being retired.
@@ -146,8 +148,8 @@ struct node_result {
  * @whole: all or nothing: if a pageblock stays, bring the pageblocks that this call offlined back
  * online.
  * Returns 0: all offlined; -EBUSY: some stayed; -ENOMEM, with @whole only; -EINTR cancelled;
- * -ETIMEDOUT; -EINVAL no such node; -EDEADLK context.  Without @whole, offlined pageblocks stay
- * offline until online_node or online_pages.
+ * -ETIMEDOUT; -EINVAL no such node; -EDEADLK context; -EOVERFLOW as offline_pages.  Without @whole,
+ * offlined pageblocks stay offline until online_node or online_pages.
  * Context and locks as offline_pages.
  */
 int offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts, bool whole,

@@ -356,7 +356,10 @@ void mem_unpin_page(struct memory *mem, struct page *page);
  * memory, or @size is 0 or above 2 MiB.  Context: thread (it may sleep).  Locks: slab, zone.
  */
 void *kmalloc(size_t size) must_check EXCLUDES(slab_class, zone_class);
-/* Free memory of kmalloc.  NULL does nothing; any other wrong @ptr panics.  Context as kmalloc. */
+/*
+ * Free memory of kmalloc.  NULL does nothing.  Any other wrong @ptr panics, except the start of a
+ * block of alloc_pages, which is freed like a large one of kmalloc.  Context as kmalloc.
+ */
 void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
 /*
  * Free the empty page that each size class may keep, so that every page allocated is really in
@@ -382,7 +385,8 @@ void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_clas
 
 /*
  * zone_pcp_disable - switch the zone's caches off on all CPUs and empty them; nests.  When it
- * returns, no CPU caches a page of the zone and none will until the matching enable.
+ * returns, no CPU caches a page of the zone and none will until the matching enable.  A CPU that
+ * died (docs/hotplug.md) keeps the pages that it had.
  * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.
  * Returns 0; -EOVERFLOW after 65535 nested calls; -EDEADLK (context).
  */
