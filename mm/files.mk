@@ -84,3 +84,8 @@ MM_SRCS += mm/check_vm.c
 MM_SRCS += mm/check_zone.c
 MM_SRCS += mm/check.c
 MM_SRCS += mm/show.c
+
+# The hot paths begin with a cache line, wherever the rest of the image ends (rows code_lines_* of
+# docs/bench.md).
+$(addprefix $(B)/kernel/mm/,$(addsuffix .c.o,page_alloc put_page direct direct_many)): \
+	KFLAGS += -falign-functions=64

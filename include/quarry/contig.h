@@ -48,11 +48,10 @@ int compact_memory(struct memory *mem, struct compact_stats *stats)
  * MOVABLE; with any other @type it may not.  A pageblock that is wholly inside takes the type.
  * Returns 0: each page is ALLOC, of order 0, with one reference.  On an error nothing is changed,
  * except that some pages may have moved; @fail, which may be NULL, has place and reason (after
- * -EDEADLK and -EOVERFLOW it is as before).  -EINVAL
- * empty, wrapping, outside, holes, two zones, partly offline, a type that does not fit; -EBUSY
- * reserved, unmovable or pinned page, another operation has isolated a pageblock, or a page stayed
- * busy; -ENOMEM no memory to move to; -EDEADLK context; -EOVERFLOW as zone_pcp_disable, with the
- * policy disable.
+ * -EDEADLK and -EOVERFLOW it is as before).  -EINVAL empty, wrapping, outside, holes, two zones,
+ * partly offline, a type that does not fit; -EBUSY reserved, unmovable or pinned page, another
+ * operation has isolated a pageblock, or a page stayed busy; -ENOMEM no memory to move to; -EDEADLK
+ * context; -EOVERFLOW as zone_pcp_disable, with the policy disable.
  * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl, lru, zone, the owners'.
  */
 int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,

@@ -27,28 +27,31 @@ static void alloc_range(void *arg)
 	late.err = alloc_contig_range(late.mem, late.start, late.end, late.type, &late.fail);
 }
 
+static void release_it(struct memory *mem)
+{
+	mutex_unlock(&mem->pcp_ctl);
+	ktest_join(1);
+}
+
 /*
  * Start @fn on CPU 1.  With the policy `disable' it waits, after its check, for the lock that turns
  * caches off.
  */
 static bool hold_after_check(struct memory *mem, void (*fn)(void *arg))
 {
+	bool waits;
+
 	late.mem = mem;
 	late.err = 0;
 	mem->policy = ISO_DISABLE;
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, fn, NULL);
-	if (!YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l)))
-		return false;
+	waits = YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l));
 	/* All caches are off, so what happens meanwhile needs no round, and not this lock. */
 	mem->policy = ISO_REDRAIN;
-	return true;
-}
-
-static void release_it(struct memory *mem)
-{
-	mutex_unlock(&mem->pcp_ctl);
-	ktest_join(1);
+	if (!waits)
+		release_it(mem);
+	return waits;
 }
 
 /* Two areas are created at once in one place: the second finds that the first is there. */
@@ -56,6 +59,7 @@ static void area_is_not_created_over_another(struct ktest *t)
 {
 	struct memory *mem;
 	struct cma first;
+	int err;
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -64,9 +68,10 @@ static void area_is_not_created_over_another(struct ktest *t)
 	all_caches_off(t, mem);
 	late.start = BLOCK(4);
 	late.end = BLOCK(6);
-	EXPECT(t, hold_after_check(mem, create_area));
-	EXPECT_EQ(t, cma_create(&first, "first", mem, BLOCK(4), BLOCK(2)), 0);
+	REQUIRE(t, hold_after_check(mem, create_area));
+	err = cma_create(&first, "first", mem, BLOCK(4), BLOCK(2));
 	release_it(mem);
+	REQUIRE(t, !err);
 	EXPECT_EQ(t, late.err, -EINVAL);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_CMA);
 	if (!late.err)
@@ -80,6 +85,7 @@ static void range_that_becomes_an_area_is_not_taken_from_it(struct ktest *t)
 {
 	struct memory *mem;
 	struct cma first;
+	int err;
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -89,9 +95,10 @@ static void range_that_becomes_an_area_is_not_taken_from_it(struct ktest *t)
 	late.start = BLOCK(4);
 	late.end = BLOCK(5);
 	late.type = MT_UNMOVABLE;
-	EXPECT(t, hold_after_check(mem, alloc_range));
-	EXPECT_EQ(t, cma_create(&first, "first", mem, BLOCK(4), BLOCK(2)), 0);
+	REQUIRE(t, hold_after_check(mem, alloc_range));
+	err = cma_create(&first, "first", mem, BLOCK(4), BLOCK(2));
 	release_it(mem);
+	REQUIRE(t, !err);
 	EXPECT_EQ(t, late.err, -EINVAL);
 	EXPECT_EQ(t, late.fail.why, WHY_TYPE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_CMA);
@@ -118,7 +125,7 @@ static void range_that_moves_to_another_node_is_refused(struct ktest *t)
 	late.start = START + BLOCK(SIZE + 1);
 	late.end = late.start + BLOCK(1);
 	late.type = MT_MOVABLE;
-	EXPECT(t, hold_after_check(mem, alloc_range));
+	REQUIRE(t, hold_after_check(mem, alloc_range));
 	EXPECT_EQ(t, offline_pages(mem, late.start, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, late.start, BLOCK(1)), 0);
 	EXPECT_EQ(t, add_memory(mem, late.start, BLOCK(1), 1), 0);
