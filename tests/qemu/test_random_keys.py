@@ -54,10 +54,11 @@ def test_random_keys(term, drawn, picture):
     for _ in range(int(os.environ.get("KEYS", 600 if conftest.whole() else 200))):
         typed(rand, t)
         t.rest(0.02)
-    # A key ends a watch or the map; Ctrl-U ends a running command, or erases typed text.
+    # A key ends a watch or the map; q leaves a live screen, which a key may have paused; Ctrl-U
+    # ends a running command, or erases typed text.
     t.resize(80, 24)
     for _ in range(20):
-        t.send("x\x15\r")
+        t.send("xq\x15\r")
         t.rest(0.5)
     t.send("\x0c")
     t.wait(r"\A\s*quarry> ?\s*\Z", alternate=False)
