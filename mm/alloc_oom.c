@@ -125,6 +125,7 @@ static enum outcome oom_choose(struct request *q)
 	WRITE_ONCE(oom->going, 0);
 	if (begins_anew(oom)) {
 		q->others++;
+		request_renew(q);
 		return TRY_ANEW;
 	}
 	MM_EVENT(q->mem, OOM_NOBODY);
@@ -158,8 +159,10 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
 	/* Read before `gone': a victim that exits between the two reads is counted in `gone'. */
 	p->victim = load_acquire(&oom->going);
-	if (READ_ONCE(oom->gone) != q->gone)
+	if (READ_ONCE(oom->gone) != q->gone) {
+		request_renew(q);
 		return TRY_ANEW;
+	}
 	if (!p->victim && (!q->gone || !p->ns)) {
 		then = oom_choose(q);
 		p->victim = load_acquire(&oom->going);

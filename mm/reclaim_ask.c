@@ -99,15 +99,15 @@ static u64 freed_for(const struct request *q)
 	return sum;
 }
 
-static bool standby_for(const struct request *q)
+/* The standby pages of the request's zones.  Their number only falls. */
+static unsigned long standby_for(const struct request *q)
 {
+	unsigned long nr = 0;
 	u32 left;
 
-	for (left = q->zones; left; left &= left - 1) {
-		if (zone_standby(&q->mem->zones[__builtin_ctz(left)]))
-			return true;
-	}
-	return false;
+	for (left = q->zones; left; left &= left - 1)
+		nr += zone_standby(&q->mem->zones[__builtin_ctz(left)]);
+	return nr;
 }
 
 /* Has @zone a free block for the request?  A hint. */
@@ -389,16 +389,20 @@ enum outcome reclaim_standby(struct request *q)
 {
 	struct standby_thread *s = &q->mem->standby;
 	struct ticket t = {.queue = &s->tickets, .stop = &s->stop};
+	unsigned long before = q->gfp & GFP_NORETRY ? 0 : standby_for(q);
 	enum outcome then;
 
-	if (!(q->gfp & GFP_NORETRY) && standby_for(q))
+	if (before)
 		t.number = standby_ask(q->mem, request_bit(q->gfp, q->order));
 	if (!t.number)
 		return TRY_NEXT;
 	MM_EVENT(q->mem, STANDBY_WAIT);
 	sched_point("reclaim.standby_wait");
 	then = request_wait(q, &s->served, served, &t, READ_ONCE(standby_wait_ns));
-	if (!gained(q))
+	/*
+	 * Freed pages renew no tries of a larger block: each try would free the pages of the next.
+	 */
+	if (standby_for(q) == before && !request_over(q))
 		return then;
 	request_renew(q);
 	return TRY_ANEW;

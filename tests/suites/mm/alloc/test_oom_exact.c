@@ -4,6 +4,7 @@
  * kills a task, and how often an allocation starts over because tasks exit.
  */
 #include "tests/lib/oom_help.h"
+#include "tests/lib/request_help.h"
 
 static struct pile hoard, kept;
 
@@ -76,5 +77,38 @@ static void allocation_restarts_for_exiting_tasks_a_bounded_number_of_times(stru
 	killer_end(t, mem);
 }
 
+/* A request for a larger block that has used up its tries. */
+static struct request tired(struct memory *mem)
+{
+	struct request q = request_for(mem, GFP_MOVABLE, 3);
+
+	oom_begin(&q);
+	q.drops = 16;
+	q.compactions = 4;
+	q.unmade = true;
+	return q;
+}
+
+/* The task has exited before the search for a victim, or during it. */
+static void task_that_has_exited_renews_the_tries(struct ktest *t)
+{
+	struct memory *mem = begin(t);
+	struct request q;
+
+	if (!mem)
+		return;
+	memory_set_oom(mem, find_nobody_left, NULL);
+	q = tired(mem);
+	EXPECT_EQ(t, oom_alloc(&q), TRY_ANEW);
+	EXPECT(t, !q.drops && !q.compactions && !q.unmade);
+	q = tired(mem);
+	memory_oom_gone(mem, 0);
+	EXPECT_EQ(t, oom_alloc(&q), TRY_ANEW);
+	EXPECT(t, !q.drops && !q.compactions && !q.unmade);
+	EXPECT_EQ(t, killer.calls, 1);
+	killer_end(t, mem);
+}
+
 KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(large_request_kills_up_to_the_high_watermark),
+    KTEST(task_that_has_exited_renews_the_tries),
     KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times));

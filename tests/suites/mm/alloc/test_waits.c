@@ -397,6 +397,30 @@ static void standby_memory_renews_the_tries(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* No standby memory comes.  Pages were freed, which another thread has taken. */
+static void freed_pages_renew_no_tries_of_a_larger_block(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	u64 limit = standby_wait_ns;
+	struct request q;
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	WRITE_ONCE(standby_wait_ns, 1000000ULL);
+	hotplug_lock(mem);
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
+	q = request_for(mem, GFP_KERNEL, 3);
+	q.drops = 16;
+	reclaim_note_freed(zone_in(mem, ZONE_NORMAL), 1, 0);
+	EXPECT_EQ(t, reclaim_standby(&q), TRY_NO_MORE);
+	EXPECT_EQ(t, q.drops, 16);
+	hotplug_unlock(mem);
+	WRITE_ONCE(standby_wait_ns, limit);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
 /*
  * The nearest zone has nothing to drop; the next zone of the same node has pages on its lists, or
  * only pages that reclaim has taken off them: the node's thread is asked for a run.
@@ -462,5 +486,6 @@ KTEST_SUITE(waits, KTEST_MOSTLY_INSIDE, KTEST(free_ends_the_wait_for_standby),
     KTEST(free_ends_the_wait_for_the_reclaim_thread), KTEST(chosen_thread_waits_for_nothing),
     KTEST(thread_with_the_reserve_asks_for_nothing), KTEST(larger_block_has_so_many_turns),
     KTEST(compaction_is_tried_four_times), KTEST(compaction_comes_before_the_page_cache_goes),
-    KTEST(standby_memory_renews_the_tries), KTEST(any_zone_of_a_node_is_a_reason_to_ask_its_thread),
+    KTEST(standby_memory_renews_the_tries), KTEST(freed_pages_renew_no_tries_of_a_larger_block),
+    KTEST(any_zone_of_a_node_is_a_reason_to_ask_its_thread),
     KTEST(lent_block_ends_the_wait_of_a_movable_request));
