@@ -53,7 +53,12 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 
 void zone_reset_limits(struct zone *zone)
 {
-	zone_set_limits(zone, zone_claimed(zone));
+	/*
+	 * A CPU that leaves gives back what it has cached of listed memories only (memory_start).
+	 */
+	bool listed = READ_ONCE(zone->mem->link.le_prev) != NULL;
+
+	zone_set_limits(zone, listed ? zone_claimed(zone) : ~0UL);
 }
 
 bool range_claimed(const struct memory *mem, struct pfn_range range)

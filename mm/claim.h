@@ -41,7 +41,10 @@ bool range_claimed(const struct memory *mem, struct pfn_range range) REQUIRES(me
 int range_claim(struct memory *mem, struct range_claim *claim)
     must_check EXCLUDES(mem_hotplug_class);
 void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
-/* Call zone_set_limits for the memory that remains after all offlines that have claimed a range. */
+/*
+ * Call zone_set_limits for the memory that remains after all offlines that have claimed a range.
+ * Before memory_start all limits are 0.
+ */
 void zone_reset_limits(struct zone *zone) REQUIRES(mem_hotplug_class);
 /* The number of pageblocks of the range in @state. */
 unsigned long range_count(

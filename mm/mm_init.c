@@ -258,7 +258,7 @@ int memory_start(struct memory *mem)
 	spin_unlock_irqrestore(&memories_lock, flags);
 	hotplug_lock(mem);
 	for_each_zone(mem, zone)
-		zone_set_limits(zone, 0);
+		zone_reset_limits(zone);
 	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
 	return mem->reclaim ? mem->reclaim->start(mem) : 0;

@@ -449,7 +449,7 @@ static void *own_alloc(void *arg, size_t bytes)
 	void *ptr = own_arena + own_used;
 
 	own_used += ALIGN_UP(bytes, 64);
-	return own_used <= sizeof(own_arena) ? ptr : NULL;
+	return own_used <= sizeof(own_arena) ? memset(ptr, 0, bytes) : NULL;
 }
 
 static void pages_are_allocated_and_freed_before_memory_start(struct ktest *t)
@@ -468,19 +468,20 @@ static void pages_are_allocated_and_freed_before_memory_start(struct ktest *t)
 	memset(own_words, 0, sizeof(own_words));
 	memset(own_pageblocks, 0, sizeof(own_pageblocks));
 	memset(own_trees, 0, sizeof(own_trees));
-	memset(own_arena, 0, sizeof(own_arena));
 	own_used = 0;
-	REQUIRE(
-	    t, !memory_init(&own, &cfg) && !memory_add_zone(&own, 0, ZONE_NORMAL, 0, cfg.end_pfn));
+	REQUIRE(t, memory_init(&own, &cfg) == 0);
+	REQUIRE(t, memory_add_zone(&own, 0, ZONE_NORMAL, 0, cfg.end_pfn) == 0);
 	memory_add_ram(&own, 0, cfg.end_pfn);
 	memory_free_range(&own, 0, cfg.end_pfn);
 	REQUIRE(t, memory_ready(&own) == 0);
+	/* New limits do not turn the caches on. */
+	REQUIRE(t, offline_pages(&own, 0, PAGEBLOCK_PAGES, NULL, NULL) == 0);
+	REQUIRE(t, online_pages(&own, 0, PAGEBLOCK_PAGES, NULL) == 0);
 	for (order = 0; order <= MAX_ORDER; order++) {
 		EXPECT_EQ(t, alloc_on(0, &own, GFP_KERNEL, order, 2, pages), 2);
 		EXPECT_EQ(t, free_on(0, &own, order, 2, pages), 2);
 		EXPECT_EQ(t, zone_pcp_pages(test_zone(&own, ZONE_NORMAL)), 0);
 	}
-	EXPECT_EQ(t, mm_event_sum(&own, EV_PCP_REFILL), 0);
 	EXPECT_EQ(t, own.zones[ZONE_NORMAL].nr_free, cfg.end_pfn);
 	expect_sound(t, &own);
 }
