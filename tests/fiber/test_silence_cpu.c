@@ -269,6 +269,15 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 	}
 }
 
+static unsigned unsound;
+
+static void check_isolated(void *arg)
+{
+	struct mm_violation v;
+
+	unsound += check_memory(arg, &v) != 0;
+}
+
 /* A dead CPU's cached pages are out of reach until it is back; other pages can be offlined. */
 static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 {
@@ -278,6 +287,9 @@ static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 	u64 began;
 
 	REQUIRE(t, o.mem);
+	unsound = 0;
+	o.opts.on_isolated = check_isolated;
+	o.opts.arg = o.mem;
 	cached = leave_in_cache(t, o.mem, SILENT);
 	deaf_begin(&deaf, SILENT, WAIT_FOREVER);
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
@@ -303,6 +315,7 @@ static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 		EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 		EXPECT_EQ(t, online_pages(o.mem, o.start, PAGEBLOCK_PAGES, NULL), 0);
 	}
+	EXPECT_EQ(t, unsound, 0);
 	deaf_end(&deaf);
 	dead_comes_back(t, SILENT);
 	o.start = block_of(cached);
