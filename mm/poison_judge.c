@@ -117,6 +117,18 @@ static enum poison_verdict judge_object_page(
 	return state == PG_LRU ? TAKE : judge_stays(r, err);
 }
 
+/*
+ * Judge a page that was taken off its list.  At last, it may be one that its object has released.
+ */
+static enum poison_verdict judge_moving(struct poison_request *r, enum page_state state, int *err)
+    REQUIRES_ZONE(r->zone)
+{
+	r->moving = true;
+	if (!r->last)
+		return AGAIN;
+	return r->hard && last_put_missing(r, state) ? judge_leaves(r, err) : judge_stays(r, err);
+}
+
 /* May the allocated page be in transit to an owner that lets it move? */
 static bool owner_may_come(struct poison_request *r)
 {
@@ -154,7 +166,7 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 		return r->hard ? judge_stays(r, err) : TAKE;
 	case PG_OBJECT:
 	case PG_LRU: return judge_object_page(r, state, err);
-	case PG_ISO_MIG: r->moving = true; return r->last ? judge_stays(r, err) : AGAIN;
+	case PG_ISO_MIG: return judge_moving(r, state, err);
 	case PG_RESERVED:
 	case PG_SLAB:
 	case PG_PGTABLE:

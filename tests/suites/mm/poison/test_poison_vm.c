@@ -158,6 +158,18 @@ static bool make_left_to_a_pin(struct stand *s)
 	return make_pinned_page(s) && vm_object_remove(scene.object, 1, 1) == 0;
 }
 
+/* The same, while a migrator had the page. */
+static bool make_moving_left_to_a_pin(struct stand *s)
+{
+	bool left;
+
+	if (!make(s, OBJ_ANON, 2, true) || isolate_lru_page(s->mem, s->pfn))
+		return false;
+	left = pin_page(scene.page) == 0 && vm_object_remove(scene.object, 1, 1) == 0;
+	putback_lru_page(s->mem, scene.page);
+	return left;
+}
+
 static bool make_fixed_left_to_a_pin(struct stand *s)
 {
 	return make(s, OBJ_PHYS, 1, true) && pin_page(scene.page) == 0 &&
@@ -225,6 +237,8 @@ static bool make_top_page_table(struct stand *s)
 	X(fixed_page, "of an object whose pages stay", -EBUSY, 0, RECOVERED, 0, look_and_drop)     \
 	X(pinned_page, "an object's, pinned", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop)          \
 	X(left_to_a_pin, "an object's no more, pinned", -EBUSY, 0, DELAYED, -EBUSY,                \
+	    unpin_and_drop)                                                                        \
+	X(moving_left_to_a_pin, "the same, a migrator had it", -EBUSY, 0, DELAYED, -EBUSY,         \
 	    unpin_and_drop)                                                                        \
 	X(fixed_left_to_a_pin, "the same, its pages stay", -EBUSY, 0, DELAYED, -EBUSY,             \
 	    unpin_and_drop)                                                                        \
