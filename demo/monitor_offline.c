@@ -172,6 +172,7 @@ int cmd_add(unsigned n, char **arg)
 		    err == -EINVAL       ? range_bad(pfn, nr, "no memory can come there")
 		        : err == -EEXIST ? "some of it is there"
 		        : err == -ENODEV ? "no such node"
+		        : err == -EBUSY  ? "standby memory, or another operation, is there"
 		                         : "no memory for its descriptors");
 	else
 		printk("add: done: offline, on node %llu\n", (unsigned long long)node);

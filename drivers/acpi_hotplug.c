@@ -55,10 +55,12 @@ static int cpu_take(void *arg, const struct slot_device *dev, const char **why)
 	unsigned cpu = cpu_by_apic_id(dev->id);
 	int err = cpu_plug(cpu);
 
-	if (!err) {
+	if (!err)
 		err = cpu_up(cpu);
-		if (err && cpu_unplug(cpu))
-			printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
+	/* It cannot be made absent now, so it counts as in use: cpu_give tries that again. */
+	if (err && err != -EALREADY && cpu_unplug(cpu) == -EBUSY) {
+		printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
+		err = -EALREADY;
 	}
 	*why = cpu_text(err);
 	return err;

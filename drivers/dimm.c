@@ -4,10 +4,10 @@
  *
  * Owns:       nothing: the memory manager knows the state of a module's memory.
  * Locks:      those of add_memory and offline_pages inside.
- * Invariants: a module is online as a whole or not known at all.  If parts were taken offline by
- *             hand, they must come back online, or the rest must go offline too, before the module
- *             can be ejected.
- * Tests:      dimm.
+ * Invariants: a module is taken as a whole or not at all.  If other operations have changed parts
+ *             of it by hand, all of it must be online, offline or removed before the module can be
+ *             ejected.
+ * Tests:      dimm, dimm_late.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errno.h>
@@ -34,7 +34,7 @@ static const char *add_text(int err)
 	switch (err) {
 	case -EINVAL: return "not whole pageblocks, or where no memory can be";
 	case -EEXIST: return "some of its addresses have memory already";
-	case -EBUSY: return "it lies between standby memory";
+	case -EBUSY: return "it lies between standby memory, or another operation works there";
 	case -ENODEV: return "of a proximity domain that the firmware does not describe";
 	case -ENOMEM: return "no memory for its descriptors";
 	default: return "error of add_memory";
@@ -56,12 +56,9 @@ int dimm_take(void *arg, const struct slot_device *dev, const char **why)
 		return err;
 	}
 	err = online_pages(user->mem, start, nr, &fail);
-	if (err) {
-		*why = mm_why_text(fail.why);
-		if (remove_memory(user->mem, start, nr))
-			printk("slots: pfn %#lx to %#lx stay offline\n", start, start + nr);
-	}
-	return err;
+	*why = mm_why_text(fail.why);
+	/* What another operation uses cannot be removed: it must go offline before an eject. */
+	return err && remove_memory(user->mem, start, nr) ? 0 : err;
 }
 
 int dimm_give(void *arg, const struct slot_device *dev, const char **why)
@@ -71,8 +68,11 @@ int dimm_give(void *arg, const struct slot_device *dev, const char **why)
 	pfn_t start = dev->address >> PAGE_SHIFT;
 	unsigned long nr = dev->size >> PAGE_SHIFT;
 	struct offline_result res = {0};
-	int offline = offline_pages(user->mem, start, nr, &opts, &res), err;
+	int offline, err;
 
+	if (memory_removed(user->mem, start, nr))
+		return 0;
+	offline = offline_pages(user->mem, start, nr, &opts, &res);
 	/* A module that was taken offline by hand may be ejected too. */
 	if (offline && offline != -EALREADY) {
 		*why = mm_why_text(res.fail.why);

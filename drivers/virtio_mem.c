@@ -121,9 +121,11 @@ static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long 
 
 	if (err == -EINTR)
 		return 0; /* the host has changed its wish */
-	/* WHY_MIXED: some of the range was taken offline by hand, so try smaller parts. */
+	/* The last three name no unit: other operations work on a part, so try smaller ones. */
 	if (vm->fail.why == WHY_LAST || vm->fail.why == WHY_NO_TARGET ||
-	    (vm->fail.why == WHY_MIXED && nr > 1)) {
+	    (nr > 1 &&
+	        (vm->fail.why == WHY_MIXED || vm->fail.why == WHY_CLAIMED ||
+	            vm->fail.why == WHY_HOLE))) {
 		vm->chunk = nr / 2;
 		return vm->chunk ? 0 : -ENOMEM;
 	}
@@ -147,6 +149,10 @@ static int free_units(struct virtio_mem *vm, unsigned long excess)
 
 	if (!nr)
 		return -EBUSY;
+	if (memory_removed(vm->mem, unit_pfn(vm, first), nr * vm->unit)) {
+		virtio_mem_set_state(vm, first, nr, UNIT_PLUGGED);
+		return 0;
+	}
 	offline = offline_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, &opts, &res);
 	/* Units that were taken offline by hand before can be removed too. */
 	if (offline && offline != -EALREADY) {

@@ -237,6 +237,13 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 	return 0;
 }
 
+bool memory_removed(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	struct pfn_range range = pfn_range(start, nr);
+
+	return range_ok(mem, range) && range_count(mem, range, PB_HOLE) == nr >> PAGEBLOCK_ORDER;
+}
+
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	struct range_claim claim = {.range = pfn_range(start, nr), .stays = true};

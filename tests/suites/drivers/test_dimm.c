@@ -94,6 +94,23 @@ static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* Memory that was removed by hand needs the eject only. */
+static void removed_dimm_is_unplugged(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+
+	REQUIRE(t, mem);
+	plug_blocks(0, FREE, 2);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, FREE, BLOCK(2)), 0);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
+	EXPECT_EQ(t, slots_bank.refused, 0);
+	drop_memory(t, mem);
+}
+
 static void absurd_dimms_change_nothing(struct ktest *t)
 {
 	const u64 at = (u64)FREE << PAGE_SHIFT, size = (u64)BLOCK(2) << PAGE_SHIFT;
@@ -277,6 +294,9 @@ KTEST_SUITE(dimm, KTEST_QUICK,
                 "slots: blocker: pfn *: partly offline\n"
                 "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
                 "slots:   error EINVAL: partly offline\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
+    KTEST(removed_dimm_is_unplugged,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
                 "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
     KTEST(absurd_dimms_change_nothing,
         .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"

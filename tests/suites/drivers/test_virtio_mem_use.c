@@ -129,6 +129,29 @@ static void manually_offlined_unit_is_unplugged(struct ktest *t)
 	vmem_end(t);
 }
 
+/* Of eight units one was removed by hand, and another one is being worked on. */
+static void removed_unit_is_unplugged(struct ktest *t)
+{
+	struct range_claim claim;
+	pfn_t start;
+
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(8);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	start = vmem_config.addr >> PAGE_SHIFT;
+	EXPECT_EQ(t, offline_pages(vmem, start + PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(vmem, start + PAGEBLOCK_PAGES, PAGEBLOCK_PAGES), 0);
+	claim.range = pfn_range(start + 3 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
+	claim.stays = true;
+	EXPECT_EQ(t, range_claim(vmem, &claim), 0);
+	vmem_ask_for(1);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	expect_units(t, 1, 1);
+	EXPECT_EQ(t, pageblock_state(pageblock_of(vmem, claim.range.start)), PB_ONLINE);
+	range_unclaim(vmem, &claim);
+	vmem_end(t);
+}
+
 /* ---- no memory for descriptors ---- */
 
 static int fail_grow(struct memory *m, pfn_t start, unsigned long nr)
@@ -175,5 +198,5 @@ KTEST_SUITE(virtio_mem_use, KTEST_QUICK,
     KTEST(pinned_unit_stays_and_the_others_are_unplugged, KTEST_SLOW),
     KTEST(new_request_cancels_an_unplug),
     KTEST(unplug_stops_when_no_free_memory_is_left, KTEST_SLOW),
-    KTEST(manually_offlined_unit_is_unplugged),
+    KTEST(manually_offlined_unit_is_unplugged), KTEST(removed_unit_is_unplugged),
     KTEST(unit_that_cannot_be_added_stays_plugged, .reports = "cannot be added: error E"));

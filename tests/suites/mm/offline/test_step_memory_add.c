@@ -153,6 +153,7 @@ static const struct memory_arrays steps_arrays = {
 
 int steps_add(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) must_check;
 int steps_remove(struct memory *mem, pfn_t start, unsigned long nr) must_check;
+bool steps_removed(const struct memory *mem, pfn_t start, unsigned long nr);
 
 #define range_claim(mem, c)    steps_claim(mem, c)
 #define range_unclaim          steps_unclaim
@@ -168,6 +169,7 @@ int steps_remove(struct memory *mem, pfn_t start, unsigned long nr) must_check;
 #define pageblock_set_hole     steps_hole
 #define add_memory             steps_add
 #define remove_memory          steps_remove
+#define memory_removed         steps_removed
 #include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static bool begin(struct ktest *t, struct memory *mem)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_dimm_late.c: a memory module of which another operation brings memory online between the
+ * driver's add_memory and its online_pages. It includes the source of drivers/dimm.c, to step in
+ * between. Hosted only.
+ */
+#include "tests/lib/slots_help.h"
+
+#define FREE   (START + BLOCK(2 * SIZE)) /* no memory is here */
+#define BLOCKS 4u                        /* pageblocks of the module */
+
+static unsigned online_before; /* pageblocks that the other operation brings online */
+
+static int online_late(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	if (online_before && online_pages(mem, start, BLOCK(online_before), NULL))
+		panic("test: the memory does not come online");
+	return online_pages(mem, start, nr, fail);
+}
+
+int late_take(void *arg, const struct slot_device *dev, const char **why);
+int late_give(void *arg, const struct slot_device *dev, const char **why);
+
+#define online_pages online_late
+#define dimm_take    late_take
+#define dimm_give    late_give
+#include "drivers/dimm.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#undef online_pages
+
+/* Memory in use must go offline before its module is ejected. */
+static void memory_that_others_use_is_not_ejected(struct ktest *t)
+{
+	static const u32 domain[1] = {0};
+
+	for (online_before = 1; online_before <= BLOCKS; online_before += BLOCKS - 1) {
+		struct memory *mem = one_node(t);
+		struct dimm_user dimms = {.mem = mem, .domain = domain, .nr_nodes = 1};
+		const struct slot_user user = {.take = late_take, .give = late_give, .arg = &dimms};
+
+		REQUIRE(t, mem);
+		slots_begin(SLOT_MEMORY);
+		slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
+		slots_plug(0, (u64)FREE << PAGE_SHIFT, (u64)BLOCK(BLOCKS) << PAGE_SHIFT, 0);
+		slot_bank_scan(&slots_bank);
+		EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+		slots_ask_for(0);
+		slot_bank_scan(&slots_bank);
+		/* A module that is partly offline stays, one that is online goes offline first. */
+		EXPECT_EQ(t, fake_slots.slot[0].ejected, online_before == BLOCKS);
+		EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(BLOCKS)), PB_ONLINE),
+		    online_before % BLOCKS);
+		drop_memory(t, mem);
+	}
+}
+
+KTEST_SUITE(dimm_late, KTEST_QUICK,
+    KTEST(memory_that_others_use_is_not_ejected,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 0: in use\n"
+                "slots: blocker: pfn *: partly offline\n"
+                "slots: DIMM slot 0, * MiB at *, domain 0: cannot leave\n"
+                "slots:   error EINVAL: partly offline\n"
+                "slots: DIMM slot 0, * MiB at *, domain 0: in use\n"
+                "slots: DIMM slot 0, * MiB at *, domain 0: gone\n"));
