@@ -96,6 +96,7 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 	do {
 		hotplug_lock(op->mem);
 		end = MIN(claim->range.start + CHUNK, claim->range.end);
+		atomic_add(&op->mem->nr_commits, 1);
 		commit_chunk(op, (struct pfn_range){claim->range.start, end});
 		last = end == claim->range.end;
 		if (last)

@@ -95,6 +95,15 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 }
 
 /*
+ * Errors about a range as a whole: too little memory would be left, or a part of the range, which
+ * @fail does not name, is claimed or offline.
+ */
+static bool names_no_page(enum mm_why why)
+{
+	return why == WHY_LAST || why == WHY_CLAIMED || why == WHY_MIXED;
+}
+
+/*
  * Offline a run of pageblocks, as many at once as possible, so that most pages move only once and
  * one drain round suffices.  A pageblock with a blocker is left out: first the part before it is
  * offlined, then the part behind it.
@@ -117,8 +126,10 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 			/* Cancelled, timed out, or no memory for a record. */
 			op->res->fail = r.fail;
 			return err;
-		} else if (r.fail.why == WHY_LAST && to - start > PAGEBLOCK_PAGES) {
-			/* A shorter range may leave enough memory. */
+		} else if (r.fail.why == WHY_ALREADY) {
+			start = to; /* another operation was faster */
+		} else if (names_no_page(r.fail.why) && to - start > PAGEBLOCK_PAGES) {
+			/* A shorter range may succeed. */
 			to = start + ALIGN_UP((to - start) / 2, PAGEBLOCK_PAGES);
 			continue;
 		} else if (r.fail.pfn >= start + PAGEBLOCK_PAGES && r.fail.pfn < to) {

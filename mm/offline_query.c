@@ -19,8 +19,7 @@
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
 	KASSERT(why > WHY_NONE && why < NR_MM_WHY && pages > 0);
-	if (out->pages[why] == 0)
-		out->first[why] = pfn;
+	out->first[why] = MIN(out->first[why], pfn);
 	out->pages[why] += pages;
 }
 
@@ -161,7 +160,10 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 	}
 }
 
-/* Pages of all zones: free, high watermarks, the kernel's.  Read without locks, so a hint. */
+/*
+ * Pages of all zones: free, high watermarks, the kernel's.  Read without locks: the free pages are
+ * a hint.
+ */
 struct stock {
 	unsigned long free, high, kernel;
 };
@@ -223,12 +225,20 @@ static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 
 bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
 {
-	struct leaving out = {0};
+	struct leaving out;
 	struct stock stock;
+	u64 commits;
 
-	take_stock(mem, &stock);
-	range_leaving(mem, range, &out);
-	claims_leaving(mem, mine, &out);
+	/*
+	 * Memory that goes offline meanwhile could be in the stock, and its claim not in the list.
+	 */
+	do {
+		commits = load_acquire(&mem->nr_commits);
+		out = (struct leaving){0};
+		take_stock(mem, &stock);
+		range_leaving(mem, range, &out);
+		claims_leaving(mem, mine, &out);
+	} while (load_acquire(&mem->nr_commits) != commits);
 	return rest_is_enough(&stock, &out);
 }
 

@@ -377,6 +377,7 @@ struct memory {
 	u64 hotplug_since;    /* h: the time when hotplug was taken */
 	u64 hotplug_longest;  /* h: nanoseconds of the longest hold */
 	u64 nr_claims;        /* h: claims ever made */
+	u64 nr_commits;       /* a, raised under h: chunks of pageblocks ever offlined */
 	struct mutex poison;  /* RANK_POISON: one broken page at a time; no removal meanwhile */
 	/* a: a page was reported broken by the machine: no unpoison from then on */
 	bool machine_check;

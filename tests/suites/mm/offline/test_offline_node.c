@@ -2,6 +2,7 @@
 /*
  * test_offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
  */
+#include "mm/claim.h"
 #include "tests/lib/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
@@ -69,6 +70,59 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 	EXPECT_EQ(t, memory_managed_pages(mem), managed);
 	give_block(zone_at(mem, BLOCK(2 * SIZE)), kernel);
 	mov_end(t);
+	drop_memory(t, mem);
+}
+
+/* Another operation works on the last pageblock: all others go offline. */
+static void claimed_pageblock_alone_stays(struct ktest *t)
+{
+	struct memory *mem = two_nodes(t);
+	struct range_claim claim = {.range = {BLOCK(2 * SIZE - 1), BLOCK(2 * SIZE)}};
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, res.stayed, BLOCK(1));
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, res.fail.why, WHY_CLAIMED);
+	EXPECT_EQ(t, res.fail.pfn, claim.range.start);
+	range_unclaim(mem, &claim);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 1));
+	drop_memory(t, mem);
+}
+
+static struct {
+	struct memory *mem;
+	struct range_claim claim;
+	int err;
+} other;
+
+/* The other operation ends: its pageblock is offline now. */
+static void other_offlines(void *arg)
+{
+	if (other.claim.range.start == other.claim.range.end)
+		return;
+	range_unclaim(other.mem, &other.claim);
+	other.err = offline_pages(other.mem, other.claim.range.start, BLOCK(1), NULL, NULL);
+	other.claim.range.start = other.claim.range.end;
+}
+
+static void pageblock_that_another_operation_offlines_does_not_stay(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = other_offlines};
+	struct memory *mem = two_nodes(t);
+
+	REQUIRE(t, mem);
+	other.mem = mem;
+	other.err = -1;
+	other.claim = (struct range_claim){.range = {BLOCK(2 * SIZE - 1), BLOCK(2 * SIZE)}};
+	EXPECT_EQ(t, range_claim(mem, &other.claim), 0);
+	EXPECT_EQ(t, offline_node(mem, 0, &opts, false, &res), 0);
+	EXPECT_EQ(t, other.err, 0);
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, online_pages(mem, BLOCK(2 * SIZE - 1), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 1));
 	drop_memory(t, mem);
 }
 
@@ -311,6 +365,8 @@ static void busy_page_is_retried_with_back_off(struct ktest *t)
 }
 
 KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(node_in_use_is_evacuated_and_onlined),
+    KTEST(claimed_pageblock_alone_stays, KTEST_SLOW),
+    KTEST(pageblock_that_another_operation_offlines_does_not_stay, KTEST_SLOW),
     KTEST(free_pages_of_kernel_pageblocks_are_offlined, KTEST_SLOW),
     KTEST(online_node_restores_only_what_offline_node_took, KTEST_SLOW),
     KTEST(pinned_page_keeps_only_its_pageblock_online, KTEST_SLOW),

@@ -5,6 +5,8 @@
  */
 #include "mm/claim.h"
 #include "tests/lib/mov_help.h"
+#include "tests/lib/wait_help.h"
+#include <quarry/lock.h>
 #include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -183,6 +185,75 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_EQ(t, sum_in_way(), 0);
 }
 
+/* ---- two offlines, of which only one may succeed ---- */
+
+#define SIZE 4u /* pageblocks of each zone */
+
+static struct {
+	struct memory *mem;
+	struct range_claim claim; /* of the second offline */
+	u32 ready, commit;        /* atomic: the first offline may no longer fail; it may commit */
+	int err;
+	bool enough;
+} two;
+
+static void hold_commit(void *arg)
+{
+	store_release(&two.ready, 1u);
+	YIELD_UNTIL(load_acquire(&two.commit));
+}
+
+static void offline_first(void *arg)
+{
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_commit = hold_commit};
+
+	two.err = offline_pages(two.mem, 0, BLOCK(SIZE), &opts, NULL);
+}
+
+static void check_second(void *arg)
+{
+	two.enough = enough_left(two.mem, two.claim.range, &two.claim);
+}
+
+/*
+ * The first offline commits between two reads of the second one's check: the sum of the memory,
+ * and the list of claims.
+ */
+static void memory_that_goes_during_a_check_is_not_left(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
+	    {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+	struct memory *mem;
+	bool queued;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	REQUIRE(t, mem);
+	two.mem = mem;
+	two.ready = two.commit = 0;
+	two.claim = (struct range_claim){.range = pfn_range(BLOCK(2 * SIZE), BLOCK(SIZE))};
+	ktest_start(1, offline_first, NULL);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&two.ready)));
+	EXPECT_EQ(t, range_claim(mem, &two.claim), 0);
+	hotplug_lock(mem);
+	store_release(&two.commit, 1u);
+	queued = YIELD_UNTIL(sleep_lock_waiters(&mem->hotplug.l) == 1);
+	/* It has read the sum when it waits for the lock, which the first offline gets first. */
+	ktest_start(2, check_second, NULL);
+	queued = queued && YIELD_UNTIL(sleep_lock_waiters(&mem->hotplug.l) == 2);
+	hotplug_unlock(mem);
+	ktest_join(1);
+	ktest_join(2);
+	EXPECT(t, queued);
+	EXPECT_EQ(t, two.err, 0);
+	EXPECT(t, !two.enough);
+	range_unclaim(mem, &two.claim);
+	EXPECT_EQ(t, online_pages(mem, 0, BLOCK(SIZE), NULL), 0);
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(free_memory_has_no_blocker),
     KTEST(every_reason_is_counted_apart), KTEST(offline_pageblocks_count_whole),
-    KTEST(only_memory_that_leaves_is_missing), KTEST(bad_arguments_are_refused));
+    KTEST(only_memory_that_leaves_is_missing), KTEST(bad_arguments_are_refused),
+    KTEST_INSIDE(memory_that_goes_during_a_check_is_not_left, KTEST_SLOW));
