@@ -46,30 +46,29 @@ static int claim(struct memory *mem, pfn_t start, unsigned long nr)
 	return -EBUSY;
 }
 
-static void memory_that_is_online_already_is_in_use(struct ktest *t)
+/* Plug eight units, with @meanwhile in between: @used of them are in use. Then unplug all. */
+static void plug_and_unplug(
+    struct ktest *t, int (*meanwhile)(struct memory *, pfn_t, unsigned long), unsigned used)
 {
 	REQUIRE(t, vmem_begin(t));
-	between = online_all;
+	between = meanwhile;
 	vmem_ask_for(8);
 	EXPECT_EQ(t, late_follow(&vmem_dev), 0);
-	expect_units(t, 8, 8);
+	expect_units(t, 8, used);
 	vmem_ask_for(0);
 	EXPECT_EQ(t, late_follow(&vmem_dev), 0);
 	expect_units(t, 0, 0);
 	vmem_end(t);
 }
 
+static void memory_that_is_online_already_is_in_use(struct ktest *t)
+{
+	plug_and_unplug(t, online_all, 8);
+}
+
 static void memory_that_is_partly_online_is_unplugged_later(struct ktest *t)
 {
-	REQUIRE(t, vmem_begin(t));
-	between = online_some;
-	vmem_ask_for(8);
-	EXPECT_EQ(t, late_follow(&vmem_dev), 0);
-	expect_units(t, 8, 1);
-	vmem_ask_for(0);
-	EXPECT_EQ(t, late_follow(&vmem_dev), 0);
-	expect_units(t, 0, 0);
-	vmem_end(t);
+	plug_and_unplug(t, online_some, 1);
 }
 
 static void claimed_memory_is_removed_and_tried_again(struct ktest *t)

@@ -54,24 +54,40 @@ static bool hold_after_check(struct memory *mem, void (*fn)(void *arg))
 	return waits;
 }
 
-/* Two areas are created at once in one place: the second finds that the first is there. */
-static void area_is_not_created_over_another(struct ktest *t)
+/*
+ * Run @fn on CPU 1 over the pageblocks from 4 up to @end.  Between its check and its isolation the
+ * area @first is created, of pageblocks 4 and 5.  Stores the memory in *@made, or leaves it NULL.
+ */
+static void area_comes_first(
+    struct ktest *t, void (*fn)(void *arg), unsigned end, struct cma *first, struct memory **made)
 {
 	struct memory *mem;
-	struct cma first;
 	int err;
 
+	*made = NULL;
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	mem = ktest_memory(t, 0, 12, 0);
 	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	late.start = BLOCK(4);
-	late.end = BLOCK(6);
-	REQUIRE(t, hold_after_check(mem, create_area));
-	err = cma_create(&first, "first", mem, BLOCK(4), BLOCK(2));
+	late.end = BLOCK(end);
+	REQUIRE(t, hold_after_check(mem, fn));
+	err = cma_create(first, "first", mem, BLOCK(4), BLOCK(2));
 	release_it(mem);
 	REQUIRE(t, !err);
+	*made = mem;
+}
+
+/* Two areas are created at once in one place: the second finds that the first is there. */
+static void area_is_not_created_over_another(struct ktest *t)
+{
+	struct memory *mem;
+	struct cma first;
+
+	area_comes_first(t, create_area, 6, &first, &mem);
+	if (!mem)
+		return;
 	EXPECT_EQ(t, late.err, -EINVAL);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_CMA);
 	if (!late.err)
@@ -85,20 +101,11 @@ static void range_that_becomes_an_area_is_not_taken_from_it(struct ktest *t)
 {
 	struct memory *mem;
 	struct cma first;
-	int err;
 
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	mem = ktest_memory(t, 0, 12, 0);
-	REQUIRE(t, mem);
-	all_caches_off(t, mem);
-	late.start = BLOCK(4);
-	late.end = BLOCK(5);
 	late.type = MT_UNMOVABLE;
-	REQUIRE(t, hold_after_check(mem, alloc_range));
-	err = cma_create(&first, "first", mem, BLOCK(4), BLOCK(2));
-	release_it(mem);
-	REQUIRE(t, !err);
+	area_comes_first(t, alloc_range, 5, &first, &mem);
+	if (!mem)
+		return;
 	EXPECT_EQ(t, late.err, -EINVAL);
 	EXPECT_EQ(t, late.fail.why, WHY_TYPE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_CMA);
