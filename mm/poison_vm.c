@@ -51,6 +51,25 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 	tlb_gather_page(g, page);
 }
 
+/* Take the object's lock for leave_slot. */
+static void taking_begins(struct vm_object *object, struct tlb_gather *g) ACQUIRE(object->lock)
+{
+	tlb_gather_init(g, object->mem);
+	object_lock(object);
+	atomic_add(&object->unflushed, 1u);
+}
+
+/* Release the lock, make the shootdown, and drop the reference to the object. */
+static void taking_ends(struct vm_object *object, struct tlb_gather *g) RELEASE(object->lock)
+{
+	spin_unlock(&object->lock);
+	sched_point("mf.entries_gone");
+	tlb_flush(g);
+	atomic_sub(&object->unflushed, 1u);
+	sched_point("mf.unmapped");
+	vm_object_put(object);
+}
+
 /*
  * Unlike a move, this needs no marker: a fault finds the slot lost, or finds it empty and calls the
  * pager.
@@ -69,15 +88,10 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 	/* The object is being freed, and drops its pages itself. */
 	if (!object)
 		return 0;
-	tlb_gather_init(&g, mem);
-	object_lock(object);
+	taking_begins(object, &g);
 	if (slot_page(object_lookup(object, page->index)) == page)
 		leave_slot(object, page, &g, res);
-	spin_unlock(&object->lock);
-	sched_point("mf.entries_gone");
-	tlb_flush(&g);
-	sched_point("mf.unmapped");
-	vm_object_put(object);
+	taking_ends(object, &g);
 	return 0;
 }
 
@@ -96,8 +110,7 @@ int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *
 
 	if (!object)
 		return -EAGAIN;
-	tlb_gather_init(&g, zone->mem);
-	object_lock(object);
+	taking_begins(object, &g);
 	if (slot_page(object_lookup(object, page->index)) == page) {
 		flags = zone_lock_irqsave(zone);
 		if (!page_poisoned(page))
@@ -106,8 +119,6 @@ int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *
 		leave_slot(object, page, &g, res);
 		err = 0;
 	}
-	spin_unlock(&object->lock);
-	tlb_flush(&g);
-	vm_object_put(object);
+	taking_ends(object, &g);
 	return err;
 }

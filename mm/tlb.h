@@ -35,6 +35,11 @@ static inline void tlb_gather_entry(
 	}
 	g->nr++;
 }
+/* Gather all user entries of the CPUs that are gathered: which ones have changed is not known. */
+static inline void tlb_gather_all(struct tlb_gather *g)
+{
+	g->nr = TLB_ENTRIES + 1;
+}
 /*
  * Gather the CPUs that must flush entries of @space, after the entries are changed, under the lock
  * under which they were changed.

@@ -9,6 +9,7 @@
  *             No entry of a page table maps an empty slot.  While a slot holds a marker, each entry
  *             for it is a migration entry or empty; otherwise each entry for it maps its page or is
  *             empty.
+ *             While object->unflushed is 0, no CPU can use an entry that a removal has emptied.
  *             Regions, migrators and faults hold references: when the last one is dropped, no
  *             thread reads the slots, and no entry or marker is left.
  * Tests:      vm, vm_exact, vm_object, account, short, held, rmap_walk, vm_order, vm_guard,
@@ -338,6 +339,7 @@ u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr)
 	KASSERT(nr > 0 && index < object->nr_pages && nr <= object->nr_pages - index);
 	tlb_gather_init(&g, object->mem);
 	object_lock(object);
+	atomic_add(&object->unflushed, 1u);
 	for (; index < stop && !tlb_gather_full(&g) && visited < object->mem->vm.at_once; index++) {
 		u64 *slot = object_slot(object, index);
 
@@ -347,6 +349,7 @@ u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr)
 	spin_unlock(&object->lock);
 	sched_point("remove.emptied");
 	tlb_flush(&g);
+	atomic_sub(&object->unflushed, 1u);
 	return index - first;
 }
 

@@ -245,7 +245,7 @@ static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 
 /*
  * Call @change for each entry of @r that is not empty, some in each hold of the locks.  When this
- * returns, all CPUs have flushed the gathered entries.
+ * returns, all CPUs have flushed the changed entries, and those that another thread has emptied.
  */
 static always_inline void change_entries(struct vm_region *r,
     void (*change)(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g))
@@ -269,6 +269,9 @@ static always_inline void change_entries(struct vm_region *r,
 				change(r, va, entry, &g);
 			va += PAGE_SIZE;
 		}
+		/* The removal's own shootdown comes later, and CPUs use its entries until then. */
+		if (unlikely(READ_ONCE(r->object->unflushed)))
+			tlb_gather_all(&g);
 		if (g.nr)
 			tlb_gather_cpus(&g, r->space);
 		spin_unlock(&pt->lock);

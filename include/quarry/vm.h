@@ -127,6 +127,8 @@ struct vm_object {
 	struct page *top;          /* c: page of 512 pointers to tables of 512 slots */
 	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions that show it, by index */
 	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: no walk */
+	/* a, raised under o: removals of pages that may have emptied entries, not flushed yet */
+	u32 unflushed;
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;                    /* c: the pager's data */
 	u64 refused; /* a: number of the last reclaim run in which the pager took no page */

@@ -103,6 +103,7 @@ static const struct explore_set sets[] = {
     {"fault-protect", "A:scene(N)", "store(V) | protect(V)=0 | store(V)", ISO_PRECISE},
     {"fault-remove", "A:scene(G)", "store(V)=0 | remove(V)=0 | store(W)=0", ISO_PRECISE},
     {"fault-end", "A:scene(N)", "store(V) | leave(V)=0; leave(W)=0 | close=0", ISO_PRECISE},
+    {"store-remove-unmap", "A:scene(V)", "store(V) | remove(V)=0 | unmap(V)=0", ISO_PRECISE},
     {"move-end", "A:scene(V)", "move(V) | leave(V)=0; leave(W)=0; close=0 | store(V)", ISO_PRECISE},
 };
 

@@ -367,6 +367,8 @@ static int op_soft(unsigned role, const char *arg)
 
 static int op_fail(unsigned role, const char *arg)
 {
+	if (arg[0] == 'V')
+		store_release(&ops.vm.removed, 1u);
 	return mem_memory_failure(ops.mem, ops_pfn(arg), 0, NULL);
 }
 

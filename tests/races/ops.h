@@ -39,7 +39,7 @@ struct ops_vm {
 	bool closed, left[2];
 	u32 shows[2];           /* atomic: enum vm_shows of each space */
 	u32 refused[2];         /* atomic: a write in that space, begun from now on, must fail */
-	u32 removed;            /* atomic: slots were emptied, with the stored values */
+	u32 removed;            /* atomic: the stored values were lost, with the page in V's slot */
 	bool stale;             /* an operation that had to fail succeeded */
 	u32 stores;             /* atomic: number of values given out */
 	u64 stored[RACE_ROLES]; /* the value that each role stored in its word; 0: none */

@@ -291,6 +291,9 @@ static bool check_references(struct mm_violation *v)
 		if (object->refs != nr + !ops.vm.closed)
 			return ops_broken(
 			    v, "references of an object", 0, object->refs, nr + !ops.vm.closed);
+		if (object->unflushed)
+			return ops_broken(
+			    v, "unflushed removals of an object", 0, object->unflushed, 0);
 	}
 	LIST_FOREACH(space, &ops.mem->vm.spaces, link) {
 		regions += space->nr_regions;

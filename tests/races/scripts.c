@@ -66,6 +66,7 @@ __asm__(
     RACE("R-PSN-for-ever")
     RACE("R-PSN-tail")
     RACE("R-PSN-moved")
+    RACE("R-PSN-gone")
     RACE("R-ADD")
     RACE("R-ADD-remove")
     RACE("R-SBY")
@@ -86,6 +87,8 @@ __asm__(
     RACE("R-VM-remove")
     RACE("R-VM-close")
     RACE("R-VM-leave")
+    RACE("R-VM-gone")
+    RACE("R-VM-gone-protect")
     RACE("R-STUCK")
     "\t.byte 0\n"
     ".popsection\n");

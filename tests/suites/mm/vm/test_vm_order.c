@@ -280,6 +280,44 @@ static void removed_pages_are_kept_until_the_shootdown(struct ktest *t)
 	scene_end(t, &s);
 }
 
+static bool writable(unsigned long nr)
+{
+	return soft_try_write(page_at(nr), 1) == 0;
+}
+
+/* Of the two regions that show the page, the walk has emptied one so far. */
+static void unmap_the_emptied_region(void)
+{
+	unsigned long nr = pte_at(s.space, page_at(0)) ? 8 : 0;
+
+	EXPECT_EQ(now.t, pte_at(s.space, page_at(nr)), 0);
+	EXPECT(now.t, pte_at(s.space, page_at(8 - nr)));
+	EXPECT(now.t, writable(nr)); /* by the TLB */
+	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(nr), 1), 0);
+	EXPECT(now.t, !writable(nr));
+}
+
+/* The removal makes its shootdown at the end of its walk; an unmapping does not rely on it. */
+static void unmap_flushes_what_a_removal_has_emptied(struct ktest *t)
+{
+	u32 at_once;
+
+	if (!begin(t))
+		return;
+	EXPECT_EQ(t, vm_map(s.space, page_at(8), 1, VM_RW, s.object, 0), 0);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(0), 1), 0);
+	EXPECT_EQ(t, soft_write(page_at(8), 1), 0);
+	at_once = s.mem->vm.at_once;
+	s.mem->vm.at_once = 1;
+	STOPS(t, "rmap.pause", unmap_the_emptied_region, vm_object_remove(s.object, 0, 1), 0);
+	s.mem->vm.at_once = at_once;
+	EXPECT(t, !writable(0) && !writable(8));
+	EXPECT_EQ(t, s.object->unflushed, 0);
+	soft_unload_space();
+	scene_end(t, &s);
+}
+
 /* A space has a bit for each CPU. */
 static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
 {
@@ -435,5 +473,6 @@ static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
     KTEST(unmap_works_in_bounded_steps), KTEST(pages_are_counted_piece_by_piece),
     KTEST(removed_pages_are_kept_until_the_shootdown), KTEST(protect_removes_only_forbidden_access),
-    KTEST(a_space_is_as_large_as_its_cpus_need), KTEST(a_slot_is_filled_once),
-    KTEST(a_table_of_slots_is_brought_once), KTEST(fault_that_is_too_late_maps_nothing));
+    KTEST(unmap_flushes_what_a_removal_has_emptied), KTEST(a_space_is_as_large_as_its_cpus_need),
+    KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
+    KTEST(fault_that_is_too_late_maps_nothing));
