@@ -26,6 +26,7 @@
 #include "mm/page_assert.h"
 #include "mm/poison.h"
 #include "mm/range.h"
+#include "mm/tlb.h"
 #include <quarry/movable.h>
 #include <quarry/sched_point.h>
 
@@ -209,6 +210,9 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
 	err = handle(&r);
+	/* A reference that is left may be of a thread that has unmapped the page just now. */
+	if (res->outcome == POISON_DELAYED)
+		tlb_flush_pending(mem);
 	/* A migrator was copying the page, and has released it: the copy may be damaged too. */
 	if (r.moving && !err && (res->state == PG_FREE || res->state == PG_FREEING))
 		MM_EVENT(mem, FAILURE_COPIED);

@@ -5,8 +5,9 @@
  * Owns:       slots that are LOST.
  * Locks:      the object's lock; while it is held, the tables' locks and the lru lock, and to doom
  *             a page the zone lock.  The cross-call is made with no spin lock held.
- * Invariants: after a return of 0 no entry shows the page, and no CPU can reach it through a stale
- *             TLB entry.  Its object does not name it any more; but an object that is being freed
+ * Invariants: after a return of 0 no entry shows the page, and no CPU can reach it by an entry that
+ *             was removed here; entries that other threads have just removed may not be flushed
+ *             yet (tlb_flush_pending).  Its object does not name it any more; but an object that is being freed
  *             names it until it drops the page.  A slot is emptied, so that the pager can fill it
  *             again, only if the page was not written to: the instruction that removes an entry
  *             also collects its dirty bit.

@@ -67,6 +67,8 @@ __asm__(
     RACE("R-PSN-tail")
     RACE("R-PSN-moved")
     RACE("R-PSN-gone")
+    RACE("R-PSN-late")
+    RACE("R-PSN-late-removed")
     RACE("R-ADD")
     RACE("R-ADD-remove")
     RACE("R-SBY")

@@ -66,6 +66,7 @@ static void my_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t
 static void my_cpus(struct tlb_gather *g, const struct vm_space *space);
 static void my_page(struct tlb_gather *g, struct page *page);
 static void my_flush(struct tlb_gather *g);
+static void my_flush_pending(struct memory *mem);
 extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 
 #define nr_cpus             cpus_here
@@ -78,6 +79,7 @@ extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 #define tlb_gather_cpus     my_cpus
 #define tlb_gather_page     my_page
 #define tlb_flush           my_flush
+#define tlb_flush_pending   my_flush_pending
 #define tlb_flush_hook      tlb_many_hook
 #include "mm/tlb.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
@@ -245,8 +247,36 @@ static void gathering_counts_until_its_references_are_dropped(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
+/* The entries of other threads are not known: every CPU flushes all, if there can be any. */
+static void shootdown_for_other_threads_goes_to_all(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct tlb_gather others;
+	struct page *page;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page);
+	begin(4);
+	my_flush_pending(mem);
+	EXPECT_EQ(t, call.calls, 0);
+	my_init(&others, mem);
+	my_page(&others, page);
+	my_flush_pending(mem);
+	EXPECT_EQ(t, call.calls, 1);
+	EXPECT(t, call.all);
+	EXPECT_EQ(t, forgot.all, 1);
+	EXPECT_EQ(t, forgot.pages, 0);
+	EXPECT_EQ(t, mem->vm.flushing, 1);
+	my_flush(&others);
+	EXPECT_EQ(t, call.calls, 1);
+	EXPECT_EQ(t, mem->vm.flushing, 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+}
+
 KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST,
     KTEST(cpus_with_the_space_loaded_get_the_shootdown),
     KTEST(shootdown_to_too_many_cpus_goes_to_all),
     KTEST(entries_are_flushed_one_by_one_up_to_a_limit),
-    KTEST(gathering_counts_until_its_references_are_dropped));
+    KTEST(gathering_counts_until_its_references_are_dropped),
+    KTEST(shootdown_for_other_threads_goes_to_all));
