@@ -6,9 +6,9 @@
  *             found so far.
  * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
  *             held with interrupts on, so a CPU may have been stopped while it changed an object.
- *             So an object is left out if its lock is held or its regions are being walked.  All
- *             data compared here changes under the lock of one object, so the other objects are
- *             consistent.
+ *             So an object is left out if its lock is held, its regions are being walked, or it is
+ *             being freed.  All data compared here changes under the lock of one object, so the
+ *             other objects are consistent.
  * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      check_vm, check_vm_order, check_borders.
  */
@@ -37,7 +37,9 @@ struct vm_check {
 
 static bool being_changed(const struct vm_object *object)
 {
-	return READ_ONCE(object->lock.locked) || READ_ONCE(object->walked);
+	/* A migrator drops a page of an object that is being freed, and does not put it back. */
+	return READ_ONCE(object->lock.locked) || READ_ONCE(object->walked) ||
+	    !READ_ONCE(object->refs);
 }
 
 static bool page_is_objects(u32 word)

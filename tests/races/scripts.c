@@ -89,6 +89,7 @@ __asm__(
     RACE("R-VM-remove")
     RACE("R-VM-close")
     RACE("R-VM-leave")
+    RACE("R-VM-last")
     RACE("R-VM-gone")
     RACE("R-VM-gone-protect")
     RACE("R-STUCK")
