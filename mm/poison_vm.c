@@ -6,11 +6,11 @@
  * Locks:      the object's lock; while it is held, the tables' locks and the lru lock, and to doom
  *             a page the zone lock.  The cross-call is made with no spin lock held.
  * Invariants: after a return of 0 no entry shows the page, and no CPU can reach it by an entry that
- *             was removed here; entries that other threads have just removed may not be flushed
- *             yet (tlb_flush_pending).  Its object does not name it any more; but an object that is being freed
- *             names it until it drops the page.  A slot is emptied, so that the pager can fill it
- *             again, only if the page was not written to: the instruction that removes an entry
- *             also collects its dirty bit.
+ *             was removed here; entries that other threads have just removed may not be flushed yet
+ *             (tlb_flush_pending).  Its object does not name it any more; but an object that is
+ *             being freed names it until it drops the page.  A slot is emptied, so that the pager
+ *             can fill it again, only if the page was not written to: the instruction that removes
+ *             an entry also collects its dirty bit.
  * Tests:      poison_vm, poison_object, poison_exact.
  */
 #include "mm/buddy.h"
@@ -21,6 +21,7 @@
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include "mm/zone.h"
 #include <quarry/sched_point.h>
 
 /*
@@ -97,6 +98,23 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 }
 
 /*
+ * The object that has @page, with a reference; NULL: none has it.  By now the page may be free, or
+ * have an owner of another kind.
+ */
+static struct vm_object *find_object(struct zone *zone, const struct page *page)
+{
+	irqflags_t flags = lru_lock_irqsave(zone);
+	enum page_state state = word_state(page_word(page));
+	struct vm_object *object = state == PG_LRU || state == PG_OBJECT ? page->owner : NULL;
+
+	/* An object that a page names under this lock still exists (lru_get_objects). */
+	if (object && !object_tryget(object))
+		object = NULL;
+	lru_unlock_irqrestore(zone, flags);
+	return object;
+}
+
+/*
  * The slot's reference keeps the page until the shootdown is over, so the flag is set before the
  * last put.  The object releases its pages under its lock, which is held here, so no other thread
  * can release the page first.
@@ -104,7 +122,7 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res)
 {
 	struct page *page = pfn_to_page_in(zone->mem, pfn);
-	struct vm_object *object = lru_get_object(zone->mem, page);
+	struct vm_object *object = find_object(zone, page);
 	struct tlb_gather g;
 	int err = -EAGAIN;
 	irqflags_t flags;
@@ -112,7 +130,8 @@ int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *
 	if (!object)
 		return -EAGAIN;
 	taking_begins(object, &g);
-	if (slot_page(object_lookup(object, page->index)) == page) {
+	/* The page may belong to another object by now; then its index is one of that object. */
+	if (page->owner == object && slot_page(object_lookup(object, page->index)) == page) {
 		flags = zone_lock_irqsave(zone);
 		if (!page_poisoned(page))
 			poison_doom(zone, pfn, pfn);

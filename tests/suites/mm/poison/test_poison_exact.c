@@ -272,6 +272,106 @@ static void dying_object_drops_its_broken_page(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* ---- a page that has another owner by now ---- */
+
+/* An owner of movable pages, and the bytes behind it, which an object would have as fields. */
+static union {
+	struct movable_owner owner;
+	struct vm_object object;
+} room;
+
+static u32 ended; /* atomic */
+
+/* A thread that takes the owner for an object would wait for the lock for ever. */
+static void free_the_lock(void *arg)
+{
+	if (SPIN_UNTIL(READ_ONCE(room.object.refs) != 7 || load_acquire(&ended)) && !ended)
+		store_release(&room.object.lock.locked, 0u);
+}
+
+static void owner_of_another_kind_is_left_alone(struct ktest *t)
+{
+	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
+	struct poison_result res;
+	struct page *page, *top;
+	struct zone *zone;
+
+	if (!mem || !ktest_needs_cpus(t, 2))
+		return;
+	zone = &mem->zones[ZONE_MOVABLE];
+	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	top = mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0);
+	REQUIRE(t, page && top);
+	memset(&room, 0, sizeof(room));
+	room.object.refs = 7;
+	room.object.nr_pages = 1;
+	room.object.mem = mem;
+	room.object.top = top;
+	room.owner.ops = &mov_ops;
+	page_make_movable(mem, page, &room.owner, 0);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	ended = 0;
+	ktest_start(1, free_the_lock, NULL);
+	EXPECT_EQ(t, poison_doom_object_page(zone, page_to_pfn_in(mem, page), &res), -EAGAIN);
+	store_release(&ended, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	EXPECT(t, room.owner.ops == &mov_ops);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	page_release_movable(mem, page);
+	EXPECT_EQ(t, mem_free_pages(mem, top, 0), 0);
+}
+
+static struct {
+	struct vm_object *object, *other;
+	struct page *page;
+	u32 refs, locked, asked; /* atomic */
+} change;
+
+/* While its lock is waited for, the page comes to another object, behind the first one's end. */
+static void change_object(void *zone)
+{
+	irqflags_t flags;
+
+	spin_lock(&change.object->lock);
+	store_release(&change.locked, 1u);
+	change.asked = SPIN_UNTIL(READ_ONCE(change.object->refs) > change.refs);
+	flags = lru_lock_irqsave(zone);
+	change.page->owner = change.other;
+	change.page->index = change.other->nr_pages - 1;
+	lru_unlock_irqrestore(zone, flags);
+	spin_unlock(&change.object->lock);
+}
+
+static void page_that_has_changed_its_object_is_left_alone(struct ktest *t)
+{
+	struct poison_result res;
+	struct vm_scene s;
+	struct zone *zone;
+	pfn_t pfn;
+
+	if (!ktest_needs_cpus(t, 2) || !scene_begin_filled(t, &s, 3))
+		return;
+	memset(&change, 0, sizeof(change));
+	change.object = s.object;
+	change.page = page_in(s.object, 1);
+	change.refs = s.object->refs;
+	REQUIRE(t, vm_object_create(s.mem, OBJ_ANON, 600, NULL, NULL, &change.other) == 0);
+	pfn = page_to_pfn_in(s.mem, change.page);
+	zone = zone_of(s.mem, pfn);
+	ktest_start(1, change_object, zone);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&change.locked)));
+	EXPECT_EQ(t, poison_doom_object_page(zone, pfn, &res), -EAGAIN);
+	ktest_join(1);
+	EXPECT(t, change.asked);
+	change.page->owner = s.object;
+	change.page->index = 1;
+	EXPECT_EQ(t, s.object->refs, change.refs);
+	EXPECT(t, page_in(s.object, 1) == change.page && !is_flagged(s.mem, pfn));
+	vm_object_put(change.other);
+	scene_end(t, &s);
+}
+
 /* ---- a contiguous range ---- */
 
 static pfn_t breaks;
@@ -394,5 +494,7 @@ KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(page_being_freed_is_retired
     KTEST_CONTRACT(uncopied_page_is_not_counted_as_migrated),
     KTEST_CONTRACT(page_released_by_its_owner_is_retired),
     KTEST_CONTRACT(page_flagged_before_counts_once), KTEST(dying_object_drops_its_broken_page),
+    KTEST(owner_of_another_kind_is_left_alone),
+    KTEST(page_that_has_changed_its_object_is_left_alone),
     KTEST(page_that_breaks_during_migrations_is_found),
     KTEST_CONTRACT(flagged_pages_are_found_in_every_zone));
