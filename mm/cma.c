@@ -148,6 +148,8 @@ int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, u
 	unsigned i = mem->nr_nodes * NR_ZONE_KINDS, tries = PLACES;
 	int err = -ENOMEM;
 
+	*cma = (struct cma){.name = name, .mem = mem};
+	cma->lock = MUTEX("cma");
 	if (nr == 0 || nr % PAGEBLOCK_PAGES)
 		return -EINVAL;
 	if (!may_sleep())
@@ -163,14 +165,14 @@ int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, u
 
 int cma_destroy(struct cma *cma)
 {
-	int err = -EBUSY;
+	int err;
 
 	mutex_lock(&cma->lock);
-	if (cma->nr_used == 0) {
+	err = !cma->used ? -EINVAL : cma->nr_used ? -EBUSY : 0;
+	if (!err) {
 		cma_set_types(cma, MT_MOVABLE);
 		kfree(cma->used);
-		cma->used = NULL;
-		err = 0;
+		WRITE_ONCE(cma->used, NULL);
 	}
 	mutex_unlock(&cma->lock);
 	return err;
@@ -244,7 +246,7 @@ int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **o
 	if (!may_sleep())
 		return -EDEADLK;
 	mutex_lock(&cma->lock);
-	err = alloc_run(cma, nr, align, &pfn);
+	err = cma->used ? alloc_run(cma, nr, align, &pfn) : -EINVAL;
 	mutex_unlock(&cma->lock);
 	if (!err)
 		*out = pfn_to_page_in(cma->mem, pfn);
@@ -255,12 +257,13 @@ int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
 {
 	pfn_t pfn = page_to_pfn_in(cma->mem, page);
 	unsigned long at, i;
-	int err = 0, refused = 0;
+	int err, refused = 0;
 
 	if (nr == 0 || pfn < cma->start || pfn >= cma->end || nr > cma->end - pfn)
 		return -EINVAL;
 	at = pfn - cma->start;
 	mutex_lock(&cma->lock);
+	err = cma->used ? 0 : -EINVAL;
 	for (i = at; i < at + nr && !err; i++)
 		err = is_used(cma, i) ? 0 : -EINVAL;
 	/* A page that is still referenced stays its user's. */
@@ -280,6 +283,8 @@ struct cma_use cma_count(const struct cma *cma)
 	unsigned long online = 0, free = 0;
 	pfn_t pfn;
 
+	if (!READ_ONCE(cma->used))
+		return use;
 	for (pfn = cma->start; pfn < cma->end; pfn += PAGEBLOCK_PAGES) {
 		if (block_serves(cma, pfn)) {
 			online += PAGEBLOCK_PAGES;

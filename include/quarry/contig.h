@@ -68,7 +68,8 @@ unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long n
 
 /*
  * A CMA area: a range of pageblocks of type CMA, lent to movable allocations, and given to its
- * users in contiguous pieces.  Fields: c constant; l lock.
+ * users in contiguous pieces.  If its creation has failed, or it was destroyed, it is no area: then
+ * cma_alloc, cma_free and cma_destroy refuse it.  Fields: c constant; l lock.
  */
 struct cma {
 	const char *name;
@@ -78,9 +79,9 @@ struct cma {
 	 * longer part of the area
 	 */
 	struct zone *zone;
-	pfn_t start, end;      /* c */
-	struct mutex lock;     /* one allocation or free at a time; outer to all of mm/ */
-	u64 *used;             /* l: a bit for each page that a user has */
+	pfn_t start, end;  /* c */
+	struct mutex lock; /* one allocation or free at a time; outer to all of mm/ */
+	u64 *used;         /* l, read racily: a bit for each page that a user has; NULL: no area */
 	unsigned long nr_used; /* l, read racily */
 };
 /*
@@ -104,26 +105,29 @@ int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, u
 /*
  * Make the area's pageblocks movable ones again, also if they are offline.  Pageblocks that were
  * removed, or have come back in another zone since, are not touched.
- * Returns 0; -EBUSY a user has pages of the area.
+ * Returns 0; -EINVAL no area; -EBUSY a user has pages of the area.
  */
 int cma_destroy(struct cma *cma) EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
  * cma_alloc - allocate @nr contiguous pages, the first at a multiple of 2^@align; *@out is the
  * first page's descriptor.
- * Returns 0; -EINVAL no pages, more than the area has, or no such order; -ENOMEM no such run is
+ * Returns 0; -EINVAL no area, no pages, more than it has, or no such order; -ENOMEM no such run is
  * online and unused, or no memory to move to; -EBUSY pages in each run could not be moved; -EDEADLK
  * context; -EOVERFLOW as alloc_contig_range.
  */
 int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * Free pages of cma_alloc, all or a part.
- * Returns 0; -EINVAL not all are in use by users; -EBUSY some are still referenced: these (each
- * reported, as by free_pages) stay their user's, and the others are free.
+ * Free pages of cma_alloc, all or a part.  Returns 0; -EINVAL no area, or not all are in use by
+ * users; -EBUSY some are still referenced: these (each reported, as by free_pages) stay their
+ * user's, and the others are free.
  */
 int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/* Numbers of the area's pages, by state; their sum is the area's size.  A hint.  Context: any. */
+/*
+ * Numbers of the area's pages, by state; their sum is the area's size, or 0 if there is no area.
+ * A hint.  Context: any.
+ */
 struct cma_use {
 	unsigned long users; /* pages given to users */
 	unsigned long lent;  /* pages lent to movable allocations */

@@ -373,11 +373,57 @@ static void referenced_pages_stay_their_users(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
+static void expect_no_area(struct ktest *t, struct memory *mem, int line)
+{
+	struct cma_use use = exact_count(&area);
+	struct page *none = NULL;
+
+	if (exact_alloc(&area, 1, 0, &none) != -EINVAL || none)
+		ktest_fail(t, __FILE__, line, "allocated without an area");
+	if (exact_free(&area, pfn_to_page_in(mem, BLOCK(FIRST)), 1) != -EINVAL)
+		ktest_fail(t, __FILE__, line, "freed without an area");
+	if (exact_destroy(&area) != -EINVAL)
+		ktest_fail(t, __FILE__, line, "destroyed without an area");
+	if (use.users + use.lent + use.free + use.offline + use.gone)
+		ktest_fail(t, __FILE__, line, "pages without an area");
+}
+
+/* After a failed creation, and after the end of an area, calls are refused, and nothing changes. */
+static void what_is_no_area_is_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct page *page = NULL;
+	struct cma other;
+
+	memset(&runs, 0, sizeof(runs));
+	REQUIRE(t, begin(t, mem));
+	EXPECT_EQ(t, exact_destroy(&area), 0);
+	expect_no_area(t, mem, __LINE__);
+	/* Another area in the same place is left alone. */
+	REQUIRE(t, !exact_create(&other, "other", mem, BLOCK(FIRST), BLOCK(AREA)));
+	expect_no_area(t, mem, __LINE__);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST))), MT_CMA);
+	EXPECT_EQ(t, exact_alloc(&other, 1, 0, &page), 0);
+	expect_no_area(t, mem, __LINE__);
+	EXPECT_EQ(t, page ? exact_free(&other, page, 1) : 0, 0);
+	EXPECT_EQ(t, exact_destroy(&other), 0);
+	EXPECT_EQ(t, exact_create(&area, "test", mem, BLOCK(FIRST) + 1, BLOCK(AREA)), -EINVAL);
+	expect_no_area(t, mem, __LINE__);
+	memset(&runs, 0, sizeof(runs));
+	fail_next(-EBUSY, WHY_BUSY, BLOCK(FIRST));
+	EXPECT_EQ(t, exact_create(&area, "test", mem, BLOCK(FIRST), BLOCK(AREA)), -EBUSY);
+	expect_no_area(t, mem, __LINE__);
+	memset(&area, 0, sizeof(area));
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(AREA) + 1), -EINVAL);
+	expect_no_area(t, mem, __LINE__);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
 KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(search_continues_behind_a_blocker),
     KTEST(other_errors_end_the_search), KTEST(allocations_fit_to_the_page),
     KTEST(counts_read_at_two_moments_are_not_negative),
     KTEST(area_limit_is_half_of_the_kernels_free_memory), KTEST(impossible_places_are_not_tried),
     KTEST(refusal_is_kept_across_later_zones), KTEST(pageblock_of_another_zone_is_no_place),
-    KTEST(no_run_crosses_the_end_of_the_area),
+    KTEST(no_run_crosses_the_end_of_the_area), KTEST_CONTRACT(what_is_no_area_is_refused),
     KTEST_CONTRACT(referenced_pages_stay_their_users,
         .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu "));
