@@ -11,7 +11,7 @@
  *             last put.  An object's slot holds a reference, which is dropped only after the page
  *             has left its list; so a page found on a list is referenced.  There is no list per
  *             CPU: it would hide pages from a scanner, and hold references to them.
- * Tests:      lru, reclaim_choice, reclaim_lru, held.
+ * Tests:      lru, reclaim_choice, reclaim_lru, held, isolate_late.
  */
 #include "mm/lru.h"
 #include "mm/page.h"
@@ -222,7 +222,7 @@ void lru_release_page(struct memory *mem, struct page *page)
 	lru_release_pages(mem, &page, 1);
 }
 
-/* isolate_lru_page for a page of @zone, whose lru lock is held. */
+/* isolate_lru_page for a page that was found in @zone, whose lru lock is held. */
 static int isolate_locked(struct zone *zone, struct page *page)
 {
 	int err = -EAGAIN;
@@ -230,9 +230,10 @@ static int isolate_locked(struct zone *zone, struct page *page)
 	sched_point("lru.isolate");
 	/*
 	 * A page without an owner has left its list, and its last reference may be dropped a moment
-	 * later.
+	 * later.  Since @zone was looked up, the pageblock may have been removed and come back in
+	 * another zone; so its zone is read again, after the state.
 	 */
-	if (word_state(page_word(page)) == PG_LRU && page->owner) {
+	if (word_state(page_word(page)) == PG_LRU && page->owner && zone_has_page(zone, page)) {
 		/* A pinned page must not move, and a broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {

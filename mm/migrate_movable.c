@@ -5,10 +5,12 @@
  *
  * Owns:       pages in state ISO_MIG that have such an owner, with one reference.
  * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of
- *             pages in these states.
+ *             pages in these states.  A scanner looks the zone up without a lock, and compares it
+ *             again under the lock: the pageblock may have been removed meanwhile, and have come
+ *             back in another zone.
  * Invariants: an owner may release its page at any time: then the drop of the last reference frees
  *             the page.  An owner that has users is not freed (movable_owner_drain).
- * Tests:      migrate, migrate_list, handle, migrate_exact.
+ * Tests:      migrate, migrate_list, handle, migrate_exact, isolate_late.
  */
 #include "mm/migrate.h"
 #include "mm/page.h"
@@ -57,7 +59,7 @@ const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
 	irqflags_t flags = lru_lock_irqsave(zone);
 
 	/* An owner that has a page is not freed, and keeps the page while this lock is held. */
-	if (state_owned(word_state(page_word(page))))
+	if (state_owned(word_state(page_word(page))) && zone_has_page(zone, page))
 		owner = page->owner;
 	ops = owner ? owner->ops : NULL;
 	lru_unlock_irqrestore(zone, flags);
@@ -75,7 +77,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 
 	sched_point("lru.isolate");
 	/* Such a page is a head; as long as it has an owner, its state changes under this lock. */
-	if (state_owned(state) && (owner = page->owner)) {
+	if (state_owned(state) && zone_has_page(zone, page) && (owner = page->owner)) {
 		/* A pinned page must not move, and a broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {

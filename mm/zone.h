@@ -40,7 +40,8 @@ static inline bool zone_has_span(const struct zone *zone)
 /* Is @page, which must not be in a HOLE, a page of @zone? */
 static inline bool zone_has_page(const struct zone *zone, const struct page *page)
 {
-	return pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))->zone == zone->id;
+	return READ_ONCE(pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))->zone) ==
+	    zone->id;
 }
 /* Does the pageblock at @pfn, in the span of @zone, belong to @zone, and is it no HOLE? */
 static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
