@@ -179,7 +179,7 @@ int user_page_fault(uintptr_t va, unsigned access)
 	const struct thread *t = thread_current();
 	struct vm_space *space = t->space;
 
-	/* Without this check a pager that drops each supplied page could keep the thread here. */
+	/* A copy ends here although its page goes away before each access. */
 	if (thread_interrupted(t))
 		return -EINTR;
 	return space ? vm_fault(space, va, access) : -EFAULT;

@@ -9,6 +9,7 @@
 #include <quarry/errno.h>
 #include <quarry/mm.h>
 #include <quarry/string.h>
+#include <quarry/user.h>
 #include <stdio.h>
 
 #define CHECK(cond)                                                                                \
@@ -109,6 +110,9 @@ static void the_first_decides(void)
 	task_end(task[0], TASK_EXITED, 7);
 	CHECK(task_wait(task[0], 0, &how, &status) == -ETIMEDOUT);
 	CHECK(task[0]->shares[0].ends && task[0]->shares[THREADS_CPUS - 1].ends);
+	thread_current()->task = task[0];
+	CHECK(user_page_fault(DATA, VM_READ) == -EINTR);
+	thread_current()->task = NULL;
 	task_abandon(task[0]);
 	CHECK(!task_wait(task[0], 0, &how, &status) && how == TASK_FAULTED && status == 8);
 	/* The ended task has no memory to free, so it cannot be a victim. */
