@@ -17,9 +17,10 @@
  * with the most pages in the family with the most pages.  So no task gets others killed by
  * spreading its pages over many tasks.
  *
- * The first task, the ancestor of all others, is exempt.  If no task can be chosen, the allocation
- * fails: a system call returns -ENOMEM, a failed access ends its task. The killer waits for a task
- * that is already ending before it chooses another one.
+ * The first task, the ancestor of all others, is exempt, and so is a task that another one is still
+ * loading.  If no task can be chosen, the allocation fails: a system call returns -ENOMEM, a failed
+ * access ends its task. The killer waits for a task that is already ending before it chooses
+ * another one.
  *
  * Owns:       the table that a victim is chosen from.
  * Locks:      none of its own: mm/ makes one call at a time (oom.h).
@@ -216,9 +217,13 @@ static bool already_ending(const struct row *r)
 	return load_acquire(&r->task->ending) && !READ_ONCE(r->task->victim);
 }
 
+/*
+ * The thread that loads a starting task may be the one that needs memory.  If the task was killed,
+ * that thread would wait for an end which it alone can bring about.
+ */
 static bool exempt(const struct row *r)
 {
-	return r->task->first || load_acquire(&r->task->ending);
+	return r->task->first || load_acquire(&r->task->starting) || load_acquire(&r->task->ending);
 }
 
 /*
@@ -295,6 +300,8 @@ static void print_row(const struct row *r, const struct row *victim)
 		printk("  ending");
 	else if (r->task->first)
 		printk("  first task: exempt");
+	else if (load_acquire(&r->task->starting))
+		printk("  starting: exempt");
 	if (r->useless)
 		printk("  and %lu in other zones", r->useless);
 	printk("\n");

@@ -82,7 +82,8 @@ static void cap_put_task(void *object, unsigned rights)
 
 static const struct cap_ops task_ops = {.get = cap_get_task, .put = cap_put_task};
 
-int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
+int task_create_limited(
+    const char *name, const struct abi_limits *limits, bool starting, struct task **out)
 {
 	struct task *task = kmalloc(sizeof(*task));
 	int err;
@@ -92,7 +93,8 @@ int task_create_limited(const char *name, const struct abi_limits *limits, struc
 	*task = (struct task){.cap = {&task_ops},
 	    .refs = 1,
 	    .lock = SPINLOCK("task", RANK_TASK),
-	    .threads = TAILQ_HEAD_INITIALIZER(task->threads)};
+	    .threads = TAILQ_HEAD_INITIALIZER(task->threads),
+	    .starting = starting};
 	set_name(task, name);
 	err = equip(task, limits);
 	if (err) {

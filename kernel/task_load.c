@@ -114,7 +114,7 @@ static int start_in(struct task *task, const char *name, struct cap *gift, const
 int task_start(const char *name, struct cap *gift, const u64 arg[2],
     const struct abi_limits *limits, struct task **out)
 {
-	int err = task_create_limited(name, limits, out);
+	int err = task_create_limited(name, limits, true, out);
 
 	if (!err) {
 		struct account *before = account_use((*out)->account);
@@ -126,6 +126,7 @@ int task_start(const char *name, struct cap *gift, const u64 arg[2],
 		 */
 		err = task_interrupted() ? -EINTR : start_in(*out, name, gift, arg);
 		account_use(before);
+		store_release(&(*out)->starting, 0u);
 		if (err) {
 			task_abandon(*out);
 			task_put(*out);

@@ -31,7 +31,8 @@ struct task {
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
 	u32 victim GUARDED_BY(task_class); /* l: its number as an OOM victim; 0: it is none */
-	bool first; /* c from its start on: the first task, which is never killed (oom_kill.c) */
+	bool first;   /* c from its start on: the first task, which is never killed (oom_kill.c) */
+	u32 starting; /* a: it has no thread yet, and the thread that creates it loads it */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
 	struct vm_space *space; /* c until the task releases all; then NULL, set under tasks_lock */
@@ -45,15 +46,15 @@ int tasks_init(void) must_check;
 
 /*
  * task_create_limited - a task without threads, its space and table empty, one reference in *@out.
- * @limits: its limits, NULL: the defaults.
+ * @limits: its limits, NULL: the defaults.  @starting: the task's `starting' at first.
  * Returns 0; -EAGAIN there are ABI_MAX_TASKS, or the running task's limit is reached; -EACCES a
  * limit is above the running task's own; -EDQUOT; -ENOMEM.
  */
-int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
-    must_check;
+int task_create_limited(
+    const char *name, const struct abi_limits *limits, bool starting, struct task **out) must_check;
 static inline int must_check task_create(const char *name, struct task **out)
 {
-	return task_create_limited(name, NULL, out);
+	return task_create_limited(name, NULL, false, out);
 }
 /* task_get: take one more reference (the caller has one); any context.  task_put: drop one. */
 void task_get(struct task *task);
