@@ -68,7 +68,7 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 /*
  * task_load - load the program @name of the boot modules and map a stack.
  * Returns 0, with *@entry and *@sp; -ENOENT no such program; -ENOEXEC it cannot run here (reported,
- * with the reason); -ENOMEM.
+ * with the reason); -ENOMEM; -EINTR the running task is ending.
  */
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
 /*

@@ -27,6 +27,8 @@ const char *kept_differ(const struct kept *before);
 
 /* Called, if not NULL, by a program that a task has started, before it ends. */
 extern void (*programs_started)(void);
+/* Called, if not NULL, when a task has found the program that it starts. */
+extern void (*programs_found)(void);
 
 /* Create task @nr of the set, without threads. */
 struct task *new_task(unsigned nr);
