@@ -182,7 +182,7 @@ static void count_own(struct row *r)
 static void fill_table(enum zone_kind zones)
 {
 	struct task *task;
-	u32 id = 0;
+	unsigned long id = 0;
 	unsigned i;
 
 	nr_rows = 0;
@@ -280,7 +280,7 @@ static const struct row *oom_choose_task(void)
 }
 
 /* The lowest id of the tasks in @r's family: that of its head, unless the head has ended. */
-static u32 family_number(const struct row *r)
+static unsigned long family_number(const struct row *r)
 {
 	unsigned i;
 
@@ -291,7 +291,7 @@ static u32 family_number(const struct row *r)
 
 static void print_row(const struct row *r, const struct row *victim)
 {
-	printk("oom: %5u %-12s %6u %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name,
+	printk("oom: %5lu %-12s %6lu %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name,
 	    family_number(r), READ_ONCE(r->task->nr_threads), r->pages, r->shared, r->has,
 	    r->kernel);
 	if (r == victim)

@@ -41,7 +41,7 @@ struct pager {
 	struct endpoint *ep;     /* c, a reference */
 	u64 number;              /* c: the pager's number for the object */
 	u64 timeout_ns;          /* c */
-	u32 task;                /* c: id of the pager's task; 0: a thread of the kernel */
+	unsigned long task;      /* c: id of the pager's task; 0: a thread of the kernel */
 	struct account *account; /* c, a reference: charged for the pager */
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */

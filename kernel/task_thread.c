@@ -190,7 +190,7 @@ void user_fault_report(const char *what)
 	const struct task *task = task_current();
 
 	assert_may_sleep("user_fault_report");
-	printk("task %u %s: %s\n", task->id, task->name, what);
+	printk("task %lu %s: %s\n", task->id, task->name, what);
 }
 
 void user_fault_end(void)

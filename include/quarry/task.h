@@ -19,7 +19,7 @@ struct endpoint;
 struct task {
 	struct cap_object cap; /* c */
 	char name[24];         /* c */
-	u32 id;                /* c */
+	unsigned long id;      /* c: above that of each task created before; never used again */
 	u32 refs;              /* a: threads, capabilities, the creator */
 	struct spinlock lock;  /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* l */
@@ -104,7 +104,7 @@ bool task_end_victim(struct task *task, u32 victim) must_check;
  * The task with the lowest id above @id that has not released everything, with a reference; or
  * NULL.
  */
-struct task *task_after(u32 id) must_check;
+struct task *task_after(unsigned long id) must_check;
 /*
  * A reference to the task's space; NULL: the space was released.  The caller drops the reference
  * soon, since it keeps the pages from being freed.

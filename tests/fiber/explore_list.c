@@ -50,7 +50,7 @@ static void three_are_listed(void)
 	struct vm_space *space;
 	char want[256];
 	unsigned i;
-	u32 id;
+	unsigned long id;
 
 	CHECK(tasks_alive() == 0);
 	for (i = 0; i < 3; i++) {
@@ -72,8 +72,8 @@ static void three_are_listed(void)
 	give(task[1], CAP_ENDPOINT, RIGHT_SEND, ep);
 	task_end(task[0], TASK_EXITED, 7);
 	snprintf(want, sizeof(want),
-	    "task %u a name of more than 23 : 0 threads, 0 handles\ntask %u two: 0 threads, "
-	    "1 handle\ntask %u one: 0 threads, 0 handles, ending\n",
+	    "task %lu a name of more than 23 : 0 threads, 0 handles\ntask %lu two: 0 threads, "
+	    "1 handle\ntask %lu one: 0 threads, 0 handles, ending\n",
 	    id + 2, id + 1, id);
 	CHECK(!strcmp(shown(), want));
 	space = task_get_space(task[1]);
@@ -183,5 +183,6 @@ void tasks_listed(void)
 	the_first_decides();
 	there_may_be_so_many();
 	threads_are_numbered();
+	task_ids_grow();
 	x.done = true;
 }
