@@ -33,6 +33,7 @@ THREAD_SRCS += tests/fiber/explore_good.c
 THREAD_SRCS += tests/fiber/explore_oom_said.c
 THREAD_SRCS += tests/fiber/explore_list.c
 THREAD_SRCS += tests/fiber/explore_ids.c
+THREAD_SRCS += tests/fiber/explore_reaper.c
 THREAD_SRCS += tests/fiber/explore_missing.c
 THREAD_SRCS += kernel/task_self.c
 THREAD_SRCS += kernel/task.c

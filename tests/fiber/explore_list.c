@@ -182,7 +182,8 @@ void tasks_listed(void)
 	three_are_listed();
 	the_first_decides();
 	there_may_be_so_many();
-	threads_are_numbered();
 	task_ids_grow();
+	reaper_gets_only_what_is_gone();
+	threads_are_numbered();
 	x.done = true;
 }

@@ -84,6 +84,7 @@ void good_calls(void);
 void oom_said(void);
 void tasks_listed(void);
 void task_ids_grow(void);
+void reaper_gets_only_what_is_gone(void);
 void calls_without_objects(void);
 void calls_without_slots(void);
 void calls_without_pages(void);
