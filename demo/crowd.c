@@ -147,13 +147,13 @@ static bool has_ended_well(struct task *task)
 	s32 status;
 
 	if (task_wait(task, END_NS, &how, &status)) {
-		printk("programs: task %u does not end\n", task->id);
+		printk("programs: task %lu does not end\n", task->id);
 		task_end(task, TASK_KILLED, 0);
 		return false;
 	}
 	if (how == TASK_EXITED && status == 0)
 		return true;
-	printk("programs: task %u %s, status %d\n", task->id,
+	printk("programs: task %lu %s, status %d\n", task->id,
 	    how == TASK_EXITED        ? "exited"
 	        : how == TASK_FAULTED ? "faulted"
 	                              : "was killed",

@@ -17,9 +17,10 @@
  * with the most pages in the family with the most pages.  So no task gets others killed by
  * spreading its pages over many tasks.
  *
- * The first task, the ancestor of all others, is exempt.  If no task can be chosen, the allocation
- * fails: a system call returns -ENOMEM, a failed access ends its task. The killer waits for a task
- * that is already ending before it chooses another one.
+ * The first task, the ancestor of all others, is exempt, and so is a task that another one is still
+ * loading.  If no task can be chosen, the allocation fails: a system call returns -ENOMEM, a failed
+ * access ends its task. The killer waits for a task that is already ending before it chooses
+ * another one.
  *
  * Owns:       the table that a victim is chosen from.
  * Locks:      none of its own: mm/ makes one call at a time (oom.h).
@@ -181,7 +182,7 @@ static void count_own(struct row *r)
 static void fill_table(enum zone_kind zones)
 {
 	struct task *task;
-	u32 id = 0;
+	unsigned long id = 0;
 	unsigned i;
 
 	nr_rows = 0;
@@ -216,9 +217,13 @@ static bool already_ending(const struct row *r)
 	return load_acquire(&r->task->ending) && !READ_ONCE(r->task->victim);
 }
 
+/*
+ * The thread that loads a starting task may be the one that needs memory.  If the task was killed,
+ * that thread would wait for an end which it alone can bring about.
+ */
 static bool exempt(const struct row *r)
 {
-	return r->task->first || load_acquire(&r->task->ending);
+	return r->task->first || load_acquire(&r->task->starting) || load_acquire(&r->task->ending);
 }
 
 /*
@@ -275,7 +280,7 @@ static const struct row *oom_choose_task(void)
 }
 
 /* The lowest id of the tasks in @r's family: that of its head, unless the head has ended. */
-static u32 family_number(const struct row *r)
+static unsigned long family_number(const struct row *r)
 {
 	unsigned i;
 
@@ -286,7 +291,7 @@ static u32 family_number(const struct row *r)
 
 static void print_row(const struct row *r, const struct row *victim)
 {
-	printk("oom: %5u %-12s %6u %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name,
+	printk("oom: %5lu %-12s %6lu %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name,
 	    family_number(r), READ_ONCE(r->task->nr_threads), r->pages, r->shared, r->has,
 	    r->kernel);
 	if (r == victim)
@@ -295,6 +300,8 @@ static void print_row(const struct row *r, const struct row *victim)
 		printk("  ending");
 	else if (r->task->first)
 		printk("  first task: exempt");
+	else if (load_acquire(&r->task->starting))
+		printk("  starting: exempt");
 	if (r->useless)
 		printk("  and %lu in other zones", r->useless);
 	printk("\n");

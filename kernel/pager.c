@@ -41,7 +41,7 @@ struct pager {
 	struct endpoint *ep;     /* c, a reference */
 	u64 number;              /* c: the pager's number for the object */
 	u64 timeout_ns;          /* c */
-	u32 task;                /* c: id of the pager's task; 0: a thread of the kernel */
+	unsigned long task;      /* c: id of the pager's task; 0: a thread of the kernel */
 	struct account *account; /* c, a reference: charged for the pager */
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
@@ -185,7 +185,8 @@ static u64 left_until(u64 when)
 
 /*
  * The time limit of the running thread's access, for all its tries together.  A page that the pager
- * drops before the thread has seen it does not end the access (vm_fault.c).
+ * drops before the thread has seen it does not end the access.  vm_fault clears access_ns when the
+ * access has ended.
  */
 static u64 access_until(const struct pager *p)
 {
@@ -213,7 +214,7 @@ static int ask_for_page(struct pager *p, const struct request *r, struct memory 
 	return err == ABI_PAGER_FAILED || err == -EPIPE ? -EIO : err;
 }
 
-static int get_page_of(struct vm_object *object, u32 index)
+static int pager_get(struct vm_object *object, u32 index)
 {
 	struct request *spare = NULL, *mine = NULL, *other;
 	struct pager *p = object->pager;
@@ -252,15 +253,6 @@ static int get_page_of(struct vm_object *object, u32 index)
 	err = there ? 0 : ask_for_page(p, mine, object->mem, until);
 	if (pager_finish(p, mine, &err))
 		request_free(p, mine);
-	return err;
-}
-
-static int pager_get(struct vm_object *object, u32 index)
-{
-	int err = get_page_of(object, index);
-
-	if (err)
-		port_task()->access_ns = 0;
 	return err;
 }
 

@@ -114,7 +114,7 @@ static s64 sys_info(struct syscall_regs *r)
 	case INFO_CPUS: return nr_cpus_online();
 	case INFO_CPU: return arch_cpu_id();
 	case INFO_FREE_PAGES: return (s64)memory_free_pages(&kernel_memory);
-	case INFO_TASK: return task->id;
+	case INFO_TASK: return (s64)task->id;
 	case INFO_THREADS: return READ_ONCE(task->nr_threads);
 	case INFO_HANDLES: return READ_ONCE(task->caps.nr_used);
 	case INFO_RIGHTS:

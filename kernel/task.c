@@ -7,7 +7,7 @@
  * Invariants: a thread on its task's list may be woken (task_thread.c).  A task is on the list of
  *             tasks until its capabilities and its space have been released.  Its last thread
  *             releases them; if its start failed it has no thread, and task_abandon does so.
- * Tests:      task, oom_task, tests/fiber/explore_tasks.c, explore_list.c.
+ * Tests:      task, oom_task, tests/fiber/explore_tasks.c, explore_list.c, explore_ids.c.
  */
 #include "task_thread.h"
 #include "thread.h"
@@ -23,7 +23,7 @@ static struct spinlock tasks_lock = SPINLOCK("tasks", RANK_TASK);
 /* Under tasks_lock: tasks that have not ended. */
 static LIST_HEAD(, task) tasks GUARDED_BY(task_class) = LIST_HEAD_INITIALIZER(tasks);
 static u32 nr_tasks GUARDED_BY(task_class); /* read racily */
-static u32 last_id GUARDED_BY(task_class);
+static unsigned long last_id GUARDED_BY(task_class);
 static struct waitq task_ended = WAITQ("task ended");
 
 static struct task *first_task(void) REQUIRES(task_class)
@@ -82,7 +82,8 @@ static void cap_put_task(void *object, unsigned rights)
 
 static const struct cap_ops task_ops = {.get = cap_get_task, .put = cap_put_task};
 
-int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
+int task_create_limited(
+    const char *name, const struct abi_limits *limits, bool starting, struct task **out)
 {
 	struct task *task = kmalloc(sizeof(*task));
 	int err;
@@ -92,7 +93,8 @@ int task_create_limited(const char *name, const struct abi_limits *limits, struc
 	*task = (struct task){.cap = {&task_ops},
 	    .refs = 1,
 	    .lock = SPINLOCK("task", RANK_TASK),
-	    .threads = TAILQ_HEAD_INITIALIZER(task->threads)};
+	    .threads = TAILQ_HEAD_INITIALIZER(task->threads),
+	    .starting = starting};
 	set_name(task, name);
 	err = equip(task, limits);
 	if (err) {
@@ -166,7 +168,7 @@ void task_set_handler(struct task *task, struct endpoint *ep)
 /* @task, the victim with number @victim, has released everything. */
 static void victim_is_gone(const struct task *task, u32 victim)
 {
-	printk("oom: task %u %s is gone, %lu pages are free\n", task->id, task->name,
+	printk("oom: task %lu %s is gone, %lu pages are free\n", task->id, task->name,
 	    memory_free_pages(&kernel_memory));
 	memory_oom_gone(&kernel_memory, victim);
 }
@@ -216,7 +218,7 @@ bool task_end_victim(struct task *task, u32 victim)
 	return there;
 }
 
-struct task *task_after(u32 id)
+struct task *task_after(unsigned long id)
 {
 	struct task *task, *found = NULL;
 
@@ -274,7 +276,7 @@ unsigned tasks_alive(void)
 void tasks_kill_all(void)
 {
 	struct task *task;
-	u32 id = 0;
+	unsigned long id = 0;
 
 	while ((task = task_after(id))) {
 		id = task->id;
@@ -287,7 +289,7 @@ static void show_task(const struct task *task)
 {
 	unsigned threads = READ_ONCE(task->nr_threads), handles = READ_ONCE(task->caps.nr_used);
 
-	printk("task %u %s: %u thread%s, %u handle%s%s\n", task->id, task->name, threads,
+	printk("task %lu %s: %u thread%s, %u handle%s%s\n", task->id, task->name, threads,
 	    plural(threads), handles, plural(handles), READ_ONCE(task->ending) ? ", ending" : "");
 }
 

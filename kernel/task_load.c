@@ -27,6 +27,11 @@ static bool fill_page(const struct elf_segment *s, const char *file, u32 index, 
 	return true;
 }
 
+/*
+ * A task that is told to end while it creates a task must not leave it behind: either
+ * tasks_kill_all finds the new task on the list, or the creator is ending already when it copies
+ * the code.  Nor may a victim of the OOM killer spend the reserve on a new task.
+ */
 static int fill_object(struct vm_object *object, const struct elf_segment *s, const char *file)
 {
 	char *buf = kmalloc(PAGE_SIZE);
@@ -37,7 +42,7 @@ static int fill_object(struct vm_object *object, const struct elf_segment *s, co
 		memset(buf, 0, PAGE_SIZE);
 		if (!fill_page(s, file, i, buf))
 			break;
-		err = vm_object_supply(object, i, buf);
+		err = task_interrupted() ? -EINTR : vm_object_supply(object, i, buf);
 	}
 	kfree(buf);
 	return err;
@@ -114,18 +119,14 @@ static int start_in(struct task *task, const char *name, struct cap *gift, const
 int task_start(const char *name, struct cap *gift, const u64 arg[2],
     const struct abi_limits *limits, struct task **out)
 {
-	int err = task_create_limited(name, limits, out);
+	int err = task_create_limited(name, limits, true, out);
 
 	if (!err) {
 		struct account *before = account_use((*out)->account);
 
-		/*
-		 * A task that is told to end while it creates a task must not leave it behind:
-		 * either tasks_kill_all finds the new task on the list, or the creator is ending
-		 * already.
-		 */
-		err = task_interrupted() ? -EINTR : start_in(*out, name, gift, arg);
+		err = start_in(*out, name, gift, arg);
 		account_use(before);
+		store_release(&(*out)->starting, 0u);
 		if (err) {
 			task_abandon(*out);
 			task_put(*out);

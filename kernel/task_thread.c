@@ -8,7 +8,8 @@
  * Invariants: a thread is on its task's list until it has left the task's space for ever.  So a
  *             listed thread may be woken, and if the list is empty no CPU has the tables loaded.
  *             A thread of a task does not return to ring 3 while the task is ending.
- * Tests:      task, task_cpu, tests/fiber/explore_tasks.c.
+ *             The reaper waits for no CPU: it joins only threads whose stacks were left.
+ * Tests:      task, task_cpu, tests/fiber/explore_tasks.c, explore_reaper.c.
  */
 #include "task_thread.h"
 #include "thread.h"
@@ -23,7 +24,7 @@ struct user_start {
 	u64 entry, sp, arg[3];
 };
 
-/* Threads that have left their task and must be joined. */
+/* Threads that have ended, and whose stacks no CPU uses. */
 static struct {
 	struct spinlock lock;                                /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */
@@ -73,6 +74,19 @@ static void reap(void *arg)
 		if (atomic_sub(&reaper.nr_threads, 1u) == 1)
 			wake_up(&reaper.wq);
 	}
+}
+
+/*
+ * The CPU has left the stack of @t.  If @t were listed before that, and its CPU stopped in between,
+ * the reaper would wait for it, and free no other thread.
+ */
+static void give_to_reaper(struct thread *t)
+{
+	thread_gone(t);
+	task_lock(&reaper.lock);
+	TAILQ_INSERT_TAIL(&reaper.threads, t, task_link);
+	task_unlock(&reaper.lock);
+	wake_up(&reaper.wq);
 }
 
 int tasks_init(void)
@@ -133,6 +147,7 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 	t->shares = task->shares;
 	t->space = task->space;
 	t->fpu = fpu;
+	t->gone = give_to_reaper;
 	number = join_task(task, t);
 	if (number < 0) {
 		thread_discard(t);
@@ -165,10 +180,6 @@ void task_thread_exit(void)
 	t->task = NULL;
 	sched_leave_shares(t);
 	task_put(task);
-	task_lock(&reaper.lock);
-	TAILQ_INSERT_TAIL(&reaper.threads, t, task_link);
-	task_unlock(&reaper.lock);
-	wake_up(&reaper.wq);
 	thread_exit();
 }
 
@@ -179,7 +190,7 @@ int user_page_fault(uintptr_t va, unsigned access)
 	const struct thread *t = thread_current();
 	struct vm_space *space = t->space;
 
-	/* Without this check a pager that drops each supplied page could keep the thread here. */
+	/* A copy ends here although its page goes away before each access. */
 	if (thread_interrupted(t))
 		return -EINTR;
 	return space ? vm_fault(space, va, access) : -EFAULT;
@@ -190,7 +201,7 @@ void user_fault_report(const char *what)
 	const struct task *task = task_current();
 
 	assert_may_sleep("user_fault_report");
-	printk("task %u %s: %s\n", task->id, task->name, what);
+	printk("task %lu %s: %s\n", task->id, task->name, what);
 }
 
 void user_fault_end(void)

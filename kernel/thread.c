@@ -40,7 +40,7 @@ void thread_exit(void)
 }
 
 /* Called by the next thread on the same CPU: from here on no CPU uses the dead thread's stack. */
-static void gone(struct thread *t)
+void thread_gone(struct thread *t)
 {
 	sched_forget(t);
 	/* pairs with the acquire in thread_done; after this store *t may be freed */
@@ -69,7 +69,7 @@ struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *a
 	t->cpu = arch_cpu_id(); /* any CPU, until sched_add chooses */
 	t->fn = fn;
 	t->arg = arg;
-	t->gone = gone;
+	t->gone = thread_gone;
 	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);
 	return t;
 }

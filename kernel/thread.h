@@ -153,6 +153,8 @@ struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *a
 void thread_charged(struct thread *t, struct account *account);
 /* Free a thread that was not added. */
 void thread_discard(struct thread *t);
+/* The `gone' of a thread that is joined: thread_join need not wait any more.  irqs off. */
+void thread_gone(struct thread *t);
 /* End the running thread.  Context: thread that may sleep. */
 void thread_exit(void) __attribute__((noreturn));
 /*

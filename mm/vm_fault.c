@@ -5,10 +5,10 @@
  * Owns:       a page that was allocated for an empty slot, until it is in the slot.
  * Locks:      steps that may sleep come first, with no lock held; then space->lock, the object's
  *             and the tables' are held together.
- * Invariants: each fault is one try, and returns 0 even if something has changed meanwhile: then
- *             the machine refuses the access again.  No cross-call is made, since an entry only
- *             gains rights here.  A failed allocation makes a fault fail only if the page or table
- *             is still missing: another fault may have made it meanwhile.
+ * Invariants: a fault is one try, unless it asks a pager; it returns 0 even if something has
+ *             changed meanwhile: then the machine refuses the access again.  No cross-call is made,
+ *             since an entry only gains rights here.  A failed allocation makes a fault fail only
+ *             if the page or table is still missing: another fault may have made it meanwhile.
  * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/event.h"
@@ -25,6 +25,7 @@ struct fault {
 	unsigned access;
 	struct vm_object *object; /* the object at @va, with a reference */
 	u32 index;
+	bool asked;        /* the object's pager, for the page */
 	bool shown;        /* the slot had a page, to be mapped at @va */
 	bool changed;      /* @va is no longer in the region that the fault began with */
 	struct page *page; /* allocated for the slot */
@@ -80,8 +81,10 @@ static int prepare(struct fault *f)
 	filled = object_prepare(object, f->index, 0);
 	if (filled)
 		return MIN(filled, 0);
-	if (object->kind == OBJ_PAGER)
+	if (object->kind == OBJ_PAGER) {
+		f->asked = true;
 		return ask_pager(object, f->index);
+	}
 	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);
 	return f->page || vm_object_has(object, f->index) ? 0 : -ENOMEM;
 }
@@ -155,23 +158,27 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 
 	MM_EVENT(space->mem, FAULTS);
 	err = find_object(&f);
-	if (err) {
-		port_task()->access_ns = 0;
+	if (err)
 		return err;
-	}
 	sched_point("fault.found");
-	err = prepare(&f);
-	sched_point("fault.ready");
-	if (!err)
-		err = commit(&f);
+	/*
+	 * All tries of an access have one time limit of the pager, and they end here.  If a try
+	 * that has shown no page left the rest to the machine, another thread could map the page
+	 * first, and the time would count for the next access.
+	 */
+	do {
+		err = prepare(&f);
+		sched_point("fault.ready");
+		if (!err)
+			err = commit(&f);
+	} while (f.asked && !err && !f.shown && !f.changed);
+	if (f.asked)
+		port_task()->access_ns = 0;
 	/* The new page was not used: another fault filled the slot, or this try has failed. */
 	if (f.page) {
 		sched_point("fault.lost");
 		mem_free_pages(space->mem, f.page, 0);
 	}
-	/* The access, or what it was of, has ended: the next one gets a new time limit. */
-	if (err || f.shown || f.changed)
-		port_task()->access_ns = 0;
 	vm_object_put(f.object);
 	return err;
 }

@@ -106,7 +106,7 @@ INCLUDES = [
     ("tests/races/matrix", [QUARRY, r'"(mm/)?\w+\.h"', r"<\w+\.h>"]),
     ("tests/races/fiber_memory", [QUARRY, r'"(mm/)?\w+\.h"', r"<\w+\.h>"]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
-    ("tests/fiber/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/fiber/explore_", [QUARRY, r'"((mm|kernel)/)?\w+\.[ch]"', r"<(sys/)?\w+\.h>"]),
     ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/|drivers/|kernel/|demo/)?\w+\.h"']),
     ("tests/host/host_", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/host/", HOSTED_ONLY),

@@ -110,6 +110,12 @@ static void interrupt(void)
 	__asm__ volatile("int $0x41");
 }
 
+/* Enter by an instruction for which the kernel has no entry. */
+static void sysenter(void)
+{
+	__asm__ volatile("sysenter");
+}
+
 /* System calls must refuse bad addresses too: each call returns an error. */
 static void pointers(void)
 {
@@ -145,6 +151,7 @@ static void (*const faults[])(void) = {
     execute_data,
     stack_overflow,
     interrupt,
+    sysenter,
     pointers,
 };
 

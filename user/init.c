@@ -7,7 +7,7 @@
  */
 #include "quarry.h"
 
-#define NR_FAULTS 16 /* cases of fault.c; all but the last end by a fault */
+#define NR_FAULTS 17 /* cases of fault.c; all but the last end by a fault */
 #define LIMIT_NS  (120 * NS_PER_S)
 
 static const char shared_text[] = "shared by init, ";

@@ -15,6 +15,7 @@
  */
 #include "x86.h"
 #include <quarry/machine.h>
+#include <quarry/mce.h>
 #include <quarry/port.h>
 
 #define QUIET_NS 100000000ULL
@@ -29,6 +30,7 @@ void arch_cpu_park(const u32 *word, u32 until)
 	struct cpu *cpu = this_cpu();
 
 	store_release(&cpu->started, STARTED_PARKED);
+	mce_parked();
 	/* An NMI between the check and the halt is lost; the waking CPU sends another one. */
 	while (load_acquire(word) != until)
 		halt();

@@ -24,8 +24,8 @@ ARCH_SRCS += arch/x86_64/clock.c
 ARCH_SRCS += arch/x86_64/timer.c
 ARCH_SRCS += arch/x86_64/acpi_event.c
 ARCH_SRCS += arch/x86_64/power.c
-ARCH_SRCS += arch/x86_64/cpu_park.c
 ARCH_SRCS += arch/x86_64/mce_bank.c
+ARCH_SRCS += arch/x86_64/cpu_park.c
 
 # 4: the entries into the kernel, in four files that call each other
 ARCH_SRCS += arch/x86_64/trap.c

@@ -13,6 +13,7 @@
  * Tests:      mce_bank, mce_cpu, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
  */
 #include <quarry/errno.h>
+#include <quarry/machine.h>
 #include <quarry/mce.h>
 #include <quarry/port.h>
 
@@ -98,8 +99,8 @@ void mce_init_cpu(void)
 }
 
 /*
- * A parked CPU takes no interrupts, so it sends the interrupt to another CPU.  It was not using its
- * APIC, so no ICR write is interrupted.
+ * A parked CPU takes no interrupts, so it sends the interrupt to another CPU.  It uses its APIC
+ * only in mce_parked: if that is interrupted, both interrupts go to the same CPU.
  */
 static void raise_interrupt(void)
 {
@@ -114,6 +115,12 @@ static void raise_interrupt(void)
 	while (!cpumask_test(cpu_online_mask, other)) /* one CPU is always online */
 		other++;
 	apic_send(cpus[other]->apic_id, ICR_FIXED | VEC_MCE);
+}
+
+void mce_parked(void)
+{
+	if (arch_irqs_pending())
+		raise_interrupt();
 }
 
 static struct mce_record bank_record(

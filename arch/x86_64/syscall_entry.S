@@ -4,13 +4,13 @@
  *
  * SYSCALL changes neither stack nor GS base, and enters with interrupts off (MSR_FMASK).  In the
  * few instructions with the user's stack pointer only NMI and machine check can occur, and they
- * have stacks of their own.
+ * have stacks of their own (trap_entry.S).
  */
 #include "x86.h"
 #include <quarry/errno.h>
 
 	.section .text
-	.globl syscall_entry
+	.globl syscall_entry, syscall_entry_end
 syscall_entry:
 	swapgs
 	movq %rsp, %gs:X86_GS_USER_SP
@@ -40,6 +40,7 @@ syscall_entry:
 	movq 40(%rsp), %rsp
 	swapgs
 	sysretq
+syscall_entry_end:
 
 /*
  * size_t user_copy(void *dst, const void *src, size_t len): returns 0 if all was copied.

@@ -92,6 +92,15 @@ user_resume:
 1:
 	.endm
 
+	/* Jump to @to if @rip is in syscall_entry, where RSP may be the program's. */
+	.macro if_in_syscall rip, to
+	cmpq $syscall_entry, \rip
+	jb 1f
+	cmpq $syscall_entry_end, \rip
+	jb \to
+1:
+	.endm
+
 df_entry:
 	pushq $VEC_DF
 	jmp paranoid_common
@@ -112,7 +121,8 @@ paranoid_common:
  * has returned.  The CPU starts the second handler at the top of this stack, over the first one's
  * frame.  So each handler works on a copy of its frame.  A handler that interrupts code on this
  * stack puts its copy below the part in use.  (One case is not noticed: an NMI before the first
- * handler's return, and a machine check during that NMI.)
+ * handler's return, and a machine check during that NMI.)  At some instructions of syscall_entry
+ * the stack pointer is the program's, and may lie in this stack.
  *
  * From the top: SS RSP RFLAGS CS RIP, saved RDX, saved RAX, 0, the first five again, error, vector,
  * registers.
@@ -137,6 +147,7 @@ mc_kernel:
 	pushq %rdx
 	pushq %rax
 	movq %rsp, %rax
+	if_in_syscall 16(%rax), mc_first
 	movq 40(%rax), %rdx		/* interrupted RSP */
 	subq %rsp, %rdx
 	addq $IST_STACK_SIZE, %rdx
@@ -162,7 +173,8 @@ mc_first:
  * copy of its frame further down, and a nested handler returns at once: its NMI overwrote only the
  * frame at the top, which is not needed any more.  An NMI is nested if the flag is set, or if it
  * interrupts code on this stack: at the first handler's last instruction, iretq, the flag is clear
- * already.  In ring 3 the stack pointer may have any value, and is not checked.
+ * already.  In ring 3 and in syscall_entry the stack pointer may have any value, and is not
+ * checked.
  *
  * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the first five again, error, vector,
  * registers.
@@ -173,6 +185,7 @@ nmi_entry:
 	jne nmi_nested
 	testb $3, 16(%rsp)		/* CS */
 	jnz nmi_first
+	if_in_syscall 8(%rsp), nmi_first
 	movq 32(%rsp), %rdx		/* interrupted RSP */
 	subq %rsp, %rdx
 	addq $IST_STACK_SIZE, %rdx

@@ -58,6 +58,7 @@ void user_init_cpu(void)
 	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)SEL_KERNEL_DATA << 48);
 	wrmsr(MSR_LSTAR, (uintptr_t)syscall_entry);
 	wrmsr(MSR_FMASK, SYSCALL_FMASK);
+	wrmsr(MSR_SYSENTER_CS, 0);    /* SYSENTER faults, whatever entry the firmware has left */
 	wrmsr(MSR_KERNEL_GS_BASE, 0); /* ring 3's GS base, until the first swapgs */
 	if (read_cr4() & CR4_OSXSAVE) {
 		u32 mask = cpuid(0xd, 0).eax & XSTATE_MASK;

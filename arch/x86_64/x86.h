@@ -57,6 +57,7 @@
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE      0x1b
+#define MSR_SYSENTER_CS    0x174
 #define MSR_MCG_CAP        0x179
 #define MSR_MCG_STATUS     0x17a
 #define MSR_MCG_CTL        0x17b

@@ -153,6 +153,12 @@ void mce_show(void);
 
 /* ---- arch/x86_64/mce_bank.c ---- */
 
+/*
+ * This CPU has parked.  A machine check just before may have sent its interrupt to this CPU, which
+ * takes none any more: send it to another one.  irqs off.
+ */
+void mce_parked(void);
+
 /* Report and clear errors left in this CPU's banks, and enable all reports.  irqs off. */
 void mce_init_cpu(void);
 /*

@@ -19,7 +19,7 @@ struct endpoint;
 struct task {
 	struct cap_object cap; /* c */
 	char name[24];         /* c */
-	u32 id;                /* c */
+	unsigned long id;      /* c: above that of each task created before; never used again */
 	u32 refs;              /* a: threads, capabilities, the creator */
 	struct spinlock lock;  /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* l */
@@ -31,7 +31,8 @@ struct task {
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
 	u32 victim GUARDED_BY(task_class); /* l: its number as an OOM victim; 0: it is none */
-	bool first; /* c from its start on: the first task, which is never killed (oom_kill.c) */
+	bool first;   /* c from its start on: the first task, which is never killed (oom_kill.c) */
+	u32 starting; /* a: it has no thread yet, and the thread that creates it loads it */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
 	struct vm_space *space; /* c until the task releases all; then NULL, set under tasks_lock */
@@ -45,15 +46,15 @@ int tasks_init(void) must_check;
 
 /*
  * task_create_limited - a task without threads, its space and table empty, one reference in *@out.
- * @limits: its limits, NULL: the defaults.
+ * @limits: its limits, NULL: the defaults.  @starting: the task's `starting' at first.
  * Returns 0; -EAGAIN there are ABI_MAX_TASKS, or the running task's limit is reached; -EACCES a
  * limit is above the running task's own; -EDQUOT; -ENOMEM.
  */
-int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
-    must_check;
+int task_create_limited(
+    const char *name, const struct abi_limits *limits, bool starting, struct task **out) must_check;
 static inline int must_check task_create(const char *name, struct task **out)
 {
-	return task_create_limited(name, NULL, out);
+	return task_create_limited(name, NULL, false, out);
 }
 /* task_get: take one more reference (the caller has one); any context.  task_put: drop one. */
 void task_get(struct task *task);
@@ -67,7 +68,7 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 /*
  * task_load - load the program @name of the boot modules and map a stack.
  * Returns 0, with *@entry and *@sp; -ENOENT no such program; -ENOEXEC it cannot run here (reported,
- * with the reason); -ENOMEM.
+ * with the reason); -ENOMEM; -EINTR the running task is ending.
  */
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
 /*
@@ -103,7 +104,7 @@ bool task_end_victim(struct task *task, u32 victim) must_check;
  * The task with the lowest id above @id that has not released everything, with a reference; or
  * NULL.
  */
-struct task *task_after(u32 id) must_check;
+struct task *task_after(unsigned long id) must_check;
 /*
  * A reference to the task's space; NULL: the space was released.  The caller drops the reference
  * soon, since it keeps the pages from being freed.

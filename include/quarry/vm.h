@@ -94,7 +94,8 @@ struct vm_pager_ops {
 	/*
 	 * Make page @index of @object present: call the pager, and wait, with a limit, until it has
 	 * called vm_object_supply.  Called with no lock held, and for several faults of one page at
-	 * once.
+	 * once.  A fault calls it again if the page has gone before the fault could map it, so it
+	 * ends the fault with an error when the limit is over or the thread's task is ending.
 	 * Returns 0 (check again); -EIO; -ETIMEDOUT; -ENOMEM; -EINTR the thread's task is ending.
 	 */
 	int (*get)(struct vm_object *object, u32 index);
@@ -306,12 +307,13 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
 
 /*
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine
- * refused it.  Returns 0: try the access again; -EFAULT not mapped; -EACCES the protection forbids
- * it; -ENOMEM; -EDQUOT the limit of tables of the space's account; -EIO, -ETIMEDOUT the pager did
- * not supply the page; -EINTR the thread's task is ending, so it does not wait for the pager;
- * -EAGAIN the page has too many mappings; -EHWPOISON the content is lost because its memory is
- * broken.  While the page is being moved, vm_fault waits without a reference to the page.  Context:
- * thread, may sleep, irqs on.
+ * refused it.  Returns 0: try the access again (if a pager was asked for the page, it was mapped,
+ * or the region has changed); -EFAULT not mapped; -EACCES the protection forbids it; -ENOMEM;
+ * -EDQUOT the limit of tables of the space's account; -EIO, -ETIMEDOUT the pager did not supply the
+ * page; -EINTR the thread's task is ending, so it does not wait for the pager; -EAGAIN the page has
+ * too many mappings; -EHWPOISON the content is lost because its memory is broken.  While the page
+ * is being moved, vm_fault waits without a reference to the page.  Context: thread, may sleep, irqs
+ * on.
  */
 int vm_fault(struct vm_space *space, uintptr_t va, unsigned access) must_check;
 

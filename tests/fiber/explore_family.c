@@ -3,7 +3,7 @@
  * explore_family.c: sets of the explorer of threads: a task starts another one, while the first is
  * killed, or all tasks are. The new task ends by itself or with the others.
  *
- * Owns: programs_started.
+ * Owns: programs_started, programs_found.
  */
 #include "explore_tasks.h"
 #include <quarry/task.h>
@@ -52,6 +52,30 @@ static const char *judge_child(void)
 	    : "the child has not ended by itself";
 }
 
+/* ---- the parent is killed while the child has no page yet ---- */
+
+static void kill_parent(void)
+{
+	task_end(task_current(), TASK_KILLED, 0);
+}
+
+static void note_start(void)
+{
+	x.done = true;
+}
+
+static void parent_killed_by_what_it_loads(void)
+{
+	parent();
+	programs_found = kill_parent;
+	programs_started = note_start;
+}
+
+static const char *judge_not_started(void)
+{
+	return x.done ? "a child of a killed parent was started" : NULL;
+}
+
 /* ---- all tasks are killed ---- */
 
 static void note_survivor(void)
@@ -79,6 +103,8 @@ static const char *judge_all_killed(void)
 
 #define SETS                                                                                       \
 	X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, NULL, judge_child)        \
+	X(a_parent_is_killed_while_it_loads_a_child, parent_killed_by_what_it_loads, NULL,         \
+	    judge_not_started)                                                                     \
 	X(all_are_killed_while_one_starts_a_child, parent_of_one_too_late, kill_all,               \
 	    judge_all_killed)
 

@@ -9,6 +9,7 @@
 #include <quarry/errno.h>
 #include <quarry/mm.h>
 #include <quarry/string.h>
+#include <quarry/user.h>
 #include <stdio.h>
 
 #define CHECK(cond)                                                                                \
@@ -49,7 +50,7 @@ static void three_are_listed(void)
 	struct vm_space *space;
 	char want[256];
 	unsigned i;
-	u32 id;
+	unsigned long id;
 
 	CHECK(tasks_alive() == 0);
 	for (i = 0; i < 3; i++) {
@@ -71,8 +72,8 @@ static void three_are_listed(void)
 	give(task[1], CAP_ENDPOINT, RIGHT_SEND, ep);
 	task_end(task[0], TASK_EXITED, 7);
 	snprintf(want, sizeof(want),
-	    "task %u a name of more than 23 : 0 threads, 0 handles\ntask %u two: 0 threads, "
-	    "1 handle\ntask %u one: 0 threads, 0 handles, ending\n",
+	    "task %lu a name of more than 23 : 0 threads, 0 handles\ntask %lu two: 0 threads, "
+	    "1 handle\ntask %lu one: 0 threads, 0 handles, ending\n",
 	    id + 2, id + 1, id);
 	CHECK(!strcmp(shown(), want));
 	space = task_get_space(task[1]);
@@ -109,6 +110,9 @@ static void the_first_decides(void)
 	task_end(task[0], TASK_EXITED, 7);
 	CHECK(task_wait(task[0], 0, &how, &status) == -ETIMEDOUT);
 	CHECK(task[0]->shares[0].ends && task[0]->shares[THREADS_CPUS - 1].ends);
+	thread_current()->task = task[0];
+	CHECK(user_page_fault(DATA, VM_READ) == -EINTR);
+	thread_current()->task = NULL;
 	task_abandon(task[0]);
 	CHECK(!task_wait(task[0], 0, &how, &status) && how == TASK_FAULTED && status == 8);
 	/* The ended task has no memory to free, so it cannot be a victim. */
@@ -178,6 +182,8 @@ void tasks_listed(void)
 	three_are_listed();
 	the_first_decides();
 	there_may_be_so_many();
+	task_ids_grow();
+	reaper_gets_only_what_is_gone();
 	threads_are_numbered();
 	x.done = true;
 }

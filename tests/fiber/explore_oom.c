@@ -6,6 +6,7 @@
  * Owns:  all memory except the tasks'.
  */
 #include "explore_tasks.h"
+#include "mm/request.h"
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 
@@ -127,6 +128,65 @@ static void exits_and_asks(void)
 	set_up(end_task, touch_one_more);
 }
 
+/* ---- a task starts another one ---- */
+
+#define TRIES 24 /* each has two more free pages than the one before */
+
+/*
+ * At first there is no memory for the new task, then too little for its program, at last enough.
+ * While it is loaded it is the only task that could be killed, but its creator would have to wait
+ * for its end, and to bring it about.
+ */
+static void start_until_there_is_memory(u64 programs)
+{
+	struct cap child;
+	s64 began;
+	unsigned i;
+
+	for (i = 0; i < TRIES && x.result[0] < 0; i++) {
+		/* The first pages are not movable, the last ones are. */
+		free_pages(hoard[i], 0);
+		hoard[i] = hoard[--nr_hoarded];
+		free_pages(hoard[--nr_hoarded], 0);
+		began = CALL(SYS_CLOCK);
+		x.result[0] = CALL(SYS_TASK_CREATE, programs, DATA, 7, 0);
+		if (x.result[0] < 0 && x.result[0] != -ENOMEM)
+			explore_fail("WRONG", "another error than no memory");
+		if (CALL(SYS_CLOCK) - began > (s64)(20 * THREADS_TICK_NS))
+			explore_fail("WRONG", "the start has waited for its own end");
+	}
+	x.result[1] = i;
+	x.result[2] = CALL(SYS_TASK_WAIT, (u64)x.result[0], WAIT_FOREVER);
+	if (!cap_lookup(&task_current()->caps, (u64)x.result[0], CAP_TASK, RIGHT_WAIT, &child)) {
+		x.done = !((struct task *)child.object)->starting;
+		cap_drop(&child);
+	}
+}
+
+static void starts_without_memory(void)
+{
+	struct vm_object *object = new_object(1);
+	struct task *task = new_task(0);
+	u64 page[PAGE_SIZE / sizeof(u64)] = {0};
+
+	oom_wait_ns = 50 * THREADS_TICK_NS; /* less than tasks_end waits */
+	oom_init();
+	task->first = true;
+	memcpy(page, "program", 7);
+	if (vm_object_supply(object, 0, page))
+		panic("no page");
+	map_data(task, object);
+	vm_object_put(object);
+	if (vm_fault(task->space, DATA, VM_READ))
+		panic("no page mapped");
+	x.result[0] = -ENOMEM;
+	new_program(
+	    task, 1, start_until_there_is_memory, (u64)give(task, CAP_PROGRAMS, RIGHT_EXEC, NULL));
+	take_all(GFP_KERNEL | GFP_NORETRY, 0);
+	take_all(GFP_MOVABLE | GFP_NORETRY, 0);
+	kills = mm_event_sum(&kernel_memory, EV_OOM_KILLS);
+}
+
 /* ---- checks in each order ---- */
 
 static const char *judge_victim(s32 status)
@@ -173,6 +233,18 @@ static const char *judge_asker(void)
 	return bad || x.result[2] == NOT_YET || x.result[2] == 1 ? bad : "a word was lost";
 }
 
+static const char *judge_starter(void)
+{
+	give_back();
+	if (mm_event_sum(&kernel_memory, EV_OOM_KILLS) != kills)
+		return "a task was killed";
+	if (x.result[1] < 4)
+		return "there was memory all the time";
+	if (x.result[2] != TASK_EXITED)
+		return "the new task has not run";
+	return x.done ? NULL : "a task that has run cannot be killed";
+}
+
 /*
  * Name, setup, the role that allocates, the judge, and .rare: a race that needs three preemptions
  * shows in about one of 3,000 random schedules.
@@ -180,7 +252,8 @@ static const char *judge_asker(void)
 #define SETS                                                                                       \
 	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 6)                                    \
 	X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, ask, judge_last, 6)     \
-	X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, NULL, judge_asker, 0)
+	X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, NULL, judge_asker, 0)            \
+	X(a_task_is_started_without_memory, starts_without_memory, NULL, judge_starter, 0)
 
 #define X(id, before, asks, judges, more)                                                          \
 	{.name = #id, .setup = (before), .role = {(asks)}, .judge = (judges), .rare = (more)},

@@ -128,7 +128,7 @@ static void expect_line(const char *fmt, ...)
 static void expect_row(
     unsigned i, unsigned pages, unsigned shared, unsigned has, const char *remark)
 {
-	expect_line("oom: %5u %-12s %6u %8u %8u %8u %8u %8lu%s\n", task[i]->id, name[i],
+	expect_line("oom: %5lu %-12s %6lu %8u %8u %8u %8u %8lu%s\n", task[i]->id, name[i],
 	    task[i]->id, 0u, pages, shared, has, account_pages(task[i]->account), remark);
 }
 
@@ -183,7 +183,7 @@ static void leave(unsigned i)
 	threads_on_print = keep;
 	task_abandon(task[i]);
 	threads_on_print = NULL;
-	snprintf(line, sizeof(line), "oom: task %u %s is gone, ", task[i]->id, name[i]);
+	snprintf(line, sizeof(line), "oom: task %lu %s is gone, ", task[i]->id, name[i]);
 	if (task[i]->victim ? strncmp(said, line, strlen(line)) != 0 : said[0] != '\0')
 		explore_fail("WRONG", "who is gone is not said");
 	task_put(task[i]);

@@ -126,6 +126,8 @@ static void load_into(u64 nr)
 	x.result[nr] = (s64)user_load(WINDOW);
 	if ((u64)(CALL(SYS_CLOCK) - began) > PATIENT / 2)
 		explore_fail("WRONG", "a page that was there was waited for");
+	if (port_task()->access_ns)
+		explore_fail("WRONG", "an access that is over has left its time");
 }
 
 static void load_twice(u64 nr)

@@ -16,6 +16,7 @@ static void (*programs[PROGRAMS])(u64 arg);
 static u64 arguments[PROGRAMS];
 static unsigned nr_programs;
 void (*programs_started)(void);
+void (*programs_found)(void);
 
 /* ---- programs ---- */
 
@@ -104,6 +105,8 @@ bool boot_file_find(const char *name, struct boot_file *out)
 	            .p_memsz = 2 * PAGE_SIZE}},
 	};
 
+	if (programs_found)
+		programs_found();
 	*out = (struct boot_file){.data = &file, .size = strcmp(name, "broken") ? sizeof(file) : 3};
 	return !strcmp(name, "program") || !strcmp(name, "broken");
 }

@@ -27,6 +27,8 @@ const char *kept_differ(const struct kept *before);
 
 /* Called, if not NULL, by a program that a task has started, before it ends. */
 extern void (*programs_started)(void);
+/* Called, if not NULL, when a task has found the program that it starts. */
+extern void (*programs_found)(void);
 
 /* Create task @nr of the set, without threads. */
 struct task *new_task(unsigned nr);
@@ -81,6 +83,8 @@ void call_wrong(const char *call, const char *why, s64 ret) __attribute__((noret
 void good_calls(void);
 void oom_said(void);
 void tasks_listed(void);
+void task_ids_grow(void);
+void reaper_gets_only_what_is_gone(void);
 void calls_without_objects(void);
 void calls_without_slots(void);
 void calls_without_pages(void);

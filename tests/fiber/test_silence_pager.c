@@ -240,9 +240,10 @@ static struct waiter asker;
 static void ask_again_and_again(void *arg)
 {
 	thread_current()->task = &ending;
-	do
+	do {
+		port_task()->access_ns = 0; /* another access */
 		asker.err = object->ops->get(object, 0);
-	while (asker.err == -EINTR && atomic_xchg(&ending.ending, 0u));
+	} while (asker.err == -EINTR && atomic_xchg(&ending.ending, 0u));
 	thread_current()->task = NULL;
 }
 

@@ -260,6 +260,29 @@ static void every_cpu_sets_its_feature_bits(struct ktest *t)
 	}
 }
 
+/* @arg: the selector for SYSENTER that a CPU has after its start. */
+static void start_again(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	wrmsr(MSR_SYSENTER_CS, SEL_KERNEL_CODE);
+	user_init_cpu();
+	*(u64 *)arg = rdmsr(MSR_SYSENTER_CS);
+	arch_irq_restore(flags);
+}
+
+/* Firmware may have left an entry: then SYSENTER in ring 3 would reach ring 0 there. */
+static void the_firmware_leaves_no_entry_for_sysenter(struct ktest *t)
+{
+	unsigned cpu;
+	u64 selector;
+
+	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
+		ktest_on_cpu(cpu, start_again, &selector);
+		EXPECT_EQ(t, selector, 0);
+	}
+}
+
 /* ---- places ---- */
 
 struct ap_slot {
@@ -459,6 +482,7 @@ static void exceptions_have_names(struct ktest *t)
 }
 
 KTEST_SUITE(arch_cpu, 0, KTEST_INSIDE(every_cpu_sets_its_feature_bits),
+    KTEST(the_firmware_leaves_no_entry_for_sysenter),
     KTEST_INSIDE(every_cpu_has_a_slot_and_stack_of_its_own),
     KTEST(every_interrupt_is_acknowledged, .reports = ": unexpected interrupt, vector"),
     KTEST(without_an_interrupt_none_is_pending), KTEST(interprocessor_interrupts_are_counted),

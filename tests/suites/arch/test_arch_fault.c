@@ -101,7 +101,7 @@ static void program_fault_is_reported_with_registers(struct ktest *t)
 	char text[128];
 
 	REQUIRE(t, task);
-	ksnprintf(text, sizeof(text), "task %u test: invalid opcode\n  rip %016lx cs 0023 rflags ",
+	ksnprintf(text, sizeof(text), "task %lu test: invalid opcode\n  rip %016lx cs 0023 rflags ",
 	    task->id, code_at(user_ud2));
 	EXPECT_EQ(t, add_thread(task, -1, code_at(user_ud2), 0), 0);
 	expect_end(t, task, TASK_FAULTED, 0);

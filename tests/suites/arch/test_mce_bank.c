@@ -6,6 +6,8 @@
 #include "tests/lib/mce_help.h"
 #include "x86.h"
 #include <quarry/console.h>
+#include <quarry/hotplug.h>
+#include <quarry/machine.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
 
@@ -305,9 +307,40 @@ static void one_of_several_errors_is_the_programs(struct ktest *t)
 		ktest_on_cpu(0, hit_three_times, t);
 }
 
+/* ---- a CPU that parks ---- */
+
+static void park_after_a_machine_check(void *arg)
+{
+	const struct mce_bank b = {HIT & ~(MCE_AR | MCE_ADDRV), 0, MISC};
+	u64 dealt = wait_all_dealt();
+	irqflags_t flags = arch_irq_save();
+	struct ktest *t = arg;
+
+	/* Of no page: to retire a page needs an answer of this CPU. */
+	EXPECT_EQ(t, mce_inject(LAST, &b, MCG_STATUS_RIPV | MCG_STATUS_MCIP), 0);
+	EXPECT_EQ(t, arch_irqs_pending(), true);
+	WRITE_ONCE(this_cpu()->started, STARTED_PARKED);
+	mce_parked();
+	WRITE_ONCE(this_cpu()->started, STARTED_RUNS);
+	EXPECT(t, SPIN_UNTIL(READ_ONCE(mce_stats.dealt) == dealt + 1));
+	arch_irq_restore(flags);
+}
+
+/* The machine check came after the last moment at which the CPU took interrupts. */
+static void a_cpu_that_parks_passes_its_interrupt_on(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2) || !emulated(t))
+		return;
+	/* The thread that deals with machine checks leaves CPU 1. */
+	REQUIRE(t, !cpu_down(1) && !cpu_up(1));
+	ktest_on_cpu(1, park_after_a_machine_check, t);
+}
+
 KTEST_SUITE(mce_bank, 0, KTEST(errors_left_by_firmware_are_reported_and_cleared, KTEST_REPORTS),
     KTEST(banks_are_printed_with_their_registers, KTEST_REPORTS),
     KTEST(corrected_errors_are_polled_every_second,
         .says = "mce: CPU 0 bank 3: corrected, no page\n"),
     KTEST(machine_check_in_a_thread_retires_the_page, KTEST_REPORTS),
-    KTEST(one_of_several_errors_is_the_programs, KTEST_REPORTS));
+    KTEST(one_of_several_errors_is_the_programs, KTEST_REPORTS),
+    KTEST(a_cpu_that_parks_passes_its_interrupt_on,
+        .says = "mce: CPU 1 bank 9: action optional, no page: nothing was done\n"));

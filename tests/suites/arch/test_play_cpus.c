@@ -131,6 +131,11 @@ static void enter(void)
 	longjmp(play.end, 1);
 }
 
+static void parked(void)
+{
+	judge_note("parked, %u\n", play.cpu.started);
+}
+
 static void move(u32 from, u32 to)
 {
 	judge_note("lines from %x to %x\n", from, to);
@@ -159,6 +164,7 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #define kernel_ap_entry      enter
 #define arch_clock_ns        look
 #define ioapic_move          move
+#define mce_parked           parked
 #define smp_call_mask        call
 #define cpu_relax            play_turn
 #define printk               judge_say
@@ -439,10 +445,10 @@ static void a_cpu_is_parked_and_woken(struct ktest *t)
 	arch_cpu_park(&word, 7);
 	arch_irq_restore(flags);
 	/*
-	 * The CPU reports that it is parked before it checks its word. It reports that it runs only
-	 * after its TLB has been emptied.
+	 * The CPU reports that it is parked before it passes an interrupt on, and before it checks
+	 * its word. It reports that it runs only after its TLB has been emptied.
 	 */
-	EXPECT_SAID(t, "hlt\n4\nhlt\n4\n" FLUSHED "lldt\n4\n");
+	EXPECT_SAID(t, "parked, 4\nhlt\n4\nhlt\n4\n" FLUSHED "lldt\n4\n");
 	EXPECT_EQ(t, play.cpu.started, STARTED_RUNS);
 	begin(1);
 	area[2].started = STARTED_PARKED;

@@ -72,7 +72,7 @@ static int wait_task(struct task *task, u64 timeout_ns, enum task_end *how, s32 
 {
 	unsigned nr = (unsigned)(task - world.task);
 
-	judge_note("[wait %u, %llu]", task->id, (unsigned long long)timeout_ns);
+	judge_note("[wait %lu, %llu]", task->id, (unsigned long long)timeout_ns);
 	*how = nr < world.faults ? TASK_FAULTED : TASK_EXITED;
 	*status = nr < world.exits ? 9 : 0;
 	return world.no_end ? -ETIMEDOUT : 0;
@@ -80,12 +80,12 @@ static int wait_task(struct task *task, u64 timeout_ns, enum task_end *how, s32 
 
 static void end_task(struct task *task, enum task_end how, s32 status)
 {
-	judge_note("[end %u %u %d]", task->id, how, status);
+	judge_note("[end %lu %u %d]", task->id, how, status);
 }
 
 static void put_task(struct task *task)
 {
-	judge_note("[put %u]", task->id);
+	judge_note("[put %lu]", task->id);
 }
 
 static int wait_none(u64 timeout_ns)

@@ -19,7 +19,7 @@ static int ended;
 static unsigned looks; /* at the family's kernel memory */
 static long change;    /* of it between two looks, in pages, after the table is made */
 
-static struct task *next_task(u32 id)
+static struct task *next_task(unsigned long id)
 {
 	return id < NR ? &tasks[id] : NULL;
 }

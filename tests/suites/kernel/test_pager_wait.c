@@ -78,7 +78,9 @@ static u32 nr_brought, refuses;
 /* A pager in the kernel that supplies each page, and drops it again. */
 static int bring_and_drop(struct vm_object *object, u32 index)
 {
-	int err = READ_ONCE(refuses) ? -EIO : vm_object_supply(object, index, NULL);
+	int err = task_interrupted() ? -EINTR
+	    : READ_ONCE(refuses)     ? -EIO
+	                             : vm_object_supply(object, index, NULL);
 
 	atomic_add(&nr_brought, 1u);
 	return err ? err : vm_object_remove(object, index, 1);

@@ -221,27 +221,6 @@ static void fault_checks_again_under_the_lock(struct ktest *t)
 	end(t);
 }
 
-/* The time of an access that has failed, or lost its region, is not that of the next one. */
-static void access_that_has_ended_leaves_no_time(struct ktest *t)
-{
-	u64 *began = &port_task()->access_ns;
-
-	if (!begin(t, NULL))
-		return;
-	*began = 7;
-	LATE(t, &s.space->lock, 1, unmap_five, vm_fault(s.space, page_at(5), VM_WRITE), -EFAULT);
-	EXPECT_EQ(t, *began, 0);
-	map_it();
-	*began = 7;
-	LATE(t, &s.space->lock, 2, unmap_five, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	EXPECT_EQ(t, *began, 0);
-	map_it();
-	*began = 7;
-	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	EXPECT_EQ(t, *began, 0);
-	end(t);
-}
-
 static void space_is_checked_again_under_its_lock(struct ktest *t)
 {
 	if (!begin(t, NULL))
@@ -335,6 +314,53 @@ static void table_added_by_another_thread_is_used(struct ktest *t)
 	end(t);
 }
 
+/* ---- a pager's page ---- */
+
+static unsigned too_early; /* so many requests bring no page that stays */
+static int refusal;
+
+/* As a pager's function does, it notes when the access began. */
+static int bring(struct vm_object *object, u32 index)
+{
+	port_task()->access_ns = 7;
+	gets++;
+	return refusal || gets <= too_early ? refusal : vm_object_supply(object, index, NULL);
+}
+
+static const struct vm_pager_ops bringing = {.get = bring};
+
+/* If the fault returned before, another thread could map the page, and no fault would follow. */
+static void fault_asks_until_the_page_is_mapped(struct ktest *t)
+{
+	gets = 0;
+	too_early = 2;
+	if (!begin(t, &bringing))
+		return;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
+	EXPECT_EQ(t, gets, 3);
+	EXPECT(t, pte_at(s.space, page_at(5)));
+	EXPECT_EQ(t, port_task()->access_ns, 0);
+	end(t);
+	too_early = 0;
+}
+
+/* The time of an access that has failed, or lost its region, is not that of the next one. */
+static void access_that_has_ended_leaves_no_time(struct ktest *t)
+{
+	gets = 0;
+	if (!begin(t, &bringing))
+		return;
+	LATE(t, &s.space->lock, 2, unmap_five, vm_fault(s.space, page_at(5), VM_WRITE), 0);
+	EXPECT_EQ(t, gets, 1);
+	EXPECT_EQ(t, port_task()->access_ns, 0);
+	refusal = -EIO;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(6), VM_WRITE), -EIO);
+	EXPECT_EQ(t, gets, 2);
+	EXPECT_EQ(t, port_task()->access_ns, 0);
+	refusal = 0;
+	end(t);
+}
+
 /* A fault on a present page allocates nothing. */
 static void present_page_needs_no_allocation(struct ktest *t)
 {
@@ -412,6 +438,7 @@ static void account_ends_with_a_balance_of_0(struct ktest *t)
 
 KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(slots_are_checked_again_under_the_lock), KTEST(fault_checks_again_under_the_lock),
-    KTEST(access_that_has_ended_leaves_no_time), KTEST(space_is_checked_again_under_its_lock),
-    KTEST(entry_is_checked_again_under_the_lock), KTEST(table_added_by_another_thread_is_used),
-    KTEST(present_page_needs_no_allocation), KTEST(account_ends_with_a_balance_of_0));
+    KTEST(space_is_checked_again_under_its_lock), KTEST(entry_is_checked_again_under_the_lock),
+    KTEST(table_added_by_another_thread_is_used), KTEST(fault_asks_until_the_page_is_mapped),
+    KTEST(access_that_has_ended_leaves_no_time), KTEST(present_page_needs_no_allocation),
+    KTEST(account_ends_with_a_balance_of_0));
