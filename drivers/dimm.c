@@ -7,7 +7,7 @@
  * Invariants: a module is online as a whole or not known at all.  If parts were taken offline by
  *             hand, they must come back online, or the rest must go offline too, before the module
  *             can be ejected.
- * Tests:      dimm.
+ * Tests:      dimm, dimm_late.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errno.h>

@@ -32,6 +32,7 @@ HOST_TEST_SRCS += tests/suites/kernel/test_oom_choice.c
 HOST_TEST_SRCS += tests/suites/kernel/test_bootfile.c
 HOST_TEST_SRCS += tests/suites/drivers/test_device_pages.c
 HOST_TEST_SRCS += tests/suites/drivers/test_virtio_mem_late.c
+HOST_TEST_SRCS += tests/suites/drivers/test_dimm_late.c
 HOST_TEST_SRCS += tests/suites/mm/check/test_words.c
 HOST_TEST_SRCS += tests/suites/kernel/test_errname.c
 HOST_TEST_SRCS += tests/suites/mm/page/test_events.c
