@@ -12,7 +12,7 @@
  *             started over, no victim has exited, reclaim has freed nothing, and all caches were
  *             drained.  Nor is one chosen if a task has released its memory since then
  *             (memory_oom_outdated).
- * Tests:      oom, oom_exact, silence_oom, oom_tasks, held, standby.
+ * Tests:      oom, oom_exact, oom_steps, silence_oom, oom_tasks, held, standby.
  */
 #include "mm/alloc.h"
 #include "mm/event.h"

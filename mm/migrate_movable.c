@@ -10,7 +10,7 @@
  *             back in another zone.
  * Invariants: an owner may release its page at any time: then the drop of the last reference frees
  *             the page.  An owner that has users is not freed (movable_owner_drain).
- * Tests:      migrate, migrate_list, handle, migrate_exact, isolate_late.
+ * Tests:      migrate, migrate_list, handle, migrate_exact, isolate_late, silence_owner.
  */
 #include "mm/migrate.h"
 #include "mm/page.h"

@@ -10,7 +10,8 @@
  *             Every wait ends by request_over, which is checked after each wake-up and every
  *             reclaim_look_ns, since a free wakes no thread: so no thread waits for memory that is
  *             there.
- * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby.
+ * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby,
+ *             freed_steps.
  */
 #include "mm/entry.h"
 #include "mm/event.h"

@@ -14,7 +14,8 @@
  *             does not come back by itself.  A pageblock that broke while it was standby has all
  *             its pages counted in nr_poisoned; they are flagged in their descriptors too, in the
  *             lock hold in which the cursor passes the pageblock.
- * Tests:      standby, standby_exact, offline_bounds, silence_standby, tests/races/R-SBY.race.
+ * Tests:      standby, standby_exact, standby_steps, offline_bounds, silence_standby,
+ *             tests/races/R-SBY.race.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

@@ -24,6 +24,9 @@ HOST_TEST_SRCS += tests/suites/mm/offline/test_step_online.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_memory_add.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_cma.c
 HOST_TEST_SRCS += tests/suites/mm/reclaim/test_step_to_movable.c
+HOST_TEST_SRCS += tests/suites/mm/reclaim/test_step_freed.c
+HOST_TEST_SRCS += tests/suites/mm/alloc/test_step_oom.c
+HOST_TEST_SRCS += tests/suites/mm/offline/test_step_standby.c
 HOST_TEST_SRCS += tests/suites/kernel/test_cmdline_init.c
 HOST_TEST_SRCS += tests/suites/kernel/test_oom_choice.c
 HOST_TEST_SRCS += tests/suites/kernel/test_bootfile.c
@@ -46,6 +49,7 @@ HOST_TEST_SRCS += tests/suites/mm/alloc/test_play_alloc.c
 HOST_TEST_SRCS += tests/suites/mm/zone/test_play_zones.c
 HOST_TEST_SRCS += tests/suites/mm/pcp/test_play_refill.c
 HOST_TEST_SRCS += tests/suites/mm/pcp/test_play_past.c
+HOST_TEST_SRCS += tests/suites/mm/drain/test_play_drain.c
 HOST_TEST_SRCS += tests/suites/mm/vm/test_vm_order.c
 HOST_TEST_SRCS += tests/suites/mm/vm/test_vm_guard.c
 HOST_TEST_SRCS += tests/suites/mm/vm/test_vm_late.c
@@ -87,6 +91,7 @@ HOST_TEST_SRCS += tests/suites/kernel/test_play_console.c
 HOST_TEST_SRCS += tests/suites/drivers/test_play_ports.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_clock.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_cpus.c
+HOST_TEST_SRCS += tests/suites/kernel/test_play_smp.c
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/lib/ktest.c

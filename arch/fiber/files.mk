@@ -78,6 +78,7 @@ SILENCE_SRCS += tests/fiber/test_silence_cpu.c
 SILENCE_SRCS += tests/fiber/test_silence_device.c
 SILENCE_SRCS += tests/fiber/test_silence_mem.c
 SILENCE_SRCS += tests/fiber/test_silence_oom.c
+SILENCE_SRCS += tests/fiber/test_silence_owner.c
 SILENCE_SRCS += tests/fiber/test_silence_pager.c
 SILENCE_SRCS += tests/fiber/test_silence_sched.c
 SILENCE_SRCS += tests/fiber/test_silence_standby.c

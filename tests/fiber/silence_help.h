@@ -49,4 +49,7 @@ void expect_took(struct ktest *t, const char *file, int line, u64 ns, u64 least,
 
 pfn_t block_of(pfn_t pfn);
 
+/* Called, if not NULL, when copy_to_user has copied, before it returns (silence_task.c). */
+extern void (*silence_copied)(void);
+
 #endif

@@ -231,6 +231,53 @@ static void answer_after_the_time_limit_is_dropped(struct ktest *t)
 	end(t);
 }
 
+/* ---- content that is taken too late ---- */
+
+#define SHORT (200 * MS) /* a run's time for its pagers */
+
+static int handed[2]; /* results of two requests to take page 0; 1: none yet */
+
+static void hand_over_twice(void *arg)
+{
+	content[0] = 1;
+	handed[0] = object->ops->clean(object, 0, content, SHORT);
+	content[0] = 2;
+	handed[1] = object->ops->clean(object, 0, content, SHORT);
+}
+
+/* The first content has been copied; before the pager goes on, the page is handed over again. */
+static void let_the_next_begin(void)
+{
+	silence_copied = NULL;
+	while (handed[0] == 1)
+		thread_sleep(10 * MS);
+	thread_sleep(SHORT / 4);
+}
+
+/* What the pager has then is not what the page contains now. */
+static void content_of_an_earlier_request_is_refused(struct ktest *t)
+{
+	static u64 taken[PAGE_SIZE / sizeof(u64)];
+	struct ipc_call *call;
+	struct ipc_msg msg;
+
+	REQUIRE(t, begin(t));
+	handed[0] = handed[1] = 1;
+	ktest_start(2, hand_over_twice, NULL);
+	REQUIRE(t, ipc_receive(ep, &msg, &call, S) == 0);
+	silence_copied = let_the_next_begin;
+	EXPECT_EQ(t, pager_take_back(object, 0, (uintptr_t)taken), -ENOENT);
+	EXPECT_EQ(t, taken[0], 1);
+	EXPECT_EQ(t, ipc_reply(call, &msg), -EPIPE);
+	REQUIRE(t, ipc_receive(ep, &msg, &call, S) == 0);
+	msg = (struct ipc_msg){.word = {ABI_PAGER_DONE}};
+	EXPECT_EQ(t, ipc_reply(call, &msg), 0);
+	ktest_join(2);
+	EXPECT_EQ(t, handed[0], -ETIMEDOUT);
+	EXPECT_EQ(t, handed[1], -EIO);
+	end(t);
+}
+
 /* ---- requests of threads that end ---- */
 
 static struct task ending;
@@ -371,6 +418,6 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 
 KTEST_SUITE(silence_pager, 0, KTEST(offline_beside_a_silent_pager_ends_in_time),
     KTEST(cpu_down_beside_a_silent_pager_succeeds_at_once),
-    KTEST(answer_after_the_time_limit_is_dropped),
+    KTEST(answer_after_the_time_limit_is_dropped), KTEST(content_of_an_earlier_request_is_refused),
     KTEST(wait_for_interrupted_requests_ends_in_time),
     KTEST(an_allocation_beside_a_silent_pager_ends_in_time));

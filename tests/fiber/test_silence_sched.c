@@ -421,10 +421,56 @@ static void leaving_cpu_is_told_and_gets_no_thread(struct ktest *t)
 	end_runners(1);
 }
 
+/* ---- an alarm on a closed queue ---- */
+
+struct sleeper {
+	struct waitq wq;
+	u32 flag; /* atomic */
+};
+
+static bool flagged(void *arg)
+{
+	return load_acquire(&((struct sleeper *)arg)->flag);
+}
+
+static void sleep_an_hour_unless_flagged(void *arg)
+{
+	struct sleeper *s = arg;
+
+	wait_until(&s->wq, flagged, s, 3600 * S);
+}
+
+/*
+ * Another CPU has closed the queue of CPU 2, which stands still, just after a thread has set its
+ * alarm there.  The thread is woken, and takes the alarm off the queue that it leaves.
+ */
+static void woken_sleeper_leaves_no_alarm_behind(struct ktest *t)
+{
+	struct sleeper s = {.wq = WAITQ("sleeper")};
+	struct thread *thread = thread_start("sleeper", 2, sleep_an_hour_unless_flagged, &s);
+	struct runq *rq = &runqs[2];
+	struct deaf deaf;
+
+	REQUIRE(t, thread);
+	thread_sleep(20 * MS);
+	deaf_begin(&deaf, 2, WAIT_FOREVER);
+	EXPECT(t, TAILQ_FIRST(&rq->alarms) == thread);
+	store_release(&rq->leaving, 1u);
+	rq->closed = 1;
+	store_release(&s.flag, 1u);
+	wake_up(&s.wq);
+	thread_join(thread);
+	EXPECT(t, TAILQ_EMPTY(&rq->alarms));
+	TAILQ_INIT(&rq->alarms); /* else a thread that was freed would be woken */
+	rq->closed = 0;
+	store_release(&rq->leaving, 0u);
+	deaf_end(&deaf);
+}
+
 KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(new_thread_starts_on_the_cpu_with_the_fewest),
     KTEST(switch_or_tick_shows_that_a_cpu_runs), KTEST(loads_threads_and_kicks_are_counted),
     KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread),
     KTEST(first_movable_thread_moves_to_the_first_idle_cpu), KTEST(cpus_are_watched_in_turn),
     KTEST(ready_threads_leave_a_stalled_cpu), KTEST(one_tick_moves_a_bounded_number_of_threads),
     KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time),
-    KTEST(leaving_cpu_is_told_and_gets_no_thread));
+    KTEST(leaving_cpu_is_told_and_gets_no_thread), KTEST(woken_sleeper_leaves_no_alarm_behind));

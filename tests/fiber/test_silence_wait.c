@@ -9,6 +9,7 @@
 #include <quarry/errno.h>
 #include <quarry/ipc.h>
 #include <quarry/sched.h>
+#include <quarry/task.h>
 
 #define TICK (10 * MS)
 
@@ -366,7 +367,7 @@ static void threads_had_turn_needs_a_turn_of_each_cpu(struct ktest *t)
 	deaf_begin(&deaf, 1, WAIT_FOREVER);
 	thread_sleep(TICK);
 	since = arch_clock_ns();
-	thread_sleep(20 * TICK);
+	thread_sleep(5 * S); /* long enough for the others to notice that this CPU stands still */
 	EXPECT(t, !threads_had_turn(since));
 	deaf_end(&deaf);
 	thread_sleep(5 * TICK);
@@ -437,6 +438,35 @@ static void waiter_that_loses_a_call_keeps_its_time_limit(struct ktest *t)
 	}
 }
 
+static void call(void *arg)
+{
+	struct ipc_msg msg = {.word = {1}};
+	struct receiver *r = arg;
+	u64 began = arch_clock_ns();
+
+	r->err = ipc_call(r->ep, &msg, r->ns);
+	r->took = arch_clock_ns() - began;
+}
+
+/* The receiver is told to end before it answers: its answer reaches the caller all the same. */
+static void answer_of_a_receiver_that_ends_wakes_its_caller(struct ktest *t)
+{
+	static struct task ending = {.ending = TASK_KILLED};
+	struct receiver r = {.ep = endpoint_create(), .ns = S};
+	struct ipc_call *from;
+	struct ipc_msg msg;
+
+	ktest_start(1, call, &r);
+	REQUIRE(t, ipc_receive(r.ep, &msg, &from, S) == 0);
+	thread_current()->task = &ending;
+	EXPECT_EQ(t, ipc_reply_receive(from, r.ep, &msg, &from, S), -EINTR);
+	thread_current()->task = NULL;
+	ktest_join(1);
+	EXPECT_EQ(t, r.err, 0);
+	EXPECT_TOOK(t, r.took, 0);
+	endpoint_put(r.ep, RIGHT_RECEIVE);
+}
+
 static void a_call_takes_its_time_and_a_tick(struct ktest *t)
 {
 	static const u64 ns[] = {0, 1, 3 * TICK};
@@ -465,4 +495,6 @@ KTEST_SUITE(silence_wait, 0, KTEST(waiters_are_woken_in_order_of_arrival),
     KTEST(waiting_in_a_wrong_context_panics), KTEST(thread_starts_on_its_cpu_with_its_name),
     KTEST(thread_with_preemption_off_is_not_switched),
     KTEST(threads_had_turn_needs_a_turn_of_each_cpu),
-    KTEST(waiter_that_loses_a_call_keeps_its_time_limit), KTEST(a_call_takes_its_time_and_a_tick));
+    KTEST(waiter_that_loses_a_call_keeps_its_time_limit),
+    KTEST(answer_of_a_receiver_that_ends_wakes_its_caller),
+    KTEST(a_call_takes_its_time_and_a_tick));

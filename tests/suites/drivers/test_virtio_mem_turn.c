@@ -130,6 +130,29 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	vmem_end(t);
 }
 
+/* Failures count in a row: after an answer of the device three restarts are allowed again. */
+static void answer_between_failures_allows_restarts_again(struct ktest *t)
+{
+	unsigned i;
+
+	REQUIRE(t, vmem_begin(t));
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_ERROR, false);
+	vmem_ask_for(4);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, turn(), RETRY);
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_BUSY, false);
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT_LINE(t, 0, 4, ": some is in use: trying again");
+	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_ERROR, false);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(t, turn(), i < 3 ? RETRY : WAIT_FOREVER);
+	vmem_set_fault(NO_FAULT, 0, false);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 4, 4, "");
+	vmem_end(t);
+}
+
 KTEST_SUITE(virtio_mem_turn, 0, KTEST(virtio_mem_prints_each_change_once, KTEST_REPORTS),
     KTEST(failed_unplug_prints_its_blocker, KTEST_REPORTS),
-    KTEST(a_broken_device_is_restarted, KTEST_REPORTS));
+    KTEST(a_broken_device_is_restarted, KTEST_REPORTS),
+    KTEST(answer_between_failures_allows_restarts_again, KTEST_REPORTS));

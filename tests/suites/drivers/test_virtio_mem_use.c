@@ -53,6 +53,26 @@ static bool hold_page(struct ktest *t, unsigned block)
 	return held;
 }
 
+/* The host requests another size right after the driver has read the last of the size. */
+static void request_once_more(struct pretend *p, unsigned at)
+{
+	if (at != offsetof(struct virtio_mem_config, requested_size) + 4)
+		return;
+	p->on_read = NULL;
+	vmem_ask_for(new_wish);
+}
+
+static void request_changed_after_it_was_read_is_followed(struct ktest *t)
+{
+	REQUIRE(t, vmem_begin(t));
+	new_wish = 7;
+	vmem_ask_for(3);
+	pretend_dev.on_read = request_once_more;
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	expect_units(t, 7, 7);
+	vmem_end(t);
+}
+
 static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
@@ -196,7 +216,7 @@ static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
 
 KTEST_SUITE(virtio_mem_use, KTEST_QUICK,
     KTEST(pinned_unit_stays_and_the_others_are_unplugged, KTEST_SLOW),
-    KTEST(new_request_cancels_an_unplug),
+    KTEST(request_changed_after_it_was_read_is_followed), KTEST(new_request_cancels_an_unplug),
     KTEST(unplug_stops_when_no_free_memory_is_left, KTEST_SLOW),
     KTEST(manually_offlined_unit_is_unplugged), KTEST(removed_unit_is_unplugged),
     KTEST(unit_that_cannot_be_added_stays_plugged, .reports = "cannot be added: error E"));

@@ -4,7 +4,9 @@
  * lower zone; CPUs that go offline and online; and CPUs that get no IPI.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
+#include <quarry/contig.h>
 #include <quarry/isolation.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
@@ -431,6 +433,28 @@ static void only_the_outermost_disable_sends_ipis(struct ktest *t)
 	EXPECT_EQ(t, zone->pcp_depth, 0);
 }
 
+/*
+ * A request that cannot have lent pages leaves MIN other pages free, also where it is served past
+ * the caches.
+ */
+static void request_past_the_caches_leaves_the_watermark_beside_lent_pages(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	const unsigned long lent = TEST_BLOCKS / 2 * PAGEBLOCK_PAGES;
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+	struct cma area;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	REQUIRE(t, !cma_create(&area, "test", mem, zone->end_pfn - lent, lent));
+	all_caches_off(t, mem);
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, zone->nr_free, lent + zone->wmark[WMARK_MIN]);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, cma_destroy(&area), 0);
+}
+
 KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(claim_may_exceed_the_remaining_memory), KTEST(leaving_pages_are_at_most_the_managed_ones),
     KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve), KTEST(unpinned_page_may_be_cached),
@@ -438,4 +462,5 @@ KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_local_drain_of_one_zone_leaves_the_others),
     KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks),
     KTEST(leaving_cpu_has_no_capacity_until_it_is_back), KTEST(new_zones_are_seen_by_every_cpu),
-    KTEST_COST(only_the_outermost_disable_sends_ipis));
+    KTEST_COST(only_the_outermost_disable_sends_ipis),
+    KTEST_CONTRACT(request_past_the_caches_leaves_the_watermark_beside_lent_pages, KTEST_SLOW));

@@ -269,6 +269,40 @@ static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 	restore_plan(other);
 }
 
+/*
+ * The nearest zone has no larger block to give: it comes from the other zone.  Single pages, which
+ * the nearest zone has, still come from there, although the CPU caches some of the other zone.
+ */
+static void larger_block_of_another_zone_draws_no_pages_after_it(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+	struct zone *near, *other;
+	struct page *pair;
+
+	REQUIRE(t, mem);
+	near = test_zone(mem, ZONE_MOVABLE);
+	other = test_zone(mem, ZONE_NORMAL);
+	set_plan(near, 0, MT_MOVABLE, 4);
+	set_plan(other, 0, MT_MOVABLE, 4);
+	WRITE_ONCE(near->wmark[WMARK_MIN], near->nr_free);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
+	zone_set_watermarks(near);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, others), 4);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, pages), 4);
+	EXPECT_EQ(t, cached(other, 0, 0, MT_MOVABLE), 4);
+	WRITE_ONCE(near->wmark[WMARK_MIN], near->nr_free);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 1, 1, &pair), 1);
+	EXPECT(t, zone_of(mem, page_to_pfn_in(mem, pair)) == other);
+	zone_set_watermarks(near);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
+	EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, pages[0]))->kind, ZONE_MOVABLE);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, others), 4);
+	EXPECT_EQ(t, free_on(0, mem, 1, 1, &pair), 1);
+	restore_plan(near);
+	restore_plan(other);
+}
+
 /* A request gets its type even before the slow path has chosen a stack for the type. */
 static void first_request_of_a_type_gets_its_type(struct ktest *t)
 {
@@ -454,6 +488,7 @@ KTEST_SUITE(pcp_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_large_stack_is_refilled_to_its_half), KTEST(a_round_gives_back_a_stack_in_pieces),
     KTEST(precise_looks_at_all_of_a_large_stack), KTEST(place_of_a_round_goes_with_the_isolation),
     KTEST(hot_path_follows_the_zone_that_has_pages), KTEST(first_request_of_a_type_gets_its_type),
+    KTEST_CONTRACT(larger_block_of_another_zone_draws_no_pages_after_it),
     KTEST(a_spill_touches_no_other_stack), KTEST_CONTRACT(a_refill_leaves_the_watermark),
     KTEST(order_without_a_stack_uses_the_free_lists, KTEST_SLOW),
     KTEST(changed_block_is_not_freed));

@@ -366,6 +366,41 @@ static void page_dirtied_later_stays_without_a_pager(struct ktest *t)
 	scene_end(t, &s);
 }
 
+#define PAGERS_NS 1000000000000ULL /* the run's time for pagers: far more than the test takes */
+
+static u64 refused_ns;
+
+static int refuse_after_a_while(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
+{
+	u64 began = arch_clock_ns();
+
+	while (arch_clock_ns() - began < 1000)
+		cpu_relax();
+	refused_ns = arch_clock_ns() - began;
+	return -EIO;
+}
+
+/* The time that a run has for all pagers is used up by a refusal too. */
+static void refusing_pager_uses_up_time_of_the_run(struct ktest *t)
+{
+	static const struct vm_pager_ops refuses = {
+	    .get = scene_get, .clean = refuse_after_a_while};
+	u64 left = PAGERS_NS;
+	struct lru_scan scan = {.batch = 1, .desperate = true, .pagers_ns = &left};
+
+	if (!scene_begin_pager(t, &s, 1, &refuses, NULL))
+		return;
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_write(page_at(0), 1), 0);
+	soft_unload_space();
+	scan.zone = movable_zone(s.mem);
+	reclaim_batch(&scan);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 1);
+	EXPECT(t, left <= PAGERS_NS - refused_ns);
+	EXPECT_EQ(t, vm_object_present(s.object), 1);
+	scene_end(t, &s);
+}
+
 static void remove_it(struct store *st, struct vm_object *object, u32 index)
 {
 	EXPECT_EQ((struct ktest *)st->arg, vm_object_remove(object, index, 1), 0);
@@ -459,6 +494,7 @@ KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(unreclaimable_pages_move_to_the_other_end, KTEST_SLOW),
     KTEST(changes_to_a_page_count_until_it_is_judged, KTEST_SLOW),
     KTEST(page_dirtied_later_stays_without_a_pager),
+    KTEST_CONTRACT(refusing_pager_uses_up_time_of_the_run),
     KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
     KTEST(a_dropped_page_leaves_a_record),
     KTEST(a_broken_page_is_taken_from_objects_only, KTEST_SLOW));
