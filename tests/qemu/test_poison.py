@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Memory that breaks: the suites, and under load. test_shown.py has it at the prompt."""
+"""Memory that breaks: the suites, and under load. test_monitor.py has it at the prompt."""
 import re
 
 import pytest
