@@ -24,6 +24,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 import variant
+import variant_build
 
 RIGHT = "thread"
 POLICIES = ("all", "masked", "local", RIGHT)
@@ -57,28 +58,25 @@ FIGURES = [
 # ---- kernels -------------------------------------------------------------------------------------
 
 
-def on_my_variants(function, *args):
-    """Call a function of the module variant on the variants of tests/pressure/."""
-    kept, variant.MUTANTS = variant.MUTANTS, FOLDER
-    try:
-        return function(*args)
-    finally:
-        variant.MUTANTS = kept
-
-
 def kernel_of(build, policy):
     """Build the kernel with a policy: its path, or None if it does not build."""
+    if not check.make(build, "kernel"):
+        return None
     if policy == RIGHT:
-        return os.path.join(build, "quarry.elf") if check.make(build, "kernel") else None
-    worked, out, tree = on_my_variants(variant.make, build, policy, "kernel")
-    if not worked:
-        print("\n".join(line for line in out.split("\n") if not re.match(r"  [A-Z]+ ", line)))
-    return os.path.join(tree, "build", "quarry.elf") if worked else None
+        return os.path.join(build, "quarry.elf")
+    tree = os.path.join(os.path.abspath(build), "variant", policy)
+    changed = variant.thin_tree(variant.read(policy, FOLDER), tree)
+    base = variant_build.Base(build, "kernel")
+    try:
+        return base.link(tree, base.compile(tree, changed))
+    except variant_build.BuildError as e:
+        print(e)
+        return None
 
 
 def expected(policy):
     """The messages with which a kernel with this policy must fail; [] for the right one."""
-    return [] if policy == RIGHT else on_my_variants(variant.load, policy)[0]["expect"]
+    return [] if policy == RIGHT else variant.read(policy, FOLDER).header["expect"]
 
 
 def check_variants():
@@ -86,7 +84,7 @@ def check_variants():
     for policy in POLICIES:
         if policy != RIGHT:
             try:
-                on_my_variants(lambda ident: variant.edited(variant.read(ident)), policy)
+                variant.edited(variant.read(policy, FOLDER))
             except variant.BadVariant as e:
                 yield str(e)
 
