@@ -23,6 +23,7 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
+import race_table
 import variant
 import variant_build
 
@@ -32,8 +33,6 @@ MACHINES = ("icount-8", "mttcg-8", "icount-4")
 SEEDS = range(1, 21)
 MEM = 256  # MiB
 FOLDER = os.path.join(qemu.ROOT, "tests", "pressure")
-PAGE = os.path.join(qemu.ROOT, "docs", "races", "pressure.md")
-BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 
 # The figures of the tables: (name, its value in a run's line).
 FIGURES = [
@@ -180,24 +179,11 @@ def table(machine, results):
         + [cell([value(line) for line in lines]) if lines else "-" for lines in results.values()]
         for name, value in FIGURES
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows.insert(1, ["-" * w for w in widths])
-    text = "\n".join(
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows
-    )
     return (
-        text + f"\n\n{some['threads']} threads, {some['pages']} pages; median (least to most) of "
+        race_table.markdown(rows)
+        + f"\n{some['threads']} threads, {some['pages']} pages; median (least to most) of "
         f"{max(map(len, results.values()))} seeds.\n"
     )
-
-
-def update_docs(tables):
-    with open(PAGE, encoding="utf-8") as f:
-        text = f.read()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    with open(PAGE, "w", encoding="utf-8") as f:
-        f.write(before + BEGIN + "\n" + "\n".join(tables) + "\n" + END + after)
 
 
 def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
@@ -252,7 +238,7 @@ def main():
     policies = [p for p in POLICIES if not args.policies or p in args.policies]
     tables = compare(counts, os.path.abspath(args.build), policies, machines, seeds)
     if args.update_docs and not counts.failed:
-        update_docs(tables)
+        race_table.put_figures("pressure.md", "\n".join(tables))
     return counts.close("pressure", start)
 
 
