@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
+ * Tests:      tests/qemu/test_monitor.py.
  */
 #include "demo/monitor.h"
 

@@ -4,7 +4,7 @@
  *
  * Owns:       the progress of the tests under way.
  * Locks:      none.
- * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
+ * Tests:      tests/qemu/test_monitor.py.
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"

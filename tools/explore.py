@@ -21,6 +21,7 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
+import race_build
 import variant
 
 LIMIT = 20000  # most schedules of one seed on a variant
@@ -108,17 +109,15 @@ def refused(counts, program):
 
 
 def wrong_code(counts, build, ident, out, seeds):
-    header = variant.load(ident)[0]
-    for kill, expect in zip(header["kill"], header["expect"]):
-        if not kill.startswith("explore "):
+    for kill in variant.read(ident).kills:
+        if kill.kind != "explore":
             continue
-        name = kill.split()[1]
-        worked, text, tree = variant.make(build, ident, "build/fiber/race")
-        if not worked:
-            print(text)
+        name = kill.name
+        programs = race_build.build_one(build, ident, ["fiber"])
+        if not programs:
             counts.one(False, f"{ident} does not build")
             return
-        program = os.path.join(tree, "build/fiber/race")
+        program = programs["fiber"]
         every = lines_of([program, "--explore", name, "--json"])
         by_chance = sweep(program, name, seeds, LIMIT)
         for line in every + by_chance:
@@ -129,7 +128,7 @@ def wrong_code(counts, build, ident, out, seeds):
             len(found) == seeds
             and bool(every)
             and every[0]["failed_at"]
-            and all(expect in o for o in outcomes)
+            and all(kill.expect in o for o in outcomes)
         )
         counts.one(bool(good), f"explore {name} with {ident}")
         print(

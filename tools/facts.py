@@ -8,10 +8,11 @@ Usage: tools/facts.py             print wrong statements, `file:line: what`; exi
 
 Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
 commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
-name and the file that defines it as `name` (`file`), a suite in the last column of the table of
-docs/README.md, a function that a stop of docs/evening.md names.  Links, the scheduling points of
-docs/races/README.md and the ranks of locks in docs/smp.md are facts, too.  Outside of sample output
-the text must not have counts of suites, tests or wrong variants, which change with every commit.
+name and the file that defines it as `name` (`file`), a test as `suite.test`, a suite in the last
+column of the table of docs/README.md, a function that a stop of docs/evening.md names.  Links, the
+scheduling points of docs/races/README.md and the ranks of locks in docs/smp.md are facts, too.
+Outside of sample output the text must not have counts of suites, tests or wrong variants, which
+change with every commit.
 """
 import glob
 import os
@@ -37,6 +38,7 @@ TOGETHER = re.compile(r"(Together about )(\d+)( lines)")
 MAX_EVENING = 4000  # most lines of mm/ in the sittings
 PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
 PAIR = re.compile(rf"`(\w+)` (?:\(|in )`((?:{ROOMS})/[\w./-]+\.(?:[chS]|py|mk))`")
+TEST = re.compile(r"`(\w+\.\w+_\w+_\w+)`")  # names with a dot and fewer words may be points
 BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
 
 
@@ -165,6 +167,8 @@ def wrong_names(path, text):
         for name in re.findall(r"`(\w+)\(\)`", line):
             if name not in identifiers():
                 yield f"{path}:{number}: no function `{name}()`"
+        for name in TEST.findall(line):
+            yield from (f"{path}:{number}: {what}" for what in samples.wrong_selftest(name))
         for said in BRITTLE.findall(line):
             yield f"{path}:{number}: \"{said}\": a count that each commit changes"
 

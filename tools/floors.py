@@ -1,13 +1,9 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Check the floors of each room: a source calls only sources listed before it in ROOM/files.mk.
 
-Usage: tools/floors.py [--build DIR] [--graph]
-
-Prints circles, upward symbols and header lines; --graph also prints which source needs which.  nm
-reads the symbols from the objects of DIR/kernel; without these, those of mm/ from DIR/host-plain.
+nm reads the symbols of BUILD/kernel, or else, of mm/ only, those of BUILD/host-plain.
+`make lint` prints what is wrong, `make house` the numbers of circles and upward symbols.
 """
-import argparse
 import os
 import re
 import subprocess
@@ -19,8 +15,6 @@ BUILDS = ("kernel", "host-plain")
 ROOMS = ("mm", "arch/x86_64", "kernel")
 # Functions that any code may call: to report, to stop the machine, to switch threads.
 ANYWHERE = {"printk", "panic", "preempt_schedule"}
-# Allowed upward symbols, "SOURCE SYMBOL"; each is to be removed.
-ALLOWED = set()
 # Groups of sources that may call each other: here, the entries from ring 3 and from interrupts.
 ONE = (
     {f"arch/x86_64/{name}" for name in ("trap.c", "trap_entry.S", "user.c", "syscall_entry.S")},
@@ -143,70 +137,12 @@ def upward_includes():
     ]
 
 
-def header_lines():
-    """Lines of mm/'s own headers that a source of mm/ includes, on average."""
-    seen = [sum(read(header).count("\n") for header in headers(source)) for source in sources()]
-    return sum(seen) // len(seen)
-
-
 def wrong(build):
     """The lines for lint, one for each violation."""
-    found = {}
     for room in ROOMS:
         for source, symbol, home in upward(needs(build, room)):
-            found[f"{source} {symbol}"] = f"{home} is listed after it in {room}/files.mk"
-    for text, why in found.items():
-        if text not in ALLOWED:
-            yield f"{text}: calls upwards: {why}"
-    for text in sorted(ALLOWED):
-        if text not in found:
-            yield f"{text}: allowed by tools/floors.py, and not needed"
+            yield f"{source} {symbol}: calls upwards: {home} is listed after it in {room}/files.mk"
     for source, header in upward_includes():
         yield f"{source}: sees {header}, which is of higher floors only"
     for ring in header_circles():
         yield f"headers include each other: {' '.join(ring)}"
-
-
-def measures(build):
-    """(name, value) for `make house`."""
-    rows = []
-    for room in ROOMS:
-        graph = needs(build, room)
-        rings = circles(graph)
-        rows += [
-            (f"circles in {room}/", len(rings)),
-            (f"sources of {room}/ in circles", sum(map(len, rings))),
-            (f"upward symbols in {room}/", len(upward(graph))),
-        ]
-    return [
-        *rows,
-        ("upward includes in mm/", len(upward_includes())),
-        ("circles of headers of mm/", len(header_circles())),
-        ("private header lines per source of mm/", header_lines()),
-    ]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--graph", action="store_true")
-    args = parser.parse_args()
-    for room in ROOMS:
-        graph = needs(args.build, room)
-        if args.graph:
-            for source, homes in graph.items():
-                for home, names in homes.items():
-                    print(f"{source} -> {home}: {' '.join(sorted(names))}")
-        for ring in circles(graph):
-            print(f"circle: {' '.join(ring)}")
-        for source, symbol, home in upward(graph):
-            print(f"upward: {source} {symbol} of {home}")
-    for source, header in upward_includes():
-        print(f"upward: {source} includes {header}")
-    for name, value in measures(args.build):
-        print(f"{value:6} {name}")
-    return 1 if list(wrong(args.build)) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -25,7 +25,6 @@ import poison_table
 import qemu
 import suites
 import waits
-import words
 
 ROOT = qemu.ROOT
 SOURCE = (".c", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg", ".mk")
@@ -124,23 +123,6 @@ INCLUDES = [
             r"<linux/(virtio_\w+|pci_regs)\.h>",
         ],
     ),
-]
-# Comments with an argument that must stand beside its code (file, required phrase).
-ARGUMENTS = [
-    ("mm/pcp_inline.h", r"There is no fourth case"),
-    ("mm/page_alloc.c", r"Never a cross-call from here"),
-    ("mm/drain.c", r"@force exists for callers"),
-    ("mm/drain.c", r"Two barriers, or each side"),
-    ("mm/buddy_inline.h", r"are read here, under the lock"),
-    ("mm/page_isolation.c", r"\* redrain +all bits are set"),
-    ("mm/page_isolation.c", r"\* disable +first the zone's caches go off"),
-    ("mm/page_isolation.c", r"\* precise +first all bits are set"),
-    ("mm/migrate_movable.c", r"References to the source:"),
-    ("mm/offline.c", r"can only gain poison"),
-    ("mm/poison_judge.c", r"The references of a page that is retired softly"),
-    ("mm/poison_take.c", r'Nobody can have the page between "free" and "flagged"'),
-    ("mm/pcp_slow.c", r"The word is read here"),
-    ("arch/x86_64/apic.c", r"a WRMSR to the ICR does not serialise"),
 ]
 # Phrases that no source may have; cut in two, so that this file has none either.
 PHRASES = [
@@ -270,13 +252,6 @@ def check_phrases(_):
             for phrase in PHRASES:
                 if re.search(phrase, line):
                     yield f"{path}:{nr}: {line.strip()}"
-
-
-def check_arguments(_):
-    """the arguments for the hard parts stand beside their code"""
-    for path, phrase in ARGUMENTS:
-        if not re.search(phrase, read(path)):
-            yield f"{path}: lacks the comment that says /{phrase}/"
 
 
 def check_licence(_):
@@ -410,11 +385,6 @@ def check_figures(_):
     yield from figures.wrong()
 
 
-def check_words(_):
-    """no retired word of docs/GLOSSARY.md is used more often than allowed there"""
-    yield from words.wrong()
-
-
 def check_labs(_):
     """labs.ini names existing things; clang finds the same bodies; no student's tree shows these"""
     yield from labs_leak.wrong()
@@ -445,7 +415,6 @@ CHECKS = [
     check_format,
     check_conditional,
     check_phrases,
-    check_arguments,
     check_licence,
     *instructions.CHECKS,
     check_floors,
@@ -457,7 +426,6 @@ CHECKS = [
     check_facts,
     check_figures,
     check_waits,
-    check_words,
     check_labs,
     *analyse.CHECKS,
 ]

@@ -13,9 +13,11 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -100,31 +102,46 @@ def read(path):
         return f.read()
 
 
-def run_hosted(program, tests, cpus=4, hangs=False):
-    log, watch = f"{program}.{os.getpid()}.log", Watch(hangs)
-    with open(log, "wb") as out:
+def run_program(command, limit, ends, silence=None, awake=None):
+    """Run a hosted program until it ends or hangs (watchdog.Watchdog), or ends(output, pid) is
+    true: (output, exit status, qemu.TIMED_OUT or qemu.ENOUGH)."""
+
+    def limited():
+        qemu._die_with_parent()
+        # For children that outlive the program.
+        resource.setrlimit(resource.RLIMIT_CPU, (2 * int(limit) + 10,) * 2)
+
+    with tempfile.NamedTemporaryFile(prefix="quarry-") as log:
         proc = subprocess.Popen(
-            [program, f"--cpus={cpus}", tests],
+            command,
             env=dict(os.environ, **check.SANITIZERS),
-            stdout=out,
-            stderr=out,
+            stdout=log,
+            stderr=log,
             stdin=subprocess.DEVNULL,
+            preexec_fn=limited,
         )
-        status, dog = None, watchdog.Watchdog(proc.pid, LIMIT)
+        dog, text, size = watchdog.Watchdog(proc.pid, limit, silence, awake), "", 0
         try:
-            while status is None:
-                status = proc.poll()
-                if status is None and watch(read(log), proc.pid):
+            while (status := proc.poll()) is None:
+                if os.path.getsize(log.name) != size:
+                    size = os.path.getsize(log.name)
+                    text = read(log.name)
+                if ends(text, proc.pid):
                     status = qemu.ENOUGH
-                elif status is None and dog.why():
+                    break
+                if dog.why():
                     status = qemu.TIMED_OUT
-                time.sleep(0 if status is not None else 0.01)
+                    break
+                time.sleep(0.01)
         finally:
-            if proc.poll() is None:
-                proc.kill()
-                proc.wait()
-    text = read(log)
-    os.unlink(log)
+            proc.kill()
+            proc.wait()
+        return read(log.name), status
+
+
+def run_hosted(program, tests, cpus=4, hangs=False):
+    watch = Watch(hangs)
+    text, status = run_program([program, f"--cpus={cpus}", tests], LIMIT, watch)
     return Report(text, watch.status(status))
 
 

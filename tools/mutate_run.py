@@ -11,7 +11,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -89,66 +88,18 @@ class Ends:
         return self.silent or mutants.FAILED.search(text) or "PANIC" in text
 
 
-def limited(seconds):
-    def apply():
-        qemu._die_with_parent()
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
-
-    return apply
-
-
-def ticks(pid):
-    """The processor time of a process and its ended children, in the unit of /proc/PID/stat."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
-    except (OSError, IndexError):
-        return 0
-
-
-def watch(proc, log, whole):
-    """Wait for the program's end: None, or the failed test, or "hangs".  With @whole a failed test
-    does not end the run.  A program that hardly runs for IDLE seconds hangs."""
-    ran, since, seen = 0, time.monotonic(), -1
-    while proc.poll() is None:
-        size, now = os.path.getsize(log), time.monotonic()
-        if size != seen and not whole:
-            seen = size
-            found = re.search(r"^  not ok \d+ (\S+).*\n", mutants.read(log), re.MULTILINE)
-            if found:
-                return found.group(1)
-        if ticks(proc.pid) - ran > IDLE:
-            ran, since = ticks(proc.pid), now
-        if now > since + IDLE:
-            return "hangs"
-        time.sleep(0.02)
-    return None
-
-
 def run(command, cpu_limit=600, whole=False):
-    """Run a program that prints KTAP, or races; returns its Outcome."""
-    with tempfile.TemporaryDirectory(prefix="quarry-mutate-") as home:
-        log = os.path.join(home, "log")
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with open(log, "wb") as out:
-            proc = subprocess.Popen(
-                command,
-                env=dict(os.environ, **check.SANITIZERS),
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
-                preexec_fn=limited(cpu_limit),
-            )
-            how = watch(proc, log, whole)
-            if proc.poll() is None:
-                proc.kill()
-            proc.wait()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        text = mutants.read(log)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        if how == "hangs":
-            how += qemu.in_test(text)
-        return Outcome(text, how or verdict(text, proc.returncode), cpu)
+    """Run a program that prints KTAP, or races; returns its Outcome.  With @whole a failed test
+    does not end the run."""
+
+    def ends(text, _):
+        return not whole and mutants.FAILED.search(text)
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    text, status = mutants.run_program(command, cpu_limit, ends, IDLE, IDLE / 100)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Outcome(text, verdict(text, status), cpu)
 
 
 def verdict(text, status):
@@ -160,7 +111,7 @@ def verdict(text, status):
     )
     if story:
         return story.group(0)[:120] + qemu.in_test(text[: story.start()])
-    if status in (-24, -9):  # SIGXCPU or SIGKILL, at the limit of processor time
+    if status == qemu.TIMED_OUT:
         return "hangs" + qemu.in_test(text)
     return "passed" if status == 0 else f"ended with {status}{qemu.in_test(text)}"
 

@@ -23,7 +23,9 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
+import race_table
 import variant
+import variant_build
 
 RIGHT = "thread"
 POLICIES = ("all", "masked", "local", RIGHT)
@@ -31,8 +33,6 @@ MACHINES = ("icount-8", "mttcg-8", "icount-4")
 SEEDS = range(1, 21)
 MEM = 256  # MiB
 FOLDER = os.path.join(qemu.ROOT, "tests", "pressure")
-PAGE = os.path.join(qemu.ROOT, "docs", "races", "pressure.md")
-BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 
 # The figures of the tables: (name, its value in a run's line).
 FIGURES = [
@@ -57,28 +57,25 @@ FIGURES = [
 # ---- kernels -------------------------------------------------------------------------------------
 
 
-def on_my_variants(function, *args):
-    """Call a function of the module variant on the variants of tests/pressure/."""
-    kept, variant.MUTANTS = variant.MUTANTS, FOLDER
-    try:
-        return function(*args)
-    finally:
-        variant.MUTANTS = kept
-
-
 def kernel_of(build, policy):
     """Build the kernel with a policy: its path, or None if it does not build."""
+    if not check.make(build, "kernel"):
+        return None
     if policy == RIGHT:
-        return os.path.join(build, "quarry.elf") if check.make(build, "kernel") else None
-    worked, out, tree = on_my_variants(variant.make, build, policy, "kernel")
-    if not worked:
-        print("\n".join(line for line in out.split("\n") if not re.match(r"  [A-Z]+ ", line)))
-    return os.path.join(tree, "build", "quarry.elf") if worked else None
+        return os.path.join(build, "quarry.elf")
+    tree = os.path.join(os.path.abspath(build), "variant", policy)
+    changed = variant.thin_tree(variant.read(policy, FOLDER), tree)
+    base = variant_build.Base(build, "kernel")
+    try:
+        return base.link(tree, base.compile(tree, changed))
+    except variant_build.BuildError as e:
+        print(e)
+        return None
 
 
 def expected(policy):
     """The messages with which a kernel with this policy must fail; [] for the right one."""
-    return [] if policy == RIGHT else on_my_variants(variant.load, policy)[0]["expect"]
+    return [] if policy == RIGHT else variant.read(policy, FOLDER).header["expect"]
 
 
 def check_variants():
@@ -86,7 +83,7 @@ def check_variants():
     for policy in POLICIES:
         if policy != RIGHT:
             try:
-                on_my_variants(lambda ident: variant.edited(variant.read(ident)), policy)
+                variant.edited(variant.read(policy, FOLDER))
             except variant.BadVariant as e:
                 yield str(e)
 
@@ -182,24 +179,11 @@ def table(machine, results):
         + [cell([value(line) for line in lines]) if lines else "-" for lines in results.values()]
         for name, value in FIGURES
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows.insert(1, ["-" * w for w in widths])
-    text = "\n".join(
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows
-    )
     return (
-        text + f"\n\n{some['threads']} threads, {some['pages']} pages; median (least to most) of "
+        race_table.markdown(rows)
+        + f"\n{some['threads']} threads, {some['pages']} pages; median (least to most) of "
         f"{max(map(len, results.values()))} seeds.\n"
     )
-
-
-def update_docs(tables):
-    with open(PAGE, encoding="utf-8") as f:
-        text = f.read()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    with open(PAGE, "w", encoding="utf-8") as f:
-        f.write(before + BEGIN + "\n" + "\n".join(tables) + "\n" + END + after)
 
 
 def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
@@ -254,7 +238,7 @@ def main():
     policies = [p for p in POLICIES if not args.policies or p in args.policies]
     tables = compare(counts, os.path.abspath(args.build), policies, machines, seeds)
     if args.update_docs and not counts.failed:
-        update_docs(tables)
+        race_table.put_figures("pressure.md", "\n".join(tables))
     return counts.close("pressure", start)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A race's trace as a table: printed, and in the pages of docs/races/, with its time line; for
-tools/race.py.
+tools/race.py.  Tables of figures in these pages; for tools/pressure.py and tools/waiters.py.
 """
 import glob
 import os
@@ -185,3 +185,25 @@ class Pages:
                 % (self.compared, "written" if self.update else "compared")
             )
             counts.one(not self.wrong, "tables of docs/races")
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def markdown(rows):
+    """The rows as a table, of which the first is the head."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows = [rows[0], ["-" * w for w in widths], *rows[1:]]
+    return "".join(
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |\n" for row in rows
+    )
+
+
+def put_figures(name, text):
+    """Write @text between the marks of a page of docs/races/."""
+    path = os.path.join(os.path.dirname(PAGES), name)
+    with open(path, encoding="utf-8") as f:
+        before, rest = f.read().split("<!-- figures: begin -->\n")
+    _, after = rest.split("<!-- figures: end -->\n")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"{before}<!-- figures: begin -->\n\n{text}\n<!-- figures: end -->\n{after}")

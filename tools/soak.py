@@ -38,137 +38,127 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import guest
 import qemu
 
-TARGETS = {
-    "boots": 200,
-    "suites": 100,
-    "offline": 2000,
-    "hotplug": 2000,
-    "programs": 200,
-    "syscalls": 1000000,
-    "poison": 10000,
-    "hoard": 10000,
-    "virtio": 2,
-}
-OFFLINE_ROUNDS_A_BOOT = 100
-HOTPLUG_DOWNS_A_BOOT = 200
-PROGRAM_ROUNDS_A_BOOT = 20
-REQUESTS_A_BOOT = 1000
-HOARDERS_A_BOOT = 100
-CALLS_A_ROUND = 20000
-ROUNDS_A_BOOT = 5
+CALLS = 20000  # of a round of system calls
 FUZZERS = 2  # programs that run at once
-PLUGGED_MIB = 4096
 FUZZED = 5  # the case in user/over.c; from bit 8 on the number of calls
-SUITE_CPUS = 8
-SUITE_NODES = [None, [256, 256], [128, 256, 128]]
+PLUGGED_MIB = 4096
 
 
-# {target: the machines that its runs take}
-MACHINES = {
-    "syscalls": [
-        {"cpus": 2, "mem": 64},
-        {"cpus": 4, "mem": 64},
-        {"cpus": 4, "mem": 128},
-        {"cpus": 8, "mem": 96},
-        {"cpus": 4, "nodes": [64, 64]},
-    ],
-    "hoard": [
-        {"cpus": 4, "mem": 64},
-        {"cpus": 1, "mem": 64},
-        {"cpus": 4, "mem": 128},
-        {"cpus": 2, "mem": 96},
-        {"cpus": 8, "mem": 256},
-        {"cpus": 4, "nodes": [64, 64]},
-    ],
-    "poison": [
-        {"cpus": 4, "mem": 256},
-        {"cpus": 8, "mem": 192},
-        {"cpus": 2, "mem": 256},
-        {"cpus": 4, "nodes": [128, 128]},
-    ],
+@dataclass
+class Target:
+    """The boots of a target."""
+
+    rounds: int  # of all boots
+    part: int  # most rounds of a boot
+    line: str  # the kernel's command line
+    machines: list  # of the options of qemu.Machine
+    seconds: float = 0  # of a CPU that a round may take; 0: qemu.LIMIT holds for the boot
+
+
+def machines(*sizes, **more):
+    """Machines of these sizes: the number of CPUs, and the MiB of the machine or of its nodes."""
+    return [
+        {"cpus": cpus, "nodes" if isinstance(mib, list) else "mem": mib, **more}
+        for cpus, mib in sizes
+    ]
+
+
+TARGETS = {
+    "boots": Target(
+        200,
+        1,
+        "selftest=most tour=off",
+        machines(*((c, m) for c in (1, 2, 4, 4, 8) for m in (256, 256, [128, 128], [96, 160]))),
+    ),
+    # 96 boots combine each number of CPUs with each kind of nodes, with icount (which is slowest)
+    # and without.
+    "suites": Target(
+        100,
+        1,
+        "selftest=all tour=off",
+        [
+            machine
+            for i in range(96)
+            for machine in machines(
+                (1 + i % 8, (512, [256, 256], [128, 256, 128])[i % 3]), icount=i // 8 % 4 == 1
+            )
+        ],
+    ),
+    "offline": Target(
+        2000, 100, "selftest=none rounds={part} isolation={policy}", machines((4, [512, 512])), 20
+    ),
+    # A down and its up are two rounds.
+    "hotplug": Target(
+        2000, 400, "selftest=none hotplug={half}", machines((8, 512), (8, [256, 256])), 5
+    ),
+    "programs": Target(
+        200, 20, "selftest=none programs={part}", machines((4, [512, 512]), programs=True), 60
+    ),
+    "syscalls": Target(
+        1000000,
+        5 * CALLS,
+        "selftest=none tour=off user=over user_arg={calls} user_rounds={times}",
+        machines((2, 64), (4, 64), (4, 128), (8, 96), (4, [64, 64]), programs=True),
+        60 / CALLS,
+    ),
+    "poison": Target(
+        10000,
+        1000,
+        "selftest=none poison={part}",
+        machines((4, 256), (8, 192), (2, 256), (4, [128, 128])),
+        0.5,
+    ),
+    "hoard": Target(
+        10000,
+        100,
+        "selftest=none tour=off user=hoard user_arg={part}",
+        machines((4, 64), (1, 64), (4, 128), (2, 96), (8, 256), (4, [64, 64]), programs=True),
+        10,
+    ),
+    "virtio": Target(
+        2, 2, "selftest=none tour=off", machines((4, 1024), extra=guest.virtio_mem(PLUGGED_MIB))
+    ),
 }
 
 
 def plan(target, rounds, done, seed):
     """The next run of a target: (command line, machine, number of rounds in it)."""
-    chance = random.Random(seed)
-    base = f"seed={seed:#x} monitor=off"
-    if target == "boots":
-        cpus = chance.choice([1, 2, 4, 4, 8])
-        nodes = chance.choice([None, None, [128, 128], [96, 160]])
-        return (f"selftest=most tour=off {base}", qemu.Machine(cpus=cpus, mem=256, nodes=nodes), 1)
-    if target == "suites":
-        # 96 boots combine each number of CPUs with each kind of nodes, with icount (which is
-        # slowest) and without.
-        machine = qemu.Machine(
-            cpus=1 + done % SUITE_CPUS,
-            mem=512,
-            nodes=SUITE_NODES[done % len(SUITE_NODES)],
-            icount=done // SUITE_CPUS % 4 == 1,
-        )
-        return f"selftest=all tour=off {base}", machine, 1
+    it, chance = TARGETS[target], random.Random(seed)
+    part = min(it.part, rounds - done)
     if target == "hotplug":
-        downs = min(HOTPLUG_DOWNS_A_BOOT, (rounds - done + 1) // 2)
-        nodes = chance.choice([None, [256, 256]])
-        return (
-            f"selftest=none hotplug={downs} {base}",
-            qemu.Machine(cpus=8, mem=512, nodes=nodes, timeout=qemu.WATCHDOG + 10 * downs),
-            2 * downs,
-        )
-    if target == "programs":
-        part = min(PROGRAM_ROUNDS_A_BOOT, rounds - done)
-        return (
-            f"selftest=none programs={part} {base}",
-            qemu.Machine(
-                cpus=4, nodes=[512, 512], programs=True, timeout=qemu.WATCHDOG + 60 * part
-            ),
-            part,
-        )
+        part += part % 2
+    calls = min(CALLS, part)  # and the rest of the part in later boots
     if target == "syscalls":
-        calls = min(CALLS_A_ROUND, rounds - done)
-        times = min(ROUNDS_A_BOOT, (rounds - done) // calls)
-        machine = chance.choice(MACHINES[target])
-        return (
-            f"selftest=none tour=off user=over user_arg={calls << 8 | FUZZED} user_rounds={times} "
-            f"{base}",
-            qemu.Machine(programs=True, timeout=qemu.WATCHDOG + 60 * times, **machine),
-            calls * times,
-        )
-    if target == "virtio":
-        return (
-            f"selftest=none tour=off seed={seed:#x}",
-            qemu.Machine(cpus=4, mem=1024, extra=guest.virtio_mem(PLUGGED_MIB)),
-            rounds - done,
-        )
-    if target == "hoard":
-        part = min(HOARDERS_A_BOOT, rounds - done)
-        machine = chance.choice(MACHINES[target])
-        return (
-            f"selftest=none tour=off user=hoard user_arg={part} {base}",
-            qemu.Machine(programs=True, timeout=qemu.WATCHDOG + 10 * part, **machine),
-            part,
-        )
-    if target == "poison":
-        part = min(REQUESTS_A_BOOT, rounds - done)
-        machine = chance.choice(MACHINES[target])
-        return (
-            f"selftest=none poison={part} {base}",
-            qemu.Machine(timeout=qemu.WATCHDOG + part // 2, **machine),
-            part,
-        )
-    part = min(OFFLINE_ROUNDS_A_BOOT, rounds - done)
-    policy = chance.choice(["precise", "disable"])
-    return (
-        f"selftest=none rounds={part} isolation={policy} {base}",
-        qemu.Machine(cpus=4, nodes=[512, 512], timeout=qemu.WATCHDOG + 20 * part),
-        part,
+        part -= part % calls
+    line = it.line.format(
+        part=part,
+        half=part // 2,
+        policy=chance.choice(["precise", "disable"]),
+        calls=calls << 8 | FUZZED,
+        times=part // calls,
     )
+    in_turn = it.machines[done % len(it.machines)]
+    machine = qemu.Machine(**(in_turn if target == "suites" else chance.choice(it.machines)))
+    if it.seconds:
+        machine.timeout = qemu.WATCHDOG + it.seconds * part
+    monitor = "" if target == "virtio" else " monitor=off"
+    return f"{line} seed={seed:#x}{monitor}", machine, part
+
+
+# ---- what is wrong with a run --------------------------------------------------------------------
+
+
+def numbers(run, pattern):
+    """(the console's line that is @pattern, the numbers of its groups), or ("no count", [])."""
+    found = re.search(rf"^{pattern}$", run.text, re.MULTILINE)
+    return (found.group(0), [int(n) for n in found.groups()]) if found else ("no count", [])
 
 
 def complaints_virtio(run, worth):
@@ -182,70 +172,58 @@ def complaints_virtio(run, worth):
 
 
 def complaints_hotplug(run, worth):
-    done = re.search(r"^hotplug: (\d+) downs and (\d+) ups of 8 CPUs", run.text, re.MULTILINE)
-    if not done or int(done.group(1)) + int(done.group(2)) != worth:
+    _, done = numbers(run, r"hotplug: (\d+) downs and (\d+) ups of 8 CPUs.*")
+    if sum(done) != worth:
         yield f"not the {worth} downs and ups that it was asked for"
-    asked = re.search(
-        r"^hotplug: IPIs \d+; to CPUs not online (\d+), taken by such (\d+), "
-        r"to CPUs out of range (\d+)$",
-        run.text,
-        re.MULTILINE,
+    said, stray = numbers(
+        run,
+        r"hotplug: IPIs \d+; to CPUs not online (\d+), taken by such (\d+), "
+        r"to CPUs out of range (\d+)",
     )
-    if not asked or any(int(n) for n in asked.groups()):
-        yield "IPIs to CPUs that are not online: " + (asked.group(0) if asked else "no count")
+    if not stray or any(stray):
+        yield f"IPIs to CPUs that are not online: {said}"
 
 
 def complaints_programs(run, worth):
-    if (
-        f"programs: {worth} offlines, each at the first call: " not in run.text
-        or " 0 pages wrong; all ended well" not in run.text
-    ):
+    _, offlines = numbers(run, r"programs: (\d+) offlines?, each at the first call: .*")
+    _, bad = numbers(run, r"programs: \d+ verified \d+ pages, (\d+) wrong; all ended well")
+    if offlines != [worth] or bad != [0]:
         yield f"not the {worth} offlines under programs that it was asked for"
 
 
 def complaints_hoard(run, worth):
-    done = re.search(
-        r"^hoard: (\d+) programs: (\d+) ended, \d+ faulted, (\d+) were killed; 0 surprises$",
-        run.text,
-        re.MULTILINE,
+    said, done = numbers(
+        run, r"hoard: (\d+) programs: (\d+) ended, \d+ faulted, (\d+) were killed; 0 surprises"
     )
-    all_kinds = done and (worth < 20 or all(int(n) for n in done.groups()))
-    if not all_kinds or int(done.group(1)) != worth:
-        yield f"not the {worth} programs, some ended and some killed: " + (
-            done.group(0) if done else "no count"
-        )
+    if done[:1] != [worth] or worth >= 20 and not all(done):
+        yield f"not the {worth} programs, some ended and some killed: {said}"
 
 
 def complaints_poison(run, _):
-    listed = re.search(r"^poison: (\d+) pages flagged, on the list (\d+); ", run.text, re.MULTILINE)
-    if not listed or listed.group(1) != listed.group(2):
-        yield "flagged pages and listed ones: " + (listed.group(0) if listed else "no count")
-    load = re.search(
-        r"^poison: \d+ pages lost, \d+ met by their users, 0 wrong; (\d+) reclaimed, (\d+) moved, "
-        r"(\d+) offlines, \d+ refused, (\d+) downs, \d+ ups;",
-        run.text,
-        re.MULTILINE,
+    said, counts = numbers(run, r"poison: (\d+) pages flagged, on the list (\d+); .*")
+    if len(set(counts)) != 1:
+        yield f"flagged pages and listed ones: {said}"
+    said, load = numbers(
+        run,
+        r"poison: \d+ pages lost, \d+ met by their users, 0 wrong; (\d+) reclaimed, (\d+) moved, "
+        r"(\d+) offlines, \d+ refused, (\d+) downs, \d+ ups;.*",
     )
-    if not load or not all(int(n) for n in load.groups()):
-        yield "nothing was reclaimed, moved or offlined, or no CPU went: " + (
-            load.group(0) if load else "no count"
-        )
+    if not load or not all(load):
+        yield f"nothing was reclaimed, moved or offlined, or no CPU went: {said}"
 
 
 def complaints_syscalls(run, worth):
     calls = sum(int(n) for n in re.findall(r"^fuzz: (\d+) calls of seed", run.text, re.MULTILINE))
     if calls != worth // FUZZERS * FUZZERS:
         yield f"{calls} calls, not {worth}"
-    done = re.search(
-        r"^soak: (\d+) downs and \d+ ups of \d+ CPUs, (\d+) offlines .* "
-        r"(\d+) dropped, (\d+) killed$",
-        run.text,
-        re.MULTILINE,
+    said, load = numbers(
+        run,
+        r"soak: (\d+) downs and \d+ ups of \d+ CPUs, (\d+) offlines .* "
+        r"(\d+) dropped, (\d+) killed",
     )
-    if not done or not all(int(n) for n in done.groups()):
+    if not load or not all(load):
         yield (
-            "no CPU went, no range went offline, no page was dropped or nobody was killed: "
-            + (done.group(0) if done else "no count")
+            "no CPU went, no range went offline, no page was dropped or nobody was killed: " + said
         )
 
 
@@ -370,7 +348,8 @@ def main():
     args = parser.parse_args()
     if args.target not in TARGETS:
         parser.error(f"TARGET={args.target}: wanted one of {' '.join(TARGETS)}")
-    return 0 if soak(args.build, args.target, args.rounds or TARGETS[args.target], args.seed) else 1
+    rounds = args.rounds or TARGETS[args.target].rounds
+    return 0 if soak(args.build, args.target, rounds, args.seed) else 1
 
 
 if __name__ == "__main__":

@@ -249,21 +249,14 @@ def tree_of(build, ident, targets=()):
 
 
 def make(build, ident, *targets):
-    """Run make @targets in the variant's tree, in its directory build/: (worked, output, tree)."""
+    """Run make @targets in the variant's tree, in its directory build/; returns its exit status."""
     tree = os.path.join(os.path.abspath(build), "variant", ident)
     os.makedirs(os.path.dirname(tree), exist_ok=True)
     with open(tree + ".lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another tool may build the same variant
-        return make_in(tree_of(build, ident, targets), *targets)
-
-
-def make_in(tree, *targets):
-    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", tree, "-j2"]
-    command += [NO_WARNINGS, *targets]
-    done = subprocess.run(
-        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    return done.returncode == 0, done.stdout, tree
+        command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-j2", NO_WARNINGS]
+        command += ["-C", tree_of(build, ident, targets), *targets]
+        return subprocess.run(command, env=outer_make.env()).returncode
 
 
 # ---- commands ------------------------------------------------------------------------------------
@@ -359,9 +352,7 @@ def main():
     elif args.command == "tree":
         print(tree_of(args.build, args.id))
     else:
-        worked, out, _ = make(args.build, args.id, *args.targets)
-        print(out, end="")
-        return 0 if worked else 1
+        return make(args.build, args.id, *args.targets)
     return 0
 
 

@@ -21,11 +21,10 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
 import race
+import race_table
 import variant
 
 CPUS = 4
-PAGE = os.path.join(qemu.ROOT, "docs", "races", "d-waiters.md")
-BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 DIVERGES, SLEEPS, CORRUPTS, RIGHT = "does not converge", "sleeps for ever", "corrupts", "right"
 SLOW = "converges, but not in 2 tries"
 
@@ -160,19 +159,7 @@ def table(results):
                 f"**{got}{', and burns' if burns(found, right) else ''}**",
             ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows.insert(1, ["-" * w for w in widths])
-    return (
-        "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows)
-        + "\n"
-    )
-
-
-def update_docs(text):
-    with open(PAGE, encoding="utf-8") as f:
-        before, _, rest = f.read().partition(BEGIN)
-    with open(PAGE, "w", encoding="utf-8") as f:
-        f.write(before + BEGIN + "\n" + text + "\n" + END + rest.partition(END)[2])
+    return race_table.markdown(rows)
 
 
 # ---- all of them ---------------------------------------------------------------------------------
@@ -235,7 +222,7 @@ def main():
     start = time.monotonic()
     text = compare(counts, os.path.abspath(args.build), args.variants)
     if args.update_docs and not counts.failed and not args.variants:
-        update_docs(text)
+        race_table.put_figures("d-waiters.md", text)
     return counts.close("waiters", start)
 
 

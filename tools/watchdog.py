@@ -24,13 +24,14 @@ def limit_of(measured):
 
 
 def cpu_of(pid):
-    """The seconds of CPU time that the process has used; None if it has ended."""
+    """The seconds of CPU time that the process and its ended children have used; None if it has
+    ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
             fields = f.read().rsplit(")", 1)[1].split()
     except OSError:
         return None
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return sum(map(int, fields[11:15])) / TICKS
 
 
 class Watchdog:

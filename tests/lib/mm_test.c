@@ -72,6 +72,13 @@ bool set_badpage_panic(bool on)
 	return was;
 }
 
+struct zone *normal_zone(struct ktest *t, unsigned blocks)
+{
+	struct memory *mem = ktest_memory(t, 0, blocks, 0);
+
+	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
+}
+
 static struct page *take(struct zone *zone, unsigned order, enum migratetype type,
     pfn_t (*from)(struct zone *, unsigned, enum migratetype))
 {

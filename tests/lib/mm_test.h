@@ -36,6 +36,9 @@ void all_caches_off(struct ktest *t, struct memory *mem);
 /* Set whether bad frees of the kernel's own memory panic; returns the old setting. */
 bool set_badpage_panic(bool on);
 
+/* Zone NORMAL of a new memory that has no other pageblocks; NULL: the test has failed. */
+struct zone *normal_zone(struct ktest *t, unsigned blocks);
+
 /* A block straight from the buddy, state ALLOC, past the watermarks; NULL if there is none. */
 struct page *take_block(struct zone *zone, unsigned order, enum migratetype type);
 /* As take_block, but from the lists of other types. */

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import pexpect
 import ptyprocess
 import pytest
 from _pytest.runner import runtestprotocol
@@ -39,6 +40,25 @@ def end_child(self, force=False):
 
 
 ptyprocess.PtyProcess.terminate = end_child
+
+
+def spawn(command, log=None, cwd=ROOT, timeout=qemu.WATCHDOG, echo=True, **environment):
+    """@command on a terminal of 24 rows and 80 columns; pexpect reads its output, and copies it to
+    the file @log."""
+    child = pexpect.spawn(
+        command[0],
+        command[1:],
+        cwd=cwd,
+        env=outer_make.env(**environment),
+        timeout=timeout,
+        encoding="utf-8",
+        codec_errors="replace",
+        echo=echo,
+        # Tests may run in the background, where SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    child.logfile_read = log and open(log, "w", encoding="utf-8")
+    return child
 
 
 def pytest_configure(config):

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 
+import conftest
 import pexpect
 import qemu
 import watchdog
@@ -22,17 +23,15 @@ class Host:
         os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
         command = machine.command(name, cmdline + " tour=off", console="stdio,id=con,signal=off")
         command += ["-qmp", f"unix:{self.path},server=on,wait=off"]
-        self.child = pexpect.spawn(
-            command[0],
-            command[1:],
+        self.child = conftest.spawn(
+            command,
+            qemu.log_path(name),
+            cwd=None,
             timeout=None,  # the guard ends a machine that hangs
-            encoding="utf-8",
-            codec_errors="replace",
             echo=False,
-            env={**os.environ, **(env or {})},
+            **env or {},
         )
-        self.log = open(qemu.log_path(name), "w", encoding="utf-8")
-        self.child.logfile_read = self.log
+        self.log = self.child.logfile_read
         self.guard = watchdog.Guard(
             self.child.pid, machine.timeout, lambda: qemu.size_of(self.log.name)
         )

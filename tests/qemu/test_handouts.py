@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The labs' handouts: each has all required parts, and leads to full points as it stands
+"""The labs' handouts: each agrees with its lab, and leads to full points as it stands
 (tools/handout.py).  `make test` follows one of them; FULL=1 all."""
 import os
 import re
@@ -16,8 +16,6 @@ import skeleton
 
 BUILD = os.environ.get("QUARRY_BUILD", "build")
 SAMPLE = "2"
-SECTIONS = ["Goal", "Background", "What to write", "Steps", "Points", "Costs", "Questions"]
-MOST_WORDS = 1300
 
 
 def reader(read, path, text):
@@ -30,19 +28,6 @@ def text_of(lab):
 
 def section(lab, name):
     return re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text_of(lab), re.M | re.S).group(1)
-
-
-@pytest.mark.parametrize("name", handout.written())
-def test_a_handout_has_its_parts(name):
-    text, one = text_of(name), labs.lab(name)
-    assert text.startswith(f"# Lab {name}: {one.title}\n")
-    assert re.findall(r"^## (.*)$", text, re.M) == SECTIONS
-    assert f"About {one.hours} hours" in text
-    assert ("track" in text.split("## Goal")[0]) == bool(one.tracks)
-    assert len(re.findall(r"^!\[.+\]\(.+\.svg\)$", section(name, "Background"), re.M)) >= 1
-    assert len(re.findall(r"^\d+\. ", section(name, "Questions"), re.M)) >= 3
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    assert len(prose.split()) <= MOST_WORDS
 
 
 @pytest.mark.parametrize("name", handout.written())

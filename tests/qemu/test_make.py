@@ -242,24 +242,10 @@ def terminal(name):
     children = []
 
     def start(cmdline, verdict=None):
-        child = pexpect.spawn(
-            "make",
-            [
-                "--no-print-directory",
-                f"B={BUILD}",
-                "run",
-                "BOOT=pvh",
-                f"THREADS={conftest.threads_of(sys.modules[__name__])}",
-                f"CMDLINE={cmdline} tour=off",
-            ],
-            cwd=qemu.ROOT,
-            env=outer_make.env(),
-            timeout=qemu.WATCHDOG,
-            encoding="utf-8",
-            codec_errors="replace",
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
+        command = ["make", "--no-print-directory", f"B={BUILD}", "run", "BOOT=pvh"]
+        command += [f"THREADS={conftest.threads_of(sys.modules[__name__])}"]
+        command += [f"CMDLINE={cmdline} tour=off"]
+        child = conftest.spawn(command, qemu.log_path(name))
         children.append(child)
         if verdict:
             child.expect(rf"\nquarry: {verdict}\r")
@@ -306,17 +292,8 @@ def test_end_before_the_verdict(terminal, key, name_):
 
 def test_status_of_an_end_before_the_verdict():
     """The script's own exit status is 130."""
-    env = dict(outer_make.env(), BOOT="pvh", CMDLINE="selftest=all tour=off")
-    child = pexpect.spawn(
-        "sh",
-        ["tools/run.sh", BUILD],
-        cwd=qemu.ROOT,
-        env=env,
-        timeout=qemu.WATCHDOG,
-        encoding="utf-8",
-        codec_errors="replace",
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    script = ["sh", "tools/run.sh", BUILD]
+    child = conftest.spawn(script, BOOT="pvh", CMDLINE="selftest=all tour=off")
     child.expect("ok 1 lock ")
     child.send("\x03")
     child.expect(pexpect.EOF)

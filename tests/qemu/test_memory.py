@@ -157,7 +157,7 @@ def test_promises(boot, cpus):
 
 def test_random_calls_while_memory_is_short(boot):
     """Run a hundredth of `make soak TARGET=syscalls`."""
-    calls = soak.TARGETS["syscalls"] // 100
+    calls = soak.TARGETS["syscalls"].rounds // 100
     cmdline = soak.plan("syscalls", calls, 0, 7)[0]
     run = boot(cmdline, programs=True, mem=64)
     assert run.passed, run.story()
@@ -178,7 +178,7 @@ def test_random_calls_while_memory_is_short(boot):
 
 def test_hoarders_harm_no_other_task(boot):
     """Run a hundredth of `make soak TARGET=hoard`, on the smallest machine."""
-    worth = soak.TARGETS["hoard"] // 100
+    worth = soak.TARGETS["hoard"].rounds // 100
     cmdline = soak.plan("hoard", worth, 0, 7)[0]
     run = boot(cmdline, programs=True, mem=64)
     assert not soak.complaints("hoard", run, worth), run.story()

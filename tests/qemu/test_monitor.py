@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every command of the monitor: its exact output, its arguments, and its refusals."""
+"""Every command of the monitor: its exact output, its arguments, and its refusals; offlining in
+rounds under stress (rounds=N)."""
 import re
 
 import pytest
@@ -8,12 +9,24 @@ NUMBER = "{}: not a number (decimal, or 0x and hexadecimal)"
 UNALIGNED = "PFN and NR must be multiples of 512"
 FIRST = 0x8000  # first pfn of zone MOVABLE, on a machine of 256 MiB
 COME = 0x100000  # a pfn at which memory may be added
+POLICIES = ("redrain", "disable", "precise")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_offline_rounds_under_stress(passes, policy):
+    """A twentieth of `make soak TARGET=offline`."""
+    run = passes(f"selftest=none isolation={policy} rounds=25", cpus=4, nodes=[512, 512])
+    each = r"\d+ drain rounds" if policy == "redrain" else r"25 drain rounds \(one each\)"
+    assert run.has(rf"^rounds: {policy}: 25 offlines of 16 MiB: {each}"), run.story()
+    moved = int(re.search(r"(\d+) blocks moved", run.text).group(1))
+    damaged = int(re.search(r"(\d+) damaged", run.text).group(1))
+    assert moved > 0 and damaged == 0
 
 
 @pytest.fixture
 def ask(host):
     """ask(line) -> its output, without the line itself; ask.says(line, words) checks that the
-    output consists of the lines @words."""
+    output consists of the lines @words; ask.cancelled(line) types Ctrl-U behind the line."""
 
     def start(**machine):
         h = host(cpus=2, mem=256, programs=True, **machine)
@@ -25,7 +38,11 @@ def ask(host):
         def says(line, *words):
             assert ask(line) == "".join(w + "\n" for w in words), line
 
-        ask.says, ask.host = says, h
+        def cancelled(line):
+            h.child.send(line + "\r\x15")
+            return h.until("quarry> ").split("\n", 1)[1]
+
+        ask.says, ask.cancelled, ask.host = says, cancelled, h
         return ask
 
     return start
@@ -62,6 +79,9 @@ def test_ranges(ask):
     )
     ask.says(f"online {pfn:#x} 512", "online: done")
     ask.says(f"online {pfn:#x} 512", f"online: error EALREADY: already online, pfn {pfn:#x}")
+    ask.says("online 512 0", "online: error EINVAL: no pages: NR is 0")
+    nowhere = "offline: error EINVAL: outside of the memory that there is"
+    ask.says("offline 0x800000000 512", nowhere)
     # An offline without a policy's name uses the machine's policy.
     ask.says("policy nope", "nope: no such policy: redrain, disable, precise")
     assert ask("policy redrain").startswith("policy: redrain from now on:\n  isolate, then ")
@@ -130,13 +150,26 @@ def test_nodes_and_busy_pages(ask):
     # A page that cannot be moved keeps its pageblock online. Then `whole` offlines no pageblock.
     pfn = FIRST + 0x803
     ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
-    ask.host.child.send("evacuate 0 whole\r\x15")
-    ask.host.child.expect("quarry> ")
     matches(
-        ask.host.child.before.replace("\r", "").split("\n", 1)[1],
+        ask.cancelled("evacuate 0 whole"),
         r"evacuate: 0 pages offlined, \d+ stayed; .*",
         r"evacuate: error (EINTR|EBUSY): .*",
     )
+    # An offline waits for the page until it is cancelled; then all is as before.
+    block = f"{FIRST + 0x800:#x} 512"
+    ask.says(
+        f"query {block}",
+        "         1 page can move, 511 are free",
+        f"         1 of them by its owner, the first at pfn {pfn:#x} (busy_isolate)",
+        f"query: an offline would wait for pfn {pfn:#x}, which is kept busy",
+    )
+    shown = ask.cancelled(f"offline {block}")
+    assert re.fullmatch(
+        r"offline: error EINTR: cancelled, pfn 0x[0-9a-f]+\n"
+        r"(offline: 0 blocks moved in \d+ pass(es)?, \d+ retr(y|ies)\n)?",
+        shown,
+    ), shown
+    assert "isolated" not in ask(f"block {pfn:#x}")
     ask.says("busy x", f"busy: pfn {pfn:#x} released", NUMBER.format("x"))
     ask.says("busy", "busy: no page is kept busy")
     ask.says("busy 0", "busy: error EBUSY: reserved page, pfn 0")
@@ -147,6 +180,8 @@ def test_nodes_and_busy_pages(ask):
         f"busy: pfn {pfn:#x} will not be moved",
     )
     ask.says("busy", f"busy: pfn {pfn:#x} released")
+    assert ask(f"offline {block}").startswith("offline: done: 1 drain round, ")
+    ask.says(f"online {block}", "online: done")
     ask.says("check", "check: every invariant holds")
 
 
@@ -233,10 +268,15 @@ def test_cpus_and_counts(ask):
     assert threads.findall(ask("counts")) == rests  # the thread that made the CPU hang has ended
     ask.says("cpu up 1", "cpu: error EALREADY: already online")
     ask.says("cpu down 1", "cpu: done: 1 of 2 online")
+    assert re.search(r"^cpu 1: down, ", ask("cpus"), re.MULTILINE)
     ask.says("cpu down 1", "cpu: error EALREADY: already offline")
     ask.says("cpu down 0", "cpu: error EBUSY: the last CPU online")
     ask.says("cpu hang 1 1", "cpu: error ENODEV: no such CPU")
     ask.says("cpu up 1", "cpu: done: 2 of 2 online")
+    assert ask("cpus").endswith(
+        "calls to CPUs out of range 0, to CPUs not online 0\n"
+        "  taken by CPUs not online 0; CPUs reported silent 0\n"
+    )
     # The command load works, and all its memory is free again afterwards.
     counts, managed = ask("counts"), ask.host.managed()
     ask.says("load", "load: not running")

@@ -3,7 +3,6 @@
 run continues where it stopped."""
 import os
 import sys
-from types import SimpleNamespace
 
 import pytest
 import qemu
@@ -193,9 +192,9 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
         ("  ok 1 a\n", 0, "passed"),
         ("  not ok 2 b\n", 1, "b"),
         ("PANIC: x\n", -6, "PANIC: x"),
-        ("", -24, "hangs"),
+        ("", qemu.TIMED_OUT, "hangs"),
         ("", 3, "ended with 3"),
-        ("  # begin s.a\n  ok 1 a\n  # begin s.b\n", -24, "hangs in s.b"),
+        ("  # begin s.a\n  ok 1 a\n  # begin s.b\n", qemu.TIMED_OUT, "hangs in s.b"),
         ("  # begin s.a\nPANIC: x\n", -6, "PANIC: x in s.a"),
         ("  # begin s.a\n  ok 1 a\nok 1 s\n", 3, "ended with 3"),
     ],
@@ -228,33 +227,6 @@ def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monk
     assert bench.outside("home", "variant", "demo/monitor.c") is None
 
 
-class Clock:
-    """A clock that advances by a second in each turn of a wait."""
-
-    def __init__(self):
-        self.now = 0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, _):
-        self.now += 1
-
-
-@pytest.mark.parametrize("ticks, how", [(0, "hangs"), (0.5, "hangs"), (2, None)])
-def test_a_program_that_sleeps_for_ever_hangs(ticks, how, tmp_path, monkeypatch):
-    """A program that uses @ticks of a CPU in each second, and ends after a hundred."""
-    clock = Clock()
-    proc = SimpleNamespace(pid=0, poll=lambda: 0 if clock.now > 100 else None)
-    monkeypatch.setattr(mutate_run, "time", clock)
-    monkeypatch.setattr(mutate_run, "ticks", lambda pid: ticks * clock.now)
-    (tmp_path / "log").touch()
-    assert mutate_run.watch(proc, tmp_path / "log", False) == how
-    assert (clock.now < 30) == (how == "hangs")
-
-
-def test_the_time_of_a_program_is_that_of_its_children_too():
-    before = mutate_run.ticks(os.getpid())
-    busy = "import time\nwhile time.process_time() < 0.6: pass"
-    mutate_run.subprocess.run([sys.executable, "-c", busy], check=True)
-    assert mutate_run.ticks(os.getpid()) - before >= 50
+def test_a_program_that_sleeps_for_ever_hangs(monkeypatch):
+    monkeypatch.setattr(mutate_run, "IDLE", 1)
+    assert mutate_run.run(["sleep", "600"]).how == "hangs"

@@ -110,12 +110,6 @@ def test_time_line_marks_the_first_other_step():
     assert body.count('stroke="#c00000"') == 3  # the line of the mark, and two steps
 
 
-def test_time_lines_of_the_tree_are_small():
-    folder = os.path.join(qemu.ROOT, "docs/races/figures")
-    sizes = {n: os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)}
-    assert len(sizes) > 50 and max(sizes.values()) < race_figure.MAX_BYTES, max(sizes.items())
-
-
 def test_table_of_no_run_fails(page, trace):
     page.write_text(PAGE.replace("M05", "M98"), encoding="utf-8")
     counts = show(trace, True, everything=True)

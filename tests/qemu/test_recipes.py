@@ -28,7 +28,10 @@ NAMES += ["A counter", "A policy"]
 # {copy that a recipe makes: its source}
 COPIES = {"examples/my-port/": "examples/port-template/"}
 PROMPT = "quarry> "
-FLAGS = r"HFLAGS_plain=-DHOST_PLAIN\ -O0 HOSTG=-g0"
+MODE = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "MAKEFLAGS": r"HFLAGS_plain=-DHOST_PLAIN\ -O0 HOSTG=-g0",
+}
 PARTS = ("kernel", "bin", "fiber")
 
 
@@ -56,36 +59,21 @@ def says(have, want):
     return None
 
 
-def environment():
-    return outer_make.env(PYTHONDONTWRITEBYTECODE="1", MAKEFLAGS=FLAGS)
-
-
 def at_prompt(tree, command, script):
     """Type the lines of @script that begin with the prompt; returns the whole output."""
-    words = shlex.split(command)
-    with open(os.path.join(qemu.BUILD, "qemu", "recipes-prompt.log"), "w", encoding="utf-8") as log:
-        child = pexpect.spawn(
-            words[0],
-            words[1:],
-            cwd=tree,
-            env=environment(),
-            timeout=qemu.WATCHDOG,
-            encoding="utf-8",
-            codec_errors="replace",
-            dimensions=(24, 80),
-        )
-        child.logfile_read = log
-        said = ""
-        try:
-            for line in re.findall(rf"^{PROMPT}(.*)$", script, re.MULTILINE) + ["halt"]:
-                child.expect(PROMPT)
-                said += child.before
-                child.send(line + "\r")
-                said += PROMPT
-            child.expect(pexpect.EOF)
+    log = os.path.join(qemu.BUILD, "qemu", "recipes-prompt.log")
+    child = conftest.spawn(shlex.split(command), log, tree, **MODE)
+    said = ""
+    try:
+        for line in re.findall(rf"^{PROMPT}(.*)$", script, re.MULTILINE) + ["halt"]:
+            child.expect(PROMPT)
             said += child.before
-        finally:
-            child.close(force=True)
+            child.send(line + "\r")
+            said += PROMPT
+        child.expect(pexpect.EOF)
+        said += child.before
+    finally:
+        child.close(force=True)
     assert child.exitstatus == 0, said[-3000:]
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.replace("\r", ""))
 
@@ -94,7 +82,7 @@ def run(tree, command):
     done = subprocess.run(
         shlex.split(command),
         cwd=tree,
-        env=environment(),
+        env=outer_make.env(**MODE),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

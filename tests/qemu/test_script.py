@@ -3,6 +3,7 @@
 import os
 import re
 
+import conftest
 import pexpect
 import pytest
 import qemu
@@ -93,27 +94,22 @@ def test_script_missing_among_the_modules(boot):
     assert run.failed and run.has(r"^script=nosuch: no module of that name"), run.story()
 
 
+def on_terminal(script):
+    """A run with this script on a terminal."""
+    return conftest.spawn(
+        ["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
+        BOOT="pvh",
+        CPUS="2",
+        MEM="256M",
+        CMDLINE=QUICK,
+        SCRIPT=os.path.relpath(script, qemu.ROOT),
+    )
+
+
 @pytest.mark.parametrize("text, verdict", [("mem\n", "PASS"), ("offline 0 512\n", "FAIL")])
 def test_prompt_follows_on_a_terminal(text_file, text, verdict):
     """The script gives the verdict, in whatever way the prompt is left."""
-    path = os.path.relpath(text_file("some.script", text), qemu.ROOT)
-    env = {
-        **os.environ,
-        "BOOT": "pvh",
-        "CPUS": "2",
-        "MEM": "256M",
-        "CMDLINE": QUICK,
-        "SCRIPT": path,
-    }
-    build = os.path.relpath(qemu.BUILD, qemu.ROOT)
-    child = pexpect.spawn(
-        "sh",
-        ["tools/run.sh", build],
-        cwd=qemu.ROOT,
-        env=env,
-        timeout=qemu.WATCHDOG,
-        encoding="utf-8",
-    )
+    child = on_terminal(text_file("some.script", text))
     child.expect_exact(f"quarry: {verdict}")
     assert re.search(r"> (mem|offline 0 512)\r*\n", child.before)
     child.expect_exact("quarry> ")
@@ -126,17 +122,7 @@ def test_prompt_follows_on_a_terminal(text_file, text, verdict):
 
 
 def test_halt_in_a_script_ends_the_run_on_a_terminal(text_file):
-    path = os.path.relpath(text_file("some.script", "mem\nhalt\nnosuch\n"), qemu.ROOT)
-    env = {**os.environ, "BOOT": "pvh", "CPUS": "1", "MEM": "128M", "CMDLINE": QUICK}
-    build = os.path.relpath(qemu.BUILD, qemu.ROOT)
-    child = pexpect.spawn(
-        "sh",
-        ["tools/run.sh", build],
-        cwd=qemu.ROOT,
-        env={**env, "SCRIPT": path},
-        timeout=qemu.WATCHDOG,
-        encoding="utf-8",
-    )
+    child = on_terminal(text_file("some.script", "mem\nhalt\nnosuch\n"))
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0 and "quarry> " not in child.before

@@ -10,7 +10,7 @@ BOOTS = "multi"  # CPUs go down while others call them
 
 
 def test_cpus_come_and_go(passes):
-    downs = soak.TARGETS["hotplug"] // 100
+    downs = soak.TARGETS["hotplug"].rounds // 100
     run = passes(f"selftest=none hotplug={downs}", cpus=8, mem=512)
     assert not soak.complaints("hotplug", run, 2 * downs), run.story()
     for old, new in (
@@ -27,7 +27,7 @@ def test_cpus_come_and_go(passes):
 
 def test_suites_on_every_kind_of_machine():
     seen = set()
-    for done in range(soak.TARGETS["suites"]):
+    for done in range(soak.TARGETS["suites"].rounds):
         cmdline, machine, worth = soak.plan("suites", 100, done, 5)
         assert worth == 1 and "selftest=all" in cmdline and "seed=0x5" in cmdline
         seen.add((machine.cpus, len(machine.nodes or [0]), machine.icount))

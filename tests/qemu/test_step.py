@@ -4,16 +4,14 @@ back; and orders that derive from seeds.  test_step_screen.py has the rest of th
 import glob
 import os
 import re
-import signal
 import subprocess
 
-import outer_make
 import pexpect
 import pytest
 import qemu
 import race
 import race_engine
-from conftest import full
+from conftest import full, spawn
 from test_make import running, wait_until
 
 
@@ -29,33 +27,21 @@ def program():
     return built
 
 
+def race_child(name, *words, **options):
+    """`make race STEP=1` on a terminal."""
+    make = ["make", "--no-print-directory", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}"]
+    return spawn([*make, "race", f"NAME={name}", "STEP=1", *words], **options)
+
+
 @pytest.fixture
 def keys():
     """keys("R-S0A") -> `make race STEP=1 ENGINE=qemu` on a terminal on which it does not draw."""
     children = []
 
     def start(name):
-        child = pexpect.spawn(
-            "make",
-            [
-                "--no-print-directory",
-                f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}",
-                "race",
-                f"NAME={name}",
-                "STEP=1",
-                "ENGINE=qemu",
-            ],
-            cwd=qemu.ROOT,
-            env=outer_make.env(TERM="dumb"),
-            timeout=qemu.WATCHDOG,
-            encoding="utf-8",
-            codec_errors="replace",
-            dimensions=(24, 80),
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # tests may run in the background, where SIGINT is ignored
-        child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
+        child = race_child(name, "ENGINE=qemu", log=qemu.log_path("step-" + name), TERM="dumb")
         children.append(child)
-        child.expect(PROMPT, timeout=qemu.WATCHDOG)
+        child.expect(PROMPT)
         return child
 
     yield start
@@ -324,55 +310,35 @@ def test_seeds_refused(boot, program):
 # ---- the monitor's command -----------------------------------------------------------------------
 
 
-class Prompt:
-    def __init__(self, name, **machine):
-        command = qemu.Machine(**machine).command(
-            name, "selftest=none tour=off", console="stdio,id=con,signal=off"
-        )
-        self.child = pexpect.spawn(
-            command[0],
-            command[1:],
-            timeout=qemu.WATCHDOG,
-            encoding="utf-8",
-            codec_errors="replace",
-            echo=False,
-        )
-        self.child.expect_exact("quarry> ")
+def at_prompt(host, **machine):
+    """prompt(keys, until) -> the machine's output up to the text @until."""
+    h = host(room=0, **machine)
 
-    def __call__(self, keys, until):
-        self.child.send(keys)
-        self.child.expect_exact(until)
-        return self.child.before
+    def prompt(keys, until):
+        h.child.send(keys)
+        h.child.expect_exact(until)
+        return h.child.before
+
+    return prompt
 
 
-def test_monitor_command(program, name):
-    prompt = Prompt(name, kernel=program("icount"), icount=True)
-    try:
-        assert "no script R-XX; there are: R-S0A" in prompt("race R-XX\r", "quarry> ")
-        prompt("race R-S1b\r", "step: choose ab")
-        assert "step: cannot move: C" in prompt("c", "step: choose ab")
-        assert "step: A free(P) returned 0" in prompt("A", "step: choose b")
-        assert "step: B waits for an answer from CPU 0" in prompt("B", "step: choose a")
-        assert "step: A free(P) returned 0" in prompt("A", "step: choose b")
-        text = prompt("B", "leave")
-        assert "step: B disable returned 0" in text and "step: outcome OK" in text, text
-        text = prompt("<", "step: choose b")
-        assert (
-            "step: back" in text
-            and "step: A free(P) returned 0" in text
-            and "step: outcome" not in text
-        ), text
-        assert "step: outcome QUIT" in prompt("q", "quarry> ")
-        assert "every invariant holds" in prompt("check\r", "quarry> ")
-    finally:
-        prompt.child.close(force=True)
+def test_monitor_command(program, host):
+    prompt = at_prompt(host, kernel=program("icount"), icount=True)
+    assert "no script R-XX; there are: R-S0A" in prompt("race R-XX\r", "quarry> ")
+    prompt("race R-S1b\r", "step: choose ab")
+    assert "step: cannot move: C" in prompt("c", "step: choose ab")
+    assert "step: A free(P) returned 0" in prompt("A", "step: choose b")
+    assert "step: B waits for an answer from CPU 0" in prompt("B", "step: choose a")
+    assert "step: A free(P) returned 0" in prompt("A", "step: choose b")
+    text = prompt("B", "leave")
+    assert "step: B disable returned 0" in text and "step: outcome OK" in text, text
+    text = prompt("<", "step: choose b")
+    back = "step: back" in text and "step: A free(P) returned 0" in text
+    assert back and "step: outcome" not in text, text
+    assert "step: outcome QUIT" in prompt("q", "quarry> ")
+    assert "every invariant holds" in prompt("check\r", "quarry> ")
 
 
-def test_monitor_command_in_a_normal_build(name):
-    prompt = Prompt(name, cpus=2)
-    try:
-        assert "no scheduling points: make race NAME=R-S0A STEP=1" in prompt(
-            "race R-S0A\r", "quarry> "
-        )
-    finally:
-        prompt.child.close(force=True)
+def test_monitor_command_in_a_normal_build(host):
+    text = at_prompt(host, cpus=2)("race R-S0A\r", "quarry> ")
+    assert "no scheduling points: make race NAME=R-S0A STEP=1" in text

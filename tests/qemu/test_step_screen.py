@@ -2,12 +2,11 @@
 """`make race STEP=1` on fibers: the screen, the keys, the text at the end, and ways to leave."""
 import os
 import re
-import signal
 import subprocess
 import termios
 
-import outer_make
 import pexpect
+import pyte
 import pytest
 import qemu
 import race
@@ -17,7 +16,7 @@ import race_record
 import race_step
 import race_view
 import race_why
-from test_step import PROMPT, outcome_of, rows, script_of
+from test_step import PROMPT, outcome_of, race_child, rows, script_of
 
 SCRIPTS = {s.name: s for s in race.scripts()}
 
@@ -52,67 +51,24 @@ def steps(make, text_file):
 # ---- a terminal ----------------------------------------------------------------------------------
 
 
-class Screen:
-    """A terminal of 24 rows and 80 columns, with only the functions that the stepper uses."""
-
-    def __init__(self):
-        self.rows, self.row, self.column = [""] * 24, 0, 0
-
-    def feed(self, text):
-        for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[^\x1b]", text):
-            if part == "\x1b[H":
-                self.row = self.column = 0
-            elif part == "\x1b[K":
-                self.rows[self.row] = self.rows[self.row][: self.column]
-            elif part in ("\x1b[J", "\x1b[2J"):
-                first = self.row + 1 if part == "\x1b[J" else 0
-                self.rows[self.row] = self.rows[self.row][: self.column]
-                self.rows[first:] = [""] * (24 - first)
-            elif part == "\r":
-                self.column = 0
-            elif part == "\n":
-                self.row += 1
-                if self.row == 24:
-                    self.rows, self.row = self.rows[1:] + [""], 23
-            else:
-                assert len(part) == 1 and self.column < race_view.WIDTH, (part, self.rows)
-                line = self.rows[self.row].ljust(self.column)
-                self.rows[self.row] = line[: self.column] + part + line[self.column + 1 :]
-                self.column += 1
-
-    def text(self):
-        return "\n".join(self.rows)
-
-
 class Terminal:
     def __init__(self, name, **environment):
-        self.child = pexpect.spawn(
-            "make",
-            [
-                "--no-print-directory",
-                f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}",
-                "race",
-                f"NAME={name}",
-                "STEP=1",
-            ],
-            cwd=qemu.ROOT,
-            env=outer_make.env(**({"TERM": "xterm"} | environment)),
-            timeout=qemu.WATCHDOG,
-            encoding="utf-8",
-            codec_errors="replace",
-            dimensions=(24, 80),
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # tests may run in the background, where SIGINT is ignored
-        self.screen = Screen()
-        self.modes = termios.tcgetattr(self.child.child_fd)[:4]
-        self.child.expect(PROMPT, timeout=qemu.WATCHDOG)
-        self.screen.feed(self.child.before + self.child.after)
+        self.child = race_child(name, **({"TERM": "xterm"} | environment))
+        self.screen = pyte.Screen(race_view.WIDTH + 1, 24)
+        self.stream = pyte.Stream(self.screen)
+        self.text = self.shown()
+
+    def shown(self):
+        """The screen at the next prompt; nothing is behind the columns that it has."""
+        self.child.expect(PROMPT)
+        self.stream.feed(self.child.before + self.child.after)
+        lines = [line.rstrip() for line in self.screen.display]
+        assert max(map(len, lines)) <= race_view.WIDTH, lines
+        return "\n".join(lines)
 
     def press(self, key):
         self.child.send(key)
-        self.child.expect(PROMPT)
-        self.screen.feed(self.child.before + self.child.after)
-        return self.screen.text()
+        return self.shown()
 
     def left(self, how):
         """Leave by how(): (exit status, output)."""
@@ -141,7 +97,7 @@ def test_screen(terminal):
     """The first screen names the code, and how to choose right or wrong code. Each move shows its
     source; the end gives the reason."""
     one = terminal("R-S0A")
-    text = one.screen.text()
+    text = one.text
     assert text.startswith("R-S0A: a page slips into a cache")
     assert "WRONG CODE M02" in text and "The right code: NAME='R-S0A right'" in text
     assert re.search(r"\[b\] B on CPU 1: next: offline\(P\)\n +tests/races/ops.c:\d+ ", text)

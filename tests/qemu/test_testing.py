@@ -354,6 +354,13 @@ def test_a_program_that_waits_in_silence_hangs(started, monkeypatch):
     assert not dog.why()
 
 
+def test_the_time_of_a_program_is_that_of_its_children_too():
+    before = watchdog.cpu_of(os.getpid())
+    busy = "import time\nwhile time.process_time() < 0.6: pass"
+    subprocess.run([sys.executable, "-c", busy], check=True)
+    assert watchdog.cpu_of(os.getpid()) - before >= 0.5
+
+
 def test_a_program_that_hangs_is_ended(started):
     """A test that waits for the program's output sees its end, and the reason."""
     hung = started("while 1: pass")

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Programs in ring 3: their output, their end, and that the kernel survives whatever they do."""
+import dataclasses
 import re
 
 import conftest
 import pytest
+
+import soak
 
 # The kernel's messages about the faults of user/fault.c, in order.
 FAULTS = [
@@ -136,6 +139,9 @@ def test_offline_under_programs(user):
         r"^programs: compaction: [1-9]\d* pages moved .*; [1-4] of 4 blocks of 2 MiB allocated$"
     ), run.story()
     assert run.has(r"^programs: 4 verified \d+ pages, 0 wrong; all ended well$"), run.story()
+    assert not soak.complaints("programs", run, rounds), run.story()
+    other = dataclasses.replace(run, text=run.text.replace(", 0 wrong;", ", 1 wrong;"))
+    assert soak.complaints("programs", other, rounds), run.story()
 
 
 def test_failure_is_seen(user):

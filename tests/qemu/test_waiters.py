@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """tools/waiters.py: 64 threads touch pages being moved. With the right code every page moves in at
 most 2 tries."""
-import os
-
 import pytest
 import qemu
 import race
@@ -64,10 +62,3 @@ def phases(*rest):
 )
 def test_outcome(text, expected):
     assert waiters.outcome(Run(text))[0] == expected
-
-
-def test_page_has_room_for_the_table():
-    with open(os.path.join(qemu.ROOT, "docs/races/d-waiters.md"), encoding="utf-8") as f:
-        text = f.read()
-    assert text.count(waiters.BEGIN) == 1 and text.count(waiters.END) == 1
-    assert all(f"| {ident} " in text for ident, _, _ in waiters.WAYS if ident != "none")

@@ -5,13 +5,6 @@
  */
 #include "tests/lib/mm_test.h"
 
-static struct zone *normal_zone(struct ktest *t, unsigned blocks)
-{
-	struct memory *mem = ktest_memory(t, 0, blocks, 0);
-
-	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
-}
-
 /* Every pageblock of the zone is one free block, listed under @type. */
 static void expect_all_merged(struct ktest *t, const struct zone *zone, enum migratetype type)
 {

@@ -11,13 +11,6 @@
 #define ALL         ((unsigned)PAGEBLOCK_PAGES)
 #define WORD(order) PAGE_WORD(1, PG_ALLOC, order)
 
-static struct zone *normal_zone(struct ktest *t, unsigned blocks)
-{
-	struct memory *mem = ktest_memory(t, 0, blocks, 0);
-
-	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
-}
-
 static unsigned take(struct zone *zone, unsigned order, struct page **out, unsigned max)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);

@@ -6,13 +6,6 @@
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
 
-static struct zone *normal_zone(struct ktest *t, unsigned blocks)
-{
-	struct memory *mem = ktest_memory(t, 0, blocks, 0);
-
-	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
-}
-
 static unsigned long listed_pages(const struct zone *zone, enum migratetype type)
 {
 	unsigned long pages = 0;

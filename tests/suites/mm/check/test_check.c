@@ -282,26 +282,6 @@ static void bad_caches_are_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
-{
-	struct memory *mem = sound_memory(t);
-	struct zone *zone;
-	irqflags_t flags;
-	pfn_t block;
-
-	REQUIRE(t, mem);
-	zone = test_zone(mem, ZONE_NORMAL);
-	set_plan(zone, 0, MT_UNMOVABLE, 1);
-	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
-	block = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);
-	flags = spin_lock_irqsave(&zone->lock);
-	pageblock_set_isolated(zone, block, true);
-	spin_unlock_irqrestore(&zone->lock, flags);
-	expect_named(t, mem, "I-I5", __LINE__);
-	undo_isolate_page_range(mem, block, BLOCK(1));
-	restore_plan(zone);
-}
-
 struct beside {
 	struct ktest *t;
 	struct memory *mem;
@@ -362,5 +342,5 @@ KTEST_SUITE(check, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(undamaged_memory_passes),
     KTEST_CONTRACT(damage_is_reported_and_not_repaired), KTEST(list_damage_is_found),
     KTEST(wrong_list_is_found), KTEST(damage_to_a_tree_is_found), KTEST(unmerged_buddies_are_found),
     KTEST(bad_words_are_found), KTEST(wrong_counts_are_found), KTEST(bad_pageblocks_are_found),
-    KTEST(bad_caches_are_found), KTEST(cached_page_of_an_isolated_block_is_found),
-    KTEST_CONTRACT(redrain_may_miss_a_page), KTEST_CONTRACT(precise_may_miss_none));
+    KTEST(bad_caches_are_found), KTEST_CONTRACT(redrain_may_miss_a_page),
+    KTEST_CONTRACT(precise_may_miss_none));

@@ -344,63 +344,53 @@ static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-/* CPU 1 has seen the old capacity and its count still reads 0: the round waits for the push. */
-static void a_push_in_progress_is_waited_for(struct ktest *t)
+/*
+ * The caches go off while CPU 1 is held at @point of a free; by then the free has cached @pushed
+ * pages.  Does the round wait for the end of the free, and does the free cache its page?
+ */
+static void disable_meets(
+    struct ktest *t, const char *point, unsigned pushed, bool waits, bool caches)
 {
-	struct race_free race = {.point = "free.push_pending", .until_call = true};
+	struct race_free race = {.point = point, .until_call = waits};
+	struct zone *zone;
 
 	if (!race_free_prepare(t, &race))
 		return;
+	zone = test_zone(race.mem, ZONE_MOVABLE);
 	EXPECT(t, race_free_start(&race, 1));
-	EXPECT(t, !pcp_zone_nonempty(race.mem, 1, test_zone(race.mem, ZONE_MOVABLE)));
-	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
+	EXPECT_EQ(t, cached(zone, 1, 0, MT_MOVABLE), pushed);
+	EXPECT_EQ(t, pcp_zone_nonempty(race.mem, 1, zone), pushed != 0);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	race_free_end(t, &race, 1);
-	EXPECT_EQ(t, race.called, 1);
-	EXPECT(t, race.cached);
+	EXPECT(t, !waits || race.called);
+	if (caches)
+		EXPECT(t, race.cached);
+	else
+		EXPECT(t, !race.cached);
 	expect_page_came_back(t, &race);
+}
+
+/* CPU 1 has seen the old capacity and its count still reads 0: the round waits for the push. */
+static void a_push_in_progress_is_waited_for(struct ktest *t)
+{
+	disable_meets(t, "free.push_pending", 0, true, true);
 }
 
 /* The free has read the stack number, but not yet the capacity. */
 static void a_free_that_has_read_its_stack_is_waited_for(struct ktest *t)
 {
-	struct race_free race = {.point = "free.irqoff", .until_call = true};
-
-	if (!race_free_prepare(t, &race))
-		return;
-	EXPECT(t, race_free_start(&race, 1));
-	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
-	race_free_end(t, &race, 1);
-	EXPECT_EQ(t, race.called, 1);
-	EXPECT(t, race.cached);
-	expect_page_came_back(t, &race);
+	disable_meets(t, "free.irqoff", 0, true, true);
 }
 
 /* The free still has interrupts on: the round does not wait, the free reads the new capacity. */
 static void a_free_before_its_section_reads_the_new_capacity(struct ktest *t)
 {
-	struct race_free race = {.point = "free.prep"};
-
-	if (!race_free_prepare(t, &race))
-		return;
-	EXPECT(t, race_free_start(&race, 1));
-	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
-	race_free_end(t, &race, 1);
-	EXPECT(t, !race.cached);
-	expect_page_came_back(t, &race);
+	disable_meets(t, "free.prep", 0, false, false);
 }
 
 static void a_page_already_pushed_is_given_back(struct ktest *t)
 {
-	struct race_free race = {.point = "free.done"};
-
-	if (!race_free_prepare(t, &race))
-		return;
-	EXPECT(t, race_free_start(&race, 1));
-	EXPECT_EQ(t, cached(test_zone(race.mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 1);
-	EXPECT_EQ(t, zone_pcp_disable(test_zone(race.mem, ZONE_MOVABLE)), 0);
-	race_free_end(t, &race, 1);
-	EXPECT(t, race.cached);
-	expect_page_came_back(t, &race);
+	disable_meets(t, "free.done", 1, false, true);
 }
 
 /* CPU 1 is about to push a page on a stack that has another page; that other page breaks. */

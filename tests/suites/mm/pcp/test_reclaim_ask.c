@@ -21,7 +21,7 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 	return mm_event_sum(s->mem, ev);
 }
 
-static struct zone *normal_zone(struct memory *mem)
+static struct zone *normal_of(struct memory *mem)
 {
 	return &mem->zones[ZONE_NORMAL];
 }
@@ -31,7 +31,7 @@ static struct zone *normal_zone(struct memory *mem)
 
 static bool make_area(struct ktest *t, struct memory *mem)
 {
-	const struct zone *zone = normal_zone(mem);
+	const struct zone *zone = normal_of(mem);
 	pfn_t pfn;
 	int err = -EBUSY;
 
@@ -209,7 +209,7 @@ static void frees_in_other_zones_do_not_keep_a_request_waiting(struct ktest *t)
 	if (!begin_full(t, &s, false))
 		return;
 	movable = movable_zone(s.mem);
-	pinned = pin_one(t, &s, normal_zone(s.mem));
+	pinned = pin_one(t, &s, normal_of(s.mem));
 	give(t, s.mem, movable, NULL, (unsigned)movable->wmark[WMARK_MIN]);
 	start_load(t, &s, movable);
 	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
@@ -232,7 +232,7 @@ static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
 
 	if (!begin_full(t, &s, true))
 		return;
-	normal = normal_zone(s.mem);
+	normal = normal_of(s.mem);
 	pinned = pin_one(t, &s, normal);
 	give(t, s.mem, normal, &area, (unsigned)nr);
 	start_load(t, &s, normal);
@@ -265,7 +265,7 @@ static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 
 	if (!begin_full(t, &s, true))
 		return;
-	normal = normal_zone(s.mem);
+	normal = normal_of(s.mem);
 	give(t, s.mem, normal, NULL, PAGES);
 	for (i = 0; i < PAGES; i++)
 		dirty(supply(t, &s, i));
@@ -282,10 +282,10 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 
 	if (!begin_full(t, &s, true))
 		return;
-	give(t, s.mem, normal_zone(s.mem), NULL, PAGES);
+	give(t, s.mem, normal_of(s.mem), NULL, PAGES);
 	for (i = 0; i < PAGES; i++)
 		dirty(supply(t, &s, i));
-	give(t, s.mem, normal_zone(s.mem), &area, 2 * RECLAIM_BATCH);
+	give(t, s.mem, normal_of(s.mem), &area, 2 * RECLAIM_BATCH);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
@@ -422,12 +422,12 @@ static void futile_zone_does_not_keep_another_low(struct ktest *t)
 	if (!begin_full(t, &s, false))
 		return;
 	/* NORMAL is low, and its only page on a list is pinned; MOVABLE has enough free pages. */
-	pinned = pin_one(t, &s, normal_zone(s.mem));
+	pinned = pin_one(t, &s, normal_of(s.mem));
 	zone = movable_zone(s.mem);
 	give(t, s.mem, zone, NULL, (unsigned)zone->wmark[WMARK_HIGH] + 8);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
-	EXPECT(t, wait_until_futile(normal_zone(s.mem)));
+	EXPECT(t, wait_until_futile(normal_of(s.mem)));
 	runs = event(&s, EV_RECLAIM_RUNS);
 	page = supply(t, &s, 0);
 	EXPECT(t, page && zone_of(s.mem, page_to_pfn_in(s.mem, page)) == zone);
