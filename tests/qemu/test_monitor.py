@@ -390,7 +390,7 @@ def test_shown_state(ask):
     ask.says("user hello 1 y", NUMBER.format("y"))
     assert ask("user hello").endswith("user: hello exited, status 0\n")
     assert re.match(r"task \d+ fault: invalid opcode\n", ask("user fault 6"))
-    assert ask("user fault 15").endswith("user: fault exited, status 77\n")
+    assert ask("user fault 16").endswith("user: fault exited, status 77\n")
     assert "fuzz: 9 calls of seed 3: " in ask("user fuzz 3 9")
     assert ask("user nobody").endswith("user: nobody not started: error ENOENT\n")
     assert "selftest: 1 suite, " in ask("run lock") and "seed 0x5eed" in ask("run none")

@@ -56,7 +56,7 @@ def test_script_by_grub_after_the_scenario(script):
         ("expect-fail mem\n", "script: line 1: expect-fail mem: failed"),
         ("expect-fail nosuch\n", "script: line 1: expect-fail nosuch: failed"),
         ("watch mem\n", "script: line 1: watch mem: failed"),
-        ("user fault 15\n", "script: line 1: user fault 15: failed"),
+        ("user fault 16\n", "script: line 1: user fault 16: failed"),
         ("x" * 120, "script: line 1: longer than 119 bytes: failed"),
     ],
     ids=["refused", "unknown", "usage", "no_failure", "unknown_failure", "keys", "user", "long"],
