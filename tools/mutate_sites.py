@@ -91,10 +91,11 @@ def spelled(location):
 
 
 class Finder:
-    """Collects the sites of the file @path, whose contents are @text."""
+    """Collects the sites of the file that libclang calls @name, whose contents are @text."""
 
-    def __init__(self, path, text):
-        self.path, self.text, self.found = path, text, []
+    def __init__(self, name, text):
+        self.name, self.text, self.found = name, text, []
+        self.path = os.path.normpath(name)  # the name is "./mm/zone.h", by the option -I.
         self.function = self.span = self.result = None
 
     def whole(self, cursor):
@@ -103,7 +104,7 @@ class Finder:
         start, end = cursor.extent.start, cursor.extent.end
         if (
             not start.file
-            or start.file.name != self.path
+            or start.file.name != self.name
             or not self.span[0] <= start.offset < end.offset <= self.span[1]
         ):
             return None
@@ -112,7 +113,7 @@ class Finder:
     def inner(self, cursor):
         """As whole(), for an expression that may be an argument of a macro."""
         start, end = spelled(cursor.extent.start), spelled(cursor.extent.end)
-        if not cursor.extent.start.file or cursor.extent.start.file.name != self.path:
+        if not cursor.extent.start.file or cursor.extent.start.file.name != self.name:
             return None
         return (start, end) if self.span[0] <= start < end <= self.span[1] else None
 
@@ -410,7 +411,7 @@ def sites(root, path, flags, wanted):
             ):
                 continue
             name = cursor.location.file.name
-            if name != path and not wanted(name):
+            if name != path and not wanted(os.path.normpath(name)):
                 continue
             if name not in finders:
                 with open(name, "rb") as f:

@@ -65,6 +65,17 @@ def test_each_operator_makes_its_edits(found, operator):
         assert any(text in t and t != SOURCE for t in texts), (text, texts)
 
 
+def test_a_header_found_by_an_option_has_its_path(tmp_path):
+    (tmp_path / "mm").mkdir()
+    (tmp_path / "mm" / "x.h").write_text("static inline int f(int a) { return a + 1; }\n")
+    (tmp_path / "mm" / "x.c").write_text("#include \"mm/x.h\"\nint g(void) { return f(2); }\n")
+    names = []
+    found = mutate_sites.sites(
+        str(tmp_path), "mm/x.c", ["-I."], lambda path: names.append(path) or path == "mm/x.h"
+    )
+    assert names == ["mm/x.h"] and {s.path for s in found} == {"mm/x.h", "mm/x.c"}
+
+
 def test_no_edit_moves_a_line_or_touches_a_macro(found):
     for site in found:
         text = site.apply(SOURCE.encode()).decode()
