@@ -102,13 +102,21 @@ class Finder:
         """The offsets of a cursor's text in the source, calls of macros included; None if it is not
         within the function."""
         start, end = cursor.extent.start, cursor.extent.end
-        if (
-            not start.file
-            or start.file.name != self.name
-            or not self.span[0] <= start.offset < end.offset <= self.span[1]
-        ):
+        if not start.file or start.file.name != self.name:
             return None
-        return start.offset, end.offset
+        first, last = start.offset, self.behind_macro(end.offset)
+        return (first, last) if self.span[0] <= first < last <= self.span[1] else None
+
+    def behind_macro(self, end):
+        """@end, or the end of the macro's call there: if the last token comes from the argument of
+        a macro in a macro, libclang gives the beginning of the call as the end."""
+        call = re.compile(rb"(?<!\w)\w+\(").match(self.text, end)
+        depth = 0
+        for found in re.finditer(rb"[()]", self.text[call.end() - 1 :]) if call else ():
+            depth += 1 if found.group() == b"(" else -1
+            if not depth:
+                return call.end() - 1 + found.end()
+        return end
 
     def inner(self, cursor):
         """As whole(), for an expression that may be an argument of a macro."""
