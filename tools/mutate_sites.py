@@ -153,6 +153,9 @@ class Finder:
                 self.statements(children, top)
         elif cursor.kind in (K.IF_STMT, K.WHILE_STMT, K.FOR_STMT):
             self.condition(cursor, children)
+        elif cursor.kind in (K.CASE_STMT, K.DEFAULT_STMT):
+            if self.is_statement(children[-1]):
+                self.leave_out(children[-1])
         elif cursor.kind == K.BINARY_OPERATOR and len(children) == 2:
             self.binary(cursor, *children)
         elif cursor.kind == K.INTEGER_LITERAL:
@@ -165,8 +168,7 @@ class Finder:
             self.arguments(cursor)
         self.weaken(cursor)
         for child in children:
-            if child.kind != K.CASE_STMT or cursor.kind != K.CASE_STMT:
-                self.visit(child)
+            self.visit(child)
 
     # ---- statements ----
 

@@ -86,6 +86,15 @@ void f(int a)
     assert [e[0] for e in edits].count("atomic") == 2
 
 
+def test_statements_behind_labels_are_left_out(tmp_path):
+    text = "int n;\nvoid f(int a)\n{\n\tswitch (a) {\n\tcase 0:\n\tcase 3: n = a; break;\n"
+    text += "\tdefault: n++;\n\t}\n}\n"
+    (tmp_path / "x.c").write_text(text)
+    sites = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
+    gone = {text[s.edits[0][0] : s.edits[0][1]] for s in sites if s.operator == "delete"}
+    assert gone == {"n = a", "break", "n++"}
+
+
 def test_a_header_found_by_an_option_has_its_path(tmp_path):
     (tmp_path / "mm").mkdir()
     (tmp_path / "mm" / "x.h").write_text("static inline int f(int a) { return a + 1; }\n")
