@@ -111,9 +111,11 @@ def compile_target(name, build, root=ROOT):
     sources = [
         s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])
     ]
-    compiler = os.environ.get("FUZZ_CC", "clang")
+    command = [os.environ.get("FUZZ_CC", "clang"), *FLAGS, *TARGETS[name][2]]
+    command += ["-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out]
+    command += ["-w"] if root != ROOT else []  # a planted bug may leave a function unused
     done = subprocess.run(
-        [compiler, *FLAGS, *TARGETS[name][2], "-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out],
+        command,
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
