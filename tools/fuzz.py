@@ -111,9 +111,11 @@ def compile_target(name, build, root=ROOT):
     sources = [
         s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])
     ]
-    compiler = os.environ.get("FUZZ_CC", "clang")
+    command = [os.environ.get("FUZZ_CC", "clang"), *FLAGS, *TARGETS[name][2]]
+    command += ["-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out]
+    command += ["-w"] if root != ROOT else []  # a planted bug may leave a function unused
     done = subprocess.run(
-        [compiler, *FLAGS, *TARGETS[name][2], "-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out],
+        command,
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -344,9 +346,10 @@ def merge(names, build):
         fresh = os.path.join(build, "fuzz", f"{name}.merged")
         shutil.rmtree(fresh, ignore_errors=True)
         os.makedirs(fresh)
+        os.makedirs(found, exist_ok=True)
         os.makedirs(corpus(name), exist_ok=True)
         subprocess.run(
-            [program, "-merge=1", f"-max_len={KEEP_BYTES}", fresh, corpus(name), found],
+            [program, "-set_cover_merge=1", f"-max_len={KEEP_BYTES}", fresh, corpus(name), found],
             env=ENV,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -354,9 +357,7 @@ def merge(names, build):
         )
         # Largest first: a long input does the work of many short ones.
         files = sorted(os.listdir(fresh), key=lambda f: -os.path.getsize(os.path.join(fresh, f)))
-        kept = [f for f in files if os.path.getsize(os.path.join(fresh, f)) <= KEEP_BYTES][
-            :KEEP_FILES
-        ]
+        kept = files[:KEEP_FILES]
         for old in os.listdir(corpus(name)):
             os.unlink(os.path.join(corpus(name), old))
         for f in kept:

@@ -91,28 +91,37 @@ def spelled(location):
 
 
 class Finder:
-    """Collects the sites of the file @path, whose contents are @text."""
+    """Collects the sites of the file that libclang calls @name, whose contents are @text."""
 
-    def __init__(self, path, text):
-        self.path, self.text, self.found = path, text, []
+    def __init__(self, name, text):
+        self.name, self.text, self.found = name, text, []
+        self.path = os.path.normpath(name)  # the name is "./mm/zone.h", by the option -I.
         self.function = self.span = self.result = None
 
     def whole(self, cursor):
         """The offsets of a cursor's text in the source, calls of macros included; None if it is not
         within the function."""
         start, end = cursor.extent.start, cursor.extent.end
-        if (
-            not start.file
-            or start.file.name != self.path
-            or not self.span[0] <= start.offset < end.offset <= self.span[1]
-        ):
+        if not start.file or start.file.name != self.name:
             return None
-        return start.offset, end.offset
+        first, last = start.offset, self.behind_macro(end.offset)
+        return (first, last) if self.span[0] <= first < last <= self.span[1] else None
+
+    def behind_macro(self, end):
+        """@end, or the end of the macro's call there: if the last token comes from the argument of
+        a macro in a macro, libclang gives the beginning of the call as the end."""
+        call = re.compile(rb"(?<!\w)\w+\(").match(self.text, end)
+        depth = 0
+        for found in re.finditer(rb"[()]", self.text[call.end() - 1 :]) if call else ():
+            depth += 1 if found.group() == b"(" else -1
+            if not depth:
+                return call.end() - 1 + found.end()
+        return end
 
     def inner(self, cursor):
         """As whole(), for an expression that may be an argument of a macro."""
         start, end = spelled(cursor.extent.start), spelled(cursor.extent.end)
-        if not cursor.extent.start.file or cursor.extent.start.file.name != self.path:
+        if not cursor.extent.start.file or cursor.extent.start.file.name != self.name:
             return None
         return (start, end) if self.span[0] <= start < end <= self.span[1] else None
 
@@ -144,6 +153,9 @@ class Finder:
                 self.statements(children, top)
         elif cursor.kind in (K.IF_STMT, K.WHILE_STMT, K.FOR_STMT):
             self.condition(cursor, children)
+        elif cursor.kind in (K.CASE_STMT, K.DEFAULT_STMT):
+            if self.is_statement(children[-1]):
+                self.leave_out(children[-1])
         elif cursor.kind == K.BINARY_OPERATOR and len(children) == 2:
             self.binary(cursor, *children)
         elif cursor.kind == K.INTEGER_LITERAL:
@@ -156,8 +168,7 @@ class Finder:
             self.arguments(cursor)
         self.weaken(cursor)
         for child in children:
-            if child.kind != K.CASE_STMT or cursor.kind != K.CASE_STMT:
-                self.visit(child)
+            self.visit(child)
 
     # ---- statements ----
 
@@ -410,7 +421,7 @@ def sites(root, path, flags, wanted):
             ):
                 continue
             name = cursor.location.file.name
-            if name != path and not wanted(name):
+            if name != path and not wanted(os.path.normpath(name)):
                 continue
             if name not in finders:
                 with open(name, "rb") as f:

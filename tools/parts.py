@@ -38,6 +38,7 @@ LIBRARY = ("core", "plain")  # the folders of tools/library.py that `make test` 
 LABS_NEED = ["host-asan", "fiber", "kernel"]  # builds whose objects graded programs use
 UPTO = 40  # allocations of each test that are made to fail, one per run
 SWEEPS = 8  # jobs that share the sweep
+SHORT = 0.4, 0.7  # seconds of CPU time and seconds of a short test in QEMU
 BATCH = 30.0  # most seconds of a job that is a list of short tests
 ALL_LINES = 400  # most lines of output that are shown of a failed job
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed")
@@ -82,15 +83,20 @@ class Run:
         return watchdog.limit_of(self.length(test)[0])
 
     def length(self, name):
-        known = self.lengths.get(self.key(name)) or self.lengths.get(name)
-        return known or self.middling("::" in name)
+        return self.lengths.get(self.key(name)) or assumed(self.lengths, name)
 
-    def middling(self, test):
-        """The mean of all measured tests in QEMU, or of all other jobs."""
-        known = [row for name, row in self.lengths.items() if ("::" in name) == test]
-        if not known:
-            return CPU, WALL
-        return sum(row[0] for row in known) / len(known), sum(row[1] for row in known) / len(known)
+
+def assumed(lengths, name):
+    """The length of a job or a test without a row of its own.  A test with FULL=1 takes as long as
+    without; any other test is short, and any other job is the mean of all jobs."""
+    if name in lengths:
+        return lengths[name]
+    if "::" in name:
+        return SHORT
+    known = [row for name, row in lengths.items() if "::" not in name]
+    if not known:
+        return CPU, WALL
+    return sum(row[0] for row in known) / len(known), sum(row[1] for row in known) / len(known)
 
 
 def read_lengths(*paths):
@@ -107,9 +113,15 @@ def read_lengths(*paths):
 
 
 def write_lengths(path, lengths):
+    """Write the lengths; a test has a row only if it takes longer than is assumed without."""
+    kept = {}
+    for name, row in sorted(lengths.items()):  # the row with FULL=1 is behind the one without
+        other = assumed(kept, name.removesuffix(" FULL=1"))
+        if "::" not in name or max(row) > 1.5 * max(other) + 2:
+            kept[name] = row
     with open(path, "w", encoding="utf-8") as f:
         f.write("# Seconds of a CPU, seconds, and the name of a job or a test: tools/test.py\n")
-        for name, (cpu, wall) in sorted(lengths.items()):
+        for name, (cpu, wall) in kept.items():
             f.write(f"{cpu:.1f} {wall:.1f} {name}\n")
 
 

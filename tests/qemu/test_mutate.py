@@ -64,6 +64,47 @@ def test_each_operator_makes_its_edits(found, operator):
         assert any(text in t and t != SOURCE for t in texts), (text, texts)
 
 
+def test_a_macro_in_a_macro_is_edited_whole(tmp_path):
+    text = """#define NOTE(step) (noted = 1, step)
+#define atomic_add(p, v) NOTE(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define full_barrier() NOTE(__atomic_thread_fence(__ATOMIC_SEQ_CST))
+int noted, n;
+void f(int a)
+{
+	atomic_add(&n, (a));
+	full_barrier();
+	if (a < atomic_add(&n, 1))
+		n = 3;
+}
+"""
+    (tmp_path / "x.c").write_text(text)
+    sites = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
+    edits = [(s.operator, *(text[at:end] for at, end, _ in s.edits)) for s in sites]
+    assert ("delete", "atomic_add(&n, (a))") in edits and ("barrier", "full_barrier()") in edits
+    assert ("negate", "a < atomic_add(&n, 1)") in edits
+    assert [e[0] for e in edits].count("atomic") == 2
+
+
+def test_statements_behind_labels_are_left_out(tmp_path):
+    text = "int n;\nvoid f(int a)\n{\n\tswitch (a) {\n\tcase 0:\n\tcase 3: n = a; break;\n"
+    text += "\tdefault: n++;\n\t}\n}\n"
+    (tmp_path / "x.c").write_text(text)
+    sites = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
+    gone = {text[s.edits[0][0] : s.edits[0][1]] for s in sites if s.operator == "delete"}
+    assert gone == {"n = a", "break", "n++"}
+
+
+def test_a_header_found_by_an_option_has_its_path(tmp_path):
+    (tmp_path / "mm").mkdir()
+    (tmp_path / "mm" / "x.h").write_text("static inline int f(int a) { return a + 1; }\n")
+    (tmp_path / "mm" / "x.c").write_text("#include \"mm/x.h\"\nint g(void) { return f(2); }\n")
+    names = []
+    found = mutate_sites.sites(
+        str(tmp_path), "mm/x.c", ["-I."], lambda path: names.append(path) or path == "mm/x.h"
+    )
+    assert names == ["mm/x.h"] and {s.path for s in found} == {"mm/x.h", "mm/x.c"}
+
+
 def test_no_edit_moves_a_line_or_touches_a_macro(found):
     for site in found:
         text = site.apply(SOURCE.encode()).decode()
@@ -124,15 +165,6 @@ def test_only_related_stores_are_swapped(tmp_path, text, swapped):
         s.operator == "arguments" or s.line in (8, 9) and s.operator in ("delete", "swap")
         for s in found
     )
-
-
-def test_an_atomic_step_is_taken_in_two(tmp_path):
-    (tmp_path / "x.c").write_text(
-        "#define atomic_add(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)\n"
-        "int f(int *p)\n{\n\treturn atomic_add(p, 2);\n}\n"
-    )
-    sites = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
-    assert [s.operator for s in sites].count("atomic") == 1
 
 
 def test_the_same_seed_draws_the_same_and_shares_follow_the_lines():

@@ -97,8 +97,19 @@ def test_lengths_are_read_as_written(tmp_path):
     assert parts.read_lengths(tmp_path / "none", tmp_path / "lengths.txt") == lengths
     run = parts.Run("build", 2, lengths=lengths)
     assert run.length("z") == (3.0, 3.0) and run.length("new") == (2.0, 2.75)
-    assert run.length("test_y.py::test") == (0.5, 9.0)
+    assert run.length("test_y.py::test") == parts.SHORT
     assert parts.Run("build", 2).length("new") == (schedule.CPU, schedule.WALL)
+
+
+def test_lengths_that_would_be_assumed_are_not_written(tmp_path):
+    short = {"a b": (0.1, 0.1), "x::short": (3.0, 0.1), "x::short FULL=1": (3.0, 3.0)}
+    long = {"x::long": (1.0, 9.0), "x::a": (0.1, 0.1), "x::a FULL=1": (4.0, 1.0)}
+    alike = {"x::long FULL=1": (1.0, 15.0)}
+    parts.write_lengths(tmp_path / "lengths.txt", short | long | alike)
+    kept = {"a b": (0.1, 0.1), "x::long": (1.0, 9.0), "x::a FULL=1": (4.0, 1.0)}
+    assert parts.read_lengths(tmp_path / "lengths.txt") == kept
+    run = parts.Run("build", 2, full=True, lengths=kept)
+    assert run.length("x::long") == (1.0, 9.0) and run.length("x::a") == (4.0, 1.0)
 
 
 def test_lengths_with_full_are_their_own():

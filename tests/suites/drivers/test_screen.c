@@ -61,12 +61,11 @@ static void valid_framebuffer_tag_is_parsed(struct ktest *t)
 }
 
 /* A sound tag with one change is refused, and nothing is written. */
-#define TAG_REFUSED(t, want, change)                                                               \
+#define TAG_REFUSED(t, want, ...)                                                                  \
 	do {                                                                                       \
 		struct framebuffer fb_ = {.address = 77};                                          \
 		make_tag();                                                                        \
-		change;                                                                            \
-		EXPECT_EQ((t), framebuffer_from_tag(&fb_, tag, 38), (want));                       \
+		EXPECT_EQ((t), (__VA_ARGS__, framebuffer_from_tag(&fb_, tag, 38)), (want));        \
 		EXPECT_EQ((t), fb_.address, 77);                                                   \
 	} while (0)
 
@@ -82,12 +81,12 @@ static void bad_tags_are_refused(struct ktest *t)
 	TAG_REFUSED(t, -ENODEV, tag[28] = 64);
 	TAG_REFUSED(t, -EINVAL, put32(tag + 8, 0));           /* no address */
 	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond the last possible address */
-	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xfffff); put32(tag + 8, 0xffffff00));
+	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xfffff), put32(tag + 8, 0xffffff00));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 24, 0));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 16, 4095)); /* lines that overlap */
 	/* 4 * width wraps */
-	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0x40000001); put32(tag + 16, 16));
+	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0x40000001), put32(tag + 16, 16));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 24, 0x80000000));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 16, 0xfffffffc));
 	TAG_REFUSED(t, -EINVAL, tag[32] = 25); /* red ends outside of the pixel */
