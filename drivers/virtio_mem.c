@@ -216,12 +216,15 @@ int virtio_mem_follow(struct virtio_mem *vm)
 			err = virtio_mem_read_goal(vm);
 			if (!err && vm->goal == goal)
 				err = -EBUSY; /* the device refuses every request */
-		} else if (!err && READ_ONCE(vm->dev->config_changed)) {
+		} else if (!err && (agree(vm) || READ_ONCE(vm->dev->config_changed))) {
+			/*
+			 * After the last step too: the device must count the same units as plugged.
+			 * This read may bring another wish, so no read comes after the loop.
+			 */
 			err = virtio_mem_read_goal(vm);
 		}
 	}
-	/* Does the device count the same units as plugged? */
-	return err ? err : virtio_mem_read_goal(vm);
+	return err;
 }
 
 /* ---- opening and closing ---- */

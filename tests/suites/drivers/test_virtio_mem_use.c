@@ -73,6 +73,20 @@ static void request_changed_after_it_was_read_is_followed(struct ktest *t)
 	vmem_end(t);
 }
 
+/* The memory has the size that the driver reads, so the driver makes no step. */
+static void request_changed_while_the_size_is_right_is_followed(struct ktest *t)
+{
+	REQUIRE(t, vmem_begin(t));
+	new_wish = 7;
+	vmem_ask_for(0);
+	pretend_dev.on_read = request_once_more;
+	do
+		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	while (READ_ONCE(pretend_dev.dev.config_changed));
+	expect_units(t, 7, 7);
+	vmem_end(t);
+}
+
 static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
@@ -216,7 +230,9 @@ static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
 
 KTEST_SUITE(virtio_mem_use, KTEST_QUICK,
     KTEST(pinned_unit_stays_and_the_others_are_unplugged, KTEST_SLOW),
-    KTEST(request_changed_after_it_was_read_is_followed), KTEST(new_request_cancels_an_unplug),
+    KTEST(request_changed_after_it_was_read_is_followed),
+    KTEST(request_changed_while_the_size_is_right_is_followed),
+    KTEST(new_request_cancels_an_unplug),
     KTEST(unplug_stops_when_no_free_memory_is_left, KTEST_SLOW),
     KTEST(manually_offlined_unit_is_unplugged), KTEST(removed_unit_is_unplugged),
     KTEST(unit_that_cannot_be_added_stays_plugged, .reports = "cannot be added: error E"));
