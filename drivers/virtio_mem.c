@@ -245,6 +245,11 @@ int virtio_mem_restart(struct virtio_mem *vm)
 	int err;
 
 	printk("%s: reset, and asked again what is plugged\n", vm->dev->name);
+	/*
+	 * A wish up to now will be read after the reset.  If the restart fails before that, only a
+	 * later wish ends the pause.
+	 */
+	store_release(&vm->dev->config_changed, 0u);
 	virtio_reset(vm->dev);
 	virtqueue_free(&vm->queue);
 	err = begin(vm);

@@ -114,8 +114,11 @@ static void a_broken_device_is_restarted(struct ktest *t)
 		EXPECT_EQ(t, vmem_dev.restarts, i);
 	}
 	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
+	virtio_interrupt(&pretend_dev.dev, VIRTIO_PCI_ISR_CONFIG);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT(t, says(text, "pretend: does not come back\n"));
+	/* A request that is still signalled would end the pause at once. */
+	EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
 	EXPECT_SILENCE(t);
 	pretend_dev.refused = 0;
 	/* A device that works again may again be restarted three times. */
