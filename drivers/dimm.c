@@ -70,7 +70,7 @@ int dimm_give(void *arg, const struct slot_device *dev, const char **why)
 	struct offline_result res = {0};
 	int offline, err;
 
-	if (memory_removed(user->mem, start, nr))
+	if (!memory_there(user->mem, start, nr))
 		return 0;
 	offline = offline_pages(user->mem, start, nr, &opts, &res);
 	/* A module that was taken offline by hand may be ejected too. */

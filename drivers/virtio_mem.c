@@ -149,7 +149,7 @@ static int free_units(struct virtio_mem *vm, unsigned long excess)
 
 	if (!nr)
 		return -EBUSY;
-	if (memory_removed(vm->mem, unit_pfn(vm, first), nr * vm->unit)) {
+	if (!memory_there(vm->mem, unit_pfn(vm, first), nr * vm->unit)) {
 		virtio_mem_set_state(vm, first, nr, UNIT_PLUGGED);
 		return 0;
 	}
@@ -202,7 +202,10 @@ int virtio_mem_follow(struct virtio_mem *vm)
 	if (vm->queue.broken)
 		return -EIO;
 	for (i = 0; i < vm->nr_units; i++) {
-		if (vm->state[i] == UNIT_KEPT)
+		/* A unit that was not in use may have been added by hand. */
+		if (vm->state[i] == UNIT_KEPT ||
+		    (vm->state[i] == UNIT_PLUGGED &&
+		        memory_there(vm->mem, unit_pfn(vm, i), vm->unit)))
 			vm->state[i] = UNIT_IN_USE;
 	}
 	vm->chunk = MAX(SECTION_PAGES / vm->unit, 1UL);

@@ -237,11 +237,13 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 	return 0;
 }
 
-bool memory_removed(const struct memory *mem, pfn_t start, unsigned long nr)
+bool memory_there(const struct memory *mem, pfn_t start, unsigned long nr)
 {
-	struct pfn_range range = pfn_range(start, nr);
+	struct pfn_range range = range_blocks(
+	    (struct pfn_range){MAX(start, mem->start_pfn), MIN(start + nr, mem->end_pfn)});
 
-	return range_ok(mem, range) && range_count(mem, range, PB_HOLE) == nr >> PAGEBLOCK_ORDER;
+	return range.start < range.end &&
+	    range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER;
 }
 
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)

@@ -82,10 +82,11 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
     must_check EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
 /*
- * memory_removed - is no pageblock of [@start, @start + @nr) there?  Without a lock: a hint while
- * another operation adds or removes memory there.  False: the range is not one for add_memory.
+ * memory_there - is any pageblock there that lies, at least partly, in [@start, @start + @nr)?  Any
+ * range that does not wrap is allowed.  Without a lock: a hint while another operation adds or
+ * removes memory there.
  */
-bool memory_removed(const struct memory *mem, pfn_t start, unsigned long nr);
+bool memory_there(const struct memory *mem, pfn_t start, unsigned long nr);
 /*
  * remove_memory - remove the memory at [@start, @start + @nr), before it is unplugged: OFFLINE
  * becomes HOLE.  A section's descriptors are freed with its last pageblock, if add_memory has

@@ -186,6 +186,37 @@ static void removed_unit_is_unplugged(struct ktest *t)
 	vmem_end(t);
 }
 
+/* One of four units that are not in use is added at the prompt; then the host wants @wanted. */
+static void add_by_hand(struct ktest *t, unsigned wanted)
+{
+	pfn_t start;
+
+	REQUIRE(t, vmem_begin(t));
+	vmem_ask_for(4);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_BUSY, true);
+	vmem_ask_for(0);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
+	expect_units(t, 4, 0);
+	start = vmem_config.addr >> PAGE_SHIFT;
+	EXPECT_EQ(t, add_memory(vmem, start, PAGEBLOCK_PAGES, vmem_dev.node), 0);
+	EXPECT_EQ(t, online_pages(vmem, start, PAGEBLOCK_PAGES, NULL), 0);
+	vmem_ask_for(wanted);
+	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	expect_units(t, wanted, wanted);
+	vmem_end(t);
+}
+
+static void manually_added_unit_goes_offline_before_it_is_unplugged(struct ktest *t)
+{
+	add_by_hand(t, 0);
+}
+
+static void manually_added_unit_stays_in_use(struct ktest *t)
+{
+	add_by_hand(t, 4);
+}
+
 /* ---- no memory for descriptors ---- */
 
 static int fail_grow(struct memory *m, pfn_t start, unsigned long nr)
@@ -235,4 +266,6 @@ KTEST_SUITE(virtio_mem_use, KTEST_QUICK,
     KTEST(new_request_cancels_an_unplug),
     KTEST(unplug_stops_when_no_free_memory_is_left, KTEST_SLOW),
     KTEST(manually_offlined_unit_is_unplugged), KTEST(removed_unit_is_unplugged),
+    KTEST(manually_added_unit_goes_offline_before_it_is_unplugged, .reports = "pretend: UNPLUG of"),
+    KTEST(manually_added_unit_stays_in_use, .reports = "pretend: UNPLUG of"),
     KTEST(unit_that_cannot_be_added_stays_plugged, .reports = "cannot be added: error E"));

@@ -85,6 +85,20 @@ static void broken_pages_are_forgotten_where_descriptors_stay(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* The range may begin and end amid pageblocks, and outside of the memory. */
+static void memory_is_there_if_one_pageblock_of_the_range_is(struct ktest *t)
+{
+	const pfn_t gap = START + BLOCK(2 * SIZE);
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, mem);
+	EXPECT(t, memory_there(mem, gap - 1, 1) && memory_there(mem, gap - 1, BLOCK(1)));
+	EXPECT(t, !memory_there(mem, gap, 1) && !memory_there(mem, gap, END));
+	EXPECT(t, !memory_there(mem, 0, START) && memory_there(mem, 0, START + 1));
+	EXPECT(t, !memory_there(mem, END, BLOCK(1)) && !memory_there(mem, END - 1, 2));
+	drop_memory(t, mem);
+}
+
 static void refused(struct ktest *t, struct memory *mem)
 {
 	const pfn_t there = START + BLOCK(SIZE), gap = START + BLOCK(2 * SIZE);
@@ -454,6 +468,7 @@ static void kernel_memmap_grows_and_shrinks(struct ktest *t)
 }
 
 KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(added_memory_is_used_and_removed),
+    KTEST(memory_is_there_if_one_pageblock_of_the_range_is),
     KTEST(refused_add_or_remove_changes_nothing), KTEST(claimed_memory_is_not_removed),
     KTEST(memory_being_onlined_is_not_removed), KTEST(removed_memory_comes_back_as_new, KTEST_SLOW),
     KTEST(broken_pages_are_forgotten_with_their_memory, KTEST_SLOW),

@@ -153,7 +153,7 @@ static const struct memory_arrays steps_arrays = {
 
 int steps_add(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) must_check;
 int steps_remove(struct memory *mem, pfn_t start, unsigned long nr) must_check;
-bool steps_removed(const struct memory *mem, pfn_t start, unsigned long nr);
+bool steps_there(const struct memory *mem, pfn_t start, unsigned long nr);
 
 #define range_claim(mem, c)    steps_claim(mem, c)
 #define range_unclaim          steps_unclaim
@@ -169,7 +169,7 @@ bool steps_removed(const struct memory *mem, pfn_t start, unsigned long nr);
 #define pageblock_set_hole     steps_hole
 #define add_memory             steps_add
 #define remove_memory          steps_remove
-#define memory_removed         steps_removed
+#define memory_there           steps_there
 #include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static bool begin(struct ktest *t, struct memory *mem)
