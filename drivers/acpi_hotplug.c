@@ -125,7 +125,8 @@ void acpi_hotplug_init(void)
 static void init_banks(void)
 {
 	const struct slot_user cpu_user = {.take = cpu_take, .give = cpu_give};
-	const struct slot_user dimm_user = {.take = dimm_take, .give = dimm_give, .arg = &dimms};
+	const struct slot_user dimm_user = {
+	    .take = dimm_take, .give = dimm_give, .used = dimm_used, .arg = &dimms};
 	struct slot_regs regs;
 
 	dimms.nr_nodes = acpi.nr_nodes;

@@ -151,6 +151,7 @@ static void arrive(struct slot_bank *bank, unsigned i)
 		slot->state = SLOT_USED;
 	} else if (err) {
 		slot->state = SLOT_REFUSED;
+		slot->foreign = err == -EEXIST;
 		slot_refuse(bank, i, OST_INSERT, err, why);
 	} else {
 		slot->state = SLOT_USED;
@@ -160,13 +161,23 @@ static void arrive(struct slot_bank *bank, unsigned i)
 	}
 }
 
+/* Must the slot's device be given back before it is ejected? */
+static bool in_use(const struct slot_bank *bank, const struct slot *slot)
+{
+	const struct slot_user *user = &bank->user;
+
+	if (slot->state == SLOT_REFUSED)
+		return !slot->foreign && user->used && user->used(user->arg, &slot->dev);
+	return slot->state == SLOT_USED;
+}
+
 static void depart(struct slot_bank *bank, unsigned i)
 {
 	struct slot *slot = &bank->slot[i];
 	const char *why = "refused";
 	int err = 0;
 
-	if (slot->state == SLOT_USED)
+	if (in_use(bank, slot))
 		err = bank->user.give(bank->user.arg, &slot->dev, &why);
 	if (err) {
 		slot_refuse(bank, i, OST_EJECT, err, why);

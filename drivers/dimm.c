@@ -61,6 +61,14 @@ int dimm_take(void *arg, const struct slot_device *dev, const char **why)
 	return err && remove_memory(user->mem, start, nr) ? 0 : err;
 }
 
+bool dimm_used(void *arg, const struct slot_device *dev)
+{
+	const struct dimm_user *user = arg;
+
+	return whole_pages(dev) &&
+	    memory_there(user->mem, dev->address >> PAGE_SHIFT, dev->size >> PAGE_SHIFT);
+}
+
 int dimm_give(void *arg, const struct slot_device *dev, const char **why)
 {
 	const struct dimm_user *user = arg;
@@ -70,7 +78,7 @@ int dimm_give(void *arg, const struct slot_device *dev, const char **why)
 	struct offline_result res = {0};
 	int offline, err;
 
-	if (!memory_there(user->mem, start, nr))
+	if (!dimm_used(arg, dev))
 		return 0;
 	offline = offline_pages(user->mem, start, nr, &opts, &res);
 	/* A module that was taken offline by hand may be ejected too. */

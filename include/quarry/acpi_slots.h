@@ -29,13 +29,16 @@ struct slot_device {
 
 /*
  * The user of the devices in slots.
- * take: start to use a device.  Returns 0; -EALREADY it is in use, since boot; or an error.
+ * take: start to use a device.  Returns 0; -EALREADY it is in use, since boot; -EEXIST its
+ *       addresses belong to another device; or another error.
  * give: stop using the device for good.  Returns 0; or an error: then it is used as before.
- * Both functions set *why to a text when they fail.  Context: thread, may sleep.
+ * used: is a device in use by hand, although take has failed?  NULL: never.
+ * take and give set *why to a text when they fail.  Context: thread, may sleep.
  */
 struct slot_user {
 	int (*take)(void *arg, const struct slot_device *dev, const char **why);
 	int (*give)(void *arg, const struct slot_device *dev, const char **why);
+	bool (*used)(void *arg, const struct slot_device *dev);
 	void *arg;
 };
 
@@ -47,6 +50,7 @@ enum slot_state {
 };
 struct slot {
 	enum slot_state state;
+	bool foreign;           /* REFUSED: its addresses belong to another device */
 	struct slot_device dev; /* the device in the slot */
 	int err;                /* error of the last refused request for this device; 0: none */
 	const char *why;
@@ -91,5 +95,7 @@ struct dimm_user {
  */
 int dimm_take(void *arg, const struct slot_device *dev, const char **why);
 int dimm_give(void *arg, const struct slot_device *dev, const char **why);
+/* Has memory been added at some of the module's addresses? */
+bool dimm_used(void *arg, const struct slot_device *dev);
 
 #endif

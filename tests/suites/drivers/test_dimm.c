@@ -11,7 +11,8 @@ static struct dimm_user dimms;
 static struct memory *begin_dimms(struct ktest *t)
 {
 	static const u32 domain[1] = {DOMAIN};
-	const struct slot_user user = {.take = dimm_take, .give = dimm_give, .arg = &dimms};
+	const struct slot_user user = {
+	    .take = dimm_take, .give = dimm_give, .used = dimm_used, .arg = &dimms};
 	struct memory *mem = one_node(t);
 
 	slots_begin(SLOT_MEMORY);
@@ -190,6 +191,33 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* An operator adds the memory of a module that the driver has refused. It goes offline first. */
+static void refused_dimm_in_use_goes_offline_before_the_eject(struct ktest *t)
+{
+	struct memory *mem = begin_dimms(t);
+
+	REQUIRE(t, mem);
+	arrays.maps_left = 0;
+	plug_blocks(0, FREE, 2);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
+	arrays.maps_left = -1;
+	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[0].ejected, 0);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 1);
+	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(1), NULL), 0);
+	slots_ask_for(0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, fake_slots.slot[0].ejected, 1);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_HOLE), 2);
+	expect_sound(t, mem);
+	drop_memory(t, mem);
+}
+
 /*
  * Two domains are known and the memory has one node, so modules of both domains belong to node 0.
  * The module of a third domain is refused.
@@ -339,6 +367,13 @@ KTEST_SUITE(dimm, KTEST_QUICK,
         .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
                 "slots:   error ENOMEM: no memory for its descriptors\n"
                 "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"),
+    KTEST(refused_dimm_in_use_goes_offline_before_the_eject,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+                "slots:   error ENOMEM: no memory for its descriptors\n"
+                "slots: blocker: pfn *: partly offline\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
+                "slots:   error EINVAL: partly offline\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
     KTEST(merged_nodes_accept_dimms_of_each,
         .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
                 "slots: DIMM slot 1, * MiB at *, domain 3: in use\n"
