@@ -58,7 +58,10 @@ int dimm_take(void *arg, const struct slot_device *dev, const char **why)
 	err = online_pages(user->mem, start, nr, &fail);
 	*why = mm_why_text(fail.why);
 	/* What another operation uses cannot be removed: it must go offline before an eject. */
-	return err && remove_memory(user->mem, start, nr) ? 0 : err;
+	if (!err || remove_memory(user->mem, start, nr))
+		return 0;
+	/* It was online, and went offline again: -EALREADY would mean that it is in use. */
+	return err == -EALREADY ? -EAGAIN : err;
 }
 
 bool dimm_used(void *arg, const struct slot_device *dev)

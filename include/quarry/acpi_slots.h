@@ -90,8 +90,9 @@ struct dimm_user {
 	u64 deadline_ns;   /* time limit of an offline */
 };
 /*
- * @arg is a struct dimm_user.  dimm_take returns the errors of add_memory and online_pages,
- * dimm_give those of offline_pages and remove_memory.
+ * @arg is a struct dimm_user.  dimm_take returns the errors of add_memory and online_pages, but
+ * never -EALREADY: -EAGAIN others worked on the memory meanwhile, and it is not in use.  dimm_give
+ * returns the errors of offline_pages and remove_memory.
  */
 int dimm_take(void *arg, const struct slot_device *dev, const char **why);
 int dimm_give(void *arg, const struct slot_device *dev, const char **why);

@@ -18,10 +18,13 @@ static int online_late(struct memory *mem, pfn_t start, unsigned long nr, struct
 	return online_pages(mem, start, nr, fail);
 }
 
-static bool claimed; /* another operation has claimed the memory when it is to be removed */
+static bool claimed;        /* another operation has claimed the memory when it is to be removed */
+static bool offline_before; /* another operation takes it offline before that */
 
-static int remove_unless_claimed(struct memory *mem, pfn_t start, unsigned long nr)
+static int remove_late(struct memory *mem, pfn_t start, unsigned long nr)
 {
+	if (offline_before && offline_pages(mem, start, nr, NULL, NULL))
+		panic("test: the memory does not go offline");
 	return claimed ? -EBUSY : remove_memory(mem, start, nr);
 }
 
@@ -30,7 +33,7 @@ int late_give(void *arg, const struct slot_device *dev, const char **why);
 bool late_used(void *arg, const struct slot_device *dev);
 
 #define online_pages  online_late
-#define remove_memory remove_unless_claimed
+#define remove_memory remove_late
 #define dimm_take     late_take
 #define dimm_give     late_give
 #define dimm_used     late_used
@@ -63,6 +66,25 @@ static void memory_that_others_use_is_not_ejected(struct ktest *t)
 	}
 }
 
+/* The driver finds the memory online already; before it acts on that, the memory goes offline. */
+static void module_offlined_meanwhile_is_refused(struct ktest *t)
+{
+	static const u32 domain[1] = {0};
+	const struct slot_device dev = {
+	    .address = (u64)FREE << PAGE_SHIFT, .size = (u64)BLOCK(BLOCKS) << PAGE_SHIFT};
+	struct memory *mem = one_node(t);
+	struct dimm_user user = {.mem = mem, .domain = domain, .nr_nodes = 1};
+	const char *why = NULL;
+
+	REQUIRE(t, mem);
+	online_before = BLOCKS;
+	offline_before = true;
+	EXPECT_EQ(t, late_take(&user, &dev, &why), -EAGAIN);
+	offline_before = false;
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(BLOCKS)), PB_HOLE), BLOCKS);
+	drop_memory(t, mem);
+}
+
 /* The module stays as it was: online, or offline if an operator has taken it offline. */
 static void module_that_cannot_be_removed_stays_as_it_was(struct ktest *t)
 {
@@ -91,6 +113,7 @@ static void module_that_cannot_be_removed_stays_as_it_was(struct ktest *t)
 
 KTEST_SUITE(dimm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(module_that_cannot_be_removed_stays_as_it_was),
+    KTEST(module_offlined_meanwhile_is_refused),
     KTEST(memory_that_others_use_is_not_ejected,
         .says = "slots: DIMM slot 0, * MiB at *, domain 0: in use\n"
                 "slots: blocker: pfn *: partly offline\n"
