@@ -100,10 +100,17 @@ static void tell_host(const struct slot_bank *bank, unsigned i, u32 event, u32 s
 	}
 }
 
+/* The report of a refused removal: could the same request succeed later? */
 static u32 ost_of(int err)
 {
-	return err == -EBUSY || err == -ETIMEDOUT || err == -EINTR || err == -EAGAIN ? OST_BUSY
-	                                                                             : OST_FAILED;
+	switch (err) {
+	case -EBUSY:
+	case -ENOMEM:
+	case -ETIMEDOUT:
+	case -EINTR:
+	case -EAGAIN: return OST_BUSY;
+	default: return OST_FAILED;
+	}
 }
 
 /* Print the beginning of a line about slot @i. */

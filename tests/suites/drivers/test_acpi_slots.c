@@ -250,7 +250,7 @@ static void host_learns_whether_to_retry(struct ktest *t)
 		int err;
 		u32 told;
 	} refusals[] = {{-EBUSY, 0x82}, {-ETIMEDOUT, 0x82}, {-EINTR, 0x82}, {-EAGAIN, 0x82},
-	    {-EINVAL, 1}, {-EIO, 1}, {-ENOMEM, 1}, {-EALREADY, 1}};
+	    {-EINVAL, 1}, {-EIO, 1}, {-ENOMEM, 0x82}, {-EALREADY, 1}};
 	unsigned kind, i;
 
 	for (kind = SLOT_MEMORY; kind <= SLOT_CPU; kind++) {
