@@ -7,8 +7,10 @@
  * Invariants: ram[] and used[] are sorted and disjoint; ram[] is rounded inward to pages, used[]
  *             outward.
  *             Nothing is read beyond the sizes that the loader gives, nor above 4 GiB.
+ * Tests:      bootinfo, tests/fuzz/fuzz_multiboot2.c.
  */
 #include <quarry/bootinfo.h>
+#include <quarry/mm.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
 
@@ -18,8 +20,11 @@
 struct bootinfo bootinfo;
 phys_t boot_trampoline_page;
 
-/* Links between pages are 32-bit page numbers (mm_types.h): RAM above 16 TiB is not used. */
-#define RAM_LIMIT (1ULL << 44)
+/*
+ * RAM above 16 TiB is not used: links between pages are 32-bit page numbers.  The last pageblock
+ * below is left out too, since PFN_NONE lies in it.
+ */
+#define RAM_LIMIT ((phys_t)ALIGN_DOWN(PFN_NONE, PAGEBLOCK_PAGES) << PAGE_SHIFT)
 /* The first 4 GiB, mapped by boot.S. */
 #define BOOT_MAPPED (1ULL << 32)
 

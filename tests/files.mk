@@ -30,6 +30,7 @@ HOST_TEST_SRCS += tests/suites/mm/offline/test_step_standby.c
 HOST_TEST_SRCS += tests/suites/kernel/test_cmdline_init.c
 HOST_TEST_SRCS += tests/suites/kernel/test_oom_choice.c
 HOST_TEST_SRCS += tests/suites/kernel/test_bootfile.c
+HOST_TEST_SRCS += tests/suites/kernel/test_bootinfo.c
 HOST_TEST_SRCS += tests/suites/drivers/test_device_pages.c
 HOST_TEST_SRCS += tests/suites/drivers/test_virtio_mem_late.c
 HOST_TEST_SRCS += tests/suites/drivers/test_dimm_late.c

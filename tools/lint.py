@@ -35,7 +35,7 @@ QUARRY = r"<quarry/\w+\.h>"
 # Suites that run hosted only may include a source: to judge it, or to run between its steps.
 HOSTED_ONLY = [
     QUARRY,
-    r'"(tests/(lib|host)|mm|kernel|demo|drivers|arch/x86_64)/\w+\.[ch]"',
+    r'"(tests/(lib|host)|mm|kernel|demo|drivers|boot|arch/x86_64)/\w+\.[ch]"',
     r'"\w+\.h"',
     r"<setjmp\.h>",
     r"<linux/virtio_\w+\.h>",

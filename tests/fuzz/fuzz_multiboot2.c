@@ -2,6 +2,7 @@
 /* fuzz_multiboot2.c: the tags of the multiboot2 info block (boot/bootinfo.c). */
 #include "fuzz_boot.h"
 #include <quarry/bootinfo.h>
+#include <quarry/mm.h>
 #include <quarry/string.h>
 
 /* Symbols that linker.ld defines for boot_info_init.  The function is not called. */
@@ -30,7 +31,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	judge_ranges(bootinfo.ram, bootinfo.nr_ram, BOOT_MAX_RANGES, "ram");
 	judge_ranges(bootinfo.used, bootinfo.nr_used, ARRAY_SIZE(bootinfo.used), "used");
 	for (i = 0; i < bootinfo.nr_ram; i++)
-		MUST(bootinfo.ram[i].end <= 1ULL << 44, "RAM above 16 TiB");
+		MUST(bootinfo.ram[i].end >> PAGE_SHIFT <= ALIGN_DOWN(PFN_NONE, PAGEBLOCK_PAGES),
+		    "RAM above the last pageblock below 16 TiB");
 	MUST(bootinfo.nr_modules <= BOOT_MAX_MODULES, "%u modules", bootinfo.nr_modules);
 	for (i = 0; i < bootinfo.nr_modules; i++)
 		MUST(strlen(bootinfo.module[i].name) < sizeof(bootinfo.module[0].name), "module %u",
