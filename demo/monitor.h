@@ -101,7 +101,10 @@ bool monitor_policy(const char *word, enum iso_policy *policy);
  */
 int monitor_wait(
     const char *what, int (*fn)(void *arg), void *arg, u32 *cancel, const struct mm_fail *blocker);
-/* Has Ctrl-U or Ctrl-C been typed?  Other keys are lost.  For loops that wait by themselves. */
+/*
+ * Has Ctrl-U or Ctrl-C been typed?  Other keys are lost.  With no_keys: false, and no key is read.
+ * For loops that wait by themselves.
+ */
 bool monitor_key_cancels(void);
 
 /* ---- ranges of memory (demo/monitor_range.c) ---- */

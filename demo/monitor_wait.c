@@ -6,7 +6,8 @@
  * Locks:      none.
  * Invariants: while an operation runs, the prompt's thread waits for it and for Ctrl-U (or Ctrl-C,
  *             unless a program reads that), which cancels the operation; other keys are ignored.
- * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
+ *             In a script or a watch no key is read: keys typed ahead are for the prompt.
+ * Tests:      judge_wait, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"
@@ -67,9 +68,7 @@ int monitor_wait(
 		return -ENOMEM;
 	}
 	while (!load_acquire(&job.done)) {
-		int c = serial_getc();
-
-		if (cancel && cancels(c))
+		if (monitor_key_cancels() && cancel)
 			store_release(cancel, 1u);
 		/* Call on_cancel again and again: the work that it ends may not have begun yet. */
 		if (cancel && READ_ONCE(*cancel) && monitor_state.on_cancel)
