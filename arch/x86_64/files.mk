@@ -14,6 +14,7 @@ ARCH_SRCS += arch/x86_64/acpi.c
 # 2: page tables, stacks, the data of each CPU
 ARCH_SRCS += arch/x86_64/flush.c
 ARCH_SRCS += arch/x86_64/paging.c
+ARCH_SRCS += arch/x86_64/mmio.c
 ARCH_SRCS += arch/x86_64/mmu.c
 ARCH_SRCS += arch/x86_64/stack.c
 ARCH_SRCS += arch/x86_64/cpu.c

@@ -296,13 +296,13 @@ static bool mmio_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 }
 
 /* A failed call uses up no addresses. */
-static void *map_device(phys_t pa, size_t len, unsigned flags)
+void *arch_map_device(phys_t pa, size_t len, unsigned flags)
 {
 	phys_t start = ALIGN_DOWN(pa, PAGE_SIZE);
 	size_t size = ALIGN_UP(pa + len, PAGE_SIZE) - start;
 	uintptr_t va = 0;
 
-	if (!len || len > MMIO_WINDOW_SIZE || pa > ~0UL - 2 * MMIO_WINDOW_SIZE)
+	if (!len || len > MMIO_WINDOW_SIZE)
 		return NULL;
 	mutex_lock(&paging_lock);
 	if (size <= ARCH_MMIO_BASE + MMIO_WINDOW_SIZE - mmio_next && mmio_tables(mmio_next, size)) {
@@ -314,16 +314,6 @@ static void *map_device(phys_t pa, size_t len, unsigned flags)
 	}
 	mutex_unlock(&paging_lock);
 	return (void *)va;
-}
-
-void *arch_map_mmio(phys_t pa, size_t len)
-{
-	return boot_is_ram(pa, len) ? NULL : map_device(pa, len, MAP_UNCACHED);
-}
-
-void *arch_map_framebuffer(phys_t pa, size_t len)
-{
-	return map_device(pa, len, MAP_COMBINE);
 }
 
 /* A large page is mapped where all of it is requested and unmapped.  Without memory: panic. */

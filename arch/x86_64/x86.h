@@ -234,6 +234,13 @@ static inline bool cpu_has_gib_pages(void)
 {
 	return cpuid(0x80000001, 0).edx & (1u << 26);
 }
+/* The size of the physical address space, at most 2^52; 2^36 if CPUID does not tell. */
+static inline phys_t cpu_physical_end(void)
+{
+	bool tells = cpuid(0x80000000, 0).eax >= 0x80000008;
+
+	return 1UL << (tells ? cpuid(0x80000008, 0).eax & 0xff : 36);
+}
 /* The end of this CPU's stack in IST slot @ist, IST_...; irqs off. */
 void *cpu_ist_top(unsigned ist);
 
@@ -260,10 +267,10 @@ void flush_everywhere(void);
  */
 int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
 /*
- * Map device registers, uncached, for ever.  NULL: no memory or addresses, or these are addresses
- * of RAM, whatever a BAR or a table of the firmware says.  Context: as arch_map.
+ * Map [pa, pa + len), which the CPU has, in the window for devices, for ever; MAP_ flags.  NULL: no
+ * memory or addresses.  Context: as arch_map.
  */
-void *arch_map_mmio(phys_t pa, size_t len);
+void *arch_map_device(phys_t pa, size_t len, unsigned flags);
 /*
  * The addresses of memmap, pageblocks and trees read as zeros and fault on a write where no memory
  * is mapped.  Map boot memory at [start, start + len) where there is none yet.  @zeroed: fill it
@@ -274,6 +281,13 @@ void arch_map_array(uintptr_t start, size_t len, bool zeroed);
 bool arch_unmap(uintptr_t va, size_t len);
 /* The physical address that @va is mapped to; 0: none.  Any context. */
 phys_t arch_mapped_at(uintptr_t va);
+
+/*
+ * mmio.c: map device registers, uncached, for ever.  NULL: no memory or addresses, or these are
+ * addresses of RAM, or beyond those that the CPU has, whatever a BAR or a table of the firmware
+ * says.  Context: as arch_map.
+ */
+void *arch_map_mmio(phys_t pa, size_t len);
 
 /* stack.c: is @va in a guard page of a kernel stack? */
 bool stack_is_guard(uintptr_t va);

@@ -435,7 +435,7 @@ static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t
 /* Refused calls use no addresses: the next mapping directly follows the first one. */
 static void refused_registers_use_no_addresses(struct ktest *t)
 {
-	phys_t pa = acpi.ioapic[0].address;
+	phys_t pa = acpi.ioapic[0].address, limit = cpu_physical_end();
 	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
 
 	REQUIRE(t, first);
@@ -445,9 +445,13 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	EXPECT(t, !arch_map_mmio(pa, ~0UL));
 	EXPECT(t, !arch_map_mmio(pa, ~0UL - pa));
 	EXPECT(t, !arch_map_mmio(pa, 0));
+	EXPECT(t, !arch_map_mmio(limit, 1));
+	EXPECT(t, !arch_map_mmio(limit - PAGE_SIZE, PAGE_SIZE + 1));
+	EXPECT(t, !arch_map_mmio(~0UL, 1));
 	next = arch_map_mmio(pa, PAGE_SIZE);
 	EXPECT_EQ(t, (uintptr_t)next, (uintptr_t)first + PAGE_SIZE);
 	EXPECT_EQ(t, arch_mapped_at((uintptr_t)next), pa);
+	EXPECT(t, arch_map_mmio(limit - PAGE_SIZE, PAGE_SIZE));
 }
 
 /* A BAR, or an ACPI table, may name addresses of RAM as a device's. */
