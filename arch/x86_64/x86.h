@@ -284,8 +284,8 @@ phys_t arch_mapped_at(uintptr_t va);
 
 /*
  * mmio.c: map device registers, uncached, for ever.  NULL: no memory or addresses, or these are
- * addresses of RAM, or beyond those that the CPU has, whatever a BAR or a table of the firmware
- * says.  Context: as arch_map.
+ * addresses of RAM or of added memory, or beyond those that the CPU has, whatever a BAR or a table
+ * of the firmware says.  Context: as arch_map.
  */
 void *arch_map_mmio(phys_t pa, size_t len);
 

@@ -7,13 +7,23 @@
 #include <quarry/bootinfo.h>
 #include <quarry/machine.h>
 
-#define RAM_START (1UL << 32)
-#define RAM_END   (2UL << 32)
-#define MAPPED    ((void *)&play)
+#define BLOCK_BYTES (PAGEBLOCK_PAGES << PAGE_SHIFT)
+#define RAM_START   (1UL << 32)
+#define RAM_END     ((2UL << 32) + 0x3000) /* its last pageblock has addresses of devices, too */
+#define ADDED       (3UL << 32)            /* three pageblocks, added after the boot */
+#define MAPPED      ((void *)&play)
 
 static bool is_ram(phys_t pa, u64 len)
 {
 	return pa < RAM_END && pa + len > RAM_START;
+}
+
+static bool is_there(const struct memory *mem, pfn_t start, unsigned long nr)
+{
+	phys_t pa = (phys_t)start << PAGE_SHIFT, end = pa + ((phys_t)nr << PAGE_SHIFT);
+
+	return is_ram(ALIGN_DOWN(pa, BLOCK_BYTES), ALIGN_UP(end, BLOCK_BYTES) - pa) ||
+	    (pa < ADDED + 3 * BLOCK_BYTES && end > ADDED);
 }
 
 static void *map(phys_t pa, size_t len, unsigned flags)
@@ -26,6 +36,7 @@ void *tested_mmio(phys_t pa, size_t len);
 void *tested_framebuffer(phys_t pa, size_t len);
 
 #define boot_is_ram          is_ram
+#define memory_there         is_there
 #define arch_map_device      map
 #define arch_map_mmio        tested_mmio
 #define arch_map_framebuffer tested_framebuffer
@@ -66,8 +77,23 @@ static void ram_is_no_device(struct ktest *t)
 	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(RAM_END - 1, 1), 0);
 	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(RAM_START - 0x1000, 0x1000), (uintptr_t)MAPPED);
 	EXPECT_EQ(t, (uintptr_t)arch_map_framebuffer(RAM_END, 0x1000), (uintptr_t)MAPPED);
-	EXPECT_SAID(t, "map fffff000+1000 4\nmap 200000000+1000 8\n");
+	EXPECT_SAID(t, "map fffff000+1000 4\nmap 200003000+1000 8\n");
+}
+
+/* A module in a slot comes online before the devices' registers are mapped. */
+static void added_memory_is_no_device(struct ktest *t)
+{
+	const phys_t end = ADDED + 3 * BLOCK_BYTES;
+
+	begin(40);
+	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(ADDED, 0x1000), 0);
+	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(end - 1, 1), 0);
+	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(ADDED - 0x1000, 0x1001), 0);
+	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(ADDED - 2 * BLOCK_BYTES, 8 * BLOCK_BYTES), 0);
+	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(ADDED - 0x1000, 0x1000), (uintptr_t)MAPPED);
+	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(end, 0x1000), (uintptr_t)MAPPED);
+	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(RAM_END, 0x1000), (uintptr_t)MAPPED);
 }
 
 KTEST_SUITE(play_mmio, KTEST_QUICK, KTEST(addresses_that_the_cpu_lacks_are_not_mapped),
-    KTEST(ram_is_no_device));
+    KTEST(ram_is_no_device), KTEST(added_memory_is_no_device));
