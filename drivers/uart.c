@@ -4,7 +4,8 @@
  *
  * Owns:       struct uart: the ring of received bytes.
  * Locks:      output has none: the console (kernel/printk.c) serialises writers.  The ring has one
- *             producer, the interrupt, and one consumer, the reader of the console.
+ *             consumer, the reader of the console.  Its producer is the interrupt, under the lock
+ *             receive: while a CPU goes down, two CPUs may take the interrupt.
  * Invariants: head - tail bytes are in the ring, never more than its size; bytes beyond that are
  *             lost.
  * Tests:      uart.
@@ -41,7 +42,10 @@ static bool lsr_wait(struct uart *u, u8 bits)
 
 void uart_init(struct uart *u, const struct uart_regs *regs)
 {
-	*u = (struct uart){.regs = regs, .spins = SPIN_LIMIT, .readers = WAITQ("serial")};
+	*u = (struct uart){.regs = regs,
+	    .spins = SPIN_LIMIT,
+	    .receive = SPINLOCK("uart", RANK_WAIT),
+	    .readers = WAITQ("serial")};
 	regs->out(UART_SCR, 0x5a);
 	if (regs->in(UART_SCR) != 0x5a)
 		return;
@@ -113,6 +117,8 @@ int uart_getc_wait(struct uart *u)
 
 void uart_interrupt(struct uart *u)
 {
+	irqflags_t flags = spin_lock_irqsave(&u->receive);
+
 	/* Bounded, because a missing port always reads as all ones. */
 	for (unsigned i = 0; i < MAX_BYTES && u->regs->in(UART_LSR)&LSR_DATA; i++) {
 		u8 byte = u->regs->in(UART_RBR);
@@ -123,6 +129,7 @@ void uart_interrupt(struct uart *u)
 			store_release(&u->head, head + 1);
 		}
 	}
+	spin_unlock_irqrestore(&u->receive, flags);
 	wake_up(&u->readers);
 }
 

@@ -18,6 +18,8 @@ struct uart {
 	u8 ring[256];
 	u32 head; /* atomic: number of bytes ever put into the ring */
 	u32 tail; /* atomic: number of bytes ever taken out */
+	/* RANK_WAIT: from the look at the port until the byte is in the ring */
+	struct spinlock receive;
 	struct waitq readers;
 };
 

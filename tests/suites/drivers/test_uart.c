@@ -17,6 +17,7 @@ static struct {
 	u32 waiting;       /* atomic: bytes that have come */
 	u8 first;
 	u32 reads, writes;
+	u32 unlocked; /* bytes read without the lock */
 	u8 scratch;
 	char done[DONE_MAX];
 	size_t len;
@@ -41,6 +42,7 @@ static u8 fake_in(unsigned reg)
 		return (fake.busy ? 0 : fake.lsr) | (load_acquire(&fake.waiting) > 0);
 	}
 	if (reg == 0 && fake.waiting) {
+		fake.unlocked += !spin_is_held(&uart.receive);
 		fake.waiting--;
 		return fake.first++;
 	}
@@ -209,6 +211,18 @@ static void the_ring_keeps_the_oldest_256_bytes(struct ktest *t)
 	fill_and_empty(t, (u32)-100);
 }
 
+/* While a CPU goes down, the port may interrupt that CPU and another one. */
+static void interrupts_of_two_cpus_take_turns(struct ktest *t)
+{
+	start_over();
+	uart_enable_irq(&uart);
+	fake.waiting = 2;
+	uart_interrupt(&uart);
+	EXPECT_EQ(t, uart.head, 2);
+	EXPECT_EQ(t, fake.unlocked, 0);
+	EXPECT(t, !spin_is_held(&uart.receive));
+}
+
 static void without_interrupts_the_ring_comes_first(struct ktest *t)
 {
 	start_over();
@@ -275,6 +289,7 @@ static void without_interrupts_a_reader_polls(struct ktest *t)
 
 KTEST_SUITE(uart, KTEST_QUICK, KTEST(port_is_set_up_if_present),
     KTEST(bytes_are_sent_in_groups_of_16), KTEST(full_port_is_left_alone),
-    KTEST(port_without_interrupts_is_polled), KTEST(the_ring_keeps_the_oldest_256_bytes),
-    KTEST(without_interrupts_the_ring_comes_first), KTEST_COST(interrupt_of_an_absent_port_ends),
-    KTEST(a_reader_sleeps_until_a_byte_comes), KTEST(without_interrupts_a_reader_polls));
+    KTEST(port_without_interrupts_is_polled), KTEST(interrupts_of_two_cpus_take_turns),
+    KTEST(the_ring_keeps_the_oldest_256_bytes), KTEST(without_interrupts_the_ring_comes_first),
+    KTEST_COST(interrupt_of_an_absent_port_ends), KTEST(a_reader_sleeps_until_a_byte_comes),
+    KTEST(without_interrupts_a_reader_polls));
