@@ -200,9 +200,15 @@ int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 	i = ioapic_of(gsi);
 	if (i >= 0) {
 		u32 reg = IOAPIC_REDIRECT + 2 * (gsi - acpi.ioapic[i].gsi_base);
+		u32 was = ioapic_read((unsigned)i, reg);
 
-		ioapic_write((unsigned)i, reg + 1, apic_id() << 24);
-		ioapic_write((unsigned)i, reg, vector | (u32)active_low << 13 | (u32)level << 15);
+		if (!(was & LVT_MASKED) && (u8)was != vector) {
+			i = -EBUSY; /* another driver's interrupt */
+		} else {
+			ioapic_write((unsigned)i, reg + 1, apic_id() << 24);
+			ioapic_write(
+			    (unsigned)i, reg, vector | (u32)active_low << 13 | (u32)level << 15);
+		}
 	}
 	spin_unlock_irqrestore(&ioapic_lock, flags);
 	return i < 0 ? i : 0;

@@ -320,7 +320,7 @@ void apic_send_self(u8 vector);
 #define ICR_ALL_BUT_SELF 0xc0000u
 /*
  * Deliver GSI @gsi to this CPU as @vector, unmasked.  0; -ENODEV: no such pin, or this CPU's id is
- * too large.
+ * too large; -EBUSY: the pin is in use with another vector.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
 /* Redirect interrupts from APIC id @from to APIC id @to; not if @to is above XAPIC_MAX_ID. */

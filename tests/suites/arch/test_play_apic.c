@@ -113,6 +113,8 @@ static void begin(void)
 	memset(redirect, 0, sizeof(redirect));
 	redirect[0][1] = 0x00030011; /* four pins */
 	redirect[1][1] = 0xaa00aa20; /* one pin */
+	for (unsigned i = 0; i < IOAPICS * PINS; i++)
+		redirect[i / PINS][0x10 + 2 * (i % PINS)] = 0x10000; /* masked, as after a reset */
 	memset(&firmware, 0, sizeof(firmware));
 	firmware.lapic = LAPIC;
 	firmware.nr_ioapics = IOAPICS;
@@ -310,6 +312,11 @@ static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
 	EXPECT_EQ(t, ioapic_route(24, 0x45, false, true), 0);
 	EXPECT_SAID(t, "io1 11=12000000\nio1 10=2045\n");
 	EXPECT(t, arch_irqs_enabled());
+	/* A pin in use keeps its vector; drivers with one vector may share it. */
+	EXPECT_EQ(t, ioapic_route(6, 0x43, true, false), -EBUSY);
+	EXPECT_SAID(t, "");
+	EXPECT_EQ(t, ioapic_route(6, 0x44, true, true), 0);
+	EXPECT_SAID(t, "io0 17=12000000\nio0 16=a044\n");
 	/* A line of an I/O APIC that is not in the list has no route. */
 	firmware.nr_ioapics = 1;
 	EXPECT_EQ(t, ioapic_route(24, 0x45, false, true), -ENODEV);
