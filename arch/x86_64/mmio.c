@@ -23,8 +23,8 @@ static bool cpu_has(phys_t pa, size_t len)
 }
 
 /*
- * Has memory been added, after the boot, at any of the addresses?  Boot memory may share a pageblock
- * with devices; memory that is added has all of its pageblocks.
+ * Has memory been added, after the boot, at any of the addresses?  Boot memory may share a
+ * pageblock with devices; memory that is added has all of its pageblocks.
  */
 static bool is_added(phys_t pa, size_t len)
 {

@@ -123,6 +123,16 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 			return;                                                                    \
 		}                                                                                  \
 	} while (0)
+/* The value of @expr.  The test fails and is left if the value is 0 or NULL. */
+#define NEED(t, expr)                                                                              \
+	({                                                                                         \
+		__typeof__(expr) need_ = (expr);                                                   \
+		if (!need_) {                                                                      \
+			ktest_fail((t), __FILE__, __LINE__, "required %s", #expr);                 \
+			return;                                                                    \
+		}                                                                                  \
+		need_;                                                                             \
+	})
 
 /*
  * The form of ktest_run's reports; set before the first run.  @ktest_short: show only the KTAP

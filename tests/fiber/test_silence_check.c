@@ -45,11 +45,10 @@ static void sleep_a_while(void *arg)
 
 static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
 	u64 began;
 
-	REQUIRE(t, mem);
 	late.zone = &mem->zones[ZONE_NORMAL];
 	late.is = 0;
 	ktest_start(2, come_late, NULL);
@@ -74,11 +73,10 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 /* With one CPU online no other CPU has to be stopped; the check runs all the same. */
 static void one_cpu_alone_may_check(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
 	unsigned cpu;
 
-	REQUIRE(t, mem);
 	for (cpu = 1; cpu < 4; cpu++)
 		EXPECT_EQ(t, cpu_down(cpu), 0);
 	EXPECT_EQ(t, nr_cpus_online(), 1);

@@ -55,10 +55,9 @@ static struct memory *fall_silent(struct ktest *t, struct deaf *deaf)
 static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 {
 	struct deaf deaf;
-	struct memory *mem = fall_silent(t, &deaf);
+	struct memory *mem = NEED(t, fall_silent(t, &deaf));
 	u64 began;
 
-	REQUIRE(t, mem);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
@@ -120,10 +119,9 @@ static void call_itself(void *arg)
 static void cpu_down_beside_a_silent_sender_succeeds_in_time(struct ktest *t)
 {
 	struct deaf deaf = {.cpu = SILENT, .ns = WAIT_FOREVER};
-	struct memory *mem = new_memory(t);
+	struct memory *mem = NEED(t, new_memory(t));
 	u64 began;
 
-	REQUIRE(t, mem);
 	leave_in_cache(t, mem, OTHER);
 	ktest_start(SILENT, call_itself, &deaf);
 	while (!load_acquire(&deaf.is))
@@ -206,10 +204,9 @@ static void drain(void *arg)
 static void cpu_down_behind_a_drain_of_a_silent_cpu_times_out(struct ktest *t)
 {
 	struct deaf deaf;
-	struct memory *mem = fall_silent(t, &deaf);
+	struct memory *mem = NEED(t, fall_silent(t, &deaf));
 	u64 began, timeout;
 
-	REQUIRE(t, mem);
 	timeout = set_call_timeout(smp_timeout_ns);
 	ktest_start(1, drain, mem);
 	thread_sleep(20 * MS);
@@ -369,11 +366,10 @@ static void give_all_back(struct ktest *t, struct memory *mem)
 
 static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct ktest *t)
 {
-	struct memory *mem = new_memory(t);
+	struct memory *mem = NEED(t, new_memory(t));
 	struct deaf deaf;
 	u64 began, took;
 
-	REQUIRE(t, mem);
 	hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
 	settle_on(t, mem, SILENT);
 	only_in_cache(t, &hoard, SILENT);
@@ -393,12 +389,11 @@ static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(s
 /* Each CPU in turn is dead, and the reclaim thread sleeps on it. */
 static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 {
-	struct memory *mem = new_memory(t);
+	struct memory *mem = NEED(t, new_memory(t));
 	struct deaf deaf;
 	unsigned cpu;
 	u64 began;
 
-	REQUIRE(t, mem);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
 		hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE};
 		settle_on(t, mem, cpu);

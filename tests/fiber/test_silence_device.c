@@ -52,8 +52,7 @@ static void follow_begin(struct ktest *t, int cpu)
 {
 	stop = 0;
 	followed = 1;
-	follower = thread_start("balloon", cpu, follow, &balloon);
-	REQUIRE(t, follower);
+	follower = NEED(t, thread_start("balloon", cpu, follow, &balloon));
 }
 
 static void follow_end(void)

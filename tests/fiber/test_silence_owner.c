@@ -81,8 +81,7 @@ static void owner_that_has_drained_is_called_no_more(struct ktest *t)
 {
 	unsigned at = 1;
 
-	mem = ktest_memory(t, 0, 0, 16);
-	REQUIRE(t, mem);
+	mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	all_caches_off(t, mem);
 	too_late = 0;
 	while (at <= migrate_and_leave(t, at) && !too_late)

@@ -396,8 +396,7 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	 * silence has cost.
 	 */
 	serve_on = 1;
-	server = thread_start("pager", -1, serve, &wrong);
-	REQUIRE(t, server);
+	server = NEED(t, thread_start("pager", -1, serve, &wrong));
 	began = arch_clock_ns();
 	while (!(page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)) &&
 	    arch_clock_ns() - began < 500 * S)

@@ -188,9 +188,9 @@ static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 	irqflags_t flags;
 	u64 kicks;
 
-	sleeper = thread_start(
-	    "sleeper", 2, (void (*)(void *))(uintptr_t)thread_sleep, (void *)(uintptr_t)(100 * S));
-	REQUIRE(t, sleeper);
+	sleeper = NEED(t,
+	    thread_start("sleeper", 2, (void (*)(void *))(uintptr_t)thread_sleep,
+	        (void *)(uintptr_t)(100 * S)));
 	thread_sleep(30 * MS);
 	flags = arch_irq_save();
 	kicks = READ_ONCE(smp_stats.kicks);
@@ -447,11 +447,11 @@ static void sleep_an_hour_unless_flagged(void *arg)
 static void woken_sleeper_leaves_no_alarm_behind(struct ktest *t)
 {
 	struct sleeper s = {.wq = WAITQ("sleeper")};
-	struct thread *thread = thread_start("sleeper", 2, sleep_an_hour_unless_flagged, &s);
+	struct thread *thread =
+	    NEED(t, thread_start("sleeper", 2, sleep_an_hour_unless_flagged, &s));
 	struct runq *rq = &runqs[2];
 	struct deaf deaf;
 
-	REQUIRE(t, thread);
 	thread_sleep(20 * MS);
 	deaf_begin(&deaf, 2, WAIT_FOREVER);
 	EXPECT(t, TAILQ_FIRST(&rq->alarms) == thread);

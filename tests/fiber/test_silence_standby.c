@@ -50,11 +50,10 @@ static void start_waiting(struct memory *mem, void (*fn)(void *))
 static void served_ticket_wakes_its_waiter(struct ktest *t)
 {
 	u64 look = reclaim_look_ns;
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	u64 limit = standby_wait_ns, began;
 	unsigned turn;
 
-	REQUIRE(t, mem);
 	WRITE_ONCE(standby_wait_ns, HOUR);
 	/* Without a wake-up the waiter would notice only at its next check, in an hour. */
 	WRITE_ONCE(reclaim_look_ns, HOUR);
@@ -79,11 +78,10 @@ static void served_ticket_wakes_its_waiter(struct ktest *t)
 
 static void stop_wakes_waiters(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct request q;
 	u64 began;
 
-	REQUIRE(t, mem);
 	q = request_for(mem, GFP_KERNEL, 0);
 	start_waiting(mem, wait_for_the_stop);
 	began = arch_clock_ns();

@@ -68,11 +68,10 @@ static void sleep_to(u64 when)
 static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
-	struct vm_object *object = new_pager(t, ep);
+	struct vm_object *object = NEED(t, new_pager(t, ep));
 	u64 began = arch_clock_ns(), took;
 	unsigned missed;
 
-	REQUIRE(t, object);
 	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
 	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
 	for (missed = 0; missed < 7; missed++) {
@@ -100,10 +99,9 @@ static int get(struct vm_object *object, u32 index)
 static void missing_page_costs_no_trust(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
-	struct vm_object *object = new_pager(t, ep);
+	struct vm_object *object = NEED(t, new_pager(t, ep));
 	u64 began = arch_clock_ns(), took;
 
-	REQUIRE(t, object);
 	EXPECT_EQ(t, get(object, 0), -ETIMEDOUT);
 	EXPECT_EQ(t, get(object, 1), -ETIMEDOUT);
 	took = arch_clock_ns() - began;
@@ -120,10 +118,9 @@ static void missing_page_costs_no_trust(struct ktest *t)
 static void a_run_at_its_end_waits_for_no_longer(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
-	struct vm_object *object = new_pager(t, ep);
+	struct vm_object *object = NEED(t, new_pager(t, ep));
 	u64 began = arch_clock_ns(), took;
 
-	REQUIRE(t, object);
 	EXPECT_EQ(t, object->ops->clean(object, 3, content, 0), -ETIMEDOUT);
 	EXPECT(t, arch_clock_ns() - began < 1 * MS);
 	EXPECT_EQ(t, object->ops->clean(object, 3, content, 200 * MS), -ETIMEDOUT);
@@ -445,9 +442,8 @@ static void a_page_that_is_handed_over_goes_first(struct ktest *t)
 static void capabilities_in_answers_are_dropped(struct ktest *t)
 {
 	u64 endpoints = account_all.used[ACCOUNT_ENDPOINTS], took;
-	struct endpoint *gift = endpoint_create();
+	struct endpoint *gift = NEED(t, endpoint_create());
 
-	REQUIRE(t, gift);
 	server_begin(t);
 	server.gift = gift;
 	EXPECT_EQ(t, get(server.object, 0), 0);

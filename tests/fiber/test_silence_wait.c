@@ -316,8 +316,7 @@ static void thread_with_preemption_off_is_not_switched(struct ktest *t)
 	struct thread *first = thread_start("first", 1, compute_unpreempted, &p), *second;
 
 	REQUIRE(t, first);
-	second = thread_start("second", 1, run_second, &p);
-	REQUIRE(t, second);
+	second = NEED(t, thread_start("second", 1, run_second, &p));
 	thread_join(first);
 	thread_join(second);
 	EXPECT_EQ(t, p.before, 0);
@@ -470,10 +469,9 @@ static void answer_of_a_receiver_that_ends_wakes_its_caller(struct ktest *t)
 static void a_call_takes_its_time_and_a_tick(struct ktest *t)
 {
 	static const u64 ns[] = {0, 1, 3 * TICK};
-	struct endpoint *ep = endpoint_create();
+	struct endpoint *ep = NEED(t, endpoint_create());
 	unsigned i;
 
-	REQUIRE(t, ep);
 	for (i = 0; i < ARRAY_SIZE(ns); i++) {
 		struct ipc_msg msg = {.word = {1}};
 		struct receiver r = {.ep = ep, .ns = ns[i]};

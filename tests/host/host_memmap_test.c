@@ -128,11 +128,10 @@ static void expect_no_access(struct ktest *t, struct memory *mem, enum iso_polic
 
 static void the_watch_sees_every_access(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK));
 	const pfn_t start = FIRST_BLOCK * PAGEBLOCK_PAGES;
 	u32 words;
 
-	REQUIRE(t, mem);
 	watch_range(mem, start, RANGE_BLOCKS * PAGEBLOCK_PAGES);
 	words = page_word(pfn_to_page_in(mem, start));
 	words += page_word(pfn_to_page_in(mem, start + PAGEBLOCK_PAGES));
@@ -148,9 +147,8 @@ static void the_watch_sees_every_access(struct ktest *t)
 
 static void offline_of_free_memory_touches_no_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK));
 
-	REQUIRE(t, mem);
 	expect_no_access(t, mem, ISO_DISABLE);
 	expect_no_access(t, mem, ISO_PRECISE);
 }

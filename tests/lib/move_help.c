@@ -23,11 +23,10 @@ static bool stays(pfn_t pfn)
 
 static void find_what_stays(struct ktest *t)
 {
-	struct page *sample = alloc_pages(GFP_MOVABLE, 0);
+	struct page *sample = NEED(t, alloc_pages(GFP_MOVABLE, 0));
 	const struct zone *zone;
 	pfn_t pfn;
 
-	REQUIRE(t, sample);
 	zone = zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, sample));
 	free_pages(sample, 0);
 	EXPECT_EQ(t, zone->kind, ZONE_MOVABLE);

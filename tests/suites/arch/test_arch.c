@@ -103,13 +103,11 @@ static void take_ldt(void *arg)
 static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	struct vm_object *object;
 	u64 until;
 
-	REQUIRE(t, task);
-	object = map_page(task, UNTOUCHED, VM_READ | VM_WRITE, NULL, 0);
-	REQUIRE(t, object);
+	object = NEED(t, map_page(task, UNTOUCHED, VM_READ | VM_WRITE, NULL, 0));
 	ktest_on_cpu(cpu, plant_ldt, NULL);
 	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_load_ds), TI_USER), 0);
 	until = arch_clock_ns() + END_NS;

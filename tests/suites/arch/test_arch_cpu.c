@@ -459,10 +459,9 @@ static void device_interrupts_reach_their_cpu(struct ktest *t)
 
 static void a_new_program_has_a_clean_fpu(struct ktest *t)
 {
-	u8 *fpu = arch_fpu_alloc();
+	u8 *fpu = NEED(t, arch_fpu_alloc());
 	unsigned i, set = 0;
 
-	REQUIRE(t, fpu);
 	EXPECT_EQ(t, (uintptr_t)fpu % 64, 0);
 	EXPECT_EQ(t, *(u16 *)(void *)fpu, 0x037f);
 	EXPECT_EQ(t, *(u32 *)(void *)(fpu + 24), 0x1f80);

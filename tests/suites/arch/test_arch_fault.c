@@ -95,12 +95,11 @@ static void page_fault_reports_are_complete(struct ktest *t)
 /* The program faults at its first instruction, and its registers follow in the report. */
 static void program_fault_is_reported_with_registers(struct ktest *t)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	u64 pos = log_position();
 	const char *at_line;
 	char text[128];
 
-	REQUIRE(t, task);
 	ksnprintf(text, sizeof(text), "task %lu test: invalid opcode\n  rip %016lx cs 0023 rflags ",
 	    task->id, code_at(user_ud2));
 	EXPECT_EQ(t, add_thread(task, -1, code_at(user_ud2), 0), 0);
@@ -155,8 +154,7 @@ static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
 		ktest_skip(t, "needs 2 CPUs, all of them online");
 		return;
 	}
-	task = new_task(t);
-	REQUIRE(t, task);
+	task = NEED(t, new_task(t));
 	WRITE_ONCE(cpus[cpu]->quiet_until, 0UL);
 	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_spin), 0), 0);
 	while (!nmi_hits_ring_3(t, cpu) && --tries)
@@ -231,13 +229,11 @@ static void thread_of_an_ended_task_never_runs(struct ktest *t)
  */
 static void user_memory_ends_at_its_last_byte(struct ktest *t)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	struct vm_object *object;
 	u64 word = 0x0123456789abcdef, back = 0;
 
-	REQUIRE(t, task);
-	object = map_page(task, USER_END - PAGE_SIZE, VM_READ | VM_WRITE, NULL, 0);
-	REQUIRE(t, object);
+	object = NEED(t, map_page(task, USER_END - PAGE_SIZE, VM_READ | VM_WRITE, NULL, 0));
 	vm_object_put(object);
 	space_use(task->space);
 	EXPECT_EQ(t, copy_to_user(USER_END - 8, &word, 8), 0);
@@ -258,14 +254,12 @@ static void user_memory_ends_at_its_last_byte(struct ktest *t)
 static void user_copies_of_each_length_are_exact(struct ktest *t)
 {
 	u64 at = USER_END - PAGE_SIZE, end = USER_END - 2 * PAGE_SIZE;
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	struct vm_object *object;
 	u8 out[32], in[32];
 	unsigned len, i;
 
-	REQUIRE(t, task);
-	object = map_page(task, at, VM_READ | VM_WRITE, NULL, 0);
-	REQUIRE(t, object);
+	object = NEED(t, map_page(task, at, VM_READ | VM_WRITE, NULL, 0));
 	space_use(task->space);
 	for (len = 0; len <= 24; len++) {
 		/* A fault in the middle of the range brings the page in again. */
@@ -295,12 +289,10 @@ static void user_copies_of_each_length_are_exact(struct ktest *t)
 static void user_copy_without_a_wait_serves_no_fault(struct ktest *t)
 {
 	u64 at = USER_END - PAGE_SIZE, word = 0x0123456789abcdef, back = 0;
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	struct vm_object *object;
 
-	REQUIRE(t, task);
-	object = map_page(task, at, VM_READ | VM_WRITE, NULL, 0);
-	REQUIRE(t, object);
+	object = NEED(t, map_page(task, at, VM_READ | VM_WRITE, NULL, 0));
 	EXPECT_EQ(t, vm_object_remove(object, 0, 1), 0);
 	space_use(task->space);
 	EXPECT_EQ(t, copy_from_user_now(&back, at, 8), -EFAULT);

@@ -207,8 +207,7 @@ static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 
 	if (!emulated(t))
 		return;
-	page = alloc_pages(GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, alloc_pages(GFP_KERNEL, 0));
 	pfn = page_to_pfn_in(&kernel_memory, page);
 	EXPECT_EQ(t, inject(DEFERRED, pfn, HERE), 0);
 	EXPECT(t, wait_flagged(pfn));

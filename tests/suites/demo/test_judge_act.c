@@ -255,8 +255,7 @@ static void each_cpu_uses_its_pages(struct ktest *t)
 	pretend.pcp = world.of;
 	world.of[1] = &world.cache;
 	world.cache.event[EV_ALLOC_DIRECT] = 5;
-	load = act_load_start(&pretend, cpu, 2, 10, 6);
-	REQUIRE(t, load);
+	load = NEED(t, act_load_start(&pretend, cpu, 2, 10, 6));
 	EXPECT_EQ(t, judge_times("[load on 1]") + judge_times("[load on 0]"), 2);
 	l = &load->loader[0];
 	EXPECT_EQ(t, act_load_page(load, 0, 3), PFN_NONE);
@@ -274,8 +273,7 @@ static void each_cpu_uses_its_pages(struct ktest *t)
 	begin();
 	judge.tick = 1000000000;
 	world.bad = 20;
-	load = act_load_start(&pretend, cpu, 2, 10, 6);
-	REQUIRE(t, load);
+	load = NEED(t, act_load_start(&pretend, cpu, 2, 10, 6));
 	EXPECT(t, !act_load_stop(load));
 	judge_clear();
 }

@@ -201,8 +201,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 	struct crowd *c;
 
 	begin();
-	c = crowd_start(2, 40, SEED);
-	REQUIRE(t, c);
+	c = NEED(t, crowd_start(2, 40, SEED));
 	EXPECT_SAID(t,
 	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
 	    "100000000]\n[sleep 100000000]\n[sleep 100000000]\n");
@@ -216,8 +215,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 	/* A program has ended already. */
 	begin();
-	c = crowd_start(2, 40, SEED);
-	REQUIRE(t, c);
+	c = NEED(t, crowd_start(2, 40, SEED));
 	world.task[1].ending = TASK_EXITED;
 	EXPECT(t, !crowd_is_whole(c));
 	judge_clear();
@@ -293,8 +291,7 @@ static void start_waits_until_seven_eighths_are_held(struct ktest *t)
 
 		begin();
 		world.holds = holds;
-		c = crowd_start(1, 32, SEED);
-		REQUIRE(t, c);
+		c = NEED(t, crowd_start(1, 32, SEED));
 		EXPECT_EQ(t, judge_times("[sleep "), holds < 28 ? 2 : 1);
 		EXPECT(t, crowd_stop(c));
 	}
@@ -305,8 +302,7 @@ static void each_bad_end_is_reported(struct ktest *t)
 	struct crowd *c;
 
 	begin();
-	c = crowd_start(3, 8, SEED);
-	REQUIRE(t, c);
+	c = NEED(t, crowd_start(3, 8, SEED));
 	judge.quiet = true;
 	judge_clear();
 	world.faults = 1;
@@ -316,8 +312,7 @@ static void each_bad_end_is_reported(struct ktest *t)
 	    "programs: task 11 faulted, status 9\nprograms: task 12 exited, status 9\n"
 	    "programs: 3 verified 0 pages, 0 wrong\n");
 	begin();
-	c = crowd_start(1, 8, SEED);
-	REQUIRE(t, c);
+	c = NEED(t, crowd_start(1, 8, SEED));
 	judge_clear();
 	world.no_end = true;
 	EXPECT(t, !crowd_stop(c));
@@ -326,8 +321,7 @@ static void each_bad_end_is_reported(struct ktest *t)
 	    "[end 11 3 0][put 11]programs: 1 verified 0 pages, 0 "
 	    "wrong\n[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 	begin();
-	c = crowd_start(1, 8, SEED);
-	REQUIRE(t, c);
+	c = NEED(t, crowd_start(1, 8, SEED));
 	judge.quiet = true;
 	judge_clear();
 	world.stays = true;

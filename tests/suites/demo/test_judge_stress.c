@@ -393,8 +393,7 @@ static void all_starts_and_ends(struct ktest *t)
 	pretend.zones[0] = (struct zone){.kind = ZONE_NORMAL, .nr_free = 80};
 	pretend.zones[1] = (struct zone){.kind = ZONE_DMA32, .nr_free = 16};
 	pretend.zones[2] = (struct zone){.kind = ZONE_MOVABLE, .nr_free = 1000};
-	s = stress_start(&pretend, 2, 3, 6);
-	REQUIRE(t, s);
+	s = NEED(t, stress_start(&pretend, 2, 3, 6));
 	EXPECT_SAID(t, "[576 handles][stress on 2][stress on 3][stress on 4]");
 	EXPECT(t, s->budget == 8 && !s->pause && stress_cpus(s) == 3);
 	EXPECT(t, s->threads[0].rand == ((6 ^ 0x9e3779b97f4a7c15ULL) | 1));
@@ -423,8 +422,7 @@ static void all_starts_and_ends(struct ktest *t)
 	/* A thread that cannot start on its own CPU is started on any CPU. */
 	begin(0);
 	world.others_only = true;
-	s = stress_start(&pretend, 2, 1, 6);
-	REQUIRE(t, s);
+	s = NEED(t, stress_start(&pretend, 2, 1, 6));
 	EXPECT_SAID(t, "[192 handles][stress on -1]");
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
 }
@@ -445,8 +443,7 @@ static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
 
 		begin(0);
 		judge.quiet = true;
-		s = stress_start(&pretend, 0, ends[i].nr, 6);
-		REQUIRE(t, s);
+		s = NEED(t, stress_start(&pretend, 0, ends[i].nr, 6));
 		s->threads[0].frees = ends[i].frees;
 		s->threads[0].remote = ends[i].remote;
 		s->threads[0].corrupt = ends[i].corrupt;

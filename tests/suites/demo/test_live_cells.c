@@ -84,11 +84,10 @@ static void make_huge(unsigned nodes)
 
 static void each_pageblock_has_a_letter(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 24);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 24));
 	struct pageblock saved[ARRAY_SIZE(kinds)];
 	unsigned i, j;
 
-	REQUIRE(t, mem);
 	live_map_layout(&map, mem, 64, 8, PFN_NONE);
 	EXPECT_EQ(t, map.cell_blocks, 1);
 	EXPECT_EQ(t, map.nr_rows, 1);
@@ -117,10 +116,9 @@ static void each_pageblock_has_a_letter(struct ktest *t)
 /* The map has at most the given rows. A cell has as few pageblocks as that allows. */
 static void rows_are_filled_before_cells_grow(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 32);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 32));
 	unsigned rows;
 
-	REQUIRE(t, mem);
 	for (rows = 1; rows <= 5; rows++) {
 		static const unsigned blocks[] = {0, 8, 4, 2, 2, 1};
 
@@ -227,12 +225,11 @@ static void holes_of_a_row_are_left_out(struct ktest *t)
 
 static void steps_count_what_has_happened(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct pfn_range range = {BLOCK(9), BLOCK(13)};
 	struct live_steps s = {0};
 	struct pageblock saved[16];
 
-	REQUIRE(t, mem);
 	memcpy(saved, pageblock_of(mem, 0), sizeof(saved));
 	live_steps_read(&s, mem, range);
 	EXPECT(t, s.blocks == 4 && s.isolated == 0 && s.offline == 0 && s.in_use == 0);

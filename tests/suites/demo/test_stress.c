@@ -59,8 +59,7 @@ static void stress_threads_give_all_memory_back(struct ktest *t)
 		return;
 	free = memory_free_pages(mem);
 	slow = mm_event_sum(mem, EV_ALLOC_SLOW);
-	s = stress_start(mem, 0, nr, t->seed);
-	REQUIRE(t, s);
+	s = NEED(t, stress_start(mem, 0, nr, t->seed));
 	EXPECT_EQ(t, stress_cpus(s), nr);
 	EXPECT(t, wait_for_ops(s, OPS));
 	/* CPUs on which no stress thread runs have no operations. */
@@ -86,8 +85,7 @@ static void the_second_cpu_is_the_second_thread(struct ktest *t)
 
 	if (!mem || ktest_cpus() < 2)
 		return;
-	s = stress_start(mem, 1, 1, t->seed);
-	REQUIRE(t, s);
+	s = NEED(t, stress_start(mem, 1, 1, t->seed));
 	EXPECT(t, YIELD_UNTIL(stress_ops(s, 1)));
 	EXPECT_EQ(t, stress_ops(s, 0) + stress_ops(s, 2), 0);
 	EXPECT_EQ(t, stress_cpus(s), 1);
@@ -136,8 +134,7 @@ static void expect_noticed(struct ktest *t, enum zone_kind kind, enum page_state
 	if (!d.mem)
 		return;
 	d.zone = &d.mem->zones[kind];
-	s = stress_start(d.mem, 0, 1, t->seed);
-	REQUIRE(t, s);
+	s = NEED(t, stress_start(d.mem, 0, 1, t->seed));
 	EXPECT(t, wait_for_ops(s, OPS));
 	ktest_on_cpu(0, do_damage, &d);
 	EXPECT_EQ(t, d.done, DAMAGED);
@@ -177,11 +174,10 @@ static void busiest_range_has_most_in_use(struct ktest *t)
 		unsigned block, pages, busiest;
 	} step[] = {
 	    {3, 8, 18}, {9, 2, 8}, {12, 2, 8}, {13, 1, 12}, {4, 4, 4}, {19, 5, 18}, {5, 1, 18}};
-	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	unsigned long nr;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(step); i++) {
 		use(mem, step[i].block, (int)step[i].pages);
 		EXPECT_EQ(t, offline_busiest(mem, BLOCK(2), &nr), BLOCK(step[i].busiest));
@@ -193,10 +189,9 @@ static void busiest_range_has_most_in_use(struct ktest *t)
 
 static void offline_pageblocks_are_not_busy(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	unsigned long nr;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, offline_pages(mem, BLOCK(10), BLOCK(2), NULL, NULL) == 0);
 	EXPECT(t, offline_busiest(mem, BLOCK(2), &nr) != BLOCK(10));
 	EXPECT_EQ(t, nr, BLOCK(2));
@@ -205,10 +200,9 @@ static void offline_pageblocks_are_not_busy(struct ktest *t)
 
 static void without_movable_memory_no_range_is_busiest(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	unsigned long nr;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_busiest(mem, BLOCK(2), &nr), PFN_NONE);
 }
 
@@ -230,8 +224,7 @@ static void rounds_wait_for_the_stress(struct ktest *t)
 
 	if (!mem)
 		return;
-	s = stress_start(mem, 0, some_cpus(), t->seed);
-	REQUIRE(t, s);
+	s = NEED(t, stress_start(mem, 0, some_cpus(), t->seed));
 	opts.stress = s;
 	opts.arg = &calls;
 	opts.start = mem->zones[ZONE_MOVABLE].start_pfn + BLOCK(2);
@@ -253,12 +246,11 @@ static void rounds_wait_for_the_stress(struct ktest *t)
 
 static void lost_pages_are_reported(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct soak soak;
 	char want[120];
 	u64 pos;
 
-	REQUIRE(t, mem);
 	soak_begin(&soak, mem, "  # test");
 	pos = log_position();
 	EXPECT(t, soak_end(&soak));

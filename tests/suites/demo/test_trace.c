@@ -244,12 +244,11 @@ static void four_cpus_leave_the_same_pages_live(struct ktest *t)
 
 static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct trace_report report;
 	struct trace trace;
 	unsigned cpus;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, parse_short(&trace));
 	for (cpus = 1; cpus <= 2 && cpus <= ktest_cpus(); cpus++) {
 		EXPECT_EQ(t, trace_run(&trace, mem, cpus, &trace_clock_ns, &report), 0);
@@ -268,13 +267,12 @@ static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
 /* At least two of the four largest blocks do not fit: they are neither allocated nor freed. */
 static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2));
 	struct trace_report report;
 	struct trace trace;
 	char text[256];
 	int n, i;
 
-	REQUIRE(t, mem);
 	n = ksnprintf(text, sizeof(text),
 	    "# events=8 allocs=4 frees=4 ids=4 peak_live_pages=%lu cpus=1\n", 4 * PAGEBLOCK_PAGES);
 	for (i = 0; i < 8; i++)
@@ -297,12 +295,11 @@ static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 static void events_of_one_id_keep_their_order(struct ktest *t)
 {
 	static char text[TURNS * 24 + 128];
-	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct trace_report report;
 	struct trace trace;
 	int n, i;
 
-	REQUIRE(t, mem);
 	n = ksnprintf(text, sizeof(text),
 	    "# events=%d allocs=%d frees=%d ids=1 peak_live_pages=2 cpus=2\n", 2 * TURNS, TURNS,
 	    TURNS);
@@ -320,11 +317,10 @@ static void events_of_one_id_keep_their_order(struct ktest *t)
 
 static void cpus_out_of_range_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	struct trace_report report;
 	struct trace trace;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, parse_short(&trace));
 	EXPECT_EQ(t, trace_run(&trace, mem, 0, &trace_clock_ns, &report), -EINVAL);
 	EXPECT_EQ(t, trace_run(&trace, mem, mem->nr_cpus + 1, &trace_clock_ns, &report), -EINVAL);

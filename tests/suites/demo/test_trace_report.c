@@ -200,12 +200,11 @@ static int run(struct memory *mem, u64 at, struct trace_report *r)
 
 static void figures_of_a_replay_are_exact(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	u64 slow_allocs, slow_frees, operations = 9;
 	struct trace_report r;
 	u64 began = arch_clock_ns();
 
-	REQUIRE(t, mem);
 	REQUIRE(t,
 	    !parse("# events=9 allocs=5 frees=4 ids=3 peak_live_pages=7 cpus=3\na 0 0 U 0\na 1 1 U "
 	           "1\na 2 2 U 2\nf 1 0\n"
@@ -236,13 +235,12 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 /* Allocate pages from a cache, and more of the largest blocks than there are. */
 static void failed_allocations_count_as_operations(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	u64 nr = BLOCKS + 1, operations = nr + 20;
 	struct trace_report r;
 	unsigned i;
 	int at;
 
-	REQUIRE(t, mem);
 	at = ksnprintf(text, sizeof(text),
 	    "# events=%llu allocs=%llu frees=10 ids=%llu peak_live_pages=%llu cpus=1\n",
 	    (unsigned long long)operations, (unsigned long long)nr + 10, (unsigned long long)nr + 1,
@@ -266,10 +264,9 @@ static void failed_allocations_count_as_operations(struct ktest *t)
  */
 static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct trace_report r;
 
-	REQUIRE(t, mem);
 	REQUIRE(t,
 	    !parse("# events=4 allocs=2 frees=2 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U "
 	           "0\nf 0 0\nf 1 0\n"));

@@ -126,8 +126,7 @@ static void page_deflated_during_its_migration_is_left_alone(struct ktest *t)
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
 	EXPECT_EQ(t, nr_lent, 0);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
-	dst = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
-	REQUIRE(t, dst);
+	dst = NEED(t, mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0));
 	nr_told = 0;
 	EXPECT_EQ(t, balloon.owner.ops->migrate(&balloon.owner, balloon.mem, dst, page), -ENOENT);
 	EXPECT_EQ(t, nr_told, 0);
@@ -393,8 +392,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	EXPECT_EQ(t, sum_dropped(), 0);
 	/* A single page in use makes its pageblock be reported again. */
-	page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	EXPECT_EQ(t, sum_dropped(), 0);
 	sum = (unsigned)(page_to_pfn_in(balloon.mem, page) >> PAGEBLOCK_ORDER);

@@ -39,8 +39,7 @@ static void balloon_driver_gives_every_page_back(struct ktest *t)
 	unsigned i;
 	int err;
 
-	vmem = ktest_memory(t, 0, 2, 4);
-	REQUIRE(t, vmem);
+	vmem = NEED(t, ktest_memory(t, 0, 2, 4));
 	for (i = 0; i < ARRAY_SIZE(stops); i++) {
 		const struct stop *s = &stops[i];
 

@@ -29,10 +29,9 @@ static void plug_blocks(unsigned i, pfn_t pfn, unsigned blocks)
 
 static void dimm_is_plugged_and_unplugged(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 	unsigned long managed;
 
-	REQUIRE(t, mem);
 	managed = memory_managed_pages(mem);
 	plug_blocks(0, FREE, 4);
 	slot_bank_scan(&slots_bank);
@@ -77,9 +76,8 @@ static void dimm_in_use_is_not_unplugged(struct ktest *t)
 /* Memory that an operator offlined or onlined by hand is respected. */
 static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 
-	REQUIRE(t, mem);
 	plug_blocks(0, FREE, 2);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
@@ -98,9 +96,8 @@ static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 /* Memory that was removed by hand needs the eject only. */
 static void removed_dimm_is_unplugged(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 
-	REQUIRE(t, mem);
 	plug_blocks(0, FREE, 2);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(2), NULL, NULL), 0);
@@ -138,11 +135,10 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	    {at - size, 2 * size, DOMAIN, -EEXIST, there},
 	    {at, size, DOMAIN + 1, -ENODEV, domain},
 	};
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 	struct fingerprint before, after;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	before = take_fingerprint(mem);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		slots_plug(i % NR, bad[i].address, bad[i].size, bad[i].domain);
@@ -167,10 +163,9 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 /* Later memory is free: the module is inserted again, and is used. */
 static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 	struct fingerprint before, after;
 
-	REQUIRE(t, mem);
 	before = take_fingerprint(mem);
 	arrays.maps_left = 0;
 	plug_blocks(0, FREE, 4);
@@ -194,9 +189,8 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 /* An operator adds the memory of a module that the driver has refused. It goes offline first. */
 static void refused_dimm_in_use_goes_offline_before_the_eject(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 
-	REQUIRE(t, mem);
 	arrays.maps_left = 0;
 	plug_blocks(0, FREE, 2);
 	slot_bank_scan(&slots_bank);
@@ -225,9 +219,8 @@ static void refused_dimm_in_use_goes_offline_before_the_eject(struct ktest *t)
 static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 {
 	static const u32 domain[3] = {3, DOMAIN, 5};
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 
-	REQUIRE(t, mem);
 	dimms.domain = domain;
 	dimms.nr_nodes = 2;
 	plug_blocks(0, FREE, 1);
@@ -248,9 +241,8 @@ static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 
 static void second_dimm_at_one_address_is_refused(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 
-	REQUIRE(t, mem);
 	plug_blocks(0, FREE, 3);
 	plug_blocks(1, FREE + BLOCK(2), 3);
 	slot_bank_scan(&slots_bank);
@@ -269,9 +261,8 @@ static void second_dimm_at_one_address_is_refused(struct ktest *t)
 /* The module was given back but not ejected, so its memory is online again. */
 static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 
-	REQUIRE(t, mem);
 	plug_blocks(0, FREE, 2);
 	slot_bank_scan(&slots_bank);
 	fake_slots.holds_on = true;
@@ -286,11 +277,10 @@ static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
 /* Whatever the registers hold, a scan ends and the memory is sound. */
 static void random_registers_lose_nothing(struct ktest *t)
 {
-	struct memory *mem = begin_dimms(t);
+	struct memory *mem = NEED(t, begin_dimms(t));
 	u64 rand = t->seed | 1;
 	unsigned round, i;
 
-	REQUIRE(t, mem);
 	for (round = 0; round < 200; round++) {
 		for (i = 0; i < NR; i++) {
 			u64 r = ktest_rand(&rand);

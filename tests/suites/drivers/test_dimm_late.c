@@ -72,11 +72,10 @@ static void module_offlined_meanwhile_is_refused(struct ktest *t)
 	static const u32 domain[1] = {0};
 	const struct slot_device dev = {
 	    .address = (u64)FREE << PAGE_SHIFT, .size = (u64)BLOCK(BLOCKS) << PAGE_SHIFT};
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	struct dimm_user user = {.mem = mem, .domain = domain, .nr_nodes = 1};
 	const char *why = NULL;
 
-	REQUIRE(t, mem);
 	online_before = BLOCKS;
 	offline_before = true;
 	EXPECT_EQ(t, late_take(&user, &dev, &why), -EAGAIN);
@@ -91,11 +90,10 @@ static void module_that_cannot_be_removed_stays_as_it_was(struct ktest *t)
 	static const u32 domain[1] = {0};
 	const struct slot_device dev = {
 	    .address = (u64)FREE << PAGE_SHIFT, .size = (u64)BLOCK(BLOCKS) << PAGE_SHIFT};
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	struct dimm_user user = {.mem = mem, .domain = domain, .nr_nodes = 1};
 	const char *why = NULL;
 
-	REQUIRE(t, mem);
 	online_before = 0;
 	claimed = true;
 	EXPECT_EQ(t, late_take(&user, &dev, &why), 0);

@@ -270,8 +270,7 @@ static void expect_woken(struct ktest *t, bool by_interrupt)
 	if (by_interrupt)
 		uart_enable_irq(&uart);
 	fake.first = 'q';
-	other = thread_start("port", (int)arch_cpu_id(), bring_one, NULL);
-	REQUIRE(t, other);
+	other = NEED(t, thread_start("port", (int)arch_cpu_id(), bring_one, NULL));
 	EXPECT_EQ(t, uart_getc_wait(&uart), 'q');
 	thread_join(other);
 	EXPECT_EQ(t, uart_getc(&uart), -1);

@@ -45,11 +45,10 @@ static void stop_hogs(struct ktest *t, unsigned nr)
 /* Run a task that naps; its exit status is its longest nap, in ms. */
 static void expect_naps(struct ktest *t, unsigned hogs, int limit)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	enum task_end how = TASK_RUNS;
 	s32 ms = -1;
 
-	REQUIRE(t, task);
 	EXPECT_EQ(t, add_thread(task, -1, code_at(user_nap), NAPS), 0);
 	EXPECT_EQ(t, task_wait(task, END_NS, &how, &ms), 0);
 	printk("# fair: the longest of %u naps of 10 ms beside %u tasks: %d ms\n", NAPS, hogs, ms);

@@ -111,11 +111,10 @@ static void warm_private(void *arg)
 
 static void cpu_hotplug_reaches_private_memories(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 8));
 	unsigned cpu = ktest_cpus() - 1, on;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	on = capacity_sum(zone, cpu);
 	EXPECT(t, on > 0);

@@ -44,13 +44,12 @@ static int end_call(struct caller *c)
 
 static void call_is_answered(struct ktest *t)
 {
-	struct endpoint *ep = endpoint_create();
+	struct endpoint *ep = NEED(t, endpoint_create());
 	struct ipc_call *call;
 	struct ipc_msg msg;
 	struct caller c;
 	u64 i;
 
-	REQUIRE(t, ep);
 	for (i = 1; i <= 20; i++) {
 		start_call(t, &c, ep, i, LONG_NS);
 		REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
@@ -68,13 +67,12 @@ static void call_is_answered(struct ktest *t)
 
 static void calls_come_in_order(struct ktest *t)
 {
-	struct endpoint *ep = endpoint_create();
+	struct endpoint *ep = NEED(t, endpoint_create());
 	struct ipc_call *call[4];
 	struct caller c[4];
 	struct ipc_msg msg;
 	unsigned i;
 
-	REQUIRE(t, ep);
 	for (i = 0; i < 4; i++) {
 		start_call(t, &c[i], ep, i, LONG_NS);
 		/* Wait until the call is queued before the next one starts. */
@@ -93,12 +91,11 @@ static void calls_come_in_order(struct ktest *t)
 
 static void waits_are_bounded(struct ktest *t)
 {
-	struct endpoint *ep = endpoint_create();
+	struct endpoint *ep = NEED(t, endpoint_create());
 	struct ipc_msg msg = {.word = {1}};
 	struct ipc_call *call;
 	struct caller c;
 
-	REQUIRE(t, ep);
 	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 0), -ETIMEDOUT);
 	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 5 * MS), -ETIMEDOUT);
 	EXPECT_EQ(t, ipc_call(ep, &msg, 0), -ETIMEDOUT);
@@ -115,12 +112,11 @@ static void waits_are_bounded(struct ktest *t)
 
 static void call_without_a_receiver_fails(struct ktest *t)
 {
-	struct endpoint *ep = endpoint_create();
+	struct endpoint *ep = NEED(t, endpoint_create());
 	struct caller queued, taken;
 	struct ipc_msg msg;
 	struct ipc_call *call;
 
-	REQUIRE(t, ep);
 	endpoint_get(ep, RIGHT_SEND);
 	start_call(t, &taken, ep, 1, LONG_NS);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);

@@ -154,8 +154,7 @@ static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
 
 	rwsem_lock_shared(&s.sem);
 	rwsem_lock_shared(&s.sem);
-	waiter = thread_start("waiter", (int)ktest_cpus() - 1, take_exclusively, &s);
-	REQUIRE(t, waiter);
+	waiter = NEED(t, thread_start("waiter", (int)ktest_cpus() - 1, take_exclusively, &s));
 	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&s.sem.l)));
 	EXPECT(t, !lets_in(&s.sem));
 	rwsem_unlock_shared(&s.sem);

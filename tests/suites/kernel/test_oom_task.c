@@ -177,8 +177,7 @@ static void pages_of_the_dead_count_for_who_is_left(struct ktest *t)
 	unsigned i;
 
 	REQUIRE(t, first);
-	head = child_with(t, first, 30, &object);
-	REQUIRE(t, head);
+	head = NEED(t, child_with(t, first, 30, &object));
 	child = child_with(t, head, 2, &own[0]);
 	other = child_with(t, first, 25, &own[1]);
 	REQUIRE(t, child && other);
@@ -207,8 +206,7 @@ static void pages_in_a_message_count_for_their_family(struct ktest *t)
 	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
 
 	REQUIRE(t, first);
-	head = child_with(t, first, 30, &object);
-	REQUIRE(t, head);
+	head = NEED(t, child_with(t, first, 30, &object));
 	child = child_with(t, head, 2, &own[0]);
 	other = child_with(t, first, 25, &own[1]);
 	REQUIRE(t, child && other);
@@ -268,8 +266,7 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 	struct vm_object *none;
 	unsigned i;
 
-	first = task_with(t, 1, true, &none);
-	REQUIRE(t, first);
+	first = NEED(t, task_with(t, 1, true, &none));
 	for (i = 0; i < ARRAY_SIZE(pages); i++) {
 		/*
 		 * Task 0 is alone; task 1 has the children 2 and 3, and task 2 has the children 4
@@ -305,12 +302,9 @@ static void orphans_do_not_count_for_their_grandparent(struct ktest *t)
 	struct task *first = task_with(t, 1, true, &object[0]), *top, *middle, *orphan;
 
 	REQUIRE(t, first);
-	top = child_with(t, first, 5, &object[1]);
-	REQUIRE(t, top);
-	middle = child_with(t, top, 1, &object[2]);
-	REQUIRE(t, middle);
-	orphan = child_with(t, middle, 1, &object[3]);
-	REQUIRE(t, orphan);
+	top = NEED(t, child_with(t, first, 5, &object[1]));
+	middle = NEED(t, child_with(t, top, 1, &object[2]));
+	orphan = NEED(t, child_with(t, middle, 1, &object[3]));
 	use_tables(t, orphan, object[3], 80);
 	leave(middle, object[2]);
 	EXPECT(t, ask_for(GFP_KERNEL));
@@ -329,8 +323,7 @@ static void first_task_is_never_killed(struct ktest *t)
 	REQUIRE(t, first);
 	EXPECT(t, !ask()); /* no victim: the allocation fails */
 	EXPECT(t, !first->ending);
-	task = task_with(t, 1, false, &object[1]);
-	REQUIRE(t, task);
+	task = NEED(t, task_with(t, 1, false, &object[1]));
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task) && !first->ending);
 	leave(task, object[1]);
@@ -388,8 +381,7 @@ static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
 
 	REQUIRE(t, parent);
 	EXPECT_EQ(t, *records, 0);
-	child = child_with(t, parent, 1, &object);
-	REQUIRE(t, child);
+	child = NEED(t, child_with(t, parent, 1, &object));
 	task_get(child);
 	leave(child, object);
 	EXPECT(t, *records * (PAGE_SIZE / 32) > sizeof(struct task));
@@ -409,8 +401,7 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 
 	kmalloc_trim();
 	free = memory_free_pages(&kernel_memory);
-	task = task_with(t, 10, false, &object);
-	REQUIRE(t, task);
+	task = NEED(t, task_with(t, 10, false, &object));
 	REQUIRE(t, vm_object_pin(object, 3, &page) == 0);
 	leave(task, object);
 	kmalloc_trim();

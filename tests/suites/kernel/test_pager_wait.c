@@ -93,13 +93,12 @@ static void endless_supply_can_be_killed(struct ktest *t)
 	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_SUPPLY};
 	u64 args[5] = {SYS_PAGER_SUPPLY, 0, 0, FICKLE};
 	struct vm_object *fickle, *page;
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	enum task_end how;
 	struct server s;
 	unsigned i;
 	s32 status;
 
-	REQUIRE(t, task);
 	if (!server_begin(t, &s, LONG_NS))
 		return;
 	nr_brought = refuses = 0;
@@ -136,14 +135,13 @@ static void read_page_1(void *arg)
 /* The thread that waits for the answer is killed; the other waiter belongs to another task. */
 static void killed_requester_leaves_other_waiters_alone(struct ktest *t)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	struct reader reader;
 	struct server s;
 	u64 messages;
 	unsigned i;
 	u32 refs;
 
-	REQUIRE(t, task);
 	if (!server_begin(t, &s, LONG_NS))
 		return;
 	EXPECT_EQ(t, vm_map(task->space, FICKLE, 1, VM_READ, s.object, 1), 0);

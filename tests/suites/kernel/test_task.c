@@ -6,9 +6,8 @@
 
 static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int status)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 
-	REQUIRE(t, task);
 	EXPECT_EQ(t, add_thread(task, -1, entry, arg), 0);
 	expect_end(t, task, how, status);
 }
@@ -35,12 +34,11 @@ static void exit_status_comes_back(struct ktest *t)
 
 static void last_thread_ends_the_task(struct ktest *t)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	struct vm_space *space;
 	const u64 go = 1;
 	unsigned i;
 
-	REQUIRE(t, task);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(t, add_thread(task, -1, code_at(user_wait), DATA), (int)i);
 	/* Hold the space: all threads may end before this CPU has left the space. */
@@ -60,9 +58,8 @@ static void calls_keep_registers(struct ktest *t)
 
 static void faults_end_the_task_alone(struct ktest *t)
 {
-	struct task *other = new_task(t);
+	struct task *other = NEED(t, new_task(t));
 
-	REQUIRE(t, other);
 	EXPECT_EQ(t, add_thread(other, -1, code_at(user_spin), 0), 0);
 	run(t, code_at(user_ud2), 0, TASK_FAULTED, 0);
 	run(t, code_at(user_load), 0, TASK_FAULTED, 0);
@@ -88,8 +85,7 @@ static void system_call_at_the_end_of_user_memory_faults(struct ktest *t)
 
 	REQUIRE(t, task && page);
 	memcpy(page + PAGE_SIZE - len, user_last, len);
-	object = map_page(task, USER_END - PAGE_SIZE, VM_READ | VM_EXEC, page, PAGE_SIZE);
-	REQUIRE(t, object);
+	object = NEED(t, map_page(task, USER_END - PAGE_SIZE, VM_READ | VM_EXEC, page, PAGE_SIZE));
 	vm_object_put(object);
 	kfree(page);
 	EXPECT_EQ(t, add_thread(task, -1, USER_END - len, 0), 0);
@@ -160,10 +156,9 @@ static void call_there(void *arg)
 /* On a machine without SMAP and SMEP only the kernel's own checks remain. */
 static void smap_and_smep_are_on(struct ktest *t)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	char copy[16];
 
-	REQUIRE(t, task);
 	space_use(task->space);
 	/* Touch both pages, so that they are present. */
 	EXPECT_EQ(t, copy_from_user(copy, CODE, sizeof(copy)), 0);
@@ -188,11 +183,10 @@ static void user_copies_stop_at_unmapped_memory(struct ktest *t)
 {
 	static const u64 bad[] = {
 	    0, DATA + PAGE_SIZE, USER_END - 4, USER_END, 1UL << 47, ARCH_DIRECT_MAP, ~0UL - 3};
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	char text[64] = "one, two, three";
 	unsigned i;
 
-	REQUIRE(t, task);
 	EXPECT_EQ(t, copy_to_user(DATA, text, 16), -EFAULT);
 	space_use(task->space);
 	EXPECT_EQ(t, copy_to_user(DATA + 100, text, 16), 0);

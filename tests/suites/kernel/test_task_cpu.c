@@ -107,8 +107,7 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 		ktest_skip(t, "needs 2 to 8 CPUs, all of them online");
 		return;
 	}
-	task = new_task(t);
-	REQUIRE(t, task);
+	task = NEED(t, new_task(t));
 	for (cpu = 1; cpu < nr_boot_cpus; cpu++)
 		EXPECT_EQ(t, cpu_down(cpu), 0);
 	for (cpu = 0; cpu < 2 * nr_boot_cpus; cpu++)
@@ -131,8 +130,7 @@ static void programs_survive_cpu_hotplug(struct ktest *t)
 		ktest_skip(t, "needs 2 CPUs, all of them online");
 		return;
 	}
-	task = new_task(t);
-	REQUIRE(t, task);
+	task = NEED(t, new_task(t));
 	for (i = 0; i < 2 * ktest_cpus(); i++)
 		EXPECT(t, add_thread(task, -1, code_at(user_store_cpu), DATA) >= 0);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
@@ -211,12 +209,11 @@ static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 /* Threads of one space count on all CPUs, in pages that are migrated again and again. */
 static void programs_survive_migration(struct ktest *t)
 {
-	struct task *task = new_task(t);
+	struct task *task = NEED(t, new_task(t));
 	u32 nr = ktest_cpus() * COUNTED, i;
 	struct vm_object *object;
 	struct vm_space *space;
 
-	REQUIRE(t, task);
 	space = task->space;
 	vm_space_get(space); /* in case the task ends and drops it */
 	REQUIRE(t, vm_object_create(&kernel_memory, OBJ_ANON, nr, NULL, NULL, &object) == 0);

@@ -84,10 +84,9 @@ static void double_free_of_a_cached_page(struct ktest *t)
 
 static void double_free_after_a_drain(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page, *buddy;
 
-	REQUIRE(t, mem);
 	/* Free one of two buddies: it cannot merge, and stays a free block of order 0. */
 	page = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	buddy = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
@@ -101,10 +100,9 @@ static void double_free_after_a_drain(struct ktest *t)
 
 static void double_free_after_merging(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page *lower, *upper;
 
-	REQUIRE(t, mem);
 	lower = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	upper = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	REQUIRE(t, lower && upper == lower + 1);
@@ -120,10 +118,9 @@ static void double_free_after_merging(struct ktest *t)
 
 static void free_with_a_wrong_order(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	unsigned order, wrong;
 
-	REQUIRE(t, mem);
 	for (order = 0; order <= MIN((unsigned)MAX_ORDER, 4u); order++) {
 		struct page *page = mem_alloc_pages(mem, GFP_KERNEL, order);
 
@@ -139,13 +136,11 @@ static void free_with_a_wrong_order(struct ktest *t)
 
 static void free_of_a_tail(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
 	unsigned i;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 2);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 2));
 	for (i = 1; i < 4; i++) {
 		expect_refused(t, mem, page + i, 0);
 		expect_refused(t, mem, page + i, 2);
@@ -156,9 +151,8 @@ static void free_of_a_tail(struct ktest *t)
 
 static void free_of_a_page_that_was_never_allocated(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 
-	REQUIRE(t, mem);
 	expect_refused(t, mem, pfn_to_page_in(mem, 0), 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, 0), MAX_ORDER);
 	expect_refused(t, mem, pfn_to_page_in(mem, 1), 0);
@@ -189,10 +183,9 @@ static void free_of_a_reserved_page(struct ktest *t)
 
 static void free_of_an_offline_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	pfn_t start = 2 * PAGEBLOCK_PAGES;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL));
 	expect_refused(t, mem, pfn_to_page_in(mem, start), 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, start), MAX_ORDER);
@@ -201,11 +194,10 @@ static void free_of_an_offline_page(struct ktest *t)
 
 static void free_of_a_foreign_pointer(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page foreign = {.word = 0};
 	struct page *page;
 
-	REQUIRE(t, mem);
 	expect_refused(t, mem, NULL, 0);
 	expect_refused(t, mem, NULL, MAX_ORDER);
 	expect_refused(t, mem, &foreign, 0);
@@ -214,21 +206,18 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->start_pfn) - 1, 0);
 	/* Free with a pointer into the middle of a descriptor. */
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	expect_refused(t, mem, (struct page *)(void *)((char *)page + 16), 0);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
 static void free_of_a_forged_descriptor(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]), 0);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	/* If a descriptor began at the field owner, its word would be that of an allocated page. */
 	page->owner = (void *)(uintptr_t)PAGE_WORD(1, PG_ALLOC, 0);
 	expect_refused(
@@ -248,11 +237,10 @@ static struct page *any_page(struct ktest *t)
 static void free_with_an_order_too_large(struct ktest *t)
 {
 	static const unsigned orders[] = {MAX_ORDER + 1, 15, 16, 31, 32, 64, ~0u};
-	struct page *page = any_page(t);
+	struct page *page = NEED(t, any_page(t));
 	struct memory *mem = t->mem;
 	unsigned i;
 
-	REQUIRE(t, page);
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		if (orders[i] > MAX_ORDER)
 			expect_refused(t, mem, page, orders[i]);
@@ -264,11 +252,10 @@ static void free_of_a_page_in_use(struct ktest *t)
 {
 	static const enum page_state states[] = {PG_FREEING, PG_SLAB, PG_PGTABLE, PG_OBJECT,
 	    PG_MOVABLE_OPS, PG_LRU, PG_ISO_MIG, PG_BALLOON, PG_HWPOISON};
-	struct page *page = any_page(t);
+	struct page *page = NEED(t, any_page(t));
 	struct memory *mem = t->mem;
 	unsigned i;
 
-	REQUIRE(t, page);
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		WRITE_ONCE(page->word, PAGE_WORD(1, states[i], 0));
 		expect_refused(t, mem, page, 0);
@@ -279,13 +266,11 @@ static void free_of_a_page_in_use(struct ktest *t)
 
 static void free_of_a_page_with_references_or_flags(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
 	unsigned bit;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	EXPECT_EQ(t, get_page(page), 0);
 	expect_refused(t, mem, page, 0);
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
@@ -301,10 +286,9 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 /* A pinned page cannot be freed, even when only the reference of the pin is left. */
 static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	unsigned order;
 
-	REQUIRE(t, mem);
 	for (order = 0; order <= MIN((unsigned)MAX_ORDER, 4u); order++) {
 		unsigned long free = memory_free_pages(mem);
 		struct page *page = mem_alloc_pages(mem, GFP_KERNEL, order);
@@ -317,8 +301,7 @@ static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 		mem_unpin_page(mem, page);
 		EXPECT_EQ(t, memory_free_pages(mem), free);
 		/* A page that is no longer pinned is freed like any other. */
-		page = mem_alloc_pages(mem, GFP_KERNEL, order);
-		REQUIRE(t, page);
+		page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, order));
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 		EXPECT_EQ(t, pin_page(page), 0);
 		mem_unpin_page(mem, page);
@@ -329,11 +312,10 @@ static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 
 static void bulk_free_of_nothing_but_bad_pages(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct fingerprint before, after;
 	struct page *pages[3];
 
-	REQUIRE(t, mem);
 	pages[0] = NULL;
 	pages[1] = pfn_to_page_in(mem, 0);
 	pages[2] = pfn_to_page_in(mem, 1);

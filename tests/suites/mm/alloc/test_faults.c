@@ -63,11 +63,10 @@ static void fill_caches(struct ktest *t, struct memory *mem)
 
 static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
 	u64 timeout;
 
-	REQUIRE(t, mem);
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	zone = test_zone(mem, ZONE_NORMAL);
@@ -89,13 +88,12 @@ static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
 
 static void offline_is_complete_although_a_wake_up_is_lost(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4));
 	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
 	struct offline_opts opts = {.policy = ISO_DISABLE};
 	struct offline_result res;
 	u64 timeout;
 
-	REQUIRE(t, mem);
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	for (; opts.policy <= ISO_PRECISE; opts.policy++) {
@@ -127,14 +125,13 @@ static void churn(void *arg)
 
 static void late_answers_change_nothing(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4));
 	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
 	struct churn c = {.mem = mem};
 	struct offline_opts opts = {0};
 	struct offline_result res;
 	unsigned cpu, turn;
 
-	REQUIRE(t, mem);
 	atomic_xchg(&host_ipi_faults.late_ns, 200000u);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_start(cpu, churn, &c);
@@ -232,8 +229,7 @@ static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int wan
 	struct memory *mem;
 	pfn_t start;
 
-	mem = with_stubborn(t, &s, &start);
-	REQUIRE(t, mem);
+	mem = NEED(t, with_stubborn(t, &s, &start));
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), want);
 	EXPECT_EQ(t, res.moved, 0);
 	EXPECT(t,
@@ -277,9 +273,8 @@ static void owner_that_is_busy_for_a_while_is_retried(struct ktest *t)
 {
 	struct stubborn s = {.migrate = -EAGAIN, .times = 3};
 	struct offline_result res;
-	struct memory *mem = offline_with(t, &s, &res);
+	struct memory *mem = NEED(t, offline_with(t, &s, &res));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, s.asked, 4);
 	EXPECT_EQ(t, res.retries, 3);
 	EXPECT_EQ(t, res.moved, 1);
@@ -291,9 +286,8 @@ static void page_released_by_its_owner_is_freed_once(struct ktest *t)
 {
 	struct stubborn s = {.releases = true};
 	struct offline_result res;
-	struct memory *mem = offline_with(t, &s, &res);
+	struct memory *mem = NEED(t, offline_with(t, &s, &res));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, res.moved, 0);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
@@ -302,12 +296,11 @@ static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 {
 	struct stubborn s[4] = {
 	    {.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.releases = true}};
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct page *pages[4], *moved;
 	struct mm_fail fail = {0};
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 4; i++) {
 		s[i].owner.ops = &stubborn_ops;
 		s[i].page = pages[i] = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);

@@ -48,17 +48,15 @@ static void each_refusal_has_a_reason(struct ktest *t)
 	    {PG_RESERVED, IN_USE}, {PG_SLAB, IN_USE}, {PG_PGTABLE, IN_USE}, {PG_OBJECT, IN_USE},
 	    {PG_MOVABLE_OPS, IN_USE}, {PG_LRU, IN_USE}, {PG_ISO_MIG, IN_USE}, {PG_BALLOON, IN_USE},
 	    {PG_HWPOISON, IN_USE}};
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct page foreign = {.word = 0};
 	struct page *page;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	expect_reason(t, mem, NULL, 0, NO_PAGE);
 	expect_reason(t, mem, &foreign, 0, NO_PAGE);
 	expect_reason(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0, NO_PAGE);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 2);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 2));
 	expect_reason(t, mem, page, MAX_ORDER + 1, NO_ORDER);
 	expect_reason(t, mem, page, ~0u, NO_ORDER);
 	expect_reason(t, mem, page, 1, WRONG_ORDER);
@@ -91,14 +89,12 @@ static void each_refusal_has_a_reason(struct ktest *t)
 /* A report has the events before the refusal; the next report has the refusal too. */
 static void a_report_has_the_history_of_the_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct trace_hit hit[4];
 	struct page *page;
 	char want[60];
 
-	REQUIRE(t, mem);
-	page = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE));
 	ksnprintf(
 	    want, sizeof(want), "history of pfn %#lx: nothing recorded", page_to_pfn_in(mem, page));
 	refuse(t, mem, page, 1);
@@ -142,16 +138,14 @@ static void bad_pages_among_good_ones_are_reported(struct ktest *t)
 /* While the hot paths are recorded each request succeeds, and the records show it. */
 static void recorded_allocations_behave_as_others(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS));
 	struct trace_hit hit[8];
 	struct page *page;
 	unsigned order, nr;
 
-	REQUIRE(t, mem);
 	trace_switch(mem, true);
 	for (order = 0; order <= 3; order++) {
-		page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order);
-		REQUIRE(t, page);
+		page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order));
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, page))->kind, ZONE_MOVABLE);
 		nr = trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit));
@@ -162,8 +156,7 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 	/* A refused call is not recorded as a request. */
 	EXPECT_EQ(t, mem_free_pages(mem, NULL, 0), -EINVAL);
 	trace_switch(mem, false);
-	page = mem_alloc_pages(mem, GFP_RECLAIMABLE | GFP_NOWAIT, 2);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_RECLAIMABLE | GFP_NOWAIT, 2));
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 2));
 	EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, page))->kind, ZONE_NORMAL);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);

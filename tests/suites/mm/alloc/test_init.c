@@ -35,8 +35,7 @@ static void bad_geometry_is_refused(struct ktest *t)
 	struct memory *mem;
 
 	REQUIRE(t, bare_config(t, &good, 4 * PAGEBLOCK_PAGES, 2));
-	mem = good.alloc(good.arg, sizeof(*mem));
-	REQUIRE(t, mem);
+	mem = NEED(t, good.alloc(good.arg, sizeof(*mem)));
 	cfg = good;
 	cfg.end_pfn = cfg.start_pfn;
 	refuse(t, &cfg, mem, __LINE__);
@@ -74,8 +73,7 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 	struct memory *mem;
 
 	REQUIRE(t, bare_config(t, &good, 4 * PAGEBLOCK_PAGES, 2));
-	mem = good.alloc(good.arg, sizeof(*mem));
-	REQUIRE(t, mem);
+	mem = NEED(t, good.alloc(good.arg, sizeof(*mem)));
 	cfg = good;
 	cfg.memmap = moved_by(good.memmap, 4);
 	refuse(t, &cfg, mem, __LINE__);
@@ -100,9 +98,8 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 static void bad_zones_are_refused(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
-	struct memory *mem = bare_memory(t, 2 * p, 4);
+	struct memory *mem = NEED(t, bare_memory(t, 2 * p, 4));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, memory_add_zone(mem, 1, ZONE_NORMAL, 2 * p, 3 * p), -EINVAL);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, NR_ZONE_KINDS, 2 * p, 3 * p), -EINVAL);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 3 * p, 3 * p), -EINVAL);
@@ -117,9 +114,8 @@ static void bad_zones_are_refused(struct ktest *t)
 static void zones_are_disjoint(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
-	struct memory *mem = bare_memory(t, 0, 8);
+	struct memory *mem = NEED(t, bare_memory(t, 0, 8));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 2 * p, 5 * p), 0);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 0, 3 * p), -EINVAL);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 3 * p, 4 * p), -EINVAL);
@@ -144,10 +140,9 @@ static enum page_state state_at(struct memory *mem, pfn_t pfn)
 static void missing_pages_of_a_pageblock_are_reserved(struct ktest *t)
 {
 	const pfn_t block = PAGEBLOCK_PAGES, start = block + 3, end = block + PAGEBLOCK_PAGES - 2;
-	struct memory *mem = bare_memory(t, 0, 3);
+	struct memory *mem = NEED(t, bare_memory(t, 0, 3));
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 3 * PAGEBLOCK_PAGES));
 	memory_add_ram(mem, start, end);
 	memory_free_range(mem, start, end);
@@ -167,9 +162,8 @@ static void missing_pages_of_a_pageblock_are_reserved(struct ktest *t)
 static void pageblocks_without_ram_stay_holes(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
-	struct memory *mem = bare_memory(t, 0, 4);
+	struct memory *mem = NEED(t, bare_memory(t, 0, 4));
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 3 * p));
 	memory_add_ram(mem, 0, p);
 	memory_add_ram(mem, 2 * p, 3 * p);
@@ -187,9 +181,8 @@ static void pageblocks_without_ram_stay_holes(struct ktest *t)
 static void ram_added_twice_counts_once(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
-	struct memory *mem = bare_memory(t, 0, 2);
+	struct memory *mem = NEED(t, bare_memory(t, 0, 2));
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 2 * p));
 	memory_add_ram(mem, 0, 4);
 	memory_free_range(mem, 0, 4);
@@ -207,11 +200,10 @@ static void ram_added_twice_counts_once(struct ktest *t)
  */
 static void free_ranges_may_have_any_borders(struct ktest *t)
 {
-	struct memory *mem = bare_memory(t, 0, 36);
+	struct memory *mem = NEED(t, bare_memory(t, 0, 36));
 	pfn_t block = 0, pfn, start, end, at;
 	unsigned long managed = 0;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 36 * PAGEBLOCK_PAGES));
 	memory_add_ram(mem, 0, 36 * PAGEBLOCK_PAGES);
 	for (start = 0; start < 8; start++) {
@@ -240,9 +232,8 @@ static void free_ranges_may_have_any_borders(struct ktest *t)
 static void free_range_crosses_pageblocks_and_zones(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
-	struct memory *mem = bare_memory(t, 0, 6);
+	struct memory *mem = NEED(t, bare_memory(t, 0, 6));
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_DMA32, 0, 3 * p));
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 3 * p, 6 * p));
 	memory_add_ram(mem, 0, 6 * p);
@@ -260,10 +251,9 @@ static void free_range_crosses_pageblocks_and_zones(struct ktest *t)
 static void memory_may_start_anywhere(struct ktest *t)
 {
 	const pfn_t start = 100 * PAGEBLOCK_PAGES, end = start + 4 * PAGEBLOCK_PAGES;
-	struct memory *mem = bare_memory(t, start, 4);
+	struct memory *mem = NEED(t, bare_memory(t, start, 4));
 	struct pile pile = {NULL, 0};
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, start, end));
 	memory_add_ram(mem, start, end);
 	memory_free_range(mem, start, end);
@@ -302,8 +292,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	int err = -ENOMEM;
 
 	REQUIRE(t, bare_config(t, &cfg, 0, 1));
-	mem = cfg.alloc(cfg.arg, sizeof(*mem));
-	REQUIRE(t, mem);
+	mem = NEED(t, cfg.alloc(cfg.arg, sizeof(*mem)));
 	miser.arena = t->mem;
 	cfg.alloc = miser_alloc;
 	cfg.arg = &miser;
@@ -336,11 +325,10 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 
 static void new_memory_is_sound(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 2, 3, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 2, 3, 4));
 	struct mm_violation v;
 	unsigned kind;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		const struct zone *zone = &mem->zones[kind];

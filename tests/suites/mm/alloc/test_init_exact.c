@@ -52,10 +52,9 @@ static void node_distances_are_kept(struct ktest *t)
 
 static void zones_have_their_ids(struct ktest *t)
 {
-	struct memory *mem = bare(t, 4, 2, NULL);
+	struct memory *mem = NEED(t, bare(t, 4, 2, NULL));
 	unsigned id;
 
-	REQUIRE(t, mem);
 	for (id = 0; id < MAX_ZONES; id++) {
 		const struct zone *zone = &mem->zones[id];
 

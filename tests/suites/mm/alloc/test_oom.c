@@ -184,8 +184,7 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 		ktest_skip(t, "needs 3 CPUs");
 		return;
 	}
-	mem = begin(t);
-	REQUIRE(t, mem);
+	mem = NEED(t, begin(t));
 	killer.at_once = false;
 	for (cpu = 1; cpu < cpus; cpu++)
 		ktest_start(cpu, alloc_alone, &alone[cpu]);

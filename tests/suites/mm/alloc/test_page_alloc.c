@@ -110,13 +110,12 @@ static void play(const struct door *d, u64 seed, struct log *log)
 
 static void kernel_and_private_memory_answer_alike(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u)));
 	static struct log own, private;
 	struct door door;
 	unsigned i, differ = 0;
 	bool panics;
 
-	REQUIRE(t, mem);
 	door = private_door(mem);
 	panics = set_badpage_panic(false);
 	play(&own_door, t->seed, &own);
@@ -162,10 +161,9 @@ static void bulk_allocates_all_and_frees_all(const struct door *d, struct ktest 
 
 static void bulk_allocates_and_frees_all_pages(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	struct door door;
 
-	REQUIRE(t, mem);
 	door = private_door(mem);
 	bulk_allocates_all_and_frees_all(&door, t);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
@@ -175,16 +173,14 @@ static void bulk_allocates_and_frees_all_pages(struct ktest *t)
 
 static void bulk_returns_the_pages_it_got(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 	struct zone *zone;
 	struct page **pages;
 	unsigned long got, nr;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	nr = zone->managed;
-	pages = mem->alloc(mem->alloc_arg, nr * sizeof(*pages));
-	REQUIRE(t, pages);
+	pages = NEED(t, mem->alloc(mem->alloc_arg, nr * sizeof(*pages)));
 	got = mem_alloc_pages_bulk(mem, GFP_MOVABLE | GFP_NOWAIT, nr, pages);
 	EXPECT_EQ(t, got, nr - zone->wmark[WMARK_MIN]);
 	EXPECT(t, all_distinct_and_allocated(pages, got));
@@ -195,10 +191,9 @@ static void bulk_returns_the_pages_it_got(struct ktest *t)
 
 static void bulk_free_continues_after_a_bad_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	struct page *pages[48], *kept, *dropped;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, mem_alloc_pages_bulk(mem, GFP_NOWAIT, 48, pages) == 48);
 	kept = pages[5];
 	EXPECT_EQ(t, get_page(kept), 0);
@@ -316,10 +311,9 @@ static void counters_tell_cached_from_direct_allocations(struct ktest *t)
 
 static void counters_add_up_while_the_caches_are_off(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct pile pile = {NULL, 0};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]), 0);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT, 0, 5), 5);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
@@ -334,10 +328,9 @@ static void order_above_the_largest_is_refused_and_counted(struct ktest *t)
 {
 	static const unsigned orders[] = {
 	    MAX_ORDER + 1, MAX_ORDER + 2, 15, 16, 31, 32, 63, 64, ~0u};
-	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	unsigned i, nr = 0;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		if (orders[i] <= MAX_ORDER)
 			continue;
@@ -353,11 +346,10 @@ static void order_above_the_largest_is_refused_and_counted(struct ktest *t)
 
 static void atomic_request_fails_at_once(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct pile pile = {NULL, 0};
 	u64 fails;
 
-	REQUIRE(t, mem);
 	pile_alloc(mem, &pile, GFP_ATOMIC, 0, ALL_THERE_IS);
 	fails = mm_event_sum(mem, EV_ALLOC_FAIL);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_ATOMIC, 0));
@@ -372,12 +364,11 @@ static void atomic_request_fails_at_once(struct ktest *t)
 
 static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct pile pile = {NULL, 0};
 	irqflags_t flags;
 	struct page *page;
 
-	REQUIRE(t, mem);
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, 0));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);

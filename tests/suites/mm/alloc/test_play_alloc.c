@@ -147,12 +147,11 @@ static void ask(unsigned at)
 /* First, no try finds a page; then each try in turn finds a page, and no call follows it. */
 static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	static char upto[JUDGE_TEXT];
 	unsigned i, at, looks;
 	const char *end;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(requests); i++) {
 		const struct request *q = &requests[i];
 
@@ -179,11 +178,10 @@ static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 /* In atomic context an allocation makes no call that waits. */
 static void atomic_allocation_waits_for_nothing(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	begin();
 	spin_lock(&lock);
 	EXPECT(t, !finds(mem, GFP_KERNEL, 1));
@@ -210,11 +208,10 @@ static void each_answer_is_counted(struct ktest *t)
 	    {GFP_KERNEL, 0, 1, 0, 0, 0}, {GFP_KERNEL, 0, 2, 0, 0, 0}};
 	static const enum mm_event events[] = {
 	    EV_ALLOC_SLOW, EV_ALLOC_FAIL, EV_ALLOC_ATOMIC_FAIL, EV_ALLOC_DRAIN_LOCAL};
-	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	u64 before[ARRAY_SIZE(events)];
 	unsigned i, e;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		const unsigned counts[] = {1, want[i].fail, want[i].atomic, want[i].local};
 
@@ -232,9 +229,8 @@ static void each_answer_is_counted(struct ktest *t)
 
 static void only_the_dying_thread_itself_gets_the_reserve(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 
-	REQUIRE(t, mem);
 	begin();
 	WRITE_ONCE(port_task()->reserve, 1);
 	EXPECT(t, !finds(mem, GFP_NOWAIT, 0));
@@ -263,9 +259,8 @@ static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1}, {1, ZONE_MOVABLE, 1}};
-	struct memory *mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
 
-	REQUIRE(t, mem);
 	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 look1-lower look5 look4-lower");
 	expect_looks(t, mem, GFP_MOVABLE, 1, "look5 look4-lower look2 look1-lower");
 	expect_looks(t, mem, GFP_KERNEL, 1, "look4 look1");
@@ -281,10 +276,9 @@ static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 /* An allocation wakes the thread of each zone that it tried and that is below its low watermark. */
 static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct zone *normal, *movable;
 
-	REQUIRE(t, mem);
 	normal = &mem->zones[ZONE_NORMAL];
 	movable = &mem->zones[ZONE_MOVABLE];
 	movable->wmark[WMARK_LOW] = movable->nr_free + 1;
@@ -360,9 +354,8 @@ static void move_one(void *arg)
 /* A CPU takes interrupts after each batch, however many pages a bulk call moves. */
 static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 
-	REQUIRE(t, mem);
 	begin();
 	world.bulk = true;
 	world.zone = &mem->zones[ZONE_MOVABLE];

@@ -462,15 +462,13 @@ static void kfree_outside_slab_pages_is_refused(struct ktest *t)
 	struct page *page;
 
 	slabs_begin();
-	block = play_kmalloc(2 * PAGE_SIZE);
-	REQUIRE(t, block);
+	block = NEED(t, play_kmalloc(2 * PAGE_SIZE));
 	EXPECT_PANIC(t, block + 16, page_of(block), why);
 	EXPECT_PANIC(t, block + PAGE_SIZE, page_of(block + PAGE_SIZE), why);
 	EXPECT_PANIC(t, beyond, NULL, "not memory of the kernel");
 	EXPECT_EQ(t, slabs.pages, 2);
 	play_kfree(block);
-	page = mem_alloc_pages(&kernel_memory, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(&kernel_memory, GFP_KERNEL, 0));
 	/* The page is in use, but this call may not free it. */
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
 	EXPECT_PANIC(t, page_address(page), page, why);

@@ -107,8 +107,7 @@ static void freed_objects_are_used_again(struct ktest *t)
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (n = 0; n < 64; n++) {
-			object = kmalloc(sizes[i]);
-			REQUIRE(t, object);
+			object = NEED(t, kmalloc(sizes[i]));
 			kfree(object);
 		}
 	}
@@ -235,8 +234,7 @@ static void large_objects_are_whole_blocks(struct ktest *t)
 		kfree(object);
 		/* One byte more needs the next order. */
 		if (order < MIN((unsigned)MAX_ORDER, 4u)) {
-			object = kmalloc(size + 1);
-			REQUIRE(t, object);
+			object = NEED(t, kmalloc(size + 1));
 			EXPECT_EQ(t, word_order(page_word(page_of(object))), order + 1);
 			kfree(object);
 		}

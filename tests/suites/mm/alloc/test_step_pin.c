@@ -52,13 +52,11 @@ static struct page *pinned(struct ktest *t, struct memory *mem, unsigned pins)
 /* The page's owner has another reference; interrupts stay as they were. */
 static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct page *page;
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
-	page = pinned(t, mem, 2);
-	REQUIRE(t, page);
+	page = NEED(t, pinned(t, mem, 2));
 	pin.pins = 1;
 	mem_unpin_page(mem, page);
 	EXPECT(t, arch_irqs_enabled());
@@ -76,16 +74,14 @@ static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
 /* The owner has released the page, so the last pin frees the page. */
 static void the_last_pin_frees_the_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	unsigned long free;
 	struct page *page;
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	drain_all_pages(mem, NULL);
 	free = memory_free_pages(mem);
-	page = pinned(t, mem, 1);
-	REQUIRE(t, page);
+	page = NEED(t, pinned(t, mem, 1));
 	pin.pins = 1;
 	flags = arch_irq_save();
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);

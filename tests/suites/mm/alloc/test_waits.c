@@ -100,8 +100,7 @@ static void free_ends_the_wait_for_a_victim(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	mem = killer_begin(t, &hoard);
-	REQUIRE(t, mem);
+	mem = NEED(t, killer_begin(t, &hoard));
 	WRITE_ONCE(oom_wait_ns, HOUR);
 	ask_begin(mem, GFP_MOVABLE, 0);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(killer.calls)));
@@ -130,11 +129,10 @@ static enum outcome looked(const struct request *q)
 
 static void freed_pages_that_it_cannot_use_end_no_wait(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct pile pile = {NULL, 0};
 	struct request kernel, movable;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NORETRY, 0, ALL_THERE_IS);
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
@@ -267,10 +265,9 @@ static void chosen_thread_waits_for_nothing(struct ktest *t)
 /* This thread acts as a reclaim thread, or as a chosen thread that has used up the reserve. */
 static void thread_with_the_reserve_asks_for_nothing(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct pile pile = {NULL, 0};
 
-	REQUIRE(t, mem);
 	port_task()->reserve = 1;
 	pile_alloc(mem, &pile, GFP_MOVABLE, 0, ALL_THERE_IS);
 	scatter(t, mem, &pile);
@@ -299,12 +296,11 @@ static void drop_nothing(struct lru_scan *scan)
 static void larger_block_has_so_many_turns(struct ktest *t)
 {
 	static const struct reclaim_ops ops = {.batch = drop_one};
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct pile pile = {NULL, 0};
 	struct lru_list *list;
 	unsigned order, i;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	list = &zone_in(mem, ZONE_MOVABLE)->lru[LRU_INACTIVE];
@@ -332,11 +328,10 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 /* Each compaction makes a block; the test asks again, as if another thread had taken the block. */
 static void compaction_is_tried_four_times(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct request q;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	q = request_for_work(mem, GFP_MOVABLE, 2);
 	for (i = 0; i < 5; i++)
 		EXPECT(t, reclaim_compact(&q) == (i < 4 ? TRY_ANEW : TRY_NEXT));
@@ -384,10 +379,9 @@ static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 /* Memory that has come online gives a request for a larger block all its tries again. */
 static void standby_memory_renews_the_tries(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct request q;
 
-	REQUIRE(t, mem);
 	q = request_for(mem, GFP_KERNEL, 3);
 	q.drops = 16;
 	q.compactions = 4;
@@ -400,12 +394,11 @@ static void standby_memory_renews_the_tries(struct ktest *t)
 /* No standby memory comes.  Pages were freed, which another thread has taken. */
 static void freed_pages_renew_no_tries_of_a_larger_block(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
 	u64 limit = standby_wait_ns;
 	struct request q;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	WRITE_ONCE(standby_wait_ns, 1000000ULL);
 	hotplug_lock(mem);
@@ -428,13 +421,12 @@ static void freed_pages_renew_no_tries_of_a_larger_block(struct ktest *t)
 static void any_zone_of_a_node_is_a_reason_to_ask_its_thread(struct ktest *t)
 {
 	static const struct reclaim_ops ops = {.batch = drop_nothing};
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct pile pile = {NULL, 0};
 	struct request q;
 	struct zone *zone;
 	u64 before;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
@@ -458,12 +450,11 @@ static void any_zone_of_a_node_is_a_reason_to_ask_its_thread(struct ktest *t)
 /* A lent block ends the wait of a movable request, and of no other. */
 static void lent_block_ends_the_wait_of_a_movable_request(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 0));
 	struct request kernel, movable;
 	unsigned type, have[NR_MIGRATETYPES];
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	kernel = request_for(mem, GFP_KERNEL, 3);
 	movable = request_for(mem, GFP_MOVABLE, 3);

@@ -21,10 +21,9 @@ static void expect_all_merged(struct ktest *t, const struct zone *zone, enum mig
 
 static void split_leaves_one_buddy_of_each_order(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	unsigned order, o;
 
-	REQUIRE(t, zone);
 	for (order = 0; order <= MAX_ORDER; order++) {
 		struct page *page = take_block(zone, order, MT_MOVABLE);
 
@@ -48,47 +47,37 @@ static pfn_t block_of(const struct zone *zone, const struct page *page)
 /* Mostly free pageblocks are left alone, so that they can become wholly free. */
 static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 4);
+	struct zone *zone = NEED(t, normal_zone(t, 4));
 	struct page *first, *second, *page;
 
-	REQUIRE(t, zone);
-	first = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
-	REQUIRE(t, first);
-	page = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	first = NEED(t, take_block(zone, MAX_ORDER - 1, MT_MOVABLE));
+	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
-	second = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
-	REQUIRE(t, second);
+	second = NEED(t, take_block(zone, MAX_ORDER - 1, MT_MOVABLE));
 	EXPECT(t, block_of(zone, second) != block_of(zone, first));
 	/*
 	 * Less than half of the first pageblock is free, and half of the second. The other two are
 	 * wholly free.
 	 */
-	page = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
-	page = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, MAX_ORDER - 1, MT_MOVABLE));
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, second));
 	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 2);
 	/* The first pageblock has enough free memory again, and is the fullest that suffices. */
 	give_block(zone, first);
-	page = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, MAX_ORDER - 1, MT_MOVABLE));
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
 }
 
 static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 2);
+	struct zone *zone = NEED(t, normal_zone(t, 2));
 	struct page *first, *second;
 
-	REQUIRE(t, zone);
-	first = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, first);
+	first = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	/* The free blocks are one of each order below the largest, and a whole pageblock. */
-	second = take_block(zone, 1, MT_MOVABLE);
-	REQUIRE(t, second);
+	second = NEED(t, take_block(zone, 1, MT_MOVABLE));
 	EXPECT_EQ(t, zone_free_blocks(zone, 1, MT_MOVABLE), 0);
 	EXPECT_EQ(t, zone_free_blocks(zone, 0, MT_MOVABLE), 1);
 	EXPECT_EQ(t, zone_free_blocks(zone, 2, MT_MOVABLE), 1);
@@ -171,12 +160,11 @@ static void pages_freed_in_any_order_merge(struct ktest *t)
 
 static void pageblocks_do_not_merge(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 4);
+	struct zone *zone = NEED(t, normal_zone(t, 4));
 	struct pile pile = {NULL, 0};
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, zone);
 	while ((page = take_block(zone, MAX_ORDER, MT_MOVABLE)))
 		pile_push(&pile, page);
 	EXPECT_EQ(t, pile.nr, 4);
@@ -189,10 +177,9 @@ static void pageblocks_do_not_merge(struct ktest *t)
 
 static void only_buddies_of_the_same_order_merge(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	pfn_t pfn;
 
-	REQUIRE(t, zone);
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
 		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
 	/*
@@ -215,20 +202,17 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 
 static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *page;
 	unsigned type;
 
-	REQUIRE(t, zone);
-	page = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	/* The pageblock's type changes while the page is allocated; a free uses the new type. */
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		set_type(zone, 0, (enum migratetype)type);
 		give_block(zone, page);
 		expect_all_merged(t, zone, (enum migratetype)type);
-		page = take_block(zone, 0, (enum migratetype)type);
-		REQUIRE(t, page);
+		page = NEED(t, take_block(zone, 0, (enum migratetype)type));
 		EXPECT_EQ(t, zone_free_blocks(zone, 0, type), 1);
 	}
 	give_block(zone, page);
@@ -236,9 +220,8 @@ static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
 
 static void no_type_takes_from_anothers_list(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 
-	REQUIRE(t, zone);
 	EXPECT(t, !take_block(zone, 0, MT_UNMOVABLE));
 	EXPECT(t, !take_block(zone, 0, MT_RECLAIMABLE));
 	EXPECT(t, !take_block(zone, MAX_ORDER, MT_CMA));
@@ -247,12 +230,11 @@ static void no_type_takes_from_anothers_list(struct ktest *t)
 
 static void all_pages_come_back_after_exhaustion(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 3);
+	struct zone *zone = NEED(t, normal_zone(t, 3));
 	struct pile pile = {NULL, 0};
 	struct page *page;
 	unsigned order;
 
-	REQUIRE(t, zone);
 	for (order = 0; order <= MAX_ORDER; order++) {
 		while ((page = take_block(zone, order, MT_MOVABLE)))
 			pile_push(&pile, page);
@@ -266,10 +248,9 @@ static void all_pages_come_back_after_exhaustion(struct ktest *t)
 
 static void a_fragmented_zone_has_no_large_block(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	pfn_t pfn;
 
-	REQUIRE(t, zone);
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
 		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn += 2)
@@ -280,10 +261,9 @@ static void a_fragmented_zone_has_no_large_block(struct ktest *t)
 
 static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *one, *two;
 
-	REQUIRE(t, zone);
 	one = take_block(zone, 0, MT_MOVABLE);
 	two = take_block(zone, 1, MT_MOVABLE);
 	REQUIRE(t, one && two);
@@ -303,13 +283,11 @@ static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
 /* Freeing a whole pageblock has a path of its own; an isolated pageblock must not take it. */
 static void a_whole_pageblock_comes_back_off_list(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 2);
+	struct zone *zone = NEED(t, normal_zone(t, 2));
 	struct page *page;
 	pfn_t block;
 
-	REQUIRE(t, zone);
-	page = take_block(zone, MAX_ORDER, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, MAX_ORDER, MT_MOVABLE));
 	block = page_to_pfn_in(zone->mem, page);
 	EXPECT_EQ(t, zone->nr_free, PAGEBLOCK_PAGES);
 	set_isolated(zone, block, true);
@@ -411,12 +389,11 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 	    [MT_RECLAIMABLE] =
 	        {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
 	};
-	struct memory *mem = ktest_memory(t, 0, 1, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	unsigned listed, type, order, have;
 	struct page *page;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
 		set_type(zone, 0, (enum migratetype)listed);

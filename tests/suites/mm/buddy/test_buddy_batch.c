@@ -47,11 +47,10 @@ static pfn_t pfn_of(const struct zone *zone, const struct page *page)
  */
 static void the_lowest_of_a_block_comes_last(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, BLOCKS);
+	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct page *pages[ALL];
 	unsigned nr = ALL / 2 + 1, i;
 
-	REQUIRE(t, zone);
 	EXPECT_EQ(t, take(zone, 0, pages, nr), nr);
 	for (i = 0; i < nr; i++) {
 		EXPECT_EQ(t, pages[i] - pages[nr - 1], nr - 1 - i);
@@ -67,11 +66,10 @@ static void the_lowest_of_a_block_comes_last(struct ktest *t)
 /* Free single pages are taken first, a word of bits at a time. */
 static void single_pages_come_first(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, BLOCKS);
+	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct page *pages[ALL], *odd[ALL / 2], *again[ALL];
 	unsigned i, nr = 0;
 
-	REQUIRE(t, zone);
 	EXPECT_EQ(t, take(zone, 0, pages, ALL), ALL);
 	for (i = 0; i < ALL; i += 2)
 		odd[nr++] = pages[i];
@@ -94,10 +92,9 @@ static void single_pages_come_first(struct ktest *t)
 
 static void there_may_be_fewer_than_wanted(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, BLOCKS);
+	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct page *pages[BLOCKS + 1];
 
-	REQUIRE(t, zone);
 	EXPECT_EQ(t, take(zone, MAX_ORDER, pages, BLOCKS + 1), BLOCKS);
 	EXPECT_EQ(t, take(zone, 0, pages + BLOCKS, 1), 0);
 	EXPECT_EQ(t, zone->nr_free, 0);
@@ -108,11 +105,10 @@ static void there_may_be_fewer_than_wanted(struct ktest *t)
 /* Pages of a pageblock that was isolated meanwhile go back to it, and are counted. */
 static void a_batch_goes_back_to_an_isolated_pageblock(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, BLOCKS);
+	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct page *pages[ALL + 2];
 	pfn_t block;
 
-	REQUIRE(t, zone);
 	EXPECT_EQ(t, take(zone, 0, pages, ALL + 2), ALL + 2);
 	block = ALIGN_DOWN(pfn_of(zone, pages[0]), PAGEBLOCK_PAGES);
 	set_isolated(zone, block, true);
@@ -136,12 +132,11 @@ static struct trace_record last_record(const struct zone *zone, pfn_t pfn)
 static void a_batch_is_recorded_run_by_run(struct ktest *t)
 {
 	static const unsigned given[] = {3, 4, 1, 6, 7, 63, 64, 66};
-	struct zone *zone = normal_zone(t, BLOCKS);
+	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct page *pages[ALL], *some[ARRAY_SIZE(given)];
 	unsigned nr = 0, i, j;
 	pfn_t first;
 
-	REQUIRE(t, zone);
 	EXPECT_EQ(t, take(zone, 0, pages, ALL), ALL);
 	first = pfn_of(zone, pages[ALL - 1]);
 	EXPECT_EQ(t, last_record(zone, first + 5).kind, TR_refill);
@@ -230,11 +225,10 @@ static void any_batches_come_back(struct ktest *t)
 {
 	static struct page *held[NR_ORDERS][BLOCKS * PAGEBLOCK_PAGES];
 	unsigned nr[NR_ORDERS] = {0}, order, step, some, i;
-	struct zone *zone = normal_zone(t, BLOCKS);
+	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct mm_violation v;
 	u64 rand = t->seed;
 
-	REQUIRE(t, zone);
 	for (step = 0; step < 1500 && !t->failures; step++) {
 		order = (unsigned)(ktest_rand(&rand) % NR_ORDERS);
 		order = ktest_rand(&rand) % 4 ? order / 3 : order;

@@ -63,8 +63,7 @@ static void churn(struct ktest *t, bool mixed)
 		ktest_skip(t, "the share is that of pageblocks of 512 pages");
 		return;
 	}
-	mem = ktest_memory(t, 0, BLOCKS, 0);
-	REQUIRE(t, mem);
+	mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	whole = whole_after_churn(&mem->zones[ZONE_NORMAL], mixed, &possible);
 	/*
 	 * Nine of ten pageblocks are wholly free. With last-in, first-out lists of free blocks none

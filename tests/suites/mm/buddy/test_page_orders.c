@@ -64,13 +64,11 @@ static void each_order_has_blocks_of_its_size(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		unsigned order = orders[i].order;
 
-		page = orders[i].plain();
-		REQUIRE(t, page);
+		page = NEED(t, orders[i].plain());
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 		EXPECT_EQ(t, page_to_pfn_in(&kernel_memory, page) % (1UL << order), 0);
 		EXPECT_EQ(t, free_pages(page, order), 0); /* the function for any order */
-		page = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, order);
-		REQUIRE(t, page);
+		page = NEED(t, alloc_pages(GFP_MOVABLE | GFP_NOWAIT, order));
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 		EXPECT_EQ(t, orders[i].free(page), 0);
 	}
@@ -87,13 +85,11 @@ static void only_what_wants_zeros_gets_them(struct ktest *t)
 		for (any = 0; any < 2; any++) {
 			gfp_t gfp = GFP_KERNEL | GFP_NOWAIT | GFP_ZERO;
 
-			page = alloc_pages(gfp & ~GFP_ZERO, order);
-			REQUIRE(t, page);
+			page = NEED(t, alloc_pages(gfp & ~GFP_ZERO, order));
 			memset(page_address(page), DIRT, PAGE_SIZE << order);
 			EXPECT_EQ(t, orders[i].free(page), 0);
 			__asm__ volatile("" : "+r"(gfp)); /* not a constant now */
-			page = any ? alloc_pages(gfp, order) : orders[i].zeroed();
-			REQUIRE(t, page);
+			page = NEED(t, any ? alloc_pages(gfp, order) : orders[i].zeroed());
 			EXPECT(t, all_are(page, order, 0));
 			EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 			EXPECT_EQ(t, orders[i].free(page), 0);
@@ -179,8 +175,7 @@ static void first_page_of_a_refill_is_zero(struct ktest *t)
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn++)
 		memset(page_address_in(mem, pfn_to_page_in(mem, pfn)), DIRT, PAGE_SIZE);
-	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT | GFP_ZERO, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT | GFP_ZERO, 0));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL), 1);
 	word = page_address_in(mem, page);
 	for (i = 0; i < PAGE_SIZE / sizeof(*word); i++)

@@ -18,13 +18,11 @@ static unsigned long listed_pages(const struct zone *zone, enum migratetype type
 
 static void type_change_moves_the_free_blocks(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 2);
+	struct zone *zone = NEED(t, normal_zone(t, 2));
 	unsigned order;
 	struct page *page;
 
-	REQUIRE(t, zone);
-	page = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	set_type(zone, page_to_pfn_in(zone->mem, page), MT_RECLAIMABLE);
 	for (order = 0; order < MAX_ORDER; order++) {
 		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_RECLAIMABLE), 1);
@@ -39,10 +37,9 @@ static void type_change_moves_the_free_blocks(struct ktest *t)
 
 static void isolating_keeps_the_type(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	unsigned type;
 
-	REQUIRE(t, zone);
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		set_type(zone, 0, (enum migratetype)type);
 		set_isolated(zone, 0, true);
@@ -73,10 +70,9 @@ static void expect_stacks(struct ktest *t, const struct zone *zone, bool cached,
 
 static void stack_numbers_follow_type_and_bit(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	unsigned type;
 
-	REQUIRE(t, zone);
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		set_type(zone, 0, (enum migratetype)type);
 		expect_stacks(t, zone, type != MT_CMA, type);
@@ -89,11 +85,10 @@ static void stack_numbers_follow_type_and_bit(struct ktest *t)
 
 static void stack_numbers_follow_the_state(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	pfn_t start = 2 * PAGEBLOCK_PAGES;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	expect_stacks(t, zone, true, MT_MOVABLE);
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL), 0);
@@ -123,9 +118,8 @@ static struct zone *zone_with_free(struct ktest *t, unsigned long nr, enum migra
 
 static void half_free_pageblock_is_stolen(struct ktest *t)
 {
-	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE);
+	struct zone *zone = NEED(t, zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE));
 
-	REQUIRE(t, zone);
 	REQUIRE(t, take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_UNMOVABLE);
 	EXPECT_EQ(t, listed_pages(zone, MT_UNMOVABLE), PAGEBLOCK_PAGES / 2 - 1);
@@ -134,9 +128,8 @@ static void half_free_pageblock_is_stolen(struct ktest *t)
 
 static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
 {
-	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2 - 1, MT_MOVABLE);
+	struct zone *zone = NEED(t, zone_with_free(t, PAGEBLOCK_PAGES / 2 - 1, MT_MOVABLE));
 
-	REQUIRE(t, zone);
 	REQUIRE(t, take_fallback(zone, 1, MT_UNMOVABLE));
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_MOVABLE);
 	EXPECT_EQ(t, listed_pages(zone, MT_UNMOVABLE), 0);
@@ -145,9 +138,8 @@ static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
 
 static void fallbacks_are_counted(struct ktest *t)
 {
-	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE);
+	struct zone *zone = NEED(t, zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE));
 
-	REQUIRE(t, zone);
 	REQUIRE(t, take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 0);
@@ -159,13 +151,11 @@ static void fallbacks_are_counted(struct ktest *t)
 
 static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *page;
 	unsigned order;
 
-	REQUIRE(t, zone);
-	page = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	/*
 	 * A block of each order is free. The pageblock is stolen; then the smallest sufficient
 	 * block is taken.
@@ -187,11 +177,10 @@ static void fallback_tries_the_types_in_their_order(struct ktest *t)
 	    [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
 	    [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
 	};
-	struct zone *zone = normal_zone(t, NR_MIGRATETYPES);
+	struct zone *zone = NEED(t, normal_zone(t, NR_MIGRATETYPES));
 	struct pile pile = {NULL, 0};
 	unsigned type, i;
 
-	REQUIRE(t, zone);
 	for (type = 0; type < NR_CACHED_TYPES; type++) {
 		for (i = 0; i < NR_MIGRATETYPES; i++)
 			set_type(zone, i * PAGEBLOCK_PAGES, (enum migratetype)i);
@@ -215,14 +204,11 @@ static void fallback_tries_the_types_in_their_order(struct ktest *t)
 
 static void fallback_takes_from_the_largest_block(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 2);
+	struct zone *zone = NEED(t, normal_zone(t, 2));
 	struct page *small, *page;
 
-	REQUIRE(t, zone);
-	small = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, small);
-	page = take_fallback(zone, 0, MT_UNMOVABLE);
-	REQUIRE(t, page);
+	small = NEED(t, take_block(zone, 0, MT_MOVABLE));
+	page = NEED(t, take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT(t,
 	    page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER !=
 	        page_to_pfn_in(zone->mem, small) >> PAGEBLOCK_ORDER);
@@ -230,15 +216,13 @@ static void fallback_takes_from_the_largest_block(struct ktest *t)
 
 static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 1);
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *page;
 
-	REQUIRE(t, zone);
 	set_type(zone, 0, MT_CMA);
 	EXPECT(t, !take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT(t, !take_fallback(zone, 0, MT_RECLAIMABLE));
-	page = take_fallback(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_fallback(zone, 0, MT_MOVABLE));
 	/* The pageblock was wholly free, yet its type does not change. */
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_CMA);
 	EXPECT_EQ(t, listed_pages(zone, MT_CMA), PAGEBLOCK_PAGES - 1);
@@ -248,11 +232,10 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 
 static void zone_movable_refuses_unmovable_requests(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2));
 	struct zone *zone;
 	unsigned long pfn;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	EXPECT(t, !take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT(t, !take_fallback(zone, MAX_ORDER, MT_RECLAIMABLE));
@@ -266,13 +249,11 @@ static void zone_movable_refuses_unmovable_requests(struct ktest *t)
 
 static void isolated_pageblock_is_not_stolen(struct ktest *t)
 {
-	struct zone *zone = normal_zone(t, 2);
+	struct zone *zone = NEED(t, normal_zone(t, 2));
 	struct page *page;
 
-	REQUIRE(t, zone);
 	set_isolated(zone, 0, true);
-	page = take_fallback(zone, MAX_ORDER, MT_UNMOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_fallback(zone, MAX_ORDER, MT_UNMOVABLE));
 	EXPECT_EQ(t, page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
 	EXPECT(t, !take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_MOVABLE);
@@ -282,14 +263,13 @@ static void isolated_pageblock_is_not_stolen(struct ktest *t)
 
 static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	struct zone *zone;
 	struct page *page;
 	pfn_t pfn;
 	irqflags_t flags;
 	unsigned long cached;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	/* Interrupts are off, so that this CPU's cache does not change in between. */
 	flags = arch_irq_save();

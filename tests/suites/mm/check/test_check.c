@@ -11,10 +11,9 @@
 
 static void undamaged_memory_passes(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct mm_violation v = {.what = "old"};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 	EXPECT(t, !v.what);
 	/* Cached pages, isolated and offline pageblocks and holes are no damage. */
@@ -32,11 +31,10 @@ static void undamaged_memory_passes(struct ktest *t)
 
 static void damage_is_reported_and_not_repaired(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct mm_violation v;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	zone->nr_free++;
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
@@ -49,12 +47,11 @@ static void damage_is_reported_and_not_repaired(struct ktest *t)
 
 static void list_damage_is_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct pageblock_tree *first, *second;
 	struct zone *zone;
 	u32 *head;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	head = &zone->blocks[MT_MOVABLE][MAX_ORDER];
 	first = tree_of(mem, *head);
@@ -78,12 +75,11 @@ static void list_damage_is_found(struct ktest *t)
 
 static void wrong_list_is_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct zone *zone;
 	pfn_t kept;
 	u32 *head;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	kept = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);
 	head = &zone->blocks[MT_UNMOVABLE][tree_of(mem, kept)->list - 1];
@@ -98,12 +94,11 @@ static void wrong_list_is_found(struct ktest *t)
 
 static void damage_to_a_tree_is_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct free_map *map, saved;
 	struct page *two;
 	unsigned at;
 
-	REQUIRE(t, mem);
 	at = (unsigned)(page_to_pfn_in(mem, kept_page) & (PAGEBLOCK_PAGES - 1));
 	map = &tree_of(mem, BLOCK(5))->map;
 	saved = *map;
@@ -145,10 +140,9 @@ static void damage_to_a_tree_is_found(struct ktest *t)
 
 static void unmerged_buddies_are_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct free_map *map, saved;
 
-	REQUIRE(t, mem);
 	map = &tree_of(mem, BLOCK(5))->map;
 	saved = *map;
 	free_map_clear(map, 0, MAX_ORDER);
@@ -161,10 +155,9 @@ static void unmerged_buddies_are_found(struct ktest *t)
 
 static void bad_words_are_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct page *free, *odd;
 
-	REQUIRE(t, mem);
 	free = pfn_to_page_in(mem, BLOCK(5));
 	odd = take_block(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE);
 	REQUIRE(t, odd && page_to_pfn_in(mem, odd) == (page_to_pfn_in(mem, kept_page) | 1));
@@ -191,11 +184,10 @@ static void bad_words_are_found(struct ktest *t)
 
 static void wrong_counts_are_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct pageblock *pb;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	pb = pageblock_of(mem, BLOCK(1));
 	PLANT(t, mem, pb->nr_free, pb->nr_free - 1, "I-N1 free pages of a pageblock");
@@ -225,11 +217,10 @@ static struct pageblock with_bits(const struct zone *zone, const struct pagebloc
 
 static void bad_pageblocks_are_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct pageblock *pb, *off;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(1), NULL, NULL), 0);
 	pb = pageblock_of(mem, BLOCK(5));
@@ -252,13 +243,12 @@ static void bad_pageblocks_are_found(struct ktest *t)
 /* CPU 0's stack holds two pages of zone MOVABLE. */
 static void bad_caches_are_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct page *two[2], **slot;
 	struct zone *zone;
 	struct pcp *pcp;
 	unsigned stack, none;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	stack = zone_stack(zone, 0, MT_MOVABLE);
 	none = zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;

@@ -65,9 +65,8 @@ static pfn_t outside(unsigned i)
 static void pages_of_no_zone_are_not_checked(struct ktest *t)
 {
 	struct zone *zone;
-	struct memory *mem = amid(t, &zone);
+	struct memory *mem = NEED(t, amid(t, &zone));
 
-	REQUIRE(t, mem);
 	expect_sound(t, mem, __LINE__);
 	/* Damage in the span is found, in the first and the last pageblock. */
 	PLANT(
@@ -80,10 +79,9 @@ static void pages_of_no_zone_are_not_checked(struct ktest *t)
 static void list_holds_no_pageblock_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
-	struct memory *mem = amid(t, &zone);
+	struct memory *mem = NEED(t, amid(t, &zone));
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 2; i++) {
 		PLANT(t, mem, zone->blocks[MT_MOVABLE][MAX_ORDER], (u32)outside(i),
 		    "I-N4 listed pageblock's zone");
@@ -97,12 +95,11 @@ static void list_holds_no_pageblock_outside_the_memory(struct ktest *t)
 static void slot_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
-	struct memory *mem = amid(t, &zone);
+	struct memory *mem = NEED(t, amid(t, &zone));
 	unsigned stack, i;
 	struct pcp *pcp;
 	u16 capacity;
 
-	REQUIRE(t, mem);
 	pcp = mem->pcp[0];
 	stack = zone_stack(zone, 0, MT_MOVABLE);
 	capacity = pcp->capacity[stack];
@@ -122,14 +119,13 @@ static void slot_holds_no_page_outside_the_memory(struct ktest *t)
 static void reclaim_list_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
-	struct memory *mem = amid(t, &zone);
+	struct memory *mem = NEED(t, amid(t, &zone));
 	struct lru_list *list, empty;
 	pfn_t last = BLOCK(END) - 1;
 	struct page *page;
 	irqflags_t flags;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	list = &zone->lru[LRU_INACTIVE];
 	empty = *list;
 	for (i = 0; i < 2; i++) {
@@ -175,8 +171,7 @@ static void every_zone_is_checked(struct ktest *t)
 
 	for (i = 0; i < MAX_NODES; i++)
 		specs[i] = (struct zone_spec){(u8)i, ZONE_MOVABLE, 1};
-	mem = build_memory(t, MAX_NODES, NULL, specs, MAX_NODES);
-	REQUIRE(t, mem);
+	mem = NEED(t, build_memory(t, MAX_NODES, NULL, specs, MAX_NODES));
 	expect_sound(t, mem, __LINE__);
 	last = &mem->zones[MAX_ZONES - 1];
 	none = &mem->zones[MAX_ZONES - 2];

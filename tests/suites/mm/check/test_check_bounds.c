@@ -9,12 +9,11 @@
 
 static void bad_flags_are_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct page *two, *free, *retired;
 	struct pageblock *pb, *off;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	free = pfn_to_page_in(mem, BLOCK(5));
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 1, 1, &two) == 1);
@@ -68,12 +67,11 @@ static void bad_flags_are_found(struct ktest *t)
 
 static void bad_standby_is_found(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct pageblock *off, *hole, *on;
 	struct zone *zone, *other;
 	pfn_t saved, saved_end;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	other = test_zone(mem, ZONE_NORMAL);
 	saved = zone->standby;
@@ -111,11 +109,10 @@ static void bad_standby_is_found(struct ktest *t)
 /* Spans overlap: the zone that a pageblock names is right if the span of that zone contains it. */
 static void zones_may_overlap(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct zone *low, *high;
 	pfn_t end_pfn, start_pfn;
 
-	REQUIRE(t, mem);
 	low = test_zone(mem, ZONE_NORMAL);
 	high = test_zone(mem, ZONE_MOVABLE);
 	end_pfn = low->end_pfn;
@@ -139,12 +136,11 @@ static void zones_may_overlap(struct ktest *t)
 
 static void values_at_their_bounds_are_sound(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct zone *zone;
 	unsigned long wmark[3], room;
 	u16 saved;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	memcpy(wmark, zone->wmark, sizeof(wmark));
 	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = zone->wmark[WMARK_HIGH];
@@ -172,13 +168,12 @@ static void values_at_their_bounds_are_sound(struct ktest *t)
 
 static void violation_has_the_figures_of_the_damage(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct page *free;
 	struct zone *zone;
 	struct pageblock *pb;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	pfn = page_to_pfn_in(mem, kept_page);
 	free = pfn_to_page_in(mem, BLOCK(5));

@@ -19,9 +19,8 @@ static void expect_first(struct ktest *t, struct memory *mem, const char *name, 
 
 static void page_in_use_is_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 
-	REQUIRE(t, mem);
 	/* A locked page is not a frozen one. */
 	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_ALLOC, 0) | PAGE_LOCKED,
 	    "I-S1 references of a page in use");
@@ -42,16 +41,14 @@ static void page_in_use_is_checked_in_order(struct ktest *t)
 
 static void head_is_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct page *two, *sixteen, *free;
 	struct zone *zone;
 	u32 saved;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	PLANT(t, mem, kept_page->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
-	two = take_block(zone, 1, MT_UNMOVABLE);
-	REQUIRE(t, two);
+	two = NEED(t, take_block(zone, 1, MT_UNMOVABLE));
 	two->pincount = 1;
 	PLANT(t, mem, two->word, PAGE_WORD(1, PG_PCP, 1), "I-S1 word of a cached head");
 	two->pincount = 0;
@@ -68,8 +65,7 @@ static void head_is_checked_in_order(struct ktest *t)
 	PLANT(t, mem, free[1].word, 1u, "I-S1 word of a free page");
 	free[1].pincount = 0;
 	if (MAX_ORDER > 4) {
-		sixteen = take_block(zone, 4, MT_UNMOVABLE);
-		REQUIRE(t, sixteen);
+		sixteen = NEED(t, take_block(zone, 4, MT_UNMOVABLE));
 		saved = sixteen->word;
 		sixteen->word = PAGE_WORD(0, PG_PCP, 4);
 		FIRST(t, mem, "I-P2 cached order");
@@ -83,11 +79,10 @@ static void head_is_checked_in_order(struct ktest *t)
 /* A block that has a broken page and is reserved. */
 static void reserved_block_is_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct page *two;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 1, 1, &two) == 1);
 	empty_all(mem);
@@ -116,14 +111,13 @@ static void reserved_block_is_checked_in_order(struct ktest *t)
 
 static void pageblock_fields_are_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct pageblock *pb, saved;
 	struct zone *zone;
 	struct page *one;
 	pfn_t standby, standby_end, block;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &one) == 1);
 	empty_all(mem);
@@ -167,14 +161,13 @@ static void pageblock_fields_are_checked_in_order(struct ktest *t)
 
 static void offline_pageblock_is_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct pageblock *off, *hole;
 	struct page *words, *after;
 	struct zone *zone;
 	pfn_t standby, standby_end;
 	u8 bits;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, mem_memory_failure(mem, BLOCK(6), 0, NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(5), BLOCK(1), NULL, NULL), 0);
@@ -224,12 +217,11 @@ static void offline_pageblock_is_checked_in_order(struct ktest *t)
 
 static void list_is_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct zone *low, *zone;
 	u32 *list, saved;
 	pfn_t end_pfn, kept;
 
-	REQUIRE(t, mem);
 	low = test_zone(mem, ZONE_NORMAL);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	/* The spans overlap: a pageblock in the span belongs to another zone. */
@@ -266,13 +258,12 @@ static void list_is_checked_in_order(struct ktest *t)
 
 static void zone_counts_are_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	unsigned long saved[3], high;
 	struct zone *zone;
 	struct pcp *pcp;
 	unsigned none;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	pcp = mem->pcp[mem->nr_cpus - 1];
 	none = zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
@@ -319,11 +310,10 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 
 static void bound_of_the_caches_is_checked(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct zone *zone;
 	unsigned long room;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	memset(zone->pcp_capacity, 0, sizeof(zone->pcp_capacity));
 	room = zone->managed / 16 / mem->nr_cpus + 1;
@@ -336,14 +326,13 @@ static void bound_of_the_caches_is_checked(struct ktest *t)
 /* Two pages of zone MOVABLE in CPU 0's stack. */
 static void stack_is_checked_in_order(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct page *two[2], **slot;
 	struct zone *zone, *low;
 	struct pcp *pcp;
 	unsigned stack;
 	pfn_t end_pfn;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	low = test_zone(mem, ZONE_NORMAL);
 	stack = zone_stack(zone, 0, MT_MOVABLE);
@@ -376,13 +365,12 @@ static void stack_is_checked_in_order(struct ktest *t)
  */
 static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 {
-	struct memory *mem = sound_memory(t);
+	struct memory *mem = NEED(t, sound_memory(t));
 	struct zone *zone;
 	struct page **slot;
 	irqflags_t flags;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	set_plan(zone, 0, MT_UNMOVABLE, 1);
 	set_limits(zone, 0); /* the normal limits again */

@@ -42,11 +42,10 @@ static void change_and_repair(void *arg)
 
 static void check_waits_for_every_cpu(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
 	unsigned cpu;
 
-	REQUIRE(t, mem);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
 		late.zone = &mem->zones[ZONE_NORMAL];
 		late.ready = 0;
@@ -81,12 +80,11 @@ static void change_all_the_time(void *arg)
 /* The changing CPU is held as long as a check runs, so each check finds the memory at rest. */
 static void memory_does_not_change_during_a_check(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
 	unsigned i, found = 0;
 	u32 before;
 
-	REQUIRE(t, mem);
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	late.zone = &mem->zones[ZONE_NORMAL];
@@ -175,11 +173,10 @@ static void check_often(void *arg)
 
 static void all_may_check_at_once(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct checker c[4];
 	unsigned cpu, nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(c));
 
-	REQUIRE(t, mem);
 	for (cpu = 0; cpu < nr; cpu++) {
 		c[cpu] = (struct checker){.mem = cpu % 2 ? mem : &kernel_memory};
 		ktest_start(cpu, check_often, &c[cpu]);
@@ -246,12 +243,11 @@ static void isolation_may_begin_until_every_cpu_has_stopped(struct ktest *t)
 
 static void check_in_atomic_context_is_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
 	struct mm_violation v = {.what = "old"};
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	mem->zones[ZONE_NORMAL].nr_free++;
 	flags = arch_irq_save();
 	EXPECT_EQ(t, check_memory(mem, &v), -EDEADLK);

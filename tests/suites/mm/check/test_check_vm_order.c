@@ -227,8 +227,7 @@ static void last_slot_below_a_region_is_exact(struct ktest *t)
 
 	if (!scene_begin_written(t, &s, PAGES))
 		return;
-	r = region_find(s.space, page_at(0));
-	REQUIRE(t, r);
+	r = NEED(t, region_find(s.space, page_at(0)));
 	EXPECT_EQ(t, r->below, PAGES - 1);
 	PLANT(t, s.mem, r->below, PAGES, "I-S6 last slot below a region");
 	PLANT(t, s.mem, r->below, PAGES - 2, "I-S6 last slot below a region");
@@ -279,8 +278,7 @@ static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
 	if (!scene_begin_written(t, &s, PAGES))
 		return;
 	page = page_in(s.object, 2);
-	other = pt_entry(&s.space->pt, page_at(PAGES));
-	REQUIRE(t, other);
+	other = NEED(t, pt_entry(&s.space->pt, page_at(PAGES)));
 	page->mapcount++;
 	page->word++;
 	*other = pte_make(page_to_pfn_in(s.mem, page), VM_READ);

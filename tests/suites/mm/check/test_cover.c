@@ -31,13 +31,11 @@ static struct memory *motley(struct ktest *t)
 
 static void state_is_shown_in_words(struct ktest *t)
 {
-	struct memory *mem = motley(t);
+	struct memory *mem = NEED(t, motley(t));
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_RECLAIMABLE, 1);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_RECLAIMABLE, 1));
 	show_mem(mem);
 	show_zones(mem);
 	show_pcp(mem);
@@ -100,14 +98,13 @@ static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *
 
 static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	static struct cma cma;
 	struct mm_violation v;
 	struct census *before, *after;
 	static struct census both[2];
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	before = &both[0];
 	after = &both[1];
 	census_take(before, mem);
@@ -132,8 +129,7 @@ static void a_traced_cpu_uses_the_same_pages(struct ktest *t)
 
 	trace_switch(&kernel_memory, true);
 	for (i = 0; i < 4; i++) {
-		page = alloc_pages(GFP_KERNEL, i & 1 ? MAX_ORDER : 0);
-		REQUIRE(t, page);
+		page = NEED(t, alloc_pages(GFP_KERNEL, i & 1 ? MAX_ORDER : 0));
 		EXPECT_EQ(t, free_pages(page, i & 1 ? MAX_ORDER : 0), 0);
 		EXPECT(t,
 		    trace_find(&kernel_memory, page_to_pfn_in(&kernel_memory, page), rec, 4) > 0);
@@ -160,12 +156,11 @@ static void leave_and_join(void *arg)
 
 static void leaving_cpu_empties_its_caches(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
 	struct page *page;
 	unsigned had;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
@@ -183,14 +178,13 @@ static void leaving_cpu_empties_its_caches(struct ktest *t)
 static void offline_moves_a_full_pageblock(struct ktest *t)
 {
 	static struct handle handles[40];
-	struct memory *mem = ktest_memory(t, 0, 8, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, TEST_BLOCKS));
 	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
 	struct offline_result res;
 	struct handle_table table;
 	pfn_t start, end = 0;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, ARRAY_SIZE(handles));
 	start = ~0UL;
 	for (i = 0; i < ARRAY_SIZE(handles); i++) {
@@ -213,16 +207,14 @@ static void offline_moves_a_full_pageblock(struct ktest *t)
 
 static void redrain_drains_again_while_waiting(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
 	struct offline_result res;
 	struct mm_fail fail;
 	struct page *page;
 	pfn_t start;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0));
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
 	/*
 	 * A page without an owner in zone MOVABLE may get an owner soon, so the offline retries
@@ -278,11 +270,10 @@ static void reserved_pages_are_named(struct ktest *t)
 
 static void handles_out_of_range_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct handle handles[2] = {{.page = NULL}};
 	struct handle_table table;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, 2);
 	EXPECT_EQ(t, handle_alloc(&table, 2, 0, GFP_NOWAIT, 0), -EINVAL);
 	EXPECT_EQ(t, handle_alloc(&table, 0, 4, GFP_NOWAIT, 0), -EINVAL);
@@ -297,11 +288,10 @@ static void handles_out_of_range_are_refused(struct ktest *t)
 /* Calls on a range return their results also if the pointer for the reason is NULL. */
 static void reasons_are_optional(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	pfn_t start = 7 * PAGEBLOCK_PAGES, two = 3 * PAGEBLOCK_PAGES;
 	unsigned long nr = PAGEBLOCK_PAGES;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_query(mem, two, 2 * nr, NULL), -EINVAL);
 	EXPECT_EQ(t, start_isolate_page_range(mem, two, 2 * nr, ISO_PRECISE, NULL), -EINVAL);
 	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_DISABLE, NULL), -EINVAL);

@@ -260,10 +260,9 @@ static void expect_history(struct ktest *t, const char *want)
 
 static void events_are_printed_in_words(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	unsigned i;
 
-	REQUIRE(t, mem);
 	listen();
 	trace_history(mem, 0x123);
 	trace_recent(mem);
@@ -360,10 +359,9 @@ static void a_difference_is_named(struct ktest *t)
 /* The text of a panic about a page, and about the head of its block. */
 static void a_panic_names_the_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct mm_task before = *port_task();
 
-	REQUIRE(t, mem);
 	port_task()->blamed = NULL;
 	listen();
 	memory_panic_page();

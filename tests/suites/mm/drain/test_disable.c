@@ -55,10 +55,9 @@ static void expect_on(struct ktest *t, struct zone *zone)
 
 static void disable_empties_every_cpu(struct ktest *t)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	/* All CPUs cache pages, also the one that runs this test. */
 	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
@@ -78,11 +77,10 @@ static void put_job(void *arg)
 
 static void expect_caching_again(struct ktest *t, bool put)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
 	unsigned last;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	last = mem->nr_cpus - 1;
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages[0]), 1);
@@ -108,10 +106,9 @@ static void a_cpu_that_only_puts_caches_again(struct ktest *t)
 /* A zone that is not the first choice caches again too: its refill reads the new capacity. */
 static void a_farther_zone_caches_again(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	struct zone *near, *farther;
 
-	REQUIRE(t, mem);
 	near = test_zone(mem, ZONE_MOVABLE);
 	farther = test_zone(mem, ZONE_NORMAL);
 	set_plan(farther, 0, MT_MOVABLE, 2);
@@ -128,10 +125,9 @@ static void a_farther_zone_caches_again(struct ktest *t)
 
 static void enable_leaves_it_to_each_cpu(struct ktest *t)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
@@ -141,11 +137,10 @@ static void enable_leaves_it_to_each_cpu(struct ktest *t)
 
 static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct drain_cost cost = {0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
 	EXPECT_EQ(t, pcp_disable_counted(zone, &cost), 0);
@@ -159,10 +154,9 @@ static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
 /* The cost of earlier rounds stays; a disable may make more rounds than one. */
 static void disable_adds_the_cost_of_its_round(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct drain_cost cost = {.rounds = 5, .ipis = 70};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, pcp_disable_counted(test_zone(mem, ZONE_MOVABLE), &cost), 0);
 	EXPECT(t, cost.rounds > 5);
 	EXPECT(t, cost.ipis >= 70 + mem->nr_cpus - 1);
@@ -171,10 +165,9 @@ static void disable_adds_the_cost_of_its_round(struct ktest *t)
 
 static void disable_affects_one_zone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	struct zone *off, *on;
 
-	REQUIRE(t, mem);
 	off = test_zone(mem, ZONE_MOVABLE);
 	on = test_zone(mem, ZONE_NORMAL);
 	set_plan(on, 0, MT_UNMOVABLE, 1);
@@ -190,10 +183,9 @@ static void disable_affects_one_zone(struct ktest *t)
 
 static void disable_nests(struct ktest *t)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
@@ -215,10 +207,9 @@ static void disable_nests(struct ktest *t)
 
 static void enable_without_disable_is_counted(struct ktest *t)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_enable(zone), -EINVAL);
 	EXPECT_COUNTED(t, mem, EV_PCP_UNBALANCED, 1);
@@ -228,10 +219,9 @@ static void enable_without_disable_is_counted(struct ktest *t)
 
 static void too_many_disables_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	WRITE_ONCE(zone->pcp_depth, 65534u);
@@ -245,13 +235,12 @@ static void too_many_disables_are_refused(struct ktest *t)
 
 static void disable_in_a_wrong_context_is_refused(struct ktest *t)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	int irqs_off, locked;
 	struct zone *zone;
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	flags = arch_irq_save();
 	irqs_off = zone_pcp_disable(zone);
@@ -289,12 +278,11 @@ static void churn(void *arg)
 
 static void nothing_is_cached_while_disabled(struct ktest *t)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct churn c = {.mem = mem, .expect_off = true};
 	unsigned cpu;
 	u64 frees;
 
-	REQUIRE(t, mem);
 	c.zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(c.zone), 0);
 	frees = mm_event_sum(mem, EV_FREE_DIRECT);
@@ -312,11 +300,10 @@ static void nothing_is_cached_while_disabled(struct ktest *t)
 
 static void disable_works_while_all_cpus_allocate(struct ktest *t)
 {
-	struct memory *mem = all_caching(t);
+	struct memory *mem = NEED(t, all_caching(t));
 	struct churn c = {.mem = mem};
 	unsigned cpu, round;
 
-	REQUIRE(t, mem);
 	c.zone = test_zone(mem, ZONE_MOVABLE);
 	restore_plan(c.zone);
 	for (cpu = 1; cpu < mem->nr_cpus; cpu++)

@@ -56,11 +56,10 @@ static int drain_from(unsigned cpu, struct memory *mem, struct zone *zone)
 static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 3 : ktest_cpus() > 1 ? 1u << 1 : 0;
-	struct memory *mem = cached_on(t, holders);
+	struct memory *mem = NEED(t, cached_on(t, holders));
 	int others = __builtin_popcount(holders);
 	u64 drained;
 
-	REQUIRE(t, mem);
 	drained = mm_event_sum(mem, EV_PCP_DRAINED);
 	EXPECT_EQ(t, drain_from(0, mem, NULL), others);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
@@ -76,17 +75,15 @@ static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 static void number_of_cpus_asked_is_returned(struct ktest *t)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 2 : ktest_cpus() > 1 ? 1u << 1 : 0;
-	struct memory *mem = cached_on(t, holders);
+	struct memory *mem = NEED(t, cached_on(t, holders));
 
-	REQUIRE(t, mem);
 	EXPECT(t, drain_from(0, mem, NULL) >= __builtin_popcount(holders));
 }
 
 static void the_asking_cpu_drains_itself(struct ktest *t)
 {
-	struct memory *mem = cached_on(t, 1);
+	struct memory *mem = NEED(t, cached_on(t, 1));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
 }
@@ -107,10 +104,9 @@ static void job_free_and_drain(void *arg)
 
 static void page_cached_just_before_a_drain_is_drained(struct ktest *t)
 {
-	struct memory *mem = cached_on(t, 1);
+	struct memory *mem = NEED(t, cached_on(t, 1));
 	struct drain_job job = {.mem = mem};
 
-	REQUIRE(t, mem);
 	ktest_on_cpu(0, job_free_and_drain, &job);
 	EXPECT(t, job.asked >= 0);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
@@ -118,11 +114,10 @@ static void page_cached_just_before_a_drain_is_drained(struct ktest *t)
 
 static void drain_of_one_zone_leaves_the_others(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	unsigned last = ktest_cpus() - 1;
 	struct page *page[2];
 
-	REQUIRE(t, mem);
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	set_plan(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE, 1);
 	REQUIRE(t, alloc_on(last, mem, GFP_UNMOVABLE, 0, 1, &page[0]) == 1);
@@ -137,11 +132,10 @@ static void drain_of_one_zone_leaves_the_others(struct ktest *t)
 
 static void drain_empties_stacks_of_every_order_and_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_MAX_BLOCKS, 0));
 	struct zone *zone;
 	unsigned index, type;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
@@ -161,11 +155,10 @@ static void drain_empties_stacks_of_every_order_and_type(struct ktest *t)
 
 static void drain_local_empties_only_its_own_cpu(struct ktest *t)
 {
-	struct memory *mem = cached_on(t, ~0u);
+	struct memory *mem = NEED(t, cached_on(t, ~0u));
 	struct zone *zone;
 	unsigned cpu, last = ktest_cpus() - 1;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	ktest_on_cpu(last, job_drain, mem);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
@@ -189,8 +182,7 @@ static void concurrent_drains_share_a_round(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 4))
 		return;
-	mem = cached_on(t, 1u << 1);
-	REQUIRE(t, mem);
+	mem = NEED(t, cached_on(t, 1u << 1));
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
 	for (i = 0; i < ARRAY_SIZE(jobs); i++)
 		jobs[i].mem = mem;
@@ -224,8 +216,7 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 4))
 		return;
-	mem = cached_on(t, 1u << 1);
-	REQUIRE(t, mem);
+	mem = NEED(t, cached_on(t, 1u << 1));
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, pages), 2);
 	ktest_on_cpu(0, job_drain, mem);
 	race.mem = jobs[0].mem = jobs[1].mem = mem;
@@ -257,8 +248,7 @@ static void masked_drain_misses_a_push_in_progress(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	mem = cached_on(t, 0);
-	REQUIRE(t, mem);
+	mem = NEED(t, cached_on(t, 0));
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
 	empty_all(mem);
 	race.mem = mem;
@@ -287,10 +277,9 @@ static void count_call(struct zone *zone)
 
 static void forced_round_calls_every_cpu(struct ktest *t)
 {
-	struct memory *mem = cached_on(t, 0);
+	struct memory *mem = NEED(t, cached_on(t, 0));
 	unsigned cpu;
 
-	REQUIRE(t, mem);
 	memset(calls, 0, sizeof(calls));
 	calls_unlocked = 0;
 	/* No CPU caches a page. */
@@ -302,12 +291,11 @@ static void forced_round_calls_every_cpu(struct ktest *t)
 
 static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 {
-	struct memory *mem = cached_on(t, ~0u);
+	struct memory *mem = NEED(t, cached_on(t, ~0u));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	int irqs_off, locked;
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	flags = arch_irq_save();
 	irqs_off = drain_all_pages(mem, NULL);
 	arch_irq_restore(flags);

@@ -52,9 +52,8 @@ void played_changed(struct memory *mem);
 /* All that the thread's new CPU caches is drained, not only what the old one had left. */
 static void thread_that_moves_drains_all_of_its_new_cpu(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 4, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 4, 4, 4));
 
-	REQUIRE(t, mem);
 	now.cpu = now.drained[0] = now.drained[1] = 0;
 	now.moved = false;
 	played_local(mem, NULL);

@@ -29,7 +29,7 @@ static struct memory *with_area(struct ktest *t)
  * REQUIRE for a test with an area: on failure it also frees cma.used, which the end of the test
  * does not free.
  */
-#define NEED(t, cond)                                                                              \
+#define AREA_NEEDS(t, cond)                                                                        \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
 			ktest_fail((t), __FILE__, __LINE__, "required %s", #cond);                 \
@@ -42,7 +42,7 @@ static void drop_area(struct ktest *t, struct memory *mem)
 {
 	EXPECT_EQ(t, cma.nr_used, 0);
 	expect_sound(t, mem);
-	NEED(t, !cma_destroy(&cma));
+	AREA_NEEDS(t, !cma_destroy(&cma));
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
@@ -82,12 +82,11 @@ static void thin_out(struct memory *mem, struct pile *pile)
 static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 {
 	static const gfp_t gfps[] = {GFP_KERNEL, GFP_RECLAIMABLE, GFP_KERNEL | GFP_ATOMIC};
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
 		unsigned long mark = zone->wmark[WMARK_MIN] / (gfps[i] & GFP_RESERVE ? 2 : 1);
@@ -116,12 +115,11 @@ static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 
 static void borrowed_pages_are_migrated_out(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
 	u32 i, inside = 0;
 
-	REQUIRE(t, mem);
-	NEED(t, mov_begin(t, mem));
+	AREA_NEEDS(t, mov_begin(t, mem));
 	mov_fill(ALL_THERE_IS);
 	for (i = 0; i < mov.nr; i++)
 		inside += in_area(mem, mov.pages[i]);
@@ -132,7 +130,7 @@ static void borrowed_pages_are_migrated_out(struct ktest *t)
 			mov_free(i);
 	}
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), MAX_ORDER, &page), 0);
-	NEED(t, page);
+	AREA_NEEDS(t, page);
 	EXPECT_EQ(t, page_to_pfn_in(mem, page), cma.start);
 	for (i = 0; i < mov.nr; i++)
 		EXPECT(t, !mov.pages[i] || !in_area(mem, mov.pages[i]));
@@ -144,16 +142,15 @@ static void borrowed_pages_are_migrated_out(struct ktest *t)
 
 static void allocations_are_aligned_and_disjoint(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page[6] = {NULL};
 	const unsigned long nr[] = {1, 3, 2, PAGEBLOCK_PAGES, 1, 4};
 	const unsigned align[] = {0, 1, 3, 2, 0, 2};
 	unsigned i, k;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 6; i++) {
 		EXPECT_EQ(t, cma_alloc(&cma, nr[i], align[i], &page[i]), 0);
-		NEED(t, page[i]);
+		AREA_NEEDS(t, page[i]);
 		EXPECT_EQ(t, page_to_pfn_in(mem, page[i]) & ((1UL << align[i]) - 1), 0);
 		EXPECT(t, in_area(mem, page[i]) && in_area(mem, page[i] + nr[i] - 1));
 		for (k = 0; k < i; k++)
@@ -168,18 +165,17 @@ static void allocations_are_aligned_and_disjoint(struct ktest *t)
 
 static void bad_arguments_are_refused(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL, *none = NULL;
 	struct cma other;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, cma_alloc(&cma, 0, 0, &none), -EINVAL);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA) + 1, 0, &none), -EINVAL);
 	EXPECT_EQ(t, cma_alloc(&cma, ~0UL, 0, &none), -EINVAL);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, 64, &none), -EINVAL);
 	EXPECT(t, !none);
 	EXPECT_EQ(t, cma_alloc(&cma, 4, 2, &page), 0);
-	NEED(t, page);
+	AREA_NEEDS(t, page);
 	EXPECT_EQ(t, cma_free(&cma, page, 0), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, page, 5), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, page + 4, 1), -EINVAL);
@@ -209,35 +205,33 @@ static void bad_arguments_are_refused(struct ktest *t)
 
 static void zone_movable_has_no_areas(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, ZONE_SIZE));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, cma_create(&cma, "test", mem, BLOCK(1), BLOCK(1)), -EINVAL);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_MOVABLE);
 }
 
 static void pinned_pages_are_skipped(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL, *pinned = NULL;
 	u32 i;
 
-	REQUIRE(t, mem);
-	NEED(t, mov_begin(t, mem));
+	AREA_NEEDS(t, mov_begin(t, mem));
 	mov_fill(ALL_THERE_IS);
 	/* Find the lowest page in the area: it will be the first blocker. */
 	for (i = 0; i < mov.nr; i++) {
 		if (in_area(mem, mov.pages[i]) && (!pinned || mov.pages[i] < pinned))
 			pinned = mov.pages[i];
 	}
-	NEED(t, pinned);
+	AREA_NEEDS(t, pinned);
 	EXPECT_EQ(t, pin_page(pinned), 0);
 	for (i = 0; i < mov.nr; i++) {
 		if (!in_area(mem, mov.pages[i]))
 			mov_free(i);
 	}
 	EXPECT_EQ(t, cma_alloc(&cma, 8, 0, &page), 0);
-	NEED(t, page);
+	AREA_NEEDS(t, page);
 	EXPECT(t, page > pinned || page + 8 <= pinned);
 	EXPECT_EQ(t, cma_free(&cma, page, 8), 0);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &page), -EBUSY);
@@ -271,25 +265,23 @@ static void area_is_created_and_destroyed(struct ktest *t)
 /* Place the area high, but below unmovable pages; it takes at most half of the free memory. */
 static void area_is_placed_by_the_allocator(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 1));
 	struct zone *zone;
 	struct page *page;
 	struct cma other;
 	pfn_t start;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	start = zone->end_pfn - BLOCK(1);
 	/* A page of the topmost pageblock is allocated. */
 	set_type(zone, start, MT_UNMOVABLE);
-	page = take_block(zone, 0, MT_UNMOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(1) + 1), -EINVAL);
 	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, 0), -EINVAL);
 	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2)), -ENOMEM);
 	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, ~0UL << PAGEBLOCK_ORDER), -ENOMEM);
 	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(AREA)), 0);
-	NEED(t, cma.start == start - BLOCK(AREA));
+	AREA_NEEDS(t, cma.start == start - BLOCK(AREA));
 	EXPECT_EQ(t, cma_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
 	EXPECT_EQ(t, other.start, cma.start - BLOCK(1));
 	EXPECT_EQ(t, cma_destroy(&other), 0);
@@ -300,12 +292,11 @@ static void area_is_placed_by_the_allocator(struct ktest *t)
 /* Only memory that the kernel can use counts; zone MOVABLE does not. */
 static void area_may_take_half_of_the_free_memory(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 1));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2 + 1)), -ENOMEM);
 	EXPECT_EQ(t, cma_create_anywhere(&cma, "test", mem, BLOCK(ZONE_SIZE / 2)), 0);
-	NEED(t, cma.start == BLOCK(ZONE_SIZE / 2));
+	AREA_NEEDS(t, cma.start == BLOCK(ZONE_SIZE / 2));
 	drop_area(t, mem);
 }
 
@@ -342,16 +333,15 @@ static void places_tried_for_an_area_are_bounded(struct ktest *t)
 /* Used, lent and free pages add up to the area. */
 static void use_of_an_area_is_counted(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
 	unsigned long inside = 0;
 	struct cma_use use;
 	u32 i;
 
-	REQUIRE(t, mem);
-	NEED(t, mov_begin(t, mem));
+	AREA_NEEDS(t, mov_begin(t, mem));
 	EXPECT_EQ(t, cma_alloc(&cma, 5, 0, &page), 0);
-	NEED(t, page);
+	AREA_NEEDS(t, page);
 	mov_fill(ALL_THERE_IS);
 	for (i = 0; i < mov.nr; i++)
 		inside += in_area(mem, mov.pages[i]);
@@ -370,11 +360,10 @@ static void use_of_an_area_is_counted(struct ktest *t)
 /* While another operation has isolated a pageblock of the area, the next one is used. */
 static void isolated_pageblock_is_skipped(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL, *none = NULL;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	set_isolated(zone, BLOCK(FIRST), true);
 	EXPECT_EQ(t, cma_alloc(&cma, 3, 0, &page), 0);
@@ -396,15 +385,14 @@ static void isolated_pageblock_is_skipped(struct ktest *t)
 /* One page between two used ones is free; the rest of the area is used. */
 static void gap_of_one_page_is_found(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	const unsigned long rest = BLOCK(AREA) - 3;
 	struct page *page[3] = {NULL}, *most = NULL, *again = NULL;
 	unsigned i, middle = 0;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(t, cma_alloc(&cma, 1, 0, &page[i]), 0);
-		NEED(t, page[i]);
+		AREA_NEEDS(t, page[i]);
 	}
 	EXPECT_EQ(t, cma_alloc(&cma, rest, 0, &most), 0);
 	for (i = 0; i < 3; i++)
@@ -423,13 +411,12 @@ static void gap_of_one_page_is_found(struct ktest *t)
 /* The run may lie in a gap that an alignment left, or behind a pageblock that cannot be used. */
 static void first_run_that_fits_is_taken(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page[4] = {NULL};
 	const unsigned align[] = {0, 2, 0, 0};
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, cma_alloc(&cma, 1, align[i], &page[i]), 0);
@@ -461,11 +448,10 @@ static void use_area(void *arg)
 
 static void concurrent_users_all_succeed(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct user users[4] = {{.errors = 0}};
 	unsigned cpu, i, cpus = MIN(ktest_cpus(), 4u);
 
-	REQUIRE(t, mem);
 	for (cpu = 0; cpu < cpus; cpu++)
 		ktest_start(cpu, use_area, &users[cpu]);
 	for (cpu = 0; cpu < cpus; cpu++) {

@@ -70,10 +70,9 @@ static void expect_use(
 
 static void area_with_an_offline_part_still_serves(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
 
-	REQUIRE(t, mem);
 	take_out(t, mem, FIRST + 1);
 	expect_run(t, mem, BLOCK(1));
 	expect_run(t, mem, BLOCK(2));
@@ -94,10 +93,9 @@ static void area_with_an_offline_part_still_serves(struct ktest *t)
 
 static void pageblock_back_in_another_zone_leaves_the_area(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	unsigned i;
 
-	REQUIRE(t, mem);
 	replace(t, mem, FIRST + 1);
 	expect_use(t, BLOCK(AREA - 1), 0, BLOCK(1));
 	expect_run(t, mem, 4);
@@ -111,9 +109,8 @@ static void pageblock_back_in_another_zone_leaves_the_area(struct ktest *t)
 
 static void area_with_an_offline_part_can_be_destroyed(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 
-	REQUIRE(t, mem);
 	take_out(t, mem, FIRST);
 	take_out(t, mem, FIRST + 1);
 	EXPECT_EQ(t, remove_memory(mem, BLOCK(FIRST + 1), BLOCK(1)), 0);
@@ -128,11 +125,10 @@ static void area_with_an_offline_part_can_be_destroyed(struct ktest *t)
 /* A pageblock with pages of a CMA user cannot go offline. */
 static void pages_of_a_cma_user_stay_online(struct ktest *t)
 {
-	struct memory *mem = with_area(t);
+	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, cma_alloc(&cma, 4, 0, &page), 0);
 	REQUIRE(t, page);
 	block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);

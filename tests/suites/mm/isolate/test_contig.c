@@ -106,12 +106,11 @@ static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 
 static void rest_of_a_cut_free_block_stays_free(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, ZONE_SIZE));
 	struct zone *zone;
 	unsigned long free;
 	pfn_t from, to;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	free = zone->nr_free;
 	for (from = BLOCK(2); from < BLOCK(2) + 8; from++) {
@@ -136,11 +135,10 @@ static void rest_of_a_cut_free_block_stays_free(struct ktest *t)
 
 static void bad_arguments_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	irqflags_t flags;
 	int err;
 
-	REQUIRE(t, mem);
 	expect_refused(t, mem, 5, 5, MT_MOVABLE, -EINVAL, WHY_RANGE, 5);
 	expect_refused(t, mem, 6, 5, MT_MOVABLE, -EINVAL, WHY_RANGE, 6);
 	expect_refused(t, mem, BLOCK(15), BLOCK(16) + 1, MT_MOVABLE, -EINVAL, WHY_RANGE, PFN_NONE);
@@ -164,18 +162,16 @@ static void bad_arguments_are_refused(struct ktest *t)
 
 static void unmovable_page_is_named(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 0));
 	struct zone *zone;
 	struct page *page;
 	unsigned p;
 	u64 passes;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	set_type(zone, BLOCK(2), MT_UNMOVABLE);
-	page = take_block(zone, 1, MT_UNMOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 1, MT_UNMOVABLE));
 	pfn = page_to_pfn_in(mem, page);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		mem->policy = policies[p];
@@ -220,14 +216,12 @@ static void a_pinned_page_is_named(struct ktest *t)
 /* The allocation fails if the page is still not movable after all threads have had a turn. */
 static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, ZONE_SIZE));
 	struct page *page;
 	unsigned p;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	pfn = page_to_pfn_in(mem, page);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		mem->policy = policies[p];
@@ -296,9 +290,8 @@ static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest
 
 static void whole_pageblocks_take_the_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 0));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(1) - 1, BLOCK(2) + 1, MT_UNMOVABLE, NULL), 0);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(0))), MT_MOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_UNMOVABLE);
@@ -336,10 +329,9 @@ static void mapped_pages_are_migrated_out(struct ktest *t)
 /* Pfns far outside, whose computed descriptors are those of pages in use, are refused. */
 static void pages_outside_of_the_memory_are_not_freed(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	const pfn_t pfn = BLOCK(2), around = (~0UL / sizeof(struct page)) + 1;
 
-	REQUIRE(t, mem);
 	mem->badpage_panic = false;
 	EXPECT_EQ(t, alloc_contig_range(mem, pfn, pfn + 4, MT_UNMOVABLE, NULL), 0);
 	EXPECT_EQ(t, free_contig_range(mem, pfn, ~0UL), ~0UL);

@@ -126,8 +126,7 @@ static void range_that_moves_to_another_node_is_refused(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	mem = growing(t, 2, specs, ARRAY_SIZE(specs));
-	REQUIRE(t, mem);
+	mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
 	all_caches_off(t, mem);
 	late.start = START + BLOCK(SIZE + 1);
 	late.end = late.start + BLOCK(1);

@@ -40,10 +40,9 @@ static void look(void *arg)
 
 static void free_stops_once_before_its_push(struct ktest *t)
 {
-	struct memory *mem = prepare(t);
+	struct memory *mem = NEED(t, prepare(t));
 	struct stop s = {.mem = mem};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, mem_free_held(mem, page, 0, look, &s), 0);
 	EXPECT_EQ(t, s.calls, 1);
 	EXPECT(t, !s.irqs_on && s.allocated && s.seems_empty);
@@ -54,10 +53,9 @@ static void free_stops_once_before_its_push(struct ktest *t)
 
 static void free_without_a_cache_does_not_stop(struct ktest *t)
 {
-	struct memory *mem = prepare(t);
+	struct memory *mem = NEED(t, prepare(t));
 	struct stop s = {.mem = mem};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_MOVABLE)), 0);
 	EXPECT_EQ(t, mem_free_held(mem, page, 0, look, &s), 1);
 	EXPECT_EQ(t, s.calls, 0);
@@ -67,11 +65,10 @@ static void free_without_a_cache_does_not_stop(struct ktest *t)
 
 static void bad_free_is_refused(struct ktest *t)
 {
-	struct memory *mem = prepare(t);
+	struct memory *mem = NEED(t, prepare(t));
 	struct stop s = {.mem = mem};
 	u64 bad;
 
-	REQUIRE(t, mem);
 	bad = mm_event_sum(mem, EV_BAD_FREE);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	empty_all(mem);

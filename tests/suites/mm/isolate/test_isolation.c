@@ -38,13 +38,12 @@ static void defragment(struct ktest *t, struct memory *mem)
  */
 static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct mm_fail fail = {0};
 	struct pageblock *pb;
 	struct page *page;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page) == 1);
 	empty_all(mem);
 	block = ALIGN_DOWN(page_to_pfn_in(mem, page), BLOCK(1));
@@ -62,12 +61,11 @@ static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 
 static void undo_restores_everything(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	const unsigned long nr = BLOCK(16);
 	struct mm_fail fail = {0};
 	unsigned p;
 
-	REQUIRE(t, mem);
 	fragment(t, mem, GFP_MOVABLE);
 	census_take(&before, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
@@ -88,13 +86,12 @@ static void undo_restores_everything(struct ktest *t)
 
 static void undo_keeps_every_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 0));
 	struct mm_fail fail = {0};
 	struct zone *zone;
 	irqflags_t flags;
 	unsigned p;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	flags = spin_lock_irqsave(&zone->lock);
 	pageblock_change_type(zone, BLOCK(1), MT_UNMOVABLE);
@@ -113,11 +110,10 @@ static void undo_keeps_every_type(struct ktest *t)
 
 static void conflict_anywhere_in_the_range_is_undone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct mm_fail fail = {0};
 	unsigned p, k;
 
-	REQUIRE(t, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		for (k = 1; k < 6; k++) {
 			u64 conflicts = mm_event_sum(mem, EV_ISO_CONFLICT);
@@ -148,11 +144,10 @@ static void bad_ranges_are_refused(struct ktest *t)
 	    {BLOCK(4), PAGEBLOCK_PAGES, false}, {BLOCK(3), 2 * PAGEBLOCK_PAGES, false},
 	    {BLOCK(1), top, false}, {top, PAGEBLOCK_PAGES, false},
 	    {top, 2 * PAGEBLOCK_PAGES, false}, {0, top, false}};
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct mm_fail fail;
 	unsigned i, p;
 
-	REQUIRE(t, mem);
 	census_take(&before, mem);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		for (p = 0; p < ARRAY_SIZE(policies); p++) {
@@ -174,10 +169,9 @@ static void bad_ranges_are_refused(struct ktest *t)
 
 static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 8));
 	struct mm_fail fail = {0};
 
-	REQUIRE(t, mem);
 	make_hole(t, mem, BLOCK(6));
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(9), BLOCK(1), NULL, NULL), 0);
 	census_take(&before, mem);
@@ -196,10 +190,9 @@ static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
 
 static void disable_policy_needs_the_caches_off(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct mm_fail fail = {0};
 
-	REQUIRE(t, mem);
 	census_take(&before, mem);
 	EXPECT_EQ(t, start_isolate_page_range(mem, 0, BLOCK(2), ISO_DISABLE, &fail), -EINVAL);
 	EXPECT_EQ(t, fail.why, WHY_BUSY);
@@ -209,12 +202,11 @@ static void disable_policy_needs_the_caches_off(struct ktest *t)
 
 static void isolation_in_a_wrong_context_is_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	struct mm_fail fail = {0};
 	unsigned p;
 
-	REQUIRE(t, mem);
 	census_take(&before, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		int irqs_off, locked;
@@ -237,11 +229,10 @@ static void isolation_in_a_wrong_context_is_refused(struct ktest *t)
 
 static void precise_sends_one_ipi_to_every_cpu(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct drain_cost cost = {0};
 	struct mm_fail fail = {0};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(
 	    t, isolate_range(mem, pfn_range(0, BLOCK(2)), iso_ops(ISO_PRECISE), &fail, &cost), 0);
 	EXPECT_EQ(t, cost.rounds, 1);
@@ -253,9 +244,8 @@ static void precise_sends_one_ipi_to_every_cpu(struct ktest *t)
 
 static void undo_of_nothing_changes_nothing(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 
-	REQUIRE(t, mem);
 	census_take(&before, mem);
 	undo_isolate_page_range(mem, 0, BLOCK(4));
 	census_take(&after, mem);
@@ -269,14 +259,13 @@ static void undo_of_nothing_changes_nothing(struct ktest *t)
  */
 static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct mm_fail fail = {0};
 	struct pageblock *pb;
 	struct zone *zone;
 	unsigned i, p;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		set_plan(zone, 0, MT_MOVABLE, 0);
@@ -303,11 +292,10 @@ static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 /* Every CPU caches pages of the range first, and allocates all pages it can get afterwards. */
 static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct mm_fail fail = {0};
 	unsigned i, p, cpu;
 
-	REQUIRE(t, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 			EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, 0, 2, pages), 2);
@@ -329,14 +317,13 @@ static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 /* Isolated pages are taken from the middle of a stack; the other pages keep their order. */
 static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	unsigned last = ktest_cpus() - 1, i;
 	struct mm_fail fail = {0};
 	struct page *mixed[6], **slot;
 	struct zone *zone;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	slot = mem->pcp[last]->slot[zone_stack(zone, 0, MT_MOVABLE)];
 	/* Cache three pages of one pageblock and three of another, alternately. */
@@ -366,12 +353,11 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 /* A block of the largest cached order is a whole pageblock. */
 static void precise_takes_blocks_of_every_order_and_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	unsigned last = ktest_cpus() - 1, stack;
 	struct mm_fail fail = {0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	for (stack = 0; stack < NR_CACHED_ORDERS * NR_CACHED_TYPES; stack++) {
 		unsigned order = index_order(stack / NR_CACHED_TYPES);

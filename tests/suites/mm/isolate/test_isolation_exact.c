@@ -55,12 +55,11 @@ static const struct {
 
 static void each_state_has_its_reason(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct zone *zone;
 	struct page *page;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	page = hold_page(mem, AT);
 	set_type(zone, BLOCK(2), MT_UNMOVABLE);
@@ -95,13 +94,12 @@ static void each_state_has_its_reason(struct ktest *t)
 /* Of several isolated pageblocks, the first page that is not free is named. */
 static void first_page_that_is_not_free_is_named(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
 	struct page *page[3];
 	struct mm_fail fail;
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	page[0] = hold_page(mem, BLOCK(3) + 2);
 	page[1] = hold_page(mem, BLOCK(3) + 5);
@@ -130,12 +128,11 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 static void neighbours_of_a_range_do_not_matter(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct page *page;
 	struct mm_fail fail;
 	unsigned p;
 
-	REQUIRE(t, mem);
 	page = hold_page(mem, AT);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
@@ -159,13 +156,12 @@ static void neighbours_of_a_range_do_not_matter(struct ktest *t)
  */
 static void scan_follows_the_drain_round(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct drain_cost cost = {0};
 	struct mm_fail fail;
 	struct zone *zone;
 	struct page *page;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	page = hold_page(mem, AT);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
@@ -200,14 +196,12 @@ static void scan_follows_the_drain_round(struct ktest *t)
 /* The block is half a movable pageblock: a later piece of the scan begins inside the block. */
 static void a_scan_passes_a_block_larger_than_its_piece(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, BLOCKS));
 	struct zone *zone;
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_MOVABLE, MAX_ORDER - 1);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, MAX_ORDER - 1));
 	pfn = page_to_pfn_in(mem, page);
 	zone = zone_of(mem, pfn);
 	pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);

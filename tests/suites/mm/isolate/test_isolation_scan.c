@@ -30,12 +30,11 @@ static void expect_blocker(
 
 static void unmovable_page_is_named(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct handle handles[1];
 	struct handle_table table;
 	struct page *page;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
 	empty_all(mem);
 	expect_blocker(t, mem, page, WHY_UNMOVABLE);
@@ -62,9 +61,8 @@ static void unmovable_page_is_named(struct ktest *t)
 /* Of two pageblocks with unmovable pages the first is named. */
 static void first_unmovable_page_is_named(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 
-	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, MAX_ORDER, 2, pages) == 2);
 	empty_all(mem);
 	expect_blocker(t, mem, MIN(pages[0], pages[1]), WHY_UNMOVABLE);
@@ -75,11 +73,10 @@ static void first_unmovable_page_is_named(struct ktest *t)
 static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
 {
 	static const unsigned eighths[] = {0, 1, 4, 7, 8};
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
 	unsigned i, p, end;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 2 * ARRAY_SIZE(eighths) - 2; i++) {
 		pfn_t at = eighths[(i + 1) / 2] * (PAGEBLOCK_PAGES / 8) - (i & 1);
 
@@ -118,12 +115,11 @@ static int isolate_part(
 /* Pages of the same pageblock that are not in the range do not matter. */
 static void only_pages_in_the_range_block_it(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail;
 	pfn_t pfn, end;
 	unsigned p;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 2, pages) == 2);
 	empty_all(mem);
 	/* Begin the range at a page that is not the first of its pageblock. */
@@ -146,12 +142,11 @@ static void only_pages_in_the_range_block_it(struct ktest *t)
 /* The block begins before the range. */
 static void block_that_reaches_into_the_range_blocks_it(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
 	pfn_t pfn;
 	unsigned p;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 2, 1, pages) == 1);
 	empty_all(mem);
 	pfn = page_to_pfn_in(mem, pages[0]) + 1;
@@ -166,14 +161,13 @@ static void block_that_reaches_into_the_range_blocks_it(struct ktest *t)
 
 static void movable_pages_do_not_block_isolation(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct mm_fail fail = {0};
 	struct handle handles[1];
 	struct handle_table table;
 	struct page *page;
 	unsigned p;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, 1);
 	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
@@ -221,10 +215,9 @@ static int isolate_by_own_policy(struct memory *mem, struct mm_fail *fail)
 
 static void round_is_made_when_all_bits_are_set(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
 
-	REQUIRE(t, mem);
 	memset(&seen, 0, sizeof(seen));
 	EXPECT_EQ(t, isolate_by_own_policy(mem, &fail), 0);
 	EXPECT(t, seen.calls > 0);
@@ -237,10 +230,9 @@ static void round_is_made_when_all_bits_are_set(struct ktest *t)
 
 static void failed_round_is_undone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
 
-	REQUIRE(t, mem);
 	memset(&seen, 0, sizeof(seen));
 	seen.err = -ENOMEM;
 	census_take(&before, mem);
@@ -253,11 +245,10 @@ static void failed_round_is_undone(struct ktest *t)
 /* Until the round, a page of the range may get an owner that cannot move it. */
 static void scan_comes_after_the_round(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
 	struct page *page;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page) == 1);
 	empty_all(mem);
 	memset(&seen, 0, sizeof(seen));
@@ -275,16 +266,14 @@ static void scan_comes_after_the_round(struct ktest *t)
 static void place_of_a_broken_page_in_a_block_in_transit_does_not_matter(struct ktest *t)
 {
 	static const unsigned at[] = {1, PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES - 1};
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct mm_fail fail = {0};
 	struct page *page;
 	unsigned i, p;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(at); i++) {
-		page = mem_alloc_pages(mem, GFP_MOVABLE, MAX_ORDER);
-		REQUIRE(t, page);
+		page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, MAX_ORDER));
 		pfn = page_to_pfn_in(mem, page);
 		EXPECT_EQ(t, mem_memory_failure(mem, pfn + at[i], 0, NULL), -EBUSY);
 		for (p = 0; p < ARRAY_SIZE(policies); p++) {

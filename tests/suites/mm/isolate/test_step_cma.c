@@ -241,8 +241,7 @@ static void impossible_places_are_not_tried(struct ktest *t)
 	zone = &mem->zones[ZONE_NORMAL];
 	/* From the top: free and UNMOVABLE; in use and UNMOVABLE; isolated; offline; free. */
 	set_type(zone, BLOCK(NORMAL - 2), MT_UNMOVABLE);
-	page = take_block(zone, 0, MT_UNMOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_UNMOVABLE));
 	set_type(zone, BLOCK(NORMAL - 1), MT_UNMOVABLE);
 	set_isolated(zone, BLOCK(NORMAL - 3), true);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL - 4), BLOCK(1), NULL, NULL), 0);
@@ -274,11 +273,10 @@ static void refusal_is_kept_across_later_zones(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, NORMAL}, {1, ZONE_NORMAL, PLACES + 1}};
-	struct memory *mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	memset(&runs, 0, sizeof(runs));
 	for (i = 0; i < PLACES; i++)
@@ -306,9 +304,8 @@ static void refusal_is_kept_across_later_zones(struct ktest *t)
 static void pageblock_of_another_zone_is_no_place(struct ktest *t)
 {
 	const pfn_t pfn = BLOCK(NORMAL - 2);
-	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 0));
 
-	REQUIRE(t, mem);
 	memset(&runs, 0, sizeof(runs));
 	EXPECT_EQ(t, offline_pages(mem, pfn, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, pfn, BLOCK(1)), 0);

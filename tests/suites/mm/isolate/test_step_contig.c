@@ -89,10 +89,9 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 /* An evacuation that runs out of time makes the range busy; the error -ENOMEM is returned. */
 static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 {
-	struct memory *mem = begin(t, 0, BLOCKS);
+	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));
 	unsigned policy;
 
-	REQUIRE(t, mem);
 	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
 		mem->policy = (enum iso_policy)policy;
 		expect_end(t, mem, -ETIMEDOUT, -EBUSY, WHY_DEADLINE);
@@ -107,10 +106,9 @@ static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 /* Caches that could not be disabled are not enabled. */
 static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 {
-	struct memory *mem = begin(t, 0, BLOCKS);
+	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	mem->policy = ISO_DISABLE;
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
@@ -134,11 +132,10 @@ static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
  */
 static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 {
-	struct memory *mem = begin(t, 0, BLOCKS);
+	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));
 	struct mm_fail fail;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 2; i < 5; i++) {
 		const pfn_t bad = BLOCK(i) + 3;
 
@@ -171,9 +168,8 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 /* A pageblock behind the range does not matter, whatever its state. */
 static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 {
-	struct memory *mem = begin(t, BLOCKS, 0);
+	struct memory *mem = NEED(t, begin(t, BLOCKS, 0));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(3), BLOCK(1), NULL, NULL), 0);
 	set_type(&mem->zones[ZONE_NORMAL], BLOCK(5), MT_CMA);
 	EXPECT_EQ(t, steps_alloc_range(mem, BLOCK(2), BLOCK(3), MT_UNMOVABLE, NULL), 0);

@@ -68,11 +68,10 @@ static void pageblock_that_moves_to_another_zone_is_refused(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_MOVABLE, SIZE}};
-	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
 	pfn_t start = START + BLOCK(SIZE + 1);
 	unsigned policy;
 
-	REQUIRE(t, mem);
 	steps.t = t;
 	steps.mem = mem;
 	mem->blocks_at_once = 1;

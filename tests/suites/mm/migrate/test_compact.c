@@ -317,12 +317,11 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 
 static void bad_arguments_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, MOV_ZONE));
 	struct zone *zone;
 	irqflags_t flags;
 	int err;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 0, NULL), -EINVAL);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER + 1, NULL), -EINVAL);

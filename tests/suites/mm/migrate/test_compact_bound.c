@@ -275,13 +275,11 @@ static unsigned long looks_of(struct ktest *t, struct memory *mem)
 static void standby_memory_adds_no_scanning(struct ktest *t)
 {
 	static const struct zone_spec alone[] = {{0, ZONE_MOVABLE, ONLINE}};
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	unsigned long with, without;
 
-	REQUIRE(t, mem);
 	with = looks_of(t, mem);
-	mem = build_memory(t, 1, NULL, alone, ARRAY_SIZE(alone));
-	REQUIRE(t, mem);
+	mem = NEED(t, build_memory(t, 1, NULL, alone, ARRAY_SIZE(alone)));
 	without = looks_of(t, mem);
 	EXPECT_EQ(t, with, without);
 }

@@ -326,10 +326,9 @@ static struct memory *one_on_standby(struct ktest *t)
 
 static void standby_zone_is_not_compacted(struct ktest *t)
 {
-	struct memory *mem = one_on_standby(t);
+	struct memory *mem = NEED(t, one_on_standby(t));
 	struct compact_stats stats = {.looks = 7};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_MOVABLE)), BLOCK(TOTAL));
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
 	EXPECT_EQ(t, stats.looks, 0);

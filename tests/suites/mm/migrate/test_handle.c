@@ -106,8 +106,7 @@ static void only_the_objects_own_page_is_moved(struct ktest *t)
 	now = page_of(ht, 0);
 	/* Take a second reference, in place of the one that the old owner had. */
 	EXPECT_EQ(t, get_page(old), 0);
-	target = mem_alloc_pages(ht->mem, GFP_NOWAIT | GFP_MOVABLE, 0);
-	REQUIRE(t, target);
+	target = NEED(t, mem_alloc_pages(ht->mem, GFP_NOWAIT | GFP_MOVABLE, 0));
 	EXPECT_EQ(t, ht->owner.ops->migrate(&ht->owner, ht->mem, target, old), -ENOENT);
 	EXPECT(t, page_of(ht, 0) == now);
 	EXPECT_EQ(t, page_word(target), PAGE_WORD(1, PG_ALLOC, 0));

@@ -27,12 +27,11 @@ static struct page *page_of(struct handle_table *ht, u32 h)
  */
 static void no_handle_is_beyond_the_last(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	struct handle_table small;
 	unsigned long free;
 	u32 h;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, HANDLES);
 	small = table;
 	small.nr = HANDLES - 1;
@@ -67,9 +66,8 @@ static void no_handle_is_beyond_the_last(struct ktest *t)
 
 static void a_free_handle_has_no_object(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 
-	REQUIRE(t, mem);
 	memset(handles, 0xa5, sizeof(handles));
 	handle_table_init(&table, mem, handles, HANDLES);
 	EXPECT_EQ(t, handle_write(&table, 1, 1), -EINVAL);
@@ -128,11 +126,10 @@ static unsigned locks_of(enum op op, int *err)
 
 static void each_call_takes_the_handles_lock_once(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	unsigned op;
 	int err;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, HANDLES);
 	EXPECT_EQ(t, handles[1].lock.rank, RANK_OBJECT);
 	for (op = 0; op < NR_OPS; op++) {
@@ -147,15 +144,13 @@ static void each_call_takes_the_handles_lock_once(struct ktest *t)
 
 static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	struct page *page, *target;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, HANDLES);
 	REQUIRE(t, !handle_alloc(&table, 1, 0, GFP_NOWAIT, 1));
 	page = page_of(&table, 1);
-	target = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
-	REQUIRE(t, target);
+	target = NEED(t, mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0));
 	/* The page has only its owner's reference, so it is not isolated. */
 	EXPECT_EQ(t, table.owner.ops->migrate(&table.owner, mem, target, page), -EAGAIN);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -177,11 +172,10 @@ static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
 
 static void moves_are_counted_for_each_object(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	struct page *page;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, HANDLES);
 	for (i = 0; i < 6; i++) {
 		if (i % 3 == 0)

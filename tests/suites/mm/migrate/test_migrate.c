@@ -341,11 +341,10 @@ static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 
 static void owner_may_refuse_isolation(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
 	int err;
 
-	REQUIRE(t, mem);
 	page = actor_page(mem, (struct actor){.isolate = -EBUSY}, &err);
 	EXPECT_EQ(t, err, -EBUSY);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
@@ -355,12 +354,11 @@ static void owner_may_refuse_isolation(struct ktest *t)
 
 static void pinned_page_is_not_offered_to_its_owner(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct mm_fail fail = {0, WHY_NONE};
 	struct page *page, *list[1];
 	int err;
 
-	REQUIRE(t, mem);
 	page = list[0] = actor_page(mem, (struct actor){.keep = true}, &err);
 	EXPECT_EQ(t, err, 0);
 	EXPECT_EQ(t, pin_page(page), 0);
@@ -374,12 +372,11 @@ static void pinned_page_is_not_offered_to_its_owner(struct ktest *t)
 
 static void busy_page_is_tried_again(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
 	pfn_t pfn;
 	int err;
 
-	REQUIRE(t, mem);
 	page = actor_page(mem, (struct actor){.busy = 3, .keep = true}, &err);
 	EXPECT_EQ(t, err, 0);
 	EXPECT_EQ(t, migrate_pages(mem, &page, 1, NULL), 0);
@@ -398,12 +395,11 @@ static void busy_page_is_tried_again(struct ktest *t)
 
 static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
 {
-	struct memory *mem = any_memory(t);
+	struct memory *mem = NEED(t, any_memory(t));
 	struct mm_fail fail = {0, WHY_NONE};
 	struct page *page, *list[1];
 	int err;
 
-	REQUIRE(t, mem);
 	page = list[0] = actor_page(mem, (struct actor){.busy = 1000, .keep = true}, &err);
 	EXPECT_EQ(t, err, 0);
 	EXPECT_EQ(t, migrate_pages(mem, list, 1, &fail), 1);

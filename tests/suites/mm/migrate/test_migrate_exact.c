@@ -438,12 +438,11 @@ static void count_bucket_lock(const char *what, const struct spinlock *lock)
 static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);
-	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
 	unsigned locks[3], waiting;
 	struct migwait w;
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	atomic_or(&pfn_to_page_in(mem, mem->start_pfn)->word, PAGE_LOCKED);
 	flags = arch_irq_save();
 	bucket_locks = strange_locks = 0;

@@ -89,9 +89,8 @@ static void expect_each(struct ktest *t, struct memory *mem, unsigned nr, enum p
 
 static void more_pages_than_a_batch_are_moved(struct ktest *t)
 {
-	struct memory *mem = list_pages(t, MANY, 0, &lister_ops);
+	struct memory *mem = NEED(t, list_pages(t, MANY, 0, &lister_ops));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, migrate_pages(mem, listed, MANY, NULL), 0);
 	EXPECT_EQ(t, lister.calls, MANY);
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
@@ -100,20 +99,18 @@ static void more_pages_than_a_batch_are_moved(struct ktest *t)
 /* At first all pages of the first batch are in use, and some pages of the second. */
 static void pages_in_use_are_moved_later(struct ktest *t)
 {
-	struct memory *mem = list_pages(t, MANY, MIGRATE_BATCH + 6, &lister_ops);
+	struct memory *mem = NEED(t, list_pages(t, MANY, MIGRATE_BATCH + 6, &lister_ops));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, migrate_pages(mem, listed, MANY, NULL), 0);
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
 }
 
 static void page_that_stays_in_use_stays_where_it_is(struct ktest *t)
 {
-	struct memory *mem = list_pages(t, 1, 10000, &lister_ops);
+	struct memory *mem = NEED(t, list_pages(t, 1, 10000, &lister_ops));
 	struct mm_fail fail = {.pfn = PFN_NONE};
 	struct page *page = listed[0];
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, migrate_pages(mem, listed, 1, &fail), 1);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
 	EXPECT_EQ(t, fail.why, WHY_BUSY);
@@ -123,9 +120,8 @@ static void page_that_stays_in_use_stays_where_it_is(struct ktest *t)
 
 static void lent_page_is_put_back_as_one(struct ktest *t)
 {
-	struct memory *mem = list_pages(t, 1, 10000, &lent_ops);
+	struct memory *mem = NEED(t, list_pages(t, 1, 10000, &lent_ops));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, migrate_pages(mem, listed, 1, NULL), 1);
 	expect_each(t, mem, 1, PG_BALLOON);
 }
@@ -133,9 +129,8 @@ static void lent_page_is_put_back_as_one(struct ktest *t)
 /* A pin may last long: another try would only allocate another target. */
 static void pinned_page_is_tried_once(struct ktest *t)
 {
-	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
+	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 
-	REQUIRE(t, mem);
 	lister.answer = -EBUSY;
 	EXPECT_EQ(t, migrate_pages(mem, listed, 1, NULL), 1);
 	EXPECT_EQ(t, lister.calls, 1);
@@ -147,11 +142,10 @@ static void pinned_page_is_tried_once(struct ktest *t)
 /* The data of a broken page may be damaged, but a copy of them would count as intact. */
 static void broken_page_is_not_isolated(struct ktest *t)
 {
-	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
+	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 	struct page *page = listed[0];
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	pfn = page_to_pfn_in(mem, page);
 	putback_movable_page(mem, page);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), -EBUSY);
@@ -187,15 +181,13 @@ static void give_back(
 static void target_that_broke_is_not_moved_to(struct ktest *t)
 {
 	struct migrate_target target = {.get = get_and_break, .give_back = give_back};
-	struct memory *mem = list_pages(t, 0, 0, &lister_ops);
+	struct memory *mem = NEED(t, list_pages(t, 0, 0, &lister_ops));
 	struct isolated_pages pages = {.to = &target};
 	struct migrate_stats stats = {0};
 	struct page *page;
 
-	REQUIRE(t, mem);
 	broken_target = NULL;
-	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	page_make_movable(mem, page, &lister.owner, 0);
 	EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, page), &pages), 0);
 	EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);

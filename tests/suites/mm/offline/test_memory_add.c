@@ -13,12 +13,11 @@
 
 static void added_memory_is_used_and_removed(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	const pfn_t start = START + BLOCK(2 * SIZE + 2), nr = BLOCK(4);
 	struct pile pile = {NULL, 0};
 	unsigned long managed;
 
-	REQUIRE(t, mem);
 	managed = memory_managed_pages(mem);
 	EXPECT_EQ(t, add_memory(mem, start, nr, 0), 0);
 	EXPECT_EQ(t, range_count(mem, pfn_range(start, nr), PB_OFFLINE), 4);
@@ -47,10 +46,9 @@ static void added_memory_is_used_and_removed(struct ktest *t)
 
 static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	const pfn_t start = START + BLOCK(2 * SIZE);
 
-	REQUIRE(t, mem);
 	/* The neighbouring pageblock keeps the descriptors mapped. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, start + 1, 0, NULL), -ENXIO);
@@ -67,9 +65,8 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 /* The section goes, but its descriptors stay, as those from the boot do. */
 static void broken_pages_are_forgotten_where_descriptors_stay(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, BORDER + 5, 0, NULL), 0);
@@ -89,9 +86,8 @@ static void broken_pages_are_forgotten_where_descriptors_stay(struct ktest *t)
 static void memory_is_there_if_one_pageblock_of_the_range_is(struct ktest *t)
 {
 	const pfn_t gap = START + BLOCK(2 * SIZE);
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 
-	REQUIRE(t, mem);
 	EXPECT(t, memory_there(mem, gap - 1, 1) && memory_there(mem, gap - 1, BLOCK(1)));
 	EXPECT(t, !memory_there(mem, gap, 1) && !memory_there(mem, gap, END));
 	EXPECT(t, !memory_there(mem, 0, START) && memory_there(mem, 0, START + 1));
@@ -122,10 +118,9 @@ static void refused(struct ktest *t, struct memory *mem)
 
 static void refused_add_or_remove_changes_nothing(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	struct fingerprint before, after;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(1), NULL, NULL), 0);
 	before = take_fingerprint(mem);
 	refused(t, mem);
@@ -146,11 +141,10 @@ static void try_remove(void *arg)
 
 static void claimed_memory_is_not_removed(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	const struct offline_opts opts = {
 	    .policy = NR_ISO_POLICIES, .on_commit = try_remove, .arg = t};
 
-	REQUIRE(t, mem);
 	mov.mem = mem;
 	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(1), &opts, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE), BLOCK(1)), 0);
@@ -160,10 +154,9 @@ static void claimed_memory_is_not_removed(struct ktest *t)
 /* The memory is offline, and another operation has begun to online it. */
 static void memory_being_onlined_is_not_removed(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	struct range_claim claim = {.range = {START + BLOCK(SIZE), START + BLOCK(SIZE + 2)}};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, claim.range.start, BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE + 1), BLOCK(1)), -EBUSY);
@@ -174,13 +167,12 @@ static void memory_being_onlined_is_not_removed(struct ktest *t)
 
 static void removed_memory_comes_back_as_new(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	const pfn_t start = START + BLOCK(2 * SIZE);
 	struct mm_violation v;
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(1), NULL, NULL), 0);
@@ -211,9 +203,8 @@ static void removed_memory_comes_back_as_new(struct ktest *t)
  */
 static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(1), BLOCK(3), 0), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, BORDER - 1, 0, NULL), -ENXIO);
 	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(1), NULL), 0);
@@ -234,9 +225,8 @@ static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 
 static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 
-	REQUIRE(t, mem);
 	/* Add memory in a section that is mapped; then across the border to the next section. */
 	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(2), BLOCK(1), 0), 0);
 	EXPECT_EQ(t, arrays.grown, 0);
@@ -264,10 +254,9 @@ static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_l
 
 static void add_without_memory_for_descriptors_changes_nothing(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 	struct fingerprint before, after;
 
-	REQUIRE(t, mem);
 	before = take_fingerprint(mem);
 	arrays.maps_left = 0;
 	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), -ENOMEM);
@@ -291,12 +280,11 @@ static void *no_alloc(void *arg, size_t bytes)
 static void add_without_memory_for_caches_changes_nothing(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
 	const pfn_t start = START + BLOCK(SIZE);
 	void *(*alloc)(void *arg, size_t bytes);
 	struct fingerprint before, after;
 
-	REQUIRE(t, mem);
 	before = take_fingerprint(mem);
 	alloc = mem->alloc;
 	mem->alloc = no_alloc;
@@ -345,9 +333,8 @@ static void offlines_work_beside_add_and_remove(struct ktest *t)
 {
 	static const struct memory_arrays slow = {
 	    .map = map_beside, .unmap = unmap_beside, .grow = test_grow, .shrink = test_shrink};
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 
-	REQUIRE(t, mem);
 	mem->arrays = &slow;
 	beside = 0;
 	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(HALF), 0), 0);
@@ -391,12 +378,11 @@ static void use_memory(void *arg)
 static void memory_is_added_and_removed_under_load(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
 	struct user users[8];
 	unsigned cpu, nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(users)), round, went = 0;
 	u32 stop = 0;
 
-	REQUIRE(t, mem);
 	for (cpu = 0; cpu < nr; cpu++) {
 		users[cpu] = (struct user){.mem = mem, .stop = &stop, .seed = t->seed + cpu};
 		ktest_start(cpu, use_memory, &users[cpu]);

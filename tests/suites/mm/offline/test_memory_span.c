@@ -147,12 +147,11 @@ static struct memory *interleaved(struct ktest *t)
 
 static void spans_of_two_nodes_overlap(struct ktest *t)
 {
-	struct memory *mem = interleaved(t);
+	struct memory *mem = NEED(t, interleaved(t));
 	struct zone *zone[2];
 	unsigned n;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	for (n = 0; n < 2; n++) {
 		unsigned blocks = 0;
 
@@ -175,11 +174,10 @@ static void spans_of_two_nodes_overlap(struct ktest *t)
 
 static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
 {
-	struct memory *mem = interleaved(t);
+	struct memory *mem = NEED(t, interleaved(t));
 	struct node_result res;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(8));
 	for (pfn = START; pfn < END; pfn += PAGEBLOCK_PAGES) {
@@ -203,13 +201,12 @@ static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
 
 static void compaction_keeps_to_its_zone(struct ktest *t)
 {
-	struct memory *mem = interleaved(t);
+	struct memory *mem = NEED(t, interleaved(t));
 	struct compact_stats stats;
 	struct zone *other;
 	pfn_t first;
 	u32 i;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
 	other = &mem->zones[NR_ZONE_KINDS + ZONE_MOVABLE];
 	first = other->start_pfn;
@@ -237,13 +234,12 @@ static void compaction_keeps_to_its_zone(struct ktest *t)
 static void a_node_gets_its_first_memory(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
 	const pfn_t start = START + BLOCK(SIZE);
 	const struct node *node;
 	struct pile pile = {NULL, 0};
 	unsigned cpu;
 
-	REQUIRE(t, mem);
 	node = &mem->nodes[0];
 	EXPECT_EQ(t, node->nr_zones[ZONE_MOVABLE], 1);
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), 1), 0);
@@ -275,11 +271,10 @@ static void a_node_gets_its_first_memory(struct ktest *t)
 static void a_span_grows_both_ways(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
 	const pfn_t start = START + BLOCK(2 * SIZE);
 	const struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
 	EXPECT_EQ(t, add_memory(mem, start + BLOCK(4), BLOCK(2), 0), 0);
@@ -311,12 +306,11 @@ static bool is_reported(const struct memory *mem, pfn_t pfn)
 static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
 	pfn_t blocks[3 * SIZE], pfn;
 	struct report_walk walk;
 	unsigned i, nr, total = 0;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 2 * SIZE; i++) {
 		pfn = START + BLOCK(SIZE + i);
 		if (i != 4)

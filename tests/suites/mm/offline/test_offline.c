@@ -28,14 +28,13 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr, enum iso_p
 
 static void free_range_is_offlined_and_onlined(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct offline_result res;
 	struct mm_fail fail = {0};
 	struct zone *zone;
 	unsigned p, i;
 	u64 forced;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		census_take(&before, mem);
@@ -70,9 +69,8 @@ static void free_range_is_offlined_and_onlined(struct ktest *t)
 
 static void part_of_an_offline_range_is_onlined(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 
-	REQUIRE(t, mem);
 	census_take(&before, mem);
 	EXPECT_EQ(t, offline(mem, BLOCK(2), BLOCK(4), ISO_PRECISE, NULL), 0);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(3), BLOCK(1), NULL), 0);
@@ -86,10 +84,9 @@ static void part_of_an_offline_range_is_onlined(struct ktest *t)
 
 static void no_page_of_an_offline_range_is_allocated(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	unsigned i;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline(mem, BLOCK(3), BLOCK(3), ISO_PRECISE, NULL), 0);
 	hoard = (struct hoard){.mem = mem, .gfp = GFP_MOVABLE | GFP_ATOMIC};
 	ktest_on_cpu(0, hoard_take, &hoard);
@@ -121,12 +118,11 @@ static void drop_handles(struct ktest *t)
 
 static void movable_objects_are_moved(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2));
 	struct offline_result res;
 	unsigned p;
 	u32 h;
 
-	REQUIRE(t, mem);
 	place_handles(t, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		/* Four pageblocks, one of which holds the first object. */
@@ -152,13 +148,12 @@ static void movable_objects_are_moved(struct ktest *t)
 /* The last of the eight pageblocks to offline holds a pinned object. */
 static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2));
 	struct offline_result res;
 	struct page *page;
 	pfn_t start;
 	unsigned p;
 
-	REQUIRE(t, mem);
 	place_handles(t, mem);
 	EXPECT_EQ(t, handle_pin(&table, 0), 0);
 	start = ALIGN_DOWN(handle_pfn(&table, 0), PAGEBLOCK_PAGES) - BLOCK(7);
@@ -215,11 +210,10 @@ static void bad_ranges_are_refused(struct ktest *t)
 	} bad[] = {{0, 0}, {1, PAGEBLOCK_PAGES}, {0, 1}, {0, PAGEBLOCK_PAGES + 1},
 	    {BLOCK(8), PAGEBLOCK_PAGES}, {BLOCK(7), 2 * PAGEBLOCK_PAGES}, {BLOCK(1), top},
 	    {top, PAGEBLOCK_PAGES}, {top, 2 * PAGEBLOCK_PAGES}};
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct mm_fail fail;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		expect_refused(t, mem, bad[i].start, bad[i].nr, -EINVAL, WHY_RANGE, 0);
 		EXPECT_EQ(t, online_pages(mem, bad[i].start, bad[i].nr, &fail), -EINVAL);
@@ -230,10 +224,9 @@ static void bad_ranges_are_refused(struct ktest *t)
 
 static void holes_and_borders_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 16));
 	struct mm_fail fail;
 
-	REQUIRE(t, mem);
 	make_hole(t, mem, BLOCK(12));
 	expect_refused(t, mem, BLOCK(11), BLOCK(3), -EINVAL, WHY_HOLE, BLOCK(12));
 	expect_refused(t, mem, BLOCK(7), BLOCK(2), -EINVAL, WHY_ZONES, BLOCK(8));
@@ -245,10 +238,9 @@ static void holes_and_borders_are_refused(struct ktest *t)
 
 static void range_already_or_partly_in_the_state_is_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct mm_fail fail;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), &fail), -EALREADY);
 	EXPECT_EQ(t, fail.why, WHY_ALREADY);
 	EXPECT_EQ(t, offline(mem, BLOCK(4), BLOCK(2), ISO_PRECISE, NULL), 0);
@@ -263,11 +255,10 @@ static void range_already_or_partly_in_the_state_is_refused(struct ktest *t)
 
 static void unmovable_pages_are_named(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 16, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 16, 0));
 	struct page *page;
 	pfn_t start;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
 	empty_all(mem);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), BLOCK(4));
@@ -280,10 +271,9 @@ static void unmovable_pages_are_named(struct ktest *t)
 
 static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	struct page *outside[2], *inside[8];
 
-	REQUIRE(t, mem);
 	/* Nothing would be left for the kernel, though the other zone has free memory. */
 	expect_refused(t, mem, 0, BLOCK(4), -EBUSY, WHY_LAST, PFN_NONE);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
@@ -304,10 +294,9 @@ static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 
 static void refused_disable_releases_the_claim(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	WRITE_ONCE(zone->pcp_depth, 65535u);
@@ -320,10 +309,9 @@ static void refused_disable_releases_the_claim(struct ktest *t)
 
 static void candidate_is_the_largest_run(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 32);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 32));
 	unsigned long nr = 0;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_candidate(mem, BLOCK(4), &nr), BLOCK(36));
 	EXPECT_EQ(t, nr, BLOCK(4));
 	/* Cut zone MOVABLE into runs of 6, 14 and 10 pageblocks. */
@@ -337,12 +325,11 @@ static void candidate_is_the_largest_run(struct ktest *t)
 
 static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 24);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 24));
 	unsigned long nr = 0;
 	pfn_t pinned, found;
 	struct page *page;
 
-	REQUIRE(t, mem);
 	place_handles(t, mem);
 	EXPECT_EQ(t, handle_pin(&table, 0), 0);
 	pinned = ALIGN_DOWN(handle_pfn(&table, 0), PAGEBLOCK_PAGES);

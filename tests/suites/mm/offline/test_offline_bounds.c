@@ -66,12 +66,11 @@ static void expect_room(
 
 static void memory_left_is_checked_to_the_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, NORMAL, 2 * NORMAL);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
 	const pfn_t start = BLOCK(NORMAL), nr = BLOCK(2 * NORMAL);
 	struct pile out = {NULL, 0}, in = {NULL, 0};
 	struct zone *normal, *movable;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	normal = zone_in(mem, ZONE_NORMAL);
 	movable = zone_in(mem, ZONE_MOVABLE);
@@ -107,9 +106,8 @@ static void memory_left_is_checked_to_the_page(struct ktest *t)
 
 static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, NORMAL, 2 * NORMAL);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
 
-	REQUIRE(t, mem);
 	expect_room(t, mem, 0, BLOCK(NORMAL), false);
 	expect_room(t, mem, 0, BLOCK(NORMAL - 1), true);
 	EXPECT_EQ(t, offline_pages(mem, 0, BLOCK(1), NULL, NULL), 0);
@@ -124,13 +122,12 @@ static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
 static void earlier_claims_count_once_each(struct ktest *t)
 {
 	static struct range_claim claim[CLAIMS];
-	struct memory *mem = ktest_memory(t, 0, LARGE, LARGE);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, LARGE, LARGE));
 	const pfn_t start = BLOCK(LARGE + CLAIMS), nr = BLOCK(LARGE - CLAIMS);
 	struct pile out = {NULL, 0};
 	struct zone *normal;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	normal = zone_in(mem, ZONE_NORMAL);
 	REQUIRE(t, take_pages(normal, BLOCK(LARGE) - kept_free(mem), &out));
@@ -168,7 +165,7 @@ static void expect_candidate(
 
 static void a_candidate_is_found_around_claims(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, HIGH));
 	struct range_claim claim;
 	/* The claimed pageblock; the start and length in pageblocks of the longest run left. */
 	static const struct {
@@ -177,7 +174,6 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 	    {50, 4, 46}};
 	unsigned i;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(LOW), HIGH);
 	expect_candidate(t, mem, BLOCK(HIGH + 1), BLOCK(LOW), HIGH);
@@ -194,11 +190,10 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 
 static void candidate_leaves_enough_to_the_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, HIGH));
 	struct pile out = {NULL, 0};
 	struct zone *normal;
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	normal = zone_in(mem, ZONE_NORMAL);
 	REQUIRE(t, take_pages(normal, BLOCK(LOW) - kept_free(mem), &out));
@@ -218,8 +213,7 @@ static void a_candidate_lies_in_one_zone(struct ktest *t)
 	unsigned i;
 
 	for (i = 0; i < 2; i++) {
-		mem = build_memory(t, 2, NULL, specs[i], 3);
-		REQUIRE(t, mem);
+		mem = NEED(t, build_memory(t, 2, NULL, specs[i], 3));
 		expect_candidate(t, mem, BLOCK(16), BLOCK(i ? NORMAL : NORMAL + 6), 10);
 		drop_memory(t, mem);
 	}
@@ -230,11 +224,10 @@ static void a_candidate_lies_in_one_zone(struct ktest *t)
 static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES};
-	struct memory *mem = ktest_memory(t, 0, 0, 2 * NORMAL);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2 * NORMAL));
 	struct offline_result res;
 	unsigned policy;
 
-	REQUIRE(t, mem);
 	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
 		mem->policy = (enum iso_policy)policy;
 		EXPECT_EQ(
@@ -314,7 +307,7 @@ static bool same_plan(const struct plan *a, const struct plan *b)
 static void cache_limits_follow_the_remaining_memory(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
-	struct memory *mem = ktest_memory(t, 0, 0, blocks);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, blocks));
 	struct zone *zone = mem ? zone_in(mem, ZONE_MOVABLE) : NULL;
 	struct plan before = {.zone = zone}, during = before, after = before;
 	const struct offline_opts opts = {
@@ -322,7 +315,6 @@ static void cache_limits_follow_the_remaining_memory(struct ktest *t)
 	const u32 cancel = 1;
 	const struct offline_opts cancelled = {.policy = ISO_PRECISE, .cancel = &cancel};
 
-	REQUIRE(t, mem);
 	note_plan(&before);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(blocks - 4), &opts, NULL), 0);
 	note_plan(&after);
@@ -338,11 +330,10 @@ static void cache_limits_follow_the_remaining_memory(struct ktest *t)
 
 static void cache_limits_follow_memory_from_standby(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct zone *zone = mem ? zone_in(mem, ZONE_MOVABLE) : NULL;
 	struct plan before = {.zone = zone}, anew = before;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	note_plan(&before);
 	hotplug_lock(mem);
@@ -372,11 +363,10 @@ static u64 hold_for(struct memory *mem, u64 ns, bool try)
 
 static void longest_hold_of_the_hotplug_lock_is_recorded(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2));
 	u64 held;
 	unsigned try;
 
-	REQUIRE(t, mem);
 	for (try = 0; try < 2; try++) {
 		mem->hotplug_longest = 0;
 		mem->hotplug_since = 0;
@@ -425,10 +415,9 @@ static void another_grow(struct memory *mem)
  */
 static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 {
-	struct memory *mem = without_descriptors(t);
+	struct memory *mem = NEED(t, without_descriptors(t));
 	struct pile pile = {NULL, 0};
 
-	REQUIRE(t, mem);
 	EXPECT(t, mem->standby.thread);
 	inside_result = -EAGAIN;
 	grows = 5;
@@ -444,9 +433,8 @@ static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 
 static void memory_without_standby_has_no_standby_thread(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 
-	REQUIRE(t, mem);
 	EXPECT(t, !mem->standby.thread);
 	EXPECT_EQ(t, standby_ask(mem, 0), 0);
 	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_NORMAL)), 0);

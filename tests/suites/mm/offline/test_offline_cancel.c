@@ -48,11 +48,10 @@ static struct memory *full_range(struct ktest *t)
 static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
 {
 	struct offline_opts opts = {.cancel = &cancel};
-	struct memory *mem = full_range(t);
+	struct memory *mem = NEED(t, full_range(t));
 	struct offline_result r;
 	unsigned policy, before;
 
-	REQUIRE(t, mem);
 	mov.on_move = cancel_then;
 	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
 		opts.policy = (enum iso_policy)policy;
@@ -74,9 +73,8 @@ static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
 static void a_cancel_at_the_last_page_comes_too_late(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
-	struct memory *mem = full_range(t);
+	struct memory *mem = NEED(t, full_range(t));
 
-	REQUIRE(t, mem);
 	cancel_at = (unsigned)NR;
 	mov.on_move = cancel_then;
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), 0);
@@ -88,10 +86,9 @@ static void a_cancel_at_the_last_page_comes_too_late(struct ktest *t)
 static void a_deadline_is_seen_at_the_next_batch(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = DEADLINE_NS};
-	struct memory *mem = full_range(t);
+	struct memory *mem = NEED(t, full_range(t));
 	struct offline_result r;
 
-	REQUIRE(t, mem);
 	mov.on_move = wait_for_deadline;
 	deadline = arch_clock_ns() + 2 * DEADLINE_NS;
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), -ETIMEDOUT);

@@ -24,12 +24,11 @@ static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, u
 /* Only the part of a claim that lies in the range counts. */
 static void survey_counts_its_part_of_a_claim(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, HIGH));
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(7)}},
 	                   more = {.range = {BLOCK(9), BLOCK(10)}};
 	unsigned why;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	EXPECT_EQ(t, range_claim(mem, &more), 0);
 	expect_claimed(t, mem, 2, 4, 0, PFN_NONE);
@@ -51,12 +50,11 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
  */
 static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2));
 	struct page *page[4];
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	/* The first and the last type serve movable requests: their pages count as busy. */
 	for (i = 0; i < 4; i++) {
@@ -127,13 +125,12 @@ static void give(struct memory *mem, struct pile *pile)
 /* A cached page counts as free, like a page on a free list. */
 static void survey_counts_cached_pages_as_free(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 	struct page *page;
 	unsigned long held;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page && !mem_free_pages(mem, page, 0));
@@ -150,12 +147,11 @@ static void survey_counts_cached_pages_as_free(struct ktest *t)
 /* A claim of memory that is already offline takes nothing from its zone. */
 static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
 	struct range_claim claim = {.range = {BLOCK(NORMAL), BLOCK(NORMAL + 2)}, .stays = true};
 	const pfn_t start = BLOCK(NORMAL + 2);
 	struct pile pile = {NULL, 0};
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, claim.range.start, BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
@@ -171,11 +167,10 @@ static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 /* Counts are read at different moments: a range may seem to have more pages than all memory. */
 static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
 	struct zone *normal, *movable;
 	unsigned long free[2];
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	normal = zone_in(mem, ZONE_NORMAL);
 	movable = zone_in(mem, ZONE_MOVABLE);
@@ -202,10 +197,9 @@ static void expect_candidate(
 
 static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, NORMAL, 9);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 9));
 	struct range_claim claim = {.range = {BLOCK(NORMAL + 4), BLOCK(NORMAL + 5)}};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	expect_candidate(t, mem, 9, BLOCK(NORMAL + 5), 4);
 	expect_candidate(t, mem, 2, BLOCK(NORMAL + 7), 2);
@@ -239,9 +233,8 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 /* This memory does not begin at pfn 0. */
 static void a_candidate_is_found_in_a_memory_that_begins_higher(struct ktest *t)
 {
-	struct memory *mem = one_node(t);
+	struct memory *mem = NEED(t, one_node(t));
 
-	REQUIRE(t, mem);
 	expect_candidate(t, mem, 2 * SIZE, START + BLOCK(SIZE), SIZE);
 	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(SIZE), NULL, NULL), 0);
 	expect_candidate(t, mem, 2 * SIZE, PFN_NONE, 0);
@@ -270,11 +263,10 @@ static unsigned long planned(struct zone *zone)
 static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
-	struct memory *mem = ktest_memory(t, 0, blocks, blocks);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, blocks, blocks));
 	struct range_claim claim = {.range = {BLOCK(2), BLOCK(blocks - 2)}};
 	unsigned long normal, movable, less;
 
-	REQUIRE(t, mem);
 	normal = planned(zone_in(mem, ZONE_NORMAL));
 	movable = planned(zone_in(mem, ZONE_MOVABLE));
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
@@ -294,13 +286,12 @@ static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
  */
 static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
 	struct range_claim claim = {.range = {BLOCK(NORMAL + 3), BLOCK(NORMAL + 4)}};
 	struct offline_result res;
 	struct mm_fail fail;
 	u64 nr;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	memset(&res, 0xff, sizeof(res));
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), NULL, &res), -EBUSY);
@@ -356,8 +347,7 @@ static void every_zone_is_visited_and_no_other(struct ktest *t)
 	for (n = 0; n < MAX_NODES; n++)
 		specs[n] = (struct zone_spec){
 		    .node = (u8)n, .kind = n % 2 ? ZONE_MOVABLE : ZONE_NORMAL, .blocks = 2};
-	mem = build_memory(t, MAX_NODES, NULL, specs, MAX_NODES);
-	REQUIRE(t, mem);
+	mem = NEED(t, build_memory(t, MAX_NODES, NULL, specs, MAX_NODES));
 	EXPECT_EQ(t, offline_query(mem, BLOCK(2 * MAX_NODES - 2), BLOCK(2), NULL), 0);
 	for (n = MAX_NODES; n-- > 0;)
 		EXPECT_EQ(t, offline_node(mem, n, NULL, true, NULL), 0);

@@ -37,19 +37,17 @@ static unsigned count_state(struct memory *mem, pfn_t start, pfn_t end, enum pag
 
 static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	unsigned long managed;
 	struct page *kernel;
 	u32 i;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
 	managed = memory_managed_pages(mem);
 	mov_fill(BLOCK(SIZE) + BLOCK(SIZE) / 2);
 	/* Allocate a kernel page on node 1, in a pageblock of its own. */
 	set_type(zone_at(mem, BLOCK(2 * SIZE)), BLOCK(2 * SIZE) + BLOCK(3), MT_UNMOVABLE);
-	kernel = take_block(zone_at(mem, BLOCK(2 * SIZE)), 0, MT_UNMOVABLE);
-	REQUIRE(t, kernel);
+	kernel = NEED(t, take_block(zone_at(mem, BLOCK(2 * SIZE)), 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
@@ -76,10 +74,9 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 /* Another operation works on the last pageblock: all others go offline. */
 static void claimed_pageblock_alone_stays(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	struct range_claim claim = {.range = {BLOCK(2 * SIZE - 1), BLOCK(2 * SIZE)}};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.stayed, BLOCK(1));
@@ -110,9 +107,8 @@ static void other_offlines(void *arg)
 static void pageblock_that_another_operation_offlines_does_not_stay(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = other_offlines};
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 
-	REQUIRE(t, mem);
 	other.mem = mem;
 	other.err = -1;
 	other.claim = (struct range_claim){.range = {BLOCK(2 * SIZE - 1), BLOCK(2 * SIZE)}};
@@ -129,12 +125,11 @@ static void pageblock_that_another_operation_offlines_does_not_stay(struct ktest
 /* Free memory that the kernel once used keeps its migratetype. */
 static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	const pfn_t normal = BLOCK(2 * SIZE);
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = zone_at(mem, normal);
 	for (i = 0; i < SIZE; i++)
 		set_type(zone, normal + BLOCK(i), i % 2 ? MT_UNMOVABLE : MT_RECLAIMABLE);
@@ -151,10 +146,9 @@ static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 
 static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	const pfn_t mine = BLOCK(3 * SIZE + 2);
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
@@ -198,9 +192,8 @@ static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 static void pinned_page_keeps_only_its_pageblock_online(struct ktest *t)
 {
 	pfn_t pinned;
-	struct memory *mem = offline_all_but_pinned(t, &pinned);
+	struct memory *mem = NEED(t, offline_all_but_pinned(t, &pinned));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, res.stayed, BLOCK(1));
 	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, res.fail.pfn, pinned);
@@ -223,9 +216,8 @@ static void pinned_page_keeps_only_its_pageblock_online(struct ktest *t)
 static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 {
 	pfn_t pinned;
-	struct memory *mem = offline_all_but_pinned(t, &pinned);
+	struct memory *mem = NEED(t, offline_all_but_pinned(t, &pinned));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
 	/* Online two pageblocks. Then offline_node offlines them, fails, and onlines them. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
@@ -243,9 +235,8 @@ static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 
 static void last_kernel_zone_stays_online(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, SIZE, SIZE));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(SIZE), PB_ONLINE), SIZE);
@@ -255,11 +246,10 @@ static void last_kernel_zone_stays_online(struct ktest *t)
 /* Offline memory of other nodes does not count as memory for the kernel. */
 static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	irqflags_t flags;
 	int err;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
@@ -279,14 +269,12 @@ static void last_node_keeps_its_kernel_memory(struct ktest *t)
 /* A reserved page keeps its pageblock online, but is not reported as a blocker. */
 static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	struct zone *zone;
 	struct page *page;
 
-	REQUIRE(t, mem);
 	zone = zone_at(mem, BLOCK(3 * SIZE));
-	page = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
@@ -300,9 +288,8 @@ static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 
 static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 
-	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
 	/* One node cannot hold all these pages and keep its watermarks: some pages must stay. */
 	mov_fill(BLOCK(2 * SIZE));
@@ -322,11 +309,10 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 static void offline_node_can_be_cancelled(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	const u32 cancel = 1;
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
 	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
 	EXPECT_EQ(t, res.offlined, 0);

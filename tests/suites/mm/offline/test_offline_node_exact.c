@@ -41,9 +41,8 @@ static unsigned online(const struct memory *mem)
 
 static void every_zone_of_a_node_is_offlined_and_onlined(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, END - FIRST);
 	EXPECT_EQ(t, res.rounds, 3);
@@ -83,9 +82,8 @@ static void expect_around(
 /* The range before the blocker is offlined first, then the range behind it. */
 static void blocker_costs_one_pageblock(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 
-	REQUIRE(t, mem);
 	expect_around(t, mem, 0, 1, 1);
 	expect_around(t, mem, 1, 2, 2);
 	expect_around(t, mem, 3, 2, 2);
@@ -96,9 +94,8 @@ static void blocker_costs_one_pageblock(struct ktest *t)
 /* Of two blocked pageblocks the first is named, and both are counted. */
 static void first_blocker_is_named(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 
-	REQUIRE(t, mem);
 	set_isolated(movable(mem), MOVABLE + BLOCK(2), true);
 	set_isolated(movable(mem), MOVABLE + BLOCK(5), true);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
@@ -161,8 +158,7 @@ static void range_without_targets_is_halved(struct ktest *t)
 
 		/* Leave free memory for fit pageblocks, and half a pageblock more. */
 		while (normal->nr_free > room + BLOCK(fit) + PAGEBLOCK_PAGES / 2) {
-			page = take_block(normal, 0, MT_MOVABLE);
-			REQUIRE(t, page);
+			page = NEED(t, take_block(normal, 0, MT_MOVABLE));
 			pile_push(&pile, page);
 		}
 		EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
@@ -199,14 +195,12 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 {
 	const struct offline_opts opts = {
 	    .policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	struct page *page;
 	unsigned whole;
 
-	REQUIRE(t, mem);
 	/* A slab page blocks its pageblock, but is not the reason that the offline ends. */
-	page = take_block(movable(mem), 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(movable(mem), 0, MT_MOVABLE));
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
 	for (whole = 0; whole < 2; whole++) {
 		unsigned long first = BLOCK(SIZE - 1);

@@ -46,11 +46,10 @@ static void free_one_behind(void)
 static void free_memory_behind_the_range_is_no_progress(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
-	struct memory *mem = all_movable(t);
+	struct memory *mem = NEED(t, all_movable(t));
 	struct offline_result res;
 	u32 i;
 
-	REQUIRE(t, mem);
 	for (i = FROM + 2; i <= LAST; i++)
 		mov_free(i);
 	for (i = FROM + 2 * PAGEBLOCK_PAGES; i < mov.nr; i++)
@@ -84,16 +83,14 @@ static void free_neighbours(struct page *dst, struct page *src)
 static void memory_that_came_back_is_no_reason(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
-	struct memory *mem = all_movable(t);
+	struct memory *mem = NEED(t, all_movable(t));
 	struct offline_result res;
 	struct page *two;
 	u32 i;
 
-	REQUIRE(t, mem);
 	mov_free(FROM + 2);
 	mov_free(FROM + 3);
-	two = take_block(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE);
-	REQUIRE(t, two);
+	two = NEED(t, take_block(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
 	page_make_movable(mem, two, &mov.owner, FROM + 2);
 	mov.pages[FROM + 2] = two;
 	for (i = FROM + PAGEBLOCK_PAGES + 1; i < mov.nr; i += 2)
@@ -110,11 +107,10 @@ static void memory_that_came_back_is_no_reason(struct ktest *t)
 
 static void success_after_several_passes_has_no_reason(struct ktest *t)
 {
-	struct memory *mem = all_movable(t);
+	struct memory *mem = NEED(t, all_movable(t));
 	struct offline_result res;
 	u32 i;
 
-	REQUIRE(t, mem);
 	for (i = FROM + PAGEBLOCK_PAGES; i < mov.nr; i++)
 		mov_free(i);
 	mov.busy = MIGRATE_PASSES * MIGRATE_BATCH;
@@ -127,10 +123,9 @@ static void success_after_several_passes_has_no_reason(struct ktest *t)
 
 static void long_range_goes_and_comes(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 72);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 72));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(68), NULL, NULL), 0);
 	EXPECT_EQ(t, zone->managed, BLOCK(4));
@@ -143,10 +138,9 @@ static void long_range_goes_and_comes(struct ktest *t)
 
 static void standby_memory_does_not_come_by_request(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct mm_fail fail = {0};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE), BLOCK(1), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_STANDBY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(ONLINE));

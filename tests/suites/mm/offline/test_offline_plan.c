@@ -61,13 +61,12 @@ static void next_round(void *arg)
 /* Pageblocks [2, 2 + @going) of @blocks go offline and come back online @rounds times. */
 static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going, unsigned rounds)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, blocks);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, blocks));
 	struct planner planner[TEST_MAX_CPUS];
 	struct plans plans = {0};
 	const struct offline_opts opts = {.on_commit = next_round, .arg = &plans};
 	unsigned cpu, round;
 
-	REQUIRE(t, mem);
 	plans.zone = test_zone(mem, ZONE_MOVABLE);
 	plans.nr = ktest_cpus() - 1;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
@@ -121,12 +120,11 @@ static unsigned long may_cache_all(const struct zone *zone)
 /* A CPU that cached nothing gets the new limits too, though a masked round sends it no IPI. */
 static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 16 * STAYS / PAGEBLOCK_PAGES);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 16 * STAYS / PAGEBLOCK_PAGES));
 	struct zone *zone;
 	unsigned policy;
 	pfn_t first;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	first = zone->start_pfn + STAYS;
 	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
@@ -189,12 +187,11 @@ static void while_it_is_held(void *arg)
 
 static void offline_gets_the_hotplug_lock_in_turn(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct greedy g = {.mem = mem};
 	const struct offline_opts opts = {.on_commit = while_it_is_held, .arg = &g};
 	unsigned round;
 
-	REQUIRE(t, mem);
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	ktest_start(1, take_again, &g);

@@ -32,9 +32,8 @@ static void expect_reason(struct ktest *t, enum mm_why why, unsigned long pages,
 
 static void free_memory_has_no_blocker(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(4), BLOCK(4), &survey), 0);
 	EXPECT_EQ(t, survey.err, 0);
 	EXPECT_EQ(t, survey.free, BLOCK(4));
@@ -122,12 +121,11 @@ static void survey_during(void *arg)
 
 static void offline_pageblocks_count_whole(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct during d = {t, mem};
 	const struct offline_opts opts = {
 	    .policy = ISO_PRECISE, .on_isolated = survey_during, .arg = &d};
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(10), BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(6), BLOCK(6), &survey), 0);
 	EXPECT_EQ(t, survey.err, -EINVAL);
@@ -146,13 +144,12 @@ static void offline_pageblocks_count_whole(struct ktest *t)
 /* A claim of memory that comes online does not count as memory that leaves. */
 static void only_memory_that_leaves_is_missing(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 12);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 12));
 	struct range_claim claim = {.stays = true};
 	struct pile pile = {NULL, 0};
 	unsigned long nr;
 	pfn_t start, end;
 
-	REQUIRE(t, mem);
 	start = zone_in(mem, ZONE_MOVABLE)->start_pfn;
 	end = zone_in(mem, ZONE_MOVABLE)->end_pfn;
 	all_caches_off(t, mem);
@@ -174,9 +171,8 @@ static void only_memory_that_leaves_is_missing(struct ktest *t)
 
 static void bad_arguments_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_survey(mem, 1, BLOCK(1), &survey), -EINVAL);
 	EXPECT_EQ(t, survey.fail.why, WHY_RANGE);
 	EXPECT_EQ(t, offline_survey(mem, 0, 0, &survey), -EINVAL);
@@ -228,8 +224,7 @@ static void memory_that_goes_during_a_check_is_not_left(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 3))
 		return;
-	mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
-	REQUIRE(t, mem);
+	mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
 	two.mem = mem;
 	two.ready = two.commit = 0;
 	two.claim = (struct range_claim){.range = pfn_range(BLOCK(2 * SIZE), BLOCK(SIZE))};

@@ -292,8 +292,7 @@ static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
-	REQUIRE(t, mem);
+	mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		const struct offline_opts opts = {.policy = policies[p]};
 		struct race_free race = {
@@ -409,14 +408,13 @@ static void use_objects(void *arg)
 
 static void stress(struct ktest *t, bool pins)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, PAGEBLOCK_ORDER >= 9 ? 24 : 64);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, PAGEBLOCK_ORDER >= 9 ? 24 : 64));
 	const struct offline_opts opts[] = {{.policy = ISO_DISABLE}, {.policy = ISO_PRECISE}};
 	struct worker workers[TEST_MAX_CPUS];
 	unsigned cpu, round, done = 0;
 	u64 rand = t->seed;
 	u32 stop = 0, h;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, ARRAY_SIZE(handles));
 	for (cpu = 1; cpu < mem->nr_cpus; cpu++) {
 		workers[cpu] = (struct worker){.t = t,

@@ -24,12 +24,12 @@ static bool reported(const struct memory *mem, pfn_t pfn)
 
 static void report_walk_continues_where_it_stopped(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, TEST_BLOCKS / 4, TEST_BLOCKS / 4, TEST_BLOCKS / 2);
+	struct memory *mem =
+	    NEED(t, ktest_memory(t, TEST_BLOCKS / 4, TEST_BLOCKS / 4, TEST_BLOCKS / 2));
 	struct report_walk walk = {0};
 	pfn_t blocks[MANY], all[MANY];
 	unsigned nr, total = 0;
 
-	REQUIRE(t, mem);
 	while ((nr = take_unreported(mem, &walk, blocks, 3))) {
 		EXPECT(t, nr <= 3 && total + nr <= MANY);
 		memcpy(all + total, blocks, nr * sizeof(*all));
@@ -56,12 +56,11 @@ static void report_walk_continues_where_it_stopped(struct ktest *t)
 
 static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 	pfn_t blocks[MANY];
 	unsigned nr;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	nr = take(mem, blocks, MANY);
 	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
@@ -82,12 +81,11 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
  */
 static void allocation_clears_the_reported_mark(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	pfn_t blocks[MANY], block;
 	unsigned nr, order;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	nr = take(mem, blocks, MANY);
 	give_reported(mem, blocks, nr, true);
@@ -121,11 +119,10 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 /* An isolated pageblock must become and stay free, so no report takes its pages. */
 static void isolated_pageblocks_are_not_reported(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	pfn_t blocks[MANY], block;
 	unsigned nr, i;
 
-	REQUIRE(t, mem);
 	block = test_zone(mem, ZONE_MOVABLE)->start_pfn;
 	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
 	while ((nr = take(mem, blocks, MANY))) {

@@ -16,11 +16,10 @@ static unsigned long blocks_online(const struct memory *mem)
 
 static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct zone *zone;
 	struct mm_fail fail;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(ONLINE));
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE), BLOCK(STEPS * STEP)), PB_OFFLINE),
@@ -63,12 +62,11 @@ static void garble_trees(struct memory *mem)
 
 static void low_watermark_brings_one_step_online(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 	unsigned long mark, from_standby;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	mark = zone->wmark[WMARK_LOW];
 	garble_trees(mem);
@@ -103,11 +101,10 @@ static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *
 
 static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
 	unsigned asked = 0;
 
-	REQUIRE(t, mem);
 	memory_set_oom(mem, nobody_dies, &asked);
 	/* Allocate seven eighths: the rest covers the watermarks. */
 	EXPECT_EQ(
@@ -125,12 +122,11 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 /* The zone is not low, so a step comes online only for a request that the reserve limits. */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
 	unsigned asked = 0;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	memory_set_oom(mem, nobody_dies, &asked);
 	zone->reserve = BLOCK(1);
@@ -151,10 +147,9 @@ static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 
 static void memory_offlined_by_request_stays_offline(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
 
-	REQUIRE(t, mem);
 	EXPECT(t, standby_online(zone_in(mem, ZONE_NORMAL)) == (long)BLOCK(STEP));
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(1), BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL, NULL), 0);
@@ -170,11 +165,10 @@ static void memory_offlined_by_request_stays_offline(struct ktest *t)
 
 static void holes_in_standby_memory_are_skipped(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, ONLINE + 1);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, ONLINE + 1));
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	/* Make one whole step of holes too. */
 	for (i = 0; i < STEP; i++)
@@ -219,11 +213,10 @@ static void give_one_of_each(struct memory *mem, struct zone *zone)
 
 static void large_block_is_allocated_from_standby(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	take_one_of_each(zone);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
@@ -241,10 +234,9 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 /* Compaction does not wait for the hotplug lock. When the lock is free, a step comes online. */
 static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	take_one_of_each(zone);
 	hotplug_lock(mem);
@@ -260,11 +252,10 @@ static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *
 
 static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
@@ -283,11 +274,10 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 
 static void zone_low_under_a_held_lock_gets_standby_later(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	/* Pages from a drain could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
@@ -326,11 +316,10 @@ static void take_some_of_standby(void *arg)
 
 static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 {
-	struct memory *mem = standing_by(t, gfp_kind(gfp), 0);
+	struct memory *mem = NEED(t, standing_by(t, gfp_kind(gfp), 0));
 	u64 limit = standby_wait_ns;
 	unsigned turn;
 
-	REQUIRE(t, mem);
 	killed = 0;
 	served = (struct pile){NULL, 0};
 	wanted = gfp;
@@ -366,10 +355,9 @@ static void no_task_dies_while_standby_waits_for_a_lock(struct ktest *t)
 /* The holder of the lock waits for memory itself: the wait ends, and the request fails. */
 static void wait_for_the_hotplug_lock_has_a_limit(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	u64 limit = standby_wait_ns;
 
-	REQUIRE(t, mem);
 	killed = 0;
 	served = (struct pile){NULL, 0};
 	wanted = GFP_KERNEL;
@@ -391,12 +379,11 @@ static void wait_for_the_hotplug_lock_has_a_limit(struct ktest *t)
 
 static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 {
-	struct memory *mem = without_descriptors(t);
+	struct memory *mem = NEED(t, without_descriptors(t));
 	unsigned long brought;
 	struct zone *zone;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	inside_result = -ENOMEM;
 	EXPECT_EQ(t, standby_online(zone), -ENOMEM);
@@ -425,11 +412,10 @@ static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 /* Standby memory without space for its descriptors cannot come online, so the request fails. */
 static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
 {
-	struct memory *mem = without_descriptors(t);
+	struct memory *mem = NEED(t, without_descriptors(t));
 	struct pile pile = {NULL, 0};
 	unsigned asked = 0;
 
-	REQUIRE(t, mem);
 	inside_result = -ENOMEM;
 	memory_set_oom(mem, nobody_dies, &asked);
 	pile_alloc(mem, &pile, GFP_MOVABLE, 0, ALL_THERE_IS);
@@ -461,12 +447,11 @@ static void eat(void *arg)
 
 static void all_cpus_together_use_all_standby(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct eater eaters[8];
 	unsigned cpu, nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(eaters));
 	unsigned long got = 0;
 
-	REQUIRE(t, mem);
 	for (cpu = 0; cpu < nr; cpu++) {
 		eaters[cpu] = (struct eater){.mem = mem};
 		ktest_start(cpu, eat, &eaters[cpu]);

@@ -15,12 +15,11 @@ static bool served(struct memory *mem, u64 ticket)
 
 static void watermarks_and_limits_follow_each_step(struct ktest *t)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	u16 capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES];
 	unsigned long low, step, from;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	for (step = 1; step <= STEPS; step++) {
 		low = zone->wmark[WMARK_LOW];
@@ -108,10 +107,9 @@ static struct memory *with_busy_tables(struct ktest *t, u32 nr)
 
 static void busy_tables_are_tried_again(struct ktest *t)
 {
-	struct memory *mem = with_busy_tables(t, 3);
+	struct memory *mem = NEED(t, with_busy_tables(t, 3));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 1);
 	EXPECT(t, served(mem, 1));
@@ -125,9 +123,8 @@ static void busy_tables_are_tried_again(struct ktest *t)
 /* However long the tables are busy, memory_stop does not wait for them. */
 static void stop_ends_the_retries(struct ktest *t)
 {
-	struct memory *mem = with_busy_tables(t, ~0u);
+	struct memory *mem = NEED(t, with_busy_tables(t, ~0u));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 1);
 	YIELD_UNTIL(READ_ONCE(tries) >= 2);
 	EXPECT(t, READ_ONCE(tries) >= 2);

@@ -63,9 +63,8 @@ static unsigned count(const struct memory *mem, enum pageblock_state state)
  */
 static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 {
-	struct memory *mem = begin(t);
+	struct memory *mem = NEED(t, begin(t));
 
-	REQUIRE(t, mem);
 	steps.bring_back = true;
 	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);
 	EXPECT_EQ(t, count(mem, PB_ONLINE), 2);
@@ -81,10 +80,9 @@ static void memory_of_another_node_is_not_noted(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_MOVABLE, SIZE}};
-	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
 	pfn_t moved = START + BLOCK(SIZE + 2);
 
-	REQUIRE(t, mem);
 	memset(&steps, 0, sizeof(steps));
 	steps.to_node_1 = true;
 	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);
@@ -101,9 +99,8 @@ static void memory_of_another_node_is_not_noted(struct ktest *t)
  */
 static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 {
-	struct memory *mem = begin(t);
+	struct memory *mem = NEED(t, begin(t));
 
-	REQUIRE(t, mem);
 	steps.no_note_at = 1;
 	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, true, &res), -ENOMEM);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_OK), 0);

@@ -98,8 +98,7 @@ static void pageblock_is_not_onlined_amid_a_standby_step(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	mem = standing_by(t, ZONE_NORMAL, 0);
-	REQUIRE(t, mem);
+	mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	memset(&amid, 0, sizeof(amid));
 	amid.t = t;
 	amid.mem = mem;

@@ -49,8 +49,7 @@ static void ticket_is_served_with_its_request(struct ktest *t)
 {
 	struct standby_thread *s;
 
-	world = standing_by(t, ZONE_NORMAL, 0);
-	REQUIRE(t, world);
+	world = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	s = &world->standby;
 	standby_stop(world);
 	WRITE_ONCE(s->stop, 0);

@@ -156,8 +156,7 @@ static void poison_operations_count_their_events(struct ktest *t)
 	EXPECT(t, mem_soft_offline_page(mem, mem->end_pfn) < 0);
 	expect_counted(t, "SOFT_OFFLINE_FAIL 1", __LINE__);
 	COUNTS(t, mem_unpoison_page(mem, pfn + 4), "UNPOISON_OK 1");
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	note();
 	EXPECT_EQ(t, mem_memory_failure(mem, page_to_pfn_in(mem, page), 0, &res), -EBUSY);
 	expect_counted(

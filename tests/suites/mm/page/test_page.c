@@ -34,10 +34,9 @@ static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 
 static void page_head_is_found_in_every_split(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	unsigned order;
 
-	REQUIRE(t, zone);
 	expect_heads(t, zone->mem, 0);
 	for (order = 0; order <= MAX_ORDER; order++) {
 		struct page *page = take_block(zone, order, MT_MOVABLE);
@@ -51,12 +50,11 @@ static void page_head_is_found_in_every_split(struct ktest *t)
 
 static void page_head_is_found_in_random_splits(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct pile pile = {NULL, 0};
 	u64 rand = t->seed;
 	unsigned i;
 
-	REQUIRE(t, zone);
 	for (i = 0; i < 24; i++) {
 		unsigned order = ktest_rand(&rand) % (MAX_ORDER > 4 ? 5 : 2);
 		struct page *page = take_block(zone, order, MT_MOVABLE);
@@ -75,12 +73,10 @@ static void page_head_is_found_in_random_splits(struct ktest *t)
 /* A split is in progress: the block of the last head before a page ends before that page. */
 static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *head;
 
-	REQUIRE(t, zone);
-	head = take_block(zone, MAX_ORDER, MT_MOVABLE);
-	REQUIRE(t, head);
+	head = NEED(t, take_block(zone, MAX_ORDER, MT_MOVABLE));
 	WRITE_ONCE(head->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER - 1));
 	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2), PFN_NONE);
 	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2 - 1), 0);
@@ -92,12 +88,10 @@ static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 
 static void get_page_stops_at_the_limit(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
 
-	REQUIRE(t, zone);
-	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	WRITE_ONCE(page->word, PAGE_WORD(PAGE_REF_MAX - 2, PG_ALLOC, 0));
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -111,14 +105,12 @@ static void get_page_stops_at_the_limit(struct ktest *t)
 
 static void last_put_frees_the_block(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
 	unsigned order;
 
-	REQUIRE(t, zone);
 	for (order = 0; order < MAX_ORDER; order++) {
-		page = mem_alloc_pages(zone->mem, GFP_KERNEL, order);
-		REQUIRE(t, page);
+		page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, order));
 		EXPECT_EQ(t, get_page(page), 0);
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ALLOC, order));
 		EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
@@ -131,12 +123,10 @@ static void last_put_frees_the_block(struct ktest *t)
 
 static void last_put_clears_flags(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
 
-	REQUIRE(t, zone);
-	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	page_cas_state(page, PG_ALLOC, PG_LRU);
 	atomic_or(&page->word, PAGE_DIRTY | PAGE_REFERENCED | PAGE_UPTODATE);
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
@@ -145,12 +135,11 @@ static void last_put_clears_flags(struct ktest *t)
 
 static void put_without_references_is_refused(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct fingerprint before, after;
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, zone);
 	before = take_fingerprint(zone->mem);
 	/* Put the head of the free block, and then a tail of this block. */
 	for (pfn = 0; pfn < 2; pfn++) {
@@ -162,8 +151,7 @@ static void put_without_references_is_refused(struct ktest *t)
 	after = take_fingerprint(zone->mem);
 	EXPECT(t, fingerprint_same(&before, &after));
 	/* A page in state ALLOC without references is refused too. */
-	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_ALLOC, 0));
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_ALLOC, 0));
@@ -174,13 +162,11 @@ static void put_without_references_is_refused(struct ktest *t)
 static void put_of_a_page_in_a_wrong_state_is_refused(struct ktest *t)
 {
 	static const enum page_state states[] = {PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
 	unsigned i;
 
-	REQUIRE(t, zone);
-	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		WRITE_ONCE(page->word, PAGE_WORD(1, states[i], 0));
 		EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
@@ -193,12 +179,10 @@ static void put_of_a_page_in_a_wrong_state_is_refused(struct ktest *t)
 
 static void last_put_of_a_pinned_page_is_quarantined(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
 
-	REQUIRE(t, zone);
-	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	EXPECT_EQ(t, pin_page(page), 0);
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 	/* The pin's own reference is left: only unpin may drop it. */
@@ -213,12 +197,10 @@ static void last_put_of_a_pinned_page_is_quarantined(struct ktest *t)
 
 static void last_put_of_a_mapped_or_locked_page_is_quarantined(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
 
-	REQUIRE(t, zone);
-	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	page->mapcount = 1;
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
 	page->mapcount = 0;
@@ -233,12 +215,10 @@ static void last_put_of_a_mapped_or_locked_page_is_quarantined(struct ktest *t)
 
 static void a_pin_holds_a_reference(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
 
-	REQUIRE(t, zone);
-	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 1);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 1));
 	EXPECT_EQ(t, pin_page(page), 0);
 	EXPECT_EQ(t, pin_page(page), 0);
 	EXPECT_EQ(t, page->pincount, 2);
@@ -285,11 +265,10 @@ static void get_and_put(void *arg)
 
 static void one_of_many_puts_is_the_last(struct ktest *t)
 {
-	struct zone *zone = one_block(t);
+	struct zone *zone = NEED(t, one_block(t));
 	struct putters p = {.cpus = ktest_cpus()};
 	unsigned cpu;
 
-	REQUIRE(t, zone);
 	p.mem = zone->mem;
 	p.page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
 	REQUIRE(t, p.page);
@@ -330,10 +309,9 @@ static void states_and_reasons_have_names(struct ktest *t)
 
 static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	pfn_t start = 2 * PAGEBLOCK_PAGES;
 
-	REQUIRE(t, mem);
 	EXPECT(t, pfn_valid_in(mem, 0) && pfn_valid_in(mem, 4 * PAGEBLOCK_PAGES - 1));
 	EXPECT(t, !pfn_valid_in(mem, 4 * PAGEBLOCK_PAGES));
 	EXPECT(t, !pfn_valid_in(mem, PFN_NONE) && !pfn_valid_in(mem, ~0UL));
@@ -344,11 +322,10 @@ static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
 /* Each page ends in the same state as after a put of that page alone. */
 static void references_of_several_pages_are_dropped_together(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct page *pages[4], *put[4];
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 4; i++) {
 		put[i] = pages[i] = mem_alloc_pages(mem, i == 3 ? GFP_MOVABLE : GFP_KERNEL, i == 2);
 		REQUIRE(t, pages[i]);
@@ -371,12 +348,11 @@ static void references_of_several_pages_are_dropped_together(struct ktest *t)
 /* Pages side by side are freed as larger blocks, except for broken ones. */
 static void broken_page_among_pages_side_by_side_is_retired(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	pfn_t start = 2 * PAGEBLOCK_PAGES, pfn;
 	struct page *pages[PUT_MANY];
 	unsigned nr = MIN(PUT_MANY, (unsigned)PAGEBLOCK_PAGES), i;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, !alloc_contig_range(mem, start, start + nr, MT_MOVABLE, NULL));
 	for (i = 0; i < nr; i++)
 		pages[i] = pfn_to_page_in(mem, start + i);

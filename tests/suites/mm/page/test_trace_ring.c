@@ -16,15 +16,13 @@ static unsigned kinds(const struct memory *mem, pfn_t pfn, struct trace_hit *hit
 
 static void slow_paths_are_recorded_in_order(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]) == 0);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 2);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 2));
 	pfn = page_to_pfn_in(mem, page);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
@@ -39,15 +37,13 @@ static void slow_paths_are_recorded_in_order(struct ktest *t)
 
 static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 64, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 64, 4));
 	struct trace_hit hit[HITS];
 	struct page *page;
 	unsigned before;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	pfn = page_to_pfn_in(mem, page);
 	before = kinds(mem, pfn, hit);
 	/* The freed page is cached, and the next allocation gets the newest cached page. */
@@ -68,11 +64,10 @@ static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 static void pages_of_a_bulk_are_recorded(struct ktest *t)
 {
 	static struct page *pages[2 * PCP_BATCH];
-	struct memory *mem = ktest_memory(t, 0, 8, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 4));
 	struct trace_hit hit[HITS];
 	unsigned i, at, nr;
 
-	REQUIRE(t, mem);
 	trace_switch(mem, true);
 	EXPECT_EQ(
 	    t, mem_alloc_pages_bulk(mem, GFP_KERNEL, ARRAY_SIZE(pages), pages), ARRAY_SIZE(pages));
@@ -93,12 +88,11 @@ static void pages_of_a_bulk_are_recorded(struct ktest *t)
 
 static void ranges_are_one_record(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 8));
 	struct trace_hit hit[HITS];
 	pfn_t start = 6 * PAGEBLOCK_PAGES;
 	unsigned nr;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, start, 3 * PAGEBLOCK_PAGES, NULL, NULL), 0);
 	EXPECT_EQ(t, online_pages(mem, start, 3 * PAGEBLOCK_PAGES, NULL), 0);
 	nr = kinds(mem, start + 3 * PAGEBLOCK_PAGES - 1, hit);
@@ -115,11 +109,10 @@ static void an_undone_offline_leaves_both_records(struct ktest *t)
 {
 	const u32 cancel = 1;
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel};
-	struct memory *mem = ktest_memory(t, 0, 4, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 8));
 	struct trace_hit hit[HITS];
 	pfn_t start = 6 * PAGEBLOCK_PAGES;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, start, 2 * PAGEBLOCK_PAGES, &opts, NULL), -EINTR);
 	REQUIRE(t, kinds(mem, start + 5, hit) == 2);
 	EXPECT_EQ(t, hit[0].rec.kind, TR_isolate);
@@ -161,11 +154,10 @@ static void a_page_is_followed_from_owner_to_owner(struct ktest *t)
 
 static void oldest_records_are_overwritten(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
 	unsigned i;
 
-	REQUIRE(t, mem);
 	trace_page(mem, TR_put, 1, 0);
 	for (i = 0; i < TRACE_RECORDS; i++)
 		trace_page(mem, TR_put, 2, 0);
@@ -186,11 +178,10 @@ static void note_put(void *arg)
 
 static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	unsigned nr = MIN(ktest_cpus(), (unsigned)HITS), i;
 	struct trace_hit hit[HITS];
 
-	REQUIRE(t, mem);
 	/* The last CPU records first, so that the order of time is not that of the rings. */
 	for (i = nr; i-- > 0;)
 		ktest_on_cpu(i, note_put, mem);
@@ -202,13 +193,12 @@ static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
 /* The clock may stand still between two records. */
 static void records_of_one_moment_stay_in_their_order(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
 	struct trace_ring *ring;
 	irqflags_t flags;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	flags = arch_irq_save();
 	ring = mem->pcp[arch_cpu_id()]->ring;
 	for (i = 0; i < 4; i++)
@@ -228,11 +218,10 @@ static void records_of_one_moment_stay_in_their_order(struct ktest *t)
 /* A block begins at its head and ends before the next head. */
 static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	trace_page(mem, TR_take, 8, 2);
 	trace_range(mem, TR_isolate, 2 * PAGEBLOCK_PAGES, 2 * PAGEBLOCK_PAGES);
 	for (pfn = 6; pfn < 14; pfn++)
@@ -247,12 +236,11 @@ static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 
 static void blocks_side_by_side_are_one_record(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct trace_hit hit[HITS];
 	struct page *pages[4];
 	unsigned i, nr;
 
-	REQUIRE(t, mem);
 	/* Pages 1, 2, 3 and 5 lie in a larger block; their words have order 0. */
 	for (i = 0; i < 4; i++)
 		pages[i] = pfn_to_page_in(mem, i + 1 + i / 3);

@@ -34,8 +34,7 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 	unsigned i, gfp;
 
 	WRITE_ONCE(host_cpu_nodes[1], node);
-	mem = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
-	REQUIRE(t, mem);
+	mem = NEED(t, build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs)));
 	for (gfp = 0; gfp < 8; gfp++) {
 		unsigned kind = gfp_kind(gfp), id = as * NR_ZONE_KINDS + kind;
 
@@ -90,8 +89,7 @@ static void allocation_asks_the_reclaim_thread_of_its_node(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	mem = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
-	REQUIRE(t, mem);
+	mem = NEED(t, build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs)));
 	for (i = 0; i < ARRAY_SIZE(nodes); i++) {
 		for (n = 0; n < NODES; n++)
 			before[n] = READ_ONCE(mem->nodes[n].reclaim.drains.asked);

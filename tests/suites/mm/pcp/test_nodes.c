@@ -90,9 +90,8 @@ static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigne
 
 static void node_without_memory_uses_the_nearest(struct ktest *t)
 {
-	struct memory *mem = three_nodes(t, true);
+	struct memory *mem = NEED(t, three_nodes(t, true));
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	expect_order(t, mem, GFP_MOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, NEAR, FAR, 0);
@@ -122,11 +121,10 @@ static void alloc_job(void *arg)
  */
 static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {
-	struct memory *mem = three_nodes(t, true);
+	struct memory *mem = NEED(t, three_nodes(t, true));
 	struct pile pile = {NULL, 0};
 	struct sleeper s = {.mem = mem};
 
-	REQUIRE(t, mem);
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
 	for (s.order = 0; s.order <= MAX_ORDER; s.order += MAX_ORDER) {
 		ktest_on_cpu(0, alloc_job, &s);
@@ -148,9 +146,8 @@ static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
 {
 	static struct node_result res;
-	struct memory *mem = three_nodes(t, false);
+	struct memory *mem = NEED(t, three_nodes(t, false));
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	expect_order(t, mem, GFP_MOVABLE, 3, OWN, NEAR, FAR);
 	EXPECT_EQ(t, offline_node(mem, node_of(NEAR), NULL, true, &res), 0);
@@ -177,9 +174,8 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 	const struct zone_spec specs[] = {{(u8)node_of(OWN), ZONE_NORMAL, SIZE},
 	    {(u8)node_of(OWN), ZONE_MOVABLE, SIZE}, {(u8)node_of(FAR), ZONE_MOVABLE, SIZE}};
 	const pfn_t start = START + BLOCK(2 * SIZE);
-	struct memory *mem = growing(t, NODES, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, growing(t, NODES, specs, ARRAY_SIZE(specs)));
 
-	REQUIRE(t, mem);
 	all_caches_off(t, mem);
 	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
 	EXPECT_EQ(t, offline_node(mem, node_of(FAR), NULL, true, NULL), 0);
@@ -210,8 +206,7 @@ static void each_request_has_its_first_stack(struct ktest *t)
 	unsigned bare, gfp;
 
 	for (bare = 0; bare < 2; bare++) {
-		mem = three_nodes(t, bare);
-		REQUIRE(t, mem);
+		mem = NEED(t, three_nodes(t, bare));
 		for (gfp = 0; gfp < 256; gfp++)
 			EXPECT_EQ(t, mem->pcp[0]->first[gfp],
 			    zone_stack(zone_at(mem, OWN, kinds[gfp % 8]), 0, types[gfp % 8]));
@@ -269,14 +264,13 @@ static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
  */
 static void request_for_this_node_that_moves_leaves_no_zone_behind(struct ktest *t)
 {
-	struct memory *mem = three_nodes(t, false);
+	struct memory *mem = NEED(t, three_nodes(t, false));
 	const gfp_t gfp = GFP_KERNEL | GFP_THISNODE | GFP_NOWAIT;
 	const struct node *node;
 	struct page *far, *page;
 	unsigned got;
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	flags = arch_irq_save();
 	node = memory_node(mem, arch_cpu_id());
 	far = pcp_alloc_zone(

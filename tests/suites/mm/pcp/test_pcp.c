@@ -12,12 +12,11 @@ static struct page *pages[ROOM + 1], *more[ROOM];
 
 static void capacity_0_uses_the_slow_path(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 	unsigned cpu, order;
 	u64 frees;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, zone_pcp_disable(zone) == 0);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
@@ -38,11 +37,10 @@ static void capacity_0_uses_the_slow_path(struct ktest *t)
 static void refill_takes_batch_or_capacity_at_least_one(struct ktest *t)
 {
 	static const u16 capacities[] = {0, 1, 2, 3, 8};
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 	unsigned i, order;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (order = 0; order < NR_SMALL_CACHED; order++) {
 		for (i = 0; i < ARRAY_SIZE(capacities); i++) {
@@ -62,11 +60,10 @@ static void refill_takes_batch_or_capacity_at_least_one(struct ktest *t)
 
 static void first_page_of_a_refill_is_the_callers(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 	unsigned stack, i;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	stack = zone_stack(zone, 0, MT_MOVABLE);
@@ -82,11 +79,10 @@ static void first_page_of_a_refill_is_the_callers(struct ktest *t)
 
 static void refill_pushes_only_pages_of_its_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
 	unsigned type, i;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	for (type = 0; type < NR_CACHED_TYPES; type++) {
 		unsigned stack = zone_stack(zone, 0, (enum migratetype)type);
@@ -122,11 +118,10 @@ static void set_types(struct zone *zone, enum migratetype type)
 /* CMA pages are only lent to movable requests, so they may not be cached as MOVABLE. */
 static void refill_from_another_type_caches_nothing(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
 	u64 direct;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	set_types(zone, MT_CMA);
 	set_plan(zone, 0, MT_MOVABLE, 4);
@@ -159,11 +154,10 @@ static void overfill(struct ktest *t, struct memory *mem, unsigned cpu, unsigned
 static void spill_frees_the_page_at_hand_and_the_oldest(struct ktest *t)
 {
 	const unsigned capacity = PCP_BATCH + 4;
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct page **slot;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	overfill(t, mem, 0, capacity);
 	slot = mem->pcp[0]->slot[zone_stack(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE)];
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL), 1);
@@ -179,10 +173,9 @@ static void spill_frees_the_page_at_hand_and_the_oldest(struct ktest *t)
 
 static void spill_of_a_small_stack_frees_all_of_it(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	overfill(t, mem, 0, 3);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), 3);
@@ -212,11 +205,10 @@ static void page_lands_in_the_freeing_cpus_stack(struct ktest *t)
 
 static void newest_page_is_allocated_first(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
@@ -232,11 +224,10 @@ static void newest_page_is_allocated_first(struct ktest *t)
 /* Capacities are set to 1 for one order at a time, so that the zone's bound holds on 8 CPUs. */
 static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
 	unsigned order;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (order = 0; order <= MAX_ORDER; order++) {
 		bool kept = order <= 3 || order == MAX_ORDER;
@@ -283,11 +274,10 @@ static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
 static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 {
 	static const enum zone_kind kinds[] = {ZONE_NORMAL, ZONE_MOVABLE};
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	unsigned long size, managed, sum = 0;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct zone *zone = test_zone(mem, kinds[i]);
 
@@ -343,10 +333,9 @@ static void largest_order_loses_its_stack_first(struct ktest *t)
 
 static void every_cpu_has_the_planned_limits(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	unsigned kind, cpu, index, type;
 
-	REQUIRE(t, mem);
 	for (kind = ZONE_NORMAL; kind < NR_ZONE_KINDS; kind++) {
 		const struct zone *zone = test_zone(mem, (enum zone_kind)kind);
 
@@ -360,11 +349,10 @@ static void every_cpu_has_the_planned_limits(struct ktest *t)
 
 static void smaller_limits_keep_the_newest_pages(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
@@ -379,13 +367,12 @@ static void smaller_limits_keep_the_newest_pages(struct ktest *t)
 
 static void isolated_page_goes_to_the_buddy(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
 	irqflags_t flags;
 	unsigned i;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 3, pages), 3);
@@ -412,10 +399,9 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 /* The check of the counts covers every stack of the zone on that CPU, and no other stack. */
 static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 1, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 1, 1, 1));
 	unsigned kind, other, i;
 
-	REQUIRE(t, mem);
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
 			u16 *count = &mem->pcp[0]->count[kind * STACKS_PER_ZONE + i];

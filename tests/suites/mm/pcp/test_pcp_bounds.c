@@ -33,12 +33,11 @@ static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int
 /* The claim counts all its pageblocks, though most of them are offline already. */
 static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(20)}};
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(14), NULL, NULL), 0);
 	EXPECT_EQ(t, zone->managed, BLOCK(2));
@@ -58,10 +57,9 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 /* First all pages of the zone leave, then one more than the zone has, then far more. */
 static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 16);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	unsigned kind;
 
-	REQUIRE(t, mem);
 	for (kind = ZONE_NORMAL; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = test_zone(mem, (enum zone_kind)kind);
 		unsigned long managed = zone->managed;
@@ -86,10 +84,9 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 /* Cached pages do not count as free: a refill from a lower zone leaves that zone its reserve. */
 static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0));
 	struct zone *dma32, *normal;
 
-	REQUIRE(t, mem);
 	dma32 = test_zone(mem, ZONE_DMA32);
 	normal = test_zone(mem, ZONE_NORMAL);
 	set_plan(dma32, 0, MT_MOVABLE, 16);
@@ -168,12 +165,11 @@ static void unpinned_page_may_be_cached(struct ktest *t)
 static void spill_under_a_cut_limit_leaves_no_more_than_the_capacity(struct ktest *t)
 {
 	static struct page *many[MANY + MANY];
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct mm_violation v;
 	unsigned i, had, has;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, MANY);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2 * MANY, many), 2 * MANY);
@@ -222,9 +218,8 @@ static void drain_normal(void *arg)
 
 static void a_local_drain_of_one_zone_leaves_the_others(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 
-	REQUIRE(t, mem);
 	hold_two_of_each(t, mem, 0);
 	ktest_on_cpu(0, drain_normal, mem);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), 0, 0, MT_UNMOVABLE), 0);
@@ -251,12 +246,11 @@ static void job_drain_isolated(void *arg)
 /* A round applies new limits only to zones with isolated pageblocks. */
 static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 	struct zone *normal, *movable;
 	u64 drained;
 	pfn_t own, other;
 
-	REQUIRE(t, mem);
 	normal = test_zone(mem, ZONE_NORMAL);
 	movable = test_zone(mem, ZONE_MOVABLE);
 	hold_two_of_each(t, mem, 0);
@@ -353,11 +347,10 @@ static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 
 static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 1, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 1, 1, 1));
 	u16 first[8];
 	unsigned cpu;
 
-	REQUIRE(t, mem);
 	memcpy(first, mem->pcp[0]->first, sizeof(first));
 	/* No CPU uses this memory meanwhile. */
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
@@ -439,13 +432,12 @@ static void only_the_outermost_disable_sends_ipis(struct ktest *t)
  */
 static void request_past_the_caches_leaves_the_watermark_beside_lent_pages(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	const unsigned long lent = TEST_BLOCKS / 2 * PAGEBLOCK_PAGES;
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 	struct cma area;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	REQUIRE(t, !cma_create(&area, "test", mem, zone->end_pfn - lent, lent));
 	all_caches_off(t, mem);

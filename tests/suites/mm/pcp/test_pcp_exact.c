@@ -109,8 +109,7 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 		ktest_skip(t, "the figures are those of pageblocks of 512 pages");
 		return;
 	}
-	mem = ktest_memory(t, 0, 8, 8);
-	REQUIRE(t, mem);
+	mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	expect_plans(t, test_zone(mem, ZONE_NORMAL), three, ARRAY_SIZE(three));
 	expect_plans(t, test_zone(mem, ZONE_MOVABLE), one, ARRAY_SIZE(one));
 }
@@ -122,11 +121,10 @@ static void a_large_stack_is_refilled_to_its_half(struct ktest *t)
 	static const struct {
 		u16 capacity, cached;
 	} rows[] = {{16, 15}, {17, 15}, {64, 15}, {65, 31}, {254, 126}, {256, 127}, {STACK, 127}};
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		set_plan(zone, 0, MT_MOVABLE, rows[i].capacity);
@@ -160,10 +158,9 @@ static void one_piece(void *arg)
 
 static void a_round_gives_back_a_stack_in_pieces(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, fill_stack(t, mem, zone));
 	ktest_on_cpu(0, one_piece, zone);
@@ -186,13 +183,12 @@ static void a_round_gives_back_a_stack_in_pieces(struct ktest *t)
 /* Of a large stack, exactly the pages of the isolated pageblock are drained. */
 static void precise_looks_at_all_of_a_large_stack(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	unsigned i, inside = 0;
 	struct mm_fail fail;
 	struct zone *zone;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, fill_stack(t, mem, zone));
 	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
@@ -220,11 +216,10 @@ static void one_look(void *arg)
  */
 static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, fill_stack(t, mem, zone));
 	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[STACK - 1]), PAGEBLOCK_PAGES);
@@ -243,11 +238,10 @@ static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 /* The first zone is at its watermark. So a batch comes from the second zone, with one slow path. */
 static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 	struct zone *near, *other;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	near = test_zone(mem, ZONE_MOVABLE);
 	other = test_zone(mem, ZONE_NORMAL);
 	set_plan(near, 0, MT_MOVABLE, 4);
@@ -275,11 +269,10 @@ static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
  */
 static void larger_block_of_another_zone_draws_no_pages_after_it(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 	struct zone *near, *other;
 	struct page *pair;
 
-	REQUIRE(t, mem);
 	near = test_zone(mem, ZONE_MOVABLE);
 	other = test_zone(mem, ZONE_NORMAL);
 	set_plan(near, 0, MT_MOVABLE, 4);
@@ -306,10 +299,9 @@ static void larger_block_of_another_zone_draws_no_pages_after_it(struct ktest *t
 /* A request gets its type even before the slow path has chosen a stack for the type. */
 static void first_request_of_a_type_gets_its_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_MAX_BLOCKS, 0));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	set_plan(zone, 0, MT_UNMOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_UNMOVABLE, 0, 1, pages), 1);
@@ -338,8 +330,7 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 		ktest_skip(t, "too little memory for two full stacks");
 		return;
 	}
-	mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
-	REQUIRE(t, mem);
+	mem = NEED(t, ktest_memory(t, 0, TEST_MAX_BLOCKS, 0));
 	zone = test_zone(mem, ZONE_NORMAL);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_UNMOVABLE, 0, STACK + 1, pages), STACK + 1);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, STACK, others), STACK);
@@ -368,11 +359,10 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 /* A refill takes blocks, the caller's included, only down to the watermark. */
 static void a_refill_leaves_the_watermark(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
 	unsigned order;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (order = 0; order < 2; order++) {
 		set_plan(zone, order, MT_MOVABLE, 16);
@@ -469,11 +459,10 @@ static void free_by_old_words(void *arg)
 
 static void changed_block_is_not_freed(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct job job = {.t = t, .mem = mem};
 	unsigned capacity;
 
-	REQUIRE(t, mem);
 	job.zone = test_zone(mem, ZONE_NORMAL);
 	for (capacity = 0; capacity <= 3; capacity += 3) {
 		job.capacity = capacity;

@@ -313,12 +313,11 @@ static void many_frees_stop_at_what_is_not_plain(struct ktest *t)
 /* A free of many pages stops at a page of another zone, and at a page of an isolated pageblock. */
 static void many_frees_are_of_one_zone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, CACHED_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, CACHED_BLOCKS));
 	struct mm_fail fail;
 	struct job job;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	job = (struct job){.t = t, .zone = &mem->zones[ZONE_MOVABLE]};
 	pages[0] = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 	pages[1] = mem_alloc_pages(mem, GFP_KERNEL, 0);

@@ -113,11 +113,10 @@ static void expect_refill(
 
 static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 	struct zone *zone;
 	unsigned long min;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_MOVABLE];
 	zone->pcp_capacity[0][MT_MOVABLE] = 8;
 	pcp_refresh_all(mem);
@@ -171,13 +170,11 @@ static void spill(void *arg)
 
 static void a_page_that_breaks_before_a_spill_is_not_cached(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 	struct refill r = {.t = t};
 
-	REQUIRE(t, mem);
 	r.zone = &mem->zones[ZONE_MOVABLE];
-	freed = mem_alloc_pages(mem, GFP_MOVABLE, 0);
-	REQUIRE(t, freed);
+	freed = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, zone_pcp_disable(r.zone), 0);
 	others = break_it;
 	ktest_on_cpu(0, spill, &r);

@@ -320,10 +320,9 @@ static void a_run_stops_only_where_the_request_can_be_served(struct ktest *t)
 {
 	static const gfp_t gfps[] = {
 	    GFP_KERNEL, GFP_MOVABLE, GFP_RECLAIMABLE, GFP_DMA32, GFP_DMA32 | GFP_MOVABLE};
-	struct memory *mem = ktest_memory(t, 2, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 2, 2, 2));
 	unsigned kind, i, order;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
 		for (kind = 0; kind <= gfp_kind(gfps[i]); kind++) {
 			for (order = 0; order <= MAX_ORDER; order += 3) {

@@ -33,10 +33,9 @@ static const pfn_t places[] = {0, PAGEBLOCK_PAGES - 1, PAGEBLOCK_PAGES / 2, 5};
 
 static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	unsigned i, order;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		pfn_t pfn = BLOCK(2) + places[i];
 
@@ -59,12 +58,11 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 
 static void many_pages_of_one_block_break(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	u64 rand = t->seed | 1;
 	bool out[PAGEBLOCK_PAGES] = {false};
 	unsigned i, nr = 0;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < 40; i++) {
 		pfn_t at = ktest_rand(&rand) % PAGEBLOCK_PAGES;
 
@@ -84,11 +82,10 @@ static void many_pages_of_one_block_break(struct ktest *t)
 /* A neighbour that is freed does not merge with a retired page. */
 static void neighbour_of_a_broken_page_is_not_merged(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct page *page, *buddy;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	page = take_block(movable(mem), 0, MT_MOVABLE);
 	buddy = take_block(movable(mem), 0, MT_MOVABLE);
 	REQUIRE(t, page && buddy);
@@ -109,17 +106,15 @@ static void neighbour_of_a_broken_page_is_not_merged(struct ktest *t)
 
 static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct zone *zone;
 	struct page *page;
 	unsigned order;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	for (order = 1; order <= MAX_ORDER; order++) {
-		page = mem_alloc_pages(mem, GFP_KERNEL, order);
-		REQUIRE(t, page);
+		page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, order));
 		pfn = page_to_pfn_in(mem, page);
 		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), -EBUSY);
 		EXPECT_EQ(t, mem_memory_failure(mem, pfn + (1UL << order) - 1, 0, NULL), -EBUSY);
@@ -145,11 +140,10 @@ static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
 /* Every way to free checks the flag: singly, in bulk, by the last put; caches on or off. */
 static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct page *page[4];
 	unsigned i;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, mem_alloc_pages_bulk(mem, GFP_KERNEL, 4, page) == 4);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(
@@ -170,11 +164,10 @@ static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 
 static void bad_free_of_a_flagged_page_is_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	REQUIRE(t, (page = mem_alloc_pages(mem, GFP_KERNEL, 1)));
 	pfn = page_to_pfn_in(mem, page);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), -EBUSY);
@@ -192,11 +185,10 @@ static void bad_free_of_a_flagged_page_is_refused(struct ktest *t)
 
 static void offline_and_online_keep_the_poison_flag(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct offline_survey survey;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(places); i++)
 		EXPECT_EQ(t, mem_soft_offline_page(mem, BLOCK(3) + places[i]), 0);
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(2), BLOCK(2), &survey), 0);
@@ -225,10 +217,9 @@ static void offline_and_online_keep_the_poison_flag(struct ktest *t)
 
 static void wholly_broken_pageblock_is_offlined_and_onlined(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	for (pfn = BLOCK(1); pfn < BLOCK(2); pfn++)
 		EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
 	EXPECT_EQ(t, pageblock_of(mem, BLOCK(1))->nr_free, 0);
@@ -265,11 +256,10 @@ static void hit_it(void *arg)
 /* The page breaks while the range is isolated, or just before the commit, when all is free. */
 static void a_page_breaks_during_an_offline(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct hit hit = {.mem = mem, .pfn = BLOCK(2) + 3};
 	unsigned turn;
 
-	REQUIRE(t, mem);
 	for (turn = 0; turn < NR_ISO_POLICIES * 2 * NR_WAYS; turn++) {
 		bool late = turn & 1;
 		struct offline_opts opts = {.policy = (enum iso_policy)(turn / 2 % NR_ISO_POLICIES),
@@ -293,12 +283,11 @@ static void a_page_breaks_during_an_offline(struct ktest *t)
 static void a_flagged_page_in_use_is_named(struct ktest *t)
 {
 	static struct handle handle;
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct handle_table table;
 	struct offline_result res;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	handle_table_init(&table, mem, &handle, 1);
 	REQUIRE(t, !handle_alloc(&table, 0, 0, GFP_MOVABLE, 1));
 	pfn = handle_pfn(&table, 0);
@@ -317,11 +306,10 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 
 static void contiguous_range_excludes_broken_pages(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	pfn_t start = BLOCK(2) + 2, end = BLOCK(4) + 2;
 	struct mm_fail fail;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, BLOCK(3) + 1), 0);
 	EXPECT_EQ(t, alloc_contig_range(mem, start, end, MT_MOVABLE, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_HWPOISON);
@@ -340,9 +328,8 @@ static void contiguous_range_excludes_broken_pages(struct ktest *t)
 
 static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, 9, FAILURE_MACHINE_CHECK, NULL), 0);
 	EXPECT_EQ(t, mem_unpoison_page(mem, 7), -EOPNOTSUPP);
@@ -353,9 +340,8 @@ static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 /* A machine check may name any address; an address outside memory does not disable unpoison. */
 static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, mem->end_pfn, FAILURE_MACHINE_CHECK, NULL), -ENXIO);
 	EXPECT_EQ(t, mem_memory_failure(mem, PFN_NONE, FAILURE_MACHINE_CHECK, NULL), -ENXIO);
@@ -365,10 +351,9 @@ static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 
 static void wrong_contexts_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	irqflags_t flags;
 
-	REQUIRE(t, mem);
 	flags = arch_irq_save();
 	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), -EDEADLK);
 	EXPECT_EQ(t, mem_memory_failure(mem, 7, 0, NULL), -EDEADLK);
@@ -420,12 +405,11 @@ static void ask(void *arg)
 
 static void concurrent_poison_requests_succeed(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct asker asker[CPUS];
 	unsigned cpu;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
 		asker[cpu] = (struct asker){.mem = mem, .rand = t->seed + cpu + 1, .cpu = cpu};
 		ktest_start(cpu, ask, &asker[cpu]);

@@ -19,15 +19,13 @@
 /* A failure does not wait for a page being freed: it flags the page before the free ends. */
 static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct poison_result res;
 	struct page *page;
 	unsigned turn;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	pfn = page_to_pfn_in(mem, page);
 	/* The last reference is gone, and the free does not have the zone lock yet. */
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREEING, 0));
@@ -55,14 +53,12 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 static void page_in_transit_is_waited_for(struct ktest *t)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct poison_result res = {.outcome = POISON_IGNORED};
 	struct page *page;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	pfn = page_to_pfn_in(mem, page);
 	WRITE_ONCE(page->word, words[0]);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
@@ -88,16 +84,14 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 /* A page just allocated from a movable pageblock is checked again: it may become movable. */
 static void only_movable_pages_are_checked_again(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct zone *zone;
 	struct page *page;
 	unsigned type;
 	pfn_t block;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
-	page = take_block(zone, 0, MT_MOVABLE);
-	REQUIRE(t, page);
+	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		u64 waits = mm_event_sum(mem, EV_POISON_WAIT);
@@ -211,8 +205,7 @@ static void page_flagged_before_counts_once(struct ktest *t)
 
 	if (!scene_begin(t, &s, 3))
 		return;
-	page = mem_alloc_pages(s.mem, object_gfp(s.object), 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(s.mem, object_gfp(s.object), 0));
 	pfn = page_to_pfn_in(s.mem, page);
 	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), -EBUSY);
 	REQUIRE(t, !vm_object_supply(s.object, 0, NULL));
@@ -444,12 +437,11 @@ static void expect_found(struct ktest *t, struct memory *mem, const pfn_t *pfn, 
 
 static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
+	struct memory *mem = NEED(t, two_nodes(t));
 	struct poison_count n;
 	pfn_t found[8];
 	unsigned i;
 
-	REQUIRE(t, mem);
 	/* In each zone the first page is in use, and the last one is retired. */
 	for (i = 0; i < 4; i++) {
 		const pfn_t first = mem->start_pfn + BLOCK(4 * i);

@@ -20,11 +20,10 @@ static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
 static void page_that_breaks_in_standby_memory_is_never_used(struct ktest *t)
 {
 	const pfn_t block = BLOCK(ONLINE + 1);
-	struct memory *mem = without_descriptors(t);
+	struct memory *mem = NEED(t, without_descriptors(t));
 	struct zone *zone;
 	unsigned long i;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, block + 3), -ENXIO);
 	EXPECT_EQ(t, mem_unpoison_page(mem, block + 3), -EINVAL);
@@ -59,11 +58,10 @@ static void page_that_breaks_in_standby_memory_is_never_used(struct ktest *t)
 
 static void descriptors_avoid_broken_pages(struct ktest *t)
 {
-	struct memory *mem = without_descriptors(t);
+	struct memory *mem = NEED(t, without_descriptors(t));
 	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	break_block(t, mem, BLOCK(ONLINE));
 	/* All pageblocks of the next step break. */
@@ -104,9 +102,8 @@ static void report_meanwhile(struct memory *mem)
 
 static void page_that_breaks_while_coming_online_is_reserved(struct ktest *t)
 {
-	struct memory *mem = without_descriptors(t);
+	struct memory *mem = NEED(t, without_descriptors(t));
 
-	REQUIRE(t, mem);
 	breaks = (struct breaks){.mem = mem};
 	inside_meanwhile = report_meanwhile;
 	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_MOVABLE)), (long)BLOCK(STEP));
@@ -140,8 +137,7 @@ static void failure_in_a_new_hole_is_refused(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	mem = without_descriptors(t);
-	REQUIRE(t, mem);
+	mem = NEED(t, without_descriptors(t));
 	zone = zone_in(mem, ZONE_MOVABLE);
 	for (i = 0; i < STEP; i++)
 		break_block(t, mem, BLOCK(ONLINE + i));

@@ -10,11 +10,10 @@
 
 static void page_just_allocated_is_checked_again(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, BLOCKS));
 	struct poison_result res;
 	struct page *page, *kernel;
 
-	REQUIRE(t, mem);
 	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 	kernel = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page && kernel);

@@ -107,8 +107,7 @@ static void a_region_is_cut_inside(struct ktest *t)
 
 	if (!scene_begin(t, &s, PAGES))
 		return;
-	r = region_find(s.space, page_at(0));
-	REQUIRE(t, r);
+	r = NEED(t, region_find(s.space, page_at(0)));
 	REFUSED(t, cut_to(r, page_at(4)), true); /* the lock is not held */
 	spin_lock(&s.object->lock);
 	REFUSED(t, cut_to(r, r->start), true);
@@ -157,12 +156,11 @@ static void a_region_shows_pages_of_its_object_only(struct ktest *t)
 /* No page of an allocated block may be flagged, from the first to the last. */
 static void an_allocated_block_has_no_broken_page(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	unsigned order;
 	struct page *page;
 	pfn_t pfn, at;
 
-	REQUIRE(t, mem);
 	pfn = mem->end_pfn - PAGEBLOCK_PAGES;
 	for (order = 0; order < MAX_ORDER; order++) {
 		const pfn_t start = pfn + (1UL << order), end = start + (1UL << order),

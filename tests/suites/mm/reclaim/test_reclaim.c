@@ -284,13 +284,12 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 /* All free pages are single pages in this CPU's cache: a drain of this cache makes a block. */
 static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct page *block[8], *merged;
 	struct zone *zone;
 	unsigned i;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 8);
 	zone->wmark[WMARK_MIN] = 0;

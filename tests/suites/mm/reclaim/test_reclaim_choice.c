@@ -271,8 +271,7 @@ static void change_once(struct ktest *t, const struct change *c)
 	u32 cleans = READ_ONCE(store.cleans);
 	bool right, let = c->make == drop_slot;
 
-	chosen = page_in(s.object, 0);
-	REQUIRE(t, chosen);
+	chosen = NEED(t, page_in(s.object, 0));
 	change = c;
 	store_release(&held, 0u);
 	ktest_start(1, change_it, NULL);
@@ -461,8 +460,7 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 
 	if (!begin(t))
 		return;
-	page = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(s.mem, GFP_MOVABLE, 0));
 	pfn = page_to_pfn_in(s.mem, page);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, pfn), -EAGAIN);
 	/* A driver's page, which is on no list, is not taken either. */

@@ -114,9 +114,8 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 	    {191, 0, page, 0, 0},
 	    {190, 0, movable, 1, 1},
 	};
-	struct memory *mem = ktest_memory(t, 2, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 2, 2, 2));
 
-	REQUIRE(t, mem);
 	expect_lacks(t, &mem->zones[ZONE_NORMAL], normal, ARRAY_SIZE(normal));
 	expect_lacks(t, &mem->zones[ZONE_DMA32], dma32, ARRAY_SIZE(dma32));
 }
@@ -125,10 +124,9 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 
 static void freed_pages_are_noted_in_their_zone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	zone->futile = 1;
 	reclaim_note_freed(zone, 0, 0);
@@ -147,10 +145,9 @@ static void freed_pages_are_noted_in_their_zone(struct ktest *t)
 
 static void futile_zone_is_reconsidered_at_its_high_watermark(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct zone zone;
 
-	REQUIRE(t, mem);
 	zone = mem->zones[ZONE_NORMAL];
 	zone.futile = 1;
 	zone.nr_free_cma = 3;
@@ -459,13 +456,12 @@ static void batch_wakes_its_waiters(struct ktest *t)
 static void compaction_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct reclaim *r;
 	struct zone *zone;
 	irqflags_t flags;
 	pfn_t pfn;
 
-	REQUIRE(t, mem);
 	r = &mem->nodes[0].reclaim;
 	zone = &mem->zones[ZONE_NORMAL];
 	for (pfn = 0; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {

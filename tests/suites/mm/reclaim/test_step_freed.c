@@ -43,10 +43,9 @@ static u64 add_after_a_run(u64 *count, u64 nr)
 /* Or the zone, low again, would not wake the thread, although pages can be freed there. */
 static void freed_pages_clear_the_mark_of_a_run_that_missed_them(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = watched = &mem->zones[ZONE_NORMAL];
 	freed_freed(zone, 3, 1);
 	watched = NULL;

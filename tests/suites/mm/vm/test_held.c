@@ -265,8 +265,7 @@ static void reclaim_examines_pages_under_their_locks(struct ktest *t)
 	if (!ktest_needs_cpus(t, 2) || !scene_begin_pager(t, &s, 4, &scene_pager, NULL))
 		return;
 	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
-	page = page_in(s.object, 0);
-	REQUIRE(t, page);
+	page = NEED(t, page_in(s.object, 0));
 	pfn = page_to_pfn_in(s.mem, page);
 	zone = zone_of(s.mem, pfn);
 	OBEYS(t, a_spin, &zone->lru_lock, NULL, isolate_lru_page(s.mem, pfn));
@@ -348,8 +347,7 @@ static void a_span_grows_under_a_lock(struct ktest *t)
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	larger = one_node(t);
-	REQUIRE(t, larger);
+	larger = NEED(t, one_node(t));
 	larger->arrays = &holding;
 	EXPECT_EQ(t, add_memory(larger, START + BLOCK(2 * SIZE), BLOCK(1), 0), 0);
 	hold_end(t, "add_memory", __LINE__);

@@ -143,8 +143,7 @@ static void only_listed_pages_are_isolated(struct ktest *t)
 	if (!begin(t, &s, 2))
 		return;
 	REQUIRE(t, supply(&s, 2));
-	other = mem_alloc_pages(s.mem, GFP_MOVABLE, 0);
-	REQUIRE(t, other);
+	other = NEED(t, mem_alloc_pages(s.mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, other)), -EAGAIN);
 	EXPECT_EQ(t, mem_free_pages(s.mem, other, 0), 0);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, s.mem->end_pfn - 1), -EAGAIN);

@@ -112,10 +112,9 @@ static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
 
 static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
 
-	REQUIRE(t, mem);
 	begin(TLB_CPUS);
 	my_init(&g, mem);
 	/* No CPU has the space loaded. */
@@ -147,11 +146,10 @@ static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 static void shootdown_to_too_many_cpus_goes_to_all(struct ktest *t)
 {
 	static const unsigned sizes[] = {TLB_CPUS + 1, MOST};
-	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
 	unsigned i;
 
-	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		begin(sizes[i]);
 		my_init(&g, mem);
@@ -190,11 +188,10 @@ static void note_hook(phys_t root, uintptr_t va, bool all)
 /* The test runs with a hook, and without one. */
 static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
 	unsigned nr, i;
 
-	REQUIRE(t, mem);
 	for (nr = TLB_ENTRIES - 1; nr <= TLB_ENTRIES + 1; nr++) {
 		const bool all = nr > TLB_ENTRIES;
 
@@ -225,13 +222,11 @@ static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
  */
 static void gathering_counts_until_its_references_are_dropped(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
 	struct page *page;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	begin(TLB_CPUS);
 	memset(&put, 0, sizeof(put));
 	cpumask_set(one->active, 1);
@@ -250,13 +245,11 @@ static void gathering_counts_until_its_references_are_dropped(struct ktest *t)
 /* The entries of other threads are not known: every CPU flushes all, if there can be any. */
 static void shootdown_for_other_threads_goes_to_all(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 1, 1);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather others;
 	struct page *page;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	REQUIRE(t, page);
+	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	begin(4);
 	my_flush_pending(mem);
 	EXPECT_EQ(t, call.calls, 0);

@@ -20,8 +20,7 @@ static void first_touch_gives_a_zeroed_page(struct ktest *t)
 	EXPECT_EQ(t, value, 0);
 	soft_unload_space();
 	EXPECT_EQ(t, vm_object_present(s.object), 1);
-	page = page_in(s.object, 2);
-	REQUIRE(t, page);
+	page = NEED(t, page_in(s.object, 2));
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_LRU, 0) | PAGE_REFERENCED);
 	EXPECT_EQ(t, page->mapcount, 1);
 	EXPECT(t, page->owner == s.object);

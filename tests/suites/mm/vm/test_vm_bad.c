@@ -157,11 +157,10 @@ static void faults_outside_regions_fail(struct ktest *t)
 
 static void unbacked_memory_has_no_objects(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct vm_object *object;
 	struct vm_space *space;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, vm_object_create(mem, OBJ_ANON, 1, NULL, NULL, &object), -EINVAL);
 	EXPECT_EQ(t, vm_space_create(mem, &space), -EINVAL);
 }
@@ -210,8 +209,7 @@ static void too_many_references_fail_the_fault(struct ktest *t)
 	if (!scene_begin(t, &s, 1))
 		return;
 	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
-	page = page_in(s.object, 0);
-	REQUIRE(t, page);
+	page = NEED(t, page_in(s.object, 0));
 	for (i = 1; i < PAGE_REF_MAX; i++)
 		EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, vm_fault(s.space, VM_BASE, VM_READ), -EAGAIN);

@@ -321,8 +321,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 	EXPECT(t, found);
 	EXPECT_EQ(t, vm_object_supply(object, OBJ_MAX_PAGES - 1, NULL), 0);
 	/* The page behind the new table of slots holds no slots either. */
-	behind = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
-	REQUIRE(t, behind);
+	behind = NEED(t, mem_alloc_pages(s.mem, GFP_KERNEL, 0));
 	point_to(&s, behind, page[0]);
 	EXPECT_EQ(t, vm_object_pages(object, ZONE_MOVABLE), 1);
 	EXPECT_EQ(t, vm_object_remove(object, 0, OBJ_MAX_PAGES), 0);

@@ -141,8 +141,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	reach_a_new_pageblock(s.mem, &pile);
 	EXPECT_EQ(t, soft_write(page_at(101), 5), 0);
 	soft_unload_space();
-	page = page_in(object, 1);
-	REQUIRE(t, page);
+	page = NEED(t, page_in(object, 1));
 	pfn = page_to_pfn_in(s.mem, page);
 	EXPECT_EQ(
 	    t, page_word(page), PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);

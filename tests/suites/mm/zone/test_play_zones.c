@@ -190,13 +190,12 @@ static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
 static void first_blocking_pageblock_is_named(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
-	struct memory *own = ktest_memory(t, 0, 4, 2);
+	struct memory *own = NEED(t, ktest_memory(t, 0, 4, 2));
 	struct mm_fail fail;
 	struct zone *zone = NULL;
 	unsigned i;
 	u8 bits;
 
-	REQUIRE(t, own);
 	for (i = 0; i < 4; i++) {
 		bits = own->pageblocks[i].bits;
 		own->pageblocks[i].bits = 0; /* PB_HOLE */

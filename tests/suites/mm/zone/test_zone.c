@@ -105,11 +105,10 @@ static struct memory *uncached_memory(
 
 static void ordinary_requests_stop_at_min(struct ktest *t)
 {
-	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	EXPECT(t, zone->wmark[WMARK_MIN] > 0);
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
@@ -120,12 +119,11 @@ static void ordinary_requests_stop_at_min(struct ktest *t)
 
 static void atomic_requests_may_use_half_of_min(struct ktest *t)
 {
-	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
 	unsigned long min;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	min = zone->wmark[WMARK_MIN];
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
@@ -138,11 +136,10 @@ static void atomic_requests_may_use_half_of_min(struct ktest *t)
 /* Isolated pages cannot be allocated, so they must not let a request through. */
 static void isolated_pages_do_not_count(struct ktest *t)
 {
-	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	set_isolated(zone, PAGEBLOCK_PAGES, true);
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
@@ -169,10 +166,9 @@ static struct zone *use_up_to_min(struct ktest *t, struct pile *pile)
 static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
-	struct zone *zone = use_up_to_min(t, &pile);
+	struct zone *zone = NEED(t, use_up_to_min(t, &pile));
 	struct memory *mem = t->mem;
 
-	REQUIRE(t, zone);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, 1), 1);
 	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] - 1);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1), 0);
@@ -183,10 +179,9 @@ static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
-	struct zone *zone = use_up_to_min(t, &pile);
+	struct zone *zone = NEED(t, use_up_to_min(t, &pile));
 	struct memory *mem = t->mem;
 
-	REQUIRE(t, zone);
 	WRITE_ONCE(port_task()->reserve, 1);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
 	WRITE_ONCE(port_task()->reserve, 0);
@@ -197,11 +192,10 @@ static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct 
 
 static void large_request_leaves_min_free(struct ktest *t)
 {
-	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
+	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
 	pile_alloc(mem, &pile, GFP_NOWAIT, MAX_ORDER, ALL_THERE_IS);
 	EXPECT(t, zone->nr_free >= zone->wmark[WMARK_MIN]);
@@ -212,11 +206,10 @@ static void large_request_leaves_min_free(struct ktest *t)
 
 static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
 {
-	struct memory *mem = uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0);
+	struct memory *mem = NEED(t, uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *dma32;
 
-	REQUIRE(t, mem);
 	dma32 = &mem->zones[ZONE_DMA32];
 	EXPECT(t, dma32->reserve > 0);
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
@@ -234,11 +227,10 @@ static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
  */
 static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
 {
-	struct memory *mem = uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0);
+	struct memory *mem = NEED(t, uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0));
 	struct pile pile = {NULL, 0};
 	struct zone *dma32, *normal;
 
-	REQUIRE(t, mem);
 	dma32 = &mem->zones[ZONE_DMA32];
 	normal = &mem->zones[ZONE_NORMAL];
 	EXPECT(t, dma32->reserve > 0);
@@ -252,11 +244,10 @@ static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
 
 static void dma32_requests_use_only_dma32(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 2, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 2, 2, 2));
 	struct pile pile = {NULL, 0};
 	struct page *page;
 
-	REQUIRE(t, mem);
 	EXPECT(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS) > 0);
 	EXPECT(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_DMA32, 0, ALL_THERE_IS) > 0);
 	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32 | GFP_MOVABLE, 0, ALL_THERE_IS);
@@ -349,10 +340,9 @@ static bool has_zone(unsigned node, unsigned kind)
 
 static void zonelists_are_sorted_by_distance_then_kind(struct ktest *t)
 {
-	struct memory *mem = four_node_memory(t);
+	struct memory *mem = NEED(t, four_node_memory(t));
 	unsigned node, kind, i, k, at;
 
-	REQUIRE(t, mem);
 	for (node = 0; node < NODES; node++) {
 		for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 			const u8 *list = mem->nodes[node].zonelist[kind];
@@ -374,10 +364,9 @@ static void equal_distances_rotate_from_the_node_on(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, 1}, {1, ZONE_NORMAL, 1}, {2, ZONE_NORMAL, 1}};
-	struct memory *mem = build_memory(t, 3, NULL, specs, ARRAY_SIZE(specs));
+	struct memory *mem = NEED(t, build_memory(t, 3, NULL, specs, ARRAY_SIZE(specs)));
 	unsigned node, i;
 
-	REQUIRE(t, mem);
 	for (node = 0; node < 3; node++) {
 		EXPECT_EQ(t, mem->nodes[node].distance[node], 10);
 		EXPECT_EQ(t, mem->nodes[node].distance[(node + 1) % 3], 20);
@@ -451,11 +440,10 @@ static void thisnode_requests_stay_on_the_node(struct ktest *t)
 static void ranges_across_zones_are_recognised(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
-	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_fail fail;
 	struct zone *zone;
 
-	REQUIRE(t, mem);
 	EXPECT_EQ(t, range_zone(mem, pfn_range(2 * p, 2 * p), &zone, &fail), 0);
 	EXPECT(t, zone == &mem->zones[ZONE_MOVABLE]);
 	EXPECT_EQ(t, range_zone(mem, pfn_range(p, 2 * p), &zone, &fail), -EINVAL);
