@@ -40,20 +40,28 @@ bool late_used(void *arg, const struct slot_device *dev);
 #include "drivers/dimm.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef online_pages
 
-/* Memory in use must go offline before its module is ejected. */
-static void memory_that_others_use_is_not_ejected(struct ktest *t)
+static const struct slot_device dev = {
+    .address = (u64)FREE << PAGE_SHIFT, .size = (u64)BLOCK(BLOCKS) << PAGE_SHIFT};
+
+static struct dimm_user user_of(struct memory *mem)
 {
 	static const u32 domain[1] = {0};
 
+	return (struct dimm_user){.mem = mem, .domain = domain, .nr_nodes = 1};
+}
+
+/* Memory in use must go offline before its module is ejected. */
+static void memory_that_others_use_is_not_ejected(struct ktest *t)
+{
 	for (online_before = 1; online_before <= BLOCKS; online_before += BLOCKS - 1) {
 		struct memory *mem = one_node(t);
-		struct dimm_user dimms = {.mem = mem, .domain = domain, .nr_nodes = 1};
+		struct dimm_user dimms = user_of(mem);
 		const struct slot_user user = {.take = late_take, .give = late_give, .arg = &dimms};
 
 		REQUIRE(t, mem);
 		slots_begin(SLOT_MEMORY);
 		slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
-		slots_plug(0, (u64)FREE << PAGE_SHIFT, (u64)BLOCK(BLOCKS) << PAGE_SHIFT, 0);
+		slots_plug(0, dev.address, dev.size, 0);
 		slot_bank_scan(&slots_bank);
 		EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
 		slots_ask_for(0);
@@ -69,11 +77,8 @@ static void memory_that_others_use_is_not_ejected(struct ktest *t)
 /* The driver finds the memory online already; before it acts on that, the memory goes offline. */
 static void module_offlined_meanwhile_is_refused(struct ktest *t)
 {
-	static const u32 domain[1] = {0};
-	const struct slot_device dev = {
-	    .address = (u64)FREE << PAGE_SHIFT, .size = (u64)BLOCK(BLOCKS) << PAGE_SHIFT};
 	struct memory *mem = NEED(t, one_node(t));
-	struct dimm_user user = {.mem = mem, .domain = domain, .nr_nodes = 1};
+	struct dimm_user user = user_of(mem);
 	const char *why = NULL;
 
 	online_before = BLOCKS;
@@ -87,11 +92,8 @@ static void module_offlined_meanwhile_is_refused(struct ktest *t)
 /* The module stays as it was: online, or offline if an operator has taken it offline. */
 static void module_that_cannot_be_removed_stays_as_it_was(struct ktest *t)
 {
-	static const u32 domain[1] = {0};
-	const struct slot_device dev = {
-	    .address = (u64)FREE << PAGE_SHIFT, .size = (u64)BLOCK(BLOCKS) << PAGE_SHIFT};
 	struct memory *mem = NEED(t, one_node(t));
-	struct dimm_user user = {.mem = mem, .domain = domain, .nr_nodes = 1};
+	struct dimm_user user = user_of(mem);
 	const char *why = NULL;
 
 	online_before = 0;

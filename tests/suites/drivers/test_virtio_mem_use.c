@@ -62,29 +62,29 @@ static void request_once_more(struct pretend *p, unsigned at)
 	vmem_ask_for(new_wish);
 }
 
-static void request_changed_after_it_was_read_is_followed(struct ktest *t)
+/* The driver reads a request for @units, and the next request comes right after that. */
+static void change_request_after(struct ktest *t, unsigned units)
 {
 	REQUIRE(t, vmem_begin(t));
 	new_wish = 7;
-	vmem_ask_for(3);
-	pretend_dev.on_read = request_once_more;
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	expect_units(t, 7, 7);
-	vmem_end(t);
-}
-
-/* The memory has the size that the driver reads, so the driver makes no step. */
-static void request_changed_while_the_size_is_right_is_followed(struct ktest *t)
-{
-	REQUIRE(t, vmem_begin(t));
-	new_wish = 7;
-	vmem_ask_for(0);
+	vmem_ask_for(units);
 	pretend_dev.on_read = request_once_more;
 	do
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	while (READ_ONCE(pretend_dev.dev.config_changed));
 	expect_units(t, 7, 7);
 	vmem_end(t);
+}
+
+static void request_changed_after_it_was_read_is_followed(struct ktest *t)
+{
+	change_request_after(t, 3);
+}
+
+/* The memory has the size that the driver reads, so the driver makes no step. */
+static void request_changed_while_the_size_is_right_is_followed(struct ktest *t)
+{
+	change_request_after(t, 0);
 }
 
 static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
