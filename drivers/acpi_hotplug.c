@@ -6,7 +6,7 @@
  * Locks:      none: the interrupt sets bits in pending, and one thread does all other work.
  * Invariants: a CPU that is not in its slot is absent (cpu_plug.c); a CPU is made absent before it
  *             is ejected.
- * Tests:      tests/qemu/test_slots.py.
+ * Tests:      cpu_slots, tests/qemu/test_slots.py.
  *
  * docs/hotplug.md describes the whole sequence.
  */

@@ -133,11 +133,15 @@ static u8 pretend_get_status(struct virtio_device *dev)
 static void pretend_set_status(struct virtio_device *dev, u8 status)
 {
 	struct pretend *p = to_pretend(dev);
+	unsigned i;
 
 	pretend_note_status(p, status);
 	WRITE_ONCE(p->status, (u8)((status & ~(unsigned)p->refused) | p->stuck));
 	if (status)
 		return;
+	/* The rings are the device's until its reset. */
+	for (i = 0; i < PRETEND_QUEUES; i++)
+		EXPECT(p->t, !p->queue[i] || p->queue[i]->page);
 	p->resets++;
 	p->asked = 0;
 	memset(p->queue, 0, sizeof(p->queue));

@@ -102,4 +102,25 @@ static void cpu_is_made_absent_before_its_eject(struct ktest *t)
 	EXPECT_EQ(t, unplugged, 5);
 }
 
-KTEST_SUITE(cpu_slots, 0, KTEST(cpu_is_made_absent_before_its_eject, .reports = "slots: "));
+static void only_blocks_that_are_there_are_shown(struct ktest *t)
+{
+	const struct slot_user user = {.take = cpu_take, .give = cpu_give};
+	unsigned i;
+
+	slots_begin(SLOT_CPU);
+	for (i = 0; i < 4; i++) {
+		slot_bank_init(&memory_slots, SLOT_MEMORY, &fake_regs, &user, i & 1 ? 2 : 0);
+		slot_bank_init(&cpu_slots, SLOT_CPU, &fake_regs, &user, i & 2 ? 3 : 0);
+		late_show();
+	}
+}
+
+#define NO_EVENTS "0 taken, 0 given back, 0 refused, 0 odd\n"
+
+KTEST_SUITE(cpu_slots, 0, KTEST(cpu_is_made_absent_before_its_eject, .reports = "slots: "),
+    KTEST(only_blocks_that_are_there_are_shown,
+        .says = "slots: none\n"
+                "slots: 0 of 2 DIMM slots full; " NO_EVENTS
+                "slots: 0 of 3 CPU slots full; " NO_EVENTS
+                "slots: 0 of 2 DIMM slots full; " NO_EVENTS
+                "slots: 0 of 3 CPU slots full; " NO_EVENTS));
