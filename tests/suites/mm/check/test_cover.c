@@ -4,6 +4,8 @@
  * refusals whose only reason is the caller's context.  Hosted only, because of how much it prints.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/mm_test.h"
+#include <quarry/console.h>
 #include <quarry/contig.h>
 #include <quarry/handle.h>
 #include <quarry/memory_hotplug.h>
@@ -50,6 +52,42 @@ static void state_is_shown_in_words(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 1), 0);
 	undo_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
 	restore_plan(test_zone(mem, ZONE_NORMAL));
+}
+
+/* The longest line printed since @pos. */
+static unsigned longest_line(u64 pos)
+{
+	unsigned longest = 0, columns = 0;
+	char piece[64];
+	size_t len, i;
+
+	while ((len = log_read(&pos, piece, sizeof(piece)))) {
+		for (i = 0; i < len; i++) {
+			columns = piece[i] == '\n' ? 0 : columns + 1;
+			longest = MAX(longest, columns);
+		}
+	}
+	return longest;
+}
+
+static void caches_of_any_size_are_shown_in_80_columns(struct ktest *t)
+{
+	static const u16 counts[] = {9, 10, 99, 100, 110, 999, 1000};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
+	struct pcp *pcp = mem->pcp[mem->nr_cpus - 1];
+	unsigned i, s;
+
+	all_caches_off(t, mem);
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		u64 pos = log_position();
+
+		for (s = 0; s < NR_STACKS; s++)
+			pcp->count[s] = pcp->capacity[s] = counts[i];
+		show_pcp(mem);
+		EXPECT(t, longest_line(pos) <= 80);
+	}
+	memset(pcp->count, 0, sizeof(pcp->count));
+	memset(pcp->capacity, 0, sizeof(pcp->capacity));
 }
 
 static void everything_has_a_name(struct ktest *t)
@@ -312,6 +350,7 @@ static void reasons_are_optional(struct ktest *t)
 }
 
 KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words, KTEST_REPORTS), KTEST(everything_has_a_name),
+    KTEST_INSIDE(caches_of_any_size_are_shown_in_80_columns, KTEST_REPORTS),
     KTEST(sleeping_calls_are_refused_in_atomic_context,
         .reports = "?smp: a cross-call was refused: irqs off,"),
     KTEST_INSIDE(a_traced_cpu_uses_the_same_pages), KTEST_INSIDE(leaving_cpu_empties_its_caches),
