@@ -20,6 +20,7 @@ A figure that is more than 3 % worse than the one recorded for the same version 
 """
 import argparse
 import difflib
+import glob
 import gzip
 import json
 import os
@@ -189,8 +190,9 @@ def unpacked(path, build):
         raise Failed(f"{path}: the packed file is damaged: {error}") from error
     os.makedirs(os.path.join(build, "qemu"), exist_ok=True)
     out = os.path.join(build, "qemu", f"bench-{trace_name(path)}.trace")
-    with open(out, "wb") as f:
+    with open(f"{out}.{os.getpid()}", "wb") as f:
         f.write(data)
+    os.replace(f.name, out)  # another process may read it
     return out
 
 
@@ -204,18 +206,21 @@ def measure(boot, number, build, profile=()):
     """(figures, seconds) of one boot; with @profile, names of functions, the lines of their profile
     replace the figures."""
     machine = dict(boot.machine, icount=True, timeout=900)
-    more = ""
+    more, name = "", f"bench-{os.getpid()}-{number}"  # several may run at once in one tree
     if boot.trace:
         machine["module"] = unpacked(boot.trace, build)
         more = f" trace={os.path.basename(boot.trace).removesuffix('.gz')}"
     if boot.count or profile:
-        machine["extra"], counts = bench_count.options(build, f"bench-{number}", profile)
-    run = qemu.Machine(**machine).run(f"bench-{number}", boot.command_line + more)
+        machine["extra"], counts = bench_count.options(build, name, profile)
+    run = qemu.Machine(**machine).run(name, boot.command_line + more)
     if profile and run.passed:
-        return list(bench_count.profile_of_calls(counts, profile, build)), run.seconds
-    counted = bench_count.figures(counts, run.text, build) if boot.count and run.passed else []
-    figures = collect(run.text, boot.said, boot.only, boot.trace, counted)
-    if run.passed and figures:
+        figures = list(bench_count.profile_of_calls(counts, profile, build))
+    else:
+        counted = bench_count.figures(counts, run.text, build) if boot.count and run.passed else []
+        figures = collect(run.text, boot.said, boot.only, boot.trace, counted)
+    if run.passed and (figures or profile):
+        for path in glob.glob(os.path.join(build, "qemu", f"{name}.*")):
+            os.unlink(path)
         return figures, run.seconds
     if boot.trace:
         wrong = [line for line in run.lines if re.match(r"\S+:\d+: |trace .*not run", line)]
