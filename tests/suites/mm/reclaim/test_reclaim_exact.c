@@ -435,7 +435,8 @@ static void batch_wakes_its_waiters(struct ktest *t)
 	/* Let the run continue to the last page. */
 	WRITE_ONCE(
 	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
-	got_it = too_late = 0;
+	WRITE_ONCE(got_it, 0);
+	WRITE_ONCE(too_late, 0);
 	nr = hoard.nr;
 	WRITE_ONCE(store.meanwhile, wait_for_the_request);
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
