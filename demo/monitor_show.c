@@ -4,7 +4,7 @@
  *
  * Owns:       the progress of the tests under way.
  * Locks:      none.
- * Tests:      tests/qemu/test_monitor.py.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_script.py.
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"

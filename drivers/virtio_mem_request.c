@@ -192,7 +192,7 @@ static int read_wish(struct virtio_mem *vm, u64 *plugged)
 	 * Clear the flag before the read: a later change is seen by this read, or sets the flag
 	 * again.
 	 */
-	store_release(&vm->dev->config_changed, 0u);
+	WRITE_ONCE(vm->dev->config_changed, 0u);
 	full_barrier();
 	err = read_config(vm, &c);
 	if (err)

@@ -41,6 +41,17 @@ def test_script_passes(script):
     assert "# A range" not in said and "\033[K" not in said
 
 
+def test_commands_that_show_the_state_succeed(script):
+    """Some of them need arguments to act, and show the state without."""
+    shows = (
+        "mem zone pcp history trace cma counts check offline online query policy evacuate add "
+        "remove cpus cpu poison soft unpoison mce run rounds burst slots virtio user help"
+    ).split()
+    status, out = script("\n".join(shows))
+    assert status == 0, out[-2000:]
+    assert f"script: {len(shows)} commands done\n" in out
+
+
 def test_script_by_grub_after_the_scenario(script):
     status, out = script("mem\n", BOOT="grub", CMDLINE="selftest=lock tour=off user=hello")
     assert status == 0, out[-2000:]
