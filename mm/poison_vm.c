@@ -101,7 +101,7 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
  * The object that has @page, with a reference; NULL: none has it.  By now the page may be free, or
  * have an owner of another kind.
  */
-static struct vm_object *find_object(struct zone *zone, const struct page *page)
+static struct vm_object *poison_find_object(struct zone *zone, const struct page *page)
 {
 	irqflags_t flags = lru_lock_irqsave(zone);
 	enum page_state state = word_state(page_word(page));
@@ -122,7 +122,7 @@ static struct vm_object *find_object(struct zone *zone, const struct page *page)
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res)
 {
 	struct page *page = pfn_to_page_in(zone->mem, pfn);
-	struct vm_object *object = find_object(zone, page);
+	struct vm_object *object = poison_find_object(zone, page);
 	struct tlb_gather g;
 	int err = -EAGAIN;
 	irqflags_t flags;
