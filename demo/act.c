@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Tests:      judge_act.
+ * Tests:      judge_act, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
 #include "demo/live.h"

@@ -8,7 +8,7 @@
  *             the table.
  * Invariants: a handle's page is MOVABLE_OPS, or ISO_MIG while a migrator has it; its content
  *             matches the handle's checksum whenever the lock is free.
- * Tests:      handle, handle_exact, migrate, held.
+ * Tests:      handle, handle_exact, migrate, held, tests/qemu/test_monitor.py.
  */
 #include <quarry/handle.h>
 

@@ -8,7 +8,7 @@
  * Invariants: at <= len < LINE_MAX.  row[0..row_len) is the text that the terminal shows behind the
  *             prompt, and row_at is the cursor's index there: every change of the text goes through
  *             show().  A byte of an escape sequence is never part of the text.
- * Tests:      line_edit, line_complete.
+ * Tests:      line_edit, line_complete, tests/qemu/test_prompt.py.
  */
 #include "demo/line_edit.h"
 

@@ -5,7 +5,7 @@
  * Owns:       nothing: the caller owns struct live_map, live_steps and live_cpu.
  * Locks:      none: pageblocks, caches and counters are read racily, each true at some moment.
  * Invariants: reads only; a call reads a bounded number of pageblocks, and no page.
- * Tests:      live_cells.
+ * Tests:      live_cells, tests/qemu/test_map.py.
  */
 #include "demo/live_cells.h"
 

@@ -8,7 +8,7 @@
  * Owns:       nothing.
  * Locks:      none.
  * Invariants: a frame depends on the view alone; text that does not fit is cut off.
- * Tests:      live_draw.
+ * Tests:      live_draw, tests/qemu/test_map.py.
  */
 #include "demo/live_draw.h"
 

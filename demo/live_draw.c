@@ -7,7 +7,7 @@
  * Locks:      none.
  * Invariants: nothing is written outside of a frame; @shown holds the characters that were sent; a
  *             frame can be read without its colours.
- * Tests:      live_draw.
+ * Tests:      live_draw, tests/qemu/test_map.py.
  */
 #include "demo/live_draw.h"
 

@@ -7,7 +7,7 @@
  * Locks:      none.
  * Invariants: each difference at the end is printed as a line of its own, and makes the soak fail.
  * Tests:      judge_rounds, judge_hotplug, judge_user, judge_poison, judge_programs, judge_tour,
- *             stress.
+ *             stress, tests/qemu/test_soak.py, tests/qemu/test_memory.py.
  */
 #include "demo/soak.h"
 

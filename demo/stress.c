@@ -7,7 +7,7 @@
  *             handed over through its inbox by one atomic_cas.  Handles have their own locks.
  * Invariants: each page of a bare block carries words computed from its pfn and the block's
  *             generation, from allocation to free.
- * Tests:      stress, judge_stress.
+ * Tests:      stress, judge_stress, tests/qemu/test_monitor.py.
  */
 #include <quarry/stress.h>
 

@@ -12,7 +12,7 @@
  *             MAX_ORDER; events of one id are numbered from 0, alternately alloc and free.  Memory
  *             taken is bounded by the length of the text, not by the header's counts, apart from a
  *             directory of 8 bytes for each 4096 ids.
- * Tests:      trace, trace_report.
+ * Tests:      trace, trace_report, tests/qemu/test_trace.py.
  */
 #include <quarry/console.h>
 #include <quarry/string.h>

@@ -11,7 +11,7 @@
  * Locks:      none; an id belongs to the CPU of the event whose turn it is (done == seq).
  * Invariants: pages live <= pages allocated, at any moment: live pages are added after the
  *             allocation and subtracted before the free.
- * Tests:      trace, trace_report.
+ * Tests:      trace, trace_report, tests/qemu/test_trace.py.
  */
 #include <quarry/smp.h>
 #include <quarry/plural.h>

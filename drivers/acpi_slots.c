@@ -7,7 +7,7 @@
  * Invariants: an event is acknowledged before it is handled, so a new event meanwhile is not lost.
  *             No device in use is ejected: give() comes first, and if it fails nothing has changed.
  *             A scan ends for any content of the registers: it visits each slot once.
- * Tests:      acpi_slots.
+ * Tests:      acpi_slots, tests/qemu/test_slots.py.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errname.h>

@@ -7,7 +7,7 @@
  * Invariants: a module is taken as a whole or not at all.  If other operations have changed parts
  *             of it by hand, all of it must be online, offline or removed before the module can be
  *             ejected.
- * Tests:      dimm, dimm_late.
+ * Tests:      dimm, dimm_late, tests/qemu/test_slots.py.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errno.h>

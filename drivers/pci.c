@@ -8,7 +8,7 @@
  *             that it cannot hold a shared line that no driver would clear.
  *             Configuration space is not trusted: each loop over it is bounded, and no register
  *             beyond it is read.
- * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c.
+ * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c, tests/qemu/test_virtio.py.
  *
  * Registers: PCI Local Bus Specification 3.0, chapter 6.
  */

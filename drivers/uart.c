@@ -8,7 +8,7 @@
  *             receive: while a CPU goes down, two CPUs may take the interrupt.
  * Invariants: head - tail bytes are in the ring, never more than its size; bytes beyond that are
  *             lost.
- * Tests:      uart.
+ * Tests:      uart, tests/qemu/test_prompt.py.
  */
 #include "drivers/uart.h"
 

@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: capabilities are not trusted: a capability is used only if it lies within
  *             configuration space, and its structure within the memory of a BAR.
- * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c.
+ * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c, tests/qemu/test_virtio.py.
  *
  * Virtio 1.2, 4.1.4.
  */

@@ -7,7 +7,8 @@
  * Invariants: a slot that is not CAP_NONE or CAP_RESERVED holds one reference.
  *             A slot's generation rises whenever the slot is emptied, so an old handle is invalid.
  *             After the last generation the slot is never used again.
- * Tests:      ipc, oom_task, tests/fiber/explore_good.c, tests/fiber/explore_threads.c.
+ * Tests:      ipc, oom_task, tests/fiber/explore_good.c, tests/fiber/explore_threads.c,
+ *             tests/qemu/test_hostile.py.
  */
 #include <quarry/cap.h>
 #include <quarry/mm.h>

@@ -20,7 +20,7 @@
  *             The list of sleeping receivers is empty while a call is queued.  A receiver that has
  *             got a call is not on the list.
  *             An endpoint without receivers has no queue.
- * Tests:      ipc, tests/fiber/explore_threads.c.
+ * Tests:      ipc, tests/fiber/explore_threads.c, tests/qemu/test_hostile.py.
  */
 #include "thread.h"
 #include <quarry/account.h>

@@ -14,7 +14,7 @@
  *             a task or a pager below it; one in each pager of the kernel.
  * Locks:      trust_lock (RANK_TASK), one for all families: it is taken only twice a request.
  * Invariants: a struct pager_trust of zeroes is full trust.
- * Tests:      pager_wait, silence_trust, tests/fiber/explore_pagers.c.
+ * Tests:      pager_wait, silence_trust, tests/fiber/explore_pagers.c, tests/qemu/test_hostile.py.
  */
 #include "pager_trust.h"
 #include <quarry/mm.h>

@@ -5,7 +5,8 @@
  * Owns:       the array of run queues.
  * Locks:      runq.lock (RANK_SCHED), irqs off, which the callers hold.
  * Invariants: those of sched.c.
- * Tests:      task_cpu, wait, silence_sched, tests/fiber/explore_threads.c.
+ * Tests:      task_cpu, wait, silence_sched, tests/fiber/explore_threads.c,
+ *             tests/qemu/test_fair.py.
  */
 #include "share_inline.h"
 #include <quarry/machine.h>

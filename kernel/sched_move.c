@@ -7,7 +7,7 @@
  * Locks:      runq.lock (RANK_SCHED), one at a time, irqs off.
  * Invariants: those of sched.c; only the CPU on whose queue a thread was moves it (except in
  *             sched_watch), and only after leaving the thread's stack.
- * Tests:      silence_sched, hotplug, hotplug_race, task_cpu.
+ * Tests:      silence_sched, hotplug, hotplug_race, task_cpu, tests/qemu/test_fair.py.
  */
 #include "share_inline.h"
 #include <quarry/lock.h>

@@ -18,7 +18,7 @@
  * Invariants: a share is on one of the lists exactly while it has ready threads.
  *             turns_left counts the threads that were ready when the round began and have not run
  *             yet.
- * Tests:      share, share_step.
+ * Tests:      share, share_step, tests/qemu/test_fair.py.
  */
 #include "share_inline.h"
 

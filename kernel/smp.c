@@ -11,7 +11,7 @@
  * Invariants: a CPU has at most one call under way: preemption is off from claiming the slot to the
  *             last answer, and handlers may not call.
  *             A slot's fn and arg do not change while an inbox bit for it is set.
- * Tests:      smp, smp_dead, play_smp, silence_smp, hotplug_race.
+ * Tests:      smp, smp_dead, play_smp, silence_smp, hotplug_race, tests/qemu/test_arch.py.
  */
 #include <quarry/errno.h>
 #include <quarry/machine.h>

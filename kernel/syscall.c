@@ -10,7 +10,7 @@
  * Locks:      none of its own, and none held while user memory is touched.
  * Invariants: ring 3 gets back a number, an errno or a handle, never a kernel address.
  * Tests:      tests/fiber/explore_good.c, tests/fiber/explore_calls.c,
- *             tests/fiber/explore_missing.c, user/abi.c, user/fuzz.c.
+ *             tests/fiber/explore_missing.c, user/abi.c, user/fuzz.c, tests/qemu/test_hostile.py.
  */
 #include "kernel/syscall.h"
 

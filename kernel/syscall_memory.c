@@ -6,7 +6,7 @@
  * Owns:       nothing.
  * Locks:      none.
  * Tests:      tests/fiber/explore_good.c, tests/fiber/explore_calls.c, user/abi.c, user/paged.c,
- *             user/fuzz.c.
+ *             user/fuzz.c, tests/qemu/test_hostile.py.
  */
 #include "kernel/syscall.h"
 

@@ -6,7 +6,7 @@
  * Locks:      none of its own.
  * Invariants: the joining thread frees a thread, and only after the CPU has left that thread's
  *             stack.
- * Tests:      task_cpu, tick, wait, tests/fiber/explore_threads.c.
+ * Tests:      task_cpu, tick, wait, tests/fiber/explore_threads.c, tests/qemu/test_fair.py.
  */
 #include "thread.h"
 #include <quarry/account.h>

@@ -5,7 +5,8 @@
  * Owns:       struct wait_entry; the lists in wait queues.
  * Locks:      waitq.lock (RANK_WAIT), irqs off; run queue locks are taken inside.
  * Invariants: an entry is on the list exactly while its thread is inside sleep_once.
- * Tests:      wait, silence_wait, faults, tests/fiber/explore_threads.c.
+ * Tests:      wait, silence_wait, faults, tests/fiber/explore_threads.c,
+ *             tests/qemu/test_hostile.py.
  */
 #include "thread.h"
 #include <quarry/port.h>

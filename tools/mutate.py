@@ -12,7 +12,7 @@ equally often.  A variant that does not compile, or compiles to the same code, d
 does one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a test fails:
 the suites that its file names, lint's check of locks, all hosted builds, the race scripts and the
 explorer on fibers, a boot under icount with the programs of ring 3, the tests from outside that its
-file names (tools/mutate_run.py).
+file names, the gate of the figures (tools/mutate_run.py).
 
 DIR/mutate/SEED.jsonl has a line for each, and a repeated run continues where it stopped;
 DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran; the
@@ -271,9 +271,8 @@ def main():
     parser.add_argument("--files", help="paths, with commas")
     parser.add_argument(
         "--stages",
-        help="only these, with commas: "
-        + ",".join(mutate_run.HOSTED)
-        + ",fiber,kernel,locks,tests",
+        type=lambda text: text.split(","),
+        help="only these, with commas: " + ",".join(mutate_run.STAGES),
     )
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--count", action="store_true", help="how many sites there are")
@@ -281,6 +280,8 @@ def main():
     args = parser.parse_args()
     if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
         parser.error("--number and --jobs are at least 1, --seed is a word")
+    if unknown := set(args.stages or []) - set(mutate_run.STAGES):
+        parser.error(f"--stages: no {', '.join(unknown)}; there are {','.join(mutate_run.STAGES)}")
     files = args.files.split(",") if args.files else None
     sites = all_sites(args.build, files)
     if not sites:
@@ -300,7 +301,7 @@ def main():
             trial.areas[area_of(found[0].path)]["out"] -= 1
         report(trial, 0)
         return 0
-    bench = mutate_run.Bench(args.build, args.stages.split(",") if args.stages else None)
+    bench = mutate_run.Bench(args.build, args.stages)
     wrong = bench.prepare()
     if wrong:
         print(f"mutate: {wrong}")

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 
 import analyse
+import bench_rows
 import check
 import mutants
 import qemu
@@ -37,7 +38,8 @@ HOSTED = [
 RACES = "fiber"
 KERNEL = "kernel"
 LOCKS = "locks"  # the stage that runs clang -Wthread-safety on the file, as lint does
-OUTSIDE = "tests"  # the stage with the files of tests/qemu/ that a source's head names
+OUTSIDE = "tests"  # the stage with the files of tests/qemu/ that a source's head names, and bench
+STAGES = [*HOSTED, RACES, KERNEL, LOCKS, OUTSIDE]
 FIRST = ("host-port", "host-plain")  # builds in which the suites of the changed file run first
 # The machine of a boot: under icount, with every program of ring 3.
 BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
@@ -67,9 +69,12 @@ def suites_of(path):
 
 
 def judges_of(path):
-    """The files of tests/qemu/ that the head of a source names."""
+    """The files of tests/qemu/ that the head of a source names, and the gate of the figures."""
     with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
-        return re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
+        files = re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
+    groups = ",".join(name for name in bench_rows.ROWS if not name.startswith("hosted"))
+    figures = f"--only {groups}" if path.startswith("demo/bench") else "--quick"
+    return [*files, f"bench.py {figures}"]
 
 
 class Ends:
@@ -160,8 +165,8 @@ class Bench:
         return run([program, "--cpus=4", tests], self.limit(name))
 
     def races(self, program):
-        """Run all scripts and sets: each script must end as on right code, and the explorer must
-        find nothing."""
+        """Run all scripts and sets, and an eighth of the matrix: each script must end as on right
+        code, the others must find nothing."""
         scripts = {s.name: s.expect["none"] for s in race.scripts()}
         outcome = run([program, *scripts], self.limit(RACES))
         ends = dict(re.findall(r"^race: end (\S+) (.*)$", outcome.text, re.MULTILINE))
@@ -173,15 +178,20 @@ class Bench:
         if bad:
             outcome.how = bad[0]
             return outcome
-        found = run([program, "--explore", "all", "--json"], self.limit(RACES))
-        bad = re.search(
-            r'^.*"set": "(\S+)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$',
-            found.text,
-            re.MULTILINE,
-        )
-        if bad:
-            found.how = f"explore {bad.group(1)}: {bad.group(2)}"
-        found.cpu += outcome.cpu
+        cpu = outcome.cpu
+        for words in (["--explore", "all"], ["--matrix", "all", "--part=8"]):
+            found = run([program, *words, "--json"], self.limit(RACES))
+            cpu += found.cpu
+            bad = re.search(
+                r'^.*"set": "([^"]*)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$',
+                found.text,
+                re.MULTILINE,
+            )
+            if bad:
+                found.how = f"{words[0][2:]} {bad.group(1)}: {bad.group(2)}"
+            if found.how != "passed":
+                break
+        found.cpu = cpu
         return found
 
     def boot(self, program, tests):
@@ -207,26 +217,18 @@ class Bench:
             how = f"the boot {'did not end in PASS' if done.booted else 'did not begin'}"
         return Outcome(done.text, how, after.ru_utime - before.ru_utime)
 
-    def pytest(self, home, program, tests, limit):
-        """Run @tests with the kernel @program in the build directory @home: the first failure, or
-        None."""
+    def judge(self, home, program, tests, limit):
+        """Run @tests, of pytest or of bench.py, with the kernel @program in the build directory
+        @home: the first failure, or None."""
         os.makedirs(home, exist_ok=True)
         for name, target in (("bin", os.path.join(self.build, "bin")), ("quarry.elf", program)):
             if os.path.lexists(os.path.join(home, name)):
                 os.unlink(os.path.join(home, name))
             os.symlink(target, os.path.join(home, name))
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not long",
-            tests,
-        ]
+        words = "-m pytest -x -q -p no:cacheprovider".split() + ["-m", "not long", tests]
+        if tests.startswith("bench.py"):
+            words = [*f"tools/{tests} --build".split(), home]
+        command = [sys.executable, *words]
         try:
             done = subprocess.run(
                 command,
@@ -241,14 +243,15 @@ class Bench:
         except subprocess.TimeoutExpired:
             return f"{tests}: hangs"
         failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout.decode("utf-8", "replace"), re.M)
-        return None if done.returncode == 0 else failed.group(1) if failed else tests
+        named = failed and not tests.startswith("bench.py")
+        return None if done.returncode == 0 else failed.group(1) if named else tests
 
     def seconds_outside(self, home, tests):
         """The seconds of a file of tests with the unmodified kernel; None if it fails."""
         with self.outside_lock:
             if tests not in self.outside_seconds:
                 start = time.monotonic()
-                bad = self.pytest(home, variant_build.program_of(self.build, KERNEL), tests, 3600)
+                bad = self.judge(home, variant_build.program_of(self.build, KERNEL), tests, 3600)
                 self.outside_seconds[tests] = None if bad else time.monotonic() - start
                 print(f"  the unmodified tree, {tests}: {bad or 'passed'}", flush=True)
             return self.outside_seconds[tests]
@@ -262,8 +265,8 @@ class Bench:
             if not seconds:
                 continue
             limit = 5 * seconds + 60
-            bad = self.pytest(home, program, tests, limit)
-            if bad and (bad.endswith("hangs") or not self.pytest(home, plain, bad, limit)):
+            bad = self.judge(home, program, tests, limit)
+            if bad and (bad.endswith("hangs") or not self.judge(home, plain, bad, limit)):
                 return bad
         return None
 

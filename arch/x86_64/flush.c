@@ -5,7 +5,7 @@
  * Owns:       nothing.
  * Locks:      flush_everywhere takes cpu_hotplug, shared.
  * Invariants: none.
- * Tests:      play_cpus, arch_map, memory_add.
+ * Tests:      play_cpus, arch_map, memory_add, tests/qemu/test_arch.py, tests/qemu/test_plug.py.
  */
 #include <quarry/port.h>
 

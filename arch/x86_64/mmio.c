@@ -6,7 +6,7 @@
  * Locks:      none.
  * Invariants: neither memory nor addresses that the CPU does not have are mapped as a device's
  *             registers, whatever a BAR or a table of the firmware says.
- * Tests:      play_mmio, arch_map.
+ * Tests:      play_mmio, arch_map, tests/qemu/test_arch.py.
  */
 #include <quarry/bootinfo.h>
 #include <quarry/machine.h>

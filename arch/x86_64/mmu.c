@@ -7,7 +7,7 @@
  * Invariants: the kernel's half of every root table is a copy of that half of the kernel's own root
  *             table.  The tables that it names all exist since arch_paging_init, and are never
  *             freed.
- * Tests:      arch_page, vm, task.
+ * Tests:      arch_page, vm, task, tests/qemu/test_arch.py.
  */
 #include "x86.h"
 #include <quarry/port.h>

@@ -249,7 +249,7 @@ def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monk
     bench = mutate_run.Bench("build", ["kernel", "tests"])
     fails = {"variant": "a_test"}
     monkeypatch.setattr(mutate_run.variant_build, "program_of", lambda build, name: "plain")
-    monkeypatch.setattr(bench, "pytest", lambda home, program, tests, limit: fails.get(program))
+    monkeypatch.setattr(bench, "judge", lambda home, program, tests, limit: fails.get(program))
     assert bench.outside("home", "variant", "demo/monitor.c") == "a_test"
     assert bench.outside("home", "plain", "demo/monitor.c") is None
     # A test that fails with the unmodified kernel, too, does not count: the host may be busy.
