@@ -78,13 +78,20 @@ const char *exception_text(u64 vector)
 	return vector < ARRAY_SIZE(exception_name) ? exception_name[vector] : "reserved";
 }
 
+/* May RBP still, or again, be the program's at this instruction of the kernel? */
+static bool in_entry(uintptr_t rip)
+{
+	return (rip >= (uintptr_t)trap_stubs && rip < (uintptr_t)trap_entry_end) ||
+	    (rip >= (uintptr_t)syscall_entry && rip < (uintptr_t)syscall_entry_end);
+}
+
 /* Ring 3 may have any value in its frame pointer, so its frames are not walked. */
 static void frame_backtrace(const struct trap_frame *f)
 {
 	if (f->cs & 3)
 		printk("  %016lx in ring 3\n", f->rip);
 	else
-		print_backtrace(f->rip, f->rbp);
+		print_backtrace(f->rip, in_entry(f->rip) ? 0 : f->rbp);
 }
 
 /* The error code: SDM vol. 3A, 4.7. */

@@ -15,7 +15,7 @@
 #include "x86.h"
 
 	.section .text
-	.globl trap_stubs, nmi_entry, df_entry, mc_entry, user_resume
+	.globl trap_stubs, nmi_entry, df_entry, mc_entry, user_resume, trap_entry_end
 
 	.balign TRAP_STUB_SIZE
 trap_stubs:
@@ -211,5 +211,6 @@ nmi_first:
 nmi_nested:
 	popq %rdx
 	iretq
+trap_entry_end:
 
 	.section .note.GNU-stack, "", @progbits

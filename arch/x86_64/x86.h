@@ -346,8 +346,8 @@ void arch_cpus_init(void);
 void smp_start_aps(void);
 void ap_main(struct cpu *cpu) __attribute__((noreturn));
 
-/* trap.c, trap_entry.S */
-extern char trap_stubs[];
+/* trap.c, trap_entry.S: all entries but syscall_entry lie between the two. */
+extern char trap_stubs[], trap_entry_end[];
 /* boot.S: the end of the boot CPU's first stack. */
 extern char boot_stack_top[];
 void nmi_entry(void);
@@ -374,6 +374,7 @@ const char *exception_text(u64 vector);
 
 /* user.c, syscall_entry.S */
 void syscall_entry(void);
+extern char syscall_entry_end[];
 /* Traps from ring 3 except NMI and double fault; system calls.  irqs off at entry and at return. */
 void trap_from_user(struct trap_frame *f);
 void syscall_from_user(struct trap_frame *f);
