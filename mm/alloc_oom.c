@@ -125,7 +125,6 @@ static enum outcome oom_choose(struct request *q)
 	WRITE_ONCE(oom->going, 0);
 	if (begins_anew(oom)) {
 		q->others++;
-		request_renew(q);
 		return TRY_ANEW;
 	}
 	MM_EVENT(q->mem, OOM_NOBODY);
@@ -159,10 +158,8 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
 	/* Read before `gone': a victim that exits between the two reads is counted in `gone'. */
 	p->victim = load_acquire(&oom->going);
-	if (READ_ONCE(oom->gone) != q->gone) {
-		request_renew(q);
+	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;
-	}
 	if (!p->victim && (!q->gone || !p->ns)) {
 		then = oom_choose(q);
 		p->victim = load_acquire(&oom->going);
@@ -183,6 +180,8 @@ enum outcome oom_alloc(struct request *q)
 	mutex_lock(&oom->lock);
 	then = decide(q, &p);
 	mutex_unlock(&oom->lock);
+	if (then == TRY_ANEW)
+		request_renew(q); /* a task has ended, and its memory may be free now */
 	if (then != TRY_NEXT)
 		return then;
 	then = request_wait(q, &oom->wq, other_victim, &p, p.ns);

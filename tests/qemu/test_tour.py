@@ -46,7 +46,7 @@ def test_figures_differ_as_documented(passes, machine):
     assert run.has(
         r"^  isolated, and it cannot leave: 511 of 512 pages are in the buddy allocator$"
     )
-    assert run.has(r"^  after 1 drain round, \d IPIs?: it has left "), run.story()
+    assert run.has(r"^  after 1 drain round, \d IPIs?: it has left \(\d{1,5} ms\)$"), run.story()
     figures = rows(run)
     assert set(figures) == set(POLICIES), run.story()
     rounds, ipis, hits = figures["redrain"]

@@ -40,6 +40,7 @@ static void touch_at_random(void *arg)
 	unsigned cpu = arch_cpu_id();
 	u64 chance = l->t->seed + cpu + 1, value;
 
+	vm_space_get(l->s.space);
 	soft_load_space(l->s.space);
 	atomic_add(&l->running, 1u);
 	while (!load_acquire(&l->stop)) {
@@ -55,6 +56,7 @@ static void touch_at_random(void *arg)
 		cpu_relax();
 	}
 	soft_unload_space();
+	vm_space_put(l->s.space);
 }
 
 static bool load_begin(struct ktest *t, unsigned pages)
