@@ -138,6 +138,9 @@ static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, 
 		if (run < nr)
 			continue;
 		err = cma_create(cma, name, zone->mem, pfn, nr);
+		/* The place has changed since the check. */
+		if (err == -EINVAL)
+			err = -EBUSY;
 		--*tries;
 	}
 	return err;

@@ -86,10 +86,9 @@ static void evacuate_pass(struct evacuation *e)
 	pfn_t pfn = e->range.start;
 	unsigned i;
 
-	e->no_target = false;
+	e->stats.no_target = false;
 	while (pfn < e->range.end && !cancelled(e) && !deadline_past(e->deadline)) {
 		unsigned nr = find_movable(e, &pfn, found);
-		struct mm_fail fail = {0};
 
 		if (!nr)
 			continue;
@@ -98,9 +97,9 @@ static void evacuate_pass(struct evacuation *e)
 		for (i = 0; i < nr; i++)
 			isolate_page(mem, found[i], &pages);
 		sched_point("offline.migrate");
-		if (migrate_isolated(mem, &pages, &fail, &e->stats) && fail.why == WHY_NO_TARGET)
-			e->no_target = true;
+		migrate_isolated(mem, &pages, NULL, &e->stats);
 	}
+	e->no_target = e->stats.no_target;
 }
 
 /* The number of free pages in the pageblocks that the range lies in. */

@@ -63,6 +63,8 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 			put_done(l);
 	} else {
 		MM_EVENT(l->mem, MIGRATE_FAIL);
+		if (err == -ENOMEM)
+			l->stats->no_target = true;
 		if (l->failed++ == 0)
 			mm_fail(l->fail, page_to_pfn_in(l->mem, page), migrate_why(err), err);
 		l->kind->putback(l->mem, page);

@@ -59,6 +59,7 @@ struct migrate_stats {
 	unsigned moved;     /* blocks */
 	unsigned retries;   /* tries that found the page in use */
 	unsigned at_try[4]; /* pages moved at the first, second, third and later tries */
+	bool no_target;     /* there was no memory to move a page to */
 };
 /*
  * Isolated pages, at most MIGRATE_BATCH of both kinds together, and the source of their targets;

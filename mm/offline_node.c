@@ -16,6 +16,7 @@
 
 /* A record of a run of pageblocks that an operation has offlined, to bring them back online. */
 struct taken_run {
+	struct zone *zone; /* when the run went offline */
 	struct pfn_range range;
 	SLIST_ENTRY(taken_run) link;
 };
@@ -81,6 +82,7 @@ static int node_take_range(
 	note_evacuated(zone, range);
 	op->res->offlined += range_pages(range);
 	if (run) {
+		run->zone = zone;
 		run->range = range;
 		SLIST_INSERT_HEAD(&op->taken, run, link);
 	}
@@ -212,7 +214,7 @@ static void end_runs(struct node_op *op, bool back)
 	while ((run = SLIST_FIRST(&op->taken))) {
 		SLIST_REMOVE_HEAD(&op->taken, link);
 		if (back)
-			bring_back(zone_of(op->mem, run->range.start), run->range);
+			bring_back(run->zone, run->range);
 		kfree(run);
 	}
 }

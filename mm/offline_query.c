@@ -231,9 +231,12 @@ bool enough_left(struct memory *mem, struct pfn_range range, const struct range_
 
 	/*
 	 * Memory that goes offline meanwhile could be in the stock, and its claim not in the list.
+	 * Under the lock no commit has counted itself, but not yet changed the stock.
 	 */
 	do {
-		commits = load_acquire(&mem->nr_commits);
+		hotplug_lock(mem);
+		commits = mem->nr_commits;
+		hotplug_unlock(mem);
 		out = (struct leaving){0};
 		take_stock(mem, &stock);
 		range_leaving(mem, range, &out);

@@ -98,7 +98,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
  * pageblocks, of one zone.
  * Returns 0; -EINVAL not whole pageblocks; -ENOMEM no such place, or more than half of the free
  * memory that the kernel can allocate from; -EBUSY pages in the places that were tried could not
- * be moved; -EDEADLK context; -EOVERFLOW as alloc_contig_range.
+ * be moved, or have just gone offline; -EDEADLK context; -EOVERFLOW as alloc_contig_range.
  */
 int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);

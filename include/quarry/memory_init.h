@@ -23,9 +23,11 @@ struct memory_config {
 	struct pageblock_tree *trees; /* tree of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;
 	const struct memory_arrays *arrays; /* NULL: the arrays are complete, and stay so */
-	unsigned long standby_step; /* pages of standby that come online together; 0: a pageblock */
-	unsigned nr_cpus;           /* at most the machine's, which is the variable of this name */
-	unsigned thread_cpus; /* its reclaim threads are bound to CPU thread_cpus - 1; 0: to none */
+	/* pages of standby that come online together, whole pageblocks; 0: one */
+	unsigned long standby_step;
+	unsigned nr_cpus; /* at most the machine's, which is the variable of this name */
+	/* its reclaim threads are bound to CPU thread_cpus - 1, below nr_cpus; 0: to none */
+	unsigned thread_cpus;
 	unsigned nr_nodes;
 	const u8 *distance; /* nr_nodes * nr_nodes; NULL: 10 to itself, 20 to any other */
 	bool backed;

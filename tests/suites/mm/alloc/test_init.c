@@ -54,10 +54,18 @@ static void bad_geometry_is_refused(struct ktest *t)
 	cfg.nr_cpus = nr_cpus + 1;
 	refuse(t, &cfg, mem, __LINE__);
 	cfg = good;
+	cfg.thread_cpus = cfg.nr_cpus + 1;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg = good;
+	cfg.standby_step = PAGEBLOCK_PAGES + 1;
+	refuse(t, &cfg, mem, __LINE__);
+	cfg = good;
 	cfg.nr_nodes = 0;
 	refuse(t, &cfg, mem, __LINE__);
 	cfg.nr_nodes = MAX_NODES + 1;
 	refuse(t, &cfg, mem, __LINE__);
+	good.thread_cpus = good.nr_cpus;
+	good.standby_step = 2 * PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, memory_init(mem, &good), 0);
 }
 

@@ -297,6 +297,19 @@ static void refusal_is_kept_across_later_zones(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* A place that is no longer possible when it is tried counts as busy: the arguments were right. */
+static void place_that_has_changed_is_busy(struct ktest *t)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 0));
+	unsigned i;
+
+	memset(&runs, 0, sizeof(runs));
+	for (i = 0; i < PLACES; i++)
+		fail_next(-EINVAL, WHY_ALREADY, BLOCK(NORMAL - 1));
+	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, runs.tries, NORMAL);
+}
+
 /*
  * A pageblock that has come back in zone MOVABLE still lies in the span, but is no place for an
  * area.
@@ -422,7 +435,8 @@ KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(search_continues
     KTEST(other_errors_end_the_search), KTEST(allocations_fit_to_the_page),
     KTEST(counts_read_at_two_moments_are_not_negative),
     KTEST(area_limit_is_half_of_the_kernels_free_memory), KTEST(impossible_places_are_not_tried),
-    KTEST(refusal_is_kept_across_later_zones), KTEST(pageblock_of_another_zone_is_no_place),
-    KTEST(no_run_crosses_the_end_of_the_area), KTEST_CONTRACT(what_is_no_area_is_refused),
+    KTEST(refusal_is_kept_across_later_zones), KTEST(place_that_has_changed_is_busy),
+    KTEST(pageblock_of_another_zone_is_no_place), KTEST(no_run_crosses_the_end_of_the_area),
+    KTEST_CONTRACT(what_is_no_area_is_refused),
     KTEST_CONTRACT(referenced_pages_stay_their_users,
         .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu "));

@@ -23,6 +23,8 @@ static struct {
 	u64 at;            /* on_scan is called once, at the first pass at this time or later */
 	void (*on_scan)(void);
 	unsigned passes;
+	bool every_other; /* every other request for a target fails */
+	unsigned asked;
 } world;
 
 static u32 cancel;
@@ -65,6 +67,27 @@ static void world_point(const char *name)
 	}
 }
 
+static struct page *get_every_other(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	return world.asked++ % 2 ? NULL : migrate_anywhere.get(to, mem, order);
+}
+
+static void give_back(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	migrate_anywhere.give_back(to, mem, page, order);
+}
+
+static unsigned world_migrate(struct memory *mem, struct isolated_pages *pages,
+    struct mm_fail *fail, struct migrate_stats *stats)
+{
+	struct migrate_target every_other = {.get = get_every_other, .give_back = give_back};
+
+	if (world.every_other)
+		pages->to = &every_other;
+	return migrate_isolated(mem, pages, fail, stats);
+}
+
 int world_evacuate(struct evacuation *e);
 u64 world_deadline(u64 ns);
 bool world_past(u64 deadline);
@@ -78,6 +101,7 @@ void world_wait(struct patience *p);
 #define thread_yield      world_yield
 #define thread_sleep      world_sleep
 #define threads_had_turn  world_had_turn
+#define migrate_isolated  world_migrate
 #define evacuate          world_evacuate
 #define deadline_from_now world_deadline
 #define deadline_past     world_past
@@ -329,6 +353,19 @@ static void move_then_cancel(struct page *dst, struct page *src)
 	world.now = 5000 * MS;
 }
 
+/* The first page is refused by its owner, and for the second one there is no memory. */
+static void no_memory_for_any_page_is_reported(struct ktest *t)
+{
+	REQUIRE(t, begin(t));
+	hold_movable(BLOCK(2) + 1);
+	hold_movable(BLOCK(2) + 2);
+	world.every_other = true;
+	evac.deadline = 1000 * MS;
+	expect_end(t, -ENOMEM, BLOCK(2) + 1, WHY_NO_TARGET, 200 * MS);
+	EXPECT_EQ(t, mov.calls, evac.loops);
+	finish(t);
+}
+
 /* A pass that is cancelled, and too late at the same time, counts as cancelled. */
 static void cancelled_pass_is_not_judged(struct ktest *t)
 {
@@ -443,5 +480,6 @@ KTEST_SUITE(patience, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(pauses_grow_to_sixt
     KTEST(unmovable_page_is_refused_after_time_and_turns), KTEST(turns_do_not_overlap),
     KTEST(progress_restarts_the_patience), KTEST(progress_ends_the_pauses),
     KTEST_CONTRACT(only_the_last_pass_reports_no_memory),
-    KTEST_INSIDE(cancelled_pass_is_not_judged), KTEST_CONTRACT(at_the_deadline_nothing_is_moved),
+    KTEST_CONTRACT(no_memory_for_any_page_is_reported), KTEST_INSIDE(cancelled_pass_is_not_judged),
+    KTEST_CONTRACT(at_the_deadline_nothing_is_moved),
     KTEST(full_pageblock_is_evacuated_in_one_pass), KTEST(redrain_drains_after_each_pass));

@@ -113,6 +113,7 @@ static void first_reason_is_reported(struct ktest *t)
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, pinned));
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_MIGRATE_FAIL), 4);
 	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT(t, !stats.no_target);
 	mem_unpin_page(s.mem, pinned);
 	/*
 	 * The object's page is no longer pinned, so the third movable page is reported: its pin is
@@ -191,6 +192,7 @@ static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
 	EXPECT_EQ(t, migrate_isolated(batch.s.mem, &pages, &fail, &stats), 3);
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(batch.s.mem, before[1]));
+	EXPECT(t, stats.no_target);
 	EXPECT_EQ(t, stats.moved, 3);
 	EXPECT_EQ(t, stats.retries, 0);
 	EXPECT_EQ(t, batch.asked, 6);

@@ -189,6 +189,7 @@ static struct {
 	struct memory *mem;
 	struct range_claim claim; /* of the second offline */
 	u32 ready, commit;        /* atomic: the first offline may no longer fail; it may commit */
+	u32 held, release;        /* atomic: its zone's lock is held; it may be released */
 	int err;
 	bool enough;
 } two;
@@ -211,44 +212,100 @@ static void check_second(void *arg)
 	two.enough = enough_left(two.mem, two.claim.range, &two.claim);
 }
 
+static void hold_zone_lock(void *arg)
+{
+	struct zone *zone = zone_of(two.mem, 0);
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	store_release(&two.held, 1u);
+	SPIN_UNTIL(load_acquire(&two.release));
+	zone_unlock_irqrestore(zone, flags);
+}
+
+/*
+ * Each of the two offlines would take the kernel memory of a node, and there are two nodes.  The
+ * first offline is about to commit.
+ */
+static bool two_begin(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
+	    {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+
+	memset(&two, 0, sizeof(two));
+	if (!ktest_needs_cpus(t, 4))
+		return false;
+	two.mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	if (!two.mem)
+		return false;
+	two.claim = (struct range_claim){.range = pfn_range(BLOCK(2 * SIZE), BLOCK(SIZE))};
+	ktest_start(1, offline_first, NULL);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&two.ready)));
+	EXPECT_EQ(t, range_claim(two.mem, &two.claim), 0);
+	return true;
+}
+
+static bool hotplug_waiters(unsigned nr)
+{
+	return YIELD_UNTIL(sleep_lock_waiters(&two.mem->hotplug.l) == nr);
+}
+
+/* The first offline has the hotplug lock, and waits for the zone lock. */
+static bool first_commits(void)
+{
+	return YIELD_UNTIL(load_acquire(&two.mem->nr_commits) == 1);
+}
+
+static void two_end(struct ktest *t)
+{
+	store_release(&two.release, 1u);
+	ktest_join(3);
+	ktest_join(1);
+	ktest_join(2);
+	EXPECT_EQ(t, two.err, 0);
+	EXPECT(t, !two.enough);
+	range_unclaim(two.mem, &two.claim);
+	EXPECT_EQ(t, online_pages(two.mem, 0, BLOCK(SIZE), NULL), 0);
+	drop_memory(t, two.mem);
+}
+
 /*
  * The first offline commits between two reads of the second one's check: the sum of the memory,
  * and the list of claims.
  */
 static void memory_that_goes_during_a_check_is_not_left(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
-	    {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
-	struct memory *mem;
-	bool queued;
-
-	if (!ktest_needs_cpus(t, 3))
+	if (!two_begin(t))
 		return;
-	mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
-	two.mem = mem;
-	two.ready = two.commit = 0;
-	two.claim = (struct range_claim){.range = pfn_range(BLOCK(2 * SIZE), BLOCK(SIZE))};
-	ktest_start(1, offline_first, NULL);
-	EXPECT(t, YIELD_UNTIL(load_acquire(&two.ready)));
-	EXPECT_EQ(t, range_claim(mem, &two.claim), 0);
-	hotplug_lock(mem);
-	store_release(&two.commit, 1u);
-	queued = YIELD_UNTIL(sleep_lock_waiters(&mem->hotplug.l) == 1);
-	/* It has read the sum when it waits for the lock, which the first offline gets first. */
+	hotplug_lock(two.mem);
 	ktest_start(2, check_second, NULL);
-	queued = queued && YIELD_UNTIL(sleep_lock_waiters(&mem->hotplug.l) == 2);
-	hotplug_unlock(mem);
-	ktest_join(1);
-	ktest_join(2);
-	EXPECT(t, queued);
-	EXPECT_EQ(t, two.err, 0);
-	EXPECT(t, !two.enough);
-	range_unclaim(mem, &two.claim);
-	EXPECT_EQ(t, online_pages(mem, 0, BLOCK(SIZE), NULL), 0);
-	drop_memory(t, mem);
+	EXPECT(t, hotplug_waiters(1));
+	store_release(&two.commit, 1u);
+	EXPECT(t, hotplug_waiters(2));
+	ktest_start(3, hold_zone_lock, NULL);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&two.held)));
+	hotplug_unlock(two.mem);
+	EXPECT(t, first_commits());
+	/* The check has read the sum, and waits for the lock to read the list. */
+	EXPECT(t, hotplug_waiters(1));
+	two_end(t);
+}
+
+/* The check begins while the first offline commits, and has not yet lowered the sum. */
+static void memory_that_is_going_when_a_check_begins_is_not_left(struct ktest *t)
+{
+	if (!two_begin(t))
+		return;
+	ktest_start(3, hold_zone_lock, NULL);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&two.held)));
+	store_release(&two.commit, 1u);
+	EXPECT(t, first_commits());
+	ktest_start(2, check_second, NULL);
+	EXPECT(t, hotplug_waiters(1));
+	two_end(t);
 }
 
 KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(free_memory_has_no_blocker),
     KTEST(every_reason_is_counted_apart), KTEST(offline_pageblocks_count_whole),
     KTEST(only_memory_that_leaves_is_missing), KTEST(bad_arguments_are_refused),
-    KTEST_INSIDE(memory_that_goes_during_a_check_is_not_left, KTEST_SLOW));
+    KTEST_INSIDE(memory_that_goes_during_a_check_is_not_left, KTEST_SLOW),
+    KTEST_INSIDE(memory_that_is_going_when_a_check_begins_is_not_left, KTEST_SLOW));

@@ -9,7 +9,8 @@ static struct {
 	unsigned notes;      /* notes of ranges so far */
 	unsigned no_note_at; /* number of the note, from 1, that finds no memory; 0: none */
 	bool bring_back;     /* another thread onlines pageblock 2 of each range */
-	bool to_node_1;      /* another thread moves pageblock 2 of each range to node 1 */
+	bool to_node_1;      /* another thread moves pageblock @moved of each range to node 1 */
+	unsigned moved;
 } steps;
 
 static void *steps_alloc(size_t size)
@@ -25,9 +26,9 @@ static int steps_offline(struct memory *mem, pfn_t start, unsigned long nr,
 	if (!err && steps.bring_back)
 		err = online_pages(mem, start + BLOCK(2), BLOCK(1), NULL);
 	if (!err && steps.to_node_1)
-		err = remove_memory(mem, start + BLOCK(2), BLOCK(1));
+		err = remove_memory(mem, start + BLOCK(steps.moved), BLOCK(1));
 	if (!err && steps.to_node_1)
-		err = add_memory(mem, start + BLOCK(2), BLOCK(1), 1);
+		err = add_memory(mem, start + BLOCK(steps.moved), BLOCK(1), 1);
 	return err;
 }
 
@@ -75,21 +76,47 @@ static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Memory that is removed before it is noted, and added to another node, is of that node. */
-static void memory_of_another_node_is_not_noted(struct ktest *t)
+/* Pageblock @moved of each range of zone MOVABLE that is offlined moves to node 1. */
+static struct memory *begin_moving(struct ktest *t, unsigned moved)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_MOVABLE, SIZE}};
-	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
-	pfn_t moved = START + BLOCK(SIZE + 2);
 
 	memset(&steps, 0, sizeof(steps));
 	steps.to_node_1 = true;
+	steps.moved = moved;
+	return growing(t, 2, specs, ARRAY_SIZE(specs));
+}
+
+/* Memory that is removed before it is noted, and added to another node, is of that node. */
+static void memory_of_another_node_is_not_noted(struct ktest *t)
+{
+	struct memory *mem = NEED(t, begin_moving(t, 2));
+	pfn_t moved = START + BLOCK(SIZE + 2);
+
 	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);
 	EXPECT_EQ(t, READ_ONCE(pageblock_of(mem, moved)->bits) & PB_EVACUATED, 0);
 	EXPECT_EQ(t, steps_online_node(mem, 1), 0);
 	EXPECT_EQ(t, state_at(mem, moved), PB_OFFLINE);
 	EXPECT_EQ(t, steps_online_node(mem, 0), BLOCK(SIZE - 1));
+	drop_memory(t, mem);
+}
+
+/*
+ * All of the range but the first pageblock, which has come to another node, is brought back online.
+ */
+static void rest_of_a_moved_range_is_brought_back(struct ktest *t)
+{
+	struct memory *mem = NEED(t, begin_moving(t, 0));
+	pfn_t moved = START + BLOCK(SIZE);
+
+	/* An offline pageblock divides the zone in two ranges; the second one finds no memory. */
+	EXPECT_EQ(t, offline_pages(mem, moved + BLOCK(4), BLOCK(1), NULL, NULL), 0);
+	steps.no_note_at = 2;
+	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, true, &res), -ENOMEM);
+	EXPECT_EQ(t, zone_of(mem, moved)->node, 1);
+	EXPECT_EQ(t, state_at(mem, moved), PB_OFFLINE);
+	EXPECT_EQ(t, range_count(mem, pfn_range(moved, BLOCK(SIZE)), PB_ONLINE), SIZE - 2);
 	drop_memory(t, mem);
 }
 
@@ -122,5 +149,5 @@ static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 
 KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(memory_back_online_is_not_noted_with_its_node),
-    KTEST(memory_of_another_node_is_not_noted),
+    KTEST(memory_of_another_node_is_not_noted), KTEST(rest_of_a_moved_range_is_brought_back),
     KTEST(offline_node_without_memory_for_its_note_is_undone));
