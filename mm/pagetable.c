@@ -128,7 +128,9 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 	spin_lock(&pt->lock);
 	err = READ_ONCE(*entry) ? -EEXIST : account_charge(pt->account, ACCOUNT_TABLES, 1);
 	if (!err) {
-		PAGE_ASSERT(pt->mem, page, page_word(page) == PAGE_WORD(1, PG_PGTABLE, 0));
+		/* The page may have broken since its allocation, so poison flags are allowed. */
+		PAGE_ASSERT(
+		    pt->mem, page, (page_word(page) & ~PAGE_POISON) == PAGE_WORD(1, PG_PGTABLE, 0));
 		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
 		/* The remembered leaf would hide a mistake: a table linked over another one. */
 		WRITE_ONCE(pt->leaf_of, PT_NO_LEAF);

@@ -210,7 +210,7 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
 	err = handle(&r);
-	/* A reference that is left may be of a thread that has unmapped the page just now. */
+	/* A reference that is left may be of a thread that just unmaps or moves the page. */
 	if (res->outcome == POISON_DELAYED)
 		tlb_flush_pending(mem);
 	/* A migrator was copying the page, and has released it: the copy may be damaged too. */

@@ -97,19 +97,21 @@ static void bring_standby(struct zone *zone, u64 waiting)
 	reclaim_note_freed(zone, brought, 0);
 }
 
-/* Drop pages of a zone.  True: a pass ended because the zone lacked nothing. */
-static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting, u64 *pagers_ns)
+/* Drop pages of a zone in the run @scan.  True: a pass ended because the zone lacked nothing. */
+static bool reclaim_zone(struct node *node, struct lru_scan *scan, struct zone *zone, u64 waiting)
 {
-	struct lru_scan scan = {.zone = zone, .pagers_ns = pagers_ns};
 	bool enough = false;
 	unsigned pass;
 
+	scan->zone = zone;
+	scan->desperate = false;
+	scan->freed = scan->freed_cma = 0;
 	for (pass = 0; pass < RUN_PASSES; pass++)
-		enough |= reclaim_pass(node, &scan, waiting);
+		enough |= reclaim_pass(node, scan, waiting);
 	/* Dropping a page that is needed again soon is better than a failed allocation. */
-	scan.desperate = true;
-	if (waiting && !scan.freed)
-		enough |= reclaim_pass(node, &scan, waiting);
+	scan->desperate = true;
+	if (waiting && !scan->freed)
+		enough |= reclaim_pass(node, scan, waiting);
 	return enough;
 }
 
@@ -118,7 +120,8 @@ static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting, u64 
  * move pages from @zone to MOVABLE, where pages may have to be dropped first.  True: @zone lacks
  * nothing any more.
  */
-static bool free_by_moving(struct node *node, struct zone *zone, u64 unmovable, u64 *pagers_ns)
+static bool free_by_moving(
+    struct node *node, struct lru_scan *scan, struct zone *zone, u64 unmovable)
 {
 	struct zone *movable = zone_movable_beside(zone);
 	unsigned long want, moved;
@@ -131,8 +134,8 @@ static bool free_by_moving(struct node *node, struct zone *zone, u64 unmovable, 
 		if (!zone_can_move_up(zone) || READ_ONCE(node->reclaim.stop))
 			break;
 		if (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH)
-			reclaim_zone(node, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER),
-			    pagers_ns);
+			reclaim_zone(
+			    node, scan, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER));
 		moved = move_to_movable(zone, want);
 		if (!moved)
 			break;
@@ -180,8 +183,9 @@ static void serve_run(struct node *node)
 	struct reclaim *r = &node->reclaim;
 	/* Each request's bit was set before its ticket was taken. */
 	u64 upto = tickets_begin(&r->runs), waiting = atomic_and(&r->run_for, 0ULL);
-	u64 found = 0, pagers_ns = RUN_PAGERS_NS;
+	struct lru_scan scan = {.run = 0};
 	unsigned kind;
+	u64 found = 0;
 
 	MM_EVENT(node->mem, RECLAIM_RUNS);
 	WRITE_ONCE(r->low, 0);
@@ -192,10 +196,10 @@ static void serve_run(struct node *node)
 		u64 freed = freed_ever(zone);
 
 		bring_standby(zone, mine);
-		if (reclaim_zone(node, zone, mine, &pagers_ns))
+		if (reclaim_zone(node, &scan, zone, mine))
 			found |= mine;
 		else if (kind < ZONE_MOVABLE &&
-		    free_by_moving(node, zone, requests_unmovable(mine), &pagers_ns))
+		    free_by_moving(node, &scan, zone, requests_unmovable(mine)))
 			found |= requests_unmovable(mine);
 		note_run(zone, came, freed);
 	}

@@ -150,7 +150,7 @@ u64 standby_ask(struct memory *mem, u64 run_for);
  */
 #define RUN_PAGERS_NS 2000000000ULL
 
-/* A run of reclaim over one zone. */
+/* A run of reclaim: over the zones of a node in turn, or over one. */
 struct lru_scan {
 	struct zone *zone;
 	unsigned batch;      /* pages to take at a time, up to RECLAIM_BATCH */
@@ -160,7 +160,7 @@ struct lru_scan {
 	unsigned long freed; /* pages, so far */
 	unsigned long freed_cma; /* the part of freed in CMA pageblocks */
 	u64 run;                 /* the run's number: a pager that refused is not asked again */
-	u64 *pagers_ns; /* time left to wait for pagers; NULL: RUN_PAGERS_NS for each page */
+	u64 waited_ns;           /* how long the run has waited for pagers */
 };
 
 #endif

@@ -118,7 +118,7 @@ static bool was_touched(
 static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 {
 	return object->ops->clean && READ_ONCE(object->refused) != scan->run &&
-	    (!scan->pagers_ns || *scan->pagers_ns);
+	    scan->waited_ns < RUN_PAGERS_NS;
 }
 
 /* Decide about a locked page, under the object's lock. */
@@ -197,26 +197,24 @@ static void look_at(struct batch *b, struct page *page)
 static bool is_clean(struct batch *b, const struct unmapped *u)
 {
 	struct vm_object *object = u->object;
-	u64 *left = b->scan->pagers_ns, limit = left ? *left : RUN_PAGERS_NS, began;
+	struct lru_scan *scan = b->scan;
+	u64 began, now;
 	int err;
 
 	if (!(page_word(u->page) & PAGE_DIRTY))
 		return true;
 	/* Check again: the page may have been written to after reclaim_judge checked. */
-	if (!may_ask(b->scan, object))
+	if (!may_ask(scan, object))
 		return false;
 	began = arch_clock_ns();
-	err = object->ops->clean(
-	    object, u->page->index, page_address_in(object->mem, u->page), limit);
-	if (left) {
-		u64 now = arch_clock_ns();
-
-		*left -= MIN(now > began ? now - began : 0, *left);
-	}
+	err = object->ops->clean(object, u->page->index, page_address_in(object->mem, u->page),
+	    RUN_PAGERS_NS - scan->waited_ns);
+	now = arch_clock_ns();
+	scan->waited_ns += now > began ? now - began : 0;
 	sched_point("reclaim.cleaned");
 	if (err) {
 		MM_EVENT(object->mem, RECLAIM_REFUSED);
-		WRITE_ONCE(object->refused, b->scan->run);
+		WRITE_ONCE(object->refused, scan->run);
 		return false;
 	}
 	MM_EVENT(object->mem, RECLAIM_CLEANED);

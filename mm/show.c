@@ -13,7 +13,8 @@
 #include <quarry/isolation.h>
 
 #define SHOWN_COLUMNS 80
-#define STACKS_AT     9 /* the column behind "  cpu N" */
+#define STACKS_AT     9  /* the column behind "  cpu N" */
+#define BLOCKS_AT     18 /* the column behind "  free TYPE" */
 
 static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
 static const char *const type_names[NR_MIGRATETYPES] = {
@@ -109,9 +110,27 @@ void show_mem(struct memory *mem)
 	}
 }
 
+static unsigned digits(unsigned n)
+{
+	return n < 10 ? 1 : 1 + digits(n / 10);
+}
+
+/*
+ * A row from column @first on has come to @column: if @width more do not fit, it continues below.
+ * Returns the column behind them.
+ */
+static unsigned fit(unsigned first, unsigned column, unsigned width)
+{
+	if (column + width > SHOWN_COLUMNS && column > first) {
+		printk("\n%*s", (int)first, "");
+		column = first;
+	}
+	return column + width;
+}
+
 static void show_zone(const struct zone *zone)
 {
-	unsigned order, type;
+	unsigned order, type, column, nr;
 
 	printk("zone %u: node %u %-7s pfn %#lx-%#lx present %lu\n"
 	       "  managed %lu free %lu cached %lu\n",
@@ -128,9 +147,11 @@ static void show_zone(const struct zone *zone)
 		    READ_ONCE(zone->standby_end));
 	if (READ_ONCE(zone->nr_doomed))
 		printk("  broken pages still in use: %lu\n", READ_ONCE(zone->nr_doomed));
-	printk("  objects' pages: inactive %lu active %lu unevictable %lu reclaiming %u\n",
+	printk("  objects' pages: inactive %lu active %lu unevictable %lu\n",
 	    READ_ONCE(zone->lru[LRU_INACTIVE].nr), READ_ONCE(zone->lru[LRU_ACTIVE].nr),
-	    READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr), READ_ONCE(zone->nr_reclaiming));
+	    READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr));
+	if (READ_ONCE(zone->nr_reclaiming))
+		printk("  pages being reclaimed: %u\n", READ_ONCE(zone->nr_reclaiming));
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		unsigned long any = 0;
 
@@ -139,8 +160,11 @@ static void show_zone(const struct zone *zone)
 		if (!any)
 			continue;
 		printk("  free %-11s", type_names[type]);
-		for (order = 0; order < NR_ORDERS; order++)
-			printk(" %5u", zone_free_blocks(zone, order, type));
+		for (order = 0, column = BLOCKS_AT; order < NR_ORDERS; order++) {
+			nr = zone_free_blocks(zone, order, type);
+			column = fit(BLOCKS_AT, column, 1 + MAX(5u, digits(nr)));
+			printk(" %5u", nr);
+		}
 		printk("\n");
 	}
 }
@@ -153,11 +177,6 @@ void show_zones(struct memory *mem)
 		if (zone_has_span(zone))
 			show_zone(zone);
 	}
-}
-
-static unsigned digits(unsigned n)
-{
-	return n < 10 ? 1 : 1 + digits(n / 10);
 }
 
 /* Print the stacks of one CPU for a zone; those that do not fit into the row continue below. */
@@ -176,12 +195,7 @@ static void show_stacks(const struct zone *zone, const struct pcp *pcp)
 			capacity[type] = READ_ONCE(pcp->capacity[s]);
 			width += 2 + digits(count[type]) + digits(capacity[type]);
 		}
-		width += last ? 0 : 2;
-		if (column + width > SHOWN_COLUMNS && index) {
-			printk("\n%*s", STACKS_AT, "");
-			column = STACKS_AT;
-		}
-		column += width;
+		column = fit(STACKS_AT, column, width + (last ? 0 : 2));
 		for (type = 0; type < NR_CACHED_TYPES; type++)
 			printk(" %u/%u", count[type], capacity[type]);
 		printk(last ? "\n" : " |");

@@ -6,8 +6,7 @@
  * Locks:      none; the cross-call is made with no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
  *             entry.  Until then the page is not freed; nor is it moved, since the reference makes
- *             a move fail.  Unless a migrator has the page, the shootdown counts in
- *             mem->vm.flushing before the page loses its owner, and before the lock is released
+ *             a move fail.  Such a shootdown counts in mem->vm.flushing before the lock is released
  *             under which the page was unmapped.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
@@ -125,8 +124,6 @@ void tlb_flush_pending(struct memory *mem)
 {
 	struct tlb_gather g;
 
-	if (!READ_ONCE(mem->vm.flushing))
-		return;
 	tlb_gather_init(&g, mem);
 	tlb_gather_all(&g);
 	g.everybody = true;

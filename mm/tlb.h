@@ -60,8 +60,8 @@ static inline bool tlb_gather_full(const struct tlb_gather *g)
 void tlb_flush(struct tlb_gather *g);
 /*
  * When this returns, no CPU can reach a page by an entry that any thread had emptied before the
- * call, even if that thread has not made its shootdown yet: then all CPUs flush all user entries.
- * A page that can be reached so has a reference.  Context: as tlb_flush.
+ * call, even if that thread has not made its shootdown yet: all CPUs flush all user entries.  A
+ * page that can be reached so has a reference.  Context: as tlb_flush.
  */
 void tlb_flush_pending(struct memory *mem);
 /*

@@ -321,7 +321,6 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	visited = slot_is_marker(*slot) || page->mapcount ? rmap_unmap(object, index, 0, g) : 0;
 	PAGE_ASSERT(object->mem, page, page->owner == object && page->index == index);
 	KASSERT(object->nr_present > 0);
-	/* The page counts as gathered before others find it without an owner. */
 	if (!slot_is_marker(*slot))
 		tlb_gather_page(g, page);
 	lru_release_page(object->mem, page);

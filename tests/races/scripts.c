@@ -69,6 +69,7 @@ __asm__(
     RACE("R-PSN-gone")
     RACE("R-PSN-late")
     RACE("R-PSN-late-removed")
+    RACE("R-PSN-late-moving")
     RACE("R-ADD")
     RACE("R-ADD-remove")
     RACE("R-SBY")

@@ -90,6 +90,43 @@ static void caches_of_any_size_are_shown_in_80_columns(struct ktest *t)
 	memset(pcp->capacity, 0, sizeof(pcp->capacity));
 }
 
+#define MANY_BLOCKS 2000u
+
+static void made_up(struct zone *zone, pfn_t end, unsigned pages)
+{
+	unsigned i;
+
+	zone->end_pfn = end;
+	for (i = 0; i < NR_LRU; i++)
+		WRITE_ONCE(zone->lru[i].nr, pages);
+	WRITE_ONCE(zone->nr_reclaiming, pages);
+}
+
+/* Every count of free blocks is as large as the tree of a pageblock can hold. */
+static void zones_of_any_size_are_shown_in_80_columns(struct ktest *t)
+{
+	static struct pageblock blocks[MANY_BLOCKS];
+	static struct pageblock_tree trees[MANY_BLOCKS];
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
+	struct pageblock *own_blocks = mem->pageblocks;
+	struct pageblock_tree *own_trees = mem->trees;
+	u64 pos = log_position();
+	unsigned i;
+
+	for (i = 0; i < MANY_BLOCKS; i++) {
+		blocks[i] = own_blocks[0];
+		trees[i].map.counts = ~0ULL;
+	}
+	mem->pageblocks = blocks;
+	mem->trees = trees;
+	made_up(test_zone(mem, ZONE_NORMAL), MANY_BLOCKS * PAGEBLOCK_PAGES, 9999999);
+	show_zones(mem);
+	made_up(test_zone(mem, ZONE_NORMAL), 4 * PAGEBLOCK_PAGES, 0);
+	mem->pageblocks = own_blocks;
+	mem->trees = own_trees;
+	EXPECT(t, longest_line(pos) <= 80);
+}
+
 static void everything_has_a_name(struct ktest *t)
 {
 	unsigned i, j;
@@ -351,6 +388,7 @@ static void reasons_are_optional(struct ktest *t)
 
 KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words, KTEST_REPORTS), KTEST(everything_has_a_name),
     KTEST_INSIDE(caches_of_any_size_are_shown_in_80_columns, KTEST_REPORTS),
+    KTEST_INSIDE(zones_of_any_size_are_shown_in_80_columns, KTEST_REPORTS),
     KTEST(sleeping_calls_are_refused_in_atomic_context,
         .reports = "?smp: a cross-call was refused: irqs off,"),
     KTEST_INSIDE(a_traced_cpu_uses_the_same_pages), KTEST_INSIDE(leaving_cpu_empties_its_caches),

@@ -109,7 +109,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "  managed 1024 free 1024 cached 0\n"
 	    "  min 16 low 20 high 24 reserve 32\n"
 	    "  isolated pageblocks 0, caches disabled: 0\n"
-	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
+	    "  objects' pages: inactive 0 active 0 unevictable 0\n"
 	    "  free movable         0     0     0     0     0     0     0     0     0     2\n"
 	    "zone 1: node 0 NORMAL  pfn 0x400-0x1400 present 4096\n"
 	    "  managed 4096 free 4093 cached 1\n"
@@ -117,14 +117,14 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "  isolated pageblocks 0, caches disabled: 0\n"
 	    "  standby: pfn 0x1400-0x1600\n"
 	    "  broken pages still in use: 3\n"
-	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
+	    "  objects' pages: inactive 0 active 0 unevictable 0\n"
 	    "  free unmovable       1     0     1     1     1     1     1     1     1     0\n"
 	    "  free movable         0     0     0     0     0     0     0     0     0     7\n"
 	    "zone 2: node 0 MOVABLE pfn 0x1400-0x2000 present 2048\n"
 	    "  managed 2048 free 1535 cached 0\n"
 	    "  min 16 low 20 high 24 reserve 64\n"
 	    "  isolated pageblocks 1, caches disabled: 0\n"
-	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
+	    "  objects' pages: inactive 0 active 0 unevictable 0\n"
 	    "  free movable         1     1     1     1     1     1     1     1     1     2\n");
 	listen();
 	show_pcp(mem);

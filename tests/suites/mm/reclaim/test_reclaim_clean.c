@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_reclaim_clean.c: other threads touch, remove or unmap a page before or while its content is
- * written to its pager.
+ * written to its pager; and how often a run calls a pager that refuses.
  */
 #include "mm/reclaim_ask.h"
 #include "tests/lib/pager_help.h"
@@ -209,8 +209,54 @@ static void scene_ends_after_the_batch_that_holds_its_object(struct ktest *t)
 	EXPECT_EQ(t, failed, 0);
 }
 
+/* Wait until the reclaim thread has made a run for a movable page. */
+static bool one_run(struct memory *mem)
+{
+	struct reclaim *r = &mem->nodes[0].reclaim;
+	u64 ticket;
+
+	atomic_or(&r->run_for, request_bit(GFP_MOVABLE, 0));
+	ticket = atomic_add(&r->runs.asked, 1ULL) + 1;
+	wake_up(&r->wake);
+	return YIELD_UNTIL(load_acquire(&r->runs.done) == ticket);
+}
+
+/* The object has a dirty page in each of two zones. */
+static void refusing_pager_is_called_once_in_a_run(struct ktest *t)
+{
+	static const gfp_t where[] = {GFP_KERNEL, GFP_MOVABLE};
+	struct pile pile = {NULL, 0};
+	struct vm_scene s;
+	unsigned i;
+
+	if (!store_scene(t, &s, &store, 2))
+		return;
+	/* The low watermark must not start a run. */
+	reclaim_stop(s.mem);
+	store.answer = -EIO;
+	EXPECT_EQ(t, object_prepare(s.object, 0, 0), 0);
+	for (i = 0; i < 2; i++) {
+		struct page *page = NEED(t, mem_alloc_pages(s.mem, where[i], 0));
+
+		spin_lock(&s.object->lock);
+		object_fill(s.object, object_slot(s.object, i), i, page);
+		spin_unlock(&s.object->lock);
+		page_set_flags(page, PAGE_DIRTY);
+	}
+	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	WRITE_ONCE(s.mem->nodes[0].reclaim.low, 0);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	for (i = 1; i <= 2; i++) {
+		EXPECT(t, one_run(s.mem));
+		EXPECT_EQ(t, READ_ONCE(store.cleans), i);
+	}
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	store_scene_end(t, &s, &store);
+}
+
 KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(access_to_a_page_being_cleaned_waits),
     KTEST(scene_ends_after_the_batch_that_holds_its_object, KTEST_SLOW),
     KTEST(a_page_removed_while_it_is_cleaned_is_freed_once, KTEST_SLOW),
     KTEST(refused_page_comes_back_with_the_rights_of_its_region, KTEST_SLOW),
-    KTEST(page_just_unmapped_waits_for_its_shootdown));
+    KTEST(page_just_unmapped_waits_for_its_shootdown),
+    KTEST(refusing_pager_is_called_once_in_a_run, KTEST_SLOW));

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
+#include <quarry/poison.h>
 
 /* ---- a copy that is late ---- */
 
@@ -41,12 +42,15 @@ static void late_mutex_lock(struct mutex *lock) NO_LOCK_ANALYSIS
 	mutex_lock(lock);
 }
 
+static struct page *newest; /* the last page allocated */
+
 static struct page *late_alloc(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	unsigned calls = late.calls;
 
 	come_first(NULL, &late.before);
-	return late.calls == calls ? mem_alloc_pages(mem, gfp, order) : NULL;
+	newest = late.calls == calls ? mem_alloc_pages(mem, gfp, order) : NULL;
+	return newest;
 }
 
 /* Small objects are filled with ones when they are freed. */
@@ -282,6 +286,27 @@ static void entry_is_checked_again_under_the_lock(struct ktest *t)
 	end(t);
 }
 
+static pfn_t broken;
+
+static void break_newest(void)
+{
+	broken = page_to_pfn_in(s.mem, newest);
+	EXPECT_EQ(test, mem_memory_failure(s.mem, broken, 0, NULL), -EBUSY);
+}
+
+/* Like any broken page of the kernel in use, it is retired when it is freed. */
+static void table_that_breaks_before_it_is_linked_is_used(struct ktest *t)
+{
+	if (!begin(t, NULL))
+		return;
+	LATE(t, &s.space->pt.lock, 1, break_newest, pt_prepare(&s.space->pt, page_at(5)), 0);
+	EXPECT_EQ(t, s.space->pt.nr_tables, PT_LEVELS);
+	vm_space_put(s.space);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, broken), 0);
+	REQUIRE(t, !vm_space_create(s.mem, &s.space));
+	end(t);
+}
+
 /* ---- memory ---- */
 
 static unsigned gets;
@@ -439,6 +464,7 @@ static void account_ends_with_a_balance_of_0(struct ktest *t)
 KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(slots_are_checked_again_under_the_lock), KTEST(fault_checks_again_under_the_lock),
     KTEST(space_is_checked_again_under_its_lock), KTEST(entry_is_checked_again_under_the_lock),
+    KTEST(table_that_breaks_before_it_is_linked_is_used),
     KTEST(table_added_by_another_thread_is_used), KTEST(fault_asks_until_the_page_is_mapped),
     KTEST(access_that_has_ended_leaves_no_time), KTEST(present_page_needs_no_allocation),
     KTEST(account_ends_with_a_balance_of_0));
