@@ -51,8 +51,7 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 		l->stats->retries++;
 		return true;
 	}
-	if (err == 0 || err == -ENOENT) {
-		/* -ENOENT: its owner has released the page, so nothing was left to move. */
+	if (err == 0 || err == -ENOENT) { /* -ENOENT: its owner has released the page */
 		if (!err) {
 			MM_EVENT(l->mem, MIGRATE_OK);
 			l->stats->moved++;
@@ -63,8 +62,7 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 			put_done(l);
 	} else {
 		MM_EVENT(l->mem, MIGRATE_FAIL);
-		if (err == -ENOMEM)
-			l->stats->no_target = true;
+		l->stats->no_target |= err == -ENOMEM;
 		if (l->failed++ == 0)
 			mm_fail(l->fail, page_to_pfn_in(l->mem, page), migrate_why(err), err);
 		l->kind->putback(l->mem, page);
