@@ -363,9 +363,11 @@ def main():
         sys.exit("PLAN= takes one set, and a schedule as a failure prints it: SET=NAME PLAN=AB,7:B")
     if args.gdb:
         grade_debug.debug(grade)
-    grade.run()
-    if args.clean:
-        grade.clean()
+    try:
+        grade.run()
+    finally:
+        if args.clean:
+            grade.clean()
     grade.screen.close()
     grade_report.write(grade, args)
     if not grade.results:

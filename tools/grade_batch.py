@@ -182,11 +182,6 @@ def write(path, text):
     os.replace(path + ".new", path)
 
 
-def build_of(options):
-    at = options.index("--build") if "--build" in options else -1
-    return options[at + 1] if at >= 0 else "build"
-
-
 def grade(one, tree, options, more=()):
     command = [sys.executable, "tools/grade.py", one.name, *([tree] if tree else []), *options]
     return subprocess.run(
@@ -203,7 +198,7 @@ def grade(one, tree, options, more=()):
 
 
 def one_of(one, name, folder, out, options):
-    """Grade one submission, and remove its programs: those of 200 would fill a disk."""
+    """Grade one submission.  Its programs are removed (--clean): those of 200 would fill a disk."""
     path, place = submissions(folder)[name], os.path.join(out, name)
     if is_done(one, path, out, name, options):
         return
@@ -222,7 +217,7 @@ def one_of(one, name, folder, out, options):
                 f.write(text)
         made = os.path.join(place, "made")
         try:
-            said = grade(one, tree, options, ["--out", os.path.abspath(made)]).stdout
+            said = grade(one, tree, options, ["--clean", "--out", os.path.abspath(made)]).stdout
         except subprocess.TimeoutExpired:
             said = f"no result after {LIMIT} seconds\n"
         write(os.path.join(place, "said.txt"), said.replace(tree, name))
@@ -234,16 +229,6 @@ def one_of(one, name, folder, out, options):
             write(os.path.join(place, "key"), key_of(one, files, options) + "\n")
     finally:
         shutil.rmtree(tree, ignore_errors=True)
-        remove_programs(one, tree, build_of(options))
-
-
-def remove_programs(one, tree, build):
-    top, label = os.path.join(ROOT, build, "labs"), "in-" + os.path.basename(tree) + "-"
-    places = [os.path.join(top, kind, one.name) for kind in ("model", "explorer", "host", "kernel")]
-    for place in [*places, os.path.join(top, "staged")]:
-        for made in os.listdir(place) if os.path.isdir(place) else []:
-            if made.startswith(label):
-                shutil.rmtree(os.path.join(place, made), ignore_errors=True)
 
 
 # ---- all of them ----

@@ -97,6 +97,31 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
     assert os.stat(out / "wrong" / "grade.json").st_mtime_ns == before
 
 
+def of_anna(place):
+    return {name for name in os.listdir(place) if name.startswith("in-in-anna-")}
+
+
+@pytest.mark.long
+def test_only_the_programs_of_the_submission_are_removed(tmp_path):
+    submission.write(LAB, "reference", str(tmp_path / "in" / "anna"))
+    top = os.path.join(labs.ROOT, BUILD, "labs")
+    places = [os.path.join(top, "staged"), os.path.join(top, "suites", LAB)]
+    other = "in-in-anna-maria-1f"  # another submission, graded at the same time
+    for place in places:
+        os.makedirs(os.path.join(place, other), exist_ok=True)
+    before = [of_anna(place) for place in places]
+    options = ["--build", BUILD, "--only", "contract.free_map"]
+    try:
+        grade_batch.one_of(
+            labs.lab(LAB), "anna", str(tmp_path / "in"), str(tmp_path / "out"), options
+        )
+        assert "4 of 4 passed" in (tmp_path / "out" / "anna" / "said.txt").read_text()
+        assert [of_anna(place) for place in places] == before
+    finally:
+        for place in places:
+            shutil.rmtree(os.path.join(place, other), ignore_errors=True)
+
+
 def result(points, verdict, why="", layer="model"):
     test = {"layer": layer, "name": "blocks", "verdict": verdict, "why": why, "details": []}
     layers = [{"name": "model", "points": points, "of": 100}]
