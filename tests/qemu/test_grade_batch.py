@@ -156,6 +156,21 @@ def test_a_failure_of_the_grader_is_graded_again(tmp_path):
     assert not grade_batch.is_done(one, tree, out, "right", ["--seed", "7"])
 
 
+def test_a_refusal_replaces_the_grade_of_an_earlier_hand_in(tmp_path):
+    one, folder, out = labs.lab(LAB), tmp_path / "in", str(tmp_path / "out")
+    tree = folder / "anna"
+    submission.write(LAB, "reference", str(tree))
+    grade_batch.write(os.path.join(out, "anna", "grade.json"), json.dumps(result(100, "PASS")))
+    key = grade_batch.key_of(one, grade_batch.texts(one, str(tree)), [])
+    grade_batch.write(os.path.join(out, "anna", "key"), key + "\n")
+    assert grade_batch.is_done(one, str(tree), out, "anna", [])
+    shutil.rmtree(tree / "mm")
+    assert not grade_batch.is_done(one, str(tree), out, "anna", [])
+    grade_batch.one_of(one, "anna", str(folder), out, [])
+    assert "none of the lab's files" in grade_batch.first_fault(grade_batch.result_of(out, "anna"))
+    assert grade_batch.is_done(one, str(tree), out, "anna", [])
+
+
 def test_two_submissions_of_one_name_are_refused(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a.tar").write_bytes(b"")
