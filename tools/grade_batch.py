@@ -25,15 +25,20 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
+from lzma import LZMAError
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import grade_stage
 import labs
 
 ROOT = labs.ROOT
-MOST_BYTES = 1 << 20  # bytes of a file
 LIMIT = 1800  # seconds of one grading
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 FAILED = "ERROR"
+# Errors of damaged archives.  RuntimeError: an encrypted file, or an unknown method.
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError)
+UNREADABLE = (*DAMAGED, EOFError, OSError, RuntimeError, ValueError)
 
 
 class BadBatch(Exception):
@@ -93,7 +98,7 @@ def of_zip(path):
 
 def read_some(file):
     with file:
-        return file.read(MOST_BYTES)
+        return file.read(grade_stage.MOST_BYTES + 1)  # a larger file is refused by the grader
 
 
 def texts(one, path):
@@ -106,7 +111,7 @@ def texts(one, path):
             wanted = [p for p in one.files if name == p or name.endswith("/" + p)]
             if wanted and (wanted[0] not in found or len(name) < found[wanted[0]][0]):
                 found[wanted[0]] = (len(name), read())
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise BadBatch(f"{os.path.basename(path)} cannot be read: {error}") from None
     if not found:
         raise BadBatch(f"it has none of the lab's files: {' '.join(one.files)}")
@@ -200,7 +205,9 @@ def grade(one, tree, options, more=()):
 
 def one_of(one, name, folder, out, options):
     """Grade one submission.  Its programs are removed (--clean): those of 200 would fill a disk."""
-    path, place = submissions(folder)[name], os.path.join(out, name)
+    path, place = submissions(folder).get(name), os.path.join(out, name)
+    if not path:
+        raise BadBatch(f"{folder} has no submission {name}")
     if is_done(one, path, out, name, options):
         return
     shutil.rmtree(place, ignore_errors=True)
@@ -368,8 +375,8 @@ def main():
         sys.exit(report(one, folder, out))
     else:
         names = list(submissions(folder))
-        if step == "nth" and not 1 <= int(which) <= len(names):
-            raise BadBatch(f"{folder} has {len(names)} submissions")
+        if step == "nth" and which not in map(str, range(1, len(names) + 1)):
+            raise BadBatch(f"{which}: {folder} has submissions 1 to {len(names)}")
         one_of(one, names[int(which) - 1] if step == "nth" else which, folder, out, options)
 
 

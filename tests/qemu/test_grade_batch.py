@@ -171,6 +171,55 @@ def test_a_refusal_replaces_the_grade_of_an_earlier_hand_in(tmp_path):
     assert grade_batch.is_done(one, str(tree), out, "anna", [])
 
 
+def zip_with(byte, at, method):
+    """An archive whose two headers have this byte at this place, as counted in the first header."""
+    text = io.BytesIO()
+    with zipfile.ZipFile(text, "w", method) as archive:
+        archive.writestr("mm/free_map.c", "int f(void);\n" * 99)
+    data = bytearray(text.getvalue())
+    for header in (at, data.index(b"PK\1\2") + 2 + at):
+        data[header] = byte
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "byte, at, method",
+    [(1, 6, zipfile.ZIP_DEFLATED), (77, 8, zipfile.ZIP_DEFLATED), (8, 8, zipfile.ZIP_STORED)],
+    ids=["encrypted", "unknown", "damaged"],
+)
+def test_an_archive_that_cannot_be_read_is_refused(tmp_path, byte, at, method):
+    (tmp_path / "anna.zip").write_bytes(zip_with(byte, at, method))
+    with pytest.raises(grade_batch.BadBatch, match="anna.zip cannot be read"):
+        grade_batch.texts(labs.lab(LAB), str(tmp_path / "anna.zip"))
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path):
+    one, folder, out = labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "out")
+    submission.write(LAB, "reference", os.path.join(folder, "anna"))
+    with open(os.path.join(folder, "anna", "mm", "free_map.c"), "a", encoding="utf-8") as f:
+        f.write("/" * (1 << 20))
+    grade_batch.one_of(one, "anna", folder, out, OPTIONS)
+    fault = grade_batch.first_fault(grade_batch.result_of(out, "anna"))
+    assert fault == "FAIL build.rules: mm/free_map.c has more than 1 MiB"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("one", LAB, "nobody"), "has no submission nobody"),
+        (("nth", LAB, "x"), "x: .* has submissions 1 to 1"),
+        (("nth", LAB, "2"), "2: .* has submissions 1 to 1"),
+    ],
+    ids=["name", "word", "number"],
+)
+def test_a_submission_that_does_not_exist_is_named(tmp_path, monkeypatch, words, said):
+    (tmp_path / "in" / "anna").mkdir(parents=True)
+    words = ["grade_batch.py", *words, str(tmp_path / "in"), str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(grade_batch.BadBatch, match=said):
+        grade_batch.main()
+
+
 def test_two_submissions_of_one_name_are_refused(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a.tar").write_bytes(b"")
