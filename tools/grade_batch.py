@@ -27,6 +27,7 @@ import tarfile
 import zipfile
 import zlib
 from lzma import LZMAError
+from urllib.parse import quote
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import grade_stage
@@ -178,6 +179,7 @@ def refused(one, out, name, why):
     test = {"layer": "build", "name": "submission", "verdict": "FAIL", "why": why, "details": []}
     result = {"lab": one.name, "points": 0, "layers": [], "tests": [test], "notes": []}
     write(os.path.join(out, name, "grade.json"), json.dumps(result, indent=1) + "\n")
+    write(os.path.join(out, name, "said.txt"), f"lab {one.name}: {why}\n")
 
 
 def write(path, text):
@@ -327,7 +329,7 @@ def as_html(one, rows):
             continue
         of = {layer["name"]: f"{layer['points']:g}" for layer in result["layers"]}
         kind = "full" if result["points"] == 100 else "low" if result["points"] < 50 else ""
-        link = f'<a href="{html.escape(name)}/said.txt">{html.escape(name)}</a>'
+        link = f'<a href="{quote(name)}/said.txt">{html.escape(name)}</a>'
         yield f'<tr class="{kind}"><td>{link}</td><td class="n">{result["points"]:g}</td>'
         yield "".join(f'<td class="n">{of.get(layer, "")}</td>' for layer in layers)
         yield f"<td>{html.escape(first_fault(result))}</td></tr>"

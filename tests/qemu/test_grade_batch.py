@@ -2,13 +2,16 @@
 """tools/grade-batch: a directory of submissions of every form is graded, interrupted and continued;
 the table and the page."""
 import csv
+import html
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import zipfile
+from urllib.parse import unquote, urlparse
 
 import pytest
 
@@ -19,14 +22,15 @@ import submission
 
 BUILD = os.environ.get("QUARRY_BUILD", "build")
 LAB = "2"
+RIGHT = "O'Hara  anna #2 (late)"
 OPTIONS = ["--build", BUILD, "--only", "model.one_block"]
 
 
 def fill(folder):
     """Submissions: a tree, an archive, an archive that does not compile, and two folders without
     the lab's files."""
-    submission.write(LAB, "reference", str(folder / "right"))
-    (folder / "right" / "notes.txt").write_text("not looked at\n")
+    submission.write(LAB, "reference", str(folder / RIGHT))
+    (folder / RIGHT / "notes.txt").write_text("not looked at\n")
     work = folder.parent / "work"
     submission.write(LAB, "never_merges", str(work))
     with tarfile.open(folder / "wrong.tar.gz", "w:gz") as archive:
@@ -40,8 +44,10 @@ def fill(folder):
 
 
 def batch(folder, out):
+    """Both folders are named as seen from the one that has them."""
     return subprocess.run(
-        [os.path.join(labs.ROOT, "tools", "grade-batch"), LAB, str(folder), str(out), *OPTIONS],
+        [os.path.join(labs.ROOT, "tools", "grade-batch"), LAB, folder.name, out.name, *OPTIONS],
+        cwd=folder.parent,
         env=outer_make.env(PYTHONDONTWRITEBYTECODE="1"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -61,22 +67,24 @@ def left(folder, out):
 
 @pytest.mark.long
 def test_a_batch_is_graded_and_gone_on_with(tmp_path):
-    folder, out = tmp_path / "in", tmp_path / "out"
+    folder, out = tmp_path / "of  monday", tmp_path / "out"
     folder.mkdir()
     fill(folder)
     done = batch(folder, out)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 of 5 submissions graded, 0 with 100 points" in done.stdout
     rows = {row["submission"]: row for row in csv.DictReader(open(out / "grades.csv"))}
-    assert float(rows["right"]["points"]) > float(rows["wrong"]["points"]) == 0
+    assert float(rows[RIGHT]["points"]) > float(rows["wrong"]["points"]) == 0
     assert rows["wrong"]["first fault"].split()[0] in ("FAIL", "CRASH")
     assert rows["broken"]["first fault"].startswith("ERROR build.compile")
     assert "none of the lab's files" in rows["none"]["first fault"]
     assert "none of the lab's files" in rows["link"]["first fault"]
     page = (out / "report.html").read_text()
-    assert all(f">{name}<" in page for name in rows)
+    assert all(f">{html.escape(name)}<" in page for name in rows)
+    links = [urlparse(link).path for link in re.findall('href="(.*?)"', page)]
+    assert len(links) == 5 and all((out / unquote(link)).read_text() for link in links)
     # Only results are kept of a graded submission.
-    assert sorted(os.listdir(out / "right")) == [
+    assert sorted(os.listdir(out / RIGHT)) == [
         "grade.json",
         "junit.xml",
         "key",
@@ -84,13 +92,13 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
         "said.txt",
     ]
     staged = os.path.join(labs.ROOT, BUILD, "labs", "staged")
-    assert not [name for name in os.listdir(staged) if name.startswith(("in-in-right", "in-in-wr"))]
+    assert not [name for name in os.listdir(staged) if name.startswith(("in-in-O'", "in-in-wr"))]
 
     # An interrupted batch: one submission has no result, and one has half a result.
     assert left(folder, out) == []
-    shutil.rmtree(out / "right")
+    shutil.rmtree(out / RIGHT)
     (out / "broken" / "grade.json").write_text('{"lab": "2", "poi')
-    assert left(folder, out) == ["broken", "right"]
+    assert left(folder, out) == [RIGHT, "broken"]
     before = os.stat(out / "wrong" / "grade.json").st_mtime_ns
     assert batch(folder, out).returncode == 0
     assert left(folder, out) == []
