@@ -9,10 +9,10 @@ Usage: tools/grade_batch.py begin LAB IN OUT [OPTION...]       grade the referen
        tools/grade_batch.py nth LAB NUMBER IN OUT [OPTION...]  the same by its number, from 1 on
        tools/grade_batch.py report LAB IN OUT [OPTION...]      OUT/grades.csv, OUT/report.html
 
-OPTIONs go to tools/grade.py.  The lab's files are taken from any folder of a submission, but only
-regular files.  OUT/NAME/ has grade.json, junit.xml, results.json, the text that was printed, and a
-key: a hash of the files, the options and the grader.  A submission whose key has not changed is not
-graded again, unless the grader failed on it.
+OPTIONs go to tools/grade.py.  The lab's files are taken from any folder of a submission, also if
+they lie there alone; but only regular files.  OUT/NAME/ has grade.json, junit.xml, results.json,
+the text that was printed, and a key: a hash of the files, the options and the grader.  A submission
+whose key has not changed is not graded again, unless the grader failed on it.
 """
 import csv
 import hashlib
@@ -103,15 +103,18 @@ def read_some(file):
 
 
 def texts(one, path):
-    """{file of the lab: its bytes}; of files with the same name, the one with the shortest path."""
+    """{file of the lab: its bytes}.  A file may also lie outside its folder (mm/).  Of several, the
+    one in that folder is taken, and the one with the shortest path."""
     kind = of_folder if os.path.isdir(path) else of_zip if path.endswith(".zip") else of_tar
     found = {}
     try:
         for name, read in kind(path):
             name = os.path.normpath(name)
-            wanted = [p for p in one.files if name == p or name.endswith("/" + p)]
-            if wanted and (wanted[0] not in found or len(name) < found[wanted[0]][0]):
-                found[wanted[0]] = (len(name), read())
+            for wanted in one.files:
+                rank = (not f"/{name}".endswith("/" + wanted), len(name))
+                fits = os.path.basename(name) == os.path.basename(wanted)
+                if fits and (wanted not in found or rank < found[wanted][0]):
+                    found[wanted] = (rank, read())
     except UNREADABLE as error:
         raise BadBatch(f"{os.path.basename(path)} cannot be read: {error}") from None
     if not found:

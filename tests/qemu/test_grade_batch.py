@@ -164,6 +164,17 @@ def test_a_failure_of_the_grader_is_graded_again(tmp_path):
     assert not grade_batch.is_done(one, tree, out, "right", ["--seed", "7"])
 
 
+def test_files_alone_are_taken_unless_they_lie_in_their_folder(tmp_path):
+    one, names = labs.lab(LAB), ("free_map.c", "old/mm/free_map.c", "a/longer/mm/free_map.c")
+    for name in reversed(names):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "free_map.h").write_text("alone")
+    taken = {"mm/free_map.h": b"alone", "mm/free_map.c": b"old/mm/free_map.c"}
+    assert grade_batch.texts(one, str(tmp_path)) == taken
+
+
 def test_a_refusal_replaces_the_grade_of_an_earlier_hand_in(tmp_path):
     one, folder, out = labs.lab(LAB), tmp_path / "in", str(tmp_path / "out")
     tree = folder / "anna"
