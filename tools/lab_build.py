@@ -24,7 +24,7 @@ import lab_link
 import labs
 import suites
 from lab_link import Failed, run
-from lab_make import Builder, Once, Settings
+from lab_make import Builder, Once, Settings, inputs_of
 
 ROOT = labs.ROOT
 REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
@@ -129,10 +129,8 @@ class Hosted:
         if not os.path.exists(made[:-2] + ".d") or not os.path.exists(made):
             return False
         then, time_of = os.stat(made).st_mtime_ns, self.shared.time_of
-        with open(made[:-2] + ".d", encoding="utf-8") as f:
-            rule = f.read().replace("\\\n", " ").split("\n")[0]
-        inputs = rule.split(":", 1)[1].split()
-        return all(0 < time_of(path) <= then for path in ["Makefile", *inputs])
+        inputs = ["Makefile", *inputs_of(made[:-2] + ".d")]
+        return all(0 < time_of(path) <= then for path in inputs)
 
     def reference(self, path, exports):
         """The reference's object of a source, with its functions renamed; a student's tree comes

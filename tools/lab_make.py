@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -72,6 +73,14 @@ class Settings:
 
     def __getitem__(self, name):
         return self.values[name].split()
+
+
+def inputs_of(path):
+    """The inputs of an object, from the file @path in which the compiler lists them for make."""
+    with open(path, encoding="utf-8") as f:
+        rule = f.read().replace("\\\n", " ").split("\n")[0].split(":", 1)[1]
+    names = re.findall(r"(?:\\[ \t#]|\S)+", rule)
+    return [re.sub(r"\\([ \t#])", r"\1", name).replace("$$", "$") for name in names]
 
 
 class Builder:
@@ -150,8 +159,7 @@ class Builder:
         )
         if done.returncode:
             raise Failed(done.stderr.strip())
-        with open(new + ".d", encoding="utf-8") as f:
-            inputs = f.read().replace("\\\n", " ").split(":", 1)[1].split()
+        inputs = inputs_of(new + ".d")
         os.unlink(new + ".d")
         os.replace(new, to)
         self.done(to, command, inputs)

@@ -11,6 +11,7 @@ import pytest
 import bodies
 import lab_build
 import lab_link
+import lab_make
 import labs
 import labs_leak
 import outer_make
@@ -250,6 +251,20 @@ def test_a_program_that_is_up_to_date_is_not_made_again(tmp_path):
     before = os.stat(program).st_mtime_ns
     lab.run("buddy")
     assert os.stat(program).st_mtime_ns == before
+
+
+@pytest.mark.parametrize("cc", ["gcc", "clang"])
+def test_an_edit_is_noticed_in_a_folder_with_any_name(tmp_path, cc):
+    folder = tmp_path / "anna #2 for $5"
+    folder.mkdir()
+    (folder / "one.c").write_text('#include "one.h"\n')
+    for text in ("int one;\n", "int two;\n"):
+        (folder / "one.h").write_text(text)
+        for makes in (1, 0):
+            builder = lab_make.Builder(str(tmp_path))
+            builder.compile(str(folder / "one.c"), str(tmp_path / "one.o"), [cc])
+            builder.save()
+            assert builder.made == makes, text
 
 
 def test_what_a_compiler_says_of_the_students_file_is_shown(tmp_path):
