@@ -27,7 +27,7 @@ from lab_link import Failed, run
 from lab_make import Builder, Once, Settings, inputs_of
 
 ROOT = labs.ROOT
-REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
+REFERENCE = labs.REFERENCE
 # Flags for the student's files: the compiler's warnings do not end the build.
 NO_ERRORS = ("-Wno-error",)
 # Symbols that compilers, sanitizers and inline functions of the hosted machine's headers add.
@@ -161,13 +161,7 @@ class Hosted:
 
     def named(self):
         """The functions that have a trampoline."""
-        return Once.of(self.look_for_named, "named", self.lab)
-
-    def look_for_named(self):
-        found = []
-        for path in self.one.twice():
-            with open(self.trampoline(path), encoding="utf-8") as f:
-                found += re.findall(r"\bref_(\w+)\([^;{]*\);\n", f.read())
+        found = [name for path in self.one.twice() for name in self.one.exports(path)]
         return list(dict.fromkeys(found))
 
     def trampoline_objects(self):

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import bodies
+import grade_object
 import lab_build
 import lab_link
 import lab_make
@@ -190,7 +191,7 @@ def strip(text, found, names):
     return text
 
 
-def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path):
+def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path, monkeypatch):
     folder = str(tmp_path / "lab")
     command = [
         "make",
@@ -210,6 +211,22 @@ def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path):
     assert os.path.exists(os.path.join(folder, "labs", "reference", "kernel", "mm_free_map.c.o"))
     again = subprocess.run(command, check=False, **more)
     assert again.returncode and "exists" in again.stderr
+    has_the_rules_of_the_hand_in(folder, monkeypatch)
+
+
+def has_the_rules_of_the_hand_in(folder, monkeypatch):
+    """Check that functions and data that a student adds do not change the rules for objects."""
+
+    def rules():
+        one = labs.lab("2")
+        return [(one.exports(p), grade_object.lab_data(one, p)) for p in one.sources()]
+
+    want = rules()
+    assert "free_map_take" in want[0][0] and "lab_free_count_depth" in want[0][1]
+    with open(os.path.join(folder, "mm", "free_map.c"), "a", encoding="utf-8") as f:
+        f.write("\nconst int data = 1;\n\nint helper(void)\n{\n\treturn data;\n}\n")
+    monkeypatch.setattr(labs, "ROOT", folder)
+    assert rules() == want
 
 
 def test_no_skeleton_shows_the_solution():
