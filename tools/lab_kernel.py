@@ -104,7 +104,9 @@ class Machine(qemu.Machine):
     """A machine that ends after LIMIT seconds of the host's CPU time."""
 
     def command(self, name, cmdline, console=None):
-        return ["prlimit", f"--cpu={LIMIT}", "--", *super().command(name, cmdline, console)]
+        # At the first limit comes SIGXCPU; at the second one SIGKILL, which says nothing.
+        limits = f"--cpu={LIMIT}:{LIMIT + 5}"
+        return ["prlimit", limits, "--", *super().command(name, cmdline, console)]
 
     def run(self, *words, **more):
         done = super().run(*words, **more)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The labs in the kernel: beside the reference's code, and in place of it (OWN=1)."""
 import re
+import sys
 
 import pytest
 
+import lab_kernel
 import labs
+import qemu
 import submission
 from lab_trees import IN_KERNEL, Lab, boot, each, ending
 
@@ -36,6 +39,14 @@ def test_the_reference_passes_as_a_student_in_the_kernel(name, tmp_path):
     run = boot(Lab(name, tmp_path))
     assert re.search(r"# selftest: \d+ suites?, \d+ tests?, 0 failed", run.text), run.story()
     assert run.passed, run.story()
+
+
+def test_a_machine_that_does_not_end_is_timed_out(monkeypatch):
+    monkeypatch.setattr(lab_kernel, "LIMIT", 1)
+    # In QEMU's place a program that never ends.
+    endless = [sys.executable, "-c", "while True: pass"]
+    monkeypatch.setattr(qemu.Machine, "command", lambda *_: endless)
+    assert lab_kernel.boot("none", "none").status == qemu.TIMED_OUT
 
 
 OWN = [name for name in IN_KERNEL if labs.lab(name).own]
