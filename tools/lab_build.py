@@ -366,7 +366,7 @@ def main():
     one, began = labs.lab(args.lab), time.monotonic()
     hosted = Hosted(one, args.build, own=args.own)
     try:
-        program = hosted.program(args.tree and os.path.abspath(args.tree))
+        program = hosted.program(one.tree(args.tree))
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(hosted.said)

@@ -133,7 +133,7 @@ def main():
     began = time.monotonic()
     kernel = Kernel(labs.lab(args.lab), args.build, own=args.own)
     try:
-        image = kernel.program(args.tree and os.path.abspath(args.tree))
+        image = kernel.program(kernel.one.tree(args.tree))
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(kernel.said)

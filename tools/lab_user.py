@@ -108,7 +108,7 @@ def main():
     if args.only and args.only not in names():
         sys.exit(f"no test {args.only}; there are {' '.join(names())}")
     try:
-        made = user.program(args.tree and os.path.abspath(args.tree))
+        made = user.program(user.one.tree(args.tree))
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(user.said)

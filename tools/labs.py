@@ -100,6 +100,13 @@ class Lab:
             if not re.search(r"\bstatic\b", body.head)
         ]
 
+    def tree(self, folder):
+        """The path of a student's tree, which has a file of the lab; None without @folder."""
+        there = [os.path.join(folder, path) for path in self.files] if folder else []
+        if folder and not any(map(os.path.lexists, there)):
+            raise BadLab(f"{folder} has none of the lab's files: {' '.join(self.files)}")
+        return os.path.abspath(folder) if folder else None
+
     def in_ring_3(self):
         """Does the student write a program of ring 3?"""
         return self.files[0].startswith("user/")

@@ -292,6 +292,22 @@ def test_what_a_compiler_says_of_the_students_file_is_shown(tmp_path):
     assert "has no member named" in str(failed.value)
 
 
+@pytest.mark.parametrize("tool", ["grade", "lab_build", "lab_kernel", "lab_user"])
+def test_a_directory_without_the_labs_files_is_refused(tool, tmp_path):
+    lab = "P" if tool == "lab_user" else "2"
+    tree = [str(tmp_path)] if tool == "grade" else ["--tree", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, f"tools/{tool}.py", "--build", BUILD, lab, *tree],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and not done.stdout
+    said = f"tools/{tool}.py: {tmp_path} has none of the lab's files: {labs.lab(lab).files[0]}"
+    assert done.stderr.startswith(said)
+
+
 def test_symbols_that_a_lab_does_not_list(tmp_path):
     lab = Lab("2", tmp_path)
     hosted = lab_build.Hosted(lab.one, BUILD)
