@@ -3,7 +3,8 @@
 """A lab's kernel, with the reference's code and the student's side by side.
 
 Usage: tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB      makes it, and prints its path
-       tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it
+       tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it;
+                                          exit status 0 if all tests pass
 
 The reference's code serves the kernel's own memory, and so all programs: the kernel boots whatever
 the student's code does.  The student's code serves the memories that suites build; with --own it
@@ -147,6 +148,9 @@ def main():
     print(result.text, end="")
     if args.times:
         print(f"{time.monotonic() - began:.2f} s", file=sys.stderr)
+    if not result.passed and not result.failed:
+        sys.exit(f"tools/lab_kernel.py: the kernel has not ended itself; QEMU: {result.status}")
+    sys.exit(not result.passed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import lab_kernel
 import labs
 import qemu
 import submission
-from lab_trees import IN_KERNEL, Lab, boot, each, ending
+from lab_trees import BUILD, IN_KERNEL, Lab, boot, each, ending
 
 MOST_MS = 1000  # most guest time, under icount, for all suites of an emptied lab
 
@@ -47,6 +47,25 @@ def test_a_machine_that_does_not_end_is_timed_out(monkeypatch):
     endless = [sys.executable, "-c", "while True: pass"]
     monkeypatch.setattr(qemu.Machine, "command", lambda *_: endless)
     assert lab_kernel.boot("none", "none").status == qemu.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    "status, last, code",
+    [
+        (qemu.PASS_STATUS, qemu.PASS_LINE, 0),
+        (qemu.FAIL_STATUS, qemu.FAIL_LINE, 1),
+        (qemu.TIMED_OUT, "", "tools/lab_kernel.py: the kernel has not ended itself; QEMU: timeout"),
+    ],
+    ids=["passed", "failed", "hangs"],
+)
+def test_the_exit_status_says_whether_the_kernel_passed(status, last, code, monkeypatch):
+    run = qemu.Run([], "", status, 0, text=f"{qemu.BOOT_LINE}\n{last}\n", booted=True)
+    monkeypatch.setattr(lab_kernel, "boot", lambda *_, **__: run)
+    monkeypatch.setattr(lab_kernel.Kernel, "program", lambda *_: "image")
+    monkeypatch.setattr("sys.argv", ["lab_kernel.py", "--build", BUILD, "5", "--run"])
+    with pytest.raises(SystemExit) as ended:
+        lab_kernel.main()
+    assert ended.value.code == code
 
 
 OWN = [name for name in IN_KERNEL if labs.lab(name).own]
