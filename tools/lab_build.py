@@ -380,7 +380,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/lab_build.py: {error}")
+    labs.run_tool(main)

@@ -125,7 +125,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/lab_user.py: {error}")
+    labs.run_tool(main)

@@ -142,6 +142,16 @@ class Lab:
         ]
 
 
+def run_tool(main, *errors):
+    """Call a tool's main(); BadLab, @errors and Ctrl-C end the tool, without a traceback."""
+    try:
+        main()
+    except (BadLab, *errors) as error:
+        sys.exit(f"tools/{os.path.basename(sys.argv[0])}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 def read(path):
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         return f.read()
