@@ -24,7 +24,7 @@ import lab_link
 import labs
 import suites
 from lab_link import Failed, run
-from lab_make import Builder, Once, Settings, inputs_of
+from lab_make import Builder, Once, Settings, alone, inputs_of
 
 ROOT = labs.ROOT
 REFERENCE = labs.REFERENCE
@@ -364,9 +364,10 @@ def main():
     parser.add_argument("lab")
     args = parser.parse_args()
     one, began = labs.lab(args.lab), time.monotonic()
-    hosted = Hosted(one, args.build, own=args.own)
     try:
-        program = hosted.program(one.tree(args.tree))
+        with alone(args.build):
+            hosted = Hosted(one, args.build, own=args.own)
+            program = hosted.program(one.tree(args.tree))
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(hosted.said)

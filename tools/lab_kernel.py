@@ -23,6 +23,7 @@ import qemu
 import suites
 from lab_build import Builder, Hosted
 from lab_link import Failed, run
+from lab_make import alone
 from lab_programs import Programs
 
 ROOT = labs.ROOT
@@ -132,9 +133,12 @@ def main():
     parser.add_argument("lab")
     args = parser.parse_args()
     began = time.monotonic()
-    kernel = Kernel(labs.lab(args.lab), args.build, own=args.own)
+    one = labs.lab(args.lab)
     try:
-        image = kernel.program(kernel.one.tree(args.tree))
+        with alone(args.build):
+            kernel = Kernel(one, args.build, own=args.own)
+            image = kernel.program(one.tree(args.tree))
+            which, options = run_of(kernel)
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(kernel.said)
@@ -143,7 +147,6 @@ def main():
     if args.run is None:
         print(image)
         return
-    which, options = run_of(kernel)
     result = boot(image, args.run or which, **({} if args.run else options))
     print(result.text, end="")
     if args.times:

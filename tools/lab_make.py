@@ -82,6 +82,16 @@ class Settings:
         return self.values[name].split()
 
 
+@contextlib.contextmanager
+def alone(build):
+    """A file lock: tools that run at the same time build their shared files one by one."""
+    folder = os.path.join(os.path.abspath(os.path.join(ROOT, build)), "labs")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
 def inputs_of(path):
     """The inputs of an object, from the file @path in which the compiler lists them for make."""
     with open(path, encoding="utf-8") as f:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The labs: bodies, skeletons, leaks, tracks, and the hosted program with both codes in it."""
+import fcntl
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ import pytest
 import bodies
 import grade_object
 import lab_build
+import lab_kernel
 import lab_link
 import lab_make
+import lab_user
 import labs
 import labs_leak
 import outer_make
@@ -323,6 +326,24 @@ def test_a_directory_without_the_labs_files_is_refused(tool, tmp_path):
     assert done.returncode == 1 and not done.stdout
     said = f"tools/{tool}.py: {tmp_path} has none of the lab's files: {labs.lab(lab).files[0]}"
     assert done.stderr.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "tool, kind", [(lab_build, "Hosted"), (lab_kernel, "Kernel"), (lab_user, "User")]
+)
+def test_one_tool_builds_at_a_time(tool, kind, tmp_path, monkeypatch):
+    """A second one would replace the program of the first before that has started it."""
+
+    def begins(*_, **__):
+        with open(tmp_path / "labs" / "lock", encoding="utf-8") as f:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise lab_link.Failed("it is locked")
+
+    monkeypatch.setattr(tool, kind, begins)
+    monkeypatch.setattr("sys.argv", [kind, "--build", str(tmp_path), "2"])
+    with pytest.raises(SystemExit, match="it is locked"):
+        tool.main()
 
 
 def test_symbols_that_a_lab_does_not_list(tmp_path):
