@@ -217,23 +217,6 @@ def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path, monkeypatch):
     has_the_rules_of_the_hand_in(folder, monkeypatch)
 
 
-@pytest.mark.parametrize(
-    "error, code",
-    [(lab_link.Failed("no nm"), "tools/skeleton.py: no nm"), (KeyboardInterrupt(), 130)],
-    ids=["failed", "interrupted"],
-)
-def test_half_a_skeleton_is_removed(tmp_path, monkeypatch, error, code):
-    def fails(*_):
-        raise error
-
-    monkeypatch.setattr(skeleton, "write_reference", fails)
-    monkeypatch.setattr("sys.argv", ["skeleton.py", "2", str(tmp_path / "lab")])
-    with pytest.raises(SystemExit) as ended:
-        labs.run_tool(skeleton.main, lab_link.Failed)
-    assert ended.value.code == code
-    assert not os.listdir(tmp_path)
-
-
 def has_the_rules_of_the_hand_in(folder, monkeypatch):
     """Check that functions and data that a student adds do not change the rules for objects."""
 
