@@ -350,22 +350,21 @@ def main():
     args = parser.parse_args()
     if not args.lab:
         sys.exit("make grade LAB=n [DIR=...]; n is one of " + " ".join(labs.labs()))
-    tree = os.path.abspath(args.tree) if args.tree else None
-    if tree and not os.path.isdir(tree):
-        sys.exit(f"tools/grade.py: {args.tree}: no such directory")
     end_when_asked()
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
     one = labs.lab(args.lab)
-    grade = Grade(one, tree, args)
+    grade = Grade(one, one.tree(args.tree), args)
     if not any(grade.tests().values()):
         sys.exit(f"tools/grade.py: lab {one.name} has no test {args.only}")
     if args.plan and not grade.is_plan():
         sys.exit("PLAN= takes one set, and a schedule as a failure prints it: SET=NAME PLAN=AB,7:B")
     if args.gdb:
         grade_debug.debug(grade)
-    grade.run()
-    if args.clean:
-        grade.clean()
+    try:
+        grade.run()
+    finally:
+        if args.clean:
+            grade.clean()
     grade.screen.close()
     grade_report.write(grade, args)
     if not grade.results:

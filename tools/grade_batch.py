@@ -9,10 +9,10 @@ Usage: tools/grade_batch.py begin LAB IN OUT [OPTION...]       grade the referen
        tools/grade_batch.py nth LAB NUMBER IN OUT [OPTION...]  the same by its number, from 1 on
        tools/grade_batch.py report LAB IN OUT [OPTION...]      OUT/grades.csv, OUT/report.html
 
-OPTIONs go to tools/grade.py.  The lab's files are taken from any folder of a submission, but only
-regular files.  OUT/NAME/ has grade.json, junit.xml, results.json, the text that was printed, and a
-key: a hash of the files, the options and the grader.  A submission whose key has not changed is not
-graded again, unless the grader failed on it.
+OPTIONs go to tools/grade.py.  The lab's files are taken from any folder of a submission, also if
+they lie there alone; but only regular files.  OUT/NAME/ has grade.json, junit.xml, results.json,
+the text that was printed, and a key: a hash of the files, the options and the grader.  A submission
+whose key has not changed is not graded again, unless the grader failed on it.
 """
 import csv
 import hashlib
@@ -25,15 +25,21 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+import zlib
+from lzma import LZMAError
+from urllib.parse import quote
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import grade_stage
 import labs
 
 ROOT = labs.ROOT
-MOST_BYTES = 1 << 20  # bytes of a file
 LIMIT = 1800  # seconds of one grading
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 FAILED = "ERROR"
+# Errors of damaged archives.  RuntimeError: an encrypted file, or an unknown method.
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError)
+UNREADABLE = (*DAMAGED, EOFError, OSError, RuntimeError, ValueError)
 
 
 class BadBatch(Exception):
@@ -93,20 +99,23 @@ def of_zip(path):
 
 def read_some(file):
     with file:
-        return file.read(MOST_BYTES)
+        return file.read(grade_stage.MOST_BYTES + 1)  # a larger file is refused by the grader
 
 
 def texts(one, path):
-    """{file of the lab: its bytes}; of files with the same name, the one with the shortest path."""
+    """{file of the lab: its bytes}.  A file may also lie outside its folder (mm/).  Of several, the
+    one in that folder is taken, and the one with the shortest path."""
     kind = of_folder if os.path.isdir(path) else of_zip if path.endswith(".zip") else of_tar
     found = {}
     try:
         for name, read in kind(path):
             name = os.path.normpath(name)
-            wanted = [p for p in one.files if name == p or name.endswith("/" + p)]
-            if wanted and (wanted[0] not in found or len(name) < found[wanted[0]][0]):
-                found[wanted[0]] = (len(name), read())
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+            for wanted in one.files:
+                rank = (not f"/{name}".endswith("/" + wanted), len(name))
+                fits = os.path.basename(name) == os.path.basename(wanted)
+                if fits and (wanted not in found or rank < found[wanted][0]):
+                    found[wanted] = (rank, read())
+    except UNREADABLE as error:
         raise BadBatch(f"{os.path.basename(path)} cannot be read: {error}") from None
     if not found:
         raise BadBatch(f"it has none of the lab's files: {' '.join(one.files)}")
@@ -163,8 +172,9 @@ def is_done(one, path, out, name, options):
         return False
     try:
         return kept_key(out, name) == key_of(one, texts(one, path), options)
-    except BadBatch:
-        return True  # the submission was refused before, and still is
+    except BadBatch as error:
+        # Was it refused before, for the same reason?  A grade may be that of an earlier hand-in.
+        return str(error) in [test["why"] for test in result["tests"]]
 
 
 def refused(one, out, name, why):
@@ -172,6 +182,7 @@ def refused(one, out, name, why):
     test = {"layer": "build", "name": "submission", "verdict": "FAIL", "why": why, "details": []}
     result = {"lab": one.name, "points": 0, "layers": [], "tests": [test], "notes": []}
     write(os.path.join(out, name, "grade.json"), json.dumps(result, indent=1) + "\n")
+    write(os.path.join(out, name, "said.txt"), f"lab {one.name}: {why}\n")
 
 
 def write(path, text):
@@ -180,11 +191,6 @@ def write(path, text):
     with open(path + ".new", "w", encoding="utf-8") as f:
         f.write(text)
     os.replace(path + ".new", path)
-
-
-def build_of(options):
-    at = options.index("--build") if "--build" in options else -1
-    return options[at + 1] if at >= 0 else "build"
 
 
 def grade(one, tree, options, more=()):
@@ -203,8 +209,10 @@ def grade(one, tree, options, more=()):
 
 
 def one_of(one, name, folder, out, options):
-    """Grade one submission, and remove its programs: those of 200 would fill a disk."""
-    path, place = submissions(folder)[name], os.path.join(out, name)
+    """Grade one submission.  Its programs are removed (--clean): those of 200 would fill a disk."""
+    path, place = submissions(folder).get(name), os.path.join(out, name)
+    if not path:
+        raise BadBatch(f"{folder} has no submission {name}")
     if is_done(one, path, out, name, options):
         return
     shutil.rmtree(place, ignore_errors=True)
@@ -222,7 +230,7 @@ def one_of(one, name, folder, out, options):
                 f.write(text)
         made = os.path.join(place, "made")
         try:
-            said = grade(one, tree, options, ["--out", os.path.abspath(made)]).stdout
+            said = grade(one, tree, options, ["--clean", "--out", os.path.abspath(made)]).stdout
         except subprocess.TimeoutExpired:
             said = f"no result after {LIMIT} seconds\n"
         write(os.path.join(place, "said.txt"), said.replace(tree, name))
@@ -234,16 +242,6 @@ def one_of(one, name, folder, out, options):
             write(os.path.join(place, "key"), key_of(one, files, options) + "\n")
     finally:
         shutil.rmtree(tree, ignore_errors=True)
-        remove_programs(one, tree, build_of(options))
-
-
-def remove_programs(one, tree, build):
-    top, label = os.path.join(ROOT, build, "labs"), "in-" + os.path.basename(tree) + "-"
-    places = [os.path.join(top, kind, one.name) for kind in ("model", "explorer", "host", "kernel")]
-    for place in [*places, os.path.join(top, "staged")]:
-        for made in os.listdir(place) if os.path.isdir(place) else []:
-            if made.startswith(label):
-                shutil.rmtree(os.path.join(place, made), ignore_errors=True)
 
 
 # ---- all of them ----
@@ -334,7 +332,7 @@ def as_html(one, rows):
             continue
         of = {layer["name"]: f"{layer['points']:g}" for layer in result["layers"]}
         kind = "full" if result["points"] == 100 else "low" if result["points"] < 50 else ""
-        link = f'<a href="{html.escape(name)}/said.txt">{html.escape(name)}</a>'
+        link = f'<a href="{quote(name)}/said.txt">{html.escape(name)}</a>'
         yield f'<tr class="{kind}"><td>{link}</td><td class="n">{result["points"]:g}</td>'
         yield "".join(f'<td class="n">{of.get(layer, "")}</td>' for layer in layers)
         yield f"<td>{html.escape(first_fault(result))}</td></tr>"
@@ -382,8 +380,8 @@ def main():
         sys.exit(report(one, folder, out))
     else:
         names = list(submissions(folder))
-        if step == "nth" and not 1 <= int(which) <= len(names):
-            raise BadBatch(f"{folder} has {len(names)} submissions")
+        if step == "nth" and which not in map(str, range(1, len(names) + 1)):
+            raise BadBatch(f"{which}: {folder} has submissions 1 to {len(names)}")
         one_of(one, names[int(which) - 1] if step == "nth" else which, folder, out, options)
 
 

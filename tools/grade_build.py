@@ -10,8 +10,6 @@ and all other sources are this tree's.
                                  each submission
     build/labs/explorer/LAB/     the same for the explorer
 """
-import contextlib
-import fcntl
 import os
 import sys
 
@@ -21,6 +19,7 @@ import lab_link
 import labs
 from lab_build import SAME, Builder, Hosted, Once, OnHost, linker, tree_file
 from lab_link import run
+from lab_make import alone
 
 MACHINE = ("arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c")
 COMMON = (*MACHINE, "demo/handle.c", "labs/model/arena.c")
@@ -30,16 +29,6 @@ STUDENT = ("labs/model/student.c",)
 # The explorer's compiler flags that add scheduling points to a student's code.
 POINTS = ("-include", "labs/grade/points.h")
 KEPT_JUDGE = os.path.join(lab_build.REFERENCE, "judge")
-
-
-@contextlib.contextmanager
-def alone(build):
-    """A file lock: graders that run at the same time build their shared files one by one."""
-    folder = os.path.join(os.path.abspath(os.path.join(labs.ROOT, build)), "labs")
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        yield
 
 
 def objects_of(builder, folder, sources, command):

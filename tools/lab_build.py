@@ -24,10 +24,10 @@ import lab_link
 import labs
 import suites
 from lab_link import Failed, run
-from lab_make import Builder, Once, Settings
+from lab_make import Builder, Once, Settings, alone, inputs_of
 
 ROOT = labs.ROOT
-REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
+REFERENCE = labs.REFERENCE
 # Flags for the student's files: the compiler's warnings do not end the build.
 NO_ERRORS = ("-Wno-error",)
 # Symbols that compilers, sanitizers and inline functions of the hosted machine's headers add.
@@ -129,10 +129,8 @@ class Hosted:
         if not os.path.exists(made[:-2] + ".d") or not os.path.exists(made):
             return False
         then, time_of = os.stat(made).st_mtime_ns, self.shared.time_of
-        with open(made[:-2] + ".d", encoding="utf-8") as f:
-            rule = f.read().replace("\\\n", " ").split("\n")[0]
-        inputs = rule.split(":", 1)[1].split()
-        return all(0 < time_of(path) <= then for path in ["Makefile", *inputs])
+        inputs = ["Makefile", *inputs_of(made[:-2] + ".d")]
+        return all(0 < time_of(path) <= then for path in inputs)
 
     def reference(self, path, exports):
         """The reference's object of a source, with its functions renamed; a student's tree comes
@@ -163,13 +161,7 @@ class Hosted:
 
     def named(self):
         """The functions that have a trampoline."""
-        return Once.of(self.look_for_named, "named", self.lab)
-
-    def look_for_named(self):
-        found = []
-        for path in self.one.twice():
-            with open(self.trampoline(path), encoding="utf-8") as f:
-                found += re.findall(r"\bref_(\w+)\([^;{]*\);\n", f.read())
+        found = [name for path in self.one.twice() for name in self.one.exports(path)]
         return list(dict.fromkeys(found))
 
     def trampoline_objects(self):
@@ -372,9 +364,10 @@ def main():
     parser.add_argument("lab")
     args = parser.parse_args()
     one, began = labs.lab(args.lab), time.monotonic()
-    hosted = Hosted(one, args.build, own=args.own)
     try:
-        program = hosted.program(args.tree and os.path.abspath(args.tree))
+        with alone(args.build):
+            hosted = Hosted(one, args.build, own=args.own)
+            program = hosted.program(one.tree(args.tree))
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(hosted.said)
@@ -388,7 +381,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/lab_build.py: {error}")
+    labs.run_tool(main)

@@ -3,7 +3,8 @@
 """A lab's kernel, with the reference's code and the student's side by side.
 
 Usage: tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB      makes it, and prints its path
-       tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it
+       tools/lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it;
+                                          exit status 0 if all tests pass
 
 The reference's code serves the kernel's own memory, and so all programs: the kernel boots whatever
 the student's code does.  The student's code serves the memories that suites build; with --own it
@@ -22,6 +23,7 @@ import qemu
 import suites
 from lab_build import Builder, Hosted
 from lab_link import Failed, run
+from lab_make import alone
 from lab_programs import Programs
 
 ROOT = labs.ROOT
@@ -104,7 +106,9 @@ class Machine(qemu.Machine):
     """A machine that ends after LIMIT seconds of the host's CPU time."""
 
     def command(self, name, cmdline, console=None):
-        return ["prlimit", f"--cpu={LIMIT}", "--", *super().command(name, cmdline, console)]
+        # At the first limit comes SIGXCPU; at the second one SIGKILL, which says nothing.
+        limits = f"--cpu={LIMIT}:{LIMIT + 5}"
+        return ["prlimit", limits, "--", *super().command(name, cmdline, console)]
 
     def run(self, *words, **more):
         done = super().run(*words, **more)
@@ -129,9 +133,12 @@ def main():
     parser.add_argument("lab")
     args = parser.parse_args()
     began = time.monotonic()
-    kernel = Kernel(labs.lab(args.lab), args.build, own=args.own)
+    one = labs.lab(args.lab)
     try:
-        image = kernel.program(args.tree and os.path.abspath(args.tree))
+        with alone(args.build):
+            kernel = Kernel(one, args.build, own=args.own)
+            image = kernel.program(one.tree(args.tree))
+            which, options = run_of(kernel)
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(kernel.said)
@@ -140,15 +147,14 @@ def main():
     if args.run is None:
         print(image)
         return
-    which, options = run_of(kernel)
     result = boot(image, args.run or which, **({} if args.run else options))
     print(result.text, end="")
     if args.times:
         print(f"{time.monotonic() - began:.2f} s", file=sys.stderr)
+    if not result.passed and not result.failed:
+        sys.exit(f"tools/lab_kernel.py: the kernel has not ended itself; QEMU: {result.status}")
+    sys.exit(not result.passed)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/lab_kernel.py: {error}")
+    labs.run_tool(main)

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 import labs
-from lab_link import Failed
+from lab_link import Failed, write_changed
 
 ROOT = labs.ROOT
 
@@ -42,17 +43,28 @@ class Once:
 class Settings:
     """The compilers, flags and lists of the Makefile."""
 
+    # Variables of the environment that the Makefile uses.
+    NAMES = ("CC", "LD", "NM", "HOSTCC", "CROSS_COMPILE", "RACE", "CHECKED", "KG", "VARIANT")
+
     def __init__(self, build):
-        kept = os.path.join(build, "labs", "settings.json")
+        path = os.path.join(build, "labs", "settings.json")
         inputs = [os.path.join(ROOT, "Makefile")]
         for folder, folders, files in os.walk(ROOT):
             folders[:] = [name for name in folders if not name.startswith((".", "build"))]
             inputs += [os.path.join(folder, n) for n in files if n == "files.mk" or n[-3:] == ".mk"]
-        newest = max(os.stat(path).st_mtime_ns for path in inputs)
-        if os.path.exists(kept) and os.stat(kept).st_mtime_ns > newest:
-            with open(kept, encoding="utf-8") as f:
-                self.values = json.load(f)
-            return
+        state = [[name, os.stat(name).st_mtime_ns] for name in sorted(inputs)]
+        state += [[name, os.environ.get(name)] for name in self.NAMES]
+        kept = {}
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                kept = json.load(f)
+        if kept.get("state") != state:
+            kept = {"state": state, "values": self.asked()}
+            write_changed(path, json.dumps(kept))
+        self.values = kept["values"]
+
+    def asked(self):
+        """{name: value}, from make."""
         clean = {
             k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
         }
@@ -64,14 +76,28 @@ class Settings:
             text=True,
             check=True,
         ).stdout
-        rows = [line.split(" ", 1) for line in text.split("\n") if " " in line]
-        self.values = dict(rows)
-        os.makedirs(os.path.dirname(kept), exist_ok=True)
-        with open(kept, "w", encoding="utf-8") as f:
-            json.dump(self.values, f)
+        return dict(line.split(" ", 1) for line in text.split("\n") if " " in line)
 
     def __getitem__(self, name):
         return self.values[name].split()
+
+
+@contextlib.contextmanager
+def alone(build):
+    """A file lock: tools that run at the same time build their shared files one by one."""
+    folder = os.path.join(os.path.abspath(os.path.join(ROOT, build)), "labs")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def inputs_of(path):
+    """The inputs of an object, from the file @path in which the compiler lists them for make."""
+    with open(path, encoding="utf-8") as f:
+        rule = f.read().replace("\\\n", " ").split("\n")[0].split(":", 1)[1]
+    names = re.findall(r"(?:\\[ \t#]|\S)+", rule)
+    return [re.sub(r"\\([ \t#])", r"\1", name).replace("$$", "$") for name in names]
 
 
 class Builder:
@@ -150,8 +176,7 @@ class Builder:
         )
         if done.returncode:
             raise Failed(done.stderr.strip())
-        with open(new + ".d", encoding="utf-8") as f:
-            inputs = f.read().replace("\\\n", " ").split(":", 1)[1].split()
+        inputs = inputs_of(new + ".d")
         os.unlink(new + ".d")
         os.replace(new, to)
         self.done(to, command, inputs)

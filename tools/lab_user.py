@@ -20,6 +20,7 @@ import labs
 import qemu
 from lab_build import NO_ERRORS, tree_file
 from lab_link import Failed
+from lab_make import alone
 from lab_programs import Programs
 
 ROOT = labs.ROOT
@@ -104,11 +105,13 @@ def main():
     parser.add_argument("lab")
     args = parser.parse_args()
     began = time.monotonic()
-    user = User(labs.lab(args.lab), args.build)
+    one = labs.lab(args.lab)
     if args.only and args.only not in names():
         sys.exit(f"no test {args.only}; there are {' '.join(names())}")
     try:
-        made = user.program(args.tree and os.path.abspath(args.tree))
+        with alone(args.build):
+            user = User(one, args.build)
+            made = user.program(one.tree(args.tree))
     except Failed as error:
         sys.exit(str(error))
     sys.stderr.write(user.said)
@@ -125,7 +128,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/lab_user.py: {error}")
+    labs.run_tool(main)

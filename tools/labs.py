@@ -24,6 +24,7 @@ import variant
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INI = os.path.join("labs", "labs.ini")
 INSTRUCTOR = "docs/instructor.md"
+REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
 HIDDEN = "labs/hidden/"  # suites that a student's tree does not have
 MOST_LINES = {"capstone": 180}  # of bodies to write
 MOST = 130
@@ -88,12 +89,23 @@ class Lab:
         return self.sources() + [path for path in self.extra if not path.startswith("tests/")]
 
     def exports(self, path):
-        """The functions of a file that are not static: its object may define no others."""
+        """The functions of a file that are not static: its object may define no others.  In a
+        student's tree the reference's trampolines name them, not the student's own file."""
+        kept = os.path.join(REFERENCE, path.replace("/", "_"))
+        if os.path.exists(os.path.join(ROOT, kept)):
+            return list(dict.fromkeys(re.findall(r"\bref_(\w+)\([^;{]*\);\n", read(kept))))
         return [
             body.name
             for body in bodies.bodies(read(path)).values()
             if not re.search(r"\bstatic\b", body.head)
         ]
+
+    def tree(self, folder):
+        """The path of a student's tree, which has a file of the lab; None without @folder."""
+        there = [os.path.join(folder, path) for path in self.files] if folder else []
+        if folder and not any(map(os.path.lexists, there)):
+            raise BadLab(f"{folder} has none of the lab's files: {' '.join(self.files)}")
+        return os.path.abspath(folder) if folder else None
 
     def in_ring_3(self):
         """Does the student write a program of ring 3?"""
@@ -128,6 +140,16 @@ class Lab:
             for test, has in known[name].tests.items()
             if has == tag and f"{name}.{test}" not in self.left
         ]
+
+
+def run_tool(main, *errors):
+    """Call a tool's main(); BadLab, @errors and Ctrl-C end the tool, without a traceback."""
+    try:
+        main()
+    except (BadLab, *errors) as error:
+        sys.exit(f"tools/{os.path.basename(sys.argv[0])}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def read(path):

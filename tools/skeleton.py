@@ -117,15 +117,16 @@ def main():
     folder = os.path.abspath(args.folder)
     if os.path.exists(folder):
         sys.exit(f"{args.folder} exists; the tree is written to a new directory")
-    write(one, folder)
-    if one.twice() and not one.in_ring_3():
-        write_reference(one, folder, args.build)
+    try:
+        write(one, folder)
+        if one.twice() and not one.in_ring_3():
+            write_reference(one, folder, args.build)
+    except BaseException:  # Ctrl-C, too: a second call must not find half a tree
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     count = len(one.names())
     print(f"{args.folder}: lab {one.name}, {one.title}; {count} functions to write")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (labs.BadLab, lab_link.Failed) as error:
-        sys.exit(f"tools/skeleton.py: {error}")
+    labs.run_tool(main, lab_link.Failed)

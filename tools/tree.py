@@ -9,19 +9,25 @@ UNTRACKED = {"build", ".git", "__pycache__"}
 
 
 def listed():
-    """The files that git lists, or None without git or in a tree that is no clone."""
+    """The files that git lists, or None without git or in a tree that is no clone.  A new directory
+    at the top, such as one of submissions, is not of the tree until git has a file of it."""
     if not os.path.exists(os.path.join(ROOT, ".git")):
         return None
     try:
         done = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            ["git", "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
             capture_output=True,
             text=True,
         )
     except FileNotFoundError:
         return None
-    return None if done.returncode else done.stdout.split("\0")
+    if done.returncode:
+        return None
+    rows = [row.split(" ", 1) for row in done.stdout.split("\0") if row]
+    tops = {path.split("/")[0] for tag, path in rows if tag != "?"}
+    # A path that ends with a slash is another repository.
+    return [p for _, p in rows if p.split("/")[0] in tops and not p.endswith("/")]
 
 
 def all_files(*ends):

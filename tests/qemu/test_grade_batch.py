@@ -2,13 +2,16 @@
 """tools/grade-batch: a directory of submissions of every form is graded, interrupted and continued;
 the table and the page."""
 import csv
+import html
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import zipfile
+from urllib.parse import unquote, urlparse
 
 import pytest
 
@@ -19,14 +22,15 @@ import submission
 
 BUILD = os.environ.get("QUARRY_BUILD", "build")
 LAB = "2"
+RIGHT = "O'Hara  anna #2 (late)"
 OPTIONS = ["--build", BUILD, "--only", "model.one_block"]
 
 
 def fill(folder):
     """Submissions: a tree, an archive, an archive that does not compile, and two folders without
     the lab's files."""
-    submission.write(LAB, "reference", str(folder / "right"))
-    (folder / "right" / "notes.txt").write_text("not looked at\n")
+    submission.write(LAB, "reference", str(folder / RIGHT))
+    (folder / RIGHT / "notes.txt").write_text("not looked at\n")
     work = folder.parent / "work"
     submission.write(LAB, "never_merges", str(work))
     with tarfile.open(folder / "wrong.tar.gz", "w:gz") as archive:
@@ -40,8 +44,10 @@ def fill(folder):
 
 
 def batch(folder, out):
+    """Both folders are named as seen from the one that has them."""
     return subprocess.run(
-        [os.path.join(labs.ROOT, "tools", "grade-batch"), LAB, str(folder), str(out), *OPTIONS],
+        [os.path.join(labs.ROOT, "tools", "grade-batch"), LAB, folder.name, out.name, *OPTIONS],
+        cwd=folder.parent,
         env=outer_make.env(PYTHONDONTWRITEBYTECODE="1"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -61,22 +67,24 @@ def left(folder, out):
 
 @pytest.mark.long
 def test_a_batch_is_graded_and_gone_on_with(tmp_path):
-    folder, out = tmp_path / "in", tmp_path / "out"
+    folder, out = tmp_path / "of  monday", tmp_path / "out"
     folder.mkdir()
     fill(folder)
     done = batch(folder, out)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 of 5 submissions graded, 0 with 100 points" in done.stdout
     rows = {row["submission"]: row for row in csv.DictReader(open(out / "grades.csv"))}
-    assert float(rows["right"]["points"]) > float(rows["wrong"]["points"]) == 0
+    assert float(rows[RIGHT]["points"]) > float(rows["wrong"]["points"]) == 0
     assert rows["wrong"]["first fault"].split()[0] in ("FAIL", "CRASH")
     assert rows["broken"]["first fault"].startswith("ERROR build.compile")
     assert "none of the lab's files" in rows["none"]["first fault"]
     assert "none of the lab's files" in rows["link"]["first fault"]
     page = (out / "report.html").read_text()
-    assert all(f">{name}<" in page for name in rows)
+    assert all(f">{html.escape(name)}<" in page for name in rows)
+    links = [urlparse(link).path for link in re.findall('href="(.*?)"', page)]
+    assert len(links) == 5 and all((out / unquote(link)).read_text() for link in links)
     # Only results are kept of a graded submission.
-    assert sorted(os.listdir(out / "right")) == [
+    assert sorted(os.listdir(out / RIGHT)) == [
         "grade.json",
         "junit.xml",
         "key",
@@ -84,17 +92,42 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
         "said.txt",
     ]
     staged = os.path.join(labs.ROOT, BUILD, "labs", "staged")
-    assert not [name for name in os.listdir(staged) if name.startswith(("in-in-right", "in-in-wr"))]
+    assert not [name for name in os.listdir(staged) if name.startswith(("in-in-O'", "in-in-wr"))]
 
     # An interrupted batch: one submission has no result, and one has half a result.
     assert left(folder, out) == []
-    shutil.rmtree(out / "right")
+    shutil.rmtree(out / RIGHT)
     (out / "broken" / "grade.json").write_text('{"lab": "2", "poi')
-    assert left(folder, out) == ["broken", "right"]
+    assert left(folder, out) == [RIGHT, "broken"]
     before = os.stat(out / "wrong" / "grade.json").st_mtime_ns
     assert batch(folder, out).returncode == 0
     assert left(folder, out) == []
     assert os.stat(out / "wrong" / "grade.json").st_mtime_ns == before
+
+
+def of_anna(place):
+    return {name for name in os.listdir(place) if name.startswith("in-in-anna-")}
+
+
+@pytest.mark.long
+def test_only_the_programs_of_the_submission_are_removed(tmp_path):
+    submission.write(LAB, "reference", str(tmp_path / "in" / "anna"))
+    top = os.path.join(labs.ROOT, BUILD, "labs")
+    places = [os.path.join(top, "staged"), os.path.join(top, "suites", LAB)]
+    other = "in-in-anna-maria-1f"  # another submission, graded at the same time
+    for place in places:
+        os.makedirs(os.path.join(place, other), exist_ok=True)
+    before = [of_anna(place) for place in places]
+    options = ["--build", BUILD, "--only", "contract.free_map"]
+    try:
+        grade_batch.one_of(
+            labs.lab(LAB), "anna", str(tmp_path / "in"), str(tmp_path / "out"), options
+        )
+        assert "4 of 4 passed" in (tmp_path / "out" / "anna" / "said.txt").read_text()
+        assert [of_anna(place) for place in places] == before
+    finally:
+        for place in places:
+            shutil.rmtree(os.path.join(place, other), ignore_errors=True)
 
 
 def result(points, verdict, why="", layer="model"):
@@ -129,6 +162,81 @@ def test_a_failure_of_the_grader_is_graded_again(tmp_path):
         grade_batch.write(os.path.join(out, "right", "key"), key + "\n")
         assert grade_batch.is_done(one, tree, out, "right", []) == done
     assert not grade_batch.is_done(one, tree, out, "right", ["--seed", "7"])
+
+
+def test_files_alone_are_taken_unless_they_lie_in_their_folder(tmp_path):
+    one, names = labs.lab(LAB), ("free_map.c", "old/mm/free_map.c", "a/longer/mm/free_map.c")
+    for name in reversed(names):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "free_map.h").write_text("alone")
+    taken = {"mm/free_map.h": b"alone", "mm/free_map.c": b"old/mm/free_map.c"}
+    assert grade_batch.texts(one, str(tmp_path)) == taken
+
+
+def test_a_refusal_replaces_the_grade_of_an_earlier_hand_in(tmp_path):
+    one, folder, out = labs.lab(LAB), tmp_path / "in", str(tmp_path / "out")
+    tree = folder / "anna"
+    submission.write(LAB, "reference", str(tree))
+    grade_batch.write(os.path.join(out, "anna", "grade.json"), json.dumps(result(100, "PASS")))
+    key = grade_batch.key_of(one, grade_batch.texts(one, str(tree)), [])
+    grade_batch.write(os.path.join(out, "anna", "key"), key + "\n")
+    assert grade_batch.is_done(one, str(tree), out, "anna", [])
+    shutil.rmtree(tree / "mm")
+    assert not grade_batch.is_done(one, str(tree), out, "anna", [])
+    grade_batch.one_of(one, "anna", str(folder), out, [])
+    assert "none of the lab's files" in grade_batch.first_fault(grade_batch.result_of(out, "anna"))
+    assert grade_batch.is_done(one, str(tree), out, "anna", [])
+
+
+def zip_with(byte, at, method):
+    """An archive whose two headers have this byte at this place, as counted in the first header."""
+    text = io.BytesIO()
+    with zipfile.ZipFile(text, "w", method) as archive:
+        archive.writestr("mm/free_map.c", "int f(void);\n" * 99)
+    data = bytearray(text.getvalue())
+    for header in (at, data.index(b"PK\1\2") + 2 + at):
+        data[header] = byte
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "byte, at, method",
+    [(1, 6, zipfile.ZIP_DEFLATED), (77, 8, zipfile.ZIP_DEFLATED), (8, 8, zipfile.ZIP_STORED)],
+    ids=["encrypted", "unknown", "damaged"],
+)
+def test_an_archive_that_cannot_be_read_is_refused(tmp_path, byte, at, method):
+    (tmp_path / "anna.zip").write_bytes(zip_with(byte, at, method))
+    with pytest.raises(grade_batch.BadBatch, match="anna.zip cannot be read"):
+        grade_batch.texts(labs.lab(LAB), str(tmp_path / "anna.zip"))
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path):
+    one, folder, out = labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "out")
+    submission.write(LAB, "reference", os.path.join(folder, "anna"))
+    with open(os.path.join(folder, "anna", "mm", "free_map.c"), "a", encoding="utf-8") as f:
+        f.write("/" * (1 << 20))
+    grade_batch.one_of(one, "anna", folder, out, OPTIONS)
+    fault = grade_batch.first_fault(grade_batch.result_of(out, "anna"))
+    assert fault == "FAIL build.rules: mm/free_map.c has more than 1 MiB"
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("one", LAB, "nobody"), "has no submission nobody"),
+        (("nth", LAB, "x"), "x: .* has submissions 1 to 1"),
+        (("nth", LAB, "2"), "2: .* has submissions 1 to 1"),
+    ],
+    ids=["name", "word", "number"],
+)
+def test_a_submission_that_does_not_exist_is_named(tmp_path, monkeypatch, words, said):
+    (tmp_path / "in" / "anna").mkdir(parents=True)
+    words = ["grade_batch.py", *words, str(tmp_path / "in"), str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(grade_batch.BadBatch, match=said):
+        grade_batch.main()
 
 
 def test_two_submissions_of_one_name_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The labs: bodies, skeletons, leaks, tracks, and the hosted program with both codes in it."""
+import fcntl
 import os
 import re
 import shutil
@@ -9,8 +10,12 @@ import sys
 import pytest
 
 import bodies
+import grade_object
 import lab_build
+import lab_kernel
 import lab_link
+import lab_make
+import lab_user
 import labs
 import labs_leak
 import outer_make
@@ -189,7 +194,7 @@ def strip(text, found, names):
     return text
 
 
-def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path):
+def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path, monkeypatch):
     folder = str(tmp_path / "lab")
     command = [
         "make",
@@ -209,6 +214,22 @@ def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path):
     assert os.path.exists(os.path.join(folder, "labs", "reference", "kernel", "mm_free_map.c.o"))
     again = subprocess.run(command, check=False, **more)
     assert again.returncode and "exists" in again.stderr
+    has_the_rules_of_the_hand_in(folder, monkeypatch)
+
+
+def has_the_rules_of_the_hand_in(folder, monkeypatch):
+    """Check that functions and data that a student adds do not change the rules for objects."""
+
+    def rules():
+        one = labs.lab("2")
+        return [(one.exports(p), grade_object.lab_data(one, p)) for p in one.sources()]
+
+    want = rules()
+    assert "free_map_take" in want[0][0] and "lab_free_count_depth" in want[0][1]
+    with open(os.path.join(folder, "mm", "free_map.c"), "a", encoding="utf-8") as f:
+        f.write("\nconst int data = 1;\n\nint helper(void)\n{\n\treturn data;\n}\n")
+    monkeypatch.setattr(labs, "ROOT", folder)
+    assert rules() == want
 
 
 def test_no_skeleton_shows_the_solution():
@@ -252,12 +273,60 @@ def test_a_program_that_is_up_to_date_is_not_made_again(tmp_path):
     assert os.stat(program).st_mtime_ns == before
 
 
+@pytest.mark.parametrize("cc", ["gcc", "clang"])
+def test_an_edit_is_noticed_in_a_folder_with_any_name(tmp_path, cc):
+    folder = tmp_path / "anna #2 for $5"
+    folder.mkdir()
+    (folder / "one.c").write_text('#include "one.h"\n')
+    for text in ("int one;\n", "int two;\n"):
+        (folder / "one.h").write_text(text)
+        for makes in (1, 0):
+            builder = lab_make.Builder(str(tmp_path))
+            builder.compile(str(folder / "one.c"), str(tmp_path / "one.o"), [cc])
+            builder.save()
+            assert builder.made == makes, text
+
+
 def test_what_a_compiler_says_of_the_students_file_is_shown(tmp_path):
     lab = Lab("2", tmp_path)
     lab.change("mm/free_map.c", "return counts == map->counts;", "return counts == map->count;")
     with pytest.raises(lab_link.Failed) as failed:
         lab.run("buddy")
     assert "has no member named" in str(failed.value)
+
+
+@pytest.mark.parametrize("tool", ["grade", "lab_build", "lab_kernel", "lab_user"])
+def test_a_directory_without_the_labs_files_is_refused(tool, tmp_path):
+    lab = "P" if tool == "lab_user" else "2"
+    tree = [str(tmp_path)] if tool == "grade" else ["--tree", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, f"tools/{tool}.py", "--build", BUILD, lab, *tree],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and not done.stdout
+    said = f"tools/{tool}.py: {tmp_path} has none of the lab's files: {labs.lab(lab).files[0]}"
+    assert done.stderr.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "tool, kind", [(lab_build, "Hosted"), (lab_kernel, "Kernel"), (lab_user, "User")]
+)
+def test_one_tool_builds_at_a_time(tool, kind, tmp_path, monkeypatch):
+    """A second one would replace the program of the first before that has started it."""
+
+    def begins(*_, **__):
+        with open(tmp_path / "labs" / "lock", encoding="utf-8") as f:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise lab_link.Failed("it is locked")
+
+    monkeypatch.setattr(tool, kind, begins)
+    monkeypatch.setattr("sys.argv", [kind, "--build", str(tmp_path), "2"])
+    with pytest.raises(SystemExit, match="it is locked"):
+        tool.main()
 
 
 def test_symbols_that_a_lab_does_not_list(tmp_path):

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The labs in the kernel: beside the reference's code, and in place of it (OWN=1)."""
 import re
+import sys
 
 import pytest
 
+import lab_kernel
 import labs
+import qemu
 import submission
-from lab_trees import IN_KERNEL, Lab, boot, each, ending
+from lab_trees import BUILD, IN_KERNEL, Lab, boot, each, ending
 
 MOST_MS = 1000  # most guest time, under icount, for all suites of an emptied lab
 
@@ -36,6 +39,33 @@ def test_the_reference_passes_as_a_student_in_the_kernel(name, tmp_path):
     run = boot(Lab(name, tmp_path))
     assert re.search(r"# selftest: \d+ suites?, \d+ tests?, 0 failed", run.text), run.story()
     assert run.passed, run.story()
+
+
+def test_a_machine_that_does_not_end_is_timed_out(monkeypatch):
+    monkeypatch.setattr(lab_kernel, "LIMIT", 1)
+    # In QEMU's place a program that never ends.
+    endless = [sys.executable, "-c", "while True: pass"]
+    monkeypatch.setattr(qemu.Machine, "command", lambda *_: endless)
+    assert lab_kernel.boot("none", "none").status == qemu.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    "status, last, code",
+    [
+        (qemu.PASS_STATUS, qemu.PASS_LINE, 0),
+        (qemu.FAIL_STATUS, qemu.FAIL_LINE, 1),
+        (qemu.TIMED_OUT, "", "tools/lab_kernel.py: the kernel has not ended itself; QEMU: timeout"),
+    ],
+    ids=["passed", "failed", "hangs"],
+)
+def test_the_exit_status_says_whether_the_kernel_passed(status, last, code, monkeypatch):
+    run = qemu.Run([], "", status, 0, text=f"{qemu.BOOT_LINE}\n{last}\n", booted=True)
+    monkeypatch.setattr(lab_kernel, "boot", lambda *_, **__: run)
+    monkeypatch.setattr(lab_kernel.Kernel, "program", lambda *_: "image")
+    monkeypatch.setattr("sys.argv", ["lab_kernel.py", "--build", BUILD, "5", "--run"])
+    with pytest.raises(SystemExit) as ended:
+        lab_kernel.main()
+    assert ended.value.code == code
 
 
 OWN = [name for name in IN_KERNEL if labs.lab(name).own]

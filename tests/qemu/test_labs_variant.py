@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A course's own constants, labs/variant.mk: every program of a lab is compiled with them, a
 student's tree has them, and the suites expect the results that follow."""
+import json
 import os
 import re
 import subprocess
@@ -16,11 +17,11 @@ VARIANT = "VARIANT := -DPCP_BATCH=12 -DMIGRATE_PASSES=7\nGRADE_SEED := 41\n"
 LABS = ("4", "8")  # labs whose costs change
 
 
-def run(folder, *words):
+def run(folder, *words, **more):
     return subprocess.run(
         words,
         cwd=folder,
-        env={k: v for k, v in outer_make.env().items() if k != "PYTHONPATH"},
+        env=outer_make.env("PYTHONPATH", "CC", "HOSTCC", "LD", **more),
         capture_output=True,
         text=True,
         check=False,
@@ -60,6 +61,23 @@ def test_every_compiler_gets_the_constants(tmp_path):
         suites_pass(folder)
 
 
+def test_settings_follow_the_environment_and_a_file_that_is_removed(tmp_path):
+    folder = tree(str(tmp_path / "ours"))
+
+    def settings(**more):
+        return json.loads(run(folder, sys.executable, "-B", "-c", KEPT, **more).stdout)
+
+    first = settings()
+    assert "-DPCP_BATCH=12" in first["KFLAGS"] and first["CC"] == first["HOSTCC"] == "gcc"
+    other = settings(CC="clang", HOSTCC="clang -m64")
+    assert other["CC"] == "clang" and other["HOSTCC"] == "clang -m64" and other["LD"] == "ld.lld"
+    assert settings() == first
+    os.unlink(os.path.join(folder, "labs", "variant.mk"))
+    assert "-DPCP_BATCH" not in settings()["KFLAGS"]
+
+
+KEPT = """import json, sys; sys.path.insert(0, 'tools'); import lab_make
+print(json.dumps(lab_make.Settings('build').values))"""
 SHOW = "import sys; sys.path.insert(0, 'tools'); import tree; print(*tree.all_files())"
 
 
