@@ -9,7 +9,7 @@
 
 #define NR_ACTS         4u
 #define ACT_CPUS        4u              /* CPUs that take part in an act, at most */
-#define ACT_DEADLINE_NS 240000000000ULL /* time limit of an offline, with pauses for the viewer */
+#define ACT_DEADLINE_NS 240000000000ULL /* time limit of an offline */
 
 /*
  * Each act shows one claim, and leaves all memory online.  False: the claim did not hold, or an

@@ -52,7 +52,8 @@ static pfn_t replace_one(const struct zone *zone, int *err)
 		live_range(ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES);
 		live_say("page %#lx, mapped by a program, begins to fail", pfn);
 		live_hold(HOLD_MS);
-		*err = soft_offline_page(pfn);
+		/* The program may have released it meanwhile. */
+		*err = is_mapped_once(pfn) ? soft_offline_page(pfn) : -EAGAIN;
 		if (*err == 0)
 			return pfn;
 		pfn = next_mapped(zone, pfn + 1);

@@ -109,13 +109,16 @@ static bool leave(struct stuck *s, unsigned online)
 	u64 began;
 	int err;
 
-	if (online > 1)
-		thread = thread_start("deaf", (int)s->cpu, stay_deaf, s);
-	while (thread && !load_acquire(&s->deaf))
-		thread_yield();
-	if (thread)
+	if (online > 1) {
+		/* The viewer may pause here: the CPU is not deaf yet. */
 		live_say("cpu%u has interrupts off for a moment: no other CPU may touch its cache",
 		    s->cpu);
+		thread = thread_start("deaf", (int)s->cpu, stay_deaf, s);
+		if (!thread)
+			return act_failed("a thread with interrupts off", -ENOMEM, NULL);
+	}
+	while (thread && !load_acquire(&s->deaf))
+		thread_yield();
 	began = arch_clock_ns();
 	live_offline(&res);
 	err = offline_pages(&kernel_memory, s->start, s->nr, &opts, &res);

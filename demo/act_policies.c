@@ -134,7 +134,7 @@ static bool show_policy(struct policies *p, enum iso_policy policy)
 {
 	struct live_policy *row = &p->row[policy];
 	struct offline_opts opts = {.policy = policy,
-	    .deadline_ns = ACT_DEADLINE_NS,
+	    .deadline_ns = live_on() ? WAIT_FOREVER : ACT_DEADLINE_NS, /* the viewer may pause */
 	    .on_isolated = policy_isolated,
 	    .arg = p};
 	struct offline_result res;

@@ -14,6 +14,8 @@
 #include <quarry/string.h>
 #include <quarry/trace.h>
 
+#define ALL "all"
+
 void bench_figure(const char *name, u64 value, const char *unit)
 {
 	printk("bench: %s %llu %s\n", name, (unsigned long long)value, unit);
@@ -101,7 +103,7 @@ static bool bench_trace(void)
 static const struct {
 	const char *name;
 	bool (*run)(void);
-	bool always; /* run also if bench= names no group */
+	bool always; /* part of ALL */
 } groups[] = {
     {"memmap", bench_memmap, true},
     {"pairs", bench_pairs, true},
@@ -127,7 +129,7 @@ static const struct {
     {"stranded", bench_stranded, false},
 };
 
-/* Is @name in @list, whose words are separated by commas? */
+/* Is @name in @list, whose names are separated by commas? */
 static bool group_is_listed(const char *name, const char *list)
 {
 	size_t len = strlen(name);
@@ -143,15 +145,43 @@ static bool group_is_listed(const char *name, const char *list)
 	return false;
 }
 
-bool bench_run(void)
+/* Are all names in @list names of groups, or ALL?  If not, print the first that is not. */
+static bool groups_are_known(const char *list)
 {
-	const char *list = cmdline_get("bench", "");
-	bool good = true;
+	size_t len = 0;
 	unsigned i;
 
+	for (;; list += len + 1) {
+		for (len = 0; list[len] && list[len] != ',';)
+			len++;
+		for (i = 0; i < ARRAY_SIZE(groups); i++)
+			if (strlen(groups[i].name) == len && !strncmp(groups[i].name, list, len))
+				break;
+		if (i == ARRAY_SIZE(groups) && (len != strlen(ALL) || strncmp(ALL, list, len)))
+			break;
+		if (!list[len])
+			return true;
+	}
+	printk("bench: no group \"%.*s\"; known: " ALL, (int)len, list);
+	for (i = 0; i < ARRAY_SIZE(groups); i++)
+		printk(" %s", groups[i].name);
+	printk("\n");
+	return false;
+}
+
+bool bench_run(void)
+{
+	const char *list = cmdline_get("bench", ALL);
+	bool good = true, all;
+	unsigned i;
+
+	list = list[0] ? list : ALL;
+	if (!groups_are_known(list))
+		return false;
+	all = group_is_listed(ALL, list);
 	printk("bench: compiler %s\n", __VERSION__);
 	for (i = 0; i < ARRAY_SIZE(groups); i++) {
-		if (list[0] ? !group_is_listed(groups[i].name, list) : !groups[i].always)
+		if (!(all && groups[i].always) && !group_is_listed(groups[i].name, list))
 			continue;
 		if (!groups[i].run()) {
 			printk("bench: group %s could not be measured\n", groups[i].name);

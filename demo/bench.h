@@ -10,8 +10,8 @@
 /*
  * Measure, and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount
  * with shift 0, where the TSC counts instructions.  The option bench= names the groups to measure,
- * separated by commas; without it, the groups marked `always` are measured.  False: something could
- * not be measured.
+ * separated by commas; with `all`, or without a name, the groups marked `always` are measured.
+ * False: something could not be measured; if a name is unknown, nothing is.
  */
 bool bench_run(void);
 

@@ -24,8 +24,9 @@
 struct offliner {
 	struct memory *mem;
 	struct stress *stress;
-	u32 stop;   /* atomic */
-	u32 rounds; /* atomic: finished rounds */
+	u32 stop;            /* atomic */
+	u32 rounds;          /* atomic: finished rounds */
+	unsigned long pages; /* offlined in these rounds */
 	int err;
 	bool no_range;
 	struct thread *thread;
@@ -60,6 +61,7 @@ static void offliner_main(void *arg)
 			    res.rounds);
 			return;
 		}
+		o->pages += opts.nr;
 		WRITE_ONCE(o->rounds, o->rounds + 1);
 	}
 }
@@ -131,9 +133,9 @@ static void summary(
 {
 	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u "
 	       "down, %u "
-	       "refused as the last; %u offlines of %lu MiB meanwhile%s\n",
+	       "refused as the last; %u offlines of %lu MiB in all meanwhile%s\n",
 	    s->downs, s->ups, nr_boot_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu,
-	    s->at_most_down, s->refused, o->rounds, SOAK_RANGE >> (20 - PAGE_SHIFT),
+	    s->at_most_down, s->refused, o->rounds, o->pages >> (20 - PAGE_SHIFT),
 	    o->no_range ? " (no movable range on this machine)" : "");
 	printk("hotplug: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
 	    (unsigned long long)r->ops, (unsigned long long)r->frees_remote,

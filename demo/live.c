@@ -27,7 +27,7 @@
 
 bool live_quit(void)
 {
-	return live_on() && live_screen.quit;
+	return live_screen.quit;
 }
 
 /* ---- lines that are kept ---- */
@@ -133,7 +133,7 @@ void live_stop(void)
 /* Handle the typed keys; true: end the present wait. */
 static bool keys(void)
 {
-	bool resized, go_on = false, lines = false;
+	bool resized = false, go_on = false;
 	int key;
 
 	while ((key = live_term_key(&resized)) >= 0) {
@@ -142,16 +142,26 @@ static bool keys(void)
 		else if (key == 's')
 			live_screen.step = true;
 		else if (key == 'l')
-			lines = true;
+			live_screen.lines = true;
 		else if (key == 'q')
 			live_screen.quit = true;
 		else if (key == '\t')
 			live_screen.skip = live_screen.in_policy;
 		go_on |= key == '\t' || key == 'q';
 	}
-	if (lines || (resized && !live_screen_resize()))
+	if (resized && !live_screen_resize())
+		live_screen.lines = true;
+	return go_on || live_screen.lines;
+}
+
+/*
+ * Turn the screen off if a key or the terminal's size has asked for lines.  Not while an act holds
+ * a CPU, on which a drawing thread may run.
+ */
+static void stop_for_lines(void)
+{
+	if (live_screen.lines)
 		live_stop();
-	return go_on;
 }
 
 /* Wait for @ms, and longer while the user has paused. */
@@ -201,11 +211,12 @@ void live_act(unsigned nr, unsigned of, const char *fmt, ...)
 	kvsnprintf(claim, sizeof(claim), fmt, ap);
 	va_end(ap);
 	ksnprintf(text, sizeof(text), "act %u of %u: %s", nr, of, claim);
+	stop_for_lines();
 	line("", text);
-	if (live_on() && nr > 1)
-		stay(RESULTS_MS);
 	if (!live_on())
 		return;
+	if (nr > 1)
+		stay(RESULTS_MS);
 	mutex_lock(&live_screen.lock);
 	if (nr > 1) /* results before the first act are those of failed selftests */
 		live_screen.s->view.nr_results = 0;
@@ -218,6 +229,7 @@ void live_act(unsigned nr, unsigned of, const char *fmt, ...)
 	keep_on_screen(text);
 	mutex_unlock(&live_screen.lock);
 	stay(0);
+	stop_for_lines();
 }
 
 void live_range(pfn_t start, unsigned long nr)
@@ -250,12 +262,13 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 	ksnprintf(text, sizeof(text), "  %-8s %6u round%s %6u IPI%s %4u %% hits %6llu ms",
 	    iso_policy_name(policy), row->rounds, row->rounds == 1 ? " " : "s", row->ipis,
 	    row->ipis == 1 ? " " : "s", row->hit_rate, (unsigned long long)row->ms);
+	stop_for_lines();
 	if (!row->running)
 		line("", text);
-	if (live_on() && row->running)
-		(void)keys(); /* discard earlier keys: they must not skip this policy */
 	if (!live_on())
 		return;
+	if (row->running)
+		(void)keys(); /* discard earlier keys: they must not skip this policy */
 	mutex_lock(&live_screen.lock);
 	if (row->running)
 		set_policy(true);
@@ -265,11 +278,13 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 		keep_on_screen(text);
 	mutex_unlock(&live_screen.lock);
 	stay(0);
+	stop_for_lines();
 }
 
 /* For live_say and live_result: format the text, and print it as a line. */
 static void format_line(char text[LINE], const char *fmt, va_list ap)
 {
+	stop_for_lines();
 	kvsnprintf(text, LINE, fmt, ap);
 	line("  ", text);
 }
@@ -286,6 +301,7 @@ void live_say(const char *fmt, ...)
 		return;
 	live_explain(text);
 	stay(0);
+	stop_for_lines();
 }
 
 void live_explain(const char *text)
@@ -333,8 +349,7 @@ void live_end(void)
 	ksnprintf(live_screen.s->view.keys, LIVE_TEXT, "[tab] prompt");
 	mutex_unlock(&live_screen.lock);
 	stay(LOOK_MS);
-	if (live_on())
-		live_screen_close();
+	live_screen_close();
 	live_term_replay(live_screen.log);
 }
 
@@ -374,6 +389,7 @@ static void look_until_key(const char *where)
 	while (live_on() && live_term_key(&resized) < 0) {
 		if (resized && !live_screen_resize())
 			live_screen_close();
+		resized = false;
 		thread_sleep(LIVE_TURN_NS);
 	}
 	if (live_on())

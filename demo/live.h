@@ -6,6 +6,8 @@
  * The demonstration reports its steps by these functions and prints nothing itself.  The state of
  * the memory (pageblocks, caches, counters) is not passed: the screen reads it.
  * All functions may be called whether the screen is on or not.  Context: thread, one at a time.
+ * If a key has asked for lines, live_act, live_policy, live_say and live_result turn the screen
+ * off.  This waits for threads on other CPUs, so call them while no CPU is held.
  */
 #ifndef DEMO_LIVE_H
 #define DEMO_LIVE_H

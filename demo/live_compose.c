@@ -112,7 +112,8 @@ static void put_header(struct live_frame *f, const struct live_view *v)
 	if (v->suite || !v->tests)
 		return;
 	put_cells(f, 0, col, v->tests_failed ? LIVE_BROKEN : LIVE_PLAIN, "%sselftests %u/%u %s",
-	    dot, v->tests_done - v->tests_failed, v->tests, v->tests_failed ? "not ok" : "ok");
+	    dot, v->tests_done - MIN(v->tests_failed, v->tests_done), v->tests,
+	    v->tests_failed ? "not ok" : "ok");
 }
 
 static void put_title(struct live_frame *f, const struct live_view *v)

@@ -96,16 +96,17 @@ void live_draw(void) NO_LOCK_ANALYSIS
 {
 	struct screen *s = live_screen.s;
 
-	if (!mutex_trylock(&live_screen.lock))
-		return; /* another thread draws or changes the content: the next frame comes soon */
 	/* While the lock is held, no other thread may preempt this one: it might run for long. */
 	preempt_disable();
-	read_memory(s, &kernel_memory, READ_BLOCKS);
-	live_compose(&s->next, &s->view);
-	live_frame_send(&s->pen, &s->shown, &s->next, FRAME_BYTES);
-	WRITE_ONCE(s->drawn, arch_clock_ns());
+	/* If another thread draws or changes the content, the next frame comes soon. */
+	if (mutex_trylock(&live_screen.lock)) {
+		read_memory(s, &kernel_memory, READ_BLOCKS);
+		live_compose(&s->next, &s->view);
+		live_frame_send(&s->pen, &s->shown, &s->next, FRAME_BYTES);
+		WRITE_ONCE(s->drawn, arch_clock_ns());
+		mutex_unlock(&live_screen.lock);
+	}
 	preempt_enable();
-	mutex_unlock(&live_screen.lock);
 }
 
 static bool shall_stop(void *arg)
@@ -217,7 +218,7 @@ bool live_screen_open(void)
 	if (!live_screen_prepare(cols, rows))
 		return false;
 	live_screen_forget();
-	live_screen.paused = live_screen.step = live_screen.quit = false;
+	live_screen.paused = live_screen.step = live_screen.quit = live_screen.lines = false;
 	live_screen.in_policy = live_screen.skip = false;
 	live_screen.log = log_position();
 	live_term_open();

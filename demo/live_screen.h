@@ -32,6 +32,7 @@ struct live_screen {
 	u64 log;      /* position in the log when the screen was opened */
 	u32 on, stop; /* atomic */
 	bool paused, step, quit;
+	bool lines;           /* the next line of output turns the screen off */
 	bool in_policy, skip; /* a policy is shown; the rest of its pauses are skipped */
 };
 extern struct live_screen live_screen;

@@ -69,7 +69,7 @@ static int take(bool *resized)
 static void wait_for_answer(void)
 {
 	u64 until = arch_clock_ns() + ANSWER_NS;
-	bool resized;
+	bool resized = false;
 
 	while (term.waiting && arch_clock_ns() < until) {
 		if (take(&resized) < 0)
@@ -110,10 +110,8 @@ void live_term_close(void)
 
 int live_term_key(bool *resized)
 {
-	int key;
+	int key = take(resized);
 
-	*resized = false;
-	key = take(resized);
 	if (term.open && arch_clock_ns() - term.asked_at > AGAIN_NS)
 		ask();
 	return key;

@@ -23,8 +23,8 @@ void live_term_close(void);
 /* Write to the terminal; for struct live_pen.  Any context. */
 void live_term_send(void *arg, const char *bytes, size_t len);
 /*
- * The next key that was typed, or -1: none yet.  Now and then asks for the size again; *@resized:
- * the size has changed.
+ * The next key that was typed, or -1: none yet.  Now and then asks for the size again.  Sets
+ * *@resized if the size has changed.
  */
 int live_term_key(bool *resized);
 /* Write the hidden text that the log has from @pos on. */

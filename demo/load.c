@@ -131,6 +131,8 @@ int cmd_load(unsigned n, char **arg)
 
 /* ---- bursts ---- */
 
+#define ANY_MIB (1ULL << 40) /* more than a machine can have */
+
 /* Allocated blocks, chained by their owner fields. */
 struct burst {
 	struct page *top;
@@ -223,7 +225,7 @@ int cmd_burst(unsigned n, char **arg)
 	for (i = 0; i < rounds && !monitor_key_cancels(); i++) {
 		struct burst b = {.seed = run_seed + i};
 
-		burst_take(&b, (unsigned long)mib << (20 - PAGE_SHIFT));
+		burst_take(&b, (unsigned long)MIN(mib, ANY_MIB) << (20 - PAGE_SHIFT));
 		progress_tick(&progress);
 		burst_give(&b);
 		progress.done++;

@@ -76,6 +76,8 @@ static bool only_shows(unsigned n, char **arg)
 		return true;
 	if (c->flags & FOLLOWS)
 		printk("watch: %s follows the memory by itself, until a key\n", arg[0]);
+	else if (c->flags & NEEDS_KEYS)
+		printk("watch: %s needs keys, and any key ends a watch\n", arg[0]);
 	else
 		printk("watch: %s changes something\n", arg[0]);
 	monitor_show_watchable();

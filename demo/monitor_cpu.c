@@ -60,6 +60,7 @@ static int hang_cpu(unsigned cpu, u64 ms)
 int cmd_cpu(unsigned n, char **arg)
 {
 	u64 cpu, ms = smp_timeout_ns / 1000000 * 2;
+	bool hang;
 	int err;
 
 	if (n == 0) {
@@ -68,12 +69,17 @@ int cmd_cpu(unsigned n, char **arg)
 	}
 	if (!monitor_number(arg[1], &cpu) || (n > 2 && !monitor_number(arg[2], &ms)))
 		return -EINVAL;
+	hang = strcmp(arg[0], "hang") == 0;
+	if (n > 2 && !hang) {
+		printk(USAGE);
+		return -EINVAL;
+	}
 	cpu = MIN(cpu, (u64)nr_cpus);
-	if (strcmp(arg[0], "hang") == 0 && ms > HANG_MAX_MS) {
+	if (hang && ms > HANG_MAX_MS) {
 		printk("cpu hang: at most %u ms\n", HANG_MAX_MS);
 		return -EINVAL;
 	}
-	if (strcmp(arg[0], "hang") == 0)
+	if (hang)
 		return hang_cpu((unsigned)cpu, ms);
 	if (strcmp(arg[0], "down") == 0) {
 		err = cpu_down((unsigned)cpu);

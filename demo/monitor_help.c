@@ -86,7 +86,8 @@ static int show_command(const char *name)
 
 bool monitor_watchable(const struct command *c, bool bare)
 {
-	return !(c->flags & FOLLOWS) && (c->flags & (bare ? SHOWS | SHOWS_BARE : SHOWS));
+	return !(c->flags & (FOLLOWS | NEEDS_KEYS)) &&
+	    (c->flags & (bare ? SHOWS | SHOWS_BARE : SHOWS));
 }
 
 /* Print the commands that can be watched with arguments too, or (@bare) only without arguments. */

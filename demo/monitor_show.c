@@ -86,8 +86,10 @@ int cmd_page(unsigned n, char **arg)
 	if (!monitor_number(arg[0], &pfn))
 		return -EINVAL;
 	dump_page(&kernel_memory, pfn, "page");
-	trace_history(&kernel_memory, pfn);
-	return pfn < kernel_memory.end_pfn ? 0 : -EINVAL;
+	/* Memory that was removed has a history. */
+	if (pfn < kernel_memory.end_pfn)
+		trace_history(&kernel_memory, pfn);
+	return pfn_valid_in(&kernel_memory, pfn) ? 0 : -EINVAL;
 }
 
 int cmd_history(unsigned n, char **arg)
@@ -100,8 +102,12 @@ int cmd_history(unsigned n, char **arg)
 	}
 	if (!monitor_number(arg[0], &pfn))
 		return -EINVAL;
+	if (pfn >= kernel_memory.end_pfn) {
+		printk("history: pfn %#llx: no such page\n", (unsigned long long)pfn);
+		return -EINVAL;
+	}
 	trace_history(&kernel_memory, pfn);
-	return pfn < kernel_memory.end_pfn ? 0 : -EINVAL;
+	return 0;
 }
 
 int cmd_trace(unsigned n, char **arg)

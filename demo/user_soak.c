@@ -68,12 +68,16 @@ bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg)
 
 	soak_begin(&soak, &kernel_memory, "soak");
 	for (round = 0; round < rounds; round++) {
-		good &= shaker_start(&s, seed + round) && user_run(program, seed + round, arg);
+		bool whole;
+
+		s.failed = 0;
+		whole = shaker_start(&s, seed + round) && user_run(program, seed + round, arg);
 		shaker_stop(&s);
-		good &= at_rest(&soak, free) && !s.failed;
+		whole &= at_rest(&soak, free) && !s.failed;
+		good &= whole;
 		printk("soak: round %llu of %llu, seed %#llx: %s\n", (unsigned long long)round + 1,
 		    (unsigned long long)rounds, (unsigned long long)seed + round,
-		    good ? "good" : "FAIL");
+		    whole ? "good" : "FAIL");
 	}
 	printk("soak: %u downs and %u ups of %u CPUs, %u offlines that moved %u pages, %u refused; "
 	       "%lu pages free "

@@ -78,7 +78,7 @@ static const struct cmdline_option options[] = {
     NUMBER("user_arg", 0, ANY_NUMBER, "", "a number for that program"),
     NUMBER("user_rounds", 0, MILLION, "times", "run it so often, with CPUs and memory hotplug"),
     CHOICE("monitor", "on off", "the monitor at the end, or power off"),
-    TEXT("bench", "print figures, then power off: all, or groups with commas"),
+    TEXT("bench", "print figures instead of the tour: all, or groups with commas"),
     CHOICE("console", "screen serial",
         "where output goes: to the screen too, or to the serial line only"),
     CHOICE("poweroff", "on off", "off: the machine stays on at the end, to read its screen"),

@@ -78,6 +78,7 @@ HOST_TEST_SRCS += tests/suites/demo/test_judge_poison_load.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_crowd.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_scenario.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_tour.c
+HOST_TEST_SRCS += tests/suites/demo/test_judge_screen.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_act.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_drain.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_policies.c

@@ -136,6 +136,22 @@ def test_unknown_suite(boot):
     ), run.story()
 
 
+def test_unknown_group_of_figures(boot):
+    """It is named, and nothing is measured."""
+    run = boot("selftest=none bench=memmap,nosuch,pairs", tour=None)
+    assert run.failed, run.story()
+    assert run.has(r'^bench: no group "nosuch"; known: all memmap pairs '), run.story()
+    assert not run.has("^bench: memmap_bytes_per_page"), run.story()
+
+
+def test_all_figures(passes):
+    """`all`, also beside a group: the figures that every machine can measure, and that group's."""
+    run = passes("selftest=none bench=contig,all", tour=None, mem=1024)
+    for figure in ("memmap_bytes_per_page", "order0_pair", "check_memory_page", "alloc_contig_2m"):
+        assert run.has(rf"^bench: {figure}"), run.story()
+    assert not run.has("could not be measured|act 1"), run.story()
+
+
 def test_one_test(passes):
     """SUITE.TEST selects only that test; numbers and plan are those of the selected tests."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")

@@ -246,6 +246,39 @@ def test_acts_are_paused_stepped_and_left_for_lines(term):
     assert re.search(r"^  precise +1 round ", qemu_log(t), re.MULTILINE), qemu_log(t)[-3000:]
 
 
+def steps_to(t, pattern):
+    """Pause, and step until the screen shows @pattern."""
+    t.wait(r"^act 1 of 4 ", alternate=True)
+    t.send(" ")
+    for _ in range(60):
+        if re.search(pattern, t.text, re.MULTILINE):
+            return
+        t.send("s")
+        t.rest(0.3)
+    raise AssertionError(t.story(pattern))
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["interrupts off for a moment", r"^act 2 of 4(.*\n)+ 1 isolate \[done\]"],
+    ids=["before", "while"],
+)
+def test_lines_are_asked_for_when_a_cpu_is_held(term, where):
+    """Act 1 pauses before a CPU has interrupts off; act 2 shows a range while it holds the CPU of a
+    drawing thread. Both acts go on when lines are asked for."""
+    t = term(CMDLINE="selftest=none", NODES="1")
+    steps_to(t, where)
+    t.rest(1)
+    if "moment" in where:
+        t.resize(60, 20)
+    else:
+        t.send("l")
+    prompt(t)
+    said = qemu_log(t)
+    assert t.sane() and "quarry: PASS" in said, said[-3000:]
+    assert re.search(r"^  redrain drains again; ", said, re.MULTILINE), said[-3000:]
+
+
 def test_tab_goes_to_the_next_policy(term):
     """Tab ends the run of a policy, and the next policy's begins, even while the act pauses."""
     t = term(CMDLINE="selftest=none")

@@ -95,6 +95,11 @@ def test_ranges(ask):
     ask.says(f"remove {FIRST + 1:#x} 512", f"remove: error EINVAL: {UNALIGNED}")
     ask.says(f"remove {pfn:#x} 512", "remove: done")
     matches(ask(f"block {pfn:#x}"), r".*: hole.*")
+    # A script would end at a command that fails; the page is gone, its history is not.
+    said = ask(f"expect-fail page {pfn:#x}")
+    assert said.startswith(f"page: pfn {pfn:#x}: no such page\nhistory of pfn {pfn:#x}: "), said
+    assert "did not fail" not in said
+    assert ask(f"history {pfn:#x}").startswith(f"history of pfn {pfn:#x}: ")
     ask.says("add 1 512", f"add: error EINVAL: {UNALIGNED}")
     ask.says(f"add {FIRST:#x} 32768", "add: error EEXIST: some of it is there")
     ask.says(f"add {COME:#x} 32768 1", "add: error ENODEV: no such node")
@@ -250,6 +255,8 @@ def test_cpus_and_counts(ask):
     ask.says("cpu down x", NUMBER.format("x"))
     ask.says("cpu hang 1 y", NUMBER.format("y"))
     assert ask("cpu down") == ask("cpu hang 1 2 3") == "usage: cpu down|up|hang N [MS]\n"
+    ask.says("cpu down 1 5", usage)
+    ask.says("cpu up 1 5", usage)
     for cpu in ("2", "4294967296", "99999999999"):
         ask.says(f"cpu down {cpu}", "cpu: error ENODEV: no such CPU")
         ask.says(f"cpu up {cpu}", "cpu: error ENODEV: no such CPU")
@@ -310,6 +317,9 @@ def test_cpus_and_counts(ask):
         ).group(1)
     )
     assert managed * 9 // 10 <= most < managed
+    # More MiB than a machine has, and than 64 bits count as pages, are all there are, too.
+    huge = ask("burst 0x100000000000000")
+    assert managed * 9 // 10 <= int(re.search(r"of (\d+) MiB used", huge).group(1)), huge
     assert ask.host.managed() == managed
     ask.says("rounds x", NUMBER.format("x"))
     for rounds in ("0", "1000000"):
@@ -346,6 +356,10 @@ def test_shown_state(ask):
     matches(ask("block 0x100000000"), r"pfn 0x100000000: outside 0-0x[0-9a-f]+0000")
     ask.says("block x", NUMBER.format("x"))
     ask.says("page x", NUMBER.format("x"))
+    # PFN_NONE among them, which stands for all pages in a search of the records.
+    for pfn in ("0xffffffff", "0x100000000"):
+        ask.says(f"page {pfn}", f"page: pfn {pfn}: no such page")
+        ask.says(f"history {pfn}", f"history: pfn {pfn}: no such page")
     ask.says("trace maybe", "usage: trace on|off")
     matches(
         ask(f"block {FIRST:#x}"),

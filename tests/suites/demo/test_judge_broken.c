@@ -20,6 +20,7 @@ static struct {
 	int err;
 	bool not_retired, dies, stops;
 	u64 verified, wrong;
+	unsigned freed; /* pages that their program releases while they are shown */
 } world;
 
 static struct page *page_at(const struct memory *mem, pfn_t pfn)
@@ -52,6 +53,33 @@ static bool whole(const struct crowd *c)
 {
 	return !world.dies;
 }
+
+static pfn_t shown;
+
+static void show(pfn_t start, unsigned long nr)
+{
+	shown = start;
+	judge_live_range(start, nr);
+}
+
+/* The program releases the first page of the shown pageblock that is mapped once. */
+static void release(unsigned ms)
+{
+	struct page *page = page_at(NULL, shown);
+
+	judge_live_hold(ms);
+	if (!world.freed)
+		return;
+	world.freed--;
+	while (word_state(page->word) != PG_LRU || page->mapcount != 1)
+		page++;
+	*page = (struct page){.word = PAGE_WORD(0, PG_FREE, 0)};
+}
+
+#undef live_range
+#undef live_hold
+#define live_range show
+#define live_hold  release
 
 #define pfn_to_page_in    page_at
 #define pageblock_of      block_at
@@ -145,6 +173,25 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	EXPECT_SAID(t, ACT "  no program has a page mapped in a zone MOVABLE\n[no range]\n");
 }
 
+static void page_released_meanwhile_is_not_replaced(struct ktest *t)
+{
+	if (!judge_figures(t))
+		return;
+	begin();
+	world.freed = 1;
+	EXPECT(t, act_broken((struct crowd *)&world));
+	EXPECT_EQ(t, judge_times("[hold 1000][range 0x800 512]say: page 0x805, "), 1);
+	EXPECT_EQ(t, judge_times("[soft 0x604]"), 0);
+	EXPECT_EQ(t, judge_times("  page 0x805 is out of use (x): "), 1);
+	judge_clear();
+	begin();
+	world.freed = 2;
+	EXPECT(t, !act_broken((struct crowd *)&world));
+	EXPECT_EQ(t, judge_times("[soft "), 0);
+	EXPECT_EQ(t, judge_times("  FAIL: no page could be replaced: error EAGAIN\n"), 1);
+	judge_clear();
+}
+
 static void act_that_is_not_as_claimed_fails(struct ktest *t)
 {
 	unsigned part;
@@ -173,4 +220,4 @@ static void act_that_is_not_as_claimed_fails(struct ktest *t)
 
 KTEST_SUITE(judge_broken, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(mapped_page_is_replaced_and_its_program_goes_on), KTEST(busy_page_is_left_for_another),
-    KTEST(act_that_is_not_as_claimed_fails));
+    KTEST(page_released_meanwhile_is_not_replaced), KTEST(act_that_is_not_as_claimed_fails));

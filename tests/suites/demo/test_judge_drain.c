@@ -125,8 +125,8 @@ static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct 
 #define TAKE   "[range 0x200 512][drain][take 256+1]"
 #define CACHED "  page 0x300 is free, in the cache of cpu3: not in the buddy allocator\n[hold 1200]"
 #define DEAF                                                                                       \
-	"[deaf on 3][test]say: cpu3 has interrupts off for a moment: no other CPU may touch its "  \
-	"cache\n"
+	"say: cpu3 has interrupts off for a moment: no other CPU may touch its cache\n"            \
+	"[deaf on 3][test]"
 #define LEFT  "  after 1 drain round, 3 IPIs: it has left (9 ms)\n[hold 600][online]"
 #define STUCK "  isolated, and it cannot leave: 511 of 512 pages are in the buddy allocator\n"
 #define TRIED "[watch][offline redrain][watched]"
@@ -201,6 +201,12 @@ static void each_failure_fails_the_act(struct ktest *t)
 	world.no_thread = 1;
 	EXPECT(t, !act_drain());
 	EXPECT_EQ(t, judge_times("[free 256]"), 1);
+	judge_clear();
+	begin(4);
+	world.no_thread = 2;
+	EXPECT(t, !act_drain());
+	EXPECT_EQ(t, judge_times("  FAIL: a thread with interrupts off: error ENOMEM\n"), 1);
+	EXPECT_EQ(t, judge_times("[offline"), 0);
 	judge_clear();
 	begin(4);
 	world.offline_err = -EBUSY;

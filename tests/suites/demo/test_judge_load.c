@@ -187,7 +187,7 @@ static void begin(void)
 
 static int say(int (*command)(unsigned n, char **arg), const char *word, const char *other)
 {
-	char first[16], second[16], *arg[] = {first, second};
+	char first[20], second[16], *arg[] = {first, second};
 
 	ksnprintf(first, sizeof(first), "%s", word);
 	ksnprintf(second, sizeof(second), "%s", other);
@@ -335,6 +335,9 @@ static void bursts_are_counted(struct ktest *t)
 	world.largest = 0;
 	EXPECT_EQ(t, say(cmd_burst, "2", "2"), -EUCLEAN);
 	EXPECT_SAID(t, "burst: 2 rounds of 2 MiB used and freed, 1 page damaged\n");
+	/* So many MiB are more pages than a number has. */
+	say(cmd_burst, "0x100000000000000", "");
+	EXPECT_SAID(t, "burst: 1 round of 2 MiB used and freed, 0 pages damaged\n");
 	say(cmd_burst, "1", "");
 	say(cmd_burst, "1", "0");
 	EXPECT_SAID(t,

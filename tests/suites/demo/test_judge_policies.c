@@ -32,6 +32,7 @@ static struct {
 	bool no_load, bad_load, not_cached, late, not_movable, idle, elsewhere;
 	int take_err, hold_err, offline_err, online_err;
 	unsigned taken, tries; /* pages taken; tries that are refused first */
+	u64 deadline_ns;       /* of the last offline */
 } world;
 
 struct act_load *act_load_start(
@@ -134,6 +135,7 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr,
 {
 	judge_note("[offline %#lx+%lu, %s]", start, nr, iso_policy_name(opts->policy));
 	world.policy = opts->policy;
+	world.deadline_ns = opts->deadline_ns;
 	judge.now += opts->policy == ISO_REDRAIN ? 0 : live.on ? 500000000 : 0;
 	opts->on_isolated(opts->arg);
 	judge.now += 9000000;
@@ -225,10 +227,13 @@ static void figures_are_of_the_zone_alone(struct ktest *t)
 	EXPECT_EQ(t, judge_times("% 9]"), 3);
 	EXPECT_EQ(t, judge_times(", 500 ms]"), 3);
 	judge_clear();
+	/* Nor does a pause end an offline. */
+	EXPECT_EQ(t, world.deadline_ns, WAIT_FOREVER);
 	/* The act holds a CPU that uses the range's zone, if there is such a CPU. */
 	begin(4);
 	world.cache[3].first[GFP_MOVABLE] = 3 * STACKS_PER_ZONE + MT_MOVABLE;
 	EXPECT(t, act_policies(6));
+	EXPECT_EQ(t, world.deadline_ns, 240000000000);
 	EXPECT_EQ(t, judge_times("[hold cpu2"), 3);
 	judge_clear();
 	/* No CPU allocates from the zone, so the act does not wait for allocations. */

@@ -242,6 +242,10 @@ static void selftests_are_one_bar(struct ktest *t)
 	view.tests_done = 478;
 	live_compose(&frame, &view);
 	expect_row(t, 0, "QUARRY  4 CPUs - 2 nodes - 1010 MiB - selftests 477/478 not ok");
+	/* A name that no test has counts as failed, too. */
+	view.tests_done = 0;
+	live_compose(&frame, &view);
+	expect_row(t, 0, "QUARRY  4 CPUs - 2 nodes - 1010 MiB - selftests 0/478 not ok");
 }
 
 static void many_cpus_are_a_digit_each(struct ktest *t)
