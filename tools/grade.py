@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: MIT
 """Grade a lab; `make grade LAB=n`.
 
-Usage: tools/grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--seed N]
-                      [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE] [--github]
-                      [--out DIR] [--clean] [--gdb] [--plan PLAN]
+Usage: tools/grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--test SUITE.TEST]
+                      [--seed N] [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE]
+                      [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN] [--track TRACK]
 
 Only the files that the lab gives to students are taken from TREE; all others are this tree's.
-Without TREE these are this tree's, too.  Layers: model (calls streamed to a process with the
-student's code, judged by another process), explorer (all schedules of some operations with at most
-two preemptions), contract (tests that check nothing but the contract) and, with --kernel, the same
-tests in the kernel, in QEMU; and cost, which has points of its own.  docs/grading.md explains the
-layers and the verdicts.
+Without TREE these are this tree's, too.  If TREE lacks such a file, it is graded as students get
+it, in the track TRACK.  Layers: model (calls streamed to a process with the student's code, judged
+by another process), explorer (all schedules of some operations with at most two preemptions),
+contract (tests that check nothing but the contract) and, with --kernel, the same tests in the
+kernel, in QEMU; and cost, which has points of its own.  docs/grading.md explains the layers and the
+verdicts.
 
 Exit status: 0 with all points, 1 without, 2 if nothing could be graded.
 """
@@ -36,6 +37,7 @@ import grade_layers
 import grade_object
 import grade_report
 import grade_run
+import grade_source
 import grade_stage
 import grade_user
 import lab_build
@@ -70,6 +72,11 @@ def worthless(lab):
     return set(settings().get(f"lab {lab}", "empty", fallback="").split())
 
 
+def selects(word, key):
+    """Does a word of ONLY name the test @key, LAYER.TEST?"""
+    return key == word or key.startswith(word + ".")
+
+
 class Grade:
     """One grading: its results, its points, and the time that it took."""
 
@@ -87,14 +94,21 @@ class Grade:
         self.screen = grade_report.Screen(self, sys.stdout)
 
     def chosen(self, key):
-        only = self.args.only.split(",") if self.args.only else []
-        return not only or any(key == o or key.startswith(o + ".") for o in only)
+        only = [word for word in self.args.only.split(",") if word]
+        return not only or any(selects(word, key) for word in only)
+
+    def unknown(self):
+        """The words of ONLY that name no test of the lab."""
+        keys = [f"{layer}.{name}" for layer, tests in self.layers().items() for name in tests]
+        only = [word for word in self.args.only.split(",") if word]
+        return [word for word in only if not any(selects(word, key) for key in keys)]
 
     def stage(self):
         """Copy the lab's files of the submission into the build directory, and grade the copy."""
         if self.tree:
             to = os.path.join(os.path.abspath(self.args.build), "labs", "staged", self.name())
-            grade_stage.stage(self.one, self.tree, to)
+            for path in grade_stage.stage(self.one, self.tree, to):
+                self.notes.append(f"{path} is not handed in; graded as students get it")
             self.tree = to
 
     def only_test(self):
@@ -203,14 +217,16 @@ class Grade:
                     return self.refuse(said)
             self.results.append(Result("build", "compile", "ERROR", *first_error(str(error))))
             return None
-        self.said = programs.said + (self.kernel.said if self.kernel else "")
+        self.said = grade_layers.printable(
+            programs.said + (self.kernel.said if self.kernel else "")
+        )
         given = programs.given_objects(name, self.tree) if "model" in needed else {}
         said = grade_object.faults(self.one, self.objects(programs, needed), given)
         return self.refuse(said) if said else made
 
     def source_faults(self, path):
         there = os.path.join(self.tree or labs.ROOT, path)
-        return grade_object.source_faults(self.one, there, path) if os.path.exists(there) else []
+        return grade_source.source_faults(self.one, there, path) if os.path.exists(there) else []
 
     def refuse(self, said):
         """Fail the submission for the faults @said; none of its code is run."""
@@ -257,6 +273,9 @@ class Grade:
                 self.run_layers(made, sandbox, folder)
         finally:
             guard.close()
+        for r in self.results:
+            r.why = grade_layers.printable(r.why)
+            r.details = [grade_layers.printable(line) for line in r.details]
         self.seconds = time.monotonic() - begin
         self.cpu = sum(os.times()[:4]) - cpu
 
@@ -335,6 +354,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", default="")
+    parser.add_argument("--test", help="this test of the layers contract and cost")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kernel", action="store_true")
     parser.add_argument("--json")
@@ -344,6 +364,7 @@ def main():
     parser.add_argument("--clean", action="store_true", help="keep no program of TREE")
     parser.add_argument("--gdb", action="store_true", help="one test in the debugger")
     parser.add_argument("--plan", default="", help="of one set of the explorer this schedule alone")
+    parser.add_argument("--track", help="of which students get a file that TREE lacks")
     parser.add_argument("--out", help="all files of results, to this directory")
     parser.add_argument("lab", nargs="?", default="")
     parser.add_argument("tree", nargs="?", default="")
@@ -352,12 +373,19 @@ def main():
         sys.exit("make grade LAB=n [DIR=...]; n is one of " + " ".join(labs.labs()))
     end_when_asked()
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
-    one = labs.lab(args.lab)
+    one = labs.lab(args.lab, args.track)
+    if args.test:
+        args.only = f"{CONTRACT}.{args.test},{COST}.{args.test}"
     grade = Grade(one, one.tree(args.tree), args)
-    if not any(grade.tests().values()):
-        sys.exit(f"tools/grade.py: lab {one.name} has no test {args.only}")
+    if not any(grade.tests().values()) or (grade.unknown() and not args.test):
+        unknown = args.test or " ".join(grade.unknown())
+        sys.exit(f"tools/grade.py: lab {one.name} has no test {unknown}")
     if args.plan and not grade.is_plan():
         sys.exit("PLAN= takes one set, and a schedule as a failure prints it: SET=NAME PLAN=AB,7:B")
+    try:
+        grade_report.places(args)
+    except OSError as error:
+        sys.exit(f"tools/grade.py: {error.filename}: {error.strerror}")
     if args.gdb:
         grade_debug.debug(grade)
     try:

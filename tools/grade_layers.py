@@ -21,6 +21,8 @@ SCHEDULES = 100000  # about the most schedules of a set that are run
 ALIVE_CPU = 10  # seconds of CPU time for 512 schedules; they take a tenth of a second
 NO_PLAN = "race: not a plan: "  # printed by tests/races/fiber_explore.c
 SET_CPU = 300  # seconds of CPU time of one set
+# Not printable, and not allowed in XML.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 FRAME = re.compile(r"^\s*#\d+ 0x\w+ in (\S+) (\S+:\d+)")
 
 
@@ -37,6 +39,10 @@ class Result:
 
     def key(self):
         return f"{self.layer}.{self.name}"
+
+
+def printable(text):
+    return CONTROL.sub("", text)
 
 
 def first_trouble(text):
@@ -151,7 +157,7 @@ class Layers:
             )
             result.details = frames
             return self.tell(result)
-        row = json.loads(rows[-1])
+        row = json.loads(rows[-1], strict=False)  # the text of a panic may have control characters
         if row["failed_at"]:
             result.verdict = {"CRASH": "CRASH", "STUCK": "HANG"}.get(row["outcome"], "FAIL")
             which = self.plan or f"{row['failed_at']} of the set"
@@ -196,12 +202,12 @@ def ended_by(row):
 
 def result_of(layer, name, row, text, slow):
     """The result of a test, from its records; @text: what it printed; @slow: some tests before it
-    used up their processor time."""
+    used up their processor time.  A test must write its end, and its process must end well."""
     result = Result(layer, name, "PASS")
     if "B" not in row and "D" not in row:
         result.verdict = "SKIP" if slow else "ERROR"
         result.why = "not run, since tests before it took too long" if slow else "it was not run"
-    elif "E" not in row:
+    elif "E" not in row or row.get("D") != ["0"]:
         late = ended_by(row) == signal.SIGPROF
         stuck = "D" in row and int(row["D"][0]) == STUCK << 8
         result.verdict = "HANG" if late or stuck else "CRASH"

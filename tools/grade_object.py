@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The rules for a student's objects and sources; for tools/grade.py.
+"""The rules for a student's objects; for tools/grade.py.
 
 An object that is linked into a grading program uses and defines only symbols that labs/labs.ini
-lists.  It has only sections that compilers make, no instruction that asks the operating system or
-the machine for something, and little data of its own.  A source has no assembly, and includes no
-file from outside.  An allocator needs none of these.
+lists.  It has only sections that compilers make, no data that could run as code, no instruction
+that asks the operating system or the machine for something, and little data of its own.  An
+allocator needs none of these.
 """
 import os
 import re
@@ -40,7 +40,8 @@ FORBIDDEN = re.compile(
 )
 # Instructions in inline functions of the kernel's headers: interrupts off and on, and the time.
 KERNEL_ONLY = ("cli", "sti", "rdtsc", "rdtscp")
-ASM = re.compile(r"\b(__asm__|__asm|asm)\b")
+# In the symbol table: data in a section with code.
+DATA_IN_TEXT = re.compile(r"^[0-9a-f]+ .{6}O (\.text\S*)\t.* (\S+)$", re.MULTILINE)
 
 
 def symbol_faults(one, path, source):
@@ -92,23 +93,28 @@ def section_faults(path, source):
         name, size = words[1], int(words[2], 16)
         if ARRAYS.fullmatch(name) and size == 8:
             continue
-        if not SECTIONS.fullmatch(name):
+        # A stack with code is that of a program which takes the address of a nested function.
+        code = re.search(r"\bCODE\b", " ".join(words[7:])) and not name.startswith(".text")
+        if not SECTIONS.fullmatch(name) or code:
             yield f"{source} has a section {name}"
         if re.match(r"\.(data|bss|tbss|tdata)", name) and "rel" not in name:
             data += size
     if data > MOST_DATA:
         yield f"{source} has {data >> 10} KiB of data of its own"
+    for name, what in DATA_IN_TEXT.findall(run("objdump", "-t", "-w", path)):
+        yield f"{source} has data in the section {name}: {what}"
 
 
 def instruction_faults(path, source):
     said, may = set(), KERNEL_ONLY if "/kernel/" in path else ()
     for line in run("objdump", "-d", "-w", "--no-show-raw-insn", path).split("\n"):
         cells = line.split("\t")
-        word = cells[1].split()[0] if len(cells) > 1 and cells[1].split() else ""
-        if word in may:
-            continue
-        if FORBIDDEN.fullmatch(word) or "(bad)" in line or re.search(r"%[cd]r\d", line):
-            said.add(f"{source} has an instruction that no allocator needs: {word or 'none'}")
+        # An instruction may have prefixes, such as rep and rex.W.
+        words = cells[1].split() if len(cells) > 1 else []
+        bad = [word for word in words if FORBIDDEN.fullmatch(word) and word not in may]
+        if bad or "(bad)" in line or re.search(r"%[cd]r\d", line):
+            what = (bad or words or ["none"])[0]
+            said.add(f"{source} has an instruction that no allocator needs: {what}")
     yield from sorted(said)
 
 
@@ -119,35 +125,6 @@ def object_faults(one, path, source):
         *section_faults(path, source),
         *instruction_faults(path, source),
     ]
-
-
-def source_faults(one, there, path):
-    """Faults of a source or header as handed in, at path @there: assembly, or wrong includes."""
-    with open(there, encoding="utf-8", errors="replace") as f:
-        text = f.read()
-    plain = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
-    strings = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', plain)
-    if ASM.search(strings) or re.search(r"##", strings):
-        yield f"{path} has assembly, or pastes names together"
-    for word in re.findall(r"#\s*(pragma|embed|include_next|incbin)\b|\b(_Pragma)\b", strings):
-        yield f"{path} has #{word[0] or word[1]}"
-    for name in re.findall(r"^\s*#\s*include\s+(.*)$", plain, re.MULTILINE):
-        found = re.fullmatch(r'\s*["<]([\w./-]+)[">]\s*', name)
-        if not found or not included_ok(one, found.group(1)):
-            yield f"{path} includes {name.strip()}, which is no header of mm/"
-
-
-def included_ok(one, name):
-    """May a submission include this header: of the memory manager, its interface, or the lab?"""
-    if ".." in name.split("/") or not name.endswith(".h"):
-        return False
-    places = (name, os.path.join("include", name))
-    if one.in_ring_3():
-        return "/" not in name and os.path.exists(os.path.join(labs.ROOT, "user", name))
-    rooms = ("mm/", "quarry/", "sys/queue", "demo/", f"labs/{one.name}/")
-    if name.startswith(rooms) or name in one.headers():
-        return any(os.path.exists(os.path.join(labs.ROOT, p)) for p in places)
-    return False
 
 
 def faults_once(one, path, source):

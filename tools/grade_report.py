@@ -3,6 +3,7 @@
 Gradescope, and annotations of GitHub Actions."""
 import json
 import os
+import shlex
 import sys
 import textwrap
 import threading
@@ -63,7 +64,9 @@ def wrap(text, indent):
 
 def replay(grade, result):
     """The command that runs exactly this test again."""
-    where = f" DIR={grade.args.tree}" if grade.args.tree else ""
+    where = f" DIR={shlex.quote(grade.args.tree)}" if grade.args.tree else ""
+    if getattr(grade.args, "track", None):
+        where += f" TRACK={grade.args.track}"
     seed = f" SEED={grade.args.seed}" if grade.args.seed != 1 and result.layer == "model" else ""
     kernel = " KERNEL=1" if result.layer == "kernel" and not grade.in_ring_3 else ""
     if result.layer == "build":
@@ -197,21 +200,29 @@ def as_github(grade):
     yield f"::notice title=lab {grade.one.name}::{grade.points():g} of 100 points"
 
 
-def write(grade, args):
-    """Write the files that the arguments ask for."""
+def places(args):
+    """{form: path} of the files that the arguments ask for.  Each can be written; else OSError."""
     paths = {key: getattr(args, key) for key in FILES}
     if args.out:
         os.makedirs(args.out, exist_ok=True)
         paths = {key: paths[key] or os.path.join(args.out, name) for key, name in FILES.items()}
+    paths = {key: path for key, path in paths.items() if path}
+    for path in paths.values():
+        with open(path, "a", encoding="utf-8"):
+            pass
+    return paths
+
+
+def write(grade, args):
+    """Write the files that the arguments ask for."""
     made = {
         "json": lambda: json.dumps(as_json(grade), indent=1) + "\n",
         "junit": lambda: as_junit(grade),
         "gradescope": lambda: json.dumps(as_gradescope(grade), indent=1) + "\n",
     }
-    for key, path in paths.items():
-        if path:
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(made[key]())
+    for key, path in places(args).items():
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(made[key]())
     if args.github or os.environ.get("GITHUB_ACTIONS") == "true":
         for line in as_github(grade):
             print(line)

@@ -12,6 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import labs
+import skeleton
 
 MOST_BYTES = 1 << 20  # bytes of a file that is handed in
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -24,8 +25,9 @@ class NotTaken(Exception):
 
 def read_taken(tree, path):
     """The bytes of the file @path of @tree, or None if it does not exist."""
-    at = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
+    at = -1
     try:
+        at = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
         *folders, name = path.split("/")
         for folder in folders:
             below = os.open(folder, FOLDER, dir_fd=at)
@@ -40,10 +42,11 @@ def read_taken(tree, path):
     except OSError as error:
         # These errors mean that the file or one of its folders is a link, or of a wrong kind.
         if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO):
-            raise
+            raise labs.BadLab(f"{os.path.join(tree, path)}: {error.strerror}") from None
         raise NotTaken(f"{path} is a link, or no regular file") from None
     finally:
-        os.close(at)
+        if at >= 0:
+            os.close(at)
     if len(text) > MOST_BYTES:
         raise NotTaken(f"{path} has more than {MOST_BYTES >> 20} MiB")
     return text
@@ -55,16 +58,20 @@ def read_bytes(path):
 
 
 def stage(one, tree, to):
-    """Copy the lab's files from @tree to the folder @to; this tree's replace missing ones."""
+    """Copy the lab's files from @tree to the folder @to.  Returns the missing ones; they are copied
+    as students get them."""
     texts = {path: read_taken(tree, path) for path in one.files}
     if all(text is None for text in texts.values()):
         raise labs.BadLab(f"{tree} has no {one.files[0]}")
+    missing = []
     for path, text in texts.items():
         target = os.path.join(to, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if text is None:
-            text = read_bytes(os.path.join(labs.ROOT, path))
+            missing.append(path)
+            text = dict(skeleton.texts(one))[path].encode()
         # A file that has this text keeps its time, so that its object stays up to date.
         if not os.path.exists(target) or read_bytes(target) != text:
             with open(target, "wb") as f:
                 f.write(text)
+    return missing

@@ -265,7 +265,7 @@ class Hosted:
         headers = tree and os.path.join(out, "headers")
         for path in self.one.headers() if tree else []:
             # These copies are the only headers of the student's that the compiler finds.
-            with open(tree_file(tree, path), encoding="utf-8") as f:
+            with open(tree_file(tree, path), encoding="utf-8", errors="surrogateescape") as f:
                 lab_link.write_changed(os.path.join(headers, path), f.read())
         rows = []
         for path in sources:

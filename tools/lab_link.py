@@ -52,10 +52,23 @@ class Failed(Exception):
 
 def run(*command, cwd=labs.ROOT):
     """The command's output; raises Failed with its errors."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    done = finished(command, cwd)
     if done.returncode:
         raise Failed(done.stderr.strip() or f"{command[0]}: exit status {done.returncode}")
     return done.stdout
+
+
+def finished(command, cwd=labs.ROOT):
+    """A tool that has ended.  It prints English; a source that it quotes may be in any encoding."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
 
 
 def symbols(path, nm="nm"):
@@ -141,13 +154,14 @@ def trampolines(path):
 
 
 def write_changed(path, text):
-    """Write @text to @path; a file that already has this text keeps its time."""
+    """Write @text to @path, where a byte that is not UTF-8 is a surrogate; a file that already has
+    this text keeps its time."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
+        with open(path, encoding="utf-8", errors="surrogateescape") as f:
             if f.read() == text:
                 return
     new = f"{path}.{os.getpid()}"
-    with open(new, "w", encoding="utf-8") as f:
+    with open(new, "w", encoding="utf-8", errors="surrogateescape") as f:
         f.write(text)
     os.replace(new, path)

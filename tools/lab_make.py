@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 import labs
-from lab_link import Failed, write_changed
+from lab_link import Failed, finished, write_changed
 
 ROOT = labs.ROOT
 
@@ -167,13 +167,7 @@ class Builder:
         new = f"{to}.{threading.get_native_id()}"
         # The same target for all threads and folders, because ccache keeps it with the object.
         dependencies = ["-MD", "-MT", "object", "-MF", new + ".d"]
-        done = subprocess.run(
-            [*self.cache(source), *command, *dependencies, "-o", new],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = finished([*self.cache(source), *command, *dependencies, "-o", new])
         if done.returncode:
             raise Failed(done.stderr.strip())
         inputs = inputs_of(new + ".d")

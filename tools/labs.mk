@@ -3,7 +3,8 @@
 #
 #   LAB=2 DIR=../lab2   for skeleton: the lab, and the new directory; for grade, lab and
 #                       lab-kernel: the lab, and the directory of the code
-#   TRACK=short4        for skeleton: in that track some labs have fewer functions to write
+#   TRACK=short4        for skeleton: in that track some labs have fewer functions to write; for
+#                       grade: a file that DIR lacks is as students of that track get it
 #   OWN=1               for lab and lab-kernel: the student's code serves every memory
 #   ONLY=model.blocks SEED=3 OUT=results   for grade: some tests, other random calls, result files
 #   SUB=handed/in       for grade: the same as DIR
@@ -34,9 +35,9 @@ lab: ; $(Q)$(PYTHON) tools/$(call lab_tool,lab_build.py)
 lab-kernel: ; $(Q)$(PYTHON) tools/$(call lab_tool,lab_kernel.py)
 labs: ; $(Q)$(PYTHON) tools/labs.py
 labs-leak: ; $(Q)$(PYTHON) tools/labs_leak.py
-grade_only = $(or $(only),$(if $(TEST),contract.$(TEST)$(comma)cost.$(TEST)), \
-	$(if $(SET),explorer.$(SET)))
-grade: ; $(Q)$(PYTHON) tools/grade.py --build $(B) $(if $(grade_only),--only '$(grade_only)') \
+grade_only = $(if $(only),--only '$(only)',$(if $(TEST),--test '$(TEST)', \
+	$(if $(SET),--only 'explorer.$(SET)')))
+grade: ; $(Q)$(PYTHON) tools/grade.py --build $(B) $(grade_only) $(if $(TRACK),--track '$(TRACK)') \
 	$(if $(KERNEL),--kernel) $(addprefix --seed ,$(or $(SEED),$(GRADE_SEED))) \
 	$(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
 	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'

@@ -153,7 +153,7 @@ def run_tool(main, *errors):
 
 
 def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
         return f.read()
 
 

@@ -11,8 +11,9 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 import grade
-import grade_object
 import grade_report
+import grade_source
+import grade_stage
 import labs
 import qemu
 import submission
@@ -27,7 +28,7 @@ TAKE = "int free_map_take(struct free_map *map, unsigned order, unsigned *had)\n
 ATTACKS = {
     "prints": ("int puts(const char *);", 'puts("ok 1 - all");', "uses puts"),
     "ends": ("void _exit(int);", "_exit(0);", "uses _exit"),
-    "hook": ("extern void *ktest_hook;", "ktest_hook = 0;", "uses ktest_hook"),
+    "hook": ("extern void *ktest_hook;", "ktest_hook = 0;", "names ktest_hook"),
     "constructor": (
         "static int early;\n__attribute__((constructor)) static void run(void)\n{\n\tearly = 1;\n}",
         "order += early - 1;",
@@ -55,7 +56,7 @@ def graded(folder, lab=LAB, only="", name="reference", text=None, **more):
     submission.write(lab, name, str(folder))
     if text:
         for path, new in text.items():
-            (folder / path).write_text(new)
+            (folder / path).write_bytes(new.encode("utf-8", "surrogateescape"))
     args = {"build": BUILD, "only": only, "seed": 1, "tree": str(folder), "kernel": False}
     args["plan"] = ""
     args.update(more)
@@ -357,14 +358,28 @@ def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
                 assert SECRET.encode() not in f.read()
 
 
-def test_a_file_that_is_not_handed_in_is_this_trees(tmp_path):
-    submission.write(LAB, "reference", str(tmp_path))
-    (tmp_path / "mm/free_map.c").unlink()
+def test_a_file_that_is_not_handed_in_is_the_emptied_one(tmp_path):
+    """The report says so.  In track short4 no function of mm/evacuate.c is to be written."""
+    for lab, track, missing in (
+        (LAB, None, "mm/free_map.c"),
+        ("7", None, "mm/evacuate.c"),
+        ("7", "short4", "mm/evacuate.c"),
+    ):
+        tree = tmp_path / f"{lab}-{track}"
+        submission.write(lab, "reference", str(tree))
+        (tree / missing).unlink()
+        one = labs.lab(lab, track)
+        to = str(tmp_path / f"to-{lab}-{track}")
+        assert grade_stage.stage(one, str(tree), to) == [missing]
+        with open(os.path.join(to, missing), encoding="utf-8") as f:
+            assert ("LAB_TODO" in f.read()) == (track is None)
     arguments = type("A", (), {"build": BUILD, "only": "model.one_block", "seed": 1, "plan": ""})
-    arguments.kernel, arguments.tree = False, str(tmp_path)
-    one = grade.Grade(labs.lab(LAB), str(tmp_path), arguments)
+    arguments.kernel, arguments.tree = False, str(tmp_path / f"{LAB}-None")
+    one = grade.Grade(labs.lab(LAB), arguments.tree, arguments)
     one.run()
-    assert lost(one) == []
+    assert lost(one) and "  note: mm/free_map.c is not handed in" in "\n".join(
+        grade_report.text_of(one)
+    )
 
 
 def test_results_in_every_form(tmp_path):
@@ -399,5 +414,5 @@ def test_no_lab_is_flagged_for_the_reference():
     said = []
     for one in labs.labs().values():
         for path in one.files:
-            said += grade_object.source_faults(one, os.path.join(qemu.ROOT, path), path)
+            said += grade_source.source_faults(one, os.path.join(qemu.ROOT, path), path)
     assert said == []

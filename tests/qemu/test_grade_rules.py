@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""What the grader refuses in sources and objects; texts in another encoding or with control
+characters; and what it says before it grades."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import grade_guard
+import grade_layers
+import grade_object
+import grade_report
+import grade_run
+import grade_source
+import grade_stage
+import lab_make
+import labs
+import qemu
+import submission
+import test_grade
+from test_grade import BUILD, LAB
+
+HEADER = "mm/free_map.h"
+# (file of lab 2, text in it, complaint)
+REFUSED = (
+    ("mm/free_map.c", '#include"mm/drain.c"', "which is no header of mm/"),
+    ("mm/free_map.c", '#import "mm/zone.h"', "has #import"),
+    ("mm/free_map.c", '#inc\\\nlude "/etc/passwd"', "which is no header of mm/"),
+    ("mm/free_map.c", '#inc\\ \r\nlude "/etc/passwd"', "which is no header of mm/"),
+    ("mm/free_map.c", '%:include "/etc/passwd"', "has a digraph"),
+    ("mm/free_map.c", '#\0include "/etc/passwd"', "has control characters"),
+    ("mm/free_map.c", '# 1 "/etc/passwd"', "has #1"),
+    ("mm/free_map.c", '#line 1 "/etc/passwd"', "has #line"),
+    ("mm/free_map.c", "#pragma GCC poison x", "has #pragma"),
+    ("mm/free_map.c", '#define NAME "mm/drain.c"\n#include NAME', "includes NAME"),
+    ("mm/free_map.c", "#include <mm/free_map.h>", "includes <mm/free_map.h>"),
+    ("mm/free_map.c", '#include "mm/./free_map.h"', "which is no header of mm/"),
+    ("mm/free_map.c", '#if __has_include("/etc/passwd")\n#endif', "of the preprocessor"),
+    ("mm/free_map.c", 'char *s = "/*"; __asm__("syscall"); /* */', "has assembly"),
+    ("mm/free_map.c", "char c = '\"'; __asm__(\"syscall\"); char d = '\"';", "has assembly"),
+    ("mm/free_map.c", "__as\\\nm__(\"syscall\");", "has assembly"),
+    ("mm/free_map.c", 'R"(")" __asm__("syscall"); //"', "a raw string"),
+    ("mm/free_map.c", "#define A(x, y) __attribute__((x y))\nA(section, (N)) int x;", "a section"),
+    ("mm/free_map.c", '[[gnu::section("a")]] int x;', "a section"),
+    ("mm/free_map.c", "#define race_point(name) ((void)0)", "names race_point"),
+    ("mm/free_map.c", "void f(void (*race_point)(const char *));", "names race_point"),
+    ("mm/free_map.c", "#define lab_holds_block(zone, pfn) ((void)0)", "names lab_holds_block"),
+    ("mm/free_map.c", "#undef zone_lock", "a macro zone_lock"),
+    ("mm/free_map.c", "#undef RACE_BUILD", "a macro RACE_BUILD"),
+    (HEADER, "#define ktest_fail(...) ((void)0)", "names ktest_fail"),
+    (HEADER, "static inline void ktest_fail(struct ktest *t, ...)\n{\n}", "names ktest_fail"),
+    (HEADER, "#define EXPECT(t, cond) ((void)(cond))", "a macro EXPECT"),
+    (HEADER, "#define if(cond) while (0 && (cond))", "a macro if"),
+    (HEADER, "#define model_free(...) true", "a macro model_free"),
+)
+# Text that right submissions may have.
+ACCEPTED = (
+    "#define PAGES_OF(order) (1U << (order)) /* don't */\n#undef PAGES_OF",
+    '#include "mm/zone.h" // of a pageblock',
+    '#  include <quarry/string.h>\n#\n#error "a # and a \' and /* in it"',
+    "char quote = '\"', percent[] = \"100 %: asm, R\\\"(x)\\\"\"; /* __asm__ \" */",
+    "pfn_t section = ALIGN_DOWN(pfn, 4);\r\n/* \xe4 */",
+)
+
+
+def faults_of(folder, path, text):
+    """The faults of a source of lab 2 that ends with @text."""
+    there = folder / "there"
+    there.write_bytes((labs.read(path) + text + "\n").encode())
+    return list(grade_source.source_faults(labs.lab(LAB), str(there), path))
+
+
+@pytest.mark.parametrize("path, text, complaint", REFUSED)
+def test_sources_that_are_refused(tmp_path, path, text, complaint):
+    said = faults_of(tmp_path, path, text)
+    assert any(complaint in line for line in said), said
+
+
+@pytest.mark.parametrize("text", ACCEPTED)
+def test_sources_that_are_accepted(tmp_path, text):
+    assert faults_of(tmp_path, "mm/free_map.c", text) == []
+
+
+def test_a_byte_order_mark_hides_no_directive(tmp_path):
+    there = tmp_path / "there"
+    there.write_bytes(b'\xef\xbb\xbf#include "/etc/passwd"\n')
+    (said,) = grade_source.source_faults(labs.lab(LAB), str(there), "mm/free_map.c")
+    assert "includes" in said
+
+
+# {name: (language, source, complaint)} of objects with machine code that no compiler has made.
+CODE = {
+    "data_in_text": ("c", 'const char x[] __attribute__((section(".text"))) = "a";', "in the sec"),
+    "code_in_rodata": (
+        "c",
+        'const char x[] __attribute__((section(".rodata.x,\\"ax\\",@progbits#"))) = "a";',
+        "has a section .rodata.x",
+    ),
+    "stack": (
+        "c",
+        "int use(int (*)(int));\nint f(int a)\n{\n\tint g(int b)\n\t{\n\t\treturn a + b;\n\t}\n"
+        "\treturn use(g);\n}",
+        "has a section .note.GNU-stack",
+    ),
+    "rex": ("assembler", ".byte 0x48, 0x0f, 0x05", "needs: syscall"),
+    "rep": ("assembler", "rep outsb", "needs: outsb"),
+}
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_machine_code_is_found_in_objects(tmp_path, name):
+    language, text, complaint = CODE[name]
+    to = str(tmp_path / "x.o")
+    subprocess.run(
+        ["gcc", "-x", language, "-c", "-o", to, "-"], input=text + "\n", text=True, check=True
+    )
+    said = [*grade_object.section_faults(to, "x.c"), *grade_object.instruction_faults(to, "x.c")]
+    assert any(complaint in line for line in said), said
+
+
+@pytest.mark.parametrize(
+    "row, verdict",
+    (
+        ({"B": [], "E": [], "D": ["0"]}, "PASS"),
+        ({"B": [], "E": [], "D": [str(int(signal.SIGSEGV))]}, "CRASH"),
+        ({"B": [], "E": [], "D": [str(1 << 8)]}, "CRASH"),
+        ({"B": [], "E": []}, "CRASH"),
+        ({"B": [], "E": [], "F": [], "D": ["0"]}, "FAIL"),
+    ),
+)
+def test_a_test_passes_only_if_its_process_ends_well(row, verdict):
+    assert grade_layers.result_of("contract", "a.b", row, "", False).verdict == verdict
+
+
+def test_texts_in_another_encoding(tmp_path):
+    """Here Latin-1: in a header, and in a line that the compiler quotes."""
+    latin = {HEADER: labs.read(HEADER) + "/* gr\udcfcn */\n"}
+    only = "contract.free_map,model.one_block"
+    one = test_grade.graded(tmp_path / "right", text=latin, only=only)
+    assert test_grade.lost(one) == []
+    wrong = test_grade.taking("", "\treturn 1 1; /* gr\udcfcn */\n")
+    one = test_grade.graded(tmp_path / "wrong", text=wrong, only="model.one_block")
+    assert [r.verdict for r in one.results] == ["ERROR"]
+
+
+def test_a_students_own_tree_in_another_encoding(tmp_path, monkeypatch):
+    (tmp_path / "drain.c").write_bytes(b"/* gr\xfcn */\n")
+    monkeypatch.setattr(labs, "ROOT", str(tmp_path))
+    assert labs.read("drain.c") == "/* gr\ufffdn */\n"
+
+
+def test_the_compiler_speaks_english(monkeypatch):
+    """The grader looks for words in its output."""
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert lab_make.finished(["sh", "-c", "echo $LC_ALL"]).stdout == "C\n"
+
+
+def test_control_characters_of_a_submission(tmp_path):
+    """Its last words go through JSON and into XML."""
+    dies = test_grade.taking("", '\tpanic("red \\033[31m, bell \\a, \\357\\277\\277");\n')
+    out, only = tmp_path / "out", "explorer.alloc-alloc,model.one_block"
+    one = test_grade.graded(tmp_path / "in", text=dies, only=only, out=str(out))
+    one.args.json = one.args.junit = one.args.gradescope = None
+    one.args.github = False
+    grade_report.write(one, one.args)
+    cases = ElementTree.parse(out / "junit.xml").getroot().findall("testsuite/testcase")
+    assert len(cases) == 2
+    tests = json.loads((out / "grade.json").read_text())["tests"]
+    assert all("red [31m, bell , " in t["why"] + "".join(t["details"]) for t in tests), tests
+
+
+def test_root_without_setpriv_is_told(monkeypatch):
+    guard = grade_guard.Guard()
+    try:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+        note = "no setpriv on this machine: the code is run as root"
+        assert note in grade_run.Sandbox(guard).notes
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        assert not any("setpriv" in note for note in grade_run.Sandbox(guard).notes)
+    finally:
+        guard.close()
+
+
+def test_the_command_to_repeat_is_quoted():
+    row = grade_layers.Result("model", "one_block", "FAIL")
+    args = type("Arguments", (), {"tree": "/tmp/hand in", "seed": 1, "track": "short4"})
+    one = type("Grade", (), {"args": args, "one": labs.lab(LAB), "in_ring_3": False})
+    again = "make grade LAB=2 DIR='/tmp/hand in' TRACK=short4 ONLY=model.one_block"
+    assert grade_report.replay(one, row) == again
+
+
+def told(*words):
+    command = [sys.executable, "tools/grade.py", "--build", BUILD, *words]
+    done = subprocess.run(command, cwd=qemu.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    return done.stderr
+
+
+def test_what_cannot_be_graded_is_told_at_once(tmp_path):
+    said = told(LAB, "--only", "model.one_block,modle,contract.x")
+    assert said == "tools/grade.py: lab 2 has no test modle contract.x\n"
+    assert told(LAB, "--test", "a.b") == "tools/grade.py: lab 2 has no test a.b\n"
+    (tmp_path / "file").write_text("")
+    said = told(LAB, "--only", "model.one_block", "--out", str(tmp_path / "file" / "out"))
+    assert said == f"tools/grade.py: {tmp_path}/file/out: Not a directory\n"
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    submission.write(LAB, "reference", str(tmp_path / "in"))
+    real = os.open
+
+    def refuse(path, *words, **more):
+        if path == refused:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *words, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for refused in ("free_map.c", "mm", str(tmp_path / "in")):
+        with pytest.raises(labs.BadLab, match="mm/free_map.[ch]: Permission denied"):
+            grade_stage.stage(labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "to"))
