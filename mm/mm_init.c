@@ -83,9 +83,8 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 
 	if (cfg->start_pfn >= cfg->end_pfn || cfg->end_pfn > PFN_NONE || cfg->nr_cpus == 0 ||
 	    cfg->nr_cpus > nr_cpus || cfg->thread_cpus > cfg->nr_cpus || cfg->nr_nodes == 0 ||
-	    cfg->nr_nodes > MAX_NODES ||
-	    ((cfg->start_pfn | cfg->end_pfn | cfg->standby_step) & (PAGEBLOCK_PAGES - 1)) ||
-	    !arrays_ok(mem, cfg))
+	    cfg->nr_nodes > MAX_NODES || cfg->standby_step % PAGEBLOCK_PAGES ||
+	    ((cfg->start_pfn | cfg->end_pfn) & (PAGEBLOCK_PAGES - 1)) || !arrays_ok(mem, cfg))
 		return -EINVAL;
 	*mem = (struct memory){/* zeroed, the lists are empty */
 	    .name = cfg->name,

@@ -21,6 +21,8 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 	case -ENOENT: mem_put_page(l->mem, page); return false;
 	default: break;
 	}
+	if (err == -ENOMEM)
+		l->stats->no_target = true;
 	if (l->failed == 0)
 		mm_fail(l->fail, page_to_pfn_in(l->mem, page), migrate_why(err), err);
 	l->failed++;
