@@ -115,7 +115,7 @@ def main():
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--load", type=int, default=4 * (os.cpu_count() or 2))
     parser.add_argument("--only", default="")
-    parser.add_argument("--pairs", default="some")
+    parser.add_argument("--pairs", choices=("some", "all"), default="some")
     args = parser.parse_args()
     grade.end_when_asked()
     start, sure = time.monotonic(), Sure(args)

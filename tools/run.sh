@@ -185,8 +185,11 @@ if [ "$cpus" -gt $((CPUS_PER_CORE * cores)) ]; then
 	accel=tcg,thread=single
 	echo "run: $cpus CPUs on $cores host cores: one host thread runs them all"
 fi
+option() { # PATH: as a value in an option of QEMU, where a comma is written twice
+	printf %s "$1" | sed 's/,/,,/g'
+}
 set -- -nodefaults -no-user-config -display none -no-reboot -accel "$accel" -machine q35 \
-	-chardev "file,id=log,path=$log" -device isa-debugcon,iobase=0xe9,chardev=log \
+	-chardev "file,id=log,path=$(option "$log")" -device isa-debugcon,iobase=0xe9,chardev=log \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 -smp "$cpus" -m "${mib}M"
 [ "$mib" -lt 524288 ] && set -- "$@" -cpu max || set -- "$@" -cpu max,phys-bits=46
 node=0
@@ -227,7 +230,7 @@ if [ "$boot" = uefi ]; then
 	vars=$(echo "$code" | sed 's/CODE/VARS/')
 	cp "$vars" "$run/run-vars.fd" || die "BOOT=uefi: no $vars"
 	set -- "$@" -drive "if=pflash,format=raw,unit=0,readonly=on,file=$code" \
-		-drive "if=pflash,format=raw,unit=1,file=$run/run-vars.fd"
+		-drive "if=pflash,format=raw,unit=1,file=$(option "$run")/run-vars.fd"
 fi
 # shellcheck disable=SC2086
 set -- "$@" ${QEMU_FLAGS:-}
@@ -240,7 +243,7 @@ if [ -t 0 ]; then
 	# A signal ends this script at once, not when QEMU has ended: QEMU ends with its parent.
 	trap - INT TERM HUP
 	(with_parent TERM qemu-system-x86_64 "$@" \
-		-chardev "stdio,id=con,mux=on,signal=on,logfile=$console" \
+		-chardev "stdio,id=con,mux=on,signal=on,logfile=$(option "$console")" \
 		-serial chardev:con -mon chardev=con,mode=readline 2> "$run/errors")
 	status=$?
 	set +m
@@ -254,7 +257,7 @@ else
 		ending="timeout -k 5 $limit ${can_follow:+setpriv --pdeathsig KILL}"
 	# shellcheck disable=SC2086
 	(with_parent TERM $ending qemu-system-x86_64 "$@" \
-		-chardev "stdio,id=con,signal=off,logfile=$console" \
+		-chardev "stdio,id=con,signal=off,logfile=$(option "$console")" \
 		-serial chardev:con -monitor none) < /dev/null &
 	qemu_pid=$!
 	wait "$qemu_pid"

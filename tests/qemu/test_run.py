@@ -143,3 +143,21 @@ def test_host_threads(tmp_path, cores, cpus, asked, threads):
         text=True,
     )
     assert f"-accel tcg,thread={threads} " in done.stderr, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("boot", ["pvh", full("uefi")])
+def test_a_build_directory_may_have_a_comma_in_its_name(tmp_path, boot):
+    """QEMU's options end at a comma."""
+    build = tmp_path / "a,b"
+    build.mkdir()
+    os.symlink(os.path.join(qemu.BUILD, "quarry.elf"), build / "quarry.elf")
+    done = subprocess.run(
+        ["sh", "tools/run.sh", str(build)],
+        cwd=qemu.ROOT,
+        env=dict(os.environ, BOOT=boot, CMDLINE=SHORT, CPUS="1", NODES="1", MEM="140M"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "quarry: PASS" in (build / "run.log").read_text()

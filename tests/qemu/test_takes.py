@@ -16,6 +16,7 @@ BOOTS = "single"  # no test boots
         ("labs-check", {"LAB": 6, "ONLY": 7}, "LAB=6 ONLY=7: wanted one of them; ONLY=6 is all"),
         ("labs-check", {"LAB": 66}, "66: wanted LAB or LAB.NAME; the labs are 0 1 2 "),
         ("labs-sure", {"MATRIX": 1}, "MATRIX=1: make labs-sure does not take MATRIX; it takes "),
+        ("labs-sure", {"PAIRS": "foo"}, "--pairs: invalid choice: 'foo'"),
         ("labs-sure", {"LAB": "2.nosuch"}, "2.nosuch: wanted LAB or LAB.NAME; the labs are "),
         ("labs", {"LAB": 2}, "LAB=2: make labs does not take LAB; it takes no variable"),
         ("grade", {"REPEAT": 2, "LAB": 2}, "REPEAT=2: make grade does not take REPEAT; it takes "),
@@ -31,7 +32,7 @@ def test_variables_are_not_ignored(make, goal, variables, says):
 
 def test_one_test_of_a_grade_is_named_shortly(make):
     for variables, words in (
-        ({"TEST": "drain.x", "SUB": "a"}, ["--only 'contract.drain.x,cost.drain.x'", "'5' 'a'"]),
+        ({"TEST": "drain.x", "SUB": "a"}, ["--test 'drain.x'", "'5' 'a'"]),
         ({"SET": "free-disable", "GDB": 1}, ["--only 'explorer.free-disable'", "--gdb"]),
     ):
         status, out = make("-n", "grade", LAB=5, **variables)
