@@ -24,7 +24,7 @@ REST = {
     "k-pcp": "cpu 0: cached, of the capacity\n  ... of ... zone ..., order ...\ncpu 3: ...",
     "k-pcp 99": "k-pcp: there is no CPU 99",
     "k-threads": "... runs on CPU 1\n",
-    "k-threads main": "main ... sleeping CPU ... in ...\n  ...sched_switch...",
+    "k-threads mce": "mce ... sleeping CPU ... in ...\n  ...sched_switch...",
     "k-threads nobody": "no thread nobody...",
     "k-locks": "cpu 0: no spin lock\n... sleeping locks are free",
     "k-history": "... kcycles  cpu ...",
