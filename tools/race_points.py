@@ -62,6 +62,7 @@ OPERATIONS = {
     "soft": "takes the page softly out of use",
     "retired": "looks if the page is out of use",
     "fail": "reports the page as broken",
+    "fail_now": "reports the page as broken, and waits for no thread that holds it",
     "machine": "reports the page as broken, as a machine check does",
     "unpoison": "declares the page good again",
     "standby": "brings the standby memory online",

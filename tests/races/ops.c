@@ -451,6 +451,7 @@ static const struct {
     {"soft", op_soft},
     {"retired", op_retired},
     {"fail", op_fail},
+    {"fail_now", vm_op_fail_now},
     {"machine", op_machine},
     {"unpoison", op_unpoison},
     {"standby", op_standby},

@@ -112,6 +112,7 @@ int vm_op_touch(unsigned role, const char *arg);
 int vm_op_hammer(unsigned role, const char *arg);
 int vm_op_move(unsigned role, const char *arg);
 int vm_op_once(unsigned role, const char *arg);
+int vm_op_fail_now(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
 

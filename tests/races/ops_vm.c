@@ -12,6 +12,7 @@
 #include "ops.h"
 #include "mm/migwait.h"
 #include "mm/mm_priv.h"
+#include "mm/poison.h"
 #include "mm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include <quarry/account.h>
@@ -182,6 +183,19 @@ int vm_op_once(unsigned role, const char *arg)
 	int err = vm_op_move(role, arg);
 
 	return err ? err : READ_ONCE(ops.vm.tries) == 1 ? 0 : -EAGAIN;
+}
+
+/* The wait may take seconds, and longer than the engine waits for a role that does not get on. */
+int vm_op_fail_now(unsigned role, const char *arg)
+{
+	u64 limit = poison_patience_ns;
+	int err;
+
+	store_release(&ops.vm.removed, 1u);
+	WRITE_ONCE(poison_patience_ns, 0);
+	err = mem_memory_failure(ops.mem, ops_pfn(arg), 0, NULL);
+	WRITE_ONCE(poison_patience_ns, limit);
+	return err;
 }
 
 int vm_op_pin(unsigned role)
