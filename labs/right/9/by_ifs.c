@@ -28,11 +28,8 @@ static enum poison_verdict judge(struct poison_request *r, int *err)
 	}
 	if (state == PG_PCP)
 		return AGAIN;
-	if (state == PG_ISO_MIG) {
-		r->moving = true;
-		if (!r->last)
-			return AGAIN;
-	}
+	if (state == PG_ISO_MIG)
+		return judge_moving(r, state, err);
 	if (state == PG_ALLOC && owner_may_come(r))
 		return AGAIN;
 	if (!r->hard)
