@@ -97,7 +97,8 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
  * Take up to @max blocks of @order and @type in one hold of the lock; a pageblock is used up before
  * the next one.  The blocks' words become @word, and their heads go into @out.  Of blocks side by
  * side the lowest comes last, because a stack gives out its last block first.  Returns the number
- * of blocks.
+ * of blocks; 0 only if there is none.  So that the lock is not held for long, there may be fewer
+ * than @max even if the zone has more, where free blocks are small and far from each other.
  */
 unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype type, u32 word,
     struct page **out, unsigned max) REQUIRES_ZONE(zone);

@@ -14,18 +14,26 @@
 #include <quarry/trace_ring.h>
 
 /*
+ * The most steps of a batch that is taken: each takes blocks of one word of a tree, or cuts one
+ * larger block, in 50 to 100 instructions besides 6 to 20 for each page.
+ */
+#define STEPS_AT_ONCE 16u
+
+/*
  * The trace records of one batch: this CPU's ring, the number of the next record, and the time that
  * all of them get.
  */
 struct batch_records {
 	struct trace_ring *ring; /* NULL: nothing is recorded */
 	u64 next, now;
+	unsigned steps; /* that are left */
 };
 
 /* A single block has no record here: its caller makes one. */
 static struct batch_records records_begin(const struct memory *mem, bool several)
 {
-	struct batch_records r = {.ring = several ? trace_ring_own(mem) : NULL};
+	struct batch_records r = {
+	    .ring = several ? trace_ring_own(mem) : NULL, .steps = STEPS_AT_ONCE};
 
 	if (likely(r.ring)) {
 		r.next = r.ring->next;
@@ -93,7 +101,8 @@ static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned
 	unsigned at, nr, i;
 	int have;
 
-	while (to < end && (have = free_map_fitting(map, order)) >= 0) {
+	while (to < end && r.steps && (have = free_map_fitting(map, order)) >= 0) {
+		r.steps--;
 		if (have == (int)order) {
 			u64 bits = free_map_take_word(map, order, (unsigned)(end - to), &at);
 
@@ -146,7 +155,7 @@ unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype ty
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	CHECKED_ASSERT(order <= MAX_ORDER && type < NR_MIGRATETYPES);
-	while (got < max && (lists = zone->have[type] >> order << order)) {
+	while (got < max && records.steps && (lists = zone->have[type] >> order << order)) {
 		pfn_t block = zone->blocks[type][__builtin_ctz(lists)];
 
 		if (likely(order == 0))

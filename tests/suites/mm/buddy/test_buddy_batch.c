@@ -221,6 +221,32 @@ static void mix(struct page **pages, unsigned nr, u64 *rand)
 		swap(&pages[ktest_rand(rand) % nr], &pages[ktest_rand(rand) % nr]);
 }
 
+/* Of free pages that lie apart, a batch takes some: all of them would take too long. */
+static void a_batch_of_scattered_pages_is_short(struct ktest *t)
+{
+	enum { WORDS = 32, PAGES = WORDS * 64 };
+	static struct page *held[PAGES], *freed[PAGES / 2];
+	struct zone *zone = NEED(t, normal_zone(t, PAGES / ALL));
+	struct mm_violation v;
+	unsigned nr, got, all, i;
+
+	for (nr = 0; (got = take(zone, 0, held + nr, PAGES - nr)); nr += got)
+		;
+	EXPECT_EQ(t, nr, PAGES);
+	for (i = all = 0; i < nr; i++) {
+		if (pfn_of(zone, held[i]) % 2)
+			freed[all++] = held[i];
+	}
+	give(zone, freed, all, 0);
+	EXPECT_EQ(t, all, PAGES / 2);
+	got = take(zone, 0, freed, all);
+	EXPECT(t, got > 0 && got <= all / 2);
+	for (nr = got; (got = take(zone, 0, freed + nr, all - nr)); nr += got)
+		EXPECT(t, got <= all / 2);
+	EXPECT_EQ(t, nr, all);
+	EXPECT_EQ(t, check_memory(zone->mem, &v), 0);
+}
+
 static void any_batches_come_back(struct ktest *t)
 {
 	static struct page *held[NR_ORDERS][BLOCKS * PAGEBLOCK_PAGES];
@@ -259,4 +285,5 @@ static void any_batches_come_back(struct ktest *t)
 KTEST_SUITE(buddy_batch, KTEST_QUICK, KTEST(the_lowest_of_a_block_comes_last),
     KTEST(single_pages_come_first), KTEST(there_may_be_fewer_than_wanted),
     KTEST(a_batch_goes_back_to_an_isolated_pageblock), KTEST(a_batch_is_recorded_run_by_run),
-    KTEST(many_at_once_are_as_one_by_one), KTEST(any_batches_come_back));
+    KTEST(many_at_once_are_as_one_by_one), KTEST(a_batch_of_scattered_pages_is_short),
+    KTEST(any_batches_come_back));
