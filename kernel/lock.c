@@ -104,8 +104,12 @@ static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, loc
 static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
 	u64 since = 0, worst = smp_worst_ns ? smp_worst_ns : smp_timeout_ns * WORST_FACTOR;
-	u32 turns = 0;
+	u32 turns = 0, holder = READ_ONCE(lock->locked);
 
+	/* Nobody would ever release it.  Its name may be no name either. */
+	if (holder > nr_cpus)
+		panic("lock at %p: held by %#x, which is no CPU; was its memory freed?", lock,
+		    holder);
 	sched_wait(lock->name);
 	while (!sched_look(lock, false, !READ_ONCE(lock->locked) && lock_take(lock))) {
 		cpu_relax();

@@ -37,6 +37,14 @@ static void release_with_none(void *arg)
 	spin_unlock(&locks[1]);
 }
 
+/* As if the lock's memory were freed, and now had other content. */
+static void take_freed(void *arg)
+{
+	locks[1].locked = nr_cpus + 1;
+	locks[1].name = (const char *)1;
+	spin_lock(&locks[1]);
+}
+
 static struct spinlock inner = SPINLOCK("inner", RANK_ZONE), outer = SPINLOCK("outer", RANK_OBJECT);
 
 static void take_in_wrong_order(void *arg)
@@ -52,6 +60,7 @@ static void wrong_use_of_a_lock_panics_and_names_it(struct ktest *t)
 
 	name_locks();
 	EXPECT(t, whole_panics(take_twice, NULL, "lock even taken twice by CPU 0", &ns));
+	EXPECT(t, whole_panics(take_freed, NULL, "which is no CPU; was its memory freed?", &ns));
 	EXPECT(t,
 	    whole_panics(release_without, NULL,
 	        "released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost "

@@ -36,6 +36,8 @@ static int bring(struct vm_object *object, u32 index)
 	int err;
 
 	sched_point("pager.asked");
+	if (READ_ONCE(ops_cancel)) /* a wrong kernel may have freed the object */
+		return -EINTR;
 	err = vm_object_supply(object, index, NULL);
 	sched_point("pager.answered");
 	return err == -EEXIST || err == -EAGAIN ? 0 : err;
