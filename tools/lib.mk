@@ -43,12 +43,12 @@ CHECK_PORT_SRCS := $(addprefix tests/porting/, \
 
 # The compiler, flags and sources of the library: if they change, the library is built again.
 $(B)/lib/settings: always
-	$(Q)mkdir -p $(@D) && echo '$(LIBCC) $(LIB_FLAGS) $(LIB_ALL) $(PREFIX)' > $@.new
+	$(Q)$(into) echo '$(LIBCC) $(LIB_FLAGS) $(LIB_ALL) $(PREFIX)' > $@.new
 	$(Q)cmp -s $@.new $@ || cp $@.new $@
 
 $(LIB_OBJS): $(B)/lib/%.o: % $(B)/lib/settings
 	$(call say,LIBCC,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(LIBCC) $(LIB_FLAGS) $(frame_limit) -MMD -MP -c $< -o $@
+	$(Q)$(into) $(CCACHE) $(LIBCC) $(LIB_FLAGS) $(frame_limit) -MMD -MP -c $< -o $@
 $(B)/lib/plain.a: $(LIB_OBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(B)/libquarry-mm.a: $(B)/lib/plain.a tools/lib.py
@@ -58,7 +58,7 @@ $(B)/libquarry-mm.a: $(B)/lib/plain.a tools/lib.py
 
 $(B)/use/%.o: % $(B)/libquarry-mm.a
 	$(call say,USECC,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) $(LIBCC) $(USE_FLAGS) \
+	$(Q)$(into) $(CCACHE) $(LIBCC) $(USE_FLAGS) \
 		$(if $(filter examples/% %/main.c %check.c %calls.c %threads.c,$<),,$(HOST_USE)) \
 		-MMD -MP -c $< -o $@
 define use_program
@@ -79,10 +79,10 @@ $(eval $(call use_program,porting-wrong,$(CHECK_PORT_SRCS) tests/porting/wrong.c
 # Plugins of `make bench PLUGIN=`.
 $(B)/plugin/%.so: examples/plugin/%.c examples/plugin/plugin.h
 	$(call say,PLUGIN,$@)
-	$(Q)mkdir -p $(@D) && $(HOSTCC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<
+	$(Q)$(into) $(HOSTCC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<
 $(B)/plugin/%-by-address.so: examples/plugin/%.c examples/plugin/plugin.h
 	$(call say,PLUGIN,$@)
-	$(Q)mkdir -p $(@D) && $(HOSTCC) -O2 -Wall -Wextra -DBY_ADDRESS -shared -fPIC -o $@ $<
+	$(Q)$(into) $(HOSTCC) -O2 -Wall -Wextra -DBY_ADDRESS -shared -fPIC -o $@ $<
 
 # The hosted port as a library, and the line that links a program with both libraries, since each
 # needs the other.
@@ -103,4 +103,4 @@ arena: $(B)/use/arena
 	$(Q)$(B)/use/arena
 porting-check: $(B)/use/porting-check
 	$(Q)$(PORT_RUN) $(B)/use/porting-check
--include $(LIB_OBJS:.o=.d) $(wildcard $(B)/use/*/*.d $(B)/use/*/*/*.d)
+-include $(wildcard $(LIB_OBJS:.o=.d) $(B)/use/*/*.d $(B)/use/*/*/*.d)

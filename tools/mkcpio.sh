@@ -22,15 +22,30 @@ member() { # NAME SIZE: print all of a file's entry but the content
 	zeros $((110 + ${#1} + 1))
 }
 
+# Exchange each name=path for its path.  One wc counts the bytes of all: processes take time.
+names=
 for file in "$@"; do
-	name=${file%%=*} path=${file#*=}
 	case $file in
 	?*=?*) ;;
 	*) echo "mkcpio: '$file' is not name=path" >&2 && exit 1 ;;
 	esac
-	size=$(($(wc -c < "$path")))
+	names="$names${file%%=*}
+"
+	set -- "$@" "${file#*=}"
+	shift
+done
+sizes=
+[ $# = 0 ] || sizes=$(wc -c "$@")
+while [ $# != 0 ] && read -r size _; do
+	name=${names%%
+*}
+	names=${names#*
+}
 	member "$name" "$size"
-	cat "$path"
+	cat "$1"
 	zeros "$size"
-done > "$out"
+	shift
+done > "$out" << END
+$sizes
+END
 member 'TRAILER!!!' 0 >> "$out"

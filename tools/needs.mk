@@ -44,7 +44,9 @@ endif
 endif
 # With ccache, sources that another tree has compiled are not compiled again.  It is used if it
 # works here, unless CCACHE= is given.
-CCACHE ?= $(shell ccache -s > /dev/null 2>&1 && echo ccache)
+ifeq ($(origin CCACHE),undefined)
+CCACHE := $(shell ccache -s > /dev/null 2>&1 && echo ccache)
+endif
 export CCACHE
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1

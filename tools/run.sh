@@ -55,7 +55,7 @@ fi
 unset RUN_FOLLOWS
 
 build=$1
-here=$(dirname "$0")
+here=${0%/*}
 cpus=${CPUS:-4} nodes=${NODES:-2} mem=${MEM:-1G} boot=${BOOT:-grub}
 cmdline=${CMDLINE:-} trace=${TRACE:-} script=${SCRIPT:-}
 limit=${TIMEOUT:-900}
@@ -154,9 +154,9 @@ fi
 # The programs for ring 3, the trace and the script: name=path each.
 modules=
 for program in "$build"/bin/*; do
-	[ ! -f "$program" ] || modules="$modules $(basename "$program")=$program"
+	[ ! -f "$program" ] || modules="$modules ${program##*/}=$program"
 done
-[ -z "$module" ] || modules="$modules $(basename "$module")=$module"
+[ -z "$module" ] || modules="$modules ${module##*/}=$module"
 if [ -t 0 ] && [ -t 1 ]; then
 	case ${TERM:-} in
 	'' | dumb) cmdline="picture=plain $cmdline" ;;

@@ -12,12 +12,12 @@ WASM_OBJS := $(WASM_SRCS:%=$(B)/wasm/%.o) $(B)/wasm/race_texts.c.o
 
 $(B)/wasm/%.c.o: %.c Makefile tools/web.mk
 	$(call say,WASMCC,$<)
-	$(Q)mkdir -p $(@D) && $(CCACHE) clang $(WASM_FLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(into) $(CCACHE) clang $(WASM_FLAGS) -MMD -MP -c $< -o $@
 # switch.c has the program's main, which switches contexts and calls race_main.
 $(B)/wasm/tests/races/fiber_main.c.o: WASM_FLAGS += -Dmain=race_main
 $(B)/wasm/race_texts.c: tests/races/scripts.c $(RACE_TEXTS) tools/web.py
 	$(call say,GEN,$@)
-	$(Q)mkdir -p $(@D) && $(PYTHON) tools/web.py --texts $@
+	$(Q)$(into) $(PYTHON) tools/web.py --texts $@
 $(B)/wasm/race_texts.c.o: $(B)/wasm/race_texts.c
 	$(Q)clang $(WASM_FLAGS) -c $< -o $@
 WASM_LINK := clang --target=wasm32-wasi -Wl,--strip-all -Wl,-z,stack-size=262144
@@ -28,7 +28,7 @@ $(B)/wasm/race.wasm: $(WASM_OBJS)
 	$(call say,WASMLD,$@)
 	$(Q)$(WASM_LINK) -o $(B)/wasm/plain.wasm $^ -lwasi-emulated-mman
 	$(Q)$(WASM_OPT) $(B)/wasm/plain.wasm -o $@
--include $(if $(BUILDS_NOTHING),,$(WASM_SRCS:%.c=$(B)/wasm/%.c.d))
+-include $(if $(BUILDS_NOTHING),,$(wildcard $(WASM_SRCS:%.c=$(B)/wasm/%.c.d)))
 
 # The pages, and a module for each wrong variant in VARIANTS; "all": for each that a script names.
 .PHONY: web
