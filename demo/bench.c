@@ -157,7 +157,7 @@ static bool groups_are_known(const char *list)
 		for (i = 0; i < ARRAY_SIZE(groups); i++)
 			if (strlen(groups[i].name) == len && !strncmp(groups[i].name, list, len))
 				break;
-		if (i == ARRAY_SIZE(groups) && (len != strlen(ALL) || strncmp(ALL, list, len)))
+		if (i == ARRAY_SIZE(groups) && (len != strlen(ALL) || strncmp(ALL, list, len) != 0))
 			break;
 		if (!list[len])
 			return true;

@@ -81,7 +81,7 @@ static void give_back(
 static unsigned world_migrate(struct memory *mem, struct isolated_pages *pages,
     struct mm_fail *fail, struct migrate_stats *stats)
 {
-	struct migrate_target every_other = {.get = get_every_other, .give_back = give_back};
+	static struct migrate_target every_other = {.get = get_every_other, .give_back = give_back};
 
 	if (world.every_other)
 		pages->to = &every_other;
