@@ -30,6 +30,13 @@ bool live_quit(void)
 	return live_screen.quit;
 }
 
+/* What the frames show.  From the first act on other threads draw, so the lock must be held. */
+static struct live_view *content(void)
+{
+	KASSERT(mutex_is_held(&live_screen.lock));
+	return &live_screen.s->view;
+}
+
 /* ---- lines that are kept ---- */
 
 static void keep_on_screen(const char *text)
@@ -39,10 +46,8 @@ static void keep_on_screen(const char *text)
 	ksnprintf(s->kept[s->nr_kept++ % LIVE_KEPT], LIVE_TEXT, "%s", text);
 }
 
-static void result(const char *text)
+static void result(struct live_view *v, const char *text)
 {
-	struct live_view *v = &live_screen.s->view;
-
 	ksnprintf(v->result[v->nr_results++ % LIVE_RESULTS], LIVE_TEXT, "%s", text);
 	keep_on_screen(text);
 }
@@ -67,13 +72,14 @@ static void live_on_test(const char *suite, const struct ktest *t, bool begins)
 /* Keep the name of the failed test, and its output, as results. */
 static void on_failed(const char *suite, const struct ktest *t)
 {
+	struct live_view *v = &live_screen.s->view;
 	char text[LIVE_TEXT];
 	unsigned len = 0;
 	char c;
 
-	live_screen.s->view.tests_failed++;
+	v->tests_failed++;
 	ksnprintf(text, sizeof(text), "not ok %s.%s", suite, t->name);
-	result(text);
+	result(v, text);
 	while (log_read(&test_log, &c, 1)) {
 		if (c != '\n') {
 			if (len + 1 < sizeof(text))
@@ -82,7 +88,7 @@ static void on_failed(const char *suite, const struct ktest *t)
 		}
 		text[len] = '\0';
 		len = 0;
-		result(text);
+		result(v, text);
 	}
 	live_draw();
 }
@@ -185,8 +191,7 @@ static void set_policy(bool in_policy)
 {
 	live_screen.in_policy = in_policy;
 	live_screen.skip = false;
-	ksnprintf(
-	    live_screen.s->view.keys, LIVE_TEXT, "%s", in_policy ? KEYS("policy") : KEYS("next"));
+	ksnprintf(content()->keys, LIVE_TEXT, "%s", in_policy ? KEYS("policy") : KEYS("next"));
 }
 
 void live_hold(unsigned ms)
@@ -219,11 +224,11 @@ void live_act(unsigned nr, unsigned of, const char *fmt, ...)
 		stay(RESULTS_MS);
 	mutex_lock(&live_screen.lock);
 	if (nr > 1) /* results before the first act are those of failed selftests */
-		live_screen.s->view.nr_results = 0;
-	ksnprintf(live_screen.s->view.title, LIVE_TEXT, "act %u of %u   %s", nr, of, claim);
+		content()->nr_results = 0;
+	ksnprintf(content()->title, LIVE_TEXT, "act %u of %u   %s", nr, of, claim);
 	set_policy(false);
-	live_screen.s->view.say[0] = '\0';
-	live_screen.s->view.stepping = false;
+	content()->say[0] = '\0';
+	content()->stepping = false;
 	live_screen.s->range = (struct pfn_range){PFN_NONE, PFN_NONE};
 	live_screen.s->began = arch_clock_ns();
 	keep_on_screen(text);
@@ -237,7 +242,7 @@ void live_range(pfn_t start, unsigned long nr)
 	if (!live_on())
 		return;
 	mutex_lock(&live_screen.lock);
-	live_screen.s->view.stepping = false;
+	content()->stepping = false;
 	live_screen.s->range = (struct pfn_range){PFN_NONE, PFN_NONE};
 	if (nr)
 		live_screen.s->range = (struct pfn_range){start, start + nr};
@@ -249,8 +254,8 @@ void live_offline(const struct offline_result *res)
 	if (!live_on() || !res)
 		return;
 	mutex_lock(&live_screen.lock);
-	live_screen.s->view.stepping = true;
-	live_screen.s->view.steps = (struct live_steps){0};
+	content()->stepping = true;
+	content()->steps = (struct live_steps){0};
 	live_screen.s->rounds = live_drain_rounds(&kernel_memory);
 	mutex_unlock(&live_screen.lock);
 }
@@ -272,8 +277,8 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 	mutex_lock(&live_screen.lock);
 	if (row->running)
 		set_policy(true);
-	live_screen.s->view.policy[policy] = *row;
-	live_screen.s->view.policy_known[policy] = true;
+	content()->policy[policy] = *row;
+	content()->policy_known[policy] = true;
 	if (!row->running)
 		keep_on_screen(text);
 	mutex_unlock(&live_screen.lock);
@@ -309,7 +314,7 @@ void live_explain(const char *text)
 	if (!live_on())
 		return;
 	mutex_lock(&live_screen.lock);
-	ksnprintf(live_screen.s->view.say, LIVE_TEXT, " %s", text);
+	ksnprintf(content()->say, LIVE_TEXT, " %s", text);
 	mutex_unlock(&live_screen.lock);
 }
 
@@ -326,7 +331,7 @@ void live_result(const char *fmt, ...)
 	mutex_lock(&live_screen.lock);
 	if (live_screen.in_policy)
 		set_policy(false);
-	result(text);
+	result(content(), text);
 	mutex_unlock(&live_screen.lock);
 }
 
@@ -346,7 +351,7 @@ void live_end(void)
 	if (!live_on())
 		return;
 	mutex_lock(&live_screen.lock);
-	ksnprintf(live_screen.s->view.keys, LIVE_TEXT, "[tab] prompt");
+	ksnprintf(content()->keys, LIVE_TEXT, "[tab] prompt");
 	mutex_unlock(&live_screen.lock);
 	stay(LOOK_MS);
 	live_screen_close();
