@@ -149,7 +149,7 @@ $(B)/$(1)/%.c.o: %.c Makefile
 $(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
 	$$(call say,HOSTLD,$$@)
 	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
--include $(if $(BUILDS_NOTHING),,$(wildcard $(patsubst %,$(B)/$(1)/%.d,$(4))))
+-include $(call there,$(patsubst %,$(B)/$(1)/%.d,$(4)))
 endef
 $(foreach b,$(HOST_BUILDS),$(eval \
 	$(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)), \
@@ -164,8 +164,8 @@ $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 # mm/ as a library, and programs that use it.
 include tools/lib.mk tools/bench.mk tools/labs.mk tools/web.mk
--include $(if $(BUILDS_NOTHING),,$(wildcard $(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
-	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib)))
+-include $(call there,$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
+	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib))
 
 # ---- what to type: tools/help.txt says what each target does -------------------------------------
 export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP

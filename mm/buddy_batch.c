@@ -20,13 +20,14 @@
 #define STEPS_AT_ONCE 16u
 
 /*
- * The trace records of one batch: this CPU's ring, the number of the next record, and the time that
- * all of them get.
+ * What one batch carries from pageblock to pageblock: for its trace records this CPU's ring, the
+ * number of the next record and the time that all of them get; and, of a batch that is taken, the
+ * steps that are left.
  */
 struct batch_records {
 	struct trace_ring *ring; /* NULL: nothing is recorded */
 	u64 next, now;
-	unsigned steps; /* that are left */
+	unsigned steps;
 };
 
 /* A single block has no record here: its caller makes one. */

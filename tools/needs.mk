@@ -34,6 +34,9 @@ NEEDS_web-check := compile web web-check
 # Targets that run tools and build nothing here: the .d files of objects need not be read.
 TOOLS_ONLY := help grade lab lab-kernel lab-settings labs labs-check labs-leak labs-sure skeleton
 BUILDS_NOTHING := $(if $(MAKECMDGOALS),$(if $(filter-out $(TOOLS_ONLY),$(MAKECMDGOALS)),,yes))
+# Those of the .d files $(1) that are there.  For a missing one make would look in all its own
+# directories of files to include.
+there = $(if $(BUILDS_NOTHING),,$(wildcard $(1)))
 NO_PYTHON := help run selftest all kernel iso debug setup clean $(B)/%
 NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal))) \
 	$(if $(filter-out $(NO_PYTHON),$(MAKECMDGOALS)),python)

@@ -55,7 +55,7 @@ fi
 unset RUN_FOLLOWS
 
 build=$1
-here=${0%/*}
+here=$(dirname "$0")
 cpus=${CPUS:-4} nodes=${NODES:-2} mem=${MEM:-1G} boot=${BOOT:-grub}
 cmdline=${CMDLINE:-} trace=${TRACE:-} script=${SCRIPT:-}
 limit=${TIMEOUT:-900}

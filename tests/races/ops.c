@@ -365,7 +365,7 @@ static int op_soft(unsigned role, const char *arg)
 	return mem_soft_offline_page(ops.mem, ops_pfn(arg));
 }
 
-static int op_fail(unsigned role, const char *arg)
+int ops_fail(unsigned role, const char *arg)
 {
 	if (arg[0] == 'V')
 		store_release(&ops.vm.removed, 1u);
@@ -382,7 +382,7 @@ static int op_retired(unsigned role, const char *arg)
 	return ops_check(what, &v) ? 0 : -EBUSY;
 }
 
-/* As op_fail, but a machine check reports the page. */
+/* As ops_fail, but a machine check reports the page. */
 static int op_machine(unsigned role, const char *arg)
 {
 	return mem_memory_failure(ops.mem, ops_pfn(arg), FAILURE_MACHINE_CHECK, NULL);
@@ -450,7 +450,7 @@ static const struct {
     {"limit", vm_op_limit},
     {"soft", op_soft},
     {"retired", op_retired},
-    {"fail", op_fail},
+    {"fail", ops_fail},
     {"fail_now", vm_op_fail_now},
     {"machine", op_machine},
     {"unpoison", op_unpoison},

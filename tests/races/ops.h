@@ -113,6 +113,8 @@ int vm_op_hammer(unsigned role, const char *arg);
 int vm_op_move(unsigned role, const char *arg);
 int vm_op_once(unsigned role, const char *arg);
 int vm_op_fail_now(unsigned role, const char *arg);
+/* fail, of which fail_now is a variation.  In ops.c. */
+int ops_fail(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
 

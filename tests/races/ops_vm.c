@@ -191,9 +191,8 @@ int vm_op_fail_now(unsigned role, const char *arg)
 	u64 limit = poison_patience_ns;
 	int err;
 
-	store_release(&ops.vm.removed, 1u);
 	WRITE_ONCE(poison_patience_ns, 0);
-	err = mem_memory_failure(ops.mem, ops_pfn(arg), 0, NULL);
+	err = ops_fail(role, arg);
 	WRITE_ONCE(poison_patience_ns, limit);
 	return err;
 }
