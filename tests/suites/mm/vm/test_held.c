@@ -291,6 +291,14 @@ static bool nobody(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	return false;
 }
 
+/* The hook and its argument belong together: a decision under way calls the one with the other. */
+static u64 look_hook(void)
+{
+	const struct oom_state *oom = container_of(held.lock, struct oom_state, lock);
+
+	return (uintptr_t)READ_ONCE(oom->kill) ^ (uintptr_t)READ_ONCE(oom->arg);
+}
+
 static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
@@ -314,7 +322,8 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	WAITS(t, a_mutex, &mem->hotplug, NULL, range_unclaim(mem, &claim));
 	OBEYS(t, a_mutex, &mem->poison, NULL, mem_memory_failure(mem, last, 0, NULL));
 	OBEYS(t, a_mutex, &mem->poison, NULL, mem_unpoison_page(mem, last));
-	WAITS(t, a_mutex, &mem->oom.lock, NULL, memory_set_oom(mem, nobody, NULL));
+	WAITS(t, a_mutex, &mem->oom.lock, look_hook, memory_set_oom(mem, nobody, NULL));
+	WAITS(t, a_mutex, &mem->oom.lock, look_hook, memory_set_oom(mem, nobody, mem));
 	oom_begin(&q);
 	WAITS(t, a_mutex, &mem->oom.lock, NULL, EXPECT(t, oom_alloc(&q) == GOT_IT));
 	EXPECT_EQ(t, mem_free_pages(mem, q.page, 0), 0);
