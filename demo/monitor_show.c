@@ -127,11 +127,6 @@ int cmd_trace(unsigned n, char **arg)
 
 int cmd_policy(unsigned n, char **arg)
 {
-	static const char *const story[NR_ISO_POLICIES] = {
-	    [ISO_REDRAIN] = "isolate, then drain the CPUs that hold pages, as often as needed",
-	    [ISO_DISABLE] = "the zone's caches off on all CPUs by one round, then isolate",
-	    [ISO_PRECISE] = "isolate, then one round that fetches cached pages of the range",
-	};
 	enum iso_policy policy;
 	unsigned i;
 
@@ -139,12 +134,13 @@ int cmd_policy(unsigned n, char **arg)
 		if (!monitor_policy(arg[0], &policy))
 			return -EINVAL;
 		WRITE_ONCE(kernel_memory.policy, policy);
-		printk("policy: %s from now on:\n  %s\n", iso_policy_name(policy), story[policy]);
+		printk("policy: %s from now on:\n  %s\n", iso_policy_name(policy),
+		    iso_policy_story(policy));
 		return 0;
 	}
 	for (i = 0; i < NR_ISO_POLICIES; i++)
 		printk("%c %-8s %s\n", i == (unsigned)READ_ONCE(kernel_memory.policy) ? '*' : ' ',
-		    iso_policy_name((enum iso_policy)i), story[i]);
+		    iso_policy_name((enum iso_policy)i), iso_policy_story((enum iso_policy)i));
 	return 0;
 }
 

@@ -274,6 +274,7 @@ static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *c
  */
 static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(task_class)
 {
+	KASSERT(spin_is_held(&ep->lock));
 	if (call->state == CALL_DONE)
 		return call->result;
 	if (call->state == CALL_QUEUED)

@@ -69,11 +69,12 @@ def suites_of(path):
 
 
 def judges_of(path):
-    """The files of tests/qemu/ that the head of a source names, and the gate of the figures."""
+    """The files of tests/qemu/ that the head of a source names, and the gate of the figures: of all
+    for the allocator and for what measures it, else of those that take seconds."""
     with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
         files = re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
     groups = ",".join(name for name in bench_rows.ROWS if not name.startswith("hosted"))
-    figures = f"--only {groups}" if path.startswith("demo/bench") else "--quick"
+    figures = f"--only {groups}" if path.startswith(("mm/", "demo/bench")) else "--quick"
     return [*files, f"bench.py {figures}"]
 
 

@@ -84,11 +84,13 @@ def test_ranges(ask):
     ask.says("offline 0x800000000 512", nowhere)
     # An offline without a policy's name uses the machine's policy.
     ask.says("policy nope", "nope: no such policy: redrain, disable, precise")
-    assert ask("policy redrain").startswith("policy: redrain from now on:\n  isolate, then ")
+    assert ask("policy redrain").startswith("policy: redrain from now on:\n  drain the CPUs ")
     assert "policy redrain" in ask("mem")
+    listed = ask("policy").splitlines()
+    assert [line[:10].split() for line in listed] == [["*", "redrain"], ["disable"], ["precise"]]
     ask.says(f"offline {pfn:#x} 512", done.format("0 IPIs"))
     ask.says(f"online {pfn:#x} 512", "online: done")
-    assert ask("policy precise").startswith("policy: precise from now on:\n  isolate, then ")
+    assert ask("policy precise").startswith("policy: precise from now on:\n  one round fetches ")
     ask.says(f"offline {pfn:#x} 512 disable", done.format("1 IPI"))
     # Offline memory can be removed, and then added as new memory.
     ask.says(f"remove {FIRST:#x} 512", "remove: error EBUSY: some of it is not offline")

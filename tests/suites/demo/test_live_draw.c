@@ -275,6 +275,11 @@ static void many_cpus_are_a_digit_each(struct ktest *t)
 	    t, 7, " cpu0    0?!-o00111111222222233333344444455555556666667777777888888999999");
 	EXPECT_EQ(t, frame.text[10][1], 'c');
 	EXPECT_EQ(t, frame.text[11][1], ' ');
+	/* 64 digits fill a row; the 65th begins another. */
+	view.nr_cpus = 64;
+	i = live_map_rows(&view, &frame);
+	view.nr_cpus = 65;
+	EXPECT_EQ(t, i, live_map_rows(&view, &frame) + 1);
 	/* On a larger screen more CPUs have a bar. */
 	view.nr_cpus = 60;
 	live_frame_init(&frame, 120, 40);
