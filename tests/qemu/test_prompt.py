@@ -73,7 +73,7 @@ def test_bare_commands_show_the_present_state(prompt):
         ("*", "precise"),
     ]
     said = prompt("policy disable")
-    assert said.startswith("policy: disable from now on:\n  the zone's caches off "), said
+    assert said.startswith("policy: disable from now on:\n  one round switches "), said
     assert "\n* disable" in prompt("policy")
     for state in ("off", "on", "off"):
         assert prompt(f"trace {state}") == prompt("trace")

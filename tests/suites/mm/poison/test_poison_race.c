@@ -315,10 +315,50 @@ static void pages_break_while_all_cpus_use_them(struct ktest *t)
 	scene_end(t, &load.s);
 }
 
+/* ---- removals ---- */
+
+#define TAKEN 1000
+
+static void remove_often(void *arg)
+{
+	unsigned turn;
+
+	for (turn = 0; !load_acquire(&load.stop); turn++) {
+		EXPECT_EQ((struct ktest *)arg, vm_object_remove(load.s.object, 0, 1), 0);
+		/* Let the next CPU run, if one thread of the host runs all CPUs. */
+		if (turn % 16 == 0)
+			cpu_relax();
+	}
+}
+
+/* A removal is counted as under way by the object, and later counted out without its lock. */
+static void removals_are_counted_in_and_out(struct ktest *t)
+{
+	struct poison_result res;
+	unsigned i;
+	pfn_t pfn;
+
+	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &load.s, 2))
+		return;
+	load.stop = 0;
+	ktest_start(1, remove_often, t);
+	for (i = 0; i < TAKEN; i++) {
+		EXPECT_EQ(t, vm_fault(load.s.space, page_at(1), VM_WRITE), 0);
+		pfn = pfn_of(1);
+		EXPECT_EQ(t, mem_memory_failure(load.s.mem, pfn, 0, &res), 0);
+		EXPECT_EQ(t, vm_object_remove(load.s.object, 1, 1), 0);
+		EXPECT_EQ(t, mem_unpoison_page(load.s.mem, pfn), 0);
+	}
+	store_release(&load.stop, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, READ_ONCE(load.s.object->unflushed), 0);
+	scene_end(t, &load.s);
+}
+
 KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE,
     KTEST(page_that_breaks_during_its_migration_is_retired),
     KTEST(page_that_breaks_during_a_failed_migration_is_retired),
     KTEST(soft_offline_during_a_migration_succeeds),
     KTEST(target_that_breaks_during_the_copy_is_retired),
     KTEST(wait_for_the_holder_of_a_page_is_bounded),
-    KTEST_CONTRACT(pages_break_while_all_cpus_use_them));
+    KTEST_CONTRACT(pages_break_while_all_cpus_use_them), KTEST(removals_are_counted_in_and_out));

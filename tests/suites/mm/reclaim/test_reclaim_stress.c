@@ -5,6 +5,7 @@
  * is lost, and no task is killed.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/request_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/oom.h>
 #include <quarry/smp.h>
@@ -299,5 +300,39 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	store_scene_end(t, &load.s, &store);
 }
 
+/* ---- tickets ---- */
+
+#define ASKED 600u
+
+static void ask_often(void *mem)
+{
+	unsigned i;
+
+	for (i = 0; i < ASKED; i++)
+		(void)asked_drain(mem);
+}
+
+/* Each request has a ticket of its own, even if all that waited were woken at once. */
+static void every_request_has_its_own_ticket(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 4, 4, 4);
+	const struct ticket_queue *drains;
+	u64 before;
+	unsigned cpu;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, mem);
+	drains = &mem->nodes[0].reclaim.drains;
+	before = drains->asked;
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_start(cpu, ask_often, mem);
+	for (cpu = 1; cpu < ktest_cpus(); cpu++)
+		ktest_join(cpu);
+	EXPECT_EQ(t, drains->asked - before, (ktest_cpus() - 1) * ASKED);
+	EXPECT_EQ(t, drains->done, drains->asked);
+}
+
 KTEST_SUITE(reclaim_stress, 0, KTEST(working_set_of_twice_the_memory_is_served),
-    KTEST(pages_are_dropped_moved_and_taken_offline_at_once));
+    KTEST(pages_are_dropped_moved_and_taken_offline_at_once),
+    KTEST(every_request_has_its_own_ticket));
