@@ -21,6 +21,8 @@ sys.dont_write_bytecode = True
 import outer_make  # noqa: E402
 import qemu  # noqa: E402
 
+# What tools/run.sh takes from the environment.
+RUN_VARIABLES = "CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS THREADS".split()
 # Suites that show in a second or two that a machine is complete and its memory right.
 SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
 # Suites in which CPUs affect each other: cross-calls, waits, drains, offlines.
@@ -185,19 +187,43 @@ def host(name, threads):
         h.close()
 
 
+def on_threads(request):
+    """The variables of a run for the threads of the file of tests."""
+    threads = threads_of(request.module)
+    plugin = " ".join(qemu.yields()) if threads == "multi" else ""
+    return {"THREADS": threads, "QEMU_FLAGS": plugin}
+
+
+@pytest.fixture
+def runs(request):
+    """runs(CPUS=2, ...) -> (status, output) of tools/run.sh, as `make run` calls it when the kernel
+    is built."""
+
+    def run(timeout=qemu.WATCHDOG, **variables):
+        variables = {**on_threads(request), **variables}
+        done = subprocess.run(
+            ["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, ROOT)],
+            cwd=ROOT,
+            env=outer_make.env(*RUN_VARIABLES, **{k: str(v) for k, v in variables.items()}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+        )
+        return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
+
+    return run
+
+
 @pytest.fixture
 def make(request):
     """make("run", CPUS=2, ...) -> (status, output), as typed in a shell with no terminal."""
 
     def run(*goals, timeout=qemu.WATCHDOG, stdin=subprocess.DEVNULL, **variables):
-        env = outer_make.env(
-            *"CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS THREADS".split()
-        )
+        env = outer_make.env(*RUN_VARIABLES)
         build = os.path.relpath(qemu.BUILD, ROOT)
         if "run" in goals:
-            threads = threads_of(request.module)
-            plugin = " ".join(qemu.yields()) if threads == "multi" else ""
-            variables = {"THREADS": threads, "QEMU_FLAGS": plugin, **variables}
+            variables = {**on_threads(request), **variables}
         command = ["make", "--no-print-directory", f"B={build}", *goals] + [
             f"{k}={v}" for k, v in variables.items()
         ]

@@ -8,7 +8,7 @@ import conftest
 import pytest
 import qemu
 
-PATHS = ["pvh", "grub", "uefi"]
+PATHS = ["pvh", "grub", conftest.full("uefi")]
 MORE = conftest.CROWD + ",reclaim,poison_race"
 TRACE = """# events=4 allocs=2 frees=2 ids=2 peak_live_pages=3 cpus=2
 a 0 0 U 0
@@ -73,7 +73,7 @@ def test_nodes_come_through(brought):
 
 
 @pytest.mark.parametrize(
-    "cpus", [1, 2, pytest.param(16, marks=(pytest.mark.long, pytest.mark.full))]
+    "cpus", [1, conftest.full(2), pytest.param(16, marks=(pytest.mark.long, pytest.mark.full))]
 )
 def test_cpus(passes, drawn, cpus):
     """Other numbers of CPUs than in test_path and test_all_suites, which have 4. In test_64_cpus
@@ -90,8 +90,11 @@ def test_64_cpus(passes):
     assert machine_line(run, 64), run.story()
 
 
-@pytest.mark.parametrize("cpu", ["max", "qemu64", "Nehalem"])
-@pytest.mark.parametrize("machine", ["q35", "pc"])
+@pytest.mark.parametrize(
+    "machine, cpu",
+    [("q35", "qemu64"), ("pc", "Nehalem")]
+    + [conftest.full(*m) for m in [("q35", "Nehalem"), ("pc", "qemu64"), ("pc", "max")]],
+)
 def test_model(passes, machine, cpu):
     assert machine_line(passes(machine=machine, cpu=cpu), 4)
 
@@ -144,7 +147,7 @@ def test_quick_selftests_are_short(passes):
     assert int(took.group(1)) <= 1300, run.story()
 
 
-@pytest.mark.parametrize("count", [16, 100])
+@pytest.mark.parametrize("count", [conftest.full(16), 100])
 def test_many_modules(boot, text_file, count):
     """All modules are taken, even the font, which comes last."""
     files = [text_file(f"m{i:03}", "x") for i in range(count)]

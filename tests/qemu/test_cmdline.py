@@ -144,6 +144,7 @@ def test_unknown_group_of_figures(boot):
     assert not run.has("^bench: memmap_bytes_per_page"), run.story()
 
 
+@pytest.mark.full
 def test_all_figures(passes):
     """`all`, also beside a group: the figures that every machine can measure, and that group's."""
     run = passes("selftest=none bench=contig,all", tour=None, mem=1024)

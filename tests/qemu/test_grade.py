@@ -121,6 +121,7 @@ def test_reference_has_all_points(tmp_path):
     assert one.points() == 100
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", names_of(LAB, "right"))
 def test_right_submissions_have_all_points(tmp_path, name):
     one = graded(tmp_path, name=name)
@@ -128,6 +129,7 @@ def test_right_submissions_have_all_points(tmp_path, name):
     assert one.points() == 100
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", names_of(LAB, "wrong"))
 def test_wrong_submissions_lose_in_their_layer(tmp_path, name):
     layer = submission.read("wrong", LAB, name)[0]["layer"]

@@ -15,6 +15,7 @@ def graded(folder, **more):
     return test_grade.graded(folder, lab=LAB, only="kernel", kernel=True, **more)
 
 
+@pytest.mark.full
 def test_reference_passes(tmp_path):
     one = graded(tmp_path)
     assert one.results and test_grade.lost(one) == []

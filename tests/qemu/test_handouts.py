@@ -16,6 +16,7 @@ import skeleton
 
 BUILD = os.environ.get("QUARRY_BUILD", "build")
 SAMPLE = "2"
+SHORTEST = "1"  # the lab whose commands take the least time
 
 
 def reader(read, path, text):
@@ -57,7 +58,7 @@ def test_the_points_are_those_of_the_grader(name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", handout.written() if conftest.whole() else [SAMPLE])
+@pytest.mark.parametrize("name", handout.written() if conftest.whole() else [SHORTEST])
 def test_a_handout_can_be_followed(name):
     assert list(handout.Follower(name, BUILD).faults()) == []
 

@@ -6,7 +6,7 @@ import re
 import conftest
 import pytest
 
-MODELS = ["qemu64", conftest.full("Haswell"), "max"]
+MODELS = [*map(conftest.full, ["qemu64", "Haswell"]), "max"]
 # {case: the kernel's message about the fault that ends its task}
 SAYS = {
     "ldt.low_memory_is_read": r"page fault: read of 0000000000001000: not mapped",
@@ -89,7 +89,7 @@ def test_hostile_in_guest_time(boot, subject, name, least):
     assert set(judge(run, least)) == {name}
 
 
-@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize("cpus", [1, *map(conftest.full, [2, 4])])
 @pytest.mark.parametrize("subject, name, least", [(PAID, "paid", 5), (DISGUISED, "disguised", 6)])
 def test_hostile_that_hide_what_they_take(boot, subject, name, least, cpus):
     """The task that has created an object pays for its pages, whichever task they serve."""

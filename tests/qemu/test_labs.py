@@ -252,6 +252,7 @@ def test_a_solution_elsewhere_is_found(monkeypatch):
 # ---- the hosted program --------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_both_codes_are_linked_side_by_side(tmp_path):
     """Two suites suffice: test_the_reference_passes_as_a_student runs all with the right code."""
     lab, which = Lab("2", tmp_path), "free_map,buddy"

@@ -69,7 +69,7 @@ VERDICTS = {
 def test_verdict(tmp_path, monkeypatch, case):
     head, new, want = VERDICTS[case]
     if want == "TIMEOUT":
-        monkeypatch.setattr(mutants, "LIMIT", 5)
+        monkeypatch.setattr(mutants, "LIMIT", 2)
     v = read(tmp_path, head + block(new))
     hunt = mutants.Hunt(qemu.BUILD, False)
     wrong = hunt.prepare([v])

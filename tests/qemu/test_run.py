@@ -19,11 +19,11 @@ CORES = len(os.sched_getaffinity(0))
     "variables, says",
     [
         ({"BOOT": "grub", "CPUS": 1, "NODES": 1, "MEM": "69M"}, "1 CPU online of 1, 1 node,"),
-        ({"BOOT": "grub", "MEM": "76"}, "4 CPUs online of 4, 2 nodes,"),
+        full({"BOOT": "grub", "MEM": "76"}, "4 CPUs online of 4, 2 nodes,"),
         ({"BOOT": "pvh", "MEM": "76m"}, "4 CPUs online of 4, 2 nodes,"),
         full({"BOOT": "uefi", "MEM": "140M"}, "4 CPUs online of 4, 2 nodes,"),
         ({"BOOT": "pvh", "NODES": 16, "MEM": "132M"}, "4 CPUs online of 4,"),
-        ({"NODES": 8, "MEM": "1g"}, "4 CPUs online of 4, 8 nodes,"),
+        full({"NODES": 8, "MEM": "1g"}, "4 CPUs online of 4, 8 nodes,"),
         full({"BOOT": "pvh", "CPUS": 255, "MEM": "327M"}, "255 CPUs online of 255,"),
         full(
             {"BOOT": "uefi", "CPUS": 255, "NODES": 16, "MEM": "447M"}, "255 CPUs online of 255,"
@@ -44,8 +44,8 @@ CORES = len(os.sched_getaffinity(0))
         "most_uefi",
     ],
 )
-def test_range(make, variables, says):
-    status, out = make("run", CMDLINE=SHORT, **variables)
+def test_range(runs, variables, says):
+    status, out = runs(CMDLINE=SHORT, **variables)
     assert status == 0 and says in out, out[-3000:]
 
 
@@ -54,10 +54,10 @@ def test_range(make, variables, says):
     [full({"MEM": "64G", "CMDLINE": "selftest=buddy"}), {"MEM": "1T", **TOUR}],
     ids=["64G", "1T"],
 )
-def test_large_memory_passes_with_the_tour(make, machine):
+def test_large_memory_passes_with_the_tour(runs, machine):
     """Standby memory that comes online during the tour does not count as lost. Programs use as much
     memory as on any machine."""
-    status, out = make("run", BOOT="pvh", **machine)
+    status, out = runs(BOOT="pvh", **machine)
     assert status == 0 and " pages were mapped; " in out and "act 4 of 4: " in out, out[-3000:]
 
 

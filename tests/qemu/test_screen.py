@@ -134,7 +134,7 @@ def test_panic_is_on_the_screen(name, path):
     assert "To run it again" in seen.text and "CPU 1 (APIC id 1): asked" in seen.text, seen.text
 
 
-@pytest.mark.parametrize("path", [conftest.full("grub"), "uefi"])
+@pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_from_a_usb_stick_without_a_serial_port(name, path):
     """A machine like a PC: it boots from a USB stick, and has a screen but no serial port. At the
     end the power stays on."""

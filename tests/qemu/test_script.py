@@ -12,12 +12,12 @@ QUICK = "selftest=none tour=off"
 
 
 @pytest.fixture
-def script(make, text_file):
+def script(runs, text_file):
     """script(text, **variables) -> (status, console)."""
 
     def run(text, name="some.script", **variables):
         variables = {"BOOT": "pvh", "CPUS": 2, "MEM": "256M", "CMDLINE": QUICK} | variables
-        return make("run", SCRIPT=os.path.relpath(text_file(name, text), qemu.ROOT), **variables)
+        return runs(SCRIPT=os.path.relpath(text_file(name, text), qemu.ROOT), **variables)
 
     return run
 
@@ -84,7 +84,7 @@ def test_script_of_nothing(script):
     assert status == 0 and "\nscript: 0 commands done\nquarry: PASS\n" in out, out[-2000:]
 
 
-def test_script_that_cannot_be_read(make, text_file):
+def test_script_that_cannot_be_read(runs, text_file):
     """The fault is reported at once; no machine is started."""
     bad = os.path.relpath(text_file("a b.script", "mem\n"), qemu.ROOT)
     hello = os.path.relpath(text_file("hello", "mem\n"), qemu.ROOT)
@@ -96,7 +96,7 @@ def test_script_that_cannot_be_read(make, text_file):
         (hello, f"SCRIPT={hello}: a program has that name"),
         (long, f"SCRIPT={long}: at most 63 letters in the file's name"),
     ):
-        status, out = make("run", SCRIPT=path, BOOT="pvh")
+        status, out = runs(SCRIPT=path, BOOT="pvh")
         assert status != 0 and f"run: {says}\n" in out and "quarry: boot" not in out, out
 
 

@@ -11,7 +11,7 @@ from conftest import full
 
 @pytest.mark.parametrize(
     "cpus, machine",
-    [(2, {}), (3, {}), full(3, {"threads": "single"}), full(4, {"threads": "single"})],
+    [full(2, {}), (3, {}), full(3, {"threads": "single"}), full(4, {"threads": "single"})],
 )
 def test_seed(passes, drawn, cpus, machine):
     """With FULL=1 two of the machines have a thread of the host for each CPU, as the machines by

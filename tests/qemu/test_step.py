@@ -252,7 +252,7 @@ def test_seed_decides(seeds):
 
 @pytest.mark.parametrize(
     "name",
-    ["R-S1c", "R-S3C", *map(full, ["R-ISO", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])],
+    ["R-S3C", *map(full, ["R-S1c", "R-ISO", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])],
 )
 def test_seeds_same_in_the_kernel(seeds, name):
     """Several seeds run in one boot, with roles that wait for locks and answers, and CPUs that go
@@ -264,8 +264,8 @@ def test_seeds_same_in_the_kernel(seeds, name):
     "ident, name, outcome",
     [
         ("M01", "R-S0A", "STUCK"),
-        ("M05", "R-S1", "CHECK(I-P6)"),
-        ("M07", "R-S1d", "CHECK(I-P6)"),
+        full("M05", "R-S1", "CHECK(I-P6)"),
+        full("M07", "R-S1d", "CHECK(I-P6)"),
         ("M52", "R-ISO", "CHECK(I-I8)"),
         ("none", "R-OVL", "OK"),
     ],

@@ -5,6 +5,7 @@ import re
 import subprocess
 import termios
 
+import conftest
 import pexpect
 import pyte
 import pytest
@@ -133,7 +134,7 @@ def test_right_code_on_a_dumb_terminal(terminal):
     assert status == 0 and "played to its end: OK after" in text
 
 
-@pytest.mark.parametrize("way", ["interrupt", "end"])
+@pytest.mark.parametrize("way", ["interrupt", conftest.full("end")])
 def test_leaving_restores_the_terminal(terminal, way):
     one = terminal("R-S1")
     one.press("b")
@@ -245,11 +246,11 @@ def test_count_of_the_script(steps):
     "name, waits, holds",
     [
         ("R-S3C", "A waits for an answer from CPU 1, irqs off; B", "B keeps interrupts off on CPU"),
-        ("R-S3B M81", "B waits for lock cpu_hotplug", "B itself holds cpu_hotplug since move 1 "),
+        conftest.full("R-S3B M81", "B waits for lock cpu_hotplug", "B itself holds cpu_hotplug since move 1 "),
         ("R-S3B U05", "B waits for the reclaim thread", "The reclaim thread needs cpu_hotplug"),
-        ("R-S3G", "B waits for lock zone", "A holds zone, and would release it once its own"),
+        conftest.full("R-S3G", "B waits for lock zone", "A holds zone, and would release it once its own"),
         ("R-S2-stray J03", "B waits for lock page moved", "No role holds it: the page has moved"),
-        ("R-ADD OD03", "B waits for lock mem_hotplug", "A holds mem_hotplug since move 1 "),
+        conftest.full("R-ADD OD03", "B waits for lock mem_hotplug", "A holds mem_hotplug since move 1 "),
     ],
 )
 def test_stuck(steps, name, waits, holds):

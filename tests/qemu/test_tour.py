@@ -70,7 +70,7 @@ def test_one_cpu_shows_what_it_can(passes):
     assert run.has("^  no free was held back: one CPU, too small a cache, or a pause$"), run.story()
 
 
-@pytest.mark.parametrize("cpus, mem", [(1, 64), full(2, 64), (16, 1024)])
+@pytest.mark.parametrize("cpus, mem", [(1, 64), full(2, 64), full(16, 1024)])
 def test_other_machines(passes, cpus, mem):
     run = passes("selftest=none", tour=None, cpus=cpus, mem=mem, programs=True)
     assert len(re.findall("^act [1-4] of 4: ", run.text, re.M)) >= 3, run.story()
