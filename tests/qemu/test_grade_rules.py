@@ -137,6 +137,7 @@ def test_a_test_passes_only_if_its_process_ends_well(row, verdict):
     assert grade_layers.result_of("contract", "a.b", row, "", False).verdict == verdict
 
 
+@pytest.mark.full
 def test_texts_in_another_encoding(tmp_path):
     """Here Latin-1: in a header, and in a line that the compiler quotes."""
     latin = {HEADER: labs.read(HEADER) + "/* gr\udcfcn */\n"}

@@ -22,6 +22,7 @@ import outer_make
 import skeleton
 import submission
 import suites
+from conftest import whole
 from lab_trees import BUILD, IN_KERNEL, ROOT, Lab, each, ending
 
 MOST_CPU = 5  # most seconds of CPU time for all suites of an emptied lab
@@ -159,7 +160,7 @@ def test_the_table_and_the_tracks():
     assert list(labs.tracks()) == ["core", "short4"]
     assert labs.tracks()["core"] == [["0", "2", "4", "5", "6", "7", "capstone"]]
     assert len(labs.tracks()["short4"]) == 4
-    for name in labs.labs():
+    for name in list(labs.labs())[:: 1 if whole() else 4]:
         done = subprocess.run(
             [sys.executable, "tools/labs.py", "show", name],
             cwd=ROOT,

@@ -242,16 +242,20 @@ def test_count_of_the_script(steps):
     assert "WRONG, COUNT(tries): in the recorded order the script expects tries=1;" in out, out
 
 
+STUCK = [
+    ("R-S3C", "A waits for an answer from CPU 1, irqs off; B", "B keeps interrupts off on CPU"),
+    ("R-S3B U05", "B waits for the reclaim thread", "The reclaim thread needs cpu_hotplug"),
+    ("R-S2-stray J03", "B waits for lock page moved", "No role holds it: the page has moved"),
+]
+MORE_STUCK = [
+    ("R-S3B M81", "B waits for lock cpu_hotplug", "B itself holds cpu_hotplug since move 1 "),
+    ("R-S3G", "B waits for lock zone", "A holds zone, and would release it once its own"),
+    ("R-ADD OD03", "B waits for lock mem_hotplug", "A holds mem_hotplug since move 1 "),
+]
+
+
 @pytest.mark.parametrize(
-    "name, waits, holds",
-    [
-        ("R-S3C", "A waits for an answer from CPU 1, irqs off; B", "B keeps interrupts off on CPU"),
-        conftest.full("R-S3B M81", "B waits for lock cpu_hotplug", "B itself holds cpu_hotplug since move 1 "),
-        ("R-S3B U05", "B waits for the reclaim thread", "The reclaim thread needs cpu_hotplug"),
-        conftest.full("R-S3G", "B waits for lock zone", "A holds zone, and would release it once its own"),
-        ("R-S2-stray J03", "B waits for lock page moved", "No role holds it: the page has moved"),
-        conftest.full("R-ADD OD03", "B waits for lock mem_hotplug", "A holds mem_hotplug since move 1 "),
-    ],
+    "name, waits, holds", STUCK + [conftest.full(*row) for row in MORE_STUCK]
 )
 def test_stuck(steps, name, waits, holds):
     """Three sentences name the lock or answer that is waited for, its holder, and the line of the
@@ -281,6 +285,7 @@ def recorded(program, script, text):
     return stepper, record
 
 
+@pytest.mark.full
 def test_every_recorded_move_fits_the_screen(fiber):
     """In all scripts with the right code, each state fits 80 columns and 24 rows, with a source
     line and a phrase for each role that can move. The recorded order reaches its end."""
