@@ -56,8 +56,11 @@ static u32 nr_faults;
 #define MAX_TOLD 2
 /* Ticks between two checks of the banks for corrected errors: a second. */
 #define MCE_TICKS 100
-/* The least number of checks for the answer to an NMI, whatever the time. */
-#define NMI_LOOKS 4096u
+/*
+ * The least number of checks for the answer to an NMI, whatever the time.  In QEMU they take some
+ * 100 ms of a host CPU, in which a busy host runs the asked CPU too; on a PC they take a few ms.
+ */
+#define NMI_LOOKS 65536u
 
 void print_registers(const struct trap_frame *f, const char *prefix)
 {
