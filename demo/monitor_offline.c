@@ -4,7 +4,7 @@
  *
  * Owns:       a page that is always busy.
  * Locks:      none.
- * Tests:      tests/qemu/test_monitor.py.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_script.py.
  */
 #include "kernel/cma_area.h"
 #include "demo/live.h"

@@ -22,28 +22,24 @@
 #endif
 #endif
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #define SANITIZED                      true
 #define ASAN_ENTER(save, bottom, size) __sanitizer_start_switch_fiber((save), (bottom), (size))
 #define ASAN_LEFT(save)                __sanitizer_finish_switch_fiber((save), NULL, NULL)
 
 #define ASAN_BEGUN() __sanitizer_finish_switch_fiber(NULL, &outside_bottom, &outside_size)
-
-#define ASAN_NEW(bottom, size) __asan_unpoison_memory_region((bottom), (size))
 #else
 #define SANITIZED                      false
 #define ASAN_ENTER(save, bottom, size) ((void)0)
 #define ASAN_LEFT(save)                ((void)0)
 #define ASAN_BEGUN()                   ((void)0)
-#define ASAN_NEW(bottom, size)         ((void)0)
 #endif
 
 #define STACK_SIZE (128UL << 10)
 #define LOOK_NS    100 /* time that a reading of the clock takes */
 
 struct thread fibers[FIBER_CPUS];
-static ucontext_t outside;
+static struct fiber_context outside;
 static unused void *outside_fake;
 static unused const void *outside_bottom;
 static unused size_t outside_size;
@@ -133,7 +129,7 @@ static void switch_to(struct thread *to)
 		return;
 	fiber_this = &to->cpu;
 	ASAN_ENTER(&from->fake_stack, to->stack, STACK_SIZE);
-	swapcontext(&from->context, &to->context);
+	fiber_context_swap(&from->context, &to->context);
 	ASAN_LEFT(from->fake_stack);
 }
 
@@ -260,7 +256,7 @@ static void fiber_main(void)
 	if (t->name == NULL) {
 		left_early = false;
 		ASAN_ENTER(NULL, outside_bottom, outside_size);
-		setcontext(&outside);
+		fiber_context_swap(&t->context, &outside);
 	}
 	fiber_progress();
 	/* The CPU continues to answer calls. */
@@ -282,18 +278,13 @@ struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), v
 		abort();
 	memset(&t->cpu, 0, sizeof(t->cpu));
 	memset(&t->task, 0, sizeof(t->task));
-	ASAN_NEW(t->stack, STACK_SIZE);
 	t->cpu.id = cpu;
 	t->preempted = t->leaving = t->left = false;
 	t->fake_stack = NULL;
 	t->name = name;
 	t->fn = fn;
 	t->arg = arg;
-	getcontext(&t->context);
-	t->context.uc_stack.ss_sp = t->stack;
-	t->context.uc_stack.ss_size = STACK_SIZE;
-	t->context.uc_link = NULL;
-	makecontext(&t->context, fiber_main, 0);
+	fiber_context_make(&t->context, t->stack, STACK_SIZE, fiber_main);
 	t->state = FIBER_READY;
 	fiber_progress();
 	return t;
@@ -326,8 +317,9 @@ static void catch_faults(void)
 	static char stack[STACK_SIZE];
 	static bool done;
 	const stack_t alt = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	/* The signal is not blocked in on_fault, which never returns. */
 	const struct sigaction act = {
-	    .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	    .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
 	if (done || SANITIZED)
 		return;
@@ -355,7 +347,7 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 	fiber_this = &fibers[cpu].cpu;
 	left_early = true;
 	ASAN_ENTER(&outside_fake, fibers[cpu].stack, STACK_SIZE);
-	swapcontext(&outside, &fibers[cpu].context);
+	fiber_context_swap(&outside, &fibers[cpu].context);
 	ASAN_LEFT(outside_fake);
 	return !left_early;
 }
@@ -363,6 +355,6 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 void fiber_leave(void)
 {
 	ASAN_ENTER(NULL, outside_bottom, outside_size);
-	setcontext(&outside);
+	fiber_context_swap(&self()->context, &outside);
 	abort();
 }

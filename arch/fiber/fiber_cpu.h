@@ -4,7 +4,7 @@
 #define QUARRY_FIBER_CPU_H
 
 #include "fiber.h"
-#include <ucontext.h>
+#include "fiber_context.h"
 
 enum fiber_state {
 	FIBER_NONE,
@@ -25,7 +25,7 @@ struct thread {
 	bool preempted;
 	u64 preempted_at; /* number of the preemption in the run */
 	u64 seen;         /* number of events at the thread's last check */
-	ucontext_t context;
+	struct fiber_context context;
 	char *stack;
 	void *fake_stack; /* for the address sanitizer */
 	struct mm_task task, idle_task;

@@ -8,6 +8,7 @@
  *             threads.
  */
 #define _GNU_SOURCE
+#include "fiber_context.h"
 #include "fiber_threads.h"
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
@@ -15,7 +16,6 @@
 #include <quarry/sched.h>
 #include <quarry/smp.h>
 #include <stdlib.h>
-#include <ucontext.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -36,7 +36,7 @@
 
 /* A stack, and the context in which it was left. */
 struct stack {
-	ucontext_t context;
+	struct fiber_context context;
 	char *bottom;
 	size_t size;
 	void *fake; /* for the address sanitizer */
@@ -149,7 +149,7 @@ static void jump(struct stack *from, struct stack *to)
 	bool stored = stores_wait; /* until a barrier of this thread */
 
 	ASAN_ENTER(&from->fake, to);
-	swapcontext(&from->context, &to->context);
+	fiber_context_swap(&from->context, &to->context);
 	ASAN_LEFT(from->fake);
 	stores_wait = stored;
 }
@@ -276,11 +276,7 @@ static void stack_prepare(struct stack *s, void (*fn)(void *), void *arg)
 	s->fake = NULL;
 	s->fn = fn;
 	s->arg = arg;
-	getcontext(&s->context);
-	s->context.uc_stack.ss_sp = s->bottom;
-	s->context.uc_stack.ss_size = s->size;
-	s->context.uc_link = NULL;
-	makecontext(&s->context, enter, 0);
+	fiber_context_make(&s->context, s->bottom, s->size, enter);
 }
 
 void *arch_stack_alloc(void)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 
 # CPUs as fibers.
+FIBER_SRCS += arch/fiber/fiber_context.c
 FIBER_SRCS += arch/fiber/fiber_cpu.c
 FIBER_SRCS += arch/fiber/fiber_choose.c
 FIBER_SRCS += arch/fiber/fiber_port.c
@@ -88,6 +89,7 @@ SILENCE_SRCS += tests/fiber/test_silence_smp.c
 SILENCE_SRCS += tests/fiber/test_silence_lock.c
 
 # Sources of both programs.
+SCHED_SRCS += arch/fiber/fiber_context.c
 SCHED_SRCS += arch/fiber/fiber_threads.c
 SCHED_SRCS += arch/fiber/fiber_threads_port.c
 SCHED_SRCS += arch/host/host_format.c

@@ -87,13 +87,6 @@ __attribute__((noinline)) int swapcontext(ucontext_t *from, const ucontext_t *to
 	return 0;
 }
 
-int setcontext(const ucontext_t *to)
-{
-	static ucontext_t left;
-
-	return swapcontext(&left, to);
-}
-
 static void run_program(void)
 {
 	status = race_main(nr_args, args);

@@ -235,6 +235,17 @@ static void scenario(struct ktest *t)
 	last_thread_ends_the_task(t);
 }
 
+/* task_start takes the capability, whether a task starts or not. */
+static void a_gift_is_dropped_if_no_task_starts(struct ktest *t)
+{
+	struct cap gift = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC};
+	const u64 arg[2] = {0};
+	struct task *task;
+
+	EXPECT_EQ(t, task_start("nosuch", &gift, arg, NULL, &task), -ENOENT);
+	EXPECT_EQ(t, gift.kind, CAP_NONE);
+}
+
 static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 {
 	struct in_use before, after;
@@ -280,4 +291,5 @@ KTEST_SUITE(task, 0, KTEST(name_of_a_task_is_no_line_of_the_kernels, .says = for
         .says = ENDS_BY("test", "continues at an address that is not a user's")),
     KTEST(task_is_killed_in_any_state), KTEST(limits_of_threads_and_tasks_hold),
     KTEST(smap_and_smep_are_on), KTEST(user_copies_stop_at_unmapped_memory),
+    KTEST(a_gift_is_dropped_if_no_task_starts),
     KTEST(ended_tasks_leave_no_memory_behind, .says = two_faults));

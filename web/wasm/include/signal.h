@@ -13,6 +13,7 @@
 #define SIGSEGV    11
 #define SA_SIGINFO 4
 #define SA_ONSTACK 8
+#define SA_NODEFER 16
 
 typedef struct {
 	void *si_addr;

@@ -29,7 +29,5 @@ int getcontext(ucontext_t *context);
 void makecontext(ucontext_t *context, void (*fn)(void), int nr_args, ...);
 /* Continue @to; returns 0 once a context continues @from. */
 int swapcontext(ucontext_t *from, const ucontext_t *to);
-/* Continue @to, and never return. */
-int setcontext(const ucontext_t *to);
 
 #endif
