@@ -19,7 +19,7 @@
 #include <quarry/oom.h>
 #include <quarry/poison.h>
 
-#define TURNS  (1u << 16)
+#define TURNS  (1u << 14)
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* pageblocks of a zone */
 
 /* ---- a lock held by another CPU ---- */
