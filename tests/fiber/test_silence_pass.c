@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_silence_pass.c: a thread that calls an endpoint passes its CPU to the thread that waits
+ * there; what this costs the caller's share of the CPU.
+ */
+#include "kernel/runq.h"
+#include "tests/fiber/silence_help.h"
+#include <quarry/ipc.h>
+#include <quarry/sched.h>
+
+#define RAN_NS (3 * MS)
+
+struct receiver {
+	struct endpoint *ep;
+	const struct share *share; /* the caller's */
+	u64 turn_ns, early_ns;     /* as the receiver found them */
+};
+
+static void receive_once(void *arg)
+{
+	struct receiver *r = arg;
+	struct ipc_msg msg = {.word = {0}};
+	struct ipc_call *call;
+
+	if (ipc_receive(r->ep, &msg, &call, WAIT_FOREVER))
+		panic("no call");
+	r->turn_ns = r->share->turn_ns;
+	r->early_ns = r->share->early_ns;
+	(void)ipc_reply(call, &msg);
+}
+
+/* A caller that passes its CPU on has used time before its turn, or has ended its turn. */
+static void caller_pays_for_the_time_before_its_turn(struct ktest *t)
+{
+	struct share *own = thread_current()->share;
+	unsigned early;
+
+	for (early = 0; early < 2; early++) {
+		struct receiver r = {.ep = NEED(t, endpoint_create()), .share = own};
+		struct ipc_msg msg = {.word = {0}};
+		struct runq *rq = &runqs[arch_cpu_id()];
+		struct thread *thread =
+		    NEED(t, thread_start("receiver", (int)arch_cpu_id(), receive_once, &r));
+
+		thread_sleep(20 * MS);
+		own->turn_ns = own->early_ns = 0;
+		rq->early = early;
+		rq->since = arch_clock_ns() - RAN_NS;
+		EXPECT_EQ(t, ipc_call(r.ep, &msg, WAIT_FOREVER), 0);
+		thread_join(thread);
+		EXPECT_EQ(t, r.early_ns >= RAN_NS, early);
+		EXPECT(t, !r.turn_ns && (early || !r.early_ns));
+		endpoint_put(r.ep, RIGHT_RECEIVE);
+	}
+}
+
+KTEST_SUITE(silence_pass, KTEST_MOSTLY_INSIDE, KTEST(caller_pays_for_the_time_before_its_turn));
