@@ -9,11 +9,6 @@
  */
 #include "fiber_context.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #define ASAN_NEW(stack, size) __asan_unpoison_memory_region((stack), (size))
@@ -40,9 +35,9 @@ void fiber_context_make(struct fiber_context *to, char *stack, size_t size, void
 	void **sp = (void **)(void *)(stack + size);
 	unsigned i;
 
-	ASAN_NEW(
-	    stack, size); /* a function that never returned may have left parts of it poisoned */
-	*--sp = NULL;     /* where @fn would return to; it aligns the stack as a call does */
+	/* A function that never returned may have left parts of the stack poisoned. */
+	ASAN_NEW(stack, size);
+	*--sp = NULL; /* where @fn would return to; it aligns the stack as a call does */
 	*--sp = (void *)fn;
 	for (i = 0; i < SAVED; i++)
 		*--sp = NULL;

@@ -12,6 +12,13 @@
 
 #include <stddef.h>
 
+/* clang says it in its own way. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
 #if defined(__x86_64__)
 struct fiber_context {
 	void *sp; /* the saved registers are on the stack */

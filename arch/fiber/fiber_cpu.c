@@ -16,11 +16,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #define SANITIZED                      true
@@ -255,8 +250,7 @@ static void fiber_main(void)
 	t->fn(t->arg);
 	if (t->name == NULL) {
 		left_early = false;
-		ASAN_ENTER(NULL, outside_bottom, outside_size);
-		fiber_context_swap(&t->context, &outside);
+		fiber_leave();
 	}
 	fiber_progress();
 	/* The CPU continues to answer calls. */

@@ -17,11 +17,6 @@
 #include <quarry/smp.h>
 #include <stdlib.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #define ASAN_ENTER(save, s) __sanitizer_start_switch_fiber((save), (s)->bottom, (s)->size)

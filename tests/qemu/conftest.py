@@ -194,6 +194,19 @@ def on_threads(request):
     return {"THREADS": threads, "QEMU_FLAGS": plugin}
 
 
+def status_and_output(command, env, timeout, stdin=subprocess.DEVNULL):
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout,
+    )
+    return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
+
+
 @pytest.fixture
 def runs(request):
     """runs(CPUS=2, ...) -> (status, output) of tools/run.sh, as `make run` calls it when the kernel
@@ -201,16 +214,9 @@ def runs(request):
 
     def run(timeout=qemu.WATCHDOG, **variables):
         variables = {**on_threads(request), **variables}
-        done = subprocess.run(
-            ["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, ROOT)],
-            cwd=ROOT,
-            env=outer_make.env(*RUN_VARIABLES, **{k: str(v) for k, v in variables.items()}),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-        )
-        return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
+        command = ["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, ROOT)]
+        env = outer_make.env(*RUN_VARIABLES, **{k: str(v) for k, v in variables.items()})
+        return status_and_output(command, env, timeout)
 
     return run
 
@@ -227,16 +233,7 @@ def make(request):
         command = ["make", "--no-print-directory", f"B={build}", *goals] + [
             f"{k}={v}" for k, v in variables.items()
         ]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=env,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=timeout,
-        )
-        return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
+        return status_and_output(command, env, timeout, stdin)
 
     return run
 
