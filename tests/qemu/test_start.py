@@ -82,6 +82,11 @@ def test_zones(host, layout):
     assert SOUND in h.ask("check")
 
 
+def test_descriptors_that_fill_large_pages(passes):
+    """The descriptors of 4 GiB to 7 GiB begin and end with a large page."""
+    passes("selftest=arch_full", cpus=1, mem=5120)
+
+
 def test_load_started_at_the_prompt(host):
     """A machine that waits at its prompt takes plugged memory and CPUs."""
     h = host(cpus="1,maxcpus=2", mem=128, extra=["-device", "virtio-balloon-pci,id=balloon"])

@@ -263,15 +263,14 @@ static bool image_in(phys_t start, u64 size)
 
 /*
  * Large pages map the descriptors of [start, end). Exceptions: the first and the last descriptors,
- * which may share a page, and those of standby memory, which cannot be written to.
+ * unless they fill a large page, and those of standby memory, which cannot be written to.
  */
 static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
 {
-	uintptr_t va = ALIGN_UP((uintptr_t)(ARCH_MEMMAP + start), LARGE) + LARGE;
-	uintptr_t last = ALIGN_DOWN((uintptr_t)(ARCH_MEMMAP + end), LARGE) - LARGE;
+	uintptr_t va = ALIGN_UP((uintptr_t)(ARCH_MEMMAP + start), LARGE);
 	u64 entry;
 
-	for (; va < last; va += LARGE)
+	for (; va + LARGE <= (uintptr_t)(ARCH_MEMMAP + end); va += LARGE)
 		EXPECT_EQ(t, level_of(va, &entry), entry & 2 ? 1 : 0);
 }
 
