@@ -2,7 +2,7 @@
 # Quarry: one non-recursive Makefile.  `make help` lists the targets; everything goes to build/.
 
 B := build
-include tools/takes.mk tools/needs.mk
+include tools/takes.mk tools/args.mk tools/needs.mk
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 # Run as many jobs as CPUs, if no -j was given; but make several targets one after another.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))$(word 2,$(filter-out $(B)/%,$(MAKECMDGOALS))),0)
@@ -37,6 +37,9 @@ HOSTCC ?= gcc
 ifneq ($(shell uname -m),x86_64)
 CROSS_COMPILE ?= $(if $(shell command -v x86_64-linux-gnu-gcc),x86_64-linux-gnu-)
 CROSS_INCLUDE := -idirafter /usr/include -idirafter /usr/include/$(shell uname -m)-linux-gnu
+else
+# Without it GNU's nm loads the plugin of each compiler, which takes ten times as long.
+NM_FORMAT = $(if $(filter nm,$(NM)),--target=elf64-x86-64)
 endif
 ifneq ($(filter default undefined,$(origin CC)),)
 CC := $(if $(CROSS_INCLUDE)$(CROSS_COMPILE),$(if $(CROSS_COMPILE),$(CROSS_COMPILE)gcc,clang),gcc)
@@ -100,7 +103,7 @@ $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
 	$(Q)sh tools/symtab.sh /dev/null $(B)/symtab0.S
 	$(Q)$(CC) $(KFLAGS) -c $(B)/symtab0.S -o $(B)/symtab0.o
 	$(Q)$(LD) $(LDFLAGS) -o $(B)/quarry0.elf $(KOBJS) $(B)/symtab0.o
-	$(Q)$(NM) -n $(B)/quarry0.elf > $(B)/symbols.txt
+	$(Q)$(NM) $(NM_FORMAT) -n $(B)/quarry0.elf > $(B)/symbols.txt
 	$(Q)sh tools/symtab.sh $(B)/symbols.txt $(B)/symtab.S
 	$(Q)$(CC) $(KFLAGS) -c $(B)/symtab.S -o $(B)/symtab.o
 	$(Q)$(LD) $(LDFLAGS) -o $@ $(KOBJS) $(B)/symtab.o
@@ -138,6 +141,9 @@ host_srcs = $(if $(filter threads%,$(1)),$(THREAD_SRCS),$(if $(filter silence,$(
 host_shared = $(if $(SHARES_$(1)),$(filter $(call host_srcs,$(SHARES_$(1))),$(host_srcs)))
 host_objs = $(patsubst %,$(B)/host-$(SHARES_$(1))/%.o,$(host_shared)) \
 	$(patsubst %,$(B)/host-$(1)/%.o,$(filter-out $(host_shared),$(host_srcs)))
+# What is made in the directory $(1), or links objects of it.
+links = $(foreach x,$(HOST_BUILDS),$(if $(filter host-$(SHARES_$(x)),$(1)),host-$(x)))
+goals_of = $(patsubst %,$(B)/%/%,$(1) $(links))
 # The rules of a program: (directory, program, flags, sources, objects if not those of the sources).
 define host_build
 $(B)/$(1)/demo/trace_short.c.o: traces/short.trace
@@ -149,7 +155,7 @@ $(B)/$(1)/%.c.o: %.c Makefile
 $(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
 	$$(call say,HOSTLD,$$@)
 	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
--include $(call there,$(patsubst %,$(B)/$(1)/%.d,$(4)))
+-include $(call there,$(call goals_of,$(1)),$(patsubst %,$(B)/$(1)/%.d,$(4)))
 endef
 $(foreach b,$(HOST_BUILDS),$(eval \
 	$(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)), \
@@ -164,18 +170,17 @@ $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 # mm/ as a library, and programs that use it.
 include tools/lib.mk tools/bench.mk tools/labs.mk tools/web.mk
--include $(call there,$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
+-include $(call there,$(KERNEL_GOALS),$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
 	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib))
 
 # ---- what to type: tools/help.txt says what each target does -------------------------------------
 export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
-# The tools, tools/NAME.py, and their arguments.
-include tools/args.mk
+# The tools are tools/NAME.py; tools/args.mk has their arguments.
 .PHONY: all kernel help run selftest iso debug compile_commands.json setup clean $(TOOLS)
 $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)
-lint bench soak test-bochs: kernel
+$(KERNEL_TOOLS): kernel
 help: ; @cat tools/help.txt
 selftest: override CMDLINE := selftest=$(or $(SUITE),all) tour=off monitor=off $(value CMDLINE)
 run selftest:

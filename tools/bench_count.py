@@ -10,6 +10,7 @@ import re
 import subprocess
 
 import bench_rows
+import nm
 import qemu
 
 SOURCE = os.path.join(qemu.ROOT, "tools", "qemu_count.c")
@@ -136,7 +137,7 @@ def spec(elf, rows, names=()):
     """The text of the plugin's spec; @rows: {name: number}, as in the kernel; @names: functions
     whose calls are counted in rows, too."""
     symbols = {}
-    for line in said("nm", "-n", elf).split("\n"):
+    for line in said(*nm.COMMAND, "-n", elf).split("\n"):
         words = line.split()
         if len(words) == 3:
             symbols.setdefault(words[2], int(words[0], 16))
@@ -263,7 +264,7 @@ class Functions:
     """The functions of the kernel, by address."""
 
     def __init__(self, elf):
-        rows = (line.split() for line in said("nm", "-n", elf).split("\n"))
+        rows = (line.split() for line in said(*nm.COMMAND, "-n", elf).split("\n"))
         found = sorted((int(r[0], 16), r[2]) for r in rows if len(r) == 3 and r[1] in "tT")
         self.starts, self.names = [a for a, _ in found], [name for _, name in found]
 

@@ -6,10 +6,11 @@ nm reads the symbols of BUILD/kernel, or else, of mm/ only, those of BUILD/host-
 """
 import os
 import re
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
+import nm
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILDS = ("kernel", "host-plain")
 ROOMS = ("mm", "arch/x86_64", "kernel")
@@ -32,22 +33,14 @@ def sources(room="mm", tree=ROOT):
     return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk", tree))))
 
 
-def symbols(path):
-    """The symbols that an object exports, and those that it needs."""
-    out = subprocess.run(
-        [os.environ.get("NM", "nm"), "-g", path], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split() for line in out.split("\n") if line.strip()]
-    return ({row[2] for row in rows if len(row) == 3}, {row[1] for row in rows if len(row) == 2})
-
-
 def needs(build, room="mm", tree=ROOT):
     """{source: {other source of the room: {symbols that the first needs from it}}}"""
     folders = [os.path.join(ROOT, build, name) for name in BUILDS]
     folder = next((name for name in folders if os.path.isdir(os.path.join(name, room))), None)
     if not folder:
         raise OSError(f"no objects of {room}/ in {build}: make kernel")
-    found = {source: symbols(os.path.join(folder, source + ".o")) for source in sources(room, tree)}
+    paths = {os.path.join(folder, source + ".o"): source for source in sources(room, tree)}
+    found = {paths[path]: names for path, names in nm.symbols(paths).items()}
     home = {symbol: source for source, (defined, _) in found.items() for symbol in defined}
     graph = {source: {} for source in found}
     for source, (_, wanted) in found.items():

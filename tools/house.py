@@ -22,6 +22,7 @@ from collections import defaultdict
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import facts
 import floors
+import nm
 import outer_make
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -82,12 +83,6 @@ def without_comments(text):
     return COMMENT.sub(kept, text)
 
 
-def names_of(path):
-    """The symbols that an object exports, and those that it takes from others."""
-    names = [line.split()[-2:] for line in output(["nm", "-g", path]).split("\n") if line]
-    return {n for kind, n in names if kind != "U"}, {n for kind, n in names if kind == "U"}
-
-
 def kernel_objects(tree, build, sources):
     """The objects of these sources of the kernel, compiled."""
     objects = [f"{build}/kernel/{path}.o" for path in sources]
@@ -100,7 +95,7 @@ def rooms_on_floors(tree, build):
     mm/)"""
     order = {room: floors.sources(room, tree) for room in floors.ROOMS}
     objects = kernel_objects(tree, build, sum(order.values(), []))
-    names = [names_of(path) for path in objects[: len(order["mm"])]]
+    names = nm.symbols(objects[: len(order["mm"])]).values()
     outside = set().union(*(n[1] for n in names)) - set().union(*(n[0] for n in names))
     graphs = {room: floors.needs(build, room, tree) for room in floors.ROOMS}
     found = {room: (floors.circles(g), floors.upward(g)) for room, g in graphs.items()}
@@ -113,8 +108,8 @@ def doors(tree, build, texts):
     if not demo:
         return "-"
     objects = kernel_objects(tree, build, ["kernel/main.c", *demo])
-    defined = set().union(*(names_of(path)[0] for path in objects[1:]))
-    return str(len(names_of(objects[0])[1] & defined))
+    (_, wanted), *others = nm.symbols(objects).values()
+    return str(len(wanted & set().union(*(defined for defined, _ in others))))
 
 
 def evening(texts):

@@ -15,6 +15,7 @@ import sys
 sys.dont_write_bytecode = True
 import bodies
 import labs
+import nm
 
 # Symbols that the headers of a port need where interrupts or preemption are switched on again.
 BY_PORT = {
@@ -71,16 +72,16 @@ def finished(command, cwd=labs.ROOT):
     )
 
 
-def symbols(path, nm="nm"):
+def symbols(path):
     """[(type, name)] of an object's symbols; type U: it needs the symbol."""
-    rows = [line.split() for line in run(nm, path).split("\n") if line]
+    rows = [line.split() for line in run(*nm.COMMAND, path).split("\n") if line]
     return [(row[-2], row[-1]) for row in rows]
 
 
-def exported(path, nm="nm"):
+def exported(path):
     """(functions, data) that an object defines for others, without weak symbols: objects share
     these."""
-    found = symbols(path, nm)
+    found = symbols(path)
     functions = {name for kind, name in found if kind == "T"}
     return functions, {name for kind, name in found if kind in "BDRC"}
 

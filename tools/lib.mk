@@ -103,4 +103,4 @@ arena: $(B)/use/arena
 	$(Q)$(B)/use/arena
 porting-check: $(B)/use/porting-check
 	$(Q)$(PORT_RUN) $(B)/use/porting-check
--include $(wildcard $(LIB_OBJS:.o=.d) $(B)/use/*/*.d $(B)/use/*/*/*.d)
+-include $(call there,,$(LIB_OBJS:.o=.d) $(B)/use/*/*.d $(B)/use/*/*/*.d)

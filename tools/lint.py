@@ -21,6 +21,7 @@ import floors
 import instructions
 import labs_leak
 import lib
+import nm
 import poison_table
 import qemu
 import suites
@@ -272,14 +273,7 @@ def symbols(build, room):
         at = os.path.join(build, "kernel", path + ".o")
         if path.startswith(room + "/") and os.path.exists(at):
             made[at] = path
-    found = {path: (set(), set()) for path in made.values()}
-    nm = [os.environ.get("NM", "nm"), "-gA"]
-    out = subprocess.run([*nm, *made], capture_output=True, text=True, check=True).stdout
-    for line in out.split("\n")[:-1]:
-        at, words = line.split(":", 1)
-        words = words.split()
-        found[made[at]][len(words) == 2].add(words[-1])
-    return found
+    return {made[at]: names for at, names in nm.symbols(made).items()}
 
 
 def check_doors(build):

@@ -31,12 +31,18 @@ NEEDS_arena := compile
 NEEDS_porting-check := compile
 NEEDS_web := compile web
 NEEDS_web-check := compile web web-check
-# Targets that run tools and build nothing here: the .d files of objects need not be read.
-TOOLS_ONLY := help grade lab lab-kernel lab-settings labs labs-check labs-leak labs-sure skeleton
-BUILDS_NOTHING := $(if $(MAKECMDGOALS),$(if $(filter-out $(TOOLS_ONLY),$(MAKECMDGOALS)),,yes))
-# Those of the .d files $(1) that are there.  For a missing one make would look in all its own
-# directories of files to include.
-there = $(if $(BUILDS_NOTHING),,$(wildcard $(1)))
+# The .d files of objects are read only for the programs that the goals may need; to read all takes
+# ten times as long as all else.  Some targets only run tools, which call make for what they need.
+GOALS := $(or $(MAKECMDGOALS),all)
+KERNEL_TOOLS := lint bench soak test-bochs
+KERNEL_GOALS := all kernel iso debug $(KERNEL_TOOLS) $(B)/quarry.elf $(B)/bin/%
+NO_GOALS := help run selftest setup clean grade lab lab-kernel lab-settings labs labs-check \
+	labs-leak labs-sure skeleton variant-vars $(filter-out $(KERNEL_TOOLS),$(TOOLS))
+HOST_GOALS := $(B)/host-% $(B)/fiber/% $(B)/fiber-asan/% $(B)/alone/%
+OTHER_GOALS := $(filter-out $(NO_GOALS) $(KERNEL_GOALS) $(HOST_GOALS),$(GOALS))
+# Those of the .d files $(2) that are there, if one of the goals is in $(1), or may need any object.
+# For a missing file make would look in all its own directories of files to include.
+there = $(if $(OTHER_GOALS)$(filter $(1),$(GOALS)),$(wildcard $(2)))
 NO_PYTHON := help run selftest all kernel iso debug setup clean $(B)/%
 NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal))) \
 	$(if $(filter-out $(NO_PYTHON),$(MAKECMDGOALS)),python)

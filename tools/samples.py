@@ -14,6 +14,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import labs
+import nm
 import race_linux
 import suites
 import variant
@@ -45,7 +46,7 @@ def tree(pattern, _cache={}):
 def numbers(build):
     """{quick suite: its number in the kernel's boot}, by their order in the kernel."""
     done = subprocess.run(
-        ["nm", "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True
+        [*nm.COMMAND, "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True
     )
     order = [
         n

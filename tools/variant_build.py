@@ -78,7 +78,7 @@ class Base:
                 "OBJS": "$(KOBJS)",
                 "LD": "$(LD)",
                 "LDFLAGS": "$(LDFLAGS)",
-                "NM": "$(NM)",
+                "NM": "$(NM) $(NM_FORMAT)",
                 "TESTS": "",
             }
         else:

@@ -28,7 +28,7 @@ $(B)/wasm/race.wasm: $(WASM_OBJS)
 	$(call say,WASMLD,$@)
 	$(Q)$(WASM_LINK) -o $(B)/wasm/plain.wasm $^ -lwasi-emulated-mman
 	$(Q)$(WASM_OPT) $(B)/wasm/plain.wasm -o $@
--include $(call there,$(WASM_SRCS:%.c=$(B)/wasm/%.c.d))
+-include $(call there,,$(WASM_SRCS:%.c=$(B)/wasm/%.c.d))
 
 # The pages, and a module for each wrong variant in VARIANTS; "all": for each that a script names.
 .PHONY: web
