@@ -137,7 +137,7 @@ def run(program, tests, at):
     ended too early, or None)."""
     proc = subprocess.Popen(
         [program, tests],
-        env=dict(os.environ, **check.SANITIZERS, QUARRY_FAIL_AT=at),
+        env=dict(os.environ, **check.NO_LEAKS, QUARRY_FAIL_AT=at),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

@@ -114,7 +114,7 @@ def run_program(command, limit, ends, silence=None, awake=None):
     with tempfile.NamedTemporaryFile(prefix="quarry-") as log:
         proc = subprocess.Popen(
             command,
-            env=dict(os.environ, **check.SANITIZERS),
+            env=dict(os.environ, **check.NO_LEAKS),
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,

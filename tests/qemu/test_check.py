@@ -281,3 +281,27 @@ def test_a_commit_is_formatted(tmp_path):
     (tmp_path / "a.c").write_text("int  b ;\nint  c ;\n")
     git("commit", "-q", "-m", "b", status=1)
     assert git("show", "HEAD:a.c") == "int a;\n"
+
+
+@pytest.mark.parametrize(
+    "goal, folder",
+    [
+        ("host-plain/check", "host-plain"),
+        ("host-port/check", "host-plain"),
+        ("host-silence/check", "host-threads"),
+        ("fiber/race", "fiber"),
+        ("quarry.elf", "kernel"),
+    ],
+)
+def test_changed_header_is_compiled_again(goal, folder):
+    """Make reads the headers of the objects that a goal links, also of those in other folders."""
+    build = os.path.relpath(qemu.BUILD, qemu.ROOT)
+    said = subprocess.run(
+        ["make", "-n", "-W", "include/quarry/mm_types.h", f"B={build}", f"{build}/{goal}"],
+        cwd=qemu.ROOT,
+        env=outer_make.env(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert f"-o {build}/{folder}/mm/buddy.c.o" in said
