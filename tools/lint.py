@@ -14,11 +14,13 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
+import bodies
 import check
 import facts
 import figures
 import floors
 import instructions
+import labs
 import labs_leak
 import lib
 import nm
@@ -380,8 +382,15 @@ def check_figures(_):
 
 
 def check_labs(_):
-    """labs.ini names existing things; clang finds the same bodies; no student's tree shows these"""
+    """labs.ini names existing things; no student's tree shows the bodies of its functions"""
     yield from labs_leak.wrong()
+
+
+def check_bodies(_):
+    """clang finds the same bodies as the labs' tools in the sources of labs.ini"""
+    for one in labs.labs().values():
+        for path in one.functions:
+            yield from bodies.differences(path)
 
 
 def check_format(_):
@@ -421,6 +430,7 @@ CHECKS = [
     check_figures,
     check_waits,
     check_labs,
+    check_bodies,
     *analyse.CHECKS,
 ]
 
