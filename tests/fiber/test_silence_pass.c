@@ -36,7 +36,8 @@ static void caller_pays_for_the_time_before_its_turn(struct ktest *t)
 	unsigned early;
 
 	for (early = 0; early < 2; early++) {
-		struct receiver r = {.ep = NEED(t, endpoint_create()), .share = own};
+		struct endpoint *ep = NEED(t, endpoint_create());
+		struct receiver r = {.ep = ep, .share = own};
 		struct ipc_msg msg = {.word = {0}};
 		struct runq *rq = &runqs[arch_cpu_id()];
 		struct thread *thread =

@@ -142,7 +142,11 @@ def names_of(part, **more):
 
 
 def test_with_full_there_is_more():
-    assert names_of("lint", full=True) - names_of("lint") == {"lint tidy", "lint cppcheck"}
+    assert names_of("lint", full=True) - names_of("lint") == {
+        "lint tidy",
+        "lint cppcheck",
+        "lint bodies",
+    }
     assert names_of("hosted", full=True) - names_of("hosted") == {
         "hosted order3",
         "hosted threads-asan",
