@@ -56,14 +56,16 @@ OBJDUMP ?= $(CROSS_COMPILE)objdump
 # The distribution's Python, which has the distribution's pytest.
 PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 Q := $(if $(V),,@)
-# Print a line for each step; on a terminal with its number and the number of steps of a dry run.
-say = $(if $(V),,@printf '$(if $(TTY),[%3d/%d])  %-7s %s\n' $(if $(TTY),$(number)) $(1) '$(2)')
+# Print a line for each step, without a process; on a terminal with its number and the number of
+# steps of a dry run.  Dots stand for blanks.
+say = $(if $(V),,$(info $(if $(TTY),[$(number)])  $(subst ., ,$(1)) $(2)))
 # Makes the target's directory; nothing if it is there, which saves two processes for each object.
 into = $(if $(wildcard $(@D)),,mkdir -p $(@D) &&)
 TTY := $(MAKE_TERMOUT)
-number = $(if $(TOTAL),,$(eval TOTAL := $(count_steps)))$(eval STEPS += x)$(words $(STEPS)) $(TOTAL)
+number = $(if $(TOTAL),,$(eval TOTAL := $(count_steps)))$(eval STEPS += x)$(if \
+	$(word 10,$(STEPS)),, )$(if $(word 100,$(STEPS)),, )$(words $(STEPS))/$(TOTAL)
 count_steps = $(shell MAKEFLAGS= $(MAKE) -n $(MAKECMDGOALS) B=$(B) RACE=$(RACE) V= TTY= 2>&1 | \
-	grep -c "^printf '  %")
+	grep -c "^  [A-Z]* ")
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter $(VARIANT)
@@ -91,7 +93,7 @@ KOBJS := $(patsubst %,$(B)/kernel/%.o,$(KSRCS))
 all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)
 
 $(B)/kernel/%.o: % Makefile
-	$(call say,CC,$<)
+	$(call say,CC.....,$<)
 	$(Q)$(into) $(CCACHE) $(CC) $(KFLAGS) $(frame_limit) $(quick) -MMD -MP -c $< -o $@
 
 $(B)/kernel/demo/trace_short.c.o: traces/short.trace
@@ -99,7 +101,7 @@ $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
 
 # The kernel is linked twice: the second time with the table of symbols that backtraces use.
 $(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
-	$(call say,LD,$@)
+	$(call say,LD.....,$@)
 	$(Q)sh tools/symtab.sh /dev/null $(B)/symtab0.S
 	$(Q)$(CC) $(KFLAGS) -c $(B)/symtab0.S -o $(B)/symtab0.o
 	$(Q)$(LD) $(LDFLAGS) -o $(B)/quarry0.elf $(KOBJS) $(B)/symtab0.o
@@ -114,7 +116,7 @@ USER_FLAGS := $(filter-out $(NOT_USER),$(KFLAGS))
 USER_LD    := $(filter-out linker.ld -T --build-id=sha1,$(LDFLAGS)) -S -T user/user.ld
 $(B)/kernel/user/%.o: KFLAGS := $(USER_FLAGS)
 $(B)/bin/%: $(B)/kernel/user/%.c.o $(B)/kernel/user/crt.S.o $(B)/kernel/user/lib.c.o user/user.ld
-	$(call say,LD,$@)
+	$(call say,LD.....,$@)
 	$(Q)$(into) $(LD) $(USER_LD) -o $@ $(filter %.o,$^)
 $(B)/bin/hostile: $(HOSTILE_SRCS:%=$(B)/kernel/%.o)
 .PRECIOUS: $(B)/kernel/%.o
@@ -149,11 +151,11 @@ define host_build
 $(B)/$(1)/demo/trace_short.c.o: traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
-	$$(call say,HOSTCC,$$< [$(1)])
+	$$(call say,HOSTCC.,$$< [$(1)])
 	$$(Q)$$(into) $$(CCACHE) $$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) \
 		-MMD -MP -c $$< -o $$@
 $(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
-	$$(call say,HOSTLD,$$@)
+	$$(call say,HOSTLD.,$$@)
 	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
 -include $(call there,$(call goals_of,$(1)),$(patsubst %,$(B)/$(1)/%.d,$(4)))
 endef

@@ -47,23 +47,23 @@ $(B)/lib/settings: always
 	$(Q)cmp -s $@.new $@ || cp $@.new $@
 
 $(LIB_OBJS): $(B)/lib/%.o: % $(B)/lib/settings
-	$(call say,LIBCC,$<)
+	$(call say,LIBCC..,$<)
 	$(Q)$(into) $(CCACHE) $(LIBCC) $(LIB_FLAGS) $(frame_limit) -MMD -MP -c $< -o $@
 $(B)/lib/plain.a: $(LIB_OBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(B)/libquarry-mm.a: $(B)/lib/plain.a tools/lib.py
-	$(call say,AR,$@)
+	$(call say,AR.....,$@)
 	$(Q)NM='$(NM)' OBJCOPY='$(OBJCOPY)' $(PYTHON) tools/lib.py make --build $(B) \
 		$(if $(PREFIX),--prefix $(PREFIX)) $(addprefix --define=,$(filter -D%,$(LIBFLAGS)))
 
 $(B)/use/%.o: % $(B)/libquarry-mm.a
-	$(call say,USECC,$<)
+	$(call say,USECC..,$<)
 	$(Q)$(into) $(CCACHE) $(LIBCC) $(USE_FLAGS) \
 		$(if $(filter examples/% %/main.c %check.c %calls.c %threads.c,$<),,$(HOST_USE)) \
 		-MMD -MP -c $< -o $@
 define use_program
 $(B)/use/$(1): $$(USE_OBJS) $$(patsubst %,$$(B)/use/%.o,$(2)) $$(B)/libquarry-mm.a
-	$$(call say,USELD,$$@)
+	$$(call say,USELD..,$$@)
 	$$(Q)$$(LIBCC) $$(LIBFLAGS) $$(if $$(LIB_HOST),-pthread) $$(USE_LD) $(3) -o $$@ $$^
 endef
 $(eval $(call use_program,arena,examples/arena/arena.c))
@@ -78,17 +78,17 @@ $(eval $(call use_program,porting-wrong,$(CHECK_PORT_SRCS) tests/porting/wrong.c
 
 # Plugins of `make bench PLUGIN=`.
 $(B)/plugin/%.so: examples/plugin/%.c examples/plugin/plugin.h
-	$(call say,PLUGIN,$@)
+	$(call say,PLUGIN.,$@)
 	$(Q)$(into) $(HOSTCC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<
 $(B)/plugin/%-by-address.so: examples/plugin/%.c examples/plugin/plugin.h
-	$(call say,PLUGIN,$@)
+	$(call say,PLUGIN.,$@)
 	$(Q)$(into) $(HOSTCC) -O2 -Wall -Wextra -DBY_ADDRESS -shared -fPIC -o $@ $<
 
 # The hosted port as a library, and the line that links a program with both libraries, since each
 # needs the other.
 LIB_BOTH := $(B)/libquarry-mm.a $(B)/libquarry-port.a
 $(B)/libquarry-port.a: $(USE_OBJS)
-	$(call say,AR,$@)
+	$(call say,AR.....,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 define lib_line
 lib: $(LIB_BOTH)

@@ -261,12 +261,7 @@ class Machine:
             modules += sorted(glob.glob(os.path.join(BUILD, "bin", "*")))
         modules = [f"{os.path.basename(m)}={m}" for m in modules + self.files]
         if self.boot == "pvh":
-            initrd = self.module
-            if self.programs:
-                initrd = os.path.join(BUILD, "qemu", name + ".cpio")
-                subprocess.run(
-                    ["sh", os.path.join(ROOT, "tools/mkcpio.sh"), initrd] + modules, check=True
-                )
+            initrd = self.archive(name, modules) if self.programs else self.module
             return ["-kernel", kernel, "-append", cmdline] + (["-initrd", initrd] if initrd else [])
         iso = os.path.join(BUILD, "qemu", name + ".iso")
         subprocess.run(
@@ -284,6 +279,21 @@ class Machine:
                 f"if=pflash,format=raw,unit=1,file={variables}",
             ]
         return options
+
+    def archive(self, name, modules):
+        """A cpio archive of the modules; one for all machines, if these are just the programs."""
+        made = os.path.join(BUILD, "qemu", name + ".cpio")
+        common = os.path.join(BUILD, "qemu", "all-programs.cpio")
+        paths = [os.path.join(BUILD, "bin"), *glob.glob(os.path.join(BUILD, "bin", "*"))]
+        just = not self.module and not self.files
+        if just and os.path.exists(common):
+            if os.path.getmtime(common) > max(map(os.path.getmtime, paths)):
+                return common
+        mkcpio = os.path.join(ROOT, "tools/mkcpio.sh")
+        subprocess.run(["sh", mkcpio, made, *modules], check=True)
+        if just:
+            os.replace(made, common)
+        return common if just else made
 
     def command(self, name, cmdline, console=None):
         """console: QEMU's chardev instead of the file BUILD/qemu/NAME.log."""

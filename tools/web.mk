@@ -11,12 +11,12 @@ WASM_SRCS := $(filter-out tests/races/scripts.c,$(FIBER_SRCS)) web/wasm/switch.c
 WASM_OBJS := $(WASM_SRCS:%=$(B)/wasm/%.o) $(B)/wasm/race_texts.c.o
 
 $(B)/wasm/%.c.o: %.c Makefile tools/web.mk
-	$(call say,WASMCC,$<)
+	$(call say,WASMCC.,$<)
 	$(Q)$(into) $(CCACHE) clang $(WASM_FLAGS) -MMD -MP -c $< -o $@
 # switch.c has the program's main, which switches contexts and calls race_main.
 $(B)/wasm/tests/races/fiber_main.c.o: WASM_FLAGS += -Dmain=race_main
 $(B)/wasm/race_texts.c: tests/races/scripts.c $(RACE_TEXTS) tools/web.py
-	$(call say,GEN,$@)
+	$(call say,GEN....,$@)
 	$(Q)$(into) $(PYTHON) tools/web.py --texts $@
 $(B)/wasm/race_texts.c.o: $(B)/wasm/race_texts.c
 	$(Q)clang $(WASM_FLAGS) -c $< -o $@
@@ -25,7 +25,7 @@ WASM_OPT  := wasm-opt --asyncify -O1
 # Without -O1, for wrong variants: a tenth of the time, twice the size, which matters less there.
 WASM_QUICK := wasm-opt --asyncify
 $(B)/wasm/race.wasm: $(WASM_OBJS)
-	$(call say,WASMLD,$@)
+	$(call say,WASMLD.,$@)
 	$(Q)$(WASM_LINK) -o $(B)/wasm/plain.wasm $^ -lwasi-emulated-mman
 	$(Q)$(WASM_OPT) $(B)/wasm/plain.wasm -o $@
 -include $(call there,,$(WASM_SRCS:%.c=$(B)/wasm/%.c.d))
