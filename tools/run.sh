@@ -41,15 +41,13 @@ die() {
 with_parent() { # SIGNAL COMMAND...: run the command, which gets the signal when its parent ends
 	signal=$1
 	shift
-	if [ "$can_follow" ]; then
-		exec setpriv --pdeathsig "$signal" "$@"
-	fi
+	[ "$follows" = no ] || exec setpriv --pdeathsig "$signal" "$@"
 	exec "$@"
 }
-can_follow=
-setpriv --pdeathsig TERM true 2> /dev/null && can_follow=yes
-if [ -z "${RUN_FOLLOWS:-}" ]; then
-	export RUN_FOLLOWS=yes
+follows=${RUN_FOLLOWS:-} # yes or no: does the host have setpriv?
+if [ -z "$follows" ]; then
+	setpriv --pdeathsig TERM true 2> /dev/null && follows=yes || follows=no
+	export RUN_FOLLOWS=$follows
 	with_parent TERM sh "$0" "$@"
 fi
 unset RUN_FOLLOWS
@@ -186,7 +184,10 @@ if [ "$cpus" -gt $((CPUS_PER_CORE * cores)) ]; then
 	echo "run: $cpus CPUs on $cores host cores: one host thread runs them all"
 fi
 option() { # PATH: as a value in an option of QEMU, where a comma is written twice
-	printf %s "$1" | sed 's/,/,,/g'
+	case $1 in
+	*,*) printf %s "$1" | sed 's/,/,,/g' ;;
+	*) printf %s "$1" ;;
+	esac
 }
 set -- -nodefaults -no-user-config -display none -no-reboot -accel "$accel" -machine q35 \
 	-chardev "file,id=log,path=$(option "$log")" -device isa-debugcon,iobase=0xe9,chardev=log \
@@ -253,8 +254,8 @@ if [ -t 0 ]; then
 	grep -v 'terminating on signal' "$run/errors" >&2
 else
 	ending=
-	command -v timeout > /dev/null &&
-		ending="timeout -k 5 $limit ${can_follow:+setpriv --pdeathsig KILL}"
+	[ "$follows" = no ] || ending="setpriv --pdeathsig KILL"
+	command -v timeout > /dev/null && ending="timeout -k 5 $limit $ending"
 	# shellcheck disable=SC2086
 	(with_parent TERM $ending qemu-system-x86_64 "$@" \
 		-chardev "stdio,id=con,signal=off,logfile=$(option "$console")" \
