@@ -170,7 +170,8 @@ class Base:
         if self.name in KERNELS:
             return self.link_kernel(tree, home, objects)
         program = os.path.join(home, "program")
-        quick = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []  # lld links three times as fast
+        # Both link faster than bfd's; gold also starts quickly, since it loads no large library.
+        quick = [f"-fuse-ld={name}" for name in ("gold", "lld") if shutil.which(f"ld.{name}")][:1]
         run(
             self.vars["CC"] + self.vars["FLAGS"] + quick + ["-Wl,-S", "-o", program] + objects, tree
         )

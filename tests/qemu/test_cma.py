@@ -73,6 +73,7 @@ def test_too_large_an_area_is_refused(passes):
 
 
 @pytest.mark.long
+@pytest.mark.full
 def test_quick_suites_beside_an_area(passes):
     """Most suites run while a part of the kernel's memory is an area."""
     passes("selftest=most cma=64M", mem=512, threads="single")

@@ -56,6 +56,7 @@ def test_zones_and_nodes(passes):
     assert list(pressure.figures(run.text)) == [16], run.story()
 
 
+@pytest.mark.full
 def test_same_seed_same_figures(boot):
     """The same command under icount gives the same figures, and another seed gives others."""
     first, second, other = (boot(CMDLINE + seed, cpus=8, icount=True) for seed in "778")

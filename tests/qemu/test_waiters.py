@@ -5,6 +5,7 @@ import pytest
 import qemu
 import race
 import waiters
+from conftest import full
 
 LINE = (
     "waiters: phase={} threads=64 moves=8 moved={} failed={} try1={} try2=0 try3={} later=0 "
@@ -18,7 +19,7 @@ def kernel():
     return lambda ident: race.build_one(qemu.BUILD, ident, ["icount", "mttcg"])["mttcg"]
 
 
-@pytest.mark.parametrize("engine", ["icount", "mttcg"])
+@pytest.mark.parametrize("engine", [full("icount"), "mttcg"])
 def test_right_code_moves_every_page_in_two_tries(kernel, engine):
     got, found = waiters.outcome(waiters.run_one(kernel("none"), "none", engine))
     assert got == waiters.RIGHT and list(found) == ["storm", "late", "hammer"], found
