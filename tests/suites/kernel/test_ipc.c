@@ -423,6 +423,7 @@ static void full_handle_table_refuses(struct ktest *t)
 
 #define NR_CALLERS 6
 #define NR_CALLS   200
+#define NR_REFS    100000
 
 struct crowd {
 	struct endpoint *ep;
@@ -435,6 +436,8 @@ static void crowd_call(void *arg)
 	struct crowd *crowd = arg;
 	unsigned i;
 
+	for (i = 0; i < NR_REFS; i++, endpoint_put(crowd->ep, 0))
+		endpoint_get(crowd->ep, 0);
 	for (i = 0; i < NR_CALLS; i++) {
 		struct ipc_msg msg = {.word = {i}};
 
