@@ -123,10 +123,15 @@ def shown(chosen, verbose=False):
     return said
 
 
+def has_solutions():
+    """False in a student's tree."""
+    return os.path.isdir(os.path.join(labs.ROOT, "labs", "wrong"))
+
+
 def wrong():
     """The lines for lint: leaks, and faults of labs.ini."""
     yield from labs.faults()
-    if os.path.isdir(os.path.join(labs.ROOT, "labs", "wrong")):  # no student's tree
+    if has_solutions():
         yield from shown(list(labs.labs()))
 
 

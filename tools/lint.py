@@ -388,7 +388,7 @@ def check_labs(_):
 
 def check_bodies(_):
     """clang finds the same bodies as the labs' tools in the sources of labs.ini"""
-    for one in labs.labs().values():
+    for one in labs.labs().values() if labs_leak.has_solutions() else ():
         for path in one.functions:
             yield from bodies.differences(path)
 
