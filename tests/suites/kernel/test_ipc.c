@@ -423,7 +423,7 @@ static void full_handle_table_refuses(struct ktest *t)
 
 #define NR_CALLERS 6
 #define NR_CALLS   200
-#define NR_REFS    100000
+#define NR_REFS    100000 /* of each caller: so many that callers on other CPUs take theirs too */
 
 struct crowd {
 	struct endpoint *ep;
