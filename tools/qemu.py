@@ -282,18 +282,18 @@ class Machine:
 
     def archive(self, name, modules):
         """A cpio archive of the modules; one for all machines, if these are just the programs."""
-        made = os.path.join(BUILD, "qemu", name + ".cpio")
+        path = os.path.join(BUILD, "qemu", name + ".cpio")
         common = os.path.join(BUILD, "qemu", "all-programs.cpio")
-        paths = [os.path.join(BUILD, "bin"), *glob.glob(os.path.join(BUILD, "bin", "*"))]
-        just = not self.module and not self.files
-        if just and os.path.exists(common):
-            if os.path.getmtime(common) > max(map(os.path.getmtime, paths)):
+        just_programs = not self.module and not self.files
+        if just_programs and os.path.exists(common):
+            parts = [os.path.join(BUILD, "bin"), *(m.partition("=")[2] for m in modules)]
+            if os.path.getmtime(common) > max(map(os.path.getmtime, parts)):
                 return common
-        mkcpio = os.path.join(ROOT, "tools/mkcpio.sh")
-        subprocess.run(["sh", mkcpio, made, *modules], check=True)
-        if just:
-            os.replace(made, common)
-        return common if just else made
+        subprocess.run(["sh", os.path.join(ROOT, "tools/mkcpio.sh"), path, *modules], check=True)
+        if not just_programs:
+            return path
+        os.replace(path, common)  # at once: other tests may make it too
+        return common
 
     def command(self, name, cmdline, console=None):
         """console: QEMU's chardev instead of the file BUILD/qemu/NAME.log."""
