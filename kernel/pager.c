@@ -28,7 +28,7 @@
 struct request {
 	u32 what;                           /* c: ABI_PAGER_... */
 	u32 index;                          /* c */
-	u32 id;                             /* c: unique within this pager */
+	u64 id;                             /* c: unique within this pager, not 0 */
 	u32 refs GUARDED_BY(task_class);    /* lock: the requester and other waiters */
 	bool served GUARDED_BY(task_class); /* lock: page in its slot, or pager has content */
 	u32 done;                           /* a: result is valid */
@@ -46,7 +46,7 @@ struct pager {
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
 	struct request own;                                   /* in use while it has references */
-	u32 last_id GUARDED_BY(task_class);                   /* lock */
+	u64 last_id GUARDED_BY(task_class);                   /* lock */
 	struct pager_trust *trust; /* c: that of account's family, or own_trust */
 	struct pager_trust own_trust;
 	struct waitq wq; /* threads waiting for another thread's request */
@@ -396,10 +396,10 @@ int pager_supply(struct vm_object *object, u64 index, u64 from)
 }
 
 /* Copy the content of a handed-over page to the buffer; returns the request's id, 0: none. */
-static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
+static u64 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 {
 	struct request *r;
-	u32 id = 0;
+	u64 id = 0;
 
 	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_CLEAN, index);
@@ -414,7 +414,7 @@ static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 /*
  * Note that the pager has the content.  False: too late, the page may have been written to since.
  */
-static bool fetched(struct pager *p, u64 index, u32 id)
+static bool fetched(struct pager *p, u64 index, u64 id)
 {
 	struct request *r;
 	bool there;
@@ -432,7 +432,7 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 {
 	struct pager *p = pager_of(object, index);
 	int err;
-	u32 id;
+	u64 id;
 
 	if (!p)
 		return -EINVAL;

@@ -26,10 +26,10 @@
 struct call_cpu {
 	void (*fn)(void *); /* the call this CPU makes: written by it, read by its targets */
 	void *arg;
-	u32 request;      /* a: number of that call */
+	u64 request;      /* a: number of that call; none comes twice */
 	u32 gate;         /* a: odd while this CPU makes a call */
 	u32 closed;       /* a: this CPU accepts no calls */
-	u32 *answered;    /* a: for each CPU, this slot's last request that the CPU has run */
+	u64 *answered;    /* a: for each CPU, this slot's last request that the CPU has run */
 	cpumask_t *asked; /* o: targets of the call under way */
 	cpumask_t *inbox; /* a: CPUs that call this one */
 } __attribute__((aligned(64)));
@@ -44,7 +44,7 @@ struct smp_stats smp_stats;
 void smp_init(void)
 {
 	size_t words = CPUMASK_WORDS(nr_cpus);
-	size_t size = ALIGN_UP(2 * words * sizeof(cpumask_t) + nr_cpus * sizeof(u32), 64);
+	size_t size = ALIGN_UP(2 * words * sizeof(cpumask_t) + nr_cpus * sizeof(u64), 64);
 	char *lines = arch_boot_zalloc(nr_cpus * size);
 	unsigned cpu;
 
@@ -52,7 +52,7 @@ void smp_init(void)
 	for (cpu = 0; cpu < nr_cpus; cpu++, lines += size) {
 		slots[cpu].inbox = (cpumask_t *)(void *)lines;
 		slots[cpu].asked = slots[cpu].inbox + words;
-		slots[cpu].answered = (u32 *)(void *)(slots[cpu].asked + words);
+		slots[cpu].answered = (u64 *)(void *)(slots[cpu].asked + words);
 	}
 	cpu_online_mask = arch_boot_zalloc(words * sizeof(cpumask_t));
 	cpu_online_mask[0] = first_online;
@@ -100,7 +100,7 @@ bool smp_wait_senders(void)
 		gate = atomic_add(&slots[cpu].gate, 0);
 		while (gate % 2 && load_acquire(&slots[cpu].gate) == gate) {
 			if (arch_clock_ns() >= end) {
-				printk("smp: CPU %u has not ended its call %u in time\n", cpu,
+				printk("smp: CPU %u has not ended its call %lu in time\n", cpu,
 				    READ_ONCE(slots[cpu].request));
 				late++;
 				break;
@@ -141,7 +141,7 @@ static bool smp_run(void (*fn)(void *), void *arg)
 static void serve_one(unsigned self, unsigned from, bool last)
 {
 	struct call_cpu *sender = &slots[from];
-	u32 request = load_acquire(&sender->request);
+	u64 request = load_acquire(&sender->request);
 
 	if (READ_ONCE(sender->answered[self]) == request)
 		return;
@@ -210,13 +210,13 @@ bool smp_calling(unsigned cpu)
 	return load_acquire(&slots[cpu].gate) % 2;
 }
 
-static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
+static void report_silence(const struct call_cpu *slot, u64 request, bool fatal)
 {
 	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		if (cpumask_test(slot->asked, cpu) && load_acquire(&slot->answered[cpu]) != request)
-			printk("smp: CPU %u has not answered call %u of CPU %u, inbox bit %s\n",
+			printk("smp: CPU %u has not answered call %lu of CPU %u, inbox bit %s\n",
 			    cpu, request, arch_cpu_id(),
 			    cpumask_test(slots[cpu].inbox, arch_cpu_id()) ? "still set" : "taken");
 	if (fatal)
@@ -248,7 +248,7 @@ static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
  * each other both finish.
  */
 static void smp_await(
-    const struct call_cpu *slot, unsigned cpu, u32 request, u64 *since, bool *told)
+    const struct call_cpu *slot, unsigned cpu, u64 request, u64 *since, bool *told)
 {
 	u32 turns = 0;
 	u64 waited;
@@ -335,7 +335,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	u64 since = 0;
 	irqflags_t flags;
 	cpumask_t left;
-	u32 request;
+	u64 request;
 	int asked;
 
 	if (!smp_context_ok())

@@ -143,6 +143,17 @@ static void cpu_in_the_online_mask_takes_calls(struct ktest *t)
 	EXPECT_EQ(t, smp_stats.offline_cpu, 1);
 }
 
+/* The CPU last answered a call that was 2^32 calls ago, when 32 bits of the number come again. */
+static void cpu_answers_a_call_2_32_calls_after_its_last(struct ktest *t)
+{
+	begin();
+	EXPECT_EQ(t, call_from(0), 1);
+	slots[0].request += (1UL << 32) - 1;
+	EXPECT_EQ(t, call_from(0), 1);
+	EXPECT_EQ(t, now.runs, 1);
+	EXPECT(t, now.turns <= 10);
+}
+
 KTEST_SUITE(play_smp, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(call_of_any_cpu_to_an_offline_one_is_withdrawn),
-    KTEST(cpu_in_the_online_mask_takes_calls));
+    KTEST(cpu_in_the_online_mask_takes_calls), KTEST(cpu_answers_a_call_2_32_calls_after_its_last));
