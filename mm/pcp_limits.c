@@ -8,7 +8,7 @@
  * Invariants: the limits of a zone, for all CPUs together, are at most 1/16 of it; no stack has a
  *             limit without slots.  The owner's capacity follows a limit at its next refill or
  *             spill, or in the round of the operation that lowered the limit.
- * Tests:      pcp, pcp_exact, pcp_bounds, play_refill, nodes.
+ * Tests:      pcp, pcp_exact, pcp_bounds, step_limits, play_refill, nodes.
  */
 #include "mm/pcp.h"
 #include "mm/zone.h"
@@ -69,6 +69,7 @@ void zone_set_limits(struct zone *zone, unsigned long leaving)
 	unsigned types = stack_types(zone);
 	unsigned long each[NR_CACHED_ORDERS];
 	unsigned index, type;
+	irqflags_t flags;
 
 	KASSERT(mutex_is_held(&zone->mem->hotplug));
 	if (!zone->mem->pcp[0]->slot[zone_stack(zone, 0, MT_MOVABLE)])
@@ -82,6 +83,8 @@ void zone_set_limits(struct zone *zone, unsigned long leaving)
 	}
 	if (each[NR_SMALL_CACHED - 1] == stack_most(NR_SMALL_CACHED - 1))
 		each[0] = MIN(PCP_ENOUGH + budget / types, PCP_MOST);
+	/* check_memory must not stop this CPU here: a mixture of limits may exceed the bound. */
+	flags = arch_irq_save();
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
 			u16 capacity = has_stack(zone, type) ? (u16)each[index] : 0;
@@ -89,6 +92,7 @@ void zone_set_limits(struct zone *zone, unsigned long leaving)
 			WRITE_ONCE(zone->pcp_capacity[index][type], capacity);
 		}
 	}
+	arch_irq_restore(flags);
 }
 
 bool zone_over_limits(const struct zone *zone)

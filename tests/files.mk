@@ -14,6 +14,7 @@ HOST_TEST_SRCS += tests/host/play_help.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_faults.c
 HOST_TEST_SRCS += tests/suites/mm/check/test_cover.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_patience.c
+HOST_TEST_SRCS += tests/suites/mm/pcp/test_step_limits.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_offline.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_offline_node.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_contig.c
