@@ -272,8 +272,11 @@ static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 		bool touched = false, dirty;
 
 		if (object) {
-			object_lock(object);
-			if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
+			/* A thread that walks the object's regions may not run for long. */
+			spin_lock(&object->lock);
+			if (object->walked)
+				touched = true;
+			else if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
 				touched = was_touched(object, pages[i], g, &dirty);
 			spin_unlock(&object->lock);
 		}

@@ -230,6 +230,25 @@ static void active_pages_age(struct ktest *t)
 	end(t, &s);
 }
 
+/* Reclaim does not wait for a thread that walks the regions: it may not run for long. */
+static void active_pages_of_a_walked_object_do_not_age(struct ktest *t)
+{
+	const struct lru_list *lru;
+	struct vm_scene s;
+
+	if (!begin(t, &s, 30))
+		return;
+	lru = movable_zone(s.mem)->lru;
+	bring_in(t, &s);
+	EXPECT_EQ(t, one_batch(s.mem), 0);
+	WRITE_ONCE(s.object->walked, 31u);
+	EXPECT_EQ(t, one_batch(s.mem), 0);
+	WRITE_ONCE(s.object->walked, 0u);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_AGED), 0);
+	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 30);
+	end(t, &s);
+}
+
 static void pages_in_use_are_not_reclaimed(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
@@ -374,6 +393,7 @@ KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_
     KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing, KTEST_SLOW),
     KTEST(dirty_pages_stay_without_a_clean_operation),
     KTEST(idle_pages_are_dropped_and_touched_ones_kept), KTEST(active_pages_age, KTEST_SLOW),
-    KTEST(pages_in_use_are_not_reclaimed), KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW),
+    KTEST(active_pages_of_a_walked_object_do_not_age), KTEST(pages_in_use_are_not_reclaimed),
+    KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW),
     KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW), KTEST(pager_never_waits_for_memory),
     KTEST(resident_pages_are_counted, KTEST_SLOW));
