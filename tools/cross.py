@@ -35,7 +35,7 @@ def same_tools():
 
 def without_prefix(text):
     """The commands of a dry run that call a tool by a name without the prefix."""
-    found = re.findall(r"(?:^|&&)[ ]*(\S*\b(?:gcc|clang|ld|nm)) -.*", text, re.MULTILINE)
+    found = re.findall(r"(?:^|&&)[ ]*(\S*\b(?:gcc|clang|ld|nm)) +-.*", text, re.MULTILINE)
     wrong = sorted({name for name in found if name not in [PREFIX + tool for tool in TOOLS]})
     missing = [PREFIX + tool for tool in TOOLS if PREFIX + tool not in found]
     return [f"{name} is called" for name in wrong] + [f"{name} is not called" for name in missing]

@@ -166,7 +166,10 @@ class Report:
     # ---- a second try ----------------------------------------------------------------------------
 
     def try_again(self):
-        """Run each failed test once more, alone; not if many fail, which is not by chance."""
+        """Run each failed test once more, alone; not if many fail, which is not by chance.  A
+        second try may be a `make test`, and then makes none of its own."""
+        if os.environ.get("QUARRY_AGAIN"):
+            return
         if len(self.failures) > TRIED_AGAIN:
             print(f"more than {TRIED_AGAIN} failures: none is tried again")
             return
@@ -204,7 +207,7 @@ def tried(line, folder, name):
     def judge(job, text, status):
         return schedule.Verdict(int(status == 0), int(status != 0), [], [])
 
-    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    env = {"PYTHONDONTWRITEBYTECODE": "1", "QUARRY_AGAIN": "1"}
     job = schedule.Job(name, "again", ["sh", "-c", line], judge, alone=True, env=env)
     schedule.Pool(folder, 1, lambda job, verdict: passed.append(verdict.passed)).run([job])
     return passed == [1]

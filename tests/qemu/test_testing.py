@@ -278,6 +278,12 @@ def test_three_may_be_flaky_and_with_full_none(tries):
     assert said(report_of(some[:1], full=True)) == (7, 1, ["flaky 0"])
 
 
+def test_a_second_try_makes_none_itself(monkeypatch, tmp_path):
+    assert whole.tried("test $QUARRY_AGAIN", str(tmp_path), "again 1")
+    monkeypatch.setenv("QUARRY_AGAIN", "1")
+    assert said(report_of(["a"])) == (7, 1, ["a"])
+
+
 def test_many_failures_are_not_tried_again(tries):
     assert said(report_of([f"flaky {n}" for n in range(13)]))[1] == 13 and not tries
 
