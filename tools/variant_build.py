@@ -3,7 +3,8 @@
 
 Sources that depend on the files that the variant changes (by the compiler's .d files) are compiled
 in the variant's tree, and linked with the objects of the unmodified tree, which must be built.  The
-programs have no debug information.
+programs have no debug information.  Most variants compile to what an earlier run compiled them to,
+so ccache is asked, if the Makefile uses it ($CCACHE).
 """
 import os
 import re
@@ -161,7 +162,8 @@ class Base:
         flags = [f for f in self.vars["FLAGS"] if not f.startswith("-g")] + ["-w"]
         if source.startswith("tests/"):
             flags += self.vars["TESTS"]
-        run(self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
+        cache = os.environ.get("CCACHE", "").split()
+        run(cache + self.vars["CC"] + flags + ["-c", source, "-o", target], tree)
 
     def link(self, tree, objects):
         """Link the program from @objects; returns its path."""
