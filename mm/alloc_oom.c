@@ -169,6 +169,18 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	return then;
 }
 
+/*
+ * Take the lock.  The threads in line need no decision if memory comes, and the thread to which the
+ * lock is handed may not run for long.  False: the request need not wait any more.
+ */
+static bool oom_lock(struct oom_state *oom, const struct request *q) TRY_ACQUIRE(true, oom->lock)
+{
+	while (!mutex_lock_unless(&oom->lock, NULL, READ_ONCE(reclaim_look_ns)))
+		if (request_over(q))
+			return false;
+	return true;
+}
+
 enum outcome oom_alloc(struct request *q)
 {
 	struct oom_state *oom = &q->mem->oom;
@@ -177,7 +189,8 @@ enum outcome oom_alloc(struct request *q)
 
 	if (!death_helps(q))
 		return TRY_NO_MORE;
-	mutex_lock(&oom->lock);
+	if (!oom_lock(oom, q))
+		return TRY_ANEW;
 	then = decide(q, &p);
 	mutex_unlock(&oom->lock);
 	if (then == TRY_ANEW)

@@ -136,15 +136,26 @@ static bool enough(const struct request *q)
 	return false;
 }
 
+/* The zones that the request may use, also those whose first memory comes while it waits. */
+static u32 zones_for(const struct request *q)
+{
+	u32 zones = 0;
+	unsigned id;
+
+	for (id = 0; id < q->mem->nr_nodes * NR_ZONE_KINDS; id++) {
+		const struct zone *zone = &q->mem->zones[id];
+
+		if (zone->kind <= gfp_kind(q->gfp) &&
+		    (zone->node == q->node->id || !(q->gfp & GFP_THISNODE)))
+			zones |= 1u << id;
+	}
+	return zones;
+}
+
 void request_begin(struct request *q)
 {
-	const struct zone *zone;
-	unsigned at;
-
 	q->node = memory_node(q->mem, arch_cpu_id());
-	q->zones = 0;
-	for_each_zone_of(q->node, q->gfp, zone, at)
-		q->zones |= 1u << zone->id;
+	q->zones = zones_for(q);
 	q->freed = freed_for(q);
 	q->scattered = false;
 	q->scattered = q->order > 0 && enough(q);
@@ -161,11 +172,8 @@ static bool gained(const struct request *q)
 
 /* ---- waiting ---- */
 
-/*
- * Is the wait over?  For a larger block freed pages alone do not count, since they need not lie
- * together.
- */
-static bool request_over(const struct request *q)
+/* For a larger block freed pages alone do not count, since they need not lie together. */
+bool request_over(const struct request *q)
 {
 	return READ_ONCE(port_task()->reserve) || (q->order == 0 ? gained(q) : enough(q));
 }

@@ -50,8 +50,12 @@ static inline void request_renew(struct request *q)
 }
 
 /*
- * Sleep at @wq.  Returns TRY_NEXT: @done(@arg) is true; TRY_ANEW: there is enough memory for the
- * request, pages were freed that it can use, or its thread was chosen to die; TRY_NO_MORE:
+ * May the request end any wait?  There is enough memory for it, pages were freed that it can use,
+ * or its thread was chosen to die.
+ */
+bool request_over(const struct request *q);
+/*
+ * Sleep at @wq.  Returns TRY_NEXT: @done(@arg) is true; TRY_ANEW: request_over; TRY_NO_MORE:
  * @timeout_ns has passed.  A free wakes no thread, but is noticed within reclaim_look_ns.  Context:
  * thread, may sleep.
  */

@@ -28,14 +28,7 @@ static inline unsigned sleep_lock_waiters(struct sleep_lock *l) NO_LOCK_ANALYSIS
 	return nr;
 }
 
-/* ---- waits with a limit; the exclusive side of a rwsem ---- */
-
-/* Take @m.  False: not taken within @timeout_ns, or @over() became true (sleep_lock_take). */
-static inline bool mutex_lock_unless(struct mutex *m, bool (*over)(void), u64 timeout_ns)
-    TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
-{
-	return sleep_lock_take(&m->l, false, over, timeout_ns);
-}
+/* ---- the exclusive side of a rwsem ---- */
 
 static inline bool rwsem_try_shared(struct rwsem *s) NO_LOCK_ANALYSIS
 {

@@ -313,6 +313,13 @@ static inline void mutex_lock(struct mutex *m) ACQUIRE(m) NO_LOCK_ANALYSIS
 	sleep_lock_take(&m->l, false, NULL, WAIT_FOREVER);
 }
 
+/* Take @m.  False: not taken within @timeout_ns, or @over() became true (sleep_lock_take). */
+static inline bool mutex_lock_unless(struct mutex *m, bool (*over)(void), u64 timeout_ns)
+    TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
+{
+	return sleep_lock_take(&m->l, false, over, timeout_ns);
+}
+
 static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
 {
 	sleep_lock_drop(&m->l, false);

@@ -4,6 +4,7 @@
  * that the victim can exit. test_oom_tasks.c tests that other tasks finish, test_silence_oom.c how
  * long allocations wait.
  */
+#include "mm/request.h"
 #include "tests/lib/oom_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
@@ -92,23 +93,35 @@ static void requests_that_may_fail_kill_no_task(struct ktest *t)
 	killer_end(t, mem);
 }
 
+static struct {
+	struct mm_task *task;
+	u32 ended; /* atomic */
+} elsewhere;
+
 /* Allocate on another CPU, and put the page on @kept. */
 static void alloc_elsewhere(void *arg)
 {
 	struct killer *k = arg;
-	struct page *page = mem_alloc_pages(k->mem, GFP_MOVABLE, 0);
+	struct page *page;
 
+	elsewhere.task = port_task();
+	page = mem_alloc_pages(k->mem, GFP_MOVABLE, 0);
 	if (page)
 		pile_push(&kept, page);
+	WRITE_ONCE(elsewhere.task->reserve, 0u);
+	store_release(&elsewhere.ended, 1u);
 }
 
 static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 {
+	u64 look_ns = reclaim_look_ns;
 	struct memory *mem;
 
 	mem = begin_on_two(t);
 	if (!mem)
 		return;
+	/* The allocation notices the free only when it has the lock. */
+	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
 	/* The allocation waits for the lock, and has no page. */
@@ -121,6 +134,38 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, kept.nr, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	WRITE_ONCE(reclaim_look_ns, look_ns);
+	killer_end(t, mem);
+}
+
+/* The thread that decides about a victim does not run, so its lock stays held. */
+static void wait_for_a_decision_ends_without_it(struct ktest *t)
+{
+	struct memory *mem = begin_on_two(t);
+	unsigned freed;
+
+	if (!mem)
+		return;
+	mutex_lock(&mem->oom.lock);
+	for (freed = 0; freed < 2; freed++) {
+		elsewhere.ended = 0;
+		ktest_start(1, alloc_elsewhere, &killer);
+		EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&mem->oom.lock.l)));
+		if (freed)
+			EXPECT_EQ(t, mem_free_pages(mem, pile_pop(&hoard), 0), 0);
+		else
+			WRITE_ONCE(elsewhere.task->reserve, 1u);
+		EXPECT(t, YIELD_UNTIL(load_acquire(&elsewhere.ended)));
+		if (!load_acquire(&elsewhere.ended))
+			break;
+		ktest_join(1);
+		EXPECT_EQ(t, kept.nr, 1);
+		EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	}
+	mutex_unlock(&mem->oom.lock);
+	if (freed < 2)
+		ktest_join(1);
+	EXPECT_EQ(t, killer.calls, 0);
 	killer_end(t, mem);
 }
 
@@ -245,4 +290,5 @@ KTEST_SUITE(oom, KTEST_QUICK, KTEST(kill_gives_the_allocation_its_page, KTEST_SL
     KTEST(requests_that_may_fail_kill_no_task),
     KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW),
     KTEST_INSIDE(allocation_is_retried_under_the_oom_lock, KTEST_SLOW),
+    KTEST_INSIDE(wait_for_a_decision_ends_without_it, KTEST_SLOW),
     KTEST(cached_pages_prevent_a_kill), KTEST(victim_may_use_the_reserve));

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/request_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 #include <quarry/page_report.h>
@@ -338,6 +339,31 @@ static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest 
 	drop_memory(t, mem);
 }
 
+/* A request waits when a zone that had no memory gets some. */
+static void first_memory_of_a_zone_ends_a_wait(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {1, ZONE_NORMAL, SIZE}};
+	static const gfp_t flags[] = {GFP_MOVABLE, GFP_MOVABLE | GFP_THISNODE, GFP_KERNEL};
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
+	struct request q[ARRAY_SIZE(flags)];
+	struct pile pile = {NULL, 0};
+	unsigned i;
+
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		q[i] = request_for(mem, flags[i], 0);
+		EXPECT(t, !request_over(&q[i]));
+	}
+	EXPECT_EQ(t, add_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2), 1), 0);
+	EXPECT_EQ(t, online_pages(mem, START + BLOCK(2 * SIZE), BLOCK(2), NULL), 0);
+	EXPECT(t, request_over(&q[0]));
+	/* The memory is another node's, or movable. */
+	EXPECT(t, !request_over(&q[1]));
+	EXPECT(t, !request_over(&q[2]));
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(memory_span, KTEST_QUICK,
     KTEST(memory_of_a_page_being_retired_is_not_removed, KTEST_SLOW),
     KTEST(failure_in_memory_removed_meanwhile_is_harmless),
@@ -345,4 +371,5 @@ KTEST_SUITE(memory_span, KTEST_QUICK,
     KTEST(offline_node_takes_its_own_pageblocks_only, KTEST_SLOW),
     KTEST(compaction_keeps_to_its_zone, KTEST_SLOW),
     KTEST(a_node_gets_its_first_memory, KTEST_SLOW), KTEST(a_span_grows_both_ways),
+    KTEST(first_memory_of_a_zone_ends_a_wait),
     KTEST(pageblocks_amid_another_zones_are_taken_from_their_own, KTEST_SLOW));

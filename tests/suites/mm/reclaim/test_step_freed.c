@@ -9,6 +9,7 @@
 #define reclaim_wake          freed_wake
 #define reclaim_note_freed    freed_freed
 #define request_begin         freed_begin
+#define request_over          freed_over
 #define request_wait          freed_wait
 #define reclaim_drain         freed_drain
 #define reclaim_compact       freed_compact
