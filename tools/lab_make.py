@@ -110,17 +110,23 @@ class Builder:
     def __init__(self, folder):
         self.folder = folder
         self.path = os.path.join(folder, "stamps.json")
-        self.stamps, self.times, self.made = {}, {}, 0
-        if os.path.exists(self.path):
-            with open(self.path, encoding="utf-8") as f:
-                self.stamps = json.load(f)
+        self.stamps, self.times, self.made, self.unsaved = self.saved(), {}, 0, {}
+
+    def saved(self):
+        if not os.path.exists(self.path):
+            return {}
+        with open(self.path, encoding="utf-8") as f:
+            return json.load(f)
 
     def save(self):
+        """Save the stamps of what was made here, beside those that other processes have saved."""
         os.makedirs(self.folder, exist_ok=True)
         new = f"{self.path}.{threading.get_native_id()}"
-        with open(new, "w", encoding="utf-8") as f:
-            json.dump(dict(self.stamps), f)
-        os.replace(new, self.path)
+        with open(f"{self.path}.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with open(new, "w", encoding="utf-8") as f:
+                json.dump(self.saved() | dict(self.unsaved), f)
+            os.replace(new, self.path)
 
     @contextlib.contextmanager
     def alone(self):
@@ -149,6 +155,7 @@ class Builder:
     def done(self, to, command, inputs):
         self.times.pop(to, None)
         self.stamps[to] = {"inputs": inputs, "state": self.state(command, inputs)}
+        self.unsaved[to] = self.stamps[to]
         self.made += 1
 
     def cache(self, source):

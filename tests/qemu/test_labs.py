@@ -275,6 +275,20 @@ def test_a_program_that_is_up_to_date_is_not_made_again(tmp_path):
     assert os.stat(program).st_mtime_ns == before
 
 
+def test_builds_in_one_folder_keep_each_others_stamps(tmp_path):
+    (tmp_path / "one.c").write_text("int one;\n")
+    objects = [str(tmp_path / name) for name in ("a.o", "b.o")]
+    builders = [lab_make.Builder(str(tmp_path)) for _ in objects]
+    for builder, to in zip(builders, objects):
+        builder.compile(str(tmp_path / "one.c"), to, ["gcc"])
+    for builder in builders:
+        builder.save()
+    last = lab_make.Builder(str(tmp_path))
+    for to in objects:
+        last.compile(str(tmp_path / "one.c"), to, ["gcc"])
+    assert last.made == 0
+
+
 @pytest.mark.parametrize("cc", ["gcc", "clang"])
 def test_an_edit_is_noticed_in_a_folder_with_any_name(tmp_path, cc):
     folder = tmp_path / "anna #2 for $5"
