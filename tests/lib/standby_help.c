@@ -35,11 +35,14 @@ void (*inside_meanwhile)(struct memory *mem);
 
 static int grow_inside(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at)
 {
-	inside_start = start;
-	inside_at = at;
-	if (inside_meanwhile)
-		inside_meanwhile(mem);
-	return inside_result;
+	/* The reclaim thread may call this while a test stores the hook. */
+	void (*meanwhile)(struct memory * mem) = load_acquire(&inside_meanwhile);
+
+	WRITE_ONCE(inside_start, start);
+	WRITE_ONCE(inside_at, at);
+	if (meanwhile)
+		meanwhile(mem);
+	return READ_ONCE(inside_result);
 }
 
 static const struct memory_arrays inside_arrays = {.map = test_map,

@@ -406,7 +406,7 @@ static unsigned grows; /* calls of another_grow until the lock is free */
 static void another_grow(struct memory *mem)
 {
 	if (grows > 0 && --grows == 0)
-		inside_result = 0;
+		WRITE_ONCE(inside_result, 0);
 }
 
 /*
@@ -419,9 +419,9 @@ static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 	struct pile pile = {NULL, 0};
 
 	EXPECT(t, mem->standby.thread);
-	inside_result = -EAGAIN;
 	grows = 5;
-	inside_meanwhile = another_grow;
+	WRITE_ONCE(inside_result, -EAGAIN);
+	store_release(&inside_meanwhile, another_grow);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE + 1)), BLOCK(ONLINE + 1));
 	EXPECT_EQ(t, grows, 0);
 	EXPECT(t, range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_ONLINE) > ONLINE);
