@@ -51,8 +51,10 @@ class Lab:
             self.write(path, text)
 
     def run(self, which=None):
-        hosted = lab_build.Hosted(self.one, BUILD)
-        program = hosted.program(self.folder, "test")
+        # Other tests may build the same lab, and share files with this one.
+        with lab_build.alone(BUILD):
+            hosted = lab_build.Hosted(self.one, BUILD)
+            program = hosted.program(self.folder, "test")
         begin = os.times()
         done = subprocess.run(
             [program, which or ",".join(self.one.suites)],
@@ -83,8 +85,9 @@ def ending(one):
 
 def boot(lab, own=False, which=None):
     """Boot the lab's kernel. @which: the suites to run, as far as the kernel has them."""
-    kernel = lab_kernel.Kernel(lab.one, BUILD, own=own)
-    image = kernel.program(lab.folder, "test")
+    with lab_build.alone(BUILD):
+        kernel = lab_kernel.Kernel(lab.one, BUILD, own=own)
+        image = kernel.program(lab.folder, "test")
     asked, options = lab_kernel.run_of(kernel)
     if which:
         asked = ",".join(name for name in which.split(",") if name in kernel.suites())

@@ -409,7 +409,7 @@ def test_the_reference_passes_as_a_student(name, tmp_path):
     got, hosted = lab.run(), lab_build.Hosted(lab.one, BUILD)
     assert got["rc"] == 0 and got["ended"] and not got["not ok"], got["text"][-2000:]
     for path in lab.one.sources():
-        made = os.path.join(hosted.lab, "test", path.replace("/", "_") + ".o")
+        made = os.path.join(hosted.folder_of_same(), path.replace("/", "_") + ".o")
         assert lab_build.object_faults(lab.one, made, path) == []
 
 
