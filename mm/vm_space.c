@@ -455,20 +455,34 @@ static unsigned long count_entries(
 	return nr;
 }
 
+/* Twice the pieces of the space at most: a piece ends its region, or has so many entries. */
+static unsigned long most_pieces(struct vm_space *space)
+{
+	unsigned long nr = space->nr_regions;
+
+	spin_lock(&space->pt.lock);
+	nr += (unsigned long)space->pt.nr_tables * (PT_ENTRIES / ENTRIES_AT_ONCE);
+	spin_unlock(&space->pt.lock);
+	return 2 * nr;
+}
+
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg)
 {
-	unsigned long sum = 0, nr;
+	unsigned long sum = 0, nr, left;
+	struct vm_object *object;
+	struct vm_region *r;
 	uintptr_t va = 0, end;
 
-	for (;;) {
-		struct vm_object *object;
-		struct vm_region *r;
-
+	for (left = 1; left > 0; left--) {
 		spin_lock(&space->lock);
+		if (va == 0)
+			left = most_pieces(space);
 		r = region_from(space, va);
-		if (!r)
+		if (!r) {
+			spin_unlock(&space->lock);
 			break;
+		}
 		object = r->object;
 		vm_object_get(object);
 		va = MAX(va, r->start);
@@ -482,6 +496,5 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
 		sum += nr;
 		sched_point("space.counted");
 	}
-	spin_unlock(&space->lock);
 	return sum;
 }

@@ -296,7 +296,8 @@ static inline void vm_space_leave(struct vm_space *space)
  * @object is the region's, @nr the number of pages mapped in the piece; @fn may sleep.  For the
  * choice of an OOM victim, by a caller with a reference to the space.  Locks: the space's for each
  * piece, then the tables' for at most 128 entries (ENTRIES_AT_ONCE).  Regions that are mapped or
- * unmapped between two pieces may be counted or not.
+ * unmapped between two pieces may be counted or not.  The function ends after twice as many pieces
+ * as there are at first, even if other threads map regions above the counted ones for ever.
  */
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);

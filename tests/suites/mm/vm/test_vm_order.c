@@ -223,6 +223,27 @@ static void pages_are_counted_piece_by_piece(struct ktest *t)
 	scene_end(t, &s);
 }
 
+static void move_a_region_up(void)
+{
+	unsigned long from = 6 + 2 * now.calls;
+
+	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(from), 1), 0);
+	EXPECT_EQ(now.t, vm_map(s.space, page_at(from + 2), 1, VM_RW, s.object, 0), 0);
+	now.point = now.calls < 1000 ? "space.counted" : NULL;
+}
+
+/* There are two regions, and each page table has entries for four pieces. */
+static void counting_ends_though_a_region_moves_ahead_of_it(struct ktest *t)
+{
+	if (!begin(t))
+		return;
+	EXPECT_EQ(t, vm_map(s.space, page_at(8), 1, VM_RW, s.object, 0), 0);
+	stop_at("space.counted", move_a_region_up);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
+	EXPECT_EQ(t, now.calls, 2 * (2 + 4 * PT_LEVELS));
+	scene_end(t, &s);
+}
+
 /* No new write is allowed, though a CPU with a stale entry may still write. */
 static void a_lower_protection(void)
 {
@@ -472,6 +493,7 @@ static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 
 KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
     KTEST(unmap_works_in_bounded_steps), KTEST(pages_are_counted_piece_by_piece),
+    KTEST(counting_ends_though_a_region_moves_ahead_of_it),
     KTEST(removed_pages_are_kept_until_the_shootdown), KTEST(protect_removes_only_forbidden_access),
     KTEST(unmap_flushes_what_a_removal_has_emptied), KTEST(a_space_is_as_large_as_its_cpus_need),
     KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
