@@ -9,9 +9,10 @@
  * Two kinds of pages count for a task that uses them instead of the task that is charged:
  *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends;
  *     and pages of the first task, which is never killed, that other tasks have mapped;
- *   - pages of ended tasks above which all tasks have ended too: they count for a task that has
- *     them mapped or, if there is none, for a task with a handle.  If there is neither (a message
- *     has the object), they count for the family, but for none of its tasks.
+ *   - pages of objects of ended tasks above which all tasks have ended too, and the kernel's memory
+ *     for these objects: they count for a task that has the object mapped or, if there is none, for
+ *     a task with a handle.  If there is neither (a message has the object), they count for the
+ *     family that is charged, but for none of its tasks.
  *
  * A family is a task started by the first task, with all its descendants.  The victim is the task
  * with the most pages in the family with the most pages.  So no task gets others killed by
@@ -40,7 +41,7 @@ struct row {
 	unsigned long pages;          /* pages of objects charged to the task */
 	unsigned long shared;         /* of these, pages that count for other tasks */
 	unsigned long has;            /* pages charged to other tasks that count for this one */
-	unsigned long heir;           /* of these, pages of ended tasks of its own family */
+	unsigned long inherited;      /* pages of ended tasks of its family that count for a task */
 	unsigned long kernel;         /* pages that the kernel has allocated for the task */
 	unsigned long useless; /* pages of its objects in zones that the request may not use */
 	unsigned long whole;   /* pages of its family, as the choice counts them */
@@ -90,6 +91,16 @@ static struct row *payer(const struct account *a)
 	return r && r->task->first && a != top ? NULL : r;
 }
 
+/* The index of the first row of @family, whose head's account it is; nr_rows: there is none. */
+static unsigned first_row_of(const struct account *family)
+{
+	unsigned i;
+
+	for (i = 0; i < nr_rows && table[i].family != family; i++)
+		;
+	return i;
+}
+
 /* ---- pages that count for the task that has them ---- */
 
 /* The number of the object's pages that already count for another task than the charged one. */
@@ -101,22 +112,30 @@ static u32 *shared_of(struct vm_object *object)
 	return &object->oom_shared;
 }
 
-/* No task is left that must pay for the object: @r pays, unless another task does already. */
+/*
+ * No task is left that must pay for the object: @r pays, unless another task does already.  The
+ * object's family, whose other tasks may live, pays no more: one of its rows notes that.
+ */
 static void inherit(struct row *r, struct vm_object *object)
 {
+	unsigned family = first_row_of(family_of(object->account));
 	struct row *above = nearest(object->account);
 	u32 *shared = shared_of(object);
-	unsigned long pages;
+	unsigned long pages, tables;
 
 	if (*shared)
 		return;
 	*shared = 1;
 	pages = vm_object_pages(object, highest);
-	r->has += pages;
-	if (above)
+	/* A pager has a page as buffer. */
+	tables = vm_object_tables(object) + (object->kind == OBJ_PAGER);
+	r->has += pages + tables;
+	if (above) {
 		above->shared += pages;
-	if (family_of(object->account) == r->family)
-		r->heir += pages;
+		above->kernel -= MIN(above->kernel, tables);
+	}
+	if (family < nr_rows)
+		table[family].inherited += pages + tables;
 }
 
 /* @r has @nr pages of @object mapped in a region. */
@@ -243,7 +262,7 @@ static unsigned long family_pages(const struct account *family)
 			continue;
 		if (!exempt(r))
 			sum += pages_of(r);
-		left -= MIN(left, r->pages + r->kernel + r->heir);
+		left -= MIN(left, r->pages + r->kernel + r->inherited);
 	}
 	return sum + left;
 }
@@ -251,10 +270,8 @@ static unsigned long family_pages(const struct account *family)
 /* Charges change meanwhile, so a family is counted once: all its tasks compare as equal. */
 static unsigned long family_once(unsigned i)
 {
-	unsigned first = 0;
+	unsigned first = first_row_of(table[i].family);
 
-	while (table[first].family != table[i].family)
-		first++;
 	return first < i ? table[first].whole : family_pages(table[i].family);
 }
 
@@ -282,11 +299,7 @@ static const struct row *oom_choose_task(void)
 /* The lowest id of the tasks in @r's family: that of its head, unless the head has ended. */
 static unsigned long family_number(const struct row *r)
 {
-	unsigned i;
-
-	for (i = 0; i < nr_rows && table[i].family != r->family; i++)
-		;
-	return i < nr_rows ? table[i].task->id : 0;
+	return table[first_row_of(r->family)].task->id;
 }
 
 static void print_row(const struct row *r, const struct row *victim)

@@ -397,6 +397,18 @@ unsigned long vm_object_pages(struct vm_object *object, enum zone_kind highest)
 	return nr;
 }
 
+unsigned long vm_object_tables(struct vm_object *object)
+{
+	unsigned long nr = 1;
+	u32 index;
+
+	spin_lock(&object->lock);
+	for (index = 0; index < object->nr_pages; index += SLOTS_PER_LEAF)
+		nr += *leaf_of(object, index) != NULL;
+	spin_unlock(&object->lock);
+	return nr;
+}
+
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 {
 	int err = -ENOENT;

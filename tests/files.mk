@@ -267,6 +267,7 @@ SHARED_TESTS += tests/suites/kernel/test_smp_dead.c
 # These need the kernel's threads and CPUs.
 KTEST_SRCS += tests/lib/hotplug_help.c
 KTEST_SRCS += tests/lib/task_help.c
+KTEST_SRCS += tests/lib/oom_task_help.c
 KTEST_SRCS += tests/lib/server_help.c
 KTEST_SRCS += tests/lib/mce_help.c
 KTEST_SRCS += tests/lib/move_help.c

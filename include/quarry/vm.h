@@ -186,6 +186,8 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_
 bool vm_object_has(struct vm_object *object, u32 index);
 /* The number of pages in slots, in zones up to @highest only; pages in transit do not count. */
 unsigned long vm_object_pages(struct vm_object *object, enum zone_kind highest);
+/* The number of pages that are the object's tables of slots, the top one included. */
+unsigned long vm_object_tables(struct vm_object *object);
 /* Number of slots that have a page; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
 {

@@ -18,6 +18,7 @@
 #define WINDOW 0x700000UL
 #define SERVED 10u
 #define HELD   7u
+#define TABLES 2u /* of the slots of an object of few pages */
 #define NR     4
 
 /* The first task; a task with the most pages; a pager; a task with few pages. */
@@ -201,7 +202,7 @@ void oom_said(void)
 	expect_head(GFP_MOVABLE, 1);
 	expect_row(FIRST, anon[FIRST], 0, 0, why[0]);
 	/* The column +has: pages of the pager, and of an object that is charged to no task. */
-	expect_row(HOG, anon[HOG], 0, SERVED + HELD, "  the most: killed");
+	expect_row(HOG, anon[HOG], 0, SERVED + HELD + TABLES, "  the most: killed");
 	expect_row(PAGER, anon[PAGER] + SERVED, SERVED, 0, "");
 	expect_row(LITTLE, anon[LITTLE], 0, 0, "");
 	ask(GFP_MOVABLE, 0, HOG);
@@ -212,7 +213,7 @@ void oom_said(void)
 	for (i = 0; i < NR; i++) {
 		snprintf(remark, sizeof(remark), "%s  and %u in other zones", why[i],
 		    anon[i] + (i == PAGER ? SERVED : 0));
-		expect_row(i, 0, 0, 0, remark);
+		expect_row(i, 0, 0, i == HOG ? TABLES : 0, remark);
 	}
 	ask(GFP_KERNEL, 3, PAGER);
 	leave(HOG);

@@ -3,97 +3,9 @@
  * test_oom_task.c: the choice of the task that is killed on OOM; the hook is called as mm/ calls
  * it, although memory is free.
  */
-#include "tests/lib/task_help.h"
-#include <quarry/oom.h>
-
-#define WINDOW 0x10000000UL
-#define NR     64
-
-/*
- * A task without threads that has touched @nr pages; @first: it is never killed. The test ends it
- * by leave().
- */
-static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct vm_object **object)
-{
-	struct account *before;
-	struct task *task;
-	unsigned i;
-
-	if (task_create("test", &task)) {
-		EXPECT(t, !"a task");
-		return NULL;
-	}
-	task->first = first;
-	before = account_use(task->account);
-	if (vm_object_create(&kernel_memory, OBJ_ANON, NR, NULL, NULL, object) ||
-	    vm_map(task->space, WINDOW, NR, VM_READ | VM_WRITE, *object, 0))
-		EXPECT(t, !"its memory");
-	space_use(task->space);
-	for (i = 0; i < nr; i++)
-		EXPECT_EQ(t, copy_to_user(WINDOW + i * PAGE_SIZE, &i, sizeof(i)), 0);
-	space_use(NULL);
-	account_use(before);
-	return task;
-}
-
-static void leave(struct task *task, struct vm_object *object)
-{
-	vm_object_put(object);
-	task_abandon(task);
-	task_put(task);
-}
-
-/* Call the hook as a new allocation does, which knows of all victims that are gone. */
-static bool ask_for(gfp_t gfp)
-{
-	static u32 number = 1000;
-	bool found;
-
-	kernel_memory.oom.asked = load_acquire(&kernel_memory.oom.left);
-	kernel_memory.oom.going = ++number;
-	found = kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
-	if (!found)
-		kernel_memory.oom.going = 0;
-	return found;
-}
-
-static bool ask(void)
-{
-	return ask_for(GFP_MOVABLE);
-}
-
-/* Touch @nr pages so far apart that each needs a page table of its own. */
-static void use_tables(struct ktest *t, struct task *task, struct vm_object *object, unsigned nr)
-{
-	struct account *before = account_use(task->account);
-	unsigned i;
-
-	space_use(task->space);
-	for (i = 1; i <= nr; i++) {
-		u64 va = WINDOW + (u64)i * PT_ENTRIES * PAGE_SIZE;
-
-		EXPECT_EQ(t, vm_map(task->space, va, 1, VM_READ | VM_WRITE, object, 0), 0);
-		EXPECT_EQ(t, copy_to_user(va, &i, sizeof(i)), 0);
-	}
-	space_use(NULL);
-	account_use(before);
-}
-
-/* A task below @parent, as if @parent had started it. */
-static struct task *child_with(
-    struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
-{
-	struct account *before = account_use(parent->account);
-	struct task *task = task_with(t, nr, false, object);
-
-	account_use(before);
-	return task;
-}
-
-static bool is_victim(const struct task *task)
-{
-	return task->victim && task->ending == TASK_KILLED && task->status == -ENOMEM;
-}
+#include "tests/lib/oom_task_help.h"
+#include <quarry/account.h>
+#include <quarry/pager.h>
 
 static void task_with_the_most_pages_is_killed(struct ktest *t)
 {
@@ -197,6 +109,75 @@ static void pages_of_the_dead_count_for_who_is_left(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(other));
 	leave(other, own[1]);
+	leave(first, none);
+}
+
+/* The family's task that is left has more than the other, but not what the other has inherited. */
+static void pages_of_the_dead_count_once_if_another_family_has_them(struct ktest *t)
+{
+	struct vm_object *none, *object, *own[2];
+	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
+	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
+
+	REQUIRE(t, first);
+	head = NEED(t, child_with(t, first, 30, &object));
+	child = child_with(t, head, 10, &own[0]);
+	other = child_with(t, first, 5, &own[1]);
+	REQUIRE(t, child && other);
+	cap.object = object;
+	cap_get(&cap);
+	EXPECT(t, cap_install(&other->caps, &cap) > 0);
+	leave(head, object);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(other) && !child->ending);
+	leave(other, own[1]);
+	leave(child, own[0]);
+	leave(first, none);
+}
+
+#define LEAVES 60u /* tables of slots */
+
+/* Give @task a handle to an object with many tables but no page, and to one with a pager. */
+static void give_empty_objects(struct ktest *t, struct account *charged, struct task *task)
+{
+	struct account *before = account_use(charged);
+	struct cap cap[2] = {{.kind = CAP_OBJECT}, {.kind = CAP_OBJECT}};
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *paged = NULL, *object = NULL;
+	unsigned i;
+
+	EXPECT(t, ep && !pager_create(ep, 1, 0, 1, &paged));
+	EXPECT_EQ(t,
+	    vm_object_create(&kernel_memory, OBJ_ANON, LEAVES * PT_ENTRIES, NULL, NULL, &object),
+	    0);
+	account_use(before);
+	REQUIRE(t, paged && object);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	for (i = 0; i < LEAVES; i++)
+		EXPECT_EQ(t, vm_object_supply(object, i * PT_ENTRIES, NULL), 0);
+	EXPECT_EQ(t, vm_object_remove(object, 0, LEAVES * PT_ENTRIES), 0);
+	cap[0].object = paged;
+	cap[1].object = object;
+	for (i = 0; i < 2; i++)
+		EXPECT(t, cap_install(&task->caps, &cap[i]) > 0);
+}
+
+static void kernel_memory_of_the_dead_counts_for_who_is_left(struct ktest *t)
+{
+	struct vm_object *none, *own[3];
+	struct task *first = task_with(t, 1, true, &none), *head, *holder, *other;
+
+	REQUIRE(t, first);
+	head = NEED(t, child_with(t, first, 1, &own[0]));
+	holder = child_with(t, first, 1, &own[1]);
+	other = child_with(t, first, 25, &own[2]);
+	REQUIRE(t, holder && other);
+	give_empty_objects(t, head->account, holder);
+	leave(head, own[0]);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(holder) && !other->ending);
+	leave(holder, own[1]);
+	leave(other, own[2]);
 	leave(first, none);
 }
 
@@ -430,13 +411,21 @@ KTEST_SUITE(oom_task, 0,
     KTEST(pages_do_not_count_for_who_was_given_them,
         .says = TABLE "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
                       "oom: * test * 0 * 5 * 0 * 0 * 7\n" GONE TABLE
-                      "oom: * test * 0 * 5 * 0 * 20 * 7  the most: killed\n" GONE),
+                      "oom: * test * 0 * 5 * 0 * 22 * 7  the most: killed\n" GONE),
     KTEST(pages_of_the_dead_count_for_who_is_left,
         .says = TABLE "oom: * test * 0 * 31 * 30 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 2 * 0 * 30 * 6  the most: killed\n"
+                      "oom: * test * 0 * 2 * 0 * 32 * 6  the most: killed\n"
                       "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE TABLE
                       "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
                       "oom: * test * 0 * 25 * 0 * 0 * 6  the most: killed\n" GONE),
+    KTEST(pages_of_the_dead_count_once_if_another_family_has_them,
+        .says = TABLE "oom: * test * 0 * 31 * 30 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 10 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 5 * 0 * 32 * 6  the most: killed\n" GONE),
+    KTEST(kernel_memory_of_the_dead_counts_for_who_is_left,
+        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 1 * 0 * 63 * 6  the most: killed\n"
+                      "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE),
     KTEST(pages_in_a_message_count_for_their_family,
         .says = TABLE "oom: * test * 0 * 31 * 0 * 0 * *  first task: exempt\n"
                       "oom: * test * 0 * 2 * 0 * 0 * 6  the most: killed\n"

@@ -248,6 +248,7 @@ static void objects_and_spaces_are_listed_under_a_lock(struct ktest *t)
 	OBEYS(t, a_spin, &s.object->lock, look_leaf, vm_object_supply(s.object, 0, NULL));
 	WAITS(t, a_spin, &s.object->lock, NULL, vm_object_has(s.object, 0));
 	WAITS(t, a_spin, &s.object->lock, NULL, vm_object_pages(s.object, ZONE_MOVABLE));
+	WAITS(t, a_spin, &s.object->lock, NULL, vm_object_tables(s.object));
 	OBEYS(t, a_spin, &s.object->lock, NULL, vm_object_pin(s.object, 0, &page));
 	REQUIRE(t, page);
 	mem_unpin_page(s.mem, page);

@@ -420,6 +420,9 @@ static void pages_of_an_object_are_counted_by_zone(struct ktest *t)
 	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(5), 1), 0);
 	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 5);
+	EXPECT_EQ(t, vm_object_tables(phys), 2);
+	EXPECT_EQ(t, vm_object_supply(phys, 599, NULL), 0);
+	EXPECT_EQ(t, vm_object_tables(phys), 3);
 	vm_object_put(phys);
 	scene_end(t, &s);
 }

@@ -255,6 +255,7 @@ static void slots_change_under_their_locks(struct ktest *t)
 	CALL(t, vm_fault(s.space, page_at(PAGES + 2), VM_READ), 0);
 	CALL(t, vm_object_has(s.object, 2), 1);
 	CALL(t, vm_object_pages(s.object, ZONE_MOVABLE), 8);
+	CALL(t, vm_object_tables(s.object), 2);
 	CALL(t, vm_object_pin(s.object, 2, &page), 0);
 	if (page)
 		mem_unpin_page(s.mem, page);
