@@ -11,8 +11,8 @@
  *     and pages of the first task, which is never killed, that other tasks have mapped;
  *   - pages of objects of ended tasks above which all tasks have ended too, and the kernel's memory
  *     for these objects: they count for a task that has the object mapped or, if there is none, for
- *     a task with a handle.  If there is neither (a message has the object), they count for the
- *     family that is charged, but for none of its tasks.
+ *     a task with a handle, or else for a task of which a thread gives the object away.  If there
+ *     is none either, they count for the family that is charged, but for none of its tasks.
  *
  * A family is a task started by the first task, with all its descendants.  The victim is the task
  * with the most pages in the family with the most pages.  So no task gets others killed by
@@ -29,7 +29,8 @@
  *             to the victim's when the victim is told to end. So its memory is free when it reports
  *             its end.
  * Tests:      oom_task, oom_choice, tests/fiber/explore_oom.c, tests/fiber/explore_oom_said.c,
- *             tests/qemu/test_memory.py, tests/qemu/test_hostile.py.
+ *             tests/fiber/explore_oom_seen.c, tests/qemu/test_memory.py,
+ *             tests/qemu/test_hostile.py.
  */
 #include <quarry/mm.h>
 #include <quarry/oom.h>
@@ -163,6 +164,18 @@ static void count_handle(struct vm_object *object, void *arg)
 		inherit(arg, object);
 }
 
+/* Objects that threads of @r give away: perhaps no table has a handle to them. */
+static void count_gifts(struct row *r)
+{
+	static struct vm_object *gift[ABI_MAX_THREADS];
+	unsigned nr = task_gifts(r->task, gift);
+
+	while (nr-- > 0) {
+		count_handle(gift[nr], r);
+		vm_object_put(gift[nr]);
+	}
+}
+
 static void count_regions(struct row *r)
 {
 	struct vm_space *space = task_get_space(r->task);
@@ -222,10 +235,12 @@ static void fill_table(enum zone_kind zones)
 		count_regions(&table[i]);
 	/*
 	 * Objects for which no task must pay, and which no task has mapped: they count for a task
-	 * that has a handle.
+	 * that has a handle or, if there is none, for a task that gives them away.
 	 */
 	for (i = 0; i < nr_rows; i++)
 		cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
+	for (i = 0; i < nr_rows; i++)
+		count_gifts(&table[i]);
 }
 
 /*

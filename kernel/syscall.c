@@ -27,6 +27,27 @@ static int take_gift(u64 handle, struct cap *out)
 	return handle ? cap_lookup(my_caps(), handle, CAP_NONE, RIGHT_DUP, out) : 0;
 }
 
+/*
+ * Another thread may close the handle to @gift while this one gives it away.  The OOM killer must
+ * count an object for this task all the same, so keep another reference in *@kept until hide_gift.
+ */
+static void show_gift(const struct cap *gift, struct cap *kept)
+{
+	*kept = (struct cap){.kind = CAP_NONE};
+	if (gift->kind != CAP_OBJECT)
+		return;
+	*kept = *gift;
+	cap_get(kept);
+	task_gives(kept->object);
+}
+
+static void hide_gift(struct cap *kept)
+{
+	if (kept->kind == CAP_OBJECT)
+		task_gives(NULL);
+	cap_drop(kept);
+}
+
 /* ---- the task and its threads ---- */
 
 static s64 sys_debug_write(struct syscall_regs *r)
@@ -149,7 +170,7 @@ static s64 sys_task_create(struct syscall_regs *r)
 {
 	char name[ABI_MAX_NAME + 1];
 	struct abi_limits limits;
-	struct cap programs, gift;
+	struct cap programs, gift, kept;
 	s64 ret;
 
 	if (r->arg[2] > ABI_MAX_NAME)
@@ -162,8 +183,11 @@ static s64 sys_task_create(struct syscall_regs *r)
 	if (ret)
 		return ret;
 	ret = take_gift(r->arg[3], &gift);
-	if (!ret)
+	if (!ret) {
+		show_gift(&gift, &kept);
 		ret = create_task(name, &gift, &r->arg[4], r->arg[6] ? &limits : NULL);
+		hide_gift(&kept);
+	}
 	cap_drop(&gift);
 	cap_drop(&programs);
 	return ret;
@@ -239,6 +263,21 @@ static void words_out(struct syscall_regs *r, const struct ipc_msg *msg, s64 han
 	r->arg[ABI_GIVE] = handle > 0 ? (u64)handle : 0;
 }
 
+/* A call with a capability in its message. */
+static noinline int call_and_give(
+    struct endpoint *ep, struct ipc_msg *msg, const struct syscall_regs *r)
+{
+	struct cap kept;
+	int err = take_gift(r->arg[ABI_GIVE], &msg->give);
+
+	if (err)
+		return err;
+	show_gift(&msg->give, &kept);
+	err = ipc_call(ep, msg, r->arg[1]);
+	hide_gift(&kept);
+	return err;
+}
+
 static s64 sys_call(struct syscall_regs *r)
 {
 	struct ipc_msg msg;
@@ -254,9 +293,12 @@ static s64 sys_call(struct syscall_regs *r)
 	if (err)
 		return err;
 	words_in(&msg, r);
-	err = take_gift(r->arg[ABI_GIVE], &msg.give);
-	if (!err)
+	if (unlikely(r->arg[ABI_GIVE])) {
+		err = call_and_give(ep.object, &msg, r);
+	} else {
+		msg.give = (struct cap){.kind = CAP_NONE};
 		err = ipc_call(ep.object, &msg, r->arg[1]);
+	}
 	endpoint_put(ep.object, ep.rights);
 	if (err)
 		return err;

@@ -184,6 +184,33 @@ void task_thread_exit(void)
 	thread_exit();
 }
 
+/* ---- objects that threads give away ---- */
+
+void task_gives(struct vm_object *object)
+{
+	struct thread *t = thread_current();
+
+	task_lock(&t->task->lock);
+	t->gift = object;
+	task_unlock(&t->task->lock);
+}
+
+unsigned task_gifts(struct task *task, struct vm_object **gift)
+{
+	struct thread *t;
+	unsigned nr = 0;
+
+	task_lock(&task->lock);
+	TAILQ_FOREACH(t, &task->threads, task_link) {
+		if (!t->gift)
+			continue;
+		vm_object_get(t->gift);
+		gift[nr++] = t->gift;
+	}
+	task_unlock(&task->lock);
+	return nr;
+}
+
 /* ---- calls from arch/ ---- */
 
 int user_page_fault(uintptr_t va, unsigned access)

@@ -58,6 +58,7 @@ struct thread {
 	void *fpu;                       /* c: its FPU registers while it does not run */
 	struct ipc_call *call;           /* o: the record of its calls (ipc.c), or NULL */
 	void (*forget)(struct thread *); /* o: drop call, at the thread's end; NULL: never set */
+	struct vm_object *gift;          /* task->lock: the object that it gives away, or NULL */
 	TAILQ_ENTRY(thread) task_link;   /* task->lock */
 };
 

@@ -32,6 +32,7 @@ THREAD_SRCS += tests/fiber/explore_oom.c
 THREAD_SRCS += tests/fiber/explore_calls.c
 THREAD_SRCS += tests/fiber/explore_good.c
 THREAD_SRCS += tests/fiber/explore_oom_said.c
+THREAD_SRCS += tests/fiber/explore_oom_seen.c
 THREAD_SRCS += tests/fiber/explore_list.c
 THREAD_SRCS += tests/fiber/explore_ids.c
 THREAD_SRCS += tests/fiber/explore_reaper.c

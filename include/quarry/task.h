@@ -110,6 +110,17 @@ struct task *task_after(unsigned long id) must_check;
  * soon, since it keeps the pages from being freed.
  */
 struct vm_space *task_get_space(struct task *task) must_check;
+/*
+ * kernel/task_thread.c: from now on the running thread, of a task, gives @object away, by a call or
+ * to a new task; NULL: no object.  The caller has a reference until then: even if no task has a
+ * handle to the object, task_gifts finds it.
+ */
+void task_gives(struct vm_object *object);
+/*
+ * The objects that the task's threads give away now, each with a reference, in @gift, which has
+ * room for ABI_MAX_THREADS; returns their number.
+ */
+unsigned task_gifts(struct task *task, struct vm_object **gift) must_check;
 
 /* The task of the running thread; NULL: a kernel thread.  Any context. */
 struct task *task_current(void);

@@ -12,6 +12,8 @@
 #define user_fault_report  copy_fault_report
 #define user_fault_end     copy_fault_end
 #define user_may_return    copy_may_return
+#define task_gives         copy_gives
+#define task_gifts         copy_gifts
 #define task_threads_alive copy_threads_alive
 #define tasks_wait_none    copy_wait_none
 #include "kernel/thread.h"

@@ -48,6 +48,11 @@ static void no_objects(
 {
 }
 
+static unsigned no_gifts(struct task *task, struct vm_object **gift)
+{
+	return 0;
+}
+
 static struct task *nobody(void)
 {
 	return NULL;
@@ -70,6 +75,7 @@ static void __attribute__((format(printf, 1, 2))) say_nothing(const char *fmt, .
 #define task_current      nobody
 #define task_end_victim   end_victim
 #define cap_table_objects no_objects
+#define task_gifts        no_gifts
 #define account_pages     pages_now
 #define oom_init          choice_init
 void choice_init(void);
