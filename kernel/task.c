@@ -84,7 +84,7 @@ static void cap_put_task(void *object, unsigned rights)
 static const struct cap_ops task_ops = {.get = cap_get_task, .put = cap_put_task};
 
 int task_create_limited(
-    const char *name, const struct abi_limits *limits, bool starting, struct task **out)
+    const char *name, const struct abi_limits *limits, unsigned as, struct task **out)
 {
 	struct task *task = kmalloc(sizeof(*task));
 	int err;
@@ -95,7 +95,8 @@ int task_create_limited(
 	    .refs = 1,
 	    .lock = SPINLOCK("task", RANK_TASK),
 	    .threads = TAILQ_HEAD_INITIALIZER(task->threads),
-	    .starting = starting};
+	    .first = as & TASK_FIRST,
+	    .starting = (as & TASK_STARTING) != 0};
 	set_name(task, name);
 	err = equip(task, limits);
 	if (err) {

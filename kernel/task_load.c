@@ -116,10 +116,10 @@ static int start_in(struct task *task, const char *name, struct cap *gift, const
 	return err < 0 ? err : 0;
 }
 
-int task_start(const char *name, struct cap *gift, const u64 arg[2],
+static int start_as(unsigned as, const char *name, struct cap *gift, const u64 arg[2],
     const struct abi_limits *limits, struct task **out)
 {
-	int err = task_create_limited(name, limits, true, out);
+	int err = task_create_limited(name, limits, TASK_STARTING | as, out);
 
 	if (!err) {
 		struct account *before = account_use((*out)->account);
@@ -134,4 +134,15 @@ int task_start(const char *name, struct cap *gift, const u64 arg[2],
 	}
 	cap_drop(gift);
 	return err;
+}
+
+int task_start(const char *name, struct cap *gift, const u64 arg[2],
+    const struct abi_limits *limits, struct task **out)
+{
+	return start_as(0, name, gift, arg, limits, out);
+}
+
+int task_start_first(const char *name, struct cap *gift, const u64 arg[2], struct task **out)
+{
+	return start_as(TASK_FIRST, name, gift, arg, NULL, out);
 }

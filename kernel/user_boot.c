@@ -57,10 +57,7 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 	int err;
 
 	counts_read(&before);
-	err = task_start(name, &programs, arg, NULL, &task);
-
-	if (!err)
-		task->first = true;
+	err = task_start_first(name, &programs, arg, &task);
 	if (err == -ENOENT) {
 		printk("user=%s: no such program among the boot modules:", name);
 		boot_files_print();

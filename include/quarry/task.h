@@ -31,7 +31,7 @@ struct task {
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
 	u32 victim GUARDED_BY(task_class); /* l: its number as an OOM victim; 0: it is none */
-	bool first;   /* c from its start on: the first task, which is never killed (oom_kill.c) */
+	bool first;   /* c: the first task, which is never killed (oom_kill.c) */
 	u32 starting; /* a: it has no thread yet, and the thread that creates it loads it */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
@@ -44,17 +44,20 @@ struct task {
 /* Start the thread that frees ended threads.  Called once.  Returns 0 or -ENOMEM. */
 int tasks_init(void) must_check;
 
+/* For the OOM killer, which may find a task as soon as it is listed. */
+#define TASK_STARTING 0x1u /* its `starting' is 1 at first */
+#define TASK_FIRST    0x2u /* it is the first task */
 /*
  * task_create_limited - a task without threads, its space and table empty, one reference in *@out.
- * @limits: its limits, NULL: the defaults.  @starting: the task's `starting' at first.
+ * @limits: its limits, NULL: the defaults.  @as: TASK_STARTING, TASK_FIRST, both or 0.
  * Returns 0; -EAGAIN there are ABI_MAX_TASKS, or the running task's limit is reached; -EACCES a
  * limit is above the running task's own; -EDQUOT; -ENOMEM.
  */
 int task_create_limited(
-    const char *name, const struct abi_limits *limits, bool starting, struct task **out) must_check;
+    const char *name, const struct abi_limits *limits, unsigned as, struct task **out) must_check;
 static inline int must_check task_create(const char *name, struct task **out)
 {
-	return task_create_limited(name, NULL, false, out);
+	return task_create_limited(name, NULL, 0, out);
 }
 /* task_get: take one more reference (the caller has one); any context.  task_put: drop one. */
 void task_get(struct task *task);
@@ -80,6 +83,9 @@ int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_che
  */
 int task_start(const char *name, struct cap *gift, const u64 arg[2],
     const struct abi_limits *limits, struct task **out) must_check;
+/* As task_start with no limits, for the first task. */
+int task_start_first(const char *name, struct cap *gift, const u64 arg[2], struct task **out)
+    must_check;
 /*
  * Map ABI_STACK_PAGES of zeroes at the place of first threads' stacks.  Returns 0, with *@sp;
  * -ENOMEM.

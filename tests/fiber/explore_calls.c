@@ -334,6 +334,7 @@ static const char *judge_done(void)
 	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \
 	X(what_is_said_when_memory_runs_out_is_so, oom_said)                                       \
 	X(an_object_in_a_call_counts_for_the_task_that_gives_it, oom_gifts)                        \
+	X(the_first_task_is_listed_as_such, oom_first)                                             \
 	X(a_bad_argument_gets_its_error_and_changes_nothing, bad_arguments)                        \
 	X(a_call_without_memory_or_above_a_limit_leaves_nothing, calls_without_objects)            \
 	X(a_call_without_free_handles_leaves_nothing, calls_without_slots)                         \

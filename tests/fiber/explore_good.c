@@ -365,7 +365,7 @@ static void limits(void)
 	for (i = 0; i < NR_LIMITS; i++)
 		CHECK(own->limit[kind[i]] == first[i]);
 	CHECK(own->max_mappings == ABI_MAX_MAPPINGS && own->parent == &account_all);
-	CHECK(!task_create_limited("child", NULL, false, &task));
+	CHECK(!task_create_limited("child", NULL, 0, &task));
 	for (i = 0; i < NR_LIMITS; i++)
 		CHECK(task->account->limit[kind[i]] == first[i] / 2);
 	CHECK(task->account->limit[ACCOUNT_MESSAGES] == ~0ULL && task->account->parent == own);
@@ -379,10 +379,10 @@ static void limits(void)
 		for (j = 0; j < NR_LIMITS; j++)
 			wanted.limit[j] = ABI_LIMIT_INHERIT;
 		wanted.limit[i] = most + 1;
-		CHECK(task_create_limited("child", &wanted, false, &task) == -EACCES);
+		CHECK(task_create_limited("child", &wanted, 0, &task) == -EACCES);
 		CHECK(used(LIMIT_TASKS) == 0);
 		wanted.limit[i] = most;
-		CHECK(!task_create_limited("child", &wanted, false, &task));
+		CHECK(!task_create_limited("child", &wanted, 0, &task));
 		for (j = 0; j < NR_LIMITS; j++)
 			CHECK(task->account->limit[kind[j]] == (i == j ? most : first[j] / 2));
 		task_abandon(task);

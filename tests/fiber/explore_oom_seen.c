@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_oom_seen.c: what the OOM killer finds out about tasks: objects that a thread gives away
- * while no task has a handle. Run without preemption.
+ * while no task has a handle, and which task is the first. Run without preemption.
  *
  * Owns:  the tasks.
  */
@@ -128,4 +128,26 @@ void oom_gifts(void)
 	task_put(head);
 	new_program(giver, 1, give_by_call, 0);
 	new_program(first, 2, look_at_call, 0);
+}
+
+/* While the first task is loaded. */
+static void look_at_first(void)
+{
+	struct task *task = task_after(0);
+
+	CHECK(task && task->first && task->starting);
+	task_put(task);
+	seen = true;
+}
+
+void oom_first(void)
+{
+	struct cap none = {.kind = CAP_NONE};
+	const u64 arg[2] = {0};
+
+	programs_found = look_at_first;
+	CHECK(!task_start_first("program", &none, arg, &x.tasks[0]));
+	programs_found = NULL;
+	CHECK(seen && x.tasks[0]->first && !x.tasks[0]->starting);
+	x.done = true;
 }

@@ -83,6 +83,7 @@ void call_wrong(const char *call, const char *why, s64 ret) __attribute__((noret
 void good_calls(void);
 void oom_said(void);
 void oom_gifts(void);
+void oom_first(void);
 void tasks_listed(void);
 void task_ids_grow(void);
 void reaper_gets_only_what_is_gone(void);

@@ -36,21 +36,19 @@ static void read_counts(struct counts *counts)
 	counts->kind[ACCOUNT_OBJECTS] = i > 0 && i < world.settled ? 5 : 3;
 }
 
-static int start_task(const char *name, struct cap *gift, const u64 arg[2],
-    const struct abi_limits *limits, struct task **out)
+static int start_first(const char *name, struct cap *gift, const u64 arg[2], struct task **out)
 {
 	bool programs = gift->kind == CAP_PROGRAMS && gift->rights == (RIGHT_EXEC | RIGHT_DUP);
 
 	judge_note("[%s %llu %llu%s]", name, (unsigned long long)arg[0], (unsigned long long)arg[1],
-	    programs && !limits ? "" : ", not as the first");
+	    programs ? "" : ", may not start programs");
 	*out = &world.task;
 	return world.start_err;
 }
 
 static int wait_task(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status)
 {
-	judge_note("[wait%s%s]", timeout_ns == WAIT_FOREVER ? "" : ", not for ever",
-	    task->first ? "" : ", not the first");
+	judge_note("[wait%s]", timeout_ns == WAIT_FOREVER ? "" : ", not for ever");
 	*how = world.how;
 	*status = world.status;
 	return 0;
@@ -92,7 +90,7 @@ static void print_files(void)
 #define thread_sleep       judge_sleep
 #define counts_read        read_counts
 #define boot_files_print   print_files
-#define task_start         start_task
+#define task_start_first   start_first
 #define task_wait          wait_task
 #define task_put           put_task
 #define tasks_alive        tasks_left
