@@ -5,8 +5,9 @@
  * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported.
  * Locks:      the zone lock for each pageblock; none while the host is told.
  * Invariants: while the host is told of a pageblock, it is not free, so no page of it is allocated
- *             and then dropped by the host.  The bit is set only on pageblocks that have been
- *             wholly free since the report; taking a block clears it.
+ *             and then dropped by the host.  Meanwhile the zone keeps enough free pages for each
+ *             kind of request, and a wholly free pageblock.  The bit is set only on pageblocks that
+ *             have been wholly free since the report; taking a block clears it.
  * Checked by: check_memory(), I-R2.  Tests: page_report, memory_span.
  *
  * Only whole pageblocks are reported: where the size matters, the host's pages are as large, and
@@ -31,9 +32,41 @@ static bool reportable(const struct zone *zone, pfn_t pfn)
 }
 
 /*
+ * Is another pageblock of @zone wholly free?  Only movable requests can use lent (CMA) pageblocks;
+ * so of the lent ones another must be free, and of those that are not lent.
+ */
+static bool other_whole(const struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
+{
+	bool lent = pageblock_type(pageblock_of(zone->mem, pfn)) == MT_CMA;
+	unsigned type;
+
+	ASSERT_ZONE_LOCKED(zone);
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		pfn_t first = zone->blocks[type][MAX_ORDER];
+
+		if ((type == MT_CMA) == lent && first != PFN_NONE &&
+		    (first != pfn || tree_of(zone->mem, pfn)->next != PFN_NONE))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * May the pageblock, which is reportable, be missing for a moment?  Requests that can use a higher
+ * kind of zone need the zone's reserve too, and kernel requests cannot use lent pages.
+ */
+static bool can_spare(const struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
+{
+	bool lent = pageblock_type(pageblock_of(zone->mem, pfn)) == MT_CMA;
+	gfp_t gfp = (lent ? GFP_MOVABLE : GFP_KERNEL) | GFP_WMARK_HIGH;
+
+	return zone_watermark_ok(zone, MAX_ORDER, gfp, zone->kind != ZONE_MOVABLE) &&
+	    other_whole(zone, pfn);
+}
+
+/*
  * The block becomes FREEING: one thread holds it for a moment, until it is free again.  An
- * isolation waits for the block, but an allocation does not; so no block is taken that the zone
- * needs for its high watermark.
+ * isolation waits for the block, but an allocation does not.
  */
 static bool take_block(struct zone *zone, pfn_t pfn)
 {
@@ -44,8 +77,7 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 	if (!reportable(zone, pfn)) /* an unlocked read */
 		return false;
 	flags = zone_lock_irqsave(zone);
-	take = reportable(zone, pfn) &&
-	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_WMARK_HIGH, false);
+	take = reportable(zone, pfn) && can_spare(zone, pfn);
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
 		page_store(pfn_to_page_in(mem, pfn), AS_TAIL, AS_FREEING(MAX_ORDER));

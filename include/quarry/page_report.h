@@ -15,8 +15,9 @@ struct report_walk {
  * take_unreported - take the next wholly free pageblocks of @walk, up to @max, that are not
  * reported yet, out of the buddy allocator.
  * Returns how many, 0: the walk has ended; blocks[] has their first pfns.  They are in state
- * FREEING: an isolation waits for them.  Pages below the high watermark are not taken.  Context:
- * any.  Locks: zone.
+ * FREEING: an isolation waits for them.  A zone keeps free the pages of its high watermark and its
+ * reserve, not counting lent (CMA) pages, and a wholly free pageblock that is not lent; if it has
+ * lent pageblocks, also one of these.  Context: any.  Locks: zone.
  */
 unsigned take_unreported(struct memory *mem, struct report_walk *walk, pfn_t *blocks, unsigned max)
     EXCLUDES(zone_class);

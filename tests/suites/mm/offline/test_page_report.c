@@ -4,6 +4,7 @@
  * CPUs use the memory.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/page_report.h>
 #include <quarry/isolation.h>
@@ -72,6 +73,94 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 	nr = take(mem, blocks, MANY);
 	EXPECT_EQ(t, zone->nr_free, 4 * PAGEBLOCK_PAGES);
 	give_reported(mem, blocks, nr, true);
+	zone_set_watermarks(zone);
+}
+
+/* Let all pageblocks of @zone from number @from on be lent, or give them back. */
+static void lend(struct zone *zone, unsigned from, bool on)
+{
+	pfn_t pfn = zone->start_pfn + ((pfn_t)from << PAGEBLOCK_ORDER);
+
+	for (; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
+		set_type(zone, pfn, on ? MT_CMA : MT_MOVABLE);
+}
+
+/* A kernel request cannot use lent pages, so the zone keeps its high watermark in other pages. */
+static void lent_pages_do_not_count_for_the_kernel(struct ktest *t)
+{
+	const unsigned long own = TEST_BLOCKS / 2 * PAGEBLOCK_PAGES;
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
+	pfn_t blocks[MANY];
+	struct zone *zone;
+	struct page *page;
+	unsigned nr;
+
+	zone = test_zone(mem, ZONE_NORMAL);
+	lend(zone, TEST_BLOCKS / 2, true);
+	zone->wmark[WMARK_HIGH] = own - PAGEBLOCK_PAGES - zone->reserve;
+	nr = take(mem, blocks, MANY);
+	/* All but one of the lent pageblocks, and one other. */
+	EXPECT_EQ(t, nr, TEST_BLOCKS / 2);
+	EXPECT(t, zone->nr_free - zone->nr_free_cma >= zone->wmark[WMARK_HIGH] + zone->reserve);
+	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = zone->wmark[WMARK_HIGH] - 1;
+	page = mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, 0);
+	EXPECT(t, page);
+	EXPECT_EQ(t, page ? mem_free_pages(mem, page, 0) : 0, 0);
+	give_reported(mem, blocks, nr, false);
+	drain_all_pages(mem, NULL);
+	lend(zone, TEST_BLOCKS / 2, false);
+	zone_set_watermarks(zone);
+}
+
+/* Requests that fall back to a lower zone need its reserve. */
+static void reserve_of_a_lower_zone_is_not_reported(struct ktest *t)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
+	pfn_t blocks[MANY];
+	struct zone *zone;
+	unsigned nr;
+
+	zone = test_zone(mem, ZONE_NORMAL);
+	zone->reserve = 3 * PAGEBLOCK_PAGES;
+	nr = take(mem, blocks, MANY);
+	EXPECT(t, nr > 0);
+	EXPECT(t, zone->nr_free >= zone->reserve + zone->wmark[WMARK_HIGH]);
+	EXPECT(t, zone->nr_free < zone->reserve + zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
+	give_reported(mem, blocks, nr, false);
+	zone_set_watermarks(zone);
+}
+
+/* Scattered free pages meet the watermark, but serve no request for a large block. */
+static void one_whole_pageblock_of_each_kind_stays_free(struct ktest *t)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
+	struct page *kernel, *movable, *used;
+	pfn_t blocks[MANY];
+	struct zone *zone;
+	unsigned nr;
+
+	zone = test_zone(mem, ZONE_NORMAL);
+	all_caches_off(t, mem);
+	/* Three pageblocks are lent; one of the others is not wholly free. */
+	lend(zone, TEST_BLOCKS - 3, true);
+	used = NEED(t, take_block(zone, 0, MT_MOVABLE));
+	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = zone->wmark[WMARK_HIGH] = 0;
+	zone->reserve = 0;
+	nr = take(mem, blocks, MANY);
+	EXPECT_EQ(t, nr, TEST_BLOCKS - 3);
+	kernel = mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER);
+	EXPECT(t, kernel);
+	movable = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER);
+	EXPECT(t, movable);
+	EXPECT_EQ(t, kernel ? mem_free_pages(mem, kernel, MAX_ORDER) : 0, 0);
+	EXPECT_EQ(t, movable ? mem_free_pages(mem, movable, MAX_ORDER) : 0, 0);
+	/* A report gets the pageblocks that were kept, when the others are free again. */
+	give_reported(mem, blocks, nr, true);
+	nr = take(mem, blocks, MANY);
+	EXPECT_EQ(t, nr, 2);
+	give_reported(mem, blocks, nr, true);
+	give_block(zone, used);
+	lend(zone, TEST_BLOCKS - 3, false);
 	zone_set_watermarks(zone);
 }
 
@@ -290,5 +379,7 @@ static void pages_being_reported_are_not_allocated(struct ktest *t)
 
 KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped, KTEST_SLOW),
     KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
-    KTEST(isolated_pageblocks_are_not_reported), KTEST(offline_waits_for_a_report, KTEST_SLOW),
+    KTEST(lent_pages_do_not_count_for_the_kernel), KTEST(reserve_of_a_lower_zone_is_not_reported),
+    KTEST(one_whole_pageblock_of_each_kind_stays_free), KTEST(isolated_pageblocks_are_not_reported),
+    KTEST(offline_waits_for_a_report, KTEST_SLOW),
     KTEST(pages_being_reported_are_not_allocated, KTEST_SLOW));
