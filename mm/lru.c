@@ -20,9 +20,6 @@
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
-/* Entries of a list scanned in one hold of the lru lock. */
-#define LOOK_AT_ONCE (4 * RECLAIM_BATCH)
-
 /* The list for @page, which has an owner; the owner exists as long as the page names it. */
 static struct lru_list *list_of(struct zone *zone, const struct page *page)
 {
@@ -312,26 +309,33 @@ static bool needs_no_unmapping(const struct page *page)
 	return word_ref(word) == 1 && !(word & (PAGE_LOCKED | PAGE_DIRTY | PAGE_REFERENCED));
 }
 
+/* Is the page one that a scan for @take moves to the other end of its list? */
+static bool passed_over(const struct zone *zone, const struct page *page, enum lru_take take)
+{
+	return take >= TAKE_LENT && page_lent(zone, page) != (take == TAKE_LENT);
+}
+
 unsigned lru_isolate_tail(
-    struct zone *zone, unsigned which, bool unmapped, struct page **pages, unsigned max)
+    struct zone *zone, unsigned which, enum lru_take take, struct page **pages, unsigned max)
 {
 	irqflags_t flags = lru_lock_irqsave(zone);
 	u32 pfn = zone->lru[which].tail;
 	unsigned looked, nr = 0;
 
 	KASSERT(which < NR_LRU);
-	for (looked = 0; looked < LOOK_AT_ONCE && nr < max && pfn != PFN_NONE; looked++) {
+	for (looked = 0; looked < LRU_SCAN && nr < max && pfn != PFN_NONE; looked++) {
 		struct page *page = pfn_to_page_in(zone->mem, pfn);
 
 		pfn = page->prev;
-		if (unmapped && !needs_no_unmapping(page))
+		if (take == TAKE_UNMAPPED && !needs_no_unmapping(page))
 			continue;
 		list_remove(zone, page);
 		/*
-		 * A page that cannot be isolated goes to the other end; otherwise each scan would
-		 * meet it again.
+		 * A page that is not wanted, or cannot be isolated, goes to the other end;
+		 * otherwise each scan would meet it again.
 		 */
-		if (READ_ONCE(page->pincount) || page_poisoned(page) || get_page(page)) {
+		if (passed_over(zone, page, take) || READ_ONCE(page->pincount) ||
+		    page_poisoned(page) || get_page(page)) {
 			list_insert(zone, page);
 			continue;
 		}

@@ -44,13 +44,26 @@ unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct p
  * object's pages never move.  -EOVERFLOW: it has the most references possible.
  */
 int isolate_broken_page(struct memory *mem, pfn_t pfn) must_check;
+/* The pages that lru_isolate_tail takes off a list. */
+enum lru_take {
+	TAKE_ANY,
+	TAKE_UNMAPPED, /* not mapped, clean and not referenced; the others stay where they are */
+	TAKE_LENT,     /* in CMA pageblocks; the others move to the young end */
+	TAKE_UNLENT,   /* outside of CMA pageblocks; the others move to the young end */
+};
 /*
- * Isolate up to @max pages of list @which, oldest first, into pages[]; returns how many.
- * @unmapped: only pages that are not mapped, clean and not referenced; the others stay where they
- * are.  Pinned pages move to the young end.  The isolated pages count in zone->nr_reclaiming.
+ * Isolate up to @max pages of list @which, oldest first, into pages[]; returns how many.  At most
+ * LRU_SCAN pages are scanned.  Pinned pages move to the young end.  The isolated pages count in
+ * zone->nr_reclaiming.
  */
-unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
-    unsigned max) EXCLUDES(lru_class);
+#define LRU_SCAN (4 * RECLAIM_BATCH)
+unsigned lru_isolate_tail(struct zone *zone, unsigned which, enum lru_take take,
+    struct page **pages, unsigned max) EXCLUDES(lru_class);
+/* Is @page in a CMA pageblock?  An unlocked read. */
+static inline bool page_lent(const struct zone *zone, const struct page *page)
+{
+	return pageblock_type(pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))) == MT_CMA;
+}
 /*
  * Put an isolated page back on its list, or free it if its object has released it.  Locks: lru,
  * zone.

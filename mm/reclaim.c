@@ -116,6 +116,27 @@ static bool reclaim_zone(struct node *node, struct lru_scan *scan, struct zone *
 }
 
 /*
+ * Move up to @want pages from @zone to MOVABLE: lent pages only if there are no others and they
+ * help one of the requests @waiting.  Returns how many.
+ */
+static unsigned long make_room(struct zone *zone, unsigned long want, u64 waiting)
+{
+	u64 movable = requests_movable(waiting);
+	unsigned long moved = move_to_movable(zone, want, false);
+	bool lent = !moved && movable && zone_lacks(zone, movable, true);
+
+	if (lent)
+		moved = move_to_movable(zone, want, true);
+	if (!moved)
+		return 0;
+	/* The freed pages are for other CPUs, which cannot use this CPU's cache. */
+	drain_local_pages(zone->mem, zone);
+	MM_EVENT_ADD(zone->mem, RECLAIM_ROOM, moved);
+	reclaim_note_freed(zone, moved, lent ? moved : 0);
+	return moved;
+}
+
+/*
  * For requests that cannot use MOVABLE (@unmovable), if dropping pages of @zone was not enough:
  * move pages from @zone to MOVABLE, where pages may have to be dropped first.  True: @zone lacks
  * nothing any more.
@@ -124,7 +145,7 @@ static bool free_by_moving(
     struct node *node, struct lru_scan *scan, struct zone *zone, u64 unmovable)
 {
 	struct zone *movable = zone_movable_beside(zone);
-	unsigned long want, moved;
+	unsigned long want;
 	unsigned turn;
 
 	for (turn = 0; turn < ROOM_TURNS && unmovable; turn++) {
@@ -136,13 +157,8 @@ static bool free_by_moving(
 		if (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH)
 			reclaim_zone(
 			    node, scan, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER));
-		moved = move_to_movable(zone, want);
-		if (!moved)
+		if (!make_room(zone, want, unmovable))
 			break;
-		/* The freed pages are for other CPUs, which cannot use this CPU's cache. */
-		drain_local_pages(zone->mem, zone);
-		MM_EVENT_ADD(zone->mem, RECLAIM_ROOM, moved);
-		reclaim_note_freed(zone, moved, 0);
 	}
 	return false;
 }

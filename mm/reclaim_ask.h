@@ -39,6 +39,18 @@ static inline u64 requests_unmovable(u64 requests)
 {
 	return requests & ~requests_for(requests, ZONE_MOVABLE);
 }
+/* The requests in @requests that can use lent (CMA) pages. */
+static inline u64 requests_movable(u64 requests)
+{
+	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
+	unsigned i;
+
+	for (i = 0; i < NR_REQUESTS; i++) {
+		if (request_gfp(i) & GFP_MOVABLE)
+			mine |= requests & bits << i * NR_ORDERS;
+	}
+	return mine;
+}
 /* The requests in @requests for more than one page. */
 static inline u64 requests_large(u64 requests)
 {
@@ -142,7 +154,7 @@ u64 standby_ask(struct memory *mem, u64 run_for);
 
 /* The most pages that reclaim takes off a list at a time. */
 #define RECLAIM_BATCH       32
-#define RECLAIM_BATCH_ORDER 5 /* its base-2 logarithm */
+#define RECLAIM_BATCH_ORDER MIN_CONST(5, MAX_ORDER) /* of such a block, or the largest */
 
 /*
  * The time for which a run waits for all pagers together, as docs/abi.md says: after that it drops

@@ -66,15 +66,10 @@ static void reclaim_settled(struct zone *zone, struct page *page, bool dropped)
 		putback_lru_page(zone->mem, page);
 }
 
-static bool is_lent(const struct zone *zone, const struct page *page)
-{
-	return pageblock_type(pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))) == MT_CMA;
-}
-
 static void count_freed(struct lru_scan *scan, const struct page *page)
 {
 	scan->freed++;
-	scan->freed_cma += is_lent(scan->zone, page);
+	scan->freed_cma += page_lent(scan->zone, page);
 }
 
 /*
@@ -137,7 +132,7 @@ static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, str
 		return KEEP;
 	if (READ_ONCE(page->pincount))
 		return keep_active(page);
-	if (scan->spare_cma && is_lent(scan->zone, page))
+	if (scan->spare_cma && page_lent(scan->zone, page))
 		return KEEP;
 	/* A dirty page that no pager takes would not be dropped: do not walk its entries. */
 	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
@@ -265,7 +260,7 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 {
 	struct page *pages[RECLAIM_BATCH];
-	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, false, pages, RECLAIM_BATCH), i;
+	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, TAKE_ANY, pages, RECLAIM_BATCH), i;
 
 	for (i = 0; i < nr; i++) {
 		struct vm_object *object = lru_get_object(zone->mem, pages[i]);
@@ -300,7 +295,8 @@ static noinline unsigned judge_batch(struct batch *b)
 	struct lru_scan *scan = b->scan;
 	unsigned nr, i;
 
-	nr = lru_isolate_tail(scan->zone, LRU_INACTIVE, scan->direct, pages, scan->batch);
+	nr = lru_isolate_tail(
+	    scan->zone, LRU_INACTIVE, scan->direct ? TAKE_UNMAPPED : TAKE_ANY, pages, scan->batch);
 	for (i = 0; i < nr; i++)
 		look_at(b, pages[i]);
 	return nr;

@@ -4,7 +4,8 @@
  *
  * Movable requests fall back to lower zones while MOVABLE has no free pages, and their pages stay
  * there afterwards.  So before a task is killed because the kernel lacks a page, a run of reclaim
- * also drops pages in MOVABLE, and moves anonymous pages from the lower zone there.
+ * also drops pages in MOVABLE, and moves anonymous pages from the lower zone there.  To move lent
+ * (CMA) pages would not help the kernel, and would use up the free pages of MOVABLE.
  *
  * Owns:       pages that it has isolated, until they have moved or are put back.
  * Locks:      none of its own.
@@ -40,7 +41,23 @@ static void give_back(
 	mem_free_pages(mem, page, order);
 }
 
-unsigned long move_to_movable(struct zone *zone, unsigned long want)
+/*
+ * Isolate up to @max anonymous pages of @zone, lent ones or others.  The scan moves pages of the
+ * other kind to the young end of the list; so together the scans see each page of the list about
+ * once, and later scans need not pass the same pages again.
+ */
+static unsigned isolate_kind(struct zone *zone, bool lent, struct page **pages, unsigned max)
+{
+	unsigned long left = READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr);
+	unsigned nr = 0;
+
+	for (; nr < max && left > 0; left -= MIN(left, (unsigned long)LRU_SCAN))
+		nr += lru_isolate_tail(
+		    zone, LRU_UNEVICTABLE, lent ? TAKE_LENT : TAKE_UNLENT, pages + nr, max - nr);
+	return nr;
+}
+
+unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent)
 {
 	struct migrate_target to = {.get = get_there, .give_back = give_back};
 	const struct zone *movable = zone_movable_beside(zone);
@@ -53,8 +70,7 @@ unsigned long move_to_movable(struct zone *zone, unsigned long want)
 	want = MIN(want, (unsigned long)RECLAIM_BATCH);
 	if (there <= 0)
 		return 0;
-	nr = lru_isolate_tail(
-	    zone, LRU_UNEVICTABLE, false, pages.lru, (unsigned)MIN(want, (unsigned long)there));
+	nr = isolate_kind(zone, lent, pages.lru, (unsigned)MIN(want, (unsigned long)there));
 	pages.nr_lru = nr;
 	/* A page that has moved is not held any more; but requests may still hope for the pages. */
 	atomic_add(&zone->nr_moving, nr);

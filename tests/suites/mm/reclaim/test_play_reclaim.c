@@ -94,6 +94,15 @@ static void note_local_drain(struct memory *mem, struct zone *zone)
 	judge_note("local drain of %u\n", zone->id);
 }
 
+static unsigned long moves[4]; /* results of move_to_movable, in turn */
+static unsigned nr_moves;
+
+static unsigned long note_move(struct zone *zone, unsigned long want, bool lent)
+{
+	judge_note("move %s of %u\n", lent ? "lent pages" : "pages", zone->id);
+	return MIN(moves[nr_moves++ % 4], want);
+}
+
 static int start_standby(struct memory *mem)
 {
 	bool some = ++judge.jobs != judge.no_job;
@@ -120,6 +129,7 @@ static void stop_standby(struct memory *mem)
 #define drain_local_pages  note_local_drain
 #define standby_stop       stop_standby
 #define reclaim_note_freed note_freed
+#define move_to_movable    note_move
 #define reclaim_start      played_start
 #define reclaim_stop       played_stop
 #define memory_reclaim     played_table
@@ -138,7 +148,8 @@ static bool begin(struct ktest *t)
 
 	judge_begin();
 	in_drain = NULL;
-	sleeps = compacted = asked_for = 0;
+	sleeps = compacted = asked_for = nr_moves = 0;
+	memset(moves, 0, sizeof(moves));
 	memset(compacts, 0, sizeof(compacts));
 	memset(brings, 0, sizeof(brings));
 	world = build_memory(t, NODES, NULL, specs, ARRAY_SIZE(specs));
@@ -355,6 +366,61 @@ static void each_request_is_compacted_once(struct ktest *t)
 	end(t);
 }
 
+/* ---- moves to MOVABLE ---- */
+
+/* Move pages for @request, while the zone lacks 10 pages that are not lent. */
+static void move_for(u64 request)
+{
+	struct node *node = &world->nodes[0];
+	struct zone *zone = &world->zones[ZONE_NORMAL];
+	struct lru_scan scan = {.run = 0};
+
+	nr_moves = 0;
+	judge_again();
+	WRITE_ONCE(node->reclaim.stop, 0);
+	zone->lru[LRU_UNEVICTABLE].nr = 1;
+	zone->wmark[WMARK_HIGH] = zone->nr_free - zone->nr_free_cma + 10;
+	(void)free_by_moving(node, &scan, zone, request);
+	zone->lru[LRU_UNEVICTABLE].nr = 0;
+	zone_set_watermarks(zone);
+}
+
+/* Lent pages move only for a request that can use them and, without them, lacks pages. */
+static void lent_pages_move_for_requests_that_can_use_them(struct ktest *t)
+{
+	const u64 kernel = request_bit(GFP_KERNEL, 0);
+	const u64 dma32 = request_bit(GFP_DMA32 | GFP_MOVABLE, 0);
+	struct zone *zone;
+
+	if (!begin(t))
+		return;
+	zone = &world->zones[ZONE_NORMAL];
+	moves[0] = 4;
+	move_for(kernel);
+	EXPECT_SAID(
+	    t, "move pages of 1\nlocal drain of 1\n4 freed in 1, 0 lent\nmove pages of 1\n");
+	moves[0] = 0;
+	moves[1] = 7;
+	move_for(kernel);
+	EXPECT_SAID(t, "move pages of 1\n");
+	move_for(kernel | dma32);
+	EXPECT_SAID(t,
+	    "move pages of 1\nmove lent pages of 1\nlocal drain of 1\n7 freed in 1, 7 lent\n"
+	    "move pages of 1\nmove lent pages of 1\n");
+	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_ROOM), 4 + 7);
+	/* The movable request lacks no page, since lent ones are free. */
+	zone->nr_free += 100;
+	zone->nr_free_cma += 100;
+	zone->have[MT_CMA] = 1;
+	move_for(kernel | dma32);
+	EXPECT_SAID(t, "move pages of 1\n");
+	zone->nr_free -= 100;
+	zone->nr_free_cma -= 100;
+	zone->have[MT_CMA] = 0;
+	end(t);
+}
+
 KTEST_SUITE(play_reclaim, KTEST_MOSTLY_INSIDE, KTEST(a_start_that_fails_leaves_no_thread),
-    KTEST(reclaim_thread_serves_every_queue), KTEST(compactions_are_served_in_turn),
-    KTEST(failed_compaction_brings_standby_memory_online), KTEST(each_request_is_compacted_once));
+    KTEST(lent_pages_move_for_requests_that_can_use_them), KTEST(reclaim_thread_serves_every_queue),
+    KTEST(compactions_are_served_in_turn), KTEST(failed_compaction_brings_standby_memory_online),
+    KTEST(each_request_is_compacted_once));

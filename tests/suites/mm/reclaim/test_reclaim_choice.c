@@ -69,7 +69,7 @@ static void expect_taken(
 	struct page *taken[RECLAIM_BATCH];
 	unsigned got, i;
 
-	got = lru_isolate_tail(zone, LRU_INACTIVE, unmapped, taken, max);
+	got = lru_isolate_tail(zone, LRU_INACTIVE, unmapped ? TAKE_UNMAPPED : TAKE_ANY, taken, max);
 	EXPECT_EQ(t, got, nr);
 	EXPECT_EQ(t, zone->nr_reclaiming, got);
 	for (i = 0; i < got; i++) {

@@ -337,7 +337,7 @@ static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	/* 32 pages are taken, 64 are left. */
-	nr = lru_isolate_tail(zone, LRU_INACTIVE, false, taken, RECLAIM_BATCH);
+	nr = lru_isolate_tail(zone, LRU_INACTIVE, TAKE_ANY, taken, RECLAIM_BATCH);
 	EXPECT_EQ(t, nr, RECLAIM_BATCH);
 	atomic_add(&zone->nr_reclaiming, (u32)PAGES);
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));

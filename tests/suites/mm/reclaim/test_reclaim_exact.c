@@ -35,6 +35,7 @@ static void each_kind_of_request_has_a_bit(struct ktest *t)
 	    t, requests_for(seen, ZONE_NORMAL), seen & ~(ALL_ORDERS | ALL_ORDERS << NR_ORDERS));
 	EXPECT_EQ(t, requests_for(seen, ZONE_MOVABLE), ALL_ORDERS << 3 * NR_ORDERS);
 	EXPECT_EQ(t, requests_for(0, ZONE_DMA32), 0);
+	EXPECT_EQ(t, requests_movable(seen), ALL_ORDERS << NR_ORDERS | ALL_ORDERS << 3 * NR_ORDERS);
 	EXPECT_EQ(t, requests_large(seen),
 	    seen & ~(1ULL | 1ULL << NR_ORDERS | 1ULL << 2 * NR_ORDERS | 1ULL << 3 * NR_ORDERS));
 }
@@ -266,7 +267,8 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	for (i = 0; i < LOOK_AT_ONCE; i++)
 		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
 	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
-		EXPECT_EQ(t, lru_isolate_tail(zone, LRU_INACTIVE, true, taken, RECLAIM_BATCH),
+		EXPECT_EQ(t,
+		    lru_isolate_tail(zone, LRU_INACTIVE, TAKE_UNMAPPED, taken, RECLAIM_BATCH),
 		    unfit < LOOK_AT_ONCE);
 		if (unfit == LOOK_AT_ONCE)
 			EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);

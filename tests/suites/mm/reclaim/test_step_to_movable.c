@@ -34,7 +34,7 @@ static unsigned then_others(struct memory *mem, struct isolated_pages *pages, st
 	return failed;
 }
 
-unsigned long stepped_move(struct zone *zone, unsigned long want);
+unsigned long stepped_move(struct zone *zone, unsigned long want, bool lent);
 #define migrate_isolated then_others
 #define move_to_movable  stepped_move
 #include "mm/to_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
@@ -57,7 +57,7 @@ static void others_see_sound_memory_and_hope_for_the_pages(struct ktest *t)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
 	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
 	drain_all_pages(s.mem, NULL);
-	EXPECT_EQ(t, stepped_move(&s.mem->zones[ZONE_NORMAL], PAGES), PAGES);
+	EXPECT_EQ(t, stepped_move(&s.mem->zones[ZONE_NORMAL], PAGES, false), PAGES);
 	EXPECT_EQ(t, seen.moved, PAGES);
 	EXPECT_EQ(t, s.mem->zones[ZONE_NORMAL].nr_reclaiming, 0);
 	EXPECT_EQ(t, s.mem->zones[ZONE_NORMAL].nr_moving, 0);

@@ -6,10 +6,12 @@
 #include "tests/lib/mm_test.h"
 #include "tests/lib/pager_help.h"
 #include "tests/lib/vm_help.h"
+#include "mm/lru.h"
 #include "mm/reclaim.h"
 
 #define PAGES 64u
-#define ROOM  5u /* free pages of MOVABLE above its high watermark */
+#define ROOM  5u              /* free pages of MOVABLE above its high watermark */
+#define OLD   (LRU_SCAN + 8u) /* more pages than one scan of the list passes */
 
 /* Anonymous pages use up the kernel's memory; then memory of zone MOVABLE is freed. */
 static void pages_of_a_lower_zone_move_up(struct ktest *t)
@@ -62,10 +64,10 @@ static void moves_leave_movable_its_high_watermark(struct ktest *t)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
 	while (movable->nr_free < movable->wmark[WMARK_HIGH])
 		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
-	EXPECT_EQ(t, move_to_movable(low, PAGES), 0);
+	EXPECT_EQ(t, move_to_movable(low, PAGES, false), 0);
 	for (i = 0; i < ROOM; i++)
 		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
-	EXPECT_EQ(t, move_to_movable(low, PAGES), ROOM);
+	EXPECT_EQ(t, move_to_movable(low, PAGES, false), ROOM);
 	EXPECT_EQ(t, movable->nr_free, movable->wmark[WMARK_HIGH]);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
@@ -73,6 +75,151 @@ static void moves_leave_movable_its_high_watermark(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* Pages of MOVABLE, and those that lie beside lent pages of the lower zone. */
+static struct pile hoard, beside;
+
+/* Allocate all pages of MOVABLE, and one page of the lower zone. */
+static void use_up_movable(struct memory *mem)
+{
+	while (pile_alloc(mem, &hoard, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
+	    zone_of(mem, page_to_pfn_in(mem, hoard.top)) == movable_zone(mem))
+		;
+	pile_push(&beside, pile_pop(&hoard));
+}
+
+/* Free pages until MOVABLE has @room pages above its high watermark. */
+static void give_room(struct ktest *t, struct memory *mem, unsigned long room)
+{
+	struct zone *movable = movable_zone(mem);
+
+	while (movable->nr_free < movable->wmark[WMARK_HIGH] + room && hoard.top)
+		EXPECT_EQ(t, mem_free_pages(mem, pile_pop(&hoard), 0), 0);
+	EXPECT_EQ(t, movable->nr_free, movable->wmark[WMARK_HIGH] + room);
+}
+
+/* Let the pageblocks of the first @nr pages be lent; their free pages go to @beside. */
+static void lend(struct vm_scene *s, unsigned nr)
+{
+	struct zone *zone = &s->mem->zones[ZONE_NORMAL];
+	struct pile rest = {0};
+	struct page *page;
+	u32 i;
+
+	while ((page = take_block(zone, 0, MT_MOVABLE)))
+		pile_push(&rest, page);
+	for (i = 0; i < nr; i++) {
+		pfn_t pfn = page_to_pfn_in(s->mem, page_in(s->object, i));
+
+		if (!page_lent(zone, page_in(s->object, i)))
+			set_type(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), MT_CMA);
+	}
+	while ((page = pile_pop(&rest))) {
+		if (page_lent(zone, page))
+			pile_push(&beside, page);
+		else
+			give_block(zone, page);
+	}
+}
+
+/*
+ * A scene of @nr anonymous pages in the lower zone.  The @old oldest pages lie in lent pageblocks,
+ * which have no free page.  MOVABLE has no free page, and the caches are off.
+ */
+static bool begin_lent(struct ktest *t, struct vm_scene *s, unsigned nr, unsigned old)
+{
+	u32 i;
+
+	if (!scene_begin(t, s, nr))
+		return false;
+	hoard = beside = (struct pile){0};
+	all_caches_off(t, s->mem);
+	use_up_movable(s->mem);
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(t, vm_fault(s->space, page_at(i), VM_WRITE), 0);
+		if (i + 1 == old && pages_there(s, old))
+			lend(s, old);
+	}
+	if (pages_there(s, nr) && s->mem->zones[ZONE_NORMAL].nr_free_cma == 0)
+		return true;
+	ktest_fail(t, __FILE__, __LINE__, "required %u pages", nr);
+	return false;
+}
+
+static unsigned nr_lent(struct vm_scene *s)
+{
+	const struct zone *zone = &s->mem->zones[ZONE_NORMAL];
+	unsigned nr = 0;
+	u32 i;
+
+	for (i = 0; i < s->nr; i++)
+		nr += page_in(s->object, i) && page_lent(zone, page_in(s->object, i));
+	return nr;
+}
+
+static void end_lent(struct ktest *t, struct vm_scene *s)
+{
+	EXPECT_EQ(t, vm_object_present(s->object), s->nr);
+	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
+	EXPECT_EQ(t, pile_free(s->mem, &beside), 0);
+	expect_sound(t, s->mem);
+	scene_end(t, s);
+}
+
+/* If lent pages moved, which the kernel cannot use, MOVABLE would be full before others move. */
+static void lent_pages_do_not_move_for_the_kernel(struct ktest *t)
+{
+	struct pile low = {0};
+	struct vm_scene s;
+	struct zone *zone;
+	struct page *page;
+
+	if (!begin_lent(t, &s, PAGES, PAGES / 2))
+		return;
+	zone = &s.mem->zones[ZONE_NORMAL];
+	EXPECT_EQ(t, nr_lent(&s), PAGES / 2);
+	pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	give_room(t, s.mem, PAGES / 2);
+	page = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
+	EXPECT(t, page);
+	if (page)
+		pile_push(&low, page);
+	EXPECT_EQ(t, nr_lent(&s), PAGES / 2);
+	EXPECT_EQ(t, zone->freed_cma, 0);
+	EXPECT_EQ(t, zone->freed, mm_event_sum(s.mem, EV_RECLAIM_ROOM));
+	/* When only lent pages are left, no more pages move. */
+	pile_alloc(s.mem, &low, GFP_KERNEL, 0, PAGES);
+	EXPECT_EQ(t, nr_lent(&s), PAGES / 2);
+	EXPECT_EQ(t, zone->freed, PAGES / 2);
+	EXPECT_EQ(t, zone->freed_cma, 0);
+	EXPECT_EQ(t, pile_free(s.mem, &low), 0);
+	end_lent(t, &s);
+}
+
+/* All lent pages are older than the others, and one scan does not pass them all. */
+static void pages_younger_than_all_lent_ones_move_up(struct ktest *t)
+{
+	struct vm_scene s;
+	struct zone *zone;
+
+	if (!begin_lent(t, &s, OLD + ROOM, OLD))
+		return;
+	reclaim_stop(s.mem);
+	zone = &s.mem->zones[ZONE_NORMAL];
+	EXPECT_EQ(t, nr_lent(&s), OLD);
+	give_room(t, s.mem, 2UL * ROOM);
+	EXPECT_EQ(t, move_to_movable(zone, 2UL * ROOM, false), ROOM);
+	EXPECT_EQ(t, nr_lent(&s), OLD);
+	EXPECT_EQ(t, move_to_movable(zone, 2UL * ROOM, false), 0);
+	EXPECT_EQ(t, move_to_movable(zone, ROOM, true), ROOM);
+	EXPECT_EQ(t, nr_lent(&s), OLD - ROOM);
+	EXPECT_EQ(t, zone->nr_free_cma, ROOM);
+	EXPECT_EQ(t, zone->nr_reclaiming + zone->nr_moving, 0);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	end_lent(t, &s);
+}
+
 KTEST_SUITE(to_movable, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(pages_of_a_lower_zone_move_up, KTEST_SLOW),
+    KTEST_CONTRACT(lent_pages_do_not_move_for_the_kernel, KTEST_SLOW),
+    KTEST(pages_younger_than_all_lent_ones_move_up, KTEST_SLOW),
     KTEST_CONTRACT(moves_leave_movable_its_high_watermark, KTEST_SLOW));
