@@ -10,7 +10,7 @@
  *             place is not part of the area: it is in zone MOVABLE, whose types do not change.
  *             Pages of a user keep their pageblock online.  A bit of cma->used is set while a user
  *             has the page.
- * Tests:      cma, cma_hotplug, cma_exact, held.
+ * Tests:      cma, cma_hotplug, cma_lent, cma_exact, held.
  */
 #include "mm/buddy.h"
 #include "mm/entry.h"

@@ -10,10 +10,10 @@
  *             many moves as the window has pages.  So every compaction ends, whatever other threads
  *             put into a window meanwhile.  No page moves to or from a pageblock that was isolated
  *             when the move began; if it is isolated later, its evacuation moves the page on.  A
- *             capture leaves the zone its min watermark.  Moving mapped pages takes shootdowns, so
- *             compaction never runs in an allocation: the reclaim thread runs it for waiters
- *             (reclaim.c), or an administrator's thread does.  Standby memory is skipped in one
- *             step.
+ *             capture leaves the zone its min watermark; lent (CMA) pages count for it only if the
+ *             captured pages are lent too.  Moving mapped pages takes shootdowns, so compaction
+ *             never runs in an allocation: the reclaim thread runs it for waiters (reclaim.c), or
+ *             an administrator's thread does.  Standby memory is skipped in one step.
  * Tests:      compact, compact_exact, compact_bound, compact_vm, memory_span.
  *
  * There are two scanners.  One goes up through the zone in windows of the wanted size: if all pages
@@ -74,6 +74,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
     unsigned *nr) REQUIRES_ZONE(c->zone)
 {
 	struct memory *mem = c->zone->mem;
+	bool lent = pageblock_type(pageblock_of(mem, block)) == MT_CMA;
 	pfn_t pfn;
 
 	ASSERT_ZONE_LOCKED(c->zone);
@@ -88,7 +89,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 		if (word_state(word) != PG_FREE || word_order(word) < order ||
 		    word_order(word) >= c->order)
 			continue;
-		if (!zone_watermark_ok(c->zone, order, GFP_MOVABLE, false))
+		if (!zone_watermark_ok(c->zone, order, lent ? GFP_MOVABLE : GFP_KERNEL, false))
 			return false;
 		buddy_take(c->zone, pfn, order);
 		page_store(pfn_to_page_in(mem, pfn), AS_TAIL, AS_ALLOC(order));

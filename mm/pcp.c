@@ -9,9 +9,10 @@
  * Invariants: each stack holds count blocks of its order, in its zone, state PCP, each in one slot;
  *             count <= capacity, except between two pieces of a drain round (DRAIN_PIECE).  While
  *             depth > 0, after the round of the first zone_pcp_disable has ended, every count and
- *             capacity of the zone is 0.
+ *             capacity of the zone is 0.  A refill leaves the zone its watermark in pages that are
+ *             not lent (CMA), and caches no lent page.
  * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_refill, zone_locks, drain,
- *             nodes.
+ *             nodes, cma_lent.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
@@ -45,20 +46,16 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 	return capacity;
 }
 
-/*
- * The number of blocks that a refill of up to @n may take now.  Below the watermark it is 0.  From
- * a reserve it is 1, for the caller: other requests would take blocks left in the cache.
- */
-static unsigned refill_share(
-    const struct zone *zone, unsigned n, unsigned order, gfp_t gfp, bool lower)
+/* Take a lent block, which the caller may not cache.  PFN_NONE: there is none for the request. */
+static pfn_t take_lent(struct zone *zone, unsigned order, gfp_t gfp, bool lower) REQUIRES_ZONE(zone)
 {
-	long more;
+	pfn_t pfn = PFN_NONE;
 
-	if (!zone_watermark_ok(zone, order, gfp, lower))
-		return 0;
-	gfp &= ~(gfp_t)(GFP_RESERVE | GFP_ALL_RESERVE);
-	more = (zone_spare(zone, gfp, lower) >> order) - 1;
-	return more > 0 ? (unsigned)MIN(n, 1UL + (unsigned long)more) : 1;
+	if (gfp & GFP_MOVABLE && zone_watermark_ok(zone, order, gfp, lower))
+		pfn = buddy_alloc(zone, order, MT_CMA);
+	if (pfn != PFN_NONE)
+		MM_EVENT(zone->mem, FALLBACK_MIX);
+	return pfn;
 }
 
 struct page *pcp_refill(
@@ -84,15 +81,16 @@ struct page *pcp_refill(
 	sched_point("alloc.refill");
 	zone_lock(zone);
 	/* The caller checked the watermark without the lock: other CPUs may have taken pages. */
-	n = refill_share(zone, n, order, gfp, lower);
+	n = zone_share(zone, n, order, gfp, lower);
 	if (n > 0)
 		got = buddy_take_batch(zone, order, type, cached, out, n);
 	if (got > 0) {
 		one = out[--got];
 		page_store(one, AS_PCP(order), AS_ALLOC(order));
-	} else if (n > 0) {
+	} else {
 		/* The block may be in a pageblock of another type, so it is not cached. */
-		pfn_t pfn = buddy_alloc_fallback(zone, order, type);
+		pfn_t pfn = n > 0 ? buddy_alloc_fallback(zone, order, type)
+		                  : take_lent(zone, order, gfp, lower);
 
 		if (pfn != PFN_NONE) {
 			one = pfn_to_page_in(mem, pfn);

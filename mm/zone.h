@@ -72,16 +72,27 @@ static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned
 #define GFP_ALL_RESERVE 0x100u
 #define GFP_WMARK_HIGH  0x200u
 #define GFP_WMARK_LOW   0x400u
+/* The pages of the largest free block that is lent (CMA); 0: there is none.  A hint. */
+static inline long zone_largest_lent(const struct zone *zone)
+{
+	u32 have = READ_ONCE(zone->have[MT_CMA]);
+
+	return have ? 1L << highest_bit(have) : 0;
+}
 /*
  * The number of pages that a request may take from @zone; below 0 if the zone lacks pages.  @lower:
  * the request could have used a higher kind of zone.
+ *
+ * Lent (CMA) pages do not stand in for the watermark: it is met by other pages, which every request
+ * can use.  Where these do not suffice, a movable request gets a lent block.
  */
 static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 {
 	unsigned mark = gfp & GFP_WMARK_HIGH ? WMARK_HIGH
 	    : gfp & GFP_WMARK_LOW            ? WMARK_LOW
 	                                     : WMARK_MIN;
-	unsigned long kept = READ_ONCE(zone->wmark[mark]);
+	unsigned long kept = READ_ONCE(zone->wmark[mark]), lent = READ_ONCE(zone->nr_free_cma);
+	long spare;
 
 	if (gfp & GFP_RESERVE)
 		kept /= 2;
@@ -89,18 +100,32 @@ static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 		kept += READ_ONCE(zone->reserve);
 	if (gfp & GFP_ALL_RESERVE)
 		kept = 0;
-	/*
-	 * This request cannot use lent (CMA) pages, so they do not count: other free pages must
-	 * meet the watermark.
-	 */
-	if (!(gfp & GFP_MOVABLE))
-		kept += READ_ONCE(zone->nr_free_cma);
-	return (long)(READ_ONCE(zone->nr_free) - kept);
+	spare = (long)(READ_ONCE(zone->nr_free) - lent - kept);
+	if (unlikely(lent) && gfp & GFP_MOVABLE)
+		spare = MAX(spare, MIN(zone_largest_lent(zone), spare + (long)lent));
+	return spare;
 }
 /* May a request take 2^order pages of @zone? */
 static inline bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
 {
 	return zone_spare(zone, gfp, lower) >= 1L << order;
+}
+/*
+ * The number of blocks, not lent ones, that a refill of up to @n may take from @zone now.  Below
+ * the watermark it is 0; and a movable request takes a lent block before it uses a reserve.  From a
+ * reserve it is 1, for the caller: other requests would take blocks left in the cache.
+ */
+static inline unsigned zone_share(
+    const struct zone *zone, unsigned n, unsigned order, gfp_t gfp, bool lower)
+{
+	const gfp_t rights = GFP_RESERVE | GFP_ALL_RESERVE;
+	long above = zone_spare(zone, gfp & ~(rights | GFP_MOVABLE), lower) >> order;
+
+	if (likely(above > 0))
+		return (unsigned)MIN((unsigned long)n, (unsigned long)above);
+	if (gfp & GFP_MOVABLE && zone_largest_lent(zone) >> order)
+		return 0;
+	return gfp & rights && zone_watermark_ok(zone, order, gfp & ~GFP_MOVABLE, lower);
 }
 /* Compute the watermarks from the pages managed now; takes the zone lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);

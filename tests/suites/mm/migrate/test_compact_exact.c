@@ -108,6 +108,32 @@ static void pages_move_to_movable_pageblocks(struct ktest *t)
 
 /* ---- captured blocks ---- */
 
+/* Lent pages do not count: kernel requests keep the watermark in other pages. */
+static void captures_leave_the_kernel_its_watermark(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	unsigned long lent;
+
+	if (!begin(t, ZONE_NORMAL))
+		return;
+	half_fill(0, 1);
+	half_fill(ZONE_SIZE - 1, ZONE_SIZE);
+	/* A lent pageblock that is wholly free stays whole, so nothing is captured there. */
+	set_type(the_zone, the_zone->start_pfn + BLOCK(1), MT_CMA);
+	lent = the_zone->nr_free_cma;
+	EXPECT_EQ(t, lent, PAGEBLOCK_PAGES);
+	the_zone->wmark[WMARK_MIN] = the_zone->nr_free - lent;
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	the_zone->wmark[WMARK_MIN]--;
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT(t, stats.moved > 0);
+	EXPECT_EQ(t, mov.least - lent, the_zone->wmark[WMARK_MIN]);
+	set_type(the_zone, the_zone->start_pfn + BLOCK(1), MT_MOVABLE);
+	zone_set_watermarks(the_zone);
+	mov_end(t);
+}
+
 /* At the watermark there are no targets: compaction ends with the first search for a target. */
 static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 {
@@ -339,6 +365,7 @@ static void standby_zone_is_not_compacted(struct ktest *t)
 KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST_COST(only_windows_that_can_be_emptied_are_scanned),
     KTEST(pages_move_to_movable_pageblocks, KTEST_SLOW),
+    KTEST(captures_leave_the_kernel_its_watermark, KTEST_SLOW),
     KTEST_COST(compaction_at_the_watermark_ends_at_once),
     KTEST_CONTRACT(free_blocks_as_large_as_wanted_stay_whole),
     KTEST(free_block_of_any_zone_ends_compaction, KTEST_SLOW),

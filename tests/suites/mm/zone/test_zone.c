@@ -49,25 +49,29 @@ static void watermarks_are_exact(struct ktest *t)
 	}
 }
 
-/* Pages that each kind of request may still have, if 1000 are free, 50 of these in CMA. */
+/*
+ * Pages that each kind of request may still have, if 1000 are free. 50 of these are lent, which is
+ * no help as long as enough others are free.
+ */
 static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 {
 	static const struct {
 		gfp_t gfp;
 		bool lower;
 		long spare;
-	} want[] = {{GFP_MOVABLE, false, 900}, {GFP_MOVABLE, true, 893}, {GFP_KERNEL, false, 850},
+	} want[] = {{GFP_MOVABLE, false, 850}, {GFP_MOVABLE, true, 843}, {GFP_KERNEL, false, 850},
 	    {GFP_KERNEL, true, 843}, {GFP_RECLAIMABLE, false, 850},
-	    {GFP_MOVABLE | GFP_WMARK_LOW, false, 800}, {GFP_MOVABLE | GFP_WMARK_HIGH, false, 600},
-	    {GFP_MOVABLE | GFP_WMARK_HIGH | GFP_WMARK_LOW, false, 600},
-	    {GFP_MOVABLE | GFP_ATOMIC, false, 950}, {GFP_ATOMIC, false, 900},
-	    {GFP_ATOMIC, true, 893}, {GFP_MOVABLE | GFP_ALL_RESERVE, true, 1000},
+	    {GFP_MOVABLE | GFP_WMARK_LOW, false, 750}, {GFP_MOVABLE | GFP_WMARK_HIGH, false, 550},
+	    {GFP_MOVABLE | GFP_WMARK_HIGH | GFP_WMARK_LOW, false, 550},
+	    {GFP_MOVABLE | GFP_ATOMIC, false, 900}, {GFP_ATOMIC, false, 900},
+	    {GFP_ATOMIC, true, 893}, {GFP_MOVABLE | GFP_ALL_RESERVE, true, 950},
 	    {GFP_ALL_RESERVE, true, 950}};
 	static struct zone zone;
 	unsigned i;
 
 	zone.nr_free = 1000;
 	zone.nr_free_cma = 50;
+	zone.have[MT_CMA] = 1u << 5 | 1u << 4;
 	zone.reserve = 7;
 	zone.wmark[WMARK_MIN] = 100;
 	zone.wmark[WMARK_LOW] = 200;
@@ -75,14 +79,15 @@ static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(want); i++)
 		EXPECT_EQ(t, zone_spare(&zone, want[i].gfp, want[i].lower), want[i].spare);
 	/* A request gets all its pages, or none. */
-	zone.nr_free = 116;
-	EXPECT(t, zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
-	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, true));
-	EXPECT(t, !zone_watermark_ok(&zone, 5, GFP_MOVABLE, false));
-	zone.nr_free = 115;
-	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
+	zone.nr_free = 50 + 116;
+	EXPECT(t, zone_watermark_ok(&zone, 4, GFP_KERNEL, false));
+	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_KERNEL, true));
+	EXPECT(t, !zone_watermark_ok(&zone, 5, GFP_KERNEL, false));
+	zone.nr_free--;
+	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_KERNEL, false));
 	/* Fewer pages are free than must be kept. */
 	zone.nr_free = 60;
+	EXPECT_EQ(t, zone_spare(&zone, GFP_KERNEL, false), -90);
 	EXPECT_EQ(t, zone_spare(&zone, GFP_MOVABLE, false), -40);
 	EXPECT(t, !zone_watermark_ok(&zone, 0, GFP_MOVABLE, false));
 }
