@@ -211,8 +211,12 @@ void model_before(const struct wire_call *c)
 		m.block[i].type = (u8)pageblock_type(pb);
 		m.block[i].free = pb->nr_free;
 	}
-	for (i = 0; i < m.shape.nodes * NR_ZONE_KINDS; i++)
-		m.spare[i] = zone_spare(&m.mem->zones[i], GFP_MOVABLE, false);
+	for (i = 0; i < m.shape.nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *z = &m.mem->zones[i];
+
+		m.spare[i] = zone_spare(z, GFP_MOVABLE, false);
+		m.unlent[i] = (long)(z->nr_free - z->nr_free_cma);
+	}
 	m.must = (c->code == CALL_ALLOC && must_succeed((gfp_t)c->a, (unsigned)c->b, c->cpu)) ||
 	    (c->code == CALL_BULK_ALLOC && must_succeed((gfp_t)c->a, 0, c->cpu)) ||
 	    (c->code == CALL_HOLD &&

@@ -44,9 +44,10 @@ struct model {
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
 	s64 last_freed;
-	bool must;             /* the allocation under way must succeed */
-	s64 queried;           /* result of the query of the next offline's range */
-	long spare[MAX_ZONES]; /* zone_spare before the call */
+	bool must;   /* the allocation under way must succeed */
+	s64 queried; /* result of the query of the next offline's range */
+	/* zone_spare before the call; and the free pages then that were not lent */
+	long spare[MAX_ZONES], unlent[MAX_ZONES];
 };
 extern struct model m;
 

@@ -98,6 +98,18 @@ static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type)
 	    pfn, b->type, b->free, changed ? "" : " not", type);
 }
 
+/*
+ * Must a movable request for 2^@order pages get a lent block of @zone, if there is one?  It must if
+ * other pages would have to come from below the watermark.
+ */
+static bool must_be_lent(unsigned zone, gfp_t gfp, unsigned order)
+{
+	const struct zone *z = &m.mem->zones[zone];
+	unsigned long kept = z->wmark[WMARK_MIN] + (z->kind != gfp_kind(gfp) ? z->reserve : 0);
+
+	return gfp_type(gfp) == MT_MOVABLE && m.unlent[zone] - (long)kept < 1L << order;
+}
+
 void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];
@@ -122,6 +134,13 @@ void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
 	WANT_OF(m.spare[b->zone] >= 1L << order || gfp & GFP_RESERVE, pfn,
 	    "a block of order %u was taken below the watermark of zone %u", order, b->zone);
 	look_at(&l, b->zone, order);
+	if (must_be_lent(b->zone, gfp, order) && l.fits[MT_CMA] != NONE) {
+		WANT_OF(b->type == MT_CMA, pfn,
+		    "a movable request got pfn %#lx below the watermark of zone %u, where a block "
+		    "that is lent is free",
+		    pfn, b->zone);
+		type = MT_CMA;
+	}
 	if (b->type != type) {
 		judge_helper(pfn, &l, type);
 		return;

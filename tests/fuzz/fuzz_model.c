@@ -132,21 +132,26 @@ void model_build(u8 shape, u8 more)
 		m.handle_pfn[i] = PFN_NONE;
 }
 
-/* True: @zone has a free block from which a request of @type may be served. */
-static bool has_block(const struct zone *zone, unsigned order, enum migratetype type)
+/* Has @zone a free block for a request of @type: a lent one if @lent, else one that is not lent? */
+static bool has_block(const struct zone *zone, unsigned order, enum migratetype type, bool lent)
 {
 	unsigned have, from;
 
-	if (zone->kind == ZONE_MOVABLE && type != MT_MOVABLE)
+	if ((zone->kind == ZONE_MOVABLE || lent) && type != MT_MOVABLE)
 		return false;
 	for (have = order; have <= MAX_ORDER; have++) {
 		for (from = 0; from < NR_MIGRATETYPES; from++) {
-			if (zone_free_blocks(zone, have, from) &&
-			    (from != MT_CMA || type == MT_MOVABLE))
+			if (zone_free_blocks(zone, have, from) && (from == MT_CMA) == lent)
 				return true;
 		}
 	}
 	return false;
+}
+
+/* True: with @free free pages, @zone is well above all its watermarks after a request. */
+static bool well_above(const struct zone *zone, unsigned long free, unsigned order)
+{
+	return free >= zone->managed / 8 + zone->managed / 32 + 17 + (1UL << order);
 }
 
 bool model_must_succeed(gfp_t gfp, unsigned order)
@@ -167,8 +172,10 @@ bool model_must_succeed(gfp_t gfp, unsigned order)
 		if (z->kind > kind || (gfp & GFP_THISNODE && z->node != node) ||
 		    z->end_pfn == z->start_pfn)
 			continue;
-		if (z->nr_free >= z->managed / 8 + z->managed / 32 + 17 + (1UL << order) &&
-		    has_block(z, order, type))
+		/* Lent pages do not count for the watermarks of requests that get other pages. */
+		if ((well_above(z, z->nr_free - z->nr_free_cma, order) &&
+		        has_block(z, order, type, false)) ||
+		    (well_above(z, z->nr_free, order) && has_block(z, order, type, true)))
 			return true;
 	}
 	return false;
