@@ -35,9 +35,8 @@ static bool reportable(const struct zone *zone, pfn_t pfn)
  * Is another pageblock of @zone wholly free?  Only movable requests can use lent (CMA) pageblocks;
  * so of the lent ones another must be free, and of those that are not lent.
  */
-static bool other_whole(const struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
+static bool other_whole(const struct zone *zone, pfn_t pfn, bool lent) REQUIRES_ZONE(zone)
 {
-	bool lent = pageblock_type(pageblock_of(zone->mem, pfn)) == MT_CMA;
 	unsigned type;
 
 	ASSERT_ZONE_LOCKED(zone);
@@ -61,7 +60,7 @@ static bool can_spare(const struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	gfp_t gfp = (lent ? GFP_MOVABLE : GFP_KERNEL) | GFP_WMARK_HIGH;
 
 	return zone_watermark_ok(zone, MAX_ORDER, gfp, zone->kind != ZONE_MOVABLE) &&
-	    other_whole(zone, pfn);
+	    other_whole(zone, pfn, lent);
 }
 
 /*
