@@ -83,12 +83,19 @@ class Settings:
 
 
 @contextlib.contextmanager
+def locked(path):
+    """Hold the lock of the file @path, against other processes and other threads of this one."""
+    with open(path, "w", encoding="utf-8") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def alone(build):
     """A file lock: tools that run at the same time build their shared files one by one."""
     folder = os.path.join(os.path.abspath(os.path.join(ROOT, build)), "labs")
     os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+    with locked(os.path.join(folder, "lock")):
         yield
 
 
@@ -122,19 +129,15 @@ class Builder:
         """Save the stamps of what was made here, beside those that other processes have saved."""
         os.makedirs(self.folder, exist_ok=True)
         new = f"{self.path}.{threading.get_native_id()}"
-        with open(f"{self.path}.lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(f"{self.path}.lock"):
             with open(new, "w", encoding="utf-8") as f:
                 json.dump(self.saved() | dict(self.unsaved), f)
             os.replace(new, self.path)
 
-    @contextlib.contextmanager
     def alone(self):
         """A file lock: no other process makes files from objects meanwhile."""
         top = self.folder[: self.folder.rindex("/labs/")]
-        with open(os.path.join(top, "labs", ".lock"), "w", encoding="utf-8") as f:
-            fcntl.flock(f, fcntl.LOCK_EX)
-            yield
+        return locked(os.path.join(top, "labs", ".lock"))
 
     def time_of(self, path):
         if path not in self.times:
