@@ -339,6 +339,8 @@ def main():
         parser.error("engines: " + ", ".join(ENGINES))
     if args.engine and not args.step:
         parser.error("--engine (ENGINE=) is of --step (STEP=1); the replay has --engines")
+    if args.repeat < 1:
+        parser.error("--repeat (REPEAT=) is at least 1")
     counts = check.Counts()
     start = time.monotonic()
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
