@@ -31,28 +31,31 @@ BUILD_ASSERT(RACE_ROLES <= 8);
 
 /* ---- reading a set ---- */
 
-static bool read_role(char *text, unsigned role)
+/* Read the operations of @role, the text between @text and @end. */
+static bool read_role(const char *text, const char *end, unsigned role)
 {
 	struct race_script *s = &ex.setup;
-	char entry[RACE_NAME + 8];
+	char entry[160];
 	unsigned first = s->nr, i;
+	const char *stop;
 
-	while (*text) {
-		size_t len = 0;
-
-		while (text[len] && text[len] != ';')
-			len++;
-		while (len && *text == ' ') {
+	for (; text < end; text = stop + (stop < end)) {
+		for (stop = text; stop < end && *stop != ';';)
+			stop++;
+		while (text < stop && *text == ' ')
 			text++;
-			len--;
+		if (stop - text > (long)sizeof(entry) - 3 || s->nr - first == MAX_OPS) {
+			ksnprintf(s->error, sizeof(s->error), "%s: \"%.30s\"",
+			    s->nr - first == MAX_OPS ? "too many operations" : "too long", text);
+			return false;
 		}
-		ksnprintf(entry, sizeof(entry), "%c:%.*s", (int)('A' + role), (int)len, text);
+		ksnprintf(
+		    entry, sizeof(entry), "%c:%.*s", (int)('A' + role), (int)(stop - text), text);
 		if (!race_parse_entries(s, entry))
 			return false;
-		text += len + (text[len] == ';');
 	}
 	/* The parser of scripts has added the operations to the setup; take them out of it. */
-	for (i = first; i < s->nr && i - first < MAX_OPS; i++) {
+	for (i = first; i < s->nr; i++) {
 		memcpy(ex.op[role][i - first], s->entry[i].op, RACE_NAME);
 		ex.wants[role][i - first] = s->entry[i].wants;
 		ex.want[role][i - first] = s->entry[i].want;
@@ -106,7 +109,6 @@ static bool roles_keep_their_cpus(void)
 bool explore_read(const struct explore_set *set)
 {
 	const char *text = set->roles, *end;
-	char part[256];
 
 	memset(&ex, 0, sizeof(ex));
 	ex.policy = set->policy;
@@ -117,8 +119,7 @@ bool explore_read(const struct explore_set *set)
 			end++;
 		if (ex.nr_roles == RACE_ROLES)
 			goto bad;
-		ksnprintf(part, sizeof(part), "%.*s", (int)(end - text), text);
-		if (!read_role(part, ex.nr_roles++))
+		if (!read_role(text, end, ex.nr_roles++))
 			goto bad;
 		if (!*end)
 			break;

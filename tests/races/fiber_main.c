@@ -133,13 +133,20 @@ static bool replay_file(const char *path)
 	static char text[65536];
 	const char *p = text;
 	bool good = true;
+	size_t len;
 
 	if (!f) {
 		fprintf(stderr, "race: no script and no file %s; --list names the scripts\n", path);
 		return false;
 	}
-	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	len = fread(text, 1, sizeof(text), f);
 	fclose(f);
+	if (len == 0 || len == sizeof(text)) {
+		fprintf(stderr, "race: %s cannot be read: %s\n", path,
+		    len ? "it is larger than 65535 bytes" : "it is empty, or no file");
+		return false;
+	}
+	text[len] = '\0';
 	while (*p) {
 		p = race_parse(p, &script);
 		good &= replay();

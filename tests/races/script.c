@@ -21,8 +21,12 @@ static bool fail(struct race_script *s, const char *what, const char *at)
 	return false;
 }
 
-/* Copy the text between @from and @end without the blanks around it. */
-static void copy_trimmed(char *to, size_t size, const char *from, const char *end)
+/*
+ * Copy the text between @from and @end without the blanks around it.  False: @to has no room for
+ * all of it.
+ */
+static bool copy_trimmed(
+    struct race_script *s, char *to, size_t size, const char *from, const char *end)
 {
 	size_t len;
 
@@ -33,6 +37,7 @@ static void copy_trimmed(char *to, size_t size, const char *from, const char *en
 	len = MIN((size_t)(end - from), size - 1);
 	memcpy(to, from, len);
 	to[len] = '\0';
+	return from + len == end || fail(s, "too long", from);
 }
 
 static const struct {
@@ -72,11 +77,14 @@ const char *race_errno(int err)
 	return "?";
 }
 
+/* A number of one to nine digits. */
 static bool parse_number(const char *text, unsigned *value)
 {
-	for (*value = 0; *text >= '0' && *text <= '9'; text++)
-		*value = *value * 10 + (unsigned)(*text - '0');
-	return !*text;
+	const char *p = text;
+
+	for (*value = 0; *p >= '0' && *p <= '9'; p++)
+		*value = *value * 10 + (unsigned)(*p - '0');
+	return p > text && p - text < 10 && !*p;
 }
 
 static bool parse_result(struct race_script *s, struct race_entry *e, const char *text)
@@ -125,7 +133,8 @@ static bool parse_place(
 	struct race_place *p = &e->place[e->nr_places++];
 	char *hash;
 
-	copy_trimmed(p->name, sizeof(p->name), from, end);
+	if (!copy_trimmed(s, p->name, sizeof(p->name), from, end))
+		return false;
 	if (!p->name[0])
 		return fail(s, "a point is missing", from);
 	for (hash = p->name; *hash && *hash != '#';)
@@ -165,7 +174,8 @@ static bool parse_op(struct race_script *s, struct race_entry *e, const char *te
 		end++;
 	if (*end && !parse_result(s, e, end + 1))
 		return false;
-	copy_trimmed(e->op, sizeof(e->op), text, end);
+	if (!copy_trimmed(s, e->op, sizeof(e->op), text, end))
+		return false;
 	if (e->kind == RACE_RUN && !strcmp(e->op, "join"))
 		e->kind = RACE_JOIN;
 	else if (!ops_known(e->op))
@@ -180,10 +190,11 @@ static bool parse_count(struct race_script *s, struct race_entry *e, const char 
 
 	while (*end && *end != '=')
 		end++;
-	copy_trimmed(e->op, sizeof(e->op), text, end);
+	if (!copy_trimmed(s, e->op, sizeof(e->op), text, end))
+		return false;
 	e->kind = RACE_COUNT;
 	e->wants = *end;
-	if (!e->op[0] || (*end && (!end[1] || !parse_number(end + 1, &want))))
+	if (!e->op[0] || (*end && !parse_number(end + 1, &want)))
 		return fail(s, "not a count", text);
 	e->want = (int)want;
 	s->nr++;
@@ -195,13 +206,13 @@ static bool parse_entry(struct race_script *s, const char *text)
 	struct race_entry *e = &s->entry[s->nr];
 	bool good;
 
-	*e = (struct race_entry){.kind = RACE_CHECK};
 	if (s->nr == RACE_ENTRIES)
 		return fail(s, "too many entries", text);
+	*e = (struct race_entry){.kind = RACE_CHECK};
 	if (!strncmp(text, "check", 5) && (!text[5] || text[5] == ' ')) {
-		copy_trimmed(e->op, sizeof(e->op), text + 5, text + strlen(text));
-		s->nr++;
-		return true;
+		good = copy_trimmed(s, e->op, sizeof(e->op), text + 5, text + strlen(text));
+		s->nr += good;
+		return good;
 	}
 	if (!strncmp(text, "count ", 6))
 		return parse_count(s, e, text + 6);
@@ -233,7 +244,8 @@ bool race_parse_entries(struct race_script *s, const char *text)
 	for (;; text = end + 1) {
 		for (end = text; *end && *end != ';';)
 			end++;
-		copy_trimmed(entry, sizeof(entry), text, end);
+		if (!copy_trimmed(s, entry, sizeof(entry), text, end))
+			return false;
 		if (entry[0] && !parse_entry(s, entry))
 			return false;
 		if (!*end)
@@ -243,10 +255,10 @@ bool race_parse_entries(struct race_script *s, const char *text)
 
 /*
  * The value of "key:" at the start of a line of @text, with its continuation lines, which begin
- * with a blank.
+ * with a blank.  False: no line begins so.
  */
-static bool value_of(
-    const char *text, const char *file_end, const char *key, char *value, size_t size)
+static bool value_of(struct race_script *s, const char *text, const char *file_end, const char *key,
+    char *value, size_t size)
 {
 	size_t len = strlen(key);
 	const char *line, *end;
@@ -256,7 +268,7 @@ static bool value_of(
 		     (*end != '\n' || (end + 1 < file_end && (end[1] == ' ' || end[1] == '\t')));)
 			end++;
 		if (!strncmp(line, key, len)) {
-			copy_trimmed(value, size, line + len, end);
+			copy_trimmed(s, value, size, line + len, end);
 			return true;
 		}
 	}
@@ -275,25 +287,25 @@ static const char *file_end(const char *text)
 
 const char *race_parse(const char *text, struct race_script *s)
 {
-	static char value[RACE_ENTRIES * 40];
+	static char value[RACE_ENTRIES * 64]; /* as large as the texts that race_write makes */
 	const char *end = file_end(text);
 
 	memset(s, 0, sizeof(*s));
 	s->policy = ISO_PRECISE;
-	value_of(text, end, "race:", s->name, sizeof(s->name));
-	value_of(text, end, "expect:", s->expect, sizeof(s->expect));
-	if (value_of(text, end, "policy:", value, sizeof(value))) {
+	value_of(s, text, end, "race:", s->name, sizeof(s->name));
+	value_of(s, text, end, "expect:", s->expect, sizeof(s->expect));
+	if (value_of(s, text, end, "policy:", value, sizeof(value))) {
 		s->policy = iso_policy_by_name(value);
 		if (s->policy == NR_ISO_POLICIES)
 			fail(s, "no such policy", value);
 	}
-	if (value_of(text, end, "cpus:", value, sizeof(value)) &&
-	    (!parse_number(value, &s->nr_cpus) || s->nr_cpus > RACE_ROLES))
+	if (value_of(s, text, end, "cpus:", value, sizeof(value)) &&
+	    (!parse_number(value, &s->nr_cpus) || !s->nr_cpus || s->nr_cpus > RACE_ROLES))
 		fail(s, "not a number of CPUs, 1 to 8", value);
-	value_of(text, end, "setup:", value, sizeof(value));
+	value_of(s, text, end, "setup:", value, sizeof(value));
 	if (race_parse_entries(s, value)) {
 		s->first = s->nr;
-		if (!value_of(text, end, "script:", value, sizeof(value)))
+		if (!value_of(s, text, end, "script:", value, sizeof(value)))
 			fail(s, "no script", s->name);
 		race_parse_entries(s, value);
 	}
