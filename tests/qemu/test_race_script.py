@@ -6,6 +6,7 @@ import subprocess
 import check
 import pytest
 import qemu
+import race
 
 BOOTS = "single"  # no test boots
 
@@ -84,3 +85,13 @@ def test_operations_of_the_explorer_that_have_no_room_are_refused(role, says):
     status, said = run("--explore", role)
     assert status == 1 and said.startswith(f"race: given: {says}"), said
     assert run("--explore", "alloc=0 ;" + " " * 300 + "free")[0] == 0
+
+
+def test_the_script_that_the_documentation_shows_is_read(tmp_path):
+    with open(os.path.join(qemu.ROOT, "docs/races/README.md"), encoding="utf-8") as f:
+        text = "race: R-S1\n" + f.read().split("\nrace: R-S1\n")[1].split("```")[0]
+    (tmp_path / "x.race").write_text(text, encoding="utf-8")
+    status, said = run(str(tmp_path / "x.race"))
+    assert status == 0 and said.endswith("\nrace: end R-S1 OK\n"), said
+    script, known = race.Script(str(tmp_path / "x.race")), {s.name: s for s in race.scripts()}
+    assert script.expect == known["R-S1"].expect and script.title == known["R-S1"].title
