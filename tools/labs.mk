@@ -13,7 +13,8 @@
 #   SET=NAME PLAN=AB,7:B  for grade: one schedule of a set, move by move
 #   KERNEL=1            for grade: also in QEMU
 #   LAB=2 ONLY=2.wrong  for labs-check and labs-sure: a lab, or some of its solutions
-# labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED.
+# labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED, which
+# tools/labs.py reads.
 
 $(if $(and $(filter labs-check labs-sure,$(firstword $(MAKECMDGOALS))),$(LAB),$(ONLY)), \
 	$(error LAB=$(LAB) ONLY=$(ONLY): wanted one of them; ONLY=$(LAB) is all of lab $(LAB)))
@@ -38,7 +39,7 @@ labs-leak: ; $(Q)$(PYTHON) tools/labs_leak.py
 grade_only = $(if $(only),--only '$(only)',$(if $(TEST),--test '$(TEST)', \
 	$(if $(SET),--only 'explorer.$(SET)')))
 grade: ; $(Q)$(PYTHON) tools/grade.py --build $(B) $(grade_only) $(if $(TRACK),--track '$(TRACK)') \
-	$(if $(KERNEL),--kernel) $(addprefix --seed ,$(or $(SEED),$(GRADE_SEED))) \
+	$(if $(KERNEL),--kernel) $(addprefix --seed ,$(SEED)) \
 	$(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
 	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
 lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')

@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INI = os.path.join("labs", "labs.ini")
 INSTRUCTOR = "docs/instructor.md"
 REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
+VARIANT = os.path.join("labs", "variant.mk")  # a course's own constants; most trees have none
 HIDDEN = "labs/hidden/"  # suites that a student's tree does not have
 MOST_LINES = {"capstone": 180}  # of bodies to write
 MOST = 130
@@ -231,6 +232,18 @@ def plans():
     ini.read_string(read(os.path.join("labs", "grade.ini")))
     rows = [ini[name].get("model", "") for name in ini.sections() if name.startswith("lab ")]
     return " ".join(rows).split()
+
+
+def grade_seed():
+    """The seed of the model layer without SEED=: GRADE_SEED of labs/variant.mk, else 1."""
+    text = read(VARIANT) if os.path.exists(os.path.join(ROOT, VARIANT)) else ""
+    said = re.findall(r"^GRADE_SEED\b[ \t]*(.*)$", text, re.MULTILINE)
+    if not said:
+        return 1
+    number = re.fullmatch(r"[:?]?=\s*(\d+)\s*(#.*)?", said[-1])
+    if not number:
+        raise BadLab(f"{VARIANT}: GRADE_SEED {said[-1]}: wanted GRADE_SEED := NUMBER")
+    return int(number.group(1))
 
 
 def lab(name, track=None):

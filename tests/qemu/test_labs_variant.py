@@ -46,10 +46,6 @@ def test_every_compiler_gets_the_constants(tmp_path):
     flags = dict(line.split(" ", 1) for line in text.split("\n") if " " in line)
     for name in ("HFLAGS", "KFLAGS", "FIBER_FLAGS"):
         assert "-DPCP_BATCH=12" in flags[name] and "-DMIGRATE_PASSES=7" in flags[name], name
-    said = run(folder, "make", "-n", "grade", "LAB=4").stdout
-    assert "--seed 41" in said
-    said = run(folder, "make", "-n", "grade", "LAB=4", "SEED=3").stdout
-    assert "--seed 3" in said and "41" not in said
     # The header ensures that a batch has space for a block of order 3.
     header = labs.read("include/quarry/mm_types.h")
     assert re.search(r"BUILD_ASSERT\(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH\);", header)
@@ -59,6 +55,29 @@ def test_every_compiler_gets_the_constants(tmp_path):
     assert "labs/variant.mk" in files.split()
     if conftest.whole():
         suites_pass(folder)
+
+
+def test_a_report_repeats_its_own_seed(tmp_path):
+    """Without SEED= and --seed it is the file's, and only another seed is named."""
+    folder = tree(str(tmp_path / "ours"))
+
+    def again(*words, file=VARIANT):
+        with open(os.path.join(folder, "labs", "variant.mk"), "w", encoding="utf-8") as f:
+            f.write(file)
+        done = run(folder, sys.executable, "-B", "-c", AGAIN, "4", *words)
+        return done.stdout + done.stderr
+
+    command = "make grade LAB=4 ONLY=model.x"
+    assert again() == f"41 {command}\n"
+    assert again("--seed", "1") == f"1 {command} SEED=1\n"
+    assert again("--seed", "41") == f"41 {command}\n"
+    assert again(file="") == f"1 {command}\n"
+    assert again("--seed", "41", file="VARIANT :=\n") == f"41 {command} SEED=41\n"
+    assert again(file="GRADE_SEED = 7 # of May\n") == f"7 {command}\n"
+    assert "GRADE_SEED := x: wanted GRADE_SEED := NUMBER" in again(file="GRADE_SEED := x\n")
+    said = run(folder, "make", "-n", "grade", "LAB=4", "SEED=3").stdout
+    assert "--seed 3" in said and "41" not in said
+    assert "--seed" not in run(folder, "make", "-n", "grade", "LAB=4").stdout
 
 
 def test_settings_follow_the_environment_and_a_file_that_is_removed(tmp_path):
@@ -78,6 +97,13 @@ def test_settings_follow_the_environment_and_a_file_that_is_removed(tmp_path):
 
 KEPT = """import json, sys; sys.path.insert(0, 'tools'); import lab_make
 print(json.dumps(lab_make.Settings('build').values))"""
+# Grades nothing: prints the seed, and the command that repeats a test of the model layer.
+AGAIN = """import sys; sys.path.insert(0, 'tools'); import grade, grade_report
+def run(self):
+    print(self.args.seed, grade_report.replay(self, grade.Result('model', 'x', 'FAIL')))
+    sys.exit(0)
+grade.Grade.run = run
+grade.main()"""
 SHOW = "import sys; sys.path.insert(0, 'tools'); import tree; print(*tree.all_files())"
 
 
