@@ -26,6 +26,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from functools import lru_cache
 from lzma import LZMAError
 from urllib.parse import quote
 
@@ -37,6 +38,9 @@ ROOT = labs.ROOT
 LIMIT = 1800  # seconds of one grading
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 FAILED = "ERROR"
+# Where the grader's sources are, and how their names end.
+ROOMS = "arch boot demo drivers include kernel labs mm tests tools user".split()
+ENDINGS = (".c", ".h", ".S", ".py", ".ini", ".mk", ".ld", "Makefile")
 # Errors of damaged archives.  RuntimeError: an encrypted file, or an unknown method.
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError)
 UNREADABLE = (*DAMAGED, EOFError, OSError, RuntimeError, ValueError)
@@ -134,18 +138,20 @@ def key_of(one, files, options):
     return digest.hexdigest()
 
 
-def grader_key(_cache=[]):
-    """A hash of the files of this tree that take part in grading."""
-    if not _cache:
-        digest = hashlib.sha256()
-        for room in ("labs", "tools", "mm", "include", "arch", "tests/suites", "tests/lib"):
-            for folder, folders, files in sorted(os.walk(os.path.join(ROOT, room))):
-                folders.sort()
-                for file in sorted(f for f in files if f.endswith((".c", ".h", ".py", ".ini"))):
-                    with open(os.path.join(folder, file), "rb") as f:
-                        digest.update(file.encode() + f.read())
-        _cache.append(digest.hexdigest())
-    return _cache[0]
+@lru_cache(None)
+def grader_key(root=ROOT):
+    """A hash of the files of the tree @root that take part in grading: all sources, and what says
+    how they are compiled."""
+    paths = [os.path.join(root, file) for file in os.listdir(root)]
+    for room in ROOMS:
+        for folder, _, files in os.walk(os.path.join(root, room)):
+            paths += [os.path.join(folder, file) for file in files]
+    digest = hashlib.sha256()
+    for path in sorted(p for p in paths if p.endswith(ENDINGS) and os.path.isfile(p)):
+        with open(path, "rb") as f:
+            text = hashlib.sha256(f.read()).digest()
+        digest.update(os.path.relpath(path, root).encode() + b"\0" + text)
+    return digest.hexdigest()
 
 
 def result_of(out, name):

@@ -164,6 +164,23 @@ def test_a_failure_of_the_grader_is_graded_again(tmp_path):
     assert not grade_batch.is_done(one, tree, out, "right", ["--seed", "7"])
 
 
+@pytest.mark.parametrize(
+    "changed",
+    ["labs/variant.mk", "tests/races/fiber_explore.c", "demo/handle.c", "user/a.S", "Makefile"],
+)
+def test_the_key_changes_with_each_file_of_the_grader(tmp_path, changed):
+    def key_of_tree(name, **more):
+        files = {"mm/buddy.c": "1", "tests/races/fiber_explore.c": "1", "docs/labs.md": "1", **more}
+        for path, text in files.items():
+            (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / path).write_text(text)
+        return grade_batch.grader_key(str(tmp_path / name))
+
+    key = key_of_tree("first")
+    assert key_of_tree("same", **{"docs/labs.md": "2", "mm/buddy.o": "2"}) == key
+    assert key_of_tree("other", **{changed: "2"}) != key
+
+
 def test_files_alone_are_taken_unless_they_lie_in_their_folder(tmp_path):
     one, names = labs.lab(LAB), ("free_map.c", "old/mm/free_map.c", "a/longer/mm/free_map.c")
     for name in reversed(names):
