@@ -172,9 +172,20 @@ def kept_key(out, name):
         return ""
 
 
+def why_not(result):
+    """Why a result is no grade: there is none, or the grader itself failed.  "": it is a grade."""
+    if not result:
+        return "not graded"
+    for test in result["tests"]:
+        if test["verdict"] == FAILED and test["layer"] != "build":
+            what = f"{test['layer']}.{test['name']}: {test['why']}"
+            return f"not graded, since the grader failed: {what}"
+    return ""
+
+
 def is_done(one, path, out, name, options):
     result = result_of(out, name)
-    if not result or any(t["verdict"] == FAILED and t["layer"] != "build" for t in result["tests"]):
+    if why_not(result):
         return False
     try:
         return kept_key(out, name) == key_of(one, texts(one, path), options)
@@ -267,7 +278,7 @@ def first_fault(result):
 
 
 def layers_of(rows):
-    names = [layer["name"] for _, r in rows if r for layer in r["layers"]]
+    names = [layer["name"] for _, r in rows if not why_not(r) for layer in r["layers"]]
     return list(dict.fromkeys(names))
 
 
@@ -276,8 +287,8 @@ def as_csv(rows, file):
     table = csv.writer(file)
     table.writerow(["submission", "points", *layers, "passed", "tests", "first fault"])
     for name, result in rows:
-        if not result:
-            table.writerow([name, "", *[""] * len(layers), "", "", "not graded"])
+        if why_not(result):
+            table.writerow([name, "", *[""] * len(layers), "", "", why_not(result)])
             continue
         of = {layer["name"]: layer["points"] for layer in result["layers"]}
         passed = sum(t["verdict"] == "PASS" for t in result["tests"])
@@ -309,7 +320,7 @@ div.bar { background: #cfe0ff; height: 1em; }
 
 def as_html(one, rows):
     """The lines of an HTML page that needs no other file."""
-    done = [(name, r) for name, r in rows if r]
+    done = [(name, r) for name, r in rows if not why_not(r)]
     points = [r["points"] for _, r in done]
     layers, lost = layers_of(rows), {}
     for _, result in done:
@@ -332,9 +343,9 @@ def as_html(one, rows):
     yield "</table><h2>Submissions</h2><table><tr><th>submission</th><th>points</th>"
     yield "".join(f"<th>{layer}</th>" for layer in layers) + "<th>first fault</th></tr>"
     for name, result in rows:
-        if not result:
+        if why_not(result):
             yield f'<tr class="low"><td>{html.escape(name)}</td><td colspan="{len(layers) + 2}">'
-            yield "not graded</td></tr>"
+            yield f"{html.escape(why_not(result))}</td></tr>"
             continue
         of = {layer["name"]: f"{layer['points']:g}" for layer in result["layers"]}
         kind = "full" if result["points"] == 100 else "low" if result["points"] < 50 else ""
@@ -354,8 +365,8 @@ def report(one, folder, out):
     with open(os.path.join(out, "grades.csv"), "w", encoding="utf-8", newline="") as f:
         as_csv(rows, f)
     write(os.path.join(out, "report.html"), "\n".join(as_html(one, rows)) + "\n")
-    graded = sum(result is not None for _, result in rows)
-    full = sum(result is not None and result["points"] == 100 for _, result in rows)
+    points = [result["points"] for _, result in rows if not why_not(result)]
+    graded, full = len(points), points.count(100)
     print(f"{graded} of {len(rows)} submissions graded, {full} with 100 points")
     print(f"{out}/grades.csv, {out}/report.html")
     return 0 if graded == len(rows) else 1

@@ -164,6 +164,29 @@ def test_a_failure_of_the_grader_is_graded_again(tmp_path):
     assert not grade_batch.is_done(one, tree, out, "right", ["--seed", "7"])
 
 
+def test_no_student_loses_points_by_a_failure_of_the_grader(tmp_path, capsys):
+    out = tmp_path / "out"
+    rows = {
+        "anna": result(100, "PASS"),
+        "bert": result(80, "ERROR", "the judge ended: <killed>"),
+        "carl": result(0, "ERROR", "no ;", "build"),  # does not compile
+    }
+    for name, made in rows.items():
+        (tmp_path / "in" / name).mkdir(parents=True)
+        grade_batch.write(str(out / name / "grade.json"), json.dumps(made))
+    assert grade_batch.report(labs.lab(LAB), str(tmp_path / "in"), str(out)) == 1
+    assert capsys.readouterr().out.startswith("2 of 3 submissions graded, 1 with 100 points\n")
+    why = "not graded, since the grader failed: model.blocks: the judge ended: <killed>"
+    table = list(csv.reader(open(out / "grades.csv", encoding="utf-8")))
+    assert [row[1] for row in table[1:]] == ["100", "", "0"]
+    assert table[2] == ["bert", "", "", "", "", why]
+    page = (out / "report.html").read_text()
+    assert "2 of 3 submissions graded, mean 50.0, median 50.0" in page
+    assert html.escape(why) in page and "<td>model.blocks</td>" not in page
+    shutil.rmtree(tmp_path / "in" / "bert")
+    assert grade_batch.report(labs.lab(LAB), str(tmp_path / "in"), str(out)) == 0
+
+
 @pytest.mark.parametrize(
     "changed",
     ["labs/variant.mk", "tests/races/fiber_explore.c", "demo/handle.c", "user/a.S", "Makefile"],
