@@ -206,8 +206,8 @@ static void calls_of_endpoints(void)
 	WANT(reply((u64)endpoint, &m), -EINVAL);
 	WANT(reply_receive(0, (u64)listen, &m, 0), -EBADF);
 	WANT(reply_receive((u64)endpoint, (u64)listen, &m, 0), -EINVAL);
-	WANT(reply_receive((u64)endpoint, (u64)send, &m, 0), -EACCES);
-	m.handle = 0;
+	WANT(reply_receive((u64)endpoint, (u64)send, &m, SHORT), -EACCES);
+	WANT(m.handle, 0);
 	handle_close((u64)endpoint);
 	WANT(call((u64)send, &m, 0), -ETIMEDOUT);
 	handle_close((u64)listen);

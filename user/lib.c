@@ -87,11 +87,16 @@ s64 reply(u64 reply_handle, const struct message *m)
 
 s64 reply_receive(u64 reply_handle, u64 endpoint, struct message *m, u64 timeout_ns)
 {
+	struct message copy = *m;
 	s64 ret;
 
-	m->handle = timeout_ns;
-	ret = exchange(SYS_REPLY_RECEIVE, &reply_handle, endpoint, m);
-	return ret < 0 ? ret : (s64)reply_handle;
+	/* This call gives no handle; its register has the time limit. */
+	copy.handle = timeout_ns;
+	ret = exchange(SYS_REPLY_RECEIVE, &reply_handle, endpoint, &copy);
+	if (ret < 0)
+		return ret;
+	*m = copy;
+	return (s64)reply_handle;
 }
 
 /* ---- memory and threads ---- */
