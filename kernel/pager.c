@@ -158,7 +158,7 @@ static bool pager_finish(struct pager *p, struct request *r, int *err)
 	others = --r->refs > 0;
 	task_unlock(&p->lock);
 	if (others)
-		wake_up(&p->wq);
+		wake_up_for(&p->wq, r);
 	return !others;
 }
 

@@ -200,7 +200,7 @@ void task_release(struct task *task)
 	task_unlock(&task->lock);
 	if (victim)
 		victim_is_gone(task, victim);
-	wake_up(&task_ended);
+	wake_up_for(&task_ended, task);
 }
 
 bool task_end_victim(struct task *task, u32 victim)

@@ -113,8 +113,9 @@ INCLUDES = [
     ("tests/host/host_", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/host/", HOSTED_ONLY),
     ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
-    # Tests of run queues, whose interface is private to the kernel.
+    # Tests that look at run queues or threads, whose structs are private to the kernel.
     ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/suites/kernel/test_task.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     (
         "tests/",

@@ -160,13 +160,21 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
  * check their conditions.  A port may wake more.  Any context, irqs off, under wq->lock.
  */
 void wake_up_locked(struct waitq *wq, const void *arg) REQUIRES(wq->lock);
-/* Wake all sleepers of @wq to check their conditions.  Any context where RANK_WAIT may be taken. */
-static inline void wake_up(struct waitq *wq)
+/*
+ * As wake_up_locked.  What @arg points to may be gone: only the address counts.  Any context where
+ * RANK_WAIT may be taken.
+ */
+static inline void wake_up_for(struct waitq *wq, const void *arg)
 {
 	irqflags_t flags = spin_lock_irqsave(&wq->lock);
 
-	wake_up_locked(wq, NULL);
+	wake_up_locked(wq, arg);
 	spin_unlock_irqrestore(&wq->lock, flags);
+}
+/* Wake all sleepers of @wq to check their conditions.  Any context where RANK_WAIT may be taken. */
+static inline void wake_up(struct waitq *wq)
+{
+	wake_up_for(wq, NULL);
 }
 
 /*

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* test_task.c: tasks in ring 3: how they end, their limits, and that they leave nothing behind. */
+#include "kernel/thread.h"
 #include "tests/lib/task_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/machine.h>
 #include <quarry/string.h>
 
@@ -132,6 +134,63 @@ static void limits_of_threads_and_tasks_hold(struct ktest *t)
 	}
 	task_end(task, TASK_KILLED, 0);
 	expect_end(t, task, TASK_KILLED, 0);
+}
+
+/* ---- waiting for an end ---- */
+
+struct waiter {
+	struct task *task;
+	struct thread *thread;
+	int err;
+};
+
+static void wait_for_end(void *arg)
+{
+	struct waiter *w = arg;
+	enum task_end how;
+	s32 status;
+
+	w->err = task_wait(w->task, END_NS, &how, &status);
+}
+
+enum { KEEPS_NO_CPU, KEEPS_CPU, LEAVES_CPU };
+
+/* No other thread runs on this CPU meanwhile. */
+static void keep_cpu(void *arg)
+{
+	u32 *state = arg;
+
+	preempt_disable();
+	store_release(state, (u32)KEEPS_CPU);
+	while (load_acquire(state) != LEAVES_CPU)
+		cpu_relax();
+	preempt_enable();
+}
+
+/* If the waiter were woken, it would be queued, since it cannot run. */
+static void the_end_of_another_task_wakes_no_waiter(struct ktest *t)
+{
+	struct task *other;
+	struct waiter w;
+	u32 state = KEEPS_NO_CPU;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, !task_create("other", &other) && !task_create("awaited", &w.task));
+	w.thread = NEED(t, thread_start("waiter", 1, wait_for_end, &w));
+	EXPECT(t, YIELD_UNTIL(!READ_ONCE(w.thread->on_queue)));
+	ktest_start(1, keep_cpu, &state);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&state) == KEEPS_CPU));
+	task_abandon(other);
+	task_put(other);
+	EXPECT(t, !READ_ONCE(w.thread->on_queue));
+	task_abandon(w.task);
+	EXPECT(t, READ_ONCE(w.thread->on_queue));
+	store_release(&state, (u32)LEAVES_CPU);
+	ktest_join(1);
+	thread_join(w.thread);
+	EXPECT_EQ(t, w.err, 0);
+	task_put(w.task);
 }
 
 /* ---- SMAP, SMEP and bounds of copies ---- */
@@ -290,6 +349,6 @@ KTEST_SUITE(task, 0, KTEST(name_of_a_task_is_no_line_of_the_kernels, .says = for
     KTEST(system_call_at_the_end_of_user_memory_faults,
         .says = ENDS_BY("test", "continues at an address that is not a user's")),
     KTEST(task_is_killed_in_any_state), KTEST(limits_of_threads_and_tasks_hold),
-    KTEST(smap_and_smep_are_on), KTEST(user_copies_stop_at_unmapped_memory),
-    KTEST(a_gift_is_dropped_if_no_task_starts),
+    KTEST_COST(the_end_of_another_task_wakes_no_waiter), KTEST(smap_and_smep_are_on),
+    KTEST(user_copies_stop_at_unmapped_memory), KTEST(a_gift_is_dropped_if_no_task_starts),
     KTEST(ended_tasks_leave_no_memory_behind, .says = two_faults));
