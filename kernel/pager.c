@@ -2,19 +2,20 @@
 /*
  * pager.c: requests of memory objects to a pager in ring 3, sent as calls of its endpoint.
  *
- * If several threads want a page, one requests it and the others wait for its answer.  The pager is
- * trusted only with the content: every wait for a pager has a limit, its answers are verified, and
- * the cost that all pagers of one family can cause reclaim is bounded (pager_trust.c).  Requests to
- * clean a page go before requests for pages.
+ * If several threads want a page, one requests it and the others wait until the page is supplied, or
+ * for the answer.  The pager is trusted only with the content: every wait for a pager has a limit,
+ * its answers are verified, and the cost that all pagers of one family can cause reclaim is bounded
+ * (pager_trust.c).  Requests to clean a page go before requests for pages.
  *
  * Owns:       struct pager, its requests and its buffer.
  * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, a mutex, for the buffer, held
  *             while ring 3's memory is copied to it or from it.
  * Invariants: a request is on the list from before the pager can know of it until its answer is in.
+ *             At most one request for a page is not served.
  *             A handed-over page is read under the lock, while its request is on the list.
  *             No page waits here for a pager: a silent pager keeps no page from moving.
- * Tests:      pager, pager_wait, silence_pager, silence_trust, tests/fiber/explore_pagers.c,
- *             user/paged.c, tests/qemu/test_hostile.py.
+ * Tests:      pager, pager_wait, silence_pager, silence_access, silence_trust,
+ *             tests/fiber/explore_pagers.c, user/paged.c, tests/qemu/test_hostile.py.
  */
 #include "pager_trust.h"
 #include <quarry/account.h>
@@ -26,13 +27,13 @@
 
 /* Letters behind fields: a atomic; c constant. */
 struct request {
-	u32 what;                           /* c: ABI_PAGER_... */
-	u32 index;                          /* c */
-	u64 id;                             /* c: unique within this pager, not 0 */
-	u32 refs GUARDED_BY(task_class);    /* lock: the requester and other waiters */
-	bool served GUARDED_BY(task_class); /* lock: page in its slot, or pager has content */
-	u32 done;                           /* a: result is valid */
-	int result;                         /* written before done */
+	u32 what;                        /* c: ABI_PAGER_... */
+	u32 index;                       /* c */
+	u64 id;                          /* c: unique within this pager, not 0 */
+	u32 refs GUARDED_BY(task_class); /* lock: the requester and other waiters */
+	u32 served; /* a, set under lock: the page is in its slot, or the pager has the content */
+	u32 done;   /* a: result is valid */
+	int result; /* written before done */
 	const void *data;         /* c: the content handed over; NULL: a page is requested */
 	LIST_ENTRY(request) link; /* lock */
 };
@@ -56,12 +57,16 @@ struct pager {
 
 /* ---- requests ---- */
 
+/*
+ * The requester of a page that was supplied may not run for long.  If the page has gone again
+ * meanwhile, it must be requested anew: so that request is not found.
+ */
 static struct request *find(struct pager *p, u32 what, u64 index) REQUIRES(task_class)
 {
 	struct request *r;
 
 	LIST_FOREACH(r, &p->requests, link)
-		if (r->what == what && r->index == index)
+		if (r->what == what && r->index == index && !(what == ABI_PAGER_GET && r->served))
 			break;
 	return r;
 }
@@ -102,7 +107,9 @@ static int pager_ask(struct pager *p, const struct request *r, u64 timeout_ns)
 
 static bool pager_done(void *arg)
 {
-	return load_acquire(&((struct request *)arg)->done) || task_interrupted();
+	struct request *r = arg;
+
+	return load_acquire(&r->served) || load_acquire(&r->done) || task_interrupted();
 }
 
 /* The last reference to a request for a page has gone. */
@@ -129,13 +136,18 @@ static bool is_its_own(int result)
 	return result == -EINTR || result == -ENOMEM || result == -ETIMEDOUT;
 }
 
-/* Wait for another thread's request; returns its answer, or -EAGAIN if only that thread failed. */
+/*
+ * Wait for another thread's request; returns 0 if the page was supplied; else the answer, or
+ * -EAGAIN if only that thread failed.
+ */
 static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 {
 	int err = -ETIMEDOUT;
 
 	wait_until(&p->wq, pager_done, r, timeout_ns);
-	if (load_acquire(&r->done))
+	if (load_acquire(&r->served))
+		err = 0;
+	else if (load_acquire(&r->done))
 		err = is_its_own(r->result) ? -EAGAIN : r->result;
 	request_put(p, r);
 	return err && task_interrupted() ? -EINTR : err;
@@ -162,16 +174,24 @@ static bool pager_finish(struct pager *p, struct request *r, int *err)
 	return !others;
 }
 
-/* Note for a request for page @index, if there is one, that the page has been supplied. */
+/*
+ * Note for a request for page @index, if there is one, that the page has been supplied, and wake
+ * the threads that wait for this request: they need not wait until the requester runs.
+ */
 static void supplied(struct pager *p, u64 index)
 {
 	struct request *r;
+	bool waited = false;
 
 	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_GET, index);
-	if (r)
-		r->served = true;
+	if (r) {
+		store_release(&r->served, 1u);
+		waited = r->refs > 1;
+	}
 	task_unlock(&p->lock);
+	if (waited)
+		wake_up_for(&p->wq, r);
 }
 
 /* ---- operations that memory objects call: see struct vm_pager_ops ---- */
@@ -237,7 +257,7 @@ static int pager_get(struct vm_object *object, u32 index)
 		if (!other) {
 			spare = kmalloc(sizeof(*spare));
 			if (!spare)
-				return -ENOMEM;
+				return vm_object_has(object, index) ? 0 : -ENOMEM;
 			continue;
 		}
 		err = pager_await(p, other, left_until(until));
@@ -423,7 +443,7 @@ static bool fetched(struct pager *p, u64 index, u64 id)
 	r = find(p, ABI_PAGER_CLEAN, index);
 	there = r && r->id == id;
 	if (there)
-		r->served = true;
+		r->served = 1;
 	task_unlock(&p->lock);
 	return there;
 }

@@ -75,6 +75,7 @@ SILENCE_SRCS += tests/lib/vmem_help.c
 SILENCE_SRCS += tests/fiber/silence_help.c
 SILENCE_SRCS += tests/lib/soft_mmu.c
 SILENCE_SRCS += tests/fiber/silence_task.c
+SILENCE_SRCS += tests/fiber/test_silence_access.c
 SILENCE_SRCS += tests/fiber/test_silence_check.c
 SILENCE_SRCS += tests/fiber/test_silence_cpu.c
 SILENCE_SRCS += tests/fiber/test_silence_device.c

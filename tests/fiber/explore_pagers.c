@@ -68,6 +68,8 @@ static void serve(u64 arg)
 	}
 }
 
+#define DROPS 2
+
 static void drop_page(u64 arg)
 {
 	CALL(SYS_PAGER_DROP, p.to_object, 0, 1);
@@ -208,6 +210,15 @@ static void page_dropped(void)
 	new_program(pager, 3, drop_page, 0);
 }
 
+static void page_dropped_under_two(void)
+{
+	struct task *pager = new_pager(PATIENT);
+
+	new_user(1, 1, load_into, 0);
+	new_user(2, 3, load_into, 1);
+	new_program(pager, 2, drop_page, 0);
+}
+
 static void pager_late(void)
 {
 	new_pager(2 * THREADS_TICK_NS);
@@ -270,7 +281,7 @@ static const char *judge_one(void)
 static const char *judge_dropped(void)
 {
 	vm_object_put(p.object);
-	return x.result[0] == CONTENT && x.result[1] == CONTENT && p.gets <= 3
+	return x.result[0] == CONTENT && x.result[1] == CONTENT && p.gets <= DROPS + 1
 	    ? NULL
 	    : "another content than the pager's";
 }
@@ -383,6 +394,7 @@ static const char *judge_pagers(void)
 	X(a_pager_is_killed_under_faults, pager_killed, NULL, NULL, judge_faults)                  \
 	X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, NULL, NULL, judge_one)      \
 	X(a_page_is_dropped_under_a_fault, page_dropped, NULL, NULL, judge_dropped)                \
+	X(a_page_is_dropped_under_two_faults, page_dropped_under_two, NULL, NULL, judge_dropped)   \
 	X(a_pager_is_late, pager_late, NULL, NULL, judge_faults)                                   \
 	X(a_page_is_handed_over, cleaner, hand_over, NULL, judge_taken_back)                       \
 	X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, hand_over, NULL,    \
