@@ -2,7 +2,7 @@
 /*
  * pager.c: requests of memory objects to a pager in ring 3, sent as calls of its endpoint.
  *
- * If several threads want a page, one requests it and the others wait until the page is supplied, or
+ * If several threads want a page, one requests it.  The others wait until the page is supplied, or
  * for the answer.  The pager is trusted only with the content: every wait for a pager has a limit,
  * its answers are verified, and the cost that all pagers of one family can cause reclaim is bounded
  * (pager_trust.c).  Requests to clean a page go before requests for pages.
@@ -196,84 +196,96 @@ static void supplied(struct pager *p, u64 index)
 
 /* ---- operations that memory objects call: see struct vm_pager_ops ---- */
 
-static u64 left_until(u64 when)
+/*
+ * The time left for the running thread's access, for all its tries together.  A page that the
+ * pager drops before the thread has seen it does not end the access.  Waits for memory, or for a
+ * page that is being moved or handed over, do not count (access_waited).  vm_fault clears access_ns
+ * when the access has ended.
+ */
+static u64 access_left(const struct pager *p)
 {
-	u64 now = arch_clock_ns();
+	struct mm_task *task = port_task();
+	u64 now = arch_clock_ns(), end;
 
-	return when > now ? when - now : 0;
+	if (!task->access_ns)
+		task->access_ns = now;
+	end = task->access_ns + p->timeout_ns;
+	return end > now ? end - now : 0;
 }
 
 /*
- * The time limit of the running thread's access, for all its tries together.  A page that the pager
- * drops before the thread has seen it does not end the access.  vm_fault clears access_ns when the
- * access has ended.
+ * Get a reference to the request for page @index: another thread's, *@joined; or else the caller's
+ * own, a new one.  NULL: no memory.
  */
-static u64 access_until(const struct pager *p)
+static struct request *request_page(struct pager *p, u32 index, bool *joined)
 {
-	struct mm_task *task = port_task();
+	struct request *spare = NULL, *r;
 
-	if (!task->access_ns)
-		task->access_ns = arch_clock_ns();
-	return task->access_ns + p->timeout_ns;
-}
-
-/* If the pager answers NO_MEMORY, this faulting thread frees memory, as it may wait for pagers. */
-static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem, u64 until)
-{
-	int err;
-
-	while ((err = pager_ask(p, r, left_until(until))) == ABI_PAGER_NO_MEMORY) {
-		struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
-
-		if (!page)
-			return -ENOMEM;
-		mem_free_pages(mem, page, 0);
-		if (arch_clock_ns() > until)
-			return -ETIMEDOUT;
-	}
-	return err == ABI_PAGER_FAILED || err == -EPIPE ? -EIO : err;
-}
-
-static int pager_get(struct vm_object *object, u32 index)
-{
-	struct request *spare = NULL, *mine = NULL, *other;
-	struct pager *p = object->pager;
-	u64 until = access_until(p);
-	bool there;
-	int err;
-
-	if (!left_until(until))
-		return -ETIMEDOUT;
-	for (;;) {
+	do {
 		task_lock(&p->lock);
-		other = find(p, ABI_PAGER_GET, index);
-		if (other)
-			other->refs++;
+		r = find(p, ABI_PAGER_GET, index);
+		*joined = r != NULL;
+		if (r)
+			r->refs++;
 		else
-			mine = add_get(p, spare, index);
+			r = add_get(p, spare, index);
 		task_unlock(&p->lock);
-		if (mine)
-			break;
-		if (!other) {
-			spare = kmalloc(sizeof(*spare));
-			if (!spare)
-				return vm_object_has(object, index) ? 0 : -ENOMEM;
-			continue;
-		}
-		err = pager_await(p, other, left_until(until));
-		if (err == -EAGAIN && arch_clock_ns() < until)
-			continue;
+	} while (!r && (spare = kmalloc(sizeof(*spare))));
+	if (r != spare)
 		kfree(spare);
-		return err == -EAGAIN ? -ETIMEDOUT : err;
-	}
+	return r;
+}
+
+/* One request.  Returns 0 (check again); -EAGAIN; ABI_PAGER_NO_MEMORY; or the access's error. */
+static int try_get(struct pager *p, struct vm_object *object, u32 index)
+{
+	bool joined, there;
+	struct request *r = request_page(p, index, &joined);
+	int err;
+
+	if (!r)
+		return vm_object_has(object, index) ? 0 : -ENOMEM;
+	if (joined)
+		return pager_await(p, r, access_left(p));
 	/* An earlier request may have supplied the page since the caller read the slot. */
 	there = vm_object_has(object, index);
 	if (there)
 		supplied(p, index);
-	err = there ? 0 : ask_for_page(p, mine, object->mem, until);
-	if (pager_finish(p, mine, &err))
-		request_free(p, mine);
+	err = there ? 0 : pager_ask(p, r, access_left(p));
+	if (err == ABI_PAGER_FAILED || err == -EPIPE)
+		err = -EIO;
+	if (pager_finish(p, r, &err))
+		request_free(p, r);
 	return err;
+}
+
+/* The pager lacks memory: this thread, which may wait for pagers, frees some.  As try_get. */
+static int free_memory(struct vm_object *object, u32 index)
+{
+	u64 began = arch_clock_ns();
+	struct page *page = mem_alloc_pages(object->mem, GFP_MOVABLE, 0);
+
+	access_waited(began);
+	if (!page)
+		return vm_object_has(object, index) ? 0 : -ENOMEM;
+	mem_free_pages(object->mem, page, 0);
+	return -EAGAIN;
+}
+
+static int pager_get(struct vm_object *object, u32 index)
+{
+	struct pager *p = object->pager;
+	int err;
+
+	for (;;) {
+		if (!access_left(p))
+			return -ETIMEDOUT;
+		err = try_get(p, object, index);
+		if (err == ABI_PAGER_NO_MEMORY)
+			err = free_memory(object, index);
+		if (err != -EAGAIN)
+			return err;
+	}
 }
 
 static int pager_clean(struct vm_object *object, u32 index, const void *data, u64 limit_ns)

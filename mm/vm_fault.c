@@ -59,8 +59,10 @@ static int find_object(struct fault *f)
  */
 static int ask_pager(struct vm_object *object, u32 index)
 {
+	u64 began = arch_clock_ns();
 	struct page *page = mem_alloc_pages(object->mem, object_gfp(object), 0);
 
+	access_waited(began);
 	if (!page)
 		return vm_object_has(object, index) ? 0 : -ENOMEM;
 	mem_free_pages(object->mem, page, 0);
@@ -144,8 +146,13 @@ static int commit(struct fault *f)
 		f->changed = true;
 	}
 	spin_unlock(&f->space->lock);
-	if (waits)
+	/* Reclaim may wait for pagers of other objects before it is done with this page. */
+	if (waits) {
+		u64 began = arch_clock_ns();
+
 		migwait_sleep(&w);
+		access_waited(began);
+	}
 	if (walked)
 		object_wait(f->object);
 	return err;

@@ -428,10 +428,25 @@ struct mm_task {
 	pfn_t blamed_pfn;
 	struct account *account; /* charged for its memory (account.h); NULL: account_all */
 	bool call_again;         /* set by smp_call_again, in an interrupt of this thread */
-	/* when the thread's access first requested a page from a pager; 0: no access waits */
+	/*
+	 * when the thread's access first requested a page from a pager, plus the time that
+	 * access_waited has added; 0: no access waits
+	 */
 	u64 access_ns;
 };
 struct mm_task *port_task(void);
+/*
+ * The running thread has waited since @began, but not for the pager of its access: that time does
+ * not count in the access's time limit.
+ */
+static inline void access_waited(u64 began)
+{
+	struct mm_task *task = port_task();
+	u64 now = task->access_ns ? arch_clock_ns() : 0;
+
+	if (now > began)
+		task->access_ns += now - began;
+}
 
 /* Cross-calls (kernel/smp.c, or the host's) */
 

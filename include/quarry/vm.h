@@ -95,7 +95,8 @@ struct vm_pager_ops {
 	 * Make page @index of @object present: call the pager, and wait, with a limit, until it has
 	 * called vm_object_supply.  Called with no lock held, and for several faults of one page at
 	 * once.  A fault calls it again if the page has gone before the fault could map it, so it
-	 * ends the fault with an error when the limit is over or the thread's task is ending.
+	 * ends the fault with an error when the limit is over or the thread's task is ending.  The
+	 * time of access_waited does not count in the limit.
 	 * Returns 0 (check again); -EIO; -ETIMEDOUT; -ENOMEM; -EINTR the thread's task is ending.
 	 */
 	int (*get)(struct vm_object *object, u32 index);

@@ -182,5 +182,152 @@ static void supplied_page_reaches_all_that_wait_for_it(struct ktest *t)
 	paged_end(t, &p);
 }
 
+/* ---- an access beside a silent pager of another object ---- */
+
+#define SILENT_VA (WINDOW + 0x100000)
+#define SILENCE   (3 * LIMIT) /* the time limit of the silent pager */
+
+static struct paged paged, silent;
+
+/* The silent pager's page is dirty; @a has requested the other pager's page: this call, or NULL. */
+static struct ipc_call *begin_beside_silence(struct ktest *t, struct access *a)
+{
+	int err = vm_space_create(&kernel_memory, &space);
+
+	EXPECT_EQ(t, err, 0);
+	if (err || !paged_begin(t, &paged, WINDOW, LIMIT) ||
+	    !paged_begin(t, &silent, SILENT_VA, SILENCE))
+		return NULL;
+	make_dirty(t, &silent);
+	return access_begin(t, a, &paged, 1, touch_page_0) ? receive(t, &paged, ABI_PAGER_GET, S)
+	                                                   : NULL;
+}
+
+static void end_beside_silence(struct ktest *t)
+{
+	vm_space_put(space);
+	paged_end(t, &paged);
+	paged_end(t, &silent);
+	expect_sound(t, &kernel_memory);
+}
+
+static void reclaim_zone_of(void *arg)
+{
+	struct lru_scan scan = {.batch = RECLAIM_BATCH, .desperate = true};
+
+	scan.zone = zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, arg));
+	reclaim_batch(&scan);
+}
+
+/*
+ * The page that the access waits for is reclaimed together with a page of the silent pager, which
+ * is asked first.  The access's own pager is never late.
+ */
+static void reclaim_of_another_page_takes_no_time_of_an_access(struct ktest *t)
+{
+	static u64 taken[PAGE_SIZE / sizeof(u64)];
+	struct ipc_call *call;
+	struct access a;
+
+	call = NEED(t, begin_beside_silence(t, &a));
+	make_dirty(t, &paged);
+	ktest_start(2, reclaim_zone_of, page_in(silent.object, 0));
+	thread_sleep(LIMIT / 5);
+	EXPECT(t, !page_in(paged.object, 0));
+	answer(t, call, ABI_PAGER_DONE);
+	call = receive(t, &paged, ABI_PAGER_CLEAN, SILENCE);
+	EXPECT_EQ(t, a.ended, 0);
+	EXPECT_EQ(t, pager_take_back(paged.object, 0, (uintptr_t)taken), 0);
+	answer(t, call, ABI_PAGER_DONE);
+	ktest_join(2);
+	call = receive(t, &paged, ABI_PAGER_GET, S);
+	supply(t, &paged);
+	answer(t, call, ABI_PAGER_DONE);
+	access_end(t, &a, 0, SILENCE);
+	end_beside_silence(t);
+}
+
+/* All free memory. */
+static void take_memory(struct pile *pile)
+{
+	*pile = (struct pile){NULL, 0};
+	drain_all_pages(&kernel_memory, NULL);
+	pile_alloc(&kernel_memory, pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+}
+
+/*
+ * From now on accesses wait for memory, since reclaim waits for the silent pager.  Then there is
+ * memory again, and the pager is asked once more.
+ */
+static void memory_comes_late(struct ktest *t, struct ipc_call *call, u64 word, struct access *a)
+{
+	struct pile pile;
+
+	take_memory(&pile);
+	answer(t, call, word);
+	thread_sleep(2 * LIMIT);
+	EXPECT_EQ(t, a->ended, 0);
+	EXPECT_EQ(t, pile_free(&kernel_memory, &pile), 0);
+	call = receive(t, &paged, ABI_PAGER_GET, S);
+	supply(t, &paged);
+	answer(t, call, ABI_PAGER_DONE);
+	access_end(t, a, 0, 2 * LIMIT);
+	/* The reclaim thread still waits for the silent pager. */
+	thread_sleep(2 * SILENCE);
+}
+
+static void memory_for_a_dropped_page_takes_no_time_of_an_access(struct ktest *t)
+{
+	struct ipc_call *call;
+	struct access a;
+
+	call = NEED(t, begin_beside_silence(t, &a));
+	supply(t, &paged);
+	EXPECT_EQ(t, pager_drop(paged.object, 0, 1), 0);
+	memory_comes_late(t, call, ABI_PAGER_DONE, &a);
+	end_beside_silence(t);
+}
+
+/* Each access waits for memory itself. */
+static void memory_for_the_pager_takes_no_time_of_an_access(struct ktest *t)
+{
+	struct ipc_call *call;
+	struct access a, other;
+
+	call = NEED(t, begin_beside_silence(t, &a));
+	REQUIRE(t, access_begin(t, &other, &paged, 3, touch_page_0));
+	thread_sleep(LIMIT / 5);
+	memory_comes_late(t, call, ABI_PAGER_NO_MEMORY, &a);
+	access_end(t, &other, 0, 2 * LIMIT);
+	end_beside_silence(t);
+}
+
+/* One thread of the pager has supplied the page, the other one found no memory for it. */
+static void page_supplied_without_memory_is_used(struct ktest *t)
+{
+	struct ipc_call *call;
+	struct access a;
+	struct page *page;
+	struct pile pile;
+
+	REQUIRE(t, !vm_space_create(&kernel_memory, &space));
+	REQUIRE(t, paged_begin(t, &paged, WINDOW, LIMIT));
+	REQUIRE(t, access_begin(t, &a, &paged, 1, touch_page_0));
+	call = receive(t, &paged, ABI_PAGER_GET, S);
+	supply(t, &paged);
+	EXPECT_EQ(t, vm_object_pin(paged.object, 0, &page), 0); /* reclaim must not take it */
+	take_memory(&pile);
+	answer(t, call, ABI_PAGER_NO_MEMORY);
+	access_end(t, &a, 0, 0);
+	mem_unpin_page(&kernel_memory, page);
+	EXPECT_EQ(t, pile_free(&kernel_memory, &pile), 0);
+	vm_space_put(space);
+	paged_end(t, &paged);
+}
+
 KTEST_SUITE(silence_access, 0, KTEST(an_answer_ends_each_wait_for_it),
-    KTEST(supplied_page_reaches_all_that_wait_for_it));
+    KTEST(supplied_page_reaches_all_that_wait_for_it),
+    KTEST(reclaim_of_another_page_takes_no_time_of_an_access),
+    KTEST(memory_for_a_dropped_page_takes_no_time_of_an_access),
+    KTEST(memory_for_the_pager_takes_no_time_of_an_access),
+    KTEST(page_supplied_without_memory_is_used));
