@@ -259,19 +259,6 @@ static int try_get(struct pager *p, struct vm_object *object, u32 index)
 	return err;
 }
 
-/* The pager lacks memory: this thread, which may wait for pagers, frees some.  As try_get. */
-static int free_memory(struct vm_object *object, u32 index)
-{
-	u64 began = arch_clock_ns();
-	struct page *page = mem_alloc_pages(object->mem, GFP_MOVABLE, 0);
-
-	access_waited(began);
-	if (!page)
-		return vm_object_has(object, index) ? 0 : -ENOMEM;
-	mem_free_pages(object->mem, page, 0);
-	return -EAGAIN;
-}
-
 static int pager_get(struct vm_object *object, u32 index)
 {
 	struct pager *p = object->pager;
@@ -282,7 +269,7 @@ static int pager_get(struct vm_object *object, u32 index)
 			return -ETIMEDOUT;
 		err = try_get(p, object, index);
 		if (err == ABI_PAGER_NO_MEMORY)
-			err = free_memory(object, index);
+			err = vm_await_memory(object, index);
 		if (err != -EAGAIN)
 			return err;
 	}

@@ -53,11 +53,10 @@ static int find_object(struct fault *f)
 }
 
 /*
- * The faulting thread first allocates and frees a page, since its pager must not wait for memory.
  * The page is not kept for the pager: held here, it would block an offline for as long as the pager
  * does not answer.
  */
-static int ask_pager(struct vm_object *object, u32 index)
+int vm_await_memory(struct vm_object *object, u32 index)
 {
 	u64 began = arch_clock_ns();
 	struct page *page = mem_alloc_pages(object->mem, object_gfp(object), 0);
@@ -66,6 +65,15 @@ static int ask_pager(struct vm_object *object, u32 index)
 	if (!page)
 		return vm_object_has(object, index) ? 0 : -ENOMEM;
 	mem_free_pages(object->mem, page, 0);
+	return -EAGAIN;
+}
+
+static int ask_pager(struct vm_object *object, u32 index)
+{
+	int err = vm_await_memory(object, index);
+
+	if (err != -EAGAIN)
+		return err;
 	sched_point("fault.ask");
 	return object->ops->get(object, index);
 }

@@ -185,6 +185,13 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_
  * slot.  The result may be out of date.
  */
 bool vm_object_has(struct vm_object *object, u32 index);
+/*
+ * Allocate a page and free it again, before the running thread's access calls the pager of @object
+ * for slot @index: the pager must not wait for memory, but this thread may.  The time does not
+ * count in the access's limit (access_waited).  Returns -EAGAIN there is memory, so call the pager;
+ * 0 there is none, but the slot has a page by now; -ENOMEM.  Context: thread, may sleep.
+ */
+int vm_await_memory(struct vm_object *object, u32 index) must_check;
 /* The number of pages in slots, in zones up to @highest only; pages in transit do not count. */
 unsigned long vm_object_pages(struct vm_object *object, enum zone_kind highest);
 /* The number of pages that are the object's tables of slots, the top one included. */

@@ -62,6 +62,7 @@ static unused int copy_vm_object_supply_by(
 static unused int copy_vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 static unused u32 copy_vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
 static unused bool copy_vm_object_has(struct vm_object *object, u32 index);
+static unused int copy_vm_await_memory(struct vm_object *object, u32 index);
 static unused unsigned long copy_vm_object_pages(struct vm_object *object, enum zone_kind highest);
 static unused unsigned long copy_vm_object_tables(struct vm_object *object);
 static unused int copy_vm_object_pin(struct vm_object *object, u32 index, struct page **page);
@@ -115,6 +116,7 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define vm_object_remove      copy_vm_object_remove
 #define vm_object_remove_some copy_vm_object_remove_some
 #define vm_object_has         copy_vm_object_has
+#define vm_await_memory       copy_vm_await_memory
 #define vm_object_pages       copy_vm_object_pages
 #define vm_object_tables      copy_vm_object_tables
 #define vm_object_pin         copy_vm_object_pin
