@@ -7,7 +7,7 @@
  * Invariants: while an operation runs, the prompt's thread waits for it and for Ctrl-U (or Ctrl-C,
  *             unless a program reads that), which cancels the operation; other keys are ignored.
  *             In a script or a watch no key is read: keys typed ahead are for the prompt.
- * Tests:      judge_wait, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_prompt.py, tests/qemu/test_script.py.
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"

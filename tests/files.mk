@@ -46,7 +46,6 @@ HOST_TEST_SRCS += tests/suites/mm/alloc/test_short.c
 HOST_TEST_SRCS += tests/suites/demo/test_line_edit.c
 HOST_TEST_SRCS += tests/suites/demo/test_progress.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_script.c
-HOST_TEST_SRCS += tests/suites/demo/test_judge_wait.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_play_slab.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_play_alloc.c
 HOST_TEST_SRCS += tests/suites/mm/zone/test_play_zones.c

@@ -240,6 +240,7 @@ def test_progress_is_shown_while_something_waits(host):
         r"\r\033\[Koffline: (\d+) s: waits for pfn 0x8803 \(page busy\); Ctrl-U cancels"
     )
     assert int(child.match.group(1)) >= 2
+    child.send("busy\r")  # other keys are ignored
     child.expect(r"\r\033\[Koffline: \d+ s")
     said = prompt.keys("\x15")
     assert re.search(r"\r\033\[Koffline: error EINTR: ", said), said
@@ -261,7 +262,8 @@ def test_progress_is_lines_where_a_row_cannot_be_rewritten(host):
 
 
 def test_waits_are_cancelled(host):
-    """Ctrl-U cancels each wait that may be long: tests, rounds, programs, bursts."""
+    """Ctrl-U cancels each wait that may be long: tests, rounds, programs, bursts. It cancels no
+    other wait."""
     prompt = at_prompt(host("selftest=none", cpus=2, mem=256, programs=True))
     said = prompt.keys("run all\r\x15")
     found = re.search(r"^run: cancelled after (\d+) of (\d+) tests$", said, re.MULTILINE)
@@ -273,6 +275,7 @@ def test_waits_are_cancelled(host):
     assert re.search(ends, said, re.MULTILINE), said
     said = prompt.keys("burst 8 100000\r\x15")
     assert re.search(r"^burst: \d{1,5} rounds? of \d+ MiB used and freed", said, re.MULTILINE)
+    assert re.search(r"^compact: \d+ blocks? moved, ", prompt.keys("compact\r\x15"), re.MULTILINE)
     assert prompt("check") == SOUND
 
 
