@@ -7,7 +7,7 @@
  * Locks:      none of its own: only the prompt's thread calls it; handles have their own locks.
  * Invariants: content that was written is read back, although pages are moved, lent or returned
  *             meanwhile.
- * Tests:      judge_load, tests/qemu/test_monitor.py.
+ * Tests:      judge_load, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"

@@ -262,8 +262,8 @@ def test_progress_is_lines_where_a_row_cannot_be_rewritten(host):
 
 
 def test_waits_are_cancelled(host):
-    """Ctrl-U cancels each wait that may be long: tests, rounds, programs, bursts. It cancels no
-    other wait."""
+    """Ctrl-U cancels each wait that may be long: tests, rounds, programs, loads, bursts. It
+    cancels no other wait."""
     prompt = at_prompt(host("selftest=none", cpus=2, mem=256, programs=True))
     said = prompt.keys("run all\r\x15")
     found = re.search(r"^run: cancelled after (\d+) of (\d+) tests$", said, re.MULTILINE)
@@ -273,6 +273,9 @@ def test_waits_are_cancelled(host):
     said = prompt.keys("user fuzz 3 100000000\r\x15")
     ends = r"^user: fuzz (was killed, status|not started: error EAGAIN)"
     assert re.search(ends, said, re.MULTILINE), said
+    said = prompt.keys("load 100\r\x15")
+    assert int(first(r"^load: (\d+) MiB in movable objects, ", said)) < 100
+    assert ", 0 damaged\n" in prompt("load")
     said = prompt.keys("burst 8 100000\r\x15")
     assert re.search(r"^burst: \d{1,5} rounds? of \d+ MiB used and freed", said, re.MULTILINE)
     assert re.search(r"^compact: \d+ blocks? moved, ", prompt.keys("compact\r\x15"), re.MULTILINE)
