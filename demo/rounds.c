@@ -7,7 +7,7 @@
  * Invariants: a round commits only after 100 operations on two CPUs (or on the only one) between
  *             its first isolate bit and its commit.  In every 10 rounds pages were migrated, and
  *             pages were freed into isolated pageblocks.
- * Tests:      stress, judge_rounds, tests/qemu/test_monitor.py.
+ * Tests:      stress, judge_rounds, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
  */
 #include "demo/soak.h"
 
