@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none of its own.
- * Tests:      judge_trace_boot, tests/qemu/test_start.py, tests/qemu/test_trace.py.
+ * Tests:      tests/qemu/test_start.py, tests/qemu/test_trace.py.
  */
 #include <quarry/bootfile.h>
 #include <quarry/cmdline.h>

@@ -72,7 +72,6 @@ HOST_TEST_SRCS += tests/suites/mm/migrate/test_handle_exact.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_hotplug.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_user.c
 HOST_TEST_SRCS += tests/suites/kernel/test_judge_user_boot.c
-HOST_TEST_SRCS += tests/suites/demo/test_judge_trace_boot.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_poison.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_poison_load.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_crowd.c

@@ -56,6 +56,16 @@ def test_good(passes, text_file):
     assert run.has(r"^trace good\.trace: "), run.story()
 
 
+@pytest.mark.parametrize(
+    "words, text, name", [("", GOOD, "module"), ("script=x", "mem\n", "short.trace")]
+)
+def test_no_name(passes, text_file, words, text, name):
+    """The only module is replayed; if it may be the script, the kernel's own trace."""
+    run = passes(f"selftest=none tour=off trace= {words}", tour=None, module=text_file("x", text))
+    assert run.has(rf"^trace {re.escape(name)}: \d+ events"), run.story()
+    assert run.has("^> mem$") == (text != GOOD), run.story()
+
+
 def test_no_newline_at_the_end(passes, text_file):
     passes(
         "selftest=none trace=good.trace",
