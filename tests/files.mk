@@ -9,7 +9,6 @@ HOST_SRCS += tests/host/host_memmap_test.c
 
 # These suites are hosted only, and linked last to run last: a broken allocator makes them wait.
 HOST_TEST_SRCS += tests/host/judge_help.c
-HOST_TEST_SRCS += tests/host/judge_handles.c
 HOST_TEST_SRCS += tests/host/play_help.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_faults.c
 HOST_TEST_SRCS += tests/suites/mm/check/test_cover.c

@@ -12,7 +12,7 @@
 #include <quarry/panic.h>
 #include <quarry/stress.h>
 
-#include "tests/host/judge_handles.h"
+#include "tests/host/judge_help.h"
 
 #define PAGES 512u /* 2 MiB */
 
@@ -52,6 +52,22 @@ static int put_object(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, 
 static int drop_object(struct handle_table *t, u32 h)
 {
 	return 0;
+}
+
+static int verify_object(struct handle_table *t, u32 h)
+{
+	judge_note("[verify %u]", h);
+	return 0;
+}
+
+static int write_object(struct handle_table *t, u32 h, u64 seed)
+{
+	judge_note("[write %u %llu]", h, (unsigned long long)seed);
+	return 0;
+}
+
+static void drain_owner(struct movable_owner *owner)
+{
 }
 
 static struct stress *begin_stress(struct memory *mem, unsigned first, unsigned nr, u64 seed)
@@ -146,6 +162,9 @@ static struct monitor_state no_state;
 #define handle_table_init   init
 #define handle_alloc        put_object
 #define handle_free         drop_object
+#define handle_verify       verify_object
+#define handle_write        write_object
+#define movable_owner_drain drain_owner
 #define stress_start        begin_stress
 #define stress_stop         end_stress
 #define alloc_pages         get_block
