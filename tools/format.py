@@ -232,32 +232,40 @@ def replaced(text, edits):
     return text
 
 
+def diff(edits, path):
+    """The lines of a diff with @edits, of which the first may be one of the file @path."""
+    text = ""
+    for number, (other, old, new) in enumerate(edits):
+        if other != path or number:
+            text += "@@\n" if other == path else f"@@ {other}\n"
+        path, old, new = other, old.splitlines(True), new.splitlines(True)
+        text += "".join(list(difflib.unified_diff(old, new, n=len(old)))[3:])
+    return re.sub("^ $", "", text, flags=re.MULTILINE)
+
+
 def file_text(path, before, after):
     """The text of a file of variants for the formatted sources, or None if it need not change."""
-    had = [text for _, text in variant_text.split(path)]
-    now = [adapted(text, before, after) or text for text in had]
-    return None if now == had else "\n".join(now)
+    had = [(first, text) for _, first, text in variant_text.split(path)]
+    now = [adapted(path, first, text, before, after) or text for first, text in had]
+    return None if now == [text for _, text in had] else "\n".join(now)
 
 
-def adapted(text, before, after):
+def adapted(path, first, text, before, after):
     """A variant's text for the formatted sources, or None if it need not change."""
-    lines = text.split("\n")
-    ident = lines[0]
-    start = next(i for i, line in enumerate(lines) if line.startswith("--- "))
-    edits = variant_text.parse_edits(ident, lines[start:-1])
-    text, changed = "\n".join(lines[:start]) + "\n", False
-    for name in dict.fromkeys(name for name, _, _ in edits):
-        mine = [(old, new) for other, old, new in edits if other == name]
+    v, edits, changed = variant_text.parse(path, first, text, ()), [], False
+    for name in dict.fromkeys(name for name, _, _ in v.edits):
+        mine = [(old, new) for other, old, new in v.edits if other == name]
         if before.get(name) != after.get(name):
             had = replaced(before[name], mine)
             if had is None:
-                raise OSError(f"{ident}: its text is not in {name}: tools/variant.py check")
+                raise OSError(f"{v.id}: its text is not in {name}: tools/variant.py check")
             wanted = formatted(name, had)
             fits = replaced(after[name], mine)
             if fits is None or formatted(name, fits) != wanted:
                 mine, changed = pieces(after[name], wanted), True
-        text += f"--- file {name}\n" + "".join(f"--- old\n{old}--- new\n{new}" for old, new in mine)
-    return text if changed else None
+        edits += [(name, *pair) for pair in mine]
+    header = re.match("([a-z]+:.*\n)*", text).group()
+    return header + diff(edits, variant_text.source_of(path)) if changed else None
 
 
 def write(path, text):

@@ -26,10 +26,9 @@ from functools import lru_cache
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
 import suites
-from variant_text import NEEDED, NEEDED_PLANTED, BadVariant, parse, paths, split
+from variant_text import MUTANTS, NEEDED, NEEDED_PLANTED, BadVariant, parse, paths, split
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MUTANTS = os.path.join(ROOT, "tests", "mutants")
 PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # bugs for tools/fuzz.py to find
 RACES = os.path.join(ROOT, "tests", "races")
 NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
@@ -52,7 +51,8 @@ OBJECTS = (
 
 
 def texts(folder=None):
-    """{id: (path, text)} of all variants of a folder, MUTANTS unless given."""
+    """{id: (path, number of its first line, text)} of the variants of a folder, MUTANTS unless
+    given."""
     found = paths(folder or MUTANTS)
     return _texts(tuple((path, os.stat(path).st_mtime_ns) for path in found))
 
@@ -61,10 +61,10 @@ def texts(folder=None):
 def _texts(files):
     found = {}
     for path, _ in files:
-        for ident, text in split(path):
+        for ident, first, text in split(path):
             if ident in found:
                 raise BadVariant(f"{ident}: is in {found[ident][0]} and in {path}")
-            found[ident] = path, text
+            found[ident] = path, first, text
     return found
 
 
@@ -76,7 +76,7 @@ def read(ident, folder=None, needed=NEEDED):
     found = texts(folder)
     if ident not in found:
         raise BadVariant(f"no variant {ident}; tools/variant.py list names them")
-    return parse(found[ident][1], needed)
+    return parse(*found[ident], needed)
 
 
 def load(ident):

@@ -6,8 +6,12 @@ import re
 from dataclasses import dataclass
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-WORLDS = ("host", "qemu")
-BUILDS = ("port", "plain", "order3", "asan", "tsan", "threads", "threads-asan", "silence")
+MUTANTS = os.path.join(ROOT, "tests", "mutants")
+VALUES = {  # of some lines of the header: the patterns
+    "world": "host|qemu",
+    "build": "port|plain|order3|asan|tsan|threads|threads-asan|silence",
+    "kill": r"\w+\.\w+|race \S+( fiber| mttcg)?|(explore|matrix) \S+|fuzz \w+",
+}
 ONCE = ("id", "title", "mechanism", "why", "world", "build", "cpus", "compile")
 KEYS = ONCE + ("kill", "expect")
 NEEDED = ("id", "title", "why", "kill", "expect")
@@ -44,12 +48,15 @@ class Kill:
 
 @dataclass
 class Variant:
-    id: str
     header: dict  # {key: [values]}
     edits: list  # [(path, old, new)]
 
     def get(self, key, default=""):
         return self.header.get(key, [default])[0]
+
+    @property
+    def id(self):
+        return self.get("id")
 
     @property
     def title(self):
@@ -60,57 +67,45 @@ class Variant:
         return [Kill(*pair) for pair in zip(self.header["kill"], self.header.get("expect", []))]
 
 
-def parse_header(name, lines):
-    header, key = {}, None
-    for line in lines:
-        found = re.match(r"([a-z]+):(.*)$", line)
-        if found:
-            key = found.group(1)
-            if key not in KEYS or key in ONCE and key in header:
-                raise BadVariant(f"{name}: {'second' if key in KEYS else 'unknown'} line {key}:")
-            header.setdefault(key, []).append(found.group(2).strip())
-        elif key and line.startswith((" ", "\t")):
-            header[key][-1] += " " + line.strip()
-        elif line.strip():
-            raise BadVariant(f"{name}: not a header line: {line!r}")
+def parse_header(lines):
+    """{key: [values]} of the lines KEY: VALUE; @lines: [(file and number, line)]."""
+    header = {}
+    for place, line in lines:
+        key, value = (part.strip() for part in line.split(":", 1))
+        if key not in KEYS or key in ONCE and key in header:
+            raise BadVariant(f"{place}: {'second' if key in KEYS else 'unknown'} line {key}:")
+        if not re.fullmatch(VALUES.get(key, ".*"), value):
+            raise BadVariant(f"{place}: {key}: {value!r} is none of {VALUES[key]}")
+        header.setdefault(key, []).append(value)
     return header
 
 
-def parse_edits(name, lines):
-    """[(path, old, new)] from blocks of --- file, --- old, --- new.  A block without a file is for
-    the file of the block before."""
-    edits, path, what, parts = [], None, None, {}
-
-    def close():
-        if parts:
-            if path is None or set(parts) != {"old", "new"}:
-                raise BadVariant(f"{name}: a block needs file, old and new")
-            old, new = ("".join(line + "\n" for line in parts[k]) for k in ("old", "new"))
-            if not old.strip() or old == new:
-                raise BadVariant(f"{name}: {path}: nothing to replace")
-            edits.append((path, old, new))
-            parts.clear()
-
-    for line in lines:
-        found = re.match(r"--- (file|old|new)(?:\s+(\S+))?\s*$", line)
-        if not found:
-            if what is None:
-                raise BadVariant(f"{name}: text outside a block: {line!r}")
-            parts[what].append(line)
-        elif found.group(1) == "file":
-            close()
-            path, what = found.group(2), None
-            if not path or os.path.isabs(path) or ".." in path.split("/"):
-                raise BadVariant(f"{name}: not a file of the tree: {line!r}")
-        else:
-            what = found.group(1)
-            if what == "old":
-                close()
-            parts[what] = []
-    close()
-    if not edits:
-        raise BadVariant(f"{name}: changes nothing")
+def parse_edits(lines, path):
+    """[(path, old, new)] of the lines of a diff; @lines: [(file and number, line)].  The first
+    change is one of the file @path.  @@ begins another change, @@ PATH one of another file."""
+    hunks, edits = [], []
+    for place, line in lines:
+        begins = re.fullmatch("@@(?: (\\S+))?", line)
+        path = begins and begins.group(1) or path
+        if begins or not hunks:
+            hunks.append((place, path, []))
+        if line[:1] in " -+":  # an empty line, too: it is in the old and in the new text
+            hunks[-1][2].append(line)
+        elif not begins:
+            raise BadVariant(f"{place}: not a line of a header or of a diff: {line!r}")
+    for place, path, hunk in hunks:
+        old, new = ("".join(s[1:] + "\n" for s in hunk if s[:1] in kinds) for kinds in (" -", " +"))
+        if os.path.isabs(path) or ".." in path.split("/"):
+            raise BadVariant(f"{place}: {path}: not a file of the tree; @@ PATH names one")
+        if not old.strip() or old == new:
+            raise BadVariant(f"{place}: nothing to replace")
+        edits.append((path, old, new))
     return edits
+
+
+def source_of(path):
+    """The source that a file of MUTANTS is for."""
+    return os.path.relpath(path, MUTANTS)[: -len(".mut")]
 
 
 def paths(folder):
@@ -124,35 +119,30 @@ def paths(folder):
 
 
 def split(path):
-    """[(id, text)] of the variants in a file.  A variant reaches from its line "id:" to the next
-    line "id:"."""
-    name = os.path.relpath(path, ROOT)
+    """[(id, number of the first line, text)] of the variants in a file.  A variant reaches from its
+    line "id:" to the next line "id:"."""
     with open(path, encoding="utf-8") as f:
         before, *rest = re.split(r"^(?=id:)", f.read(), flags=re.MULTILINE)
     if before.strip() or not rest:
-        raise BadVariant(f"{name}: a file begins with a line id:")
-    return [(text.split("\n", 1)[0][3:].strip(), text.rstrip("\n") + "\n") for text in rest]
+        raise BadVariant(f"{os.path.relpath(path, ROOT)}:1: a file begins with a line id:")
+    found, first = [], before.count("\n") + 1
+    for text in rest:
+        found.append((text.split("\n", 1)[0][3:].strip(), first, text.rstrip("\n") + "\n"))
+        first += text.count("\n")
+    return found
 
 
-def parse(text, needed=NEEDED):
-    """The variant of a text that begins with its line "id:"."""
-    name = text.split("\n", 1)[0]
-    lines = text.rstrip("\n").split("\n")
-    first = next((i for i, line in enumerate(lines) if line.startswith("--- ")), len(lines))
-    v = Variant("", parse_header(name, lines[:first]), parse_edits(name, lines[first:]))
+def parse(path, first, text, needed=NEEDED):
+    """The variant with the text that begins at line @first of the file @path."""
+    name = os.path.relpath(path, ROOT)
+    lines = [(f"{name}:{n}", line) for n, line in enumerate(text.split("\n")[:-1], first)]
+    end = next((n for n, (_, s) in enumerate(lines) if not re.match("[a-z]+:", s)), len(lines))
+    v = Variant(parse_header(lines[:end]), parse_edits(lines[end:], source_of(path)))
     missing = [key for key in needed if not all(v.header.get(key, [""]))]
     if missing:
-        raise BadVariant(f"{name}: no line {', '.join(missing)}")
-    v.id = v.get("id")
-    if v.get("world", "host") not in WORLDS or v.get("build", "port") not in BUILDS:
-        raise BadVariant(f"{name}: no world {v.get('world')} or no build {v.get('build')}")
+        raise BadVariant(f"{name}:{first}: no line {', '.join(missing)}")
     if "expect" in needed and len(v.header["kill"]) != len(v.header["expect"]):
-        raise BadVariant(f"{name}: a kill: and an expect: go together")
-    for kill in v.header["kill"]:
-        if not re.fullmatch(
-            r"\w+\.\w+|race \S+( fiber| mttcg)?|(explore|matrix) \S+|fuzz \w+", kill
-        ):
-            raise BadVariant(
-                f"{name}: kill: {kill!r}: neither SUITE.TEST nor race SCRIPT nor explore SET"
-            )
+        raise BadVariant(f"{name}:{first}: a kill: and an expect: go together")
+    if not v.edits:
+        raise BadVariant(f"{name}:{first}: changes nothing")
     return v

@@ -2,6 +2,7 @@
 """Tests of the tool that runs the wrong variants: each verdict, and each way in which a variant can
 be malformed."""
 import os
+import re
 
 import pytest
 
@@ -23,7 +24,8 @@ LOOP = "\tfor (;;)\n\t\tcpu_relax();\n"
 
 
 def block(new, old=OLD):
-    return f"--- file mm/zone.c\n--- old\n{old}--- new\n{new}"
+    old, new = (re.sub("^(?=.)", mark, text, flags=re.M) for mark, text in (("-", old), ("+", new)))
+    return f"@@ mm/zone.c\n{old}{new}"
 
 
 def read(folder, *texts):
@@ -79,9 +81,9 @@ def test_verdict(tmp_path, monkeypatch, case):
 
 
 MALFORMED = {
-    "no_title": (HEAD.replace("title", "# title") + block(WRONG), "not a header line"),
+    "no_title": (HEAD.replace("title", "# title") + block(WRONG), "mut:2: not a line of a header"),
     "no_why": (HEAD.replace("why: a reason\n", "") + block(WRONG), "no line why"),
-    "unknown_line": (HEAD + "colour: red\n" + block(WRONG), "unknown line colour"),
+    "unknown_line": (HEAD + "colour: red\n" + block(WRONG), "mut:6: unknown line colour"),
     "second_title": (HEAD + "title: more\n" + block(WRONG), "second line title"),
     "no_id": (HEAD.replace("id: TST\n", "") + block(WRONG), "begins with a line id"),
     "another_id": (HEAD.replace("TST", "OTHER") + block(WRONG), "no variant TST"),
@@ -89,13 +91,17 @@ MALFORMED = {
     "kill_alone": (HEAD + "kill: zone.another\n" + block(WRONG), "go together"),
     "no_such_kill": (
         HEAD.replace("zone.ranges", "zone ranges") + block(WRONG),
-        "neither SUITE.TEST nor",
+        "mut:4: kill: .* is none of",
     ),
-    "no_such_build": (HEAD + "build: fast\n" + block(WRONG), "no build fast"),
+    "no_such_build": (HEAD + "build: fast\n" + block(WRONG), "mut:6: build: 'fast' is none of"),
     "no_block": (HEAD, "changes nothing"),
-    "no_file": (HEAD + block(WRONG).replace("--- file mm/zone.c\n", ""), "needs file, old and new"),
-    "no_new": (HEAD + block("").replace("--- new\n", ""), "needs file, old and new"),
-    "outside": (HEAD + block(WRONG).replace("mm/zone.c", "../zone.c"), "not a file of the tree"),
+    "no_file": (HEAD + block(WRONG).replace("@@ mm/zone.c\n", ""), "mut:6: .*@@ PATH names one"),
+    "outside": (HEAD + block(WRONG).replace("mm/", "../"), "mut:6: .* not a file of the tree"),
+    "no_mark": (HEAD + block(WRONG) + "}\n", "mut:9: not a line of .* a diff: '}'"),
+    "header_last": (HEAD + block(WRONG) + "cpus: 2\n", "mut:9: not a line of"),
+    "numbers": (HEAD + block(WRONG).replace("mm/zone.c", "-1,2 +1,2 @@"), "mut:6: not a line of"),
+    "only_new": (HEAD + block(WRONG, ""), "mut:6: nothing to replace"),
+    "nothing_new": (HEAD + block(WRONG) + "@@\n }\n", "mut:9: nothing to replace"),
     "same": (HEAD + block(OLD), "nothing to replace"),
 }
 
@@ -105,6 +111,16 @@ def test_malformed(tmp_path, case):
     text, says = MALFORMED[case]
     with pytest.raises(variant.BadVariant, match=says):
         read(tmp_path, text)
+
+
+def test_a_change_has_lines_that_stay(tmp_path):
+    """An empty line stays, too.  The second change is in the same file."""
+    v = read(tmp_path, HEAD + block(WRONG) + "@@\n one\n\n-two\n three\n@@ a/b.c\n-four\n")
+    assert v.edits == [
+        ("mm/zone.c", OLD, WRONG),
+        ("mm/zone.c", "one\n\ntwo\nthree\n", "one\n\nthree\n"),
+        ("a/b.c", "four\n", ""),
+    ]
 
 
 def test_a_file_has_several_variants(tmp_path):
@@ -134,7 +150,7 @@ def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
     (tmp_path / "tree" / "build" / "kept.o").write_text("")
     with open(f"{variant.ROOT}/include/quarry/types.h", encoding="utf-8") as f:
         first = f.readline()
-    other = f"--- file include/quarry/types.h\n--- old\n{first}--- new\n{first}/* new */\n"
+    other = f"@@ include/quarry/types.h\n {first}+/* new */\n"
     for text in (other, block(WRONG)):  # nothing of the first text stays behind
         v = read(tmp_path, HEAD + text)
         (path,) = variant.thin_tree(v, tree)
