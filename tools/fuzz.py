@@ -90,6 +90,8 @@ TARGETS = {
     "screen": (1, ["drivers/psf.c", "drivers/text.c", f"{HERE}/fuzz_screen.c"], ON_X86, 4096),
 }
 KEEP_FILES, KEEP_BYTES = 40, 4096
+# Targets in which it says nothing how often an input takes a branch, only whether it does.
+ONCE_IS_ENOUGH = ("cmdline",)
 PLANTED_SECONDS, PLANTED_NEEDED = 60, 3
 ENV = dict(
     os.environ,
@@ -348,8 +350,10 @@ def merge(names, build):
         os.makedirs(fresh)
         os.makedirs(found, exist_ok=True)
         os.makedirs(corpus(name), exist_ok=True)
+        options = ["-set_cover_merge=1", f"-max_len={KEEP_BYTES}"]
+        options += ["-use_counters=0"] if name in ONCE_IS_ENOUGH else []
         subprocess.run(
-            [program, "-set_cover_merge=1", f"-max_len={KEEP_BYTES}", fresh, corpus(name), found],
+            [program, *options, fresh, corpus(name), found],
             env=ENV,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
