@@ -16,10 +16,10 @@ import labs
 from lab_build import Once
 from lab_link import Failed, run
 
-# Symbols that compilers and sanitizers add.
+# Symbols that compilers and sanitizers add; a distribution's compiler may protect stacks.
 BY_COMPILER = re.compile(
     r"__(asan|ubsan|odr_asan)_\w+|__odr_asan\.\w+|_sub_[ID]_\w+|_GLOBAL_OFFSET_TABLE_|"
-    r"__(start|stop)_asan_globals|__tls_get_addr"
+    r"__(start|stop)_asan_globals|__tls_get_addr|__stack_chk_(fail|guard)"
 )
 # Symbols that the race build's headers need: scheduling points, locks, and the CPU.
 BY_BUILD = {"fiber_this", "host_this", "race_point", "spin_depth", "spin_is_held", "stores_wait"}

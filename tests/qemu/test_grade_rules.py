@@ -18,6 +18,7 @@ import grade_report
 import grade_run
 import grade_source
 import grade_stage
+import lab_link
 import lab_make
 import labs
 import qemu
@@ -112,15 +113,30 @@ CODE = {
 }
 
 
+def compiled(folder, text, *flags, language="c"):
+    """The path of an object of @text."""
+    to = str(folder / "x.o")
+    command = ["gcc", *flags, "-x", language, "-c", "-o", to, "-"]
+    subprocess.run(command, input=text + "\n", text=True, check=True)
+    return to
+
+
 @pytest.mark.parametrize("name", CODE)
 def test_machine_code_is_found_in_objects(tmp_path, name):
     language, text, complaint = CODE[name]
-    to = str(tmp_path / "x.o")
-    subprocess.run(
-        ["gcc", "-x", language, "-c", "-o", to, "-"], input=text + "\n", text=True, check=True
-    )
+    to = compiled(tmp_path, text, language=language)
     said = [*grade_object.section_faults(to, "x.c"), *grade_object.instruction_faults(to, "x.c")]
     assert any(complaint in line for line in said), said
+
+
+def test_stacks_may_be_protected(tmp_path):
+    """As by the compilers of some distributions, if they are not asked not to."""
+    text = "int get(int *);\nint f(int a)\n{\n\tint x[9];\n\n\tx[0] = a;\n\treturn get(x);\n}"
+    to = compiled(tmp_path, text, "-fstack-protector-strong")
+    assert ("U", "__stack_chk_fail") in lab_link.symbols(to)
+    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/free_map.c"))
+    assert any("uses get," in line for line in said)
+    assert not any("__stack_chk" in line for line in said)
 
 
 @pytest.mark.parametrize(
