@@ -212,7 +212,7 @@ class Grade:
         except Failed as error:
             # Code that does not link may break a rule: then report that rule.
             if LINKING.search(str(error)):
-                said = grade_object.faults(self.one, self.objects(programs, needed), {})
+                said = grade_object.faults(self.one, self.objects(programs, needed), [])
                 if said:
                     return self.refuse(said)
             self.results.append(Result("build", "compile", "ERROR", *first_error(str(error))))
@@ -220,7 +220,7 @@ class Grade:
         self.said = grade_layers.printable(
             programs.said + (self.kernel.said if self.kernel else "")
         )
-        given = programs.given_objects(name, self.tree) if "model" in needed else {}
+        given = self.given_objects(programs, needed)
         said = grade_object.faults(self.one, self.objects(programs, needed), given)
         return self.refuse(said) if said else made
 
@@ -249,6 +249,13 @@ class Grade:
                 places += self.kernel.student_objects(name, self.tree)[path]
             found[path] = [p for p in places if os.path.exists(p)]
         return found
+
+    def given_objects(self, programs, needed):
+        """[(given source, its object with the student's headers, its object with this tree's)]"""
+        if not self.tree or lab_build.same(self.one, self.tree, ""):
+            return []
+        found = programs.given_objects(self.label, needed)
+        return found + (self.kernel.given_objects(self.label) if KERNEL in needed else [])
 
     def run(self):
         begin = time.monotonic()

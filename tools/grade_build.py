@@ -28,6 +28,7 @@ JUDGE = tuple(f"labs/model/{name}.c" for name in PARTS)
 STUDENT = ("labs/model/student.c",)
 # The explorer's compiler flags that add scheduling points to a student's code.
 POINTS = ("-include", "labs/grade/points.h")
+MODEL, EXPLORER = "model", "explorer"  # kinds of programs with one memory
 KEPT_JUDGE = os.path.join(lab_build.REFERENCE, "judge")
 
 
@@ -95,10 +96,11 @@ class Programs:
 
     # ---- programs with the student's objects in the place of the reference's ----
 
-    def single(self, kind, sources, flags, made, tree, name):
+    def single(self, kind, sources, made, tree, name):
         """Link @sources, the lab's own from @tree: the path of the program.  @made: the folder of
         the objects that make builds from the same sources; up-to-date ones are used."""
         folder, one = os.path.join(self.top, kind, self.one.name), self.one
+        flags = self.flags_for(kind)
         again = [s for s in sources if s in one.sources()] + [s for s in sources if s in one.extra]
         rest = Once.of(
             lambda: self.rest(kind, [s for s in sources if s not in again], flags, made),
@@ -109,11 +111,7 @@ class Programs:
         mine = []
         for path in again:
             if path in shared:
-
-                def common(path=path):
-                    return self.compiled(kind, path, flags, None, folder)
-
-                mine.append(Once.of(common, kind, folder, path))
+                mine.append(self.common(kind, path, flags))
             else:
                 mine.append(self.compiled(kind, path, flags, tree, folder, name))
         to, own = os.path.join(folder, name, kind), Builder(os.path.join(folder, name))
@@ -125,6 +123,15 @@ class Programs:
         own.save()
         return to
 
+    def common(self, kind, path, flags):
+        """The object of a source, from this tree alone."""
+        folder = os.path.join(self.top, kind, self.one.name)
+
+        def made():
+            return self.compiled(kind, path, flags, None, folder)
+
+        return Once.of(made, kind, folder, path)
+
     def compiled(self, kind, path, flags, tree, folder, name=SAME):
         """Compile a source that is the student's or includes the student's headers; returns the
         object's path."""
@@ -133,7 +140,7 @@ class Programs:
         builder = Builder(os.path.join(folder, name))
         to = os.path.join(builder.folder, path.replace("/", "_") + ".o")
         command = [self.cc, *first, *self.flags_of(flags, path), *lab_build.NO_ERRORS, "-w"]
-        if kind == "explorer":
+        if kind == EXPLORER:
             command += [*POINTS, *(["-DLAB_OWN"] if path in self.one.files else [])]
         builder.compile(source, to, command)
         builder.save()
@@ -164,22 +171,22 @@ class Programs:
         """The folder of objects that programs of all labs share."""
         return os.path.join(self.top, kind, "obj")
 
-    def given_objects(self, name, tree):
-        """{source: (its object with the student's headers, its object with this tree's headers)}"""
-        if lab_build.same(self.one, tree, ""):
-            return {}
-        folder = os.path.join(self.top, "model", self.one.name)
-        flags = [*self.hosted.flags, "-Ilabs/model"]
-        builder, found = Builder(os.path.join(folder, "given")), {}
-        for path in self.one.extra:
-            base = path.replace("/", "_") + ".o"
-            theirs = os.path.join(folder, name, base)
-            if os.path.exists(theirs):
-                ours = os.path.join(builder.folder, base)
-                builder.compile(path, ours, [self.cc, *self.flags_of(flags, path), "-w"])
-                found[path] = (theirs, ours)
-        builder.save()
-        return found
+    def given_objects(self, name, steps):
+        """[(source, its object with the student's headers, its object with this tree's headers)] of
+        the given sources in the programs of @steps."""
+        found = []
+        for kind in [kind for kind in (MODEL, EXPLORER) if kind in steps]:
+            for path in self.one.extra:
+                base = path.replace("/", "_") + ".o"
+                theirs = os.path.join(self.top, kind, self.one.name, name, base)
+                if os.path.exists(theirs):
+                    found.append((path, theirs, self.common(kind, path, self.flags_for(kind))))
+        return found + (self.suites.given_objects(name) if "contract" in steps else [])
+
+    def flags_for(self, kind):
+        if kind == MODEL:
+            return [*self.hosted.flags, "-Ilabs/model"]
+        return [f for f in self.settings["FIBER_FLAGS"] if f != "-O2"] + ["-O1"]
 
     def flags_of(self, flags, source):
         return [*flags, *(self.settings["HOSTT"] if source.startswith("tests/lib") else [])]
@@ -187,14 +194,12 @@ class Programs:
     def student(self, tree, name):
         """The process with the student's code, under the address and undefined behaviour
         sanitizers."""
-        flags = [*self.hosted.flags, "-Ilabs/model"]
         sources = [*self.settings["MM_SRCS"], *COMMON, *STUDENT]
-        return self.single("model", sources, flags, self.hosted.MADE, tree, name)
+        return self.single(MODEL, sources, self.hosted.MADE, tree, name)
 
     def explorer(self, tree, name):
         """The explorer: CPUs are fibers of one thread."""
-        flags = [f for f in self.settings["FIBER_FLAGS"] if f != "-O2"] + ["-O1"]
-        return self.single("explorer", self.settings["FIBER_SRCS"], flags, "fiber", tree, name)
+        return self.single(EXPLORER, self.settings["FIBER_SRCS"], "fiber", tree, name)
 
     def each(self):
         """Objects that run each test of a program in a process of its own, and report on it."""

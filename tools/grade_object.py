@@ -28,8 +28,9 @@ SECTIONS = re.compile(
     r"\.(text|data|bss|tbss|tdata|rodata|comment|note|eh_frame|debug_\w+|rela|group)(\..*)?|"
     r"asan_globals"
 )
-# The sanitizer adds one pointer here; any other section would be a constructor's.
+# A sanitizer adds one pointer here, to a call of its INIT; anything else would be a constructor's.
 ARRAYS = re.compile(r"\.(init|fini)_array\.00099")
+INIT = ("U", "__asan_init")
 MOST_DATA = 64 << 10
 # Instructions for system calls, for input and output, and for ring 0 only.
 FORBIDDEN = re.compile(
@@ -59,17 +60,21 @@ def symbol_faults(one, path, source):
             yield f"{source} defines {plain} for others"
 
 
-def given_faults(one, path, ours, source):
-    """Faults of an object of a given source, compiled with the student's headers: symbols that it
-    uses only with these, not with this tree's headers (the object @ours)."""
+def given_faults(one, source, path, ours):
+    """Faults of an object of a given source, compiled with the student's headers: those that it has
+    only with these, not with this tree's headers (the object @ours)."""
     may = set(one.allow) | BY_BUILD | {name for _, name in lab_link.symbols(ours)}
     for other in one.sources():
         may |= set(one.exports(other))
     for kind, name in lab_link.symbols(path):
         if name not in may and not BY_COMPILER.fullmatch(name) and kind in "UwvTDBRVWCiuA":
             yield f"{source}, with the lab's headers, has {name}, which the lab does not list"
-    yield from section_faults(path, source)
-    yield from instruction_faults(path, source)
+    known = Once.of(lambda: code_faults(ours, source), "known", ours)
+    yield from [fault for fault in code_faults(path, source) if fault not in known]
+
+
+def code_faults(path, source):
+    return [*section_faults(path, source), *instruction_faults(path, source)]
 
 
 def lab_data(one, source):
@@ -91,7 +96,7 @@ def section_faults(path, source):
         if len(words) < 7 or not words[0].isdigit():
             continue
         name, size = words[1], int(words[2], 16)
-        if ARRAYS.fullmatch(name) and size == 8:
+        if ARRAYS.fullmatch(name) and size == 8 and INIT in lab_link.symbols(path):
             continue
         # A stack with code is that of a program which takes the address of a nested function.
         code = re.search(r"\bCODE\b", " ".join(words[7:])) and not name.startswith(".text")
@@ -120,11 +125,7 @@ def instruction_faults(path, source):
 
 def object_faults(one, path, source):
     """A line for each fault of an object."""
-    return [
-        *symbol_faults(one, path, source),
-        *section_faults(path, source),
-        *instruction_faults(path, source),
-    ]
+    return [*symbol_faults(one, path, source), *code_faults(path, source)]
 
 
 def faults_once(one, path, source):
@@ -136,7 +137,7 @@ def faults_once(one, path, source):
 
 def faults(one, objects, given):
     """The faults of a submission: of its @objects, {source: paths}, and of those of @given sources,
-    {source: (object with its headers, object with this tree's headers)}."""
+    [(source, object with its headers, object with this tree's headers)]."""
     said = []
     for source, paths in objects.items():
         for path in paths:
@@ -144,6 +145,6 @@ def faults(one, objects, given):
                 said += faults_once(one, path, source)
             except Failed as error:
                 said.append(f"{source}: {error}")
-    for source, (path, ours) in given.items():
-        said += given_faults(one, path, ours, source)
+    for source, path, ours in given:
+        said += given_faults(one, source, path, ours)
     return list(dict.fromkeys(said))

@@ -248,12 +248,31 @@ class Hosted:
         theirs = [p for p in sources if p not in shared]
         objects = self.compiled(tree, out, theirs) if theirs else {}
         for path in shared:
-
-            def made(path=path):
-                return self.compiled(None, self.folder_of_same(), [path])
-
-            objects.update(Once.of(made, SAME, self.lab, self.own, path))
+            objects.update(self.common(path))
         return [objects[path] for path in sources]
+
+    def common(self, path):
+        """{source: its object from this tree alone}"""
+
+        def made():
+            return self.compiled(None, self.folder_of_same(), [path])
+
+        return Once.of(made, SAME, self.lab, self.own, path)
+
+    def given_objects(self, name):
+        """[(source, its object with the student's headers, its object with this tree's headers)] of
+        the sources that the lab compiles once more with the student's headers."""
+        found = []
+        for path in self.one.extra:
+            base = path.replace("/", "_") + ".plain.o"
+            self.common(path)
+            folders = (self.folder(name), self.folder_of_same())
+            found.append((path, *[os.path.join(folder, base) for folder in folders]))
+        return found
+
+    def folder(self, name):
+        """The folder of the submission @name."""
+        return os.path.join(self.lab, name + ("-own" if self.own else ""))
 
     def folder_of_same(self):
         """The folder of objects whose sources a submission has not changed."""
@@ -296,8 +315,7 @@ class Hosted:
     def program(self, tree=None, name="student", more=()):
         """Build the program; returns its path.  @more: further objects.  Raises Failed with a
         compiler's output."""
-        out = os.path.join(self.lab, name + ("-own" if self.own else ""))
-        rest = self.rest()
+        out, rest = self.folder(name), self.rest()
         objects = [rest, *self.student(tree, out), *more]
         return self.link(out, rest, objects)
 

@@ -27,6 +27,10 @@ import test_grade
 from test_grade import BUILD, LAB
 
 HEADER = "mm/free_map.h"
+PUT = (
+    "static always_inline unsigned free_map_put(struct free_map *map, unsigned page, "
+    "unsigned order)\n{\n"
+)
 # (file of lab 2, text in it, complaint)
 REFUSED = (
     ("mm/free_map.c", '#include"mm/drain.c"', "which is no header of mm/"),
@@ -108,6 +112,11 @@ CODE = {
         "\treturn use(g);\n}",
         "has a section .note.GNU-stack",
     ),
+    "constructor": (
+        "c",
+        "int early;\n__attribute__((constructor(99))) static void run(void)\n{\n\tearly = 1;\n}",
+        "has a section .init_array.00099",
+    ),
     "rex": ("assembler", ".byte 0x48, 0x0f, 0x05", "needs: syscall"),
     "rep": ("assembler", "rep outsb", "needs: outsb"),
 }
@@ -137,6 +146,38 @@ def test_stacks_may_be_protected(tmp_path):
     said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/free_map.c"))
     assert any("uses get," in line for line in said)
     assert not any("__stack_chk" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "layer, here, ends",
+    (
+        ("model", "!defined(QUARRY_FIBER_ARCH_INLINE_H)", "_exit"),
+        ("contract", "defined(QUARRY_FIBER_ARCH_INLINE_H)", "_exit"),
+        ("explorer", "defined(RACE_BUILD)", "_exit"),
+        pytest.param("kernel", "!__STDC_HOSTED__", "machine_power_off", marks=pytest.mark.full),
+    ),
+)
+def test_what_a_header_brings_into_given_sources(tmp_path, layer, here, ends):
+    """In one layer the submission ends the program in given code; all its own objects are clean."""
+    text = labs.read(HEADER)
+    at = text.index(PUT)
+    body = at + len(PUT)
+    begin = f"#if {here}\nvoid {ends}(int);\n#else\n#define {ends}(how) ((void)0)\n#endif\n"
+    text = text[:at] + begin + text[at:body] + f"\t{ends}(0);\n" + text[body:]
+    one = test_grade.graded(tmp_path, text={HEADER: text}, only=layer, kernel=layer == "kernel")
+    assert [r.name for r in one.results] == ["rules"] and one.points() == 0
+    said = [one.results[0].why, *one.results[0].details]
+    for path in ("mm/buddy.c", "mm/buddy_batch.c"):
+        lacks = f"{path}, with the lab's headers, has {ends}, which the lab does not list"
+        assert lacks in said, said
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("lab, name", (("2", "sets_then_merges"), ("4", "one_way_out")))
+def test_headers_of_right_submissions_are_accepted(tmp_path, lab, name):
+    """Also where they make given sources use other functions; in all layers."""
+    one = test_grade.graded(tmp_path, lab=lab, name=name, kernel=True)
+    assert test_grade.lost(one) == [] and one.points() == 100
 
 
 @pytest.mark.parametrize(
