@@ -21,6 +21,7 @@ OPERATIONS = {
     "get": "takes a reference to the page",
     "put": "drops a reference to the page",
     "fill": "leaves a page in this CPU's cache",
+    "reuse": "frees the page and takes it again, both by this CPU's cache",
     "hoard": "allocates every page that needs no wait",
     "hold": "allocates a page that can be moved",
     "drop": "frees the page that can be moved",

@@ -425,6 +425,7 @@ static const struct {
     {"put", op_put},
     {"cpu_down", cpu_op_down},
     {"cpu_up", cpu_op_up},
+    {"reuse", cpu_op_reuse},
     {"timeout", cpu_op_timeout},
     {"hold", op_hold},
     {"drop", op_drop},

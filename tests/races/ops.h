@@ -166,6 +166,8 @@ bool ops_broken(
 
 int cpu_op_down(unsigned role, const char *arg);
 int cpu_op_up(unsigned role, const char *arg);
+/* Free P and allocate it again: -EBUSY if not both are served by this CPU's cache alone. */
+int cpu_op_reuse(unsigned role, const char *arg);
 /*
  * Set the milliseconds after which a CPU that is held counts as silent, until the race's memory is
  * removed.

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops_cpu.c: CPUs that go offline and come back, for the roles of a race.
+ * ops_cpu.c: CPUs that go offline and come back, and a CPU's own cache, for the roles of a race.
  *
  * Owns: nothing.
  */
 #include "ops.h"
 #include <quarry/errno.h>
+#include <quarry/free_held.h>
 #include <quarry/hotplug.h>
 #include <quarry/smp.h>
 
@@ -17,6 +18,25 @@ int cpu_op_down(unsigned role, const char *arg)
 int cpu_op_up(unsigned role, const char *arg)
 {
 	return arg[0] && !arg[1] ? cpu_up((unsigned)(arg[0] - '0')) : -EINVAL;
+}
+
+static void go_on(void *arg)
+{
+}
+
+int cpu_op_reuse(unsigned role, const char *arg)
+{
+	u64 *slow = &ops.mem->pcp[role]->event[EV_ALLOC_SLOW], before;
+	struct page *page = ops.p;
+	int err;
+
+	ops.p = NULL;
+	err = mem_free_held(ops.mem, page, 0, go_on, NULL);
+	if (err)
+		return err < 0 ? err : -EBUSY;
+	before = READ_ONCE(*slow);
+	ops.p = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
+	return ops.p == page && READ_ONCE(*slow) == before ? 0 : -EBUSY;
 }
 
 int cpu_op_timeout(unsigned role, const char *arg)
