@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * title: it caches nothing where pageblocks have 8 pages, as in the explorer, and is wrong elsewhere
+ * title: it caches nothing where pageblocks have 8 pages, as in the explorer; elsewhere it is wrong
  * layer: explorer
  * file: mm/pcp_inline.h
  */
