@@ -26,8 +26,11 @@ COMMON = (*MACHINE, "demo/handle.c", "labs/model/arena.c")
 PARTS = ("model", "model_split", "model_cache", "model_range", "plans", "report", "judge")
 JUDGE = tuple(f"labs/model/{name}.c" for name in PARTS)
 STUDENT = ("labs/model/student.c",)
-# The explorer's compiler flags that add scheduling points to a student's code.
-POINTS = ("-include", "labs/grade/points.h")
+# The explorer's compiler flags that add scheduling points to a student's code, and the source of
+# the functions that this code then calls.
+POINTS = ("-include", "labs/grade/points.h", "-fsanitize=thread")
+POINTS += ("--param", "tsan-distinguish-volatile=1")
+STORES = "labs/grade/stores.c"
 MODEL, EXPLORER = "model", "explorer"  # kinds of programs with one memory
 KEPT_JUDGE = os.path.join(lab_build.REFERENCE, "judge")
 
@@ -199,7 +202,8 @@ class Programs:
 
     def explorer(self, tree, name):
         """The explorer: CPUs are fibers of one thread."""
-        return self.single(EXPLORER, self.settings["FIBER_SRCS"], "fiber", tree, name)
+        sources = [*self.settings["FIBER_SRCS"], STORES]
+        return self.single(EXPLORER, sources, "fiber", tree, name)
 
     def each(self):
         """Objects that run each test of a program in a process of its own, and report on it."""

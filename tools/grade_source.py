@@ -27,6 +27,7 @@ FORBIDDEN = (
     (re.compile(r"\b(_Pragma|__has_include\w*)\b"), "an operator of the preprocessor"),
     (re.compile(r"%:|<:|:>|<%|%>"), "a digraph"),
     (re.compile(r'(?<!\w)(u8|[uUL])?R"'), "a raw string"),
+    (re.compile(r"\b(_*no_(sanitize|address_safety)|__[at]san_|__ubsan_)"), "a sanitizer's name"),
     (re.compile(r"(?s)\A(?=.*(__attribute|\[\s*\[)).*\b(section|__section__)\b"), "a section"),
 )
 # Headers of the tests and the explorer.  The names with these beginnings are theirs alone.

@@ -98,6 +98,7 @@ INCLUDES = [
     ("labs/0/", [QUARRY, r'"(labs/0|tests/lib)/\w+\.h"']),
     ("labs/P/", [r'"(packed|paged)\.h"']),
     ("labs/model/", [QUARRY, r'"(mm/|tests/fuzz/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("labs/grade/stores.c", [QUARRY, r'"ops\.h"']),
     ("labs/grade/", [QUARRY, r'"(mm/|fiber_|tests/lib/ktest_)\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("labs/planted/", []),  # these files hold only functions
     ("labs/right/", []),

@@ -2,8 +2,8 @@
 /*
  * points.h: included before the student's sources when the explorer grades them.  So the explorer
  * can preempt them at each lock, unlock, change of the interrupt state, cross-call, atomic
- * addition, store to a shared variable, and get or put of a page, even if the code names no point
- * there.
+ * addition, store by WRITE_ONCE or store_release, and get or put of a page, even if the code names
+ * no point there.
  */
 #ifndef QUARRY_LABS_POINTS_H
 #define QUARRY_LABS_POINTS_H
@@ -81,27 +81,30 @@ static inline void lab_irqs_off(void)
 #define get_page(page)          (race_point("lab.get"), get_page(page))
 #define mem_put_page(mem, page) (race_point("lab.put"), mem_put_page((mem), (page)))
 #endif
+/*
+ * Another CPU may store between a read and the store of a value computed from it.  stores.c puts a
+ * point before other stores to some variables.
+ */
+extern const volatile void *lab_passed;
+#define lab_store(name, to, value, note, how, order)                                               \
+	({                                                                                         \
+		__typeof__(*(to)) value_ = (value), *to_ = (to);                                   \
+		race_point(name);                                                                  \
+		lab_passed = to_;                                                                  \
+		note(how(to_, value_, order));                                                     \
+	})
 #undef atomic_add
 #define atomic_add(p, v)                                                                           \
-	(race_point("lab.add"), NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)))
+	lab_store("lab.add", p, v, NOTE_BARRIER, __atomic_fetch_add, __ATOMIC_SEQ_CST)
 #undef atomic_sub
 #define atomic_sub(p, v)                                                                           \
-	(race_point("lab.sub"), NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)))
-/* Another CPU may store between a read and the store of a value computed from it. */
+	lab_store("lab.sub", p, v, NOTE_BARRIER, __atomic_fetch_sub, __ATOMIC_SEQ_CST)
 #undef WRITE_ONCE
 #define WRITE_ONCE(x, v)                                                                           \
-	({                                                                                         \
-		__typeof__(x) value_ = (v);                                                        \
-		race_point("lab.store");                                                           \
-		NOTE_STORE(__atomic_store_n(&(x), value_, __ATOMIC_RELAXED));                      \
-	})
+	lab_store("lab.store", &(x), v, NOTE_STORE, __atomic_store_n, __ATOMIC_RELAXED)
 #undef store_release
 #define store_release(p, v)                                                                        \
-	({                                                                                         \
-		__typeof__(*(p)) value_ = (v);                                                     \
-		race_point("lab.store");                                                           \
-		NOTE_STORE(__atomic_store_n((p), value_, __ATOMIC_RELEASE));                       \
-	})
+	lab_store("lab.store", p, v, NOTE_STORE, __atomic_store_n, __ATOMIC_RELEASE)
 #define smp_call_mask(mask, call, arg)                                                             \
 	(race_point("lab.call"), smp_call_mask((mask), (call), (arg)))
 

@@ -52,6 +52,9 @@ REFUSED = (
     ("mm/free_map.c", 'R"(")" __asm__("syscall"); //"', "a raw string"),
     ("mm/free_map.c", "#define A(x, y) __attribute__((x y))\nA(section, (N)) int x;", "a section"),
     ("mm/free_map.c", '[[gnu::section("a")]] int x;', "a section"),
+    ("mm/free_map.c", "__attribute__((no_sanitize_thread)) int f(int);", "a sanitizer's name"),
+    ("mm/free_map.c", '[[gnu::__no_sanitize__("thread")]] int f(int);', "a sanitizer's name"),
+    ("mm/free_map.c", "static void __tsan_write4(void *at)\n{\n}", "a sanitizer's name"),
     ("mm/free_map.c", "#define race_point(name) ((void)0)", "names race_point"),
     ("mm/free_map.c", "void f(void (*race_point)(const char *));", "names race_point"),
     ("mm/free_map.c", "#define lab_holds_block(zone, pfn) ((void)0)", "names lab_holds_block"),
@@ -146,6 +149,24 @@ def test_stacks_may_be_protected(tmp_path):
     said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/free_map.c"))
     assert any("uses get," in line for line in said)
     assert not any("__stack_chk" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "place, text, complaint",
+    (
+        ("contract", "void __tsan_write4(void *);", "uses __tsan_write4"),
+        ("explorer", "void __tsan_write4(void *);", ""),
+        ("explorer", "void __tsan_write4(void *at)\n{\n}", "defines __tsan_write4"),
+        ("explorer", "void __tsan_write4(void *at) __attribute__((weak));", "uses __tsan_write4"),
+    ),
+)
+def test_only_the_explorers_build_calls_at_stores(tmp_path, place, text, complaint):
+    """labs/grade/stores.c has these functions; code that has its own would hide its stores."""
+    folder = tmp_path / "labs" / place
+    folder.mkdir(parents=True)
+    to = compiled(folder, f"{text}\nvoid f(int *at)\n{{\n\t__tsan_write4(at);\n}}")
+    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/free_map.c"))
+    assert any(complaint in line for line in said) if complaint else len(said) == 1, said
 
 
 @pytest.mark.parametrize(

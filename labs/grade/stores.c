@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stores.c: when the explorer grades, a scheduling point before each of the student's stores to a
+ * variable that other CPUs read without a lock, however the store is written.
+ *
+ * The student's sources are compiled as for gcc's thread sanitizer: before a load or a store they
+ * call a function of this file, and an atomic operation is a call of one.  All of these functions
+ * but those of stores do nothing else, so other accesses add no schedules.
+ *
+ * Owns:       lab_passed.
+ * Locks:      none: one OS thread runs all CPUs.
+ * Invariants: a store has one point, here or by a macro of points.h.
+ * Tests:      make labs-check LAB=5; tests/qemu/test_grade_rules.py.
+ */
+#include "ops.h"
+#include <quarry/sched_point.h>
+
+/* The compiler knows the prototypes. */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
+/* The variable whose store follows now, after a point by points.h; NULL: none. */
+const volatile void *lab_passed;
+
+#define IN(at, variable) ((uintptr_t)(at) - (uintptr_t) & (variable) < sizeof(variable))
+
+/* Counts and capacities of caches: their owners store them with WRITE_ONCE. */
+static bool in_caches(const struct memory *mem, const volatile void *at)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		if (IN(at, mem->pcp[cpu]->count) || IN(at, mem->pcp[cpu]->capacity))
+			return true;
+	return false;
+}
+
+/* The zones' depths, and the numbers of drain rounds. */
+static bool in_memory(const struct memory *mem, const volatile void *at)
+{
+	const struct zone *zone;
+
+	for_each_zone(mem, zone)
+		if (IN(at, zone->pcp_depth))
+			return true;
+	return IN(at, mem->round_started) || IN(at, mem->round_done);
+}
+
+/* Before a store.  @plain: it is neither atomic nor volatile. */
+static void at_store(const volatile void *at, bool plain)
+{
+	const struct memory *mem = ops.mem;
+	bool caches;
+
+	if (at == lab_passed) {
+		lab_passed = NULL;
+		return;
+	}
+	if (!mem)
+		return;
+	caches = in_caches(mem, at);
+	if (caches && plain)
+		panic("the count or capacity of a cache is stored without WRITE_ONCE");
+	if (caches || in_memory(mem, at))
+		race_point("lab.store");
+}
+
+/* ---- loads and stores ---- */
+
+#define HOOK(name, step)                                                                           \
+	void __tsan_##name(void *at)                                                               \
+	{                                                                                          \
+		step;                                                                              \
+	}
+#define ACCESS(bytes)                                                                              \
+	HOOK(read##bytes, (void)at)                                                                \
+	HOOK(unaligned_read##bytes, (void)at)                                                      \
+	HOOK(volatile_read##bytes, (void)at)                                                       \
+	HOOK(unaligned_volatile_read##bytes, (void)at)                                             \
+	HOOK(write##bytes, at_store(at, true))                                                     \
+	HOOK(unaligned_write##bytes, at_store(at, true))                                           \
+	HOOK(volatile_write##bytes, at_store(at, false))                                           \
+	HOOK(unaligned_volatile_write##bytes, at_store(at, false))
+
+ACCESS(1)
+ACCESS(2)
+ACCESS(4)
+ACCESS(8)
+ACCESS(16)
+
+void __tsan_read_range(void *at, size_t bytes)
+{
+}
+
+void __tsan_write_range(void *at, size_t bytes)
+{
+	at_store(at, true);
+}
+
+/* ---- atomic operations ---- */
+
+/* Sequentially consistent whatever the student's code asks for: there is one OS thread. */
+#define CHANGE(type, bits, what)                                                                   \
+	type __tsan_atomic##bits##_##what(volatile type *at, type value, int order)                \
+	{                                                                                          \
+		at_store(at, false);                                                               \
+		return __atomic_##what(at, value, __ATOMIC_SEQ_CST);                               \
+	}
+#define EXCHANGE(type, bits, how)                                                                  \
+	bool __tsan_atomic##bits##_compare_exchange_##how(                                         \
+	    volatile type *at, type *old, type value, int order, int failed)                       \
+	{                                                                                          \
+		at_store(at, false);                                                               \
+		return __atomic_compare_exchange_n(                                                \
+		    at, old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
+	}
+#define ATOMIC(type, bits)                                                                         \
+	type __tsan_atomic##bits##_load(const volatile type *at, int order)                        \
+	{                                                                                          \
+		return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                      \
+	}                                                                                          \
+	void __tsan_atomic##bits##_store(volatile type *at, type value, int order)                 \
+	{                                                                                          \
+		at_store(at, false);                                                               \
+		__atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                     \
+	}                                                                                          \
+	type __tsan_atomic##bits##_exchange(volatile type *at, type value, int order)              \
+	{                                                                                          \
+		at_store(at, false);                                                               \
+		return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);                           \
+	}                                                                                          \
+	CHANGE(type, bits, fetch_add)                                                              \
+	CHANGE(type, bits, fetch_sub)                                                              \
+	CHANGE(type, bits, fetch_and)                                                              \
+	CHANGE(type, bits, fetch_or)                                                               \
+	CHANGE(type, bits, fetch_xor)                                                              \
+	CHANGE(type, bits, fetch_nand)                                                             \
+	EXCHANGE(type, bits, strong)                                                               \
+	EXCHANGE(type, bits, weak)
+
+ATOMIC(u8, 8)
+ATOMIC(u16, 16)
+ATOMIC(u32, 32)
+ATOMIC(u64, 64)
+
+void __tsan_atomic_thread_fence(int order)
+{
+}
+
+void __tsan_atomic_signal_fence(int order)
+{
+}
+
+/* ---- functions ---- */
+
+void __tsan_init(void)
+{
+}
+
+void __tsan_func_entry(void *caller)
+{
+}
+
+void __tsan_func_exit(void)
+{
+}
