@@ -122,6 +122,9 @@ void clock_init(void)
 		end = reading();
 		units = acpi.pm_timer_port ? (end.pm - start.pm) & 0xffffff : PIT_COUNT;
 		unit_hz = acpi.pm_timer_port ? PM_TIMER_HZ : PIT_HZ;
+		/* No unit: a pause between the readings took the timer round exactly once. */
+		if (!units)
+			continue;
 		if (start.slack + end.slack >= best)
 			continue;
 		best = start.slack + end.slack;
