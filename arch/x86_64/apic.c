@@ -137,12 +137,13 @@ void apic_enable(void)
 	if (x2apic)
 		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_X2APIC);
 	apic_write(APIC_TPR, 0);
+	/* Before the LVT: while the APIC is off, entries stay masked (SDM vol. 3A, 10.4.7.2). */
+	apic_write(APIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
 	apic_write(APIC_LVT_TIMER, LVT_MASKED);
 	apic_write(APIC_LVT_LINT0, LVT_MASKED);
 	/* An NMI from the host or the operator reaches every CPU: each prints its backtrace. */
 	apic_write(APIC_LVT_LINT1, LVT_NMI);
 	apic_write(APIC_LVT_ERROR, LVT_MASKED);
-	apic_write(APIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
 	apic_eoi();
 }
 

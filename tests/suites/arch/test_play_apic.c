@@ -77,14 +77,23 @@ static u32 read_word(const volatile u32 *at)
 	return *at | (reg == 0x300 && busy && busy-- ? 0x1000u : 0);
 }
 
+#define MASKED 0x10000u
+
+/* While the APIC is disabled, as after a reset, the entries of its table stay masked. */
+static bool is_lvt(unsigned reg)
+{
+	return reg >= 0x320 && reg <= 0x370;
+}
+
 static void write_word(volatile u32 *at, u32 value)
 {
 	unsigned i = (unsigned)(at - ioapic_words[0]) / 8;
 
 	if (is_lapic(at)) {
-		judge_note("%s%x=%x\n", arch_irqs_enabled() ? "irqs on: " : "",
-		    4 * (unsigned)(at - lapic_words), value);
-		*at = value;
+		unsigned reg = 4 * (unsigned)(at - lapic_words);
+
+		judge_note("%s%x=%x\n", arch_irqs_enabled() ? "irqs on: " : "", reg, value);
+		*at = value | (is_lvt(reg) && !(lapic_words[0xf0 / 4] & 0x100) ? MASKED : 0);
 	} else if (at == ioapic_words[i]) {
 		*at = value;
 	} else if (at == &ioapic_words[i][4] && *ioapic_words[i] < ARRAY_SIZE(redirect[i])) {
@@ -165,8 +174,9 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 	init();
 	EXPECT_SAID(t,
 	    "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=800\n"
-	    "80=0\n320=10000\n350=10000\n360=400\n370=10000\nf0=1ff\nb0=0\n" IO_APICS
+	    "80=0\nf0=1ff\n320=10000\n350=10000\n360=400\n370=10000\nb0=0\n" IO_APICS
 	    "3e0=3\n380=ffffffff\nclock\n380=0\n" RATES);
+	EXPECT_EQ(t, lapic_words[0x360 / 4], 0x400);
 	EXPECT_EQ(t, apic_max_id(), 254);
 	begin();
 	play.leaf1.ecx = HAS;
@@ -174,7 +184,7 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 	init();
 	EXPECT_SAID(t,
 	    "apic: x2APIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=fee00900\nmsr 1b=fee00d00\n"
-	    "msr 808=0\nmsr 832=10000\nmsr 835=10000\nmsr 836=400\nmsr 837=10000\nmsr 80f=1ff\n"
+	    "msr 808=0\nmsr 80f=1ff\nmsr 832=10000\nmsr 835=10000\nmsr 836=400\nmsr 837=10000\n"
 	    "msr 80b=0\n" IO_APICS "msr 83e=3\nmsr 838=ffffffff\nclock\nmsr 838=0\n" RATES);
 	EXPECT_EQ(t, apic_max_id(), 65535);
 }
