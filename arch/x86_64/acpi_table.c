@@ -59,8 +59,14 @@ static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 		if (e[0] == 0 && id == 0xff)
 			return NULL;
 		for (unsigned i = 0; i < info->nr_cpus; i++) {
-			if (info->cpu[i].apic_id == id)
+			if (info->cpu[i].apic_id != id)
+				continue;
+			/* The id of an entry that is not enabled may be a dummy. */
+			if (info->cpu[i].enabled && flags & 1)
 				return "an APIC id appears twice";
+			if (flags & 1)
+				info->cpu[i].enabled = true;
+			return NULL;
 		}
 		if (info->nr_cpus == ACPI_MAX_CPUS)
 			return "too many CPUs";

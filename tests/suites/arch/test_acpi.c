@@ -128,9 +128,8 @@ static void madt_with_wrong_entries_reports_the_first(struct ktest *t)
 {
 	begin_table(MADT);
 	add_lapic(8, 3, 1);
-	add_lapic(8, 3, 0);
-	add_override(10, 16, 3, 0);
 	add_x2apic(16, 3, 1);
+	add_override(10, 16, 3, 0);
 	add_lapic(8, 4, 1);
 	EXPECT_TEXT(t, parse_madt(), "an APIC id appears twice");
 	EXPECT_EQ(t, fw_info.nr_cpus, 2);
@@ -139,6 +138,27 @@ static void madt_with_wrong_entries_reports_the_first(struct ktest *t)
 	begin_table(MADT);
 	add_override(10, 16, 3, 0);
 	EXPECT_TEXT(t, parse_madt(), "an override of no ISA interrupt");
+}
+
+/* An entry that is not enabled may have any id, also that of a CPU, before or after its entry. */
+static void madt_entries_that_are_not_enabled_hide_no_cpu(struct ktest *t)
+{
+	begin_table(MADT);
+	add_lapic(8, 3, 0);
+	add_lapic(8, 4, 1);
+	add_lapic(8, 3, 1);
+	add_lapic(8, 4, 0);
+	add_lapic(8, 5, 0);
+	add_x2apic(16, 5, 0);
+	EXPECT_TEXT(t, parse_madt(), NULL);
+	EXPECT_EQ(t, fw_info.nr_cpus, 3);
+	expect_cpu(t, 0, 3, true);
+	expect_cpu(t, 1, 4, true);
+	expect_cpu(t, 2, 5, false);
+	add_x2apic(16, 3, 1);
+	fw_info.nr_cpus = 0;
+	EXPECT_TEXT(t, parse_madt(), "an APIC id appears twice");
+	EXPECT_EQ(t, fw_info.nr_cpus, 3);
 }
 
 static void madt_entries_stay_within_the_table(struct ktest *t)
@@ -386,7 +406,8 @@ static void memory_slots_are_counted_by_their_name(struct ktest *t)
 }
 
 KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_lists_the_cpus), KTEST(madt_lists_the_interrupt_wiring),
-    KTEST(madt_with_wrong_entries_reports_the_first), KTEST(madt_entries_stay_within_the_table),
+    KTEST(madt_with_wrong_entries_reports_the_first),
+    KTEST(madt_entries_that_are_not_enabled_hide_no_cpu), KTEST(madt_entries_stay_within_the_table),
     KTEST(madt_lists_at_most_16_io_apics), KTEST(fadt_lists_the_register_addresses),
     KTEST(fadt_has_the_dsdt_in_one_of_two_places), KTEST(dsdt_has_the_power_off_values),
     KTEST(cpu_slots_are_found_by_their_region), KTEST(memory_slots_are_counted_by_their_name));
