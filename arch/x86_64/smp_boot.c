@@ -4,7 +4,7 @@
  *
  * Owns:       cpus[] and the areas it points to, except the boot CPU's; the trampoline page.
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
- *             3 the boot CPU waits no longer: the CPU halts if it starts later, 4 parked
+ *             3 the boot CPU waits no longer: the CPU halts if it continues later, 4 parked
  *             (cpu_park.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
  * Tests:      play_cpus, arch_cpu, arch_irq, hotplug, cpu_plug, tests/qemu/test_arch.py,
@@ -147,12 +147,13 @@ static bool wait_started(u64 ns)
 	return true;
 }
 
+/* A CPU that is given up halts at its next step: it must not come online alone, at any time. */
 static void report_missing(void)
 {
 	for (unsigned i = 1; i < nr_boot_cpus; i++) {
 		if (atomic_cas(&cpus[i]->started, 0u, STARTED_GIVEN_UP))
 			printk("smp: CPU %u (APIC id %u) did not start\n", i, cpus[i]->apic_id);
-		else if (READ_ONCE(cpus[i]->started) != 2)
+		else if (atomic_cas(&cpus[i]->started, 1u, STARTED_GIVEN_UP))
 			printk("smp: CPU %u (APIC id %u) hangs in start-up\n", i, cpus[i]->apic_id);
 	}
 }
@@ -223,6 +224,7 @@ void ap_main(struct cpu *cpu)
 		halt_deaf();
 	cpu_load(cpu);
 	apic_enable();
-	store_release(&cpu->started, 2u);
+	while (!atomic_cas(&cpu->started, 1u, STARTED_RUNS))
+		halt_deaf();
 	kernel_ap_entry();
 }
