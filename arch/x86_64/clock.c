@@ -9,8 +9,9 @@
  *
  * Both frequencies are measured against the ACPI power management timer, which runs at a known rate
  * on every machine and emulator; without it, against channel 2 of the old interval timer.  A round
- * takes 1 ms.  The host may stop the CPU between the readings of two clocks.  So each reading is
- * the tightest of several, and the round with the tightest readings is used.
+ * takes 1 ms.  The host may stop the CPU between any two accesses.  So a
+ * reading takes the timer's value and the other two clocks together, and is the tightest of
+ * several; and the round with the tightest readings is used.
  */
 #include <quarry/acpi.h>
 #include <quarry/machine.h>
@@ -20,7 +21,8 @@
 
 #define PM_TIMER_HZ 3579545ULL /* ACPI specification 4.8.3.3 */
 #define PIT_HZ      1193182ULL
-#define PIT_COUNT   1193 /* 1 ms */
+#define PM_MASK     0xffffffu
+#define PIT_MASK    0xffffu
 #define ROUNDS      3
 #define TRIES       5
 /* The most passes of a busy loop that waits for hardware, which may be absent. */
@@ -30,7 +32,7 @@
 
 struct reading {
 	u64 tsc, slack;
-	u32 apic, pm;
+	u32 apic, timer;
 };
 
 u64 clock_tsc_hz, clock_apic_hz;
@@ -54,9 +56,25 @@ u64 arch_clock_ns(void)
 	return base_ns + (u64)((unsigned __int128)delta * scale >> 32);
 }
 
-static u32 pm_read(void)
+/* Are the clocks measured against the PM timer?  Else against the interval timer. */
+static bool by_pm;
+
+/* The timer's value.  It counts up; only the bits of PM_MASK or PIT_MASK count. */
+static u32 timer_read(void)
 {
-	return acpi.pm_timer_port ? inl(acpi.pm_timer_port) & 0xffffff : 0;
+	u32 low;
+
+	if (by_pm)
+		return inl(acpi.pm_timer_port);
+	outb(0x43, 0x80); /* keep the count of channel 2 for the two reads */
+	low = inb(0x42);
+	return ~(low | (u32)inb(0x42) << 8);
+}
+
+/* The timer's ticks between two readings, if it has not gone round. */
+static u32 ticks_between(u32 start, u32 end)
+{
+	return (end - start) & (by_pm ? PM_MASK : PIT_MASK);
 }
 
 static struct reading reading(void)
@@ -65,73 +83,84 @@ static struct reading reading(void)
 
 	for (unsigned i = 0; i < TRIES; i++) {
 		u64 before = arch_tsc();
-		u32 pm = pm_read();
+		u32 count = timer_read();
 		u32 apic = apic_read(APIC_TIMER_COUNT);
 		u64 after = arch_tsc();
 
 		if (after - before < best.slack)
 			best = (struct reading){
-			    before + (after - before) / 2, after - before, apic, pm};
+			    before + (after - before) / 2, after - before, apic, count};
 	}
 	return best;
 }
 
+/* Has the interval timer's count reached 0 since its start?  A missing device reads as ones. */
 static bool pit_expired(void)
 {
 	return inb(0x61) & 0x20;
 }
 
 /*
- * Start the interval timer's channel 2: one-shot, its gate on, its speaker off.  False: there is
- * none.
+ * Start the interval timer's channel 2: one-shot, from its largest count, which takes 55 ms; its
+ * gate on, its speaker off.  False: there is none.
  */
 static bool pit_start(void)
 {
 	outb(0x61, (inb(0x61) & 0xfc) | 0x01);
 	outb(0x43, 0xb0);
-	outb(0x42, PIT_COUNT & 0xff);
-	outb(0x42, PIT_COUNT >> 8);
-	return !pit_expired(); /* a missing device reads as ones */
+	outb(0x42, 0);
+	outb(0x42, 0);
+	return !pit_expired();
 }
 
-/* Wait for about a millisecond.  Returns false if the timer does not move. */
-static bool wait_round(u32 pm_start)
+/*
+ * Wait until the timer is more than @units ticks beyond @start.  Returns false if it does not move.
+ */
+static bool wait_round(u32 start, u64 units)
 {
 	for (unsigned i = 0; i < SPIN_LIMIT; i++) {
-		if (acpi.pm_timer_port ? ((pm_read() - pm_start) & 0xffffff) > PM_TIMER_HZ / 1000
-		                       : pit_expired())
+		if (ticks_between(start, timer_read()) > units)
 			return true;
 		cpu_relax();
 	}
 	return false;
 }
 
-void clock_init(void)
+/*
+ * Measure both rates, against the PM timer if @pm, else against the interval timer.  False: there
+ * is no such timer, or it stands still.
+ */
+static bool measure(bool pm)
 {
-	u64 best = ~0ULL;
+	u64 best = ~0ULL, hz = pm ? PM_TIMER_HZ : PIT_HZ;
 
+	by_pm = pm;
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		struct reading start, end;
-		u64 units, unit_hz;
+		u64 units;
 
-		if (!acpi.pm_timer_port && !pit_start())
+		if (!pm && !pit_start())
 			break;
 		start = reading();
-		if (!wait_round(start.pm))
+		if (!wait_round(start.timer, hz / 1000))
 			break;
 		end = reading();
-		units = acpi.pm_timer_port ? (end.pm - start.pm) & 0xffffff : PIT_COUNT;
-		unit_hz = acpi.pm_timer_port ? PM_TIMER_HZ : PIT_HZ;
-		/* No unit: a pause between the readings took the timer round exactly once. */
-		if (!units)
+		units = ticks_between(start.timer, end.timer);
+		/* A pause between the readings may have taken the timer round. */
+		if (!units || (!pm && pit_expired()))
 			continue;
 		if (start.slack + end.slack >= best)
 			continue;
 		best = start.slack + end.slack;
-		clock_tsc_hz = (end.tsc - start.tsc) * unit_hz / units;
-		clock_apic_hz = (u64)(start.apic - end.apic) * unit_hz / units;
+		clock_tsc_hz = (end.tsc - start.tsc) * hz / units;
+		clock_apic_hz = (u64)(start.apic - end.apic) * hz / units;
 	}
-	if (!clock_tsc_hz || !clock_apic_hz) {
+	return clock_tsc_hz && clock_apic_hz;
+}
+
+void clock_init(void)
+{
+	if (!measure(acpi.pm_timer_port)) {
 		printk("clock: no timer to measure by, 1 GHz assumed\n");
 		clock_tsc_hz = 1000000000;
 		clock_apic_hz = clock_tsc_hz / 16;
