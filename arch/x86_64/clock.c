@@ -8,8 +8,8 @@
  * Tests:      play_clock, arch_clock, arch_cpu, tick, tests/qemu/test_clock.py.
  *
  * Both frequencies are measured against the ACPI power management timer, which runs at a known rate
- * on every machine and emulator; without it, against channel 2 of the old interval timer.  A round
- * takes 1 ms.  The host may stop the CPU between any two accesses.  So a
+ * on every machine and emulator; without it, or if it stands still, against channel 2 of the old
+ * interval timer.  A round takes 1 ms.  The host may stop the CPU between any two accesses.  So a
  * reading takes the timer's value and the other two clocks together, and is the tightest of
  * several; and the round with the tightest readings is used.
  */
@@ -139,7 +139,7 @@ static bool measure(bool pm)
 		struct reading start, end;
 		u64 units;
 
-		if (!pm && !pit_start())
+		if (pm ? !acpi.pm_timer_port : !pit_start())
 			break;
 		start = reading();
 		if (!wait_round(start.timer, hz / 1000))
@@ -160,7 +160,7 @@ static bool measure(bool pm)
 
 void clock_init(void)
 {
-	if (!measure(acpi.pm_timer_port)) {
+	if (!measure(true) && !measure(false)) {
 		printk("clock: no timer to measure by, 1 GHz assumed\n");
 		clock_tsc_hz = 1000000000;
 		clock_apic_hz = clock_tsc_hz / 16;

@@ -18,7 +18,7 @@ static unsigned apic_reads;     /* a reading of the clock makes five; the third 
 static u64 pit_began;           /* time at which the PIT began to count; 0: it did not */
 static unsigned written;        /* bytes written to the PIT's count */
 static u32 from_count, latched; /* of the PIT: its first count, the count that is read */
-static enum timer_kind { PM, PIT, STUCK, ABSENT } timer;
+static enum timer_kind { PM, PM_STUCK, PIT, STUCK, ABSENT } timer;
 static bool pauses; /* the first round lasts for exactly one turn of the timer */
 static u64 shown;   /* by the timer in the first reading's third try */
 /* Ticks of a pause in the second round: after the PIT has started; after the first reading. */
@@ -109,8 +109,9 @@ static u32 read_port(u16 port, unsigned bytes, u32 kept)
 		return high_byte ? latched & 0xff : latched >> 8;
 	}
 	read_timer();
-	return timer == STUCK ? 0x123456 | high
-	                      : ((u32)(0xfffff0 + ticks / TICKS) & 0xffffff) | high;
+	return timer == STUCK || timer == PM_STUCK
+	    ? 0x123456 | high
+	    : ((u32)(0xfffff0 + ticks / TICKS) & 0xffffff) | high;
 }
 
 static void latch(void)
@@ -128,6 +129,9 @@ static void write_port(u16 port)
 		latch();
 	if (port != 0x42)
 		return;
+	/* A reading's cost depends on its number since the first start. */
+	if (!written)
+		apic_reads = 0;
 	from_count = (written % 2 ? from_count : 0) | (u32)play.port[0x42] << 8 * (written % 2);
 	if (++written % 2)
 		return;
@@ -215,6 +219,17 @@ static void calibration_falls_back_to_the_pit(struct ktest *t)
 	EXPECT_EQ(t, apic_reads, 30);
 }
 
+/* The firmware names a PM timer, but the timer is off. */
+static void calibration_leaves_a_pm_timer_that_stands_still(struct ktest *t)
+{
+	begin();
+	timer = PM_STUCK;
+	clock_init();
+	EXPECT_EQ(t, clock_tsc_hz, PIT_HZ * TICKS);
+	EXPECT_EQ(t, clock_apic_hz, PIT_HZ * 5);
+	EXPECT_EQ(t, judge_times("clock: "), 0);
+}
+
 /*
  * The host may stop the CPU after it has started the PIT, or until the PIT shows a count that it
  * has shown before.  Here this happens in the round with the tightest readings.
@@ -240,10 +255,10 @@ static void clock_without_a_timer_assumes_a_rate(struct ktest *t)
 	begin();
 	timer = STUCK;
 	clock_init();
-	EXPECT_SAID(t, ASSUMED);
+	EXPECT_EQ(t, judge_times(ASSUMED), 1);
 	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
 	EXPECT_EQ(t, clock_apic_hz, 62500000);
-	EXPECT_EQ(t, play.turns, 1000000);
+	EXPECT_EQ(t, play.turns, 2000000);
 	begin();
 	measure_by_pit(STUCK);
 	EXPECT_EQ(t, judge_times(ASSUMED), 1);
@@ -286,5 +301,7 @@ static void clock_advances_at_the_measured_rate(struct ktest *t)
 KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(clock_rate_comes_from_the_tightest_readings),
     KTEST(round_in_which_the_timer_seems_to_stand_is_left_out),
-    KTEST(calibration_falls_back_to_the_pit), KTEST(pause_beside_the_pit_does_no_harm),
-    KTEST(clock_without_a_timer_assumes_a_rate), KTEST(clock_advances_at_the_measured_rate));
+    KTEST(calibration_falls_back_to_the_pit),
+    KTEST(calibration_leaves_a_pm_timer_that_stands_still),
+    KTEST(pause_beside_the_pit_does_no_harm), KTEST(clock_without_a_timer_assumes_a_rate),
+    KTEST(clock_advances_at_the_measured_rate));
