@@ -64,6 +64,8 @@ static void stop_here(struct cpu *cpu)
 {
 	struct memory *mem;
 
+	/* A CPU that was dead has missed shootdowns: of arrays of descriptors, say. */
+	arch_tlb_flush_user();
 	arch_timer_stop();
 	take_pending();
 	smp_call_close();
@@ -154,6 +156,19 @@ static bool is_up(void *arg)
 bool cpu_is_parked(unsigned cpu)
 {
 	return cpu < nr_cpus && load_acquire(&cpus[cpu]->hotplug) == HP_PARKED;
+}
+
+bool cpu_out_of_reach(void)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		u32 state = load_acquire(&cpus[cpu]->hotplug);
+
+		if (state != HP_UP && state != HP_PARKED && state != HP_ABSENT)
+			return true;
+	}
+	return false;
 }
 
 static unsigned other_online(unsigned cpu)

@@ -5,12 +5,16 @@
  * Owns:       the addresses from ARCH_STACK_BASE on, in slots of STACK_SLOT bytes: the upper
  *             STACK_SIZE bytes of a slot are a stack, the rest is its guard.
  * Locks:      stack_lock for the lists of slots; mapping and cross-calls happen outside it.
+ *             cpu_hotplug, shared and only if it is free, to make every CPU forget a stack.
  * Invariants: a slot is in one place: in use, on cached[] (mapped), on empty[] (not mapped) or
  *             beyond next_slot.
- *             A page goes back to the allocator only when its old address is in no CPU's TLB.
- * Tests:      arch_page, arch_map, arch_full, tests/qemu/test_arch.py,
+ *             A page goes back to the allocator, and a slot gets new pages, only when the old
+ *             address is in no CPU's TLB.
+ * Tests:      arch_page, arch_map, arch_full, play_stack, tests/qemu/test_arch.py,
  *             tests/qemu/test_exception.py.
  */
+#include <quarry/hotplug.h>
+#include <quarry/lock.h>
 #include <quarry/machine.h>
 #include <quarry/mm.h>
 
@@ -22,6 +26,8 @@
 #define STACK_PAGES (STACK_SIZE / PAGE_SIZE)
 /* The most freed stacks that are kept for new threads; the pages of further stacks are freed. */
 #define KEEP_STACKS 64
+/* The most stacks whose pages one call frees. */
+#define FREE_AT_ONCE 8
 
 static struct spinlock stack_lock = SPINLOCK("stacks", RANK_NONE);
 static u16 cached[NR_SLOTS], empty[NR_SLOTS];
@@ -56,39 +62,72 @@ static void flush_stack(void *top)
 		invlpg((uintptr_t)top - i * PAGE_SIZE);
 }
 
-/* Unmap and free @pages pages right below @top. */
-static void unmap_stack(uintptr_t top, unsigned pages)
+/* Unmap @pages pages right below @top; page[]: which. */
+static void unmap_stack(uintptr_t top, unsigned pages, phys_t *page)
 {
-	phys_t page[STACK_PAGES];
-	int asked;
-
 	for (unsigned i = 0; i < pages; i++) {
 		page[i] = arch_mapped_at(top - (i + 1) * PAGE_SIZE);
 		KASSERT(page[i]);
 	}
 	arch_unmap(top - pages * PAGE_SIZE, pages * PAGE_SIZE);
-	asked = smp_call_mask(NULL, flush_stack, (void *)top);
-	KASSERT(asked >= 0); /* a caller that may sleep may make cross-calls */
-	for (unsigned i = 0; i < pages; i++)
-		page_free(page[i]);
 }
 
-/* Map memory under the stack that ends at @top.  False: no memory, and nothing is mapped. */
+static void forget_stack(uintptr_t top)
+{
+	int asked = smp_call_mask(NULL, flush_stack, (void *)top);
+
+	KASSERT(asked >= 0); /* a caller that may sleep may make cross-calls */
+}
+
+/*
+ * Make every CPU forget a stack that is unmapped.  False: a CPU that comes, goes or is dead may
+ * still reach it.  The lock is only tried, so that a thread can end while a CPU does not park.
+ */
+static bool all_forget_stack(uintptr_t top)
+{
+	bool all;
+
+	if (!rwsem_try_shared(&cpu_hotplug))
+		return false;
+	forget_stack(top);
+	all = !cpu_out_of_reach();
+	rwsem_unlock_shared(&cpu_hotplug);
+	return all;
+}
+
+/* Map page[] right below @top.  Returns how many were mapped: fewer only without memory. */
+static unsigned map_pages(uintptr_t top, const phys_t *page)
+{
+	unsigned i = 0;
+
+	while (
+	    i < STACK_PAGES && !arch_map(top - (i + 1) * PAGE_SIZE, page[i], PAGE_SIZE, MAP_WRITE))
+		i++;
+	return i;
+}
+
+/*
+ * Map memory under the stack that ends at @top.  False: no memory, and nothing is mapped; no CPU
+ * has used the addresses meanwhile.
+ */
 static bool map_stack(uintptr_t top)
 {
-	for (unsigned i = 0; i < STACK_PAGES; i++) {
-		void *memory = arch_page_alloc();
+	phys_t page[STACK_PAGES];
+	unsigned nr = 0, mapped;
+	void *memory;
 
-		if (memory &&
-		    !arch_map(
-		        top - (i + 1) * PAGE_SIZE, arch_virt_to_phys(memory), PAGE_SIZE, MAP_WRITE))
-			continue;
-		if (memory)
-			page_free(arch_virt_to_phys(memory));
-		unmap_stack(top, i);
-		return false;
+	while (nr < STACK_PAGES && (memory = arch_page_alloc()))
+		page[nr++] = arch_virt_to_phys(memory);
+	mapped = nr == STACK_PAGES ? map_pages(top, page) : 0;
+	if (mapped == STACK_PAGES)
+		return true;
+	if (mapped) {
+		unmap_stack(top, mapped, page);
+		forget_stack(top);
 	}
-	return true;
+	while (nr)
+		page_free(page[--nr]);
+	return false;
 }
 
 static void put_slot(unsigned slot, bool mapped)
@@ -124,16 +163,45 @@ void *arch_stack_alloc(void)
 	return (void *)slot_top(slot);
 }
 
+/* Take a mapped slot that is not to be kept; NR_SLOTS: there is none. */
+static unsigned take_surplus(void)
+{
+	irqflags_t flags = spin_lock_irqsave(&stack_lock);
+	unsigned slot = nr_cached > KEEP_STACKS ? cached[--nr_cached] : NR_SLOTS;
+
+	spin_unlock_irqrestore(&stack_lock, flags);
+	return slot;
+}
+
+/* Free the pages of a mapped slot.  False: a CPU may still use them, and the slot stays mapped. */
+static bool free_slot(unsigned slot)
+{
+	phys_t page[STACK_PAGES];
+	bool gone;
+
+	unmap_stack(slot_top(slot), STACK_PAGES, page);
+	gone = all_forget_stack(slot_top(slot));
+	for (unsigned i = 0; gone && i < STACK_PAGES; i++)
+		page_free(page[i]);
+	/* The tables are still there, so mapping needs no memory. */
+	if (!gone && map_pages(slot_top(slot), page) < STACK_PAGES)
+		panic("stack: slot %u cannot be mapped again", slot);
+	put_slot(slot, !gone);
+	return gone;
+}
+
 void arch_stack_free(void *top)
 {
 	unsigned slot = (unsigned)(((uintptr_t)top - ARCH_STACK_BASE) / STACK_SLOT - 1);
-	bool keep;
 
 	KASSERT(slot < NR_SLOTS && (uintptr_t)top == slot_top(slot));
-	keep = READ_ONCE(nr_cached) < KEEP_STACKS;
-	if (!keep)
-		unmap_stack((uintptr_t)top, STACK_PAGES);
-	put_slot(slot, keep);
+	put_slot(slot, true);
+	/* Stacks that could not be freed earlier are freed too, a few at a time. */
+	for (unsigned i = 0; i < FREE_AT_ONCE && READ_ONCE(nr_cached) > KEEP_STACKS; i++) {
+		slot = cpu_out_of_reach() ? NR_SLOTS : take_surplus();
+		if (slot == NR_SLOTS || !free_slot(slot))
+			break;
+	}
 }
 
 unsigned long arch_stack_pages(void)

@@ -35,6 +35,12 @@ int cpu_up(unsigned cpu) must_check;
 const char *cpu_state_name(unsigned cpu);
 /* True if @cpu is parked and can come back online.  Any context. */
 bool cpu_is_parked(unsigned cpu);
+/*
+ * Is there a CPU that gets no cross-calls, but runs, or may run on: one that is dead, or on its way
+ * offline or online?  It may use old TLB entries until it is parked; when it wakes it has none.  If
+ * the caller holds cpu_hotplug, shared, the answer false stays true.  Any context.
+ */
+bool cpu_out_of_reach(void);
 /* Print one line for each CPU.  Context: thread. */
 void show_cpus(void);
 /*

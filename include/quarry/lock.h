@@ -30,7 +30,8 @@ static inline unsigned sleep_lock_waiters(struct sleep_lock *l) NO_LOCK_ANALYSIS
 
 /* ---- the exclusive side of a rwsem ---- */
 
-static inline bool rwsem_try_shared(struct rwsem *s) NO_LOCK_ANALYSIS
+/* Take the shared side if no thread holds or awaits the exclusive side. */
+static inline bool rwsem_try_shared(struct rwsem *s) TRY_ACQUIRE_SHARED(true, s) NO_LOCK_ANALYSIS
 {
 	return sleep_lock_try(&s->l, true);
 }

@@ -5,7 +5,8 @@
  *   GUARDED_BY(class)      of a field: it is read and written under a lock of that class
  *   REQUIRES(lock, ...)    of a function: the caller holds these locks, before and after the call
  *   ACQUIRE(lock, ...)     the function takes them; RELEASE: it releases them;
- *                          TRY_ACQUIRE(value, lock): it takes the lock if it returns value
+ *                          TRY_ACQUIRE(value, lock): it takes the lock if it returns value;
+ *                          with _SHARED: the shared side of a rwsem
  *   EXCLUDES(lock, ...)    the caller holds none of these: the function takes them itself
  *   ASSERT_HELD(class)     from this call on locks of the class count as held, for the reason in
  *                          the comment
@@ -29,19 +30,20 @@
 #define LOCK_ATTR(x)
 #endif
 
-#define CAPABILITY(what)        LOCK_ATTR(capability(what))
-#define GUARDED_BY(class)       LOCK_ATTR(guarded_by(class))
-#define ACQUIRED_AFTER(...)     LOCK_ATTR(acquired_after(__VA_ARGS__))
-#define REQUIRES(...)           LOCK_ATTR(requires_capability(__VA_ARGS__))
-#define REQUIRES_SHARED(...)    LOCK_ATTR(requires_shared_capability(__VA_ARGS__))
-#define ACQUIRE(...)            LOCK_ATTR(acquire_capability(__VA_ARGS__))
-#define ACQUIRE_SHARED(...)     LOCK_ATTR(acquire_shared_capability(__VA_ARGS__))
-#define TRY_ACQUIRE(value, ...) LOCK_ATTR(try_acquire_capability(value, __VA_ARGS__))
-#define RELEASE(...)            LOCK_ATTR(release_capability(__VA_ARGS__))
-#define RELEASE_SHARED(...)     LOCK_ATTR(release_shared_capability(__VA_ARGS__))
-#define EXCLUDES(...)           LOCK_ATTR(locks_excluded(__VA_ARGS__))
-#define ASSERT_HELD(...)        LOCK_ATTR(assert_capability(__VA_ARGS__))
-#define NO_LOCK_ANALYSIS        LOCK_ATTR(no_thread_safety_analysis)
+#define CAPABILITY(what)               LOCK_ATTR(capability(what))
+#define GUARDED_BY(class)              LOCK_ATTR(guarded_by(class))
+#define ACQUIRED_AFTER(...)            LOCK_ATTR(acquired_after(__VA_ARGS__))
+#define REQUIRES(...)                  LOCK_ATTR(requires_capability(__VA_ARGS__))
+#define REQUIRES_SHARED(...)           LOCK_ATTR(requires_shared_capability(__VA_ARGS__))
+#define ACQUIRE(...)                   LOCK_ATTR(acquire_capability(__VA_ARGS__))
+#define ACQUIRE_SHARED(...)            LOCK_ATTR(acquire_shared_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(value, ...)        LOCK_ATTR(try_acquire_capability(value, __VA_ARGS__))
+#define TRY_ACQUIRE_SHARED(value, ...) LOCK_ATTR(try_acquire_shared_capability(value, __VA_ARGS__))
+#define RELEASE(...)                   LOCK_ATTR(release_capability(__VA_ARGS__))
+#define RELEASE_SHARED(...)            LOCK_ATTR(release_shared_capability(__VA_ARGS__))
+#define EXCLUDES(...)                  LOCK_ATTR(locks_excluded(__VA_ARGS__))
+#define ASSERT_HELD(...)               LOCK_ATTR(assert_capability(__VA_ARGS__))
+#define NO_LOCK_ANALYSIS               LOCK_ATTR(no_thread_safety_analysis)
 
 /* No object of this type is defined: only its name is used. */
 struct lock_class {
