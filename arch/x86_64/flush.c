@@ -7,6 +7,7 @@
  * Invariants: none.
  * Tests:      play_cpus, arch_map, memory_add, tests/qemu/test_arch.py, tests/qemu/test_plug.py.
  */
+#include <quarry/hotplug.h>
 #include <quarry/port.h>
 
 #include "x86.h"
@@ -35,9 +36,13 @@ static void flush_online(void) REQUIRES_SHARED(cpu_hotplug)
 	smp_call_mask(NULL, flush_here, NULL);
 }
 
-void flush_everywhere(void)
+bool flush_everywhere(void)
 {
+	bool reached;
+
 	rwsem_lock_shared(&cpu_hotplug);
 	flush_online();
+	reached = !cpu_out_of_reach();
 	rwsem_unlock_shared(&cpu_hotplug);
+	return reached;
 }

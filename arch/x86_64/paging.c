@@ -113,9 +113,9 @@ static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 }
 
 /* Called without paging_lock: a flush waits for cpu_hotplug, whose holder may need paging_lock. */
-static void flush_all(void) EXCLUDES(paging_lock)
+static bool flush_all(void) EXCLUDES(paging_lock)
 {
-	flush_everywhere();
+	return flush_everywhere();
 }
 
 static void set_entry(u64 *entry, u64 value) REQUIRES(paging_lock)
@@ -402,6 +402,9 @@ void arch_array_shrink(uintptr_t va, size_t len)
 	uintptr_t end = va + len;
 
 	KASSERT(!((va | len) & (PAGE_SIZE - 1)));
+	/* A dead CPU may use its old entries when it continues: the pages stay where they are. */
+	if (!flush_all())
+		return;
 	mutex_lock(&paging_lock);
 	for (; va < end; va += PAGE_SIZE) {
 		unsigned found;
@@ -418,7 +421,10 @@ void arch_array_shrink(uintptr_t va, size_t len)
 		gone = page;
 	}
 	mutex_unlock(&paging_lock);
-	flush_all();
+	if (!flush_all()) {
+		printk("paging: a CPU died: unmapped pages of descriptors are lost\n");
+		return;
+	}
 	for (page = gone; page; page = gone) {
 		gone = page->owner; /* before the page is freed, which changes it */
 		free_pages(page, 0);

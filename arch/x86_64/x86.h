@@ -257,10 +257,11 @@ extern u64 kernel_cr3;
 /* flush.c: flush this CPU's TLB, global entries included. */
 void flush_tlb(void);
 /*
- * Flush the TLBs of all CPUs; a parked CPU flushes its own when it wakes.
+ * Flush the TLBs of all CPUs; a parked CPU flushes its own when it wakes.  False: a CPU that is
+ * dead, say, has not flushed its TLB (cpu_out_of_reach).
  * Context: thread, may sleep, cpu_hotplug not held.
  */
-void flush_everywhere(void);
+bool flush_everywhere(void);
 /*
  * Map [pa, pa + len) at @va in 4 KiB pages, all page aligned; MAP_ flags.  An existing equal
  * mapping stays.  Returns 0; -ENOMEM; -EEXIST another mapping exists.  Context: boot CPU or thread.

@@ -103,8 +103,10 @@ struct pcp *arch_cpu_pcp(unsigned cpu);
 /*
  * arch_array_grow maps zeroed pages of an array wherever [@va, @va + @len) has none.  It returns 0;
  * -ENOMEM: some pages may have been mapped.  arch_array_shrink unmaps and frees the pages; the
- * addresses then read as zeros.  Whole pages of 4 KiB.  At return no CPU has an old TLB entry.
- * Context: thread, may sleep, cpu_hotplug not held.
+ * addresses then read as zeros.  But while a CPU is dead (cpu_out_of_reach) it does nothing, and
+ * the pages stay until a later call.  Whole pages of 4 KiB.  At return no CPU has an old TLB entry,
+ * except that a dead CPU may still read zeros where arch_array_grow mapped pages, until it has
+ * parked.  Context: thread, may sleep, cpu_hotplug not held.
  */
 int arch_array_grow(uintptr_t va, size_t len) must_check;
 void arch_array_shrink(uintptr_t va, size_t len);

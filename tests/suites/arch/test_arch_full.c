@@ -3,12 +3,16 @@
  * test_arch_full.c: mapping kernel addresses without memory for page tables: no mapping is half
  * made, no task is killed for it, and every page comes back.
  */
+#include "demo/provoke.h"
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/bootinfo.h>
 #include <quarry/errno.h>
+#include <quarry/hotplug.h>
 #include <quarry/machine.h>
+#include <quarry/smp.h>
 #include <quarry/task.h>
 
 #define LARGE (2UL << 20)
@@ -237,6 +241,35 @@ static void pages_of_stacks_and_arrays_are_freed(struct ktest *t)
 	ktest_on_cpu(0, use_and_count, t);
 }
 
+/* A dead CPU may still use its old entries for the descriptors. */
+static void descriptors_stay_while_a_cpu_is_dead(struct ktest *t)
+{
+	unsigned cpu = ktest_cpus() - 1;
+	u64 timeout, before = smp_stats.silent;
+	struct fault_hang hang;
+
+	if (ktest_cpus() < 2 || nr_cpus_online() < nr_boot_cpus) {
+		ktest_skip(t, "needs 2 CPUs, all of them online");
+		return;
+	}
+	EXPECT_EQ(t, arch_array_grow(ARRAY, PAGE_SIZE), 0);
+	*(volatile u64 *)ARRAY = 7;
+	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_FOREVER) == 0);
+	timeout = set_call_timeout(300000000);
+	EXPECT_EQ(t, cpu_down(cpu), -EIO);
+	restore_call_timeout(timeout);
+	WRITE_ONCE(smp_stats.silent, before);
+	EXPECT(t, cpu_out_of_reach());
+	arch_array_shrink(ARRAY, PAGE_SIZE);
+	EXPECT_EQ(t, *(volatile u64 *)ARRAY, 7);
+	fault_hang_end(&hang);
+	OWN_YIELD_UNTIL(cpu_is_parked(cpu));
+	EXPECT(t, !cpu_out_of_reach());
+	EXPECT_EQ(t, cpu_up(cpu), 0);
+	arch_array_shrink(ARRAY, PAGE_SIZE);
+	EXPECT_EQ(t, *(volatile u64 *)ARRAY, 0);
+}
+
 /* ---- the largest pages that fit ---- */
 
 /* The level of the entry that maps @va; 3: no entry maps it. */
@@ -324,5 +357,7 @@ static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
 }
 
 KTEST_SUITE(arch_full, 0, KTEST(map_without_memory_leaves_nothing_behind),
-    KTEST(pages_of_stacks_and_arrays_are_freed), KTEST_COST(ram_is_mapped_by_the_largest_pages),
+    KTEST(pages_of_stacks_and_arrays_are_freed),
+    KTEST(descriptors_stay_while_a_cpu_is_dead, KTEST_REPORTS),
+    KTEST_COST(ram_is_mapped_by_the_largest_pages),
     KTEST_INSIDE(page_tables_of_hotplug_memory_are_prepared));
