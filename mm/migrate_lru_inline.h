@@ -313,7 +313,7 @@ static void migrate_lru_batch(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
 {
 	struct tlb_gather g;
-	bool memory = true;
+	bool memory = true, all;
 	unsigned i, n;
 
 	KASSERT(nr <= MIGRATE_BATCH);
@@ -329,7 +329,12 @@ static void migrate_lru_batch(
 	for (i = 0; i < nr; i += n)
 		n = mig_unmap_run(mem, pages + i, nr - i, to, err + i, &g);
 	sched_point("mig.entry_set");
-	tlb_flush(&g);
+	/* A page that a dead CPU may still write to is not frozen: its pin has a reference. */
+	all = tlb_flush(&g);
+	for (i = 0; i < nr && unlikely(!all); i++) {
+		if (!err[i])
+			tlb_keep(mem, pages[i]);
+	}
 	sched_point("mig.unmapped");
 	for (i = 0; i < nr; i += n)
 		n = mig_finish_run(mem, pages + i, nr - i, to, err + i);

@@ -19,6 +19,7 @@
 #include "mm/isolate.h"
 #include "mm/offline.h"
 #include "mm/range.h"
+#include "mm/tlb.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
@@ -181,6 +182,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 	if (!may_sleep())
 		return -EDEADLK;
 
+	tlb_release_kept(mem);
 	err = claim_range(mem, &claim, &op.res->fail);
 	if (!err) {
 		err = offline_check(mem, claim.range, &claim, &op.res->fail);

@@ -307,11 +307,15 @@ static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
 {
 	struct batch b = {.scan = scan, .g = g};
 	unsigned nr = judge_batch(&b), i;
+	bool all;
 
 	sched_point("reclaim.entry_set");
 	/* An allocation has changed no entry, so it makes no shootdown. */
 	KASSERT(!scan->direct || g->nr == 0);
-	tlb_flush(g);
+	/* A page that a dead CPU may still write to is not frozen: its pin has a reference. */
+	all = tlb_flush(g);
+	for (i = 0; i < b.nr && unlikely(!all); i++)
+		tlb_keep(scan->zone->mem, b.page[i].page);
 	sched_point("reclaim.unmapped");
 	for (i = 0; i < b.nr; i++)
 		reclaim_finish(&b, &b.page[i]);

@@ -101,6 +101,8 @@ void show_mem(struct memory *mem)
 	    memory_free_pages(mem) >> (20 - PAGE_SHIFT), standby >> (20 - PAGE_SHIFT),
 	    mem->nr_nodes, mem->nr_nodes == 1 ? "" : "s", mem->nr_cpus,
 	    mem->nr_cpus == 1 ? "" : "s", iso_policy_name(READ_ONCE(mem->policy)));
+	if (READ_ONCE(mem->vm.nr_kept))
+		printk("  pages kept for dead CPUs: %u\n", READ_ONCE(mem->vm.nr_kept));
 	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
 		u64 n = mm_event_sum(mem, (enum mm_event)ev);
 

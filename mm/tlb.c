@@ -2,16 +2,21 @@
 /*
  * tlb.c: shootdowns: making CPUs flush TLB entries after page-table entries have changed.
  *
- * Owns:       nothing; a struct tlb_gather belongs to the thread that changes the entries.
- * Locks:      none; the cross-call is made with no spin lock held.
+ * Owns:       page->kept; a struct tlb_gather belongs to the thread that changes the entries.
+ * Locks:      vm.keeping, innermost, for kept pages; the cross-call is made with no lock of this
+ *             file and no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
  *             entry.  Until then the page is not freed; nor is it moved, since the reference makes
  *             a move fail.  Such a shootdown counts in mem->vm.flushing before the lock is released
  *             under which the page was unmapped.
- * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
+ *             A CPU that died in a program answers no shootdown.  The pages of that shootdown are
+ *             kept: its reference becomes a pin, so that nothing moves, frees or offlines them,
+ *             until the CPU has loaded other tables.
+ * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru, silence_tlb.
  */
 #include "mm/alloc.h"
 #include "mm/event.h"
+#include "mm/page.h"
 #include "mm/page_assert.h"
 #include "mm/tlb.h"
 
@@ -95,29 +100,142 @@ static void put_gathered(const struct tlb_gather *g, unsigned first, unsigned nr
 	put_many(g->mem, pages, nr);
 }
 
-void tlb_flush(struct tlb_gather *g)
+/*
+ * ---- pages kept for a CPU that went offline without answering ----
+ *
+ * Such a CPU died while it ran a program, so its bit in space->active stays set.  A CPU that goes
+ * offline in order has loaded the kernel's tables before.
+ */
+
+/* Did the shootdown leave out a CPU because it is offline?  One that is online now was parked. */
+static bool left_out(const struct tlb_gather *g)
 {
-	bool anybody = g->everybody;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(g->cpus) && i < CPUMASK_WORDS(nr_cpus); i++) {
+		if (g->cpus[i] & ~READ_ONCE(cpu_online_mask[i]))
+			return true;
+	}
+	return g->everybody;
+}
+
+/* Has an offline CPU the tables of a space loaded?  Until it has loaded others it may use them. */
+static bool offline_cpu_has_tables(struct memory *mem)
+{
+	const struct vm_space *space;
+	cpumask_t stuck = 0;
+	unsigned i;
+
+	spin_lock(&mem->vm.lock);
+	LIST_FOREACH(space, &mem->vm.spaces, link) {
+		for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++)
+			stuck |= load_acquire(&space->active[i]) & ~READ_ONCE(cpu_online_mask[i]);
+	}
+	spin_unlock(&mem->vm.lock);
+	return stuck;
+}
+
+/* Make the caller's reference a pin, unless the page is kept already.  Under vm.keeping. */
+static bool keep_page(struct memory *mem, struct page *page)
+{
+	if (page->kept)
+		return false;
+	if (!mem->vm.nr_kept)
+		printk("vm: a CPU died in a program: pages that it may still use are kept\n");
+	page->kept = 1;
+	page_set_flags(page, PAGE_PINNED);
+	__atomic_fetch_add(&page->pincount, 1, __ATOMIC_SEQ_CST);
+	WRITE_ONCE(mem->vm.nr_kept, mem->vm.nr_kept + 1);
+	return true;
+}
+
+/* Keep the gathered pages.  Those that are left have references to be dropped. */
+static noinline void keep_gathered(struct tlb_gather *g)
+{
+	struct memory *mem = g->mem;
+	unsigned i, left = 0;
+
+	mutex_lock(&mem->vm.keeping);
+	for (i = 0; i < g->nr_pages; i++) {
+		if (!keep_page(mem, pfn_to_page_in(mem, g->page[i])))
+			g->page[left++] = g->page[i];
+	}
+	mutex_unlock(&mem->vm.keeping);
+	g->nr_pages = left;
+}
+
+void tlb_keep(struct memory *mem, struct page *page)
+{
+	mutex_lock(&mem->vm.keeping);
+	/* Without a further reference it has so many that it can be neither moved nor dropped. */
+	if (!page->kept && !get_page(page))
+		keep_page(mem, page);
+	mutex_unlock(&mem->vm.keeping);
+}
+
+static void release_block(struct memory *mem, pfn_t block)
+{
+	pfn_t pfn;
+
+	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++) {
+		struct page *page = pfn_to_page_in(mem, pfn);
+
+		if (likely(!READ_ONCE(page->kept)))
+			continue;
+		page->kept = 0;
+		WRITE_ONCE(mem->vm.nr_kept, mem->vm.nr_kept - 1);
+		mem_unpin_page(mem, page);
+	}
+}
+
+/* There is no list of the kept pages: dying CPUs are rare, and so a search may take its time. */
+void tlb_release_kept(struct memory *mem)
+{
+	pfn_t block;
+
+	if (likely(!READ_ONCE(mem->vm.nr_kept)) || offline_cpu_has_tables(mem))
+		return;
+	mutex_lock(&mem->vm.keeping);
+	/* Checked again: pages may have been kept for another CPU meanwhile. */
+	for (block = offline_cpu_has_tables(mem) ? mem->end_pfn : mem->start_pfn;
+	     block < mem->end_pfn && mem->vm.nr_kept; block += PAGEBLOCK_PAGES) {
+		/* A kept page is in use, so its pageblock is online. */
+		if (pageblock_state(pageblock_of(mem, block)) == PB_ONLINE)
+			release_block(mem, block);
+	}
+	mutex_unlock(&mem->vm.keeping);
+}
+
+/* ---- the shootdown ---- */
+
+bool tlb_flush(struct tlb_gather *g)
+{
+	bool anybody = g->everybody, gathered = g->nr_pages > 0, all = true;
 	unsigned i;
 	int asked;
 
 	for (i = 0; i < ARRAY_SIZE(g->cpus); i++)
 		anybody |= g->cpus[i] != 0;
 	KASSERT(spin_depth() == 0);
+	tlb_release_kept(g->mem);
 	if (anybody) {
 		asked = smp_call_mask(g->everybody ? NULL : g->cpus, forget, g);
 		KASSERT(asked >= 0);
 		MM_EVENT(g->mem, TLB_ROUNDS);
 		MM_EVENT_ADD(g->mem, TLB_ASKED, (u64)asked);
+		all = !left_out(g) || !offline_cpu_has_tables(g->mem);
 	}
+	if (unlikely(!all))
+		keep_gathered(g);
 	for (i = 0; i < g->nr_pages; i += PUT_MANY)
 		put_gathered(g, i, MIN(g->nr_pages - i, PUT_MANY));
-	if (g->nr_pages) {
+	if (gathered) {
 		u32 flushing = atomic_sub(&g->mem->vm.flushing, 1u);
 
 		KASSERT(flushing > 0);
 	}
 	tlb_gather_init(g, g->mem);
+	return all;
 }
 
 void tlb_flush_pending(struct memory *mem)

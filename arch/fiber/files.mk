@@ -86,6 +86,7 @@ SILENCE_SRCS += tests/fiber/test_silence_pager.c
 SILENCE_SRCS += tests/fiber/test_silence_sched.c
 SILENCE_SRCS += tests/fiber/test_silence_pass.c
 SILENCE_SRCS += tests/fiber/test_silence_standby.c
+SILENCE_SRCS += tests/fiber/test_silence_tlb.c
 SILENCE_SRCS += tests/fiber/test_silence_wait.c
 SILENCE_SRCS += tests/fiber/test_silence_trust.c
 SILENCE_SRCS += tests/fiber/test_silence_smp.c

@@ -124,8 +124,10 @@ struct page {
 	void *owner; /* owner: object, slab cache or struct movable_owner, as the state says */
 	/* under its object's lock: page-table entries that map it; each holds a reference */
 	u16 mapcount;
-	u16 pincount;          /* a: long-term pins; each also holds a reference */
-	u32 spare;             /* for check_memory: page-table entries found */
+	u16 pincount; /* a: long-term pins; each also holds a reference */
+	u16 spare;    /* for check_memory: page-table entries found */
+	/* under vm.keeping: one of its pins is that of a CPU that may still use an old TLB entry */
+	u8 kept;
 } __attribute__((aligned(8))); /* so the size is 32 bytes even where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
 /*
@@ -352,6 +354,8 @@ struct vm_lists {
 	LIST_HEAD(, vm_object) objects;
 	u32 at_once;  /* c: RMAP_AT_ONCE, unless a test changes it */
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
+	struct mutex keeping; /* innermost: pages are kept, or kept pages released (tlb.c) */
+	u32 nr_kept;          /* under keeping, read racily: kept pages */
 };
 
 /* One memory: zones over an array of descriptors that the caller supplied. */

@@ -270,14 +270,15 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
     struct vm_object *object, unsigned long offset);
 /*
  * vm_unmap - unmap [@va, @va + @nr pages), splitting regions that extend beyond it.  At return no
- * CPU can access the pages there.
+ * CPU can access the pages there; if a CPU has died in a program with these tables, the pages are
+ * pinned until it has left the program.
  * Returns 0, also if nothing was mapped; -EINVAL as vm_map; -ENOMEM, -EDQUOT no region for a split,
  * and nothing is changed.
  */
 int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
 /*
  * vm_protect - change the protection of [@va, @va + @nr pages).  At return no CPU can make an
- * access there that @prot forbids.
+ * access there that @prot forbids, except one that has died in a program with these tables.
  * Returns 0; -EINVAL as vm_map; -EFAULT not all of it is mapped; -EACCES its VM_MAY does not allow
  * it; -ENOMEM, -EDQUOT as vm_unmap; on an error nothing is changed.
  */

@@ -65,11 +65,16 @@ static void my_init(struct tlb_gather *g, struct memory *mem);
 static void my_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
 static void my_cpus(struct tlb_gather *g, const struct vm_space *space);
 static void my_page(struct tlb_gather *g, struct page *page);
-static void my_flush(struct tlb_gather *g);
+static bool my_flush(struct tlb_gather *g);
 static void my_flush_pending(struct memory *mem);
+static void my_release_kept(struct memory *mem);
+static void my_keep(struct memory *mem, struct page *page) unused;
+static cpumask_t all_online[WORDS];
+static cpumask_t *my_online = all_online;
 extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 
 #define nr_cpus             cpus_here
+#define cpu_online_mask     my_online
 #define smp_call_mask       note_call
 #define arch_tlb_flush_page note_page
 #define put_many            note_put
@@ -80,6 +85,8 @@ extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 #define tlb_gather_page     my_page
 #define tlb_flush           my_flush
 #define tlb_flush_pending   my_flush_pending
+#define tlb_release_kept    my_release_kept
+#define tlb_keep            my_keep
 #define tlb_flush_hook      tlb_many_hook
 #include "mm/tlb.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
@@ -94,6 +101,7 @@ static struct vm_space *const one = &room[0].space, *const two = &room[1].space;
 static void begin(unsigned cpus)
 {
 	cpus_here = cpus;
+	memset(all_online, 0xff, sizeof(all_online));
 	memset(room, 0, sizeof(room));
 	one->pt.root = 0x1000;
 	two->pt.root = 0x2000;
