@@ -474,7 +474,8 @@ int pager_drop(struct vm_object *object, u64 index, u64 nr)
 		return -EINVAL;
 	/* Many regions may show a page: a task that is ending does not wait for all. */
 	while (index < end) {
-		index += vm_object_remove_some(object, (u32)index, (u32)(end - index));
+		index +=
+		    vm_object_remove_some(object, (u32)index, (u32)(end - index), task_interrupted);
 		if (task_interrupted())
 			return -EINTR;
 	}

@@ -44,6 +44,7 @@ MM_SRCS += mm/account.c
 MM_SRCS += mm/pagetable.c
 MM_SRCS += mm/tlb.c
 MM_SRCS += mm/lru.c
+MM_SRCS += mm/object_lock.c
 MM_SRCS += mm/rmap.c
 MM_SRCS += mm/migwait.c
 MM_SRCS += mm/vm_object.c

@@ -165,16 +165,14 @@ static struct vm_region *next_region(
 
 /* ---- walks ---- */
 
-/* Waiters for the end of a walk. */
-static struct waitq walks = WAITQ("entries changed");
-
 /*
  * One walk visits all regions that show a slot.  There may be any number of regions, so it releases
  * the object's lock after every few and continues behind the last one, which may no longer exist.
  *
  * For all other threads the walk is one step all the same.  While object->walked names the slot, a
- * thread that reads it waits (faults) or tries again (pins); so does the next walk (object_lock).
+ * thread that reads it waits (faults) or tries again (pins); so does the next walk (object_lock.c).
  * So no entry for the slot is made meanwhile, and only the walker changes slot, mapcount and page.
+ * Preemption stays off in the pauses: those who wait do not also wait for turns of the walker.
  * Other threads may still unmap: each entry goes under the lock, as if just before or just after
  * the walk.  A new region has no entries for the slot.  If a region is cut, its two parts have its
  * entries where they were; the upper part begins at a later slot, so it lies behind the lower one.
@@ -197,11 +195,13 @@ static noinline struct vm_region *walk_on(struct walk *w) NO_LOCK_ANALYSIS
 	if (w->nr && w->nr % object->mem->vm.at_once == 0) {
 		KASSERT(!object->walked || object->walked == w->index + 1);
 		WRITE_ONCE(object->walked, w->index + 1);
+		preempt_disable();
 		spin_unlock(&object->lock);
 		MM_EVENT(object->mem, RMAP_PAUSES);
 		sched_point("rmap.pause");
 		cpu_relax();
 		spin_lock(&object->lock);
+		preempt_enable();
 	}
 	r = next_region(object, w->after, w->offset, w->index);
 	if (r) {
@@ -209,8 +209,7 @@ static noinline struct vm_region *walk_on(struct walk *w) NO_LOCK_ANALYSIS
 		w->offset = r->offset;
 		w->nr++;
 	} else if (object->walked) {
-		WRITE_ONCE(object->walked, 0u);
-		wake_up(&walks);
+		object_walk_ends(object);
 	}
 	return r;
 }
@@ -230,28 +229,6 @@ static always_inline struct vm_region *walk_next(struct walk *w)
 }
 
 #define FOR_EACH_REGION(r, w) while (((r) = walk_next(w)))
-
-static bool walk_over(void *arg)
-{
-	return !READ_ONCE(((struct vm_object *)arg)->walked);
-}
-
-void object_wait(struct vm_object *object)
-{
-	wait_until(&walks, walk_over, object, WAIT_FOREVER);
-}
-
-void object_lock(struct vm_object *object) NO_LOCK_ANALYSIS
-{
-	/* object_wait may sleep. */
-	KASSERT(spin_depth() == 0);
-	spin_lock(&object->lock);
-	while (object->walked) {
-		spin_unlock(&object->lock);
-		object_wait(object);
-		spin_lock(&object->lock);
-	}
-}
 
 /* ---- entries ---- */
 

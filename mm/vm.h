@@ -68,11 +68,20 @@ static inline gfp_t object_gfp(const struct vm_object *object)
 }
 /*
  * Take the lock of an object to change a slot that may be mapped.  Waits until no other thread
- * walks the regions of one of its slots (rmap.c).  Context: thread, may sleep.
+ * walks the regions of one of its slots (object_lock.c).  Context: thread, may sleep.
  */
 void object_lock(struct vm_object *object) ACQUIRE(object->lock);
-/* Wait, with no lock held, until the walk that is under way is over. */
-void object_wait(struct vm_object *object);
+/*
+ * As object_lock, for a removal, which gives way to threads that wait in object_lock.  False: not
+ * taken, because @over() became true while the thread waited; code that makes it true must wake the
+ * thread.  @over: may be NULL.
+ */
+bool object_lock_to_remove(struct vm_object *object, bool (*over)(void))
+    TRY_ACQUIRE(true, object->lock) must_check;
+/* Wait, with no lock held, until the walk that is under way is over; at times not as long. */
+void object_wait(const struct vm_object *object);
+/* Under the object's lock: the walk that was under way is over. */
+void object_walk_ends(struct vm_object *object);
 /* Is a walk changing the entries of slot @index?  Under the object's lock. */
 static inline bool object_walked(const struct vm_object *object, u32 index)
 {

@@ -330,7 +330,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 }
 
 /* Empties as many slots as one hold of the lock allows, at least one. */
-u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr)
+u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr, bool (*over)(void))
 {
 	u32 first = index, stop = index + MIN(nr, (u32)SLOTS_AT_ONCE);
 	unsigned visited = 0;
@@ -338,7 +338,8 @@ u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr)
 
 	KASSERT(nr > 0 && index < object->nr_pages && nr <= object->nr_pages - index);
 	tlb_gather_init(&g, object->mem);
-	object_lock(object);
+	if (!object_lock_to_remove(object, over))
+		return 0;
 	atomic_add(&object->unflushed, 1u);
 	for (; index < stop && !tlb_gather_full(&g) && visited < object->mem->vm.at_once; index++) {
 		u64 *slot = object_slot(object, index);
@@ -358,7 +359,7 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
 	if (index >= object->nr_pages || nr > object->nr_pages - index)
 		return -EINVAL;
 	while (nr > 0) {
-		u32 done = vm_object_remove_some(object, index, nr);
+		u32 done = vm_object_remove_some(object, index, nr, NULL);
 
 		index += done;
 		nr -= done;

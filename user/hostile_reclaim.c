@@ -153,7 +153,7 @@ static int map_often(u64 handle, u64 arg)
 	WANT(call(handle, &m, HOSTILE_NS), 0);
 	shown = m.handle;
 	for (i = 0; i < REGIONS; i++)
-		WANT(map(shown, address_for(MANY), MANY, 0, RW), 0);
+		WANT(map(shown, address_for(MANY + 1), MANY + 1, 0, RW), 0);
 	report(handle);
 	sleep_ns(ABI_WAIT_FOREVER);
 	return 99;
@@ -165,12 +165,44 @@ static int drop_all(u64 object, u64 arg)
 	return 0;
 }
 
-/* Kill a task in pager_drop.  @touched: each page also has one page table entry. */
-static void drop_is_killed(bool touched)
+/* The last page is this task's own: while it is dropped, each other drop waits. */
+static int drop_again_and_again(u64 object, u64 arg)
+{
+	volatile char *at = address_for(1);
+
+	WANT(map(object, (void *)at, 1, MANY, RW), 0);
+	while (!pager_supply(object, MANY, source)) {
+		*at = 1;
+		WANT(pager_drop(object, MANY, 1), 0);
+	}
+	return 99;
+}
+
+/* Kill a task in a system call; it must end in time.  Returns how it has ended. */
+static s64 end_in_time(s64 task)
+{
+	u64 began = clock_ns();
+	int status;
+	s64 how;
+
+	task_kill((u64)task);
+	how = hostile_end(task, &status);
+	began = clock_ns() - began;
+	if (began > GONE_NS)
+		printf("after %lu ms\n", (unsigned long)(began / NS_PER_MS));
+	WANT(began <= GONE_NS, 1);
+	return how;
+}
+
+/*
+ * Kill a task in pager_drop.  @touched: each page also has one page table entry.  @beside: another
+ * task drops a page of the same object again and again.
+ */
+static void drop_is_killed(bool touched, bool beside)
 {
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP),
-	    mapper[MAPPERS], dropper, from;
-	u64 object = (u64)pager_bind((u64)endpoint_create(), MANY, 0, NS_PER_S), i, began;
+	    mapper[MAPPERS], dropper, other = 0, from;
+	u64 object = (u64)pager_bind((u64)endpoint_create(), MANY + 1, 0, NS_PER_S), i;
 	volatile char *at = address_for(MANY);
 	struct message m;
 	int status;
@@ -188,15 +220,13 @@ static void drop_is_killed(bool touched)
 		WANT(reply((u64)from, &m), 0);
 		started((u64)endpoint, mapper[i]);
 	}
+	if (beside)
+		other = hostile_start(drop_again_and_again, object, 0);
 	dropper = hostile_start(drop_all, object, 0);
-	sleep_ns(5 * NS_PER_MS);
-	began = clock_ns();
-	task_kill((u64)dropper);
-	hostile_end(dropper, &status);
-	began = clock_ns() - began;
-	if (began > GONE_NS)
-		printf("after %lu ms\n", (unsigned long)(began / NS_PER_MS));
-	WANT(began <= GONE_NS, 1);
+	sleep_ns((beside ? 50 : 5) * NS_PER_MS);
+	end_in_time(dropper);
+	if (beside)
+		WANT(end_in_time(other), TASK_KILLED);
 	for (i = 0; i < MAPPERS; i++) {
 		task_kill((u64)mapper[i]);
 		hostile_end(mapper[i], &status);
@@ -205,12 +235,17 @@ static void drop_is_killed(bool touched)
 
 static void drop_of_pages_that_many_regions_might_show_is_killed(void)
 {
-	drop_is_killed(false);
+	drop_is_killed(false, false);
 }
 
 static void drop_of_pages_that_one_of_many_regions_shows_is_killed(void)
 {
-	drop_is_killed(true);
+	drop_is_killed(true, false);
+}
+
+static void drop_beside_drops_without_end_is_killed(void)
+{
+	drop_is_killed(true, true);
 }
 
 static const struct hostile_case cases[] = {
@@ -218,5 +253,6 @@ static const struct hostile_case cases[] = {
     ENDS_WELL(pages_of_two_objects_are_refused_in_turns),
     ENDS_WELL(drop_of_pages_that_many_regions_might_show_is_killed),
     ENDS_WELL(drop_of_pages_that_one_of_many_regions_shows_is_killed),
+    ENDS_WELL(drop_beside_drops_without_end_is_killed),
 };
 const struct hostile_subject hostile_reclaim = SUBJECT_ALONE("reclaim", cases);

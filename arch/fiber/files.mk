@@ -82,6 +82,7 @@ SILENCE_SRCS += tests/fiber/test_silence_device.c
 SILENCE_SRCS += tests/fiber/test_silence_mem.c
 SILENCE_SRCS += tests/fiber/test_silence_oom.c
 SILENCE_SRCS += tests/fiber/test_silence_owner.c
+SILENCE_SRCS += tests/fiber/test_silence_drop.c
 SILENCE_SRCS += tests/fiber/test_silence_pager.c
 SILENCE_SRCS += tests/fiber/test_silence_sched.c
 SILENCE_SRCS += tests/fiber/test_silence_pass.c

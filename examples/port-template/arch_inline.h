@@ -85,6 +85,19 @@ static inline void cpu_relax(void)
 }
 
 /*
+ * Write: preemption off, until preempt_enable has been called as often: no other thread runs on
+ * this CPU, though interrupts are taken.  Where threads run on until they wait, there is nothing to
+ * write.  The core of mm/ does not call these two.  Any context.
+ */
+static inline void preempt_disable(void)
+{
+}
+
+static inline void preempt_enable(void)
+{
+}
+
+/*
  * Write: these accesses relative to this CPU's own pointer, so that no interrupt and no other CPU
  * comes in between.  @array is a constant: the offset of an array in struct pcp.  Accesses are
  * relaxed atomics: other CPUs read the counts.

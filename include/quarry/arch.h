@@ -26,11 +26,12 @@
  *   void *arch_pcp_load_ptr(size_t array, size_t index)   as arch_pcp_load, of pointers
  *   bool arch_pcp_test(size_t off)        is any of the 32 bits at the constant offset off set?
  *   void *arch_phys_to_virt(phys_t)       the kernel's address of that byte of RAM
+ *   void preempt_disable(void), preempt_enable(void)   count, nest; any context: while preemption
+ *       is off, no other thread runs on this CPU (not for the core of mm/)
  *
  * for kernel/ and the tests, not for mm/,
  *
  *   void arch_irq_enable(void), arch_irq_disable(void)
- *   void preempt_disable(void), preempt_enable(void)   count, nest; any context
  *   struct spinlock *arch_top_lock(void), void arch_set_top_lock(struct spinlock *)   of this CPU
  *
  * and these constants (addresses known at link time, which the hot paths need not load):

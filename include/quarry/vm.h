@@ -121,6 +121,7 @@ struct vm_object {
 	struct spinlock lock;
 	u32 refs;                /* a */
 	u8 kind;                 /* c: enum vm_object_kind */
+	u16 waiting;             /* o: threads in object_lock that wait for the end of a walk */
 	u32 nr_pages;            /* c */
 	u32 nr_present;          /* o: slots that have a page, pages in transit included */
 	struct memory *mem;      /* c */
@@ -171,9 +172,10 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 /*
  * As vm_object_remove, for as many of the first slots of a range as one hold of the lock allows;
  * returns how many, at least 1.  The range is valid and not empty.  For callers that may have to
- * stop in between.
+ * stop in between, and while they wait: 0 if @over() became true in a wait for another thread; code
+ * that makes it true must wake the waiting thread.  @over: may be NULL.
  */
-u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
+u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr, bool (*over)(void));
 /*
  * vm_object_pin - pin the page in slot @index; mem_unpin_page(object->mem, page) unpins it.
  * Returns 0 and *@page; -EINVAL no such index; -ENOENT the slot is empty; -EAGAIN the page is being

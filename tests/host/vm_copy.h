@@ -40,8 +40,10 @@ static unused void copy_rmap_migrate(
     struct vm_object *object, struct page **pages, unsigned nr, struct tlb_gather *g);
 static unused void copy_rmap_arrive(
     struct vm_object *object, struct page **old, struct page **new, unsigned nr);
-static unused void copy_object_wait(struct vm_object *object);
+static unused void copy_object_wait(const struct vm_object *object);
 static unused void copy_object_lock(struct vm_object *object);
+static unused bool copy_object_lock_to_remove(struct vm_object *object, bool (*over)(void));
+static unused void copy_object_walk_ends(struct vm_object *object);
 static unused u64 *copy_object_slot(struct vm_object *object, u32 index);
 static unused u64 copy_object_lookup(struct vm_object *object, u32 index);
 static unused int copy_object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
@@ -60,7 +62,8 @@ static unused int copy_vm_object_supply(struct vm_object *object, u32 index, con
 static unused int copy_vm_object_supply_by(
     struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg);
 static unused int copy_vm_object_remove(struct vm_object *object, u32 index, u32 nr);
-static unused u32 copy_vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
+static unused u32 copy_vm_object_remove_some(
+    struct vm_object *object, u32 index, u32 nr, bool (*over)(void));
 static unused bool copy_vm_object_has(struct vm_object *object, u32 index);
 static unused int copy_vm_await_memory(struct vm_object *object, u32 index);
 static unused unsigned long copy_vm_object_pages(struct vm_object *object, enum zone_kind highest);
@@ -100,6 +103,8 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define rmap_arrive           copy_rmap_arrive
 #define object_wait           copy_object_wait
 #define object_lock           copy_object_lock
+#define object_lock_to_remove copy_object_lock_to_remove
+#define object_walk_ends      copy_object_walk_ends
 #define object_slot           copy_object_slot
 #define object_lookup         copy_object_lookup
 #define object_prepare        copy_object_prepare
@@ -138,7 +143,8 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #include "mm/vm_use.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
 #define compare compare_slots
-#include "mm/rmap.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/object_lock.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/rmap.c"        /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
 #include "mm/vm_object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #include "mm/vm_space.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */

@@ -34,7 +34,7 @@ SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED, LATE = 6, 7, 8, 9, 10, 11, 1
 
 
 IN_GUEST_TIME = [
-    (RECLAIM, "reclaim", 4),
+    (RECLAIM, "reclaim", 5),
     (SERVED, "served", 2),
     (GONE, "gone", 2),
     (LATE, "late", 2),

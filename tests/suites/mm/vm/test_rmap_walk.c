@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_rmap_walk.c: walks over the regions that show a slot: the result of each entry, changes by
- * other threads in the pauses, and waits for the end of a walk.
+ * other threads in the pauses, and waits for the end of a walk, or of the first of many.
  *
  * The suite has a copy of mm/rmap.c, which calls the test in each pause of a walk, with the lock
  * released.
  */
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 /* ---- a copy that stops in each pause ---- */
 
@@ -32,13 +33,21 @@ static bool gone[REGIONS];
 
 static void in_a_pause(const char *name)
 {
+	u32 preempt_off = arch_preempt_count();
+
 	if (strcmp(name, "rmap.pause") != 0)
 		return;
 	EXPECT(pause.t, !spin_is_held(&s.object->lock));
 	EXPECT_EQ(pause.t, s.object->walked, SLOT + 1);
+	/* Nothing else runs on this CPU until the walk is over. */
+	EXPECT_EQ(pause.t, preempt_off, 1);
 	pause.nr++;
-	if (pause.then)
-		pause.then();
+	if (!pause.then || !preempt_off)
+		return;
+	/* In place of a thread of another CPU. */
+	preempt_enable();
+	pause.then();
+	preempt_disable();
 }
 
 /* Page @index of the object in region @i. */
@@ -359,9 +368,103 @@ static void a_removal_waits_for_a_walk(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* ---- walks one after the other ---- */
+
+static bool is_over(void)
+{
+	return true;
+}
+
+static bool slot_is_removed(void)
+{
+	u32 nr = vm_object_remove_some(s.object, SLOT, 1, is_over);
+
+	EXPECT_EQ(pause.t, nr, !vm_object_has(s.object, SLOT));
+	return nr;
+}
+
+/* A removal waits for a walk, and for a thread that waits for a walk; and only then can it end. */
+static void a_removal_gives_way_until_it_is_told_to_end(struct ktest *t)
+{
+	if (!begin(t, NULL))
+		return;
+	s.object->walked = SLOT;
+	EXPECT(t, !slot_is_removed());
+	s.object->walked = 0;
+	s.object->waiting = 1;
+	EXPECT(t, !slot_is_removed());
+	s.object->waiting = 0;
+	EXPECT(t, slot_is_removed());
+	scene_end(t, &s);
+}
+
+static u16 waiting; /* other threads that waited when the thread got the lock */
+
+static void lock_and_look(void *arg)
+{
+	object_lock(s.object);
+	early = s.object->walked;
+	waiting = s.object->waiting;
+	spin_unlock(&s.object->lock);
+}
+
+static void a_thread_that_waits_for_a_walk_is_counted(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t, NULL))
+		return;
+	s.object->walked = SLOT + 1;
+	early = true;
+	waiting = 1;
+	ktest_start(1, lock_and_look, NULL);
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(s.object->waiting)));
+	EXPECT_EQ(t, READ_ONCE(s.object->waiting), 1);
+	spin_lock(&s.object->lock);
+	object_walk_ends(s.object);
+	spin_unlock(&s.object->lock);
+	ktest_join(1);
+	EXPECT(t, !early && !waiting);
+	scene_end(t, &s);
+}
+
+/* Whenever another thread looks, there is a walk, but never for long the same one. */
+static void walk_without_end(void *arg)
+{
+	u32 turn;
+
+	for (turn = 0; turn < TURNS && !load_acquire(&ended); turn++) {
+		atomic_add(&nr_ended, 1u);
+		wake_up(&walks);
+		cpu_relax();
+	}
+	early = !load_acquire(&ended);
+	spin_lock(&s.object->lock);
+	object_walk_ends(s.object);
+	spin_unlock(&s.object->lock);
+}
+
+static void a_wait_ends_with_the_walk_under_way(struct ktest *t)
+{
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	if (!begin(t, NULL))
+		return;
+	s.object->walked = SLOT + 1;
+	ended = 0;
+	ktest_start(1, walk_without_end, NULL);
+	object_wait(s.object);
+	store_release(&ended, 1u);
+	ktest_join(1);
+	EXPECT(t, !early);
+	scene_end(t, &s);
+}
+
 KTEST_SUITE(rmap_walk, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(rmap_walk_continues_after_a_removed_region),
     KTEST(rmap_walk_finds_both_parts_of_a_cut_region),
     KTEST(other_slots_are_usable_during_a_pause_of_the_walk),
     KTEST(aging_reports_and_clears_accessed_bits), KTEST(removed_entry_passes_its_bits_to_the_page),
-    KTEST(a_fault_waits_for_a_walk), KTEST(a_removal_waits_for_a_walk));
+    KTEST(a_fault_waits_for_a_walk), KTEST(a_removal_waits_for_a_walk),
+    KTEST(a_removal_gives_way_until_it_is_told_to_end),
+    KTEST(a_thread_that_waits_for_a_walk_is_counted), KTEST(a_wait_ends_with_the_walk_under_way));
