@@ -26,6 +26,7 @@
 #include <quarry/mm.h>
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
+#include <quarry/oom.h>
 #include <quarry/panic.h>
 #include <quarry/plural.h>
 #include <quarry/sched.h>
@@ -104,7 +105,8 @@ void kernel_main(void)
 		panic("boot: no memory for the reaper");
 	if (mce_start()) /* pages that machine checks report are retired */
 		panic("boot: no memory for the machine-check thread");
-	oom_init();           /* the OOM killer */
+	oom_init(); /* the OOM killer */
+	memory_set_boost(&kernel_memory, sched_boost);
 	acpi_hotplug_start(); /* memory and CPUs in slots, present and later ones */
 	virtio_init();        /* virtio-mem, balloon */
 	ktest_limit_cpus(nr_boot_cpus);

@@ -333,6 +333,26 @@ bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *
 	return false;
 }
 
+/* The time until now counts for the share that the thread leaves. */
+void sched_boost(bool on)
+{
+	struct thread *t = thread_current();
+	irqflags_t flags = arch_irq_save();
+	u64 now = arch_clock_ns();
+	struct runq *rq;
+
+	if (t) {
+		rq = my_runq();
+		spin_lock(&rq->lock);
+		runq_charge(rq, t, now);
+		rq->since = now;
+		t->boosted = on;
+		t->share = share_of(t);
+		spin_unlock(&rq->lock);
+	}
+	arch_irq_restore(flags);
+}
+
 void sched_tick(void)
 {
 	struct thread *t, *following;

@@ -75,7 +75,7 @@ void sched_place(struct thread *t, int where)
 		spin_lock(&rq->lock);
 		counter_add(&rq->nr_threads, -1);
 		WRITE_ONCE(t->cpu, cpu);
-		t->share = t->shares ? &t->shares[cpu] : &t->own;
+		t->share = share_of(t);
 		spin_unlock(&rq->lock);
 		rq = &runqs[cpu];
 		spin_lock(&rq->lock);

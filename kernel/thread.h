@@ -43,6 +43,7 @@ struct thread {
 	bool on_queue;                  /* q: queued or running */
 	bool has_alarm;                 /* q: it is on the list of alarms */
 	bool passed;                    /* o, q while it sleeps: a CPU was passed to it */
+	bool boosted;                   /* q: a share of its own for now (sched_boost) */
 	u64 wake_at;                    /* q: time of the alarm */
 	u32 done;                       /* a: the thread may be freed */
 	u32 round;                      /* q: the round in which it was queued or ran last */
@@ -66,6 +67,11 @@ struct thread {
 static inline struct thread *thread_current(void)
 {
 	return arch_current();
+}
+/* The share of @t on its CPU.  Under q. */
+static inline struct share *share_of(struct thread *t)
+{
+	return t->shares && !t->boosted ? &t->shares[t->cpu] : &t->own;
 }
 /* Is the task of @t ending? */
 static inline bool thread_interrupted(const struct thread *t)

@@ -52,6 +52,11 @@ void memory_set_oom(struct memory *mem,
 	mutex_unlock(&mem->oom.lock);
 }
 
+void memory_set_boost(struct memory *mem, void (*boost)(bool on))
+{
+	mem->oom.boost = boost;
+}
+
 /* A victim that has timed out does not end the wait for a later one. */
 void memory_oom_gone(struct memory *mem, u32 victim)
 {
@@ -169,6 +174,12 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	return then;
 }
 
+static void boost(const struct oom_state *oom, bool on)
+{
+	if (oom->boost)
+		oom->boost(on);
+}
+
 /*
  * Take the lock.  The threads in line need no decision if memory comes, and the thread to which the
  * lock is handed may not run for long.  False: the request need not wait any more.
@@ -189,10 +200,15 @@ enum outcome oom_alloc(struct request *q)
 
 	if (!death_helps(q))
 		return TRY_NO_MORE;
-	if (!oom_lock(oom, q))
+	/* From here to the unlock, since the lock may be handed to a thread before it runs. */
+	boost(oom, true);
+	if (!oom_lock(oom, q)) {
+		boost(oom, false);
 		return TRY_ANEW;
+	}
 	then = decide(q, &p);
 	mutex_unlock(&oom->lock);
+	boost(oom, false);
 	if (then == TRY_ANEW)
 		request_renew(q); /* a task has ended, and its memory may be free now */
 	if (then != TRY_NEXT)

@@ -22,6 +22,14 @@
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg);
 /*
+ * memory_set_boost - for a scheduler with groups of threads: each allocation that needs a decision
+ * waits for the thread that makes it, so this thread should not wait for the other threads of its
+ * task.  boost(true) is called in a thread that needs a decision, boost(false) in the same thread
+ * when it has been made or is not needed.  Context of the calls: thread, may sleep.  Set it before
+ * there are tasks.
+ */
+void memory_set_boost(struct memory *mem, void (*boost)(bool on));
+/*
  * The victim with the number @victim has released everything: threads that waited for it try again,
  * and another victim may be chosen.  If mm/ had stopped waiting for it, its memory is free too, but
  * a later victim still counts as exiting.  Any context.

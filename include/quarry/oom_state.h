@@ -17,11 +17,12 @@ struct oom_state {
 	struct waitq wq;   /* waiters for the victim's end */
 	/* a: NULL: no task is killed */
 	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
-	void *arg;   /* set before kill */
-	u32 going;   /* a: number of the victim that is waited for; 0: none */
-	u64 gone;    /* a: number of victims that have released everything */
-	u64 gone_at; /* a: the time when gone last rose */
-	u64 left;    /* a: tasks that have released their memory, victims or not */
+	void *arg;              /* set before kill */
+	void (*boost)(bool on); /* c: memory_set_boost; NULL: none */
+	u32 going;              /* a: number of the victim that is waited for; 0: none */
+	u64 gone;               /* a: number of victims that have released everything */
+	u64 gone_at;            /* a: the time when gone last rose */
+	u64 left;               /* a: tasks that have released their memory, victims or not */
 	/* under lock: the value of left that the current request read when it last started over */
 	u64 asked;
 };

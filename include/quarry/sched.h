@@ -50,6 +50,12 @@ static inline void assert_may_sleep(const char *what)
 	if (unlikely(!arch_may_sleep()))
 		must_not_sleep(what);
 }
+/*
+ * From the call with true to the call with false the running thread is a share of its own
+ * (sched_share.c): it waits for turns of other tasks, but not for those of its task's threads.
+ * For work that threads of other tasks wait for.  Context: thread.
+ */
+void sched_boost(bool on);
 /* The running thread's name, for reports. */
 const char *thread_name(void);
 /* The number of runnable threads on @cpu, the running one included. */

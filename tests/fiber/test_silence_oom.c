@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_silence_oom.c: victims that do not end: the wait for each, and the number chosen meanwhile,
- * in the machine's time.
+ * in the machine's time.  Threads of a task that needs a decision, beside computing threads of the
+ * same task.
  */
 #include "silence_help.h"
+#include "kernel/thread.h"
 #include "mm/request.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/oom.h>
+#include <quarry/sched.h>
 
 #define WAITERS 3u
+#define COMPUTE 20u
+#define TURNS   10u
 
 static struct memory *mem;
 static struct pile pile;
@@ -154,6 +159,105 @@ static void no_second_victim_is_chosen_at_once(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(nr), 1);
 }
 
+/* ---- the thread that decides ---- */
+
+/* Stands for a task with threads on two CPUs. */
+static struct {
+	struct share *shares;
+	struct thread *asker[2];
+	u32 turns;        /* atomic: of its computing threads */
+	u32 turns_beside; /* of these, during TURNS turns of the thread that decides */
+	u32 left;         /* atomic: askers that were threads of the task again at the end */
+	u32 decided;      /* atomic: the decision may end */
+	u32 stop;         /* atomic */
+} task;
+
+/* The running thread is one of the task's from here on. */
+static void join_task(void)
+{
+	struct thread *t = thread_current();
+
+	t->shares = task.shares;
+	t->share = &task.shares[t->cpu];
+}
+
+static void compute(void *arg)
+{
+	join_task();
+	while (!load_acquire(&task.stop)) {
+		atomic_add(&task.turns, 1u);
+		thread_yield();
+	}
+	sched_leave_shares(thread_current());
+}
+
+static void ask_for_task(void *arg)
+{
+	struct thread **self = arg, *t = thread_current();
+
+	WRITE_ONCE(*self, t);
+	join_task();
+	ask(NULL);
+	atomic_add(&task.left, t->share == &task.shares[t->cpu]);
+	sched_leave_shares(t);
+}
+
+static bool choose_slowly(struct memory *m, gfp_t gfp, unsigned order, void *arg)
+{
+	u32 before = READ_ONCE(task.turns);
+	unsigned i;
+
+	for (i = 0; i < TURNS; i++)
+		thread_yield();
+	task.turns_beside = READ_ONCE(task.turns) - before;
+	WRITE_ONCE(nr, nr + 1);
+	while (!load_acquire(&task.decided))
+		thread_sleep(10 * MS);
+	return true;
+}
+
+/*
+ * The task's computing threads together have as many turns as the thread that decides.  The thread
+ * that waits for the decision has its own turns too, since it may be the next to decide.
+ */
+static void decision_waits_for_no_other_thread_of_its_task(struct ktest *t)
+{
+	struct thread *computing[COMPUTE];
+	unsigned i;
+
+	if (!begin(t, 0))
+		return;
+	memset(&task, 0, sizeof(task));
+	task.shares = NEED(t, shares_new());
+	memory_set_oom(mem, choose_slowly, NULL);
+	memory_set_boost(mem, sched_boost);
+	for (i = 0; i < COMPUTE; i++)
+		computing[i] = NEED(t, thread_start("computing", 1, compute, NULL));
+	ktest_start(1, ask_for_task, &task.asker[0]);
+	while (!READ_ONCE(nr))
+		thread_sleep(10 * MS);
+	EXPECT(t, task.turns_beside <= 2 * TURNS);
+	ktest_start(2, ask_for_task, &task.asker[1]);
+	thread_sleep(1 * S);
+	EXPECT(t, mem->oom.lock.l.first && READ_ONCE(nr) == 1);
+	for (i = 0; i < 2; i++)
+		EXPECT(t, task.asker[i]->share == &task.asker[i]->own);
+	/* The second thread leaves the line, while the first one still decides. */
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	ktest_join(2);
+	EXPECT_EQ(t, task.left, 1);
+	store_release(&task.decided, 1u);
+	ktest_join(1);
+	EXPECT_EQ(t, task.left, 2);
+	store_release(&task.stop, 1u);
+	for (i = 0; i < COMPUTE; i++)
+		thread_join(computing[i]);
+	kfree(task.shares);
+	memory_set_oom(mem, NULL, NULL);
+	memory_oom_gone(mem, mem->oom.going);
+}
+
 KTEST_SUITE(silence_oom, 0, KTEST(victim_has_its_time_however_many_wait),
     KTEST(late_end_of_a_victim_is_no_other_ones), KTEST(first_victim_is_chosen_at_once),
-    KTEST(no_second_victim_is_chosen_at_once));
+    KTEST(no_second_victim_is_chosen_at_once),
+    KTEST(decision_waits_for_no_other_thread_of_its_task));

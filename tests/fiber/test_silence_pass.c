@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_silence_pass.c: a thread that calls an endpoint passes its CPU to the thread that waits
- * there; what this costs the caller's share of the CPU.
+ * there, and a thread leaves its task's share for a while; what this costs the shares of the CPU.
  */
 #include "kernel/runq.h"
 #include "tests/fiber/silence_help.h"
@@ -55,4 +55,44 @@ static void caller_pays_for_the_time_before_its_turn(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(silence_pass, KTEST_MOSTLY_INSIDE, KTEST(caller_pays_for_the_time_before_its_turn));
+/* Before the boost the time counts for the task, and then for the thread's own share. */
+static void time_counts_for_the_share_that_a_boosted_thread_had(struct ktest *t)
+{
+	struct share *shares = NEED(t, shares_new()), *own = &thread_current()->own, *task;
+	struct thread *self = thread_current();
+	unsigned early, i;
+
+	for (early = 0; early < 2; early++) {
+		irqflags_t flags = arch_irq_save();
+		struct runq *rq = &runqs[arch_cpu_id()];
+		bool was = rq->early;
+
+		task = &shares[self->cpu];
+		*task = *own = (struct share){.ring = rq->ring};
+		STAILQ_INIT(&task->threads);
+		STAILQ_INIT(&own->threads);
+		self->shares = shares;
+		self->share = task;
+		rq->early = early;
+		for (i = 0; i < 2; i++) {
+			bool on = i == 0;
+			struct share *from = on ? task : own, *to = on ? own : task;
+			u64 had = to->early_ns + to->turn_ns;
+
+			rq->since = arch_clock_ns() - RAN_NS;
+			sched_boost(on);
+			EXPECT(t, self->share == to);
+			EXPECT(t, (early ? from->early_ns : from->turn_ns) >= RAN_NS);
+			EXPECT_EQ(t, early ? from->turn_ns : from->early_ns, 0);
+			EXPECT_EQ(t, to->early_ns + to->turn_ns, had);
+			EXPECT(t, arch_clock_ns() - rq->since < RAN_NS);
+		}
+		rq->early = was;
+		sched_leave_shares(self);
+		arch_irq_restore(flags);
+	}
+	kfree(shares);
+}
+
+KTEST_SUITE(silence_pass, KTEST_MOSTLY_INSIDE, KTEST(caller_pays_for_the_time_before_its_turn),
+    KTEST(time_counts_for_the_share_that_a_boosted_thread_had));

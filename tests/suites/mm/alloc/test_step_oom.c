@@ -24,6 +24,7 @@ static bool cas_and_ask(u32 *going, u32 victim, u32 none)
 extern u64 stepped_wait_ns;
 void stepped_set(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg);
+void stepped_boost(struct memory *mem, void (*boost)(bool on));
 void stepped_gone(struct memory *mem, u32 victim);
 void stepped_left(struct memory *mem);
 bool stepped_outdated(struct memory *mem);
@@ -34,6 +35,7 @@ enum outcome stepped_alloc(struct request *q);
 #define atomic_cas          cas_and_ask
 #define oom_wait_ns         stepped_wait_ns
 #define memory_set_oom      stepped_set
+#define memory_set_boost    stepped_boost
 #define memory_oom_gone     stepped_gone
 #define memory_oom_left     stepped_left
 #define memory_oom_outdated stepped_outdated
