@@ -137,10 +137,7 @@ int evacuate(struct evacuation *e)
 		sched_point("offline.test");
 		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
 			return 0;
-		/*
-		 * This check comes first: a cancelled pass says nothing about pages that it did not
-		 * reach.
-		 */
+		/* First: a cancelled pass says nothing about pages that it did not reach. */
 		if (cancelled(e))
 			continue;
 		e->policy->retry(e->zone, &e->cost);

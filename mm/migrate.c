@@ -18,7 +18,10 @@
 
 static enum mm_why migrate_why(int err)
 {
-	return err == -EBUSY ? WHY_PINNED : err == -ENOMEM ? WHY_NO_TARGET : WHY_BUSY;
+	return err == -EBUSY    ? WHY_PINNED
+	    : err == -EHWPOISON ? WHY_HWPOISON
+	    : err == -ENOMEM    ? WHY_NO_TARGET
+	                        : WHY_BUSY;
 }
 
 /* A list of pages of one kind to be moved; pages found in use are tried again. */

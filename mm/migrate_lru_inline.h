@@ -95,7 +95,10 @@ static noinline bool mig_prepare(
 	lru_get_objects(mem, pages, nr, object);
 	for (i = 0; i < nr; i++) {
 		PAGE_ASSERT(mem, pages[i], word_state(page_word(pages[i])) == PG_ISO_MIG);
-		err[i] = READ_ONCE(pages[i]->pincount) ? -EBUSY : object[i] ? 0 : -ENOENT;
+		err[i] = READ_ONCE(pages[i]->pincount) ? -EBUSY
+		    : !object[i]                       ? -ENOENT
+		    : page_poisoned(pages[i])          ? -EHWPOISON
+		                                       : 0;
 		want += !err[i];
 	}
 	have = mig_targets(mem, to, dst, want);
@@ -186,8 +189,7 @@ static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, 
 }
 
 /*
- * Freeze the source and copy it, after the flush.  False: it could not be frozen, or the target
- * broke.
+ * Freeze the source and copy it, after the flush.  False: it was not frozen, or a frame broke.
  */
 static bool mig_copy(struct memory *mem, struct page *src)
 {
@@ -197,11 +199,14 @@ static bool mig_copy(struct memory *mem, struct page *src)
 	sched_point("mig.frozen");
 	if (!frozen)
 		return false;
-	memcpy(page_address_in(mem, dst), page_address_in(mem, src), PAGE_SIZE);
-	sched_point("mig.copied");
-	if (!page_poisoned(dst))
-		return true;
-	/* The target broke during the copy: undo everything; the next try uses another target. */
+	/* Reading a frame that is known to be broken would raise a fatal machine check. */
+	if (!page_poisoned(src)) {
+		memcpy(page_address_in(mem, dst), page_address_in(mem, src), PAGE_SIZE);
+		sched_point("mig.copied");
+		if (!page_poisoned(dst))
+			return true;
+	}
+	/* Undo everything.  The next try uses another target, or finds that the source broke. */
 	mig_thaw(src);
 	return false;
 }
@@ -304,10 +309,9 @@ static noinline unsigned mig_finish_run(
 
 /*
  * Move up to MIGRATE_BATCH isolated pages; err[] has the result for each.  0: it was moved;
- * -ENOENT: its object has released it, so nothing was left to move; -EAGAIN: another thread has a
- * reference or the lock, or the target broke; -EBUSY: pinned; -ENOMEM: no page to move to, or the
- * page was not tried for this reason.  In every case the caller still has the isolation's
- * reference.
+ * -ENOENT: its object has released it; -EAGAIN: another thread has a reference or the lock, or a
+ * frame broke now; -EBUSY: pinned; -EHWPOISON: broken before; -ENOMEM: no page to move to, or not
+ * tried for this reason.  In every case the caller still has the isolation's reference.
  */
 static void migrate_lru_batch(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)

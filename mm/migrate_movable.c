@@ -147,7 +147,7 @@ void putback_movable_page(struct memory *mem, struct page *page)
  * References to the source: the owner's (from its allocation; the owner drops it in ops->migrate
  * when dst has replaced src, or in page_release_movable) and the isolation's (from
  * isolate_movable_page; dropped here on success, in putback on failure).  Dropping the last one
- * frees the page, which is on no list.
+ * frees the page, which is on no list.  The source may be pinned, or broken, since its isolation.
  */
 static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
 {
@@ -157,8 +157,8 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 	int err;
 
 	sched_point("mig.begin");
-	if (READ_ONCE(src->pincount))
-		return -EBUSY;
+	if (READ_ONCE(src->pincount) || page_poisoned(src))
+		return page_poisoned(src) ? -EHWPOISON : -EBUSY;
 	dst = to->get(to, mem, order);
 	if (!dst)
 		return -ENOMEM;

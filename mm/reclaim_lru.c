@@ -198,8 +198,11 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 
 	if (!(page_word(u->page) & PAGE_DIRTY))
 		return true;
-	/* Check again: the page may have been written to after reclaim_judge checked. */
-	if (!may_ask(scan, object))
+	/*
+	 * Check again: the page may have been written to after reclaim_judge checked.  A broken
+	 * page is not read; one that is clean is dropped, which retires it.
+	 */
+	if (page_poisoned(u->page) || !may_ask(scan, object))
 		return false;
 	began = arch_clock_ns();
 	err = object->ops->clean(object, u->page->index, page_address_in(object->mem, u->page),

@@ -9,11 +9,11 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 	unsigned order = word_order(page_word(src));
 	struct movable_owner *owner = get_owner(mem, src);
 	struct page *dst;
-	int err = -EBUSY;
+	int err = page_poisoned(src) ? -EHWPOISON : -EBUSY;
 
 	if (!owner)
 		return -ENOENT;
-	if (!READ_ONCE(src->pincount)) {
+	if (!READ_ONCE(src->pincount) && !page_poisoned(src)) {
 		dst = to->get(to, mem, order);
 		err = !dst               ? -ENOMEM
 		    : page_poisoned(dst) ? -EAGAIN

@@ -156,6 +156,21 @@ static void broken_page_is_not_isolated(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
+/* The page breaks after it was isolated. */
+static void page_that_broke_is_not_offered_to_its_owner(struct ktest *t)
+{
+	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
+	struct mm_fail fail = {.pfn = PFN_NONE};
+
+	page_set_flags(listed[0], PAGE_F_HWPOISON);
+	EXPECT_EQ(t, migrate_pages(mem, listed, 1, &fail), 1);
+	EXPECT_EQ(t, lister.calls, 0);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, listed[0]));
+	EXPECT_EQ(t, fail.why, WHY_HWPOISON);
+	page_clear_flags(listed[0], PAGE_F_HWPOISON);
+	expect_each(t, mem, 1, PG_MOVABLE_OPS);
+}
+
 static struct page *broken_target;
 
 /* The first target breaks between its allocation and the move. */
@@ -203,4 +218,5 @@ static void target_that_broke_is_not_moved_to(struct ktest *t)
 KTEST_SUITE(migrate_list, KTEST_QUICK, KTEST(more_pages_than_a_batch_are_moved),
     KTEST(pages_in_use_are_moved_later), KTEST(page_that_stays_in_use_stays_where_it_is),
     KTEST(lent_page_is_put_back_as_one), KTEST_COST(pinned_page_is_tried_once),
-    KTEST(broken_page_is_not_isolated), KTEST(target_that_broke_is_not_moved_to));
+    KTEST(broken_page_is_not_isolated), KTEST(page_that_broke_is_not_offered_to_its_owner),
+    KTEST(target_that_broke_is_not_moved_to));

@@ -110,6 +110,48 @@ static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *
 	stage_end(&st, -EAGAIN);
 }
 
+/* The failure waits no longer for the migrator, and flags the page: it is not copied any more. */
+static void page_flagged_during_its_migration_is_not_copied(struct ktest *t)
+{
+	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.frozen"};
+	unsigned turns = READ_ONCE(poison_patience_turns);
+	u64 ns = READ_ONCE(poison_patience_ns);
+	struct poison_result res;
+	struct stage st;
+
+	if (!stage_begin(t, &st, points[t->seed % ARRAY_SIZE(points)]))
+		return;
+	set_patience(0, 0);
+	EXPECT_EQ(t, mem_memory_failure(st.s.mem, stage_source(&st), 0, &res), -EBUSY);
+	set_patience(turns, ns);
+	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
+	race_migrate_end(t, &st.r, 1);
+	EXPECT(t, page_in(st.s.object, 1) == st.r.page);
+	expect_poisoned(t, st.s.mem, 1);
+	/* The second report finds the page in its slot. */
+	EXPECT_EQ(t, mem_memory_failure(st.s.mem, stage_source(&st), 0, &res), 0);
+	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
+	EXPECT_EQ(t, mem_unpoison_page(st.s.mem, stage_source(&st)), 0);
+	stage_end(&st, -EAGAIN);
+}
+
+static void page_flagged_while_isolated_is_not_moved(struct ktest *t)
+{
+	struct vm_scene v;
+	struct page *page;
+
+	if (!scene_begin_filled(t, &v, 2))
+		return;
+	page = page_in(v.object, 1);
+	EXPECT_EQ(t, isolate_lru_page(v.mem, page_to_pfn_in(v.mem, page)), 0);
+	page_set_flags(page, PAGE_F_HWPOISON);
+	EXPECT_EQ(t, race_migrate_try(v.mem, page), -EHWPOISON);
+	page_clear_flags(page, PAGE_F_HWPOISON);
+	putback_lru_page(v.mem, page);
+	EXPECT(t, page_in(v.object, 1) == page);
+	scene_end(t, &v);
+}
+
 static void soft_offline_during_a_migration_succeeds(struct ktest *t)
 {
 	struct failure f;
@@ -358,6 +400,8 @@ static void removals_are_counted_in_and_out(struct ktest *t)
 KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE,
     KTEST(page_that_breaks_during_its_migration_is_retired),
     KTEST(page_that_breaks_during_a_failed_migration_is_retired),
+    KTEST(page_flagged_during_its_migration_is_not_copied),
+    KTEST(page_flagged_while_isolated_is_not_moved),
     KTEST(soft_offline_during_a_migration_succeeds),
     KTEST(target_that_breaks_during_the_copy_is_retired),
     KTEST(wait_for_the_holder_of_a_page_is_bounded),

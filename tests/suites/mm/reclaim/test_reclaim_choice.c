@@ -181,9 +181,15 @@ static void dirty(struct page *page)
 	page_set_flags(page, PAGE_DIRTY);
 }
 
+/* The page was written to, and has broken. */
+static void spoil(struct page *page)
+{
+	page_set_flags(page, PAGE_DIRTY | PAGE_F_HWPOISON);
+}
+
 static void wash(struct page *page)
 {
-	page_clear_flags(page, PAGE_DIRTY);
+	page_clear_flags(page, PAGE_DIRTY | PAGE_F_HWPOISON);
 }
 
 static void use(struct page *page)
@@ -239,6 +245,7 @@ static const struct change changes[] = {
     {"touched", touch, nothing, .active = true, .kept = true},
     {"touched, desperate", touch, nothing, .desperate = true, .dropped = true},
     {"written", dirty, nothing, .clean = true, .dropped = true},
+    {"written and broken", spoil, wash, .clean = false},
     {"used", use, leave, .direct = false},
     {"used, desperate", use, leave, .desperate = true},
     {"pinned, desperate", pin, unpin, .desperate = true, .active = true},
@@ -295,9 +302,7 @@ static void changes_to_a_page_count_until_it_is_judged(struct ktest *t)
 {
 	unsigned i;
 
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t))
+	if (!ktest_needs_cpus(t, 2) || !begin(t))
 		return;
 	WRITE_ONCE(late, 0);
 	for (i = 0; i < ARRAY_SIZE(changes); i++) {
