@@ -105,24 +105,35 @@ static bool names_no_page(enum mm_why why)
 	return why == WHY_LAST || why == WHY_CLAIMED || why == WHY_MIXED;
 }
 
+static bool node_cancelled(const struct node_op *op)
+{
+	return op->opts && op->opts->cancel && READ_ONCE(*op->opts->cancel);
+}
+
 /*
  * Offline a run of pageblocks, as many at once as possible, so that most pages move only once and
  * one drain round suffices.  A pageblock with a blocker is left out: first the part before it is
- * offlined, then the part behind it.
+ * offlined, then the part behind it.  If a range as a whole cannot go, the next ones are shorter
+ * too, until one succeeds: so each pageblock is scanned in a few ranges at most.
  */
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {
+	unsigned long most = end - start; /* pages in a range */
 	struct offline_result r;
 	pfn_t to = end;
 	int err;
 
 	while (start < end) {
 		KASSERT(start < to && to <= end && !(to & (PAGEBLOCK_PAGES - 1)));
+		/* A range that is refused at once does not look for a cancel. */
+		if (node_cancelled(op))
+			return mm_fail(&op->res->fail, start, WHY_CANCELLED, -EINTR);
 		err = node_take_range(op, zone, (struct pfn_range){start, to}, &r);
 
 		op->res->rounds += r.rounds;
 		op->res->moved += r.moved;
 		if (!err) {
+			most = MAX(most, 2 * (to - start));
 			start = to;
 		} else if (err == -EINTR || err == -ETIMEDOUT || r.fail.why == WHY_NONE) {
 			/* Cancelled, timed out, or no memory for a record. */
@@ -132,8 +143,7 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 			start = to; /* another operation was faster */
 		} else if (names_no_page(r.fail.why) && to - start > PAGEBLOCK_PAGES) {
 			/* A shorter range may succeed. */
-			to = start + ALIGN_UP((to - start) / 2, PAGEBLOCK_PAGES);
-			continue;
+			most = ALIGN_UP((to - start) / 2, PAGEBLOCK_PAGES);
 		} else if (r.fail.pfn >= start + PAGEBLOCK_PAGES && r.fail.pfn < to) {
 			to = ALIGN_DOWN(r.fail.pfn, PAGEBLOCK_PAGES);
 			continue;
@@ -141,7 +151,7 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 			note_stayed(op, start, &r.fail);
 			start += PAGEBLOCK_PAGES;
 		}
-		to = end;
+		to = start + MIN(most, end - start);
 	}
 	return 0;
 }

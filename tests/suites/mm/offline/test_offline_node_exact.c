@@ -110,25 +110,26 @@ static void first_blocker_is_named(struct ktest *t)
 
 /*
  * The number of tries that fail for a run of @nr pageblocks, of which only @fit can be offlined. A
- * run that is too long is halved.
+ * run that is too long is halved; after one that is not, a run may be twice as long.
  */
 static unsigned tries_to_halve(unsigned nr, unsigned fit)
 {
-	unsigned tries = 0, left = nr, now = nr;
+	unsigned tries = 0, left = nr, most = nr;
 
 	while (left > 0) {
+		unsigned now = MIN(most, left);
+
 		if (now <= fit) {
 			fit -= now;
 			left -= now;
-		} else if (now > 1) {
-			tries++;
-			now = (now + 1) / 2;
+			most = MAX(most, 2 * now);
 			continue;
-		} else {
-			tries++;
-			left--;
 		}
-		now = left;
+		tries++;
+		if (now > 1)
+			most = (now + 1) / 2;
+		else
+			left--;
 	}
 	return tries;
 }
@@ -208,19 +209,43 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 		cancel = 0;
 		EXPECT_EQ(t, offline_node(mem, 1, &opts, whole, &res), -EINTR);
 		EXPECT_EQ(t, res.offlined, whole ? 0 : first);
-		/* The second range is isolated before the cancel is seen. */
-		EXPECT_EQ(t, res.rounds, 2);
+		EXPECT_EQ(t, res.rounds, 1);
 		EXPECT_EQ(t, online(mem), whole ? LOW + 2 * SIZE : LOW + SIZE + 1);
 		EXPECT_EQ(t, online_node(mem, 1), whole ? 0 : first);
 	}
-	/* Cancelled from the start: only the first range is isolated. */
+	/* Cancelled from the start: no range is isolated. */
 	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
 	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
-	EXPECT_EQ(t, res.rounds, 1);
+	EXPECT_EQ(t, res.rounds, 0);
 	EXPECT_EQ(t, res.offlined, 0);
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
 	give_block(movable(mem), page);
 	drop_memory(t, mem);
+}
+
+/* For lack of memory elsewhere each try is refused at once. */
+static void cancel_is_noticed_without_targets(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel};
+	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
+	struct pile pile = {NULL, 0};
+	struct zone *normal;
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	mov_fill_range(BLOCK(SIZE), BLOCK(2 * SIZE));
+	while (normal->nr_free > normal->wmark[WMARK_MIN])
+		pile_push(&pile, take_block(normal, 0, MT_MOVABLE));
+	cancel = 1;
+	EXPECT_EQ(t, offline_node(mem, 0, &opts, false, &res), -EINTR);
+	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
+	EXPECT_EQ(t, res.fail.pfn, BLOCK(SIZE));
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL), 0);
+	while (pile.top)
+		give_block(normal, pile_pop(&pile));
+	mov_end(t);
 }
 
 /*
@@ -253,4 +278,4 @@ KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_is_offli
     KTEST_COST(blocker_costs_one_pageblock, KTEST_SLOW), KTEST(first_blocker_is_named),
     KTEST(range_without_targets_is_halved, KTEST_SLOW),
     KTEST(cancel_keeps_earlier_ranges_offline_unless_whole),
-    KTEST(deadline_is_told_from_busy, KTEST_SLOW));
+    KTEST(cancel_is_noticed_without_targets), KTEST(deadline_is_told_from_busy, KTEST_SLOW));
