@@ -11,7 +11,8 @@
  *             if one more search under the lock finds no page and if, since the allocation last
  *             started over, no victim has exited, reclaim has freed nothing, and all caches were
  *             drained.  Nor is one chosen if a task has released its memory since then
- *             (memory_oom_outdated).
+ *             (memory_oom_outdated), nor while free pages that the request can use are being
+ *             reported to the host: they come back (page_report.c).
  * Tests:      oom, oom_exact, oom_steps, silence_oom, oom_tasks, held, standby.
  */
 #include "mm/alloc.h"
@@ -32,6 +33,9 @@ u64 oom_wait_ns = 20000000000ULL;
  * a reference to one of its objects, whose pages are freed with the last reference.
  */
 #define GRACE_NS 200000000ULL
+
+/* While free memory is being reported to the host, a request begins again after so long. */
+#define REPORT_NS 200000000ULL
 
 /*
  * The most times that an allocation starts over because other tasks have released memory: it may be
@@ -150,12 +154,25 @@ static bool other_victim(const void *arg)
 	return load_acquire(&p->oom->going) != p->victim;
 }
 
+/* Are free pageblocks of the request's zones being reported to the host? */
+static bool reports_for(const struct request *q)
+{
+	u32 left;
+
+	for (left = q->zones; left; left &= left - 1)
+		if (load_acquire(&q->mem->zones[__builtin_ctz(left)].nr_reporting))
+			return true;
+	return false;
+}
+
 /* Search for a page once more, then decide.  Under the lock.  TRY_NEXT: wait as @p says. */
 static enum outcome decide(struct request *q, struct victim_wait *p)
 {
 	struct oom_state *oom = &q->mem->oom;
 	u64 since = arch_clock_ns() - READ_ONCE(oom->gone_at);
 	enum outcome then = TRY_NEXT;
+	/* Read before the search, which finds the pages of a report that has ended by now. */
+	bool reports = reports_for(q);
 
 	q->page = alloc_from_zonelist(q->mem, q->gfp, q->order);
 	if (q->page)
@@ -165,6 +182,10 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	p->victim = load_acquire(&oom->going);
 	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;
+	if (!p->victim && reports) {
+		p->ns = REPORT_NS;
+		return TRY_NEXT;
+	}
 	if (!p->victim && (!q->gone || !p->ns)) {
 		then = oom_choose(q);
 		p->victim = load_acquire(&oom->going);

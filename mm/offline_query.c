@@ -176,6 +176,11 @@ static void take_stock(const struct memory *mem, struct stock *s)
 
 	for_each_zone(mem, z) {
 		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
+		/*
+		 * Pageblocks that are being reported are free again soon.  Those that leave count
+		 * as in use (range_leaving).
+		 */
+		s->free += READ_ONCE(z->nr_reporting) * PAGEBLOCK_PAGES;
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
 		if (z->kind == ZONE_MOVABLE)
 			continue;

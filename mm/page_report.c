@@ -2,12 +2,14 @@
 /*
  * page_report.c: telling the host which free memory it may drop.
  *
- * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported.
+ * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported;
+ *             zone->nr_reporting.
  * Locks:      the zone lock for each pageblock; none while the host is told.
  * Invariants: while the host is told of a pageblock, it is not free, so no page of it is allocated
  *             and then dropped by the host.  Meanwhile the zone keeps enough free pages for each
- *             kind of request, and a wholly free pageblock.  The bit is set only on pageblocks that
- *             have been wholly free since the report; taking a block clears it.
+ *             kind of request, and a wholly free pageblock.  If others take these pages too, no
+ *             task is killed before the report ends (alloc_oom.c).  The bit is set only on
+ *             pageblocks that have been wholly free since the report; taking a block clears it.
  * Checked by: check_memory(), I-R2.  Tests: page_report, memory_span.
  *
  * Only whole pageblocks are reported: where the size matters, the host's pages are as large, and
@@ -80,6 +82,7 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
 		page_store(pfn_to_page_in(mem, pfn), AS_TAIL, AS_FREEING(MAX_ORDER));
+		atomic_add(&zone->nr_reporting, 1u);
 	}
 	zone_unlock_irqrestore(zone, flags);
 	return take;
@@ -126,6 +129,8 @@ void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool to
 			if (told)
 				pageblock_set_reported(zone, blocks[i]);
 		}
+		/* Last: a thread that reads the new number finds the pages. */
+		atomic_sub(&zone->nr_reporting, 1u);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	if (told)

@@ -282,8 +282,9 @@ struct zone {
 	u32 nr_moving;     /* a: instead, pages that move to MOVABLE; some may have moved already */
 	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever put on lists */
 	u64 freed; /* a: pages outside CMA freed here by reclaim, or brought online from standby */
-	u64 freed_cma; /* a: the same for pages in CMA pageblocks: only for movable requests */
-	u32 futile;    /* a: a run did not help this low zone; being low starts no other run */
+	u64 freed_cma;    /* a: the same for pages in CMA pageblocks: only for movable requests */
+	u32 futile;       /* a: a run did not help this low zone; being low starts no other run */
+	u32 nr_reporting; /* a: pageblocks of which the host is told; soon they are free again */
 	/* a: lru_came at the start of that run; futile is ignored if lru_came has changed */
 	u64 futile_came;
 };

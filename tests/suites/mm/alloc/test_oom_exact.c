@@ -5,6 +5,7 @@
  */
 #include "tests/lib/oom_help.h"
 #include "tests/lib/request_help.h"
+#include <quarry/page_report.h>
 
 static struct pile hoard, kept;
 
@@ -109,6 +110,36 @@ static void task_that_has_exited_renews_the_tries(struct ktest *t)
 	killer_end(t, mem);
 }
 
+/* A report has a pageblock, and others have taken the pages that it left free. */
+static void no_task_is_killed_while_free_memory_is_reported(struct ktest *t)
+{
+	struct report_walk walk = {0};
+	struct memory *mem = begin(t);
+	struct request q;
+	pfn_t block;
+
+	if (!mem)
+		return;
+	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+	REQUIRE(t, take_unreported(mem, &walk, &block, 1) == 1);
+	EXPECT_EQ(t, zone_of(mem, block)->nr_reporting, 1);
+	take_all_but(t, mem, &hoard, 0);
+	q = request_for(mem, GFP_MOVABLE, 0);
+	oom_begin(&q);
+	EXPECT_EQ(t, oom_alloc(&q), TRY_ANEW);
+	EXPECT_EQ(t, killer.calls, 0);
+	give_reported(mem, &block, 1, true);
+	EXPECT_EQ(t, oom_alloc(&q), GOT_IT);
+	EXPECT_EQ(t, mem_free_pages(mem, q.page, 0), 0);
+	/* After the report its memory is used up too. */
+	EXPECT_EQ(t, zone_of(mem, block)->nr_reporting, 0);
+	take_all_but(t, mem, &hoard, 0);
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, 1);
+	killer_end(t, mem);
+}
+
 KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(large_request_kills_up_to_the_high_watermark),
     KTEST(task_that_has_exited_renews_the_tries),
+    KTEST(no_task_is_killed_while_free_memory_is_reported),
     KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times));

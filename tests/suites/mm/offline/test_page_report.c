@@ -270,6 +270,22 @@ static void offline_waits_for_a_report(struct ktest *t)
 	EXPECT(t, zone->nr_isolated == 0);
 }
 
+/* Memory that is being reported counts as free for the question if enough would be left. */
+static void reported_memory_is_left_when_other_memory_leaves(struct ktest *t)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
+	const struct zone *zone = test_zone(mem, ZONE_MOVABLE);
+	unsigned long span = zone->end_pfn - zone->start_pfn;
+	struct mm_fail fail;
+
+	EXPECT_EQ(t, offline_query(mem, zone->start_pfn, span, &fail), 0);
+	nr_given = take(mem, given, MANY);
+	EXPECT(t, nr_given > TEST_BLOCKS / 2);
+	EXPECT_EQ(t, offline_query(mem, zone->start_pfn, span, &fail), 0);
+	give_reported(mem, given, nr_given, true);
+	EXPECT_EQ(t, offline_query(mem, zone->start_pfn, span, &fail), 0);
+}
+
 /* ---- under load: the host damages the pages that it drops; no user may find damage ---- */
 
 #define HELD      8
@@ -381,5 +397,6 @@ KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopp
     KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
     KTEST(lent_pages_do_not_count_for_the_kernel), KTEST(reserve_of_a_lower_zone_is_not_reported),
     KTEST(one_whole_pageblock_of_each_kind_stays_free), KTEST(isolated_pageblocks_are_not_reported),
+    KTEST(reported_memory_is_left_when_other_memory_leaves),
     KTEST(offline_waits_for_a_report, KTEST_SLOW),
     KTEST(pages_being_reported_are_not_allocated, KTEST_SLOW));
