@@ -137,11 +137,26 @@ static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 
 	return nr;
 }
 
+/* Free the captured pages whose pageblocks have been isolated since: the isolation needs them. */
+static void give_back_isolated(struct compaction *c)
+{
+	struct memory *mem = c->zone->mem;
+	unsigned i, kept = 0;
+
+	if (likely(!READ_ONCE(c->zone->nr_isolated)))
+		return;
+	for (i = 0; i < c->nr; i++) {
+		if (pageblock_isolated(pageblock_of(mem, c->hand[i])))
+			mem_free_pages(mem, pfn_to_page_in(mem, c->hand[i]), 0);
+		else
+			c->hand[kept++] = c->hand[i];
+	}
+	c->nr = kept;
+}
+
 /* A captured page of order 0; NULL: there is none. */
 static struct page *take_from_hand(struct compaction *c)
 {
-	struct memory *mem = c->zone->mem;
-
 	for (;;) {
 		/* One scan captures as many pages as are about to be moved. */
 		if (c->nr == 0)
@@ -149,11 +164,9 @@ static struct page *take_from_hand(struct compaction *c)
 		KASSERT(c->nr <= MIGRATE_BATCH);
 		if (c->nr == 0)
 			return NULL;
-		c->nr--;
-		if (!pageblock_isolated(pageblock_of(mem, c->hand[c->nr])))
-			return pfn_to_page_in(mem, c->hand[c->nr]);
-		/* The pageblock has been isolated since the capture, so the page must be free. */
-		mem_free_pages(mem, pfn_to_page_in(mem, c->hand[c->nr]), 0);
+		give_back_isolated(c);
+		if (c->nr > 0)
+			return pfn_to_page_in(c->zone->mem, c->hand[--c->nr]);
 	}
 }
 
@@ -303,6 +316,8 @@ static int compact(struct compaction *c, bool whole)
 	while (!scanners_met(c) && c->budget > 0) {
 		unsigned long moved = c->stats->moved, left;
 
+		/* No captured page is taken for windows that cannot be emptied. */
+		give_back_isolated(c);
 		if (block_skipped(c->zone, c->window)) {
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;

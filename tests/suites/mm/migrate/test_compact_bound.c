@@ -124,28 +124,35 @@ static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 static unsigned from_first; /* moves out of the first pageblock */
 static u32 number;          /* below this index, mov.pages[] is full */
 
-/* At each move, take a free page of the first pageblock and give it the number of a freed page. */
-static void fill_again(struct page *dst, struct page *src)
+/* Take a free page of the pageblock at @block; NULL: there is none. */
+static struct page *take_one_of(pfn_t block)
 {
-	pfn_t start = the_zone->start_pfn, pfn, found = PFN_NONE;
-	irqflags_t flags;
+	irqflags_t flags = zone_lock_irqsave(the_zone);
+	pfn_t pfn, found = PFN_NONE;
 
-	from_first += page_to_pfn_in(mov.mem, src) < start + PAGEBLOCK_PAGES;
-	while (number < mov.nr && mov.pages[number])
-		number++;
-	if (number == mov.nr)
-		return;
-	flags = zone_lock_irqsave(the_zone);
-	for_each_head(mov.mem, pfn, start) {
+	for_each_head(mov.mem, pfn, block) {
 		if (word_state(block_word(mov.mem, pfn)) == PG_FREE)
 			found = pfn;
 	}
 	if (found != PFN_NONE)
 		buddy_take_range(the_zone, found, found + 1);
 	zone_unlock_irqrestore(the_zone, flags);
-	if (found == PFN_NONE)
+	return found == PFN_NONE ? NULL : pfn_to_page_in(mov.mem, found);
+}
+
+/* At each move, take a free page of the first pageblock and give it the number of a freed page. */
+static void fill_again(struct page *dst, struct page *src)
+{
+	pfn_t start = the_zone->start_pfn;
+	struct page *page;
+
+	from_first += page_to_pfn_in(mov.mem, src) < start + PAGEBLOCK_PAGES;
+	while (number < mov.nr && mov.pages[number])
+		number++;
+	page = number < mov.nr ? take_one_of(start) : NULL;
+	if (!page)
 		return;
-	mov.pages[number] = pfn_to_page_in(mov.mem, found);
+	mov.pages[number] = page;
 	page_make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
@@ -206,6 +213,80 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 	/* The isolated pageblock is still half free, except for the target of the first move. */
 	pb = pageblock_of(mem, isolated);
 	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES / 2 - 1);
+	set_isolated(the_zone, isolated, false);
+	mov_end(t);
+}
+
+static unsigned free_at_next; /* free pages of the isolated pageblock, a step later */
+
+/* At the first move isolate the last pageblock, whose pages were captured first. */
+static void isolate_last(struct page *dst, struct page *src)
+{
+	if (mov.moved == 1)
+		set_isolated(the_zone, isolated, true);
+	else if (mov.moved == 2)
+		free_at_next = pageblock_of(mov.mem, isolated)->nr_free;
+}
+
+static void captured_pages_that_are_isolated_are_free_at_the_next_move(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, begin_filled(t, mem, 2));
+	isolated = the_zone->end_pfn - PAGEBLOCK_PAGES;
+	/* Leave 4 free pages in the last pageblock: a batch captures these and more. */
+	while (pageblock_of(mem, isolated)->nr_free > 4)
+		pile_push(&pile, take_one_of(isolated));
+	mov.on_move = isolate_last;
+	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT(t, mov.moved > 2);
+	EXPECT_EQ(t, free_at_next, 4);
+	set_isolated(the_zone, isolated, false);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	mov_end(t);
+}
+
+/* Called under the lru lock for each page of the next window, before a page is moved. */
+static int look_and_isolate(struct memory *mem, struct page *page)
+{
+	if (isolated != PFN_NONE && free_at_next == ~0u)
+		free_at_next = pageblock_of(mem, isolated)->nr_free;
+	return 0;
+}
+
+/* At the first move pin the other pages of the batch: they need no captured page. */
+static void isolate_and_pin(struct page *dst, struct page *src)
+{
+	u32 i;
+
+	isolate_target(dst, src);
+	for (i = 0; i < mov.nr && mov.moved == 1; i++) {
+		struct page *page = mov.pages[i];
+
+		if (page && word_state(page_word(page)) == PG_ISO_MIG)
+			EXPECT_EQ(mov.t, pin_page(page), 0);
+	}
+}
+
+static void captured_pages_that_are_isolated_are_free_at_the_next_window(struct ktest *t)
+{
+	static const struct movable_ops looks = {
+	    .isolate = look_and_isolate, .migrate = mov_migrate, .putback = mov_putback};
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	u32 i;
+
+	REQUIRE(t, begin_filled(t, mem, 2));
+	mov.owner.ops = &looks;
+	isolated = PFN_NONE;
+	free_at_next = ~0u;
+	mov.on_move = isolate_and_pin;
+	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	/* All pages that were free are free again, except for the target of the first move. */
+	EXPECT_EQ(t, free_at_next, PAGEBLOCK_PAGES / 2 - 1);
+	for (i = 0; i < mov.nr; i++)
+		if (mov.pages[i] && mov.pages[i]->pincount)
+			mem_unpin_page(mem, mov.pages[i]);
 	set_isolated(the_zone, isolated, false);
 	mov_end(t);
 }
@@ -291,5 +372,7 @@ KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
     KTEST(compaction_below_the_watermark_does_not_start, KTEST_SLOW),
     KTEST(refilled_window_is_abandoned, KTEST_SLOW),
     KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used, KTEST_SLOW),
+    KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_move, KTEST_SLOW),
+    KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_window, KTEST_SLOW),
     KTEST_CONTRACT(captured_page_that_broke_is_not_moved_to, KTEST_SLOW),
     KTEST(standby_memory_adds_no_scanning));
