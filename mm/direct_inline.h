@@ -35,7 +35,7 @@ static always_inline struct pcp *direct_pcp(const struct memory *mem, bool own)
 /* May @zone have a stack for @order?  Not while the zone's caches are off. */
 static always_inline bool may_have_stack(const struct zone *zone, unsigned order)
 {
-	return CACHED_ORDERS >> order & 1 && !READ_ONCE(zone->pcp_depth);
+	return CACHED_ORDERS >> order & 1 && arch_u32_is(&zone->pcp_depth, 0);
 }
 
 /* Can the stack be used: does it have a block, or space for one? */
@@ -58,11 +58,15 @@ static always_inline struct page *take_direct(
 	pfn_t pfn = PFN_NONE;
 	struct page *page;
 
-	if (unlikely(READ_ONCE(zone->nr_free) < enough || READ_ONCE(zone->futile)))
+	if (unlikely(READ_ONCE(zone->nr_free) < enough + READ_ONCE(zone->nr_free_cma) ||
+	        !arch_u32_is(&zone->futile, 0)))
 		return NULL;
 	zone_lock(zone);
-	/* Check again under the lock: other CPUs may have taken pages since. */
-	if (likely(zone->nr_free >= enough))
+	/*
+	 * Check again under the lock: since then other CPUs may have taken pages, and lent pages,
+	 * which do not count, may have come.
+	 */
+	if (likely(zone->nr_free - zone->nr_free_cma >= enough))
 		pfn = is_whole(order) ? buddy_alloc_whole(zone, type)
 		                      : buddy_alloc(zone, order, type);
 	if (unlikely(pfn == PFN_NONE)) {

@@ -28,9 +28,10 @@ unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, stru
 	struct zone *zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
 	unsigned long enough = zone_plenty(zone, n);
 
-	if (likely(READ_ONCE(zone->nr_free) >= enough && !READ_ONCE(zone->futile))) {
+	if (likely(READ_ONCE(zone->nr_free) >= enough + READ_ONCE(zone->nr_free_cma) &&
+	        !READ_ONCE(zone->futile))) {
 		zone_lock(zone);
-		if (likely(zone->nr_free >= enough))
+		if (likely(zone->nr_free - zone->nr_free_cma >= enough))
 			got = buddy_take_batch(
 			    zone, 0, gfp_type(gfp), PAGE_WORD(1, PG_ALLOC, 0), pages, n);
 		zone_unlock(zone);

@@ -59,13 +59,14 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 		if (zone_owns_block((zone), (pfn)))
 
 /*
- * The number of free pages with which no request for @nr pages can bring @zone below its low
- * watermark.  Watermarks and reserves hardly ever change, so one read of each is enough.
+ * The number of free pages, without lent (CMA) ones, with which no request for @nr pages can bring
+ * @zone below its low watermark.  Watermarks and reserves hardly ever change, so one read of each
+ * is enough.
  */
 static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned long nr)
 {
 	return READ_ONCE(zone->wmark[WMARK_MIN]) + READ_ONCE(zone->wmark[WMARK_LOW]) +
-	    READ_ONCE(zone->reserve) + READ_ONCE(zone->nr_free_cma) + nr;
+	    READ_ONCE(zone->reserve) + nr;
 }
 
 /* More flags for zone_spare: use no watermark; use the high one; use the low one. */

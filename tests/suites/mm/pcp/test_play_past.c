@@ -334,8 +334,45 @@ static void many_frees_are_of_one_zone(struct ktest *t)
 	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
 }
 
+/* ---- lent pages ---- */
+
+static pfn_t area; /* a lent pageblock */
+
+/* Other CPUs end the isolation of the lent pageblock, and take all but @keep of the other pages. */
+static void end_isolation(struct zone *zone)
+{
+	set_isolated(zone, area, false);
+	while (zone->nr_free - zone->nr_free_cma > keep)
+		pile_push(&taken, take_block(zone, 0, MT_MOVABLE));
+}
+
+/* Lent pages that come just before the lock is taken do not stand in for those that are gone. */
+static void lent_pages_that_come_do_not_count(struct ktest *t)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
+	struct zone *zone = &mem->zones[ZONE_NORMAL];
+	struct job job = {.t = t, .zone = zone, .nr = 10};
+	unsigned many;
+
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	area = zone->end_pfn - PAGEBLOCK_PAGES;
+	set_type(zone, area, MT_CMA);
+	for (many = 0; many < 2; many++) {
+		set_isolated(zone, area, true);
+		keep = least(zone) + (many ? job.nr - 1 : 0);
+		others = end_isolation;
+		ktest_on_cpu(0, many ? alloc_pages_job : alloc_job, &job);
+		EXPECT(t, !others && !job.page && !job.got);
+		EXPECT_EQ(t, locks, 1);
+		EXPECT_EQ(t, zone->nr_free, keep + PAGEBLOCK_PAGES);
+		give_all(zone);
+	}
+	set_type(zone, area, MT_MOVABLE);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+}
+
 KTEST_SUITE(play_past, KTEST_QUICK, KTEST(a_zone_with_plenty_gives_a_page),
     KTEST(none_is_taken_below_it_after_other_cpus), KTEST(a_cache_that_is_on_is_not_passed_by),
     KTEST(the_word_is_read_again_under_the_lock), KTEST(one_hold_moves_many_pages),
     KTEST(many_are_taken_from_plenty_only), KTEST(many_frees_stop_at_what_is_not_plain),
-    KTEST(many_frees_are_of_one_zone));
+    KTEST(many_frees_are_of_one_zone), KTEST(lent_pages_that_come_do_not_count));
