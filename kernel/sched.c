@@ -393,6 +393,7 @@ void sched_add(struct thread *t)
 {
 	irqflags_t flags = arch_irq_save();
 
+	KASSERT(t->mm.account);
 	t->on_queue = true;
 	counter_add(&runqs[t->cpu].nr_threads, 1);
 	sched_place(t, t->home);

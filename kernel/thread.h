@@ -147,8 +147,8 @@ void shares_end(struct share *shares);
 /* The running thread @t leaves its task: it becomes a share of its own. */
 void sched_leave_shares(struct thread *t);
 /*
- * Queue and count a new thread, on its home CPU if that takes threads.  sched_forget undoes the
- * count.
+ * Queue and count a new thread, on its home CPU if that takes threads.  It may run and end at once,
+ * so it must have been charged (thread_charged).  sched_forget undoes the count.
  */
 void sched_add(struct thread *t);
 void sched_forget(struct thread *t);
