@@ -157,10 +157,10 @@ static bool other_victim(const void *arg)
 /* Are free pageblocks of the request's zones being reported to the host? */
 static bool reports_for(const struct request *q)
 {
-	u32 left;
+	const struct zone *zone;
 
-	for (left = q->zones; left; left &= left - 1)
-		if (load_acquire(&q->mem->zones[__builtin_ctz(left)].nr_reporting))
+	for_each_request_zone(q, zone)
+		if (load_acquire(&zone->nr_reporting))
 			return true;
 	return false;
 }

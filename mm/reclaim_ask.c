@@ -87,12 +87,10 @@ BUILD_ASSERT(MAX_ZONES <= 32);
 /* The number of all pages ever freed that the request can use. */
 static u64 freed_for(const struct request *q)
 {
+	const struct zone *zone;
 	u64 sum = 0;
-	u32 left;
 
-	for (left = q->zones; left; left &= left - 1) {
-		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
-
+	for_each_request_zone(q, zone) {
 		sum += READ_ONCE(zone->freed);
 		if (q->gfp & GFP_MOVABLE)
 			sum += READ_ONCE(zone->freed_cma);
@@ -103,11 +101,11 @@ static u64 freed_for(const struct request *q)
 /* The standby pages of the request's zones.  Their number only falls. */
 static unsigned long standby_for(const struct request *q)
 {
+	const struct zone *zone;
 	unsigned long nr = 0;
-	u32 left;
 
-	for (left = q->zones; left; left &= left - 1)
-		nr += zone_standby(&q->mem->zones[__builtin_ctz(left)]);
+	for_each_request_zone(q, zone)
+		nr += zone_standby(zone);
 	return nr;
 }
 
@@ -124,11 +122,9 @@ static bool has_block(const struct zone *zone, const struct request *q)
 /* Is there enough memory for the request?  A hint. */
 static bool enough(const struct request *q)
 {
-	u32 left;
+	const struct zone *zone;
 
-	for (left = q->zones; left; left &= left - 1) {
-		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
-
+	for_each_request_zone(q, zone) {
 		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)) &&
 		    (!q->scattered || has_block(zone, q)))
 			return true;

@@ -30,6 +30,11 @@ struct request {
 	unsigned others;             /* times it began again because tasks left (alloc_oom.c) */
 };
 
+/* Each zone that the request may use: @zone is a pointer to it. */
+#define for_each_request_zone(q, zone)                                                             \
+	for (u32 left_ = (q)->zones;                                                               \
+	     left_ && ((zone) = &(q)->mem->zones[__builtin_ctz(left_)], true); left_ &= left_ - 1)
+
 /* The result of a remedy.  Unless it is GOT_IT, the caller then tries to take a page. */
 enum outcome {
 	GOT_IT,      /* there is a page already */
