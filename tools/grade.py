@@ -238,10 +238,9 @@ class Grade:
         those of an earlier state of the code."""
         found, name = {}, self.label
         for path in self.one.sources():
-            base = path.replace("/", "_") + ".o"
             folder = lab_build.SAME if lab_build.same(self.one, self.tree, path) else name
             places = [
-                os.path.join(programs.top, kind, self.one.name, folder, base)
+                labs.object_in(os.path.join(programs.top, kind, self.one.name, folder), path)
                 for step, kind in KINDS.items()
                 if step in needed
             ]

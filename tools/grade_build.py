@@ -60,9 +60,7 @@ class Programs:
         """{source: object} of the sources that a student's tree has only as objects."""
         found = {}
         for path in sources:
-            kept = os.path.join(
-                labs.ROOT, lab_build.REFERENCE, "host", path.replace("/", "_") + ".o"
-            )
+            kept = labs.object_in(os.path.join(labs.ROOT, lab_build.REFERENCE, "host"), path)
             if os.path.exists(kept):
                 to = os.path.join(self.top, "judge", "kept", os.path.basename(kept))
                 os.makedirs(os.path.dirname(to), exist_ok=True)
@@ -141,7 +139,7 @@ class Programs:
         first = ["-iquote", tree] if tree and self.one.headers() else []
         source = tree_file(tree, path) if path in self.one.files else path
         builder = Builder(os.path.join(folder, name))
-        to = os.path.join(builder.folder, path.replace("/", "_") + ".o")
+        to = labs.object_in(builder.folder, path)
         command = [self.cc, *first, *self.flags_of(flags, path), *lab_build.NO_ERRORS, "-w"]
         if kind == EXPLORER:
             command += [*POINTS, *(["-DLAB_OWN"] if path in self.one.files else [])]
@@ -180,8 +178,7 @@ class Programs:
         found = []
         for kind in [kind for kind in (MODEL, EXPLORER) if kind in steps]:
             for path in self.one.extra:
-                base = path.replace("/", "_") + ".o"
-                theirs = os.path.join(self.top, kind, self.one.name, name, base)
+                theirs = labs.object_in(os.path.join(self.top, kind, self.one.name, name), path)
                 if os.path.exists(theirs):
                     found.append((path, theirs, self.common(kind, path, self.flags_for(kind))))
         return found + (self.suites.given_objects(name) if "contract" in steps else [])

@@ -11,6 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import lab_kernel
+import labs
 import qemu
 from lab_build import same
 from grade_layers import Result, expectation, texts_of
@@ -49,7 +50,7 @@ class Graded(Kernel):
         out, found = self.folder(name), {}
         for p in self.one.sources():
             folder = self.folder_of_same() if same(self.one, tree, p) else out
-            found[p] = [os.path.join(folder, p.replace("/", "_") + ".o")]
+            found[p] = [labs.object_in(folder, p)]
         return found
 
 

@@ -86,7 +86,7 @@ def code_faults(path, source):
 
 def lab_data(one, source):
     """Data that the reference's own source exports.  A student's tree has its object."""
-    kept = os.path.join(labs.ROOT, labs.REFERENCE, "host", source.replace("/", "_") + ".o")
+    kept = labs.object_in(os.path.join(labs.ROOT, labs.REFERENCE, "host"), source)
     if os.path.exists(kept):
         return {name for data in lab_link.exported(kept)[1] for name in (data, "lab_" + data)}
     text = labs.read(source)

@@ -30,6 +30,8 @@ ROOT = labs.ROOT
 REFERENCE = labs.REFERENCE
 # Flags for the student's files: the compiler's warnings do not end the build.
 NO_ERRORS = ("-Wno-error",)
+# The end of the name of an object whose symbols are not renamed yet.
+PLAIN = ".plain.o"
 # Symbols that compilers, sanitizers and inline functions of the hosted machine's headers add.
 BY_COMPILER = re.compile(
     r"__(asan|ubsan|odr_asan|tsan|sanitizer|stack_chk|start|stop)_?\w*|"
@@ -135,8 +137,8 @@ class Hosted:
     def reference(self, path, exports):
         """The reference's object of a source, with its functions renamed; a student's tree comes
         with this object."""
-        to = os.path.join(self.lab, "ref", path.replace("/", "_") + ".o")
-        kept = os.path.join(ROOT, REFERENCE, self.KIND, path.replace("/", "_") + ".o")
+        to = labs.object_in(os.path.join(self.lab, "ref"), path)
+        kept = labs.object_in(os.path.join(ROOT, REFERENCE, self.KIND), path)
         if os.path.exists(kept):
             return kept
         plain = to + ".plain"
@@ -168,7 +170,7 @@ class Hosted:
         rows = [
             (
                 self.trampoline(path),
-                os.path.join(self.lab, "trampoline", path.replace("/", "_") + ".o"),
+                labs.object_in(os.path.join(self.lab, "trampoline"), path),
                 [self.cc, *self.reference_flags, "-Wno-missing-prototypes"],
             )
             for path in self.one.twice()
@@ -232,7 +234,7 @@ class Hosted:
 
     def redirected(self, path, named):
         """A copy of a test's object, in which calls go to the student's functions."""
-        to = os.path.join(self.lab, "tests", path.replace("/", "_") + ".o")
+        to = labs.object_in(os.path.join(self.lab, "tests"), path)
 
         def renamed():
             names = {name: "lab_" + name for name in named}
@@ -264,10 +266,9 @@ class Hosted:
         the sources that the lab compiles once more with the student's headers."""
         found = []
         for path in self.one.extra:
-            base = path.replace("/", "_") + ".plain.o"
             self.common(path)
             folders = (self.folder(name), self.folder_of_same())
-            found.append((path, *[os.path.join(folder, base) for folder in folders]))
+            found.append((path, *[labs.object_in(folder, path, PLAIN) for folder in folders]))
         return found
 
     def folder(self, name):
@@ -291,7 +292,7 @@ class Hosted:
             source = tree_file(tree, path) if path in self.one.files else os.path.join(ROOT, path)
             flags = self.command(path, headers)
             flags += NO_ERRORS if path in self.one.files else []
-            rows.append((source, os.path.join(out, path.replace("/", "_") + ".plain.o"), flags))
+            rows.append((source, labs.object_in(out, path, PLAIN), flags))
         try:
             self.said += builder.compile_all(rows)
         finally:
@@ -300,7 +301,7 @@ class Hosted:
             if self.own or path.startswith("tests/"):
                 objects[path] = plain
                 continue
-            to = plain.replace(".plain.o", ".o")
+            to = labs.object_in(out, path)
 
             def renamed(plain=plain, to=to):
                 functions, data = lab_link.exported(plain)

@@ -153,6 +153,11 @@ def run_tool(main, *errors):
         sys.exit(130)
 
 
+def object_in(folder, path, ending=".o"):
+    """Where the object of the source @path is in @folder."""
+    return os.path.join(folder, path.replace("/", "_") + ending)
+
+
 def read(path):
     with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
         return f.read()
