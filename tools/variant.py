@@ -283,11 +283,15 @@ def all_tests():
 
 
 def misfits(v, tests, races):
-    """A line for each kill that names a missing test or script, or whose script expects another
-    outcome of the variant than the variant says."""
+    """A line for each kill that names a missing test or script, whose test the variant's build does
+    not have, or whose script expects another outcome of the variant than the variant says."""
     for kill in v.kills:
-        if kill.kind == "test" and kill.name.split(".")[1] not in tests:
+        suite, _, test = kill.name.partition(".")
+        path = suites.suites()[suite].path if suite in suites.suites() else ""
+        if kill.kind == "test" and test not in tests:
             yield f"{v.id}: no test {kill.name}"
+        elif path.startswith("tests/fiber/") and v.get("build") != "silence":
+            yield f"{v.id}: {kill.name} is a test of build: silence"
         elif kill.kind == "race" and kill.name not in races:
             yield f"{v.id}: no race script {kill.name}"
         elif kill.kind == "race" and kill.expect not in races[kill.name].get(v.id, ""):
@@ -297,12 +301,15 @@ def misfits(v, tests, races):
 def check():
     bad = []
     tests, races = all_tests()
-    names = known()
+    names, stands_for = known(), {}
     for ident in names:
         try:
             v = read(ident)
             edited(v)
             bad += misfits(v, tests, races)
+            first = stands_for.setdefault(v.get("mechanism") or ident, ident)
+            if first != ident:
+                bad.append(f"{ident}: {first} has the mechanism \"{v.get('mechanism')}\", too")
         except BadVariant as e:
             bad.append(str(e))
     planted = sorted(texts(PLANTED))

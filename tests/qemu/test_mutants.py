@@ -144,6 +144,13 @@ def test_does_not_fit(tmp_path, old, says):
         variant.edited(read(tmp_path, HEAD + block(WRONG, old)))
 
 
+def test_a_test_that_the_build_does_not_have_is_a_fault(tmp_path):
+    test = "silence_lock.free_mutex_is_not_taken_where_nothing_may_sleep"
+    v = read(tmp_path, HEAD.replace("zone.ranges_across_zones_are_recognised", test) + block(WRONG))
+    faults = list(variant.misfits(v, {test.split(".")[1]}, {}))
+    assert faults == [f"TST: {test} is a test of build: silence"]
+
+
 def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
     tree = str(tmp_path / "tree")
     (tmp_path / "tree" / "build").mkdir(parents=True)

@@ -6,6 +6,7 @@
 #include "tests/lib/oom_task_help.h"
 #include <quarry/account.h>
 #include <quarry/pager.h>
+#include <quarry/sched.h>
 
 static void task_with_the_most_pages_is_killed(struct ktest *t)
 {
@@ -371,6 +372,12 @@ static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
 	leave(parent, none);
 }
 
+/* An allocation that needs a decision runs as a share of its own, so the kernel has set the hook. */
+static void decisions_about_the_kernels_memory_have_a_share(struct ktest *t)
+{
+	EXPECT(t, kernel_memory.oom.boost == sched_boost);
+}
+
 /* ---- a killed task frees every page, despite references ---- */
 
 static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
@@ -476,4 +483,5 @@ KTEST_SUITE(oom_task, 0,
                       "oom: * test * 1 *  the most: killed\n" GONE TABLE
                       "oom: * test * 1 *  the most: killed\n" GONE),
     KTEST(an_ended_task_counts_until_its_last_reference_goes),
+    KTEST_INSIDE(decisions_about_the_kernels_memory_have_a_share),
     KTEST(a_pinned_page_comes_back_with_its_pin));
