@@ -413,6 +413,16 @@ def test_the_reference_passes_as_a_student(name, tmp_path):
         assert lab_build.object_faults(lab.one, made, path) == []
 
 
+@pytest.mark.parametrize("name", [name for name in IN_KERNEL if name != "0"])
+def test_the_kernels_objects_use_only_what_their_lab_lists(name):
+    one = labs.lab(name)
+    may = {*one.allow, *lab_link.BY_PORT}
+    may.update(*(one.exports(path) for path in one.twice()))
+    for path in one.sources():
+        used = lab_link.symbols(f"{BUILD}/kernel/{path}.o")
+        assert not {n for kind, n in used if kind in "Uw"} - may, path
+
+
 @pytest.mark.full
 def test_a_skeleton_has_the_reference_as_objects_only(tmp_path):
     folder = str(tmp_path / "lab")
