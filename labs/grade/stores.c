@@ -99,48 +99,48 @@ void __tsan_write_range(void *at, size_t bytes)
 /* ---- atomic operations ---- */
 
 /* Sequentially consistent whatever the student's code asks for: there is one OS thread. */
-#define CHANGE(type, bits, what)                                                                   \
-	type __tsan_atomic##bits##_##what(volatile type *at, type value, int order)                \
+#define CHANGE(bits, what)                                                                         \
+	u##bits __tsan_atomic##bits##_##what(volatile u##bits *at, u##bits value, int order)       \
 	{                                                                                          \
 		at_store(at, false);                                                               \
 		return __atomic_##what(at, value, __ATOMIC_SEQ_CST);                               \
 	}
-#define EXCHANGE(type, bits, how)                                                                  \
+#define EXCHANGE(bits, how)                                                                        \
 	bool __tsan_atomic##bits##_compare_exchange_##how(                                         \
-	    volatile type *at, type *old, type value, int order, int failed)                       \
+	    volatile u##bits *at, u##bits *old, u##bits value, int order, int failed)              \
 	{                                                                                          \
 		at_store(at, false);                                                               \
 		return __atomic_compare_exchange_n(                                                \
 		    at, old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                    \
 	}
-#define ATOMIC(type, bits)                                                                         \
-	type __tsan_atomic##bits##_load(const volatile type *at, int order)                        \
+#define ATOMIC(bits)                                                                               \
+	u##bits __tsan_atomic##bits##_load(const volatile u##bits *at, int order)                  \
 	{                                                                                          \
 		return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                      \
 	}                                                                                          \
-	void __tsan_atomic##bits##_store(volatile type *at, type value, int order)                 \
+	void __tsan_atomic##bits##_store(volatile u##bits *at, u##bits value, int order)           \
 	{                                                                                          \
 		at_store(at, false);                                                               \
 		__atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                     \
 	}                                                                                          \
-	type __tsan_atomic##bits##_exchange(volatile type *at, type value, int order)              \
+	u##bits __tsan_atomic##bits##_exchange(volatile u##bits *at, u##bits value, int order)     \
 	{                                                                                          \
 		at_store(at, false);                                                               \
 		return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);                           \
 	}                                                                                          \
-	CHANGE(type, bits, fetch_add)                                                              \
-	CHANGE(type, bits, fetch_sub)                                                              \
-	CHANGE(type, bits, fetch_and)                                                              \
-	CHANGE(type, bits, fetch_or)                                                               \
-	CHANGE(type, bits, fetch_xor)                                                              \
-	CHANGE(type, bits, fetch_nand)                                                             \
-	EXCHANGE(type, bits, strong)                                                               \
-	EXCHANGE(type, bits, weak)
+	CHANGE(bits, fetch_add)                                                                    \
+	CHANGE(bits, fetch_sub)                                                                    \
+	CHANGE(bits, fetch_and)                                                                    \
+	CHANGE(bits, fetch_or)                                                                     \
+	CHANGE(bits, fetch_xor)                                                                    \
+	CHANGE(bits, fetch_nand)                                                                   \
+	EXCHANGE(bits, strong)                                                                     \
+	EXCHANGE(bits, weak)
 
-ATOMIC(u8, 8)
-ATOMIC(u16, 16)
-ATOMIC(u32, 32)
-ATOMIC(u64, 64)
+ATOMIC(8)
+ATOMIC(16)
+ATOMIC(32)
+ATOMIC(64)
 
 void __tsan_atomic_thread_fence(int order)
 {
