@@ -372,7 +372,7 @@ static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
 	leave(parent, none);
 }
 
-/* An allocation that needs a decision runs as a share of its own, so the kernel has set the hook. */
+/* A thread that needs a decision is a share of its own: the kernel has set the hook for it. */
 static void decisions_about_the_kernels_memory_have_a_share(struct ktest *t)
 {
 	EXPECT(t, kernel_memory.oom.boost == sched_boost);
