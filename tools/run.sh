@@ -269,9 +269,9 @@ fi
 lines() {
 	tr -d '\r' < "$log" 2> /dev/null | grep -a "$1"
 }
-by_hand() { # did Ctrl-C, the terminal's end or Ctrl-A x end QEMU?
+by_hand() { # did Ctrl-C, the terminal's end or Ctrl-A x end QEMU?  The guest may print a bit more
 	[ -t 0 ] && [ "$status" = 0 ] && { grep -q 'terminating on signal [12]' "$run/errors" ||
-		tr -d '\r' < "$console" | grep -a . | tail -n 1 | grep -q 'QEMU: Terminated$'; }
+		tr -d '\r' < "$console" | grep -a . | tail -n 2 | grep -q 'QEMU: Terminated$'; }
 }
 [ -s "$log" ] || cp "$console" "$log" 2> /dev/null
 # At a terminal the monitor's prompt comes after the verdict.

@@ -4,6 +4,8 @@ import os
 import pty
 import subprocess
 
+import conftest
+import pexpect
 import pytest
 import qemu
 from conftest import full, whole
@@ -117,6 +119,18 @@ def test_picture_by_terminal_and_locale(tmp_path, environment, asks):
         os.close(ours)
         os.close(its)
     assert f"got {asks} seed=1".replace("  ", " ") in out.split("\r\n"), out
+
+
+def test_a_guest_that_prints_after_ctrl_a_x(tmp_path):
+    """QEMU says that it ends, and then the guest's CPUs stop.  No machine is started."""
+    text = "quarry: boot\\nok QEMU: Terminated\\r\\n2"
+    says = f'for a; do case $a in stdio,*) printf "{text}" > "${{a##*logfile=}}";; esac; done'
+    path = put_first(tmp_path, {QEMU: says})
+    child = conftest.spawn(["sh", "tools/run.sh", qemu.BUILD], PATH=path, BOOT="pvh")
+    child.expect("run: ended by Ctrl-A x before the verdict")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
 
 
 @pytest.mark.parametrize(
