@@ -117,6 +117,7 @@ static const struct {
     {"offline", bench_offline, true},
     {"fresh", bench_fresh, false},
     {"elsewhere", bench_elsewhere, false},
+    {"wait", bench_wait, false},
     {"teardown", bench_teardown, false},
     {"contig", bench_contig, false},
     {"migrate", bench_migrate, false},

@@ -97,6 +97,8 @@ void bench_say_rows(void);
 bool bench_counted(void);
 bool bench_load(void);
 bool bench_drain_full(void);
+/* bench_wait.c */
+bool bench_wait(void);
 /* bench_range.c */
 bool bench_drain(void);
 bool bench_offline(void);

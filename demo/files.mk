@@ -49,6 +49,7 @@ KERNEL_SRCS += demo/pressure.c
 KERNEL_SRCS += demo/provoke.c
 KERNEL_SRCS += demo/bench.c
 KERNEL_SRCS += demo/bench_pairs.c
+KERNEL_SRCS += demo/bench_wait.c
 KERNEL_SRCS += demo/bench_fill.c
 KERNEL_SRCS += demo/bench_range.c
 KERNEL_SRCS += demo/bench_count.c

@@ -13,29 +13,34 @@
 #include <quarry/sched.h>
 #include <quarry/sched_point.h>
 
-/* On the stack of the waiting thread; all fields are under the queue's lock. */
+/*
+ * On the stack of the waiting thread; all fields are under the queue's lock.  The entries of a
+ * queue are a ring that begins with the oldest.  Programs can make a queue long, so an entry is
+ * added and removed without a walk.
+ */
 struct wait_entry {
 	struct thread *thread;
 	const void *arg; /* of the condition that the thread waits for */
-	struct wait_entry *next;
+	struct wait_entry *next, *prev;
 };
 
 static void append(struct waitq *wq, struct wait_entry *entry) REQUIRES(wq->lock)
 {
-	struct wait_entry **link = &wq->first;
+	struct wait_entry *first = wq->first;
 
-	while (*link)
-		link = &(*link)->next;
-	*link = entry;
+	entry->next = first ? first : entry;
+	entry->prev = first ? first->prev : entry;
+	entry->prev->next = entry->next->prev = entry;
+	if (!first)
+		wq->first = entry;
 }
 
 static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq->lock)
 {
-	struct wait_entry **link = &wq->first;
-
-	while (*link != entry)
-		link = &(*link)->next;
-	*link = entry->next;
+	entry->prev->next = entry->next;
+	entry->next->prev = entry->prev;
+	if (wq->first == entry)
+		wq->first = entry->next != entry ? entry->next : NULL;
 }
 
 /*
@@ -119,10 +124,14 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 
 void wake_up_locked(struct waitq *wq, const void *arg)
 {
-	struct wait_entry *entry;
+	struct wait_entry *entry = wq->first;
 
 	sched_wake(&wq->first);
-	for (entry = wq->first; entry; entry = entry->next)
+	if (!entry)
+		return;
+	do {
 		if (!arg || entry->arg == arg)
 			thread_wake(entry->thread);
+		entry = entry->next;
+	} while (entry != wq->first);
 }

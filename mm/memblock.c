@@ -74,8 +74,9 @@ bool memblock_next_free(const struct memblock *mb, phys_t from, struct memblock_
 	while (next_free(mb, from, out)) {
 		KASSERT(out->start >= from && out->start < out->end);
 		from = out->end;
-		out->start = ALIGN_UP(out->start, PAGE_SIZE);
 		out->end = ALIGN_DOWN(out->end, PAGE_SIZE);
+		/* Above the end, a start in the last page of all would wrap around to 0. */
+		out->start = ALIGN_UP(MIN(out->start, out->end), PAGE_SIZE);
 		if (out->start < out->end)
 			return true;
 	}
@@ -90,7 +91,6 @@ phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys
 	KASSERT(align && !(align & (align - 1)));
 	while (!mb->closed && size && next_free(mb, from, &free)) {
 		phys_t start = ALIGN_UP(MAX(free.start, min), align);
-
 		phys_t end = MIN(free.end, max);
 
 		if (start >= free.start && start < end && end - start >= size) {

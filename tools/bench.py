@@ -113,7 +113,7 @@ BOOTS = [
     tree_trace("cc-build"),
     tree_trace("mixed-2cpu"),
     Boot(TWO_NODES, "object"),
-    Boot(TWO_NODES, "elsewhere,teardown,contig"),
+    Boot(TWO_NODES, "elsewhere,wait,teardown,contig"),
     Boot(TWO_NODES, "migrate"),
     # No third CPU: under icount one CPU runs at a time, and an idle CPU answers late.
     Boot(dict(cpus=2, mem=1024), "policies", count=True),

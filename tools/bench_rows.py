@@ -23,6 +23,7 @@ ROWS = {
     "largest": "order9_pair order9_pair_uncached",
     "fresh": "online_fresh_128m",
     "elsewhere": "free_elsewhere_pair",
+    "wait": "wait_beside_255",
     "teardown": "teardown_mapped_page",
     "contig": "alloc_contig_2m alloc_contig_64m",
     "migrate": "shootdown_ipi_per_page soft_offline_mapped offline_mapped_page",

@@ -123,6 +123,20 @@ static void free_ranges_lie_between_the_taken(struct ktest *t)
 	EXPECT_EQ(t, r.end, KB(96));
 }
 
+/* The start of a run in the last page of all cannot be rounded up: the sum would be 0. */
+static void no_run_begins_in_the_last_page(struct ktest *t)
+{
+	struct memblock_range r = {0, 0};
+	struct memblock *m = fresh_memblock();
+
+	EXPECT_EQ(t, memblock_add(m, 0, KB(8)), 0);
+	EXPECT_EQ(t, memblock_add(m, ~0ULL - 100, ~0ULL), 0);
+	REQUIRE(t, memblock_next_free(m, 0, &r));
+	EXPECT_EQ(t, r.start, 0);
+	EXPECT_EQ(t, r.end, KB(8));
+	EXPECT(t, !memblock_next_free(m, r.end, &r));
+}
+
 KTEST_SUITE(memblock_exact, KTEST_QUICK, KTEST(limit_is_exact_to_the_byte),
     KTEST(a_minimum_above_the_limit_gives_nothing), KTEST(ranges_that_touch_become_one),
-    KTEST(free_ranges_lie_between_the_taken));
+    KTEST(free_ranges_lie_between_the_taken), KTEST(no_run_begins_in_the_last_page));
