@@ -26,6 +26,8 @@ BY_BUILD = {"fiber_this", "host_this", "race_point", "spin_depth", "spin_is_held
 BY_BUILD |= lab_link.BY_PORT | {"lab_passed"}
 # Functions of labs/grade/stores.c, which gcc calls in the explorer's build (grade_build.POINTS).
 BY_STORES = re.compile(r".*/labs/explorer/.* U __tsan_\w+")
+# Functions of gcc's own library, which the kernel does not have: for __builtin_popcount() and such.
+LIBGCC = re.compile(r"__(popcount|parity|ffs|c[lt]z|(u?div|u?mod|mul)t?)[sdt]i[23]")
 SECTIONS = re.compile(
     r"\.(text|data|bss|tbss|tdata|rodata|comment|note|eh_frame|debug_\w+|rela|group)(\..*)?|"
     r"asan_globals"
@@ -62,7 +64,8 @@ def symbol_faults(one, path, source):
         if by_compiler(path, kind, plain) or plain in defined or plain in BY_BUILD:
             continue
         if kind in "Uwv" and name not in may:
-            yield f"{source} uses {name}, which is not among what the lab lists"
+            what = ": a part of gcc's library, for a built-in" if LIBGCC.fullmatch(name) else ""
+            yield f"{source} uses {name}{what}, which is not among what the lab lists"
         elif kind in "TDBRVWCuiA" and name not in lab_data(one, source):
             yield f"{source} defines {plain} for others"
 

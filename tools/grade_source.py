@@ -28,6 +28,10 @@ FORBIDDEN = (
     (re.compile(r"%:|<:|:>|<%|%>"), "a digraph"),
     (re.compile(r'(?<!\w)(u8|[uUL])?R"'), "a raw string"),
     (re.compile(r"\b(_*no_(sanitize|address_safety)|__[at]san_|__ubsan_)"), "a sanitizer's name"),
+    (
+        re.compile(r"\b(__SANITIZE\w*|__has_feature|__OPTIMIZE\w*|LAB_OWN|(RACE|CHECKED)_BUILD)\b"),
+        "a name by which it could tell the grader's builds apart",
+    ),
     (re.compile(r"(?s)\A(?=.*(__attribute|\[\s*\[)).*\b(section|__section__)\b"), "a section"),
 )
 # Headers of the tests and the explorer.  The names with these beginnings are theirs alone.
@@ -50,6 +54,14 @@ def words(path):
 
 def macros(path):
     return set(re.findall(r"^\s*#\s*define\s+(\w+)", labs.read(path), re.MULTILINE))
+
+
+@lru_cache(None)
+def points():
+    """Matches a function at which the explorer stops, in another form than a call: a macro with
+    parameters would not see it."""
+    names = re.findall(r"^#define (\w+)\(", labs.read(TESTS[0]), re.MULTILINE)
+    return re.compile(rf"\b({'|'.join(names)})\b(?!\s*\()")
 
 
 def name_faults(one, path, plain, code):
@@ -84,6 +96,8 @@ def source_faults(one, there, path):
             yield f"{path} has #{name or rest.strip()}"
     if not one.in_ring_3():
         yield from name_faults(one, path, plain, code)
+        for name in sorted(set(points().findall(code))):
+            yield f"{path} has {name} in another form than a call, where the explorer misses it"
 
 
 def included_ok(one, rest):

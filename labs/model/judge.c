@@ -409,6 +409,8 @@ int main(int argc, char **argv)
 	if (i == argc)
 		return 0;
 	program = argv[i++];
+	/* The student's process has the same user: it must not take over this one's files. */
+	prctl(PR_SET_DUMPABLE, 0);
 	arena_fd = memfd_create("arena", MFD_CLOEXEC);
 	if (arena_fd < 0 || ftruncate(arena_fd, ARENA_SIZE))
 		panic("judge: no file for the arena");

@@ -47,6 +47,12 @@ ATTACKS = {
     "system_call": ("", '__asm__("syscall");', "has assembly"),
     "reads_a_file": ('#include "/etc/passwd"', "", "includes"),
     "much_data": ("static char much[1 << 20];", "much[page] = 1;", "of data"),
+    "library": (
+        "",
+        "order += (unsigned)__builtin_popcountll(map->counts) & 0;\n"
+        "\tpage += (unsigned)__builtin_popcountll(page) - 1;",
+        "uses __popcountdi2: a part of gcc's library",
+    ),
     "detects": ("int getpid(void);", "if (getpid() & 1)\n\t\treturn true;", "uses getpid"),
 }
 

@@ -2,6 +2,7 @@
 """No process and no folder of the grader outlives it: when it ends, when it is interrupted, and
 when it is killed."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,8 +10,10 @@ import time
 
 import pytest
 
+import grade_build
 import grade_guard
 import grade_run
+import labs
 import qemu
 
 BEGIN = """
@@ -134,3 +137,39 @@ def test_a_program_is_named_from_here(tmp_path):
         check=False,
     )
     assert done.stdout == "said\n", done.stderr
+
+
+# In the place of the student's program: it tries to get the judge's results in two ways.
+THIEF = """#!/usr/bin/python3
+import ctypes, os
+judge, libc = os.getppid(), ctypes.CDLL(None, use_errno=True)
+PIDFD_OPEN, PIDFD_GETFD = 434, 438
+took = libc.syscall(PIDFD_GETFD, libc.syscall(PIDFD_OPEN, judge, 0), 1, 0)
+try:
+    took = os.open(f"/proc/{judge}/fd/1", os.O_WRONLY)
+except OSError as error:
+    print(error)
+print("took", took, flush=True)
+"""
+
+
+def test_the_judges_results_are_out_of_reach():
+    """As for a grader without root: both processes are of the same user."""
+    build = grade_build.Programs(labs.lab("2"), qemu.BUILD)
+    folder = os.path.join(build.top, "thief")
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o777)
+    thief, said = os.path.join(folder, "thief"), os.path.join(folder, "said")
+    with open(thief, "w", encoding="utf-8") as f:
+        f.write(THIEF)
+    os.chmod(thief, 0o755)
+    user = ["setpriv", "--reuid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+    subprocess.run(
+        [*user, build.judge(), thief, "one_block"],
+        env={**os.environ, "JUDGE_OUTPUT": said},
+        capture_output=True,
+        check=False,
+    )
+    with open(said, encoding="utf-8") as f:
+        assert "took -1" in f.read()
+    shutil.rmtree(folder)

@@ -60,6 +60,11 @@ REFUSED = (
     ("mm/free_map.c", "#define lab_holds_block(zone, pfn) ((void)0)", "names lab_holds_block"),
     ("mm/free_map.c", "#undef zone_lock", "a macro zone_lock"),
     ("mm/free_map.c", "#undef RACE_BUILD", "a macro RACE_BUILD"),
+    ("mm/free_map.c", "#ifndef __SANITIZE_THREAD__\n#endif", "tell the grader's builds apart"),
+    ("mm/free_map.c", "#if defined(CHECKED_BUILD)\n#endif", "tell the grader's builds apart"),
+    ("mm/free_map.c", "#ifdef __OPTIMIZE__\n#endif", "tell the grader's builds apart"),
+    ("mm/free_map.c", "void f(void *z)\n{\n\t(zone_lock)(z);\n}", "has zone_lock in another"),
+    ("mm/free_map.c", "bool (*take)(struct page *) = get_page;", "has get_page in another"),
     (HEADER, "#define ktest_fail(...) ((void)0)", "names ktest_fail"),
     (HEADER, "static inline void ktest_fail(struct ktest *t, ...)\n{\n}", "names ktest_fail"),
     (HEADER, "#define EXPECT(t, cond) ((void)(cond))", "a macro EXPECT"),
@@ -178,8 +183,9 @@ def test_only_the_explorers_build_calls_at_stores(tmp_path, place, text, complai
         pytest.param("kernel", "!__STDC_HOSTED__", "machine_power_off", marks=pytest.mark.full),
     ),
 )
-def test_what_a_header_brings_into_given_sources(tmp_path, layer, here, ends):
+def test_what_a_header_brings_into_given_sources(tmp_path, monkeypatch, layer, here, ends):
     """In one layer the submission ends the program in given code; all its own objects are clean."""
+    monkeypatch.setattr(grade_source, "FORBIDDEN", ())  # a rule of the text would end it before
     text = labs.read(HEADER)
     at = text.index(PUT)
     body = at + len(PUT)
