@@ -19,6 +19,7 @@ import hashlib
 import html
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -38,6 +39,7 @@ ROOT = labs.ROOT
 LIMIT = 1800  # seconds of one grading
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 FAILED = "ERROR"
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Where the grader's sources are, and how their names end.
 ROOMS = "arch boot demo drivers include kernel labs mm tests tools user".split()
 ENDINGS = (".c", ".h", ".S", ".py", ".ini", ".mk", ".ld", "Makefile")
@@ -54,11 +56,16 @@ class BadBatch(Exception):
 
 
 def name_of(entry):
-    """The name of the submission: that of its file or folder, without an archive's ending."""
+    """The name of the submission: that of its file or folder, without an archive's ending.  A name
+    with bytes that are not UTF-8, or with control characters, gets others for them, and a hash."""
     for ending in sorted(ARCHIVES, key=len, reverse=True):
         if entry.endswith(ending):
-            return entry[: -len(ending)]
-    return entry
+            entry = entry[: -len(ending)]
+            break
+    plain = UNPRINTABLE.sub("_", entry)
+    if plain == entry:
+        return entry
+    return f"{plain}-{hashlib.sha256(os.fsencode(entry)).hexdigest()[:8]}"
 
 
 def submissions(folder):
@@ -120,7 +127,8 @@ def texts(one, path):
                 if fits and (wanted not in found or rank < found[wanted][0]):
                     found[wanted] = (rank, read())
     except UNREADABLE as error:
-        raise BadBatch(f"{os.path.basename(path)} cannot be read: {error}") from None
+        name = UNPRINTABLE.sub("_", os.path.basename(path))
+        raise BadBatch(f"{name} cannot be read: {error}") from None
     if not found:
         raise BadBatch(f"it has none of the lab's files: {' '.join(one.files)}")
     return {name: text for name, (_, text) in found.items()}
@@ -205,7 +213,7 @@ def refused(one, out, name, why):
 def write(path, text):
     """Replace the file @path by @text; if this fails, the old file stays whole."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + ".new", "w", encoding="utf-8") as f:
+    with open(path + ".new", "w", encoding="utf-8", errors="backslashreplace") as f:
         f.write(text)
     os.replace(path + ".new", path)
 
@@ -331,8 +339,10 @@ def as_html(one, rows):
     title = f"Lab {one.name}: {html.escape(one.title)}"
     yield f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
     yield f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
-    mean = f", mean {statistics.mean(points):.1f}, median {statistics.median(points):.1f}"
-    yield f"<p>{len(done)} of {len(rows)} submissions graded{mean if points else ''}.</p>"
+    mean = ""
+    if points:
+        mean = f", mean {statistics.mean(points):.1f}, median {statistics.median(points):.1f}"
+    yield f"<p>{len(done)} of {len(rows)} submissions graded{mean}.</p>"
     yield "<h2>Points</h2><table><tr><th>points</th><th>submissions</th><th></th></tr>"
     for low in range(0, 101, 10):
         nr = sum(low <= p < low + 10 or low == 100 <= p for p in points)
