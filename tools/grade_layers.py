@@ -59,6 +59,18 @@ def first_trouble(text):
     return re.sub(r"^==\d+==|0x[0-9a-f]{9,}", "...", what.lstrip("# "))[:300], frames
 
 
+def judged(done):
+    """{test: row} of the judge, which has ended.  A PASS counts only if its exit status fits."""
+    rows = {}
+    for line in done.records:
+        row = json.loads(line)
+        rows[row["test"]] = row
+    failed = any(row["verdict"] != "PASS" for row in rows.values())
+    if done.how == "ended" and done.status == int(failed):
+        return rows
+    return {name: row for name, row in rows.items() if row["verdict"] != "PASS"}
+
+
 class Layers:
     """Runs the layers of one submission; @folder: the directory of the programs' output."""
 
@@ -99,11 +111,7 @@ class Layers:
         )
         with open(text, "rb") as f:
             said = f.read().decode("utf-8", "replace")
-        rows = {}
-        for line in done.records:
-            row = json.loads(line)
-            rows[row["test"]] = row
-        results = []
+        rows, results = judged(done), []
         for name in names:
             row = rows.get(name)
             if not row:
