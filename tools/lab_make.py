@@ -8,16 +8,60 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 import labs
-from lab_link import Failed, finished, write_changed
+from lab_link import Failed, write_changed
 
 ROOT = labs.ROOT
+# Limits of one compilation: seconds of processor time, and bytes.
+MOST_CPU, MOST_MEMORY, MOST_FILE = 60, 2 << 30, 64 << 20
+SAID = 1 << 20  # most bytes that are read of a compiler's output
+# (what a compiler says, or the signal by which it ends; which limit it has reached)
+REACHED = (
+    (r"CPU time limit exceeded", signal.SIGXCPU, "seconds of processor time"),
+    (r"out of memory|memory exhausted|bad_alloc|[Cc]annot allocate memory", None, "MiB of memory"),
+    (r"[Ff]ile (size limit exceeded|too large)", signal.SIGXFSZ, "MiB of output"),
+)
+
+
+class Limited(Failed):
+    """A compiler has reached a limit; the text names the source and the limit."""
+
+
+def compiled(command, source):
+    """A compiler that has ended: (exit status, its output).  It runs with limits, since a short
+    source can have an endless expansion."""
+    limits = ["prlimit", f"--cpu={MOST_CPU}:{MOST_CPU + 5}", f"--as={MOST_MEMORY}"]
+    limits += [f"--fsize={MOST_FILE}", "--core=0", "--"]
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(
+            [*limits, *command],
+            cwd=ROOT,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            check=False,
+        )
+        size = said.tell()
+        said.seek(0)
+        text = said.read(SAID).decode("utf-8", "replace")
+        said.seek(max(0, size - SAID))
+        end = said.read().decode("utf-8", "replace")
+    if done.returncode:
+        most = (MOST_CPU, MOST_MEMORY >> 20, MOST_FILE >> 20)
+        for (words, number, unit), limit in zip(REACHED, most):
+            if re.search(words, end) or (number and done.returncode == -number):
+                name = re.sub(r".*/staged/[^/]+/", "", source)
+                raise Limited(f"{name}: its compilation needs more than {limit} {unit}")
+    return done.returncode, text
 
 
 class Once:
@@ -177,14 +221,14 @@ class Builder:
         new = f"{to}.{threading.get_native_id()}"
         # The same target for all threads and folders, because ccache keeps it with the object.
         dependencies = ["-MD", "-MT", "object", "-MF", new + ".d"]
-        done = finished([*self.cache(source), *command, *dependencies, "-o", new])
-        if done.returncode:
-            raise Failed(done.stderr.strip())
+        status, said = compiled([*self.cache(source), *command, *dependencies, "-o", new], source)
+        if status:
+            raise Failed(said.strip() or f"{source}: the compiler ended with status {status}")
         inputs = inputs_of(new + ".d")
         os.unlink(new + ".d")
         os.replace(new, to)
         self.done(to, command, inputs)
-        return done.stderr
+        return said
 
     def compile_all(self, rows):
         """Compile @rows, (source, object, command) each, as many at once as there are CPUs; returns

@@ -242,7 +242,7 @@ def test_a_students_own_tree_in_another_encoding(tmp_path, monkeypatch):
 def test_the_compiler_speaks_english(monkeypatch):
     """The grader looks for words in its output."""
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    assert lab_make.finished(["sh", "-c", "echo $LC_ALL"]).stdout == "C\n"
+    assert lab_link.finished(["sh", "-c", "echo $LC_ALL"]).stdout == "C\n"
 
 
 def test_control_characters_of_a_submission(tmp_path):
