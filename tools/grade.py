@@ -44,6 +44,7 @@ import lab_build
 import labs
 from grade_layers import Result
 from lab_link import Failed
+from lab_make import Limited
 
 LAYERS = ("model", "explorer", "contract", "kernel", "cost")
 CONTRACT, KERNEL = "contract", "kernel"
@@ -124,7 +125,9 @@ class Grade:
         """The name of the submission's folders in the build directory."""
         if not self.tree:
             return OWN
-        return "in-" + os.path.basename(self.tree) + f"-{abs(hash_of(self.tree)):x}"
+        # gcc expands some characters in -o, such as %.
+        plain = re.sub(r"[^\w.+-]", "_", os.path.basename(self.tree), flags=re.ASCII)[:60]
+        return f"in-{plain}-{abs(hash_of(self.tree)):x}"
 
     def layers(self):
         """{layer: tests} of this lab."""
@@ -209,13 +212,18 @@ class Grade:
             with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
                 begun = {key: pool.submit(step) for key, step in steps.items() if key in needed}
                 made = {key: future.result() for key, future in begun.items()}
+        except Limited as error:
+            self.results.append(Result("build", "compile", "FAIL", str(error)))
+            return None
         except Failed as error:
             # Code that does not link may break a rule: then report that rule.
             if LINKING.search(str(error)):
                 said = grade_object.faults(self.one, self.objects(programs, needed), [])
                 if said:
                     return self.refuse(said)
-            self.results.append(Result("build", "compile", "ERROR", *first_error(str(error))))
+            lacks = self.lacks(str(error))
+            why = (lacks[0], lacks[1:]) if lacks else first_error(str(error))
+            self.results.append(Result("build", "compile", "ERROR", *why))
             return None
         self.said = grade_layers.printable(
             programs.said + (self.kernel.said if self.kernel else "")
@@ -223,6 +231,17 @@ class Grade:
         given = self.given_objects(programs, needed)
         said = grade_object.faults(self.one, self.objects(programs, needed), given)
         return self.refuse(said) if said else made
+
+    def lacks(self, text):
+        """A line for each function that a linker misses, and that a file of the lab should have."""
+        found = re.findall(r"undefined (?:symbol: |reference to [`'])(?:lab_)?(\w+)", text)
+        said = []
+        for path in self.one.sources():
+            for name in [n for n in found if n in self.one.exports(path)]:
+                there = lab_build.tree_file(self.tree, path)
+                empty = os.path.getsize(there) == 0
+                said.append(f"{path} is empty" if empty else f"{path} does not define {name}")
+        return list(dict.fromkeys(said))
 
     def source_faults(self, path):
         there = os.path.join(self.tree or labs.ROOT, path)
