@@ -182,10 +182,10 @@ def all_threads():
 
 def sleepers(queue):
     """The threads in a wait queue, oldest first."""
-    entry = queue["first"]
+    first = entry = queue["first"]
     while int(entry):
         yield entry["thread"]
-        entry = entry["next"]
+        entry = entry["next"] if entry["next"] != first else 0
 
 
 def variables(kind):
