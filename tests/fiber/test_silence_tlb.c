@@ -139,6 +139,51 @@ static void page_is_kept_once(struct ktest *t)
 }
 
 /* An offline does not move a page that the dead CPU may write to. */
+/* On a machine with more than TLB_CPUS CPUs no mask names those that must flush. */
+static void a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one(struct ktest *t)
+{
+	struct tlb_gather g;
+	struct page *page;
+
+	REQUIRE(t, begin(t));
+	page = NEED(t, page_in(scene.object, 0));
+	EXPECT_EQ(t, get_page(page), 0);
+	tlb_gather_init(&g, scene.mem);
+	g.everybody = true;
+	tlb_gather_page(&g, page);
+	EXPECT(t, !tlb_flush(&g));
+	expect_kept(t, page, 3);
+	end_silence(t);
+	end(t);
+}
+
+static void release_kept(void *arg)
+{
+	tlb_release_kept(scene.mem);
+}
+
+/* A thread that releases kept pages waits for the lock.  A CPU dies then, and the pages stay. */
+static void a_cpu_that_dies_meanwhile_keeps_the_pages(struct ktest *t)
+{
+	struct mutex *keeping;
+
+	REQUIRE(t, begin(t));
+	keeping = &scene.mem->vm.keeping;
+	EXPECT_EQ(t, vm_unmap(scene.space, page_at(0), 1), 0);
+	EXPECT_EQ(t, vm_map(scene.space, page_at(0), 1, VM_RW, scene.object, 0), 0);
+	end_silence(t);
+	mutex_lock(keeping);
+	ktest_start(1, release_kept, NULL);
+	while (!READ_ONCE(keeping->l.first))
+		thread_yield();
+	lose_cpu(t, scene.space, true);
+	mutex_unlock(keeping);
+	ktest_join(1);
+	EXPECT_EQ(t, scene.mem->vm.nr_kept, 1);
+	end_silence(t);
+	end(t);
+}
+
 static void offline_waits_for_the_end_of_a_dead_cpu(struct ktest *t)
 {
 	struct offline_result res;
@@ -211,5 +256,7 @@ static void pages_of_other_programs_are_not_kept(struct ktest *t)
 }
 
 KTEST_SUITE(silence_tlb, 0, KTEST(pages_unmapped_beside_a_dead_cpu_are_kept_for_it),
-    KTEST(page_is_kept_once), KTEST(offline_waits_for_the_end_of_a_dead_cpu),
-    KTEST(reclaim_leaves_the_pages_of_a_dead_cpu), KTEST(pages_of_other_programs_are_not_kept));
+    KTEST(page_is_kept_once), KTEST(a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one),
+    KTEST(a_cpu_that_dies_meanwhile_keeps_the_pages),
+    KTEST(offline_waits_for_the_end_of_a_dead_cpu), KTEST(reclaim_leaves_the_pages_of_a_dead_cpu),
+    KTEST(pages_of_other_programs_are_not_kept));

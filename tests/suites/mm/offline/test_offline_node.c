@@ -243,6 +243,17 @@ static void last_kernel_zone_stays_online(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
+static void kernel_memory_of_another_node_may_be_below_4_gib(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_DMA32, SIZE}, {1, ZONE_NORMAL, SIZE}};
+	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
+
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
+	EXPECT_EQ(t, online_node(mem, 1), BLOCK(SIZE));
+	drop_memory(t, mem);
+}
+
 /* Offline memory of other nodes does not count as memory for the kernel. */
 static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
@@ -358,6 +369,7 @@ KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(node_in_use_is_evacuated_and_online
     KTEST(pinned_page_keeps_only_its_pageblock_online, KTEST_SLOW),
     KTEST(failed_whole_evacuation_keeps_an_earlier_one, KTEST_SLOW),
     KTEST(last_kernel_zone_stays_online, KTEST_SLOW),
+    KTEST(kernel_memory_of_another_node_may_be_below_4_gib, KTEST_SLOW),
     KTEST(last_node_keeps_its_kernel_memory, KTEST_SLOW),
     KTEST(reserved_pages_stay_and_do_not_count),
     KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows, KTEST_SLOW),
