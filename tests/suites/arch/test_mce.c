@@ -55,6 +55,9 @@ static const struct {
     {SCRUBBED, 0x8d, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
     {SCRUBBED, 0x86, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {SCRUBBED, 0x4c, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
+    /* Bit 12 filters corrected errors, and belongs to no code: memory's, a cache's. */
+    {SCRUBBED | 0x1000, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
+    {SCRUBBED ^ 0xc0 ^ 0x1134, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     /* A cache's corrected error names no page, nor does a bus error's address. */
     {(SCRUBBED ^ 0xc0 ^ 0x134) & ~MCE_UC, PAGE_MISC, CAP, 0, false, MCE_CORRECTED, false},
     {SCRUBBED ^ 0xc0 ^ 0xe0f, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
