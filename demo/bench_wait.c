@@ -40,7 +40,6 @@ bool bench_wait(void)
 	unsigned nr, run, looks = 0;
 	u64 best = ~0ULL, t0, took;
 
-	WRITE_ONCE(over, 0);
 	for (nr = 0; nr < CROWD; nr++) {
 		threads[nr] = thread_start("sleeper", -1, sleeper, NULL);
 		if (!threads[nr])

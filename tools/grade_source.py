@@ -77,6 +77,8 @@ def name_faults(one, path, plain, code):
         macro = re.match(r"\s*(\w+)", rest)
         if name in ("define", "undef") and macro and macro.group(1) in tests:
             yield f"{path} has a macro {macro.group(1)}, a name that the tests use"
+    for name in sorted(set(points().findall(code))):
+        yield f"{path} has {name} in another form than a call, where the explorer misses it"
 
 
 def source_faults(one, there, path):
@@ -96,8 +98,6 @@ def source_faults(one, there, path):
             yield f"{path} has #{name or rest.strip()}"
     if not one.in_ring_3():
         yield from name_faults(one, path, plain, code)
-        for name in sorted(set(points().findall(code))):
-            yield f"{path} has {name} in another form than a call, where the explorer misses it"
 
 
 def included_ok(one, rest):

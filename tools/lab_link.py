@@ -59,12 +59,17 @@ def run(*command, cwd=labs.ROOT):
     return done.stdout
 
 
+def english():
+    """The environment of a tool whose output is searched for words."""
+    return {**os.environ, "LC_ALL": "C"}
+
+
 def finished(command, cwd=labs.ROOT):
-    """A tool that has ended.  It prints English; a source that it quotes may be in any encoding."""
+    """A tool that has ended.  A source that it quotes may be in any encoding."""
     return subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, "LC_ALL": "C"},
+        env=english(),
         capture_output=True,
         encoding="utf-8",
         errors="replace",

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 import labs
-from lab_link import Failed, write_changed
+from lab_link import Failed, english, write_changed
 
 ROOT = labs.ROOT
 # Limits of one compilation: seconds of processor time, and bytes.
@@ -44,7 +44,7 @@ def compiled(command, source):
         done = subprocess.run(
             [*limits, *command],
             cwd=ROOT,
-            env={**os.environ, "LC_ALL": "C"},
+            env=english(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=said,

@@ -138,7 +138,6 @@ static void page_is_kept_once(struct ktest *t)
 	end(t);
 }
 
-/* An offline does not move a page that the dead CPU may write to. */
 /* On a machine with more than TLB_CPUS CPUs no mask names those that must flush. */
 static void a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one(struct ktest *t)
 {
@@ -184,6 +183,7 @@ static void a_cpu_that_dies_meanwhile_keeps_the_pages(struct ktest *t)
 	end(t);
 }
 
+/* An offline does not move a page that the dead CPU may write to. */
 static void offline_waits_for_the_end_of_a_dead_cpu(struct ktest *t)
 {
 	struct offline_result res;

@@ -243,6 +243,7 @@ def test_the_compiler_speaks_english(monkeypatch):
     """The grader looks for words in its output."""
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     assert lab_link.finished(["sh", "-c", "echo $LC_ALL"]).stdout == "C\n"
+    assert lab_make.compiled(["sh", "-c", "echo $LC_ALL >&2"], "a source") == (0, "C\n")
 
 
 def test_control_characters_of_a_submission(tmp_path):
