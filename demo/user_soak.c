@@ -21,8 +21,8 @@
 #define PAUSE_NS 20000000ULL
 
 /*
- * Free pages after all caches are emptied; pages of thread stacks count as free, standby pages do
- * not.
+ * Free pages after all caches are emptied; pages and page tables of thread stacks count as free,
+ * standby pages do not.
  */
 static unsigned long free_pages_at_rest(void)
 {
@@ -31,7 +31,8 @@ static unsigned long free_pages_at_rest(void)
 	kmalloc_trim();
 	drain_all_pages(&kernel_memory, NULL);
 	memory_managed_by_request(&kernel_memory, &from_standby);
-	return memory_free_pages(&kernel_memory) + arch_stack_pages() - from_standby;
+	return memory_free_pages(&kernel_memory) + arch_stack_pages() + arch_stack_tables() -
+	    from_standby;
 }
 
 /* Poll: a reclaim thread may still drop references to pages of the last task. */

@@ -24,6 +24,7 @@
 #define STACK_SLOT  32768UL
 #define NR_SLOTS    8192
 #define STACK_PAGES (STACK_SIZE / PAGE_SIZE)
+#define TABLE_SLOTS ((2UL << 20) / STACK_SLOT) /* slots of one page table */
 /* The most freed stacks that are kept for new threads; the pages of further stacks are freed. */
 #define KEEP_STACKS 64
 /* The most stacks whose pages one call frees. */
@@ -34,6 +35,7 @@ static u16 cached[NR_SLOTS], empty[NR_SLOTS];
 static unsigned nr_cached GUARDED_BY(stack_lock);
 static unsigned nr_empty GUARDED_BY(stack_lock);
 static unsigned next_slot GUARDED_BY(stack_lock);
+static u8 has_table[NR_SLOTS / TABLE_SLOTS]; /* set once: a table stays when its slots are empty */
 
 /* switch.S */
 void thread_entry(void);
@@ -119,6 +121,8 @@ static bool map_stack(uintptr_t top)
 	while (nr < STACK_PAGES && (memory = arch_page_alloc()))
 		page[nr++] = arch_virt_to_phys(memory);
 	mapped = nr == STACK_PAGES ? map_pages(top, page) : 0;
+	if (mapped)
+		WRITE_ONCE(has_table[(top - ARCH_STACK_BASE - 1) / STACK_SLOT / TABLE_SLOTS], 1);
 	if (mapped == STACK_PAGES)
 		return true;
 	if (mapped) {
@@ -211,6 +215,15 @@ unsigned long arch_stack_pages(void)
 
 	spin_unlock_irqrestore(&stack_lock, flags);
 	return pages;
+}
+
+unsigned long arch_stack_tables(void)
+{
+	unsigned long nr = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(has_table); i++)
+		nr += READ_ONCE(has_table[i]);
+	return nr;
 }
 
 /* Build the stack to which arch_switch returns: see arch_switch and switch.S. */

@@ -91,7 +91,7 @@ void played_entry(void)
 bool played_guard(uintptr_t va);
 void *played_alloc(void);
 void played_free(void *top);
-unsigned long played_pages(void);
+unsigned long played_pages(void), played_tables(void);
 void *played_prepare(void *stack_top, void (*fn)(void *), void *arg);
 #undef ARCH_STACK_BASE
 #define ARCH_STACK_BASE          BASE
@@ -110,6 +110,7 @@ void *played_prepare(void *stack_top, void (*fn)(void *), void *arg);
 #define arch_stack_alloc         played_alloc
 #define arch_stack_free          played_free
 #define arch_stack_pages         played_pages
+#define arch_stack_tables        played_tables
 #define arch_stack_prepare       played_prepare
 #include "arch/x86_64/stack.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
@@ -120,6 +121,7 @@ static void begin(void)
 	given = no_table = 0;
 	out_of_reach = dies = false;
 	nr_cached = nr_empty = next_slot = 0;
+	memset(has_table, 0, sizeof(has_table));
 }
 
 /* Allocate NR stacks, and free the first @nr of them, without notes. */
@@ -150,6 +152,8 @@ static void surplus_stacks_are_freed(struct ktest *t)
 	EXPECT_SAID(t, FREED(65));
 	EXPECT_EQ(t, given, (NR - 2) * PAGES);
 	EXPECT_EQ(t, arch_stack_pages(), given);
+	/* A table for 64 slots each: that of slot 64 and 65 stays. */
+	EXPECT_EQ(t, arch_stack_tables(), 2);
 }
 
 static void stacks_are_kept_while_a_cpu_is_out_of_reach(struct ktest *t)
@@ -207,6 +211,7 @@ static void stack_without_memory_leaves_nothing(struct ktest *t)
 		EXPECT(t, !arch_stack_alloc());
 		EXPECT_EQ(t, given + (unsigned)arch_stack_pages(), 0);
 		EXPECT_EQ(t, judge_times("call\n"), at > 1);
+		EXPECT_EQ(t, arch_stack_tables(), at > 1);
 		EXPECT(t, arch_stack_alloc());
 	}
 }

@@ -23,7 +23,9 @@ static struct {
 	unsigned nr_err, offlines;
 	int online_err;
 	bool no_range, bad_program, takes_cpu, calls_across;
-	bool bad_once;             /* the first run fails */
+	bool bad_once; /* the first run fails */
+	bool tables;   /* stacks have one page table more after the first round */
+	unsigned trims;
 	const unsigned long *free; /* free pages at each reading; the last one repeats */
 	unsigned nr_free;
 	const u32 *cancel;
@@ -57,6 +59,7 @@ static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct 
 
 static void trim(void)
 {
+	world.trims++;
 	judge_note("[trim]");
 }
 
@@ -74,6 +77,11 @@ static unsigned long free_pages_now(struct memory *mem)
 static unsigned long stack_pages(void)
 {
 	return 20;
+}
+
+static unsigned long stack_tables(void)
+{
+	return world.tables && world.trims > 1;
 }
 
 static u64 events(const struct memory *mem, enum mm_event ev)
@@ -102,6 +110,7 @@ static bool run_once(const char *name, u64 arg0, u64 arg1)
 #define drain_all_pages   drain
 #define memory_free_pages free_pages_now
 #define arch_stack_pages  stack_pages
+#define arch_stack_tables stack_tables
 #define mm_event_sum      events
 #define user_run          run_once
 #define JUDGE(name)       judge_user_##name
@@ -241,6 +250,11 @@ static void pages_in_transit_are_waited_for(struct ktest *t)
 	    "[trim][drain][check]\nsoak: round 1 of 1, seed 0xa: good\n"
 	    "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
 	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	begin(NULL, 1, 0);
+	judge.quiet = world.tables = true;
+	world.free = never;
+	world.nr_free = 2;
+	EXPECT(t, user_soak("prog", 1, 10, 5));
 	begin(NULL, 1, 0);
 	judge.quiet = true;
 	judge.tick = 4000000000;
