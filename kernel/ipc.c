@@ -19,6 +19,8 @@
  *             stack: the caller leaves ipc_call only when the call is DONE or LEFT.
  *             The list of sleeping receivers is empty while a call is queued.  A receiver that has
  *             got a call is not on the list.
+ *             The turns of queued calls rise from the first to the last, and those of one family
+ *             differ, except for calls that went before all others.
  *             An endpoint without receivers has no queue.
  * Tests:      ipc, tests/fiber/explore_threads.c, tests/qemu/test_hostile.py.
  */
@@ -36,11 +38,13 @@ enum call_state {
 	CALL_LEFT,  /* the caller has stopped waiting */
 };
 
-/* Behind fields: the letter a: atomic; c: constant; the name of a lock: under this lock. */
+/* Behind fields: a atomic; c constant; the name of a lock: under this lock. */
 struct ipc_call {
 	struct cap_object cap;             /* c */
 	struct thread *thread;             /* c: the caller */
 	struct account *account;           /* c, a reference: the caller's */
+	const struct account *family;      /* c: its head's account */
+	u64 turn GUARDED_BY(task_class);   /* ep->lock, while QUEUED: see queue_call */
 	u32 refs;                          /* a */
 	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
 	int result GUARDED_BY(task_class); /* ep->lock */
@@ -66,6 +70,7 @@ struct endpoint {
 	u32 refs;                          /* a */
 	u32 receivers;                     /* a: the number of refs with RIGHT_RECEIVE */
 	u32 closed GUARDED_BY(task_class); /* lock: the last receiver has gone */
+	u64 turn GUARDED_BY(task_class);   /* lock: that of the last call taken off the queue */
 	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: next call first */
 	TAILQ_HEAD(, receiver) asleep GUARDED_BY(task_class); /* lock */
 };
@@ -131,7 +136,14 @@ static struct thread *end_call(struct ipc_call *call, int result) REQUIRES(task_
 	return call->thread;
 }
 
-static void close_queue(struct endpoint *ep)
+static noinline void endpoint_free(struct endpoint *ep)
+{
+	account_uncharge(ep->account, ACCOUNT_ENDPOINTS, 1);
+	account_put(ep->account);
+	kfree(ep);
+}
+
+static noinline void last_receiver_put(struct endpoint *ep)
 {
 	struct ipc_call *call;
 
@@ -142,20 +154,13 @@ static void close_queue(struct endpoint *ep)
 		thread_wake(end_call(call, -EPIPE));
 	}
 	task_unlock(&ep->lock);
-}
-
-static noinline void endpoint_free(struct endpoint *ep)
-{
-	account_uncharge(ep->account, ACCOUNT_ENDPOINTS, 1);
-	account_put(ep->account);
-	kfree(ep);
-}
-
-static noinline void last_receiver_put(struct endpoint *ep)
-{
-	close_queue(ep);
 	if (atomic_sub(&ep->refs, 1u) == 1)
 		endpoint_free(ep);
+}
+
+bool endpoint_closed(const struct endpoint *ep)
+{
+	return READ_ONCE(ep->receivers) == 0;
 }
 
 /* This calls a function only for the last reference or the last receiver. */
@@ -210,10 +215,8 @@ static struct ipc_call *record_of(struct thread *t)
 		return NULL;
 	*call = (struct ipc_call){
 	    .cap = {&call_ops}, .thread = t, .account = account_current(), .refs = 1};
-	/*
-	 * Records need no limit: a thread has one record, and a receiver has a handle for each call
-	 * it took.
-	 */
+	call->family = account_family(call->account);
+	/* No limit: a thread has one record, and a receiver a handle for each call it took. */
 	account_count(call->account, ACCOUNT_MESSAGES, 1);
 	account_get(call->account);
 	t->call = call;
@@ -245,9 +248,33 @@ static void ipc_take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_c
 }
 
 /*
- * Give the call to the first sleeping receiver; returns that thread, which must be woken. NULL: no
- * receiver sleeps, and the call is queued: before all others if @first, else last.
+ * Queue the call: before all others if @first, else in its family's turn.  Families take turns, and
+ * the calls of one family keep their order: the nth call of a family goes behind the nth calls of
+ * the others.  So a family with many calls delays a call of another one by one call only.
  */
+static noinline void queue_call(struct endpoint *ep, struct ipc_call *call, bool first)
+    REQUIRES(task_class)
+{
+	struct ipc_call *other;
+
+	call->state = CALL_QUEUED;
+	call->turn = ep->turn;
+	if (!first) {
+		TAILQ_FOREACH(other, &ep->queue, link)
+			if (other->family == call->family)
+				call->turn = other->turn;
+		call->turn++;
+	}
+	TAILQ_FOREACH(other, &ep->queue, link)
+		if (first || other->turn > call->turn)
+			break;
+	if (other)
+		TAILQ_INSERT_BEFORE(other, call, link);
+	else
+		TAILQ_INSERT_TAIL(&ep->queue, call, link);
+}
+
+/* Give the call to a sleeping receiver: returns it, to be woken.  NULL: none, the call is queued. */
 static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *call,
     struct ipc_msg *msg, bool first) REQUIRES(task_class)
 {
@@ -256,11 +283,7 @@ static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *c
 	call->ep = ep;
 	call->msg = msg;
 	if (!r) {
-		call->state = CALL_QUEUED;
-		if (first)
-			TAILQ_INSERT_HEAD(&ep->queue, call, link);
-		else
-			TAILQ_INSERT_TAIL(&ep->queue, call, link);
+		queue_call(ep, call, first);
 		return NULL;
 	}
 	TAILQ_REMOVE(&ep->asleep, r, link);
@@ -269,9 +292,7 @@ static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *c
 	return r->thread;
 }
 
-/*
- * The caller stops waiting.  Returns the result of a call that is over; else -EINTR or -ETIMEDOUT.
- */
+/* The caller stops waiting.  Returns the result of the call, or -EINTR or -ETIMEDOUT. */
 static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(task_class)
 {
 	KASSERT(spin_is_held(&ep->lock));
@@ -384,6 +405,7 @@ static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, str
 		thread_wake(to);
 	if (call && !ends) {
 		TAILQ_REMOVE(&ep->queue, call, link);
+		ep->turn = call->turn;
 		ipc_take(call, msg);
 		*out = call;
 	}

@@ -98,7 +98,7 @@ static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, loc
 /*
  * A holder's critical section is bounded, but its CPU may have died in it.  A CPU that spins here
  * with interrupts off answers no cross-call either, so soon no CPU could report the dead one.  So
- * spinning has a limit, the same as a cross-call's.  The function is not inline: inlining would
+ * one holder has a limit, the same as a cross-call's; others may come before this CPU.  The function is not inline: inlining would
  * cost the path of a free lock some registers.
  */
 static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
@@ -115,7 +115,10 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 		cpu_relax();
 		if (++turns % TURNS_PER_LOOK)
 			continue;
-		since = since ? since : arch_clock_ns();
+		if (!since || READ_ONCE(lock->locked) != holder) {
+			since = arch_clock_ns();
+			holder = READ_ONCE(lock->locked);
+		}
 		if (arch_clock_ns() - since > worst)
 			panic("lock %s: CPU %d does not release it", name_of(lock),
 			    (int)READ_ONCE(lock->locked) - 1);

@@ -4,11 +4,14 @@
  *
  * A task's score is the content of its account: pages of objects, and kernel allocations, no matter
  * which task refers to them.  The charges of an ended task count for the nearest task above it.
- * Pages in zones that the request may not use do not count.
+ * Pages in zones that the request may not use count only if enough pages of other families, in
+ * zones that it may use, can move there when they are free (mm/to_movable.c).
  *
  * Two kinds of pages count for a task that uses them instead of the task that is charged:
- *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends;
- *     and pages of the first task, which is never killed, that other tasks have mapped;
+ *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends.
+ *     But they count for the pager if it refused the last one that reclaim gave it: they would
+ *     stay if the others ended.  And pages of the first task, which is never killed, that other
+ *     tasks have mapped;
  *   - pages of objects of ended tasks above which all tasks have ended too, and the kernel's memory
  *     for these objects: they count for a task that has the object mapped or, if there is none, for
  *     a task with a handle, or else for a task of which a thread gives the object away.  If there
@@ -44,18 +47,25 @@ struct row {
 	unsigned long has;            /* pages charged to other tasks that count for this one */
 	unsigned long inherited;      /* pages of ended tasks of its family that count for a task */
 	unsigned long kernel;         /* pages that the kernel has allocated for the task */
-	unsigned long useless; /* pages of its objects in zones that the request may not use */
-	unsigned long whole;   /* pages of its family, as the choice counts them */
+	unsigned long useless;        /* pages of its objects in zones that do not count */
+	unsigned long whole;          /* pages of its family, as the choice counts them */
+	enum zone_kind zones;         /* the highest zone that counts for its family */
 };
 
 static struct row table[ABI_MAX_TASKS];
 static unsigned nr_rows;
 /*
- * Of one decision: the first task's account, the highest zone that counts, the decision's number.
+ * Of one decision: the first task's account, the highest zone that the request may use, the pages
+ * in such zones that can move to MOVABLE, the zones whose pages are being counted, the decision's
+ * number.
  */
 static const struct account *top;
-static enum zone_kind highest;
+static enum zone_kind highest, counted;
+static unsigned long can_move;
 static u32 decision;
+
+/* So many pages let a request go on: two batches of reclaim, a step of its watermarks. */
+#define ENOUGH_PAGES 64
 
 static unsigned long pages_of(const struct row *r)
 {
@@ -90,6 +100,23 @@ static struct row *payer(const struct account *a)
 	struct row *r = nearest(a);
 
 	return r && r->task->first && a != top ? NULL : r;
+}
+
+/*
+ * The highest zone that counts for tasks of @family: MOVABLE, though the request may not use it, if
+ * enough pages of others can move there in place of the family's.
+ */
+static enum zone_kind zones_of(const struct account *family)
+{
+	bool room = can_move >= account_content(family, false) + ENOUGH_PAGES;
+
+	return room ? ZONE_MOVABLE : highest;
+}
+
+/* The same for pages of @object that count for @r. */
+static enum zone_kind zones_shared(const struct row *r, const struct vm_object *object)
+{
+	return MIN(r->zones, zones_of(family_of(object->account)));
 }
 
 /* The index of the first row of @family, whose head's account it is; nr_rows: there is none. */
@@ -127,7 +154,7 @@ static void inherit(struct row *r, struct vm_object *object)
 	if (*shared)
 		return;
 	*shared = 1;
-	pages = vm_object_pages(object, highest);
+	pages = vm_object_pages(object, zones_shared(r, object));
 	/* A pager has a page as buffer. */
 	tables = vm_object_tables(object) + (object->kind == OBJ_PAGER);
 	r->has += pages + tables;
@@ -145,11 +172,16 @@ static void count_region(struct vm_object *object, unsigned long nr, void *arg)
 	struct row *r = arg, *pays = payer(object->account);
 	u32 *shared = shared_of(object), present = vm_object_present(object);
 
+	if (zones_shared(r, object) != counted)
+		return;
 	if (!pays) {
 		inherit(r, object);
 		return;
 	}
 	if (pays->family == r->family || (object->kind != OBJ_PAGER && !pays->task->first))
+		return;
+	/* Without @r, the pages would stay. */
+	if (READ_ONCE(object->refused))
 		return;
 	/* A page that is mapped twice counts once. */
 	nr = MIN(nr, present - MIN(*shared, present));
@@ -182,7 +214,9 @@ static void count_regions(struct row *r)
 
 	if (!space)
 		return;
-	vm_space_resident(space, highest, count_region, r);
+	vm_space_resident(space, counted = highest, count_region, r);
+	if (r->zones > highest)
+		vm_space_resident(space, counted = r->zones, count_region, r);
 	vm_space_put(space);
 }
 
@@ -195,11 +229,11 @@ static void count_own(struct row *r)
 	unsigned long all = account_content(a, true);
 	unsigned i;
 
-	r->pages = account_content(a, highest == ZONE_MOVABLE);
+	r->pages = account_content(a, r->zones == ZONE_MOVABLE);
 	r->kernel = account_pages(a);
 	for (i = 0; i < nr_rows; i++) {
 		const struct account *other = table[i].task->account;
-		unsigned long pages = account_content(other, highest == ZONE_MOVABLE),
+		unsigned long pages = account_content(other, r->zones == ZONE_MOVABLE),
 		              below = account_content(other, true), kernel = account_pages(other);
 
 		if (other == a || nearest(other->parent) != r)
@@ -211,7 +245,7 @@ static void count_own(struct row *r)
 	r->useless = all - MIN(all, r->pages);
 }
 
-static void fill_table(enum zone_kind zones)
+static void fill_table(struct memory *mem, enum zone_kind zones)
 {
 	struct task *task;
 	unsigned long id = 0;
@@ -220,6 +254,7 @@ static void fill_table(enum zone_kind zones)
 	nr_rows = 0;
 	top = NULL;
 	highest = zones;
+	can_move = zones < ZONE_MOVABLE ? memory_can_move_up(mem) : 0;
 	decision = decision + 1 ? decision + 1 : 1;
 	while (nr_rows < ABI_MAX_TASKS && (task = task_after(id))) {
 		id = task->id;
@@ -229,6 +264,9 @@ static void fill_table(enum zone_kind zones)
 	}
 	for (i = 0; i < nr_rows; i++) {
 		table[i].family = family_of(table[i].task->account);
+		table[i].zones = i > first_row_of(table[i].family)
+		    ? table[first_row_of(table[i].family)].zones
+		    : zones_of(table[i].family);
 		count_own(&table[i]);
 	}
 	for (i = 0; i < nr_rows; i++)
@@ -263,11 +301,10 @@ static bool exempt(const struct row *r)
 /*
  * The pages of the family's tasks that may be chosen, plus the charges left by ended tasks.
  */
-static unsigned long family_pages(const struct account *family)
+static unsigned long family_pages(const struct account *family, enum zone_kind zones)
 {
 	unsigned long sum = 0,
-	              left =
-	                  account_content(family, highest == ZONE_MOVABLE) + account_pages(family);
+	              left = account_content(family, zones == ZONE_MOVABLE) + account_pages(family);
 	unsigned i;
 
 	for (i = 0; i < nr_rows; i++) {
@@ -287,7 +324,7 @@ static unsigned long family_once(unsigned i)
 {
 	unsigned first = first_row_of(table[i].family);
 
-	return first < i ? table[first].whole : family_pages(table[i].family);
+	return first < i ? table[first].whole : family_pages(table[i].family, table[i].zones);
 }
 
 static const struct row *oom_choose_task(void)
@@ -366,7 +403,7 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	const struct row *victim;
 	unsigned i;
 
-	fill_table(gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL);
+	fill_table(mem, gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL);
 	victim = memory_oom_outdated(mem) ? NULL : oom_choose_task();
 	if (victim) {
 		print_table(mem, gfp, order, victim);

@@ -297,6 +297,9 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data, u6
 	now = arch_clock_ns();
 	pager_finish(p, &r, &err); /* DONE without the content is an error from here on */
 	pager_trust_charge(p->trust, now > began ? now - began : 0, err, limit_ns < wait);
+	/* The pager has ended, so nobody can ask for the content any more. */
+	if (err == -EPIPE && endpoint_closed(p->ep))
+		return 0;
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
 }
 

@@ -216,6 +216,7 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 		return false;
 	}
 	MM_EVENT(object->mem, RECLAIM_CLEANED);
+	WRITE_ONCE(object->refused, 0);
 	page_clear_flags(u->page, PAGE_DIRTY);
 	return true;
 }

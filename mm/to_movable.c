@@ -18,6 +18,7 @@
 #include "mm/migrate.h"
 #include "mm/reclaim.h"
 #include "mm/zone.h"
+#include <quarry/oom.h>
 
 /* Allocate a page of zone MOVABLE; NULL: there is none. */
 static struct page *get_there(struct migrate_target *to, struct memory *mem, unsigned order)
@@ -54,6 +55,18 @@ static unsigned isolate_kind(struct zone *zone, bool lent, struct page **pages, 
 	for (; nr < max && left > 0; left -= MIN(left, (unsigned long)LRU_SCAN))
 		nr += lru_isolate_tail(
 		    zone, LRU_UNEVICTABLE, lent ? TAKE_LENT : TAKE_UNLENT, pages + nr, max - nr);
+	return nr;
+}
+
+unsigned long memory_can_move_up(struct memory *mem)
+{
+	const struct zone *zone;
+	unsigned long nr = 0;
+
+	for_each_zone(mem, zone) {
+		if (zone->kind < ZONE_MOVABLE && READ_ONCE(zone_movable_beside(zone)->managed) > 0)
+			nr += READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr);
+	}
 	return nr;
 }
 

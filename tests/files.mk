@@ -293,6 +293,7 @@ KTEST_SRCS += tests/suites/arch/test_arch_map.c
 KTEST_SRCS += tests/suites/arch/test_arch_page.c
 KTEST_SRCS += tests/suites/arch/test_arch_range.c
 KTEST_SRCS += tests/suites/kernel/test_ipc.c
+KTEST_SRCS += tests/suites/kernel/test_ipc_turns.c
 KTEST_SRCS += tests/suites/kernel/test_pager.c
 KTEST_SRCS += tests/suites/kernel/test_pager_wait.c
 KTEST_SRCS += tests/suites/kernel/test_oom_task.c

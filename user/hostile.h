@@ -65,6 +65,11 @@ struct hostile_subject {
 	{                                                                                          \
 #fn, fn, TASK_KILLED, -ENOMEM, NULL                                                \
 	}
+/* As IS_KILLED, beside a task of another family, which runs @role and must end well. */
+#define IS_KILLED_BESIDE(fn, role)                                                                 \
+	{                                                                                          \
+#fn, fn, TASK_KILLED, -ENOMEM, role                                                \
+	}
 #define SUBJECT(name, cases)                                                                       \
 	{                                                                                          \
 		name, cases, ARRAY_SIZE(cases), false                                              \

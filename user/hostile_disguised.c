@@ -215,11 +215,69 @@ static void hogs_are_the_pagers_of_each_other(void)
 	hostile_innocent_ends(innocent, from);
 }
 
+/* ---- a pager whose pages nobody can have back ---- */
+
+#define REFUSED 8000u /* pages that the other task writes to; some 14,000 are free */
+#define OWN     7000u /* pages of its own that it takes after that */
+
+static void serve_and_refuse(u64 arg)
+{
+	struct message m;
+	s64 from;
+
+	while ((from = receive(served_at, &m, ABI_WAIT_FOREVER)) > 0) {
+		u64 answer = ABI_PAGER_FAILED;
+
+		if (m.word[0] == ABI_PAGER_GET)
+			answer = pager_supply(served_object, m.word[1], source) == -ENOMEM
+			    ? ABI_PAGER_NO_MEMORY
+			    : ABI_PAGER_DONE;
+		m = (struct message){.word = {answer}};
+		reply((u64)from, &m);
+	}
+}
+
+static int write_and_work(u64 handle, u64 arg)
+{
+	struct message m = {.word = {0}};
+	volatile u64 *there = (volatile u64 *)address_for(REFUSED), *own;
+	u64 i, wrong = 0;
+
+	WANT(call(handle, &m, HOSTILE_NS), 0);
+	WANT(map(m.handle, (void *)there, REFUSED, 0, RW), 0);
+	for (i = 0; i < REFUSED; i++)
+		there[i * 512] = i;
+	own = pages_alloc(OWN);
+	for (i = 0; i < OWN; i++)
+		own[i * 512] = i;
+	for (i = 0; i < OWN; i++)
+		wrong += own[i * 512] != i;
+	WANT(wrong, 0);
+	return 0;
+}
+
+/* The pages count for the pager, and go with it, though the other task has them mapped. */
+static void hog_refuses_to_take_its_pages_back(void)
+{
+	static struct thread server;
+	struct message m;
+	s64 from;
+
+	served_at = (u64)endpoint_create();
+	served_object = (u64)pager_bind(served_at, REFUSED, 0, NS_PER_S);
+	WANT(thread_start(&server, serve_and_refuse, 0), 0);
+	from = receive(hostile_meeting, &m, HOSTILE_NS);
+	m = (struct message){.handle = served_object};
+	WANT(reply((u64)from, &m), 0);
+	sleep_ns(HOSTILE_NS);
+}
+
 static const struct hostile_case cases[] = {
     ENDS_WELL(hog_is_the_pager_of_its_own_memory),
     ENDS_WELL(hog_is_the_pager_of_a_task_that_is_ending),
     ENDS_WELL(hogs_are_the_pagers_of_each_other),
     ENDS_WELL(hog_becomes_a_pager_when_memory_is_short),
+    IS_KILLED_BESIDE(hog_refuses_to_take_its_pages_back, write_and_work),
     ENDS_WELL(hog_serves_many_pages_and_drops_them),
     ENDS_WELL_BESIDE(hog_has_served_pages_that_are_gone, client_of_all),
 };

@@ -270,6 +270,49 @@ static void dead_tasks_are_hoarded(void)
 	hostile_killed_beside_an_innocent(hoard, DEAD_TASKS);
 }
 
+/* ---- the hog's pages are in MOVABLE, and memory for the kernel is short ---- */
+
+#define LEFT  3400u /* pages that the hog leaves; they are in other zones */
+#define KEEPS 2700u /* of these, pages of the innocent task */
+#define MAKES 850u  /* page tables that it makes after that */
+
+static int keep_and_make_tables(u64 handle, u64 arg)
+{
+	volatile u64 *at = pages_alloc(KEEPS);
+	struct message m = {.word = {0}};
+	u64 object = 0, i, wrong = 0;
+
+	/* The answer comes when the hog has its pages. */
+	WANT(call(handle, &m, HOSTILE_NS), 0);
+	for (i = 0; at && i < KEEPS; i++)
+		at[i * 512] = i;
+	for (i = 0; i < MAKES; i++) {
+		if (i % 200 == 0)
+			object = (u64)object_create(1);
+		WANT(map(object, AT(i), 1, 0, RW), 0);
+		*(volatile char *)AT(i) = 1;
+	}
+	for (i = 0; at && i < KEEPS; i++)
+		wrong += at[i * 512] != i;
+	WANT(wrong, 0);
+	return at ? 0 : 1;
+}
+
+/* Without it, the other task's pages can move to MOVABLE: it is not killed for them. */
+static void hog_has_its_pages_where_the_kernel_takes_none(void)
+{
+	struct message m;
+	s64 from;
+	u64 i;
+
+	hostile_prepare_all();
+	for (i = 0; i < HOSTILE_ALL && (u64)info(INFO_FREE_PAGES, 0) > LEFT; i++)
+		hostile_all[i * ABI_PAGE_SIZE] = 1;
+	from = receive(hostile_meeting, &m, HOSTILE_NS);
+	WANT(reply((u64)from, &(struct message){.word = {0}}), 0);
+	sleep_ns(HOSTILE_NS);
+}
+
 /* ---- names ---- */
 
 /* The OOM killer's table may show the forged names, even though these tasks are refused. */
@@ -317,6 +360,7 @@ static const struct hostile_case cases[] = {
     ENDS_WELL(tasks_are_hoarded),
     ENDS_WELL(pages_mapped_nowhere_are_hoarded),
     ENDS_WELL(calls_that_nobody_answers_are_hoarded),
+    IS_KILLED_BESIDE(hog_has_its_pages_where_the_kernel_takes_none, keep_and_make_tables),
     ENDS_WELL(name_of_a_task_is_no_line_of_the_kernels),
     ENDS_WELL(dead_tasks_are_hoarded),
 };

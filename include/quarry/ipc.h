@@ -37,15 +37,19 @@ static inline struct endpoint *must_check endpoint_create(void)
  */
 void endpoint_get(struct endpoint *ep, unsigned rights);
 void endpoint_put(struct endpoint *ep, unsigned rights);
+/* Has the last reference with RIGHT_RECEIVE gone?  Calls then fail for good.  Any context. */
+bool endpoint_closed(const struct endpoint *ep);
 
 /*
- * ipc_call - send *@msg and wait for the answer, which replaces it.
+ * ipc_call - send *@msg and wait for the answer, which replaces it.  If no receiver is waiting, the
+ * call is queued: the families of accounts (account_family) take turns, a call each, and calls of
+ * one family are received in the order in which they were made.
  * Returns 0; -EPIPE the endpoint has no receivers any more, or the receiver dropped the call
  * unanswered; -ETIMEDOUT no answer within @timeout_ns; -EINTR the caller's task is ending; -ENOMEM.
  * The call takes over the capability in *@msg in any case: on an error *@msg has none.
  */
 int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
-/* As ipc_call, but the call is received before those that are queued already. */
+/* As ipc_call, but the call is received before all that are queued already. */
 int ipc_call_first(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
 /*
  * ipc_receive - wait for a call.

@@ -45,5 +45,10 @@ void memory_oom_left(struct memory *mem);
  * Then that memory may be enough, and @kill ends no task.  False if mm/ has no request under way.
  */
 bool memory_oom_outdated(struct memory *mem);
+/*
+ * For @kill: the number of pages of objects in zones below MOVABLE that reclaim could move to
+ * MOVABLE if pages were free there.  A hint: the count may change.  Any context.
+ */
+unsigned long memory_can_move_up(struct memory *mem);
 
 #endif

@@ -462,6 +462,35 @@ static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(str
 	deaf_end(&deaf);
 }
 
+/* Its CPU holds the lock for 40 s, and then, without the lock being free between, another one. */
+static void hand_over(void *arg)
+{
+	struct deaf *deaf = arg;
+
+	spin_lock(&held_lock);
+	deaf_main(deaf);
+	WRITE_ONCE(held_lock.locked, SILENT);
+	deaf_main(deaf);
+	WRITE_ONCE(held_lock.locked, SILENT + 1);
+	spin_unlock(&held_lock);
+}
+
+/* The limit is that of one holder: a lock that others get again and again is waited for. */
+static void a_lock_that_changes_hands_is_waited_for(struct ktest *t)
+{
+	struct deaf deaf = {.cpu = SILENT, .ns = 40 * S};
+	u64 took;
+
+	held_lock = SPINLOCK("held", RANK_NONE);
+	ktest_start(SILENT, hand_over, &deaf);
+	while (!load_acquire(&deaf.is))
+		thread_yield();
+	took = arch_clock_ns();
+	take_held_lock(NULL);
+	EXPECT_TOOK(t, arch_clock_ns() - took, 80 * S - 100 * MS);
+	ktest_join(SILENT);
+}
+
 KTEST_SUITE(silence_cpu, 0, KTEST(a_cpu_that_comes_online_late_is_waited_for),
     KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time),
@@ -471,4 +500,5 @@ KTEST_SUITE(silence_cpu, 0, KTEST(a_cpu_that_comes_online_late_is_waited_for),
     KTEST(offline_beside_a_dead_cpu_ends_in_time),
     KTEST(an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
     KTEST(a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic),
+    KTEST_INSIDE(a_lock_that_changes_hands_is_waited_for),
     KTEST(an_allocation_beside_a_dead_cpu_fails_in_time));

@@ -140,6 +140,7 @@ static void a_pager_that_refuses_loses_nothing(struct ktest *t)
 	expect_refused(t, &s, -EIO);
 	expect_refused(t, &s, -ETIMEDOUT);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 2);
+	EXPECT(t, s.object->refused != 0);
 	/* The pages are mapped as before, so reads cause no fault. */
 	EXPECT_EQ(t, store.gets, 20);
 	expect_pages(t, 0, 20, 3);
@@ -147,6 +148,7 @@ static void a_pager_that_refuses_loses_nothing(struct ktest *t)
 	store.answer = 0;
 	scan_once(s.mem, &scan);
 	EXPECT_EQ(t, scan.freed + scan_once(s.mem, &scan) + scan_once(s.mem, &scan) > 0, true);
+	EXPECT_EQ(t, s.object->refused, 0);
 	expect_pages(t, 0, 20, 3);
 	end(t, &s);
 }

@@ -35,8 +35,9 @@ static unsigned then_others(struct memory *mem, struct isolated_pages *pages, st
 }
 
 unsigned long stepped_move(struct zone *zone, unsigned long want, bool lent);
-#define migrate_isolated then_others
-#define move_to_movable  stepped_move
+#define migrate_isolated   then_others
+#define move_to_movable    stepped_move
+#define memory_can_move_up stepped_can_move
 #include "mm/to_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* All pages of the zone's lists move; a request may still ask for a run until that is over. */

@@ -8,6 +8,7 @@
 #include "tests/lib/vm_help.h"
 #include "mm/lru.h"
 #include "mm/reclaim.h"
+#include <quarry/oom.h>
 
 #define PAGES 64u
 #define ROOM  5u              /* free pages of MOVABLE above its high watermark */
@@ -64,11 +65,13 @@ static void moves_leave_movable_its_high_watermark(struct ktest *t)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
 	while (movable->nr_free < movable->wmark[WMARK_HIGH])
 		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
+	EXPECT_EQ(t, memory_can_move_up(s.mem), PAGES);
 	EXPECT_EQ(t, move_to_movable(low, PAGES, false), 0);
 	for (i = 0; i < ROOM; i++)
 		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
 	EXPECT_EQ(t, move_to_movable(low, PAGES, false), ROOM);
 	EXPECT_EQ(t, movable->nr_free, movable->wmark[WMARK_HIGH]);
+	EXPECT_EQ(t, memory_can_move_up(s.mem), PAGES - ROOM);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
 	expect_sound(t, s.mem);
