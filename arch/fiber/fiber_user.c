@@ -7,6 +7,7 @@
  * Invariants: an access runs with interrupts off from the TLB lookup to its end, like one
  *             instruction.
  *             A CPU's TLB has entries of its loaded tables only.
+ *             When a CPU loads other tables, the spaces of both have its bit.
  */
 #include "fiber_user.h"
 #include <quarry/cpu.h>
@@ -96,9 +97,27 @@ void arch_pagetable_init(u64 *root)
 {
 }
 
+/*
+ * This CPU is about to use the tables of @root, or has just used them: their space must know it, or
+ * a shootdown between the two steps of a switch would leave the CPU out.
+ */
+static void expect_active(phys_t root)
+{
+	const struct vm_space *space;
+
+	LIST_FOREACH(space, &kernel_memory.vm.spaces, link)
+		if (root && space->pt.root == root && !cpumask_test(space->active, arch_cpu_id()))
+			panic("CPU %u loads or leaves tables whose space does not know it",
+			    arch_cpu_id());
+}
+
 void arch_load_tables(phys_t root)
 {
-	mmus[arch_cpu_id()] = (struct mmu){.root = root};
+	struct mmu *m = &mmus[arch_cpu_id()];
+
+	expect_active(m->root);
+	expect_active(root);
+	*m = (struct mmu){.root = root};
 }
 
 static struct line *line_of(struct mmu *m, uintptr_t page)

@@ -296,9 +296,9 @@ def test_cpus_and_counts(ask):
         int(re.search(r"^  threads +(\d+)$", ask("counts"), re.MULTILINE).group(1))
         == int(re.search(r"^  threads +(\d+)$", counts, re.MULTILINE).group(1)) + 4
     )
-    assert (
-        int(re.search(r"(\d+) pages can move", ask(f"query {FIRST:#x} 32256")).group(1)) >= 16 * 256
-    )
+    # The walk of query may miss objects that the stress moves meanwhile.
+    can_move = re.search(r"(\d+) pages can move", ask(f"query {FIRST:#x} 32256"))
+    assert int(can_move.group(1)) >= 15 * 256
     assert ask(f"offline {FIRST:#x} 512").startswith("offline: done: 1 drain round, ")
     matches(ask("load"), r"load: ended: [1-9]\d* operations, \d+ objects moved, 0 damaged")
     ask.says(f"online {FIRST:#x} 512", "online: done")

@@ -352,6 +352,42 @@ static void poison_waits_for_a_walk_in_progress(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
 }
 
+static struct {
+	void (*hook)(phys_t root, uintptr_t va, bool all);
+	unsigned calls, unflushed;
+} flushed;
+
+static void note_unflushed(phys_t root, uintptr_t va, bool all)
+{
+	flushed.calls++;
+	flushed.unflushed += READ_ONCE(scene.object->unflushed);
+	flushed.hook(root, va, all);
+}
+
+/* Until no CPU can use the page, a thread that empties its entries makes a shootdown too. */
+static void a_page_that_was_taken_is_unflushed_until_its_shootdown(struct ktest *t)
+{
+	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	struct poison_result res;
+
+	if (!s.mem)
+		return;
+	REQUIRE(t, make(&s, OBJ_ANON, 1, true));
+	soft_load_space(scene.space[0]);
+	flushed.calls = flushed.unflushed = 0;
+	flushed.hook = tlb_flush_hook;
+	WRITE_ONCE(tlb_flush_hook, note_unflushed);
+	EXPECT_EQ(t, mem_memory_failure(s.mem, s.pfn, 0, &res), 0);
+	WRITE_ONCE(tlb_flush_hook, flushed.hook);
+	soft_unload_space();
+	EXPECT(t, res.unmapped == 1 && flushed.calls > 0);
+	EXPECT_EQ(t, flushed.unflushed, flushed.calls);
+	EXPECT_EQ(t, scene.object->unflushed, 0);
+	drop(&s);
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
+}
+
 #define STATE_CASE(name, ...) KTEST(name),
 KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(dirty_bit_in_an_entry_makes_a_page_lost),
-    KTEST(clean_page_is_requested_again), KTEST_INSIDE(poison_waits_for_a_walk_in_progress));
+    KTEST(clean_page_is_requested_again), KTEST_INSIDE(poison_waits_for_a_walk_in_progress),
+    KTEST_INSIDE(a_page_that_was_taken_is_unflushed_until_its_shootdown));

@@ -26,8 +26,14 @@ static struct {
 	uintptr_t first, last;
 } forgot;
 
+/* A CPU that goes offline in the next cross-call, or before the next lock is taken; 0: none. */
+static unsigned dies_in_call, dies_before_lock;
+static cpumask_t all_online[WORDS];
+
 static int note_call(const cpumask_t *mask, void (*fn)(void *), void *arg)
 {
+	if (dies_in_call)
+		cpumask_clear(all_online, dies_in_call);
 	call.calls++;
 	call.all = !mask;
 	if (mask)
@@ -61,6 +67,13 @@ static void note_put(struct memory *mem, struct page **pages, unsigned nr)
 	put.flushing = READ_ONCE(mem->vm.flushing);
 }
 
+static void lock_late(struct mutex *m)
+{
+	if (dies_before_lock)
+		cpumask_clear(all_online, dies_before_lock);
+	mutex_lock(m);
+}
+
 static void my_init(struct tlb_gather *g, struct memory *mem);
 static void my_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
 static void my_cpus(struct tlb_gather *g, const struct vm_space *space);
@@ -69,7 +82,6 @@ static bool my_flush(struct tlb_gather *g);
 static void my_flush_pending(struct memory *mem);
 static void my_release_kept(struct memory *mem);
 static void my_keep(struct memory *mem, struct page *page) unused;
-static cpumask_t all_online[WORDS];
 static cpumask_t *my_online = all_online;
 extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 
@@ -78,6 +90,7 @@ extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 #define smp_call_mask       note_call
 #define arch_tlb_flush_page note_page
 #define put_many            note_put
+#define mutex_lock          lock_late
 #define arch_tlb_flush_user note_all
 #define tlb_gather_init     my_init
 #define tlb_gather_add      my_add
@@ -107,6 +120,7 @@ static void begin(unsigned cpus)
 	two->pt.root = 0x2000;
 	memset(&call, 0, sizeof(call));
 	memset(&forgot, 0, sizeof(forgot));
+	dies_in_call = dies_before_lock = 0;
 }
 
 static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
@@ -263,9 +277,60 @@ static void shootdown_for_other_threads_goes_to_all(struct ktest *t)
 	EXPECT_EQ(t, forgot.pages, 0);
 }
 
+/* ---- CPUs that die ---- */
+
+/* Gather a page for a shootdown in which @cpu dies; true: the page is kept. */
+static bool kept_for(struct memory *mem, struct page *page, unsigned cpu)
+{
+	struct tlb_gather g;
+	bool all;
+
+	cpumask_set(one->active, cpu);
+	my_init(&g, mem);
+	my_add(&g, one, 0x5000);
+	my_page(&g, page);
+	dies_in_call = cpu;
+	all = my_flush(&g);
+	dies_in_call = 0;
+	return !all && page->kept;
+}
+
+/* A CPU with a bit in the gathering, one that has none, and one of a machine where none has. */
+static void a_page_is_kept_for_a_cpu_that_dies_in_the_call(struct ktest *t)
+{
+	static const struct {
+		unsigned cpus, dies;
+	} machine[] = {{TLB_CPUS, 1}, {TLB_CPUS, TLB_CPUS - 1}, {MOST, 3}, {MOST, MOST - 1}};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(machine); i++) {
+		struct page *page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
+
+		begin(machine[i].cpus);
+		LIST_INSERT_HEAD(&mem->vm.spaces, one, link);
+		EXPECT(t, kept_for(mem, page, machine[i].dies));
+		my_release_kept(mem);
+		EXPECT(t, page->kept && mem->vm.nr_kept == 1);
+		/* It dies again after the first look. */
+		cpumask_set(all_online, machine[i].dies);
+		dies_before_lock = machine[i].dies;
+		my_release_kept(mem);
+		EXPECT(t, page->kept && mem->vm.nr_kept == 1);
+		dies_before_lock = 0;
+		cpumask_clear(one->active, machine[i].dies);
+		my_release_kept(mem);
+		EXPECT(t, !page->kept && !mem->vm.nr_kept);
+		LIST_REMOVE(one, link);
+	}
+}
+
+#define KEPT "vm: a CPU died in a program: pages that it may still use are kept\n"
+
 KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST,
     KTEST(cpus_with_the_space_loaded_get_the_shootdown),
     KTEST(shootdown_to_too_many_cpus_goes_to_all),
     KTEST(entries_are_flushed_one_by_one_up_to_a_limit),
     KTEST(gathering_counts_until_its_references_are_dropped),
-    KTEST(shootdown_for_other_threads_goes_to_all));
+    KTEST(shootdown_for_other_threads_goes_to_all),
+    KTEST_INSIDE(a_page_is_kept_for_a_cpu_that_dies_in_the_call, .says = KEPT KEPT KEPT KEPT));
