@@ -274,7 +274,7 @@ static noinline void queue_call(struct endpoint *ep, struct ipc_call *call, bool
 		TAILQ_INSERT_TAIL(&ep->queue, call, link);
 }
 
-/* Give the call to a sleeping receiver: returns it, to be woken.  NULL: none, the call is queued. */
+/* Give the call to a sleeping receiver; returns it, to be woken.  NULL: none, the call waits. */
 static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *call,
     struct ipc_msg *msg, bool first) REQUIRES(task_class)
 {

@@ -98,8 +98,8 @@ static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, loc
 /*
  * A holder's critical section is bounded, but its CPU may have died in it.  A CPU that spins here
  * with interrupts off answers no cross-call either, so soon no CPU could report the dead one.  So
- * one holder has a limit, the same as a cross-call's; others may come before this CPU.  The function is not inline: inlining would
- * cost the path of a free lock some registers.
+ * one holder has a limit, the same as a cross-call's; others may come before this CPU.  The
+ * function is not inline: inlining would cost the path of a free lock some registers.
  */
 static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {

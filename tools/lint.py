@@ -117,6 +117,7 @@ INCLUDES = [
     # Tests that look at run queues or threads, whose structs are private to the kernel.
     ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/suites/kernel/test_task.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/suites/kernel/test_ipc_turns.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     (
         "tests/",

@@ -69,7 +69,7 @@ void *arch_stack_alloc(void);
 void arch_stack_free(void *top);
 /* Pages of stacks, including stacks kept for later threads.  Any context. */
 unsigned long arch_stack_pages(void);
-/* Page tables of stacks: they stay for later stacks when the stacks' pages are freed.  Any context. */
+/* Page tables of stacks: they stay when the stacks' pages are freed.  Any context. */
 unsigned long arch_stack_tables(void);
 /*
  * Map @len bytes of pixels at @pa, write-combining; never unmapped.  NULL: no memory.  Context:

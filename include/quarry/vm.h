@@ -110,8 +110,9 @@ struct vm_pager_ops {
 	/*
 	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager.  No thread can write to
 	 * it meanwhile; a thread that accesses it waits.  Returns 0: the pager has the content, or
-	 * has ended, and the page may be dropped; -EIO, -ETIMEDOUT: the page stays, dirty.  The call takes @limit_ns
-	 * at most.  Called by reclaim threads with no lock held.  NULL: dirty pages stay.
+	 * has ended, and the page may be dropped; -EIO, -ETIMEDOUT: the page stays, dirty.  The
+	 * call takes @limit_ns at most.  Called by reclaim threads with no lock held.  NULL: dirty
+	 * pages stay.
 	 */
 	int (*clean)(struct vm_object *object, u32 index, const void *data, u64 limit_ns);
 };
@@ -134,7 +135,7 @@ struct vm_object {
 	u32 unflushed;
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;                    /* c: the pager's data */
-	/* a: number of the reclaim run in which the pager refused a page; 0: it has taken one since */
+	/* a: number of the reclaim run in which the pager refused the last page; 0: it took it */
 	u64 refused;
 	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
 };

@@ -465,17 +465,13 @@ static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(str
 /* Its CPU holds the lock for 40 s, and then, without the lock being free between, another one. */
 static void hand_over(void *arg)
 {
-	struct deaf *deaf = arg;
-
 	spin_lock(&held_lock);
-	deaf_main(deaf);
+	deaf_main(arg);
 	WRITE_ONCE(held_lock.locked, SILENT);
-	deaf_main(deaf);
-	WRITE_ONCE(held_lock.locked, SILENT + 1);
+	deaf_main(arg);
 	spin_unlock(&held_lock);
 }
 
-/* The limit is that of one holder: a lock that others get again and again is waited for. */
 static void a_lock_that_changes_hands_is_waited_for(struct ktest *t)
 {
 	struct deaf deaf = {.cpu = SILENT, .ns = 40 * S};
