@@ -17,6 +17,8 @@
 
 static struct {
 	struct vm_object *object;   /* a reference, until the run ends */
+	struct task *pager;         /* the set has a reference */
+	bool gone;                  /* the pager was ending when the page had been handed over */
 	u64 to_object, to_endpoint; /* the pager's handles */
 	u64 supply_ns;              /* time that the pager sleeps before it supplies */
 	unsigned gets, supplied, cleans, taken;
@@ -111,6 +113,7 @@ static struct task *new_pager(u64 timeout_ns)
 	map_data(task, store);
 	vm_object_put(store);
 	bind_object(task, ep, timeout_ns);
+	p.pager = task;
 	p.to_object = (u64)give(task, CAP_OBJECT, RIGHT_SUPPLY, p.object);
 	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
 	endpoint_put(ep, RIGHT_RECEIVE);
@@ -304,6 +307,7 @@ static int hand_over_page(u32 index)
 static void hand_over(void)
 {
 	x.called = hand_over_page(0);
+	p.gone = READ_ONCE(p.pager->ending);
 }
 
 static void hand_over_other(void)
@@ -348,7 +352,9 @@ static const char *judge_handed_over(void)
 	vm_object_put(p.object);
 	if (x.called && x.called != -EIO && x.called != -ETIMEDOUT)
 		return "handing over failed otherwise";
-	return x.called || p.taken ? NULL : "the page was given up, and nobody has its content";
+	return x.called || p.taken || p.gone
+	    ? NULL
+	    : "the page was given up, and a pager that lives does not have its content";
 }
 
 static const char *judge_taken_back(void)
