@@ -9,9 +9,9 @@
  *
  * Two kinds of pages count for a task that uses them instead of the task that is charged:
  *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends.
- *     But they count for the pager if it refused the last one that reclaim gave it: they would
- *     stay if the others ended.  And pages of the first task, which is never killed, that other
- *     tasks have mapped;
+ *     But if the pager refused the last one that reclaim gave it, they would stay if the others
+ *     ended: so they count for the pager, except those that the first task has mapped.  And pages
+ *     of the first task, which is never killed, that other tasks have mapped;
  *   - pages of objects of ended tasks above which all tasks have ended too, and the kernel's memory
  *     for these objects: they count for a task that has the object mapped or, if there is none, for
  *     a task with a handle, or else for a task of which a thread gives the object away.  If there
@@ -180,8 +180,8 @@ static void count_region(struct vm_object *object, unsigned long nr, void *arg)
 	}
 	if (pays->family == r->family || (object->kind != OBJ_PAGER && !pays->task->first))
 		return;
-	/* Without @r, the pages would stay. */
-	if (READ_ONCE(object->refused))
+	/* Without @r, the pages would stay; and the first task may use what it trusts. */
+	if (READ_ONCE(object->refused) && !r->task->first)
 		return;
 	/* A page that is mapped twice counts once. */
 	nr = MIN(nr, present - MIN(*shared, present));

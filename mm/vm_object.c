@@ -253,6 +253,10 @@ int vm_object_supply_by(
 
 	if (index >= object->nr_pages)
 		return -EINVAL;
+	/* A thread that holds the page must not wait: it would keep the page from moving. */
+	err = gfp ? 0 : object_prepare(object, index, 0);
+	if (err < 0)
+		return err;
 	page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
 	if (!page)
 		return -ENOMEM;

@@ -228,6 +228,11 @@ static void pages_that_their_pager_refuses_count_for_the_pager(struct ktest *t)
 	mapped[LARGE][ZONE_MOVABLE] = 900;
 	EXPECT_EQ(t, chosen_for(GFP_MOVABLE), OTHER);
 	EXPECT(t, table[LARGE].whole == 10 && table[OTHER].whole == 1000);
+	/* The first task is never killed, and what it uses stays. */
+	tasks[LARGE].first = true;
+	EXPECT_EQ(t, chosen_for(GFP_MOVABLE), OTHER);
+	EXPECT_EQ(t, table[OTHER].whole, 100);
+	tasks[LARGE].first = false;
 	served.refused = 0;
 	EXPECT_EQ(t, chosen_for(GFP_MOVABLE), LARGE);
 	EXPECT(t, table[LARGE].whole == 910 && table[OTHER].whole == 100);

@@ -5,7 +5,9 @@
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/pager_help.h"
 #include <quarry/memory_hotplug.h>
+#include <quarry/oom.h>
 
 static void bits_of_entries_reach_the_page(struct ktest *t)
 {
@@ -403,10 +405,46 @@ static void supply_that_cannot_be_filled_leaves_the_slot(struct ktest *t)
 	scene_end(t, &s);
 }
 
+static struct {
+	unsigned calls;
+	unsigned long free; /* pages of MOVABLE when no memory was left for the table of slots */
+} waited;
+
+static bool find_nobody(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	waited.calls++;
+	waited.free = movable_zone(mem)->nr_free;
+	return false;
+}
+
+/* A page that the thread holds meanwhile could not move, and would keep a range from offlining. */
+static void a_supply_that_waits_for_memory_holds_no_page(struct ktest *t)
+{
+	struct pile low = {NULL, 0};
+	struct vm_scene s;
+	unsigned long free;
+
+	if (!scene_begin(t, &s, 4))
+		return;
+	all_caches_off(t, s.mem);
+	pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	free = movable_zone(s.mem)->nr_free;
+	waited.calls = 0;
+	memory_set_oom(s.mem, find_nobody, NULL);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
+	memory_set_oom(s.mem, NULL, NULL);
+	EXPECT(t, waited.calls > 0);
+	EXPECT_EQ(t, waited.free, free);
+	EXPECT_EQ(t, pile_free(s.mem, &low), 0);
+	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), 0);
+	scene_end(t, &s);
+}
+
 KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
     KTEST(supplied_pages_have_their_content),
     KTEST(removed_pages_are_unmapped_everywhere, KTEST_SLOW),
     KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
     KTEST(pager_is_asked_for_missing_pages), KTEST(fault_checks_again_after_waiting),
     KTEST(page_is_zeroed_once), KTEST(supply_that_cannot_be_filled_leaves_the_slot),
+    KTEST(a_supply_that_waits_for_memory_holds_no_page),
     KTEST(spaces_are_created_and_destroyed_while_others_use_the_object, KTEST_SLOW));
