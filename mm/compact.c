@@ -312,8 +312,9 @@ static bool scanners_met(const struct compaction *c)
 static int compact(struct compaction *c, bool whole)
 {
 	struct memory *mem = c->zone->mem;
+	bool made = false;
 
-	while (!scanners_met(c) && c->budget > 0) {
+	while (!scanners_met(c) && c->budget > 0 && !made) {
 		unsigned long moved = c->stats->moved, left;
 
 		/* No captured page is taken for windows that cannot be emptied. */
@@ -335,11 +336,11 @@ static int compact(struct compaction *c, bool whole)
 		/* The emptied pages are in this CPU's cache, so they cannot merge. */
 		drain_local_pages(mem, c->zone);
 		c->stats->windows++;
-		if (!whole && zone_has(c->zone, c->order, c->type))
-			break;
+		made = !whole && zone_has(c->zone, c->order, c->type);
 	}
 	give_back_hand(c);
-	if (zone_has(c->zone, c->order, c->type))
+	/* The request may have found the block that was made, and taken it already. */
+	if (made || zone_has(c->zone, c->order, c->type))
 		return 0;
 	/* The thread may have moved to another CPU, and other CPUs may have cached freed pages. */
 	drain_all_pages(mem, c->zone);

@@ -254,15 +254,17 @@ int vm_object_supply_by(
 	if (index >= object->nr_pages)
 		return -EINVAL;
 	/* A thread that holds the page must not wait: it would keep the page from moving. */
-	err = gfp ? 0 : object_prepare(object, index, 0);
-	if (err < 0)
-		return err;
+	if (!gfp) {
+		err = object_prepare(object, index, 0);
+		if (err < 0)
+			return err;
+	}
 	page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
 	if (!page)
 		return -ENOMEM;
 	err = fill(page_address_in(mem, page), arg);
 	/* The page is filled first: if that fails, nothing has changed. */
-	if (!err)
+	if (!err && gfp)
 		err = object_prepare(object, index, gfp);
 	if (err < 0) {
 		mem_free_pages(mem, page, 0);
