@@ -263,11 +263,13 @@ static void fill_table(struct memory *mem, enum zone_kind zones)
 			top = task->account;
 	}
 	for (i = 0; i < nr_rows; i++) {
-		table[i].family = family_of(table[i].task->account);
-		table[i].zones = i > first_row_of(table[i].family)
-		    ? table[first_row_of(table[i].family)].zones
-		    : zones_of(table[i].family);
-		count_own(&table[i]);
+		struct row *r = &table[i];
+		unsigned first;
+
+		r->family = family_of(r->task->account);
+		first = first_row_of(r->family);
+		r->zones = first < i ? table[first].zones : zones_of(r->family);
+		count_own(r);
 	}
 	for (i = 0; i < nr_rows; i++)
 		count_regions(&table[i]);

@@ -75,13 +75,22 @@ static inline struct zone *zone_movable_beside(const struct zone *zone)
 	return &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
 }
 
+/* The number of pages of @zone that could move to MOVABLE if pages were free there; a hint. */
+static inline unsigned long zone_below_movable(const struct zone *zone)
+{
+	const struct zone *movable = zone_movable_beside(zone);
+
+	return zone != movable && READ_ONCE(movable->managed) > 0
+	    ? READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr)
+	    : 0;
+}
+
 /* Can pages of @zone be moved to MOVABLE, where pages are free or can be dropped?  A hint. */
 static inline bool zone_can_move_up(const struct zone *zone)
 {
 	const struct zone *movable = zone_movable_beside(zone);
 
-	return zone != movable && READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr) > 0 &&
-	    READ_ONCE(movable->managed) > 0 &&
+	return zone_below_movable(zone) > 0 &&
 	    (zone_evictable(movable) > 0 ||
 	        zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) > 0);
 }

@@ -17,6 +17,7 @@ enum disguise { ITS_OWN, OF_THE_DYING, OF_EACH_OTHER, LATE, DROPPED, RECLAIMED }
 static u64 served_at, served_object;
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 
+/* Supply pages, and take none back: the kernel sees through that answer. */
 static void serve(u64 arg)
 {
 	struct message m;
@@ -220,23 +221,6 @@ static void hogs_are_the_pagers_of_each_other(void)
 #define REFUSED 8000u /* pages that the other task writes to; some 14,000 are free */
 #define OWN     7000u /* pages of its own that it takes after that */
 
-static void serve_and_refuse(u64 arg)
-{
-	struct message m;
-	s64 from;
-
-	while ((from = receive(served_at, &m, ABI_WAIT_FOREVER)) > 0) {
-		u64 answer = ABI_PAGER_FAILED;
-
-		if (m.word[0] == ABI_PAGER_GET)
-			answer = pager_supply(served_object, m.word[1], source) == -ENOMEM
-			    ? ABI_PAGER_NO_MEMORY
-			    : ABI_PAGER_DONE;
-		m = (struct message){.word = {answer}};
-		reply((u64)from, &m);
-	}
-}
-
 static int write_and_work(u64 handle, u64 arg)
 {
 	struct message m = {.word = {0}};
@@ -265,7 +249,7 @@ static void hog_refuses_to_take_its_pages_back(void)
 
 	served_at = (u64)endpoint_create();
 	served_object = (u64)pager_bind(served_at, REFUSED, 0, NS_PER_S);
-	WANT(thread_start(&server, serve_and_refuse, 0), 0);
+	WANT(thread_start(&server, serve, 0), 0);
 	from = receive(hostile_meeting, &m, HOSTILE_NS);
 	m = (struct message){.handle = served_object};
 	WANT(reply((u64)from, &m), 0);

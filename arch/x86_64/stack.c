@@ -45,6 +45,11 @@ static uintptr_t slot_top(unsigned slot)
 	return ARCH_STACK_BASE + (slot + 1) * STACK_SLOT;
 }
 
+static unsigned slot_of(uintptr_t top)
+{
+	return (unsigned)((top - ARCH_STACK_BASE) / STACK_SLOT - 1);
+}
+
 bool stack_is_guard(uintptr_t va)
 {
 	uintptr_t off = va - ARCH_STACK_BASE;
@@ -122,7 +127,7 @@ static bool map_stack(uintptr_t top)
 		page[nr++] = arch_virt_to_phys(memory);
 	mapped = nr == STACK_PAGES ? map_pages(top, page) : 0;
 	if (mapped)
-		WRITE_ONCE(has_table[(top - ARCH_STACK_BASE - 1) / STACK_SLOT / TABLE_SLOTS], 1);
+		WRITE_ONCE(has_table[slot_of(top) / TABLE_SLOTS], 1);
 	if (mapped == STACK_PAGES)
 		return true;
 	if (mapped) {
@@ -196,7 +201,7 @@ static bool free_slot(unsigned slot)
 
 void arch_stack_free(void *top)
 {
-	unsigned slot = (unsigned)(((uintptr_t)top - ARCH_STACK_BASE) / STACK_SLOT - 1);
+	unsigned slot = slot_of((uintptr_t)top);
 
 	KASSERT(slot < NR_SLOTS && (uintptr_t)top == slot_top(slot));
 	put_slot(slot, true);
