@@ -55,7 +55,11 @@ static u32 fpu_size; /* bytes of an FPU area */
 
 void user_init_cpu(void)
 {
-	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)SEL_KERNEL_DATA << 48);
+	/*
+	 * SYSRET loads SS with STAR[63:48] + 8.  Intel's processors then set the selector's RPL to
+	 * 3, AMD's do not (APM vol. 3, SYSRET), and a return from the next trap needs an RPL of 3.
+	 */
+	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)(SEL_KERNEL_DATA | 3) << 48);
 	wrmsr(MSR_LSTAR, (uintptr_t)syscall_entry);
 	wrmsr(MSR_FMASK, SYSCALL_FMASK);
 	wrmsr(MSR_SYSENTER_CS, 0);    /* SYSENTER faults, whatever entry the firmware has left */

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""SYSRET as AMD's processors perform it. They load SS with STAR[63:48] + 8 and leave its RPL as it
+is (APM vol. 3, SYSRET); QEMU sets the RPL to 3, as Intel's processors do. Here gdb reads what the
+kernel writes to STAR. After each SYSRET gdb gives SS the value that an AMD processor would give
+it."""
+import os
+import re
+import subprocess
+
+import pytest
+import qemu
+from conftest import full
+
+# Give SS its AMD value after each SYSRET. A SYSRET is the last instruction of syscall_entry.
+BOOTS = "single"
+GDB = """
+set pagination off
+set confirm off
+python
+import gdb
+gdb.execute("target remote {socket}")
+gdb.Breakpoint("*user_init_cpu", type=gdb.BP_HARDWARE_BREAKPOINT, temporary=True)
+gdb.execute("continue")
+value = lambda text: int(gdb.parse_and_eval(text))
+WRMSR, STAR = 0x300f, 0xc0000081
+while value("*(unsigned short *)$rip") != WRMSR or value("(unsigned)$ecx") != STAR:
+    gdb.execute("stepi")
+ss = (value("(unsigned)$edx") >> 16) + 8
+sysret = value("(unsigned long)&syscall_entry_end") - 3
+gdb.Breakpoint(f"*{{sysret}}", type=gdb.BP_HARDWARE_BREAKPOINT)
+calls = 0
+try:
+    while calls < {most}:
+        gdb.execute("continue")
+        gdb.execute("stepi")
+        if value("$cs & 3"):  # else its target has faulted already
+            gdb.execute(f"set $ss = {{ss}}")
+        calls += 1
+    gdb.execute("delete")
+    gdb.execute("detach")
+except gdb.error:  # the machine has ended
+    pass
+print(f"SYSRET was performed {{calls}} times, SS {{ss:#x}}")
+end
+"""
+
+
+@pytest.mark.parametrize(
+    "program, least, most", (("abi", 200, 100000), full("hostile", 10000, 10000))
+)
+def test_amd(name, boot, program, least, most):
+    """A program's calls and the interrupts between them work as well. At most the first @most calls
+    return in this way, because each takes four milliseconds."""
+    base = os.path.join(os.path.abspath(qemu.BUILD), "qemu", name)
+    socket, script = os.path.relpath(base + ".gdb.sock"), base + ".gdb"
+    os.makedirs(os.path.dirname(base), exist_ok=True)
+    with open(script, "w", encoding="utf-8") as f:
+        f.write(GDB.format(socket=socket, most=most))
+
+    def attach(_):
+        done = subprocess.run(
+            ["gdb", "-q", "-nx", "-batch", "-x", script, os.path.join(qemu.BUILD, "quarry.elf")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=qemu.WATCHDOG,
+        )
+        with open(base + ".gdb.log", "w", encoding="utf-8") as f:
+            f.write(done.stdout)
+
+    stub = ["-S", "-chardev", f"socket,id=gdb,path={socket},server=on,wait=off"]
+    stub += ["-gdb", "chardev:gdb"]
+    run = boot(f"selftest=none user={program}", cpus=1, programs=True, talk=attach, extra=stub)
+    with open(base + ".gdb.log", encoding="utf-8") as f:
+        said = f.read()
+    assert run.passed, run.story() + said[-2000:]
+    counted = re.search(r"SYSRET was performed (\d+) times, SS 0x1b", said)
+    assert counted and int(counted.group(1)) >= least, said[-2000:]
