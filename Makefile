@@ -67,7 +67,7 @@ number = $(if $(TOTAL),,$(eval TOTAL := $(count_steps)))$(eval STEPS += x)$(if \
 count_steps = $(shell MAKEFLAGS= $(MAKE) -n $(MAKECMDGOALS) B=$(B) RACE=$(RACE) V= TTY= 2>&1 | \
 	grep -c "^  [A-Z]* ")
 
-WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+WARN   := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter $(VARIANT)
 COMMON := -std=gnu11 -O2 $(or $(KG),-g) $(WARN) -Iinclude -fno-strict-aliasing -fno-common -fwrapv
 KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestanding -fno-pic \

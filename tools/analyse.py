@@ -20,6 +20,7 @@ from functools import lru_cache
 
 sys.dont_write_bytecode = True
 import check
+import needs
 import qemu
 import variant_build
 
@@ -188,6 +189,7 @@ def cppcheck_command(path, build):
         "--std=c11",
         "--platform=unix64",
         "--suppress-xml=tools/cppcheck.xml",
+        "--suppress=normalCheckLevelMaxBranches",  # only says that it stops early
         "--template={file}:{line}: {severity}: {message} [{id}]",
         "--error-exitcode=1",
         "-D__x86_64__=1",
@@ -382,6 +384,8 @@ def expected(path):
 def check_plants(build):
     """each tool finds the faults planted for it in tests/lint/, and no others"""
     for name, command in TOOLS.items():
+        if needs.why(name):
+            continue
         path = f"{PLANTS}{name}.c"
         wanted, found = expected(path), set()
         for line in run(command(path, build), path, build).split("\n"):

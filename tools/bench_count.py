@@ -12,6 +12,7 @@ import subprocess
 import bench_rows
 import nm
 import qemu
+import qemu_plugin
 
 SOURCE = os.path.join(qemu.ROOT, "tools", "qemu_count.c")
 # Functions of kernel/lock.c: a LOCKed instruction of TAKES takes a lock, a store of DROPS frees it.
@@ -41,12 +42,10 @@ def said(*command):
 
 def plugin(build):
     """The path of the plugin, made for this QEMU."""
-    version = re.search(r"version (\d+)", said("qemu-system-x86_64", "--version"))
-    api = 1 if version and int(version.group(1)) < 9 else 2
-    path = os.path.join(build, f"count-{api}.so")
-    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(SOURCE):
-        flags = ["-O2", "-Wall", "-Wextra", "-shared", "-fPIC", f"-DPLUGIN_API={api}"]
-        said(os.environ.get("HOSTCC", "gcc"), *flags, "-o", path, SOURCE)
+    path = os.path.join(build, "count.so")
+    why = qemu_plugin.make(SOURCE, path)
+    if why:
+        raise Failed(f"{SOURCE}: {why}")
     return path
 
 

@@ -21,6 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import needs
 import outer_make
 import qemu
 import suites
@@ -56,11 +57,17 @@ SANITIZERS = {
 NO_LEAKS = SANITIZERS | {"ASAN_OPTIONS": SANITIZERS["ASAN_OPTIONS"] + ":detect_leaks=0"}
 
 
+def count_line(passed, failed, skipped=0):
+    """The closing line: "N passed, N failed", and ", N skipped" if any was."""
+    return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+
+
 class Counts:
-    """Numbers of tests passed and failed, and names of the failed tests, for the closing line."""
+    """Numbers of tests passed, failed and left out, and names of the failed tests, for the closing
+    line."""
 
     def __init__(self):
-        self.passed = self.failed = 0
+        self.passed = self.failed = self.skipped = 0
         self.names = []
 
     def add(self, passed, failed, names=()):
@@ -72,8 +79,13 @@ class Counts:
         self.add(1, 0) if good else self.add(0, 1, [name])
         return good
 
+    def left_out(self, what, reason):
+        """Say that @what is left out, and count it as skipped."""
+        print("  " + needs.line(what, reason), flush=True)
+        self.skipped += 1
+
     def line(self):
-        return f"{self.passed} passed, {self.failed} failed"
+        return count_line(self.passed, self.failed, self.skipped)
 
     def close(self, tool, start=None):
         """Print the failures and the closing line; returns the exit status: 0 only if tests
@@ -84,7 +96,7 @@ class Counts:
             f"{tool}: {self.line()}"
             + (f" in {time.monotonic() - start:.0f} s" if start is not None else "")
         )
-        return 1 if self.failed or not self.passed else 0
+        return 1 if self.failed or not self.passed + self.skipped else 0
 
 
 def make(build, *targets, **variables):

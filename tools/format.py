@@ -17,6 +17,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import needs
 import tree
 import variant
 import variant_text
@@ -281,6 +282,7 @@ def main():
     parser.add_argument("--build", help=argparse.SUPPRESS)
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
+    needs.need("format")
     others = [path for path in args.files if not path.endswith((".c", ".h"))]
     if others:
         parser.error(f"not a C source: {' '.join(others)}")
@@ -311,5 +313,5 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, variant.BadVariant) as e:
+    except (OSError, needs.LeftOut, variant.BadVariant) as e:
         sys.exit(f"format: {e}")

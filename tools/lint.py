@@ -23,6 +23,7 @@ import instructions
 import labs
 import labs_leak
 import lib
+import needs
 import nm
 import poison_table
 import qemu
@@ -440,18 +441,24 @@ CHECKS = [
 
 def lint(counts, build, only=None):
     for check in CHECKS:
-        if only and check.__name__[6:] not in only:
+        name = check.__name__[6:]
+        if only and name not in only:
             continue
         try:
+            if needs.why(name):
+                raise needs.LeftOut(needs.why(name))
             wrong = list(check(build))
+        except needs.LeftOut as e:
+            counts.left_out(name, e)
+            continue
         except (OSError, subprocess.CalledProcessError) as e:
             wrong = [f"could not be checked: {e}"]
-        print(f"  {'not ok' if wrong else 'ok'} {check.__name__[6:]}: {check.__doc__}", flush=True)
+        print(f"  {'not ok' if wrong else 'ok'} {name}: {check.__doc__}", flush=True)
         for line in wrong[:20]:
             print(f"    {line}")
         if len(wrong) > 20:
             print(f"    and {len(wrong) - 20} more")
-        counts.one(not wrong, check.__name__[6:])
+        counts.one(not wrong, name)
 
 
 def main():

@@ -84,7 +84,7 @@ def spelled(location):
     """(path, offset) of a location's text, even in an argument of a macro."""
     file, offset = ctypes.c_void_p(), ctypes.c_uint()
     line, column = ctypes.c_uint(), ctypes.c_uint()
-    cindex.conf.lib.clang_getSpellingLocation(
+    cindex.conf.lib.clang_getFileLocation(
         location, ctypes.byref(file), ctypes.byref(line), ctypes.byref(column), ctypes.byref(offset)
     )
     return offset.value

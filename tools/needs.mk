@@ -59,3 +59,9 @@ endif
 export CCACHE
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
+# New compilers have new warnings, which are errors only with those that tools/needs.txt has tried.
+major = $(firstword $(subst ., ,$(shell $(1) -dumpversion 2> /dev/null)))
+tried = $(filter $(call major,$(1)),$(shell \
+	sed -n 's/^tried $(if $(findstring clang,$(1)),clang,gcc) .*|//p' tools/needs.txt))
+both_tried = $(if $(call tried,$(1)),$(or $(filter $(1),$(2)),$(call tried,$(2))))
+WERROR = $(if $(call both_tried,$(CC),$(HOSTCC)),-Werror)

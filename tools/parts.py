@@ -18,6 +18,7 @@ import library
 import lint
 import model
 import mutants
+import needs
 import qemu
 import variant
 import watchdog
@@ -141,11 +142,11 @@ def judge_tool(tail):
             name if name.startswith(job.part) else f"{job.part}: {name}" for name in names[:failed]
         ]
         names += [f"{job.name}: {failed} failed"] if failed and not names else []
-        if status and not failed or not passed and not failed:
+        if status and not failed or not passed + failed and not needs.LEFT_OUT.search(text):
             failed += 1
             names.append(f"{job.name}: ended with status {status} after {passed} tests")
         wrong = failed or status
-        short = [line for line in lines[:-tail] if re.match(r" *(not )?ok ", line)]
+        short = [line for line in lines[:-tail] if re.match(r" *(not )?ok | *left out: ", line)]
         shown = lines[-ALL_LINES:] if wrong else short + lines[-tail:]
         return Verdict(passed, failed, names, shown)
 
@@ -158,7 +159,8 @@ def judge_build(counted):
     def judge(job, text, status):
         if status == 0:
             said = [f"ok {job.name} ({job.took:.1f} s)"] if counted else []
-            return Verdict(int(counted), 0, [], said)
+            warnings = [line for line in text.split("\n") if ": warning: " in line]
+            return Verdict(int(counted), 0, [], said + warnings)
         lines = [line for line in text.split("\n") if not re.match(r"(  |\[.*\]  )[A-Z]+ ", line)]
         return Verdict(
             0, 1, [f"{job.name}: does not build"], [f"not ok {job.name}", *lines], good=False

@@ -32,7 +32,7 @@
 /* ---- QEMU's interface, as far as it is used here; the same from version 6 to 10 ---- */
 
 #ifndef PLUGIN_API
-#define PLUGIN_API 1 /* QEMU 9 and later: 2 */
+#define PLUGIN_API 1 /* QEMU 9.1 and later: 3 */
 #endif
 #define EXPORT __attribute__((visibility("default")))
 typedef uint64_t plugin_id;

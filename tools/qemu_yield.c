@@ -16,10 +16,15 @@
  */
 #include <inttypes.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
-/* ---- QEMU's interface, as far as it is used here: version 1 ---- */
+/* ---- QEMU's interface, as far as it is used here ---- */
+
+#ifndef PLUGIN_API
+#define PLUGIN_API 1 /* QEMU 9.1 and later: 3 */
+#endif
 
 #define EXPORT __attribute__((visibility("default")))
 typedef uint64_t plugin_id;
@@ -27,11 +32,15 @@ typedef void (*exec_cb)(unsigned cpu, void *data);
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*cb)(plugin_id id, void *tb));
 size_t qemu_plugin_tb_n_insns(const void *tb);
 void *qemu_plugin_tb_get_insn(const void *tb, size_t at);
+#if PLUGIN_API < 3
 const void *qemu_plugin_insn_data(const void *insn);
+#else
+size_t qemu_plugin_insn_data(const void *insn, void *to, size_t size);
+#endif
 size_t qemu_plugin_insn_size(const void *insn);
 void qemu_plugin_register_vcpu_insn_exec_cb(void *insn, exec_cb cb, int flags, void *data);
 #define NO_REGS 0
-EXPORT int qemu_plugin_version = 1;
+EXPORT int qemu_plugin_version = PLUGIN_API;
 
 static const unsigned char pause_insn[] = {0xf3, 0x90};
 
@@ -62,6 +71,18 @@ static void waits(unsigned cpu, void *data)
 		again = back + (back - began) / STAYS;
 }
 
+static bool is_pause(const void *insn)
+{
+#if PLUGIN_API < 3
+	const void *data = qemu_plugin_insn_data(insn);
+#else
+	unsigned char data[sizeof(pause_insn)];
+
+	qemu_plugin_insn_data(insn, data, sizeof(data));
+#endif
+	return !memcmp(data, pause_insn, sizeof(pause_insn));
+}
+
 static void translated(plugin_id id, void *tb)
 {
 	size_t i;
@@ -70,8 +91,7 @@ static void translated(plugin_id id, void *tb)
 	for (i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		void *insn = qemu_plugin_tb_get_insn(tb, i);
 
-		if (qemu_plugin_insn_size(insn) == sizeof(pause_insn) &&
-		    !memcmp(qemu_plugin_insn_data(insn), pause_insn, sizeof(pause_insn)))
+		if (qemu_plugin_insn_size(insn) == sizeof(pause_insn) && is_pause(insn))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, waits, NO_REGS, NULL);
 	}
 }

@@ -144,6 +144,9 @@ def run_scripts(program, engine, tag, names, times=1):
                 runs[name].append((trace, outcome, seconds))
         if found:
             continue
+        if len(missing) == 1:
+            print(f"  {missing[0]} on {engine}: no trace; the last lines are:")
+            print("\n".join("    " + line for line in text.rstrip().split("\n")[-10:]))
         # No output, not even of the first script: run each script alone to find the faulty one.
         for name in missing:
             alone = run_scripts(program, engine, tag, [name], 1)[name] if len(missing) > 1 else []

@@ -22,6 +22,7 @@ class Engine:
     """A running race program: it prints lines, and reads keys that make moves."""
 
     def __init__(self, command, log):
+        self.log = log  # what it writes to stderr
         os.makedirs(os.path.dirname(log), exist_ok=True)
         with open(log, "wb") as err:
             self.proc = subprocess.Popen(
@@ -53,6 +54,12 @@ class Engine:
             self.rest += more
         line, self.rest = self.rest.split(b"\n", 1)
         return line.decode("utf-8", "replace").rstrip("\r")
+
+    def last_words(self):
+        """That it has stopped, and the last line of its stderr, if there is one."""
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            said = f.read().strip().split("\n")[-1]
+        return "the engine has stopped" + (f": {said}" if said else "")
 
     def think(self):
         """Called while the reader thinks: an engine may pause."""
@@ -175,7 +182,7 @@ class Stepper:
                     self.show(picture)
                 picture = None
             if crashed:
-                self.outcome, self.why = "CRASH", line or f"the {self.kind} engine has stopped"
+                self.outcome, self.why = "CRASH", line or self.engine.last_words()
                 return
             if line == "step: end":
                 # The next line says whether the engine can go back: if every role has returned.

@@ -2,34 +2,21 @@
 # SPDX-License-Identifier: MIT
 # setup.sh: install missing packages, and no others.
 #
-# Usage: tools/setup.sh [-n] SET ...
+# Usage: tools/setup.sh [-n | -l] SET ...
 #
-#   compile   compiler, binutils and the small header packages
-#   cache     ccache                        python Python
-#   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools, a font
-#   uefi      GRUB for UEFI and OVMF        debug  gdb
-#   check     Python, pyte                  lint   clang, lld, clang-tidy, cppcheck, pytest,
-#                                                  pexpect, clang-format 14
-#   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
-#   bochs     Bochs                         mutate libclang for Python
-#   figures   graphviz, mscgen              minimal mmdebstrap
-#   peers     libelf, for a module of Debian's kernel
-#   web       clang and lld for WebAssembly, wasi-libc, binaryen, node
-#   web-check Chromium, npm
-#   run  = compile boot iso                 test = all but debug, peers, web*
+# needs.txt beside this file lists the sets.  A row is: set | Debian's package | the test that finds
+# it | what is left out without it | known distributions that do not have it.  A package A/B is A,
+# or B where there is no A.  A package without which something is left out is optional: where apt
+# does not have it, a line says so, and all else goes on.
 #
-# A package is present if its tool or file is found, so without missing ones no package manager is
-# called.  Debian and Ubuntu: installs with apt, by sudo if not run as root.  On other systems, and
-# with -n, prints the command to type and exits with status 1.
+# Without missing packages no package manager is called.  Debian and Ubuntu: installs with apt, by
+# sudo if not run as root.  On other systems, and with -n, prints the command to type and exits with
+# status 1.  -l installs nothing; it prints a line for each optional package that is missing: what
+# is left out, the package, and the distributions that do not have it.
 set -u
 
-missing=
-need() { # PACKAGE TEST...: the package is missing, unless the test holds
-	package=$1
-	shift
-	"$@" > /dev/null 2>&1 && return
-	case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
-}
+case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
+lists=/var/lib/apt/lists
 tool() { # NAME...: is there any of these commands?
 	for t in "$@"; do
 		command -v "$t" > /dev/null 2>&1 && return 0
@@ -42,117 +29,84 @@ file() { # PATH...: is there any of these files?
 	done
 	return 1
 }
+apt_file() { file "$@" || ! tool apt-get; } # other systems have it in another package
 header() { file /usr/include/"$1" /usr/include/*-linux-gnu*/"$1" /usr/local/include/"$1"; }
+grub() { file /usr/lib/grub*/"$1"/multiboot2.mod /usr/share/grub*/"$1"/multiboot2.mod; }
+ovmf() {
+	file /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_CODE.fd \
+		/usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd
+}
+font() { sh "$here/font.sh" || ! tool apt-get; } # without one the screen stays dark
 python_has() { # MODULES, with commas: does one interpreter have them all?
 	for p in /usr/bin/python3 python3; do
 		"$p" -c "import $1" 2> /dev/null && return 0
 	done
 	return 1
 }
-fuzzer_package() { # the package of libFuzzer for the clang that is installed, or will be
-	major=$( (clang -dumpversion ||
-		apt-cache policy clang |
-			sed -n 's/.*Candidate: [0-9]*:\([0-9]*\).*/\1/p') 2> /dev/null)
-	echo "libclang-rt-${major%%.*}-dev"
-}
 has_fuzzer() {
 	echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return n > 9 && *p; }' |
 		clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 compiles_for_x86() {
+	case $(uname -m) in x86_64 | amd64) return 0 ;; esac
 	tool x86_64-linux-gnu-gcc || { tool clang && tool ld.lld; }
 }
-
-# The names are Debian's; other_names() knows the others'.
-look_for() {
+candidate() { # PACKAGE: the version that apt would install, or nothing
+	apt-cache policy "$1" 2> /dev/null | sed -n 's/^  Candidate: \([^(].*\)/\1/p'
+}
+name_here() { # PACKAGE of needs.txt: its name here
 	case $1 in
-	compile)
-		need gcc tool gcc
-		need make tool make gmake
-		need binutils tool ld
-		need libc6-dev header sys/queue.h
-		need linux-libc-dev header asm-generic/errno.h
-		need linux-libc-dev header linux/virtio_mem.h
-		need libstb-dev header stb/stb_sprintf.h
-		need libxen-dev header xen/arch-x86/hvm/start_info.h
-		need libbsd-dev header bsd/sys/queue.h
-		case $(uname -m) in
-		x86_64 | amd64) ;;
-		*) need gcc-x86-64-linux-gnu compiles_for_x86 ;;
-		esac ;;
-	cache) need ccache tool ccache ;;
-	python) need python3 tool python3 ;;
-	boot) need qemu-system-x86 tool qemu-system-x86_64 ;;
-	iso)
-		need grub-common tool grub-mkrescue grub2-mkrescue
-		need grub-pc-bin file /usr/lib/grub*/i386-pc/multiboot2.mod \
-			/usr/share/grub*/i386-pc/multiboot2.mod
-		need xorriso tool xorriso
-		need mtools tool mformat
-		# On other systems a missing font is no reason to stop: only the screen stays dark.
-		! tool apt-get || need psf-unifont sh "$(dirname "$0")/font.sh" ;;
-	uefi)
-		need grub-efi-amd64-bin file /usr/lib/grub*/x86_64-efi/multiboot2.mod
-		need ovmf file /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_CODE.fd \
-			/usr/share/edk2/ovmf/OVMF_CODE.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd ;;
-	bochs)
-		need bochs tool bochs-bin bochs
-		tool apt-get || return 0 # other systems have all of Bochs in one package
-		need bochs-sdl file /usr/lib/*/bochs/plugins/libbx_sdl2*.so
-		need bochsbios file /usr/share/bochs/BIOS-bochs-latest
-		need vgabios file /usr/share/bochs/VGABIOS-lgpl-latest ;;
-	debug) need gdb tool gdb ;;
-	check)
-		look_for python
-		need python3-pyte python_has pyte ;;
-	lint)
-		need clang tool clang
-		need lld tool ld.lld
-		need clang-tidy tool clang-tidy
-		need cppcheck tool cppcheck
-		# Other versions format differently, and other systems have other versions.
-		! tool apt-get || need clang-format-14 tool clang-format-14
-		need patch tool patch
-		need python3-pytest python_has pytest,pexpect
-		need python3-pexpect python_has pytest,pexpect ;;
-	figures)
-		need graphviz tool dot
-		need mscgen tool mscgen ;;
-	minimal) need mmdebstrap tool mmdebstrap ;;
-	peers)
-		look_for python
-		need dpkg tool dpkg
-		need libelf1 file /usr/lib/*/libelf.so.1 ;; # for objtool of Debian's kernel
-	web)
-		need clang tool clang
-		need lld tool wasm-ld
-		need wasi-libc file /usr/lib/wasm32-wasi/libc.a
-		need libclang-rt-dev-wasm32 file /usr/lib/llvm-*/lib/clang/*/lib/wasi/*builtins*
-		need binaryen tool wasm-opt
-		need nodejs tool node ;;
-	web-check)
-		need chromium tool chromium
-		need npm tool npm ;;
-	mutate) need python3-clang python_has clang.cindex ;;
-	fuzz)
-		need clang tool clang
-		need "$(fuzzer_package)" has_fuzzer
-		need gcovr tool gcovr ;;
-	model)
-		need gcc tool gcc
-		need spin tool spin
-		need parallel tool parallel ;;
-	run) look_for compile && look_for boot && look_for iso ;;
-	test)
-		look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz &&
-			look_for model && look_for mutate && look_for bochs && look_for cache &&
-			look_for debug ;;
-	*)
-		echo "setup: no set '$1'; known: compile cache python boot iso uefi debug check" \
-			"lint fuzz model mutate bochs figures minimal peers web web-check run" \
-			"test" >&2
-		exit 2 ;;
+	*CLANG*) # of the clang that is installed, or will be
+		major=$(clang -dumpversion 2> /dev/null || candidate clang | sed 's/.*://')
+		echo "${1%CLANG*}${major%%.*}${1#*CLANG}" ;;
+	*/*) [ "$(candidate "${1%/*}")" ] && echo "${1%/*}" || echo "${1#*/}" ;;
+	*) echo "$1" ;;
 	esac
+}
+
+# Set missing to the packages of the sets $wanted that are not found and not optional; optional to a
+# line WHAT PACKAGE DISTRIBUTIONS for each other one that is not found.
+look_for() {
+	missing='' optional=''
+	while read -r set_ bar package rest; do
+		case " $wanted " in *" $set_ "*) ;; *) continue ;; esac
+		[ "$bar" != = ] || wanted="$wanted $package $rest"
+		[ "$bar" = "|" ] || continue
+		rest=${rest#*|} what=
+		eval "${rest%%|*}" > /dev/null 2>&1 && continue
+		package=$(name_here "$package") rest=${rest#*|}
+		for what in ${rest%%|*}; do
+			optional="$optional$what $package ${rest#*|}
+"
+		done
+		case "$what $missing " in
+		" "*" $package "*) ;;
+		" "*) missing="$missing $package" ;;
+		esac
+	done < "$here/needs.txt"
+}
+
+# Add the optional packages that apt has to missing; say what is left out without the others.
+choose() {
+	distribution=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2> /dev/null)
+	left=
+	while read -r what package absent; do
+		if ! tool apt-get; then
+			has=
+		elif file $lists/*Packages*; then
+			has=$(candidate "$package")
+		else
+			case " $absent " in *" $distribution "*) has= ;; *) has=yes ;; esac
+		fi
+		case "$has $missing " in
+		" "*) left="$left, $what (no package $package)" ;;
+		*" $package "*) ;;
+		*) missing="$missing $package" ;;
+		esac
+	done <<-END
+		${optional%?}
+	END
+	echo "${left:+setup: left out: ${left#, }}"
 }
 
 other_names() { # MANAGER: Debian's names on stdin, one a line, the manager's on stdout
@@ -200,46 +154,61 @@ print_elsewhere() {
 	echo "setup: no package manager known here.  Install what Debian calls:$missing" >&2
 }
 
-dry=
-[ "${1:-}" = -n ] && { dry=1 && shift; }
-[ $# -gt 0 ] || { echo "usage: tools/setup.sh [-n] SET ..." >&2; exit 2; }
+option=
+case ${1:-} in -n | -l) option=$1 && shift ;; esac
+[ $# -gt 0 ] || { echo "usage: tools/setup.sh [-n | -l] SET ..." >&2; exit 2; }
 for set_ in "$@"; do
-	look_for "$set_"
+	[ "$(sed -n "/^$set_ *[|=]/p" "$here/needs.txt")" ] || {
+		echo "setup: no set '$set_'; known:" \
+			$(sed -n 's/^\([a-z-]*\) *[|=].*/\1/p' "$here/needs.txt" | sort -u) >&2
+		exit 2
+	}
 done
-[ -n "$missing" ] || exit 0
+wanted="$*"
+look_for
+[ "$option" != -l ] || { printf %s "$optional"; exit 0; }
+[ -n "$missing$optional" ] || exit 0
 
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+by_hand=
+[ -z "$option" ] && { [ -z "$sudo" ] || tool sudo; } || by_hand=yes
+if tool apt-get && [ -z "$by_hand" ] && ! file $lists/*Packages*; then
+	$sudo apt-get update || exit 1 # what apt has is known only then
+fi
+[ -z "$optional" ] || choose
+[ -n "$missing" ] || exit 0
 echo "setup: missing:$missing"
-if ! command -v apt-get > /dev/null 2>&1; then
+if ! tool apt-get; then
 	print_elsewhere
 	exit 1
 fi
-lists=/var/lib/apt/lists
-sudo=
-[ "$(id -u)" = 0 ] || sudo=sudo
-if [ -n "$dry" ] || { [ -n "$sudo" ] && ! command -v sudo > /dev/null 2>&1; }; then
-	if [ -z "$dry" ]; then
+install="apt-get install -y --no-install-recommends$missing"
+if [ -n "$by_hand" ]; then
+	[ -n "$option" ] || {
 		sudo=
 		echo "setup: not root, and no sudo here.  Type this as root, then try again:"
-	fi
+	}
 	update=
 	file $lists/*Packages* || update="${sudo:+sudo }apt-get update && "
-	echo "    $update${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
+	echo "    $update${sudo:+sudo }$install"
 	exit 1
 fi
 apt() {
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get "$@"
 }
-echo "setup: ${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
-file $lists/*Packages* || apt update || exit 1
+echo "setup: ${sudo:+sudo }$install"
 # shellcheck disable=SC2086
-apt install -y --no-install-recommends $missing ||
+apt ${install#* } ||
 	{
 		echo "setup: trying again with fresh lists"
-		apt update && apt install -y --no-install-recommends $missing
+		apt update && apt ${install#* }
 	} ||
 	exit 1
-missing=
-for set_ in "$@"; do
-	look_for "$set_"
+asked=$missing
+look_for
+for package in $asked; do
+	case " $missing $optional" in
+	*" $package "*) echo "setup: installed, but still not found: $package" >&2 && exit 1 ;;
+	esac
 done
-[ -z "$missing" ] || { echo "setup: installed, but still not found:$missing" >&2; exit 1; }

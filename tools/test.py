@@ -29,7 +29,9 @@ line "FLAKY name" says so: that is a defect all the same.  More than three flaky
 with --full, one does.
 
 The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's
-tests.  Tests that were skipped, or are expected to fail, are not counted.
+tests.  Tests that were skipped, or are expected to fail, are counted apart.  What lacks its tool is
+left out and listed at the end (tools/needs.py); with CI=true on a known distribution that is a
+failure.
 """
 import argparse
 import os
@@ -42,6 +44,7 @@ from dataclasses import dataclass
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import again
 import check
+import needs
 import outer_make
 import parts
 import qemu
@@ -108,6 +111,8 @@ class Report:
     def __init__(self, run, jobs, folder="."):
         self.run, self.folder = run, folder
         self.passed, self.skipped, self.failures = 0, 0, []
+        self.left_out = {}  # {(what, why): number of tests}
+        self.warnings = set()  # the compiler's
         self.left, self.cpu, self.tests, self.not_run = {}, {}, {}, set()
         for job in jobs:
             self.left[job.part] = self.left.get(job.part, 0) + 1
@@ -120,7 +125,7 @@ class Report:
         return [f for f in self.failures if self.run.full or not f.flaky]
 
     def line(self):
-        return f"{self.passed} passed, {len(self.failed)} failed"
+        return check.count_line(self.passed, len(self.failed), self.skipped)
 
     def ended(self, job, verdict):
         self.left[job.part] -= 1
@@ -143,7 +148,9 @@ class Report:
 
     def judged(self, job, verdict):
         self.passed += verdict.passed
-        self.skipped += sum(line.startswith("not counted: ") for line in verdict.lines)
+        for line in verdict.lines:
+            self.skip(line)
+        self.warnings |= {line for line in verdict.lines if ": warning: " in line}
         for name in verdict.names:
             self.fail(name, job.part, schedule.log_of(self.folder, job))
         self.tests[job.part] = self.tests.get(job.part, 0) + verdict.passed + verdict.failed
@@ -152,6 +159,19 @@ class Report:
         if verdict.failed:
             lines = [line if line.startswith("  ") else "  " + line for line in verdict.lines]
             print("\n".join([f"not ok {job.name}, {job.took:.0f} s:", *lines]), flush=True)
+
+    def skip(self, line):
+        """Count a test that was skipped, if @line says so."""
+        left = needs.LEFT_OUT.search(line)
+        if left:
+            self.left_out[left.groups()] = self.left_out.get(left.groups(), 0) + 1
+        self.skipped += bool(left) or line.startswith("not counted: ")
+
+    def judge_left_out(self):
+        """What is left out fails in CI, if this distribution has what is missing."""
+        for what, reason in self.left_out:
+            if os.environ.get("CI") and not needs.excused(what):
+                self.fail(needs.line(what, reason), "")
 
     def measured(self, job):
         if job.holds:
@@ -187,6 +207,12 @@ class Report:
         """Print the last lines of the report."""
         if self.skipped:
             print(f"{self.skipped} tests were skipped: \"not counted\" in {self.folder}/*.log")
+        for (what, reason), tests in sorted(self.left_out.items()):
+            more = f": {tests} tests" if tests > 1 else ""
+            print(needs.line(what, reason) + more)
+        if self.warnings:
+            print(f"{len(self.warnings)} warnings of the compiler:")
+            print("\n".join("  " + line for line in sorted(self.warnings)[:20]))
         for failure in self.failures:
             if failure.flaky:
                 print(f"FLAKY {failure.name}\n  its log: {failure.log}")
@@ -242,8 +268,13 @@ def stop(*_):
 def tests(run, wanted, folder):
     """Run the @wanted parts; returns the exit status."""
     begin, wrong = time.monotonic(), []
+    print(f"tools: {needs.versions()}")
+    left = [part for part in wanted if needs.why(part)]
+    wanted = [part for part in wanted if part not in left]
     jobs = all_jobs(run, wanted, folder, wrong)
     report = Report(run, jobs, folder)
+    for part in left:
+        report.skip(needs.line(part, needs.why(part)))
     for text in wrong:
         print(text)
         report.fail(text.split("\n", maxsplit=1)[0], "qemu")
@@ -255,10 +286,11 @@ def tests(run, wanted, folder):
     schedule.Pool(folder, run.cores, report.ended).run(jobs)
     parts.write_lengths(os.path.join(run.build, "lengths.txt"), run.lengths)
     report.try_again()
+    report.judge_left_out()
     report.close()
     print(f"in {time.monotonic() - begin:.0f} s:")
     print(report.line(), flush=True)
-    return 1 if report.failed or not report.passed else 0
+    return 1 if report.failed or not report.passed + report.skipped else 0
 
 
 def main():

@@ -140,9 +140,8 @@ static void in_unmap(u64 arg)
 static void in_protect(u64 arg)
 {
 	char *at = pages_alloc(PAGES);
-	u64 i;
 
-	for (i = 0;; i++) {
+	for (;;) {
 		memset(at, 1, PAGES * ABI_PAGE_SIZE);
 		protect(at, PAGES, ABI_READ);
 		protect(at, PAGES, RW);

@@ -18,6 +18,7 @@ from _pytest.runner import runtestprotocol
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 sys.dont_write_bytecode = True
+import needs  # noqa: E402
 import outer_make  # noqa: E402
 import qemu  # noqa: E402
 
@@ -74,6 +75,17 @@ def full(*values):
     """A value for parametrize that runs only with FULL=1: a further combination of parts that other
     values test."""
     return pytest.param(*values, marks=pytest.mark.full)
+
+
+def needs_tool(what):
+    """The mark of a test that is left out if a tool that it needs cannot be had."""
+    return pytest.mark.skipif(bool(needs.why(what)), reason=needs.line(what, needs.why(what)))
+
+
+def pytest_runtest_setup(item):
+    """A test with "uefi" in its name boots by UEFI."""
+    if "uefi" in item.nodeid and needs.why("uefi"):
+        pytest.skip(needs.line("uefi", needs.why("uefi")))
 
 
 def whole():

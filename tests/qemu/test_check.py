@@ -13,7 +13,9 @@ import check
 import check_watch
 import outer_make
 import qemu
+import tree
 import watchdog
+from conftest import needs_tool
 
 # The suites HANGS and TALKS never end; EARLY ends the program before its last line.
 PROGRAM = """#!/bin/sh
@@ -141,20 +143,10 @@ def test_each_suite_has_builds():
 def sources(into):
     """Copy the built tree to @into, with the hosted build's objects; files keep their times."""
     shutil.rmtree(into, ignore_errors=True)
-    listed = (
-        subprocess.run(["git", "ls-files"], cwd=qemu.ROOT, stdout=subprocess.PIPE, check=False)
-        .stdout.decode()
-        .split()
-    )
-    for path in listed or ["."]:
-        old, new = os.path.join(qemu.ROOT, path), os.path.join(into, path)
-        if os.path.isdir(old):
-            shutil.copytree(
-                old, new, ignore=shutil.ignore_patterns("build", ".git"), dirs_exist_ok=True
-            )
-        elif os.path.exists(old):
-            os.makedirs(os.path.dirname(new), exist_ok=True)
-            shutil.copy2(old, new)
+    for path in tree.all_files():
+        new = os.path.join(into, path)
+        os.makedirs(os.path.dirname(new), exist_ok=True)
+        shutil.copy2(os.path.join(qemu.ROOT, path), new)
     objects = os.path.join(qemu.BUILD, "host-plain")
     if os.path.isdir(objects):
         shutil.copytree(objects, os.path.join(into, "build", "host-plain"))
@@ -257,6 +249,8 @@ def test_what_is_saved_is_run_where_it_can_run():
     assert "plain" not in check_watch.builds_for(["silence_lock"])
 
 
+@needs_tool("git")
+@needs_tool("format")
 def test_a_commit_is_formatted(tmp_path):
     """The hook formats a commit. It refuses one that has only a part of a file's changes."""
 

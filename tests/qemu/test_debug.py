@@ -8,8 +8,10 @@ import subprocess
 import outer_make
 import pytest
 import qemu
+from conftest import needs_tool
 from test_recipes import says
 
+pytestmark = needs_tool("debug")
 PAGE = os.path.join(qemu.ROOT, "docs", "debugging.md")
 PROMPT = "(gdb) "
 # {command: its output} of commands that the page's session does not type. They run after the

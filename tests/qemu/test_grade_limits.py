@@ -25,7 +25,7 @@ MEMORY = "#define E0 +1\n" + DOUBLES + "int x = 0 E40;\n"
 @pytest.mark.parametrize(
     "text, limits, said",
     (
-        (TIME, {"MOST_CPU": 1}, "more than 1 seconds of processor time"),
+        (TIME, {"MOST_CPU": 1, "MOST_FILE": 1 << 30}, "more than 1 seconds of processor time"),
         (MEMORY, {"MOST_MEMORY": 256 << 20}, "more than 256 MiB of memory"),
     ),
     ids=["time", "memory"],

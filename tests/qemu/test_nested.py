@@ -13,6 +13,9 @@ import subprocess
 import outer_make
 import pytest
 import qemu
+from conftest import needs_tool
+
+pytestmark = needs_tool("debug")
 
 # The place of each stack of the boot CPU among boot_ist_stacks; the exception, as typed at QEMU's
 # monitor; its vector.

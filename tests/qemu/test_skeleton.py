@@ -9,12 +9,14 @@ import lab_link
 import labs
 import skeleton
 import tree
+from conftest import needs_tool
 
 
 def git(folder, *words):
     subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
 
 
+@needs_tool("git")
 def test_submissions_in_the_tree_are_not_of_the_tree(tmp_path, monkeypatch):
     own = ["labs/labs.ini", "labs/variant.mk", "mm/drain.c"]
     for name in [*own, "grades.csv", "submissions/anna/mm/drain.c", "labs/otto/mm/drain.c"]:

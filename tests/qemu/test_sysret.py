@@ -9,10 +9,11 @@ import subprocess
 
 import pytest
 import qemu
-from conftest import full
+from conftest import full, needs_tool
 
 # Give SS its AMD value after each SYSRET. A SYSRET is the last instruction of syscall_entry.
 BOOTS = "single"
+pytestmark = needs_tool("debug")
 GDB = """
 set pagination off
 set confirm off
