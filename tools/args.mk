@@ -11,7 +11,7 @@ ARGS_amalgamation = --port $(PORT) $(CORE_SRCS)
 ARGS_test := $(if $(FULL),--full)
 ARGS_check := $(if $(SUITE),--suite '$(SUITE)') $(if $(FAILFAST),--fail-fast) $(if $(WATCH),--watch)
 ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))
-ARGS_minimal := $(if $(FULL),--whole)
+ARGS_minimal := $(if $(FULL),--whole) $(if $(SUITE),--suite $(SUITE)) $(if $(ARCHIVE),--archive)
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) \
 	$(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)

@@ -16,6 +16,7 @@ BUILD/bench.json, with the machine of each, and to BUILD/bench.html:
 
 A figure that is more than 3 % worse than the one recorded for the same version of the compiler
 (bench/history.jsonl) fails by its name, and so does one that is missing (tools/bench_rows.py).
+Without a record it is compared with the nearest version's, and 10 % worse fails.
 --record adds a line to that file.
 """
 import argparse
@@ -381,16 +382,19 @@ def main(argv=None):
         figures, expected, seconds = measured(args)
         recorded = bench_report.known_of(figures, history)
         missing = bench_rows.wrong(figures, expected)
-        verdict = missing + bench_report.judge(figures, recorded)
+        compiler = figures[0]["compiler"]
+        compared = bench_report.nearest(history, compiler)
+        bounds = [bench_report.WIDER] if compared != compiler else []
+        verdict = missing + bench_report.judge(figures, recorded, *bounds)
         out = args.out or os.path.join(args.build, "bench.json")
         with open(out, "w", encoding="utf-8") as f:
             json.dump({"figures": figures}, f, indent=1)
             f.write("\n")
         page = os.path.splitext(out)[0] + ".html"
         bench_html.write(page, figures, peers, history)
-        beside = bench_report.others(history, figures[0]["compiler"])
+        beside = bench_report.others(history, compiler)
         bench_report.table(figures, recorded, peers, beside)
-        print(f"bench: {len(figures)} figures, {figures[0]['compiler']}, in {seconds:.1f} s")
+        print(f"bench: {len(figures)} figures, {compiler}, in {seconds:.1f} s")
         print(f"bench: {out}, {page}")
         if args.record is not None and missing:
             print("bench: not recorded")
@@ -399,7 +403,7 @@ def main(argv=None):
     except (Failed, bench_count.Failed, bench_hosted.Failed, bench_report.Refused) as error:
         print(f"bench: {error}")
         return 1
-    return bench_report.say(verdict, len(figures), recorded is not None)
+    return bench_report.say(verdict, len(figures), compiler, compared)
 
 
 if __name__ == "__main__":

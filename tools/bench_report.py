@@ -2,6 +2,7 @@
 """Compare the figures of tools/bench.py with recorded ones, and with those of other allocators."""
 import json
 import os
+import re
 
 import qemu
 
@@ -9,6 +10,7 @@ FOLDER = os.path.join(qemu.ROOT, "bench")
 HISTORY = os.path.join(FOLDER, "history.jsonl")
 PEERS = os.path.join(FOLDER, "peers.json")
 TOLERANCE = 0.03
+WIDER = 0.10  # than the figures of another version of the compiler
 # Cache lines: the linker may place functions and data so that they span this many more.
 MORE_LINES = 2
 
@@ -26,15 +28,15 @@ def is_judged(name):
     return not name.endswith("_full_at")
 
 
-def worse(name, value, than):
-    """Is @value more than 3 % worse than @than?  MORE_LINES more cache lines are not worse."""
+def worse(name, value, than, tolerance=TOLERANCE):
+    """Is @value more than @tolerance worse than @than?  MORE_LINES more cache lines are not."""
     if not is_judged(name):
         return False
     if name.startswith(("lines_", "code_lines_")) and value - than <= MORE_LINES:
         return False
     if higher_is_better(name):
-        return value < than * (1 - TOLERANCE) - 1e-9
-    return value > than * (1 + TOLERANCE) + 1e-9
+        return value < than * (1 - tolerance) - 1e-9
+    return value > than * (1 + tolerance) + 1e-9
 
 
 def risen(name, value, than):
@@ -71,6 +73,23 @@ def recorded(history, compiler):
     return {name: value for name, value in known.items() if value is not None} or None
 
 
+def version(compiler):
+    """(kind, numbers) of a compiler's name: ("gcc", [12, 2, 0])"""
+    kind, *numbers = re.split("[ .]", compiler)
+    return kind, [int(n) for n in numbers if n.isdigit()]
+
+
+def nearest(history, compiler):
+    """The compiler whose figures those of @compiler are compared with: itself if it has a record,
+    else the nearest version of its kind that has one, the older of two; or None."""
+    kind, numbers = version(compiler)
+    far = {}
+    for name in {line["compiler"] for line in history}:
+        if version(name)[0] == kind and recorded(history, name):
+            far[name] = [abs(a - b) for a, b in zip(version(name)[1], numbers)]
+    return min(sorted(far), key=far.get, default=None)
+
+
 def read_peers(path=None):
     path = path or PEERS
     try:
@@ -84,13 +103,13 @@ def read_peers(path=None):
 # ---- the gate ------------------------------------------------------------------------------------
 
 
-def judge(figures, known):
-    """A line for each figure that is more than 3 % worse than the recorded one."""
+def judge(figures, known, tolerance=TOLERANCE):
+    """A line for each figure that is more than @tolerance worse than the recorded one."""
     lines = []
     for figure in figures:
         name, value = figure["name"], figure["value"]
         than = (known or {}).get(name)
-        if than is None or not worse(name, value, than):
+        if than is None or not worse(name, value, than, tolerance):
             continue
         change = f"{(value - than) / than * 100:+.1f} %" if than else "from nothing"
         lines.append(f"{name}: {number(value)}, recorded {number(than)} ({change})")
@@ -107,14 +126,20 @@ def unequal(first, again):
     ]
 
 
-def say(verdict, total, is_recorded):
-    """Print the verdict; returns the exit status."""
+def say(verdict, total, compiler, compared):
+    """Print the verdict on figures of @compiler, compared with those of the version @compared;
+    returns the exit status."""
     for line in verdict:
         print(f"FAILED bench: {line}")
     if verdict:
         print('bench: if it must be so: make bench RECORD="why"')
-    if not is_recorded:
-        print("bench: nothing is recorded for this compiler: figures are only reported")
+    if not compared:
+        print(f"bench: nothing is recorded for {compiler}: figures are only reported")
+    elif compared != compiler:
+        print(
+            f"bench: nothing is recorded for {compiler}: a figure fails if it is more than "
+            f"{WIDER:.0%} worse than with {compared}"
+        )
     print(f"bench: {total - len(verdict)} passed, {len(verdict)} failed")
     return 1 if verdict else 0
 
@@ -151,11 +176,12 @@ def number(value):
 
 
 def known_of(figures, history):
-    """{name: value} recorded of each figure for its own compiler; None if nothing is recorded for
-    the first figure's.  A hosted figure may have another compiler than the kernel."""
-    if recorded(history, figures[0]["compiler"]) is None:
+    """{name: value} recorded of each figure for its own compiler or the nearest; None if nothing is
+    recorded for the first figure's.  A hosted figure may have another compiler than the kernel."""
+    same = {compiler: nearest(history, compiler) for compiler in {f["compiler"] for f in figures}}
+    if same[figures[0]["compiler"]] is None:
         return None
-    rows = {f["compiler"]: recorded(history, f["compiler"]) or {} for f in figures}
+    rows = {compiler: recorded(history, name) or {} for compiler, name in same.items()}
     return {
         f["name"]: rows[f["compiler"]][f["name"]]
         for f in figures

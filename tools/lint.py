@@ -424,6 +424,7 @@ CHECKS = [
     check_phrases,
     check_licence,
     *instructions.CHECKS,
+    *needs.CHECKS,
     check_floors,
     check_doors,
     check_port,

@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: MIT
 """Perform the commands of README in a chroot of a minimal Debian; `make minimal`.
 
-Usage: tools/minimal.py [--build DIR] [--whole] [--keep]
+Usage: tools/minimal.py [--build DIR] [--suite NAME] [--archive] [--whole] [--keep]
 
-Run as root, since it makes a chroot (mmdebstrap, by the package registry), with make and nothing
-else.  A clean clone of the committed tree is copied into it, for a user without root and without
-sudo.  That user types each command of README as it stands.  The first time make names the missing
-packages and a command that installs them; root types that command, and the user tries again.  Then
-the user types `make test ONLY=lint`, which needs the packages of `make test`, or with --whole all
-of `make test`.  Each step prints a line, and DIR/minimal/log has its output; the chroot is removed
-at the end, unless --keep.  Exit status 0 only if each step went as README says.
+Run as root, since it makes a chroot (mmdebstrap, by the package registry) of the distribution NAME,
+a code name of Debian, with nothing else.  Root types README's first command, without sudo.  Then a
+user without root and without sudo types README's other commands as they stand; git clones the
+committed tree.  With --archive the user gets an archive of it instead, without git's data.  The
+first time make names the missing packages and a command that installs them; root types that
+command, and the user tries again.  Then the user types `make test ONLY=lint`, which needs the
+packages of `make test`, or with --whole all of `make test`.  Each step prints a line, and
+DIR/minimal-NAME/log has its output; the chroot is removed at the end, unless --keep.  Exit status 0
+only if each step went as README says.
 """
 import argparse
 import os
@@ -25,18 +27,18 @@ import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
-import outer_make
 import qemu
 
 MIRROR = "http://deb.debian.org/debian"
 SUITE = "bookworm"
+SOURCE = "/src"  # the repository, in the chroot
 USER = 1000
 HOME = "/home/quarry"
 TREE = HOME + "/quarry"
-LIMIT = 1800  # most seconds of one step
+LIMIT = 2400  # most seconds of one step
 QUIET = 5  # seconds without output after which a program at a terminal waits for a key
 INSTALL = re.compile(r"^ +((?:apt-get update && )?apt-get install .*)$", re.MULTILINE)
-CACHE = ("CCACHE", "CCACHE_BASEDIR", "CCACHE_NOHASHDIR")  # of the make that has started this tool
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MOUNTS = (
     'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && '
     'exec chroot "$0" /usr/bin/setpriv --reuid="$1" --regid="$1" --clear-groups '
@@ -44,9 +46,9 @@ MOUNTS = (
 )
 
 
-def commands(readme):
-    """The make commands in README, word for word."""
-    return re.findall(r"^    (make .*?)(?: {2,}.*)?$", readme, re.MULTILINE)
+def commands(readme, word="make"):
+    """The commands in README that begin with @word, word for word."""
+    return re.findall(rf"^    ({word} .*?)(?: {{2,}}.*)?$", readme, re.MULTILINE)
 
 
 def proxies():
@@ -65,6 +67,7 @@ class Steps:
     def __init__(self, root, log):
         self.root, self.log = root, log
         self.counts = check.Counts()
+        self.left_out = []  # the lines of the last step that say what is left out
 
     def enter(self, user, folder, command):
         """The words that run @command in the chroot."""
@@ -82,8 +85,8 @@ class Steps:
     def run(self, words, keys=""):
         """Run @words: (exit status, output).  With @keys they run at a terminal, and each key is
         typed once the output is quiet."""
-        env = dict(outer_make.env(*CACHE), HOME=HOME, TERM="xterm", LC_ALL="C.UTF-8")
-        env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        env = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
+        env.update(HOME=HOME, TERM="xterm", LC_ALL="C.UTF-8", PATH=PATH)
         if not keys:
             done = subprocess.run(
                 words,
@@ -117,6 +120,7 @@ class Steps:
                 return
             start = time.monotonic()
             status, said = self.run(self.enter(USER, TREE, command), keys)
+        self.left_out = re.findall(r"^ *(left out: .*)$", said, re.MULTILINE)
         self.report(status == 0 and bool(re.search(wants, said, re.MULTILINE)), command, start)
 
 
@@ -141,28 +145,35 @@ def at_terminal(words, env, keys):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
 
 
-def make_chroot(steps):
+def make_chroot(steps, suite):
     start = time.monotonic()
-    words = ["mmdebstrap", "--variant=minbase", "--include=make"]
-    words += [f"--aptopt={option}" for option in proxies()]
-    status, _ = steps.run([*words, SUITE, steps.root, MIRROR])
-    return steps.report(status == 0, f"a minimal Debian ({SUITE}), with make", start)
+    words = ["mmdebstrap", "--variant=minbase", *(f"--aptopt={option}" for option in proxies())]
+    status, _ = steps.run([*words, suite, steps.root, MIRROR])
+    return steps.report(status == 0, f"a minimal Debian ({suite})", start)
 
 
-def clone(steps):
+def get_tree(steps, readme, archive):
+    """Type README's first two commands: what is needed to get the tree, and to get it."""
+    (install,), (clone,) = commands(readme, "sudo apt-get"), commands(readme, "git clone")
     start = time.monotonic()
-    tree = steps.root + TREE
-    os.makedirs(os.path.dirname(tree), exist_ok=True)
-    status, _ = steps.run(["git", "clone", "--quiet", "--depth=1", "file://" + qemu.ROOT, tree])
-    for folder, _, files in os.walk(steps.root + HOME):
-        for name in [".", *files]:
-            os.chown(os.path.join(folder, name), USER, USER, follow_symlinks=False)
-    return steps.report(status == 0, "a clean clone, of a user without root", start)
+    status, _ = steps.run(steps.enter(0, "/", install.removeprefix("sudo ")))
+    if not steps.report(status == 0, f"{install}: typed by root", start):
+        return False
+    home, start = steps.root + HOME, time.monotonic()
+    os.makedirs(home)
+    if archive:
+        os.makedirs(steps.root + TREE)
+        command = f'git -C "{qemu.ROOT}" archive HEAD | tar -x -C "{steps.root + TREE}"'
+        status, _ = steps.run(["sh", "-c", command])
+        subprocess.run(["chown", "-R", f"{USER}:{USER}", home], check=True)
+        return steps.report(status == 0, "an archive of the tree, without git's data", start)
+    steps.run(["git", "clone", "--quiet", "--bare", qemu.ROOT, steps.root + SOURCE])
+    subprocess.run(["chown", "-R", f"{USER}:{USER}", home, steps.root + SOURCE], check=True)
+    status, _ = steps.run(steps.enter(USER, HOME, clone.replace("REPOSITORY", SOURCE)))
+    return steps.report(status == 0, clone, start)
 
 
-def perform(steps, whole):
-    with open(os.path.join(qemu.ROOT, "README.md"), encoding="utf-8") as f:
-        readme = f.read()
+def perform(steps, readme, whole):
     for command in commands(readme):
         if command == "make run":
             steps.typed(command, wants=r"^quarry: PASS$")
@@ -173,33 +184,45 @@ def perform(steps, whole):
         else:
             steps.typed(command, wants=r"^hosted: \d+ passed, 0 failed")
     steps.typed(
-        "make test" if whole else "make test ONLY=lint", wants=r"^\d+ passed, 0 failed$"
+        "make test" if whole else "make test ONLY=lint",
+        wants=r"^\d+ passed, 0 failed(, \d+ skipped)?$",
     )
+    for line in steps.left_out:
+        print(f"  {line}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
+    parser.add_argument("--suite", default=SUITE, help="Debian's code name; default: " + SUITE)
+    parser.add_argument("--archive", action="store_true", help="a tree without git's data")
     parser.add_argument("--whole", action="store_true", help="all of make test")
     parser.add_argument("--keep", action="store_true", help="keep the chroot")
     args = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("minimal: a chroot needs root")
-    folder = os.path.join(os.path.abspath(args.build), "minimal")
+    if not re.fullmatch(r"[a-z]+", args.suite):
+        parser.error(f"--suite (SUITE=) {args.suite}: wanted a code name, such as trixie")
+    folder = os.path.join(os.path.abspath(args.build), "minimal-" + args.suite)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     start = time.monotonic()
+    with open(os.path.join(qemu.ROOT, "README.md"), encoding="utf-8") as f:
+        readme = f.read()
     with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
         steps = Steps(os.path.join(folder, "root"), log)
+        if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+            steps.counts.left_out("minimal", "no right to mount file systems here")
+            return steps.counts.close(f"minimal {args.suite}", start)
         try:
-            if make_chroot(steps) and clone(steps):
-                perform(steps, args.whole)
+            if make_chroot(steps, args.suite) and get_tree(steps, readme, args.archive):
+                perform(steps, readme, args.whole)
         except subprocess.TimeoutExpired:
             steps.counts.one(False, f"a step did not end within {LIMIT} s")
         finally:
             if not args.keep:
                 shutil.rmtree(steps.root, ignore_errors=True)
-    return steps.counts.close("minimal", start)
+    return steps.counts.close(f"minimal {args.suite}", start)
 
 
 if __name__ == "__main__":

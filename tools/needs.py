@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(HERE, "needs.txt")
 LEFT_OUT = re.compile(r"left out: (\S+) \((.*)\)$", re.MULTILINE)
 # The sets of which `make test FULL=1` leaves out what cannot be had.
-SETS = ("test", "web", "web-check")
+SETS = ("test", "web", "web-check", "minimal")
 FOUND = "QUARRY_LEFT_OUT"
 
 
@@ -30,8 +30,8 @@ def words(kind):
 
 
 def distributions():
-    """The code names of the known distributions."""
-    return words("known")[0].split()
+    """{code name of a known distribution: its container image}"""
+    return dict(word.split("=") for word in words("known")[0].split())
 
 
 def here():
@@ -104,3 +104,36 @@ def versions():
         more = "" if same or not version else f" (tried: {', '.join(known)})"
         said.append(f"{tool} {version or 'not here'}{more}")
     return ", ".join(said)
+
+
+# ---- lint ----------------------------------------------------------------------------------------
+
+GET = re.compile(r"^    sudo (apt-get install .*)$", re.MULTILINE)  # README's first command
+WORKFLOW = ".github/workflows/test.yml"
+CONTAINER = ".devcontainer/Dockerfile"
+
+
+def read(path):
+    with open(os.path.join(HERE, "..", path), encoding="utf-8") as f:
+        return f.read()
+
+
+def check_distributions(_):
+    """the workflow and the container use the distributions of tools/needs.txt and README's commands"""
+    images, workflow, container = distributions().values(), read(WORKFLOW), read(CONTAINER)
+    matrix = re.findall(r"image: \[(.*)\]", workflow)
+    if matrix != [", ".join(images)]:
+        yield f"{WORKFLOW}: the images are {matrix}, wanted [{', '.join(images)}]"
+    for line in (GET.search(read("README.md")).group(1), "run: make run", "run: .ci/run"):
+        if line not in workflow:
+            yield f"{WORKFLOW}: does not run what README says: {line}"
+    if not re.search(rf"^FROM ({'|'.join(images)})$", container, re.MULTILINE):
+        yield f"{CONTAINER}: its distribution is not in tools/needs.txt"
+    for line in (GET.search(read("README.md")).group(1), "setup.sh test"):
+        if line not in container:
+            yield f"{CONTAINER}: does not run {line}"
+    if '"Dockerfile"' not in read(".devcontainer/devcontainer.json"):
+        yield ".devcontainer/devcontainer.json: does not name the Dockerfile"
+
+
+CHECKS = [check_distributions]

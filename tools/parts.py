@@ -32,7 +32,8 @@ LONG_CHECKS = (["tidy"], ["cppcheck"], ["bodies"], ["locks"], ["core"], ["alone"
 # Jobs that do more with FULL=1, as many tests in QEMU do.
 MORE = ("bench", "races")
 # Done only with FULL=1: these parts and hosted builds, and the longest checks of lint.
-FULL_PARTS = ("builds", "failures", "models", "bochs", "web")
+FULL_PARTS = ("builds", "failures", "models", "bochs", "web", "minimal")
+MINIMAL = {"bookworm": ["--archive"], "trixie": []}  # from an archive, and from a clone
 FULL_BUILDS = ("order3", "threads-asan")
 FULL_CHECKS = ("tidy", "cppcheck", "bodies")
 LIBRARY = ("core", "plain")  # the folders of tools/library.py that `make test` builds
@@ -381,6 +382,15 @@ def part_web(run):
     yield tool(run, "web", "web", words, 1, ["fiber"])
 
 
+def part_minimal(run):
+    """README's commands and `make test` on minimal systems, alone: they use all cores themselves."""
+    for suite, more in MINIMAL.items():
+        words = ["minimal.py", "--suite", suite, "--whole", *more]
+        job = tool(run, f"minimal {suite}", "minimal", words, 1)
+        job.alone = True
+        yield job
+
+
 PARTS = {
     "hosted": part_hosted,
     "lint": part_lint,
@@ -394,6 +404,7 @@ PARTS = {
     "bochs": part_bochs,
     "bench": part_bench,
     "web": part_web,
+    "minimal": part_minimal,
 }
 
 

@@ -17,6 +17,7 @@
   failures  FULL: tools/failsweep.py --upto 40: the n-th allocation of a test fails, up to 40
   models    FULL: tools/model.py: SPIN models of the protocols, right ones and wrong ones
   bochs     FULL: tools/test-bochs.py: the same image in another emulator
+  minimal   FULL: tools/minimal.py: README's commands and make test, on Debian 12 and 13
 
 Usage: tools/test.py [--build DIR] [--only PART,...] [--full] [-- PYTEST-OPTION ...]
 

@@ -80,7 +80,7 @@ def test_each_boot_states_its_machine():
 def test_gate(name, value, than, fails, capsys):
     verdict = bench_report.judge([figure(name, value)], {name: than})
     assert bool(verdict) == fails
-    assert bench_report.say(verdict, 1, True) == int(fails)
+    assert bench_report.say(verdict, 1, GCC, GCC) == int(fails)
     said = capsys.readouterr().out
     assert said.endswith(f"{1 - fails} passed, {int(fails)} failed\n")
     assert (f"FAILED bench: {name}: " in said) == fails
@@ -106,10 +106,28 @@ def test_make_test_expects_only_what_it_measures():
 
 
 def test_other_compilers_are_only_reported(capsys):
-    known = bench_report.recorded([line({"a_pair": 1})], "clang 14")
-    assert known is None and not bench_report.judge([figure("a_pair", 99)], known)
-    assert bench_report.say([], 1, False) == 0
+    history, figures = [line({"a_pair": 1})], [figure("a_pair", 99, "clang 14.0.6")]
+    assert bench_report.nearest(history, "clang 14.0.6") is None
+    known = bench_report.known_of(figures, history)
+    assert known is None and not bench_report.judge(figures, known)
+    assert bench_report.say([], 1, "clang 14.0.6", None) == 0
     assert "only reported" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "compiler, compared",
+    [(GCC, GCC), ("gcc 12.3.0", GCC), ("gcc 13.3.0", GCC), ("gcc 16.2.0", "gcc 14.2.0")],
+)
+def test_a_version_without_a_record_is_compared_with_the_nearest(compiler, compared, capsys):
+    """It may be 10 % worse, and the output says so."""
+    history = [line({"a_pair": 100}), line({"a_pair": 100}, compiler="gcc 14.2.0")]
+    assert bench_report.nearest(history, compiler) == compared
+    figures = [figure("a_pair", 110, compiler)]
+    assert bench_report.known_of(figures, history) == {"a_pair": 100}
+    wider = bench_report.judge(figures, {"a_pair": 100}, bench_report.WIDER)
+    assert not wider and bench_report.judge(figures, {"a_pair": 100})
+    bench_report.say([], 1, compiler, compared)
+    assert ("10% worse than with" in capsys.readouterr().out) == (compiler != compared)
 
 
 def test_the_last_record_of_each_row_counts():

@@ -128,7 +128,7 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
             "-object",
             f"memory-backend-ram,id=vmem{i},size=64M,reserve=off",
             "-device",
-            f"virtio-mem-pci,id=vm{i},memdev=vmem{i},node={i % 2}",
+            f"virtio-mem-pci,id=vm{i},memdev=vmem{i},node={i % 2},block-size=2M",
         ]
     with guest(["-m", "slots=4,maxmem=32G"] + more, mem=256, cpus=2, nodes=[128, 128]) as g:
         said = re.findall(r"^virtio(?:\d)?: .*$", g.text(), re.MULTILINE)
