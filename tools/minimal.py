@@ -156,7 +156,7 @@ def get_tree(steps, readme, archive):
     """Type README's first two commands: what is needed to get the tree, and to get it."""
     (install,), (clone,) = commands(readme, "sudo apt-get"), commands(readme, "git clone")
     start = time.monotonic()
-    status, _ = steps.run(steps.enter(0, "/", install.removeprefix("sudo ")))
+    status, _ = steps.run(steps.enter(0, "/", install.replace("sudo ", "")))
     if not steps.report(status == 0, f"{install}: typed by root", start):
         return False
     home, start = steps.root + HOME, time.monotonic()
@@ -187,7 +187,7 @@ def perform(steps, readme, whole):
         "make test" if whole else "make test ONLY=lint",
         wants=r"^\d+ passed, 0 failed(, \d+ skipped)?$",
     )
-    for line in steps.left_out:
+    for line in dict.fromkeys(steps.left_out):
         print(f"  {line}")
 
 

@@ -383,7 +383,7 @@ def part_web(run):
 
 
 def part_minimal(run):
-    """README's commands and `make test` on minimal systems, alone: they use all cores themselves."""
+    """README's commands and `make test` on minimal systems, which use all cores themselves."""
     for suite, more in MINIMAL.items():
         words = ["minimal.py", "--suite", suite, "--whole", *more]
         job = tool(run, f"minimal {suite}", "minimal", words, 1)
