@@ -248,8 +248,14 @@ if [ -t 0 ]; then
 		-serial chardev:con -mon chardev=con,mode=readline 2> "$run/errors")
 	status=$?
 	set +m
-	# However QEMU ended: leave the alternate screen, reset colours, show the cursor.
-	[ ! -t 1 ] || printf '\033[0m\033[?25h\033[?1049l'
+	# However QEMU ended: reset colours, show the cursor, leave the alternate screen if the
+	# kernel is still on it; otherwise terminals would move the cursor to where it was before.
+	if [ -t 1 ]; then
+		printf '\033[0m\033[?25h'
+		switch=$(grep -ao '\[?1049[hl]' "$console" | tail -n 1)
+		[ "$switch" != '[?1049h' ] || printf '\033[?1049l'
+		[ -z "$(tail -c 1 "$console")" ] || echo
+	fi 2> /dev/null
 	stty sane 2> /dev/null
 	grep -v 'terminating on signal' "$run/errors" >&2
 else
