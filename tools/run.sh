@@ -232,6 +232,7 @@ if [ "$boot" = uefi ]; then
 	cp "$vars" "$run/run-vars.fd" || die "BOOT=uefi: no $vars"
 	set -- "$@" -drive "if=pflash,format=raw,unit=0,readonly=on,file=$code" \
 		-drive "if=pflash,format=raw,unit=1,file=$(option "$run")/run-vars.fd"
+	set -- "$@" -vga std # without a screen GRUB prints an error
 fi
 # shellcheck disable=SC2086
 set -- "$@" ${QEMU_FLAGS:-}
