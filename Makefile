@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Quarry: one non-recursive Makefile.  `make help` lists the targets; everything goes to build/.
+# Quarry: one non-recursive Makefile.  `make help ALL=1` lists the targets; all goes to build/.
 
 B := build
 include tools/takes.mk tools/args.mk tools/needs.mk
@@ -183,7 +183,7 @@ export QUARRY_BUILD := $(B)
 $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)
 $(KERNEL_TOOLS): kernel
-help: ; @cat tools/help.txt
+help: ; @cat tools/help$(if $(ALL),,_first).txt
 selftest: override CMDLINE := selftest=$(or $(SUITE),all) tour=off monitor=off $(value CMDLINE)
 run selftest:
 	+$(Q)mkdir -p $(B) && sh tools/in_turn.sh $(B)/.building $(MAKE) $(if $(V),,-s) kernel >&2

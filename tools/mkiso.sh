@@ -71,9 +71,11 @@ while IFS= read -r line; do
 done < "$here/../boot/grub.cfg" > "$stage/boot/grub/grub.cfg"
 rm -f "$stage.modules"
 
+# On UEFI, GRUB begins with loading the module of every kind of partition table.
+parts=$(tr '\n' ' ' < "$grub/i386-pc/partmap.lst")
 log=$out.log
 grub-mkrescue --locales= --fonts= --themes= \
-	--install-modules="multiboot2 normal serial terminal all_video iso9660 part_msdos part_gpt \
-configfile echo" \
+	--install-modules="multiboot2 normal serial terminal all_video iso9660 configfile echo \
+$parts" \
 	-o "$out" "$stage" > "$log" 2>&1 || { cat "$log" >&2; die "grub-mkrescue failed"; }
 rm -f "$log"

@@ -232,6 +232,7 @@ if [ "$boot" = uefi ]; then
 	cp "$vars" "$run/run-vars.fd" || die "BOOT=uefi: no $vars"
 	set -- "$@" -drive "if=pflash,format=raw,unit=0,readonly=on,file=$code" \
 		-drive "if=pflash,format=raw,unit=1,file=$(option "$run")/run-vars.fd"
+	set -- "$@" -vga std # without a screen GRUB prints an error
 fi
 # shellcheck disable=SC2086
 set -- "$@" ${QEMU_FLAGS:-}
@@ -248,8 +249,14 @@ if [ -t 0 ]; then
 		-serial chardev:con -mon chardev=con,mode=readline 2> "$run/errors")
 	status=$?
 	set +m
-	# However QEMU ended: leave the alternate screen, reset colours, show the cursor.
-	[ ! -t 1 ] || printf '\033[0m\033[?25h\033[?1049l'
+	# However QEMU ended: reset colours, show the cursor, leave the alternate screen if the
+	# kernel is still on it; otherwise terminals would move the cursor to where it was before.
+	if [ -t 1 ]; then
+		printf '\033[0m\033[?25h'
+		switch=$(grep -ao '\[?1049[hl]' "$console" | tail -n 1)
+		[ "$switch" != '[?1049h' ] || printf '\033[?1049l'
+		[ -z "$(tail -c 1 "$console")" ] || echo
+	fi 2> /dev/null
 	stty sane 2> /dev/null
 	grep -v 'terminating on signal' "$run/errors" >&2
 else

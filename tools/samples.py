@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
 # Placeholders in the commands of pages.
 FORMS = {"NAME", "ID", "SEED", "SUITE", "SUITE.TEST", "...", "FILE", "TARGET"}
-HELP = "tools/help.txt"
+HELP, FIRST = "tools/help.txt", "tools/help_first.txt"
 RACES_BESIDES = {"pressure", "waiters", "fiber"}
 
 
@@ -275,13 +275,16 @@ def wrong_lines(text, place):
 
 
 def wrong_help():
-    """Check that the tables of docs/build.md have the rows of `make help`, and no other target."""
+    """Check the commands of `make help`, and that the tables of docs/build.md have the rows of
+    `make help ALL=1`, and no other target."""
+    for command in re.findall(r"^ *(make .*)", read(FIRST), re.M):
+        yield from (f"{FIRST}: {what}" for what in wrong_make(command))
     page, text = "docs/build.md", read("docs/build.md")
     rows = re.findall(r"^\| ((?:`[\w.-]+`(?:, )?)+) \|", text, re.M)
     rows = {name for row in rows for name in re.findall(r"[\w.-]+", row)}
     help_rows = re.findall(r"^  (?:([a-z][\w.-]*)  |([A-Z]+)=)", read(HELP), re.M)
     for target, variable in help_rows:
         if (target or variable) not in rows:
-            yield f"{page}: no row for `{target or variable}` of make help"
+            yield f"{page}: no row for `{target or variable}` of make help ALL=1"
     for name in sorted(n for n in rows if n.islower() and n not in makefile()[0]):
         yield f"{page}: make has no target `{name}`"

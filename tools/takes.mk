@@ -43,7 +43,7 @@ TAKES_recording     := SIZE TEXT
 TAKES_minimal       := FULL SUITE ARCHIVE
 TAKES_setup         :=
 TAKES_clean         :=
-TAKES_help          :=
+TAKES_help          := ALL
 
 # A make that a tool or a test starts inherits the typed variables: it does not check them again.
 ifeq ($(MAKELEVEL),0)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A terminal of some size with `tools/run.sh` on it; pyte reads the text that it shows.
 
-pyte knows no alternate screen, so a second screen is kept here."""
+pyte knows no alternate screen, so a second screen is kept here, and the cursor that a switch to it
+saves. As terminals do, each switch back restores it, even from the main screen."""
 import fcntl
 import os
 import pty
@@ -74,6 +75,7 @@ class Terminal:
         self.stream = pyte.ByteStream(self.main)
         self.raw = self.rest_of = b""
         self.alternate = self.ended = False
+        self.saved = 0, 0  # the main screen's cursor
         self.status = None
         self.seen = set()  # characters seen in the map's rows
         self.resize(cols, rows)
@@ -103,13 +105,21 @@ class Terminal:
             data, self.rest_of = data[:cut], data[cut:]
         for part in SWITCH.split(data):
             if SWITCH.fullmatch(part):
-                self.stream.detach(self.screen)
-                self.alternate = part.endswith(b"h")
-                self.stream.attach(self.screen)
+                self.switch(part.endswith(b"h"))
             elif part:
                 self.stream.feed(part if self.answers else part.replace(b"\x1b[6n", b""))
         if self.alternate:
             self.seen |= set("".join(self.map_rows()))
+
+    def switch(self, alternate):
+        cursor = self.main.cursor
+        self.stream.detach(self.screen)
+        if not alternate:
+            cursor.x, cursor.y = self.saved
+        elif not self.alternate:
+            self.saved = cursor.x, cursor.y
+        self.alternate = alternate
+        self.stream.attach(self.screen)
 
     def map_rows(self):
         rows = []

@@ -180,6 +180,26 @@ def test_ctrl_c_restores_the_terminal(term):
     assert t.end() == 0 and t.sane() and t.cooked(), t.text
 
 
+@pytest.mark.parametrize(
+    "typed", ["halt\r", "\x04", "\x03", "\x01x"], ids=["halt", "ctrl-d", "ctrl-c", "ctrl-a-x"]
+)
+def test_a_shell_goes_on_below_the_output(term, typed):
+    """However the prompt is left after a live screen, the next output is the terminal's last."""
+    t = term(CMDLINE=QUIET)
+    prompt(t)
+    t.send("map\r")
+    t.wait("any key", alternate=True)
+    t.send("x")
+    prompt(t)
+    t.send("check\r")
+    t.wait(r"^check: every invariant holds\nquarry> ?$", alternate=False)
+    t.send(typed)
+    assert t.end() == 0 and t.sane(), t.text
+    t.feed(b"shell$ ")
+    shown = [line for line in t.lines if line]
+    assert shown[-1] == "shell$" and "check: every invariant holds" in shown, t.text
+
+
 def test_killed_qemu_leaves_the_terminal_sane(term):
     path = os.path.join(qemu.BUILD, "terminal.pid")
     t = term(CMDLINE=QUIET, QEMU_FLAGS=f"-pidfile {path}")

@@ -46,6 +46,17 @@ def test_a_lab_may_be_named_by_either_variable(make):
         assert status == 0 and "--only '2'" in out, out
 
 
+def test_help_fits_a_terminal(make):
+    """With ALL=1 it has all targets and variables."""
+    status, out = make("help")
+    lines = out.split("\n")[:-1]
+    assert status == 0 and 10 < len(lines) <= 22 and max(map(len, lines)) <= 80, out
+    assert "make run" in lines[0] and "make help ALL=1" in lines[-1], out
+    status, out = make("help", ALL=1)
+    with open(os.path.join(qemu.ROOT, "tools/help.txt"), encoding="utf-8") as file:
+        assert status == 0 and out == file.read(), out
+
+
 def test_what_help_documents_is_taken(make):
     with open(os.path.join(qemu.ROOT, "tools/help.txt"), encoding="utf-8") as file:
         targets = file.read().split("\n\n")[0]

@@ -91,6 +91,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	struct memory *mem;
 	struct zone *zone;
 	pfn_t standby, end;
+	u64 before[NR_MM_EVENTS] = {0};
 
 	mem = motley_of_four(t);
 	if (!mem)
@@ -135,6 +136,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "zone 2 MOVABLE: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n");
 	listen();
 	show_mem(mem);
+	show_events(mem, NULL);
 	expect_said(t,
 	    "test: 28 MiB managed, 27 MiB free, 2 MiB standby\n"
 	    "  1 node, 4 CPUs, policy precise\n"
@@ -148,6 +150,20 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "  POISON_RETIRED     1\n"
 	    "  OFFLINE_OK         2\n"
 	    "  OFFLINE_LOOPS      2\n");
+	before[EV_OFFLINE_LOOPS] = 1;
+	before[EV_OFFLINE_OK] = 2;
+	listen();
+	show_events(mem, before);
+	expect_said(t,
+	    "  ALLOC_DIRECT       2\n"
+	    "  ALLOC_SLOW         2\n"
+	    "  FALLBACK_STEAL     1\n"
+	    "  DRAIN_FORCED       4\n"
+	    "  PCP_DISABLE        1\n"
+	    "  ISO_BLOCKS         3\n"
+	    "  FAILURE_RECOVERED  1\n"
+	    "  POISON_RETIRED     1\n"
+	    "  OFFLINE_LOOPS      1\n");
 	zone->nr_doomed = 0;
 	zone->standby = standby;
 	zone->standby_end = end;
