@@ -26,7 +26,7 @@
 #define OTHER   1       /* number of the other CPU */
 
 static struct {
-	u32 state;          /* atomic: 1: count; 2: stop */
+	u32 state;          /* atomic: 0: wait; 1: count; 2: stop */
 	u64 batches, ticks; /* number of counted batches; their cost */
 	struct zone *zone;  /* atomic: the zone of the other CPU's pages */
 	struct page *held[KEPT];
@@ -57,16 +57,16 @@ static void batch(u64 *ticks, unsigned *batches)
  * end: so batches without caches use each place of a pageblock once, whatever the size of the
  * kernel.  Only whole rounds count.
  */
-static void a_round(u32 state)
+static void a_round(void)
 {
 	unsigned nr = 0, batches = 0;
 	u64 ticks = 0;
 
-	while (nr < KEPT && load_acquire(&other.state) == state) {
+	while (nr < KEPT && load_acquire(&other.state) == 1) {
 		other.held[nr++] = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
 		batch(&ticks, &batches);
 	}
-	if (state == 1 && nr == KEPT) {
+	if (nr == KEPT) {
 		other.ticks += ticks;
 		WRITE_ONCE(other.batches, other.batches + batches);
 	}
@@ -75,12 +75,17 @@ static void a_round(u32 state)
 			(void)free_pages(other.held[nr], 0);
 }
 
+/* It holds no page while it waits: the range that is offlined must be full of mapped pages. */
 static void count_batches(void *arg)
 {
 	u32 state;
 
-	while ((state = load_acquire(&other.state)) != 2)
-		a_round(state);
+	while ((state = load_acquire(&other.state)) != 2) {
+		if (state == 1)
+			a_round();
+		else
+			cpu_relax();
+	}
 }
 
 /* Operations of the other CPU that its cache did not serve. */
@@ -177,8 +182,6 @@ bool bench_policies(void)
 	thread = nr_cpus > OTHER ? thread_start("other", OTHER, count_batches, NULL) : NULL;
 	if (!thread)
 		return false;
-	while (!READ_ONCE(other.zone))
-		thread_yield();
 	good = each_policy();
 	store_release(&other.state, 2);
 	thread_join(thread);
