@@ -23,32 +23,9 @@
  * Invariants: a section begins with cli or an entry that was executed while interrupts were on.
  * Tests:      tests/qemu/test_bench_count.py.
  */
-#include <inttypes.h>
-#include <stdbool.h>
+#include "qemu_plugin.h"
+
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* ---- QEMU's interface, as far as it is used here; the same from version 6 to 10 ---- */
-
-#ifndef PLUGIN_API
-#define PLUGIN_API 1 /* QEMU 9.1 and later: 3 */
-#endif
-#define EXPORT __attribute__((visibility("default")))
-typedef uint64_t plugin_id;
-typedef void (*exec_cb)(unsigned cpu, void *data);
-typedef void (*mem_cb)(unsigned cpu, uint32_t info, uint64_t at, void *data);
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*cb)(plugin_id id, void *tb));
-void qemu_plugin_register_atexit_cb(plugin_id id, void (*cb)(plugin_id id, void *data), void *data);
-size_t qemu_plugin_tb_n_insns(const void *tb);
-void *qemu_plugin_tb_get_insn(const void *tb, size_t at);
-uint64_t qemu_plugin_insn_vaddr(const void *insn);
-void qemu_plugin_register_vcpu_insn_exec_cb(void *insn, exec_cb cb, int flags, void *data);
-void qemu_plugin_register_vcpu_mem_cb(void *insn, mem_cb cb, int flags, int rw, void *data);
-bool qemu_plugin_mem_is_store(uint32_t info);
-#define NO_REGS    0
-#define READ_WRITE 3
-EXPORT int qemu_plugin_version = PLUGIN_API;
 
 /* ---- the spec ---- */
 
@@ -290,9 +267,10 @@ static void called(unsigned cpu, uint64_t at)
 	returns_to = calls[i].next;
 }
 
-static void executed(unsigned cpu, void *data)
+static void executed(unsigned given, void *data)
 {
 	uint64_t at = (uint64_t)(uintptr_t)data;
+	unsigned cpu = cpu_now(given);
 	unsigned f = at - text < text_end - text ? flags[at - text] : 0, i;
 	struct cpu *c = &cpus[cpu];
 
@@ -331,9 +309,10 @@ static void executed(unsigned cpu, void *data)
 		called(cpu, at);
 }
 
-static void accessed(unsigned cpu, uint32_t info, uint64_t at, void *data)
+static void accessed(unsigned given, uint32_t info, uint64_t at, void *data)
 {
 	uint64_t insn = (uint64_t)(uintptr_t)data;
+	unsigned cpu = cpu_now(given);
 	unsigned f = insn - text < text_end - text ? flags[insn - text] : 0;
 	struct cpu *c = &cpus[cpu];
 
@@ -355,6 +334,7 @@ static void translated(plugin_id id, void *tb)
 	size_t nr = qemu_plugin_tb_n_insns(tb), i;
 
 	(void)id;
+	watch_cpu(tb);
 	for (i = 0; i < nr; i++) {
 		void *insn = qemu_plugin_tb_get_insn(tb, i);
 		void *at = (void *)(uintptr_t)qemu_plugin_insn_vaddr(insn);

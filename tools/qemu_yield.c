@@ -14,33 +14,10 @@
  *             absences below LONG_NS.
  * Tests:      tests/qemu/test_boot.py.
  */
-#include <inttypes.h>
+#include "qemu_plugin.h"
+
 #include <sched.h>
-#include <stdbool.h>
-#include <string.h>
 #include <time.h>
-
-/* ---- QEMU's interface, as far as it is used here ---- */
-
-#ifndef PLUGIN_API
-#define PLUGIN_API 1 /* QEMU 9.1 and later: 3 */
-#endif
-
-#define EXPORT __attribute__((visibility("default")))
-typedef uint64_t plugin_id;
-typedef void (*exec_cb)(unsigned cpu, void *data);
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*cb)(plugin_id id, void *tb));
-size_t qemu_plugin_tb_n_insns(const void *tb);
-void *qemu_plugin_tb_get_insn(const void *tb, size_t at);
-#if PLUGIN_API < 3
-const void *qemu_plugin_insn_data(const void *insn);
-#else
-size_t qemu_plugin_insn_data(const void *insn, void *to, size_t size);
-#endif
-size_t qemu_plugin_insn_size(const void *insn);
-void qemu_plugin_register_vcpu_insn_exec_cb(void *insn, exec_cb cb, int flags, void *data);
-#define NO_REGS 0
-EXPORT int qemu_plugin_version = PLUGIN_API;
 
 static const unsigned char pause_insn[] = {0xf3, 0x90};
 
