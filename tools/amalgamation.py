@@ -6,8 +6,9 @@ Usage: tools/amalgamation.py [--build DIR] [--port DIR] SOURCE ...
 
 The sources keep their order, and each header comes once, where a compiler first meets it: the
 public ones and the port's arch_inline.h in DIR/amalgamation/quarry.h, the others in quarry.c.
-Neither file includes anything that does not come with each compiler.  A macro of one source is
-undefined behind it; a static name that two sources have is renamed.
+C++ programs can include quarry.h too.  Neither file includes anything that does not come with each
+compiler.  A macro of one source is undefined behind it; a static name that two sources have is
+renamed.
 """
 import argparse
 import os
@@ -30,6 +31,7 @@ ABOUT_H = f"""{LICENCE}/*
  *
  * Made by `make amalgamation`; docs/porting.md says what a port gives.  Compile with
  * {FLAGS}
+ * C++ programs, from C++11 on, can include this file too; quarry.c is C.
  */
 #ifndef QUARRY_H
 #define QUARRY_H
@@ -51,7 +53,7 @@ class Files:
 
     def __init__(self, port):
         self.port, self.seen = port, set()
-        self.parts = {"h": [], "c": []}
+        self.parts = {"first": [], "h": [], "c": []}  # first: system headers of quarry.h
 
     def into(self, which, path):
         """Append @path without its licence; each included file replaces its #include line."""
@@ -60,11 +62,11 @@ class Files:
         at = 0
         for found in INCLUDE.finditer(text):
             self.parts[which].append(text[at : found.start()])
-            self.include(which, *found.groups())
+            self.include(which, *found.groups(), path)
             at = found.end()
         self.parts[which].append(text[at:])
 
-    def include(self, which, mark, name):
+    def include(self, which, mark, name, by=""):
         if name == "arch_inline.h":
             path = os.path.join(self.port, name)
         elif name.startswith("quarry/"):
@@ -75,7 +77,9 @@ class Files:
             self.system(which, name)
             return
         else:
-            self.parts[which].append(f"#include <{name}>\n")
+            # Ports may include some on a condition: these stay where they are.
+            place = "first" if which == "h" and by.startswith("include/") else which
+            self.parts[place].append(f"#include <{name}>\n")
             return
         if path in self.seen:
             return
@@ -118,9 +122,10 @@ def amalgamation(port, sources):
     for path in sources:
         files.source(path, {name for name, n in counts.items() if n > 1})
     about = ABOUT_H.replace("PORT", port)
+    first, declared, code = ("".join(files.parts[which]) for which in ("first", "h", "c"))
     return (
-        about + "".join(files.parts["h"]) + "\n#endif\n",
-        ABOUT_C + "".join(files.parts["c"]),
+        f"{about}{first}\n{lib.C_BEGINS}\n{declared}\n{lib.C_ENDS}\n#endif\n",
+        ABOUT_C + code,
     )
 
 

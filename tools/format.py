@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Format the C sources, and the texts of the wrong variants with them; `make format`.
+"""Format the C and C++ sources, and the texts of the wrong variants with them; `make format`.
 
 Usage: tools/format.py [--check] [FILE...]
 
@@ -24,6 +24,7 @@ import variant_text
 
 ROOT = variant.ROOT
 TOOL = "clang-format-14"
+KINDS = (".c", ".cc", ".h")
 MAX_COLUMNS = 100
 # The beginning of a paragraph whose further lines are indented below its text: a field of a file's
 # head, or an item of a list.  TERM: a defined term begins one, too.
@@ -283,10 +284,10 @@ def main():
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
     needs.need("format")
-    others = [path for path in args.files if not path.endswith((".c", ".h"))]
+    others = [path for path in args.files if not path.endswith(KINDS)]
     if others:
         parser.error(f"not a C source: {' '.join(others)}")
-    files = args.files or tree.all_files(".c", ".h")
+    files = args.files or tree.all_files(*KINDS)
     before = {}
     for path in files:
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:

@@ -7,9 +7,10 @@ Usage: tools/lib.py make --build DIR [--prefix P] [--define -DNAME=VALUE ...]
        tools/lib.py needs --build DIR     the names that DIR/libquarry-mm.a needs
 
 "make" turns DIR/lib/plain.a into DIR/libquarry-mm.a, and copies into DIR/include the headers that
-its sources include, besides alone/, for machines without a C library.  With a prefix the names of
-functions and variables are changed in the library and the headers, but not those of types and
-macros; quarry/prefix.h has a #define for each changed name, for sources that use the old names.
+its sources include, for C and C++, besides alone/, for machines without a C library.  With a prefix
+the names of functions and variables are changed in the library and the headers, but not those of
+types and macros; quarry/prefix.h has a #define for each changed name, for sources that use the old
+names.
 """
 import argparse
 import glob
@@ -33,6 +34,13 @@ TOKEN = re.compile(
 )
 MOST_NEEDED = 20  # names that the core may need from outside
 INLINE = re.compile(r"^static (?:always_)?inline [^;{=]*?\b(\w+)\(", re.MULTILINE)
+# What stands around declarations so that C++ programs link with the C functions.
+C_BEGINS = '#ifdef __cplusplus\nextern "C" {\n#endif\n'
+C_ENDS = "#ifdef __cplusplus\n}\n#endif\n"
+GUARDED = re.compile(
+    r"(.*?\n#define QUARRY_\w+_H\n(?:#include [^\n]+\n|\n)*)((?!#include)\S.*\n)(\n#endif\n)",
+    re.DOTALL,
+)
 
 
 def read(path):
@@ -43,6 +51,11 @@ def read(path):
 def program():
     """The program in docs/porting.md."""
     return re.search(r"^```c\n(.*?)^```", read("docs/porting.md"), re.M | re.S).group(1)
+
+
+def cplusplus():
+    """The command in docs/porting.md that compiles a C++ program."""
+    return re.search(r"^    (g\+\+ (?:.*\\\n)*.*)$", read("docs/porting.md"), re.M).group(1)
 
 
 def symbols(path):
@@ -121,6 +134,12 @@ def check_renamed():
         sys.exit("tools/lib.py: a prefix is not put where it belongs")
 
 
+def for_cplusplus(text):
+    """A header of C, for C++ too: there its declarations, behind the first #include lines, have C
+    linkage.  A header without a guard has macros only."""
+    return GUARDED.sub(rf"\1{C_BEGINS}\n\2\n{C_ENDS}\3", text)
+
+
 def write(path, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
@@ -131,7 +150,7 @@ def make(build, prefix, defines):
     plain, made, folder = (
         os.path.join(build, name) for name in ("lib/plain.a", "libquarry-mm.a", "include")
     )
-    texts = {name: read(name) for name in headers(build)}
+    texts = {name: for_cplusplus(read(name)) for name in headers(build)}
     for define in defines:
         name, _, value = define[2:].partition("=")
         for path, text in texts.items():

@@ -12,6 +12,7 @@ import glob
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import amalgamation
 import check
 import lib
+import needs
 import outer_make
 import qemu
 import watchdog
@@ -34,6 +36,7 @@ X86 = platform.machine() == "x86_64"
 CROSS = {} if X86 else {"CROSS_COMPILE": "x86_64-linux-gnu-", "LIBCC": "x86_64-linux-gnu-gcc"}
 # Flags as for a kernel: no C library, only the general registers.
 BARE = "-ffreestanding -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector"
+CPLUSPLUS = [(cc, std) for cc in ("g++", "clang++") for std in ("c++17", "c++20")]
 # {fault of tests/porting/wrong.c: a check that must notice it}
 WRONG = {
     "lock": "lock_keeps_other_cpus_out",
@@ -247,9 +250,64 @@ def test_amalgamation(build):
     yield from linked("gcc", f"{folder}/program", objects, *both)
 
 
+def cplusplus():
+    """For each C++ compiler and standard: the beginning of the command in docs/porting.md."""
+    for cc, std in CPLUSPLUS:
+        if shutil.which(cc):
+            yield f"{cc} -std={std} -Wall -Wextra -Werror"
+        elif std == CPLUSPLUS[0][1]:
+            print("    " + needs.line("C++", f"no {cc} here"))
+
+
+def wrong_command(words):
+    """Why a command of the shell fails, or None."""
+    done = subprocess.run(["sh", "-c", words], cwd=ROOT, capture_output=True, text=True)
+    return f"{words}: {done.stderr}" if done.returncode else None
+
+
+def headers_in_cplusplus(words, build):
+    """Why not all headers of the library compile as C++, before and after C++'s own, or None."""
+    paths = sorted(glob.glob(os.path.join(ROOT, build, "include", "quarry", "*.h")))
+    text = "".join(f"#include <quarry/{os.path.basename(path)}>\n" for path in paths)
+    lib.write(os.path.join(ROOT, build, "before.cc"), f"{text}#include <cstring>\n")
+    lib.write(os.path.join(ROOT, build, "after.cc"), f"#include <cstring>\n{text}")
+    sources = f"{build}/before.cc {build}/after.cc"
+    return wrong_command(f"{words} -I{build}/include -Iarch/host -fsyntax-only {sources}")
+
+
+def test_cplusplus(build):
+    """C++: the command in docs/porting.md, with the headers and with quarry.h"""
+    quarry, template_h = (f"{build}/amalgamation/{name}.h" for name in ("quarry", "template"))
+    said = make(build, "amalgamation", PORT=TEMPLATE)
+    if said is None:
+        shutil.copy(os.path.join(ROOT, quarry), os.path.join(ROOT, template_h))
+        said = make(build, "amalgamation", "lib", CORE="1")
+    if said is None:
+        objects, said = compiled("gcc", f"{build}/amalgamation", [f"{quarry[:-2]}.c"], [])
+    if said is not None:
+        yield said
+        return
+    program = f"{build}/blocks"
+    for words in cplusplus():
+        headers = lib.cplusplus().replace("g++ -std=c++17", words).replace("build/", f"{build}/")
+        # What is in quarry.h hides the headers: each has a guard.
+        one = headers.replace(f"-I{build}", f"-include {quarry} -I{build}")
+        one = one.replace(f"{build}/libquarry-mm.a", objects[0])
+        wrong = [
+            headers_in_cplusplus(words, build),
+            wrong_command(f"{words} -fsyntax-only -include {template_h} -xc++ /dev/null"),
+        ]
+        for command in (headers, one):
+            wrong.append(wrong_command(command))
+            status, text = run(program) if wrong[-1] is None else (0, "")
+            wrong.append(f"{command}: it ended with {status}: {text}" if status else None)
+        yield from filter(None, wrong)
+
+
 def test_full(build):
-    """all of mm/: the same program"""
+    """all of mm/: the same program, and its headers as C++"""
     yield from built_and_run(build, "arena")
+    yield from filter(None, (headers_in_cplusplus(words, build) for words in cplusplus()))
 
 
 def test_order3(build):
@@ -339,6 +397,7 @@ TESTS = {
     "core": ("core", test_core),
     "program": ("core", test_program),
     "amalgamation": ("core", test_amalgamation),
+    "cplusplus": ("core", test_cplusplus),
     "port": ("core", test_port),
     "wrong_ports": ("core", test_wrong_ports),
     "kernel_port": ("plain", test_kernel_port),

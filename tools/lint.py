@@ -31,7 +31,7 @@ import suites
 import waits
 
 ROOT = qemu.ROOT
-SOURCE = (".c", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg", ".mk")
+SOURCE = (".c", ".cc", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg", ".mk")
 MAX_FILE, MAX_MAKEFILE, MAX_COLUMNS = 500, 200, 100
 
 STD = r"<std[a-z]+\.h>"
@@ -398,8 +398,8 @@ def check_bodies(_):
 
 
 def check_format(_):
-    """C is as clang-format 14 has it"""
-    files = [path for path in sources() if path.endswith((".c", ".h"))]
+    """C and C++ are as clang-format 14 has them"""
+    files = [path for path in sources() if path.endswith((".c", ".cc", ".h"))]
     done = subprocess.run(
         ["clang-format-14", "--dry-run", *(os.path.join(ROOT, path) for path in files)],
         capture_output=True,

@@ -12,7 +12,7 @@ import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(HERE, "needs.txt")
-LEFT_OUT = re.compile(r"left out: (\S+) \((.*)\)$", re.MULTILINE)
+LEFT_OUT = re.compile(r"left out: (.+?) \((.*)\)$", re.MULTILINE)
 # The sets of which `make test FULL=1` leaves out what cannot be had.
 SETS = ("test", "web", "web-check", "minimal")
 FOUND = "QUARRY_LEFT_OUT"

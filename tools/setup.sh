@@ -116,16 +116,16 @@ other_names() { # MANAGER: Debian's names on stdin, one a line, the manager's on
 		s/^grub-pc-bin$/grub2-pc-modules/; s/^grub-efi-amd64-bin$/grub2-efi-x64-modules/
 		s/^ovmf$/edk2-ovmf/
 		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/; s/^gcc-x86-64/gcc-x86_64/
-		s/^clang-tidy$/clang-tools-extra/' ;;
+		s/^clang-tidy$/clang-tools-extra/; s/^g++$/gcc-c++/' ;;
 	pacman) sed 's/^libc6-dev$/glibc/; s/^linux-libc-dev$/linux-api-headers/
 		s/^qemu-system-x86$/qemu-system-x86/
 		s/^grub-.*/grub/; s/^xorriso$/libisoburn/; s/^ovmf$/edk2-ovmf/; s/^python3-/python-/
 		s/^python3$/python/
 		s/^libstb-dev$/stb/; s/^libxen-dev$/xen/; s/^libbsd-dev$/libbsd/
-		s/^clang-tidy$/clang/' ;;
+		s/^clang-tidy$/clang/; s/^g++$/gcc/' ;;
 	zypper) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/linux-glibc-devel/
 		s/^grub-common$/grub2/
-		s/^grub-pc-bin$/grub2-i386-pc/; s/^clang-tidy$/clang-tools/
+		s/^grub-pc-bin$/grub2-i386-pc/; s/^clang-tidy$/clang-tools/; s/^g++$/gcc-c++/
 		s/^grub-efi-amd64-bin$/grub2-x86_64-efi/; s/^ovmf$/qemu-ovmf-x86_64/
 		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/' ;;
 	apk) sed 's/^libc6-dev$/musl-dev bsd-compat-headers/; s/^linux-libc-dev$/linux-headers/

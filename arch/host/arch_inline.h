@@ -35,7 +35,7 @@ struct host_this {
 	u32 naps;                  /* sleeps left until host_yield yields again */
 	struct spinlock *top_lock; /* innermost of the locks held; NULL: none was taken yet */
 };
-extern _Thread_local struct host_this host_this;
+extern __thread struct host_this host_this;
 
 /* Requests to a CPU: one atomic word for each CPU, in a cache line of its own. */
 #define HOST_WANT_CALL 1u /* run smp_call_serve; one bit for any number of calls */

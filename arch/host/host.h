@@ -10,6 +10,10 @@
 #define HOST_PAGES      (PAGEBLOCK_ORDER >= 9 ? 65536UL : 1024 * PAGEBLOCK_PAGES)
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * Start the CPUs, set them online, and set up kernel_memory with HOST_PAGES pages; @reclaim is NULL
  * where only the core of mm/ is linked.  Panics if there is no memory.
@@ -30,5 +34,9 @@ void host_cpu_give(void);
  */
 unsigned host_cpu_choose(int cpu);
 void host_cpu_leave(unsigned cpu);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

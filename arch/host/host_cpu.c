@@ -46,7 +46,7 @@ static struct pcp pcps[HOST_MAX_CPUS];
 struct pcp *host_pcp[HOST_MAX_CPUS];
 struct host_ipi_faults host_ipi_faults;
 unsigned host_cpu_nodes[HOST_MAX_CPUS];
-_Thread_local struct host_this host_this;
+__thread struct host_this host_this;
 unsigned nr_cpus = 1;
 u64 hosted_clock_ahead;
 

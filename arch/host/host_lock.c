@@ -10,8 +10,8 @@
 
 #define MAX_HELD 8
 
-static _Thread_local const struct spinlock *held[MAX_HELD];
-static _Thread_local unsigned nr_held;
+static __thread const struct spinlock *held[MAX_HELD];
+static __thread unsigned nr_held;
 void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
 
 static void violation(const char *what, const struct spinlock *lock)

@@ -33,7 +33,7 @@ static pthread_cond_t wake_cond;
 static u64 wake_nr;   /* wake_lock: number of wake-ups that found a waiter */
 static u32 nr_asleep; /* atomic: threads in wait_until, asleep or about to be */
 static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local struct mm_task task;
+static __thread struct mm_task task;
 
 struct mm_task *port_task(void)
 {

@@ -78,7 +78,7 @@ struct spinlock {
  * This and the similar macros below also work as static initialisers.  Inside another initialiser,
  * where compilers accept no compound literal, bare braces are needed instead.
  */
-#define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
+#define SPINLOCK(n, r) ((struct spinlock){.rank = (r), .name = (n)})
 
 /*
  * Context: any; a lock that an interrupt handler takes must always be taken with interrupts off
@@ -103,7 +103,7 @@ struct waitq {
 #define WAITQ(n) ((struct waitq)WAITQ_BARE(n))
 #define WAITQ_BARE(n)                                                                              \
 	{                                                                                          \
-		.lock = {.name = (n), .rank = RANK_WAIT }                                          \
+		.lock = {.rank = RANK_WAIT, .name = (n) }                                          \
 	}
 
 #define WAIT_FOREVER (~0ULL)
@@ -235,7 +235,7 @@ static inline bool sleep_lock_try(struct sleep_lock *l, bool share) NO_LOCK_ANAL
 
 static inline bool sleep_lock_granted(void *arg)
 {
-	struct sleep_claim *claim = arg;
+	struct sleep_claim *claim = (struct sleep_claim *)arg;
 
 	return load_acquire(&claim->granted) || (claim->over && claim->over());
 }
@@ -271,10 +271,13 @@ static inline bool sleep_lock_waited(struct sleep_lock *l, struct sleep_claim *c
 static inline bool sleep_lock_take(
     struct sleep_lock *l, bool share, bool (*over)(void), u64 timeout_ns) NO_LOCK_ANALYSIS
 {
-	struct sleep_claim claim = {.share = share, .over = over}, **link = &l->first;
+	/* g++ would warn about an initialiser that names only some members. */
+	struct sleep_claim claim = {}, **link = &l->first;
 	irqflags_t flags;
 	bool mine;
 
+	claim.share = share;
+	claim.over = over;
 	if (unlikely(!may_sleep()) && cpu_online_mask[0])
 		panic("lock %s taken where nothing may sleep",
 		    l->wq.lock.name ? l->wq.lock.name : "without a name");
@@ -473,10 +476,15 @@ static inline void smp_call_again(void)
 	port_task()->call_again = true;
 }
 
-/* Freestanding string functions; on a host these are libc's.  string.h has more. */
+/*
+ * Freestanding string functions; on a host these are libc's.  string.h has more.  C++ programs take
+ * them from <cstring>, whose declarations may have the word noexcept, and would contradict these.
+ */
+#ifndef __cplusplus
 void *memcpy(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
 void *memmove(void *dst, const void *src, size_t n);
 int strcmp(const char *a, const char *b);
+#endif
 
 #endif

@@ -26,16 +26,20 @@ typedef unsigned long irqflags_t;
 #define PAGE_SHIFT 12
 #define PAGE_SIZE  (1UL << PAGE_SHIFT)
 
-#define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
+#define likely(x)        __builtin_expect(!!(x), 1)
+#define unlikely(x)      __builtin_expect(!!(x), 0)
+#define must_check       __attribute__((warn_unused_result))
+#define always_inline    inline __attribute__((always_inline))
+#define noinline         __attribute__((noinline))
+#define unused           __attribute__((unused))
+#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
+#define ALIGN_UP(x, a)   ALIGN_DOWN((x) + ((a)-1), a)
+#ifdef __cplusplus
+#define BUILD_ASSERT(cond) static_assert(cond, #cond)
+#else
 #define BUILD_ASSERT(cond) _Static_assert(cond, #cond)
-#define likely(x)          __builtin_expect(!!(x), 1)
-#define unlikely(x)        __builtin_expect(!!(x), 0)
-#define must_check         __attribute__((warn_unused_result))
-#define always_inline      inline __attribute__((always_inline))
-#define noinline           __attribute__((noinline))
-#define unused             __attribute__((unused))
-#define ALIGN_DOWN(x, a)   ((x) & ~((__typeof__(x))(a)-1))
-#define ALIGN_UP(x, a)     ALIGN_DOWN((x) + ((a)-1), a)
+#endif
 /*
  * MIN: the smaller argument; MAX: the larger; each argument is evaluated once.  MIN_CONST: the
  * smaller, for initialisers and array sizes.
@@ -136,8 +140,8 @@ static inline u64 divide(u64 n, u32 d)
  * processor that reorders the two.
  */
 #if defined(CHECKED_BUILD) && __STDC_HOSTED__
-extern _Thread_local bool stores_wait __attribute__((weak));
-_Thread_local bool stores_wait; /* this thread has stored since its last full barrier */
+extern __thread bool stores_wait __attribute__((weak));
+__thread bool stores_wait; /* this thread has stored since its last full barrier */
 #define NOTE_STORE(store)   (stores_wait = true, store)
 #define NOTE_BARRIER(step)  (stores_wait = false, step)
 #define expect_stores_out() KASSERT(!stores_wait)

@@ -34,7 +34,7 @@ char host_memmap[HOST_PAGES * sizeof(struct page)] __attribute__((aligned(4096))
 char host_pageblocks[HOST_PAGEBLOCKS * sizeof(struct pageblock)] __attribute__((aligned(4096)));
 struct pageblock_tree host_trees[HOST_PAGEBLOCKS];
 char host_ram[HOST_PAGES << PAGE_SHIFT] __attribute__((aligned(1 << 21)));
-_Thread_local struct host_this host_this;
+__thread struct host_this host_this;
 struct host_attention host_attention[HOST_MAX_CPUS];
 static struct pcp pcps[HOST_MAX_CPUS];
 struct pcp *host_pcp[HOST_MAX_CPUS];
@@ -51,7 +51,7 @@ static struct thread *running; /* NULL: the target itself */
 static jmp_buf would_sleep;
 static struct mm_task main_task;
 static jmp_buf held_here;
-static _Thread_local bool held; /* a call runs on another CPU; libFuzzer has threads, too */
+static __thread bool held; /* a call runs on another CPU; libFuzzer has threads, too */
 static u64 now;
 static int verbose = -1;
 
