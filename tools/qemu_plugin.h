@@ -49,8 +49,8 @@ EXPORT int qemu_plugin_version = PLUGIN_API;
  * of code cpu_now() looks at the GS bases, of which the kernel's is the address of a CPU's data.
  */
 #if PLUGIN_API < 3
-#define watch_cpu(tb)    ((void)(tb))
-#define cpu_now(given)   (given)
+#define watch_cpu(tb)  ((void)(tb))
+#define cpu_now(given) (given)
 #else
 typedef struct {
 	uint8_t *data;
@@ -69,8 +69,8 @@ byte_array *g_byte_array_set_size(byte_array *bytes, unsigned size);
 struct reg_array *qemu_plugin_get_registers(void);
 int qemu_plugin_read_register(void *handle, byte_array *bytes);
 void qemu_plugin_register_vcpu_tb_exec_cb(void *tb, exec_cb cb, int flags, void *data);
-#define READ_REGS  1
-#define MOST_BASES 256
+#define READ_REGS      1
+#define MOST_BASES     256
 
 static unsigned now;
 #define cpu_now(given) ((void)(given), now)

@@ -91,7 +91,6 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	struct memory *mem;
 	struct zone *zone;
 	pfn_t standby, end;
-	u64 before[NR_MM_EVENTS] = {0};
 
 	mem = motley_of_four(t);
 	if (!mem)
@@ -150,6 +149,19 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "  POISON_RETIRED     1\n"
 	    "  OFFLINE_OK         2\n"
 	    "  OFFLINE_LOOPS      2\n");
+	zone->nr_doomed = 0;
+	zone->standby = standby;
+	zone->standby_end = end;
+	motley_end(t, mem);
+}
+
+static void events_before_a_time_are_left_out(struct ktest *t)
+{
+	u64 before[NR_MM_EVENTS] = {0};
+	struct memory *mem = motley_of_four(t);
+
+	if (!mem)
+		return;
 	before[EV_OFFLINE_LOOPS] = 1;
 	before[EV_OFFLINE_OK] = 2;
 	listen();
@@ -164,9 +176,6 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "  FAILURE_RECOVERED  1\n"
 	    "  POISON_RETIRED     1\n"
 	    "  OFFLINE_LOOPS      1\n");
-	zone->nr_doomed = 0;
-	zone->standby = standby;
-	zone->standby_end = end;
 	motley_end(t, mem);
 }
 
@@ -416,6 +425,7 @@ static void a_panic_names_the_page(struct ktest *t)
 }
 
 KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS),
+    KTEST(events_before_a_time_are_left_out, KTEST_REPORTS),
     KTEST(a_wide_row_of_stacks_continues_below, KTEST_REPORTS),
     KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS),
     KTEST(events_are_printed_in_words, KTEST_REPORTS),
