@@ -83,6 +83,13 @@ void monitor_show_watchable(void);
 /* The name of @group as a subject of help. */
 const char *monitor_subject(unsigned group);
 
+/*
+ * Selftests begin or have ended: `mem` leaves out the events that they cause.  At boot only the end
+ * is reported, and all events before it are left out.
+ */
+void monitor_tests_begin(void);
+void monitor_tests_end(void);
+
 /* ---- arguments ---- */
 
 /* Parse the number @word into *@value; false, with a line that says so: not a number. */

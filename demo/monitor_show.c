@@ -2,7 +2,7 @@
 /*
  * monitor_show.c: the prompt's commands that show memory and the machine, and that run tests.
  *
- * Owns:       the progress of the tests under way.
+ * Owns:       the progress of the tests under way; the events of tests that have ended.
  * Locks:      none.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_script.py.
  */
@@ -51,9 +51,29 @@ bool monitor_policy(const char *word, enum iso_policy *policy)
 
 /* ---- memory ---- */
 
+static u64 test_events[NR_MM_EVENTS]; /* wrong calls among them */
+
+void monitor_tests_begin(void)
+{
+	unsigned ev;
+
+	for (ev = 0; ev < NR_MM_EVENTS; ev++)
+		test_events[ev] -= mm_event_sum(&kernel_memory, (enum mm_event)ev);
+}
+
+void monitor_tests_end(void)
+{
+	unsigned ev;
+
+	for (ev = 0; ev < NR_MM_EVENTS; ev++)
+		test_events[ev] += mm_event_sum(&kernel_memory, (enum mm_event)ev);
+}
+
 int cmd_mem(unsigned n, char **arg)
 {
 	show_mem(&kernel_memory);
+	printk("  events since the selftests:\n");
+	show_events(&kernel_memory, test_events);
 	return 0;
 }
 
@@ -211,7 +231,9 @@ int cmd_run(unsigned n, char **arg)
 	testing.total = ktest_count(arg[0]);
 	ktest_stop = false;
 	ktest_hook = monitor_on_test;
+	monitor_tests_begin();
 	failed = ktest_run(arg[0], monitor_state.seed);
+	monitor_tests_end();
 	ktest_hook = NULL;
 	progress_end(&testing);
 	if (ktest_stop) {

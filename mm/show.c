@@ -91,7 +91,6 @@ void show_mem(struct memory *mem)
 {
 	unsigned long standby = 0;
 	struct zone *zone;
-	unsigned ev;
 
 	for_each_zone(mem, zone)
 		standby += zone_standby(zone);
@@ -103,13 +102,24 @@ void show_mem(struct memory *mem)
 	    mem->nr_cpus == 1 ? "" : "s", iso_policy_name(READ_ONCE(mem->policy)));
 	if (READ_ONCE(mem->vm.nr_kept))
 		printk("  pages kept for dead CPUs: %u\n", READ_ONCE(mem->vm.nr_kept));
-	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
-		u64 n = mm_event_sum(mem, (enum mm_event)ev);
+}
 
-		if (n)
+void show_events(const struct memory *mem, const u64 *before)
+{
+	bool none = true;
+	unsigned ev;
+
+	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
+		u64 n = mm_event_sum(mem, (enum mm_event)ev) - (before ? before[ev] : 0);
+
+		if (n) {
 			printk("  %-18s %llu\n", mm_event_name((enum mm_event)ev),
 			    (unsigned long long)n);
+			none = false;
+		}
 	}
+	if (none)
+		printk("  none\n");
 }
 
 static unsigned digits(unsigned n)

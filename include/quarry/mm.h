@@ -438,6 +438,8 @@ int check_memory(struct memory *mem, struct mm_violation *v) must_check EXCLUDES
 unsigned long memory_free_pages(struct memory *mem);
 unsigned long memory_managed_pages(const struct memory *mem);
 void show_mem(struct memory *mem);
+/* @before: NULL, or for each event the number that is left out. */
+void show_events(const struct memory *mem, const u64 *before);
 void show_zones(struct memory *mem);
 void show_pcp(struct memory *mem);
 void show_block(struct memory *mem, pfn_t pfn);

@@ -328,6 +328,20 @@ def test_cpus_and_counts(ask):
     ask.says("check", "check: every invariant holds")
 
 
+def test_events_of_selftests_are_left_out(host):
+    """`mem` has no wrong calls that tests made, at boot or by `run`; but it has the others."""
+    h = host("selftest=badinput", cpus=2, mem=256)
+
+    def events():
+        return dict(re.findall(r"^  ([A-Z_]+) +(\d+)$", h.ask("mem"), re.MULTILINE))
+
+    assert h.ask("mem").endswith("\n  events since the selftests:\n  none\n")
+    assert h.ask("offline 0x8800 512").count("offline: done") == 1
+    assert events()["OFFLINE_OK"] == "1"
+    assert "\nok 1 badinput " in h.ask("run badinput")
+    assert events()["OFFLINE_OK"] == "1" and "BAD_FREE" not in events(), events()
+
+
 def test_shown_state(ask):
     ask = ask()
     helped = ask("help all").split("\n")

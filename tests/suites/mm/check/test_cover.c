@@ -39,6 +39,7 @@ static void state_is_shown_in_words(struct ktest *t)
 
 	page = NEED(t, mem_alloc_pages(mem, GFP_RECLAIMABLE, 1));
 	show_mem(mem);
+	show_events(mem, NULL);
 	show_zones(mem);
 	show_pcp(mem);
 	for (pfn = 0; pfn <= mem->end_pfn; pfn += PAGEBLOCK_PAGES)

@@ -135,6 +135,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "zone 2 MOVABLE: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n");
 	listen();
 	show_mem(mem);
+	show_events(mem, NULL);
 	expect_said(t,
 	    "test: 28 MiB managed, 27 MiB free, 2 MiB standby\n"
 	    "  1 node, 4 CPUs, policy precise\n"
@@ -151,6 +152,26 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	zone->nr_doomed = 0;
 	zone->standby = standby;
 	zone->standby_end = end;
+	motley_end(t, mem);
+}
+
+static void events_before_are_left_out(struct ktest *t)
+{
+	struct memory *mem = motley_of_four(t);
+	u64 before[NR_MM_EVENTS];
+	unsigned ev;
+
+	if (!mem)
+		return;
+	for (ev = 0; ev < NR_MM_EVENTS; ev++)
+		before[ev] = mm_event_sum(mem, (enum mm_event)ev);
+	listen();
+	show_events(mem, before);
+	expect_said(t, "  none\n");
+	before[EV_ISO_BLOCKS]--;
+	listen();
+	show_events(mem, before);
+	expect_said(t, "  ISO_BLOCKS         1\n");
 	motley_end(t, mem);
 }
 
@@ -400,6 +421,7 @@ static void a_panic_names_the_page(struct ktest *t)
 }
 
 KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS),
+    KTEST(events_before_are_left_out, KTEST_REPORTS),
     KTEST(a_wide_row_of_stacks_continues_below, KTEST_REPORTS),
     KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS),
     KTEST(events_are_printed_in_words, KTEST_REPORTS),
