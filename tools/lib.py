@@ -58,6 +58,12 @@ def cplusplus():
     return re.search(r"^    (g\+\+ (?:.*\\\n)*.*)$", read("docs/porting.md"), re.M).group(1)
 
 
+def commands():
+    """The make commands in docs/porting.md that build the library and its uses, in their order."""
+    page = read("docs/porting.md").split("## What mm/ needs\n")[0]
+    return re.findall(r"^    (make .*?)(?: {2,}.*)?$", page, re.M)
+
+
 def symbols(path):
     """(names that an object or archive defines for others, names that it needs from outside)"""
     out = subprocess.run(

@@ -11,6 +11,7 @@ its end, whatever that was, or left by q, Ctrl-D or the end of the keys; 1: noth
 import glob
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -33,11 +34,16 @@ import variant
 KEYS = """\
   a letter   that role moves: to its next point, until it waits, or has ended
   a capital  it moves on and on, until it waits, has ended, or goes round
+  >          the next move of the recorded script (also the right arrow)
   r          the rest as the recorded script does it
-  u          undo the last move (also < and backspace)
+  u          undo the last move (also <, the left arrow and backspace)
   ?          this list
   q          leave (also Ctrl-D, Ctrl-C); your order is printed as a script"""
 UNDO = ("u", "<", "\b", "\x7f")
+ARROWS = {"[C": ">", "OC": ">", "[D": "<", "OD": "<"}  # behind an Escape
+# A whole sequence: of Linux's console, CSI, SS3, OSC, or a key with Alt.
+WHOLE = r"\x1b*(\[\[.|\[[0-?]*[ -/]*[@-Z\\-~]|O.|\].*(\x07|\x1b\\)|[^\x1b\[O\]])"
+PAUSE = 0.1  # seconds; a terminal sends the bytes of one key without one
 MANY = 1000  # most moves of a recorded script
 
 
@@ -149,7 +155,10 @@ def introduction(script, ident, engine):
         if engine == "fiber"
         else "On the live machine, in QEMU, which stops while you think."
     )
-    keys = "Keys: a letter moves that role, r the recorded order, u undo, ? all keys, q leave."
+    keys = (
+        "Keys: right arrow (>) the next recorded move, left arrow (<) back, a letter moves that "
+        "role, r the rest as recorded, ? all keys, q leave."
+    )
     return [*race_view.wrap(text), *race_view.wrap(where), *race_view.wrap(keys)]
 
 
@@ -174,12 +183,25 @@ class Keys:
         if self.terminal:
             termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
 
-    @staticmethod
-    def ask():
+    def ask(self):
+        """The next key, "" at the end; an arrow as its name in ARROWS."""
         while True:
             key = os.read(0, 1).decode("latin-1")
+            if key == "\x1b":
+                key = ARROWS.get(self.sequence(), " ")
             if key not in ("\n", "\r", " "):
                 return key
+
+    @staticmethod
+    def sequence():
+        """The bytes behind an Escape that belong to the same key."""
+        text = ""
+        while not re.fullmatch(WHOLE, text, re.DOTALL) and select.select([0], [], [], PAUSE)[0]:
+            byte = os.read(0, 1).decode("latin-1")
+            if not byte:
+                break
+            text += byte
+        return text
 
 
 # ---- the session ---------------------------------------------------------------------------------
@@ -251,29 +273,31 @@ class Session:
         texts = race_why.judged(self.stepper.program, self.script, self.text, self.ident)
         self.view.note(*texts)
 
-    def play_recorded(self):
-        """Make the rest of the moves that the recorded script makes."""
+    def play_recorded(self, key, most):
+        """Make at most @most moves more as the recorded script makes them."""
         stepper = self.stepper
-        while not stepper.outcome and not self.record.wrong and len(stepper.moves) < MANY:
-            key = self.record.next(stepper.movable)
-            if not key:
+        for _ in range(most):
+            following = self.record.next(stepper.movable)
+            if stepper.outcome or self.record.wrong or not following:
                 break
-            self.move(key)
+            self.move(following)
+        else:
+            return
         if not stepper.outcome and not self.record.wrong:
-            self.recorded_end()
+            self.recorded_end(key)
 
-    def recorded_end(self):
+    def recorded_end(self, key):
         """Note why the recorded order goes no further, though a role can move."""
         record = self.record
         if record.lost and record.strayed:
             self.view.note(
-                f"r: your moves left the recorded order at move {record.strayed}, and "
+                f"{key}: your moves left the recorded order at move {record.strayed}, and "
                 f"\"{record.lost}\" does not happen any more; u goes back."
             )
         elif not record.exact:
             self.view.note(
-                "r: the recorded order ends here: it keeps the reclaim thread, or a CPU that comes "
-                "up, and a stepper stops neither."
+                f"{key}: the recorded order ends here: it keeps the reclaim thread, or a CPU that "
+                "comes up, and a stepper stops neither."
             )
         elif record.lost:
             self.view.note(
@@ -285,7 +309,7 @@ class Session:
             self.view.note("STUCK in the recorded order, which keeps the role that can move:")
             self.view.note(*race_why.stuck(self.stepper, self.ident))
         else:
-            self.view.note("r: the recorded order ends here.")
+            self.view.note(f"{key}: the recorded order ends here.")
 
     def undo(self):
         try:
@@ -338,9 +362,9 @@ class Session:
                 self.undo()
             elif key == "?":
                 self.view.note(*KEYS.split("\n"))
-            elif key == "r" and not self.stepper.outcome:
+            elif key in (">", "r") and not self.stepper.outcome:
                 self.explained = False
-                self.play_recorded()
+                self.play_recorded(key, 1 if key == ">" else MANY - len(self.stepper.moves))
             elif self.stepper.outcome or key.lower() not in self.stepper.movable:
                 self.refuse(key)
             else:

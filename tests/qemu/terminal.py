@@ -115,7 +115,8 @@ class Terminal:
         cursor = self.main.cursor
         self.stream.detach(self.screen)
         if not alternate:
-            cursor.x, cursor.y = self.saved
+            cursor.x = min(self.saved[0], self.main.columns - 1)
+            cursor.y = min(self.saved[1], self.main.lines - 1)
         elif not self.alternate:
             self.saved = cursor.x, cursor.y
         self.alternate = alternate

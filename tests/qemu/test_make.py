@@ -393,7 +393,7 @@ def wait_until(condition):
 
 
 def test_help_names_everything(make):
-    status, out = make("help")
+    status, out = make("help", ALL=1)
     assert status == 0
     with open(os.path.join(qemu.ROOT, "Makefile"), encoding="utf-8") as f:
         text = f.read()

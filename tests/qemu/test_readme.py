@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+import textwrap
 
 import minimal
 import outer_make
 import pytest
 import qemu
 from conftest import full
-from test_recipes import PARTS, built_tree
+from test_recipes import PARTS, built_tree, says
 
 NOBODY = 65534
 SHORT = {
@@ -30,7 +31,7 @@ SAYS = {
     "make lib CORE=1": r"^a program of yours: .*libquarry-mm\.a",
     "make check ONLY=plain": r"tools/check\.py .*--only plain",
 }
-KEYS = {"make race NAME=R-S0A STEP=1": "q"}
+KEYS = {"make race NAME=R-S0A STEP=1": "rq"}  # the recorded order
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,9 @@ def test_command_of_readme(tree, command):
     assert status == 0, said[-3000:]
     assert re.search(SAYS[command], said, re.MULTILINE), said[-3000:]
     assert "apt-get" not in said, said[-3000:]
+    sample = re.search(rf"^    {command}\n\n((?: {{4}}.*\n)*)", readme(), re.MULTILINE).group(1)
+    wrong = sample and says(said, textwrap.dedent(sample))
+    assert not wrong, f"{wrong}\n{said[-3000:]}"
 
 
 def test_all_that_the_tests_need_is_there(tree):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import termios
+import time
 
 import conftest
 import pexpect
@@ -122,6 +123,33 @@ def test_screen(terminal):
     assert status == 0 and re.search(r"left after \d+ of about \d+ moves", text), text
 
 
+def test_arrows_follow_the_recorded_order_and_go_back(terminal):
+    """As on the web page. A terminal sends an arrow in either of two forms."""
+    one = terminal("R-S0A")
+    assert "right arrow (>) the next recorded move, left arrow (<) back" in " ".join(
+        one.text.split()
+    )
+    assert "  1 a  A at free.prep; " in one.press("\x1b[C")
+    assert re.search(r"^   2 b  B ", one.press("\x1bOC"), re.MULTILINE)
+    assert "undone: back after 1 move" in one.press("\x1b[D")
+    text = one.press("\x1bOD")
+    assert "undone: back after 0 moves" in text and " 1 a " not in text, text
+    text = one.press("r")
+    assert "STUCK" in text and "'>': it is over; u goes back" in one.press("\x1b[C")
+
+
+OTHERS = ["\x1b[5~", "\x1b[15~", "\x1b[1;5C", "\x1b[A", "\x1b[[A", "\x1bOP", "\x1ba", "\x1b\x1b[C"]
+
+
+def test_other_escape_sequences_do_nothing(terminal):
+    """Not one byte of them is a key: neither the letter of a role nor an unknown one."""
+    one = terminal("R-S0A")
+    one.child.send("".join(OTHERS) + "\x1b]0;a\x07\x1b]0;b\x1b\\\x1b")
+    time.sleep(5 * race_step.PAUSE)  # after which the last Escape is a key of its own
+    text = one.press("b")
+    assert re.search(r"^   1 b  B ", text, re.MULTILINE) and "no such key" not in text, text
+
+
 def test_right_code_on_a_dumb_terminal(terminal):
     """With `right` the same order ends well. A dumb terminal gets lines, and no escapes."""
     one = terminal("R-S0A right", TERM="dumb")
@@ -159,6 +187,7 @@ def test_keys_from_a_pipe(steps, fiber, text_file):
     out = steps("R-S0A M02", "a\nB\nAx a\nBBBBBBB q")
     assert "'x': no such key" in out and "A cannot move: free(P) returned 0" in out, out
     assert "played to its end: STUCK after" in out
+    assert "your moves: ab\n" in steps("R-S0A M02", "\x1b[C>\x1b[C\x1b[D\x1b[5~\x1b")
     script = script_of(out)
     assert "expect: STUCK" in script and outcome_of(fiber("M02"), text_file, script) == "STUCK"
 

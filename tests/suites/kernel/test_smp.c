@@ -203,38 +203,60 @@ static void merged_requests_are_all_served(struct ktest *t)
 }
 
 /*
- * The called function is slow on the target: if the answer were sent before the function ends, the
- * sender would notice.
+ * CPU 1 is held inside the called function while CPU 0 waits for its answer and serves calls of
+ * CPU 2.  CPU 0 looks for the answer after each of these, so it would notice one that came early.
  */
-struct slow {
-	u32 began, ended; /* atomic */
+#define LOOKS 100
+struct held {
+	u32 began, go, ended; /* atomic: the function on CPU 1 */
+	u32 returned;         /* atomic: the call of CPU 0 has ended */
+	u32 early;            /* atomic: it had ended before the function */
+	u32 served;           /* atomic: calls of CPU 2 */
 };
 
-static void run_slowly(void *arg)
+static void run_until_told(void *arg)
 {
-	struct slow *s = arg;
-	unsigned i;
+	struct held *h = arg;
 
-	WRITE_ONCE(s->began, 1u);
-	for (i = 0; i < 1000; i++)
-		cpu_relax();
-	WRITE_ONCE(s->ended, 1u);
+	store_release(&h->began, 1u);
+	SPIN_UNTIL(load_acquire(&h->go));
+	store_release(&h->ended, 1u);
+}
+
+static void call_held(void *arg)
+{
+	struct held *h = arg;
+	cpumask_t target[MASK_WORDS] = {0};
+
+	cpumask_set(target, 1);
+	smp_call_mask(target, run_until_told, h);
+	WRITE_ONCE(h->early, !load_acquire(&h->ended));
+	store_release(&h->returned, 1u);
+}
+
+static void keep_sender_looking(void *arg)
+{
+	struct held *h = arg;
+	cpumask_t target[MASK_WORDS] = {0};
+
+	cpumask_set(target, 0);
+	SPIN_UNTIL(load_acquire(&h->began));
+	while (READ_ONCE(h->served) < LOOKS && !load_acquire(&h->returned))
+		smp_call_mask(target, count_run, &h->served);
+	store_release(&h->go, 1u);
 }
 
 static void answer_comes_after_fn_returned(struct ktest *t)
 {
-	unsigned other = ktest_cpus() - 1, round;
+	struct held h = {.go = 0};
 
-	if (!ktest_needs_cpus(t, 2))
+	if (!ktest_needs_cpus(t, 3))
 		return;
-	for (round = 0; round < 50; round++) {
-		struct slow slow = {0, 0};
-
-		clear_mask();
-		cpumask_set(mask, other);
-		EXPECT_EQ(t, smp_call_mask(mask, run_slowly, &slow), other != arch_cpu_id());
-		EXPECT(t, READ_ONCE(slow.began) && READ_ONCE(slow.ended));
-	}
+	ktest_start(0, call_held, &h);
+	ktest_on_cpu(2, keep_sender_looking, &h);
+	ktest_join(0);
+	EXPECT(t, SPIN_UNTIL(load_acquire(&h.ended)));
+	EXPECT(t, !READ_ONCE(h.early));
 }
 
 /* A function that runs several times: its count on each CPU, and a call that arrived in between. */
