@@ -124,12 +124,13 @@ def check_distributions(_):
     matrix = re.findall(r"image: \[(.*)\]", workflow)
     if matrix != [", ".join(images)]:
         yield f"{WORKFLOW}: the images are {matrix}, wanted [{', '.join(images)}]"
-    for line in (GET.search(read("README.md")).group(1), "run: make run", "run: .ci/run"):
+    get = GET.search(read("README.md")).group(1)
+    for line in (get, "run: make run", "run: .ci/run"):
         if line not in workflow:
             yield f"{WORKFLOW}: does not run what README says: {line}"
     if not re.search(rf"^FROM ({'|'.join(images)})$", container, re.MULTILINE):
         yield f"{CONTAINER}: its distribution is not in tools/needs.txt"
-    for line in (GET.search(read("README.md")).group(1), "setup.sh test"):
+    for line in (get, "setup.sh test"):
         if line not in container:
             yield f"{CONTAINER}: does not run {line}"
     if '"Dockerfile"' not in read(".devcontainer/devcontainer.json"):

@@ -55,7 +55,8 @@ def yields():
     source = os.path.join(ROOT, "tools", "qemu_yield.c")
     path = os.path.join(os.path.abspath(BUILD), "qemu", "yield.so")
     try:
-        if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
+        newest = max(map(os.path.getmtime, (source, source.replace("yield.c", "plugin.h"))))
+        if not os.path.exists(path) or os.path.getmtime(path) < newest:
             why = qemu_plugin.make(source, path)
             if why:
                 print(f"qemu: CPUs that wait keep a core busy: {source}: {why}", file=sys.stderr)

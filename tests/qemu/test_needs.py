@@ -2,7 +2,6 @@
 """tools/needs.txt: what is needed, what is left out where it cannot be had, and who says so."""
 import os
 import re
-import subprocess
 
 import needs
 import outer_make
@@ -10,6 +9,7 @@ import parts
 import pytest
 import qemu
 import test as make_test
+from conftest import status_and_output
 from schedule import Verdict
 
 POLICY = "#!/bin/sh\necho '  Candidate: (none)'\n"
@@ -39,16 +39,7 @@ def without(tmp_path):
 
 
 def said(env, *command):
-    done = subprocess.run(
-        command,
-        cwd=qemu.ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    return done.returncode, done.stdout
+    return status_and_output(command, env, qemu.WATCHDOG)
 
 
 def test_a_tool_that_cannot_be_had_is_left_out(without):

@@ -11,9 +11,9 @@ import pytest
 import qemu
 from conftest import full, needs_tool
 
-# Give SS its AMD value after each SYSRET. A SYSRET is the last instruction of syscall_entry.
 BOOTS = "single"
 pytestmark = needs_tool("debug")
+# Give SS its AMD value after each SYSRET. A SYSRET is the last instruction of syscall_entry.
 GDB = """
 set pagination off
 set confirm off
