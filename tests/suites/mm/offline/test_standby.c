@@ -109,8 +109,8 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	/* Allocate seven eighths: the rest covers the watermarks. */
 	EXPECT_EQ(
 	    t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
-	EXPECT_EQ(t, blocks_online(mem), TOTAL);
 	EXPECT_EQ(t, brought(mem, STEPS * STEP), STEPS * STEP);
+	EXPECT_EQ(t, blocks_online(mem), TOTAL);
 	EXPECT_EQ(t, asked, 0);
 	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_NORMAL)), 0);
 	expect_sound(t, mem);
@@ -133,6 +133,7 @@ static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 	REQUIRE(t, zone->wmark[WMARK_MIN] + zone->reserve > zone->wmark[WMARK_LOW]);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE)), BLOCK(ONLINE));
+	EXPECT_EQ(t, brought(mem, STEP), STEP);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, asked, 0);
 	/* A run brought the step online, without the wait that comes before the OOM killer. */
@@ -424,6 +425,8 @@ static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
 	EXPECT_EQ(t, asked, 1);
 	inside_result = 0;
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
+	/* The first pageblock of the step serves the request, before the others are online. */
+	EXPECT_EQ(t, brought(mem, STEP), STEP);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, asked, 1);
 	memory_set_oom(mem, NULL, NULL);
