@@ -278,7 +278,13 @@ void *arch_stack_alloc(void)
 {
 	struct stack *s = calloc(1, sizeof(*s));
 
+	if (!s)
+		return NULL;
 	s->bottom = malloc(STACK_SIZE);
+	if (!s->bottom) {
+		free(s);
+		return NULL;
+	}
 	s->size = STACK_SIZE;
 	threads_count(1);
 	return s;

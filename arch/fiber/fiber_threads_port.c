@@ -25,6 +25,8 @@ void *arch_boot_zalloc(size_t bytes)
 {
 	void *ptr = aligned_alloc(64, ALIGN_UP(bytes, 64));
 
+	if (!ptr)
+		panic("the host has no %zu bytes", bytes);
 	memset(ptr, 0, ALIGN_UP(bytes, 64));
 	return ptr;
 }
