@@ -26,13 +26,8 @@
  * Offsets of FCW and MXCSR in the legacy part of an FPU area (SDM vol. 1, table 10-2), and their
  * initial values: for FCW, the value that FNINIT sets.
  */
-#define FPU_FCW   0
-#define FPU_MXCSR 24
-/*
- * Processors do not use the bytes of the legacy part from this offset on (SDM vol. 1, 10.5.1): the
- * kernel keeps DS, ES, FS and GS there.
- */
-#define FPU_SELECTORS 464
+#define FPU_FCW       0
+#define FPU_MXCSR     24
 #define FCW_INITIAL   0x037f
 #define MXCSR_INITIAL 0x1f80
 #define FXSAVE_SIZE   512
@@ -110,8 +105,8 @@ void *arch_fpu_alloc(void)
 }
 
 /*
- * Ring 3 may load a null selector or any GDT selector that it is allowed, so the kernel saves
- * selectors like other registers.
+ * Ring 3 may load a null selector or any GDT selector that it is allowed.  No thread needs one, so
+ * none is saved: a switch sets all to 0, and a thread never sees those of another.
  */
 static always_inline u32 selectors(void)
 {
@@ -125,38 +120,20 @@ static always_inline u32 selectors(void)
 	return ds | es | fs | gs;
 }
 
-static u64 saved_selectors(const char *fpu)
-{
-	return *(const u64 *)(fpu + FPU_SELECTORS);
-}
-
-static void selectors_save(char *fpu)
-{
-	u16 *to = (u16 *)(fpu + FPU_SELECTORS);
-
-	__asm__ volatile("movw %%ds, %0\n\t"
-	                 "movw %%es, %1\n\t"
-	                 "movw %%fs, %2\n\t"
-	                 "movw %%gs, %3"
-	                 : "=m"(to[0]), "=m"(to[1]), "=m"(to[2]), "=m"(to[3]));
-}
-
 /*
  * Loading GS sets the GS base.  The two swapgs protect the kernel's base.  Ring 3's base is 0, and
  * stays 0.
  */
-static void selectors_load(const char *fpu)
+static noinline void selectors_clear(void)
 {
-	const u16 *from = (const u16 *)(fpu + FPU_SELECTORS);
-
-	__asm__ volatile("movw %0, %%ds\n\t"
-	                 "movw %1, %%es\n\t"
-	                 "movw %2, %%fs\n\t"
+	__asm__ volatile("movl %0, %%ds\n\t"
+	                 "movl %0, %%es\n\t"
+	                 "movl %0, %%fs\n\t"
 	                 "swapgs\n\t"
-	                 "movw %3, %%gs\n\t"
+	                 "movl %0, %%gs\n\t"
 	                 "swapgs"
 	                 :
-	                 : "m"(from[0]), "m"(from[1]), "m"(from[2]), "m"(from[3])
+	                 : "r"(0)
 	                 : "memory");
 }
 
@@ -170,10 +147,12 @@ static always_inline void xrstor(const void *from, u32 states)
 	__asm__ volatile("xrstor64 (%0)" : : "r"(from), "a"(states), "d"(0) : "memory");
 }
 
-static always_inline void fpu_switch(void *from, const void *to, void *top)
+void arch_user_switch(void *from, const void *to, void *top)
 {
 	u32 states = xstate;
 
+	if (unlikely(selectors()))
+		selectors_clear();
 	if (likely(states)) {
 		if (from)
 			xsave(from, states);
@@ -187,31 +166,6 @@ static always_inline void fpu_switch(void *from, const void *to, void *top)
 	}
 	if (to)
 		arch_set_kernel_stack(top);
-}
-
-static noinline void switch_any(void *from, const void *to, void *top)
-{
-	u64 any = selectors();
-
-	if (from)
-		any |= saved_selectors(from);
-	if (to)
-		any |= saved_selectors(to);
-	if (from && any)
-		selectors_save(from);
-	if (to && any)
-		selectors_load(to);
-	fpu_switch(from, to, top);
-}
-
-/* Usually the selectors of both threads and of the CPU are null, and need neither save nor load. */
-void arch_user_switch(void *from, const void *to, void *top)
-{
-	if (likely(from && to) &&
-	    likely(!(selectors() | saved_selectors(from) | saved_selectors(to))))
-		fpu_switch(from, to, top);
-	else
-		switch_any(from, to, top);
 }
 
 /* ---- user memory ---- */

@@ -16,15 +16,15 @@
 /* ---- the machine's part ---- */
 
 /*
- * Memory for the FPU registers and segment selectors of a thread of ring 3, with the start values
- * of a program; NULL without memory.  Freed by kfree.
+ * Memory for the FPU registers of a thread of ring 3, with the start values of a program; NULL
+ * without memory.  Freed by kfree.
  * Context: thread.
  */
 void *arch_fpu_alloc(void) must_check;
 /*
- * Another thread is about to run: save this CPU's FPU registers and selectors to @from, and load
- * them from @to.  NULL: that thread has none.  Unless @to is NULL, from now on the CPU enters the
- * kernel from ring 3 on the stack that ends at @top.  irqs off.
+ * Another thread is about to run: save this CPU's FPU registers to @from, and load them from @to.
+ * NULL: that thread has none.  The selectors DS, ES, FS and GS become 0.  Unless @to is NULL, from
+ * now on the CPU enters the kernel from ring 3 on the stack that ends at @top.  irqs off.
  */
 void arch_user_switch(void *from, const void *to, void *top);
 /* From now on this CPU translates by the tables with root @root; 0: the kernel's own.  irqs off. */

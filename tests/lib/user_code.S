@@ -187,21 +187,24 @@ user_sse:
 2:	movl $1, %esi
 	jmp user_exit
 /*
- * Set DS, ES, FS and GS to SI; enter the kernel 100 times; then end the thread.  If a selector has
- * changed, exit with 1.
+ * Set DS, ES, FS and GS to SI, and enter the kernel; 100 times; then end the thread.  If a selector
+ * is neither that nor 0 afterwards, exit with 1.
  */
 user_selectors:
 	movq %rsi, %rbx
 	movl $100, %ebp
-	.irp r, ds, es, fs, gs
+1:	.irp r, ds, es, fs, gs
 	movl %ebx, %\r
 	.endr
-1:	movl $SYS_YIELD, %eax
+	movl $SYS_YIELD, %eax
 	syscall
 	.irp r, ds, es, fs, gs
 	movl %\r, %eax
+	testl %eax, %eax
+	jz 3f
 	cmpw %ax, %bx
 	jne 2f
+3:
 	.endr
 	decl %ebp
 	jnz 1b

@@ -46,10 +46,7 @@ static void fpu_registers_are_each_threads_own(struct ktest *t)
 	keep_registers(t, user_sse, value);
 }
 
-/*
- * These selectors survive a return from an interrupt, which sets null selectors to 0 (SDM vol. 2A,
- * IRET).
- */
+/* A switch sets the selectors to 0; a thread never sees those of another. */
 static void selectors_are_each_threads_own(struct ktest *t)
 {
 	static const u64 value[4] = {0, 0x18, 0x1b, 0x23};
