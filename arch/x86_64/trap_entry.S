@@ -50,6 +50,9 @@ trap_stubs:
 trap_common:
 	testb $3, 24(%rsp)		/* CS */
 	jnz trap_user
+	cmpq $user_iret, 16(%rsp)	/* RIP */
+	je fault_of_user_iret
+trap_kernel:
 	save_registers
 	call_dispatch
 	pop_registers
@@ -71,7 +74,13 @@ user_resume:
 	pop_registers
 	addq $16, %rsp
 	swapgs
+user_iret:
 	iretq
+
+/* The panic that follows needs the kernel's GS base. */
+fault_of_user_iret:
+	swapgs
+	jmp trap_kernel
 
 	/* EBX: 1 if the GS base was the user's and must be restored. */
 	.macro save_gs
