@@ -153,7 +153,8 @@ class Follower:
         text = done.stdout.replace(self.folder, folder_in(self.one.name))
         lines = text.rstrip("\n").split("\n") if text.strip() else []
         self.told(command, lines)
-        return done.returncode, lines, done.stderr
+        # A note is about this machine, not about the handout.
+        return done.returncode, [x for x in lines if not x.startswith("note: ")], done.stderr
 
     def renew(self, command, said, want):
         """Put new numbers into the first output below @command that has the lines @want."""
