@@ -154,7 +154,8 @@ class Follower:
         lines = text.rstrip("\n").split("\n") if text.strip() else []
         self.told(command, lines)
         # A note is about this machine, not about the handout.
-        return done.returncode, [x for x in lines if not x.lstrip().startswith("note: ")], done.stderr
+        said = [line for line in lines if not line.lstrip().startswith("note: ")]
+        return done.returncode, said, done.stderr
 
     def renew(self, command, said, want):
         """Put new numbers into the first output below @command that has the lines @want."""
