@@ -47,8 +47,8 @@ end
 
 
 def run_with_gdb(name, boot, program, most, mask):
-    """Run a program; SS after each of its first @most SYSRETs is as an AMD processor leaves it, with
-    the bits of @mask. Returns the run, and what gdb said."""
+    """Run a program; SS after each of its first @most SYSRETs is as an AMD processor leaves it,
+    with the bits of @mask. Returns the run, and what gdb said."""
     base = os.path.join(os.path.abspath(qemu.BUILD), "qemu", name)
     socket, script = os.path.relpath(base + ".gdb.sock"), base + ".gdb"
     os.makedirs(os.path.dirname(base), exist_ok=True)
