@@ -45,8 +45,9 @@ size_t user_copy(void *dst, const void *src, size_t len);
 extern u8 user_smap;
 
 u8 user_smap;
-static u32 xstate;   /* states that XSAVE saves; 0: there is FXSAVE only */
-static u32 fpu_size; /* bytes of an FPU area */
+static u32 xstate;     /* states that XSAVE saves; 0: there is FXSAVE only */
+static u32 fpu_size;   /* bytes of an FPU area */
+static bool x87_leaks; /* registers that FXRSTOR and XRSTOR may leave as they are */
 
 void user_init_cpu(void)
 {
@@ -68,6 +69,7 @@ void user_init_cpu(void)
 	} else {
 		fpu_size = FXSAVE_SIZE;
 	}
+	x87_leaks = cpu_keeps_x87_pointers();
 	user_smap = (read_cr4() & CR4_SMAP) != 0;
 }
 
@@ -147,6 +149,17 @@ static always_inline void xrstor(const void *from, u32 states)
 	__asm__ volatile("xrstor64 (%0)" : : "r"(from), "a"(states), "d"(0) : "memory");
 }
 
+/*
+ * Put the addresses of an x87 instruction of the kernel in place of those of the last program's.
+ * The program's pending exception, and a full register stack, would make that instruction fault.
+ */
+static void x87_forget(void)
+{
+	static const u32 zero;
+
+	__asm__ volatile("fnclex\n\temms\n\tfildl %0" : : "m"(zero));
+}
+
 void arch_user_switch(void *from, const void *to, void *top)
 {
 	u32 states = xstate;
@@ -156,11 +169,15 @@ void arch_user_switch(void *from, const void *to, void *top)
 	if (likely(states)) {
 		if (from)
 			xsave(from, states);
+		if (unlikely(x87_leaks) && to)
+			x87_forget();
 		if (to)
 			xrstor(to, states);
 	} else {
 		if (from)
 			__asm__ volatile("fxsave64 (%0)" : : "r"(from) : "memory");
+		if (x87_leaks && to)
+			x87_forget();
 		if (to)
 			__asm__ volatile("fxrstor64 (%0)" : : "r"(to) : "memory");
 	}
@@ -205,6 +222,11 @@ int copy_from_user_now(void *dst, u64 src, size_t len)
 	return left ? -EFAULT : 0;
 }
 
+bool user_copies(const struct trap_frame *f)
+{
+	return f->rip == (uintptr_t)user_copy_words || f->rip == (uintptr_t)user_copy_bytes;
+}
+
 static unsigned fault_access(u64 error)
 {
 	return error & PF_EXECUTE ? VM_EXEC : error & PF_WRITE ? VM_WRITE : VM_READ;
@@ -215,8 +237,7 @@ bool user_kernel_fault(struct trap_frame *f)
 	struct cpu *cpu = this_cpu();
 	uintptr_t va = read_cr2();
 
-	if ((f->rip == (uintptr_t)user_copy_words || f->rip == (uintptr_t)user_copy_bytes) &&
-	    va < USER_END) {
+	if (user_copies(f) && va < USER_END) {
 		if (arch_preempt_count()) { /* copy_from_user_now */
 			f->rip = (uintptr_t)user_copy_end;
 			return true;
@@ -232,6 +253,15 @@ bool user_kernel_fault(struct trap_frame *f)
 		return true;
 	}
 	return false;
+}
+
+/* The copy fails; the thread "mce" retires the page. */
+void user_kernel_machine_check(struct trap_frame *f)
+{
+	struct mce_record hit;
+
+	if (trap_machine_check(f, &hit))
+		f->rip = (uintptr_t)user_copy_end;
 }
 
 /* ---- entries from ring 3, and the return ---- */
@@ -289,7 +319,8 @@ static void page_fault(const struct trap_frame *f)
  * The data that this thread was about to use is damaged.  The thread retires the page itself, so it
  * waits for no other thread.  After that the access faults, as for any lost page: the task's fault
  * handler is called, or the task ends, or the page's pager supplies the page again.  If the page
- * cannot be retired, the task ends: the thread would meet the error again.
+ * cannot be retired, the task ends: the thread would meet the error again.  So it does if the CPU
+ * does not know where to continue.
  */
 static void machine_check(const struct trap_frame *f)
 {
@@ -300,6 +331,9 @@ static void machine_check(const struct trap_frame *f)
 	arch_irq_enable();
 	if (!mce_deal(&hit))
 		user_dies(f, "machine check: data that it needs is damaged, and cannot be retired");
+	if (hit.ends)
+		user_dies(
+		    f, "machine check: data that it needs is damaged, and it cannot continue");
 }
 
 /*
