@@ -59,9 +59,9 @@ static void control_registers(void)
 
 	if (cpuid(1, 0).edx & CPUID_MCE)
 		cr4 |= CR4_MCE;
-	if (cpuid(1, 0).ecx & (1u << 26))
+	/* Firmware may limit the leaves of CPUID; without leaf 0xd the states are unknown. */
+	if (cpuid(1, 0).ecx & (1u << 26) && cpuid(0, 0).eax >= 0xd)
 		cr4 |= CR4_OSXSAVE;
-
 	if (cpuid(0, 0).eax >= 7) {
 		struct cpuid_regs leaf = cpuid(7, 0);
 

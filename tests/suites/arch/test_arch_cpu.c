@@ -177,11 +177,11 @@ static u64 wanted_cr4(void)
 	                  seven = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid_regs){0};
 	u64 cr4 = 0x6a0; /* PAE, PGE, OSFXSR, OSXMMEXCPT */
 
-	cr4 |= one.edx >> 7 & 1 ? 0x40 : 0;                /* MCE */
-	cr4 |= one.ecx >> 26 & 1 ? 0x40000 : 0;            /* OSXSAVE */
-	cr4 |= seven.ecx >> 2 & 1 ? 0x800 : 0;             /* UMIP */
-	cr4 |= seven.ebx >> 7 & 1 ? 0x100000 : 0;          /* SMEP */
-	return cr4 | (seven.ebx >> 20 & 1 ? 0x200000 : 0); /* SMAP */
+	cr4 |= one.edx >> 7 & 1 ? 0x40 : 0;                               /* MCE */
+	cr4 |= one.ecx >> 26 & 1 && cpuid(0, 0).eax >= 0xd ? 0x40000 : 0; /* OSXSAVE */
+	cr4 |= seven.ecx >> 2 & 1 ? 0x800 : 0;                            /* UMIP */
+	cr4 |= seven.ebx >> 7 & 1 ? 0x100000 : 0;                         /* SMEP */
+	return cr4 | (seven.ebx >> 20 & 1 ? 0x200000 : 0);                /* SMAP */
 }
 
 static void expect_registers(struct ktest *t, const struct found *f, unsigned cpu)
