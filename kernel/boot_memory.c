@@ -61,6 +61,9 @@ void boot_memory_init(void)
 	if (err)
 		printk("boot: memory map damaged (error %s); its readable part is used\n",
 		    errno_name(err));
+	if (bootinfo.ram_left_out)
+		printk("boot: %llu KiB of RAM left out: more than %u ranges of RAM\n",
+		    (unsigned long long)bootinfo.ram_left_out >> 10, BOOT_MAX_RANGES);
 	if (total_ram() < MIN_RAM) {
 		printk("boot: only %llu KiB of RAM; Quarry needs %llu MiB or more\n",
 		    (unsigned long long)total_ram() >> 10, (unsigned long long)MIN_RAM >> 20);
