@@ -49,11 +49,20 @@ u64 arch_ticks_ns(u64 at)
 	return base_ns + (u64)((unsigned __int128)(at - base_tsc) * scale >> 32);
 }
 
+/* A CPU whose TSC is behind base_tsc is at base_ns, not centuries ahead. */
 u64 arch_clock_ns(void)
 {
-	u64 delta = arch_tsc() - base_tsc;
+	return arch_ticks_ns(MAX(arch_tsc(), base_tsc));
+}
 
-	return base_ns + (u64)((unsigned __int128)delta * scale >> 32);
+void clock_compare(unsigned cpu, u64 before, u64 at, u64 after)
+{
+	u64 off = at < before ? before - at : at > after ? at - after : 0;
+
+	if (off)
+		printk("clock: the time stamp counter of CPU %u is %llu us or more %s\n", cpu,
+		    (unsigned long long)(off / (clock_tsc_hz / 1000000)),
+		    at < before ? "behind" : "ahead");
 }
 
 /* Are the clocks measured against the PM timer?  Else against the interval timer. */

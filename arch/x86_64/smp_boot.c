@@ -161,6 +161,7 @@ static void report_missing(void)
 void smp_start_aps(void)
 {
 	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
+	u64 began = arch_tsc();
 
 	if (nr_boot_cpus == 1)
 		return;
@@ -180,6 +181,10 @@ void smp_start_aps(void)
 	}
 	if (!wait_started(START_NS))
 		report_missing();
+	for (unsigned i = 1; i < nr_boot_cpus; i++) {
+		if (cpus[i]->started == STARTED_RUNS)
+			clock_compare(i, began, cpus[i]->start_tsc, arch_tsc());
+	}
 }
 
 /* The trampoline's page stays reserved; its content does not depend on the CPU. */
@@ -187,7 +192,7 @@ bool arch_cpu_start(unsigned id)
 {
 	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
 	struct cpu *cpu = cpus[id];
-	u64 began = arch_clock_ns(), again = SECOND_SIPI_NS;
+	u64 began = arch_clock_ns(), again = SECOND_SIPI_NS, tsc = arch_tsc();
 
 	if (!boot_trampoline_page)
 		return false;
@@ -209,6 +214,7 @@ bool arch_cpu_start(unsigned id)
 		}
 		cpu_relax();
 	}
+	clock_compare(id, tsc, cpu->start_tsc, arch_tsc());
 	return true;
 }
 
@@ -220,6 +226,7 @@ void arch_cpu_stop(unsigned id)
 
 void ap_main(struct cpu *cpu)
 {
+	cpu->start_tsc = arch_tsc();
 	while (!atomic_cas(&cpu->started, 0u, 1u))
 		halt_deaf();
 	cpu_load(cpu);

@@ -331,6 +331,11 @@ int ioapic_route_isa(unsigned irq, u8 vector);
 
 /* clock.c: measure TSC and APIC timer (divided by 16, counting down), in Hz. */
 void clock_init(void);
+/*
+ * Report a CPU that read @at from its TSC, while this CPU's TSC went from @before to @after, if the
+ * two TSCs differ.  After clock_init.
+ */
+void clock_compare(unsigned cpu, u64 before, u64 at, u64 after);
 
 /* timer.c: measure the clock and this CPU's timer, and stop the timer.  Boot CPU. */
 void arch_timer_init(void);

@@ -48,6 +48,7 @@ static u32 own_id, most;
 static struct {
 	u64 at; /* time at which the CPU starts, in ns; 0: never */
 	u32 started;
+	s64 ahead; /* of its time stamp counter */
 } comes[CPUS];
 static bool given_up; /* a CPU is given up while it loads its tables */
 
@@ -101,6 +102,11 @@ static void send(u32 dest, u32 low)
 	judge_note("\n");
 }
 
+static u64 read_tsc(void)
+{
+	return 1000 + judge.now / US;
+}
+
 static u64 look(void)
 {
 	u64 now = judge_clock();
@@ -109,10 +115,18 @@ static u64 look(void)
 	for (i = 0; i < CPUS; i++) {
 		if (comes[i].at && now >= comes[i].at) {
 			areas[i]->started = comes[i].started;
+			areas[i]->start_tsc = read_tsc() + (u64)comes[i].ahead;
 			comes[i].at = 0;
 		}
 	}
 	return now;
+}
+
+/* The time stamp counters of two CPUs are compared. */
+static void compare(unsigned cpu, u64 before, u64 at, u64 after)
+{
+	if (at < before || at > after)
+		judge_note("CPU %u: TSC %s\n", cpu, at < before ? "behind" : "ahead");
 }
 
 static void load(struct cpu *cpu)
@@ -174,6 +188,8 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #define apic_enable          enable
 #define kernel_ap_entry      enter
 #define arch_clock_ns        look
+#define arch_tsc             read_tsc
+#define clock_compare        compare
 #define ioapic_move          move
 #define mce_parked           parked
 #define smp_call_mask        call
@@ -364,6 +380,25 @@ static void late_cpus_get_a_second_start_up_interrupt(struct ktest *t)
 	EXPECT_EQ(t, judge.now, 5000250 * US);
 }
 
+static void cpu_with_another_time_is_reported(struct ktest *t)
+{
+	unsigned i;
+
+	begin(50 * US);
+	for (i = 1; i < CPUS; i++)
+		comes[i].at = 100 * US, comes[i].started = STARTED_RUNS;
+	comes[1].ahead = -500;
+	comes[3].ahead = 500;
+	smp_start_aps();
+	EXPECT_SAID(t, ALL "CPU 1: TSC behind\nCPU 3: TSC ahead\n");
+	begin(50 * US);
+	comes[2].at = 100 * US, comes[2].started = 1, comes[2].ahead = 500;
+	EXPECT(t, arch_cpu_start(2));
+	EXPECT_EQ(t, judge_times("CPU 2: TSC ahead\n"), 1);
+	PLAY_TO_THE_END(1, ap_main(&area[1]));
+	EXPECT_EQ(t, area[1].start_tsc, 1100);
+}
+
 /* ---- one by one ---- */
 
 static void one_cpu_is_started_and_stopped(struct ktest *t)
@@ -491,5 +526,6 @@ static void all_cpus_forget_their_mappings(struct ktest *t)
 
 KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(cpus_are_those_of_the_firmware),
     KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_a_second_start_up_interrupt),
-    KTEST(one_cpu_is_started_and_stopped), KTEST(cpu_that_does_not_start_is_stopped),
-    KTEST(a_cpu_comes_up), KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));
+    KTEST(cpu_with_another_time_is_reported), KTEST(one_cpu_is_started_and_stopped),
+    KTEST(cpu_that_does_not_start_is_stopped), KTEST(a_cpu_comes_up),
+    KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));
