@@ -246,6 +246,18 @@ int ioapic_route_isa(unsigned irq, u8 vector)
 	return ioapic_route(isa->gsi, vector, isa->level, isa->active_low);
 }
 
+/* The CPU decodes the address in its MSR (SDM vol. 3A, 10.4.4), whatever the MADT says. */
+static void map_xapic(void)
+{
+	phys_t base = rdmsr(MSR_APIC_BASE) & ~(PAGE_SIZE - 1);
+
+	if (acpi.lapic != base)
+		printk("apic: local APIC at %lx, not at %lx as the MADT says\n", base, acpi.lapic);
+	lapic = arch_map_mmio(base, PAGE_SIZE);
+	if (!lapic)
+		panic("apic: cannot map the local APIC");
+}
+
 /*
  * Use x2APIC where the CPU has it, unless apic=xapic.  If the firmware enabled x2APIC it stays on:
  * there is no way back.
@@ -257,9 +269,7 @@ static void choose_mode(void)
 
 	x2apic = has && (on || !refused);
 	if (!x2apic)
-		lapic = arch_map_mmio(acpi.lapic, PAGE_SIZE);
-	if (!x2apic && !lapic)
-		panic("apic: cannot map the local APIC");
+		map_xapic();
 	printk("apic: %s mode%s\n", x2apic ? "x2APIC" : "xAPIC",
 	    on && refused ? ", as the firmware left it" : "");
 }

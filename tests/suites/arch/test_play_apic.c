@@ -126,6 +126,7 @@ static void begin(void)
 		redirect[i / PINS][0x10 + 2 * (i % PINS)] = 0x10000; /* masked, as after a reset */
 	memset(&firmware, 0, sizeof(firmware));
 	firmware.lapic = LAPIC;
+	play.msr[0x1b] = LAPIC | 0x100; /* the boot CPU's, off */
 	firmware.nr_ioapics = IOAPICS;
 	for (unsigned i = 0; i < IOAPICS; i++)
 		firmware.ioapic[i] =
@@ -173,14 +174,13 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 	play.leaf1.ecx = ~HAS;
 	init();
 	EXPECT_SAID(t,
-	    "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=800\n"
+	    "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=fee00900\n"
 	    "80=0\nf0=1ff\n320=10000\n350=10000\n360=400\n370=10000\nb0=0\n" IO_APICS
 	    "3e0=3\n380=ffffffff\nclock\n380=0\n" RATES);
 	EXPECT_EQ(t, lapic_words[0x360 / 4], 0x400);
 	EXPECT_EQ(t, apic_max_id(), 254);
 	begin();
 	play.leaf1.ecx = HAS;
-	play.msr[0x1b] = 0xfee00100;
 	init();
 	EXPECT_SAID(t,
 	    "apic: x2APIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=fee00900\nmsr 1b=fee00d00\n"
@@ -211,7 +211,7 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		begin();
 		play.leaf1.ecx = cases[i].ecx;
-		play.msr[0x1b] = cases[i].base;
+		play.msr[0x1b] = LAPIC | (cases[i].base & 0xfff);
 		wanted_mode = cases[i].option;
 		init();
 		EXPECT_EQ(t, apic_max_id() == X2APIC_MAX_ID, cases[i].x2apic);
@@ -220,6 +220,16 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 		EXPECT_EQ(t, judge_times(" mode, as the firmware left it\n"),
 		    cases[i].x2apic && cases[i].option && !strcmp(cases[i].option, "xapic"));
 	}
+}
+
+static void local_apic_is_where_the_cpu_has_it(struct ktest *t)
+{
+	begin();
+	firmware.lapic = 0x123456789000;
+	init();
+	EXPECT_EQ(t, judge_times("map fee00000+1000\n"), 1);
+	EXPECT_EQ(t,
+	    judge_times("apic: local APIC at fee00000, not at 123456789000 as the MADT says\n"), 1);
 }
 
 /* ---- registers, interrupts sent ---- */
@@ -421,8 +431,9 @@ static void pending_interrupt_is_seen(struct ktest *t)
 }
 
 KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
-    KTEST(apic_mode_follows_cpu_and_option), KTEST(registers_are_memory_or_msrs),
-    KTEST(interrupts_are_sent_whole), KTEST(ipi_to_this_cpu_needs_no_destination),
-    KTEST(interrupt_lines_are_routed_to_this_cpu), KTEST(isa_lines_follow_the_firmware),
-    KTEST(cpu_with_a_large_id_gets_no_interrupt_line), KTEST(interrupt_lines_move_between_cpus),
-    KTEST(local_timer_starts_and_stops), KTEST(pending_interrupt_is_seen));
+    KTEST(apic_mode_follows_cpu_and_option), KTEST(local_apic_is_where_the_cpu_has_it),
+    KTEST(registers_are_memory_or_msrs), KTEST(interrupts_are_sent_whole),
+    KTEST(ipi_to_this_cpu_needs_no_destination), KTEST(interrupt_lines_are_routed_to_this_cpu),
+    KTEST(isa_lines_follow_the_firmware), KTEST(cpu_with_a_large_id_gets_no_interrupt_line),
+    KTEST(interrupt_lines_move_between_cpus), KTEST(local_timer_starts_and_stops),
+    KTEST(pending_interrupt_is_seen));
