@@ -3,8 +3,8 @@
  * acpi.h: the kernel's data from the firmware's ACPI tables.
  *
  * The tables are read once, on the boot CPU, and not needed afterwards.  A broken table is reported
- * with the reason, and ignored.  The parsers take a table and its number of bytes, and read nothing
- * else, so that they can be fuzzed on a host.
+ * with the reason, and ignored, but one with a wrong checksum is used.  The parsers take a table
+ * and its number of bytes, and read nothing else, so that they can be fuzzed on a host.
  */
 #ifndef QUARRY_ACPI_H
 #define QUARRY_ACPI_H
@@ -15,7 +15,7 @@
 
 #define ACPI_MAX_CPUS     4096
 #define ACPI_MAX_AFFINITY 128
-#define ACPI_MAX_IOAPICS  16
+#define ACPI_MAX_IOAPICS  64
 #define ACPI_NR_ISA       16
 
 struct acpi_cpu {

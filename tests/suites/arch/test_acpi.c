@@ -185,7 +185,7 @@ static void madt_entries_stay_within_the_table(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 1);
 }
 
-static void madt_lists_at_most_16_io_apics(struct ktest *t)
+static void madt_lists_at_most_64_io_apics(struct ktest *t)
 {
 	unsigned i;
 
@@ -194,7 +194,7 @@ static void madt_lists_at_most_16_io_apics(struct ktest *t)
 		add_ioapic(12, 0x1000 * i, i);
 	EXPECT_TEXT(t, parse_madt(), NULL);
 	EXPECT_EQ(t, fw_info.nr_ioapics, ACPI_MAX_IOAPICS);
-	EXPECT_EQ(t, fw_info.ioapic[15].address, 0xf000);
+	EXPECT_EQ(t, fw_info.ioapic[63].address, 0x3f000);
 	add_ioapic(12, 1, 1);
 	fw_info.nr_ioapics = 0;
 	EXPECT_TEXT(t, parse_madt(), "too many I/O APICs");
@@ -219,7 +219,7 @@ static void begin_fadt(size_t len)
 	put32(fw_table.b + 64, 0xffff);
 	put32(fw_table.b + 76, 0x10000);
 	put32(fw_table.b + 80, 0xafe0);
-	put64(fw_table.b + 140, 0x123456789);
+	put64(fw_table.b + 140, 0xfedcba98);
 }
 
 static phys_t parse_fadt(struct ktest *t, const char *want)
@@ -261,9 +261,14 @@ static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
 	begin_fadt(147);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
 	begin_fadt(148);
-	EXPECT_EQ(t, parse_fadt(t, NULL), 0x123456789);
+	EXPECT_EQ(t, parse_fadt(t, NULL), 0xfedcba98);
 	put64(fw_table.b + 140, 0);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
+	/* An address that is out of reach hides no other one. */
+	put64(fw_table.b + 140, 1ULL << 32);
+	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
+	put32(fw_table.b + 40, 0);
+	EXPECT_EQ(t, parse_fadt(t, NULL), 1ULL << 32);
 }
 
 /* ---- DSDT ---- */
@@ -408,6 +413,6 @@ static void memory_slots_are_counted_by_their_name(struct ktest *t)
 KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_lists_the_cpus), KTEST(madt_lists_the_interrupt_wiring),
     KTEST(madt_with_wrong_entries_reports_the_first),
     KTEST(madt_entries_that_are_not_enabled_hide_no_cpu), KTEST(madt_entries_stay_within_the_table),
-    KTEST(madt_lists_at_most_16_io_apics), KTEST(fadt_lists_the_register_addresses),
+    KTEST(madt_lists_at_most_64_io_apics), KTEST(fadt_lists_the_register_addresses),
     KTEST(fadt_has_the_dsdt_in_one_of_two_places), KTEST(dsdt_has_the_power_off_values),
     KTEST(cpu_slots_are_found_by_their_region), KTEST(memory_slots_are_counted_by_their_name));
