@@ -85,6 +85,7 @@ void kernel_main(void)
 	acpi_hotplug_init();      /* slots for memory and CPUs, unless slots=off */
 	arch_paging_init();       /* final page tables: all RAM reachable */
 	screen_map();             /* maps the screen in these tables */
+	power_init();             /* the register that turns the machine off */
 	arch_apic_init();         /* interrupts */
 	arch_timer_init();        /* the clock */
 	arch_cpus_init();         /* nr_cpus, per-CPU areas */

@@ -18,7 +18,8 @@
 
 #define MAPPED 0x100000000ULL
 /* A larger table is taken as invalid. */
-#define MAX_TABLE (16u << 20)
+#define MAX_TABLE       (16u << 20)
+#define FADT_HW_REDUCED (1u << 20)
 
 static u16 get16(const u8 *p)
 {
@@ -132,18 +133,35 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 	info->acpi_enable = t[52];
 	info->pm1a_evt = port_at(t + 56);
 	info->pm1a_cnt = port_at(t + 64);
+	info->pm1b_cnt = port_at(t + 68);
 	info->pm_timer_port = port_at(t + 76);
 	if (len >= 93) {
 		info->gpe0 = port_at(t + 80);
 		info->pm1_evt_len = t[88];
 		info->gpe0_len = t[92];
 	}
+	if (len >= 256 && acpi_get32(t + 112) & FADT_HW_REDUCED && t[244] <= 1) {
+		info->sleep_in_memory = t[244] == 0; /* address space: memory, I/O ports */
+		info->sleep_control =
+		    info->sleep_in_memory ? acpi_get64(t + 248) : port_at(t + 248);
+	}
 	return NULL;
 }
 
+/* Read an integer below 8 at *@p, in one of its encodings.  Returns false at another value. */
+static bool sleep_type(const u8 *t, size_t len, size_t *p, u8 *type)
+{
+	if (*p < len && t[*p] == 0x0a) /* BytePrefix */
+		(*p)++;
+	if (*p >= len || t[*p] > 7)
+		return false;
+	*type = t[(*p)++];
+	return true;
+}
+
 /*
- * Find the package _S5_ by its name: NameOp "_S5_" PackageOp PkgLength NumElements SLP_TYPa, an
- * integer below 8 in one of its encodings.
+ * Find the package _S5_ by its name: NameOp "_S5_" PackageOp PkgLength NumElements SLP_TYPa
+ * SLP_TYPb.
  */
 const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t len)
 {
@@ -154,12 +172,12 @@ const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t le
 
 		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12)
 			continue;
-		p += 1 + (t[p] >> 6) + 1;    /* PkgLength has its own length in its top bits */
-		if (p < len && t[p] == 0x0a) /* BytePrefix */
-			p++;
-		if (p >= len || t[p] > 7)
+		p += 1 + (t[p] >> 6) + 1; /* PkgLength has its own length in its top bits */
+		info->s5 = sleep_type(t, len, &p, &info->s5_type);
+		if (!info->s5)
 			return "_S5_ is not understood";
-		info->s5_type = t[p];
+		if (!sleep_type(t, len, &p, &info->s5_type_b))
+			info->s5_type_b = info->s5_type;
 		return NULL;
 	}
 	return "no _S5_";

@@ -401,8 +401,15 @@ bool user_kernel_fault(struct trap_frame *f);
 /* Forbid access to user memory, whatever ring 3 left in RFLAGS.AC.  Any context. */
 void user_access_off(void);
 
-/* acpi_event.c: the interrupt of ACPI events. */
+/*
+ * acpi_event.c: switch to ACPI mode, in which PM1 and events work; any context.  False: the machine
+ * has no such mode, or the firmware does not react within 100 ms.
+ */
+bool acpi_mode(void);
+/* The interrupt of ACPI events. */
 void acpi_interrupt(void);
+/* power.c: map the register that turns the machine off.  Context: boot CPU, after paging. */
+void power_init(void);
 /* drivers/serial.c: the receive interrupt. */
 void serial_interrupt(void);
 /* drivers/virtio_start.c: the interrupt of the PCI buses' lines.  irqs off. */

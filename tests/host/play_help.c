@@ -63,6 +63,11 @@ static void play_mmio_write(volatile u32 *at, u32 value)
 	play.mmio_write(at, value);
 }
 
+static void play_mmio_write8(volatile u8 *at, u8 value)
+{
+	play.mmio_write8(at, value);
+}
+
 static u64 play_read_cr4(void)
 {
 	return play.cr4;
@@ -96,6 +101,7 @@ static const struct host_machine play_machine = {.in = play_in,
     .cpuid = play_cpuid,
     .mmio_read = play_mmio_read,
     .mmio_write = play_mmio_write,
+    .mmio_write8 = play_mmio_write8,
     .read_cr4 = play_read_cr4,
     .write_cr4 = play_write_cr4,
     .note = play_note,

@@ -31,6 +31,7 @@ struct play {
 	void (*noted)(void); /* after an instruction without operand */
 	u32 (*mmio_read)(const volatile u32 *at);
 	void (*mmio_write)(volatile u32 *at, u32 value);
+	void (*mmio_write8)(volatile u8 *at, u8 value);
 	jmp_buf end;
 };
 extern struct play play;
