@@ -337,7 +337,11 @@ static void mb2_parse(phys_t info)
 	multiboot2_parse(head, total);
 }
 
-/* Choose the highest free page below 640 KiB, but not the first page, which the BIOS uses. */
+/*
+ * Choose the highest free page below 640 KiB, but not the first page, which the BIOS uses.  No
+ * other page of the first MiB is used: firmware writes there even after the boot (SMM), whatever
+ * its map says.
+ */
 static void choose_trampoline(void)
 {
 	for (phys_t page = 0x9f000; page >= PAGE_SIZE; page -= PAGE_SIZE) {
@@ -349,15 +353,14 @@ static void choose_trampoline(void)
 			taken |= bootinfo.used[i].start <= page && page < bootinfo.used[i].end;
 		if (ram && !taken) {
 			boot_trampoline_page = page;
-			used_add(page, PAGE_SIZE);
-			return;
+			break;
 		}
 	}
+	used_add(0, LOW_END);
 }
 
 void boot_info_init(u32 info, u32 by)
 {
-	used_add(0, PAGE_SIZE);
 	used_add(image_phys(image_start), image_end - image_start);
 	if (by == BOOT_BY_PVH)
 		pvh_parse(info);

@@ -20,9 +20,8 @@
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
 
-#define MIN_RAM    (32ULL << 20) /* bytes of usable RAM; nothing useful fits into less */
-#define BOOT_LINE  64
-#define BOOT_FLOOR (1ULL << 20) /* the first MiB is no boot memory: other CPUs start there */
+#define MIN_RAM   (32ULL << 20) /* bytes of usable RAM; nothing useful fits into less */
+#define BOOT_LINE 64
 
 static struct memblock memblock;
 static struct boot_plan plan;
@@ -52,7 +51,7 @@ static void check_image(void)
 void boot_memory_init(void)
 {
 	unsigned i;
-	int err = memblock_reserve(&memblock, 0, PAGE_SIZE);
+	int err = 0;
 
 	for (i = 0; i < bootinfo.nr_ram && !err; i++)
 		err = memblock_add(&memblock, bootinfo.ram[i].start, bootinfo.ram[i].end);
@@ -78,8 +77,7 @@ phys_t boot_alloc_raw(size_t bytes, size_t align)
 {
 	/* Whole cache lines prevent false sharing and keep the list of taken ranges short. */
 	size_t size = ALIGN_UP(bytes, (size_t)BOOT_LINE);
-	phys_t pa =
-	    memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), BOOT_FLOOR, 1ULL << 32);
+	phys_t pa = memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), 0, 1ULL << 32);
 
 	if (!pa)
 		panic("boot: no memory for %zu bytes", bytes);
