@@ -23,17 +23,23 @@
 #include "x86.h"
 
 #define APIC_ID        0x20
+#define APIC_VERSION   0x30
 #define APIC_TPR       0x80
 #define APIC_EOI       0xb0
 #define APIC_SVR       0xf0
 #define APIC_IRR       0x200 /* 8 registers of 32 vectors, 16 bytes apart */
 #define APIC_ICR_LOW   0x300
 #define APIC_ICR_HIGH  0x310
+#define APIC_LVT_CMCI  0x2f0
+#define APIC_LVT_HEAT  0x330
+#define APIC_LVT_PERF  0x340
 #define APIC_LVT_LINT0 0x350
 #define APIC_LVT_LINT1 0x360
 #define APIC_LVT_ERROR 0x370
 
 #define SVR_ENABLE  0x100
+#define LVT_MODE    0x700
+#define LVT_SMI     0x200
 #define LVT_NMI     0x400
 #define ICR_BUSY    0x1000
 #define BASE_ENABLE 0x800 /* bits of MSR_APIC_BASE */
@@ -130,6 +136,21 @@ void apic_send_self(u8 vector)
 	wait_sent();
 }
 
+/*
+ * Mask those newer entries that this APIC has, but no SMI, which is the firmware's own: it may keep
+ * the CPU cool.
+ */
+static void mask_newer_entries(void)
+{
+	static const u32 entries[] = {APIC_LVT_PERF, APIC_LVT_HEAT, APIC_LVT_CMCI};
+	u32 last = apic_read(APIC_VERSION) >> 16 & 0xff; /* 3: none of these */
+
+	for (u32 i = 0; i < ARRAY_SIZE(entries) && i + 4 <= last; i++) {
+		if ((apic_read(entries[i]) & LVT_MODE) != LVT_SMI)
+			apic_write(entries[i], LVT_MASKED);
+	}
+}
+
 void apic_enable(void)
 {
 	/* The only way from off to x2APIC is through xAPIC (SDM vol. 3A, 10.12.5). */
@@ -144,6 +165,7 @@ void apic_enable(void)
 	/* An NMI from the host or the operator reaches every CPU: each prints its backtrace. */
 	apic_write(APIC_LVT_LINT1, LVT_NMI);
 	apic_write(APIC_LVT_ERROR, LVT_MASKED);
+	mask_newer_entries();
 	apic_eoi();
 }
 

@@ -39,7 +39,7 @@ struct gate {
 struct found {
 	struct table_register gdtr, idtr;
 	u16 tr, ldtr, cs;
-	u64 cr0, cr4, kernel_sp;
+	u64 cr0, cr4, dr7, kernel_sp;
 	struct tss tss;
 	void *ist_top[NR_IST];
 	u64 star, lstar, fmask, efer, pat, fs, gs, kernel_gs, apic_base;
@@ -90,6 +90,7 @@ static void find(void *arg)
 	__asm__ volatile("sldt %0" : "=m"(f->ldtr));
 	__asm__ volatile("movw %%cs, %0" : "=m"(f->cs));
 	__asm__ volatile("movq %%cr0, %0" : "=r"(f->cr0));
+	__asm__ volatile("movq %%dr7, %0" : "=r"(f->dr7));
 	f->cr4 = read_cr4();
 	f->tss = *tss_of((const u64 *)f->gdtr.base);
 	f->kernel_sp = (uintptr_t)this_cpu()->kernel_sp;
@@ -188,6 +189,7 @@ static void expect_registers(struct ktest *t, const struct found *f, unsigned cp
 {
 	EXPECT_EQ(t, f->cr0, 0x80010033);
 	EXPECT_EQ(t, f->cr4, wanted_cr4());
+	EXPECT_EQ(t, f->dr7, 0x400);
 	EXPECT_EQ(t, f->efer & 0xd01, 0xd01); /* NXE, LMA, LME, SCE */
 	if (cpuid(1, 0).edx >> 16 & 1)
 		EXPECT_EQ(t, f->pat, 0x0007040600070106);
