@@ -124,8 +124,11 @@ void kernel_main(void)
 	pass = demo_run(seed) && !failed; /* the tour, or another scenario of the command line */
 	live_stop();                      /* from here on output is shown */
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
-	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
+	if (strcmp(cmdline_get("monitor", "on"), "off") != 0) {
+		if (clock_assumed)
+			printk("clock: its rate was assumed: no time or rate shown is right\n");
 		monitor(seed);
+	}
 	machine_power_off(pass);
 }
 

@@ -329,7 +329,7 @@ void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
 
-/* clock.c: measure TSC and APIC timer (divided by 16, counting down), in Hz. */
+/* clock.c: find the rates of TSC and APIC timer (divided by 16, counting down), in Hz. */
 void clock_init(void);
 /*
  * Report a CPU that read @at from its TSC, while this CPU's TSC went from @before to @after, if the
@@ -341,6 +341,7 @@ void clock_compare(unsigned cpu, u64 before, u64 at, u64 after);
 void arch_timer_init(void);
 extern u64 clock_tsc_hz;
 extern u64 clock_apic_hz;
+extern bool clock_assumed; /* the rates are a guess */
 
 /* Values of struct cpu.started. */
 #define STARTED_RUNS     2u

@@ -28,6 +28,7 @@ struct play {
 	/* A test may set these functions; NULL: nothing is called. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);
 	void (*out)(u16 port);
+	struct cpuid_regs (*cpuid)(u32 leaf);
 	void (*noted)(void); /* after an instruction without operand */
 	u32 (*mmio_read)(const volatile u32 *at);
 	void (*mmio_write)(volatile u32 *at, u32 value);
