@@ -9,9 +9,10 @@
  *
  * Both frequencies are measured against the ACPI power management timer, which runs at a known rate
  * on every machine and emulator; without it, or if it stands still, against channel 2 of the old
- * interval timer.  Without both, the rates are those that CPUID gives.  A round takes 1 ms.  The host may stop the CPU between any two accesses.  So a
- * reading takes the timer's value and the other two clocks together, and is the tightest of
- * several; and the round with the tightest readings is used.
+ * interval timer.  Without both, the rates are those that CPUID gives.  A round takes 1 ms.  The
+ * host may stop the CPU between any two accesses.  So a reading takes the timer's value and the
+ * other two clocks together, and is the tightest of several; and the round with the tightest
+ * readings is used.
  */
 #include <quarry/acpi.h>
 #include <quarry/machine.h>

@@ -386,6 +386,7 @@ KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(round_in_which_the_timer_seems_to_stand_is_left_out),
     KTEST(calibration_falls_back_to_the_pit),
     KTEST(calibration_leaves_a_pm_timer_that_stands_still),
-    KTEST(pause_beside_the_pit_does_no_harm), KTEST(clock_without_a_timer_assumes_a_rate), KTEST(clock_without_a_timer_uses_the_rates_of_cpuid),
+    KTEST(pause_beside_the_pit_does_no_harm), KTEST(clock_without_a_timer_assumes_a_rate),
+    KTEST(clock_without_a_timer_uses_the_rates_of_cpuid),
     KTEST(clock_advances_at_the_measured_rate), KTEST(clock_of_a_cpu_that_is_behind_stands_still),
     KTEST(cpu_with_another_time_is_reported));
