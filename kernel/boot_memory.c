@@ -80,7 +80,7 @@ phys_t boot_alloc_raw(size_t bytes, size_t align)
 	phys_t pa = memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), 0, 1ULL << 32);
 
 	if (!pa)
-		panic("boot: no memory for %zu bytes", bytes);
+		panic("boot: no memory below 4 GiB for %zu bytes", bytes);
 	return pa;
 }
 
