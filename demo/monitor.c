@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor.c: the prompt on the serial line: reads lines and carries out commands.
+ * monitor.c: the prompt on the serial line or the screen: reads lines and carries out commands.
  *
  * Owns:       the table of commands and the line being typed.
  * Locks:      none.
@@ -52,13 +52,13 @@ static int cmd_expect_fail(unsigned n, char **arg)
 static bool key_pressed(void)
 {
 	unsigned waited;
-	int c = serial_getc();
+	int c = console_getc();
 
 	if (c < 0)
 		return false;
 	for (waited = 0; c == 27 && waited < 5; waited++) {
 		thread_sleep(KEY_MS * 1000000ULL);
-		while (serial_getc() >= 0)
+		while (console_getc() >= 0)
 			;
 	}
 	return true;
@@ -319,8 +319,8 @@ void monitor(u64 seed)
 	enum line_event event;
 
 	monitor_state.seed = seed;
-	if (!serial_present()) {
-		printk("monitor: no serial port to read commands from\n");
+	if (!console_can_read()) {
+		printk("monitor: no serial port and no keyboard to read commands from\n");
 		return;
 	}
 	if (!monitor_state.halted)
@@ -332,7 +332,7 @@ void monitor(u64 seed)
 	while (!monitor_state.halted) {
 		line_begin(&line);
 		do {
-			event = line_feed(&line, serial_getc_wait());
+			event = line_feed(&line, console_getc_wait());
 		} while (event == LINE_GOES_ON);
 		if (event == LINE_READY) {
 			monitor_obey_text(line.text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* monitor.h: the prompt on the serial line, its commands, and scripts of commands. */
+/* monitor.h: the prompt on the serial line or the screen, its commands, and scripts of commands. */
 #ifndef DEMO_MONITOR_H
 #define DEMO_MONITOR_H
 

@@ -98,6 +98,7 @@ void kernel_main(void)
 	smp_start_aps(); /* the other CPUs run kernel_ap_entry */
 	wait_for_aps();  /* they are online when this returns */
 	serial_enable_irq();
+	keyboard_init();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");
 	cma_area_boot();  /* contiguous memory, if the command line asks for it */

@@ -98,6 +98,7 @@
 #define VEC_SERIAL   0x43
 #define VEC_PCI      0x44 /* every line of the PCI buses */
 #define VEC_SCI      0x45 /* ACPI events */
+#define VEC_KEYBOARD 0x46
 #define VEC_MCE      0x4f /* a machine check has been recorded */
 #define VEC_SPURIOUS 0xff
 
@@ -398,8 +399,9 @@ void user_access_off(void);
 
 /* acpi_event.c: the interrupt of ACPI events. */
 void acpi_interrupt(void);
-/* drivers/serial.c: the receive interrupt. */
+/* drivers/serial.c, drivers/i8042.c: the receive interrupts. */
 void serial_interrupt(void);
+void keyboard_interrupt(void);
 /* drivers/virtio_start.c: the interrupt of the PCI buses' lines.  irqs off. */
 void pci_interrupt(void);
 

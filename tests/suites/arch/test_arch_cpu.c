@@ -339,7 +339,7 @@ static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 static void send_each(void *arg)
 {
 	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI,
-	    VEC_MCE, 0x60, NR_EXCEPTION};
+	    VEC_KEYBOARD, VEC_MCE, 0x60, NR_EXCEPTION};
 	struct ktest *t = arg;
 	unsigned i;
 
