@@ -264,6 +264,17 @@ static void undo_escapes(char *s)
 	*to = 0;
 }
 
+/* A tag that is refused is remembered: screen_init reports it. */
+static void mb2_framebuffer(const u8 *tag, u32 size)
+{
+	bootinfo.framebuffer_refused =
+	    framebuffer_from_tag(&bootinfo.framebuffer, tag, size) != 0;
+	if (!bootinfo.framebuffer_refused)
+		return;
+	bootinfo.framebuffer.address = 0;
+	framebuffer_kind(tag, size, &bootinfo.refused_type, &bootinfo.refused_bits);
+}
+
 static void mb2_tag(const struct mb2_tag *tag)
 {
 	const char *body = (const char *)(tag + 1);
@@ -280,8 +291,7 @@ static void mb2_tag(const struct mb2_tag *tag)
 	} else if (tag->type == MB2_MMAP) {
 		mb2_mmap((const void *)tag);
 	} else if (tag->type == MB2_FRAMEBUFFER) {
-		if (framebuffer_from_tag(&bootinfo.framebuffer, tag, tag->size))
-			bootinfo.framebuffer.address = 0;
+		mb2_framebuffer((const void *)tag, tag->size);
 	} else if (tag->type == MB2_RSDP2 || (tag->type == MB2_RSDP1 && !bootinfo.rsdp_len)) {
 		/*
 		 * The tag has a copy of the RSDP, not its address; the newer version is preferred.

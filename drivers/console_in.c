@@ -36,8 +36,13 @@ int console_getc(void)
 
 int console_getc_wait(void)
 {
+	bool cursor = keyboard_present() && screen_present();
 	int c = console_getc();
 
+	if (c < 0 && cursor)
+		console_cursor(true);
+	else
+		cursor = false;
 	while (c < 0) {
 		input_wait(&console_input,
 		    serial_polled()          ? POLL_NS
@@ -45,5 +50,7 @@ int console_getc_wait(void)
 		                             : WAIT_FOREVER);
 		c = console_getc();
 	}
+	if (cursor)
+		console_cursor(false);
 	return c;
 }

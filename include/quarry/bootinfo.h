@@ -41,6 +41,9 @@ struct bootinfo {
 	u8 rsdp_copy[36];                 /* multiboot2: a copy of the RSDP */
 	u8 rsdp_len;                      /* bytes in the copy, 0: use the address */
 	struct framebuffer framebuffer;   /* address 0: none */
+	/* The framebuffer that cannot be used: its type and bits of a pixel, as in the tag. */
+	bool framebuffer_refused;
+	u8 refused_type, refused_bits;
 };
 extern struct bootinfo bootinfo;
 

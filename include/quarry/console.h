@@ -55,6 +55,8 @@ void terminal_write(const char *s, size_t len, const char *undo);
  * a row, and not while a screen is drawn by terminal_write.  Any context.
  */
 void console_status(const char *s, size_t len);
+/* Show the cursor on the screen, or no longer.  Any context. */
+void console_cursor(bool on);
 /* Write bytes unchanged, without output of other CPUs in between.  Any context. */
 void console_write(const char *s, size_t len);
 /*
@@ -124,6 +126,8 @@ void log_port_write(const char *s, size_t len);
  */
 void screen_init(void);
 void screen_map(void);
+/* For kernel/printk.c: show where the next character goes, or no longer. */
+void screen_cursor(bool on);
 /* Is there a screen that shows the output?  Any context. */
 bool screen_present(void);
 /* For kernel/printk.c, which serialises writers except in a panic.  Any context. */
