@@ -61,6 +61,20 @@ static void wait_for_aps(void)
 			panic("boot: CPU %u has started, but does not come online", cpu);
 }
 
+/*
+ * The final page tables use no-execute pages.  boot.S comes here without them, because from here on
+ * the reason can be read on the screen.
+ */
+static void need_no_execute(void)
+{
+	if (cpu_has_nx())
+		return;
+	printk("boot: this CPU has no no-execute pages, or the firmware has switched them off:\n"
+	       "boot: switch on \"Execute Disable\" (XD, NX) in the firmware's settings\n"
+	       "quarry: FAIL\n");
+	machine_power_off(false);
+}
+
 /* The boot CPU starts here; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
@@ -76,6 +90,7 @@ void kernel_main(void)
 	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports bad options */
 	boot_files_report_dropped();
 	screen_init(); /* prints to the screen too, if there is one */
+	need_no_execute();
 	seed = cmdline_u64("seed", 0x5eed);
 	run_seed = seed; /* for reports, which show how to repeat the run */
 	/* the option is in milliseconds */

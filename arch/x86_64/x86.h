@@ -53,7 +53,8 @@
 #define CR4_SMAP       0x200000
 #define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
-#define CPUID_MCE (1u << 7) /* of leaf 1, EDX: the CPU has machine checks */
+#define CPUID_MCE (1u << 7)  /* of leaf 1, EDX: the CPU has machine checks */
+#define CPUID_NX  (1 << 20) /* of leaf 0x80000001, EDX: no-execute pages */
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE      0x1b
@@ -231,6 +232,10 @@ struct table_register {
 	u16 limit;
 	u64 base;
 } __attribute__((packed));
+static inline bool cpu_has_nx(void)
+{
+	return cpuid(0x80000001, 0).edx & CPUID_NX;
+}
 static inline bool cpu_has_gib_pages(void)
 {
 	return cpuid(0x80000001, 0).edx & (1u << 26);
