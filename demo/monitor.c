@@ -16,6 +16,7 @@
 #include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/isolation.h>
+#include <quarry/machine.h>
 #include <quarry/port.h>
 
 #define MAX_WORDS 8
@@ -341,4 +342,5 @@ void monitor(u64 seed)
 			monitor_state.halted = true;
 		}
 	}
+	power_off_wanted = true;
 }

@@ -143,6 +143,30 @@ void screen_map(void)
 		    bootinfo.framebuffer.height, text.columns, text.rows);
 }
 
+u64 screen_page(u64 from, u64 end)
+{
+	u32 row = 0, column = 0;
+	u64 next = from;
+	char c;
+
+	if (!shown)
+		return end;
+	text_write(&text, "\033[H\033[2J", 7);
+	while (next < end && row + 1 < text.rows && log_read(&next, &c, 1)) {
+		if (c != '\n' && column == text.columns) {
+			row++;
+			column = 0;
+			if (row + 1 >= text.rows)
+				break;
+		}
+		text_write(&text, &c, 1);
+		column = c == '\n' ? 0 : column + 1;
+		row += c == '\n';
+		from = next;
+	}
+	return from;
+}
+
 void screen_write(const char *s, size_t len)
 {
 	if (!READ_ONCE(shown))

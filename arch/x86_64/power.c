@@ -12,6 +12,7 @@
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/machine.h>
+#include <quarry/panic.h>
 #include <quarry/port.h>
 
 #include "x86.h"
@@ -22,10 +23,12 @@
 #define PM1_SLP_EN      0x2000
 #define PM1_SLP_TYP     10 /* bit position of the sleep type */
 
+bool power_off_wanted;
+
 static bool stays_on(void)
 {
-	const char *choice =
-	    cmdline_get("poweroff", screen_present() && !serial_present() ? "off" : "on");
+	bool only_screen = screen_present() && !serial_present();
+	const char *choice = cmdline_get("poweroff", only_screen && !power_off_wanted ? "off" : "on");
 
 	if (strcmp(choice, "off") != 0)
 		return false;
@@ -40,6 +43,8 @@ void machine_power_off(bool pass)
 	outl(DEBUG_EXIT_PORT, pass ? DEBUG_EXIT_PASS : DEBUG_EXIT_FAIL);
 	if (acpi.pm1a_cnt && !stays_on())
 		outw(acpi.pm1a_cnt, (u16)(PM1_SLP_EN | acpi.s5_type << PM1_SLP_TYP));
+	if (panicking())
+		panic_pages();
 	for (;;)
 		halt_deaf();
 }

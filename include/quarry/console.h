@@ -130,6 +130,11 @@ void screen_map(void);
 void screen_cursor(bool on);
 /* Is there a screen that shows the output?  Any context. */
 bool screen_present(void);
+/*
+ * Clear the screen, and show the log from position @from on, up to @end, in all rows but the last.
+ * Returns the position of the next page, at most @end.  For a CPU that panics.
+ */
+u64 screen_page(u64 from, u64 end);
 /* For kernel/printk.c, which serialises writers except in a panic.  Any context. */
 void screen_write(const char *s, size_t len);
 

@@ -30,6 +30,18 @@ static bool has_screen(void)
 	return screen;
 }
 
+static bool in_panic;
+
+static bool panics(void)
+{
+	return in_panic;
+}
+
+static void pages(void)
+{
+	judge_note("pages\n");
+}
+
 static bool has_serial(void)
 {
 	return serial;
@@ -46,6 +58,8 @@ static void flush(void)
 #define ioapic_route_isa route
 #define cmdline_get      option
 #define screen_present   has_screen
+#define panicking        panics
+#define panic_pages      pages
 #define serial_present   has_serial
 #define serial_flush     flush
 #define printk           judge_say
@@ -247,6 +261,21 @@ static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 	firmware.pm1a_cnt = 0;
 	power_off(false);
 	EXPECT_SAID(t, "flushed\nout32 f4=11\n" STOPS);
+	/* The report of a panic can be read on the screen; a person who asked for the end has read. */
+	begin();
+	power = NULL;
+	screen = true;
+	serial = false;
+	in_panic = true;
+	power_off(false);
+	EXPECT_SAID(t, "flushed\nout32 f4=11\n" HALTED "pages\n" STOPS);
+	in_panic = false;
+	power_off_wanted = true;
+	begin();
+	firmware.s5_type = 5;
+	power_off(true);
+	EXPECT_SAID(t, "flushed\nout32 f4=10\n" OFF STOPS);
+	power_off_wanted = false;
 }
 
 KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
