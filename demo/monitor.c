@@ -204,6 +204,8 @@ static const struct command commands[] = {
     {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race,
         .group = GROUP_TESTS, SHOWS_BARE | NEEDS_KEYS, "race R-S1b"},
 
+    {"about", "", "one page on this machine, for a report", 0, 0, cmd_about,
+        .group = GROUP_MACHINE, SHOWS, "about"},
     {"slots", "", "slots for memory modules and CPUs", 0, 0, cmd_slots,
         .group = GROUP_MACHINE, SHOWS, "slots"},
     {"virtio", "", "memory that the host gave and took", 0, 0, cmd_virtio,

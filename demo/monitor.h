@@ -172,6 +172,8 @@ int cmd_mce(unsigned n, char **arg);
 int cmd_race(unsigned n, char **arg);
 int cmd_user(unsigned n, char **arg);
 int cmd_virtio(unsigned n, char **arg);
+/* demo/machine_page.c */
+int cmd_about(unsigned n, char **arg);
 /* demo/monitor_cpu.c */
 int cmd_cpus(unsigned n, char **arg);
 int cmd_cpu(unsigned n, char **arg);

@@ -275,6 +275,7 @@ KTEST_SRCS += tests/lib/server_help.c
 KTEST_SRCS += tests/lib/mce_help.c
 KTEST_SRCS += tests/lib/move_help.c
 KTEST_SRCS += tests/suites/kernel/test_boot_memory.c
+KTEST_SRCS += tests/suites/demo/test_machine_page.c
 KTEST_SRCS += tests/suites/kernel/test_hotplug.c
 KTEST_SRCS += tests/suites/kernel/test_hotplug_race.c
 KTEST_SRCS += tests/suites/kernel/test_cpu_plug.c

@@ -215,6 +215,21 @@ int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 	return i < 0 ? i : 0;
 }
 
+int ioapic_vector(u32 gsi)
+{
+	irqflags_t flags = spin_lock_irqsave(&ioapic_lock);
+	int i = ioapic_of(gsi), vector = -1;
+
+	if (i >= 0) {
+		u32 reg = IOAPIC_REDIRECT + 2 * (gsi - acpi.ioapic[i].gsi_base);
+		u32 entry = ioapic_read((unsigned)i, reg);
+
+		vector = entry & LVT_MASKED ? -1 : (int)(entry & 0xff);
+	}
+	spin_unlock_irqrestore(&ioapic_lock, flags);
+	return vector;
+}
+
 void ioapic_move(u32 from, u32 to)
 {
 	irqflags_t flags;

@@ -330,6 +330,8 @@ void apic_send_self(u8 vector);
  * too large; -EBUSY: the pin is in use with another vector.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
+/* The vector to which GSI @gsi is delivered; -1: none. */
+int ioapic_vector(u32 gsi);
 /* Redirect interrupts from APIC id @from to APIC id @to; not if @to is above XAPIC_MAX_ID. */
 void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */

@@ -24,6 +24,8 @@ void arch_ipi_kick(unsigned cpu);
  * irqs off.
  */
 void arch_timer_start(u32 ticks);
+/* Print what was found of CPUs, clock and interrupts.  One caller at a time; context: thread. */
+void arch_show_machine(void);
 /* Stop the timer; an interrupt that it has raised still arrives.  irqs off. */
 void arch_timer_stop(void);
 /* Is an interrupt pending for this CPU?  irqs off. */
