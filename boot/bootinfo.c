@@ -267,8 +267,7 @@ static void undo_escapes(char *s)
 /* A tag that is refused is remembered: screen_init reports it. */
 static void mb2_framebuffer(const u8 *tag, u32 size)
 {
-	bootinfo.framebuffer_refused =
-	    framebuffer_from_tag(&bootinfo.framebuffer, tag, size) != 0;
+	bootinfo.framebuffer_refused = framebuffer_from_tag(&bootinfo.framebuffer, tag, size) != 0;
 	if (!bootinfo.framebuffer_refused)
 		return;
 	bootinfo.framebuffer.address = 0;

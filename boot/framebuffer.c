@@ -18,7 +18,7 @@
 #define TAG_BASE    32
 #define TAG_DIRECT  38
 #define MAX_SIDE    16384
-#define MAX_FIELD   16 /* bits of a colour; a 30-bit mode has 10 */
+#define MAX_FIELD   16           /* bits of a colour; a 30-bit mode has 10 */
 #define MAX_ADDRESS (1ULL << 52) /* physical */
 
 static u64 get(const u8 *p, unsigned bytes)

@@ -26,8 +26,8 @@ static unsigned nr_remarks; /* all, also those that were not kept */
 
 bool machine_page_remark(const char *line)
 {
-	static const char *const usual[] = {"quarry: boot", "apic: ", "clock: TSC", "machine: ",
-	    "ring 3: ", "boot: by ", "slots: ", "screen: "};
+	static const char *const usual[] = {"quarry: boot", "apic: ", "clock: TSC",
+	    "machine: ", "ring 3: ", "boot: by ", "slots: ", "screen: "};
 	unsigned i;
 
 	/* A screen that is not used says so; one that is used tells its size. */

@@ -18,8 +18,8 @@
 #include "x86.h"
 #include <quarry/console.h>
 
-#define DATA    0x60
-#define STATUS  0x64 /* a command when written */
+#define DATA         0x60
+#define STATUS       0x64 /* a command when written */
 #define KEYBOARD_IRQ 1
 
 #define STATUS_FULL  0x01 /* a byte to read */

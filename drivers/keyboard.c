@@ -34,13 +34,16 @@
 #define KEY_CTRLS       (KEY_CTRL_LEFT | KEY_CTRL_RIGHT)
 
 /* By code from 0x00 on; NUL: no character. */
-static const char plain[] = "\0\0331234567890-=\177\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+static const char plain[] =
+    "\0\0331234567890-=\177\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
 static const char shifted[] =
     "\0\033!@#$%^&*()_+\177\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 #define NR_PLAIN 0x3a
 BUILD_ASSERT(sizeof(plain) == NR_PLAIN + 1 && sizeof(shifted) == NR_PLAIN + 1);
 
-/* The number pad, by code from 0x47 on.  Its digits do not depend on Num Lock, which has no light. */
+/*
+ * The number pad, by code from 0x47 on.  Its digits do not depend on Num Lock, which has no light.
+ */
 #define PAD_FIRST 0x47
 static const char pad[] = "789-456+1230.";
 

@@ -84,7 +84,8 @@ static void show_model(void)
 		model |= id >> 12 & 0xf0;
 	if (family == 15)
 		family += id >> 20 & 0xff;
-	word("%s, family %u, model %u, stepping %u;", (const char *)vendor, family, model, id & 0xf);
+	word(
+	    "%s, family %u, model %u, stepping %u;", (const char *)vendor, family, model, id & 0xf);
 }
 
 static void show_cpu(void)
@@ -133,8 +134,8 @@ static void show_cpu(void)
 
 static void show_clock(void)
 {
-	bool steady = cpuid(0x80000000, 0).eax >= 0x80000007 &&
-	    cpuid(0x80000007, 0).edx & (1u << 8);
+	bool steady =
+	    cpuid(0x80000000, 0).eax >= 0x80000007 && cpuid(0x80000007, 0).edx & (1u << 8);
 
 	label("clock");
 	word("TSC %lu MHz, its rate %s;", clock_tsc_hz / 1000000,

@@ -28,7 +28,8 @@ bool power_off_wanted;
 static bool stays_on(void)
 {
 	bool only_screen = screen_present() && !serial_present();
-	const char *choice = cmdline_get("poweroff", only_screen && !power_off_wanted ? "off" : "on");
+	const char *choice =
+	    cmdline_get("poweroff", only_screen && !power_off_wanted ? "off" : "on");
 
 	if (strcmp(choice, "off") != 0)
 		return false;

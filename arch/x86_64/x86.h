@@ -53,7 +53,7 @@
 #define CR4_SMAP       0x200000
 #define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
-#define CPUID_MCE (1u << 7)  /* of leaf 1, EDX: the CPU has machine checks */
+#define CPUID_MCE (1u << 7) /* of leaf 1, EDX: the CPU has machine checks */
 #define CPUID_NX  (1 << 20) /* of leaf 0x80000001, EDX: no-execute pages */
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */

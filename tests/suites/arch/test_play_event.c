@@ -261,7 +261,9 @@ static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 	firmware.pm1a_cnt = 0;
 	power_off(false);
 	EXPECT_SAID(t, "flushed\nout32 f4=11\n" STOPS);
-	/* The report of a panic can be read on the screen; a person who asked for the end has read. */
+	/*
+	 * The report of a panic can be read on the screen; a person who asked for the end has read.
+	 */
 	begin();
 	power = NULL;
 	screen = true;

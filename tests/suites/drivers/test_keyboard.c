@@ -145,8 +145,7 @@ static void keys_of_the_cursor_give_sequences(struct ktest *t)
 	start();
 	for (i = 0; i < ARRAY_SIZE(keys); i++)
 		press_extended(keys[i]);
-	EXPECT_TYPED(t,
-	    "\033[A\033[B\033[C\033[D\033[H\033[F\033[3~\033[5~\033[6~");
+	EXPECT_TYPED(t, "\033[A\033[B\033[C\033[D\033[H\033[F\033[3~\033[5~\033[6~");
 	press_extended(0x1c);
 	press_extended(0x35);
 	EXPECT_TYPED(t, "\r/");
@@ -163,7 +162,9 @@ static void number_pad_types_digits(struct ktest *t)
 	EXPECT_TYPED(t, "789-456+1230.*");
 }
 
-/* Keys without a character, and what Print Screen and Pause send: none of it may hold a key down. */
+/*
+ * Keys without a character, and what Print Screen and Pause send: none of it may hold a key down.
+ */
 static void other_keys_type_nothing(struct ktest *t)
 {
 	static const u8 pause[] = {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5};

@@ -156,9 +156,9 @@ static u32 chip_in(u16 port, unsigned bytes, u32 kept)
 
 	if (port == 0x64) {
 		chip.looks++;
-		return chip.absent ? 0xff
-		                   : (u32)full | (u32)chip.busy << 1 |
-		        (u32)(full && chip.mouse[chip.first]) << 5;
+		return chip.absent
+		    ? 0xff
+		    : (u32)full | (u32)chip.busy << 1 | (u32)(full && chip.mouse[chip.first]) << 5;
 	}
 	return port == 0x60 && full ? chip.bytes[chip.first++] : kept;
 }

@@ -233,5 +233,5 @@ static void nodes_are_those_of_the_firmware(struct ktest *t)
 
 KTEST_SUITE(play_ports, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(configuration_is_reached_by_two_ports), KTEST(a_function_has_its_line),
-    KTEST(virtio_devices_are_those_of_the_bus),
-    KTEST(mapped_registers_have_their_width), KTEST(nodes_are_those_of_the_firmware));
+    KTEST(virtio_devices_are_those_of_the_bus), KTEST(mapped_registers_have_their_width),
+    KTEST(nodes_are_those_of_the_firmware));

@@ -188,7 +188,8 @@ static void font_is_enlarged_for_a_large_screen(struct ktest *t)
 	for (y = 0; y < LARGE_HEIGHT; y++)
 		for (x = 0; x < LARGE_WIDTH; x++) {
 			u32 row = y / 2 / FONT_HEIGHT, column = x / 2 / 8;
-			const u8 *glyph = psf_glyph(&text_font, row == 1 && column == 1 ? '7' : ' ');
+			const u8 *glyph =
+			    psf_glyph(&text_font, row == 1 && column == 1 ? '7' : ' ');
 			bool set = row < TEXT_MIN_ROWS && column < TEXT_MIN_COLUMNS && row == 1 &&
 			    column == 1 && glyph[y / 2 % FONT_HEIGHT] & 0x80 >> x / 2 % 8;
 
@@ -210,8 +211,7 @@ static void wide_colours_are_drawn(struct ktest *t)
 	fb.red = (struct colour_field){20, 10};
 	fb.green = (struct colour_field){10, 10};
 	fb.blue = (struct colour_field){0, 10};
-	REQUIRE(
-	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS) == 0);
+	REQUIRE(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS) == 0);
 	text_say("\033[96mH");
 	EXPECT(t, text_shows(0, 0, 'H', 0x154 << 20 | 0x3fc << 10 | 0x3fc, 0));
 }
@@ -375,4 +375,5 @@ KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap),
     KTEST(cursor_moves), KTEST(erase_sequences_clear_their_part),
     KTEST(unknown_sequences_are_swallowed), KTEST(small_screens_are_handled),
     KTEST(framebuffer_may_move), KTEST(font_is_enlarged_for_a_large_screen),
-    KTEST(wide_colours_are_drawn), KTEST(cursor_is_shown_until_it_is_off), KTEST(random_output_stays_within_the_screen, KTEST_SLOW));
+    KTEST(wide_colours_are_drawn), KTEST(cursor_is_shown_until_it_is_off),
+    KTEST(random_output_stays_within_the_screen, KTEST_SLOW));
