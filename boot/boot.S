@@ -64,8 +64,8 @@ start32:
 	lgdtl PHYS(boot_gdtr32)
 
 	/*
-	 * Long mode and no-execute pages: CPUID 0x80000001 EDX bits 29 and 20.  EBP: EFER.  Firmware
-	 * can hide the latter; kernel_main says so, also on the screen.
+	 * Long mode and no-execute pages: CPUID 0x80000001 EDX bits 29 and 20.  EBP: EFER.
+	 * Firmware can hide the latter; kernel_main says so, also on the screen.
 	 */
 	movl $0x80000000, %eax
 	cpuid

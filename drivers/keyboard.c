@@ -90,13 +90,15 @@ static bool is_letter(char c)
 /* Ctrl with '@', a letter, or one of [ \ ] ^ _ is a control character; with other keys nothing. */
 static char with_ctrl(char c)
 {
-	if (c == ' ')
-		return 0;
+	if (c < ' ')
+		return c;
 	if (c == '-' || c == '/')
-		return 0x1f; /* as on most terminals */
+		return '\037'; /* as on most terminals */
+	if (c == '\177')
+		return '\b';
 	if (c < '@')
-		return c < ' ' ? c : 0;
-	return c == 0x7f ? '\b' : (char)(c & 0x1f);
+		return '\0';
+	return (char)(c & 0x1f);
 }
 
 static char character(const struct keyboard *k, u8 code)
@@ -113,8 +115,11 @@ static char character(const struct keyboard *k, u8 code)
 	c = plain[code];
 	if (k->caps && is_letter(c))
 		shift = !shift;
-	c = shift ? shifted[code] : c;
-	return k->held & KEY_CTRLS ? with_ctrl(c) : c;
+	if (shift)
+		c = shifted[code];
+	if (k->held & KEY_CTRLS)
+		c = with_ctrl(c);
+	return c;
 }
 
 static unsigned extended_key(u8 code, char *out)

@@ -9,7 +9,6 @@
  */
 #include "demo/demo.h"
 #include "demo/live.h"
-#include "demo/machine_page.h"
 #include "kernel/boot_memory.h"
 #include "kernel/cma_area.h"
 #include "kernel/hotplug_state.h"
@@ -30,6 +29,7 @@
 #include <quarry/oom.h>
 #include <quarry/panic.h>
 #include <quarry/plural.h>
+#include <quarry/remarks.h>
 #include <quarry/sched.h>
 #include <quarry/smp.h>
 #include <quarry/task.h>
@@ -131,7 +131,7 @@ void kernel_main(void)
 	printk("boot: by %s, %llu thousand cycles since the machine's reset\n", bootinfo.path,
 	    (unsigned long long)arch_tsc() / 1000);
 
-	machine_page_keep();
+	remarks_keep();
 
 	which = cmdline_get("selftest", "quick");
 	ktest_short = strcmp(cmdline_get("report", "short"), "all") != 0;
@@ -142,8 +142,6 @@ void kernel_main(void)
 	pass = demo_run(seed) && !failed; /* the tour, or another scenario of the command line */
 	live_stop();                      /* from here on output is shown */
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
-	if (!serial_present()) /* the screen is all that a reporter can photograph */
-		machine_page();
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
 		monitor(seed);
 	machine_power_off(pass);

@@ -122,10 +122,10 @@ void console_cursor(bool on)
 	irqflags_t flags = arch_irq_save();
 	bool locked = lock_console();
 
-	if (locked)
+	if (locked) {
 		screen_cursor(on);
-	if (locked)
 		spin_unlock(&console_lock);
+	}
 	arch_irq_restore(flags);
 }
 

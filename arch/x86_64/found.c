@@ -4,7 +4,7 @@
  *
  * Owns:       nothing; it reads what the other files found at boot.
  * Locks:      none.
- * Tests:      machine_page, tests/qemu/test_screen.py.
+ * Tests:      monitor_about, tests/qemu/test_screen.py.
  */
 #include <quarry/acpi.h>
 #include <quarry/console.h>

@@ -183,8 +183,8 @@ def from_usb(command):
 
 @pytest.mark.parametrize("path", ["grub", "uefi"])
 def test_usb_stick_a_screen_and_a_keyboard(name, path):
-    """A machine like a PC boots from a USB stick. Its screen shows a page about it, and its keyboard
-    reaches the prompt."""
+    """A machine like a PC boots from a USB stick. Its screen shows a page about the machine, and
+    the prompt reads its keyboard."""
     seen, status = watch(
         name,
         "selftest=buddy,text tour=off",

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine_page.c: one page about this machine: what was found, and what was left out and why.
+ * monitor_about.c: one page about this machine: what was found, and what was left out and why.
  *
- * Owns:       the kept lines of the boot.
- * Locks:      none: written once, before the prompt.
- * Tests:      machine_page, tests/qemu/test_screen.py.
+ * Owns:       nothing.
+ * Locks:      none.
+ * Tests:      monitor_about, tests/qemu/test_screen.py.
  */
-#include "demo/machine_page.h"
 #include "demo/monitor.h"
 
 #include <quarry/bootinfo.h>
@@ -15,55 +14,10 @@
 #include <quarry/mm.h>
 #include <quarry/plural.h>
 #include <quarry/port.h>
+#include <quarry/remarks.h>
 #include <quarry/string.h>
 
-#define MAX_REMARKS 7
-#define REMARK      (CONSOLE_COLUMNS - 2) /* bytes of a kept line, with its NUL */
-#define OPTIONS     66                    /* bytes of the command line that are shown */
-
-static char remarks[MAX_REMARKS][REMARK];
-static unsigned nr_remarks; /* all, also those that were not kept */
-
-bool machine_page_remark(const char *line)
-{
-	static const char *const usual[] = {"quarry: boot", "apic: ", "clock: TSC",
-	    "machine: ", "ring 3: ", "boot: by ", "slots: ", "screen: "};
-	unsigned i;
-
-	/* A screen that is not used says so; one that is used tells its size. */
-	if (!strncmp(line, "screen: ", 8))
-		return line[8] < '0' || line[8] > '9';
-	for (i = 0; i < ARRAY_SIZE(usual); i++)
-		if (!strncmp(line, usual[i], strlen(usual[i])))
-			return false;
-	return *line != '\0';
-}
-
-static void keep(const char *line)
-{
-	if (!machine_page_remark(line))
-		return;
-	if (nr_remarks < MAX_REMARKS)
-		ksnprintf(remarks[nr_remarks], REMARK, "%s", line);
-	nr_remarks++;
-}
-
-void machine_page_keep(void)
-{
-	u64 at = 0, end = log_position();
-	char line[160], c;
-	size_t len = 0;
-
-	while (at < end && log_read(&at, &c, 1)) {
-		if (c != '\n' && len < sizeof(line) - 1)
-			line[len++] = c;
-		if (c != '\n')
-			continue;
-		line[len] = '\0';
-		keep(line);
-		len = 0;
-	}
-}
+#define OPTIONS 66 /* bytes of the command line that are shown */
 
 static void show_memory(void)
 {
@@ -97,20 +51,20 @@ static void show_console(void)
 
 static void show_remarks(void)
 {
-	unsigned i, shown = MIN(nr_remarks, (unsigned)MAX_REMARKS);
+	unsigned i;
 
-	if (!nr_remarks) {
+	if (!remarks_total()) {
 		printk("left out    nothing that was found\n");
 		return;
 	}
 	printk("Left out, or unusual:\n");
-	for (i = 0; i < shown; i++)
-		printk("  %s\n", remarks[i]);
-	if (nr_remarks > shown)
-		printk("  and %u line%s more\n", nr_remarks - shown, plural(nr_remarks - shown));
+	for (i = 0; remark(i); i++)
+		printk("  %s\n", remark(i));
+	if (remarks_total() > i)
+		printk("  and %u line%s more\n", remarks_total() - i, plural(remarks_total() - i));
 }
 
-void machine_page(void)
+void monitor_about(void)
 {
 	const char *options = bootinfo.cmdline;
 
@@ -125,6 +79,6 @@ void machine_page(void)
 
 int cmd_about(unsigned n, char **arg)
 {
-	machine_page();
+	monitor_about();
 	return 0;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* test_machine_page.c: the page about this machine fits a screen, and has each subject once. */
-#include "demo/machine_page.h"
+/* test_monitor_about.c: the page about this machine fits a screen, and has each subject once. */
+#include "demo/monitor.h"
 
 #include <quarry/console.h>
 #include <quarry/ktest.h>
 #include <quarry/port.h>
+#include <quarry/remarks.h>
 #include <quarry/string.h>
 
 #define ROWS    24
@@ -22,9 +23,9 @@ static void usual_lines_are_no_remarks(struct ktest *t)
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(usual); i++)
-		EXPECT(t, !machine_page_remark(usual[i]));
+		EXPECT(t, !is_remark(usual[i]));
 	for (i = 0; i < ARRAY_SIZE(remarks); i++)
-		EXPECT(t, machine_page_remark(remarks[i]));
+		EXPECT(t, is_remark(remarks[i]));
 }
 
 static void page_fits_a_screen_of_24_rows(struct ktest *t)
@@ -35,7 +36,7 @@ static void page_fits_a_screen_of_24_rows(struct ktest *t)
 	unsigned rows = 0, column = 0, widest = 0, i, found = 0;
 	char c, line[16] = "";
 
-	machine_page();
+	monitor_about();
 	end = log_position();
 	while (at < end && log_read(&at, &c, 1)) {
 		if (c != '\n') {
@@ -57,5 +58,5 @@ static void page_fits_a_screen_of_24_rows(struct ktest *t)
 	EXPECT_EQ(t, found, ARRAY_SIZE(labels));
 }
 
-KTEST_SUITE(machine_page, KTEST_QUICK, KTEST(usual_lines_are_no_remarks),
+KTEST_SUITE(monitor_about, KTEST_QUICK, KTEST(usual_lines_are_no_remarks),
     KTEST(page_fits_a_screen_of_24_rows, KTEST_REPORTS));
