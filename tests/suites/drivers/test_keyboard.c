@@ -99,7 +99,6 @@ static void caps_lock_turns_letters_round(struct ktest *t)
 	start();
 	code(CAPS);
 	code(CAPS);
-	code(CAPS);
 	code(CAPS | UP);
 	press(0x1e);
 	press(0x02);
