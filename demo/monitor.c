@@ -322,7 +322,7 @@ void monitor(u64 seed)
 	enum line_event event;
 
 	monitor_state.seed = seed;
-	if (!serial_present()) /* the screen is all that a reporter can photograph */
+	if (screen_present()) /* it is all that a reporter can photograph */
 		monitor_about();
 	if (!console_can_read()) {
 		printk("monitor: no serial port and no keyboard to read commands from\n");

@@ -185,7 +185,7 @@ void panic_pages(void)
 {
 	u64 end, at = report_at;
 
-	if (serial_present() || !screen_present() || !keyboard_present())
+	if (!screen_present() || !keyboard_present())
 		return;
 	printk("panic: any key shows the report from its beginning, page by page\n");
 	for (end = log_position();; cpu_relax())
@@ -213,7 +213,7 @@ void panic(const char *fmt, ...)
 	printk("\n");
 	while (next_part < ARRAY_SIZE(parts))
 		parts[next_part++]();
-	if (screen_present() && !serial_present())
+	if (screen_present())
 		repeat_reason();
 	machine_power_off(false);
 }

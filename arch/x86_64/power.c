@@ -25,11 +25,11 @@
 
 bool power_off_wanted;
 
+/* A serial port may lead nowhere, so the report of a panic stays on the screen all the same. */
 static bool stays_on(void)
 {
-	bool only_screen = screen_present() && !serial_present();
-	const char *choice =
-	    cmdline_get("poweroff", only_screen && !power_off_wanted ? "off" : "on");
+	bool to_read = screen_present() && (!serial_present() || panicking());
+	const char *choice = cmdline_get("poweroff", to_read && !power_off_wanted ? "off" : "on");
 
 	if (strcmp(choice, "off") != 0)
 		return false;

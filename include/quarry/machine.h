@@ -12,7 +12,7 @@ struct pcp;
 /*
  * Stop the machine, and report @pass as the result of the run where the machine can.  Uses
  * isa-debug-exit if present, else ACPI, else halts.  Halt instead of ACPI with poweroff=off, or if
- * the output is on the screen only and power_off_wanted is not set.
+ * the output is on the screen only, or is a panic's on a screen, and power_off_wanted is not set.
  */
 void machine_power_off(bool pass) __attribute__((noreturn));
 /* The person at the prompt has asked for the end: nothing is left to be read on the screen. */

@@ -20,8 +20,8 @@ void panic_stop(void);
  */
 void panic_begin(void);
 /*
- * After a report that is only on the screen: show it page by page, one for each key, for ever.
- * Returns at once if the machine has a serial port, or no screen or keyboard.  For power.c.
+ * After a report that is on the screen: show it page by page, one for each key, for ever.  Returns
+ * at once if the machine has no screen or keyboard.  For power.c.
  */
 void panic_pages(void);
 /* Name and offset of the function at @addr: "name+0x12", or the number.  Any context. */

@@ -271,6 +271,11 @@ static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 	in_panic = true;
 	power_off(false);
 	EXPECT_SAID(t, "flushed\nout32 f4=11\n" HALTED "pages\n" STOPS);
+	begin();
+	serial = true;
+	power_off(false);
+	EXPECT_SAID(t, "flushed\nout32 f4=11\n" HALTED "pages\n" STOPS);
+	serial = false;
 	in_panic = false;
 	power_off_wanted = true;
 	begin();
