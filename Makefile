@@ -179,7 +179,7 @@ include tools/lib.mk tools/bench.mk tools/labs.mk tools/web.mk
 export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
 # The tools are tools/NAME.py; tools/args.mk has their arguments.
-.PHONY: all kernel help run selftest iso debug compile_commands.json setup clean $(TOOLS)
+.PHONY: all kernel help run selftest iso usb debug compile_commands.json setup clean $(TOOLS)
 $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)
 $(KERNEL_TOOLS): kernel
@@ -191,6 +191,9 @@ run selftest:
 iso: kernel
 	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf "$$CMDLINE" \
 		$(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p)) && echo "$(B)/quarry.iso"
+usb: kernel
+	$(Q)sh tools/mkiso.sh $(B)/quarry.img $(B)/quarry.elf "$$CMDLINE" \
+		$(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p)) && sh tools/usb.sh $(B)/quarry.img
 debug: kernel ; $(Q)sh tools/debug.sh $(B)
 compile_commands.json: ; $(Q)$(PYTHON) tools/compile_commands.py --build $(B)
 setup: ; @echo "nothing is missing"

@@ -63,24 +63,30 @@ start32:
 	movl $PHYS(boot_stack_top), %esp
 	lgdtl PHYS(boot_gdtr32)
 
-	/* Long mode and no-execute pages: CPUID 0x80000001 EDX bits 29 and 20. */
+	/*
+	 * Long mode and no-execute pages: CPUID 0x80000001 EDX bits 29 and 20.  EBP: EFER.
+	 * Firmware can hide the latter; kernel_main says so, also on the screen.
+	 */
 	movl $0x80000000, %eax
 	cpuid
 	cmpl $0x80000001, %eax
 	jb no_long_mode
 	movl $0x80000001, %eax
 	cpuid
-	andl $((1 << 29) | (1 << 20)), %edx
-	cmpl $((1 << 29) | (1 << 20)), %edx
-	jne no_long_mode
-
+	testl $(1 << 29), %edx
+	jz no_long_mode
+	movl $EFER_LME, %ebp
+	testl $CPUID_NX, %edx
+	jz 1f
+	orl $EFER_NXE, %ebp
+1:
 	call build_tables
 	movl $PHYS(boot_pml4), %eax
 	movl %eax, %cr3
 	movl $CR4_BOOT, %eax
 	movl %eax, %cr4
 	movl $MSR_EFER, %ecx
-	movl $(EFER_LME | EFER_NXE), %eax
+	movl %ebp, %eax
 	xorl %edx, %edx
 	wrmsr
 	movl $CR0_VALUE, %eax
@@ -90,14 +96,23 @@ start32:
 no_long_mode:
 	movl $PHYS(msg_cpu), %ebx
 
-/* Print the string at EBX on COM1, with the port set up as the firmware left it, and stop. */
+/*
+ * Print the string at EBX on COM1, with the port set up as the firmware left it, and at the top of
+ * the VGA text screen, and stop.  In a graphics mode nobody sees the latter.
+ */
 fail:
+	movl $0xb8000, %edi
 	movw $0x3f8, %dx
 1:	movb (%ebx), %al
 	testb %al, %al
 	jz 2f
 	outb %al, %dx
 	incl %ebx
+	movb $0x0f, %ah			/* white on black */
+	cmpb $' ', %al
+	jb 1b
+	movw %ax, (%edi)
+	addl $2, %edi
 	jmp 1b
 2:	cli
 	hlt
@@ -163,7 +178,7 @@ boot_gdtr32:
 msg_loader:
 	.asciz "Quarry: not started by a multiboot2 or PVH loader\r\n"
 msg_cpu:
-	.asciz "Quarry: this CPU has no 64-bit mode or no no-execute pages\r\n"
+	.asciz "Quarry: this CPU has no 64-bit mode\r\n"
 
 	.section .bss
 	.balign 4096

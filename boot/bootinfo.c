@@ -25,6 +25,7 @@ phys_t boot_trampoline_page;
  * below is left out too, since PFN_NONE lies in it.
  */
 #define RAM_LIMIT ((phys_t)ALIGN_DOWN(PFN_NONE, PAGEBLOCK_PAGES) << PAGE_SHIFT)
+#define LOW_END   (1ULL << 20)
 /* The first 4 GiB, mapped by boot.S. */
 #define BOOT_MAPPED (1ULL << 32)
 
@@ -82,33 +83,52 @@ static bool copy_string(char *dst, size_t size, const char *src, size_t max)
 	return true;
 }
 
-/* Insert [start, end), and join adjacent ranges.  When the table is full the range is left out. */
-static void range_add(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
+/*
+ * Leave out the smallest of more than @max ranges, but none of the first MiB, in which other CPUs
+ * start.  Returns its bytes.
+ */
+static u64 leave_out(struct boot_range *r, unsigned *nr, unsigned max)
+{
+	unsigned least = 0;
+	u64 bytes;
+
+	if (*nr <= max)
+		return 0;
+	for (unsigned i = 1; i < *nr; i++) {
+		if (r[least].start < LOW_END ||
+		    r[i].end - r[i].start < r[least].end - r[least].start)
+			least = i;
+	}
+	bytes = r[least].end - r[least].start;
+	(*nr)--;
+	memmove(&r[least], &r[least + 1], (*nr - least) * sizeof(*r));
+	return bytes;
+}
+
+/*
+ * Insert [start, end), and join adjacent ranges.  The table has a place for one range more than
+ * @max.  Returns the bytes left out.
+ */
+static u64 range_add(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
 {
 	unsigned i = 0, j;
 
 	if (start >= end)
-		return;
+		return 0;
 	while (i < *nr && r[i].end < start)
 		i++;
 	for (j = i; j < *nr && r[j].start <= end; j++) {
 		start = MIN(start, r[j].start);
 		end = MAX(end, r[j].end);
 	}
-	if (i == j) {
-		if (*nr == max)
-			return;
-		memmove(&r[i + 1], &r[i], (*nr - i) * sizeof(*r));
-		(*nr)++;
-	} else {
-		memmove(&r[i + 1], &r[j], (*nr - j) * sizeof(*r));
-		*nr -= j - i - 1;
-	}
+	memmove(&r[i + 1], &r[j], (*nr - j) * sizeof(*r));
+	*nr = *nr - (j - i) + 1;
 	r[i] = (struct boot_range){start, end};
+	return leave_out(r, nr, max);
 }
 
-/* Remove [start, end).  If a split finds the table full the upper part is lost. */
-static void range_remove(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
+/* Remove [start, end).  As range_add. */
+static u64 range_remove(struct boot_range *r, unsigned *nr, unsigned max, phys_t start, phys_t end)
 {
 	unsigned i = 0;
 
@@ -119,11 +139,8 @@ static void range_remove(struct boot_range *r, unsigned *nr, unsigned max, phys_
 			i++;
 		} else if (r[i].start < start) {
 			r[i++].end = start;
-			if (old_end > end && *nr < max) {
-				memmove(&r[i + 1], &r[i], (*nr - i) * sizeof(*r));
-				(*nr)++;
-				r[i] = (struct boot_range){end, old_end};
-			}
+			if (old_end > end)
+				return range_add(r, nr, max, end, old_end);
 		} else if (old_end > end) {
 			r[i].start = end;
 		} else {
@@ -131,12 +148,13 @@ static void range_remove(struct boot_range *r, unsigned *nr, unsigned max, phys_
 			(*nr)--;
 		}
 	}
+	return 0;
 }
 
 static void used_add(phys_t start, u64 len)
 {
 	if (len && start + len > start)
-		range_add(bootinfo.used, &bootinfo.nr_used, ARRAY_SIZE(bootinfo.used),
+		range_add(bootinfo.used, &bootinfo.nr_used, ARRAY_SIZE(bootinfo.used) - 1,
 		    ALIGN_DOWN(start, PAGE_SIZE), ALIGN_UP(start + len, PAGE_SIZE));
 }
 
@@ -150,10 +168,8 @@ static void map_entry(phys_t base, u64 len, u32 type, bool ram_pass)
 
 	if ((type == MMAP_RAM) != ram_pass || base >= RAM_LIMIT)
 		return;
-	if (ram_pass)
-		range_add(bootinfo.ram, &bootinfo.nr_ram, BOOT_MAX_RANGES, base, end);
-	else
-		range_remove(bootinfo.ram, &bootinfo.nr_ram, BOOT_MAX_RANGES, base, end);
+	bootinfo.ram_left_out += (ram_pass ? range_add : range_remove)(
+	    bootinfo.ram, &bootinfo.nr_ram, BOOT_MAX_RANGES, base, end);
 }
 
 static void align_ram(void)
@@ -264,6 +280,16 @@ static void undo_escapes(char *s)
 	*to = 0;
 }
 
+/* A tag that is refused is remembered: screen_init reports it. */
+static void mb2_framebuffer(const u8 *tag, u32 size)
+{
+	bootinfo.framebuffer_refused = framebuffer_from_tag(&bootinfo.framebuffer, tag, size) != 0;
+	if (!bootinfo.framebuffer_refused)
+		return;
+	bootinfo.framebuffer.address = 0;
+	framebuffer_kind(tag, size, &bootinfo.refused_type, &bootinfo.refused_bits);
+}
+
 static void mb2_tag(const struct mb2_tag *tag)
 {
 	const char *body = (const char *)(tag + 1);
@@ -280,8 +306,7 @@ static void mb2_tag(const struct mb2_tag *tag)
 	} else if (tag->type == MB2_MMAP) {
 		mb2_mmap((const void *)tag);
 	} else if (tag->type == MB2_FRAMEBUFFER) {
-		if (framebuffer_from_tag(&bootinfo.framebuffer, tag, tag->size))
-			bootinfo.framebuffer.address = 0;
+		mb2_framebuffer((const void *)tag, tag->size);
 	} else if (tag->type == MB2_RSDP2 || (tag->type == MB2_RSDP1 && !bootinfo.rsdp_len)) {
 		/*
 		 * The tag has a copy of the RSDP, not its address; the newer version is preferred.
@@ -321,7 +346,11 @@ static void mb2_parse(phys_t info)
 	multiboot2_parse(head, total);
 }
 
-/* Choose the highest free page below 640 KiB, but not the first page, which the BIOS uses. */
+/*
+ * Choose the highest free page below 640 KiB, but not the first page, which the BIOS uses.  No
+ * other page of the first MiB is used: firmware writes there even after the boot (SMM), whatever
+ * its map says.
+ */
 static void choose_trampoline(void)
 {
 	for (phys_t page = 0x9f000; page >= PAGE_SIZE; page -= PAGE_SIZE) {
@@ -333,15 +362,14 @@ static void choose_trampoline(void)
 			taken |= bootinfo.used[i].start <= page && page < bootinfo.used[i].end;
 		if (ram && !taken) {
 			boot_trampoline_page = page;
-			used_add(page, PAGE_SIZE);
-			return;
+			break;
 		}
 	}
+	used_add(0, LOW_END);
 }
 
 void boot_info_init(u32 info, u32 by)
 {
-	used_add(0, PAGE_SIZE);
 	used_add(image_phys(image_start), image_end - image_start);
 	if (by == BOOT_BY_PVH)
 		pvh_parse(info);

@@ -15,10 +15,10 @@
 #include <quarry/errno.h>
 #include <quarry/screen.h>
 
-#define TYPE_DIRECT 1 /* a pixel is a colour; 0: an index into a palette; 2: text */
 #define TAG_BASE    32
 #define TAG_DIRECT  38
 #define MAX_SIDE    16384
+#define MAX_FIELD   16           /* bits of a colour; a 30-bit mode has 10 */
 #define MAX_ADDRESS (1ULL << 52) /* physical */
 
 static u64 get(const u8 *p, unsigned bytes)
@@ -32,7 +32,16 @@ static u64 get(const u8 *p, unsigned bytes)
 
 static bool field_fits(const struct colour_field *f, u32 bits)
 {
-	return f->size >= 1 && f->size <= 8 && f->position + f->size <= bits;
+	return f->size >= 1 && f->size <= MAX_FIELD && f->position + f->size <= bits;
+}
+
+void framebuffer_kind(const void *tag, u32 size, u8 *type, u8 *bits)
+{
+	const u8 *t = tag;
+	bool whole = size >= TAG_BASE;
+
+	*type = whole ? t[29] : 0xff;
+	*bits = whole ? t[28] : 0;
 }
 
 int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size)
@@ -44,7 +53,7 @@ int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size)
 	if (size < TAG_BASE)
 		return -EINVAL;
 	bits = t[28];
-	if (t[29] != TYPE_DIRECT || (bits != 16 && bits != 24 && bits != 32))
+	if (t[29] != FRAMEBUFFER_DIRECT || (bits != 16 && bits != 24 && bits != 32))
 		return -ENODEV;
 	if (size < TAG_DIRECT)
 		return -EINVAL;

@@ -12,7 +12,7 @@
  */
 bool demo_run(u64 seed);
 
-/* Read and carry out commands from the serial line until "halt"; then return.  Context: thread. */
+/* Read and carry out commands from the console until "halt"; then return.  Context: thread. */
 void monitor(u64 seed);
 
 #endif

@@ -28,6 +28,7 @@ KERNEL_SRCS += demo/act_broken.c
 KERNEL_SRCS += demo/tour.c
 KERNEL_SRCS += demo/crowd.c
 KERNEL_SRCS += demo/programs.c
+KERNEL_SRCS += demo/monitor_about.c
 KERNEL_SRCS += demo/monitor.c
 KERNEL_SRCS += demo/monitor_help.c
 KERNEL_SRCS += demo/monitor_complete.c

@@ -51,7 +51,7 @@ static int take(bool *resized)
 {
 	int c;
 
-	while ((c = serial_getc()) >= 0) {
+	while ((c = console_getc()) >= 0) {
 		switch (live_input(&term.input, (u8)c)) {
 		case LIVE_NOTHING: break;
 		case LIVE_TYPED: return term.input.key;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor.c: the prompt on the serial line: reads lines and carries out commands.
+ * monitor.c: the prompt on the serial line or the screen: reads lines and carries out commands.
  *
  * Owns:       the table of commands and the line being typed.
  * Locks:      none.
@@ -16,6 +16,7 @@
 #include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/isolation.h>
+#include <quarry/machine.h>
 #include <quarry/port.h>
 
 #define MAX_WORDS 8
@@ -52,13 +53,13 @@ static int cmd_expect_fail(unsigned n, char **arg)
 static bool key_pressed(void)
 {
 	unsigned waited;
-	int c = serial_getc();
+	int c = console_getc();
 
 	if (c < 0)
 		return false;
 	for (waited = 0; c == 27 && waited < 5; waited++) {
 		thread_sleep(KEY_MS * 1000000ULL);
-		while (serial_getc() >= 0)
+		while (console_getc() >= 0)
 			;
 	}
 	return true;
@@ -203,6 +204,8 @@ static const struct command commands[] = {
     {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race,
         .group = GROUP_TESTS, SHOWS_BARE | NEEDS_KEYS, "race R-S1b"},
 
+    {"about", "", "one page on this machine, for a report", 0, 0, cmd_about,
+        .group = GROUP_MACHINE, SHOWS, "about"},
     {"slots", "", "slots for memory modules and CPUs", 0, 0, cmd_slots,
         .group = GROUP_MACHINE, SHOWS, "slots"},
     {"virtio", "", "memory that the host gave and took", 0, 0, cmd_virtio,
@@ -319,8 +322,10 @@ void monitor(u64 seed)
 	enum line_event event;
 
 	monitor_state.seed = seed;
-	if (!serial_present()) {
-		printk("monitor: no serial port to read commands from\n");
+	if (screen_present()) /* it is all that a reporter can photograph */
+		monitor_about();
+	if (!console_can_read()) {
+		printk("monitor: no serial port and no keyboard to read commands from\n");
 		return;
 	}
 	if (!monitor_state.halted)
@@ -332,7 +337,7 @@ void monitor(u64 seed)
 	while (!monitor_state.halted) {
 		line_begin(&line);
 		do {
-			event = line_feed(&line, serial_getc_wait());
+			event = line_feed(&line, console_getc_wait());
 		} while (event == LINE_GOES_ON);
 		if (event == LINE_READY) {
 			monitor_obey_text(line.text);
@@ -341,4 +346,5 @@ void monitor(u64 seed)
 			monitor_state.halted = true;
 		}
 	}
+	power_off_wanted = true;
 }

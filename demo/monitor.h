@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* monitor.h: the prompt on the serial line, its commands, and scripts of commands. */
+/* monitor.h: the prompt on the serial line or the screen, its commands, and scripts of commands. */
 #ifndef DEMO_MONITOR_H
 #define DEMO_MONITOR_H
 
@@ -150,6 +150,11 @@ void monitor_complete(void *arg, struct line_edit *e, const char *before, const 
  */
 bool script_run(u64 seed);
 
+/* ---- the machine (demo/monitor_about.c) ---- */
+
+/* Print one page about this machine: at most 24 lines of 79 columns.  One caller at a time. */
+void monitor_about(void);
+
 /* ---- commands ---- */
 
 /* demo/monitor_help.c */
@@ -172,6 +177,8 @@ int cmd_mce(unsigned n, char **arg);
 int cmd_race(unsigned n, char **arg);
 int cmd_user(unsigned n, char **arg);
 int cmd_virtio(unsigned n, char **arg);
+/* demo/monitor_about.c */
+int cmd_about(unsigned n, char **arg);
 /* demo/monitor_cpu.c */
 int cmd_cpus(unsigned n, char **arg);
 int cmd_cpu(unsigned n, char **arg);

@@ -46,7 +46,7 @@ bool monitor_key_cancels(void)
 
 	if (monitor_state.no_keys)
 		return false;
-	while ((c = serial_getc()) >= 0)
+	while ((c = console_getc()) >= 0)
 		if (cancels(c))
 			return true;
 	return false;

@@ -5,7 +5,8 @@
  * Owns:       nothing; bus numbers and BARs stay as the firmware set them.
  * Locks:      none: functions are found once, at boot.
  * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so
- *             that it cannot hold a shared line that no driver would clear.
+ *             that it cannot hold a shared line that no driver would clear.  Nor does it write to
+ *             memory, whatever the firmware used it for, unless it is a bridge or a display.
  *             Configuration space is not trusted: each loop over it is bounded, and no register
  *             beyond it is read.
  * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c, tests/qemu/test_virtio.py.
@@ -23,6 +24,9 @@
 #define NR_FUNCTIONS 8
 #define NR_LINES     16 /* ISA interrupts */
 #define MAX_DEPTH    8  /* the most levels of bridges below bridges */
+/* Base classes (appendix D). */
+#define CLASS_DISPLAY 3
+#define CLASS_BRIDGE  6
 /* Bits of the longest physical address of any x86-64 processor. */
 #define MAX_PHYS_BITS 52
 
@@ -48,11 +52,27 @@ void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 va
 
 static void scan_bus(struct scan *scan, u8 bus, unsigned depth);
 
+/*
+ * Turn off the function's INTx and, except on bridges and displays, its DMA: a network controller
+ * of the firmware's, say, may still receive.  pci_enable turns DMA on again.
+ */
+static void silence(const struct pci_function *fn, u8 type)
+{
+	u32 command = pci_read(fn, PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE;
+	u32 class = pci_read(fn, PCI_CLASS_DEVICE + 1, 1);
+
+	if (type == PCI_HEADER_TYPE_NORMAL && class != CLASS_BRIDGE && class != CLASS_DISPLAY)
+		command &= ~(u32)PCI_COMMAND_MASTER;
+	pci_write(fn, PCI_COMMAND, 2, command);
+}
+
 static void look_at_function(struct scan *scan, struct pci_function *fn, unsigned depth)
 {
 	u8 type = (u8)pci_read(fn, PCI_HEADER_TYPE, 1) & 0x7f;
 
 	fn->device_id = (u16)pci_read(fn, PCI_DEVICE_ID, 2);
+	if (type <= PCI_HEADER_TYPE_CARDBUS)
+		silence(fn, type);
 	if (type == PCI_HEADER_TYPE_BRIDGE) {
 		u8 below = (u8)pci_read(fn, PCI_SECONDARY_BUS, 1);
 
@@ -60,10 +80,8 @@ static void look_at_function(struct scan *scan, struct pci_function *fn, unsigne
 			scan_bus(scan, below, depth + 1);
 		return;
 	}
-	if (type != PCI_HEADER_TYPE_NORMAL)
-		return;
-	pci_write(fn, PCI_COMMAND, 2, pci_read(fn, PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE);
-	scan->found(fn);
+	if (type == PCI_HEADER_TYPE_NORMAL)
+		scan->found(fn);
 }
 
 /*

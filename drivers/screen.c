@@ -24,7 +24,7 @@
 #include <quarry/port.h>
 #include <quarry/screen.h>
 
-#define MAX_CELLS  (240 * 68)   /* 1920 by 1088 pixels in a font of 8 by 16 */
+#define MAX_CELLS  (240 * 68)   /* 1920 by 1088 pixels in a font of 8 by 16; 4K: of 16 by 32 */
 #define MAX_NESTED 3            /* a writer, an NMI or a fault that prints meanwhile, one more */
 #define BOOT_LIMIT (1ULL << 32) /* the initial tables map up to here */
 
@@ -74,12 +74,30 @@ static bool in_ram(const struct framebuffer *fb)
 	return false;
 }
 
+/* Without a display GRUB describes a palette of one bit: no screen, so nothing is said. */
+static void report_refused(void)
+{
+	const char *kind = bootinfo.refused_type == FRAMEBUFFER_TEXT ? "a text mode"
+	    : bootinfo.refused_type == FRAMEBUFFER_PALETTE           ? "a palette"
+	    : bootinfo.refused_type == FRAMEBUFFER_DIRECT            ? "a layout that is not known"
+	                                                             : "damaged data";
+
+	if (bootinfo.refused_type == FRAMEBUFFER_PALETTE && bootinfo.refused_bits == 1)
+		return;
+	printk("screen: not used: the loader gives %s, %u bits a pixel\n", kind,
+	    bootinfo.refused_bits);
+}
+
 void screen_init(void)
 {
 	const struct framebuffer *fb = &bootinfo.framebuffer;
 	struct boot_file file;
 
-	if (!fb->address || !strcmp(cmdline_get("console", "screen"), "serial"))
+	if (!strcmp(cmdline_get("console", "screen"), "serial"))
+		return;
+	if (bootinfo.framebuffer_refused)
+		report_refused();
+	if (!fb->address)
 		return;
 	if (in_ram(fb)) {
 		printk(
@@ -97,6 +115,12 @@ void screen_init(void)
 	wanted = true;
 	if (fb->address + size_in_bytes() <= BOOT_LIMIT)
 		show(arch_phys_to_virt(fb->address));
+}
+
+void screen_cursor(bool on)
+{
+	if (READ_ONCE(shown))
+		text_cursor(&text, on);
 }
 
 void screen_map(void)
@@ -117,6 +141,30 @@ void screen_map(void)
 	if (shown)
 		printk("screen: %u by %u pixels, %u by %u characters\n", bootinfo.framebuffer.width,
 		    bootinfo.framebuffer.height, text.columns, text.rows);
+}
+
+u64 screen_page(u64 from, u64 end)
+{
+	u32 row = 0, column = 0;
+	u64 next = from;
+	char c;
+
+	if (!shown)
+		return end;
+	text_write(&text, "\033[H\033[2J", 7);
+	while (next < end && row + 1 < text.rows && log_read(&next, &c, 1)) {
+		if (c != '\n' && column == text.columns) {
+			row++;
+			column = 0;
+			if (row + 1 >= text.rows)
+				break;
+		}
+		text_write(&text, &c, 1);
+		column = c == '\n' ? 0 : column + 1;
+		row += c == '\n';
+		from = next;
+	}
+	return from;
 }
 
 void screen_write(const char *s, size_t len)

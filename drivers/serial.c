@@ -4,7 +4,7 @@
  *
  * Owns:       I/O ports 0x3f8-0x3ff, interrupt ISA 4.
  * Locks:      as drivers/uart.c.
- * Tests:      play_ports, tests/qemu/test_monitor.py, tests/qemu/test_screen.py.
+ * Tests:      play_input, tests/qemu/test_monitor.py, tests/qemu/test_screen.py.
  */
 #include "drivers/uart.h"
 #include "x86.h"
@@ -29,7 +29,7 @@ static const struct uart_regs com1_regs = {.in = com1_in, .out = com1_out};
 
 void serial_init(void)
 {
-	uart_init(&com1, &com1_regs);
+	uart_init(&com1, &com1_regs, &console_input);
 }
 
 bool serial_present(void)
@@ -47,14 +47,14 @@ void serial_flush(void)
 	uart_flush(&com1);
 }
 
-int serial_getc(void)
+bool serial_polled(void)
 {
-	return uart_getc(&com1);
+	return com1.present && !com1.interrupt_driven;
 }
 
-int serial_getc_wait(void)
+void serial_poll(void)
 {
-	return uart_getc_wait(&com1);
+	uart_poll(&com1);
 }
 
 void serial_interrupt(void)

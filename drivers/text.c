@@ -47,7 +47,9 @@ static const u32 colours[16] = {
 
 static u32 field_value(const struct colour_field *f, u32 component)
 {
-	return component >> (8 - f->size) << f->position;
+	u32 fitted = f->size <= 8 ? component >> (8 - f->size) : component << (f->size - 8);
+
+	return fitted << f->position;
 }
 
 static u32 pixel_value(const struct framebuffer *fb, u32 rgb)
@@ -72,14 +74,19 @@ static void draw_cell(const struct text *t, u32 row, u32 column, const struct te
 	const u8 *glyph = psf_glyph(font, cell->c);
 	u32 front = t->palette[cell->colour & 0xf], back = t->palette[cell->colour >> 4];
 	u32 size = t->fb.pixel_size, x, y;
-	u8 *line = t->pixels + (size_t)row * font->height * t->fb.pitch +
-	    (size_t)column * font->width * size;
+	u32 scale = t->scale;
+	u8 *line = t->pixels + (size_t)row * font->height * scale * t->fb.pitch +
+	    (size_t)column * font->width * scale * size;
 
-	for (y = 0; y < font->height; y++) {
-		for (x = 0; x < font->width; x++)
-			put_pixel(line + (size_t)x * size, size,
-			    glyph[x / 8] & 0x80 >> x % 8 ? front : back);
-		glyph += font->stride;
+	for (y = 0; y < font->height * scale; y++) {
+		const u8 *bits = glyph + (size_t)(y / scale) * font->stride;
+
+		for (x = 0; x < font->width; x++) {
+			u32 pixel = bits[x / 8] & 0x80 >> x % 8 ? front : back, i;
+
+			for (i = 0; i < scale; i++)
+				put_pixel(line + ((size_t)x * scale + i) * size, size, pixel);
+		}
 		line += t->fb.pitch;
 	}
 }
@@ -101,6 +108,23 @@ static void draw_changes(struct text *t)
 			draw_cell(t, row, column, cell);
 		}
 	}
+}
+
+/* Show the cursor; the next write draws its cell again. */
+static void draw_cursor(struct text *t)
+{
+	u32 row = t->row, column = MIN(t->column, t->columns - 1);
+	struct text_cell *cell, turned;
+
+	if (!t->cursor || row >= t->rows)
+		return;
+	cell = &t->cells[(size_t)row * t->columns + column];
+	turned = *cell;
+	turned.colour = (u8)(cell->colour << 4 | cell->colour >> 4);
+	draw_cell(t, row, column, &turned);
+	cell->shown_c = 0;
+	t->dirty_from = MIN(t->dirty_from, row);
+	t->dirty_to = MAX(t->dirty_to, row + 1);
 }
 
 /* ---- cells ---- */
@@ -278,6 +302,13 @@ void text_write(struct text *t, const char *s, size_t len)
 	while (len--)
 		put_byte(t, (u8)*s++);
 	draw_changes(t);
+	draw_cursor(t);
+}
+
+void text_cursor(struct text *t, bool on)
+{
+	t->cursor = on;
+	text_write(t, "", 0);
 }
 
 void text_set_colour(struct text *t, u8 colour)
@@ -290,10 +321,25 @@ void text_move(struct text *t, void *pixels)
 	t->pixels = pixels;
 }
 
+/*
+ * The least enlargement of the font with which the cells fill the whole screen, or the last one
+ * that leaves a screen of the least size.
+ */
+static u32 scale_for(const struct framebuffer *fb, const struct psf_font *font, size_t nr_cells)
+{
+	u32 columns = fb->width / font->width, rows = fb->height / font->height, scale = 1;
+
+	while ((size_t)(columns / scale) * (rows / scale) > nr_cells &&
+	    columns / (scale + 1) >= TEXT_MIN_COLUMNS && rows / (scale + 1) >= TEXT_MIN_ROWS)
+		scale++;
+	return scale;
+}
+
 int text_init(struct text *t, const struct framebuffer *fb, void *pixels,
     const struct psf_font *font, struct text_cell *cells, size_t nr_cells)
 {
-	u32 columns = fb->width / font->width, rows = fb->height / font->height, i;
+	u32 scale = scale_for(fb, font, nr_cells);
+	u32 columns = fb->width / font->width / scale, rows = fb->height / font->height / scale, i;
 
 	if (columns < TEXT_MIN_COLUMNS || nr_cells / columns < TEXT_MIN_ROWS ||
 	    rows < TEXT_MIN_ROWS)
@@ -305,6 +351,7 @@ int text_init(struct text *t, const struct framebuffer *fb, void *pixels,
 	    .cells = cells,
 	    .columns = columns,
 	    .rows = rows,
+	    .scale = scale,
 	    .dirty_from = rows};
 	text_set_colour(t, TEXT_GREY_ON_BLACK);
 	for (i = 0; i < ARRAY_SIZE(colours); i++)

@@ -2,12 +2,9 @@
 /*
  * uart.c: a 16550 UART: polled output, interrupt-driven input.
  *
- * Owns:       struct uart: the ring of received bytes.
- * Locks:      output has none: the console (kernel/printk.c) serialises writers.  The ring has one
- *             consumer, the reader of the console.  Its producer is the interrupt, under the lock
- *             receive: while a CPU goes down, two CPUs may take the interrupt.
- * Invariants: head - tail bytes are in the ring, never more than its size; bytes beyond that are
- *             lost.
+ * Owns:       struct uart.
+ * Locks:      output has none: the console (kernel/printk.c) serialises writers.  Input is under
+ *             the ring's lock receive (drivers/input.c).
  * Tests:      uart, tests/qemu/test_prompt.py.
  */
 #include "drivers/uart.h"
@@ -28,7 +25,6 @@
 /* The most passes of a waiting loop: at 115200 baud 16 bytes take 1.4 ms. */
 #define SPIN_LIMIT 10000000
 #define MAX_BYTES  65536 /* bytes that one interrupt takes, at most */
-#define POLL_NS    10000000ULL
 
 static bool lsr_wait(struct uart *u, u8 bits)
 {
@@ -40,12 +36,9 @@ static bool lsr_wait(struct uart *u, u8 bits)
 	return false;
 }
 
-void uart_init(struct uart *u, const struct uart_regs *regs)
+void uart_init(struct uart *u, const struct uart_regs *regs, struct input *input)
 {
-	*u = (struct uart){.regs = regs,
-	    .spins = SPIN_LIMIT,
-	    .receive = SPINLOCK("uart", RANK_WAIT),
-	    .readers = WAITQ("serial")};
+	*u = (struct uart){.regs = regs, .spins = SPIN_LIMIT, .input = input};
 	regs->out(UART_SCR, 0x5a);
 	if (regs->in(UART_SCR) != 0x5a)
 		return;
@@ -80,57 +73,29 @@ void uart_flush(struct uart *u)
 		lsr_wait(u, LSR_IDLE);
 }
 
-static bool byte_ready(void *arg)
+/* Move at most @most received bytes to the ring. */
+static void receive(struct uart *u, unsigned most)
 {
-	struct uart *u = arg;
+	struct input *in = u->input;
+	irqflags_t flags = spin_lock_irqsave(&in->receive);
+	unsigned i;
 
-	return READ_ONCE(u->tail) != load_acquire(&u->head); /* pairs with uart_interrupt */
+	for (i = 0; i < most && u->regs->in(UART_LSR)&LSR_DATA; i++)
+		input_put(in, u->regs->in(UART_RBR));
+	spin_unlock_irqrestore(&in->receive, flags);
+	if (i)
+		wake_up(&in->readers);
 }
 
-int uart_getc(struct uart *u)
+void uart_poll(struct uart *u)
 {
-	if (byte_ready(u)) {
-		u32 tail = READ_ONCE(u->tail);
-		u8 byte = u->ring[tail % sizeof(u->ring)];
-
-		store_release(&u->tail, tail + 1);
-		return byte;
-	}
-	if (!u->present || u->interrupt_driven || !(u->regs->in(UART_LSR)&LSR_DATA))
-		return -1;
-	return u->regs->in(UART_RBR);
-}
-
-int uart_getc_wait(struct uart *u)
-{
-	int c = uart_getc(u);
-
-	while (c < 0) {
-		if (u->interrupt_driven)
-			wait_until(&u->readers, byte_ready, u, WAIT_FOREVER);
-		else
-			thread_sleep(POLL_NS);
-		c = uart_getc(u);
-	}
-	return c;
+	if (u->present && !u->interrupt_driven)
+		receive(u, FIFO);
 }
 
 void uart_interrupt(struct uart *u)
 {
-	irqflags_t flags = spin_lock_irqsave(&u->receive);
-
-	/* Bounded, because a missing port always reads as all ones. */
-	for (unsigned i = 0; i < MAX_BYTES && u->regs->in(UART_LSR)&LSR_DATA; i++) {
-		u8 byte = u->regs->in(UART_RBR);
-		u32 head = u->head;
-
-		if (head - load_acquire(&u->tail) < sizeof(u->ring)) {
-			u->ring[head % sizeof(u->ring)] = byte;
-			store_release(&u->head, head + 1);
-		}
-	}
-	spin_unlock_irqrestore(&u->receive, flags);
-	wake_up(&u->readers);
+	receive(u, MAX_BYTES); /* bounded, because a missing port always reads as all ones */
 }
 
 void uart_enable_irq(struct uart *u)

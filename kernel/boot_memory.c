@@ -20,9 +20,8 @@
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
 
-#define MIN_RAM    (32ULL << 20) /* bytes of usable RAM; nothing useful fits into less */
-#define BOOT_LINE  64
-#define BOOT_FLOOR (1ULL << 20) /* the first MiB is no boot memory: other CPUs start there */
+#define MIN_RAM   (32ULL << 20) /* bytes of usable RAM; nothing useful fits into less */
+#define BOOT_LINE 64
 
 static struct memblock memblock;
 static struct boot_plan plan;
@@ -52,7 +51,7 @@ static void check_image(void)
 void boot_memory_init(void)
 {
 	unsigned i;
-	int err = memblock_reserve(&memblock, 0, PAGE_SIZE);
+	int err = 0;
 
 	for (i = 0; i < bootinfo.nr_ram && !err; i++)
 		err = memblock_add(&memblock, bootinfo.ram[i].start, bootinfo.ram[i].end);
@@ -61,6 +60,9 @@ void boot_memory_init(void)
 	if (err)
 		printk("boot: memory map damaged (error %s); its readable part is used\n",
 		    errno_name(err));
+	if (bootinfo.ram_left_out)
+		printk("boot: %llu KiB of RAM left out: more than %u ranges of RAM\n",
+		    (unsigned long long)bootinfo.ram_left_out >> 10, BOOT_MAX_RANGES);
 	if (total_ram() < MIN_RAM) {
 		printk("boot: only %llu KiB of RAM; Quarry needs %llu MiB or more\n",
 		    (unsigned long long)total_ram() >> 10, (unsigned long long)MIN_RAM >> 20);
@@ -75,11 +77,10 @@ phys_t boot_alloc_raw(size_t bytes, size_t align)
 {
 	/* Whole cache lines prevent false sharing and keep the list of taken ranges short. */
 	size_t size = ALIGN_UP(bytes, (size_t)BOOT_LINE);
-	phys_t pa =
-	    memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), BOOT_FLOOR, 1ULL << 32);
+	phys_t pa = memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), 0, 1ULL << 32);
 
 	if (!pa)
-		panic("boot: no memory for %zu bytes", bytes);
+		panic("boot: no memory below 4 GiB for %zu bytes", bytes);
 	return pa;
 }
 

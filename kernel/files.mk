@@ -9,6 +9,7 @@
 # 1: locks, printing, the command line
 SHARED_SRCS += kernel/lock.c
 KERNEL_SRCS += kernel/printk.c
+KERNEL_SRCS += kernel/remarks.c
 BOTH_SRCS += kernel/cmdline.c
 BOTH_SRCS += kernel/errname.c
 

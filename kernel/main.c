@@ -29,6 +29,7 @@
 #include <quarry/oom.h>
 #include <quarry/panic.h>
 #include <quarry/plural.h>
+#include <quarry/remarks.h>
 #include <quarry/sched.h>
 #include <quarry/smp.h>
 #include <quarry/task.h>
@@ -61,6 +62,20 @@ static void wait_for_aps(void)
 			panic("boot: CPU %u has started, but does not come online", cpu);
 }
 
+/*
+ * The final page tables use no-execute pages.  boot.S comes here without them, because from here on
+ * the reason can be read on the screen.
+ */
+static void need_no_execute(void)
+{
+	if (cpu_has_nx())
+		return;
+	printk("boot: this CPU has no no-execute pages, or the firmware has switched them off:\n"
+	       "boot: switch on \"Execute Disable\" (XD, NX) in the firmware's settings\n"
+	       "quarry: FAIL\n");
+	machine_power_off(false);
+}
+
 /* The boot CPU starts here; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
@@ -76,6 +91,7 @@ void kernel_main(void)
 	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports bad options */
 	boot_files_report_dropped();
 	screen_init(); /* prints to the screen too, if there is one */
+	need_no_execute();
 	seed = cmdline_u64("seed", 0x5eed);
 	run_seed = seed; /* for reports, which show how to repeat the run */
 	/* the option is in milliseconds */
@@ -85,6 +101,7 @@ void kernel_main(void)
 	acpi_hotplug_init();      /* slots for memory and CPUs, unless slots=off */
 	arch_paging_init();       /* final page tables: all RAM reachable */
 	screen_map();             /* maps the screen in these tables */
+	power_init();             /* the register that turns the machine off */
 	arch_apic_init();         /* interrupts */
 	arch_timer_init();        /* the clock */
 	arch_cpus_init();         /* nr_cpus, per-CPU areas */
@@ -98,6 +115,7 @@ void kernel_main(void)
 	smp_start_aps(); /* the other CPUs run kernel_ap_entry */
 	wait_for_aps();  /* they are online when this returns */
 	serial_enable_irq();
+	keyboard_init();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");
 	cma_area_boot();  /* contiguous memory, if the command line asks for it */
@@ -114,6 +132,8 @@ void kernel_main(void)
 	printk("boot: by %s, %llu thousand cycles since the machine's reset\n", bootinfo.path,
 	    (unsigned long long)arch_tsc() / 1000);
 
+	remarks_keep();
+
 	which = cmdline_get("selftest", "quick");
 	ktest_short = strcmp(cmdline_get("report", "short"), "all") != 0;
 	ktest_clock = arch_clock_ns;
@@ -123,8 +143,11 @@ void kernel_main(void)
 	pass = demo_run(seed) && !failed; /* the tour, or another scenario of the command line */
 	live_stop();                      /* from here on output is shown */
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
-	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
+	if (strcmp(cmdline_get("monitor", "on"), "off") != 0) {
+		if (clock_assumed)
+			printk("clock: its rate was assumed: no time or rate shown is right\n");
 		monitor(seed);
+	}
 	machine_power_off(pass);
 }
 

@@ -37,6 +37,8 @@ u64 run_seed;
 static u32 panic_cpu; /* atomic: 1 + number of the CPU that reports; 0: none */
 static u32 panics;    /* number of panics of that CPU */
 static u32 next_part; /* index of the report's next part */
+/* Positions in the log: where the report begins, and the line with its reason. */
+static u64 report_at, reason_at;
 
 bool panicking(void)
 {
@@ -120,6 +122,8 @@ void panic_begin(void)
 	if (!atomic_cas(&panic_cpu, 0u, arch_cpu_id() + 1))
 		panic_stop();
 	console_bust_lock();
+	if (!report_at)
+		report_at = log_position();
 }
 
 static bool given(const char *cmdline, const char *option)
@@ -164,6 +168,33 @@ static void (*const parts[])(void) = {
     how_to_run_again,
 };
 
+/* A screen may be too small for the report: its reason is printed again, as the last line. */
+static void repeat_reason(void)
+{
+	u64 at = reason_at;
+	char line[CONSOLE_COLUMNS * 3];
+	size_t len = log_read(&at, line, sizeof(line) - 1), i;
+
+	for (i = 0; i < len && line[i] != '\n'; i++)
+		;
+	line[i] = '\0';
+	printk("%s\n", line);
+}
+
+void panic_pages(void)
+{
+	u64 end, at = report_at;
+
+	if (!screen_present() || !keyboard_present())
+		return;
+	printk("panic: any key shows the report from its beginning, page by page\n");
+	for (end = log_position();; cpu_relax())
+		if (keyboard_getc_in_panic() >= 0) {
+			at = screen_page(at < end ? at : report_at, end);
+			screen_write("any key: the next page", 22);
+		}
+}
+
 void panic(const char *fmt, ...)
 {
 	va_list ap;
@@ -171,6 +202,8 @@ void panic(const char *fmt, ...)
 	panic_begin();
 	if (++panics > MAX_PANICS)
 		machine_power_off(false);
+	if (!reason_at)
+		reason_at = log_position() + 1;
 	/* In a second panic the thread may be broken. */
 	printk("\nPANIC on CPU %u, thread %s: ", arch_cpu_id(),
 	    panics > 1 ? "?, in the report" : thread_name());
@@ -180,5 +213,7 @@ void panic(const char *fmt, ...)
 	printk("\n");
 	while (next_part < ARRAY_SIZE(parts))
 		parts[next_part++]();
+	if (screen_present())
+		repeat_reason();
 	machine_power_off(false);
 }

@@ -117,6 +117,18 @@ void console_write(const char *s, size_t len)
 	arch_irq_restore(flags);
 }
 
+void console_cursor(bool on)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+
+	if (locked) {
+		screen_cursor(on);
+		spin_unlock(&console_lock);
+	}
+	arch_irq_restore(flags);
+}
+
 static char *emit_piece(const char *s, void *buf, int len)
 {
 	emit(s, (size_t)len);

@@ -4,6 +4,7 @@
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_selftest = $(NEEDS_run)
 NEEDS_iso   := compile iso
+NEEDS_usb   := compile iso uefi
 NEEDS_test-bochs := compile iso check bochs
 NEEDS_bench := compile boot
 NEEDS_bench-peers := compile boot peers
@@ -35,7 +36,7 @@ NEEDS_web-check := compile web web-check
 # ten times as long as all else.  Some targets only run tools, which call make for what they need.
 GOALS := $(or $(MAKECMDGOALS),all)
 KERNEL_TOOLS := lint bench soak test-bochs
-KERNEL_GOALS := all kernel iso debug $(KERNEL_TOOLS) $(B)/quarry.elf $(B)/bin/%
+KERNEL_GOALS := all kernel iso usb debug $(KERNEL_TOOLS) $(B)/quarry.elf $(B)/bin/%
 NO_GOALS := help run selftest setup clean grade lab lab-kernel lab-settings labs labs-check \
 	labs-leak labs-sure skeleton variant-vars $(filter-out $(KERNEL_TOOLS),$(TOOLS))
 HOST_GOALS := $(B)/host-% $(B)/fiber/% $(B)/fiber-asan/% $(B)/alone/%
@@ -43,7 +44,7 @@ OTHER_GOALS := $(filter-out $(NO_GOALS) $(KERNEL_GOALS) $(HOST_GOALS),$(GOALS))
 # Those of the .d files $(2) that are there, if one of the goals is in $(1), or may need any object.
 # For a missing file make would look in all its own directories of files to include.
 there = $(if $(OTHER_GOALS)$(filter $(1),$(GOALS)),$(wildcard $(2)))
-NO_PYTHON := help run selftest all kernel iso debug setup clean $(B)/%
+NO_PYTHON := help run selftest all kernel iso usb debug setup clean $(B)/%
 NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal))) \
 	$(if $(filter-out $(NO_PYTHON),$(MAKECMDGOALS)),python)
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)

@@ -8,6 +8,7 @@ TAKES_run           := $(RUN_TAKES)
 TAKES_selftest      := $(RUN_TAKES) SUITE
 TAKES_debug         := $(RUN_TAKES) PORT GDB_FLAGS
 TAKES_iso           := CMDLINE FONT
+TAKES_usb           := CMDLINE FONT
 TAKES_test          := ONLY FULL
 TAKES_test-bochs    := ONLY
 TAKES_check         := ONLY SUITE FAILFAST WATCH

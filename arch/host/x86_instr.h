@@ -25,6 +25,7 @@ struct host_machine {
 	struct cpuid_regs (*cpuid)(u32 leaf, u32 subleaf);
 	u32 (*mmio_read)(const volatile u32 *at);
 	void (*mmio_write)(volatile u32 *at, u32 value);
+	void (*mmio_write8)(volatile u8 *at, u8 value);
 	u64 (*read_cr4)(void);
 	void (*write_cr4)(u64 value);
 	void (*note)(const char *what); /* called for an instruction without operand and result */
@@ -95,6 +96,11 @@ static inline u32 mmio_read(const volatile u32 *at)
 static inline void mmio_write(volatile u32 *at, u32 value)
 {
 	host_machine->mmio_write(at, value);
+}
+
+static inline void mmio_write8(volatile u8 *at, u8 value)
+{
+	host_machine->mmio_write8(at, value);
 }
 
 static inline void stores_out(void)

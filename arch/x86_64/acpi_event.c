@@ -25,8 +25,7 @@
 static void (*tell)(u32 events);
 static u8 wanted;
 
-/* Switch to ACPI mode.  False: the machine has no such mode, or the firmware does not react. */
-static bool acpi_mode(void)
+bool acpi_mode(void)
 {
 	u64 end = arch_clock_ns() + ENABLE_NS;
 

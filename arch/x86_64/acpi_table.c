@@ -5,7 +5,8 @@
  * Owns:       nothing: fills the caller's struct acpi_info.
  * Locks:      none; needs only memory access, and is tested on a host.
  * Invariants: no byte outside a table's length is read.  A table that is not in the first 4 GiB,
- *             the only memory mapped this early, is refused.
+ *             the only memory mapped this early, is refused.  One with a wrong checksum is used:
+ *             the parsers trust no byte, and firmware is tested with systems that use it.
  * Tests:      acpi, acpi_find, tests/qemu/test_arch.py.
  *
  * Offsets are those of the ACPI specification 6.4: 5.2.5 RSDP, 5.2.8 XSDT, 5.2.9 FADT, 5.2.12 MADT,
@@ -17,7 +18,8 @@
 
 #define MAPPED 0x100000000ULL
 /* A larger table is taken as invalid. */
-#define MAX_TABLE (16u << 20)
+#define MAX_TABLE       (16u << 20)
+#define FADT_HW_REDUCED (1u << 20)
 
 static u16 get16(const u8 *p)
 {
@@ -46,7 +48,7 @@ const char *acpi_check_table(const void *table, size_t len)
 		return "shorter than a header";
 	if (h->length < sizeof(*h) || h->length > len)
 		return "length out of range";
-	return sum(table, h->length) ? "checksum wrong" : NULL;
+	return NULL;
 }
 
 /* Read one entry of the MADT, of @len bytes.  Returns its error, or NULL. */
@@ -123,25 +125,43 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 	if (len < 80)
 		return "too short";
 	*dsdt = acpi_get32(t + 40);
-	if (len >= 148 && acpi_get64(t + 140))
+	/* The 64-bit address counts, unless only the other one can be reached. */
+	if (len >= 148 && acpi_get64(t + 140) && (acpi_get64(t + 140) < MAPPED || !*dsdt))
 		*dsdt = acpi_get64(t + 140);
 	info->sci = get16(t + 46);
 	info->smi_cmd = port_at(t + 48);
 	info->acpi_enable = t[52];
 	info->pm1a_evt = port_at(t + 56);
 	info->pm1a_cnt = port_at(t + 64);
+	info->pm1b_cnt = port_at(t + 68);
 	info->pm_timer_port = port_at(t + 76);
 	if (len >= 93) {
 		info->gpe0 = port_at(t + 80);
 		info->pm1_evt_len = t[88];
 		info->gpe0_len = t[92];
 	}
+	if (len >= 256 && acpi_get32(t + 112) & FADT_HW_REDUCED && t[244] <= 1) {
+		info->sleep_in_memory = t[244] == 0; /* address space: memory, I/O ports */
+		info->sleep_control =
+		    info->sleep_in_memory ? acpi_get64(t + 248) : port_at(t + 248);
+	}
 	return NULL;
 }
 
+/* Read an integer below 8 at *@p, in one of its encodings.  Returns false at another value. */
+static bool sleep_type(const u8 *t, size_t len, size_t *p, u8 *type)
+{
+	if (*p < len && t[*p] == 0x0a) /* BytePrefix */
+		(*p)++;
+	if (*p >= len || t[*p] > 7)
+		return false;
+	*type = t[(*p)++];
+	return true;
+}
+
 /*
- * Find the package _S5_ by its name: NameOp "_S5_" PackageOp PkgLength NumElements SLP_TYPa, an
- * integer below 8 in one of its encodings.
+ * Find the package _S5_ by its name: NameOp "_S5_" PackageOp PkgLength NumElements SLP_TYPa
+ * SLP_TYPb.
  */
 const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t len)
 {
@@ -152,18 +172,18 @@ const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t le
 
 		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12)
 			continue;
-		p += 1 + (t[p] >> 6) + 1;    /* PkgLength has its own length in its top bits */
-		if (p < len && t[p] == 0x0a) /* BytePrefix */
-			p++;
-		if (p >= len || t[p] > 7)
+		p += 1 + (t[p] >> 6) + 1; /* PkgLength has its own length in its top bits */
+		info->s5 = sleep_type(t, len, &p, &info->s5_type);
+		if (!info->s5)
 			return "_S5_ is not understood";
-		info->s5_type = t[p];
+		if (!sleep_type(t, len, &p, &info->s5_type_b))
+			info->s5_type_b = info->s5_type;
 		return NULL;
 	}
 	return "no _S5_";
 }
 
-/* The complete table at @pa, its checksum verified; or NULL, after a report of the reason. */
+/* The complete table called @name at @pa; or NULL, after a report of the reason. */
 static const struct acpi_header *table_at(phys_t pa, const char *name)
 {
 	const struct acpi_header *h = acpi_view(pa, sizeof(*h));
@@ -173,8 +193,12 @@ static const struct acpi_header *table_at(phys_t pa, const char *name)
 		wrong = acpi_check_table(h, h->length);
 	else if (h)
 		wrong = "length out of range";
+	if (!wrong && memcmp(h->signature, name, 4) != 0)
+		wrong = "another table";
 	if (wrong)
 		printk("acpi: table %.4s at %lx: %s: ignored\n", name, pa, wrong);
+	else if (sum((const u8 *)h, h->length))
+		printk("acpi: table %.4s at %lx: checksum wrong: used\n", name, pa);
 	return wrong ? NULL : h;
 }
 
@@ -192,7 +216,11 @@ static const struct acpi_header *root_table(const u8 *rsdp, size_t len)
 	return root ? root : table_at(acpi_get32(rsdp + 16), "RSDT");
 }
 
-static const struct acpi_header *find_table(const struct acpi_header *root, const char *name)
+enum { MADT, SRAT, SLIT, FADT, NR_TABLES };
+static const char *const names[NR_TABLES] = {"APIC", "SRAT", "SLIT", "FACP"};
+
+/* Find the first usable table of each name. */
+static void find_tables(const struct acpi_header *root, const struct acpi_header **found)
 {
 	const u8 *t = (const u8 *)root;
 	size_t step = root && root->signature[0] == 'X' ? 8 : 4;
@@ -201,40 +229,34 @@ static const struct acpi_header *find_table(const struct acpi_header *root, cons
 		phys_t pa = step == 8 ? acpi_get64(t + off) : acpi_get32(t + off);
 		const struct acpi_header *h = acpi_view(pa, sizeof(*h));
 
-		if (h && !memcmp(h->signature, name, 4))
-			return table_at(pa, name);
+		if (!h)
+			table_at(pa, "?");
+		for (unsigned i = 0; h && i < NR_TABLES; i++) {
+			if (!found[i] && !memcmp(h->signature, names[i], 4))
+				found[i] = table_at(pa, names[i]);
+		}
 	}
-	return NULL;
 }
 
-static void report(const char *name, const char *wrong)
-{
-	if (wrong)
-		printk("acpi: table %s: %s\n", name, wrong);
-}
-
-/* Read the table called @name.  False: there is none. */
-static bool read_table(struct acpi_info *info, const struct acpi_header *root, const char *name,
+static void read_table(struct acpi_info *info, const struct acpi_header *t,
     const char *(*parse)(struct acpi_info *info, const void *table, size_t len))
 {
-	const struct acpi_header *t = find_table(root, name);
+	const char *wrong = t ? parse(info, t, t->length) : NULL;
 
-	if (t)
-		report(name, parse(info, t, t->length));
-	return t;
+	if (wrong)
+		printk("acpi: table %.4s: %s\n", t->signature, wrong);
 }
 
-static void read_fadt(struct acpi_info *info, const struct acpi_header *fadt)
+static const char *read_fadt(struct acpi_info *info, const void *fadt, size_t len)
 {
-	const struct acpi_header *dsdt;
 	phys_t pa;
+	const char *wrong = acpi_parse_fadt(info, fadt, len, &pa);
+	const struct acpi_header *dsdt = pa ? table_at(pa, "DSDT") : NULL;
 
-	report("FACP", acpi_parse_fadt(info, fadt, fadt->length, &pa));
-	dsdt = pa ? table_at(pa, "DSDT") : NULL;
-	if (dsdt) {
-		report("DSDT", acpi_parse_dsdt(info, dsdt, dsdt->length));
+	read_table(info, dsdt, acpi_parse_dsdt);
+	if (dsdt)
 		acpi_parse_slots(info, dsdt, dsdt->length);
-	}
+	return wrong;
 }
 
 /* The boot CPU exists even if the MADT does not list it. */
@@ -264,16 +286,17 @@ static void set_defaults(struct acpi_info *info)
 
 void acpi_read(struct acpi_info *info, const void *rsdp, size_t len, u32 boot_id)
 {
-	const struct acpi_header *root = root_table(rsdp, len), *fadt = find_table(root, "FACP");
+	const struct acpi_header *found[NR_TABLES] = {0};
 
 	set_defaults(info);
-	if (!read_table(info, root, "APIC", acpi_parse_madt))
+	find_tables(root_table(rsdp, len), found);
+	if (!found[MADT])
 		printk("acpi: no APIC table: one CPU\n");
-	ensure_boot_cpu(info, boot_id);
-	read_table(info, root, "SRAT", acpi_parse_srat);
-	read_table(info, root, "SLIT", acpi_parse_slit);
-	if (fadt)
-		read_fadt(info, fadt);
-	else
+	if (!found[FADT])
 		printk("acpi: no FACP table: no power-off\n");
+	read_table(info, found[MADT], acpi_parse_madt);
+	ensure_boot_cpu(info, boot_id); /* before the SRAT, which gives its node */
+	read_table(info, found[SRAT], acpi_parse_srat);
+	read_table(info, found[SLIT], acpi_parse_slit);
+	read_table(info, found[FADT], read_fadt);
 }

@@ -23,17 +23,23 @@
 #include "x86.h"
 
 #define APIC_ID        0x20
+#define APIC_VERSION   0x30
 #define APIC_TPR       0x80
 #define APIC_EOI       0xb0
 #define APIC_SVR       0xf0
 #define APIC_IRR       0x200 /* 8 registers of 32 vectors, 16 bytes apart */
 #define APIC_ICR_LOW   0x300
 #define APIC_ICR_HIGH  0x310
+#define APIC_LVT_CMCI  0x2f0
+#define APIC_LVT_HEAT  0x330
+#define APIC_LVT_PERF  0x340
 #define APIC_LVT_LINT0 0x350
 #define APIC_LVT_LINT1 0x360
 #define APIC_LVT_ERROR 0x370
 
 #define SVR_ENABLE  0x100
+#define LVT_MODE    0x700
+#define LVT_SMI     0x200
 #define LVT_NMI     0x400
 #define ICR_BUSY    0x1000
 #define BASE_ENABLE 0x800 /* bits of MSR_APIC_BASE */
@@ -130,6 +136,21 @@ void apic_send_self(u8 vector)
 	wait_sent();
 }
 
+/*
+ * Mask those newer entries that this APIC has, but no SMI, which is the firmware's own: it may keep
+ * the CPU cool.
+ */
+static void mask_newer_entries(void)
+{
+	static const u32 entries[] = {APIC_LVT_PERF, APIC_LVT_HEAT, APIC_LVT_CMCI};
+	u32 last = apic_read(APIC_VERSION) >> 16 & 0xff; /* 3: none of these */
+
+	for (u32 i = 0; i < ARRAY_SIZE(entries) && i + 4 <= last; i++) {
+		if ((apic_read(entries[i]) & LVT_MODE) != LVT_SMI)
+			apic_write(entries[i], LVT_MASKED);
+	}
+}
+
 void apic_enable(void)
 {
 	/* The only way from off to x2APIC is through xAPIC (SDM vol. 3A, 10.12.5). */
@@ -144,6 +165,7 @@ void apic_enable(void)
 	/* An NMI from the host or the operator reaches every CPU: each prints its backtrace. */
 	apic_write(APIC_LVT_LINT1, LVT_NMI);
 	apic_write(APIC_LVT_ERROR, LVT_MASKED);
+	mask_newer_entries();
 	apic_eoi();
 }
 
@@ -215,6 +237,21 @@ int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low)
 	return i < 0 ? i : 0;
 }
 
+int ioapic_vector(u32 gsi)
+{
+	irqflags_t flags = spin_lock_irqsave(&ioapic_lock);
+	int i = ioapic_of(gsi), vector = -1;
+
+	if (i >= 0) {
+		u32 reg = IOAPIC_REDIRECT + 2 * (gsi - acpi.ioapic[i].gsi_base);
+		u32 entry = ioapic_read((unsigned)i, reg);
+
+		vector = entry & LVT_MASKED ? -1 : (int)(entry & 0xff);
+	}
+	spin_unlock_irqrestore(&ioapic_lock, flags);
+	return vector;
+}
+
 void ioapic_move(u32 from, u32 to)
 {
 	irqflags_t flags;
@@ -246,6 +283,18 @@ int ioapic_route_isa(unsigned irq, u8 vector)
 	return ioapic_route(isa->gsi, vector, isa->level, isa->active_low);
 }
 
+/* The CPU decodes the address in its MSR (SDM vol. 3A, 10.4.4), whatever the MADT says. */
+static void map_xapic(void)
+{
+	phys_t base = rdmsr(MSR_APIC_BASE) & ~(PAGE_SIZE - 1);
+
+	if (acpi.lapic != base)
+		printk("apic: local APIC at %lx, not at %lx as the MADT says\n", base, acpi.lapic);
+	lapic = arch_map_mmio(base, PAGE_SIZE);
+	if (!lapic)
+		panic("apic: cannot map the local APIC");
+}
+
 /*
  * Use x2APIC where the CPU has it, unless apic=xapic.  If the firmware enabled x2APIC it stays on:
  * there is no way back.
@@ -257,9 +306,7 @@ static void choose_mode(void)
 
 	x2apic = has && (on || !refused);
 	if (!x2apic)
-		lapic = arch_map_mmio(acpi.lapic, PAGE_SIZE);
-	if (!x2apic && !lapic)
-		panic("apic: cannot map the local APIC");
+		map_xapic();
 	printk("apic: %s mode%s\n", x2apic ? "x2APIC" : "xAPIC",
 	    on && refused ? ", as the firmware left it" : "");
 }

@@ -2,16 +2,17 @@
 /*
  * clock.c: the clock, based on the time stamp counter.
  *
- * Owns:       the frequencies of TSC and APIC timer, measured once on the boot CPU.
+ * Owns:       the frequencies of TSC and APIC timer, determined once on the boot CPU.
  * Locks:      none: written before the other CPUs start.
  * Invariants: arch_clock_ns() never goes back on one CPU, not even across clock_init().
  * Tests:      play_clock, arch_clock, arch_cpu, tick, tests/qemu/test_clock.py.
  *
  * Both frequencies are measured against the ACPI power management timer, which runs at a known rate
  * on every machine and emulator; without it, or if it stands still, against channel 2 of the old
- * interval timer.  A round takes 1 ms.  The host may stop the CPU between any two accesses.  So a
- * reading takes the timer's value and the other two clocks together, and is the tightest of
- * several; and the round with the tightest readings is used.
+ * interval timer.  Without both, the rates are those that CPUID gives.  A round takes 1 ms.  The
+ * host may stop the CPU between any two accesses.  So a reading takes the timer's value and the
+ * other two clocks together, and is the tightest of several; and the round with the tightest
+ * readings is used.
  */
 #include <quarry/acpi.h>
 #include <quarry/machine.h>
@@ -36,6 +37,7 @@ struct reading {
 };
 
 u64 clock_tsc_hz, clock_apic_hz;
+bool clock_assumed;
 
 /* ns = base_ns + (tsc - base_tsc) * scale / 2^32 */
 static u64 base_ns, base_tsc, scale = 1ULL << 32;
@@ -49,11 +51,20 @@ u64 arch_ticks_ns(u64 at)
 	return base_ns + (u64)((unsigned __int128)(at - base_tsc) * scale >> 32);
 }
 
+/* A CPU whose TSC is behind base_tsc is at base_ns, not centuries ahead. */
 u64 arch_clock_ns(void)
 {
-	u64 delta = arch_tsc() - base_tsc;
+	return arch_ticks_ns(MAX(arch_tsc(), base_tsc));
+}
 
-	return base_ns + (u64)((unsigned __int128)delta * scale >> 32);
+void clock_compare(unsigned cpu, u64 before, u64 at, u64 after)
+{
+	u64 off = at < before ? before - at : at > after ? at - after : 0;
+
+	if (off)
+		printk("clock: the time stamp counter of CPU %u is %llu us or more %s\n", cpu,
+		    (unsigned long long)(off / (clock_tsc_hz / 1000000)),
+		    at < before ? "behind" : "ahead");
 }
 
 /* Are the clocks measured against the PM timer?  Else against the interval timer. */
@@ -158,10 +169,32 @@ static bool measure(bool pm)
 	return clock_tsc_hz && clock_apic_hz;
 }
 
+/*
+ * Leaf 0x15 gives the TSC's rate as a multiple of a crystal's, which is also the APIC timer's; leaf
+ * 0x16 gives MHz of processor and bus (SDM vol. 2A, CPUID; vol. 3A, 10.5.4).  False: neither does.
+ */
+static bool rates_by_cpuid(void)
+{
+	const struct cpuid_regs none = {0};
+	u32 last = cpuid(0, 0).eax;
+	struct cpuid_regs ratio = last >= 0x15 ? cpuid(0x15, 0) : none;
+	struct cpuid_regs mhz = last >= 0x16 ? cpuid(0x16, 0) : none;
+	u64 tsc = (mhz.eax & 0xffff) * 1000000ULL, crystal = (mhz.ecx & 0xffff) * 1000000ULL;
+
+	if (ratio.eax && ratio.ebx) {
+		crystal = ratio.ecx ? ratio.ecx : tsc * ratio.eax / ratio.ebx;
+		tsc = crystal * ratio.ebx / ratio.eax;
+	}
+	clock_tsc_hz = tsc;
+	clock_apic_hz = crystal / 16;
+	return clock_tsc_hz && clock_apic_hz;
+}
+
 void clock_init(void)
 {
-	if (!measure(true) && !measure(false)) {
+	if (!measure(true) && !measure(false) && !rates_by_cpuid()) {
 		printk("clock: no timer to measure by, 1 GHz assumed\n");
+		clock_assumed = true;
 		clock_tsc_hz = 1000000000;
 		clock_apic_hz = clock_tsc_hz / 16;
 	}

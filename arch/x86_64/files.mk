@@ -37,3 +37,6 @@ ARCH_SRCS += arch/x86_64/syscall_entry.S
 # 5: the first steps of a CPU
 ARCH_SRCS += arch/x86_64/start.c
 ARCH_SRCS += arch/x86_64/smp_boot.c
+
+# 6: what was found
+ARCH_SRCS += arch/x86_64/found.c

@@ -4,7 +4,8 @@
  *
  * QEMU's isa-debug-exit ends the emulator with status (value << 1) | 1: 33 for a pass, 35 for a
  * fail; never 0, the status after a triple fault.  On other machines no device uses that port, and
- * ACPI's S5 state (specification 4.8.3.2) turns the machine off.
+ * ACPI's S5 state turns the machine off (ACPI specification 6.4: 4.8.3.2.1 PM1 control, 4.8.3.7
+ * sleep control).  The firmware's method _PTS is not called: there is no AML interpreter.
  *
  * Tests:      play_event, tests/qemu/test_power.py.
  */
@@ -12,6 +13,7 @@
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/machine.h>
+#include <quarry/panic.h>
 #include <quarry/port.h>
 
 #include "x86.h"
@@ -21,15 +23,55 @@
 #define DEBUG_EXIT_FAIL 0x11
 #define PM1_SLP_EN      0x2000
 #define PM1_SLP_TYP     10 /* bit position of the sleep type */
+#define SLEEP_EN        0x20
+#define SLEEP_TYP       2 /* of the sleep type, in the sleep control register */
 
+static volatile u8 *sleep_control; /* where acpi.sleep_control is mapped, if it is in memory */
+
+void power_init(void)
+{
+	if (acpi.sleep_in_memory && acpi.sleep_control)
+		sleep_control = arch_map_mmio(acpi.sleep_control, 1);
+}
+
+bool power_off_wanted;
+
+/* A serial port may lead nowhere, so the report of a panic stays on the screen all the same. */
 static bool stays_on(void)
 {
-	const char *choice =
-	    cmdline_get("poweroff", screen_present() && !serial_present() ? "off" : "on");
+	bool to_read = screen_present() && (!serial_present() || panicking());
+	const char *choice = cmdline_get("poweroff", to_read && !power_off_wanted ? "off" : "on");
 
-	if (strcmp(choice, "off") != 0)
+	return !strcmp(choice, "off");
+}
+
+/* Keep the other bits, as the specification asks. */
+static void pm1_sleep(u16 port, u8 type)
+{
+	u16 kept = inw(port) & (u16) ~(PM1_SLP_EN | 7u << PM1_SLP_TYP);
+
+	outw(port, (u16)(kept | PM1_SLP_EN | type << PM1_SLP_TYP));
+}
+
+/* Enter S5.  False: this machine has no register for it, or its firmware no S5. */
+static bool soft_off(void)
+{
+	u8 value = (u8)(SLEEP_EN | acpi.s5_type << SLEEP_TYP);
+
+	if (!acpi.s5)
 		return false;
-	printk("quarry: halted; the power may be switched off\n");
+	if (sleep_control) {
+		mmio_write8(sleep_control, value);
+	} else if (acpi.sleep_control && !acpi.sleep_in_memory) {
+		outb((u16)acpi.sleep_control, value);
+	} else if (acpi.pm1a_cnt) {
+		acpi_mode(); /* PM1 may work even if the firmware does not react */
+		pm1_sleep(acpi.pm1a_cnt, acpi.s5_type);
+		if (acpi.pm1b_cnt)
+			pm1_sleep(acpi.pm1b_cnt, acpi.s5_type_b);
+	} else {
+		return false;
+	}
 	return true;
 }
 
@@ -38,8 +80,10 @@ void machine_power_off(bool pass)
 	arch_irq_disable();
 	serial_flush();
 	outl(DEBUG_EXIT_PORT, pass ? DEBUG_EXIT_PASS : DEBUG_EXIT_FAIL);
-	if (acpi.pm1a_cnt && !stays_on())
-		outw(acpi.pm1a_cnt, (u16)(PM1_SLP_EN | acpi.s5_type << PM1_SLP_TYP));
+	if (stays_on() || !soft_off())
+		printk("quarry: halted; the power may be switched off\n");
+	if (panicking())
+		panic_pages();
 	for (;;)
 		halt_deaf();
 }

@@ -19,8 +19,9 @@
 #include "x86.h"
 
 /*
- * The time after which a CPU gets a second start-up interrupt, and the time after which it counts
- * as missing.
+ * The time after which a CPU gets a second start-up interrupt; each further one comes after twice
+ * the time, so an old CPU that needs 10 ms after its INIT (SDM vol. 3A, 8.4.4.1) gets one then.
+ * The time after which a CPU counts as missing.
  */
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
@@ -124,27 +125,39 @@ static void place_trampoline(void)
 		memcpy(page + (values[i].slot - ap_trampoline), &values[i].value, values[i].bytes);
 }
 
-static unsigned nr_started(void)
+static void send_sipi(u32 dest, u32 shorthand)
 {
-	unsigned nr = 0;
-
-	/* Acquire: later reads see all earlier stores of the started CPUs. */
-	for (unsigned i = 0; i < nr_boot_cpus; i++)
-		nr += load_acquire(&cpus[i]->started) == 2;
-	return nr;
+	apic_send(dest, shorthand | ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT));
 }
 
-/* Wait for all CPUs, @ns nanoseconds at most. */
-static bool wait_started(u64 ns)
+/*
+ * Wait until the CPUs [@first, @end) are in state @until or a later one, and send them further
+ * start-up interrupts, which a CPU that has started ignores.  False: START_NS have passed.
+ */
+static bool wait_started(unsigned first, unsigned end, u32 until)
 {
-	u64 end = arch_clock_ns() + ns;
+	u64 began = arch_clock_ns(), again = SECOND_SIPI_NS;
 
-	while (nr_started() < nr_boot_cpus) {
-		if (arch_clock_ns() >= end)
+	for (;;) {
+		u64 waited = arch_clock_ns() - began;
+		unsigned missing = 0;
+
+		for (unsigned i = first; i < end; i++) {
+			/* Acquire: later reads see all earlier stores of the started CPU. */
+			u32 started = load_acquire(&cpus[i]->started);
+
+			missing += started < until;
+			if (!started && waited >= again)
+				send_sipi(cpus[i]->apic_id, 0);
+		}
+		if (!missing)
+			return true;
+		if (waited >= START_NS)
 			return false;
+		if (waited >= again)
+			again = 2 * waited;
 		cpu_relax();
 	}
-	return true;
 }
 
 /* A CPU that is given up halts at its next step: it must not come online alone, at any time. */
@@ -160,7 +173,7 @@ static void report_missing(void)
 
 void smp_start_aps(void)
 {
-	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
+	u64 began = arch_tsc();
 
 	if (nr_boot_cpus == 1)
 		return;
@@ -171,23 +184,20 @@ void smp_start_aps(void)
 	}
 	place_trampoline();
 	apic_send(0, ICR_ALL_BUT_SELF | ICR_INIT);
-	apic_send(0, ICR_ALL_BUT_SELF | sipi);
-	if (!wait_started(SECOND_SIPI_NS)) {
-		for (unsigned i = 1; i < nr_boot_cpus; i++) {
-			if (!READ_ONCE(cpus[i]->started))
-				apic_send(cpus[i]->apic_id, sipi);
-		}
-	}
-	if (!wait_started(START_NS))
+	send_sipi(0, ICR_ALL_BUT_SELF);
+	if (!wait_started(1, nr_boot_cpus, STARTED_RUNS))
 		report_missing();
+	for (unsigned i = 1; i < nr_boot_cpus; i++) {
+		if (cpus[i]->started == STARTED_RUNS)
+			clock_compare(i, began, cpus[i]->start_tsc, arch_tsc());
+	}
 }
 
 /* The trampoline's page stays reserved; its content does not depend on the CPU. */
 bool arch_cpu_start(unsigned id)
 {
-	u32 sipi = ICR_STARTUP | (u32)(boot_trampoline_page >> PAGE_SHIFT);
 	struct cpu *cpu = cpus[id];
-	u64 began = arch_clock_ns(), again = SECOND_SIPI_NS;
+	u64 tsc = arch_tsc();
 
 	if (!boot_trampoline_page)
 		return false;
@@ -195,20 +205,12 @@ bool arch_cpu_start(unsigned id)
 	cpu->preempt = cpu->irq_depth = cpu->need_resched = 0;
 	store_release(&cpu->started, 0u);
 	apic_send(cpu->apic_id, ICR_INIT);
-	apic_send(cpu->apic_id, sipi);
-	while (!load_acquire(&cpu->started)) {
-		u64 waited = arch_clock_ns() - began;
-
-		if (waited > START_NS && atomic_cas(&cpu->started, 0u, STARTED_GIVEN_UP)) {
-			arch_cpu_stop(id);
-			return false;
-		}
-		if (waited > again) {
-			again = waited + SECOND_SIPI_NS;
-			apic_send(cpu->apic_id, sipi);
-		}
-		cpu_relax();
+	send_sipi(cpu->apic_id, 0);
+	if (!wait_started(id, id + 1, 1) && atomic_cas(&cpu->started, 0u, STARTED_GIVEN_UP)) {
+		arch_cpu_stop(id);
+		return false;
 	}
+	clock_compare(id, tsc, cpu->start_tsc, arch_tsc());
 	return true;
 }
 
@@ -220,6 +222,7 @@ void arch_cpu_stop(unsigned id)
 
 void ap_main(struct cpu *cpu)
 {
+	cpu->start_tsc = arch_tsc();
 	while (!atomic_cas(&cpu->started, 0u, 1u))
 		halt_deaf();
 	cpu_load(cpu);

@@ -2,9 +2,9 @@
 /*
  * start.c: the first steps of a CPU: tables, vectors, control registers, machine checks, ring 3.
  *
- * Owns:       the IDT, which all CPUs share; CR0 and CR4.
+ * Owns:       the IDT, which all CPUs share; CR0, CR4 and DR7.
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
- * Invariants: CR0 and CR4 are written as a whole: the firmware's values are not trusted.
+ * Invariants: CR0, CR4 and DR7 are written as a whole: the firmware's values are not trusted.
  * Tests:      arch_cpu, arch, arch_full, hotplug, tests/qemu/test_arch.py.
  */
 #include <quarry/mce.h>
@@ -21,7 +21,8 @@ struct gate {
 	u32 offset2, reserved;
 };
 BUILD_ASSERT(sizeof(struct gate) == 16);
-#define GATE_INTERRUPT 0x8e /* present, DPL 0, interrupts off inside */
+#define DR7_NONE       0x400 /* its value after a reset (SDM vol. 3A, table 10-1) */
+#define GATE_INTERRUPT 0x8e  /* present, DPL 0, interrupts off inside */
 
 static struct gate idt[256];
 
@@ -59,9 +60,9 @@ static void control_registers(void)
 
 	if (cpuid(1, 0).edx & CPUID_MCE)
 		cr4 |= CR4_MCE;
-	if (cpuid(1, 0).ecx & (1u << 26))
+	/* Firmware may limit the leaves of CPUID; without leaf 0xd the states are unknown. */
+	if (cpuid(1, 0).ecx & (1u << 26) && cpuid(0, 0).eax >= 0xd)
 		cr4 |= CR4_OSXSAVE;
-
 	if (cpuid(0, 0).eax >= 7) {
 		struct cpuid_regs leaf = cpuid(7, 0);
 
@@ -72,6 +73,7 @@ static void control_registers(void)
 		if (leaf.ecx & (1u << 2))
 			cr4 |= CR4_UMIP;
 	}
+	__asm__ volatile("movq %0, %%dr7" : : "r"((u64)DR7_NONE)); /* no breakpoints */
 	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
 	write_cr4(cr4);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE); /* NXE is on since the first page tables */

@@ -206,6 +206,10 @@ void trap_irq(unsigned vector)
 		serial_interrupt();
 		apic_eoi();
 		break;
+	case VEC_KEYBOARD:
+		keyboard_interrupt();
+		apic_eoi();
+		break;
 	case VEC_PCI: /* level-triggered: the device must lower the line before the EOI */
 		pci_interrupt();
 		apic_eoi();

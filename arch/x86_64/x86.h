@@ -57,6 +57,7 @@
 #define VENDOR_INTEL 0x756e6547 /* of leaf 0, EBX: the first letters of the maker's name */
 #define VENDOR_AMD   0x68747541
 #define VENDOR_HYGON 0x6f677948 /* its CPUs are AMD's */
+#define CPUID_NX     (1 << 20)  /* of leaf 0x80000001, EDX: no-execute pages */
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE      0x1b
@@ -101,6 +102,7 @@
 #define VEC_SERIAL   0x43
 #define VEC_PCI      0x44 /* every line of the PCI buses */
 #define VEC_SCI      0x45 /* ACPI events */
+#define VEC_KEYBOARD 0x46
 #define VEC_MCE      0x4f /* a machine check has been recorded */
 #define VEC_SPURIOUS 0xff
 
@@ -234,6 +236,10 @@ struct table_register {
 	u16 limit;
 	u64 base;
 } __attribute__((packed));
+static inline bool cpu_has_nx(void)
+{
+	return cpuid(0x80000001, 0).edx & CPUID_NX;
+}
 static inline bool cpu_is_amd(void)
 {
 	u32 vendor = cpuid(0, 0).ebx;
@@ -344,18 +350,26 @@ void apic_send_self(u8 vector);
  * too large; -EBUSY: the pin is in use with another vector.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
+/* The vector to which GSI @gsi is delivered; -1: none. */
+int ioapic_vector(u32 gsi);
 /* Redirect interrupts from APIC id @from to APIC id @to; not if @to is above XAPIC_MAX_ID. */
 void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
 
-/* clock.c: measure TSC and APIC timer (divided by 16, counting down), in Hz. */
+/* clock.c: find the rates of TSC and APIC timer (divided by 16, counting down), in Hz. */
 void clock_init(void);
+/*
+ * Report a CPU that read @at from its TSC, while this CPU's TSC went from @before to @after, if the
+ * two TSCs differ.  After clock_init.
+ */
+void clock_compare(unsigned cpu, u64 before, u64 at, u64 after);
 
 /* timer.c: measure the clock and this CPU's timer, and stop the timer.  Boot CPU. */
 void arch_timer_init(void);
 extern u64 clock_tsc_hz;
 extern u64 clock_apic_hz;
+extern bool clock_assumed; /* the rates are a guess */
 
 /* Values of struct cpu.started. */
 #define STARTED_RUNS     2u
@@ -420,10 +434,18 @@ void user_kernel_machine_check(struct trap_frame *f);
 /* Forbid access to user memory, whatever ring 3 left in RFLAGS.AC.  Any context. */
 void user_access_off(void);
 
-/* acpi_event.c: the interrupt of ACPI events. */
+/*
+ * acpi_event.c: switch to ACPI mode, in which PM1 and events work; any context.  False: the machine
+ * has no such mode, or the firmware does not react within 100 ms.
+ */
+bool acpi_mode(void);
+/* The interrupt of ACPI events. */
 void acpi_interrupt(void);
-/* drivers/serial.c: the receive interrupt. */
+/* power.c: map the register that turns the machine off.  Context: boot CPU, after paging. */
+void power_init(void);
+/* drivers/serial.c, drivers/i8042.c: the receive interrupts. */
 void serial_interrupt(void);
+void keyboard_interrupt(void);
 /* drivers/virtio_start.c: the interrupt of the PCI buses' lines.  irqs off. */
 void pci_interrupt(void);
 

@@ -138,6 +138,11 @@ static inline void mmio_write(volatile u32 *at, u32 value)
 	*at = value;
 }
 
+static inline void mmio_write8(volatile u8 *at, u8 value)
+{
+	*at = value;
+}
+
 /* At return all CPUs see the earlier stores, and no later instruction has begun. */
 static inline void stores_out(void)
 {

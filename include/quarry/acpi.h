@@ -3,8 +3,8 @@
  * acpi.h: the kernel's data from the firmware's ACPI tables.
  *
  * The tables are read once, on the boot CPU, and not needed afterwards.  A broken table is reported
- * with the reason, and ignored.  The parsers take a table and its number of bytes, and read nothing
- * else, so that they can be fuzzed on a host.
+ * with the reason, and ignored, but one with a wrong checksum is used.  The parsers take a table
+ * and its number of bytes, and read nothing else, so that they can be fuzzed on a host.
  */
 #ifndef QUARRY_ACPI_H
 #define QUARRY_ACPI_H
@@ -15,7 +15,7 @@
 
 #define ACPI_MAX_CPUS     4096
 #define ACPI_MAX_AFFINITY 128
-#define ACPI_MAX_IOAPICS  16
+#define ACPI_MAX_IOAPICS  64
 #define ACPI_NR_ISA       16
 
 struct acpi_cpu {
@@ -50,9 +50,15 @@ struct acpi_info {
 	phys_t lapic;      /* address of the local APICs */
 	u16 pm_timer_port; /* 0: none */
 	u16 pm1a_cnt;      /* 0: none */
-	u8 s5_type;        /* SLP_TYPa of the soft-off state */
-	u16 sci;           /* ISA interrupt of events */
-	u16 smi_cmd;       /* 0: none; writing acpi_enable there takes over from the firmware */
+	u16 pm1b_cnt;      /* 0: none */
+	/* The soft-off state: is there one?  Its SLP_TYPa and SLP_TYPb. */
+	bool s5;
+	u8 s5_type, s5_type_b;
+	/* Hardware-reduced ACPI has this register in place of PM1; 0: none. */
+	phys_t sleep_control;
+	bool sleep_in_memory; /* not an I/O port */
+	u16 sci;              /* ISA interrupt of events */
+	u16 smi_cmd;          /* 0: none; writing acpi_enable there takes over from the firmware */
 	u8 acpi_enable;
 	u16 pm1a_evt;                          /* 0: none */
 	u8 pm1_evt_len;                        /* bytes */

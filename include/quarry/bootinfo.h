@@ -28,10 +28,11 @@ struct bootinfo {
 	const char *path; /* "pvh" or "multiboot2" */
 	char cmdline[BOOT_CMDLINE_MAX];
 	bool cmdline_truncated;
-	struct boot_range ram[BOOT_MAX_RANGES]; /* usable RAM: sorted, disjoint, whole pages */
-	unsigned nr_ram;
+	struct boot_range ram[BOOT_MAX_RANGES + 1]; /* usable RAM: sorted, disjoint, whole pages */
+	unsigned nr_ram;                            /* at most BOOT_MAX_RANGES */
+	u64 ram_left_out;                           /* bytes of ranges that did not fit */
 	/* the bytes of RAM in use: kernel, modules, tables */
-	struct boot_range used[BOOT_MAX_MODULES + 8];
+	struct boot_range used[BOOT_MAX_MODULES + 9];
 	unsigned nr_used;
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;
@@ -41,6 +42,9 @@ struct bootinfo {
 	u8 rsdp_copy[36];                 /* multiboot2: a copy of the RSDP */
 	u8 rsdp_len;                      /* bytes in the copy, 0: use the address */
 	struct framebuffer framebuffer;   /* address 0: none */
+	/* The framebuffer that cannot be used: its type and bits of a pixel, as in the tag. */
+	bool framebuffer_refused;
+	u8 refused_type, refused_bits;
 };
 extern struct bootinfo bootinfo;
 

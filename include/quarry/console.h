@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * console.h: output and input of the kernel: the log, the serial port, the screen.
+ * console.h: output and input of the kernel: the log, the serial port, the keyboard, the screen.
  */
 #ifndef QUARRY_CONSOLE_H
 #define QUARRY_CONSOLE_H
@@ -55,6 +55,8 @@ void terminal_write(const char *s, size_t len, const char *undo);
  * a row, and not while a screen is drawn by terminal_write.  Any context.
  */
 void console_status(const char *s, size_t len);
+/* Show the cursor on the screen, or no longer.  Any context. */
+void console_cursor(bool on);
 /* Write bytes unchanged, without output of other CPUs in between.  Any context. */
 void console_write(const char *s, size_t len);
 /*
@@ -75,19 +77,39 @@ bool serial_present(void);
 void serial_write(const char *s, size_t len);
 /* Wait until all bytes have been sent. */
 void serial_flush(void);
-/*
- * The next received byte, or -1; does not wait.  Interrupt-driven after serial_enable_irq was
- * called.
- */
-int serial_getc(void);
-/* Sleep until a byte has arrived.  Context: thread. */
-int serial_getc_wait(void);
+/* Move received bytes to the console's input, if there is no interrupt that does it. */
+void serial_poll(void);
+/* Is there a port whose bytes are received by polls only? */
+bool serial_polled(void);
 void serial_enable_irq(void);
 /*
- * From now on serial_getc polls the port, on any CPU, because the CPU that gets the interrupt may
- * be busy.
+ * From now on the port is polled, on any CPU, because the CPU that gets the interrupt may be busy.
  */
 void serial_disable_irq(void);
+
+/* ---- keyboard (drivers/i8042.c), a PC's or the firmware's emulation of one ---- */
+
+/*
+ * Find and start its controller; says why there is none.  Keys are received from here on, by
+ * interrupt if there is a route for it.  Boot CPU, after arch_apic_init.
+ */
+void keyboard_init(void);
+bool keyboard_present(void);
+/* Does an interrupt announce keys?  (Else only polls find them.) */
+bool keyboard_by_interrupt(void);
+/* Move received keys to the console's input.  Any context where RANK_WAIT may be taken. */
+void keyboard_poll(void);
+/* The next character, or -1; takes no lock.  For a CPU that panics. */
+int keyboard_getc_in_panic(void);
+
+/* ---- input (drivers/console_in.c): what is typed at the serial port or at the keyboard ---- */
+
+/* Can a person who sees the output type?  Any context. */
+bool console_can_read(void);
+/* The next byte typed, or -1; does not wait.  One reader at a time. */
+int console_getc(void);
+/* Sleep until a byte has been typed.  Context: thread. */
+int console_getc_wait(void);
 
 /* ---- log port (drivers/log_port.c), if an emulator has one ---- */
 
@@ -104,8 +126,15 @@ void log_port_write(const char *s, size_t len);
  */
 void screen_init(void);
 void screen_map(void);
+/* For kernel/printk.c: show where the next character goes, or no longer. */
+void screen_cursor(bool on);
 /* Is there a screen that shows the output?  Any context. */
 bool screen_present(void);
+/*
+ * Clear the screen, and show the log from position @from on, up to @end, in all rows but the last.
+ * Returns the position of the next page, at most @end.  For a CPU that panics.
+ */
+u64 screen_page(u64 from, u64 end);
 /* For kernel/printk.c, which serialises writers except in a panic.  Any context. */
 void screen_write(const char *s, size_t len);
 

@@ -36,6 +36,7 @@ struct cpu {
 	u32 tick_step;  /* ticks for each timer interrupt; 0: the timer is off */
 	struct spinlock *top_lock; /* gs:128: the lock that this CPU has taken last and holds */
 	struct runq *runq;         /* its queue of threads; constant from sched_init_cpu on */
+	u64 start_tsc;             /* its time stamp counter when it started */
 	struct pcp pcp __attribute__((aligned(256))); /* its cache of the kernel's own memory */
 };
 /* arch_inline.h addresses the cache relative to gs. */

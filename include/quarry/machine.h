@@ -12,9 +12,11 @@ struct pcp;
 /*
  * Stop the machine, and report @pass as the result of the run where the machine can.  Uses
  * isa-debug-exit if present, else ACPI, else halts.  Halt instead of ACPI with poweroff=off, or if
- * the output is on the screen only.
+ * the output is on the screen only, or is a panic's on a screen, and power_off_wanted is not set.
  */
 void machine_power_off(bool pass) __attribute__((noreturn));
+/* The person at the prompt has asked for the end: nothing is left to be read on the screen. */
+extern bool power_off_wanted;
 /* Send the scheduler's interrupt to @cpu; need_resched has been set.  Any context. */
 void arch_ipi_kick(unsigned cpu);
 /*
@@ -22,6 +24,8 @@ void arch_ipi_kick(unsigned cpu);
  * irqs off.
  */
 void arch_timer_start(u32 ticks);
+/* Print what was found of CPUs, clock and interrupts.  One caller at a time; context: thread. */
+void arch_show_machine(void);
 /* Stop the timer; an interrupt that it has raised still arrives.  irqs off. */
 void arch_timer_stop(void);
 /* Is an interrupt pending for this CPU?  irqs off. */

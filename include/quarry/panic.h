@@ -19,6 +19,11 @@ void panic_stop(void);
  * now on.  Interrupts are off afterwards.  Returns on one CPU only; any context.
  */
 void panic_begin(void);
+/*
+ * After a report that is on the screen: show it page by page, one for each key, for ever.  Returns
+ * at once if the machine has no screen or keyboard.  For power.c.
+ */
+void panic_pages(void);
 /* Name and offset of the function at @addr: "name+0x12", or the number.  Any context. */
 const char *symbol_name(uintptr_t addr, char *buf, size_t size);
 /* Walk frame pointers from @rbp, and print each return address with its name.  Any context. */

@@ -29,6 +29,14 @@ struct framebuffer {
  * framebuffer of 16, 24 or 32 bits (text, palette).  *fb is written only on success.  Any context.
  */
 int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size) must_check;
+/*
+ * The type (FRAMEBUFFER_...) and the bits of a pixel that @tag gives; 0xff and 0 if it is too
+ * short.  Any context.
+ */
+void framebuffer_kind(const void *tag, u32 size, u8 *type, u8 *bits);
+#define FRAMEBUFFER_PALETTE 0 /* a pixel is an index into a palette */
+#define FRAMEBUFFER_DIRECT  1 /* a pixel is a colour */
+#define FRAMEBUFFER_TEXT    2 /* characters, as in the old VGA text mode */
 
 /* ---- the font ---- */
 
@@ -71,6 +79,8 @@ struct text {
 	u8 *pixels;
 	struct text_cell *cells; /* rows * columns, line by line */
 	u32 columns, rows;
+	u32 scale;       /* pixels of the screen for a pixel of the font, each way */
+	bool cursor;     /* the place of the next character is shown */
 	u32 row, column; /* place of the next character; column == columns: it starts a new line */
 	u8 colour, normal;        /* as in a cell; normal: the colour after SGR 0 */
 	u32 dirty_from, dirty_to; /* rows that may differ from their pixels: [from, to) */
@@ -87,7 +97,9 @@ struct text {
 
 /*
  * Clear @fb, whose pixels are at @pixels, and write from its top in @font.  The text has as many
- * columns as fit the width, and as many rows as fit the height and the @nr_cells cells.
+ * columns as fit the width, and as many rows as fit the height.  If that is more than @nr_cells
+ * cells, the font is enlarged, twice, three times ..., until the cells suffice for the screen;
+ * where that would leave too few columns or rows, the text uses only the upper part of the screen.
  * Returns 0; -EINVAL, without any effect, if that is less than TEXT_MIN_COLUMNS or TEXT_MIN_ROWS.
  */
 int text_init(struct text *t, const struct framebuffer *fb, void *pixels,
@@ -96,6 +108,8 @@ int text_init(struct text *t, const struct framebuffer *fb, void *pixels,
 void text_move(struct text *t, void *pixels);
 /* Set the colour, a TEXT_ value, for further text and after SGR 0. */
 void text_set_colour(struct text *t, u8 colour);
+/* From now on the place of the next character is shown in exchanged colours, or no longer. */
+void text_cursor(struct text *t, bool on);
 /*
  * Write @len bytes and update the pixels.  Interpreted are CR, LF (which also goes to the first
  * column), BS, TAB, and of ECMA-48 the sequences CUU, CUD, CUF, CUB, CUP, ED, EL and SGR with 16

@@ -50,8 +50,8 @@ static void play_wrmsr(u32 msr, u64 value)
 
 static struct cpuid_regs play_cpuid(u32 leaf, u32 subleaf)
 {
-	if (play.leaf)
-		return play.leaf(leaf);
+	if (play.cpuid)
+		return play.cpuid(leaf);
 	return leaf == 1 && !subleaf ? play.leaf1 : play.other;
 }
 
@@ -63,6 +63,11 @@ static u32 play_mmio_read(const volatile u32 *at)
 static void play_mmio_write(volatile u32 *at, u32 value)
 {
 	play.mmio_write(at, value);
+}
+
+static void play_mmio_write8(volatile u8 *at, u8 value)
+{
+	play.mmio_write8(at, value);
 }
 
 static u64 play_read_cr4(void)
@@ -98,6 +103,7 @@ static const struct host_machine play_machine = {.in = play_in,
     .cpuid = play_cpuid,
     .mmio_read = play_mmio_read,
     .mmio_write = play_mmio_write,
+    .mmio_write8 = play_mmio_write8,
     .read_cr4 = play_read_cr4,
     .write_cr4 = play_write_cr4,
     .note = play_note,

@@ -19,8 +19,7 @@
 struct play {
 	u8 port[0x10000];
 	u64 msr[PLAY_MSRS];
-	struct cpuid_regs leaf1, other;      /* results of cpuid: leaf 1, subleaf 0; any other */
-	struct cpuid_regs (*leaf)(u32 leaf); /* results of cpuid, unless NULL */
+	struct cpuid_regs leaf1, other; /* results of cpuid: leaf 1, subleaf 0; any other */
 	u64 cr4;
 	struct cpu cpu; /* this CPU */
 	bool reads;     /* reads are noted too */
@@ -29,9 +28,11 @@ struct play {
 	/* A test may set these functions; NULL: nothing is called. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);
 	void (*out)(u16 port);
+	struct cpuid_regs (*cpuid)(u32 leaf);
 	void (*noted)(void); /* after an instruction without operand */
 	u32 (*mmio_read)(const volatile u32 *at);
 	void (*mmio_write)(volatile u32 *at, u32 value);
+	void (*mmio_write8)(volatile u8 *at, u8 value);
 	jmp_buf end;
 };
 extern struct play play;

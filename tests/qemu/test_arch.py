@@ -30,8 +30,9 @@ MACHINES = {
         "arch_cpu,arch_full,arch_page",
         2,
     ),
+    # No machine checks, no PAT; XSAVE, but CPUID limited to fewer leaves than XSAVE has.
     "old": (
-        dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2),
+        dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat,+xsave,level=0xb", cpus=2),
         "arch_cpu,arch_page,mce_cpu.every_cpu_enables_machine_checks",
         2,
     ),

@@ -20,7 +20,7 @@ def no_exit(monkeypatch):
     monkeypatch.setattr(qemu.Machine, "command", without)
 
 
-@pytest.mark.parametrize("machine", ["q35", "pc"])
+@pytest.mark.parametrize("machine", ["q35", "pc", "microvm"])
 def test_power_goes_off(boot, machine):
     run = boot("selftest=none", machine=machine)
     assert run.status == 0 and run.last == qemu.PASS_LINE, run.story()

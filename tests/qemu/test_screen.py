@@ -67,15 +67,30 @@ def test_screen_shows_what_the_serial_line_says(shot, path):
     assert seen.rows == screen.terminal(run.text, seen.columns, seen.nr_rows), (
         seen.text + run.story()
     )
-    assert {cell[1:] for row in seen.cells for cell in row} == {(GREY, BLACK), (None, BLACK)}
+    # The blank at the cursor, after the prompt, is grey.
+    colours = {cell[1:] for row in seen.cells for cell in row} - {(None, GREY)}
+    assert colours == {(GREY, BLACK), (None, BLACK)}
 
 
 # ---- machines without a serial line, or at their end ---------------------------------------------
 
 
-def watch(name, cmdline, change, enough, **machine):
-    """Boot with QEMU's command line changed by change(), until the screen matches @enough. Returns
-    (the last screen, QEMU's last status)."""
+KEYS = {" ": "spc", "\n": "ret", "\b": "backspace", "-": "minus", "_": "shift-minus"}
+
+
+def press(qmp, text):
+    """Type @text on the keyboard; "<" is the left arrow."""
+    for c in text:
+        keys = "left" if c == "<" else KEYS.get(c, f"shift-{c.lower()}" if c.isupper() else c)
+        qmp("send-key", keys=[{"type": "qcode", "data": key} for key in keys.split("-")])
+        time.sleep(0.15)  # a key is held for 0.1 s
+
+
+def watch(name, cmdline, change, enough, typed=(), **machine):
+    """Boot with QEMU's command line changed by change(), until the screen matches @enough. Before
+    that, for each (pattern, text) of @typed, wait for the pattern and type the text. Returns (the
+    last screen, QEMU's last status)."""
+    typed = list(typed)
     threads = conftest.threads_of(sys.modules[__name__])
     command = change(qemu.Machine(extra=VGA, threads=threads, **machine).command(name, cmdline))
     path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
@@ -99,6 +114,9 @@ def watch(name, cmdline, change, enough, **machine):
                     last, before = f.read(), last
                 if last == before != read:
                     seen, read = screen.Screen(f.name, font_of(name)), last
+                    if typed and re.search(typed[0][0], seen.text, re.MULTILINE):
+                        press(qmp, typed.pop(0)[1])
+                        seen = None
             return seen, qmp("query-status")["status"]
     finally:
         proc.kill()
@@ -134,29 +152,82 @@ def test_panic_is_on_the_screen(name, path):
     assert "To run it again" in seen.text and "CPU 1 (APIC id 1): asked" in seen.text, seen.text
 
 
-@pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
-def test_from_a_usb_stick_without_a_serial_port(name, path):
-    """A machine like a PC: it boots from a USB stick, and has a screen but no serial port. At the
-    end the power stays on."""
+def without_serial(command):
+    """QEMU's command for a machine like a PC: no serial port, and nothing that only QEMU has."""
+    command = without_exit(command)
+    return command[: command.index("-chardev")] + ["-serial", "none"]
 
-    def change(command):
-        command = without_exit(command)
-        at = command.index("-cdrom")
-        command[at : at + 2] = [
-            "-drive",
-            f"if=none,id=stick,format=raw,file={command[at + 1]}",
-            "-device",
-            "qemu-xhci",
-            "-device",
-            "usb-storage,drive=stick",
-        ]
-        at = command.index("-chardev")
-        return command[:at] + ["-serial", "none"]
 
-    seen, status = watch(name, "selftest=buddy,text tour=off", change, "^quarry: halted", boot=path)
+def from_usb(command):
+    """without_serial(), and the image is on a USB stick, as `make usb` makes it."""
+    command = without_serial(command)
+    at = command.index("-cdrom")
+    image = command[at + 1]
+    said = subprocess.run(
+        ["sh", os.path.join(qemu.ROOT, "tools/usb.sh"), image],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert f"\n  sudo dd if={image} of=/dev/sdX bs=4M conv=fsync\n" in said, said
+    command[at : at + 2] = [
+        "-drive",
+        f"if=none,id=stick,format=raw,file={image}",
+        "-device",
+        "qemu-xhci",
+        "-device",
+        "usb-storage,drive=stick",
+    ]
+    return command
+
+
+@pytest.mark.parametrize("path", ["grub", "uefi"])
+def test_usb_stick_a_screen_and_a_keyboard(name, path):
+    """A machine like a PC boots from a USB stick. Its screen shows a page about the machine, and
+    the prompt reads its keyboard."""
+    seen, status = watch(
+        name,
+        "selftest=buddy,text tour=off",
+        from_usb,
+        "^A_b: no such command",
+        typed=[(PROMPT.strip(), "elp<<<h\n"), ("^ *help COMMAND", "A_c\bb\n")],
+        boot=path,
+    )
     assert status == "running", seen.text
-    assert re.search("^quarry: PASS$", seen.text, re.MULTILINE), seen.text
-    assert "monitor: no serial port" in seen.text, seen.text
+    assert re.search("^quarry> help$", seen.text, re.MULTILINE), seen.text
+    at = next(i for i, line in enumerate(seen.rows) if line.startswith("What Quarry found on"))
+    end = next(i for i, line in enumerate(seen.rows) if line.startswith("left out "))
+    page = "\n".join(seen.rows[at:end])
+    assert end - at < 24 and max(map(len, seen.rows[at:end])) < 80, page
+    assert "QEMU TCG CPU" in page and "lines in use: 1 keyboard," in page, page
+    assert "serial port none; keyboard i8042, real or emulated, by interrupt" in page, page
+
+
+def test_panic_longer_than_the_screen_can_be_paged(name):
+    """Without a serial port the end of the report has its reason again, and a key shows the report
+    from its beginning."""
+    seen, status = watch(
+        name,
+        "selftest=none fault=badfree",
+        without_serial,
+        "^any key: the next page$",
+        typed=[("^PANIC on .*double free\n.*halted.*\npanic: any key shows the report", "\n")],
+        boot="grub",
+        cpus=5,
+    )
+    assert status == "running", seen.text
+    assert seen.rows[1].startswith("PANIC on CPU"), seen.text
+    assert "To run it again" not in seen.text, seen.text
+    assert {c[1] for row in seen.cells for c in row} == {RED, None}, seen.text
+
+
+def test_missing_no_execute_pages_are_on_the_screen(name):
+    """As on a PC whose firmware has switched them off."""
+    seen, status = watch(
+        name, "selftest=none", without_serial, "^quarry: FAIL$", boot="grub", cpus=1, cpu="max,-nx"
+    )
+    assert status == "running", seen.text
+    assert "\"Execute Disable\" (XD, NX) in the firmware's settings" in seen.text, seen.text
 
 
 # ---- no screen -----------------------------------------------------------------------------------

@@ -106,11 +106,11 @@ struct choice {
 
 static int key(void)
 {
-	int c = serial_getc();
+	int c = console_getc();
 
 	while (c < 0) {
 		thread_yield();
-		c = serial_getc();
+		c = console_getc();
 	}
 	return c;
 }

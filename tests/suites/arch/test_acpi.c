@@ -185,7 +185,7 @@ static void madt_entries_stay_within_the_table(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 1);
 }
 
-static void madt_lists_at_most_16_io_apics(struct ktest *t)
+static void madt_lists_at_most_64_io_apics(struct ktest *t)
 {
 	unsigned i;
 
@@ -194,7 +194,7 @@ static void madt_lists_at_most_16_io_apics(struct ktest *t)
 		add_ioapic(12, 0x1000 * i, i);
 	EXPECT_TEXT(t, parse_madt(), NULL);
 	EXPECT_EQ(t, fw_info.nr_ioapics, ACPI_MAX_IOAPICS);
-	EXPECT_EQ(t, fw_info.ioapic[15].address, 0xf000);
+	EXPECT_EQ(t, fw_info.ioapic[63].address, 0x3f000);
 	add_ioapic(12, 1, 1);
 	fw_info.nr_ioapics = 0;
 	EXPECT_TEXT(t, parse_madt(), "too many I/O APICs");
@@ -217,9 +217,10 @@ static void begin_fadt(size_t len)
 	put32(fw_table.b + 48, 0xb2);
 	put32(fw_table.b + 56, 0x600);
 	put32(fw_table.b + 64, 0xffff);
+	put32(fw_table.b + 68, 0x1234);
 	put32(fw_table.b + 76, 0x10000);
 	put32(fw_table.b + 80, 0xafe0);
-	put64(fw_table.b + 140, 0x123456789);
+	put64(fw_table.b + 140, 0xfedcba98);
 }
 
 static phys_t parse_fadt(struct ktest *t, const char *want)
@@ -242,6 +243,7 @@ static void fadt_lists_the_register_addresses(struct ktest *t)
 	EXPECT_EQ(t, fw_info.acpi_enable, 53);
 	EXPECT_EQ(t, fw_info.pm1a_evt, 0x600);
 	EXPECT_EQ(t, fw_info.pm1a_cnt, 0xffff);
+	EXPECT_EQ(t, fw_info.pm1b_cnt, 0x1234);
 	EXPECT_EQ(t, fw_info.pm_timer_port, 0); /* 0x10000 is no port */
 	put32(fw_table.b + 76, 0x608);
 	begin_fadt(92);
@@ -261,9 +263,42 @@ static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
 	begin_fadt(147);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
 	begin_fadt(148);
-	EXPECT_EQ(t, parse_fadt(t, NULL), 0x123456789);
+	EXPECT_EQ(t, parse_fadt(t, NULL), 0xfedcba98);
 	put64(fw_table.b + 140, 0);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
+	/* An address that is out of reach hides no other one. */
+	put64(fw_table.b + 140, 1ULL << 32);
+	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
+	put32(fw_table.b + 40, 0);
+	EXPECT_EQ(t, parse_fadt(t, NULL), 1ULL << 32);
+}
+
+/* Put the sleep control register at @address, in address space @space. */
+static void sleep_fadt(size_t len, u32 flags, u8 space, u64 address)
+{
+	begin_fadt(len);
+	put32(fw_table.b + 112, flags);
+	fw_table.b[244] = space;
+	put64(fw_table.b + 248, address);
+}
+
+static void fadt_of_hardware_reduced_acpi_has_a_sleep_register(struct ktest *t)
+{
+	sleep_fadt(256, ~(1u << 20), 0, 0xfea00200);
+	parse_fadt(t, NULL);
+	EXPECT_EQ(t, fw_info.sleep_control, 0);
+	sleep_fadt(255, 1u << 20, 0, 0xfea00200);
+	parse_fadt(t, NULL);
+	EXPECT_EQ(t, fw_info.sleep_control, 0);
+	sleep_fadt(256, 1u << 20, 2, 0xfea00200);
+	parse_fadt(t, NULL);
+	EXPECT_EQ(t, fw_info.sleep_control, 0);
+	sleep_fadt(256, 1u << 20, 0, 0x1fea00200);
+	parse_fadt(t, NULL);
+	EXPECT(t, fw_info.sleep_control == 0x1fea00200 && fw_info.sleep_in_memory);
+	sleep_fadt(256, 1u << 20, 1, 0x620);
+	parse_fadt(t, NULL);
+	EXPECT(t, fw_info.sleep_control == 0x620 && !fw_info.sleep_in_memory);
 }
 
 /* ---- DSDT ---- */
@@ -275,22 +310,25 @@ static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
 static void dsdt_has_the_power_off_values(struct ktest *t)
 {
 	static const struct {
-		u8 len, want; /* the bytes behind @len exist, but are no part of the table */
+		/* The bytes behind @len exist, but are no part of the table. */
+		u8 len, want, want_b;
 		u8 aml[24];
 	} cases[] = {
-	    {13, 5, {SOFT_OFF, 0x06, 0x04, 0x0a, 5, 0, 0, 0, 0}},
-	    {10, 6, {SOFT_OFF, 0x06, 0x04, 6, 0, 0, 1}},
-	    {10, 7, {SOFT_OFF, 0x06, 0x04, 7, 1, 1}},
-	    {10, BAD, {SOFT_OFF, 0x06, 0x04, 8, 1, 1}},
-	    {9, NONE, {SOFT_OFF, 0x06, 0x04, 7, 1, 1}},
-	    {10, 4, {SOFT_OFF, 0x46, 0x00, 0x04, 4, 3}},
-	    {10, 3, {SOFT_OFF, 0x86, 0x00, 0x00, 0x04, 3, 2}},
-	    {10, BAD, {SOFT_OFF, 0xc6, 0x00, 0x00, 0x00, 0x04, 3, 2}},
-	    {11, 3, {SOFT_OFF, 0xc6, 0x00, 0x00, 0x00, 0x04, 3, 2}},
-	    {10, BAD, {SOFT_OFF, 0x86, 0x00, 0x00, 0x04, 0x0a, 3, 2}},
-	    {11, 3, {SOFT_OFF, 0x86, 0x00, 0x00, 0x04, 0x0a, 3, 2}},
-	    {22, 2, {'_', 'S', '5', '_', 0x13, 6, 4, 0x0a, 5, 0, SOFT_OFF, 6, 4, 0x0a, 2, 0, 0, 0}},
-	    {22, 2, {'_', 'S', '4', '_', 0x12, 6, 4, 0x0a, 5, 0, SOFT_OFF, 6, 4, 0x0a, 2, 0, 0, 0}},
+	    {13, 5, 0, {SOFT_OFF, 0x06, 0x04, 0x0a, 5, 0, 0, 0, 0}},
+	    {12, 6, 4, {SOFT_OFF, 0x06, 0x04, 6, 0x0a, 4, 0, 1}},
+	    {10, 7, 1, {SOFT_OFF, 0x06, 0x04, 7, 1, 1}},
+	    {10, BAD, 0, {SOFT_OFF, 0x06, 0x04, 8, 1, 1}},
+	    {9, NONE, 0, {SOFT_OFF, 0x06, 0x04, 7, 1, 1}},
+	    {10, 4, 3, {SOFT_OFF, 0x46, 0x00, 0x04, 4, 3}},
+	    {10, 3, 3, {SOFT_OFF, 0x86, 0x00, 0x00, 0x04, 3, 2}},
+	    {10, BAD, 0, {SOFT_OFF, 0xc6, 0x00, 0x00, 0x00, 0x04, 3, 2}},
+	    {11, 3, 3, {SOFT_OFF, 0xc6, 0x00, 0x00, 0x00, 0x04, 3, 2}},
+	    {10, BAD, 0, {SOFT_OFF, 0x86, 0x00, 0x00, 0x04, 0x0a, 3, 2}},
+	    {11, 3, 3, {SOFT_OFF, 0x86, 0x00, 0x00, 0x04, 0x0a, 3, 2}},
+	    {22, 2, 0,
+	        {'_', 'S', '5', '_', 0x13, 6, 4, 0x0a, 5, 0, SOFT_OFF, 6, 4, 0x0a, 2, 0, 0, 0}},
+	    {22, 2, 0,
+	        {'_', 'S', '4', '_', 0x12, 6, 4, 0x0a, 5, 0, SOFT_OFF, 6, 4, 0x0a, 2, 0, 0, 0}},
 	};
 	unsigned i;
 
@@ -305,6 +343,8 @@ static void dsdt_has_the_power_off_values(struct ktest *t)
 		        : want == NONE ? "no _S5_"
 		                       : NULL);
 		EXPECT_EQ(t, fw_info.s5_type, want < NONE ? want : 9);
+		EXPECT_EQ(t, fw_info.s5, want < NONE);
+		EXPECT_EQ(t, fw_info.s5_type_b, cases[i].want_b);
 	}
 	/* Bytes of the header are not read as AML. */
 	begin_aml(cases[0].aml, sizeof(cases[0].aml));
@@ -408,6 +448,7 @@ static void memory_slots_are_counted_by_their_name(struct ktest *t)
 KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_lists_the_cpus), KTEST(madt_lists_the_interrupt_wiring),
     KTEST(madt_with_wrong_entries_reports_the_first),
     KTEST(madt_entries_that_are_not_enabled_hide_no_cpu), KTEST(madt_entries_stay_within_the_table),
-    KTEST(madt_lists_at_most_16_io_apics), KTEST(fadt_lists_the_register_addresses),
-    KTEST(fadt_has_the_dsdt_in_one_of_two_places), KTEST(dsdt_has_the_power_off_values),
+    KTEST(madt_lists_at_most_64_io_apics), KTEST(fadt_lists_the_register_addresses),
+    KTEST(fadt_has_the_dsdt_in_one_of_two_places),
+    KTEST(fadt_of_hardware_reduced_acpi_has_a_sleep_register), KTEST(dsdt_has_the_power_off_values),
     KTEST(cpu_slots_are_found_by_their_region), KTEST(memory_slots_are_counted_by_their_name));

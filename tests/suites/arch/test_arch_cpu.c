@@ -39,7 +39,7 @@ struct gate {
 struct found {
 	struct table_register gdtr, idtr;
 	u16 tr, ldtr, cs;
-	u64 cr0, cr4, kernel_sp;
+	u64 cr0, cr4, dr7, kernel_sp;
 	struct tss tss;
 	void *ist_top[NR_IST];
 	u64 star, lstar, fmask, efer, pat, fs, gs, kernel_gs, apic_base;
@@ -90,6 +90,7 @@ static void find(void *arg)
 	__asm__ volatile("sldt %0" : "=m"(f->ldtr));
 	__asm__ volatile("movw %%cs, %0" : "=m"(f->cs));
 	__asm__ volatile("movq %%cr0, %0" : "=r"(f->cr0));
+	__asm__ volatile("movq %%dr7, %0" : "=r"(f->dr7));
 	f->cr4 = read_cr4();
 	f->tss = *tss_of((const u64 *)f->gdtr.base);
 	f->kernel_sp = (uintptr_t)this_cpu()->kernel_sp;
@@ -177,17 +178,18 @@ static u64 wanted_cr4(void)
 	                  seven = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid_regs){0};
 	u64 cr4 = 0x6a0; /* PAE, PGE, OSFXSR, OSXMMEXCPT */
 
-	cr4 |= one.edx >> 7 & 1 ? 0x40 : 0;                /* MCE */
-	cr4 |= one.ecx >> 26 & 1 ? 0x40000 : 0;            /* OSXSAVE */
-	cr4 |= seven.ecx >> 2 & 1 ? 0x800 : 0;             /* UMIP */
-	cr4 |= seven.ebx >> 7 & 1 ? 0x100000 : 0;          /* SMEP */
-	return cr4 | (seven.ebx >> 20 & 1 ? 0x200000 : 0); /* SMAP */
+	cr4 |= one.edx >> 7 & 1 ? 0x40 : 0;                               /* MCE */
+	cr4 |= one.ecx >> 26 & 1 && cpuid(0, 0).eax >= 0xd ? 0x40000 : 0; /* OSXSAVE */
+	cr4 |= seven.ecx >> 2 & 1 ? 0x800 : 0;                            /* UMIP */
+	cr4 |= seven.ebx >> 7 & 1 ? 0x100000 : 0;                         /* SMEP */
+	return cr4 | (seven.ebx >> 20 & 1 ? 0x200000 : 0);                /* SMAP */
 }
 
 static void expect_registers(struct ktest *t, const struct found *f, unsigned cpu)
 {
 	EXPECT_EQ(t, f->cr0, 0x80010033);
 	EXPECT_EQ(t, f->cr4, wanted_cr4());
+	EXPECT_EQ(t, f->dr7, 0x400);
 	EXPECT_EQ(t, f->efer & 0xd01, 0xd01); /* NXE, LMA, LME, SCE */
 	if (cpuid(1, 0).edx >> 16 & 1)
 		EXPECT_EQ(t, f->pat, 0x0007040600070106);
@@ -339,7 +341,7 @@ static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 static void send_each(void *arg)
 {
 	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI,
-	    VEC_MCE, 0x60, NR_EXCEPTION};
+	    VEC_KEYBOARD, VEC_MCE, 0x60, NR_EXCEPTION};
 	struct ktest *t = arg;
 	unsigned i;
 

@@ -126,6 +126,7 @@ static void begin(void)
 		redirect[i / PINS][0x10 + 2 * (i % PINS)] = 0x10000; /* masked, as after a reset */
 	memset(&firmware, 0, sizeof(firmware));
 	firmware.lapic = LAPIC;
+	play.msr[0x1b] = LAPIC | 0x100; /* the boot CPU's, off */
 	firmware.nr_ioapics = IOAPICS;
 	for (unsigned i = 0; i < IOAPICS; i++)
 		firmware.ioapic[i] =
@@ -156,7 +157,7 @@ static void begin_x2apic(void)
 	"map 0+20\nmap 1+20\nmap 2+20\n"                                                           \
 	"io0 10=10000\nio0 12=10000\nio0 14=10000\nio0 16=10000\nio1 10=10000\n"
 
-#define RATES "clock: TSC 3000 MHz, APIC timer 1000 MHz\n"
+#define RATES "clock: TSC 3000 MHz, not invariant; APIC timer 1000 MHz\n"
 
 static void init(void)
 {
@@ -171,22 +172,40 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 {
 	begin();
 	play.leaf1.ecx = ~HAS;
+	lapic_words[0x30 / 4] = 0x50014; /* six entries */
 	init();
 	EXPECT_SAID(t,
-	    "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=800\n"
-	    "80=0\nf0=1ff\n320=10000\n350=10000\n360=400\n370=10000\nb0=0\n" IO_APICS
-	    "3e0=3\n380=ffffffff\nclock\n380=0\n" RATES);
+	    "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=fee00900\n"
+	    "80=0\nf0=1ff\n320=10000\n350=10000\n360=400\n370=10000\n340=10000\n330=10000\nb0="
+	    "0\n" IO_APICS "3e0=3\n380=ffffffff\nclock\n380=0\n" RATES);
 	EXPECT_EQ(t, lapic_words[0x360 / 4], 0x400);
 	EXPECT_EQ(t, apic_max_id(), 254);
 	begin();
 	play.leaf1.ecx = HAS;
-	play.msr[0x1b] = 0xfee00100;
 	init();
 	EXPECT_SAID(t,
 	    "apic: x2APIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=fee00900\nmsr 1b=fee00d00\n"
 	    "msr 808=0\nmsr 80f=1ff\nmsr 832=10000\nmsr 835=10000\nmsr 836=400\nmsr 837=10000\n"
 	    "msr 80b=0\n" IO_APICS "msr 83e=3\nmsr 838=ffffffff\nclock\nmsr 838=0\n" RATES);
 	EXPECT_EQ(t, apic_max_id(), 65535);
+}
+
+/* Entries that the APIC lacks are not touched, nor an SMI of the firmware's. */
+static void newer_entries_are_masked(struct ktest *t)
+{
+	begin_x2apic();
+	play.msr[0x803] = 0xff03ffff;
+	apic_enable();
+	EXPECT_EQ(t, judge_times("=10000\n"), 3);
+	begin_x2apic();
+	play.msr[0x803] = 0xff06ffff;
+	play.msr[0x833] = 0x12fa; /* thermal */
+	play.msr[0x82f] = 0x14fa; /* CMCI: an NMI */
+	apic_enable();
+	EXPECT_EQ(t, judge_times("msr 834=10000\n"), 1);
+	EXPECT_EQ(t, judge_times("msr 82f=10000\n"), 1);
+	EXPECT_EQ(t, judge_times("=10000\n"), 5);
+	EXPECT_EQ(t, play.msr[0x833], 0x12fa);
 }
 
 static void apic_mode_follows_cpu_and_option(struct ktest *t)
@@ -211,7 +230,7 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		begin();
 		play.leaf1.ecx = cases[i].ecx;
-		play.msr[0x1b] = cases[i].base;
+		play.msr[0x1b] = LAPIC | (cases[i].base & 0xfff);
 		wanted_mode = cases[i].option;
 		init();
 		EXPECT_EQ(t, apic_max_id() == X2APIC_MAX_ID, cases[i].x2apic);
@@ -220,6 +239,33 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 		EXPECT_EQ(t, judge_times(" mode, as the firmware left it\n"),
 		    cases[i].x2apic && cases[i].option && !strcmp(cases[i].option, "xapic"));
 	}
+}
+
+static void local_apic_is_where_the_cpu_has_it(struct ktest *t)
+{
+	begin();
+	firmware.lapic = 0x123456789000;
+	init();
+	EXPECT_EQ(t, judge_times("map fee00000+1000\n"), 1);
+	EXPECT_EQ(t,
+	    judge_times("apic: local APIC at fee00000, not at 123456789000 as the MADT says\n"), 1);
+}
+
+/* Some CPUs change the TSC's rate, or stop it while they are idle (SDM vol. 3B, 17.17.1). */
+static void tsc_that_may_change_its_rate_is_reported(struct ktest *t)
+{
+	begin();
+	lapic = lapic_words;
+	play.other.eax = 0x80000007;
+	play.other.edx = 0x100;
+	arch_timer_init();
+	EXPECT_EQ(t, judge_times("clock: TSC 3000 MHz; APIC timer 1000 MHz\n"), 1);
+	play.other.edx = ~0x100u;
+	arch_timer_init();
+	play.other.edx = 0x100;
+	play.other.eax = 0x80000006;
+	arch_timer_init();
+	EXPECT_EQ(t, judge_times(RATES), 2);
 }
 
 /* ---- registers, interrupts sent ---- */
@@ -421,8 +467,10 @@ static void pending_interrupt_is_seen(struct ktest *t)
 }
 
 KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
-    KTEST(apic_mode_follows_cpu_and_option), KTEST(registers_are_memory_or_msrs),
-    KTEST(interrupts_are_sent_whole), KTEST(ipi_to_this_cpu_needs_no_destination),
-    KTEST(interrupt_lines_are_routed_to_this_cpu), KTEST(isa_lines_follow_the_firmware),
-    KTEST(cpu_with_a_large_id_gets_no_interrupt_line), KTEST(interrupt_lines_move_between_cpus),
-    KTEST(local_timer_starts_and_stops), KTEST(pending_interrupt_is_seen));
+    KTEST(newer_entries_are_masked), KTEST(apic_mode_follows_cpu_and_option),
+    KTEST(local_apic_is_where_the_cpu_has_it), KTEST(tsc_that_may_change_its_rate_is_reported),
+    KTEST(registers_are_memory_or_msrs), KTEST(interrupts_are_sent_whole),
+    KTEST(ipi_to_this_cpu_needs_no_destination), KTEST(interrupt_lines_are_routed_to_this_cpu),
+    KTEST(isa_lines_follow_the_firmware), KTEST(cpu_with_a_large_id_gets_no_interrupt_line),
+    KTEST(interrupt_lines_move_between_cpus), KTEST(local_timer_starts_and_stops),
+    KTEST(pending_interrupt_is_seen));

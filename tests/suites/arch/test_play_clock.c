@@ -143,13 +143,16 @@ static void write_port(u16 port)
 
 static u64 clock_ns(void);
 u64 played_ticks_ns(u64 at);
+void played_compare(unsigned cpu, u64 before, u64 at, u64 after);
 #define acpi          firmware
 #define arch_clock_ns clock_ns
 #define arch_ticks_ns played_ticks_ns
 #define arch_tsc      read_tsc
+#define clock_compare played_compare
 #define apic_read     read_apic
 #define clock_tsc_hz  played_tsc_hz
 #define clock_apic_hz played_apic_hz
+#define clock_assumed played_assumed
 #define cpu_relax     play_turn
 #define printk        judge_say
 #include "arch/x86_64/clock.c" /* NOLINT(bugprone-suspicious-include): the tested source */
@@ -270,6 +273,55 @@ static void clock_without_a_timer_assumes_a_rate(struct ktest *t)
 	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
 }
 
+static u32 last_leaf;
+static struct cpuid_regs leaf_15, leaf_16;
+
+static struct cpuid_regs leaves(u32 leaf)
+{
+	return leaf == 0x15 ? leaf_15
+	    : leaf == 0x16  ? leaf_16
+	                    : (struct cpuid_regs){.eax = leaf ? ~0u : last_leaf};
+}
+
+/* Expect these rates on a machine without timers, in MHz and kHz; 0: they are assumed. */
+static void expect_rates(struct ktest *t, u64 tsc_mhz, u64 apic_khz)
+{
+	begin();
+	play.cpuid = leaves;
+	clock_assumed = false;
+	measure_by_pit(ABSENT);
+	EXPECT_EQ(t, clock_assumed, !tsc_mhz);
+	EXPECT_EQ(t, judge_times(ASSUMED), !tsc_mhz);
+	EXPECT_EQ(t, clock_tsc_hz, (tsc_mhz ? tsc_mhz : 1000) * 1000000);
+	EXPECT_EQ(t, clock_apic_hz, (apic_khz ? apic_khz : 62500) * 1000);
+}
+
+static void clock_without_a_timer_uses_the_rates_of_cpuid(struct ktest *t)
+{
+	leaf_15 = (struct cpuid_regs){.eax = 2, .ebx = 176, .ecx = 24000000};
+	leaf_16 = (struct cpuid_regs){.eax = 0xabcd0000 | 2100, .ebx = 4000, .ecx = 100};
+	last_leaf = 0x16;
+	expect_rates(t, 2112, 1500);
+	last_leaf = 0x15;
+	expect_rates(t, 2112, 1500);
+	last_leaf = 0x14;
+	expect_rates(t, 0, 0);
+	/* Without the crystal's rate, it follows from the processor's. */
+	leaf_15 = (struct cpuid_regs){.eax = 2, .ebx = 175};
+	last_leaf = 0x16;
+	expect_rates(t, 2100, 1500);
+	last_leaf = 0x15;
+	expect_rates(t, 0, 0);
+	leaf_15.eax = 0;
+	last_leaf = 0x16;
+	expect_rates(t, 2100, 6250);
+	leaf_16.ecx = 0;
+	expect_rates(t, 0, 0);
+	leaf_15 = (struct cpuid_regs){.eax = 2};
+	leaf_16 = (struct cpuid_regs){.ecx = 100};
+	expect_rates(t, 0, 0);
+}
+
 /* The clock continues from its last value at the measured rate. */
 static void clock_advances_at_the_measured_rate(struct ktest *t)
 {
@@ -298,10 +350,43 @@ static void clock_advances_at_the_measured_rate(struct ktest *t)
 	EXPECT_EQ(t, played_ticks_ns(0), 0);
 }
 
+/*
+ * The TSC of a CPU in another socket, of one that was plugged in later, or of one whose firmware
+ * wrote TSC_ADJUST may be behind the boot CPU's.
+ */
+static void clock_of_a_cpu_that_is_behind_stands_still(struct ktest *t)
+{
+	u64 at_start;
+
+	begin();
+	clock_init();
+	at_start = clock_ns();
+	ticks = base_tsc - 1000;
+	EXPECT_EQ(t, clock_ns(), at_start);
+	ticks = base_tsc + PM_HZ * TICKS;
+	EXPECT(t, clock_ns() > at_start);
+}
+
+static void cpu_with_another_time_is_reported(struct ktest *t)
+{
+	begin();
+	clock_tsc_hz = 2000000000;
+	clock_compare(3, 5000000, 5000000, 5000000);
+	clock_compare(3, 5000000, 6000000, 7000000);
+	EXPECT_SAID(t, "");
+	clock_compare(3, 5000000, 4998000, 7000000);
+	clock_compare(4, 5000000, 7004000, 7000000);
+	EXPECT_SAID(t,
+	    "clock: the time stamp counter of CPU 3 is 1 us or more behind\n"
+	    "clock: the time stamp counter of CPU 4 is 2 us or more ahead\n");
+}
+
 KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(clock_rate_comes_from_the_tightest_readings),
     KTEST(round_in_which_the_timer_seems_to_stand_is_left_out),
     KTEST(calibration_falls_back_to_the_pit),
     KTEST(calibration_leaves_a_pm_timer_that_stands_still),
     KTEST(pause_beside_the_pit_does_no_harm), KTEST(clock_without_a_timer_assumes_a_rate),
-    KTEST(clock_advances_at_the_measured_rate));
+    KTEST(clock_without_a_timer_uses_the_rates_of_cpuid),
+    KTEST(clock_advances_at_the_measured_rate), KTEST(clock_of_a_cpu_that_is_behind_stands_still),
+    KTEST(cpu_with_another_time_is_reported));

@@ -4,159 +4,7 @@
  * sent to them, with their times, and their data. The CPUs are simulated: they start when a test
  * wants them to.
  */
-#include "tests/host/play_help.h"
-#include <quarry/acpi.h>
-#include <quarry/hotplug.h>
-#include <quarry/lock.h>
-#include <quarry/machine.h>
-#include <quarry/smp.h>
-#include <quarry/string.h>
-
-#define CPUS 4u
-#define PAGE 0x7000u /* address of the trampoline */
-#define CODE 0xb0u   /* size of the trampoline */
-#define US   1000ULL
-#define SEC  1000000000ULL
-
-/* The trampoline: the offsets of its parts count, not their content. */
-extern char played_code[];
-char played_code[CODE + 1];
-char boot_pml4[8], ap_entry64[8];
-__asm__(".globl ap_trampoline, ap_trampoline_end, ap_start32, ap_start64\n"
-        ".globl ap_slot_gdtr, ap_slot_far32, ap_slot_far64, ap_slot_cr3, ap_slot_entry\n"
-        ".set ap_trampoline, played_code\n"
-        ".set ap_start32, played_code + 0x20\n"
-        ".set ap_start64, played_code + 0x34\n"
-        ".set ap_slot_gdtr, played_code + 0x60\n"
-        ".set ap_slot_far32, played_code + 0x70\n"
-        ".set ap_slot_far64, played_code + 0x7c\n"
-        ".set ap_slot_cr3, played_code + 0x88\n"
-        ".set ap_slot_entry, played_code + 0x90\n"
-        ".set ap_trampoline_end, played_code + 0xb0\n");
-
-static struct cpu area[CPUS], *areas[CPUS], **all;
-static unsigned nr_all, nr_first;
-static struct {
-	struct acpi_cpu cpu[8];
-	unsigned nr_all; /* nr_cpus in the source, where a macro renames it */
-	u16 cpu_slots_port;
-} firmware;
-static phys_t trampoline;
-static u8 pool[65536] __attribute__((aligned(256)));
-static size_t pool_used;
-static u32 own_id, most;
-static struct {
-	u64 at; /* time at which the CPU starts, in ns; 0: never */
-	u32 started;
-} comes[CPUS];
-static bool given_up; /* a CPU is given up while it loads its tables */
-
-static void *zeroed(size_t bytes, size_t align)
-{
-	void *at = pool + ALIGN_UP(pool_used, align);
-
-	if (align < 64 || align > 256 || align & (align - 1) ||
-	    pool_used + align + bytes > sizeof(pool))
-		panic("no room for %lu bytes, aligned to %lu", (unsigned long)bytes,
-		    (unsigned long)align);
-	pool_used = ALIGN_UP(pool_used, align) + bytes;
-	return at;
-}
-
-static void prepare(struct cpu *cpu)
-{
-	judge_note("CPU %u: id %x, node %u\n", cpu->id, cpu->apic_id, cpu->node);
-	cpu->boot_stack_top = pool + cpu->id;
-}
-
-static void absent(struct cpu *cpu)
-{
-	judge_note("CPU %u: absent\n", cpu->id);
-}
-
-static u32 read_id(void)
-{
-	return own_id;
-}
-
-static u32 max_id(void)
-{
-	return most;
-}
-
-/*
- * Note the time, the state that the target has stored, and whether the trampoline is in its place.
- */
-static void send(u32 dest, u32 low)
-{
-	unsigned i;
-
-	judge_note("%llu us: %x to %x%s", play_llu(judge.now / US), low, dest,
-	    host_ram[PAGE] == played_code[0] ? "" : ", no page");
-	for (i = 0; i < CPUS; i++) {
-		if (areas[i] && areas[i]->apic_id == dest && i)
-			judge_note(", %u%s", areas[i]->started,
-			    areas[i]->quiet_until == judge.now + 100000 * US ? ", quiet" : "");
-	}
-	judge_note("\n");
-}
-
-static u64 look(void)
-{
-	u64 now = judge_clock();
-	unsigned i;
-
-	for (i = 0; i < CPUS; i++) {
-		if (comes[i].at && now >= comes[i].at) {
-			areas[i]->started = comes[i].started;
-			comes[i].at = 0;
-		}
-	}
-	return now;
-}
-
-static void load(struct cpu *cpu)
-{
-	judge_note("load %u, %u\n", cpu->id, cpu->started);
-	if (given_up)
-		cpu->started = STARTED_GIVEN_UP;
-}
-
-static void enable(void)
-{
-	judge_note("APIC, %u\n", area[1].started);
-}
-
-static void enter(void) __attribute__((noreturn));
-static void enter(void)
-{
-	judge_note("enter, %u\n", area[1].started);
-	longjmp(play.end, 1);
-}
-
-static void parked(void)
-{
-	judge_note("parked, %u\n", play.cpu.started);
-}
-
-static void move(u32 from, u32 to)
-{
-	judge_note("lines from %x to %x\n", from, to);
-}
-
-static bool dead; /* a CPU is */
-
-static bool any_out_of_reach(void)
-{
-	return dead;
-}
-
-static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
-{
-	judge_note("call%s\n",
-	    mask || rwsem_lock_exclusive_timeout(&cpu_hotplug, 0) ? " some, or unlocked" : "");
-	fn(arg);
-}
+#include "tests/host/play_cpus.h"
 
 #define acpi                 firmware
 #define cpus                 all
@@ -174,6 +22,8 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #define apic_enable          enable
 #define kernel_ap_entry      enter
 #define arch_clock_ns        look
+#define arch_tsc             read_tsc
+#define clock_compare        compare
 #define ioapic_move          move
 #define mce_parked           parked
 #define smp_call_mask        call
@@ -209,7 +59,7 @@ static void begin(u64 tick)
 	all = areas;
 	nr_all = nr_first = CPUS;
 	trampoline = PAGE;
-	given_up = false;
+	given_up = starts_at_the_end = false;
 }
 
 /* ---- the CPUs that exist ---- */
@@ -318,8 +168,8 @@ static void all_cpus_start_by_one_broadcast(struct ktest *t)
 		comes[i].at = 50 * US * i, comes[i].started = STARTED_RUNS;
 	smp_start_aps();
 	EXPECT_SAID(t, ALL);
-	EXPECT_EQ(t, judge.now, 200 * US);
-	EXPECT_EQ(t, play.turns, 2);
+	EXPECT_EQ(t, judge.now, 150 * US);
+	EXPECT_EQ(t, play.turns, 1);
 	expect_trampoline(t);
 	begin(50 * US);
 	nr_first = 1; /* the others are absent */
@@ -336,10 +186,11 @@ static void all_cpus_start_by_one_broadcast(struct ktest *t)
 }
 
 /*
- * A CPU that has not started after 200 us gets another interrupt. If the CPU starts within five
- * seconds of that interrupt, it is used.
+ * A CPU that has not started after 200 us gets another interrupt, and further ones each time the
+ * wait has doubled: an old CPU needs one 10 ms after its INIT. If the CPU starts within five
+ * seconds, it is used.
  */
-static void late_cpus_get_a_second_start_up_interrupt(struct ktest *t)
+static void late_cpus_get_further_start_up_interrupts(struct ktest *t)
 {
 	begin(50 * US);
 	comes[1].at = 50 * US, comes[1].started = STARTED_RUNS;
@@ -348,20 +199,41 @@ static void late_cpus_get_a_second_start_up_interrupt(struct ktest *t)
 	area[2].started = 0;
 	judge.tick = 50 * US;
 	smp_start_aps();
-	EXPECT_EQ(t, judge_times("250 us: 4607 to 33, 0\n"), 1);
-	EXPECT_EQ(t, judge_times(" to "), 3);
+	EXPECT_EQ(t, judge_times("\n250 us: 4607 to 33, 0\n450 us: 4607 to 33, 0\n"), 1);
+	EXPECT_EQ(t, judge_times("\n12850 us: 4607 to 33, 0\n"), 1);
+	EXPECT_EQ(t, judge_times(" to 33, 0\n"), 15);
+	EXPECT_EQ(t, judge_times(" to "), 17);
 	EXPECT_EQ(t, judge_times("smp: CPU 3 (APIC id 51) did not start\n"), 1);
 	EXPECT_EQ(t, judge_times("smp: CPU 2 (APIC id 34) hangs in start-up\n"), 1);
 	EXPECT_EQ(t, judge_times("smp: "), 2);
-	EXPECT_EQ(t, judge.now, 5000300 * US);
+	EXPECT_EQ(t, judge.now, 5000050 * US);
 	EXPECT(t, area[2].started == STARTED_GIVEN_UP && area[3].started == STARTED_GIVEN_UP);
 	begin(50 * US);
 	comes[1].at = comes[2].at = 250 * US;
-	comes[3].at = 5000250 * US;
+	comes[3].at = 5000050 * US;
 	comes[1].started = comes[2].started = comes[3].started = STARTED_RUNS;
 	smp_start_aps();
-	EXPECT_SAID(t, ALL "250 us: 4607 to 33, 0\n");
-	EXPECT_EQ(t, judge.now, 5000250 * US);
+	EXPECT_EQ(t, judge_times("smp: ") + judge_times(" to 11") + judge_times(" to 22"), 0);
+	EXPECT_EQ(t, judge.now, 5000050 * US);
+}
+
+static void cpu_with_another_time_is_reported(struct ktest *t)
+{
+	unsigned i;
+
+	begin(50 * US);
+	for (i = 1; i < CPUS; i++)
+		comes[i].at = 100 * US, comes[i].started = STARTED_RUNS;
+	comes[1].ahead = -500;
+	comes[3].ahead = 500;
+	smp_start_aps();
+	EXPECT_SAID(t, ALL "CPU 1: TSC behind\nCPU 3: TSC ahead\n");
+	begin(50 * US);
+	comes[2].at = 100 * US, comes[2].started = 1, comes[2].ahead = 500;
+	EXPECT(t, arch_cpu_start(2));
+	EXPECT_EQ(t, judge_times("CPU 2: TSC ahead\n"), 1);
+	PLAY_TO_THE_END(1, ap_main(&area[1]));
+	EXPECT_EQ(t, area[1].start_tsc, 1100);
 }
 
 /* ---- one by one ---- */
@@ -372,11 +244,11 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 	area[2].started = STARTED_GIVEN_UP;
 	comes[2].at = 100 * US, comes[2].started = 1;
 	EXPECT(t, arch_cpu_start(2));
-	EXPECT_SAID(t, "50 us: 4500 to 22, 0\n50 us: 4607 to 22, 0\n");
+	EXPECT_SAID(t, "0 us: 4500 to 22, 0\n0 us: 4607 to 22, 0\n");
 	EXPECT_EQ(t, area[2].preempt + area[2].irq_depth + area[2].need_resched, 0);
 	EXPECT_EQ(t, area[1].preempt, 7);
 	EXPECT_EQ(t, area[2].started, 1);
-	EXPECT_EQ(t, play.turns, 1);
+	EXPECT_EQ(t, play.turns, 0);
 	expect_trampoline(t);
 	arch_cpu_stop(2);
 	EXPECT_SAID(t, "100 us: 4500 to 22, 1\n");
@@ -390,28 +262,24 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 	EXPECT_EQ(t, area[2].started, 9);
 }
 
-/*
- * The CPU gets another interrupt each 200 us. After five seconds it gets none, unless it has just
- * begun to start.
- */
+/* It gets interrupts as at the boot, and is stopped unless it has just begun to start. */
 static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 {
 	begin(100 * US);
 	comes[1].at = 850 * US, comes[1].started = 1;
 	EXPECT(t, arch_cpu_start(1));
 	EXPECT_SAID(t,
-	    "100 us: 4500 to 11, 0\n100 us: 4607 to 11, 0\n400 us: 4607 to 11, 0\n700 us: 4607 to "
-	    "11, 0\n");
+	    "0 us: 4500 to 11, 0\n0 us: 4607 to 11, 0\n300 us: 4607 to 11, 0\n500 us: 4607 to 11, "
+	    "0\n");
 	EXPECT_EQ(t, judge.now, 900 * US);
 	begin(SEC);
 	EXPECT(t, !arch_cpu_start(1));
-	EXPECT_EQ(t, judge.now, 7 * SEC);
-	EXPECT_EQ(t, judge_times("7000000 us: 4500 to 11, 3\n"), 1);
-	EXPECT_EQ(t, judge_times(": 4607 to 11, 0\n"), 6);
-	EXPECT_EQ(t, judge_times(" to "), 8);
+	EXPECT_EQ(t, judge.now, 6 * SEC);
+	EXPECT_EQ(t, judge_times("6000000 us: 4500 to 11, 3\n"), 1);
 	EXPECT_EQ(t, area[1].started, 0);
-	begin(SEC);
-	comes[1].at = 7 * SEC, comes[1].started = 1;
+	/* It starts between the last look and the end. */
+	begin(6 * SEC);
+	starts_at_the_end = true;
 	EXPECT(t, arch_cpu_start(1));
 	EXPECT_EQ(t, judge_times(": 4500 to 11"), 1);
 	EXPECT_EQ(t, area[1].started, 1);
@@ -490,6 +358,7 @@ static void all_cpus_forget_their_mappings(struct ktest *t)
 }
 
 KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(cpus_are_those_of_the_firmware),
-    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_a_second_start_up_interrupt),
-    KTEST(one_cpu_is_started_and_stopped), KTEST(cpu_that_does_not_start_is_stopped),
-    KTEST(a_cpu_comes_up), KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));
+    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_further_start_up_interrupts),
+    KTEST(cpu_with_another_time_is_reported), KTEST(one_cpu_is_started_and_stopped),
+    KTEST(cpu_that_does_not_start_is_stopped), KTEST(a_cpu_comes_up),
+    KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));

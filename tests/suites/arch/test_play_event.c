@@ -30,6 +30,18 @@ static bool has_screen(void)
 	return screen;
 }
 
+static bool in_panic;
+
+static bool panics(void)
+{
+	return in_panic;
+}
+
+static void pages(void)
+{
+	judge_note("pages\n");
+}
+
 static bool has_serial(void)
 {
 	return serial;
@@ -40,12 +52,32 @@ static void flush(void)
 	judge_note("%s\n", arch_irqs_enabled() ? "flushed, and interrupted" : "flushed");
 }
 
+static u8 sleep_register;
+
+static void *map(phys_t pa, size_t len)
+{
+	judge_note("map %llx\n", play_llu(pa));
+	return len == 1 && pa == 0xfea00200 ? &sleep_register : NULL;
+}
+
+static void write_byte(volatile u8 *at, u8 value)
+{
+	judge_note("%s %x\n", at == &sleep_register ? "sleep control" : "another byte", value);
+}
+
+bool played_mode(void);
+void played_power(void);
 #define acpi             firmware
 #define arch_clock_ns    judge_clock
 #define cpu_relax        play_turn
 #define ioapic_route_isa route
+#define arch_map_mmio    map
+#define acpi_mode        played_mode
+#define power_init       played_power
 #define cmdline_get      option
 #define screen_present   has_screen
+#define panicking        panics
+#define panic_pages      pages
 #define serial_present   has_serial
 #define serial_flush     flush
 #define printk           judge_say
@@ -71,13 +103,15 @@ static u32 mode_in(u16 port, unsigned bytes, u32 kept)
 {
 	if (port != 0x404)
 		return kept;
-	return enabled_at ? judge.now >= enabled_at : play.port[0xb2] == 0xf1;
+	return (kept & ~1u) | (enabled_at ? judge.now >= enabled_at : play.port[0xb2] == 0xf1);
 }
 
 static void begin(void)
 {
 	play_begin();
 	play.in = mode_in;
+	play.mmio_write8 = write_byte;
+	sleep_control = NULL;
 	judge.tick = 10 * MS;
 	enabled_at = 1;
 	tell = NULL;
@@ -86,6 +120,8 @@ static void begin(void)
 	    .gpe0_len = 4,
 	    .sci = 9,
 	    .pm1a_cnt = 0x404,
+	    .s5 = true,
+	    .s5_type = 5,
 	    .smi_cmd = 0xb2,
 	    .acpi_enable = 0xf1,
 	    .pm1a_evt = 0x400,
@@ -203,7 +239,7 @@ static void slots_are_ports(struct ktest *t)
 /* ---- power ---- */
 
 #define HALTED "quarry: halted; the power may be switched off\n"
-#define OFF    "out16 404=3400\n" /* SLP_EN, SLP_TYP 5 */
+#define OFF    "out16 404=3401\n" /* SLP_EN, SLP_TYP 5, SCI_EN */
 #define STOPS  "cli hlt\ncli hlt\n"
 
 static void power_off(bool pass)
@@ -234,7 +270,6 @@ static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		begin();
-		firmware.s5_type = 5;
 		power = cases[i].power;
 		screen = cases[i].screen;
 		serial = cases[i].serial;
@@ -243,13 +278,90 @@ static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 		    cases[i].on ? "flushed\nout32 f4=10\n" HALTED STOPS
 		                : "flushed\nout32 f4=10\n" OFF STOPS);
 	}
+}
+
+#define EXIT "flushed\nout32 f4=11\n"
+
+static void machine_that_cannot_power_off_says_so(struct ktest *t)
+{
+	power = NULL;
+	screen = false;
 	begin();
 	firmware.pm1a_cnt = 0;
 	power_off(false);
-	EXPECT_SAID(t, "flushed\nout32 f4=11\n" STOPS);
+	EXPECT_SAID(t, EXIT HALTED STOPS);
+	begin();
+	firmware.s5 = false; /* type 0 need not be soft-off */
+	power_off(false);
+	EXPECT_SAID(t, EXIT HALTED STOPS);
+	begin();
+	firmware.pm1a_cnt = 0;
+	firmware.sleep_control = 0xfea00300;
+	firmware.sleep_in_memory = true;
+	power_init();
+	power_off(false);
+	EXPECT_SAID(t, "map fea00300\n" EXIT HALTED STOPS);
+}
+
+/* A person who asked for the end has read the screen. */
+static void report_of_a_panic_stays_on_the_screen(struct ktest *t)
+{
+	begin();
+	power = NULL;
+	screen = true;
+	serial = false;
+	in_panic = true;
+	power_off(false);
+	EXPECT_SAID(t, EXIT HALTED "pages\n" STOPS);
+	begin();
+	serial = true;
+	power_off(false);
+	EXPECT_SAID(t, EXIT HALTED "pages\n" STOPS);
+	serial = false;
+	in_panic = false;
+	power_off_wanted = true;
+	begin();
+	firmware.s5_type = 5;
+	power_off(true);
+	EXPECT_SAID(t, "flushed\nout32 f4=10\n" OFF STOPS);
+	power_off_wanted = screen = false;
+}
+
+/* PM1 works in ACPI mode only, its other bits are kept, and it may have two halves. */
+static void pm1_powers_off_in_acpi_mode(struct ktest *t)
+{
+	begin();
+	enabled_at = 0; /* on request */
+	firmware.pm1b_cnt = 0x504;
+	firmware.s5_type_b = 7;
+	play.port[0x405] = 0x1a;
+	play.port[0x504] = 4;
+	power_off(false);
+	EXPECT_SAID(t, EXIT "out8 b2=f1\nout16 404=3601\nout16 504=3c04\n" STOPS);
+	begin();
+	enabled_at = ~0ULL; /* the firmware does not react */
+	power_off(false);
+	EXPECT_SAID(t, EXIT "out8 b2=f1\nout16 404=3400\n" STOPS);
+}
+
+static void hardware_reduced_machine_powers_off(struct ktest *t)
+{
+	begin();
+	firmware.sleep_control = 0x620;
+	power_init();
+	power_off(false);
+	EXPECT_SAID(t, EXIT "out8 620=34\n" STOPS);
+	begin();
+	firmware.sleep_control = 0xfea00200;
+	firmware.sleep_in_memory = true;
+	power_init();
+	power_off(false);
+	EXPECT_SAID(t, "map fea00200\n" EXIT "sleep control 34\n" STOPS);
 }
 
 KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(only_handled_acpi_events_are_enabled), KTEST(machine_without_acpi_events_is_left_alone),
     KTEST(firmware_hand_over_has_a_time_limit), KTEST(events_are_cleared_before_delivery),
-    KTEST(slots_are_ports), KTEST(power_off_depends_on_option_screen_and_serial_port));
+    KTEST(slots_are_ports), KTEST(power_off_depends_on_option_screen_and_serial_port),
+    KTEST(machine_that_cannot_power_off_says_so), KTEST(report_of_a_panic_stays_on_the_screen),
+    KTEST(pm1_powers_off_in_acpi_mode), KTEST(hardware_reduced_machine_powers_off));

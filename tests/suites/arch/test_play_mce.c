@@ -86,7 +86,7 @@ static void begin(u32 maker, u32 signature, u64 cap)
 	play_begin();
 	memset(&stats, 0, sizeof(stats));
 	full = false;
-	play.leaf = leaf_of;
+	play.cpuid = leaf_of;
 	vendor.ebx = maker;
 	leaf1 = (struct cpuid_regs){.eax = signature, .edx = 1u << 7 | 1u << 14};
 	last_leaf = 0x80000008;

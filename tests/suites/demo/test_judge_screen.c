@@ -101,7 +101,7 @@ static void to_terminal(const char *s, size_t len, const char *undo);
 
 #define kernel_memory        pretend
 #define serial_present       present
-#define serial_getc          key
+#define console_getc         key
 #define terminal_write       to_terminal
 #define thread_sleep         turn
 #define arch_clock_ns        judge_clock

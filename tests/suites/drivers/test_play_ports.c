@@ -5,11 +5,9 @@
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
-#include <quarry/console.h>
 #include <quarry/virtio.h>
 
 #include "drivers/pci.h"
-#include "drivers/uart.h"
 #include "drivers/virtio_pci.h"
 
 static struct acpi_info firmware;
@@ -19,13 +17,6 @@ static int route(u32 gsi, u8 vector, bool level, bool active_low)
 {
 	judge_note("line %u is vector %x%s%s\n", gsi, vector, level ? ", level" : "",
 	    active_low ? ", low" : "");
-	return route_err;
-}
-
-static int route_isa(unsigned irq, u8 vector)
-{
-	judge_note(
-	    "ISA line %u is vector %x%s\n", irq, vector, arch_irqs_enabled() ? ", irqs on" : "");
 	return route_err;
 }
 
@@ -78,11 +69,9 @@ static void *map(phys_t pa, size_t len)
 	return NULL;
 }
 
-#define acpi             firmware
-#define ioapic_route     route
-#define ioapic_route_isa route_isa
+#define acpi         firmware
+#define ioapic_route route
 #include "drivers/pci_port.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "drivers/serial.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
 #define pci_scan             scan
 #define virtio_bus_found     take_over
 #define virtio_bus_interrupt news
@@ -182,92 +171,6 @@ static void a_function_has_its_line(struct ktest *t)
 	EXPECT_EQ(t, judge_times("out16 "), 0);
 }
 
-/* ---- the serial port ---- */
-
-#define START                                                                                      \
-	"out8 3ff=5a\nout8 3f9=0\nout8 3fb=80\nout8 3f8=1\nout8 3f9=0\nout8 3fb=3\nout8 "          \
-	"3fa=7\nout8 3fc=b\n"
-
-static void begin_serial(void)
-{
-	play_begin();
-	memset(&com1, 0, sizeof(com1));
-	route_err = 0;
-	play.port[0x3fd] = 0x60; /* all bytes have been sent */
-	serial_init();
-	judge_clear();
-}
-
-static void the_serial_port_is_com1(struct ktest *t)
-{
-	play_begin();
-	memset(&com1, 0, sizeof(com1));
-	EXPECT(t, !serial_present());
-	serial_init();
-	EXPECT_SAID(t, START);
-	EXPECT(t, serial_present());
-	begin_serial();
-	play.reads = true;
-	serial_write("ab", 2);
-	serial_flush();
-	EXPECT_SAID(t, "in8 3fd\nout8 3f8=61\nout8 3f8=62\nin8 3fd\n");
-	EXPECT_EQ(t, serial_getc(), -1);
-	play.port[0x3fd] = 0x61;
-	EXPECT_EQ(t, serial_getc(), 'b');
-	EXPECT_EQ(t, serial_getc_wait(), 'b');
-	EXPECT_SAID(t, "in8 3fd\nin8 3fd\nin8 3f8\nin8 3fd\nin8 3f8\n");
-}
-
-static unsigned char next;
-
-static u32 count_bytes(u16 port, unsigned bytes, u32 kept)
-{
-	return port == 0x3f8 ? next++ : kept;
-}
-
-/* A byte of value 0 is received too. */
-static void every_byte_is_received(struct ktest *t)
-{
-	begin_serial();
-	play.in = count_bytes;
-	play.port[0x3fd] = 0x61;
-	next = 0;
-	EXPECT_EQ(t, serial_getc_wait(), 0);
-	EXPECT_EQ(t, serial_getc_wait(), 1);
-	next = 255;
-	EXPECT_EQ(t, serial_getc_wait(), 255);
-	EXPECT_EQ(t, serial_getc_wait(), 0);
-}
-
-/* The interrupt is set up a single time, and only when it can be delivered. */
-static void the_serial_port_interrupts(struct ktest *t)
-{
-	begin_serial();
-	com1.present = false;
-	serial_enable_irq();
-	EXPECT_SAID(t, "");
-	com1.present = true;
-	route_err = -ENODEV;
-	serial_enable_irq();
-	EXPECT_SAID(t, "ISA line 4 is vector 43\n");
-	EXPECT(t, arch_irqs_enabled() && !com1.interrupt_driven);
-	route_err = 0;
-	serial_enable_irq();
-	EXPECT_SAID(t, "ISA line 4 is vector 43\nout8 3f9=1\n");
-	EXPECT(t, arch_irqs_enabled() && com1.interrupt_driven);
-	serial_enable_irq();
-	EXPECT_SAID(t, "");
-	serial_interrupt();
-	EXPECT_EQ(t, serial_getc(), -1);
-	play.port[0x3fd] = 0x61;
-	play.port[0x3f8] = 'q';
-	serial_interrupt();
-	EXPECT_EQ(t, serial_getc(), 'q');
-	serial_disable_irq();
-	EXPECT_SAID(t, "out8 3f9=0\n");
-	EXPECT(t, !com1.interrupt_driven);
-}
-
 /* ---- virtio ---- */
 
 static void virtio_devices_are_those_of_the_bus(struct ktest *t)
@@ -330,6 +233,5 @@ static void nodes_are_those_of_the_firmware(struct ktest *t)
 
 KTEST_SUITE(play_ports, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(configuration_is_reached_by_two_ports), KTEST(a_function_has_its_line),
-    KTEST(the_serial_port_is_com1), KTEST(every_byte_is_received),
-    KTEST(the_serial_port_interrupts), KTEST(virtio_devices_are_those_of_the_bus),
-    KTEST(mapped_registers_have_their_width), KTEST(nodes_are_those_of_the_firmware));
+    KTEST(virtio_devices_are_those_of_the_bus), KTEST(mapped_registers_have_their_width),
+    KTEST(nodes_are_those_of_the_firmware));

@@ -91,11 +91,38 @@ static void bad_tags_are_refused(struct ktest *t)
 	TAG_REFUSED(t, -EINVAL, put32(tag + 16, 0xfffffffc));
 	TAG_REFUSED(t, -EINVAL, tag[32] = 25); /* red ends outside of the pixel */
 	TAG_REFUSED(t, -EINVAL, tag[35] = 0);
-	TAG_REFUSED(t, -EINVAL, tag[37] = 9);
+	TAG_REFUSED(t, -EINVAL, tag[37] = 17);
 	TAG_REFUSED(t, -EINVAL, tag[28] = 16); /* here red ends outside too */
 	make_tag();
 	for (size = 0; size < 38; size++)
 		EXPECT_EQ(t, framebuffer_from_tag(&fb, tag, size), -EINVAL);
+}
+
+/* 30-bit modes have 10 bits for each colour. */
+static void wide_colours_are_accepted(struct ktest *t)
+{
+	static const u8 fields[] = {20, 10, 10, 10, 0, 10};
+	struct framebuffer fb = {0};
+
+	make_tag();
+	memcpy(tag + 32, fields, sizeof(fields));
+	REQUIRE(t, framebuffer_from_tag(&fb, tag, 38) == 0);
+	EXPECT(t, fb.red.position == 20 && fb.red.size == 10 && fb.blue.size == 10);
+	tag[33] = 13; /* ends outside of the pixel */
+	EXPECT_EQ(t, framebuffer_from_tag(&fb, tag, 38), -EINVAL);
+}
+
+static void kind_of_a_refused_tag_is_known(struct ktest *t)
+{
+	u8 type, bits;
+
+	make_tag();
+	tag[29] = FRAMEBUFFER_TEXT;
+	tag[28] = 16;
+	framebuffer_kind(tag, 32, &type, &bits);
+	EXPECT(t, type == FRAMEBUFFER_TEXT && bits == 16);
+	framebuffer_kind(tag, 31, &type, &bits);
+	EXPECT(t, type == 0xff && bits == 0);
 }
 
 /* ---- fonts ---- */
@@ -365,7 +392,8 @@ static void bad_fonts_are_refused(struct ktest *t)
 }
 
 KTEST_SUITE(screen, KTEST_QUICK, KTEST(valid_framebuffer_tag_is_parsed),
-    KTEST(bad_tags_are_refused), KTEST(font_without_a_table), KTEST(font_with_a_table),
+    KTEST(bad_tags_are_refused), KTEST(wide_colours_are_accepted),
+    KTEST(kind_of_a_refused_tag_is_known), KTEST(font_without_a_table), KTEST(font_with_a_table),
     KTEST(truncated_table_is_used_to_its_end), KTEST(font_of_version_2),
     KTEST(truncated_table_of_version_2_is_used_to_its_end), KTEST(fonts_have_limits),
     KTEST(bad_fonts_are_refused));

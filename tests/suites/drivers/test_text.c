@@ -166,6 +166,76 @@ static void wide_glyphs_are_drawn_whole(struct ktest *t)
 	EXPECT_EQ(t, wrong, 0);
 }
 
+#define LARGE_WIDTH  (2 * 8 * TEXT_MIN_COLUMNS + 3)
+#define LARGE_HEIGHT (2 * FONT_HEIGHT * TEXT_MIN_ROWS + 3)
+
+/* With fewer cells than the screen has places the font is drawn twice as large. */
+static void font_is_enlarged_for_a_large_screen(struct ktest *t)
+{
+	static u32 pixels[LARGE_HEIGHT][LARGE_WIDTH];
+	struct framebuffer fb = text_framebuffer(4);
+	u32 x, y, wrong = 0;
+
+	fb.width = LARGE_WIDTH;
+	fb.height = LARGE_HEIGHT;
+	fb.pitch = sizeof(pixels[0]);
+	REQUIRE(t, psf_parse(&text_font, text_font_file, make_font(text_font_file, 0)) == 0);
+	REQUIRE(t, text_init(&terminal, &fb, pixels, &text_font, text_cells, 63) == 0);
+	EXPECT_EQ(t, terminal.scale, 2);
+	EXPECT_EQ(t, terminal.columns, TEXT_MIN_COLUMNS);
+	EXPECT_EQ(t, terminal.rows, TEXT_MIN_ROWS);
+	text_say("\n 7");
+	for (y = 0; y < LARGE_HEIGHT; y++)
+		for (x = 0; x < LARGE_WIDTH; x++) {
+			u32 row = y / 2 / FONT_HEIGHT, column = x / 2 / 8;
+			const u8 *glyph =
+			    psf_glyph(&text_font, row == 1 && column == 1 ? '7' : ' ');
+			bool set = row < TEXT_MIN_ROWS && column < TEXT_MIN_COLUMNS && row == 1 &&
+			    column == 1 && glyph[y / 2 % FONT_HEIGHT] & 0x80 >> x / 2 % 8;
+
+			wrong += pixels[y][x] != (set ? 0xaaaaaa : 0);
+		}
+	EXPECT_EQ(t, wrong, 0);
+	/* With a cell for each place it is not. */
+	REQUIRE(t, text_init(&terminal, &fb, pixels, &text_font, text_cells, 64) == 0);
+	EXPECT_EQ(t, terminal.scale, 1);
+}
+
+/* A mode of 10 bits for each colour. */
+static void wide_colours_are_drawn(struct ktest *t)
+{
+	struct framebuffer fb = text_framebuffer(4);
+
+	if (!text_start(t, 4))
+		return;
+	fb.red = (struct colour_field){20, 10};
+	fb.green = (struct colour_field){10, 10};
+	fb.blue = (struct colour_field){0, 10};
+	REQUIRE(t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, COLUMNS * ROWS) == 0);
+	text_say("\033[96mH");
+	EXPECT(t, text_shows(0, 0, 'H', 0x154 << 20 | 0x3fc << 10 | 0x3fc, 0));
+}
+
+static void cursor_is_shown_until_it_is_off(struct ktest *t)
+{
+	if (!text_start(t, 4))
+		return;
+	text_say("ab\b");
+	text_cursor(&terminal, true);
+	EXPECT(t, text_shows(0, 1, 'b', 0, 0xaaaaaa));
+	text_say("c");
+	EXPECT(t, text_shows(0, 1, 'c', 0xaaaaaa, 0));
+	EXPECT(t, !is_black(0, 2));
+	text_say("\033[2;12Hz"); /* a full line: the cursor is on its last cell */
+	EXPECT(t, text_shows(0, 2, ' ', 0xaaaaaa, 0));
+	EXPECT(t, text_shows(1, 11, 'z', 0, 0xaaaaaa));
+	text_cursor(&terminal, false);
+	EXPECT(t, text_shows(1, 11, 'z', 0xaaaaaa, 0));
+	text_say("\r");
+	EXPECT(t, is_black(1, 0));
+	expect_guards(t, 0);
+}
+
 static void cursor_moves(struct ktest *t)
 {
 	if (!text_start(t, 4))
@@ -304,4 +374,6 @@ KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap),
     KTEST_COST(cell_with_a_new_colour_is_drawn_again), KTEST(wide_glyphs_are_drawn_whole),
     KTEST(cursor_moves), KTEST(erase_sequences_clear_their_part),
     KTEST(unknown_sequences_are_swallowed), KTEST(small_screens_are_handled),
-    KTEST(framebuffer_may_move), KTEST(random_output_stays_within_the_screen, KTEST_SLOW));
+    KTEST(framebuffer_may_move), KTEST(font_is_enlarged_for_a_large_screen),
+    KTEST(wide_colours_are_drawn), KTEST(cursor_is_shown_until_it_is_off),
+    KTEST(random_output_stays_within_the_screen, KTEST_SLOW));

@@ -281,6 +281,14 @@ static void refuse_what_is_no_screen(struct ktest *t)
 	static const phys_t at = SCREEN_AT;
 
 	EXPECT(t, refused_with(""));
+	bootinfo.framebuffer_refused = true;
+	bootinfo.refused_bits = 1; /* GRUB without a display */
+	EXPECT(t, refused_with(""));
+	bootinfo.refused_bits = 8;
+	EXPECT(t, refused_with("screen: not used: the loader gives a palette, 8 bits a pixel\n"));
+	bootinfo.refused_type = FRAMEBUFFER_TEXT;
+	EXPECT(t, refused_with("screen: not used: the loader gives a text mode, 8 bits a pixel\n"));
+	bootinfo.framebuffer_refused = false;
 	set_framebuffer();
 	cmdline_init("console=serial", false);
 	EXPECT(t, refused_with(""));

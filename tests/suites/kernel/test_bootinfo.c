@@ -48,4 +48,63 @@ static void ram_behind_the_last_pageblock_below_16_tib_is_left_out(struct ktest 
 	EXPECT_EQ(t, bootinfo.nr_ram, 0);
 }
 
-KTEST_SUITE(bootinfo, KTEST_QUICK, KTEST(ram_behind_the_last_pageblock_below_16_tib_is_left_out));
+#define HOLES 200u
+#define MIB   (1ULL << 20)
+
+/*
+ * Parse a map with 64 GiB of RAM from @base on, in which a page at the end of each @step bytes is
+ * reserved.
+ */
+static void parse_holes(u64 base, u64 step)
+{
+	static struct {
+		u32 head[2];
+		struct mb2_mmap map;
+		struct mb2_mmap_entry entry[HOLES + 1];
+	} block;
+	unsigned i;
+
+	block.map = (struct mb2_mmap){
+	    {MB2_MMAP, sizeof(block) - sizeof(block.head)}, sizeof(block.entry[0]), 0};
+	block.entry[0] = (struct mb2_mmap_entry){base, 64ULL << 30, MMAP_RAM, 0};
+	for (i = 1; i <= HOLES; i++)
+		block.entry[i] =
+		    (struct mb2_mmap_entry){base + i * step - PAGE_SIZE, PAGE_SIZE, 2, 0};
+	memset(&bootinfo, 0, sizeof(bootinfo));
+	multiboot2_parse(&block, sizeof(block));
+}
+
+static u64 ram_kept(void)
+{
+	u64 bytes = 0;
+	unsigned i;
+
+	for (i = 0; i < bootinfo.nr_ram; i++)
+		bytes += bootinfo.ram[i].end - bootinfo.ram[i].start;
+	return bytes;
+}
+
+/* Of more ranges than the table holds, the smallest are left out, and counted. */
+static void many_holes_cost_the_smallest_ranges(struct ktest *t)
+{
+	const u64 whole = (64ULL << 30) - HOLES * PAGE_SIZE, piece = 0x10000 - PAGE_SIZE;
+
+	parse_holes(MIB, 0x10000);
+	EXPECT_EQ(t, bootinfo.nr_ram, BOOT_MAX_RANGES);
+	EXPECT_EQ(t, bootinfo.ram_left_out, (HOLES + 1 - BOOT_MAX_RANGES) * piece);
+	EXPECT_EQ(t, ram_kept() + bootinfo.ram_left_out, whole);
+	EXPECT_EQ(t, bootinfo.ram[BOOT_MAX_RANGES - 1].end, MIB + (64ULL << 30));
+	parse_holes(MIB, 256 * MIB);
+	EXPECT_EQ(t, bootinfo.nr_ram, BOOT_MAX_RANGES);
+	EXPECT_EQ(t, ram_kept() + bootinfo.ram_left_out, whole);
+	/* The 64 ranges in which other CPUs can start stay, although they are as small. */
+	parse_holes(0, 4 * PAGE_SIZE);
+	EXPECT_EQ(t, bootinfo.nr_ram, BOOT_MAX_RANGES);
+	EXPECT_EQ(t, bootinfo.ram[127].end, 64ULL << 30);
+	EXPECT_EQ(t, bootinfo.ram[63].end, MIB - PAGE_SIZE);
+	parse_ram(TIB, TIB);
+	EXPECT_EQ(t, bootinfo.ram_left_out, 0);
+}
+
+KTEST_SUITE(bootinfo, KTEST_QUICK, KTEST(ram_behind_the_last_pageblock_below_16_tib_is_left_out),
+    KTEST(many_holes_cost_the_smallest_ranges));

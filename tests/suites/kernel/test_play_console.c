@@ -40,10 +40,19 @@ static void port_write(const char *s, size_t len)
 	keep(&port, s, len);
 }
 
+static bool cursor;
+
+static void monitor_cursor(bool on)
+{
+	cursor = on;
+}
+
 #define arch_cpu_id()       as_cpu
 #define arch_in_interrupt() in_interrupt
 #define serial_write        line_write
 #define screen_write        monitor_write
+#define screen_cursor       monitor_cursor
+#define console_cursor      play_cursor
 #define log_port_write      port_write
 #define printk              play_printk
 #define vprintk             play_vprintk
@@ -64,6 +73,7 @@ static void port_write(const char *s, size_t len)
 void play_vprintk(const char *fmt, va_list ap);
 void play_printk(const char *fmt, ...);
 void play_write(const char *s, size_t len);
+void play_cursor(bool on);
 void play_hide(void);
 void play_unhide(void);
 bool play_hidden(void);
@@ -109,6 +119,10 @@ static void hidden_text_goes_to_the_log_only(struct ktest *t)
 {
 	begin();
 	printk("a%d", 1);
+	console_cursor(true);
+	EXPECT(t, cursor);
+	console_cursor(false);
+	EXPECT(t, !cursor);
 	EXPECT(t, !console_hidden());
 	console_hide();
 	printk("b%s", "2");

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_input.c: what is typed at the console: the ports of the serial port and of the keyboard
+ * controller, their interrupt lines, and the ring that both fill.
+ */
+#include "tests/host/play_help.h"
+
+#define printk           judge_say
+#define cpu_relax        play_turn
+#define ioapic_route_isa route_isa
+#define screen_present   has_screen
+#define console_cursor   show_cursor
+
+static int route_err;
+static bool screen;
+
+static int route_isa(unsigned irq, u8 vector)
+{
+	judge_note(
+	    "ISA line %u is vector %x%s\n", irq, vector, arch_irqs_enabled() ? ", irqs on" : "");
+	return route_err;
+}
+
+static bool has_screen(void)
+{
+	return screen;
+}
+
+static void show_cursor(bool on)
+{
+	judge_note("cursor %s\n", on ? "on" : "off");
+}
+
+#include "drivers/serial.c"     /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "drivers/i8042.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "drivers/console_in.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include <quarry/ktest.h>
+
+/* ---- the serial port ---- */
+
+#define START                                                                                      \
+	"out8 3ff=5a\nout8 3f9=0\nout8 3fb=80\nout8 3f8=1\nout8 3f9=0\nout8 3fb=3\nout8 "          \
+	"3fa=7\nout8 3fc=b\n"
+
+static void begin_serial(void)
+{
+	play_begin();
+	memset(&com1, 0, sizeof(com1));
+	present = by_interrupt = false;
+	console_input.tail = console_input.head;
+	route_err = 0;
+	play.port[0x3fd] = 0x60; /* all bytes have been sent */
+	serial_init();
+	judge_clear();
+}
+
+static void the_serial_port_is_com1(struct ktest *t)
+{
+	play_begin();
+	memset(&com1, 0, sizeof(com1));
+	EXPECT(t, !serial_present());
+	serial_init();
+	EXPECT_SAID(t, START);
+	EXPECT(t, serial_present());
+	begin_serial();
+	play.reads = true;
+	serial_write("ab", 2);
+	serial_flush();
+	EXPECT_SAID(t, "in8 3fd\nout8 3f8=61\nout8 3f8=62\nin8 3fd\n");
+	EXPECT(t, serial_polled());
+	EXPECT_EQ(t, console_getc(), -1);
+	EXPECT_SAID(t, "in8 3fd\n");
+}
+
+static unsigned char next;
+static unsigned coming;
+
+/* The bytes @next, @next + 1 ...; @coming of them. */
+static u32 count_bytes(u16 port, unsigned bytes, u32 kept)
+{
+	if (port == 0x3fd)
+		return coming ? 0x61 : 0x60;
+	if (port != 0x3f8)
+		return kept;
+	coming--;
+	return next++;
+}
+
+/* A byte of value 0 is received too. */
+static void every_byte_is_received(struct ktest *t)
+{
+	begin_serial();
+	play.in = count_bytes;
+	next = 254;
+	coming = 3;
+	EXPECT_EQ(t, console_getc_wait(), 254);
+	EXPECT_EQ(t, console_getc(), 255);
+	EXPECT_EQ(t, console_getc_wait(), 0);
+	EXPECT_EQ(t, console_getc(), -1);
+}
+
+/* The interrupt is set up a single time, and only when it can be delivered. */
+static void the_serial_port_interrupts(struct ktest *t)
+{
+	begin_serial();
+	com1.present = false;
+	serial_enable_irq();
+	EXPECT_SAID(t, "");
+	com1.present = true;
+	route_err = -ENODEV;
+	serial_enable_irq();
+	EXPECT_SAID(t, "ISA line 4 is vector 43\n");
+	EXPECT(t, arch_irqs_enabled() && !com1.interrupt_driven);
+	route_err = 0;
+	serial_enable_irq();
+	EXPECT_SAID(t, "ISA line 4 is vector 43\nout8 3f9=1\n");
+	EXPECT(t, arch_irqs_enabled() && com1.interrupt_driven);
+	serial_enable_irq();
+	EXPECT_SAID(t, "");
+	EXPECT(t, !serial_polled());
+	play.in = count_bytes;
+	coming = 0;
+	serial_interrupt();
+	EXPECT_EQ(t, console_getc(), -1);
+	coming = 1;
+	next = 'q';
+	EXPECT_EQ(t, console_getc(), -1);
+	serial_interrupt();
+	EXPECT_EQ(t, console_getc(), 'q');
+	serial_disable_irq();
+	EXPECT_SAID(t, "out8 3f9=0\n");
+	EXPECT(t, !com1.interrupt_driven);
+}
+
+/* ---- the keyboard ---- */
+
+/* The pretended controller: bytes that can be read, and what it does with commands. */
+static struct {
+	u8 bytes[300];
+	bool mouse[300]; /* the byte is the mouse's */
+	unsigned first, nr;
+	bool busy, absent, dumb; /* dumb: commands have no answer */
+	u8 config, command;
+	unsigned looks; /* reads of the status */
+} chip;
+
+static void chip_gives(u8 byte, bool mouse)
+{
+	chip.mouse[chip.nr] = mouse;
+	chip.bytes[chip.nr++] = byte;
+}
+
+static u32 chip_in(u16 port, unsigned bytes, u32 kept)
+{
+	bool full = chip.first < chip.nr;
+
+	if (port == 0x64) {
+		chip.looks++;
+		return chip.absent
+		    ? 0xff
+		    : (u32)full | (u32)chip.busy << 1 | (u32)(full && chip.mouse[chip.first]) << 5;
+	}
+	return port == 0x60 && full ? chip.bytes[chip.first++] : kept;
+}
+
+static void chip_out(u16 port)
+{
+	u8 value = play.port[port];
+
+	if (port == 0x60 && chip.command == 0x60)
+		chip.config = value;
+	else if (port == 0x60 && !chip.dumb)
+		chip_gives(0xfa, false);
+	if (port == 0x64 && value == 0x20 && !chip.dumb)
+		chip_gives(chip.config, false);
+	if (port == 0x64)
+		chip.command = value;
+	else
+		chip.command = 0;
+}
+
+static void begin_keyboard(void)
+{
+	begin_serial();
+	com1.present = false;
+	memset(&chip, 0, sizeof(chip));
+	memset(&keys, 0, sizeof(keys));
+	chip.config = 0x32; /* the mouse interrupts, and both are off, as some firmware leaves it */
+	play.in = chip_in;
+	play.out = chip_out;
+}
+
+#define SETTING "out8 64=a7\nout8 64=20\nout8 64=60\nout8 60=61\nout8 64=ae\nout8 60=f4\n"
+#define ROUTED  "ISA line 1 is vector 46, irqs on\n"
+
+static void keyboard_is_switched_on_and_the_mouse_off(struct ktest *t)
+{
+	begin_keyboard();
+	chip_gives(0x1e, false); /* a key from before the start */
+	chip_gives(0x55, true);
+	keyboard_init();
+	EXPECT_SAID(t, SETTING ROUTED);
+	EXPECT_EQ(t, chip.config, 0x61);
+	EXPECT(t, keyboard_present() && keyboard_by_interrupt());
+	EXPECT_EQ(t, console_getc(), -1);
+}
+
+/* An emulation may have no answers: the keyboard is used as the firmware left it. */
+static void controller_without_answers_is_used(struct ktest *t)
+{
+	begin_keyboard();
+	chip.dumb = true;
+	keyboard_init();
+	EXPECT_SAID(t, "out8 64=a7\nout8 64=20\nout8 64=ae\nout8 60=f4\n" ROUTED);
+	EXPECT(t, keyboard_present());
+	EXPECT(t, chip.looks < 3 * 50000);
+}
+
+static void missing_controller_is_said_and_left_alone(struct ktest *t)
+{
+	begin_keyboard();
+	chip.absent = true;
+	keyboard_init();
+	EXPECT_SAID(t, "keyboard: not used: there is no controller (i8042)\n");
+	EXPECT_EQ(t, chip.looks, 1);
+	keyboard_poll();
+	EXPECT_EQ(t, keyboard_getc_in_panic(), -1);
+	EXPECT(t, !keyboard_present() && chip.looks == 1);
+	chip.absent = false;
+	chip.busy = true;
+	keyboard_init();
+	EXPECT_SAID(t, "keyboard: not used: its controller (i8042) takes no command\n");
+	EXPECT(t, !keyboard_present() && chip.looks < 3 * 50000);
+}
+
+static void keys_come_by_interrupt_or_by_polls(struct ktest *t)
+{
+	begin_keyboard();
+	route_err = -19;
+	keyboard_init();
+	EXPECT_SAID(t, SETTING ROUTED "keyboard: polled: no route for its interrupt\n");
+	EXPECT(t, keyboard_present() && !keyboard_by_interrupt());
+	chip_gives(0x1e, false);
+	chip_gives(0x2a, true); /* the mouse moves: no Shift */
+	chip_gives(0x30, false);
+	EXPECT_EQ(t, console_getc(), 'a');
+	EXPECT_EQ(t, console_getc_wait(), 'b');
+	chip_gives(0xe0, false);
+	keyboard_interrupt();
+	chip_gives(0x48, false);
+	keyboard_interrupt();
+	EXPECT_EQ(t, console_getc(), 033);
+	EXPECT_EQ(t, console_getc(), '[');
+	EXPECT_EQ(t, console_getc(), 'A');
+	EXPECT_EQ(t, console_getc(), -1);
+	chip_gives(0x2e, false);
+	EXPECT_EQ(t, keyboard_getc_in_panic(), 'c');
+	EXPECT_EQ(t, keyboard_getc_in_panic(), -1);
+}
+
+/* A controller that vanishes reads as all ones: no key, and no endless interrupt. */
+static void vanished_controller_types_nothing(struct ktest *t)
+{
+	begin_keyboard();
+	keyboard_init();
+	chip.absent = true;
+	chip.looks = 0;
+	keyboard_interrupt();
+	EXPECT_EQ(t, chip.looks, 1);
+	EXPECT_EQ(t, console_getc(), -1);
+}
+
+/* Both devices fill one ring, in the order of time. */
+static void serial_port_and_keyboard_share_the_ring(struct ktest *t)
+{
+	begin_keyboard();
+	keyboard_init();
+	com1.present = true;
+	chip_gives(0x1e, false);
+	keyboard_interrupt();
+	play.in = count_bytes;
+	coming = 1;
+	next = 'z';
+	serial_poll();
+	EXPECT_EQ(t, console_getc(), 'a');
+	EXPECT_EQ(t, console_getc(), 'z');
+	EXPECT_EQ(t, console_getc(), -1);
+}
+
+/* A keyboard counts only beside a screen: without one its user would see nothing. */
+static void a_person_can_type_where_output_is_seen(struct ktest *t)
+{
+	begin_serial();
+	screen = true;
+	EXPECT(t, console_can_read());
+	com1.present = false;
+	EXPECT(t, !console_can_read());
+	present = true;
+	EXPECT(t, console_can_read());
+	screen = false;
+	EXPECT(t, !console_can_read());
+	present = false;
+}
+
+KTEST_SUITE(play_input, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_serial_port_is_com1),
+    KTEST(every_byte_is_received), KTEST(the_serial_port_interrupts),
+    KTEST(keyboard_is_switched_on_and_the_mouse_off), KTEST(controller_without_answers_is_used),
+    KTEST(missing_controller_is_said_and_left_alone), KTEST(keys_come_by_interrupt_or_by_polls),
+    KTEST(vanished_controller_types_nothing), KTEST(serial_port_and_keyboard_share_the_ring),
+    KTEST(a_person_can_type_where_output_is_seen));
