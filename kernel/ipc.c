@@ -248,7 +248,8 @@ static void ipc_take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_c
 }
 
 /*
- * Queue the call: before all others if @first, else in its family's turn.  Families take turns, and
+ * Queue the call: if @first, before all others but older ones of this kind; else in its family's
+ * turn.  Families take turns, and
  * the calls of one family keep their order: the nth call of a family goes behind the nth calls of
  * the others.  So a family with many calls delays a call of another one by one call only.
  */
@@ -258,15 +259,16 @@ static noinline void queue_call(struct endpoint *ep, struct ipc_call *call, bool
 	struct ipc_call *other;
 
 	call->state = CALL_QUEUED;
-	call->turn = ep->turn;
+	call->turn = 0;
 	if (!first) {
+		call->turn = ep->turn;
 		TAILQ_FOREACH(other, &ep->queue, link)
 			if (other->family == call->family)
-				call->turn = other->turn;
+				call->turn = MAX(call->turn, other->turn);
 		call->turn++;
 	}
 	TAILQ_FOREACH(other, &ep->queue, link)
-		if (first || other->turn > call->turn)
+		if (other->turn > call->turn)
 			break;
 	if (other)
 		TAILQ_INSERT_BEFORE(other, call, link);
@@ -405,7 +407,7 @@ static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, str
 		thread_wake(to);
 	if (call && !ends) {
 		TAILQ_REMOVE(&ep->queue, call, link);
-		ep->turn = call->turn;
+		ep->turn = MAX(ep->turn, call->turn);
 		ipc_take(call, msg);
 		*out = call;
 	}

@@ -47,7 +47,8 @@ panic: action=fatal
 RUNS = {
     "x2apic": (
         4,
-        "selftest=init,smp,drain,disable,isolation,offline,hotplug,task,text tour=off monitor=off",
+        "selftest=init,smp,drain,disable,isolation,offline,hotplug,task,text tour=off monitor=off"
+        " apic=x2apic",
         [r"^apic: x2APIC mode$", r"^screen: 1024 by 768 pixels, 128 by 48 characters$"],
     ),
     "xapic": (

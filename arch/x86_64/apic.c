@@ -296,19 +296,31 @@ static void map_xapic(void)
 }
 
 /*
- * Use x2APIC where the CPU has it, unless apic=xapic.  If the firmware enabled x2APIC it stays on:
- * there is no way back.
+ * Should a CPU in xAPIC mode be switched to x2APIC mode?  Without interrupt remapping, only a
+ * hypervisor promises that the I/O APIC works in that mode, and some firmware's SMM does not expect
+ * it.  But in xAPIC mode a CPU with a larger id cannot be reached.
  */
+static bool wants_x2apic(void)
+{
+	bool wants = cpuid(1, 0).ecx & CPUID_HYPERVISOR;
+
+	for (unsigned i = 0; i < acpi.nr_cpus; i++)
+		wants |= acpi.cpu[i].apic_id > XAPIC_MAX_ID;
+	return wants;
+}
+
+/* If the firmware enabled x2APIC it stays on: there is no way back. */
 static void choose_mode(void)
 {
 	bool has = cpuid(1, 0).ecx & (1u << 21), on = rdmsr(MSR_APIC_BASE) & BASE_X2APIC;
-	bool refused = !strcmp(cmdline_get("apic", "x2apic"), "xapic");
+	const char *usual = on || wants_x2apic() ? "x2apic" : "xapic";
+	bool refused = !strcmp(cmdline_get("apic", usual), "xapic");
 
 	x2apic = has && (on || !refused);
 	if (!x2apic)
 		map_xapic();
 	printk("apic: %s mode%s\n", x2apic ? "x2APIC" : "xAPIC",
-	    on && refused ? ", as the firmware left it" : "");
+	    x2apic && refused ? ", as the firmware left it" : "");
 }
 
 void arch_apic_init(void)

@@ -45,9 +45,9 @@ size_t user_copy(void *dst, const void *src, size_t len);
 extern u8 user_smap;
 
 u8 user_smap;
-static u32 xstate;     /* states that XSAVE saves; 0: there is FXSAVE only */
-static u32 fpu_size;   /* bytes of an FPU area */
-static bool x87_leaks; /* registers that FXRSTOR and XRSTOR may leave as they are */
+static u32 xstate;    /* states that XSAVE saves; 0: there is FXSAVE only */
+static u32 fpu_size;  /* bytes of an FPU area */
+static u32 x87_leaks; /* registers that FXRSTOR and XRSTOR may leave as they are */
 
 void user_init_cpu(void)
 {
@@ -126,7 +126,7 @@ static always_inline u32 selectors(void)
  * Loading GS sets the GS base.  The two swapgs protect the kernel's base.  Ring 3's base is 0, and
  * stays 0.
  */
-static noinline void selectors_clear(void)
+static void selectors_clear(void)
 {
 	__asm__ volatile("movl %0, %%ds\n\t"
 	                 "movl %0, %%es\n\t"
@@ -160,29 +160,42 @@ static void x87_forget(void)
 	__asm__ volatile("fnclex\n\temms\n\tfildl %0" : : "m"(zero));
 }
 
-void arch_user_switch(void *from, const void *to, void *top)
+static always_inline void fpu_switch(void *from, const void *to, void *top, bool leaks)
 {
 	u32 states = xstate;
 
-	if (unlikely(selectors()))
-		selectors_clear();
 	if (likely(states)) {
 		if (from)
 			xsave(from, states);
-		if (unlikely(x87_leaks) && to)
+		if (leaks && to)
 			x87_forget();
 		if (to)
 			xrstor(to, states);
 	} else {
 		if (from)
 			__asm__ volatile("fxsave64 (%0)" : : "r"(from) : "memory");
-		if (x87_leaks && to)
+		if (leaks && to)
 			x87_forget();
 		if (to)
 			__asm__ volatile("fxrstor64 (%0)" : : "r"(to) : "memory");
 	}
 	if (to)
 		arch_set_kernel_stack(top);
+}
+
+static noinline void switch_with_leaks(void *from, const void *to, void *top)
+{
+	selectors_clear();
+	fpu_switch(from, to, top, x87_leaks);
+}
+
+/* Usually all selectors are 0, and the CPU loads all registers that it saves. */
+void arch_user_switch(void *from, const void *to, void *top)
+{
+	if (unlikely(selectors() | x87_leaks))
+		switch_with_leaks(from, to, top);
+	else
+		fpu_switch(from, to, top, false);
 }
 
 /* ---- user memory ---- */

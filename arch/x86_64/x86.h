@@ -53,11 +53,12 @@
 #define CR4_SMAP       0x200000
 #define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
-#define CPUID_MCE    (1u << 7)  /* of leaf 1, EDX: the CPU has machine checks */
-#define VENDOR_INTEL 0x756e6547 /* of leaf 0, EBX: the first letters of the maker's name */
-#define VENDOR_AMD   0x68747541
-#define VENDOR_HYGON 0x6f677948 /* its CPUs are AMD's */
-#define CPUID_NX     (1 << 20)  /* of leaf 0x80000001, EDX: no-execute pages */
+#define CPUID_MCE        (1u << 7)  /* of leaf 1, EDX: the CPU has machine checks */
+#define CPUID_HYPERVISOR (1u << 31) /* of leaf 1, ECX: a virtual machine */
+#define VENDOR_INTEL     0x756e6547 /* of leaf 0, EBX: the first letters of the maker's name */
+#define VENDOR_AMD       0x68747541
+#define VENDOR_HYGON     0x6f677948 /* its CPUs are AMD's */
+#define CPUID_NX         (1 << 20)  /* of leaf 0x80000001, EDX: no-execute pages */
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE      0x1b

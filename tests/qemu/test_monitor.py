@@ -346,7 +346,7 @@ def test_shown_state(ask):
     ask = ask()
     helped = ask("help all").split("\n")
     names = [line.split()[0] for line in helped if line.startswith("  ")]
-    assert names == sorted(set(names), key=names.index) and len(names) == 38, names
+    assert names == sorted(set(names), key=names.index) and len(names) == 39, names
     assert helped[:2] == ["memory as it is", "  mem" + " " * 35 + "totals and event counters"]
     assert max(map(len, helped)) <= 80
     for name in (

@@ -151,7 +151,8 @@ static void begin_x2apic(void)
 
 /* ---- the start ---- */
 
-#define HAS 0x200000u /* the CPU has x2APIC */
+#define HAS 0x200000u   /* the CPU has x2APIC */
+#define VM  0x80000000u /* it is virtual */
 #define ON  0x400u
 #define IO_APICS                                                                                   \
 	"map 0+20\nmap 1+20\nmap 2+20\n"                                                           \
@@ -181,7 +182,7 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 	EXPECT_EQ(t, lapic_words[0x360 / 4], 0x400);
 	EXPECT_EQ(t, apic_max_id(), 254);
 	begin();
-	play.leaf1.ecx = HAS;
+	play.leaf1.ecx = HAS | VM;
 	init();
 	EXPECT_SAID(t,
 	    "apic: x2APIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=fee00900\nmsr 1b=fee00d00\n"
@@ -214,22 +215,30 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 		u32 ecx, base;
 		const char *option;
 		bool x2apic;
+		u32 largest_id;
 	} cases[] = {
-	    {HAS, 0, NULL, true},
-	    {HAS, 0, "x2apic", true},
-	    {HAS, 0, "xapic", false},
-	    {HAS, ON, "xapic", true}, /* x2APIC mode cannot be left */
-	    {HAS, ~ON, "xapic", false},
-	    {HAS, ON, NULL, true},
-	    {~HAS, 0, NULL, false},
-	    {~HAS, 0, "xapic", false},
-	    {~HAS, 0, "x2apic", false},
+	    {HAS, 0, NULL, false, 0},
+	    {HAS, 0, NULL, false, 0xfe},
+	    {HAS, 0, NULL, true, 0xff},
+	    {HAS, 0, "xapic", false, 0xff},
+	    {HAS | VM, 0, NULL, true, 0},
+	    {HAS | VM, 0, "xapic", false, 0},
+	    {HAS, 0, "x2apic", true, 0},
+	    {HAS, 0, "xapic", false, 0},
+	    {HAS, ON, "xapic", true, 0}, /* x2APIC mode cannot be left */
+	    {HAS, ~ON, "xapic", false, 0},
+	    {HAS, ON, NULL, true, 0},
+	    {~HAS, 0, NULL, false, 0},
+	    {~HAS, 0, "xapic", false, 0},
+	    {~HAS, 0, "x2apic", false, 0xff},
 	};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		begin();
 		play.leaf1.ecx = cases[i].ecx;
+		firmware.nr_cpus = 2;
+		firmware.cpu[1].apic_id = cases[i].largest_id;
 		play.msr[0x1b] = LAPIC | (cases[i].base & 0xfff);
 		wanted_mode = cases[i].option;
 		init();

@@ -125,7 +125,9 @@ static void a_call_before_all_others_changes_no_turn(struct ktest *t)
 	next_is(t, 2);
 	queue(t, B, true);
 	queue(t, B, false);
+	queue(t, A, true);
 	next_is(t, 5);
+	next_is(t, 7);
 	next_is(t, 1);
 	next_is(t, 6);
 	next_is(t, 4);
