@@ -84,9 +84,11 @@ void cpu_load_tables(struct cpu *cpu)
 
 	/*
 	 * ltr marks the TSS descriptor busy, and faults on a busy one: a CPU that is plugged in
-	 * again loads it again.
+	 * again loads it again.  It may have been unplugged in nmi_entry's handler, whose flag
+	 * would make it drop every NMI.
 	 */
 	a->gdt[SEL_TSS / 8] &= ~(1ULL << 41);
+	*(u64 *)(a->tss.ist[IST_NMI - 1] - NMI_FLAG) = 0;
 	__asm__ volatile(
 	    "lgdt %0\n\t"
 	    "pushq %1\n\t"

@@ -107,6 +107,7 @@
 #define IST_MC         3
 #define NR_IST         3
 #define IST_STACK_SIZE 8192
+#define NMI_FLAG       56 /* bytes from the flag of nmi_entry to the end of its stack */
 
 /* Offsets in struct cpu for assembly code; cpu.c asserts them.  More are in arch_inline.h. */
 #define X86_GS_KERNEL_SP 96

@@ -213,7 +213,32 @@ static void interrupts_move_off_a_leaving_cpu(struct ktest *t)
 	EXPECT_EQ(t, pins_of(nr_cpus), all);
 }
 
+/* ---- a CPU that is plugged in again ---- */
+
+static void load_again(void *arg)
+{
+	u64 *flag = (u64 *)((uintptr_t)cpu_ist_top(IST_NMI) - NMI_FLAG);
+	irqflags_t flags = arch_irq_save();
+	bool *set = arg;
+
+	WRITE_ONCE(*flag, 1UL);
+	cpu_load_tables(this_cpu());
+	*set = READ_ONCE(*flag);
+	WRITE_ONCE(*flag, 0UL);
+	arch_irq_restore(flags);
+}
+
+/* It was unplugged while it handled an NMI: the handler's flag is still set. */
+static void cpu_that_starts_takes_nmis(struct ktest *t)
+{
+	bool set = true;
+
+	ktest_on_cpu(ktest_cpus() - 1, load_again, &set);
+	EXPECT(t, !set);
+}
+
 KTEST_SUITE(arch, 0, KTEST(no_cpu_has_an_ldt),
     KTEST(fault_of_a_descriptor_ends_the_task,
         .reports = "test: page fault: read of|?rflags|?rax|?rsi|?r8 |?r9 |?error"),
-    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_move_off_a_leaving_cpu));
+    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_move_off_a_leaving_cpu),
+    KTEST_INSIDE(cpu_that_starts_takes_nmis));
