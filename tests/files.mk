@@ -94,6 +94,7 @@ HOST_TEST_SRCS += tests/suites/kernel/test_play_console.c
 HOST_TEST_SRCS += tests/suites/drivers/test_play_ports.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_clock.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_cpus.c
+HOST_TEST_SRCS += tests/suites/arch/test_play_mce.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_stack.c
 HOST_TEST_SRCS += tests/suites/kernel/test_play_smp.c
 

@@ -10,7 +10,7 @@
  * Invariants: MCIP is cleared last: another machine check before that ends the machine.  After
  *             that, another one may arrive while the handler returns (trap_entry.S).
  *             If an error is fatal no bank has been cleared: the report shows all banks unchanged.
- * Tests:      mce_bank, mce_cpu, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
+ * Tests:      play_mce, mce_bank, mce_cpu, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
  */
 #include <quarry/errno.h>
 #include <quarry/machine.h>
@@ -23,11 +23,15 @@
 #define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: a hypervisor runs the machine */
 #define ALL_ONES    (~0UL)
 
-static bool has_banks; /* read on the boot CPU; the same on all CPUs */
+/* The same on all CPUs. */
+static bool has_banks;
+static u32 amd; /* as in mce_context */
 
 static unsigned nr_banks(void)
 {
-	return has_banks ? (unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) : 0;
+	if (!has_banks)
+		return 0;
+	return MIN((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), MCE_MAX_BANKS);
 }
 
 static struct mce_bank read_bank(unsigned i)
@@ -74,15 +78,37 @@ void mce_print_banks(bool all)
 		printk("  %u of %u banks are empty\n", empty, banks);
 }
 
+static void find_features(void)
+{
+	u32 features = cpuid(1, 0).edx;
+
+	has_banks = features & CPUID_MCE && features & CPUID_MCA;
+	if (!cpu_is_amd())
+		amd = 0;
+	else if (cpuid(0x80000000, 0).eax < 0x80000007)
+		amd = MCE_AMD;
+	else
+		amd = MCE_AMD |
+		    (cpuid(0x80000007, 0).ebx & (MCE_AMD_OVERFLOW | MCE_AMD_SUCCOR | MCE_AMD_SMCA));
+}
+
+/* On old processors bank 0's control register is the platform's (SDM vol. 3B, 15.3.2.1). */
+static bool may_enable_bank(unsigned i)
+{
+	u32 signature = cpuid(1, 0).eax;
+
+	return i || cpuid(0, 0).ebx != VENDOR_INTEL || (signature >> 8 & 0xf) != 6 ||
+	    (signature >> 12 & 0xf0) + (signature >> 4 & 0xf) >= 0x1a;
+}
+
 /*
  * Called before CR4.MCE is set (SDM vol. 3B, 15.8): the banks may hold errors from before the boot.
  */
 void mce_init_cpu(void)
 {
-	u32 features = cpuid(1, 0).edx;
 	unsigned banks;
 
-	has_banks = features & CPUID_MCE && features & CPUID_MCA;
+	find_features();
 	banks = nr_banks();
 	if (banks && rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
 		wrmsr(MSR_MCG_CTL, ALL_ONES);
@@ -93,7 +119,8 @@ void mce_init_cpu(void)
 			printk("mce: CPU %u: left from before the start:\n", arch_cpu_id());
 			print_bank(i, &b);
 		}
-		wrmsr(MSR_MC0_CTL + 4 * i, ALL_ONES);
+		if (may_enable_bank(i))
+			wrmsr(MSR_MC0_CTL + 4 * i, ALL_ONES);
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
 	}
 }
@@ -123,8 +150,8 @@ void mce_parked(void)
 		raise_interrupt();
 }
 
-static struct mce_record bank_record(
-    unsigned bank, const struct mce_bank *b, const struct mce_verdict *v, u64 ip)
+static struct mce_record bank_record(unsigned bank, const struct mce_bank *b,
+    const struct mce_verdict *v, const struct mce_context *c, u64 ip)
 {
 	return (struct mce_record){
 	    .pfn = v->pfn,
@@ -132,20 +159,26 @@ static struct mce_record bank_record(
 	    .status = b->status,
 	    .cpu = arch_cpu_id(),
 	    .bank = (u16)bank,
-	    .severity = (u16)v->severity,
+	    .severity = (u8)v->severity,
+	    .ends = !(c->mcg_status & MCG_STATUS_RIPV),
 	};
 }
 
-static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
+static const char *why_fatal(unsigned banks, const struct mce_context *c)
 {
+	bool required = false;
+
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);
-		struct mce_verdict v = mce_decode(&b, cap, mcg_status, user);
+		struct mce_verdict v = mce_decode(&b, c);
 
 		if (v.severity == MCE_FATAL)
 			return v.why;
+		required |= v.severity == MCE_REQUIRED;
 	}
-	return mcg_status & MCG_STATUS_RIPV ? NULL : "the interrupted code cannot go on (no RIPV)";
+	return required || c->mcg_status & MCG_STATUS_RIPV
+	    ? NULL
+	    : "the interrupted code cannot go on (no RIPV)";
 }
 
 /*
@@ -153,57 +186,64 @@ static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
  * reason to panic, or NULL.
  */
 static const char *post_banks(
-    unsigned banks, u64 cap, u64 mcg_status, u64 ip, struct mce_record *hit)
+    unsigned banks, const struct mce_context *c, u64 ip, struct mce_record *hit)
 {
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);
-		struct mce_verdict v = mce_decode(&b, cap, mcg_status, hit);
-		struct mce_record rec = bank_record(i, &b, &v, ip);
+		struct mce_verdict v = mce_decode(&b, c);
+		struct mce_record rec = bank_record(i, &b, &v, c, ip);
 
 		if (v.severity == MCE_NOTHING)
 			continue;
-		if (hit && v.severity == MCE_REQUIRED && hit->severity != MCE_REQUIRED)
+		if (v.severity == MCE_REQUIRED && hit->severity != MCE_REQUIRED) {
 			*hit = rec;
-		else if (!mce_post(&rec))
+			if (c->from == MCE_FROM_USER)
+				continue;
+		}
+		if (!mce_post(&rec))
 			return "too many machine checks waiting";
 	}
 	return NULL;
 }
 
-/* Clear the errors that were handed over. */
-static void clear_banks(unsigned banks, u64 cap, u64 mcg_status, bool user)
+/* Clear the errors that were handed over.  Returns the number of them. */
+static unsigned clear_banks(unsigned banks, const struct mce_context *c)
 {
+	unsigned nr = 0;
+
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);
-		struct mce_verdict v = mce_decode(&b, cap, mcg_status, user);
+		struct mce_verdict v = mce_decode(&b, c);
 
-		if (!(b.status & MCE_VAL))
+		if (v.severity == MCE_NOTHING)
 			continue;
 		counter_add(&mce_stats.found[v.severity], 1UL);
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
+		nr++;
 	}
+	return nr;
 }
 
-const char *mce_exception(u64 ip, struct mce_record *hit)
+const char *mce_exception(u64 ip, enum mce_from from, struct mce_record *hit)
 {
+	struct mce_context c = {.amd = amd, .from = from};
 	unsigned banks = nr_banks();
-	u64 cap, mcg_status;
 	const char *why;
 
+	*hit = (struct mce_record){.severity = MCE_NOTHING};
 	counter_add(&mce_stats.exceptions, 1UL);
 	if (!banks)
 		return "no bank reports it";
-	cap = rdmsr(MSR_MCG_CAP);
-	mcg_status = rdmsr(MSR_MCG_STATUS);
-	why = why_fatal(banks, cap, mcg_status, hit);
-	if (hit)
-		*hit = (struct mce_record){.severity = MCE_NOTHING};
+	c.cap = rdmsr(MSR_MCG_CAP);
+	c.mcg_status = rdmsr(MSR_MCG_STATUS);
+	why = why_fatal(banks, &c);
 	/* Hand over all errors before any bank is cleared: a report must show all banks. */
 	if (!why)
-		why = post_banks(banks, cap, mcg_status, ip, hit);
+		why = post_banks(banks, &c, ip, hit);
 	if (why)
 		return why;
-	clear_banks(banks, cap, mcg_status, hit);
+	if (!clear_banks(banks, &c))
+		counter_add(&mce_stats.found[MCE_NOTHING], 1UL);
 	raise_interrupt();
 	wrmsr(MSR_MCG_STATUS, 0);
 	return NULL;
@@ -211,19 +251,21 @@ const char *mce_exception(u64 ip, struct mce_record *hit)
 
 void mce_poll(void)
 {
+	struct mce_context c = {.mcg_status = MCG_STATUS_RIPV, .amd = amd, .polled = true};
 	unsigned banks = nr_banks();
 	bool found = false;
 
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);
-		struct mce_verdict v = mce_decode(&b, rdmsr(MSR_MCG_CAP), MCG_STATUS_RIPV, false);
-		struct mce_record rec = bank_record(i, &b, &v, 0);
+		struct mce_verdict v;
+		struct mce_record rec;
 
-		/* A worse error raises an exception, whose handler takes it. */
-		if (v.severity != MCE_CORRECTED && v.severity != MCE_DEFERRED)
+		c.cap = rdmsr(MSR_MCG_CAP);
+		v = mce_decode(&b, &c);
+		rec = bank_record(i, &b, &v, &c, 0);
+		/* If the record finds no space, the error stays in its bank. */
+		if (v.severity == MCE_NOTHING || !mce_post(&rec))
 			continue;
-		if (!mce_post(&rec))
-			continue; /* the error stays in its bank */
 		counter_add(&mce_stats.found[v.severity], 1UL);
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
 		found = true;

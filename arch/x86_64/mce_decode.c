@@ -11,7 +11,7 @@
  *             it was read.
  * Tests:      mce.
  *
- * Kinds of errors: SDM vol. 3B, 15.6.3; codes: 15.9.
+ * Kinds of errors: SDM vol. 3B, 15.6.3, and APM vol. 2, 9.3; codes: SDM 15.9.
  */
 #include <quarry/console.h>
 #include <quarry/mce.h>
@@ -46,13 +46,13 @@ static bool of_content(unsigned code)
 }
 
 /* If the CPU has SER, MISC has the kind of address and the number of invalid low bits in it. */
-static pfn_t bank_pfn(const struct mce_bank *b, u64 cap)
+static pfn_t bank_pfn(const struct mce_bank *b, const struct mce_context *c)
 {
 	pfn_t pfn = b->address >> PAGE_SHIFT;
 
-	if (!(b->status & MCE_ADDRV) || pfn >= PFN_NONE)
+	if (!(b->status & MCE_ADDRV) || pfn >= PFN_NONE || c->amd & MCE_AMD_SMCA)
 		return PFN_NONE;
-	if (!(cap & MCG_CAP_SER))
+	if (!(c->cap & MCG_CAP_SER))
 		return pfn;
 	if (!(b->status & MCE_MISCV) || MCE_MISC_MODE(b->misc) != MCE_MISC_PHYSICAL)
 		return PFN_NONE;
@@ -65,50 +65,80 @@ static struct mce_verdict fatal(const char *why)
 	return (struct mce_verdict){MCE_FATAL, PFN_NONE, why};
 }
 
-/* Decode an error in data that the interrupted program has used, or was about to use. */
-static struct mce_verdict decode_required(u64 status, u64 mcg_status, bool user, pfn_t pfn)
+static struct mce_verdict verdict(enum mce_severity severity, pfn_t pfn)
+{
+	return (struct mce_verdict){severity, pfn, NULL};
+}
+
+/* Decode an error in data that the interrupted code has used, or was about to use. */
+static struct mce_verdict decode_required(u64 status, const struct mce_context *c, pfn_t pfn)
 {
 	unsigned code = code_of(status);
+	bool resumes = c->mcg_status & MCG_STATUS_RIPV;
 
-	/* The error may be of another CPU that shares the bank; a fetch never sets EIPV. */
-	if (!(mcg_status & MCG_STATUS_EIPV) && code != CODE_FETCH)
-		return (struct mce_verdict){MCE_OPTIONAL, pfn, NULL};
+	/* The other CPU of the core, which shares the bank, has used the data (table 15-20). */
+	if (resumes && !(c->mcg_status & MCG_STATUS_EIPV))
+		return verdict(MCE_OPTIONAL, pfn);
 	if (status & MCE_OVER)
 		return fatal("action required, and another error was lost (OVER)");
 	if (code != CODE_DATA_LOAD && code != CODE_FETCH)
 		return fatal("action required for an unknown error");
-	if (!user)
-		return fatal("action required in the kernel");
-	return (struct mce_verdict){MCE_REQUIRED, pfn, NULL};
+	if (c->from == MCE_FROM_USER ||
+	    (c->from == MCE_FROM_COPY && resumes && code == CODE_DATA_LOAD))
+		return verdict(MCE_REQUIRED, pfn);
+	return fatal("action required in the kernel");
 }
 
-struct mce_verdict mce_decode(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user)
+/* Decode an error that its CPU cannot call recoverable: it has no bits S and AR. */
+static struct mce_verdict decode_without_ser(u64 status, const struct mce_context *c, pfn_t pfn)
 {
-	struct mce_verdict v = {MCE_NOTHING, PFN_NONE, NULL};
-	u64 status = b->status;
-	pfn_t pfn = of_content(code_of(status)) ? bank_pfn(b, cap) : PFN_NONE;
+	const u32 recovery = MCE_AMD_SUCCOR | MCE_AMD_SMCA;
 
-	if (!(status & MCE_VAL))
-		return v;
-	if (!(status & MCE_UC)) {
-		v.severity = MCE_CORRECTED;
-		v.pfn = of_memory(code_of(status)) ? pfn : PFN_NONE;
-		return v;
+	if ((c->amd & recovery) != recovery)
+		return fatal("uncorrected, on a CPU that knows no recovery");
+	if (status & MCE_OVER && !(c->amd & MCE_AMD_OVERFLOW))
+		return fatal("uncorrected, and another error was lost (OVER)");
+	return c->from == MCE_FROM_USER ? verdict(MCE_REQUIRED, pfn)
+	                                : fatal("uncorrected, in the kernel");
+}
+
+/* Decode an uncorrected error.  EN: the bank was enabled to raise an exception for it. */
+static struct mce_verdict decode_uncorrected(u64 status, const struct mce_context *c, pfn_t pfn)
+{
+	bool ser = c->cap & MCG_CAP_SER;
+
+	if (c->polled) {
+		/* An exception reports it, or has just been raised. */
+		if (status & MCE_EN && (!ser || status & (MCE_PCC | MCE_S)))
+			return verdict(MCE_NOTHING, PFN_NONE);
+		return verdict(MCE_DEFERRED, status & MCE_PCC ? PFN_NONE : pfn);
 	}
-	/* This CPU only got the broadcast of another CPU's error. */
+	/* The exception has another cause, or is the broadcast of another CPU's. */
 	if (!(status & MCE_EN))
-		return v;
+		return verdict(MCE_NOTHING, PFN_NONE);
 	if (status & MCE_PCC)
 		return fatal("the processor's state is corrupt (PCC)");
-	if (!(cap & MCG_CAP_SER))
-		return fatal("uncorrected, on a CPU that knows no recovery");
+	if (!ser)
+		return decode_without_ser(status, c, pfn);
 	if (status & MCE_AR && !(status & MCE_S))
 		return fatal("action required, but not signalled: reserved");
 	if (status & MCE_AR)
-		return decode_required(status, mcg_status, user, pfn);
-	v.severity = status & MCE_S ? MCE_OPTIONAL : MCE_DEFERRED;
-	v.pfn = pfn;
-	return v;
+		return decode_required(status, c, pfn);
+	return verdict(status & MCE_S ? MCE_OPTIONAL : MCE_DEFERRED, pfn);
+}
+
+struct mce_verdict mce_decode(const struct mce_bank *b, const struct mce_context *c)
+{
+	unsigned code = code_of(b->status);
+	pfn_t pfn = of_content(code) ? bank_pfn(b, c) : PFN_NONE;
+
+	if (!(b->status & MCE_VAL))
+		return verdict(MCE_NOTHING, PFN_NONE);
+	if (b->status & MCE_UC)
+		return decode_uncorrected(b->status, c, pfn);
+	if (c->amd && b->status & MCE_AMD_DEFERRED)
+		return verdict(MCE_DEFERRED, pfn);
+	return verdict(MCE_CORRECTED, of_memory(code) ? pfn : PFN_NONE);
 }
 
 /* ---- as text ---- */

@@ -145,11 +145,14 @@ static void exception(const struct trap_frame *f, const char *why)
 
 bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit)
 {
-	const char *why = mce_exception(f->rip, hit);
+	enum mce_from from = f->cs & 3 ? MCE_FROM_USER
+	    : user_copies(f)           ? MCE_FROM_COPY
+	                               : MCE_FROM_KERNEL;
+	const char *why = mce_exception(f->rip, from, hit);
 
 	if (why)
 		exception(f, why);
-	return hit && hit->severity == MCE_REQUIRED;
+	return hit->severity == MCE_REQUIRED;
 }
 
 static void tell(const struct trap_frame *f, const struct cpu *cpu)
@@ -237,7 +240,7 @@ void trap_dispatch(struct trap_frame *f)
 	if (f->vector == VEC_NMI)
 		nmi(f);
 	else if (f->vector == VEC_MC)
-		trap_machine_check(f, NULL);
+		user_kernel_machine_check(f);
 	else
 		exception(f, NULL);
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth - 1);

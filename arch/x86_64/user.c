@@ -50,8 +50,8 @@ size_t user_copy(void *dst, const void *src, size_t len);
 extern u8 user_smap;
 
 u8 user_smap;
-static u32 xstate;   /* states that XSAVE saves; 0: there is FXSAVE only */
-static u32 fpu_size; /* bytes of an FPU area */
+static u32 xstate;     /* states that XSAVE saves; 0: there is FXSAVE only */
+static u32 fpu_size;   /* bytes of an FPU area */
 
 void user_init_cpu(void)
 {
@@ -251,6 +251,11 @@ int copy_from_user_now(void *dst, u64 src, size_t len)
 	return left ? -EFAULT : 0;
 }
 
+bool user_copies(const struct trap_frame *f)
+{
+	return f->rip == (uintptr_t)user_copy_words || f->rip == (uintptr_t)user_copy_bytes;
+}
+
 static unsigned fault_access(u64 error)
 {
 	return error & PF_EXECUTE ? VM_EXEC : error & PF_WRITE ? VM_WRITE : VM_READ;
@@ -261,8 +266,7 @@ bool user_kernel_fault(struct trap_frame *f)
 	struct cpu *cpu = this_cpu();
 	uintptr_t va = read_cr2();
 
-	if ((f->rip == (uintptr_t)user_copy_words || f->rip == (uintptr_t)user_copy_bytes) &&
-	    va < USER_END) {
+	if (user_copies(f) && va < USER_END) {
 		if (arch_preempt_count()) { /* copy_from_user_now */
 			f->rip = (uintptr_t)user_copy_end;
 			return true;
@@ -278,6 +282,15 @@ bool user_kernel_fault(struct trap_frame *f)
 		return true;
 	}
 	return false;
+}
+
+/* The copy fails; the thread "mce" retires the page. */
+void user_kernel_machine_check(struct trap_frame *f)
+{
+	struct mce_record hit;
+
+	if (trap_machine_check(f, &hit))
+		f->rip = (uintptr_t)user_copy_end;
 }
 
 /* ---- entries from ring 3, and the return ---- */
@@ -335,7 +348,8 @@ static void page_fault(const struct trap_frame *f)
  * The data that this thread was about to use is damaged.  The thread retires the page itself, so it
  * waits for no other thread.  After that the access faults, as for any lost page: the task's fault
  * handler is called, or the task ends, or the page's pager supplies the page again.  If the page
- * cannot be retired, the task ends: the thread would meet the error again.
+ * cannot be retired, the task ends: the thread would meet the error again.  So it does if the CPU
+ * does not know where to continue.
  */
 static void machine_check(const struct trap_frame *f)
 {
@@ -346,6 +360,9 @@ static void machine_check(const struct trap_frame *f)
 	arch_irq_enable();
 	if (!mce_deal(&hit))
 		user_dies(f, "machine check: data that it needs is damaged, and cannot be retired");
+	if (hit.ends)
+		user_dies(
+		    f, "machine check: data that it needs is damaged, and it cannot continue");
 }
 
 /*

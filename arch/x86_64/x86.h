@@ -53,7 +53,10 @@
 #define CR4_SMAP       0x200000
 #define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
-#define CPUID_MCE (1u << 7) /* of leaf 1, EDX: the CPU has machine checks */
+#define CPUID_MCE    (1u << 7)  /* of leaf 1, EDX: the CPU has machine checks */
+#define VENDOR_INTEL 0x756e6547 /* of leaf 0, EBX: the first letters of the maker's name */
+#define VENDOR_AMD   0x68747541
+#define VENDOR_HYGON 0x6f677948 /* its CPUs are AMD's */
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
 #define MSR_APIC_BASE      0x1b
@@ -231,6 +234,12 @@ struct table_register {
 	u16 limit;
 	u64 base;
 } __attribute__((packed));
+static inline bool cpu_is_amd(void)
+{
+	u32 vendor = cpuid(0, 0).ebx;
+
+	return vendor == VENDOR_AMD || vendor == VENDOR_HYGON;
+}
 static inline bool cpu_has_gib_pages(void)
 {
 	return cpuid(0x80000001, 0).edx & (1u << 26);
@@ -359,7 +368,7 @@ void mc_entry(void);
 void trap_dispatch(struct trap_frame *f);
 /*
  * Handle a machine check: as mce_exception, but a fatal one panics here.  True: the interrupted
- * thread must handle @hit.
+ * code used the data of @hit.
  */
 struct mce_record;
 bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit);
@@ -394,6 +403,10 @@ void arch_set_kernel_stack(void *top);
  * probing, and @f may have been changed.  irqs off at entry; they may be on at return.
  */
 bool user_kernel_fault(struct trap_frame *f);
+/* Was a copy from or to user memory interrupted? */
+bool user_copies(const struct trap_frame *f);
+/* Handle a machine check in the kernel.  If such a copy met it, the copy fails: @f is changed. */
+void user_kernel_machine_check(struct trap_frame *f);
 /* Forbid access to user memory, whatever ring 3 left in RFLAGS.AC.  Any context. */
 void user_access_off(void);
 

@@ -12,6 +12,7 @@
 
 /* Bits of MCG_CAP, MCG_STATUS, MCi_STATUS and MCi_MISC (SDM vol. 3B, 15.3). */
 #define MCG_CAP_BANKS       0xffUL
+#define MCE_MAX_BANKS       32U /* banks have MSRs 0x400 to 0x47f; 0x480 is another register */
 #define MCG_CAP_CTL         (1UL << 8)
 #define MCG_CAP_SER         (1UL << 24) /* the CPU supports recovery from some errors */
 #define MCG_STATUS_RIPV     1UL         /* the interrupted program can continue */
@@ -26,6 +27,7 @@
 #define MCE_PCC             (1UL << 57) /* the processor's state is corrupt */
 #define MCE_S               (1UL << 56) /* reported by an exception */
 #define MCE_AR              (1UL << 55) /* action required */
+#define MCE_AMD_DEFERRED    (1UL << 44) /* AMD: uncorrected, not used yet; UC is clear then */
 #define MCE_CODE            0xffffUL
 #define MCE_MISC_LSB(misc)  ((misc)&0x3f) /* lowest valid bit of the address */
 #define MCE_MISC_MODE(misc) ((misc) >> 6 & 7)
@@ -36,12 +38,33 @@ struct mce_bank {
 	u64 status, address, misc;
 };
 
+/* The code that a machine check has interrupted. */
+enum mce_from {
+	MCE_FROM_KERNEL,
+	MCE_FROM_COPY, /* a copy from or to user memory, which can fail */
+	MCE_FROM_USER
+};
+
+/* Bits of mce_context.amd: those of CPUID 8000_0007 EBX (APM vol. 3, appendix E), and one more. */
+#define MCE_AMD_OVERFLOW 0x1u        /* an error that is lost (OVER) is not fatal */
+#define MCE_AMD_SUCCOR   0x2u        /* an error without PCC can be recovered from */
+#define MCE_AMD_SMCA     0x8u        /* a bank's address may be of another space than memory's */
+#define MCE_AMD          0x80000000u /* the CPU is AMD's */
+
+/* What a verdict depends on besides the bank: the CPU, and what it was doing. */
+struct mce_context {
+	u64 cap, mcg_status; /* MCG_CAP, MCG_STATUS */
+	u32 amd;             /* MCE_AMD, ...; 0: the CPU is not AMD's */
+	bool polled;         /* no exception reported the bank */
+	enum mce_from from;  /* unless polled */
+};
+
 enum mce_severity {
-	MCE_NOTHING, /* no error, or not an error of this CPU */
+	MCE_NOTHING, /* no error, or one that another exception, or polling, will find */
 	MCE_CORRECTED,
-	MCE_DEFERRED, /* uncorrected; the data was not used yet */
+	MCE_DEFERRED, /* uncorrected, but needs no exception: the data was not used yet */
 	MCE_OPTIONAL, /* as deferred, but found by scrubbing */
-	MCE_REQUIRED, /* the interrupted program needs the data, so it must not simply continue */
+	MCE_REQUIRED, /* the interrupted code needs the data, so it must not simply continue */
 	MCE_FATAL,
 	NR_MCE_SEVERITIES
 };
@@ -53,11 +76,10 @@ struct mce_verdict {
 };
 
 /*
- * mce_decode - decode the bank @b, on a CPU whose MCG_CAP is @cap and whose MCG_STATUS is
- * @mcg_status; @user: the exception came from ring 3.  The registers may have any values.
+ * mce_decode - decode the bank @b.  The registers may have any values.
  * Context: any, a machine check's handler too.
  */
-struct mce_verdict mce_decode(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user);
+struct mce_verdict mce_decode(const struct mce_bank *b, const struct mce_context *c);
 /* A status as text: its flags and code, at most @size bytes with the final 0.  Returns @buf. */
 const char *mce_text(u64 status, char *buf, size_t size);
 /* "corrected", ...; "?" for an invalid number.  Any context. */
@@ -71,7 +93,8 @@ struct mce_record {
 	u64 status;
 	u32 cpu;
 	u16 bank;
-	u16 severity; /* enum mce_severity */
+	u8 severity; /* enum mce_severity */
+	bool ends;   /* the interrupted code cannot continue (no RIPV) */
 };
 
 #define MCE_RING_SIZE 256 /* power of 2 */
@@ -124,7 +147,7 @@ bool mce_count(struct mce_pages *pages, pfn_t pfn, unsigned nr, u64 now);
 /* Statistics, by severity and by result; letters: a atomic. */
 struct mce_stats {
 	u64 exceptions;               /* a: machine checks */
-	u64 found[NR_MCE_SEVERITIES]; /* a: MCE_NOTHING: broadcasts of other CPUs' errors */
+	u64 found[NR_MCE_SEVERITIES]; /* a: MCE_NOTHING: exceptions without an error here */
 	u64 lost;                     /* a: corrected errors lost because the ring was full */
 	u64 dealt;                    /* a: records acted on */
 };
@@ -163,13 +186,13 @@ void mce_parked(void);
 void mce_init_cpu(void);
 /*
  * Handle a machine check at @ip.
- * Returns NULL: the errors are handed over, and the banks are empty; if the severity of *@hit is
- * MCE_REQUIRED, the interrupted thread must act on *@hit before it continues (@hit: NULL unless the
- * machine check came from ring 3).  Or returns the reason why nothing can be done; then the banks
- * are unchanged.  irqs off.
+ * Returns NULL: the errors are handed over, and their banks are empty.  If the severity of *@hit is
+ * MCE_REQUIRED, the interrupted code used *@hit's data.  A copy must fail.  A program's thread must
+ * act on *@hit, which is not handed over, before it continues.
+ * Or returns the reason why nothing can be done; then the banks are unchanged.  irqs off.
  */
-const char *mce_exception(u64 ip, struct mce_record *hit);
-/* Hand over corrected errors of this CPU, which raise no exception.  irqs off. */
+const char *mce_exception(u64 ip, enum mce_from from, struct mce_record *hit);
+/* Hand over those errors of this CPU that raise no exception.  irqs off. */
 void mce_poll(void);
 /* Print this CPU's banks, all of them or those with an error.  Any context. */
 void mce_print_banks(bool all);

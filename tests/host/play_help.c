@@ -50,6 +50,8 @@ static void play_wrmsr(u32 msr, u64 value)
 
 static struct cpuid_regs play_cpuid(u32 leaf, u32 subleaf)
 {
+	if (play.leaf)
+		return play.leaf(leaf);
 	return leaf == 1 && !subleaf ? play.leaf1 : play.other;
 }
 

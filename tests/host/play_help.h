@@ -19,7 +19,8 @@
 struct play {
 	u8 port[0x10000];
 	u64 msr[PLAY_MSRS];
-	struct cpuid_regs leaf1, other; /* results of cpuid: leaf 1, subleaf 0; any other */
+	struct cpuid_regs leaf1, other;      /* results of cpuid: leaf 1, subleaf 0; any other */
+	struct cpuid_regs (*leaf)(u32 leaf); /* results of cpuid, unless NULL */
 	u64 cr4;
 	struct cpu cpu; /* this CPU */
 	bool reads;     /* reads are noted too */

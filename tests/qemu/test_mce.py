@@ -23,6 +23,7 @@ KINDS = {
     "optional": (OPTIONAL, RIPV | MCIP, ""),
     "broadcast": (OPTIONAL, RIPV | MCIP, "-b "),
     "required": (REQUIRED, RIPV | EIPV | MCIP, ""),
+    "fetched": (REQUIRED ^ LOAD ^ FETCH, MCIP, ""),
     "corrected": (VAL | EN | MISCV | ADDRV | SCRUB, 0, ""),
 }
 WANTED = re.compile(r"^inject: (\w+) cpu (\d+) address (0x[0-9a-f]+)\n", re.M)
@@ -105,19 +106,22 @@ def test_each_kind(boot, cpus):
     run = boot("selftest=mce_outside", **machine, talk=server(cpus, asked))
     assert run.passed, run.story(80)
     passed, failed, skipped, names = run.ktap()
-    assert (passed, failed, skipped) == (8, 0, 1), run.story(80)
+    assert (passed, failed, skipped) == (9, 0, 1), run.story(80)
     assert set(asked) == set(KINDS), asked
     lines = re.findall(
         rf"^mce: CPU (\d+) bank {BANK}: (.*?), pfn 0x[0-9a-f]+: (.*)$", run.text, re.M
     )
     # Each error about a page has a line, except the two corrected errors before the last.
     assert len(lines) == len(asked) - 2, run.story(80)
-    assert [what for _, what, _ in lines].count("action required") == 3, lines
+    assert [what for _, what, _ in lines].count("action required") == 4, lines
     assert ("corrected", "number 3: out of use") in [line[1:] for line in lines], lines
     lost = r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$"
     assert len(re.findall(lost, run.text, re.M)) == 2, run.story(80)
     assert run.has(
         r"^task \d+ lost: machine check: data that it needs is damaged, and cannot be retired$"
+    ), run.story()
+    assert run.has(
+        r"^task \d+ lost: machine check: data that it needs is damaged, and it cannot continue$"
     ), run.story()
 
 
@@ -126,7 +130,7 @@ FATAL = {
     "pcc": (OPTIONAL | PCC, RIPV | MCIP, r"the processor's state is corrupt \(PCC\)"),
     "no-ripv": (OPTIONAL, MCIP, r"the interrupted code cannot go on \(no RIPV\)"),
     "kernel": (REQUIRED, RIPV | EIPV | MCIP, "action required in the kernel"),
-    "kernel-fetch": (REQUIRED ^ LOAD ^ FETCH, RIPV | MCIP, "action required in the kernel"),
+    "kernel-fetch": (REQUIRED ^ LOAD ^ FETCH, MCIP, "action required in the kernel"),
     "unknown": (
         REQUIRED ^ LOAD ^ (LOAD | 1),
         RIPV | EIPV | MCIP,

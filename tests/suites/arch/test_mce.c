@@ -15,60 +15,132 @@
 #define BASE      (MCE_VAL | MCE_EN | MCE_MISCV | MCE_ADDRV)
 #define SCRUBBED  (BASE | MCE_UC | MCE_S | 0xc0)
 #define LOADED    (BASE | MCE_UC | MCE_S | MCE_AR | 0x134)
+#define FETCHED   (LOADED ^ 0x134 ^ 0x150)
+#define DEFERRED  (BASE | MCE_UC | 0xc0)
+#define BIT44     (1UL << 44)
+#define RECOVERS  (MCE_AMD_OVERFLOW | MCE_AMD_SUCCOR | MCE_AMD_SMCA)
 #define ROUNDS    200000
 
 /* ---- the verdict ---- */
 
+#define KERNEL(cap, mcg)                                                                           \
+	{                                                                                          \
+		(cap), (mcg), .from = MCE_FROM_KERNEL                                              \
+	}
+#define COPY(mcg)                                                                                  \
+	{                                                                                          \
+		CAP, (mcg), .from = MCE_FROM_COPY                                                  \
+	}
+#define USER(mcg)                                                                                  \
+	{                                                                                          \
+		CAP, (mcg), .from = MCE_FROM_USER                                                  \
+	}
+#define POLL(cap)                                                                                  \
+	{                                                                                          \
+		(cap), MCG_STATUS_RIPV, .polled = true                                             \
+	}
+/* AMD's CPUs have no SER; @bits: of mce_context.amd. */
+#define AMD(bits, who)                                                                             \
+	{                                                                                          \
+		CAP & ~MCG_CAP_SER, HERE, MCE_AMD | (bits), .from = MCE_FROM_##who                 \
+	}
+#define AMD_POLL(bits)                                                                             \
+	{                                                                                          \
+		CAP & ~MCG_CAP_SER, MCG_STATUS_RIPV, MCE_AMD | (bits), .polled = true              \
+	}
+
 static const struct {
-	u64 status, misc, cap, mcg_status;
-	bool user;
+	u64 status, misc;
+	struct mce_context context;
 	enum mce_severity severity;
 	bool page;
 } known[] = {
     /* Register values of other machines, and values that an emulator was made to report. */
-    {0, 0, CAP, HERE, false, MCE_NOTHING, false},
-    {0x9c000000000000c0, PAGE_MISC, CAP, 0, false, MCE_CORRECTED, true},
-    {0xbd000000000000cf, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
-    {0xbd80000000000134, PAGE_MISC, CAP, HERE, true, MCE_REQUIRED, true},
-    {0xa000000000000000, 0, CAP, ELSEWHERE, false, MCE_NOTHING, false},
+    {0, 0, KERNEL(CAP, HERE), MCE_NOTHING, false},
+    {0x9c000000000000c0, PAGE_MISC, KERNEL(CAP, 0), MCE_CORRECTED, true},
+    {0xbd000000000000cf, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
+    {0xbd80000000000134, PAGE_MISC, USER(HERE), MCE_REQUIRED, true},
+    {0xa000000000000000, 0, KERNEL(CAP, ELSEWHERE), MCE_NOTHING, false},
     /* Each bit on which the verdict depends, flipped alone. */
-    {SCRUBBED, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
-    {SCRUBBED & ~MCE_VAL, PAGE_MISC, CAP, ELSEWHERE, false, MCE_NOTHING, false},
-    {SCRUBBED & ~MCE_UC, PAGE_MISC, CAP, ELSEWHERE, false, MCE_CORRECTED, true},
-    {SCRUBBED & ~MCE_EN, PAGE_MISC, CAP, ELSEWHERE, false, MCE_NOTHING, false},
-    {SCRUBBED & ~MCE_S, PAGE_MISC, CAP, ELSEWHERE, false, MCE_DEFERRED, true},
-    {SCRUBBED & ~MCE_ADDRV, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
-    {SCRUBBED & ~MCE_MISCV, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
-    {SCRUBBED | MCE_PCC, PAGE_MISC, CAP, ELSEWHERE, false, MCE_FATAL, false},
-    {SCRUBBED | MCE_OVER, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
-    {SCRUBBED, PAGE_MISC, CAP & ~MCG_CAP_SER, ELSEWHERE, false, MCE_FATAL, false},
-    {LOADED, PAGE_MISC, CAP, HERE, true, MCE_REQUIRED, true},
-    {LOADED, PAGE_MISC, CAP, HERE, false, MCE_FATAL, false},
-    {LOADED, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
-    {LOADED ^ 0x134 ^ 0x150, PAGE_MISC, CAP, ELSEWHERE, true, MCE_REQUIRED, true},
-    {LOADED ^ 0x134 ^ 0x150, PAGE_MISC, CAP, ELSEWHERE, false, MCE_FATAL, false},
-    {LOADED ^ 0x134 ^ 0x135, PAGE_MISC, CAP, HERE, true, MCE_FATAL, false},
-    {LOADED | MCE_OVER, PAGE_MISC, CAP, HERE, true, MCE_FATAL, false},
-    {LOADED & ~MCE_S, PAGE_MISC, CAP, HERE, true, MCE_FATAL, false},
-    {LOADED & ~MCE_ADDRV, PAGE_MISC, CAP, HERE, true, MCE_REQUIRED, false},
+    {SCRUBBED, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
+    {SCRUBBED & ~MCE_VAL, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_NOTHING, false},
+    {SCRUBBED & ~MCE_UC, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_CORRECTED, true},
+    {SCRUBBED & ~MCE_EN, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_NOTHING, false},
+    {SCRUBBED & ~MCE_S, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_DEFERRED, true},
+    {SCRUBBED & ~MCE_ADDRV, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, false},
+    {SCRUBBED & ~MCE_MISCV, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, false},
+    {SCRUBBED | MCE_PCC, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_FATAL, false},
+    {SCRUBBED | MCE_OVER, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
+    {SCRUBBED, PAGE_MISC, KERNEL(CAP & ~MCG_CAP_SER, ELSEWHERE), MCE_FATAL, false},
+    {LOADED, PAGE_MISC, USER(HERE), MCE_REQUIRED, true},
+    {LOADED, PAGE_MISC, KERNEL(CAP, HERE), MCE_FATAL, false},
+    {LOADED, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
+    {LOADED ^ 0x134 ^ 0x135, PAGE_MISC, USER(HERE), MCE_FATAL, false},
+    {LOADED | MCE_OVER, PAGE_MISC, USER(HERE), MCE_FATAL, false},
+    {LOADED & ~MCE_S, PAGE_MISC, USER(HERE), MCE_FATAL, false},
+    {LOADED & ~MCE_ADDRV, PAGE_MISC, USER(HERE), MCE_REQUIRED, false},
+    /* The CPU that used the data: EIPV, or not RIPV. */
+    {LOADED, PAGE_MISC, USER(0), MCE_REQUIRED, true},
+    {LOADED, PAGE_MISC, USER(MCG_STATUS_EIPV), MCE_REQUIRED, true},
+    {FETCHED, PAGE_MISC, USER(0), MCE_REQUIRED, true},
+    {FETCHED, PAGE_MISC, USER(HERE), MCE_REQUIRED, true},
+    {FETCHED, PAGE_MISC, USER(ELSEWHERE), MCE_OPTIONAL, true},
+    {FETCHED, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
+    {FETCHED, PAGE_MISC, KERNEL(CAP, 0), MCE_FATAL, false},
+    /* A copy can fail if it can continue, and if its own instructions are intact. */
+    {LOADED, PAGE_MISC, COPY(HERE), MCE_REQUIRED, true},
+    {LOADED, PAGE_MISC, COPY(ELSEWHERE), MCE_OPTIONAL, true},
+    {LOADED, PAGE_MISC, COPY(MCG_STATUS_EIPV), MCE_FATAL, false},
+    {LOADED | MCE_OVER, PAGE_MISC, COPY(HERE), MCE_FATAL, false},
+    {FETCHED, PAGE_MISC, COPY(HERE), MCE_FATAL, false},
+    /* Polling finds what raises no exception, enabled or not. */
+    {DEFERRED, PAGE_MISC, POLL(CAP), MCE_DEFERRED, true},
+    {DEFERRED & ~MCE_EN, PAGE_MISC, POLL(CAP), MCE_DEFERRED, true},
+    {SCRUBBED & ~MCE_EN, PAGE_MISC, POLL(CAP), MCE_DEFERRED, true},
+    {(DEFERRED | MCE_PCC) & ~MCE_EN, PAGE_MISC, POLL(CAP), MCE_DEFERRED, false},
+    {DEFERRED & ~MCE_EN, PAGE_MISC, POLL(CAP & ~MCG_CAP_SER), MCE_DEFERRED, true},
+    {SCRUBBED & ~MCE_UC, PAGE_MISC, POLL(CAP), MCE_CORRECTED, true},
+    {SCRUBBED, PAGE_MISC, POLL(CAP), MCE_NOTHING, false},
+    {LOADED, PAGE_MISC, POLL(CAP), MCE_NOTHING, false},
+    {DEFERRED | MCE_PCC, PAGE_MISC, POLL(CAP), MCE_NOTHING, false},
+    {DEFERRED, PAGE_MISC, POLL(CAP & ~MCG_CAP_SER), MCE_NOTHING, false},
     /* The kind of address, and the number of its valid bits. */
-    {SCRUBBED, 0x8d, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
-    {SCRUBBED, 0x86, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
-    {SCRUBBED, 0x4c, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
+    {SCRUBBED, 0x8d, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, false},
+    {SCRUBBED, 0x86, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
+    {SCRUBBED, 0x4c, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, false},
     /* Bit 12 filters corrected errors, and belongs to no code: memory's, a cache's. */
-    {SCRUBBED | 0x1000, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
-    {SCRUBBED ^ 0xc0 ^ 0x1134, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
+    {SCRUBBED | 0x1000, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
+    {SCRUBBED ^ 0xc0 ^ 0x1134, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, true},
     /* A cache's corrected error names no page, nor does a bus error's address. */
-    {(SCRUBBED ^ 0xc0 ^ 0x134) & ~MCE_UC, PAGE_MISC, CAP, 0, false, MCE_CORRECTED, false},
-    {SCRUBBED ^ 0xc0 ^ 0xe0f, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
+    {(SCRUBBED ^ 0xc0 ^ 0x134) & ~MCE_UC, PAGE_MISC, KERNEL(CAP, 0), MCE_CORRECTED, false},
+    {SCRUBBED ^ 0xc0 ^ 0xe0f, PAGE_MISC, KERNEL(CAP, ELSEWHERE), MCE_OPTIONAL, false},
+    /* Bit 44 is AMD's; other CPUs may count corrected errors there. */
+    {BASE | BIT44 | 0x134, 0, AMD_POLL(0), MCE_DEFERRED, true},
+    {BASE | BIT44 | 0x134, 0, AMD(0, KERNEL), MCE_DEFERRED, true},
+    {BASE | BIT44 | 0x134, 0, AMD_POLL(MCE_AMD_SMCA), MCE_DEFERRED, false},
+    {BASE | BIT44 | 0xc0, PAGE_MISC, POLL(CAP), MCE_CORRECTED, true},
+    {BASE | 0xc0, 0, AMD_POLL(0), MCE_CORRECTED, true},
+    {BASE | 0xc0, 0, AMD_POLL(MCE_AMD_SMCA), MCE_CORRECTED, false},
+    /* AMD: bits 56 and 55 are not S and AR; only the program is lost if the CPU can recover. */
+    {DEFERRED, 0, AMD(RECOVERS, USER), MCE_REQUIRED, false},
+    {LOADED, 0, AMD(RECOVERS, USER), MCE_REQUIRED, false},
+    {DEFERRED, 0, AMD(RECOVERS, KERNEL), MCE_FATAL, false},
+    {DEFERRED, 0, AMD(RECOVERS, COPY), MCE_FATAL, false},
+    {DEFERRED | MCE_PCC, 0, AMD(RECOVERS, USER), MCE_FATAL, false},
+    {DEFERRED | MCE_OVER, 0, AMD(RECOVERS, USER), MCE_REQUIRED, false},
+    {DEFERRED | MCE_OVER, 0, AMD(RECOVERS ^ MCE_AMD_OVERFLOW, USER), MCE_FATAL, false},
+    {DEFERRED, 0, AMD(RECOVERS ^ MCE_AMD_SUCCOR, USER), MCE_FATAL, false},
+    {DEFERRED, 0, AMD(RECOVERS ^ MCE_AMD_SMCA, USER), MCE_FATAL, false},
+    {DEFERRED, 0, AMD_POLL(0), MCE_NOTHING, false},
+    {DEFERRED & ~MCE_EN, 0, AMD_POLL(0), MCE_DEFERRED, true},
+    {SCRUBBED & ~MCE_EN, 0, AMD(RECOVERS, USER), MCE_NOTHING, false},
 };
 
 static void known_registers_are_decoded(struct ktest *t)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
 		struct mce_bank b = {known[i].status, ADDRESS, known[i].misc};
-		struct mce_verdict v =
-		    mce_decode(&b, known[i].cap, known[i].mcg_status, known[i].user);
+		struct mce_verdict v = mce_decode(&b, &known[i].context);
 		pfn_t want = known[i].page ? ADDRESS >> PAGE_SHIFT : PFN_NONE;
 
 		if (v.severity != known[i].severity || v.pfn != want)
@@ -77,6 +149,53 @@ static void known_registers_are_decoded(struct ktest *t)
 			    mce_severity_name(v.severity), v.pfn,
 			    mce_severity_name(known[i].severity), want);
 	}
+}
+
+/* Rules for every page number, written independently of mce_decode. */
+static bool sound_page(
+    const struct mce_bank *b, const struct mce_context *c, const struct mce_verdict *v)
+{
+	if (v->pfn == PFN_NONE)
+		return true;
+	if (v->severity == MCE_NOTHING || v->pfn >= PFN_NONE || !(b->status >> 58 & 1) ||
+	    v->pfn != b->address >> 12 || c->amd & 8 ||
+	    (c->polled && b->status >> 57 & 1 && b->status >> 61 & 1))
+		return false;
+	return !(c->cap >> 24 & 1) ||
+	    (b->status >> 59 & 1 && (b->misc & 0x1ff) >> 6 == 2 && b->misc % 64 <= 12);
+}
+
+/* The same for every verdict. */
+static bool sound(
+    const struct mce_bank *b, const struct mce_context *c, const struct mce_verdict *v)
+{
+	bool valid = b->status >> 63, uncorrected = b->status >> 61 & 1,
+	     enabled = b->status >> 60 & 1, corrupt = b->status >> 57 & 1,
+	     required = b->status >> 55 & 1, ser = c->cap >> 24 & 1,
+	     deferred = c->amd && b->status >> 44 & 1;
+
+	if ((v->severity == MCE_FATAL) != (v->why != NULL))
+		return false;
+	if (!valid)
+		return v->severity == MCE_NOTHING;
+	if (!uncorrected)
+		return v->severity == (deferred ? MCE_DEFERRED : MCE_CORRECTED);
+	if (c->polled)
+		return v->severity == MCE_DEFERRED ? !enabled || (ser && !corrupt)
+		                                   : v->severity == MCE_NOTHING && enabled;
+	if (!enabled || v->severity == MCE_NOTHING || v->severity == MCE_CORRECTED)
+		return !enabled && v->severity == MCE_NOTHING;
+	if (v->severity == MCE_REQUIRED &&
+	    (c->from == MCE_FROM_KERNEL || (c->from == MCE_FROM_COPY && !(c->mcg_status & 1)) ||
+	        (ser && !required)))
+		return false;
+	/*
+	 * After an error that is not fatal, the CPU's state must be intact and recovery supported.
+	 */
+	if (v->severity < MCE_FATAL)
+		return !corrupt && (ser || (c->amd & 10) == 10) &&
+		    !(c->from == MCE_FROM_KERNEL && required && c->mcg_status & 2);
+	return true;
 }
 
 /* A register with any bits, few or many; or a known status with one or two bits flipped. */
@@ -94,37 +213,6 @@ static u64 any_register(u64 *rand)
 	}
 }
 
-/* Rules for every verdict, written independently of mce_decode. */
-static bool sound(
-    const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, const struct mce_verdict *v)
-{
-	bool valid = b->status >> 63, uncorrected = b->status >> 61 & 1,
-	     enabled = b->status >> 60 & 1;
-
-	if ((v->severity == MCE_FATAL) != (v->why != NULL))
-		return false;
-	if (v->severity == MCE_CORRECTED ? !valid || uncorrected
-	                                 : v->severity != MCE_NOTHING && !(uncorrected && enabled))
-		return false;
-	if (v->severity == MCE_REQUIRED && !(user && b->status >> 55 & 1))
-		return false;
-	/*
-	 * After an error that is not fatal, the CPU's state must be intact and recovery supported.
-	 */
-	if (v->severity > MCE_CORRECTED && v->severity < MCE_FATAL &&
-	    (b->status >> 57 & 1 || !(cap >> 24 & 1)))
-		return false;
-	if (valid && uncorrected && enabled && !user && b->status >> 55 & 1 && mcg_status & 2 &&
-	    v->severity != MCE_FATAL)
-		return false;
-	if (v->pfn == PFN_NONE)
-		return true;
-	return v->severity != MCE_NOTHING && v->pfn < PFN_NONE && b->status >> 58 & 1 &&
-	    v->pfn == b->address >> 12 &&
-	    (!(cap >> 24 & 1) ||
-	        (b->status >> 59 & 1 && (b->misc & 0x1ff) >> 6 == 2 && b->misc % 64 <= 12));
-}
-
 static void random_registers_are_decoded_soundly(struct ktest *t)
 {
 	unsigned seen[NR_MCE_SEVERITIES] = {0}, pages = 0;
@@ -132,19 +220,23 @@ static void random_registers_are_decoded_soundly(struct ktest *t)
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct mce_bank b = {any_register(&rand), ktest_rand(&rand), ktest_rand(&rand)};
-		u64 cap = any_register(&rand), mcg_status = ktest_rand(&rand) % 8;
-		bool user = ktest_rand(&rand) % 2;
+		struct mce_context c = {any_register(&rand), ktest_rand(&rand) % 8,
+		    ktest_rand(&rand) % 2 ? MCE_AMD | (ktest_rand(&rand) & RECOVERS) : 0,
+		    !(ktest_rand(&rand) % 4), (enum mce_from)(ktest_rand(&rand) % 3)};
 		struct mce_verdict v;
 
 		if (ktest_rand(&rand) % 2)
 			b.misc = PAGE_MISC;
 		b.address >>= ktest_rand(&rand) % 64;
-		v = mce_decode(&b, cap, mcg_status, user);
-		if (v.severity >= NR_MCE_SEVERITIES || !sound(&b, cap, mcg_status, user, &v)) {
+		v = mce_decode(&b, &c);
+		if (v.severity >= NR_MCE_SEVERITIES || !sound(&b, &c, &v) ||
+		    !sound_page(&b, &c, &v)) {
 			ktest_fail(t, __FILE__, __LINE__,
-			    "status %lx address %lx misc %lx cap %lx mcg %lx %s: %s, pfn %#lx",
-			    b.status, b.address, b.misc, cap, mcg_status, user ? "user" : "kernel",
-			    mce_severity_name(v.severity), v.pfn);
+			    "status %lx address %lx misc %lx cap %lx mcg %lx amd %x %s %u: %s, pfn "
+			    "%#lx",
+			    b.status, b.address, b.misc, c.cap, c.mcg_status, c.amd,
+			    c.polled ? "polled" : "from", c.from, mce_severity_name(v.severity),
+			    v.pfn);
 			return;
 		}
 		seen[v.severity]++;

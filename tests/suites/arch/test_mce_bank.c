@@ -253,6 +253,7 @@ static void hit_it(void *arg)
 	flags = arch_irq_save();
 	fill(3, MCE_VAL | MCE_UC, 0);
 	hit_program(t);
+	empty_all();
 	arch_irq_restore(flags);
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
 }
@@ -285,7 +286,7 @@ static void hit_three_times(void *arg)
 	fill(3, HIT, (u64)(pfn + 1) << PAGE_SHIFT);
 	fill(5, HIT, (u64)(pfn + 2) << PAGE_SHIFT);
 	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
-	EXPECT(t, !mce_exception(0x55, &hit));
+	EXPECT(t, !mce_exception(0x55, MCE_FROM_USER, &hit));
 	arch_irq_restore(flags);
 	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
 	EXPECT_EQ(t, hit.bank, 3);
@@ -305,6 +306,44 @@ static void one_of_several_errors_is_the_programs(struct ktest *t)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_three_times, t);
+}
+
+extern char user_copy_words[], user_copy_bytes[], user_copy_end[]; /* syscall_entry.S */
+
+/* The kernel's read or write of the word at @rip meets the error. */
+static void hit_copy(struct ktest *t, const char *rip)
+{
+	struct trap_frame frame = {
+	    .vector = VEC_MC, .rip = (uintptr_t)rip, .cs = SEL_KERNEL_CODE, .rcx = 1};
+	u64 dealt = wait_all_dealt();
+	pfn_t pfn = some_page(t);
+	irqflags_t flags;
+
+	REQUIRE(t, pfn != PFN_NONE);
+	flags = arch_irq_save();
+	fill(3, HIT, (u64)pfn << PAGE_SHIFT);
+	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
+	trap_dispatch(&frame);
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * 3), 0);
+	EXPECT_EQ(t, rdmsr(MSR_MCG_STATUS), 0);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, frame.rip, (uintptr_t)user_copy_end);
+	EXPECT_EQ(t, frame.rcx, 1);
+	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 1));
+	EXPECT(t, is_flagged(&kernel_memory, pfn));
+	undo(t, pfn);
+}
+
+static void hit_copies(void *arg)
+{
+	hit_copy(arg, user_copy_words);
+	hit_copy(arg, user_copy_bytes);
+}
+
+static void machine_check_in_a_user_copy_fails_the_copy(struct ktest *t)
+{
+	if (emulated(t))
+		ktest_on_cpu(0, hit_copies, t);
 }
 
 /* ---- a CPU that parks ---- */
@@ -342,5 +381,6 @@ KTEST_SUITE(mce_bank, 0, KTEST(errors_left_by_firmware_are_reported_and_cleared,
         .says = "mce: CPU 0 bank 3: corrected, no page\n"),
     KTEST(machine_check_in_a_thread_retires_the_page, KTEST_REPORTS),
     KTEST(one_of_several_errors_is_the_programs, KTEST_REPORTS),
+    KTEST(machine_check_in_a_user_copy_fails_the_copy, KTEST_REPORTS),
     KTEST(a_cpu_that_parks_passes_its_interrupt_on,
         .says = "mce: CPU 1 bank 9: action optional, no page: nothing was done\n"));

@@ -171,6 +171,7 @@ static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 {
 	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV, .misc = MISC};
+	struct mce_record hit;
 	irqflags_t flags;
 	const char *why;
 	u64 dealt;
@@ -185,7 +186,7 @@ static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 	EXPECT_EQ(t, mce_inject(BANK - 1, &b, 0), 0);
 	EXPECT_EQ(t, mce_inject(BANK, &b, 0), 0);
 	wrmsr(MSR_MCG_STATUS, HERE & ~MCG_STATUS_MCIP);
-	why = mce_exception(0, NULL);
+	why = mce_exception(0, MCE_FROM_KERNEL, &hit);
 	EXPECT(t, why);
 	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * (BANK - 1)), b.status);
 	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), b.status);
@@ -217,18 +218,14 @@ static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 	undo(t, pfn);
 }
 
-/* An error of another CPU, an address outside memory, and an error without an address. */
+/* An address outside memory, and an error without an address. */
 static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 {
-	u64 told, dealt;
+	u64 dealt;
 
 	if (!emulated(t))
 		return;
-	told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
 	dealt = wait_all_dealt();
-	EXPECT_EQ(t, inject(MCE_VAL | MCE_UC, 0, HERE), 0);
-	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_NOTHING]), told + 1);
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
 	EXPECT_EQ(t, inject(SCRUBBED, 0xffffff0, HERE), 0);
 	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, HERE), 0);
 	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
@@ -293,17 +290,18 @@ static void page_being_freed_kills_no_task(struct ktest *t)
 
 #define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 
-/* A program at @ip meets the error in BANK.  Returns why the error is fatal, or NULL. */
-static const char *meet(
-    struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, u64 ip, struct mce_record *hit)
+/* Code at 0x1234 meets the error in BANK.  Returns why the error is fatal, or NULL. */
+static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, enum mce_from from,
+    struct mce_record *hit)
 {
 	irqflags_t flags = arch_irq_save();
 	const char *why;
 
 	EXPECT_EQ(t, inject(status, pfn, 0), 0);
 	wrmsr(MSR_MCG_STATUS, mcg_status);
-	why = mce_exception(ip, hit);
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), why ? status : 0);
+	why = mce_exception(0x1234, from, hit);
+	/* An error that is not enabled waits for polling. */
+	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), why || !(status & MCE_EN) ? status : 0);
 	EXPECT_EQ(t, rdmsr(MSR_MCG_STATUS), why ? mcg_status : 0);
 	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
 	wrmsr(MSR_MCG_STATUS, 0);
@@ -319,7 +317,7 @@ static void program_handles_the_error_it_consumed(struct ktest *t)
 {
 	const u64 both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
 	struct mce_record hit = {0};
-	u64 exceptions, required;
+	u64 exceptions, required, told;
 	const char *why;
 	pfn_t pfn;
 
@@ -331,7 +329,7 @@ static void program_handles_the_error_it_consumed(struct ktest *t)
 	exceptions = READ_ONCE(mce_stats.exceptions);
 	required = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
 	preempt_disable();
-	why = meet(t, REQUIRED, pfn, both, 0x1234, &hit);
+	why = meet(t, REQUIRED, pfn, both, MCE_FROM_USER, &hit);
 	EXPECT_EQ(t, hit.cpu, arch_cpu_id());
 	preempt_enable();
 	EXPECT(t, !why);
@@ -345,26 +343,29 @@ static void program_handles_the_error_it_consumed(struct ktest *t)
 	EXPECT(t, mce_deal(&hit));
 	EXPECT(t, is_flagged(&kernel_memory, pfn));
 	undo(t, pfn);
-	why = meet(t, REQUIRED, pfn, both, 0, NULL);
+	why = meet(t, REQUIRED, pfn, both, MCE_FROM_KERNEL, &hit);
 	EXPECT(t, why && !strcmp(why, "action required in the kernel"));
-	why = meet(t, REQUIRED | MCE_PCC, pfn, both, 0, &hit);
+	why = meet(t, REQUIRED | MCE_PCC, pfn, both, MCE_FROM_USER, &hit);
 	EXPECT(t, why && !strcmp(why, "the processor's state is corrupt (PCC)"));
-	why = meet(t, MCE_VAL | MCE_UC, 0, MCG_STATUS_EIPV, 0, &hit);
+	why = meet(t, MCE_VAL | MCE_UC, 0, MCG_STATUS_EIPV, MCE_FROM_USER, &hit);
 	EXPECT(t, why && !strcmp(why, "the interrupted code cannot go on (no RIPV)"));
-	EXPECT(t, !meet(t, MCE_VAL | MCE_UC, 0, both, 0, &hit));
+	told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
+	EXPECT(t, !meet(t, MCE_VAL | MCE_UC, 0, both, MCE_FROM_USER, &hit));
 	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
+	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_NOTHING]), told + 1);
 }
 
 /* True: the program that was interrupted at 0x77 must deal with the error in BANK. */
 static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hit)
 {
-	const struct trap_frame frame = {.rip = 0x77};
+	const struct trap_frame frame = {.rip = 0x77, .cs = SEL_USER_CODE | 3};
 	irqflags_t flags = arch_irq_save();
 	bool is;
 
 	EXPECT_EQ(t, inject(status, pfn, 0), 0);
 	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
 	is = trap_machine_check(&frame, hit);
+	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
 	arch_irq_restore(flags);
 	return is;
 }
@@ -383,7 +384,6 @@ static void program_handles_only_the_error_it_consumed(struct ktest *t)
 	EXPECT(t, mce_deal(&hit));
 	undo(t, pfn);
 	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, &hit));
-	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, NULL));
 }
 
 /* Polling does not touch errors that will raise an exception. */

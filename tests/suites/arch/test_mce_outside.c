@@ -188,7 +188,7 @@ static void timer_on(void *arg)
 /*
  * Without a timer and without system calls, s->cpu is in ring 3 whenever the machine check comes.
  */
-static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
+static void required(struct scene *s, const char *kind, u64 arg0, enum task_end how, s32 status)
 {
 	struct task *task = start_lost(s->t, (int)s->cpu, arg0, 1);
 	u64 before = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
@@ -197,7 +197,7 @@ static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
 	if (!task)
 		return;
 	timer(s, timer_off);
-	ask("required", s->cpu, pfn);
+	ask(kind, s->cpu, pfn);
 	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_REQUIRED], before + 1));
 	timer(s, timer_on);
 	expect_end(s->t, task, how, status);
@@ -206,12 +206,18 @@ static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
 
 static void required_alone(struct scene *s)
 {
-	required(s, 0, TASK_FAULTED, 0);
+	required(s, "required", 0, TASK_FAULTED, 0);
 }
 
 static void required_with_handler(struct scene *s)
 {
-	required(s, 1, TASK_EXITED, 78);
+	required(s, "required", 1, TASK_EXITED, 78);
+}
+
+/* The program has a fault handler, but the CPU does not know where to continue. */
+static void required_for_ever(struct scene *s)
+{
+	required(s, "fetched", 1, TASK_FAULTED, 0);
 }
 
 /* The page is the kernel's, not the program's, so it cannot be unmapped from the program. */
@@ -242,6 +248,11 @@ static void consumed_error_kills_the_task(struct ktest *t)
 static void consumed_error_reaches_the_fault_handler(struct ktest *t)
 {
 	play(t, required_with_handler);
+}
+
+static void fetched_error_retires_the_page_and_kills_the_task(struct ktest *t)
+{
+	play(t, required_for_ever);
 }
 
 static void consumed_error_in_kernel_memory_kills_the_task(struct ktest *t)
@@ -361,6 +372,7 @@ KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(injected_error_retires_a_free_page, 
     KTEST(injected_error_unmaps_a_page_of_a_program, KTEST_REPORTS),
     KTEST(consumed_error_kills_the_task, KTEST_REPORTS),
     KTEST(consumed_error_reaches_the_fault_handler, KTEST_REPORTS),
+    KTEST(fetched_error_retires_the_page_and_kills_the_task, KTEST_REPORTS),
     KTEST(consumed_error_in_kernel_memory_kills_the_task, KTEST_REPORTS),
     KTEST(corrected_errors_migrate_the_page, KTEST_REPORTS),
     KTEST(error_in_standby_memory_keeps_the_page_out, KTEST_REPORTS),

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_mce.c: the machine-check registers that the kernel writes, on simulated processors of
+ * several makers; and what it makes of banks found by an exception, or by polling.
+ */
+#include "tests/host/play_help.h"
+#include <quarry/machine.h>
+#include <quarry/mce.h>
+
+#define PAGE         0x12345000UL
+#define ENABLED      (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV)
+#define DEFERRED     (ENABLED & ~MCE_EN)
+#define LOADED       (ENABLED | MCE_S | MCE_AR | 0x134)
+#define FETCHED      (ENABLED | MCE_S | MCE_AR | 0x150)
+#define STATUS(bank) play.msr[MSR_MC0_STATUS + 4 * (bank)]
+
+static struct mce_stats stats;
+static struct cpu *areas[1] = {&play.cpu};
+static struct cpuid_regs vendor, leaf1, ras, sizes;
+static u32 last_leaf;
+static bool full; /* the ring of records */
+
+static bool post(const struct mce_record *rec)
+{
+	judge_note("bank %u: %s, pfn %lx%s\n", rec->bank, mce_severity_name(rec->severity),
+	    rec->pfn == PFN_NONE ? 0 : rec->pfn, rec->ends ? ", ends" : "");
+	return !full;
+}
+
+static void wake(void)
+{
+	judge_note("wake\n");
+}
+
+static bool not_started(void)
+{
+	return false;
+}
+
+static void send_self(u8 vector)
+{
+}
+
+static void send(u32 dest, u32 low)
+{
+}
+
+#define cpus            areas
+#define mce_stats       stats
+#define mce_post        post
+#define mce_wake        wake
+#define mce_started     not_started
+#define mce_init_cpu    tested_init
+#define mce_exception   tested_exception
+#define mce_poll        tested_poll
+#define mce_parked      tested_parked
+#define mce_inject      tested_inject
+#define mce_print_banks tested_print
+#define apic_send_self  send_self
+#define apic_send       send
+#define printk          judge_say
+void tested_init(void);
+const char *tested_exception(u64 ip, enum mce_from from, struct mce_record *hit);
+void tested_poll(void);
+void tested_parked(void);
+int tested_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status);
+void tested_print(bool all);
+#include "arch/x86_64/mce_bank.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#undef printk
+
+static struct cpuid_regs leaf_of(u32 leaf)
+{
+	switch (leaf) {
+	case 0: return vendor;
+	case 1: return leaf1;
+	case 0x80000000: return (struct cpuid_regs){.eax = last_leaf};
+	case 0x80000007: return ras;
+	case 0x80000008: return sizes;
+	default: return (struct cpuid_regs){0};
+	}
+}
+
+/* A CPU with that many banks, all empty. */
+static void begin(u32 maker, u32 signature, u64 cap)
+{
+	play_begin();
+	memset(&stats, 0, sizeof(stats));
+	full = false;
+	play.leaf = leaf_of;
+	vendor.ebx = maker;
+	leaf1 = (struct cpuid_regs){.eax = signature, .edx = 1u << 7 | 1u << 14};
+	last_leaf = 0x80000008;
+	ras.ebx = sizes.ebx = 0;
+	play.msr[MSR_MCG_CAP] = cap;
+	tested_init();
+	judge_clear();
+}
+
+/* ---- a CPU that starts ---- */
+
+/* How many control registers were written; the last one is that of the last bank. */
+static unsigned enabled(u32 maker, u32 signature, u64 banks)
+{
+	unsigned i, nr = 0;
+
+	begin(maker, signature, banks);
+	for (i = 0; i < 64; i++)
+		nr += play.msr[MSR_MC0_CTL + 4 * i] == ~0UL;
+	return nr;
+}
+
+static void control_of_bank_0_may_be_the_platforms(struct ktest *t)
+{
+	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x00000f29, 4), 4);
+	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x000206a7, 9), 9);
+	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x000106a5, 9), 9);
+	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x00010676, 6), 5);
+	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x000006fb, 6), 5);
+	EXPECT_EQ(t, play.msr[MSR_MC0_CTL], 0);
+	EXPECT_EQ(t, enabled(VENDOR_AMD, 0x000006fb, 6), 6);
+}
+
+/* Bank 32 would be at MSR 0x480. */
+static void registers_beyond_the_last_bank_are_left_alone(struct ktest *t)
+{
+	unsigned i, nr = 0;
+
+	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x000806f8, 0xff), 32);
+	for (i = 0; i < 32; i++)
+		STATUS(i) = MCE_VAL;
+	STATUS(32) = STATUS(40) = MCE_VAL;
+	tested_poll();
+	for (i = 0; i < 64; i++)
+		nr += STATUS(i) != 0;
+	EXPECT_EQ(t, nr, 2);
+	EXPECT_EQ(t, stats.found[MCE_CORRECTED], 32);
+}
+
+/* ---- polling ---- */
+
+static void fill(unsigned bank, u64 status)
+{
+	STATUS(bank) = status;
+	play.msr[MSR_MC0_ADDR + 4 * bank] = PAGE;
+	play.msr[MSR_MC0_MISC + 4 * bank] = 0x8c;
+}
+
+static void error_without_an_exception_is_polled(struct ktest *t)
+{
+	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
+	fill(2, DEFERRED | 0xc0);
+	tested_poll();
+	EXPECT_SAID(t, "bank 2: deferred, pfn 12345\nmsr 409=0\nwake\n");
+	fill(2, DEFERRED | MCE_PCC | 0xc0);
+	tested_poll();
+	EXPECT_SAID(t, "bank 2: deferred, pfn 0\nmsr 409=0\nwake\n");
+	EXPECT_EQ(t, stats.found[MCE_DEFERRED], 2);
+	/* The exception of these has just been raised. */
+	fill(2, ENABLED | MCE_PCC | 0xc0);
+	fill(3, LOADED);
+	tested_poll();
+	EXPECT_SAID(t, "");
+	/* If the ring is full the error stays in its bank. */
+	fill(2, DEFERRED | 0xc0);
+	fill(3, 0);
+	full = true;
+	tested_poll();
+	EXPECT_EQ(t, STATUS(2), DEFERRED | 0xc0);
+	EXPECT_EQ(t, stats.found[MCE_DEFERRED], 2);
+}
+
+/* AMD's CPUs mark an error as deferred by a bit of their own, and UC is clear then. */
+static void deferred_error_of_amd_is_polled(struct ktest *t)
+{
+	begin(VENDOR_AMD, 0x00600f20, 7);
+	fill(4, MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134);
+	tested_poll();
+	EXPECT_SAID(t, "bank 4: deferred, pfn 12345\nmsr 411=0\nwake\n");
+	ras.ebx = MCE_AMD_SMCA;
+	leaf1.eax = 0x00800f11;
+	tested_init();
+	judge_clear();
+	fill(4, MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134);
+	tested_poll();
+	EXPECT_SAID(t, "bank 4: deferred, pfn 0\nmsr 411=0\nwake\n");
+	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
+	fill(3, MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134);
+	tested_poll();
+	EXPECT_SAID(t, "bank 3: corrected, pfn 0\nmsr 40d=0\nwake\n");
+}
+
+/* ---- exceptions ---- */
+
+static const char *raise(u64 mcg_status, enum mce_from from, struct mce_record *hit)
+{
+	play.msr[MSR_MCG_STATUS] = mcg_status | MCG_STATUS_MCIP;
+	return tested_exception(0x55, from, hit);
+}
+
+static void exception_leaves_errors_that_did_not_raise_it(struct ktest *t)
+{
+	struct mce_record hit;
+
+	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
+	fill(1, ENABLED | MCE_S | 0xc0);
+	fill(2, DEFERRED | 0xc0);
+	fill(3, DEFERRED | MCE_PCC);
+	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit));
+	EXPECT_SAID(t, "bank 1: action optional, pfn 12345\nmsr 405=0\nmsr 17a=0\n");
+	EXPECT_EQ(t, stats.found[MCE_NOTHING], 0);
+	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit));
+	EXPECT_SAID(t, "msr 17a=0\n");
+	EXPECT_EQ(t, stats.found[MCE_NOTHING], 1);
+	tested_poll();
+	EXPECT_SAID(t,
+	    "bank 2: deferred, pfn 12345\nmsr 409=0\nbank 3: deferred, pfn 0\nmsr 40d=0\nwake\n");
+}
+
+/*
+ * Both CPUs of a core see the bank.  The one that fetched cannot continue; the other one, which may
+ * be idle, can (SDM vol. 3B, table 15-20).
+ */
+static void fetch_of_poison_ends_the_program_that_fetched(struct ktest *t)
+{
+	struct mce_record hit;
+
+	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
+	fill(1, FETCHED);
+	EXPECT(t, !raise(0, MCE_FROM_USER, &hit));
+	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
+	EXPECT_EQ(t, hit.pfn, PAGE >> PAGE_SHIFT);
+	EXPECT(t, hit.ends);
+	EXPECT_SAID(t, "msr 405=0\nmsr 17a=0\n");
+	fill(1, FETCHED);
+	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit));
+	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
+	EXPECT_SAID(t, "bank 1: action optional, pfn 12345\nmsr 405=0\nmsr 17a=0\n");
+	fill(1, FETCHED);
+	EXPECT(t, raise(0, MCE_FROM_KERNEL, &hit) != NULL);
+	EXPECT_SAID(t, "");
+	/* The program needs no data of a bank, but the CPU does not know where to continue. */
+	fill(1, ENABLED | MCE_S | 0xc0);
+	EXPECT(t, raise(MCG_STATUS_EIPV, MCE_FROM_USER, &hit) != NULL);
+	EXPECT_EQ(t, STATUS(1), ENABLED | MCE_S | 0xc0);
+}
+
+/* A program acts on its error itself; that of a copy is handed over. */
+static void error_met_by_a_copy_is_handed_over(struct ktest *t)
+{
+	const u64 here = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
+	struct mce_record hit;
+
+	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
+	fill(1, LOADED);
+	EXPECT(t, !raise(here, MCE_FROM_COPY, &hit));
+	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
+	EXPECT_SAID(t, "bank 1: action required, pfn 12345\nmsr 405=0\nmsr 17a=0\n");
+	fill(1, LOADED);
+	EXPECT(t, !raise(here, MCE_FROM_USER, &hit));
+	EXPECT(t, hit.severity == MCE_REQUIRED && !hit.ends);
+	EXPECT_SAID(t, "msr 405=0\nmsr 17a=0\n");
+}
+
+/* AMD's banks have no bits S and AR; a program can be ended if CPUID says so. */
+static void uncorrected_error_of_amd_ends_the_program(struct ktest *t)
+{
+	struct mce_record hit;
+
+	begin(VENDOR_AMD, 0x00800f11, 4);
+	fill(1, ENABLED | 0x134);
+	EXPECT(t, raise(MCG_STATUS_RIPV, MCE_FROM_USER, &hit) != NULL);
+	begin(VENDOR_HYGON, 0x00900f01, 4);
+	ras.ebx = MCE_AMD_SUCCOR | MCE_AMD_SMCA;
+	tested_init();
+	fill(1, ENABLED | 0x134);
+	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_USER, &hit));
+	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
+	EXPECT_EQ(t, hit.pfn, PFN_NONE);
+	fill(1, ENABLED | 0x134);
+	EXPECT(t, raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit) != NULL);
+	/* CPUID has no such leaf. */
+	last_leaf = 0x80000006;
+	tested_init();
+	fill(1, ENABLED | 0x134);
+	EXPECT(t, raise(MCG_STATUS_RIPV, MCE_FROM_USER, &hit) != NULL);
+}
+
+KTEST_SUITE(play_mce, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(control_of_bank_0_may_be_the_platforms),
+    KTEST(registers_beyond_the_last_bank_are_left_alone),
+    KTEST(error_without_an_exception_is_polled), KTEST(deferred_error_of_amd_is_polled),
+    KTEST(exception_leaves_errors_that_did_not_raise_it),
+    KTEST(fetch_of_poison_ends_the_program_that_fetched), KTEST(error_met_by_a_copy_is_handed_over),
+    KTEST(uncorrected_error_of_amd_ends_the_program));
