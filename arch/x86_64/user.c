@@ -52,6 +52,7 @@ extern u8 user_smap;
 u8 user_smap;
 static u32 xstate;     /* states that XSAVE saves; 0: there is FXSAVE only */
 static u32 fpu_size;   /* bytes of an FPU area */
+static bool x87_leaks; /* registers that FXRSTOR and XRSTOR may leave as they are */
 
 void user_init_cpu(void)
 {
@@ -73,6 +74,7 @@ void user_init_cpu(void)
 	} else {
 		fpu_size = FXSAVE_SIZE;
 	}
+	x87_leaks = cpu_keeps_x87_pointers();
 	user_smap = (read_cr4() & CR4_SMAP) != 0;
 }
 
@@ -170,6 +172,17 @@ static always_inline void xrstor(const void *from, u32 states)
 	__asm__ volatile("xrstor64 (%0)" : : "r"(from), "a"(states), "d"(0) : "memory");
 }
 
+/*
+ * Put the addresses of an x87 instruction of the kernel in place of those of the last program's.
+ * The program's pending exception, and a full register stack, would make that instruction fault.
+ */
+static void x87_forget(void)
+{
+	static const u32 zero;
+
+	__asm__ volatile("fnclex\n\temms\n\tfildl %0" : : "m"(zero));
+}
+
 static always_inline void fpu_switch(void *from, const void *to, void *top)
 {
 	u32 states = xstate;
@@ -177,11 +190,15 @@ static always_inline void fpu_switch(void *from, const void *to, void *top)
 	if (likely(states)) {
 		if (from)
 			xsave(from, states);
+		if (unlikely(x87_leaks) && to)
+			x87_forget();
 		if (to)
 			xrstor(to, states);
 	} else {
 		if (from)
 			__asm__ volatile("fxsave64 (%0)" : : "r"(from) : "memory");
+		if (x87_leaks && to)
+			x87_forget();
 		if (to)
 			__asm__ volatile("fxrstor64 (%0)" : : "r"(to) : "memory");
 	}

@@ -240,6 +240,16 @@ static inline bool cpu_is_amd(void)
 
 	return vendor == VENDOR_AMD || vendor == VENDOR_HYGON;
 }
+/*
+ * Do FXSAVE and XSAVE leave out the addresses of the last x87 instruction and its operand, unless
+ * an exception of it is pending?  Then FXRSTOR and XRSTOR do not load them either (APM vol. 5,
+ * FXSAVE and FXRSTOR).  CPUID 8000_0008 EBX bit 2: the CPU always saves them.
+ */
+static inline bool cpu_keeps_x87_pointers(void)
+{
+	return cpu_is_amd() &&
+	    (cpuid(0x80000000, 0).eax < 0x80000008 || !(cpuid(0x80000008, 0).ebx & 4));
+}
 static inline bool cpu_has_gib_pages(void)
 {
 	return cpuid(0x80000001, 0).edx & (1u << 26);

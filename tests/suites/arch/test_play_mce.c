@@ -285,10 +285,25 @@ static void uncorrected_error_of_amd_ends_the_program(struct ktest *t)
 	EXPECT(t, raise(MCG_STATUS_RIPV, MCE_FROM_USER, &hit) != NULL);
 }
 
+/* ---- the x87 registers that FXRSTOR may leave ---- */
+
+static void cpus_of_amd_before_zen_keep_x87_pointers(struct ktest *t)
+{
+	begin(VENDOR_AMD, 0x00600f20, 4);
+	EXPECT(t, cpu_keeps_x87_pointers());
+	sizes.ebx = 4;
+	EXPECT(t, !cpu_keeps_x87_pointers());
+	last_leaf = 0x80000007;
+	EXPECT(t, cpu_keeps_x87_pointers());
+	begin(VENDOR_INTEL, 0x000806f8, 4);
+	EXPECT(t, !cpu_keeps_x87_pointers());
+}
+
 KTEST_SUITE(play_mce, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(control_of_bank_0_may_be_the_platforms),
     KTEST(registers_beyond_the_last_bank_are_left_alone),
     KTEST(error_without_an_exception_is_polled), KTEST(deferred_error_of_amd_is_polled),
     KTEST(exception_leaves_errors_that_did_not_raise_it),
     KTEST(fetch_of_poison_ends_the_program_that_fetched), KTEST(error_met_by_a_copy_is_handed_over),
-    KTEST(uncorrected_error_of_amd_ends_the_program));
+    KTEST(uncorrected_error_of_amd_ends_the_program),
+    KTEST(cpus_of_amd_before_zen_keep_x87_pointers));
