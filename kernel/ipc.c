@@ -259,9 +259,8 @@ static noinline void queue_call(struct endpoint *ep, struct ipc_call *call, bool
 	struct ipc_call *other;
 
 	call->state = CALL_QUEUED;
-	call->turn = 0;
+	call->turn = first ? 0 : ep->turn;
 	if (!first) {
-		call->turn = ep->turn;
 		TAILQ_FOREACH(other, &ep->queue, link)
 			if (other->family == call->family)
 				call->turn = MAX(call->turn, other->turn);

@@ -169,7 +169,7 @@ static void error_without_an_exception_is_polled(struct ktest *t)
 	EXPECT_EQ(t, stats.found[MCE_DEFERRED], 2);
 }
 
-/* A deferred error of AMD's CPUs is one of memory that they write, or that they only pass on. */
+/* AMD's CPUs mark an error as deferred by a bit of their own, and UC is clear then. */
 static void deferred_error_of_amd_is_polled(struct ktest *t)
 {
 	begin(VENDOR_AMD, 0x00600f20, 7);
