@@ -149,7 +149,7 @@ goals_of = $(patsubst %,$(B)/%/%,$(1) $(links))
 # The rules of a program: (directory, program, flags, sources, objects if not those of the sources).
 define host_build
 $(B)/$(1)/demo/trace_short.c.o: traces/short.trace
-$(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
+$(B)/$(1)/tests/races/scripts.c.o $(B)/$(1)/tests/machines/machines.c.o: $(TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC.,$$< [$(1)])
 	$$(Q)$$(into) $$(CCACHE) $$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) \

@@ -96,8 +96,15 @@ HOST_TEST_SRCS += tests/suites/drivers/test_play_input.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_clock.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_cpus.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_mce.c
+HOST_TEST_SRCS += tests/machines/machines.c
+HOST_TEST_SRCS += tests/machines/parse.c
+HOST_TEST_SRCS += tests/machines/ports.c
+HOST_TEST_SRCS += tests/suites/arch/test_machines.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_stack.c
 HOST_TEST_SRCS += tests/suites/kernel/test_play_smp.c
+
+# The texts that assembler directives include in an object.
+TEXTS = $(RACE_TEXTS) $(wildcard tests/machines/*.machine)
 
 # Suites that run in the kernel and hosted.
 TEST_SRCS += tests/lib/ktest.c
