@@ -58,7 +58,7 @@ struct machine {
 	struct {
 		u32 leaf;
 		struct cpuid_regs regs;
-	} cpuid[16];
+	} cpuid[8];
 	struct {
 		u32 msr;
 		u64 value;

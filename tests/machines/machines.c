@@ -16,6 +16,16 @@ __asm__(
     "machine_texts:\n"
     MACHINE("k8-board")
     MACHINE("core2-laptop")
+    MACHINE("nehalem-server")
+    MACHINE("sandybridge-desktop")
+    MACHINE("jaguar-thin-client")
+    MACHINE("haswell-server")
+    MACHINE("baytrail-tablet")
+    MACHINE("zen-desktop")
+    MACHINE("surface-tablet")
+    MACHINE("tigerlake-laptop")
+    MACHINE("alderlake-desktop")
+    MACHINE("zen5-server")
     "\t.byte 0\n"
     ".popsection\n");
 /* clang-format on */
