@@ -328,8 +328,8 @@ static void cpuid_line(struct machine *m, const struct line *l)
 	if (is(l, 0, "vendor")) {
 		const u8 *name = (const u8 *)l->word[1];
 
-		r = (struct cpuid_regs){(u32)l->value[2], acpi_get32(name), acpi_get32(name + 8),
-		    acpi_get32(name + 4)};
+		r = (struct cpuid_regs){
+		    (u32)l->value[2], acpi_get32(name), acpi_get32(name + 8), acpi_get32(name + 4)};
 	}
 	m->cpuid[m->nr_cpuid].leaf = is(l, 0, "vendor") ? 0 : (u32)l->value[1];
 	m->cpuid[m->nr_cpuid++].regs = r;
@@ -363,7 +363,9 @@ static bool table_line(struct machine *m, const struct line *l)
 
 	if (is(l, 0, "ram") || is(l, 0, "reserved")) {
 		map_entry(m, l->value[1], l->value[2],
-		    is(l, 0, "ram") ? 1 : l->nr > 3 ? (u32)l->value[3] : 2);
+		    is(l, 0, "ram") ? 1
+		        : l->nr > 3 ? (u32)l->value[3]
+		                    : 2);
 	} else if (is(l, 0, "holes")) {
 		for (i = 0; i < l->value[3]; i++)
 			map_entry(m, l->value[1] + i * l->value[2],

@@ -170,8 +170,8 @@ static void mmio_out(volatile u32 *at, u32 value)
 static void mmio_out8(volatile u8 *at, u8 value)
 {
 	if (at == &ports.sleep && value & 0x20)
-		turns_off("register", acpi_get64(ports.m->memory + MACHINE_FADT + 248),
-		    value >> 2 & 7);
+		turns_off(
+		    "register", acpi_get64(ports.m->memory + MACHINE_FADT + 248), value >> 2 & 7);
 }
 
 static u64 msr_in(u32 msr)

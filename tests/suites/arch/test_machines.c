@@ -246,8 +246,9 @@ static void decide_clock(void)
 	        : ports.asked_cpuid ? "CPUID"
 	        : by_pm             ? "PM timer"
 	                            : "interval timer");
-	if (!assumed && (clock_tsc_hz < hz - hz / 100 || clock_tsc_hz > hz + hz / 100 ||
-	                    clock_apic_hz < bus - bus / 100 || clock_apic_hz > bus + bus / 100))
+	if (!assumed &&
+	    (clock_tsc_hz < hz - hz / 100 || clock_tsc_hz > hz + hz / 100 ||
+	        clock_apic_hz < bus - bus / 100 || clock_apic_hz > bus + bus / 100))
 		add(", rates %llu and %llu", (unsigned long long)clock_tsc_hz,
 		    (unsigned long long)clock_apic_hz);
 }
@@ -416,8 +417,8 @@ static void one_machine(struct ktest *t)
 		value_len = 0;
 		decisions[i].decide();
 		if (strcmp(value, want) != 0)
-			ktest_fail(t, __FILE__, __LINE__, "%s: %s: %s, expected %s",
-			    described.name, decisions[i].name, value, want);
+			ktest_fail(t, __FILE__, __LINE__, "%s: %s: %s, expected %s", described.name,
+			    decisions[i].name, value, want);
 	}
 	EXPECT_EQ(t, described.nr_expect, ARRAY_SIZE(decisions));
 }
