@@ -25,6 +25,7 @@ import labs_leak
 import lib
 import needs
 import nm
+import machines
 import poison_table
 import qemu
 import suites
@@ -359,6 +360,11 @@ def check_poison_table(_):
     yield from poison_table.wrong()
 
 
+def check_machines(_):
+    """docs/machine.md has the table of tests/machines/, each expectation its source"""
+    yield from machines.wrong()
+
+
 def check_waits(_):
     """docs/waits.md says what ends the wait of each waiting function"""
     yield from waits.wrong()
@@ -432,6 +438,7 @@ CHECKS = [
     check_core,
     check_mutants,
     check_poison_table,
+    check_machines,
     check_facts,
     check_figures,
     check_waits,
