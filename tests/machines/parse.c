@@ -50,9 +50,12 @@ static void split(struct line *l, const char **text)
 {
 	size_t len = 0;
 	bool comment = false;
+	unsigned i;
 	char *p;
 
 	memset(l, 0, sizeof(*l));
+	for (i = 0; i < WORDS; i++)
+		l->word[i] = l->text + sizeof(l->text) - 1; /* missing words are empty */
 	for (; **text && **text != '\n'; (*text)++) {
 		comment |= **text == '#';
 		if (!comment && len + 1 < sizeof(l->text))
@@ -249,10 +252,11 @@ static void make_root(struct machine *m)
 /* The info block: its head, the RSDP's tag, the map's tag, the end. */
 static void make_block(struct machine *m)
 {
+	static const char sign[8] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
 	u8 *b = m->memory, *rsdp = b + 16, sum = 0;
 	unsigned i, len = m->old_root ? 20 : 36;
 
-	memcpy(rsdp, "RSD PTR ", 8);
+	memcpy(rsdp, sign, sizeof(sign));
 	rsdp[15] = m->old_root ? 0 : 2;
 	put32(rsdp + (m->old_root ? 16 : 24), (u32)m->where + ROOT_AT);
 	for (i = 0; i < 20; i++)
@@ -390,6 +394,15 @@ static bool table_line(struct machine *m, const struct line *l)
 	return true;
 }
 
+/* Is there space for one more fact of each kind? */
+static bool has_space(const struct machine *m)
+{
+	return m->nr_cpuid < ARRAY_SIZE(m->cpuid) && m->nr_msr < ARRAY_SIZE(m->msr) &&
+	    m->nr_pci < ARRAY_SIZE(m->pci) && m->nr_expect < ARRAY_SIZE(m->expect) &&
+	    m->nr_ioapics < ARRAY_SIZE(m->pins) && m->map < 0x1f00 && m->madt < 0x1f00 &&
+	    m->srat < 0x2f00;
+}
+
 static bool other_line(struct machine *m, const struct line *l)
 {
 	if (is(l, 0, "title")) {
@@ -443,7 +456,7 @@ bool machine_read(struct machine *m, const char **text)
 		const char *line = *text;
 
 		split(&l, text);
-		if (l.nr && !table_line(m, &l) && !other_line(m, &l))
+		if (l.nr && (!has_space(m) || (!table_line(m, &l) && !other_line(m, &l))))
 			m->error = line;
 	}
 	finish(m);
