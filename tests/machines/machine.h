@@ -14,7 +14,7 @@
  *   memory START END node N        an SRAT entry
  *   lapic ADDRESS                  the MADT's address of the local APIC
  *   ioapic ADDRESS GSI PINS
- *   override IRQ GSI FLAGS         FLAGS as in ACPI 6.4, table 5.23
+ *   override IRQ GSI FLAGS         FLAGS as in ACPI 6.4, 5.2.12.5
  *   fadt FIELD VALUE               names: fadt_fields in parse.c
  *   s5 A B | s5 none               SLP_TYPa and SLP_TYPb in the DSDT
  *   acpi-mode                      the firmware hands over in ACPI mode
