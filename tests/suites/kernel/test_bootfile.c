@@ -255,7 +255,7 @@ static bool refused_with(const char *words)
 static void show_log_on(struct text *text, void *pixels)
 {
 	u64 pos = 0;
-	char piece[100];
+	char piece[128]; /* as in screen.c: a blank that was drawn is not black in this font */
 	size_t len;
 
 	if (text_init(
