@@ -249,9 +249,9 @@ static void ipc_take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_c
 
 /*
  * Queue the call: if @first, before all others but older ones of this kind; else in its family's
- * turn.  Families take turns, and
- * the calls of one family keep their order: the nth call of a family goes behind the nth calls of
- * the others.  So a family with many calls delays a call of another one by one call only.
+ * turn.  Families take turns, and the calls of one family keep their order: the nth call of a
+ * family goes behind the nth calls of the others.  So a family with many calls delays a call of
+ * another one by one call only.
  */
 static noinline void queue_call(struct endpoint *ep, struct ipc_call *call, bool first)
     REQUIRES(task_class)

@@ -13,7 +13,9 @@ import re
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import page_table
+from page_table import ROOT, read
+
 PAGE = "docs/machine.md"
 # Each decision, and its column.
 DECISIONS = {
@@ -32,11 +34,6 @@ DECISIONS = {
 }
 MADE = re.compile(r"^\| machine \| RAM .*\n\|[-|]+\n((?:\|.*\|\n)+)", re.M)
 EXPECT = re.compile(r"expect (\w+): (.*?) *(?:# *(.*))?")
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def listed():
@@ -83,16 +80,5 @@ def wrong():
         yield f"{PAGE}: the table is not that of the machines; run tools/machines.py --update"
 
 
-def main():
-    if "--update" in sys.argv[1:]:
-        text = read(PAGE)
-        start, end = MADE.search(text).span()
-        with open(os.path.join(ROOT, PAGE), "w", encoding="utf-8") as f:
-            f.write(text[:start] + table() + text[end:])
-    lines = list(wrong())
-    print("\n".join(lines) or f"{PAGE}: as the descriptions say")
-    return 1 if lines else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(page_table.main(PAGE, MADE, 0, table, wrong, "the descriptions"))

@@ -7,12 +7,13 @@ Usage: tools/poison_table.py [--update]
 Without --update it prints where the page differs from the tests; part of lint.  The other rows of
 the table, of cases that need two threads, are written by hand.
 """
-import os
 import re
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import page_table
+from page_table import read
+
 PAGE = "docs/mm/poison.md"
 SUITES = {
     "poison_states": "tests/suites/mm/poison/test_poison_states.c",
@@ -31,11 +32,6 @@ OUTCOMES = {
     "IGNORED": "flagged; retired when it is freed",
     "FAILED": "",
 }
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def said(error, outcome):
@@ -65,16 +61,5 @@ def wrong():
         )
 
 
-def main():
-    if "--update" in sys.argv[1:]:
-        text = read(PAGE)
-        start, end = MADE.search(text).span(1)
-        with open(os.path.join(ROOT, PAGE), "w", encoding="utf-8") as f:
-            f.write(text[:start] + rows() + text[end:])
-    lines = list(wrong())
-    print("\n".join(lines) or f"{PAGE}: as the tests say")
-    return 1 if lines else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(page_table.main(PAGE, MADE, 1, rows, wrong, "the tests"))

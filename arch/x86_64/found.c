@@ -9,6 +9,7 @@
 #include <quarry/acpi.h>
 #include <quarry/console.h>
 #include <quarry/machine.h>
+#include <quarry/plural.h>
 #include <quarry/port.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
@@ -134,12 +135,9 @@ static void show_cpu(void)
 
 static void show_clock(void)
 {
-	bool steady =
-	    cpuid(0x80000000, 0).eax >= 0x80000007 && cpuid(0x80000007, 0).edx & (1u << 8);
-
 	label("clock");
 	word("TSC %lu MHz, its rate %s;", clock_tsc_hz / 1000000,
-	    steady ? "is constant" : "may change");
+	    cpu_has_invariant_tsc() ? "is constant" : "may change");
 	word("APIC timer %lu MHz;", 16 * clock_apic_hz / 1000000);
 	if (acpi.pm_timer_port)
 		word("PM timer at port %#x", acpi.pm_timer_port);
@@ -188,7 +186,7 @@ static void show_interrupts(void)
 
 	label("interrupts");
 	word("%s;", apic_max_id() > XAPIC_MAX_ID ? "x2APIC mode" : "xAPIC mode");
-	word("%u I/O APIC%s;", acpi.nr_ioapics, acpi.nr_ioapics == 1 ? "" : "s");
+	word("%u I/O APIC%s;", acpi.nr_ioapics, plural(acpi.nr_ioapics));
 	word("lines in use:");
 	for (i = 0; i < LINES; i++)
 		if (ioapic_vector(i) >= 0)

@@ -19,12 +19,6 @@
 #define TIMER_DIV_16 3
 #define TICK_HZ      100
 
-/* Else power states of the CPU may change the TSC's rate or stop it. */
-static bool tsc_is_invariant(void)
-{
-	return cpuid(0x80000000, 0).eax >= 0x80000007 && cpuid(0x80000007, 0).edx & (1u << 8);
-}
-
 void arch_timer_init(void)
 {
 	apic_write(APIC_TIMER_DIV, TIMER_DIV_16);
@@ -32,7 +26,7 @@ void arch_timer_init(void)
 	clock_init();
 	apic_write(APIC_TIMER_INIT, 0);
 	printk("clock: TSC %lu MHz%s; APIC timer %lu MHz\n", clock_tsc_hz / 1000000,
-	    tsc_is_invariant() ? "" : ", not invariant", clock_apic_hz * 16 / 1000000);
+	    cpu_has_invariant_tsc() ? "" : ", not invariant", clock_apic_hz * 16 / 1000000);
 }
 
 void arch_timer_start(u32 ticks)

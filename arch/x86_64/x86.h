@@ -257,6 +257,11 @@ static inline bool cpu_keeps_x87_pointers(void)
 	return cpu_is_amd() &&
 	    (cpuid(0x80000000, 0).eax < 0x80000008 || !(cpuid(0x80000008, 0).ebx & 4));
 }
+/* Else power states of the CPU may change the TSC's rate or stop it. */
+static inline bool cpu_has_invariant_tsc(void)
+{
+	return cpuid(0x80000000, 0).eax >= 0x80000007 && cpuid(0x80000007, 0).edx & (1u << 8);
+}
 static inline bool cpu_has_gib_pages(void)
 {
 	return cpuid(0x80000001, 0).edx & (1u << 26);

@@ -110,25 +110,25 @@ static void map_entry(struct machine *m, u64 start, u64 end, u32 type)
 	m->map += 24;
 }
 
-/* A MADT entry of @len bytes, which an SRAT entry of the same CPU may follow. */
-static u8 *madt_entry(struct machine *m, u8 type, u8 len)
+/* Append an entry of @len bytes to the table at @at, of which there are @used bytes so far. */
+static u8 *append(struct machine *m, u32 at, size_t *used, u8 type, u8 len)
 {
-	u8 *e = m->memory + MADT_AT + m->madt;
+	u8 *e = m->memory + at + *used;
 
 	e[0] = type;
 	e[1] = len;
-	m->madt += len;
+	*used += len;
 	return e;
+}
+
+static u8 *madt_entry(struct machine *m, u8 type, u8 len)
+{
+	return append(m, MADT_AT, &m->madt, type, len);
 }
 
 static u8 *srat_entry(struct machine *m, u8 type, u8 len)
 {
-	u8 *e = m->memory + SRAT_AT + m->srat;
-
-	e[0] = type;
-	e[1] = len;
-	m->srat += len;
-	return e;
+	return append(m, SRAT_AT, &m->srat, type, len);
 }
 
 static void one_cpu(struct machine *m, u32 id, bool x2, bool on, int node)

@@ -83,7 +83,6 @@ def press(qmp, text):
     for c in text:
         keys = "left" if c == "<" else KEYS.get(c, f"shift-{c.lower()}" if c.isupper() else c)
         qmp("send-key", keys=[{"type": "qcode", "data": key} for key in keys.split("-")])
-        time.sleep(0.15)  # a key is held for 0.1 s
 
 
 def watch(name, cmdline, change, enough, typed=(), **machine):
