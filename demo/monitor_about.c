@@ -17,7 +17,7 @@
 #include <quarry/remarks.h>
 #include <quarry/string.h>
 
-#define OPTIONS 66 /* bytes of the command line that are shown */
+#define OPTIONS 64 /* bytes of the command line that are shown; "..." has room behind them */
 
 static void show_memory(void)
 {
