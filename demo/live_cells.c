@@ -249,8 +249,8 @@ void live_cpu_read(
 		stack = READ_ONCE(pageblock_of(mem, pfn)->zone) * STACKS_PER_ZONE + MT_MOVABLE;
 	c->fill = c->capacity = 0;
 	for (i = 0; i < NR_CACHED_ORDERS; i++, stack += NR_CACHED_TYPES) {
-		c->fill += READ_ONCE(pcp->count[stack]);
-		c->capacity += READ_ONCE(pcp->capacity[stack]);
+		c->fill += stack_count(&pcp->stack[stack]);
+		c->capacity += stack_capacity(&pcp->stack[stack]);
 	}
 	if (drained > c->drained) {
 		c->given = (now < c->asked_until ? c->given : 0) + drained - c->drained;

@@ -189,7 +189,7 @@ static unsigned left_in_cache(unsigned cpu)
 
 	LIST_FOREACH(mem, &memories, link)
 		for (i = 0; cpu < mem->nr_cpus && i < NR_STACKS; i++)
-			sum += READ_ONCE(mem->pcp[cpu]->count[i]);
+			sum += stack_count(&mem->pcp[cpu]->stack[i]);
 	spin_unlock_irqrestore(&memories_lock, flags);
 	return sum;
 }

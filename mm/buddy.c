@@ -68,8 +68,7 @@ static always_inline void link_block(struct zone *zone, pfn_t block, unsigned or
 	tree->list = (u8)(order + 1);
 }
 
-/* Move a pageblock from its list, if any, to the list of order @largest; below 0: to no list. */
-static noinline void move_block(struct zone *zone, pfn_t block, int largest) REQUIRES_ZONE(zone)
+void buddy_move(struct zone *zone, pfn_t block, int largest)
 {
 	if (tree_of(zone->mem, block)->list)
 		unlink_block(zone, block);
@@ -85,12 +84,7 @@ static always_inline void relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zon
 
 	if (likely(tree->list == largest + 1))
 		return;
-	move_block(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), largest);
-}
-
-void buddy_relist(struct zone *zone, pfn_t pfn)
-{
-	relist(zone, pfn);
+	buddy_move(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), largest);
 }
 
 /* Add @nr, which may be negative, to the free pages of @type that @zone can allocate. */
@@ -158,7 +152,7 @@ void buddy_block_comes(struct zone *zone, pfn_t pfn)
 	if (pageblock_isolated(pb))
 		return;
 	count_in_zone(zone, pageblock_type(pb), pb->nr_free);
-	buddy_relist(zone, pfn);
+	relist(zone, pfn);
 }
 
 void buddy_block_online(struct zone *zone, pfn_t block)
@@ -187,13 +181,6 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 	buddy_map_changed(zone, pfn, -(1L << order));
 }
 
-void buddy_free_whole(struct zone *zone, pfn_t block)
-{
-	CHECKED_ASSERT(spin_is_held(&zone->lock) && !pfn_in_block(block));
-	WRITE_ONCE(pfn_to_page_in(zone->mem, block)->word, 0);
-	whole_comes(zone, block, pageblock_isolated(pageblock_of(zone->mem, block)));
-}
-
 void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -202,10 +189,6 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	CHECKED_ASSERT(order <= MAX_ORDER && !(pfn & ((1UL << order) - 1)));
-	if (order == MAX_ORDER) {
-		buddy_free_whole(zone, pfn);
-		return;
-	}
 	WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, 0);
 	whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
 	more = buddy_gave(zone, pb, tree, pfn, order, whole, 1U << order);
@@ -222,23 +205,6 @@ pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order)
 	return pfn;
 }
 
-pfn_t buddy_alloc_whole(struct zone *zone, enum migratetype type)
-{
-	pfn_t block = zone->blocks[type][MAX_ORDER];
-	struct pageblock_tree *tree = tree_of(zone->mem, block);
-	struct pageblock *pb = pageblock_of(zone->mem, block);
-
-	if (unlikely(block == PFN_NONE))
-		return PFN_NONE;
-	CHECKED_ASSERT(pb->nr_free == PAGEBLOCK_PAGES && pageblock_type(pb) == type);
-	unlink_tree(zone, tree, type, MAX_ORDER, (u32)PFN_NONE);
-	free_map_store_whole(&tree->map, false);
-	WRITE_ONCE(pb->nr_free, 0);
-	forget_report(pb);
-	count_in_zone(zone, type, -(long)PAGEBLOCK_PAGES);
-	return block;
-}
-
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned lists = zone->have[type] >> order << order;
@@ -249,8 +215,6 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	int at;
 
 	CHECKED_ASSERT(type < NR_MIGRATETYPES);
-	if (order == MAX_ORDER)
-		return buddy_alloc_whole(zone, type);
 	if (!lists)
 		return PFN_NONE;
 	block = zone->blocks[type][__builtin_ctz(lists)];
@@ -264,7 +228,6 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	}
 	nr = 1U << order;
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - nr));
-	CHECKED_ASSERT(pb->nr_free < PAGEBLOCK_PAGES);
 	forget_report(pb);
 	count_in_zone(zone, type, -(long)nr);
 	/* If the block was not of the largest order, the largest free block is still there. */

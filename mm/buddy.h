@@ -87,9 +87,6 @@ void buddy_block_online(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 void buddy_free(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* Take a block of exactly @order; all its words are 0.  PFN_NONE: @type has no such block. */
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
-/* buddy_free and buddy_alloc for the largest order: the block is a whole pageblock. */
-void buddy_free_whole(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
-pfn_t buddy_alloc_whole(struct zone *zone, enum migratetype type) REQUIRES_ZONE(zone);
 /* buddy_alloc from a pageblock of another type, which it steals where that is allowed. */
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
     REQUIRES_ZONE(zone);

@@ -31,14 +31,15 @@ struct batch_records {
 };
 
 /* A single block has no record here: its caller makes one. */
-static struct batch_records records_begin(const struct memory *mem, bool several)
+static struct batch_records records_begin(struct zone *zone, bool several)
 {
 	struct batch_records r = {
-	    .ring = several ? trace_ring_own(mem) : NULL, .steps = STEPS_AT_ONCE};
+	    .ring = several ? trace_ring_own(zone->mem) : NULL, .steps = STEPS_AT_ONCE};
 
 	if (likely(r.ring)) {
 		r.next = r.ring->next;
 		r.now = arch_ticks();
+		WRITE_ONCE(zone->recorded, r.now);
 	}
 	return r;
 }
@@ -92,7 +93,7 @@ static void keep_rest(struct free_map *map, unsigned at, unsigned end)
  * Take up to @max blocks from the pageblock at @block, which has at least one; the smallest free
  * blocks are used first.
  */
-static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned order, u32 word,
+static noinline unsigned take_from(struct zone *zone, pfn_t block, unsigned order, u32 word,
     struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
 {
 	struct batch_records r = *records;
@@ -135,23 +136,10 @@ static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned
 	return nr;
 }
 
-/* take_from, out of line; for order 0 the order is a constant. */
-static noinline unsigned take_from_any(struct zone *zone, pfn_t block, unsigned order, u32 word,
-    struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
-{
-	return take_from(zone, block, order, word, out, max, records);
-}
-
-static noinline unsigned take_from_order0(struct zone *zone, pfn_t block, u32 word,
-    struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
-{
-	return take_from(zone, block, 0, word, out, max, records);
-}
-
 unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype type, u32 word,
     struct page **out, unsigned max)
 {
-	struct batch_records records = records_begin(zone->mem, max > 1);
+	struct batch_records records = records_begin(zone, max > 1);
 	unsigned got = 0, lists;
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
@@ -159,11 +147,7 @@ unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype ty
 	while (got < max && records.steps && (lists = zone->have[type] >> order << order)) {
 		pfn_t block = zone->blocks[type][__builtin_ctz(lists)];
 
-		if (likely(order == 0))
-			got += take_from_order0(zone, block, word, out + got, max - got, &records);
-		else
-			got +=
-			    take_from_any(zone, block, order, word, out + got, max - got, &records);
+		got += take_from(zone, block, order, word, out + got, max - got, &records);
 	}
 	records_end(&records);
 	return got;
@@ -180,7 +164,7 @@ static always_inline size_t window_of(unsigned order)
  * word of a tree.  @low is the first page of that word, and @bytes the size of the descriptors of
  * its pages.  Returns the place in @pages of the first block that is left.
  */
-static always_inline struct page **give_word(struct zone *zone, struct page **pages,
+static noinline struct page **give_word(struct zone *zone, struct page **pages,
     struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,
     struct batch_records *records, unsigned *more) REQUIRES_ZONE(zone)
 {
@@ -211,21 +195,6 @@ static always_inline struct page **give_word(struct zone *zone, struct page **pa
 	return at;
 }
 
-/* give_word, out of line: so the loop over a batch keeps its variables in registers. */
-static noinline struct page **give_word_any(struct zone *zone, struct page **pages,
-    struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,
-    struct batch_records *records, unsigned *more) REQUIRES_ZONE(zone)
-{
-	return give_word(zone, pages, end, low, bytes, order, word, records, more);
-}
-
-static noinline struct page **give_word_order0(struct zone *zone, struct page **pages,
-    struct page **end, struct page *low, u32 word, struct batch_records *records, unsigned *more)
-    REQUIRES_ZONE(zone)
-{
-	return give_word(zone, pages, end, low, window_of(0), 0, word, records, more);
-}
-
 /* Free one block; no neighbour in the batch shares its word of the tree. */
 static always_inline unsigned give_one(struct zone *zone, const struct memory *mem,
     struct page *page, unsigned order, u32 word, struct batch_records *records) REQUIRES_ZONE(zone)
@@ -240,16 +209,15 @@ static always_inline unsigned give_one(struct zone *zone, const struct memory *m
 	return buddy_gave(zone, pageblock_of(mem, pfn), tree, pfn, order, whole, 1U << order);
 }
 
-/* As buddy_give_batch; for order 0 the order is a constant. */
-static always_inline void give_batch(struct zone *zone, struct page **pages, unsigned nr,
-    unsigned order, u32 word) REQUIRES_ZONE(zone)
+void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsigned order, u32 word)
 {
 	size_t window = window_of(order), offset, next;
-	struct batch_records records = records_begin(zone->mem, true);
+	struct batch_records records = records_begin(zone, true);
 	const struct memory *mem = zone->mem;
 	struct page **last = pages + nr - 1;
 	unsigned more = 0;
 
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	while (pages < last) {
 		struct page *page = *pages;
 
@@ -261,24 +229,11 @@ static always_inline void give_batch(struct zone *zone, struct page **pages, uns
 			continue;
 		}
 		page -= offset / sizeof(*page) & (window / sizeof(*page) - 1);
-		if (order == 0)
-			pages =
-			    give_word_order0(zone, pages, last + 1, page, word, &records, &more);
-		else
-			pages = give_word_any(
-			    zone, pages, last + 1, page, window, order, word, &records, &more);
+		pages = give_word(
+		    zone, pages, last + 1, page, window, order, word, &records, &more);
 	}
 	if (pages == last)
 		more += give_one(zone, mem, *last, order, word, &records);
 	records_end(&records);
 	WRITE_ONCE(zone->nr_free, zone->nr_free + more);
-}
-
-void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsigned order, u32 word)
-{
-	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	if (order == 0)
-		give_batch(zone, pages, nr, 0, word);
-	else
-		give_batch(zone, pages, nr, order, word);
 }

@@ -19,8 +19,8 @@
  * type and isolate bit are read here, under the lock, and not earlier.
  */
 void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr) REQUIRES_ZONE(zone);
-/* Put the pageblock, which is not isolated, on the list of its largest free block's order. */
-void buddy_relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+/* Move a pageblock from its list, if any, to the list of order @largest; below 0: to no list. */
+void buddy_move(struct zone *zone, pfn_t block, int largest) REQUIRES_ZONE(zone);
 
 /*
  * Count @nr pages that blocks of @order have added to the tree of the pageblock at @pfn; @whole is
@@ -41,7 +41,7 @@ static always_inline unsigned buddy_gave(struct zone *zone, struct pageblock *pb
 			MM_EVENT_ADD(zone->mem, FREE_ISOLATED, nr >> order);
 			return 0;
 		}
-		buddy_relist(zone, pfn);
+		buddy_move(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), (int)whole);
 	}
 	CHECKED_ASSERT(tree->list == free_map_largest(&tree->map) + 1);
 	if (unlikely(pageblock_type(pb) == MT_CMA))

@@ -273,15 +273,9 @@ static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	const struct pageblock *pb = pageblock_of(c->mem, block);
 	bool cached = pageblock_type(pb) < NR_CACHED_TYPES && !pageblock_isolated(pb) &&
 	    pageblock_state(pb) == PB_ONLINE;
-	unsigned index;
+	unsigned want = cached ? zone_stack(c->zone, 0, pageblock_type(pb)) : STACK_NONE;
 
-	for (index = 0; index < NR_CACHED_ORDERS; index++) {
-		unsigned want = cached ? zone_stack(c->zone, index, pageblock_type(pb))
-		                       : c->zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
-
-		CHECK(c, pb->stack[index] == want, "I-I2 stack number of a pageblock", block,
-		    pb->stack[index], want);
-	}
+	CHECK(c, pb->stack == want, "I-I2 stack number of a pageblock", block, pb->stack, want);
 	return true;
 }
 
@@ -380,7 +374,8 @@ static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, 
 	const struct pcp *pcp = c->mem->pcp[cpu];
 	unsigned stack = zone_stack(zone, index, type), i;
 	unsigned order = index_order(index);
-	u16 count = READ_ONCE(pcp->count[stack]), capacity = READ_ONCE(pcp->capacity[stack]);
+	u32 count = stack_count(&pcp->stack[stack]);
+	u32 capacity = stack_capacity(&pcp->stack[stack]);
 	/* No round reaches a dead CPU, which keeps its capacities and pages (zone_pcp_disable). */
 	bool reached = cpumask_test(cpu_online_mask, cpu);
 
@@ -388,7 +383,7 @@ static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, 
 	CHECK(c, !reached || zone->pcp_depth == 0 || capacity == 0, "I-P6 cache on while disabled",
 	    cpu, capacity, 0);
 	for (i = 0; i < count; i++) {
-		const struct page *page = pcp->slot[stack][i];
+		const struct page *page = pcp->stack[stack].slot[i];
 		pfn_t pfn = page_to_pfn_in(c->mem, page);
 
 		CHECK(c,
@@ -422,11 +417,12 @@ static bool check_caches(struct zone_check *c) WHILE_STOPPED
 		}
 	}
 	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
-		unsigned none = zone->id * STACKS_PER_ZONE + STACK_NONE;
+		const struct pcp_stack *none = &c->mem->pcp[cpu]->stack[STACK_NONE];
+		unsigned i;
 
-		CHECK(c,
-		    c->mem->pcp[cpu]->count[none] == 0 && c->mem->pcp[cpu]->capacity[none] == 0,
-		    "I-P1 the stack of capacity 0", cpu, c->mem->pcp[cpu]->count[none], 0);
+		for (i = 0; i < STACKS_PER_ZONE; i++)
+			CHECK(c, none[i].top == none[i].limit, "I-P1 the stack of capacity 0", cpu,
+			    stack_count(&none[i]), 0);
 	}
 	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
 	CHECK(c, c->cached_set == 0, "I-P3 page in two slots", zone->id, c->cached_set, 0);

@@ -1,21 +1,163 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * direct.c: alloc_direct and free_direct: the functions of direct_inline.h for any memory, out of
- * line.
+ * direct.c: allocates one block straight from the buddy allocator of the nearest zone, or frees it
+ * there, if the order has no stack, or the zone's caches are off, and the case is plain.
  *
  * Owns:       nothing.
- * Locks:      as direct_inline.h.
- * Invariants: as direct_inline.h.
- * Tests:      play_past, page_alloc, pcp, zone_locks, events, poison_race.
+ * Locks:      interrupts off; the zone lock inside, in one hold.
+ * Invariants: these paths do nothing that the slow paths would not do, and leave to them each case
+ *             that is not plain.  An allocation is plain if its zone stays above its low watermark
+ *             and all its reserves (zone_plenty).  A free is plain if the block's word, read before
+ *             the zone lock is taken and again under it, shows only that the block is allocated.
+ * Tests:      page_alloc, pcp, zone_locks, events, poison_race.
  */
-#include "mm/direct_inline.h"
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/page.h"
+#include "mm/pcp.h"
+#include "mm/zone.h"
+#include <quarry/alloc_check.h>
+#include <quarry/sched_point.h>
+
+/* A bit for each order that has stacks, as in order_index. */
+#define CACHED_ORDERS (((1U << NR_SMALL_CACHED) - 1) | 1U << MAX_ORDER)
+
+/* May @zone have a stack for @order?  Not while the zone's caches are off. */
+static always_inline bool may_have_stack(const struct zone *zone, unsigned order)
+{
+	return CACHED_ORDERS >> order & 1 && arch_u32_is(&zone->pcp_depth, 0);
+}
+
+/* Can the stack be used: does it have a block, or space for one? */
+static bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	const struct pcp_stack *s = &pcp->stack[stack];
+
+	return s->top != s->slot || s->limit != s->slot || pcp_update_capacity(zone, pcp, stack);
+}
+
+/*
+ * Make a trace record of this CPU, whose cache is @pcp.  Reading the clock would take longer than
+ * the rest of an allocation.  So only every sixteenth record does; the others get a time just after
+ * that of the zone's last record, which keeps the records of each page in order.
+ */
+static void record(struct zone *zone, const struct pcp *pcp,
+    enum trace_kind kind, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone)
+{
+	struct trace_ring *ring = pcp->ring;
+	u64 now = READ_ONCE(zone->recorded) + 1;
+
+	if (unlikely(!ring))
+		return;
+	if (unlikely(ring->next % 16 == 0))
+		now = MAX(now, arch_ticks());
+	WRITE_ONCE(zone->recorded, now);
+	trace_store(ring, now, kind, pfn, order, 0);
+}
+
+/* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
+static always_inline struct page *take_direct(
+    struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
+{
+	unsigned long enough = zone_plenty(zone, 1UL << order);
+	pfn_t pfn = PFN_NONE;
+	struct page *page;
+
+	if (unlikely(READ_ONCE(zone->nr_free) < enough + READ_ONCE(zone->nr_free_cma) ||
+	        !arch_u32_is(&zone->futile, 0)))
+		return NULL;
+	zone_lock(zone);
+	/*
+	 * Check again under the lock: since then other CPUs may have taken pages, and lent pages,
+	 * which do not count, may have come.
+	 */
+	if (likely(zone->nr_free - zone->nr_free_cma >= enough))
+		pfn = buddy_alloc(zone, order, type);
+	if (unlikely(pfn == PFN_NONE)) {
+		zone_unlock(zone);
+		return NULL;
+	}
+	page = pfn_to_page_in(zone->mem, pfn);
+	page_store(page, AS_TAIL, AS_ALLOC(order));
+	record(zone, pcp, TR_take, pfn, order);
+	zone_unlock(zone);
+	if (!page)
+		__builtin_unreachable(); /* not NULL, since its word was read */
+	return page;
+}
 
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	return direct_alloc(mem, false, gfp, order);
+	enum migratetype type = gfp_type(gfp);
+	struct page *page = NULL;
+	irqflags_t flags;
+	struct zone *zone;
+	struct pcp *pcp;
+
+	if (unlikely(order > MAX_ORDER))
+		return NULL;
+	flags = arch_irq_save();
+	pcp = this_pcp(mem);
+	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
+	if (!may_have_stack(zone, order) ||
+	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
+		page = take_direct(zone, pcp, order, type);
+	if (likely(page)) {
+		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
+		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
+	}
+	arch_irq_restore(flags);
+	if (page)
+		alloc_check(mem, page, order);
+	return page;
 }
 
 bool free_direct(struct memory *mem, struct page *page, unsigned order)
 {
-	return direct_free(mem, false, page, order);
+	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
+	unsigned stack;
+	pfn_t pfn = page_to_pfn_in(mem, page);
+	u32 word = PAGE_WORD(1, PG_ALLOC, order);
+	const struct pageblock *pb;
+	bool done = false;
+	irqflags_t flags;
+	struct zone *zone;
+	struct pcp *pcp;
+
+	/* This refuses NULL, too: it is no descriptor of the array. */
+	if (unlikely(offset % sizeof(*page) || order > MAX_ORDER || pfn < mem->start_pfn ||
+	        pfn >= mem->end_pfn))
+		return false;
+	pb = pageblock_of(mem, pfn);
+	if (unlikely((READ_ONCE(pb->bits) & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT ||
+	        !arch_u32_is(&page->word, word)))
+		return false;
+	flags = arch_irq_save();
+	zone = &mem->zones[pb->zone];
+	pcp = this_pcp(mem);
+	if (may_have_stack(zone, order)) {
+		stack = READ_ONCE(pb->stack) + order_index(order) * NR_CACHED_TYPES;
+		/* Pages of isolated and CMA pageblocks are never cached. */
+		if (stack < NR_STACKS && is_cached(zone, pcp, stack)) {
+			arch_irq_restore(flags);
+			return false;
+		}
+	}
+	sched_point("free.direct");
+	zone_lock(zone);
+	sched_point("free.buddy_locked");
+	/*
+	 * Read the word again under the lock (law 4): the block may be poisoned by now, or freed by
+	 * another CPU.
+	 */
+	if (likely(arch_u32_is(&page->word, word))) {
+		record(zone, pcp, TR_direct, pfn, order);
+		buddy_free(zone, pfn, order);
+		done = true;
+	}
+	zone_unlock(zone);
+	if (done)
+		counter_add(&pcp->event[EV_FREE_DIRECT], 1);
+	arch_irq_restore(flags);
+	return done;
 }

@@ -27,7 +27,6 @@ MM_SRCS += mm/claim.c
 MM_SRCS += mm/reclaim_ask.c
 MM_SRCS += mm/zonelist.c
 MM_SRCS += mm/direct.c
-MM_SRCS += mm/direct_many.c
 # 5: drain rounds, which empty the caches
 MM_SRCS += mm/drain_cpu.c
 MM_SRCS += mm/drain.c
@@ -88,5 +87,5 @@ MM_SRCS += mm/show.c
 
 # The hot paths begin with a cache line, wherever the rest of the image ends (rows code_lines_* of
 # docs/bench.md).
-$(addprefix $(B)/kernel/mm/,$(addsuffix .c.o,page_alloc put_page direct direct_many)): \
+$(addprefix $(B)/kernel/mm/,$(addsuffix .c.o,page_alloc put_page)): \
 	KFLAGS += -falign-functions=64

@@ -35,7 +35,7 @@ int mem_free_held(
 	KASSERT(!held.at);
 	held.arg = arg;
 	held.at = at;
-	cached = free_body(mem, false, page, order);
+	cached = free_body(mem, page, order);
 	held.at = NULL;
 	if (cached)
 		return 0;

@@ -83,18 +83,26 @@ void free_map_clear(struct free_map *map, unsigned page, unsigned order)
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)
 {
 	int fits = free_map_fitting(map, order);
-	unsigned node, have = (unsigned)fits;
+	unsigned node, word, have = (unsigned)fits;
+	u64 bits;
 
 	if (fits < 0)
 		return FREE_MAP_NONE;
 	*had = have;
 	node = first_node(map, have);
-	free_map_flip(map, node);
+	word = node / 64;
+	bits = map->bit[word] ^ 1ULL << node % 64;
 	/* The lower half is split further; the upper half stays free. */
 	for (; have > order; have--) {
 		node *= 2;
-		free_map_flip(map, node + 1);
+		if (node / 64 != word) {
+			WRITE_ONCE(map->bit[word], bits);
+			word = node / 64;
+			bits = map->bit[word];
+		}
+		bits |= 1ULL << (node + 1) % 64;
 	}
+	WRITE_ONCE(map->bit[word], bits);
 	WRITE_ONCE(map->counts, map->counts - free_unit(*had) + free_units(order, *had));
 	return (int)((node << order) - PAGEBLOCK_PAGES);
 }

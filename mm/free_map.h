@@ -73,16 +73,7 @@ static always_inline bool free_map_bit(const struct free_map *map, unsigned node
 
 static always_inline void free_map_flip(struct free_map *map, unsigned node)
 {
-	arch_bit_flip(map->bit, node);
-}
-
-/* Clear the bit of @node; returns whether it was set. */
-static always_inline bool free_map_unset(struct free_map *map, unsigned node)
-{
-	bool was;
-
-	arch_bit_clear(map->bit, node, was);
-	return was;
+	WRITE_ONCE(map->bit[node / 64], map->bit[node / 64] ^ 1ULL << node % 64);
 }
 
 /* The number of free blocks of @order.  Any context; without the lock, it may be out of date. */
@@ -135,13 +126,21 @@ static always_inline void free_map_store_whole(struct free_map *map, bool whole)
 /* Free a block, and merge it as long as its buddy is free; returns the order that results. */
 static always_inline unsigned free_map_put(struct free_map *map, unsigned page, unsigned order)
 {
-	unsigned node = free_node(page, order), whole;
+	unsigned node = free_node(page, order), word = node / 64, whole;
+	u64 bits = map->bit[word];
 
 	CHECKED_ASSERT(!(page & ((1U << order) - 1)) && free_map_order_at(map, page) < 0);
 	/* The loop ends at node 1, the whole pageblock: its buddy is bit 0, which is never set. */
-	while (free_map_unset(map, node ^ 1))
+	while (bits >> (node ^ 1) % 64 & 1) {
+		bits ^= 1ULL << (node ^ 1) % 64;
 		node /= 2;
-	free_map_flip(map, node);
+		if (node / 64 != word) {
+			WRITE_ONCE(map->bit[word], bits);
+			word = node / 64;
+			bits = map->bit[word];
+		}
+	}
+	WRITE_ONCE(map->bit[word], bits | 1ULL << node % 64);
 	whole = MAX_ORDER - highest_bit(node);
 	WRITE_ONCE(map->counts, map->counts + free_unit(whole) - free_units(order, whole));
 	return whole;

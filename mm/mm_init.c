@@ -91,6 +91,8 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .memmap = cfg->memmap,
 	    .pageblocks = cfg->pageblocks,
 	    .trees = cfg->trees,
+	    .first_page = (uintptr_t)cfg->memmap + cfg->start_pfn * sizeof(struct page),
+	    .page_bytes = (cfg->end_pfn - cfg->start_pfn) * sizeof(struct page),
 	    .arrays = cfg->arrays,
 	    .start_pfn = cfg->start_pfn,
 	    .end_pfn = cfg->end_pfn,

@@ -8,7 +8,8 @@
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
  *             compact.
  */
-#include "mm/direct_inline.h"
+#include "mm/alloc.h"
+#include "mm/drain.h"
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/page.h"
@@ -24,203 +25,57 @@ noinline struct page *zero_block(const struct memory *mem, struct page *page, un
 	return page;
 }
 
-struct page *zero_pages(struct page *page, unsigned order)
+/* Requests that mem_alloc_pages does not serve at once: another order, zeroed, or recorded. */
+static noinline struct page *alloc_other(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	return page ? zero_block(&kernel_memory, page, order) : NULL;
-}
-
-/* Requests that the hot paths do not serve: the direct paths come first, then the slow ones. */
-static always_inline struct page *alloc_rest(
-    struct memory *mem, bool own, gfp_t gfp, unsigned order)
-{
-	struct page *page =
-	    own ? direct_alloc(mem, true, gfp, order) : alloc_direct(mem, gfp, order);
-
-	if (unlikely(!page))
-		return alloc_slow(mem, gfp, order);
-	return unlikely(gfp & GFP_ZERO) ? zero_block(mem, page, order) : page;
-}
-
-static always_inline int free_rest(struct memory *mem, bool own, struct page *page, unsigned order)
-{
-	bool done = own ? direct_free(mem, true, page, order) : free_direct(mem, page, order);
-
-	return likely(done) ? 0 : free_slow(mem, page, order);
-}
-
-/*
- * The hot paths while tracing is on, which also make a record.  They are separate, so that the hot
- * paths without tracing call no function.
- */
-static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	struct page *page = alloc_body(mem, false, gfp, order);
+	struct page *page = order_index(order) < NR_CACHED_ORDERS ? alloc_body(mem, gfp, order) : NULL;
 
 	if (!page)
-		page = alloc_rest(mem, false, gfp, order);
+		page = alloc_direct(mem, gfp, order);
+	if (!page)
+		page = alloc_slow(mem, gfp, order);
 	else if (gfp & GFP_ZERO)
 		zero_block(mem, page, order);
-	if (page)
+	if (page && READ_ONCE(mem->tracing))
 		trace_page(mem, TR_alloc, page_to_pfn_in(mem, page), order);
 	return page;
 }
 
-static noinline int traced_free(struct memory *mem, struct page *page, unsigned order)
+struct page *mem_alloc_page(struct memory *mem, gfp_t gfp)
 {
-	pfn_t pfn = page_to_pfn_in(mem, page);
+	struct page *page;
 
-	/* After the free another CPU may have the page, so the record comes first. */
-	if (page)
-		trace_page(mem, TR_free, pfn, order);
-	return free_body(mem, false, page, order) ? 0 : free_rest(mem, false, page, order);
-}
-
-/* Requests that the hot paths of the kernel's own memory do not serve, with the same arguments. */
-noinline struct page *alloc_order_past(gfp_t gfp, unsigned order)
-{
-	if (unlikely(body_tracing(&kernel_memory, true)))
-		return traced_alloc(&kernel_memory, gfp, order);
-	return alloc_rest(&kernel_memory, true, gfp, order);
-}
-
-static noinline int own_free_rest(struct page *page, unsigned order)
-{
-	return free_rest(&kernel_memory, false, page, order);
-}
-
-noinline int free_order_past(struct page *page, unsigned order)
-{
-	if (unlikely(body_tracing(&kernel_memory, true)))
-		return traced_free(&kernel_memory, page, order);
-	return free_rest(&kernel_memory, true, page, order);
-}
-
-/* The same for blocks of the largest order: here the order is a constant. */
-static noinline struct page *alloc_max_past(gfp_t gfp)
-{
-	return alloc_rest(&kernel_memory, true, gfp & ~GFP_ZERO, MAX_ORDER);
-}
-
-static noinline int free_max_past(struct page *page)
-{
-	return free_rest(&kernel_memory, true, page, MAX_ORDER);
-}
-
-/* Make a record for the kernel's own memory, in line. */
-static always_inline void own_record(enum trace_kind kind, const struct page *page, unsigned order)
-{
-	irqflags_t flags = arch_irq_save();
-	struct trace_ring *ring = arch_pcp_load_ptr(offsetof(struct pcp, ring), 0);
-
-	if (likely(ring))
-		trace_store(ring, kind, page_to_pfn_in(&kernel_memory, page), order, 0);
-	arch_irq_restore(flags);
-}
-
-/* A pair of functions for each cached order, and a second pair that is used while tracing is on. */
-#define INSTANCE(name, order)                                                                      \
-	static noinline struct page *traced_alloc_##name(gfp_t gfp)                                \
-	{                                                                                          \
-		struct page *page = alloc_body(&kernel_memory, true, gfp, (order));                \
-                                                                                                   \
-		if (unlikely(!page))                                                               \
-			return alloc_order_past(gfp, (order));                                     \
-		own_record(TR_alloc, page, (order));                                               \
-		return page;                                                                       \
-	}                                                                                          \
-                                                                                                   \
-	static noinline int traced_free_##name(struct page *page)                                  \
-	{                                                                                          \
-		if (unlikely(!page))                                                               \
-			return free_order_past(page, (order));                                     \
-		own_record(TR_free, page, (order));                                                \
-		if (likely(free_body(&kernel_memory, true, page, (order))))                        \
-			return 0;                                                                  \
-		return own_free_rest(page, (order));                                               \
-	}                                                                                          \
-                                                                                                   \
-	noinline struct page *alloc_##name(gfp_t gfp)                                              \
-	{                                                                                          \
-		struct page *page;                                                                 \
-                                                                                                   \
-		CHECKED_ASSERT(!(gfp & GFP_ZERO));                                                 \
-		if (unlikely(body_tracing(&kernel_memory, true)))                                  \
-			return traced_alloc_##name(gfp);                                           \
-		page = alloc_body(&kernel_memory, true, gfp, (order));                             \
-		if (likely(page))                                                                  \
-			return page;                                                               \
-		return (order) == MAX_ORDER ? alloc_max_past(gfp)                                  \
-		                            : alloc_order_past(gfp, (order));                      \
-	}                                                                                          \
-                                                                                                   \
-	noinline int free_##name(struct page *page)                                                \
-	{                                                                                          \
-		if (unlikely(body_tracing(&kernel_memory, true)))                                  \
-			return traced_free_##name(page);                                           \
-		if (likely(free_body(&kernel_memory, true, page, (order))))                        \
-			return 0;                                                                  \
-		return (order) == MAX_ORDER ? free_max_past(page)                                  \
-		                            : free_order_past(page, (order));                      \
-	}
-INSTANCE(order0, 0)
-INSTANCE(order1, 1)
-INSTANCE(order2, 2)
-INSTANCE(order3, 3)
-INSTANCE(order_max, MAX_ORDER)
-BUILD_ASSERT(NR_SMALL_CACHED == 4);
-
-static noinline struct page *zeroed_alloc(gfp_t gfp, unsigned order)
-{
-	return zero_pages(alloc_order_any(gfp & ~GFP_ZERO, order), order);
-}
-
-struct page *alloc_order_any(gfp_t gfp, unsigned order)
-{
-	if (likely(!(order | (gfp & GFP_ZERO))))
-		return alloc_order0(gfp);
-	if (unlikely(gfp & GFP_ZERO))
-		return zeroed_alloc(gfp, order);
-	switch (order) {
-	case 1: return alloc_order1(gfp);
-	case 2: return alloc_order2(gfp);
-	case 3: return alloc_order3(gfp);
-	default: return order == MAX_ORDER ? alloc_order_max(gfp) : alloc_order_past(gfp, order);
-	}
-}
-
-int free_order_any(struct page *page, unsigned order)
-{
-	if (likely(!order))
-		return free_order0(page);
-	switch (order) {
-	case 1: return free_order1(page);
-	case 2: return free_order2(page);
-	case 3: return free_order3(page);
-	default: return order == MAX_ORDER ? free_order_max(page) : free_order_past(page, order);
-	}
+	if (unlikely(READ_ONCE(mem->tracing)))
+		return alloc_other(mem, gfp, 0);
+	page = alloc_body(mem, gfp, 0);
+	return likely(page) ? page : alloc_slow(mem, gfp, 0);
 }
 
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct page *page;
+	return order | (gfp & GFP_ZERO) ? alloc_other(mem, gfp, order) : mem_alloc_page(mem, gfp);
+}
 
-	if (unlikely(body_tracing(mem, false)))
-		return traced_alloc(mem, gfp, order);
-	page = alloc_body(mem, false, gfp, order);
-	if (unlikely(!page))
-		return alloc_rest(mem, false, gfp, order);
-	if (unlikely(gfp & GFP_ZERO))
-		return zero_block(mem, page, order);
-	return page;
+static noinline int free_other(struct memory *mem, struct page *page, unsigned order)
+{
+	/* After the free another CPU may have the page, so the record comes first. */
+	if (page && READ_ONCE(mem->tracing))
+		trace_page(mem, TR_free, page_to_pfn_in(mem, page), order);
+	if (order_index(order) < NR_CACHED_ORDERS && free_body(mem, page, order))
+		return 0;
+	return free_direct(mem, page, order) ? 0 : free_slow(mem, page, order);
+}
+
+int mem_free_page(struct memory *mem, struct page *page)
+{
+	if (unlikely(READ_ONCE(mem->tracing)))
+		return free_other(mem, page, 0);
+	return likely(free_body(mem, page, 0)) ? 0 : free_slow(mem, page, 0);
 }
 
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 {
-	if (unlikely(body_tracing(mem, false)))
-		return traced_free(mem, page, order);
-	if (likely(free_body(mem, false, page, order)))
-		return 0;
-	return free_rest(mem, false, page, order);
+	return order ? free_other(mem, page, order) : mem_free_page(mem, page);
 }
 
 /*
@@ -340,8 +195,8 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 /* Pages that the bulk functions move in one interrupt-off section. */
 #define BULK_CHUNK 64
 
-static always_inline unsigned long alloc_bulk(
-    struct memory *mem, bool own, gfp_t gfp, unsigned long nr, struct page **pages)
+unsigned long mem_alloc_pages_bulk(
+    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
 {
 	unsigned long got = 0, i;
 
@@ -349,10 +204,8 @@ static always_inline unsigned long alloc_bulk(
 		unsigned long end = MIN(nr, got + BULK_CHUNK), start = got;
 		irqflags_t flags = arch_irq_save();
 
-		got += pcp_pop_many(body_pcp(mem, own), gfp, pages + got, end - got);
+		got += pcp_pop_many(mem, gfp, pages + got, end - got);
 		arch_irq_restore(flags);
-		if (got < end && nr - got > PCP_BATCH)
-			got += alloc_direct_many(mem, gfp, nr - got, pages + got);
 		for (i = start; i < got; i++)
 			alloc_check(mem, pages[i], 0);
 		if (gfp & GFP_ZERO) {
@@ -367,26 +220,23 @@ static always_inline unsigned long alloc_bulk(
 			break;
 		got++;
 	}
-	if (unlikely(body_tracing(mem, own)))
+	if (unlikely(READ_ONCE(mem->tracing)))
 		trace_bulk(mem, TR_alloc, pages, got);
 	return got;
 }
 
-static always_inline unsigned long free_bulk(
-    struct memory *mem, bool own, unsigned long nr, struct page **pages)
+unsigned long mem_free_pages_bulk(struct memory *mem, unsigned long nr, struct page **pages)
 {
 	unsigned long done = 0, refused = 0;
 
-	if (unlikely(body_tracing(mem, own)))
+	if (unlikely(READ_ONCE(mem->tracing)))
 		trace_bulk(mem, TR_free, pages, nr);
 	while (done < nr) {
 		unsigned long end = MIN(nr, done + BULK_CHUNK);
 		irqflags_t flags = arch_irq_save();
 
-		done += pcp_push_many(mem, own, pages + done, end - done);
+		done += pcp_push_many(mem, pages + done, end - done);
 		arch_irq_restore(flags);
-		if (done < end && nr - done > PCP_BATCH)
-			done += free_direct_many(mem, nr - done, pages + done);
 		if (done >= end)
 			continue;
 		if (free_slow(mem, pages[done], 0))
@@ -394,25 +244,4 @@ static always_inline unsigned long free_bulk(
 		done++;
 	}
 	return refused;
-}
-
-unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages)
-{
-	return alloc_bulk(&kernel_memory, true, gfp, nr, pages);
-}
-
-unsigned long free_pages_bulk(unsigned long nr, struct page **pages)
-{
-	return free_bulk(&kernel_memory, true, nr, pages);
-}
-
-unsigned long mem_alloc_pages_bulk(
-    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
-{
-	return alloc_bulk(mem, false, gfp, nr, pages);
-}
-
-unsigned long mem_free_pages_bulk(struct memory *mem, unsigned long nr, struct page **pages)
-{
-	return free_bulk(mem, false, nr, pages);
 }

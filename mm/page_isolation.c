@@ -220,9 +220,9 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 static unsigned drain_isolated_slots(
     struct zone *zone, struct pcp *pcp, unsigned in_zone, unsigned end, int *left)
 {
-	unsigned stack = zone->id * STACKS_PER_ZONE + in_zone, count = pcp->count[stack];
+	struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + in_zone];
 	unsigned order = index_order(in_zone / NR_CACHED_TYPES), at = end, kept = end;
-	struct page **slot = pcp->slot[stack];
+	struct page **slot = stack->slot;
 	struct memory *mem = zone->mem;
 
 	zone_lock(zone);
@@ -242,8 +242,8 @@ static unsigned drain_isolated_slots(
 	zone_unlock(zone);
 	pcp->work = DRAIN_PIECE;
 	if (kept > at) {
-		memmove(slot + at, slot + kept, (count - kept) * sizeof(*slot));
-		WRITE_ONCE(pcp->count[stack], (u16)(count - (kept - at)));
+		memmove(slot + at, slot + kept, (stack_count(stack) - kept) * sizeof(*slot));
+		WRITE_ONCE(stack->top, stack->top - (kept - at));
 		MM_EVENT_ADD(mem, PCP_DRAINED, kept - at);
 	}
 	return at;
@@ -261,7 +261,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	if (!at)
 		at = PCP_MOST;
 	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++, at = PCP_MOST) {
-		unsigned count = pcp->count[zone->id * STACKS_PER_ZONE + i];
+		unsigned count = stack_count(&pcp->stack[zone->id * STACKS_PER_ZONE + i]);
 
 		/* Pages pushed since the last piece are in no isolated pageblock. */
 		at = MIN(at, count);

@@ -10,6 +10,7 @@
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/buddy.h"
+#include "mm/pcp.h"
 #include "mm/free_map.h"
 #include "mm/page_assert.h"
 
@@ -30,21 +31,11 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
 	    (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE;
-	unsigned stack = zone->id * STACKS_PER_ZONE + (cached ? bits & PB_TYPE_MASK : STACK_NONE);
-	unsigned step = cached ? NR_CACHED_TYPES : 0;
 
 	store_bits(pb, bits);
-	/*
-	 * No loop here: this runs for each pageblock of a range that goes offline or comes online.
-	 */
-	WRITE_ONCE(pb->stack[0], (u16)stack);
-	WRITE_ONCE(pb->stack[1], (u16)(stack += step));
-	WRITE_ONCE(pb->stack[2], (u16)(stack += step));
-	WRITE_ONCE(pb->stack[3], (u16)(stack += step));
-	if (NR_CACHED_ORDERS > NR_SMALL_CACHED)
-		WRITE_ONCE(pb->stack[NR_SMALL_CACHED], (u16)(stack + step));
+	WRITE_ONCE(pb->stack,
+	    cached ? zone_stack(zone, 0, (enum migratetype)(bits & PB_TYPE_MASK)) : STACK_NONE);
 }
-BUILD_ASSERT(NR_SMALL_CACHED == 4);
 
 /* The lock is held only if other code uses the zone already (memory_add.c). */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)

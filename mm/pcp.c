@@ -24,14 +24,14 @@
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
-	unsigned count = pcp->count[stack];
+	struct pcp_stack *s = &pcp->stack[stack];
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(stack / STACKS_PER_ZONE == zone->id);
-	KASSERT(n <= count);
-	buddy_give_batch(zone, pcp->slot[stack], n, order, PAGE_WORD(0, PG_PCP, order));
-	memmove(pcp->slot[stack], pcp->slot[stack] + n, (count - n) * sizeof(pcp->slot[stack][0]));
-	WRITE_ONCE(pcp->count[stack], (u16)(count - n));
+	KASSERT(n <= stack_count(s));
+	buddy_give_batch(zone, s->slot, n, order, PAGE_WORD(0, PG_PCP, order));
+	memmove(s->slot, s->slot + n, (stack_count(s) - n) * sizeof(*s->slot));
+	WRITE_ONCE(s->top, s->top - n);
 }
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
@@ -39,10 +39,13 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 	unsigned in_zone = stack % STACKS_PER_ZONE;
 	u16 limit = READ_ONCE(zone->pcp_limit[in_zone]);
 	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
+	struct pcp_stack *s = &pcp->stack[stack];
 
-	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id && in_zone != STACK_NONE);
+	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id);
 	CHECKED_ASSERT(capacity <= stack_most(in_zone / NR_CACHED_TYPES));
-	WRITE_ONCE(pcp->capacity[stack], capacity);
+	if (unlikely(!s->slot) && capacity)
+		pcp_give_slots(zone, pcp, stack);
+	stack_set_capacity(s, capacity);
 	return capacity;
 }
 
@@ -68,7 +71,7 @@ struct page *pcp_refill(
 	struct page *one = NULL, **out = &one;
 
 	/* The stack is empty, so pushed blocks go to its bottom. */
-	CHECKED_ASSERT(pcp->count[stack] == 0);
+	CHECKED_ASSERT(stack_count(&pcp->stack[stack]) == 0);
 	CHECKED_ASSERT(!arch_irqs_enabled());
 	if (index < NR_CACHED_ORDERS) {
 		/* The capacity is computed only once here: a second result could be 0. */
@@ -76,7 +79,7 @@ struct page *pcp_refill(
 
 		n = MAX(1u, refill_batch(order, capacity));
 		if (n > 1)
-			out = pcp->slot[stack];
+			out = pcp->stack[stack].slot;
 	}
 	sched_point("alloc.refill");
 	zone_lock(zone);
@@ -104,10 +107,10 @@ struct page *pcp_refill(
 	if (got > 0) {
 		/* The pageblock of out[0] has @type and is not isolated: @stack is its number. */
 		PAGE_ASSERT(mem, out[0],
-		    pageblock_of(mem, page_to_pfn_in(mem, out[0]))->stack[index] == stack);
+		    pageblock_of(mem, page_to_pfn_in(mem, out[0]))->stack + index * NR_CACHED_TYPES == stack);
 	}
 	zone_unlock(zone);
-	WRITE_ONCE(pcp->count[stack], (u16)got);
+	stack_set_count(&pcp->stack[stack], got);
 	if (got) {
 		MM_EVENT(mem, PCP_REFILL);
 		MM_EVENT_ADD(mem, PCP_REFILL_PAGES, got);
@@ -124,7 +127,8 @@ struct page *pcp_refill(
 static bool give_piece(
     struct zone *zone, struct pcp *pcp, unsigned stack, unsigned keep, unsigned *left)
 {
-	unsigned n = MIN(pcp->count[stack] - keep, *left);
+	const struct pcp_stack *s = &pcp->stack[stack];
+	unsigned n = MIN(stack_count(s) - keep, *left);
 
 	if (n) {
 		zone_lock(zone);
@@ -134,7 +138,7 @@ static bool give_piece(
 	}
 	*left -= n;
 	pcp->work += (u8)n;
-	pcp->unfinished = pcp->count[stack] > keep;
+	pcp->unfinished = stack_count(s) > keep;
 	return !pcp->unfinished;
 }
 
@@ -147,7 +151,8 @@ void pcp_refresh_zone_local(struct zone *zone)
 		unsigned stack = zone->id * STACKS_PER_ZONE + i;
 		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
 
-		if (pcp->count[stack] > capacity && !give_piece(zone, pcp, stack, capacity, &left))
+		if (pcp->stack[stack].top > pcp->stack[stack].limit &&
+		    !give_piece(zone, pcp, stack, capacity, &left))
 			return;
 	}
 }
@@ -160,7 +165,8 @@ void pcp_drain_zone_local(struct zone *zone)
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
 		unsigned stack = zone->id * STACKS_PER_ZONE + i;
 
-		if (pcp->count[stack] && !give_piece(zone, pcp, stack, 0, &left))
+		if (pcp->stack[stack].top != pcp->stack[stack].slot &&
+		    !give_piece(zone, pcp, stack, 0, &left))
 			return;
 	}
 }
@@ -168,11 +174,8 @@ void pcp_drain_zone_local(struct zone *zone)
 bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone)
 {
 	const struct pcp *pcp = mem->pcp[cpu];
-	unsigned i, any = 0;
 
-	for (i = 0; i < STACKS_PER_ZONE; i++)
-		any |= READ_ONCE(pcp->count[zone->id * STACKS_PER_ZONE + i]);
-	return any != 0;
+	return seems_to_cache(pcp, zone->id);
 }
 
 unsigned long zone_pcp_pages(const struct zone *zone)
@@ -185,8 +188,8 @@ unsigned long zone_pcp_pages(const struct zone *zone)
 		if (!seems_to_cache(mem->pcp[cpu], zone->id))
 			continue;
 		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
-			pages += (unsigned long)READ_ONCE(
-			             mem->pcp[cpu]->count[zone->id * STACKS_PER_ZONE + i])
+			pages += (unsigned long)stack_count(
+			             &mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE + i])
 			    << index_order(i / NR_CACHED_TYPES);
 	}
 	return pages;

@@ -23,7 +23,7 @@ static inline unsigned index_order(unsigned index)
 /* The most blocks that a stack may hold, by index of the order; PCP_SLOTS is the sum. */
 static inline unsigned stack_most(unsigned index)
 {
-	static const u16 most[5] = {PCP_MOST, 32, 16, 8, 2}; /* the last only if MAX_ORDER > 3 */
+	static const u16 most[] = {PCP_MOST, 32, 16, 8, 2, 2}; /* the last only if MAX_ORDER > 4 */
 
 	return most[index];
 }
@@ -106,16 +106,10 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
     REQUIRES(zone->lock, zone_class);
 /* Allocate @zone's slots for all CPUs, before its caches are turned on; -ENOMEM. */
 int zone_alloc_slots(struct zone *zone);
+/* Give a stack its part of these slots, when it is first used.  Owner, irqs off. */
+void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack);
 
-/* Make a trace record of this CPU, whose cache is @pcp; irqs off. */
-static always_inline void trace_own(
-    const struct pcp *pcp, enum trace_kind kind, pfn_t pfn, unsigned order)
-{
-	if (likely(pcp->ring))
-		trace_store(pcp->ring, kind, pfn, order, 0);
-}
-
-/* ---- without the caches (direct.c, direct_many.c) ---- */
+/* ---- without the caches (direct.c) ---- */
 
 /*
  * Take a block, not zeroed, from the zone that this CPU's requests with @gfp try first.  NULL: use
@@ -125,15 +119,6 @@ static always_inline void trace_own(
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* Free a block that has no stack, or whose stack is off.  False: the slow path must free it. */
 bool free_direct(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
-/*
- * Allocate, or free, up to @nr pages of order 0 at the start of @pages, past the stack, which is
- * empty or full: as many as one lock hold moves.  Returns how many; 0: the first page needs the
- * slow path.
- */
-unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
-    EXCLUDES(zone_class);
-unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pages)
-    EXCLUDES(zone_class);
 
 /* ---- the slow paths (pcp_slow.c) ---- */
 
@@ -147,14 +132,17 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);
 
-/* The counts of a zone are read four at a time. */
-BUILD_ASSERT(STACKS_PER_ZONE * sizeof(u16) == 4 * sizeof(u64));
-BUILD_ASSERT(offsetof(struct pcp, count) % sizeof(u64) == 0);
-
 /* Does the CPU of @pcp cache pages of zone number @id?  An unlocked read. */
-static always_inline bool seems_to_cache(const struct pcp *pcp, unsigned id)
+static inline bool seems_to_cache(const struct pcp *pcp, unsigned id)
 {
-	return arch_any((const u64 *)(const void *)pcp->count, (size_t)id * 4);
+	const struct pcp_stack *stack = &pcp->stack[id * STACKS_PER_ZONE];
+	uintptr_t any = 0;
+	unsigned i;
+
+#pragma GCC unroll 16
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
+		any |= (uintptr_t)READ_ONCE(stack[i].top) ^ (uintptr_t)READ_ONCE(stack[i].slot);
+	return any != 0;
 }
 
 #endif

@@ -30,29 +30,32 @@ static unsigned stack_types(const struct zone *zone)
 int zone_alloc_slots(struct zone *zone)
 {
 	struct memory *mem = zone->mem;
-	unsigned cpu, index, type;
+	unsigned cpu;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		struct page **slots;
+		struct page ***slots = &mem->pcp[cpu]->slots[zone->id];
 
-		/* An earlier call has allocated this CPU's slots, and then failed. */
-		if (mem->pcp[cpu]->slot[zone_stack(zone, 0, MT_MOVABLE)])
-			continue;
-		slots = mem->alloc(mem->alloc_arg, stack_types(zone) * PCP_SLOTS * sizeof(*slots));
-		if (!slots)
+		/* If not NULL, an earlier call has allocated this CPU's slots, and then failed. */
+		if (!*slots)
+			*slots = mem->alloc(
+			    mem->alloc_arg, stack_types(zone) * PCP_SLOTS * sizeof(**slots));
+		if (!*slots)
 			return -ENOMEM;
-		for (index = 0; index < NR_CACHED_ORDERS; index++) {
-			for (type = 0; type < NR_CACHED_TYPES; type++) {
-				unsigned stack = zone_stack(zone, index, (enum migratetype)type);
-
-				if (!has_stack(zone, type))
-					continue;
-				mem->pcp[cpu]->slot[stack] = slots;
-				slots += stack_most(index);
-			}
-		}
 	}
 	return 0;
+}
+
+/* The owner does this, since any other CPU could make top differ from slot for a moment. */
+void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	unsigned index = stack % STACKS_PER_ZONE / NR_CACHED_TYPES, types = stack_types(zone);
+	unsigned type = stack % STACKS_PER_ZONE % NR_CACHED_TYPES;
+	struct page **slot = pcp->slots[zone->id] + (types > 1 ? type * stack_most(index) : 0);
+
+	while (index-- > 0)
+		slot += types * stack_most(index);
+	WRITE_ONCE(pcp->stack[stack].top, slot);
+	WRITE_ONCE(pcp->stack[stack].slot, slot);
 }
 
 /*
@@ -72,7 +75,7 @@ void zone_set_limits(struct zone *zone, unsigned long leaving)
 	irqflags_t flags;
 
 	KASSERT(mutex_is_held(&zone->mem->hotplug));
-	if (!zone->mem->pcp[0]->slot[zone_stack(zone, 0, MT_MOVABLE)])
+	if (!zone->mem->pcp[0]->slots[zone->id])
 		budget = 0;
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		unsigned most = MIN(stack_most(index), PCP_ENOUGH);
@@ -101,10 +104,11 @@ bool zone_over_limits(const struct zone *zone)
 	unsigned cpu, i;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		const u16 *capacity = &mem->pcp[cpu]->capacity[zone->id * STACKS_PER_ZONE];
+		const struct pcp_stack *stack =
+		    &mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE];
 
 		for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
-			if (READ_ONCE(capacity[i]) > READ_ONCE(zone->pcp_limit[i]))
+			if (stack_capacity(&stack[i]) > READ_ONCE(zone->pcp_limit[i]))
 				return true;
 		}
 	}

@@ -13,26 +13,26 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/page.h"
-#include "mm/pcp.h"
+#include "mm/pcp_inline.h"
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
 {
-	unsigned index = order_index(order), stack = zone->id * STACKS_PER_ZONE + STACK_NONE;
+	unsigned index = order_index(order), stack = STACK_NONE;
 	enum migratetype type = gfp_type(gfp);
 	irqflags_t flags = arch_irq_save();
 	struct pcp *pcp = this_pcp_slow(zone->mem);
 	struct page *page = NULL;
+	struct pcp_stack *s;
 
 	CHECKED_ASSERT(order <= MAX_ORDER && type < NR_CACHED_TYPES);
 	if (index < NR_CACHED_ORDERS)
 		stack = zone_stack(zone, index, type);
 	/* Pages that this CPU caches do not count as free, so no watermark is checked. */
-	if (pcp->count[stack] > 0) {
-		page = pcp->slot[stack][pcp->count[stack] - 1];
-		page_store(page, AS_PCP(order), AS_ALLOC(order));
-		WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] - 1));
+	s = &pcp->stack[stack];
+	if (s->top != s->slot) {
+		page = pcp_pop(s, order);
 	} else if (zone_watermark_ok(zone, order, gfp, lower)) {
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
@@ -56,15 +56,16 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
  * excess at once would keep interrupts off for long.  So the capacity goes down with the count:
  * nothing is pushed meanwhile, and each further free spills some blocks.
  */
-static void fit_capacity(struct pcp *pcp, unsigned stack)
+static void fit_capacity(struct pcp_stack *stack)
 {
-	if (pcp->count[stack] > pcp->capacity[stack])
-		WRITE_ONCE(pcp->capacity[stack], pcp->count[stack]);
+	if (stack->top > stack->limit)
+		WRITE_ONCE(stack->limit, stack->top);
 }
 
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
 {
 	unsigned index = order_index(order), stack = 0, n = 0;
+	struct pcp_stack *s;
 	pfn_t pfn = page_to_pfn_in(mem, page);
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = arch_irq_save();
@@ -74,25 +75,24 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	CHECKED_ASSERT(word_state(word) == PG_ALLOC || word_state(word) == PG_FREEING);
 	CHECKED_ASSERT(word_order(word) == order && order <= MAX_ORDER);
 	if (index < NR_CACHED_ORDERS) {
-		stack = READ_ONCE(pageblock_of(mem, pfn)->stack[index]);
+		stack = READ_ONCE(pageblock_of(mem, pfn)->stack) + index * NR_CACHED_TYPES;
 		/* The caches may be on again; a CPU that only frees must notice too. */
-		if (stack % STACKS_PER_ZONE != STACK_NONE)
+		if (stack < NR_STACKS)
 			pcp_update_capacity(zone, pcp, stack);
 		/*
 		 * Poison never enters a cache.  The word is read here, after the capacity: the
 		 * caller's read, before interrupts went off, may be older than a flag that was set
 		 * while the caches were off.
 		 */
-		if (pcp->count[stack] < pcp->capacity[stack] && !(word & PAGE_POISON) &&
-		    page_word(page) == word) {
+		s = &pcp->stack[stack];
+		if (s->top < s->limit && !(word & PAGE_POISON) && page_word(page) == word) {
 			WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
-			pcp->slot[stack][pcp->count[stack]] = page;
-			WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] + 1));
+			pcp_put(s, page);
 			arch_irq_restore(flags);
 			return true;
 		}
-		CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id);
-		n = MIN(spill_batch(order, pcp->capacity[stack]), pcp->count[stack]);
+		CHECKED_ASSERT(stack >= NR_STACKS || stack / STACKS_PER_ZONE == zone->id);
+		n = MIN(spill_batch(order, stack_capacity(s)), stack_count(s));
 		MM_EVENT(mem, PCP_SPILL);
 	}
 	sched_point("free.direct");
@@ -104,14 +104,14 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	 */
 	found = page_word(page);
 	if ((found ^ word) & ~PAGE_POISON) {
-		fit_capacity(pcp, stack);
+		fit_capacity(&pcp->stack[stack]);
 		zone_unlock(zone);
 		arch_irq_restore(flags);
 		return false;
 	}
 	if (n)
 		pcp_give_back(zone, pcp, stack, n);
-	fit_capacity(pcp, stack);
+	fit_capacity(&pcp->stack[stack]);
 	trace_page(mem, TR_direct, pfn, order);
 	if (unlikely(found & PAGE_POISON))
 		poison_free_block(zone, pfn, order);

@@ -25,28 +25,24 @@
  * tells whether the reference is the last.  It fails if the page was flagged as broken first.
  * False: take the slow path.
  */
-static always_inline bool put_body(const struct memory *mem, bool own, struct page *page)
+static always_inline bool put_body(struct memory *mem, struct page *page)
 {
 	irqflags_t flags = arch_irq_save();
-	struct pcp *pcp = body_pcp(mem, own);
-	size_t stack = READ_ONCE(body_pageblock(mem, own, page)->stack[0]); /* rule 1 */
-	size_t count = body_count(pcp, stack, 0);
-	bool done = body_room(pcp, stack, count) && /* rules 2 and 3 */
+	const struct pageblock *pb = pageblock_of(mem, page_to_pfn_in(mem, page));
+	struct pcp_stack *stack = &this_pcp(mem)->stack[READ_ONCE(pb->stack)]; /* rule 1 */
+	bool done = stack->top < stack->limit && /* rules 2 and 3 */
 	    !page->mapcount &&
 	    atomic_cas(&page->word, PAGE_WORD(1, PG_ALLOC, 0), PAGE_WORD(0, PG_PCP, 0));
 
-	if (likely(done)) {
-		body_slots(pcp, stack, 0)[count] = page;
-		body_add(pcp, stack, 0, count, 1);
-	}
+	if (likely(done))
+		pcp_put(stack, page);
 	arch_irq_restore(flags);
 	return done;
 }
 
 int put_page(struct page *page)
 {
-	if (unlikely(body_tracing(&kernel_memory, true)) ||
-	    unlikely(!put_body(&kernel_memory, true, page)))
+	if (unlikely(READ_ONCE(kernel_memory.tracing)) || unlikely(!put_body(&kernel_memory, page)))
 		return mem_put_page(&kernel_memory, page);
 	return 0;
 }

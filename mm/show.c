@@ -203,8 +203,8 @@ static void show_stacks(const struct zone *zone, const struct pcp *pcp)
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
 			unsigned s = zone_stack(zone, index, (enum migratetype)type);
 
-			count[type] = READ_ONCE(pcp->count[s]);
-			capacity[type] = READ_ONCE(pcp->capacity[s]);
+			count[type] = stack_count(&pcp->stack[s]);
+			capacity[type] = stack_capacity(&pcp->stack[s]);
 			width += 2 + digits(count[type]) + digits(capacity[type]);
 		}
 		column = fit(STACKS_AT, column, width + (last ? 0 : 2));
@@ -224,7 +224,7 @@ void show_pcp(struct memory *mem)
 		if (!zone_has_span(zone))
 			continue;
 		printk(
-		    "zone %u %s: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n",
+		    "zone %u %s: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n",
 		    i, kind_names[zone->kind]);
 		for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 			const struct pcp *pcp = mem->pcp[cpu];

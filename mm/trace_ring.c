@@ -38,8 +38,12 @@ static always_inline void ring_record(
 	irqflags_t flags = arch_irq_save();
 	struct trace_ring *ring = trace_ring_own(mem);
 
-	if (ring)
-		trace_store(ring, kind, pfn, order, blocks);
+	u64 now = arch_ticks();
+
+	if (ring) {
+		trace_store(ring, now, kind, pfn, order, blocks);
+		WRITE_ONCE(zone_of(mem, pfn)->recorded, now);
+	}
 	arch_irq_restore(flags);
 }
 
@@ -71,7 +75,7 @@ static noinline unsigned side_by_side(struct page *const *pages, struct page *co
 	return (unsigned)(at - pages) + 1;
 }
 
-static void record_blocks(struct trace_ring *ring, const struct memory *mem, enum trace_kind kind,
+static void record_blocks(struct trace_ring *ring, struct memory *mem, enum trace_kind kind,
     struct page *const *pages, unsigned nr, unsigned order)
 {
 	struct page *const *last = pages + nr - 1;
@@ -92,6 +96,7 @@ static void record_blocks(struct trace_ring *ring, const struct memory *mem, enu
 		page = MIN(page, pages[-1]);
 		trace_put(ring, next, now, kind, page_to_pfn_in(mem, page), order, (u16)run);
 	}
+	WRITE_ONCE(zone_of(mem, page_to_pfn_in(mem, *last))->recorded, now);
 	if (pages == last)
 		trace_put(ring, next++, now, kind, page_to_pfn_in(mem, *last), order, 0);
 	store_release(&ring->next, next);
@@ -150,6 +155,7 @@ void trace_switch(struct memory *mem, bool on)
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		WRITE_ONCE(mem->pcp[cpu]->tracing, on);
+	WRITE_ONCE(mem->tracing, on);
 }
 
 bool trace_is_on(const struct memory *mem)

@@ -139,48 +139,9 @@ static inline void cpu_relax(void)
 	fiber_relax();
 }
 
-/* Plain accesses are enough: one OS thread runs all CPUs. */
-static inline size_t arch_pcp_load(size_t array, size_t index)
-{
-	return ((u16 *)(void *)((char *)fiber_pcp + array))[index];
-}
-
-static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
-{
-	((u16 *)(void *)((char *)fiber_pcp + array))[index] = (u16)value;
-}
-
-static inline void arch_pcp_add(size_t array, size_t index, int by)
-{
-	arch_pcp_store(array, index, (unsigned)arch_pcp_load(array, index) + (unsigned)by);
-}
-
-static inline bool arch_pcp_below(size_t value, size_t array, size_t index)
-{
-	return value < arch_pcp_load(array, index);
-}
-
 static inline bool arch_u32_is(const u32 *p, u32 value)
 {
 	return __atomic_load_n(p, __ATOMIC_RELAXED) == value;
-}
-
-static inline void *arch_pcp_load_ptr(size_t array, size_t index)
-{
-	return ((void **)(void *)((char *)fiber_pcp + array))[index];
-}
-
-static inline bool arch_any(const u64 *p, size_t at)
-{
-	return (__atomic_load_n(&p[at], __ATOMIC_RELAXED) |
-	           __atomic_load_n(&p[at + 1], __ATOMIC_RELAXED) |
-	           __atomic_load_n(&p[at + 2], __ATOMIC_RELAXED) |
-	           __atomic_load_n(&p[at + 3], __ATOMIC_RELAXED)) != 0;
-}
-
-static inline bool arch_pcp_test(size_t off)
-{
-	return *(u32 *)(void *)((char *)fiber_pcp + off) != 0;
 }
 
 static inline void *arch_phys_to_virt(phys_t phys)

@@ -155,58 +155,9 @@ static inline void cpu_relax(void)
 		host_attend(true);
 }
 
-/* Relaxed atomics: drains of other CPUs read the counts while their owner changes them. */
-static inline size_t arch_pcp_load(size_t array, size_t index)
-{
-	size_t off = array + index * sizeof(u16);
-
-	return __atomic_load_n(
-	    (u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), __ATOMIC_RELAXED);
-}
-
-static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
-{
-	size_t off = array + index * sizeof(u16);
-
-	__atomic_store_n(
-	    (u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), value, __ATOMIC_RELAXED);
-}
-
-static inline void arch_pcp_add(size_t array, size_t index, int by)
-{
-	arch_pcp_store(array, index, (unsigned)arch_pcp_load(array, index) + (unsigned)by);
-}
-
-static inline bool arch_pcp_below(size_t value, size_t array, size_t index)
-{
-	return value < arch_pcp_load(array, index);
-}
-
 static inline bool arch_u32_is(const u32 *p, u32 value)
 {
 	return __atomic_load_n(p, __ATOMIC_RELAXED) == value;
-}
-
-static inline bool arch_any(const u64 *p, size_t at)
-{
-	return (__atomic_load_n(&p[at], __ATOMIC_RELAXED) |
-	           __atomic_load_n(&p[at + 1], __ATOMIC_RELAXED) |
-	           __atomic_load_n(&p[at + 2], __ATOMIC_RELAXED) |
-	           __atomic_load_n(&p[at + 3], __ATOMIC_RELAXED)) != 0;
-}
-
-static inline bool arch_pcp_test(size_t off)
-{
-	return __atomic_load_n(
-	           (u32 *)(void *)((char *)host_pcp[host_this.cpu] + off), __ATOMIC_RELAXED) != 0;
-}
-
-static inline void *arch_pcp_load_ptr(size_t array, size_t index)
-{
-	size_t off = array + index * sizeof(void *);
-
-	return __atomic_load_n(
-	    (void **)(void *)((char *)host_pcp[host_this.cpu] + off), __ATOMIC_RELAXED);
 }
 
 static inline void *arch_phys_to_virt(phys_t phys)

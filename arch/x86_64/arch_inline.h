@@ -213,94 +213,12 @@ static always_inline void arch_set_top_lock(struct spinlock *lock)
 	x86_this_cpu(uintptr_t, X86_GS_TOP_LOCK) = (uintptr_t)lock;
 }
 
-/* In assembly @array and @index are part of one operand; compilers would add them first. */
-static always_inline size_t arch_pcp_load(size_t array, size_t index)
-{
-	size_t value;
-
-	__asm__ volatile("movzwl %%gs:%c1(,%2,2), %k0"
-	                 : "=r"(value)
-	                 : "i"(X86_GS_PCP + array), "r"(index)
-	                 : "memory");
-	return value;
-}
-
-static always_inline void arch_pcp_store(size_t array, size_t index, unsigned value)
-{
-	__asm__ volatile("movw %w2, %%gs:%c0(,%1,2)"
-	                 :
-	                 : "i"(X86_GS_PCP + array), "r"(index), "r"(value)
-	                 : "memory");
-}
-
-/* The instruction adds in memory: a separate load would be one instruction more. */
-static always_inline void arch_pcp_add(size_t array, size_t index, int by)
-{
-	__asm__ volatile("addw %w2, %%gs:%c0(,%1,2)"
-	                 :
-	                 : "i"(X86_GS_PCP + array), "r"(index), "ri"(by)
-	                 : "memory", "cc");
-}
-
-static always_inline bool arch_pcp_below(size_t value, size_t array, size_t index)
-{
-	bool below;
-
-	__asm__ volatile("cmpw %%gs:%c1(,%2,2), %w3"
-	                 : "=@ccb"(below)
-	                 : "i"(X86_GS_PCP + array), "r"(index), "r"(value)
-	                 : "memory");
-	return below;
-}
-
 static always_inline bool arch_u32_is(const u32 *p, u32 value)
 {
 	bool is;
 
 	__asm__ volatile("cmpl %2, %1" : "=@cce"(is) : "m"(*p), "ri"(value));
 	return is;
-}
-
-/*
- * Flip or clear bit @nr of an array of u64; @was: the bit was set.  One instruction, which finds
- * the word by itself.  Not atomic: no other CPU may write to the array.
- */
-#define ARCH_BITS
-#define arch_bit_flip(array, nr)                                                                   \
-	__asm__ volatile("btcq %1, %0" : "+m"(array) : "r"((u64)(nr)) : "cc")
-#define arch_bit_clear(array, nr, was)                                                             \
-	__asm__ volatile("btrq %2, %0" : "+m"(array), "=@ccc"(was) : "r"((u64)(nr)) : "cc")
-
-static always_inline bool arch_any(const u64 *p, size_t at)
-{
-	u64 all;
-	bool any;
-
-	__asm__ volatile("movq (%2,%3,8), %1\n\torq 8(%2,%3,8), %1\n\t"
-	                 "orq 16(%2,%3,8), %1\n\torq 24(%2,%3,8), %1"
-	                 : "=@ccnz"(any), "=&r"(all)
-	                 : "r"(p), "r"(at)
-	                 : "memory");
-	return any;
-}
-
-static always_inline void *arch_pcp_load_ptr(size_t array, size_t index)
-{
-	void *value;
-
-	__asm__ volatile("movq %%gs:%c1(,%2,8), %0"
-	                 : "=r"(value)
-	                 : "i"(X86_GS_PCP + array), "r"(index)
-	                 : "memory");
-	return value;
-}
-
-static always_inline bool arch_pcp_test(size_t off)
-{
-	bool set;
-
-	__asm__ volatile("cmpl $0, %%gs:%c1" : "=@ccne"(set) : "i"(X86_GS_PCP + off) : "memory");
-	return set;
 }
 
 static always_inline void *arch_phys_to_virt(phys_t phys)

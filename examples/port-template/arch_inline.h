@@ -97,61 +97,10 @@ static inline void preempt_enable(void)
 {
 }
 
-/*
- * Write: these accesses relative to this CPU's own pointer, so that no interrupt and no other CPU
- * comes in between.  @array is a constant: the offset of an array in struct pcp.  Accesses are
- * relaxed atomics: other CPUs read the counts.
- */
-static inline size_t arch_pcp_load(size_t array, size_t index)
-{
-	char *pcp = (char *)port_pcp[arch_cpu_id()];
-
-	return __atomic_load_n((u16 *)(void *)(pcp + array) + index, __ATOMIC_RELAXED);
-}
-
-static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
-{
-	char *pcp = (char *)port_pcp[arch_cpu_id()];
-
-	__atomic_store_n((u16 *)(void *)(pcp + array) + index, (u16)value, __ATOMIC_RELAXED);
-}
-
-static inline void arch_pcp_add(size_t array, size_t index, int by)
-{
-	arch_pcp_store(array, index, (unsigned)arch_pcp_load(array, index) + (unsigned)by);
-}
-
-static inline bool arch_pcp_below(size_t value, size_t array, size_t index)
-{
-	return value < arch_pcp_load(array, index);
-}
-
 /* Write: a relaxed load and a compare of all 32 bits; one instruction where the machine has it. */
 static inline bool arch_u32_is(const u32 *p, u32 value)
 {
 	return __atomic_load_n(p, __ATOMIC_RELAXED) == value;
-}
-
-/* Write: is any of the four words from p[at] on not 0?  Relaxed loads. */
-static inline bool arch_any(const u64 *p, size_t at)
-{
-	return (READ_ONCE(p[at]) | READ_ONCE(p[at + 1]) | READ_ONCE(p[at + 2]) |
-	           READ_ONCE(p[at + 3])) != 0;
-}
-
-static inline void *arch_pcp_load_ptr(size_t array, size_t index)
-{
-	char *pcp = (char *)port_pcp[arch_cpu_id()];
-
-	return __atomic_load_n((void **)(void *)(pcp + array) + index, __ATOMIC_RELAXED);
-}
-
-/* Any context: the thread's CPU may change after the call. */
-static inline bool arch_pcp_test(size_t off)
-{
-	char *pcp = (char *)port_pcp[arch_cpu_id()];
-
-	return __atomic_load_n((u32 *)(void *)(pcp + off), __ATOMIC_RELAXED) != 0;
 }
 
 /*

@@ -14,17 +14,7 @@
  *   bool arch_in_interrupt(void)          true inside an interrupt handler
  *   void cpu_relax(void)                  one pass of a busy wait; serves cross-calls if irqs are
  *                                         on
- *   size_t arch_pcp_load(size_t array, size_t index)   element of an array of u16 at byte
- *       offset array, a constant, of this CPU's struct pcp of the kernel's own memory; relaxed, one
- *       instruction; irqs off
- *   void arch_pcp_store(size_t array, size_t index, unsigned value)   likewise
- *   void arch_pcp_add(size_t array, size_t index, int by)   likewise: adds to the element
- *   bool arch_pcp_below(size_t value, size_t array, size_t index)   likewise: is the value,
- *       below 65536, less than the element?
  *   bool arch_u32_is(const u32 *p, u32 value)   a relaxed load and a compare, of one access
- *   bool arch_any(const u64 *p, size_t at)   is one of p[at] to p[at + 3] not 0?  Relaxed loads
- *   void *arch_pcp_load_ptr(size_t array, size_t index)   as arch_pcp_load, of pointers
- *   bool arch_pcp_test(size_t off)        is any of the 32 bits at the constant offset off set?
  *   void *arch_phys_to_virt(phys_t)       the kernel's address of that byte of RAM
  *   void preempt_disable(void), preempt_enable(void)   count, nest; any context: while preemption
  *       is off, no other thread runs on this CPU (not for the core of mm/)
@@ -65,22 +55,6 @@ static inline u64 arch_ticks_ns(u64 ticks)
 {
 	return ticks;
 }
-#endif
-
-/*
- * For an array of u64 that only this CPU writes, though others may read it.  arch_bit_flip inverts
- * bit @nr of the array; arch_bit_clear clears the bit, and sets bool @was to its old value.  A port
- * whose machine has an instruction for this defines ARCH_BITS and both macros in arch_inline.h.
- */
-#ifndef ARCH_BITS
-#define arch_bit_flip(array, nr)                                                                   \
-	WRITE_ONCE((array)[(nr) / 64], (array)[(nr) / 64] ^ 1ULL << (nr) % 64)
-#define arch_bit_clear(array, nr, was)                                                             \
-	do {                                                                                       \
-		(was) = (array)[(nr) / 64] >> (nr) % 64 & 1;                                       \
-		if (was)                                                                           \
-			arch_bit_flip((array), (nr));                                              \
-	} while (0)
 #endif
 
 /* The NUMA node of @cpu, 0 if unknown.  Any context. */

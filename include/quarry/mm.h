@@ -233,6 +233,27 @@ static inline void *page_address(const struct page *page)
 	return page_address_in(&kernel_memory, page);
 }
 
+/* The blocks in a stack, and the most that it may hold.  A hint, if the stack is another CPU's. */
+static always_inline unsigned stack_count(const struct pcp_stack *stack)
+{
+	return (unsigned)(READ_ONCE(stack->top) - READ_ONCE(stack->slot));
+}
+
+static always_inline unsigned stack_capacity(const struct pcp_stack *stack)
+{
+	return (unsigned)(READ_ONCE(stack->limit) - READ_ONCE(stack->slot));
+}
+
+static always_inline void stack_set_count(struct pcp_stack *stack, unsigned count)
+{
+	WRITE_ONCE(stack->top, stack->slot + count);
+}
+
+static always_inline void stack_set_capacity(struct pcp_stack *stack, unsigned capacity)
+{
+	WRITE_ONCE(stack->limit, stack->slot + capacity);
+}
+
 /* ---- allocate and free ------------------------------------------------------------------- */
 
 /*
@@ -243,7 +264,7 @@ static inline void *page_address(const struct page *page)
  * and the OOM killer (docs/mm/reclaim.md has the order).  It never makes a cross-call.  Context:
  * any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.  Locks: zone locks.
  */
-static always_inline must_check struct page *alloc_pages(gfp_t gfp, unsigned order)
+static inline must_check struct page *alloc_pages(gfp_t gfp, unsigned order)
     EXCLUDES(zone_class);
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
     must_check EXCLUDES(zone_class);
@@ -257,61 +278,25 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
  * when the page is next taken, and panics then.  Context: any.  Locks: zone lock when the cache is
  * full or off.
  */
-static always_inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
+static inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
-/*
- * For alloc_pages and free_pages only.  If the order is a constant, they call the variant for that
- * order, so the choice costs nothing at run time.  alloc_order0 to alloc_order_max get @gfp without
- * GFP_ZERO.  zero_pages zeroes a block and returns it; NULL for NULL.  The _past variants are for
- * an order that is not cached, or a request that the cache did not serve.
- */
-struct page *alloc_order0(gfp_t gfp) must_check EXCLUDES(zone_class);
-struct page *alloc_order1(gfp_t gfp) must_check EXCLUDES(zone_class);
-struct page *alloc_order2(gfp_t gfp) must_check EXCLUDES(zone_class);
-struct page *alloc_order3(gfp_t gfp) must_check EXCLUDES(zone_class);
-struct page *alloc_order_max(gfp_t gfp) must_check EXCLUDES(zone_class);
-struct page *alloc_order_any(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
-struct page *alloc_order_past(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
-struct page *zero_pages(struct page *page, unsigned order) must_check;
-int free_order0(struct page *page) EXCLUDES(zone_class);
-int free_order1(struct page *page) EXCLUDES(zone_class);
-int free_order2(struct page *page) EXCLUDES(zone_class);
-int free_order3(struct page *page) EXCLUDES(zone_class);
-int free_order_max(struct page *page) EXCLUDES(zone_class);
-int free_order_any(struct page *page, unsigned order) EXCLUDES(zone_class);
-int free_order_past(struct page *page, unsigned order) EXCLUDES(zone_class);
+/* mem_alloc_pages for order 0 without GFP_ZERO; mem_free_pages for order 0. */
+struct page *mem_alloc_page(struct memory *mem, gfp_t gfp) must_check EXCLUDES(zone_class);
+int mem_free_page(struct memory *mem, struct page *page) EXCLUDES(zone_class);
 
-static always_inline struct page *alloc_pages(gfp_t gfp, unsigned order)
+static inline struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
-	struct page *page;
-
-	if (!__builtin_constant_p(order) || !__builtin_constant_p(gfp & GFP_ZERO))
-		return alloc_order_any(gfp, order);
-	switch (order) {
-	case 0: page = alloc_order0(gfp & ~GFP_ZERO); break;
-	case 1: page = alloc_order1(gfp & ~GFP_ZERO); break;
-	case 2: page = alloc_order2(gfp & ~GFP_ZERO); break;
-	case 3: page = alloc_order3(gfp & ~GFP_ZERO); break;
-	default:
-		if (order != MAX_ORDER)
-			return alloc_order_past(gfp, order);
-		page = alloc_order_max(gfp & ~GFP_ZERO);
-	}
-	return gfp & GFP_ZERO ? zero_pages(page, order) : page;
+	if (__builtin_constant_p(order | (gfp & GFP_ZERO)) && !(order | (gfp & GFP_ZERO)))
+		return mem_alloc_page(&kernel_memory, gfp);
+	return mem_alloc_pages(&kernel_memory, gfp, order);
 }
 
-static always_inline int free_pages(struct page *page, unsigned order)
+static inline int free_pages(struct page *page, unsigned order)
 {
-	if (!__builtin_constant_p(order))
-		return free_order_any(page, order);
-	switch (order) {
-	case 0: return free_order0(page);
-	case 1: return free_order1(page);
-	case 2: return free_order2(page);
-	case 3: return free_order3(page);
-	default: return order == MAX_ORDER ? free_order_max(page) : free_order_past(page, order);
-	}
+	if (__builtin_constant_p(order) && !order)
+		return mem_free_page(&kernel_memory, page);
+	return mem_free_pages(&kernel_memory, page, order);
 }
 
 /*
@@ -320,13 +305,19 @@ static always_inline int free_pages(struct page *page, unsigned order)
  */
 unsigned long mem_alloc_pages_bulk(
     struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
-unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages);
+static inline unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages)
+{
+	return mem_alloc_pages_bulk(&kernel_memory, gfp, nr, pages);
+}
 /*
  * Free @nr order-0 pages, in chunks with interrupts off.  Returns how many were refused (reported
  * like free_pages).  Context: any.
  */
 unsigned long mem_free_pages_bulk(struct memory *mem, unsigned long nr, struct page **pages);
-unsigned long free_pages_bulk(unsigned long nr, struct page **pages);
+static inline unsigned long free_pages_bulk(unsigned long nr, struct page **pages)
+{
+	return mem_free_pages_bulk(&kernel_memory, nr, pages);
+}
 
 /*
  * get_page - take one more reference to a page.  The caller owns the page or holds its finding

@@ -137,13 +137,11 @@ BUILD_ASSERT(sizeof(struct page) == 32);
  */
 #define MEMMAP_ALIGN (PAGEBLOCK_PAGES * sizeof(struct page))
 
-/* Orders that the caches keep: 0-3 and the largest. */
-#define NR_SMALL_CACHED  4
-#define NR_CACHED_ORDERS (NR_SMALL_CACHED + (MAX_ORDER > 3))
-/* Enough for a stack for each cached order and type and a stack of capacity 0; a power of two. */
-#define STACKS_PER_ZONE 16
-#define STACK_NONE      15 /* within a zone: capacity 0 for ever; isolated and CMA pages go here */
-BUILD_ASSERT(NR_CACHED_ORDERS *NR_CACHED_TYPES <= STACK_NONE);
+/* Orders that the caches keep: 0-4 and the largest. */
+#define NR_SMALL_CACHED  (MAX_ORDER > 4 ? 5 : 4)
+#define NR_CACHED_ORDERS (NR_SMALL_CACHED + (MAX_ORDER >= NR_SMALL_CACHED))
+/* A stack for each cached order and type. */
+#define STACKS_PER_ZONE (NR_CACHED_ORDERS * NR_CACHED_TYPES)
 
 /* The state of a pageblock; OFFLINE and HOLE take precedence over the words of its pages. */
 enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
@@ -166,7 +164,7 @@ struct pageblock_tree {
 } __attribute__((aligned(64)));
 
 /* log2 of the bytes of a pageblock's descriptor. */
-#define PAGEBLOCK_SHIFT 4
+#define PAGEBLOCK_SHIFT 3
 
 /*
  * A pageblock: its state, and the stack numbers for frees.  The numbers follow from zone, type and
@@ -174,8 +172,8 @@ struct pageblock_tree {
  * reads a number without a lock, with interrupts off until it has pushed the page.
  */
 struct pageblock {
-	/* z, read racily: stack numbers by cached order: zone * STACKS_PER_ZONE + stack */
-	u16 stack[5] GUARDED_BY(zone_class);
+	/* z, read racily: the stack of order 0: zone * STACKS_PER_ZONE + type; or STACK_NONE */
+	u16 stack GUARDED_BY(zone_class);
 	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks */
 	/* z: ONLINE: retired pages; OFFLINE: flagged pages; standby: all pages, or 0 */
 	u16 nr_poisoned GUARDED_BY(zone_class);
@@ -199,17 +197,23 @@ BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
 #define NR_STACKS (MAX_ZONES * STACKS_PER_ZONE)
+/* The first of the stacks of no zone: capacity 0 for ever; isolated and CMA pages go here. */
+#define STACK_NONE NR_STACKS
 struct zone;
 struct memory;
+/* A stack of blocks: slot[0] is the oldest, top[-1] the newest.  All NULL: never used. */
+struct pcp_stack {
+	struct page **top;   /* o, read racily by drains that need not be complete */
+	struct page **limit; /* o: top may not pass it; depth ? slot : what the zone's limits allow */
+	struct page **slot;  /* o: an array as long as the largest capacity */
+};
 /*
- * One CPU's cache of one memory: for each stack number a stack of pages.  Only the owning CPU reads
- * or writes it, with interrupts off; other CPUs may read its counts, as a hint.  Counts of one zone
- * are contiguous, so "is anything cached?" is a few wide ORs.
+ * One CPU's cache of one memory.  Only the owning CPU reads or writes it, with interrupts off;
+ * other CPUs may read the counts, as a hint.
  */
 struct pcp {
-	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */
-	u16 capacity[NR_STACKS];       /* o: depth ? 0 : what the zone's limits allow */
-	struct page **slot[NR_STACKS]; /* o: arrays as long as the largest capacity */
+	struct pcp_stack stack[NR_STACKS + STACKS_PER_ZONE];
+	struct page **slots[MAX_ZONES]; /* c: by zone, memory for its stacks' slots; NULL: none */
 	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the last zone used */
 	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
 	u64 event[NR_MM_EVENTS]; /* a: written by this CPU; any CPU may read */
@@ -277,6 +281,7 @@ struct zone {
 		u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 		u16 pcp_limit[NR_CACHED_ORDERS * NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	};
+	u64 recorded; /* z, racily also without it: time of the last trace record */
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and still holds */
 	u32 nr_moving;     /* a: instead, pages that move to MOVABLE; some may have moved already */
@@ -327,7 +332,7 @@ BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
  */
 #define PCP_BATCH_MOST 128u
 /* Slots for blocks of one type, in the cache of one zone and CPU. */
-#define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)
+#define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2 + 2)
 
 /*
  * The ways to keep pages of a range that goes offline out of the caches.  Each policy has an entry
@@ -364,6 +369,9 @@ struct memory {
 	const char *name;
 	struct page *memmap;          /* c: address of pfn 0's descriptor, even if none is there */
 	struct pageblock *pageblocks; /* c: descriptor of pageblock 0, likewise */
+	uintptr_t first_page;         /* c: address of the descriptor of start_pfn */
+	size_t page_bytes;            /* c: size of the descriptors from there to end_pfn */
+	u32 tracing;                  /* a: allocations and frees are recorded */
 	struct pageblock_tree *trees; /* c: likewise */
 	pfn_t start_pfn, end_pfn; /* c: the range that the arrays can cover, pageblock aligned */
 	const struct memory_arrays *arrays; /* c: NULL: all descriptors exist from the start */

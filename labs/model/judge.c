@@ -335,9 +335,9 @@ static const char *damaged_call(void)
 
 		c.cpu = cpu = i / (unsigned)ARRAY_SIZE(gfps);
 		stack = m.mem->pcp[cpu]->first[(u8)c.a];
-		if (!m.mem->pcp[cpu]->count[stack])
+		if (!stack_count(&m.mem->pcp[cpu]->stack[stack]))
 			continue;
-		page = m.mem->pcp[cpu]->slot[stack][m.mem->pcp[cpu]->count[stack] - 1];
+		page = m.mem->pcp[cpu]->stack[stack].slot[stack_count(&m.mem->pcp[cpu]->stack[stack]) - 1];
 		if (pwrite(arena_fd, &word, sizeof(word),
 		        (off_t)((uintptr_t)&page->word - ARENA_BASE)) != sizeof(word))
 			panic("judge: the arena cannot be written");

@@ -58,7 +58,7 @@ static u32 pool[ARENA_PAGES];
 
 static u32 cached_at(unsigned cpu, unsigned stack, unsigned i)
 {
-	return (u32)page_to_pfn_in(m.mem, m.mem->pcp[cpu]->slot[stack][i]);
+	return (u32)page_to_pfn_in(m.mem, m.mem->pcp[cpu]->stack[stack].slot[i]);
 }
 
 /* The stack that must serve the call, or take its block; NR_STACKS: none. */
@@ -78,13 +78,13 @@ static unsigned stack_of_call(const struct wire_call *c)
 	pcp = m.mem->pcp[c->cpu];
 	if (c->code == CALL_ALLOC) {
 		stack = pcp->first[(u8)c->a] + index * NR_CACHED_TYPES;
-		return pcp->count[stack] ? stack : NR_STACKS;
+		return stack_count(&pcp->stack[stack]) ? stack : NR_STACKS;
 	}
 	if (c->a < (s64)block_pfn(m.first) || c->a >= (s64)block_pfn(m.first + m.blocks) ||
 	    page_word(pfn_to_page_in(m.mem, (pfn_t)c->a)) != PAGE_WORD(1, PG_ALLOC, order))
 		return NR_STACKS;
-	stack = pageblock_of(m.mem, (pfn_t)c->a)->stack[index];
-	return pcp->count[stack] < pcp->capacity[stack] ? stack : NR_STACKS;
+	stack = pageblock_of(m.mem, (pfn_t)c->a)->stack + index * NR_CACHED_TYPES;
+	return stack_count(&pcp->stack[stack]) < stack_capacity(&pcp->stack[stack]) ? stack : NR_STACKS;
 }
 
 void stacks_before(const struct wire_call *c)
@@ -94,7 +94,7 @@ void stacks_before(const struct wire_call *c)
 	must_use = stack_of_call(c);
 	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
 		for (stack = 0; stack < NR_STACKS; stack++) {
-			unsigned nr = m.mem->pcp[cpu]->count[stack];
+			unsigned nr = stack_count(&m.mem->pcp[cpu]->stack[stack]);
 
 			nr = MIN(nr, (unsigned)ARRAY_SIZE(pool) - at);
 			stacks[cpu][stack].at = at;
@@ -121,7 +121,7 @@ static unsigned position(const u32 *was, unsigned nr, u32 pfn)
  */
 static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 {
-	unsigned nr = stacks[cpu][stack].nr, now = m.mem->pcp[cpu]->count[stack], i, from;
+	unsigned nr = stacks[cpu][stack].nr, now = stack_count(&m.mem->pcp[cpu]->stack[stack]), i, from;
 	const u32 *was = &pool[stacks[cpu][stack].at];
 
 	if (!nr || !now)
@@ -160,7 +160,7 @@ static void judge_newest(unsigned cpu, u32 pfn)
 /* A freed block that can be cached must be cached; a cached block must serve the request. */
 static void judge_used(const struct wire_call *c, const struct wire_result *r)
 {
-	unsigned nr = stacks[c->cpu][must_use].nr, now = m.mem->pcp[c->cpu]->count[must_use];
+	unsigned nr = stacks[c->cpu][must_use].nr, now = stack_count(&m.mem->pcp[c->cpu]->stack[must_use]);
 	u32 top = c->code == CALL_ALLOC ? pool[stacks[c->cpu][must_use].at + nr - 1]
 	    : now                       ? cached_at(c->cpu, must_use, now - 1)
 	                                : (u32)PFN_NONE;
@@ -185,15 +185,15 @@ static void judge_capacities(void)
 		const struct zone *zone = &m.mem->zones[stack / STACKS_PER_ZONE];
 		unsigned in_zone = stack % STACKS_PER_ZONE, want;
 
-		if (in_zone == STACK_NONE || !zone_there(zone->id))
+		if (!zone_there(zone->id))
 			continue;
 		want = m.depth[zone->id]
 		    ? 0
 		    : zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES];
 		for (cpu = 0; cpu < m.shape.cpus; cpu++)
-			WANT(m.mem->pcp[cpu]->capacity[stack] == want,
+			WANT(stack_capacity(&m.mem->pcp[cpu]->stack[stack]) == want,
 			    "a stack of zone %u on CPU %u may hold %u blocks: expected %u",
-			    zone->id, cpu, m.mem->pcp[cpu]->capacity[stack], want);
+			    zone->id, cpu, stack_capacity(&m.mem->pcp[cpu]->stack[stack]), want);
 	}
 }
 

@@ -53,7 +53,7 @@ void cache_two_pages(struct ktest *t, struct memory *mem, struct page **two)
 	set_limits(zone, 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
 	empty_all(mem);
-	pcp->capacity[stack] = 2;
+	stack_set_capacity(&pcp->stack[stack], 2);
 	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
-	EXPECT_EQ(t, pcp->count[stack], 2);
+	EXPECT_EQ(t, stack_count(&pcp->stack[stack]), 2);
 }

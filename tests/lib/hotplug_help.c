@@ -18,7 +18,7 @@ unsigned cached_by(unsigned cpu)
 	unsigned i, sum = 0;
 
 	for (i = 0; i < NR_STACKS; i++)
-		sum += READ_ONCE(kernel_memory.pcp[cpu]->count[i]);
+		sum += stack_count(&kernel_memory.pcp[cpu]->stack[i]);
 	return sum;
 }
 
@@ -27,7 +27,7 @@ unsigned capacity_of(unsigned cpu)
 	unsigned i, sum = 0;
 
 	for (i = 0; i < NR_STACKS; i++)
-		sum += READ_ONCE(kernel_memory.pcp[cpu]->capacity[i]);
+		sum += stack_capacity(&kernel_memory.pcp[cpu]->stack[i]);
 	return sum;
 }
 

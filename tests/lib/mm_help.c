@@ -11,14 +11,14 @@ unsigned cached(const struct zone *zone, unsigned cpu, unsigned order, unsigned 
 {
 	const struct pcp *pcp = zone->mem->pcp[cpu];
 
-	return READ_ONCE(pcp->count[zone_stack(zone, order_index(order), type)]);
+	return stack_count(&pcp->stack[zone_stack(zone, order_index(order), type)]);
 }
 
 unsigned may_cache(const struct zone *zone, unsigned cpu, unsigned order, unsigned type)
 {
 	const struct pcp *pcp = zone->mem->pcp[cpu];
 
-	return READ_ONCE(pcp->capacity[zone_stack(zone, order_index(order), type)]);
+	return stack_capacity(&pcp->stack[zone_stack(zone, order_index(order), type)]);
 }
 
 unsigned capacity_sum(const struct zone *zone, unsigned cpu)
@@ -26,7 +26,7 @@ unsigned capacity_sum(const struct zone *zone, unsigned cpu)
 	unsigned i, sum = 0;
 
 	for (i = 0; i < STACKS_PER_ZONE; i++)
-		sum += READ_ONCE(zone->mem->pcp[cpu]->capacity[zone->id * STACKS_PER_ZONE + i]);
+		sum += stack_capacity(&zone->mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE + i]);
 	return sum;
 }
 

@@ -146,9 +146,9 @@ static u64 hash_zone(u64 hash, const struct memory *mem, const struct zone *zone
 		for (i = 0; i < STACKS_PER_ZONE; i++) {
 			unsigned stack = zone->id * STACKS_PER_ZONE + i, n;
 
-			hash = mix(hash, mem->pcp[cpu]->count[stack]);
-			for (n = 0; n < mem->pcp[cpu]->count[stack]; n++)
-				hash = mix(hash, (uintptr_t)mem->pcp[cpu]->slot[stack][n]);
+			hash = mix(hash, stack_count(&mem->pcp[cpu]->stack[stack]));
+			for (n = 0; n < stack_count(&mem->pcp[cpu]->stack[stack]); n++)
+				hash = mix(hash, (uintptr_t)mem->pcp[cpu]->stack[stack].slot[n]);
 		}
 	}
 	return hash;
@@ -174,8 +174,7 @@ struct fingerprint take_fingerprint(struct memory *mem)
 
 		c.hash =
 		    mix(c.hash, (u64)pb->nr_free << 32 | (u64)pb->nr_poisoned << 16 | pb->bits);
-		for (i = 0; i < ARRAY_SIZE(pb->stack); i++)
-			c.hash = mix(c.hash, pb->stack[i]);
+		c.hash = mix(c.hash, pb->stack);
 	}
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		c.hash = hash_zone(c.hash, mem, &mem->zones[i]);

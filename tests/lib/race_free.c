@@ -41,7 +41,7 @@ static void race_free_run(void *arg)
 	struct race_free *r = arg;
 
 	race_now = r;
-	r->cached = free_body(r->mem, false, r->page, r->order);
+	r->cached = free_body(r->mem, r->page, r->order);
 	if (!r->cached)
 		r->err = mem_free_pages(r->mem, r->page, r->order);
 }

@@ -197,21 +197,17 @@ static void lock_of_another_cpu_is_not_ours(void)
 
 static void use_own_cache(void *arg)
 {
-	const size_t count = offsetof(struct pcp, count), tracing = offsetof(struct pcp, tracing);
-	unsigned cpu = arch_cpu_id(), i;
+	u32 *word = &kernel_memory.pcp[arch_cpu_id()]->tracing;
+	unsigned i;
 
-	for (i = 0; i < 2; i++) {
-		arch_pcp_store(count, i, 1000 + 2 * cpu + i);
+	for (i = 1; i <= 2; i++) {
+		WRITE_ONCE(*word, 1000 * i + arch_cpu_id());
 		atomic_add(&all.here, 1u);
-		porting_becomes(&all.here, (i + 1) * *(unsigned *)arg);
-	}
-	for (i = 0; i < 2; i++) {
-		if (arch_pcp_load(count, i) != 1000 + 2 * cpu + i)
+		porting_becomes(&all.here, i * *(unsigned *)arg);
+		if (READ_ONCE(*word) != 1000 * i + arch_cpu_id())
 			atomic_add(&all.wrong, 1u);
-		arch_pcp_store(count, i, 0);
 	}
-	if (arch_pcp_test(tracing) || arch_pcp_load_ptr(offsetof(struct pcp, slot), 0) != NULL)
-		atomic_add(&all.wrong, 1u);
+	WRITE_ONCE(*word, 0);
 }
 
 static void each_cpu_has_a_cache_of_its_own(void)

@@ -26,12 +26,12 @@ static bool check_off(const struct zone *zone, struct mm_violation *v)
 			unsigned stack = zone->id * STACKS_PER_ZONE + i;
 			const struct pcp *pcp = zone->mem->pcp[cpu];
 
-			if (READ_ONCE(pcp->count[stack]))
+			if (stack_count(&pcp->stack[stack]))
 				return ops_broken(v, "I-P6 cached while disabled, on CPU", cpu,
-				    READ_ONCE(pcp->count[stack]), 0);
-			if (READ_ONCE(pcp->capacity[stack]))
+				    stack_count(&pcp->stack[stack]), 0);
+			if (stack_capacity(&pcp->stack[stack]))
 				return ops_broken(v, "I-P6 capacity while disabled, on CPU", cpu,
-				    READ_ONCE(pcp->capacity[stack]), 0);
+				    stack_capacity(&pcp->stack[stack]), 0);
 		}
 	}
 	return true;

@@ -280,8 +280,8 @@ static void say_zones(void)
 			for (type = 0; type < NR_CACHED_TYPES; type++) {
 				unsigned stack = zone_stack(zone, 0, (enum migratetype)type);
 
-				nr += ops.mem->pcp[cpu]->count[stack];
-				room += ops.mem->pcp[cpu]->capacity[stack];
+				nr += stack_count(&ops.mem->pcp[cpu]->stack[stack]);
+				room += stack_capacity(&ops.mem->pcp[cpu]->stack[stack]);
 			}
 			printf("%s[%u,%u]", cpu ? "," : "", nr, room);
 		}

@@ -202,7 +202,7 @@ void matrix_set_visitor(void)
 	}
 	/* Fill the cache from outside the range, so that the range has no other pages in use. */
 	for (pfn = block_at(0); pfn < matrix_other() || pfn < range.start; pfn++) {
-		if (pcp->count[stack] == pcp->capacity[stack] && pcp->count[stack])
+		if (stack_count(&pcp->stack[stack]) == stack_capacity(&pcp->stack[stack]) && stack_count(&pcp->stack[stack]))
 			break;
 		if (free_order_at(ops.mem, page_head(ops.mem, pfn)) >= 0)
 			mem_free_pages(ops.mem, take(pfn), 0);
@@ -338,12 +338,15 @@ static bool check_limits(struct mm_violation *v)
 
 	for_each_zone(ops.mem, zone) {
 		for (cpu = 0; cpu < ops.mem->nr_cpus; cpu++) {
-			const u16 *have = &ops.mem->pcp[cpu]->capacity[zone->id * STACKS_PER_ZONE];
+			const struct pcp_stack *stack =
+			    &ops.mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE];
 
 			for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
-				if (have[i] > zone->pcp_limit[i])
+				unsigned have = stack_capacity(&stack[i]);
+
+				if (have > zone->pcp_limit[i])
 					return ops_broken(v, "I-P8 capacity above its limit", cpu,
-					    have[i], zone->pcp_limit[i]);
+					    have, zone->pcp_limit[i]);
 			}
 		}
 	}

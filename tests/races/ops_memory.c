@@ -167,8 +167,8 @@ unsigned ops_cached_on(const struct memory *mem, const struct page *head)
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		for (i = 0; i < MAX_ZONES * STACKS_PER_ZONE; i++)
-			for (k = 0; k < mem->pcp[cpu]->count[i]; k++)
-				if (mem->pcp[cpu]->slot[i][k] == head)
+			for (k = 0; k < stack_count(&mem->pcp[cpu]->stack[i]); k++)
+				if (mem->pcp[cpu]->stack[i].slot[k] == head)
 					return cpu;
 	return nr_cpus;
 }

@@ -15,8 +15,8 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	unsigned capacity = capacity_now(zone, stack % STACKS_PER_ZONE);
 
-	if (pcp->capacity[stack] != capacity)
-		WRITE_ONCE(pcp->capacity[stack], (u16)capacity);
+	if (stack_capacity(&pcp->stack[stack]) != capacity)
+		stack_set_capacity(&pcp->stack[stack], capacity);
 	return capacity;
 }
 
@@ -27,12 +27,12 @@ void pcp_refresh_zone_local(struct zone *zone)
 
 	zone_lock(zone);
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack];
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
 		unsigned capacity = capacity_now(zone, i);
 
 		if (count > capacity)
 			pcp_give_back(zone, pcp, stack, count - capacity);
-		WRITE_ONCE(pcp->capacity[stack], (u16)capacity);
+		stack_set_capacity(&pcp->stack[stack], capacity);
 	}
 	zone_unlock(zone);
 }

@@ -7,15 +7,15 @@
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
-	struct page **slot = pcp->slot[stack];
-	unsigned count = pcp->count[stack], i;
+	struct page **slot = pcp->stack[stack].slot;
+	unsigned count = stack_count(&pcp->stack[stack]), i;
 
 	ASSERT_ZONE_LOCKED(zone);
 	for (i = 0; i < n; i++)
 		buddy_free(zone, page_to_pfn_in(zone->mem, slot[i]), order);
 	for (i = n; i < count; i++)
 		slot[i - n] = slot[i];
-	WRITE_ONCE(pcp->count[stack], (u16)(count - n));
+	stack_set_count(&pcp->stack[stack], (count - n));
 }
 
 void pcp_drain_zone_local(struct zone *zone)
@@ -26,7 +26,7 @@ void pcp_drain_zone_local(struct zone *zone)
 	for (i = NR_CACHED_ORDERS * NR_CACHED_TYPES; i-- > 0;) {
 		unsigned stack = zone->id * STACKS_PER_ZONE + i;
 
-		while (pcp->count[stack]) {
+		while (stack_count(&pcp->stack[stack])) {
 			zone_lock(zone);
 			pcp_give_back(zone, pcp, stack, 1);
 			zone_unlock(zone);

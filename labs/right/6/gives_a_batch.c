@@ -13,25 +13,25 @@ void pcp_drain_isolated_local(struct zone *zone)
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
 		unsigned stack = zone->id * STACKS_PER_ZONE + i,
 		         order = index_order(i / NR_CACHED_TYPES);
-		unsigned count = pcp->count[stack], from = 0, to = 0, nr;
+		unsigned count = stack_count(&pcp->stack[stack]), from = 0, to = 0, nr;
 		struct page *some[32];
 
 		zone_lock(zone);
 		while (from < count) {
 			for (nr = 0; from < count && nr < ARRAY_SIZE(some); from++) {
-				struct page *page = pcp->slot[stack][from];
+				struct page *page = pcp->stack[stack].slot[from];
 				pfn_t pfn = page_to_pfn_in(mem, page);
 
 				if (pageblock_isolated(pageblock_of(mem, pfn)))
 					some[nr++] = page;
 				else
-					pcp->slot[stack][to++] = page;
+					pcp->stack[stack].slot[to++] = page;
 			}
 			if (nr)
 				buddy_give_batch(
 				    zone, some, nr, order, PAGE_WORD(0, PG_PCP, order));
 		}
-		WRITE_ONCE(pcp->count[stack], (u16)to);
+		stack_set_count(&pcp->stack[stack], to);
 		zone_unlock(zone);
 	}
 }

@@ -6,13 +6,13 @@
 
 static void give_all(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned order)
 {
-	unsigned count = pcp->count[stack], i;
+	unsigned count = stack_count(&pcp->stack[stack]), i;
 
 	zone_lock(zone);
 	for (i = 0; i < count; i++)
-		buddy_free(zone, page_to_pfn_in(zone->mem, pcp->slot[stack][i]), order);
+		buddy_free(zone, page_to_pfn_in(zone->mem, pcp->stack[stack].slot[i]), order);
 	zone_unlock(zone);
-	WRITE_ONCE(pcp->count[stack], 0);
+	stack_set_count(&pcp->stack[stack], 0);
 }
 
 void pcp_drain_isolated_local(struct zone *zone)

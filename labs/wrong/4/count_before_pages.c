@@ -11,15 +11,15 @@ void pcp_drain_zone_local(struct zone *zone)
 	unsigned i, at;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack];
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
 		unsigned order = index_order(i / NR_CACHED_TYPES);
 
-		WRITE_ONCE(pcp->count[stack], 0);
+		stack_set_count(&pcp->stack[stack], 0);
 		if (!count)
 			continue;
 		zone_lock(zone);
 		for (at = 0; at < count; at++)
-			buddy_free(zone, page_to_pfn_in(zone->mem, pcp->slot[stack][at]), order);
+			buddy_free(zone, page_to_pfn_in(zone->mem, pcp->stack[stack].slot[at]), order);
 		zone_unlock(zone);
 	}
 }

@@ -12,7 +12,7 @@ void pcp_refresh_zone_local(struct zone *zone)
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
 		unsigned stack = zone->id * STACKS_PER_ZONE + i;
-		unsigned count = pcp->count[stack], capacity = pcp->capacity[stack];
+		unsigned count = stack_count(&pcp->stack[stack]), capacity = stack_capacity(&pcp->stack[stack]);
 
 		if (count > capacity) {
 			zone_lock(zone);

@@ -8,13 +8,13 @@
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
-	struct page **slot = pcp->slot[stack];
-	unsigned count = pcp->count[stack], i;
+	struct page **slot = pcp->stack[stack].slot;
+	unsigned count = stack_count(&pcp->stack[stack]), i;
 
 	ASSERT_ZONE_LOCKED(zone);
 	for (i = 0; i + 1 < n; i++)
 		buddy_free(zone, page_to_pfn_in(zone->mem, slot[i]), order);
 	for (i = n; i < count; i++)
 		slot[i - n] = slot[i];
-	WRITE_ONCE(pcp->count[stack], (u16)(count - n));
+	stack_set_count(&pcp->stack[stack], (count - n));
 }

@@ -8,8 +8,8 @@
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	if (load_acquire(&zone->pcp_depth))
-		pcp->capacity[stack] = 0;
+		stack_set_capacity(&pcp->stack[stack], 0);
 	else
-		pcp->capacity[stack] = READ_ONCE(zone->pcp_limit[stack % STACKS_PER_ZONE]);
-	return pcp->capacity[stack];
+		stack_set_capacity(&pcp->stack[stack], READ_ONCE(zone->pcp_limit[stack % STACKS_PER_ZONE]));
+	return stack_capacity(&pcp->stack[stack]);
 }

@@ -13,10 +13,10 @@ void pcp_drain_zone_local(struct zone *zone)
 	for (order = 0; order < NR_CACHED_ORDERS; order++) {
 		unsigned stack = zone_stack(zone, order, MT_UNMOVABLE);
 
-		if (!pcp->count[stack])
+		if (!stack_count(&pcp->stack[stack]))
 			continue;
 		zone_lock(zone);
-		pcp_give_back(zone, pcp, stack, pcp->count[stack]);
+		pcp_give_back(zone, pcp, stack, stack_count(&pcp->stack[stack]));
 		zone_unlock(zone);
 	}
 }

@@ -12,12 +12,12 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i, from;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack],
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]),
 		         given = 0;
 
 		zone_lock(zone);
 		for (from = 0; from < count; from++) {
-			pfn_t pfn = page_to_pfn_in(mem, pcp->slot[stack][from]);
+			pfn_t pfn = page_to_pfn_in(mem, pcp->stack[stack].slot[from]);
 
 			if (!pageblock_isolated(pageblock_of(mem, pfn)))
 				continue;
@@ -25,6 +25,6 @@ void pcp_drain_isolated_local(struct zone *zone)
 			given++;
 		}
 		zone_unlock(zone);
-		WRITE_ONCE(pcp->count[stack], (u16)(count - given));
+		stack_set_count(&pcp->stack[stack], (count - given));
 	}
 }

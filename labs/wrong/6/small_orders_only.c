@@ -14,8 +14,8 @@ void pcp_drain_isolated_local(struct zone *zone)
 	for (order = 0; order < NR_SMALL_CACHED; order++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
 			unsigned stack = zone_stack(zone, order, (enum migratetype)type);
-			unsigned count = pcp->count[stack], kept = 0;
-			struct page **slot = pcp->slot[stack];
+			unsigned count = stack_count(&pcp->stack[stack]), kept = 0;
+			struct page **slot = pcp->stack[stack].slot;
 
 			zone_lock(zone);
 			for (from = 0; from < count; from++) {
@@ -27,7 +27,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 					slot[kept++] = slot[from];
 			}
 			zone_unlock(zone);
-			WRITE_ONCE(pcp->count[stack], (u16)kept);
+			stack_set_count(&pcp->stack[stack], kept);
 		}
 	}
 }

@@ -12,9 +12,9 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i, at;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack];
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
 		unsigned order = index_order(i / NR_CACHED_TYPES);
-		struct page **slot = pcp->slot[stack];
+		struct page **slot = pcp->stack[stack].slot;
 
 		zone_lock(zone);
 		for (at = 0; at < count; at++) {
@@ -26,6 +26,6 @@ void pcp_drain_isolated_local(struct zone *zone)
 			slot[at] = slot[--count];
 		}
 		zone_unlock(zone);
-		WRITE_ONCE(pcp->count[stack], (u16)count);
+		stack_set_count(&pcp->stack[stack], count);
 	}
 }

@@ -337,27 +337,9 @@ static void bad_kernel_side_of_a_user_copy_faults(struct ktest *t)
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)ARCH_STACK_BASE), -EFAULT);
 }
 
-/* ---- one word of a CPU's own ---- */
-
-static void word_of_this_cpu_is_tested(struct ktest *t)
-{
-	irqflags_t flags = arch_irq_save();
-	struct pcp *pcp = &this_cpu()->pcp;
-	u32 was = pcp->tracing;
-
-	WRITE_ONCE(pcp->tracing, 0u);
-	EXPECT(t, !arch_pcp_test(offsetof(struct pcp, tracing)));
-	WRITE_ONCE(pcp->tracing, 1u);
-	EXPECT(t, arch_pcp_test(offsetof(struct pcp, tracing)));
-	WRITE_ONCE(pcp->tracing, 1u << 31);
-	EXPECT(t, arch_pcp_test(offsetof(struct pcp, tracing)));
-	WRITE_ONCE(pcp->tracing, was);
-	arch_irq_restore(flags);
-}
-
 KTEST_SUITE(arch_fault, 0, KTEST(page_fault_reports_are_complete, KTEST_REPORTS),
     KTEST(program_fault_is_reported_with_registers, KTEST_REPORTS),
     KTEST(nmi_in_a_program_is_reported_and_harmless, KTEST_REPORTS),
     KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
     KTEST(user_copies_of_each_length_are_exact), KTEST(user_copy_without_a_wait_serves_no_fault),
-    KTEST(bad_kernel_side_of_a_user_copy_faults), KTEST_INSIDE(word_of_this_cpu_is_tested));
+    KTEST(bad_kernel_side_of_a_user_copy_faults));

@@ -57,15 +57,8 @@ static void isolating_keeps_the_type(struct ktest *t)
 static void expect_stacks(struct ktest *t, const struct zone *zone, bool cached, unsigned type)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, zone->start_pfn);
-	unsigned index;
 
-	for (index = 0; index < NR_CACHED_ORDERS; index++) {
-		unsigned want = zone->id * STACKS_PER_ZONE + STACK_NONE;
-
-		if (cached)
-			want = zone->id * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
-		EXPECT_EQ(t, pb->stack[index], want);
-	}
+	EXPECT_EQ(t, pb->stack, cached ? zone->id * STACKS_PER_ZONE + type : STACK_NONE);
 }
 
 static void stack_numbers_follow_type_and_bit(struct ktest *t)

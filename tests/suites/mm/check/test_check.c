@@ -205,13 +205,10 @@ static void wrong_counts_are_found(struct ktest *t)
 static struct pageblock with_bits(const struct zone *zone, const struct pageblock *pb, u8 bits)
 {
 	struct pageblock changed = *pb;
-	unsigned index;
 
 	changed.bits = bits;
-	for (index = 0; index < NR_CACHED_ORDERS; index++)
-		changed.stack[index] = bits & PB_ISOLATED
-		    ? (u16)(zone->id * STACKS_PER_ZONE + STACK_NONE)
-		    : (u16)zone_stack(zone, index, bits & PB_TYPE_MASK);
+	changed.stack =
+	    bits & PB_ISOLATED ? STACK_NONE : (u16)zone_stack(zone, 0, bits & PB_TYPE_MASK);
 	return changed;
 }
 
@@ -225,8 +222,8 @@ static void bad_pageblocks_are_found(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(1), NULL, NULL), 0);
 	pb = pageblock_of(mem, BLOCK(5));
 	off = pageblock_of(mem, BLOCK(6));
-	PLANT(t, mem, pb->stack[0], pb->stack[0] ^ 1, "I-I2 stack");
-	PLANT(t, mem, pb->stack[NR_CACHED_ORDERS - 1], 0, "I-I2 stack");
+	PLANT(t, mem, pb->stack, pb->stack ^ 1, "I-I2 stack");
+	PLANT(t, mem, pb->stack, 0, "I-I2 stack");
 	PLANT(t, mem, pb->zone, ZONE_NORMAL, "I-N4");
 	PLANT(t, mem, *pb, with_bits(zone, pb, (u8)((pb->bits & ~PB_TYPE_MASK) | MT_UNMOVABLE)),
 	    "I-I2 type");
@@ -234,7 +231,7 @@ static void bad_pageblocks_are_found(struct ktest *t)
 	PLANT(t, mem, off->zone, ZONE_NORMAL, "I-N4");
 	PLANT(t, mem, off->nr_free, 1, "I-O2");
 	PLANT(t, mem, off->bits, off->bits | PB_ISOLATED, "I-I7");
-	PLANT(t, mem, off->stack[0], pb->stack[0], "I-I2 stack");
+	PLANT(t, mem, off->stack, pb->stack, "I-I2 stack");
 	pb = pageblock_of(mem, page_to_pfn_in(mem, kept_page));
 	PLANT(t, mem, pb->bits, pb->bits | PB_REPORTED, "I-R2");
 	sound_end(t, mem);
@@ -251,15 +248,15 @@ static void bad_caches_are_found(struct ktest *t)
 
 	zone = test_zone(mem, ZONE_MOVABLE);
 	stack = zone_stack(zone, 0, MT_MOVABLE);
-	none = zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
+	none = STACK_NONE;
 	pcp = mem->pcp[0];
-	slot = pcp->slot[stack];
 	cache_two_pages(t, mem, two);
+	slot = pcp->stack[stack].slot;
 	expect_sound(t, mem);
-	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
-	PLANT(t, mem, pcp->count[stack], 1, "I-P4");
-	PLANT(t, mem, pcp->count[none], 1, "I-P1 the stack of capacity 0");
-	PLANT(t, mem, pcp->capacity[none], 1, "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[stack].limit, pcp->stack[stack].slot + 1, "I-P1 more cached");
+	PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1, "I-P4");
+	PLANT(t, mem, pcp->stack[none].top, pcp->stack[none].slot + 1, "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[none].limit, pcp->stack[none].slot + 1, "I-P1 the stack of capacity 0");
 	PLANT(t, mem, two[0]->word, PAGE_WORD(1, PG_ALLOC, 0), "I-P2 cached page");
 	PLANT(t, mem, slot[0], kept_page, "I-P2 cached page's zone");
 	PLANT(t, mem, slot[1], slot[0], "I-P3");
@@ -292,7 +289,7 @@ static void cache_and_check(void *arg)
 	struct mm_violation v;
 
 	set_isolated(zone, block, false);
-	b->mem->pcp[0]->capacity[zone_stack(zone, 0, MT_MOVABLE)] = 1;
+	stack_set_capacity(&b->mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)], 1);
 	EXPECT_EQ(t, free_on(0, b->mem, 0, 1, &b->page), 1);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 1);
 	set_isolated(zone, block, true);

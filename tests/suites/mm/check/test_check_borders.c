@@ -102,16 +102,16 @@ static void slot_holds_no_page_outside_the_memory(struct ktest *t)
 
 	pcp = mem->pcp[0];
 	stack = zone_stack(zone, 0, MT_MOVABLE);
-	capacity = pcp->capacity[stack];
-	REQUIRE(t, pcp->slot[stack]);
+	capacity = pcp_update_capacity(zone, pcp, stack);
+	REQUIRE(t, pcp->stack[stack].slot);
 	for (i = 0; i < 2; i++) {
 		struct page *page = pfn_to_page_in(mem, outside(i));
 
 		page->word = PAGE_WORD(0, PG_PCP, 0);
-		pcp->capacity[stack] = 1;
-		pcp->slot[stack][0] = page;
-		PLANT(t, mem, pcp->count[stack], 1, "I-P2 cached page's zone");
-		pcp->capacity[stack] = capacity;
+		stack_set_capacity(&pcp->stack[stack], 1);
+		pcp->stack[stack].slot[0] = page;
+		PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1, "I-P2 cached page's zone");
+		stack_set_capacity(&pcp->stack[stack], capacity);
 	}
 	drop_memory(t, mem);
 }

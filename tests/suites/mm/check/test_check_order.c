@@ -116,7 +116,6 @@ static void pageblock_fields_are_checked_in_order(struct ktest *t)
 	struct zone *zone;
 	struct page *one;
 	pfn_t standby, standby_end, block;
-	unsigned i;
 
 	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &one) == 1);
@@ -132,9 +131,8 @@ static void pageblock_fields_are_checked_in_order(struct ktest *t)
 	pb->nr_poisoned = 1;
 	pb->bits = (u8)((saved.bits & ~PB_TYPE_MASK) | MT_UNMOVABLE | PB_EVACUATED | PB_REPORTED);
 	FIRST(t, mem, "I-I2 stack");
-	expect_figures(t, mem, block, saved.stack[0], zone_stack(zone, 0, MT_UNMOVABLE), __LINE__);
-	for (i = 0; i < NR_CACHED_ORDERS; i++)
-		pb->stack[i] = (u16)zone_stack(zone, i, MT_UNMOVABLE);
+	expect_figures(t, mem, block, saved.stack, zone_stack(zone, 0, MT_UNMOVABLE), __LINE__);
+	pb->stack = (u16)zone_stack(zone, 0, MT_UNMOVABLE);
 	FIRST(t, mem, "I-O4");
 	zone->standby = standby;
 	zone->standby_end = standby_end;
@@ -142,7 +140,7 @@ static void pageblock_fields_are_checked_in_order(struct ktest *t)
 	pb->bits &= (u8)~PB_EVACUATED;
 	FIRST(t, mem, "I-I2 type");
 	pb->bits = saved.bits | PB_REPORTED;
-	memcpy(pb->stack, saved.stack, sizeof(pb->stack));
+	pb->stack = saved.stack;
 	FIRST(t, mem, "I-N1 free pages of a pageblock");
 	pb->nr_free++;
 	FIRST(t, mem, "I-R2");
@@ -266,7 +264,7 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 
 	zone = test_zone(mem, ZONE_NORMAL);
 	pcp = mem->pcp[mem->nr_cpus - 1];
-	none = zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
+	none = STACK_NONE;
 	memcpy(saved, zone->wmark, sizeof(saved));
 	high = zone->wmark[WMARK_HIGH];
 	zone->nr_free++;
@@ -276,7 +274,7 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 	zone->managed += 2;
 	zone->nr_doomed++;
 	zone->wmark[WMARK_LOW] = high + 1;
-	pcp->capacity[none] = 1;
+	stack_set_capacity(&pcp->stack[none], 1);
 	zone->pcp_capacity[0][0] = 0x7fff;
 	zone->lru[LRU_ACTIVE].nr = 1;
 	zone->lru[LRU_ACTIVE].tail = 0;
@@ -296,7 +294,7 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 	FIRST(t, mem, "I-W1");
 	memcpy(zone->wmark, saved, sizeof(saved));
 	FIRST(t, mem, "I-P1 the stack of capacity 0");
-	pcp->capacity[none] = 0;
+	stack_set_capacity(&pcp->stack[none], 0);
 	FIRST(t, mem, "I-P7");
 	set_limits(zone, 0);
 	FIRST(t, mem, "I-N5 count of a reclaim list");
@@ -337,10 +335,10 @@ static void stack_is_checked_in_order(struct ktest *t)
 	low = test_zone(mem, ZONE_NORMAL);
 	stack = zone_stack(zone, 0, MT_MOVABLE);
 	pcp = mem->pcp[0];
-	slot = pcp->slot[stack];
 	cache_two_pages(t, mem, two);
+	slot = pcp->stack[stack].slot;
 	zone->pcp_depth = 1;
-	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
+	PLANT(t, mem, pcp->stack[stack].limit, pcp->stack[stack].slot + 1, "I-P1 more cached");
 	FIRST(t, mem, "I-P6");
 	zone->pcp_depth = 0;
 	expect_sound(t, mem);
@@ -348,10 +346,11 @@ static void stack_is_checked_in_order(struct ktest *t)
 	end_pfn = low->end_pfn;
 	low->end_pfn = zone->end_pfn;
 	stack = zone_stack(low, 0, MT_MOVABLE);
-	pcp->slot[stack][0] = pfn_to_page_in(mem, BLOCK(7) + 1);
-	pcp->capacity[stack]++;
-	PLANT(t, mem, pcp->count[stack], 1, "I-P2 cached page's zone");
-	pcp->capacity[stack]--;
+	pcp_update_capacity(low, pcp, stack);
+	pcp->stack[stack].slot[0] = pfn_to_page_in(mem, BLOCK(7) + 1);
+	pcp->stack[stack].limit++;
+	PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1, "I-P2 cached page's zone");
+	pcp->stack[stack].limit--;
 	low->end_pfn = end_pfn;
 	PLANT(t, mem, slot[0], slot[1], "I-P3");
 	empty_all(mem);
@@ -384,7 +383,7 @@ static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 	expect_sound(t, mem);
 	WRITE_ONCE(mem->iso_pending, 0);
 	FIRST(t, mem, "I-I5");
-	slot = mem->pcp[0]->slot[zone_stack(zone, 0, MT_UNMOVABLE)];
+	slot = mem->pcp[0]->stack[zone_stack(zone, 0, MT_UNMOVABLE)].slot;
 	PLANT(t, mem, slot[0], slot[0] + 1, "I-P2 cached page");
 	undo_isolate_page_range(mem, block, BLOCK(1));
 	restore_plan(zone);

@@ -82,13 +82,15 @@ static void caches_of_any_size_are_shown_in_80_columns(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(counts); i++) {
 		u64 pos = log_position();
 
-		for (s = 0; s < NR_STACKS; s++)
-			pcp->count[s] = pcp->capacity[s] = counts[i];
+		for (s = 0; s < NR_STACKS; s++) {
+			stack_set_count(&pcp->stack[s], counts[i]);
+			stack_set_capacity(&pcp->stack[s], counts[i]);
+		}
 		show_pcp(mem);
 		EXPECT(t, longest_line(pos) <= 80);
 	}
-	memset(pcp->count, 0, sizeof(pcp->count));
-	memset(pcp->capacity, 0, sizeof(pcp->capacity));
+	for (s = 0; s < NR_STACKS; s++)
+		pcp->stack[s].top = pcp->stack[s].limit = pcp->stack[s].slot;
 }
 
 #define MANY_BLOCKS 2000u

@@ -75,7 +75,7 @@ static void undo_restores_everything(struct ktest *t)
 		EXPECT_EQ(t, during.zone[ZONE_MOVABLE].free, 0);
 		EXPECT_EQ(t, during.block[3].nr_free, before.block[3].nr_free);
 		EXPECT_EQ(t, during.block[3].bits, before.block[3].bits | PB_ISOLATED);
-		EXPECT_EQ(t, during.block[3].stack[0] % STACKS_PER_ZONE, STACK_NONE);
+		EXPECT_EQ(t, during.block[3].stack, STACK_NONE);
 		expect_sound(t, mem);
 		unisolate(mem, 0, nr, policies[p]);
 		census_take(&after, mem);
@@ -325,7 +325,7 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 	pfn_t block;
 
 	zone = test_zone(mem, ZONE_MOVABLE);
-	slot = mem->pcp[last]->slot[zone_stack(zone, 0, MT_MOVABLE)];
+	slot = mem->pcp[last]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot;
 	/* Cache three pages of one pageblock and three of another, alternately. */
 	set_plan(zone, 0, MT_MOVABLE, 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 3, pages), 3);

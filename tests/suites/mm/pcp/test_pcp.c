@@ -44,10 +44,11 @@ static void refill_takes_batch_or_capacity_at_least_one(struct ktest *t)
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (order = 0; order < NR_SMALL_CACHED; order++) {
 		for (i = 0; i < ARRAY_SIZE(capacities); i++) {
-			unsigned want = MAX(1u, MIN(order_batch(order), capacities[i]));
+			unsigned capacity = MIN(capacities[i], stack_most(order));
+			unsigned want = MAX(1u, MIN(order_batch(order), capacity));
 			u64 pushed = mm_event_sum(mem, EV_PCP_REFILL_PAGES);
 
-			set_plan(zone, order, MT_MOVABLE, capacities[i]);
+			set_plan(zone, order, MT_MOVABLE, capacity);
 			EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, order, 1, pages), 1);
 			EXPECT_EQ(t, cached(zone, 0, order, MT_MOVABLE), want - 1);
 			EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL_PAGES), pushed + want - 1);
@@ -69,10 +70,10 @@ static void first_page_of_a_refill_is_the_callers(struct ktest *t)
 	stack = zone_stack(zone, 0, MT_MOVABLE);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
 	EXPECT_EQ(t, page_word(pages[0]), PAGE_WORD(1, PG_ALLOC, 0));
-	EXPECT_EQ(t, mem->pcp[0]->count[stack], 3);
+	EXPECT_EQ(t, stack_count(&mem->pcp[0]->stack[stack]), 3);
 	/* The buddy allocator splits off pages from the lowest up: the caller gets the lowest. */
-	for (i = 0; i < mem->pcp[0]->count[stack]; i++)
-		EXPECT(t, mem->pcp[0]->slot[stack][i] > pages[0]);
+	for (i = 0; i < stack_count(&mem->pcp[0]->stack[stack]); i++)
+		EXPECT(t, mem->pcp[0]->stack[stack].slot[i] > pages[0]);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
 	restore_plan(zone);
 }
@@ -90,12 +91,12 @@ static void refill_pushes_only_pages_of_its_type(struct ktest *t)
 
 		set_plan(zone, 0, (enum migratetype)type, 4);
 		EXPECT_EQ(t, alloc_on(0, mem, (gfp_t)type, 0, 1, pages), 1);
-		EXPECT_EQ(t, pcp->count[stack], 3);
-		for (i = 0; i < pcp->count[stack]; i++) {
+		EXPECT_EQ(t, stack_count(&pcp->stack[stack]), 3);
+		for (i = 0; i < stack_count(&pcp->stack[stack]); i++) {
 			const struct pageblock *pb =
-			    pageblock_of(mem, page_to_pfn_in(mem, pcp->slot[stack][i]));
+			    pageblock_of(mem, page_to_pfn_in(mem, pcp->stack[stack].slot[i]));
 
-			EXPECT_EQ(t, pb->stack[0], stack);
+			EXPECT_EQ(t, pb->stack, stack);
 			EXPECT_EQ(t, pageblock_type(pb), type);
 		}
 		EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
@@ -159,7 +160,7 @@ static void spill_frees_the_page_at_hand_and_the_oldest(struct ktest *t)
 	unsigned i;
 
 	overfill(t, mem, 0, capacity);
-	slot = mem->pcp[0]->slot[zone_stack(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE)];
+	slot = mem->pcp[0]->stack[zone_stack(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE)].slot;
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), PCP_BATCH);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), capacity - PCP_BATCH);
@@ -199,7 +200,7 @@ static void page_lands_in_the_freeing_cpus_stack(struct ktest *t)
 	EXPECT_EQ(t, free_on(1, mem, 0, 2, pages), 2);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
 	EXPECT_EQ(t, cached(zone, 1, 0, MT_MOVABLE), 2);
-	EXPECT(t, mem->pcp[1]->slot[zone_stack(zone, 0, MT_MOVABLE)][1] == pages[1]);
+	EXPECT(t, mem->pcp[1]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot[1] == pages[1]);
 	restore_plan(zone);
 }
 
@@ -252,7 +253,7 @@ static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
  */
 static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
 {
-	static const u16 most[] = {PCP_MOST, 32, 16, 8, 2}, enough[] = {64, 32, 16, 8, 2};
+	static const u16 most[] = {PCP_MOST, 32, 16, 8, 2, 2}, enough[] = {64, 32, 16, 8, 2, 2};
 	unsigned long sum = 0;
 	unsigned index, type;
 
@@ -390,7 +391,7 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 	EXPECT_EQ(t, state_of(mem, pages[2]), PG_FREE);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 2);
 	for (i = 0; i < 2; i++)
-		EXPECT(t, mem->pcp[0]->slot[zone_stack(zone, 0, MT_MOVABLE)][i] == pages[i]);
+		EXPECT(t, mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot[i] == pages[i]);
 	undo_isolate_page_range(mem, pfn, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 1, more), 1);
 	restore_plan(zone);
@@ -404,15 +405,16 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-			u16 *count = &mem->pcp[0]->count[kind * STACKS_PER_ZONE + i];
+			struct pcp_stack *stack =
+			    &mem->pcp[0]->stack[kind * STACKS_PER_ZONE + i];
 
-			WRITE_ONCE(*count, (u16)(i == 0 ? 1 : 0x100));
+			stack_set_count(stack, i == 0 ? 1 : 0x100);
 			for (other = 0; other < NR_ZONE_KINDS; other++)
 				EXPECT_EQ(t, pcp_zone_nonempty(mem, 0, &mem->zones[other]),
 				    other == kind);
 			if (mem->nr_cpus > 1)
 				EXPECT(t, !pcp_zone_nonempty(mem, 1, &mem->zones[kind]));
-			WRITE_ONCE(*count, (u16)0);
+			stack_set_count(stack, 0);
 		}
 	}
 }

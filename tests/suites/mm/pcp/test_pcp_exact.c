@@ -338,8 +338,8 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 	set_plan(zone, 0, MT_UNMOVABLE, STACK);
 	zone->pcp_capacity[0][MT_MOVABLE] = STACK;
 	pcp_refresh_all(mem);
-	slot = mem->pcp[0]->slot[zone_stack(zone, 0, MT_UNMOVABLE)];
-	EXPECT(t, mem->pcp[0]->slot[zone_stack(zone, 0, MT_MOVABLE)] == slot + STACK);
+	slot = mem->pcp[0]->stack[zone_stack(zone, 0, MT_UNMOVABLE)].slot;
+	EXPECT(t, mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot == slot + STACK);
 	EXPECT_EQ(t, free_on(0, mem, 0, STACK, pages), STACK);
 	EXPECT_EQ(t, free_on(0, mem, 0, STACK, others), STACK);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), STACK);

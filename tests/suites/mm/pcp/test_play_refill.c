@@ -206,7 +206,7 @@ static void *alloc_slots(void *arg, size_t bytes)
 static void expect_slots(
     struct ktest *t, const struct memory *mem, unsigned cpu, struct page **slots)
 {
-	static const unsigned most[] = {PCP_MOST, 32, 16, 8, 2};
+	static const unsigned most[] = {PCP_MOST, 32, 16, 8, 2, 2};
 	unsigned zone, index, type;
 
 	for (zone = 0; zone < MAX_ZONES; zone++) {
@@ -220,7 +220,9 @@ static void expect_slots(
 				const bool has =
 				    zone == 4 && slots && (!arena.movable || type == MT_MOVABLE);
 
-				EXPECT(t, mem->pcp[cpu]->slot[stack] == (has ? slot : NULL));
+				if (has)
+					pcp_give_slots(&mem->zones[zone], mem->pcp[cpu], stack);
+				EXPECT(t, mem->pcp[cpu]->stack[stack].slot == (has ? slot : NULL));
 				slot += has ? most[index] : 0;
 			}
 		}
