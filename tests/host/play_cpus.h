@@ -44,7 +44,7 @@ static struct {
 	u16 cpu_slots_port;
 } firmware;
 static phys_t trampoline;
-static u8 pool[65536] __attribute__((aligned(256)));
+static u8 pool[131072] __attribute__((aligned(256)));
 static size_t pool_used;
 static u32 own_id, most;
 static struct {
