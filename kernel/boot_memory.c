@@ -142,9 +142,6 @@ static void init_kernel_memory(void)
 		for (j = 0; j < nr_nodes; j++)
 			distance[i * nr_nodes + j] = acpi.distance[i][j];
 	}
-	cfg.pcp = boot_alloc(nr_cpus * sizeof(*cfg.pcp), 64);
-	for (i = 0; i < nr_cpus; i++)
-		cfg.pcp[i] = arch_cpu_pcp(i);
 	err = memory_init(&kernel_memory, &cfg);
 	if (err)
 		panic("boot: memory_init failed: %d", err);

@@ -188,7 +188,7 @@ static unsigned left_in_cache(unsigned cpu)
 	unsigned i, sum = 0;
 
 	LIST_FOREACH(mem, &memories, link)
-		for (i = 0; cpu < mem->nr_cpus && i < NR_STACKS; i++)
+		for (i = 0; cpu < mem->nr_cpus && i < nr_stacks(mem); i++)
 			sum += stack_count(&mem->pcp[cpu]->stack[i]);
 	spin_unlock_irqrestore(&memories_lock, flags);
 	return sum;

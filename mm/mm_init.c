@@ -22,23 +22,23 @@ struct spinlock memories_lock = {.name = "memories", .rank = RANK_CPU_HOTPLUG};
 
 static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 {
+	size_t bytes = sizeof(struct pcp) +
+	    (nr_stacks(mem) + STACKS_PER_ZONE) * sizeof(struct pcp_stack);
 	unsigned cpu;
 
 	mem->drain_mask = cfg->alloc(cfg->arg, CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
-	if (!mem->drain_mask)
+	mem->pcp = cfg->alloc(cfg->arg, cfg->nr_cpus * sizeof(*mem->pcp));
+	if (!mem->drain_mask || !mem->pcp)
 		return -ENOMEM;
-	if (!mem->pcp)
-		mem->pcp = cfg->alloc(cfg->arg, cfg->nr_cpus * sizeof(*mem->pcp));
-	for (cpu = 0; mem->pcp && cpu < cfg->nr_cpus; cpu++) {
-		if (!mem->pcp[cpu])
-			mem->pcp[cpu] = cfg->alloc(cfg->arg, sizeof(struct pcp));
+	for (cpu = 0; cpu < cfg->nr_cpus; cpu++) {
+		mem->pcp[cpu] = cfg->alloc(cfg->arg, bytes);
 		if (!mem->pcp[cpu])
 			return -ENOMEM;
 		mem->pcp[cpu]->ring = cfg->alloc(cfg->arg, sizeof(struct trace_ring));
 		if (!mem->pcp[cpu]->ring)
 			return -ENOMEM;
 	}
-	return mem->pcp ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* No lock is needed: no other code uses @mem yet. */
@@ -91,13 +91,11 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .memmap = cfg->memmap,
 	    .pageblocks = cfg->pageblocks,
 	    .trees = cfg->trees,
-	    .first_page = (uintptr_t)cfg->memmap + cfg->start_pfn * sizeof(struct page),
-	    .page_bytes = (cfg->end_pfn - cfg->start_pfn) * sizeof(struct page),
+	    .nr_pfns = cfg->end_pfn - cfg->start_pfn,
 	    .arrays = cfg->arrays,
 	    .start_pfn = cfg->start_pfn,
 	    .end_pfn = cfg->end_pfn,
 	    .backed = cfg->backed,
-	    .pcp = cfg->pcp,
 	    .standby_step = cfg->standby_step ? cfg->standby_step : PAGEBLOCK_PAGES,
 	    .nr_cpus = cfg->nr_cpus,
 	    .thread_cpus = cfg->thread_cpus,

@@ -6,7 +6,7 @@
  * Owns:       struct pageblock, except nr_free (buddy.c) and nr_poisoned (poison_take.c).
  * Locks:      the zone lock for every change; the free path reads a stack number without it.
  * Invariants: stack[] always follows from zone, type, bit and state; an isolated, offline or CMA
- *             pageblock has STACK_NONE for every order; types never change in zone MOVABLE.
+ *             pageblock has a stack of no zone; types never change in zone MOVABLE.
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/buddy.h"
@@ -34,7 +34,7 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 
 	store_bits(pb, bits);
 	WRITE_ONCE(pb->stack,
-	    cached ? zone_stack(zone, 0, (enum migratetype)(bits & PB_TYPE_MASK)) : STACK_NONE);
+	    cached ? zone_stack(zone, 0, (enum migratetype)(bits & PB_TYPE_MASK)) : nr_stacks(zone->mem));
 }
 
 /* The lock is held only if other code uses the zone already (memory_add.c). */

@@ -132,17 +132,20 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);
 
-/* Does the CPU of @pcp cache pages of zone number @id?  An unlocked read. */
+/*
+ * Does the CPU of @pcp cache pages of zone number @id?  An unlocked read.  No top is below its slot,
+ * so the sums are equal only if each stack is empty.
+ */
 static inline bool seems_to_cache(const struct pcp *pcp, unsigned id)
 {
 	const struct pcp_stack *stack = &pcp->stack[id * STACKS_PER_ZONE];
-	uintptr_t any = 0;
+	uintptr_t sum = 0;
 	unsigned i;
 
-#pragma GCC unroll 16
-	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
-		any |= (uintptr_t)READ_ONCE(stack[i].top) ^ (uintptr_t)READ_ONCE(stack[i].slot);
-	return any != 0;
+#pragma GCC unroll 18
+	for (i = 0; i < STACKS_PER_ZONE; i++)
+		sum += (uintptr_t)READ_ONCE(stack[i].top);
+	return sum != READ_ONCE(pcp->given[id]);
 }
 
 #endif

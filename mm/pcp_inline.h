@@ -33,10 +33,16 @@
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
-/* Is @page a descriptor of @mem?  It may be any pointer. */
-static always_inline bool page_in(const struct memory *mem, const struct page *page)
+/*
+ * The pfn of @page, which may be any pointer; false: it is no descriptor of @mem.  The rotation by
+ * log2 of a descriptor's size puts the low bits, which a pointer into a descriptor has, on top.
+ */
+static always_inline bool page_pfn(const struct memory *mem, const struct page *page, pfn_t *pfn)
 {
-	return (uintptr_t)page - mem->first_page < mem->page_bytes;
+	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
+
+	*pfn = offset >> 5 | offset << (8 * sizeof(offset) - 5);
+	return *pfn - mem->start_pfn < mem->nr_pfns;
 }
 
 /* This CPU's cache, which the memory must have; irqs off. */
@@ -75,9 +81,10 @@ static always_inline void pcp_put(struct pcp_stack *stack, struct page *page)
  * Put a block into the stack of its pageblock; false: it is not a block of that order that the
  * caller may free, or the stack is full or off.  irqs off.
  */
-static always_inline bool pcp_push(struct memory *mem, struct page *page, unsigned order)
+static always_inline bool pcp_push(
+    struct memory *mem, struct page *page, pfn_t pfn, unsigned order)
 {
-	const struct pageblock *pb = pageblock_of(mem, page_to_pfn_in(mem, page));
+	const struct pageblock *pb = pageblock_of(mem, pfn);
 	struct pcp_stack *stack;
 
 	/* State, order, references, flags and poison: all in one compare. */
@@ -114,12 +121,13 @@ static always_inline unsigned long pcp_push_many(
     struct memory *mem, struct page **pages, unsigned long nr)
 {
 	unsigned long done;
+	pfn_t pfn;
 
 	/* The words of pages freed long after their allocation are in no cache: fetch all at once. */
 	for (done = 0; done < nr; done++)
 		__builtin_prefetch(pages[done], 1);
 	done = 0;
-	while (done < nr && page_in(mem, pages[done]) && pcp_push(mem, pages[done], 0))
+	while (done < nr && page_pfn(mem, pages[done], &pfn) && pcp_push(mem, pages[done], pfn, 0))
 		done++;
 	return done;
 }
@@ -148,12 +156,13 @@ static always_inline bool free_body(struct memory *mem, struct page *page, unsig
 {
 	irqflags_t flags;
 	bool done;
+	pfn_t pfn;
 
-	if (unlikely(!page_in(mem, page)))
+	if (unlikely(!page_pfn(mem, page, &pfn)))
 		return false;
 	sched_point("free.prep");
 	flags = arch_irq_save();
-	done = pcp_push(mem, page, order);
+	done = pcp_push(mem, page, pfn, order);
 	arch_irq_restore(flags);
 	sched_point("free.done");
 	return done;

@@ -3,6 +3,7 @@
 import gdb
 
 TYPES = ("unmovable", "movable", "reclaimable", "cma")
+NR_CACHED_TYPES = 3
 BLOCK_STATES = ("hole", "offline", "online", "?")
 FLAGS = "locked dirty referenced active uptodate unevictable broken has-broken".split()
 BOOT_STACK = 1 << 16  # most bytes of the boot CPU's stack, on which the first thread runs
@@ -129,25 +130,33 @@ def cached_by(pfn):
     for cpu in range(int(mem["nr_cpus"])):
         pcp = mem["pcp"][cpu].dereference()
         for stack in used_stacks(pcp):
-            for i in range(int(pcp["count"][stack])):
-                if int(pcp["slot"][stack][i]) == address:
-                    return cpu, stack
+            blocks = pcp["stack"][stack]["slot"]
+            if any(int(blocks[i]) == address for i in range(stack_size(pcp, stack, "top"))):
+                return cpu, stack
     return None
+
+
+def stack_size(pcp, stack, end):
+    """Blocks from the bottom of a stack to its "top" or "limit"."""
+    return int(pcp["stack"][stack][end] - pcp["stack"][stack]["slot"])
+
+
+def stacks_per_zone():
+    return int(gdb.parse_and_eval("sizeof(((struct zone *)0)->pcp_limit) / sizeof(u16)"))
 
 
 def used_stacks(pcp):
     """The numbers of the stacks that are not empty."""
-    data = bytes_at(int(pcp["count"].address), pcp["count"].type.sizeof)
-    return [i // 2 for i in range(0, len(data), 2) if data[i] or data[i + 1]]
+    nr = 3 * int(memory()["nr_nodes"]) * stacks_per_zone()
+    return [stack for stack in range(nr) if stack_size(pcp, stack, "top")]
 
 
 def stack_name(stack):
     """Zone, type and order of a stack number, as mm/pcp.h has them."""
-    zone, index = divmod(stack, 16)
-    if index == 15:
-        return f"zone {zone}, isolated or CMA"
-    order, kind = divmod(index, 3)
-    return f"zone {zone}, {TYPES[kind]}, order {order if order < 4 else 9}"
+    zone, index = divmod(stack, stacks_per_zone())
+    order, kind = divmod(index, NR_CACHED_TYPES)
+    largest = stacks_per_zone() // NR_CACHED_TYPES - 1
+    return f"zone {zone}, {TYPES[kind]}, order {order if order < largest else 9}"
 
 
 # ---- threads -------------------------------------------------------------------------------------

@@ -100,7 +100,9 @@ class Run:
 
     @property
     def last(self):
-        return self.lines[-1] if self.lines else ""
+        """The last line; a machine may say "halted" too, as it runs on until QEMU has ended."""
+        lines = [line for line in self.lines if not line.startswith("quarry: halted")]
+        return lines[-1] if lines else ""
 
     @property
     def passed(self):

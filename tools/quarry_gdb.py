@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gdb_read import (
     Page, all_threads, bytes_at, cached_by, enum, frames, kind_of, memory, name_of, number,
-    running, sleepers, sleeping_locks, stack_name, symbol_of, text_of, used_stacks, value, zones,
+    running, sleepers, sleeping_locks, stack_name, stack_size, symbol_of, text_of, used_stacks, value, zones,
 )
 
 THREAD_STATES = ("ready", "sleeping", "dead")
@@ -152,8 +152,8 @@ class ShowCaches(Command):
             stacks = used_stacks(pcp)
             print(f"cpu {cpu}: " + ("nothing cached" if not stacks else "cached, of the capacity"))
             for stack in stacks:
-                print(f"  {int(pcp['count'][stack]):4} of {int(pcp['capacity'][stack]):4}  "
-                      f"{stack_name(stack)}")
+                print(f"  {stack_size(pcp, stack, 'top'):4} of "
+                      f"{stack_size(pcp, stack, 'limit'):4}  {stack_name(stack)}")
 
 
 class ShowCpus(Command):

@@ -15,7 +15,6 @@
 
 struct page;
 struct pageblock;
-struct pcp;
 struct spinlock;
 extern struct spinlock lock_none;
 
@@ -39,7 +38,6 @@ extern void (*fiber_at_lock)(void);
 extern void (*fiber_preempt)(void);
 
 extern u64 hosted_clock_ahead; /* as in arch/host: a test may only increase it */
-extern struct pcp *fiber_pcp;
 extern char fiber_memmap[], fiber_pageblocks[], fiber_ram[];
 
 /* Take the pending interrupt, if interrupts are on. */

@@ -46,8 +46,6 @@ void (*fiber_at_lock)(void);
 void (*fiber_preempt)(void);
 unsigned nr_cpus = 1;
 void (*fiber_on_panic)(const char *text);
-static struct pcp own_pcp;
-struct pcp *fiber_pcp = &own_pcp;
 char fiber_memmap[PAGEBLOCK_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
 char fiber_pageblocks[sizeof(struct pageblock)] __attribute__((aligned(64)));
 char fiber_ram[FIBER_RAM] __attribute__((aligned(PAGE_SIZE)));
@@ -70,11 +68,6 @@ void fiber_clock_advance(u64 ns)
 u64 fiber_clock(void)
 {
 	return clock_ns;
-}
-
-struct pcp *arch_cpu_pcp(unsigned cpu)
-{
-	return fiber_pcp;
 }
 
 unsigned arch_cpu_node(unsigned cpu)

@@ -68,7 +68,6 @@ bool threads_sleep_on;
 void (*threads_set_up)(void);
 void (*threads_on_stuck)(void);
 void (*threads_on_panic)(const char *text);
-struct pcp *fiber_pcp;
 u64 hosted_clock_ahead;
 
 static u64 clock_ns = LOOK_NS, progress, preemptions;
@@ -156,7 +155,6 @@ static void run_cpu(struct machine_cpu *to)
 	if (to == from)
 		return;
 	fiber_this = &to->cpu;
-	fiber_pcp = &to->area.pcp;
 	jump(from->on, to->on);
 }
 
@@ -461,7 +459,6 @@ void threads_boot(int (*fn)(void *), void *arg)
 	fiber_preempt = preempt_schedule;
 	fiber_at_lock = at_point;
 	fiber_this = &machine[0].cpu;
-	fiber_pcp = &machine[0].area.pcp;
 	jump(&outside, &machine[0].boot);
 	abort();
 }

@@ -25,7 +25,6 @@ char fiber_pageblocks[THREADS_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)
     __attribute__((aligned(64)));
 static struct pageblock_tree trees[THREADS_PAGES / PAGEBLOCK_PAGES];
 char fiber_ram[THREADS_PAGES << PAGE_SHIFT] __attribute__((aligned(PAGE_SIZE)));
-static struct pcp *pcps[THREADS_CPUS];
 void (*threads_program)(uintptr_t entry, const u64 arg[3]);
 
 static struct mmu {
@@ -54,7 +53,6 @@ void threads_memory_start(void)
 	    .nr_cpus = THREADS_CPUS,
 	    .nr_nodes = 1,
 	    .backed = true,
-	    .pcp = pcps,
 	    .reclaim = &memory_reclaim,
 	    .alloc = alloc_for_memory,
 	};
@@ -62,8 +60,6 @@ void threads_memory_start(void)
 	int err, kind;
 	unsigned i;
 
-	for (i = 0; i < THREADS_CPUS; i++)
-		pcps[i] = &cpus[i]->pcp;
 	err = memory_init(&kernel_memory, &cfg);
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++) {
 		err = memory_add_zone(
@@ -79,11 +75,6 @@ void threads_memory_start(void)
 	err = err ? err : memory_start(&kernel_memory);
 	if (err)
 		panic("no kernel memory: error %d", err);
-}
-
-struct pcp *arch_cpu_pcp(unsigned cpu)
-{
-	return pcps[cpu];
 }
 
 unsigned arch_cpu_node(unsigned cpu)

@@ -35,15 +35,9 @@ char fiber_pageblocks[WHOLE_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(4096)));
 static struct pageblock_tree trees[WHOLE_PAGES / PAGEBLOCK_PAGES];
 char fiber_ram[WHOLE_PAGES << PAGE_SHIFT] __attribute__((aligned(PAGE_SIZE)));
-static struct pcp *pcps[THREADS_CPUS];
 int (*whole_run)(const char *which, u64 seed) = ktest_run;
 
 /* ---- the machine's side ---- */
-
-struct pcp *arch_cpu_pcp(unsigned cpu)
-{
-	return pcps[cpu];
-}
 
 unsigned arch_cpu_node(unsigned cpu)
 {
@@ -145,15 +139,12 @@ static void set_up_memory(void)
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = 1,
 	    .backed = true,
-	    .pcp = pcps,
 	    .reclaim = &memory_reclaim,
 	    .alloc = alloc};
 	const pfn_t border[] = {0, WHOLE_PAGES / 4, WHOLE_PAGES / 2, WHOLE_PAGES};
 	int err, kind;
 	unsigned cpu;
 
-	for (cpu = 0; cpu < nr_cpus; cpu++)
-		pcps[cpu] = &cpus[cpu]->pcp;
 	err = memory_init(&kernel_memory, &cfg);
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++) {
 		err = memory_add_zone(

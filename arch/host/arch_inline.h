@@ -18,7 +18,6 @@
 
 struct page;
 struct pageblock;
-struct pcp;
 struct spinlock;
 extern struct spinlock lock_none;
 
@@ -56,7 +55,6 @@ extern struct host_ipi_faults host_ipi_faults;
 extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
 extern u64 hosted_clock_ahead; /* atomic: nanoseconds; a test may only increase it */
 
-extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
 
 /* Take pending interrupts, and let another thread have the CPU if its turn has come. */

@@ -7,7 +7,7 @@
  * preempted (interrupts on, preemption on).  When no thread has the CPU, its idle pthread serves
  * the cross-calls.
  *
- * Owns:       host_cpus[], host_attention[], host_pcp[].
+ * Owns:       host_cpus[], host_attention[].
  * Locks:      host_cpu.m, innermost, never held while code of Quarry runs.
  * Invariants: a token changes hands only with interrupts on, preemption on, and no interrupt under
  *             way.
@@ -42,8 +42,6 @@ struct host_cpu {
 };
 static struct host_cpu host_cpus[HOST_MAX_CPUS];
 struct host_attention host_attention[HOST_MAX_CPUS];
-static struct pcp pcps[HOST_MAX_CPUS];
-struct pcp *host_pcp[HOST_MAX_CPUS];
 struct host_ipi_faults host_ipi_faults;
 unsigned host_cpu_nodes[HOST_MAX_CPUS];
 __thread struct host_this host_this;
@@ -56,11 +54,6 @@ u64 arch_clock_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec + READ_ONCE(hosted_clock_ahead);
-}
-
-struct pcp *arch_cpu_pcp(unsigned cpu)
-{
-	return host_pcp[cpu];
 }
 
 unsigned arch_cpu_node(unsigned cpu)
@@ -310,7 +303,6 @@ void host_cpus_start(unsigned nr)
 	/* Sleeps of threads started from here on end without extra delay. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	for (i = 0; i < nr; i++) {
-		host_pcp[i] = &pcps[i];
 		pthread_mutex_init(&host_cpus[i].m, NULL);
 		pthread_cond_init(&host_cpus[i].turn, NULL);
 		pthread_cond_init(&host_cpus[i].idle, NULL);

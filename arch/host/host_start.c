@@ -35,7 +35,6 @@ static void set_up_memory(const struct reclaim_ops *reclaim)
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = 1,
 	    .backed = true,
-	    .pcp = host_pcp,
 	    .reclaim = reclaim,
 	    .alloc = alloc_from_host,
 	};

@@ -20,7 +20,6 @@
 #define X86_GS_IRQ_DEPTH    20
 #define X86_GS_CURRENT      24
 #define X86_GS_TOP_LOCK     128
-#define X86_GS_PCP          256
 
 /* The bit IF of RFLAGS: interrupts are on (SDM vol. 1, 3.4.3). */
 #define X86_FLAGS_IF 0x200UL
@@ -31,7 +30,6 @@
 #define ARCH_MMIO_BASE  0xffffc90000000000UL /* device registers, uncached */
 #define ARCH_STACK_BASE 0xffffd00000000000UL /* kernel stacks with their guard pages */
 #define ARCH_MEMMAP     ((struct page *)0xffffea0000000000UL)
-/* The memmap's address shifted right by 10 (arithmetic): see body_pageblock in mm/pcp_inline.h. */
 #define ARCH_PAGEBLOCKS ((struct pageblock *)0xfffffffa80000000UL)
 #define ARCH_TREES      ((struct pageblock_tree *)0xffffffa800000000UL)
 

@@ -25,7 +25,6 @@ BUILD_ASSERT(offsetof(struct cpu, kernel_sp) == X86_GS_KERNEL_SP);
 BUILD_ASSERT(offsetof(struct cpu, user_sp) == X86_GS_USER_SP);
 BUILD_ASSERT(offsetof(struct cpu, probe_sp) == X86_GS_PROBE_SP);
 BUILD_ASSERT(offsetof(struct cpu, top_lock) == X86_GS_TOP_LOCK);
-BUILD_ASSERT(CPU_PCP_OFFSET == X86_GS_PCP);
 
 /* 64-bit task state segment (SDM vol. 3A, 8.7). */
 struct tss {
@@ -147,11 +146,6 @@ struct cpu *cpu_prepare_boot(void)
 	tables_fill(&boot_cpu_arch, boot_ist_stacks);
 	boot_cpu.apic_id = cpuid_apic_id();
 	return &boot_cpu;
-}
-
-struct pcp *arch_cpu_pcp(unsigned cpu)
-{
-	return &cpus[cpu]->pcp;
 }
 
 unsigned arch_cpu_node(unsigned cpu)

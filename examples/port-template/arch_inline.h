@@ -19,11 +19,9 @@
 
 struct page;
 struct pageblock;
-struct pcp;
 
 extern bool port_irqs_off[NR_CPUS];
 extern unsigned port_irq_depth[NR_CPUS];
-extern struct pcp *port_pcp[NR_CPUS]; /* of the kernel's own memory */
 extern char port_memmap[], port_pageblocks[], port_ram[];
 
 /* Run the cross-calls that wait for this CPU, as its call interrupt does: port.c.  irqs off. */

@@ -14,8 +14,6 @@
 #include "layout.h"
 
 unsigned nr_cpus = 1;
-static struct pcp pcps[NR_CPUS];
-struct pcp *port_pcp[NR_CPUS] = {pcps}; /* Write: set for each CPU before it uses a cache */
 char port_memmap[PORT_PAGES * sizeof(struct page)] __attribute__((aligned(MEMMAP_ALIGN)));
 char port_pageblocks[PORT_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(16)));

@@ -38,7 +38,6 @@ static int start_memory(void)
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = 1,
 	    .backed = true,
-	    .pcp = port_pcp,
 	    .reclaim = NULL, /* NULL in the core; &memory_reclaim with the whole library */
 	    .alloc = alloc_once,
 	};

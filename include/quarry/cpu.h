@@ -37,11 +37,7 @@ struct cpu {
 	struct spinlock *top_lock; /* gs:128: the lock that this CPU has taken last and holds */
 	struct runq *runq;         /* its queue of threads; constant from sched_init_cpu on */
 	u64 start_tsc;             /* its time stamp counter when it started */
-	struct pcp pcp __attribute__((aligned(256))); /* its cache of the kernel's own memory */
 };
-/* arch_inline.h addresses the cache relative to gs. */
-#define CPU_PCP_OFFSET 256
-BUILD_ASSERT(offsetof(struct cpu, pcp) == CPU_PCP_OFFSET);
 
 extern struct cpu **cpus; /* nr_cpus pointers; constant after the areas are set up */
 

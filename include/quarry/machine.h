@@ -5,7 +5,6 @@
 
 #include <quarry/types.h>
 
-struct pcp;
 
 /* ---- power, CPUs, interrupts, stacks ---- */
 
@@ -101,8 +100,6 @@ void *arch_boot_zalloc(size_t bytes);
 void arch_backtrace_others(void);
 /* Print this CPU's own backtrace.  Any context. */
 void arch_backtrace_self(void);
-/* The page cache of @cpu for the kernel's own memory.  Any context. */
-struct pcp *arch_cpu_pcp(unsigned cpu);
 
 /* ---- memory that is added and removed: its arrays, its bytes (for kernel/memory_arrays.c) ---- */
 

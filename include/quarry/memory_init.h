@@ -31,7 +31,6 @@ struct memory_config {
 	unsigned nr_nodes;
 	const u8 *distance; /* nr_nodes * nr_nodes; NULL: 10 to itself, 20 to any other */
 	bool backed;
-	struct pcp **pcp;                  /* by CPU; NULL: allocated by alloc */
 	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: nothing is reclaimed */
 	void *(*alloc)(void *arg, size_t bytes);
 	void *arg;

@@ -233,6 +233,15 @@ static inline void *page_address(const struct page *page)
 	return page_address_in(&kernel_memory, page);
 }
 
+/*
+ * The stacks of a CPU that belong to zones, and so the number of the first stack of no zone: pages
+ * of isolated and CMA pageblocks go there, and find it full.
+ */
+static always_inline unsigned nr_stacks(const struct memory *mem)
+{
+	return mem->nr_nodes * NR_ZONE_KINDS * STACKS_PER_ZONE;
+}
+
 /* The blocks in a stack, and the most that it may hold.  A hint, if the stack is another CPU's. */
 static always_inline unsigned stack_count(const struct pcp_stack *stack)
 {

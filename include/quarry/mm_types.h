@@ -172,7 +172,7 @@ struct pageblock_tree {
  * reads a number without a lock, with interrupts off until it has pushed the page.
  */
 struct pageblock {
-	/* z, read racily: the stack of order 0: zone * STACKS_PER_ZONE + type; or STACK_NONE */
+	/* z, read racily: the stack of order 0: zone * STACKS_PER_ZONE + type; or nr_stacks() */
 	u16 stack GUARDED_BY(zone_class);
 	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks */
 	/* z: ONLINE: retired pages; OFFLINE: flagged pages; standby: all pages, or 0 */
@@ -196,9 +196,6 @@ BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 #define MAX_NODES 8
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
-#define NR_STACKS (MAX_ZONES * STACKS_PER_ZONE)
-/* The first of the stacks of no zone: capacity 0 for ever; isolated and CMA pages go here. */
-#define STACK_NONE NR_STACKS
 struct zone;
 struct memory;
 /* A stack of blocks: slot[0] is the oldest, top[-1] the newest.  All NULL: never used. */
@@ -212,8 +209,8 @@ struct pcp_stack {
  * other CPUs may read the counts, as a hint.
  */
 struct pcp {
-	struct pcp_stack stack[NR_STACKS + STACKS_PER_ZONE];
 	struct page **slots[MAX_ZONES]; /* c: by zone, memory for its stacks' slots; NULL: none */
+	uintptr_t given[MAX_ZONES]; /* o, read racily: by zone, the sum of its stacks' slot fields */
 	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the last zone used */
 	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
 	u64 event[NR_MM_EVENTS]; /* a: written by this CPU; any CPU may read */
@@ -224,6 +221,8 @@ struct pcp {
 	 */
 	u8 unfinished, work, round_zone;
 	u16 look_stack, look_left;
+	/* The zones' stacks, nr_stacks() in all; then those of no zone: their capacity is 0. */
+	struct pcp_stack stack[];
 };
 
 /*
@@ -369,8 +368,7 @@ struct memory {
 	const char *name;
 	struct page *memmap;          /* c: address of pfn 0's descriptor, even if none is there */
 	struct pageblock *pageblocks; /* c: descriptor of pageblock 0, likewise */
-	uintptr_t first_page;         /* c: address of the descriptor of start_pfn */
-	size_t page_bytes;            /* c: size of the descriptors from there to end_pfn */
+	unsigned long nr_pfns;        /* c: end_pfn - start_pfn */
 	u32 tracing;                  /* a: allocations and frees are recorded */
 	struct pageblock_tree *trees; /* c: likewise */
 	pfn_t start_pfn, end_pfn; /* c: the range that the arrays can cover, pageblock aligned */

@@ -50,10 +50,12 @@ void judge_cache(const struct wire_call *c, const struct wire_result *r)
 
 /* ---- stacks ---- */
 
+#define NO_STACK (MAX_ZONES * STACKS_PER_ZONE) /* more than any machine has */
+
 /* The stacks before the call: the place of their blocks in the pool, the oldest first. */
 static struct {
 	unsigned at, nr;
-} stacks[ARENA_CPUS][NR_STACKS];
+} stacks[ARENA_CPUS][NO_STACK];
 static u32 pool[ARENA_PAGES];
 
 static u32 cached_at(unsigned cpu, unsigned stack, unsigned i)
@@ -61,7 +63,7 @@ static u32 cached_at(unsigned cpu, unsigned stack, unsigned i)
 	return (u32)page_to_pfn_in(m.mem, m.mem->pcp[cpu]->stack[stack].slot[i]);
 }
 
-/* The stack that must serve the call, or take its block; NR_STACKS: none. */
+/* The stack that must serve the call, or take its block; NO_STACK: none. */
 static unsigned must_use;
 
 /* The stack that @c must use (must_use), by the counts and capacities before the call. */
@@ -71,20 +73,20 @@ static unsigned stack_of_call(const struct wire_call *c)
 	const struct pcp *pcp;
 
 	if ((c->code != CALL_ALLOC && c->code != CALL_FREE) || c->b < 0 || c->b > MAX_ORDER)
-		return NR_STACKS;
+		return NO_STACK;
 	index = order_index(order);
 	if (index >= NR_CACHED_ORDERS)
-		return NR_STACKS;
+		return NO_STACK;
 	pcp = m.mem->pcp[c->cpu];
 	if (c->code == CALL_ALLOC) {
 		stack = pcp->first[(u8)c->a] + index * NR_CACHED_TYPES;
-		return stack_count(&pcp->stack[stack]) ? stack : NR_STACKS;
+		return stack_count(&pcp->stack[stack]) ? stack : NO_STACK;
 	}
 	if (c->a < (s64)block_pfn(m.first) || c->a >= (s64)block_pfn(m.first + m.blocks) ||
 	    page_word(pfn_to_page_in(m.mem, (pfn_t)c->a)) != PAGE_WORD(1, PG_ALLOC, order))
-		return NR_STACKS;
+		return NO_STACK;
 	stack = pageblock_of(m.mem, (pfn_t)c->a)->stack + index * NR_CACHED_TYPES;
-	return stack_count(&pcp->stack[stack]) < stack_capacity(&pcp->stack[stack]) ? stack : NR_STACKS;
+	return stack_count(&pcp->stack[stack]) < stack_capacity(&pcp->stack[stack]) ? stack : NO_STACK;
 }
 
 void stacks_before(const struct wire_call *c)
@@ -93,7 +95,7 @@ void stacks_before(const struct wire_call *c)
 
 	must_use = stack_of_call(c);
 	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
-		for (stack = 0; stack < NR_STACKS; stack++) {
+		for (stack = 0; stack < nr_stacks(m.mem); stack++) {
 			unsigned nr = stack_count(&m.mem->pcp[cpu]->stack[stack]);
 
 			nr = MIN(nr, (unsigned)ARRAY_SIZE(pool) - at);
@@ -145,7 +147,7 @@ static void judge_newest(unsigned cpu, u32 pfn)
 {
 	unsigned stack;
 
-	for (stack = 0; stack < NR_STACKS; stack++) {
+	for (stack = 0; stack < nr_stacks(m.mem); stack++) {
 		unsigned nr = stacks[cpu][stack].nr;
 		unsigned at = position(&pool[stacks[cpu][stack].at], nr, pfn);
 
@@ -206,12 +208,12 @@ void judge_stacks(const struct wire_call *c, const struct wire_result *r)
 		judge_capacities();
 	if (c->code > CALL_REFRESH || c->code == CALL_BUILD)
 		return;
-	if (must_use < NR_STACKS)
+	if (must_use < NO_STACK)
 		judge_used(c, r);
 	if (c->code == CALL_ALLOC && r->r >= 0)
 		judge_newest(c->cpu, (u32)r->r);
 	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
-		for (stack = 0; stack < NR_STACKS; stack++)
+		for (stack = 0; stack < nr_stacks(m.mem); stack++)
 			judge_stack(cpu, stack, takes);
 	}
 }

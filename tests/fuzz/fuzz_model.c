@@ -95,7 +95,6 @@ void model_build(u8 shape, u8 more)
 	    .nr_cpus = 1 + (shape & 3),
 	    .nr_nodes = 1 + (shape >> 2 & 1),
 	    .backed = shape >> 3 & 1,
-	    .pcp = host_pcp,
 	    .reclaim = &memory_reclaim,
 	    .alloc = arena_alloc,
 	};

@@ -36,8 +36,6 @@ struct pageblock_tree host_trees[HOST_PAGEBLOCKS];
 char host_ram[HOST_PAGES << PAGE_SHIFT] __attribute__((aligned(1 << 21)));
 __thread struct host_this host_this;
 struct host_attention host_attention[HOST_MAX_CPUS];
-static struct pcp pcps[HOST_MAX_CPUS];
-struct pcp *host_pcp[HOST_MAX_CPUS];
 unsigned nr_cpus = 4;
 
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
@@ -57,13 +55,7 @@ static int verbose = -1;
 
 void host_fuzz_reset(unsigned cpus)
 {
-	unsigned cpu;
-
 	online[0] = (1UL << cpus) - 1;
-	for (cpu = 0; cpu < cpus; cpu++) {
-		host_pcp[cpu] = &pcps[cpu];
-		memset(&pcps[cpu], 0, sizeof(pcps[cpu]));
-	}
 	nr_cpus = cpus;
 	host_this = (struct host_this){0};
 	memset(threads, 0, sizeof(threads));
@@ -83,11 +75,6 @@ u64 arch_clock_ns(void)
 unsigned arch_cpu_node(unsigned cpu)
 {
 	return cpu % 2;
-}
-
-struct pcp *arch_cpu_pcp(unsigned cpu)
-{
-	return host_pcp[cpu];
 }
 
 void *arch_boot_zalloc(size_t bytes)

@@ -44,7 +44,7 @@ static struct {
 	u16 cpu_slots_port;
 } firmware;
 static phys_t trampoline;
-static u8 pool[131072] __attribute__((aligned(256)));
+static u8 pool[65536] __attribute__((aligned(256)));
 static size_t pool_used;
 static u32 own_id, most;
 static struct {
@@ -58,7 +58,7 @@ static void *zeroed(size_t bytes, size_t align)
 {
 	void *at = pool + ALIGN_UP(pool_used, align);
 
-	if (align < 64 || align > 256 || align & (align - 1) ||
+	if (align < 8 || align > 256 || align & (align - 1) ||
 	    pool_used + align + bytes > sizeof(pool))
 		panic("no room for %lu bytes, aligned to %lu", (unsigned long)bytes,
 		    (unsigned long)align);

@@ -17,7 +17,7 @@ unsigned cached_by(unsigned cpu)
 {
 	unsigned i, sum = 0;
 
-	for (i = 0; i < NR_STACKS; i++)
+	for (i = 0; i < nr_stacks(&kernel_memory); i++)
 		sum += stack_count(&kernel_memory.pcp[cpu]->stack[i]);
 	return sum;
 }
@@ -26,7 +26,7 @@ unsigned capacity_of(unsigned cpu)
 {
 	unsigned i, sum = 0;
 
-	for (i = 0; i < NR_STACKS; i++)
+	for (i = 0; i < nr_stacks(&kernel_memory); i++)
 		sum += stack_capacity(&kernel_memory.pcp[cpu]->stack[i]);
 	return sum;
 }

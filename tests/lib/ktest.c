@@ -23,7 +23,7 @@
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
 #define MAX_REPORTS   20 /* failures of one test that are printed */
-#define ARENA_SIZE    (2UL << 20)
+#define ARENA_SIZE    (15UL << 17)
 #define ENOUGH        10 /* rounds of turns of all threads; then missing memory is a leak */
 BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock) +
                  sizeof(struct pageblock_tree)) < ARENA_SIZE - (512UL << 10));

@@ -166,7 +166,7 @@ unsigned ops_cached_on(const struct memory *mem, const struct page *head)
 	unsigned cpu, i, k;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		for (i = 0; i < MAX_ZONES * STACKS_PER_ZONE; i++)
+		for (i = 0; i < nr_stacks(mem); i++)
 			for (k = 0; k < stack_count(&mem->pcp[cpu]->stack[i]); k++)
 				if (mem->pcp[cpu]->stack[i].slot[k] == head)
 					return cpu;

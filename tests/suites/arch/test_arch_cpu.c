@@ -306,7 +306,6 @@ static void expect_place(struct ktest *t, unsigned cpu)
 	EXPECT_EQ(t, acpi.cpu[i].enabled, cpu < nr_boot_cpus);
 	EXPECT_EQ(t, c->node, acpi.cpu[i].node);
 	EXPECT_EQ(t, arch_cpu_node(cpu), acpi.cpu[i].node);
-	EXPECT(t, arch_cpu_pcp(cpu) == &c->pcp);
 	REQUIRE(t, c->apic_id < ap_nr_slots);
 	if (cpu) {
 		EXPECT(t,

@@ -121,8 +121,6 @@ static void kernel_memory_matches_the_machine(struct ktest *t)
 	EXPECT_EQ(t, mem->standby_step, BOOT_STANDBY_STEP);
 	EXPECT_EQ(t, mem->nr_cpus, nr_cpus);
 	EXPECT_EQ(t, mem->nr_nodes, plan.nr_nodes);
-	for (i = 0; i < nr_cpus; i++)
-		EXPECT(t, mem->pcp[i] == arch_cpu_pcp(i));
 	for (i = 0; i < mem->nr_nodes; i++) {
 		for (j = 0; j < mem->nr_nodes; j++)
 			EXPECT_EQ(t, mem->nodes[i].distance[j], acpi.distance[i][j]);

@@ -208,7 +208,7 @@ static struct pageblock with_bits(const struct zone *zone, const struct pagebloc
 
 	changed.bits = bits;
 	changed.stack =
-	    bits & PB_ISOLATED ? STACK_NONE : (u16)zone_stack(zone, 0, bits & PB_TYPE_MASK);
+	    bits & PB_ISOLATED ? (u16)nr_stacks(zone->mem) : (u16)zone_stack(zone, 0, bits & PB_TYPE_MASK);
 	return changed;
 }
 
@@ -248,7 +248,7 @@ static void bad_caches_are_found(struct ktest *t)
 
 	zone = test_zone(mem, ZONE_MOVABLE);
 	stack = zone_stack(zone, 0, MT_MOVABLE);
-	none = STACK_NONE;
+	none = nr_stacks(mem);
 	pcp = mem->pcp[0];
 	cache_two_pages(t, mem, two);
 	slot = pcp->stack[stack].slot;

@@ -264,7 +264,7 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 
 	zone = test_zone(mem, ZONE_NORMAL);
 	pcp = mem->pcp[mem->nr_cpus - 1];
-	none = STACK_NONE;
+	none = nr_stacks(mem);
 	memcpy(saved, zone->wmark, sizeof(saved));
 	high = zone->wmark[WMARK_HIGH];
 	zone->nr_free++;

@@ -209,7 +209,7 @@ static void expect_slots(
 	static const unsigned most[] = {PCP_MOST, 32, 16, 8, 2, 2};
 	unsigned zone, index, type;
 
-	for (zone = 0; zone < MAX_ZONES; zone++) {
+	for (zone = 0; zone < mem->nr_nodes * NR_ZONE_KINDS; zone++) {
 		struct page **slot = slots;
 
 		for (index = 0; index < NR_CACHED_ORDERS; index++) {
@@ -232,7 +232,10 @@ static void expect_slots(
 /* Arrays allocated before the failure are not allocated again. */
 static void lay_out(struct ktest *t, enum zone_kind kind)
 {
-	static struct pcp pcp[TEST_SLOT_CPUS];
+	/* a cache with the stacks of two nodes' zones */
+	static struct {
+		u64 part[(sizeof(struct pcp) + 7 * STACKS_PER_ZONE * sizeof(struct pcp_stack)) / 8];
+	} pcp[TEST_SLOT_CPUS];
 	static struct memory mem;
 	struct pcp *by_cpu[TEST_SLOT_CPUS];
 	unsigned cpu, fail, i;
@@ -243,9 +246,10 @@ static void lay_out(struct ktest *t, enum zone_kind kind)
 		memset(&arena, 0, sizeof(arena));
 		arena.movable = kind == ZONE_MOVABLE;
 		for (cpu = 0; cpu < TEST_SLOT_CPUS; cpu++)
-			by_cpu[cpu] = &pcp[cpu];
+			by_cpu[cpu] = (struct pcp *)&pcp[cpu];
 		mem.pcp = by_cpu;
 		mem.nr_cpus = TEST_SLOT_CPUS - 1;
+		mem.nr_nodes = 2;
 		mem.alloc = alloc_slots;
 		mem.zones[4] = (struct zone){.mem = &mem, .id = 4, .kind = kind, .node = 1};
 		arena.fail_at = fail;
