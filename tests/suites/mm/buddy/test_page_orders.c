@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_page_orders.c: alloc_pages and free_pages with a constant order, and with or without
- * GFP_ZERO as a constant. Each constant order has functions of its own, whose results must be those
- * of the functions for any order. A compiler that does not optimise sees no constants there.
+ * GFP_ZERO as a constant. Order 0 without GFP_ZERO has functions of its own, whose results must be
+ * those of the functions for any order. A compiler that does not optimise sees no constants there.
  */
 #ifndef __clang__
-#pragma GCC optimize("O1")
+#pragma GCC optimize("O2")
 #endif
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/string.h>
 
-#define DIRT   0x5a
-#define MIDDLE MIN_CONST(4, MAX_ORDER) /* an order that is not cached, if there is one */
+#define DIRT 0x5a
+#define MIDDLE                                                                                     \
+	MIN_CONST(NR_SMALL_CACHED, MAX_ORDER) /* an order that is not cached, if there is one */
 
 /* The calls with a constant order: one set of functions for each. */
 #define OF_ORDER(order)                                                                            \

@@ -42,7 +42,7 @@ static void page_in_use_is_checked_in_order(struct ktest *t)
 static void head_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = NEED(t, sound_memory(t));
-	struct page *two, *sixteen, *free;
+	struct page *two, *large, *free;
 	struct zone *zone;
 	u32 saved;
 
@@ -64,14 +64,14 @@ static void head_is_checked_in_order(struct ktest *t)
 	PLANT(t, mem, free[1].word, PAGE_F_HWPOISON, "I-H1");
 	PLANT(t, mem, free[1].word, 1u, "I-S1 word of a free page");
 	free[1].pincount = 0;
-	if (MAX_ORDER > 4) {
-		sixteen = NEED(t, take_block(zone, 4, MT_UNMOVABLE));
-		saved = sixteen->word;
-		sixteen->word = PAGE_WORD(0, PG_PCP, 4);
+	if (MAX_ORDER > NR_SMALL_CACHED) {
+		large = NEED(t, take_block(zone, NR_SMALL_CACHED, MT_UNMOVABLE));
+		saved = large->word;
+		large->word = PAGE_WORD(0, PG_PCP, NR_SMALL_CACHED);
 		FIRST(t, mem, "I-P2 cached order");
-		PLANT(t, mem, sixteen->pincount, 1, "I-S2 cached page pinned");
-		sixteen->word = saved;
-		give_block(zone, sixteen);
+		PLANT(t, mem, large->pincount, 1, "I-S2 cached page pinned");
+		large->word = saved;
+		give_block(zone, large);
 	}
 	sound_end(t, mem);
 }
@@ -260,11 +260,9 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 	unsigned long saved[3], high;
 	struct zone *zone;
 	struct pcp *pcp;
-	unsigned none;
 
 	zone = test_zone(mem, ZONE_NORMAL);
 	pcp = mem->pcp[mem->nr_cpus - 1];
-	none = nr_stacks(mem);
 	memcpy(saved, zone->wmark, sizeof(saved));
 	high = zone->wmark[WMARK_HIGH];
 	zone->nr_free++;
@@ -274,7 +272,6 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 	zone->managed += 2;
 	zone->nr_doomed++;
 	zone->wmark[WMARK_LOW] = high + 1;
-	stack_set_capacity(&pcp->stack[none], 1);
 	zone->pcp_capacity[0][0] = 0x7fff;
 	zone->lru[LRU_ACTIVE].nr = 1;
 	zone->lru[LRU_ACTIVE].tail = 0;
@@ -293,8 +290,12 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 	zone->nr_doomed--;
 	FIRST(t, mem, "I-W1");
 	memcpy(zone->wmark, saved, sizeof(saved));
-	FIRST(t, mem, "I-P1 the stack of capacity 0");
-	stack_set_capacity(&pcp->stack[none], 0);
+	/*
+	 * The check of each zone includes the stacks of no zone, so planted earlier this came
+	 * first.
+	 */
+	PLANT(t, mem, pcp->stack[STACK_NONE].limit, pcp->stack[STACK_NONE].slot + 1,
+	    "I-P1 the stack of capacity 0");
 	FIRST(t, mem, "I-P7");
 	set_limits(zone, 0);
 	FIRST(t, mem, "I-N5 count of a reclaim list");

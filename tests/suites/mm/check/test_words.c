@@ -131,7 +131,8 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	expect_said(t,
 	    "zone 0 DMA32: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
 	    "zone 1 NORMAL: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
-	    "  cpu 0   1/1 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0\n"
+	    "  cpu 0   1/1 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 |\n"
+	    "          0/0 0/0 0/0\n"
 	    "zone 2 MOVABLE: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n");
 	listen();
 	show_mem(mem);
@@ -187,16 +188,18 @@ static void a_wide_row_of_stacks_continues_below(struct ktest *t)
 		return;
 	zone = test_zone(mem, ZONE_NORMAL);
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
-		mem->pcp[0]->stack[zone_stack(zone, i / 3, (enum migratetype)(i % 3))].limit += 1300;
+		mem->pcp[0]->stack[zone_stack(zone, i / 3, (enum migratetype)(i % 3))].limit +=
+		    1300;
 	listen();
 	show_pcp(mem);
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
-		mem->pcp[0]->stack[zone_stack(zone, i / 3, (enum migratetype)(i % 3))].limit -= 1300;
+		mem->pcp[0]->stack[zone_stack(zone, i / 3, (enum migratetype)(i % 3))].limit -=
+		    1300;
 	expect_said(t,
 	    "zone 0 DMA32: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
 	    "zone 1 NORMAL: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
 	    "  cpu 0   1/1301 0/1300 0/1300 | 0/1300 0/1300 0/1300 | 0/1300 0/1300 0/1300 |\n"
-	    "          0/1300 0/1300 0/1300 | 0/1300 0/1300 0/1300\n"
+	    "          0/1300 0/1300 0/1300 | 0/1300 0/1300 0/1300 | 0/1300 0/1300 0/1300\n"
 	    "zone 2 MOVABLE: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n");
 	motley_end(t, mem);
 }

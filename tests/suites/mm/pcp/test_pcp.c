@@ -223,7 +223,7 @@ static void newest_page_is_allocated_first(struct ktest *t)
 }
 
 /* Capacities are set to 1 for one order at a time, so that the zone's bound holds on 8 CPUs. */
-static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
+static void orders_0_to_4_and_the_largest_are_cached(struct ktest *t)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
@@ -231,7 +231,7 @@ static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
 
 	zone = test_zone(mem, ZONE_MOVABLE);
 	for (order = 0; order <= MAX_ORDER; order++) {
-		bool kept = order <= 3 || order == MAX_ORDER;
+		bool kept = order <= 4 || order == MAX_ORDER;
 
 		EXPECT_EQ(t, order_index(order) < NR_CACHED_ORDERS, kept);
 		if (kept)
@@ -304,30 +304,33 @@ static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 static void largest_order_loses_its_stack_first(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
-	unsigned long managed, all;
+	unsigned long managed, small = 0, all;
+	unsigned i, last = NR_CACHED_ORDERS - 1;
 	struct zone *zone;
 
-	if (PAGEBLOCK_ORDER == 3) {
-		ktest_skip(t, "no cached order above 3");
+	if (last < NR_SMALL_CACHED) {
+		ktest_skip(t, "the largest order is a small one");
 		return;
 	}
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	managed = zone->managed;
-	/* The most pages that a CPU may cache: 64 + 64 + 64 + 64 + two of the largest blocks. */
-	all = (256 + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
+	for (i = 0; i < last; i++)
+		small += MIN(stack_most(i), PCP_ENOUGH) << i;
+	/* The share from which all orders have enough: the largest has two blocks. */
+	all = (small + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
 	zone->managed = all;
 	set_limits(zone, 0);
-	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 2);
-	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
+	EXPECT_EQ(t, zone->pcp_capacity[last][MT_MOVABLE], 2);
+	EXPECT_EQ(t, zone->pcp_capacity[last - 1][MT_MOVABLE], stack_most(last - 1));
 	zone->managed = all - 16;
 	set_limits(zone, 0);
-	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 1);
-	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
-	zone->managed = 256 * 16 * mem->nr_cpus;
+	EXPECT_EQ(t, zone->pcp_capacity[last][MT_MOVABLE], 1);
+	EXPECT_EQ(t, zone->pcp_capacity[last - 1][MT_MOVABLE], stack_most(last - 1));
+	zone->managed = small * 16 * mem->nr_cpus;
 	set_limits(zone, 0);
-	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 0);
-	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
+	EXPECT_EQ(t, zone->pcp_capacity[last][MT_MOVABLE], 0);
+	EXPECT_EQ(t, zone->pcp_capacity[last - 1][MT_MOVABLE], stack_most(last - 1));
 	zone->managed = managed;
 	restore_plan(zone);
 }
@@ -405,8 +408,7 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-			struct pcp_stack *stack =
-			    &mem->pcp[0]->stack[kind * STACKS_PER_ZONE + i];
+			struct pcp_stack *stack = &mem->pcp[0]->stack[kind * STACKS_PER_ZONE + i];
 
 			stack_set_count(stack, i == 0 ? 1 : 0x100);
 			for (other = 0; other < NR_ZONE_KINDS; other++)
@@ -482,7 +484,7 @@ KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_uses_the_slow_pa
     KTEST(spill_frees_the_page_at_hand_and_the_oldest),
     KTEST(spill_of_a_small_stack_frees_all_of_it), KTEST(page_lands_in_the_freeing_cpus_stack),
     KTEST_CONTRACT(newest_page_is_allocated_first),
-    KTEST_CONTRACT(orders_0_to_3_and_the_largest_are_cached),
+    KTEST_CONTRACT(orders_0_to_4_and_the_largest_are_cached),
     KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(largest_order_loses_its_stack_first),
     KTEST(every_cpu_has_the_planned_limits), KTEST_CONTRACT(smaller_limits_keep_the_newest_pages),
     KTEST(isolated_page_goes_to_the_buddy), KTEST(nonempty_sees_each_stack_of_its_zone),

@@ -134,7 +134,8 @@ static void free_what_was_pinned(void *arg)
 		EXPECT_EQ(t, mem_free_pages(job->mem, pages[i], 0), 0);
 		EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), i + 1);
 		EXPECT_EQ(t, page_word(pages[i]), PAGE_WORD(0, PG_PCP, 0));
-		EXPECT(t, job->mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot[i] == pages[i]);
+		EXPECT(t,
+		    job->mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot[i] == pages[i]);
 	}
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL), spills);
@@ -441,7 +442,8 @@ static void request_past_the_caches_leaves_the_watermark_beside_lent_pages(struc
 	zone = test_zone(mem, ZONE_NORMAL);
 	REQUIRE(t, !cma_create(&area, "test", mem, zone->end_pfn - lent, lent));
 	all_caches_off(t, mem);
-	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	/* Not order 0, which the slow path serves. */
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 1, ALL_THERE_IS);
 	EXPECT_EQ(t, zone->nr_free, lent + zone->wmark[WMARK_MIN]);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	EXPECT_EQ(t, cma_destroy(&area), 0);

@@ -17,7 +17,7 @@ static struct page *pages[STACK + 1], *others[STACK];
 
 struct plan {
 	unsigned budget; /* pages for each CPU */
-	u16 each[5];     /* by order; the last is the largest order */
+	u16 each[6];     /* by order; the last is the largest order */
 };
 
 static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *plans, unsigned nr)
@@ -69,15 +69,18 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 	    {600, {64, 32, 16, 1}},
 	    {767, {64, 32, 16, 7}},
 	    {768, {64, 32, 16, 8}},
-	    {770, {64, 32, 16, 8}},
-	    {771, {65, 32, 16, 8}},
-	    {2111, {511, 32, 16, 8}},
-	    {2112, {512, 32, 16, 8}},
-	    {2303, {512, 32, 16, 8, 0}},
-	    {2304, {64, 32, 16, 8, 1}},
-	    {2307, {65, 32, 16, 8, 1}},
-	    {3840, {64, 32, 16, 8, 2}},
-	    {9999, {512, 32, 16, 8, 2}},
+	    {815, {64, 32, 16, 8}},
+	    {816, {64, 32, 16, 8, 1}},
+	    {864, {64, 32, 16, 8, 2}},
+	    {866, {64, 32, 16, 8, 2}},
+	    {867, {65, 32, 16, 8, 2}},
+	    {2207, {511, 32, 16, 8, 2}},
+	    {2208, {512, 32, 16, 8, 2}},
+	    {2399, {512, 32, 16, 8, 2, 0}},
+	    {2400, {64, 32, 16, 8, 2, 1}},
+	    {2403, {65, 32, 16, 8, 2, 1}},
+	    {3936, {64, 32, 16, 8, 2, 2}},
+	    {9999, {512, 32, 16, 8, 2, 2}},
 	};
 	static const struct plan one[] = {
 	    {0, {0}},
@@ -95,13 +98,16 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 	    {200, {64, 32, 16, 1}},
 	    {255, {64, 32, 16, 7}},
 	    {256, {64, 32, 16, 8}},
-	    {257, {65, 32, 16, 8}},
-	    {703, {511, 32, 16, 8}},
-	    {704, {512, 32, 16, 8}},
-	    {767, {512, 32, 16, 8}},
-	    {768, {64, 32, 16, 8, 1}},
-	    {1280, {64, 32, 16, 8, 2}},
-	    {9999, {512, 32, 16, 8, 2}},
+	    {271, {64, 32, 16, 8}},
+	    {272, {64, 32, 16, 8, 1}},
+	    {288, {64, 32, 16, 8, 2}},
+	    {289, {65, 32, 16, 8, 2}},
+	    {735, {511, 32, 16, 8, 2}},
+	    {736, {512, 32, 16, 8, 2}},
+	    {799, {512, 32, 16, 8, 2}},
+	    {800, {64, 32, 16, 8, 2, 1}},
+	    {1312, {64, 32, 16, 8, 2, 2}},
+	    {9999, {512, 32, 16, 8, 2, 2}},
 	};
 	struct memory *mem;
 
@@ -384,7 +390,7 @@ static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 	struct zone *zone;
 	unsigned i;
 
-	if (MAX_ORDER < 5) {
+	if (MAX_ORDER <= NR_SMALL_CACHED) {
 		ktest_skip(t, "every order has a stack");
 		return;
 	}
@@ -395,10 +401,10 @@ static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 		set_plan(zone, 0, (enum migratetype)i, 2);
 		EXPECT_EQ(t, alloc_on(0, mem, GFP_DMA32 | (gfp_t)i, 0, 1, pages), 1);
 		EXPECT_EQ(t, cached(zone, 0, 0, i), 1);
-		EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 4, 1, others), 1);
-		EXPECT_EQ(t, page_word(others[0]), PAGE_WORD(1, PG_ALLOC, 4));
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, NR_SMALL_CACHED, 1, others), 1);
+		EXPECT_EQ(t, page_word(others[0]), PAGE_WORD(1, PG_ALLOC, NR_SMALL_CACHED));
 		EXPECT_EQ(t, cached(zone, 0, 0, i), 1);
-		EXPECT_EQ(t, free_on(0, mem, 4, 1, others), 1);
+		EXPECT_EQ(t, free_on(0, mem, NR_SMALL_CACHED, 1, others), 1);
 		EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
 		empty_all(mem);
 	}

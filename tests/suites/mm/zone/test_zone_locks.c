@@ -8,7 +8,7 @@
 #include <quarry/lock.h>
 
 #define BULK 64u
-static struct page *pages[BULK + 1];
+static struct page *pages[BULK + 1], *others[BULK];
 
 /* ---- counting ---- */
 
@@ -133,9 +133,9 @@ static void pages_come_and_go(void *arg)
 		EXPECT_EQ(t, locks_of(job->zone, free_one, job), i == 4);
 	}
 	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 0);
-	/* Order 4 has no stack. */
-	job->order = 4;
-	if (MAX_ORDER <= 4)
+	/* This order has no stack. */
+	job->order = NR_SMALL_CACHED;
+	if (MAX_ORDER <= NR_SMALL_CACHED)
 		return;
 	EXPECT_EQ(t, locks_of(job->zone, alloc_one, job), 1);
 	REQUIRE(t, job->page);
@@ -175,14 +175,18 @@ static void a_watermark_refuses_without_the_lock(struct ktest *t)
 	zone_set_watermarks(job.other);
 }
 
+static unsigned long batches(unsigned long nr, unsigned long batch)
+{
+	return (nr + batch - 1) / batch;
+}
+
 static void many_pages(void *arg)
 {
 	struct job *job = arg;
 	struct ktest *t = job->t;
 
-	/* Pages beyond a batch bypass the cache. */
 	for (job->nr = 1; job->nr <= BULK; job->nr++) {
-		EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), 1);
+		EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), batches(job->nr, PCP_BATCH));
 		EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
 		drain_local_pages(job->mem, NULL);
 	}
@@ -193,7 +197,23 @@ static void many_pages(void *arg)
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), BULK);
 	EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), 0);
 	EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
+	/* The stack is full: a lock hold frees the page at hand and spills a batch. */
 	drain_local_pages(job->mem, NULL);
+	EXPECT_EQ(t, mem_alloc_pages_bulk(job->mem, GFP_MOVABLE | GFP_NOWAIT, BULK, others), BULK);
+	alloc_many(job);
+	EXPECT_EQ(t, mem_free_pages_bulk(job->mem, BULK, others), 0);
+	EXPECT_EQ(t, locks_of(job->zone, free_many, job), batches(BULK, PCP_BATCH + 1));
+	drain_local_pages(job->mem, NULL);
+}
+
+/* Without a cache there are no batches. */
+static void many_pages_uncached(void *arg)
+{
+	struct job *job = arg;
+
+	job->nr = BULK;
+	EXPECT_EQ(job->t, locks_of(job->zone, alloc_many, job), BULK);
+	EXPECT_EQ(job->t, locks_of(job->zone, free_many, job), BULK);
 }
 
 static void a_bulk_takes_one_lock_a_batch(struct ktest *t)
@@ -203,6 +223,8 @@ static void a_bulk_takes_one_lock_a_batch(struct ktest *t)
 	REQUIRE(t, begin(t, &job));
 	set_plan(job.zone, 0, MT_MOVABLE, BULK);
 	ktest_on_cpu(0, many_pages, &job);
+	set_plan(job.zone, 0, MT_MOVABLE, 0);
+	ktest_on_cpu(0, many_pages_uncached, &job);
 	restore_plan(job.zone);
 }
 
