@@ -50,6 +50,7 @@ HOST_TEST_SRCS += tests/suites/mm/alloc/test_play_slab.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_play_alloc.c
 HOST_TEST_SRCS += tests/suites/mm/zone/test_play_zones.c
 HOST_TEST_SRCS += tests/suites/mm/pcp/test_play_refill.c
+HOST_TEST_SRCS += tests/suites/mm/pcp/test_play_direct.c
 HOST_TEST_SRCS += tests/suites/mm/drain/test_play_drain.c
 HOST_TEST_SRCS += tests/suites/mm/vm/test_vm_order.c
 HOST_TEST_SRCS += tests/suites/mm/vm/test_vm_guard.c
