@@ -202,7 +202,8 @@ void matrix_set_visitor(void)
 	}
 	/* Fill the cache from outside the range, so that the range has no other pages in use. */
 	for (pfn = block_at(0); pfn < matrix_other() || pfn < range.start; pfn++) {
-		if (stack_count(&pcp->stack[stack]) == stack_capacity(&pcp->stack[stack]) && stack_count(&pcp->stack[stack]))
+		if (stack_count(&pcp->stack[stack]) == stack_capacity(&pcp->stack[stack]) &&
+		    stack_count(&pcp->stack[stack]))
 			break;
 		if (free_order_at(ops.mem, page_head(ops.mem, pfn)) >= 0)
 			mem_free_pages(ops.mem, take(pfn), 0);

@@ -104,7 +104,8 @@ static size_t caches(const struct zone *zone, enum migratetype type, char *buf, 
 
 	for (cpu = 0; cpu < zone->mem->nr_cpus && n < size; cpu++)
 		n += (size_t)ksnprintf(buf + n, size - n, "%s%u/%u", cpu ? " " : "",
-		    stack_count(&zone->mem->pcp[cpu]->stack[stack]), stack_capacity(&zone->mem->pcp[cpu]->stack[stack]));
+		    stack_count(&zone->mem->pcp[cpu]->stack[stack]),
+		    stack_capacity(&zone->mem->pcp[cpu]->stack[stack]));
 	if (zone->pcp_depth && n < size)
 		n += (size_t)ksnprintf(buf + n, size - n, ", off %u deep", zone->pcp_depth);
 	return MIN(n, size - 1);

@@ -127,7 +127,8 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	EXPECT(t, listed(mem));
 	EXPECT(t, zone->pcp_capacity[0][MT_UNMOVABLE] > 0);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		EXPECT_EQ(t, stack_capacity(&mem->pcp[cpu]->stack[stack]), zone->pcp_capacity[0][MT_UNMOVABLE]);
+		EXPECT_EQ(t, stack_capacity(&mem->pcp[cpu]->stack[stack]),
+		    zone->pcp_capacity[0][MT_UNMOVABLE]);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	EXPECT(t, page && mem_free_pages(mem, page, 0) == 0);
 	EXPECT(t, zone_pcp_pages(zone) > 0);

@@ -277,7 +277,8 @@ static void count_a_cycle(void *arg)
 	struct zone *zone = &mem->zones[ZONE_MOVABLE];
 	struct pile pile = {NULL, 0};
 
-	c->capacity = stack_capacity(&mem->pcp[arch_cpu_id()]->stack[zone_stack(zone, 0, MT_MOVABLE)]);
+	c->capacity =
+	    stack_capacity(&mem->pcp[arch_cpu_id()]->stack[zone_stack(zone, 0, MT_MOVABLE)]);
 	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1);
 	c->first_slow = mm_event_sum(mem, EV_ALLOC_SLOW);
 	c->first_direct = mm_event_sum(mem, EV_ALLOC_DIRECT);

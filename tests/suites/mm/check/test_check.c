@@ -255,8 +255,10 @@ static void bad_caches_are_found(struct ktest *t)
 	expect_sound(t, mem);
 	PLANT(t, mem, pcp->stack[stack].limit, pcp->stack[stack].slot + 1, "I-P1 more cached");
 	PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1, "I-P4");
-	PLANT(t, mem, pcp->stack[none].top, pcp->stack[none].slot + 1, "I-P1 the stack of capacity 0");
-	PLANT(t, mem, pcp->stack[none].limit, pcp->stack[none].slot + 1, "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[none].top, pcp->stack[none].slot + 1,
+	    "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[none].limit, pcp->stack[none].slot + 1,
+	    "I-P1 the stack of capacity 0");
 	PLANT(t, mem, two[0]->word, PAGE_WORD(1, PG_ALLOC, 0), "I-P2 cached page");
 	PLANT(t, mem, slot[0], kept_page, "I-P2 cached page's zone");
 	PLANT(t, mem, slot[1], slot[0], "I-P3");

@@ -110,7 +110,8 @@ static void slot_holds_no_page_outside_the_memory(struct ktest *t)
 		page->word = PAGE_WORD(0, PG_PCP, 0);
 		stack_set_capacity(&pcp->stack[stack], 1);
 		pcp->stack[stack].slot[0] = page;
-		PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1, "I-P2 cached page's zone");
+		PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1,
+		    "I-P2 cached page's zone");
 		stack_set_capacity(&pcp->stack[stack], capacity);
 	}
 	drop_memory(t, mem);
