@@ -23,13 +23,13 @@ const volatile void *lab_passed;
 
 #define IN(at, variable) ((uintptr_t)(at) - (uintptr_t) & (variable) < sizeof(variable))
 
-/* Counts and capacities of caches: their owners store them with WRITE_ONCE. */
+/* The tops and limits of stacks: the owners of the caches store them with WRITE_ONCE. */
 static bool in_caches(const struct memory *mem, const volatile void *at)
 {
 	unsigned cpu;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		if (IN(at, mem->pcp[cpu]->count) || IN(at, mem->pcp[cpu]->capacity))
+		if (IN(at, mem->pcp[cpu]->stack))
 			return true;
 	return false;
 }
@@ -59,7 +59,7 @@ static void at_store(const volatile void *at, bool plain)
 		return;
 	caches = in_caches(mem, at);
 	if (caches && plain)
-		panic("the count or capacity of a cache is stored without WRITE_ONCE");
+		panic("the top or limit of a stack is stored without WRITE_ONCE");
 	if (caches || in_memory(mem, at))
 		race_point("lab.store");
 }

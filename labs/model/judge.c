@@ -17,6 +17,7 @@
  */
 #define _GNU_SOURCE
 #include "model.h"
+#include "mm/pcp.h"
 #include "tests/fuzz/fuzz.h"
 #include <fcntl.h>
 #include <poll.h>
@@ -206,6 +207,35 @@ static void build_should(const struct wire_shape *shape)
 	WANT(!memcmp(&(field), SHOULD(&(field)), sizeof(field)),                                   \
 	    "the description of the memory was overwritten: %s", #field)
 
+/* check_memory follows a stack's pointers: they must point into the slots that the stack may get. */
+static void check_pointers(const struct memory *mem, unsigned cpu)
+{
+	static struct pcp fresh;
+	const struct pcp *pcp = mem->pcp[cpu];
+	unsigned stack;
+
+	memcpy(fresh.slots, pcp->slots, sizeof(fresh.slots));
+	for (stack = 0; stack < ARRAY_SIZE(pcp->stack); stack++) {
+		const struct pcp_stack *s = &pcp->stack[stack];
+		unsigned zone = stack / STACKS_PER_ZONE, most = 0;
+		struct page **slot = NULL;
+
+		if (s->slot && zone < MAX_ZONES && pcp->slots[zone]) {
+			pcp_give_slots(&mem->zones[zone], &fresh, stack);
+			slot = fresh.stack[stack].slot;
+			most = stack_most(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
+		}
+		WANT(s->slot == slot, "stack %u of CPU %u has its slots at %p: expected %p", stack,
+		    cpu, (const void *)s->slot, (const void *)slot);
+		WANT(s->top >= slot && s->top <= slot + most,
+		    "stack %u of CPU %u holds %ld blocks, and has %u slots", stack, cpu,
+		    (long)(s->top - slot), most);
+		WANT(s->limit >= slot && s->limit <= slot + most,
+		    "stack %u of CPU %u may hold %ld blocks, and has %u slots", stack, cpu,
+		    (long)(s->limit - slot), most);
+	}
+}
+
 /* Constant fields must be as they were built: check_memory follows them. */
 static void check_constants(void)
 {
@@ -226,7 +256,8 @@ static void check_constants(void)
 
 		SAME(mem->pcp[i]);
 		pcp = mem->pcp[i];
-		SAME(pcp->slot);
+		SAME(pcp->slots);
+		check_pointers(mem, i);
 	}
 	for (i = 0; i < MAX_ZONES; i++) {
 		const struct zone *zone = &mem->zones[i];
@@ -337,7 +368,7 @@ static const char *damaged_call(void)
 		stack = m.mem->pcp[cpu]->first[(u8)c.a];
 		if (!stack_count(&m.mem->pcp[cpu]->stack[stack]))
 			continue;
-		page = m.mem->pcp[cpu]->stack[stack].slot[stack_count(&m.mem->pcp[cpu]->stack[stack]) - 1];
+		page = m.mem->pcp[cpu]->stack[stack].top[-1];
 		if (pwrite(arena_fd, &word, sizeof(word),
 		        (off_t)((uintptr_t)&page->word - ARENA_BASE)) != sizeof(word))
 			panic("judge: the arena cannot be written");

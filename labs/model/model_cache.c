@@ -63,6 +63,11 @@ static u32 cached_at(unsigned cpu, unsigned stack, unsigned i)
 	return (u32)page_to_pfn_in(m.mem, m.mem->pcp[cpu]->stack[stack].slot[i]);
 }
 
+static unsigned count_of(unsigned cpu, unsigned stack)
+{
+	return stack_count(&m.mem->pcp[cpu]->stack[stack]);
+}
+
 /* The stack that must serve the call, or take its block; NO_STACK: none. */
 static unsigned must_use;
 
@@ -86,7 +91,7 @@ static unsigned stack_of_call(const struct wire_call *c)
 	    page_word(pfn_to_page_in(m.mem, (pfn_t)c->a)) != PAGE_WORD(1, PG_ALLOC, order))
 		return NO_STACK;
 	stack = pageblock_of(m.mem, (pfn_t)c->a)->stack + index * NR_CACHED_TYPES;
-	return stack_count(&pcp->stack[stack]) < stack_capacity(&pcp->stack[stack]) ? stack : NO_STACK;
+	return pcp->stack[stack].top < pcp->stack[stack].limit ? stack : NO_STACK;
 }
 
 void stacks_before(const struct wire_call *c)
@@ -96,7 +101,7 @@ void stacks_before(const struct wire_call *c)
 	must_use = stack_of_call(c);
 	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
 		for (stack = 0; stack < nr_stacks(m.mem); stack++) {
-			unsigned nr = stack_count(&m.mem->pcp[cpu]->stack[stack]);
+			unsigned nr = count_of(cpu, stack);
 
 			nr = MIN(nr, (unsigned)ARRAY_SIZE(pool) - at);
 			stacks[cpu][stack].at = at;
@@ -123,7 +128,7 @@ static unsigned position(const u32 *was, unsigned nr, u32 pfn)
  */
 static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 {
-	unsigned nr = stacks[cpu][stack].nr, now = stack_count(&m.mem->pcp[cpu]->stack[stack]), i, from;
+	unsigned nr = stacks[cpu][stack].nr, now = count_of(cpu, stack), i, from;
 	const u32 *was = &pool[stacks[cpu][stack].at];
 
 	if (!nr || !now)
@@ -162,7 +167,7 @@ static void judge_newest(unsigned cpu, u32 pfn)
 /* A freed block that can be cached must be cached; a cached block must serve the request. */
 static void judge_used(const struct wire_call *c, const struct wire_result *r)
 {
-	unsigned nr = stacks[c->cpu][must_use].nr, now = stack_count(&m.mem->pcp[c->cpu]->stack[must_use]);
+	unsigned nr = stacks[c->cpu][must_use].nr, now = count_of(c->cpu, must_use);
 	u32 top = c->code == CALL_ALLOC ? pool[stacks[c->cpu][must_use].at + nr - 1]
 	    : now                       ? cached_at(c->cpu, must_use, now - 1)
 	                                : (u32)PFN_NONE;

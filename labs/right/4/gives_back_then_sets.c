@@ -14,9 +14,12 @@ static unsigned capacity_now(const struct zone *zone, unsigned in_zone)
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	unsigned capacity = capacity_now(zone, stack % STACKS_PER_ZONE);
+	struct pcp_stack *s = &pcp->stack[stack];
 
-	if (stack_capacity(&pcp->stack[stack]) != capacity)
-		stack_set_capacity(&pcp->stack[stack], capacity);
+	if (capacity && !s->slot)
+		pcp_give_slots(zone, pcp, stack);
+	if (stack_capacity(s) != capacity)
+		stack_set_capacity(s, capacity);
 	return capacity;
 }
 
@@ -27,12 +30,12 @@ void pcp_refresh_zone_local(struct zone *zone)
 
 	zone_lock(zone);
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
-		unsigned capacity = capacity_now(zone, i);
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, capacity = capacity_now(zone, i);
+		unsigned count = stack_count(&pcp->stack[stack]);
 
 		if (count > capacity)
 			pcp_give_back(zone, pcp, stack, count - capacity);
-		stack_set_capacity(&pcp->stack[stack], capacity);
+		pcp_update_capacity(zone, pcp, stack);
 	}
 	zone_unlock(zone);
 }

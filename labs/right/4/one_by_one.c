@@ -7,15 +7,15 @@
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
-	struct page **slot = pcp->stack[stack].slot;
-	unsigned count = stack_count(&pcp->stack[stack]), i;
+	struct pcp_stack *s = &pcp->stack[stack];
+	struct page **at;
 
 	ASSERT_ZONE_LOCKED(zone);
-	for (i = 0; i < n; i++)
-		buddy_free(zone, page_to_pfn_in(zone->mem, slot[i]), order);
-	for (i = n; i < count; i++)
-		slot[i - n] = slot[i];
-	stack_set_count(&pcp->stack[stack], (count - n));
+	for (at = s->slot; at < s->slot + n; at++)
+		buddy_free(zone, page_to_pfn_in(zone->mem, *at), order);
+	for (; at < s->top; at++)
+		at[-(long)n] = *at;
+	WRITE_ONCE(s->top, s->top - n);
 }
 
 void pcp_drain_zone_local(struct zone *zone)

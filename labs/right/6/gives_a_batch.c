@@ -11,27 +11,25 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i,
-		         order = index_order(i / NR_CACHED_TYPES);
-		unsigned count = stack_count(&pcp->stack[stack]), from = 0, to = 0, nr;
-		struct page *some[32];
+		struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + i];
+		struct page **from = stack->slot, **to = from, *some[32];
+		unsigned order = index_order(i / NR_CACHED_TYPES), nr;
 
 		zone_lock(zone);
-		while (from < count) {
-			for (nr = 0; from < count && nr < ARRAY_SIZE(some); from++) {
-				struct page *page = pcp->stack[stack].slot[from];
-				pfn_t pfn = page_to_pfn_in(mem, page);
+		while (from < stack->top) {
+			for (nr = 0; from < stack->top && nr < ARRAY_SIZE(some); from++) {
+				pfn_t pfn = page_to_pfn_in(mem, *from);
 
 				if (pageblock_isolated(pageblock_of(mem, pfn)))
-					some[nr++] = page;
+					some[nr++] = *from;
 				else
-					pcp->stack[stack].slot[to++] = page;
+					*to++ = *from;
 			}
 			if (nr)
 				buddy_give_batch(
 				    zone, some, nr, order, PAGE_WORD(0, PG_PCP, order));
 		}
-		stack_set_count(&pcp->stack[stack], to);
+		WRITE_ONCE(stack->top, to);
 		zone_unlock(zone);
 	}
 }

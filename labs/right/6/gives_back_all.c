@@ -4,15 +4,15 @@
  * file: mm/page_isolation.c
  */
 
-static void give_all(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned order)
+static void give_all(struct zone *zone, struct pcp_stack *stack, unsigned order)
 {
-	unsigned count = stack_count(&pcp->stack[stack]), i;
+	struct page **at;
 
 	zone_lock(zone);
-	for (i = 0; i < count; i++)
-		buddy_free(zone, page_to_pfn_in(zone->mem, pcp->stack[stack].slot[i]), order);
+	for (at = stack->slot; at < stack->top; at++)
+		buddy_free(zone, page_to_pfn_in(zone->mem, *at), order);
 	zone_unlock(zone);
-	stack_set_count(&pcp->stack[stack], 0);
+	stack_set_count(stack, 0);
 }
 
 void pcp_drain_isolated_local(struct zone *zone)
@@ -21,6 +21,6 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
-		give_all(
-		    zone, pcp, zone->id * STACKS_PER_ZONE + i, index_order(i / NR_CACHED_TYPES));
+		give_all(zone, &pcp->stack[zone->id * STACKS_PER_ZONE + i],
+		    index_order(i / NR_CACHED_TYPES));
 }

@@ -11,7 +11,8 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i, from, n;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
+		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+		unsigned count = stack_count(&pcp->stack[stack]);
 		struct page **slot = pcp->stack[stack].slot;
 
 		for (from = 0, n = 0; from < count; from++) {

@@ -5,17 +5,15 @@
  * file: mm/pcp_inline.h
  */
 
-static always_inline bool pcp_push(
-    const struct memory *mem, bool own, struct page *page, unsigned order, unsigned index)
+static always_inline bool pcp_push(struct memory *mem, struct page *page, unsigned order)
 {
-	struct pcp *pcp = body_pcp(mem, own);
-	size_t stack = READ_ONCE(body_pageblock(mem, own, page)->stack[index]);
-	size_t count = body_count(pcp, stack, 0);
+	const struct pageblock *pb = pageblock_of(mem, page_to_pfn_in(mem, page));
+	struct pcp_stack *stack;
 
-	if (!body_room(pcp, stack, count))
+	stack = &hot_pcp(mem)->stack[READ_ONCE(pb->stack) + order_index(order) * NR_CACHED_TYPES];
+	if (stack->top >= stack->limit)
 		return false;
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
-	body_slots(pcp, stack, 0)[count] = page;
-	body_add(pcp, stack, 0, count, 1);
+	pcp_put(stack, page);
 	return true;
 }

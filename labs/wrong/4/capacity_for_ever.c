@@ -7,9 +7,12 @@
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
-	u16 limit = READ_ONCE(zone->pcp_capacity[0][stack % STACKS_PER_ZONE]);
+	unsigned limit = READ_ONCE(zone->pcp_limit[stack % STACKS_PER_ZONE]);
+	struct pcp_stack *s = &pcp->stack[stack];
 
-	if (stack_capacity(&pcp->stack[stack]) < limit)
-		stack_set_capacity(&pcp->stack[stack], limit);
-	return load_acquire(&zone->pcp_depth) ? 0 : stack_capacity(&pcp->stack[stack]);
+	if (!s->slot && limit)
+		pcp_give_slots(zone, pcp, stack);
+	if (stack_capacity(s) < limit)
+		stack_set_capacity(s, limit);
+	return load_acquire(&zone->pcp_depth) ? 0 : stack_capacity(s);
 }

@@ -8,18 +8,20 @@
 void pcp_drain_zone_local(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);
-	unsigned i, at;
+	struct page **at;
+	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
-		unsigned order = index_order(i / NR_CACHED_TYPES);
+		struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + i];
+		struct page **top = stack->top;
 
-		stack_set_count(&pcp->stack[stack], 0);
-		if (!count)
+		stack_set_count(stack, 0);
+		if (top == stack->slot)
 			continue;
 		zone_lock(zone);
-		for (at = 0; at < count; at++)
-			buddy_free(zone, page_to_pfn_in(zone->mem, pcp->stack[stack].slot[at]), order);
+		for (at = stack->slot; at < top; at++)
+			buddy_free(
+			    zone, page_to_pfn_in(zone->mem, *at), index_order(i / NR_CACHED_TYPES));
 		zone_unlock(zone);
 	}
 }

@@ -12,11 +12,11 @@ void pcp_refresh_zone_local(struct zone *zone)
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
 		unsigned stack = zone->id * STACKS_PER_ZONE + i;
-		unsigned count = stack_count(&pcp->stack[stack]), capacity = stack_capacity(&pcp->stack[stack]);
+		const struct pcp_stack *s = &pcp->stack[stack];
 
-		if (count > capacity) {
+		if (s->top > s->limit) {
 			zone_lock(zone);
-			pcp_give_back(zone, pcp, stack, count - capacity);
+			pcp_give_back(zone, pcp, stack, (unsigned)(s->top - s->limit));
 			zone_unlock(zone);
 		}
 		pcp_update_capacity(zone, pcp, stack);

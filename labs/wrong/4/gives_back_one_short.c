@@ -8,13 +8,12 @@
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
-	struct page **slot = pcp->stack[stack].slot;
-	unsigned count = stack_count(&pcp->stack[stack]), i;
+	struct pcp_stack *s = &pcp->stack[stack];
+	unsigned i;
 
 	ASSERT_ZONE_LOCKED(zone);
 	for (i = 0; i + 1 < n; i++)
-		buddy_free(zone, page_to_pfn_in(zone->mem, slot[i]), order);
-	for (i = n; i < count; i++)
-		slot[i - n] = slot[i];
-	stack_set_count(&pcp->stack[stack], (count - n));
+		buddy_free(zone, page_to_pfn_in(zone->mem, s->slot[i]), order);
+	memmove(s->slot, s->slot + n, (stack_count(s) - n) * sizeof(*s->slot));
+	WRITE_ONCE(s->top, s->top - n);
 }

@@ -8,9 +8,9 @@
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
 	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
-	unsigned count = stack_count(&pcp->stack[stack]);
+	struct pcp_stack *s = &pcp->stack[stack];
 
 	ASSERT_ZONE_LOCKED(zone);
-	buddy_give_batch(zone, pcp->stack[stack].slot + count - n, n, order, PAGE_WORD(0, PG_PCP, order));
-	stack_set_count(&pcp->stack[stack], (count - n));
+	buddy_give_batch(zone, s->top - n, n, order, PAGE_WORD(0, PG_PCP, order));
+	WRITE_ONCE(s->top, s->top - n);
 }

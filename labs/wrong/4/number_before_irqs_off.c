@@ -5,36 +5,29 @@
  * file: mm/pcp_inline.h
  */
 
-static always_inline bool push_to(struct pcp *pcp, struct page *page, unsigned order, size_t stack)
+static always_inline bool push_to(struct pcp_stack *stack, struct page *page, unsigned order)
 {
-	size_t count = body_count(pcp, stack, 0);
-
 	if (!arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, order)))
 		return false;
-	if (!body_room(pcp, stack, count))
+	if (stack->top >= stack->limit)
 		return false;
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
-	body_slots(pcp, stack, 0)[count] = page;
-	body_add(pcp, stack, 0, count, 1);
+	pcp_put(stack, page);
 	return true;
 }
 
-static always_inline bool free_body(struct memory *mem, bool own, struct page *page, unsigned order)
+static always_inline bool free_body(struct memory *mem, struct page *page, unsigned order)
 {
-	unsigned index = order_index(order);
 	irqflags_t flags;
-	size_t stack;
+	size_t number;
 	bool done;
 
-	if (index >= NR_CACHED_ORDERS || !page)
+	if (!page_in(mem, page))
 		return false;
-	if (!own &&
-	    (uintptr_t)page - (uintptr_t)pfn_to_page_in(mem, mem->start_pfn) >=
-	        (mem->end_pfn - mem->start_pfn) * sizeof(struct page))
-		return false;
-	stack = READ_ONCE(body_pageblock(mem, own, page)->stack[index]);
+	number = READ_ONCE(pageblock_of(mem, page_to_pfn_in(mem, page))->stack) +
+	    order_index(order) * NR_CACHED_TYPES;
 	flags = arch_irq_save();
-	done = push_to(body_pcp(mem, own), page, order, stack);
+	done = push_to(&hot_pcp(mem)->stack[number], page, order);
 	arch_irq_restore(flags);
 	return done;
 }

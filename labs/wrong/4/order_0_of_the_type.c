@@ -6,23 +6,15 @@
  * file: mm/pcp_inline.h
  */
 
-static always_inline struct page *alloc_body(
-    struct memory *mem, bool own, gfp_t gfp, unsigned order)
+static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	unsigned index = order_index(order);
 	struct page *page = NULL;
-	irqflags_t flags;
-	struct pcp *pcp;
-	size_t stack, count;
+	irqflags_t flags = arch_irq_save();
+	struct pcp *pcp = hot_pcp(mem);
+	struct pcp_stack *stack = &pcp->stack[pcp->first[(u8)gfp] + order_index(order)];
 
-	if (index >= NR_CACHED_ORDERS)
-		return NULL;
-	flags = arch_irq_save();
-	pcp = body_pcp(mem, own);
-	stack = body_first(pcp, gfp);
-	count = body_count(pcp, stack, index);
-	if (count > 0)
-		page = pcp_pop(pcp, stack, index, count, order);
+	if (stack->top > stack->slot)
+		page = pcp_pop(stack, order);
 	arch_irq_restore(flags);
 	if (page)
 		alloc_check(mem, page, order);

@@ -7,9 +7,12 @@
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
-	if (load_acquire(&zone->pcp_depth))
-		stack_set_capacity(&pcp->stack[stack], 0);
-	else
-		stack_set_capacity(&pcp->stack[stack], READ_ONCE(zone->pcp_limit[stack % STACKS_PER_ZONE]));
-	return stack_capacity(&pcp->stack[stack]);
+	unsigned limit = READ_ONCE(zone->pcp_limit[stack % STACKS_PER_ZONE]);
+	unsigned capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
+	struct pcp_stack *s = &pcp->stack[stack];
+
+	if (!s->slot && capacity)
+		pcp_give_slots(zone, pcp, stack);
+	s->limit = s->slot + capacity;
+	return capacity;
 }

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * title: a pop lowers the count first, and then takes the block below the top
+ * title: a pop lowers the top first, and then takes the block below it
  * layer: model
  * file: mm/pcp_inline.h
  */
 
-static always_inline struct page *pcp_pop(
-    struct pcp *pcp, size_t stack, size_t more, size_t count, unsigned order)
+static always_inline struct page *pcp_pop(struct pcp_stack *stack, unsigned order)
 {
-	struct page **slots = body_slots(pcp, stack, more), *page;
+	struct page *page;
 
-	body_add(pcp, stack, more, count, -1);
-	count = body_count(pcp, stack, more);
-	page = slots[count ? count - 1 : 0];
+	WRITE_ONCE(stack->top, stack->top - 1);
+	page = stack->top > stack->slot ? stack->top[-1] : stack->slot[0];
 	if (!arch_u32_is(&page->word, PAGE_WORD(0, PG_PCP, order)))
 		page_corrupt(page, PAGE_WORD(0, PG_PCP, order));
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, order));

@@ -5,24 +5,16 @@
  * file: mm/pcp_inline.h
  */
 
-static always_inline bool pcp_push(
-    const struct memory *mem, bool own, struct page *page, unsigned order, unsigned index)
+static always_inline bool pcp_push(struct memory *mem, struct page *page, unsigned order)
 {
-	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
-	struct pcp *pcp = body_pcp(mem, own);
-	size_t stack, count;
+	struct pcp_stack *stack;
 
-	if (!own &&
-	    (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page))
-		return false;
 	if (!arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, order)))
 		return false;
-	stack = body_first(pcp, GFP_MOVABLE) + index * NR_CACHED_TYPES;
-	count = body_count(pcp, stack, 0);
-	if (!body_room(pcp, stack, count))
+	stack = first_stack(hot_pcp(mem), GFP_MOVABLE, order);
+	if (stack->top >= stack->limit)
 		return false;
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
-	body_slots(pcp, stack, 0)[count] = page;
-	body_add(pcp, stack, 0, count, 1);
+	pcp_put(stack, page);
 	return true;
 }

@@ -13,7 +13,7 @@ void pcp_drain_zone_local(struct zone *zone)
 	for (order = 0; order < NR_CACHED_ORDERS; order++) {
 		unsigned stack = zone_stack(zone, order, MT_UNMOVABLE);
 
-		if (!stack_count(&pcp->stack[stack]))
+		if (pcp->stack[stack].top == pcp->stack[stack].slot)
 			continue;
 		zone_lock(zone);
 		pcp_give_back(zone, pcp, stack, stack_count(&pcp->stack[stack]));

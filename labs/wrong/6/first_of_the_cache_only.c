@@ -12,20 +12,18 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
-		unsigned order = index_order(i / NR_CACHED_TYPES);
-		struct page **slot = pcp->stack[stack].slot;
+		struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + i];
+		struct page **top = stack->top;
 
 		zone_lock(zone);
-		while (count) {
-			pfn_t pfn = page_to_pfn_in(mem, slot[count - 1]);
+		for (; top > stack->slot; top--) {
+			pfn_t pfn = page_to_pfn_in(mem, top[-1]);
 
 			if (!pageblock_isolated(pageblock_of(mem, pfn)))
 				break;
-			buddy_free(zone, pfn, order);
-			count--;
+			buddy_free(zone, pfn, index_order(i / NR_CACHED_TYPES));
 		}
 		zone_unlock(zone);
-		stack_set_count(&pcp->stack[stack], count);
+		WRITE_ONCE(stack->top, top);
 	}
 }

@@ -9,25 +9,25 @@ void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct memory *mem = zone->mem;
 	struct pcp *pcp = this_pcp_slow(mem);
-	unsigned index, type, from;
+	unsigned index, type;
 
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
-			unsigned stack = zone_stack(zone, index, (enum migratetype)type);
-			unsigned count = stack_count(&pcp->stack[stack]), kept = 0;
-			struct page **slot = pcp->stack[stack].slot;
+			struct pcp_stack *stack =
+			    &pcp->stack[zone_stack(zone, index, (enum migratetype)type)];
+			struct page **from = stack->slot, **kept = from;
 
 			zone_lock(zone);
-			for (from = 0; from < count; from++) {
-				pfn_t pfn = page_to_pfn_in(mem, slot[from]);
+			for (; from < stack->top; from++) {
+				pfn_t pfn = page_to_pfn_in(mem, *from);
 
 				if (pageblock_isolated(pageblock_of(mem, pfn)))
 					buddy_free(zone, pfn, index);
 				else
-					slot[kept++] = slot[from];
+					*kept++ = *from;
 			}
 			zone_unlock(zone);
-			stack_set_count(&pcp->stack[stack], kept);
+			WRITE_ONCE(stack->top, kept);
 		}
 	}
 }

@@ -9,15 +9,16 @@ void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct memory *mem = zone->mem;
 	struct pcp *pcp = this_pcp_slow(mem);
-	unsigned i, from;
+	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]),
-		         given = 0;
+		struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + i];
+		struct page **from;
+		unsigned given = 0;
 
 		zone_lock(zone);
-		for (from = 0; from < count; from++) {
-			pfn_t pfn = page_to_pfn_in(mem, pcp->stack[stack].slot[from]);
+		for (from = stack->slot; from < stack->top; from++) {
+			pfn_t pfn = page_to_pfn_in(mem, *from);
 
 			if (!pageblock_isolated(pageblock_of(mem, pfn)))
 				continue;
@@ -25,6 +26,6 @@ void pcp_drain_isolated_local(struct zone *zone)
 			given++;
 		}
 		zone_unlock(zone);
-		stack_set_count(&pcp->stack[stack], (count - given));
+		WRITE_ONCE(stack->top, stack->top - given);
 	}
 }

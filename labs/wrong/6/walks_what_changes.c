@@ -9,23 +9,22 @@ void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct memory *mem = zone->mem;
 	struct pcp *pcp = this_pcp_slow(mem);
-	unsigned i, at;
+	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = stack_count(&pcp->stack[stack]);
-		unsigned order = index_order(i / NR_CACHED_TYPES);
-		struct page **slot = pcp->stack[stack].slot;
+		struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + i];
+		struct page **at, **top = stack->top;
 
 		zone_lock(zone);
-		for (at = 0; at < count; at++) {
-			pfn_t pfn = page_to_pfn_in(mem, slot[at]);
+		for (at = stack->slot; at < top; at++) {
+			pfn_t pfn = page_to_pfn_in(mem, *at);
 
 			if (!pageblock_isolated(pageblock_of(mem, pfn)))
 				continue;
-			buddy_free(zone, pfn, order);
-			slot[at] = slot[--count];
+			buddy_free(zone, pfn, index_order(i / NR_CACHED_TYPES));
+			*at = *--top;
 		}
 		zone_unlock(zone);
-		stack_set_count(&pcp->stack[stack], count);
+		WRITE_ONCE(stack->top, top);
 	}
 }

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a stack's first capacity is counted from slots that it gets only afterwards
+ * layer: model
+ * file: mm/pcp.c
+ */
+
+unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	unsigned limit = READ_ONCE(zone->pcp_limit[stack % STACKS_PER_ZONE]);
+	unsigned capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
+	struct pcp_stack *s = &pcp->stack[stack];
+
+	stack_set_capacity(s, capacity);
+	if (!s->slot && capacity)
+		pcp_give_slots(zone, pcp, stack);
+	return capacity;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a stack gets a capacity but no slots: its first page is stored through NULL
+ * layer: model
+ * file: mm/pcp.c
+ */
+
+unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	unsigned limit = READ_ONCE(zone->pcp_limit[stack % STACKS_PER_ZONE]);
+	unsigned capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
+	struct pcp_stack *s = &pcp->stack[stack];
+
+	stack_set_capacity(s, capacity);
+	return capacity;
+}
