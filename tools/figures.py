@@ -166,6 +166,32 @@ def wrong_floors(figure, makefile):
             )
 
 
+MOST_CALLS = 8  # from alloc_pages to the tree's word, and from free_pages
+
+
+def wrong_calls(figure, _):
+    """Check that calls.dot shows calls of the code, each function in its file, and few in a row."""
+    home = dict(re.findall(r'^\t(\w+) \[label="\1\\n([\w/.]+)"', figure, re.MULTILINE))
+    edges = set()
+    for line in re.findall(r"^\t(\w+(?: -> \w+)+)", figure, re.MULTILINE):
+        row = line.split(" -> ")
+        edges |= set(zip(row, row[1:]))
+    for caller, called in sorted(edges):
+        code = read(os.path.join(ROOT, home[caller])) if caller in home else ""
+        bodies = re.findall(rf"^\w[^;{{}}]*\b{caller}\([^;{{}}]*\n{{\n(.*?)^}}", code, re.M | re.S)
+        if not any(re.search(rf"\b{called}\(", body) for body in bodies):
+            yield (
+                f"docs/figures/calls.dot: {caller} -> {called}: "
+                f"no such call in {home.get(caller, 'a file that it names')}"
+            )
+    rows = [[start] for start in ("alloc_pages", "free_pages")]
+    for row in rows:
+        rows += [row + [called] for caller, called in edges if caller == row[-1] not in row[:-1]]
+    calls = max(map(len, rows)) - 1
+    if calls > MOST_CALLS:
+        yield f"docs/figures/calls.dot: {calls} calls in a row, limit {MOST_CALLS}"
+
+
 def wrong():
     """Figures that are out of date, too large, shown nowhere, or at odds with the sources."""
     texts, pages = names(), shown()
@@ -184,7 +210,11 @@ def wrong():
     for path in glob.glob(os.path.join(FOLDER, "*.svg")):
         if os.path.basename(path)[:-4] not in texts:
             yield f"{os.path.relpath(path, ROOT)}: has no text beside it"
-    sources = {"page-states": (wrong_states, "mm/page.h"), "floors": (wrong_floors, "mm/files.mk")}
+    sources = {
+        "page-states": (wrong_states, "mm/page.h"),
+        "floors": (wrong_floors, "mm/files.mk"),
+        "calls": (wrong_calls, "mm/files.mk"),
+    }
     for name, (compare, source) in sources.items():
         if name in texts:
             yield from compare(read(texts[name]), read(os.path.join(ROOT, source)))

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Checks of lint that read the kernel's instructions."""
-import itertools
 import os
 import re
 import subprocess
 import sys
 
-import needs
-
 sys.dont_write_bytecode = True  # nothing outside the build directory
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # ---- the one compare -----------------------------------------------------------------------------
 # One 32-bit compare of the whole page->word decides whether a block may be freed or handed out: its
@@ -141,51 +136,4 @@ def check_fence(build):
             )
 
 
-def listed():
-    """The listings of docs/performance.md: [(function, [instruction])]."""
-    with open(os.path.join(ROOT, "docs/performance.md"), encoding="utf-8") as f:
-        parts = re.split(r"^## (\w+)\n", f.read(), flags=re.MULTILINE)
-    return [
-        (name, [line[4:38].strip() for line in text.split("\n") if line.startswith("    ")])
-        for name, text in zip(parts[1::2], parts[2::2])
-    ]
-
-
-def check_listing(build):
-    """the hot paths are those of docs/performance.md, instruction by instruction (gcc 12)"""
-    elf = os.path.join(build, "quarry.elf")
-    listings = listed()
-    if len(listings) != 2:
-        yield f"docs/performance.md: {len(listings)} listings, two are expected"
-    made_by = compiler_of(os.path.join(build, "kernel/mm/page_alloc.c.o"))
-    if made_by != "12":
-        raise needs.LeftOut(f"the page shows code of gcc 12, not of {made_by or 'clang'}")
-    for function, want in listings:
-        code = disassemble(elf, function)
-        code = code[: code.index("ret") + 1] if "ret" in code else code
-        have = [plain_addresses(insn) for insn in code]
-        if [insn.split() for insn in have] == [insn.split() for insn in want]:
-            continue
-        yield f"{function}: {len(have)} instructions, docs/performance.md lists {len(want)}"
-        for mine, theirs in itertools.zip_longest(have, want, fillvalue=""):
-            if mine.split() != theirs.split():
-                yield f"{function}: compiled {mine!r}, listed {theirs!r}"
-                break
-
-
-def plain_addresses(insn):
-    """@insn without numbers that depend on other code: offsets in struct cpu, targets of jumps."""
-    insn = re.sub(r"%gs:0x[0-9a-f]+", "%gs:N", insn)
-    return re.sub(r"^(j\w+ +)[0-9a-f]+$", r"\g<1>N", insn)
-
-
-def compiler_of(path):
-    """The first number of the version of gcc that made an object; None: another compiler."""
-    said = subprocess.run(
-        ["readelf", "-p", ".comment", path], capture_output=True, text=True, check=False
-    ).stdout
-    found = re.search(r"GCC: \([^)]*\) (\d+)\.", said)
-    return found.group(1) if found else None
-
-
-CHECKS = [check_compare, check_fence, check_listing]
+CHECKS = [check_compare, check_fence]
