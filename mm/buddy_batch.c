@@ -164,9 +164,9 @@ static always_inline size_t window_of(unsigned order)
  * word of a tree.  @low is the first page of that word, and @bytes the size of the descriptors of
  * its pages.  Returns the place in @pages of the first block that is left.
  */
-static noinline struct page **give_word(struct zone *zone, struct page **pages,
-    struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,
-    struct batch_records *records, unsigned *more) REQUIRES_ZONE(zone)
+static noinline struct page **give_word(struct zone *zone, struct page **pages, struct page **end,
+    struct page *low, size_t bytes, unsigned order, u32 word, struct batch_records *records,
+    unsigned *more) REQUIRES_ZONE(zone)
 {
 	pfn_t pfn = page_to_pfn_in(zone->mem, low);
 	struct pageblock_tree *tree = tree_of(zone->mem, pfn);
@@ -229,8 +229,8 @@ void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsig
 			continue;
 		}
 		page -= offset / sizeof(*page) & (window / sizeof(*page) - 1);
-		pages = give_word(
-		    zone, pages, last + 1, page, window, order, word, &records, &more);
+		pages =
+		    give_word(zone, pages, last + 1, page, window, order, word, &records, &more);
 	}
 	if (pages == last)
 		more += give_one(zone, mem, *last, order, word, &records);

@@ -41,8 +41,8 @@ static bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
  * the rest of an allocation.  So only every sixteenth record does; the others get a time just after
  * that of the zone's last record, which keeps the records of each page in order.
  */
-static void record(struct zone *zone, const struct pcp *pcp,
-    enum trace_kind kind, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone)
+static void record(struct zone *zone, const struct pcp *pcp, enum trace_kind kind, pfn_t pfn,
+    unsigned order) REQUIRES_ZONE(zone)
 {
 	struct trace_ring *ring = pcp->ring;
 	u64 now = READ_ONCE(zone->recorded) + 1;

@@ -20,8 +20,8 @@ MM_SRCS += mm/pageblock.c
 MM_SRCS += mm/fallback.c
 MM_SRCS += mm/buddy_range.c
 # 4: caches, and the requests of allocations to reclaim threads
-MM_SRCS += mm/pcp.c
 MM_SRCS += mm/pcp_limits.c
+MM_SRCS += mm/pcp.c
 MM_SRCS += mm/pcp_slow.c
 MM_SRCS += mm/claim.c
 MM_SRCS += mm/reclaim_ask.c

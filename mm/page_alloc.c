@@ -28,7 +28,8 @@ noinline struct page *zero_block(const struct memory *mem, struct page *page, un
 /* Requests that mem_alloc_pages does not serve at once: another order, zeroed, or recorded. */
 static noinline struct page *alloc_other(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct page *page = order_index(order) < NR_CACHED_ORDERS ? alloc_body(mem, gfp, order) : NULL;
+	struct page *page =
+	    order_index(order) < NR_CACHED_ORDERS ? alloc_body(mem, gfp, order) : NULL;
 
 	if (!page)
 		page = alloc_direct(mem, gfp, order);

@@ -10,7 +10,6 @@
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/buddy.h"
-#include "mm/pcp.h"
 #include "mm/free_map.h"
 #include "mm/page_assert.h"
 
@@ -34,7 +33,8 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 
 	store_bits(pb, bits);
 	WRITE_ONCE(pb->stack,
-	    cached ? zone_stack(zone, 0, (enum migratetype)(bits & PB_TYPE_MASK)) : nr_stacks(zone->mem));
+	    cached ? zone_stack(zone, 0, (enum migratetype)(bits & PB_TYPE_MASK))
+	           : nr_stacks(zone->mem));
 }
 
 /* The lock is held only if other code uses the zone already (memory_add.c). */

@@ -107,7 +107,9 @@ struct page *pcp_refill(
 	if (got > 0) {
 		/* The pageblock of out[0] has @type and is not isolated: @stack is its number. */
 		PAGE_ASSERT(mem, out[0],
-		    pageblock_of(mem, page_to_pfn_in(mem, out[0]))->stack + index * NR_CACHED_TYPES == stack);
+		    pageblock_of(mem, page_to_pfn_in(mem, out[0]))->stack +
+		            index * NR_CACHED_TYPES ==
+		        stack);
 	}
 	zone_unlock(zone);
 	stack_set_count(&pcp->stack[stack], got);

@@ -3,7 +3,7 @@
 #ifndef QUARRY_MM_PCP_H
 #define QUARRY_MM_PCP_H
 
-#include <quarry/mm.h>
+#include "mm/zone.h"
 
 /* ---- orders and stacks ---- */
 
@@ -48,16 +48,22 @@ static inline unsigned refill_batch(unsigned order, unsigned capacity)
 	return MIN(order_batch(order), capacity);
 }
 
+/* Does the zone have stacks for pages of @type?  Zone MOVABLE has them for movable pages alone. */
+static inline bool has_stack(const struct zone *zone, unsigned type)
+{
+	return zone->kind != ZONE_MOVABLE || type == MT_MOVABLE;
+}
+
+static inline unsigned stack_types(const struct zone *zone)
+{
+	return has_stack(zone, MT_UNMOVABLE) ? NR_CACHED_TYPES : 1;
+}
+
 /*
  * Blocks that a CPU gives back in one piece of a round, with interrupts off; each may merge up to a
  * pageblock.
  */
 #define DRAIN_PIECE 7
-
-static inline unsigned zone_stack(const struct zone *zone, unsigned index, enum migratetype type)
-{
-	return zone->id * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
-}
 
 /* This CPU's cache of @mem; irqs off.  The CPU must be one of the memory's. */
 static inline struct pcp *this_pcp(const struct memory *mem)
@@ -106,7 +112,9 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
     REQUIRES(zone->lock, zone_class);
 /* Allocate @zone's slots for all CPUs, before its caches are turned on; -ENOMEM. */
 int zone_alloc_slots(struct zone *zone);
-/* Give a stack its part of these slots, when it is first used.  Owner, irqs off. */
+/* The stack's part of these slots: the same all the time. */
+struct page **pcp_slots(const struct zone *zone, const struct pcp *pcp, unsigned stack);
+/* Give a stack its part, when it is first used.  Owner, irqs off. */
 void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack);
 
 /* ---- without the caches (direct.c) ---- */
@@ -133,8 +141,8 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
     EXCLUDES(zone_class);
 
 /*
- * Does the CPU of @pcp cache pages of zone number @id?  An unlocked read.  No top is below its slot,
- * so the sums are equal only if each stack is empty.
+ * Does the CPU of @pcp cache pages of zone number @id?  An unlocked read.  No top is below its
+ * slot, so the sums are equal only if each stack is empty.
  */
 static inline bool seems_to_cache(const struct pcp *pcp, unsigned id)
 {

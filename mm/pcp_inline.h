@@ -2,8 +2,8 @@
 /*
  * pcp_inline.h: the hot paths of allocating and freeing, written once for all struct memory.
  *
- * page_alloc.c compiles them twice: for order 0, and for an order that is known only at run time.  A
- * test compiles them with scheduling points in them.  docs/performance.md has their costs.
+ * Allocating and freeing each compile them twice: for order 0, and for an order that is known only
+ * at run time.  docs/performance.md has their costs.
  *
  * The three rules that make a cache both fast and right (docs/mm/pcp.md):
  *  1. The pageblock's stack number, and with it type and isolate bit, is read inside the
@@ -81,8 +81,7 @@ static always_inline void pcp_put(struct pcp_stack *stack, struct page *page)
  * Put a block into the stack of its pageblock; false: it is not a block of that order that the
  * caller may free, or the stack is full or off.  irqs off.
  */
-static always_inline bool pcp_push(
-    struct memory *mem, struct page *page, pfn_t pfn, unsigned order)
+static always_inline bool pcp_push(struct memory *mem, struct page *page, pfn_t pfn, unsigned order)
 {
 	const struct pageblock *pb = pageblock_of(mem, pfn);
 	struct pcp_stack *stack;
@@ -116,14 +115,18 @@ static always_inline unsigned long pcp_pop_many(
 	return nr;
 }
 
-/* Push pages of order 0, up to the first that pcp_push would refuse; returns how many.  irqs off. */
+/*
+ * Push pages of order 0, up to the first that pcp_push would refuse; returns how many.  irqs off.
+ */
 static always_inline unsigned long pcp_push_many(
     struct memory *mem, struct page **pages, unsigned long nr)
 {
 	unsigned long done;
 	pfn_t pfn;
 
-	/* The words of pages freed long after their allocation are in no cache: fetch all at once. */
+	/*
+	 * The words of pages freed long after their allocation are in no cache: fetch all at once.
+	 */
 	for (done = 0; done < nr; done++)
 		__builtin_prefetch(pages[done], 1);
 	done = 0;

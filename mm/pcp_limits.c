@@ -16,17 +16,6 @@
 /* At most 1/CACHED_DIVISOR of a zone may be cached. */
 #define CACHED_DIVISOR 16
 
-/* Zone MOVABLE has stacks only for movable pages. */
-static bool has_stack(const struct zone *zone, unsigned type)
-{
-	return zone->kind != ZONE_MOVABLE || type == MT_MOVABLE;
-}
-
-static unsigned stack_types(const struct zone *zone)
-{
-	return has_stack(zone, MT_UNMOVABLE) ? NR_CACHED_TYPES : 1;
-}
-
 int zone_alloc_slots(struct zone *zone)
 {
 	struct memory *mem = zone->mem;
@@ -45,8 +34,7 @@ int zone_alloc_slots(struct zone *zone)
 	return 0;
 }
 
-/* The owner does this, since any other CPU could make top differ from slot for a moment. */
-void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack)
+struct page **pcp_slots(const struct zone *zone, const struct pcp *pcp, unsigned stack)
 {
 	unsigned index = stack % STACKS_PER_ZONE / NR_CACHED_TYPES, types = stack_types(zone);
 	unsigned type = stack % STACKS_PER_ZONE % NR_CACHED_TYPES;
@@ -54,6 +42,14 @@ void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack)
 
 	while (index-- > 0)
 		slot += types * stack_most(index);
+	return slot;
+}
+
+/* The owner does this, since any other CPU could make top differ from slot for a moment. */
+void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	struct page **slot = pcp_slots(zone, pcp, stack);
+
 	WRITE_ONCE(pcp->stack[stack].top, slot);
 	WRITE_ONCE(pcp->stack[stack].slot, slot);
 	WRITE_ONCE(pcp->given[zone->id], pcp->given[zone->id] + (uintptr_t)slot);
@@ -105,8 +101,7 @@ bool zone_over_limits(const struct zone *zone)
 	unsigned cpu, i;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		const struct pcp_stack *stack =
-		    &mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE];
+		const struct pcp_stack *stack = &mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE];
 
 		for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
 			if (stack_capacity(&stack[i]) > READ_ONCE(zone->pcp_limit[i]))

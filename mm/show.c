@@ -223,8 +223,8 @@ void show_pcp(struct memory *mem)
 
 		if (!zone_has_span(zone))
 			continue;
-		printk(
-		    "zone %u %s: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n",
+		printk("zone %u %s: count/capacity by order (0 1 2 3 4 and largest) and type (U M "
+		       "R)\n",
 		    i, kind_names[zone->kind]);
 		for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 			const struct pcp *pcp = mem->pcp[cpu];

@@ -32,6 +32,12 @@ static inline bool zone_has_span(const struct zone *zone)
 	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
 }
 
+/* The number of a zone's stack, by the index of its order (mm/pcp.h) and its type. */
+static inline unsigned zone_stack(const struct zone *zone, unsigned index, enum migratetype type)
+{
+	return zone->id * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+}
+
 /* Walk all zones of @mem, also those without memory. */
 #define for_each_zone(mem, zone)                                                                   \
 	for ((zone) = (mem)->zones; (zone) < (mem)->zones + (mem)->nr_nodes * NR_ZONE_KINDS;       \

@@ -97,19 +97,19 @@ def kind_of(function, text):
 
 
 def tests_of_trace(code):
-    """The addresses of the test whether events are recorded, in alloc_order0 and free_order0: from
-    the first access to per-CPU data to the first branch."""
-    words = []
-    for name in ("alloc_order0", "free_order0"):
+    """The addresses of the test whether events are recorded, with which mem_alloc_page and
+    mem_free_page begin: from the load of the word to the first branch."""
+    words = set()
+    for name in ("mem_alloc_page", "mem_free_page"):
         body = [(at, text) for function, at, text in code if function == name]
         end = next((i for i, (_, text) in enumerate(body) if text.startswith("j")), 0)
-        begin = next((i for i, (_, text) in enumerate(body[:end]) if "%gs:0x" in text), None)
+        begin = next((i for i, (_, text) in enumerate(body[:end]) if "(%rdi)" in text), None)
         if begin is None:
             raise Failed(f"{name}: does not begin with a test whether to record")
-        words.append(re.search(r"%gs:0x[0-9a-f]+", body[begin][1]).group())
+        words.add(re.search(r"\S*\(%rdi\)", body[begin][1]).group())
         yield from (at for at, _ in body[begin : end + 1])
-    if len(set(words)) != 1:
-        raise Failed(f"alloc_order0 and free_order0 test different words: {words}")
+    if len(words) != 1:
+        raise Failed(f"mem_alloc_page and mem_free_page test different words: {sorted(words)}")
 
 
 FIRST_CALL, MAX_ROWS = 16, 32  # rows of calls; the kernel's own have lower numbers

@@ -15,7 +15,8 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gdb_read import (
     Page, all_threads, bytes_at, cached_by, enum, frames, kind_of, memory, name_of, number,
-    running, sleepers, sleeping_locks, stack_name, stack_size, symbol_of, text_of, used_stacks, value, zones,
+    running, sleepers, sleeping_locks, stack_name, stack_size, symbol_of, text_of, used_stacks,
+    value, zones,
 )
 
 THREAD_STATES = ("ready", "sleeping", "dead")

@@ -5,7 +5,6 @@
 
 #include <quarry/types.h>
 
-
 /* ---- power, CPUs, interrupts, stacks ---- */
 
 /*

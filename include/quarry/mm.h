@@ -273,8 +273,7 @@ static always_inline void stack_set_capacity(struct pcp_stack *stack, unsigned c
  * and the OOM killer (docs/mm/reclaim.md has the order).  It never makes a cross-call.  Context:
  * any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.  Locks: zone locks.
  */
-static inline must_check struct page *alloc_pages(gfp_t gfp, unsigned order)
-    EXCLUDES(zone_class);
+static inline must_check struct page *alloc_pages(gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
     must_check EXCLUDES(zone_class);
 

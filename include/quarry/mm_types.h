@@ -200,9 +200,10 @@ struct zone;
 struct memory;
 /* A stack of blocks: slot[0] is the oldest, top[-1] the newest.  All NULL: never used. */
 struct pcp_stack {
-	struct page **top;   /* o, read racily by drains that need not be complete */
-	struct page **limit; /* o: top may not pass it; depth ? slot : what the zone's limits allow */
-	struct page **slot;  /* o: an array as long as the largest capacity */
+	struct page **top; /* o, read racily by drains that need not be complete */
+	/* o: top may not pass it; depth ? slot : what the zone's limits allow */
+	struct page **limit;
+	struct page **slot; /* o: an array as long as the largest capacity */
 };
 /*
  * One CPU's cache of one memory.  Only the owning CPU reads or writes it, with interrupts off;
@@ -210,7 +211,8 @@ struct pcp_stack {
  */
 struct pcp {
 	struct page **slots[MAX_ZONES]; /* c: by zone, memory for its stacks' slots; NULL: none */
-	uintptr_t given[MAX_ZONES]; /* o, read racily: by zone, the sum of its stacks' slot fields */
+	/* o, read racily: by zone, the sum of its stacks' slot fields */
+	uintptr_t given[MAX_ZONES];
 	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the last zone used */
 	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
 	u64 event[NR_MM_EVENTS]; /* a: written by this CPU; any CPU may read */

@@ -88,8 +88,8 @@ static always_inline void trace_put(struct trace_ring *ring, u64 next, u64 now,
 	WRITE_ONCE(rec->rest, (u32)pfn | (u64)kind << 32 | (u64)order << 40 | (u64)blocks << 48);
 }
 /* Add a record to @ring, which is this CPU's; irqs off. */
-static always_inline void trace_store(struct trace_ring *ring, u64 now, enum trace_kind kind,
-    pfn_t pfn, unsigned order, u16 blocks)
+static always_inline void trace_store(
+    struct trace_ring *ring, u64 now, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
 {
 	u64 next = ring->next;
 

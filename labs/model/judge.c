@@ -207,7 +207,9 @@ static void build_should(const struct wire_shape *shape)
 	WANT(!memcmp(&(field), SHOULD(&(field)), sizeof(field)),                                   \
 	    "the description of the memory was overwritten: %s", #field)
 
-/* check_memory follows a stack's pointers: they must point into the slots that the stack may get. */
+/*
+ * check_memory follows a stack's pointers: they must point into the slots that the stack may get.
+ */
 static void check_pointers(const struct memory *mem, unsigned cpu)
 {
 	static struct pcp fresh;

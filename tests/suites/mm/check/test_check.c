@@ -207,8 +207,8 @@ static struct pageblock with_bits(const struct zone *zone, const struct pagebloc
 	struct pageblock changed = *pb;
 
 	changed.bits = bits;
-	changed.stack =
-	    bits & PB_ISOLATED ? (u16)nr_stacks(zone->mem) : (u16)zone_stack(zone, 0, bits & PB_TYPE_MASK);
+	changed.stack = bits & PB_ISOLATED ? (u16)nr_stacks(zone->mem)
+	                                   : (u16)zone_stack(zone, 0, bits & PB_TYPE_MASK);
 	return changed;
 }
 

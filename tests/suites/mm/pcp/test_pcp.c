@@ -430,9 +430,9 @@ static struct pageblock own_pageblocks[OWN_BLOCKS];
 static struct pageblock_tree own_trees[OWN_BLOCKS];
 static struct memory own;
 static char own_arena[TEST_MAX_CPUS *
-    (sizeof(struct pcp) +
-        (NR_ZONE_KINDS + 1) * STACKS_PER_ZONE * sizeof(struct pcp_stack) + sizeof(struct trace_ring) + NR_CACHED_TYPES * PCP_SLOTS * sizeof(void *) +
-        256)] __attribute__((aligned(64)));
+    (sizeof(struct pcp) + (NR_ZONE_KINDS + 1) * STACKS_PER_ZONE * sizeof(struct pcp_stack) +
+        sizeof(struct trace_ring) + NR_CACHED_TYPES * PCP_SLOTS * sizeof(void *) + 256)]
+    __attribute__((aligned(64)));
 static size_t own_used;
 
 static void *own_alloc(void *arg, size_t bytes)
