@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pcp.h: caches of each CPU (pcp.c, pcp_slow.c). */
+/* pcp.h: caches of each CPU (pcp_limits.c, pcp.c, pcp_slow.c). */
 #ifndef QUARRY_MM_PCP_H
 #define QUARRY_MM_PCP_H
 

@@ -27,7 +27,6 @@
 #ifndef QUARRY_MM_PCP_INLINE_H
 #define QUARRY_MM_PCP_INLINE_H
 
-#include "mm/alloc.h"
 #include "mm/page.h"
 #include "mm/pcp.h"
 #include <quarry/alloc_check.h>

@@ -16,7 +16,8 @@ REG32 = r"%(?:e[abcd]x|e[sd]i|e[sb]p|r\d+d)"
 LOAD = re.compile(rf"mov\s+\((%r\w+)\),({REG32})$")
 COPY = re.compile(rf"mov\s+({REG32}),({REG32})$")
 CMP_REG = re.compile(rf"cmp\s+({REG32}),({REG32})$")
-CMP_MEM = re.compile(rf"cmp[l]?\s+(?:(?:0x0)?\(%r\w+\),({REG32})|(\$0x[0-9a-f]+|{REG32}),(?:0x0)?\(%r\w+\))$")
+MEM = r"(?:0x0)?\(%r\w+\)"
+CMP_MEM = re.compile(rf"cmp[l]?\s+(?:{MEM},({REG32})|(\$0x[0-9a-f]+|{REG32}),{MEM})$")
 
 
 def disassemble(elf, function):
@@ -83,7 +84,9 @@ def check_compare(build):
         if not code:
             yield f"{elf}: no function {function}"
         elif not any(
-            re.match(r"j(ne|e)\b", insn) for i in whole_compares(code) for insn in code[i + 1 : i + 4]
+            re.match(r"j(ne|e)\b", insn)
+            for i in whole_compares(code)
+            for insn in code[i + 1 : i + 4]
         ):
             yield (
                 f"{function}: no compare of a whole 32-bit word "

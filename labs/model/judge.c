@@ -207,24 +207,19 @@ static void build_should(const struct wire_shape *shape)
 	WANT(!memcmp(&(field), SHOULD(&(field)), sizeof(field)),                                   \
 	    "the description of the memory was overwritten: %s", #field)
 
-/*
- * check_memory follows a stack's pointers: they must point into the slots that the stack may get.
- */
+/* check_memory follows a stack's pointers: they must stay in the slots that the stack may get. */
 static void check_pointers(const struct memory *mem, unsigned cpu)
 {
-	static struct pcp fresh;
 	const struct pcp *pcp = mem->pcp[cpu];
 	unsigned stack;
 
-	memcpy(fresh.slots, pcp->slots, sizeof(fresh.slots));
-	for (stack = 0; stack < ARRAY_SIZE(pcp->stack); stack++) {
+	for (stack = 0; stack < nr_stacks(mem); stack++) {
 		const struct pcp_stack *s = &pcp->stack[stack];
 		unsigned zone = stack / STACKS_PER_ZONE, most = 0;
 		struct page **slot = NULL;
 
-		if (s->slot && zone < MAX_ZONES && pcp->slots[zone]) {
-			pcp_give_slots(&mem->zones[zone], &fresh, stack);
-			slot = fresh.stack[stack].slot;
+		if (s->slot && pcp->slots[zone]) {
+			slot = pcp_slots(&mem->zones[zone], pcp, stack);
 			most = stack_most(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
 		}
 		WANT(s->slot == slot, "stack %u of CPU %u has its slots at %p: expected %p", stack,
