@@ -288,10 +288,15 @@ static void cache_and_check(void *arg)
 	struct ktest *t = b->t;
 	struct zone *zone = test_zone(b->mem, ZONE_MOVABLE);
 	pfn_t block = ALIGN_DOWN(page_to_pfn_in(b->mem, b->page), PAGEBLOCK_PAGES);
+	unsigned stack = zone_stack(zone, 0, MT_MOVABLE);
+	struct pcp *pcp = b->mem->pcp[0];
 	struct mm_violation v;
 
 	set_isolated(zone, block, false);
-	stack_set_capacity(&b->mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)], 1);
+	/* In a small zone the limit is 0, and the stack has no slots yet. */
+	if (!pcp->stack[stack].slot)
+		pcp_give_slots(zone, pcp, stack);
+	stack_set_capacity(&pcp->stack[stack], 1);
 	EXPECT_EQ(t, free_on(0, b->mem, 0, 1, &b->page), 1);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 1);
 	set_isolated(zone, block, true);

@@ -3,6 +3,7 @@
  * test_trace_ring.c: the records of a page in the rings: slow paths are always recorded, hot paths
  * on request.
  */
+#include "tests/lib/mm_help.h"
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
 #include <quarry/memory_hotplug.h>
@@ -33,6 +34,36 @@ static void slow_paths_are_recorded_in_order(struct ktest *t)
 	EXPECT_EQ(t, hit[1].rec.pfn, pfn);
 	EXPECT_EQ(t, hit[1].rec.order, 2);
 	EXPECT(t, hit[0].rec.time <= hit[1].rec.time);
+}
+
+/* A block without a stack gets no time from the clock, but one after its zone's last record. */
+static void records_of_batches_and_single_blocks_are_in_order(struct ktest *t)
+{
+	static const enum trace_kind want[] = {
+	    TR_take, TR_direct, TR_refill, TR_give, TR_take, TR_direct};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
+	struct page *page, *first;
+	struct trace_hit hit[HITS];
+	struct zone *zone;
+	unsigned i;
+
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 2, 1, &first), 1);
+	EXPECT_EQ(t, free_on(0, mem, 2, 1, &first), 1);
+	/* The same four pages, one by one. */
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	EXPECT(t, page == first);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 4);
+	empty_all(mem);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 2, 1, &page), 1);
+	EXPECT(t, page == first);
+	EXPECT_EQ(t, free_on(0, mem, 2, 1, &page), 1);
+	REQUIRE(t, kinds(mem, page_to_pfn_in(mem, first) + 1, hit) == ARRAY_SIZE(want));
+	for (i = 0; i < ARRAY_SIZE(want); i++)
+		EXPECT_EQ(t, hit[i].rec.kind, want[i]);
+	restore_plan(zone);
 }
 
 static void hot_paths_are_recorded_only_on_request(struct ktest *t)
@@ -255,6 +286,7 @@ static void blocks_side_by_side_are_one_record(struct ktest *t)
 
 KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
     KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
+    KTEST_INSIDE(records_of_batches_and_single_blocks_are_in_order),
     KTEST(hot_paths_are_recorded_only_on_request), KTEST(pages_of_a_bulk_are_recorded),
     KTEST(ranges_are_one_record), KTEST(blocks_side_by_side_are_one_record),
     KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),

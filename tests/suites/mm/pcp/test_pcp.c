@@ -380,16 +380,18 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 3, pages), 3);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 1, 1, &more[1]), 1);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 1, more), 1);
 	empty_all(mem);
-	/* Two pages are cached, then their pageblock is isolated, then the third is freed. */
+	/* Two pages are cached, then their pageblock is isolated, then the third is freed, and a block put. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
 	pfn = ALIGN_DOWN(page_to_pfn_in(mem, pages[2]), PAGEBLOCK_PAGES);
 	flags = spin_lock_irqsave(&zone->lock);
 	pageblock_set_isolated(zone, pfn, true);
 	spin_unlock_irqrestore(&zone->lock, flags);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[2]), 1);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_ISOLATED), 1);
+	EXPECT_EQ(t, mem_put_page(mem, more[1]), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_ISOLATED), 2);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), 0);
 	EXPECT_EQ(t, state_of(mem, pages[2]), PG_FREE);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 2);

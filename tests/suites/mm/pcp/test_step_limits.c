@@ -83,5 +83,16 @@ static void limits_fit_into_the_zone_between_two_stores(struct ktest *t) NO_LOCK
 	expect_sound(t, mem);
 }
 
+/* Any other CPU could make top differ from slot for a moment, and the owner would pop garbage. */
+static void no_other_cpu_stores_to_a_stack(struct ktest *t)
+{
+	struct zone *zone = movable_zone(NEED(t, ktest_memory(t, 0, 0, 2)));
+
+	seen.zone = zone;
+	seen.stores = 0;
+	EXPECT_EQ(t, step_alloc_slots(zone), 0);
+	EXPECT_EQ(t, seen.stores, 0);
+}
+
 KTEST_SUITE(step_limits, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(limits_fit_into_the_zone_between_two_stores));
+    KTEST(limits_fit_into_the_zone_between_two_stores), KTEST(no_other_cpu_stores_to_a_stack));
