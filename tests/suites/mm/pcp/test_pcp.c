@@ -383,7 +383,10 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 1, 1, &more[1]), 1);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 1, more), 1);
 	empty_all(mem);
-	/* Two pages are cached, then their pageblock is isolated, then the third is freed, and a block put. */
+	/*
+	 * Two pages are cached, then their pageblock is isolated, then the third is freed, and a
+	 * block put.
+	 */
 	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
 	pfn = ALIGN_DOWN(page_to_pfn_in(mem, pages[2]), PAGEBLOCK_PAGES);
 	flags = spin_lock_irqsave(&zone->lock);
