@@ -139,9 +139,10 @@ static void bad_pages_among_good_ones_are_reported(struct ktest *t)
 static void recorded_allocations_behave_as_others(struct ktest *t)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS));
+	static const uintptr_t wild[] = {1UL << 46, ~(1UL << 46), 8};
 	struct trace_hit hit[8];
 	struct page *page;
-	unsigned order, nr;
+	unsigned order, nr, i;
 
 	trace_switch(mem, true);
 	for (order = 0; order <= 3; order++) {
@@ -153,8 +154,14 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 		    nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
 		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
 	}
-	/* A refused call is not recorded as a request. */
+	/* A refused call is not recorded as a request, nor is anything of what it points to read. */
 	EXPECT_EQ(t, mem_free_pages(mem, NULL, 0), -EINVAL);
+	for (i = 0; i < ARRAY_SIZE(wild); i++) {
+		page = (struct page *)((uintptr_t)mem->memmap + wild[i]);
+		EXPECT_EQ(t, mem_free_pages(mem, page, 0), -EINVAL);
+		EXPECT_EQ(t, mem_free_pages(mem, page, 3), -EINVAL);
+		EXPECT_EQ(t, mem_free_pages_bulk(mem, 1, &page), 1);
+	}
 	trace_switch(mem, false);
 	page = NEED(t, mem_alloc_pages(mem, GFP_RECLAIMABLE | GFP_NOWAIT, 2));
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 2));
