@@ -151,7 +151,7 @@ static int op_empty(unsigned role, const char *arg)
 	unsigned i;
 
 	err = err ? err : op_drain(role, "");
-	for (i = 0; i < MAX_ZONES && !err; i++)
+	for (i = 0; i < ops.mem->nr_nodes * NR_ZONE_KINDS && !err; i++)
 		err = pcp_zone_nonempty(ops.mem, role, &ops.mem->zones[i]) ? -EBUSY : 0;
 	return err;
 }
