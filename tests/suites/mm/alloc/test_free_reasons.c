@@ -154,7 +154,9 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 		    nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
 		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
 	}
-	/* A refused call is not recorded as a request, nor is anything of what it points to read. */
+	/*
+	 * A refused call is not recorded as a request, nor is anything of what it points to read.
+	 */
 	EXPECT_EQ(t, mem_free_pages(mem, NULL, 0), -EINVAL);
 	for (i = 0; i < ARRAY_SIZE(wild); i++) {
 		page = (struct page *)((uintptr_t)mem->memmap + wild[i]);

@@ -280,27 +280,6 @@ static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
 	expect_all_merged(t, zone, MT_MOVABLE);
 }
 
-/* Freeing a whole pageblock has a path of its own; an isolated pageblock must not take it. */
-static void a_whole_pageblock_comes_back_off_list(struct ktest *t)
-{
-	struct zone *zone = NEED(t, normal_zone(t, 2));
-	struct page *page;
-	pfn_t block;
-
-	page = NEED(t, take_block(zone, MAX_ORDER, MT_MOVABLE));
-	block = page_to_pfn_in(zone->mem, page);
-	EXPECT_EQ(t, zone->nr_free, PAGEBLOCK_PAGES);
-	set_isolated(zone, block, true);
-	give_block(zone, page);
-	EXPECT_EQ(t, zone->nr_free, PAGEBLOCK_PAGES);
-	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 1);
-	EXPECT_EQ(t, pageblock_of(zone->mem, block)->nr_free, PAGEBLOCK_PAGES);
-	EXPECT_EQ(t, free_order_at(zone->mem, block), MAX_ORDER);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FREE_ISOLATED), 1);
-	set_isolated(zone, block, false);
-	expect_all_merged(t, zone, MT_MOVABLE);
-}
-
 #define LIVE_MAX 64
 #define STEPS    1500
 
@@ -427,6 +406,5 @@ KTEST_SUITE(buddy, KTEST_QUICK, KTEST(free_lists_of_a_zone_match_what_each_type_
     KTEST_INSIDE(a_block_is_listed_under_its_pageblocks_type),
     KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_pages_come_back_after_exhaustion),
     KTEST(a_fragmented_zone_has_no_large_block),
-    KTEST_INSIDE(a_whole_pageblock_comes_back_off_list),
     KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list, KTEST_SLOW),
     KTEST(random_operations_agree_with_an_oracle, KTEST_SLOW));

@@ -15,7 +15,7 @@
 #define MIDDLE                                                                                     \
 	MIN_CONST(NR_SMALL_CACHED, MAX_ORDER) /* an order that is not cached, if there is one */
 
-/* The calls with a constant order: one set of functions for each. */
+/* The calls with a constant order. */
 #define OF_ORDER(order)                                                                            \
 	static struct page *plain_##order(void)                                                    \
 	{                                                                                          \
@@ -30,8 +30,6 @@
 		return free_pages(page, order);                                                    \
 	}
 OF_ORDER(0)
-OF_ORDER(1)
-OF_ORDER(2)
 OF_ORDER(3)
 OF_ORDER(MIDDLE)
 OF_ORDER(MAX_ORDER)
@@ -41,8 +39,7 @@ static const struct {
 	unsigned order;
 	struct page *(*plain)(void), *(*zeroed)(void);
 	int (*free)(struct page *page);
-} orders[] = {{0, plain_0, zeroed_0, free_0}, {1, plain_1, zeroed_1, free_1},
-    {2, plain_2, zeroed_2, free_2}, {3, plain_3, zeroed_3, free_3},
+} orders[] = {{0, plain_0, zeroed_0, free_0}, {3, plain_3, zeroed_3, free_3},
     {MIDDLE, plain_MIDDLE, zeroed_MIDDLE, free_MIDDLE},
     {MAX_ORDER, plain_MAX_ORDER, zeroed_MAX_ORDER, free_MAX_ORDER}};
 
