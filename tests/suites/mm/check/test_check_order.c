@@ -347,7 +347,8 @@ static void stack_is_checked_in_order(struct ktest *t)
 	end_pfn = low->end_pfn;
 	low->end_pfn = zone->end_pfn;
 	stack = zone_stack(low, 0, MT_MOVABLE);
-	pcp_update_capacity(low, pcp, stack);
+	if (!pcp->stack[stack].slot)
+		pcp_give_slots(low, pcp, stack);
 	pcp->stack[stack].slot[0] = pfn_to_page_in(mem, BLOCK(7) + 1);
 	pcp->stack[stack].limit++;
 	PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1, "I-P2 cached page's zone");
