@@ -64,7 +64,7 @@ void bench_say_rows(void)
 	for (i = 0; i < NR_ISO_POLICIES; i++)
 		printk("bench: row #%u is policy_%s\n", NR_ROWS + i,
 		    iso_policy_name((enum iso_policy)i));
-	for (i = 0; i < MAX_ZONES; i++) {
+	for (i = 0; i < nr_zones(&kernel_memory); i++) {
 		struct zone *zone = &kernel_memory.zones[i];
 
 		if (zone->start_pfn != zone->end_pfn)

@@ -169,7 +169,7 @@ bool bench_stranded(void)
 
 	if (!bench_fill_caches())
 		return false;
-	for (i = 0; i < MAX_ZONES; i++) {
+	for (i = 0; i < nr_zones(&kernel_memory); i++) {
 		struct zone *zone = &kernel_memory.zones[i];
 		u64 cached = zone_pcp_pages(zone), all = READ_ONCE(zone->managed);
 

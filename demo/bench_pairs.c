@@ -92,7 +92,7 @@ static bool switch_caches(bool on)
 	unsigned i;
 	bool good = true;
 
-	for (i = 0; i < MAX_ZONES; i++) {
+	for (i = 0; i < nr_zones(&kernel_memory); i++) {
 		struct zone *zone = &kernel_memory.zones[i];
 
 		if (zone->start_pfn == zone->end_pfn)

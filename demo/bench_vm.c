@@ -74,7 +74,7 @@ pfn_t bench_full_range(unsigned long nr, unsigned long step)
 	pfn_t start;
 	unsigned i;
 
-	for (i = 0; i < MAX_ZONES; i++) {
+	for (i = 0; i < nr_zones(&kernel_memory); i++) {
 		const struct zone *zone = &kernel_memory.zones[i];
 
 		if (zone->kind != ZONE_MOVABLE)

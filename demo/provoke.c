@@ -138,7 +138,7 @@ static void corrupt_free_lists(void)
 {
 	unsigned i;
 
-	for (i = 0; i < MAX_ZONES; i++)
+	for (i = 0; i < nr_zones(&kernel_memory); i++)
 		corrupt_zone(&kernel_memory.zones[i]);
 	/* Allocate more blocks than a cache holds. */
 	for (i = 0; i < 16; i++) {

@@ -280,7 +280,7 @@ static unsigned fragmentation(struct memory *mem)
 	unsigned i, order, type;
 
 	drain_all_pages(mem, NULL);
-	for (i = 0; i < MAX_ZONES; i++) {
+	for (i = 0; i < nr_zones(mem); i++) {
 		struct zone *zone = &mem->zones[i];
 		irqflags_t flags = zone_lock_irqsave(zone);
 

@@ -39,7 +39,6 @@ static struct batch_records records_begin(struct zone *zone, bool several)
 	if (likely(r.ring)) {
 		r.next = r.ring->next;
 		r.now = arch_ticks();
-		WRITE_ONCE(zone->recorded, r.now);
 	}
 	return r;
 }

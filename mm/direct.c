@@ -36,28 +36,9 @@ static bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
 	return s->top != s->slot || s->limit != s->slot || pcp_update_capacity(zone, pcp, stack);
 }
 
-/*
- * Make a trace record of this CPU, whose cache is @pcp.  Reading the clock would take longer than
- * the rest of an allocation.  So only every sixteenth record does; the others get a time just after
- * that of the zone's last record, which keeps the records of each page in order.
- */
-static void record(struct zone *zone, const struct pcp *pcp, enum trace_kind kind, pfn_t pfn,
-    unsigned order) REQUIRES_ZONE(zone)
-{
-	struct trace_ring *ring = pcp->ring;
-	u64 now = READ_ONCE(zone->recorded) + 1;
-
-	if (unlikely(!ring))
-		return;
-	if (unlikely(ring->next % 16 == 0))
-		now = MAX(now, arch_ticks());
-	WRITE_ONCE(zone->recorded, now);
-	trace_store(ring, now, kind, pfn, order, 0);
-}
-
 /* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
 static always_inline struct page *take_direct(
-    struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
+    struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned long enough = zone_plenty(zone, 1UL << order);
 	pfn_t pfn = PFN_NONE;
@@ -79,7 +60,7 @@ static always_inline struct page *take_direct(
 	}
 	page = pfn_to_page_in(zone->mem, pfn);
 	page_store(page, AS_TAIL, AS_ALLOC(order));
-	record(zone, pcp, TR_take, pfn, order);
+	trace_page(zone->mem, TR_take, pfn, order);
 	zone_unlock(zone);
 	if (!page)
 		__builtin_unreachable(); /* not NULL, since its word was read */
@@ -101,7 +82,7 @@ struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
 	if (!may_have_stack(zone, order) ||
 	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
-		page = take_direct(zone, pcp, order, type);
+		page = take_direct(zone, order, type);
 	if (likely(page)) {
 		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
 		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
@@ -151,7 +132,7 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	 * another CPU.
 	 */
 	if (likely(arch_u32_is(&page->word, word))) {
-		record(zone, pcp, TR_direct, pfn, order);
+		trace_page(zone->mem, TR_direct, pfn, order);
 		buddy_free(zone, pfn, order);
 		done = true;
 	}

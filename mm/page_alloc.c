@@ -59,9 +59,11 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 
 static noinline int free_other(struct memory *mem, struct page *page, unsigned order)
 {
+	pfn_t pfn;
+
 	/* After the free another CPU may have the page, so the record comes first. */
-	if (page && READ_ONCE(mem->tracing))
-		trace_page(mem, TR_free, page_to_pfn_in(mem, page), order);
+	if (READ_ONCE(mem->tracing) && page_pfn(mem, page, &pfn))
+		trace_page(mem, TR_free, pfn, order);
 	if (order_index(order) < NR_CACHED_ORDERS && free_body(mem, page, order))
 		return 0;
 	return free_direct(mem, page, order) ? 0 : free_slow(mem, page, order);

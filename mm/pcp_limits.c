@@ -52,6 +52,7 @@ void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack)
 
 	WRITE_ONCE(pcp->stack[stack].top, slot);
 	WRITE_ONCE(pcp->stack[stack].slot, slot);
+	WRITE_ONCE(pcp->stack[stack].limit, slot);
 	WRITE_ONCE(pcp->given[zone->id], pcp->given[zone->id] + (uintptr_t)slot);
 }
 

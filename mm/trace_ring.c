@@ -9,6 +9,7 @@
  * Tests:      trace_ring, words.
  */
 #include "mm/entry.h"
+#include "mm/pcp_inline.h"
 #include <quarry/mm.h>
 
 #define HISTORY 12                                       /* records that a report prints */
@@ -38,12 +39,8 @@ static always_inline void ring_record(
 	irqflags_t flags = arch_irq_save();
 	struct trace_ring *ring = trace_ring_own(mem);
 
-	u64 now = arch_ticks();
-
-	if (ring) {
-		trace_store(ring, now, kind, pfn, order, blocks);
-		WRITE_ONCE(zone_of(mem, pfn)->recorded, now);
-	}
+	if (ring)
+		trace_store(ring, kind, pfn, order, blocks);
 	arch_irq_restore(flags);
 }
 
@@ -75,7 +72,7 @@ static noinline unsigned side_by_side(struct page *const *pages, struct page *co
 	return (unsigned)(at - pages) + 1;
 }
 
-static void record_blocks(struct trace_ring *ring, struct memory *mem, enum trace_kind kind,
+static void record_blocks(struct trace_ring *ring, const struct memory *mem, enum trace_kind kind,
     struct page *const *pages, unsigned nr, unsigned order)
 {
 	struct page *const *last = pages + nr - 1;
@@ -96,7 +93,6 @@ static void record_blocks(struct trace_ring *ring, struct memory *mem, enum trac
 		page = MIN(page, pages[-1]);
 		trace_put(ring, next, now, kind, page_to_pfn_in(mem, page), order, (u16)run);
 	}
-	WRITE_ONCE(zone_of(mem, page_to_pfn_in(mem, *last))->recorded, now);
 	if (pages == last)
 		trace_put(ring, next++, now, kind, page_to_pfn_in(mem, *last), order, 0);
 	store_release(&ring->next, next);
@@ -117,10 +113,11 @@ void trace_bulk(
     struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr)
 {
 	unsigned long i;
+	pfn_t pfn;
 
 	for (i = 0; i < nr; i++) {
-		if (pages[i])
-			trace_page(mem, kind, page_to_pfn_in(mem, pages[i]), 0);
+		if (page_pfn(mem, pages[i], &pfn))
+			trace_page(mem, kind, pfn, 0);
 	}
 }
 
@@ -151,16 +148,12 @@ void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned l
 
 void trace_switch(struct memory *mem, bool on)
 {
-	unsigned cpu;
-
-	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		WRITE_ONCE(mem->pcp[cpu]->tracing, on);
 	WRITE_ONCE(mem->tracing, on);
 }
 
 bool trace_is_on(const struct memory *mem)
 {
-	return mem->nr_cpus && mem->pcp && mem->pcp[0] && READ_ONCE(mem->pcp[0]->tracing);
+	return READ_ONCE(mem->tracing);
 }
 
 /*

@@ -40,8 +40,7 @@ static inline unsigned zone_stack(const struct zone *zone, unsigned index, enum 
 
 /* Walk all zones of @mem, also those without memory. */
 #define for_each_zone(mem, zone)                                                                   \
-	for ((zone) = (mem)->zones; (zone) < (mem)->zones + (mem)->nr_nodes * NR_ZONE_KINDS;       \
-	     (zone)++)
+	for ((zone) = (mem)->zones; (zone) < (mem)->zones + nr_zones(mem); (zone)++)
 
 /* Is @page, which must not be in a HOLE, a page of @zone? */
 static inline bool zone_has_page(const struct zone *zone, const struct page *page)

@@ -58,7 +58,6 @@ void threads_memory_start(void)
 	};
 	const pfn_t border[] = {0, THREADS_PAGES / 4, THREADS_PAGES / 2, THREADS_PAGES};
 	int err, kind;
-	unsigned i;
 
 	err = memory_init(&kernel_memory, &cfg);
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++) {

@@ -143,7 +143,6 @@ static void set_up_memory(void)
 	    .alloc = alloc};
 	const pfn_t border[] = {0, WHOLE_PAGES / 4, WHOLE_PAGES / 2, WHOLE_PAGES};
 	int err, kind;
-	unsigned cpu;
 
 	err = memory_init(&kernel_memory, &cfg);
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++) {

@@ -37,7 +37,7 @@ struct cpu {
 	struct spinlock *top_lock; /* gs:128: the lock that this CPU has taken last and holds */
 	struct runq *runq;         /* its queue of threads; constant from sched_init_cpu on */
 	u64 start_tsc;             /* its time stamp counter when it started */
-};
+} __attribute__((aligned(64)));
 
 extern struct cpu **cpus; /* nr_cpus pointers; constant after the areas are set up */
 

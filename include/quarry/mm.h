@@ -233,13 +233,19 @@ static inline void *page_address(const struct page *page)
 	return page_address_in(&kernel_memory, page);
 }
 
+/* The zones that the machine's nodes can have; some may be empty. */
+static always_inline unsigned nr_zones(const struct memory *mem)
+{
+	return mem->nr_nodes * NR_ZONE_KINDS;
+}
+
 /*
  * The stacks of a CPU that belong to zones, and so the number of the first stack of no zone: pages
  * of isolated and CMA pageblocks go there, and find it full.
  */
 static always_inline unsigned nr_stacks(const struct memory *mem)
 {
-	return mem->nr_nodes * NR_ZONE_KINDS * STACKS_PER_ZONE;
+	return nr_zones(mem) * STACKS_PER_ZONE;
 }
 
 /* The blocks in a stack, and the most that it may hold.  A hint, if the stack is another CPU's. */
@@ -273,7 +279,8 @@ static always_inline void stack_set_capacity(struct pcp_stack *stack, unsigned c
  * and the OOM killer (docs/mm/reclaim.md has the order).  It never makes a cross-call.  Context:
  * any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.  Locks: zone locks.
  */
-static inline must_check struct page *alloc_pages(gfp_t gfp, unsigned order) EXCLUDES(zone_class);
+static always_inline must_check struct page *alloc_pages(gfp_t gfp, unsigned order)
+    EXCLUDES(zone_class);
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
     must_check EXCLUDES(zone_class);
 
@@ -286,21 +293,21 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
  * when the page is next taken, and panics then.  Context: any.  Locks: zone lock when the cache is
  * full or off.
  */
-static inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
+static always_inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /* mem_alloc_pages for order 0 without GFP_ZERO; mem_free_pages for order 0. */
 struct page *mem_alloc_page(struct memory *mem, gfp_t gfp) must_check EXCLUDES(zone_class);
 int mem_free_page(struct memory *mem, struct page *page) EXCLUDES(zone_class);
 
-static inline struct page *alloc_pages(gfp_t gfp, unsigned order)
+static always_inline struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
 	if (__builtin_constant_p(order | (gfp & GFP_ZERO)) && !(order | (gfp & GFP_ZERO)))
 		return mem_alloc_page(&kernel_memory, gfp);
 	return mem_alloc_pages(&kernel_memory, gfp, order);
 }
 
-static inline int free_pages(struct page *page, unsigned order)
+static always_inline int free_pages(struct page *page, unsigned order)
 {
 	if (__builtin_constant_p(order) && !order)
 		return mem_free_page(&kernel_memory, page);

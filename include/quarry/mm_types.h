@@ -216,7 +216,6 @@ struct pcp {
 	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the last zone used */
 	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
 	u64 event[NR_MM_EVENTS]; /* a: written by this CPU; any CPU may read */
-	u32 tracing;             /* a: the hot paths record what they do */
 	struct trace_ring *ring; /* c: its last records; NULL: nothing is recorded */
 	/*
 	 * o: progress of a drain round that is done in pieces (mm/drain_cpu.c, mm/page_isolation.c)
@@ -282,7 +281,6 @@ struct zone {
 		u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 		u16 pcp_limit[NR_CACHED_ORDERS * NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	};
-	u64 recorded; /* z, racily also without it: time of the last trace record */
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and still holds */
 	u32 nr_moving;     /* a: instead, pages that move to MOVABLE; some may have moved already */

@@ -40,7 +40,7 @@ enum trace_kind {
 };
 
 struct trace_record {
-	u64 time; /* arch_ticks; of a block without a stack, up to 15 records earlier */
+	u64 time; /* arch_ticks */
 	union {
 		struct {
 			u32 pfn; /* head of the block */
@@ -89,11 +89,11 @@ static always_inline void trace_put(struct trace_ring *ring, u64 next, u64 now,
 }
 /* Add a record to @ring, which is this CPU's; irqs off. */
 static always_inline void trace_store(
-    struct trace_ring *ring, u64 now, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
+    struct trace_ring *ring, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
 {
 	u64 next = ring->next;
 
-	trace_put(ring, next, now, kind, pfn, order, blocks);
+	trace_put(ring, next, arch_ticks(), kind, pfn, order, blocks);
 	store_release(&ring->next, next + 1);
 }
 /* This CPU's ring of @mem, or NULL: the CPU is not one of @mem's, or has no ring yet.  irqs off. */

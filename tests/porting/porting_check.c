@@ -197,7 +197,7 @@ static void lock_of_another_cpu_is_not_ours(void)
 
 static void use_own_cache(void *arg)
 {
-	u32 *word = &kernel_memory.pcp[arch_cpu_id()]->tracing;
+	u32 *word = &kernel_memory.tracing;
 	unsigned i;
 
 	for (i = 1; i <= 2; i++) {
