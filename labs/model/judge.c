@@ -211,16 +211,18 @@ static void build_should(const struct wire_shape *shape)
 static void check_pointers(const struct memory *mem, unsigned cpu)
 {
 	const struct pcp *pcp = mem->pcp[cpu];
+	uintptr_t given[MAX_ZONES] = {0};
 	unsigned stack;
 
-	for (stack = 0; stack < nr_stacks(mem); stack++) {
+	for (stack = 0; stack < nr_stacks(mem) + STACKS_PER_ZONE; stack++) {
 		const struct pcp_stack *s = &pcp->stack[stack];
 		unsigned zone = stack / STACKS_PER_ZONE, most = 0;
 		struct page **slot = NULL;
 
-		if (s->slot && pcp->slots[zone]) {
+		if (s->slot && stack < nr_stacks(mem) && pcp->slots[zone]) {
 			slot = pcp_slots(&mem->zones[zone], pcp, stack);
 			most = stack_most(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
+			given[zone] += (uintptr_t)slot;
 		}
 		WANT(s->slot == slot, "stack %u of CPU %u has its slots at %p: expected %p", stack,
 		    cpu, (const void *)s->slot, (const void *)slot);
@@ -231,6 +233,8 @@ static void check_pointers(const struct memory *mem, unsigned cpu)
 		    "stack %u of CPU %u may hold %ld blocks, and has %u slots", stack, cpu,
 		    (long)(s->limit - slot), most);
 	}
+	WANT(!memcmp(pcp->given, given, sizeof(given)),
+	    "CPU %u gave a stack its slots more than once", cpu);
 }
 
 /* Constant fields must be as they were built: check_memory follows them. */

@@ -7,7 +7,8 @@
 static always_inline bool free_body(struct memory *mem, struct page *page, unsigned order)
 {
 	irqflags_t flags = arch_irq_save();
-	bool done = page_in(mem, page) && pcp_push(mem, page, order);
+	pfn_t pfn;
+	bool done = page_pfn(mem, page, &pfn) && pcp_push(mem, page, pfn, order);
 
 	arch_irq_restore(flags);
 	return done;

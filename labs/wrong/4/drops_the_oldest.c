@@ -5,9 +5,9 @@
  * file: mm/pcp_inline.h
  */
 
-static always_inline bool pcp_push(struct memory *mem, struct page *page, unsigned order)
+static always_inline bool pcp_push(struct memory *mem, struct page *page, pfn_t pfn, unsigned order)
 {
-	const struct pageblock *pb = pageblock_of(mem, page_to_pfn_in(mem, page));
+	const struct pageblock *pb = pageblock_of(mem, pfn);
 	struct pcp_stack *stack;
 
 	if (!arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, order)))

@@ -21,11 +21,11 @@ static always_inline bool free_body(struct memory *mem, struct page *page, unsig
 	irqflags_t flags;
 	size_t number;
 	bool done;
+	pfn_t pfn;
 
-	if (!page_in(mem, page))
+	if (!page_pfn(mem, page, &pfn))
 		return false;
-	number = READ_ONCE(pageblock_of(mem, page_to_pfn_in(mem, page))->stack) +
-	    order_index(order) * NR_CACHED_TYPES;
+	number = READ_ONCE(pageblock_of(mem, pfn)->stack) + order_index(order) * NR_CACHED_TYPES;
 	flags = arch_irq_save();
 	done = push_to(&hot_pcp(mem)->stack[number], page, order);
 	arch_irq_restore(flags);
