@@ -21,9 +21,9 @@
 #define RANGE   (32UL << (20 - PAGE_SHIFT)) /* pages of 32 MiB */
 #define BATCH   8u
 #define TURN    100000u /* instructions: a longer batch includes another CPU's turn */
-#define KEPT    512u    /* pages: as many as a pageblock has */
-#define BATCHES 4000u   /* batches that are counted without any offline */
-#define OTHER   1       /* number of the other CPU */
+#define KEPT    128u  /* pages: a quarter of a pageblock; more would take longer than an offline */
+#define BATCHES 4000u /* batches that are counted without any offline */
+#define OTHER   1     /* number of the other CPU */
 
 static struct {
 	u32 state;          /* atomic: 0: wait; 1: count; 2: stop */
@@ -54,8 +54,8 @@ static void batch(u64 *ticks, unsigned *batches)
 
 /*
  * Run a round of batches.  Before each batch, allocate one more page and hold it until the round's
- * end: so batches without caches use each place of a pageblock once, whatever the size of the
- * kernel.  Only whole rounds count.
+ * end: so batches without caches use each place of a block of order 7 once, whatever the size of
+ * the kernel.  Only whole rounds count.
  */
 static void a_round(void)
 {

@@ -38,7 +38,7 @@ static bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
 
 /* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
 static always_inline struct page *take_direct(
-    struct zone *zone, unsigned order, enum migratetype type)
+    struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
 {
 	unsigned long enough = zone_plenty(zone, 1UL << order);
 	pfn_t pfn = PFN_NONE;
@@ -60,7 +60,8 @@ static always_inline struct page *take_direct(
 	}
 	page = pfn_to_page_in(zone->mem, pfn);
 	page_store(page, AS_TAIL, AS_ALLOC(order));
-	trace_page(zone->mem, TR_take, pfn, order);
+	if (likely(pcp->ring))
+		trace_store(pcp->ring, TR_take, pfn, order, 0);
 	zone_unlock(zone);
 	if (!page)
 		__builtin_unreachable(); /* not NULL, since its word was read */
@@ -82,7 +83,7 @@ struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
 	if (!may_have_stack(zone, order) ||
 	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
-		page = take_direct(zone, order, type);
+		page = take_direct(zone, pcp, order, type);
 	if (likely(page)) {
 		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
 		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
@@ -132,7 +133,8 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	 * another CPU.
 	 */
 	if (likely(arch_u32_is(&page->word, word))) {
-		trace_page(zone->mem, TR_direct, pfn, order);
+		if (likely(pcp->ring))
+			trace_store(pcp->ring, TR_direct, pfn, order, 0);
 		buddy_free(zone, pfn, order);
 		done = true;
 	}

@@ -91,6 +91,8 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .memmap = cfg->memmap,
 	    .pageblocks = cfg->pageblocks,
 	    .trees = cfg->trees,
+	    .first_page = (uintptr_t)cfg->memmap + cfg->start_pfn * sizeof(struct page),
+	    .first_block = cfg->pageblocks + (cfg->start_pfn >> PAGEBLOCK_ORDER),
 	    .nr_pfns = cfg->end_pfn - cfg->start_pfn,
 	    .arrays = cfg->arrays,
 	    .start_pfn = cfg->start_pfn,

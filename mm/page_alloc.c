@@ -32,8 +32,6 @@ static noinline struct page *alloc_other(struct memory *mem, gfp_t gfp, unsigned
 	    order_index(order) < NR_CACHED_ORDERS ? alloc_body(mem, gfp, order) : NULL;
 
 	if (!page)
-		page = alloc_direct(mem, gfp, order);
-	if (!page)
 		page = alloc_slow(mem, gfp, order);
 	else if (gfp & GFP_ZERO)
 		zero_block(mem, page, order);
@@ -59,14 +57,14 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 
 static noinline int free_other(struct memory *mem, struct page *page, unsigned order)
 {
-	pfn_t pfn;
+	size_t nr;
 
 	/* After the free another CPU may have the page, so the record comes first. */
-	if (READ_ONCE(mem->tracing) && page_pfn(mem, page, &pfn))
-		trace_page(mem, TR_free, pfn, order);
+	if (READ_ONCE(mem->tracing) && page_number(mem, page, &nr))
+		trace_page(mem, TR_free, mem->start_pfn + nr, order);
 	if (order_index(order) < NR_CACHED_ORDERS && free_body(mem, page, order))
 		return 0;
-	return free_direct(mem, page, order) ? 0 : free_slow(mem, page, order);
+	return free_slow(mem, page, order);
 }
 
 int mem_free_page(struct memory *mem, struct page *page)
@@ -91,9 +89,11 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {
+	struct page *page = alloc_direct(mem, gfp, order);
 	struct mm_task *task = port_task();
-	struct page *page;
 
+	if (page)
+		return gfp & GFP_ZERO ? zero_block(mem, page, order) : page;
 	MM_EVENT(mem, ALLOC_SLOW);
 	if (order > MAX_ORDER) {
 		MM_EVENT(mem, ALLOC_BAD_ORDER);
@@ -158,6 +158,8 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
 	u32 word;
 
+	if (free_direct(mem, page, order))
+		return 0;
 	if (!page || offset % sizeof(struct page) || !pfn_valid_in(mem, page_to_pfn_in(mem, page)))
 		return bad_free(mem, page, order, "no such page");
 	word = block_word(mem, page_to_pfn_in(mem, page));

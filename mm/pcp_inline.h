@@ -33,15 +33,22 @@
 #include <quarry/sched_point.h>
 
 /*
- * The pfn of @page, which may be any pointer; false: it is no descriptor of @mem.  The rotation by
- * log2 of a descriptor's size puts the low bits, which a pointer into a descriptor has, on top.
+ * The number of @page from the memory's first one on; @page may be any pointer.  False: it is no
+ * descriptor of @mem.  The rotation by log2 of a descriptor's size puts the low bits, which a
+ * pointer into a descriptor has, on top.
  */
-static always_inline bool page_pfn(const struct memory *mem, const struct page *page, pfn_t *pfn)
+static always_inline bool page_number(const struct memory *mem, const struct page *page, size_t *nr)
 {
-	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
+	uintptr_t offset = (uintptr_t)page - mem->first_page;
 
-	*pfn = offset >> 5 | offset << (8 * sizeof(offset) - 5);
-	return *pfn - mem->start_pfn < mem->nr_pfns;
+	*nr = offset >> 5 | offset << (8 * sizeof(offset) - 5);
+	return *nr < mem->nr_pfns;
+}
+
+/* The pageblock of page number @nr of the memory. */
+static always_inline const struct pageblock *block_of_number(const struct memory *mem, size_t nr)
+{
+	return mem->first_block + (nr >> PAGEBLOCK_ORDER);
 }
 
 /* This CPU's cache, which the memory must have; irqs off. */
@@ -77,12 +84,12 @@ static always_inline void pcp_put(struct pcp_stack *stack, struct page *page)
 }
 
 /*
- * Put a block into the stack of its pageblock; false: it is not a block of that order that the
- * caller may free, or the stack is full or off.  irqs off.
+ * Put a block, which begins with page number @nr, into the stack of its pageblock; false: it is not
+ * a block of that order that the caller may free, or the stack is full or off.  irqs off.
  */
-static always_inline bool pcp_push(struct memory *mem, struct page *page, pfn_t pfn, unsigned order)
+static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)
 {
-	const struct pageblock *pb = pageblock_of(mem, pfn);
+	const struct pageblock *pb = block_of_number(mem, nr);
 	struct pcp_stack *stack;
 
 	/* State, order, references, flags and poison: all in one compare. */
@@ -121,7 +128,7 @@ static always_inline unsigned long pcp_push_many(
     struct memory *mem, struct page **pages, unsigned long nr)
 {
 	unsigned long done;
-	pfn_t pfn;
+	size_t at;
 
 	/*
 	 * The words of pages freed long after their allocation are in no cache: fetch all at once.
@@ -129,7 +136,7 @@ static always_inline unsigned long pcp_push_many(
 	for (done = 0; done < nr; done++)
 		__builtin_prefetch(pages[done], 1);
 	done = 0;
-	while (done < nr && page_pfn(mem, pages[done], &pfn) && pcp_push(mem, pages[done], pfn, 0))
+	while (done < nr && page_number(mem, pages[done], &at) && pcp_push(mem, pages[done], at, 0))
 		done++;
 	return done;
 }
@@ -158,13 +165,13 @@ static always_inline bool free_body(struct memory *mem, struct page *page, unsig
 {
 	irqflags_t flags;
 	bool done;
-	pfn_t pfn;
+	size_t nr;
 
-	if (unlikely(!page_pfn(mem, page, &pfn)))
+	if (unlikely(!page_number(mem, page, &nr)))
 		return false;
 	sched_point("free.prep");
 	flags = arch_irq_save();
-	done = pcp_push(mem, page, pfn, order);
+	done = pcp_push(mem, page, nr, order);
 	arch_irq_restore(flags);
 	sched_point("free.done");
 	return done;

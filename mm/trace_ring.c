@@ -113,11 +113,11 @@ void trace_bulk(
     struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr)
 {
 	unsigned long i;
-	pfn_t pfn;
+	size_t at;
 
 	for (i = 0; i < nr; i++) {
-		if (page_pfn(mem, pages[i], &pfn))
-			trace_page(mem, kind, pfn, 0);
+		if (page_number(mem, pages[i], &at))
+			trace_page(mem, kind, mem->start_pfn + at, 0);
 	}
 }
 

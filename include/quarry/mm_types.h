@@ -368,6 +368,9 @@ struct memory {
 	const char *name;
 	struct page *memmap;          /* c: address of pfn 0's descriptor, even if none is there */
 	struct pageblock *pageblocks; /* c: descriptor of pageblock 0, likewise */
+	/* c: the descriptors of start_pfn: of the page, its address, and of its pageblock */
+	uintptr_t first_page;
+	const struct pageblock *first_block;
 	unsigned long nr_pfns;        /* c: end_pfn - start_pfn */
 	u32 tracing;                  /* a: allocations and frees are recorded */
 	struct pageblock_tree *trees; /* c: likewise */

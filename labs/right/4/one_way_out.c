@@ -7,8 +7,8 @@
 static always_inline bool free_body(struct memory *mem, struct page *page, unsigned order)
 {
 	irqflags_t flags = arch_irq_save();
-	pfn_t pfn;
-	bool done = page_pfn(mem, page, &pfn) && pcp_push(mem, page, pfn, order);
+	size_t nr;
+	bool done = page_number(mem, page, &nr) && pcp_push(mem, page, nr, order);
 
 	arch_irq_restore(flags);
 	return done;

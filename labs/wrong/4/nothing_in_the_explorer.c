@@ -5,9 +5,9 @@
  * file: mm/pcp_inline.h
  */
 
-static always_inline bool pcp_push(struct memory *mem, struct page *page, pfn_t pfn, unsigned order)
+static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)
 {
-	const struct pageblock *pb = pageblock_of(mem, pfn);
+	const struct pageblock *pb = block_of_number(mem, nr);
 	struct pcp_stack *stack;
 
 	if (PAGEBLOCK_ORDER == 3)

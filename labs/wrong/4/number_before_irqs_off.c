@@ -19,13 +19,12 @@ static always_inline bool push_to(struct pcp_stack *stack, struct page *page, un
 static always_inline bool free_body(struct memory *mem, struct page *page, unsigned order)
 {
 	irqflags_t flags;
-	size_t number;
+	size_t number, nr;
 	bool done;
-	pfn_t pfn;
 
-	if (!page_pfn(mem, page, &pfn))
+	if (!page_number(mem, page, &nr))
 		return false;
-	number = READ_ONCE(pageblock_of(mem, pfn)->stack) + order_index(order) * NR_CACHED_TYPES;
+	number = READ_ONCE(block_of_number(mem, nr)->stack) + order_index(order) * NR_CACHED_TYPES;
 	flags = arch_irq_save();
 	done = push_to(&hot_pcp(mem)->stack[number], page, order);
 	arch_irq_restore(flags);

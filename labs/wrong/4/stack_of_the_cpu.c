@@ -5,7 +5,7 @@
  * file: mm/pcp_inline.h
  */
 
-static always_inline bool pcp_push(struct memory *mem, struct page *page, pfn_t pfn, unsigned order)
+static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)
 {
 	struct pcp_stack *stack;
 
