@@ -96,6 +96,7 @@ HOST_TEST_SRCS += tests/suites/drivers/test_play_input.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_clock.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_cpus.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_mce.c
+HOST_TEST_SRCS += tests/suites/arch/test_play_nmi.c
 HOST_TEST_SRCS += tests/machines/machines.c
 HOST_TEST_SRCS += tests/machines/parse.c
 HOST_TEST_SRCS += tests/machines/ports.c

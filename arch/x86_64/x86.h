@@ -396,6 +396,10 @@ void df_entry(void);
 void mc_entry(void);
 /* Traps from the kernel, and NMI and double fault from anywhere; irqs off. */
 void trap_dispatch(struct trap_frame *f);
+/* Ring 3 may have any value in its frame pointer, so its frames are not walked. */
+void frame_backtrace(const struct trap_frame *f);
+/* nmi.c */
+void trap_nmi(const struct trap_frame *f);
 /*
  * Handle a machine check: as mce_exception, but a fatal one panics here.  True: the interrupted
  * code used the data of @hit.
