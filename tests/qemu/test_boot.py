@@ -112,9 +112,13 @@ def test_absent_cpus(passes):
     assert run.has(r"^machine: 2 CPUs online of \d+"), run.story()
 
 
-@pytest.mark.parametrize("mem", [64, 1024, 16384])
-def test_memory(passes, mem):
-    run = passes(mem=mem)
+@pytest.mark.parametrize(
+    "mem, machine",
+    # The memmap of 12 GiB is larger than the last one's RAM below 4 GiB.
+    [(64, "q35"), (1024, "q35"), (12288, "q35,max-ram-below-4g=64M")],
+)
+def test_memory(passes, mem, machine):
+    run = passes(mem=mem, machine=machine)
     managed = int(run.text.split(" MiB managed")[0].split()[-1])
     # The memmap (1/128), the kernel and the firmware take the rest.
     assert mem * 0.98 - 24 <= managed <= mem, run.story()
