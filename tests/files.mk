@@ -88,6 +88,7 @@ HOST_TEST_SRCS += tests/suites/demo/test_judge_rounds.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_stress.c
 HOST_TEST_SRCS += tests/suites/mm/reclaim/test_play_reclaim.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_apic.c
+HOST_TEST_SRCS += tests/suites/arch/test_play_firmware.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_mmio.c
 HOST_TEST_SRCS += tests/suites/arch/test_play_event.c
 HOST_TEST_SRCS += tests/suites/kernel/test_play_console.c

@@ -18,6 +18,7 @@ ARCH_SRCS += arch/x86_64/mmio.c
 ARCH_SRCS += arch/x86_64/mmu.c
 ARCH_SRCS += arch/x86_64/stack.c
 ARCH_SRCS += arch/x86_64/cpu.c
+ARCH_SRCS += arch/x86_64/firmware.c
 
 # 3: interrupts, time
 ARCH_SRCS += arch/x86_64/apic.c

@@ -66,6 +66,8 @@
 #define MSR_MCG_CAP        0x179
 #define MSR_MCG_STATUS     0x17a
 #define MSR_MCG_CTL        0x17b
+#define MSR_MISC_ENABLE    0x1a0
+#define MISC_XD_DISABLE    (1UL << 34)
 #define MSR_PAT            0x277
 #define MSR_MC0_CTL        0x400 /* for bank i add 4i; the same for the next three */
 #define MSR_MC0_STATUS     0x401
@@ -225,6 +227,13 @@ void kernel_ap_entry(void) __attribute__((noreturn));
 void arch_early_init(void);
 /* Load GDT, TSS, IDT, GS base and control registers of @cpu, which is this CPU. */
 void cpu_load(struct cpu *cpu);
+
+/*
+ * firmware.c.  Boot CPU: can no-execute pages be used, perhaps after the firmware's setting was
+ * changed?  The other CPUs do so by themselves if firmware_hid_nx is not 0 (ap_trampoline.S).
+ */
+bool firmware_nx(void);
+extern u32 firmware_hid_nx;
 
 /* cpu.c: load GDT, TSS and GS base, as the first part of cpu_load. */
 void cpu_load_tables(struct cpu *cpu);
