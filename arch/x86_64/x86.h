@@ -234,6 +234,8 @@ void cpu_load(struct cpu *cpu);
  */
 bool firmware_nx(void);
 extern u32 firmware_hid_nx;
+/* On each CPU: switch off C1E. */
+void firmware_c1e(void);
 
 /* cpu.c: load GDT, TSS and GS base, as the first part of cpu_load. */
 void cpu_load_tables(struct cpu *cpu);
@@ -249,6 +251,17 @@ struct table_register {
 static inline bool cpu_has_nx(void)
 {
 	return cpuid(0x80000001, 0).edx & CPUID_NX;
+}
+/* The family in bits 8 and up, the model below (SDM vol. 2A, CPUID, leaf 1). */
+static inline u32 cpu_model(void)
+{
+	u32 id = cpuid(1, 0).eax, family = id >> 8 & 0xf, model = id >> 4 & 0xf;
+
+	if (family == 6 || family == 15)
+		model |= id >> 12 & 0xf0;
+	if (family == 15)
+		family += id >> 20 & 0xff;
+	return family << 8 | model;
 }
 static inline bool cpu_is_amd(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_play_firmware.c: no-execute pages as firmware leaves them, and what is changed. */
+/* test_play_firmware.c: no-execute pages and C1E as firmware leaves them, and what is changed. */
 #include "tests/host/play_help.h"
 
 #define printk judge_say
@@ -55,4 +55,37 @@ static void hidden_no_execute_pages_are_switched_on(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-KTEST_SUITE(play_firmware, KTEST_QUICK, KTEST(hidden_no_execute_pages_are_switched_on));
+static void c1e_is_switched_off_where_the_timer_stops(struct ktest *t)
+{
+	static const struct {
+		u32 vendor, signature, ecx;
+		bool has; /* the register is there */
+	} cpu[] = {
+	    {VENDOR_AMD, 0x20f32, 0, false},  /* family 0Fh, revision E */
+	    {VENDOR_AMD, 0x40f33, 0, true},   /* revision F */
+	    {VENDOR_AMD, 0x100f42, 0, true},  /* family 10h */
+	    {VENDOR_AMD, 0x200f31, 0, true},  /* family 11h */
+	    {VENDOR_AMD, 0x300f10, 0, false}, /* family 12h */
+	    {VENDOR_AMD, 0x100f42, CPUID_HYPERVISOR, false},
+	    {VENDOR_INTEL, 0xf64, 0, false},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cpu); i++) {
+		begin(cpu[i].vendor, cpu[i].signature, cpu[i].ecx);
+		firmware_c1e();
+		EXPECT_SAID(t, cpu[i].has ? "read msr c0010055\n" : "");
+	}
+	begin(VENDOR_AMD, 0x100f42, 0);
+	play.msr[MSR_INT_PENDING % PLAY_MSRS] = 0x1a000123;
+	firmware_c1e();
+	EXPECT_SAID(t,
+	    "read msr c0010055\nmsr c0010055=2000123\n"
+	    "boot: C1E, in which the CPUs' timers stop, switched off\n");
+	/* The next CPU says nothing. */
+	play.msr[MSR_INT_PENDING % PLAY_MSRS] = 0x8000000;
+	firmware_c1e();
+	EXPECT_SAID(t, "read msr c0010055\nmsr c0010055=0\n");
+}
+
+KTEST_SUITE(play_firmware, KTEST_QUICK, KTEST(hidden_no_execute_pages_are_switched_on),
+    KTEST(c1e_is_switched_off_where_the_timer_stops));
