@@ -52,7 +52,7 @@ static void hide_gift(struct cap *kept)
 
 /*
  * Print each line with the task's name, so that no program can imitate the kernel.  printk has
- * interrupts off, 7 ms for a line of 80 bytes at 115200 baud, so long lines are cut, and the next
+ * interrupts off, 11 ms for a line of 128 bytes at 115200 baud, so long lines are cut, and the next
  * writer sleeps instead of polling for the console.
  */
 static s64 sys_debug_write(struct syscall_regs *r)
