@@ -36,7 +36,13 @@ ap_start32:
 	movl %eax, %cr4
 	movl OFF(ap_slot_cr3)(%ebx), %eax
 	movl %eax, %cr3
-	movl $MSR_EFER, %ecx
+	cmpl $0, firmware_hid_nx - KERNEL_VMA	/* firmware.c */
+	je 1f
+	movl $MSR_MISC_ENABLE, %ecx
+	rdmsr
+	andl $~4, %edx
+	wrmsr
+1:	movl $MSR_EFER, %ecx
 	movl $(EFER_LME | EFER_NXE), %eax
 	xorl %edx, %edx
 	wrmsr

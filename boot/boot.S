@@ -65,7 +65,7 @@ start32:
 
 	/*
 	 * Long mode and no-execute pages: CPUID 0x80000001 EDX bits 29 and 20.  EBP: EFER.
-	 * Firmware can hide the latter; kernel_main says so, also on the screen.
+	 * Firmware can hide the latter; kernel_main undoes that, or says so, also on the screen.
 	 */
 	movl $0x80000000, %eax
 	cpuid

@@ -72,15 +72,22 @@ void boot_memory_init(void)
 	check_image();
 }
 
-/* The initial page tables map the first 4 GiB, so boot memory always comes from below 4 GiB. */
+/*
+ * The initial page tables map the first 4 GiB.  Where these are too small, boot memory comes from
+ * above, once it is mapped, up to the first memory that is to stand by.
+ */
 phys_t boot_alloc_raw(size_t bytes, size_t align)
 {
 	/* Whole cache lines prevent false sharing and keep the list of taken ranges short. */
 	size_t size = ALIGN_UP(bytes, (size_t)BOOT_LINE);
-	phys_t pa = memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), 0, 1ULL << 32);
+	phys_t line = MAX(align, (size_t)BOOT_LINE), low_end = 1ULL << 32,
+	       pa = memblock_alloc(&memblock, size, line, 0, low_end);
+	pfn_t end;
 
+	if (!pa && kernel_cr3 && !boot_stands_by(&plan, low_end >> PAGE_SHIFT, PFN_NONE, &end))
+		pa = memblock_alloc(&memblock, size, line, low_end, (phys_t)end << PAGE_SHIFT);
 	if (!pa)
-		panic("boot: no memory below 4 GiB for %zu bytes", bytes);
+		panic("boot: no memory %sfor %zu bytes", kernel_cr3 ? "" : "below 4 GiB ", bytes);
 	return pa;
 }
 

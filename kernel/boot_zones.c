@@ -167,9 +167,7 @@ static void plan_zone(
 	/* Skip a hole at the beginning. */
 	start = behind_ram(m, start, end, 0);
 	*p = (struct zone_plan){.start = start, .end = end};
-	/*
-	 * Boot memory comes from below 4 GiB, so memory there may be in use, and is never standby.
-	 */
+	/* Boot memory comes from below 4 GiB first, so memory there is never standby. */
 	if (start >= end || start < PFN_4G || !online)
 		return;
 	pfn = ALIGN_UP(behind_ram(m, start, end, online), BOOT_STANDBY_STEP);

@@ -68,7 +68,7 @@ static void wait_for_aps(void)
  */
 static void need_no_execute(void)
 {
-	if (cpu_has_nx())
+	if (firmware_nx())
 		return;
 	printk("boot: this CPU has no no-execute pages, or the firmware has switched them off:\n"
 	       "boot: switch on \"Execute Disable\" (XD, NX) in the firmware's settings\n"

@@ -74,6 +74,27 @@ static bool lock_console(void) TRY_ACQUIRE(true, console_lock)
 	return false;
 }
 
+struct hold {
+	irqflags_t flags;
+	bool locked;
+};
+
+/* Clang cannot follow a lock that is not always taken. */
+static struct hold hold_console(void) NO_LOCK_ANALYSIS
+{
+	struct hold hold = {.flags = arch_irq_save()};
+
+	hold.locked = lock_console();
+	return hold;
+}
+
+static void release_console(struct hold hold) NO_LOCK_ANALYSIS
+{
+	if (hold.locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(hold.flags);
+}
+
 static void show(const char *s, size_t len)
 {
 	if (status)
@@ -108,25 +129,19 @@ static void emit(const char *s, size_t len)
 
 void console_write(const char *s, size_t len)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 
 	emit(s, len);
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 void console_cursor(bool on)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 
-	if (locked) {
+	if (hold.locked)
 		screen_cursor(on);
-		spin_unlock(&console_lock);
-	}
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 static char *emit_piece(const char *s, void *buf, int len)
@@ -138,14 +153,11 @@ static char *emit_piece(const char *s, void *buf, int len)
 /* Format in pieces, under the lock: lines may have any length, and little stack is used. */
 void vprintk(const char *fmt, va_list ap)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 	char piece[STB_SPRINTF_MIN];
 
 	stbsp_vsprintfcb(emit_piece, piece, piece, fmt, ap);
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 void printk(const char *fmt, ...)
@@ -159,27 +171,21 @@ void printk(const char *fmt, ...)
 
 void console_hide(void)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 
 	if (!hidden)
 		mark = printed.end;
 	WRITE_ONCE(hidden, hidden + 1);
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 void console_unhide(void)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 
 	if (hidden) /* 0 after a panic, which shows all text */
 		WRITE_ONCE(hidden, hidden - 1);
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 bool console_hidden(void)
@@ -189,13 +195,10 @@ bool console_hidden(void)
 
 void console_mark(void)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 
 	mark = printed.end;
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 /* Show one piece of the log from *@pos on; false: there is no more. */
@@ -211,16 +214,13 @@ static bool show_piece(u64 *pos)
 void console_show_marked(void)
 {
 	u64 end = log_position();
-	irqflags_t flags;
-	bool locked, more;
+	struct hold hold;
+	bool more;
 
 	do {
-		flags = arch_irq_save();
-		locked = lock_console();
+		hold = hold_console();
 		more = READ_ONCE(hidden) && !restore && mark < end && show_piece(&mark);
-		if (locked)
-			spin_unlock(&console_lock);
-		arch_irq_restore(flags);
+		release_console(hold);
 	} while (more);
 }
 
@@ -234,46 +234,37 @@ static char *say_piece(const char *s, void *buf, int len)
 
 void console_say(const char *fmt, ...)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 	char piece[STB_SPRINTF_MIN];
 	va_list ap;
 
 	va_start(ap, fmt);
 	stbsp_vsprintfcb(say_piece, piece, piece, fmt, ap);
 	va_end(ap);
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 void console_status(const char *s, size_t len)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 
 	if (!READ_ONCE(bust) && (len || status)) {
 		serial_write(CLEAR_LINE, sizeof(CLEAR_LINE) - 1);
 		serial_write(s, len);
 		status = len > 0;
 	}
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 void terminal_write(const char *s, size_t len, const char *undo)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 
 	if (!READ_ONCE(bust)) {
 		restore = undo;
 		serial_write(s, len);
 	}
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 }
 
 int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
@@ -292,7 +283,6 @@ int ksnprintf(char *buf, size_t size, const char *fmt, ...)
 	return n;
 }
 
-/* Clang cannot follow a lock that is not always taken. */
 void console_bust_lock(void) NO_LOCK_ANALYSIS
 {
 	bool locked = false;
@@ -332,12 +322,9 @@ u64 log_position(void)
 
 size_t log_read(u64 *pos, char *buf, size_t size)
 {
-	irqflags_t flags = arch_irq_save();
-	bool locked = lock_console();
+	struct hold hold = hold_console();
 	size_t n = log_ring_get(&printed, pos, buf, size);
 
-	if (locked)
-		spin_unlock(&console_lock);
-	arch_irq_restore(flags);
+	release_console(hold);
 	return n;
 }

@@ -18,7 +18,10 @@ ROOMS = ("mm", "arch/x86_64", "kernel")
 ANYWHERE = {"printk", "panic", "preempt_schedule"}
 # Groups of sources that may call each other: here, the entries from ring 3 and from interrupts.
 ONE = (
-    {f"arch/x86_64/{name}" for name in ("trap.c", "trap_entry.S", "user.c", "syscall_entry.S")},
+    {
+        f"arch/x86_64/{name}"
+        for name in ("trap.c", "nmi.c", "trap_entry.S", "user.c", "syscall_entry.S")
+    },
 )
 
 

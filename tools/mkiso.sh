@@ -5,7 +5,8 @@
 # Usage: tools/mkiso.sh OUT.iso KERNEL.elf "cmdline" [name=path ...]
 #
 # Each name=path is a module: the file at path, under that name in the kernel.  A font for the
-# screen is added as font.psf.  The files are staged in OUT.iso.d, beside the image.
+# screen is added as font.psf.  The files are staged in OUT.iso.d, beside the image.  GRUB runs the
+# commands in the variable GRUB_FIRST first.
 set -eu
 
 die() {
@@ -61,14 +62,17 @@ fi
 # Put each word in single quotes, so that GRUB's shell does not interpret it.
 words=$(printf '%s' "$cmdline" | tr '\n\t' '  ' |
 	sed "s/  */ /g; s/^ //; s/ \$//; s/'/'\\\\''/g; s/ /' '/g; s/..*/'&'/")
-while IFS= read -r line; do
+{
+	printf '%s\n' "${GRUB_FIRST:-}"
+	cat "$here/../boot/grub.cfg"
+} | while IFS= read -r line; do
 	case $line in
 	'#'*) ;;
 	*@CMDLINE@*) printf '%s%s\n' "${line%@CMDLINE@*}" "$words" ;;
 	@MODULES@) cat "$stage.modules" ;;
 	*) printf '%s\n' "$line" ;;
 	esac
-done < "$here/../boot/grub.cfg" > "$stage/boot/grub/grub.cfg"
+done > "$stage/boot/grub/grub.cfg"
 rm -f "$stage.modules"
 
 # On UEFI, GRUB begins with loading the module of every kind of partition table.
@@ -76,6 +80,6 @@ parts=$(tr '\n' ' ' < "$grub/i386-pc/partmap.lst")
 log=$out.log
 grub-mkrescue --locales= --fonts= --themes= \
 	--install-modules="multiboot2 normal serial terminal all_video iso9660 configfile echo \
-$parts" \
+mmap $parts" \
 	-o "$out" "$stage" > "$log" 2>&1 || { cat "$log" >&2; die "grub-mkrescue failed"; }
 rm -f "$log"

@@ -18,6 +18,7 @@ ARCH_SRCS += arch/x86_64/mmio.c
 ARCH_SRCS += arch/x86_64/mmu.c
 ARCH_SRCS += arch/x86_64/stack.c
 ARCH_SRCS += arch/x86_64/cpu.c
+ARCH_SRCS += arch/x86_64/firmware.c
 
 # 3: interrupts, time
 ARCH_SRCS += arch/x86_64/apic.c
@@ -28,8 +29,9 @@ ARCH_SRCS += arch/x86_64/power.c
 ARCH_SRCS += arch/x86_64/mce_bank.c
 ARCH_SRCS += arch/x86_64/cpu_park.c
 
-# 4: the entries into the kernel, in four files that call each other
+# 4: the entries into the kernel, in five files that call each other
 ARCH_SRCS += arch/x86_64/trap.c
+ARCH_SRCS += arch/x86_64/nmi.c
 ARCH_SRCS += arch/x86_64/trap_entry.S
 ARCH_SRCS += arch/x86_64/user.c
 ARCH_SRCS += arch/x86_64/syscall_entry.S

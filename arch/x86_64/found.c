@@ -77,16 +77,10 @@ static const char *brand(char *text)
 static void show_model(void)
 {
 	struct cpuid_regs name = cpuid(0, 0);
-	u32 id = cpuid(1, 0).eax, family = id >> 8 & 0xf, model = id >> 4 & 0xf;
 	u32 vendor[4] = {name.ebx, name.edx, name.ecx, 0};
 
-	/* SDM vol. 2A, CPUID, leaf 1. */
-	if (family == 6 || family == 15)
-		model |= id >> 12 & 0xf0;
-	if (family == 15)
-		family += id >> 20 & 0xff;
-	word(
-	    "%s, family %u, model %u, stepping %u;", (const char *)vendor, family, model, id & 0xf);
+	word("%s, family %u, model %u, stepping %u;", (const char *)vendor, cpu_model() >> 8,
+	    cpu_model() & 0xff, cpuid(1, 0).eax & 0xf);
 }
 
 static void show_cpu(void)

@@ -95,10 +95,9 @@ static void find_features(void)
 /* On old processors bank 0's control register is the platform's (SDM vol. 3B, 15.3.2.1). */
 static bool may_enable_bank(unsigned i)
 {
-	u32 signature = cpuid(1, 0).eax;
+	u32 model = cpu_model();
 
-	return i || cpuid(0, 0).ebx != VENDOR_INTEL || (signature >> 8 & 0xf) != 6 ||
-	    (signature >> 12 & 0xf0) + (signature >> 4 & 0xf) >= 0x1a;
+	return i || cpuid(0, 0).ebx != VENDOR_INTEL || model < 0x600 || model >= 0x61a;
 }
 
 /*

@@ -93,6 +93,7 @@ void cpu_load(struct cpu *cpu)
 	__asm__ volatile("lidt %0" : : "m"(idtr));
 	mce_init_cpu();
 	control_registers();
+	firmware_c1e();
 	user_init_cpu();
 }
 

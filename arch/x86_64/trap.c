@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trap.c: handling interrupts, exceptions and NMIs.
+ * trap.c: handling interrupts and exceptions.
  *
- * Owns:       the vectors of x86.h; the requests for backtraces.
+ * Owns:       the vectors of x86.h.
  * Locks:      none of its own.
  * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs.  Serving a fault of
  *             ring 3, or of a copy from or to its memory, does not count: it may sleep.
@@ -10,7 +10,6 @@
  * Tests:      arch_fault, arch_cpu, arch_irq, arch, mce_cpu, tests/qemu/test_exception.py,
  *             tests/qemu/test_panic.py.
  */
-#include <quarry/console.h>
 #include <quarry/machine.h>
 #include <quarry/mce.h>
 #include <quarry/panic.h>
@@ -45,8 +44,6 @@ static const char *const exception_name[] = {
     "control protection",
 };
 
-/* Atomic: the CPU that must print its backtrace; it stores NULL when it has done so. */
-static struct cpu *backtrace_cpu;
 /*
  * Atomic: the CPU whose fault is being reported, the first one that faulted; and the number of its
  * faults.
@@ -56,12 +53,6 @@ static u32 nr_faults;
 #define MAX_TOLD 2
 /* Ticks between two checks of the banks for corrected errors: a second. */
 #define MCE_TICKS 100
-/*
- * The least number of checks for the answer to an NMI, whatever the time.  In QEMU they take some
- * 100 ms of a host CPU, in which a busy host runs the asked CPU too; on a PC they take a few ms.
- */
-#define NMI_LOOKS 65536u
-
 void print_registers(const struct trap_frame *f, const char *prefix)
 {
 	printk("%srip %016lx cs %04lx rflags %08lx rsp %016lx ss %04lx\n", prefix, f->rip, f->cs,
@@ -88,8 +79,7 @@ static bool in_entry(uintptr_t rip)
 	    (rip >= (uintptr_t)syscall_entry && rip < (uintptr_t)syscall_entry_end);
 }
 
-/* Ring 3 may have any value in its frame pointer, so its frames are not walked. */
-static void frame_backtrace(const struct trap_frame *f)
+void frame_backtrace(const struct trap_frame *f)
 {
 	if (f->cs & 3)
 		printk("  %016lx in ring 3\n", f->rip);
@@ -155,33 +145,6 @@ bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit)
 	return hit->severity == MCE_REQUIRED;
 }
 
-static void tell(const struct trap_frame *f, const struct cpu *cpu)
-{
-	printk("CPU %u (APIC id %u): %s, NMI in thread %s%s%s\n", cpu->id, cpu->apic_id,
-	    load_acquire(&backtrace_cpu) == cpu ? "asked" : "not asked", thread_name(),
-	    f->rflags & X86_FLAGS_IF ? "" : ", irqs off", cpu->irq_depth > 1 ? ", in an irq" : "");
-	frame_backtrace(f);
-}
-
-/*
- * Another CPU has requested this CPU's backtrace; or the host has requested those of all CPUs,
- * through LINT1.  An NMI that arrives too late finds no request, and prints "not asked".  printk
- * can print without its lock.
- */
-static void nmi(const struct trap_frame *f)
-{
-	struct cpu *cpu = this_cpu();
-
-	/* An NMI that wakes a parked CPU prints nothing, nor does an NMI soon after the wake-up. */
-	if (load_acquire(&backtrace_cpu) != cpu &&
-	    (READ_ONCE(cpu->started) == STARTED_PARKED ||
-	        arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
-		return;
-	tell(f, cpu);
-	atomic_cas(&backtrace_cpu, cpu, NULL);
-	panic_stop();
-}
-
 void trap_irq(unsigned vector)
 {
 	struct cpu *cpu = this_cpu();
@@ -242,59 +205,12 @@ void trap_dispatch(struct trap_frame *f)
 		return;
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth + 1);
 	if (f->vector == VEC_NMI)
-		nmi(f);
+		trap_nmi(f);
 	else if (f->vector == VEC_MC)
 		user_kernel_machine_check(f);
 	else
 		exception(f, NULL);
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth - 1);
-}
-
-void arch_backtrace_self(void)
-{
-	printk("CPU %u (APIC id %u): asks, in thread %s\n", arch_cpu_id(), this_cpu()->apic_id,
-	    thread_name());
-	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
-}
-
-/*
- * CPUs are asked one by one, so that their lines do not mix. Each has 100 ms to answer and at least
- * NMI_LOOKS checks: on a busy host the clock may advance while an emulated CPU does not run. Only
- * one CPU asks at a time, or a CPU could take an answer meant for another. In a panic the CPU does
- * not wait for that.
- */
-static void ask_others(struct cpu *self)
-{
-	static struct cpu *asking; /* atomic */
-
-	while (!atomic_cas(&asking, NULL, self) && !panicking())
-		cpu_relax();
-	for (unsigned i = 0; i < nr_cpus; i++) {
-		u64 end = arch_clock_ns() + 100000000;
-		unsigned looks;
-
-		if (cpus[i] == self || load_acquire(&cpus[i]->started) != STARTED_RUNS)
-			continue;
-		console_invite(i);
-		store_release(&backtrace_cpu, cpus[i]);
-		apic_send(cpus[i]->apic_id, ICR_NMI);
-		for (looks = 0; load_acquire(&backtrace_cpu) == cpus[i] &&
-		     (looks < NMI_LOOKS || arch_clock_ns() < end);
-		     looks++)
-			cpu_relax();
-		if (atomic_xchg(&backtrace_cpu, NULL))
-			printk(
-			    "CPU %u (APIC id %u): does not answer an NMI\n", i, cpus[i]->apic_id);
-	}
-	console_invite(self->id);
-	atomic_cas(&asking, self, NULL);
-}
-
-void arch_backtrace_others(void)
-{
-	preempt_disable();
-	ask_others(this_cpu());
-	preempt_enable();
 }
 
 void arch_ipi_call(unsigned cpu)

@@ -112,7 +112,6 @@ fault_of_user_iret:
 
 df_entry:
 	pushq $VEC_DF
-	jmp paranoid_common
 paranoid_common:
 	save_registers
 	save_gs

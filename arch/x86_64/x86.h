@@ -66,6 +66,8 @@
 #define MSR_MCG_CAP        0x179
 #define MSR_MCG_STATUS     0x17a
 #define MSR_MCG_CTL        0x17b
+#define MSR_MISC_ENABLE    0x1a0
+#define MISC_XD_DISABLE    (1UL << 34)
 #define MSR_PAT            0x277
 #define MSR_MC0_CTL        0x400 /* for bank i add 4i; the same for the next three */
 #define MSR_MC0_STATUS     0x401
@@ -226,6 +228,15 @@ void arch_early_init(void);
 /* Load GDT, TSS, IDT, GS base and control registers of @cpu, which is this CPU. */
 void cpu_load(struct cpu *cpu);
 
+/*
+ * firmware.c.  Boot CPU: can no-execute pages be used, perhaps after the firmware's setting was
+ * changed?  The other CPUs do so by themselves if firmware_hid_nx is not 0 (ap_trampoline.S).
+ */
+bool firmware_nx(void);
+extern u32 firmware_hid_nx;
+/* On each CPU: switch off C1E. */
+void firmware_c1e(void);
+
 /* cpu.c: load GDT, TSS and GS base, as the first part of cpu_load. */
 void cpu_load_tables(struct cpu *cpu);
 /* Allocate the tables of @cpu for cpu_load; boot memory. */
@@ -240,6 +251,17 @@ struct table_register {
 static inline bool cpu_has_nx(void)
 {
 	return cpuid(0x80000001, 0).edx & CPUID_NX;
+}
+/* The family in bits 8 and up, the model below (SDM vol. 2A, CPUID, leaf 1). */
+static inline u32 cpu_model(void)
+{
+	u32 id = cpuid(1, 0).eax, family = id >> 8 & 0xf, model = id >> 4 & 0xf;
+
+	if (family == 6 || family == 15)
+		model |= id >> 12 & 0xf0;
+	if (family == 15)
+		family += id >> 20 & 0xff;
+	return family << 8 | model;
 }
 static inline bool cpu_is_amd(void)
 {
@@ -396,6 +418,10 @@ void df_entry(void);
 void mc_entry(void);
 /* Traps from the kernel, and NMI and double fault from anywhere; irqs off. */
 void trap_dispatch(struct trap_frame *f);
+/* Ring 3 may have any value in its frame pointer, so its frames are not walked. */
+void frame_backtrace(const struct trap_frame *f);
+/* nmi.c */
+void trap_nmi(const struct trap_frame *f);
 /*
  * Handle a machine check: as mce_exception, but a fatal one panics here.  True: the interrupted
  * code used the data of @hit.

@@ -49,6 +49,7 @@ enum syscall_nr {
 #define ABI_PAGE_SIZE    4096UL
 #define ABI_WAIT_FOREVER (~0ULL)
 #define ABI_MAX_WRITE    256 /* bytes of one SYS_DEBUG_WRITE */
+#define ABI_MAX_LINE     128 /* bytes of a line that it prints, beside the task's name */
 #define ABI_MAX_NAME     32  /* bytes of a program's name */
 #define ABI_MAX_HANDLES  256 /* of a task */
 #define ABI_MAX_THREADS  64  /* of a task */

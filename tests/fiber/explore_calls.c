@@ -331,6 +331,7 @@ static const char *judge_done(void)
 /* Each set has a name and a setup function. */
 #define SETS                                                                                       \
 	X(a_good_call_gives_what_is_documented_and_no_more, good_calls)                            \
+	X(writers_print_one_at_a_time, writers_in_turn)                                            \
 	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \
 	X(what_is_said_when_memory_runs_out_is_so, oom_said)                                       \
 	X(an_object_in_a_call_counts_for_the_task_that_gives_it, oom_gifts)                        \

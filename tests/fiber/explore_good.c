@@ -419,7 +419,7 @@ static void prints(const char *text, size_t len, const char *want)
 
 static void words(void)
 {
-	char text[ABI_MAX_WRITE], want[ABI_MAX_WRITE + 16] = "task: ";
+	char text[163], want[190];
 
 	prints("one", 3, "task: one\n");
 	prints("one\n", 4, "task: one\n");
@@ -428,9 +428,10 @@ static void words(void)
 	prints("\n", 1, "task: \n");
 	prints("", 0, "");
 	prints("a\tb\x7f\x1b~ ", 7, "task: a?b??~ \n");
+	/* Long lines are cut; the last piece ends where the program ends its line. */
 	memset(text, 'x', sizeof(text));
-	memset(want + 6, 'x', sizeof(text));
-	memcpy(want + 6 + sizeof(text), "\n", 2);
+	text[160] = '\n';
+	snprintf(want, sizeof(want), "task: %.80s\ntask: %.80s\ntask: xx\n", text, text + 80);
 	prints(text, sizeof(text), want);
 }
 
@@ -453,4 +454,36 @@ void good_calls(void)
 	memset(&served, 0, sizeof(served));
 	caller_and(answer, RIGHT_RECEIVE);
 	new_program(caller.self, 1, try_good_calls, 0);
+}
+
+static unsigned printing, writers;
+
+/* While a line is being printed, the other program tries to print. */
+static void print_slowly(const char *text)
+{
+	CHECK(!printing++);
+	thread_yield();
+	printing--;
+}
+
+static void write_once(u64 arg)
+{
+	GIVES(0, SYS_DEBUG_WRITE, DATA, 1);
+	if (++writers < 2)
+		return;
+	threads_on_print = NULL;
+	x.done = true;
+}
+
+void writers_in_turn(void)
+{
+	struct vm_object *object = new_object(1);
+	struct task *task = new_task(0);
+
+	map_data(task, object);
+	vm_object_put(object);
+	new_program(task, 1, write_once, 0);
+	new_program(task, 1, write_once, 0);
+	printing = writers = 0;
+	threads_on_print = print_slowly;
 }

@@ -81,6 +81,7 @@ const char *call_settle(const struct kept *before, unsigned handles);
 void call_wrong(const char *call, const char *why, s64 ret) __attribute__((noreturn));
 
 void good_calls(void);
+void writers_in_turn(void);
 void oom_said(void);
 void oom_gifts(void);
 void oom_first(void);

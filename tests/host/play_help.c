@@ -34,17 +34,21 @@ static void play_out(u16 port, unsigned bytes, u32 value)
 		play.out(port);
 }
 
+static u64 *play_msr(u32 msr)
+{
+	return &play.msr[msr % PLAY_MSRS];
+}
+
 static u64 play_rdmsr(u32 msr)
 {
 	if (play.reads)
 		judge_note("read msr %x\n", msr);
-	return msr < PLAY_MSRS ? play.msr[msr] : 0;
+	return *play_msr(msr);
 }
 
 static void play_wrmsr(u32 msr, u64 value)
 {
-	if (msr < PLAY_MSRS)
-		play.msr[msr] = value;
+	*play_msr(msr) = value;
 	judge_note("msr %x=%llx\n", msr, play_llu(value));
 }
 

@@ -93,11 +93,25 @@ def test_64_cpus(passes):
 
 @pytest.mark.parametrize(
     "machine, cpu",
-    [("q35", "qemu64"), ("pc", "Nehalem")]
-    + [conftest.full(*m) for m in [("q35", "Nehalem"), ("pc", "qemu64"), ("pc", "max")]],
+    [("q35", "core2duo"), ("pc", "phenom"), ("q35", "EPYC"), ("pc", "Haswell,level=3")]
+    + [conftest.full(*m) for m in [("q35", "qemu64"), ("pc", "Nehalem"), ("pc", "max")]],
 )
 def test_model(passes, machine, cpu):
-    assert machine_line(passes(machine=machine, cpu=cpu), 4)
+    """Old and new CPUs of both makers, the last with the firmware's limit of CPUID."""
+    run = passes(
+        "selftest=arch_cpu,arch_fault,task_cpu user=abi", machine=machine, cpu=cpu, programs=True
+    )
+    assert machine_line(run, 4), run.story()
+
+
+def test_many_holes(passes, monkeypatch):
+    """GRUB's cutmem takes 200 single pages from the memory map, as for a PC with bad RAM."""
+    holes = range(128 << 20, 328 << 20, 1 << 20)
+    monkeypatch.setenv("GRUB_FIRST", "\n".join(f"cutmem {at} {at + 4096}" for at in holes))
+    run = passes("selftest=boot_memory,boot_zones", boot="grub", mem=1024)
+    assert run.has(r"^boot: \d+ KiB of RAM left out: more than 128 ranges of RAM$"), run.story()
+    managed = int(re.search(r"(\d+) MiB managed", run.text).group(1))
+    assert 900 < managed < 1024 - (200 - 128), run.story()
 
 
 def test_sparse_apic_ids(passes):
@@ -112,9 +126,13 @@ def test_absent_cpus(passes):
     assert run.has(r"^machine: 2 CPUs online of \d+"), run.story()
 
 
-@pytest.mark.parametrize("mem", [64, 1024, 16384])
-def test_memory(passes, mem):
-    run = passes(mem=mem)
+@pytest.mark.parametrize(
+    "mem, machine",
+    # The memmap of 12 GiB is larger than the last one's RAM below 4 GiB.
+    [(64, "q35"), (1024, "q35"), (12288, "q35,max-ram-below-4g=64M")],
+)
+def test_memory(passes, mem, machine):
+    run = passes(mem=mem, machine=machine)
     managed = int(run.text.split(" MiB managed")[0].split()[-1])
     # The memmap (1/128), the kernel and the firmware take the rest.
     assert mem * 0.98 - 24 <= managed <= mem, run.story()

@@ -28,7 +28,7 @@ REST = {
     "k-threads": "... runs on CPU 1\n",
     "k-threads mce": "mce ... sleeping CPU ... in ...\n  ...sched_switch...",
     "k-threads nobody": "no thread nobody...",
-    "k-locks": "cpu 0: no spin lock\n... sleeping locks are free",
+    "k-locks": "cpu 0: ...\n... sleeping locks are free",
     "k-history": "... kcycles  cpu ...",
     "k-log 0": "usage: k-log [LINES]",
     "k-page": "usage: k-page PFN",
