@@ -32,19 +32,6 @@
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
-/*
- * The number of @page from the memory's first one on; @page may be any pointer.  False: it is no
- * descriptor of @mem.  The rotation by log2 of a descriptor's size puts the low bits, which a
- * pointer into a descriptor has, on top.
- */
-static always_inline bool page_number(const struct memory *mem, const struct page *page, size_t *nr)
-{
-	uintptr_t offset = (uintptr_t)page - mem->first_page;
-
-	*nr = offset >> 5 | offset << (8 * sizeof(offset) - 5);
-	return *nr < mem->nr_pfns;
-}
-
 /* The pageblock of page number @nr of the memory. */
 static always_inline const struct pageblock *block_of_number(const struct memory *mem, size_t nr)
 {

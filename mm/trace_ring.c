@@ -9,7 +9,6 @@
  * Tests:      trace_ring, words.
  */
 #include "mm/entry.h"
-#include "mm/pcp_inline.h"
 #include <quarry/mm.h>
 
 #define HISTORY 12                                       /* records that a report prints */

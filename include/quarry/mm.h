@@ -76,6 +76,19 @@ static always_inline pfn_t page_to_pfn_in(const struct memory *mem, const struct
 	return ((uintptr_t)page - (uintptr_t)mem->memmap) / sizeof(struct page);
 }
 
+/*
+ * The number of @page from the memory's first one on; @page may be any pointer.  False: it is no
+ * descriptor of @mem.  The rotation by log2 of a descriptor's size puts the low bits, which a
+ * pointer into a descriptor has, on top.
+ */
+static always_inline bool page_number(const struct memory *mem, const struct page *page, size_t *nr)
+{
+	uintptr_t offset = (uintptr_t)page - mem->first_page;
+
+	*nr = offset >> 5 | offset << (8 * sizeof(offset) - 5);
+	return *nr < mem->nr_pfns;
+}
+
 static always_inline struct page *pfn_to_page_in(const struct memory *mem, pfn_t pfn)
 {
 	return (struct page *)((uintptr_t)mem->memmap + pfn * sizeof(struct page));
