@@ -41,7 +41,7 @@ static always_inline unsigned buddy_gave(struct zone *zone, struct pageblock *pb
 			MM_EVENT_ADD(zone->mem, FREE_ISOLATED, nr >> order);
 			return 0;
 		}
-		buddy_move(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), (int)whole);
+		buddy_move(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), free_map_largest(&tree->map));
 	}
 	CHECKED_ASSERT(tree->list == free_map_largest(&tree->map) + 1);
 	if (unlikely(pageblock_type(pb) == MT_CMA))

@@ -419,7 +419,7 @@ static void prints(const char *text, size_t len, const char *want)
 
 static void words(void)
 {
-	char text[163], want[190];
+	char text[ABI_MAX_LINE + 3], want[sizeof(text) + 30];
 
 	prints("one", 3, "task: one\n");
 	prints("one\n", 4, "task: one\n");
@@ -430,8 +430,8 @@ static void words(void)
 	prints("a\tb\x7f\x1b~ ", 7, "task: a?b??~ \n");
 	/* Long lines are cut; the last piece ends where the program ends its line. */
 	memset(text, 'x', sizeof(text));
-	text[160] = '\n';
-	snprintf(want, sizeof(want), "task: %.80s\ntask: %.80s\ntask: xx\n", text, text + 80);
+	text[ABI_MAX_LINE] = '\n';
+	snprintf(want, sizeof(want), "task: %.*s\ntask: xx\n", ABI_MAX_LINE, text);
 	prints(text, sizeof(text), want);
 }
 

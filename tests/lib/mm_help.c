@@ -14,6 +14,14 @@ unsigned cached(const struct zone *zone, unsigned cpu, unsigned order, unsigned 
 	return stack_count(&pcp->stack[zone_stack(zone, order_index(order), type)]);
 }
 
+const struct page *movable_slot(const struct zone *zone, unsigned cpu, unsigned i)
+{
+	const struct pcp_stack *stack =
+	    &zone->mem->pcp[cpu]->stack[zone_stack(zone, 0, MT_MOVABLE)];
+
+	return i < stack_count(stack) ? stack->slot[i] : NULL;
+}
+
 unsigned may_cache(const struct zone *zone, unsigned cpu, unsigned order, unsigned type)
 {
 	const struct pcp *pcp = zone->mem->pcp[cpu];

@@ -25,6 +25,8 @@ struct zone *test_zone(struct memory *mem, enum zone_kind kind);
 
 /* Blocks of one order and type that @cpu caches (cached), and that it may cache (may_cache). */
 unsigned cached(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
+/* Block number @i from below of CPU @cpu's stack of movable pages of order 0; NULL: none. */
+const struct page *movable_slot(const struct zone *zone, unsigned cpu, unsigned i);
 
 unsigned may_cache(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
 

@@ -193,32 +193,6 @@ static void lock_of_another_cpu_is_not_ours(void)
 	EXPECT(all.wrong == 0);
 }
 
-/* ---- this CPU's caches ---- */
-
-static void use_own_cache(void *arg)
-{
-	u32 *word = &kernel_memory.tracing;
-	unsigned i;
-
-	for (i = 1; i <= 2; i++) {
-		WRITE_ONCE(*word, 1000 * i + arch_cpu_id());
-		atomic_add(&all.here, 1u);
-		porting_becomes(&all.here, i * *(unsigned *)arg);
-		if (READ_ONCE(*word) != 1000 * i + arch_cpu_id())
-			atomic_add(&all.wrong, 1u);
-	}
-	WRITE_ONCE(*word, 0);
-}
-
-static void each_cpu_has_a_cache_of_its_own(void)
-{
-	unsigned nr = porting_cpus();
-
-	memset(&all, 0, sizeof(all));
-	smp_call_mask(NULL, use_own_cache, &nr);
-	EXPECT(all.wrong == 0);
-}
-
 /* Also checks that page 1 is mapped right behind page 0. */
 static void memmap_is_aligned(void)
 {
@@ -281,7 +255,6 @@ static const struct {
     CHECK(call_is_refused_where_it_would_deadlock, NOTHING),
     CHECK(call_waits_while_interrupts_are_off_there, CPUS | THREADS),
     CHECK(calls_of_all_cpus_at_once_all_arrive, CPUS | THREADS),
-    CHECK(each_cpu_has_a_cache_of_its_own, NOTHING),
     CHECK(memmap_is_aligned, NOTHING),
     CHECK(mask_has_a_bit_for_each_cpu, NOTHING),
     CHECK(clock_goes_on_and_never_back, NOTHING),

@@ -341,7 +341,7 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 	EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
 	EXPECT_EQ(t, cached(zone, last, 0, MT_MOVABLE), 3);
 	for (i = 0; i < 3; i++) {
-		EXPECT(t, slot[i] == pages[3 + i]);
+		EXPECT(t, slot && slot[i] == pages[3 + i]);
 		EXPECT_EQ(t, state_of(mem, pages[i]), PG_FREE);
 	}
 	/* Restore the limits first: expect_sound would report 6 as more than the zone's share. */

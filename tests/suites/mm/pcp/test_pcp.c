@@ -167,7 +167,7 @@ static void spill_frees_the_page_at_hand_and_the_oldest(struct ktest *t)
 	for (i = 0; i < PCP_BATCH; i++)
 		EXPECT_EQ(t, state_of(mem, pages[i]), PG_FREE);
 	for (i = PCP_BATCH; i < capacity; i++)
-		EXPECT(t, slot[i - PCP_BATCH] == pages[i]);
+		EXPECT(t, slot && slot[i - PCP_BATCH] == pages[i]);
 	EXPECT_EQ(t, state_of(mem, pages[capacity]), PG_FREE);
 	restore_plan(test_zone(mem, ZONE_MOVABLE));
 }
@@ -200,7 +200,7 @@ static void page_lands_in_the_freeing_cpus_stack(struct ktest *t)
 	EXPECT_EQ(t, free_on(1, mem, 0, 2, pages), 2);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
 	EXPECT_EQ(t, cached(zone, 1, 0, MT_MOVABLE), 2);
-	EXPECT(t, mem->pcp[1]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot[1] == pages[1]);
+	EXPECT(t, movable_slot(zone, 1, 1) == pages[1]);
 	restore_plan(zone);
 }
 
@@ -399,7 +399,7 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 	EXPECT_EQ(t, state_of(mem, pages[2]), PG_FREE);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 2);
 	for (i = 0; i < 2; i++)
-		EXPECT(t, mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot[i] == pages[i]);
+		EXPECT(t, movable_slot(zone, 0, i) == pages[i]);
 	undo_isolate_page_range(mem, pfn, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 1, more), 1);
 	restore_plan(zone);

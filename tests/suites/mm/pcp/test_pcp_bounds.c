@@ -134,8 +134,7 @@ static void free_what_was_pinned(void *arg)
 		EXPECT_EQ(t, mem_free_pages(job->mem, pages[i], 0), 0);
 		EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), i + 1);
 		EXPECT_EQ(t, page_word(pages[i]), PAGE_WORD(0, PG_PCP, 0));
-		EXPECT(t,
-		    job->mem->pcp[0]->stack[zone_stack(zone, 0, MT_MOVABLE)].slot[i] == pages[i]);
+		EXPECT(t, movable_slot(zone, 0, i) == pages[i]);
 	}
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL), spills);

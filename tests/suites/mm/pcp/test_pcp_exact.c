@@ -354,9 +354,9 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), STACK - SPILL);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), STACK);
 	for (i = 0; i < STACK - SPILL; i++)
-		EXPECT(t, slot[i] == pages[i + SPILL]);
+		EXPECT(t, slot && slot[i] == pages[i + SPILL]);
 	for (i = 0; i < STACK; i++)
-		EXPECT(t, slot[STACK + i] == others[i]);
+		EXPECT(t, slot && slot[STACK + i] == others[i]);
 	restore_plan(zone);
 }
 
