@@ -126,15 +126,15 @@ def test_calls_of_a_function_are_rows_up_to_the_instruction_behind_them(tmp_path
 
 @pytest.mark.full
 def test_the_calls_of_a_function_are_profiled(capsys):
-    words = ["--build", qemu.BUILD, "--only", "trace_tar_gzip", "--profile", "mem_free_page,mem"]
+    words = ["--build", qemu.BUILD, "--only", "trace_tar_gzip", "--profile", "mem_free_pages,mem"]
     assert bench.main(words) == 1
     assert "nothing in the kernel calls mem," in capsys.readouterr().out
     trace = os.path.join(qemu.ROOT, "traces", "short.trace")
-    words = ["--build", qemu.BUILD, "--traces", trace, "--profile", "mem_free_page"]
+    words = ["--build", qemu.BUILD, "--traces", trace, "--profile", "mem_free_pages"]
     assert bench.main(words) == 0
     said = capsys.readouterr().out
-    assert int(re.search(r"^mem_free_page: (\d+) calls$", said, re.M).group(1)) >= 100
-    assert re.search(r"^ +3\d\.\d  mem_free_page$", said, re.M)
+    assert int(re.search(r"^mem_free_pages: (\d+) calls$", said, re.M).group(1)) >= 100
+    assert re.search(r"^ +3\d\.\d  mem_free_pages?$", said, re.M)
 
 
 def test_the_kernel_has_what_is_counted():
@@ -163,9 +163,9 @@ def test_operations_are_counted_and_alike_in_each_run():
     found = measured("count-a", "counted", 1, 64)
     assert sorted(found) == sorted(bench_rows.of_group("counted"))
     assert found["locked_order0_pair"] == 0 and found["locked_put_page_pair"] == 1
-    assert found["trace_off_cost"] == 4
+    assert found["trace_off_cost"] == 6
     assert 2 <= found["lines_order0_pair"] < found["lines_order4_pair"]
-    assert found["locked_order4_pair"] >= 2  # it takes the zone's lock twice
+    assert found["locked_order4_pair"] < 1  # its stack serves it
     assert found["zone_lock_taken_pair"] > 0 and found["zone_lock_full_at"] > 1
     assert measured("count-b", "counted", 1, 64) == found
 
