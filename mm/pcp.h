@@ -142,18 +142,21 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 
 /*
  * Does the CPU of @pcp cache pages of zone number @id?  An unlocked read.  No top is below its
- * slot, so the sums are equal only if each stack is empty.
+ * slot, so the sums are equal only if each stack is empty.  The reads are plain, so that each is
+ * one addition from memory; the fence, for the compiler alone, makes them new ones.
  */
-static inline bool seems_to_cache(const struct pcp *pcp, unsigned id)
+__attribute__((no_sanitize("thread"))) static inline bool seems_to_cache(
+    const struct pcp *pcp, unsigned id)
 {
 	const struct pcp_stack *stack = &pcp->stack[id * STACKS_PER_ZONE];
 	uintptr_t sum = 0;
 	unsigned i;
 
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 #pragma GCC unroll 18
 	for (i = 0; i < STACKS_PER_ZONE; i++)
-		sum += (uintptr_t)READ_ONCE(stack[i].top);
-	return sum != READ_ONCE(pcp->given[id]);
+		sum += (uintptr_t)stack[i].top;
+	return sum != pcp->given[id];
 }
 
 #endif
