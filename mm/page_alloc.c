@@ -25,17 +25,21 @@ noinline struct page *zero_block(const struct memory *mem, struct page *page, un
 	return page;
 }
 
-/* Requests that mem_alloc_pages does not serve at once: another order, zeroed, or recorded. */
-static noinline struct page *alloc_other(struct memory *mem, gfp_t gfp, unsigned order)
+static always_inline struct page *alloc_any(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page =
 	    order_index(order) < NR_CACHED_ORDERS ? alloc_body(mem, gfp, order) : NULL;
 
-	if (!page)
-		page = alloc_slow(mem, gfp, order);
-	else if (gfp & GFP_ZERO)
-		zero_block(mem, page, order);
-	if (page && READ_ONCE(mem->tracing))
+	if (unlikely(!page))
+		return alloc_slow(mem, gfp, order);
+	return unlikely(gfp & GFP_ZERO) ? zero_block(mem, page, order) : page;
+}
+
+static noinline struct page *alloc_recorded(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = alloc_any(mem, gfp, order);
+
+	if (page)
 		trace_page(mem, TR_alloc, page_to_pfn_in(mem, page), order);
 	return page;
 }
@@ -45,38 +49,51 @@ struct page *mem_alloc_page(struct memory *mem, gfp_t gfp)
 	struct page *page;
 
 	if (unlikely(READ_ONCE(mem->tracing)))
-		return alloc_other(mem, gfp, 0);
+		return alloc_recorded(mem, gfp, 0);
 	page = alloc_body(mem, gfp, 0);
 	return likely(page) ? page : alloc_slow(mem, gfp, 0);
 }
 
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	return order | (gfp & GFP_ZERO) ? alloc_other(mem, gfp, order) : mem_alloc_page(mem, gfp);
+	if (!(order | (gfp & GFP_ZERO)))
+		return mem_alloc_page(mem, gfp);
+	if (unlikely(READ_ONCE(mem->tracing)))
+		return alloc_recorded(mem, gfp, order);
+	return alloc_any(mem, gfp, order);
 }
 
-static noinline int free_other(struct memory *mem, struct page *page, unsigned order)
+static always_inline int free_any(struct memory *mem, struct page *page, unsigned order)
+{
+	if (order_index(order) < NR_CACHED_ORDERS && likely(free_body(mem, page, order)))
+		return 0;
+	return free_slow(mem, page, order);
+}
+
+/* After the free another CPU may have the page, so the record comes first. */
+static noinline int free_recorded(struct memory *mem, struct page *page, unsigned order)
 {
 	size_t nr;
 
-	/* After the free another CPU may have the page, so the record comes first. */
-	if (READ_ONCE(mem->tracing) && page_number(mem, page, &nr))
+	if (page_number(mem, page, &nr))
 		trace_page(mem, TR_free, mem->start_pfn + nr, order);
-	if (order_index(order) < NR_CACHED_ORDERS && free_body(mem, page, order))
-		return 0;
-	return free_slow(mem, page, order);
+	return free_any(mem, page, order);
 }
 
 int mem_free_page(struct memory *mem, struct page *page)
 {
 	if (unlikely(READ_ONCE(mem->tracing)))
-		return free_other(mem, page, 0);
+		return free_recorded(mem, page, 0);
 	return likely(free_body(mem, page, 0)) ? 0 : free_slow(mem, page, 0);
 }
 
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 {
-	return order ? free_other(mem, page, order) : mem_free_page(mem, page);
+	if (!order)
+		return mem_free_page(mem, page);
+	if (unlikely(READ_ONCE(mem->tracing)))
+		return free_recorded(mem, page, order);
+	return free_any(mem, page, order);
 }
 
 /*

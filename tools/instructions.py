@@ -79,7 +79,7 @@ def whole_compares(code):
 def check_compare(build):
     """allocations and frees from a cache compare all of page->word at once"""
     elf = os.path.join(build, "quarry.elf")
-    for function in ("mem_alloc_page", "mem_free_page", "alloc_other", "free_other"):
+    for function in ("mem_alloc_page", "mem_free_page", "mem_alloc_pages", "mem_free_pages"):
         code = disassemble(elf, function)
         if not code:
             yield f"{elf}: no function {function}"
