@@ -157,6 +157,7 @@ static void two_banks_at_once_are_both_handled(struct ktest *t)
 	b = a + 1;
 	other.address = (u64)b << PAGE_SHIFT;
 	flags = arch_irq_save();
+	EXPECT_EQ(t, mce_inject(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS, &other, 0), -EOPNOTSUPP);
 	EXPECT_EQ(t, mce_inject(BANK - 1, &other, 0), 0);
 	EXPECT_EQ(t, inject(SCRUBBED, a, HERE), 0);
 	arch_irq_restore(flags);
@@ -355,65 +356,6 @@ static void program_handles_the_error_it_consumed(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_NOTHING]), told + 1);
 }
 
-/* True: the program that was interrupted at 0x77 must deal with the error in BANK. */
-static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hit)
-{
-	const struct trap_frame frame = {.rip = 0x77, .cs = SEL_USER_CODE | 3};
-	irqflags_t flags = arch_irq_save();
-	bool is;
-
-	EXPECT_EQ(t, inject(status, pfn, 0), 0);
-	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
-	is = trap_machine_check(&frame, hit);
-	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
-	arch_irq_restore(flags);
-	return is;
-}
-
-static void program_handles_only_the_error_it_consumed(struct ktest *t)
-{
-	struct mce_record hit = {0};
-	pfn_t pfn;
-
-	if (!emulated(t))
-		return;
-	pfn = some_page(t);
-	REQUIRE(t, pfn != PFN_NONE);
-	EXPECT(t, is_hit(t, REQUIRED, pfn, &hit));
-	EXPECT_EQ(t, hit.ip, 0x77);
-	EXPECT(t, mce_deal(&hit));
-	undo(t, pfn);
-	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, &hit));
-}
-
-/* Polling does not touch errors that will raise an exception. */
-static void polling_leaves_exceptions_alone(struct ktest *t)
-{
-	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
-	irqflags_t flags;
-	u64 dealt;
-
-	if (!emulated(t))
-		return;
-	dealt = wait_all_dealt();
-	flags = arch_irq_save();
-	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, 0), 0);
-	mce_poll();
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), SCRUBBED & ~MCE_ADDRV);
-	EXPECT_EQ(t, inject(FIXED & ~MCE_ADDRV, 0, 0), 0);
-	mce_poll();
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
-	EXPECT_EQ(t, inject(DEFERRED & ~MCE_ADDRV, 0, 0), 0);
-	mce_poll();
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
-	EXPECT_EQ(
-	    t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
-	arch_irq_restore(flags);
-	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
-	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
-	WRITE_ONCE(kernel_memory.machine_check, real);
-}
-
 /* ---- the entry ---- */
 
 #define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
@@ -491,7 +433,4 @@ KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_enables_machine_checks),
                     "reference; its content is lost\n" MCE
                     "action required, pfn *: reported before\n"),
     KTEST(program_handles_the_error_it_consumed, .says = AR_LINE),
-    KTEST(program_handles_only_the_error_it_consumed, .says = AR_LINE),
-    KTEST(polling_leaves_exceptions_alone,
-        .says = MCE "corrected, no page\n" MCE "deferred, no page: nothing was done\n"),
     KTEST(second_machine_check_keeps_the_first_record, .says = AO_LINE));
