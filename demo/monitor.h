@@ -87,8 +87,7 @@ const char *monitor_subject(unsigned group);
  * Selftests begin or have ended: `mem` leaves out the events that they cause.  At boot only the end
  * is reported, and all events before it are left out.
  */
-void monitor_tests_begin(void);
-void monitor_tests_end(void);
+void monitor_tests(bool ended);
 
 /* ---- arguments ---- */
 

@@ -53,20 +53,15 @@ bool monitor_policy(const char *word, enum iso_policy *policy)
 
 static u64 test_events[NR_MM_EVENTS]; /* wrong calls among them */
 
-void monitor_tests_begin(void)
+void monitor_tests(bool ended)
 {
 	unsigned ev;
 
-	for (ev = 0; ev < NR_MM_EVENTS; ev++)
-		test_events[ev] -= mm_event_sum(&kernel_memory, (enum mm_event)ev);
-}
+	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
+		u64 sum = mm_event_sum(&kernel_memory, (enum mm_event)ev);
 
-void monitor_tests_end(void)
-{
-	unsigned ev;
-
-	for (ev = 0; ev < NR_MM_EVENTS; ev++)
-		test_events[ev] += mm_event_sum(&kernel_memory, (enum mm_event)ev);
+		test_events[ev] += ended ? sum : -sum;
+	}
 }
 
 int cmd_mem(unsigned n, char **arg)
@@ -231,9 +226,9 @@ int cmd_run(unsigned n, char **arg)
 	testing.total = ktest_count(arg[0]);
 	ktest_stop = false;
 	ktest_hook = monitor_on_test;
-	monitor_tests_begin();
+	monitor_tests(false);
 	failed = ktest_run(arg[0], monitor_state.seed);
-	monitor_tests_end();
+	monitor_tests(true);
 	ktest_hook = NULL;
 	progress_end(&testing);
 	if (ktest_stop) {

@@ -132,7 +132,7 @@ bool demo_run(u64 seed)
 	const struct scenario *s = scenarios;
 	bool pass;
 
-	monitor_tests_end();
+	monitor_tests(true);
 	while (!s->asked(s->option))
 		s++;
 	/* The other scenarios print lines.  A fault must happen with the screen on. */

@@ -28,6 +28,7 @@ import time
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import qemu
+from needs import commands
 
 MIRROR = "http://deb.debian.org/debian"
 SUITE = "bookworm"
@@ -44,11 +45,6 @@ MOUNTS = (
     'exec chroot "$0" /usr/bin/setpriv --reuid="$1" --regid="$1" --clear-groups '
     'sh -c "cd $2 && $3"'
 )
-
-
-def commands(readme, word="make"):
-    """The commands in README that begin with @word, word for word."""
-    return re.findall(rf"^    ({word} .*?)(?: {{2,}}.*)?$", readme, re.MULTILINE)
 
 
 def proxies():

@@ -6,76 +6,8 @@ import pytest
 import suites
 
 
-def test_unknown_option(passes):
-    run = passes("selftest=buddy nosuchthing=1 alsonot")
-    assert run.has(r'no option "nosuchthing"') and run.has(r'no option "alsonot"'), run.story()
-    for known in (
-        "selftest",
-        "seed",
-        "isolation",
-        "movable",
-        "trace",
-        "monitor",
-        "ipi_timeout",
-        "badpage",
-        "history",
-        "fault",
-    ):
-        assert run.has(rf"^  {known} "), f"{known} is not in the list\n{run.story()}"
-
-
-def test_malformed_value(passes):
-    wrong = "seed=twelve seed= seed=0x seed=99999999999999999999999 seed=-1 movable=half movable=% "
-    wrong += "movable= isolation=maybe isolation= ipi_timeout=soon badpage=ignore history=none"
-    run = passes(f"selftest=buddy {wrong}")
-    for word in wrong.split():
-        assert run.has(rf"^command line: {word} is malformed and left out$"), run.story()
-
-
-def test_malformed_tour(passes):
-    """The default holds: the tour runs."""
-    run = passes("selftest=buddy tour=perhaps", tour=None)
-    assert run.has("^command line: tour=perhaps is malformed and left out$"), run.story()
-    assert run.has("^act 1 of 4: "), run.story()
-
-
-def test_out_of_range(passes):
-    """Values whose conversion would wrap, or that no machine could have: the range is named, and
-    the default holds."""
-    wrong = {
-        "ipi_timeout": "0",
-        "hotplug": "4294967296",
-        "programs": "18446744073709551615",
-        "movable": "101%",
-        "standby": "17592186044416T",
-        "poison": "4294967296",
-        "rounds": "0x100000000",
-    }
-    run = passes(
-        "selftest=cmdline,buddy " + " ".join(f"{name}={value}" for name, value in wrong.items())
-    )
-    for name, value in wrong.items():
-        assert run.has(
-            rf"command line: {name}={value} is out of range and left out\n"
-            rf"  {name} takes a number from \d+ to \d+"
-        ), run.story()
-    assert not run.has(r"^(hotplug|programs|rounds|poison): "), run.story()
-
-
 def test_shortest_ipi_timeout_boots(passes):
     passes("selftest=buddy ipi_timeout=200")
-
-
-def test_malformed_monitor(boot):
-    """The default holds: the monitor starts, and waits."""
-
-    def end(qmp):
-        qmp.wait_for("^quarry: (PASS|FAIL)")
-        qmp("quit")
-
-    run = boot("selftest=buddy monitor=1", monitor=None, talk=end)
-    assert run.status == 0 and run.has(r"command line: .*\bmonitor\b.* malformed"), run.story()
-    assert run.has("^quarry: PASS"), run.story()
 
 
 @pytest.mark.parametrize("path", ["pvh", "grub"])

@@ -68,20 +68,14 @@ def test_script_by_grub_after_the_scenario(script):
         ("expect-fail nosuch\n", "script: line 1: expect-fail nosuch: failed"),
         ("watch mem\n", "script: line 1: watch mem: failed"),
         ("user fault 16\n", "script: line 1: user fault 16: failed"),
-        ("x" * 120, "script: line 1: longer than 119 bytes: failed"),
     ],
-    ids=["refused", "unknown", "usage", "no_failure", "unknown_failure", "keys", "user", "long"],
+    ids=["refused", "unknown", "usage", "no_failure", "unknown_failure", "keys", "user"],
 )
 def test_script_fails(script, text, says):
     """The first failure ends the script, and the run."""
     status, out = script(text)
     assert status != 0 and f"\n{says}\nquarry: FAIL\n" in out, out[-2000:]
     assert "> check" not in out
-
-
-def test_script_of_nothing(script):
-    status, out = script("")
-    assert status == 0 and "\nscript: 0 commands done\nquarry: PASS\n" in out, out[-2000:]
 
 
 def test_script_that_cannot_be_read(runs, text_file):
@@ -98,11 +92,6 @@ def test_script_that_cannot_be_read(runs, text_file):
     ):
         status, out = runs(SCRIPT=path, BOOT="pvh")
         assert status != 0 and f"run: {says}\n" in out and "quarry: boot" not in out, out
-
-
-def test_script_missing_among_the_modules(boot):
-    run = boot(f"{QUICK} script=nosuch", tour=None, cpus=1, mem=128)
-    assert run.failed and run.has(r"^script=nosuch: no module of that name"), run.story()
 
 
 def on_terminal(script):

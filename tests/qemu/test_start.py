@@ -162,19 +162,9 @@ def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
 
 # {name: (words of the command line, the message, does the run pass)}
 INSTEAD = {
-    "poison": ("poison=2", r"^poison: soft \d+ done, ", True),
-    "pressure": ("pressure=3", "^pressure: seed=3 cpus=2 ", True),
     "race": ("race=all", "^race: this kernel has no scheduling points", False),
     "nothing": ("tour=off", None, True),
     "trace": ("tour=off trace=nosuch", "^trace=nosuch: no module of that name", False),
-    "user": ("tour=off user=hello", "^user: hello exited, status 0$", True),
-    "user_arg": ("tour=off user=fuzz seed=3 user_arg=9", "^fuzz: 9 calls of seed 3: ", True),
-    "no_user": ("tour=off user=off user_rounds=2", None, True),
-    "user_rounds": (
-        "tour=off user=hello user_rounds=2",
-        "^soak: round 2 of 2, seed 0x5eee: good$",
-        True,
-    ),
 }
 
 

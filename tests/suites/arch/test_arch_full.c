@@ -23,11 +23,9 @@
  */
 #define ARRAY ((uintptr_t)(ARCH_MEMMAP + (3UL << 30)))
 /* Far behind the last slot of kernel stacks, in the same window. */
-#define FAR            (ARCH_STACK_BASE + (8UL << 30))
-#define NEW_RAM        (200UL << 30) /* addresses that the direct map has no tables for */
-#define STACK_PAGES    4u
-#define NR_STACKS_KEPT 80u
-#define MANY           (1UL << 20) /* pages */
+#define FAR     (ARCH_STACK_BASE + (8UL << 30))
+#define NEW_RAM (200UL << 30) /* addresses that the direct map has no tables for */
+#define MANY    (1UL << 20)   /* pages */
 
 /* ---- all memory ---- */
 
@@ -36,7 +34,7 @@ struct taken {
 	unsigned order;
 };
 static struct taken *taken; /* a list; each entry is in the pages that it describes */
-static void *single[STACK_PAGES];
+static void *single;
 
 static bool take(unsigned order)
 {
@@ -67,27 +65,14 @@ static struct page *page_of(const void *p)
 	return pfn_to_page_in(&kernel_memory, arch_virt_to_phys(p) >> PAGE_SHIFT);
 }
 
-/*
- * Take all memory; @nr pages of it are in single[], and are given back first.  False: there are
- * fewer than @nr pages.
- */
-static bool take_all(unsigned nr)
+/* Take all memory; one page of it is in single, and is given back first.  False: there is none. */
+static bool take_all(void)
 {
-	unsigned i;
+	struct page *page = alloc_pages(GFP_KERNEL, 0);
 
-	for (i = 0; i < nr; i++) {
-		struct page *page = alloc_pages(GFP_KERNEL, 0);
-
-		single[i] = page ? page_address(page) : NULL;
-	}
+	single = page ? page_address(page) : NULL;
 	take_rest();
-	return single[0] && (nr < 2 || single[nr - 1]);
-}
-
-static void give_single(struct ktest *t, unsigned nr)
-{
-	while (nr--)
-		EXPECT_EQ(t, free_pages(page_of(single[nr]), 0), 0);
+	return single;
 }
 
 static void give_all(struct ktest *t)
@@ -132,52 +117,22 @@ static void expect_no_tables(struct ktest *t)
 /* Try mappings with one free page. */
 static void expect_one_table(struct ktest *t)
 {
-	give_single(t, 1);
+	EXPECT_EQ(t, free_pages(page_of(single), 0), 0);
 	/* The page becomes the table, and no page is left to map there. */
 	EXPECT_EQ(t, arch_array_grow(ARRAY, PAGE_SIZE), -ENOMEM);
 	EXPECT_EQ(t, *(volatile u64 *)ARRAY, 0);
 	EXPECT(t, !take(0));
 }
 
-/* ---- stacks ---- */
-
-static void *kept[NR_STACKS_KEPT];
-
-/* With too few free pages no stack is allocated, and all of the pages come back. */
-static void expect_no_stack(struct ktest *t)
-{
-	unsigned nr = 0, pages, i;
-	unsigned long before;
-	void *stack;
-
-	while (nr < NR_STACKS_KEPT && (stack = arch_stack_alloc()) != NULL)
-		kept[nr++] = stack;
-	EXPECT(t, nr < NR_STACKS_KEPT);
-	before = arch_stack_pages();
-	for (pages = 1; pages < STACK_PAGES; pages++) {
-		give_all(t);
-		REQUIRE(t, take_all(pages));
-		give_single(t, pages);
-		EXPECT(t, !arch_stack_alloc());
-		EXPECT_EQ(t, arch_stack_pages(), before);
-		for (i = 0; i < pages; i++)
-			EXPECT(t, take(0));
-		EXPECT(t, !take(0));
-	}
-	while (nr)
-		arch_stack_free(kept[--nr]);
-}
-
 static void run_out(void *arg)
 {
 	struct ktest *t = arg;
 
-	if (take_all(1)) {
+	if (take_all()) {
 		expect_no_tables(t);
 		expect_one_table(t);
-		expect_no_stack(t);
 	}
-	EXPECT(t, single[0]);
+	EXPECT(t, single);
 	give_all(t);
 }
 

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_arch_irq.c: interrupts of a CPU: IPIs, NMIs, start-up interrupts; and when a thread is
- * preempted.
- */
+/* test_arch_irq.c: interrupts of a CPU: IPIs, NMIs; and when a thread is preempted. */
 #include "tests/lib/hotplug_help.h"
 #include "kernel/runq.h"
 #include "x86.h"
 #include <quarry/console.h>
-#include <quarry/errno.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
@@ -309,73 +305,8 @@ static void nmi_from_the_host_is_reported(struct ktest *t)
 	EXPECT_EQ(t, stories_after_nmi(cpu), 1);
 }
 
-/* ---- the start of a CPU ---- */
-
-/* A CPU that has not started yet is marked STARTED_GIVEN_UP; CPUs that run are not. */
-static void cpu_start_without_a_page_fails(struct ktest *t)
-{
-	unsigned cpu = ktest_cpus() - 1, other;
-	phys_t page = boot_trampoline_page;
-
-	if (!needs_two(t))
-		return;
-	EXPECT_EQ(t, cpu_down(cpu), 0);
-	EXPECT_EQ(t, cpu_unplug(cpu), 0);
-	EXPECT_EQ(t, cpus[cpu]->started, 0);
-	boot_trampoline_page = 0;
-	EXPECT(t, !arch_cpu_start(cpu));
-	EXPECT_EQ(t, cpus[cpu]->started, 0);
-	smp_start_aps();
-	EXPECT_EQ(t, cpus[cpu]->started, STARTED_GIVEN_UP);
-	for (other = 1; other < nr_boot_cpus; other++)
-		EXPECT(t, other == cpu || cpus[other]->started == STARTED_RUNS);
-	boot_trampoline_page = page;
-	WRITE_ONCE(cpus[cpu]->started, 0u);
-	EXPECT_EQ(t, cpu_plug(cpu), 0);
-	EXPECT_EQ(t, cpu_up(cpu), 0);
-}
-
-struct late {
-	struct cpu *cpu;
-	u32 apic_id;
-};
-
-/* Give the CPU its APIC id so late that the first two start-up interrupts reach no CPU. */
-static void come_late(void *arg)
-{
-	struct late *late = arg;
-	u64 begin;
-
-	SPIN_UNTIL(!READ_ONCE(late->cpu->started));
-	for (begin = arch_clock_ns(); arch_clock_ns() - begin < 350000;)
-		cpu_relax();
-	WRITE_ONCE(late->cpu->apic_id, late->apic_id);
-}
-
-static void a_cpu_that_misses_an_interrupt_gets_another(struct ktest *t)
-{
-	unsigned cpu = ktest_cpus() - 1;
-	struct late late = {cpus[cpu], cpus[cpu]->apic_id};
-
-	if (nr_cpus_online() < nr_boot_cpus || ktest_cpus() < 3) {
-		ktest_skip(t, "needs 3 CPUs, all of them online");
-		return;
-	}
-	EXPECT_EQ(t, cpu_down(cpu), 0);
-	EXPECT_EQ(t, cpu_unplug(cpu), 0);
-	cpus[cpu]->apic_id = NOBODY;
-	WRITE_ONCE(cpus[cpu]->started, STARTED_GIVEN_UP);
-	ktest_start(1, come_late, &late);
-	EXPECT_EQ(t, cpu_plug(cpu), 0);
-	ktest_join(1);
-	EXPECT_EQ(t, cpu_up(cpu), 0);
-	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
-}
-
 KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_on_request),
     KTEST_INSIDE(only_a_thread_that_may_be_preempted_may_sleep),
     KTEST(masks_have_a_bit_for_each_cpu), KTEST_INSIDE(interrupts_are_sent_to_the_right_cpus),
     KTEST(every_cpu_reports_by_nmi_but_a_silent_one, KTEST_REPORTS),
-    KTEST(nmi_from_the_host_is_reported, KTEST_REPORTS),
-    KTEST(cpu_start_without_a_page_fails, KTEST_REPORTS),
-    KTEST(a_cpu_that_misses_an_interrupt_gets_another));
+    KTEST(nmi_from_the_host_is_reported, KTEST_REPORTS));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_page.c: the kernel's own page tables, bit by bit, for each kind of address; and kernel
- * stacks: where they are, and how a failed allocation is undone.
+ * test_arch_page.c: the kernel's own page tables, bit by bit, for each kind of address; and where
+ * kernel stacks are.
  */
 #include "tests/lib/mm_help.h"
 #include "x86.h"
@@ -158,10 +158,6 @@ static void pages_are_mapped_and_unmapped_one_by_one(struct ktest *t)
 #define STACK 16384UL
 #define SLOT  32768UL
 #define SLOTS 8192UL
-#define KEPT  64u
-#define NR    80u
-
-static char *top[NR];
 
 static void guards_lie_below_stacks(struct ktest *t)
 {
@@ -176,97 +172,6 @@ static void guards_lie_below_stacks(struct ktest *t)
 	EXPECT(t, stack_is_guard(end - STACK - 1));
 	EXPECT(t, !stack_is_guard(end - STACK));
 	EXPECT(t, !stack_is_guard(end));
-}
-
-/* Four pages are mapped right below @stack, and none below or above them. */
-static void expect_stack(struct ktest *t, const char *stack)
-{
-	uintptr_t end = (uintptr_t)stack;
-	unsigned i;
-
-	EXPECT_EQ(t, (end - ARCH_STACK_BASE) % SLOT, 0);
-	for (i = 1; i <= STACK / PAGE_SIZE; i++)
-		EXPECT_EQ(t, flags_at(end - i * PAGE_SIZE), WRITE | NX);
-	EXPECT_EQ(t, flags_at(end - STACK - 1), 0);
-	EXPECT_EQ(t, flags_at(end), 0);
-}
-
-static void expect_no_stack(struct ktest *t, const char *stack)
-{
-	unsigned i;
-
-	for (i = 1; i <= STACK / PAGE_SIZE; i++)
-		EXPECT_EQ(t, arch_mapped_at((uintptr_t)stack - i * PAGE_SIZE), 0);
-}
-
-/* Free NR stacks: the first KEPT of them stay mapped, the others do not. */
-static void take_and_free(struct ktest *t)
-{
-	unsigned long pages;
-	unsigned i;
-
-	for (i = 0; i < NR; i++) {
-		top[i] = arch_stack_alloc();
-		REQUIRE(t, top[i]);
-	}
-	for (i = 0; i < NR; i++)
-		expect_stack(t, top[i]);
-	pages = arch_stack_pages();
-	for (i = 0; i < NR; i++)
-		arch_stack_free(top[i]);
-	EXPECT_EQ(t, arch_stack_pages(), pages - (NR - KEPT) * STACK / PAGE_SIZE);
-	for (i = 0; i < NR; i++) {
-		if (i < KEPT)
-			expect_stack(t, top[i]);
-		else
-			expect_no_stack(t, top[i]);
-	}
-}
-
-/*
- * No stack can be allocated: another owner's page lies at the address of the new stack's third
- * page. The first two pages are freed, and so is the slot.
- */
-static void stack_blocked(void *arg)
-{
-	struct ktest *t = arg;
-	uintptr_t taken;
-	unsigned long pages, free;
-	char *kept[KEPT];
-	unsigned i;
-
-	take_and_free(t);
-	pages = arch_stack_pages();
-	taken = (uintptr_t)top[NR - 1] - 3 * PAGE_SIZE;
-	for (i = 0; i < KEPT; i++) {
-		kept[i] = arch_stack_alloc();
-		/* The stack freed last is allocated first. */
-		EXPECT(t, kept[i] == top[KEPT - 1 - i]);
-	}
-	EXPECT_EQ(t, arch_stack_pages(), pages);
-	EXPECT_EQ(t, arch_map(taken, arch_mapped_at((uintptr_t)data_start), PAGE_SIZE, 0), 0);
-	drain_all_pages(&kernel_memory, NULL);
-	free = memory_free_pages(&kernel_memory);
-	EXPECT(t, !arch_stack_alloc());
-	drain_all_pages(&kernel_memory, NULL);
-	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
-	EXPECT_EQ(t, arch_stack_pages(), pages);
-	EXPECT(t, arch_unmap(taken, PAGE_SIZE));
-	expect_no_stack(t, top[NR - 1]);
-	top[0] = arch_stack_alloc();
-	EXPECT(t, top[0] == top[NR - 1]);
-	EXPECT_EQ(t, arch_stack_pages(), pages + STACK / PAGE_SIZE);
-	if (top[0])
-		arch_stack_free(top[0]);
-	for (i = 0; i < KEPT; i++)
-		arch_stack_free(kept[i]);
-	/* Of KEPT + 1 freed stacks the last one is not kept. */
-	EXPECT_EQ(t, arch_stack_pages(), pages);
-}
-
-static void failed_stack_allocation_leaves_nothing(struct ktest *t)
-{
-	ktest_on_cpu(0, stack_blocked, t);
 }
 
 static void nothing(void *arg)
@@ -291,4 +196,4 @@ static void stack_begins_with_its_function(struct ktest *t)
 KTEST_SUITE(arch_page, KTEST_MOSTLY_INSIDE, KTEST(each_address_has_its_permissions),
     KTEST(all_ram_and_nothing_else_is_in_the_direct_map),
     KTEST(pages_are_mapped_and_unmapped_one_by_one), KTEST(guards_lie_below_stacks),
-    KTEST_CONTRACT(failed_stack_allocation_leaves_nothing), KTEST(stack_begins_with_its_function));
+    KTEST(stack_begins_with_its_function));

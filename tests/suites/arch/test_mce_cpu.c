@@ -157,6 +157,7 @@ static void two_banks_at_once_are_both_handled(struct ktest *t)
 	b = a + 1;
 	other.address = (u64)b << PAGE_SHIFT;
 	flags = arch_irq_save();
+	EXPECT_EQ(t, mce_inject(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS, &other, 0), -EOPNOTSUPP);
 	EXPECT_EQ(t, mce_inject(BANK - 1, &other, 0), 0);
 	EXPECT_EQ(t, inject(SCRUBBED, a, HERE), 0);
 	arch_irq_restore(flags);
@@ -286,134 +287,6 @@ static void page_being_freed_kills_no_task(struct ktest *t)
 	undo(t, rec.pfn);
 }
 
-/* ---- errors handed to the thread ---- */
-
-#define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
-
-/* Code at 0x1234 meets the error in BANK.  Returns why the error is fatal, or NULL. */
-static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, enum mce_from from,
-    struct mce_record *hit)
-{
-	irqflags_t flags = arch_irq_save();
-	const char *why;
-
-	EXPECT_EQ(t, inject(status, pfn, 0), 0);
-	wrmsr(MSR_MCG_STATUS, mcg_status);
-	why = mce_exception(0x1234, from, hit);
-	/* An error that is not enabled waits for polling. */
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), why || !(status & MCE_EN) ? status : 0);
-	EXPECT_EQ(t, rdmsr(MSR_MCG_STATUS), why ? mcg_status : 0);
-	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
-	wrmsr(MSR_MCG_STATUS, 0);
-	arch_irq_restore(flags);
-	return why;
-}
-
-/*
- * The interrupted program itself handles the page it was about to use. An error that it cannot
- * handle stays in its bank.
- */
-static void program_handles_the_error_it_consumed(struct ktest *t)
-{
-	const u64 both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
-	struct mce_record hit = {0};
-	u64 exceptions, required, told;
-	const char *why;
-	pfn_t pfn;
-
-	if (!emulated(t))
-		return;
-	pfn = some_page(t);
-	REQUIRE(t, pfn != PFN_NONE);
-	wait_all_dealt();
-	exceptions = READ_ONCE(mce_stats.exceptions);
-	required = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
-	preempt_disable();
-	why = meet(t, REQUIRED, pfn, both, MCE_FROM_USER, &hit);
-	EXPECT_EQ(t, hit.cpu, arch_cpu_id());
-	preempt_enable();
-	EXPECT(t, !why);
-	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
-	EXPECT_EQ(t, hit.ip, 0x1234);
-	EXPECT_EQ(t, hit.bank, BANK);
-	EXPECT_EQ(t, hit.pfn, pfn);
-	EXPECT_EQ(t, hit.status, REQUIRED);
-	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions + 1);
-	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_REQUIRED]), required + 1);
-	EXPECT(t, mce_deal(&hit));
-	EXPECT(t, is_flagged(&kernel_memory, pfn));
-	undo(t, pfn);
-	why = meet(t, REQUIRED, pfn, both, MCE_FROM_KERNEL, &hit);
-	EXPECT(t, why && !strcmp(why, "action required in the kernel"));
-	why = meet(t, REQUIRED | MCE_PCC, pfn, both, MCE_FROM_USER, &hit);
-	EXPECT(t, why && !strcmp(why, "the processor's state is corrupt (PCC)"));
-	why = meet(t, MCE_VAL | MCE_UC, 0, MCG_STATUS_EIPV, MCE_FROM_USER, &hit);
-	EXPECT(t, why && !strcmp(why, "the interrupted code cannot go on (no RIPV)"));
-	told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
-	EXPECT(t, !meet(t, MCE_VAL | MCE_UC, 0, both, MCE_FROM_USER, &hit));
-	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
-	EXPECT_EQ(t, READ_ONCE(mce_stats.found[MCE_NOTHING]), told + 1);
-}
-
-/* True: the program that was interrupted at 0x77 must deal with the error in BANK. */
-static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hit)
-{
-	const struct trap_frame frame = {.rip = 0x77, .cs = SEL_USER_CODE | 3};
-	irqflags_t flags = arch_irq_save();
-	bool is;
-
-	EXPECT_EQ(t, inject(status, pfn, 0), 0);
-	wrmsr(MSR_MCG_STATUS, MCG_STATUS_RIPV | MCG_STATUS_EIPV);
-	is = trap_machine_check(&frame, hit);
-	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
-	arch_irq_restore(flags);
-	return is;
-}
-
-static void program_handles_only_the_error_it_consumed(struct ktest *t)
-{
-	struct mce_record hit = {0};
-	pfn_t pfn;
-
-	if (!emulated(t))
-		return;
-	pfn = some_page(t);
-	REQUIRE(t, pfn != PFN_NONE);
-	EXPECT(t, is_hit(t, REQUIRED, pfn, &hit));
-	EXPECT_EQ(t, hit.ip, 0x77);
-	EXPECT(t, mce_deal(&hit));
-	undo(t, pfn);
-	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, &hit));
-}
-
-/* Polling does not touch errors that will raise an exception. */
-static void polling_leaves_exceptions_alone(struct ktest *t)
-{
-	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
-	irqflags_t flags;
-	u64 dealt;
-
-	if (!emulated(t))
-		return;
-	dealt = wait_all_dealt();
-	flags = arch_irq_save();
-	EXPECT_EQ(t, inject(SCRUBBED & ~MCE_ADDRV, 0, 0), 0);
-	mce_poll();
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), SCRUBBED & ~MCE_ADDRV);
-	EXPECT_EQ(t, inject(FIXED & ~MCE_ADDRV, 0, 0), 0);
-	mce_poll();
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
-	EXPECT_EQ(t, inject(DEFERRED & ~MCE_ADDRV, 0, 0), 0);
-	mce_poll();
-	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
-	EXPECT_EQ(
-	    t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
-	arch_irq_restore(flags);
-	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
-	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
-	WRITE_ONCE(kernel_memory.machine_check, real);
-}
-
 /* ---- the entry ---- */
 
 #define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
@@ -471,7 +344,6 @@ static void second_machine_check_keeps_the_first_record(struct ktest *t)
 
 #define MCE     "mce: CPU * bank *: "
 #define AO_LINE MCE "action optional, pfn *: page was FREE; out of use\n"
-#define AR_LINE MCE "action required, pfn *: page was FREE; out of use\n"
 #define NO_PAGE MCE "action optional, no page: nothing was done\n"
 KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_enables_machine_checks),
     KTEST(action_optional_error_is_handled_on_each_cpu, .reports = ": page was FREE; out of use"),
@@ -490,8 +362,4 @@ KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_enables_machine_checks),
         .says = MCE "action required, pfn *: page was LRU; out of use with its last "
                     "reference; its content is lost\n" MCE
                     "action required, pfn *: reported before\n"),
-    KTEST(program_handles_the_error_it_consumed, .says = AR_LINE),
-    KTEST(program_handles_only_the_error_it_consumed, .says = AR_LINE),
-    KTEST(polling_leaves_exceptions_alone,
-        .says = MCE "corrected, no page\n" MCE "deferred, no page: nothing was done\n"),
     KTEST(second_machine_check_keeps_the_first_record, .says = AO_LINE));

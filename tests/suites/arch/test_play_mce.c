@@ -258,6 +258,8 @@ static void error_met_by_a_copy_is_handed_over(struct ktest *t)
 	fill(1, LOADED);
 	EXPECT(t, !raise(here, MCE_FROM_USER, &hit));
 	EXPECT(t, hit.severity == MCE_REQUIRED && !hit.ends);
+	EXPECT(t, hit.bank == 1 && hit.ip == 0x55 && hit.status == LOADED && !hit.cpu);
+	EXPECT(t, stats.exceptions == 2 && stats.found[MCE_REQUIRED] == 2);
 	EXPECT_SAID(t, "msr 405=0\nmsr 17a=0\n");
 }
 

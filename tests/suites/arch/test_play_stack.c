@@ -17,6 +17,7 @@
 static phys_t table[SLOTS][8];  /* by slot and page: the page that is mapped there */
 static unsigned given;          /* pages allocated and not freed */
 static unsigned no_table;       /* this mapping fails, counted from 1; 0: none */
+static unsigned no_page;        /* this allocation fails, counted from 1; 0: none */
 static bool out_of_reach, dies; /* a CPU is dead; dies in the next cross-call */
 static void *tops[NR];
 
@@ -24,6 +25,8 @@ static void *give_page(void)
 {
 	static uintptr_t next;
 
+	if (no_page && --no_page == 0)
+		return NULL;
 	given++;
 	return (void *)(++next << PAGE_SHIFT);
 }
@@ -118,7 +121,7 @@ static void begin(void)
 {
 	play_begin();
 	memset(table, 0, sizeof(table));
-	given = no_table = 0;
+	given = no_table = no_page = 0;
 	out_of_reach = dies = false;
 	nr_cached = nr_empty = next_slot = 0;
 	memset(has_table, 0, sizeof(has_table));
@@ -166,7 +169,9 @@ static void stacks_are_kept_while_a_cpu_is_out_of_reach(struct ktest *t)
 	for (i = KEPT; i < NR; i++)
 		arch_stack_free(tops[i]);
 	EXPECT_SAID(t, "");
-	/* They are used again. */
+	/* They are used again, the stack freed last first. */
+	EXPECT(t, arch_stack_alloc() == tops[NR - 1]);
+	arch_stack_free(tops[NR - 1]);
 	use_stacks(t, NR - 1);
 	EXPECT_EQ(t, given, NR * PAGES);
 	/* The next free after the end of that time frees all that are too many. */
@@ -213,6 +218,10 @@ static void stack_without_memory_leaves_nothing(struct ktest *t)
 		EXPECT_EQ(t, judge_times("call\n"), at > 1);
 		EXPECT_EQ(t, arch_stack_tables(), at > 1);
 		EXPECT(t, arch_stack_alloc());
+		begin();
+		no_page = at;
+		EXPECT(t, !arch_stack_alloc());
+		EXPECT_EQ(t, given + (unsigned)arch_stack_pages(), 0);
 	}
 }
 

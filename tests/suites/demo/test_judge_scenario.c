@@ -130,11 +130,11 @@ static bool commands(u64 seed)
 	return !script || strcmp(script, "bad") != 0;
 }
 
-static void tested(void)
+static void tested(bool ended)
 {
 }
 
-#define monitor_tests_end tested
+#define monitor_tests     tested
 #define script_run        commands
 #define cmdline_get       value_of
 #define cmdline_u64       number
