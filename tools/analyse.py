@@ -51,6 +51,7 @@ ELSEWHERE = [
     ("tools/qemu_count.c", "host", []),
     ("tools/qemu_yield.c", "host", []),
     ("bench/peers/", "host", []),
+    ("bench/time/", "time", []),
     ("web/wasm/", "host", ["-Iweb/wasm/include", "-Wno-unknown-attributes"]),
     ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
     ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]),
@@ -94,6 +95,8 @@ def configurations(build):
         {
             "host": "$(HFLAGS) $(HFLAGS_plain)",
             "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
+            "time": "--target=x86_64-linux-gnu -Iexamples/plugin -Ibench/time $(COMMON)",
+            "time_srcs": "",
             "kernel": "--target=x86_64-linux-gnu $(KFLAGS)",
             "kernel_srcs": "$(KSRCS)",
             "fiber": "$(FIBER_FLAGS)",
@@ -107,7 +110,7 @@ def configurations(build):
     # Without the compiler's warnings: other tests check these, and versions of clang differ.
     return {
         name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
-        for name in ("host", "kernel", "fiber", "user", "port")
+        for name in ("host", "time", "kernel", "fiber", "user", "port")
     }
 
 

@@ -5,6 +5,8 @@
 Usage: tools/bench.py [--build DIR] [--quick | --only NAMES | --traces "FILE ..."] [--repeat N]
                       [--record WHY]
        tools/bench.py [--build DIR] --plugin FILE | --curves
+       tools/bench.py [--build DIR] --time [--base COMMIT] [--plugin "FILE ..."] [--repeat N]
+                      [--record WHY]
        tools/bench.py [--build DIR] --profile FUNCTION,... --only NAMES | --traces "FILE ..."
 
 Under icount (shift=0) one tick of the TSC is one instruction, the same in every run: the figures do
@@ -36,6 +38,7 @@ import bench_hosted
 import bench_html
 import bench_report
 import bench_rows
+import bench_time
 import qemu
 
 # Without this QEMU's CPU is one of AMD's before Zen: each switch clears x87 registers there.
@@ -283,12 +286,16 @@ def check_request(args):
     """Refuse arguments that do not go together, before anything is measured."""
     alone = [
         name
-        for name in ("only", "traces", "plugin", "curves")
+        for name in ("only", "traces", "plugin", "curves", "time")
         if getattr(args, name) not in (None, False)
     ]
+    if args.time and "plugin" in alone:
+        alone.remove("plugin")
+    if args.base is not None and not args.time:
+        raise Failed("BASE goes with TIME=1")
     if len(alone) > 1:
         raise Failed(f"{' and '.join(name.upper() for name in alone)} do not go together")
-    if args.record is not None and alone not in ([], ["only"]):
+    if args.record is not None and alone not in ([], ["only"], ["time"]):
         raise Failed(f"RECORD keeps the tree's own rows: not with {alone[0].upper()}")
     if args.record is not None and not args.record.strip():
         raise Failed('RECORD gives no reason: make bench RECORD="why"')
@@ -296,9 +303,9 @@ def check_request(args):
         args.record is not None or alone not in (["only"], ["traces"])
     ):
         raise Failed("PROFILE goes with ONLY or TRACES, which say what runs, and with nothing else")
-    if args.plugin is not None and not os.path.isfile(args.plugin):
+    if args.plugin is not None and not args.time and not os.path.isfile(args.plugin):
         raise Failed(f'PLUGIN: {args.plugin or "no name"}: no such file')
-    if not args.repeat.isdigit() or int(args.repeat) < 1:
+    if args.repeat is not None and (not args.repeat.isdigit() or int(args.repeat) < 1):
         raise Failed(f"REPEAT={args.repeat}: wanted a number of runs")
 
 
@@ -337,7 +344,7 @@ def measured(args):
     if boots:
         print("bench: booting under icount ...", flush=True)
     figures, seconds = measure_all(boots, args.build)
-    for run in range(1, int(args.repeat)):
+    for run in range(1, int(args.repeat or 1)):
         again, more = measure_all(boots, args.build)
         seconds += more
         for line in bench_report.unequal(figures, again):
@@ -369,11 +376,15 @@ def main(argv=None):
     parser.add_argument("--plugin", metavar="FILE", help="a shared object beside ours, hosted")
     parser.add_argument("--profile", metavar="FUNCTIONS", help="where their instructions are")
     parser.add_argument("--curves", action="store_true", help="measure docs/figures/churn.crv")
-    parser.add_argument("--repeat", default="1", help="so many runs, compared")
+    parser.add_argument("--repeat", help="so many runs, compared")
+    parser.add_argument("--time", action="store_true", help="time in a process, not instructions")
+    parser.add_argument("--base", metavar="COMMIT", help="with --time: another tree beside this")
     parser.add_argument("--record", metavar="WHY", help="add a line to bench/history.jsonl")
     args = parser.parse_args(argv)
     try:
         check_request(args)
+        if args.time:
+            return bench_time.main(args)
         if args.curves:
             bench_hosted.draw(args.build)
             return 0
@@ -402,7 +413,13 @@ def main(argv=None):
             print("bench: not recorded")
         elif args.record is not None:
             return bench_report.record(figures, history, args.record)
-    except (Failed, bench_count.Failed, bench_hosted.Failed, bench_report.Refused) as error:
+    except (
+        Failed,
+        bench_count.Failed,
+        bench_hosted.Failed,
+        bench_report.Refused,
+        bench_time.Failed,
+    ) as error:
         print(f"bench: {error}")
         return 1
     return bench_report.say(verdict, len(figures), compiler, compared)

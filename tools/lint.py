@@ -79,6 +79,7 @@ INCLUDES = [
     ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
     ("bench/peers/pages.c", [r"<linux/\w+\.h>"]),  # a module of Linux
     ("bench/peers/", [r"<(sys/)?\w+\.h>"]),
+    ("bench/time/", [r"<((sys|asm)/)?\w+\.h>", r"<quarry/\w+\.h>", r'"\w+\.h"']),
     ("tools/", [STD, r'"qemu_plugin\.h"', r"<(inttypes|sched|stdio|stdlib|string|time)\.h>"]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
     (

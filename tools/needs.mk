@@ -35,7 +35,7 @@ NEEDS_web-check := compile web web-check
 # The .d files of objects are read only for the programs that the goals may need; to read all takes
 # ten times as long as all else.  Some targets only run tools, which call make for what they need.
 GOALS := $(or $(MAKECMDGOALS),all)
-KERNEL_TOOLS := lint bench soak test-bochs
+KERNEL_TOOLS := lint $(if $(TIME),,bench) soak test-bochs
 KERNEL_GOALS := all kernel iso usb debug $(KERNEL_TOOLS) $(B)/quarry.elf $(B)/bin/%
 NO_GOALS := help run selftest setup clean grade lab lab-kernel lab-settings labs labs-check \
 	labs-leak labs-sure skeleton variant-vars $(filter-out $(KERNEL_TOOLS),$(TOOLS))
