@@ -73,8 +73,7 @@ static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 	    (uintptr_t)cfg->trees % _Alignof(struct pageblock_tree))
 		return false;
 	return mem != &kernel_memory ||
-	    (memmap % MEMMAP_ALIGN == 0 && memmap == (uintptr_t)ARCH_MEMMAP &&
-	        pageblocks == (uintptr_t)ARCH_PAGEBLOCKS);
+	    (memmap == (uintptr_t)ARCH_MEMMAP && pageblocks == (uintptr_t)ARCH_PAGEBLOCKS);
 }
 
 int memory_init(struct memory *mem, const struct memory_config *cfg)
