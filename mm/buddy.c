@@ -21,15 +21,15 @@
 
 /* ---- lists of pageblocks ---- */
 
-/* Take @tree off the list of @type and @order, where @prev is before it; PFN_NONE: it is first. */
-static always_inline void unlink_tree(struct zone *zone, struct pageblock_tree *tree,
-    unsigned long type, unsigned order, u32 prev) REQUIRES_ZONE(zone)
+static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone)
 {
-	u32 next = tree->next, *head = &zone->blocks[type][order];
 	struct memory *mem = zone->mem;
+	struct pageblock_tree *tree = tree_of(mem, block);
+	unsigned long type = pageblock_type(pageblock_of(mem, block));
+	unsigned order = tree->list - 1u;
+	u32 prev = tree->prev, next = tree->next, *head = &zone->blocks[type][order];
 
-	CHECKED_ASSERT(
-	    tree->list == order + 1 && tree->prev == prev && zone->have[type] >> order & 1);
+	CHECKED_ASSERT(zone->have[type] >> order & 1);
 	CHECKED_ASSERT(tree_of(mem, prev == PFN_NONE ? *head : tree_of(mem, prev)->next) == tree);
 	CHECKED_ASSERT(next == PFN_NONE || tree_of(mem, tree_of(mem, next)->prev) == tree);
 	if (next != PFN_NONE)
@@ -39,14 +39,6 @@ static always_inline void unlink_tree(struct zone *zone, struct pageblock_tree *
 	else if ((*head = next) == PFN_NONE)
 		WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) & ~(1u << order));
 	tree->list = 0;
-}
-
-static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone)
-{
-	struct pageblock_tree *tree = tree_of(zone->mem, block);
-
-	unlink_tree(zone, tree, pageblock_type(pageblock_of(zone->mem, block)), tree->list - 1u,
-	    tree->prev);
 }
 
 static always_inline void link_block(struct zone *zone, pfn_t block, unsigned order)
@@ -90,9 +82,9 @@ static always_inline void relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zon
 /* Add @nr, which may be negative, to the free pages of @type that @zone can allocate. */
 static void count_in_zone(struct zone *zone, enum migratetype type, long nr) REQUIRES_ZONE(zone)
 {
-	WRITE_ONCE(zone->nr_free, zone->nr_free + (unsigned long)nr);
+	zone_add_free(zone, (unsigned long)nr);
 	if (unlikely(type == MT_CMA))
-		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (unsigned long)nr);
+		zone_add_lent(zone, (unsigned long)nr);
 }
 
 /* Clear the record that the host was told that the pageblock is wholly free: a page is taken. */
@@ -107,32 +99,13 @@ void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	CHECKED_ASSERT(pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE);
-	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + nr));
-	CHECKED_ASSERT(pb->nr_free <= PAGEBLOCK_PAGES);
+	block_set_free(pb, (u16)(pb->nr_free + nr));
 	if (nr < 0)
 		forget_report(pb);
 	if (pageblock_isolated(pb))
 		return;
 	count_in_zone(zone, pageblock_type(pb), nr);
 	relist(zone, pfn);
-}
-
-/* A whole pageblock becomes one free block.  Nothing merges: no part of it was free. */
-static always_inline void whole_comes(struct zone *zone, pfn_t block, bool isolated)
-    REQUIRES_ZONE(zone)
-{
-	struct pageblock_tree *tree = tree_of(zone->mem, block);
-	struct pageblock *pb = pageblock_of(zone->mem, block);
-
-	CHECKED_ASSERT(pb->zone == zone->id && pb->nr_free == 0 && !tree->list);
-	if (unlikely(isolated)) {
-		MM_EVENT(zone->mem, FREE_ISOLATED);
-	} else {
-		link_block(zone, block, MAX_ORDER);
-		count_in_zone(zone, pageblock_type(pb), PAGEBLOCK_PAGES);
-	}
-	free_map_store_whole(&tree->map, true);
-	WRITE_ONCE(pb->nr_free, (u16)PAGEBLOCK_PAGES);
 }
 
 void buddy_block_leaves(struct zone *zone, pfn_t pfn)
@@ -157,8 +130,15 @@ void buddy_block_comes(struct zone *zone, pfn_t pfn)
 
 void buddy_block_online(struct zone *zone, pfn_t block)
 {
+	struct pageblock_tree *tree = tree_of(zone->mem, block);
+	struct pageblock *pb = pageblock_of(zone->mem, block);
+
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	whole_comes(zone, block, false);
+	CHECKED_ASSERT(pb->zone == zone->id && pb->nr_free == 0 && !tree->list);
+	link_block(zone, block, MAX_ORDER);
+	count_in_zone(zone, pageblock_type(pb), PAGEBLOCK_PAGES);
+	free_map_store_whole(&tree->map, true); /* nothing merges: no part of it was free */
+	block_set_free(pb, PAGEBLOCK_PAGES);
 }
 
 /* ---- blocks ---- */
@@ -192,7 +172,7 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 	WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, 0);
 	whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
 	more = buddy_gave(zone, pb, tree, pfn, order, whole, 1U << order);
-	WRITE_ONCE(zone->nr_free, zone->nr_free + more);
+	zone_add_free(zone, more);
 }
 
 pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order)
@@ -227,7 +207,7 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 		return PFN_NONE;
 	}
 	nr = 1U << order;
-	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - nr));
+	block_set_free(pb, (u16)(pb->nr_free - nr));
 	forget_report(pb);
 	count_in_zone(zone, type, -(long)nr);
 	/* If the block was not of the largest order, the largest free block is still there. */

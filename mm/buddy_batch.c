@@ -234,5 +234,5 @@ void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsig
 	if (pages == last)
 		more += give_one(zone, mem, *last, order, word, &records);
 	records_end(&records);
-	WRITE_ONCE(zone->nr_free, zone->nr_free + more);
+	zone_add_free(zone, more);
 }

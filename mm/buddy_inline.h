@@ -22,6 +22,23 @@ void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr) REQUIRES_ZONE(zone
 /* Move a pageblock from its list, if any, to the list of order @largest; below 0: to no list. */
 void buddy_move(struct zone *zone, pfn_t block, int largest) REQUIRES_ZONE(zone);
 
+/* Store the number of free pages of @pb; add @nr to those of @zone, or to the part in CMA areas. */
+static always_inline void block_set_free(struct pageblock *pb, u16 nr) REQUIRES(zone_class)
+{
+	WRITE_ONCE(pb->nr_free, nr);
+	CHECKED_ASSERT(pb->nr_free <= PAGEBLOCK_PAGES);
+}
+
+static always_inline void zone_add_free(struct zone *zone, unsigned long nr) REQUIRES_ZONE(zone)
+{
+	WRITE_ONCE(zone->nr_free, zone->nr_free + nr);
+}
+
+static always_inline void zone_add_lent(struct zone *zone, unsigned long nr) REQUIRES_ZONE(zone)
+{
+	WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + nr);
+}
+
 /*
  * Count @nr pages that blocks of @order have added to the tree of the pageblock at @pfn; @whole is
  * the largest order that they merged to.  The pageblock changes its list only if @whole exceeds the
@@ -34,8 +51,7 @@ static always_inline unsigned buddy_gave(struct zone *zone, struct pageblock *pb
     REQUIRES_ZONE(zone)
 {
 	CHECKED_ASSERT(pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE);
-	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + nr));
-	CHECKED_ASSERT(pb->nr_free <= PAGEBLOCK_PAGES);
+	block_set_free(pb, (u16)(pb->nr_free + nr));
 	if (unlikely(whole >= tree->list)) {
 		if (pageblock_isolated(pb)) {
 			MM_EVENT_ADD(zone->mem, FREE_ISOLATED, nr >> order);
@@ -45,7 +61,7 @@ static always_inline unsigned buddy_gave(struct zone *zone, struct pageblock *pb
 	}
 	CHECKED_ASSERT(tree->list == free_map_largest(&tree->map) + 1);
 	if (unlikely(pageblock_type(pb) == MT_CMA))
-		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + nr);
+		zone_add_lent(zone, nr);
 	return nr;
 }
 

@@ -81,7 +81,7 @@ void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end)
 		order = carve_reserved(mem, pfn, end);
 		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn),
 		    page_word(pfn_to_page_in(mem, pfn)) == PAGE_WORD(1, PG_RESERVED, order));
-		zone->managed += 1UL << order;
+		zone_add_pages(zone, 0, 1UL << order);
 		buddy_free(zone, pfn, order);
 	}
 	KASSERT(zone->managed <= zone->present);

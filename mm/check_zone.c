@@ -421,8 +421,8 @@ static bool check_caches(struct zone_check *c) WHILE_STOPPED
 		unsigned i;
 
 		for (i = 0; i < STACKS_PER_ZONE; i++)
-			CHECK(c, none[i].top == none[i].limit, "I-P1 the stack of capacity 0", cpu,
-			    stack_count(&none[i]), 0);
+			CHECK(c, !none[i].top && !none[i].limit && !none[i].slot,
+			    "I-P1 the stack of capacity 0", cpu, stack_count(&none[i]), 0);
 	}
 	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
 	CHECK(c, c->cached_set == 0, "I-P3 page in two slots", zone->id, c->cached_set, 0);

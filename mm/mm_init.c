@@ -73,8 +73,7 @@ static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 	    (uintptr_t)cfg->trees % _Alignof(struct pageblock_tree))
 		return false;
 	return mem != &kernel_memory ||
-	    (memmap % MEMMAP_ALIGN == 0 && memmap == (uintptr_t)ARCH_MEMMAP &&
-	        pageblocks == (uintptr_t)ARCH_PAGEBLOCKS);
+	    (memmap == (uintptr_t)ARCH_MEMMAP && pageblocks == (uintptr_t)ARCH_PAGEBLOCKS);
 }
 
 int memory_init(struct memory *mem, const struct memory_config *cfg)
@@ -181,7 +180,7 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 		KASSERT(!tree_of(mem, pfn)->map.counts);
 		page_store(pfn_to_page_in(mem, pfn), AS_TAIL, AS_RESERVED(MAX_ORDER));
 		pageblock_set_state(zone, pfn, PB_ONLINE);
-		zone->present += PAGEBLOCK_PAGES;
+		zone_add_pages(zone, PAGEBLOCK_PAGES, 0);
 		zone_unlock_irqrestore(zone, flags);
 	}
 }

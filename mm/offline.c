@@ -76,8 +76,7 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 
 		end = blocks_end(op->mem, pfn, range.end);
 		KASSERT(zone->managed >= end - pfn && zone->present >= zone->managed);
-		zone->present -= end - pfn;
-		zone->managed -= end - pfn;
+		zone_add_pages(zone, pfn - end, pfn - end);
 		for (; pfn < end; pfn += PAGEBLOCK_PAGES)
 			/* asserts that the pageblock is isolated, and its pages free or retired */
 			pageblock_set_offline(zone, pfn);
@@ -231,8 +230,7 @@ void block_go_online(struct zone *zone, pfn_t pfn)
 {
 	KASSERT(pageblock_state(pageblock_of(zone->mem, pfn)) == PB_OFFLINE);
 	pageblock_set_state(zone, pfn, PB_ONLINE);
-	zone->present += PAGEBLOCK_PAGES;
-	zone->managed += PAGEBLOCK_PAGES;
+	zone_add_pages(zone, PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
 	if (unlikely(pageblock_of(zone->mem, pfn)->nr_poisoned)) {
 		poison_unpack_block(zone, pfn);
 	} else {

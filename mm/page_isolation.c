@@ -243,7 +243,7 @@ static unsigned drain_isolated_slots(
 	pcp->work = DRAIN_PIECE;
 	if (kept > at) {
 		memmove(slot + at, slot + kept, (stack_count(stack) - kept) * sizeof(*slot));
-		WRITE_ONCE(stack->top, stack->top - (kept - at));
+		stack_set_top(stack, stack->top - (kept - at));
 		MM_EVENT_ADD(mem, PCP_DRAINED, kept - at);
 	}
 	return at;

@@ -9,8 +9,7 @@
  *             pageblock has a stack of no zone; types never change in zone MOVABLE.
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
-#include "mm/buddy.h"
-#include "mm/free_map.h"
+#include "mm/buddy_inline.h"
 #include "mm/page_assert.h"
 
 #define BLOCK_ASSERT(zone, pfn, cond)                                                              \
@@ -61,6 +60,11 @@ static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZON
 	buddy_block_comes(zone, pfn);
 }
 
+static always_inline void zone_add_isolated(struct zone *zone, int nr) REQUIRES_ZONE(zone)
+{
+	WRITE_ONCE(zone->nr_isolated, zone->nr_isolated + (unsigned long)nr);
+}
+
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -71,11 +75,11 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
 	if (on) {
 		buddy_block_leaves(zone, pfn);
 		pageblock_store(zone, pb, pb->bits | PB_ISOLATED);
-		WRITE_ONCE(zone->nr_isolated, zone->nr_isolated + 1);
+		zone_add_isolated(zone, 1);
 	} else {
 		pageblock_store(zone, pb, pb->bits & (u8)~PB_ISOLATED);
 		buddy_block_comes(zone, pfn);
-		WRITE_ONCE(zone->nr_isolated, zone->nr_isolated - 1);
+		zone_add_isolated(zone, -1);
 	}
 }
 
@@ -135,8 +139,8 @@ void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 	} else {
 		free_map_clear(&tree_of(zone->mem, pfn)->map, 0, MAX_ORDER);
 	}
-	WRITE_ONCE(pb->nr_free, 0);
-	WRITE_ONCE(zone->nr_isolated, zone->nr_isolated - 1);
+	block_set_free(pb, 0);
+	zone_add_isolated(zone, -1);
 	store_bits(pb, (u8)((pb->bits & PB_TYPE_MASK) | PB_OFFLINE << PB_STATE_SHIFT));
 }
 

@@ -31,7 +31,7 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 	KASSERT(n <= stack_count(s));
 	buddy_give_batch(zone, s->slot, n, order, PAGE_WORD(0, PG_PCP, order));
 	memmove(s->slot, s->slot + n, (stack_count(s) - n) * sizeof(*s->slot));
-	WRITE_ONCE(s->top, s->top - n);
+	stack_set_top(s, s->top - n);
 }
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
@@ -175,9 +175,7 @@ void pcp_drain_zone_local(struct zone *zone)
 
 bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone)
 {
-	const struct pcp *pcp = mem->pcp[cpu];
-
-	return seems_to_cache(pcp, zone->id);
+	return seems_to_cache(mem->pcp[cpu], zone->id);
 }
 
 unsigned long zone_pcp_pages(const struct zone *zone)

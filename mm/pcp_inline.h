@@ -56,7 +56,7 @@ static always_inline struct page *pcp_pop(struct pcp_stack *stack, unsigned orde
 {
 	struct page **top = stack->top - 1, *page = *top;
 
-	WRITE_ONCE(stack->top, top);
+	stack_set_top(stack, top);
 	page_store(page, AS_PCP(order), AS_ALLOC(order));
 	return page;
 }
@@ -67,7 +67,7 @@ static always_inline void pcp_put(struct pcp_stack *stack, struct page *page)
 	struct page **top = stack->top;
 
 	*top = page;
-	WRITE_ONCE(stack->top, top + 1);
+	stack_set_top(stack, top + 1);
 }
 
 /*

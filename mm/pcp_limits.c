@@ -50,9 +50,9 @@ void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	struct page **slot = pcp_slots(zone, pcp, stack);
 
-	WRITE_ONCE(pcp->stack[stack].top, slot);
 	WRITE_ONCE(pcp->stack[stack].slot, slot);
-	WRITE_ONCE(pcp->stack[stack].limit, slot);
+	stack_set_count(&pcp->stack[stack], 0);
+	stack_set_capacity(&pcp->stack[stack], 0);
 	WRITE_ONCE(pcp->given[zone->id], pcp->given[zone->id] + (uintptr_t)slot);
 }
 

@@ -59,7 +59,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 static void fit_capacity(struct pcp_stack *stack)
 {
 	if (stack->top > stack->limit)
-		WRITE_ONCE(stack->limit, stack->top);
+		stack_set_capacity(stack, stack_count(stack));
 }
 
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)

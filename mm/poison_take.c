@@ -95,6 +95,11 @@ static void set_bits(struct page *page, u32 bits)
 	} while (!atomic_cas(&page->word, word, word | bits));
 }
 
+static void zone_add_doomed(struct zone *zone, long nr) REQUIRES_ZONE(zone)
+{
+	zone->nr_doomed += (unsigned long)nr;
+}
+
 /* The states in which a page can be doomed: not TAIL, since a free page is retired at once. */
 #define STATES_DOOMED (~TO(TAIL))
 
@@ -114,7 +119,7 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 	if (word_order(page_word(page)) > 0)
 		set_bits(page, PAGE_F_HAS_HWPOISON);
 	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);
-	zone->nr_doomed++;
+	zone_add_doomed(zone, 1);
 }
 
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
@@ -124,7 +129,7 @@ void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
 	ASSERT_ZONE_LOCKED(zone);
 	nr = cut_around(zone, pfn, order);
 	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), nr > 0 && nr <= zone->nr_doomed);
-	zone->nr_doomed -= nr;
+	zone_add_doomed(zone, -(long)nr);
 	MM_EVENT_ADD(zone->mem, POISON_RETIRED, nr);
 }
 

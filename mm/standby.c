@@ -63,7 +63,7 @@ static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQ
 	WRITE_ONCE(pb->nr_poisoned, 0);
 	page_store(pfn_to_page_in(zone->mem, pfn), AS_TAIL, AS_RESERVED(MAX_ORDER));
 	pageblock_set_state(zone, pfn, PB_ONLINE);
-	zone->present += PAGEBLOCK_PAGES;
+	zone_add_pages(zone, PAGEBLOCK_PAGES, 0);
 	zone_free_reserved(zone, pfn + own, pfn + PAGEBLOCK_PAGES);
 }
 

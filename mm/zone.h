@@ -55,9 +55,7 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 
 	return pageblock_state(pb) != PB_HOLE && READ_ONCE(pb->zone) == zone->id;
 }
-/*
- * Walk the pageblocks of @zone; those of other zones and holes in its span are skipped.
- */
+/* Walk the pageblocks of @zone; those of other zones and holes in its span are skipped. */
 #define for_each_zone_block(zone, pfn)                                                             \
 	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
 	     (pfn) += PAGEBLOCK_PAGES)                                                             \
@@ -132,6 +130,13 @@ static inline unsigned zone_share(
 	if (gfp & GFP_MOVABLE && zone_largest_lent(zone) >> order)
 		return 0;
 	return gfp & rights && zone_watermark_ok(zone, order, gfp & ~GFP_MOVABLE, lower);
+}
+/* Add to the pages of @zone that are present, and to those managed. */
+static always_inline void zone_add_pages(
+    struct zone *zone, unsigned long present, unsigned long managed) REQUIRES_ZONE(zone)
+{
+	zone->present += present;
+	zone->managed += managed;
 }
 /* Compute the watermarks from the pages managed now; takes the zone lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);

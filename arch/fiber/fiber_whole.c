@@ -29,8 +29,7 @@
 #define PATIENCE    60000 /* ticks: ten minutes, longer than any sequence of waits */
 #define SEED        0x5eed
 
-char fiber_memmap[WHOLE_PAGES * sizeof(struct page)]
-    __attribute__((aligned(MEMMAP_ALIGN > 4096 ? MEMMAP_ALIGN : 4096)));
+char fiber_memmap[WHOLE_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
 char fiber_pageblocks[WHOLE_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(4096)));
 static struct pageblock_tree trees[WHOLE_PAGES / PAGEBLOCK_PAGES];

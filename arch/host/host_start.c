@@ -12,8 +12,7 @@
 #include <quarry/memory_init.h>
 #include <quarry/smp.h>
 
-char host_memmap[HOST_PAGES * sizeof(struct page)]
-    __attribute__((aligned(MEMMAP_ALIGN > 4096 ? MEMMAP_ALIGN : 4096)));
+char host_memmap[HOST_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
 char host_pageblocks[HOST_PAGEBLOCKS * sizeof(struct pageblock)] __attribute__((aligned(4096)));
 static struct pageblock_tree trees[HOST_PAGEBLOCKS];
 /* Pages that are never touched use no memory of the host. */

@@ -67,7 +67,7 @@ static int set_up(void)
 	    .nr_nodes = 1,
 	    .alloc = alloc_once};
 
-	pages = aligned_alloc(MEMMAP_ALIGN, PAGES * sizeof(*pages));
+	pages = aligned_alloc(_Alignof(struct page), PAGES * sizeof(*pages));
 	blocks = calloc(BLOCKS, sizeof(*blocks));
 	trees = aligned_alloc(_Alignof(struct pageblock_tree), BLOCKS * sizeof(*trees));
 	if (!pages || !blocks || !trees)

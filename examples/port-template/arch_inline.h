@@ -112,8 +112,7 @@ static inline void *arch_phys_to_virt(phys_t phys)
 
 /*
  * Write: the addresses of the arrays of the kernel's own memory, as constants: the descriptor of
- * page 0, even if there is no page 0, and that of pageblock 0.  ARCH_MEMMAP must be aligned to
- * MEMMAP_ALIGN; memory_init refuses it otherwise.
+ * page 0, even if there is no page 0, and that of pageblock 0.
  */
 #define ARCH_MEMMAP     ((struct page *)(void *)port_memmap)
 #define ARCH_PAGEBLOCKS ((struct pageblock *)(void *)port_pageblocks)

@@ -14,7 +14,7 @@
 #include "layout.h"
 
 unsigned nr_cpus = 1;
-char port_memmap[PORT_PAGES * sizeof(struct page)] __attribute__((aligned(MEMMAP_ALIGN)));
+char port_memmap[PORT_PAGES * sizeof(struct page)] __attribute__((aligned(16)));
 char port_pageblocks[PORT_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(16)));
 struct pageblock_tree port_trees[PORT_PAGES / PAGEBLOCK_PAGES];

@@ -37,8 +37,8 @@ struct memory_config {
 };
 /*
  * memory_init - set up @mem without zones.  Returns 0; -EINVAL bad geometry, a wrong number of CPUs
- * or nodes, or descriptors that are not aligned as their types require, or for kernel_memory a
- * memmap not aligned to MEMMAP_ALIGN or arrays not at ARCH_MEMMAP and ARCH_PAGEBLOCKS; -ENOMEM.
+ * or nodes, or descriptors that are not aligned as their types require, or for kernel_memory not at
+ * ARCH_MEMMAP and ARCH_PAGEBLOCKS; -ENOMEM.
  * Context: one CPU; no other code uses @mem yet.
  */
 int memory_init(struct memory *mem, const struct memory_config *cfg);

@@ -272,9 +272,14 @@ static always_inline unsigned stack_capacity(const struct pcp_stack *stack)
 	return (unsigned)(READ_ONCE(stack->limit) - READ_ONCE(stack->slot));
 }
 
+static always_inline void stack_set_top(struct pcp_stack *stack, struct page **top)
+{
+	WRITE_ONCE(stack->top, top);
+}
+
 static always_inline void stack_set_count(struct pcp_stack *stack, unsigned count)
 {
-	WRITE_ONCE(stack->top, stack->slot + count);
+	stack_set_top(stack, stack->slot + count);
 }
 
 static always_inline void stack_set_capacity(struct pcp_stack *stack, unsigned capacity)

@@ -130,12 +130,6 @@ struct page {
 	u8 kept;
 } __attribute__((aligned(8))); /* so the size is 32 bytes even where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
-/*
- * The alignment of the kernel's own memmap: the size of the descriptors of a pageblock's pages.
- * The free path finds a page's pageblock by a shift of the descriptor's address (mm/pcp_inline.h),
- * and would find the wrong pageblock with a smaller alignment.
- */
-#define MEMMAP_ALIGN (PAGEBLOCK_PAGES * sizeof(struct page))
 
 /* Orders that the caches keep: 0-4 and the largest. */
 #define NR_SMALL_CACHED  (MAX_ORDER > 4 ? 5 : 4)

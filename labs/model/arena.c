@@ -78,7 +78,6 @@ int arena_build(const struct wire_shape *s)
 	ARENA->used = sizeof(struct arena);
 	ARENA->pageblocks = arena_alloc(NULL, (blocks + 1) * sizeof(struct pageblock));
 	ARENA->trees = arena_alloc(NULL, (blocks + 1) * sizeof(struct pageblock_tree));
-	ARENA->used = ALIGN_UP(ARENA->used, MEMMAP_ALIGN);
 	ARENA->memmap = arena_alloc(NULL, (blocks + 1) * PAGEBLOCK_PAGES * sizeof(struct page));
 	if (!ARENA->pageblocks || !ARENA->trees || !ARENA->memmap)
 		return 1;

@@ -194,9 +194,9 @@ static void lock_of_another_cpu_is_not_ours(void)
 }
 
 /* Also checks that page 1 is mapped right behind page 0. */
-static void memmap_is_aligned(void)
+static void arrays_are_aligned(void)
 {
-	EXPECT((uintptr_t)ARCH_MEMMAP % MEMMAP_ALIGN == 0);
+	EXPECT((uintptr_t)ARCH_MEMMAP % _Alignof(struct page) == 0);
 	EXPECT((uintptr_t)ARCH_PAGEBLOCKS % _Alignof(struct pageblock) == 0);
 	EXPECT((char *)arch_phys_to_virt(PAGE_SIZE) - (char *)arch_phys_to_virt(0) == PAGE_SIZE);
 }
@@ -255,7 +255,7 @@ static const struct {
     CHECK(call_is_refused_where_it_would_deadlock, NOTHING),
     CHECK(call_waits_while_interrupts_are_off_there, CPUS | THREADS),
     CHECK(calls_of_all_cpus_at_once_all_arrive, CPUS | THREADS),
-    CHECK(memmap_is_aligned, NOTHING),
+    CHECK(arrays_are_aligned, NOTHING),
     CHECK(mask_has_a_bit_for_each_cpu, NOTHING),
     CHECK(clock_goes_on_and_never_back, NOTHING),
     CHECK(wait_ends_with_its_time, NOTHING),

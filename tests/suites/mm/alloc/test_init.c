@@ -96,8 +96,6 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 	cfg.pageblocks = ARCH_PAGEBLOCKS;
 	cfg.memmap = moved_by(ARCH_MEMMAP, PAGE_SIZE);
 	refuse(t, &cfg, &kernel_memory, __LINE__);
-	cfg.memmap = moved_by(ARCH_MEMMAP, MEMMAP_ALIGN);
-	refuse(t, &cfg, &kernel_memory, __LINE__);
 	cfg.memmap = ARCH_MEMMAP;
 	cfg.pageblocks = ARCH_PAGEBLOCKS + 1;
 	refuse(t, &cfg, &kernel_memory, __LINE__);

@@ -259,6 +259,7 @@ static void bad_caches_are_found(struct ktest *t)
 	    "I-P1 the stack of capacity 0");
 	PLANT(t, mem, pcp->stack[none].limit, pcp->stack[none].slot + 1,
 	    "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[none].slot, slot, "I-P1 the stack of capacity 0");
 	PLANT(t, mem, two[0]->word, PAGE_WORD(1, PG_ALLOC, 0), "I-P2 cached page");
 	PLANT(t, mem, slot[0], kept_page, "I-P2 cached page's zone");
 	PLANT(t, mem, slot[1], slot[0], "I-P3");
