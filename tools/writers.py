@@ -101,7 +101,7 @@ def stores(path):
 def table():
     """The lines of the table in PAGE."""
     for (kind, field), by in WRITERS.items():
-        yield f"| `{kind}.{field}` | " + ", ".join(f"`{w.split()[1]}`" for w in by) + " |"
+        yield f"| `{kind}->{field}` | " + ", ".join(f"`{w.split()[1]}`" for w in by) + " |"
 
 
 def wrong():
