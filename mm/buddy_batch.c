@@ -31,10 +31,10 @@ struct batch_records {
 };
 
 /* A single block has no record here: its caller makes one. */
-static struct batch_records records_begin(struct zone *zone, bool several)
+static struct batch_records records_begin(const struct memory *mem, bool several)
 {
 	struct batch_records r = {
-	    .ring = several ? trace_ring_own(zone->mem) : NULL, .steps = STEPS_AT_ONCE};
+	    .ring = several ? trace_ring_own(mem) : NULL, .steps = STEPS_AT_ONCE};
 
 	if (likely(r.ring)) {
 		r.next = r.ring->next;
@@ -138,7 +138,7 @@ static noinline unsigned take_from(struct zone *zone, pfn_t block, unsigned orde
 unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype type, u32 word,
     struct page **out, unsigned max)
 {
-	struct batch_records records = records_begin(zone, max > 1);
+	struct batch_records records = records_begin(zone->mem, max > 1);
 	unsigned got = 0, lists;
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
@@ -211,7 +211,7 @@ static always_inline unsigned give_one(struct zone *zone, const struct memory *m
 void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsigned order, u32 word)
 {
 	size_t window = window_of(order), offset, next;
-	struct batch_records records = records_begin(zone, true);
+	struct batch_records records = records_begin(zone->mem, true);
 	const struct memory *mem = zone->mem;
 	struct page **last = pages + nr - 1;
 	unsigned more = 0;

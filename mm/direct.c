@@ -9,7 +9,7 @@
  *             that is not plain.  An allocation is plain if its zone stays above its low watermark
  *             and all its reserves (zone_plenty).  A free is plain if the block's word, read before
  *             the zone lock is taken and again under it, shows only that the block is allocated.
- * Tests:      page_alloc, pcp, zone_locks, events, poison_race.
+ * Tests:      play_direct, page_alloc, pcp, zone_locks, events, poison_race.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
@@ -19,13 +19,10 @@
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
-/* A bit for each order that has stacks, as in order_index. */
-#define CACHED_ORDERS (((1U << NR_SMALL_CACHED) - 1) | 1U << MAX_ORDER)
-
 /* May @zone have a stack for @order?  Not while the zone's caches are off. */
 static always_inline bool may_have_stack(const struct zone *zone, unsigned order)
 {
-	return CACHED_ORDERS >> order & 1 && arch_u32_is(&zone->pcp_depth, 0);
+	return order_index(order) < NR_CACHED_ORDERS && arch_u32_is(&zone->pcp_depth, 0);
 }
 
 /* Can the stack be used: does it have a block, or space for one? */
@@ -96,20 +93,20 @@ struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 
 bool free_direct(struct memory *mem, struct page *page, unsigned order)
 {
-	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
-	unsigned stack;
-	pfn_t pfn = page_to_pfn_in(mem, page);
 	u32 word = PAGE_WORD(1, PG_ALLOC, order);
 	const struct pageblock *pb;
 	bool done = false;
 	irqflags_t flags;
 	struct zone *zone;
 	struct pcp *pcp;
+	unsigned stack;
+	size_t nr;
+	pfn_t pfn;
 
 	/* This refuses NULL, too: it is no descriptor of the array. */
-	if (unlikely(offset % sizeof(*page) || order > MAX_ORDER || pfn < mem->start_pfn ||
-	        pfn >= mem->end_pfn))
+	if (unlikely(!page_number(mem, page, &nr) || order > MAX_ORDER))
 		return false;
+	pfn = mem->start_pfn + nr;
 	pb = pageblock_of(mem, pfn);
 	if (unlikely((READ_ONCE(pb->bits) & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT ||
 	        !arch_u32_is(&page->word, word)))

@@ -172,12 +172,12 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
  */
 int free_slow(struct memory *mem, struct page *page, unsigned order)
 {
-	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
+	size_t nr;
 	u32 word;
 
 	if (free_direct(mem, page, order))
 		return 0;
-	if (!page || offset % sizeof(struct page) || !pfn_valid_in(mem, page_to_pfn_in(mem, page)))
+	if (!page_number(mem, page, &nr) || !pfn_valid_in(mem, mem->start_pfn + nr))
 		return bad_free(mem, page, order, "no such page");
 	word = block_word(mem, page_to_pfn_in(mem, page));
 	if (order > MAX_ORDER)
