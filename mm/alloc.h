@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc.h: allocating and freeing (page_alloc.c, alloc_wait.c, zonelist.c).
+ * alloc.h: allocating and freeing (page_alloc.c, zonelist.c).
  */
 #ifndef QUARRY_MM_ALLOC_H
 #define QUARRY_MM_ALLOC_H
@@ -9,12 +9,6 @@
 
 /* Try each zone that @gfp allows, nearest first (zonelist.c). */
 struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
-/*
- * For an allocation that found no page and may sleep: wait for reclaim, compaction, a drain,
- * standby memory or the OOM killer, until there is a page.  Returns NULL if none of them helps
- * (alloc_wait.c).
- */
-struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* Report and count a free of @page that is wrong, for the reason @why; returns -EINVAL. */
 int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);

@@ -19,20 +19,17 @@ MM_SRCS += mm/poison_take.c
 MM_SRCS += mm/pageblock.c
 MM_SRCS += mm/fallback.c
 MM_SRCS += mm/buddy_range.c
-# 4: caches, and the requests of allocations to reclaim threads
+# 4: caches
 MM_SRCS += mm/pcp_limits.c
 MM_SRCS += mm/pcp.c
 MM_SRCS += mm/pcp_slow.c
 MM_SRCS += mm/claim.c
-MM_SRCS += mm/reclaim_ask.c
 MM_SRCS += mm/zonelist.c
 MM_SRCS += mm/direct.c
 # 5: drain rounds, which empty the caches
 MM_SRCS += mm/drain_cpu.c
 MM_SRCS += mm/drain.c
 # 6: allocate and free; the core ends here
-MM_SRCS += mm/alloc_oom.c
-MM_SRCS += mm/alloc_wait.c
 MM_SRCS += mm/page_alloc.c
 MM_SRCS += mm/put_page.c
 MM_SRCS += mm/slab.c
@@ -64,18 +61,21 @@ MM_SRCS += mm/patience.c
 MM_SRCS += mm/evacuate.c
 MM_SRCS += mm/contig.c
 MM_SRCS += mm/cma.c
-# 10: offlining, adding and removing memory; standby memory
+# 10: offlining, adding and removing memory
 MM_SRCS += mm/offline_query.c
 MM_SRCS += mm/offline.c
 MM_SRCS += mm/offline_node.c
 MM_SRCS += mm/memory_add.c
-MM_SRCS += mm/standby.c
 MM_SRCS += mm/page_report.c
 # 11: broken memory
 MM_SRCS += mm/poison_vm.c
 MM_SRCS += mm/poison_judge.c
 MM_SRCS += mm/poison.c
-# 12: reclaim
+# 12: reclaim: what an allocation waits for, and the threads that serve it
+MM_SRCS += mm/reclaim_ask.c
+MM_SRCS += mm/alloc_oom.c
+MM_SRCS += mm/alloc_wait.c
+MM_SRCS += mm/standby.c
 MM_SRCS += mm/reclaim_lru.c
 MM_SRCS += mm/to_movable.c
 MM_SRCS += mm/reclaim.c

@@ -16,7 +16,7 @@
 #include "mm/lru.h"
 #include "mm/page.h"
 #include "mm/page_assert.h"
-#include "mm/reclaim_ask.h"
+#include "mm/zone.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

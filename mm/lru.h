@@ -57,6 +57,9 @@ enum lru_take {
  * zone->nr_reclaiming.
  */
 #define LRU_SCAN (4 * RECLAIM_BATCH)
+/* The most pages that reclaim takes off a list at a time. */
+#define RECLAIM_BATCH       32
+#define RECLAIM_BATCH_ORDER MIN_CONST(5, MAX_ORDER) /* of such a block, or the largest */
 unsigned lru_isolate_tail(struct zone *zone, unsigned which, enum lru_take take,
     struct page **pages, unsigned max) EXCLUDES(lru_class);
 /* Is @page in a CMA pageblock?  An unlocked read. */

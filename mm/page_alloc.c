@@ -128,8 +128,8 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 		drain_local_pages(mem, NULL);
 		page = alloc_from_zonelist(mem, gfp, order);
 	}
-	if (!page && !(gfp & GFP_NOWAIT) && may_sleep())
-		page = alloc_wait(mem, gfp, order);
+	if (!page && mem->reclaim && !(gfp & GFP_NOWAIT) && may_sleep())
+		page = mem->reclaim->wait(mem, gfp, order);
 	CHECKED_ASSERT(task->in_alloc > 0);
 	task->in_alloc--;
 	if (!page) {

@@ -17,9 +17,11 @@
  */
 #include "mm/entry.h"
 #include "mm/event.h"
+#include "mm/lru.h"
 #include "mm/migrate.h"
 #include "mm/offline.h"
 #include "mm/reclaim.h"
+#include "mm/request.h"
 #include <quarry/memory_init.h>
 #include <quarry/sched_point.h>
 
@@ -339,6 +341,8 @@ void reclaim_stop(struct memory *mem)
 }
 
 const struct reclaim_ops memory_reclaim = {
+    .wait = alloc_wait,
+    .wake = reclaim_wake,
     .batch = reclaim_batch,
     .start = reclaim_start,
     .stop = reclaim_stop,

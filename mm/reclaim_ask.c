@@ -15,6 +15,7 @@
  */
 #include "mm/entry.h"
 #include "mm/event.h"
+#include "mm/lru.h"
 #include "mm/reclaim_ask.h"
 #include "mm/request.h"
 #include <quarry/sched_point.h>
@@ -43,12 +44,6 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 
 /* ---- waking, for a low watermark ---- */
 
-void reclaim_reconsider(struct zone *zone)
-{
-	if (zone_spare(zone, GFP_KERNEL | GFP_WMARK_HIGH, false) >= 0)
-		WRITE_ONCE(zone->futile, 0);
-}
-
 /*
  * The check for pages that can be dropped or brought online is needed, or every refill would start
  * a run when memory is full of other pages.  `futile' is needed for the same reason when memory is
@@ -58,7 +53,9 @@ void reclaim_wake(struct zone *zone)
 {
 	struct reclaim *r = &zone->mem->nodes[zone->node].reclaim;
 
-	if (READ_ONCE(r->low) || !READ_ONCE(r->thread) ||
+	if (READ_ONCE(zone->futile) && zone_spare(zone, GFP_KERNEL | GFP_WMARK_HIGH, false) >= 0)
+		WRITE_ONCE(zone->futile, 0);
+	if (!zone_low(zone) || READ_ONCE(r->low) || !READ_ONCE(r->thread) ||
 	    (!zone_evictable(zone) && !zone_standby(zone)))
 		return;
 	/* Pairs with the release in note_run: futile_came is at least as new as futile. */

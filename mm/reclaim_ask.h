@@ -141,12 +141,11 @@ static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 /* ---- notes to the threads, and to waiters ---- */
 
 /*
- * @zone is low: wake the reclaim thread of its node, unless a run could free nothing.  Context: any
- * that allows a wake-up.
+ * @zone is low, or has the mark `futile': clear the mark if the zone is above its high watermark
+ * again; wake the reclaim thread of its node if the zone is low, unless a run could free nothing.
+ * Context: any that allows a wake-up.
  */
 void reclaim_wake(struct zone *zone);
-/* Clear the mark `futile' of @zone if it is above its high watermark again.  Any context. */
-void reclaim_reconsider(struct zone *zone);
 /*
  * @nr pages have been freed in @zone, @cma of them in CMA pageblocks: waiting requests may try
  * again.
@@ -160,10 +159,6 @@ void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma);
 u64 standby_ask(struct memory *mem, u64 run_for);
 
 /* ---- arguments of reclaim (struct reclaim_ops) ---- */
-
-/* The most pages that reclaim takes off a list at a time. */
-#define RECLAIM_BATCH       32
-#define RECLAIM_BATCH_ORDER MIN_CONST(5, MAX_ORDER) /* of such a block, or the largest */
 
 /*
  * The time for which a run waits for all pagers together, as docs/abi.md says: after that it drops

@@ -43,6 +43,12 @@ enum outcome {
 	TRY_NO_MORE, /* nothing will help */
 };
 
+/*
+ * For an allocation that found no page and may sleep: wait for reclaim, compaction, a drain,
+ * standby memory or the OOM killer, until there is a page.  Returns NULL if none of them helps
+ * (alloc_wait.c).
+ */
+struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* A request begins, or begins again: pages freed from now on count. */
 void request_begin(struct request *q);
 /* A request begins, or begins again, for the OOM killer: tasks that end from now on count. */

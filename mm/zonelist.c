@@ -11,7 +11,7 @@
  */
 #include "mm/alloc.h"
 #include "mm/pcp.h"
-#include "mm/reclaim_ask.h"
+#include "mm/zone.h"
 
 /* Node ids of @mem by distance from @from, nearest first; at equal distance by id from @from on. */
 static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
@@ -83,11 +83,9 @@ struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 	for_each_zone_of(node, gfp, zone, at) {
 		struct page *page;
 
-		if (unlikely(READ_ONCE(zone->futile)))
-			reclaim_reconsider(zone);
 		page = pcp_alloc_zone(zone, gfp, order, zone->kind != gfp_kind(gfp));
-		if (zone_low(zone))
-			reclaim_wake(zone);
+		if ((zone_low(zone) || READ_ONCE(zone->futile)) && mem->reclaim)
+			mem->reclaim->wake(zone);
 		if (page)
 			return page;
 	}

@@ -31,7 +31,7 @@ struct memory_config {
 	unsigned nr_nodes;
 	const u8 *distance; /* nr_nodes * nr_nodes; NULL: 10 to itself, 20 to any other */
 	bool backed;
-	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: nothing is reclaimed */
+	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: no wait */
 	void *(*alloc)(void *arg, size_t bytes);
 	void *arg;
 };

@@ -25,7 +25,6 @@ extern struct memory_list memories;
 extern struct spinlock memories_lock; /* RANK_CPU_HOTPLUG, irqs off */
 
 /* Allocation flags.  The low three bits choose the first zone and the type, and index pcp.home. */
-typedef unsigned gfp_t;
 #define GFP_UNMOVABLE   0x00u
 #define GFP_MOVABLE     0x01u /* = MT_MOVABLE: its owner can move the page; zone MOVABLE will do */
 #define GFP_RECLAIMABLE 0x02u /* = MT_RECLAIMABLE */

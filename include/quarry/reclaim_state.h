@@ -57,12 +57,21 @@ struct standby_thread {
 };
 
 /*
- * Functions that drop pages of objects when memory is low.  Their sources are on a higher floor, so
- * the allocator calls them only through these pointers.  A memory without them drops no pages: an
- * allocation that finds no page fails, or waits for standby memory and the OOM killer.
+ * What makes memory for an allocation that finds none.  Its sources are on a higher floor, so the
+ * allocator calls them only through these pointers.  In a memory without them an allocation that
+ * finds no page fails.
  */
 struct lru_scan;
+struct page;
+struct zone;
 struct reclaim_ops {
+	/*
+	 * Wait until there is a page (mm/request.h).  Returns NULL: nothing helps.  Context:
+	 * thread, may sleep.
+	 */
+	struct page *(*wait)(struct memory *mem, gfp_t gfp, unsigned order);
+	/* A zone is low, or marked `futile' (mm/reclaim_ask.h).  Context: allows a wake-up. */
+	void (*wake)(struct zone *zone);
 	/*
 	 * Drop one batch of a zone's pages (mm/reclaim.h).  It makes no cross-call if an allocation
 	 * called it (a field of @scan).

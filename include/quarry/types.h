@@ -21,6 +21,7 @@ typedef int32_t s32;
 typedef int64_t s64;
 typedef unsigned long pfn_t;
 typedef u64 phys_t;
+typedef unsigned gfp_t; /* allocation flags: GFP_... of mm.h */
 typedef unsigned long irqflags_t;
 
 #define PAGE_SHIFT 12

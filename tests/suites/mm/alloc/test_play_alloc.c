@@ -44,17 +44,11 @@ static struct page *look(struct zone *zone, gfp_t gfp, unsigned order, bool lowe
 	return ++world.looks == world.at ? &world.page : NULL;
 }
 
-static void reconsider(struct zone *zone)
-{
-	note("reconsider");
-}
-
 static void wake(struct zone *zone)
 {
 	note("wake");
 }
 
-/* Replaces mm/alloc_wait.c, which may sleep. */
 static struct page *waiting(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	note("wait");
@@ -98,9 +92,6 @@ static struct page *none_direct(struct memory *mem, gfp_t gfp, unsigned order)
 
 #define alloc_direct        none_direct
 #define pcp_alloc_zone      look
-#define reclaim_reconsider  reconsider
-#define reclaim_wake        wake
-#define alloc_wait          waiting
 #define drain_local_pages   drain_own
 #define memory_node         node_of_cpu
 #define arch_in_interrupt() world.interrupt
@@ -118,8 +109,13 @@ static void begin(void)
 /* Returns true if the allocation gets world.page. */
 static bool finds(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct page *page = alloc_slow(mem, gfp, order);
+	static const struct reclaim_ops ops = {.wait = waiting, .wake = wake};
+	const struct reclaim_ops *own = mem->reclaim;
+	struct page *page;
 
+	mem->reclaim = &ops;
+	page = alloc_slow(mem, gfp, order);
+	mem->reclaim = own;
 	WRITE_ONCE(port_task()->reserve, 0);
 	return page == &world.page;
 }
@@ -286,11 +282,11 @@ static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 	normal->wmark[WMARK_LOW] = normal->nr_free + 1;
 	movable->wmark[WMARK_LOW] = movable->nr_free;
 	normal->futile = 1;
-	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 reconsider look1-lower wake");
+	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 look1-lower wake");
 	begin();
 	world.at = 2;
 	EXPECT(t, finds(mem, GFP_MOVABLE | GFP_NOWAIT, 0));
-	EXPECT_SAID(t, "look2 reconsider look1-lower wake");
+	EXPECT_SAID(t, "look2 look1-lower wake");
 	begin();
 	world.at = 1;
 	EXPECT(t, finds(mem, GFP_MOVABLE | GFP_NOWAIT, 0));

@@ -154,10 +154,10 @@ static void futile_zone_is_reconsidered_at_its_high_watermark(struct ktest *t)
 	zone.futile = 1;
 	zone.nr_free_cma = 3;
 	zone.nr_free = zone.wmark[WMARK_HIGH] + 2;
-	reclaim_reconsider(&zone);
+	reclaim_wake(&zone);
 	EXPECT_EQ(t, zone.futile, 1);
 	zone.nr_free++;
-	reclaim_reconsider(&zone);
+	reclaim_wake(&zone);
 	EXPECT_EQ(t, zone.futile, 0);
 }
 

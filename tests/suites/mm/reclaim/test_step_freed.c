@@ -5,7 +5,6 @@
  */
 #define reclaim_look_ns       freed_look_ns
 #define zone_lacks            freed_lacks
-#define reclaim_reconsider    freed_reconsider
 #define reclaim_wake          freed_wake
 #define reclaim_note_freed    freed_freed
 #define request_begin         freed_begin
