@@ -26,9 +26,9 @@ include $(ROOMS:%=%/files.mk) $(wildcard labs/variant.mk)
 KERNEL_SRCS += $(if $(RACE),,demo/no_race.c)
 HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
 RACE_SRCS   += $(sort $(wildcard tests/races/step*.c))
-THREAD_SRCS += $(SCHED_SRCS) $(filter-out mm/slab.c,$(MM_SRCS))
+THREAD_SRCS += $(SCHED_SRCS) $(NO_SLAB)
 SILENCE_SRCS += $(SCHED_SRCS) $(MM_SRCS)
-FIBER_SRCS  += $(filter-out mm/slab.c,$(MM_SRCS)) tests/lib/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
+FIBER_SRCS  += $(NO_SLAB) tests/lib/soft_mmu.c $(SHARED_SRCS) $(RACE_SRCS)
 RACE_TEXTS  := $(wildcard tests/races/*.race)
 
 # ---- tools -------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ struct before {
 
 /*
  * The memory left in the zones that a request with @gfp may use; the watermark is that of
- * zone_watermark_ok (mm/zone.c).
+ * zone_watermark_ok (mm/core/zone.c).
  */
 static struct left left_for(gfp_t gfp)
 {

@@ -11,7 +11,7 @@
  * Layout of a node: the upper part (movable=, 50 % of its pageblocks by default) is zone MOVABLE,
  * which can be offlined.  The lower part is zone NORMAL above 4 GiB and zone DMA32 below 4 GiB.  On
  * a big machine only the first STANDBY_AFTER MiB of a zone are online at boot; the rest is standby
- * (mm/standby.c).
+ * (mm/reclaim/standby.c).
  */
 #include <quarry/acpi.h>
 #include <quarry/boot_zones.h>

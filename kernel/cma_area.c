@@ -5,7 +5,7 @@
  *
  * Owns:       the area.
  * Locks:      none of its own: the boot thread makes the area; later only the monitor's thread
- *             makes and destroys it.  Users take the area's own lock (mm/cma.c).
+ *             makes and destroys it.  Users take the area's own lock (mm/hotplug/cma.c).
  * Tests:      tests/qemu/test_cma.py.
  */
 #include "kernel/cma_area.h"

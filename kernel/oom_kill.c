@@ -5,7 +5,7 @@
  * A task's score is the content of its account: pages of objects, and kernel allocations, no matter
  * which task refers to them.  The charges of an ended task count for the nearest task above it.
  * Pages in zones that the request may not use count only if enough pages of other families, in
- * zones that it may use, can move there when they are free (mm/to_movable.c).
+ * zones that it may use, can move there when they are free (mm/reclaim/to_movable.c).
  *
  * Two kinds of pages count for a task that uses them instead of the task that is charged:
  *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends.

@@ -22,7 +22,7 @@ DROPS = "spin_unlock spin_unlock_irqrestore unlock_slow unlock_slow_irqrestore".
 THROUGH = TAKES + DROPS + ["check_order", "close_gap", "spin_is_held"]
 # {row: the figure for its longest section with interrupts off}
 LOADS = {"load": "irqs_off_max", "drain_full": "drain_full"}
-RELINK = ("mm/buddy.c", "tree->list = (u8)(order + 1);")  # a pageblock changes its list
+RELINK = ("mm/core/buddy.c", "tree->list = (u8)(order + 1);")  # a pageblock changes its list
 STACKS = (0xFFFFD00000000000, 0xFFFFE00000000000)  # ARCH_STACK_BASE
 
 

@@ -21,7 +21,7 @@ import qemu
 
 PREFIX = "x86_64-linux-gnu-"
 TOOLS = ("gcc", "ld", "nm")
-SAMPLE = "kernel/mm/page_alloc.c.o"
+SAMPLE = "kernel/mm/core/page_alloc.c.o"
 
 
 def same_tools():

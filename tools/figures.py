@@ -141,7 +141,8 @@ def wrong_states(figure, code):
     for pair in sorted(have ^ want):
         yield (
             f"docs/figures/page-states.dot: {' -> '.join(pair)}: "
-            + ("no such edge in mm/page.h" if pair in have else "missing, and in mm/page.h")
+            + ("no such edge in" if pair in have else "missing, and in")
+            + " mm/core/page.h"
         )
 
 
@@ -150,7 +151,7 @@ def wrong_floors(figure, makefile):
     floor, want = 0, {}
     for line in makefile.split("\n"):
         head = re.match(r"# (\d+): ", line)
-        source = re.match(r"MM_SRCS \+= mm/(\w+)\.c", line)
+        source = re.match(r"MM_SRCS \+= mm/\w+/(\w+)\.c", line)
         floor = int(head.group(1)) if head else floor
         if source:
             want[source.group(1)] = floor
@@ -211,7 +212,7 @@ def wrong():
         if os.path.basename(path)[:-4] not in texts:
             yield f"{os.path.relpath(path, ROOT)}: has no text beside it"
     sources = {
-        "page-states": (wrong_states, "mm/page.h"),
+        "page-states": (wrong_states, "mm/core/page.h"),
         "floors": (wrong_floors, "mm/files.mk"),
         "calls": (wrong_calls, "mm/files.mk"),
     }

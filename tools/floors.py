@@ -4,6 +4,7 @@
 nm reads the symbols of BUILD/kernel, or else, of mm/ only, those of BUILD/host-plain.
 `make lint` prints what is wrong, `make house` the numbers of circles and upward symbols.
 """
+import glob
 import os
 import re
 import sys
@@ -32,7 +33,7 @@ def read(path, tree=ROOT):
 
 def sources(room="mm", tree=ROOT):
     """The sources of a room, lowest first."""
-    lines = re.compile(rf"^\w+_SRCS \+= ({room}/\w+\.[cS])$", re.MULTILINE)
+    lines = re.compile(rf"^\w+_SRCS \+= ({room}/(?:\w+/)?\w+\.[cS])$", re.MULTILINE)
     return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk", tree))))
 
 
@@ -89,7 +90,7 @@ def circles(graph):
 
 
 def included(path):
-    return re.findall(r'^#\s*include\s+"(mm/\w+\.h)"', read(path), re.MULTILINE)
+    return re.findall(r'^#\s*include\s+"(mm/\w+/\w+\.h)"', read(path), re.MULTILINE)
 
 
 def headers(path):
@@ -104,9 +105,7 @@ def headers(path):
 
 
 def header_circles():
-    names = sorted(
-        "mm/" + name for name in os.listdir(os.path.join(ROOT, "mm")) if name.endswith(".h")
-    )
+    names = sorted(glob.glob("mm/*/*.h", root_dir=ROOT))
     return circles(
         {
             name: {other: set() for other in included(name)}
@@ -118,8 +117,8 @@ def header_circles():
 
 def header_floor(path, floor):
     """The floor of the lowest source that a header names; lower sources may not include it."""
-    named = {"mm/" + name for name in re.findall(r"\b\w+\.c\b", read(path))} & set(floor)
-    return min((floor[source] for source in named), default=0)
+    named = set(re.findall(r"\b\w+\.c\b", read(path)))
+    return min((floor[s] for s in floor if os.path.basename(s) in named), default=0)
 
 
 def upward_includes():

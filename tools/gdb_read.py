@@ -152,7 +152,7 @@ def used_stacks(pcp):
 
 
 def stack_name(stack):
-    """Zone, type and order of a stack number, as mm/pcp.h has them."""
+    """Zone, type and order of a stack number, as mm/core/pcp.h has them."""
     zone, index = divmod(stack, stacks_per_zone())
     order, kind = divmod(index, NR_CACHED_TYPES)
     largest = stacks_per_zone() // NR_CACHED_TYPES - 1

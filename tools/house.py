@@ -31,7 +31,7 @@ TEXT = CODE + (".ld", ".py", ".sh", ".gdb", ".mk", ".md", ".pml", ".race")
 WIDE = 100  # columns; a tab counts 8
 NAMED = ("mm", "kernel", "arch/x86_64", "drivers", "demo")  # a name stands for one function there
 COPIED = 6  # code lines that two places must share to count as copies
-PRIVATE = re.compile(r'^\s*#\s*include\s+"(mm/\w+\.h)"', re.MULTILINE)
+PRIVATE = re.compile(r'^\s*#\s*include\s+"(mm/\w+/\w+\.h)"', re.MULTILINE)
 COMMENT = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
 ASSERTION = re.compile(r"^\s*(\w*(?:ASSERT|assert)\w*)\(", re.MULTILINE)
 # Names with "assert" in them that check nothing at run time, or only report.

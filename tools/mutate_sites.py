@@ -95,7 +95,7 @@ class Finder:
 
     def __init__(self, name, text):
         self.name, self.text, self.found = name, text, []
-        self.path = os.path.normpath(name)  # the name is "./mm/zone.h", by the option -I.
+        self.path = os.path.normpath(name)  # the name is "./mm/core/zone.h", by the option -I.
         self.function = self.span = self.result = None
 
     def whole(self, cursor):

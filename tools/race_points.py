@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import qemu
 
 PAGE = "docs/races/README.md"
-SOURCES = ("mm/*.[ch]", "kernel/*.c", "demo/*.c", "arch/fiber/*.c", "tests/races/*.c")
+SOURCES = ("mm/*/*.[ch]", "kernel/*.c", "demo/*.c", "arch/fiber/*.c", "tests/races/*.c")
 OPERATIONS = {
     "alloc": "allocates a page",
     "free": "frees the page",
@@ -82,7 +82,7 @@ OWN_POINTS = {
 class Place:
     """A place where a role is kept."""
 
-    where: str  # "mm/drain.c:88", "" if it is unknown
+    where: str  # "mm/core/drain.c:88", "" if it is unknown
     line: str  # the source line there, which the next move runs first
     behind: str  # the part before the point: it has happened
     ahead: str  # the part behind the point: it comes next

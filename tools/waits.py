@@ -17,7 +17,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/waits.md"
 FOLDERS = ("mm", "kernel", "demo", "drivers", "arch/x86_64")
-ROW = re.compile(rf"^\| ((?:{'|'.join(FOLDERS)})/\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
+ROW = re.compile(
+    rf"^\| ((?:{'|'.join(FOLDERS)})/(?:\w+/)?\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE
+)
 WAITS = re.compile(
     r"\b(?:wait_until|mutex_lock_unless|"
     r"sleep_unlocked|sleep_passing|thread_sleep|thread_yield|cpu_relax|"
@@ -120,7 +122,7 @@ def wrong():
     paths = [
         os.path.relpath(p, ROOT)
         for d in FOLDERS
-        for p in glob.glob(os.path.join(ROOT, d, "*.[ch]"))
+        for p in glob.glob(os.path.join(ROOT, d, "**", "*.[ch]"), recursive=True)
     ]
     there = {(path, name) for path in paths for name in waiting(path)}
     for path, name in sorted(there - named):

@@ -13,6 +13,7 @@ The pages' texts about races come from tests/races, docs/races, tests/mutants an
 are written to build/web/data.json: see `data`.
 """
 import argparse
+import glob
 import functools
 import gzip
 import http.server
@@ -174,7 +175,7 @@ def check_why():
     text = read("web/memory_why.js")
     kinds = re.findall(r"^\tX\((\w+)\)", read("include/quarry/trace_ring.h"), re.MULTILINE)
     told = dict(re.findall(r'^  (\w+): \[\s*"[^"]*",\s*"(\w+)"', text, re.MULTILINE))
-    sources = "".join(read(f"mm/{n}") for n in os.listdir(qemu.ROOT + "/mm") if n.endswith(".c"))
+    sources = "".join(map(read, glob.glob("mm/*/*.c", root_dir=qemu.ROOT)))
     if missing := set(kinds) ^ set(told):
         sys.exit(f"web: memory_why.js and trace_ring.h differ in {sorted(missing)[0]}")
     for name in told.values():

@@ -15,24 +15,24 @@ PLANTED = "tests/lint/writers.c"
 WRITERS = {
     ("pcp_stack", "top"): ["include/quarry/mm.h stack_set_top"],
     ("pcp_stack", "limit"): ["include/quarry/mm.h stack_set_capacity"],
-    ("pcp_stack", "slot"): ["mm/pcp_limits.c pcp_give_slots"],
-    ("pageblock", "nr_free"): ["mm/buddy_inline.h block_set_free"],
-    ("pageblock", "stack"): ["mm/pageblock.c pageblock_store"],
-    ("zone", "nr_free"): ["mm/buddy_inline.h zone_add_free"],
-    ("zone", "nr_free_cma"): ["mm/buddy_inline.h zone_add_lent"],
-    ("zone", "nr_isolated"): ["mm/pageblock.c zone_add_isolated"],
-    ("zone", "present"): ["mm/zone.h zone_add_pages"],
-    ("zone", "managed"): ["mm/zone.h zone_add_pages"],
-    ("zone", "nr_doomed"): ["mm/poison_take.c zone_add_doomed"],
+    ("pcp_stack", "slot"): ["mm/core/pcp_limits.c pcp_give_slots"],
+    ("pageblock", "nr_free"): ["mm/core/buddy_inline.h block_set_free"],
+    ("pageblock", "stack"): ["mm/core/pageblock.c pageblock_store"],
+    ("zone", "nr_free"): ["mm/core/buddy_inline.h zone_add_free"],
+    ("zone", "nr_free_cma"): ["mm/core/buddy_inline.h zone_add_lent"],
+    ("zone", "nr_isolated"): ["mm/core/pageblock.c zone_add_isolated"],
+    ("zone", "present"): ["mm/core/zone.h zone_add_pages"],
+    ("zone", "managed"): ["mm/core/zone.h zone_add_pages"],
+    ("zone", "nr_doomed"): ["mm/core/poison_take.c zone_add_doomed"],
     ("zone", "blocks"): [
-        "mm/buddy.c link_block",
-        "mm/buddy.c unlink_block",
-        "mm/mm_init.c init_zone",
+        "mm/core/buddy.c link_block",
+        "mm/core/buddy.c unlink_block",
+        "mm/core/mm_init.c init_zone",
     ],
-    ("zone", "have"): ["mm/buddy.c link_block", "mm/buddy.c unlink_block"],
-    ("pageblock_tree", "list"): ["mm/buddy.c link_block", "mm/buddy.c unlink_block"],
-    ("pageblock_tree", "next"): ["mm/buddy.c link_block", "mm/buddy.c unlink_block"],
-    ("pageblock_tree", "prev"): ["mm/buddy.c link_block", "mm/buddy.c unlink_block"],
+    ("zone", "have"): ["mm/core/buddy.c link_block", "mm/core/buddy.c unlink_block"],
+    ("pageblock_tree", "list"): ["mm/core/buddy.c link_block", "mm/core/buddy.c unlink_block"],
+    ("pageblock_tree", "next"): ["mm/core/buddy.c link_block", "mm/core/buddy.c unlink_block"],
+    ("pageblock_tree", "prev"): ["mm/core/buddy.c link_block", "mm/core/buddy.c unlink_block"],
 }
 # What names a struct besides the variables and fields that are declared as pointers to it.
 MAKERS = {
@@ -106,7 +106,7 @@ def table():
 
 def wrong():
     found = set()
-    places = glob.glob(os.path.join(waits.ROOT, "mm", "*.[ch]"))
+    places = glob.glob(os.path.join(waits.ROOT, "mm", "*", "*.[ch]"))
     places += glob.glob(os.path.join(waits.ROOT, "include", "quarry", "*.h"))
     for path in sorted(os.path.relpath(p, waits.ROOT) for p in places):
         for line, kind, field, name in stores(path):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads_alone.c: a replacement of mm/slab.c for programs that explore the kernel's threads:
- * it counts small objects.
+ * fiber_threads_alone.c: a replacement of mm/core/slab.c for programs that explore the kernel's
+ * threads: it counts small objects.
  *
  * Owns: the count of allocations.
  */

@@ -61,8 +61,8 @@ static inline u64 arch_ticks_ns(u64 ticks)
 unsigned arch_cpu_node(unsigned cpu);
 
 /*
- * Page tables of address spaces (mm/pagetable.c builds and changes them, in the format of x86_64 on
- * every machine).  Fill in the kernel's half of a new, zeroed root table.  Context: thread.
+ * Page tables of address spaces (mm/vm/pagetable.c builds and changes them, in the format of x86_64
+ * on every machine).  Fill in the kernel's half of a new, zeroed root table.  Context: thread.
  */
 void arch_pagetable_init(u64 *root);
 /*

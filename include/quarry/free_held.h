@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* free_held.h: a free that stops at a named point (mm/free_held.c). */
+/* free_held.h: a free that stops at a named point (mm/hotplug/free_held.c). */
 #ifndef QUARRY_FREE_HELD_H
 #define QUARRY_FREE_HELD_H
 

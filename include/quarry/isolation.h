@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * isolation.h: isolating ranges of pageblocks, so that nothing is allocated from them
- * (mm/page_isolation.c).
+ * (mm/hotplug/page_isolation.c).
  */
 #ifndef QUARRY_ISOLATION_H
 #define QUARRY_ISOLATION_H
 
 #include <quarry/mm.h>
 
-/* Make the one forced round of the policy "precise": see mm/page_isolation.c. */
+/* Make the one forced round of the policy "precise": see mm/hotplug/page_isolation.c. */
 int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*

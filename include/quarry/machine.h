@@ -126,7 +126,7 @@ int arch_array_place(uintptr_t va, phys_t pa, size_t len) must_check;
 int arch_direct_map(phys_t pa, size_t len) must_check;
 void arch_direct_unmap(phys_t pa, size_t len);
 
-/* ---- early memory (from mm/memblock.c) ---- */
+/* ---- early memory (from mm/core/memblock.c) ---- */
 
 /*
  * Boot memory: zeroed, @align bytes aligned, never freed, mapped.  Panics without memory.  Only

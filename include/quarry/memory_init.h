@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * memory_init.h: building a memory from arrays that the caller supplies, and ending it
- * (mm/mm_init.c).
+ * (mm/core/mm_init.c).
  */
 #ifndef QUARRY_MEMORY_INIT_H
 #define QUARRY_MEMORY_INIT_H
 
 #include <quarry/mm.h>
 
-/* Reclaim of pages of objects, by a thread for each node (mm/reclaim.c). */
+/* Reclaim of pages of objects, by a thread for each node (mm/reclaim/reclaim.c). */
 extern const struct reclaim_ops memory_reclaim;
 
 /*

@@ -372,7 +372,9 @@ int put_page(struct page *page) EXCLUDES(zone_class);
 int pin_page(struct page *page) must_check;
 void mem_unpin_page(struct memory *mem, struct page *page);
 
-/* ---- small objects (mm/slab.c) ------------------------------------------------------------ */
+/*
+ * ---- small objects (mm/core/slab.c) ------------------------------------------------------------
+ */
 
 /*
  * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is no
@@ -390,7 +392,10 @@ void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
  */
 void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 
-/* ---- caches and drains (mm/pcp.c, mm/drain.c) --------------------------------------------- */
+/*
+ * ---- caches and drains (mm/core/pcp.c, mm/core/drain.c)
+ * ---------------------------------------------
+ */
 
 /*
  * drain_all_pages - make the CPUs that seem to hold pages of @zone (NULL: of any zone) give them

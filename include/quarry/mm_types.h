@@ -140,7 +140,7 @@ BUILD_ASSERT(sizeof(struct page) == 32);
 /* The state of a pageblock; OFFLINE and HOLE take precedence over the words of its pages. */
 enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
 
-/* The free blocks of a pageblock: mm/free_map.h. */
+/* The free blocks of a pageblock: mm/core/free_map.h. */
 struct free_map {
 	u64 counts;                               /* numbers of free blocks, by order */
 	u64 bit[(2 * PAGEBLOCK_PAGES + 63) / 64]; /* a bit for each node of the tree of blocks */
@@ -180,8 +180,8 @@ BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 #define PB_ISOLATED    0x08u
 #define PB_STATE_SHIFT 4
 #define PB_STATE_MASK  0x30u
-#define PB_EVACUATED   0x40u /* offlined with its node: mm/offline_node.c */
-#define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
+#define PB_EVACUATED   0x40u /* offlined with its node: mm/hotplug/offline_node.c */
+#define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/hotplug/page_report.c */
 
 /*
  * If the firmware's tables name more nodes, the extra ones are merged into node 0, and the kernel
@@ -212,7 +212,8 @@ struct pcp {
 	u64 event[NR_MM_EVENTS]; /* a: written by this CPU; any CPU may read */
 	struct trace_ring *ring; /* c: its last records; NULL: nothing is recorded */
 	/*
-	 * o: progress of a drain round that is done in pieces (mm/drain_cpu.c, mm/page_isolation.c)
+	 * o: progress of a drain round that is done in pieces (mm/core/drain_cpu.c,
+	 * mm/hotplug/page_isolation.c)
 	 */
 	u8 unfinished, work, round_zone;
 	u16 look_stack, look_left;
@@ -329,8 +330,8 @@ BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
 
 /*
  * The ways to keep pages of a range that goes offline out of the caches.  Each policy has an entry
- * here with its name, a row in mm/isolate_policy.c, and the reasoning behind it in
- * mm/page_isolation.c.
+ * here with its name, a row in mm/hotplug/isolate_policy.c, and the reasoning behind it in
+ * mm/hotplug/page_isolation.c.
  */
 /* clang-format off */
 #define ISO_POLICIES(P, between) \

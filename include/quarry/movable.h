@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* movable.h: pages that their owners can move, and moving them (mm/migrate.c). */
+/* movable.h: pages that their owners can move, and moving them (mm/move/migrate.c). */
 #ifndef QUARRY_MOVABLE_H
 #define QUARRY_MOVABLE_H
 

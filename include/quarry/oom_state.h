@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_state.h: data in struct memory for the OOM killer (mm/alloc_oom.c, oom.h).
+ * oom_state.h: data in struct memory for the OOM killer (mm/reclaim/alloc_oom.c, oom.h).
  *
  * Letters behind fields: as in mm_types.h.
  */

@@ -66,15 +66,17 @@ struct page;
 struct zone;
 struct reclaim_ops {
 	/*
-	 * Wait until there is a page (mm/request.h).  Returns NULL: nothing helps.  Context:
-	 * thread, may sleep.
+	 * Wait until there is a page (mm/reclaim/request.h).  Returns NULL: nothing helps.
+	 * Context: thread, may sleep.
 	 */
 	struct page *(*wait)(struct memory *mem, gfp_t gfp, unsigned order);
-	/* A zone is low, or marked `futile' (mm/reclaim_ask.h).  Context: allows a wake-up. */
+	/*
+	 * A zone is low, or marked `futile' (mm/reclaim/reclaim_ask.h).  Context: allows a wake-up.
+	 */
 	void (*wake)(struct zone *zone);
 	/*
-	 * Drop one batch of a zone's pages (mm/reclaim.h).  It makes no cross-call if an allocation
-	 * called it (a field of @scan).
+	 * Drop one batch of a zone's pages (mm/reclaim/reclaim.h).  It makes no cross-call if an
+	 * allocation called it (a field of @scan).
 	 */
 	void (*batch)(struct lru_scan *scan);
 	/*

@@ -41,7 +41,9 @@
 #define VM_USER_END       ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
 #define VM_THREE_QUARTERS ((u64)UINTPTR_MAX / 4 * 3 & ~UINT64_C(0xfff))
 
-/* ---- page tables (mm/pagetable.c): four levels in the format of x86_64, hosted too ----------- */
+/*
+ * ---- page tables (mm/vm/pagetable.c): four levels in the format of x86_64, hosted too -----------
+ */
 
 #define PTE_PRESENT  UINT64_C(0x1)
 #define PTE_WRITE    UINT64_C(0x2)
@@ -77,7 +79,8 @@ static inline pfn_t pte_pfn(u64 pte)
 }
 
 /*
- * ---- objects (mm/vm_object.c) -------------------------------------------------------------------
+ * ---- objects (mm/vm/vm_object.c)
+ * -------------------------------------------------------------------
  */
 
 enum vm_object_kind {
@@ -207,7 +210,8 @@ static inline u32 vm_object_present(const struct vm_object *object)
 }
 
 /*
- * ---- spaces (mm/vm_space.c) -------------------------------------------------------------------
+ * ---- spaces (mm/vm/vm_space.c)
+ * -------------------------------------------------------------------
  */
 
 struct vm_space;
@@ -318,7 +322,8 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
 /*
- * ---- faults (mm/vm_fault.c) ---------------------------------------------------------------------
+ * ---- faults (mm/vm/vm_fault.c)
+ * ---------------------------------------------------------------------
  */
 
 /*

@@ -8,13 +8,13 @@
 #ifndef QUARRY_LABS_POINTS_H
 #define QUARRY_LABS_POINTS_H
 
-#include "mm/buddy.h"
-#include "mm/drain.h"
-#include "mm/entry.h"
-#include "mm/event.h"
-#include "mm/page.h"
-#include "mm/scan.h"
-#include "mm/zone.h"
+#include "mm/core/buddy.h"
+#include "mm/core/drain.h"
+#include "mm/core/entry.h"
+#include "mm/core/event.h"
+#include "mm/core/page.h"
+#include "mm/hotplug/scan.h"
+#include "mm/core/zone.h"
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 

@@ -12,7 +12,7 @@
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "wire.h"
-#include "mm/buddy.h"
+#include "mm/core/buddy.h"
 #include <quarry/memory_init.h>
 
 #include "tests/fuzz/fuzz.h"

@@ -17,7 +17,7 @@
  */
 #define _GNU_SOURCE
 #include "model.h"
-#include "mm/pcp.h"
+#include "mm/core/pcp.h"
 #include "tests/fuzz/fuzz.h"
 #include <fcntl.h>
 #include <poll.h>

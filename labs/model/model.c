@@ -10,7 +10,7 @@
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
-#include "mm/zone.h"
+#include "mm/core/zone.h"
 #include <quarry/poison.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
-#include "mm/pcp.h"
+#include "mm/core/pcp.h"
 
 void judge_cache(const struct wire_call *c, const struct wire_result *r)
 {

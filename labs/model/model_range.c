@@ -9,7 +9,7 @@
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
-#include "mm/isolate.h"
+#include "mm/hotplug/isolate.h"
 #include <quarry/memory_hotplug.h>
 
 struct model_range model_look(pfn_t start, unsigned long nr)

@@ -9,7 +9,7 @@
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
-#include "mm/zone.h"
+#include "mm/core/zone.h"
 
 #define NONE (-1)
 

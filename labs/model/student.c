@@ -13,7 +13,7 @@
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "wire.h"
-#include "mm/migrate.h"
+#include "mm/move/migrate.h"
 #include "tests/fuzz/fuzz.h"
 #include <quarry/contig.h>
 #include <quarry/isolation.h>

@@ -6,7 +6,7 @@
  * Owns:  all memory except the tasks'.
  */
 #include "explore_tasks.h"
-#include "mm/request.h"
+#include "mm/reclaim/request.h"
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 

@@ -3,7 +3,7 @@
  * test_silence_access.c: accesses to pages of a pager that answers.  Others are late: the thread
  * that has requested the same page, or the pager of another object.
  */
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/mm_test.h"
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/vm_help.h"

@@ -4,7 +4,7 @@
  * walk over the object's regions: its effect on threads that wait for the object.
  */
 #include "kernel/thread.h"
-#include "mm/vm.h"
+#include "mm/vm/vm.h"
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"

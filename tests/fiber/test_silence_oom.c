@@ -6,7 +6,7 @@
  */
 #include "silence_help.h"
 #include "kernel/thread.h"
-#include "mm/request.h"
+#include "mm/reclaim/request.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/oom.h>
 #include <quarry/sched.h>

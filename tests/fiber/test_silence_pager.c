@@ -5,7 +5,7 @@
  * allocation.  Time is the machine's (arch/fiber/fiber_whole.c).
  */
 #include "kernel/thread.h"
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/mm_test.h"
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/vm_help.h"

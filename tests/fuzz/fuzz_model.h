@@ -7,7 +7,7 @@
 #define QUARRY_TESTS_FUZZ_MODEL_H
 
 #include "fuzz.h"
-#include "mm/mm_priv.h"
+#include "mm/check/mm_priv.h"
 #include <quarry/handle.h>
 
 #define MODEL_START   PAGEBLOCK_PAGES /* pfn 0 is outside: its descriptors may not be touched */

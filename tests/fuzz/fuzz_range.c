@@ -3,7 +3,7 @@
  * fuzz_range.c: the calls of fuzz_mm.c that work on ranges: isolate, offline, online, migrate.
  */
 #include "fuzz_model.h"
-#include "mm/isolate.h"
+#include "mm/hotplug/isolate.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc_names.h: renames each public function of mm/page_alloc.c to OWN(name), for tests that
- * include its source. The test defines OWN before it includes this header.
+ * page_alloc_names.h: renames each public function of mm/core/page_alloc.c to OWN(name), for tests
+ * that include its source. The test defines OWN before it includes this header.
  */
 #define mem_alloc_pages      OWN(mem_alloc_pages)
 #define mem_free_pages       OWN(mem_free_pages)

@@ -9,12 +9,12 @@
 #ifndef QUARRY_TESTS_VM_COPY_H
 #define QUARRY_TESTS_VM_COPY_H
 
-#include "mm/lru.h"
-#include "mm/mm_priv.h"
-#include "mm/pagetable.h"
-#include "mm/rmap.h"
-#include "mm/tlb.h"
-#include "mm/vm.h"
+#include "mm/vm/lru.h"
+#include "mm/check/mm_priv.h"
+#include "mm/vm/pagetable.h"
+#include "mm/vm/rmap.h"
+#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
 
 static unused int copy_pt_init(struct pagetable *pt, struct memory *mem);
 static unused void copy_pt_destroy(struct pagetable *pt);
@@ -138,16 +138,16 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
-#include "mm/pagetable.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/pagetable.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #define compare compare_uses
-#include "mm/vm_use.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/vm_use.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
 #define compare compare_slots
-#include "mm/object_lock.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/rmap.c"        /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/object_lock.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/rmap.c"        /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
-#include "mm/vm_object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vm_space.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vm_fault.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/vm_object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/vm_space.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/vm_fault.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef QUARRY_TESTS_PAGER_HELP_H
 #define QUARRY_TESTS_PAGER_HELP_H
 
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
 

@@ -6,7 +6,7 @@
 #ifndef QUARRY_TESTS_PLANT_HELP_H
 #define QUARRY_TESTS_PLANT_HELP_H
 
-#include "mm/mm_priv.h"
+#include "mm/check/mm_priv.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 

@@ -33,7 +33,7 @@ static unused void race_free_point(const char *name)
 
 #undef SCHED_POINT
 #define SCHED_POINT(name) race_free_point(name)
-#include "mm/pcp_inline.h"
+#include "mm/core/pcp_inline.h"
 
 /* Free the page; runs on the CPU that is to be held. */
 static void race_free_run(void *arg)

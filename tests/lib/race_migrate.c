@@ -17,7 +17,7 @@ static void race_migrate_point(const char *name)
 
 #undef SCHED_POINT
 #define SCHED_POINT(name) race_migrate_point(name)
-#include "mm/migrate_lru_inline.h"
+#include "mm/move/migrate_lru_inline.h"
 
 int race_migrate_try(struct memory *mem, struct page *page)
 {

@@ -3,7 +3,7 @@
 #ifndef QUARRY_TESTS_REQUEST_HELP_H
 #define QUARRY_TESTS_REQUEST_HELP_H
 
-#include "mm/request.h"
+#include "mm/reclaim/request.h"
 
 static inline struct request request_for(struct memory *mem, gfp_t gfp, unsigned order)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sound_help.c: see sound_help.h. */
 #include "tests/lib/sound_help.h"
-#include "mm/check.h"
+#include "mm/check/check.h"
 #include <quarry/port.h>
 
 static void judge(struct ktest *t, int err, const struct mm_violation *v)

@@ -6,13 +6,13 @@
 #ifndef QUARRY_TESTS_VM_HELP_H
 #define QUARRY_TESTS_VM_HELP_H
 
-#include "mm/mm_priv.h"
-#include "mm/lru.h"
-#include "mm/migwait.h"
-#include "mm/pagetable.h"
-#include "mm/rmap.h"
-#include "mm/tlb.h"
-#include "mm/vm.h"
+#include "mm/check/mm_priv.h"
+#include "mm/vm/lru.h"
+#include "mm/vm/migwait.h"
+#include "mm/vm/pagetable.h"
+#include "mm/vm/rmap.h"
+#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include "tests/lib/sound_help.h"
 #include <quarry/ktest.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Faults for tools/writers.py: each marked line stores a field that has one writer. */
-#include "mm/buddy.h"
-#include "mm/pcp.h"
+#include "mm/core/buddy.h"
+#include "mm/core/pcp.h"
 
 static void stores_plainly(struct zone *zone, pfn_t pfn)
 {

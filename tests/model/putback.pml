@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * putback.pml: what becomes of a page that a scanner took off its list: put_page after a move,
- * putback_lru_page where there was none (mm/migrate.c, mm/lru.c).
+ * putback_lru_page where there was none (mm/move/migrate.c, mm/vm/lru.c).
  *
  * One slot, three frames, a list that some of them are on.  Two scanners each take a page off the
  * list and try to move it; another thread has a reference for a while, so that a move may fail;

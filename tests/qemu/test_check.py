@@ -237,7 +237,7 @@ def test_a_file_without_suites_concerns_all():
     has = {"free_map", "buddy"}
     test = "tests/suites/mm/page/test_free_map.c"
     assert check_watch.concerned([test], has) == ["free_map"]
-    assert "free_map" in check_watch.concerned(["mm/free_map.c"], has)
+    assert "free_map" in check_watch.concerned(["mm/core/free_map.c"], has)
     assert check_watch.concerned([test, "tests/files.mk"], has) == []
     assert check_watch.concerned(["mm/gone.c"], has) == []
 
@@ -298,4 +298,4 @@ def test_changed_header_is_compiled_again(goal, folder):
         text=True,
         check=True,
     ).stdout
-    assert f"-o {build}/{folder}/mm/buddy.c.o" in said
+    assert f"-o {build}/{folder}/mm/core/buddy.c.o" in said

@@ -74,7 +74,7 @@ def graded(folder, lab=LAB, only="", name="reference", text=None, **more):
 
 def attack(name):
     before, inside, _ = ATTACKS[name]
-    text = labs.read("mm/free_map.c")
+    text = labs.read("mm/core/free_map.c")
     at = text.index(FUNCTION)
     broken = "\tfree_map_flip(map, free_node(page, order));\n\treturn true;\n}\n"
     end = text.index("\n}\n", at) + 3
@@ -146,7 +146,7 @@ def test_wrong_submissions_lose_in_their_layer(tmp_path, name):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attacks_gain_nothing(tmp_path, name):
-    one = graded(tmp_path, text={"mm/free_map.c": attack(name)}, only="contract")
+    one = graded(tmp_path, text={"mm/core/free_map.c": attack(name)}, only="contract")
     assert one.points() == 0
     said = [r.why + " ".join(r.details) for r in one.results]
     assert any(ATTACKS[name][2] in text for text in said), said
@@ -154,8 +154,8 @@ def test_attacks_gain_nothing(tmp_path, name):
 
 def taking(before, inside):
     """{path: the lab's source} with @before before free_map_take() and @inside at its start."""
-    text = labs.read("mm/free_map.c")
-    return {"mm/free_map.c": text.replace(TAKE, before + TAKE + inside)}
+    text = labs.read("mm/core/free_map.c")
+    return {"mm/core/free_map.c": text.replace(TAKE, before + TAKE + inside)}
 
 
 def test_an_endless_loop_is_a_hang(tmp_path):
@@ -174,8 +174,8 @@ def test_an_endless_loop_is_a_hang_of_the_explorer(tmp_path):
 )
 def test_an_endless_wait_is_a_hang_of_its_test(tmp_path, loop, why):
     """A wait costs no time.  A busy loop does: after three of them no other test is run."""
-    text = labs.read("mm/drain.c").replace(TICKET, f"\tfor (;;)\n\t\t{loop}\n{TICKET}", 1)
-    one = graded(tmp_path, lab="5", text={"mm/drain.c": text}, only="contract.drain")
+    text = labs.read("mm/core/drain.c").replace(TICKET, f"\tfor (;;)\n\t\t{loop}\n{TICKET}", 1)
+    one = graded(tmp_path, lab="5", text={"mm/core/drain.c": text}, only="contract.drain")
     assert sorted(r.name for r in one.results) == sorted(one.tests()["contract"])
     hung = [r for r in one.results if r.verdict == "HANG"]
     assert {r.why for r in hung} == {why}
@@ -286,20 +286,20 @@ def test_a_crash_has_the_name_of_its_test(tmp_path):
     names = [r.name for r in one.results]
     assert sorted(names) == sorted(one.layers()["contract"])
     crashed = [r for r in one.results if r.verdict == "CRASH"]
-    assert crashed and all(r.why and "mm/free_map.c:" in r.details[0] for r in crashed)
+    assert crashed and all(r.why and "mm/core/free_map.c:" in r.details[0] for r in crashed)
     assert any(r.verdict == "PASS" for r in one.results[names.index(crashed[0].name) :])
 
 
 def test_objects_of_other_layers_are_not_judged(tmp_path):
     """They may be those of an earlier state of the code."""
-    one = graded(tmp_path, text={"mm/free_map.c": attack("ends")}, only="explorer")
+    one = graded(tmp_path, text={"mm/core/free_map.c": attack("ends")}, only="explorer")
     assert [r.name for r in one.results] == ["rules"]
     one = graded(tmp_path, text=taking("", "\t/* changed */\n"), only="model.one_block")
     assert [(r.name, r.verdict) for r in one.results] == [("one_block", "PASS")]
 
 
 def test_what_does_not_compile_is_an_error(tmp_path):
-    one = graded(tmp_path, text={"mm/free_map.c": "int f(void)\n{\n\treturn 1\n}\n"})
+    one = graded(tmp_path, text={"mm/core/free_map.c": "int f(void)\n{\n\treturn 1\n}\n"})
     assert [(r.layer, r.verdict) for r in one.results] == [("build", "ERROR")]
     assert "error" in one.results[0].why and one.points() == 0
 
@@ -307,7 +307,7 @@ def test_what_does_not_compile_is_an_error(tmp_path):
 def test_other_files_are_not_taken(tmp_path):
     """A changed header of the student's tree changes nothing."""
     submission.write(LAB, "reference", str(tmp_path))
-    (tmp_path / "mm" / "buddy.h").write_text("#error not taken\n")
+    (tmp_path / "mm/core/buddy.h").write_text("#error not taken\n")
     one = graded(tmp_path, only="model.one_block")
     assert [r.verdict for r in one.results] == ["PASS"]
 
@@ -316,28 +316,28 @@ SECRET = "int secret = 4711;"
 
 
 def link_of_a_file(tree, secret):
-    (tree / "mm/free_map.c").unlink()
-    (tree / "mm/free_map.c").symlink_to(secret)
+    (tree / "mm/core/free_map.c").unlink()
+    (tree / "mm/core/free_map.c").symlink_to(secret)
 
 
 def link_of_a_folder(tree, secret):
     (tree / "mm").rename(secret.parent / "mm")
-    (secret.parent / "mm/free_map.c").write_text(SECRET)
+    (secret.parent / "mm/core/free_map.c").write_text(SECRET)
     (tree / "mm").symlink_to(secret.parent / "mm")
 
 
 def pipe_without_a_writer(tree, _):
-    (tree / "mm/free_map.c").unlink()
-    os.mkfifo(tree / "mm/free_map.c")
+    (tree / "mm/core/free_map.c").unlink()
+    os.mkfifo(tree / "mm/core/free_map.c")
 
 
 def folder_of_that_name(tree, _):
-    (tree / "mm/free_map.c").unlink()
-    (tree / "mm/free_map.c").mkdir()
+    (tree / "mm/core/free_map.c").unlink()
+    (tree / "mm/core/free_map.c").mkdir()
 
 
 def too_much_of_it(tree, _):
-    (tree / "mm/free_map.c").write_bytes(b"/" * (1 << 20 | 1))
+    (tree / "mm/core/free_map.c").write_bytes(b"/" * (1 << 20 | 1))
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
     one = grade.Grade(labs.lab(LAB), str(tree), arguments)
     one.run()
     assert [(r.layer, r.verdict) for r in one.results] == [("build", "FAIL")]
-    assert one.results[0].why.startswith("mm/free_map.") and one.points() == 0
+    assert one.results[0].why.startswith("mm/core/free_map.") and one.points() == 0
     assert "secret" not in "\n".join(grade_report.text_of(one))
     staged = os.path.join(BUILD, "labs", "staged")
     for folder, _, files in os.walk(staged):
@@ -367,11 +367,11 @@ def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
 
 
 def test_a_file_that_is_not_handed_in_is_the_emptied_one(tmp_path):
-    """The report says so.  In track short4 no function of mm/evacuate.c is to be written."""
+    """The report says so.  Track short4 has no function of mm/hotplug/evacuate.c to write."""
     for lab, track, missing in (
-        (LAB, None, "mm/free_map.c"),
-        ("7", None, "mm/evacuate.c"),
-        ("7", "short4", "mm/evacuate.c"),
+        (LAB, None, "mm/core/free_map.c"),
+        ("7", None, "mm/hotplug/evacuate.c"),
+        ("7", "short4", "mm/hotplug/evacuate.c"),
     ):
         tree = tmp_path / f"{lab}-{track}"
         submission.write(lab, "reference", str(tree))
@@ -385,7 +385,7 @@ def test_a_file_that_is_not_handed_in_is_the_emptied_one(tmp_path):
     arguments.kernel, arguments.tree = False, str(tmp_path / f"{LAB}-None")
     one = grade.Grade(labs.lab(LAB), arguments.tree, arguments)
     one.run()
-    assert lost(one) and "  note: mm/free_map.c is not handed in" in "\n".join(
+    assert lost(one) and "  note: mm/core/free_map.c is not handed in" in "\n".join(
         grade_report.text_of(one)
     )
 
@@ -411,7 +411,8 @@ def test_results_in_every_form(tmp_path):
     assert case.get("name") == "blocks" and case.find("failure").get("type") == row["verdict"]
     tests = json.loads((out / "results.json").read_text())["tests"]
     assert {t["name"] for t in tests} >= {"model", "explorer", "contract"}
-    assert any(line.startswith("::error file=mm/free_map.") for line in grade_report.as_github(one))
+    said = grade_report.as_github(one)
+    assert any(line.startswith("::error file=mm/core/free_map.") for line in said)
     lines = [line for line in grade_report.text_of(one) if "again: " not in line]
     assert all(len(line) <= 80 for line in lines)
     assert re.search(r"points in [\d.]+ s, [\d.]+ s of processor time$", lines[-1])

@@ -36,11 +36,11 @@ def fill(folder):
     with tarfile.open(folder / "wrong.tar.gz", "w:gz") as archive:
         archive.add(work, "hand-in/lab")
     with zipfile.ZipFile(folder / "broken.zip", "w") as archive:
-        archive.writestr("mm/free_map.c", "int f(void)\n{\n\treturn 1\n}\n")
+        archive.writestr("mm/core/free_map.c", "int f(void)\n{\n\treturn 1\n}\n")
     (folder / "none").mkdir()
     (folder / "none" / "answers.md").write_text("1. Because.\n")
-    (folder / "link" / "mm").mkdir(parents=True)
-    (folder / "link" / "mm" / "free_map.c").symlink_to("/etc/passwd")
+    (folder / "link/mm/core").mkdir(parents=True)
+    (folder / "link/mm/core/free_map.c").symlink_to("/etc/passwd")
 
 
 def batch(folder, out):
@@ -193,25 +193,27 @@ def test_no_student_loses_points_by_a_failure_of_the_grader(tmp_path, capsys):
 )
 def test_the_key_changes_with_each_file_of_the_grader(tmp_path, changed):
     def key_of_tree(name, **more):
-        files = {"mm/buddy.c": "1", "tests/races/fiber_explore.c": "1", "docs/labs.md": "1", **more}
+        files = {"mm/core/buddy.c": "1", "tests/races/fiber_explore.c": "1", "docs/labs.md": "1"}
+        files |= more
         for path, text in files.items():
             (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name / path).write_text(text)
         return grade_batch.grader_key(str(tmp_path / name))
 
     key = key_of_tree("first")
-    assert key_of_tree("same", **{"docs/labs.md": "2", "mm/buddy.o": "2"}) == key
+    assert key_of_tree("same", **{"docs/labs.md": "2", "mm/core/buddy.o": "2"}) == key
     assert key_of_tree("other", **{changed: "2"}) != key
 
 
 def test_files_alone_are_taken_unless_they_lie_in_their_folder(tmp_path):
-    one, names = labs.lab(LAB), ("free_map.c", "old/mm/free_map.c", "a/longer/mm/free_map.c")
+    one = labs.lab(LAB)
+    names = ("free_map.c", "old/mm/core/free_map.c", "a/longer/mm/core/free_map.c")
     for name in reversed(names):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     (tmp_path / "free_map.h").write_text("alone")
-    taken = {"mm/free_map.h": b"alone", "mm/free_map.c": b"old/mm/free_map.c"}
+    taken = {"mm/core/free_map.h": b"alone", "mm/core/free_map.c": b"old/mm/core/free_map.c"}
     assert grade_batch.texts(one, str(tmp_path)) == taken
 
 
@@ -234,7 +236,7 @@ def zip_with(byte, at, method):
     """An archive whose two headers have this byte at this place, as counted in the first header."""
     text = io.BytesIO()
     with zipfile.ZipFile(text, "w", method) as archive:
-        archive.writestr("mm/free_map.c", "int f(void);\n" * 99)
+        archive.writestr("mm/core/free_map.c", "int f(void);\n" * 99)
     data = bytearray(text.getvalue())
     for header in (at, data.index(b"PK\1\2") + 2 + at):
         data[header] = byte
@@ -255,11 +257,11 @@ def test_an_archive_that_cannot_be_read_is_refused(tmp_path, byte, at, method):
 def test_a_file_that_is_too_large_is_refused(tmp_path):
     one, folder, out = labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "out")
     submission.write(LAB, "reference", os.path.join(folder, "anna"))
-    with open(os.path.join(folder, "anna", "mm", "free_map.c"), "a", encoding="utf-8") as f:
+    with open(os.path.join(folder, "anna/mm/core/free_map.c"), "a", encoding="utf-8") as f:
         f.write("/" * (1 << 20))
     grade_batch.one_of(one, "anna", folder, out, OPTIONS)
     fault = grade_batch.first_fault(grade_batch.result_of(out, "anna"))
-    assert fault == "FAIL build.rules: mm/free_map.c has more than 1 MiB"
+    assert fault == "FAIL build.rules: mm/core/free_map.c has more than 1 MiB"
 
 
 @pytest.mark.parametrize(

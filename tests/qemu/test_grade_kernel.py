@@ -28,12 +28,12 @@ def test_wrong_submission_fails(tmp_path):
 
 
 def test_powering_off_is_not_allowed(tmp_path):
-    text = labs.read("mm/page_isolation.c")
+    text = labs.read("mm/hotplug/page_isolation.c")
     at = text.index(FUNCTION)
     before = "void machine_power_off(bool ok);\n"
     end = text.index("\n{\n", at) + 3
     text = text[:at] + before + text[at:end] + "\tmachine_power_off(true);\n" + text[end:]
-    one = graded(tmp_path, text={"mm/page_isolation.c": text})
+    one = graded(tmp_path, text={"mm/hotplug/page_isolation.c": text})
     assert one.points() == 0
     assert "uses machine_power_off" in one.results[0].why
 

@@ -33,36 +33,37 @@ MEMORY = "#define E0 +1\n" + DOUBLES + "int x = 0 E40;\n"
 def test_a_compiler_that_reaches_a_limit(tmp_path, monkeypatch, text, limits, said):
     for name, value in limits.items():
         monkeypatch.setattr(lab_make, name, value)
-    folder = tmp_path / "staged" / "in-anna" / "mm"
+    folder = tmp_path / "staged" / "in-anna" / "mm/core"
     folder.mkdir(parents=True)
     (folder / "here.h").write_text(text)
     (folder / "here.c").write_text('#include "here.h"\n')
     builder = lab_make.Builder(str(tmp_path / "labs" / "x"))
     with pytest.raises(lab_make.Limited) as error:
         builder.compile(str(folder / "here.c"), str(tmp_path / "x.o"), ["gcc", "-w"])
-    assert str(error.value) == f"mm/here.c: its compilation needs {said}"
+    assert str(error.value) == f"mm/core/here.c: its compilation needs {said}"
 
 
 def test_a_limit_fails_the_build_of_the_submission(tmp_path, monkeypatch):
     # Make the objects that submissions share.
     assert test_grade.lost(test_grade.graded(tmp_path / "in", only="model.one_block")) == []
     monkeypatch.setattr(lab_make, "MOST_CPU", 1)
-    text = {"mm/free_map.h": '#include "mm/free_map.h"\n' * 2 + labs.read("mm/free_map.h")}
+    path = "mm/core/free_map.h"
+    text = {path: f'#include "{path}"\n' * 2 + labs.read(path)}
     one = test_grade.graded(tmp_path / "in", text=text, only="model.one_block")
     (row,) = one.results
     assert row.verdict == "FAIL" and "1 seconds of processor time" in row.why, row
 
 
 def test_an_empty_file_is_named(tmp_path):
-    one = test_grade.graded(tmp_path, text={"mm/free_map.c": ""}, only="model.one_block")
-    assert [r.why for r in one.results] == ["mm/free_map.c is empty"]
+    one = test_grade.graded(tmp_path, text={"mm/core/free_map.c": ""}, only="model.one_block")
+    assert [r.why for r in one.results] == ["mm/core/free_map.c is empty"]
 
 
 def test_a_function_that_is_missing_is_named(tmp_path):
     here, other = "int free_map_order_at(", "static inline int order_of("
-    text = labs.read("mm/free_map.c").replace(here, other)
-    one = test_grade.graded(tmp_path, text={"mm/free_map.c": text}, only="model.one_block")
-    assert "mm/free_map.c does not define free_map_order_at" in [
+    text = labs.read("mm/core/free_map.c").replace(here, other)
+    one = test_grade.graded(tmp_path, text={"mm/core/free_map.c": text}, only="model.one_block")
+    assert "mm/core/free_map.c does not define free_map_order_at" in [
         line for r in one.results for line in (r.why, *r.details)
     ]
 

@@ -26,45 +26,49 @@ import submission
 import test_grade
 from test_grade import BUILD, LAB
 
-HEADER = "mm/free_map.h"
+HEADER = "mm/core/free_map.h"
 PUT = (
     "static always_inline unsigned free_map_put(struct free_map *map, unsigned page, "
     "unsigned order)\n{\n"
 )
 # (file of lab 2, text in it, complaint)
 REFUSED = (
-    ("mm/free_map.c", '#include"mm/drain.c"', "which is no header of mm/"),
-    ("mm/free_map.c", '#import "mm/zone.h"', "has #import"),
-    ("mm/free_map.c", '#inc\\\nlude "/etc/passwd"', "which is no header of mm/"),
-    ("mm/free_map.c", '#inc\\ \r\nlude "/etc/passwd"', "which is no header of mm/"),
-    ("mm/free_map.c", '%:include "/etc/passwd"', "has a digraph"),
-    ("mm/free_map.c", '#\0include "/etc/passwd"', "has control characters"),
-    ("mm/free_map.c", '# 1 "/etc/passwd"', "has #1"),
-    ("mm/free_map.c", '#line 1 "/etc/passwd"', "has #line"),
-    ("mm/free_map.c", "#pragma GCC poison x", "has #pragma"),
-    ("mm/free_map.c", '#define NAME "mm/drain.c"\n#include NAME', "includes NAME"),
-    ("mm/free_map.c", "#include <mm/free_map.h>", "includes <mm/free_map.h>"),
-    ("mm/free_map.c", '#include "mm/./free_map.h"', "which is no header of mm/"),
-    ("mm/free_map.c", '#if __has_include("/etc/passwd")\n#endif', "of the preprocessor"),
-    ("mm/free_map.c", 'char *s = "/*"; __asm__("syscall"); /* */', "has assembly"),
-    ("mm/free_map.c", "char c = '\"'; __asm__(\"syscall\"); char d = '\"';", "has assembly"),
-    ("mm/free_map.c", "__as\\\nm__(\"syscall\");", "has assembly"),
-    ("mm/free_map.c", 'R"(")" __asm__("syscall"); //"', "a raw string"),
-    ("mm/free_map.c", "#define A(x, y) __attribute__((x y))\nA(section, (N)) int x;", "a section"),
-    ("mm/free_map.c", '[[gnu::section("a")]] int x;', "a section"),
-    ("mm/free_map.c", "__attribute__((no_sanitize_thread)) int f(int);", "a sanitizer's name"),
-    ("mm/free_map.c", '[[gnu::__no_sanitize__("thread")]] int f(int);', "a sanitizer's name"),
-    ("mm/free_map.c", "static void __tsan_write4(void *at)\n{\n}", "a sanitizer's name"),
-    ("mm/free_map.c", "#define race_point(name) ((void)0)", "names race_point"),
-    ("mm/free_map.c", "void f(void (*race_point)(const char *));", "names race_point"),
-    ("mm/free_map.c", "#define lab_holds_block(zone, pfn) ((void)0)", "names lab_holds_block"),
-    ("mm/free_map.c", "#undef zone_lock", "a macro zone_lock"),
-    ("mm/free_map.c", "#undef RACE_BUILD", "a macro RACE_BUILD"),
-    ("mm/free_map.c", "#ifndef __SANITIZE_THREAD__\n#endif", "tell the grader's builds apart"),
-    ("mm/free_map.c", "#if defined(CHECKED_BUILD)\n#endif", "tell the grader's builds apart"),
-    ("mm/free_map.c", "#ifdef __OPTIMIZE__\n#endif", "tell the grader's builds apart"),
-    ("mm/free_map.c", "void f(void *z)\n{\n\t(zone_lock)(z);\n}", "has zone_lock in another"),
-    ("mm/free_map.c", "bool (*take)(struct page *) = get_page;", "has get_page in another"),
+    ("mm/core/free_map.c", '#include"mm/core/drain.c"', "which is no header of mm/"),
+    ("mm/core/free_map.c", '#import "mm/core/zone.h"', "has #import"),
+    ("mm/core/free_map.c", '#inc\\\nlude "/etc/passwd"', "which is no header of mm/"),
+    ("mm/core/free_map.c", '#inc\\ \r\nlude "/etc/passwd"', "which is no header of mm/"),
+    ("mm/core/free_map.c", '%:include "/etc/passwd"', "has a digraph"),
+    ("mm/core/free_map.c", '#\0include "/etc/passwd"', "has control characters"),
+    ("mm/core/free_map.c", '# 1 "/etc/passwd"', "has #1"),
+    ("mm/core/free_map.c", '#line 1 "/etc/passwd"', "has #line"),
+    ("mm/core/free_map.c", "#pragma GCC poison x", "has #pragma"),
+    ("mm/core/free_map.c", '#define NAME "mm/core/drain.c"\n#include NAME', "includes NAME"),
+    ("mm/core/free_map.c", "#include <mm/core/free_map.h>", "includes <mm/core/free_map.h>"),
+    ("mm/core/free_map.c", '#include "mm/./free_map.h"', "which is no header of mm/"),
+    ("mm/core/free_map.c", '#if __has_include("/etc/passwd")\n#endif', "of the preprocessor"),
+    ("mm/core/free_map.c", 'char *s = "/*"; __asm__("syscall"); /* */', "has assembly"),
+    ("mm/core/free_map.c", "char c = '\"'; __asm__(\"syscall\"); char d = '\"';", "has assembly"),
+    ("mm/core/free_map.c", "__as\\\nm__(\"syscall\");", "has assembly"),
+    ("mm/core/free_map.c", 'R"(")" __asm__("syscall"); //"', "a raw string"),
+    (
+        "mm/core/free_map.c",
+        "#define A(x, y) __attribute__((x y))\nA(section, (N)) int x;",
+        "a section",
+    ),
+    ("mm/core/free_map.c", '[[gnu::section("a")]] int x;', "a section"),
+    ("mm/core/free_map.c", "__attribute__((no_sanitize_thread)) int f(int);", "a sanitizer's name"),
+    ("mm/core/free_map.c", '[[gnu::__no_sanitize__("thread")]] int f(int);', "a sanitizer's name"),
+    ("mm/core/free_map.c", "static void __tsan_write4(void *at)\n{\n}", "a sanitizer's name"),
+    ("mm/core/free_map.c", "#define race_point(name) ((void)0)", "names race_point"),
+    ("mm/core/free_map.c", "void f(void (*race_point)(const char *));", "names race_point"),
+    ("mm/core/free_map.c", "#define lab_holds_block(zone, pfn) ((void)0)", "names lab_holds_block"),
+    ("mm/core/free_map.c", "#undef zone_lock", "a macro zone_lock"),
+    ("mm/core/free_map.c", "#undef RACE_BUILD", "a macro RACE_BUILD"),
+    ("mm/core/free_map.c", "#ifndef __SANITIZE_THREAD__\n#endif", "tell the grader's builds apart"),
+    ("mm/core/free_map.c", "#if defined(CHECKED_BUILD)\n#endif", "tell the grader's builds apart"),
+    ("mm/core/free_map.c", "#ifdef __OPTIMIZE__\n#endif", "tell the grader's builds apart"),
+    ("mm/core/free_map.c", "void f(void *z)\n{\n\t(zone_lock)(z);\n}", "has zone_lock in another"),
+    ("mm/core/free_map.c", "bool (*take)(struct page *) = get_page;", "has get_page in another"),
     (HEADER, "#define ktest_fail(...) ((void)0)", "names ktest_fail"),
     (HEADER, "static inline void ktest_fail(struct ktest *t, ...)\n{\n}", "names ktest_fail"),
     (HEADER, "#define EXPECT(t, cond) ((void)(cond))", "a macro EXPECT"),
@@ -74,7 +78,7 @@ REFUSED = (
 # Text that right submissions may have.
 ACCEPTED = (
     "#define PAGES_OF(order) (1U << (order)) /* don't */\n#undef PAGES_OF",
-    '#include "mm/zone.h" // of a pageblock',
+    '#include "mm/core/zone.h" // of a pageblock',
     '#  include <quarry/string.h>\n#\n#error "a # and a \' and /* in it"',
     "char quote = '\"', percent[] = \"100 %: asm, R\\\"(x)\\\"\"; /* __asm__ \" */",
     "pfn_t section = ALIGN_DOWN(pfn, 4);\r\n/* \xe4 */",
@@ -96,13 +100,13 @@ def test_sources_that_are_refused(tmp_path, path, text, complaint):
 
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_sources_that_are_accepted(tmp_path, text):
-    assert faults_of(tmp_path, "mm/free_map.c", text) == []
+    assert faults_of(tmp_path, "mm/core/free_map.c", text) == []
 
 
 def test_a_byte_order_mark_hides_no_directive(tmp_path):
     there = tmp_path / "there"
     there.write_bytes(b'\xef\xbb\xbf#include "/etc/passwd"\n')
-    (said,) = grade_source.source_faults(labs.lab(LAB), str(there), "mm/free_map.c")
+    (said,) = grade_source.source_faults(labs.lab(LAB), str(there), "mm/core/free_map.c")
     assert "includes" in said
 
 
@@ -151,7 +155,7 @@ def test_stacks_may_be_protected(tmp_path):
     text = "int get(int *);\nint f(int a)\n{\n\tint x[9];\n\n\tx[0] = a;\n\treturn get(x);\n}"
     to = compiled(tmp_path, text, "-fstack-protector-strong")
     assert ("U", "__stack_chk_fail") in lab_link.symbols(to)
-    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/free_map.c"))
+    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/core/free_map.c"))
     assert any("uses get," in line for line in said)
     assert not any("__stack_chk" in line for line in said)
 
@@ -170,7 +174,7 @@ def test_only_the_explorers_build_calls_at_stores(tmp_path, place, text, complai
     folder = tmp_path / "labs" / place
     folder.mkdir(parents=True)
     to = compiled(folder, f"{text}\nvoid f(int *at)\n{{\n\t__tsan_write4(at);\n}}")
-    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/free_map.c"))
+    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/core/free_map.c"))
     assert any(complaint in line for line in said) if complaint else len(said) == 1, said
 
 
@@ -194,7 +198,7 @@ def test_what_a_header_brings_into_given_sources(tmp_path, monkeypatch, layer, h
     one = test_grade.graded(tmp_path, text={HEADER: text}, only=layer, kernel=layer == "kernel")
     assert [r.name for r in one.results] == ["rules"] and one.points() == 0
     said = [one.results[0].why, *one.results[0].details]
-    for path in ("mm/buddy.c", "mm/buddy_batch.c"):
+    for path in ("mm/core/buddy.c", "mm/core/buddy_batch.c"):
         lacks = f"{path}, with the lab's headers, has {ends}, which the lab does not list"
         assert lacks in said, said
 
@@ -308,5 +312,5 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "open", refuse)
     for refused in ("free_map.c", "mm", str(tmp_path / "in")):
-        with pytest.raises(labs.BadLab, match="mm/free_map.[ch]: Permission denied"):
+        with pytest.raises(labs.BadLab, match="mm/core/free_map.[ch]: Permission denied"):
             grade_stage.stage(labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "to"))

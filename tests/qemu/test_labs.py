@@ -27,7 +27,7 @@ from lab_trees import BUILD, IN_KERNEL, ROOT, Lab, each, ending
 
 MOST_CPU = 5  # most seconds of CPU time for all suites of an emptied lab
 SOURCE = '''/* SPDX-License-Identifier: MIT */
-#include "mm/zone.h"
+#include "mm/core/zone.h"
 
 struct pair {
 	int a;
@@ -89,7 +89,7 @@ def test_labs_ini_names_what_there_is():
         ("race", "races = R-S2 R-S4\n", "races = R-S99\n", "no race R-S99"),
         ("variant", "FM01 FM02", "FM91 FM02", "no variant FM91"),
         ("track", "labs = 0 2 4 5 6 7 capstone", "labs = 0 2 4 5 6 capstone", "its tracks"),
-        ("file", "\tmm/free_map.c\n", "\tmm/no_map.c\n", "no file mm/no_map.c"),
+        ("file", "\tmm/core/free_map.c\n", "\tmm/no_map.c\n", "no file mm/no_map.c"),
         ("lines", "migrate_list isolate_page", "migrate_list put_done isolate_page", "8"),
         (
             "lines",
@@ -99,17 +99,17 @@ def test_labs_ini_names_what_there_is():
         ),
         (
             "data",
-            "files =\n\tmm/page_isolation.c\n",
-            "files =\n\tmm/page_isolation.c\n\tmm/isolate_policy.c\n",
-            "mm/isolate_policy.c holds data with function pointers",
+            "files =\n\tmm/hotplug/page_isolation.c\n",
+            "files =\n\tmm/hotplug/page_isolation.c\n\tmm/hotplug/isolate_policy.c\n",
+            "mm/hotplug/isolate_policy.c holds data with function pointers",
         ),
         ("planted", "planted = wrong_count ", "planted = ", "wrong_count.c is not planted"),
         ("planted", "planted = wrong_count", "planted = no_count", "no file labs/planted/0/no_c"),
         ("short", "short = 4 drain_round", "short = 4 no_round", "short: no_round is not emptied"),
         (
             "owner",
-            "\tmm/drain.c\nfunctions",
-            "\tmm/drain.c mm/pcp.c\nfunctions",
+            "\tmm/core/drain.c\nfunctions",
+            "\tmm/core/drain.c mm/core/pcp.c\nfunctions",
             "belongs to lab 4",
         ),
     ],
@@ -145,7 +145,7 @@ def test_each_function_says_which_memory_it_works_for():
 def test_functions_that_are_not_emptied_cost_nothing():
     """Only lines of emptied bodies count for the limit."""
     one = labs.lab("2")
-    more = labs.Lab(**{**vars(one), "functions": {"mm/free_map.c": ["free_map_take"]}})
+    more = labs.Lab(**{**vars(one), "functions": {"mm/core/free_map.c": ["free_map_take"]}})
     assert 0 < labs.lines(more) < labs.lines(one) <= labs.MOST
 
 
@@ -210,9 +210,9 @@ def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path, monkeypatch):
     assert "8 functions to write" in done.stdout
     assert not os.path.exists(os.path.join(folder, "tests", "mutants"))
     assert not os.path.exists(os.path.join(folder, ".git"))
-    with open(os.path.join(folder, "mm", "free_map.c"), encoding="utf-8") as f:
+    with open(os.path.join(folder, "mm/core/free_map.c"), encoding="utf-8") as f:
         assert f.read().count("LAB_TODO();") == 7
-    assert os.path.exists(os.path.join(folder, "labs", "reference", "kernel", "mm_free_map.c.o"))
+    assert os.path.exists(os.path.join(folder, "labs/reference/kernel/mm_core_free_map.c.o"))
     again = subprocess.run(command, check=False, **more)
     assert again.returncode and "exists" in again.stderr
     has_the_rules_of_the_hand_in(folder, monkeypatch)
@@ -227,7 +227,7 @@ def has_the_rules_of_the_hand_in(folder, monkeypatch):
 
     want = rules()
     assert "free_map_take" in want[0][0] and "lab_free_count_depth" in want[0][1]
-    with open(os.path.join(folder, "mm", "free_map.c"), "a", encoding="utf-8") as f:
+    with open(os.path.join(folder, "mm/core/free_map.c"), "a", encoding="utf-8") as f:
         f.write("\nconst int data = 1;\n\nint helper(void)\n{\n\treturn data;\n}\n")
     monkeypatch.setattr(labs, "ROOT", folder)
     assert rules() == want
@@ -238,7 +238,7 @@ def test_no_skeleton_shows_the_solution():
 
 
 def test_a_solution_elsewhere_is_found(monkeypatch):
-    text = labs.read("mm/free_map.c")
+    text = labs.read("mm/core/free_map.c")
     body = bodies.bodies(text)["free_map_take_at"]
     read = labs.read
 
@@ -259,10 +259,10 @@ def test_both_codes_are_linked_side_by_side(tmp_path):
     lab, which = Lab("2", tmp_path), "free_map,buddy"
     got = lab.run(which)
     assert got["rc"] == 0 and got["ended"] and got["ok"] and not got["not ok"]
-    lab.change("mm/free_map.h", "while (bits >> (node ^ 1) % 64 & 1)", "while (0)")
+    lab.change("mm/core/free_map.h", "while (bits >> (node ^ 1) % 64 & 1)", "while (0)")
     got = lab.run(which)
     assert got["rc"] and (got["not ok"] or "PANIC" in got["text"])
-    lab.change("mm/free_map.h", "while (0)", "while (bits >> (node ^ 1) % 64 & 1)")
+    lab.change("mm/core/free_map.h", "while (0)", "while (bits >> (node ^ 1) % 64 & 1)")
     assert lab.run(which)["rc"] == 0
 
 
@@ -305,7 +305,9 @@ def test_an_edit_is_noticed_in_a_folder_with_any_name(tmp_path, cc):
 
 def test_what_a_compiler_says_of_the_students_file_is_shown(tmp_path):
     lab = Lab("2", tmp_path)
-    lab.change("mm/free_map.c", "return counts == map->counts;", "return counts == map->count;")
+    lab.change(
+        "mm/core/free_map.c", "return counts == map->counts;", "return counts == map->count;"
+    )
     with pytest.raises(lab_link.Failed) as failed:
         lab.run("buddy")
     assert "has no member named" in str(failed.value)
@@ -349,11 +351,11 @@ def test_symbols_that_a_lab_does_not_list(tmp_path):
     lab = Lab("2", tmp_path)
     hosted = lab_build.Hosted(lab.one, BUILD)
     hosted.program(lab.folder, "test")
-    name = "mm_free_map.c.o"
+    name = "mm_core_free_map.c.o"
     same = os.path.join(hosted.folder_of_same(), name)
-    assert lab_build.object_faults(lab.one, same, "mm/free_map.c") == []
+    assert lab_build.object_faults(lab.one, same, "mm/core/free_map.c") == []
     lab.change(
-        "mm/free_map.c",
+        "mm/core/free_map.c",
         "unsigned free_map_first(",
         "extern int ktest_run(const char *which, u64 seed);\n"
         "__attribute__((constructor)) static void early(void)\n{\n\tktest_run(NULL, 0);\n}\n\n"
@@ -362,14 +364,14 @@ def test_symbols_that_a_lab_does_not_list(tmp_path):
     hosted = lab_build.Hosted(lab.one, BUILD)
     hosted.program(lab.folder, "test")
     made = os.path.join(hosted.lab, "test", name)
-    said = lab_build.object_faults(lab.one, made, "mm/free_map.c")
-    assert "mm/free_map.c may not use ktest_run" in said
-    assert "mm/free_map.c may not have a section .init_array" in said
+    said = lab_build.object_faults(lab.one, made, "mm/core/free_map.c")
+    assert "mm/core/free_map.c may not use ktest_run" in said
+    assert "mm/core/free_map.c may not have a section .init_array" in said
 
 
 def test_of_a_students_tree_only_the_labs_files_count(tmp_path):
     lab = Lab("4", tmp_path)
-    for path in ("mm/pcp.h", "mm/page.h", "mm/alloc.h"):
+    for path in ("mm/core/pcp.h", "mm/core/page.h", "mm/core/alloc.h"):
         with open(os.path.join(lab.folder, path), "w", encoding="utf-8") as f:
             f.write("#error another header\n")
     lab_build.Hosted(lab.one, BUILD).program(lab.folder, "test")

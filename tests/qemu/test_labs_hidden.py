@@ -14,7 +14,7 @@ import skeleton
 LAB = "2"
 SUITE = """/* SPDX-License-Identifier: MIT */
 /* test_later.c: held back. */
-#include "mm/free_map.h"
+#include "mm/core/free_map.h"
 #include <quarry/ktest.h>
 
 static void an_empty_tree_has_nothing(struct ktest *t)

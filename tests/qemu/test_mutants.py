@@ -25,7 +25,7 @@ LOOP = "\tfor (;;)\n\t\tcpu_relax();\n"
 
 def block(new, old=OLD):
     old, new = (re.sub("^(?=.)", mark, text, flags=re.M) for mark, text in (("-", old), ("+", new)))
-    return f"@@ mm/zone.c\n{old}{new}"
+    return f"@@ mm/core/zone.c\n{old}{new}"
 
 
 def read(folder, *texts):
@@ -40,8 +40,12 @@ VERDICTS = {
     "another_form": (HEAD, SAME, "SURVIVED"),
     "other_words": (HEAD.replace(WORDS, "something else"), WRONG, "KILLED OTHERWISE"),
     "no_c": (HEAD, "\treturn;;)\n", "BUILD ERROR"),
-    "compiled_alone": (HEAD.replace("kill:", "compile: mm/zone.c\nkill:"), WRONG, "KILLED"),
-    "compiled_elsewhere": (HEAD.replace("kill:", "compile: mm/cma.c\nkill:"), WRONG, "BAD PATCH"),
+    "compiled_alone": (HEAD.replace("kill:", "compile: mm/core/zone.c\nkill:"), WRONG, "KILLED"),
+    "compiled_elsewhere": (
+        HEAD.replace("kill:", "compile: mm/hotplug/cma.c\nkill:"),
+        WRONG,
+        "BAD PATCH",
+    ),
     "hangs": (HEAD, LOOP + OLD, "TIMEOUT"),
     "hangs_as_it_must": (HEAD.replace(WORDS, "hangs"), LOOP + OLD, "KILLED"),
     "does_not_hang": (HEAD.replace(WORDS, "hangs"), SAME, "SURVIVED"),
@@ -76,7 +80,7 @@ def test_verdict(tmp_path, monkeypatch, case):
     hunt = mutants.Hunt(qemu.BUILD, False)
     wrong = hunt.prepare([v])
     assert (wrong or hunt.one(v)[0]["verdict"]).startswith(want), wrong
-    with open(f"{variant.ROOT}/mm/zone.c", encoding="utf-8") as f:
+    with open(f"{variant.ROOT}/mm/core/zone.c", encoding="utf-8") as f:
         assert OLD in f.read()  # this tree is unchanged
 
 
@@ -95,11 +99,17 @@ MALFORMED = {
     ),
     "no_such_build": (HEAD + "build: fast\n" + block(WRONG), "mut:6: build: 'fast' is none of"),
     "no_block": (HEAD, "changes nothing"),
-    "no_file": (HEAD + block(WRONG).replace("@@ mm/zone.c\n", ""), "mut:6: .*@@ PATH names one"),
+    "no_file": (
+        HEAD + block(WRONG).replace("@@ mm/core/zone.c\n", ""),
+        "mut:6: .*@@ PATH names one",
+    ),
     "outside": (HEAD + block(WRONG).replace("mm/", "../"), "mut:6: .* not a file of the tree"),
     "no_mark": (HEAD + block(WRONG) + "}\n", "mut:9: not a line of .* a diff: '}'"),
     "header_last": (HEAD + block(WRONG) + "cpus: 2\n", "mut:9: not a line of"),
-    "numbers": (HEAD + block(WRONG).replace("mm/zone.c", "-1,2 +1,2 @@"), "mut:6: not a line of"),
+    "numbers": (
+        HEAD + block(WRONG).replace("mm/core/zone.c", "-1,2 +1,2 @@"),
+        "mut:6: not a line of",
+    ),
     "only_new": (HEAD + block(WRONG, ""), "mut:6: nothing to replace"),
     "nothing_new": (HEAD + block(WRONG) + "@@\n }\n", "mut:9: nothing to replace"),
     "same": (HEAD + block(OLD), "nothing to replace"),
@@ -117,8 +127,8 @@ def test_a_change_has_lines_that_stay(tmp_path):
     """An empty line stays, too.  The second change is in the same file."""
     v = read(tmp_path, HEAD + block(WRONG) + "@@\n one\n\n-two\n three\n@@ a/b.c\n-four\n")
     assert v.edits == [
-        ("mm/zone.c", OLD, WRONG),
-        ("mm/zone.c", "one\n\ntwo\nthree\n", "one\n\nthree\n"),
+        ("mm/core/zone.c", OLD, WRONG),
+        ("mm/core/zone.c", "one\n\ntwo\nthree\n", "one\n\nthree\n"),
         ("a/b.c", "four\n", ""),
     ]
 
@@ -126,8 +136,8 @@ def test_a_change_has_lines_that_stay(tmp_path):
 def test_a_file_has_several_variants(tmp_path):
     other = HEAD.replace("TST", "TST2") + block(SAME)
     v = read(tmp_path, HEAD + block(WRONG) + "\n" + other)
-    assert (v.id, v.edits) == ("TST", [("mm/zone.c", OLD, WRONG)])
-    assert variant.read("TST2", str(tmp_path)).edits == [("mm/zone.c", OLD, SAME)]
+    assert (v.id, v.edits) == ("TST", [("mm/core/zone.c", OLD, WRONG)])
+    assert variant.read("TST2", str(tmp_path)).edits == [("mm/core/zone.c", OLD, SAME)]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +171,13 @@ def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
     for text in (other, block(WRONG)):  # nothing of the first text stays behind
         v = read(tmp_path, HEAD + text)
         (path,) = variant.thin_tree(v, tree)
-        for name in ("mm/zone.c", "mm/zone.h", "include/quarry/types.h", "user/init.c", "Makefile"):
+        for name in (
+            "mm/core/zone.c",
+            "mm/core/zone.h",
+            "include/quarry/types.h",
+            "user/init.c",
+            "Makefile",
+        ):
             with open(f"{tree}/{name}") as copy, open(f"{variant.ROOT}/{name}") as own:
                 assert (copy.read() == own.read()) == (name != path), name
         folder = path.split("/")[0]

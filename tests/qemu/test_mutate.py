@@ -178,7 +178,9 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
     class Args:
         seed, build, number = "x", str(tmp_path), 3
 
-    site = [mutate_sites.Site("mm/pcp.c", 1, "f", "delete", ((i, i + 1, ""),)) for i in range(9)]
+    site = [
+        mutate_sites.Site("mm/core/pcp.c", 1, "f", "delete", ((i, i + 1, ""),)) for i in range(9)
+    ]
     sites = {"mm": {"delete": site}}
     trial = mutate.Trial(Args, sites)
     first, key = trial.next()
@@ -186,7 +188,7 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
         first,
         {
             "key": key,
-            "path": "mm/pcp.c",
+            "path": "mm/core/pcp.c",
             "line": 1,
             "function": "f",
             "operator": "delete",
@@ -204,7 +206,7 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
             found[0],
             {
                 "key": found[1],
-                "path": "mm/pcp.c",
+                "path": "mm/core/pcp.c",
                 "line": 1,
                 "function": "f",
                 "operator": "delete",
@@ -236,7 +238,7 @@ def test_a_run_is_judged_by_its_output_and_status(text, status, how):
 
 
 def test_the_suites_of_a_file_are_those_that_its_head_names():
-    hosted, booted = mutate_run.suites_of("mm/pcp.c")
+    hosted, booted = mutate_run.suites_of("mm/core/pcp.c")
     assert "pcp" in hosted and "pcp" in booted
     hosted, booted = mutate_run.suites_of("kernel/cap.c")
     assert not hosted and "ipc" in booted

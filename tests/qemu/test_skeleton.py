@@ -18,8 +18,9 @@ def git(folder, *words):
 
 @needs_tool("git")
 def test_submissions_in_the_tree_are_not_of_the_tree(tmp_path, monkeypatch):
-    own = ["labs/labs.ini", "labs/variant.mk", "mm/drain.c"]
-    for name in [*own, "grades.csv", "submissions/anna/mm/drain.c", "labs/otto/mm/drain.c"]:
+    own = ["labs/labs.ini", "labs/variant.mk", "mm/core/drain.c"]
+    handed = ["submissions/anna/mm/core/drain.c", "labs/otto/mm/core/drain.c"]
+    for name in [*own, "grades.csv", *handed]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     git(tmp_path, "init")

@@ -106,7 +106,7 @@ def test_screen(terminal):
     text = one.press("a")
     assert re.search(
         r"\[a\] A on CPU 0: at free.prep, irqs on\n"
-        r" +mm/pcp_inline.h:\d+  flags = arch_irq_save\(\);\n"
+        r" +mm/core/pcp_inline.h:\d+  flags = arch_irq_save\(\);\n"
         r" +behind: the page was looked at; ahead: the interrupt-off section\n",
         text,
     ), text
@@ -116,7 +116,7 @@ def test_screen(terminal):
     text = one.press("r")
     assert re.search(r"STUCK after \d+ moves:\nB waits in a loop", text), text
     assert "The cache of CPU 0 holds P since move" in text
-    assert "The right code prevents it at mm/pcp_inline.h:" in text
+    assert "The right code prevents it at mm/core/pcp_inline.h:" in text
     text = one.press("u")
     assert "undone: back after" in text and "STUCK" not in text
     status, text = one.left(lambda: one.child.send("q"))
@@ -261,7 +261,7 @@ def test_broken_invariant(steps):
         r"disabled, on CPU 0: 1, should be 0\.\n"
         r"The last check that passed was at the start, so it broke by move \d+; page P and\n"
         r"the caches are as shown since move \d+ \(b\)\.\n"
-        r"The right code prevents it at mm/drain.c:\d+, ",
+        r"The right code prevents it at mm/core/drain.c:\d+, ",
         out,
     ), out
 

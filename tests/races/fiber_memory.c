@@ -17,7 +17,7 @@
  * Owns: the operation under way.
  */
 #include "fiber.h"
-#include "mm/pcp.h"
+#include "mm/core/pcp.h"
 #include "ops.h"
 #include "fiber_memory.h"
 #include <quarry/console.h>

@@ -7,7 +7,7 @@
  */
 #include "fiber_cpu.h"
 #include "matrix.h"
-#include "mm/check.h"
+#include "mm/check/check.h"
 #include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/movable.h>

@@ -14,7 +14,7 @@
  *
  * Owns: the arena; ops.
  */
-#include "mm/zone.h"
+#include "mm/core/zone.h"
 #include "ops.h"
 #include <quarry/memory_init.h>
 #include <quarry/smp.h>

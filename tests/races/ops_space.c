@@ -10,8 +10,8 @@
  * Owns: the account that objects and spaces are charged to.
  */
 #include "ops.h"
-#include "mm/mm_priv.h"
-#include "mm/vm.h"
+#include "mm/check/mm_priv.h"
+#include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -10,10 +10,10 @@
  * Owns: ops.vm.
  */
 #include "ops.h"
-#include "mm/migwait.h"
-#include "mm/mm_priv.h"
-#include "mm/poison.h"
-#include "mm/vm.h"
+#include "mm/vm/migwait.h"
+#include "mm/check/mm_priv.h"
+#include "mm/poison/poison.h"
+#include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include <quarry/account.h>
 #include <quarry/console.h>

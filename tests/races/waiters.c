@@ -20,10 +20,10 @@
  */
 #include "ops.h"
 #include "waiters.h"
-#include "mm/migwait.h"
-#include "mm/mm_priv.h"
-#include "mm/pagetable.h"
-#include "mm/vm.h"
+#include "mm/vm/migwait.h"
+#include "mm/check/mm_priv.h"
+#include "mm/vm/pagetable.h"
+#include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>

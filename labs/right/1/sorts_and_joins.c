@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a new range is put at the end, sorted in, and then neighbours are joined
- * file: mm/memblock.c
+ * file: mm/core/memblock.c
  */
 
 /* Join ranges that touch; returns the number that is left. */

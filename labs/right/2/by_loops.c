@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: loops over orders and pages instead of counts that answer at once
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: many are taken from the end of the order, the highest first
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 static unsigned last_node(const struct free_map *map, unsigned order)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: counts are computed from the bits after each change; the last fitting block is taken
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 static void recount(struct free_map *map)

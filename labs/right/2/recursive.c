@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: takes split, and given blocks are found, by recursion from the top
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 /* Split the free block of order @have at @page down to @order; the lower half is split further. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a freed block is noted first; then pairs are joined, recursively
- * file: mm/free_map.h
+ * file: mm/core/free_map.h
  */
 
 static inline void change(struct free_map *map, unsigned node, bool free)

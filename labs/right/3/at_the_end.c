@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a pageblock joins its list at the end; an allocation takes the last one of the list
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 static pfn_t last_of(const struct zone *zone, unsigned type, unsigned order)

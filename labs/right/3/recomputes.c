@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: whether a list has any is computed for all orders after each change; counts are recounted
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 static void look_again(struct zone *zone, unsigned type)

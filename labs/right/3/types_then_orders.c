@@ -2,7 +2,7 @@
 /*
  * title: lists instead of bits are looked at; the free block in a pageblock is found by a walk
  *        over its pages
- * file: mm/fallback.c
+ * file: mm/core/fallback.c
  */
 
 static unsigned nr_fallbacks(enum migratetype type)

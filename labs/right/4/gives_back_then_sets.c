@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: capacities are set after the blocks above them are back, and all in one lock hold
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 static unsigned capacity_now(const struct zone *zone, unsigned in_zone)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: blocks are given back one at a time; drains go from the largest order down
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: one way out of each; the word of a popped block changes before the top does
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline bool free_body(struct memory *mem, struct page *page, unsigned order)

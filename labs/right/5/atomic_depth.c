@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the depth is counted by atomic additions, a disable's under the lock
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

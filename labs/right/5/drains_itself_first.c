@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a drain empties the caller's own cache by hand, and asks the others
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static noinline int drain_cached(struct memory *mem, struct zone *zone)

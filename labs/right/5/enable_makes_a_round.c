@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the last enable makes a round, so that all CPUs have their capacities back as it returns
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int zone_pcp_enable(struct zone *zone)

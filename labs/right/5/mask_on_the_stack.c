@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: each round has a mask of its own, and asks nobody if it is empty
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: each drain makes a round of its own; nothing is counted
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static noinline int drain_cached(struct memory *mem, struct zone *zone)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a disable sets the capacities to 0 in one round, and drains in a second
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

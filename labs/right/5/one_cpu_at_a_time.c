@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a round asks one CPU after the other, the last one first
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a drain of all zones is one of each; by no shortcut where nothing seems cached
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_one(struct memory *mem, struct zone *zone)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a drain of all zones makes a round for each zone that has something cached
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int drain_all_pages(struct memory *mem, struct zone *zone)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a lock hold for each pageblock; the undo goes from the end to the start
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static int isolate_section(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: isolated pages of a stack are given back as a batch of the buddy allocator
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

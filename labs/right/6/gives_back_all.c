@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a CPU that caches one page of an isolated pageblock gives back all that it caches
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static void give_all(struct zone *zone, struct pcp_stack *stack, unsigned order)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: isolated pages are moved to the bottom of their stack, and given back as its oldest
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

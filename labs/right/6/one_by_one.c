@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the round of precise gives pages back one by one, each under a lock hold of its own
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

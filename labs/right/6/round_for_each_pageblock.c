@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a round follows each pageblock's bit
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,

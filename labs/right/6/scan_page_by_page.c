@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the scan reads each page's word itself, under the lock of its pageblock
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)

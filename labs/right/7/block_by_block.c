@@ -2,7 +2,7 @@
 /*
  * title: each pageblock goes in a lock hold of its own, the last one first; the claim goes after
  *        the caches are on
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static void commit_chunk(struct offline_op *op, struct pfn_range range)

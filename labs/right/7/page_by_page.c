@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: pages are isolated and moved one at a time
- * file: mm/evacuate.c
+ * file: mm/hotplug/evacuate.c
  */
 
 static bool move_one(struct evacuation *e, pfn_t pfn)

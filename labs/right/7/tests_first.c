@@ -2,7 +2,7 @@
 /*
  * title: whether the range is free is asked before the first pass; the reasons to end are asked
  *        in another order
- * file: mm/evacuate.c
+ * file: mm/hotplug/evacuate.c
  */
 
 int evacuate(struct evacuation *e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: pages are moved one at a time; each is put by itself
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the owner is looked up before memory is got; isolation by early ways out
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)

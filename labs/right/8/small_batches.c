@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a list is moved in batches of eight; a page is asked about its owner before its object
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 #define FEW 8

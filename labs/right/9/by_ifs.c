@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the states are told apart by a chain of questions; a soft request by a function of its own
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge_soft(struct poison_request *r, enum page_state state, int *err)

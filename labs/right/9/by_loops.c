@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a block is cut by a loop over aligned pieces instead of recursion; marks by one swap
- * file: mm/poison_take.c
+ * file: mm/core/poison_take.c
  */
 
 /* The order of the largest good piece that ends at @end, of a block from @pfn on. */

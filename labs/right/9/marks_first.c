@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: of a block in use the page is marked before its head says so
- * file: mm/poison_take.c
+ * file: mm/core/poison_take.c
  */
 
 static void set_bits_of(struct memory *mem, pfn_t pfn, u32 bits)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: each step has its own way out; types are changed as pages are taken
- * file: mm/contig.c
+ * file: mm/hotplug/contig.c
  */
 
 static void take_block(struct zone *zone, struct pfn_range part, pfn_t *bad)

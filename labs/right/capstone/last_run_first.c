@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: an area is filled from its end; a free looks at all pages before it changes any
- * file: mm/cma.c
+ * file: mm/hotplug/cma.c
  */
 
 static bool run_at(const struct cma *cma, unsigned long at, unsigned long nr)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: a piece that lies wholly in the range is taken in one step
- * file: mm/buddy_range.c
+ * file: mm/core/buddy_range.c
  */
 
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)

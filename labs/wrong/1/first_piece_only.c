@@ -2,7 +2,7 @@
 /*
  * title: behind a taken part the rest of a range of RAM is not looked at
  * layer: contract
- * file: mm/memblock.c
+ * file: mm/core/memblock.c
  */
 
 static bool next_free(const struct memblock *mb, phys_t from, struct memblock_range *out)

@@ -2,7 +2,7 @@
 /*
  * title: a full list refuses also what would be merged with a range that is there
  * layer: contract
- * file: mm/memblock.c
+ * file: mm/core/memblock.c
  */
 
 static int insert(struct memblock_type *t, phys_t start, phys_t end)

@@ -2,7 +2,7 @@
 /*
  * title: ranges are merged where they overlap: those that touch stay two
  * layer: contract
- * file: mm/memblock.c
+ * file: mm/core/memblock.c
  */
 
 static int insert(struct memblock_type *t, phys_t start, phys_t end)

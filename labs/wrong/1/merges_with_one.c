@@ -2,7 +2,7 @@
 /*
  * title: a new range is merged with the one below it, and with the one above it, but not with more
  * layer: contract
- * file: mm/memblock.c
+ * file: mm/core/memblock.c
  */
 
 static int insert(struct memblock_type *t, phys_t start, phys_t end)

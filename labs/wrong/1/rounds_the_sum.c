@@ -2,7 +2,7 @@
 /*
  * title: the aligned start is checked against the range, the size from where it was before
  * layer: contract
- * file: mm/memblock.c
+ * file: mm/core/memblock.c
  */
 
 phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max)

@@ -2,7 +2,7 @@
 /*
  * title: where the first free range is too small there is no memory
  * layer: contract
- * file: mm/memblock.c
+ * file: mm/core/memblock.c
  */
 
 phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max)

@@ -2,7 +2,7 @@
 /*
  * title: the buddy is always the block behind: merges where that is another's buddy
  * layer: model
- * file: mm/free_map.h
+ * file: mm/core/free_map.h
  */
 
 static always_inline unsigned free_map_put(struct free_map *map, unsigned page, unsigned order)

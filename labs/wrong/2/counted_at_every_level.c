@@ -2,7 +2,7 @@
 /*
  * title: each step of a merge counts the block that it makes, and uncounts one of the two
  * layer: model
- * file: mm/free_map.h
+ * file: mm/core/free_map.h
  */
 
 static always_inline unsigned free_map_put(struct free_map *map, unsigned page, unsigned order)

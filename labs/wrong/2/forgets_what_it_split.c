@@ -2,7 +2,7 @@
 /*
  * title: a recursive take says that the block was of the next order, however far up it was found
  * layer: contract
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)

@@ -2,7 +2,7 @@
 /*
  * title: nothing is split: all of the block that was found leaves the tree
  * layer: model
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)

@@ -2,7 +2,7 @@
 /*
  * title: a block that is cleared stays counted
  * layer: model
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 void free_map_clear(struct free_map *map, unsigned page, unsigned order)

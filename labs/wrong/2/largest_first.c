@@ -2,7 +2,7 @@
 /*
  * title: blocks are cut from the largest free one, not from the smallest that suffices
  * layer: model
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)

@@ -2,7 +2,7 @@
 /*
  * title: where there is no block of the order, only the next larger one is split
  * layer: model
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)

@@ -2,7 +2,7 @@
 /*
  * title: what is split off goes into the tree, and is counted once only
  * layer: model
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)

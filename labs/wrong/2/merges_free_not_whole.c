@@ -2,7 +2,7 @@
 /*
  * title: a merge asks if the buddy's first page is free, not if all of it is
  * layer: model
- * file: mm/free_map.h
+ * file: mm/core/free_map.h
  */
 
 static always_inline unsigned free_map_put(struct free_map *map, unsigned page, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: the search for a free block of an order ends before the last of them
  * layer: model
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 static unsigned first_node(const struct free_map *map, unsigned order)

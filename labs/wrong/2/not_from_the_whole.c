@@ -2,7 +2,7 @@
 /*
  * title: the way up to the block that a page lies in ends below the whole pageblock
  * layer: contract
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)

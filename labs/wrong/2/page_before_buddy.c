@@ -2,7 +2,7 @@
 /*
  * title: the head moves down before the buddy's bit is cleared: it is then always the upper one
  * layer: model
- * file: mm/free_map.h
+ * file: mm/core/free_map.h
  */
 
 static always_inline unsigned free_map_put(struct free_map *map, unsigned page, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: a page counts as free if any block above it has something free
  * layer: contract
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 int free_map_order_at(const struct free_map *map, unsigned page)

@@ -2,7 +2,7 @@
 /*
  * title: as many as asked for are counted, and one more is taken
  * layer: model
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 u64 free_map_take_word(struct free_map *map, unsigned order, unsigned max, unsigned *first)

@@ -2,7 +2,7 @@
 /*
  * title: many are taken from a word without regard to where the order ends in it
  * layer: contract
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 u64 free_map_take_word(struct free_map *map, unsigned order, unsigned max, unsigned *first)

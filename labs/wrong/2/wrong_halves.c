@@ -2,7 +2,7 @@
 /*
  * title: taking a given block leaves the half free that it lies in
  * layer: contract
- * file: mm/free_map.c
+ * file: mm/core/free_map.c
  */
 
 bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)

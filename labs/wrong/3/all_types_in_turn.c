@@ -2,7 +2,7 @@
 /*
  * title: any other type will do: unmovable pages come out of areas
  * layer: contract
- * file: mm/fallback.c
+ * file: mm/core/fallback.c
  */
 
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)

@@ -2,7 +2,7 @@
 /*
  * title: each pageblock that leaves a list takes the list's bit with it
  * layer: model
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 static void unlink_block(struct zone *zone, pfn_t block)

@@ -2,7 +2,7 @@
 /*
  * title: pages of an area are counted there, and not in the zone
  * layer: model
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 static void count_in_zone(struct zone *zone, enum migratetype type, long nr)

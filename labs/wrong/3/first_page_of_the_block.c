@@ -2,7 +2,7 @@
 /*
  * title: what is taken is the first page of the pageblock, free or not
  * layer: model
- * file: mm/fallback.c
+ * file: mm/core/fallback.c
  */
 
 static pfn_t fallback_take(

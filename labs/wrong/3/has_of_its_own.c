@@ -2,7 +2,7 @@
 /*
  * title: whether there is something to fall back to is asked of the type itself
  * layer: contract
- * file: mm/fallback.c
+ * file: mm/core/fallback.c
  */
 
 bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)

@@ -2,7 +2,7 @@
 /*
  * title: the first pageblock of a list leaves its neighbours, and stays the list's first
  * layer: model
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 static void unlink_block(struct zone *zone, pfn_t block)

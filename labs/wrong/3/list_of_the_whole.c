@@ -2,7 +2,7 @@
 /*
  * title: an allocation takes from the fullest pageblock: small blocks break up large ones
  * layer: model
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)

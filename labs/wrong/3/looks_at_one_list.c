@@ -2,7 +2,7 @@
 /*
  * title: an allocation looks at the list of its own order only
  * layer: model
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)

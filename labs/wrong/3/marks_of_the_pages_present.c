@@ -2,7 +2,7 @@
 /*
  * title: low and high are parts of the zone, not of min
  * layer: contract
- * file: mm/zone.c
+ * file: mm/core/zone.c
  */
 
 void zone_set_watermarks(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the loop over lists ends before the largest order
  * layer: model
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)

@@ -2,7 +2,7 @@
 /*
  * title: another type's smallest block is taken: what cannot move gets into every pageblock
  * layer: contract
- * file: mm/fallback.c
+ * file: mm/core/fallback.c
  */
 
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)

@@ -2,7 +2,7 @@
 /*
  * title: a pageblock that is half free is stolen wherever it is: from an area, too
  * layer: contract
- * file: mm/fallback.c
+ * file: mm/core/fallback.c
  */
 
 static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from)

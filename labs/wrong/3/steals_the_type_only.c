@@ -2,7 +2,7 @@
 /*
  * title: a stolen pageblock has a new type, and stays on the lists of the old one
  * layer: model
- * file: mm/fallback.c
+ * file: mm/core/fallback.c
  */
 
 static pfn_t fallback_take(

@@ -2,7 +2,7 @@
 /*
  * title: the next pageblock on the list still points back to the one that has left
  * layer: model
- * file: mm/buddy.c
+ * file: mm/core/buddy.c
  */
 
 static void unlink_block(struct zone *zone, pfn_t block)

@@ -2,7 +2,7 @@
 /*
  * title: a free trusts its caller: neither state nor order are compared
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)

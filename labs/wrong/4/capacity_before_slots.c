@@ -2,7 +2,7 @@
 /*
  * title: a stack's first capacity is counted from slots that it gets only afterwards
  * layer: model
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)

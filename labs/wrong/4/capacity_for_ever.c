@@ -2,7 +2,7 @@
 /*
  * title: a capacity that was set once is not lowered again
  * layer: model
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)

@@ -2,7 +2,7 @@
 /*
  * title: a stack gets a capacity but no slots: its first page is stored through NULL
  * layer: model
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)

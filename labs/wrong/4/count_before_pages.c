@@ -2,7 +2,7 @@
 /*
  * title: the count goes to 0 before the pages are with the buddy: who reads it makes no round
  * layer: explorer
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 void pcp_drain_zone_local(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: a full stack takes a block and forgets its oldest one
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: what is above the capacity is given back by count, the capacity still being the old one
  * layer: model
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 void pcp_refresh_zone_local(struct zone *zone)

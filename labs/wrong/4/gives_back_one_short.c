@@ -2,7 +2,7 @@
 /*
  * title: the last of the blocks to give back is dropped from the stack, and nowhere else
  * layer: model
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)

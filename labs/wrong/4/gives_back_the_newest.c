@@ -2,7 +2,7 @@
 /*
  * title: the newest blocks are given back, which the next allocation would have wanted
  * layer: contract
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)

@@ -2,7 +2,7 @@
 /*
  * title: where the stack is empty interrupts are left off
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: it caches nothing where pageblocks have 8 pages, as in the explorer; elsewhere it is wrong
  * layer: explorer
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: the stack is looked up while interrupts are on, for less time with them off
  * layer: explorer
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline bool push_to(struct pcp_stack *stack, struct page *page, unsigned order)

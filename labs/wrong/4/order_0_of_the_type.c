@@ -3,7 +3,7 @@
  * title: an allocation of a larger order takes from the stack next to the first, not from its
  *        order's
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsigned order)

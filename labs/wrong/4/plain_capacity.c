@@ -2,7 +2,7 @@
 /*
  * title: a capacity, which other CPUs read without a lock, is stored without WRITE_ONCE
  * layer: explorer
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)

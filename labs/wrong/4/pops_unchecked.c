@@ -2,7 +2,7 @@
 /*
  * title: a block that is popped is not compared: what was written to it stays unnoticed
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline struct page *pcp_pop(struct pcp_stack *stack, unsigned order)

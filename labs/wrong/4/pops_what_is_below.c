@@ -2,7 +2,7 @@
 /*
  * title: a pop lowers the top first, and then takes the block below it
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline struct page *pcp_pop(struct pcp_stack *stack, unsigned order)

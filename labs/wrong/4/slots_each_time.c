@@ -2,7 +2,7 @@
 /*
  * title: a stack gets its slots whenever its capacity is set, which forgets the blocks in it
  * layer: model
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)

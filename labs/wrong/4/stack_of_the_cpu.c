@@ -2,7 +2,7 @@
 /*
  * title: a freed block goes to the stack that this CPU allocates from, whatever its pageblock is
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: a stack's top is read before interrupts go off: a drain comes in between
  * layer: explorer
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsigned order)

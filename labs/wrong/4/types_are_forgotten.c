@@ -2,7 +2,7 @@
 /*
  * title: a drain walks the orders, and of each only the first type
  * layer: model
- * file: mm/pcp.c
+ * file: mm/core/pcp.c
  */
 
 void pcp_drain_zone_local(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the block is marked as cached before it is known that there is room for it
  * layer: model
- * file: mm/pcp_inline.h
+ * file: mm/core/pcp_inline.h
  */
 
 static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t nr, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: a disable asks only the CPUs that seem to cache, and misses a push under way
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int refresh_round(struct memory *mem, struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: a disable stores the cost of its round over that of earlier rounds
  * layer: contract
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

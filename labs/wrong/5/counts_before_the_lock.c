@@ -2,7 +2,7 @@
 /*
  * title: the depth is raised before the lock: a second caller may have the lock first
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

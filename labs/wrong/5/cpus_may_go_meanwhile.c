@@ -2,7 +2,7 @@
 /*
  * title: a disable holds the mutex, while CPUs may come and go
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

@@ -2,7 +2,7 @@
 /*
  * title: the round first, the depth after it: a CPU that refills meanwhile caches again
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

@@ -2,7 +2,7 @@
 /*
  * title: a disable that finds the caches off counts itself without the lock, and returns at once
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

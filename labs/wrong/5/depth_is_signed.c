@@ -2,7 +2,7 @@
 /*
  * title: the depth is taken for a signed number of 16 bits: half as many disables are allowed
  * layer: contract
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

@@ -2,7 +2,7 @@
 /*
  * title: a disable empties the caches, and leaves their capacities as they are
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

@@ -2,7 +2,7 @@
 /*
  * title: an enable checks the depth before it has the lock: two of them take it below 0
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int zone_pcp_enable(struct zone *zone)

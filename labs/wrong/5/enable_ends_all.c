@@ -2,7 +2,7 @@
 /*
  * title: the first enable switches the caches on, however often they were switched off
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int zone_pcp_enable(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the caches are on again when the last but one enables them
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int zone_pcp_enable(struct zone *zone)

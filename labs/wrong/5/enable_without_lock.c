@@ -2,7 +2,7 @@
 /*
  * title: an enable reads the depth and stores one less, under no lock: of two one is lost
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int zone_pcp_enable(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the choice of CPUs ends at the first that caches nothing
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

@@ -2,7 +2,7 @@
 /*
  * title: a drain of all zones looks at the zones of node 0
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int drain_all_pages(struct memory *mem, struct zone *zone)

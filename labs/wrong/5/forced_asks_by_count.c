@@ -2,7 +2,7 @@
 /*
  * title: the round of an isolation asks only the CPUs that seem to cache
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int drain_forced(struct memory *mem, void (*one)(struct zone *zone))

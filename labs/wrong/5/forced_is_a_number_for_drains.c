@@ -2,7 +2,7 @@
 /*
  * title: a forced round that drains nothing counts for drains that wait
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int drain_forced(struct memory *mem, void (*one)(struct zone *zone))

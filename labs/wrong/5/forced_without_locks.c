@@ -2,7 +2,7 @@
 /*
  * title: a forced drain asks all CPUs, and takes no lock
  * layer: contract
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int drain_forced(struct memory *mem, void (*one)(struct zone *zone))

@@ -2,7 +2,7 @@
 /*
  * title: a drain asks all other CPUs, and forgets its own
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

@@ -2,7 +2,7 @@
 /*
  * title: a drain that has waited for another's round takes that for its own
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static noinline int drain_cached(struct memory *mem, struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: an unbalanced enable returns with the lock held
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int zone_pcp_enable(struct zone *zone)

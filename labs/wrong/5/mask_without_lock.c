@@ -2,7 +2,7 @@
 /*
  * title: the CPUs are chosen before the lock is held: others write to the same mask
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

@@ -2,7 +2,7 @@
 /*
  * title: a round that asks no CPU, if one believes it: the number of those asked is lost
  * layer: contract
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

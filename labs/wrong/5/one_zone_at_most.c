@@ -2,7 +2,7 @@
 /*
  * title: a drain of all zones makes a round for the first that has something cached
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int drain_all_pages(struct memory *mem, struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the round over one zone counts for callers that want all zones drained
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static noinline int drain_cached(struct memory *mem, struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the loop over CPUs ends with the caller's own number
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static int drain_round(struct drain_request *req, bool force)

@@ -2,7 +2,7 @@
 /*
  * title: an enable takes no lock, and lowers the depth by --: of two one is lost
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

@@ -2,7 +2,7 @@
 /*
  * title: where nothing is cached the context is not looked at
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int drain_all_pages(struct memory *mem, struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the round of a disable is made when the lock has been given back
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

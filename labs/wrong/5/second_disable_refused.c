@@ -2,7 +2,7 @@
 /*
  * title: caches that are off cannot be switched off again
  * layer: model
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

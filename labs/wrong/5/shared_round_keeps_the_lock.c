@@ -2,7 +2,7 @@
 /*
  * title: who finds that another round will do returns with the locks
  * layer: explorer
- * file: mm/drain.c
+ * file: mm/core/drain.c
  */
 
 static noinline int drain_cached(struct memory *mem, struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the bit is set first, and the checks that come after it do not take it back
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static int isolate_block(

@@ -2,7 +2,7 @@
 /*
  * title: where the scan finds a page that cannot move the bits stay set
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,

@@ -2,7 +2,7 @@
 /*
  * title: state and bit of a pageblock are looked at before the lock is taken
  * layer: explorer
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static int isolate_section(

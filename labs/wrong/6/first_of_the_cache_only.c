@@ -2,7 +2,7 @@
 /*
  * title: of each stack only the newest page is looked at for the round of precise
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: blocks are given back with the index of their order: wrong for whole pageblocks
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

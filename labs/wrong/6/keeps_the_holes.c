@@ -2,7 +2,7 @@
 /*
  * title: the blocks that stay are counted, but not moved together
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: the round of precise leaves out the last stack: whole pageblocks of the last type
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

@@ -2,7 +2,7 @@
 /*
  * title: an isolation that is refused for its context stays counted
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,

@@ -2,7 +2,7 @@
 /*
  * title: the range is scanned as soon as the bits are set; the round comes last
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,

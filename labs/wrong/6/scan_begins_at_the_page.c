@@ -2,7 +2,7 @@
 /*
  * title: the scan begins at the range's first page: a block that begins before it is not seen
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)

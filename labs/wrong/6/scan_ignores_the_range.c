@@ -2,7 +2,7 @@
 /*
  * title: policy disable scans the whole pageblock, whatever part of it is wanted
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static int isolate_block(

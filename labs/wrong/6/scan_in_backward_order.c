@@ -2,7 +2,7 @@
 /*
  * title: the scan begins at the end, so that it names the last pageblock's page
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)

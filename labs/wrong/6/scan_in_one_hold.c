@@ -2,7 +2,7 @@
 /*
  * title: the scan holds the lock over the whole range
  * layer: explorer
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)

@@ -2,7 +2,7 @@
 /*
  * title: the scan goes on after a blocker: the answer is that of the last pageblock
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)

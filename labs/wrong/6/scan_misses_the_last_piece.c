@@ -2,7 +2,7 @@
 /*
  * title: the scan after the round begins at the range's first page, and leaves its last piece out
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)

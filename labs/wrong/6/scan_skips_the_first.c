@@ -2,7 +2,7 @@
 /*
  * title: the scan begins at the first whole pageblock of the range
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)

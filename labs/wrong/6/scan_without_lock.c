@@ -2,7 +2,7 @@
 /*
  * title: the scan reads the words without the lock, for a free cannot hurt it
  * layer: explorer
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static int first_in_way(

@@ -2,7 +2,7 @@
 /*
  * title: the stack of whole pageblocks is not looked at
  * layer: contract
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

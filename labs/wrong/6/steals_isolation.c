@@ -2,7 +2,7 @@
 /*
  * title: a pageblock that another has isolated is taken for one's own
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static int isolate_block(

@@ -2,7 +2,7 @@
 /*
  * title: scan and bit are two lock holds: what is allocated between them stays
  * layer: explorer
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 static int isolate_section(

@@ -2,7 +2,7 @@
 /*
  * title: an undo takes the lock with interrupts on
  * layer: explorer
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)

@@ -2,7 +2,7 @@
 /*
  * title: an undo holds the lock of the first pageblock's zone for all of the range
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)

@@ -2,7 +2,7 @@
 /*
  * title: an undo ends at the first pageblock that is not isolated
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)

@@ -2,7 +2,7 @@
 /*
  * title: on a conflict the bits of the whole range are taken back, those of the other operation too
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,

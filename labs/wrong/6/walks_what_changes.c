@@ -2,7 +2,7 @@
 /*
  * title: the last block takes the place of the one given back, and is not looked at itself
  * layer: model
- * file: mm/page_isolation.c
+ * file: mm/hotplug/page_isolation.c
  */
 
 void pcp_drain_isolated_local(struct zone *zone)

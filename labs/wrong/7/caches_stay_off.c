@@ -2,7 +2,7 @@
 /*
  * title: after an offline that failed the caches stay switched off
  * layer: model
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static int offline_claimed(struct offline_op *op, struct range_claim *claim)

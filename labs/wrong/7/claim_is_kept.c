@@ -2,7 +2,7 @@
 /*
  * title: an offline that failed keeps its claim on the range
  * layer: model
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static int offline_claimed(struct offline_op *op, struct range_claim *claim)

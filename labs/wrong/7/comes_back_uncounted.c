@@ -2,7 +2,7 @@
 /*
  * title: a pageblock that comes back is present, and not managed
  * layer: model
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 void block_go_online(struct zone *zone, pfn_t pfn)

@@ -2,7 +2,7 @@
 /*
  * title: each chunk takes the pages of all of the operation's range off the zone's counts
  * layer: model
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static void commit_chunk(struct offline_op *op, struct pfn_range range)

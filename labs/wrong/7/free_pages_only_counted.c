@@ -2,7 +2,7 @@
 /*
  * title: only the free pages of a pageblock leave the counts: retired ones stay managed
  * layer: explorer
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static void commit_chunk(struct offline_op *op, struct pfn_range range)

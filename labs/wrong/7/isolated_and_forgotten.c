@@ -2,7 +2,7 @@
 /*
  * title: pages are taken from their owners, and those that do not move are not put back
  * layer: contract
- * file: mm/evacuate.c
+ * file: mm/hotplug/evacuate.c
  */
 
 static void evacuate_pass(struct evacuation *e)

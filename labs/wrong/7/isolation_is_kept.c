@@ -2,7 +2,7 @@
 /*
  * title: where a page cannot be moved the pageblocks stay isolated
  * layer: model
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static int offline_isolated(struct offline_op *op)

@@ -2,7 +2,7 @@
 /*
  * title: the watermarks are still those of the larger zone
  * layer: contract
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static void commit_chunk(struct offline_op *op, struct pfn_range range)

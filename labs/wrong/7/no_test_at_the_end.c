@@ -2,7 +2,7 @@
 /*
  * title: a pass in which nothing was left to move counts as success, without a test
  * layer: model
- * file: mm/evacuate.c
+ * file: mm/hotplug/evacuate.c
  */
 
 int evacuate(struct evacuation *e)

@@ -2,7 +2,7 @@
 /*
  * title: what is left after one pass is a blocker
  * layer: contract
- * file: mm/evacuate.c
+ * file: mm/hotplug/evacuate.c
  */
 
 int evacuate(struct evacuation *e)

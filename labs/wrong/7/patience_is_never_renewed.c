@@ -2,7 +2,7 @@
 /*
  * title: progress does not count: a long evacuation ends while pages still leave
  * layer: contract
- * file: mm/evacuate.c
+ * file: mm/hotplug/evacuate.c
  */
 
 int evacuate(struct evacuation *e)

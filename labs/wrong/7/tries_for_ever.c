@@ -2,7 +2,7 @@
 /*
  * title: the loop ends when the range is free, or with the deadline: a blocker is waited for
  * layer: contract
- * file: mm/evacuate.c
+ * file: mm/hotplug/evacuate.c
  */
 
 int evacuate(struct evacuation *e)

@@ -2,7 +2,7 @@
 /*
  * title: an isolation that was refused is undone, that of the other operation too
  * layer: model
- * file: mm/offline.c
+ * file: mm/hotplug/offline.c
  */
 
 static int offline_isolated(struct offline_op *op)

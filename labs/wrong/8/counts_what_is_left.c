@@ -2,7 +2,7 @@
 /*
  * title: the number of pages that did not move is that of the last pass
  * layer: contract
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 static unsigned migrate_list(struct migrate_list *l)

@@ -2,7 +2,7 @@
 /*
  * title: one batch is moved, and the rest of a longer list is forgotten
  * layer: contract
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 static unsigned migrate_list(struct migrate_list *l)

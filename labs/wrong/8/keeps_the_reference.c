@@ -2,7 +2,7 @@
 /*
  * title: where the owner refuses a page the reference to it is kept
  * layer: contract
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 int isolate_movable_page(struct memory *mem, pfn_t pfn)

@@ -2,7 +2,7 @@
 /*
  * title: where the owner has gone, or does not move, the new block is not given back
  * layer: explorer
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)

@@ -2,7 +2,7 @@
 /*
  * title: a page that was in use at the first try is put back
  * layer: contract
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)

@@ -2,7 +2,7 @@
 /*
  * title: whatever the source's order is, a single page is got to move it to
  * layer: model
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)

@@ -2,7 +2,7 @@
 /*
  * title: pages to try again are gathered at the batch's start: those of earlier batches are lost
  * layer: contract
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 static unsigned migrate_list(struct migrate_list *l)

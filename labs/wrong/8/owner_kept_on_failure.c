@@ -2,7 +2,7 @@
 /*
  * title: where there is no memory to move to, the owner keeps a user for ever
  * layer: contract
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)

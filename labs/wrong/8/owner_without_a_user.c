@@ -2,7 +2,7 @@
 /*
  * title: the owner is read under the lock, and called after it may have gone
  * layer: explorer
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 static struct movable_owner *get_owner(struct memory *mem, struct page *page)

@@ -2,7 +2,7 @@
 /*
  * title: a page that did not move is put back, and its reference dropped once more
  * layer: contract
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)

@@ -2,7 +2,7 @@
 /*
  * title: every page is put back as one of the first kind, a lent one too
  * layer: contract
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 void putback_movable_page(struct memory *mem, struct page *page)

@@ -2,7 +2,7 @@
 /*
  * title: a page that its owner has released meanwhile counts as one that did not move
  * layer: contract
- * file: mm/migrate.c
+ * file: mm/move/migrate.c
  */
 
 static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)

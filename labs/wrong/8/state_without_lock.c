@@ -2,7 +2,7 @@
 /*
  * title: the state is looked at before the lock is taken: another takes the page meanwhile
  * layer: explorer
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 int isolate_movable_page(struct memory *mem, pfn_t pfn)

@@ -2,7 +2,7 @@
 /*
  * title: whether a page is pinned is left to its owner
  * layer: model
- * file: mm/migrate_movable.c
+ * file: mm/move/migrate_movable.c
  */
 
 int isolate_movable_page(struct memory *mem, pfn_t pfn)

@@ -2,7 +2,7 @@
 /*
  * title: a page that is flagged already is reported as taken once more
  * layer: model
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge_flagged(struct poison_request *r, enum page_state state, int *err)

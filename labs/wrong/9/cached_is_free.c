@@ -2,7 +2,7 @@
 /*
  * title: a page in a cache is dealt with as a free one
  * layer: contract
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge(struct poison_request *r, int *err)

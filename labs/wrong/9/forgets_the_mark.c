@@ -2,7 +2,7 @@
 /*
  * title: a page in use is reported, and not marked: its free gives it back
  * layer: model
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge_stays(struct poison_request *r, int *err)

@@ -2,7 +2,7 @@
 /*
  * title: a page whose content is gone is moved away from where it is
  * layer: contract
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge(struct poison_request *r, int *err)

@@ -2,7 +2,7 @@
 /*
  * title: the mark is set on the head of the block, whichever of its pages broke
  * layer: model
- * file: mm/poison_take.c
+ * file: mm/core/poison_take.c
  */
 
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)

@@ -2,7 +2,7 @@
 /*
  * title: what breaks again while it is offline is counted again
  * layer: contract
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge_offline(struct poison_request *r, int *err)

@@ -2,7 +2,7 @@
 /*
  * title: the search for broken pages in a block ends with the first
  * layer: contract
- * file: mm/poison_take.c
+ * file: mm/core/poison_take.c
  */
 
 static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order)

@@ -2,7 +2,7 @@
 /*
  * title: the reference is dropped first, and the page marked after: it is free in between
  * layer: contract
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 void poison_retire(struct poison_request *r)

@@ -2,7 +2,7 @@
 /*
  * title: the block is freed whether or not others have a reference to it
  * layer: contract
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 void poison_retire(struct poison_request *r)

@@ -2,7 +2,7 @@
 /*
  * title: a page that stays in use is marked, although nothing is wrong with it yet
  * layer: model
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge_stays(struct poison_request *r, int *err)

@@ -2,7 +2,7 @@
 /*
  * title: the state is that of the page itself: of a larger block's second page, a tail
  * layer: model
- * file: mm/poison_judge.c
+ * file: mm/poison/poison_judge.c
  */
 
 static enum poison_verdict judge(struct poison_request *r, int *err)

@@ -2,7 +2,7 @@
 /*
  * title: a block of which a page is marked does not say so at its head
  * layer: contract
- * file: mm/poison_take.c
+ * file: mm/core/poison_take.c
  */
 
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)

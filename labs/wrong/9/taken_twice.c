@@ -2,7 +2,7 @@
 /*
  * title: a free page that is taken is counted as doomed, too
  * layer: model
- * file: mm/poison_take.c
+ * file: mm/core/poison_take.c
  */
 
 void poison_take_free(struct zone *zone, pfn_t pfn)

@@ -2,7 +2,7 @@
 /*
  * title: of a block with a broken page no page is free again
  * layer: model
- * file: mm/poison_take.c
+ * file: mm/core/poison_take.c
  */
 
 static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order)

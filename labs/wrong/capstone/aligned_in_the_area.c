@@ -2,7 +2,7 @@
 /*
  * title: an alignment is counted from the start of the area
  * layer: contract
- * file: mm/cma.c
+ * file: mm/hotplug/cma.c
  */
 
 static unsigned long find_run(

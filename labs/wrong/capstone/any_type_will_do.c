@@ -2,7 +2,7 @@
 /*
  * title: the types of the pageblocks are not compared with that of the request
  * layer: contract
- * file: mm/contig.c
+ * file: mm/hotplug/contig.c
  */
 
 static int contig_check(struct memory *mem, struct pfn_range range, enum migratetype type,

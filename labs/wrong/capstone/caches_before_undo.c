@@ -2,7 +2,7 @@
 /*
  * title: where the range is refused at once the caches stay off
  * layer: contract
- * file: mm/contig.c
+ * file: mm/hotplug/contig.c
  */
 
 int alloc_contig_range(

@@ -2,7 +2,7 @@
 /*
  * title: the free block that the range begins in is cut, and none behind it
  * layer: model
- * file: mm/buddy_range.c
+ * file: mm/core/buddy_range.c
  */
 
 void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)

@@ -2,7 +2,7 @@
 /*
  * title: pages are freed one after the other, until one is no user's
  * layer: contract
- * file: mm/cma.c
+ * file: mm/hotplug/cma.c
  */
 
 int cma_free(struct cma *cma, const struct page *page, unsigned long nr)

@@ -2,7 +2,7 @@
 /*
  * title: where evacuation fails the range stays isolated
  * layer: model
- * file: mm/contig.c
+ * file: mm/hotplug/contig.c
  */
 
 static int contig_isolated(struct evacuation *e, enum migratetype type)

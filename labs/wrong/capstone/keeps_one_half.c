@@ -2,7 +2,7 @@
 /*
  * title: of a block on the border only the half that lies in the range is cut further
  * layer: model
- * file: mm/buddy_range.c
+ * file: mm/core/buddy_range.c
  */
 
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)

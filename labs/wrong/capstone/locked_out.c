@@ -2,7 +2,7 @@
 /*
  * title: an allocation that fails keeps the area's lock
  * layer: contract
- * file: mm/cma.c
+ * file: mm/hotplug/cma.c
  */
 
 int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)

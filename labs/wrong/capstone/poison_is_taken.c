@@ -2,7 +2,7 @@
 /*
  * title: what is retired in the range is found out after pages were taken, and these are kept
  * layer: contract
- * file: mm/contig.c
+ * file: mm/hotplug/contig.c
  */
 
 static pfn_t take_range(struct zone *zone, struct pfn_range range)

@@ -2,7 +2,7 @@
 /*
  * title: a run may end behind the area, or go over a page that a user has
  * layer: contract
- * file: mm/cma.c
+ * file: mm/hotplug/cma.c
  */
 
 static unsigned long find_run(

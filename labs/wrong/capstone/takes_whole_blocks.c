@@ -2,7 +2,7 @@
 /*
  * title: a free block that reaches into the range is taken as a whole
  * layer: model
- * file: mm/buddy_range.c
+ * file: mm/core/buddy_range.c
  */
 
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)

@@ -2,7 +2,7 @@
 /*
  * title: where the first run that looks free cannot be had the allocation fails
  * layer: contract
- * file: mm/cma.c
+ * file: mm/hotplug/cma.c
  */
 
 static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *out)

@@ -2,7 +2,7 @@
 /*
  * title: the isolation is undone before the pages are taken: others take them in between
  * layer: explorer
- * file: mm/contig.c
+ * file: mm/hotplug/contig.c
  */
 
 static int contig_isolated(struct evacuation *e, enum migratetype type)

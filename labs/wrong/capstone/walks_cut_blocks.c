@@ -2,7 +2,7 @@
 /*
  * title: the next block is looked for by the tree, which the cut has changed
  * layer: model
- * file: mm/buddy_range.c
+ * file: mm/core/buddy_range.c
  */
 
 void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)

@@ -4,8 +4,8 @@
  * console; tests/qemu/test_mce.py serves it and judges the outcome from there. The suite runs only
  * when it is named.
  */
-#include "mm/mm_priv.h"
-#include "mm/pagetable.h"
+#include "mm/check/mm_priv.h"
+#include "mm/vm/pagetable.h"
 #include "tests/lib/mce_help.h"
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>

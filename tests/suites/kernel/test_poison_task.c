@@ -3,8 +3,8 @@
  * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the
  * boot modules.
  */
-#include "mm/mm_priv.h"
-#include "mm/pagetable.h"
+#include "mm/check/mm_priv.h"
+#include "mm/vm/pagetable.h"
 #include "tests/lib/poison_help.h"
 #include "tests/lib/task_help.h"
 #include <quarry/task.h>

@@ -4,7 +4,7 @@
  * that the victim can exit. test_oom_tasks.c tests that other tasks finish, test_silence_oom.c how
  * long allocations wait.
  */
-#include "mm/request.h"
+#include "mm/reclaim/request.h"
 #include "tests/lib/oom_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>

@@ -97,8 +97,8 @@ static struct page *none_direct(struct memory *mem, gfp_t gfp, unsigned order)
 #define arch_in_interrupt() world.interrupt
 #define arch_irq_save       section_begin
 #define arch_irq_restore    section_end
-#include "mm/zonelist.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/zonelist.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/page_alloc.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {

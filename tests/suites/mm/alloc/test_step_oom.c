@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_oom.c: an allocation that decides in the middle of the report of a victim's end.  The
- * test includes the source of mm/alloc_oom.c, which calls it there.  Hosted only.
+ * test includes the source of mm/reclaim/alloc_oom.c, which calls it there.  Hosted only.
  */
 #include "tests/lib/oom_help.h"
 #include "tests/lib/request_help.h"
-#include "mm/alloc.h"
+#include "mm/core/alloc.h"
 
 static struct request *asker; /* decides as soon as no victim is going; NULL: nobody asks */
 static enum outcome decision;
@@ -41,7 +41,7 @@ enum outcome stepped_alloc(struct request *q);
 #define memory_oom_outdated stepped_outdated
 #define oom_begin           stepped_begin
 #define oom_alloc           stepped_alloc
-#include "mm/alloc_oom.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/reclaim/alloc_oom.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* The first victim has ended, so the request searches again; nobody else is chosen for it. */
 static void end_of_a_victim_is_counted_before_another_may_be_chosen(struct ktest *t)

@@ -3,7 +3,8 @@
  * test_step_pin.c: a pin and its reference are dropped in one piece, as far as a check of all
  * memory can see: the check stops each CPU where its interrupts are on.
  *
- * It includes the source of mm/put_page.c, which calls the test between the two drops. Hosted only.
+ * It includes the source of mm/core/put_page.c, which calls the test between the two drops. Hosted
+ * only.
  */
 #define put_page       pin_put_page
 #define mem_put_page   pin_mem_put_page
@@ -32,7 +33,7 @@ static void at_point(const char *name)
 #define SCHED_POINT(name) at_point(name)
 #include <quarry/sched_point.h>
 
-#include "mm/put_page.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/put_page.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct page *pinned(struct ktest *t, struct memory *mem, unsigned pins)
 {

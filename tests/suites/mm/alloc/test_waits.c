@@ -9,7 +9,7 @@
 #include "tests/lib/request_help.h"
 #include "tests/lib/standby_help.h"
 #include "tests/lib/wait_help.h"
-#include "mm/drain.h"
+#include "mm/core/drain.h"
 
 #define HOUR   (3600 * 1000000000ULL)
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 128u) /* pageblocks of zone MOVABLE */

@@ -4,7 +4,7 @@
  * and order, and a final state that equals that of single blocks.
  */
 #include "tests/lib/mm_test.h"
-#include "mm/free_map_batch.h"
+#include "mm/core/free_map_batch.h"
 #include <quarry/trace_ring.h>
 
 #define BLOCKS      4

@@ -4,7 +4,7 @@
  *
  * Each damage is planted in a private memory at rest, found, and repaired.
  */
-#include "mm/free_map.h"
+#include "mm/core/free_map.h"
 #include "tests/lib/check_help.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/isolation.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_play_drain.c: a thread that drains its CPU is moved to another CPU between two pieces.  The
- * test includes the source of mm/drain_cpu.c, chooses the CPU that the thread runs on, and notes
- * the zones that are drained there.  Hosted only.
+ * test includes the source of mm/core/drain_cpu.c, chooses the CPU that the thread runs on, and
+ * notes the zones that are drained there.  Hosted only.
  */
 #include "tests/lib/mm_test.h"
-#include "mm/drain.h"
+#include "mm/core/drain.h"
 
 static struct {
 	unsigned cpu;        /* the CPU on which the thread runs */
@@ -47,7 +47,7 @@ void played_changed(struct memory *mem);
 #define pcp_cpu_leave        played_leave
 #define pcp_cpu_join         played_join
 #define pcp_zones_changed    played_changed
-#include "mm/drain_cpu.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/drain_cpu.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* All that the thread's new CPU caches is drained, not only what the old one had left. */
 static void thread_that_moves_drains_all_of_its_new_cpu(struct ktest *t)

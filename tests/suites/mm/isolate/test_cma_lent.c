@@ -3,8 +3,8 @@
  * test_cma_lent.c: when movable requests get lent (CMA) pages: before a zone's other free pages
  * fall below its watermark, since kernel requests can use only those.
  */
-#include "mm/lru.h"
-#include "mm/reclaim_ask.h"
+#include "mm/vm/lru.h"
+#include "mm/reclaim/reclaim_ask.h"
 #include "tests/lib/mov_help.h"
 #include <quarry/contig.h>
 

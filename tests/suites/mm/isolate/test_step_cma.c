@@ -2,7 +2,7 @@
 /*
  * test_step_cma.c: the runs of an area that are tried, their order and number, for each reason that
  * a range cannot be allocated; and figures of areas, exact to the page. It includes the source of
- * mm/cma.c, and simulates the allocations of ranges that it requests. Hosted only.
+ * mm/hotplug/cma.c, and simulates the allocations of ranges that it requests. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -53,7 +53,7 @@ struct cma_use exact_count(const struct cma *cma);
 #define cma_alloc           exact_alloc
 #define cma_free            exact_free
 #define cma_count           exact_count
-#include "mm/cma.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/cma.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct cma area;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_contig.c: the requests of alloc_contig_range to an evacuation, and its result for each
- * result of the evacuation. It includes the source of mm/contig.c, and replaces its calls of
- * evacuate. Hosted only.
+ * result of the evacuation. It includes the source of mm/hotplug/contig.c, and replaces its calls
+ * of evacuate. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -54,7 +54,7 @@ unsigned long steps_free_range(struct memory *mem, pfn_t start, unsigned long nr
 #define evacuate           steps_evacuate
 #define alloc_contig_range steps_alloc_range
 #define free_contig_range  steps_free_range
-#include "mm/contig.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/contig.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct memory *begin(struct ktest *t, unsigned normal, unsigned movable)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_isolation.c: pageblocks that change between two steps of an isolation.  It includes the
- * source of mm/page_isolation.c, and acts at the scheduling points of the copy.  Hosted only.
+ * source of mm/hotplug/page_isolation.c, and acts at the scheduling points of the copy.  Hosted
+ * only.
  */
 #include "tests/lib/add_help.h"
 #include <quarry/isolation.h>
@@ -44,7 +45,7 @@ int steps_test(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail
 #undef SCHED_POINT
 #define SCHED_POINT(name) steps_point(name)
 #include <quarry/sched_point.h>
-#include "mm/page_isolation.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/page_isolation.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void expect_refused(struct ktest *t, pfn_t start, enum iso_policy policy)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_patience.c: the time for which evacuate tries, exact to the pass and the nanosecond. It
- * includes the sources of mm/patience.c and mm/evacuate.c, and simulates the clock, the turns of
- * threads and the pauses between passes. Hosted only.
+ * includes the sources of mm/hotplug/patience.c and mm/hotplug/evacuate.c, and simulates the clock,
+ * the turns of threads and the pauses between passes. Hosted only.
  */
 #include "tests/lib/mov_help.h"
 
@@ -108,8 +108,8 @@ void world_wait(struct patience *p);
 #define patience_begin    world_begin
 #define patience_over     world_over
 #define patience_wait     world_wait
-#include "mm/patience.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "mm/evacuate.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/patience.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/evacuate.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct memory *mem;
 static struct mm_fail fail;

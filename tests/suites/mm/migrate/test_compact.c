@@ -4,7 +4,7 @@
  * stay, and which zones are compacted. How much it moves: test_compact_bound.c; mapped pages:
  * test_compact_vm.c.
  */
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/mov_help.h"
 #include <quarry/string.h>
 

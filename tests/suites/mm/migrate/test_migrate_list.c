@@ -3,7 +3,7 @@
  * test_migrate_list.c: moving lists of pages: longer than a batch, with pages that are in use,
  * pinned or broken; and pages lent to the host, which stay where they are.
  */
-#include "mm/migrate.h"
+#include "mm/move/migrate.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/movable.h>
 #include <quarry/poison.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_compact.c: the block that a compaction has made is taken at once.  The test has a copy
- * of mm/compact.c, and takes the block when that copy has seen it.  Hosted only.
+ * of mm/move/compact.c, and takes the block when that copy has seen it.  Hosted only.
  */
-#include "mm/buddy.h"
+#include "mm/core/buddy.h"
 #include "tests/lib/mov_help.h"
 
 static struct pile taken;
@@ -33,7 +33,7 @@ int stepped_memory(struct memory *mem, struct compact_stats *stats);
 #define compact_zone           stepped_zone
 #define compact_zonelist       stepped_list
 #define compact_memory         stepped_memory
-#include "mm/compact.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/move/compact.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void a_block_that_is_taken_at_once_was_made(struct ktest *t)
 {

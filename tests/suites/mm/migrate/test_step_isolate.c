@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_isolate.c: a scanner takes a page whose pageblock is removed, and comes back in another
- * zone, between the look for its zone and the lock of that zone. The test has copies of mm/lru.c
- * and mm/migrate_movable.c. Hosted only.
+ * zone, between the look for its zone and the lock of that zone. The test has copies of mm/vm/lru.c
+ * and mm/move/migrate_movable.c. Hosted only.
  */
 #define lru_add_page          copy_lru_add_page
 #define lru_release_page      copy_lru_release_page
@@ -30,9 +30,9 @@ static struct zone *zone_before(struct memory *mem, pfn_t pfn)
 }
 
 #define zone_of zone_before
-#include "mm/lru.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/vm/lru.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
-#include "mm/migrate_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/move/migrate_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef zone_of
 
 static void page_of_an_object_is_left_in_its_new_zone(struct ktest *t)

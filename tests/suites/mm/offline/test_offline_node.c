@@ -2,7 +2,7 @@
 /*
  * test_offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
  */
-#include "mm/claim.h"
+#include "mm/core/claim.h"
 #include "tests/lib/mov_help.h"
 
 #include <quarry/memory_hotplug.h>

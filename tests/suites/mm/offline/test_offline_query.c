@@ -3,7 +3,7 @@
  * test_offline_query.c: the result of a survey for every kind of page and pageblock, and that it
  * changes none of them.
  */
-#include "mm/claim.h"
+#include "mm/core/claim.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_memory_add.c: the steps of adding and removing memory, in order, and their undo when
- * one fails. It includes the source of mm/memory_add.c, and notes a letter for each step. Hosted
- * only.
+ * one fails. It includes the source of mm/hotplug/memory_add.c, and notes a letter for each step.
+ * Hosted only.
  */
 #include "tests/lib/add_help.h"
 
@@ -170,7 +170,7 @@ bool steps_there(const struct memory *mem, pfn_t start, unsigned long nr);
 #define add_memory             steps_add
 #define remove_memory          steps_remove
 #define memory_there           steps_there
-#include "mm/memory_add.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/memory_add.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static bool begin(struct ktest *t, struct memory *mem)
 {

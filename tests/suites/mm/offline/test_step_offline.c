@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_offline.c: the steps of an offline and an online in their order. It includes mm/claim.c
- * and mm/offline.c, and checks the state each time a pageblock is offlined, or a zone's cache
- * limits are set. Hosted only.
+ * test_step_offline.c: the steps of an offline and an online in their order. It includes
+ * mm/core/claim.c and mm/hotplug/offline.c, and checks the state each time a pageblock is offlined,
+ * or a zone's cache limits are set. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -93,8 +93,8 @@ void steps_go_online(struct zone *zone, pfn_t pfn);
 #define offline_pages         steps_offline_pages
 #define online_pages          steps_online_pages
 #define block_go_online       steps_go_online
-#include "mm/claim.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "mm/offline.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/claim.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/offline.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef pageblock_set_offline
 
 static void steps_offline(struct zone *zone, pfn_t pfn) NO_LOCK_ANALYSIS

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_offline_node.c: offline_node and events between its steps. It includes the source of
- * mm/offline_node.c, and replaces the offlines and allocations that it requests. Hosted only.
+ * mm/hotplug/offline_node.c, and replaces the offlines and allocations that it requests. Hosted
+ * only.
  */
 #include "tests/lib/add_help.h"
 
@@ -40,7 +41,7 @@ long steps_online_node(struct memory *mem, unsigned node);
 #define offline_pages steps_offline
 #define offline_node  steps_offline_node
 #define online_node   steps_online_node
-#include "mm/offline_node.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/offline_node.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct node_result res;
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_online.c: online_pages while a step of standby memory is coming online, held between
- * the change of the cursor and that of the pageblock.  It includes the sources of mm/standby.c and
- * mm/offline.c, and replaces calls that lie between these steps.  Hosted only.
+ * the change of the cursor and that of the pageblock.  It includes the sources of
+ * mm/reclaim/standby.c and mm/hotplug/offline.c, and replaces calls that lie between these steps.
+ * Hosted only.
  */
 #include "tests/lib/standby_help.h"
 #include "tests/lib/wait_help.h"
-#include "mm/buddy.h"
-#include "mm/event.h"
-#include "mm/offline.h"
-#include "mm/page.h"
-#include "mm/reclaim_ask.h"
+#include "mm/core/buddy.h"
+#include "mm/core/event.h"
+#include "mm/hotplug/offline.h"
+#include "mm/core/page.h"
+#include "mm/reclaim/reclaim_ask.h"
 #include <quarry/lock.h>
 
 static struct {
@@ -50,7 +51,7 @@ void amid_standby_stop(struct memory *mem);
 #define standby_start             amid_standby_start
 #define standby_stop              amid_standby_stop
 #define memset                    amid_memset
-#include "mm/standby.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/reclaim/standby.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef memset
 #undef standby_online
 
@@ -84,7 +85,7 @@ void amid_go_online(struct zone *zone, pfn_t pfn);
 #define block_go_online amid_go_online
 #define range_zone      amid_range_zone
 #define range_count     amid_count
-#include "mm/offline.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/hotplug/offline.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void bring_online(void *arg)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_standby.c: a request for standby memory that comes while the standby thread begins to
- * work for an earlier ticket.  The test includes the source of mm/standby.c, which calls it there.
- * Hosted only.
+ * work for an earlier ticket.  The test includes the source of mm/reclaim/standby.c, which calls it
+ * there.  Hosted only.
  */
 #include "tests/lib/request_help.h"
 #include "tests/lib/standby_help.h"
-#include "mm/reclaim_ask.h"
+#include "mm/reclaim/reclaim_ask.h"
 
 static struct memory *world;
 static u64 late; /* the ticket of the late request; 0: it has not come yet */
@@ -41,7 +41,7 @@ void stepped_stop(struct memory *mem);
 #define standby_online            stepped_online
 #define standby_start             stepped_start
 #define standby_stop              stepped_stop
-#include "mm/standby.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/reclaim/standby.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef standby_stop
 
 /* When the late ticket has been served, its block is there. */

@@ -4,7 +4,7 @@
  * every reachable state of a small pageblock, with every operation from each state; and, for any
  * size of a pageblock, a long random walk.
  */
-#include "mm/free_map.h"
+#include "mm/core/free_map.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 

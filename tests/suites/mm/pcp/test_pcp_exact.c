@@ -6,7 +6,7 @@
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
-#include "mm/isolate.h"
+#include "mm/hotplug/isolate.h"
 #include <quarry/isolation.h>
 
 #define STACK PCP_MOST             /* most blocks that a stack of order 0 holds */

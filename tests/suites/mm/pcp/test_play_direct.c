@@ -26,7 +26,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 }
 
 #define zone_lock lock_after_others
-#include "mm/direct.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/direct.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef zone_lock
 
 struct job {

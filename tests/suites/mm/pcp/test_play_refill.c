@@ -38,7 +38,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 }
 
 #define zone_lock lock_after_others
-#include "mm/pcp.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/pcp.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef pcp_update_capacity
 
 static unsigned update_after_others(struct zone *zone, struct pcp *pcp, unsigned stack)
@@ -48,7 +48,7 @@ static unsigned update_after_others(struct zone *zone, struct pcp *pcp, unsigned
 }
 
 #define pcp_update_capacity update_after_others
-#include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef zone_lock
 
 /* ---- between the check and the lock ---- */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_limits.c: the limits of the caches between any two stores of zone_set_limits.  The
- * suite includes mm/pcp_limits.c.  Hosted only.
+ * suite includes mm/core/pcp_limits.c.  Hosted only.
  */
-#include "mm/claim.h"
-#include "mm/pcp.h"
+#include "mm/core/claim.h"
+#include "mm/core/pcp.h"
 #include "tests/lib/pager_help.h"
 
 static void limits_stored(void);
@@ -28,7 +28,7 @@ void step_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack);
 		__atomic_store_n(&(x), (v), __ATOMIC_RELAXED);                                     \
 		limits_stored();                                                                   \
 	} while (0)
-#include "mm/pcp_limits.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/pcp_limits.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 #define PAGES (1ul << 16) /* 256 MiB: each order gets a limit, until some memory leaves */
 #define STEPS 64u

@@ -3,8 +3,8 @@
  * test_poison_exact.c: pages that break between two steps of another operation, the counts at that
  * time, and the search for flagged pages in a memory of several zones and nodes.
  */
-#include "mm/mm_priv.h"
-#include "mm/poison.h"
+#include "mm/check/mm_priv.h"
+#include "mm/poison/poison.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/poison_help.h"
 #include "tests/lib/wait_help.h"

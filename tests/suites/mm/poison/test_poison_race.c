@@ -3,7 +3,7 @@
  * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.
  * tests/races/R-PSN.race tests a page that breaks between two steps of a free.
  */
-#include "mm/poison.h"
+#include "mm/poison/poison.h"
 #include "tests/lib/race_migrate.h"
 #include "tests/lib/poison_help.h"
 

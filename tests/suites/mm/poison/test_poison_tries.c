@@ -3,7 +3,7 @@
  * test_poison_tries.c: how often a broken page in transit is checked, how often its migration is
  * tried, and how long it is waited for.
  */
-#include "mm/poison.h"
+#include "mm/poison/poison.h"
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
 

@@ -28,7 +28,7 @@ static void __attribute__((noreturn)) end_here(const char *fmt, ...)
 #define page_assert_failed(m, p, w, c) end_here(c)
 #include "tests/host/vm_copy.h"
 
-#include "mm/poison_take.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/poison_take.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef panic
 #undef page_assert_failed
 

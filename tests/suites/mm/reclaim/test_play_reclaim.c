@@ -7,7 +7,7 @@
  */
 #include "tests/host/judge_help.h"
 #include "tests/lib/mm_test.h"
-#include "mm/reclaim.h"
+#include "mm/reclaim/reclaim.h"
 #include <quarry/console.h>
 
 #define NODES  2u
@@ -136,7 +136,7 @@ static void stop_standby(struct memory *mem)
 extern const struct reclaim_ops memory_reclaim;
 static int played_start(struct memory *mem);
 static void played_stop(struct memory *mem);
-#include "mm/reclaim.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/reclaim/reclaim.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef reclaim_stop
 #undef memory_reclaim
 

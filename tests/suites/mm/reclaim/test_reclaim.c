@@ -3,7 +3,7 @@
  * test_reclaim.c: the reclaim thread drains other CPUs' caches for an allocation that would fail;
  * no other code does.
  */
-#include "mm/request.h"
+#include "mm/reclaim/request.h"
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>

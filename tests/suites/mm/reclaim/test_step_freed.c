@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_freed.c: a run of a reclaim thread ends in the middle of reclaim_note_freed.  The test
- * includes the source of mm/reclaim_ask.c, which calls it there.  Hosted only.
+ * includes the source of mm/reclaim/reclaim_ask.c, which calls it there.  Hosted only.
  */
 #define reclaim_look_ns       freed_look_ns
 #define zone_lacks            freed_lacks
@@ -18,10 +18,10 @@
 #define standby_ask           freed_ask
 #define reclaim_standby       freed_standby
 #include "tests/lib/mm_test.h"
-#include "mm/entry.h"
-#include "mm/event.h"
-#include "mm/reclaim_ask.h"
-#include "mm/request.h"
+#include "mm/core/entry.h"
+#include "mm/core/event.h"
+#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/request.h"
 
 static struct zone *watched;
 
@@ -38,7 +38,7 @@ static u64 add_after_a_run(u64 *count, u64 nr)
 
 #undef atomic_add
 #define atomic_add add_after_a_run
-#include "mm/reclaim_ask.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/reclaim/reclaim_ask.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* Or the zone, low again, would not wake the thread, although pages can be freed there. */
 static void freed_pages_clear_the_mark_of_a_run_that_missed_them(struct ktest *t)

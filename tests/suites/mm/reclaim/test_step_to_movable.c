@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_to_movable.c: what others see while pages move to zone MOVABLE. It includes the source
- * of mm/to_movable.c, which calls the test when the pages have moved. Hosted only.
+ * of mm/reclaim/to_movable.c, which calls the test when the pages have moved. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/pager_help.h"
 #include "tests/lib/vm_help.h"
-#include "mm/lru.h"
-#include "mm/migrate.h"
-#include "mm/reclaim.h"
-#include "mm/reclaim_ask.h"
+#include "mm/vm/lru.h"
+#include "mm/move/migrate.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/reclaim/reclaim_ask.h"
 
 #define PAGES 16u
 
@@ -38,7 +38,7 @@ unsigned long stepped_move(struct zone *zone, unsigned long want, bool lent);
 #define migrate_isolated   then_others
 #define move_to_movable    stepped_move
 #define memory_can_move_up stepped_can_move
-#include "mm/to_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/reclaim/to_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* All pages of the zone's lists move; a request may still ask for a run until that is over. */
 static void others_see_sound_memory_and_hope_for_the_pages(struct ktest *t)

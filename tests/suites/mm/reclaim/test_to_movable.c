@@ -6,8 +6,8 @@
 #include "tests/lib/mm_test.h"
 #include "tests/lib/pager_help.h"
 #include "tests/lib/vm_help.h"
-#include "mm/lru.h"
-#include "mm/reclaim.h"
+#include "mm/vm/lru.h"
+#include "mm/reclaim/reclaim.h"
 #include <quarry/oom.h>
 
 #define PAGES 64u

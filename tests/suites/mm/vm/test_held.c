@@ -7,12 +7,12 @@
  * the call did not wait. The guarded data are read when the lock is taken and before it is
  * released.
  */
-#include "mm/mm_priv.h"
+#include "mm/check/mm_priv.h"
 #include "tests/lib/add_help.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
-#include "mm/reclaim.h"
-#include "mm/request.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/reclaim/request.h"
 #include <quarry/account.h>
 #include <quarry/contig.h>
 #include <quarry/handle.h>

@@ -3,7 +3,7 @@
  * test_rmap_walk.c: walks over the regions that show a slot: the result of each entry, changes by
  * other threads in the pauses, and waits for the end of a walk, or of the first of many.
  *
- * The suite has a copy of mm/rmap.c, which calls the test in each pause of a walk, with the lock
+ * The suite has a copy of mm/vm/rmap.c, which calls the test in each pause of a walk, with the lock
  * released.
  */
 #include "tests/lib/vm_help.h"

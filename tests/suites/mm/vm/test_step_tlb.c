@@ -3,10 +3,10 @@
  * test_step_tlb.c: the CPUs that get a shootdown, and the entries that each of them flushes, on
  * machines with any number of CPUs.
  *
- * The test has a copy of mm/tlb.c, and its own number of CPUs, cross-call and TLB.
+ * The test has a copy of mm/vm/tlb.c, and its own number of CPUs, cross-call and TLB.
  */
-#include "mm/mm_priv.h"
-#include "mm/tlb.h"
+#include "mm/check/mm_priv.h"
+#include "mm/vm/tlb.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 
@@ -101,7 +101,7 @@ extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 #define tlb_release_kept    my_release_kept
 #define tlb_keep            my_keep
 #define tlb_flush_hook      tlb_many_hook
-#include "mm/tlb.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/tlb.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 /* ---- the scene ---- */
 

@@ -28,8 +28,8 @@ static void store(u8 *to, u8 value)
 #undef store_release
 #define store_release      store
 #define arch_cpu_node(cpu) ((void)(cpu), world.node)
-#include "mm/zone.c"     /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/zone.c"     /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/zonelist.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* ---- readers ---- */
 

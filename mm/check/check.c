@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check.c: check_memory: it stops every CPU, and has all structures recounted (check_zone.c,
+ * check_vm.c).
+ *
+ * Owns:       nothing; it never repairs.
+ * Locks:      cpu_hotplug shared and pcp_ctl, so that no drain round is under way.  Then every CPU
+ *             is held in a cross-call, interrupts off: none of them has a zone lock or changes a
+ *             cache.
+ * Invariants: while anything is recounted every online CPU is in stopped().
+ * Tests:      check_stop and silence_check look at the stop.
+ */
+#include "mm/check/check.h"
+#include "mm/core/drain.h"
+#include "mm/core/entry.h"
+
+/*
+ * The time that the checking CPU waits for the others to stop; if a CPU does not stop, all continue
+ * and try again.
+ */
+#define ARRIVE_NS 1000000000ULL
+
+struct check {
+	struct memory *mem;
+	struct mm_violation *v;
+	bool pending; /* pages of isolated pageblocks may still be cached */
+	/* The stop: the CPU that checks, and the number of CPUs that must stop. */
+	unsigned cpu, want;
+	unsigned arrived; /* atomic: CPUs that have stopped */
+	unsigned release; /* atomic: 1: all CPUs may go on */
+	bool missed;      /* not all CPUs stopped */
+};
+
+/*
+ * Tells the lock analysis that these locks are as good as held: with all CPUs in stopped() none has
+ * a zone lock, which is held with interrupts off; and check_memory holds pcp_ctl.
+ */
+static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
+{
+}
+
+static void check_zones(struct check *c) WHILE_STOPPED
+{
+	unsigned i;
+
+	for (i = 0; i < c->mem->nr_nodes * NR_ZONE_KINDS; i++)
+		/* a zone without a span has nothing to check */
+		if (!check_zone(c->mem, &c->mem->zones[i], c->pending, c->v))
+			return;
+}
+
+/*
+ * Every CPU runs this, interrupts off; one of them checks while the others wait.  The wait has a
+ * limit: a CPU that never arrives is reported by the sender of the cross-call, which waits for the
+ * answers with interrupts on.
+ */
+static void stopped(void *arg)
+{
+	u64 end = arch_clock_ns() + ARRIVE_NS;
+	struct check *c = arg;
+
+	KASSERT(!arch_irqs_enabled());
+	atomic_add(&c->arrived, 1u);
+	if (arch_cpu_id() != c->cpu) {
+		while (!load_acquire(&c->release))
+			cpu_relax();
+		return;
+	}
+	do {
+		cpu_relax();
+		c->missed = load_acquire(&c->arrived) < c->want;
+	} while (c->missed && arch_clock_ns() < end);
+	if (!c->missed) {
+		c->pending = READ_ONCE(c->mem->iso_pending) > 0;
+		all_stopped();
+		check_zones(c);
+		if (!c->v->what)
+			check_vm(c->mem, c->v);
+	}
+	store_release(&c->release, 1u);
+}
+
+/*
+ * Only one stop is made at a time, whatever memory it is for: two CPUs that each waited, interrupts
+ * off, for the other to arrive would wait for ever.
+ */
+static struct mutex one_stop = MUTEX("check");
+
+int check_memory(struct memory *mem, struct mm_violation *v)
+{
+	struct check c = {.mem = mem, .v = v};
+	unsigned cpu;
+	int asked;
+
+	*v = (struct mm_violation){0};
+	if (!may_sleep())
+		return -EDEADLK;
+	mutex_lock(&one_stop);
+	rounds_lock(mem);
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		c.want += cpumask_test(cpu_online_mask, cpu);
+	/* Any CPU may check: no CPU can go offline now. */
+	c.cpu = arch_cpu_id();
+	do {
+		c.arrived = c.release = 0;
+		asked = smp_call_mask(NULL, stopped, &c);
+		KASSERT(asked >= 0);
+	} while (c.missed);
+	rounds_unlock(mem);
+	mutex_unlock(&one_stop);
+	return v->what ? -EUCLEAN : 0;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_vm.c: the part of check_memory that recounts objects, spaces and reclaim lists.
+ *
+ * Owns:       page->spare of objects' pages, during the check: the number of page-table entries
+ *             found so far.
+ * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
+ *             held with interrupts on, so a CPU may have been stopped while it changed an object.
+ *             So an object is left out if its lock is held, its regions are being walked, or it is
+ *             being freed.  All data compared here changes under the lock of one object, so the
+ *             other objects are consistent.
+ * Invariants: those it checks are listed in docs/mm/check.md.
+ * Tests:      check_vm, check_vm_order, check_borders.
+ */
+#include "mm/check/check.h"
+#include "mm/vm/migwait.h"
+#include "mm/vm/pagetable.h"
+#include "mm/vm/rmap.h"
+#include "mm/vm/vm.h"
+
+struct vm_check {
+	struct memory *mem;
+	struct mm_violation *v;
+	bool exact; /* no unmapping still holds references for its TLB shootdown */
+};
+
+#define CHECK(c, cond, text, at, found, should)                                                    \
+	do {                                                                                       \
+		if (unlikely(!(cond))) {                                                           \
+			*(c)->v = (struct mm_violation){.what = (text),                            \
+			    .pfn = (at),                                                           \
+			    .have = (unsigned long)(found),                                        \
+			    .want = (unsigned long)(should)};                                      \
+			return false;                                                              \
+		}                                                                                  \
+	} while (0)
+
+static bool being_changed(const struct vm_object *object)
+{
+	/* A migrator drops a page of an object that is being freed, and does not put it back. */
+	return READ_ONCE(object->lock.locked) || READ_ONCE(object->walked) ||
+	    !READ_ONCE(object->refs);
+}
+
+static bool page_is_objects(u32 word)
+{
+	enum page_state state = word_state(word);
+
+	return state == PG_LRU || state == PG_OBJECT || state == PG_ISO_MIG;
+}
+
+static bool pfn_is_page(const struct vm_check *c, pfn_t pfn)
+{
+	return pfn_valid_in(c->mem, pfn) && pageblock_state(pageblock_of(c->mem, pfn)) == PB_ONLINE;
+}
+
+/* Is a migrator moving the page at @pfn? */
+static bool page_is_moving(const struct vm_check *c, pfn_t pfn)
+{
+	u32 word = pfn_is_page(c, pfn) ? page_word(pfn_to_page_in(c->mem, pfn)) : 0;
+
+	return word_state(word) == PG_ISO_MIG && word & PAGE_LOCKED;
+}
+
+/* ---- reclaim lists ---- */
+
+static bool check_lru_list(
+    struct vm_check *c, const struct zone *zone, unsigned which, unsigned long *listed)
+{
+	const struct lru_list *list = &zone->lru[which];
+	u32 pfn = list->head, prev = (u32)PFN_NONE;
+	unsigned long nr;
+
+	for (nr = 0; pfn != PFN_NONE; nr++) {
+		const struct page *page = pfn_to_page_in(c->mem, pfn);
+		u32 word;
+
+		CHECK(
+		    c, nr < list->nr, "I-N5 reclaim list longer than its count", pfn, nr, list->nr);
+		CHECK(c,
+		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		        pageblock_of(c->mem, pfn)->zone == zone->id,
+		    "I-N5 zone of a page on a reclaim list", pfn, which, zone->id);
+		word = page_word(page);
+		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list",
+		    pfn, word, PAGE_WORD(1, PG_LRU, 0));
+		CHECK(c,
+		    which == LRU_UNEVICTABLE || !(word & PAGE_ACTIVE) == (which == LRU_INACTIVE),
+		    "I-N5 age of a listed page", pfn, word, which);
+		CHECK(c, page->prev == prev, "I-N5 links of a reclaim list", pfn, page->prev, prev);
+		prev = pfn;
+		pfn = page->next;
+	}
+	CHECK(c, nr == list->nr, "I-N5 count of a reclaim list", list->head, list->nr, nr);
+	CHECK(c, list->tail == prev, "I-N5 tail of a reclaim list", list->tail, list->tail, prev);
+	*listed += nr;
+	return true;
+}
+
+bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
+    unsigned long taken, struct mm_violation *v)
+{
+	struct vm_check c = {.mem = mem, .v = v};
+	unsigned long listed = 0;
+	unsigned which;
+
+	for (which = 0; which < NR_LRU; which++) {
+		if (!check_lru_list(&c, zone, which, &listed))
+			return false;
+	}
+	CHECK(&c, listed == pages, "I-N5 pages in state LRU and on lists", zone->id, listed, pages);
+	CHECK(&c, zone->nr_reclaiming <= taken, "I-N5 pages that reclaim has taken", zone->id,
+	    zone->nr_reclaiming, taken);
+	return true;
+}
+
+/* ---- tickets of the reclaim threads ---- */
+
+static bool check_tickets(
+    struct vm_check *c, const struct ticket_queue *queue, const char *what, unsigned node)
+{
+	CHECK(c, queue->done <= queue->started && queue->started <= queue->asked, what, node,
+	    queue->done, queue->asked);
+	return true;
+}
+
+static bool check_reclaim(struct vm_check *c)
+{
+	unsigned n;
+
+	for (n = 0; n < c->mem->nr_nodes; n++) {
+		const struct reclaim *r = &c->mem->nodes[n].reclaim;
+
+		if (!check_tickets(c, &r->drains, "I-R1 tickets for drains", n) ||
+		    !check_tickets(c, &r->runs, "I-R1 tickets for runs", n) ||
+		    !check_tickets(c, &r->compactions, "I-R1 tickets for compactions", n))
+			return false;
+	}
+	return true;
+}
+
+/* ---- slots ---- */
+
+/*
+ * Call @fn for each filled slot of an object, and count these slots in *@nr; missing tables of
+ * slots are skipped.
+ */
+static bool for_each_slot(struct vm_check *c, struct vm_object *object,
+    bool (*fn)(struct vm_check *c, struct vm_object *object, u32 index, u64 slot), u32 *nr)
+{
+	u32 index;
+
+	for (index = 0; index < object->nr_pages; index++) {
+		const u64 *slot = object_slot(object, index);
+
+		if (!slot) {
+			index |= PT_ENTRIES - 1;
+		} else if (*slot && *slot != SLOT_LOST) {
+			++*nr;
+			if (!fn(c, object, index, *slot))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Check that a slot's page exists, and reset the number of its entries. */
+static bool check_slot(struct vm_check *c, struct vm_object *object, u32 index, u64 slot)
+{
+	struct page *page = slot_page(slot);
+	pfn_t pfn = slot_is_marker(slot) ? slot_marker_pfn(slot) : page_to_pfn_in(c->mem, page);
+
+	if (slot_is_marker(slot)) {
+		CHECK(c, page_is_moving(c, pfn), "I-S5 marker of a page that is not being moved",
+		    pfn, index, 0);
+		return true;
+	}
+	CHECK(c, pfn_is_page(c, pfn), "I-S2 slot names no page", pfn, index, 0);
+	CHECK(c, page_is_objects(page_word(page)), "I-S2 state of a slot's page", pfn,
+	    word_state(page_word(page)), PG_LRU);
+	CHECK(c, page->owner == object && page->index == index, "I-S2 owner of a slot's page", pfn,
+	    page->index, index);
+	page->spare = 0;
+	return true;
+}
+
+/* Check the counts of a slot's page, after all its entries have been counted. */
+static bool check_counts(struct vm_check *c, struct vm_object *object, u32 index, u64 slot)
+{
+	const struct page *page = slot_page(slot);
+	pfn_t pfn = page_to_pfn_in(c->mem, page);
+	unsigned ref, want;
+	u32 word;
+
+	if (slot_is_marker(slot))
+		return true;
+	word = page_word(page);
+	ref = word_ref(word);
+	want = 1u + page->mapcount + READ_ONCE(page->pincount) + (word_state(word) == PG_ISO_MIG);
+	CHECK(c, page->mapcount == page->spare, "I-S3 entries that map a page", pfn, page->mapcount,
+	    page->spare);
+	CHECK(c, ref == want || (ref > want && !c->exact), "I-S2 references of an object's page",
+	    pfn, ref, want);
+	return true;
+}
+
+static bool check_objects(struct vm_check *c,
+    bool (*fn)(struct vm_check *c, struct vm_object *object, u32 index, u64 slot))
+{
+	struct vm_object *object;
+
+	LIST_FOREACH(object, &c->mem->vm.objects, link) {
+		u32 nr = 0;
+
+		if (being_changed(object))
+			continue;
+		if (!for_each_slot(c, object, fn, &nr))
+			return false;
+		CHECK(c, nr == object->nr_present, "I-S2 filled slots of an object", PFN_NONE,
+		    object->nr_present, nr);
+	}
+	return true;
+}
+
+/* ---- regions ---- */
+
+static bool check_regions(struct vm_check *c)
+{
+	struct vm_object *object;
+	u32 below = 0;
+
+	LIST_FOREACH(object, &c->mem->vm.objects, link) {
+		const struct vm_region *r;
+
+		if (being_changed(object))
+			continue;
+		r = rmap_stale(object, &below);
+		CHECK(c, !r, "I-S6 last slot below a region in its object's tree", PFN_NONE,
+		    r->below, below);
+	}
+	return true;
+}
+
+/* ---- tables ---- */
+
+/* Check an entry against the region that contains @va, and against the region's slot. */
+static bool check_place(struct vm_check *c, struct vm_space *space, uintptr_t va, u64 pte)
+{
+	const struct vm_region *r = region_find(space, va);
+	u64 slot;
+
+	CHECK(c, r, "I-S4 entry outside every region", pte_pfn(pte), va, 0);
+	if (being_changed(r->object))
+		return true;
+	slot = object_lookup(r->object, region_index(r, va));
+	CHECK(c,
+	    slot ==
+	        (pte & PTE_PRESENT ? (uintptr_t)pfn_to_page_in(c->mem, pte_pfn(pte))
+	                           : slot_marker(pte_pfn(pte))),
+	    "I-S4 entry for another page than its slot's", pte_pfn(pte), va, slot);
+	CHECK(c,
+	    !(pte & PTE_PRESENT) ||
+	        ((!(pte & PTE_WRITE) || r->prot & VM_WRITE) && (pte & PTE_NX || r->prot & VM_EXEC)),
+	    "I-S4 entry allows more than its region", pte_pfn(pte), pte, r->prot);
+	return true;
+}
+
+static bool check_entry(struct vm_check *c, u64 pte)
+{
+	pfn_t pfn = pte_pfn(pte);
+	struct page *page;
+
+	if (pte_is_migration(pte)) {
+		CHECK(c, page_is_moving(c, pfn),
+		    "I-S5 migration entry of a page that is not being moved", pfn, pte, 0);
+		return true;
+	}
+	CHECK(c, pte & PTE_PRESENT && pfn_is_page(c, pfn), "I-S7 entry maps no page", pfn, pte, 0);
+	page = pfn_to_page_in(c->mem, pfn);
+	CHECK(c, page_is_objects(page_word(page)) && page->owner, "I-S7 state of a mapped page",
+	    pfn, word_state(page_word(page)), PG_LRU);
+	page->spare++;
+	return true;
+}
+
+/*
+ * Entries are compared with regions only if no region is being changed and the space is not being
+ * freed: otherwise entries of a removed region may still be there.
+ */
+static bool check_space(struct vm_check *c, struct vm_space *space)
+{
+	bool at_rest = READ_ONCE(space->refs) && !mutex_is_held(&space->change) &&
+	    !READ_ONCE(space->lock.locked);
+	uintptr_t va;
+	u64 *entry;
+
+	for (va = VM_USER_START; (entry = pt_next(&space->pt, &va, VM_USER_END)); va += PAGE_SIZE) {
+		if (*entry &&
+		    !(check_entry(c, *entry) && (!at_rest || check_place(c, space, va, *entry))))
+			return false;
+	}
+	return true;
+}
+
+/* ---- waiters ---- */
+
+static bool check_waiter(void *arg, pfn_t pfn)
+{
+	struct vm_check *c = arg;
+
+	CHECK(c, page_is_moving(c, pfn), "I-S8 thread waits for a page that is not being moved",
+	    pfn, 0, 0);
+	return true;
+}
+
+void check_vm(struct memory *mem, struct mm_violation *v)
+{
+	struct vm_check c = {.mem = mem, .v = v, .exact = READ_ONCE(mem->vm.flushing) == 0};
+	struct vm_space *space;
+
+	if (!check_reclaim(&c))
+		return;
+	/* If a CPU was stopped while it changed the lists, they cannot be walked. */
+	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot) || !check_regions(&c))
+		return;
+	LIST_FOREACH(space, &mem->vm.spaces, link) {
+		if (!check_space(&c, space))
+			return;
+	}
+	if (check_objects(&c, check_counts))
+		migwait_check(mem, check_waiter, &c);
+}

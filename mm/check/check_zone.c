@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_zone.c: the part of check_memory that recounts a zone: its pageblocks, their pages and
+ * lists, and the cached pages.
+ *
+ * Owns:       nothing; it never repairs.
+ * Locks:      none: every CPU is stopped in a cross-call.  Code that holds a zone lock or changes a
+ *             cache has interrupts off, so no CPU was stopped inside such code.  pcp_ctl is held,
+ *             so no drain round is under way.
+ * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
+ * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
+ *             each to be named.
+ */
+#include "mm/core/buddy.h"
+#include "mm/check/check.h"
+#include "mm/core/free_map.h"
+#include "mm/core/pcp.h"
+#include "mm/core/range.h"
+#include "mm/core/zone.h"
+
+struct zone_check {
+	struct memory *mem;
+	struct zone *zone;
+	struct mm_violation *v;
+	bool pending; /* pages of isolated pageblocks may still be cached */
+	unsigned long listed[NR_MIGRATETYPES][NR_ORDERS]; /* pageblocks that must be listed */
+	unsigned long free, free_cma;                     /* free pages in listed pageblocks */
+	/* isolated counts pageblocks, the others count pages */
+	unsigned long isolated, present, reserved, cached;
+	unsigned long lru;    /* pages that must be on reclaim lists */
+	unsigned long taken;  /* pages in state ISO_MIG */
+	unsigned long doomed; /* flagged pages in use */
+	u64 cached_set;       /* sum of set_hash over cached heads, less the sum over slots */
+};
+
+static bool bad(
+    struct zone_check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
+{
+	*c->v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
+	return false;
+}
+
+#define CHECK(c, cond, what, pfn, have, want)                                                      \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			return bad(                                                                \
+			    (c), (what), (pfn), (unsigned long)(have), (unsigned long)(want));     \
+	} while (0)
+
+/*
+ * Two sets of pfns are compared by their sizes and by the sums of this hash.  A page that one set
+ * has twice, in place of another page, changes the sum.  A second such error hides the first only
+ * if its two hashes differ by just as much.
+ */
+static u64 set_hash(pfn_t pfn)
+{
+	u64 hash = pfn * 0x9e3779b97f4a7c15ULL;
+
+	return (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9ULL;
+}
+
+static bool check_in_use(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
+{
+	/* While its migrator copies it, a page has no references. */
+	bool frozen = word_state(word) == PG_ISO_MIG && word & PAGE_LOCKED;
+	unsigned ref = word_ref(word);
+
+	CHECK(c, ref >= 1 || frozen, "I-S1 references of a page in use", pfn, ref, 1);
+	CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins",
+	    pfn, ref, page->pincount);
+	c->lru += word_state(word) == PG_LRU && page->owner;
+	c->taken += word_state(word) == PG_ISO_MIG;
+	return true;
+}
+
+/* Check the word and the fields of a head, by its state. */
+static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
+{
+	unsigned order = word_order(word), ref = word_ref(word);
+
+	CHECK(c, order <= MAX_ORDER, "I-B1 order of a head", pfn, order, MAX_ORDER);
+	CHECK(c, !(pfn & ((1UL << order) - 1)), "I-B2 head aligned to its order", pfn, order, 0);
+	switch (word_state(word)) {
+	case PG_PCP:
+		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn,
+		    word, 0);
+		CHECK(c, page->pincount == 0 && page->mapcount == 0,
+		    "I-S2 cached page pinned or mapped", pfn, page->pincount, page->mapcount);
+		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
+		c->cached += 1UL << order;
+		c->cached_set += set_hash(pfn);
+		return true;
+	case PG_FREEING:
+		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
+		return true;
+	case PG_RESERVED:
+		CHECK(c, (word & ~PAGE_POISON) == PAGE_WORD(1, PG_RESERVED, order),
+		    "I-S1 word of a reserved head", pfn, word, 0);
+		c->reserved += 1UL << order;
+		return true;
+	case PG_MOVABLE_OPS:
+	case PG_ISO_MIG:
+	case PG_ALLOC:
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_OBJECT:
+	case PG_LRU:
+	case PG_BALLOON: return check_in_use(c, pfn, page, word);
+	case PG_HWPOISON:
+		CHECK(c,
+		    word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && !page->mapcount &&
+		        !page->pincount && !page->owner,
+		    "I-H2 word of a retired page", pfn, word, 0);
+		return true;
+	case PG_TAIL:
+	case PG_FREE:
+	case NR_PAGE_STATES: break;
+	}
+	return bad(c, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
+}
+
+/*
+ * Check the tails of the block at @pfn; *@flagged is the number of its pages, with the head, that
+ * have the poison flag.
+ */
+static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word, unsigned *flagged)
+{
+	const struct page *page = pfn_to_page_in(c->mem, pfn),
+	                  *end = page + (1UL << word_order(word));
+
+	*flagged = (word & PAGE_F_HWPOISON) != 0;
+	for (page++; page < end; page++) {
+		u32 tail = page_word(page);
+
+		if (likely(!tail))
+			continue;
+		if (tail != PAGE_F_HWPOISON)
+			return bad(
+			    c, "I-B3 tail of a block", page_to_pfn_in(c->mem, page), tail, 0);
+		++*flagged;
+	}
+	return true;
+}
+
+/* Check the number of flagged pages of a block against its state and the word of its head. */
+static bool check_flags(struct zone_check *c, pfn_t pfn, u32 word, unsigned flagged)
+{
+	enum page_state state = word_state(word);
+
+	CHECK(c, !flagged || state != PG_PCP, "I-H1 flagged page is free", pfn, flagged, 0);
+	CHECK(c, !(word & PAGE_F_HAS_HWPOISON) == !(flagged && word_order(word)),
+	    "I-H4 head of a block with flagged pages", pfn, word, flagged);
+	if (state != PG_HWPOISON)
+		c->doomed += flagged;
+	return true;
+}
+
+/* Check a free block: words, pins and mappings of all its pages are 0. */
+static bool check_free(struct zone_check *c, pfn_t pfn, unsigned order)
+{
+	const struct page *page = pfn_to_page_in(c->mem, pfn), *end = page + (1UL << order);
+
+	for (; page < end; page++) {
+		u32 word = page_word(page);
+
+		if (likely(!word && !page->pincount && !page->mapcount))
+			continue;
+		pfn = page_to_pfn_in(c->mem, page);
+		CHECK(c, word != PAGE_F_HWPOISON, "I-H1 flagged page is free", pfn, word, 0);
+		CHECK(c, !word, "I-S1 word of a free page", pfn, word, 0);
+		CHECK(c, false, "I-S2 free page pinned or mapped", pfn, page->pincount,
+		    page->mapcount);
+	}
+	return true;
+}
+
+/* Check a block that is not free, and add it to the counts. */
+static bool check_used(struct zone_check *c, pfn_t pfn, unsigned long *retired)
+{
+	const struct page *page = pfn_to_page_in(c->mem, pfn);
+	u32 word = page_word(page);
+	unsigned flagged;
+
+	*retired += word_state(word) == PG_HWPOISON;
+	return check_head(c, pfn, page, word) && check_tails(c, pfn, word, &flagged) &&
+	    check_flags(c, pfn, word, flagged);
+}
+
+/*
+ * Walk one ONLINE pageblock: its free blocks and its blocks in use fill it without overlap, and its
+ * counts are right.  No block crosses its border: none is larger than a pageblock, and each is
+ * aligned to its order.
+ */
+static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
+{
+	struct memory *mem = c->mem;
+	const struct pageblock *pb = pageblock_of(mem, block);
+	const struct pageblock_tree *tree = tree_of(mem, block);
+	bool isolated = pageblock_isolated(pb);
+	unsigned long free = 0, retired = 0;
+	pfn_t pfn = block;
+	u64 counts = 0;
+
+	CHECK(c, free_map_ok(&tree->map), "I-B9 tree of a pageblock", block, tree->map.counts, 0);
+	while (pfn < block + PAGEBLOCK_PAGES) {
+		int order = free_order_at(mem, pfn);
+
+		if (order < 0) {
+			if (!check_used(c, pfn, &retired))
+				return false;
+			pfn += 1UL << word_order(page_word(pfn_to_page_in(mem, pfn)));
+			continue;
+		}
+		if (!check_free(c, pfn, (unsigned)order))
+			return false;
+		free += 1UL << order;
+		counts += free_unit((unsigned)order);
+		pfn += 1UL << order;
+	}
+	CHECK(c, pb->nr_free == free, "I-N1 free pages of a pageblock", block, pb->nr_free, free);
+	CHECK(c, tree->map.counts == counts, "I-B9 free block in a block in use", block,
+	    tree->map.counts, counts);
+	CHECK(
+	    c, !isolated || !tree->list, "I-I1 isolated pageblock on a list", block, tree->list, 0);
+	CHECK(c, tree->list == (isolated ? 0 : free_map_largest(&tree->map) + 1),
+	    "I-B6 list of a pageblock", block, tree->list, free_map_largest(&tree->map) + 1);
+	if (tree->list) {
+		c->listed[pageblock_type(pb)][tree->list - 1]++;
+		c->free += free;
+		c->free_cma += pageblock_type(pb) == MT_CMA ? free : 0;
+	}
+	CHECK(c, !(pb->bits & PB_REPORTED) || free == PAGEBLOCK_PAGES,
+	    "I-R2 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
+	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block,
+	    pb->nr_poisoned, retired);
+	return true;
+}
+
+/*
+ * In an OFFLINE pageblock the words show only which pages are broken; if it counts none, they mean
+ * nothing.  Standby memory has no words: its pageblocks count all pages as broken, or none.
+ */
+static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
+{
+	const struct pageblock *pb = pageblock_of(c->mem, block);
+	const struct pageblock_tree *tree = tree_of(c->mem, block);
+	unsigned long flagged = 0;
+	pfn_t pfn;
+
+	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
+	/* The tree of standby memory has no meaning. */
+	if (!block_stands_by(c->zone, block)) {
+		CHECK(c, tree->list == 0, "I-O2 listed offline", block, tree->list, 0);
+		CHECK(c, !tree->map.counts && free_map_ok(&tree->map), "I-O2 free blocks offline",
+		    block, tree->map.counts, 0);
+	}
+	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
+	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(c->zone, block)) {
+		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES,
+		    "I-N6 flagged standby", block, pb->nr_poisoned, PAGEBLOCK_PAGES);
+		return true;
+	}
+	for (pfn = block; pb->nr_poisoned && pfn < block + PAGEBLOCK_PAGES; pfn++)
+		flagged += (page_word(pfn_to_page_in(c->mem, pfn)) & PAGE_F_HWPOISON) != 0;
+	CHECK(c, pb->nr_poisoned == flagged, "I-N6 flagged pages offline", block, pb->nr_poisoned,
+	    flagged);
+	return true;
+}
+
+/* Check the stack numbers, which follow from zone, type, isolate bit and state. */
+static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
+{
+	const struct pageblock *pb = pageblock_of(c->mem, block);
+	bool cached = pageblock_type(pb) < NR_CACHED_TYPES && !pageblock_isolated(pb) &&
+	    pageblock_state(pb) == PB_ONLINE;
+	unsigned want = cached ? zone_stack(c->zone, 0, pageblock_type(pb)) : nr_stacks(c->mem);
+
+	CHECK(c, pb->stack == want, "I-I2 stack number of a pageblock", block, pb->stack, want);
+	return true;
+}
+
+/*
+ * Is the pageblock in the span of the zone that it names?  Then it is checked together with that
+ * zone.
+ */
+static bool in_other_span(const struct zone_check *c, pfn_t block)
+{
+	unsigned id = pageblock_of(c->mem, block)->zone;
+
+	return id < MAX_ZONES && block >= c->mem->zones[id].start_pfn &&
+	    block < c->mem->zones[id].end_pfn;
+}
+
+static bool check_blocks(struct zone_check *c) WHILE_STOPPED
+{
+	const struct zone *zone = c->zone;
+	pfn_t block;
+
+	for (block = zone->start_pfn; block < zone->end_pfn; block += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(c->mem, block);
+
+		if (pageblock_state(pb) == PB_HOLE) {
+			if (!check_offline(c, block))
+				return false;
+			continue;
+		}
+		if (pb->zone != zone->id) {
+			CHECK(c, in_other_span(c, block), "I-N4 zone of a pageblock", block,
+			    pb->zone, zone->id);
+			continue;
+		}
+		if (!check_stacks(c, block))
+			return false;
+		CHECK(c, pageblock_state(pb) != PB_ONLINE || !block_stands_by(zone, block),
+		    "I-O4 online, and stands by", block, zone->standby, zone->standby_end);
+		if (pageblock_state(pb) != PB_ONLINE) {
+			if (!check_offline(c, block))
+				return false;
+			continue;
+		}
+		CHECK(c, !(pb->bits & PB_EVACUATED), "I-O3 evacuated, and online", block, pb->bits,
+		    0);
+		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
+		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
+		c->present += PAGEBLOCK_PAGES;
+		c->isolated += pageblock_isolated(pb);
+		if (!check_block(c, block))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Check one list: its pageblocks are of this zone and type, not isolated, and the largest free
+ * block of each is of this order.
+ */
+static bool check_list(struct zone_check *c, unsigned type, unsigned order) WHILE_STOPPED
+{
+	unsigned long nr = 0, want = c->listed[type][order];
+	pfn_t pfn, prev = PFN_NONE;
+
+	for (pfn = c->zone->blocks[type][order]; pfn != PFN_NONE; nr++) {
+		const struct pageblock_tree *tree;
+		const struct pageblock *pb;
+
+		CHECK(c, pfn >= c->zone->start_pfn && pfn < c->zone->end_pfn,
+		    "I-N4 listed pageblock's zone", pfn, order, type);
+		CHECK(c, nr < want, "I-B8 list longer than it has pageblocks", pfn, nr, want);
+		pb = pageblock_of(c->mem, pfn);
+		tree = tree_of(c->mem, pfn);
+		CHECK(c, pb->zone == c->zone->id, "I-N4 listed pageblock's zone", pfn, pb->zone,
+		    c->zone->id);
+		CHECK(c, !(pfn & (PAGEBLOCK_PAGES - 1)) && tree->prev == prev,
+		    "I-B8 links of a list", pfn, tree->prev, prev);
+		CHECK(c, !pageblock_isolated(pb), "I-I1 isolated pageblock on a list", pfn, order,
+		    type);
+		CHECK(c, pageblock_type(pb) == type, "I-I2 listed under another type", pfn, type,
+		    pageblock_type(pb));
+		CHECK(c, tree->list == order + 1, "I-B1 listed pageblock's order", pfn, tree->list,
+		    order + 1);
+		prev = pfn;
+		pfn = tree->next;
+	}
+	CHECK(c, nr == want, "I-B6 pageblocks not on their list", type, nr, want);
+	CHECK(c, (c->zone->have[type] >> order & 1) == (nr > 0), "I-B7 orders that have a list",
+	    type, c->zone->have[type], order);
+	return true;
+}
+
+static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, unsigned type,
+    unsigned long *pages) WHILE_STOPPED
+{
+	const struct zone *zone = c->zone;
+	const struct pcp *pcp = c->mem->pcp[cpu];
+	unsigned stack = zone_stack(zone, index, type), i;
+	unsigned order = index_order(index);
+	u32 count = stack_count(&pcp->stack[stack]);
+	u32 capacity = stack_capacity(&pcp->stack[stack]);
+	/* No round reaches a dead CPU, which keeps its capacities and pages (zone_pcp_disable). */
+	bool reached = cpumask_test(cpu_online_mask, cpu);
+
+	CHECK(c, count <= capacity, "I-P1 more cached than the capacity", cpu, count, capacity);
+	CHECK(c, !reached || zone->pcp_depth == 0 || capacity == 0, "I-P6 cache on while disabled",
+	    cpu, capacity, 0);
+	for (i = 0; i < count; i++) {
+		const struct page *page = pcp->stack[stack].slot[i];
+		pfn_t pfn = page_to_pfn_in(c->mem, page);
+
+		CHECK(c,
+		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		        pageblock_of(c->mem, pfn)->zone == zone->id,
+		    "I-P2 cached page's zone", pfn, cpu, zone->id);
+		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
+		    page_word(page), PAGE_WORD(0, PG_PCP, order));
+		CHECK(c, !reached || c->pending || !pageblock_isolated(pageblock_of(c->mem, pfn)),
+		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
+		c->cached_set -= set_hash(pfn);
+	}
+	*pages += (unsigned long)count << order;
+	return true;
+}
+
+static bool check_caches(struct zone_check *c) WHILE_STOPPED
+{
+	const struct zone *zone = c->zone;
+	unsigned long pages = 0, bound = 0;
+	unsigned cpu, index, type;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			bound += (unsigned long)READ_ONCE(zone->pcp_capacity[index][type])
+			    << index_order(index);
+			for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
+				if (!check_cpu_stack(c, cpu, index, type, &pages))
+					return false;
+			}
+		}
+	}
+	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
+		const struct pcp_stack *none = &c->mem->pcp[cpu]->stack[nr_stacks(c->mem)];
+		unsigned i;
+
+		for (i = 0; i < STACKS_PER_ZONE; i++)
+			CHECK(c, !none[i].top && !none[i].limit && !none[i].slot,
+			    "I-P1 the stack of capacity 0", cpu, stack_count(&none[i]), 0);
+	}
+	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
+	CHECK(c, c->cached_set == 0, "I-P3 page in two slots", zone->id, c->cached_set, 0);
+	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches",
+	    zone->id, bound * c->mem->nr_cpus, zone->managed / 16);
+	return true;
+}
+
+bool check_zone(struct memory *mem, struct zone *zone, bool pending, struct mm_violation *v)
+{
+	struct zone_check check = {.mem = mem, .zone = zone, .pending = pending, .v = v},
+	                  *c = &check;
+	unsigned order, type;
+
+	if (!check_blocks(c))
+		return false;
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		for (order = 0; order < NR_ORDERS; order++) {
+			if (!check_list(c, type, order))
+				return false;
+		}
+	}
+	CHECK(c, zone->nr_free == c->free, "I-N1 free pages of a zone", zone->id, zone->nr_free,
+	    c->free);
+	CHECK(c, zone->nr_free_cma == c->free_cma, "I-N1 free CMA pages of a zone", zone->id,
+	    zone->nr_free_cma, c->free_cma);
+	CHECK(c, zone->nr_isolated == c->isolated, "I-I4 isolated pageblocks of a zone", zone->id,
+	    zone->nr_isolated, c->isolated);
+	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present,
+	    c->present);
+	CHECK(c, zone->managed == c->present - c->reserved, "I-N2 managed pages", zone->id,
+	    zone->managed, c->present - c->reserved);
+	CHECK(c, zone->nr_doomed == c->doomed, "I-N6 doomed pages of a zone", zone->id,
+	    zone->nr_doomed, c->doomed);
+	CHECK(c,
+	    zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
+	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
+	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
+	return check_caches(c) && check_lru(mem, zone, c->lru, c->taken, v);
+}

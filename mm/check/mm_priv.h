@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* mm_priv.h: the internal headers of mm/, for tests/; no source of mm/ includes it. */
+#ifndef QUARRY_MM_PRIV_H
+#define QUARRY_MM_PRIV_H
+
+#include "mm/core/alloc.h"
+#include "mm/core/buddy.h"
+#include "mm/check/check.h"
+#include "mm/core/drain.h"
+#include "mm/core/entry.h"
+#include "mm/core/event.h"
+#include "mm/hotplug/isolate.h"
+#include "mm/hotplug/offline.h"
+#include "mm/core/page.h"
+#include "mm/core/page_assert.h"
+#include "mm/core/pcp.h"
+#include "mm/core/range.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/core/zone.h"
+#include <quarry/contig.h>
+#include <quarry/sched_point.h>
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * direct.c: allocates one block straight from the buddy allocator of the nearest zone, or frees it
+ * there, if the order has no stack, or the zone's caches are off, and the case is plain.
+ *
+ * Owns:       nothing.
+ * Locks:      interrupts off; the zone lock inside, in one hold.
+ * Invariants: these paths do nothing that the slow paths would not do, and leave to them each case
+ *             that is not plain.  An allocation is plain if its zone stays above its low watermark
+ *             and all its reserves (zone_plenty).  A free is plain if the block's word, read before
+ *             the zone lock is taken and again under it, shows only that the block is allocated.
+ * Tests:      play_direct, page_alloc, pcp, zone_locks, events, poison_race.
+ */
+#include "mm/core/buddy.h"
+#include "mm/core/event.h"
+#include "mm/core/page.h"
+#include "mm/core/pcp.h"
+#include "mm/core/zone.h"
+#include <quarry/alloc_check.h>
+#include <quarry/sched_point.h>
+
+/* May @zone have a stack for @order?  Not while the zone's caches are off. */
+static always_inline bool may_have_stack(const struct zone *zone, unsigned order)
+{
+	return order_index(order) < NR_CACHED_ORDERS && arch_u32_is(&zone->pcp_depth, 0);
+}
+
+/* Can the stack be used: does it have a block, or space for one? */
+static bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	const struct pcp_stack *s = &pcp->stack[stack];
+
+	return s->top != s->slot || s->limit != s->slot || pcp_update_capacity(zone, pcp, stack);
+}
+
+/* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
+static always_inline struct page *take_direct(
+    struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
+{
+	unsigned long enough = zone_plenty(zone, 1UL << order);
+	pfn_t pfn = PFN_NONE;
+	struct page *page;
+
+	if (unlikely(READ_ONCE(zone->nr_free) < enough + READ_ONCE(zone->nr_free_cma) ||
+	        !arch_u32_is(&zone->futile, 0)))
+		return NULL;
+	zone_lock(zone);
+	/*
+	 * Check again under the lock: since then other CPUs may have taken pages, and lent pages,
+	 * which do not count, may have come.
+	 */
+	if (likely(zone->nr_free - zone->nr_free_cma >= enough))
+		pfn = buddy_alloc(zone, order, type);
+	if (unlikely(pfn == PFN_NONE)) {
+		zone_unlock(zone);
+		return NULL;
+	}
+	page = pfn_to_page_in(zone->mem, pfn);
+	page_store(page, AS_TAIL, AS_ALLOC(order));
+	if (likely(pcp->ring))
+		trace_store(pcp->ring, TR_take, pfn, order, 0);
+	zone_unlock(zone);
+	if (!page)
+		__builtin_unreachable(); /* not NULL, since its word was read */
+	return page;
+}
+
+struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	enum migratetype type = gfp_type(gfp);
+	struct page *page = NULL;
+	irqflags_t flags;
+	struct zone *zone;
+	struct pcp *pcp;
+
+	if (unlikely(order > MAX_ORDER))
+		return NULL;
+	flags = arch_irq_save();
+	pcp = this_pcp(mem);
+	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
+	if (!may_have_stack(zone, order) ||
+	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
+		page = take_direct(zone, pcp, order, type);
+	if (likely(page)) {
+		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
+		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
+	}
+	arch_irq_restore(flags);
+	if (page)
+		alloc_check(mem, page, order);
+	return page;
+}
+
+bool free_direct(struct memory *mem, struct page *page, unsigned order)
+{
+	u32 word = PAGE_WORD(1, PG_ALLOC, order);
+	const struct pageblock *pb;
+	bool done = false;
+	irqflags_t flags;
+	struct zone *zone;
+	struct pcp *pcp;
+	unsigned stack;
+	size_t nr;
+	pfn_t pfn;
+
+	/* This refuses NULL, too: it is no descriptor of the array. */
+	if (unlikely(!page_number(mem, page, &nr) || order > MAX_ORDER))
+		return false;
+	pfn = mem->start_pfn + nr;
+	pb = pageblock_of(mem, pfn);
+	if (unlikely((READ_ONCE(pb->bits) & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT ||
+	        !arch_u32_is(&page->word, word)))
+		return false;
+	flags = arch_irq_save();
+	zone = &mem->zones[pb->zone];
+	pcp = this_pcp(mem);
+	if (may_have_stack(zone, order)) {
+		stack = READ_ONCE(pb->stack) + order_index(order) * NR_CACHED_TYPES;
+		/* Pages of isolated and CMA pageblocks are never cached. */
+		if (stack < nr_stacks(mem) && is_cached(zone, pcp, stack)) {
+			arch_irq_restore(flags);
+			return false;
+		}
+	}
+	sched_point("free.direct");
+	zone_lock(zone);
+	sched_point("free.buddy_locked");
+	/*
+	 * Read the word again under the lock (law 4): the block may be poisoned by now, or freed by
+	 * another CPU.
+	 */
+	if (likely(arch_u32_is(&page->word, word))) {
+		if (likely(pcp->ring))
+			trace_store(pcp->ring, TR_direct, pfn, order, 0);
+		buddy_free(zone, pfn, order);
+		done = true;
+	}
+	zone_unlock(zone);
+	if (done)
+		counter_add(&pcp->event[EV_FREE_DIRECT], 1);
+	arch_irq_restore(flags);
+	return done;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zone.c: watermarks of zones, the zone of a range, and the node of a CPU.
+ *
+ * Owns:       struct zone's span, watermarks and reserve.
+ * Locks:      mem->hotplug for spans; the watermarks are read racily by allocations.
+ * Invariants: min <= low <= high.
+ * Tests:      zone, nodes, memory_span, zone_locks.
+ */
+#include "mm/core/entry.h"
+#include "mm/core/range.h"
+#include "mm/core/zone.h"
+
+/*
+ * Below min, pages are for ATOMIC requests (half of them) and for reclaim.  Below low, reclaim is
+ * woken; at high it stops.  min is 1/128 of the zone, at least 16 pages and at most 16 MiB; low and
+ * high are 1/4 and 1/2 above min.
+ */
+#define WMARK_DIVISOR 128
+#define WMARK_FLOOR   16UL
+#define WMARK_CEILING 4096UL
+/* The part of a lower zone that is kept from requests that could use a higher one: 1/32. */
+#define RESERVE_DIVISOR 32
+
+void zone_set_watermarks(struct zone *zone)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	unsigned long least = MIN(WMARK_FLOOR, zone->managed / 8);
+	unsigned long min = MIN(MAX(zone->managed / WMARK_DIVISOR, least), WMARK_CEILING);
+
+	KASSERT(min <= zone->managed);
+	WRITE_ONCE(zone->wmark[WMARK_MIN], min);
+	WRITE_ONCE(zone->wmark[WMARK_LOW], min + min / 4);
+	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
+	WRITE_ONCE(zone->reserve, zone->managed / RESERVE_DIVISOR);
+	zone_unlock_irqrestore(zone, flags);
+}
+
+int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail)
+{
+	const struct pageblock *pb, *end;
+	pfn_t pfn;
+	u8 id;
+
+	if (!range_ok(mem, range))
+		return mm_fail(fail, range.start, WHY_RANGE, -EINVAL);
+	*zone = zone_of(mem, range.start);
+	id = (u8)(*zone)->id;
+	pb = pageblock_of(mem, range.start);
+	end = pb + (range_pages(range) >> PAGEBLOCK_ORDER);
+	for (; pb < end; pb++) {
+		if (likely(pageblock_state(pb) != PB_HOLE && pb->zone == id))
+			continue;
+		pfn = range.end - ((pfn_t)(end - pb) << PAGEBLOCK_ORDER);
+		if (pageblock_state(pb) == PB_HOLE)
+			return mm_fail(fail, pfn, WHY_HOLE, -EINVAL);
+		return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
+	}
+	/* The span contains all pageblocks of the zone, and only grows. */
+	KASSERT(range.start >= READ_ONCE((*zone)->start_pfn));
+	KASSERT(range.end <= READ_ONCE((*zone)->end_pfn));
+	return 0;
+}
+
+struct node *memory_node(struct memory *mem, unsigned cpu)
+{
+	unsigned node = arch_cpu_node(cpu);
+
+	return &mem->nodes[node < mem->nr_nodes ? node : 0];
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* zone.h: zones: locks, spans, watermarks, and the zones that a request may use (zone.c). */
+#ifndef QUARRY_MM_ZONE_H
+#define QUARRY_MM_ZONE_H
+
+#include <quarry/mm.h>
+
+/* ---- locks; zone_lock is in mm.h ---- */
+
+/* After a function's declaration: the caller holds the lock of @zone. */
+#define REQUIRES_ZONE(zone) REQUIRES((zone)->lock, zone_class)
+/* Inside a function with REQUIRES_ZONE: assert that the lock is held. */
+#define ASSERT_ZONE_LOCKED(zone) KASSERT(spin_is_held(&(zone)->lock))
+
+static inline irqflags_t lru_lock_irqsave(struct zone *zone) ACQUIRE(zone->lru_lock, lru_class)
+    NO_LOCK_ANALYSIS
+{
+	return spin_lock_irqsave(&zone->lru_lock);
+}
+
+static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
+    RELEASE(zone->lru_lock, lru_class) NO_LOCK_ANALYSIS
+{
+	spin_unlock_irqrestore(&zone->lru_lock, flags);
+}
+
+/* ---- spans, watermarks, zonelists ---- */
+
+/* Has @zone a span, and so a place in zonelists?  A true answer stays true.  Any context. */
+static inline bool zone_has_span(const struct zone *zone)
+{
+	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
+}
+
+/* The number of a zone's stack, by the index of its order (mm/core/pcp.h) and its type. */
+static inline unsigned zone_stack(const struct zone *zone, unsigned index, enum migratetype type)
+{
+	return zone->id * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+}
+
+/* Walk all zones of @mem, also those without memory. */
+#define for_each_zone(mem, zone)                                                                   \
+	for ((zone) = (mem)->zones; (zone) < (mem)->zones + nr_zones(mem); (zone)++)
+
+/* Is @page, which must not be in a HOLE, a page of @zone? */
+static inline bool zone_has_page(const struct zone *zone, const struct page *page)
+{
+	return READ_ONCE(pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))->zone) ==
+	    zone->id;
+}
+/* Does the pageblock at @pfn, in the span of @zone, belong to @zone, and is it no HOLE? */
+static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	return pageblock_state(pb) != PB_HOLE && READ_ONCE(pb->zone) == zone->id;
+}
+/* Walk the pageblocks of @zone; those of other zones and holes in its span are skipped. */
+#define for_each_zone_block(zone, pfn)                                                             \
+	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
+	     (pfn) += PAGEBLOCK_PAGES)                                                             \
+		if (zone_owns_block((zone), (pfn)))
+
+/*
+ * The number of free pages, without lent (CMA) ones, with which no request for @nr pages can bring
+ * @zone below its low watermark.  Watermarks and reserves hardly ever change, so one read of each
+ * is enough.
+ */
+static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned long nr)
+{
+	return READ_ONCE(zone->wmark[WMARK_MIN]) + READ_ONCE(zone->wmark[WMARK_LOW]) +
+	    READ_ONCE(zone->reserve) + nr;
+}
+
+/* More flags for zone_spare: use no watermark; use the high one; use the low one. */
+#define GFP_ALL_RESERVE 0x100u
+#define GFP_WMARK_HIGH  0x200u
+#define GFP_WMARK_LOW   0x400u
+/* The pages of the largest free block that is lent (CMA); 0: there is none.  A hint. */
+static inline long zone_largest_lent(const struct zone *zone)
+{
+	u32 have = READ_ONCE(zone->have[MT_CMA]);
+
+	return have ? 1L << highest_bit(have) : 0;
+}
+/*
+ * The number of pages that a request may take from @zone; below 0 if the zone lacks pages.  @lower:
+ * the request could have used a higher kind of zone.
+ *
+ * Lent (CMA) pages do not stand in for the watermark: it is met by other pages, which every request
+ * can use.  Where these do not suffice, a movable request gets a lent block.
+ */
+static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
+{
+	unsigned mark = gfp & GFP_WMARK_HIGH ? WMARK_HIGH
+	    : gfp & GFP_WMARK_LOW            ? WMARK_LOW
+	                                     : WMARK_MIN;
+	unsigned long kept = READ_ONCE(zone->wmark[mark]), lent = READ_ONCE(zone->nr_free_cma);
+	long spare;
+
+	if (gfp & GFP_RESERVE)
+		kept /= 2;
+	if (lower)
+		kept += READ_ONCE(zone->reserve);
+	if (gfp & GFP_ALL_RESERVE)
+		kept = 0;
+	spare = (long)(READ_ONCE(zone->nr_free) - lent - kept);
+	if (unlikely(lent) && gfp & GFP_MOVABLE)
+		spare = MAX(spare, MIN(zone_largest_lent(zone), spare + (long)lent));
+	return spare;
+}
+/* May a request take 2^order pages of @zone? */
+static inline bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
+{
+	return zone_spare(zone, gfp, lower) >= 1L << order;
+}
+/*
+ * The number of blocks, not lent ones, that a refill of up to @n may take from @zone now.  Below
+ * the watermark it is 0; and a movable request takes a lent block before it uses a reserve.  From a
+ * reserve it is 1, for the caller: other requests would take blocks left in the cache.
+ */
+static inline unsigned zone_share(
+    const struct zone *zone, unsigned n, unsigned order, gfp_t gfp, bool lower)
+{
+	const gfp_t rights = GFP_RESERVE | GFP_ALL_RESERVE;
+	long above = zone_spare(zone, gfp & ~(rights | GFP_MOVABLE), lower) >> order;
+
+	if (likely(above > 0))
+		return (unsigned)MIN((unsigned long)n, (unsigned long)above);
+	if (gfp & GFP_MOVABLE && zone_largest_lent(zone) >> order)
+		return 0;
+	return gfp & rights && zone_watermark_ok(zone, order, gfp & ~GFP_MOVABLE, lower);
+}
+/* Add to the pages of @zone that are present, and to those managed. */
+static always_inline void zone_add_pages(
+    struct zone *zone, unsigned long present, unsigned long managed) REQUIRES_ZONE(zone)
+{
+	zone->present += present;
+	zone->managed += managed;
+}
+/* Compute the watermarks from the pages managed now; takes the zone lock. */
+void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
+/*
+ * Build the zonelists.  Other CPUs may read a list while an added zone is inserted: a reader never
+ * misses a zone that was in the list before.  No other thread builds lists meanwhile.
+ */
+void memory_build_zonelists(struct memory *mem);
+/* The node of @cpu; node 0 if @mem has no such node.  Any context. */
+struct node *memory_node(struct memory *mem, unsigned cpu);
+/* The highest kind of zone that @gfp allows. */
+static inline enum zone_kind gfp_kind(gfp_t gfp)
+{
+	if (gfp & GFP_DMA32)
+		return ZONE_DMA32;
+	return (gfp & GFP_MOVABLE) ? ZONE_MOVABLE : ZONE_NORMAL;
+}
+static inline enum migratetype gfp_type(gfp_t gfp)
+{
+	return (gfp & GFP_MOVABLE) ? MT_MOVABLE : (enum migratetype)(gfp & GFP_TYPE_MASK);
+}
+
+/*
+ * The next zone that @gfp allows, nearest to @node first, from place *@at on; *@at moves past it.
+ * NULL: there are no more.
+ */
+static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, unsigned *at)
+{
+	enum zone_kind kind = gfp_kind(gfp);
+
+	while (*at < load_acquire(&node->nr_zones[kind])) {
+		struct zone *zone = &node->mem->zones[load_acquire(&node->zonelist[kind][(*at)++])];
+
+		if (!(gfp & GFP_THISNODE) || zone->node == node->id)
+			return zone;
+	}
+	return NULL;
+}
+/* Walk the zones that @gfp allows, nearest to @node first; @at is the counter.  Any context. */
+#define for_each_zone_of(node, gfp, zone, at)                                                      \
+	for ((at) = 0; ((zone) = zonelist_next((node), (gfp), &(at)));)
+
+/* Is @zone below its low watermark, counting only pages that every request may take? */
+static inline bool zone_low(const struct zone *zone)
+{
+	return zone_spare(zone, GFP_KERNEL | GFP_WMARK_LOW, false) < 0;
+}
+
+/* The number of standby pages of @zone, holes included.  A hint without mem->hotplug. */
+static inline unsigned long zone_standby(const struct zone *zone)
+{
+	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);
+
+	return from < to ? to - from : 0;
+}
+
+#endif

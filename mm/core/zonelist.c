@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * zonelist.c: the order in which an allocation tries zones.
+ *
+ * Owns:       struct node's zonelists.
+ * Locks:      mem->adding for building them; they are read without a lock.
+ * Invariants: a zonelist names each zone that has memory once, nearest node first and, on a node,
+ *             highest kind first.  An allocation that finds a zone low wakes the reclaim thread of
+ *             the zone's node, whether it got a page or not.
+ * Tests:      play_zones, play_alloc, zone, nodes, node_order, memory_span, reclaim.
+ */
+#include "mm/core/alloc.h"
+#include "mm/core/pcp.h"
+#include "mm/core/zone.h"
+
+/* Node ids of @mem by distance from @from, nearest first; at equal distance by id from @from on. */
+static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
+{
+	unsigned nr = 0, i;
+
+	for (i = 0; i < mem->nr_nodes; i++) {
+		u8 node = (u8)((from + i) % mem->nr_nodes);
+		unsigned at = nr++;
+
+		while (at > 0 &&
+		    mem->nodes[from].distance[out[at - 1]] > mem->nodes[from].distance[node]) {
+			out[at] = out[at - 1];
+			at--;
+		}
+		out[at] = node;
+	}
+	return nr;
+}
+
+/*
+ * The list is written from the end to the front: each old entry is stored at its new place, which
+ * is behind the old one, before its old place is overwritten.
+ */
+static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
+{
+	unsigned old = READ_ONCE(node->nr_zones[kind]), i;
+
+	KASSERT(nr >= old && nr <= MAX_ZONES);
+	for (i = nr; i-- > 0;) {
+		store_release(&node->zonelist[kind][i], list[i]);
+		if (i == old)
+			store_release(&node->nr_zones[kind], (u8)nr);
+	}
+}
+
+void memory_build_zonelists(struct memory *mem)
+{
+	u8 order[MAX_NODES], list[MAX_ZONES];
+	unsigned n, i, kind;
+	int k;
+
+	for (n = 0; n < mem->nr_nodes; n++) {
+		struct node *node = &mem->nodes[n];
+		unsigned nr = nodes_by_distance(mem, n, order);
+
+		for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
+			unsigned count = 0;
+
+			for (i = 0; i < nr; i++) {
+				for (k = (int)kind; k >= 0; k--) {
+					unsigned id = order[i] * NR_ZONE_KINDS + (unsigned)k;
+
+					if (zone_has_span(&mem->zones[id]))
+						list[count++] = (u8)id;
+				}
+			}
+			store_zonelist(node, kind, list, count);
+		}
+	}
+}
+
+struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct node *node = memory_node(mem, arch_cpu_id());
+	struct zone *zone;
+	unsigned at;
+
+	for_each_zone_of(node, gfp, zone, at) {
+		struct page *page;
+
+		page = pcp_alloc_zone(zone, gfp, order, zone->kind != gfp_kind(gfp));
+		if ((zone_low(zone) || READ_ONCE(zone->futile)) && mem->reclaim)
+			mem->reclaim->wake(zone);
+		if (page)
+			return page;
+	}
+	return NULL;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* isolate.h: isolated ranges (page_isolation.c), and emptying them (patience.c, evacuate.c). */
+#ifndef QUARRY_MM_ISOLATE_H
+#define QUARRY_MM_ISOLATE_H
+
+#include "mm/core/drain.h"
+#include "mm/move/migrate.h"
+
+/*
+ * Give back the pages of isolated pageblocks that this CPU caches, wherever they are in its stacks;
+ * the others keep their order.  Context: the owner of the cache, irqs off.
+ */
+void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
+/*
+ * The functions of a policy, one for each step of an isolation (isolate_policy.c).  Each returns 0
+ * or an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
+ */
+struct iso_ops {
+	const char *story; /* the policy in one line, for the console */
+	bool one_round;    /* an offline makes one drain round, if caches are on */
+	/*
+	 * The caches are off from the call of enter to that of leave.  So each pageblock is scanned
+	 * and its bit set in one lock hold, and no scan follows.
+	 */
+	bool caches_off;
+	/* Called before any isolate bit is set. */
+	int (*enter)(struct zone *zone, struct drain_cost *cost);
+	/* Called when all bits are set, before the scan.  Not called with caches_off. */
+	int (*bits_set)(struct zone *zone, struct drain_cost *cost);
+	/* Called after a check has found that the range is not free. */
+	int (*retry)(struct zone *zone, struct drain_cost *cost);
+	/* Called when the isolation is over. */
+	int (*leave)(struct zone *zone, struct drain_cost *cost);
+};
+const struct iso_ops *iso_ops(enum iso_policy policy);
+/*
+ * As start_isolate_page_range, but the ends of @range need not be aligned to pageblocks: unmovable
+ * pages outside the range are ignored.  The caller calls enter and leave.
+ */
+int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
+    struct mm_fail *fail, struct drain_cost *cost);
+/*
+ * The reason why the block with its head at @pfn is not free.  WHY_NONE: it is free or retired;
+ * WHY_BUSY: it is cached, in transit or movable; any other value: it cannot move.  @arriving: an
+ * allocated page may be in transit to an owner that makes it movable; if its pageblock is for
+ * movable memory, it counts as busy.  Zone lock.
+ */
+enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
+/*
+ * Returns 0 if @range has no unmovable page; else -EBUSY, with the first such page and the reason
+ * in @fail.  Takes the zone lock where needed.
+ */
+int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
+    EXCLUDES(zone_class);
+
+/* ---- how long emptying a range is tried (patience.c) ---- */
+
+struct patience {
+	u64 progress;       /* time of the last change */
+	u64 counted;        /* time when the last turn of all threads was counted */
+	unsigned stuck;     /* turns of all threads since the last change */
+	unsigned fruitless; /* pauses since the last change */
+};
+/* The time @ns nanoseconds from now; ~0: never. */
+u64 deadline_from_now(u64 ns);
+bool deadline_past(u64 deadline);
+/* Start again: something has changed just now. */
+void patience_begin(struct patience *p);
+/* Has nothing changed for so long that the blocker will stay?  Called once a pass. */
+bool patience_over(struct patience *p);
+/*
+ * Let other threads run: one of them may be about to release a page.  Context: thread, may sleep.
+ */
+void patience_wait(struct patience *p);
+
+/* ---- emptying an isolated range (evacuate.c) ---- */
+
+struct evacuation {
+	struct zone *zone;
+	struct pfn_range range;       /* the range to be emptied */
+	const struct iso_ops *policy; /* the policy that isolated it */
+	u64 deadline;                 /* from deadline_from_now */
+	const u32 *cancel;            /* atomic: a word, non-zero to cancel; or NULL */
+	struct mm_fail *fail;         /* the page and the reason, on failure */
+	struct drain_cost cost;       /* the cost of its rounds is added here */
+	struct migrate_stats stats;
+	unsigned loops; /* passes over the range */
+	bool no_target; /* the last pass found no memory to move to */
+};
+/*
+ * Move pages until the whole range is free.  Returns 0; -EINTR cancelled; -ENOMEM no memory to move
+ * to; -EBUSY the remaining pages cannot move; -ETIMEDOUT.
+ */
+int evacuate(struct evacuation *e);
+
+#endif

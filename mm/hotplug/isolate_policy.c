@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * isolate_policy.c: the policies of isolation, each a set of functions called by isolate_range,
+ * evacuate and their callers (page_isolation.c says why each policy is right).
+ *
+ * Owns:       the table of policies.
+ * Locks:      none of its own; the rounds take cpu_hotplug and pcp_ctl.
+ * Invariants: the function leave is called after each call of enter that returned 0.
+ * Tests:      isolation, offline_race, cover.
+ */
+#include "mm/core/drain.h"
+#include "mm/core/entry.h"
+#include "mm/hotplug/isolate.h"
+#include "mm/core/range.h"
+#include <quarry/isolation.h>
+
+static int nothing(struct zone *zone, struct drain_cost *cost)
+{
+	return 0;
+}
+
+static int counted(int asked, struct drain_cost *cost)
+{
+	cost->rounds++;
+	cost->ipis += (unsigned)MAX(asked, 0);
+	return MIN(asked, 0);
+}
+
+static int masked_round(struct zone *zone, struct drain_cost *cost)
+{
+	return counted(drain_all_pages(zone->mem, zone), cost);
+}
+
+static int precise_round(struct zone *zone, struct drain_cost *cost)
+{
+	return counted(drain_isolated_pages(zone->mem), cost);
+}
+
+/*
+ * A masked round may miss a page of an isolated pageblock, which then stays in a cache until a
+ * later round.  While iso_pending is not 0, check_memory accepts such pages.
+ */
+static int may_miss(struct zone *zone, struct drain_cost *cost)
+{
+	atomic_add(&zone->mem->iso_pending, 1u);
+	return 0;
+}
+
+/*
+ * The isolation is over, and the caches may be larger than the limits of the remaining memory: this
+ * round cuts them.  It is not counted in @cost, since it fetches no page of the range.
+ */
+static int cut_caches(struct zone *zone, struct drain_cost *cost)
+{
+	atomic_sub(&zone->mem->iso_pending, 1u);
+	pcp_cut(zone);
+	return 0;
+}
+
+static int caches_on(struct zone *zone, struct drain_cost *cost)
+{
+	return zone_pcp_enable(zone);
+}
+
+static const struct iso_ops policies[NR_ISO_POLICIES] = {
+    [ISO_REDRAIN] = {.enter = may_miss,
+        .bits_set = masked_round,
+        .retry = masked_round,
+        .leave = cut_caches,
+        .story = "drain the CPUs that seem to hold pages, until the range is free"},
+    [ISO_DISABLE] = {.caches_off = true,
+        .one_round = true,
+        .enter = pcp_disable_counted,
+        .bits_set = nothing,
+        .retry = nothing,
+        .leave = caches_on,
+        .story = "one round switches the caches of the zone off, on every CPU"},
+    [ISO_PRECISE] = {.one_round = true,
+        .enter = nothing,
+        .bits_set = precise_round,
+        .retry = nothing,
+        .leave = nothing,
+        .story = "one round fetches the pages of the range from every cache"},
+};
+
+#define NAME_OF(id, name) [id] = (name),
+static const char *const names[NR_ISO_POLICIES] = {ISO_POLICIES(NAME_OF, )};
+
+const struct iso_ops *iso_ops(enum iso_policy policy)
+{
+	KASSERT(policy < NR_ISO_POLICIES);
+	return &policies[policy];
+}
+
+const char *iso_policy_name(enum iso_policy policy)
+{
+	return policy < NR_ISO_POLICIES ? names[policy] : NULL;
+}
+
+const char *iso_policy_story(enum iso_policy policy)
+{
+	return iso_ops(policy)->story;
+}
+
+bool iso_policy_one_round(enum iso_policy policy)
+{
+	return iso_ops(policy)->one_round;
+}
+
+enum iso_policy iso_policy_by_name(const char *name)
+{
+	unsigned policy = 0;
+
+	while (policy < NR_ISO_POLICIES && strcmp(names[policy], name) != 0)
+		policy++;
+	return (enum iso_policy)policy;
+}
+
+int start_isolate_page_range(
+    struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
+{
+	struct drain_cost cost = {0};
+
+	/* This check comes before isolate_range extends the range to whole pageblocks. */
+	if (policy >= NR_ISO_POLICIES || !range_ok(mem, pfn_range(start, nr)))
+		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
+	return isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);
+}

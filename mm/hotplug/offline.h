@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* offline.h: offlining memory and bringing it online (offline_query.c, offline.c, standby.c). */
+#ifndef QUARRY_MM_OFFLINE_H
+#define QUARRY_MM_OFFLINE_H
+
+#include "mm/core/claim.h"
+#include "mm/core/zone.h"
+
+/*
+ * Would enough memory remain without the range and without the ranges claimed before @mine (NULL:
+ * all claimed ranges)? A hint.  hotplug not held.
+ */
+bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
+    EXCLUDES(mem_hotplug_class);
+/*
+ * Make all checks that change nothing.  If the caller has claimed the range with @mine, the answer
+ * stays true; with @mine NULL it is a hint.  Errors as offline_pages.
+ */
+int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
+    struct mm_fail *fail) EXCLUDES(mem_hotplug_class, zone_class);
+
+/* Bring an OFFLINE pageblock online, all of whose pages but the head are TAIL.  Zone lock. */
+void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+
+/* ---- standby memory (standby.c) ---- */
+
+/*
+ * Bring the next step of @zone's standby online.  Returns its number of pages; 0 there is none;
+ * -EAGAIN another thread adds, offlines or onlines memory just now; -ENOMEM no memory for tables.
+ * Context: thread, may sleep; it waits for no memory if the thread may use the reserve.  Locks:
+ * hotplug (tried), cpu_hotplug shared, zone.
+ */
+long standby_online(struct zone *zone) EXCLUDES(zone_class);
+int standby_start(struct memory *mem);
+void standby_stop(struct memory *mem);
+
+#endif

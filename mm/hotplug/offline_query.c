@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * offline_query.c: finding the blockers of an offline, without changing anything.
+ *
+ * Owns:       nothing.
+ * Locks:      mem->hotplug for the claims; the zone lock for each pageblock.
+ * Invariants: it only reads; each answer is true of the moment at which the page was read.
+ * Tests:      offline_query, offline, offline_bounds, offline_exact.
+ */
+#include "mm/core/buddy.h"
+#include "mm/core/entry.h"
+#include "mm/hotplug/isolate.h"
+#include "mm/hotplug/offline.h"
+#include "mm/core/range.h"
+#include <quarry/memory_hotplug.h>
+
+#define CLAIMS 8 /* claims copied in one lock hold */
+
+static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
+{
+	KASSERT(why > WHY_NONE && why < NR_MM_WHY && pages > 0);
+	out->first[why] = MIN(out->first[why], pfn);
+	out->pages[why] += pages;
+}
+
+/* Count a movable block in use, whose word is @word. */
+static void survey_movable(struct offline_survey *out, pfn_t pfn, u32 word)
+{
+	unsigned long nr = 1UL << word_order(word);
+
+	out->movable += nr;
+	if (!state_owned(word_state(word)))
+		return;
+	if (!out->owned)
+		out->first_owned = pfn;
+	out->owned += nr;
+}
+
+/* Count the pages of one pageblock. */
+static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *out)
+    REQUIRES_ZONE(zone)
+{
+	struct memory *mem = zone->mem;
+	pfn_t pfn;
+
+	ASSERT_ZONE_LOCKED(zone);
+	for_each_head(mem, pfn, block) {
+		u32 word = block_word(mem, pfn);
+		enum mm_why why = page_in_way(zone, pfn, true);
+		unsigned long nr = 1UL << word_order(word);
+
+		if (word_state(word) == PG_HWPOISON)
+			out->retired += nr;
+		else if (why == WHY_NONE || word_state(word) == PG_PCP)
+			out->free += nr;
+		else if (why == WHY_BUSY && state_movable(word_state(word)))
+			survey_movable(out, pfn, word);
+		else
+			in_way(out, why, pfn, nr);
+	}
+}
+
+static void survey_block(
+    struct memory *mem, pfn_t block, unsigned zone_id, struct offline_survey *out)
+{
+	const struct pageblock *pb = pageblock_of(mem, block);
+	struct zone *zone = zone_of(mem, block);
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	/* A hole belongs to no zone. */
+	if (pb->zone != zone_id && pageblock_state(pb) != PB_HOLE)
+		in_way(out, WHY_ZONES, block, PAGEBLOCK_PAGES);
+	switch (pageblock_state(pb)) {
+	case PB_HOLE: in_way(out, WHY_HOLE, block, PAGEBLOCK_PAGES); break;
+	case PB_OFFLINE: in_way(out, WHY_ALREADY, block, PAGEBLOCK_PAGES); break;
+	case PB_ONLINE:
+		if (pageblock_isolated(pb))
+			in_way(out, WHY_ISOLATED, block, PAGEBLOCK_PAGES);
+		survey_pages(zone, block, out);
+	}
+	zone_unlock_irqrestore(zone, flags);
+}
+
+/* The zone of the first pageblock that is no hole. */
+static unsigned survey_zone(const struct memory *mem, struct pfn_range range)
+{
+	pfn_t pfn;
+
+	for_each_block(pfn, range)
+		if (pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE)
+			return pageblock_of(mem, pfn)->zone;
+	return 0;
+}
+
+/* Count the pages of the range that other operations work on. */
+static void survey_claims(struct memory *mem, struct pfn_range range, struct offline_survey *out)
+{
+	const struct range_claim *c;
+
+	hotplug_lock(mem);
+	LIST_FOREACH(c, &mem->claims, link) {
+		pfn_t from = MAX(range.start, c->range.start), to = MIN(range.end, c->range.end);
+
+		if (from < to)
+			in_way(out, WHY_CLAIMED, from, to - from);
+	}
+	hotplug_unlock(mem);
+}
+
+int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct offline_survey *out)
+{
+	struct pfn_range range = pfn_range(start, nr);
+	unsigned why, zone_id;
+	pfn_t pfn;
+
+	*out = (struct offline_survey){.fail.pfn = PFN_NONE, .first_owned = PFN_NONE};
+	for (why = 0; why < NR_MM_WHY; why++)
+		out->first[why] = PFN_NONE;
+	out->err = offline_query(mem, start, nr, &out->fail);
+	if (!range_ok(mem, range))
+		return -EINVAL;
+	survey_claims(mem, range, out);
+	zone_id = survey_zone(mem, range);
+	for_each_block(pfn, range)
+		survey_block(mem, pfn, zone_id, out);
+	return 0;
+}
+
+/* ---- how much memory would be left ---- */
+
+/* The pages that memory loses when ranges go offline. */
+struct leaving {
+	unsigned long listed; /* free pages that their zone still counts as free */
+	unsigned long in_use; /* pages that must move elsewhere */
+	unsigned long kernel; /* pages of zones that serve the kernel's own allocations */
+};
+
+static void range_leaving(struct memory *mem, struct pfn_range range, struct leaving *out)
+{
+	/* All online pageblocks of the range belong to one zone. */
+	bool kernel = zone_of(mem, range.start)->kind != ZONE_MOVABLE;
+	pfn_t pfn;
+
+	for_each_block(pfn, range) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+		unsigned long free = READ_ONCE(pb->nr_free), used = PAGEBLOCK_PAGES - free;
+		u8 bits = READ_ONCE(pb->bits);
+
+		if ((bits & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT)
+			continue;
+		/*
+		 * Retired pages need not move.  MIN: the two counts may be from different moments.
+		 */
+		if (used)
+			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
+		if (!(bits & PB_ISOLATED))
+			out->listed += free;
+		if (kernel)
+			out->kernel += PAGEBLOCK_PAGES;
+	}
+}
+
+/*
+ * Pages of all zones: free, high watermarks, the kernel's.  Read without locks: the free pages are
+ * a hint.
+ */
+struct stock {
+	unsigned long free, high, kernel;
+};
+
+static void take_stock(const struct memory *mem, struct stock *s)
+{
+	const struct zone *z;
+
+	*s = (struct stock){0};
+
+	for_each_zone(mem, z) {
+		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
+		/*
+		 * Pageblocks that are being reported are free again soon.  Those that leave count
+		 * as in use (range_leaving).
+		 */
+		s->free += READ_ONCE(z->nr_reporting) * PAGEBLOCK_PAGES;
+		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
+		if (z->kind == ZONE_MOVABLE)
+			continue;
+		s->kernel += READ_ONCE(z->managed);
+		/* Pages that move there must leave the zone its reserve. */
+		s->high += READ_ONCE(z->reserve);
+	}
+}
+
+/*
+ * Add the pages lost with the ranges claimed before @mine; NULL: with all claimed ranges.  The lock
+ * is held only to copy a few claims at a time, and the pageblocks are read without it, so this is a
+ * hint too.
+ */
+static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)
+{
+	u64 before = mine ? mine->nr : ~0ULL;
+	struct range_claim copy[CLAIMS];
+	const struct range_claim *c;
+	unsigned nr, i;
+
+	do {
+		nr = 0;
+		hotplug_lock(mem);
+		/* The list begins with the youngest claim. */
+		LIST_FOREACH(c, &mem->claims, link) {
+			if (!c->stays && c->nr < before && nr < CLAIMS)
+				copy[nr++] = *c;
+		}
+		hotplug_unlock(mem);
+		for (i = 0; i < nr; i++) {
+			range_leaving(mem, copy[i].range, out);
+			before = copy[i].nr;
+		}
+	} while (nr == CLAIMS);
+}
+
+/*
+ * Is the remaining memory enough: can all pages in use move to it, and as much stay free as all
+ * high watermarks together?  And if kernel memory goes offline, some kernel memory must remain.
+ */
+static bool rest_is_enough(const struct stock *s, const struct leaving *out)
+{
+	return (out->kernel == 0 || s->kernel > out->kernel) && s->free >= out->listed &&
+	    s->free - out->listed >= out->in_use + s->high;
+}
+
+bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
+{
+	struct leaving out;
+	struct stock stock;
+	u64 commits;
+
+	/*
+	 * Memory that goes offline meanwhile could be in the stock, and its claim not in the list.
+	 * Under the lock no commit has counted itself, but not yet changed the stock.
+	 */
+	do {
+		hotplug_lock(mem);
+		commits = mem->nr_commits;
+		hotplug_unlock(mem);
+		out = (struct leaving){0};
+		take_stock(mem, &stock);
+		range_leaving(mem, range, &out);
+		claims_leaving(mem, mine, &out);
+	} while (load_acquire(&mem->nr_commits) != commits);
+	return rest_is_enough(&stock, &out);
+}
+
+/* ---- would an offline succeed? ---- */
+
+int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
+    struct mm_fail *fail)
+{
+	struct zone *zone;
+	int err = range_zone(mem, range, &zone, fail);
+	unsigned long offline;
+
+	if (err)
+		return err;
+	offline = range_count(mem, range, PB_OFFLINE) << PAGEBLOCK_ORDER;
+	if (offline == range_pages(range))
+		return mm_fail(fail, range.start, WHY_ALREADY, -EALREADY);
+	if (offline)
+		return mm_fail(fail, range.start, WHY_MIXED, -EINVAL);
+	err = scan_unmovable(zone, range, fail);
+	if (!err && !enough_left(mem, range, mine))
+		err = mm_fail(fail, PFN_NONE, WHY_LAST, -EBUSY);
+	return err;
+}
+
+int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	struct pfn_range range = pfn_range(start, nr);
+	struct zone *zone;
+	int err = range_zone(mem, range, &zone, fail);
+
+	if (err)
+		return err;
+	hotplug_lock(mem);
+	if (range_claimed(mem, range))
+		err = mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
+	hotplug_unlock(mem);
+	return err ? err : offline_check(mem, range, NULL, fail);
+}
+
+/* ---- where an offline would succeed ---- */
+
+struct search {
+	struct memory *mem;
+	struct stock stock;
+	struct leaving claimed;
+	pfn_t best, run;
+	unsigned long best_nr, run_nr;
+};
+
+/*
+ * May this pageblock go offline?  trimmed() checks for the whole run how much memory must be left.
+ */
+static bool block_may_go(const struct search *s, pfn_t pfn)
+{
+	struct zone *zone = zone_of(s->mem, pfn);
+	bool claimed;
+
+	if (pageblock_state(pageblock_of(s->mem, pfn)) != PB_ONLINE || zone->kind != ZONE_MOVABLE ||
+	    scan_unmovable(zone, block_range(pfn), NULL) != 0)
+		return false;
+	hotplug_lock(s->mem);
+	claimed = range_claimed(s->mem, block_range(pfn));
+	hotplug_unlock(s->mem);
+	return !claimed;
+}
+
+static void add_to_run(struct search *s, pfn_t pfn, bool may)
+{
+	if (!may || (s->run_nr && zone_of(s->mem, pfn) != zone_of(s->mem, s->run)))
+		s->run_nr = 0;
+	if (!may)
+		return;
+	s->run = pfn;
+	s->run_nr += PAGEBLOCK_PAGES;
+	if (s->run_nr > s->best_nr) {
+		s->best = s->run;
+		s->best_nr = s->run_nr;
+	}
+}
+
+/* The most pages, from the start of the best run on, whose offline leaves enough memory. */
+static unsigned long trimmed(const struct search *s)
+{
+	struct leaving out = s->claimed;
+	unsigned long nr, fits = 0;
+
+	for (nr = 0; nr < s->best_nr;) {
+		range_leaving(s->mem, block_range(s->best + nr), &out);
+		nr += PAGEBLOCK_PAGES;
+		if (rest_is_enough(&s->stock, &out))
+			fits = nr;
+	}
+	return fits;
+}
+
+pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	struct search s = {.mem = mem, .best = PFN_NONE};
+	pfn_t pfn;
+
+	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
+	take_stock(mem, &s.stock);
+	claims_leaving(mem, NULL, &s.claimed);
+	/* Search from the top, since boot memory lies low. */
+	for (pfn = mem->end_pfn; pfn > mem->start_pfn && s.best_nr < want;) {
+		pfn -= PAGEBLOCK_PAGES;
+		add_to_run(&s, pfn, block_may_go(&s, pfn));
+	}
+	*nr = trimmed(&s);
+	return *nr ? s.best : PFN_NONE;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * patience.c: how long an operation tries to empty a range: deadlines, turns of all threads, pauses
+ * between passes.
+ *
+ * Owns:       nothing; struct patience is its caller's.
+ * Locks:      none; nothing is held while it waits.
+ * Invariants: all times are of one clock, which a test that steps through a race may move.
+ * Tests:      patience, offline_stall, offline_bounds.
+ *
+ * An allocated page that no owner has made movable may still be in transit to one.  The thread that
+ * holds it may be waiting for its turn, or its CPU may stand still while the host runs another one.
+ * So a page counts as stuck only after all threads could go on: turns of all threads are counted,
+ * not time alone.  If threads get no turns, the deadline ends the wait.
+ */
+#include "mm/hotplug/isolate.h"
+#include <quarry/sched_point.h>
+
+/*
+ * A range is stuck after this time without a change, if every thread on every CPU has had this many
+ * turns in that time.
+ */
+#define STUCK_NS    200000000ULL
+#define STUCK_TURNS 5
+/*
+ * After this many passes in a row without a change there are pauses, each twice as long as the one
+ * before, up to a limit.
+ */
+#define EAGER_PASSES       8
+#define BACK_OFF_MIN       1000000ULL
+#define BACK_OFF_DOUBLINGS 4u
+
+/* The clock for all times here; a test that steps through a race moves it. */
+static u64 clock_ns(void)
+{
+	return sched_time(arch_clock_ns());
+}
+
+u64 deadline_from_now(u64 ns)
+{
+	u64 now = clock_ns();
+
+	return ns > ~0ULL - now ? ~0ULL : now + ns;
+}
+
+bool deadline_past(u64 deadline)
+{
+	return clock_ns() >= deadline;
+}
+
+void patience_begin(struct patience *p)
+{
+	u64 now = clock_ns();
+
+	*p = (struct patience){.progress = now, .counted = now};
+}
+
+bool patience_over(struct patience *p)
+{
+	if (threads_had_turn(p->counted)) {
+		p->counted = clock_ns();
+		p->stuck++;
+	}
+	return p->stuck >= STUCK_TURNS && clock_ns() - p->progress >= STUCK_NS;
+}
+
+void patience_wait(struct patience *p)
+{
+	unsigned fruitless = ++p->fruitless;
+
+	if (fruitless <= EAGER_PASSES)
+		thread_yield();
+	else
+		thread_sleep(BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, BACK_OFF_DOUBLINGS));
+}

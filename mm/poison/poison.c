@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poison.c: taking broken pages out of use: soft, when they still work; hard, when their content is
+ * damaged.
+ *
+ * Owns:       mem->poison and mem->machine_check.
+ * Locks:      mem->poison from the first check to the last: meanwhile no memory is removed, so a
+ *             page stays in its zone; the zone lock for each check, and for the action that follows
+ *             in the same hold.  The zone's caches are off at each check, except the first of a
+ *             soft offline.
+ * Invariants: while the caches are off, each free page is in the buddy allocator: a free takes the
+ *             zone lock and reads the word again under it.  So "free, and taken" and "in use, and
+ *             marked" are each one lock hold, and a page that may have been allocated meanwhile is
+ *             never marked.  A soft offline marks a page only when it is out of use: on a free
+ *             list, or held by the isolation; that works with caches on too.  If it fails, it marks
+ *             and counts nothing.
+ * Tests:      poison, poison_states, poison_vm, poison_object, poison_race, held, poison_tries,
+ *             poison_exact, memory_span, poison_standby, trace_ring.
+ */
+#include "mm/core/buddy.h"
+#include "mm/core/claim.h"
+#include "mm/core/entry.h"
+#include "mm/core/event.h"
+#include "mm/hotplug/isolate.h"
+#include "mm/vm/lru.h"
+#include "mm/core/page_assert.h"
+#include "mm/poison/poison.h"
+#include "mm/core/range.h"
+#include "mm/vm/tlb.h"
+#include <quarry/movable.h>
+#include <quarry/sched_point.h>
+
+/*
+ * The least wait for another thread to finish moving or freeing the page: time, and turns of every
+ * thread (see evacuate).
+ */
+#define PATIENCE_NS 200000000ULL
+unsigned poison_patience_turns = 5;
+/*
+ * The limit of the wait if threads get no turns.  The wait must end, because meanwhile no other
+ * page is retired, and the caches are off.
+ */
+u64 poison_patience_ns = 5000000000ULL;
+#define PAUSE_NS 1000000ULL
+
+/* ---- taking the page from its user ---- */
+
+/*
+ * Move the page's content elsewhere, and retire the page.  Returns 0; -EAGAIN the page has another
+ * owner now, so check again; -EBUSY; -ENOMEM.
+ */
+static int take_softly(struct poison_request *r)
+{
+	const struct migrate_kind *kind = &migrate_lru_kind;
+	struct page *page = pfn_to_page_in(r->mem, r->head);
+	int err = isolate_lru_page(r->mem, r->head), moved = -EAGAIN;
+	unsigned pass;
+
+	if (err == -EAGAIN) {
+		kind = &migrate_movable_kind;
+		err = isolate_movable_page(r->mem, r->head);
+	}
+	if (err)
+		return err;
+	sched_point("mf.isolated");
+	/*
+	 * If the isolated block does not contain the page, the page was freed after the check and
+	 * allocated again in another block.
+	 */
+	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
+		kind->putback(r->mem, page);
+		return -EAGAIN;
+	}
+	for (pass = 0; pass < MIGRATE_PASSES && moved == -EAGAIN; pass++) {
+		if (pass)
+			thread_yield();
+		kind->move(r->mem, &page, 1, &migrate_anywhere, &moved);
+	}
+	sched_point("mf.migrated");
+	/* -ENOENT: the owner has released the page, so there was nothing to move. */
+	if (moved && moved != -ENOENT) {
+		kind->putback(r->mem, page);
+		return moved == -EAGAIN ? -EBUSY : moved;
+	}
+	poison_retire(r);
+	return 0;
+}
+
+static int poison_take_page(struct poison_request *r)
+{
+	int err;
+
+	if (!r->hard)
+		return take_softly(r);
+	err = poison_take_object_page(r->mem, r->pfn, r->res);
+	if (!err)
+		poison_retire(r);
+	if (err != -EOVERFLOW)
+		return err;
+	/* No further reference to the page is possible, so its last put must retire it. */
+	err = poison_doom_object_page(r->zone, r->pfn, r->res);
+	if (!err)
+		r->res->outcome =
+		    word_state(page_word(pfn_to_page_in(r->mem, r->pfn))) == PG_HWPOISON
+		    ? POISON_RECOVERED
+		    : POISON_DELAYED;
+	return err;
+}
+
+/*
+ * Check the page and take it, until the request is settled.  The caches are off.  A thread that
+ * holds the page is waited for as in evacuate: only after its turns does it count as keeping the
+ * page.
+ */
+static int poison_settle(struct poison_request *r)
+{
+	u64 began = deadline_from_now(0), counted = began, waited;
+	unsigned turns = 0;
+	int err = 0;
+
+	for (;;) {
+		enum poison_verdict v = poison_look(r, &err);
+
+		if (v == SETTLED)
+			return err;
+		if (v == TAKE) {
+			err = poison_take_page(r);
+			if (err != -EAGAIN)
+				return err;
+		}
+		if (r->last)
+			return -EBUSY;
+		MM_EVENT(r->mem, POISON_WAIT);
+		thread_sleep(PAUSE_NS);
+		if (threads_had_turn(counted)) {
+			counted = deadline_from_now(0);
+			turns++;
+		}
+		waited = deadline_from_now(0) - began;
+		r->last = (turns >= READ_ONCE(poison_patience_turns) && waited >= PATIENCE_NS) ||
+		    waited >= READ_ONCE(poison_patience_ns);
+	}
+}
+
+static bool known(const struct memory *mem, pfn_t pfn)
+{
+	return pfn != PFN_NONE && pfn_valid_in(mem, pfn);
+}
+
+/*
+ * The first try of a soft offline, with the caches on.  A free page is taken off its list in the
+ * lock hold that found it there.  A page that was moved is held by the isolation's reference.  So
+ * its flag is set before the last put, which reads the word in the compare-and-swap that drops the
+ * reference, and a free through a cache cannot overlook the flag.  False: the page is cached, in
+ * use, or in transit; with the caches off it may be found free.
+ */
+static bool settle_at_once(struct poison_request *r, int *err)
+{
+	enum poison_verdict v = poison_look(r, err);
+
+	r->allocs = 0;
+	if (v == TAKE)
+		*err = take_softly(r);
+	return v == TAKE ? *err != -EAGAIN : v == SETTLED && !*err;
+}
+
+static int handle(struct poison_request *r)
+{
+	int err;
+
+	if (!may_sleep())
+		return -EDEADLK;
+	poison_lock(r->mem);
+	sched_point("mf.enter");
+	/* Under this lock no memory is removed, so a page that exists stays in its zone. */
+	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
+	err = r->zone ? 0 : -ENXIO;
+	if (!err && (r->hard || !settle_at_once(r, &err))) {
+		err = zone_pcp_disable(r->zone);
+		if (!err) {
+			err = poison_settle(r);
+			zone_pcp_enable(r->zone);
+		}
+	}
+	poison_unlock(r->mem);
+	return err;
+}
+
+int mem_soft_offline_page(struct memory *mem, pfn_t pfn)
+{
+	struct poison_result res = {.outcome = POISON_FAILED};
+	struct poison_request r = {.mem = mem, .pfn = pfn, .res = &res};
+	int err = handle(&r);
+
+	mem_event_add(mem, err ? EV_SOFT_OFFLINE_FAIL : EV_SOFT_OFFLINE_OK, 1);
+	return err;
+}
+
+int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poison_result *result)
+{
+	struct poison_result local = {.outcome = POISON_FAILED}, *res = result ? result : &local;
+	struct poison_request r = {.mem = mem, .pfn = pfn, .hard = true, .res = res};
+	int err;
+
+	*res = (struct poison_result){.outcome = POISON_FAILED};
+	/*
+	 * Set before the locks are taken: unpoison checks it under them.  A report about an address
+	 * that is no memory does not count.
+	 */
+	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
+		WRITE_ONCE(mem->machine_check, true);
+	err = handle(&r);
+	/* A reference that is left may be of a thread that just unmaps or moves the page. */
+	if (res->outcome == POISON_DELAYED)
+		tlb_flush_pending(mem);
+	/* A migrator was copying the page, and has released it: the copy may be damaged too. */
+	if (r.moving && !err && (res->state == PG_FREE || res->state == PG_FREEING))
+		MM_EVENT(mem, FAILURE_COPIED);
+	if (res->outcome == POISON_RECOVERED) {
+		MM_EVENT(mem, FAILURE_RECOVERED);
+	} else if (res->outcome == POISON_DELAYED && !err) {
+		MM_EVENT(mem, FAILURE_DELAYED);
+	} else if (res->outcome == POISON_IGNORED) {
+		MM_EVENT(mem, FAILURE_IGNORED);
+	}
+	return err;
+}
+
+/* ---- unpoison ---- */
+
+static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
+{
+	struct page *page = pfn_to_page_in(zone->mem, pfn);
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	ASSERT_ZONE_LOCKED(zone);
+	/* Checked under the lock: the machine may have reported a page while we waited for it. */
+	if (READ_ONCE(zone->mem->machine_check))
+		return -EOPNOTSUPP;
+	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(zone, pfn))
+		return pb->nr_poisoned ? -EBUSY : -EINVAL;
+	if (!(page_word(page) & PAGE_F_HWPOISON))
+		return -EINVAL;
+	if (pageblock_state(pb) == PB_OFFLINE) {
+		PAGE_ASSERT(zone->mem, page, pb->nr_poisoned > 0);
+		WRITE_ONCE(page->word, 0);
+		WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned - 1));
+		return 0;
+	}
+	if (word_state(page_word(page)) != PG_HWPOISON)
+		return -EBUSY;
+	poison_give_back(zone, pfn);
+	return 0;
+}
+
+int mem_unpoison_page(struct memory *mem, pfn_t pfn)
+{
+	int err = -ENXIO;
+
+	poison_lock(mem);
+	sched_point("mf.unpoison");
+	if (known(mem, pfn)) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		err = unpoison(zone, pfn);
+		zone_unlock_irqrestore(zone, flags);
+	}
+	poison_unlock(mem);
+	if (!err)
+		MM_EVENT(mem, UNPOISON_OK);
+	return err;
+}
+
+/* ---- reading ---- */
+
+struct poison_count mem_poisoned(const struct memory *mem)
+{
+	struct poison_count n = {0};
+	unsigned i;
+	pfn_t pfn;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
+		n.doomed += READ_ONCE(mem->zones[i].nr_doomed);
+	for (pfn = mem->start_pfn; pfn < mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+
+		if (pageblock_state(pb) == PB_ONLINE)
+			n.retired += READ_ONCE(pb->nr_poisoned);
+		else
+			n.offline += READ_ONCE(pb->nr_poisoned);
+	}
+	return n;
+}
+
+/*
+ * The first flagged page from @pfn on in its pageblock; PFN_NONE: none.  Standby memory is flagged
+ * by whole pageblocks.
+ */
+static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
+{
+	bool standby = pageblock_state(pageblock_of(mem, pfn)) == PB_OFFLINE &&
+	    block_stands_by(zone_of(mem, pfn), pfn);
+
+	return standby ? pfn : poison_first(mem, pfn, block_range(pfn).end);
+}
+
+/* Can there be a flagged page in the pageblock of @pfn? */
+static bool may_be_flagged(struct memory *mem, pfn_t pfn)
+{
+	const struct pageblock *pb = pageblock_of(mem, pfn);
+
+	return pageblock_state(pb) != PB_HOLE &&
+	    (READ_ONCE(pb->nr_poisoned) ||
+	        (pageblock_state(pb) == PB_ONLINE && READ_ONCE(zone_of(mem, pfn)->nr_doomed)));
+}
+
+pfn_t mem_poisoned_next(struct memory *mem, pfn_t pfn)
+{
+	pfn_t end, found;
+
+	for (pfn = MAX(pfn, mem->start_pfn); pfn < mem->end_pfn; pfn = end) {
+		end = block_range(pfn).end;
+		found = may_be_flagged(mem, pfn) ? first_in_block(mem, pfn) : PFN_NONE;
+		if (found != PFN_NONE)
+			return found;
+	}
+	return PFN_NONE;
+}

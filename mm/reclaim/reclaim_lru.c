@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim_lru.c: choosing pages of objects when memory is short, and dropping them.
+ *
+ * Owns:       pages that it has isolated, until they are dropped or put back; zone->nr_reclaiming.
+ * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock
+ *             inside.
+ * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
+ *             a dirty page is first handed over, when no thread can write to it any more.  While it
+ *             is unmapped for that, a marker and migration entries stand in its place, as in a move
+ *             (migrate_lru_inline.h): a fault on it waits.  An allocation drops only unmapped
+ *             pages: a mapped page needs a shootdown, which is a cross-call.  Mapped pages are
+ *             dropped by reclaim threads, with one shootdown for each batch.
+ * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
+ *
+ * References: the slot's and the isolation's.  A page that has just these two, under the object's
+ * lock, is neither mapped nor in use: other references are taken only from slots and entries, under
+ * that lock; and an unmapping keeps its own reference until its shootdown is over (tlb.c).
+ */
+#include "mm/core/entry.h"
+#include "mm/core/event.h"
+#include "mm/vm/lru.h"
+#include "mm/move/migrate_step.h"
+#include "mm/vm/migwait.h"
+#include "mm/core/page.h"
+#include "mm/core/page_assert.h"
+#include "mm/vm/pagetable.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/vm/rmap.h"
+#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
+#include <quarry/sched_point.h>
+
+/* The decision about an isolated page. */
+enum verdict {
+	KEEP,     /* put it back */
+	DROPPED,  /* out of its slot; the slot's reference is the caller's: free the page */
+	UNMAPPED, /* replaced by a marker and unmapped: settle it after the shootdown */
+};
+
+/* A page that was unmapped. */
+struct unmapped {
+	struct page *page;
+	struct vm_object *object; /* with a reference */
+	bool mapped;              /* it was mapped: migration entries stand in its place */
+};
+
+/* The number of runs ever made over zones, of all memories. */
+static u64 runs; /* atomic */
+
+struct batch {
+	struct lru_scan *scan;
+	struct tlb_gather *g;
+	unsigned nr;
+	struct unmapped page[RECLAIM_BATCH];
+};
+
+/* Settle an isolated page: put it back on a list, or free it. */
+static void reclaim_settled(struct zone *zone, struct page *page, bool dropped)
+{
+	atomic_sub(&zone->nr_reclaiming, 1u);
+	PAGE_ASSERT(zone->mem, page, (s32)READ_ONCE(zone->nr_reclaiming) >= 0);
+	if (dropped)
+		mem_put_page(zone->mem, page);
+	else
+		putback_lru_page(zone->mem, page);
+}
+
+static void count_freed(struct lru_scan *scan, const struct page *page)
+{
+	scan->freed++;
+	scan->freed_cma += page_lent(scan->zone, page);
+}
+
+/*
+ * The page is needed, or cannot be dropped now: the active list keeps it away from the next
+ * batches.  A migration keeps the flag.
+ */
+static enum verdict keep_active(struct page *page)
+{
+	page_set_flags(page, PAGE_ACTIVE);
+	return KEEP;
+}
+
+/* Empty the slot of @page, which is the only way to reach it.  Under the object's lock. */
+static void reclaim_slot(struct vm_object *object, struct page *page)
+{
+	KASSERT(spin_is_held(&object->lock));
+	PAGE_ASSERT(object->mem, page, page->owner == object && object->nr_present > 0);
+	*object_slot(object, page->index) = 0;
+	WRITE_ONCE(object->nr_present, object->nr_present - 1);
+	lru_release_page(object->mem, page);
+	trace_page(object->mem, TR_dropped, page_to_pfn_in(object->mem, page), 0);
+}
+
+/* Has the page been touched since the last call?  *@dirty: it has been written to. */
+static bool was_touched(
+    struct vm_object *object, struct page *page, struct tlb_gather *g, bool *dirty)
+{
+	/* Without a mapping there is no entry to check, so the regions are not walked. */
+	u64 bits = g && page->mapcount ? rmap_age(object, page->index, g) : 0;
+	u32 word = page_word(page);
+
+	page_clear_flags(page, PAGE_REFERENCED);
+	*dirty = word & PAGE_DIRTY || bits & PTE_DIRTY;
+	return word & PAGE_REFERENCED || bits & PTE_ACCESSED;
+}
+
+/*
+ * May the run ask the object's pager to take a page?  Not if the pager has refused a page in this
+ * run, or no time is left for pagers.
+ */
+static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
+{
+	return object->ops->clean && READ_ONCE(object->refused) != scan->run &&
+	    scan->waited_ns < RUN_PAGERS_NS;
+}
+
+/* Decide about a locked page, under the object's lock. */
+static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, struct page *page)
+{
+	struct lru_scan *scan = b->scan;
+	bool touched, dirty;
+
+	KASSERT(spin_is_held(&object->lock));
+	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
+	/* A walk changes the entries of a slot; an allocation must not wait for its end. */
+	if (object->walked)
+		return KEEP;
+	/* The page may have left its slot, or be pinned: pins are taken under this lock. */
+	if (slot_page(object_lookup(object, page->index)) != page)
+		return KEEP;
+	if (READ_ONCE(page->pincount))
+		return keep_active(page);
+	if (scan->spare_cma && page_lent(scan->zone, page))
+		return KEEP;
+	/* A dirty page that no pager takes would not be dropped: do not walk its entries. */
+	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
+		return keep_active(page);
+	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
+	if (touched && !scan->desperate) {
+		MM_EVENT(object->mem, RECLAIM_KEPT);
+		return keep_active(page);
+	}
+	if (!dirty && word_ref(page_word(page)) == 2) {
+		reclaim_slot(object, page);
+		return DROPPED;
+	}
+	if (scan->direct)
+		return KEEP;
+	if (dirty && !may_ask(scan, object))
+		return keep_active(page);
+	mig_mark(object, object_slot(object, page->index), page);
+	b->page[b->nr].mapped = page->mapcount;
+	if (page->mapcount)
+		rmap_migrate(object, &page, 1, b->g);
+	return UNMAPPED;
+}
+
+static void look_at(struct batch *b, struct page *page)
+{
+	struct zone *zone = b->scan->zone;
+	struct vm_object *object = lru_get_object(zone->mem, page);
+	enum verdict verdict = KEEP;
+
+	/* Do not wait for the page's lock: its holder may be waiting for memory. */
+	if (object && page_trylock(page)) {
+		spin_lock(&object->lock);
+		verdict = reclaim_judge(b, object, page);
+		spin_unlock(&object->lock);
+		if (verdict == UNMAPPED) {
+			KASSERT(b->nr < RECLAIM_BATCH && !b->scan->direct);
+			b->page[b->nr].page = page;
+			b->page[b->nr++].object = object;
+			return;
+		}
+		mig_unlock(page, false);
+	}
+	if (verdict == DROPPED) {
+		mem_put_page(zone->mem, page); /* the slot's reference, not the last one */
+		count_freed(b->scan, page);
+	}
+	reclaim_settled(zone, page, verdict == DROPPED);
+	if (object)
+		vm_object_put(object);
+}
+
+/*
+ * The page is frozen, so no thread writes to it: give it to its pager if it is dirty.  True: the
+ * pager has its content.
+ */
+static bool is_clean(struct batch *b, const struct unmapped *u)
+{
+	struct vm_object *object = u->object;
+	struct lru_scan *scan = b->scan;
+	u64 began, now;
+	int err;
+
+	if (!(page_word(u->page) & PAGE_DIRTY))
+		return true;
+	/*
+	 * Check again: the page may have been written to after reclaim_judge checked.  A broken
+	 * page is not read; one that is clean is dropped, which retires it.
+	 */
+	if (page_poisoned(u->page) || !may_ask(scan, object))
+		return false;
+	began = arch_clock_ns();
+	err = object->ops->clean(object, u->page->index, page_address_in(object->mem, u->page),
+	    RUN_PAGERS_NS - scan->waited_ns);
+	now = arch_clock_ns();
+	scan->waited_ns += now > began ? now - began : 0;
+	sched_point("reclaim.cleaned");
+	if (err) {
+		MM_EVENT(object->mem, RECLAIM_REFUSED);
+		WRITE_ONCE(object->refused, scan->run);
+		return false;
+	}
+	MM_EVENT(object->mem, RECLAIM_CLEANED);
+	WRITE_ONCE(object->refused, 0);
+	page_clear_flags(u->page, PAGE_DIRTY);
+	return true;
+}
+
+/* After the shootdown: drop the page, or map it again. */
+static void reclaim_finish(struct batch *b, struct unmapped *u)
+{
+	struct vm_object *object = u->object;
+	struct memory *mem = object->mem;
+	pfn_t pfn = page_to_pfn_in(mem, u->page);
+	bool frozen = mig_freeze(u->page), drop = frozen && is_clean(b, u), gone;
+	u64 *slot;
+
+	if (frozen)
+		mig_thaw(u->page);
+	object_lock(object);
+	slot = object_slot(object, u->page->index);
+	/* Another thread may have emptied the slot; then it has left the slot's reference to us. */
+	gone = *slot != slot_marker(pfn);
+	if (!gone && drop) {
+		if (u->mapped)
+			rmap_unmap(object, u->page->index, 0, NULL);
+		reclaim_slot(object, u->page);
+	} else if (!gone) {
+		*slot = (uintptr_t)u->page;
+		if (u->mapped)
+			rmap_restore(object, u->page->index, pte_migration(pfn), u->page);
+	}
+	spin_unlock(&object->lock);
+	if (gone || drop)
+		mem_put_page(mem, u->page);
+	/* Wake before the unlock: the page that a queued thread waits for is locked. */
+	migwait_wake(mem, pfn);
+	mig_unlock(u->page, false);
+	if (drop && !gone)
+		count_freed(b->scan, u->page);
+	reclaim_settled(b->scan->zone, u->page, gone || drop);
+	vm_object_put(object);
+}
+
+/*
+ * Age one batch of the active list: pages that were not touched since the last pass become
+ * inactive.
+ */
+static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
+{
+	struct page *pages[RECLAIM_BATCH];
+	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, TAKE_ANY, pages, RECLAIM_BATCH), i;
+
+	for (i = 0; i < nr; i++) {
+		struct vm_object *object = lru_get_object(zone->mem, pages[i]);
+		bool touched = false, dirty;
+
+		if (object) {
+			/* A thread that walks the object's regions may not run for long. */
+			spin_lock(&object->lock);
+			if (object->walked)
+				touched = true;
+			else if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
+				touched = was_touched(object, pages[i], g, &dirty);
+			spin_unlock(&object->lock);
+		}
+		if (!touched) {
+			page_clear_flags(pages[i], PAGE_ACTIVE);
+			MM_EVENT(zone->mem, RECLAIM_AGED);
+		}
+		reclaim_settled(zone, pages[i], false);
+		if (object)
+			vm_object_put(object);
+	}
+}
+
+/*
+ * This function, the next one and age_batch are not inlined: one stack frame cannot hold the arrays
+ * of all three.
+ */
+static noinline unsigned judge_batch(struct batch *b)
+{
+	struct page *pages[RECLAIM_BATCH];
+	struct lru_scan *scan = b->scan;
+	unsigned nr, i;
+
+	nr = lru_isolate_tail(
+	    scan->zone, LRU_INACTIVE, scan->direct ? TAKE_UNMAPPED : TAKE_ANY, pages, scan->batch);
+	for (i = 0; i < nr; i++)
+		look_at(b, pages[i]);
+	return nr;
+}
+
+/* All pages unmapped here share one shootdown. */
+static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
+{
+	struct batch b = {.scan = scan, .g = g};
+	unsigned nr = judge_batch(&b), i;
+	bool all;
+
+	sched_point("reclaim.entry_set");
+	/* An allocation has changed no entry, so it makes no shootdown. */
+	KASSERT(!scan->direct || g->nr == 0);
+	/* A page that a dead CPU may still write to is not frozen: its pin has a reference. */
+	all = tlb_flush(g);
+	for (i = 0; i < b.nr && unlikely(!all); i++)
+		tlb_keep(scan->zone->mem, b.page[i].page);
+	sched_point("reclaim.unmapped");
+	for (i = 0; i < b.nr; i++)
+		reclaim_finish(&b, &b.page[i]);
+	return nr;
+}
+
+void reclaim_batch(struct lru_scan *scan)
+{
+	struct zone *zone = scan->zone;
+	unsigned long before = scan->freed;
+	struct tlb_gather g;
+	unsigned nr;
+
+	KASSERT(may_sleep());
+	KASSERT(scan->batch > 0 && scan->batch <= RECLAIM_BATCH);
+	if (!scan->run)
+		scan->run = atomic_add(&runs, 1ULL) + 1;
+	tlb_gather_init(&g, zone->mem);
+	if (!scan->direct &&
+	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
+		age_batch(zone, &g);
+	nr = drop_batch(scan, &g);
+	MM_EVENT_ADD(zone->mem, RECLAIM_SCANNED, nr);
+	MM_EVENT_ADD(zone->mem, RECLAIM_FREED, scan->freed - before);
+}

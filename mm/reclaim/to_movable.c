@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * to_movable.c: moving pages from lower zones to MOVABLE, for requests that cannot use MOVABLE.
+ *
+ * Movable requests fall back to lower zones while MOVABLE has no free pages, and their pages stay
+ * there afterwards.  So before a task is killed because the kernel lacks a page, a run of reclaim
+ * also drops pages in MOVABLE, and moves anonymous pages from the lower zone there.  To move lent
+ * (CMA) pages would not help the kernel, and would use up the free pages of MOVABLE.
+ *
+ * Owns:       pages that it has isolated, until they have moved or are put back.
+ * Locks:      none of its own.
+ * Invariants: it uses only free pages of MOVABLE above the high watermark.  Only the reclaim thread
+ *             runs this code, since its allocations never wait.
+ * Tests:      to_movable, to_movable_steps.
+ */
+#include "mm/core/entry.h"
+#include "mm/vm/lru.h"
+#include "mm/move/migrate.h"
+#include "mm/reclaim/reclaim.h"
+#include "mm/core/zone.h"
+#include <quarry/oom.h>
+
+/* Allocate a page of zone MOVABLE; NULL: there is none. */
+static struct page *get_there(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	struct page *page;
+
+	/* Pages of objects have order 0. */
+	if (order > 0)
+		return NULL;
+	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
+	if (page && zone_of(mem, page_to_pfn_in(mem, page))->kind == ZONE_MOVABLE)
+		return page;
+	if (page)
+		mem_free_pages(mem, page, 0);
+	return NULL;
+}
+
+static void give_back(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	mem_free_pages(mem, page, order);
+}
+
+/*
+ * Isolate up to @max anonymous pages of @zone, lent ones or others.  The scan moves pages of the
+ * other kind to the young end of the list; so together the scans see each page of the list about
+ * once, and later scans need not pass the same pages again.
+ */
+static unsigned isolate_kind(struct zone *zone, bool lent, struct page **pages, unsigned max)
+{
+	unsigned long left = READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr);
+	unsigned nr = 0;
+
+	for (; nr < max && left > 0; left -= MIN(left, (unsigned long)LRU_SCAN))
+		nr += lru_isolate_tail(
+		    zone, LRU_UNEVICTABLE, lent ? TAKE_LENT : TAKE_UNLENT, pages + nr, max - nr);
+	return nr;
+}
+
+unsigned long memory_can_move_up(struct memory *mem)
+{
+	const struct zone *zone;
+	unsigned long nr = 0;
+
+	for_each_zone(mem, zone)
+		nr += zone_below_movable(zone);
+	return nr;
+}
+
+unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent)
+{
+	struct migrate_target to = {.get = get_there, .give_back = give_back};
+	const struct zone *movable = zone_movable_beside(zone);
+	struct isolated_pages pages = {.to = &to};
+	struct migrate_stats stats = {0};
+	long there = zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false);
+	unsigned nr;
+
+	KASSERT(may_sleep() && zone->kind < ZONE_MOVABLE);
+	want = MIN(want, (unsigned long)RECLAIM_BATCH);
+	if (there <= 0)
+		return 0;
+	nr = isolate_kind(zone, lent, pages.lru, (unsigned)MIN(want, (unsigned long)there));
+	pages.nr_lru = nr;
+	/* A page that has moved is not held any more; but requests may still hope for the pages. */
+	atomic_add(&zone->nr_moving, nr);
+	atomic_sub(&zone->nr_reclaiming, nr);
+	migrate_isolated(zone->mem, &pages, NULL, &stats);
+	atomic_sub(&zone->nr_moving, nr);
+	return stats.moved;
+}
