@@ -101,11 +101,13 @@ def waiting(path):
         for where, condition, body in loops(text)
         if waiting_loop(condition, body)
     }
-    name, found = None, []
+    name, declared, found = None, False, []
     for at, line in enumerate(text.split("\n")):
         head = re.match(r"^[A-Za-z_][^=;]*?\b(\w+)\(", line)
         if head and not line.rstrip().endswith(";"):
-            name = head.group(1)
+            name, declared = head.group(1), True
+        elif declared and re.search(r"[{;]\s*$", line):
+            name, declared = (name if line.rstrip().endswith("{") else None), False
         if (
             line[:1].isspace()
             and (WAITS.search(line) or at in lines)

@@ -10,7 +10,6 @@
 
 #include "mm/core/buddy.h"
 #include "mm/core/drain.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/hotplug/scan.h"

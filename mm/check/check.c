@@ -12,7 +12,7 @@
  */
 #include "mm/check/check.h"
 #include "mm/core/drain.h"
-#include "mm/core/entry.h"
+#include "mm/core/event.h"
 
 /*
  * The time that the checking CPU waits for the others to stop; if a CPU does not stop, all continue

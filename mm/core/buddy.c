@@ -17,7 +17,6 @@
  */
 #include "mm/core/buddy_inline.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 
 /* ---- lists of pageblocks ---- */
 

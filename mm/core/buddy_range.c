@@ -11,7 +11,6 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 
 /*
  * Cut up the block at @pfn, which is in no tree: its pages in [start, end) become allocated pages

@@ -11,7 +11,6 @@
  * Tests:      drain, drain_bounds, pcp_bounds, zone_locks, disable, held.
  */
 #include "mm/core/drain.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/core/pcp.h"
 #include "mm/core/zone.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* event.h: counting events (event.c). */
+/*
+ * event.h: what functions of mm/ report: events (event.c), failures, trace records of many pages.
+ */
 #ifndef QUARRY_MM_EVENT_H
 #define QUARRY_MM_EVENT_H
 
@@ -17,5 +19,20 @@ static inline void mem_event_add(struct memory *mem, enum mm_event ev, u64 n)
 }
 #define MM_EVENT(mem, ev)        mem_event_add((mem), EV_##ev, 1)
 #define MM_EVENT_ADD(mem, ev, n) mem_event_add((mem), EV_##ev, (n))
+
+/* Fill @fail (may be NULL) and pass @err on. */
+static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int err)
+{
+	if (fail)
+		*fail = (struct mm_fail){.pfn = pfn, .why = why};
+	return err;
+}
+
+/*
+ * Write a trace record for each page of an array of @nr, of which some may be NULL (trace_ring.c).
+ * For a free it is called before the pages are freed.  Any context.
+ */
+void trace_bulk(
+    struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr);
 
 #endif

@@ -11,7 +11,6 @@
  */
 #include "mm/core/free_map.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 
 struct memory kernel_memory;
 

@@ -10,10 +10,8 @@
  */
 #include "mm/core/alloc.h"
 #include "mm/core/drain.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/core/pcp_inline.h"
 #include "mm/core/zone.h"
 #include <quarry/alloc_check.h>

@@ -10,7 +10,7 @@
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/core/buddy_inline.h"
-#include "mm/core/page_assert.h"
+#include "mm/core/page.h"
 
 #define BLOCK_ASSERT(zone, pfn, cond)                                                              \
 	PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)

@@ -17,7 +17,6 @@
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/core/pcp.h"
 #include <quarry/sched_point.h>
 

@@ -11,10 +11,8 @@
  */
 #include "mm/core/alloc.h"
 #include "mm/core/buddy.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/core/pcp_inline.h"
 #include "mm/core/zone.h"
 #include <quarry/sched_point.h>

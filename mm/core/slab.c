@@ -11,7 +11,6 @@
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include <quarry/account.h>
 
 #define MIN_SHIFT SLAB_MIN_SHIFT

@@ -8,7 +8,7 @@
  * Invariants: a ring keeps the last TRACE_RECORDS records of its CPU.
  * Tests:      trace_ring, words.
  */
-#include "mm/core/entry.h"
+#include "mm/core/event.h"
 #include <quarry/mm.h>
 
 #define HISTORY 12                                       /* records that a report prints */

@@ -7,7 +7,7 @@
  * Invariants: min <= low <= high.
  * Tests:      zone, nodes, memory_span, zone_locks.
  */
-#include "mm/core/entry.h"
+#include "mm/core/event.h"
 #include "mm/core/range.h"
 #include "mm/core/zone.h"
 

@@ -12,7 +12,6 @@
  */
 #include "mm/core/alloc.h"
 #include "mm/core/buddy.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/core/range.h"

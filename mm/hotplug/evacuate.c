@@ -10,7 +10,6 @@
  * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/vm/lru.h"

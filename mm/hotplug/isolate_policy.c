@@ -9,7 +9,7 @@
  * Tests:      isolation, offline_race, cover.
  */
 #include "mm/core/drain.h"
-#include "mm/core/entry.h"
+#include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/core/range.h"
 #include <quarry/isolation.h>

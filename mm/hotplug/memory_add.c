@@ -20,7 +20,6 @@
 #include "mm/core/buddy.h"
 #include "mm/core/claim.h"
 #include "mm/core/drain.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/core/pcp.h"
 #include "mm/core/range.h"

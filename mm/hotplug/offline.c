@@ -14,7 +14,6 @@
  *             offline_steps, online_steps, cover.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"

@@ -9,7 +9,7 @@
  * Tests:      offline_node, offline_node_exact, offline_node_steps.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/entry.h"
+#include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/core/range.h"
 #include <quarry/memory_hotplug.h>

@@ -8,7 +8,7 @@
  * Tests:      offline_query, offline, offline_bounds, offline_exact.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/entry.h"
+#include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"
 #include "mm/core/range.h"

@@ -37,11 +37,9 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/drain.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/core/pcp.h"
 #include "mm/core/range.h"
 #include "mm/hotplug/scan.h"

@@ -18,7 +18,6 @@
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include <quarry/page_report.h>
 
 /*

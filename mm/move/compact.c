@@ -22,7 +22,6 @@
  * above no free page is left to move to.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/move/migrate.h"
 #include "mm/core/page.h"

@@ -10,7 +10,6 @@
  * Tests:      migrate, migrate_list, handle, held, offline_bounds, migrate_exact.
  */
 #include "mm/core/alloc.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/vm/lru.h"
 #include "mm/move/migrate.h"

@@ -33,7 +33,6 @@
 #include "mm/move/migrate_step.h"
 #include "mm/vm/migwait.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/vm/pagetable.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"

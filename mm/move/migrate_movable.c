@@ -14,7 +14,6 @@
  */
 #include "mm/move/migrate.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/core/zone.h"
 #include <quarry/movable.h>
 #include <quarry/sched_point.h>

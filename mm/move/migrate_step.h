@@ -8,7 +8,7 @@
 #ifndef QUARRY_MM_MIGRATE_STEP_H
 #define QUARRY_MM_MIGRATE_STEP_H
 
-#include "mm/core/page_assert.h"
+#include "mm/core/page.h"
 #include "mm/vm/pagetable.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"

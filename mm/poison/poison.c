@@ -19,11 +19,10 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/claim.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/vm/lru.h"
-#include "mm/core/page_assert.h"
+#include "mm/core/page.h"
 #include "mm/poison/poison.h"
 #include "mm/core/range.h"
 #include "mm/vm/tlb.h"

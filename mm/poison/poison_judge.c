@@ -9,7 +9,7 @@
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/page_assert.h"
+#include "mm/core/page.h"
 #include "mm/poison/poison.h"
 #include "mm/core/range.h"
 #include <quarry/sched_point.h>

@@ -16,7 +16,6 @@
 #include "mm/core/buddy.h"
 #include "mm/vm/lru.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/poison/poison.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"

@@ -15,7 +15,6 @@
  * Tests:      play_reclaim, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
  *             standby.
  */
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/vm/lru.h"
 #include "mm/move/migrate.h"

@@ -13,7 +13,6 @@
  * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby,
  *             freed_steps.
  */
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/vm/lru.h"
 #include "mm/reclaim/reclaim_ask.h"

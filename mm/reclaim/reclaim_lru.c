@@ -17,13 +17,11 @@
  * lock, is neither mapped nor in use: other references are taken only from slots and entries, under
  * that lock; and an unmapping keeps its own reference until its shootdown is over (tlb.c).
  */
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/vm/lru.h"
 #include "mm/move/migrate_step.h"
 #include "mm/vm/migwait.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/vm/pagetable.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/vm/rmap.h"

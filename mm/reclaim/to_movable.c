@@ -13,7 +13,7 @@
  *             runs this code, since its allocations never wait.
  * Tests:      to_movable, to_movable_steps.
  */
-#include "mm/core/entry.h"
+#include "mm/core/event.h"
 #include "mm/vm/lru.h"
 #include "mm/move/migrate.h"
 #include "mm/reclaim/reclaim.h"

@@ -15,7 +15,6 @@
  */
 #include "mm/vm/lru.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/core/zone.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -9,7 +9,6 @@
  * Tests:      vm, vm_object, account, short, held, vm_exact, vm_guard, vm_late.
  */
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/vm/pagetable.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -12,7 +12,6 @@
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/vm/pagetable.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"

@@ -17,7 +17,6 @@
 #include "mm/core/alloc.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/page_assert.h"
 #include "mm/vm/tlb.h"
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);

@@ -17,7 +17,7 @@
  */
 #include "mm/core/alloc.h"
 #include "mm/vm/lru.h"
-#include "mm/core/page_assert.h"
+#include "mm/core/page.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"

@@ -18,7 +18,6 @@
 #define standby_ask           freed_ask
 #define reclaim_standby       freed_standby
 #include "tests/lib/mm_test.h"
-#include "mm/core/entry.h"
 #include "mm/core/event.h"
 #include "mm/reclaim/reclaim_ask.h"
 #include "mm/reclaim/request.h"
