@@ -3,7 +3,7 @@
 #
 #   make lib prints the line that compiles a program and links it with mm/ and the hosted port.
 #
-#   CORE=1      the core only: CORE_SRCS of mm/files.mk
+#   CORE=1      the core only: mm/core/
 #   PREFIX=q_   a prefix for each function and variable, in the archive and in its headers
 #   PORT=dir    the folder of the port, whose arch_inline.h mm/ includes; arch/host unless given
 #   LIBCC=gcc   the compiler; LIBFLAGS=... more flags: -m32, -ffreestanding, -DPAGEBLOCK_ORDER=3
