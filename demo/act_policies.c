@@ -45,8 +45,8 @@ struct policies {
 /* Is the range's zone the CPU's first choice for movable memory? */
 static bool allocates_from(const struct policies *p, unsigned cpu)
 {
-	return READ_ONCE(kernel_memory.pcp[cpu]->first[GFP_MOVABLE]) / STACKS_PER_ZONE ==
-	    p->zone->id;
+	return READ_ONCE(kernel_memory.pcp[cpu]->first[GFP_MOVABLE]) ==
+	    stacks_of(p->zone->id) + MT_MOVABLE;
 }
 
 /* The sum of @of over the CPUs that are never held and allocate from the range's zone. */

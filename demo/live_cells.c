@@ -246,7 +246,7 @@ void live_cpu_read(
 	unsigned i, stack = READ_ONCE(pcp->first[GFP_MOVABLE]);
 
 	if (pfn >= mem->start_pfn && pfn < mem->end_pfn)
-		stack = READ_ONCE(pageblock_of(mem, pfn)->zone) * STACKS_PER_ZONE + MT_MOVABLE;
+		stack = stacks_of(READ_ONCE(pageblock_of(mem, pfn)->zone)) + MT_MOVABLE;
 	c->fill = c->capacity = 0;
 	for (i = 0; i < NR_CACHED_ORDERS; i++, stack += NR_CACHED_TYPES) {
 		c->fill += stack_count(&pcp->stack[stack]);

@@ -252,12 +252,18 @@ static always_inline unsigned nr_zones(const struct memory *mem)
 }
 
 /*
- * The stacks of a CPU that belong to zones, and so the number of the first stack of no zone: pages
- * of isolated and CMA pageblocks go there, and find it full.
+ * The number of the first stack of the zone @id.  Lower numbers are those of the stacks of no zone,
+ * which are always full: there go the pages of isolated and CMA pageblocks.
  */
+static always_inline unsigned stacks_of(unsigned id)
+{
+	return (id + 1) * STACKS_PER_ZONE;
+}
+
+/* The number of stacks that a CPU has. */
 static always_inline unsigned nr_stacks(const struct memory *mem)
 {
-	return nr_zones(mem) * STACKS_PER_ZONE;
+	return stacks_of(nr_zones(mem));
 }
 
 /* The blocks in a stack, and the most that it may hold.  A hint, if the stack is another CPU's. */

@@ -166,7 +166,7 @@ struct pageblock_tree {
  * reads a number without a lock, with interrupts off until it has pushed the page.
  */
 struct pageblock {
-	/* z, read racily: the stack of order 0: zone * STACKS_PER_ZONE + type; or nr_stacks() */
+	/* z, read racily: the stack of order 0: stacks_of(zone) + type, or 0, that of no zone */
 	u16 stack GUARDED_BY(zone_class);
 	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks */
 	/* z: ONLINE: retired pages; OFFLINE: flagged pages; standby: all pages, or 0 */
@@ -217,7 +217,7 @@ struct pcp {
 	 */
 	u8 unfinished, work, round_zone;
 	u16 look_stack, look_left;
-	/* The zones' stacks, nr_stacks() in all; then those of no zone: their capacity is 0. */
+	/* STACKS_PER_ZONE of no zone, whose capacity is 0; then those of each zone. */
 	struct pcp_stack stack[];
 };
 

@@ -26,7 +26,7 @@ const volatile void *lab_passed;
 /* The tops and limits of stacks: the owners of the caches store them with WRITE_ONCE. */
 static bool in_caches(const struct memory *mem, const volatile void *at)
 {
-	size_t bytes = (nr_stacks(mem) + STACKS_PER_ZONE) * sizeof(struct pcp_stack);
+	size_t bytes = nr_stacks(mem) * sizeof(struct pcp_stack);
 	unsigned cpu;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)

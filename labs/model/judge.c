@@ -214,12 +214,12 @@ static void check_pointers(const struct memory *mem, unsigned cpu)
 	uintptr_t given[MAX_ZONES] = {0};
 	unsigned stack;
 
-	for (stack = 0; stack < nr_stacks(mem) + STACKS_PER_ZONE; stack++) {
+	for (stack = 0; stack < nr_stacks(mem); stack++) {
 		const struct pcp_stack *s = &pcp->stack[stack];
-		unsigned zone = stack / STACKS_PER_ZONE, most = 0;
+		unsigned zone = stack / STACKS_PER_ZONE - 1, most = 0;
 		struct page **slot = NULL;
 
-		if (s->slot && stack < nr_stacks(mem) && pcp->slots[zone]) {
+		if (s->slot && stack >= STACKS_PER_ZONE && pcp->slots[zone]) {
 			slot = pcp_slots(&mem->zones[zone], pcp, stack);
 			most = stack_most(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
 			given[zone] += (uintptr_t)slot;

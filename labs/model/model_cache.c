@@ -50,7 +50,7 @@ void judge_cache(const struct wire_call *c, const struct wire_result *r)
 
 /* ---- stacks ---- */
 
-#define NO_STACK (MAX_ZONES * STACKS_PER_ZONE) /* more than any machine has */
+#define NO_STACK ((MAX_ZONES + 1) * STACKS_PER_ZONE) /* more than any machine has */
 
 /* The stacks before the call: the place of their blocks in the pool, the oldest first. */
 static struct {
@@ -188,8 +188,8 @@ static void judge_capacities(void)
 {
 	unsigned cpu, stack;
 
-	for (stack = 0; stack < m.shape.nodes * NR_ZONE_KINDS * STACKS_PER_ZONE; stack++) {
-		const struct zone *zone = &m.mem->zones[stack / STACKS_PER_ZONE];
+	for (stack = STACKS_PER_ZONE; stack < nr_stacks(m.mem); stack++) {
+		const struct zone *zone = &m.mem->zones[stack / STACKS_PER_ZONE - 1];
 		unsigned in_zone = stack % STACKS_PER_ZONE, want;
 
 		if (!zone_there(zone->id))

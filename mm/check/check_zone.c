@@ -273,7 +273,7 @@ static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	const struct pageblock *pb = pageblock_of(c->mem, block);
 	bool cached = pageblock_type(pb) < NR_CACHED_TYPES && !pageblock_isolated(pb) &&
 	    pageblock_state(pb) == PB_ONLINE;
-	unsigned want = cached ? zone_stack(c->zone, 0, pageblock_type(pb)) : nr_stacks(c->mem);
+	unsigned want = cached ? zone_stack(c->zone, 0, pageblock_type(pb)) : 0;
 
 	CHECK(c, pb->stack == want, "I-I2 stack number of a pageblock", block, pb->stack, want);
 	return true;
@@ -417,7 +417,7 @@ static bool check_caches(struct zone_check *c) WHILE_STOPPED
 		}
 	}
 	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
-		const struct pcp_stack *none = &c->mem->pcp[cpu]->stack[nr_stacks(c->mem)];
+		const struct pcp_stack *none = c->mem->pcp[cpu]->stack;
 		unsigned i;
 
 		for (i = 0; i < STACKS_PER_ZONE; i++)

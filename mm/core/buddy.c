@@ -111,7 +111,8 @@ void buddy_block_leaves(struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	if (pageblock_isolated(pb) || !tree_of(zone->mem, pfn)->list)
+	/* Without free pages, or isolated already, it is on no list. */
+	if (!tree_of(zone->mem, pfn)->list)
 		return;
 	unlink_block(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES));
 	count_in_zone(zone, pageblock_type(pb), -(long)pb->nr_free);

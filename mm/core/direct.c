@@ -117,7 +117,7 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	if (may_have_stack(zone, order)) {
 		stack = READ_ONCE(pb->stack) + order_index(order) * NR_CACHED_TYPES;
 		/* Pages of isolated and CMA pageblocks are never cached. */
-		if (stack < nr_stacks(mem) && is_cached(zone, pcp, stack)) {
+		if (stack >= STACKS_PER_ZONE && is_cached(zone, pcp, stack)) {
 			arch_irq_restore(flags);
 			return false;
 		}

@@ -117,7 +117,7 @@ static void leave_one(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < STACKS_PER_ZONE; i++)
-		stack_set_capacity(&pcp->stack[zone->id * STACKS_PER_ZONE + i], 0);
+		stack_set_capacity(&pcp->stack[stacks_of(zone->id) + i], 0);
 	pcp_drain_zone_local(zone);
 	KASSERT(pcp->unfinished || !pcp_zone_nonempty(zone->mem, arch_cpu_id(), zone));
 }

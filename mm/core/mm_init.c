@@ -22,8 +22,7 @@ struct spinlock memories_lock = {.name = "memories", .rank = RANK_CPU_HOTPLUG};
 
 static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 {
-	size_t bytes =
-	    sizeof(struct pcp) + (nr_stacks(mem) + STACKS_PER_ZONE) * sizeof(struct pcp_stack);
+	size_t bytes = sizeof(struct pcp) + nr_stacks(mem) * sizeof(struct pcp_stack);
 	unsigned cpu;
 
 	mem->drain_mask = cfg->alloc(cfg->arg, CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));

@@ -32,8 +32,7 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 
 	store_bits(pb, bits);
 	WRITE_ONCE(pb->stack,
-	    cached ? zone_stack(zone, 0, (enum migratetype)(bits & PB_TYPE_MASK))
-	           : nr_stacks(zone->mem));
+	    (u16)(cached ? zone_stack(zone, 0, (enum migratetype)(bits & PB_TYPE_MASK)) : 0));
 }
 
 /* The lock is held only if other code uses the zone already (memory_add.c). */
@@ -137,7 +136,7 @@ void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 		poison_pack_block(zone, pfn);
 		tree_of(zone->mem, pfn)->map = (struct free_map){0};
 	} else {
-		free_map_clear(&tree_of(zone->mem, pfn)->map, 0, MAX_ORDER);
+		free_map_store_whole(&tree_of(zone->mem, pfn)->map, false);
 	}
 	block_set_free(pb, 0);
 	zone_add_isolated(zone, -1);

@@ -22,28 +22,38 @@
 
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
 {
-	unsigned order = index_order(stack % STACKS_PER_ZONE / NR_CACHED_TYPES);
+	unsigned order = index_order((stack - stacks_of(zone->id)) / NR_CACHED_TYPES);
 	struct pcp_stack *s = &pcp->stack[stack];
 
 	ASSERT_ZONE_LOCKED(zone);
-	KASSERT(stack / STACKS_PER_ZONE == zone->id);
+	KASSERT(stack_of_zone(zone, stack));
 	KASSERT(n <= stack_count(s));
 	buddy_give_batch(zone, s->slot, n, order, PAGE_WORD(0, PG_PCP, order));
 	memmove(s->slot, s->slot + n, (stack_count(s) - n) * sizeof(*s->slot));
 	stack_set_top(s, s->top - n);
 }
 
+/* The stack has no slots yet.  Out of line, so that the usual case saves no registers. */
+static noinline unsigned first_capacity(
+    const struct zone *zone, struct pcp *pcp, unsigned stack, unsigned capacity)
+{
+	pcp_give_slots(zone, pcp, stack);
+	stack_set_capacity(&pcp->stack[stack], capacity);
+	return capacity;
+}
+
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
-	unsigned in_zone = stack % STACKS_PER_ZONE;
-	u16 limit = READ_ONCE(zone->pcp_limit[in_zone]);
-	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
+	unsigned in_zone = stack - stacks_of(zone->id);
 	struct pcp_stack *s = &pcp->stack[stack];
+	u16 limit, capacity;
 
-	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id);
+	KASSERT(stack_of_zone(zone, stack));
+	limit = READ_ONCE(zone->pcp_limit[in_zone]);
+	capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
 	CHECKED_ASSERT(capacity <= stack_most(in_zone / NR_CACHED_TYPES));
-	if (unlikely(!s->slot) && capacity)
-		pcp_give_slots(zone, pcp, stack);
+	if (unlikely(!s->slot && capacity))
+		return first_capacity(zone, pcp, stack, capacity);
 	stack_set_capacity(s, capacity);
 	return capacity;
 }
@@ -149,7 +159,7 @@ void pcp_refresh_zone_local(struct zone *zone)
 	unsigned i, left = DRAIN_PIECE;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+		unsigned stack = stacks_of(zone->id) + i;
 		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
 
 		if (pcp->stack[stack].top > pcp->stack[stack].limit &&
@@ -164,7 +174,7 @@ void pcp_drain_zone_local(struct zone *zone)
 	unsigned i, left = DRAIN_PIECE;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+		unsigned stack = stacks_of(zone->id) + i;
 
 		if (pcp->stack[stack].top != pcp->stack[stack].slot &&
 		    !give_piece(zone, pcp, stack, 0, &left))
@@ -188,7 +198,7 @@ unsigned long zone_pcp_pages(const struct zone *zone)
 			continue;
 		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
 			pages += (unsigned long)stack_count(
-			             &mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE + i])
+			             &mem->pcp[cpu]->stack[stacks_of(zone->id) + i])
 			    << index_order(i / NR_CACHED_TYPES);
 	}
 	return pages;

@@ -148,7 +148,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 __attribute__((no_sanitize("thread"))) static inline bool seems_to_cache(
     const struct pcp *pcp, unsigned id)
 {
-	const struct pcp_stack *stack = &pcp->stack[id * STACKS_PER_ZONE];
+	const struct pcp_stack *stack = &pcp->stack[stacks_of(id)];
 	uintptr_t sum = 0;
 	unsigned i;
 

@@ -36,8 +36,8 @@ int zone_alloc_slots(struct zone *zone)
 
 struct page **pcp_slots(const struct zone *zone, const struct pcp *pcp, unsigned stack)
 {
-	unsigned index = stack % STACKS_PER_ZONE / NR_CACHED_TYPES, types = stack_types(zone);
-	unsigned type = stack % STACKS_PER_ZONE % NR_CACHED_TYPES;
+	unsigned in_zone = stack - stacks_of(zone->id), types = stack_types(zone);
+	unsigned index = in_zone / NR_CACHED_TYPES, type = in_zone % NR_CACHED_TYPES;
 	struct page **slot = pcp->slots[zone->id] + (types > 1 ? type * stack_most(index) : 0);
 
 	while (index-- > 0)
@@ -102,7 +102,7 @@ bool zone_over_limits(const struct zone *zone)
 	unsigned cpu, i;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		const struct pcp_stack *stack = &mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE];
+		const struct pcp_stack *stack = &mem->pcp[cpu]->stack[stacks_of(zone->id)];
 
 		for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
 			if (stack_capacity(&stack[i]) > READ_ONCE(zone->pcp_limit[i]))
@@ -131,7 +131,7 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 			id = zone->id;
 		if (gfp < ARRAY_SIZE(mem->pcp[cpu]->home))
 			WRITE_ONCE(mem->pcp[cpu]->home[gfp], &mem->zones[id]);
-		WRITE_ONCE(mem->pcp[cpu]->first[gfp],
-		    (u16)(id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp)));
+		WRITE_ONCE(
+		    mem->pcp[cpu]->first[gfp], (u16)(stacks_of(id) + (unsigned)gfp_type(gfp)));
 	}
 }

@@ -19,7 +19,7 @@
 
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
 {
-	unsigned index = order_index(order), stack = nr_stacks(zone->mem);
+	unsigned index = order_index(order), stack = 0;
 	enum migratetype type = gfp_type(gfp);
 	irqflags_t flags = arch_irq_save();
 	struct pcp *pcp = this_pcp_slow(zone->mem);
@@ -77,7 +77,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	if (index < NR_CACHED_ORDERS) {
 		stack = READ_ONCE(pageblock_of(mem, pfn)->stack) + index * NR_CACHED_TYPES;
 		/* The caches may be on again; a CPU that only frees must notice too. */
-		if (stack < nr_stacks(mem))
+		if (stack >= STACKS_PER_ZONE)
 			pcp_update_capacity(zone, pcp, stack);
 		/*
 		 * Poison never enters a cache.  The word is read here, after the capacity: the
@@ -91,7 +91,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 			arch_irq_restore(flags);
 			return true;
 		}
-		CHECKED_ASSERT(stack >= nr_stacks(mem) || stack / STACKS_PER_ZONE == zone->id);
+		CHECKED_ASSERT(stack < STACKS_PER_ZONE || stack_of_zone(zone, stack));
 		n = MIN(spill_batch(order, stack_capacity(s)), stack_count(s));
 		MM_EVENT(mem, PCP_SPILL);
 	}

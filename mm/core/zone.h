@@ -35,7 +35,13 @@ static inline bool zone_has_span(const struct zone *zone)
 /* The number of a zone's stack, by the index of its order (mm/core/pcp.h) and its type. */
 static inline unsigned zone_stack(const struct zone *zone, unsigned index, enum migratetype type)
 {
-	return zone->id * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+	return stacks_of(zone->id) + index * NR_CACHED_TYPES + type;
+}
+
+/* Does @stack belong to the zone? */
+static inline bool stack_of_zone(const struct zone *zone, unsigned stack)
+{
+	return stack - stacks_of(zone->id) < STACKS_PER_ZONE;
 }
 
 /* Walk all zones of @mem, also those without memory. */

@@ -218,7 +218,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 static unsigned drain_isolated_slots(
     struct zone *zone, struct pcp *pcp, unsigned in_zone, unsigned end, int *left)
 {
-	struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + in_zone];
+	struct pcp_stack *stack = &pcp->stack[stacks_of(zone->id) + in_zone];
 	unsigned order = index_order(in_zone / NR_CACHED_TYPES), at = end, kept = end;
 	struct page **slot = stack->slot;
 	struct memory *mem = zone->mem;
@@ -259,7 +259,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	if (!at)
 		at = PCP_MOST;
 	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++, at = PCP_MOST) {
-		unsigned count = stack_count(&pcp->stack[zone->id * STACKS_PER_ZONE + i]);
+		unsigned count = stack_count(&pcp->stack[stacks_of(zone->id) + i]);
 
 		/* Pages pushed since the last piece are in no isolated pageblock. */
 		at = MIN(at, count);

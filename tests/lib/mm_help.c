@@ -34,7 +34,7 @@ unsigned capacity_sum(const struct zone *zone, unsigned cpu)
 	unsigned i, sum = 0;
 
 	for (i = 0; i < STACKS_PER_ZONE; i++)
-		sum += stack_capacity(&zone->mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE + i]);
+		sum += stack_capacity(&zone->mem->pcp[cpu]->stack[stacks_of(zone->id) + i]);
 	return sum;
 }
 

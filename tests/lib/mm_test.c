@@ -144,7 +144,7 @@ static u64 hash_zone(u64 hash, const struct memory *mem, const struct zone *zone
 			    zone_free_blocks(zone, order, type));
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		for (i = 0; i < STACKS_PER_ZONE; i++) {
-			unsigned stack = zone->id * STACKS_PER_ZONE + i, n;
+			unsigned stack = stacks_of(zone->id) + i, n;
 
 			hash = mix(hash, stack_count(&mem->pcp[cpu]->stack[stack]));
 			for (n = 0; n < stack_count(&mem->pcp[cpu]->stack[stack]); n++)

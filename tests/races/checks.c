@@ -23,7 +23,7 @@ static bool check_off(const struct zone *zone, struct mm_violation *v)
 
 	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++) {
 		for (i = 0; i < STACKS_PER_ZONE; i++) {
-			unsigned stack = zone->id * STACKS_PER_ZONE + i;
+			unsigned stack = stacks_of(zone->id) + i;
 			const struct pcp *pcp = zone->mem->pcp[cpu];
 
 			if (stack_count(&pcp->stack[stack]))

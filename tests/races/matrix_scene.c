@@ -340,7 +340,7 @@ static bool check_limits(struct mm_violation *v)
 	for_each_zone(ops.mem, zone) {
 		for (cpu = 0; cpu < ops.mem->nr_cpus; cpu++) {
 			const struct pcp_stack *stack =
-			    &ops.mem->pcp[cpu]->stack[zone->id * STACKS_PER_ZONE];
+			    &ops.mem->pcp[cpu]->stack[stacks_of(zone->id)];
 
 			for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
 				unsigned have = stack_capacity(&stack[i]);

@@ -30,7 +30,7 @@ void pcp_refresh_zone_local(struct zone *zone)
 
 	zone_lock(zone);
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, capacity = capacity_now(zone, i);
+		unsigned stack = stacks_of(zone->id) + i, capacity = capacity_now(zone, i);
 		unsigned count = stack_count(&pcp->stack[stack]);
 
 		if (count > capacity)

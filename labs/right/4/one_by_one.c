@@ -24,7 +24,7 @@ void pcp_drain_zone_local(struct zone *zone)
 	unsigned i;
 
 	for (i = NR_CACHED_ORDERS * NR_CACHED_TYPES; i-- > 0;) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+		unsigned stack = stacks_of(zone->id) + i;
 
 		while (stack_count(&pcp->stack[stack])) {
 			zone_lock(zone);

@@ -11,7 +11,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + i];
+		struct pcp_stack *stack = &pcp->stack[stacks_of(zone->id) + i];
 		struct page **from = stack->slot, **to = from, *some[32];
 		unsigned order = index_order(i / NR_CACHED_TYPES), nr;
 

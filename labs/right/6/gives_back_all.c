@@ -21,6 +21,6 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
-		give_all(zone, &pcp->stack[zone->id * STACKS_PER_ZONE + i],
-		    index_order(i / NR_CACHED_TYPES));
+		give_all(
+		    zone, &pcp->stack[stacks_of(zone->id) + i], index_order(i / NR_CACHED_TYPES));
 }

@@ -11,7 +11,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i, from, n;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+		unsigned stack = stacks_of(zone->id) + i;
 		unsigned count = stack_count(&pcp->stack[stack]);
 		struct page **slot = pcp->stack[stack].slot;
 

@@ -12,7 +12,7 @@ void pcp_drain_zone_local(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		struct pcp_stack *stack = &pcp->stack[zone->id * STACKS_PER_ZONE + i];
+		struct pcp_stack *stack = &pcp->stack[stacks_of(zone->id) + i];
 		struct page **top = stack->top;
 
 		stack_set_count(stack, 0);

@@ -11,7 +11,7 @@ void pcp_refresh_zone_local(struct zone *zone)
 	unsigned i;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+		unsigned stack = stacks_of(zone->id) + i;
 		const struct pcp_stack *s = &pcp->stack[stack];
 
 		if (s->top > s->limit) {

@@ -14,7 +14,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	pcp->look_stack = pcp->look_left = 0;
 	at = at ? at : PCP_MOST;
 	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES - 1; i++, at = PCP_MOST) {
-		at = MIN(at, stack_count(&pcp->stack[zone->id * STACKS_PER_ZONE + i]));
+		at = MIN(at, stack_count(&pcp->stack[stacks_of(zone->id) + i]));
 		if (at > 0)
 			at = drain_isolated_slots(zone, pcp, i, at, &left);
 		if (at > 0) {

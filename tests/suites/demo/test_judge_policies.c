@@ -178,7 +178,7 @@ static void begin(unsigned cpus)
 	pretend.pcp = world.of;
 	for (i = 0; i < 4; i++) {
 		world.of[i] = &world.cache[i];
-		world.cache[i].first[GFP_MOVABLE] = STACKS_PER_ZONE + MT_MOVABLE;
+		world.cache[i].first[GFP_MOVABLE] = (u16)stacks_of(1) + MT_MOVABLE;
 	}
 	world.most = MIB(16);
 	world.allocs = 1000;
@@ -231,7 +231,7 @@ static void figures_are_of_the_zone_alone(struct ktest *t)
 	EXPECT_EQ(t, world.deadline_ns, WAIT_FOREVER);
 	/* The act holds a CPU that uses the range's zone, if there is such a CPU. */
 	begin(4);
-	world.cache[3].first[GFP_MOVABLE] = 3 * STACKS_PER_ZONE + MT_MOVABLE;
+	world.cache[3].first[GFP_MOVABLE] = (u16)stacks_of(3) + MT_MOVABLE;
 	EXPECT(t, act_policies(6));
 	EXPECT_EQ(t, world.deadline_ns, 240000000000);
 	EXPECT_EQ(t, judge_times("[hold cpu2"), 3);

@@ -58,7 +58,7 @@ static void expect_stacks(struct ktest *t, const struct zone *zone, bool cached,
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, zone->start_pfn);
 
-	EXPECT_EQ(t, pb->stack, cached ? zone->id * STACKS_PER_ZONE + type : nr_stacks(zone->mem));
+	EXPECT_EQ(t, pb->stack, cached ? stacks_of(zone->id) + type : 0);
 }
 
 static void stack_numbers_follow_type_and_bit(struct ktest *t)

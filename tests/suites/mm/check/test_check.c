@@ -207,8 +207,7 @@ static struct pageblock with_bits(const struct zone *zone, const struct pagebloc
 	struct pageblock changed = *pb;
 
 	changed.bits = bits;
-	changed.stack = bits & PB_ISOLATED ? (u16)nr_stacks(zone->mem)
-	                                   : (u16)zone_stack(zone, 0, bits & PB_TYPE_MASK);
+	changed.stack = bits & PB_ISOLATED ? 0 : (u16)zone_stack(zone, 0, bits & PB_TYPE_MASK);
 	return changed;
 }
 
@@ -244,22 +243,19 @@ static void bad_caches_are_found(struct ktest *t)
 	struct page *two[2], **slot;
 	struct zone *zone;
 	struct pcp *pcp;
-	unsigned stack, none;
+	unsigned stack;
 
 	zone = test_zone(mem, ZONE_MOVABLE);
 	stack = zone_stack(zone, 0, MT_MOVABLE);
-	none = nr_stacks(mem);
 	pcp = mem->pcp[0];
 	cache_two_pages(t, mem, two);
 	slot = pcp->stack[stack].slot;
 	expect_sound(t, mem);
 	PLANT(t, mem, pcp->stack[stack].limit, pcp->stack[stack].slot + 1, "I-P1 more cached");
 	PLANT(t, mem, pcp->stack[stack].top, pcp->stack[stack].slot + 1, "I-P4");
-	PLANT(t, mem, pcp->stack[none].top, pcp->stack[none].slot + 1,
-	    "I-P1 the stack of capacity 0");
-	PLANT(t, mem, pcp->stack[none].limit, pcp->stack[none].slot + 1,
-	    "I-P1 the stack of capacity 0");
-	PLANT(t, mem, pcp->stack[none].slot, slot, "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[0].top, pcp->stack[0].slot + 1, "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[0].limit, pcp->stack[0].slot + 1, "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[0].slot, slot, "I-P1 the stack of capacity 0");
 	PLANT(t, mem, two[0]->word, PAGE_WORD(1, PG_ALLOC, 0), "I-P2 cached page");
 	PLANT(t, mem, slot[0], kept_page, "I-P2 cached page's zone");
 	PLANT(t, mem, slot[1], slot[0], "I-P3");

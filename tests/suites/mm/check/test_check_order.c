@@ -294,8 +294,7 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 	 * The check of each zone includes the stacks of no zone, so planted earlier this came
 	 * first.
 	 */
-	PLANT(t, mem, pcp->stack[nr_stacks(mem)].limit, pcp->stack[nr_stacks(mem)].slot + 1,
-	    "I-P1 the stack of capacity 0");
+	PLANT(t, mem, pcp->stack[0].limit, pcp->stack[0].slot + 1, "I-P1 the stack of capacity 0");
 	FIRST(t, mem, "I-P7");
 	set_limits(zone, 0);
 	FIRST(t, mem, "I-N5 count of a reclaim list");

@@ -259,7 +259,7 @@ static void a_node_gets_its_first_memory(struct ktest *t)
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		if (arch_cpu_node(cpu) == 0)
 			EXPECT_EQ(t, mem->pcp[cpu]->first[GFP_MOVABLE],
-			    ZONE_MOVABLE * STACKS_PER_ZONE + MT_MOVABLE);
+			    stacks_of(ZONE_MOVABLE) + MT_MOVABLE);
 	}
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT(t, pile_inside(mem, &pile, start, start + BLOCK(SIZE)) > 0);

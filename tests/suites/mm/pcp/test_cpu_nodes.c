@@ -41,8 +41,7 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 		if (mem->nodes[as].nr_zones[kind] &&
 		    mem->zones[mem->nodes[as].zonelist[kind][0]].node == as)
 			id = mem->nodes[as].zonelist[kind][0];
-		EXPECT_EQ(
-		    t, mem->pcp[1]->first[gfp], id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp));
+		EXPECT_EQ(t, mem->pcp[1]->first[gfp], stacks_of(id) + (unsigned)gfp_type(gfp));
 	}
 	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
 		asked.gfp = gfps[i];

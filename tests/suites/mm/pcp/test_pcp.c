@@ -413,7 +413,7 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-			struct pcp_stack *stack = &mem->pcp[0]->stack[kind * STACKS_PER_ZONE + i];
+			struct pcp_stack *stack = &mem->pcp[0]->stack[stacks_of(kind) + i];
 
 			stack_set_count(stack, i == 0 ? 1 : 0x100);
 			for (other = 0; other < NR_ZONE_KINDS; other++)

@@ -215,7 +215,7 @@ static void expect_slots(
 		for (index = 0; index < NR_CACHED_ORDERS; index++) {
 			for (type = 0; type < NR_CACHED_TYPES; type++) {
 				const unsigned stack =
-				    zone * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+				    stacks_of(zone) + index * NR_CACHED_TYPES + type;
 
 				const bool has =
 				    zone == 4 && slots && (!arena.movable || type == MT_MOVABLE);
