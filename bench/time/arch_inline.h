@@ -34,8 +34,11 @@ extern struct time_cpu time_block;
 	(*(volatile __typeof__(time_block.m) __seg_gs *)__builtin_offsetof(struct time_cpu, m))
 #define time_barrier() __asm__ volatile("" : : : "memory")
 
-/* Requests wait: out of line, and never called. */
-void time_attend(void);
+/*
+ * Requests wait: never called.  noreturn, since else each function that turns interrupts on would
+ * make a frame for this call; in the kernel sti calls nothing, and they have none.
+ */
+__attribute__((noreturn, cold)) void time_attend(void);
 
 static always_inline unsigned arch_cpu_id(void)
 {
