@@ -170,7 +170,6 @@ static noinline struct page **give_word(struct zone *zone, struct page **pages, 
 	pfn_t pfn = page_to_pfn_in(zone->mem, low);
 	struct pageblock_tree *tree = tree_of(zone->mem, pfn);
 	unsigned node = free_node(pfn_in_block(pfn), order), shift = order, whole, nr;
-	struct batch_records r = *records;
 	struct page **at = pages;
 	size_t offset = (uintptr_t)*at - (uintptr_t)low;
 	u64 news = 0;
@@ -186,8 +185,7 @@ static noinline struct page **give_word(struct zone *zone, struct page **pages, 
 		offset = (uintptr_t)*at - (uintptr_t)low;
 	} while (offset < bytes);
 	nr = (unsigned)(at - pages);
-	record_bits(&r, TR_give, pfn, order, news);
-	*records = r;
+	record_bits(records, TR_give, pfn, order, news);
 	whole = free_map_put_many(&tree->map, node / 64, order, news << node % 64);
 	*more +=
 	    buddy_gave(zone, pageblock_of(zone->mem, pfn), tree, pfn, order, whole, nr << order);

@@ -45,10 +45,20 @@ static always_inline struct pcp *hot_pcp(const struct memory *mem)
 	return mem->pcp[arch_cpu_id()];
 }
 
+/*
+ * The stack for blocks of @order beside that of order 0, which has the @number.  gcc would compute
+ * the address of an array's element again at each use.
+ */
+static always_inline struct pcp_stack *hot_stack(struct pcp *pcp, unsigned number, unsigned order)
+{
+	number += order_index(order) * NR_CACHED_TYPES;
+	return (struct pcp_stack *)((uintptr_t)pcp->stack + number * sizeof(struct pcp_stack));
+}
+
 /* The stack from which a request for @order takes its block first. */
 static always_inline struct pcp_stack *first_stack(struct pcp *pcp, gfp_t gfp, unsigned order)
 {
-	return &pcp->stack[pcp->first[(u8)gfp] + order_index(order) * NR_CACHED_TYPES];
+	return hot_stack(pcp, pcp->first[(u8)gfp], order);
 }
 
 /* Take the newest block of a stack that has one; its blocks have @order.  irqs off. */
@@ -82,8 +92,7 @@ static always_inline bool pcp_push(struct memory *mem, struct page *page, size_t
 	/* State, order, references, flags and poison: all in one compare. */
 	if (unlikely(!arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, order))))
 		return false;
-	stack = &hot_pcp(mem)->stack[READ_ONCE(pb->stack) + /* rule 1 */
-	    order_index(order) * NR_CACHED_TYPES];
+	stack = hot_stack(hot_pcp(mem), READ_ONCE(pb->stack), order); /* rule 1 */
 	sched_point("free.irqoff");
 	if (unlikely(stack->top >= stack->limit)) /* rules 2 and 3 */
 		return false;
