@@ -25,14 +25,6 @@ static always_inline bool may_have_stack(const struct zone *zone, unsigned order
 	return order_index(order) < NR_CACHED_ORDERS && arch_u32_is(&zone->pcp_depth, 0);
 }
 
-/* Can the stack be used: does it have a block, or space for one? */
-static bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
-{
-	const struct pcp_stack *s = &pcp->stack[stack];
-
-	return s->top != s->slot || s->limit != s->slot || pcp_update_capacity(zone, pcp, stack);
-}
-
 /* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
 static always_inline struct page *take_direct(
     struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
@@ -67,7 +59,6 @@ static always_inline struct page *take_direct(
 
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	enum migratetype type = gfp_type(gfp);
 	struct page *page = NULL;
 	irqflags_t flags;
 	struct zone *zone;
@@ -78,10 +69,9 @@ struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	flags = arch_irq_save();
 	pcp = this_pcp(mem);
 	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
-	if (!may_have_stack(zone, order) ||
-	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
-		page = take_direct(zone, pcp, order, type);
-	if (likely(page)) {
+	if (!may_have_stack(zone, order))
+		page = take_direct(zone, pcp, order, gfp_type(gfp));
+	if (page) {
 		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
 		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
 	}
@@ -99,7 +89,6 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	irqflags_t flags;
 	struct zone *zone;
 	struct pcp *pcp;
-	unsigned stack;
 	size_t nr;
 	pfn_t pfn;
 
@@ -111,17 +100,12 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	if (unlikely((READ_ONCE(pb->bits) & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT ||
 	        !arch_u32_is(&page->word, word)))
 		return false;
-	flags = arch_irq_save();
 	zone = &mem->zones[pb->zone];
+	/* Pages of isolated and CMA pageblocks are never cached. */
+	if (may_have_stack(zone, order) && READ_ONCE(pb->stack))
+		return false;
+	flags = arch_irq_save();
 	pcp = this_pcp(mem);
-	if (may_have_stack(zone, order)) {
-		stack = READ_ONCE(pb->stack) + order_index(order) * NR_CACHED_TYPES;
-		/* Pages of isolated and CMA pageblocks are never cached. */
-		if (stack >= STACKS_PER_ZONE && is_cached(zone, pcp, stack)) {
-			arch_irq_restore(flags);
-			return false;
-		}
-	}
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
@@ -130,9 +114,10 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	 * another CPU.
 	 */
 	if (likely(arch_u32_is(&page->word, word))) {
+		buddy_free(zone, pfn, order);
+		/* Last: the clock waits for all before it, so just behind the lock it is slow. */
 		if (likely(pcp->ring))
 			trace_store(pcp->ring, TR_direct, pfn, order, 0);
-		buddy_free(zone, pfn, order);
 		done = true;
 	}
 	zone_unlock(zone);

@@ -121,7 +121,7 @@ void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack);
 
 /*
  * Take a block, not zeroed, from the zone that this CPU's requests with @gfp try first.  NULL: use
- * the slow path, because the order's stack is in use, or the zone is short of memory or has no
+ * the slow path, because the order has a stack that is on, or the zone is short of memory or has no
  * block of the type.
  */
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
