@@ -152,6 +152,7 @@ TEST_SRCS += tests/suites/mm/page/test_page.c
 TEST_SRCS += tests/suites/mm/buddy/test_buddy.c
 TEST_SRCS += tests/suites/mm/buddy/test_pageblock.c
 TEST_SRCS += tests/suites/mm/zone/test_zone.c
+TEST_SRCS += tests/suites/mm/zone/test_zone_reserve.c
 TEST_SRCS += tests/suites/mm/alloc/test_page_alloc.c
 TEST_SRCS += tests/suites/mm/buddy/test_page_orders.c
 TEST_SRCS += tests/suites/mm/alloc/test_badinput.c

@@ -19,7 +19,7 @@
 #define WMARK_DIVISOR 128
 #define WMARK_FLOOR   16UL
 #define WMARK_CEILING 4096UL
-/* The part of a lower zone that is kept from requests that could use a higher one: 1/32. */
+/* The part of a lower zone that is kept from requests that could use a higher kind: 1/32. */
 #define RESERVE_DIVISOR 32
 
 void zone_set_watermarks(struct zone *zone)
@@ -34,6 +34,21 @@ void zone_set_watermarks(struct zone *zone)
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
 	WRITE_ONCE(zone->reserve, zone->managed / RESERVE_DIVISOR);
 	zone_unlock_irqrestore(zone, flags);
+}
+
+bool zone_reserved(const struct zone *zone, gfp_t gfp)
+{
+	const struct zone *other;
+
+	if (zone->kind == gfp_kind(gfp))
+		return false;
+	for_each_zone(zone->mem, other) {
+		if (other->kind > zone->kind && other->kind <= gfp_kind(gfp) &&
+		    (other->node == zone->node || !(gfp & GFP_THISNODE)) &&
+		    READ_ONCE(other->managed) > 0)
+			return true;
+	}
+	return false;
 }
 
 int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail)

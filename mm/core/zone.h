@@ -91,7 +91,7 @@ static inline long zone_largest_lent(const struct zone *zone)
 }
 /*
  * The number of pages that a request may take from @zone; below 0 if the zone lacks pages.  @lower:
- * the request could have used a higher kind of zone.
+ * zone_reserved, so the reserve stays.
  *
  * Lent (CMA) pages do not stand in for the watermark: it is met by other pages, which every request
  * can use.  Where these do not suffice, a movable request gets a lent block.
@@ -115,6 +115,11 @@ static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 		spare = MAX(spare, MIN(zone_largest_lent(zone), spare + (long)lent));
 	return spare;
 }
+/*
+ * Could a request with @gfp use memory of a higher kind than @zone's?  Then the zone keeps its
+ * reserve from the request.  A kind without managed pages holds back nothing.  Any context.
+ */
+bool zone_reserved(const struct zone *zone, gfp_t gfp);
 /* May a request take 2^order pages of @zone? */
 static inline bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
 {

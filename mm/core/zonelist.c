@@ -83,7 +83,7 @@ struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 	for_each_zone_of(node, gfp, zone, at) {
 		struct page *page;
 
-		page = pcp_alloc_zone(zone, gfp, order, zone->kind != gfp_kind(gfp));
+		page = pcp_alloc_zone(zone, gfp, order, zone_reserved(zone, gfp));
 		if ((zone_low(zone) || READ_ONCE(zone->futile)) && mem->reclaim)
 			mem->reclaim->wake(zone);
 		if (page)

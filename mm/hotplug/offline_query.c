@@ -182,11 +182,11 @@ static void take_stock(const struct memory *mem, struct stock *s)
 		 */
 		s->free += READ_ONCE(z->nr_reporting) * PAGEBLOCK_PAGES;
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
-		if (z->kind == ZONE_MOVABLE)
-			continue;
-		s->kernel += READ_ONCE(z->managed);
+		if (z->kind != ZONE_MOVABLE)
+			s->kernel += READ_ONCE(z->managed);
 		/* Pages that move there must leave the zone its reserve. */
-		s->high += READ_ONCE(z->reserve);
+		if (zone_reserved(z, GFP_MOVABLE))
+			s->high += READ_ONCE(z->reserve);
 	}
 }
 

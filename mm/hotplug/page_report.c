@@ -60,7 +60,7 @@ static bool can_spare(const struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	bool lent = pageblock_type(pageblock_of(zone->mem, pfn)) == MT_CMA;
 	gfp_t gfp = (lent ? GFP_MOVABLE : GFP_KERNEL) | GFP_WMARK_HIGH;
 
-	return zone_watermark_ok(zone, MAX_ORDER, gfp, zone->kind != ZONE_MOVABLE) &&
+	return zone_watermark_ok(zone, MAX_ORDER, gfp, zone_reserved(zone, GFP_MOVABLE)) &&
 	    other_whole(zone, pfn, lent);
 }
 

@@ -379,8 +379,7 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 	if (!may_sleep())
 		return -EDEADLK;
 	/* Compaction frees no page: the zone must have enough free pages already. */
-	if (!zone_has_span(zone) ||
-	    !zone_watermark_ok(zone, order, gfp, zone->kind != gfp_kind(gfp)))
+	if (!zone_has_span(zone) || !zone_watermark_ok(zone, order, gfp, zone_reserved(zone, gfp)))
 		return -ENOMEM;
 	if (zone_has(zone, order, gfp_type(gfp)))
 		return 0;

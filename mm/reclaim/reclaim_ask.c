@@ -35,7 +35,7 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 
 		if (cma && !(gfp & GFP_MOVABLE))
 			continue;
-		want -= zone_spare(zone, gfp | GFP_WMARK_HIGH, zone->kind != gfp_kind(gfp));
+		want -= zone_spare(zone, gfp | GFP_WMARK_HIGH, zone_reserved(zone, gfp));
 		lacks = MAX(lacks, want);
 	}
 	return lacks > 0 ? (unsigned long)lacks : 0;
@@ -121,7 +121,7 @@ static bool enough(const struct request *q)
 	const struct zone *zone;
 
 	for_each_request_zone(q, zone) {
-		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)) &&
+		if (zone_watermark_ok(zone, q->order, q->gfp, zone_reserved(zone, q->gfp)) &&
 		    (!q->scattered || has_block(zone, q)))
 			return true;
 	}

@@ -17,13 +17,15 @@ static struct memory *mem;
 static struct zone *zone;
 static struct cma cma;
 static struct pile pile;
+static struct page *movable; /* all of zone MOVABLE, which is in use */
 
 static bool begin(struct ktest *t, bool caches)
 {
-	mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	mem = ktest_memory(t, 0, ZONE_SIZE, 1);
 	if (!mem)
 		return false;
 	zone = zone_in(mem, ZONE_NORMAL);
+	movable = take_block(zone_in(mem, ZONE_MOVABLE), MAX_ORDER, MT_MOVABLE);
 	pile = (struct pile){NULL, 0};
 	if (cma_create(&cma, "test", mem, BLOCK(FIRST), BLOCK(AREA))) {
 		ktest_fail(t, __FILE__, __LINE__, "no area");
@@ -37,6 +39,7 @@ static bool begin(struct ktest *t, bool caches)
 static void end(struct ktest *t)
 {
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, movable, MAX_ORDER), 0);
 	drain_all_pages(mem, NULL);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, cma_destroy(&cma), 0);

@@ -115,7 +115,7 @@ static void lent_pages_do_not_count_for_the_kernel(struct ktest *t)
 /* Requests that fall back to a lower zone need its reserve. */
 static void reserve_of_a_lower_zone_is_not_reported(struct ktest *t)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 1));
 	pfn_t blocks[MANY];
 	struct zone *zone;
 	unsigned nr;
