@@ -62,6 +62,7 @@ HOST_TEST_SRCS += tests/suites/mm/page/test_free_map.c
 HOST_TEST_SRCS += tests/suites/mm/buddy/test_buddy_batch.c
 HOST_TEST_SRCS += tests/suites/mm/buddy/test_churn.c
 HOST_TEST_SRCS += tests/suites/mm/poison/test_refused.c
+HOST_TEST_SRCS += tests/suites/mm/poison/test_poison_late.c
 HOST_TEST_SRCS += tests/suites/mm/migrate/test_step_isolate.c
 HOST_TEST_SRCS += tests/suites/mm/page/test_memblock_exact.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_free_reasons.c

@@ -10,7 +10,11 @@
 struct memory;
 struct page;
 
-/* Panic if a page of the block, which is about to be handed out, is flagged: I-H3. */
+/*
+ * Panic if a page of the block, which is about to be handed out, is flagged: I-H3.  Called before
+ * the CPU's interrupts, or the zone lock, let memory_failure see that the block is allocated: from
+ * then on it may flag the page.
+ */
 void poison_check_allocated(const struct memory *mem, const struct page *page, unsigned order);
 
 #ifdef CHECKED_BUILD

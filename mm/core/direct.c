@@ -51,6 +51,7 @@ static always_inline struct page *take_direct(
 	page_store(page, AS_TAIL, AS_ALLOC(order));
 	if (likely(pcp->ring))
 		trace_store(pcp->ring, TR_take, pfn, order, 0);
+	alloc_check(zone->mem, page, order);
 	zone_unlock(zone);
 	if (!page)
 		__builtin_unreachable(); /* not NULL, since its word was read */
@@ -76,8 +77,6 @@ struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
 	}
 	arch_irq_restore(flags);
-	if (page)
-		alloc_check(mem, page, order);
 	return page;
 }
 

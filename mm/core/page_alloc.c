@@ -14,7 +14,6 @@
 #include "mm/core/page.h"
 #include "mm/core/pcp_inline.h"
 #include "mm/core/zone.h"
-#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
@@ -226,8 +225,6 @@ unsigned long mem_alloc_pages_bulk(
 
 		got += pcp_pop_many(mem, gfp, pages + got, end - got);
 		arch_irq_restore(flags);
-		for (i = start; i < got; i++)
-			alloc_check(mem, pages[i], 0);
 		if (gfp & GFP_ZERO) {
 			for (i = start; i < got; i++)
 				zero_block(mem, pages[i], 0);

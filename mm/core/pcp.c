@@ -18,6 +18,7 @@
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
+#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
@@ -111,8 +112,10 @@ struct page *pcp_refill(
 				got = buddy_take_batch(zone, order, type, cached, out, n - 1);
 		}
 	}
-	if (one)
+	if (one) {
 		trace_page(mem, TR_take, page_to_pfn_in(mem, one), order);
+		alloc_check(mem, one, order);
+	}
 	if (got > 0) {
 		/* The pageblock of out[0] has @type and is not isolated: @stack is its number. */
 		PAGE_ASSERT(mem, out[0],

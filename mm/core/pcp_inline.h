@@ -112,8 +112,10 @@ static always_inline unsigned long pcp_pop_many(
 	unsigned long i;
 
 	nr = MIN(nr, stack_count(stack));
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		out[i] = pcp_pop(stack, 0);
+		alloc_check(mem, out[i], 0);
+	}
 	return nr;
 }
 
@@ -149,8 +151,8 @@ static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsi
 		return NULL;
 	}
 	page = pcp_pop(stack, order);
-	arch_irq_restore(flags);
 	alloc_check(mem, page, order);
+	arch_irq_restore(flags);
 	if (!page)
 		__builtin_unreachable(); /* not NULL, since its word was read */
 	return page;

@@ -33,6 +33,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	s = &pcp->stack[stack];
 	if (s->top != s->slot) {
 		page = pcp_pop(s, order);
+		alloc_check(zone->mem, page, order);
 	} else if (zone_watermark_ok(zone, order, gfp, lower)) {
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
@@ -46,8 +47,6 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	    (!(gfp & GFP_THISNODE) || zone->node == pcp->home[gfp % ARRAY_SIZE(pcp->home)]->node))
 		WRITE_ONCE(pcp->first[(u8)gfp], (u16)zone_stack(zone, 0, type));
 	arch_irq_restore(flags);
-	if (page)
-		alloc_check(zone->mem, page, order);
 	return page;
 }
 

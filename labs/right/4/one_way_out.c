@@ -24,9 +24,9 @@ static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsi
 	stack = first_stack(hot_pcp(mem), gfp, order);
 	if (stack_count(stack) > 0)
 		page = pcp_pop(stack, order);
-	arch_irq_restore(flags);
 	if (page)
 		alloc_check(mem, page, order);
+	arch_irq_restore(flags);
 	return page;
 }
 

@@ -14,7 +14,7 @@ static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsi
 	if (stack->top == stack->slot)
 		return NULL;
 	page = pcp_pop(stack, order);
-	arch_irq_restore(flags);
 	alloc_check(mem, page, order);
+	arch_irq_restore(flags);
 	return page;
 }

@@ -15,8 +15,8 @@ static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsi
 
 	if (stack->top > stack->slot)
 		page = pcp_pop(stack, order);
-	arch_irq_restore(flags);
 	if (page)
 		alloc_check(mem, page, order);
+	arch_irq_restore(flags);
 	return page;
 }

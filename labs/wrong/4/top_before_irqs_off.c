@@ -17,7 +17,7 @@ static always_inline struct page *alloc_body(struct memory *mem, gfp_t gfp, unsi
 	page = top[-1];
 	WRITE_ONCE(stack->top, top - 1);
 	page_store(page, AS_PCP(order), AS_ALLOC(order));
-	arch_irq_restore(flags);
 	alloc_check(mem, page, order);
+	arch_irq_restore(flags);
 	return page;
 }
