@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Check that each field of WRITERS is stored by its writer only; part of lint."""
+"""
+Check that each field of WRITERS is stored by its writer only, and by WRITE_ONCE if it is read by
+READ_ONCE, thus without the lock; part of lint.
+"""
 import glob
 import os
 import re
@@ -86,7 +89,7 @@ def of_struct(kind, before, body):
 
 
 def stores(path):
-    """(line, struct, field, function) of each store to a field of WRITERS in a file."""
+    """(line, struct, field, function, plain) of each store to a field of WRITERS in a file."""
     with open(os.path.join(waits.ROOT, path), encoding="utf-8") as f:
         text = waits.COMMENT.sub(lambda m: "\n" * m.group().count("\n"), f.read())
     for first, name, body in functions(text):
@@ -95,7 +98,18 @@ def stores(path):
             for m in re.finditer(STORE.format(field=field, index=index), body):
                 at = m.start() + re.search(rf"(?:->|\.){field}\b", m.group()).start()
                 if of_struct(kind, body[:at], body):
-                    yield first + body.count("\n", 0, m.end()) + 1, kind, field, name
+                    plain = "WRITE_ONCE" not in m.group()
+                    yield first + body.count("\n", 0, m.end()) + 1, kind, field, name, plain
+
+
+def read_unlocked(path):
+    """The fields of WRITERS that a file reads by READ_ONCE."""
+    with open(os.path.join(waits.ROOT, path), encoding="utf-8") as f:
+        text = f.read()
+    for kind, field in WRITERS:
+        for m in re.finditer(rf"READ_ONCE\([^;]*?(?:->|\.){field}\b", text):
+            if of_struct(kind, m.group()[: m.group().rindex(field) - 1].rstrip("-"), text):
+                yield kind, field
 
 
 def table():
@@ -108,8 +122,12 @@ def wrong():
     found = set()
     places = glob.glob(os.path.join(waits.ROOT, "mm", "*", "*.[ch]"))
     places += glob.glob(os.path.join(waits.ROOT, "include", "quarry", "*.h"))
-    for path in sorted(os.path.relpath(p, waits.ROOT) for p in places):
-        for line, kind, field, name in stores(path):
+    places = sorted(os.path.relpath(p, waits.ROOT) for p in places)
+    unlocked = {read for path in places for read in read_unlocked(path)}
+    for path in places:
+        for line, kind, field, name, plain in stores(path):
+            if plain and (kind, field) in unlocked:
+                yield f"{path}:{line}: a plain store to {kind}.{field}, read without its lock"
             found.add((kind, field, f"{path} {name}"))
             if f"{path} {name}" not in WRITERS[kind, field]:
                 yield f"{path}:{line}: {name} stores {kind}.{field}"

@@ -130,6 +130,12 @@ static inline u64 divide(u64 n, u32 d)
 #define atomic_and(p, v)  NOTE_BARRIER(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_xchg(p, v) NOTE_BARRIER(__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
 #define full_barrier()    NOTE_BARRIER(__atomic_thread_fence(__ATOMIC_SEQ_CST))
+/*
+ * Earlier loads come before later loads and stores; earlier loads and stores come before later
+ * stores.  On x86 both are free.
+ */
+#define load_barrier()  __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define store_barrier() __atomic_thread_fence(__ATOMIC_RELEASE)
 /* Counters that imply no order. */
 #define counter_add(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
 

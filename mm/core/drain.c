@@ -103,6 +103,7 @@ static always_inline int drain_unless(struct memory *mem, struct zone *zone, boo
 {
 	if (!empty || !may_sleep())
 		return drain_cached(mem, zone);
+	load_barrier(); /* pairs with the barrier in pcp_give_back */
 	sched_point("drain.none");
 	MM_EVENT(mem, DRAIN_ROUNDS);
 	return 0;
@@ -136,7 +137,8 @@ static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(
 
 void pcp_cut(struct zone *zone)
 {
-	if (!zone_over_limits(zone))
+	/* Caches that are off, or in the round that turns them off, take up no old limit. */
+	if (READ_ONCE(zone->pcp_depth) > 0)
 		return;
 	rounds_lock(zone->mem);
 	refresh_round(zone->mem, zone);

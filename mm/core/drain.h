@@ -52,8 +52,9 @@ struct drain_cost {
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
 /*
  * Make the CPUs apply limits of @zone that may have been lowered: one round, in which each CPU
- * gives back blocks that no longer fit.  No round if no CPU's capacity exceeds its limit.  Context:
- * thread, may sleep.
+ * gives back blocks that no longer fit.  No round if the caches are off.  The capacities do not
+ * tell whether the round is needed: a CPU may have read an old limit and not yet stored it.
+ * Context: thread, may sleep.
  */
 void pcp_cut(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 

@@ -30,6 +30,7 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 	KASSERT(stack_of_zone(zone, stack));
 	KASSERT(n <= stack_count(s));
 	buddy_give_batch(zone, s->slot, n, order, PAGE_WORD(0, PG_PCP, order));
+	store_barrier(); /* a CPU that reads the new count finds the blocks (drain_unless) */
 	memmove(s->slot, s->slot + n, (stack_count(s) - n) * sizeof(*s->slot));
 	stack_set_top(s, s->top - n);
 }

@@ -85,8 +85,6 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 
 /* Compute how much each CPU may cache of @zone when @leaving pages have left it.  Under hotplug. */
 void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
-/* Has any CPU a capacity for @zone above the present limits?  Any context; an unlocked read. */
-bool zone_over_limits(const struct zone *zone);
 /* Owner, irqs off: set capacities by depth and limits; give back blocks that no longer fit. */
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*

@@ -96,22 +96,6 @@ void zone_set_limits(struct zone *zone, unsigned long leaving)
 	arch_irq_restore(flags);
 }
 
-bool zone_over_limits(const struct zone *zone)
-{
-	const struct memory *mem = zone->mem;
-	unsigned cpu, i;
-
-	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		const struct pcp_stack *stack = &mem->pcp[cpu]->stack[stacks_of(zone->id)];
-
-		for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
-			if (stack_capacity(&stack[i]) > READ_ONCE(zone->pcp_limit[i]))
-				return true;
-		}
-	}
-	return false;
-}
-
 void pcp_set_first(struct memory *mem, unsigned cpu)
 {
 	const struct node *node = memory_node(mem, cpu);

@@ -59,16 +59,21 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRE
 		return 0;
 	}
 	if (order == 0) {
-		struct pageblock *pb = pageblock_of(mem, pfn);
-
 		page->owner = NULL;
 		WRITE_ONCE(page->word, RETIRED_WORD);
-		WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned + 1));
 		trace_page(mem, TR_retired, pfn, 0);
 		return 1;
 	}
 	nr = cut_around(zone, pfn, order - 1);
 	return nr + cut_around(zone, pfn + (1UL << (order - 1)), order - 1);
+}
+
+/* Add to the count of retired pages of the pageblock at @pfn. */
+static void block_add_poisoned(const struct zone *zone, pfn_t pfn, int nr) REQUIRES_ZONE(zone)
+{
+	struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned + nr));
 }
 
 /*
@@ -82,6 +87,7 @@ void poison_take_free(struct zone *zone, pfn_t pfn)
 	buddy_take(zone, pfn, 0); /* asserts that it is free */
 	page_store_word(pfn_to_page_in(zone->mem, pfn), 0, PAGE_F_HWPOISON);
 	cut_around(zone, pfn, 0);
+	block_add_poisoned(zone, pfn, 1);
 	MM_EVENT(zone->mem, POISON_RETIRED);
 }
 
@@ -96,7 +102,7 @@ static void set_bits(struct page *page, u32 bits)
 
 static void zone_add_doomed(struct zone *zone, long nr) REQUIRES_ZONE(zone)
 {
-	zone->nr_doomed += (unsigned long)nr;
+	WRITE_ONCE(zone->nr_doomed, zone->nr_doomed + (unsigned long)nr);
 }
 
 /* The states in which a page can be doomed: not TAIL, since a free page is retired at once. */
@@ -128,6 +134,7 @@ void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
 	ASSERT_ZONE_LOCKED(zone);
 	nr = cut_around(zone, pfn, order);
 	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), nr > 0 && nr <= zone->nr_doomed);
+	block_add_poisoned(zone, pfn, (int)nr);
 	zone_add_doomed(zone, -(long)nr);
 	MM_EVENT_ADD(zone->mem, POISON_RETIRED, nr);
 }
@@ -138,12 +145,11 @@ void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
  */
 void poison_give_back(struct zone *zone, pfn_t pfn)
 {
-	struct pageblock *pb = pageblock_of(zone->mem, pfn);
-
 	ASSERT_ZONE_LOCKED(zone);
 	page_store_word(pfn_to_page_in(zone->mem, pfn), RETIRED_WORD, PAGE_WORD(1, PG_HWPOISON, 0));
-	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), pb->nr_poisoned > 0);
-	WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned - 1));
+	PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn),
+	    pageblock_of(zone->mem, pfn)->nr_poisoned > 0);
+	block_add_poisoned(zone, pfn, -1);
 	buddy_free(zone, pfn, 0);
 }
 
@@ -172,10 +178,8 @@ void poison_flag_block(struct zone *zone, pfn_t block)
 
 void poison_unpack_block(struct zone *zone, pfn_t block)
 {
-	struct pageblock *pb = pageblock_of(zone->mem, block);
-	unsigned marked = pb->nr_poisoned;
+	unsigned nr = cut_around(zone, block, MAX_ORDER);
 
-	pb->nr_poisoned = 0;
-	cut_around(zone, block, MAX_ORDER);
-	KASSERT(pb->nr_poisoned == marked);
+	/* The pageblock has kept its count of them while it was offline. */
+	KASSERT(pageblock_of(zone->mem, block)->nr_poisoned == nr);
 }

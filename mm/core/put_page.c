@@ -57,7 +57,8 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 	u32 word, next;
 
 	do {
-		word = page_word(page);
+		/* The last holder sees what the others did before they dropped their references. */
+		word = load_acquire(&page->word);
 		sched_point("put.read");
 		if (word_ref(word) == 0)
 			return bad_free(
@@ -189,7 +190,7 @@ static unsigned free_freeing(struct memory *mem, struct page **first, unsigned n
  */
 static always_inline bool put_released(struct page *page)
 {
-	u32 word = page_word(page), may = PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE;
+	u32 word = load_acquire(&page->word), may = PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE;
 
 	sched_point("put.read");
 	return (word & ~may) == PAGE_WORD(1, PG_LRU, 0) && !page->mapcount &&

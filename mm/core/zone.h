@@ -61,10 +61,20 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 
 	return pageblock_state(pb) != PB_HOLE && READ_ONCE(pb->zone) == zone->id;
 }
+/*
+ * The zone's span: returns its end, and *@start.  The end is read first: it is stored last
+ * (grow_span), so with the end of a zone's first span goes its start.
+ */
+static inline pfn_t zone_span(const struct zone *zone, pfn_t *start)
+{
+	pfn_t end = load_acquire(&zone->end_pfn);
+
+	*start = READ_ONCE(zone->start_pfn);
+	return end;
+}
 /* Walk the pageblocks of @zone; those of other zones and holes in its span are skipped. */
 #define for_each_zone_block(zone, pfn)                                                             \
-	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
-	     (pfn) += PAGEBLOCK_PAGES)                                                             \
+	for (pfn_t end_ = zone_span((zone), &(pfn)); (pfn) < end_; (pfn) += PAGEBLOCK_PAGES)       \
 		if (zone_owns_block((zone), (pfn)))
 
 /*
@@ -146,8 +156,8 @@ static inline unsigned zone_share(
 static always_inline void zone_add_pages(
     struct zone *zone, unsigned long present, unsigned long managed) REQUIRES_ZONE(zone)
 {
-	zone->present += present;
-	zone->managed += managed;
+	WRITE_ONCE(zone->present, zone->present + present);
+	WRITE_ONCE(zone->managed, zone->managed + managed);
 }
 /* Compute the watermarks from the pages managed now; takes the zone lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);

@@ -47,7 +47,7 @@ static int may_miss(struct zone *zone, struct drain_cost *cost)
 }
 
 /*
- * The isolation is over, and the caches may be larger than the limits of the remaining memory: this
+ * The isolation is over, and the caches may be larger than the limits of the remaining memory: a
  * round cuts them.  It is not counted in @cost, since it fetches no page of the range.
  */
 static int cut_caches(struct zone *zone, struct drain_cost *cost)

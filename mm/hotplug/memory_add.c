@@ -84,7 +84,7 @@ static void grow_span(struct zone *zone, struct pfn_range range) REQUIRES(mem_ad
 	hotplug_lock(zone->mem);
 	flags = zone_lock_irqsave(zone);
 	WRITE_ONCE(zone->start_pfn, first ? range.start : MIN(range.start, zone->start_pfn));
-	WRITE_ONCE(zone->end_pfn, MAX(range.end, zone->end_pfn));
+	store_release(&zone->end_pfn, MAX(range.end, zone->end_pfn)); /* zone_span */
 	zone_unlock_irqrestore(zone, flags);
 	hotplug_unlock(zone->mem);
 	if (first) {

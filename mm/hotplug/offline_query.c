@@ -171,16 +171,21 @@ struct stock {
 static void take_stock(const struct memory *mem, struct stock *s)
 {
 	const struct zone *z;
+	u32 reporting;
 
 	*s = (struct stock){0};
 
 	for_each_zone(mem, z) {
-		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		/*
 		 * Pageblocks that are being reported are free again soon.  Those that leave count
-		 * as in use (range_leaving).
+		 * as in use (range_leaving).  The smaller number counts, so that no page counts
+		 * twice whose report begins or ends meanwhile.
 		 */
-		s->free += READ_ONCE(z->nr_reporting) * PAGEBLOCK_PAGES;
+		reporting = load_acquire(&z->nr_reporting);
+		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
+		load_barrier();
+		reporting = MIN(reporting, READ_ONCE(z->nr_reporting));
+		s->free += (unsigned long)reporting * PAGEBLOCK_PAGES;
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
 		if (z->kind != ZONE_MOVABLE)
 			s->kernel += READ_ONCE(z->managed);
@@ -246,7 +251,8 @@ bool enough_left(struct memory *mem, struct pfn_range range, const struct range_
 		take_stock(mem, &stock);
 		range_leaving(mem, range, &out);
 		claims_leaving(mem, mine, &out);
-	} while (load_acquire(&mem->nr_commits) != commits);
+		load_barrier(); /* all of this was read before the number */
+	} while (READ_ONCE(mem->nr_commits) != commits);
 	return rest_is_enough(&stock, &out);
 }
 

@@ -93,9 +93,10 @@ unsigned take_unreported(struct memory *mem, struct report_walk *walk, pfn_t *bl
 
 	for (; walk->zone < mem->nr_nodes * NR_ZONE_KINDS; walk->zone++, walk->pfn = 0) {
 		struct zone *zone = &mem->zones[walk->zone];
+		pfn_t start, end = zone_span(zone, &start);
 
-		walk->pfn = MAX(walk->pfn, READ_ONCE(zone->start_pfn));
-		for (; walk->pfn < READ_ONCE(zone->end_pfn); walk->pfn += PAGEBLOCK_PAGES) {
+		walk->pfn = MAX(walk->pfn, start);
+		for (; walk->pfn < end; walk->pfn += PAGEBLOCK_PAGES) {
 			if (nr == max)
 				return nr;
 			if (take_block(zone, walk->pfn))

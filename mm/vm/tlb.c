@@ -141,7 +141,7 @@ static bool keep_page(struct memory *mem, struct page *page)
 		return false;
 	if (!mem->vm.nr_kept)
 		printk("vm: a CPU died in a program: pages that it may still use are kept\n");
-	page->kept = 1;
+	WRITE_ONCE(page->kept, 1);
 	page_set_flags(page, PAGE_PINNED);
 	__atomic_fetch_add(&page->pincount, 1, __ATOMIC_SEQ_CST);
 	WRITE_ONCE(mem->vm.nr_kept, mem->vm.nr_kept + 1);
@@ -181,7 +181,7 @@ static void release_block(struct memory *mem, pfn_t block)
 
 		if (likely(!READ_ONCE(page->kept)))
 			continue;
-		page->kept = 0;
+		WRITE_ONCE(page->kept, 0);
 		WRITE_ONCE(mem->vm.nr_kept, mem->vm.nr_kept - 1);
 		mem_unpin_page(mem, page);
 	}

@@ -11,14 +11,12 @@ static void limits_stored(void);
 
 int step_alloc_slots(struct zone *zone);
 void step_set_limits(struct zone *zone, unsigned long leaving);
-bool step_over_limits(const struct zone *zone);
 void step_set_first(struct memory *mem, unsigned cpu);
 struct page **step_slots(const struct zone *zone, const struct pcp *pcp, unsigned stack);
 void step_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack);
 
 #define zone_alloc_slots step_alloc_slots
 #define zone_set_limits  step_set_limits
-#define zone_over_limits step_over_limits
 #define pcp_set_first    step_set_first
 #define pcp_slots        step_slots
 #define pcp_give_slots   step_give_slots

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_span.c: the span of a zone that gets its first memory between two reads.  Hosted only.
+ */
+#include <quarry/types.h>
+
+static void *read_one(void *place);
+
+#undef load_acquire
+#undef READ_ONCE
+#define load_acquire(p) __atomic_load_n((__typeof__(p))read_one((void *)(p)), __ATOMIC_ACQUIRE)
+#define READ_ONCE(x)    __atomic_load_n((__typeof__(&(x)))read_one((void *)&(x)), __ATOMIC_RELAXED)
+#include "mm/core/zone.h"
+#include <quarry/ktest.h>
+
+static struct zone zone;
+static unsigned reads, at; /* the zone grows before read number @at */
+
+static void *read_one(void *place)
+{
+	if (++reads == at) {
+		zone.start_pfn = 4 * PAGEBLOCK_PAGES;
+		zone.end_pfn = 6 * PAGEBLOCK_PAGES;
+	}
+	return place;
+}
+
+static void first_span_is_seen_with_its_start(struct ktest *t)
+{
+	pfn_t start, end;
+
+	for (at = 1; at <= 3; at++) {
+		zone.start_pfn = zone.end_pfn = 0;
+		reads = 0;
+		end = zone_span(&zone, &start);
+		EXPECT(t, start >= end || start == 4 * PAGEBLOCK_PAGES);
+	}
+	EXPECT_EQ(t, reads, 2);
+}
+
+KTEST_SUITE(step_span, 0, KTEST(first_span_is_seen_with_its_start));
