@@ -215,6 +215,7 @@ TEST_SRCS += tests/suites/mm/migrate/test_migrate_exact.c
 TEST_SRCS += tests/suites/mm/migrate/test_compact.c
 TEST_SRCS += tests/suites/mm/migrate/test_compact_exact.c
 TEST_SRCS += tests/suites/mm/migrate/test_compact_bound.c
+TEST_SRCS += tests/suites/mm/migrate/test_compact_again.c
 TEST_SRCS += tests/suites/mm/migrate/test_compact_vm.c
 TEST_SRCS += tests/suites/mm/isolate/test_contig.c
 TEST_SRCS += tests/suites/mm/isolate/test_cma.c

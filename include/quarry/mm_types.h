@@ -286,6 +286,8 @@ struct zone {
 	u32 nr_reporting; /* a: pageblocks of which the host is told; soon they are free again */
 	/* a: lru_came at the start of that run; futile is ignored if lru_came has changed */
 	u64 futile_came;
+	/* a: where the scanners of the last compaction stopped; 0: at an end of the zone */
+	pfn_t compact_window, compact_free;
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 

@@ -20,6 +20,10 @@
  * of a window are free or can move, they are moved.  The other goes down and captures smaller free
  * blocks, to move pages to.  The work is done where they meet: no window below can be emptied, and
  * above no free page is left to move to.
+ *
+ * A compaction begins where the last one of the zone stopped, so that the next ones do not check
+ * the same full pageblocks again, nor use up their bounds on the same pages that cannot move.  If
+ * its scanners meet, it goes on from the ends of the zone.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
@@ -48,6 +52,7 @@ struct compaction {
 	struct isolated_pages pages;
 	struct compact_stats *stats;
 	bool ended; /* no free page is left to move to */
+	bool fresh; /* the scanners began at the ends of the zone */
 };
 
 /* ---- the scanner from above ---- */
@@ -305,6 +310,25 @@ static bool scanners_met(const struct compaction *c)
 }
 
 /*
+ * Let the scanners begin at the zone's ends or, if another compaction stopped between them, at the
+ * pfns @window and @free; 0: at the end.
+ */
+static void begin_at(struct compaction *c, pfn_t window, pfn_t free)
+{
+	const struct zone *zone = c->zone;
+	pfn_t top = next_below(zone, READ_ONCE(zone->end_pfn)), start = READ_ONCE(zone->start_pfn);
+	unsigned i;
+
+	/* The captured pages may lie below windows to come. */
+	give_back_hand(c);
+	c->window = MAX(start, ALIGN_DOWN(window, 1UL << c->order));
+	c->ended = false;
+	for (i = 0; i < NR_ORDERS; i++)
+		c->free[i] = (u32)(free ? MIN(free, top) : top);
+	c->fresh = c->window == start && c->free[0] == top;
+}
+
+/*
  * Compact window by window until there is a block as wanted or, with @whole, until the scanners
  * meet.
  */
@@ -313,9 +337,14 @@ static int compact(struct compaction *c, bool whole)
 	struct memory *mem = c->zone->mem;
 	bool made = false;
 
-	while (!scanners_met(c) && c->budget > 0 && !made) {
+	while (c->budget > 0 && !made) {
 		unsigned long moved = c->stats->moved, left;
 
+		if (scanners_met(c)) {
+			if (c->fresh)
+				break;
+			begin_at(c, 0, 0);
+		}
 		/* No captured page is taken for windows that cannot be emptied. */
 		give_back_isolated(c);
 		if (block_skipped(c->zone, c->window)) {
@@ -345,7 +374,7 @@ static int compact(struct compaction *c, bool whole)
 	drain_all_pages(mem, c->zone);
 	if (zone_has(c->zone, c->order, c->type))
 		return 0;
-	return scanners_met(c) ? -ENOMEM : -EAGAIN;
+	return c->fresh && scanners_met(c) ? -ENOMEM : -EAGAIN;
 }
 
 static int compact_run(
@@ -355,17 +384,21 @@ static int compact_run(
 	    .zone = zone,
 	    .order = order,
 	    .type = gfp_type(gfp),
-	    .window = READ_ONCE(zone->start_pfn),
 	    .budget = whole ? ~0UL : MAX(BUDGET_MIN, BUDGET_WINDOWS << order),
 	    .stats = stats};
-	unsigned i;
+	bool met;
 	int err;
 
 	KASSERT(may_sleep() && order > 0 && order <= MAX_ORDER);
 	c.pages.to = &c.to;
-	for (i = 0; i < NR_ORDERS; i++)
-		c.free[i] = next_below(zone, READ_ONCE(zone->end_pfn));
+	if (whole)
+		begin_at(&c, 0, 0);
+	else
+		begin_at(&c, READ_ONCE(zone->compact_window), READ_ONCE(zone->compact_free));
 	err = compact(&c, whole);
+	met = scanners_met(&c);
+	WRITE_ONCE(zone->compact_window, met ? 0 : c.window);
+	WRITE_ONCE(zone->compact_free, met ? 0 : c.free[0]);
 	mem_event_add(zone->mem, err ? EV_COMPACT_FAIL : EV_COMPACT_OK, 1);
 	return err;
 }
