@@ -81,9 +81,12 @@ struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 	unsigned at;
 
 	for_each_zone_of(node, gfp, zone, at) {
+		bool lower = zone->kind != gfp_kind(gfp);
 		struct page *page;
 
-		page = pcp_alloc_zone(zone, gfp, order, zone_reserved(zone, gfp));
+		page = pcp_alloc_zone(zone, gfp, order, lower);
+		if (!page && lower && !zone_reserved(zone, gfp))
+			page = pcp_alloc_zone(zone, gfp, order, false);
 		if ((zone_low(zone) || READ_ONCE(zone->futile)) && mem->reclaim)
 			mem->reclaim->wake(zone);
 		if (page)

@@ -132,7 +132,7 @@ struct request {
 static const struct request requests[] = {{GFP_KERNEL, 0, "look1 wait"},
     {GFP_KERNEL | GFP_NORETRY, 0, "look1 wait"}, {GFP_NOWAIT, 0, "look1"},
     {GFP_NOWAIT, 1, "look1 own-drain look1"}, {GFP_ATOMIC, MAX_ORDER, "look1 own-drain look1"},
-    {GFP_KERNEL, 1, "look1 own-drain look1 wait"}, {GFP_MOVABLE, 0, "look1 wait"}};
+    {GFP_KERNEL, 1, "look1 own-drain look1 wait"}, {GFP_MOVABLE, 0, "look1-lower look1 wait"}};
 
 static void ask(unsigned at)
 {
