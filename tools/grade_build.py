@@ -22,10 +22,11 @@ from lab_link import run
 from lab_make import alone
 
 MACHINE = ("arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c")
-COMMON = (*MACHINE, "demo/handle.c", "labs/model/arena.c")
-PARTS = ("model", "model_split", "model_cache", "model_range", "plans", "report", "judge")
-JUDGE = tuple(f"labs/model/{name}.c" for name in PARTS)
-STUDENT = ("labs/model/student.c",)
+COMMON = (*MACHINE, "demo/handle.c", "tests/model/arena.c")
+PARTS = ("model", "model_must", "model_split", "model_cache", "model_range", "give_back")
+JUDGE = tuple(f"tests/model/{name}.c" for name in PARTS)
+JUDGE += tuple(f"labs/model/{name}.c" for name in ("plans", "report", "judge"))
+STUDENT = ("tests/model/call.c", "labs/model/student.c")
 # The explorer's compiler flags that add scheduling points to a student's code, and the source of
 # the functions that this code then calls.
 POINTS = ("-include", "labs/grade/points.h", "-fsanitize=thread")
@@ -79,7 +80,7 @@ class Programs:
             return kept
         folder = os.path.join(self.top, "judge")
         builder = Builder(folder)
-        flags = [f for f in self.settings["HFLAGS"] if f != "-O2"] + ["-O1", "-Ilabs/model"]
+        flags = [f for f in self.settings["HFLAGS"] if f != "-O2"] + ["-O1"]
         sources = [*self.settings["MM_SRCS"], *COMMON, *JUDGE]
         kept = self.reference_objects(self.one.twice())
         objects = objects_of(
@@ -185,7 +186,7 @@ class Programs:
 
     def flags_for(self, kind):
         if kind == MODEL:
-            return [*self.hosted.flags, "-Ilabs/model"]
+            return self.hosted.flags
         return [f for f in self.settings["FIBER_FLAGS"] if f != "-O2"] + ["-O1"]
 
     def flags_of(self, flags, source):

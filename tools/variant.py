@@ -33,7 +33,7 @@ PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # bugs for tools/fuzz.
 RACES = os.path.join(ROOT, "tests", "races")
 NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
 HANGS = "hangs"  # a value of "expect:": the variant never ends
-LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in these folders is compiled
+LEFT_OUT = ("tests/mutants", "tests/qemu")  # nothing in these folders is compiled
 OBJECTS = (
     "fiber",
     "race",

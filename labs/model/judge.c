@@ -16,7 +16,7 @@
  * Tests:      tests/qemu/test_grade.py.
  */
 #define _GNU_SOURCE
-#include "model.h"
+#include "plans.h"
 #include "mm/core/pcp.h"
 #include "tests/fuzz/fuzz.h"
 #include <fcntl.h>

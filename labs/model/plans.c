@@ -9,7 +9,7 @@
  * Invariants: at the end of a plan all memory has been freed.
  * Tests:      tests/qemu/test_grade.py.
  */
-#include "model.h"
+#include "plans.h"
 #include <quarry/ktest.h>
 
 /* Small zones, so that they run out; `nodes` has a hole and reserved pages. */
@@ -353,43 +353,6 @@ static bool make(const struct plan *p, u64 *rand, struct wire_call *c)
 	}
 }
 
-/* Choose a call that gives something back; false: nothing is left. */
-static bool give_back(struct wire_call *c)
-{
-	unsigned i;
-
-	for (i = 0; i < m.shape.nodes * NR_ZONE_KINDS; i++) {
-		*c = (struct wire_call){.code = CALL_ENABLE, .a = i};
-		if (m.depth[i])
-			return true;
-	}
-	for (i = m.first; i < m.first + m.blocks; i++) {
-		*c = (struct wire_call){.a = (s64)block_pfn(i), .b = PAGEBLOCK_PAGES};
-		c->code = m.block[i].offline ? CALL_ONLINE : CALL_UNDO;
-		if (m.block[i].offline || m.block[i].isolated)
-			return true;
-	}
-	for (i = 0; i < NR_HANDLES; i++) {
-		*c = (struct wire_call){.a = i};
-		c->code = m.handle_pins[i] ? CALL_HOLD_UNPIN : CALL_DROP;
-		if (m.at[i] != ~0ULL)
-			return true;
-	}
-	if (m.nr_live) {
-		const struct model_live *l = &m.live[0];
-
-		*c = (struct wire_call){.a = l->pfn, .b = l->order};
-		c->code = l->pins ? CALL_UNPIN : l->refs > 1 ? CALL_PUT : CALL_FREE;
-		return true;
-	}
-	for (i = m.first << PAGEBLOCK_ORDER; m.nr_retired; i++) {
-		*c = (struct wire_call){.code = CALL_REPAIR, .a = i};
-		if (m.owner[i] == OWNER_BROKEN)
-			return true;
-	}
-	return false;
-}
-
 bool plan_next(const struct plan *p, u64 *rand, unsigned nr, struct wire_call *c)
 {
 	unsigned total = 0, at, code, tries;
@@ -410,13 +373,5 @@ bool plan_next(const struct plan *p, u64 *rand, unsigned nr, struct wire_call *c
 		if (make(p, rand, c))
 			return true;
 	}
-	if (give_back(c))
-		return true;
-	/* Then drain the caches once, so that all pages are on the free lists again. */
-	*c = (struct wire_call){.code = CALL_DRAIN, .a = -1};
-	for (at = 0; at < m.shape.nodes * NR_ZONE_KINDS; at++) {
-		if (zone_pcp_pages(&m.mem->zones[at]))
-			return true;
-	}
-	return false;
+	return model_give_back(c);
 }

@@ -7,7 +7,7 @@
  * Invariants: none.
  * Tests:      tests/qemu/test_grade.py.
  */
-#include "model.h"
+#include "plans.h"
 #include <stdio.h>
 
 #define SHOWN 8 /* the most calls shown: of the last ones, and of those that concern the page */

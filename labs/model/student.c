@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * student.c: the process with the student's code: executes calls that come over a pipe, one at a
- * time, and answers with raw results.
+ * student.c: the process with the student's code: makes calls that come over a pipe, one at a time
+ * (tests/model/call.c), and answers with raw results.
  *
  * It judges nothing and does not know the expected results.  Its memory lies in a file that the
  * judge reads.  A result is sent only after its call, so a process that ends early, prints, or does
@@ -12,201 +12,12 @@
  * Invariants: the process sends as many results as it gets calls.
  * Tests:      tests/qemu/test_grade.py.
  */
-#include "wire.h"
-#include "mm/move/migrate.h"
-#include "tests/fuzz/fuzz.h"
-#include <quarry/contig.h>
-#include <quarry/isolation.h>
-#include <quarry/memory_hotplug.h>
-#include <quarry/poison.h>
+#include "tests/model/wire.h"
 #include <sys/mman.h>
 #include <unistd.h>
 
-static struct memory *mem = &ARENA->mem;
 static struct wire_call call;
 static struct wire_result result;
-
-static struct page *page_at(s64 pfn)
-{
-	return pfn < 0 ? NULL : pfn_to_page_in(mem, (pfn_t)pfn);
-}
-
-static s64 pfn_or_none(const struct page *page)
-{
-	return page ? (s64)page_to_pfn_in(mem, page) : -1;
-}
-
-static struct zone *zone_at(s64 id)
-{
-	return id < 0 ? NULL : &mem->zones[id];
-}
-
-static void build(void)
-{
-	LIST_INIT(&memories);
-	memset(ARENA, 0, MIN(MAX(ARENA->used, sizeof(struct arena)), ARENA_SIZE));
-	arena_machine(((const struct wire_shape *)(const void *)call.pfns)->cpus);
-	result.r = arena_build((const struct wire_shape *)(const void *)call.pfns);
-}
-
-static void run_bulk(void)
-{
-	struct page *pages[WIRE_PFNS];
-	unsigned long i;
-
-	if (call.code == CALL_BULK_ALLOC) {
-		result.r =
-		    (s64)mem_alloc_pages_bulk(mem, (gfp_t)call.a, (unsigned long)call.b, pages);
-		for (i = 0; (s64)i < result.r && i < WIRE_PFNS; i++)
-			result.pfns[i] = (u32)pfn_or_none(pages[i]);
-		return;
-	}
-	for (i = 0; (s64)i < call.a; i++)
-		pages[i] = page_at(call.pfns[i] == (u32)PFN_NONE ? -1 : (s64)call.pfns[i]);
-	result.r = (s64)mem_free_pages_bulk(mem, (unsigned long)call.a, pages);
-}
-
-static void run_page(void)
-{
-	struct page *page = page_at(call.a);
-
-	switch (call.code) {
-	case CALL_ALLOC:
-		result.r = pfn_or_none(mem_alloc_pages(mem, (gfp_t)call.a, (unsigned)call.b));
-		break;
-	case CALL_FREE: result.r = mem_free_pages(mem, page, (unsigned)call.b); break;
-	case CALL_GET: result.r = get_page(page); break;
-	case CALL_PUT: result.r = mem_put_page(mem, page); break;
-	case CALL_PIN: result.r = pin_page(page); break;
-	case CALL_UNPIN: mem_unpin_page(mem, page); break;
-	default: run_bulk(); break;
-	}
-}
-
-static void run_cache(void)
-{
-	switch (call.code) {
-	case CALL_DRAIN: result.r = drain_all_pages(mem, zone_at(call.a)); break;
-	case CALL_DRAIN_HERE: drain_local_pages(mem, zone_at(call.a)); break;
-	case CALL_DISABLE: result.r = zone_pcp_disable(zone_at(call.a)); break;
-	case CALL_ENABLE: result.r = zone_pcp_enable(zone_at(call.a)); break;
-	default: pcp_refresh_all(mem); break;
-	}
-}
-
-static void run_range(void)
-{
-	pfn_t start = (pfn_t)call.a;
-	unsigned long nr = (unsigned long)call.b;
-	struct offline_opts opts = {.policy = (enum iso_policy)call.c};
-	struct offline_result res = {0};
-	struct mm_fail fail = {.pfn = PFN_NONE};
-
-	switch (call.code) {
-	case CALL_ISOLATE:
-		result.r = start_isolate_page_range(mem, start, nr, (enum iso_policy)call.c, &fail);
-		break;
-	case CALL_UNDO: undo_isolate_page_range(mem, start, nr); break;
-	case CALL_TEST: result.r = test_pages_isolated(mem, start, nr, &fail); break;
-	case CALL_OFFLINE:
-		result.r = offline_pages(mem, start, nr, &opts, &res);
-		fail = res.fail;
-		result.moved = res.moved;
-		break;
-	case CALL_ONLINE: result.r = online_pages(mem, start, nr, &fail); break;
-	case CALL_CONTIG:
-		result.r =
-		    alloc_contig_range(mem, start, (pfn_t)call.b, (enum migratetype)call.c, &fail);
-		break;
-	case CALL_FREE_RANGE: result.r = (s64)free_contig_range(mem, start, nr); break;
-	default: result.r = offline_query(mem, start, nr, &fail); break;
-	}
-	result.pfn = (s64)fail.pfn;
-	result.why = fail.why;
-}
-
-/*
- * Take the pages, and move them or put them back.  result.pfns: the error of taking each page;
- * result.moved: the number of pages taken.
- */
-static void run_move(void)
-{
-	struct page *pages[WIRE_PFNS];
-	unsigned i, nr = 0;
-
-	for (i = 0; i < call.a; i++) {
-		int err = isolate_movable_page(mem, call.pfns[i]);
-
-		result.pfns[i] = (u32)-err;
-		if (!err)
-			pages[nr++] = page_at((s64)call.pfns[i]);
-	}
-	result.moved = nr;
-	if (call.code == CALL_MOVE) {
-		result.r = migrate_pages(mem, pages, nr, NULL);
-		return;
-	}
-	for (i = 0; i < nr; i++)
-		putback_movable_page(mem, pages[i]);
-}
-
-static void run_handle(void)
-{
-	u32 h = (u32)call.a;
-
-	switch (call.code) {
-	case CALL_HOLD:
-		result.r = handle_alloc(&ARENA->table, h, (unsigned)call.b, (gfp_t)call.c, h + 1);
-		break;
-	case CALL_DROP: result.r = handle_free(&ARENA->table, h); break;
-	case CALL_HOLD_PIN: result.r = handle_pin(&ARENA->table, h); break;
-	default: result.r = handle_unpin(&ARENA->table, h); break;
-	}
-}
-
-static void run_poison(void)
-{
-	pfn_t pfn = (pfn_t)call.a;
-
-	switch (call.code) {
-	case CALL_BREAK: result.r = mem_memory_failure(mem, pfn, 0, NULL); break;
-	case CALL_SOFT: result.r = mem_soft_offline_page(mem, pfn); break;
-	default: result.r = mem_unpoison_page(mem, pfn); break;
-	}
-}
-
-static void run(void)
-{
-	unsigned h;
-
-	if (call.code == CALL_BUILD) {
-		build();
-	} else {
-		host_fuzz_cpu(call.cpu);
-		host_this.irqs_off = call.irqs_off;
-		if (call.code <= CALL_UNPIN)
-			run_page();
-		else if (call.code <= CALL_REFRESH)
-			run_cache();
-		else if (call.code <= CALL_QUERY || call.code == CALL_CONTIG ||
-		    call.code == CALL_FREE_RANGE)
-			run_range();
-		else if (call.code <= CALL_HOLD_UNPIN)
-			run_handle();
-		else if (call.code >= CALL_BREAK)
-			run_poison();
-		else
-			run_move();
-		result.irqs_off = host_this.irqs_off;
-		host_this.irqs_off = false;
-	}
-	for (h = 0; h < NR_HANDLES; h++) {
-		pfn_t pfn =
-		    result.r && call.code == CALL_BUILD ? PFN_NONE : handle_pfn(&ARENA->table, h);
-
-		result.at[h] = pfn == PFN_NONE ? ~0ULL : pfn;
-	}
-}
 
 /* Transfer all bytes; exit if the judge is gone. */
 static void transfer(int fd, void *at, size_t size, bool out)
@@ -230,8 +41,7 @@ int main(void)
 		return 4;
 	for (;;) {
 		transfer(WIRE_CALLS, &call, sizeof(call), false);
-		memset(&result, 0, sizeof(result));
-		run();
+		wire_run(&call, &result);
 		transfer(WIRE_RESULTS, &result, sizeof(result), true);
 	}
 }

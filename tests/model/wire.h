@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wire.h: the interface of the judge and the process with the student's code: an arena at the same
- * address in both, and calls over a pipe, one at a time, with raw results.
+ * wire.h: calls of the allocator as data: a memory in an arena at a fixed address, calls of it, one
+ * at a time, and their raw results, which the model judges (model.h).
  *
- * The student's process does not know the expected results; the judge never runs the student's
- * code.
+ * The search of all states (tests/states) makes and judges the calls in one process.  The grader
+ * makes them in another process, with the student's code (labs/model): this process does not know
+ * the expected results, and the judge never runs the student's code.
  */
-#ifndef QUARRY_LABS_WIRE_H
-#define QUARRY_LABS_WIRE_H
+#ifndef QUARRY_MODEL_WIRE_H
+#define QUARRY_MODEL_WIRE_H
 
 #include <quarry/handle.h>
 #include <quarry/mm.h>
@@ -46,6 +47,12 @@ struct wire_shape {
 	struct wire_zone zone[WIRE_ZONES];
 	u8 nodes, cpus;
 	u8 hole, reserved, lent; /* pageblocks, by number from 1; 0: none */
+	bool bare;               /* no bytes behind the pages, and no trace rings in the arena */
+	/*
+	 * If not 0, the stacks of the last zone hold so many blocks of orders 0 and 1, and none of
+	 * larger ones, although so small a zone has no caches by itself (I-P7).
+	 */
+	u8 caches[2];
 };
 
 /*
@@ -110,5 +117,7 @@ struct wire_result {
 int arena_build(const struct wire_shape *shape);
 /* Every process calls this first, with the number of CPUs. */
 void arena_machine(unsigned cpus);
+/* Make the call @c in the arena's memory; *@r: its result.  BUILD clears the arena first. */
+void wire_run(const struct wire_call *c, struct wire_result *r);
 
 #endif

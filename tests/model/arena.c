@@ -2,25 +2,31 @@
 /*
  * arena.c: a memory whose descriptors, zones and caches all lie in one arena at a fixed address.
  *
- * This file is linked into both processes (wire.h).  The student's process builds the memory that
- * is used.  The judge builds another with the reference's code, to know the fields that must never
- * change.
+ * The grader links this file into both processes (wire.h).  The student's process builds the memory
+ * that is used.  The judge builds another with the reference's code, to know the fields that must
+ * never change.
  *
  * Owns:       the arena, while a memory is built.
  * Locks:      none: one thread.
  * Invariants: no pointer that check_memory follows points out of the arena.
- * Tests:      tests/qemu/test_grade.py.
+ * Tests:      tests/qemu/test_grade.py, tests/qemu/test_states.py.
  */
 #include "wire.h"
 #include "mm/core/buddy.h"
+#include "mm/core/pcp.h"
 #include <quarry/memory_init.h>
 
 #include "tests/fuzz/fuzz.h"
 
+static struct trace_ring ring; /* of all CPUs, if @arg of arena_alloc is a bare shape */
+
 static void *arena_alloc(void *arg, size_t bytes)
 {
+	const struct wire_shape *bare = arg;
 	u64 at = ALIGN_UP(ARENA->used, bytes >= PAGE_SIZE ? PAGE_SIZE : 64);
 
+	if (bare && bytes == sizeof(ring))
+		return &ring;
 	if (bytes > ARENA_SIZE - at)
 		return NULL;
 	ARENA->used = at + bytes;
@@ -60,6 +66,23 @@ static void lend(const struct wire_shape *s)
 	zone_unlock_irqrestore(zone, flags);
 }
 
+static void set_caches(const struct wire_shape *s) NO_LOCK_ANALYSIS
+{
+	struct zone *zone = zone_of(&ARENA->mem, ARENA->mem.end_pfn - 1);
+	unsigned index, type;
+
+	if (!s->caches[0])
+		return;
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++)
+			zone->pcp_capacity[index][type] =
+			    index < ARRAY_SIZE(s->caches) && has_stack(zone, type)
+			    ? s->caches[index]
+			    : 0;
+	}
+	pcp_refresh_all(&ARENA->mem);
+}
+
 int arena_build(const struct wire_shape *s)
 {
 	unsigned blocks = 1, nr = 1, i, k; /* pageblock 0 is not in the memory */
@@ -67,8 +90,9 @@ int arena_build(const struct wire_shape *s)
 	    .name = "graded",
 	    .nr_cpus = s->cpus,
 	    .nr_nodes = s->nodes,
-	    .backed = true,
+	    .backed = !s->bare,
 	    .alloc = arena_alloc,
+	    .arg = s->bare ? (void *)(uintptr_t)s : NULL,
 	    .start_pfn = PAGEBLOCK_PAGES,
 	};
 	pfn_t pfn = PAGEBLOCK_PAGES;
@@ -101,6 +125,7 @@ int arena_build(const struct wire_shape *s)
 	if (memory_ready(&ARENA->mem) || memory_start(&ARENA->mem))
 		return 4;
 	lend(s);
+	set_caches(s);
 	handle_table_init(&ARENA->table, &ARENA->mem, ARENA->handle, NR_HANDLES);
 	return 0;
 }

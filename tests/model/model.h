@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.h: the judge's model: the owner of each page, the state of each pageblock, the depth of
- * each zone; and its view of the arena.
+ * model.h: the model that judges the results of calls: the owner of each page, the state of each
+ * pageblock, the depth of each zone; and the memory in the arena.
  */
-#ifndef QUARRY_LABS_MODEL_H
-#define QUARRY_LABS_MODEL_H
+#ifndef QUARRY_MODEL_H
+#define QUARRY_MODEL_H
 
 #include "wire.h"
 #include <setjmp.h>
@@ -19,8 +19,6 @@
 struct model_block {
 	bool hole, reserved, lent, isolated, offline;
 	u8 zone;
-	u8 type;  /* the type before the call */
-	u16 free; /* the number of free pages before the call */
 };
 struct model_live {
 	u32 pfn;
@@ -29,26 +27,33 @@ struct model_live {
 	gfp_t gfp;
 };
 struct model {
-	struct memory *mem; /* the judge's copy of the arena, as after the last call */
+	/* the arena's memory, or the judge's copy of it, as after the last call */
+	struct memory *mem;
 	struct wire_shape shape;
 	unsigned first, blocks; /* pageblocks [first, first + blocks) */
 	struct model_block block[ARENA_BLOCKS + 1];
 	u16 owner[ARENA_PAGES];
 	bool doomed[ARENA_PAGES]; /* is the page broken, but in use? */
 	unsigned nr_doomed, nr_retired;
-	u32 before[ARENA_PAGES]; /* words before the call */
-	struct model_live live[NR_LIVE];
-	unsigned nr_live;
 	u64 at[NR_HANDLES]; /* pfn behind each handle; ~0: the handle is free */
 	u8 handle_order[NR_HANDLES], handle_pins[NR_HANDLES];
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
 	s64 last_freed;
-	bool must;   /* the allocation under way must succeed */
 	s64 queried; /* result of the query of the next offline's range */
-	/* zone_spare before the call; and the free pages then that were not lent */
+	unsigned nr_live;
+	struct model_live live[NR_LIVE];
+};
+/* What a call finds, noted before it, to judge its result. */
+struct model_before {
+	u32 word[ARENA_PAGES];
+	u8 type[ARENA_BLOCKS + 1];  /* of each pageblock */
+	u16 free[ARENA_BLOCKS + 1]; /* its number of free pages */
+	bool must;                  /* the allocation must succeed */
+	/* zone_spare; and the free pages that are not lent */
 	long spare[MAX_ZONES], unlent[MAX_ZONES];
 };
+extern struct model_before before;
 extern struct model m;
 
 /* The broken expectation, in plain words; and its page, or -1. */
@@ -108,6 +113,13 @@ void model_disown_page(pfn_t pfn);
 /* Is @pfn a live block of order 0, with one reference and no pin? */
 bool model_plain_page(pfn_t pfn);
 
+/* Before it: must a request succeed?  Some zone has a block, and is well above all watermarks. */
+bool model_must_succeed(gfp_t gfp, unsigned order, unsigned cpu);
+/*
+ * A request was refused: judge whether no zone has a block that it may use, and so many pages above
+ * its watermark.  The grader, whose memories have bytes, does not ask for so much.
+ */
+void judge_refusal(gfp_t gfp, unsigned order, unsigned cpu);
 /* model_split.c: judge the choice of the block at @pfn, the only block that the call has taken. */
 void judge_split(pfn_t pfn, gfp_t gfp, unsigned order);
 /* model_cache.c. */
@@ -122,44 +134,10 @@ void check_blocks(void);
 /* Pages of handles have moved: replace their places by those in @at. */
 void model_resync(const u64 *at);
 
-/* ---- the calls of a test, for a report (report.c) ---- */
-
-#define NR_LOG 4096
-struct logged {
-	struct wire_call call;
-	s64 r;
-	bool done;
-};
-extern struct logged call_log[NR_LOG];
-extern unsigned nr_log;
-extern const char *const call_names[];
-struct plan;
 /*
- * Print one JSON line: the test, its verdict @what, and unless @what is PASS the calls that concern
- * the failure.
+ * Choose a call that gives something back: caches on, ranges online and not isolated, blocks and
+ * handles freed, pages repaired, and in the end all caches drained.  False: nothing is left.
  */
-void report(const struct plan *p, const char *what, u64 seed);
-
-/* ---- tests (plans.c) ---- */
-
-struct plan {
-	const char *name;
-	const char *about; /* a description, of one line */
-	const struct wire_shape *shape;
-	unsigned calls;
-	u8 weight[NR_CALLS];
-	u8 orders;    /* allocations are of orders 0 .. orders */
-	bool off;     /* with all caches off */
-	bool movable; /* all allocations are movable */
-	bool wrong;   /* some frees are bad */
-	bool irqs;    /* some calls with interrupts off */
-	bool damage;  /* at the end the word of a cached page is overwritten */
-	u8 policies;  /* a bit for each isolation policy; 0: all */
-	u16 most;     /* live blocks, at most */
-};
-extern const struct plan plans[];
-extern const unsigned nr_plans;
-/* Choose the next call of @p; false: the test has ended, and all memory has been freed. */
-bool plan_next(const struct plan *p, u64 *rand, unsigned nr, struct wire_call *c);
+bool model_give_back(struct wire_call *c);
 
 #endif

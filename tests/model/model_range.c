@@ -6,7 +6,7 @@
  * Owns:       the pageblocks and handles in m.
  * Locks:      none: one thread.
  * Invariants: as model.c.
- * Tests:      tests/qemu/test_grade.py.
+ * Tests:      tests/qemu/test_grade.py, tests/qemu/test_states.py.
  */
 #include "model.h"
 #include "mm/hotplug/isolate.h"
@@ -39,7 +39,7 @@ struct model_range model_look(pfn_t start, unsigned long nr)
 		if (pfn < start || pfn - start >= nr)
 			continue;
 		r.live++;
-		if (m.mem->zones[b->zone].kind == ZONE_MOVABLE ||
+		if (m.mem->zones[b->zone].kind == ZONE_MOVABLE || b->lent ||
 		    pageblock_type(pageblock_of(m.mem, pfn)) == MT_MOVABLE)
 			continue;
 		r.unmovable++;
@@ -100,10 +100,13 @@ static unsigned long broken_in(pfn_t start, unsigned long nr)
 	return found;
 }
 
-/* Is much of the remaining memory free?  Then a block of a small order is easy to find. */
+/*
+ * Is much of the remaining memory free?  Then a block of a small order is easy to find, unless the
+ * memory is as small as those of tests/states.
+ */
 static bool much_is_free(unsigned long leaving)
 {
-	return m.managed - m.in_use > leaving + m.managed / 2;
+	return !m.shape.bare && m.managed - m.in_use > leaving + m.managed / 2;
 }
 
 static void judge_isolate(const struct wire_call *c, const struct wire_result *r)
@@ -292,8 +295,10 @@ static void judge_hold(const struct wire_call *c, const struct wire_result *r)
 		    (long long)r->r);
 		return;
 	}
-	WANT(!r->r || (r->r == -ENOMEM && !m.must), "handle_alloc returned %lld: expected 0",
+	WANT(!r->r || (r->r == -ENOMEM && !before.must), "handle_alloc returned %lld: expected 0",
 	    (long long)r->r);
+	if (r->r)
+		judge_refusal((gfp_t)c->c | GFP_MOVABLE, (unsigned)c->b, c->cpu);
 	m.handle_order[c->a] = (u8)c->b;
 	m.handle_pins[c->a] = 0;
 }
@@ -316,6 +321,10 @@ static void judge_move(const struct wire_call *c, const struct wire_result *r)
 		    "migrate_pages of %lld pages, %lu of %lu being free, returned %lld: so many "
 		    "stay",
 		    (long long)r->moved, m.managed - m.in_use, m.managed, (long long)r->r);
+	for (h = 0; c->code == CALL_MOVE && c->a == 1 && r->r && h < NR_HANDLES; h++) {
+		if (m.at[h] == c->pfns[0])
+			judge_refusal(GFP_MOVABLE, m.handle_order[h], c->cpu);
+	}
 	for (h = 0, i = 0; h < NR_HANDLES; h++)
 		i += m.at[h] != r->at[h];
 	WANT(c->code != CALL_PUT_BACK || !i, "%u pages have moved that were put back", i);

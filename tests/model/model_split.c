@@ -6,7 +6,7 @@
  * Owns:       nothing.
  * Locks:      none: one thread.
  * Invariants: as model.c.  If several pageblocks suffice equally well, each of them is right.
- * Tests:      tests/qemu/test_grade.py.
+ * Tests:      tests/qemu/test_grade.py, tests/qemu/test_states.py.
  */
 #include "model.h"
 #include "mm/core/zone.h"
@@ -27,9 +27,9 @@ static int largest(unsigned block)
 	int found = NONE;
 
 	while (at < end) {
-		unsigned order = MIN(word_order(m.before[at]), MAX_ORDER + 0u);
+		unsigned order = MIN(word_order(before.word[at]), MAX_ORDER + 0u);
 
-		if (word_state(m.before[at]) == PG_FREE)
+		if (word_state(before.word[at]) == PG_FREE)
 			found = MAX(found, (int)order);
 		at += 1UL << order;
 	}
@@ -52,7 +52,7 @@ static void look_at(struct lists *l, unsigned zone, unsigned order)
 		l->fits[i] = l->top[i] = NONE;
 	for (i = m.first; i < m.first + m.blocks; i++) {
 		const struct model_block *b = &m.block[i];
-		unsigned type = b->type;
+		unsigned type = before.type[i];
 		int have;
 
 		if (b->hole || b->offline || b->isolated || b->zone != zone)
@@ -71,31 +71,32 @@ static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];
 	bool changed = pageblock_type(pageblock_of(m.mem, pfn)) == type;
-	bool may = m.mem->zones[b->zone].kind != ZONE_MOVABLE && !b->lent &&
-	    b->free >= PAGEBLOCK_PAGES / 2;
+	unsigned from = before.type[block_index(pfn)], free = before.free[block_index(pfn)];
+	bool may =
+	    m.mem->zones[b->zone].kind != ZONE_MOVABLE && !b->lent && free >= PAGEBLOCK_PAGES / 2;
 	int have = largest(block_index(pfn));
-	bool before = true;
+	bool first = true;
 	unsigned i;
 
 	WANT_OF(l->top[type] == NONE, pfn,
 	    "a request of type %u got pfn %#lx of a pageblock of type %u, where one of its own "
 	    "type "
 	    "has a block",
-	    type, pfn, b->type);
+	    type, pfn, from);
 	for (i = 0; i < ARRAY_SIZE(helpers[0]) && helpers[type][i] < NR_MIGRATETYPES; i++) {
 		unsigned other = helpers[type][i];
 
-		before &= other != b->type;
-		WANT_OF(l->top[other] < have + !before, pfn,
+		first &= other != from;
+		WANT_OF(l->top[other] < have + !first, pfn,
 		    "a request of type %u got pfn %#lx of a pageblock of type %u, whose largest "
 		    "free block is of order %d, where one of type %u has a block of order %d",
-		    type, pfn, b->type, have, other, l->top[other]);
+		    type, pfn, from, have, other, l->top[other]);
 	}
 	WANT_OF(changed == may, pfn,
 	    "the pageblock of pfn %#lx, of type %u with %u free pages, has%s changed its type for "
 	    "a "
 	    "request of type %u",
-	    pfn, b->type, b->free, changed ? "" : " not", type);
+	    pfn, from, free, changed ? "" : " not", type);
 }
 
 /*
@@ -107,21 +108,44 @@ static bool must_be_lent(unsigned zone, gfp_t gfp, unsigned order)
 	const struct zone *z = &m.mem->zones[zone];
 	unsigned long kept = z->wmark[WMARK_MIN] + (z->kind != gfp_kind(gfp) ? z->reserve : 0);
 
-	return gfp_type(gfp) == MT_MOVABLE && m.unlent[zone] - (long)kept < 1L << order;
+	return gfp_type(gfp) == MT_MOVABLE && before.unlent[zone] - (long)kept < 1L << order;
+}
+
+static bool may_cache(const struct zone *zone) NO_LOCK_ANALYSIS
+{
+	unsigned i, most = 0;
+
+	for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++)
+		most |= zone->pcp_limit[i];
+	return most;
+}
+
+/* Were pages of the zone cached?  Until a drain they are, although the limits may be 0 by now. */
+static bool were_cached(unsigned zone)
+{
+	pfn_t pfn;
+
+	for (pfn = block_pfn(m.first); pfn < block_pfn(m.first + m.blocks); pfn++) {
+		if (m.block[block_index(pfn)].zone == zone &&
+		    word_state(before.word[pfn]) == PG_PCP)
+			return true;
+	}
+	return false;
 }
 
 void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];
+	unsigned from = before.type[block_index(pfn)];
 	unsigned best = NR_ORDERS, have = NR_ORDERS, type = gfp_type(gfp);
 	pfn_t block = block_pfn(block_index(pfn)), at = block;
 	int top = largest(block_index(pfn));
 	struct lists l;
 
-	if (!m.depth[b->zone])
+	if (!m.depth[b->zone] && (may_cache(&m.mem->zones[b->zone]) || were_cached(b->zone)))
 		return;
 	while (at < block + PAGEBLOCK_PAGES) {
-		u32 word = m.before[at];
+		u32 word = before.word[at];
 		unsigned o = MIN(word_order(word), MAX_ORDER + 0u);
 
 		if (word_state(word) == PG_FREE && o >= order && o < best)
@@ -131,17 +155,17 @@ void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
 		at += 1UL << o;
 	}
 	WANT_OF(have != NR_ORDERS, pfn, "pfn %#lx was handed out, but it was not free", pfn);
-	WANT_OF(m.spare[b->zone] >= 1L << order || gfp & GFP_RESERVE, pfn,
+	WANT_OF(before.spare[b->zone] >= 1L << order || gfp & GFP_RESERVE, pfn,
 	    "a block of order %u was taken below the watermark of zone %u", order, b->zone);
 	look_at(&l, b->zone, order);
 	if (must_be_lent(b->zone, gfp, order) && l.fits[MT_CMA] != NONE) {
-		WANT_OF(b->type == MT_CMA, pfn,
+		WANT_OF(from == MT_CMA, pfn,
 		    "a movable request got pfn %#lx below the watermark of zone %u, where a block "
 		    "that is lent is free",
 		    pfn, b->zone);
 		type = MT_CMA;
 	}
-	if (b->type != type) {
+	if (from != type) {
 		judge_helper(pfn, &l, type);
 		return;
 	}

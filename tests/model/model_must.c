@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model_must.c: judges whether a request may be refused.
+ *
+ * Owns:       nothing.
+ * Locks:      none: one thread.
+ * Invariants: as model.c.
+ * Tests:      tests/qemu/test_grade.py, tests/qemu/test_states.py.
+ */
+#include "model.h"
+#include "mm/core/zone.h"
+
+bool model_must_succeed(gfp_t gfp, unsigned order, unsigned cpu)
+{
+	enum migratetype type = gfp_type(gfp);
+	unsigned i, have, from;
+
+	if (order > MAX_ORDER)
+		return false;
+	for (i = 0; i < m.shape.nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *z = &m.mem->zones[i];
+
+		if (z->kind > gfp_kind(gfp) || !zone_there(i) ||
+		    (gfp & GFP_THISNODE && z->node != cpu % 2 % m.shape.nodes) ||
+		    (z->kind == ZONE_MOVABLE && type != MT_MOVABLE) ||
+		    z->nr_free - z->nr_free_cma <
+		        z->managed / 8 + z->managed / 32 + 17 + (1UL << order))
+			continue;
+		for (have = order; have <= MAX_ORDER; have++) {
+			for (from = 0; from < MT_CMA; from++) {
+				if (zone_free_blocks(z, have, from))
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+void judge_refusal(gfp_t gfp, unsigned order, unsigned cpu)
+{
+	unsigned i;
+
+	for (i = 0; m.shape.bare && order <= MAX_ORDER && i < m.shape.nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *z = &m.mem->zones[i];
+		long kept =
+		    (long)(gfp & GFP_RESERVE ? z->wmark[WMARK_MIN] / 2 : z->wmark[WMARK_MIN]);
+		long lent = (long)z->nr_free_cma, spare;
+		bool movable = gfp_type(gfp) == MT_MOVABLE;
+		unsigned have, from;
+
+		if (z->kind > gfp_kind(gfp) || !zone_there(i) ||
+		    (z->kind == ZONE_MOVABLE && !movable) ||
+		    (gfp & GFP_THISNODE && z->node != cpu % 2 % m.shape.nodes))
+			continue;
+		kept += z->kind != gfp_kind(gfp) ? (long)z->reserve : 0;
+		spare = (long)z->nr_free - lent - kept;
+		for (have = order; have <= MAX_ORDER; have++) {
+			for (from = 0; from <= (movable ? MT_CMA : MT_CMA - 1u); from++)
+				WANT(spare + (from == MT_CMA ? lent : 0) < 1L << order ||
+				        !zone_free_blocks(z, have, from),
+				    "an allocation of order %u, flags %#x, failed: zone %u has a "
+				    "free block "
+				    "of order %u and type %u, and %ld pages above its watermark",
+				    order, gfp, i, have, from, spare);
+		}
+	}
+}
