@@ -152,7 +152,7 @@ $(B)/$(1)/demo/trace_short.c.o: traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o $(B)/$(1)/tests/machines/machines.c.o: $(TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC.,$$< [$(1)])
-	$$(Q)$$(into) $$(CCACHE) $$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) \
+	$$(Q)$$(into) $$(CCACHE) $$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$$(HOSTT)) \
 		-MMD -MP -c $$< -o $$@
 $(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
 	$$(call say,HOSTLD.,$$@)
@@ -171,7 +171,7 @@ FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -fno-omit-fr
 $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 # mm/ as a library, and programs that use it.
-include tools/lib.mk tools/bench.mk tools/labs.mk tools/web.mk
+include tools/lib.mk tools/bench.mk tools/labs.mk tools/web.mk tests/states/states.mk
 -include $(call there,$(KERNEL_GOALS),$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
 	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib))
 

@@ -5,7 +5,7 @@ comma := ,
 only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
 TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
 TOOLS      += fuzz coverage figures recording minimal bench-peers amalgamation
-TOOLS      += web-check
+TOOLS      += web-check states
 ARGS_web-check := $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(SHOTS),--shots)
 ARGS_amalgamation = --port $(PORT) $(CORE_SRCS)
 ARGS_test := $(if $(FULL),--full)
@@ -17,5 +17,6 @@ ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine 
 	$(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_mutants := $(if $(WHO),--who)
 ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
+ARGS_states := $(if $(FULL),--full) $(if $(SCOPE),--scope $(SCOPE)) $(if $(LIST),--list)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 ARGS_house := $(if $(BEFORE),--before $(BEFORE)) $(if $(LIST),--list)

@@ -9,6 +9,7 @@ NEEDS_test-bochs := compile iso check bochs
 NEEDS_bench := compile boot
 NEEDS_bench-peers := compile boot peers
 NEEDS_model := model
+NEEDS_states := compile
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_mutants := compile boot check
 NEEDS_mutate := compile boot check mutate
@@ -39,7 +40,7 @@ KERNEL_TOOLS := lint $(if $(TIME),,bench) soak test-bochs
 KERNEL_GOALS := all kernel iso usb debug $(KERNEL_TOOLS) $(B)/quarry.elf $(B)/bin/%
 NO_GOALS := help run selftest setup clean grade lab lab-kernel lab-settings labs labs-check \
 	labs-leak labs-sure skeleton variant-vars $(filter-out $(KERNEL_TOOLS),$(TOOLS))
-HOST_GOALS := $(B)/host-% $(B)/fiber/% $(B)/fiber-asan/% $(B)/alone/%
+HOST_GOALS := $(B)/states/% $(B)/host-% $(B)/fiber/% $(B)/fiber-asan/% $(B)/alone/%
 OTHER_GOALS := $(filter-out $(NO_GOALS) $(KERNEL_GOALS) $(HOST_GOALS),$(GOALS))
 # Those of the .d files $(2) that are there, if one of the goals is in $(1), or may need any object.
 # For a missing file make would look in all its own directories of files to include.

@@ -30,7 +30,7 @@ BOCHS = ("x2apic", "xapic")
 # Checks of lint that are jobs of their own; the others together are one job.
 LONG_CHECKS = (["tidy"], ["cppcheck"], ["bodies"], ["locks"], ["core"], ["alone", "plants"])
 # Jobs that do more with FULL=1, as many tests in QEMU do.
-MORE = ("bench", "races")
+MORE = ("bench", "races", "states")
 # Done only with FULL=1: these parts and hosted builds, and the longest checks of lint.
 FULL_PARTS = ("builds", "failures", "models", "bochs", "web", "minimal")
 MINIMAL = {"bookworm": ["--archive"], "trixie": []}  # from an archive, and from a clone
@@ -235,6 +235,7 @@ def builds(run):
     race = os.path.join(of, "race")
     commands["race-kernel"] = make_command(run, race, "kernel", "RACE=1", "KG=-g1")
     commands["fiber"] = make_command(run, of, os.path.join(of, "fiber", "race"))
+    commands["states"] = make_command(run, of, os.path.join(of, "states", "states"))
     for name in hosted_builds(run):
         commands[f"host-{name}"] = make_command(run, of, os.path.join(of, f"host-{name}", "check"))
     return {
@@ -307,6 +308,12 @@ def part_races(run):
     yield tool(run, "races", "races", words, 1, ["fiber", *(["race-kernel"] if run.full else [])])
     words = ["matrix.py", "--part", "1" if run.full else "8"]
     yield tool(run, "matrix", "races", words, 1, ["fiber"])
+
+
+def part_states(run):
+    """Every state of small memories; with FULL=1 of larger ones, too."""
+    words = ["states.py", "--jobs", str(run.jobs), *(["--full"] if run.full else [])]
+    yield tool(run, "states", "states", words, 1, ["states"])
 
 
 def chosen_variants(run):
@@ -391,21 +398,11 @@ def part_minimal(run):
         yield job
 
 
-PARTS = {
-    "hosted": part_hosted,
-    "lint": part_lint,
-    "builds": part_builds,
-    "library": part_library,
-    "races": part_races,
-    "mutants": part_mutants,
-    "failures": part_failures,
-    "models": part_models,
-    "labs": part_labs,
-    "bochs": part_bochs,
-    "bench": part_bench,
-    "web": part_web,
-    "minimal": part_minimal,
-}
+ALL_PARTS = (
+    part_hosted, part_lint, part_builds, part_library, part_races, part_states, part_mutants,
+    part_failures, part_models, part_labs, part_bochs, part_bench, part_web, part_minimal,
+)
+PARTS = {make.__name__[5:]: make for make in ALL_PARTS}
 
 
 # ---- lanes of pytest -----------------------------------------------------------------------------

@@ -29,6 +29,7 @@ TAKES_mutants       := ONLY WHO
 TAKES_mutate        := N SEED FILES
 TAKES_failsweep     := ONLY
 TAKES_model         := ONLY
+TAKES_states        := SCOPE FULL LIST
 TAKES_fuzz          := ONLY SECONDS FUZZ_CC
 TAKES_coverage      :=
 TAKES_skeleton      := LAB DIR TRACK
