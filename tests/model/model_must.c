@@ -8,7 +8,7 @@
  * Tests:      tests/qemu/test_grade.py, tests/qemu/test_states.py.
  */
 #include "model.h"
-#include "mm/core/zone.h"
+#include "mm/core/pcp.h"
 
 bool model_must_succeed(gfp_t gfp, unsigned order, unsigned cpu)
 {
@@ -40,6 +40,10 @@ void judge_refusal(gfp_t gfp, unsigned order, unsigned cpu)
 {
 	unsigned i;
 
+	for (i = 0; m.shape.bare && order && i < m.shape.nodes * NR_ZONE_KINDS; i++)
+		WANT(!zone_there(i) || !pcp_zone_nonempty(m.mem, cpu, &m.mem->zones[i]),
+		    "an allocation of order %u failed, while CPU %u caches pages of zone %u", order,
+		    cpu, i);
 	for (i = 0; m.shape.bare && order <= MAX_ORDER && i < m.shape.nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *z = &m.mem->zones[i];
 		long kept =

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c: the program that searches scopes: states [--full] [SCOPE...].
+ * main.c: the program that searches scopes: states SCOPE...
  *
  *   states --list          the scopes
  *   states --again LIST    make the calls of a list again, "pages:3,17,4"
@@ -49,6 +49,8 @@ int main(int argc, char **argv)
 		return again(argv[2]);
 	for (k = 0; argc == 2 && !strcmp(argv[1], "--list") && k < nr_scopes; k++)
 		printf("%s\t%s\t%s\n", scopes[k].name, when_text[scopes[k].when], scopes[k].about);
+	if (argc < 2)
+		printf("states SCOPE... | --list | --again SCOPE:NUMBER,...\n");
 	if (argc < 2 || argv[1][0] == '-')
 		return argc < 2;
 	for (i = 1; i < argc; i++) {

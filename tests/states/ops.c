@@ -105,6 +105,8 @@ static void list_frames(void)
 		if (pfn + of->range <= end)
 			add(CALL_CONTIG, 0, pfn, pfn + of->range, MT_MOVABLE);
 		add(CALL_FREE_RANGE, 0, pfn, 0, 0);
+		if (of->frames && pfn + of->frames < end)
+			continue;
 		add(CALL_BREAK, 0, pfn, 0, 0);
 		add(CALL_SOFT, 0, pfn, 0, 0);
 		add(CALL_REPAIR, 0, pfn, 0, 0);

@@ -25,6 +25,7 @@ struct scope {
 	u8 bulk;     /* pages of a bulk allocation */
 	u8 range;    /* pages of a contiguous range, from any page on */
 	u8 live;     /* at most so many allocated blocks; 0: as many as fit */
+	u8 frames;   /* only the last so many pages break; 0: all */
 	bool wrong;  /* each page is also freed with each order, which is mostly wrong */
 	u32 limit;   /* stop with so many states; 0: search all */
 	enum scope_when when;
@@ -82,6 +83,8 @@ u64 store_bytes(void);
 
 /* ---- search ---- */
 
+#define STUCK_AFTER 4 /* seconds of CPU time without an end of a call: it has none */
+
 /* Make and judge one call; NULL: right, else what is wrong (verdict.text). */
 const char *judged_call(const struct wire_call *c, struct wire_result *r);
 /* Make the call @op; false: it makes no sense in this state.  *@wrong: as judged_call. */
@@ -98,6 +101,8 @@ bool search(const struct scope *scope);
 /* The call as a line of C, without its result. */
 void say_call(const struct wire_call *c);
 void say_result(const struct wire_call *c, const struct wire_result *r);
+/* Name the calls of @codes, a bit for each code, none of which has succeeded in any state. */
+void say_vain(const struct scope *scope, u64 codes);
 /* Make the calls "3,17,4" of the scope's list again, printing each; true: all were right. */
 bool say_again(const struct scope *scope, const char *list);
 
