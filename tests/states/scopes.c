@@ -188,5 +188,14 @@ const struct scope scopes[] = {
         .orders = 0xf,
         GFPS(GFP_UNMOVABLE, GFP_MOVABLE),
         .when = IN_FULL},
+    {.name = "offline3",
+        .about = "offline with two CPUs, and unmovable pages as well",
+        .shape = {NORMAL(2, 2), .caches = {1, 0}},
+        .calls = ALLOC_FREE | CACHES | OFFLINES,
+        .orders = 1 << 0 | 1 << 3,
+        GFPS(GFP_UNMOVABLE, GFP_MOVABLE),
+        .policies = ALL_POLICIES,
+        .live = 2,
+        .when = BY_HAND},
 };
 const unsigned nr_scopes = ARRAY_SIZE(scopes);
