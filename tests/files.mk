@@ -203,6 +203,7 @@ TEST_SRCS += tests/suites/mm/pcp/test_reclaim_ask.c
 TEST_SRCS += tests/suites/mm/reclaim/test_reclaim_exact.c
 TEST_SRCS += tests/suites/mm/alloc/test_waits.c
 TEST_SRCS += tests/suites/mm/reclaim/test_to_movable.c
+TEST_SRCS += tests/suites/mm/reclaim/test_wishes.c
 TEST_SRCS += tests/suites/mm/alloc/test_oom.c
 TEST_SRCS += tests/suites/mm/alloc/test_oom_tasks.c
 TEST_SRCS += tests/suites/mm/alloc/test_oom_exact.c

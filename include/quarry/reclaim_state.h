@@ -20,7 +20,8 @@ struct ticket_queue {
 	u64 asked; /* a: tickets handed out */
 	/* a: the newest ticket that the current or last work serves; the thread writes it */
 	u64 started;
-	u64 done; /* a: the newest ticket whose work has ended */
+	u64 done;  /* a: the newest ticket whose work has ended */
+	u64 ended; /* a: the time when the last work ended; the thread writes it */
 };
 
 /*
@@ -70,6 +71,11 @@ struct reclaim_ops {
 	 * Context: thread, may sleep.
 	 */
 	struct page *(*wait)(struct memory *mem, gfp_t gfp, unsigned order);
+	/*
+	 * The request has failed: leave what may let the next one succeed to the reclaim threads.
+	 * Context: allows a wake-up.
+	 */
+	void (*wish)(struct memory *mem, gfp_t gfp, unsigned order);
 	/*
 	 * A zone is low, or marked `futile' (mm/reclaim/reclaim_ask.h).  Context: allows a wake-up.
 	 */

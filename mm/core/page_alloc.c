@@ -127,6 +127,9 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 	}
 	if (!page && mem->reclaim && !(gfp & GFP_NOWAIT) && may_sleep())
 		page = mem->reclaim->wait(mem, gfp, order);
+	/* A reclaim thread does what it can already, and a victim ends. */
+	if (!page && mem->reclaim && !(gfp & GFP_ALL_RESERVE))
+		mem->reclaim->wish(mem, gfp, order);
 	CHECKED_ASSERT(task->in_alloc > 0);
 	task->in_alloc--;
 	if (!page) {

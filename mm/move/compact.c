@@ -52,7 +52,7 @@ struct compaction {
 	struct isolated_pages pages;
 	struct compact_stats *stats;
 	bool ended; /* no free page is left to move to */
-	bool fresh; /* the scanners began at the ends of the zone */
+	bool fresh; /* the scanners began at the ends of the zone, now or in earlier compactions */
 };
 
 /* ---- the scanner from above ---- */
@@ -391,12 +391,15 @@ static int compact_run(
 
 	KASSERT(may_sleep() && order > 0 && order <= MAX_ORDER);
 	c.pages.to = &c.to;
-	if (whole)
+	if (whole) {
 		begin_at(&c, 0, 0);
-	else
+	} else {
 		begin_at(&c, READ_ONCE(zone->compact_window), READ_ONCE(zone->compact_free));
+		c.fresh |= READ_ONCE(zone->compact_vain) == order;
+	}
 	err = compact(&c, whole);
 	met = scanners_met(&c);
+	WRITE_ONCE(zone->compact_vain, err && c.fresh ? order : 0);
 	WRITE_ONCE(zone->compact_window, met ? 0 : c.window);
 	WRITE_ONCE(zone->compact_free, met ? 0 : c.free[0]);
 	mem_event_add(zone->mem, err ? EV_COMPACT_FAIL : EV_COMPACT_OK, 1);

@@ -341,6 +341,7 @@ void reclaim_stop(struct memory *mem)
 
 const struct reclaim_ops memory_reclaim = {
     .wait = alloc_wait,
+    .wish = reclaim_wish,
     .wake = reclaim_wake,
     .batch = reclaim_batch,
     .start = reclaim_start,

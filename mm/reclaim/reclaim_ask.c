@@ -237,6 +237,58 @@ static enum outcome ask_thread(
 	return request_wait(q, &r->served, served, &t, WAIT_FOREVER);
 }
 
+/* ---- wishes ---- */
+
+/*
+ * Has work of this kind ended so recently that it would not do more now?  The state of memory that
+ * made it fail need not last, but requests that fail must not keep the thread working in vain.
+ */
+static bool just_ended(const struct ticket_queue *queue)
+{
+	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_look_ns);
+}
+
+/*
+ * Leave a ticket for the request @bit in *@bits; @failed: the requests that such work did not help.
+ */
+static void leave_ticket(
+    struct reclaim *r, struct ticket_queue *queue, u64 *bits, const u64 *failed, u64 bit)
+{
+	/* Work under way may help; if not, the next request that fails leaves a ticket. */
+	if (load_acquire(&queue->done) != READ_ONCE(queue->started))
+		return;
+	if (READ_ONCE(*bits) & bit || (READ_ONCE(*failed) & bit && just_ended(queue)))
+		return;
+	/* The bit is set before the ticket is taken, as in reclaim_compact. */
+	atomic_or(bits, bit);
+	take_ticket(queue);
+	wake_up(&r->wake);
+}
+
+void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+	u64 bit = request_bit(gfp, order);
+	struct reclaim *own;
+	struct zone *zone;
+	unsigned at;
+
+	request_begin(&q);
+	own = &q.node->reclaim;
+	if (q.scattered) {
+		if (serves(own))
+			leave_ticket(
+			    own, &own->compactions, &own->compact, &own->compact_failed, bit);
+		return;
+	}
+	for_each_zone_of(q.node, gfp, zone, at) {
+		struct reclaim *r = &mem->nodes[zone->node].reclaim;
+
+		if (serves(r) && zone_can_gain(zone))
+			leave_ticket(r, &r->runs, &r->run_for, &r->run_failed, bit);
+	}
+}
+
 /* ---- remedies ---- */
 
 enum outcome reclaim_drain(struct request *q)

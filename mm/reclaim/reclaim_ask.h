@@ -135,6 +135,7 @@ static inline u64 tickets_begin(struct ticket_queue *queue)
 static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 {
 	KASSERT(upto == queue->started && queue->done <= upto);
+	WRITE_ONCE(queue->ended, arch_clock_ns());
 	store_release(&queue->done, upto);
 }
 
@@ -146,6 +147,11 @@ static inline void tickets_end(struct ticket_queue *queue, u64 upto)
  * Context: any that allows a wake-up.
  */
 void reclaim_wake(struct zone *zone);
+/*
+ * A request has failed: leave to the reclaim threads what may let the next one succeed, a run or a
+ * compaction.  Nobody waits for it.  Context: any that allows a wake-up.
+ */
+void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order);
 /*
  * @nr pages have been freed in @zone, @cma of them in CMA pageblocks: waiting requests may try
  * again.

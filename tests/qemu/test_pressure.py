@@ -76,11 +76,13 @@ def test_wrong_variants(policy):
     line, why = pressure.run_one(kernel, policy, "icount-8", 1)
     assert not why, why
     assert [s for s in line["said"] for w in pressure.expected(policy) if s.startswith(w)], line
+    # The reclaim threads make a few calls of their own, for requests that failed.
+    own = line["calls"] - line["from_alloc"]
+    assert 0 <= own < 20, line
     if policy == "local":
-        assert line["calls"] == 0 and line["last_cached"] > 0 and line["first_stale"] > 0, line
+        assert not line["from_alloc"] and line["first_cached"] > 0, line
     else:
-        assert (
-            line["from_alloc"] == line["calls"] == line["waits"] > 0 and line["last_cached"] == 0
-        ), line
+        assert line["from_alloc"] == line["waits"] > 0, line
+        assert line["last_cached"] == 0, line
     if policy == "all":
-        assert line["ipis"] == 7 * line["calls"], line
+        assert 0 <= line["ipis"] - 7 * line["from_alloc"] <= 7 * own, line

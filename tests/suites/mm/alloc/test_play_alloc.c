@@ -49,6 +49,11 @@ static void wake(struct zone *zone)
 	note("wake");
 }
 
+static void wish(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	note("wish");
+}
+
 static struct page *waiting(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	note("wait");
@@ -109,7 +114,7 @@ static void begin(void)
 /* Returns true if the allocation gets world.page. */
 static bool finds(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	static const struct reclaim_ops ops = {.wait = waiting, .wake = wake};
+	static const struct reclaim_ops ops = {.wait = waiting, .wish = wish, .wake = wake};
 	const struct reclaim_ops *own = mem->reclaim;
 	struct page *page;
 
@@ -129,10 +134,12 @@ struct request {
 };
 
 /* All steps of a request when nothing is found. */
-static const struct request requests[] = {{GFP_KERNEL, 0, "look1 wait"},
-    {GFP_KERNEL | GFP_NORETRY, 0, "look1 wait"}, {GFP_NOWAIT, 0, "look1"},
-    {GFP_NOWAIT, 1, "look1 own-drain look1"}, {GFP_ATOMIC, MAX_ORDER, "look1 own-drain look1"},
-    {GFP_KERNEL, 1, "look1 own-drain look1 wait"}, {GFP_MOVABLE, 0, "look1-lower look1 wait"}};
+static const struct request requests[] = {{GFP_KERNEL, 0, "look1 wait wish"},
+    {GFP_KERNEL | GFP_NORETRY, 0, "look1 wait wish"}, {GFP_NOWAIT, 0, "look1 wish"},
+    {GFP_NOWAIT, 1, "look1 own-drain look1 wish"},
+    {GFP_ATOMIC, MAX_ORDER, "look1 own-drain look1 wish"},
+    {GFP_KERNEL, 1, "look1 own-drain look1 wait wish"},
+    {GFP_MOVABLE, 0, "look1-lower look1 wait wish"}};
 
 static void ask(unsigned at)
 {
@@ -182,12 +189,12 @@ static void atomic_allocation_waits_for_nothing(struct ktest *t)
 	spin_lock(&lock);
 	EXPECT(t, !finds(mem, GFP_KERNEL, 1));
 	spin_unlock(&lock);
-	EXPECT_SAID(t, "look1 own-drain look1");
+	EXPECT_SAID(t, "look1 own-drain look1 wish");
 	begin();
 	flags = arch_irq_save();
 	EXPECT(t, !finds(mem, GFP_KERNEL, 0));
 	arch_irq_restore(flags);
-	EXPECT_SAID(t, "look1");
+	EXPECT_SAID(t, "look1 wish");
 	begin();
 	EXPECT(t, !finds(mem, GFP_KERNEL, MAX_ORDER + 1));
 	EXPECT_SAID(t, "");
@@ -235,10 +242,10 @@ static void only_the_dying_thread_itself_gets_the_reserve(struct ktest *t)
 	world.interrupt = true;
 	WRITE_ONCE(port_task()->reserve, 1);
 	EXPECT(t, !finds(mem, GFP_NOWAIT, 0));
-	EXPECT_SAID(t, "look1");
+	EXPECT_SAID(t, "look1 wish");
 	begin();
 	EXPECT(t, !finds(mem, GFP_ATOMIC, 0));
-	EXPECT_SAID(t, "look1");
+	EXPECT_SAID(t, "look1 wish");
 	EXPECT_EQ(t, world.gfp, GFP_ATOMIC);
 }
 
@@ -257,15 +264,15 @@ static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 	    {0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1}, {1, ZONE_MOVABLE, 1}};
 	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
 
-	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 look1-lower look5 look4-lower");
-	expect_looks(t, mem, GFP_MOVABLE, 1, "look5 look4-lower look2 look1-lower");
-	expect_looks(t, mem, GFP_KERNEL, 1, "look4 look1");
-	expect_looks(t, mem, GFP_MOVABLE | GFP_THISNODE, 1, "look5 look4-lower");
-	expect_looks(t, mem, GFP_KERNEL | GFP_THISNODE, 0, "look1");
-	expect_looks(t, mem, GFP_DMA32, 0, "");
+	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 look1-lower look5 look4-lower wish");
+	expect_looks(t, mem, GFP_MOVABLE, 1, "look5 look4-lower look2 look1-lower wish");
+	expect_looks(t, mem, GFP_KERNEL, 1, "look4 look1 wish");
+	expect_looks(t, mem, GFP_MOVABLE | GFP_THISNODE, 1, "look5 look4-lower wish");
+	expect_looks(t, mem, GFP_KERNEL | GFP_THISNODE, 0, "look1 wish");
+	expect_looks(t, mem, GFP_DMA32, 0, "wish");
 	/* The CPU is on a node that the memory does not have. */
-	expect_looks(t, mem, GFP_KERNEL, 2, "look1 look4");
-	expect_looks(t, mem, GFP_KERNEL, MAX_NODES, "look1 look4");
+	expect_looks(t, mem, GFP_KERNEL, 2, "look1 look4 wish");
+	expect_looks(t, mem, GFP_KERNEL, MAX_NODES, "look1 look4 wish");
 	drop_memory(t, mem);
 }
 
@@ -278,11 +285,11 @@ static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 	normal = &mem->zones[ZONE_NORMAL];
 	movable = &mem->zones[ZONE_MOVABLE];
 	movable->wmark[WMARK_LOW] = movable->nr_free + 1;
-	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 wake look1-lower");
+	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 wake look1-lower wish");
 	normal->wmark[WMARK_LOW] = normal->nr_free + 1;
 	movable->wmark[WMARK_LOW] = movable->nr_free;
 	normal->futile = 1;
-	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 look1-lower wake");
+	expect_looks(t, mem, GFP_MOVABLE, 0, "look2 look1-lower wake wish");
 	begin();
 	world.at = 2;
 	EXPECT(t, finds(mem, GFP_MOVABLE | GFP_NOWAIT, 0));

@@ -6,6 +6,7 @@
 #define reclaim_look_ns       freed_look_ns
 #define zone_lacks            freed_lacks
 #define reclaim_wake          freed_wake
+#define reclaim_wish          freed_wish
 #define reclaim_note_freed    freed_freed
 #define request_begin         freed_begin
 #define request_over          freed_over

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_wishes.c: requests that may not sleep, or may fail early: each failure leaves to the reclaim
+ * thread what lets a later request succeed.
+ */
+#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/request.h"
+#include "tests/lib/mov_help.h"
+#include "tests/lib/pager_help.h"
+#include <quarry/contig.h>
+
+#define PAGES    96u
+#define REQUESTS 400u /* 1 ms apart */
+
+/* Make up to @nr requests, until one is served. */
+static bool served_some_day(struct memory *mem, gfp_t gfp, unsigned order, unsigned nr)
+{
+	struct pile pile = {NULL, 0};
+
+	while (nr-- > 0 && !pile_alloc(mem, &pile, gfp, order, 1))
+		thread_sleep(1000000);
+	return pile.nr && !pile_free(mem, &pile);
+}
+
+/* ---- runs ---- */
+
+static struct store store;
+
+/*
+ * Zone MOVABLE is in use, and movable requests leave NORMAL its reserve: so NORMAL is not low, and
+ * has pages that could be dropped.
+ */
+static void a_request_refused_for_a_reserve_asks_for_a_run(struct ktest *t)
+{
+	struct pile hoard = {NULL, 0};
+	struct vm_scene s;
+	struct page *page;
+	struct zone *zone;
+	unsigned i;
+
+	if (!store_scene(t, &s, &store, PAGES))
+		return;
+	caches_off(t, s.mem);
+	while ((page = take_block(movable_zone(s.mem), 0, MT_MOVABLE)))
+		pile_push(&hoard, page);
+	for (i = 0; i < PAGES; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
+	pile_alloc(s.mem, &hoard, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	zone = &s.mem->zones[ZONE_NORMAL];
+	EXPECT(t, READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_HIGH]);
+	EXPECT(t, served_some_day(s.mem, GFP_MOVABLE | GFP_NOWAIT, 0, REQUESTS));
+	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
+	caches_on(t, s.mem);
+	store_scene_end(t, &s, &store);
+}
+
+/* ---- compactions ---- */
+
+static void expect_block(struct ktest *t, gfp_t gfp)
+{
+	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fragmented(t, mem, ZONE_NORMAL);
+	EXPECT(t, served_some_day(mem, gfp, MIN_CONST(2, MAX_ORDER - 1), REQUESTS));
+	mov_end(t);
+}
+
+static void an_atomic_block_asks_for_a_compaction(struct ktest *t)
+{
+	expect_block(t, GFP_ATOMIC);
+}
+
+static void a_block_that_may_fail_early_asks_for_a_compaction(struct ktest *t)
+{
+	expect_block(t, GFP_NORETRY);
+}
+
+/* Where nothing moves, a compaction that has failed is repeated once in reclaim_look_ns. */
+static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
+{
+	const u64 pause = reclaim_look_ns, bit = request_bit(GFP_ATOMIC, 1);
+	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
+	const struct ticket_queue *tickets;
+	unsigned i;
+	u64 before;
+
+	REQUIRE(t, mov_begin(t, mem));
+	tickets = &mem->nodes[0].reclaim.compactions;
+	mov_fragmented(t, mem, ZONE_NORMAL);
+	mov.refuse = 1;
+	reclaim_look_ns = ~0ULL;
+	for (i = 0; i < REQUESTS && !(READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit); i++)
+		EXPECT(t, !served_some_day(mem, GFP_ATOMIC, 1, 1));
+	EXPECT(t, READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit);
+	/* A request that failed before that work ended has left another ticket. */
+	while (READ_ONCE(tickets->done) != READ_ONCE(tickets->asked))
+		thread_yield();
+	before = mm_event_sum(mem, EV_COMPACT_FAIL);
+	EXPECT(t, !served_some_day(mem, GFP_ATOMIC, 1, 20));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_COMPACT_FAIL), before);
+	/* The pages can move again. */
+	mov.refuse = 0;
+	reclaim_look_ns = pause;
+	EXPECT(t, served_some_day(mem, GFP_ATOMIC, 1, REQUESTS));
+	mov_end(t);
+}
+
+KTEST_SUITE(wishes, KTEST_QUICK, KTEST(a_request_refused_for_a_reserve_asks_for_a_run),
+    KTEST(an_atomic_block_asks_for_a_compaction, KTEST_SLOW),
+    KTEST(a_block_that_may_fail_early_asks_for_a_compaction, KTEST_SLOW),
+    KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW));
