@@ -25,6 +25,7 @@ HOST_TEST_SRCS += tests/suites/mm/offline/test_step_online.c
 HOST_TEST_SRCS += tests/suites/mm/offline/test_step_memory_add.c
 HOST_TEST_SRCS += tests/suites/mm/isolate/test_step_cma.c
 HOST_TEST_SRCS += tests/suites/mm/migrate/test_step_compact.c
+HOST_TEST_SRCS += tests/suites/mm/migrate/test_migrate_near.c
 HOST_TEST_SRCS += tests/suites/mm/reclaim/test_step_to_movable.c
 HOST_TEST_SRCS += tests/suites/mm/reclaim/test_step_freed.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_step_oom.c

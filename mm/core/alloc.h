@@ -7,8 +7,11 @@
 
 #include <quarry/mm.h>
 
-/* Try each zone that @gfp allows, nearest first (zonelist.c). */
-struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
+/*
+ * Try each zone that @gfp allows, nearest to @node first (zonelist.c).  An allocation's node is
+ * that of its CPU.
+ */
+struct page *alloc_from_zonelist(const struct node *node, gfp_t gfp, unsigned order);
 /* Report and count a free of @page that is wrong, for the reason @why; returns -EINVAL. */
 int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);

@@ -118,12 +118,12 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 	if (READ_ONCE(task->reserve) && !arch_in_interrupt())
 		gfp |= GFP_ALL_RESERVE;
 	task->in_alloc++;
-	page = alloc_from_zonelist(mem, gfp, order);
+	page = alloc_from_zonelist(memory_node(mem, arch_cpu_id()), gfp, order);
 	if (!page && order > 0) {
 		/* This CPU's cached pages may be all that keeps a larger block from merging. */
 		MM_EVENT(mem, ALLOC_DRAIN_LOCAL);
 		drain_local_pages(mem, NULL);
-		page = alloc_from_zonelist(mem, gfp, order);
+		page = alloc_from_zonelist(memory_node(mem, arch_cpu_id()), gfp, order);
 	}
 	if (!page && mem->reclaim && !(gfp & GFP_NOWAIT) && may_sleep())
 		page = mem->reclaim->wait(mem, gfp, order);

@@ -74,9 +74,8 @@ void memory_build_zonelists(struct memory *mem)
 	}
 }
 
-struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
+struct page *alloc_from_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 {
-	struct node *node = memory_node(mem, arch_cpu_id());
 	struct zone *zone;
 	unsigned at;
 
@@ -87,8 +86,8 @@ struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order)
 		page = pcp_alloc_zone(zone, gfp, order, lower);
 		if (!page && lower && !zone_reserved(zone, gfp))
 			page = pcp_alloc_zone(zone, gfp, order, false);
-		if ((zone_low(zone) || READ_ONCE(zone->futile)) && mem->reclaim)
-			mem->reclaim->wake(zone);
+		if ((zone_low(zone) || READ_ONCE(zone->futile)) && zone->mem->reclaim)
+			zone->mem->reclaim->wake(zone);
 		if (page)
 			return page;
 	}

@@ -99,9 +99,10 @@ static unsigned migrate_list(struct migrate_list *l)
 
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
 {
+	struct migrate_target to = migrate_anywhere;
 	struct migrate_stats stats = {0};
 	struct migrate_list list = {
-	    mem, &migrate_movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats, {0}, 0};
+	    mem, &migrate_movable_kind, pages, &to, nr, 0, fail, &stats, {0}, 0};
 
 	return migrate_list(&list);
 }
@@ -141,7 +142,8 @@ static struct page **movable_in_order(struct isolated_pages *pages)
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats)
 {
-	struct migrate_target *to = pages->to ? pages->to : &migrate_anywhere;
+	struct migrate_target anywhere = migrate_anywhere;
+	struct migrate_target *to = pages->to ? pages->to : &anywhere;
 	struct migrate_list movable = {mem, &migrate_movable_kind, movable_in_order(pages), to,
 	    pages->nr_movable, 0, fail, stats, {0}, 0};
 	struct migrate_list lru = {

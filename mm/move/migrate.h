@@ -29,6 +29,7 @@ static inline bool state_movable(enum page_state state)
  * NULL; give_back() takes back a block that was not needed.
  */
 struct migrate_target {
+	const struct node *node; /* of the page that moves; set before each call of get, get_many */
 	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
 	/* Gets @nr pages of order 0; returns how many it got.  NULL: get() is called for each. */
 	unsigned (*get_many)(
@@ -37,7 +38,16 @@ struct migrate_target {
 	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
 };
 
-/* Targets allocated wherever movable memory is free. */
+static inline void target_near(
+    struct migrate_target *to, struct memory *mem, const struct page *src)
+{
+	to->node = &mem->nodes[zone_of(mem, page_to_pfn_in(mem, src))->node];
+}
+
+/*
+ * Targets allocated on the page's node or, if that has no free movable memory, wherever there is
+ * some.  Each thread uses a copy of its own.
+ */
 extern struct migrate_target migrate_anywhere;
 
 /*

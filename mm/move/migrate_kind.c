@@ -8,11 +8,25 @@
  * Invariants: the tables never change.
  * Tests:      migrate, migrate_exact.
  */
+#include "mm/core/alloc.h"
 #include "mm/move/migrate.h"
+#include "mm/core/zone.h"
+
+#define GFP_TARGET (GFP_MOVABLE | GFP_NORETRY)
+
+/* Is the page that moves on the node of this CPU, whose memory each request tries first? */
+static bool at_home(const struct migrate_target *to, struct memory *mem)
+{
+	return to->node == memory_node(mem, arch_cpu_id());
+}
 
 static struct page *get_anywhere(struct migrate_target *to, struct memory *mem, unsigned order)
 {
-	return mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, order);
+	struct page *page = at_home(to, mem)
+	    ? NULL
+	    : alloc_from_zonelist(to->node, GFP_TARGET | GFP_THISNODE, order);
+
+	return page ? page : mem_alloc_pages(mem, GFP_TARGET, order);
 }
 
 static void give_back_anywhere(
@@ -24,7 +38,13 @@ static void give_back_anywhere(
 static unsigned get_many_anywhere(
     struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr)
 {
-	return (unsigned)mem_alloc_pages_bulk(mem, GFP_MOVABLE | GFP_NORETRY, nr, pages);
+	unsigned got = 0;
+
+	if (at_home(to, mem))
+		return (unsigned)mem_alloc_pages_bulk(mem, GFP_TARGET, nr, pages);
+	while (got < nr && (pages[got] = get_anywhere(to, mem, 0)))
+		got++;
+	return got;
 }
 
 struct migrate_target migrate_anywhere = {

@@ -60,12 +60,13 @@ static struct vm_object *mig_object(const struct memory *mem, const struct page 
 /* Pages that are prepared together, or changed in one hold of their object's lock. */
 #define MIG_AT_ONCE 16
 
-/* Allocate target pages for @nr sources; returns how many it got. */
-static unsigned mig_targets(
-    struct memory *mem, struct migrate_target *to, struct page **dst, unsigned nr)
+/* Allocate target pages for @nr sources, all on the node of @src; returns how many it got. */
+static unsigned mig_targets(struct memory *mem, struct migrate_target *to, const struct page *src,
+    struct page **dst, unsigned nr)
 {
 	unsigned have = 0, i;
 
+	target_near(to, mem, src);
 	if (nr > 1 && to->get_many)
 		have = to->get_many(to, mem, dst, nr);
 	else
@@ -100,7 +101,7 @@ static noinline bool mig_prepare(
 		                                       : 0;
 		want += !err[i];
 	}
-	have = mig_targets(mem, to, dst, want);
+	have = mig_targets(mem, to, pages[0], dst, want);
 	enough = have == want;
 	for (i = 0; i < nr; i++) {
 		if (!err[i] && used == have)

@@ -187,6 +187,7 @@ void migrate_movable_batch(
 	for (i = 0; i < nr; i++) {
 		unsigned order = word_order(page_word(pages[i]));
 
+		target_near(to, mem, pages[i]);
 		err[i] = order >= none ? -ENOMEM : migrate_one(mem, pages[i], to);
 		if (err[i] == -ENOMEM)
 			none = MIN(none, order);

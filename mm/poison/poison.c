@@ -50,6 +50,7 @@ u64 poison_patience_ns = 5000000000ULL;
  */
 static int take_softly(struct poison_request *r)
 {
+	struct migrate_target to = migrate_anywhere;
 	const struct migrate_kind *kind = &migrate_lru_kind;
 	struct page *page = pfn_to_page_in(r->mem, r->head);
 	int err = isolate_lru_page(r->mem, r->head), moved = -EAGAIN;
@@ -73,7 +74,7 @@ static int take_softly(struct poison_request *r)
 	for (pass = 0; pass < MIGRATE_PASSES && moved == -EAGAIN; pass++) {
 		if (pass)
 			thread_yield();
-		kind->move(r->mem, &page, 1, &migrate_anywhere, &moved);
+		kind->move(r->mem, &page, 1, &to, &moved);
 	}
 	sched_point("mf.migrated");
 	/* -ENOENT: the owner has released the page, so there was nothing to move. */

@@ -174,7 +174,7 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	/* Read before the search, which finds the pages of a report that has ended by now. */
 	bool reports = reports_for(q);
 
-	q->page = alloc_from_zonelist(q->mem, q->gfp, q->order);
+	q->page = alloc_from_zonelist(memory_node(q->mem, arch_cpu_id()), q->gfp, q->order);
 	if (q->page)
 		return GOT_IT;
 	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};

@@ -30,7 +30,7 @@ static enum outcome look(struct request *q, enum outcome then)
 		all = GFP_ALL_RESERVE;
 		then = TRY_NO_MORE;
 	}
-	q->page = alloc_from_zonelist(q->mem, q->gfp | all, q->order);
+	q->page = alloc_from_zonelist(memory_node(q->mem, arch_cpu_id()), q->gfp | all, q->order);
 	return q->page ? GOT_IT : then;
 }
 

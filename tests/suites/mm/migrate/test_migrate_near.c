@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* test_migrate_near.c: pages that move stay on their node, whichever CPU moves them. */
+#include "tests/lib/mov_help.h"
+#include <quarry/memory_hotplug.h>
+#include <quarry/poison.h>
+
+static struct memory *mem;
+static unsigned far; /* the node that CPU 0 is not on */
+static struct offline_result result;
+static int soft;
+
+static struct zone *far_zone(void)
+{
+	return &mem->zones[far * NR_ZONE_KINDS + ZONE_MOVABLE];
+}
+
+/*
+ * Two nodes with a zone NORMAL and a zone MOVABLE each; the first pageblock of the far one is full.
+ */
+static bool begin(struct ktest *t)
+{
+	static struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, 8}, {0, ZONE_MOVABLE, 8}, {1, ZONE_NORMAL, 8}, {1, ZONE_MOVABLE, 8}};
+
+	mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	if (!mem || !mov_begin(t, mem))
+		return false;
+	far = 1 - arch_cpu_node(0) % 2;
+	mov_fill_range(far_zone()->start_pfn, far_zone()->start_pfn + PAGEBLOCK_PAGES);
+	return true;
+}
+
+static void expect_all_on_far_node(struct ktest *t)
+{
+	u32 i;
+
+	for (i = 0; i < mov.nr; i++) {
+		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, mov.pages[i]))->node, far);
+		mov_free(i);
+	}
+}
+
+static void offlines(void *arg)
+{
+	soft = offline_pages(mem, far_zone()->start_pfn, PAGEBLOCK_PAGES, NULL, &result);
+}
+
+static void offlined_pages_stay_on_their_node(struct ktest *t)
+{
+	if (!begin(t))
+		return;
+	ktest_on_cpu(0, offlines, NULL);
+	EXPECT_EQ(t, soft, 0);
+	EXPECT_EQ(t, result.moved, PAGEBLOCK_PAGES);
+	expect_all_on_far_node(t);
+	EXPECT_EQ(t, online_pages(mem, far_zone()->start_pfn, PAGEBLOCK_PAGES, NULL), 0);
+	drop_memory(t, mem);
+}
+
+static void breaks_softly(void *arg)
+{
+	soft = mem_soft_offline_page(mem, far_zone()->start_pfn);
+}
+
+static void a_soft_offline_moves_the_page_on_its_node(struct ktest *t)
+{
+	if (!begin(t))
+		return;
+	ktest_on_cpu(0, breaks_softly, NULL);
+	EXPECT_EQ(t, soft, 0);
+	expect_all_on_far_node(t);
+	EXPECT_EQ(t, mem_unpoison_page(mem, far_zone()->start_pfn), 0);
+	drop_memory(t, mem);
+}
+
+/* The node has no free memory: then the pages move to the other one. */
+static void pages_of_a_full_node_move_elsewhere(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	unsigned kind;
+	struct page *page;
+
+	if (!begin(t))
+		return;
+	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++) {
+		while ((page = take_block(&mem->zones[far * NR_ZONE_KINDS + kind], 0, MT_MOVABLE)))
+			pile_push(&pile, page);
+	}
+	ktest_on_cpu(0, breaks_softly, NULL);
+	EXPECT_EQ(t, soft, 0);
+	EXPECT(t, zone_of(mem, page_to_pfn_in(mem, mov.pages[0]))->node != far);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	while (mov.nr > 0)
+		mov_free(--mov.nr);
+	EXPECT_EQ(t, mem_unpoison_page(mem, far_zone()->start_pfn), 0);
+	drop_memory(t, mem);
+}
+
+KTEST_SUITE(migrate_near, KTEST_QUICK, KTEST(offlined_pages_stay_on_their_node),
+    KTEST(a_soft_offline_moves_the_page_on_its_node), KTEST(pages_of_a_full_node_move_elsewhere));
