@@ -118,6 +118,22 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
+bool page_take_state(struct page *page, enum page_state to)
+{
+	u32 word, next;
+
+	KASSERT(EDGES_PG_ALLOC >> to & 1);
+	do {
+		word = page_word(page);
+		if (word_state(word) != PG_ALLOC)
+			page_corrupt(page, PAGE_WORD(1, PG_ALLOC, word_order(word)));
+		if (word & PAGE_POISON)
+			return false;
+		next = (word & ~PAGE_STATE_MASK) | (u32)to << PAGE_STATE_SHIFT;
+	} while (!atomic_cas(&page->word, word, next));
+	return true;
+}
+
 /* Each state of STATES_HELD must have an edge to FREEING. */
 ASSERT_EDGE(PG_ALLOC, PG_FREEING);
 ASSERT_EDGE(PG_OBJECT, PG_FREEING);

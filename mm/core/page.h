@@ -109,6 +109,13 @@ static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 	} while (0)
 
 void page_swap_state(struct page *page, enum page_state from, enum page_state to);
+/*
+ * page_take_state - change an allocated page to a state in which others can find it.  False: a
+ * frame of it broke since its allocation; it stays ALLOC, and its free retires the frame.  State
+ * and flag are in one word: memory_failure flags the page before, and it is not used, or finds it
+ * in its new state.
+ */
+bool page_take_state(struct page *page, enum page_state to) must_check;
 
 /* ---- flags of a page in use ---- */
 

@@ -72,14 +72,15 @@ static void slab_list_remove(struct slab *slab) REQUIRES(slab_class)
 
 static struct slab *slab_new(unsigned shift)
 {
-	struct page *page = alloc_pages(GFP_KERNEL, 0);
+	struct page *page;
 	struct slab *slab;
 	size_t at, first = MAX((size_t)1 << shift, (size_t)SLAB_HEADER);
 	void *free = NULL;
 
+	while ((page = alloc_pages(GFP_KERNEL, 0)) && !page_take_state(page, PG_SLAB))
+		free_pages(page, 0);
 	if (!page)
 		return NULL;
-	page_cas_state(page, PG_ALLOC, PG_SLAB);
 	slab = page_address(page);
 	for (at = first; at + ((size_t)1 << shift) <= PAGE_SIZE; at += (size_t)1 << shift) {
 		void **object = (void **)((char *)slab + at);

@@ -216,7 +216,7 @@ static bool mig_copy(struct memory *mem, struct page *src)
  * @frozen, else by the page itself.  err[]: -ENOENT if the slot does not have the marker any more.
  */
 static void mig_replace(
-    struct vm_object *object, struct page **pages, u32 hold, u32 frozen, int *err)
+    struct vm_object *object, struct page **pages, u32 hold, u32 *frozen, int *err)
 {
 	struct page *old[MIG_AT_ONCE], *new[MIG_AT_ONCE];
 	struct memory *mem = object->mem;
@@ -232,7 +232,12 @@ static void mig_replace(
 		err[i] = *slot[nr] == slot_marker(pfn) ? 0 : -ENOENT;
 		if (err[i])
 			continue;
-		if (!(frozen >> i & 1)) {
+		/* The target may have broken since mig_copy, while others were copied. */
+		if (*frozen >> i & 1 && page_poisoned(dst)) {
+			mig_thaw(src);
+			*frozen &= ~(1U << i);
+		}
+		if (!(*frozen >> i & 1)) {
 			*slot[nr] = (uintptr_t)src;
 			rmap_restore(object, src->index, pte_migration(pfn), src);
 			continue;
@@ -277,7 +282,7 @@ static noinline unsigned mig_finish_run(
 	for (left = run; left; left &= ~hold) {
 		object_lock(object);
 		hold = rmap_single(object) ? left : left & -left;
-		mig_replace(object, pages, hold, frozen, err);
+		mig_replace(object, pages, hold, &frozen, err);
 		spin_unlock(&object->lock);
 		sched_point("mig.restored");
 	}

@@ -76,22 +76,32 @@ static void list_remove(struct zone *zone, const struct page *page)
 	list_remove_run(zone, page, page, 1);
 }
 
-/* The part of lru_add_page under the lru lock of the page's zone. */
-static always_inline void add_locked(
-    struct zone *zone, struct page *page, struct vm_object *object, u32 index) REQUIRES(lru_class)
+/*
+ * The part of lru_add_page under the lru lock of the page's zone.  False: the page broke, and
+ * nothing has changed; but not with @moved: the page that it replaces has lost its owner already.
+ */
+static always_inline bool add_locked(struct zone *zone, struct page *page, struct vm_object *object,
+    u32 index, bool moved) REQUIRES(lru_class)
 {
+	bool listed = object->kind != OBJ_PHYS;
+
 	PAGE_ASSERT(zone->mem, page, word_order(page_word(page)) == 0 && page->mapcount == 0);
 	WRITE_ONCE(page->owner, object);
 	page->index = index;
-	if (object->kind == OBJ_PHYS) {
-		page_set_flags(page, PAGE_UNEVICTABLE);
-		page_cas_state(page, PG_ALLOC, PG_OBJECT);
-	} else {
+	if (moved) {
 		page_cas_state(page, PG_ALLOC, PG_LRU);
+	} else if (!page_take_state(page, listed ? PG_LRU : PG_OBJECT)) {
+		WRITE_ONCE(page->owner, NULL);
+		return false;
+	}
+	if (!listed) {
+		page_set_flags(page, PAGE_UNEVICTABLE);
+	} else {
 		list_insert(zone, page);
 		if (object->kind != OBJ_ANON)
 			WRITE_ONCE(zone->lru_came, zone->lru_came + 1);
 	}
+	return true;
 }
 
 static enum account_kind kind_in(const struct zone *zone)
@@ -99,15 +109,18 @@ static enum account_kind kind_in(const struct zone *zone)
 	return zone->kind == ZONE_MOVABLE ? ACCOUNT_MOVABLE : ACCOUNT_PAGES;
 }
 
-void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
+bool lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = lru_lock_irqsave(zone);
+	bool added = add_locked(zone, page, object, index, false);
 
-	account_count(object->account, kind_in(zone), 1);
-	add_locked(zone, page, object, index);
+	if (added)
+		account_count(object->account, kind_in(zone), 1);
 	lru_unlock_irqrestore(zone, flags);
-	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
+	if (added)
+		trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
+	return added;
 }
 
 /*
@@ -156,7 +169,7 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 		irqflags_t flags = lru_lock_irqsave(zone);
 
 		for (end = i; end < nr && zone_has_page(zone, new[end]); end++)
-			add_locked(zone, new[end], new[end]->owner, old[end]->index);
+			(void)add_locked(zone, new[end], new[end]->owner, old[end]->index, true);
 		if (kind_in(zone) != from)
 			account_moved(zone, old + i, new + i, end - i);
 		lru_unlock_irqrestore(zone, flags);

@@ -6,8 +6,12 @@
 #include <quarry/mm.h>
 #include <quarry/vm.h>
 
-/* Make the new page @page (ALLOC) page @index of @object, its owner from now on. */
-void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index);
+/*
+ * Make the new page @page (ALLOC) page @index of @object, its owner from now on.  False: the page
+ * broke since its allocation, and stays ALLOC.
+ */
+bool lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
+    must_check;
 /*
  * The object releases @page: take it off its list and clear its owner.  The caller keeps the
  * reference.

@@ -20,10 +20,11 @@
 /* Allocate a table, which is not charged yet; NULL: no memory. */
 static struct page *table_alloc(const struct pagetable *pt)
 {
-	struct page *page = mem_alloc_pages(pt->mem, GFP_KERNEL | GFP_ZERO, 0);
+	struct page *page;
 
-	if (page)
-		page_cas_state(page, PG_ALLOC, PG_PGTABLE);
+	while ((page = mem_alloc_pages(pt->mem, GFP_KERNEL | GFP_ZERO, 0)) &&
+	    !page_take_state(page, PG_PGTABLE))
+		mem_free_pages(pt->mem, page, 0);
 	return page;
 }
 

@@ -59,8 +59,11 @@ int object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 u64 *object_slot(struct vm_object *object, u32 index);
 /* The value of slot @index; 0 if it was never filled. */
 u64 object_lookup(struct vm_object *object, u32 index);
-/* Under the object's lock: put a new page (ALLOC, one reference) into slot @index, at @slot. */
-void object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page);
+/*
+ * Under the object's lock: put a new page (ALLOC, one reference) into slot @index, at @slot.
+ * False: the page broke since its allocation, and nothing has changed.
+ */
+bool object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page) must_check;
 /* The flags for allocating a page of the object. */
 static inline gfp_t object_gfp(const struct vm_object *object)
 {

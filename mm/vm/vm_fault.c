@@ -108,8 +108,8 @@ static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, b
 	u64 *place = object_slot(f->object, f->index), slot = place ? *place : 0;
 
 	CHECKED_ASSERT(spin_is_held(&f->space->lock) && spin_is_held(&f->object->lock));
-	if (!slot && f->page) {
-		object_fill(f->object, place, f->index, f->page);
+	/* A page that broke is not used: its free retires it, and the access is tried again. */
+	if (!slot && f->page && object_fill(f->object, place, f->index, f->page)) {
 		slot = (uintptr_t)f->page;
 		f->page = NULL;
 		MM_EVENT(f->space->mem, FAULT_NEW);

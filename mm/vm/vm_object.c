@@ -98,13 +98,15 @@ int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 	return likely(leaf) ? filled : bring_leaf(object, index, gfp);
 }
 
-void object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page)
+bool object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page)
 {
 	CHECKED_ASSERT(spin_is_held(&object->lock));
 	KASSERT(*slot == 0);
+	if (!lru_add_page(object->mem, page, object, index))
+		return false;
 	*slot = (uintptr_t)page;
 	WRITE_ONCE(object->nr_present, object->nr_present + 1);
-	lru_add_page(object->mem, page, object, index);
+	return true;
 }
 
 int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
@@ -277,8 +279,8 @@ int vm_object_supply_by(
 	err = 0;
 	if (slot)
 		err = slot_is_marker(slot) ? -EAGAIN : slot == SLOT_LOST ? -EHWPOISON : -EEXIST;
-	else
-		object_fill(object, place, index, page);
+	else if (!object_fill(object, place, index, page))
+		err = -EAGAIN; /* the frame broke meanwhile; its free retires it */
 	spin_unlock(&object->lock);
 	if (err)
 		mem_free_pages(mem, page, 0);

@@ -47,7 +47,7 @@ static unused void copy_object_walk_ends(struct vm_object *object);
 static unused u64 *copy_object_slot(struct vm_object *object, u32 index);
 static unused u64 copy_object_lookup(struct vm_object *object, u32 index);
 static unused int copy_object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
-static unused void copy_object_fill(
+static unused bool copy_object_fill(
     struct vm_object *object, u64 *slot, u32 index, struct page *page);
 static unused bool copy_object_tryget(struct vm_object *object);
 static unused struct vm_object *copy_lru_get_object(struct memory *mem, struct page *page);

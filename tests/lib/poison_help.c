@@ -26,6 +26,15 @@ bool is_flagged(const struct memory *mem, pfn_t pfn)
 	return page_word(pfn_to_page_in(mem, pfn)) & PAGE_F_HWPOISON;
 }
 
+void doom_page(struct memory *mem, pfn_t pfn)
+{
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	poison_doom(zone, pfn, pfn);
+	zone_unlock_irqrestore(zone, flags);
+}
+
 bool is_retired(const struct memory *mem, pfn_t pfn)
 {
 	return page_word(pfn_to_page_in(mem, pfn)) ==

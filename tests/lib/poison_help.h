@@ -18,6 +18,9 @@ unsigned long nr_flagged(struct memory *mem);
 
 bool is_flagged(const struct memory *mem, pfn_t pfn);
 
+/* Flag a page of order 0 in use, as a memory_failure does that judged it a moment ago. */
+void doom_page(struct memory *mem, pfn_t pfn);
+
 bool is_retired(const struct memory *mem, pfn_t pfn);
 
 /* Exactly @nr pages are flagged, by counts and by flags, and check_memory finds no damage. */

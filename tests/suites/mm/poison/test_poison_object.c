@@ -123,7 +123,7 @@ static void object_with_a_lost_page_is_destroyed(struct ktest *t)
 }
 
 /*
- * A page is flagged after its allocation, before it enters its slot. It stays with its object,
+ * A page is flagged by a judgement from before it entered its slot. It stays with its object,
  * neither moved nor dropped. The next failure retires it.
  */
 static void flagged_in_transit(struct ktest *t, struct vm_object *object)
@@ -136,11 +136,10 @@ static void flagged_in_transit(struct ktest *t, struct vm_object *object)
 	REQUIRE(t, !vm_object_supply(object, 0, NULL));
 	REQUIRE(t, (page = mem_alloc_pages(mem, object_gfp(object), 0)));
 	pfn = page_to_pfn_in(mem, page);
-	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
-	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	spin_lock(&object->lock);
-	object_fill(object, object_slot(object, 1), 1, page);
+	EXPECT(t, object_fill(object, object_slot(object, 1), 1, page));
 	spin_unlock(&object->lock);
+	doom_page(mem, pfn);
 	expect_poisoned(t, mem, 1);
 	EXPECT(t, isolate_lru_page(mem, pfn) < 0);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);

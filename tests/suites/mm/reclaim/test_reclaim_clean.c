@@ -239,7 +239,7 @@ static void refusing_pager_is_called_once_in_a_run(struct ktest *t)
 		struct page *page = NEED(t, mem_alloc_pages(s.mem, where[i], 0));
 
 		spin_lock(&s.object->lock);
-		object_fill(s.object, object_slot(s.object, i), i, page);
+		EXPECT(t, object_fill(s.object, object_slot(s.object, i), i, page));
 		spin_unlock(&s.object->lock);
 		page_set_flags(page, PAGE_DIRTY);
 	}

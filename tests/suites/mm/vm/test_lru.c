@@ -226,7 +226,7 @@ static void pages_of_two_zones_are_released_together(struct ktest *t)
 		page[i] =
 		    mem_alloc_pages(s.mem, kind[i] == ZONE_MOVABLE ? GFP_MOVABLE : GFP_KERNEL, 0);
 		REQUIRE(t, page[i]);
-		lru_add_page(s.mem, page[i], s.object, i);
+		REQUIRE(t, lru_add_page(s.mem, page[i], s.object, i));
 	}
 	for (i = 0; i < ARRAY_SIZE(kind); i++)
 		EXPECT_EQ(t, s.mem->zones[kind[i]].lru[LRU_INACTIVE].nr, 2);
