@@ -208,6 +208,9 @@ static u64 mix_block(u64 h, unsigned block) NO_LOCK_ANALYSIS
 	return mix(h, tree->list | known->isolated << 8 | known->offline << 9);
 }
 
+/* The fields of a zone that change, and count, lie side by side. */
+BUILD_ASSERT(offsetof(struct zone, nr_free) < offsetof(struct zone, pcp_limit));
+
 static u64 mix_zone(u64 h, const struct zone *zone) NO_LOCK_ANALYSIS
 {
 	unsigned cpu, i, k;
