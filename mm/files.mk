@@ -81,6 +81,7 @@ MM_SRCS += mm/reclaim/to_movable.c
 MM_SRCS += mm/reclaim/reclaim.c
 # 13: checking and showing memory
 MM_SRCS += mm/check/check_vm.c
+MM_SRCS += mm/check/check_setup.c
 MM_SRCS += mm/check/check_zone.c
 MM_SRCS += mm/check/check.c
 MM_SRCS += mm/check/show.c

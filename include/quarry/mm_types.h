@@ -400,8 +400,13 @@ struct memory {
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
 	struct oom_state oom;
-	u32 blocks_at_once;     /* c: BLOCKS_AT_ONCE, unless a test changes it */
-	u32 iso_pending;        /* a: isolations during which caches may hold isolated pages */
+	u32 blocks_at_once; /* c: BLOCKS_AT_ONCE, unless a test changes it */
+	u32 iso_pending;    /* a: isolations during which caches may hold isolated pages */
+	/*
+	 * a: operations that may isolate pageblocks; calls of start_isolate_page_range count for
+	 * good
+	 */
+	u32 nr_isolating;
 	enum iso_policy policy; /* a: for offlines that name no policy */
 	bool badpage_panic;     /* a: a bad free panics after its report */
 	bool backed;            /* c: pages have memory behind them (GFP_ZERO, patterns) */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check.c: check_memory: it stops every CPU, and has all structures recounted (check_zone.c,
- * check_vm.c).
+ * check.c: check_memory: it stops every CPU, and has all structures recounted (check_setup.c,
+ * check_zone.c, check_vm.c).
  *
  * Owns:       nothing; it never repairs.
  * Locks:      cpu_hotplug shared and pcp_ctl, so that no drain round is under way.  Then every CPU
@@ -23,7 +23,6 @@
 struct check {
 	struct memory *mem;
 	struct mm_violation *v;
-	bool pending; /* pages of isolated pageblocks may still be cached */
 	/* The stop: the CPU that checks, and the number of CPUs that must stop. */
 	unsigned cpu, want;
 	unsigned arrived; /* atomic: CPUs that have stopped */
@@ -39,14 +38,21 @@ static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
 {
 }
 
-static void check_zones(struct check *c) WHILE_STOPPED
+bool check_zones(struct memory *mem, bool pending, struct mm_violation *v)
 {
+	struct check_sums sums = {.pending = pending};
 	unsigned i;
 
-	for (i = 0; i < c->mem->nr_nodes * NR_ZONE_KINDS; i++)
+	if (!check_setup(mem, v))
+		return false;
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
 		/* a zone without a span has nothing to check */
-		if (!check_zone(c->mem, &c->mem->zones[i], c->pending, c->v))
-			return;
+		if (!check_zone(mem, &mem->zones[i], &sums, v))
+			return false;
+	/* While keeping is held, a page and the count may be changing. */
+	if (mem->vm.nr_kept == sums.kept || mutex_is_held(&mem->vm.keeping))
+		return true;
+	return bad(v, "I-S9 kept pages", PFN_NONE, mem->vm.nr_kept, sums.kept);
 }
 
 /*
@@ -71,10 +77,8 @@ static void stopped(void *arg)
 		c->missed = load_acquire(&c->arrived) < c->want;
 	} while (c->missed && arch_clock_ns() < end);
 	if (!c->missed) {
-		c->pending = READ_ONCE(c->mem->iso_pending) > 0;
 		all_stopped();
-		check_zones(c);
-		if (!c->v->what)
+		if (check_zones(c->mem, READ_ONCE(c->mem->iso_pending) > 0, c->v))
 			check_vm(c->mem, c->v);
 	}
 	store_release(&c->release, 1u);

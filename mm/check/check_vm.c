@@ -10,7 +10,7 @@
  *             being freed.  All data compared here changes under the lock of one object, so the
  *             other objects are consistent.
  * Invariants: those it checks are listed in docs/mm/check.md.
- * Tests:      check_vm, check_vm_order, check_borders.
+ * Tests:      fields, check_vm.
  */
 #include "mm/check/check.h"
 #include "mm/vm/migwait.h"
@@ -23,17 +23,6 @@ struct vm_check {
 	struct mm_violation *v;
 	bool exact; /* no unmapping still holds references for its TLB shootdown */
 };
-
-#define CHECK(c, cond, text, at, found, should)                                                    \
-	do {                                                                                       \
-		if (unlikely(!(cond))) {                                                           \
-			*(c)->v = (struct mm_violation){.what = (text),                            \
-			    .pfn = (at),                                                           \
-			    .have = (unsigned long)(found),                                        \
-			    .want = (unsigned long)(should)};                                      \
-			return false;                                                              \
-		}                                                                                  \
-	} while (0)
 
 static bool being_changed(const struct vm_object *object)
 {
@@ -136,7 +125,8 @@ static bool check_reclaim(struct vm_check *c)
 		    !check_tickets(c, &r->compactions, "I-R1 tickets for compactions", n))
 			return false;
 	}
-	return true;
+	return check_tickets(
+	    c, &c->mem->standby.tickets, "I-R1 tickets for standby memory", c->mem->nr_nodes);
 }
 
 /* ---- slots ---- */
@@ -175,7 +165,8 @@ static bool check_slot(struct vm_check *c, struct vm_object *object, u32 index, 
 		    pfn, index, 0);
 		return true;
 	}
-	CHECK(c, pfn_is_page(c, pfn), "I-S2 slot names no page", pfn, index, 0);
+	CHECK(c, pfn_is_page(c, pfn) && page == pfn_to_page_in(c->mem, pfn),
+	    "I-S2 slot names no page", pfn, index, 0);
 	CHECK(c, page_is_objects(page_word(page)), "I-S2 state of a slot's page", pfn,
 	    word_state(page_word(page)), PG_LRU);
 	CHECK(c, page->owner == object && page->index == index, "I-S2 owner of a slot's page", pfn,
@@ -214,6 +205,10 @@ static bool check_objects(struct vm_check *c,
 
 		if (being_changed(object))
 			continue;
+		CHECK(c,
+		    object->mem == c->mem && object->nr_pages - 1 < OBJ_MAX_PAGES &&
+		        !object->ops == (object->kind != OBJ_PAGER) && object->kind <= OBJ_PHYS,
+		    "I-S2 fields of an object", PFN_NONE, object->nr_pages, object->kind);
 		if (!for_each_slot(c, object, fn, &nr))
 			return false;
 		CHECK(c, nr == object->nr_present, "I-S2 filled slots of an object", PFN_NONE,
@@ -250,6 +245,10 @@ static bool check_place(struct vm_check *c, struct vm_space *space, uintptr_t va
 	u64 slot;
 
 	CHECK(c, r, "I-S4 entry outside every region", pte_pfn(pte), va, 0);
+	CHECK(c,
+	    r->space == space && !((r->start | r->end) & (PAGE_SIZE - 1)) && r->prot & VM_READ &&
+	        !(r->prot & ~r->may),
+	    "I-S4 fields of a region", pte_pfn(pte), r->prot, r->may);
 	if (being_changed(r->object))
 		return true;
 	slot = object_lookup(r->object, region_index(r, va));
@@ -294,6 +293,8 @@ static bool check_space(struct vm_check *c, struct vm_space *space)
 	uintptr_t va;
 	u64 *entry;
 
+	CHECK(c, space->mem == c->mem && space->pt.mem == c->mem, "I-S4 memory of a space",
+	    PFN_NONE, space->mem, c->mem);
 	for (va = VM_USER_START; (entry = pt_next(&space->pt, &va, VM_USER_END)); va += PAGE_SIZE) {
 		if (*entry &&
 		    !(check_entry(c, *entry) && (!at_rest || check_place(c, space, va, *entry))))

@@ -8,8 +8,7 @@
  *             cache has interrupts off, so no CPU was stopped inside such code.  pcp_ctl is held,
  *             so no drain round is under way.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
- * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
- *             each to be named.
+ * Tests:      held; fields and check plant corruptions and expect their names.
  */
 #include "mm/core/buddy.h"
 #include "mm/check/check.h"
@@ -22,7 +21,7 @@ struct zone_check {
 	struct memory *mem;
 	struct zone *zone;
 	struct mm_violation *v;
-	bool pending; /* pages of isolated pageblocks may still be cached */
+	struct check_sums *sums;
 	unsigned long listed[NR_MIGRATETYPES][NR_ORDERS]; /* pageblocks that must be listed */
 	unsigned long free, free_cma;                     /* free pages in listed pageblocks */
 	/* isolated counts pageblocks, the others count pages */
@@ -30,22 +29,9 @@ struct zone_check {
 	unsigned long lru;    /* pages that must be on reclaim lists */
 	unsigned long taken;  /* pages in state ISO_MIG */
 	unsigned long doomed; /* flagged pages in use */
+	unsigned long whole;  /* pageblocks in transit as one block */
 	u64 cached_set;       /* sum of set_hash over cached heads, less the sum over slots */
 };
-
-static bool bad(
-    struct zone_check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
-{
-	*c->v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
-	return false;
-}
-
-#define CHECK(c, cond, what, pfn, have, want)                                                      \
-	do {                                                                                       \
-		if (unlikely(!(cond)))                                                             \
-			return bad(                                                                \
-			    (c), (what), (pfn), (unsigned long)(have), (unsigned long)(want));     \
-	} while (0)
 
 /*
  * Two sets of pfns are compared by their sizes and by the sums of this hash.  A page that one set
@@ -59,6 +45,12 @@ static u64 set_hash(pfn_t pfn)
 	return (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9ULL;
 }
 
+/* No thread pins, maps or keeps the page. */
+static bool let_alone(const struct page *page)
+{
+	return !page->pincount && !page->mapcount && !page->kept;
+}
+
 static bool check_in_use(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
 {
 	/* While its migrator copies it, a page has no references. */
@@ -68,6 +60,7 @@ static bool check_in_use(struct zone_check *c, pfn_t pfn, const struct page *pag
 	CHECK(c, ref >= 1 || frozen, "I-S1 references of a page in use", pfn, ref, 1);
 	CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins",
 	    pfn, ref, page->pincount);
+	c->sums->kept += page->kept;
 	c->lru += word_state(word) == PG_LRU && page->owner;
 	c->taken += word_state(word) == PG_ISO_MIG;
 	return true;
@@ -84,18 +77,23 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 	case PG_PCP:
 		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn,
 		    word, 0);
-		CHECK(c, page->pincount == 0 && page->mapcount == 0,
-		    "I-S2 cached page pinned or mapped", pfn, page->pincount, page->mapcount);
+		CHECK(c, let_alone(page), "I-S2 cached page pinned or mapped", pfn, page->pincount,
+		    page->mapcount);
 		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
 		c->cached += 1UL << order;
 		c->cached_set += set_hash(pfn);
 		return true;
 	case PG_FREEING:
 		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
+		CHECK(c, let_alone(page), "I-S2 page being freed pinned or mapped", pfn,
+		    page->pincount, page->mapcount);
+		c->whole += order == MAX_ORDER;
 		return true;
 	case PG_RESERVED:
 		CHECK(c, (word & ~PAGE_POISON) == PAGE_WORD(1, PG_RESERVED, order),
 		    "I-S1 word of a reserved head", pfn, word, 0);
+		CHECK(c, let_alone(page), "I-S2 reserved page pinned or mapped", pfn,
+		    page->pincount, page->mapcount);
 		c->reserved += 1UL << order;
 		return true;
 	case PG_MOVABLE_OPS:
@@ -108,15 +106,15 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 	case PG_BALLOON: return check_in_use(c, pfn, page, word);
 	case PG_HWPOISON:
 		CHECK(c,
-		    word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && !page->mapcount &&
-		        !page->pincount && !page->owner,
+		    word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && let_alone(page) &&
+		        !page->owner,
 		    "I-H2 word of a retired page", pfn, word, 0);
 		return true;
 	case PG_TAIL:
 	case PG_FREE:
 	case NR_PAGE_STATES: break;
 	}
-	return bad(c, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
+	return bad(c->v, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
 }
 
 /*
@@ -132,11 +130,10 @@ static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word, unsigned *fla
 	for (page++; page < end; page++) {
 		u32 tail = page_word(page);
 
-		if (likely(!tail))
+		if (likely(!tail && let_alone(page)))
 			continue;
-		if (tail != PAGE_F_HWPOISON)
-			return bad(
-			    c, "I-B3 tail of a block", page_to_pfn_in(c->mem, page), tail, 0);
+		CHECK(c, !(tail & ~PAGE_F_HWPOISON) && let_alone(page), "I-B3 tail of a block",
+		    page_to_pfn_in(c->mem, page), tail, 0);
 		++*flagged;
 	}
 	return true;
@@ -163,7 +160,7 @@ static bool check_free(struct zone_check *c, pfn_t pfn, unsigned order)
 	for (; page < end; page++) {
 		u32 word = page_word(page);
 
-		if (likely(!word && !page->pincount && !page->mapcount))
+		if (likely(!word && let_alone(page)))
 			continue;
 		pfn = page_to_pfn_in(c->mem, page);
 		CHECK(c, word != PAGE_F_HWPOISON, "I-H1 flagged page is free", pfn, word, 0);
@@ -279,18 +276,6 @@ static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	return true;
 }
 
-/*
- * Is the pageblock in the span of the zone that it names?  Then it is checked together with that
- * zone.
- */
-static bool in_other_span(const struct zone_check *c, pfn_t block)
-{
-	unsigned id = pageblock_of(c->mem, block)->zone;
-
-	return id < MAX_ZONES && block >= c->mem->zones[id].start_pfn &&
-	    block < c->mem->zones[id].end_pfn;
-}
-
 static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
@@ -304,13 +289,12 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 				return false;
 			continue;
 		}
-		if (pb->zone != zone->id) {
-			CHECK(c, in_other_span(c, block), "I-N4 zone of a pageblock", block,
-			    pb->zone, zone->id);
+		if (pb->zone != zone->id) /* it is checked with the zone that it names */
 			continue;
-		}
 		if (!check_stacks(c, block))
 			return false;
+		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
+		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
 		CHECK(c, pageblock_state(pb) != PB_ONLINE || !block_stands_by(zone, block),
 		    "I-O4 online, and stands by", block, zone->standby, zone->standby_end);
 		if (pageblock_state(pb) != PB_ONLINE) {
@@ -318,12 +302,10 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 				return false;
 			continue;
 		}
-		CHECK(c, !(pb->bits & PB_EVACUATED), "I-O3 evacuated, and online", block, pb->bits,
-		    0);
-		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
-		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
 		c->present += PAGEBLOCK_PAGES;
 		c->isolated += pageblock_isolated(pb);
+		CHECK(c, !pageblock_isolated(pb) || READ_ONCE(c->mem->nr_isolating),
+		    "I-I6 isolated by nobody", block, pb->bits, 0);
 		if (!check_block(c, block))
 			return false;
 	}
@@ -334,7 +316,7 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
  * Check one list: its pageblocks are of this zone and type, not isolated, and the largest free
  * block of each is of this order.
  */
-static bool check_list(struct zone_check *c, unsigned type, unsigned order) WHILE_STOPPED
+static bool check_list(struct zone_check *c, unsigned type, unsigned order, u32 *have) WHILE_STOPPED
 {
 	unsigned long nr = 0, want = c->listed[type][order];
 	pfn_t pfn, prev = PFN_NONE;
@@ -362,8 +344,7 @@ static bool check_list(struct zone_check *c, unsigned type, unsigned order) WHIL
 		pfn = tree->next;
 	}
 	CHECK(c, nr == want, "I-B6 pageblocks not on their list", type, nr, want);
-	CHECK(c, (c->zone->have[type] >> order & 1) == (nr > 0), "I-B7 orders that have a list",
-	    type, c->zone->have[type], order);
+	*have |= (u32)(nr > 0) << order;
 	return true;
 }
 
@@ -388,11 +369,13 @@ static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, 
 
 		CHECK(c,
 		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		        page == pfn_to_page_in(c->mem, pfn) &&
 		        pageblock_of(c->mem, pfn)->zone == zone->id,
 		    "I-P2 cached page's zone", pfn, cpu, zone->id);
 		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
 		    page_word(page), PAGE_WORD(0, PG_PCP, order));
-		CHECK(c, !reached || c->pending || !pageblock_isolated(pageblock_of(c->mem, pfn)),
+		CHECK(c,
+		    !reached || c->sums->pending || !pageblock_isolated(pageblock_of(c->mem, pfn)),
 		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
 		c->cached_set -= set_hash(pfn);
 	}
@@ -431,19 +414,23 @@ static bool check_caches(struct zone_check *c) WHILE_STOPPED
 	return true;
 }
 
-bool check_zone(struct memory *mem, struct zone *zone, bool pending, struct mm_violation *v)
+bool check_zone(
+    struct memory *mem, struct zone *zone, struct check_sums *sums, struct mm_violation *v)
 {
-	struct zone_check check = {.mem = mem, .zone = zone, .pending = pending, .v = v},
-	                  *c = &check;
+	struct zone_check check = {.mem = mem, .zone = zone, .sums = sums, .v = v}, *c = &check;
 	unsigned order, type;
 
 	if (!check_blocks(c))
 		return false;
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		u32 have = 0;
+
 		for (order = 0; order < NR_ORDERS; order++) {
-			if (!check_list(c, type, order))
+			if (!check_list(c, type, order, &have))
 				return false;
 		}
+		CHECK(c, zone->have[type] == have, "I-B7 orders that have a list", type,
+		    zone->have[type], have);
 	}
 	CHECK(c, zone->nr_free == c->free, "I-N1 free pages of a zone", zone->id, zone->nr_free,
 	    c->free);
@@ -457,9 +444,8 @@ bool check_zone(struct memory *mem, struct zone *zone, bool pending, struct mm_v
 	    zone->managed, c->present - c->reserved);
 	CHECK(c, zone->nr_doomed == c->doomed, "I-N6 doomed pages of a zone", zone->id,
 	    zone->nr_doomed, c->doomed);
-	CHECK(c,
-	    zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
-	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
-	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
+	/* A block being freed by a thread is in transit too. */
+	CHECK(c, zone->nr_reporting <= c->whole, "I-N7 pageblocks that are being reported",
+	    zone->id, zone->nr_reporting, c->whole);
 	return check_caches(c) && check_lru(mem, zone, c->lru, c->taken, v);
 }

@@ -22,17 +22,26 @@
 /* The part of a lower zone that is kept from requests that could use a higher kind: 1/32. */
 #define RESERVE_DIVISOR 32
 
-void zone_set_watermarks(struct zone *zone)
+struct zone_marks zone_marks(const struct zone *zone)
 {
-	irqflags_t flags = zone_lock_irqsave(zone);
 	unsigned long least = MIN(WMARK_FLOOR, zone->managed / 8);
 	unsigned long min = MIN(MAX(zone->managed / WMARK_DIVISOR, least), WMARK_CEILING);
 
 	KASSERT(min <= zone->managed);
-	WRITE_ONCE(zone->wmark[WMARK_MIN], min);
-	WRITE_ONCE(zone->wmark[WMARK_LOW], min + min / 4);
-	WRITE_ONCE(zone->wmark[WMARK_HIGH], min + min / 2);
-	WRITE_ONCE(zone->reserve, zone->managed / RESERVE_DIVISOR);
+	return (struct zone_marks){
+	    .wmark = {[WMARK_MIN] = min, [WMARK_LOW] = min + min / 4, [WMARK_HIGH] = min + min / 2},
+	    .reserve = zone->managed / RESERVE_DIVISOR};
+}
+
+void zone_set_watermarks(struct zone *zone)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	struct zone_marks marks = zone_marks(zone);
+
+	WRITE_ONCE(zone->wmark[WMARK_MIN], marks.wmark[WMARK_MIN]);
+	WRITE_ONCE(zone->wmark[WMARK_LOW], marks.wmark[WMARK_LOW]);
+	WRITE_ONCE(zone->wmark[WMARK_HIGH], marks.wmark[WMARK_HIGH]);
+	WRITE_ONCE(zone->reserve, marks.reserve);
 	zone_unlock_irqrestore(zone, flags);
 }
 

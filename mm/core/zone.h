@@ -159,6 +159,11 @@ static always_inline void zone_add_pages(
 	WRITE_ONCE(zone->present, zone->present + present);
 	WRITE_ONCE(zone->managed, zone->managed + managed);
 }
+/* The watermarks and the reserve of @zone that follow from the pages managed now. */
+struct zone_marks {
+	unsigned long wmark[3], reserve;
+};
+struct zone_marks zone_marks(const struct zone *zone) REQUIRES(zone_class);
 /* Compute the watermarks from the pages managed now; takes the zone lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*

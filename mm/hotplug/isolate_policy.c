@@ -19,6 +19,20 @@ static int nothing(struct zone *zone, struct drain_cost *cost)
 	return 0;
 }
 
+/* An operation enters: from now on pageblocks may be isolated. */
+static int begin(struct zone *zone, struct drain_cost *cost)
+{
+	atomic_add(&zone->mem->nr_isolating, 1u);
+	return 0;
+}
+
+/* An operation leaves: it has isolated nothing, or undone it, or its pageblocks are offline. */
+static int end(struct zone *zone, struct drain_cost *cost)
+{
+	atomic_sub(&zone->mem->nr_isolating, 1u);
+	return 0;
+}
+
 static int counted(int asked, struct drain_cost *cost)
 {
 	cost->rounds++;
@@ -42,6 +56,7 @@ static int precise_round(struct zone *zone, struct drain_cost *cost)
  */
 static int may_miss(struct zone *zone, struct drain_cost *cost)
 {
+	begin(zone, cost);
 	atomic_add(&zone->mem->iso_pending, 1u);
 	return 0;
 }
@@ -54,11 +69,19 @@ static int cut_caches(struct zone *zone, struct drain_cost *cost)
 {
 	atomic_sub(&zone->mem->iso_pending, 1u);
 	pcp_cut(zone);
-	return 0;
+	return end(zone, cost);
+}
+
+static int caches_off(struct zone *zone, struct drain_cost *cost)
+{
+	int err = pcp_disable_counted(zone, cost);
+
+	return err ? err : begin(zone, cost);
 }
 
 static int caches_on(struct zone *zone, struct drain_cost *cost)
 {
+	end(zone, cost);
 	return zone_pcp_enable(zone);
 }
 
@@ -70,16 +93,16 @@ static const struct iso_ops policies[NR_ISO_POLICIES] = {
         .story = "drain the CPUs that seem to hold pages, until the range is free"},
     [ISO_DISABLE] = {.caches_off = true,
         .one_round = true,
-        .enter = pcp_disable_counted,
+        .enter = caches_off,
         .bits_set = nothing,
         .retry = nothing,
         .leave = caches_on,
         .story = "one round switches the caches of the zone off, on every CPU"},
     [ISO_PRECISE] = {.one_round = true,
-        .enter = nothing,
+        .enter = begin,
         .bits_set = precise_round,
         .retry = nothing,
-        .leave = nothing,
+        .leave = end,
         .story = "one round fetches the pages of the range from every cache"},
 };
 
@@ -124,5 +147,7 @@ int start_isolate_page_range(
 	/* This check comes before isolate_range extends the range to whole pageblocks. */
 	if (policy >= NR_ISO_POLICIES || !range_ok(mem, pfn_range(start, nr)))
 		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
+	/* The caller may undo a part of the range, or none: check_memory cannot know. */
+	atomic_add(&mem->nr_isolating, 1u);
 	return isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);
 }

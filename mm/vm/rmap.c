@@ -8,7 +8,7 @@
  *             migration entry holds neither.  The accessed and dirty bits of an entry are collected
  *             by the instruction that removes it, so none is lost.
  * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held,
- *             refused, check_vm_order.
+ *             refused, fields.
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"

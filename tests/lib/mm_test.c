@@ -125,6 +125,7 @@ void set_isolated(struct zone *zone, pfn_t block, bool on)
 	irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
 	pageblock_set_isolated(zone, block, on);
+	zone->mem->nr_isolating += on;
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 

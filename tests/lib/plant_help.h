@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * plant_help.h: damage planted in a memory, and the expected report of check_memory. PLANT calls
- * the suite's own expect_named(), which may plant more damage.
- */
+/* plant_help.h: damage planted in a memory, and the expected report of check_memory. */
 #ifndef QUARRY_TESTS_PLANT_HELP_H
 #define QUARRY_TESTS_PLANT_HELP_H
 
@@ -18,7 +15,7 @@ void expect_said(struct ktest *t, struct memory *mem, const char *name, int line
 	do {                                                                                       \
 		__typeof__(place) saved_ = (place);                                                \
 		(place) = (value);                                                                 \
-		expect_named((t), (mem), (name), __LINE__);                                        \
+		expect_said((t), (mem), (name), __LINE__);                                         \
 		(place) = saved_;                                                                  \
 	} while (0)
 

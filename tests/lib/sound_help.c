@@ -23,12 +23,8 @@ void expect_sound_unshared(struct ktest *t, struct memory *mem) NO_LOCK_ANALYSIS
 {
 	struct mm_violation v = {.what = NULL};
 	irqflags_t flags = arch_irq_save();
-	bool sound = true;
-	unsigned i;
 
-	for (i = 0; sound && i < mem->nr_nodes * NR_ZONE_KINDS; i++)
-		sound = check_zone(mem, &mem->zones[i], false, &v);
-	if (sound)
+	if (check_zones(mem, false, &v))
 		check_vm(mem, &v);
 	arch_irq_restore(flags);
 	judge(t, v.what ? -EUCLEAN : 0, &v);

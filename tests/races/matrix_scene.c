@@ -320,15 +320,8 @@ static bool may_look(void)
 
 bool matrix_check(struct mm_violation *v) NO_LOCK_ANALYSIS
 {
-	struct zone *zone;
-
-	if (!may_look())
-		return true;
-	for_each_zone(ops.mem, zone) {
-		if (!check_zone(ops.mem, zone, READ_ONCE(ops.mem->iso_pending) > 0, v))
-			return false;
-	}
-	return check_broken(v);
+	return !may_look() ||
+	    (check_zones(ops.mem, READ_ONCE(ops.mem->iso_pending) > 0, v) && check_broken(v));
 }
 
 /* When all is idle, no CPU's capacity is above its limit. */

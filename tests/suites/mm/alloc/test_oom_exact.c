@@ -141,5 +141,5 @@ static void no_task_is_killed_while_free_memory_is_reported(struct ktest *t)
 
 KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(large_request_kills_up_to_the_high_watermark),
     KTEST(task_that_has_exited_renews_the_tries),
-    KTEST(no_task_is_killed_while_free_memory_is_reported),
+    KTEST(no_task_is_killed_while_free_memory_is_reported, KTEST_SLOW),
     KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times));

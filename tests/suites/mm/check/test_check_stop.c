@@ -204,6 +204,7 @@ static void isolate_late(void *arg)
 
 	store_release(&begun.ready, 1u);
 	begun.asked = SPIN_UNTIL(smp_call_pending());
+	atomic_add(&begun.mem->nr_isolating, 1u);
 	atomic_add(&begun.mem->iso_pending, 1u);
 	zone_lock(zone);
 	pageblock_set_isolated(zone, begun.block, true);

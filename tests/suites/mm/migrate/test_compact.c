@@ -313,6 +313,7 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, MAX_ORDER - 1), 0);
 	EXPECT(t, has_free(normal, MAX_ORDER - 1, MT_MOVABLE));
 	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 0), -EINVAL);
+	zone_set_watermarks(normal);
 	mov_end_upwards(t);
 }
 

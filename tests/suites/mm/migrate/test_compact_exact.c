@@ -222,6 +222,7 @@ static void free_block_of_any_zone_ends_compaction(struct ktest *t)
 	EXPECT(t, mov.moved > 0);
 	EXPECT(t, has_free(zone_in(mem, ZONE_NORMAL), 1, MT_MOVABLE));
 	EXPECT(t, !has_free(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
+	zone_set_watermarks(zone_in(mem, ZONE_NORMAL));
 	mov_end(t);
 }
 

@@ -196,6 +196,7 @@ static bool make_reserved(struct stand *s)
 	at(s, take_block(zone, 2, MT_MOVABLE));
 	WRITE_ONCE(s->page->word, PAGE_WORD(1, PG_RESERVED, 2));
 	zone->managed -= 4;
+	zone_set_watermarks(zone);
 	plan(s, zone);
 	s->pfn += 2;
 	return true;
@@ -206,6 +207,7 @@ static void give_to_the_allocator(struct stand *s)
 	struct zone *zone = zone_of(s->mem, s->pfn);
 
 	zone->managed += 4;
+	zone_set_watermarks(zone);
 	plan(s, zone);
 	WRITE_ONCE(s->page->word, PAGE_WORD(1, PG_ALLOC, 2) | (page_word(s->page) & PAGE_POISON));
 	free_it(s);

@@ -4,6 +4,7 @@
  * was there. Also look-ups in zonelists and in ranges. The source is included with its stores
  * watched.
  */
+#define zone_marks             played_zone_marks
 #define zone_set_watermarks    played_zone_set_watermarks
 #define zone_spare             played_zone_spare
 #define zone_watermark_ok      played_zone_watermark_ok
