@@ -91,6 +91,18 @@ static bool make_blocks(struct ktest *t, struct rich *r)
 	return block[RICH_WHOLE] != PFN_NONE;
 }
 
+/* A pageblock of which some pages are free; the end of the zone: there is none. */
+static pfn_t part_block(const struct zone *zone)
+{
+	pfn_t pfn = zone->start_pfn;
+
+	while (pfn < zone->end_pfn &&
+	    (!pageblock_of(zone->mem, pfn)->nr_free ||
+	        pageblock_all_free(pageblock_of(zone->mem, pfn))))
+		pfn += PAGEBLOCK_PAGES;
+	return pfn;
+}
+
 static struct page *take_two(struct zone *zone)
 {
 	struct page *two = take_block(zone, 1, MT_UNMOVABLE);
@@ -127,8 +139,9 @@ static bool make_pages(struct ktest *t, struct rich *r)
 	r->page[RICH_FREEING] = freeing;
 	r->page[RICH_CACHED] = two[1];
 	r->page[RICH_FREE] = pfn_to_page_in(r->mem, r->block[RICH_WHOLE] + 1);
-	r->block[RICH_PART] = ALIGN_DOWN(page_to_pfn_in(r->mem, used), PAGEBLOCK_PAGES);
-	return free_on(0, r->mem, 0, 2, two) == 2 && word_state(two[1]->word) == PG_PCP;
+	r->block[RICH_PART] = part_block(zone);
+	return r->block[RICH_PART] < zone->end_pfn && free_on(0, r->mem, 0, 2, two) == 2 &&
+	    word_state(two[1]->word) == PG_PCP;
 }
 
 static void set_tickets(struct ticket_queue *queue, u64 number)
