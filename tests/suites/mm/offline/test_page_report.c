@@ -89,7 +89,7 @@ static void lend(struct zone *zone, unsigned from, bool on)
 static void lent_pages_do_not_count_for_the_kernel(struct ktest *t)
 {
 	const unsigned long own = TEST_BLOCKS / 2 * PAGEBLOCK_PAGES;
-	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 1));
 	pfn_t blocks[MANY];
 	struct zone *zone;
 	struct page *page;

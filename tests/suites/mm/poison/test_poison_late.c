@@ -34,7 +34,7 @@ static void a_page_may_break_just_after_its_allocation(struct ktest *t)
 	struct page *again;
 	u64 until;
 
-	the_memory = NEED(t, ktest_memory(t, 0, 8, 0));
+	the_memory = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	failed = 1;
 	/* its pageblock is UNMOVABLE now */
 	the_page = NEED(t, mem_alloc_pages(the_memory, GFP_KERNEL, 0));
@@ -126,7 +126,7 @@ static void a_page_does_not_move_to_a_frame_that_broke(struct ktest *t)
 /* A page that broke keeps its state, and its free retires it. */
 static void a_broken_page_is_not_taken_out_of_alloc(struct ktest *t)
 {
-	the_memory = NEED(t, ktest_memory(t, 0, 8, 0));
+	the_memory = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	the_page = NEED(t, mem_alloc_pages(the_memory, GFP_KERNEL, 0));
 	breaks(NULL);
 	EXPECT_EQ(t, failed, -EBUSY);
