@@ -59,8 +59,20 @@ bool mov_putback(struct memory *mem, struct page *page)
 const struct movable_ops mov_ops = {
     .isolate = mov_isolate, .migrate = mov_migrate, .putback = mov_putback};
 
+static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
+{
+}
+
 bool mov_begin(struct ktest *t, struct memory *mem)
 {
+	static struct reclaim_ops no_wishes;
+
+	/* Else requests that fail would let the reclaim thread move pages beside the test. */
+	if (mem && mem->reclaim) {
+		no_wishes = *mem->reclaim;
+		no_wishes.wish = no_wish;
+		mem->reclaim = &no_wishes;
+	}
 	memset(&mov, 0, sizeof(mov));
 	mov.owner.ops = &mov_ops;
 	mov.mem = mem;

@@ -61,6 +61,7 @@ static void expect_block(struct ktest *t, gfp_t gfp)
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
 
 	REQUIRE(t, mov_begin(t, mem));
+	mem->reclaim = &memory_reclaim;
 	mov_fragmented(t, mem, ZONE_NORMAL);
 	EXPECT(t, served_some_day(mem, gfp, MIN_CONST(2, MAX_ORDER - 1), REQUESTS));
 	mov_end(t);
@@ -86,6 +87,7 @@ static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
 	u64 before;
 
 	REQUIRE(t, mov_begin(t, mem));
+	mem->reclaim = &memory_reclaim;
 	tickets = &mem->nodes[0].reclaim.compactions;
 	mov_fragmented(t, mem, ZONE_NORMAL);
 	mov.refuse = 1;
