@@ -249,7 +249,8 @@ static bool just_ended(const struct ticket_queue *queue)
 }
 
 /*
- * Leave a ticket for the request @bit in *@bits; @failed: the requests that such work did not help.
+ * Leave a ticket for the request @bit in *@bits; @failed: the requests for which work that has just
+ * ended is not repeated.
  */
 static void leave_ticket(
     struct reclaim *r, struct ticket_queue *queue, u64 *bits, const u64 *failed, u64 bit)
@@ -267,6 +268,8 @@ static void leave_ticket(
 
 void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 {
+	/* A run costs others their pages, so also one that helped is not repeated at once. */
+	static const u64 all = ~0ULL;
 	struct request q = {.mem = mem, .gfp = gfp, .order = order};
 	u64 bit = request_bit(gfp, order);
 	struct reclaim *own;
@@ -285,7 +288,7 @@ void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 		struct reclaim *r = &mem->nodes[zone->node].reclaim;
 
 		if (serves(r) && zone_can_gain(zone))
-			leave_ticket(r, &r->runs, &r->run_for, &r->run_failed, bit);
+			leave_ticket(r, &r->runs, &r->run_for, &all, bit);
 	}
 }
 

@@ -78,7 +78,7 @@ def test_wrong_variants(policy):
     assert [s for s in line["said"] for w in pressure.expected(policy) if s.startswith(w)], line
     # The reclaim threads make a few calls of their own, for requests that failed.
     own = line["calls"] - line["from_alloc"]
-    assert 0 <= own < 20, line
+    assert 0 <= own < line["failed"] / 4, line
     if policy == "local":
         assert not line["from_alloc"] and line["first_cached"] > 0, line
     else:
