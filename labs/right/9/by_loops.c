@@ -18,7 +18,6 @@ static unsigned piece(const struct memory *mem, pfn_t pfn, pfn_t end)
 static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order)
 {
 	struct memory *mem = zone->mem;
-	struct pageblock *pb = pageblock_of(mem, pfn);
 	pfn_t end = pfn + (1UL << order), at;
 	unsigned nr = 0, size;
 
@@ -31,7 +30,6 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order)
 		if (page_word(page) & PAGE_F_HWPOISON) {
 			page->owner = NULL;
 			WRITE_ONCE(page->word, RETIRED_WORD);
-			WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned + 1));
 			nr++;
 			continue;
 		}
