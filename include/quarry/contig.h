@@ -10,10 +10,7 @@
 
 #include <quarry/mm.h>
 
-/*
- * ---- compaction (mm/move/compact.c)
- * ---------------------------------------------------------------
- */
+/* ---- compaction (mm/move/compact.c) ---- */
 
 struct compact_stats {
 	unsigned long moved;   /* blocks moved */
@@ -41,10 +38,7 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 int compact_memory(struct memory *mem, struct compact_stats *stats)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 
-/*
- * ---- ranges (mm/hotplug/contig.c)
- * --------------------------------------------------------------------
- */
+/* ---- ranges (mm/hotplug/contig.c) ---- */
 
 /*
  * alloc_contig_range - allocate the pages [@start, @end).  Pages in use are moved elsewhere first;
@@ -70,10 +64,7 @@ int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratet
 unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long nr)
     EXCLUDES(zone_class);
 
-/*
- * ---- areas (mm/hotplug/cma.c)
- * ------------------------------------------------------------------------
- */
+/* ---- areas (mm/hotplug/cma.c) ---- */
 
 /*
  * A CMA area: a range of pageblocks of type CMA, lent to movable allocations, and given to its

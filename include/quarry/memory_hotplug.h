@@ -8,7 +8,7 @@
 
 #include <quarry/mm.h>
 
-/* ---- offline and online (mm/hotplug/offline.c) ----------------------------------------------- */
+/* ---- offline and online (mm/hotplug/offline.c) ---- */
 
 struct offline_opts {
 	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */
@@ -65,10 +65,7 @@ int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_f
 pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
     EXCLUDES(mem_hotplug_class);
 
-/*
- * ---- adding and removing memory (mm/hotplug/memory_add.c)
- * --------------------------------------------
- */
+/* ---- adding and removing memory (mm/hotplug/memory_add.c) ---- */
 
 /*
  * add_memory - add memory at [@start, @start + @nr), whole pageblocks, of @node.  It becomes part
@@ -102,10 +99,7 @@ bool memory_there(const struct memory *mem, pfn_t start, unsigned long nr);
 int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check EXCLUDES(
     mem_adding_class, mem_hotplug_class, poison_class, pcp_ctl_class, zone_class);
 
-/*
- * ---- querying blockers (mm/hotplug/offline_query.c)
- * --------------------------------------------------
- */
+/* ---- querying blockers (mm/hotplug/offline_query.c) ---- */
 
 struct offline_survey {
 	int err;             /* the error that offline_pages would return at its start */
@@ -132,10 +126,7 @@ struct offline_survey {
 int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct offline_survey *out)
     EXCLUDES(mem_hotplug_class, zone_class);
 
-/*
- * ---- standby memory (mm/reclaim/standby.c)
- * -----------------------------------------------------------
- */
+/* ---- standby memory (mm/reclaim/standby.c) ---- */
 
 /*
  * memory_managed_by_request - the pages managed, without those that ever came online from standby
@@ -147,10 +138,7 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby)
     EXCLUDES(zone_class);
 
-/*
- * ---- whole nodes (mm/hotplug/offline_node.c)
- * ---------------------------------------------------------
- */
+/* ---- whole nodes (mm/hotplug/offline_node.c) ---- */
 
 struct node_result {
 	unsigned long offlined; /* pages offlined */

@@ -68,7 +68,7 @@ struct mm_fail {
 /* A few words for @why.  Any context. */
 const char *mm_why_text(enum mm_why why);
 
-/* ---- pages and blocks -------------------------------------------------------------------- */
+/* ---- pages and blocks ---- */
 
 static always_inline pfn_t page_to_pfn_in(const struct memory *mem, const struct page *page)
 {
@@ -292,7 +292,7 @@ static always_inline void stack_set_capacity(struct pcp_stack *stack, unsigned c
 	WRITE_ONCE(stack->limit, stack->slot + capacity);
 }
 
-/* ---- allocate and free ------------------------------------------------------------------- */
+/* ---- allocate and free ---- */
 
 /*
  * alloc_pages - allocate a block of 2^order pages.  Returns its head, state ALLOC with one
@@ -378,9 +378,7 @@ int put_page(struct page *page) EXCLUDES(zone_class);
 int pin_page(struct page *page) must_check;
 void mem_unpin_page(struct memory *mem, struct page *page);
 
-/*
- * ---- small objects (mm/core/slab.c) ------------------------------------------------------------
- */
+/* ---- small objects (mm/core/slab.c) ---- */
 
 /*
  * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is no
@@ -398,10 +396,7 @@ void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
  */
 void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 
-/*
- * ---- caches and drains (mm/core/pcp.c, mm/core/drain.c)
- * ---------------------------------------------
- */
+/* ---- caches and drains (mm/core/pcp.c, mm/core/drain.c) ---- */
 
 /*
  * drain_all_pages - make the CPUs that seem to hold pages of @zone (NULL: of any zone) give them
@@ -448,9 +443,7 @@ bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone
 /* Pages in all caches of @zone; exact only while no CPU allocates or frees. */
 unsigned long zone_pcp_pages(const struct zone *zone);
 
-/*
- * ---- seeing and checking ----------------------------------------------------------------------
- */
+/* ---- seeing and checking ---- */
 
 /* Sum of one event over all CPUs. */
 u64 mm_event_sum(const struct memory *mem, enum mm_event ev);

@@ -58,9 +58,9 @@ struct standby_thread {
 };
 
 /*
- * What makes memory for an allocation that finds none.  Its sources are on a higher floor, so the
- * allocator calls them only through these pointers.  In a memory without them an allocation that
- * finds no page fails.
+ * Functions that make memory for an allocation that finds none.  Their sources are on a higher
+ * floor, so the allocator calls them only through these pointers.  In a memory without them an
+ * allocation that finds no page fails.
  */
 struct lru_scan;
 struct page;

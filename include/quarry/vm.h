@@ -41,9 +41,7 @@
 #define VM_USER_END       ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
 #define VM_THREE_QUARTERS ((u64)UINTPTR_MAX / 4 * 3 & ~UINT64_C(0xfff))
 
-/*
- * ---- page tables (mm/vm/pagetable.c): four levels in the format of x86_64, hosted too -----------
- */
+/* ---- page tables (mm/vm/pagetable.c): four levels in the format of x86_64, hosted too ---- */
 
 #define PTE_PRESENT  UINT64_C(0x1)
 #define PTE_WRITE    UINT64_C(0x2)
@@ -78,10 +76,7 @@ static inline pfn_t pte_pfn(u64 pte)
 	return (pte & PTE_ADDRESS) >> PAGE_SHIFT;
 }
 
-/*
- * ---- objects (mm/vm/vm_object.c)
- * -------------------------------------------------------------------
- */
+/* ---- objects (mm/vm/vm_object.c) ---- */
 
 enum vm_object_kind {
 	OBJ_ANON,  /* pages are zeroed when first touched; movable */
@@ -209,10 +204,7 @@ static inline u32 vm_object_present(const struct vm_object *object)
 	return READ_ONCE(object->nr_present);
 }
 
-/*
- * ---- spaces (mm/vm/vm_space.c)
- * -------------------------------------------------------------------
- */
+/* ---- spaces (mm/vm/vm_space.c) ---- */
 
 struct vm_space;
 
@@ -321,10 +313,7 @@ static inline void vm_space_leave(struct vm_space *space)
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
-/*
- * ---- faults (mm/vm/vm_fault.c)
- * ---------------------------------------------------------------------
- */
+/* ---- faults (mm/vm/vm_fault.c) ---- */
 
 /*
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine

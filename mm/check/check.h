@@ -26,7 +26,7 @@ static inline bool bad(
 			    (c)->v, (what), (pfn), (unsigned long)(have), (unsigned long)(want));  \
 	} while (0)
 
-/* What the zones of a memory have together. */
+/* Sums over the zones of a memory. */
 struct check_sums {
 	bool pending;       /* pages of isolated pageblocks may still be cached */
 	unsigned long kept; /* kept pages (tlb.c) */

@@ -13,8 +13,8 @@
 #include "mm/check/check.h"
 #include "mm/core/pcp.h"
 #include "mm/core/range.h"
-#include "mm/reclaim/reclaim_ask.h"
 #include "mm/core/zone.h"
+#include "mm/reclaim/reclaim_ask.h"
 #include "mm/vm/lru.h"
 
 struct setup {
@@ -107,7 +107,6 @@ static bool check_counters(struct setup *c, const struct zone *zone) WHILE_STOPP
 {
 	const struct reclaim *r = &c->mem->nodes[zone->node].reclaim;
 	struct zone_marks marks = zone_marks(zone);
-
 	unsigned i;
 
 	for (i = 0; c->hotplug && i < ARRAY_SIZE(marks.wmark); i++)
@@ -150,12 +149,6 @@ static bool check_zonelist(struct setup *c, const struct node *node, unsigned ki
 	return true;
 }
 
-/* The bits of a set of requests that stand for none. */
-static u64 no_request(u64 requests)
-{
-	return requests >> (NR_REQUESTS * NR_ORDERS - 1) >> 1;
-}
-
 static bool check_node(struct setup *c, unsigned n)
 {
 	const struct node *node = &c->mem->nodes[n];
@@ -163,7 +156,7 @@ static bool check_node(struct setup *c, unsigned n)
 	unsigned kind;
 
 	CHECK(c, node->mem == c->mem && node->id == n, "I-Z2 number of a node", n, node->id, n);
-	CHECK(c, !no_request(r->run_for | r->run_failed | r->compact | r->compact_failed),
+	CHECK(c, are_requests(r->run_for | r->run_failed | r->compact | r->compact_failed),
 	    "I-R3 requests to a reclaim thread", n, r->run_for, r->compact);
 	for (kind = 0; c->adding && kind < NR_ZONE_KINDS; kind++) {
 		if (!check_zonelist(c, node, kind))
@@ -256,7 +249,7 @@ static bool check_rounds(struct setup *c) WHILE_STOPPED
 
 	CHECK(c, mem->round_done == mem->round_started, "I-R1 rounds begun and ended", 0,
 	    mem->round_done, mem->round_started);
-	CHECK(c, !no_request(mem->standby.run_for), "I-R3 requests for standby memory", 0,
+	CHECK(c, are_requests(mem->standby.run_for), "I-R3 requests for standby memory", 0,
 	    mem->standby.run_for, 0);
 	CHECK(c, mem->iso_pending <= 2 * mem->nr_isolating, "I-I6 isolations under way", 0,
 	    mem->iso_pending, 2 * mem->nr_isolating);

@@ -10,8 +10,8 @@
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
  * Tests:      held; fields and check plant corruptions and expect their names.
  */
-#include "mm/core/buddy.h"
 #include "mm/check/check.h"
+#include "mm/core/buddy.h"
 #include "mm/core/free_map.h"
 #include "mm/core/pcp.h"
 #include "mm/core/range.h"

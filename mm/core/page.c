@@ -106,7 +106,9 @@ void page_corrupt(const struct page *page, u32 want)
 	    page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24);
 }
 
-void page_swap_state(struct page *page, enum page_state from, enum page_state to)
+/* Change the state from @from to @to, unless one of the flags @unless is set: then false. */
+static always_inline bool swap_state(
+    struct page *page, enum page_state from, enum page_state to, u32 unless)
 {
 	u32 word, next;
 
@@ -114,24 +116,22 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 		word = page_word(page);
 		if (word_state(word) != from)
 			page_corrupt(page, PAGE_WORD(word_ref(word), from, word_order(word)));
-		next = (word & ~PAGE_STATE_MASK) | (u32)to << PAGE_STATE_SHIFT;
-	} while (!atomic_cas(&page->word, word, next));
-}
-
-bool page_take_state(struct page *page, enum page_state to)
-{
-	u32 word, next;
-
-	KASSERT(EDGES_PG_ALLOC >> to & 1);
-	do {
-		word = page_word(page);
-		if (word_state(word) != PG_ALLOC)
-			page_corrupt(page, PAGE_WORD(1, PG_ALLOC, word_order(word)));
-		if (word & PAGE_POISON)
+		if (word & unless)
 			return false;
 		next = (word & ~PAGE_STATE_MASK) | (u32)to << PAGE_STATE_SHIFT;
 	} while (!atomic_cas(&page->word, word, next));
 	return true;
+}
+
+void page_swap_state(struct page *page, enum page_state from, enum page_state to)
+{
+	(void)swap_state(page, from, to, 0);
+}
+
+bool page_take_state(struct page *page, enum page_state to)
+{
+	KASSERT(EDGES_PG_ALLOC >> to & 1);
+	return swap_state(page, PG_ALLOC, to, PAGE_POISON);
 }
 
 /* Each state of STATES_HELD must have an edge to FREEING. */

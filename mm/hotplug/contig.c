@@ -13,8 +13,8 @@
 #include "mm/core/alloc.h"
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/hotplug/isolate.h"
 #include "mm/core/range.h"
+#include "mm/hotplug/isolate.h"
 #include <quarry/contig.h>
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>

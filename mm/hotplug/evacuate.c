@@ -11,9 +11,9 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
+#include "mm/core/range.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/vm/lru.h"
-#include "mm/core/range.h"
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
 

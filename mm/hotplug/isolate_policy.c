@@ -10,8 +10,8 @@
  */
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
-#include "mm/hotplug/isolate.h"
 #include "mm/core/range.h"
+#include "mm/hotplug/isolate.h"
 #include <quarry/isolation.h>
 
 static int nothing(struct zone *zone, struct drain_cost *cost)

@@ -15,9 +15,9 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
+#include "mm/core/range.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"
-#include "mm/core/range.h"
 #include "mm/vm/tlb.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>

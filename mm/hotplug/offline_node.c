@@ -10,8 +10,8 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/hotplug/isolate.h"
 #include "mm/core/range.h"
+#include "mm/hotplug/isolate.h"
 #include <quarry/memory_hotplug.h>
 
 /* A record of a run of pageblocks that an operation has offlined, to bring them back online. */

@@ -9,9 +9,9 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
+#include "mm/core/range.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"
-#include "mm/core/range.h"
 #include <quarry/memory_hotplug.h>
 
 #define CLAIMS 8 /* claims copied in one lock hold */

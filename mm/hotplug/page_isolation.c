@@ -38,10 +38,10 @@
 #include "mm/core/buddy.h"
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
-#include "mm/hotplug/isolate.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
 #include "mm/core/range.h"
+#include "mm/hotplug/isolate.h"
 #include "mm/hotplug/scan.h"
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>

@@ -27,8 +27,8 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/move/migrate.h"
 #include "mm/core/page.h"
+#include "mm/move/migrate.h"
 #include <quarry/contig.h>
 #include <quarry/sched_point.h>
 

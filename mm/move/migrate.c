@@ -11,8 +11,8 @@
  */
 #include "mm/core/alloc.h"
 #include "mm/core/event.h"
-#include "mm/vm/lru.h"
 #include "mm/move/migrate.h"
+#include "mm/vm/lru.h"
 #include <quarry/movable.h>
 
 static enum mm_why migrate_why(int err)

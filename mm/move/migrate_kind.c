@@ -9,8 +9,8 @@
  * Tests:      migrate, migrate_exact.
  */
 #include "mm/core/alloc.h"
-#include "mm/move/migrate.h"
 #include "mm/core/zone.h"
+#include "mm/move/migrate.h"
 
 #define GFP_TARGET (GFP_MOVABLE | GFP_NORETRY)
 

@@ -10,8 +10,8 @@
  *             isolated and held by a migrator.
  * Tests:      migrate_lru, migrate_race.
  */
-#include "mm/vm/lru.h"
 #include "mm/move/migrate_lru_inline.h"
+#include "mm/vm/lru.h"
 
 const struct migrate_kind migrate_lru_kind = {
     .move = migrate_lru_batch,

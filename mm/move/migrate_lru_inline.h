@@ -28,11 +28,11 @@
 #ifndef QUARRY_MM_MIGRATE_LRU_INLINE_H
 #define QUARRY_MM_MIGRATE_LRU_INLINE_H
 
-#include "mm/vm/lru.h"
+#include "mm/core/page.h"
 #include "mm/move/migrate.h"
 #include "mm/move/migrate_step.h"
+#include "mm/vm/lru.h"
 #include "mm/vm/migwait.h"
-#include "mm/core/page.h"
 #include "mm/vm/pagetable.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"

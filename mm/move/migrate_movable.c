@@ -12,9 +12,9 @@
  *             the page.  An owner that has users is not freed (movable_owner_drain).
  * Tests:      migrate, migrate_list, handle, migrate_exact, isolate_late, silence_owner.
  */
-#include "mm/move/migrate.h"
 #include "mm/core/page.h"
 #include "mm/core/zone.h"
+#include "mm/move/migrate.h"
 #include <quarry/movable.h>
 #include <quarry/sched_point.h>
 

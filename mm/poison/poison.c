@@ -20,11 +20,11 @@
 #include "mm/core/buddy.h"
 #include "mm/core/claim.h"
 #include "mm/core/event.h"
-#include "mm/hotplug/isolate.h"
-#include "mm/vm/lru.h"
 #include "mm/core/page.h"
-#include "mm/poison/poison.h"
 #include "mm/core/range.h"
+#include "mm/hotplug/isolate.h"
+#include "mm/poison/poison.h"
+#include "mm/vm/lru.h"
 #include "mm/vm/tlb.h"
 #include <quarry/movable.h>
 #include <quarry/sched_point.h>

@@ -10,8 +10,8 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/page.h"
-#include "mm/poison/poison.h"
 #include "mm/core/range.h"
+#include "mm/poison/poison.h"
 #include <quarry/sched_point.h>
 
 /* After so many checks that find the page allocated, its present owner counts as final. */

@@ -14,13 +14,13 @@
  * Tests:      poison_vm, poison_object, poison_exact.
  */
 #include "mm/core/buddy.h"
-#include "mm/vm/lru.h"
 #include "mm/core/page.h"
+#include "mm/core/zone.h"
 #include "mm/poison/poison.h"
+#include "mm/vm/lru.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
-#include "mm/core/zone.h"
 #include <quarry/sched_point.h>
 
 /*

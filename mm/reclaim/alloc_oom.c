@@ -17,8 +17,8 @@
  */
 #include "mm/core/alloc.h"
 #include "mm/core/event.h"
-#include "mm/reclaim/request.h"
 #include "mm/core/zone.h"
+#include "mm/reclaim/request.h"
 #include <quarry/oom.h>
 #include <quarry/sched_point.h>
 

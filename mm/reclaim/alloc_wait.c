@@ -11,8 +11,8 @@
  */
 #include "mm/core/alloc.h"
 #include "mm/core/event.h"
-#include "mm/reclaim/request.h"
 #include "mm/core/zone.h"
+#include "mm/reclaim/request.h"
 
 /* The remedies, in the order in which they are tried; the last one never returns TRY_NEXT. */
 static enum outcome (*const remedies[])(struct request *q) = {reclaim_compact_first, reclaim_direct,

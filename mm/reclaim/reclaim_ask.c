@@ -14,9 +14,9 @@
  *             freed_steps.
  */
 #include "mm/core/event.h"
-#include "mm/vm/lru.h"
 #include "mm/reclaim/reclaim_ask.h"
 #include "mm/reclaim/request.h"
+#include "mm/vm/lru.h"
 #include <quarry/sched_point.h>
 
 u64 reclaim_look_ns = 100000000ULL;
@@ -27,7 +27,7 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 {
 	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_WMARK_HIGH, false);
 
-	KASSERT(!(waiting >> (NR_REQUESTS * NR_ORDERS - 1) >> 1));
+	KASSERT(are_requests(waiting));
 	for (; waiting; waiting &= waiting - 1) {
 		unsigned bit = lowest_bit(waiting);
 		gfp_t gfp = request_gfp(bit / NR_ORDERS);

@@ -22,6 +22,11 @@ static inline u64 request_bit(gfp_t gfp, unsigned order)
 	return 1ULL << (kind * NR_ORDERS + order);
 }
 BUILD_ASSERT(NR_REQUESTS *NR_ORDERS <= 64);
+/* Does each bit of @requests stand for a request? */
+static inline bool are_requests(u64 requests)
+{
+	return !(requests >> (NR_REQUESTS * NR_ORDERS - 1) >> 1);
+}
 /* The requests in @requests that may use zones of @kind. */
 static inline u64 requests_for(u64 requests, enum zone_kind kind)
 {

@@ -19,8 +19,8 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/hotplug/offline.h"
 #include "mm/core/page.h"
+#include "mm/hotplug/offline.h"
 #include "mm/reclaim/reclaim_ask.h"
 
 #include <quarry/memory_hotplug.h>

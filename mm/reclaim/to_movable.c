@@ -14,10 +14,10 @@
  * Tests:      to_movable, to_movable_steps.
  */
 #include "mm/core/event.h"
-#include "mm/vm/lru.h"
+#include "mm/core/zone.h"
 #include "mm/move/migrate.h"
 #include "mm/reclaim/reclaim.h"
-#include "mm/core/zone.h"
+#include "mm/vm/lru.h"
 #include <quarry/oom.h>
 
 /* Allocate a page of zone MOVABLE; NULL: there is none. */

@@ -13,9 +13,9 @@
  *             CPU: it would hide pages from a scanner, and hold references to them.
  * Tests:      lru, reclaim_choice, reclaim_lru, held, isolate_late.
  */
-#include "mm/vm/lru.h"
 #include "mm/core/page.h"
 #include "mm/core/zone.h"
+#include "mm/vm/lru.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

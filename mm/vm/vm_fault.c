@@ -12,8 +12,8 @@
  * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/core/event.h"
-#include "mm/vm/migwait.h"
 #include "mm/core/page.h"
+#include "mm/vm/migwait.h"
 #include "mm/vm/pagetable.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/vm.h"

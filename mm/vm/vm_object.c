@@ -16,12 +16,12 @@
  *             vm_late, refused.
  */
 #include "mm/core/alloc.h"
-#include "mm/vm/lru.h"
 #include "mm/core/page.h"
+#include "mm/core/zone.h"
+#include "mm/vm/lru.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
-#include "mm/core/zone.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 

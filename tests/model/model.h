@@ -44,7 +44,7 @@ struct model {
 	unsigned nr_live;
 	struct model_live live[NR_LIVE];
 };
-/* What a call finds, noted before it, to judge its result. */
+/* The memory as a call finds it, noted before the call to judge its result. */
 struct model_before {
 	u32 word[ARENA_PAGES];
 	u8 type[ARENA_BLOCKS + 1];  /* of each pageblock */

@@ -77,7 +77,7 @@ static void a_block_that_may_fail_early_asks_for_a_compaction(struct ktest *t)
 	expect_block(t, GFP_NORETRY);
 }
 
-/* Where nothing moves, a compaction that has failed is repeated once in reclaim_look_ns. */
+/* A compaction that has failed is repeated once in reclaim_look_ns if nothing moves. */
 static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
 {
 	const u64 pause = reclaim_look_ns, bit = request_bit(GFP_ATOMIC, 1);
