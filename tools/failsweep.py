@@ -30,7 +30,7 @@ import suites
 import watchdog
 
 WRAPPED = [
-    *(f"alloc_order{order}" for order in (0, 1, 2, 3, "_max", "_any", "_past")),
+    "mem_alloc_page",
     "mem_alloc_pages",
     "kmalloc",
     "thread_start",

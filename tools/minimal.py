@@ -47,13 +47,14 @@ MOUNTS = (
 )
 
 
-def proxies():
-    """This machine's proxy options of apt."""
+def apt_options():
+    """This machine's options of apt that say how to reach a mirror: its proxy, and whether a
+    mirror may be older than it says (Acquire::Check-Valid-Until)."""
     said = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True).stdout
     return [
         line
         for line in said.split("\n")
-        if re.match(r'Acquire::(http|https)(::\S+)?::?Proxy\S* "[^"]+";', line)
+        if re.match(r'Acquire::(https?(::\S+)?::?Proxy\S*|Check-Valid-Until) "[^"]+";', line)
     ]
 
 
@@ -143,7 +144,7 @@ def at_terminal(words, env, keys):
 
 def make_chroot(steps, suite):
     start = time.monotonic()
-    words = ["mmdebstrap", "--variant=minbase", *(f"--aptopt={option}" for option in proxies())]
+    words = ["mmdebstrap", "--variant=minbase", *(f"--aptopt={option}" for option in apt_options())]
     status, _ = steps.run([*words, suite, steps.root, MIRROR])
     return steps.report(status == 0, f"a minimal Debian ({suite})", start)
 

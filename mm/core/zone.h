@@ -194,8 +194,9 @@ static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, uns
 	enum zone_kind kind = gfp_kind(gfp);
 
 	while (*at < load_acquire(&node->nr_zones[kind])) {
-		struct zone *zone = &node->mem->zones[load_acquire(&node->zonelist[kind][(*at)++])];
+		struct zone *zone = &node->mem->zones[load_acquire(&node->zonelist[kind][*at])];
 
+		++*at;
 		if (!(gfp & GFP_THISNODE) || zone->node == node->id)
 			return zone;
 	}

@@ -21,13 +21,7 @@
 
 #define MAX_SOURCES 256
 
-struct page *__wrap_alloc_order0(gfp_t gfp);
-struct page *__wrap_alloc_order1(gfp_t gfp);
-struct page *__wrap_alloc_order2(gfp_t gfp);
-struct page *__wrap_alloc_order3(gfp_t gfp);
-struct page *__wrap_alloc_order_max(gfp_t gfp);
-struct page *__wrap_alloc_order_any(gfp_t gfp, unsigned order);
-struct page *__wrap_alloc_order_past(gfp_t gfp, unsigned order);
+struct page *__wrap_mem_alloc_page(struct memory *mem, gfp_t gfp);
 struct page *__wrap_mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order);
 void *__wrap_kmalloc(size_t size);
 struct thread *__wrap_thread_start(const char *name, int cpu, void (*fn)(void *), void *arg);
@@ -55,26 +49,9 @@ static bool fails(void)
 	return READ_ONCE(armed) && atomic_add(&calls, 1u) + 1 == fail_at;
 }
 
-/* alloc_pages calls one of these functions where its order is a constant. */
-#define ALLOC_OF(name)                                                                             \
-	struct page *__wrap_alloc_##name(gfp_t gfp)                                                \
-	{                                                                                          \
-		return fails() ? NULL : alloc_##name(gfp);                                         \
-	}
-ALLOC_OF(order0)
-ALLOC_OF(order1)
-ALLOC_OF(order2)
-ALLOC_OF(order3)
-ALLOC_OF(order_max)
-
-struct page *__wrap_alloc_order_any(gfp_t gfp, unsigned order)
+struct page *__wrap_mem_alloc_page(struct memory *mem, gfp_t gfp)
 {
-	return fails() ? NULL : alloc_order_any(gfp, order);
-}
-
-struct page *__wrap_alloc_order_past(gfp_t gfp, unsigned order)
-{
-	return fails() ? NULL : alloc_order_past(gfp, order);
+	return fails() ? NULL : mem_alloc_page(mem, gfp);
 }
 
 struct page *__wrap_mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)

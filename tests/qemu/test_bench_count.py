@@ -160,14 +160,14 @@ def measured(name, groups, cpus, mem):
 
 @pytest.mark.full
 def test_operations_are_counted_and_alike_in_each_run():
-    found = measured("count-a", "counted", 1, 64)
+    found = measured("count-a", "counted", 1, 512)
     assert sorted(found) == sorted(bench_rows.of_group("counted"))
     assert found["locked_order0_pair"] == 0 and found["locked_put_page_pair"] == 1
     assert found["trace_off_cost"] == 6
     assert 2 <= found["lines_order0_pair"] < found["lines_order4_pair"]
     assert found["locked_order4_pair"] < 1  # its stack serves it
     assert found["zone_lock_taken_pair"] > 0 and found["zone_lock_full_at"] > 1
-    assert measured("count-b", "counted", 1, 64) == found
+    assert measured("count-b", "counted", 1, 512) == found
 
 
 def test_sections_with_interrupts_off_are_found_under_load():

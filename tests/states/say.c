@@ -180,12 +180,12 @@ void say_vain(const struct scope *scope, u64 codes)
 
 static void crashed(int sig)
 {
-	static const char text[] = "\n    and does not return: ";
-	const char *what = sig == SIGVTALRM ? "it runs for ever\n" : "it crashes\n";
+	static const char crashes[] = "\n    and does not return: it crashes\n";
+	static const char runs[] = "\n    and does not return: it runs for ever\n";
+	ssize_t written = sig == SIGVTALRM ? write(1, runs, sizeof(runs) - 1)
+	                                   : write(1, crashes, sizeof(crashes) - 1);
 
-	if (write(1, text, sizeof(text) - 1) < 0 || write(1, what, strlen(what)) < 0)
-		_exit(3);
-	_exit(1);
+	_exit(written < 0 ? 3 : 1);
 }
 
 bool say_again(const struct scope *scope, const char *list)

@@ -130,6 +130,8 @@ static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	memory_set_oom(mem, nobody_dies, &asked);
 	zone->reserve = BLOCK(1);
+	/* The reserve is kept from requests that could use a higher kind, if there is one. */
+	zone_in(mem, ZONE_MOVABLE)->managed = 1;
 	REQUIRE(t, zone->wmark[WMARK_MIN] + zone->reserve > zone->wmark[WMARK_LOW]);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE)), BLOCK(ONLINE));
@@ -141,6 +143,7 @@ static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 	reclaim_stop(mem);
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	zone_pcp_enable(zone);
+	zone_in(mem, ZONE_MOVABLE)->managed = 0;
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	memory_set_oom(mem, NULL, NULL);
 	drop_memory(t, mem);

@@ -288,6 +288,7 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 	give(t, s.mem, normal_of(s.mem), &area, 2 * RECLAIM_BATCH);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
+	EXPECT(t, zone_low(normal_of(s.mem)));
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
 	YIELD_UNTIL(event(&s, EV_RECLAIM_FREED));
 	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
