@@ -23,18 +23,11 @@
 #define NR_DEVICES   32
 #define NR_FUNCTIONS 8
 #define NR_LINES     16 /* ISA interrupts */
-#define MAX_DEPTH    8  /* the most levels of bridges below bridges */
 /* Base classes (appendix D). */
 #define CLASS_DISPLAY 3
 #define CLASS_BRIDGE  6
 /* Bits of the longest physical address of any x86-64 processor. */
 #define MAX_PHYS_BITS 52
-
-struct scan {
-	const struct pci_access *access;
-	void (*found)(const struct pci_function *fn);
-	u64 seen[NR_BUSES / 64]; /* buses that have been scanned */
-};
 
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {
@@ -50,8 +43,6 @@ void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 va
 
 /* ---- finding functions ---- */
 
-static void scan_bus(struct scan *scan, u8 bus, unsigned depth);
-
 /*
  * Turn off the function's INTx and, except on bridges and displays, its DMA: a network controller
  * of the firmware's, say, may still receive.  pci_enable turns DMA on again.
@@ -66,57 +57,46 @@ static void silence(const struct pci_function *fn, u8 type)
 	pci_write(fn, PCI_COMMAND, 2, command);
 }
 
-static void look_at_function(struct scan *scan, struct pci_function *fn, unsigned depth)
+static void look_at_function(struct pci_function *fn, void (*found)(const struct pci_function *))
 {
 	u8 type = (u8)pci_read(fn, PCI_HEADER_TYPE, 1) & 0x7f;
 
 	fn->device_id = (u16)pci_read(fn, PCI_DEVICE_ID, 2);
 	if (type <= PCI_HEADER_TYPE_CARDBUS)
 		silence(fn, type);
-	if (type == PCI_HEADER_TYPE_BRIDGE) {
-		u8 below = (u8)pci_read(fn, PCI_SECONDARY_BUS, 1);
-
-		if (below > fn->bus && depth < MAX_DEPTH)
-			scan_bus(scan, below, depth + 1);
-		return;
-	}
 	if (type == PCI_HEADER_TYPE_NORMAL)
-		scan->found(fn);
+		found(fn);
+}
+
+/* @address: the numbers of bus and device, as in a configuration address. */
+static void scan_device(
+    const struct pci_access *access, unsigned address, void (*found)(const struct pci_function *))
+{
+	unsigned functions = 1;
+
+	for (unsigned f = 0; f < functions; f++) {
+		struct pci_function fn = {.access = access,
+		    .bus = (u8)(address / NR_DEVICES),
+		    .device = (u8)(address % NR_DEVICES),
+		    .function = (u8)f};
+
+		fn.vendor_id = (u16)pci_read(&fn, PCI_VENDOR_ID, 2);
+		if (fn.vendor_id == 0xffff)
+			continue;
+		if (f == 0 && pci_read(&fn, PCI_HEADER_TYPE, 1) & 0x80)
+			functions = NR_FUNCTIONS;
+		look_at_function(&fn, found);
+	}
 }
 
 /*
- * Each bus is scanned once: else bridges with the same bus number would multiply the scans by 256
- * at each level.
+ * All buses, not only those behind the bridges of bus 0: further host bridges have root buses of
+ * their own, whose numbers only the firmware's AML tells.
  */
-static void scan_bus(struct scan *scan, u8 bus, unsigned depth)
-{
-	if (scan->seen[bus / 64] >> (bus % 64) & 1)
-		return;
-	scan->seen[bus / 64] |= 1ULL << (bus % 64);
-	for (unsigned device = 0; device < NR_DEVICES; device++) {
-		unsigned functions = 1;
-
-		for (unsigned f = 0; f < functions; f++) {
-			struct pci_function fn = {.access = scan->access,
-			    .bus = bus,
-			    .device = (u8)device,
-			    .function = (u8)f};
-
-			fn.vendor_id = (u16)pci_read(&fn, PCI_VENDOR_ID, 2);
-			if (fn.vendor_id == 0xffff)
-				continue;
-			if (f == 0 && pci_read(&fn, PCI_HEADER_TYPE, 1) & 0x80)
-				functions = NR_FUNCTIONS;
-			look_at_function(scan, &fn, depth);
-		}
-	}
-}
-
 void pci_scan(const struct pci_access *access, void (*found)(const struct pci_function *))
 {
-	struct scan scan = {.access = access, .found = found};
-
-	scan_bus(&scan, 0, 0);
+	for (unsigned address = 0; address < NR_BUSES * NR_DEVICES; address++)
+		scan_device(access, address, found);
 }
 
 /* ---- capabilities ---- */

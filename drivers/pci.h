@@ -29,7 +29,7 @@ struct pci_function {
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len);
 void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
 /*
- * Call @found once for each function of each bus that the firmware has numbered.  Context: thread.
+ * Call @found once for each function that is no bridge, on all buses.  Context: thread.
  */
 void pci_scan(const struct pci_access *access, void (*found)(const struct pci_function *fn));
 
