@@ -6,7 +6,8 @@
  * Locks:      none: functions are found once, at boot.
  * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so
  *             that it cannot hold a shared line that no driver would clear.  Nor does it write to
- *             memory, whatever the firmware used it for, unless it is a bridge or a display.
+ *             memory, whatever the firmware used it for, unless it is a bridge or a display.  The
+ *             first scan comes before any memory is taken.
  *             Configuration space is not trusted: each loop over it is bounded, and no register
  *             beyond it is read.
  * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c, tests/qemu/test_virtio.py.
@@ -64,7 +65,7 @@ static void look_at_function(struct pci_function *fn, void (*found)(const struct
 	fn->device_id = (u16)pci_read(fn, PCI_DEVICE_ID, 2);
 	if (type <= PCI_HEADER_TYPE_CARDBUS)
 		silence(fn, type);
-	if (type == PCI_HEADER_TYPE_NORMAL)
+	if (type == PCI_HEADER_TYPE_NORMAL && found)
 		found(fn);
 }
 

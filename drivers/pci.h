@@ -29,7 +29,8 @@ struct pci_function {
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len);
 void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
 /*
- * Call @found once for each function that is no bridge, on all buses.  Context: thread.
+ * Silence each function on all buses, and call @found (unless NULL) once for each that is no
+ * bridge.  Context: thread, or the boot CPU early.
  */
 void pci_scan(const struct pci_access *access, void (*found)(const struct pci_function *fn));
 

@@ -49,6 +49,11 @@ static void port_write(const struct pci_function *fn, unsigned reg, unsigned len
 
 const struct pci_access pci_ports = {.read = port_read, .write = port_write};
 
+void pci_silence(void)
+{
+	pci_scan(&pci_ports, NULL);
+}
+
 int pci_route_intx(const struct pci_function *fn)
 {
 	int line = pci_intx_line(fn), err;

@@ -96,6 +96,7 @@ void kernel_main(void)
 	run_seed = seed; /* for reports, which show how to repeat the run */
 	/* the option is in milliseconds */
 	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000;
+	pci_silence();            /* no device writes to memory that the firmware gave it */
 	boot_memory_init();       /* boot_alloc works */
 	acpi_init();              /* CPUs, nodes, distances, timer ports */
 	acpi_hotplug_init();      /* slots for memory and CPUs, unless slots=off */

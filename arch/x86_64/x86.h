@@ -7,6 +7,7 @@
  *   boot_info_init     called by boot.S, before kernel_main
  *   serial_init        printing works from here on, without locks at first
  *   arch_early_init    per-CPU area, GDT, TSS, IDT: locks work, faults are reported
+ *   pci_silence        the firmware's devices stop writing to memory
  *   acpi_init          reads the firmware's tables through the first 4 GiB of the direct map
  *   (boot memory; memory allocated before the next line must lie below 4 GiB)
  *   arch_paging_init   final page tables; all RAM is in the direct map from here
@@ -478,6 +479,8 @@ void power_init(void);
 /* drivers/serial.c, drivers/i8042.c: the receive interrupts. */
 void serial_interrupt(void);
 void keyboard_interrupt(void);
+/* drivers/pci_port.c: stop DMA and interrupts of all functions.  Context: boot CPU. */
+void pci_silence(void);
 /* drivers/virtio_start.c: the interrupt of the PCI buses' lines.  irqs off. */
 void pci_interrupt(void);
 

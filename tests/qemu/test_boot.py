@@ -147,6 +147,25 @@ def test_too_little_memory(boot, mem):
         assert run.has(r"only \d+ KiB of RAM; Quarry needs \d+ MiB"), run.story()
 
 
+def test_devices_are_silenced_before_memory_is_handed_over(name, boot):
+    """SeaBIOS leaves DMA on in the disk controller. The kernel switches it off before the line
+    about the APIC, which it prints before the allocator has any memory."""
+    path = os.path.join(qemu.BUILD, "qemu", name + ".trace")
+    traced = ["-trace", "pci_cfg_write", "-trace", "serial_write", "-D", path]
+    run = boot("selftest=none", cpus=1, extra=traced)
+    assert run.passed and run.has("^apic: "), run.story()
+    text, commands = "", []
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            if match := re.search(r"serial_write .*addr 0x00 val 0x(..)", line):
+                text += chr(int(match[1], 16))
+            elif match := re.search(r"pci_cfg_write \S+ 00:1f\.2 @0x4 <- 0x(\w+)", line):
+                commands.append((bool(int(match[1], 16) & 4), text))
+    firmware = [dma for dma, said in commands if "quarry: boot" not in said]
+    kernel = [dma for dma, said in commands if "quarry: boot" in said and "apic: " not in said]
+    assert firmware[-1] and kernel == [False], commands
+
+
 def test_first_selftest_comes_soon(boot, report):
     """The time is measured and reported; the target is 3 s, by PVH with 4 CPUs under TCG."""
     first = r"^  (not )?ok 1 "
