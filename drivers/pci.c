@@ -6,8 +6,8 @@
  * Locks:      none: functions are found once, at boot.
  * Invariants: a function without a driver does not interrupt: its INTx is off from the scan on, so
  *             that it cannot hold a shared line that no driver would clear.  Nor does it write to
- *             memory, whatever the firmware used it for, unless it is a bridge or a display.  The
- *             first scan comes before any memory is taken.
+ *             memory, whatever the firmware used it for, unless it is a bridge, a display or a
+ *             USB controller.  The first scan comes before any memory is taken.
  *             Configuration space is not trusted: each loop over it is bounded, and no register
  *             beyond it is read.
  * Tests:      pci, virtio_cap, tests/fuzz/fuzz_pci.c, tests/qemu/test_virtio.py.
@@ -24,9 +24,10 @@
 #define NR_DEVICES   32
 #define NR_FUNCTIONS 8
 #define NR_LINES     16 /* ISA interrupts */
-/* Base classes (appendix D). */
+/* Base classes, and one with its sub-class (appendix D). */
 #define CLASS_DISPLAY 3
 #define CLASS_BRIDGE  6
+#define CLASS_USB     0xc03
 /* Bits of the longest physical address of any x86-64 processor. */
 #define MAX_PHYS_BITS 52
 
@@ -45,15 +46,19 @@ void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 va
 /* ---- finding functions ---- */
 
 /*
- * Turn off the function's INTx and, except on bridges and displays, its DMA: a network controller
- * of the firmware's, say, may still receive.  pci_enable turns DMA on again.
+ * Turn off the function's INTx and, except on bridges, displays and USB controllers, its DMA: a
+ * network controller of the firmware's, say, may still receive.  pci_enable turns DMA on again.  By
+ * the DMA of a USB controller the firmware emulates a PS/2 keyboard until a driver takes the
+ * controller over (OHCI 1.0a, 5.1.1.3).  This DMA is to memory that the firmware reserves; drivers
+ * of UEFI stop at ExitBootServices.
  */
 static void silence(const struct pci_function *fn, u8 type)
 {
 	u32 command = pci_read(fn, PCI_COMMAND, 2) | PCI_COMMAND_INTX_DISABLE;
-	u32 class = pci_read(fn, PCI_CLASS_DEVICE + 1, 1);
+	u32 class = pci_read(fn, PCI_CLASS_DEVICE, 2);
 
-	if (type == PCI_HEADER_TYPE_NORMAL && class != CLASS_BRIDGE && class != CLASS_DISPLAY)
+	if (type == PCI_HEADER_TYPE_NORMAL && class >> 8 != CLASS_BRIDGE &&
+	    class >> 8 != CLASS_DISPLAY && class != CLASS_USB)
 		command &= ~(u32)PCI_COMMAND_MASTER;
 	pci_write(fn, PCI_COMMAND, 2, command);
 }

@@ -12,7 +12,8 @@ bool is_register(unsigned reg, unsigned len)
 		return len == 1 || (len == 4 && reg % 4 == 0);
 	if (reg >= PCI_BASE_ADDRESS_0 && reg < PCI_BASE_ADDRESS_0 + 4 * PCI_NR_BARS)
 		return len == 4 && reg % 4 == 0;
-	return reg < PCI_CLASS_REVISION ? len == 2 && reg % 2 == 0 : len == 1;
+	return reg < PCI_CLASS_REVISION || reg == PCI_CLASS_DEVICE ? len == 2 && reg % 2 == 0
+	                                                           : len == 1;
 }
 
 u32 space_read(const struct pci_function *fn, unsigned reg, unsigned len)

@@ -344,7 +344,7 @@ static void pci_line(struct machine *m, const struct line *l)
 	m->pci[m->nr_pci++] = (struct machine_pci){.bus = (u8)l->value[1],
 	    .device = (u8)l->value[2],
 	    .function = (u8)l->value[3],
-	    .class = (u8)l->value[4],
+	    .class = (u16)l->value[4],
 	    .header = (u8)l->value[5],
 	    .command = (u16)l->value[6],
 	    .below = (u8)l->value[7]};

@@ -201,28 +201,28 @@ static unsigned nr_found;
 /* The functions on a few buses.  @silent: the command register after the scan. */
 static struct tree_function {
 	u8 bus, device, function, type;
-	u16 id, command, silent;
-	u8 class;
+	u16 id, command, silent, class;
 } tree[] = {
-    {0, 0, 0, 0, 0x10, 0x0007, 0x0407, 6}, /* the host bridge */
-    {0, 0, 1, 0, 0x11, 0x0007, 0x0007, 2}, /* function 0 claims to be the only one */
-    {0, 1, 0, 1, 0x12, 0x0007, 0x0407, 6},
-    {0, 2, 0, 0x80, 0x13, 0x0106, 0x0502, 2},
-    {0, 2, 3, 0, 0x14, 0x0000, 0x0400, 1},
-    {0, 2, 7, 0x80, 0x15, 0x0407, 0x0407, 3}, /* a display */
-    {0, 3, 1, 0, 0x16, 0x0007, 0x0007, 2},    /* without function 0 there is no device */
-    {0, 5, 0, 2, 0x17, 0x0007, 0x0407, 6},    /* a CardBus bridge has another header */
-    {0, 5, 1, 3, 0x22, 0x0007, 0x0007, 2},    /* behind the only function */
-    {0, 6, 0, 0x81, 0x18, 0x0007, 0x0407, 6},
-    {0, 6, 2, 1, 0x19, 0x0007, 0x0407, 0xff}, /* a bridge by its header */
-    {0, 7, 0, 3, 0x23, 0x0007, 0x0007, 2},    /* there is no such header */
+    {0, 0, 0, 0, 0x10, 0x0007, 0x0407, 0x600}, /* the host bridge */
+    {0, 0, 1, 0, 0x11, 0x0007, 0x0007, 0x200}, /* function 0 claims to be the only one */
+    {0, 1, 0, 1, 0x12, 0x0007, 0x0407, 0x600},
+    {0, 2, 0, 0x80, 0x13, 0x0106, 0x0502, 0x200},
+    {0, 2, 3, 0, 0x14, 0x0000, 0x0400, 0x106},
+    {0, 2, 7, 0x80, 0x15, 0x0407, 0x0407, 0x300}, /* a display */
+    {0, 3, 1, 0, 0x16, 0x0007, 0x0007, 0x200},    /* without function 0 there is no device */
+    {0, 5, 0, 2, 0x17, 0x0007, 0x0407, 0x600},    /* a CardBus bridge has another header */
+    {0, 5, 1, 3, 0x22, 0x0007, 0x0007, 0x200},    /* behind the only function */
+    {0, 6, 0, 0x81, 0x18, 0x0007, 0x0407, 0x600},
+    {0, 6, 2, 1, 0x19, 0x0007, 0x0407, 0xff00}, /* a bridge by its header */
+    {0, 7, 0, 3, 0x23, 0x0007, 0x0007, 0x200},  /* there is no such header */
     {0, 31, 0, 0, 0x1a, 0x0007, 0x0403, 0},
-    {3, 4, 0, 0, 0x1c, 0x0007, 0x0403, 12},
-    {64, 0, 0, 0, 0x1e, 0x0007, 0x0407, 6}, /* another host bridge: no bridge leads to its bus */
-    {65, 0, 0, 0, 0x20, 0x0007, 0x0403, 2},
-    {255, 31, 0, 0, 0x21, 0x0007, 0x0403, 2},
+    {3, 4, 0, 0, 0x1c, 0x0007, 0x0403, 0xc00},
+    {3, 5, 0, 0, 0x1d, 0x0007, 0x0407, 0xc03},  /* USB, perhaps the firmware's keyboard */
+    {64, 0, 0, 0, 0x1e, 0x0007, 0x0407, 0x600}, /* no bridge leads to its bus */
+    {65, 0, 0, 0, 0x20, 0x0007, 0x0403, 0x200},
+    {255, 31, 0, 0, 0x21, 0x0007, 0x0403, 0x200},
 };
-static const u8 tree_order[] = {0x10, 0x13, 0x14, 0x15, 0x1a, 0x1c, 0x1e, 0x20, 0x21};
+static const u8 tree_order[] = {0x10, 0x13, 0x14, 0x15, 0x1a, 0x1c, 0x1d, 0x1e, 0x20, 0x21};
 static u16 tree_command[ARRAY_SIZE(tree)];
 
 static unsigned tree_find(const struct pci_function *fn)
@@ -244,12 +244,12 @@ static u32 tree_read(const struct pci_function *fn, unsigned reg, unsigned len)
 	EXPECT(bus_test, is_register(reg, len));
 	if (i == ARRAY_SIZE(tree))
 		return len == 4 ? ~0u : (1u << 8 * len) - 1;
-	return reg == PCI_VENDOR_ID  ? 0x1af4
-	    : reg == PCI_DEVICE_ID   ? tree[i].id
-	    : reg == PCI_COMMAND     ? tree_command[i]
-	    : reg == PCI_HEADER_TYPE ? tree[i].type
-	    : reg == 0x0b            ? tree[i].class
-	                             : 0;
+	return reg == PCI_VENDOR_ID   ? 0x1af4
+	    : reg == PCI_DEVICE_ID    ? tree[i].id
+	    : reg == PCI_COMMAND      ? tree_command[i]
+	    : reg == PCI_HEADER_TYPE  ? tree[i].type
+	    : reg == PCI_CLASS_DEVICE ? tree[i].class
+	                              : 0;
 }
 
 static void tree_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
