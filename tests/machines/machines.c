@@ -26,6 +26,8 @@ __asm__(
     MACHINE("tigerlake-laptop")
     MACHINE("alderlake-desktop")
     MACHINE("zen5-server")
+    MACHINE("arrowlake-desktop")
+    MACHINE("pantherlake-laptop")
     "\t.byte 0\n"
     ".popsection\n");
 /* clang-format on */

@@ -439,7 +439,7 @@ static void decisions_are_those_that_the_description_expects(struct ktest *t)
 		else
 			one_machine(t);
 	}
-	EXPECT_EQ(t, nr, 12);
+	EXPECT_EQ(t, nr, 14);
 	EXPECT_EQ(t, free_pages(page, MACHINE_ORDER), 0);
 }
 
