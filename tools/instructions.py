@@ -20,19 +20,20 @@ MEM = r"(?:0x0)?\(%r\w+\)"
 CMP_MEM = re.compile(rf"cmp[l]?\s+(?:{MEM},({REG32})|(\$0x[0-9a-f]+|{REG32}),{MEM})$")
 
 
-def disassemble(elf, function):
+def disassemble(elf, function, flags=("-d",), addresses=None):
+    """The instructions of @function; the lower halves of their addresses go to @addresses."""
     objdump = os.environ.get("OBJDUMP", "objdump")
     out = subprocess.run(
-        [objdump, "-d", "--no-show-raw-insn", f"--disassemble={function}", elf],
+        [objdump, *flags, "--no-show-raw-insn", f"--disassemble={function}", elf],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    code = [
-        line.split("\t", 1)[1].strip()
-        for line in out.split("\n")
-        if re.match(r"\s*[0-9a-f]+:\t", line)
-    ]
+    code = []
+    for match in re.finditer(r"^\s*([0-9a-f]+):\t(.*)", out, re.M):
+        code.append(match[2].strip())
+        if addresses is not None:
+            addresses.append(match[1][-8:])
     code = [re.sub(r"^call +\w+ <(\w+)>$", r"call \1", line) for line in code]
     return [re.sub(r"\s*(#.*|<.*>)$", "", line) for line in code]
 
@@ -127,4 +128,47 @@ def check_fence(build):
             )
 
 
-CHECKS = [check_compare, check_fence]
+# ---- no-execute pages that the firmware hides ----------------------------------------------------
+# No emulator hides them by IA32_MISC_ENABLE bit 34, so the code of a starting CPU is interpreted.
+
+XD_DISABLE = 1 << 34
+
+
+def msr_writes(code, where, hidden, misc):
+    """[(MSR, value)] that the instructions @code at the addresses @where write; @hidden is
+    firmware_hid_nx, @misc the CPU's IA32_MISC_ENABLE."""
+    reg, writes, equal, at = {}, [], False, 0
+    while at < len(code):
+        insn = code[at]
+        at += 1
+        if re.match(r"cmpl +\$0x0,", insn):
+            equal = not hidden
+        elif match := re.match(r"je +(\w+)", insn):
+            at = where.index(match[1]) if equal else at
+        elif match := re.match(r"mov +\$(\w+),%(e\w\w)$", insn):
+            reg[match[2]] = int(match[1], 16)
+        elif match := re.match(r"and +\$(\w+),%(e\w\w)$", insn):
+            reg[match[2]] &= int(match[1], 16)
+        elif match := re.match(r"xor +%(e\w\w),%\1$", insn):
+            reg[match[1]] = 0
+        elif insn == "rdmsr":
+            reg["eax"], reg["edx"] = misc & 0xFFFFFFFF, misc >> 32
+        elif insn == "wrmsr":
+            writes.append((reg["ecx"], reg["edx"] << 32 | reg["eax"]))
+    return writes
+
+
+def check_nx(build):
+    """a CPU that starts switches on no-execute pages that firmware hid, before it uses them"""
+    flags = ["-D", "-m", "i386", "-j", ".rodata"]
+    where = []
+    code = disassemble(os.path.join(build, "quarry.elf"), "ap_start32", flags, where)
+    for hidden, misc in ((True, XD_DISABLE | 0x850081), (True, 1), (False, 1)):
+        want = [(0x1A0, misc & ~XD_DISABLE)] if hidden else []
+        want += [(0xC0000080, 0x900)]
+        have = msr_writes(code, where, hidden, misc)
+        if have != want:
+            yield f"ap_start32: hidden {hidden}, MSR {misc:#x}: writes {have}, not {want}"
+
+
+CHECKS = [check_compare, check_fence, check_nx]

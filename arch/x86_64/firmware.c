@@ -4,7 +4,7 @@
  *
  * Owns:       firmware_hid_nx, the MSRs of the two settings.
  * Locks:      none: each CPU has registers of its own.
- * Tests:      play_firmware, tests/qemu/test_screen.py.
+ * Tests:      play_firmware, tests/qemu/test_screen.py; the other CPUs: make lint (nx).
  *
  * A timer that stops: an idle CPU halts by HLT, which is C1.  In C1 the APIC's timer counts on
  * every CPU but AMD's in C1E, which is switched off here.  In the deeper states it may stop unless
