@@ -21,7 +21,7 @@ static unsigned total;
 
 bool is_remark(const char *line)
 {
-	static const char *const usual[] = {"quarry: boot", "apic: ", "clock: TSC",
+	static const char *const usual[] = {"quarry: boot", "apic: x", "clock: TSC",
 	    "machine: ", "ring 3: ", "boot: by ", "slots: "};
 	unsigned i;
 
