@@ -24,7 +24,7 @@
  *   tsc KHZ, bus KHZ               the rates of the TSC and of the APIC timer
  *   timer pm | pit                 this timer counts
  *   com1, screen                   the machine has one
- *   pci BUS DEVICE FUNCTION CLASS HEADER COMMAND [BELOW]  CLASS: base, sub; BELOW: a bridge's bus
+ *   pci BUS DEVICE FUNCTION CLASS HEADER COMMAND  CLASS: base and sub class
  *   expect DECISION: VALUE         what the boot code must decide; the comment says why
  *
  * A plan of zones needs no other facts than these: memory map, nodes and CPUs.  It would add
@@ -44,7 +44,7 @@
 #define MACHINE_FADT 0x7000u
 
 struct machine_pci {
-	u8 bus, device, function, header, below;
+	u8 bus, device, function, header;
 	u16 class, command;
 };
 struct machine {

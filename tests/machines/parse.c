@@ -346,8 +346,7 @@ static void pci_line(struct machine *m, const struct line *l)
 	    .function = (u8)l->value[3],
 	    .class = (u16)l->value[4],
 	    .header = (u8)l->value[5],
-	    .command = (u16)l->value[6],
-	    .below = (u8)l->value[7]};
+	    .command = (u16)l->value[6]};
 }
 
 static void expect_line(struct machine *m, const struct line *l)

@@ -229,7 +229,6 @@ static u32 pci_in(const struct pci_function *fn, unsigned reg, unsigned len)
 	case PCI_COMMAND: return p->command;
 	case PCI_CLASS_DEVICE: return p->class;
 	case PCI_HEADER_TYPE: return p->header;
-	case PCI_SECONDARY_BUS: return p->below;
 	default: return 0;
 	}
 }
