@@ -155,6 +155,8 @@ struct pageblock_tree {
 	/* z: pfn links of the list that holds the pageblock; PFN_NONE at the ends */
 	u32 next GUARDED_BY(zone_class), prev GUARDED_BY(zone_class);
 	u8 list GUARDED_BY(zone_class); /* z: the order of that list, plus 1; 0: on no list */
+	/* z: the policy of start_isolate_page_range, plus 1; 0: not isolated, or by an operation */
+	u8 alone GUARDED_BY(zone_class);
 } __attribute__((aligned(64)));
 
 /* log2 of the bytes of a pageblock's descriptor. */
@@ -400,13 +402,9 @@ struct memory {
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
 	struct oom_state oom;
-	u32 blocks_at_once; /* c: BLOCKS_AT_ONCE, unless a test changes it */
-	u32 iso_pending;    /* a: isolations during which caches may hold isolated pages */
-	/*
-	 * a: operations that may isolate pageblocks; calls of start_isolate_page_range count for
-	 * good
-	 */
-	u32 nr_isolating;
+	u32 blocks_at_once;     /* c: BLOCKS_AT_ONCE, unless a test changes it */
+	u32 iso_pending;        /* a: isolations during which caches may hold isolated pages */
+	u32 nr_isolating;       /* a: operations under way that may isolate pageblocks */
 	enum iso_policy policy; /* a: for offlines that name no policy */
 	bool badpage_panic;     /* a: a bad free panics after its report */
 	bool backed;            /* c: pages have memory behind them (GFP_ZERO, patterns) */

@@ -247,7 +247,8 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
 	/* The tree of standby memory has no meaning. */
 	if (!block_stands_by(c->zone, block)) {
-		CHECK(c, tree->list == 0, "I-O2 listed offline", block, tree->list, 0);
+		CHECK(c, tree->list == 0 && tree->alone == 0, "I-O2 listed offline", block,
+		    tree->list, tree->alone);
 		CHECK(c, !tree->map.counts && free_map_ok(&tree->map), "I-O2 free blocks offline",
 		    block, tree->map.counts, 0);
 	}
@@ -283,6 +284,7 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 
 	for (block = zone->start_pfn; block < zone->end_pfn; block += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(c->mem, block);
+		const struct pageblock_tree *tree;
 
 		if (pageblock_state(pb) == PB_HOLE) {
 			if (!check_offline(c, block))
@@ -304,7 +306,10 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 		}
 		c->present += PAGEBLOCK_PAGES;
 		c->isolated += pageblock_isolated(pb);
-		CHECK(c, !pageblock_isolated(pb) || READ_ONCE(c->mem->nr_isolating),
+		tree = tree_of(c->mem, block);
+		CHECK(c, tree->alone <= (pageblock_isolated(pb) ? NR_ISO_POLICIES : 0),
+		    "I-I6 isolated alone", block, tree->alone, 0);
+		CHECK(c, !pageblock_isolated(pb) || tree->alone || READ_ONCE(c->mem->nr_isolating),
 		    "I-I6 isolated by nobody", block, pb->bits, 0);
 		if (!check_block(c, block))
 			return false;
@@ -375,7 +380,9 @@ static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, 
 		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
 		    page_word(page), PAGE_WORD(0, PG_PCP, order));
 		CHECK(c,
-		    !reached || c->sums->pending || !pageblock_isolated(pageblock_of(c->mem, pfn)),
+		    !reached || c->sums->pending ||
+		        !pageblock_isolated(pageblock_of(c->mem, pfn)) ||
+		        tree_of(c->mem, pfn)->alone == ISO_REDRAIN + 1,
 		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
 		c->cached_set -= set_hash(pfn);
 	}

@@ -71,6 +71,7 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb) != on);
 	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_ONLINE && pb->zone == zone->id);
 	KASSERT(on || zone->nr_isolated > 0);
+	tree_of(zone->mem, pfn)->alone = 0;
 	if (on) {
 		buddy_block_leaves(zone, pfn);
 		pageblock_store(zone, pb, pb->bits | PB_ISOLATED);

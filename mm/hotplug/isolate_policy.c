@@ -139,15 +139,37 @@ enum iso_policy iso_policy_by_name(const char *name)
 	return (enum iso_policy)policy;
 }
 
+/* For check_memory: no operation isolates these pageblocks, and nobody drains again for them. */
+static void mark_alone(struct memory *mem, struct pfn_range range, enum iso_policy policy)
+{
+	pfn_t pfn;
+
+	for_each_block(pfn, range) {
+		struct zone *zone = zone_of(mem, pfn);
+		irqflags_t flags = zone_lock_irqsave(zone);
+
+		tree_of(mem, pfn)->alone = (u8)(policy + 1);
+		zone_unlock_irqrestore(zone, flags);
+	}
+}
+
 int start_isolate_page_range(
     struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
 {
+	u32 late = policy == ISO_REDRAIN;
 	struct drain_cost cost = {0};
+	int err;
 
 	/* This check comes before isolate_range extends the range to whole pageblocks. */
 	if (policy >= NR_ISO_POLICIES || !range_ok(mem, pfn_range(start, nr)))
 		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
-	/* The caller may undo a part of the range, or none: check_memory cannot know. */
+	/* Until the pageblocks are marked, this call is an operation. */
 	atomic_add(&mem->nr_isolating, 1u);
-	return isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);
+	atomic_add(&mem->iso_pending, late);
+	err = isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);
+	if (!err)
+		mark_alone(mem, pfn_range(start, nr), policy);
+	atomic_sub(&mem->iso_pending, late);
+	atomic_sub(&mem->nr_isolating, 1u);
+	return err;
 }
