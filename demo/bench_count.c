@@ -136,7 +136,8 @@ static bool isolate_fragmented(void)
 		return false;
 	for (pfn = start; pfn < end; pfn += 2) {
 		(void)free_pages(pfn_to_page_in(mem, pfn), 0);
-		page_make_movable(mem, pfn_to_page_in(mem, pfn + 1), &owner, 0);
+		if (!page_make_movable(mem, pfn_to_page_in(mem, pfn + 1), &owner, 0))
+			panic("bench: pfn %#lx broke", pfn + 1);
 	}
 	drain_all_pages(mem, NULL);
 	good = !start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL);

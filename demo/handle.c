@@ -94,7 +94,9 @@ static int handle_migrate(
 			memcpy(page_address_in(mem, dst), page_address_in(mem, src),
 			    PAGE_SIZE << order);
 		sched_point("mig.copied");
-		page_make_movable(mem, dst, owner, src->index);
+		err = page_make_movable(mem, dst, owner, src->index) ? 0 : -EAGAIN;
+	}
+	if (!err) {
 		h->page = dst;
 		h->moves++;
 		counter_add(&t->moved, 1);
@@ -138,8 +140,8 @@ int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 s
 		return -ENOMEM;
 	sched_point("own.page");
 	handle_lock(handle);
-	if (!handle->page) {
-		page_make_movable(t->mem, page, &t->owner, h);
+	/* A page that broke since its allocation is freed, and the caller may try again. */
+	if (!handle->page && page_make_movable(t->mem, page, &t->owner, h)) {
 		handle->page = page;
 		handle->moves = 0;
 		handle->checksum = t->mem->backed ? block_fill(t->mem, page, order, seed) : 0;

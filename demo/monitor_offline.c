@@ -422,7 +422,11 @@ int cmd_busy(unsigned n, char **arg)
 		return err;
 	}
 	busy.page = pfn_to_page_in(&kernel_memory, pfn);
-	page_make_movable(&kernel_memory, busy.page, &busy.owner, 0);
+	if (!page_make_movable(&kernel_memory, busy.page, &busy.owner, 0)) {
+		(void)free_pages(busy.page, 0);
+		busy.page = NULL;
+		return -EHWPOISON;
+	}
 	printk("busy: pfn %#lx will not be moved\n", busy_pfn());
 	return 0;
 }

@@ -175,13 +175,15 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 	}
 	if (err)
 		return err == -EAGAIN ? err : -EBUSY;
+	/* If @dst broke, a page less is lent. */
+	if (!page_make_movable(b->mem, dst, &b->owner, 0))
+		return -ENOENT;
 	b->pfns[0] = (u32)to;
 	/*
 	 * The answer may arrive later, or a reset may replace it: in both cases the page is lent
 	 * until it is taken back.
 	 */
 	balloon_tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
-	page_make_movable(b->mem, dst, &b->owner, 0);
 	link_page(b, to);
 	counter_add(&b->moved, 1u);
 	return 0;
@@ -219,7 +221,7 @@ static const struct movable_ops balloon_ops = {
 static int inflate(struct virtio_balloon *b, unsigned long nr)
 {
 	struct page *pages[BALLOON_BATCH];
-	unsigned got, i;
+	unsigned got, i, lent = 0;
 	int err;
 
 	for (got = 0; got < MIN(nr, (unsigned long)BALLOON_BATCH); got++) {
@@ -231,17 +233,23 @@ static int inflate(struct virtio_balloon *b, unsigned long nr)
 		return -ENOMEM;
 	mutex_lock(&b->lock);
 	err = await(b, longest(b));
-	for (i = 0; !err && i < got; i++)
-		b->pfns[i] = (u32)page_to_pfn_in(b->mem, pages[i]);
-	if (!err)
-		err = balloon_tell(b, &b->inflate, got, PFN_NONE, longest(b));
-	for (i = 0; !err && i < got; i++) {
-		page_make_movable(b->mem, pages[i], &b->owner, 0);
-		link_page(b, page_to_pfn_in(b->mem, pages[i]));
+	for (i = 0; i < got; i++) {
+		if (!err && page_make_movable(b->mem, pages[i], &b->owner, 0)) {
+			b->pfns[lent] = (u32)page_to_pfn_in(b->mem, pages[i]);
+			pages[lent++] = pages[i];
+		} else {
+			mem_free_pages(b->mem, pages[i], 0);
+		}
+	}
+	if (!err && lent)
+		err = balloon_tell(b, &b->inflate, lent, PFN_NONE, longest(b));
+	for (i = 0; i < lent; i++) {
+		if (err)
+			page_release_movable(b->mem, pages[i]);
+		else
+			link_page(b, page_to_pfn_in(b->mem, pages[i]));
 	}
 	mutex_unlock(&b->lock);
-	for (i = 0; err && i < got; i++)
-		mem_free_pages(b->mem, pages[i], 0);
 	return err;
 }
 

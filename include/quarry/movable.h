@@ -12,8 +12,8 @@
  *            again; -EAGAIN.  The core has taken a reference and, on 0, sets ISO_MIG.
  *  migrate   copy src to dst, an allocated block of the same order, and use dst from now on: thread
  *            context, no lock held.  On 0 the owner has dropped its reference to src and dst is in
- *            state MOVABLE_OPS.  -EAGAIN: the page is in use; -EBUSY: pinned; -ENOENT: the owner
- *            has released src meanwhile.
+ *            state MOVABLE_OPS.  -EAGAIN: the page is in use, or dst broke (page_make_movable);
+ *            -EBUSY: pinned; -ENOENT: the owner has released src meanwhile.
  *  putback   under the lru lock: src was not moved; true if the owner still has it (it becomes
  *            MOVABLE_OPS again), false if the owner has released it.
  *  balloon   the page's state is BALLOON instead: it is lent to the host, which may drop the
@@ -45,9 +45,12 @@ void movable_owner_drain(struct movable_owner *owner);
  */
 const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn) EXCLUDES(lru_class);
 
-/* Make an ALLOC page movable through @owner.  Locks: lru. */
-void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner,
-    u32 index) EXCLUDES(lru_class);
+/*
+ * Make an ALLOC page movable through @owner.  False: the page broke since its allocation; the
+ * caller frees it, which retires it.  Locks: lru.
+ */
+bool page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner,
+    u32 index) must_check EXCLUDES(lru_class);
 /*
  * The owner releases its page, whether or not a migrator has it.  The caller serialises the owner's
  * calls.  Drops the owner's reference.  Locks: lru, zone.

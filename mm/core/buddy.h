@@ -124,9 +124,10 @@ void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE
 void poison_take_free(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*
  * Flag the page at @pfn, in the block in use with its head at @head; the page is retired when the
- * block is freed.
+ * block is freed.  Returns the state of the page at that moment: a page that was ALLOC then, or
+ * earlier, gets no other owner (page_take_state).
  */
-void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
+enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Free a block with flagged pages: flagged pages are retired, the others are freed. */
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* Make a retired page free again (unpoison). */

@@ -112,8 +112,7 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 /*
  * page_take_state - change an allocated page to a state in which others can find it.  False: a
  * frame of it broke since its allocation; it stays ALLOC, and its free retires the frame.  State
- * and flag are in one word.  memory_failure may still set a flag after this change for the state
- * that it judged before.
+ * and flag are in one word: memory_failure either flags the page first, or finds the new state.
  */
 bool page_take_state(struct page *page, enum page_state to) must_check;
 

@@ -91,13 +91,15 @@ void poison_take_free(struct zone *zone, pfn_t pfn)
 	MM_EVENT(zone->mem, POISON_RETIRED);
 }
 
-static void set_bits(struct page *page, u32 bits)
+/* Returns the word as it was. */
+static u32 set_bits(struct page *page, u32 bits)
 {
 	u32 word;
 
 	do {
 		word = page_word(page);
 	} while (!atomic_cas(&page->word, word, word | bits));
+	return word;
 }
 
 static void zone_add_doomed(struct zone *zone, long nr) REQUIRES_ZONE(zone)
@@ -113,9 +115,10 @@ static void zone_add_doomed(struct zone *zone, long nr) REQUIRES_ZONE(zone)
  * While the caches are off, a free takes the zone lock, which the caller holds, and reads the word
  * again under it (law 4).
  */
-void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
+enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(zone->mem, head);
+	u32 word;
 
 	ASSERT_ZONE_LOCKED(zone);
 	PAGE_ASSERT(zone->mem, page, STATES_DOOMED >> word_state(page_word(page)) & 1);
@@ -123,8 +126,9 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 	    zone->mem, page, pfn >= head && pfn - head < 1UL << word_order(page_word(page)));
 	if (word_order(page_word(page)) > 0)
 		set_bits(page, PAGE_F_HAS_HWPOISON);
-	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);
+	word = set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);
 	zone_add_doomed(zone, 1);
+	return word_state(word);
 }
 
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)

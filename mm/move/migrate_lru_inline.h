@@ -211,17 +211,28 @@ static bool mig_copy(struct memory *mem, struct page *src)
 	return false;
 }
 
+/* The bit of @page, which is in pages[]. */
+static u32 mig_bit(struct page **pages, const struct page *page)
+{
+	unsigned i = 0;
+
+	while (pages[i] != page)
+		i++;
+	return 1U << i;
+}
+
 /*
  * Replace the markers of the pages in @hold, a bit for each: by the page's copy if the page is in
  * @frozen, else by the page itself.  err[]: -ENOENT if the slot does not have the marker any more.
+ * Returns the pages that are settled: not all if a copy broke just now.
  */
-static void mig_replace(
+static u32 mig_replace(
     struct vm_object *object, struct page **pages, u32 hold, u32 *frozen, int *err)
 {
 	struct page *old[MIG_AT_ONCE], *new[MIG_AT_ONCE];
 	struct memory *mem = object->mem;
 	u64 *slot[MIG_AT_ONCE];
-	unsigned i, nr = 0;
+	unsigned i, nr = 0, done;
 
 	FOR_EACH_OF(hold, i)
 	{
@@ -251,10 +262,13 @@ static void mig_replace(
 	 * The copies are put on reclaim lists before the slots show them: a thread that takes a
 	 * copy off a list waits for the object's lock.
 	 */
-	lru_replace_pages(mem, old, new, nr);
-	for (i = 0; i < nr; i++)
+	done = lru_replace_pages(mem, old, new, nr);
+	for (i = 0; i < done; i++)
 		*slot[i] = (uintptr_t) new[i];
-	rmap_arrive(object, old, new, nr);
+	rmap_arrive(object, old, new, done);
+	for (; done < nr; done++)
+		hold &= ~mig_bit(pages, old[done]);
+	return hold;
 }
 
 /*
@@ -282,7 +296,7 @@ static noinline unsigned mig_finish_run(
 	for (left = run; left; left &= ~hold) {
 		object_lock(object);
 		hold = rmap_single(object) ? left : left & -left;
-		mig_replace(object, pages, hold, &frozen, err);
+		hold = mig_replace(object, pages, hold, &frozen, err);
 		spin_unlock(&object->lock);
 		sched_point("mig.restored");
 	}

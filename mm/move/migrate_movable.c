@@ -18,20 +18,22 @@
 #include <quarry/movable.h>
 #include <quarry/sched_point.h>
 
-void page_make_movable(
+bool page_make_movable(
     struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = lru_lock_irqsave(zone);
+	bool made;
 
 	page->owner = owner;
 	page->index = index;
-	if (owner->ops->balloon)
-		page_cas_state(page, PG_ALLOC, PG_BALLOON);
-	else
-		page_cas_state(page, PG_ALLOC, PG_MOVABLE_OPS);
+	made = page_take_state(page, owner->ops->balloon ? PG_BALLOON : PG_MOVABLE_OPS);
+	if (!made)
+		WRITE_ONCE(page->owner, NULL);
 	lru_unlock_irqrestore(zone, flags);
-	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), word_order(page_word(page)));
+	if (made)
+		trace_page(mem, TR_movable, page_to_pfn_in(mem, page), word_order(page_word(page)));
+	return made;
 }
 
 void page_release_movable(struct memory *mem, struct page *page)

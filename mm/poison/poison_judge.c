@@ -96,7 +96,9 @@ static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUI
 	if (!r->hard)
 		return settled(r, POISON_FAILED, -EBUSY, err);
 	CACHES_ASSERT_OFF(r);
-	poison_doom(r->zone, r->head, r->pfn);
+	/* Since it was judged, the page may have become an object's, which can lose it. */
+	if (object_has(r, poison_doom(r->zone, r->head, r->pfn)))
+		return TAKE;
 	return settled(r, POISON_IGNORED, -EBUSY, err);
 }
 

@@ -77,23 +77,19 @@ static void list_remove(struct zone *zone, const struct page *page)
 }
 
 /*
- * The part of lru_add_page under the lru lock of the page's zone.  False: the page broke, and
- * nothing has changed; but not with @moved: the page that it replaces has lost its owner already.
+ * The part of lru_add_page under the lru lock of the page's zone.  False: the page broke; it is on
+ * no list.
  */
-static always_inline bool add_locked(struct zone *zone, struct page *page, struct vm_object *object,
-    u32 index, bool moved) REQUIRES(lru_class)
+static always_inline bool add_locked(
+    struct zone *zone, struct page *page, struct vm_object *object, u32 index) REQUIRES(lru_class)
 {
 	bool listed = object->kind != OBJ_PHYS;
 
 	PAGE_ASSERT(zone->mem, page, word_order(page_word(page)) == 0 && page->mapcount == 0);
 	WRITE_ONCE(page->owner, object);
 	page->index = index;
-	if (moved) {
-		page_cas_state(page, PG_ALLOC, PG_LRU);
-	} else if (!page_take_state(page, listed ? PG_LRU : PG_OBJECT)) {
-		WRITE_ONCE(page->owner, NULL);
+	if (!page_take_state(page, listed ? PG_LRU : PG_OBJECT))
 		return false;
-	}
 	if (!listed) {
 		page_set_flags(page, PAGE_UNEVICTABLE);
 	} else {
@@ -113,10 +109,12 @@ bool lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = lru_lock_irqsave(zone);
-	bool added = add_locked(zone, page, object, index, false);
+	bool added = add_locked(zone, page, object, index);
 
 	if (added)
 		account_count(object->account, kind_in(zone), 1);
+	else
+		WRITE_ONCE(page->owner, NULL);
 	lru_unlock_irqrestore(zone, flags);
 	if (added)
 		trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
@@ -146,10 +144,11 @@ static noinline void account_moved(
 	}
 }
 
-void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
+unsigned lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
 	enum account_kind from = NR_ACCOUNT_KINDS; /* the kind of all old pages, if equal */
 	unsigned i, end;
+	bool broke = false;
 
 	KASSERT(nr <= LRU_AT_ONCE);
 	for (i = 0; i < nr; i = end) {
@@ -164,17 +163,23 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 		lru_unlock_irqrestore(zone, flags);
 		from = i && from != kind_in(zone) ? NR_ACCOUNT_KINDS : kind_in(zone);
 	}
-	for (i = 0; i < nr; i = end) {
+	for (i = 0; i < nr && !broke; i = end) {
 		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, new[i]));
 		irqflags_t flags = lru_lock_irqsave(zone);
 
-		for (end = i; end < nr && zone_has_page(zone, new[end]); end++)
-			(void)add_locked(zone, new[end], new[end]->owner, old[end]->index, true);
+		for (end = i; end < nr && zone_has_page(zone, new[end]) && !broke;) {
+			broke = !add_locked(zone, new[end], new[end]->owner, old[end]->index);
+			end += !broke;
+		}
 		if (kind_in(zone) != from)
 			account_moved(zone, old + i, new + i, end - i);
 		lru_unlock_irqrestore(zone, flags);
 	}
-	trace_blocks(mem, TR_movable, new, nr, 0);
+	/* The old pages are isolated and frozen, so nobody misses their owner meanwhile. */
+	for (end = i; end < nr; end++)
+		WRITE_ONCE(old[end]->owner, new[end]->owner);
+	trace_blocks(mem, TR_movable, new, i, 0);
+	return i;
 }
 
 /*

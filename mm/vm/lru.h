@@ -25,11 +25,12 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr) EXC
 /*
  * Replace each of the @nr pages old[], which are isolated and lose their owners, by the page at the
  * same place in new[] (ALLOC), whose owner is set already.  At most LRU_AT_ONCE; neighbours of one
- * zone share one hold of the lru lock.
+ * zone share one hold of the lru lock.  Returns how many pages at the start of old[] were replaced:
+ * fewer than @nr if the next page of new[] broke.
  */
 #define LRU_AT_ONCE 16
-void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
-    EXCLUDES(lru_class);
+unsigned lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
+    must_check EXCLUDES(lru_class);
 /*
  * isolate_lru_page - isolate an object's page that a scanner found at @pfn.  Returns 0: the page is
  * ISO_MIG, with one more reference; -EAGAIN: it has no object just now, or too many references;

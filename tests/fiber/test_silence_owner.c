@@ -6,6 +6,7 @@
 #include "fiber_threads.h"
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/mm_test.h"
+#include "tests/lib/movable_help.h"
 #include <quarry/errno.h>
 #include <quarry/movable.h>
 
@@ -65,7 +66,7 @@ static unsigned migrate_and_leave(struct ktest *t, unsigned at)
 		return 0;
 	}
 	owner = (struct movable_owner){.ops = &ops};
-	page_make_movable(mem, page, &owner, 0);
+	make_movable(mem, page, &owner, 0);
 	gone = false;
 	threads_plan(&cut, 1);
 	ktest_start(MIGRATES, migrate, NULL);

@@ -26,8 +26,8 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 		nr_lent += buf->queue == INFLATE ? 1u : ~0u;
 		nr_told++;
 		/*
-		 * No other code can have the page: a page that goes to the host is allocated, and a
-		 * page that returns is still the balloon's.
+		 * No other code can have the page: a page that goes to the host is the balloon's
+		 * already, and a page that returns still is.
 		 */
 		if (buf->queue == DEFLATE)
 			EXPECT(p->t,
@@ -36,7 +36,7 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 			            PG_ISO_MIG);
 		else
 			EXPECT_EQ(p->t, page_word(pfn_to_page_in(balloon.mem, pfn[i])),
-			    PAGE_WORD(1, PG_ALLOC, 0));
+			    PAGE_WORD(1, PG_BALLOON, 0));
 	}
 }
 

@@ -42,7 +42,8 @@ int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *ds
 	mov.downwards += page_to_pfn_in(mem, dst) >> PAGEBLOCK_ORDER <= page_to_pfn_in(mem, src) >>
 	    PAGEBLOCK_ORDER;
 	EXPECT(mov.t, mov.pages[src->index] == src);
-	page_make_movable(mem, dst, owner, src->index);
+	if (!page_make_movable(mem, dst, owner, src->index))
+		return -EAGAIN;
 	mov.pages[src->index] = dst;
 	mov.moved++;
 	if (mov.on_move)
@@ -93,7 +94,7 @@ void mov_fill(unsigned long max)
 	struct page *page;
 
 	while (max-- > 0 && (page = mem_alloc_pages(mov.mem, GFP_MOVABLE | GFP_NOWAIT, 0))) {
-		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
+		make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
 	}
 }
@@ -117,7 +118,7 @@ void mov_fill_range(pfn_t start, pfn_t end)
 		if (word_state(page_word(pfn_to_page_in(mov.mem, pfn))) != PG_ALLOC)
 			return;
 		mov.pages[mov.nr] = pfn_to_page_in(mov.mem, pfn);
-		page_make_movable(mov.mem, mov.pages[mov.nr], &mov.owner, mov.nr);
+		make_movable(mov.mem, mov.pages[mov.nr], &mov.owner, mov.nr);
 		mov.nr++;
 	}
 }

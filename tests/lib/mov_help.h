@@ -7,6 +7,7 @@
 #define QUARRY_TESTS_MOV_HELP_H
 
 #include "tests/lib/mm_test.h"
+#include "tests/lib/movable_help.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/movable.h>
 

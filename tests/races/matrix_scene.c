@@ -48,7 +48,8 @@ static int object_migrate(
 {
 	u32 index = src->index;
 
-	page_make_movable(mem, dst, owner, index);
+	if (!page_make_movable(mem, dst, owner, index))
+		return -EAGAIN;
 	scene.object[index] = dst;
 	page_release_movable(mem, src);
 	return 0;
@@ -100,7 +101,8 @@ static void put_object(pfn_t pfn, struct movable_owner *owner)
 {
 	KASSERT(scene.nr_objects < OBJECTS);
 	scene.object[scene.nr_objects] = take(pfn);
-	page_make_movable(ops.mem, scene.object[scene.nr_objects], owner, scene.nr_objects);
+	if (!page_make_movable(ops.mem, scene.object[scene.nr_objects], owner, scene.nr_objects))
+		panic("a page of the scene broke");
 	scene.nr_objects++;
 }
 

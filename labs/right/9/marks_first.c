@@ -13,7 +13,7 @@ static void set_bits_of(struct memory *mem, pfn_t pfn, u32 bits)
 		word = page_word(page);
 }
 
-void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
+enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 {
 	unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, head)));
 
@@ -21,6 +21,7 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 	if (order)
 		set_bits_of(zone->mem, head, PAGE_F_HAS_HWPOISON);
 	zone->nr_doomed += 1;
+	return word_state(page_word(pfn_to_page_in(zone->mem, pfn)));
 }
 
 void poison_take_free(struct zone *zone, pfn_t pfn)

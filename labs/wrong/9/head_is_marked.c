@@ -5,7 +5,7 @@
  * file: mm/core/poison_take.c
  */
 
-void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
+enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(zone->mem, head);
 
@@ -13,4 +13,5 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 		set_bits(page, PAGE_F_HAS_HWPOISON);
 	set_bits(page, PAGE_F_HWPOISON);
 	zone->nr_doomed++;
+	return word_state(page_word(pfn_to_page_in(zone->mem, pfn)));
 }

@@ -3,6 +3,7 @@
  * test_virtio_mem_use.c: the virtio-mem driver with memory in use, with requests that change, and
  * without memory for descriptors.
  */
+#include "tests/lib/movable_help.h"
 #include "tests/lib/vmem_help.h"
 
 static struct movable_owner owner;
@@ -49,7 +50,7 @@ static bool hold_page(struct ktest *t, unsigned block)
 	}
 	EXPECT_EQ(t, pile_free(vmem, &pile), 0);
 	if (held)
-		page_make_movable(vmem, held, &owner, 0);
+		make_movable(vmem, held, &owner, 0);
 	return held;
 }
 

@@ -4,6 +4,7 @@
  * a migration. Hosted only: arch/host/host_cpu.c simulates these failures of the machine.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/movable_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/smp.h>
 #include <quarry/movable.h>
@@ -181,7 +182,8 @@ static int stubborn_migrate(
 	}
 	if (s->migrate && (!s->times || s->asked <= s->times))
 		return s->migrate;
-	page_make_movable(mem, dst, owner, src->index);
+	if (!page_make_movable(mem, dst, owner, src->index))
+		return -EAGAIN;
 	s->page = dst;
 	page_release_movable(mem, src);
 	return 0;
@@ -204,7 +206,7 @@ static struct memory *with_stubborn(struct ktest *t, struct stubborn *s, pfn_t *
 	s->page = mem ? mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0) : NULL;
 	if (!s->page)
 		return NULL;
-	page_make_movable(mem, s->page, &s->owner, 0);
+	make_movable(mem, s->page, &s->owner, 0);
 	*start = ALIGN_DOWN(page_to_pfn_in(mem, s->page), PAGEBLOCK_PAGES);
 	return mem;
 }
@@ -305,7 +307,7 @@ static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 		s[i].owner.ops = &stubborn_ops;
 		s[i].page = pages[i] = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
 		REQUIRE(t, pages[i]);
-		page_make_movable(mem, pages[i], &s[i].owner, 0);
+		make_movable(mem, pages[i], &s[i].owner, 0);
 		EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, pages[i])), 0);
 	}
 	moved = pages[1];

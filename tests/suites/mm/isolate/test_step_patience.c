@@ -162,7 +162,7 @@ static void drop_page(struct page *page)
 static void hold_movable(pfn_t pfn)
 {
 	mov.pages[mov.nr] = hold_page(pfn);
-	page_make_movable(mem, mov.pages[mov.nr], &mov.owner, mov.nr);
+	make_movable(mem, mov.pages[mov.nr], &mov.owner, mov.nr);
 	mov.nr++;
 	mov.refuse = 1;
 }

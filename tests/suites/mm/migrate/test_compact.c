@@ -239,7 +239,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	zone = zone_in(mem, ZONE_MOVABLE);
 	all_caches_off(t, mem);
 	while ((page = take_block(zone, 1, MT_MOVABLE))) {
-		page_make_movable(mem, page, &mov.owner, mov.nr);
+		make_movable(mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
 	}
 	for (i = 0; i < mov.nr; i++) {

@@ -3,6 +3,7 @@
  * test_compact_bound.c: the bounds of a compaction: refused moves, watermarks, emptied pageblocks
  * that are refilled, captured pages that are isolated or break meanwhile, and standby memory.
  */
+#include "tests/lib/movable_help.h"
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
 
@@ -153,7 +154,7 @@ static void fill_again(struct page *dst, struct page *src)
 	if (!page)
 		return;
 	mov.pages[number] = page;
-	page_make_movable(mov.mem, mov.pages[number], &mov.owner, number);
+	make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
 /* Fill zone MOVABLE of @mem: the first @from pageblocks wholly, the others half. */

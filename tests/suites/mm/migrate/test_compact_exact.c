@@ -3,6 +3,7 @@
  * test_compact_exact.c: exactly which pages a compaction scans, moves and captures: which
  * pageblocks it leaves alone, which blocks it captures, and that it does not use a broken block.
  */
+#include "tests/lib/movable_help.h"
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
 
@@ -236,7 +237,7 @@ static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 	if (!begin(t, ZONE_MOVABLE))
 		return;
 	while ((page = take_block(the_zone, 2, MT_MOVABLE))) {
-		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
+		make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
 	}
 	for (i = 0; i < mov.nr; i++) {
@@ -268,7 +269,7 @@ static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
 	if (!begin(t, ZONE_MOVABLE))
 		return;
 	while ((page = take_block(the_zone, 2, MT_MOVABLE))) {
-		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
+		make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
 	}
 	/* Cut every fourth block into single pages: every second page is free, the others used. */

@@ -5,6 +5,7 @@
  * memory.
  */
 #include "tests/lib/handle_help.h"
+#include "tests/lib/movable_help.h"
 #include <quarry/oom.h>
 
 /*
@@ -312,7 +313,8 @@ static int actor_migrate(
 		return -EAGAIN;
 	}
 	if (!actor.migrate) {
-		page_make_movable(mem, dst, owner, src->index);
+		if (!page_make_movable(mem, dst, owner, src->index))
+			return -EAGAIN;
 		page_release_movable(mem, src);
 	}
 	return actor.migrate;
@@ -334,7 +336,7 @@ static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 	actor = how;
 	actor.owner.ops = &actor_ops;
 	KASSERT(page);
-	page_make_movable(mem, page, &actor.owner, 7);
+	make_movable(mem, page, &actor.owner, 7);
 	*err = isolate_movable_page(mem, page_to_pfn_in(mem, page));
 	return page;
 }

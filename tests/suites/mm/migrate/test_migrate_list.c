@@ -5,6 +5,7 @@
  */
 #include "mm/move/migrate.h"
 #include "tests/lib/mm_test.h"
+#include "tests/lib/movable_help.h"
 #include <quarry/movable.h>
 #include <quarry/poison.h>
 
@@ -33,7 +34,8 @@ static int lister_migrate(
 	}
 	if (lister.answer)
 		return lister.answer;
-	page_make_movable(mem, dst, owner, src->index);
+	if (!page_make_movable(mem, dst, owner, src->index))
+		return -EAGAIN;
 	page_release_movable(mem, src);
 	return 0;
 }
@@ -61,7 +63,7 @@ static struct memory *list_pages(
 	for (i = 0; mem && i < nr; i++) {
 		listed[i] = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
 		KASSERT(listed[i]);
-		page_make_movable(mem, listed[i], &lister.owner, i);
+		make_movable(mem, listed[i], &lister.owner, i);
 		EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, listed[i])), 0);
 	}
 	return mem;
@@ -203,7 +205,7 @@ static void target_that_broke_is_not_moved_to(struct ktest *t)
 
 	broken_target = NULL;
 	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
-	page_make_movable(mem, page, &lister.owner, 0);
+	make_movable(mem, page, &lister.owner, 0);
 	EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, page), &pages), 0);
 	EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
 	REQUIRE(t, broken_target);

@@ -91,7 +91,7 @@ static void memory_that_came_back_is_no_reason(struct ktest *t)
 	mov_free(FROM + 2);
 	mov_free(FROM + 3);
 	two = NEED(t, take_block(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
-	page_make_movable(mem, two, &mov.owner, FROM + 2);
+	make_movable(mem, two, &mov.owner, FROM + 2);
 	mov.pages[FROM + 2] = two;
 	for (i = FROM + PAGEBLOCK_PAGES + 1; i < mov.nr; i += 2)
 		mov_free(i);

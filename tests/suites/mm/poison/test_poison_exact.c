@@ -301,7 +301,7 @@ static void owner_of_another_kind_is_left_alone(struct ktest *t)
 	room.object.mem = mem;
 	room.object.top = top;
 	room.owner.ops = &mov_ops;
-	page_make_movable(mem, page, &room.owner, 0);
+	make_movable(mem, page, &room.owner, 0);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	ended = 0;
 	ktest_start(1, free_the_lock, NULL);

@@ -6,13 +6,25 @@
 #include "mm/vm/lru.h"
 #include "tests/lib/poison_help.h"
 #include "tests/lib/vm_help.h"
+#include <quarry/movable.h>
 #include <quarry/string.h>
 
 static void at_point(const char *name);
 
+static unsigned late_replace(struct memory *mem, struct page **old, struct page **new, unsigned nr);
+static enum page_state late_doom(struct zone *zone, pfn_t head, pfn_t pfn);
+
 #undef SCHED_POINT
 #define SCHED_POINT(name) at_point(name)
+#define lru_replace_pages late_replace
 #include "mm/move/migrate_lru_inline.h"
+#undef lru_replace_pages
+
+#define poison_look   copy_poison_look
+#define poison_retire copy_poison_retire
+#define poison_doom   late_doom
+#include "mm/poison/poison_judge.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#undef poison_doom
 
 static struct memory *the_memory;
 static struct page *the_page;
@@ -83,16 +95,29 @@ static void a_page_that_breaks_while_it_is_filled_is_not_supplied(struct ktest *
 /* The target of the first page breaks after its copy, while the second page is copied. */
 static struct page *moved[2];
 static unsigned copied;
+static int last; /* the page whose target breaks when it is put into the object; -1: none */
 
 static void at_point(const char *name)
 {
-	if (strcmp(name, "mig.copied") != 0 || ++copied != 2)
+	if (strcmp(name, "mig.copied") != 0 || ++copied != 2 || last >= 0)
 		return;
 	the_page = pfn_to_page_in(the_memory, moved[0]->next);
 	breaks(NULL);
 }
 
-static void a_page_does_not_move_to_a_frame_that_broke(struct ktest *t)
+/* The object's lock is held, so memory_failure cannot run here; its flag can come. */
+static unsigned late_replace(struct memory *mem, struct page **old, struct page **new, unsigned nr)
+{
+	if (last >= 0 && (unsigned)last < nr) {
+		the_page = new[last];
+		doom_page(mem, page_to_pfn_in(mem, the_page));
+		last = -2;
+	}
+	return lru_replace_pages(mem, old, new, nr);
+}
+
+/* Move two pages of an object; the target of page @stays breaks. */
+static void expect_one_stays(struct ktest *t, int stays)
 {
 	struct migrate_target to = migrate_anywhere;
 	int err[2] = {1, 1}, i;
@@ -107,10 +132,10 @@ static void a_page_does_not_move_to_a_frame_that_broke(struct ktest *t)
 		EXPECT_EQ(t, isolate_lru_page(the_memory, page_to_pfn_in(the_memory, moved[i])), 0);
 	}
 	migrate_lru_batch(the_memory, moved, 2, &to, err);
-	EXPECT_EQ(t, failed, -EBUSY);
-	EXPECT_EQ(t, err[0], -EAGAIN);
-	EXPECT_EQ(t, err[1], 0);
-	EXPECT(t, page_in(s.object, 0) == moved[0]);
+	EXPECT_EQ(t, err[stays], -EAGAIN);
+	EXPECT_EQ(t, err[!stays], 0);
+	EXPECT(t, page_in(s.object, (u32)stays) == moved[stays]);
+	EXPECT(t, page_in(s.object, (u32)!stays) != moved[!stays]);
 	EXPECT(t, is_retired(the_memory, page_to_pfn_in(the_memory, the_page)));
 	for (i = 0; i < 2; i++) {
 		if (err[i])
@@ -120,6 +145,111 @@ static void a_page_does_not_move_to_a_frame_that_broke(struct ktest *t)
 	}
 	vm_object_remove(s.object, 0, 4);
 	EXPECT_EQ(t, mem_unpoison_page(the_memory, page_to_pfn_in(the_memory, the_page)), 0);
+	scene_end(t, &s);
+}
+
+static void a_page_does_not_move_to_a_frame_that_broke(struct ktest *t)
+{
+	failed = 0;
+	last = -1;
+	expect_one_stays(t, 0);
+	EXPECT_EQ(t, failed, -EBUSY);
+}
+
+static void the_first_frame_of_a_run_may_break_late(struct ktest *t)
+{
+	last = 0;
+	expect_one_stays(t, 0);
+	EXPECT_EQ(t, last, -2);
+}
+
+static void the_last_frame_of_a_run_may_break_late(struct ktest *t)
+{
+	last = 1;
+	expect_one_stays(t, 1);
+	EXPECT_EQ(t, last, -2);
+}
+
+static struct {
+	struct movable_owner owner;
+	bool moved;
+} owned;
+
+static int owned_isolate(struct memory *mem, struct page *page)
+{
+	return 0;
+}
+
+static bool owned_putback(struct memory *mem, struct page *page)
+{
+	return true;
+}
+
+/* The target breaks while the owner copies. */
+static int owned_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	the_page = dst;
+	breaks(NULL);
+	owned.moved = page_make_movable(mem, dst, owner, 0);
+	if (!owned.moved)
+		return -EBUSY;
+	page_release_movable(mem, src);
+	return 0;
+}
+
+static void a_page_of_an_owner_does_not_move_to_a_frame_that_broke(struct ktest *t)
+{
+	static const struct movable_ops ops = {
+	    .isolate = owned_isolate, .migrate = owned_migrate, .putback = owned_putback};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS));
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
+
+	the_memory = mem;
+	owned.owner.ops = &ops;
+	REQUIRE(t, page_make_movable(mem, page, &owned.owner, 0));
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
+	EXPECT_EQ(t, migrate_pages(mem, &page, 1, NULL), 1);
+	EXPECT_EQ(t, failed, -EBUSY);
+	EXPECT(t, !owned.moved);
+	page_release_movable(mem, owned.moved ? the_page : page);
+	EXPECT(t, is_retired(mem, page_to_pfn_in(mem, the_page)));
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, the_page)), 0);
+}
+
+/* ---- a page gets into an object between memory_failure's judgement and its flag ---- */
+
+static struct vm_object *taker;
+
+static enum page_state late_doom(struct zone *zone, pfn_t head, pfn_t pfn)
+{
+	WRITE_ONCE(the_page->owner, taker);
+	page_cas_state(the_page, PG_ALLOC, PG_LRU);
+	return poison_doom(zone, head, pfn);
+}
+
+static void a_page_is_judged_again_when_its_owner_came_before_the_flag(struct ktest *t)
+{
+	struct poison_request r = {.hard = true, .last = true, .res = &res};
+	struct vm_scene s;
+	int err;
+
+	if (!scene_begin(t, &s, 4))
+		return;
+	the_memory = r.mem = s.mem;
+	taker = s.object;
+	the_page = NEED(t, mem_alloc_pages(s.mem, GFP_MOVABLE, 0));
+	r.pfn = page_to_pfn_in(s.mem, the_page);
+	r.zone = zone_of(s.mem, r.pfn);
+	EXPECT_EQ(t, zone_pcp_disable(r.zone), 0);
+	poison_lock(s.mem);
+	EXPECT_EQ(t, copy_poison_look(&r, &err), TAKE);
+	poison_unlock(s.mem);
+	WRITE_ONCE(the_page->owner, NULL);
+	mem_put_page(s.mem, the_page);
+	EXPECT_EQ(t, zone_pcp_enable(r.zone), 0);
+	EXPECT(t, is_retired(s.mem, r.pfn));
+	EXPECT_EQ(t, mem_unpoison_page(s.mem, r.pfn), 0);
 	scene_end(t, &s);
 }
 
@@ -140,4 +270,7 @@ static void a_broken_page_is_not_taken_out_of_alloc(struct ktest *t)
 KTEST_SUITE(poison_late, 0, KTEST(a_page_may_break_just_after_its_allocation),
     KTEST(a_page_that_breaks_while_it_is_filled_is_not_supplied),
     KTEST(a_page_does_not_move_to_a_frame_that_broke),
+    KTEST(the_first_frame_of_a_run_may_break_late), KTEST(the_last_frame_of_a_run_may_break_late),
+    KTEST(a_page_of_an_owner_does_not_move_to_a_frame_that_broke),
+    KTEST(a_page_is_judged_again_when_its_owner_came_before_the_flag),
     KTEST(a_broken_page_is_not_taken_out_of_alloc));

@@ -400,8 +400,7 @@ static void movable_pages_change_under_the_lock_of_the_lists(struct ktest *t)
 	zone = &mem->zones[ZONE_MOVABLE];
 	page = mov.pages[0] = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 	REQUIRE(t, page);
-	WAITS(
-	    t, a_spin, &zone->lru_lock, look_movable, page_make_movable(mem, page, &mov.owner, 0));
+	WAITS(t, a_spin, &zone->lru_lock, look_movable, make_movable(mem, page, &mov.owner, 0));
 	OBEYS(t, a_spin, &zone->lru_lock, look_movable,
 	    isolate_movable_page(mem, page_to_pfn_in(mem, page)));
 	WAITS(t, a_spin, &zone->lru_lock, look_movable, putback_movable_page(mem, page));
