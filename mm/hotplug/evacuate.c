@@ -73,20 +73,49 @@ static bool cancelled(const struct evacuation *e)
 	return e->cancel && READ_ONCE(*e->cancel);
 }
 
+static bool over(const struct evacuation *e)
+{
+	return cancelled(e) || deadline_past(e->deadline);
+}
+
+/* migrate_anywhere, until the evacuation is cancelled or late: pages that have no target stay. */
+struct target_until {
+	struct migrate_target to;
+	const struct evacuation *e;
+};
+
+static struct page *get_until(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	return over(container_of(to, struct target_until, to)->e)
+	    ? NULL
+	    : migrate_anywhere.get(to, mem, order);
+}
+
+static unsigned get_many_until(
+    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr)
+{
+	return over(container_of(to, struct target_until, to)->e)
+	    ? 0
+	    : migrate_anywhere.get_many(to, mem, pages, nr);
+}
+
 /*
  * One pass over the range: move every page that can be moved.  A cancel or the deadline ends it at
- * the next batch.
+ * the next allocation of a target.
  */
 static void evacuate_pass(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
-	struct isolated_pages pages = {.to = NULL};
+	struct target_until until = {.to = migrate_anywhere, .e = e};
+	struct isolated_pages pages = {.to = &until.to};
 	u32 found[MIGRATE_BATCH];
 	pfn_t pfn = e->range.start;
 	unsigned i;
 
+	until.to.get = get_until;
+	until.to.get_many = get_many_until;
 	e->stats.no_target = false;
-	while (pfn < e->range.end && !cancelled(e) && !deadline_past(e->deadline)) {
+	while (pfn < e->range.end && !over(e)) {
 		unsigned nr = find_movable(e, &pfn, found);
 
 		if (!nr)
@@ -98,7 +127,7 @@ static void evacuate_pass(struct evacuation *e)
 		sched_point("offline.migrate");
 		migrate_isolated(mem, &pages, NULL, &e->stats);
 	}
-	e->no_target = e->stats.no_target;
+	e->no_target = e->stats.no_target && !over(e);
 }
 
 /* The number of free pages in the pageblocks that the range lies in. */

@@ -34,11 +34,17 @@ static enum outcome look(struct request *q, enum outcome then)
 	return q->page ? GOT_IT : then;
 }
 
+/*
+ * The most times that a NORETRY request begins.  Its caller may have a deadline, and other threads
+ * may take each page that is freed.
+ */
+#define NORETRY_TURNS 16
+
 struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+	unsigned i, turns = gfp & GFP_NORETRY ? NORETRY_TURNS : 0;
 	enum outcome then;
-	unsigned i;
 
 	KASSERT(may_sleep() && !(gfp & GFP_NOWAIT) && order <= MAX_ORDER);
 	KASSERT(port_task()->in_alloc > 0);
@@ -53,6 +59,6 @@ struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 			if (then != GOT_IT)
 				then = look(&q, then);
 		}
-	} while (then == TRY_ANEW);
+	} while (then == TRY_ANEW && --turns);
 	return q.page;
 }

@@ -284,18 +284,24 @@ static unsigned batches;
 
 static void drop_one(struct lru_scan *scan)
 {
-	batches++;
-	scan->freed = 1;
+	scan->freed = ++batches <= 1000;
 }
 
 static void drop_nothing(struct lru_scan *scan)
 {
 }
 
-/* For a larger block reclaim is tried a few times; for one page as long as pages are freed. */
+static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
+{
+}
+
+/*
+ * For a larger block reclaim is tried a few times; for one page as long as pages are freed, unless
+ * the request may fail early.
+ */
 static void larger_block_has_so_many_turns(struct ktest *t)
 {
-	static const struct reclaim_ops ops = {.batch = drop_one};
+	struct reclaim_ops ops = memory_reclaim;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct pile pile = {NULL, 0};
 	struct lru_list *list;
@@ -305,6 +311,8 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	list = &zone_in(mem, ZONE_MOVABLE)->lru[LRU_INACTIVE];
 	list->nr = 40;
+	ops.batch = drop_one;
+	ops.wish = no_wish;
 	mem->reclaim = &ops;
 	for (order = 0; order < 2; order++) {
 		struct request q = request_for(mem, GFP_MOVABLE, order);
@@ -320,6 +328,9 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 		request_renew(&q);
 		EXPECT(t, reclaim_direct(&q) == TRY_ANEW);
 	}
+	batches = 0;
+	EXPECT(t, !mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, 0));
+	EXPECT_EQ(t, batches, 16);
 	mem->reclaim = &memory_reclaim;
 	list->nr = 0;
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);

@@ -99,7 +99,36 @@ static void a_deadline_is_seen_at_the_next_batch(struct ktest *t)
 	mov_end(t);
 }
 
+/* A page that is isolated already stays: an allocation could wait for long. */
+static void a_cancel_ends_the_search_for_targets(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
+	struct memory *mem = NEED(t, full_range(t));
+
+	cancel_at = 1;
+	mov.on_move = cancel_then;
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), -EINTR);
+	EXPECT_EQ(t, mov.moved, 1);
+	EXPECT(t, mm_event_sum(mem, EV_MIGRATE_FAIL) < MIGRATE_BATCH);
+	mov_end(t);
+}
+
+static void a_deadline_ends_the_search_for_targets(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = DEADLINE_NS};
+	struct memory *mem = NEED(t, full_range(t));
+
+	mov.on_move = wait_for_deadline;
+	deadline = arch_clock_ns() + 2 * DEADLINE_NS;
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), -ETIMEDOUT);
+	EXPECT(t, mov.moved <= 1);
+	EXPECT(t, mm_event_sum(mem, EV_MIGRATE_FAIL) < MIGRATE_BATCH);
+	mov_end(t);
+}
+
 KTEST_SUITE(offline_cancel, KTEST_QUICK | KTEST_MOSTLY_COST,
     KTEST(a_cancel_is_seen_at_the_next_batch),
     KTEST_CONTRACT(a_cancel_at_the_last_page_comes_too_late),
-    KTEST(a_deadline_is_seen_at_the_next_batch, KTEST_SLOW));
+    KTEST(a_deadline_is_seen_at_the_next_batch, KTEST_SLOW),
+    KTEST_INSIDE(a_cancel_ends_the_search_for_targets),
+    KTEST_INSIDE(a_deadline_ends_the_search_for_targets, KTEST_SLOW));
