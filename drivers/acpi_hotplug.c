@@ -22,6 +22,7 @@
 #define EVENT_CPU    0x4u
 #define EVENT_MEMORY 0x8u
 #define OFFLINE_NS   10000000000ULL /* a module whose offline takes longer stays online */
+#define AGAIN_NS     2000000000ULL  /* between checks whether there is memory for a module */
 
 static struct slot_bank memory_slots, cpu_slots;
 static struct dimm_user dimms = {
@@ -107,8 +108,10 @@ static bool any_pending(void *arg)
 static void acpi_thread(void *arg)
 {
 	for (;;) {
-		wait_until(&wake, any_pending, NULL, WAIT_FOREVER);
-		scan(atomic_xchg(&pending, 0u));
+		bool lacks = slot_bank_lacks_memory(&memory_slots);
+
+		wait_until(&wake, any_pending, NULL, lacks ? AGAIN_NS : WAIT_FOREVER);
+		scan(atomic_xchg(&pending, 0u) | (lacks ? EVENT_MEMORY : 0));
 	}
 }
 
@@ -125,8 +128,11 @@ void acpi_hotplug_init(void)
 static void init_banks(void)
 {
 	const struct slot_user cpu_user = {.take = cpu_take, .give = cpu_give};
-	const struct slot_user dimm_user = {
-	    .take = dimm_take, .give = dimm_give, .used = dimm_used, .arg = &dimms};
+	const struct slot_user dimm_user = {.take = dimm_take,
+	    .give = dimm_give,
+	    .used = dimm_used,
+	    .again = dimm_again,
+	    .arg = &dimms};
 	struct slot_regs regs;
 
 	dimms.nr_nodes = acpi.nr_nodes;

@@ -144,7 +144,8 @@ static void slot_refuse(struct slot_bank *bank, unsigned i, u32 event, int err, 
 	tell_host(bank, i, event, event == OST_EJECT ? ost_of(err) : OST_FAILED);
 }
 
-static void arrive(struct slot_bank *bank, unsigned i)
+/* @again: the device was refused before, and its memory may have been added by hand meanwhile. */
+static void arrive(struct slot_bank *bank, unsigned i, bool again)
 {
 	struct slot *slot = &bank->slot[i];
 	const char *why = "refused";
@@ -158,7 +159,7 @@ static void arrive(struct slot_bank *bank, unsigned i)
 		slot->state = SLOT_USED;
 	} else if (err) {
 		slot->state = SLOT_REFUSED;
-		slot->foreign = err == -EEXIST;
+		slot->foreign = err == -EEXIST && !again;
 		slot_refuse(bank, i, OST_INSERT, err, why);
 	} else {
 		slot->state = SLOT_USED;
@@ -199,12 +200,35 @@ static void depart(struct slot_bank *bank, unsigned i)
 		is_odd(bank, i, "was told to eject and did not: the device is used again");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);
 		choose(bank, i);
-		arrive(bank, i);
+		arrive(bank, i, false);
 		return;
 	}
 	slot->state = SLOT_EMPTY;
 	bank->given++;
 	say_which(bank, i, "gone\n");
+}
+
+static bool lacks_memory(const struct slot *slot)
+{
+	return slot->state == SLOT_REFUSED && slot->err == -ENOMEM;
+}
+
+bool slot_bank_lacks_memory(const struct slot_bank *bank)
+{
+	unsigned i;
+
+	for (i = 0; i < bank->nr; i++)
+		if (lacks_memory(&bank->slot[i]))
+			return true;
+	return false;
+}
+
+/* May a device be tried again that was refused for lack of memory? */
+static bool has_memory(const struct slot_bank *bank, const struct slot *slot)
+{
+	const struct slot_user *user = &bank->user;
+
+	return lacks_memory(slot) && user->again && user->again(user->arg, &slot->dev);
 }
 
 static void look_at_slot(struct slot_bank *bank, unsigned i)
@@ -234,7 +258,9 @@ static void look_at_slot(struct slot_bank *bank, unsigned i)
 	if (slot->state == SLOT_USED && status & INSERT)
 		is_odd(bank, i, "reports a new device, but had one already");
 	if (slot->state == SLOT_EMPTY || (slot->state == SLOT_REFUSED && status & INSERT))
-		arrive(bank, i);
+		arrive(bank, i, false);
+	else if (has_memory(bank, slot))
+		arrive(bank, i, true);
 	if (status & REMOVE)
 		depart(bank, i);
 }

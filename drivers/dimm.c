@@ -72,6 +72,27 @@ bool dimm_used(void *arg, const struct slot_device *dev)
 	    memory_there(user->mem, dev->address >> PAGE_SHIFT, dev->size >> PAGE_SHIFT);
 }
 
+/*
+ * The descriptors are not movable.  Twice their size must be free above the watermarks: the tables
+ * that map them, and other threads, need some too, and a try that fails costs time.
+ */
+bool dimm_again(void *arg, const struct slot_device *dev)
+{
+	const struct memory *mem = ((const struct dimm_user *)arg)->mem;
+	u64 need = (dev->size >> PAGE_SHIFT) * sizeof(struct page) >> PAGE_SHIFT, spare = 0;
+	unsigned i;
+
+	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *zone = &mem->zones[i];
+		unsigned long free = READ_ONCE(zone->nr_free),
+		              high = READ_ONCE(zone->wmark[WMARK_HIGH]);
+
+		if (zone->kind != ZONE_MOVABLE)
+			spare += free - MIN(free, high);
+	}
+	return spare >= 2 * need && !dimm_used(arg, dev);
+}
+
 int dimm_give(void *arg, const struct slot_device *dev, const char **why)
 {
 	const struct dimm_user *user = arg;

@@ -33,12 +33,14 @@ struct slot_device {
  *       addresses belong to another device; or another error.
  * give: stop using the device for good.  Returns 0; or an error: then it is used as before.
  * used: is a device in use by hand, although take has failed?  NULL: never.
+ * again: take has failed with -ENOMEM; may it succeed now?  NULL: no.
  * take and give set *why to a text when they fail.  Context: thread, may sleep.
  */
 struct slot_user {
 	int (*take)(void *arg, const struct slot_device *dev, const char **why);
 	int (*give)(void *arg, const struct slot_device *dev, const char **why);
 	bool (*used)(void *arg, const struct slot_device *dev);
+	bool (*again)(void *arg, const struct slot_device *dev);
 	void *arg;
 };
 
@@ -78,6 +80,8 @@ void slot_bank_init(struct slot_bank *bank, enum slot_kind kind, const struct sl
  * Context: thread, may sleep.
  */
 void slot_bank_scan(struct slot_bank *bank);
+/* Is there a device that could not be used for lack of memory?  A later scan may try it again. */
+bool slot_bank_lacks_memory(const struct slot_bank *bank);
 /* Print one line for each slot with a device, and a summary.  Context: thread. */
 void show_slots(const struct slot_bank *bank);
 
@@ -98,5 +102,7 @@ int dimm_take(void *arg, const struct slot_device *dev, const char **why);
 int dimm_give(void *arg, const struct slot_device *dev, const char **why);
 /* Has memory been added at some of the module's addresses? */
 bool dimm_used(void *arg, const struct slot_device *dev);
+/* Is there enough free memory for the descriptors of the module's pages, and none was added? */
+bool dimm_again(void *arg, const struct slot_device *dev);
 
 #endif

@@ -11,8 +11,11 @@ static struct dimm_user dimms;
 static struct memory *begin_dimms(struct ktest *t)
 {
 	static const u32 domain[1] = {DOMAIN};
-	const struct slot_user user = {
-	    .take = dimm_take, .give = dimm_give, .used = dimm_used, .arg = &dimms};
+	const struct slot_user user = {.take = dimm_take,
+	    .give = dimm_give,
+	    .used = dimm_used,
+	    .again = dimm_again,
+	    .arg = &dimms};
 	struct memory *mem = one_node(t);
 
 	slots_begin(SLOT_MEMORY);
@@ -160,12 +163,15 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Later memory is free: the module is inserted again, and is used. */
+/* It is tried again when there is memory, and not before. */
 static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 	struct fingerprint before, after;
+	struct pile pile = {NULL, 0};
 
+	all_caches_off(t, mem);
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
 	before = take_fingerprint(mem);
 	arrays.maps_left = 0;
 	plug_blocks(0, FREE, 4);
@@ -178,10 +184,14 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 	after = take_fingerprint(mem);
 	EXPECT(t, fingerprint_same(&before, &after));
 	EXPECT_EQ(t, arrays.mapped, 0);
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.refused, 1);
+	EXPECT(t, slot_bank_lacks_memory(&slots_bank));
 	arrays.maps_left = -1;
-	fake_slots.slot[0].status |= INSERT;
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+	EXPECT(t, !slot_bank_lacks_memory(&slots_bank));
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_ONLINE), 4);
 	drop_memory(t, mem);
 }

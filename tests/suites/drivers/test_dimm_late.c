@@ -31,12 +31,14 @@ static int remove_late(struct memory *mem, pfn_t start, unsigned long nr)
 int late_take(void *arg, const struct slot_device *dev, const char **why);
 int late_give(void *arg, const struct slot_device *dev, const char **why);
 bool late_used(void *arg, const struct slot_device *dev);
+bool late_again(void *arg, const struct slot_device *dev);
 
 #define online_pages  online_late
 #define remove_memory remove_late
 #define dimm_take     late_take
 #define dimm_give     late_give
 #define dimm_used     late_used
+#define dimm_again    late_again
 #include "drivers/dimm.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef online_pages
 
