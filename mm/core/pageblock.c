@@ -71,12 +71,12 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb) != on);
 	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_ONLINE && pb->zone == zone->id);
 	KASSERT(on || zone->nr_isolated > 0);
-	tree_of(zone->mem, pfn)->alone = 0;
 	if (on) {
 		buddy_block_leaves(zone, pfn);
 		pageblock_store(zone, pb, pb->bits | PB_ISOLATED);
 		zone_add_isolated(zone, 1);
 	} else {
+		tree_of(zone->mem, pfn)->alone = 0;
 		pageblock_store(zone, pb, pb->bits & (u8)~PB_ISOLATED);
 		buddy_block_comes(zone, pfn);
 		zone_add_isolated(zone, -1);
