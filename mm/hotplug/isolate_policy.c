@@ -139,7 +139,10 @@ enum iso_policy iso_policy_by_name(const char *name)
 	return (enum iso_policy)policy;
 }
 
-/* For check_memory: no operation isolates these pageblocks, and nobody drains again for them. */
+/*
+ * For check_memory: no operation isolates these pageblocks, and nobody drains again for them.  A
+ * pageblock may have been undone already.
+ */
 static void mark_alone(struct memory *mem, struct pfn_range range, enum iso_policy policy)
 {
 	pfn_t pfn;
@@ -148,7 +151,8 @@ static void mark_alone(struct memory *mem, struct pfn_range range, enum iso_poli
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		tree_of(mem, pfn)->alone = (u8)(policy + 1);
+		if (pageblock_isolated(pageblock_of(mem, pfn)))
+			tree_of(mem, pfn)->alone = (u8)(policy + 1);
 		zone_unlock_irqrestore(zone, flags);
 	}
 }

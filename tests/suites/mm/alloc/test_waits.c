@@ -295,6 +295,10 @@ static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
 {
 }
 
+static void no_wake(struct zone *zone)
+{
+}
+
 /*
  * For a larger block reclaim is tried a few times; for one page as long as pages are freed, unless
  * the request may fail early.
@@ -310,9 +314,10 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 	all_caches_off(t, mem);
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	list = &zone_in(mem, ZONE_MOVABLE)->lru[LRU_INACTIVE];
-	list->nr = 40;
+	WRITE_ONCE(list->nr, 40);
 	ops.batch = drop_one;
 	ops.wish = no_wish;
+	ops.wake = no_wake;
 	mem->reclaim = &ops;
 	for (order = 0; order < 2; order++) {
 		struct request q = request_for(mem, GFP_MOVABLE, order);
@@ -332,7 +337,7 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 	EXPECT(t, !mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, 0));
 	EXPECT_EQ(t, batches, 16);
 	mem->reclaim = &memory_reclaim;
-	list->nr = 0;
+	WRITE_ONCE(list->nr, 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
