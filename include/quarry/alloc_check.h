@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc_check.h: a check of each block that an allocation returns, in checked builds
- * (-DCHECKED_BUILD: all hosted ones, and make kernel CHECKED=1).  In other builds the check is
- * empty.  The compare of the head's word is made in all builds.
+ * alloc_check.h: checks of each block that an allocation returns, and of each allocation that
+ * fails, in checked builds (-DCHECKED_BUILD: all hosted ones, and make kernel CHECKED=1).  In other
+ * builds the checks are empty.  The compare of the head's word is made in all builds.
  */
 #ifndef QUARRY_ALLOC_CHECK_H
 #define QUARRY_ALLOC_CHECK_H
@@ -17,10 +17,13 @@ struct page;
  */
 void poison_check_allocated(const struct memory *mem, const struct page *page, unsigned order);
 
+/* checked_only: a function for a table, NULL in builds without checks. */
 #ifdef CHECKED_BUILD
 #define alloc_check(mem, page, order) poison_check_allocated((mem), (page), (order))
+#define checked_only(function)        (function)
 #else
 #define alloc_check(mem, page, order) ((void)0)
+#define checked_only(function)        NULL
 #endif
 
 #endif

@@ -91,6 +91,11 @@ struct reclaim_ops {
 	 */
 	int (*start)(struct memory *mem);
 	void (*stop)(struct memory *mem);
+	/*
+	 * In checked builds: has the request, which has failed, left all work that may help the
+	 * next one (mm/reclaim/refusal.h)?  In other builds NULL.
+	 */
+	bool (*refused)(struct memory *mem, gfp_t gfp, unsigned order);
 };
 
 #endif

@@ -134,6 +134,8 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 	task->in_alloc--;
 	if (!page) {
 		MM_EVENT(mem, ALLOC_FAIL);
+		CHECKED_ASSERT(!mem->reclaim || !mem->reclaim->refused || gfp & GFP_ALL_RESERVE ||
+		    mem->reclaim->refused(mem, gfp, order));
 		if (gfp & GFP_NOWAIT)
 			MM_EVENT(mem, ALLOC_ATOMIC_FAIL);
 		return NULL;

@@ -19,8 +19,10 @@
 #include "mm/hotplug/offline.h"
 #include "mm/move/migrate.h"
 #include "mm/reclaim/reclaim.h"
+#include "mm/reclaim/refusal.h"
 #include "mm/reclaim/request.h"
 #include "mm/vm/lru.h"
+#include <quarry/alloc_check.h>
 #include <quarry/memory_init.h>
 #include <quarry/sched_point.h>
 
@@ -342,6 +344,7 @@ void reclaim_stop(struct memory *mem)
 const struct reclaim_ops memory_reclaim = {
     .wait = alloc_wait,
     .wish = reclaim_wish,
+    .refused = checked_only(refusal_check),
     .wake = reclaim_wake,
     .batch = reclaim_batch,
     .start = reclaim_start,

@@ -248,17 +248,11 @@ static bool just_ended(const struct ticket_queue *queue)
 	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_look_ns);
 }
 
-/*
- * Leave a ticket for the request @bit in *@bits; @failed: the requests for which work that has just
- * ended is not repeated.
- */
-static void leave_ticket(
-    struct reclaim *r, struct ticket_queue *queue, u64 *bits, const u64 *failed, u64 bit)
+/* Leave a ticket for the request @bit in *@bits. */
+static void leave_ticket(struct reclaim *r, struct ticket_queue *queue, u64 *bits, u64 bit)
 {
 	/* Work under way may help; if not, the next request that fails leaves a ticket. */
-	if (load_acquire(&queue->done) != READ_ONCE(queue->started))
-		return;
-	if (READ_ONCE(*bits) & bit || (READ_ONCE(*failed) & bit && just_ended(queue)))
+	if (load_acquire(&queue->done) != READ_ONCE(queue->started) || READ_ONCE(*bits) & bit)
 		return;
 	/* The bit is set before the ticket is taken, as in reclaim_compact. */
 	atomic_or(bits, bit);
@@ -268,8 +262,6 @@ static void leave_ticket(
 
 void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	/* A run costs others their pages, so also one that helped is not repeated at once. */
-	static const u64 all = ~0ULL;
 	struct request q = {.mem = mem, .gfp = gfp, .order = order};
 	u64 bit = request_bit(gfp, order);
 	struct reclaim *own;
@@ -278,17 +270,24 @@ void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 
 	request_begin(&q);
 	own = &q.node->reclaim;
-	if (q.scattered) {
-		if (serves(own))
-			leave_ticket(
-			    own, &own->compactions, &own->compact, &own->compact_failed, bit);
-		return;
+	if (q.scattered && serves(own)) {
+		bool failed = READ_ONCE(own->compact_failed) & bit;
+
+		if (!failed || !just_ended(&own->compactions))
+			leave_ticket(own, &own->compactions, &own->compact, bit);
+		if (!failed)
+			return;
 	}
+	/*
+	 * Runs, in zones that lack pages.  A run costs others their pages, so also one that helped
+	 * is not repeated at once.
+	 */
 	for_each_zone_of(q.node, gfp, zone, at) {
 		struct reclaim *r = &mem->nodes[zone->node].reclaim;
 
-		if (serves(r) && zone_can_gain(zone))
-			leave_ticket(r, &r->runs, &r->run_for, &all, bit);
+		if (serves(r) && zone_can_gain(zone) && !just_ended(&r->runs) &&
+		    !zone_watermark_ok(zone, order, gfp, zone_reserved(zone, gfp)))
+			leave_ticket(r, &r->runs, &r->run_for, bit);
 	}
 }
 

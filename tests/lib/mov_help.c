@@ -72,6 +72,7 @@ bool mov_begin(struct ktest *t, struct memory *mem)
 	if (mem && mem->reclaim) {
 		no_wishes = *mem->reclaim;
 		no_wishes.wish = no_wish;
+		no_wishes.refused = NULL;
 		mem->reclaim = &no_wishes;
 	}
 	memset(&mov, 0, sizeof(mov));

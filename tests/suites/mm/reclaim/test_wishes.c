@@ -3,8 +3,7 @@
  * test_wishes.c: requests that may not sleep, or may fail early: each failure leaves to the reclaim
  * thread what lets a later request succeed.
  */
-#include "mm/reclaim/reclaim_ask.h"
-#include "mm/reclaim/request.h"
+#include "mm/reclaim/refusal.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/pager_help.h"
 #include <quarry/contig.h>
@@ -28,11 +27,12 @@ static struct store store;
 
 /*
  * Zone MOVABLE is in use, and movable requests leave NORMAL its reserve: so NORMAL is not low, and
- * has pages that could be dropped.
+ * has pages that could be dropped.  @scattered: half of MOVABLE's pages are free, but no two side
+ * by side, and none of the others can move.
  */
-static void a_request_refused_for_a_reserve_asks_for_a_run(struct ktest *t)
+static void expect_run_for_reserve(struct ktest *t, bool scattered)
 {
-	struct pile hoard = {NULL, 0};
+	struct pile hoard = {NULL, 0}, rest = {NULL, 0};
 	struct vm_scene s;
 	struct page *page;
 	struct zone *zone;
@@ -45,13 +45,34 @@ static void a_request_refused_for_a_reserve_asks_for_a_run(struct ktest *t)
 		pile_push(&hoard, page);
 	for (i = 0; i < PAGES; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
-	pile_alloc(s.mem, &hoard, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	zone = &s.mem->zones[ZONE_NORMAL];
+	/* No request fails yet. */
+	pile_alloc(s.mem, &rest, GFP_MOVABLE | GFP_NOWAIT, 0,
+	    (unsigned long)zone_spare(zone, GFP_MOVABLE, true));
+	while ((page = pile_pop(&hoard))) {
+		if (scattered && page_to_pfn_in(s.mem, page) % 2)
+			EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
+		else
+			pile_push(&rest, page);
+	}
+	EXPECT_EQ(t, zone_refusal(zone, GFP_MOVABLE, scattered), REFUSED_RESERVE);
+	EXPECT_EQ(t, zone_refusal(movable_zone(s.mem), GFP_MOVABLE, scattered),
+	    scattered ? REFUSED_SCATTERED : REFUSED_MIN);
 	EXPECT(t, READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_HIGH]);
-	EXPECT(t, served_some_day(s.mem, GFP_MOVABLE | GFP_NOWAIT, 0, REQUESTS));
-	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
+	EXPECT(t, served_some_day(s.mem, GFP_MOVABLE | GFP_NOWAIT, scattered, REQUESTS));
+	EXPECT_EQ(t, pile_free(s.mem, &rest), 0);
 	caches_on(t, s.mem);
 	store_scene_end(t, &s, &store);
+}
+
+static void a_request_refused_for_a_reserve_asks_for_a_run(struct ktest *t)
+{
+	expect_run_for_reserve(t, false);
+}
+
+static void a_run_is_asked_for_where_no_compaction_helps(struct ktest *t)
+{
+	expect_run_for_reserve(t, true);
 }
 
 /* ---- compactions ---- */
@@ -108,7 +129,45 @@ static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
 	mov_end(t);
 }
 
+/* ---- the judge of refusals, which all hosted programs run with ---- */
+
+static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
+{
+}
+
+/* Requests refused for a reserve, or for scattered pages, that wish nothing: the judge objects. */
+static void a_refusal_that_leaves_nothing_is_noticed(struct ktest *t)
+{
+	static const struct reclaim_ops none = {.wish = no_wish, .wake = reclaim_wake};
+	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
+	struct refusal why;
+	unsigned i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fragmented(t, mem, ZONE_NORMAL);
+	mem->reclaim = &none;
+	/* No work was done just now. */
+	while (work_left(&mem->nodes[0].reclaim.compactions))
+		thread_sleep(1000000);
+	for (i = 1; i <= REFUSALS_IN_VAIN; i++) {
+		EXPECT(t, !mem_alloc_pages(mem, GFP_ATOMIC, 1));
+		EXPECT(t, !refusal_answered(mem, GFP_ATOMIC, 1, &why));
+		EXPECT_EQ(t, refusal_check(mem, GFP_ATOMIC, 1), i < REFUSALS_IN_VAIN);
+	}
+	EXPECT_EQ(t, why.zone->id, ZONE_NORMAL);
+	EXPECT_EQ(t, why.term, REFUSED_SCATTERED);
+	/* A wish, and then the block that it made. */
+	reclaim_wish(mem, GFP_ATOMIC, 1);
+	EXPECT(t, refusal_check(mem, GFP_ATOMIC, 1));
+	mem->reclaim = &memory_reclaim;
+	EXPECT(t, served_some_day(mem, GFP_ATOMIC, 1, REQUESTS));
+	EXPECT_EQ(t, refusal_check(mem, GFP_ATOMIC, 1), true);
+	mov_end(t);
+}
+
 KTEST_SUITE(wishes, KTEST_QUICK, KTEST(a_request_refused_for_a_reserve_asks_for_a_run),
+    KTEST(a_run_is_asked_for_where_no_compaction_helps, KTEST_SLOW),
+    KTEST(a_refusal_that_leaves_nothing_is_noticed, KTEST_SLOW | KTEST_REPORTS),
     KTEST(an_atomic_block_asks_for_a_compaction, KTEST_SLOW),
     KTEST(a_block_that_may_fail_early_asks_for_a_compaction, KTEST_SLOW),
     KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW));
