@@ -51,6 +51,7 @@ HOST_TEST_SRCS += tests/suites/demo/test_progress.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_script.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_play_slab.c
 HOST_TEST_SRCS += tests/suites/mm/alloc/test_play_alloc.c
+HOST_TEST_SRCS += tests/suites/mm/zone/test_layouts.c
 HOST_TEST_SRCS += tests/suites/mm/zone/test_play_zones.c
 HOST_TEST_SRCS += tests/suites/mm/zone/test_step_span.c
 HOST_TEST_SRCS += tests/suites/mm/pcp/test_play_refill.c

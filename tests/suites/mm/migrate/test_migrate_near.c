@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* test_migrate_near.c: pages that move stay on their node, whichever CPU moves them. */
+/*
+ * test_migrate_near.c: pages that move stay on their node, whichever CPU moves them (offlines:
+ * suite layouts).
+ */
 #include "tests/lib/mov_help.h"
-#include <quarry/memory_hotplug.h>
 #include <quarry/poison.h>
 
 static struct memory *mem;
 static unsigned far; /* the node that CPU 0 is not on */
-static struct offline_result result;
 static int soft;
 
 static struct zone *far_zone(void)
@@ -38,23 +39,6 @@ static void expect_all_on_far_node(struct ktest *t)
 		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, mov.pages[i]))->node, far);
 		mov_free(i);
 	}
-}
-
-static void offlines(void *arg)
-{
-	soft = offline_pages(mem, far_zone()->start_pfn, PAGEBLOCK_PAGES, NULL, &result);
-}
-
-static void offlined_pages_stay_on_their_node(struct ktest *t)
-{
-	if (!begin(t))
-		return;
-	ktest_on_cpu(0, offlines, NULL);
-	EXPECT_EQ(t, soft, 0);
-	EXPECT_EQ(t, result.moved, PAGEBLOCK_PAGES);
-	expect_all_on_far_node(t);
-	EXPECT_EQ(t, online_pages(mem, far_zone()->start_pfn, PAGEBLOCK_PAGES, NULL), 0);
-	drop_memory(t, mem);
 }
 
 static void breaks_softly(void *arg)
@@ -96,5 +80,5 @@ static void pages_of_a_full_node_move_elsewhere(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(migrate_near, KTEST_QUICK, KTEST(offlined_pages_stay_on_their_node),
-    KTEST(a_soft_offline_moves_the_page_on_its_node), KTEST(pages_of_a_full_node_move_elsewhere));
+KTEST_SUITE(migrate_near, KTEST_QUICK, KTEST(a_soft_offline_moves_the_page_on_its_node),
+    KTEST(pages_of_a_full_node_move_elsewhere));
