@@ -14,7 +14,7 @@
  *             captured pages are lent too.  Moving mapped pages takes shootdowns, so compaction
  *             never runs in an allocation: the reclaim thread runs it for waiters (reclaim.c), or
  *             an administrator's thread does.  Standby memory is skipped in one step.
- * Tests:      compact, compact_exact, compact_bound, compact_vm, memory_span.
+ * Tests:      compact, compact_exact, compact_bound, stubborn, compact_vm, memory_span.
  *
  * There are two scanners.  One goes up through the zone in windows of the wanted size: if all pages
  * of a window are free or can move, they are moved.  The other goes down and captures smaller free

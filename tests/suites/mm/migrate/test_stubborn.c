@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_stubborn.c: searches that meet pages which refuse to move: their work is counted, and stays
+ * within its bound however many searches there are, and however large the zone is.
+ */
+#include "tests/lib/mov_help.h"
+#include <quarry/contig.h>
+#include <quarry/memory_hotplug.h>
+
+#define ALL (~0UL)
+
+/* ---- an owner of pages that refuses to move a chosen part of them ---- */
+
+static struct {
+	pfn_t start;
+	unsigned long pages; /* of the pages [start, start + pages) ... */
+	unsigned one_in;     /* ... one in so many refuses, by its pfn */
+	unsigned times;      /* so many times; 0: for ever */
+	unsigned refusals;   /* so far */
+} stubborn;
+
+static int refuse(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	pfn_t pfn = page_to_pfn_in(mem, src);
+
+	if (pfn - stubborn.start >= stubborn.pages || pfn % stubborn.one_in ||
+	    (stubborn.times && stubborn.refusals >= stubborn.times))
+		return mov_migrate(owner, mem, dst, src);
+	stubborn.refusals++;
+	return -EBUSY;
+}
+
+static const struct movable_ops stubborn_ops = {
+    .isolate = mov_isolate, .migrate = refuse, .putback = mov_putback};
+
+static void be_stubborn(pfn_t start, unsigned long pages, unsigned one_in)
+{
+	memset(&stubborn, 0, sizeof(stubborn));
+	stubborn.start = start;
+	stubborn.pages = pages;
+	stubborn.one_in = one_in;
+}
+
+/*
+ * A fragmented zone of @blocks pageblocks; of its first @pages pages one in @one_in refuses.  NULL:
+ * the test has failed.
+ */
+static struct zone *stubborn_zone(
+    struct ktest *t, unsigned blocks, unsigned long pages, unsigned one_in)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, blocks);
+	struct zone *zone;
+
+	if (!mem || !mov_begin(t, mem))
+		return NULL;
+	mov.owner.ops = &stubborn_ops;
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
+	be_stubborn(zone->start_pfn, pages, one_in);
+	return zone;
+}
+
+/* ---- compactions of one zone, one after the other ---- */
+
+#define COMPACTIONS 100u
+
+/*
+ * Each block that a compaction makes is taken.  All compactions together check each window of the
+ * zone a few times at most, and try each page that refuses as often: they do not begin again at
+ * the same pages.  @pages of the zone refuse, and yet blocks are made.
+ */
+static void expect_bounded(
+    struct ktest *t, unsigned blocks, unsigned order, unsigned long pages, unsigned one_in)
+{
+	struct zone *zone = NEED(t, stubborn_zone(t, blocks, pages, one_in));
+	unsigned long windows = (unsigned long)blocks * PAGEBLOCK_PAGES >> order;
+	struct compact_stats stats = {0};
+	struct pile pile = {NULL, 0};
+	unsigned n;
+
+	for (n = 0; n < COMPACTIONS; n++) {
+		int err = compact_zone(zone, GFP_MOVABLE, order, &stats);
+
+		if (err == -ENOMEM)
+			break;
+		if (!err && !pile_alloc(zone->mem, &pile, GFP_MOVABLE | GFP_NOWAIT, order, 1))
+			break;
+	}
+	EXPECT(t, pile.nr > 20);
+	EXPECT(t, stats.looks <= 2 * windows + 8UL * n);
+	EXPECT(t, stubborn.refusals <= 2 * MIN(pages, windows << order) / one_in + n);
+	EXPECT_EQ(t, pile_free(zone->mem, &pile), 0);
+	mov_end(t);
+}
+
+static void pairs_are_made_past_pages_that_stay(struct ktest *t)
+{
+	expect_bounded(t, MOV_ZONE, 1, PAGEBLOCK_PAGES, 1);
+}
+
+static void pairs_are_made_past_pages_that_stay_in_a_larger_zone(struct ktest *t)
+{
+	expect_bounded(t, 2 * MOV_ZONE, 1, 2 * PAGEBLOCK_PAGES, 1);
+}
+
+static void blocks_are_made_past_pages_that_stay(struct ktest *t)
+{
+	expect_bounded(t, MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), PAGEBLOCK_PAGES, 1);
+}
+
+static void blocks_are_made_among_pages_that_stay(struct ktest *t)
+{
+	expect_bounded(t, 2 * MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), ALL, 64);
+}
+
+/* Each compaction makes a block, which is taken: pageblocks at both ends of the zone fill up. */
+static void scans_do_not_grow_in_a_series(struct ktest *t)
+{
+	expect_bounded(t, 2 * MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), 0, 1);
+}
+
+/* The scanners meet, and the memory below the place where they began is compacted after all. */
+static void a_compaction_goes_on_from_the_ends(struct ktest *t)
+{
+	struct zone *zone = NEED(t, stubborn_zone(t, MOV_ZONE, ALL, 1));
+	struct compact_stats stats = {0};
+	while (compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) == -EAGAIN)
+		;
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
+	EXPECT(t, zone->compact_window > zone->start_pfn);
+	/* All pages refuse but those that the last compaction has passed. */
+	stubborn.pages = 0;
+	zone->compact_window = zone->compact_free = zone->start_pfn + PAGEBLOCK_PAGES;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), 0);
+	mov_end(t);
+}
+
+/* ---- evacuations: a contiguous range, an offline ---- */
+
+/*
+ * The only pageblock with pages, in a zone of @blocks, is wanted; its pages refuse some times.
+ * Each pass tries each page once, and no page moves twice.
+ */
+static void expect_passes_bounded(struct ktest *t, unsigned blocks, bool offline)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, blocks);
+	struct zone *zone;
+	pfn_t from;
+	u64 loops;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov.owner.ops = &stubborn_ops;
+	zone = zone_in(mem, ZONE_MOVABLE);
+	from = zone->start_pfn;
+	mov_fill_range(from, from + PAGEBLOCK_PAGES);
+	be_stubborn(from, PAGEBLOCK_PAGES, 1);
+	stubborn.times = 3 * PAGEBLOCK_PAGES / 2;
+	if (offline) {
+		EXPECT_EQ(t, offline_pages(mem, from, PAGEBLOCK_PAGES, NULL, NULL), 0);
+		EXPECT_EQ(t, online_pages(mem, from, PAGEBLOCK_PAGES, NULL), 0);
+	} else {
+		EXPECT_EQ(
+		    t, alloc_contig_range(mem, from, from + PAGEBLOCK_PAGES, MT_MOVABLE, NULL), 0);
+		EXPECT_EQ(t, free_contig_range(mem, from, PAGEBLOCK_PAGES), 0);
+	}
+	loops = mm_event_sum(mem, EV_OFFLINE_LOOPS);
+	EXPECT(t, stubborn.refusals + mov.moved <= loops * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mov.moved, PAGEBLOCK_PAGES);
+	EXPECT(t, loops <= 4);
+	mov_end(t);
+}
+
+static void a_range_is_taken_when_its_pages_give_in(struct ktest *t)
+{
+	expect_passes_bounded(t, MOV_ZONE, false);
+}
+
+static void an_offline_ends_when_its_pages_give_in(struct ktest *t)
+{
+	expect_passes_bounded(t, 2 * MOV_ZONE, true);
+}
+
+KTEST_SUITE(stubborn, KTEST_QUICK, KTEST(pairs_are_made_past_pages_that_stay, KTEST_SLOW),
+    KTEST(pairs_are_made_past_pages_that_stay_in_a_larger_zone, KTEST_SLOW),
+    KTEST(blocks_are_made_past_pages_that_stay, KTEST_SLOW),
+    KTEST(blocks_are_made_among_pages_that_stay, KTEST_SLOW),
+    KTEST(scans_do_not_grow_in_a_series, KTEST_SLOW),
+    KTEST(a_compaction_goes_on_from_the_ends, KTEST_SLOW),
+    KTEST(a_range_is_taken_when_its_pages_give_in, KTEST_SLOW),
+    KTEST(an_offline_ends_when_its_pages_give_in, KTEST_SLOW));
