@@ -91,8 +91,8 @@ static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, loc
 {
 	u32 unlocked = 0;
 
-	return __atomic_compare_exchange_n(
-	    &lock->locked, &unlocked, arch_cpu_id() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return NOTE_BARRIER(__atomic_compare_exchange_n(&lock->locked, &unlocked, arch_cpu_id() + 1,
+	    false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
 }
 
 /*

@@ -349,6 +349,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	atomic_add(&slot->gate, 1);
 	sched_point("ipi.gate");
 	asked = smp_choose(slot, mask, self);
+	sched_point("look.online");
 	counter_add(&smp_stats.ipis, (u64)asked);
 	slot->fn = fn;
 	slot->arg = arg;

@@ -37,7 +37,7 @@ BY_COMPILER = re.compile(
     r"__(asan|ubsan|odr_asan|tsan|sanitizer|stack_chk|start|stop)_?\w*|"
     r"_GLOBAL_OFFSET_TABLE_|__odr_asan\.\w+|_sub_[ID]_\w+|"
     r"fiber_(this|interrupt|at_lock|preempt|memmap|pageblocks|ram|relax)|"
-    r"__builtin_\w+|__udivti3|stores_wait"
+    r"__builtin_\w+|__udivti3|stores_wait|store_begins|stores_out"
 )
 SECTIONS = re.compile(
     r"\.(text|data|bss|tbss|rodata|comment|note|eh_frame|debug_\w+|rela|group)(\..*|-\w+)?|"

@@ -94,7 +94,7 @@ INCLUDES = [
         "arch/fiber/",
         [
             QUARRY,
-            r'"fiber(_context|_cpu|_threads|_user|_whole)?\.h"',
+            r'"fiber(_context|_cpu|_stores|_threads|_user|_whole)?\.h"',
             r"<\w+\.h>",
             r"<(sys|sanitizer)/\w+\.h>",
         ],

@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include "fiber_cpu.h"
+#include "fiber_stores.h"
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
@@ -85,6 +86,7 @@ void arch_backtrace_others(void)
 
 void arch_ipi_call(unsigned cpu)
 {
+	stores_leave();
 	fibers[cpu].cpu.wanted = true;
 	fiber_progress();
 }
@@ -94,12 +96,14 @@ void fiber_interrupt(void)
 	struct fiber_cpu *cpu = fiber_this;
 
 	while (cpu->wanted && !cpu->irqs_off && !cpu->irq_depth) {
+		stores_leave();
 		cpu->wanted = false;
 		cpu->irqs_off = true;
 		cpu->irq_depth++;
 		smp_call_serve();
 		cpu->irq_depth--;
 		cpu->irqs_off = false;
+		stores_leave();
 		fiber_progress();
 	}
 }
@@ -109,12 +113,18 @@ struct mm_task *fiber_task(void)
 	return self()->left ? &self()->idle_task : &self()->task;
 }
 
+bool fiber_on_stack(const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)self()->stack < STACK_SIZE;
+}
+
 static void switch_to(struct thread *to)
 {
 	struct thread *from = self();
 
 	if (to == from)
 		return;
+	stores_drain();
 	fiber_this = &to->cpu;
 	ASAN_ENTER(&from->fake_stack, to->stack, STACK_SIZE);
 	fiber_context_swap(&from->context, &to->context);
@@ -189,6 +199,7 @@ bool fiber_preempt_to(unsigned cpu)
 	t->preempted = true;
 	t->preempted_at = ++preemptions;
 	fibers[cpu].preempted = false;
+	stores_hold();
 	switch_to(&fibers[cpu]);
 	/* While preempted, this thread is chosen only to take an interrupt. */
 	while (t->preempted) {
@@ -197,6 +208,7 @@ bool fiber_preempt_to(unsigned cpu)
 		t->preempted = true;
 		switch_to(fiber_choose());
 	}
+	stores_go_on();
 	fiber_interrupt();
 	return true;
 }
@@ -328,6 +340,7 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 		fibers[i].cpu.wanted = false;
 	}
 	clock_ns = preemptions = 0;
+	stores_reset();
 	fiber_choose_begin();
 	nr_cpus = FIBER_CPUS; /* the online mask contains the CPUs that answer calls */
 	fiber_start(NULL, cpu, fn, arg);

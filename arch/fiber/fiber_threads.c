@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "fiber_context.h"
+#include "fiber_stores.h"
 #include "fiber_threads.h"
 #include <quarry/cpu.h>
 #include <quarry/hotplug.h>
@@ -65,6 +66,7 @@ void (*fiber_preempt)(void);
 unsigned nr_cpus = THREADS_CPUS;
 unsigned threads_patience = 200;
 bool threads_sleep_on;
+bool threads_all_points;
 void (*threads_set_up)(void);
 void (*threads_on_stuck)(void);
 void (*threads_on_panic)(const char *text);
@@ -148,12 +150,20 @@ static void jump(struct stack *from, struct stack *to)
 	stores_wait = stored;
 }
 
+bool fiber_on_stack(const void *p)
+{
+	const struct stack *s = self()->on;
+
+	return (uintptr_t)p - (uintptr_t)s->bottom < s->size;
+}
+
 static void run_cpu(struct machine_cpu *to)
 {
 	struct machine_cpu *from = self();
 
 	if (to == from)
 		return;
+	stores_drain();
 	fiber_this = &to->cpu;
 	jump(from->on, to->on);
 }
@@ -164,6 +174,7 @@ static void take_interrupts(void)
 		struct machine_cpu *c = self();
 		bool tick = c->tick;
 
+		stores_leave();
 		c->cpu.irqs_off = true;
 		c->cpu.irq_depth++;
 		c->area.irq_depth++;
@@ -177,6 +188,7 @@ static void take_interrupts(void)
 			sched_tick();
 		c->area.irq_depth--;
 		c->cpu.irq_depth--;
+		stores_leave();
 		progress++;
 		/* Another thread may continue on this CPU, and this thread later on another CPU. */
 		if (!c->cpu.preempt)
@@ -208,7 +220,7 @@ void fiber_relax(void)
 
 /* ---- plans ---- */
 
-static void preempted_for(struct machine_cpu *to)
+static void preempted_for(struct machine_cpu *to, bool late)
 {
 	struct machine_cpu *c = self();
 
@@ -216,7 +228,10 @@ static void preempted_for(struct machine_cpu *to)
 		c->preempted = true;
 		c->preempted_at = ++preemptions;
 		to->preempted = false;
+		if (late)
+			stores_hold();
 		run_cpu(to);
+		stores_go_on();
 	}
 	take_interrupts();
 }
@@ -235,7 +250,7 @@ static void at_point(void)
 		clock_ns += THREADS_TICK_NS;
 		machine[cut->cpu].tick |= machine[cut->cpu].timer;
 	}
-	preempted_for(&machine[cut->cpu]);
+	preempted_for(&machine[cut->cpu], cut->late);
 }
 
 void threads_plan(const struct threads_cut *list, unsigned nr)
@@ -292,6 +307,7 @@ void arch_stack_free(void *top)
 {
 	struct stack *s = top;
 
+	stores_drain(); /* another CPU may get this memory next */
 	free(s->bottom);
 	free(s);
 	threads_count(-1);
@@ -326,6 +342,7 @@ void arch_switch(void **from_sp, void *to_sp)
 	struct machine_cpu *c = self();
 	struct stack *from = c->on;
 
+	stores_drain();
 	*from_sp = from;
 	c->on = to_sp;
 	jump(from, to_sp);
@@ -341,12 +358,14 @@ u64 arch_clock_ns(void)
 
 void arch_ipi_kick(unsigned cpu)
 {
+	stores_drain();
 	machine[cpu].kick = true;
 	happened();
 }
 
 void arch_ipi_call(unsigned cpu)
 {
+	stores_drain();
 	machine[cpu].cpu.wanted = true;
 	happened();
 }
@@ -458,6 +477,8 @@ void threads_boot(int (*fn)(void *), void *arg)
 	machine[0].state = CPU_RUNS;
 	fiber_preempt = preempt_schedule;
 	fiber_at_lock = at_point;
+	fiber_at_store = threads_all_points ? at_point : NULL;
+	fiber_model = FIBER_TSO;
 	fiber_this = &machine[0].cpu;
 	jump(&outside, &machine[0].boot);
 	abort();

@@ -19,11 +19,12 @@
 
 /*
  * At the point with number @at of a run, CPU @cpu continues instead of the running CPU; @tick:
- * 10 ms have passed, and a timer interrupt is pending.
+ * 10 ms have passed, and a timer interrupt is pending.  @late: the stores that the running CPU has
+ * noted are seen by the others only when it continues (fiber_stores.h).
  */
 struct threads_cut {
 	unsigned at, cpu;
-	bool tick;
+	bool tick, late;
 };
 #define THREADS_CUTS 3
 
@@ -55,6 +56,8 @@ long threads_allocated(void);
 void threads_count(long nr);
 /* Fail the n-th kmalloc from here on; 0: none, or it has failed already. */
 extern unsigned threads_fail_at;
+/* If set, a plan counts each store and each atomic operation as a point, too. */
+extern bool threads_all_points;
 /* If set, a parked CPU stays parked. */
 extern bool threads_sleep_on;
 /* Note an event that other CPUs may be waiting for. */

@@ -5,6 +5,7 @@
  *
  * Owns: the count of allocations.
  */
+#include "fiber_stores.h"
 #include "fiber_threads.h"
 #include <quarry/account.h>
 #include <quarry/mm.h>
@@ -35,6 +36,7 @@ void *kmalloc(size_t size)
 void kfree(void *ptr)
 {
 	threads_count(ptr ? -1 : 0);
+	stores_drain(); /* another CPU may get this memory next */
 	/* Overwrite the memory, so that a use after free shows. */
 	if (ptr)
 		memset(ptr, 0xdd, malloc_usable_size(ptr));

@@ -3,6 +3,7 @@
 # CPUs as fibers.
 FIBER_SRCS += arch/fiber/fiber_context.c
 FIBER_SRCS += arch/fiber/fiber_cpu.c
+FIBER_SRCS += arch/fiber/fiber_stores.c
 FIBER_SRCS += arch/fiber/fiber_choose.c
 FIBER_SRCS += arch/fiber/fiber_port.c
 FIBER_SRCS += arch/host/host_format.c
@@ -95,6 +96,7 @@ SILENCE_SRCS += tests/fiber/test_silence_lock.c
 
 # Sources of both programs.
 SCHED_SRCS += arch/fiber/fiber_context.c
+SCHED_SRCS += arch/fiber/fiber_stores.c
 SCHED_SRCS += arch/fiber/fiber_threads.c
 SCHED_SRCS += arch/fiber/fiber_threads_port.c
 SCHED_SRCS += arch/host/host_format.c

@@ -119,10 +119,10 @@ static inline u64 divide(u64 n, u32 d)
 #ifdef LOCK_ANALYSIS
 #define WRITE_ONCE(x, v) ((x) = (v)) /* clang checks it as a write */
 #else
-#define WRITE_ONCE(x, v) NOTE_STORE(__atomic_store_n(&(x), (v), __ATOMIC_RELAXED))
+#define WRITE_ONCE(x, v) ordered_store(&(x), (v), __ATOMIC_RELAXED)
 #endif
 #define load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define store_release(p, v) NOTE_STORE(__atomic_store_n((p), (v), __ATOMIC_RELEASE))
+#define store_release(p, v) ordered_store((p), (v), __ATOMIC_RELEASE)
 /* A read-modify-write operation is a full barrier too: on x86 it is one, see docs/porting.md. */
 #define atomic_add(p, v)  NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_sub(p, v)  NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
@@ -137,24 +137,44 @@ static inline u64 divide(u64 n, u32 d)
 #define load_barrier()  __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define store_barrier() __atomic_thread_fence(__ATOMIC_RELEASE)
 /* Counters that imply no order. */
-#define counter_add(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+#define counter_add(p, v) ((void)NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_RELAXED)))
+
+/*
+ * Other CPUs may see a store after this CPU's next reads, until a full barrier.  No test could wait
+ * for that: so hosted race builds note each store, and the explorer decides when the others see it
+ * (arch/fiber/fiber_stores.c).
+ */
+#if defined(CHECKED_BUILD) && __STDC_HOSTED__
+extern __thread bool stores_wait __attribute__((weak));
+__thread bool stores_wait; /* this thread has stored since its last full barrier */
+#endif
+#if defined(RACE_BUILD) && __STDC_HOSTED__
+void store_begins(void *p, size_t size);
+void stores_out(void);
+#define NOTE_BARRIER(step) (stores_out(), step)
+#define ordered_store(p, v, order)                                                                 \
+	({                                                                                         \
+		__typeof__(p) store_to_ = (p);                                                     \
+		__typeof__(*store_to_) store_this_ = (v);                                          \
+		store_begins(store_to_, sizeof(*store_to_));                                       \
+		__atomic_store_n(store_to_, store_this_, (order));                                 \
+	})
+#elif defined(CHECKED_BUILD) && __STDC_HOSTED__
+#define NOTE_BARRIER(step)         (stores_wait = false, step)
+#define ordered_store(p, v, order) (stores_wait = true, __atomic_store_n((p), (v), (order)))
+#define expect_stores_out()        KASSERT(!stores_wait)
+#else
+#define NOTE_BARRIER(step)         step
+#define ordered_store(p, v, order) __atomic_store_n((p), (v), (order))
+#endif
 
 /*
  * Two CPUs each store one word and then read the other CPU's word.  At least one of them sees the
  * other's store, but only if each has a full barrier between its store and its read.
  * load_after_stores(p) is such a read; expect_stores_out() stands before such a read that is made
- * in another way.  Hosted builds check that the barrier is there: no test could wait for a
- * processor that reorders the two.
+ * in another way.  Hosted builds check that the barrier is there.
  */
-#if defined(CHECKED_BUILD) && __STDC_HOSTED__
-extern __thread bool stores_wait __attribute__((weak));
-__thread bool stores_wait; /* this thread has stored since its last full barrier */
-#define NOTE_STORE(store)   (stores_wait = true, store)
-#define NOTE_BARRIER(step)  (stores_wait = false, step)
-#define expect_stores_out() KASSERT(!stores_wait)
-#else
-#define NOTE_STORE(store)   store
-#define NOTE_BARRIER(step)  step
+#ifndef expect_stores_out
 #define expect_stores_out() ((void)0)
 #endif
 #define load_after_stores(p)                                                                       \

@@ -85,25 +85,23 @@ static inline void lab_irqs_off(void)
  * point before other stores to some variables.
  */
 extern const volatile void *lab_passed;
-#define lab_store(name, to, value, note, how, order)                                               \
+#define lab_store(name, to, value, how, order)                                                     \
 	({                                                                                         \
 		__typeof__(*(to)) value_ = (value), *to_ = (to);                                   \
 		race_point(name);                                                                  \
 		lab_passed = to_;                                                                  \
-		note(how(to_, value_, order));                                                     \
+		how(to_, value_, order);                                                           \
 	})
 #undef atomic_add
 #define atomic_add(p, v)                                                                           \
-	lab_store("lab.add", p, v, NOTE_BARRIER, __atomic_fetch_add, __ATOMIC_SEQ_CST)
+	NOTE_BARRIER(lab_store("lab.add", p, v, __atomic_fetch_add, __ATOMIC_SEQ_CST))
 #undef atomic_sub
 #define atomic_sub(p, v)                                                                           \
-	lab_store("lab.sub", p, v, NOTE_BARRIER, __atomic_fetch_sub, __ATOMIC_SEQ_CST)
+	NOTE_BARRIER(lab_store("lab.sub", p, v, __atomic_fetch_sub, __ATOMIC_SEQ_CST))
 #undef WRITE_ONCE
-#define WRITE_ONCE(x, v)                                                                           \
-	lab_store("lab.store", &(x), v, NOTE_STORE, __atomic_store_n, __ATOMIC_RELAXED)
+#define WRITE_ONCE(x, v) lab_store("lab.store", &(x), v, ordered_store, __ATOMIC_RELAXED)
 #undef store_release
-#define store_release(p, v)                                                                        \
-	lab_store("lab.store", p, v, NOTE_STORE, __atomic_store_n, __ATOMIC_RELEASE)
+#define store_release(p, v) lab_store("lab.store", p, v, ordered_store, __ATOMIC_RELEASE)
 #define smp_call_mask(mask, call, arg)                                                             \
 	(race_point("lab.call"), smp_call_mask((mask), (call), (arg)))
 

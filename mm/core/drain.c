@@ -43,8 +43,11 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 		expect_stores_out();
 	sched_point("drain.mask_begin");
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		if (cpumask_test(cpu_online_mask, cpu) &&
-		    (force || seems_to_cache_any(mem, cpu, req->zone)))
+		bool ask = cpumask_test(cpu_online_mask, cpu) &&
+		    (force || seems_to_cache_any(mem, cpu, req->zone));
+
+		sched_point("look.counts");
+		if (ask)
 			cpumask_set(mem->drain_mask, cpu);
 		else
 			cpumask_clear(mem->drain_mask, cpu);
@@ -75,6 +78,7 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 	 */
 	full_barrier();
 	ticket = load_after_stores(&mem->round_started);
+	sched_point("look.round");
 	rounds_lock(mem);
 	/* A round over all zones that began after we asked has seen all pages to be drained. */
 	if (mem->round_done <= ticket) {

@@ -206,6 +206,6 @@ int pin_page(struct page *page)
 	int err = take_reference(page, PAGE_PINNED);
 
 	if (!err)
-		__atomic_fetch_add(&page->pincount, 1, __ATOMIC_SEQ_CST);
+		atomic_add(&page->pincount, 1);
 	return err;
 }

@@ -106,7 +106,7 @@ void mem_unpin_page(struct memory *mem, struct page *page)
 	irqflags_t flags = arch_irq_save();
 
 	PAGE_ASSERT(mem, page, READ_ONCE(page->pincount) > 0);
-	__atomic_fetch_sub(&page->pincount, 1, __ATOMIC_SEQ_CST);
+	atomic_sub(&page->pincount, 1);
 	mem_put_page(mem, page);
 	arch_irq_restore(flags);
 }

@@ -18,6 +18,7 @@
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/vm/tlb.h"
+#include <quarry/sched_point.h>
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 
@@ -49,6 +50,7 @@ void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space)
 		if (cpus && nr_cpus > TLB_CPUS)
 			g->everybody = true;
 	}
+	sched_point("look.active");
 }
 
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va)
@@ -143,7 +145,7 @@ static bool keep_page(struct memory *mem, struct page *page)
 		printk("vm: a CPU died in a program: pages that it may still use are kept\n");
 	WRITE_ONCE(page->kept, 1);
 	page_set_flags(page, PAGE_PINNED);
-	__atomic_fetch_add(&page->pincount, 1, __ATOMIC_SEQ_CST);
+	atomic_add(&page->pincount, 1);
 	WRITE_ONCE(mem->vm.nr_kept, mem->vm.nr_kept + 1);
 	return true;
 }

@@ -4,7 +4,8 @@
  *
  * A set has two or three roles, threads of the kernel or programs bound to CPUs 1, 2 and 3. It is
  * run without preemption; then with one preemption, at each lock and point, in favour of each CPU,
- * with and without a tick; then with two and three random preemptions. After each run all roles
+ * with and without a tick, its stores seen at once or late; then with two and three random
+ * preemptions. After each run all roles
  * must have ended with results that some order of their steps allows, and all memory must be free.
  * The first bad run is printed with its preemptions.
  *
@@ -35,7 +36,8 @@ void explore_fail(const char *what, const char *why)
 
 	printf("  # %s: %s: %s; cuts:", set_now->name, what, why);
 	for (i = 0; i < nr_cuts; i++)
-		printf(" %u:%s%u", cuts[i].at, cuts[i].tick ? "tick" : "", cuts[i].cpu);
+		printf(" %u:%s%s%u", cuts[i].at, cuts[i].tick ? "tick" : "",
+		    cuts[i].late ? "late" : "", cuts[i].cpu);
 	printf("\n");
 	fflush(stdout);
 	_Exit(1);
@@ -156,12 +158,14 @@ int explore(void *arg)
 	 * would never be made.
 	 */
 	for (step = 1;
-	     2 * ROLES * points / step > SINGLES || (step > 1 && (step % 2 == 0 || step % 3 == 0));
+	     4 * ROLES * points / step > SINGLES || (step > 1 && (step % 2 == 0 || step % 3 == 0));
 	     step++)
 		;
-	for (nr_cuts = 1, i = 0; i < 2 * ROLES * points; i += step, runs++) {
-		cuts[0] = (struct threads_cut){
-		    i / (2 * ROLES) + 1, i % ROLES + 1, i % (2 * ROLES) >= ROLES};
+	for (nr_cuts = 1, i = 0; i < 4 * ROLES * points; i += step, runs++) {
+		cuts[0] = (struct threads_cut){.at = i / (4 * ROLES) + 1,
+		    .cpu = i % ROLES + 1,
+		    .tick = i / ROLES & 1,
+		    .late = i / (2 * ROLES) & 1};
 		run_once();
 	}
 	for (step = 0; step < RANDOM * (1 + set_now->rare); step++, runs++) {
@@ -171,9 +175,10 @@ int explore(void *arg)
 		for (i = 0; i < nr_cuts; i++) {
 			at += 1 +
 			    (unsigned)((ktest_rand(&rand) >> 8) % (2 * points / (nr_cuts + 1) + 1));
-			cuts[i] = (struct threads_cut){at,
-			    1 + (unsigned)((ktest_rand(&rand) >> 8) % ROLES),
-			    (ktest_rand(&rand) >> 8) % 3 == 0};
+			cuts[i] = (struct threads_cut){.at = at,
+			    .cpu = 1 + (unsigned)((ktest_rand(&rand) >> 8) % ROLES),
+			    .tick = (ktest_rand(&rand) >> 8) % 3 == 0,
+			    .late = (ktest_rand(&rand) >> 8) % 2 == 0};
 		}
 		run_once();
 	}

@@ -9,13 +9,17 @@ import qemu
 SET = "free-enable-disable"
 
 
-def explored(*more):
-    """(the line of the set, the lines before it)"""
+def lines(name, *more):
     program = os.path.join(qemu.BUILD, "fiber/race")
     done = subprocess.run(
-        [program, "--explore", SET, "--json", *more], capture_output=True, text=True, check=True
+        [program, "--explore", name, "--json", *more], capture_output=True, text=True, check=True
     )
-    *before, line = done.stdout.strip().split("\n")
+    return done.stdout
+
+
+def explored(*more):
+    """(the line of the set, the lines before it)"""
+    *before, line = lines(SET, *more).strip().split("\n")
     row = json.loads(line)
     del row["seconds"]
     return row, before
@@ -35,3 +39,16 @@ def test_a_schedule_that_runs_for_ever_would_print_nothing():
     row, alive = explored("--alive")
     assert set(alive) == {"alive"} and len(alive) >= row["schedules"] // 512
     assert explored()[1] == []
+
+
+def test_right_code_has_its_barriers():
+    """No set finds anything where other CPUs see stores late, nor with a point at each store."""
+    rows = [json.loads(line) for line in lines("all", "--model=tso", "--max=200").split("\n")[:-1]]
+    assert len(rows) > 70 and {row["outcome"] for row in rows} == {"OK"}
+    for row in rows:
+        if row["set"].startswith("tso-"):
+            for model in ("sc", "tso"):
+                whole = json.loads(lines(row["set"], f"--model={model}"))
+                assert whole["complete"] and whole["outcome"] == "OK"
+            fine = json.loads(lines(row["set"], "--points=all", "--max=500"))
+            assert fine["schedules"] > row["schedules"] and fine["outcome"] == "OK"

@@ -11,6 +11,19 @@
 
 #include <quarry/mm.h>
 
+/* The stores of the engine and of operations are seen at once, and are no points. */
+#undef ordered_store
+#undef NOTE_BARRIER
+#define ordered_store(p, v, order) __atomic_store_n((p), (v), (order))
+#define NOTE_BARRIER(step)         step
+#if defined(RACE_BUILD) && __STDC_HOSTED__
+void stores_hold(void); /* fiber_stores.h */
+void stores_go_on(void);
+#else
+#define stores_hold()  ((void)0)
+#define stores_go_on() ((void)0)
+#endif
+
 #define RACE_ROLES   8
 #define RACE_RECLAIM RACE_ROLES /* role R: the memory's reclaim thread, which no script starts */
 #define RACE_ENTRIES 160

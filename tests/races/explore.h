@@ -5,6 +5,7 @@
 
 #include "engine.h"
 #include "fiber.h"
+#include "fiber_stores.h"
 
 #define MAX_CUTS   8
 #define MAX_EVENTS 2048
@@ -70,6 +71,8 @@ bool explore_failed(const struct outcome *out);
 
 bool explore_read(const struct explore_set *set);
 void explore_once(const struct plan *plan, struct outcome *out);
+/* @all: each store and each atomic operation of mm/ and kernel/ is a scheduling point. */
+void explore_points(bool all);
 /* Run a script on fibers; with a seed other than 0, CPUs are preempted by chance at every point. */
 void script_once(const struct race_script *s, struct race_result *res, u64 seed);
 
@@ -109,6 +112,7 @@ struct explore_options {
 	/* for given operations; the one schedule to run, or NULL */
 	const char *setup, *plan;
 	enum iso_policy policy; /* for given operations */
+	int model;              /* enum fiber_model; -1: that of each set */
 };
 /*
  * Run the set called @name, all sets ("all"), or operations: "free(P) | offline(P)=0". False: a

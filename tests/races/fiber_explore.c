@@ -111,6 +111,15 @@ static const struct explore_set sets[] = {
     {"move-end", "A:scene(V)", "move(V) | leave(V)=0; leave(W)=0; close=0 | store(V)", ISO_PRECISE},
 };
 
+/* Sets about two CPUs that each store and then read the other's word: explored under TSO. */
+static const struct explore_set tso_sets[] = {
+    {"tso-drain-drain", "A:scene", "free(P)=0; drain=0; uncached(P)=0 | fill(UNMOVABLE); drain=0",
+        ISO_PRECISE},
+    {"tso-call-down", "A:scene ; C:fill", "call=0 | cpu_down(2)=0", ISO_PRECISE},
+    {"tso-store-move", "A:scene(V)", "store(V)=0 | once(V)", ISO_PRECISE},
+    {"tso-store-protect", "A:scene(V)", "store(V) | protect(V)=0", ISO_PRECISE},
+};
+
 /* ---- text ---- */
 
 void explore_say_alive(void)
@@ -271,13 +280,15 @@ static bool explore_plan(const struct explore_set *set, const struct explore_opt
 	return !rep.failed_at && rep.complete;
 }
 
-static bool explore_set(const struct explore_set *set, const struct explore_options *o)
+static bool explore_set(
+    const struct explore_set *set, const struct explore_options *o, enum fiber_model model)
 {
 	static struct story script;
 	struct explore_report rep;
 	double start = seconds();
 	bool scripted = false;
 
+	fiber_model = o->model < 0 ? model : (enum fiber_model)o->model;
 	if (!explore_read(set)) {
 		fprintf(stderr, "race: %s: %s\n", set->name, ex.error);
 		return false;
@@ -299,26 +310,50 @@ static bool explore_set(const struct explore_set *set, const struct explore_opti
 	return !rep.failed_at;
 }
 
+/* Set number @i, and its model; NULL: there is none. */
+static const struct explore_set *set_at(unsigned i, enum fiber_model *model)
+{
+	*model = i < ARRAY_SIZE(sets) ? FIBER_SC : FIBER_TSO;
+	if (i >= ARRAY_SIZE(sets) + ARRAY_SIZE(tso_sets))
+		return NULL;
+	return i < ARRAY_SIZE(sets) ? &sets[i] : &tso_sets[i - ARRAY_SIZE(sets)];
+}
+
+static void at_store(void)
+{
+	if (race_hook && arch_cpu_id() < ex.nr_cpus)
+		race_hook(arch_cpu_id(), "store", false);
+}
+
+void explore_points(bool all)
+{
+	fiber_at_store = all ? at_store : NULL;
+}
+
 bool explore_named(const char *name, const struct explore_options *o)
 {
 	struct explore_set own = {"given", o->setup, name, o->policy};
+	const struct explore_set *set;
 	bool good = true, found = false;
+	enum fiber_model model;
 	unsigned i;
 
-	for (i = 0; i < ARRAY_SIZE(sets); i++) {
-		if (strcmp(name, "all") != 0 && strcmp(name, sets[i].name) != 0)
+	for (i = 0; (set = set_at(i, &model)); i++) {
+		if (strcmp(name, "all") != 0 && strcmp(name, set->name) != 0)
 			continue;
 		found = true;
-		good &= explore_set(&sets[i], o);
+		good &= explore_set(set, o, model);
 		fflush(stdout);
 	}
-	return found ? good : explore_set(&own, o);
+	return found ? good : explore_set(&own, o, FIBER_SC);
 }
 
 void explore_list(void)
 {
+	const struct explore_set *set;
+	enum fiber_model model;
 	unsigned i;
 
-	for (i = 0; i < ARRAY_SIZE(sets); i++)
-		printf("%s\n", sets[i].name);
+	for (i = 0; (set = set_at(i, &model)); i++)
+		printf("%s\n", set->name);
 }

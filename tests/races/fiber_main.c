@@ -11,6 +11,7 @@
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
  *                                     without a seed all with at most two preemptions, or about N
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
+ *        [--model=sc|tso] [--points=all]    store buffers (fiber_stores.c); a point at each store
  *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
  *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c; race --memory=OPERATIONS
  *
@@ -188,7 +189,8 @@ static const char *value_of(const char *arg, const char *name)
 
 int main(int argc, char **argv)
 {
-	struct explore_options o = {.max = 1000000, .setup = "A:scene", .policy = ISO_PRECISE};
+	struct explore_options o = {
+	    .max = 1000000, .setup = "A:scene", .policy = ISO_PRECISE, .model = -1};
 	const char *explore = NULL, *value;
 	bool good = true, done = false;
 	int i;
@@ -220,6 +222,12 @@ int main(int argc, char **argv)
 			o.plan = value;
 		else if ((value = value_of(argv[i], "--setup")))
 			o.setup = value;
+		else if ((value = value_of(argv[i], "--points")))
+			explore_points(!strcmp(value, "all"));
+		else if ((value = value_of(argv[i], "--model")))
+			o.model = !strcmp(value, "sc") ? FIBER_SC
+			    : !strcmp(value, "tso")    ? FIBER_TSO
+			                               : NR_FIBER_MODELS;
 		else if ((value = value_of(argv[i], "--policy")))
 			o.policy = iso_policy_by_name(value);
 	}
@@ -227,6 +235,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "race: --policy=redrain, disable or precise\n");
 		return 2;
 	}
+	if (o.model == NR_FIBER_MODELS) {
+		fprintf(stderr, "race: --model=sc or tso\n");
+		return 2;
+	}
+	fiber_model = o.model == FIBER_TSO ? FIBER_TSO : FIBER_SC; /* of scripts */
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--sets")) {
 			if (argv[i][2] == 'l')
