@@ -12,6 +12,7 @@ time
 Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
 """
 import argparse
+import glob
 import os
 import re
 import shutil
@@ -27,12 +28,13 @@ import variant_text
 
 ROOT = qemu.ROOT
 HERE = "tests/fuzz"
+MODEL = sorted(glob.glob("tests/model/*.c", root_dir=ROOT))
 HOST = ["arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c"]
 FLAGS = (
     "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-strict-aliasing -fwrapv "
     "-fno-common "
     "-fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
-).split()
+).split() + [f"-fsanitize-coverage-ignorelist={ROOT}/{HERE}/uncovered.txt"]
 ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
 ON_X86 = ["-Iarch/x86_64"]
 # {target: (its share of the time, sources, flags, bytes of its longest input, ...)}
@@ -43,9 +45,9 @@ TARGETS = {
             "MM",
             *HOST,
             "demo/handle.c",
+            *MODEL,
             f"{HERE}/fuzz_mm.c",
             f"{HERE}/fuzz_range.c",
-            f"{HERE}/fuzz_model.c",
         ],
         ON_HOST,
         768,
@@ -57,8 +59,8 @@ TARGETS = {
             *HOST,
             "demo/handle.c",
             "demo/trace_parse.c",
+            "tests/model/arena.c",
             f"{HERE}/fuzz_trace.c",
-            f"{HERE}/fuzz_model.c",
         ],
         ON_HOST,
         1024,
@@ -196,7 +198,7 @@ def replay(name, program):
         return Result(name, 0, 0, "")
     start = time.monotonic()
     done = subprocess.run(
-        [program, *[os.path.join(corpus(name), f) for f in files]],
+        [program, "-timeout=10", *[os.path.join(corpus(name), f) for f in files]],
         env=ENV,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

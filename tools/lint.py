@@ -107,11 +107,11 @@ INCLUDES = [
     ("labs/planted/", []),  # these files hold only functions
     ("labs/right/", []),
     ("labs/wrong/", []),
-    ("tests/model/", [QUARRY, r'"(mm/\w+/|tests/fuzz/)?\w+\.h"', r"<\w+\.h>"]),
+    ("tests/model/", [QUARRY, r'"(mm/\w+/|tests/fuzz/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/states/", [QUARRY, r'"(mm/\w+/|tests/(fuzz|model)/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"(host|fuzz)\.h"', r"<\w+\.h>"]),
-    ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
+    ("tests/fuzz/fuzz_", [QUARRY, r'"(tests/(lib|model)/|drivers/)?\w+\.h"', STD]),
     ("tests/races/matrix", [QUARRY, r'"(mm/\w+/)?\w+\.h"', r"<\w+\.h>"]),
     ("tests/races/fiber_memory", [QUARRY, r'"(mm/\w+/)?\w+\.h"', r"<\w+\.h>"]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),

@@ -172,15 +172,6 @@ static enum answer ask(const struct wire_call *c, struct wire_result *r)
 
 /* ---- the arena ---- */
 
-static void view_empty(void)
-{
-	void *at = mmap((void *)ARENA_BASE, ARENA_SIZE, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-
-	if (at != (void *)ARENA_BASE)
-		panic("judge: the arena cannot be mapped");
-}
-
 /* Copy the arena of the student's process, as much of it as the reference uses. */
 static void view_take(void)
 {
@@ -193,7 +184,7 @@ static void build_should(const struct wire_shape *shape)
 {
 	LIST_INIT(&memories);
 	arena_machine(shape->cpus);
-	view_empty();
+	arena_map();
 	if (arena_build(shape))
 		panic("judge: the reference cannot build the memory");
 	if (!should)

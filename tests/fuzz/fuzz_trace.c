@@ -3,7 +3,8 @@
  * fuzz_trace.c: demo/trace_parse.c. An accepted trace is counted again; a refused one leaves no
  * memory in use.
  */
-#include "fuzz_model.h"
+#include "fuzz.h"
+#include "tests/model/wire.h"
 #include <quarry/string.h>
 #include <quarry/trace.h>
 
@@ -43,6 +44,17 @@ static void recount(const struct trace *t)
 	MUST(peak == t->peak_pages, "peak %llu", (unsigned long long)peak);
 }
 
+static void build(void)
+{
+	static const struct wire_shape shape = {
+	    .zone = {{0, ZONE_NORMAL, 32}}, .nodes = 1, .cpus = 1, .kernel = true};
+
+	arena_map();
+	arena_machine(shape.cpus);
+	if (arena_build(&shape))
+		panic("fuzz: no memory");
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static unsigned long at_start;
@@ -50,7 +62,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct trace t;
 
 	if (!at_start) {
-		model_build(0x38, 0);
+		build();
 		at_start = memory_free_pages(&kernel_memory);
 	}
 	if (trace_parse(&t, "fuzz", (const char *)data, size, &error)) {

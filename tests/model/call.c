@@ -17,13 +17,32 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/poison.h>
 
-static struct memory *mem = &ARENA->mem;
+static struct memory *mem; /* of the shape that was built last */
 static struct wire_call call;
 static struct wire_result result;
 
 static struct page *page_at(s64 pfn)
 {
 	return pfn < 0 ? NULL : pfn_to_page_in(mem, (pfn_t)pfn);
+}
+
+/* The page of a free, at @bytes from its descriptor: there a wrong free may point. */
+static struct page *page_beside(s64 pfn, s64 bytes)
+{
+	return (struct page *)((uintptr_t)page_at(pfn) + (uintptr_t)bytes);
+}
+
+/* Note whether a new block is zeroed, as @gfp asks; then it is used. */
+static void use(struct page *page, gfp_t gfp, unsigned order)
+{
+	u64 *first, *last;
+
+	if (!page || !mem->backed)
+		return;
+	first = page_address_in(mem, page);
+	last = first + (PAGE_SIZE << order) / sizeof(*first) - 1;
+	result.dirty += (gfp & GFP_ZERO) && (*first || *last);
+	*first = *last = ~0ULL;
 }
 
 static s64 pfn_or_none(const struct page *page)
@@ -38,38 +57,52 @@ static struct zone *zone_at(s64 id)
 
 static void build(void)
 {
+	const struct wire_shape *shape = (const struct wire_shape *)(const void *)call.pfns;
+
 	LIST_INIT(&memories);
-	memset(ARENA, 0, MIN(MAX(ARENA->used, sizeof(struct arena)), ARENA_SIZE));
-	arena_machine(((const struct wire_shape *)(const void *)call.pfns)->cpus);
-	result.r = arena_build((const struct wire_shape *)(const void *)call.pfns);
+	arena_clear();
+	arena_machine(shape->cpus);
+	mem = shape_memory(shape);
+	result.r = arena_build(shape);
 }
 
 static void run_bulk(void)
 {
 	struct page *pages[WIRE_PFNS];
-	unsigned long i;
+	unsigned long i, nr = (unsigned long)(call.code == CALL_BULK_ALLOC ? call.b : call.a);
+	gfp_t gfp = (gfp_t)call.a;
 
 	if (call.code == CALL_BULK_ALLOC) {
-		result.r =
-		    (s64)mem_alloc_pages_bulk(mem, (gfp_t)call.a, (unsigned long)call.b, pages);
-		for (i = 0; (s64)i < result.r && i < WIRE_PFNS; i++)
+		result.r = (s64)(call.own ? alloc_pages_bulk(gfp, nr, pages)
+		                          : mem_alloc_pages_bulk(mem, gfp, nr, pages));
+		for (i = 0; (s64)i < result.r && i < WIRE_PFNS; i++) {
+			use(pages[i], gfp, 0);
 			result.pfns[i] = (u32)pfn_or_none(pages[i]);
+		}
 		return;
 	}
-	for (i = 0; (s64)i < call.a; i++)
+	for (i = 0; i < nr; i++)
 		pages[i] = page_at(call.pfns[i] == (u32)PFN_NONE ? -1 : (s64)call.pfns[i]);
-	result.r = (s64)mem_free_pages_bulk(mem, (unsigned long)call.a, pages);
+	result.r =
+	    (s64)(call.own ? free_pages_bulk(nr, pages) : mem_free_pages_bulk(mem, nr, pages));
 }
 
 static void run_page(void)
 {
-	struct page *page = page_at(call.a);
+	struct page *page = page_at(call.code == CALL_ALLOC ? -1 : call.a);
+	unsigned order = (unsigned)call.b;
+	gfp_t gfp = (gfp_t)call.a;
 
 	switch (call.code) {
 	case CALL_ALLOC:
-		result.r = pfn_or_none(mem_alloc_pages(mem, (gfp_t)call.a, (unsigned)call.b));
+		page = call.own ? alloc_pages(gfp, order) : mem_alloc_pages(mem, gfp, order);
+		use(page, gfp, order);
+		result.r = pfn_or_none(page);
 		break;
-	case CALL_FREE: result.r = mem_free_pages(mem, page, (unsigned)call.b); break;
+	case CALL_FREE:
+		page = page_beside(call.a, call.c);
+		result.r = call.own ? free_pages(page, order) : mem_free_pages(mem, page, order);
+		break;
 	case CALL_GET: result.r = get_page(page); break;
 	case CALL_PUT: result.r = mem_put_page(mem, page); break;
 	case CALL_PIN: result.r = pin_page(page); break;
@@ -93,7 +126,10 @@ static void run_range(void)
 {
 	pfn_t start = (pfn_t)call.a;
 	unsigned long nr = (unsigned long)call.b;
-	struct offline_opts opts = {.policy = (enum iso_policy)call.c};
+	const u32 cancel = call.code == CALL_OFFLINE && call.d & OFFLINE_CANCELLED;
+	struct offline_opts opts = {.policy = (enum iso_policy)call.c,
+	    .cancel = &cancel,
+	    .deadline_ns = call.d & OFFLINE_LATE ? 1 : 0};
 	struct offline_result res = {0};
 	struct mm_fail fail = {.pfn = PFN_NONE};
 
@@ -104,9 +140,11 @@ static void run_range(void)
 	case CALL_UNDO: undo_isolate_page_range(mem, start, nr); break;
 	case CALL_TEST: result.r = test_pages_isolated(mem, start, nr, &fail); break;
 	case CALL_OFFLINE:
-		result.r = offline_pages(mem, start, nr, &opts, &res);
+		result.r =
+		    offline_pages(mem, start, nr, call.d & OFFLINE_PLAIN ? NULL : &opts, &res);
 		fail = res.fail;
 		result.moved = res.moved;
+		result.rounds = (u16)res.rounds;
 		break;
 	case CALL_ONLINE: result.r = online_pages(mem, start, nr, &fail); break;
 	case CALL_CONTIG:
@@ -122,7 +160,7 @@ static void run_range(void)
 
 /*
  * Take the pages, and move them or put them back.  result.pfns: the error of taking each page;
- * result.moved: the number of pages taken.
+ * result.moved: the number of pages taken; result.why: the error of what is done meanwhile.
  */
 static void run_move(void)
 {
@@ -137,6 +175,10 @@ static void run_move(void)
 			pages[nr++] = page_at((s64)call.pfns[i]);
 	}
 	result.moved = nr;
+	if (call.b == MEANWHILE_PIN)
+		result.why = -handle_pin(&ARENA->table, (u32)call.c);
+	else if (call.b == MEANWHILE_DROP)
+		result.why = -handle_free(&ARENA->table, (u32)call.c);
 	if (call.code == CALL_MOVE) {
 		result.r = migrate_pages(mem, pages, nr, NULL);
 		return;
@@ -154,6 +196,8 @@ static void run_handle(void)
 		result.r = handle_alloc(&ARENA->table, h, (unsigned)call.b, (gfp_t)call.c, h + 1);
 		break;
 	case CALL_DROP: result.r = handle_free(&ARENA->table, h); break;
+	case CALL_HOLD_WRITE: result.r = handle_write(&ARENA->table, h, (u64)call.b); break;
+	case CALL_HOLD_CHECK: result.r = handle_verify(&ARENA->table, h); break;
 	case CALL_HOLD_PIN: result.r = handle_pin(&ARENA->table, h); break;
 	default: result.r = handle_unpin(&ARENA->table, h); break;
 	}
@@ -168,6 +212,14 @@ static void run_poison(void)
 	case CALL_SOFT: result.r = mem_soft_offline_page(mem, pfn); break;
 	default: result.r = mem_unpoison_page(mem, pfn); break;
 	}
+}
+
+/* The lock of a handle is free: the call has ended. */
+static u64 place_of(u32 handle) NO_LOCK_ANALYSIS
+{
+	const struct page *page = ARENA->handle[handle].page;
+
+	return page ? page_to_pfn_in(mem, page) : ~0ULL;
 }
 
 void wire_run(const struct wire_call *c, struct wire_result *r)
@@ -197,11 +249,7 @@ void wire_run(const struct wire_call *c, struct wire_result *r)
 		result.irqs_off = host_this.irqs_off;
 		host_this.irqs_off = false;
 	}
-	for (h = 0; h < NR_HANDLES; h++) {
-		pfn_t pfn =
-		    result.r && call.code == CALL_BUILD ? PFN_NONE : handle_pfn(&ARENA->table, h);
-
-		result.at[h] = pfn == PFN_NONE ? ~0ULL : pfn;
-	}
+	for (h = 0; h < NR_HANDLES; h++)
+		result.at[h] = place_of(h);
 	*r = result;
 }

@@ -38,7 +38,7 @@ void model_begin(const struct wire_shape *s)
 	unsigned i, k, at = 1;
 
 	memset(&m, 0, sizeof(m));
-	m.mem = &ARENA->mem;
+	m.mem = shape_memory(s);
 	m.shape = *s;
 	m.first = 1;
 	m.last_freed = -1;
@@ -174,13 +174,12 @@ static void freed(unsigned index)
 
 /* ---- calls ---- */
 
-void model_before(const struct wire_call *c)
+static void note_memory(void)
 {
 	unsigned i;
 
 	for (i = m.first << PAGEBLOCK_ORDER; i < (m.first + m.blocks) << PAGEBLOCK_ORDER; i++)
 		before.word[i] = block_word(m.mem, i);
-	stacks_before(c);
 	for (i = m.first; i < m.first + m.blocks; i++) {
 		const struct pageblock *pb = pageblock_of(m.mem, block_pfn(i));
 
@@ -191,8 +190,17 @@ void model_before(const struct wire_call *c)
 		const struct zone *z = &m.mem->zones[i];
 
 		before.spare[i] = zone_spare(z, GFP_MOVABLE, false);
+		before.free_in[i] = (long)z->nr_free;
 		before.unlent[i] = (long)(z->nr_free - z->nr_free_cma);
 	}
+}
+
+void model_before(const struct wire_call *c)
+{
+	if (c->code == CALL_ALLOC)
+		note_memory();
+	stacks_before(c);
+	counts_before();
 	before.must =
 	    (c->code == CALL_ALLOC && model_must_succeed((gfp_t)c->a, (unsigned)c->b, c->cpu)) ||
 	    (c->code == CALL_BULK_ALLOC && model_must_succeed((gfp_t)c->a, 0, c->cpu)) ||
@@ -239,18 +247,21 @@ static void judge_alloc(const struct wire_call *c, const struct wire_result *r)
 		allocated(r->r, (gfp_t)c->a, order, c->cpu, true);
 	else
 		judge_refusal((gfp_t)c->a, order, c->cpu);
+	model_counts(EV_ALLOC_BAD_ORDER, order > MAX_ORDER);
 }
 
 static void judge_free(const struct wire_call *c, const struct wire_result *r)
 {
 	unsigned i = live_at(c->a);
 
-	if (i < NR_LIVE && (m.live[i].order != c->b || m.live[i].refs != 1 || m.live[i].pins))
+	if (i < NR_LIVE &&
+	    (m.live[i].order != c->b || m.live[i].refs != 1 || m.live[i].pins || c->c))
 		i = NR_LIVE;
 	if (i == NR_LIVE) {
 		WANT_OF(r->r == -EINVAL, c->a,
 		    "a wrong free of pfn %#llx, order %lld, returned %lld: expected -EINVAL",
 		    (unsigned long long)c->a, (long long)c->b, (long long)r->r);
+		model_counts(EV_BAD_FREE, 1);
 		return;
 	}
 	WANT_OF(r->r == 0, c->a, "a free of pfn %#llx, order %lld, returned %lld: expected 0",
@@ -282,6 +293,7 @@ static void judge_bulk(const struct wire_call *c, const struct wire_result *r)
 	}
 	WANT(r->r == c->a - ok, "a bulk free refused %lld pages: expected %lld", (long long)r->r,
 	    (long long)(c->a - ok));
+	model_counts(EV_BAD_FREE, (u64)r->r);
 }
 
 static void judge_refs(const struct wire_call *c, const struct wire_result *r)
@@ -290,13 +302,13 @@ static void judge_refs(const struct wire_call *c, const struct wire_result *r)
 	struct model_live *l = &m.live[MIN(i, NR_LIVE - 1u)];
 	s64 want = 0;
 
-	WANT(i < NR_LIVE, "the judge asked for a page that is not in use");
+	WANT(i < NR_LIVE || c->code == CALL_PUT, "the judge asked for a page that is not in use");
 	switch (c->code) {
 	case CALL_PIN: l->pins++; /* fall through */
 	case CALL_GET: l->refs++; break;
 	case CALL_UNPIN: l->pins--; /* fall through */
 	default:
-		if (c->code == CALL_PUT && l->refs == 1 && l->pins == 1)
+		if (i == NR_LIVE || (c->code == CALL_PUT && l->refs == 1 && l->pins == 1))
 			want = -EINVAL;
 		else
 			l->refs--;
@@ -304,7 +316,8 @@ static void judge_refs(const struct wire_call *c, const struct wire_result *r)
 	}
 	WANT_OF(r->r == want, c->a, "the call returned %lld: expected %lld", (long long)r->r,
 	    (long long)want);
-	if (!l->refs)
+	model_counts(EV_BAD_FREE, want != 0);
+	if (i < NR_LIVE && !l->refs)
 		freed(i);
 }
 
@@ -348,6 +361,10 @@ static void judge_poison(const struct wire_call *c, const struct wire_result *r)
 
 void model_after(const struct wire_call *c, const struct wire_result *r)
 {
+	WANT(!r->dirty, "%u blocks are not zeroed, as GFP_ZERO asks", r->dirty);
+	/* An allocation that waits may get a page from which an object was moved. */
+	if (c->code == CALL_ALLOC || c->code == CALL_BULK_ALLOC)
+		model_resync(r->at);
 	switch (c->code) {
 	case CALL_ALLOC: judge_alloc(c, r); break;
 	case CALL_FREE: judge_free(c, r); break;
@@ -367,6 +384,8 @@ void model_after(const struct wire_call *c, const struct wire_result *r)
 		break;
 	case CALL_HOLD:
 	case CALL_DROP:
+	case CALL_HOLD_WRITE:
+	case CALL_HOLD_CHECK:
 	case CALL_HOLD_PIN:
 	case CALL_HOLD_UNPIN:
 	case CALL_MOVE:
@@ -377,9 +396,18 @@ void model_after(const struct wire_call *c, const struct wire_result *r)
 	default: judge_range(c, r); break;
 	}
 	model_resync(r->at);
+	if (c->code != CALL_BUILD)
+		judge_counts();
 }
 
 /* ---- the whole memory ---- */
+
+/* The word without the pinned flag, which must be set if the page has pins. */
+static u32 unpinned(u32 word, pfn_t pfn, unsigned pins)
+{
+	WANT_OF(!pins || word & PAGE_PINNED, pfn, "pfn %#lx is pinned, and not marked so", pfn);
+	return word & ~PAGE_PINNED;
+}
 
 static void check_words(void)
 {
@@ -389,8 +417,8 @@ static void check_words(void)
 		const struct model_live *l = &m.live[i];
 		u32 word = page_word(pfn_to_page_in(m.mem, l->pfn));
 
-		WANT_OF(
-		    (word & ~(PAGE_PINNED | PAGE_POISON)) == PAGE_WORD(l->refs, PG_ALLOC, l->order),
+		WANT_OF((unpinned(word, l->pfn, l->pins) & ~PAGE_POISON) ==
+		        PAGE_WORD(l->refs, PG_ALLOC, l->order),
 		    l->pfn,
 		    "the allocated block at pfn %#x is in state %s, order %u, with %u references: "
 		    "expected state alloc, order %u, %u references",
@@ -403,7 +431,7 @@ static void check_words(void)
 		if (m.at[i] == ~0ULL)
 			continue;
 		word = page_word(pfn_to_page_in(m.mem, m.at[i]));
-		WANT_OF((word & ~PAGE_PINNED) ==
+		WANT_OF(unpinned(word, m.at[i], m.handle_pins[i]) ==
 		        PAGE_WORD(1 + m.handle_pins[i], PG_MOVABLE_OPS, m.handle_order[i]),
 		    m.at[i], "the page of handle %u, pfn %#llx, is in state %s, with %u references",
 		    i, (unsigned long long)m.at[i], page_state_name(word_state(word)),
@@ -420,6 +448,7 @@ void model_check(void)
 	struct poison_count broken_pages = mem_poisoned(m.mem);
 
 	check_words();
+	WANT(!ARENA->table.corrupt, "the content of a movable object has changed");
 	WANT(m.mem->iso_pending == 0, "%u isolations are still counted as pending after the call",
 	    m.mem->iso_pending);
 	/* I-P7, the last condition on a zone, does not hold for the caches that a shape sets. */

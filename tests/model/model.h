@@ -44,14 +44,14 @@ struct model {
 	unsigned nr_live;
 	struct model_live live[NR_LIVE];
 };
-/* The memory as a call finds it, noted before the call to judge its result. */
+/* The memory as a call finds it, noted to judge its result; all but @must for an ALLOC only. */
 struct model_before {
 	u32 word[ARENA_PAGES];
 	u8 type[ARENA_BLOCKS + 1];  /* of each pageblock */
 	u16 free[ARENA_BLOCKS + 1]; /* its number of free pages */
 	bool must;                  /* the allocation must succeed */
-	/* zone_spare; and the free pages that are not lent */
-	long spare[MAX_ZONES], unlent[MAX_ZONES];
+	/* of each zone: zone_spare; all free pages, and those that are not lent */
+	long spare[MAX_ZONES], free_in[MAX_ZONES], unlent[MAX_ZONES];
 };
 extern struct model_before before;
 extern struct model m;
@@ -71,6 +71,17 @@ void broken(s64 pfn, const char *fmt, ...) __attribute__((format(printf, 2, 3), 
 			broken((s64)(pfn), __VA_ARGS__);                                           \
 	} while (0)
 #define WANT(cond, ...) WANT_OF(cond, -1, __VA_ARGS__)
+
+/* The grader, whose memories are neither, does not judge all that can be judged. */
+static inline bool model_strict(void)
+{
+	return m.shape.bare || m.shape.kernel;
+}
+/* May a request with these flags wait, and other threads work meanwhile? */
+static inline bool model_waits(gfp_t gfp)
+{
+	return m.shape.kernel && !(gfp & GFP_NOWAIT);
+}
 
 /* Begin the model of a memory of @shape, all free. */
 void model_begin(const struct wire_shape *shape);
@@ -117,7 +128,7 @@ bool model_plain_page(pfn_t pfn);
 bool model_must_succeed(gfp_t gfp, unsigned order, unsigned cpu);
 /*
  * A request was refused: judge whether no zone has a block that it may use, and so many pages above
- * its watermark.  The grader, whose memories have bytes, does not ask for so much.
+ * its watermark, if model_strict().
  */
 void judge_refusal(gfp_t gfp, unsigned order, unsigned cpu);
 /* model_split.c: judge the choice of the block at @pfn, the only block that the call has taken. */
@@ -127,6 +138,10 @@ void judge_cache(const struct wire_call *c, const struct wire_result *r);
 /* stacks_before is called before each call, judge_stacks after the call. */
 void stacks_before(const struct wire_call *c);
 void judge_stacks(const struct wire_call *c, const struct wire_result *r);
+/* model_count.c.  The call must count @nr events; the events of every call are judged. */
+void model_counts(enum mm_event event, u64 nr);
+void counts_before(void);
+void judge_counts(void);
 /* model_range.c: calls on ranges and movable pages. */
 void judge_range(const struct wire_call *c, const struct wire_result *r);
 void judge_handle(const struct wire_call *c, const struct wire_result *r);

@@ -40,6 +40,7 @@ void judge_cache(const struct wire_call *c, const struct wire_result *r)
 		return;
 	case CALL_ENABLE:
 		want = m.depth[c->a] ? 0 : -EINVAL;
+		model_counts(EV_PCP_UNBALANCED, want != 0);
 		WANT(r->r == want, "zone_pcp_enable returned %lld: expected %lld", (long long)r->r,
 		    (long long)want);
 		m.depth[c->a] -= !want;
@@ -77,7 +78,8 @@ static unsigned stack_of_call(const struct wire_call *c)
 	unsigned order = (unsigned)c->b, index, stack;
 	const struct pcp *pcp;
 
-	if ((c->code != CALL_ALLOC && c->code != CALL_FREE) || c->b < 0 || c->b > MAX_ORDER)
+	if ((c->code != CALL_ALLOC && (c->code != CALL_FREE || c->c)) || c->b < 0 ||
+	    c->b > MAX_ORDER)
 		return NO_STACK;
 	index = order_index(order);
 	if (index >= NR_CACHED_ORDERS)
@@ -98,6 +100,8 @@ void stacks_before(const struct wire_call *c)
 {
 	unsigned cpu, stack, i, at = 0;
 
+	if (c->code > CALL_REFRESH)
+		return;
 	must_use = stack_of_call(c);
 	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
 		for (stack = 0; stack < nr_stacks(m.mem); stack++) {
@@ -218,6 +222,8 @@ void judge_stacks(const struct wire_call *c, const struct wire_result *r)
 		return;
 	if (must_use < NO_STACK)
 		judge_used(c, r);
+	if (takes && model_waits((gfp_t)c->a))
+		return;
 	if (c->code == CALL_ALLOC && r->r >= 0)
 		judge_newest(c->cpu, (u32)r->r, (unsigned)c->b);
 	for (cpu = 0; cpu < m.shape.cpus; cpu++) {

@@ -10,6 +10,7 @@
  */
 #include "model.h"
 #include "mm/hotplug/isolate.h"
+#include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
 
 struct model_range model_look(pfn_t start, unsigned long nr)
@@ -106,7 +107,7 @@ static unsigned long broken_in(pfn_t start, unsigned long nr)
  */
 static bool much_is_free(unsigned long leaving)
 {
-	return !m.shape.bare && m.managed - m.in_use > leaving + m.managed / 2;
+	return !model_strict() && m.managed - m.in_use > leaving + m.managed / 2;
 }
 
 static void judge_isolate(const struct wire_call *c, const struct wire_result *r)
@@ -142,6 +143,7 @@ static void judge_isolate(const struct wire_call *c, const struct wire_result *r
 		    "isolating %u pageblocks at %#lx returned %lld (%s, pfn %#llx): expected 0",
 		    range.blocks, start, (long long)r->r, text, (unsigned long long)r->pfn);
 		mark(start, nr, true, false);
+		model_counts(EV_ISO_BLOCKS, range.blocks);
 	}
 	WANT(!r->r || c->irqs_off || r->why != WHY_NONE, "isolating failed without a reason");
 }
@@ -170,6 +172,9 @@ static void judge_offline(const struct wire_call *c, const struct wire_result *r
 {
 	struct model_range range = model_look((pfn_t)c->a, (unsigned long)c->b);
 	long long err = (long long)r->r, query = (long long)m.queried;
+	bool opts = !(c->d & OFFLINE_PLAIN);
+	enum iso_policy policy =
+	    opts && c->c < NR_ISO_POLICIES ? (enum iso_policy)c->c : m.mem->policy;
 
 	WANT(!range.bad || query == -EINVAL, "a query of a bad range returned %lld", query);
 	WANT(!query || err == query, "a query returned %lld, the offline %lld", query, err);
@@ -178,9 +183,11 @@ static void judge_offline(const struct wire_call *c, const struct wire_result *r
 		    "offline_query has missed a blocker");
 		if (range.isolated)
 			WANT(err == -EBUSY, "offlining an isolated range returned %lld", err);
+		else if (opts && c->d & OFFLINE_CANCELLED)
+			WANT(err == -EINTR, "offlining, cancelled before, returned %lld", err);
 		else if (range.live)
 			WANT(err < 0, "offlining a range with pages in use returned %lld", err);
-		else if (range.handles && much_is_free((unsigned long)c->b))
+		else if (range.handles && !c->d && much_is_free((unsigned long)c->b))
 			WANT(!err,
 			    "offlining a range with movable pages only, which have room elsewhere, "
 			    "returned %lld (%s, pfn %#llx)",
@@ -197,6 +204,13 @@ static void judge_offline(const struct wire_call *c, const struct wire_result *r
 		return;
 	WANT(r->moved == range.handles, "%lld blocks were moved: %u were there",
 	    (long long)r->moved, range.handles);
+	/* No round is made where the caches are off already. */
+	WANT(!model_strict() || r->rounds == 1 || (r->rounds && !iso_policy_one_round(policy)) ||
+	        (!r->rounds && iso_ops(policy)->caches_off &&
+	            m.depth[m.block[block_index((pfn_t)c->a)].zone]),
+	    "the offline made %u drain rounds", r->rounds);
+	model_counts(EV_OFFLINE_OK, 1);
+	model_counts(EV_ISO_BLOCKS, range.blocks);
 	mark((pfn_t)c->a, (unsigned long)c->b, false, true);
 	m.managed -= (unsigned long)c->b;
 	m.in_use -= broken_in((pfn_t)c->a, (unsigned long)c->b);
@@ -272,8 +286,10 @@ void judge_range(const struct wire_call *c, const struct wire_result *r)
 			unsigned i = block_index((pfn_t)c->a);
 			unsigned end = i + (unsigned)(c->b >> PAGEBLOCK_ORDER);
 
-			for (; i < end; i++)
+			for (; i < end; i++) {
+				model_counts(EV_ISO_UNDONE, m.block[i].isolated);
 				m.block[i].isolated = false;
+			}
 		}
 		break;
 	case CALL_TEST: judge_test(c, r); break;
@@ -288,10 +304,11 @@ void judge_range(const struct wire_call *c, const struct wire_result *r)
 
 static void judge_hold(const struct wire_call *c, const struct wire_result *r)
 {
-	bool used = m.at[c->a] != ~0ULL;
+	bool bad = c->a >= NR_HANDLES || c->b > 3;
 
-	if (used) {
-		WANT(r->r == -EBUSY, "handle_alloc of a handle in use returned %lld",
+	if (bad || m.at[c->a] != ~0ULL) {
+		WANT(r->r == (bad ? -EINVAL : -EBUSY) || (!bad && r->r == -ENOMEM && !before.must),
+		    "handle_alloc of a handle that is in use, or not there, returned %lld",
 		    (long long)r->r);
 		return;
 	}
@@ -305,30 +322,37 @@ static void judge_hold(const struct wire_call *c, const struct wire_result *r)
 
 static void judge_move(const struct wire_call *c, const struct wire_result *r)
 {
-	unsigned i, h;
+	unsigned i, h, dropped = c->b == MEANWHILE_DROP, pinned = c->b == MEANWHILE_PIN;
 
 	for (i = 0; i < c->a; i++) {
-		bool pinned = false;
+		unsigned who = m.owner[c->pfns[i]], want = EAGAIN;
 
-		for (h = 0; h < NR_HANDLES; h++)
-			pinned |= m.at[h] == c->pfns[i] && m.handle_pins[h];
-		WANT_OF(r->pfns[i] == (pinned ? (u32)EBUSY : 0), c->pfns[i],
-		    "isolate_movable_page of pfn %#x returned -%u: expected %s", c->pfns[i],
-		    r->pfns[i], pinned ? "-EBUSY" : "0");
+		if (who & OWNER_HANDLE)
+			want = m.handle_pins[who - OWNER_HANDLE] ? EBUSY : 0;
+		WANT_OF(r->pfns[i] == want, c->pfns[i],
+		    "isolate_movable_page of pfn %#x returned -%u: expected -%u", c->pfns[i],
+		    r->pfns[i], want);
 	}
+	WANT(!r->why, "an isolated object could not be pinned or freed: -%lld", (long long)r->why);
+	m.handle_pins[c->c] += pinned;
 	if (c->code == CALL_MOVE)
-		WANT(r->r >= 0 && r->r <= (much_is_free(0) ? 0 : r->moved),
+		WANT(r->r >= pinned && r->r <= (much_is_free(0) ? c->b != 0 : r->moved),
 		    "migrate_pages of %lld pages, %lu of %lu being free, returned %lld: so many "
 		    "stay",
 		    (long long)r->moved, m.managed - m.in_use, m.managed, (long long)r->r);
-	for (h = 0; c->code == CALL_MOVE && c->a == 1 && r->r && h < NR_HANDLES; h++) {
+	for (h = 0; c->code == CALL_MOVE && c->a == 1 && r->r && !c->b && h < NR_HANDLES; h++) {
 		if (m.at[h] == c->pfns[0])
 			judge_refusal(GFP_MOVABLE, m.handle_order[h], c->cpu);
 	}
 	for (h = 0, i = 0; h < NR_HANDLES; h++)
 		i += m.at[h] != r->at[h];
-	WANT(c->code != CALL_PUT_BACK || !i, "%u pages have moved that were put back", i);
-	WANT(c->code != CALL_MOVE || i == (unsigned)(r->moved - r->r),
+	WANT(c->code != CALL_PUT_BACK || i == dropped, "%u pages have moved that were put back", i);
+	/*
+	 * An object that is dropped meanwhile has either moved or stayed.  Where it may wait for
+	 * memory, a compaction moves others.
+	 */
+	WANT(c->code != CALL_MOVE || (m.shape.kernel && i >= r->moved - r->r) ||
+	        i - (unsigned)(r->moved - r->r) <= dropped,
 	    "%u pages have moved: migrate_pages says that %lld of %lld stayed", i, (long long)r->r,
 	    (long long)r->moved);
 }
@@ -336,21 +360,24 @@ static void judge_move(const struct wire_call *c, const struct wire_result *r)
 void judge_handle(const struct wire_call *c, const struct wire_result *r)
 {
 	unsigned h = (unsigned)c->a;
-	s64 want = 0;
+	bool there = h < NR_HANDLES && m.at[h] != ~0ULL, pins = there && m.handle_pins[h];
+	s64 want = there ? 0 : -EINVAL;
 
 	switch (c->code) {
 	case CALL_HOLD: judge_hold(c, r); return;
 	case CALL_MOVE:
 	case CALL_PUT_BACK: judge_move(c, r); return;
-	case CALL_DROP: want = m.at[h] == ~0ULL ? -EINVAL : m.handle_pins[h] ? -EBUSY : 0; break;
+	case CALL_DROP: want = pins ? -EBUSY : want; break;
 	case CALL_HOLD_PIN:
-		want = m.at[h] == ~0ULL ? -EINVAL : 0;
-		m.handle_pins[h] += !want;
+		if (there)
+			m.handle_pins[h]++;
 		break;
-	default:
-		want = m.at[h] == ~0ULL || !m.handle_pins[h] ? -EINVAL : 0;
-		m.handle_pins[h] -= !want;
+	case CALL_HOLD_UNPIN:
+		want = pins ? 0 : -EINVAL;
+		if (pins)
+			m.handle_pins[h]--;
 		break;
+	default: break;
 	}
 	WANT(r->r == want, "the call for handle %u returned %lld: expected %lld", h,
 	    (long long)r->r, (long long)want);

@@ -101,14 +101,18 @@ static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type)
 
 /*
  * Must a movable request for 2^@order pages get a lent block of @zone, if there is one?  It must if
- * other pages would have to come from below the watermark.
+ * other pages would have to come from below the watermark, or from the reserve of a lower zone.  If
+ * the reserve leaves the zone no page at all, the zone is asked again without it.
  */
 static bool must_be_lent(unsigned zone, gfp_t gfp, unsigned order)
 {
 	const struct zone *z = &m.mem->zones[zone];
-	unsigned long kept = z->wmark[WMARK_MIN] + (z->kind != gfp_kind(gfp) ? z->reserve : 0);
+	long reserve = z->kind != gfp_kind(gfp) ? (long)z->reserve : 0, nr = 1L << order;
+	long mark = (long)z->wmark[WMARK_MIN], least = gfp & GFP_RESERVE ? mark / 2 : mark;
 
-	return gfp_type(gfp) == MT_MOVABLE && before.unlent[zone] - (long)kept < 1L << order;
+	if (gfp_type(gfp) != MT_MOVABLE || before.unlent[zone] - mark - reserve >= nr)
+		return false;
+	return before.free_in[zone] - least - reserve >= nr || before.unlent[zone] - mark < nr;
 }
 
 static bool may_cache(const struct zone *zone) NO_LOCK_ANALYSIS
@@ -142,6 +146,8 @@ void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
 	int top = largest(block_index(pfn));
 	struct lists l;
 
+	if (model_waits(gfp))
+		return;
 	if (!m.depth[b->zone] && (may_cache(&m.mem->zones[b->zone]) || were_cached(b->zone)))
 		return;
 	while (at < block + PAGEBLOCK_PAGES) {

@@ -16,7 +16,8 @@ import states
 
 BUILD = os.path.abspath(qemu.BUILD)
 PROGRAM = os.path.join("states", "states")
-# A line of a source of mm/, a wrong one, the scope that finds it, and the calls of its list.
+# A source of mm/, a part of it, and a wrong one.
+UNCOUNTED = ("page_alloc.c", "\tMM_EVENT(mem, BAD_FREE);\n", "")
 WRONG = (
     "fallback.c",
     "[MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES}",
@@ -77,6 +78,11 @@ def test_a_wrong_line_is_shown_by_a_shortest_list(program, tmp_path):
     calls = [line for line in lines if line.startswith("  CPU 0: mem_alloc_pages(mem, GFP_")]
     assert calls == lines[1:-1] and len(calls) == 3, text
     assert "where one of type 2 has a block of order" in lines[-1]
+
+
+def test_a_mistake_that_is_not_counted_is_shown(program, tmp_path):
+    good, text = states.search(planted(program, tmp_path, *UNCOUNTED), "block")
+    assert not good and "0 events BAD_FREE are counted: expected 1" in text, text
 
 
 def test_a_list_is_made_again(program):

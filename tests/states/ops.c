@@ -167,7 +167,7 @@ static bool call_page(const struct scope *scope, const struct op *op, struct wir
 	case CALL_GET: return l && l->refs < 2;
 	case CALL_PIN: return l && !l->pins && l->refs < 3;
 	case CALL_UNPIN: return l && l->pins;
-	default: return l && (l->refs == 1 || l->refs > l->pins); /* PUT */
+	default: return l ? l->refs == 1 || l->refs > l->pins : !m.owner[c->a]; /* PUT */
 	}
 }
 

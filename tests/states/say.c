@@ -101,6 +101,8 @@ static void say_handle(const struct wire_call *c)
 		    gfp_text((gfp_t)c->c));
 		break;
 	case CALL_DROP: printf("handle_free(&table, %lld)", a); break;
+	case CALL_HOLD_WRITE: printf("handle_write(&table, %lld, 1)", a); break;
+	case CALL_HOLD_CHECK: printf("handle_verify(&table, %lld)", a); break;
 	case CALL_HOLD_PIN: printf("handle_pin(&table, %lld)", a); break;
 	case CALL_HOLD_UNPIN: printf("handle_unpin(&table, %lld)", a); break;
 	case CALL_MOVE: say_many("isolate_movable_page, migrate_pages", c); break;

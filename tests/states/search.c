@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -105,9 +104,7 @@ const char *scope_begin(const struct scope *scope)
 	const char *wrong;
 	unsigned cpu;
 
-	if (mmap((void *)ARENA_BASE, ARENA_SIZE, PROT_READ | PROT_WRITE,
-	        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-		panic("states: no arena");
+	arena_map();
 	host_fuzz_log = false;
 	memcpy(c.pfns, &scope->shape, sizeof(scope->shape));
 	model_begin(&scope->shape);
