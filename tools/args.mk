@@ -16,7 +16,8 @@ ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) \
 	$(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_mutants := $(if $(WHO),--who)
-ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
+ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(BY),--stages $(BY)) \
+	$(if $(FILES),--files $(FILES))
 ARGS_states := $(if $(FULL),--full) $(if $(SCOPE),--scope $(SCOPE)) $(if $(LIST),--list)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 ARGS_house := $(if $(BEFORE),--before $(BEFORE)) $(if $(LIST),--list)

@@ -10,9 +10,9 @@ Operators over the sources of mm/, kernel/, demo/, drivers/ and arch/x86_64 (too
 are sampled by the seed: each directory by its share of the lines, and within it each operator
 equally often.  A variant that does not compile, or compiles to the same code, does not count, nor
 does one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a test fails:
-the suites that its file names, lint's check of locks, all hosted builds, the race scripts and the
-explorer on fibers, a boot under icount with the programs of ring 3, the tests from outside that its
-file names, the gate of the figures (tools/mutate_run.py).
+the suites that its file names, lint's check of locks, all hosted builds, the search of all states,
+the race scripts and the explorer on fibers, a boot under icount with the programs of ring 3, the
+tests from outside that its file names, the gate of the figures (tools/mutate_run.py).
 
 DIR/mutate/SEED.jsonl has a line for each, and a repeated run continues where it stopped;
 DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran; the
@@ -263,6 +263,11 @@ def report(trial, seconds):
     )
 
 
+def stages_of(text):
+    """The stages that a list names, some of them by their group."""
+    return [s for word in text.split(",") for s in mutate_run.GROUPS.get(word, [word])]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
@@ -271,8 +276,8 @@ def main():
     parser.add_argument("--files", help="paths, with commas")
     parser.add_argument(
         "--stages",
-        type=lambda text: text.split(","),
-        help="only these, with commas: " + ",".join(mutate_run.STAGES),
+        type=stages_of,
+        help="only these, with commas: " + ",".join([*mutate_run.GROUPS, *mutate_run.STAGES]),
     )
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--count", action="store_true", help="how many sites there are")

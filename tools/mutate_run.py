@@ -21,6 +21,7 @@ import check
 import mutants
 import qemu
 import race
+import states
 import suites
 import variant
 import variant_build
@@ -36,10 +37,13 @@ HOSTED = [
     "host-tsan",
 ]
 RACES = "fiber"
+STATES = "states"  # the search of all states of small memories
 KERNEL = "kernel"
 LOCKS = "locks"  # the stage that runs clang -Wthread-safety on the file, as lint does
 OUTSIDE = "tests"  # the stage with the files of tests/qemu/ that a source's head names, and bench
-STAGES = [*HOSTED, RACES, KERNEL, LOCKS, OUTSIDE]
+STAGES = [*HOSTED, STATES, RACES, KERNEL, LOCKS, OUTSIDE]
+# Stages by what they are: BY=suites.
+GROUPS = {"suites": HOSTED, "explorer": [RACES]}
 FIRST = ("host-port", "host-plain")  # builds in which the suites of the changed file run first
 # The machine of a boot: under icount, with every program of ring 3.
 BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
@@ -127,7 +131,7 @@ class Bench:
 
     def __init__(self, build, stages=None):
         self.build = os.path.abspath(build)
-        self.names = [n for n in HOSTED + [RACES, KERNEL] if not stages or n in stages]
+        self.names = [n for n in HOSTED + [STATES, RACES, KERNEL] if not stages or n in stages]
         self.locks = not stages or LOCKS in stages
         self.from_outside = KERNEL in self.names and (not stages or OUTSIDE in stages)
         self.bases, self.cpu = {}, {}
@@ -137,8 +141,8 @@ class Bench:
         """Build all programs and run each once; returns the first fault of the unmodified tree, or
         None."""
         goals = [variant_build.program_of(self.build, n) for n in self.names]
-        goals += [os.path.join(self.build, "bin", "init")] if KERNEL in self.names else []
-        if not check.make(self.build, *goals) or not check.make(self.build, "kernel"):
+        goals += [os.path.join(self.build, "bin", "init"), "kernel"] if KERNEL in self.names else []
+        if not check.make(self.build, *goals):
             return "the unmodified tree does not build"
         for name in self.names:
             self.bases[name] = variant_build.Base(self.build, name)
@@ -163,7 +167,17 @@ class Bench:
             return self.boot(program, tests)
         if name == RACES:
             return self.races(program)
+        if name == STATES:
+            return self.search(program)
         return run([program, "--cpus=4", tests], self.limit(name))
+
+    def search(self, program):
+        """Search the scopes of `make test`, up to the first one in which something is wrong."""
+        each = [n for n, (when, _) in states.scopes(program).items() if when in states.WHEN[False]]
+        outcome = run([program, *each], self.limit(STATES))
+        if wrong := re.search(r"^not ok (\w+):", outcome.text, re.MULTILINE):
+            outcome.how = f"scope {wrong[1]}"
+        return outcome
 
     def races(self, program):
         """Run all scripts and sets, and an eighth of the matrix: each script must end as on right

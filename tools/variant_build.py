@@ -19,6 +19,7 @@ import variant
 # {name of a kernel's build: (its directory below the build directory, variables of make)}.  All
 # other names are hosted builds of the Makefile.
 KERNELS = {"kernel": (".", {}), "race": ("race", {"RACE": "1"})}
+PROGRAMS = {"states": "states"}
 
 
 class BuildError(Exception):
@@ -29,7 +30,9 @@ def program_of(build, name):
     """The path of the unmodified tree's program in the build @name."""
     if name in KERNELS:
         return os.path.normpath(os.path.join(build, KERNELS[name][0], "quarry.elf"))
-    return os.path.join(build, name, "race" if name.startswith("fiber") else "check")
+    return os.path.join(
+        build, name, "race" if name.startswith("fiber") else PROGRAMS.get(name, "check")
+    )
 
 
 def run(command, cwd):
@@ -90,12 +93,15 @@ class Base:
                 else f"$(HFLAGS) $(HFLAGS_{name[5:]})"
             )
             fibers = f"$(patsubst %,$(B)/{name}/%.o,$(FIBER_SRCS))"
+            states = "$(patsubst %,$(B)/states/%.o,$(MM_SRCS) $(STATES_SRCS))"
             wanted = {
                 "CC": "$(HOSTCC)",
                 "FLAGS": flags,
                 "TESTS": "$(HOSTT)",
                 "OBJS": fibers if fiber else f"$(call host_objs,{name[5:]})",
             }
+            if name == "states":
+                wanted |= {"FLAGS": "$(HFLAGS) -DPAGEBLOCK_ORDER=3", "TESTS": "", "OBJS": states}
         self.vars = self.ask_make(wanted)
         self.objects = {self.source_of(o): o for o in self.vars["OBJS"]}
         self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
