@@ -86,10 +86,11 @@ look_for() {
 	done < "$here/needs.txt"
 }
 
-# Add the optional packages that apt has to missing; say what is left out without the others.
+# Add the optional packages that apt has to missing; say what is left out without the others.  What
+# is left out for one package gets none of its others, which may depend on that one.
 choose() {
 	distribution=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release 2> /dev/null)
-	left=
+	left='' use=''
 	while read -r what package absent; do
 		if ! tool apt-get; then
 			has=
@@ -101,11 +102,17 @@ choose() {
 		case "$has $missing " in
 		" "*) left="$left, $what (no package $package)" ;;
 		*" $package "*) ;;
-		*) missing="$missing $package" ;;
+		*) use="$use $what/$package" ;;
 		esac
 	done <<-END
 		${optional%?}
 	END
+	for package in $use; do
+		case "$left," in
+		*", ${package%%/*} "*) ;;
+		*) missing="$missing ${package#*/}" ;;
+		esac
+	done
 	echo "${left:+setup: left out: ${left#, }}"
 }
 

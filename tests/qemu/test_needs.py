@@ -53,6 +53,19 @@ def test_a_tool_that_cannot_be_had_is_left_out(without):
     assert text.endswith("lint: 1 passed, 0 failed, 1 skipped\n"), text
 
 
+def test_what_is_left_out_for_one_package_gets_none_of_its_others(without, tmp_path):
+    """bochs-sdl depends on bochs: apt, asked for it alone, would install nothing at all."""
+    env = without("bochs", "bochs-bin", "cppcheck")
+    script = open(os.path.join(needs.HERE, "setup.sh"), encoding="utf-8").read()
+    script = script.replace("apt_file() {", "apt_file() { false; }\nno_file() {")
+    (tmp_path / "setup.sh").write_text(script.replace("here=${0%/*}", f"here={needs.HERE}"))
+    policy = '#!/bin/sh\n[ "$2" = bochs ] || echo "  Candidate: 1"\n'
+    (tmp_path / "apt-cache").write_text(policy)
+    status, text = said(env, "sh", str(tmp_path / "setup.sh"), "-n", "lint", "bochs")
+    assert status == 1 and "left out: bochs (no package bochs)\n" in text, text
+    assert "missing: cppcheck\n" in text, text
+
+
 def test_a_tool_without_which_nothing_works_is_asked_for(without):
     status, text = said(without("qemu-system-x86_64"), "sh", "tools/setup.sh", "-n", "boot", "uefi")
     assert status == 1 and "missing: qemu-system-x86\n" in text and "TRAP" not in text, text

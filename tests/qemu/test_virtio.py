@@ -162,11 +162,12 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
         ends_well(g)
 
 
-def test_memory_plugged_from_the_start(guest):
+@pytest.mark.parametrize("boot", ["uefi"])
+def test_memory_plugged_from_the_start(guest, boot):
     """The host makes its request before the kernel boots. By UEFI the device's registers lie far
     above 4 GiB."""
     extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
-    with guest(extra, boot="uefi", mem=512) as g:
+    with guest(extra, boot=boot, mem=512) as g:
         g.wait_plugged(256)
         ends_well(g)
 
