@@ -63,6 +63,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 	struct zone *zone = scan->zone;
 	unsigned long left = zone_evictable(zone), want;
 
+	scan->walked = 0;
 	while ((want = zone_lacks(zone, waiting, false)) > 0) {
 		unsigned long before = scan->freed, cma = scan->freed_cma;
 

@@ -114,6 +114,34 @@ static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 	    scan->waited_ns < RUN_PAGERS_NS;
 }
 
+/*
+ * May the run walk over the mappings of a page?  Each mapping of its object has a reference to the
+ * object; so has each handle.  @held: the run's own references.  Under the object's lock.
+ */
+static bool may_walk(
+    struct lru_scan *scan, const struct vm_object *object, const struct page *page, u32 held)
+{
+	u32 most = READ_ONCE(object->refs) - held;
+
+	if (!page->mapcount || most <= FREE_MAPPINGS)
+		return true;
+	if (most > (PASS_MAPPINGS - scan->walked) / PASS_SHARE)
+		return false;
+	scan->walked += most;
+	return true;
+}
+
+/* The references of a batch to @object: one for each page that was unmapped, and for this one. */
+static u32 held_by(const struct batch *b, const struct vm_object *object)
+{
+	u32 held = 1;
+	unsigned i;
+
+	for (i = 0; i < b->nr; i++)
+		held += b->page[i].object == object;
+	return held;
+}
+
 /* Decide about a locked page, under the object's lock. */
 static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, struct page *page)
 {
@@ -134,6 +162,8 @@ static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, str
 		return KEEP;
 	/* A dirty page that no pager takes would not be dropped: do not walk its entries. */
 	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
+		return keep_active(page);
+	if (!scan->direct && !may_walk(scan, object, page, held_by(b, object)))
 		return keep_active(page);
 	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
 	if (touched && !scan->desperate) {
@@ -257,10 +287,11 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 
 /*
  * Age one batch of the active list: pages that were not touched since the last pass become
- * inactive.
+ * inactive.  A desperate pass drops touched pages too, and keeps its walks for that.
  */
-static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
+static noinline void age_batch(struct lru_scan *scan, struct tlb_gather *g)
 {
+	struct zone *zone = scan->zone;
 	struct page *pages[RECLAIM_BATCH];
 	unsigned nr = lru_isolate_tail(zone, LRU_ACTIVE, TAKE_ANY, pages, RECLAIM_BATCH), i;
 
@@ -268,13 +299,14 @@ static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 		struct vm_object *object = lru_get_object(zone->mem, pages[i]);
 		bool touched = false, dirty;
 
-		if (object) {
+		if (object && !scan->desperate) {
 			/* A thread that walks the object's regions may not run for long. */
 			spin_lock(&object->lock);
 			if (object->walked)
 				touched = true;
 			else if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
-				touched = was_touched(object, pages[i], g, &dirty);
+				touched = !may_walk(scan, object, pages[i], 1) ||
+				    was_touched(object, pages[i], g, &dirty);
 			spin_unlock(&object->lock);
 		}
 		if (!touched) {
@@ -338,7 +370,7 @@ void reclaim_batch(struct lru_scan *scan)
 	tlb_gather_init(&g, zone->mem);
 	if (!scan->direct &&
 	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))
-		age_batch(zone, &g);
+		age_batch(scan, &g);
 	nr = drop_batch(scan, &g);
 	MM_EVENT_ADD(zone->mem, RECLAIM_SCANNED, nr);
 	MM_EVENT_ADD(zone->mem, RECLAIM_FREED, scan->freed - before);

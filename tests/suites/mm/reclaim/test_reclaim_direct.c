@@ -414,6 +414,30 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 	end(t, &s);
 }
 
+/*
+ * In each pass the thread may walk for one page only: that is enough for a request, even if all
+ * pages were touched.
+ */
+static void costly_pages_are_dropped_one_by_one(struct ktest *t)
+{
+	struct vm_scene s;
+	u32 before;
+
+	if (!begin(t, &s, 0))
+		return;
+	/* Stop the reclaim thread, which the low watermark would wake. */
+	reclaim_stop(s.mem);
+	supply_all(t, &s);
+	map_all(t, &s, false);
+	before = READ_ONCE(s.object->refs);
+	while (READ_ONCE(s.object->refs) < PASS_MAPPINGS / PASS_SHARE)
+		vm_object_get(s.object);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	vm_object_put_many(s.object, PASS_MAPPINGS / PASS_SHARE - before);
+	end(t, &s);
+}
+
 KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(direct_reclaim_drops_unmapped_pages, KTEST_SLOW),
     KTEST(mapped_and_dirty_pages_are_left_to_the_thread, KTEST_SLOW),
     KTEST(an_allocation_waits_for_the_thread, KTEST_SLOW),
@@ -422,4 +446,5 @@ KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(direct_reclaim_drops_unmapped_pag
     KTEST_COST(low_watermark_without_evictable_pages_wakes_no_thread, KTEST_SLOW),
     KTEST_COST(futile_run_is_not_repeated_for_a_low_watermark, KTEST_SLOW),
     KTEST(direct_reclaim_is_throttled_by_isolated_pages, KTEST_SLOW),
+    KTEST(costly_pages_are_dropped_one_by_one, KTEST_SLOW),
     KTEST_COST(drain_is_served_between_two_batches, KTEST_SLOW));

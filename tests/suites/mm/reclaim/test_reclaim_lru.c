@@ -391,6 +391,48 @@ static void resident_pages_are_counted(struct ktest *t)
 	end(t, &s);
 }
 
+/*
+ * A pass walks for the pages of an object with many mappings only while they are a small part of
+ * its budget.  Handles count like mappings, so here they stand for them.
+ */
+static void pages_with_too_many_mappings_stay(struct ktest *t)
+{
+	const u32 most = PASS_MAPPINGS / PASS_SHARE;
+	struct lru_scan scan = {.desperate = true}, patient = {.run = 0};
+	struct vm_scene s;
+	u64 aged;
+	u32 i;
+
+	if (!begin(t, &s, 8))
+		return;
+	bring_in(t, &s);
+	while (READ_ONCE(s.object->refs) <= most)
+		vm_object_get(s.object);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
+	EXPECT_EQ(t, scan.walked, 0);
+	aged = mm_event_sum(s.mem, EV_RECLAIM_AGED);
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(t, scan_once(s.mem, &patient), 0);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_AGED), aged);
+	/* A page that is not mapped needs no walk. */
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(7), 1), 0);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 1);
+	EXPECT_EQ(t, scan.walked, 0);
+	/* One mapping less: the first page uses up what the second one would need. */
+	vm_object_put_many(s.object, 1);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 1);
+	EXPECT_EQ(t, scan.walked, most);
+	/*
+	 * Few mappings are no cost, also if other pages are out of their slots in the same batch.
+	 */
+	for (i = READ_ONCE(s.object->refs); i > FREE_MAPPINGS; i--)
+		vm_object_put_many(s.object, 1);
+	scan.walked = PASS_MAPPINGS;
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 6);
+	vm_object_put_many(s.object, FREE_MAPPINGS - 2);
+	end(t, &s);
+}
+
 KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back, KTEST_SLOW),
     KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing, KTEST_SLOW),
     KTEST(dirty_pages_stay_without_a_clean_operation),
@@ -398,4 +440,4 @@ KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_
     KTEST(active_pages_of_a_walked_object_do_not_age), KTEST(pages_in_use_are_not_reclaimed),
     KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW),
     KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW), KTEST(pager_never_waits_for_memory),
-    KTEST(resident_pages_are_counted, KTEST_SLOW));
+    KTEST(pages_with_too_many_mappings_stay), KTEST(resident_pages_are_counted, KTEST_SLOW));
