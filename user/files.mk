@@ -35,3 +35,4 @@ HOSTILE_SRCS += user/hostile_served.c
 HOSTILE_SRCS += user/hostile_gone.c
 HOSTILE_SRCS += user/hostile_disguised.c
 HOSTILE_SRCS += user/hostile_late.c
+HOSTILE_SRCS += user/hostile_mapped.c

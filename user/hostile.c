@@ -25,6 +25,7 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_gone,
     &hostile_disguised,
     &hostile_late,
+    &hostile_mapped,
 };
 
 u64 programs, seed, hostile_meeting;
@@ -140,7 +141,8 @@ static bool judge(const struct hostile_subject *s, const struct hostile_case *c)
 {
 	static const char *const ends[] = {"still runs", "exited", "faulted", "was killed"};
 	s64 handles = info(INFO_HANDLES, 0), meeting = c->other ? endpoint_create() : 0, how,
-	    task = hostile_start(run_case, meeting ? (u64)meeting : programs, (u64)c | seed << 32),
+	    task = hostile_start_limited(
+	        run_case, meeting ? (u64)meeting : programs, (u64)c | seed << 32, s->limits),
 	    other = c->other ? start_other(c, (u64)meeting) : 0;
 	int status = 0, others = 0;
 	bool good;

@@ -43,6 +43,7 @@ struct hostile_subject {
 	const struct hostile_case *cases;
 	unsigned nr;
 	bool alone; /* the subject runs only if chosen by number: it needs a special machine */
+	const struct abi_limits *limits; /* of the task of each case; NULL: the usual ones */
 };
 
 /* run() returns, and every WANT in it is true. */
@@ -72,11 +73,11 @@ struct hostile_subject {
 	}
 #define SUBJECT(name, cases)                                                                       \
 	{                                                                                          \
-		name, cases, ARRAY_SIZE(cases), false                                              \
+		name, cases, ARRAY_SIZE(cases), false, NULL                                        \
 	}
 #define SUBJECT_ALONE(name, cases)                                                                 \
 	{                                                                                          \
-		name, cases, ARRAY_SIZE(cases), true                                               \
+		name, cases, ARRAY_SIZE(cases), true, NULL                                         \
 	}
 
 /* Report and count a wrong result if @have is not @wanted.  Any role of a case may call it. */
@@ -146,6 +147,6 @@ int hostile_hog(u64 handle, u64 arg);
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,
     hostile_account, hostile_sched, hostile_oom, hostile_paid, hostile_reclaim, hostile_served,
-    hostile_gone, hostile_disguised, hostile_late;
+    hostile_gone, hostile_disguised, hostile_late, hostile_mapped;
 
 #endif
