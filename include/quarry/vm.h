@@ -128,6 +128,7 @@ struct vm_object {
 	u32 oom_round, oom_shared; /* for the OOM killer, in one decision at a time (oom_kill.c) */
 	struct page *top;          /* c: page of 512 pointers to tables of 512 slots */
 	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions that show it, by index */
+	u32 nr_regions;                              /* o: how many they are */
 	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: no walk */
 	/* a, raised under o: removals of pages that may have emptied entries, not flushed yet */
 	u32 unflushed;

@@ -222,16 +222,18 @@ static bool check_objects(struct vm_check *c,
 static bool check_regions(struct vm_check *c)
 {
 	struct vm_object *object;
-	u32 below = 0;
+	u32 below = 0, nr;
 
 	LIST_FOREACH(object, &c->mem->vm.objects, link) {
 		const struct vm_region *r;
 
 		if (being_changed(object))
 			continue;
-		r = rmap_stale(object, &below);
+		r = rmap_stale(object, &below, &nr);
 		CHECK(c, !r, "I-S6 last slot below a region in its object's tree", PFN_NONE,
 		    r->below, below);
+		CHECK(c, nr == object->nr_regions, "I-S6 regions of an object", PFN_NONE,
+		    object->nr_regions, nr);
 	}
 	return true;
 }

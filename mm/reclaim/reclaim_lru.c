@@ -114,14 +114,10 @@ static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 	    scan->waited_ns < RUN_PAGERS_NS;
 }
 
-/*
- * May the run walk over the mappings of a page?  Each mapping of its object has a reference to the
- * object; so has each handle.  @held: the run's own references.  Under the object's lock.
- */
-static bool may_walk(
-    struct lru_scan *scan, const struct vm_object *object, const struct page *page, u32 held)
+/* May the run walk over the mappings of a page?  Under the object's lock. */
+static bool may_walk(struct lru_scan *scan, const struct vm_object *object, const struct page *page)
 {
-	u32 most = READ_ONCE(object->refs) - held;
+	u32 most = object->nr_regions;
 
 	if (!page->mapcount || most <= FREE_MAPPINGS)
 		return true;
@@ -129,17 +125,6 @@ static bool may_walk(
 		return false;
 	scan->walked += most;
 	return true;
-}
-
-/* The references of a batch to @object: one for each page that was unmapped, and for this one. */
-static u32 held_by(const struct batch *b, const struct vm_object *object)
-{
-	u32 held = 1;
-	unsigned i;
-
-	for (i = 0; i < b->nr; i++)
-		held += b->page[i].object == object;
-	return held;
 }
 
 /* Decide about a locked page, under the object's lock. */
@@ -163,7 +148,7 @@ static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, str
 	/* A dirty page that no pager takes would not be dropped: do not walk its entries. */
 	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
 		return keep_active(page);
-	if (!scan->direct && !may_walk(scan, object, page, held_by(b, object)))
+	if (!scan->direct && !may_walk(scan, object, page))
 		return keep_active(page);
 	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
 	if (touched && !scan->desperate) {
@@ -305,7 +290,7 @@ static noinline void age_batch(struct lru_scan *scan, struct tlb_gather *g)
 			if (object->walked)
 				touched = true;
 			else if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
-				touched = !may_walk(scan, object, pages[i], 1) ||
+				touched = !may_walk(scan, object, pages[i]) ||
 				    was_touched(object, pages[i], g, &dirty);
 			spin_unlock(&object->lock);
 		}

@@ -66,6 +66,7 @@ void rmap_add(struct vm_region *r)
 	KASSERT(spin_is_held(&r->object->lock));
 	KASSERT(r->start < r->end && last_slot(r) < r->object->nr_pages);
 	RB_INSERT(vm_region_index, &r->object->regions, r);
+	r->object->nr_regions++;
 	update_below(r);
 }
 
@@ -73,6 +74,7 @@ void rmap_remove(struct vm_region *r)
 {
 	KASSERT(spin_is_held(&r->object->lock));
 	RB_REMOVE(vm_region_index, &r->object->regions, r);
+	r->object->nr_regions--;
 }
 
 void rmap_cut(struct vm_region *r, uintptr_t end)
@@ -84,16 +86,17 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 }
 
 /* rmap_stale for @r and the subtree below it: visits every region, and trusts no stored value. */
-static const struct vm_region *stale_in(const struct vm_region *r, u32 *below)
+static const struct vm_region *stale_in(const struct vm_region *r, u32 *below, u32 *nr)
 {
 	const struct vm_region *child[] = {RB_LEFT(r, link), RB_RIGHT(r, link)}, *stale;
 	u32 last = last_slot(r);
 	unsigned i;
 
+	++*nr;
 	for (i = 0; i < 2; i++) {
 		if (!child[i])
 			continue;
-		stale = stale_in(child[i], below);
+		stale = stale_in(child[i], below, nr);
 		if (stale)
 			return stale;
 		last = MAX(last, *below);
@@ -102,11 +105,12 @@ static const struct vm_region *stale_in(const struct vm_region *r, u32 *below)
 	return r->below == last ? NULL : r;
 }
 
-const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below)
+const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below, u32 *nr)
 {
 	const struct vm_region *root = RB_ROOT(&object->regions);
 
-	return root ? stale_in(root, below) : NULL;
+	*nr = 0;
+	return root ? stale_in(root, below, nr) : NULL;
 }
 
 /* The first region in or below @r that shows @index; NULL: none does. */

@@ -11,9 +11,7 @@ struct tlb_gather;
 /* Has the object at most one region?  Under its lock. */
 static inline bool rmap_single(const struct vm_object *object)
 {
-	const struct vm_region *r = RB_ROOT(&object->regions);
-
-	return !r || (!RB_LEFT(r, link) && !RB_RIGHT(r, link));
+	return object->nr_regions <= 1;
 }
 /* Add @r to its object's tree of regions; remove it; reduce it to the part below @end. */
 void rmap_add(struct vm_region *r);
@@ -21,10 +19,10 @@ void rmap_remove(struct vm_region *r);
 void rmap_cut(struct vm_region *r, uintptr_t end);
 /*
  * For check_memory: a region whose r->below is wrong, so that a search would miss regions; NULL:
- * there is none.  *@below: the right value, the last slot that it or any region below it in the
- * object's tree shows.
+ * there is none, and *@nr is the number of regions in the object's tree.  *@below: the right value,
+ * the last slot that it or any region below it in the tree shows.
  */
-const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below);
+const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below, u32 *nr);
 /*
  * The caller of rmap_unmap, rmap_age or rmap_restore has taken the lock with object_lock.  If many
  * regions show the slot, these functions release the lock in between; meanwhile no other thread

@@ -28,7 +28,8 @@ static unused void copy_use_put(struct vm_space *space, struct vm_use *use);
 static unused void copy_rmap_add(struct vm_region *r);
 static unused void copy_rmap_remove(struct vm_region *r);
 static unused void copy_rmap_cut(struct vm_region *r, uintptr_t end);
-static unused const struct vm_region *copy_rmap_stale(const struct vm_object *object, u32 *below);
+static unused const struct vm_region *copy_rmap_stale(
+    const struct vm_object *object, u32 *below, u32 *nr);
 static unused int copy_rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 static unused struct page *copy_rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 static unused u64 copy_rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);

@@ -410,6 +410,7 @@ const struct row rows[] = {
     IDLE(vm_object, oom_shared, oom_shared, object, "set anew by each decision"),
     LEFT(vm_object, top, POINTER),
     LEFT(vm_object, regions, LINK),
+    SEEN(vm_object, nr_regions, object, ALL, "I-S6 regions of an object"),
     IDLE(vm_object, walked, walked, object, "an object in the middle of a walk is left out"),
     IDLE(vm_object, unflushed, unflushed, object, "at worst a shootdown too many"),
     SEEN(vm_object, ops, object, "0", "I-S2"),
