@@ -64,8 +64,9 @@ start32:
 	lgdtl PHYS(boot_gdtr32)
 
 	/*
-	 * Long mode and no-execute pages: CPUID 0x80000001 EDX bits 29 and 20.  EBP: EFER.
-	 * Firmware can hide the latter; kernel_main undoes that, or says so, also on the screen.
+	 * Long mode and no-execute pages: CPUID 0x80000001 EDX bits 29 and 20.  EBP collects the
+	 * new value of EFER.  Firmware can hide no-execute pages; kernel_main switches them on
+	 * again, or says on the screen why it stops.
 	 */
 	movl $0x80000000, %eax
 	cpuid
@@ -118,7 +119,10 @@ fail:
 	hlt
 	jmp 2b
 
-/* Fill the page tables, with 2 MiB pages, present and writable: 0x83.  Clobbers EAX, ECX. */
+/*
+ * Fill the page tables with 2 MiB pages, present and writable (0x83).  Entry 273 of the PML4 is the
+ * direct map, entry 511 is for KERNEL_VMA.  Clobbers EAX, ECX.
+ */
 build_tables:
 	xorl %ecx, %ecx
 1:	movl %ecx, %eax

@@ -347,9 +347,9 @@ static void mb2_parse(phys_t info)
 }
 
 /*
- * Choose the highest free page below 640 KiB, but not the first page, which the BIOS uses.  No
- * other page of the first MiB is used: firmware writes there even after the boot (SMM), whatever
- * its map says.
+ * Choose the page into which the start code of the other CPUs is copied: the highest free page
+ * below 640 KiB, but not the first page, which the BIOS uses.  No other page of the first MiB is
+ * used: firmware writes there even after the boot (SMM), whatever its map says.
  */
 static void choose_trampoline(void)
 {

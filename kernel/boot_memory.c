@@ -74,7 +74,7 @@ void boot_memory_init(void)
 
 /*
  * The initial page tables map the first 4 GiB.  Where these are too small, boot memory comes from
- * above, once it is mapped, up to the first memory that is to stand by.
+ * above, up to the first standby memory, once arch_paging_init has mapped it (kernel_cr3).
  */
 phys_t boot_alloc_raw(size_t bytes, size_t align)
 {

@@ -45,7 +45,10 @@ static const struct memblock_range *ram_above(const struct memblock *mb, phys_t 
 	return NULL;
 }
 
-/* The lowest start or end of an SRAT range that is above @pa; all bits set: none. */
+/*
+ * The lowest start or end above @pa of a range in the ACPI table SRAT, which tells the node of each
+ * range; all bits set: none.
+ */
 static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 {
 	phys_t end = ~0ULL;

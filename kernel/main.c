@@ -51,7 +51,8 @@ static void machine_summary(void)
 }
 
 /*
- * A CPU goes online a moment after it has started; no code may count the online CPUs before that.
+ * A CPU goes online a moment after it can be interrupted (started is 2); no code may count the
+ * online CPUs before that.
  */
 static void wait_for_aps(void)
 {
@@ -133,7 +134,7 @@ void kernel_main(void)
 	printk("boot: by %s, %llu thousand cycles since the machine's reset\n", bootinfo.path,
 	    (unsigned long long)arch_tsc() / 1000);
 
-	remarks_keep();
+	remarks_keep(); /* unusual lines of this boot are shown again later */
 
 	which = cmdline_get("selftest", "quick");
 	ktest_short = strcmp(cmdline_get("report", "short"), "all") != 0;
@@ -152,7 +153,10 @@ void kernel_main(void)
 	machine_power_off(pass);
 }
 
-/* Every other CPU starts here: interrupts off, its tables loaded. */
+/*
+ * Every other CPU starts here: interrupts off, its tables loaded.  If it was plugged in later
+ * (cpu_is_arriving), its idle thread parks it.
+ */
 void kernel_ap_entry(void)
 {
 	sched_init_cpu(NULL);

@@ -2,7 +2,7 @@
 /*
  * hotplug_state.h: ranges of pages, and the parts of struct memory for adding and removing memory.
  *
- * Letters behind fields: as in mm_types.h.
+ * Letters after fields: as in mm_types.h.
  */
 #ifndef QUARRY_HOTPLUG_STATE_H
 #define QUARRY_HOTPLUG_STATE_H

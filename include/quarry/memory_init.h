@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * memory_init.h: building a memory from arrays that the caller supplies, and ending it
- * (mm/core/mm_init.c).
+ * (mm/core/mm_init.c).  The order of the calls: memory_init, memory_add_zone, memory_add_ram or
+ * memory_add_standby, memory_free_range, memory_ready, memory_start.
  */
 #ifndef QUARRY_MEMORY_INIT_H
 #define QUARRY_MEMORY_INIT_H

@@ -16,7 +16,7 @@
 #include <quarry/errno.h>
 #include <quarry/mm_types.h>
 
-/* The kernel's own memory: descriptors at ARCH_MEMMAP, caches in the per-CPU areas. */
+/* The kernel's own memory: its page descriptors are at ARCH_MEMMAP. */
 extern struct memory kernel_memory;
 
 /* The memories whose pages CPUs cache; memory_start adds one, memory_stop removes it. */
@@ -252,8 +252,8 @@ static always_inline unsigned nr_zones(const struct memory *mem)
 }
 
 /*
- * The number of the first stack of the zone @id.  Lower numbers are those of the stacks of no zone,
- * which are always full: there go the pages of isolated and CMA pageblocks.
+ * The number of the first stack of the zone @id.  The lowest numbers are those of the stacks of no
+ * zone, which are always full, so that pages of isolated and CMA pageblocks are not cached.
  */
 static always_inline unsigned stacks_of(unsigned id)
 {

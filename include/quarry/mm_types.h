@@ -7,7 +7,7 @@
  * parts for reclaim, the OOM killer and memory hotplug are in reclaim_state.h, oom_state.h and
  * hotplug_state.h.
  *
- * Letters behind fields: z zone lock; l lru lock; c constant after set-up; a atomic; o owning CPU
+ * Letters after fields: z zone lock; l lru lock; c constant after set-up; a atomic; o owning CPU
  * with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for both reading
  * and writing, GUARDED_BY repeats it for clang (lock_attr.h).
  */
@@ -60,7 +60,8 @@ enum migratetype {
 /*
  * The head of a block in use has the block's state; the other pages are TAIL, which is 0.  All
  * pages of a free block are TAIL too: only the tree of its pageblock shows that the block is free.
- * docs/mm/model.md has the table of legal edges; page.h checks them when it is compiled.
+ * docs/mm/model.md has the table of legal edges (changes of state); code with any other edge does
+ * not compile (page.h).
  */
 enum page_state {
 	PG_TAIL,        /* not a head: a later page of a block, or free */
@@ -84,9 +85,9 @@ enum page_state {
  * struct page.word: refcount:15 | pinned:1 | state:4 | order:4 | flags:8.  A free checks the page
  * by one plain compare of all 32 bits, and then changes the word by a plain store.  Five laws make
  * that correct:
- *  1. No speculative references: code that does not own a page takes a reference only under the
- *     lock that keeps the page where it was found.  A scanner by pfn reads the state and takes no
- *     reference.
+ *  1. No speculative references: code that does not own a page takes a reference only under its
+ *     finding lock, which keeps the page where it was found.  A scanner by pfn reads the state and
+ *     takes no reference.
  *  2. free_pages is for pages that no other CPU can reach; any other page is first unlinked under
  *     its finding lock, then dropped with mem_put_page, whose last step clears the in-use flags.
  *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement,
@@ -155,7 +156,7 @@ struct pageblock_tree {
 	/* z: pfn links of the list that holds the pageblock; PFN_NONE at the ends */
 	u32 next GUARDED_BY(zone_class), prev GUARDED_BY(zone_class);
 	u8 list GUARDED_BY(zone_class); /* z: the order of that list, plus 1; 0: on no list */
-	/* z: the policy of start_isolate_page_range, plus 1; 0: not isolated, or by an operation */
+	/* z: isolated by start_isolate_page_range alone: its policy, plus 1; else 0 */
 	u8 alone GUARDED_BY(zone_class);
 } __attribute__((aligned(64)));
 
@@ -163,9 +164,9 @@ struct pageblock_tree {
 #define PAGEBLOCK_SHIFT 3
 
 /*
- * A pageblock: its state, and the stack numbers for frees.  The numbers follow from zone, type and
- * isolated bit; when one of these changes, they are recomputed under the zone lock.  The free path
- * reads a number without a lock, with interrupts off until it has pushed the page.
+ * A pageblock: its state, and the number of the stack for its freed pages.  The number follows from
+ * zone, type, isolate bit and state; when one of these changes, it is recomputed under the zone
+ * lock.  A free reads it without a lock, with interrupts off until it has pushed the page.
  */
 struct pageblock {
 	/* z, read racily: the stack of order 0: stacks_of(zone) + type, or 0, that of no zone */
@@ -197,7 +198,7 @@ struct memory;
 /* A stack of blocks: slot[0] is the oldest, top[-1] the newest.  All NULL: never used. */
 struct pcp_stack {
 	struct page **top; /* o, read racily by drains that need not be complete */
-	/* o: top may not pass it; depth ? slot : what the zone's limits allow */
+	/* o: top may not pass it: slot while the zone's pcp_depth > 0, else by the zone's limits */
 	struct page **limit;
 	struct page **slot; /* o: an array as long as the largest capacity */
 };
@@ -207,7 +208,7 @@ struct pcp_stack {
  */
 struct pcp {
 	struct page **slots[MAX_ZONES]; /* c: by zone, memory for its stacks' slots; NULL: none */
-	/* o, read racily: by zone, the sum of its stacks' slot fields */
+	/* o, read racily: by zone, the sum of its stacks' slot fields (seems_to_cache) */
 	uintptr_t given[MAX_ZONES];
 	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the last zone used */
 	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
@@ -280,7 +281,7 @@ struct zone {
 	};
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and still holds */
-	u32 nr_moving;     /* a: instead, pages that move to MOVABLE; some may have moved already */
+	u32 nr_moving;     /* a: likewise, to move to zone MOVABLE; some may have moved already */
 	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever put on lists */
 	u64 freed; /* a: pages outside CMA freed here by reclaim, or brought online from standby */
 	u64 freed_cma;    /* a: the same for pages in CMA pageblocks: only for movable requests */
@@ -309,8 +310,9 @@ struct node {
 };
 
 /*
- * One refill or spill moves blocks of at least this many pages, where there is space for them.  A
- * course may choose this and the next constant (docs/instructor.md).
+ * A refill of a stack from the zone, or a spill back, moves blocks of at least this many pages,
+ * where there is space for them.  A course may choose this and the next constant
+ * (docs/instructor.md).
  */
 #ifndef PCP_BATCH
 #define PCP_BATCH 16
@@ -369,12 +371,12 @@ struct memory {
 	const char *name;
 	struct page *memmap;          /* c: address of pfn 0's descriptor, even if none is there */
 	struct pageblock *pageblocks; /* c: descriptor of pageblock 0, likewise */
-	/* c: the descriptors of start_pfn: of the page, its address, and of its pageblock */
+	/* c: the descriptors of page start_pfn (its address) and of its pageblock */
 	uintptr_t first_page;
 	const struct pageblock *first_block;
 	unsigned long nr_pfns;        /* c: end_pfn - start_pfn */
 	u32 tracing;                  /* a: allocations and frees are recorded */
-	struct pageblock_tree *trees; /* c: likewise */
+	struct pageblock_tree *trees; /* c: tree of pageblock 0, as pageblocks */
 	pfn_t start_pfn, end_pfn; /* c: the range that the arrays can cover, pageblock aligned */
 	const struct memory_arrays *arrays; /* c: NULL: all descriptors exist from the start */
 	/* c: pages of standby that come online together; whole pageblocks */

@@ -2,7 +2,7 @@
 /*
  * oom_state.h: data in struct memory for the OOM killer (mm/reclaim/alloc_oom.c, oom.h).
  *
- * Letters behind fields: as in mm_types.h.
+ * Letters after fields: as in mm_types.h.
  */
 #ifndef QUARRY_OOM_STATE_H
 #define QUARRY_OOM_STATE_H

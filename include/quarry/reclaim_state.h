@@ -2,7 +2,7 @@
 /*
  * reclaim_state.h: data in struct node and struct memory for reclaim and for standby memory.
  *
- * Letters behind fields: as in mm_types.h.
+ * Letters after fields: as in mm_types.h.
  */
 #ifndef QUARRY_RECLAIM_STATE_H
 #define QUARRY_RECLAIM_STATE_H

@@ -2,8 +2,8 @@
 /*
  * trace_ring.h: the history of pages: a ring of 16-byte records for each CPU.
  *
- * Slow paths are always recorded, the hot paths only while tracing is on.  While it is off, a hot
- * path only tests a word of its CPU.  Reports and panics print a page's history from the rings.
+ * Slow paths are always recorded, the fast paths only while tracing is on.  While it is off, a fast
+ * path only tests a word of the memory.  Reports and panics print a page's history from the rings.
  */
 #ifndef QUARRY_TRACE_RING_H
 #define QUARRY_TRACE_RING_H
@@ -99,11 +99,11 @@ static always_inline void trace_store(
 /* This CPU's ring of @mem, or NULL: the CPU is not one of @mem's, or has no ring yet.  irqs off. */
 struct trace_ring *trace_ring_own(const struct memory *mem);
 /*
- * @on: record the hot paths too; false: only slow paths.  Each CPU notices at its next allocation
+ * @on: record the fast paths too; false: only slow paths.  Each CPU notices at its next allocation
  * or free.
  */
 void trace_switch(struct memory *mem, bool on);
-/* Are the hot paths recorded?  Any context. */
+/* Are the fast paths recorded?  Any context. */
 bool trace_is_on(const struct memory *mem);
 /* Print the last records, oldest first, that concern the block that @pfn lies in.  Any context. */
 void trace_history(const struct memory *mem, pfn_t pfn);

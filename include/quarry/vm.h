@@ -12,7 +12,7 @@
  * said otherwise: thread, may sleep, no spin lock held.  docs/mm/objects.md explains objects and
  * spaces.
  *
- * Letters behind fields: a atomic; c constant; m space->change; s space->lock; o object->lock;
+ * Letters after fields: a atomic; c constant; m space->change; s space->lock; o object->lock;
  * t pagetable.lock; v mem->vm.lock.
  */
 #ifndef QUARRY_VM_H

@@ -14,10 +14,7 @@
 #include "mm/core/event.h"
 #include "mm/core/free_map.h"
 
-/*
- * Update counts and list after the tree of the pageblock at @pfn has changed by @nr pages.  Its
- * type and isolate bit are read here, under the lock, and not earlier.
- */
+/* Update counts and list after the tree of the pageblock at @pfn has changed by @nr pages. */
 void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr) REQUIRES_ZONE(zone);
 /* Move a pageblock from its list, if any, to the list of order @largest; below 0: to no list. */
 void buddy_move(struct zone *zone, pfn_t block, int largest) REQUIRES_ZONE(zone);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pageblock.c: the descriptor of a pageblock: type, isolate bit, state, and the stack numbers that
- * follow from them.
+ * pageblock.c: the descriptor of a pageblock: type, isolate bit, state, and the stack number that
+ * follows from them.
  *
  * Owns:       struct pageblock, except nr_free (buddy.c) and nr_poisoned (poison_take.c).
  * Locks:      the zone lock for every change; the free path reads a stack number without it.
- * Invariants: stack[] always follows from zone, type, bit and state; an isolated, offline or CMA
- *             pageblock has a stack of no zone; types never change in zone MOVABLE.
+ * Invariants: the stack number follows from zone, type, bit and state; an isolated, offline or CMA
+ *             pageblock has that of a stack of no zone; types never change in zone MOVABLE.
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/core/buddy_inline.h"
@@ -122,8 +122,8 @@ void pageblock_set_reported(struct zone *zone, pfn_t pfn)
 }
 
 /*
- * An isolated pageblock is on no list, and its stack numbers are those of capacity 0 already, so
- * one store of its bits is enough.
+ * An isolated pageblock is on no list, and its stack number is that of no zone already, so one
+ * store of its bits is enough.
  */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 {

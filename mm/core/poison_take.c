@@ -184,6 +184,6 @@ void poison_unpack_block(struct zone *zone, pfn_t block)
 {
 	unsigned nr = cut_around(zone, block, MAX_ORDER);
 
-	/* The pageblock has kept its count of them while it was offline. */
+	/* While it was offline, the pageblock has kept its count of broken pages. */
 	KASSERT(pageblock_of(zone->mem, block)->nr_poisoned == nr);
 }

@@ -49,8 +49,8 @@ void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned or
 }
 
 /*
- * Do two blocks lie side by side?  Their descriptors take @size bytes each, and lie @step bytes
- * apart.
+ * Do two blocks lie side by side: is @step, the way from one descriptor to the other, @size bytes,
+ * or -@size?
  */
 static always_inline bool are_neighbours(size_t step, size_t size)
 {

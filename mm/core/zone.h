@@ -101,7 +101,7 @@ static inline long zone_largest_lent(const struct zone *zone)
 }
 /*
  * The number of pages that a request may take from @zone; below 0 if the zone lacks pages.  @lower:
- * zone_reserved, so the reserve stays.
+ * the request must leave the reserve (zone_reserved).
  *
  * Lent (CMA) pages do not stand in for the watermark: it is met by other pages, which every request
  * can use.  Where these do not suffice, a movable request gets a lent block.
