@@ -22,7 +22,7 @@
 #define WORST_FACTOR   6    /* times smp_timeout_ns: the longest wait, if smp_worst_ns is 0 */
 #define MAX_REPORTS    8    /* the most reports of calls in a wrong context */
 
-/* Letters behind fields: a atomic; o only the owner, this CPU. */
+/* Letters after fields: a atomic; o only the owner, this CPU. */
 struct call_cpu {
 	void (*fn)(void *); /* the call this CPU makes: written by it, read by its targets */
 	void *arg;

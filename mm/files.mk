@@ -89,7 +89,7 @@ MM_SRCS += mm/check/show.c
 # The builds that stop at each scheduling point have no kmalloc of their own.
 NO_SLAB := $(filter-out mm/core/slab.c,$(MM_SRCS))
 
-# The hot paths begin with a cache line, wherever the rest of the image ends (rows code_lines_* of
+# The fast paths begin with a cache line, wherever the rest of the image ends (rows code_lines_* of
 # docs/bench.md).
 $(addprefix $(B)/kernel/mm/core/,$(addsuffix .c.o,page_alloc put_page)): \
 	KFLAGS += -falign-functions=64

@@ -24,7 +24,7 @@
  *   void arch_irq_enable(void), arch_irq_disable(void)
  *   struct spinlock *arch_top_lock(void), void arch_set_top_lock(struct spinlock *)   of this CPU
  *
- * and these constants (addresses known at link time, which the hot paths need not load):
+ * and these constants (addresses known at link time, which the fast paths need not load):
  *
  *   ARCH_MEMMAP       struct page *: descriptor of pfn 0 of the kernel's own memory
  *   ARCH_PAGEBLOCKS   struct pageblock *: descriptor of that memory's first pageblock

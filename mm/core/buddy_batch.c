@@ -19,15 +19,11 @@
  */
 #define STEPS_AT_ONCE 16u
 
-/*
- * What one batch carries from pageblock to pageblock: for its trace records this CPU's ring, the
- * number of the next record and the time that all of them get; and, of a batch that is taken, the
- * steps that are left.
- */
+/* The state that one batch keeps while it goes from pageblock to pageblock. */
 struct batch_records {
-	struct trace_ring *ring; /* NULL: nothing is recorded */
-	u64 next, now;
-	unsigned steps;
+	struct trace_ring *ring; /* this CPU's; NULL: nothing is recorded */
+	u64 next, now;           /* number of the next record; the time of all records */
+	unsigned steps;          /* left for a batch that is taken */
 };
 
 /* A single block has no record here: its caller makes one. */
@@ -57,8 +53,8 @@ static always_inline void record_run(
 }
 
 /*
- * Record blocks of @order: bit n of @bits is the block n places behind the one at @pfn.  Each run
- * of neighbours gets one record.
+ * Record blocks of @order: bit n of @bits is the block n places after the one at @pfn.  Each run of
+ * neighbours gets one record.
  */
 static always_inline void record_bits(
     struct batch_records *r, enum trace_kind kind, pfn_t pfn, unsigned order, u64 bits)
@@ -107,6 +103,7 @@ static noinline unsigned take_from(struct zone *zone, pfn_t block, unsigned orde
 		if (have == (int)order) {
 			u64 bits = free_map_take_word(map, order, (unsigned)(end - to), &at);
 
+			/* The page of node @at: free_node backwards. */
 			low = base - PAGEBLOCK_PAGES + ((size_t)at << order);
 			record_bits(&r, TR_refill, page_to_pfn_in(zone->mem, low), order, bits);
 			while (bits) {

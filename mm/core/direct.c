@@ -114,7 +114,7 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	 */
 	if (likely(arch_u32_is(&page->word, word))) {
 		buddy_free(zone, pfn, order);
-		/* Last: the clock waits for all before it, so just behind the lock it is slow. */
+		/* Last: reading the clock waits for all before it, long if just after the lock. */
 		if (likely(pcp->ring))
 			trace_store(pcp->ring, TR_direct, pfn, order, 0);
 		done = true;

@@ -14,8 +14,8 @@
  * A round may make a CPU give back three stacks of 512 pages for each zone.  It does so in pieces,
  * with interrupts on between them (smp_call_again), and answers after the last.  Between two pieces
  * threads of the CPU may allocate and free.  That is correct for
- *   a drain        which must give back the pages cached when it began: a stack that a piece has
- *                  found empty has none of them any more;
+ *   a drain        which must give back the pages cached when it began: none of them is left in a
+ *                  stack that a piece has found empty;
  *   the capacities which the owner stores before it gives back the excess: from then on a stack
  *                  gains nothing until it fits its capacity, and then stays within it;
  *   "precise"      since no page of an isolated pageblock has been pushed after the first piece
@@ -24,7 +24,7 @@
  *                  back the oldest blocks, and an allocation takes the newest: neither moves an
  *                  unchecked page up there.
  * The place that a round has reached is in struct pcp: a memory has one round at a time (pcp_ctl).
- * The models in tests/model that define PIECES check this.
+ * The models in tests/model that define PIECES check this.  page_isolation.c has "precise".
  */
 #include "mm/core/drain.h"
 #include "mm/core/pcp.h"
@@ -49,6 +49,7 @@ static bool some_zones(const struct drain_request *req, struct pcp *pcp, u8 *id)
 
 		if (!zone_has_span(zone))
 			continue;
+		/* A piece ends after the first zone with work. */
 		if (pcp->work || !one_finished(req, pcp, zone))
 			return false;
 	}

@@ -61,7 +61,7 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 }
 
 /*
- * Are the arrays at addresses that the hot paths can compute with?  For kernel_memory they are
+ * Are the arrays at addresses that the fast paths can compute with?  For kernel_memory they are
  * compile-time constants.
  */
 static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)

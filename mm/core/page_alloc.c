@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the code of alloc_pages and free_pages (mm.h): hot paths, slow paths, bad frees.
+ * page_alloc.c: the code of alloc_pages and free_pages (mm.h): fast paths, slow paths, bad frees.
  *
  * Owns:       pages in state ALLOC, until their owner gives them another state.
  * Locks:      none of its own.
@@ -94,12 +94,12 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 }
 
 /*
- * Never a cross-call from here, and never the CPU hotplug lock.  A cross-call can deadlock: if its
- * caller holds a lock that the other CPU waits for, or if both CPUs wait for answers.  Without the
- * hotplug lock, a CPU could go offline before the interrupt reaches it; with it, an allocation of
- * the thread that holds this lock would wait for itself.  Under pressure every CPU would interrupt
- * every other, for pages that hardly ever decide the outcome.  The reclaim thread drains the other
- * CPUs' caches: it holds no locks, and makes one round for all waiters.
+ * Never a cross-call from here, and never the CPU hotplug lock.  A cross-call can deadlock: its
+ * caller may hold a lock that the other CPU waits for, or both CPUs may wait for answers.  Without
+ * the hotplug lock, a CPU could go offline before the interrupt reaches it; with it, an allocation
+ * of the thread that holds this lock would wait for itself.  Under pressure every CPU would
+ * interrupt every other, for pages that hardly ever decide the outcome.  The reclaim thread drains
+ * the other CPUs' caches: it holds no locks, and makes one round for all waiters.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -127,7 +127,7 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 	}
 	if (!page && mem->reclaim && !(gfp & GFP_NOWAIT) && may_sleep())
 		page = mem->reclaim->wait(mem, gfp, order);
-	/* A reclaim thread does what it can already, and a victim ends. */
+	/* A reclaim thread does what it can already, and an OOM victim exits. */
 	if (!page && mem->reclaim && !(gfp & GFP_ALL_RESERVE))
 		mem->reclaim->wish(mem, gfp, order);
 	CHECKED_ASSERT(task->in_alloc > 0);
@@ -169,8 +169,8 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 }
 
 /*
- * A free that the hot path did not serve: the stack is full or off, the order is not cached, or the
- * free is wrong.  A wrong free is refused here; a right one is passed to pcp_free_slow.
+ * A free that the fast path did not serve: the stack is full or off, the order is not cached, or
+ * the free is wrong.  A wrong free is refused here; a right one is passed to pcp_free_slow.
  */
 int free_slow(struct memory *mem, struct page *page, unsigned order)
 {

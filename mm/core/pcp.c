@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp.c: per-CPU page caches: refill, capacities, and giving pages back.  The hot paths are in
+ * pcp.c: per-CPU page caches: refill, capacities, and giving pages back.  The fast paths are in
  * pcp_inline.h, the slow paths in pcp_slow.c, the limits in pcp_limits.c.
  *
  * Owns:       struct pcp's stacks, and every page in state PCP.

@@ -74,7 +74,7 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 	return mem->pcp[cpu];
 }
 
-/* this_pcp outside the hot paths: also asserts that interrupts are off. */
+/* this_pcp outside the fast paths: also asserts that interrupts are off. */
 static inline struct pcp *this_pcp_slow(const struct memory *mem)
 {
 	KASSERT(!arch_irqs_enabled());

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_inline.h: the hot paths of allocating and freeing, written once for all struct memory.
+ * pcp_inline.h: the fast paths of allocating and freeing, written once for all struct memory.
  *
  * Allocating and freeing each compile them twice: for order 0, and for an order that is known only
  * at run time.  docs/performance.md has their costs.
@@ -46,8 +46,8 @@ static always_inline struct pcp *hot_pcp(const struct memory *mem)
 }
 
 /*
- * The stack for blocks of @order beside that of order 0, which has the @number.  gcc would compute
- * the address of an array's element again at each use.
+ * The stack for blocks of @order beside that of order 0, which has the @number.  The address is
+ * computed by hand, since gcc would compute that of an array's element again at each use.
  */
 static always_inline struct pcp_stack *hot_stack(struct pcp *pcp, unsigned number, unsigned order)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_slow.c: allocations from one zone, and frees, that the hot paths did not serve: with the
+ * pcp_slow.c: allocations from one zone, and frees, that the fast paths did not serve: with the
  * cache if possible, else under the zone lock.
  *
  * Owns:       pages in state FREEING that go to the buddy allocator.
@@ -38,7 +38,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
 	/*
-	 * The hot path takes the next page from the same stack, which is another zone's if the
+	 * The fast path takes the next page from the same stack, which is another zone's if the
 	 * first zone had no page.  Once that stack is empty, the slow path tries the zones in order
 	 * again.  With GFP_THISNODE a zone of another node is left out: the thread has moved to
 	 * this CPU since the zone was chosen.

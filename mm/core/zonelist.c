@@ -34,7 +34,7 @@ static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *o
 
 /*
  * The list is written from the end to the front: each old entry is stored at its new place, which
- * is behind the old one, before its old place is overwritten.
+ * comes after the old one, before its old place is overwritten.
  */
 static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
 {
@@ -83,9 +83,11 @@ struct page *alloc_from_zonelist(const struct node *node, gfp_t gfp, unsigned or
 		bool lower = zone->kind != gfp_kind(gfp);
 		struct page *page;
 
+		/* At first the reserve stays, since zone_reserved visits all zones. */
 		page = pcp_alloc_zone(zone, gfp, order, lower);
 		if (!page && lower && !zone_reserved(zone, gfp))
 			page = pcp_alloc_zone(zone, gfp, order, false);
+		/* wake also clears futile, once the zone has enough again. */
 		if ((zone_low(zone) || READ_ONCE(zone->futile)) && zone->mem->reclaim)
 			zone->mem->reclaim->wake(zone);
 		if (page)
