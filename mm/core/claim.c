@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * claim.c: ranges of pageblocks that operations have claimed, and mem->hotplug, the lock for
- * changes to sets of pageblocks.
+ * claiming, offlining and onlining them.
  *
  * Owns:       mem->hotplug, and the list of claims.
  * Locks:      mem->hotplug for the list; the time of each hold is measured.
@@ -53,9 +53,7 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 
 void zone_reset_limits(struct zone *zone)
 {
-	/*
-	 * A CPU that leaves gives back what it has cached of listed memories only (memory_start).
-	 */
+	/* A CPU that goes offline empties its caches of listed memories only (memory_start). */
 	bool listed = READ_ONCE(zone->mem->link.le_prev) != NULL;
 
 	zone_set_limits(zone, listed ? zone_claimed(zone) : ~0UL);

@@ -160,7 +160,7 @@ static void mark_alone(struct memory *mem, struct pfn_range range, enum iso_poli
 int start_isolate_page_range(
     struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
 {
-	u32 late = policy == ISO_REDRAIN;
+	u32 late = policy == ISO_REDRAIN; /* pages may come into caches late: may_miss */
 	struct drain_cost cost = {0};
 	int err;
 

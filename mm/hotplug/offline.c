@@ -180,6 +180,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 	if (!may_sleep())
 		return -EDEADLK;
 
+	/* Pages pinned for dead CPUs would be blockers. */
 	tlb_release_kept(mem);
 	err = claim_range(mem, &claim, &op.res->fail);
 	if (!err) {

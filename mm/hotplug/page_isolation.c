@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_isolation.c: pageblocks from which no page can be allocated any more.
+ * page_isolation.c: pageblocks of which the allocator hands out no page.
  *
  * Owns:       the isolate bit of each pageblock, and the order in which bits, rounds and scans
  *             come.
@@ -161,7 +161,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 
 /*
  * Isolate as many pageblocks from *@pfn on as one lock hold may, but at most one that is scanned;
- * *@pfn moves behind the last isolated pageblock.
+ * *@pfn moves past the last isolated pageblock.
  */
 static int isolate_section(
     struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
