@@ -63,7 +63,7 @@ static void fit_capacity(struct pcp_stack *stack)
 
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
 {
-	unsigned index = order_index(order), stack = nr_stacks(mem), n = 0;
+	unsigned index = order_index(order), stack = 0, n = 0;
 	struct pcp_stack *s;
 	pfn_t pfn = page_to_pfn_in(mem, page);
 	struct zone *zone = zone_of(mem, pfn);
@@ -94,6 +94,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		n = MIN(spill_batch(order, stack_capacity(s)), stack_count(s));
 		MM_EVENT(mem, PCP_SPILL);
 	}
+	CHECKED_ASSERT(stack < nr_stacks(mem));
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
