@@ -79,7 +79,8 @@ bool dimm_used(void *arg, const struct slot_device *dev)
 bool dimm_again(void *arg, const struct slot_device *dev)
 {
 	const struct memory *mem = ((const struct dimm_user *)arg)->mem;
-	u64 need = (dev->size >> PAGE_SHIFT) * sizeof(struct page) >> PAGE_SHIFT, spare = 0;
+	u64 bytes = (dev->size >> PAGE_SHIFT) * sizeof(struct page), spare = 0;
+	u64 need = ALIGN_UP(bytes, PAGE_SIZE) >> PAGE_SHIFT;
 	unsigned i;
 
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {

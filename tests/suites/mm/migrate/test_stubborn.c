@@ -86,7 +86,7 @@ static void expect_bounded(
 		if (!err && !pile_alloc(zone->mem, &pile, GFP_MOVABLE | GFP_NOWAIT, order, 1))
 			break;
 	}
-	EXPECT(t, pile.nr > 20);
+	EXPECT(t, pile.nr > MIN(20UL, windows / 8));
 	EXPECT(t, stats.looks <= 2 * windows + 8UL * n);
 	EXPECT(t, stubborn.refusals <= 2 * MIN(pages, windows << order) / one_in + n);
 	EXPECT_EQ(t, pile_free(zone->mem, &pile), 0);
