@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_buddy.c: splitting, merging in any order, types, exhaustion, and random operations against
+ * test_buddy.c: splitting, merging in any order, exhaustion, and random operations against
  * an oracle. The tests call the buddy allocator directly, past caches and watermarks.
  */
 #include "tests/lib/mm_test.h"
@@ -200,34 +200,6 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	expect_all_merged(t, zone, MT_MOVABLE);
 }
 
-static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
-{
-	struct zone *zone = NEED(t, normal_zone(t, 1));
-	struct page *page;
-	unsigned type;
-
-	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
-	/* The pageblock's type changes while the page is allocated; a free uses the new type. */
-	for (type = 0; type < NR_MIGRATETYPES; type++) {
-		set_type(zone, 0, (enum migratetype)type);
-		give_block(zone, page);
-		expect_all_merged(t, zone, (enum migratetype)type);
-		page = NEED(t, take_block(zone, 0, (enum migratetype)type));
-		EXPECT_EQ(t, zone_free_blocks(zone, 0, type), 1);
-	}
-	give_block(zone, page);
-}
-
-static void no_type_takes_from_anothers_list(struct ktest *t)
-{
-	struct zone *zone = NEED(t, normal_zone(t, 1));
-
-	EXPECT(t, !take_block(zone, 0, MT_UNMOVABLE));
-	EXPECT(t, !take_block(zone, 0, MT_RECLAIMABLE));
-	EXPECT(t, !take_block(zone, MAX_ORDER, MT_CMA));
-	expect_all_merged(t, zone, MT_MOVABLE);
-}
-
 static void all_pages_come_back_after_exhaustion(struct ktest *t)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 3));
@@ -403,8 +375,6 @@ KTEST_SUITE(buddy, KTEST_QUICK, KTEST(free_lists_of_a_zone_match_what_each_type_
     KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
     KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),
     KTEST(pageblocks_do_not_merge), KTEST(only_buddies_of_the_same_order_merge),
-    KTEST_INSIDE(a_block_is_listed_under_its_pageblocks_type),
-    KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_pages_come_back_after_exhaustion),
-    KTEST(a_fragmented_zone_has_no_large_block),
+    KTEST(all_pages_come_back_after_exhaustion), KTEST(a_fragmented_zone_has_no_large_block),
     KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list, KTEST_SLOW),
     KTEST(random_operations_agree_with_an_oracle, KTEST_SLOW));

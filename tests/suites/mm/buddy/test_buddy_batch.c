@@ -63,45 +63,6 @@ static void the_lowest_of_a_block_comes_last(struct ktest *t)
 	expect_whole(t, zone);
 }
 
-/* Free single pages are taken first, a word of bits at a time. */
-static void single_pages_come_first(struct ktest *t)
-{
-	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
-	struct page *pages[ALL], *odd[ALL / 2], *again[ALL];
-	unsigned i, nr = 0;
-
-	EXPECT_EQ(t, take(zone, 0, pages, ALL), ALL);
-	for (i = 0; i < ALL; i += 2)
-		odd[nr++] = pages[i];
-	give(zone, odd, nr, 0);
-	EXPECT_EQ(t, zone_free_blocks(zone, 0, MT_MOVABLE), nr);
-	EXPECT_EQ(t, take(zone, 0, again, nr + 1), nr + 1);
-	for (i = 0; i < nr; i++) {
-		EXPECT_EQ(t, ALIGN_DOWN(pfn_of(zone, again[i]), PAGEBLOCK_PAGES),
-		    ALIGN_DOWN(pfn_of(zone, odd[0]), PAGEBLOCK_PAGES));
-		EXPECT_EQ(t, pfn_of(zone, again[i]) & 1, 1);
-	}
-	/* The last page came from the next pageblock. */
-	EXPECT(t, (pfn_of(zone, again[nr]) ^ pfn_of(zone, again[0])) >= PAGEBLOCK_PAGES);
-	give(zone, again, nr + 1, 0);
-	for (i = nr = 0; i < ALL; i += 2)
-		odd[nr++] = pages[i + 1];
-	give(zone, odd, nr, 0);
-	expect_whole(t, zone);
-}
-
-static void there_may_be_fewer_than_wanted(struct ktest *t)
-{
-	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
-	struct page *pages[BLOCKS + 1];
-
-	EXPECT_EQ(t, take(zone, MAX_ORDER, pages, BLOCKS + 1), BLOCKS);
-	EXPECT_EQ(t, take(zone, 0, pages + BLOCKS, 1), 0);
-	EXPECT_EQ(t, zone->nr_free, 0);
-	give(zone, pages, BLOCKS, MAX_ORDER);
-	expect_whole(t, zone);
-}
-
 /* Pages of a pageblock that was isolated meanwhile go back to it, and are counted. */
 static void a_batch_goes_back_to_an_isolated_pageblock(struct ktest *t)
 {
@@ -283,7 +244,6 @@ static void any_batches_come_back(struct ktest *t)
 }
 
 KTEST_SUITE(buddy_batch, KTEST_QUICK, KTEST(the_lowest_of_a_block_comes_last),
-    KTEST(single_pages_come_first), KTEST(there_may_be_fewer_than_wanted),
     KTEST(a_batch_goes_back_to_an_isolated_pageblock), KTEST(a_batch_is_recorded_run_by_run),
     KTEST(many_at_once_are_as_one_by_one), KTEST(a_batch_of_scattered_pages_is_short),
     KTEST(any_batches_come_back));
