@@ -14,7 +14,8 @@ ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))
 ARGS_minimal := $(if $(FULL),--whole) $(if $(SUITE),--suite $(SUITE)) $(if $(ARCHIVE),--archive)
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) \
-	$(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+	$(if $(MODEL),--model $(MODEL)) $(if $(GRUB),--grub) \
+	$(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_mutants := $(if $(WHO),--who)
 ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(BY),--stages $(BY)) \
 	$(if $(FILES),--files $(FILES))

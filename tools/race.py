@@ -3,15 +3,17 @@
 """Replay race scripts, with right code and wrong variants, on fibers and in QEMU; `make race`.
 
 Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--jobs N]
-[--update-docs] [--list] [NAME...]
-       tools/race.py [--build DIR] --step [--engine fiber|qemu] NAME [VARIANT]   by keys, one move
-at a time: tools/race_step.py
+[--update-docs] [--list] [--model sc|tso] [NAME...]
+       tools/race.py [--build DIR] --step [--engine fiber|qemu] [--model sc|tso] NAME [VARIANT]   by
+keys, one move at a time: tools/race_step.py
 
 Each script of tests/races/*.race runs with the right code and with each variant that its lines
 "expect ID: OUTCOME" name.  The outcome must be the expected one, and the trace must be the same,
 byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub, grub (from an ISO
-image).  A NAME is a script; or a variant, which chooses the scripts that show it, or, beside a
-named script, only itself; or a commit of docs/races/linux.md, which chooses its script and variant.
+image).  Scripts with "model: tso" run on fibers only, where other CPUs see a store late; --model
+chooses for all scripts, and the pages are not compared.  A NAME is a script; or a
+variant, which chooses the scripts that show it, or, beside a named script, only itself; or a
+commit of docs/races/linux.md, which chooses its script and variant.
 The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->" must agree with
 the run, and so must the time line beside each (tools/race_figure.py); --update-docs writes them
 instead.  One JSON line for each run goes to DIR/race/race.jsonl.  With names the fibers run first,
@@ -50,6 +52,7 @@ PATIENCE = {"icount": 50, "mttcg": 1000}
 MORE_PATIENCE = 30000  # for mttcg: the guest's clock goes on while a busy host runs other programs
 SHIFT = 4  # under icount an instruction takes 16 ns: waits are short for the host
 CPUS = 4
+HOSTED = []  # options of the hosted program
 
 
 class Script:
@@ -62,6 +65,7 @@ class Script:
             m.group(1) or "none": m.group(2).strip()
             for m in re.finditer(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)
         }
+        self.model = (re.findall(r"^model: *(\w+)", text, re.MULTILINE) or ["sc"])[0]
         self.roles = sorted(set(re.findall(r"\b([A-H])[?@:!]", text)))
         self.cpus = max(
             [ord(r) - ord("A") + 1 for r in self.roles]
@@ -96,7 +100,7 @@ def run_program(program, engine, tag, names, times, patience=None):
     if engine == "fiber":
         try:
             done = subprocess.run(
-                [program, *names * times],
+                [program, *HOSTED, *names * times],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -203,15 +207,16 @@ def try_again(program, ident, script, runs):
 
 def run_one(build, ident, some, engines, repeat):
     """{script: {engine: [(trace, outcome, seconds)]}} of one variant; None if it does not build."""
-    tree, names = None, [s.name for s in some]
+    tree = None
     if ident == "none":
         programs = build_one(build, ident, engines)
     else:
         programs, tree = build_quick(build, ident, engines)
-    runs = {name: {} for name in names}
+    runs = {s.name: {} for s in some}
     for engine in engines if programs else ():
-        results = run_scripts(programs[engine], engine, ident, names, repeat)
-        for s in some:
+        able = [s for s in some if engine == "fiber" or s.model == "sc"]
+        results = run_scripts(programs[engine], engine, ident, [s.name for s in able], repeat)
+        for s in able:
             runs[s.name][engine] = results[s.name]
             if engine == "mttcg":
                 try_again(programs[engine], ident, s, results[s.name])
@@ -257,13 +262,14 @@ def replay_some(counts, pages, build, chosen, how):
     """Replay the named scripts: first on fibers, then in the kernel."""
     engines, *more = how
     others = [e for e in engines if e != "fiber"]
+    elsewhere = [(s, ids) for s, ids in chosen if s.model == "sc"]
     seen = None
     if "fiber" in engines:
         print("race: on fibers", flush=True)
         seen = replay(counts, pages, build, chosen, (["fiber"], *more))
-    if others:
+    if others and elsewhere:
         print(f"race: in the kernel, {' and '.join(others)}; Ctrl-C leaves that out", flush=True)
-        replay(counts, pages, build, chosen, (others, *more), seen)
+        replay(counts, pages, build, elsewhere, (others, *more), seen)
 
 
 def write_runs(out, script, ident, runs):
@@ -324,6 +330,7 @@ def main():
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
     parser.add_argument("--engine", help="of --step: fiber, qemu")
+    parser.add_argument("--model", help="sc: all CPUs see a store at once; tso: others later")
     parser.add_argument("--no-explore", action="store_true", help="leave out tools/explore.py")
     parser.add_argument("--step", action="store_true", help="step through one script")
     parser.add_argument(
@@ -342,6 +349,11 @@ def main():
         parser.error("engines: " + ", ".join(ENGINES))
     if args.engine and not args.step:
         parser.error("--engine (ENGINE=) is of --step (STEP=1); the replay has --engines")
+    if args.model not in (None, "sc", "tso"):
+        parser.error(f"no model {args.model}; --model (MODEL=) is sc or tso")
+    if args.model:
+        HOSTED.append(f"--model={args.model}")
+        engines = ["fiber"]
     if args.repeat < 1:
         parser.error("--repeat (REPEAT=) is at least 1")
     counts = check.Counts()
@@ -353,7 +365,8 @@ def main():
     if args.step:
         import race_step
 
-        return race_step.step(os.path.abspath(args.build), names, args.engine or "fiber")
+        build = os.path.abspath(args.build)
+        return race_step.step(build, names, args.engine or "fiber", args.model)
     if "pressure" in names:
         pressure.compare(counts, os.path.abspath(args.build))
     if "waiters" in names:
@@ -363,6 +376,8 @@ def main():
     scripts_named = [n for n in names if n not in ("pressure", "waiters")]
     if scripts_named or not names:
         pages = race_table.Pages(args.update_docs)
+        if args.model:
+            pages.pairs = {}
         (replay_some if names else replay)(
             counts,
             pages,
@@ -370,8 +385,9 @@ def main():
             choose(scripts_named),
             (engines, args.repeat, args.jobs),
         )
-        pages.judge(counts, None if names else {(s.name, i) for s in scripts() for i in s.expect})
-    if not names and not args.no_explore:
+        known = {(s.name, i) for s in scripts() for i in s.expect}
+        pages.judge(counts, None if names or args.model else known)
+    if not names and not args.no_explore and not args.model:
         print("explorer:", flush=True)
         explore.explore(counts, os.path.abspath(args.build))
     return counts.close("race", start)

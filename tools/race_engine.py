@@ -73,7 +73,10 @@ class Fibers(Engine):
     """The hosted program: all CPUs in one thread."""
 
     def __init__(self, program, script, moves):
-        super().__init__([program, f"--moves={moves}", script.name], qemu.log_path("step") + ".err")
+        super().__init__(
+            [program, f"--model={script.model}", f"--moves={moves}", script.name],
+            qemu.log_path("step") + ".err",
+        )
 
 
 class Machine(Engine):

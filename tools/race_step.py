@@ -4,9 +4,9 @@
 
 NAME='SCRIPT VARIANT': without a variant the wrong code that docs/races shows with the script;
 "right" (or "none") is the right code.  ENGINE=fiber, the default, runs the hosted program;
-ENGINE=qemu the kernel in a virtual machine.  Keys may come from a pipe.  Exit status 0: played to
-its end, whatever that was, or left by q, Ctrl-D or the end of the keys; 1: nothing was played;
-130: Ctrl-C.
+ENGINE=qemu the kernel in a virtual machine.  MODEL=tso: other CPUs see a store late. Keys may come
+from a pipe.  Exit status 0: played to its end, whatever that was, or left by q, Ctrl-D or the end
+of the keys; 1: nothing was played; 130: Ctrl-C.
 """
 import glob
 import os
@@ -151,7 +151,10 @@ def introduction(script, ident, engine):
     else:
         text = "You step through the right code; the script names no wrong variant."
     where = (
-        "On fibers: one thread; ENGINE=qemu is the live machine."
+        "On fibers, with store buffers: page P and the caches are as other CPUs see them; MODEL=sc "
+        "is without."
+        if script.model == "tso"
+        else "On fibers: one thread; ENGINE=qemu is the live machine."
         if engine == "fiber"
         else "On the live machine, in QEMU, which stops while you think."
     )
@@ -435,12 +438,15 @@ def show_script(build, ident, stepper, text):
     print(f"run it:\n  {make} &&\n  {os.path.relpath(program)} {os.path.relpath(path)}")
 
 
-def step(build, names, engine="fiber"):
+def step(build, names, engine="fiber", model=None):
     """Step through the race that @names name; returns the exit status."""
     if engine not in race_engine.ENGINES:
         known = ", ".join(race_engine.ENGINES)
         sys.exit(f"race: no engine {engine} to step with; ENGINE is one of: {known}")
     script, ident = choose(names)
+    script.model = model or script.model
+    if script.model == "tso" and engine != "fiber":
+        sys.exit("race: only fibers decide when a store arrives; MODEL=tso needs ENGINE=fiber")
     program = program_of(build, ident, engine)
     if not program:
         sys.exit("race: the program does not build")

@@ -36,13 +36,32 @@ def is_screen():
     return size.columns >= WIDTH and size.lines >= ROWS
 
 
+LATE = "; not seen yet: "  # of a role's line: its stores that the other CPUs do not see
+
+
+def arrived(before, after):
+    """The stores of a role's line @before that the others see in its line @after."""
+    old, new = before.partition(LATE)[2], after.partition(LATE)[2]
+    return "" if new.startswith(old) else old
+
+
+def brief(where):
+    """A role's line, with the number of such stores."""
+    where, _, late = where.partition(LATE)
+    nr = late.count(",") + 1
+    return f"{where}; {nr} store{'s' if nr > 1 else ''} not seen yet" if late else where
+
+
 def move_line(before, picture):
     """A line about a move: its role's new place, and other changes."""
     letter = picture.mover
-    parts = [f"{letter} {picture.roles.get(letter, '')}"]
+    parts = [f"{letter} {brief(picture.roles.get(letter, ''))}"]
     for role, where in picture.roles.items():
         if role != letter and where != before.roles.get(role):
-            parts.append(f"{role} {where}")
+            parts.append(f"{role} {brief(where)}")
+    for role, where in picture.roles.items():
+        seen = arrived(before.roles.get(role, ""), where)
+        parts += [f"{role}'s stores arrive: {seen}"] if seen else []
     if picture.page != before.page:
         parts.append(picture.page)
     return clip(f"{picture.number:4} {letter.lower()}  {'; '.join(parts)}")
@@ -74,10 +93,13 @@ class Blocks:
         for role, where in picture.roles.items():
             moves = role.lower() in movable
             key = f"[{role.lower()}]" if moves else "   "
+            where, _, late = where.partition(LATE)
             head = f"{key} {role} on CPU {ord(role) - ord('A')}: {where}"
             if moves and where.startswith("at ") and "irqs off" not in where:
                 head += ", irqs on" if "interrupt" not in where else ""
             lines.append(clip(head))
+            if late:
+                lines += wrap(f"      written, not seen yet by other CPUs: {late}", " " * 8)
             place = self.place(where, running.get(role, "")) if moves and not brief else None
             if not place:
                 continue

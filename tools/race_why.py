@@ -307,7 +307,8 @@ def sentences(stepper, ident):
 
 def judged(program, script, text, ident):
     """Run the script, which makes more checks than a stepper: three sentences about its end."""
-    out = subprocess.run([program, script.name], stdout=subprocess.PIPE, text=True).stdout
+    command = [program, f"--model={script.model}", script.name]
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
     end = re.search(rf"^race: end {re.escape(script.name)} (.*)$", out, re.MULTILINE)
     outcome = end.group(1) if end else "CRASH"
     counted = re.match(r"COUNT\((.*)\)$", outcome)

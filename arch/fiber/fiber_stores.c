@@ -24,6 +24,7 @@ struct store {
 	void *p;
 	size_t size;
 	u64 other;
+	const char *what; /* the source's expression of @p */
 };
 
 static struct buffer {
@@ -58,7 +59,7 @@ void stores_out(void)
 	stores_drain();
 }
 
-void store_begins(void *p, size_t size)
+void store_begins(void *p, size_t size, const char *what)
 {
 	struct buffer *b;
 	struct store *s;
@@ -71,7 +72,7 @@ void store_begins(void *p, size_t size)
 	if (b->nr == STORES)
 		memmove(b->store, b->store + 1, --b->nr * sizeof(*b->store));
 	s = &b->store[b->nr++];
-	*s = (struct store){.p = p, .size = size};
+	*s = (struct store){.p = p, .size = size, .what = what};
 	memcpy(&s->other, p, size);
 }
 
@@ -112,4 +113,11 @@ void stores_leave(void)
 {
 	stores_go_on();
 	mine()->nr = 0;
+}
+
+const char *stores_unseen(unsigned cpu, unsigned i)
+{
+	const struct buffer *b = &buffers[cpu];
+
+	return b->held && i < b->nr ? b->store[i].what : NULL;
 }

@@ -20,6 +20,11 @@ void stores_go_on(void);
 /* Let out this CPU's stores, unless they are held; also those held. */
 void stores_drain(void);
 void stores_leave(void);
+/*
+ * What the source calls the word of store number @i, from the oldest, that the others do not see
+ * yet; NULL: there are fewer.
+ */
+const char *stores_unseen(unsigned cpu, unsigned i);
 /* A run begins: no store is noted. */
 void stores_reset(void);
 /* Is @p on the stack of the running thread?  Of fiber_cpu.c and fiber_threads.c. */

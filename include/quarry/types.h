@@ -149,14 +149,14 @@ extern __thread bool stores_wait __attribute__((weak));
 __thread bool stores_wait; /* this thread has stored since its last full barrier */
 #endif
 #if defined(RACE_BUILD) && __STDC_HOSTED__
-void store_begins(void *p, size_t size);
+void store_begins(void *p, size_t size, const char *what);
 void stores_out(void);
 #define NOTE_BARRIER(step) (stores_out(), step)
 #define ordered_store(p, v, order)                                                                 \
 	({                                                                                         \
 		__typeof__(p) store_to_ = (p);                                                     \
 		__typeof__(*store_to_) store_this_ = (v);                                          \
-		store_begins(store_to_, sizeof(*store_to_));                                       \
+		store_begins(store_to_, sizeof(*store_to_), #p);                                   \
 		__atomic_store_n(store_to_, store_this_, (order));                                 \
 	})
 #elif defined(CHECKED_BUILD) && __STDC_HOSTED__

@@ -51,9 +51,10 @@ def test_a_script_of_160_entries_is_read(tmp_path):
         ({"more": "cpus: 0\n"}, 'not a number of CPUs, 1 to 8: "0"'),
         ({"more": "cpus: 9\n"}, 'not a number of CPUs, 1 to 8: "9"'),
         ({"more": "cpus: 4294967297\n"}, "not a number of CPUs, 1 to 8"),
+        ({"more": "model: x86\n"}, 'not a model, sc or tso: "x86"'),
         ({"more": "cpus:\n"}, 'not a number of CPUs, 1 to 8: ""'),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_what_has_no_room_is_refused(tmp_path, fields, says):
     status, said = replayed(tmp_path / "x.race", **fields)
@@ -95,3 +96,12 @@ def test_the_script_that_the_documentation_shows_is_read(tmp_path):
     assert status == 0 and said.endswith("\nrace: end R-S1 OK\n"), said
     script, known = race.Script(str(tmp_path / "x.race")), {s.name: s for s in race.scripts()}
     assert script.expect == known["R-S1"].expect and script.title == known["R-S1"].title
+
+
+def test_a_script_names_its_model_and_an_option_overrides_it(tmp_path):
+    """While A is held, B waits for a lock whose release it does not see, but not without end."""
+    script = "A!drain ; A?ipi.sent ; count unseen(A) ; A@ipi.sent ; A:join=0"
+    path, fields = tmp_path / "x.race", {"setup": "A:scene ; A:fill", "script": script}
+    assert "unseen(A) 1: slot->request\n" in replayed(path, more="model: tso\n", **fields)[1]
+    assert "count unseen(A) 0\n" in run("--model=sc", str(path))[1]
+    assert run("--model=tso", "R-S0C", "R-S2", "R-VM-leaf", "R-PSN-gone")[0] == 0

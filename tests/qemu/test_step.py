@@ -133,6 +133,10 @@ def test_wrong_names(make):
         assert status != 0 and message in out, out
     status, out = make("race", NAME="R-S0A", STEP=1, ENGINE="bochs")
     assert status != 0 and "no engine bochs to step with; ENGINE is one of: fiber, qemu" in out
+    status, out = make("race", NAME="R-S0A", STEP=1, MODEL="arm")
+    assert status != 0 and "no model arm; --model (MODEL=) is sc or tso" in out
+    status, out = make("race", NAME="R-S0A", STEP=1, ENGINE="qemu", MODEL="tso")
+    assert status != 0 and "MODEL=tso needs ENGINE=fiber" in out
 
 
 @pytest.mark.parametrize("engine", ["fiber", "icount"])

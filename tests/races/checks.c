@@ -5,6 +5,7 @@
  * Owns: nothing.
  */
 #include "ops.h"
+#include <quarry/console.h>
 #include <quarry/poison.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
@@ -223,6 +224,30 @@ static u64 count_tries(void)
 	return READ_ONCE(ops.vm.tries);
 }
 
+unsigned ops_unseen(unsigned role, char *buf, size_t size)
+{
+	const char *what;
+	unsigned nr = 0;
+	size_t used = 0;
+
+	buf[0] = '\0';
+	while ((what = stores_unseen(role, nr))) {
+		size_t skip = 0, parens = 0, len;
+
+		/* "&(stack->top)" names stack->top. */
+		for (; what[skip] == '&' || what[skip] == '('; skip++)
+			parens += what[skip] == '(';
+		len = strlen(what) - skip - parens;
+		if (used + len + 6 < size) /* ", ..." */
+			used += (size_t)ksnprintf(buf + used, size - used, "%s%.*s", nr ? ", " : "",
+			    (int)len, what + skip);
+		else if (used + 6 < size)
+			size = used + (size_t)ksnprintf(buf + used, size - used, ", ...");
+		nr++;
+	}
+	return nr;
+}
+
 static u64 count_tables(void)
 {
 	return vm_tables();
@@ -248,12 +273,20 @@ void ops_detail(const char *what, char *buf, size_t size)
 	buf[0] = '\0';
 	if (!strcmp(what, "refs(V)") && ops.vm.object)
 		vm_holders(buf, size);
+	else if (!strncmp(what, "unseen(", 7))
+		ops_unseen((unsigned)(what[7] - 'A'), buf, size);
 }
 
 bool ops_count(const char *what, u64 *value)
 {
+	char names[8];
 	unsigned i;
 
+	if (!strncmp(what, "unseen(", 7) && what[7] >= 'A' && what[7] < 'A' + RACE_ROLES) {
+		if (value)
+			*value = ops_unseen((unsigned)(what[7] - 'A'), names, sizeof(names));
+		return true;
+	}
 	for (i = 0; i < ARRAY_SIZE(counts); i++) {
 		if (strcmp(what, counts[i].name) != 0)
 			continue;

@@ -19,9 +19,13 @@
 #if defined(RACE_BUILD) && __STDC_HOSTED__
 void stores_hold(void); /* fiber_stores.h */
 void stores_go_on(void);
+void stores_leave(void);
+const char *stores_unseen(unsigned cpu, unsigned i);
 #else
-#define stores_hold()  ((void)0)
-#define stores_go_on() ((void)0)
+#define stores_hold()             ((void)0)
+#define stores_go_on()            ((void)0)
+#define stores_leave()            ((void)0)
+#define stores_unseen(cpu, store) ((void)(cpu), (void)(store), (const char *)NULL)
 #endif
 
 #define RACE_ROLES   8
@@ -53,6 +57,7 @@ struct race_script {
 	char name[RACE_NAME];
 	char expect[RACE_NAME]; /* the outcome of the right code */
 	enum iso_policy policy;
+	bool tso;                   /* on fibers: other CPUs see a store late (fiber_stores.h) */
 	unsigned nr_roles, nr_cpus; /* CPUs of the memory: at least one for each role */
 	unsigned movable;   /* pageblocks of zone MOVABLE, with caches of full size; 0: 32 */
 	unsigned nr, first; /* entries; the first traced one, after the setup's entries */
@@ -142,6 +147,8 @@ bool ops_check(const char *what, struct mm_violation *v);
  * With @value NULL, only the name is checked, also before ops_build.
  */
 bool ops_count(const char *what, u64 *value);
+/* Count the stores of @role that the other CPUs do not see yet; @buf: their names, oldest first. */
+unsigned ops_unseen(unsigned role, char *buf, size_t size);
 /* A description in a few words of the value that @what names; "": none. */
 void ops_detail(const char *what, char *buf, size_t size);
 /* Check everything that must hold when all roles are idle, whatever operations they ran. */

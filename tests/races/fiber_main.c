@@ -6,12 +6,13 @@
  *                                     with CPUs preempted by chance, for the same trace
  *   race --step [--moves=LETTERS] SCRIPT      one move at a time, by keys; after those moves
  *   race --schedule=N[-M] SCRIPT      in the orders that derive from these seeds
+ *        [--model=sc|tso]          of scripts and sets: store buffers (fiber_stores.c), or none
  *   race --list | --sets              the names of the scripts; of the explorer's sets
  *   race --explore SET [--seed=N] [--max=N] [--json]
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
  *                                     without a seed all with at most two preemptions, or about N
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
- *        [--model=sc|tso] [--points=all]    store buffers (fiber_stores.c); a point at each store
+ *        [--points=all]             a scheduling point at each store
  *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
  *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c; race --memory=OPERATIONS
  *
@@ -30,6 +31,7 @@
 
 static const char *moves; /* when stepping: moves made before the first key */
 static const char *seeds; /* seeds of the schedules to run */
+static int model = -1;    /* enum fiber_model of all scripts; -1: as each says */
 static u64 jitters;       /* more replays of each script, with preemptions by chance */
 static struct race_script script;
 static struct race_result result;
@@ -86,6 +88,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	fiber_patience = step_session ? ~0ULL : 200000; /* a reader may take any time */
 	race_hook = NULL;
 	race_jitter = seed ? jitter : NULL;
+	fiber_model = s->tso ? FIBER_TSO : FIBER_SC;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
 	race_begin(0, NULL, &none);
 	fiber_run(s->nr_cpus, script_drive, NULL);
@@ -116,6 +119,8 @@ static bool replay(void)
 		fprintf(stderr, "race: %s cannot be read: %s\n", script.name, script.error);
 		return false;
 	}
+	if (model >= 0)
+		script.tso = model == FIBER_TSO;
 	if (moves)
 		return fiber_step(&script, moves);
 	if (seeds)
@@ -239,7 +244,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "race: --model=sc or tso\n");
 		return 2;
 	}
-	fiber_model = o.model == FIBER_TSO ? FIBER_TSO : FIBER_SC; /* of scripts */
+	model = o.model;
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--list") || !strcmp(argv[i], "--sets")) {
 			if (argv[i][2] == 'l')
@@ -259,7 +264,8 @@ int main(int argc, char **argv)
 	good &= !explore || explore_named(explore, &o);
 	if (!done) {
 		fprintf(stderr,
-		    "usage: race [--step | --schedule=N-M] SCRIPT... | --list | --sets | "
+		    "usage: race [--step | --schedule=N-M] [--model=sc|tso] SCRIPT... | --list | "
+		    "--sets | "
 		    "--explore SET [--seed=N] [--max=N] [--json]\n");
 		return 2;
 	}

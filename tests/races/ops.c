@@ -144,18 +144,6 @@ static int op_drain(unsigned role, const char *arg)
 	return asked < 0 ? asked : 0;
 }
 
-/* Cache a page, then drain: the page was cached before the drain, so it must not stay cached. */
-static int op_empty(unsigned role, const char *arg)
-{
-	int err = op_fill(role, "");
-	unsigned i;
-
-	err = err ? err : op_drain(role, "");
-	for (i = 0; i < ops.mem->nr_nodes * NR_ZONE_KINDS && !err; i++)
-		err = pcp_zone_nonempty(ops.mem, role, &ops.mem->zones[i]) ? -EBUSY : 0;
-	return err;
-}
-
 /*
  * op_off checks the promise of a disable that has returned. op_uncached checks the promise of a
  * drain about a page that was cached before it.
@@ -172,6 +160,23 @@ static int op_uncached(unsigned role, const char *arg)
 	u32 word = page_word(pfn_to_page_in(ops.mem, ops_pfn(arg)));
 
 	return word_state(word) == PG_PCP ? -EBUSY : 0;
+}
+
+/*
+ * Cache a page, or the one of @arg, then drain: the page was cached before the drain, so it must
+ * not stay cached.
+ */
+static int op_empty(unsigned role, const char *arg)
+{
+	int err = arg[0] ? op_free(role, arg) : op_fill(role, "");
+	unsigned i;
+
+	err = err ? err : op_drain(role, "");
+	if (arg[0])
+		return err ? err : op_uncached(role, arg);
+	for (i = 0; i < ops.mem->nr_nodes * NR_ZONE_KINDS && !err; i++)
+		err = pcp_zone_nonempty(ops.mem, role, &ops.mem->zones[i]) ? -EBUSY : 0;
+	return err;
 }
 
 /*

@@ -299,6 +299,11 @@ const char *race_parse(const char *text, struct race_script *s)
 		if (s->policy == NR_ISO_POLICIES)
 			fail(s, "no such policy", value);
 	}
+	if (value_of(s, text, end, "model:", value, sizeof(value))) {
+		s->tso = !strcmp(value, "tso");
+		if (!s->tso && strcmp(value, "sc") != 0)
+			fail(s, "not a model, sc or tso", value);
+	}
 	if (value_of(s, text, end, "cpus:", value, sizeof(value)) &&
 	    (!parse_number(value, &s->nr_cpus) || !s->nr_cpus || s->nr_cpus > RACE_ROLES))
 		fail(s, "not a number of CPUs, 1 to 8", value);
@@ -353,6 +358,8 @@ void race_write(const struct race_script *s, const char *expect, char *text, siz
 	size_t line = 0;
 	unsigned i;
 
+	if (s->tso && used < size)
+		used += (size_t)ksnprintf(text + used, size - used, "model: tso\n");
 	if (s->nr_cpus > s->nr_roles && used < size)
 		used += (size_t)ksnprintf(text + used, size - used, "cpus: %u\n", s->nr_cpus);
 	if (used < size)

@@ -117,6 +117,7 @@ static void make_script(struct race_script *s)
 	ksnprintf(s->name, sizeof(s->name), "found");
 	s->first = s->nr;
 	s->policy = ex.policy;
+	s->tso = fiber_model == FIBER_TSO;
 	/* CPUs that only the setup names are roles in a script */
 	s->nr_roles = s->nr_cpus = ex.nr_cpus;
 	number_points();

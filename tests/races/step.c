@@ -101,6 +101,7 @@ void step_point(struct role *r, const char *name)
 	 */
 	if (!READ_ONCE(r->running) && !arch_in_interrupt())
 		return;
+	stores_hold();
 	flags = race_enter();
 	ksnprintf(f->name, sizeof(f->name), "%s", name);
 	ksnprintf(r->last, sizeof(r->last), "%s", name);
@@ -113,6 +114,7 @@ void step_point(struct role *r, const char *name)
 	}
 	*f = (struct frame){.kind = FRAME_NONE};
 	race_leave(flags);
+	stores_go_on();
 }
 
 /* Note the name only: a wait begins with the first check that fails. */

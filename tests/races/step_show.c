@@ -30,17 +30,20 @@ size_t step_where(unsigned role, char *buf, size_t size)
 	const struct actor *a = &step.actor[role];
 	const struct frame *f = step_top(role);
 	const struct race_script *s = race.script;
+	char late[LINE / 2];
 	size_t n = 0;
 
 	buf[0] = '\0';
 	if (f) {
 		n = f->kind == FRAME_STOP ? (size_t)ksnprintf(buf, size, "at %s", f->name)
 		                          : waits_for(role, f->name, buf, size);
-		return n +
-		    (size_t)ksnprintf(buf + n, size - n, "%s",
-		        f != a->frame    ? ", in an interrupt"
-		            : f->irqs_on ? ""
-		                         : ", irqs off");
+		n += (size_t)ksnprintf(buf + n, size - n, "%s",
+		    f != a->frame    ? ", in an interrupt"
+		        : f->irqs_on ? ""
+		                     : ", irqs off");
+		if (ops_unseen(role, late, sizeof(late)))
+			n += (size_t)ksnprintf(buf + n, size - n, "; not seen yet: %s", late);
+		return n;
 	}
 	if (step_waits_for_cpu(role) < nr_cpus)
 		return (size_t)ksnprintf(buf, size, "waits for CPU %u", step_waits_for_cpu(role));
