@@ -204,6 +204,14 @@ def test_end_of_the_keys_leaves(steps, fiber, text_file):
     assert outcome_of(fiber(), text_file, script) == "OK"
 
 
+def test_stores_that_other_cpus_see_late(steps):
+    """A store is named while only its CPU sees it, and again when it arrives."""
+    out = steps("R-TSO", ">>>>>r")
+    assert "written, not seen yet by other CPUs: page->word, stack->top" in out, out
+    assert "returned -EBUSY; A's stores arrive: page->word" in out, out
+    assert "model: tso" in out and "not seen yet" not in steps("R-TSO", "r", MODEL="sc")
+
+
 def test_undo(steps):
     """A step back and the same move again lead to the same place; before the first move, no step
     back is possible."""

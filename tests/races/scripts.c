@@ -93,6 +93,8 @@ __asm__(
     RACE("R-VM-last")
     RACE("R-VM-gone")
     RACE("R-VM-gone-protect")
+    RACE("R-TSO")
+    RACE("R-TSO-round")
     RACE("R-STUCK")
     "\t.byte 0\n"
     ".popsection\n");
