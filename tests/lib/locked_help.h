@@ -12,5 +12,10 @@
 void set_limits(struct zone *zone, unsigned long leaving);
 /* buddy_has, under the zone lock. */
 bool has_free(struct zone *zone, unsigned order, enum migratetype type);
+/*
+ * How often @fn takes the zone's lock.  A lock of the same rank is held meanwhile, so each time is
+ * reported.  Interrupts are off.
+ */
+unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg);
 
 #endif

@@ -287,7 +287,7 @@ KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_move
     KTEST(stack_numbers_follow_the_state),
     KTEST_CONTRACT(half_free_pageblock_is_stolen, KTEST_SLOW),
     KTEST_CONTRACT(less_free_pageblock_gives_only_the_requested_block),
-    KTEST(fallbacks_are_counted), KTEST(steal_takes_all_the_free_blocks_along),
+    KTEST_CONTRACT(fallbacks_are_counted), KTEST(steal_takes_all_the_free_blocks_along),
     KTEST_CONTRACT(fallback_tries_the_types_in_their_order),
     KTEST_CONTRACT(fallback_takes_from_the_largest_block),
     KTEST_CONTRACT(cma_is_lent_to_movable_requests_only),

@@ -465,8 +465,27 @@ static void ranges_across_zones_are_recognised(struct ktest *t)
 	EXPECT_EQ(t, range_zone(mem, pfn_range(~0UL - p + 1, p), &zone, NULL), -EINVAL);
 }
 
+static void set_marks(void *zone)
+{
+	zone_set_watermarks(zone);
+}
+
+static void set_marks_of_normal(void *arg)
+{
+	struct zone *zone = &((struct ktest *)arg)->mem->zones[ZONE_NORMAL];
+
+	EXPECT_EQ((struct ktest *)arg, zone_locks_of(zone, set_marks, zone), 1);
+}
+
+static void watermarks_are_set_under_the_lock(struct ktest *t)
+{
+	REQUIRE(t, ktest_memory(t, 0, 2, 2));
+	ktest_on_cpu(0, set_marks_of_normal, t);
+}
+
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
-    KTEST(watermarks_are_exact), KTEST_INSIDE(pages_above_the_watermark_are_counted_exactly),
+    KTEST(watermarks_are_exact), KTEST(watermarks_are_set_under_the_lock),
+    KTEST_INSIDE(pages_above_the_watermark_are_counted_exactly),
     KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_may_use_half_of_min),
     KTEST(isolated_pages_do_not_count), KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
     KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches),

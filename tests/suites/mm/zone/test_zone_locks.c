@@ -5,37 +5,9 @@
  * refuses; otherwise once.
  */
 #include "tests/lib/mm_help.h"
-#include <quarry/lock.h>
 
 #define BULK 64u
 static struct page *pages[BULK + 1], *others[BULK];
-
-/* ---- counting ---- */
-
-static const struct zone *counted;
-static unsigned locks;
-
-static void count_lock(const char *what, const struct spinlock *lock)
-{
-	locks += lock == &counted->lock;
-}
-
-/* A lock of the same rank is held, so the zone's lock is reported each time @fn takes it. */
-static unsigned locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
-{
-	struct spinlock held = SPINLOCK("held", RANK_ZONE);
-	irqflags_t flags = arch_irq_save();
-
-	counted = zone;
-	locks = 0;
-	spin_violation_hook = count_lock;
-	spin_lock(&held);
-	fn(arg);
-	spin_unlock(&held);
-	spin_violation_hook = NULL;
-	arch_irq_restore(flags);
-	return locks;
-}
 
 /* The arguments of the operation to measure; all of it runs on CPU 0. */
 struct job {
@@ -98,11 +70,6 @@ static void drain_isolated(void *arg)
 	pcp_drain_isolated_local(((struct job *)arg)->zone);
 }
 
-static void set_marks(void *arg)
-{
-	zone_set_watermarks(((struct job *)arg)->zone);
-}
-
 static struct memory *begin(struct ktest *t, struct job *job)
 {
 	*job = (struct job){.t = t, .mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS)};
@@ -123,23 +90,23 @@ static void pages_come_and_go(void *arg)
 	unsigned i;
 
 	for (i = 0; i < 5; i++) {
-		EXPECT_EQ(t, locks_of(job->zone, alloc_one, job), i % 4 == 0);
+		EXPECT_EQ(t, zone_locks_of(job->zone, alloc_one, job), i % 4 == 0);
 		REQUIRE(t, job->page);
 		pages[i] = job->page;
 	}
-	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 1);
+	EXPECT_EQ(t, zone_locks_of(job->zone, drain_all_zones, job), 1);
 	for (i = 0; i < 5; i++) {
 		job->page = pages[i];
-		EXPECT_EQ(t, locks_of(job->zone, free_one, job), i == 4);
+		EXPECT_EQ(t, zone_locks_of(job->zone, free_one, job), i == 4);
 	}
-	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 0);
+	EXPECT_EQ(t, zone_locks_of(job->zone, drain_all_zones, job), 0);
 	/* This order has no stack. */
 	job->order = NR_SMALL_CACHED;
 	if (MAX_ORDER <= NR_SMALL_CACHED)
 		return;
-	EXPECT_EQ(t, locks_of(job->zone, alloc_one, job), 1);
+	EXPECT_EQ(t, zone_locks_of(job->zone, alloc_one, job), 1);
 	REQUIRE(t, job->page);
-	EXPECT_EQ(t, locks_of(job->zone, free_one, job), 1);
+	EXPECT_EQ(t, zone_locks_of(job->zone, free_one, job), 1);
 }
 
 static void a_cached_page_takes_no_lock(struct ktest *t)
@@ -157,7 +124,7 @@ static void expect_none(void *arg)
 	struct job *job = arg;
 
 	for (job->order = 0; job->order <= MAX_ORDER; job->order++) {
-		EXPECT_EQ(job->t, locks_of(job->zone, alloc_one, job), 0);
+		EXPECT_EQ(job->t, zone_locks_of(job->zone, alloc_one, job), 0);
 		EXPECT(job->t, !job->page);
 	}
 }
@@ -186,8 +153,9 @@ static void many_pages(void *arg)
 	struct ktest *t = job->t;
 
 	for (job->nr = 1; job->nr <= BULK; job->nr++) {
-		EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), batches(job->nr, PCP_BATCH));
-		EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
+		EXPECT_EQ(
+		    t, zone_locks_of(job->zone, alloc_many, job), batches(job->nr, PCP_BATCH));
+		EXPECT_EQ(t, zone_locks_of(job->zone, free_many, job), 0);
 		drain_local_pages(job->mem, NULL);
 	}
 	/* All pages are cached now. */
@@ -195,14 +163,14 @@ static void many_pages(void *arg)
 	alloc_many(job);
 	free_many(job);
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), BULK);
-	EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), 0);
-	EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
+	EXPECT_EQ(t, zone_locks_of(job->zone, alloc_many, job), 0);
+	EXPECT_EQ(t, zone_locks_of(job->zone, free_many, job), 0);
 	/* The stack is full: a lock hold frees the page at hand and spills a batch. */
 	drain_local_pages(job->mem, NULL);
 	EXPECT_EQ(t, mem_alloc_pages_bulk(job->mem, GFP_MOVABLE | GFP_NOWAIT, BULK, others), BULK);
 	alloc_many(job);
 	EXPECT_EQ(t, mem_free_pages_bulk(job->mem, BULK, others), 0);
-	EXPECT_EQ(t, locks_of(job->zone, free_many, job), batches(BULK, PCP_BATCH + 1));
+	EXPECT_EQ(t, zone_locks_of(job->zone, free_many, job), batches(BULK, PCP_BATCH + 1));
 	drain_local_pages(job->mem, NULL);
 }
 
@@ -212,8 +180,8 @@ static void many_pages_uncached(void *arg)
 	struct job *job = arg;
 
 	job->nr = BULK;
-	EXPECT_EQ(job->t, locks_of(job->zone, alloc_many, job), BULK);
-	EXPECT_EQ(job->t, locks_of(job->zone, free_many, job), BULK);
+	EXPECT_EQ(job->t, zone_locks_of(job->zone, alloc_many, job), BULK);
+	EXPECT_EQ(job->t, zone_locks_of(job->zone, free_many, job), BULK);
 }
 
 static void a_bulk_takes_one_lock_a_batch(struct ktest *t)
@@ -239,8 +207,8 @@ static void give_back_nothing(void *arg)
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(giving_back); i++) {
-		EXPECT_EQ(job->t, locks_of(job->zone, giving_back[i], job), 0);
-		EXPECT_EQ(job->t, locks_of(job->other, giving_back[i], job), 0);
+		EXPECT_EQ(job->t, zone_locks_of(job->zone, giving_back[i], job), 0);
+		EXPECT_EQ(job->t, zone_locks_of(job->other, giving_back[i], job), 0);
 	}
 }
 
@@ -278,25 +246,25 @@ static void give_back_two(void *arg)
 	cache_two(job);
 	drained = mm_event_sum(job->mem, EV_PCP_DRAINED);
 	/* No pageblock is isolated, and no stack is above its limit: all pages stay. */
-	EXPECT_EQ(t, locks_of(job->zone, refresh, job), 0);
-	EXPECT_EQ(t, locks_of(job->zone, drain_isolated, job), 2);
+	EXPECT_EQ(t, zone_locks_of(job->zone, refresh, job), 0);
+	EXPECT_EQ(t, zone_locks_of(job->zone, drain_isolated, job), 2);
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), 3);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_DRAINED), drained);
-	EXPECT_EQ(t, locks_of(job->other, drain_all_zones, job), 0);
+	EXPECT_EQ(t, zone_locks_of(job->other, drain_all_zones, job), 0);
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), 0);
 	cache_two(job);
-	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 2);
+	EXPECT_EQ(t, zone_locks_of(job->zone, drain_all_zones, job), 2);
 	cache_two(job);
-	EXPECT_EQ(t, locks_of(job->zone, drain_one_zone, job), 2);
+	EXPECT_EQ(t, zone_locks_of(job->zone, drain_one_zone, job), 2);
 	cache_two(job);
 	/* Cut the limit of order 1 to 0, so that its block may not stay. */
 	job->zone->pcp_capacity[1][MT_MOVABLE] = 0;
 	drained = mm_event_sum(job->mem, EV_PCP_DRAINED);
-	EXPECT_EQ(t, locks_of(job->zone, refresh, job), 1);
+	EXPECT_EQ(t, zone_locks_of(job->zone, refresh, job), 1);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_DRAINED), drained + 1);
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), 1);
-	EXPECT_EQ(t, locks_of(job->zone, drain_isolated, job), 1);
-	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 1);
+	EXPECT_EQ(t, zone_locks_of(job->zone, drain_isolated, job), 1);
+	EXPECT_EQ(t, zone_locks_of(job->zone, drain_all_zones, job), 1);
 }
 
 static void each_stack_is_freed_in_one_lock_hold(struct ktest *t)
@@ -311,26 +279,6 @@ static void each_stack_is_freed_in_one_lock_hold(struct ktest *t)
 	restore_plan(job.zone);
 }
 
-/* ---- watermarks ---- */
-
-static void marks_are_set(void *arg)
-{
-	struct job *job = arg;
-
-	EXPECT_EQ(job->t, locks_of(job->zone, set_marks, job), 1);
-	EXPECT_EQ(job->t, locks_of(job->other, set_marks, job), 0);
-	EXPECT(job->t, !spin_is_held(&job->zone->lock));
-}
-
-static void watermarks_are_set_under_the_lock(struct ktest *t)
-{
-	struct job job;
-
-	REQUIRE(t, begin(t, &job));
-	ktest_on_cpu(0, marks_are_set, &job);
-}
-
 KTEST_SUITE(zone_locks, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(a_cached_page_takes_no_lock),
     KTEST(a_watermark_refuses_without_the_lock), KTEST(a_bulk_takes_one_lock_a_batch),
-    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_freed_in_one_lock_hold),
-    KTEST(watermarks_are_set_under_the_lock));
+    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_freed_in_one_lock_hold));
