@@ -164,6 +164,7 @@ TEST_SRCS += tests/suites/mm/alloc/test_badinput.c
 TEST_SRCS += tests/suites/mm/pcp/test_pcp.c
 TEST_SRCS += tests/suites/mm/pcp/test_pcp_exact.c
 TEST_SRCS += tests/suites/mm/pcp/test_pcp_bounds.c
+TEST_SRCS += tests/suites/mm/pcp/test_pcp_body.c
 TEST_SRCS += tests/suites/mm/zone/test_zone_locks.c
 TEST_SRCS += tests/suites/mm/drain/test_drain.c
 TEST_SRCS += tests/suites/mm/isolate/test_free_held.c

@@ -33,8 +33,10 @@ void pcp_refresh_zone_local(struct zone *zone)
 		unsigned stack = stacks_of(zone->id) + i, capacity = capacity_now(zone, i);
 		unsigned count = stack_count(&pcp->stack[stack]);
 
-		if (count > capacity)
+		if (count > capacity) {
 			pcp_give_back(zone, pcp, stack, count - capacity);
+			MM_EVENT_ADD(zone->mem, PCP_DRAINED, count - capacity);
+		}
 		pcp_update_capacity(zone, pcp, stack);
 	}
 	zone_unlock(zone);

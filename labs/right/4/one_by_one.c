@@ -30,6 +30,7 @@ void pcp_drain_zone_local(struct zone *zone)
 			zone_lock(zone);
 			pcp_give_back(zone, pcp, stack, 1);
 			zone_unlock(zone);
+			MM_EVENT(zone->mem, PCP_DRAINED);
 		}
 	}
 }
