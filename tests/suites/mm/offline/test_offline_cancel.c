@@ -127,8 +127,28 @@ static void a_deadline_ends_the_search_for_targets(struct ktest *t)
 	mov_end(t);
 }
 
+/* How soon is a cost; but not all of the range is moved first. */
+static void a_cancel_or_the_deadline_ends_the_pass(struct ktest *t)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
+	struct memory *mem = NEED(t, full_range(t));
+
+	mov.on_move = cancel_then;
+	cancel_at = 1;
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), -EINTR);
+	EXPECT(t, mov.moved < NR);
+	/* The others are still there. */
+	mov.on_move = wait_for_deadline;
+	deadline = arch_clock_ns() + 2 * DEADLINE_NS;
+	opts = (struct offline_opts){.policy = NR_ISO_POLICIES, .deadline_ns = DEADLINE_NS};
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), -ETIMEDOUT);
+	EXPECT(t, mov.moved < NR);
+	mov_end(t);
+}
+
 KTEST_SUITE(offline_cancel, KTEST_QUICK | KTEST_MOSTLY_COST,
     KTEST(a_cancel_is_seen_at_the_next_batch),
+    KTEST_CONTRACT(a_cancel_or_the_deadline_ends_the_pass, KTEST_SLOW),
     KTEST_CONTRACT(a_cancel_at_the_last_page_comes_too_late),
     KTEST(a_deadline_is_seen_at_the_next_batch, KTEST_SLOW),
     KTEST_INSIDE(a_cancel_ends_the_search_for_targets),

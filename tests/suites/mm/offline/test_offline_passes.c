@@ -5,6 +5,7 @@
  */
 #include "tests/lib/mov_help.h"
 #include "tests/lib/standby_help.h"
+#include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
 
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 12u : 64u)
@@ -31,6 +32,13 @@ static struct memory *all_movable(struct ktest *t)
 static void pin_the_first(void *arg)
 {
 	EXPECT_EQ(mov.t, pin_page(mov.pages[FROM]), 0);
+}
+
+static void unpin_the_first(struct ktest *t)
+{
+	if (READ_ONCE(mov.pages[FROM]->pincount))
+		mem_unpin_page(mov.mem, mov.pages[FROM]);
+	mov_end(t);
 }
 
 static void free_one_behind(void)
@@ -60,9 +68,7 @@ static void free_memory_behind_the_range_is_no_progress(struct ktest *t)
 	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, res.fail.pfn, FROM);
 	EXPECT(t, res.loops < MANY_PASSES);
-	if (READ_ONCE(mov.pages[FROM]->pincount))
-		mem_unpin_page(mem, mov.pages[FROM]);
-	mov_end(t);
+	unpin_the_first(t);
 }
 
 /*
@@ -79,29 +85,198 @@ static void free_neighbours(struct page *dst, struct page *src)
 		mov_free(i);
 }
 
-/* No block of two pages is free in the first pass; in the end only a pin keeps the range online. */
-static void memory_that_came_back_is_no_reason(struct ktest *t)
+/* The first page is pinned, and behind it is a block of two, for which no block of two is free. */
+static struct memory *pinned_and_no_target(struct ktest *t)
 {
-	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
-	struct memory *mem = NEED(t, all_movable(t));
-	struct offline_result res;
+	struct memory *mem = all_movable(t);
 	struct page *two;
 	u32 i;
 
+	if (!mem)
+		return NULL;
 	mov_free(FROM + 2);
 	mov_free(FROM + 3);
-	two = NEED(t, take_block(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE));
+	two = take_block(zone_in(mem, ZONE_MOVABLE), 1, MT_MOVABLE);
+	if (!two)
+		return NULL;
 	make_movable(mem, two, &mov.owner, FROM + 2);
 	mov.pages[FROM + 2] = two;
 	for (i = FROM + PAGEBLOCK_PAGES + 1; i < mov.nr; i += 2)
 		mov_free(i);
+	return mem;
+}
+
+/* No block of two pages is free in the first pass; in the end only a pin keeps the range online. */
+static void memory_that_came_back_is_no_reason(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
+	struct memory *mem = NEED(t, pinned_and_no_target(t));
+	struct offline_result res;
+
 	mov.on_move = free_neighbours;
 	EXPECT_EQ(t, offline_pages(mem, FROM, BLOCK(1), &opts, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, res.fail.pfn, FROM);
 	EXPECT_EQ(t, res.moved, PAGEBLOCK_PAGES - 2);
-	if (READ_ONCE(mov.pages[FROM]->pincount))
-		mem_unpin_page(mem, mov.pages[FROM]);
+	unpin_the_first(t);
+}
+
+/* Both keep the range online: the pin could go, and the operation would still fail. */
+static void missing_memory_is_named_before_a_blocker(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
+	struct memory *mem = NEED(t, pinned_and_no_target(t));
+	struct offline_result res;
+
+	EXPECT_EQ(t, offline_pages(mem, FROM, BLOCK(1), &opts, &res), -ENOMEM);
+	EXPECT_EQ(t, res.fail.why, WHY_NO_TARGET);
+	unpin_the_first(t);
+}
+
+/* ---- progress ---- */
+
+#define SLOW    12           /* pages in use that become free one by one */
+#define SLOW_NS 150000000ULL /* shorter than an offline waits without progress */
+
+static struct page *slow[SLOW];
+static unsigned slow_left;
+static u64 slow_at;
+
+/* The second page is refused, and the first pinned, until the last of the pages behind is free. */
+static void free_one_in_time(void)
+{
+	u64 now = arch_clock_ns();
+
+	if (now < slow_at)
+		return;
+	slow_at = now + SLOW_NS;
+	if (slow_left)
+		EXPECT_EQ(mov.t, mem_free_pages(mov.mem, slow[--slow_left], 0), 0);
+	mov.refuse = slow_left > 0;
+	if (!mov.refuse)
+		mem_unpin_page(mov.mem, mov.pages[FROM]);
+}
+
+/* All the time the first blocker is the same page; the pages behind it become free. */
+static void pages_freed_behind_the_blocker_are_progress(struct ktest *t)
+{
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
+	struct memory *mem = NEED(t, all_movable(t));
+	struct offline_result res;
+	u32 i;
+
+	for (i = 0; i < SLOW && FROM + 2 + i < LAST; i++) {
+		mov_free((u32)FROM + 2 + i);
+		slow[i] = NEED(t, take_block(zone_in(mem, ZONE_MOVABLE), 0, MT_MOVABLE));
+	}
+	slow_left = i;
+	slow_at = 0;
+	for (i = 0; i < mov.nr; i++)
+		if (i > FROM + 1 && mov.pages[i])
+			mov_free(i);
+	mov.refuse = 1;
+	mov.on_refuse = free_one_in_time;
+	EXPECT_EQ(t, offline_pages(mem, FROM, BLOCK(1), &opts, &res), 0);
+	EXPECT_EQ(t, res.fail.why, WHY_NONE);
+	if (!res.fail.why)
+		EXPECT_EQ(t, online_pages(mem, FROM, BLOCK(1), NULL), 0);
+	while (slow_left)
+		EXPECT_EQ(t, mem_free_pages(mem, slow[--slow_left], 0), 0);
+	unpin_the_first(t);
+}
+
+/* ---- ends ---- */
+
+static struct {
+	struct memory *mem;
+	struct page *pin; /* pinned from the isolation on; NULL: none */
+	u32 cancel;
+	unsigned isolated, commit;
+} seen;
+
+static bool range_is_isolated(void)
+{
+	return pageblock_isolated(pageblock_of(seen.mem, FROM)) &&
+	    pageblock_isolated(pageblock_of(seen.mem, FROM + BLOCK(1))) &&
+	    pageblock_state(pageblock_of(seen.mem, FROM)) == PB_ONLINE;
+}
+
+static void note_isolated(void *arg)
+{
+	EXPECT(mov.t, range_is_isolated() && !seen.commit);
+	if (!seen.isolated++ && seen.pin)
+		EXPECT_EQ(mov.t, pin_page(seen.pin), 0);
+}
+
+static void note_commit(void *arg)
+{
+	EXPECT(mov.t, range_is_isolated() && seen.isolated == 1);
+	EXPECT_EQ(mov.t, test_pages_isolated(seen.mem, FROM, BLOCK(2), NULL), 0);
+	seen.commit++;
+}
+
+/* Offline two pageblocks with the result @err; each hook is called as often as given. */
+static void expect_end(
+    struct ktest *t, enum iso_policy policy, u64 ns, int err, unsigned isolated, unsigned commit)
+{
+	const struct offline_opts opts = {.policy = policy,
+	    .deadline_ns = ns,
+	    .cancel = &seen.cancel,
+	    .on_isolated = note_isolated,
+	    .on_commit = note_commit};
+	struct zone *zone = zone_in(seen.mem, ZONE_MOVABLE);
+	unsigned was = zone->nr_isolated;
+	u32 depth = zone->pcp_depth;
+	struct offline_result res;
+
+	seen.isolated = seen.commit = 0;
+	EXPECT_EQ(t, offline_pages(seen.mem, FROM, BLOCK(2), &opts, &res), err);
+	if (seen.isolated && seen.pin)
+		mem_unpin_page(seen.mem, seen.pin);
+	EXPECT_EQ(t, seen.isolated, isolated);
+	EXPECT_EQ(t, seen.commit, commit);
+	EXPECT_EQ(t, zone->pcp_depth, depth);
+	EXPECT_EQ(t, zone->nr_isolated, was);
+	EXPECT(t, LIST_EMPTY(&seen.mem->claims));
+	/* A round after each pass but the last, and one before. */
+	if (isolated && policy == ISO_REDRAIN)
+		EXPECT(t, res.rounds >= res.loops);
+}
+
+/* For each way in which the operation can end: what it calls, and that it undoes what it did. */
+static void each_end_calls_its_hooks_and_undoes_the_rest(struct ktest *t)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
+	unsigned p;
+
+	REQUIRE(t, mov_begin(t, mem));
+	seen.mem = mem;
+	seen.cancel = 0;
+	for (p = 0; p < NR_ISO_POLICIES; p++) {
+		enum iso_policy policy = (enum iso_policy)p;
+
+		expect_end(t, policy, 0, 0, 1, 1);
+		EXPECT_EQ(t, online_pages(mem, FROM, BLOCK(2), NULL), 0);
+		mov_fill_range(FROM, FROM + BLOCK(1));
+		seen.pin = NEED(t, mov.pages[3]);
+		expect_end(t, policy, 0, -EBUSY, 1, 0);
+		expect_end(t, policy, 1, -ETIMEDOUT, 1, 0);
+		seen.cancel = 1;
+		expect_end(t, policy, 0, -EINTR, 1, 0);
+		seen.cancel = 0;
+		seen.pin = NULL;
+		while (mov.nr > 0)
+			mov_free(--mov.nr);
+		set_isolated(zone, FROM + BLOCK(1), true);
+		expect_end(t, policy, 0, -EBUSY, 0, 0);
+		set_isolated(zone, FROM + BLOCK(1), false);
+	}
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	WRITE_ONCE(zone->pcp_depth, 65535u);
+	expect_end(t, ISO_DISABLE, 0, -EOVERFLOW, 0, 0);
+	WRITE_ONCE(zone->pcp_depth, 1u);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	mov_end(t);
 }
 
@@ -151,5 +326,8 @@ static void standby_memory_does_not_come_by_request(struct ktest *t)
 KTEST_SUITE(offline_passes, KTEST_QUICK,
     KTEST(free_memory_behind_the_range_is_no_progress, KTEST_SLOW),
     KTEST(memory_that_came_back_is_no_reason, KTEST_SLOW),
+    KTEST(missing_memory_is_named_before_a_blocker, KTEST_SLOW),
+    KTEST(pages_freed_behind_the_blocker_are_progress, KTEST_SLOW),
+    KTEST(each_end_calls_its_hooks_and_undoes_the_rest, KTEST_SLOW),
     KTEST(success_after_several_passes_has_no_reason), KTEST(long_range_goes_and_comes),
     KTEST(standby_memory_does_not_come_by_request));
