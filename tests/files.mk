@@ -222,6 +222,7 @@ TEST_SRCS += tests/suites/mm/migrate/test_compact_vm.c
 TEST_SRCS += tests/suites/mm/isolate/test_contig.c
 TEST_SRCS += tests/suites/mm/isolate/test_cma.c
 TEST_SRCS += tests/suites/mm/isolate/test_cma_hotplug.c
+TEST_SRCS += tests/suites/mm/isolate/test_cma_runs.c
 TEST_SRCS += tests/suites/mm/isolate/test_cma_lent.c
 TEST_SRCS += tests/suites/mm/offline/test_offline_query.c
 TEST_SRCS += tests/suites/mm/offline/test_offline_node.c

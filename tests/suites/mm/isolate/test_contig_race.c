@@ -144,6 +144,42 @@ static void range_that_moves_to_another_node_is_refused(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+static struct cma area;
+
+static void alloc_in_area(void *arg)
+{
+	struct page *page = NULL;
+
+	late.err = cma_alloc(&area, 1, 0, &page);
+	late.start = page ? page_to_pfn_in(late.mem, page) : PFN_NONE;
+}
+
+/* A pageblock of the area goes offline after a run in it was found: the run counts as busy. */
+static void run_that_goes_offline_is_busy(struct ktest *t)
+{
+	struct memory *mem;
+	unsigned i;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	mem = NEED(t, ktest_memory(t, 0, 12, 0));
+	all_caches_off(t, mem);
+	REQUIRE(t, !cma_create(&area, "area", mem, BLOCK(4), BLOCK(3)));
+	REQUIRE(t, hold_after_check(mem, alloc_in_area));
+	/* The first run lies in one of these, from whichever end the area is searched. */
+	for (i = 4; i < 7; i += 2)
+		EXPECT_EQ(t, offline_pages(mem, BLOCK(i), BLOCK(1), NULL, NULL), 0);
+	release_it(mem);
+	EXPECT_EQ(t, late.err, 0);
+	EXPECT_EQ(t, ALIGN_DOWN(late.start, PAGEBLOCK_PAGES), BLOCK(5));
+	if (!late.err)
+		EXPECT_EQ(t, cma_free(&area, pfn_to_page_in(mem, late.start), 1), 0);
+	for (i = 4; i < 7; i += 2)
+		EXPECT_EQ(t, online_pages(mem, BLOCK(i), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, cma_destroy(&area), 0);
+	expect_sound(t, mem);
+}
+
 KTEST_SUITE(contig_race, KTEST_QUICK, KTEST(area_is_not_created_over_another),
     KTEST(range_that_becomes_an_area_is_not_taken_from_it),
-    KTEST(range_that_moves_to_another_node_is_refused));
+    KTEST(range_that_moves_to_another_node_is_refused), KTEST(run_that_goes_offline_is_busy));

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a run that went offline since it was found ends the allocation
+ * layer: contract
+ * file: mm/hotplug/cma.c
+ */
+
+static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *out)
+{
+	unsigned long size = cma->end - cma->start, at = 0;
+	int err = -ENOMEM;
+
+	while ((at = find_run(cma, at, nr, align)) < size) {
+		pfn_t pfn = cma->start + at;
+		struct mm_fail fail = {.pfn = pfn};
+
+		KASSERT(!(pfn & ((1UL << align) - 1)) && pfn + nr <= cma->end);
+		err = alloc_contig_range(cma->mem, pfn, pfn + nr, MT_CMA, &fail);
+		if (!err) {
+			mark_used(cma, at, nr, true);
+			*out = pfn;
+		}
+		if (err != -EBUSY)
+			return err;
+		at = behind(cma, at, nr, &fail);
+	}
+	return err;
+}
