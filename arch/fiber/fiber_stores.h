@@ -11,8 +11,11 @@ extern enum fiber_model fiber_model;
 /* Called, if not NULL, before each store and each atomic operation that types.h notes. */
 extern void (*fiber_at_store)(void);
 
-/* For the macros of types.h (RACE_BUILD): before a store of @size bytes; at a full barrier. */
-void store_begins(void *p, size_t size);
+/*
+ * For the macros of types.h (RACE_BUILD): before a store of @size bytes to the expression @what; at
+ * a full barrier.
+ */
+void store_begins(void *p, size_t size, const char *what);
 void stores_out(void);
 /* This CPU is preempted: the others do not see the stores that it has noted, until it goes on. */
 void stores_hold(void);

@@ -206,6 +206,7 @@ static void a_page_of_an_owner_does_not_move_to_a_frame_that_broke(struct ktest 
 	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 
 	the_memory = mem;
+	the_page = NULL;
 	owned.owner.ops = &ops;
 	REQUIRE(t, page_make_movable(mem, page, &owned.owner, 0));
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
@@ -213,6 +214,7 @@ static void a_page_of_an_owner_does_not_move_to_a_frame_that_broke(struct ktest 
 	EXPECT_EQ(t, failed, -EBUSY);
 	EXPECT(t, !owned.moved);
 	page_release_movable(mem, owned.moved ? the_page : page);
+	REQUIRE(t, the_page);
 	EXPECT(t, is_retired(mem, page_to_pfn_in(mem, the_page)));
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, the_page)), 0);
 }
