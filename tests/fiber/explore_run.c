@@ -5,9 +5,9 @@
  * A set has two or three roles, threads of the kernel or programs bound to CPUs 1, 2 and 3. It is
  * run without preemption; then with one preemption, at each lock and point, in favour of each CPU,
  * with and without a tick, its stores seen at once or late; then with two and three random
- * preemptions. After each run all roles
- * must have ended with results that some order of their steps allows, and all memory must be free.
- * The first bad run is printed with its preemptions.
+ * preemptions, and half as often again with late stores. After each run all roles must have ended
+ * with results that some order of their steps allows, and all memory must be free. The first bad
+ * run is printed with its preemptions.
  *
  * Owns:  x, the roles and the data they share.
  */
@@ -168,7 +168,8 @@ int explore(void *arg)
 		    .late = i / (2 * ROLES) & 1};
 		run_once();
 	}
-	for (step = 0; step < RANDOM * (1 + set_now->rare); step++, runs++) {
+	for (step = 0; step < RANDOM * (1 + set_now->rare) * 3 / 2; step++, runs++) {
+		bool late = step >= RANDOM * (1 + set_now->rare);
 		unsigned at = 0;
 
 		nr_cuts = 2 + (unsigned)((ktest_rand(&rand) >> 8) % (THREADS_CUTS - 1));
@@ -178,7 +179,7 @@ int explore(void *arg)
 			cuts[i] = (struct threads_cut){.at = at,
 			    .cpu = 1 + (unsigned)((ktest_rand(&rand) >> 8) % ROLES),
 			    .tick = (ktest_rand(&rand) >> 8) % 3 == 0,
-			    .late = (ktest_rand(&rand) >> 8) % 2 == 0};
+			    .late = late && (ktest_rand(&rand) >> 8) % 2 == 0};
 		}
 		run_once();
 	}
