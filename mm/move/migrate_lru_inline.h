@@ -263,6 +263,7 @@ static u32 mig_replace(
 	 * copy off a list waits for the object's lock.
 	 */
 	done = lru_replace_pages(mem, old, new, nr);
+	KASSERT(done <= nr);
 	for (i = 0; i < done; i++)
 		*slot[i] = (uintptr_t) new[i];
 	rmap_arrive(object, old, new, done);

@@ -9,12 +9,12 @@ static void take_range(struct wire_call *c, struct bytes *b)
 	u8 start = take_u8(b), len = take_u8(b);
 
 	c->a = (s64)block_pfn(m.first + start % (m.blocks + 2));
-	c->b = (len & 7) * PAGEBLOCK_PAGES;
+	c->b = (s64)((len & 7) * PAGEBLOCK_PAGES);
 	if ((len & 0xf0) == 0xf0) {
 		c->a += len & 8 ? 3 : 0;
 		c->b = len & 4 ? -1 - c->a - (len & 3) : c->b + 1;
 	} else if ((len & 0xf0) == 0xe0) {
-		c->b = m.blocks * PAGEBLOCK_PAGES;
+		c->b = (s64)(m.blocks * PAGEBLOCK_PAGES);
 	}
 }
 
