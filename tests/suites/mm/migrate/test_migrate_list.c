@@ -209,7 +209,7 @@ static void target_that_broke_is_not_moved_to(struct ktest *t)
 	EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, page), &pages), 0);
 	EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
 	REQUIRE(t, broken_target);
-	EXPECT_EQ(t, stats.retries, 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_AGAIN), 1);
 	EXPECT_EQ(t, lister.calls, 1);
 	/* The broken target was retired when it was given back. */
 	EXPECT_EQ(t, word_state(page_word(broken_target)), PG_HWPOISON);
@@ -217,8 +217,87 @@ static void target_that_broke_is_not_moved_to(struct ktest *t)
 	expect_each(t, mem, 1, PG_MOVABLE_OPS);
 }
 
+/* ---- what is counted ---- */
+
+static struct page *get_none(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	return NULL;
+}
+
+/* The ends that a move of one page can have. */
+static const struct {
+	unsigned busy; /* so many tries find the page in use */
+	int answer;    /* of its owner, at last */
+	bool released, no_target;
+	enum mm_why why; /* WHY_NONE: the page has not failed */
+} ends[] = {{.why = WHY_NONE}, {.busy = 3}, {.busy = 10000, .why = WHY_BUSY},
+    {.answer = -EBUSY, .why = WHY_PINNED}, {.busy = 2, .answer = -EBUSY, .why = WHY_PINNED},
+    {.answer = -EHWPOISON, .why = WHY_HWPOISON}, {.no_target = true, .why = WHY_NO_TARGET},
+    {.released = true}};
+
+/* Each try of the page is one event, and none if its owner has released it. */
+static void expect_end(struct ktest *t, struct memory *mem, unsigned nr)
+{
+	u64 ok = mm_event_sum(mem, EV_MIGRATE_OK), again = mm_event_sum(mem, EV_MIGRATE_AGAIN),
+	    fail = mm_event_sum(mem, EV_MIGRATE_FAIL);
+	struct migrate_target to = {
+	    .get = ends[nr].no_target ? get_none : migrate_anywhere.get, .give_back = give_back};
+	struct isolated_pages pages = {.to = &to};
+	struct migrate_stats stats = {0};
+	struct mm_fail reason = {.pfn = PFN_NONE};
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
+	bool failed = ends[nr].why != WHY_NONE;
+	pfn_t pfn = page_to_pfn_in(mem, page);
+
+	lister.busy = ends[nr].busy;
+	lister.answer = ends[nr].answer;
+	lister.calls = 0;
+	page_make_movable(mem, page, &lister.owner, 0);
+	EXPECT_EQ(t, isolate_page(mem, pfn, &pages), 0);
+	if (ends[nr].released)
+		page_release_movable(mem, page);
+	EXPECT_EQ(t, migrate_isolated(mem, &pages, &reason, &stats), failed);
+	EXPECT_EQ(t, reason.pfn, failed ? pfn : PFN_NONE);
+	EXPECT_EQ(t, reason.why, ends[nr].why);
+	EXPECT_EQ(t, stats.no_target, ends[nr].no_target);
+	ok = mm_event_sum(mem, EV_MIGRATE_OK) - ok;
+	again = mm_event_sum(mem, EV_MIGRATE_AGAIN) - again;
+	EXPECT_EQ(t, ok, !failed && !ends[nr].released);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_FAIL) - fail, failed);
+	EXPECT(t, lister.calls <= MIGRATE_PASSES);
+	if (lister.calls)
+		EXPECT_EQ(t, again, lister.calls - 1);
+	else
+		EXPECT_EQ(t, again, 0);
+	expect_each(t, mem, !ends[nr].released, PG_MOVABLE_OPS);
+}
+
+static void each_end_of_a_page_is_counted(struct ktest *t)
+{
+	struct memory *mem = NEED(t, list_pages(t, 0, 0, &lister_ops));
+	unsigned nr;
+
+	for (nr = 0; nr < ARRAY_SIZE(ends); nr++)
+		expect_end(t, mem, nr);
+}
+
+/* A page with all the references that its word can count gets no further one. */
+static void page_with_too_many_references_is_not_isolated(struct ktest *t)
+{
+	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
+	const u32 full = PAGE_WORD(PAGE_REF_MAX, PG_MOVABLE_OPS, 0);
+
+	putback_movable_page(mem, listed[0]);
+	WRITE_ONCE(listed[0]->word, full);
+	EXPECT(t, isolate_movable_page(mem, page_to_pfn_in(mem, listed[0])) < 0);
+	EXPECT_EQ(t, page_word(listed[0]), full);
+	WRITE_ONCE(listed[0]->word, PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	expect_each(t, mem, 1, PG_MOVABLE_OPS);
+}
+
 KTEST_SUITE(migrate_list, KTEST_QUICK, KTEST(more_pages_than_a_batch_are_moved),
     KTEST(pages_in_use_are_moved_later), KTEST(page_that_stays_in_use_stays_where_it_is),
     KTEST(lent_page_is_put_back_as_one), KTEST_COST(pinned_page_is_tried_once),
     KTEST(broken_page_is_not_isolated), KTEST(page_that_broke_is_not_offered_to_its_owner),
-    KTEST(target_that_broke_is_not_moved_to));
+    KTEST(target_that_broke_is_not_moved_to), KTEST(each_end_of_a_page_is_counted),
+    KTEST(page_with_too_many_references_is_not_isolated));
