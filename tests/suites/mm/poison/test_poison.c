@@ -71,6 +71,7 @@ static void many_pages_of_one_block_break(struct ktest *t)
 		out[at] = true;
 	}
 	expect_poisoned(t, mem, nr);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_RETIRED), nr);
 	for (i = 0; i < PAGEBLOCK_PAGES; i++)
 		EXPECT_EQ(t, is_retired(mem, BLOCK(1) + i), out[i]);
 	for (i = 0; i < PAGEBLOCK_PAGES; i++)
@@ -156,7 +157,7 @@ static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
 	for (i = 0; i < 4; i++)
 		EXPECT(t, is_retired(mem, page_to_pfn_in(mem, page[i])));
-	EXPECT_COUNTED(t, mem, EV_POISON_RETIRED, 4);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_RETIRED), 4);
 	expect_poisoned(t, mem, 4);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page[i])), 0);
