@@ -10,11 +10,13 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 	case -EAGAIN:
 		if (pass + 1 < MIGRATE_PASSES) {
 			l->stats->retries++;
+			MM_EVENT(l->mem, MIGRATE_AGAIN);
 			return true;
 		}
 		break;
 	case 0:
 		l->stats->moved++;
+		MM_EVENT(l->mem, MIGRATE_OK);
 		l->stats->at_try[MIN(pass, ARRAY_SIZE(l->stats->at_try) - 1)]++;
 		mem_put_page(l->mem, page);
 		return false;
@@ -26,6 +28,7 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 	if (l->failed == 0)
 		mm_fail(l->fail, page_to_pfn_in(l->mem, page), migrate_why(err), err);
 	l->failed++;
+	MM_EVENT(l->mem, MIGRATE_FAIL);
 	l->kind->putback(l->mem, page);
 	return false;
 }

@@ -33,4 +33,5 @@ void poison_take_free(struct zone *zone, pfn_t pfn)
 	page->owner = NULL;
 	WRITE_ONCE(page->word, RETIRED_WORD);
 	WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned + 1));
+	MM_EVENT(zone->mem, POISON_RETIRED);
 }
