@@ -252,7 +252,7 @@ static void expect_end(struct ktest *t, struct memory *mem, unsigned nr)
 	lister.busy = ends[nr].busy;
 	lister.answer = ends[nr].answer;
 	lister.calls = 0;
-	page_make_movable(mem, page, &lister.owner, 0);
+	make_movable(mem, page, &lister.owner, 0);
 	EXPECT_EQ(t, isolate_page(mem, pfn, &pages), 0);
 	if (ends[nr].released)
 		page_release_movable(mem, page);
