@@ -224,7 +224,7 @@ bool slot_bank_lacks_memory(const struct slot_bank *bank)
 }
 
 /* May a device be tried again that was refused for lack of memory? */
-static bool has_memory(const struct slot_bank *bank, const struct slot *slot)
+static bool may_be_tried_again(const struct slot_bank *bank, const struct slot *slot)
 {
 	const struct slot_user *user = &bank->user;
 
@@ -259,7 +259,7 @@ static void look_at_slot(struct slot_bank *bank, unsigned i)
 		is_odd(bank, i, "reports a new device, but had one already");
 	if (slot->state == SLOT_EMPTY || (slot->state == SLOT_REFUSED && status & INSERT))
 		arrive(bank, i, false);
-	else if (has_memory(bank, slot))
+	else if (may_be_tried_again(bank, slot))
 		arrive(bank, i, true);
 	if (status & REMOVE)
 		depart(bank, i);

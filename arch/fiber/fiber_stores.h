@@ -24,7 +24,7 @@ void stores_go_on(void);
 void stores_drain(void);
 void stores_leave(void);
 /*
- * What the source calls the word of store number @i, from the oldest, that the others do not see
+ * The source's name for the word of store number @i, from the oldest, that the others do not see
  * yet; NULL: there are fewer.
  */
 const char *stores_unseen(unsigned cpu, unsigned i);

@@ -211,16 +211,6 @@ static bool mig_copy(struct memory *mem, struct page *src)
 	return false;
 }
 
-/* The bit of @page, which is in pages[]. */
-static u32 mig_bit(struct page **pages, const struct page *page)
-{
-	unsigned i = 0;
-
-	while (pages[i] != page)
-		i++;
-	return 1U << i;
-}
-
 /*
  * Replace the markers of the pages in @hold, a bit for each: by the page's copy if the page is in
  * @frozen, else by the page itself.  err[]: -ENOENT if the slot does not have the marker any more.
@@ -232,6 +222,7 @@ static u32 mig_replace(
 	struct page *old[MIG_AT_ONCE], *new[MIG_AT_ONCE];
 	struct memory *mem = object->mem;
 	u64 *slot[MIG_AT_ONCE];
+	u8 bit[MIG_AT_ONCE];
 	unsigned i, nr = 0, done;
 
 	FOR_EACH_OF(hold, i)
@@ -255,6 +246,7 @@ static u32 mig_replace(
 		}
 		if (page_word(src) & FLAGS_MOVED)
 			page_set_flags(dst, page_word(src) & FLAGS_MOVED);
+		bit[nr] = (u8)i;
 		old[nr] = src;
 		new[nr++] = dst;
 	}
@@ -268,7 +260,7 @@ static u32 mig_replace(
 		*slot[i] = (uintptr_t) new[i];
 	rmap_arrive(object, old, new, done);
 	for (; done < nr; done++)
-		hold &= ~mig_bit(pages, old[done]);
+		hold &= ~(1U << bit[done]);
 	return hold;
 }
 

@@ -239,15 +239,6 @@ static enum outcome ask_thread(
 
 /* ---- wishes ---- */
 
-/*
- * Has work of this kind ended so recently that it would not do more now?  The state of memory that
- * made it fail need not last, but requests that fail must not keep the thread working in vain.
- */
-static bool just_ended(const struct ticket_queue *queue)
-{
-	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_look_ns);
-}
-
 /* Leave a ticket for the request @bit in *@bits. */
 static void leave_ticket(struct reclaim *r, struct ticket_queue *queue, u64 *bits, u64 bit)
 {

@@ -50,15 +50,10 @@ static inline bool reserve_has_reason(const struct node *node, const struct zone
 	return false;
 }
 
-static inline bool recently_ended(const struct ticket_queue *queue)
-{
-	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_look_ns);
-}
-
 /* Is work of this kind asked for, under way, or over since so short a time that it is not due? */
 static inline bool work_left(const struct ticket_queue *queue)
 {
-	return READ_ONCE(queue->done) != READ_ONCE(queue->asked) || recently_ended(queue);
+	return READ_ONCE(queue->done) != READ_ONCE(queue->asked) || just_ended(queue);
 }
 
 /* A zone that could be helped, and its term. */

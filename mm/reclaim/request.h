@@ -73,6 +73,14 @@ bool request_over(const struct request *q);
 enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
     const void *arg, u64 timeout_ns);
 extern u64 reclaim_look_ns;
+/*
+ * Has work of this kind ended so recently that it would not do more now?  The state of memory that
+ * made it fail need not last, but requests that fail must not keep the thread working in vain.
+ */
+static inline bool just_ended(const struct ticket_queue *queue)
+{
+	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_look_ns);
+}
 
 /* The remedies, in order.  None makes a cross-call; each may sleep. */
 

@@ -105,7 +105,7 @@ enum wire_code { WIRE_CALLS_OF(WIRE_CALL_ID) NR_CALLS };
  * options.
  */
 enum { OFFLINE_CANCELLED = 1, OFFLINE_LATE = 2, OFFLINE_PLAIN = 4 };
-/* What becomes of one of the pages between their isolation and their move. */
+/* The fate of one of the pages between their isolation and their move. */
 enum { MEANWHILE_NOTHING, MEANWHILE_PIN, MEANWHILE_DROP };
 
 struct wire_call {

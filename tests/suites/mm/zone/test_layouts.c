@@ -32,7 +32,7 @@ static bool is_far(const struct zone *zone)
 	return zone->node != arch_cpu_node(0) % 2;
 }
 
-/* What a memory allocates at its start; used again for the next layout. */
+/* The memory that a layout allocates at its start; used again for the next one. */
 static char space[1UL << 20] __attribute__((aligned(64)));
 static size_t space_used;
 
