@@ -129,7 +129,7 @@ u64 act_load_allocs(const struct act_load *load, unsigned i)
 
 u64 act_load_misses(const struct act_load *load, unsigned i)
 {
-	return READ_ONCE(load->mem->pcp[load->loader[i].cpu]->event[EV_ALLOC_DIRECT]);
+	return READ_ONCE(load->mem->pcp[load->loader[i].cpu]->event[EV_ALLOC_UNCACHED]);
 }
 
 bool act_load_stop(struct act_load *load)

@@ -93,7 +93,7 @@ static u64 slow_operations(void)
 {
 	const struct pcp *pcp = kernel_memory.pcp[OTHER];
 
-	return READ_ONCE(pcp->event[EV_ALLOC_SLOW]) + READ_ONCE(pcp->event[EV_FREE_DIRECT]);
+	return READ_ONCE(pcp->event[EV_ALLOC_SLOW]) + READ_ONCE(pcp->event[EV_FREE_UNCACHED]);
 }
 
 /* Print the figure policy_POLICY_WHAT, named after @policy and @what. */

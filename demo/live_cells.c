@@ -241,7 +241,7 @@ void live_cpu_read(
 {
 	const struct pcp *pcp = mem->pcp[cpu];
 	u64 refilled = READ_ONCE(pcp->event[EV_PCP_REFILL_PAGES]);
-	u64 direct = READ_ONCE(pcp->event[EV_ALLOC_DIRECT]);
+	u64 direct = READ_ONCE(pcp->event[EV_ALLOC_UNCACHED]);
 	u64 drained = READ_ONCE(pcp->event[EV_PCP_DRAINED]);
 	unsigned i, stack = READ_ONCE(pcp->first[GFP_MOVABLE]);
 

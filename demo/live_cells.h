@@ -67,7 +67,7 @@ struct live_cpu {
 	bool online, waiting;    /* waiting: it has not answered a drain round's IPI */
 	unsigned fill, capacity; /* blocks of all orders for movable pages */
 	int hits;                /* per cent, -1: unknown */
-	u64 refilled, direct;    /* PCP_REFILL_PAGES and ALLOC_DIRECT, a second ago */
+	u64 refilled, direct;    /* PCP_REFILL_PAGES and ALLOC_UNCACHED, a second ago */
 	u64 drained;             /* PCP_DRAINED, at the last reading */
 	u64 asked_until;         /* the time until which "gives back" is shown */
 	u64 given;               /* the number of blocks that is shown with it */

@@ -364,13 +364,13 @@ static bool adds_up(const struct trace *trace, const struct trace_report *report
 static void run_workers(struct replay *r, struct trace_report *report)
 {
 	u64 slow_allocs = mm_event_sum(r->mem, EV_ALLOC_SLOW);
-	u64 slow_frees = mm_event_sum(r->mem, EV_FREE_DIRECT);
+	u64 slow_frees = mm_event_sum(r->mem, EV_FREE_UNCACHED);
 	u64 start = arch_clock_ns();
 
 	let_run(r, true);
 	report->elapsed_ns = arch_clock_ns() - start;
 	report->slow_allocs = mm_event_sum(r->mem, EV_ALLOC_SLOW) - slow_allocs;
-	report->slow_frees = mm_event_sum(r->mem, EV_FREE_DIRECT) - slow_frees;
+	report->slow_frees = mm_event_sum(r->mem, EV_FREE_UNCACHED) - slow_frees;
 }
 
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,

@@ -84,7 +84,7 @@ phys_t boot_alloc_raw(size_t bytes, size_t align)
 	       pa = memblock_alloc(&memblock, size, line, 0, low_end);
 	pfn_t end;
 
-	if (!pa && kernel_cr3 && !boot_stands_by(&plan, low_end >> PAGE_SHIFT, PFN_NONE, &end))
+	if (!pa && kernel_cr3 && !boot_is_standby(&plan, low_end >> PAGE_SHIFT, PFN_NONE, &end))
 		pa = memblock_alloc(&memblock, size, line, low_end, (phys_t)end << PAGE_SHIFT);
 	if (!pa)
 		panic("boot: no memory %sfor %zu bytes", kernel_cr3 ? "" : "below 4 GiB ", bytes);
@@ -193,7 +193,7 @@ static void by_parts(pfn_t start, pfn_t end, void (*fn)(pfn_t start, pfn_t end, 
 {
 	while (start < end) {
 		pfn_t to;
-		bool standby = boot_stands_by(&plan, start, end, &to);
+		bool standby = boot_is_standby(&plan, start, end, &to);
 
 		fn(start, to, standby);
 		start = to;

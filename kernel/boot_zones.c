@@ -245,7 +245,7 @@ void boot_zones_add(const struct boot_plan *plan, struct memory *mem)
 	}
 }
 
-bool boot_stands_by(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to)
+bool boot_is_standby(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to)
 {
 	unsigned i;
 

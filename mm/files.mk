@@ -25,7 +25,7 @@ MM_SRCS += mm/core/pcp.c
 MM_SRCS += mm/core/pcp_slow.c
 MM_SRCS += mm/core/claim.c
 MM_SRCS += mm/core/zonelist.c
-MM_SRCS += mm/core/direct.c
+MM_SRCS += mm/core/uncached.c
 # 5: drain rounds, which empty the caches
 MM_SRCS += mm/core/drain_cpu.c
 MM_SRCS += mm/core/drain.c

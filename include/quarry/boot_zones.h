@@ -40,6 +40,6 @@ void boot_zones_plan(const struct boot_machine *m, struct boot_plan *plan);
 /* Add the zones to @mem, still empty. */
 void boot_zones_add(const struct boot_plan *plan, struct memory *mem);
 /* Is the page at @start standby?  The answer holds for [@start, *@to); *@to is @end at most. */
-bool boot_stands_by(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to);
+bool boot_is_standby(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to);
 
 #endif

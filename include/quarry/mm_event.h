@@ -10,9 +10,9 @@
 	X(PCP_SPILL)          /* frees that found their stack full or off */                       \
 	X(PCP_SPILL_BLOCKS)   /* cached blocks that spills gave back */                            \
 	X(PCP_DRAINED)        /* blocks given back by drains and rounds */                         \
-	X(FREE_DIRECT)        /* blocks that went straight to the buddy allocator */               \
+	X(FREE_UNCACHED)      /* blocks that went straight to the buddy allocator */               \
 	X(FREE_ISOLATED)      /* blocks freed into an isolated pageblock */                        \
-	X(ALLOC_DIRECT)       /* blocks taken straight from the buddy allocator for a caller */    \
+	X(ALLOC_UNCACHED)     /* blocks taken straight from the buddy allocator for a caller */    \
 	X(ALLOC_SLOW)         /* allocations that found no page at the first try */                \
 	X(ALLOC_FAIL)         /* allocations that returned NULL */                                 \
 	X(ALLOC_ATOMIC_FAIL)  /* failed allocations of callers that may not sleep */               \

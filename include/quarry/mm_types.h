@@ -219,7 +219,7 @@ struct pcp {
 	 * mm/hotplug/page_isolation.c)
 	 */
 	u8 unfinished, work, round_zone;
-	u16 look_stack, look_left;
+	u16 scan_stack, scan_left;
 	/* STACKS_PER_ZONE of no zone, whose capacity is 0; then those of each zone. */
 	struct pcp_stack stack[];
 };

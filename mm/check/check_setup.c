@@ -237,8 +237,8 @@ static bool check_cpu(struct setup *c, unsigned cpu)
 		CHECK(c, pcp->first[gfp] % STACKS_PER_ZONE == (unsigned)gfp_type(gfp),
 		    "I-P5 type of a CPU's first stack", cpu, pcp->first[gfp], gfp);
 	}
-	CHECK(c, !pcp->round_zone && !pcp->look_stack && !pcp->look_left,
-	    "I-P5 place of a CPU in a round", cpu, pcp->round_zone, pcp->look_left);
+	CHECK(c, !pcp->round_zone && !pcp->scan_stack && !pcp->scan_left,
+	    "I-P5 place of a CPU in a round", cpu, pcp->round_zone, pcp->scan_left);
 	return true;
 }
 

@@ -246,14 +246,14 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 
 	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
 	/* The tree of standby memory has no meaning. */
-	if (!block_stands_by(c->zone, block)) {
+	if (!block_is_standby(c->zone, block)) {
 		CHECK(c, tree->list == 0 && tree->alone == 0, "I-O2 listed offline", block,
 		    tree->list, tree->alone);
 		CHECK(c, !tree->map.counts && free_map_ok(&tree->map), "I-O2 free blocks offline",
 		    block, tree->map.counts, 0);
 	}
 	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
-	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(c->zone, block)) {
+	if (pageblock_state(pb) == PB_OFFLINE && block_is_standby(c->zone, block)) {
 		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES,
 		    "I-N6 flagged standby", block, pb->nr_poisoned, PAGEBLOCK_PAGES);
 		return true;
@@ -297,7 +297,7 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 			return false;
 		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
 		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
-		CHECK(c, pageblock_state(pb) != PB_ONLINE || !block_stands_by(zone, block),
+		CHECK(c, pageblock_state(pb) != PB_ONLINE || !block_is_standby(zone, block),
 		    "I-O4 online, and stands by", block, zone->standby, zone->standby_end);
 		if (pageblock_state(pb) != PB_ONLINE) {
 			if (!check_offline(c, block))

@@ -103,7 +103,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	struct page *page = alloc_direct(mem, gfp, order);
+	struct page *page = alloc_uncached(mem, gfp, order);
 	struct mm_task *task = port_task();
 
 	if (page)
@@ -177,7 +177,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	size_t nr;
 	u32 word;
 
-	if (free_direct(mem, page, order))
+	if (free_uncached(mem, page, order))
 		return 0;
 	if (!page_number(mem, page, &nr) || !pfn_valid_in(mem, mem->start_pfn + nr))
 		return bad_free(mem, page, order, "no such page");

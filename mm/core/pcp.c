@@ -131,7 +131,7 @@ struct page *pcp_refill(
 		MM_EVENT_ADD(mem, PCP_REFILL_PAGES, got);
 	}
 	if (one)
-		MM_EVENT(mem, ALLOC_DIRECT);
+		MM_EVENT(mem, ALLOC_UNCACHED);
 	return one;
 }
 

@@ -115,16 +115,16 @@ struct page **pcp_slots(const struct zone *zone, const struct pcp *pcp, unsigned
 /* Give a stack its part, when it is first used.  Owner, irqs off. */
 void pcp_give_slots(const struct zone *zone, struct pcp *pcp, unsigned stack);
 
-/* ---- without the caches (direct.c) ---- */
+/* ---- without the caches (uncached.c) ---- */
 
 /*
  * Take a block, not zeroed, from the zone that this CPU's requests with @gfp try first.  NULL: use
  * the slow path, because the order has a stack that is on, or the zone is short of memory or has no
  * block of the type.
  */
-struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
+struct page *alloc_uncached(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* Free a block that has no stack, or whose stack is off.  False: the slow path must free it. */
-bool free_direct(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
+bool free_uncached(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /* ---- the slow paths (pcp_slow.c) ---- */
 

@@ -119,7 +119,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		buddy_free(zone, pfn, order);
 	zone_unlock(zone);
 	MM_EVENT_ADD(mem, PCP_SPILL_BLOCKS, n);
-	MM_EVENT(mem, FREE_DIRECT);
+	MM_EVENT(mem, FREE_UNCACHED);
 	arch_irq_restore(flags);
 	return true;
 }

@@ -180,7 +180,7 @@ static unsigned free_freeing(struct memory *mem, struct page **first, unsigned n
 		}
 	}
 	zone_unlock_irqrestore(zone, flags);
-	MM_EVENT_ADD(mem, FREE_DIRECT, i);
+	MM_EVENT_ADD(mem, FREE_UNCACHED, i);
 	return i;
 }
 

@@ -61,14 +61,14 @@ int range_zone(
  * Is any page of the range, or of the pageblock of @pfn, standby memory?  Under mem->hotplug or,
  * for an OFFLINE pageblock, the zone lock.
  */
-static inline bool range_stands_by(const struct zone *zone, struct pfn_range range)
+static inline bool range_is_standby(const struct zone *zone, struct pfn_range range)
 {
 	return ranges_meet(
 	    range, (struct pfn_range){READ_ONCE(zone->standby), READ_ONCE(zone->standby_end)});
 }
-static inline bool block_stands_by(const struct zone *zone, pfn_t pfn)
+static inline bool block_is_standby(const struct zone *zone, pfn_t pfn)
 {
-	return range_stands_by(zone, block_range(pfn));
+	return range_is_standby(zone, block_range(pfn));
 }
 
 #endif

@@ -82,7 +82,7 @@ static inline pfn_t zone_span(const struct zone *zone, pfn_t *start)
  * @zone below its low watermark.  Watermarks and reserves hardly ever change, so one read of each
  * is enough.
  */
-static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned long nr)
+static always_inline unsigned long zone_plenty_mark(const struct zone *zone, unsigned long nr)
 {
 	return READ_ONCE(zone->wmark[WMARK_MIN]) + READ_ONCE(zone->wmark[WMARK_LOW]) +
 	    READ_ONCE(zone->reserve) + nr;

@@ -45,7 +45,7 @@ int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_o
  * allocated page may be in transit to an owner that makes it movable; if its pageblock is for
  * movable memory, it counts as busy.  Zone lock.
  */
-enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
+enum mm_why blocker_reason(const struct zone *zone, pfn_t pfn, bool arriving);
 /*
  * Returns 0 if @range has no unmovable page; else -EBUSY, with the first such page and the reason
  * in @fail.  Takes the zone lock where needed.

@@ -113,12 +113,12 @@ static pfn_t blocks_arrive(struct zone *zone, pfn_t pfn, pfn_t end)
 }
 
 /* Does the range contain standby memory of any zone? */
-static bool any_stands_by(const struct memory *mem, struct pfn_range range)
+static bool any_is_standby(const struct memory *mem, struct pfn_range range)
 {
 	const struct zone *zone;
 
 	for_each_zone(mem, zone) {
-		if (range_stands_by(zone, range))
+		if (range_is_standby(zone, range))
 			return true;
 	}
 	return false;
@@ -136,7 +136,7 @@ static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(me
 	 * A hole inside standby memory is refused: the standby step around it may come online at
 	 * any moment, and no operation may name standby memory.
 	 */
-	if (any_stands_by(mem, range))
+	if (any_is_standby(mem, range))
 		return -EBUSY;
 	return 0;
 }
@@ -201,7 +201,7 @@ static int removable(const struct memory *mem, struct pfn_range range) REQUIRES(
 {
 	if (range_count(mem, range, PB_HOLE))
 		return -EINVAL;
-	if (any_stands_by(mem, range))
+	if (any_is_standby(mem, range))
 		return -EBUSY;
 	if (range_count(mem, range, PB_OFFLINE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EBUSY;

@@ -214,7 +214,7 @@ static int online_check(struct memory *mem, struct pfn_range range, struct mm_fa
 		return err;
 	/* Under the lock no standby step is between its cursor and the state of a pageblock. */
 	hotplug_lock(mem);
-	standby = range_stands_by(zone, range);
+	standby = range_is_standby(zone, range);
 	hotplug_unlock(mem);
 	if (standby)
 		return mm_fail(fail, MAX(range.start, zone->standby), WHY_STANDBY, -EBUSY);

@@ -16,7 +16,8 @@
 
 #define CLAIMS 8 /* claims copied in one lock hold */
 
-static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
+static void note_blocker(
+    struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
 	KASSERT(why > WHY_NONE && why < NR_MM_WHY && pages > 0);
 	out->first[why] = MIN(out->first[why], pfn);
@@ -46,7 +47,7 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 	ASSERT_ZONE_LOCKED(zone);
 	for_each_head(mem, pfn, block) {
 		u32 word = block_word(mem, pfn);
-		enum mm_why why = page_in_way(zone, pfn, true);
+		enum mm_why why = blocker_reason(zone, pfn, true);
 		unsigned long nr = 1UL << word_order(word);
 
 		if (word_state(word) == PG_HWPOISON)
@@ -56,7 +57,7 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 		else if (why == WHY_BUSY && state_movable(word_state(word)))
 			survey_movable(out, pfn, word);
 		else
-			in_way(out, why, pfn, nr);
+			note_blocker(out, why, pfn, nr);
 	}
 }
 
@@ -69,13 +70,13 @@ static void survey_block(
 
 	/* A hole belongs to no zone. */
 	if (pb->zone != zone_id && pageblock_state(pb) != PB_HOLE)
-		in_way(out, WHY_ZONES, block, PAGEBLOCK_PAGES);
+		note_blocker(out, WHY_ZONES, block, PAGEBLOCK_PAGES);
 	switch (pageblock_state(pb)) {
-	case PB_HOLE: in_way(out, WHY_HOLE, block, PAGEBLOCK_PAGES); break;
-	case PB_OFFLINE: in_way(out, WHY_ALREADY, block, PAGEBLOCK_PAGES); break;
+	case PB_HOLE: note_blocker(out, WHY_HOLE, block, PAGEBLOCK_PAGES); break;
+	case PB_OFFLINE: note_blocker(out, WHY_ALREADY, block, PAGEBLOCK_PAGES); break;
 	case PB_ONLINE:
 		if (pageblock_isolated(pb))
-			in_way(out, WHY_ISOLATED, block, PAGEBLOCK_PAGES);
+			note_blocker(out, WHY_ISOLATED, block, PAGEBLOCK_PAGES);
 		survey_pages(zone, block, out);
 	}
 	zone_unlock_irqrestore(zone, flags);
@@ -102,7 +103,7 @@ static void survey_claims(struct memory *mem, struct pfn_range range, struct off
 		pfn_t from = MAX(range.start, c->range.start), to = MIN(range.end, c->range.end);
 
 		if (from < to)
-			in_way(out, WHY_CLAIMED, from, to - from);
+			note_blocker(out, WHY_CLAIMED, from, to - from);
 	}
 	hotplug_unlock(mem);
 }

@@ -46,7 +46,7 @@
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
 
-enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
+enum mm_why blocker_reason(const struct zone *zone, pfn_t pfn, bool arriving)
 {
 	const struct page *page = pfn_to_page_in(zone->mem, pfn);
 	enum migratetype type = pageblock_type(pageblock_of(zone->mem, pfn));
@@ -116,7 +116,7 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 		pfn = page_to_pfn_in(zone->mem, page);
 		if (!ranges_meet(range, pfn_range(pfn, 1UL << word_order(word))))
 			continue;
-		why = page_in_way(zone, pfn, !all);
+		why = blocker_reason(zone, pfn, !all);
 		if (why != WHY_NONE && (all || why != WHY_BUSY))
 			return mm_fail(fail, pfn, why, -EBUSY);
 	}
@@ -124,7 +124,7 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 }
 
 /* find_in_part for the whole pageblock at @block. */
-static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
+static int find_blocker(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
 	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)));
@@ -149,7 +149,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan && !pageblock_all_free(pb)) {
-		err = find_in_way(zone, block, range, false, fail);
+		err = find_blocker(zone, block, range, false, fail);
 	}
 	if (!err) {
 		sched_point("iso.scanned");
@@ -208,7 +208,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 /* ---- the round of the policy "precise" ---- */
 
 /* Slots that one piece of a round reads at most; slots that giving back a block counts as. */
-#define LOOK_PIECE   40
+#define SCAN_PIECE   40
 #define LOOKS_A_FREE 8
 
 /*
@@ -250,10 +250,10 @@ static unsigned drain_isolated_slots(
 void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);
-	unsigned i = pcp->look_stack, at = pcp->look_left;
-	int left = LOOK_PIECE;
+	unsigned i = pcp->scan_stack, at = pcp->scan_left;
+	int left = SCAN_PIECE;
 
-	pcp->look_stack = pcp->look_left = 0;
+	pcp->scan_stack = pcp->scan_left = 0;
 	if (!seems_to_cache(pcp, zone->id))
 		return;
 	if (!at)
@@ -266,8 +266,8 @@ void pcp_drain_isolated_local(struct zone *zone)
 		if (at > 0)
 			at = drain_isolated_slots(zone, pcp, i, at, &left);
 		if (at > 0) {
-			pcp->look_stack = (u16)i;
-			pcp->look_left = (u16)at;
+			pcp->scan_stack = (u16)i;
+			pcp->scan_left = (u16)at;
 			pcp->unfinished = true;
 			return;
 		}
@@ -281,7 +281,7 @@ static void drain_isolated_one(struct zone *zone)
 
 	if (READ_ONCE(zone->nr_isolated) == 0) {
 		/* The isolation was undone between two pieces: forget the place of this round. */
-		pcp->look_stack = pcp->look_left = 0;
+		pcp->scan_stack = pcp->scan_left = 0;
 		return;
 	}
 	/* The limits were cut for the zone's remaining memory: this round applies them too. */
@@ -375,7 +375,7 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 		if (pageblock_all_free(pb))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = find_in_way(zone, pfn, range, true, fail);
+		err = find_blocker(zone, pfn, range, true, fail);
 		zone_unlock_irqrestore(zone, flags);
 		if (err)
 			break;

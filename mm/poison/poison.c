@@ -119,7 +119,7 @@ static int poison_settle(struct poison_request *r)
 	int err = 0;
 
 	for (;;) {
-		enum poison_verdict v = poison_look(r, &err);
+		enum poison_verdict v = poison_judge_once(r, &err);
 
 		if (v == SETTLED)
 			return err;
@@ -156,7 +156,7 @@ static bool known(const struct memory *mem, pfn_t pfn)
  */
 static bool settle_at_once(struct poison_request *r, int *err)
 {
-	enum poison_verdict v = poison_look(r, err);
+	enum poison_verdict v = poison_judge_once(r, err);
 
 	r->allocs = 0;
 	if (v == TAKE)
@@ -237,7 +237,7 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	/* Checked under the lock: the machine may have reported a page while we waited for it. */
 	if (READ_ONCE(zone->mem->machine_check))
 		return -EOPNOTSUPP;
-	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(zone, pfn))
+	if (pageblock_state(pb) == PB_OFFLINE && block_is_standby(zone, pfn))
 		return pb->nr_poisoned ? -EBUSY : -EINVAL;
 	if (!(page_word(page) & PAGE_F_HWPOISON))
 		return -EINVAL;
@@ -300,7 +300,7 @@ struct poison_count mem_poisoned(const struct memory *mem)
 static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
 {
 	bool standby = pageblock_state(pageblock_of(mem, pfn)) == PB_OFFLINE &&
-	    block_stands_by(zone_of(mem, pfn), pfn);
+	    block_is_standby(zone_of(mem, pfn), pfn);
 
 	return standby ? pfn : poison_first(mem, pfn, block_range(pfn).end);
 }

@@ -23,7 +23,7 @@ struct poison_request {
 
 /* The result of one check. */
 enum poison_verdict {
-	SETTLED, /* *@err of poison_look is the answer */
+	SETTLED, /* *@err of poison_judge_once is the answer */
 	AGAIN,   /* the page is in transit: wait and check again */
 	TAKE,    /* the page can be taken from its user */
 };
@@ -32,7 +32,7 @@ enum poison_verdict {
  * Find the page's user, and do what one hold of the zone lock can do (poison_judge.c).
  * SETTLED: *@err is the answer.  Locks: zone.
  */
-enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zone_class);
+enum poison_verdict poison_judge_once(struct poison_request *r, int *err) EXCLUDES(zone_class);
 /*
  * Retire a page that no other code can find any more; the caller has the isolation's reference. If
  * there are other references, the page is only flagged, and the last put retires it.

@@ -39,7 +39,7 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 	ASSERT_ZONE_LOCKED(r->zone);
 	if (!r->hard)
 		return settled(r, POISON_FAILED, -ENXIO, err);
-	r->res->standby = block_stands_by(r->zone, r->pfn);
+	r->res->standby = block_is_standby(r->zone, r->pfn);
 	if (r->res->standby ? pb->nr_poisoned : page_word(page) & PAGE_F_HWPOISON)
 		return settled(r, POISON_FAILED, -EHWPOISON, err);
 	PAGE_ASSERT(r->mem, page, pb->nr_poisoned < PAGEBLOCK_PAGES);
@@ -179,7 +179,7 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 	return judge_stays(r, err);
 }
 
-enum poison_verdict poison_look(struct poison_request *r, int *err)
+enum poison_verdict poison_judge_once(struct poison_request *r, int *err)
 {
 	irqflags_t flags;
 	enum poison_verdict v;

@@ -207,7 +207,7 @@ static void boost(const struct oom_state *oom, bool on)
  */
 static bool oom_lock(struct oom_state *oom, const struct request *q) TRY_ACQUIRE(true, oom->lock)
 {
-	while (!mutex_lock_unless(&oom->lock, NULL, READ_ONCE(reclaim_look_ns)))
+	while (!mutex_lock_unless(&oom->lock, NULL, READ_ONCE(reclaim_recheck_ns)))
 		if (request_over(q))
 			return false;
 	return true;

@@ -8,7 +8,7 @@
  * Invariants: an allocation makes no cross-call.  A ticket is served by work that begins after it
  *             was handed out, so the work takes account of the request of the ticket's holder.
  *             Every wait ends by request_over, which is checked after each wake-up and every
- *             reclaim_look_ns, since a free wakes no thread: so no thread waits for memory that is
+ *             reclaim_recheck_ns, since a free wakes no thread: so no thread waits for memory that is
  *             there.
  * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby,
  *             freed_steps.
@@ -19,7 +19,7 @@
 #include "mm/vm/lru.h"
 #include <quarry/sched_point.h>
 
-u64 reclaim_look_ns = 100000000ULL;
+u64 reclaim_recheck_ns = 100000000ULL;
 
 /* ---- missing pages ---- */
 
@@ -193,7 +193,7 @@ enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done
 	KASSERT(may_sleep());
 	do {
 		over = wait_until(
-		    wq, wait_over, &w, MIN(READ_ONCE(reclaim_look_ns), timeout_ns - passed));
+		    wq, wait_over, &w, MIN(READ_ONCE(reclaim_recheck_ns), timeout_ns - passed));
 		passed = arch_clock_ns() - began;
 	} while (!over && passed < timeout_ns);
 	if (done(arg))

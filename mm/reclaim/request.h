@@ -67,19 +67,19 @@ static inline void request_renew(struct request *q)
 bool request_over(const struct request *q);
 /*
  * Sleep at @wq.  Returns TRY_NEXT: @done(@arg) is true; TRY_ANEW: request_over; TRY_NO_MORE:
- * @timeout_ns has passed.  A free wakes no thread, but is noticed within reclaim_look_ns.  Context:
+ * @timeout_ns has passed.  A free wakes no thread, but is noticed within reclaim_recheck_ns.  Context:
  * thread, may sleep.
  */
 enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
     const void *arg, u64 timeout_ns);
-extern u64 reclaim_look_ns;
+extern u64 reclaim_recheck_ns;
 /*
  * Has work of this kind ended so recently that it would not do more now?  The state of memory that
  * made it fail need not last, but requests that fail must not keep the thread working in vain.
  */
 static inline bool just_ended(const struct ticket_queue *queue)
 {
-	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_look_ns);
+	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_recheck_ns);
 }
 
 /* The remedies, in order.  None makes a cross-call; each may sleep. */

@@ -49,14 +49,14 @@ static void start_waiting(struct memory *mem, void (*fn)(void *))
 
 static void served_ticket_wakes_its_waiter(struct ktest *t)
 {
-	u64 look = reclaim_look_ns;
+	u64 look = reclaim_recheck_ns;
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	u64 limit = standby_wait_ns, began;
 	unsigned turn;
 
 	WRITE_ONCE(standby_wait_ns, HOUR);
 	/* Without a wake-up the waiter would notice only at its next check, in an hour. */
-	WRITE_ONCE(reclaim_look_ns, HOUR);
+	WRITE_ONCE(reclaim_recheck_ns, HOUR);
 	hotplug_lock(mem);
 	start_waiting(mem, wait_for_a_ticket);
 	for (turn = 0; turn < 1000 && !READ_ONCE(mem->standby.served.first); turn++)
@@ -70,7 +70,7 @@ static void served_ticket_wakes_its_waiter(struct ktest *t)
 	EXPECT(t, waiter.ended - began < 10 * S);
 	EXPECT_EQ(t, waiter.pile.nr, BLOCK(ONLINE) + 1);
 	EXPECT(t, READ_ONCE(mem->standby.tickets.done) >= 1);
-	WRITE_ONCE(reclaim_look_ns, look);
+	WRITE_ONCE(reclaim_recheck_ns, look);
 	WRITE_ONCE(standby_wait_ns, limit);
 	EXPECT_EQ(t, pile_free(mem, &waiter.pile), 0);
 	drop_memory(t, mem);

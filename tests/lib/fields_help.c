@@ -248,8 +248,8 @@ const struct row rows[] = {
     IDLE(pcp, unfinished, unfinished, pcp, "set before each piece of a round"),
     IDLE(pcp, work, work, pcp, "set before each piece of a round"),
     SEEN(pcp, round_zone, pcp, ALL, "I-P5 place of a CPU in a round"),
-    SEEN(pcp, look_stack, pcp, ALL, "I-P5 place of a CPU in a round"),
-    SEEN(pcp, look_left, pcp, ALL, "I-P5 place of a CPU in a round"),
+    SEEN(pcp, scan_stack, pcp, ALL, "I-P5 place of a CPU in a round"),
+    SEEN(pcp, scan_left, pcp, ALL, "I-P5 place of a CPU in a round"),
     LEFT(pcp, stack, OWN),
     /* ---- reclaim lists ---- */
     SEEN(lru_list, head, full_list, ALL, "I-N5"),

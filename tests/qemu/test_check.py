@@ -223,7 +223,7 @@ def test_a_saved_source_has_its_suites_run(name):
 
     try:
         assert " 0 failed" in lines_until(proc.stdout, waits)
-        test = "tests/suites/mm/page/test_free_map.c"
+        test = "tests/suites/mm/core/test_free_map.c"
         said = saved(test, "\tEXPECT", "\tEXPECT(t, !t);\n\tEXPECT")
         assert f"saved: {test}; suites: free_map\n" in said
         assert "FAILED hosted plain: free_map." in said
@@ -235,7 +235,7 @@ def test_a_saved_source_has_its_suites_run(name):
 
 def test_a_file_without_suites_concerns_all():
     has = {"free_map", "buddy"}
-    test = "tests/suites/mm/page/test_free_map.c"
+    test = "tests/suites/mm/core/test_free_map.c"
     assert check_watch.concerned([test], has) == ["free_map"]
     assert "free_map" in check_watch.concerned(["mm/core/free_map.c"], has)
     assert check_watch.concerned([test, "tests/files.mk"], has) == []

@@ -15,7 +15,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 
 		while (pfn < end && !err) {
 			unsigned long nr = 1UL << word_order(block_word(zone->mem, pfn));
-			enum mm_why why = page_in_way(zone, pfn, true);
+			enum mm_why why = blocker_reason(zone, pfn, true);
 
 			if (ranges_meet(range, pfn_range(pfn, nr)) && why != WHY_NONE &&
 			    why != WHY_BUSY)

@@ -8,18 +8,18 @@
 void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);
-	unsigned i = pcp->look_stack, at = pcp->look_left;
-	int left = LOOK_PIECE;
+	unsigned i = pcp->scan_stack, at = pcp->scan_left;
+	int left = SCAN_PIECE;
 
-	pcp->look_stack = pcp->look_left = 0;
+	pcp->scan_stack = pcp->scan_left = 0;
 	at = at ? at : PCP_MOST;
 	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES - 1; i++, at = PCP_MOST) {
 		at = MIN(at, stack_count(&pcp->stack[stacks_of(zone->id) + i]));
 		if (at > 0)
 			at = drain_isolated_slots(zone, pcp, i, at, &left);
 		if (at > 0) {
-			pcp->look_stack = (u16)i;
-			pcp->look_left = (u16)at;
+			pcp->scan_stack = (u16)i;
+			pcp->scan_left = (u16)at;
 			pcp->unfinished = true;
 			return;
 		}

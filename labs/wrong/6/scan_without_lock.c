@@ -5,7 +5,7 @@
  * file: mm/hotplug/page_isolation.c
  */
 
-static int first_in_way(
+static int first_blocker(
     struct zone *zone, pfn_t block, struct pfn_range range, struct mm_fail *fail) NO_LOCK_ANALYSIS
 {
 	pfn_t pfn;
@@ -16,7 +16,7 @@ static int first_in_way(
 
 		if (word_state(word) == PG_TAIL)
 			continue;
-		why = page_in_way(zone, pfn, false);
+		why = blocker_reason(zone, pfn, false);
 		if (ranges_meet(range, pfn_range(pfn, 1UL << word_order(word))) &&
 		    why != WHY_NONE && why != WHY_BUSY)
 			return mm_fail(fail, pfn, why, -EBUSY);
@@ -27,7 +27,7 @@ static int first_in_way(
 static int isolate_section(
     struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
 {
-	int err = scan ? first_in_way(zone, *pfn, range, fail) : 0;
+	int err = scan ? first_blocker(zone, *pfn, range, fail) : 0;
 	irqflags_t flags;
 
 	if (err)

@@ -12,7 +12,7 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err)
 
 	if (!r->hard)
 		return settled(r, POISON_FAILED, -ENXIO, err);
-	r->res->standby = block_stands_by(r->zone, r->pfn);
+	r->res->standby = block_is_standby(r->zone, r->pfn);
 	if (r->res->standby) {
 		WRITE_ONCE(pb->nr_poisoned, (u16)PAGEBLOCK_PAGES);
 	} else {

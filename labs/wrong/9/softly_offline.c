@@ -10,7 +10,7 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err)
 	struct page *page = pfn_to_page_in(r->mem, r->pfn);
 	struct pageblock *pb = pageblock_of(r->mem, r->pfn);
 
-	r->res->standby = block_stands_by(r->zone, r->pfn);
+	r->res->standby = block_is_standby(r->zone, r->pfn);
 	if (r->res->standby || page_word(page) & PAGE_F_HWPOISON)
 		return settled(r, POISON_FAILED, -EHWPOISON, err);
 	WRITE_ONCE(page->word, PAGE_F_HWPOISON);

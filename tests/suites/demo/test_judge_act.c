@@ -254,7 +254,7 @@ static void each_cpu_uses_its_pages(struct ktest *t)
 	judge.tick = 1000000000;
 	pretend.pcp = world.of;
 	world.of[1] = &world.cache;
-	world.cache.event[EV_ALLOC_DIRECT] = 5;
+	world.cache.event[EV_ALLOC_UNCACHED] = 5;
 	load = NEED(t, act_load_start(&pretend, cpu, 2, 10, 6));
 	EXPECT_EQ(t, judge_times("[load on 1]") + judge_times("[load on 0]"), 2);
 	l = &load->loader[0];

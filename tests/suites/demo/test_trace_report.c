@@ -210,10 +210,10 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 	           "1\na 2 2 U 2\nf 1 0\n"
 	           "f 0 0\nf 2 0\na 1 0 U 0\nf 1 1\na 0 0 U 2\n"));
 	slow_allocs = mm_event_sum(mem, EV_ALLOC_SLOW);
-	slow_frees = mm_event_sum(mem, EV_FREE_DIRECT);
+	slow_frees = mm_event_sum(mem, EV_FREE_UNCACHED);
 	EXPECT_EQ(t, run(mem, 0, &r), 0);
 	slow_allocs = mm_event_sum(mem, EV_ALLOC_SLOW) - slow_allocs;
-	slow_frees = mm_event_sum(mem, EV_FREE_DIRECT) - slow_frees;
+	slow_frees = mm_event_sum(mem, EV_FREE_UNCACHED) - slow_frees;
 	EXPECT(t, r.events == 9 && r.cpus == 1 && r.allocs == 5 && r.frees == 4);
 	EXPECT(t, r.failed == 0 && r.skipped == 0 && r.waits == 0 && r.wrong == 0);
 	EXPECT(t, r.live == 1 && r.live_pages == 1 && r.peak_pages == 7);

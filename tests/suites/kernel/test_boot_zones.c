@@ -276,7 +276,7 @@ static void standby_memory_is_listed_in_parts(struct ktest *t)
 	make_plan(t, &both);
 	for (i = 0; i < ARRAY_SIZE(parts); i++) {
 		to = 0;
-		if (boot_stands_by(&plan, parts[i].start, parts[i].end, &to) !=
+		if (boot_is_standby(&plan, parts[i].start, parts[i].end, &to) !=
 		        parts[i].stands_by ||
 		    to != parts[i].to)
 			ktest_fail(t, __FILE__, __LINE__, "[%#lx, %#lx): to %#lx", parts[i].start,
@@ -284,7 +284,7 @@ static void standby_memory_is_listed_in_parts(struct ktest *t)
 	}
 	/* Without standby memory no part is standby either. */
 	make_plan(t, &none);
-	EXPECT(t, !boot_stands_by(&plan, G4, 8192 * M, &to) && to == 8192 * M);
+	EXPECT(t, !boot_is_standby(&plan, G4, 8192 * M, &to) && to == 8192 * M);
 }
 
 KTEST_SUITE(boot_zones, KTEST_QUICK,

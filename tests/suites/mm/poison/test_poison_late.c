@@ -20,9 +20,9 @@ static enum page_state late_doom(struct zone *zone, pfn_t head, pfn_t pfn);
 #include "mm/move/migrate_lru_inline.h"
 #undef lru_replace_pages
 
-#define poison_look   copy_poison_look
-#define poison_retire copy_poison_retire
-#define poison_doom   late_doom
+#define poison_judge_once copy_poison_judge_once
+#define poison_retire     copy_poison_retire
+#define poison_doom       late_doom
 #include "mm/poison/poison_judge.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef poison_doom
 
@@ -245,7 +245,7 @@ static void a_page_is_judged_again_when_its_owner_came_before_the_flag(struct kt
 	r.zone = zone_of(s.mem, r.pfn);
 	EXPECT_EQ(t, zone_pcp_disable(r.zone), 0);
 	poison_lock(s.mem);
-	EXPECT_EQ(t, copy_poison_look(&r, &err), TAKE);
+	EXPECT_EQ(t, copy_poison_judge_once(&r, &err), TAKE);
 	poison_unlock(s.mem);
 	WRITE_ONCE(the_page->owner, NULL);
 	mem_put_page(s.mem, the_page);

@@ -64,16 +64,16 @@ static struct sums sums_of(struct memory *mem)
 static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
-	u64 look = reclaim_look_ns;
+	u64 look = reclaim_recheck_ns;
 	struct sums before, after;
 
 	if (!mem)
 		return;
 	before = sums_of(mem);
 	/* The waiting allocation makes no periodic check: the reclaim thread must wake it. */
-	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
+	WRITE_ONCE(reclaim_recheck_ns, WAIT_FOREVER);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
-	WRITE_ONCE(reclaim_look_ns, look);
+	WRITE_ONCE(reclaim_recheck_ns, look);
 	/* The allocation may have its page before the drain is counted. */
 	EXPECT(t, YIELD_UNTIL(mm_event_sum(mem, EV_RECLAIM_RUNS) > before.runs));
 	after = sums_of(mem);

@@ -366,7 +366,7 @@ static void active_pages_age_only_if_they_are_more(struct ktest *t)
 static void run_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_MOVABLE, 0), another = request_bit(GFP_KERNEL, 1);
-	u64 look_ns = READ_ONCE(reclaim_look_ns);
+	u64 look_ns = READ_ONCE(reclaim_recheck_ns);
 	struct vm_scene s;
 	struct reclaim *r;
 
@@ -375,7 +375,7 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	r = &s.mem->nodes[0].reclaim;
 	WRITE_ONCE(store.answer, -EIO);
 	/* The end of the run must wake its waiters: none of them polls. */
-	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
+	WRITE_ONCE(reclaim_recheck_ns, WAIT_FOREVER);
 	/* The result of an earlier run for a request of another kind stays. */
 	WRITE_ONCE(r->run_failed, another);
 	/* The run makes whole batches, and the low watermark starts no run. */
@@ -399,7 +399,7 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
 	EXPECT_EQ(t, READ_ONCE(r->run_failed), another);
-	WRITE_ONCE(reclaim_look_ns, look_ns);
+	WRITE_ONCE(reclaim_recheck_ns, look_ns);
 	end(t, &s);
 }
 
@@ -429,7 +429,7 @@ static void request_one(void *arg)
 /* A batch wakes the waiters whose pages it has freed. */
 static void batch_wakes_its_waiters(struct ktest *t)
 {
-	u64 look_ns = READ_ONCE(reclaim_look_ns);
+	u64 look_ns = READ_ONCE(reclaim_recheck_ns);
 	unsigned long nr;
 	struct vm_scene s;
 
@@ -442,12 +442,12 @@ static void batch_wakes_its_waiters(struct ktest *t)
 	WRITE_ONCE(too_late, 0);
 	nr = hoard.nr;
 	WRITE_ONCE(store.meanwhile, wait_for_the_request);
-	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
+	WRITE_ONCE(reclaim_recheck_ns, WAIT_FOREVER);
 	ktest_start(1, request_one, &s);
 	EXPECT(t, YIELD_UNTIL(load_acquire(&got_it)));
 	ktest_join(1);
 	EXPECT(t, at_rest(&s.mem->nodes[0].reclaim));
-	WRITE_ONCE(reclaim_look_ns, look_ns);
+	WRITE_ONCE(reclaim_recheck_ns, look_ns);
 	reclaim_stop(s.mem);
 	WRITE_ONCE(store.meanwhile, NULL);
 	EXPECT_EQ(t, too_late, 0);

@@ -3,7 +3,7 @@
  * test_step_freed.c: a run of a reclaim thread ends in the middle of reclaim_note_freed.  The test
  * includes the source of mm/reclaim/reclaim_ask.c, which calls it there.  Hosted only.
  */
-#define reclaim_look_ns       freed_look_ns
+#define reclaim_recheck_ns    freed_recheck_ns
 #define zone_lacks            freed_lacks
 #define reclaim_wake          freed_wake
 #define reclaim_wish          freed_wish

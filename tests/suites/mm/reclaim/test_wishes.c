@@ -102,10 +102,10 @@ static void a_block_that_may_fail_early_asks_for_a_compaction(struct ktest *t)
 	expect_block(t, GFP_NORETRY);
 }
 
-/* A compaction that has failed is repeated once in reclaim_look_ns if nothing moves. */
+/* A compaction that has failed is repeated once in reclaim_recheck_ns if nothing moves. */
 static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
 {
-	const u64 pause = reclaim_look_ns, bit = request_bit(GFP_ATOMIC, 1);
+	const u64 pause = reclaim_recheck_ns, bit = request_bit(GFP_ATOMIC, 1);
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
 	const struct ticket_queue *tickets;
 	unsigned i;
@@ -116,7 +116,7 @@ static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
 	tickets = &mem->nodes[0].reclaim.compactions;
 	mov_fragmented(t, mem, ZONE_NORMAL);
 	mov.refuse = 1;
-	reclaim_look_ns = ~0ULL;
+	reclaim_recheck_ns = ~0ULL;
 	for (i = 0; i < REQUESTS && !(READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit); i++)
 		EXPECT(t, !served_some_day(mem, GFP_ATOMIC, 1, 1));
 	EXPECT(t, READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit);
@@ -128,7 +128,7 @@ static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_COMPACT_FAIL), before);
 	/* The pages can move again. */
 	mov.refuse = 0;
-	reclaim_look_ns = pause;
+	reclaim_recheck_ns = pause;
 	EXPECT(t, served_some_day(mem, GFP_ATOMIC, 1, REQUESTS));
 	mov_end(t);
 }

@@ -92,7 +92,7 @@ static void expect_refill(
     struct ktest *t, struct zone *zone, gfp_t gfp, unsigned long left, bool got, unsigned cached)
 {
 	struct refill r = {.t = t, .zone = zone, .gfp = gfp};
-	u64 direct = mm_event_sum(zone->mem, EV_ALLOC_DIRECT),
+	u64 direct = mm_event_sum(zone->mem, EV_ALLOC_UNCACHED),
 	    refills = mm_event_sum(zone->mem, EV_PCP_REFILL);
 
 	keep = left;
@@ -102,7 +102,7 @@ static void expect_refill(
 	EXPECT_EQ(t, r.page != NULL, got);
 	EXPECT_EQ(t, zone_pcp_pages(zone), cached);
 	EXPECT_EQ(t, zone->nr_free, left - got - cached);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_ALLOC_DIRECT), direct + got);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_ALLOC_UNCACHED), direct + got);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_PCP_REFILL), refills + (cached > 0));
 	if (r.page)
 		give_block(zone, r.page);

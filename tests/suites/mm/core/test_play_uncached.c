@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_direct.c: an allocation straight from a zone, or a free straight to it: other CPUs act
+ * test_play_uncached.c: an allocation straight from a zone, or a free straight to it: other CPUs act
  * between its unlocked read and its lock, or it is left to the slow path. The source is included
  * with the lock watched.
  */
-#define alloc_direct played_alloc_direct
-#define free_direct  played_free_direct
+#define alloc_uncached played_alloc_uncached
+#define free_uncached  played_free_uncached
 #include "tests/lib/mm_help.h"
 #include "tests/lib/poison_help.h"
 #include <quarry/poison.h>
@@ -26,7 +26,7 @@ static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class)
 }
 
 #define zone_lock lock_after_others
-#include "mm/core/direct.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/core/uncached.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef zone_lock
 
 struct job {
@@ -41,7 +41,7 @@ static void alloc_job(void *arg)
 	struct job *job = arg;
 
 	locks = 0;
-	job->page = alloc_direct(job->zone->mem, GFP_MOVABLE, 0);
+	job->page = alloc_uncached(job->zone->mem, GFP_MOVABLE, 0);
 	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
 }
 
@@ -50,7 +50,7 @@ static void free_job(void *arg)
 	struct job *job = arg;
 
 	locks = 0;
-	job->done = free_direct(job->zone->mem, job->page, 0);
+	job->done = free_uncached(job->zone->mem, job->page, 0);
 	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
 }
 
@@ -95,12 +95,12 @@ static void a_zone_with_plenty_gives_a_page(struct ktest *t)
 	REQUIRE(t, job.page);
 	EXPECT_EQ(t, locks, 1);
 	EXPECT_EQ(t, page_word(job.page), PAGE_WORD(1, PG_ALLOC, 0));
-	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_DIRECT), 1);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_UNCACHED), 1);
 	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_SLOW), 1);
 	ktest_on_cpu(0, free_job, &job);
 	EXPECT(t, job.done);
 	EXPECT_EQ(t, locks, 1);
-	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_FREE_DIRECT), 1);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_FREE_UNCACHED), 1);
 	/* With one page fewer the slow path decides. */
 	keep--;
 	take_all_but_some(job.zone);
@@ -218,6 +218,7 @@ static void lent_pages_that_come_do_not_count(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-KTEST_SUITE(play_direct, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_zone_with_plenty_gives_a_page),
-    KTEST(none_is_taken_below_it_after_other_cpus), KTEST(a_cache_that_is_on_is_not_passed_by),
-    KTEST(the_word_is_read_again_under_the_lock), KTEST(lent_pages_that_come_do_not_count));
+KTEST_SUITE(play_uncached, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_zone_with_plenty_gives_a_page), KTEST(none_is_taken_below_it_after_other_cpus),
+    KTEST(a_cache_that_is_on_is_not_passed_by), KTEST(the_word_is_read_again_under_the_lock),
+    KTEST(lent_pages_that_come_do_not_count));

@@ -285,14 +285,14 @@ static void nothing_is_cached_while_disabled(struct ktest *t)
 
 	c.zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(c.zone), 0);
-	frees = mm_event_sum(mem, EV_FREE_DIRECT);
+	frees = mm_event_sum(mem, EV_FREE_UNCACHED);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		ktest_start(cpu, churn, &c);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		ktest_join(cpu);
 	EXPECT_EQ(t, c.failed, 0);
 	EXPECT_EQ(t, c.strays, 0);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), frees + MANY * mem->nr_cpus);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_UNCACHED), frees + MANY * mem->nr_cpus);
 	expect_off(t, c.zone);
 	EXPECT_EQ(t, zone_pcp_enable(c.zone), 0);
 	expect_on(t, c.zone);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * direct.c: allocates one block straight from the buddy allocator of the nearest zone, or frees it
+ * uncached.c: allocates one block straight from the buddy allocator of the nearest zone, or frees it
  * there, if the order has no stack, or the zone's caches are off, and the case is plain.
  *
  * Owns:       nothing.
  * Locks:      interrupts off; the zone lock inside, in one hold.
  * Invariants: these paths do nothing that the slow paths would not do, and leave to them each case
  *             that is not plain.  An allocation is plain if its zone stays above its low watermark
- *             and all its reserves (zone_plenty).  A free is plain if the block's word, read before
+ *             and all its reserves (zone_plenty_mark).  A free is plain if the block's word, read before
  *             the zone lock is taken and again under it, shows only that the block is allocated.
- * Tests:      play_direct, page_alloc, pcp, zone_locks, events, poison_race.
+ * Tests:      play_uncached, page_alloc, pcp, zone_locks, events, poison_race.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
@@ -25,11 +25,11 @@ static always_inline bool may_have_stack(const struct zone *zone, unsigned order
 	return order_index(order) < NR_CACHED_ORDERS && arch_u32_is(&zone->pcp_depth, 0);
 }
 
-/* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
-static always_inline struct page *take_direct(
+/* Take a block of @zone if the zone has plenty (zone_plenty_mark).  irqs off. */
+static always_inline struct page *take_uncached(
     struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
 {
-	unsigned long enough = zone_plenty(zone, 1UL << order);
+	unsigned long enough = zone_plenty_mark(zone, 1UL << order);
 	pfn_t pfn = PFN_NONE;
 	struct page *page;
 
@@ -58,7 +58,7 @@ static always_inline struct page *take_direct(
 	return page;
 }
 
-struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
+struct page *alloc_uncached(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = NULL;
 	irqflags_t flags;
@@ -71,16 +71,16 @@ struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	pcp = this_pcp(mem);
 	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
 	if (!may_have_stack(zone, order))
-		page = take_direct(zone, pcp, order, gfp_type(gfp));
+		page = take_uncached(zone, pcp, order, gfp_type(gfp));
 	if (page) {
 		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
-		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
+		counter_add(&pcp->event[EV_ALLOC_UNCACHED], 1);
 	}
 	arch_irq_restore(flags);
 	return page;
 }
 
-bool free_direct(struct memory *mem, struct page *page, unsigned order)
+bool free_uncached(struct memory *mem, struct page *page, unsigned order)
 {
 	u32 word = PAGE_WORD(1, PG_ALLOC, order);
 	const struct pageblock *pb;
@@ -121,7 +121,7 @@ bool free_direct(struct memory *mem, struct page *page, unsigned order)
 	}
 	zone_unlock(zone);
 	if (done)
-		counter_add(&pcp->event[EV_FREE_DIRECT], 1);
+		counter_add(&pcp->event[EV_FREE_UNCACHED], 1);
 	arch_irq_restore(flags);
 	return done;
 }

@@ -82,10 +82,10 @@ static void page_operations_count_their_events(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_NORMAL)), 0);
 	note();
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	expect_counted(t, "ALLOC_DIRECT 1 ALLOC_SLOW 1 FALLBACK_STEAL 1", __LINE__);
+	expect_counted(t, "ALLOC_UNCACHED 1 ALLOC_SLOW 1 FALLBACK_STEAL 1", __LINE__);
 	REQUIRE(t, page);
 	pfn = page_to_pfn_in(mem, page);
-	COUNTS(t, mem_put_page(mem, page), "PCP_SPILL 1 FREE_DIRECT 1");
+	COUNTS(t, mem_put_page(mem, page), "PCP_SPILL 1 FREE_UNCACHED 1");
 	note();
 	EXPECT(t, mem_put_page(mem, page) < 0);
 	expect_counted(t, "BAD_FREE 1", __LINE__);
@@ -96,7 +96,8 @@ static void page_operations_count_their_events(struct ktest *t)
 	COUNTS(t, zone_pcp_enable(test_zone(mem, ZONE_NORMAL)), "");
 	note();
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	expect_counted(t, "PCP_REFILL 1 PCP_REFILL_PAGES 15 ALLOC_DIRECT 1 ALLOC_SLOW 1", __LINE__);
+	expect_counted(
+	    t, "PCP_REFILL 1 PCP_REFILL_PAGES 15 ALLOC_UNCACHED 1 ALLOC_SLOW 1", __LINE__);
 	COUNTS(t, mem_free_pages(mem, page, 0), "");
 	COUNTS(t, (drain_local_pages(mem, NULL), 0), "PCP_DRAINED 16");
 }
@@ -163,7 +164,7 @@ static void poison_operations_count_their_events(struct ktest *t)
 	    t, "PCP_DRAINED 15 DRAIN_FORCED 1 PCP_DISABLE 1 FAILURE_IGNORED 1", __LINE__);
 	note();
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-	expect_counted(t, "PCP_SPILL 1 FREE_DIRECT 1 POISON_RETIRED 1", __LINE__);
+	expect_counted(t, "PCP_SPILL 1 FREE_UNCACHED 1 POISON_RETIRED 1", __LINE__);
 	expect_happened(t, page_to_pfn_in(mem, page), "take/0 direct/0 retired/0", __LINE__);
 }
 
@@ -177,7 +178,7 @@ static void migrations_count_their_events(struct ktest *t)
 		return;
 	handle_table_init(&table, mem, handles, 1);
 	COUNTS(t, handle_alloc(&table, 0, 0, GFP_NOWAIT, 1),
-	    "PCP_REFILL 1 PCP_REFILL_PAGES 15 ALLOC_DIRECT 1 ALLOC_SLOW 1");
+	    "PCP_REFILL 1 PCP_REFILL_PAGES 15 ALLOC_UNCACHED 1 ALLOC_SLOW 1");
 	pfn = handle_pfn(&table, 0);
 	COUNTS(t, mem_soft_offline_page(mem, pfn), "SOFT_OFFLINE_OK 1 POISON_RETIRED 1");
 	expect_happened(t, pfn, "refill/0 take/0 movable/0 lru_take/0 moved/0 retired/0", __LINE__);

@@ -128,7 +128,7 @@ static void free_what_was_pinned(void *arg)
 		mem_unpin_page(job->mem, pages[i]);
 	}
 	drain_local_pages(job->mem, NULL);
-	direct = mm_event_sum(job->mem, EV_FREE_DIRECT);
+	direct = mm_event_sum(job->mem, EV_FREE_UNCACHED);
 	spills = mm_event_sum(job->mem, EV_PCP_SPILL);
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(t, mem_free_pages(job->mem, pages[i], 0), 0);
@@ -136,12 +136,12 @@ static void free_what_was_pinned(void *arg)
 		EXPECT_EQ(t, page_word(pages[i]), PAGE_WORD(0, PG_PCP, 0));
 		EXPECT(t, movable_slot(zone, 0, i) == pages[i]);
 	}
-	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_UNCACHED), direct);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL), spills);
 	/* The stack holds two pages, so it is full. */
 	EXPECT_EQ(t, mem_free_pages(job->mem, pages[2], 0), 0);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
-	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct + 1);
+	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_UNCACHED), direct + 1);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL), spills + 1);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL_BLOCKS), 2);
 	EXPECT_EQ(t, zone->nr_free, zone->managed);

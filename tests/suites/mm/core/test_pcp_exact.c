@@ -231,10 +231,10 @@ static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[STACK - 1]), PAGEBLOCK_PAGES);
 	set_isolated(zone, block, true);
 	ktest_on_cpu(0, one_look, zone);
-	EXPECT(t, mem->pcp[0]->look_left > 0);
+	EXPECT(t, mem->pcp[0]->scan_left > 0);
 	set_isolated(zone, block, false);
 	EXPECT(t, drain_isolated_pages(mem) >= 0);
-	EXPECT_EQ(t, mem->pcp[0]->look_left, 0);
+	EXPECT_EQ(t, mem->pcp[0]->scan_left, 0);
 	empty_all(mem);
 	restore_plan(zone);
 }
@@ -447,7 +447,7 @@ static void free_by_old_words(void *arg)
 				EXPECT_EQ(t, mem_free_pages(job->mem, page[i], 0), 0);
 		}
 		free = job->zone->nr_free;
-		direct = mm_event_sum(job->mem, EV_FREE_DIRECT);
+		direct = mm_event_sum(job->mem, EV_FREE_UNCACHED);
 		for (i = 0; i < ARRAY_SIZE(old); i++) {
 			EXPECT(t, !pcp_free_slow(job->mem, page[0], 0, old[i]));
 			EXPECT(t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
@@ -455,7 +455,7 @@ static void free_by_old_words(void *arg)
 		}
 		EXPECT_EQ(t, job->zone->nr_free, free);
 		EXPECT_EQ(t, zone_pcp_pages(job->zone), full ? job->capacity : 0);
-		EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct);
+		EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_UNCACHED), direct);
 	}
 	EXPECT(t, pcp_free_slow(job->mem, page[0], 0, PAGE_WORD(1, PG_ALLOC, 0)));
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), 0);

@@ -114,14 +114,14 @@ static void alloc_elsewhere(void *arg)
 
 static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 {
-	u64 look_ns = reclaim_look_ns;
+	u64 look_ns = reclaim_recheck_ns;
 	struct memory *mem;
 
 	mem = begin_on_two(t);
 	if (!mem)
 		return;
 	/* The allocation notices the free only when it has the lock. */
-	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
+	WRITE_ONCE(reclaim_recheck_ns, WAIT_FOREVER);
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
 	/* The allocation waits for the lock, and has no page. */
@@ -134,7 +134,7 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, kept.nr, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	WRITE_ONCE(reclaim_look_ns, look_ns);
+	WRITE_ONCE(reclaim_recheck_ns, look_ns);
 	killer_end(t, mem);
 }
 

@@ -21,10 +21,10 @@ static void capacity_0_uses_the_slow_path(struct ktest *t)
 	REQUIRE(t, zone_pcp_disable(zone) == 0);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		for (order = 0; order <= MAX_ORDER; order++) {
-			frees = mm_event_sum(mem, EV_FREE_DIRECT);
+			frees = mm_event_sum(mem, EV_FREE_UNCACHED);
 			EXPECT_EQ(t, alloc_on(cpu, mem, GFP_MOVABLE, order, 2, pages), 2);
 			EXPECT_EQ(t, free_on(cpu, mem, order, 2, pages), 2);
-			EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), frees + 2);
+			EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_UNCACHED), frees + 2);
 			EXPECT(t, !pcp_zone_nonempty(mem, cpu, zone));
 		}
 	}
@@ -130,9 +130,9 @@ static void refill_from_another_type_caches_nothing(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_FALLBACK_MIX), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL_PAGES), 0);
 	EXPECT(t, !pcp_zone_nonempty(mem, 0, zone));
-	direct = mm_event_sum(mem, EV_FREE_DIRECT);
+	direct = mm_event_sum(mem, EV_FREE_UNCACHED);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), direct + 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_UNCACHED), direct + 1);
 	EXPECT(t, !pcp_zone_nonempty(mem, 0, zone));
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 	restore_plan(zone);

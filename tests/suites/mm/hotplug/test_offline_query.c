@@ -13,7 +13,7 @@
 
 static struct offline_survey survey;
 
-static unsigned long sum_in_way(void)
+static unsigned long sum_blockers(void)
 {
 	unsigned long sum = 0;
 	unsigned why;
@@ -40,7 +40,7 @@ static void free_memory_has_no_blocker(struct ktest *t)
 	EXPECT_EQ(t, survey.movable, 0);
 	EXPECT_EQ(t, survey.owned, 0);
 	EXPECT_EQ(t, survey.first_owned, PFN_NONE);
-	EXPECT_EQ(t, sum_in_way(), 0);
+	EXPECT_EQ(t, sum_blockers(), 0);
 	EXPECT_EQ(t, survey.first[WHY_PINNED], PFN_NONE);
 }
 
@@ -93,7 +93,7 @@ static void every_reason_is_counted_apart(struct ktest *t)
 	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, kernel)));
 	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, cached)));
 	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, busy)));
-	EXPECT_EQ(t, sum_in_way() + survey.movable + survey.free, BLOCK(4));
+	EXPECT_EQ(t, sum_blockers() + survey.movable + survey.free, BLOCK(4));
 
 	putback_movable_page(mem, busy);
 	mem_unpin_page(mem, mov.pages[0]);
@@ -178,7 +178,7 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_EQ(t, offline_survey(mem, 0, 0, &survey), -EINVAL);
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(7), BLOCK(2), &survey), -EINVAL);
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(1), ~(PAGEBLOCK_PAGES - 1), &survey), -EINVAL);
-	EXPECT_EQ(t, sum_in_way(), 0);
+	EXPECT_EQ(t, sum_blockers(), 0);
 }
 
 /* ---- two offlines, of which only one may succeed ---- */

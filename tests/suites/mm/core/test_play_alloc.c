@@ -90,12 +90,12 @@ static void section_end(irqflags_t flags)
 }
 
 /* Only the steps after the direct allocation are judged. */
-static struct page *none_direct(struct memory *mem, gfp_t gfp, unsigned order)
+static struct page *none_uncached(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	return NULL;
 }
 
-#define alloc_direct        none_direct
+#define alloc_uncached      none_uncached
 #define pcp_alloc_zone      look
 #define drain_local_pages   drain_own
 #define memory_node         node_of_cpu

@@ -281,14 +281,14 @@ static void count_a_cycle(void *arg)
 	    stack_capacity(&mem->pcp[arch_cpu_id()]->stack[zone_stack(zone, 0, MT_MOVABLE)]);
 	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1);
 	c->first_slow = mm_event_sum(mem, EV_ALLOC_SLOW);
-	c->first_direct = mm_event_sum(mem, EV_ALLOC_DIRECT);
+	c->first_direct = mm_event_sum(mem, EV_ALLOC_UNCACHED);
 	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1);
 	c->then_slow = mm_event_sum(mem, EV_ALLOC_SLOW);
-	c->then_direct = mm_event_sum(mem, EV_ALLOC_DIRECT);
+	c->then_direct = mm_event_sum(mem, EV_ALLOC_UNCACHED);
 	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 4 * c->capacity);
 	pile_free(mem, &pile);
 	c->spill = mm_event_sum(mem, EV_PCP_SPILL);
-	c->freed_direct = mm_event_sum(mem, EV_FREE_DIRECT);
+	c->freed_direct = mm_event_sum(mem, EV_FREE_UNCACHED);
 }
 
 static void counters_tell_cached_from_direct_allocations(struct ktest *t)
@@ -318,8 +318,8 @@ static void counters_add_up_while_the_caches_are_off(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]), 0);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT, 0, 5), 5);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DIRECT), 5);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_DIRECT), 5);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_UNCACHED), 5);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_UNCACHED), 5);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_REFILL), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_SPILL_BLOCKS), 0);
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);

@@ -28,7 +28,7 @@ static void steps_point(const char *name)
 
 int steps_isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost);
-enum mm_why steps_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
+enum mm_why steps_blocker_reason(const struct zone *zone, pfn_t pfn, bool arriving);
 int steps_scan(struct zone *zone, struct pfn_range range, struct mm_fail *fail);
 void steps_drain_local(struct zone *zone);
 int steps_drain(struct memory *mem);
@@ -36,7 +36,7 @@ void steps_undo(struct memory *mem, pfn_t start, unsigned long nr);
 int steps_test(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
 
 #define isolate_range            steps_isolate_range
-#define page_in_way              steps_in_way
+#define blocker_reason           steps_blocker_reason
 #define scan_unmovable           steps_scan
 #define pcp_drain_isolated_local steps_drain_local
 #define drain_isolated_pages     steps_drain
