@@ -208,7 +208,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 /* ---- the round of the policy "precise" ---- */
 
 /* Slots that one piece of a round reads at most; slots that giving back a block counts as. */
-#define SCAN_PIECE   40
+#define ROUND_PIECE  40
 #define LOOKS_A_FREE 8
 
 /*
@@ -251,7 +251,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);
 	unsigned i = pcp->scan_stack, at = pcp->scan_left;
-	int left = SCAN_PIECE;
+	int left = ROUND_PIECE;
 
 	pcp->scan_stack = pcp->scan_left = 0;
 	if (!seems_to_cache(pcp, zone->id))

@@ -9,7 +9,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);
 	unsigned i = pcp->scan_stack, at = pcp->scan_left;
-	int left = SCAN_PIECE;
+	int left = ROUND_PIECE;
 
 	pcp->scan_stack = pcp->scan_left = 0;
 	at = at ? at : PCP_MOST;
