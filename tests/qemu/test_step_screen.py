@@ -344,6 +344,7 @@ def test_every_recorded_move_fits_the_screen(fiber):
             full = view.blocks.of(picture, picture.movable(), {})
             for key in picture.movable():
                 at = next(n for n, line in enumerate(full) if line.startswith(f"[{key}]"))
+                at += full[at + 1].startswith("      written, not seen yet by other CPUs: ")
                 assert re.match(r" {6}\S+\.[ch]:\d+", full[at + 1]), "\n".join(full)
                 assert re.match(r" {6}(behind: \S.*; ahead: \S|it begins )", full[at + 2]), full
         played += len(stepper.moves)

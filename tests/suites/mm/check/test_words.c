@@ -140,7 +140,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	expect_said(t,
 	    "test: 28 MiB managed, 27 MiB free, 2 MiB standby\n"
 	    "  1 node, 4 CPUs, policy precise\n"
-	    "  ALLOC_UNCACHED       2\n"
+	    "  ALLOC_UNCACHED     2\n"
 	    "  ALLOC_SLOW         2\n"
 	    "  FALLBACK_STEAL     1\n"
 	    "  DRAIN_FORCED       4\n"
