@@ -72,13 +72,19 @@ def suites():
     return found
 
 
-def tests():
-    """The names of all tests, without their suites; also those of the explorer of threads."""
-    explored = set()
+@lru_cache(None)
+def explored():
+    """The names of the sets of the explorer of threads."""
+    found = set()
     for path in glob.glob(os.path.join(ROOT, "tests", "**", "explore_*.c"), recursive=True):
         with open(path, encoding="utf-8") as f:
-            explored.update(TABLE.findall(f.read()))
-    return explored | {test for suite in suites().values() for test in suite.tests}
+            found.update(TABLE.findall(f.read()))
+    return found
+
+
+def tests():
+    """The names of all tests, without their suites; also those of the explorer of threads."""
+    return explored() | {test for suite in suites().values() for test in suite.tests}
 
 
 def named_in(path):
