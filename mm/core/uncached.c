@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uncached.c: allocates one block straight from the buddy allocator of the nearest zone, or frees it
- * there, if the order has no stack, or the zone's caches are off, and the case is plain.
+ * uncached.c: allocates one block straight from the buddy allocator of the nearest zone, or frees
+ * it there, if the order has no stack, or the zone's caches are off, and the case is plain.
  *
  * Owns:       nothing.
  * Locks:      interrupts off; the zone lock inside, in one hold.
  * Invariants: these paths do nothing that the slow paths would not do, and leave to them each case
  *             that is not plain.  An allocation is plain if its zone stays above its low watermark
- *             and all its reserves (zone_plenty_mark).  A free is plain if the block's word, read before
- *             the zone lock is taken and again under it, shows only that the block is allocated.
+ *             and all its reserves (zone_plenty_mark).  A free is plain if the block's word, read
+ *             before the zone lock is taken and again under it, shows only that the block is
+ *             allocated.
  * Tests:      play_uncached, page_alloc, pcp, zone_locks, events, poison_race.
  */
 #include "mm/core/buddy.h"

@@ -67,8 +67,8 @@ static inline void request_renew(struct request *q)
 bool request_over(const struct request *q);
 /*
  * Sleep at @wq.  Returns TRY_NEXT: @done(@arg) is true; TRY_ANEW: request_over; TRY_NO_MORE:
- * @timeout_ns has passed.  A free wakes no thread, but is noticed within reclaim_recheck_ns.  Context:
- * thread, may sleep.
+ * @timeout_ns has passed.  A free wakes no thread, but is noticed within reclaim_recheck_ns.
+ * Context: thread, may sleep.
  */
 enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
     const void *arg, u64 timeout_ns);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_uncached.c: an allocation straight from a zone, or a free straight to it: other CPUs act
- * between its unlocked read and its lock, or it is left to the slow path. The source is included
- * with the lock watched.
+ * test_play_uncached.c: an allocation straight from a zone, or a free straight to it: other CPUs
+ * act between its unlocked read and its lock, or it is left to the slow path. The source is
+ * included with the lock watched.
  */
 #define alloc_uncached played_alloc_uncached
 #define free_uncached  played_free_uncached
