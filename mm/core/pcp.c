@@ -111,6 +111,8 @@ struct page *pcp_refill(
 			page_store(one, AS_TAIL, AS_ALLOC(order));
 			if (n > 1)
 				got = buddy_take_batch(zone, order, type, cached, out, n - 1);
+			if (n == 2 && got) /* a batch of one has no record */
+				trace_page(mem, TR_refill, page_to_pfn_in(mem, out[0]), order);
 		}
 	}
 	if (one) {
