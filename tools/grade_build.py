@@ -24,7 +24,7 @@ from lab_make import alone
 MACHINE = ("arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c")
 COMMON = (*MACHINE, "demo/handle.c", "tests/model/arena.c")
 PARTS = ("model", "model_must", "model_split", "model_cache", "model_range", "model_count")
-PARTS += ("give_back",)
+PARTS += ("model_record", "give_back")
 JUDGE = tuple(f"tests/model/{name}.c" for name in PARTS)
 JUDGE += tuple(f"labs/model/{name}.c" for name in ("plans", "report", "judge"))
 STUDENT = ("tests/model/call.c", "labs/model/student.c")

@@ -148,7 +148,7 @@ int arena_build(const struct wire_shape *s)
 	    .name = "graded",
 	    .nr_cpus = s->cpus,
 	    .nr_nodes = s->nodes,
-	    .backed = !s->bare,
+	    .backed = !s->bare || s->watched,
 	    .reclaim = s->kernel ? &memory_reclaim : NULL,
 	    .alloc = arena_alloc,
 	    .arg = s->bare ? (void *)(uintptr_t)s : NULL,

@@ -15,6 +15,7 @@
 #include <quarry/contig.h>
 #include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/page_report.h>
 #include <quarry/poison.h>
 
 static struct memory *mem; /* of the shape that was built last */
@@ -32,17 +33,26 @@ static struct page *page_beside(s64 pfn, s64 bytes)
 	return (struct page *)((uintptr_t)page_at(pfn) + (uintptr_t)bytes);
 }
 
-/* Note whether a new block is zeroed, as @gfp asks; then it is used. */
+/* Note the pages of a new block that are not zeroed, as @gfp asks; then they are used. */
 static void use(struct page *page, gfp_t gfp, unsigned order)
 {
-	u64 *first, *last;
+	unsigned long i;
 
-	if (!page || !mem->backed)
-		return;
-	first = page_address_in(mem, page);
-	last = first + (PAGE_SIZE << order) / sizeof(*first) - 1;
-	result.dirty += (gfp & GFP_ZERO) && (*first || *last);
-	*first = *last = ~0ULL;
+	for (i = 0; page && mem->backed && i < 1UL << order; i++) {
+		u64 *first = page_address_in(mem, page + i);
+		u64 *last = first + PAGE_SIZE / sizeof(*first) - 1;
+
+		result.dirty += (gfp & GFP_ZERO) && (*first || *last);
+		*first = *last = ~0ULL;
+	}
+}
+
+void wire_use_all(void)
+{
+	pfn_t pfn;
+
+	for (pfn = mem->start_pfn; pfn < mem->end_pfn; pfn++)
+		use(page_at((s64)pfn), 0, 0);
 }
 
 static s64 pfn_or_none(const struct page *page)
@@ -214,6 +224,20 @@ static void run_poison(void)
 	}
 }
 
+/* Take all that is to be reported, up to call.a pageblocks at once, before any is given back. */
+static void run_report(void)
+{
+	struct report_walk walk = {0};
+	pfn_t blocks[ARENA_BLOCKS];
+	unsigned nr, i;
+
+	while ((nr = take_unreported(mem, &walk, blocks + result.r, (unsigned)call.a)))
+		result.r += nr;
+	for (i = 0; i < result.r; i++)
+		result.pfns[i] = (u32)blocks[i];
+	give_reported(mem, blocks, (unsigned)result.r, call.b);
+}
+
 /* The lock of a handle is free: the call has ended. */
 static u64 place_of(u32 handle) NO_LOCK_ANALYSIS
 {
@@ -242,6 +266,8 @@ void wire_run(const struct wire_call *c, struct wire_result *r)
 			run_range();
 		else if (call.code <= CALL_HOLD_UNPIN)
 			run_handle();
+		else if (call.code == CALL_REPORT)
+			run_report();
 		else if (call.code >= CALL_BREAK)
 			run_poison();
 		else

@@ -149,6 +149,7 @@ static void retire(pfn_t pfn)
 {
 	own(pfn, 0, OWNER_BROKEN);
 	m.nr_retired++;
+	model_counts(EV_POISON_RETIRED, 1);
 }
 
 static void freed(unsigned index)
@@ -174,33 +175,19 @@ static void freed(unsigned index)
 
 /* ---- calls ---- */
 
-static void note_memory(void)
+bool model_whole(unsigned block)
 {
-	unsigned i;
-
-	for (i = m.first << PAGEBLOCK_ORDER; i < (m.first + m.blocks) << PAGEBLOCK_ORDER; i++)
-		before.word[i] = block_word(m.mem, i);
-	for (i = m.first; i < m.first + m.blocks; i++) {
-		const struct pageblock *pb = pageblock_of(m.mem, block_pfn(i));
-
-		before.type[i] = (u8)pageblock_type(pb);
-		before.free[i] = pb->nr_free;
-	}
-	for (i = 0; i < m.shape.nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *z = &m.mem->zones[i];
-
-		before.spare[i] = zone_spare(z, GFP_MOVABLE, false);
-		before.free_in[i] = (long)z->nr_free;
-		before.unlent[i] = (long)(z->nr_free - z->nr_free_cma);
-	}
+	return !m.block[block].hole && !m.block[block].offline &&
+	    free_map_largest(&tree_of(m.mem, block_pfn(block))->map) == MAX_ORDER;
 }
 
 void model_before(const struct wire_call *c)
 {
-	if (c->code == CALL_ALLOC)
-		note_memory();
+	if (c->code == CALL_ALLOC || c->code == CALL_BULK_ALLOC)
+		split_before();
 	stacks_before(c);
 	counts_before();
+	records_before();
 	before.must =
 	    (c->code == CALL_ALLOC && model_must_succeed((gfp_t)c->a, (unsigned)c->b, c->cpu)) ||
 	    (c->code == CALL_BULK_ALLOC && model_must_succeed((gfp_t)c->a, 0, c->cpu)) ||
@@ -248,6 +235,7 @@ static void judge_alloc(const struct wire_call *c, const struct wire_result *r)
 	else
 		judge_refusal((gfp_t)c->a, order, c->cpu);
 	model_counts(EV_ALLOC_BAD_ORDER, order > MAX_ORDER);
+	model_counts_alloc(order > MAX_ORDER ? 0 : (gfp_t)c->a, r->r < 0);
 }
 
 static void judge_free(const struct wire_call *c, const struct wire_result *r)
@@ -281,6 +269,7 @@ static void judge_bulk(const struct wire_call *c, const struct wire_result *r)
 			allocated(r->pfns[i], (gfp_t)c->a, 0, c->cpu, false);
 		if (r->r < c->b)
 			judge_refusal((gfp_t)c->a, 0, c->cpu);
+		model_counts_alloc((gfp_t)c->a, r->r < c->b);
 		return;
 	}
 	for (i = 0; i < c->a; i++) {
@@ -343,9 +332,14 @@ static void judge_poison(const struct wire_call *c, const struct wire_result *r)
 	}
 	WANT_OF(r->r == want || no_room, c->a, "the call returned %lld: expected %lld",
 	    (long long)r->r, (long long)want);
+	if (c->code == CALL_SOFT)
+		model_counts(r->r ? EV_SOFT_OFFLINE_FAIL : EV_SOFT_OFFLINE_OK, 1);
+	else
+		model_counts(c->code == CALL_BREAK ? EV_FAILURE_RECOVERED : EV_UNPOISON_OK, !want);
 	if (c->code == CALL_BREAK && want == -EBUSY) {
 		m.doomed[c->a] = true;
 		m.nr_doomed++;
+		model_counts(EV_FAILURE_IGNORED, 1);
 	}
 	if (want || no_room)
 		return;
@@ -361,6 +355,8 @@ static void judge_poison(const struct wire_call *c, const struct wire_result *r)
 
 void model_after(const struct wire_call *c, const struct wire_result *r)
 {
+	unsigned i;
+
 	WANT(!r->dirty, "%u blocks are not zeroed, as GFP_ZERO asks", r->dirty);
 	/* An allocation that waits may get a page from which an object was moved. */
 	if (c->code == CALL_ALLOC || c->code == CALL_BULK_ALLOC)
@@ -396,8 +392,12 @@ void model_after(const struct wire_call *c, const struct wire_result *r)
 	default: judge_range(c, r); break;
 	}
 	model_resync(r->at);
-	if (c->code != CALL_BUILD)
-		judge_counts();
+	for (i = m.first; i < m.first + m.blocks; i++)
+		m.block[i].reported = m.block[i].reported && model_whole(i);
+	if (c->code == CALL_BUILD)
+		return;
+	judge_records(c);
+	judge_counts(c);
 }
 
 /* ---- the whole memory ---- */

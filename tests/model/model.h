@@ -17,7 +17,7 @@
 #define OWNER_BROKEN 0x8000u /* retired */
 
 struct model_block {
-	bool hole, reserved, lent, isolated, offline;
+	bool hole, reserved, lent, isolated, offline, reported;
 	u8 zone;
 };
 struct model_live {
@@ -44,7 +44,7 @@ struct model {
 	unsigned nr_live;
 	struct model_live live[NR_LIVE];
 };
-/* The memory as a call finds it, noted to judge its result; all but @must for an ALLOC only. */
+/* The memory as a call finds it, noted to judge its result; all but @must for allocations only. */
 struct model_before {
 	u32 word[ARENA_PAGES];
 	u8 type[ARENA_BLOCKS + 1];  /* of each pageblock */
@@ -85,6 +85,8 @@ static inline bool model_waits(gfp_t gfp)
 
 /* Begin the model of a memory of @shape, all free. */
 void model_begin(const struct wire_shape *shape);
+/* Is the pageblock wholly free, online, and all of it one free block? */
+bool model_whole(unsigned block);
 /* Before the call: note the state that is needed to judge it. */
 void model_before(const struct wire_call *c);
 /* After the call: judge its result, and update the model. */
@@ -131,7 +133,9 @@ bool model_must_succeed(gfp_t gfp, unsigned order, unsigned cpu);
  * its watermark, if model_strict().
  */
 void judge_refusal(gfp_t gfp, unsigned order, unsigned cpu);
-/* model_split.c: judge the choice of the block at @pfn, the only block that the call has taken. */
+/* model_split.c: split_before notes the memory before an allocation. */
+void split_before(void);
+/* Judge the choice of the block at @pfn, the only block that the call has taken. */
 void judge_split(pfn_t pfn, gfp_t gfp, unsigned order);
 /* model_cache.c. */
 void judge_cache(const struct wire_call *c, const struct wire_result *r);
@@ -140,8 +144,12 @@ void stacks_before(const struct wire_call *c);
 void judge_stacks(const struct wire_call *c, const struct wire_result *r);
 /* model_count.c.  The call must count @nr events; the events of every call are judged. */
 void model_counts(enum mm_event event, u64 nr);
+void model_counts_alloc(gfp_t gfp, bool refused);
 void counts_before(void);
-void judge_counts(void);
+void judge_counts(const struct wire_call *c);
+/* model_record.c: the records of a call, if the shape is watched. */
+void records_before(void);
+void judge_records(const struct wire_call *c);
 /* model_range.c: calls on ranges and movable pages. */
 void judge_range(const struct wire_call *c, const struct wire_result *r);
 void judge_handle(const struct wire_call *c, const struct wire_result *r);

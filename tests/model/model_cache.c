@@ -36,6 +36,7 @@ void judge_cache(const struct wire_call *c, const struct wire_result *r)
 	case CALL_DISABLE:
 		WANT(r->r == want, "zone_pcp_disable returned %lld: expected %lld", (long long)r->r,
 		    (long long)want);
+		model_counts(EV_PCP_DISABLE, !want && !m.depth[c->a]);
 		m.depth[c->a] += !want;
 		return;
 	case CALL_ENABLE:

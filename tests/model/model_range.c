@@ -74,6 +74,9 @@ void check_blocks(void)
 		WANT_OF(pageblock_state(pb) == state, block_pfn(i),
 		    "the pageblock at pfn %#lx is in state %d: expected %d", block_pfn(i),
 		    pageblock_state(pb), state);
+		WANT_OF(!(pb->bits & PB_REPORTED) == !b->reported, block_pfn(i),
+		    "the pageblock at pfn %#lx is %smarked as reported", block_pfn(i),
+		    b->reported ? "not " : "");
 		WANT_OF(b->hole || (pageblock_type(pb) == MT_CMA) == b->lent, block_pfn(i),
 		    "the pageblock at pfn %#lx is of type %d: it is %slent", block_pfn(i),
 		    pageblock_type(pb), b->lent ? "" : "not ");
@@ -200,8 +203,10 @@ static void judge_offline(const struct wire_call *c, const struct wire_result *r
 			    mm_why_text((enum mm_why)r->why), (unsigned long long)r->pfn);
 	}
 	WANT(!err || r->why != WHY_NONE, "offlining failed without a reason");
-	if (err)
+	if (err) {
+		model_counts(EV_OFFLINE_FAIL, 1);
 		return;
+	}
 	WANT(r->moved == range.handles, "%lld blocks were moved: %u were there",
 	    (long long)r->moved, range.handles);
 	/* No round is made where the caches are off already. */
@@ -225,6 +230,7 @@ static void judge_online(const struct wire_call *c, const struct wire_result *r)
 
 	WANT(r->r == want, "onlining %lld pages at %#llx returned %lld: expected %lld",
 	    (long long)c->b, (unsigned long long)c->a, (long long)r->r, (long long)want);
+	model_counts(want ? EV_ONLINE_FAIL : EV_ONLINE_OK, 1);
 	if (want)
 		return;
 	mark((pfn_t)c->a, (unsigned long)c->b, false, false);
@@ -259,6 +265,7 @@ static void judge_contig(const struct wire_call *c, const struct wire_result *r)
 		    "alloc_contig_range of [%#lx, %#lx) returned %lld (%s, pfn %#llx)", start, end,
 		    err, mm_why_text((enum mm_why)r->why), (unsigned long long)r->pfn);
 	WANT(!err || r->why != WHY_NONE, "alloc_contig_range failed without a reason");
+	model_counts(err ? EV_CONTIG_FAIL : EV_CONTIG_OK, 1);
 	if (err)
 		return;
 	/* The pages that were moved are elsewhere now. */
@@ -275,6 +282,38 @@ static void judge_contig_free(const struct wire_call *c, const struct wire_resul
 		model_disown_page((pfn_t)(c->a + i));
 	WANT(r->r == 0, "free_contig_range refused %lld of %lld pages", (long long)r->r,
 	    (long long)c->b);
+}
+
+/*
+ * Each pageblock that is wholly free, and that the host does not know, is reported; but the zone
+ * keeps its high watermark, and another such pageblock, in lent ones only if this one is lent.
+ */
+static void judge_report(const struct wire_call *c, const struct wire_result *r)
+{
+	unsigned gone[MAX_ZONES][2] = {{0}}, wholes[MAX_ZONES][2] = {{0}}, i, nr = 0;
+	struct model_block *b;
+
+	for (i = m.first; i < m.first + m.blocks; i++) {
+		b = &m.block[i];
+		wholes[b->zone][b->lent] += model_whole(i) && !b->isolated;
+	}
+	for (i = m.first; i < m.first + m.blocks; i++) {
+		const struct zone *z = &m.mem->zones[(b = &m.block[i])->zone];
+		unsigned long left = z->nr_free - PAGEBLOCK_PAGES * gone[b->zone][b->lent];
+
+		left -= b->lent ? PAGEBLOCK_PAGES * gone[b->zone][false] : z->nr_free_cma;
+		if (b->reported || b->isolated || !model_whole(i) || wholes[b->zone][b->lent] < 2 ||
+		    left < z->wmark[WMARK_HIGH] + PAGEBLOCK_PAGES)
+			continue;
+		wholes[b->zone][b->lent]--;
+		gone[b->zone][b->lent]++;
+		WANT_OF(nr < r->r && r->pfns[nr] == block_pfn(i), block_pfn(i),
+		    "the free pageblock at pfn %#lx is not reported", block_pfn(i));
+		nr++;
+		b->reported = c->b;
+	}
+	WANT(nr == r->r, "%lld pageblocks are reported: expected %u", (long long)r->r, nr);
+	model_counts(EV_REPORTED, c->b ? nr : 0);
 }
 
 void judge_range(const struct wire_call *c, const struct wire_result *r)
@@ -298,6 +337,7 @@ void judge_range(const struct wire_call *c, const struct wire_result *r)
 	case CALL_ONLINE: judge_online(c, r); break;
 	case CALL_CONTIG: judge_contig(c, r); break;
 	case CALL_FREE_RANGE: judge_contig_free(c, r); break;
+	case CALL_REPORT: judge_report(c, r); break;
 	default: break;
 	}
 }

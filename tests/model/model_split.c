@@ -186,3 +186,24 @@ void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
 	WANT_OF(pageblock_type(pageblock_of(m.mem, pfn)) == type, pfn,
 	    "the pageblock of pfn %#lx has changed its type for a request of its own", pfn);
 }
+
+void split_before(void)
+{
+	unsigned i;
+
+	for (i = m.first << PAGEBLOCK_ORDER; i < (m.first + m.blocks) << PAGEBLOCK_ORDER; i++)
+		before.word[i] = block_word(m.mem, i);
+	for (i = m.first; i < m.first + m.blocks; i++) {
+		const struct pageblock *pb = pageblock_of(m.mem, block_pfn(i));
+
+		before.type[i] = (u8)pageblock_type(pb);
+		before.free[i] = pb->nr_free;
+	}
+	for (i = 0; i < m.shape.nodes * NR_ZONE_KINDS; i++) {
+		const struct zone *z = &m.mem->zones[i];
+
+		before.spare[i] = zone_spare(z, GFP_MOVABLE, false);
+		before.free_in[i] = (long)z->nr_free;
+		before.unlent[i] = (long)(z->nr_free - z->nr_free_cma);
+	}
+}

@@ -52,6 +52,7 @@ struct wire_shape {
 	u8 hole, reserved, lent; /* pageblocks, by number from 1; 0: none */
 	bool bare;               /* no bytes behind the pages, and no trace rings in the arena */
 	bool kernel;             /* kernel_memory, with reclaim: an allocation may wait */
+	bool watched;            /* though bare: bytes, and a ring that records all steps */
 	/*
 	 * If not 0, the stacks of the last zone hold so many blocks of orders 0 and 1, and none of
 	 * larger ones, although so small a zone has no caches by itself (I-P7).
@@ -96,7 +97,8 @@ struct wire_shape {
 	C(FREE_RANGE) /* start, nr: how many were refused */                                       \
 	C(BREAK)      /* pfn: its content is damaged */                                            \
 	C(SOFT)       /* pfn: to be retired */                                                     \
-	C(REPAIR)     /* pfn: no longer broken */
+	C(REPAIR)     /* pfn: no longer broken */                                                  \
+	C(REPORT)     /* how many at once, told: how many pageblocks; pfns */
 #define WIRE_CALL_ID(name) CALL_##name,
 enum wire_code { WIRE_CALLS_OF(WIRE_CALL_ID) NR_CALLS };
 
@@ -133,6 +135,8 @@ int arena_build(const struct wire_shape *shape);
 /* Map the arena, all zeroes, at its address in this process; clear it again. */
 void arena_map(void);
 void arena_clear(void);
+/* Let each page of this memory, which has bytes, hold what GFP_ZERO must zero. */
+void wire_use_all(void);
 /* The memory that a shape asks for. */
 static inline struct memory *shape_memory(const struct wire_shape *shape)
 {

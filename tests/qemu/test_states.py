@@ -16,8 +16,19 @@ import states
 
 BUILD = os.path.abspath(qemu.BUILD)
 PROGRAM = os.path.join("states", "states")
+# A scope, what it says, and of a source of mm/ a part and a wrong one.
+SHOWN = [
+    ("block", "0 events BAD_FREE", ("page_alloc.c", "\tMM_EVENT(mem, BAD_FREE);\n", "")),
+    ("records", "not zeroed", ("page_alloc.c", "got; i++)\n\t\t\t\tz", "start; i++)\n\t\t\t\tz")),
+    ("records", "0 events PCP_DRAINED", ("pcp.c", "MM_EVENT_ADD(zone->mem, PCP_DRAINED, n)", "")),
+    (
+        "records",
+        "records of the call",
+        ("pcp_slow.c", "trace_page(mem, TR_direct, pfn, order);", ""),
+    ),
+    ("report", "2 pageblocks are rep", ("page_report.c", "(type == MT_CMA) == lent && ", "")),
+]
 # A source of mm/, a part of it, and a wrong one.
-UNCOUNTED = ("page_alloc.c", "\tMM_EVENT(mem, BAD_FREE);\n", "")
 WRONG = (
     "fallback.c",
     "[MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES}",
@@ -80,9 +91,10 @@ def test_a_wrong_line_is_shown_by_a_shortest_list(program, tmp_path):
     assert "where one of type 2 has a block of order" in lines[-1]
 
 
-def test_a_mistake_that_is_not_counted_is_shown(program, tmp_path):
-    good, text = states.search(planted(program, tmp_path, *UNCOUNTED), "block")
-    assert not good and "0 events BAD_FREE are counted: expected 1" in text, text
+@pytest.mark.parametrize("scope,says,wrong", SHOWN)
+def test_a_mistake_is_shown(program, tmp_path, scope, says, wrong):
+    good, text = states.search(planted(program, tmp_path, *wrong), scope)
+    assert not good and says in text, text
 
 
 def test_a_list_is_made_again(program):

@@ -132,6 +132,8 @@ void ops_list(const struct scope *scope)
 		add(CALL_ENABLE, 0, zone, 0, 0);
 	}
 	add(CALL_REFRESH, 0, 0, 0, 0);
+	add(CALL_REPORT, 0, 1, true, 0);
+	add(CALL_REPORT, 0, 2, false, 0);
 	list_ranges();
 	list_frames();
 }
@@ -242,6 +244,7 @@ bool op_call(const struct scope *scope, const struct op *op, struct wire_call *c
 	case CALL_DRAIN:
 	case CALL_DRAIN_HERE:
 	case CALL_REFRESH:
+	case CALL_REPORT:
 	case CALL_ISOLATE:
 	case CALL_OFFLINE:
 	case CALL_ENABLE: return true;

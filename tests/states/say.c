@@ -23,7 +23,7 @@ static const char *gfp_text(gfp_t gfp)
 		gfp_t flag;
 		const char *name;
 	} flags[] = {{GFP_NOWAIT, "NOWAIT"}, {GFP_RESERVE, "RESERVE"}, {GFP_DMA32, "DMA32"},
-	    {GFP_THISNODE, "THISNODE"}};
+	    {GFP_THISNODE, "THISNODE"}, {GFP_ZERO, "ZERO"}};
 	static char text[120];
 	unsigned i;
 	int n = snprintf(text, sizeof(text), "%s", types[(gfp & GFP_TYPE_MASK) % 3]);
@@ -76,6 +76,9 @@ static void say_range(const struct wire_call *c)
 		break;
 	case CALL_FREE_RANGE: printf("free_contig_range(mem, %lld, %lld)", a, b); break;
 	case CALL_BREAK: printf("mem_memory_failure(mem, %lld, 0, NULL)", a); break;
+	case CALL_REPORT:
+		printf("take_unreported, give_reported(mem, %s)", b ? "true" : "false");
+		break;
 	case CALL_SOFT: printf("mem_soft_offline_page(mem, %lld)", a); break;
 	default: printf("mem_unpoison_page(mem, %lld)", a); break;
 	}

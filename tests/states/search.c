@@ -15,6 +15,7 @@
 #include "states.h"
 #include "tests/fuzz/fuzz.h"
 #include <quarry/string.h>
+#include <quarry/trace_ring.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,8 +110,12 @@ const char *scope_begin(const struct scope *scope)
 	memcpy(c.pfns, &scope->shape, sizeof(scope->shape));
 	model_begin(&scope->shape);
 	wrong = judged_call(&c, &r);
-	for (cpu = 0; !wrong && cpu < scope->shape.cpus; cpu++)
+	for (cpu = 0; !wrong && !scope->shape.watched && cpu < scope->shape.cpus; cpu++)
 		m.mem->pcp[cpu]->ring = NULL;
+	if (!wrong && scope->shape.watched) {
+		wire_use_all();
+		trace_switch(m.mem, true);
+	}
 	return wrong ? wrong : judged_memory(false);
 }
 

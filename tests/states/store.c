@@ -12,7 +12,8 @@
  *  - the word of each page and its pins; each pageblock, its free blocks and its neighbours in a
  *    list; the counts, lists and limits of each zone; the content of each stack; what the model
  *    knows.
- *  - not the numbers of events, claims and rounds: nothing is decided by them.
+ *  - not the numbers of events, claims and rounds, the records, or what pages contain: nothing is
+ *    decided by them.
  *  - not whether a stack that is empty ever had slots: it gets them at its first use, which is one
  *    store more.
  *  - not which handle an object has.  Handles differ in their numbers only, and no code of mm/
@@ -205,7 +206,8 @@ static u64 mix_block(u64 h, unsigned block) NO_LOCK_ANALYSIS
 	h = mix_bytes(h, &tree->map, sizeof(tree->map));
 	if (tree->list)
 		h = mix(h, (u64)tree->next << 32 | tree->prev);
-	return mix(h, tree->list | known->isolated << 8 | known->offline << 9);
+	return mix(
+	    h, tree->list | known->isolated << 8 | known->offline << 9 | known->reported << 10);
 }
 
 /* The fields of a zone that change, and count, lie side by side. */
