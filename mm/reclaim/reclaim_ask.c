@@ -251,6 +251,21 @@ static void leave_ticket(struct reclaim *r, struct ticket_queue *queue, u64 *bit
 	wake_up(&r->wake);
 }
 
+/* Is there a zone whose missing pages are in caches?  A hint. */
+static bool caches_have_it(const struct request *q)
+{
+	const struct zone *zone;
+
+	for_each_request_zone(q, zone) {
+		long lacks =
+		    (1L << q->order) - zone_spare(zone, q->gfp, zone_reserved(zone, q->gfp));
+
+		if (lacks > 0 && (long)zone_pcp_pages(zone) >= lacks)
+			return true;
+	}
+	return false;
+}
+
 void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = {.mem = mem, .gfp = gfp, .order = order};
@@ -267,7 +282,12 @@ void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 		if (!failed || !just_ended(&own->compactions))
 			leave_ticket(own, &own->compactions, &own->compact, bit);
 		if (!failed)
-			return;
+			return; /* a compaction begins with a drain */
+	}
+	if (serves(own) && READ_ONCE(own->drains.done) == READ_ONCE(own->drains.asked) &&
+	    !just_ended(&own->drains) && caches_have_it(&q)) {
+		take_ticket(&own->drains);
+		wake_up(&own->wake);
 	}
 	/*
 	 * Runs, in zones that lack pages.  A run costs others their pages, so also one that helped

@@ -56,6 +56,14 @@ static inline bool work_left(const struct ticket_queue *queue)
 	return READ_ONCE(queue->done) != READ_ONCE(queue->asked) || just_ended(queue);
 }
 
+/* Would a drain of all caches give the zone enough pages? */
+static inline bool drain_would_do(const struct zone *zone, gfp_t gfp, unsigned order)
+{
+	long spare = zone_spare(zone, gfp, zone_reserved(zone, gfp));
+
+	return spare < 1L << order && spare + (long)zone_pcp_pages(zone) >= 1L << order;
+}
+
 /* A zone that could be helped, and its term. */
 struct refusal {
 	const struct zone *zone; /* NULL: there is none, or no zone that the request may use */
@@ -72,7 +80,7 @@ static inline bool refusal_answered(
 	const struct node *node = memory_node(mem, arch_cpu_id());
 	const struct reclaim *own = &node->reclaim;
 	bool vain = READ_ONCE(own->compact_failed) & request_bit(gfp, order);
-	bool scattered = false, gains = false, runs = false;
+	bool scattered = false, cached = false, gains = false, runs = false;
 	const struct zone *zone;
 	unsigned at;
 
@@ -87,6 +95,10 @@ static inline bool refusal_answered(
 			*why = here;
 			return false;
 		}
+		if (drain_would_do(zone, gfp, order)) {
+			cached = true;
+			*why = here;
+		}
 		if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
 			continue;
 		if (here.term == REFUSED_SCATTERED)
@@ -99,6 +111,10 @@ static inline bool refusal_answered(
 		*why = here;
 	}
 	if (scattered && !work_left(&own->compactions))
+		return false;
+	/* A compaction begins with a drain. */
+	if (cached && !scattered && READ_ONCE(own->thread) && !READ_ONCE(own->stop) &&
+	    !work_left(&own->drains))
 		return false;
 	/* If the last compaction made no block, more free pages may. */
 	return !gains || runs || (scattered && !vain);
@@ -128,7 +144,8 @@ static inline bool refusal_check(struct memory *mem, gfp_t gfp, unsigned order)
 	for (n = 0; n < mem->nr_nodes; n++) {
 		const struct reclaim *r = &mem->nodes[n].reclaim;
 
-		asked += READ_ONCE(r->runs.asked) + READ_ONCE(r->compactions.asked);
+		asked += READ_ONCE(r->runs.asked) + READ_ONCE(r->compactions.asked) +
+		    READ_ONCE(r->drains.asked);
 	}
 	if (READ_ONCE(tickets) != asked)
 		WRITE_ONCE(vain, 0);

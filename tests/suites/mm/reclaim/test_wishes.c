@@ -169,9 +169,49 @@ static void a_refusal_that_leaves_nothing_is_noticed(struct ktest *t)
 	mov_end(t);
 }
 
+/* ---- drains ---- */
+
+static void fill_cache(void *arg)
+{
+	struct memory *mem = arg;
+	struct pile pile = {NULL, 0};
+
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, 4);
+	pile_free(mem, &pile);
+}
+
+/* All that a request could have is in another CPU's cache, which only a drain empties. */
+static void a_request_whose_pages_are_cached_asks_for_a_drain(struct ktest *t)
+{
+	static const struct reclaim_ops none = {.wish = no_wish, .wake = reclaim_wake};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
+	struct pile hoard = {NULL, 0};
+	struct refusal why;
+	struct page *page;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	ktest_on_cpu(1, fill_cache, mem);
+	REQUIRE(t, zone_pcp_pages(zone) > 0);
+	while (zone->nr_free > zone->wmark[WMARK_MIN] &&
+	    ((page = take_block(zone, 0, MT_MOVABLE)) ||
+	        (page = take_block(zone, 0, MT_UNMOVABLE))))
+		pile_push(&hoard, page);
+	EXPECT_EQ(t, zone_refusal(zone, GFP_KERNEL, 0), REFUSED_MIN);
+	mem->reclaim = &none;
+	EXPECT(t, !served_some_day(mem, GFP_KERNEL | GFP_NOWAIT, 0, REFUSALS_IN_VAIN));
+	EXPECT(t, !refusal_answered(mem, GFP_KERNEL, 0, &why));
+	EXPECT_EQ(t, why.term, REFUSED_MIN);
+	mem->reclaim = &memory_reclaim;
+	EXPECT(t, served_some_day(mem, GFP_KERNEL | GFP_NOWAIT, 0, REQUESTS));
+	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+}
+
 KTEST_SUITE(wishes, KTEST_QUICK, KTEST(a_request_refused_for_a_reserve_asks_for_a_run),
     KTEST(a_run_is_asked_for_where_no_compaction_helps, KTEST_SLOW),
     KTEST(a_refusal_that_leaves_nothing_is_noticed, KTEST_SLOW | KTEST_REPORTS),
+    KTEST(a_request_whose_pages_are_cached_asks_for_a_drain, KTEST_SLOW),
     KTEST(an_atomic_block_asks_for_a_compaction, KTEST_SLOW),
     KTEST(a_block_that_may_fail_early_asks_for_a_compaction, KTEST_SLOW),
     KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW));
