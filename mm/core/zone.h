@@ -220,4 +220,10 @@ static inline unsigned long zone_standby(const struct zone *zone)
 	return from < to ? to - from : 0;
 }
 
+/* The number of pages on the lists from which reclaim drops pages; a hint. */
+static inline unsigned long zone_evictable(const struct zone *zone)
+{
+	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
+}
+
 #endif

@@ -162,8 +162,9 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 }
 
 /*
- * Pages of all zones: free, high watermarks, the kernel's.  Read without locks: the free pages are
- * a hint.
+ * Pages of all zones: free ones and those that reclaim can drop, high watermarks, the kernel's.
+ * Read without locks: the first number is a hint.  It counts pages in the leaving range too: if
+ * they are dropped, they need not move.
  */
 struct stock {
 	unsigned long free, high, kernel;
@@ -184,6 +185,7 @@ static void take_stock(const struct memory *mem, struct stock *s)
 		 */
 		reporting = load_acquire(&z->nr_reporting);
 		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
+		s->free += zone_evictable(z);
 		load_barrier();
 		reporting = MIN(reporting, READ_ONCE(z->nr_reporting));
 		s->free += (unsigned long)reporting * PAGEBLOCK_PAGES;
@@ -225,8 +227,9 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 }
 
 /*
- * Is the remaining memory enough: can all pages in use move to it, and as much stay free as all
- * high watermarks together?  And if kernel memory goes offline, some kernel memory must remain.
+ * Is the remaining memory enough: can all pages in use move to it or be dropped, and as much stay
+ * free, or become free, as all high watermarks together?  And if kernel memory goes offline, some
+ * kernel memory must remain.
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {

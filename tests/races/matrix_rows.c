@@ -235,7 +235,7 @@ static bool enough_would_stay(struct pfn_range range) NO_LOCK_ANALYSIS
 	pfn_t pfn;
 
 	for_each_zone(ops.mem, zone) {
-		free += zone->nr_free + zone_pcp_pages(zone);
+		free += zone->nr_free + zone_pcp_pages(zone) + zone_evictable(zone);
 		need += zone->wmark[WMARK_HIGH];
 		need += zone->kind == ZONE_MOVABLE ? 0 : zone->reserve;
 	}

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_wishes.c: requests that may not sleep, or may fail early: each failure leaves to the reclaim
- * thread what lets a later request succeed.
+ * thread what lets a later request succeed.  And an offline is not refused for want of memory that
+ * can be freed.
  */
 #include "mm/reclaim/refusal.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/pager_help.h"
 #include <quarry/contig.h>
+#include <quarry/memory_hotplug.h>
 
 #define PAGES    96u
 #define REQUESTS 400u /* 1 ms apart */
@@ -208,10 +210,78 @@ static void a_request_whose_pages_are_cached_asks_for_a_drain(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
 }
 
+/* ---- offlines ---- */
+
+/* The pages that must stay free besides those that other pages move to. */
+static unsigned long kept_free(struct memory *mem)
+{
+	const struct zone *zone;
+	unsigned long kept = 0;
+
+	for_each_zone(mem, zone)
+		kept += zone->wmark[WMARK_HIGH] + (zone->kind == ZONE_MOVABLE ? 0 : zone->reserve);
+	return kept;
+}
+
+/*
+ * All memory is in use, most of a pageblock by pages that can be dropped.  It goes offline without
+ * free memory to move them to, whether an allocation can drop them or only the thread.
+ */
+static void expect_offline_of_full_memory(struct ktest *t, bool mapped)
+{
+	const unsigned nr = MIN_CONST(PAGES, PAGEBLOCK_PAGES);
+	struct pile hoard, others = {NULL, 0};
+	struct vm_scene s;
+	struct page *page;
+	unsigned long free;
+	unsigned i;
+	pfn_t from;
+	u64 value;
+
+	if (!store_scene_short(t, &s, &store, PAGES, &hoard))
+		return;
+	from = movable_zone(s.mem)->end_pfn - PAGEBLOCK_PAGES;
+	pile_alloc_last(s.mem, &hoard);
+	while ((page = pile_pop(&hoard))) {
+		if (page_to_pfn_in(s.mem, page) >= from)
+			EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
+		else
+			pile_push(&others, page);
+	}
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
+	soft_load_space(s.space);
+	for (i = 0; i < nr && mapped; i++)
+		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	soft_unload_space();
+	while (offline_query(s.mem, from, PAGEBLOCK_PAGES, NULL) && (page = pile_pop(&others)))
+		EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
+	free = memory_free_pages(s.mem) - (PAGEBLOCK_PAGES - nr);
+	EXPECT(t, free < nr + kept_free(s.mem));
+	EXPECT_EQ(t, offline_pages(s.mem, from, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_FREED) > 0);
+	EXPECT_EQ(t, online_pages(s.mem, from, PAGEBLOCK_PAGES, NULL), 0);
+	EXPECT_EQ(t, pile_free(s.mem, &others), 0);
+	caches_on(t, s.mem);
+	store_scene_end(t, &s, &store);
+}
+
+static void an_offline_drops_unmapped_pages(struct ktest *t)
+{
+	expect_offline_of_full_memory(t, false);
+}
+
+static void an_offline_has_the_thread_drop_mapped_pages(struct ktest *t)
+{
+	expect_offline_of_full_memory(t, true);
+}
+
 KTEST_SUITE(wishes, KTEST_QUICK, KTEST(a_request_refused_for_a_reserve_asks_for_a_run),
     KTEST(a_run_is_asked_for_where_no_compaction_helps, KTEST_SLOW),
     KTEST(a_refusal_that_leaves_nothing_is_noticed, KTEST_SLOW | KTEST_REPORTS),
     KTEST(a_request_whose_pages_are_cached_asks_for_a_drain, KTEST_SLOW),
+    KTEST(an_offline_drops_unmapped_pages, KTEST_SLOW),
+    KTEST(an_offline_has_the_thread_drop_mapped_pages, KTEST_SLOW),
     KTEST(an_atomic_block_asks_for_a_compaction, KTEST_SLOW),
     KTEST(a_block_that_may_fail_early_asks_for_a_compaction, KTEST_SLOW),
     KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW));
