@@ -51,6 +51,7 @@ struct compaction {
 	u32 hand[MIGRATE_BATCH];
 	struct isolated_pages pages;
 	struct compact_stats *stats;
+	u32 walked; /* the used part of the budget of walks */
 	bool ended; /* no free page is left to move to */
 	bool fresh; /* the scanners began at the ends of the zone, now or in earlier compactions */
 };
@@ -394,6 +395,8 @@ static int compact_run(
 	if (whole) {
 		begin_at(&c, 0, 0);
 	} else {
+		/* It works for one request; what it costs others must not grow with mappings. */
+		c.to.walked = &c.walked;
 		begin_at(&c, READ_ONCE(zone->compact_window), READ_ONCE(zone->compact_free));
 		c.fresh |= READ_ONCE(zone->compact_vain) == order;
 	}

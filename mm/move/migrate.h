@@ -36,6 +36,11 @@ struct migrate_target {
 	    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr);
 	void (*give_back)(
 	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
+	/*
+	 * The used part of a budget of walks (rmap.h); an object's page that it does not suffice
+	 * for stays: -EBUSY.  NULL: every page moves, as an offline must.
+	 */
+	u32 *walked;
 };
 
 static inline void target_near(

@@ -170,7 +170,9 @@ static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, 
 			continue;
 		if (mig_object(mem, pages[i]) != object)
 			break;
-		err[i] = mig_unmap(object, pages[i]);
+		err[i] = to->walked && !rmap_may_walk(to->walked, object, pages[i])
+		    ? -EBUSY
+		    : mig_unmap(object, pages[i]);
 		if (!err[i])
 			run[marked++] = pages[i];
 		else
@@ -322,8 +324,9 @@ static noinline unsigned mig_finish_run(
 /*
  * Move up to MIGRATE_BATCH isolated pages; err[] has the result for each.  0: it was moved;
  * -ENOENT: its object has released it; -EAGAIN: another thread has a reference or the lock, or a
- * frame broke now; -EBUSY: pinned; -EHWPOISON: broken before; -ENOMEM: no page to move to, or not
- * tried for this reason.  In every case the caller still has the isolation's reference.
+ * frame broke now; -EBUSY: pinned, or with too many mappings (to->walked); -EHWPOISON: broken
+ * before; -ENOMEM: no page to move to, or not tried for this reason.  In every
+ * case the caller still has the isolation's reference.
  */
 static void migrate_lru_batch(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)

@@ -171,17 +171,6 @@ u64 standby_ask(struct memory *mem, u64 run_for);
  */
 #define RUN_PAGERS_NS 2000000000ULL
 
-/*
- * To age or to drop a mapped page takes walks over all mappings of its object, which its tasks may
- * make as many as they like.  So a pass over a zone's lists has a budget of mappings, and walks for
- * a page only if the object has at most a PASS_SHAREth of what is left: the more mappings, the
- * sooner the pages are left alone, and above PASS_MAPPINGS / PASS_SHARE always.  So no task can use
- * up the budget for objects with fewer mappings than its own.  Up to FREE_MAPPINGS cost nothing.
- */
-#define PASS_MAPPINGS 32768u
-#define PASS_SHARE    128u
-#define FREE_MAPPINGS 8u
-
 /* A run of reclaim: over the zones of a node in turn, or over one. */
 struct lru_scan {
 	struct zone *zone;
@@ -193,7 +182,7 @@ struct lru_scan {
 	unsigned long freed_cma; /* the part of freed in CMA pageblocks */
 	u64 run;                 /* the run's number: a pager that refused is not asked again */
 	u64 waited_ns;           /* how long the run has waited for pagers */
-	unsigned walked;         /* the used part of PASS_MAPPINGS in this pass */
+	u32 walked;              /* the used part of PASS_MAPPINGS in this pass */
 };
 
 #endif

@@ -114,19 +114,6 @@ static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 	    scan->waited_ns < RUN_PAGERS_NS;
 }
 
-/* May the run walk over the mappings of a page?  Under the object's lock. */
-static bool may_walk(struct lru_scan *scan, const struct vm_object *object, const struct page *page)
-{
-	u32 most = object->nr_regions;
-
-	if (!page->mapcount || most <= FREE_MAPPINGS)
-		return true;
-	if (most > (PASS_MAPPINGS - scan->walked) / PASS_SHARE)
-		return false;
-	scan->walked += most;
-	return true;
-}
-
 /* Decide about a locked page, under the object's lock. */
 static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, struct page *page)
 {
@@ -148,7 +135,7 @@ static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, str
 	/* A dirty page that no pager takes would not be dropped: do not walk its entries. */
 	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
 		return keep_active(page);
-	if (!scan->direct && !may_walk(scan, object, page))
+	if (!scan->direct && !rmap_may_walk(&scan->walked, object, page))
 		return keep_active(page);
 	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
 	if (touched && !scan->desperate) {
@@ -290,7 +277,7 @@ static noinline void age_batch(struct lru_scan *scan, struct tlb_gather *g)
 			if (object->walked)
 				touched = true;
 			else if (slot_page(object_lookup(object, pages[i]->index)) == pages[i])
-				touched = !may_walk(scan, object, pages[i]) ||
+				touched = !rmap_may_walk(&scan->walked, object, pages[i]) ||
 				    was_touched(object, pages[i], g, &dirty);
 			spin_unlock(&object->lock);
 		}

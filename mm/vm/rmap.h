@@ -64,4 +64,32 @@ void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *p
 void rmap_migrate(struct vm_object *object, struct page **pages, unsigned nr, struct tlb_gather *g);
 void rmap_arrive(struct vm_object *object, struct page **old, struct page **new, unsigned nr);
 
+/*
+ * A budget of walks.  To age, to drop or to move a mapped page takes walks over all mappings of its
+ * object, which its tasks may make as many as they like.  So work that may choose its pages (a pass
+ * of reclaim over a zone's lists, a compaction) has a budget of mappings, and walks for a page only
+ * if the object has at most a PASS_SHAREth of what is left: the more mappings, the sooner the pages
+ * are left alone, and above PASS_MAPPINGS / PASS_SHARE always.  So no task can use up the budget
+ * for objects with fewer mappings than its own.  Up to FREE_MAPPINGS cost nothing.
+ */
+#define PASS_MAPPINGS 32768u
+#define PASS_SHARE    128u
+#define FREE_MAPPINGS 8u
+/*
+ * May the mappings of @page be walked over?  @walked: the used part of the budget.  Under the
+ * object's lock.
+ */
+static inline bool rmap_may_walk(
+    u32 *walked, const struct vm_object *object, const struct page *page)
+{
+	u32 most = object->nr_regions;
+
+	if (!page->mapcount || most <= FREE_MAPPINGS)
+		return true;
+	if (most > (PASS_MAPPINGS - *walked) / PASS_SHARE)
+		return false;
+	*walked += most;
+	return true;
+}
+
 #endif

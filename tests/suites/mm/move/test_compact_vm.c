@@ -142,6 +142,29 @@ static void mapped_pages_move_for_every_largest_block(struct ktest *t)
 	frag_end(t, &pile);
 }
 
+/* A compaction works for one request: pages with very many mappings stay where they are. */
+static void pages_of_very_many_mappings_are_left_alone(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	struct pile none = {NULL, 0};
+	u32 *regions;
+
+	if (!frag_begin(t))
+		return;
+	regions = &frag.s.object->nr_regions;
+	*regions = PASS_MAPPINGS / PASS_SHARE + 1;
+	compact_zone(frag.zone, GFP_MOVABLE, MAX_ORDER, &stats);
+	EXPECT(t, stats.failed > 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	/* With the most that a page may have, the budget ends the moves. */
+	--*regions;
+	compact_zone(frag.zone, GFP_MOVABLE, MAX_ORDER, &stats);
+	EXPECT_EQ(t, stats.moved, 1);
+	*regions = 1;
+	EXPECT_EQ(t, compact_zone(frag.zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	frag_end(t, &none);
+}
+
 /* Check the values of random pages, and write each value again. */
 static void touch_at_random(void *arg)
 {
@@ -210,4 +233,5 @@ static void pinned_pages_cost_their_windows_only(struct ktest *t)
 }
 
 KTEST_SUITE(compact_vm, 0, KTEST(mapped_pages_move_for_every_largest_block),
-    KTEST(compaction_is_invisible_to_users), KTEST(pinned_pages_cost_their_windows_only));
+    KTEST(compaction_is_invisible_to_users), KTEST(pinned_pages_cost_their_windows_only),
+    KTEST(pages_of_very_many_mappings_are_left_alone));
