@@ -4,8 +4,11 @@
  * within its bound however many searches there are, and however large the zone is.
  */
 #include "tests/lib/mov_help.h"
+#include "tests/lib/pager_help.h"
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/poison.h>
+#include <quarry/string.h>
 
 #define ALL (~0UL)
 
@@ -181,6 +184,93 @@ static void an_offline_ends_when_its_pages_give_in(struct ktest *t)
 	expect_passes_bounded(t, 2 * MOV_ZONE, true);
 }
 
+/* ---- questions ---- */
+
+/* Whether a range could go offline: no owner is asked, and the answer is the same each time. */
+static void questions_ask_no_owner(struct ktest *t)
+{
+	struct zone *zone = NEED(t, stubborn_zone(t, 2 * MOV_ZONE, ALL, 1));
+	pfn_t from = zone->start_pfn;
+	struct offline_survey first, again;
+	unsigned n;
+
+	EXPECT_EQ(t, offline_survey(zone->mem, from, PAGEBLOCK_PAGES, &first), 0);
+	for (n = 0; n < 10; n++) {
+		EXPECT_EQ(t, offline_survey(zone->mem, from, PAGEBLOCK_PAGES, &again), 0);
+		EXPECT(t, !memcmp(&first, &again, sizeof(first)));
+	}
+	EXPECT(t, first.owned > 0);
+	EXPECT_EQ(t, stubborn.refusals, 0);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_OFFLINE_LOOPS), 0);
+	mov_end(t);
+}
+
+/* ---- broken pages ---- */
+
+/* A soft offline asks the owner of its page twice at most, in a zone of any size. */
+static void expect_soft_offlines_bounded(struct ktest *t, unsigned blocks)
+{
+	struct zone *zone = NEED(t, stubborn_zone(t, blocks, ALL, 1));
+	unsigned n, asked = 0;
+
+	for (n = 0; n < 20; n++) {
+		if (!mov.pages[n])
+			continue;
+		asked++;
+		EXPECT_EQ(t,
+		    mem_soft_offline_page(zone->mem, page_to_pfn_in(zone->mem, mov.pages[n])),
+		    -EBUSY);
+	}
+	EXPECT(t, stubborn.refusals >= asked && stubborn.refusals <= 2 * asked);
+	EXPECT_EQ(t, mov.moved, 0);
+	mov_end(t);
+}
+
+static void a_soft_offline_of_a_page_that_stays_ends(struct ktest *t)
+{
+	expect_soft_offlines_bounded(t, MOV_ZONE);
+}
+
+static void a_soft_offline_of_a_page_that_stays_ends_in_a_larger_zone(struct ktest *t)
+{
+	expect_soft_offlines_bounded(t, 2 * MOV_ZONE);
+}
+
+/* ---- reclaim ---- */
+
+#define RUNS 20u
+
+/* A pager that takes no page is asked once in each run, however many pages it has. */
+static void expect_one_question_in_a_run(struct ktest *t, unsigned pages)
+{
+	static struct store store;
+	struct vm_scene s;
+	unsigned n;
+
+	if (!store_scene_loaded(t, &s, &store, pages))
+		return;
+	store.answer = -EIO;
+	for (n = 0; n < pages; n++)
+		EXPECT_EQ(t, soft_write(page_at(n), n), 0);
+	for (n = 0; n < RUNS; n++) {
+		struct lru_scan scan = {.desperate = true};
+
+		EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
+	}
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), RUNS);
+	store_scene_unload(t, &s, &store);
+}
+
+static void a_pager_that_takes_nothing_is_asked_once_in_a_run(struct ktest *t)
+{
+	expect_one_question_in_a_run(t, RECLAIM_BATCH);
+}
+
+static void a_pager_of_many_pages_is_asked_once_in_a_run(struct ktest *t)
+{
+	expect_one_question_in_a_run(t, STORE_PAGES);
+}
+
 KTEST_SUITE(stubborn, KTEST_QUICK, KTEST(pairs_are_made_past_pages_that_stay, KTEST_SLOW),
     KTEST(pairs_are_made_past_pages_that_stay_in_a_larger_zone, KTEST_SLOW),
     KTEST(blocks_are_made_past_pages_that_stay, KTEST_SLOW),
@@ -188,4 +278,9 @@ KTEST_SUITE(stubborn, KTEST_QUICK, KTEST(pairs_are_made_past_pages_that_stay, KT
     KTEST(scans_do_not_grow_in_a_series, KTEST_SLOW),
     KTEST(a_compaction_goes_on_from_the_ends, KTEST_SLOW),
     KTEST(a_range_is_taken_when_its_pages_give_in, KTEST_SLOW),
-    KTEST(an_offline_ends_when_its_pages_give_in, KTEST_SLOW));
+    KTEST(an_offline_ends_when_its_pages_give_in, KTEST_SLOW),
+    KTEST(questions_ask_no_owner, KTEST_SLOW),
+    KTEST(a_soft_offline_of_a_page_that_stays_ends, KTEST_SLOW),
+    KTEST(a_soft_offline_of_a_page_that_stays_ends_in_a_larger_zone, KTEST_SLOW),
+    KTEST(a_pager_that_takes_nothing_is_asked_once_in_a_run, KTEST_SLOW),
+    KTEST(a_pager_of_many_pages_is_asked_once_in_a_run, KTEST_SLOW));
