@@ -32,10 +32,10 @@ MM_SRCS += mm/core/drain.c
 # 6: allocate and free; the core ends here
 MM_SRCS += mm/core/page_alloc.c
 MM_SRCS += mm/core/put_page.c
-MM_SRCS += mm/core/slab.c
 MM_SRCS += mm/core/mm_init.c
 CORE_SRCS := $(filter mm/core/%,$(MM_SRCS))
-# 7: memory objects and address spaces
+# 7: small objects, memory objects, address spaces
+MM_SRCS += mm/vm/slab.c
 MM_SRCS += mm/vm/account.c
 MM_SRCS += mm/vm/pagetable.c
 MM_SRCS += mm/vm/tlb.c
@@ -86,8 +86,11 @@ MM_SRCS += mm/check/check_zone.c
 MM_SRCS += mm/check/check.c
 MM_SRCS += mm/check/show.c
 
+# make lib CORE=1: the core, and kmalloc above it.
+LIB_CORE := $(CORE_SRCS) mm/vm/slab.c
+
 # The builds that stop at each scheduling point have no kmalloc of their own.
-NO_SLAB := $(filter-out mm/core/slab.c,$(MM_SRCS))
+NO_SLAB := $(filter-out mm/vm/slab.c,$(MM_SRCS))
 
 # The fast paths begin with a cache line, wherever the rest of the image ends (rows code_lines_* of
 # docs/bench.md).

@@ -3,7 +3,7 @@
 #
 #   make lib prints the line that compiles a program and links it with mm/ and the hosted port.
 #
-#   CORE=1      the core only: mm/core/
+#   CORE=1      the core only: mm/core/, and kmalloc
 #   PREFIX=q_   a prefix for each function and variable, in the archive and in its headers
 #   PORT=dir    the folder of the port, whose arch_inline.h mm/ includes; arch/host unless given
 #   LIBCC=gcc   the compiler; LIBFLAGS=... more flags: -m32, -ffreestanding, -DPAGEBLOCK_ORDER=3
@@ -21,7 +21,7 @@ OWN_START := $(if $(LIB_HOST),,$(shell grep -l '^void _start' /dev/null $(wildca
 ifneq ($(OWN_START),)
 override LIBFLAGS += -ffreestanding
 endif
-LIB_ALL   := $(if $(CORE),$(CORE_SRCS),$(MM_SRCS))
+LIB_ALL   := $(if $(CORE),$(LIB_CORE),$(MM_SRCS))
 LIB_OBJS  := $(LIB_ALL:%=$(B)/lib/%.o)
 # Headers that a kernel may lack are looked for last.
 LIB_BASE  := $(filter-out -g -Iinclude,$(COMMON)) $(HOSTG) $(if $(LIB_HOST),-pthread)

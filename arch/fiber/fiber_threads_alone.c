@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads_alone.c: a replacement of mm/core/slab.c for programs that explore the kernel's
+ * fiber_threads_alone.c: a replacement of mm/vm/slab.c for programs that explore the kernel's
  * threads: it counts small objects.
  *
  * Owns: the count of allocations.

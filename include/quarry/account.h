@@ -110,7 +110,7 @@ void counts_read(struct counts *counts);
 const char *counts_differ(const struct counts *a, const struct counts *b, u64 *in_a, u64 *in_b);
 /* Print all numbers, in a few lines. */
 void show_counts(void);
-/* mm/core/slab.c: objects in use of each size. */
+/* mm/vm/slab.c: objects in use of each size. */
 void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS]);
 
 #endif

@@ -378,7 +378,7 @@ int put_page(struct page *page) EXCLUDES(zone_class);
 int pin_page(struct page *page) must_check;
 void mem_unpin_page(struct memory *mem, struct page *page);
 
-/* ---- small objects (mm/core/slab.c) ---- */
+/* ---- small objects (mm/vm/slab.c) ---- */
 
 /*
  * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is no

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_play_slab.c: the lists of small objects, checked from inside after each step, and the frees
- * that kfree refuses. The test has a copy of mm/core/slab.c of its own, whose pages are counted and
+ * that kfree refuses. The test has a copy of mm/vm/slab.c of its own, whose pages are counted and
  * whose panics come back here.
  */
 #include "tests/lib/mm_test.h"
@@ -71,7 +71,7 @@ static void __attribute__((noreturn, format(printf, 1, 2))) end_here(const char 
 #define kfree          play_kfree
 #define kmalloc_counts play_counts
 #define kmalloc_trim   play_trim
-#include "mm/core/slab.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include "mm/vm/slab.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef alloc_pages
 #undef free_pages
 #undef panic_blame
