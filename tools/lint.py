@@ -117,7 +117,7 @@ INCLUDES = [
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
     ("tests/fiber/explore_", [QUARRY, r'"((mm/\w+|kernel)/)?\w+\.[ch]"', r"<(sys/)?\w+\.h>"]),
     ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/\w+/|drivers/|kernel/|demo/)?\w+\.h"']),
-    ("tests/host/host_", [QUARRY, r'"(host|mm/check/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/host/host_", [QUARRY, r'"(host|tests/lib/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/host/", HOSTED_ONLY),
     ("tests/machines/", HOSTED_ONLY),
     ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
@@ -185,14 +185,14 @@ def wrong_includes(path, text):
 WRONG_INCLUDES = [
     ("mm/new.c", '#include "kernel/thread.h"'),
     ("mm/new.c", "#include <stdio.h>"),
-    ("include/quarry/new.h", '#include "mm/check/mm_priv.h"'),
+    ("include/quarry/new.h", '#include "mm/core/page.h"'),
     ("arch/host/new.c", '#include "kernel/thread.h"'),
-    ("kernel/new.c", '# include "mm/check/mm_priv.h"'),
+    ("kernel/new.c", '# include "mm/core/page.h"'),
     ("drivers/new.c", '#include "arch/x86_64/x86.h"'),
     ("boot/new.c", "#include <stdio.h>"),
-    ("arch/x86_64/new.c", '#include "mm/check/mm_priv.h"'),
+    ("arch/x86_64/new.c", '#include "mm/core/page.h"'),
     ("kernel/new.c", '#include "demo/tour.h"'),
-    ("demo/new.c", '#include "mm/check/mm_priv.h"'),
+    ("demo/new.c", '#include "mm/core/page.h"'),
     ("new/new.c", "int x;"),
 ]
 

@@ -4,7 +4,7 @@
  * a second at a time, and begins again until all CPUs have stopped.
  */
 #include "tests/fiber/silence_help.h"
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
 #include <quarry/smp.h>

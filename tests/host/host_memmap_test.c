@@ -8,7 +8,7 @@
  * not by page. Needs the x86_64 trap flag and an address space without a sanitizer's handlers.
  */
 #define _GNU_SOURCE
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include <quarry/ktest.h>
 #include <quarry/memory_hotplug.h>
 #include <signal.h>

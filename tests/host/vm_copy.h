@@ -10,7 +10,7 @@
 #define QUARRY_TESTS_VM_COPY_H
 
 #include "mm/vm/lru.h"
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/vm/pagetable.h"
 #include "mm/vm/rmap.h"
 #include "mm/vm/tlb.h"

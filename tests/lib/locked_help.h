@@ -6,7 +6,7 @@
 #ifndef QUARRY_TESTS_LOCKED_HELP_H
 #define QUARRY_TESTS_LOCKED_HELP_H
 
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 
 /* zone_set_limits, under hotplug. */
 void set_limits(struct zone *zone, unsigned long leaving);

@@ -6,7 +6,7 @@
 #ifndef QUARRY_TESTS_MM_HELP_H
 #define QUARRY_TESTS_MM_HELP_H
 
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "tests/lib/locked_help.h"
 #include "tests/lib/sound_help.h"
 #include <quarry/ktest.h>

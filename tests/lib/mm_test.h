@@ -6,7 +6,7 @@
 #ifndef QUARRY_TESTS_MM_TEST_H
 #define QUARRY_TESTS_MM_TEST_H
 
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "tests/lib/locked_help.h"
 #include <quarry/ktest.h>
 #include <quarry/memory_init.h>

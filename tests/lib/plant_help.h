@@ -3,7 +3,7 @@
 #ifndef QUARRY_TESTS_PLANT_HELP_H
 #define QUARRY_TESTS_PLANT_HELP_H
 
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 

@@ -7,7 +7,7 @@
  *             one instruction of a machine is; so a shootdown comes before or after an access.
  * Invariants: a CPU's TLB has only entries read from the tables that are loaded there.
  */
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/vm/pagetable.h"
 #include "mm/vm/tlb.h"
 #include "tests/lib/soft_mmu.h"

@@ -6,7 +6,7 @@
 #ifndef QUARRY_TESTS_VM_HELP_H
 #define QUARRY_TESTS_VM_HELP_H
 
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/vm/lru.h"
 #include "mm/vm/migwait.h"
 #include "mm/vm/pagetable.h"

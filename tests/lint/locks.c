@@ -4,7 +4,7 @@
  *
  * Never linked.  Each function with a mark is wrong in one way; the others are right.
  */
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 
 void plants(struct zone *zone, struct zone *other, struct memory *mem, bool full);
 

@@ -7,7 +7,7 @@
 #define QUARRY_RACES_OPS_H
 
 #include "engine.h"
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include <quarry/handle.h>
 #include <quarry/smp.h>
 

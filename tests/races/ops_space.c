@@ -10,7 +10,7 @@
  * Owns: the account that objects and spaces are charged to.
  */
 #include "ops.h"
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include <quarry/account.h>

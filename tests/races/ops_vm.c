@@ -11,7 +11,7 @@
  */
 #include "ops.h"
 #include "mm/vm/migwait.h"
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/poison/poison.h"
 #include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"

@@ -4,7 +4,7 @@
  *
  * Owns: nothing.  No role runs meanwhile.
  */
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "step_priv.h"
 #include <quarry/console.h>
 #include <quarry/smp.h>

@@ -4,7 +4,7 @@
  * console; tests/qemu/test_mce.py serves it and judges the outcome from there. The suite runs only
  * when it is named.
  */
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/vm/pagetable.h"
 #include "tests/lib/mce_help.h"
 #include <quarry/errno.h>

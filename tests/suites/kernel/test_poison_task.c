@@ -3,7 +3,7 @@
  * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the
  * boot modules.
  */
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/vm/pagetable.h"
 #include "tests/lib/poison_help.h"
 #include "tests/lib/task_help.h"

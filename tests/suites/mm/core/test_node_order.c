@@ -9,7 +9,7 @@
 #include <quarry/cpu.h>
 #include <quarry/ktest.h>
 
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 
 #define BLOCK_ORDER 3
 

@@ -3,7 +3,7 @@
  * test_poison_exact.c: pages that break between two steps of another operation, the counts at that
  * time, and the search for flagged pages in a memory of several zones and nodes.
  */
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "mm/poison/poison.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/poison_help.h"

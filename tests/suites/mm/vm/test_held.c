@@ -7,7 +7,7 @@
  * the call did not wait. The guarded data are read when the lock is taken and before it is
  * released.
  */
-#include "mm/check/mm_priv.h"
+#include "tests/lib/mm_priv.h"
 #include "tests/lib/add_help.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
