@@ -14,8 +14,7 @@
 #include "mm/core/buddy.h"
 #include "mm/core/free_map.h"
 #include "mm/core/pcp.h"
-#include "mm/core/range.h"
-#include "mm/core/zone.h"
+#include "mm/hotplug/offline.h"
 
 struct zone_check {
 	struct memory *mem;

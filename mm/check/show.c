@@ -10,6 +10,7 @@
 #include "mm/core/free_map.h"
 #include "mm/core/pcp.h"
 #include "mm/core/zone.h"
+#include "mm/hotplug/offline.h"
 #include <quarry/isolation.h>
 
 #define SHOWN_COLUMNS 80

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* range.h: ranges of pages and of pageblocks (zone.c, standby.c). */
+/* range.h: ranges of pages and of pageblocks (zone.c). */
 #ifndef QUARRY_MM_RANGE_H
 #define QUARRY_MM_RANGE_H
 
@@ -54,21 +54,5 @@ static inline bool range_ok(const struct memory *mem, struct pfn_range range)
  */
 int range_zone(
     struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail);
-
-/* ---- standby memory (standby.c) ---- */
-
-/*
- * Is any page of the range, or of the pageblock of @pfn, standby memory?  Under mem->hotplug or,
- * for an OFFLINE pageblock, the zone lock.
- */
-static inline bool range_is_standby(const struct zone *zone, struct pfn_range range)
-{
-	return ranges_meet(
-	    range, (struct pfn_range){READ_ONCE(zone->standby), READ_ONCE(zone->standby_end)});
-}
-static inline bool block_is_standby(const struct zone *zone, pfn_t pfn)
-{
-	return range_is_standby(zone, block_range(pfn));
-}
 
 #endif

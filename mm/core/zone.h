@@ -212,18 +212,4 @@ static inline bool zone_low(const struct zone *zone)
 	return zone_spare(zone, GFP_KERNEL | GFP_WMARK_LOW, false) < 0;
 }
 
-/* The number of standby pages of @zone, holes included.  A hint without mem->hotplug. */
-static inline unsigned long zone_standby(const struct zone *zone)
-{
-	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);
-
-	return from < to ? to - from : 0;
-}
-
-/* The number of pages on the lists from which reclaim drops pages; a hint. */
-static inline unsigned long zone_evictable(const struct zone *zone)
-{
-	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
-}
-
 #endif

@@ -24,6 +24,7 @@
 #include "mm/core/pcp.h"
 #include "mm/core/range.h"
 #include "mm/core/zone.h"
+#include "mm/hotplug/offline.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/sched_point.h>
 

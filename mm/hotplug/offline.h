@@ -4,6 +4,7 @@
 #define QUARRY_MM_OFFLINE_H
 
 #include "mm/core/claim.h"
+#include "mm/core/range.h"
 #include "mm/core/zone.h"
 
 /*
@@ -23,6 +24,27 @@ int offline_check(struct memory *mem, struct pfn_range range, const struct range
 void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
 /* ---- standby memory (standby.c) ---- */
+
+/* The number of standby pages of @zone, holes included.  A hint without mem->hotplug. */
+static inline unsigned long zone_standby(const struct zone *zone)
+{
+	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);
+
+	return from < to ? to - from : 0;
+}
+/*
+ * Is any page of the range, or of the pageblock of @pfn, standby memory?  Under mem->hotplug or,
+ * for an OFFLINE pageblock, the zone lock.
+ */
+static inline bool range_is_standby(const struct zone *zone, struct pfn_range range)
+{
+	return ranges_meet(
+	    range, (struct pfn_range){READ_ONCE(zone->standby), READ_ONCE(zone->standby_end)});
+}
+static inline bool block_is_standby(const struct zone *zone, pfn_t pfn)
+{
+	return range_is_standby(zone, block_range(pfn));
+}
 
 /*
  * Bring the next step of @zone's standby online.  Returns its number of pages; 0 there is none;

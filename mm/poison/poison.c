@@ -23,6 +23,7 @@
 #include "mm/core/page.h"
 #include "mm/core/range.h"
 #include "mm/hotplug/isolate.h"
+#include "mm/hotplug/offline.h"
 #include "mm/poison/poison.h"
 #include "mm/vm/lru.h"
 #include "mm/vm/tlb.h"

@@ -10,7 +10,7 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/page.h"
-#include "mm/core/range.h"
+#include "mm/hotplug/offline.h"
 #include "mm/poison/poison.h"
 #include <quarry/sched_point.h>
 
