@@ -160,43 +160,6 @@ static int add_claimed(struct memory *mem, struct pfn_range range, struct zone *
 	return 0;
 }
 
-/* The attributes tell clang that the mutex of @mem stands for its lock class. */
-static void adding_lock(struct memory *mem) ACQUIRE(mem_adding_class) NO_LOCK_ANALYSIS
-{
-	mutex_lock(&mem->adding);
-}
-
-static void adding_unlock(struct memory *mem) RELEASE(mem_adding_class) NO_LOCK_ANALYSIS
-{
-	mutex_unlock(&mem->adding);
-}
-
-int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
-{
-	struct range_claim claim = {.range = pfn_range(start, nr), .stays = true};
-	int err;
-
-	if (!range_ok(mem, claim.range))
-		return -EINVAL;
-	if (node >= mem->nr_nodes)
-		return -ENODEV;
-	if (!may_sleep())
-		return -EDEADLK;
-	adding_lock(mem);
-	err = addable(mem, claim.range);
-	if (!err)
-		err = range_claim(mem, &claim);
-	if (!err) {
-		err =
-		    add_claimed(mem, claim.range, &mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE]);
-		range_unclaim(mem, &claim);
-	}
-	adding_unlock(mem);
-	if (!err)
-		MM_EVENT_ADD(mem, MEMORY_ADDED, nr >> PAGEBLOCK_ORDER);
-	return err;
-}
-
 /* May the range be removed?  With a claim on it the answer stays true; without, it is a hint. */
 static int removable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
@@ -246,12 +209,24 @@ bool memory_there(const struct memory *mem, pfn_t start, unsigned long nr)
 	    range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER;
 }
 
-int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
+/* The attributes tell clang that the mutex of @mem stands for its lock class. */
+static void adding_lock(struct memory *mem) ACQUIRE(mem_adding_class) NO_LOCK_ANALYSIS
 {
-	struct range_claim claim = {.range = pfn_range(start, nr), .stays = true};
+	mutex_lock(&mem->adding);
+}
+
+static void adding_unlock(struct memory *mem) RELEASE(mem_adding_class) NO_LOCK_ANALYSIS
+{
+	mutex_unlock(&mem->adding);
+}
+
+/* Add the range to @zone; NULL: remove it. */
+static int change_memory(struct memory *mem, struct pfn_range range, struct zone *zone)
+{
+	struct range_claim claim = {.range = range, .stays = true};
 	int err;
 
-	if (!range_ok(mem, claim.range))
+	if (!range_ok(mem, range))
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
@@ -260,15 +235,30 @@ int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
 	 * Check before claiming: a claim on a range that will be refused could make another
 	 * operation fail.
 	 */
-	err = removable(mem, claim.range);
+	err = zone ? addable(mem, range) : removable(mem, range);
 	if (!err)
 		err = range_claim(mem, &claim);
 	if (!err) {
-		err = remove_claimed(mem, claim.range);
+		err = zone ? add_claimed(mem, range, zone) : remove_claimed(mem, range);
 		range_unclaim(mem, &claim);
 	}
 	adding_unlock(mem);
 	if (!err)
-		MM_EVENT_ADD(mem, MEMORY_REMOVED, nr >> PAGEBLOCK_ORDER);
+		mem_event_add(mem, zone ? EV_MEMORY_ADDED : EV_MEMORY_REMOVED,
+		    range_pages(range) >> PAGEBLOCK_ORDER);
 	return err;
+}
+
+int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
+{
+	struct pfn_range range = pfn_range(start, nr);
+
+	if (node >= mem->nr_nodes)
+		return range_ok(mem, range) ? -ENODEV : -EINVAL;
+	return change_memory(mem, range, &mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE]);
+}
+
+int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	return change_memory(mem, pfn_range(start, nr), NULL);
 }
