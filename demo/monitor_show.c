@@ -112,7 +112,7 @@ int cmd_history(unsigned n, char **arg)
 	u64 pfn;
 
 	if (n == 0) {
-		trace_recent(&kernel_memory);
+		trace_history(&kernel_memory, PFN_NONE);
 		return 0;
 	}
 	if (!monitor_number(arg[0], &pfn))

@@ -105,10 +105,11 @@ struct trace_ring *trace_ring_own(const struct memory *mem);
 void trace_switch(struct memory *mem, bool on);
 /* Are the fast paths recorded?  Any context. */
 bool trace_is_on(const struct memory *mem);
-/* Print the last records, oldest first, that concern the block that @pfn lies in.  Any context. */
+/*
+ * Print the last records, oldest first, that concern the block that @pfn lies in; PFN_NONE: of all
+ * pages.  Any context.
+ */
 void trace_history(const struct memory *mem, pfn_t pfn);
-/* Print the last records of all pages. */
-void trace_recent(const struct memory *mem);
 /*
  * Copy the last @max records that concern @pfn (PFN_NONE: all records) into out[], oldest first;
  * returns their number.

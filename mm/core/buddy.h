@@ -18,10 +18,11 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Change an OFFLINE pageblock to HOLE; its broken pages are no longer counted. */
 void pageblock_set_hole(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Record that the pageblock went offline with its node; coming online clears the record. */
-void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Record that the host was told that the pageblock is wholly free. */
-void pageblock_set_reported(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+/*
+ * Set PB_EVACUATED: the OFFLINE pageblock left with its node (coming online clears it); or
+ * PB_REPORTED: the host was told that the pageblock is wholly free.
+ */
+void pageblock_set_flag(struct zone *zone, pfn_t pfn, u8 flag) REQUIRES_ZONE(zone);
 /* Change the type; the pageblock moves to the list of the new type. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
 /* Set type and zone of a pageblock that has no free block yet. */

@@ -76,5 +76,5 @@ void memory_panic_page(void)
 
 void memory_panic_events(void)
 {
-	trace_recent(&kernel_memory);
+	trace_history(&kernel_memory, PFN_NONE);
 }

@@ -131,22 +131,21 @@ void pcp_cpu_leave(struct memory *mem)
 	drain_whole(&req);
 }
 
-void pcp_cpu_join(struct memory *mem)
-{
-	struct drain_request req = {.mem = mem, .one = pcp_refresh_zone_local};
-
-	KASSERT(!arch_irqs_enabled());
-	if (arch_cpu_id() < mem->nr_cpus)
-		pcp_set_first(mem, arch_cpu_id());
-	drain_whole(&req);
-}
-
 static void look_up_first(void *arg)
 {
 	struct memory *mem = arg;
 
 	if (arch_cpu_id() < mem->nr_cpus)
 		pcp_set_first(mem, arch_cpu_id());
+}
+
+void pcp_cpu_join(struct memory *mem)
+{
+	struct drain_request req = {.mem = mem, .one = pcp_refresh_zone_local};
+
+	KASSERT(!arch_irqs_enabled());
+	look_up_first(mem);
+	drain_whole(&req);
 }
 
 void pcp_zones_changed(struct memory *mem)

@@ -30,11 +30,9 @@ static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 	if (!mem->drain_mask || !mem->pcp)
 		return -ENOMEM;
 	for (cpu = 0; cpu < cfg->nr_cpus; cpu++) {
-		mem->pcp[cpu] = cfg->alloc(cfg->arg, bytes);
-		if (!mem->pcp[cpu])
-			return -ENOMEM;
-		mem->pcp[cpu]->ring = cfg->alloc(cfg->arg, sizeof(struct trace_ring));
-		if (!mem->pcp[cpu]->ring)
+		struct pcp *pcp = mem->pcp[cpu] = cfg->alloc(cfg->arg, bytes);
+
+		if (!pcp || !(pcp->ring = cfg->alloc(cfg->arg, sizeof(*pcp->ring))))
 			return -ENOMEM;
 	}
 	return 0;
@@ -238,16 +236,6 @@ int memory_ready(struct memory *mem)
 	return 0;
 }
 
-static void leave_list(struct memory *mem)
-{
-	irqflags_t flags = spin_lock_irqsave(&memories_lock);
-
-	if (mem->link.le_prev) /* NULL: the memory was never started */
-		LIST_REMOVE(mem, link);
-	mem->link.le_prev = NULL;
-	spin_unlock_irqrestore(&memories_lock, flags);
-}
-
 /*
  * The memory is listed before the round that turns the caches on, and until the last cache is off,
  * so no CPU goes offline while it caches pages of an unlisted memory.
@@ -270,6 +258,7 @@ int memory_start(struct memory *mem)
 void memory_stop(struct memory *mem)
 {
 	struct zone *zone;
+	irqflags_t flags;
 
 	if (mem->reclaim)
 		mem->reclaim->stop(mem);
@@ -278,5 +267,9 @@ void memory_stop(struct memory *mem)
 			printk(
 			    "%s: zone %u: caches could not be switched off\n", mem->name, zone->id);
 	}
-	leave_list(mem);
+	flags = spin_lock_irqsave(&memories_lock);
+	if (mem->link.le_prev) /* NULL: the memory was never started */
+		LIST_REMOVE(mem, link);
+	mem->link.le_prev = NULL;
+	spin_unlock_irqrestore(&memories_lock, flags);
 }

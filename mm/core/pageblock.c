@@ -47,18 +47,6 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 	pageblock_store(zone, pb, (u8)type | PB_HOLE << PB_STATE_SHIFT);
 }
 
-/*
- * Store new bits while the pageblock is on no list, since its list depends on its type.  This is
- * one step, however many free blocks it has.
- */
-static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZONE(zone)
-{
-	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	buddy_block_leaves(zone, pfn);
-	pageblock_store(zone, pageblock_of(zone->mem, pfn), bits);
-	buddy_block_comes(zone, pfn);
-}
-
 static always_inline void zone_add_isolated(struct zone *zone, int nr) REQUIRES_ZONE(zone)
 {
 	WRITE_ONCE(zone->nr_isolated, zone->nr_isolated + (unsigned long)nr);
@@ -103,22 +91,15 @@ void pageblock_set_hole(struct zone *zone, pfn_t pfn)
 	pageblock_set_state(zone, pfn, PB_HOLE);
 }
 
-void pageblock_set_evacuated(struct zone *zone, pfn_t pfn)
+void pageblock_set_flag(struct zone *zone, pfn_t pfn, u8 flag)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_OFFLINE);
-	pageblock_store(zone, pb, pb->bits | PB_EVACUATED);
-}
-
-void pageblock_set_reported(struct zone *zone, pfn_t pfn)
-{
-	struct pageblock *pb = pageblock_of(zone->mem, pfn);
-
-	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	BLOCK_ASSERT(zone, pfn, pb->nr_free == PAGEBLOCK_PAGES);
-	pageblock_store(zone, pb, pb->bits | PB_REPORTED);
+	BLOCK_ASSERT(zone, pfn,
+	    flag == PB_REPORTED ? pb->nr_free == PAGEBLOCK_PAGES
+	                        : flag == PB_EVACUATED && pageblock_state(pb) == PB_OFFLINE);
+	store_bits(pb, pb->bits | flag);
 }
 
 /*
@@ -148,7 +129,11 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	BLOCK_ASSERT(zone, pfn, zone->kind != ZONE_MOVABLE);
 	BLOCK_ASSERT(zone, pfn, type < NR_MIGRATETYPES && pb->zone == zone->id);
-	pageblock_relist(zone, pfn, (u8)((pb->bits & ~PB_TYPE_MASK) | type));
+	/* The list depends on the type.  One step, however many free blocks the pageblock has. */
+	buddy_block_leaves(zone, pfn);
+	pageblock_store(zone, pb, (u8)((pb->bits & ~PB_TYPE_MASK) | type));
+	buddy_block_comes(zone, pfn);
 }

@@ -211,33 +211,20 @@ unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, 
 	return nr;
 }
 
-static void print_hits(const struct trace_hit *hit, unsigned nr)
+void trace_history(const struct memory *mem, pfn_t pfn)
 {
-	unsigned i;
+	struct trace_hit hit[HISTORY];
+	unsigned nr = trace_find(mem, pfn, hit, HISTORY), i;
+	const char *what = nr ? "time, cpu, what, block" : "nothing recorded";
 
+	if (pfn == PFN_NONE)
+		printk("last events: %s%s\n", what,
+		    trace_is_on(mem) ? "" : " (slow paths only; all with history=all)");
+	else
+		printk("history of pfn %#lx: %s\n", pfn, what);
 	for (i = 0; i < nr; i++)
 		printk("  %12llu us  cpu %-3u %-8s pfn %#x order %u\n",
 		    (unsigned long long)divide(arch_ticks_ns(hit[i].rec.time), 1000), hit[i].cpu,
 		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn,
 		    hit[i].rec.order);
-}
-
-void trace_history(const struct memory *mem, pfn_t pfn)
-{
-	struct trace_hit hit[HISTORY];
-	unsigned nr = trace_find(mem, pfn, hit, HISTORY);
-
-	printk(
-	    "history of pfn %#lx: %s\n", pfn, nr ? "time, cpu, what, block" : "nothing recorded");
-	print_hits(hit, nr);
-}
-
-void trace_recent(const struct memory *mem)
-{
-	struct trace_hit hit[HISTORY];
-	unsigned nr = trace_find(mem, PFN_NONE, hit, HISTORY);
-
-	printk("last events: %s%s\n", nr ? "time, cpu, what, block" : "nothing recorded",
-	    trace_is_on(mem) ? "" : " (slow paths only; all with history=all)");
-	print_hits(hit, nr);
 }

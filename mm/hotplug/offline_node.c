@@ -55,7 +55,7 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
 
 		if (zone_owns_block(zone, pfn) &&
 		    pageblock_state(pageblock_of(zone->mem, pfn)) == PB_OFFLINE)
-			pageblock_set_evacuated(zone, pfn);
+			pageblock_set_flag(zone, pfn, PB_EVACUATED);
 		zone_unlock_irqrestore(zone, flags);
 	}
 }

@@ -127,7 +127,7 @@ void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool to
 		} else {
 			buddy_free(zone, blocks[i], MAX_ORDER);
 			if (told)
-				pageblock_set_reported(zone, blocks[i]);
+				pageblock_set_flag(zone, blocks[i], PB_REPORTED);
 		}
 		/* Last: a thread that reads the new number finds the pages. */
 		atomic_sub(&zone->nr_reporting, 1u);

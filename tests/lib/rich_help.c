@@ -86,7 +86,7 @@ static bool make_blocks(struct ktest *t, struct rich *r)
 	r->mem->nr_isolating = 1;
 	block[RICH_WHOLE] = whole_block(zone, end);
 	if (block[RICH_WHOLE] != PFN_NONE)
-		pageblock_set_reported(zone, block[RICH_WHOLE]);
+		pageblock_set_flag(zone, block[RICH_WHOLE], PB_REPORTED);
 	zone_unlock_irqrestore(zone, flags);
 	return block[RICH_WHOLE] != PFN_NONE;
 }

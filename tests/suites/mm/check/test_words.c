@@ -289,9 +289,9 @@ static void events_are_printed_in_words(struct ktest *t)
 
 	listen();
 	trace_history(mem, 0x123);
-	trace_recent(mem);
+	trace_history(mem, PFN_NONE);
 	trace_switch(mem, true);
-	trace_recent(mem);
+	trace_history(mem, PFN_NONE);
 	trace_switch(mem, false);
 	expect_history(t,
 	    "history of pfn 0x123: nothing recorded\n"
@@ -302,7 +302,7 @@ static void events_are_printed_in_words(struct ktest *t)
 	trace_page(mem, TR_moved, 15, 0);
 	listen();
 	trace_history(mem, 15);
-	trace_recent(mem);
+	trace_history(mem, PFN_NONE);
 	expect_history(t,
 	    "history of pfn 0xf: time, cpu, what, block\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
@@ -316,7 +316,7 @@ static void events_are_printed_in_words(struct ktest *t)
 		trace_page(mem, TR_put, i, 0);
 	listen();
 	trace_history(mem, 8);
-	trace_recent(mem);
+	trace_history(mem, PFN_NONE);
 	expect_history(t,
 	    "history of pfn 0x8: time, cpu, what, block\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
