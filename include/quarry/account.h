@@ -82,8 +82,6 @@ struct account *account_use(struct account *account);
  * level is its own head.
  */
 struct account *account_family(struct account *account);
-/* Is @account @top, or a descendant of it? */
-bool account_below(const struct account *account, const struct account *top);
 /*
  * The approximate number of pages behind all charges of @account and its descendants, without the
  * pages of objects.

@@ -302,25 +302,22 @@ static void reclaim_thread(void *arg)
 
 int reclaim_start(struct memory *mem)
 {
+	bool started = true;
 	unsigned n;
 
-	for (n = 0; n < mem->nr_nodes; n++) {
+	for (n = 0; started && n < mem->nr_nodes; n++) {
 		struct reclaim *r = &mem->nodes[n].reclaim;
 
 		WRITE_ONCE(r->stop, 0);
 		WRITE_ONCE(r->thread,
 		    thread_start(
 		        "reclaim", (int)mem->thread_cpus - 1, reclaim_thread, &mem->nodes[n]));
-		if (!r->thread) {
-			reclaim_stop(mem);
-			return -ENOMEM;
-		}
+		started = r->thread;
 	}
-	if (standby_start(mem)) {
-		reclaim_stop(mem);
-		return -ENOMEM;
-	}
-	return 0;
+	if (started && !standby_start(mem))
+		return 0;
+	reclaim_stop(mem);
+	return -ENOMEM;
 }
 
 void reclaim_stop(struct memory *mem)

@@ -36,12 +36,6 @@ static struct page *get_there(struct migrate_target *to, struct memory *mem, uns
 	return NULL;
 }
 
-static void give_back(
-    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
-{
-	mem_free_pages(mem, page, order);
-}
-
 /*
  * Isolate up to @max anonymous pages of @zone, lent ones or others.  The scan moves pages of the
  * other kind to the young end of the list; so together the scans see each page of the list about
@@ -71,7 +65,8 @@ unsigned long memory_can_move_up(struct memory *mem)
 unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent)
 {
 	u32 walked = 0;
-	struct migrate_target to = {.get = get_there, .give_back = give_back, .walked = &walked};
+	struct migrate_target to = {
+	    .get = get_there, .give_back = migrate_anywhere.give_back, .walked = &walked};
 	const struct zone *movable = zone_movable_beside(zone);
 	struct isolated_pages pages = {.to = &to};
 	struct migrate_stats stats = {0};

@@ -137,13 +137,6 @@ struct account *account_family(struct account *account)
 	return account;
 }
 
-bool account_below(const struct account *account, const struct account *top)
-{
-	while (account && account != top)
-		account = account->parent;
-	return account;
-}
-
 unsigned long account_pages(const struct account *account)
 {
 	u64 sum = 0;

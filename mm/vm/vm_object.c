@@ -114,6 +114,7 @@ int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long
 {
 	struct account *account = account_current();
 	struct vm_object *object;
+	struct page *top;
 	int err;
 
 	if (nr_pages == 0 || nr_pages > OBJ_MAX_PAGES || kind > OBJ_PHYS || !mem->backed ||
@@ -123,7 +124,9 @@ int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long
 	if (err)
 		return err;
 	object = kmalloc(sizeof(*object));
-	if (!object) {
+	top = object ? mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0) : NULL;
+	if (!top) {
+		kfree(object);
 		account_uncharge(account, ACCOUNT_OBJECTS, 1);
 		return -ENOMEM;
 	}
@@ -133,14 +136,9 @@ int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long
 	    .nr_pages = (u32)nr_pages,
 	    .mem = mem,
 	    .account = account,
+	    .top = top,
 	    .ops = ops,
 	    .pager = pager};
-	object->top = mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0);
-	if (!object->top) {
-		kfree(object);
-		account_uncharge(account, ACCOUNT_OBJECTS, 1);
-		return -ENOMEM;
-	}
 	account_count(account, ACCOUNT_SLOTS, 1);
 	account_get(account);
 	spin_lock(&mem->vm.lock);
