@@ -18,10 +18,10 @@
 #include <quarry/smp.h>
 
 /*
- * In one hold of a zone's lock one pageblock may be isolated, restored or scanned (the explorer's
- * memory has blocks_at_once 1).  lab_held[] has this pageblock + 1, by zone, under the lock.  Any
- * lock that is taken ends the hold as far as this check is concerned: it finds too little, and
- * never too much.
+ * In one hold of a zone's lock one pageblock may be isolated, restored, scanned or offlined (the
+ * explorer's memory has blocks_at_once 1).  lab_held[] has this pageblock + 1, by zone, under the
+ * lock.  Any lock that is taken ends the hold as far as this check is concerned: it finds too
+ * little, and never too much.
  */
 static pfn_t lab_held[MAX_ZONES];
 
@@ -41,6 +41,8 @@ static inline void lab_holds_block(const struct zone *zone, pfn_t pfn)
 
 #define pageblock_set_isolated(zone, pfn, on)                                                      \
 	(lab_holds_block((zone), (pfn)), pageblock_set_isolated((zone), (pfn), (on)))
+#define pageblock_set_offline(zone, pfn)                                                           \
+	(lab_holds_block((zone), (pfn)), pageblock_set_offline((zone), (pfn)))
 #define states_let_pass(zone, block)                                                               \
 	(lab_holds_block((zone), (block)), states_let_pass((zone), (block)))
 /* A drain takes the lock in an interrupt. */

@@ -6,6 +6,7 @@
 #include "mm/move/migrate.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/movable_help.h"
+#include "tests/lib/vm_help.h"
 #include <quarry/movable.h>
 #include <quarry/poison.h>
 
@@ -295,9 +296,26 @@ static void page_with_too_many_references_is_not_isolated(struct ktest *t)
 	expect_each(t, mem, 1, PG_MOVABLE_OPS);
 }
 
+/* Such a page has no movable owner that could be asked, too. */
+static void pinned_page_of_an_object_is_busy(struct ktest *t)
+{
+	static struct isolated_pages pages;
+	struct page *pinned;
+	struct vm_scene s;
+
+	if (!scene_begin_filled(t, &s, 1))
+		return;
+	pages.nr_lru = pages.nr_movable = 0;
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
+	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), -EBUSY);
+	EXPECT_EQ(t, pages.nr_lru + pages.nr_movable, 0);
+	mem_unpin_page(s.mem, pinned);
+	scene_end(t, &s);
+}
+
 KTEST_SUITE(migrate_list, KTEST_QUICK, KTEST(more_pages_than_a_batch_are_moved),
     KTEST(pages_in_use_are_moved_later), KTEST(page_that_stays_in_use_stays_where_it_is),
     KTEST(lent_page_is_put_back_as_one), KTEST_COST(pinned_page_is_tried_once),
     KTEST(broken_page_is_not_isolated), KTEST(page_that_broke_is_not_offered_to_its_owner),
     KTEST(target_that_broke_is_not_moved_to), KTEST(each_end_of_a_page_is_counted),
-    KTEST(page_with_too_many_references_is_not_isolated));
+    KTEST(page_with_too_many_references_is_not_isolated), KTEST(pinned_page_of_an_object_is_busy));

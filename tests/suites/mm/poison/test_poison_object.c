@@ -3,8 +3,11 @@
  * test_poison_object.c: a page of an object breaks: its content moves, or the users are told of the
  * loss and can replace the page. All other pages stay.
  */
+#include "mm/core/zone.h"
+#include "mm/poison/poison.h"
 #include "tests/lib/poison_help.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 static void soft_offline_moves_the_content(struct ktest *t)
 {
@@ -166,7 +169,51 @@ static void page_flagged_before_its_slot_stays_with_the_object(struct ktest *t)
 	scene_end(t, &s);
 }
 
+static u32 locked, retiring; /* atomic: this CPU has the lock; the other is at poison_retire */
+
+static void retire(void *request)
+{
+	own_wait(&locked);
+	store_release(&retiring, 1);
+	poison_retire(request);
+}
+
+/*
+ * Another CPU drops its reference while it holds the zone lock and poison_retire waits for that
+ * lock.  In the hold of poison_retire the isolation's reference is the only one.
+ */
+static void reference_dropped_before_the_hold_is_no_reference(struct ktest *t)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
+	struct poison_result res = {.outcome = POISON_IGNORED};
+	struct poison_request request = {.mem = mem, .res = &res};
+	irqflags_t flags;
+
+	if (!ktest_needs_cpus(t, 2)) {
+		EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+		return;
+	}
+	request.pfn = request.head = page_to_pfn_in(mem, page);
+	request.zone = zone_of(mem, request.pfn);
+	EXPECT_EQ(t, get_page(page), 0);
+	locked = retiring = 0;
+	ktest_start(1, retire, &request);
+	flags = zone_lock_irqsave(request.zone);
+	store_release(&locked, 1);
+	/* On fibers the other CPU runs on until it waits for the lock. */
+	EXPECT(t, own_wait(&retiring));
+	EXPECT_EQ(t, mem_put_page(mem, page), 0);
+	zone_unlock_irqrestore(request.zone, flags);
+	ktest_join(1);
+	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
+	EXPECT(t, is_retired(mem, request.pfn));
+	expect_poisoned(t, mem, 1);
+	EXPECT_EQ(t, mem_unpoison_page(mem, request.pfn), 0);
+}
+
 KTEST_SUITE(poison_object, 0, KTEST(soft_offline_moves_the_content),
     KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
     KTEST(object_with_a_lost_page_is_destroyed),
-    KTEST(page_flagged_before_its_slot_stays_with_the_object));
+    KTEST(page_flagged_before_its_slot_stays_with_the_object),
+    KTEST(reference_dropped_before_the_hold_is_no_reference));
