@@ -29,6 +29,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
+import bodies
+import declared
 import grade_build
 import grade_debug
 import grade_guard
@@ -42,6 +44,7 @@ import grade_stage
 import grade_user
 import lab_build
 import labs
+import skeleton
 from grade_layers import Result
 from lab_link import Failed
 from lab_make import Limited
@@ -73,6 +76,25 @@ def worthless(lab):
     return set(settings().get(f"lab {lab}", "empty", fallback="").split())
 
 
+def empty_functions(one, tree):
+    """The lab's functions that are in @tree as students get them, or do as little."""
+    handed, found = dict(skeleton.texts(one)), []
+    for path, names in one.functions.items():
+        with open(lab_build.tree_file(tree, path), encoding="utf-8", errors="replace") as f:
+            theirs = f.read()
+        does, nothing = does_of(theirs), does_of(handed[path])
+        found += [name for name in names if does.get(name) == nothing[name]]
+    return found
+
+
+def does_of(text):
+    """{function: the words of its body, without comments and the note that it is not written}"""
+    return {
+        name: grade_source.stripped(text[b.begin : b.end].replace(skeleton.SAYS, ""))[0].split()
+        for name, b in bodies.bodies(text).items()
+    }
+
+
 def selects(word, key):
     """Does a word of ONLY name the test @key, LAYER.TEST?"""
     return key == word or key.startswith(word + ".")
@@ -89,6 +111,7 @@ class Grade:
         self.plans = ini.get(section, "model", fallback="").split()
         self.worthless = worthless(one.name)
         self.results, self.notes, self.said, self.label = [], [], "", ""
+        self.empty = {}  # {function that is left empty: the points that it costs at least}
         self.seconds, self.cpu = 0.0, 0.0
         self.kernel = None
         self.in_ring_3 = one.in_ring_3()
@@ -183,7 +206,22 @@ class Grade:
         return rows
 
     def points(self):
-        return max(0, round(sum(row[1] for row in self.scores() if row[0] != COST), 1))
+        """The points of the tests; less, if a failed test or a function that is left empty costs
+        more.  Who passes all tests has all points, whatever is empty."""
+        points = sum(row[1] for row in self.scores() if row[0] != COST)
+        if self.has_faults():
+            points = min(points, 100 - declared.FAULT, 100 - sum(self.empty.values()))
+        return max(0, round(points, 1))
+
+    def has_faults(self):
+        """Has a test failed that is not one of cost?"""
+        return any(
+            r.verdict != "PASS" and not r.neutral and r.layer != COST for r in self.results
+        )
+
+    def not_graded(self):
+        """The reason why no test was run, or ""."""
+        return next((r.why for r in self.results if r.layer == "build"), "")
 
     def cost_points(self):
         """(points, most points) of the layer "cost", or None if the lab has no such tests."""
@@ -285,6 +323,8 @@ class Grade:
             self.results.append(Result("build", "rules", "FAIL", str(error), [TAKEN]))
             self.seconds = time.monotonic() - begin
             return
+        shares = self.one.shares()
+        self.empty = {name: shares[name] for name in empty_functions(self.one, self.tree)}
         guard = grade_guard.Guard()
         try:
             with grade_build.alone(self.args.build):

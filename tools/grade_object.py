@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The rules for a student's objects; for tools/grade.py.
 
-An object that is linked into a grading program uses and defines only symbols that labs/labs.ini
-lists.  It has only sections that compilers make, no data that could run as code, no instruction
-that asks the operating system or the machine for something, and little data of its own.  An
-allocator needs none of these.
+An object that is linked into a grading program uses only symbols that headers declare
+(tools/declared.py) or labs/labs.ini lists, and defines only functions of its file.  It has only
+sections that compilers make, no data that could run as code, no instruction that asks the operating
+system or the machine for something, and little data of its own.  An allocator needs none of these.
 """
 import os
 import re
@@ -66,7 +66,7 @@ def symbol_faults(one, path, source):
             continue
         if kind in "Uwv" and name not in may:
             what = ": a part of gcc's library, for a built-in" if LIBGCC.fullmatch(name) else ""
-            yield f"{source} uses {name}{what}, which is not among what the lab lists"
+            yield f"{source} uses {name}{what}, which no header for the lab's code declares"
         elif kind in "TDBRVWCuiA" and name not in lab_data(one, source):
             yield f"{source} defines {plain} for others"
 

@@ -102,13 +102,20 @@ def text_of(grade, paint=lambda text, verdict: text):
                 yield f"      again: {replay(grade, r)}"
     for note in grade.notes:
         yield f"  note: {note}"
+    if grade.empty and grade.has_faults():
+        costs = ", ".join(f"{name} ({points:g} points)" for name, points in grade.empty.items())
+        yield from wrap(f"left empty: {costs}", "  ")
     cost = grade.cost_points()
-    if cost:
+    if cost and not grade.not_graded():
         yield f"  cost is apart: {cost[0]:g} of {cost[1]:g} points"
-    yield (
-        f"{grade.points():g} of 100 points in {grade.seconds:.1f} s, "
-        f"{grade.cpu:.1f} s of processor time"
-    )
+    took = f" in {grade.seconds:.1f} s, {grade.cpu:.1f} s of processor time"
+    yield ending(grade) + ("" if grade.not_graded() else took)
+
+
+def ending(grade):
+    """The points in words; of code of which no test was run, the reason."""
+    why = grade.not_graded()
+    return f"not graded: {why}" if why else f"{grade.points():g} of 100 points"
 
 
 def as_json(grade):
@@ -118,6 +125,11 @@ def as_json(grade):
         "tree": grade.args.tree,
         "seed": grade.args.seed,
         "points": grade.points(),
+        "not_graded": grade.not_graded(),
+        "functions": [
+            {"name": name, "points": round(points, 2), "empty": name in grade.empty}
+            for name, points in grade.one.shares().items()
+        ],
         "layers": [
             {"name": layer, "points": round(points, 2), "of": round(of, 2)}
             for layer, points, of in grade.scores()
@@ -201,7 +213,7 @@ def as_github(grade):
         if r.verdict not in ("PASS", "SKIP"):
             text = clean("\n".join([r.why, *r.details[:6], "again: " + replay(grade, r)]))
             yield f"::error file={path},title={r.verdict} {r.key()}::{text}"
-    yield f"::notice title=lab {grade.one.name}::{grade.points():g} of 100 points"
+    yield f"::notice title=lab {grade.one.name}::{clean(ending(grade))}"
 
 
 def places(args):

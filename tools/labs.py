@@ -4,6 +4,7 @@
 
 Usage: tools/labs.py             print a table of the labs, and the tracks
        tools/labs.py check       print the faults of labs.ini, a line each
+       tools/labs.py write       write the rules of each lab into its handout
        tools/labs.py show LAB    print the lab's functions with their lengths, and its tests
 
 The other tools take labs from here; labs/labs.ini says what each key means.
@@ -18,6 +19,7 @@ from functools import lru_cache
 
 sys.dont_write_bytecode = True
 import bodies
+import declared
 import suites
 import variant
 
@@ -59,12 +61,13 @@ class Lab:
     tracks: list
     files: list
     functions: dict  # {file: names of functions}
+    weights: dict  # {function: points}
     short: list  # [hours, names of functions]
     planted: list  # names of mistakes
     neutral: dict  # {function: statement}
     extra: list  # key "with"
     tests: list
-    allow: set
+    more: set  # key "allow"
     suites: list
     left: list  # key "not"
     hidden: list
@@ -77,6 +80,17 @@ class Lab:
     def names(self):
         """The functions whose bodies the lab empties."""
         return sum(self.functions.values(), [])
+
+    def shares(self):
+        """{function: the least of 100 points that it costs if it is left empty}; in a track with
+        fewer functions these share the points of all."""
+        mine = sum(self.weights[name] for name in self.names())
+        return {n: self.weights[n] * sum(self.weights.values()) / mine for n in self.names()}
+
+    @property
+    def allow(self):
+        """The symbols that the student's objects may use."""
+        return self.more | declared.names(tuple(self.files))
 
     def sources(self):
         """The lab's files that are sources, not headers."""
@@ -181,6 +195,16 @@ def pairs(text):
     return found
 
 
+def weighed(functions):
+    """{file: names}, {name: points} of {file: names, each with its points behind it}"""
+    weights = {}
+    for path, words in functions.items():
+        if len(words) % 2 or not all(word.isdigit() for word in words[1::2]):
+            raise BadLab(f"{path}: wanted NAME POINTS ... behind it")
+        weights.update(zip(words[::2], map(int, words[1::2])))
+    return {path: words[::2] for path, words in functions.items()}, weights
+
+
 def statements(text):
     """{name: statement} from lines NAME: STATEMENT."""
     rows = [line.split(":", 1) for line in text.split("\n") if line.strip()]
@@ -204,19 +228,21 @@ def labs():
         row = ini[section]
         words = {key: row.get(key, "").split() for key in row}
         name = section[4:]
+        functions, weights = weighed(pairs(row["functions"]))
         found[name] = Lab(
             name=name,
             title=row["title"],
             hours=int(row["hours"]),
             tracks=words.get("tracks", []),
             files=words["files"],
-            functions=pairs(row["functions"]),
+            functions=functions,
+            weights=weights,
             short=words.get("short", []),
             planted=words.get("planted", []),
             neutral=statements(row.get("neutral", "")),
             extra=words.get("with", []),
             tests=words.get("tests", []),
-            allow=set(words["allow"]) | set(common["allow"].split()),
+            more=set(words.get("allow", []) + common["allow"].split()),
             # Hidden suites: only if this tree has them.
             suites=words.get("suites", [])
             + [suite for suite in words.get("hidden", []) if suite in suites.suites()],
@@ -317,6 +343,9 @@ def faults_of_files(one):
         for data in DATA.findall(read(path)):
             if set(re.findall(r"\w+", data)) & set(bodies.bodies(read(path))):
                 yield f"{path} holds data with function pointers"
+    whole = sum(one.weights.values())
+    if whole > 100 or whole < 100 and not one.planted:
+        yield f"its functions have {whole} points together"
     if lines(one) > MOST_LINES.get(one.name, MOST):
         yield f"{lines(one)} lines of bodies"
 
@@ -392,8 +421,11 @@ def faults_of_texts():
         if not row or row.group(1) != str(hours_of(track)):
             yield f"{INSTRUCTOR}: the hours of track {track} are {hours_of(track)}"
     for name, one in labs().items():
-        if f"\nAbout {one.hours} hours" not in read(os.path.join("labs", name, "handout.md")):
+        text = read(os.path.join("labs", name, "handout.md"))
+        if f"\nAbout {one.hours} hours" not in text:
             yield f"lab {name}: its handout does not say that it takes {one.hours} hours"
+        if declared.RULES.findall(text) != [declared.rules(one)]:
+            yield f"lab {name}: its handout has other rules: tools/labs.py write"
 
 
 def by_one(weeks):
@@ -417,12 +449,20 @@ def table():
             print(f"    {one}{' '.join(week)}")
 
 
+def write():
+    for name, one in labs().items():
+        path = os.path.join("labs", name, "handout.md")
+        text = declared.RULES.sub(lambda _, one=one: declared.rules(one), read(path))
+        with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
 def show(one):
     for path, names in one.functions.items():
         text = read(path)
         for name in names:
             count = bodies.bodies(text)[name].lines(text)
-            print(f"{path}: {name}: {counted(count, 'line')}")
+            print(f"{path}: {name}: {counted(count, 'line')}, {one.shares()[name]:g} points")
     for tag in ("contract", "cost"):
         print(f"{tag}: {counted(len(one.tests_tagged(tag)), 'test')}")
     print(f"explorer: {counted(len(one.sets), 'set')}")
@@ -437,6 +477,8 @@ def main():
         said = faults()
         if said:
             sys.exit("\n".join(said))
+    elif sys.argv[1:] == ["write"]:
+        write()
     elif len(sys.argv) == 3 and sys.argv[1] == "show":
         show(lab(sys.argv[2]))
     else:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ import grade_source
 import grade_stage
 import labs
 import qemu
+import skeleton
 import submission
 
 BUILD = os.environ.get("QUARRY_BUILD", "build")
@@ -120,6 +122,62 @@ def test_what_the_empty_tree_passes_gives_no_points(lab):
     assert points(lambda key: True) == 0
 
 
+def unbuilt(lab, fails=()):
+    """A Grade of a lab, with results as if all tests had passed but those whose layer is named."""
+    arguments = type("Arguments", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
+    arguments.tree = None
+    one = grade.Grade(labs.lab(lab), None, arguments)
+    left = list(fails)
+    for layer, names in one.layers().items():
+        for name in names:
+            bad = layer in left and not left.remove(layer)
+            one.results.append(grade.Result(layer, name, "FAIL" if bad else "PASS"))
+    return one
+
+
+@pytest.mark.parametrize("lab", [lab for lab in labs.labs() if lab != "P"])
+def test_a_fault_costs_five_points_at_least(lab):
+    assert unbuilt(lab).points() == 100 and unbuilt(lab, ["cost"]).points() == 100
+    for layer in [layer for layer, _, _ in unbuilt(lab).scores() if layer != "cost"]:
+        assert unbuilt(lab, [layer]).points() <= 95, layer
+
+
+@pytest.mark.parametrize("lab", labs.labs())
+def test_a_function_that_is_left_empty_costs_its_share(lab, tmp_path):
+    whole = labs.lab(lab)
+    for path, names in whole.functions.items():
+        for name in names:
+            one = replace(whole, functions={path: [name]})
+            text = skeleton.emptied(one, path, labs.read(path))
+            for new in (text, text.replace(skeleton.SAYS, "/* later */")):
+                (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / path).write_text(new)
+                assert grade.empty_functions(whole, str(tmp_path)) == [name]
+        (tmp_path / path).write_text(labs.read(path))
+    assert grade.empty_functions(whole, None) == []
+
+
+@pytest.mark.parametrize("track", (None, labs.SHORT))
+def test_the_functions_of_a_track_share_all_points(track):
+    shares = labs.lab("7", track).shares()
+    assert round(sum(shares.values()), 6) == 100
+    one = unbuilt("7", ["contract"])
+    one.empty = {"evacuate": shares["evacuate"]} if track is None else {"commit_chunk": 30}
+    assert one.points() == 100 - sum(one.empty.values())
+    said = "\n".join(grade_report.text_of(one))
+    assert f"left empty: {next(iter(one.empty))} ({100 - one.points():g} points)" in said
+    one.results = unbuilt("7").results  # the other functions do its work
+    assert one.points() == 100
+
+
+def test_what_headers_declare_may_be_used():
+    may = labs.lab("4").allow
+    assert {"pfn_valid_in", "nr_cpus", "memset", "cpu_online_mask", "migrate_anywhere"} <= may
+    assert not may & {"ktest_fail", "race_point", "machine_power_off", "puts", "stack_count"}
+    # Of a header that the student writes nothing counts.
+    assert "free_map_ok" in may and "free_map_ok" not in labs.lab("2").allow
+
+
 @pytest.mark.full
 def test_reference_has_all_points(tmp_path):
     one = graded(tmp_path)
@@ -148,6 +206,8 @@ def test_wrong_submissions_lose_in_their_layer(tmp_path, name):
 def test_attacks_gain_nothing(tmp_path, name):
     one = graded(tmp_path, text={"mm/core/free_map.c": attack(name)}, only="contract")
     assert one.points() == 0
+    *_, last = grade_report.text_of(one)
+    assert last.startswith("not graded: mm/core/free_map.c ") and ATTACKS[name][2] in last
     said = [r.why + " ".join(r.details) for r in one.results]
     assert any(ATTACKS[name][2] in text for text in said), said
 

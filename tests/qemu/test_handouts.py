@@ -104,6 +104,16 @@ def test_hours_that_are_not_those_of_labs_ini_are_named(monkeypatch):
     assert [line for line in labs.faults_of_texts() if line.startswith("lab 3: its handout")]
 
 
+def test_rules_that_are_not_those_of_the_lab_are_named(monkeypatch):
+    text = text_of("3")
+    for old, new in (("`may_steal` 4", "`may_steal` 5"), (" `mm.h`", "")):
+        assert old in text
+        changed = reader(labs.read, handout.path_of("3"), text.replace(old, new))
+        with monkeypatch.context() as patch:
+            patch.setattr(labs, "read", changed)
+            assert "lab 3: its handout has other rules" in "".join(labs.faults_of_texts())
+
+
 def test_every_lab_has_a_handout():
     assert handout.written() == list(labs.labs())
 
