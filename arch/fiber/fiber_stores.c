@@ -97,9 +97,8 @@ void stores_hold(void)
 		swap(&b->store[i]);
 }
 
-void stores_go_on(void)
+static void make_again(struct buffer *b)
 {
-	struct buffer *b = mine();
 	unsigned i;
 
 	if (!b->held)
@@ -107,6 +106,24 @@ void stores_go_on(void)
 	for (i = 0; i < b->nr; i++)
 		swap(&b->store[i]);
 	b->held = false;
+}
+
+void stores_go_on(void)
+{
+	make_again(mine());
+}
+
+bool stores_arrive(void)
+{
+	bool any = false;
+	unsigned i;
+
+	for (i = 0; i < BUFFERS; i++) {
+		any |= buffers[i].held && buffers[i].nr;
+		make_again(&buffers[i]);
+		buffers[i].nr = 0;
+	}
+	return any;
 }
 
 void stores_leave(void)

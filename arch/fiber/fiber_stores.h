@@ -23,6 +23,8 @@ void stores_go_on(void);
 /* Let out this CPU's stores, unless they are held; also those held. */
 void stores_drain(void);
 void stores_leave(void);
+/* Let out what preempted CPUs hold.  False: they hold nothing. */
+bool stores_arrive(void);
 /*
  * The source's name for the word of store number @i, from the oldest, that the others do not see
  * yet; NULL: there are fewer.

@@ -104,4 +104,4 @@ def test_a_script_names_its_model_and_an_option_overrides_it(tmp_path):
     path, fields = tmp_path / "x.race", {"setup": "A:scene ; A:fill", "script": script}
     assert "unseen(A) 1: slot->request\n" in replayed(path, more="model: tso\n", **fields)[1]
     assert "count unseen(A) 0\n" in run("--model=sc", str(path))[1]
-    assert run("--model=tso", "R-S0C", "R-S2", "R-VM-leaf", "R-PSN-gone")[0] == 0
+    assert run("--model=tso", "R-S0C", "R-S2", "R-VM-leaf", "R-PSN-gone", "R-PSN-for-ever")[0] == 0

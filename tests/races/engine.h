@@ -20,11 +20,13 @@
 void stores_hold(void); /* fiber_stores.h */
 void stores_go_on(void);
 void stores_leave(void);
+bool stores_arrive(void);
 const char *stores_unseen(unsigned cpu, unsigned i);
 #else
 #define stores_hold()             ((void)0)
 #define stores_go_on()            ((void)0)
 #define stores_leave()            ((void)0)
+#define stores_arrive()           false
 #define stores_unseen(cpu, store) ((void)(cpu), (void)(store), (const char *)NULL)
 #endif
 
