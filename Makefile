@@ -171,7 +171,7 @@ FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -fno-omit-fr
 $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 # mm/ as a library, and programs that use it.
-include $(addprefix tools/,lib.mk bench.mk labs.mk web.mk fields.mk) tests/states/states.mk
+include $(addprefix tools/,weak.mk lib.mk bench.mk labs.mk web.mk fields.mk) tests/states/states.mk
 -include $(call there,$(KERNEL_GOALS),$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
 	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib))
 

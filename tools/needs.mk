@@ -40,7 +40,8 @@ KERNEL_TOOLS := lint $(if $(TIME),,bench) soak test-bochs
 KERNEL_GOALS := all kernel iso usb debug $(KERNEL_TOOLS) $(B)/quarry.elf $(B)/bin/%
 NO_GOALS := help run selftest setup clean grade lab lab-kernel lab-settings labs labs-check \
 	labs-leak labs-sure skeleton variant-vars $(filter-out $(KERNEL_TOOLS),$(TOOLS))
-HOST_GOALS := $(B)/states/% $(B)/host-% $(B)/fiber/% $(B)/fiber-asan/% $(B)/alone/%
+HOST_GOALS := $(B)/states/% $(B)/host-% $(B)/fiber/% $(B)/fiber-asan/% $(B)/fiber-weak/% \
+	$(B)/alone/%
 OTHER_GOALS := $(filter-out $(NO_GOALS) $(KERNEL_GOALS) $(HOST_GOALS),$(GOALS))
 # Those of the .d files $(2) that are there, if one of the goals is in $(1), or may need any object.
 # For a missing file make would look in all its own directories of files to include.

@@ -115,7 +115,8 @@ struct mm_task *fiber_task(void)
 
 bool fiber_on_stack(const void *p)
 {
-	return (uintptr_t)p - (uintptr_t)self()->stack < STACK_SIZE;
+	return (uintptr_t)p - (uintptr_t)self()->stack < STACK_SIZE ||
+	    (uintptr_t)p - (uintptr_t)fibers < sizeof(fibers);
 }
 
 static void switch_to(struct thread *to)
@@ -186,6 +187,7 @@ void fiber_yield(void)
 	t->state = FIBER_YIELDED;
 	switch_to(fiber_choose());
 	t->state = FIBER_READY;
+	load_fence();
 	fiber_interrupt();
 	leave_if_asked(t);
 }
@@ -238,6 +240,7 @@ void fiber_wait_all(void)
 		fiber_interrupt();
 	}
 	t->state = FIBER_READY;
+	load_fence();
 }
 
 /* ---- a run ---- */
@@ -251,6 +254,7 @@ static void fiber_main(void)
 		ASAN_BEGUN();
 	else
 		ASAN_LEFT(t->fake_stack);
+	load_fence();
 	fiber_interrupt();
 	t->fn(t->arg);
 	if (t->name == NULL) {

@@ -6,6 +6,7 @@
  * Owns: nothing that survives a run.
  */
 #include "fiber.h"
+#include "fiber_stores.h"
 #include <quarry/errno.h>
 #include <quarry/sched_point.h>
 #include <stdarg.h>
@@ -38,6 +39,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 		cpu_relax();
 		if (sched_look(&wq->first, true, cond(arg))) {
 			fiber_progress();
+			load_fence(); /* the kernel's holds the queue's lock */
 			return true;
 		}
 	} while (deadline == WAIT_FOREVER || arch_clock_ns() < deadline);
@@ -64,6 +66,7 @@ void thread_join(struct thread *t)
 {
 	while (!fiber_ended(t))
 		cpu_relax();
+	load_fence();
 }
 
 void thread_yield(void)

@@ -5,9 +5,22 @@
 
 #include <quarry/arch.h>
 
-/* Sequential consistency: all CPUs see a store at once.  TSO: as x86, others may see it later. */
-enum fiber_model { FIBER_SC, FIBER_TSO, NR_FIBER_MODELS };
+/*
+ * Sequential consistency: all CPUs see a store at once.  TSO: as x86, others may see it later.
+ * Weak: also after later stores, and loads may be early; only in build/fiber-weak/race, whose
+ * sources of mm/ and kernel/ call fiber_hooks.c before each load and store.
+ */
+enum fiber_model { FIBER_SC, FIBER_TSO, FIBER_WEAK, NR_FIBER_MODELS };
 extern enum fiber_model fiber_model;
+extern u64 fiber_chance;  /* weak: the seed of a run's choices, set before the run */
+extern bool fiber_hooked; /* the program has fiber_hooks.c */
+/*
+ * Places of acquires, releases and barriers that are left out, or NULL: numbers in hexadecimal and
+ * commas, bytes from stores_reset to the place's return address.  fiber_orders: print those used,
+ * each once after each change of this number; 0: none.
+ */
+extern const char *fiber_left_out;
+extern unsigned fiber_orders;
 /* Called, if not NULL, before each store and each atomic operation that types.h notes. */
 extern void (*fiber_at_store)(void);
 
@@ -30,9 +43,23 @@ bool stores_arrive(void);
  * yet; NULL: there are fewer.
  */
 const char *stores_unseen(unsigned cpu, unsigned i);
+/* ---- for fiber_hooks.c, under the weak model ---- */
+
+/* Before a store; before an atomic read-modify-write, which others see at once. */
+void store_note(void *p, size_t size, bool release);
+void store_at_once(void *p, size_t size);
+/* Later stores arrive after the earlier ones; later loads are not early. */
+void store_fence(void);
+void load_fence(void);
+/* The load is early: it returns *value.  load_plain: for a load that follows. */
+bool load_early(const void *p, size_t size, bool acquire, u64 *value);
+void load_plain(void *p, size_t size);
+/* That load is over: the word has its value again. */
+void load_made(void);
+
 /* A run begins: no store is noted. */
 void stores_reset(void);
-/* Is @p on the stack of the running thread?  Of fiber_cpu.c and fiber_threads.c. */
+/* Is @p private: on the running thread's stack, or a CPU's?  Of fiber_cpu.c, fiber_threads.c. */
 bool fiber_on_stack(const void *p);
 
 #endif

@@ -325,6 +325,7 @@ void explore_once(const struct plan *plan, struct outcome *out)
 	next_cut = 0;
 	ex.nr_events = 0;
 	explore_begin(out);
+	fiber_chance = plan->chance;
 	fiber_order = NULL;
 	race_hook = NULL;
 	race_begin(0, NULL, &unused_result);
@@ -336,12 +337,13 @@ void explore_once(const struct plan *plan, struct outcome *out)
 
 /* ---- many ---- */
 
-static bool try_one(const struct plan *plan, struct explore_report *rep, unsigned *points)
+static bool try_one(struct plan *plan, struct explore_report *rep, unsigned *points)
 {
 	struct outcome out;
 
 	if (rep->failed_at)
 		return false;
+	plan->chance = rep->schedules;
 	explore_once(plan, &out);
 	*points = out.points;
 	/* A preemption did not happen: a shorter plan has this schedule already. */
@@ -483,6 +485,7 @@ void explore_random(u64 seed, u64 max, struct explore_report *rep)
 		{
 			struct outcome out;
 
+			plan.chance = rep->schedules;
 			explore_once(&plan, &out);
 			rep->schedules++;
 			points = MIN(out.points, 400u);

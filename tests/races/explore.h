@@ -29,6 +29,7 @@ struct plan {
 	unsigned nr;
 	struct cut cut[MAX_CUTS];
 	u8 order[FIBER_CPUS]; /* the order of the roles */
+	u64 chance;           /* under the weak model: fiber_chance */
 };
 
 enum event_kind { EVENT_START, EVENT_POINT, EVENT_END };

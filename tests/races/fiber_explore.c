@@ -168,7 +168,10 @@ static __attribute__((format(printf, 2, 3))) void tell(struct story *s, const ch
 	s->len = MIN(s->len + (size_t)n, sizeof(s->text) - 1);
 }
 
-/* "BAC,12:B,20:A": the order of the roles; at the run's 12th point B preempts; ... */
+/*
+ * "BAC,12:B,20:A": the order of the roles; at the run's 12th point B preempts; ...  Under the weak
+ * model the number that decides the choices is last.
+ */
 static void tell_plan(struct story *s, const struct plan *plan)
 {
 	unsigned i;
@@ -177,6 +180,8 @@ static void tell_plan(struct story *s, const struct plan *plan)
 		tell(s, "%c", 'A' + plan->order[i]);
 	for (i = 0; i < plan->nr; i++)
 		tell(s, ",%u:%c", plan->cut[i].at, (int)('A' + plan->cut[i].to));
+	if (fiber_model == FIBER_WEAK)
+		tell(s, ",%llu", (unsigned long long)plan->chance);
 }
 
 static void tell_moves(struct story *s, int lane)
@@ -205,6 +210,11 @@ static bool read_plan(const char *text, struct plan *plan)
 		struct cut *c = &plan->cut[plan->nr++];
 
 		c->at = (unsigned)strtoul(text + 1, &end, 10);
+		if (!*end) {
+			plan->chance = c->at;
+			plan->nr--;
+			return true;
+		}
 		if (*end != ':' || end[1] < 'A' || end[1] >= (char)('A' + ex.nr_roles))
 			return false;
 		c->to = (unsigned)(end[1] - 'A');
@@ -299,6 +309,7 @@ static bool explore_set(
 		explore_random(o->seed, o->max, &rep);
 	else
 		explore_all(o->max, &rep);
+	fiber_orders += fiber_orders > 0;
 	script.text[0] = '\0';
 	start = seconds() - start;
 	if (rep.failed_at)

@@ -6,13 +6,14 @@
  *                                     with CPUs preempted by chance, for the same trace
  *   race --step [--moves=LETTERS] SCRIPT      one move at a time, by keys; after those moves
  *   race --schedule=N[-M] SCRIPT      in the orders that derive from these seeds
- *        [--model=sc|tso]          of scripts and sets: store buffers (fiber_stores.c), or none
+ *        [--model=sc|tso|weak]     of scripts and sets: store buffers (fiber_stores.c), or none
  *   race --list | --sets              the names of the scripts; of the explorer's sets
  *   race --explore SET [--seed=N] [--max=N] [--json]
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
  *                                     without a seed all with at most two preemptions, or about N
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
  *        [--points=all]             a scheduling point at each store
+ *        [--orders] [--leave-out=PLACES]   fiber_left_out
  *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
  *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c; race --memory=OPERATIONS
  *
@@ -88,7 +89,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	fiber_patience = step_session ? ~0ULL : 200000; /* a reader may take any time */
 	race_hook = NULL;
 	race_jitter = seed ? jitter : NULL;
-	fiber_model = s->tso ? FIBER_TSO : FIBER_SC;
+	fiber_model = !s->tso ? FIBER_SC : model == FIBER_WEAK ? FIBER_WEAK : FIBER_TSO;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
 	race_begin(0, NULL, &none);
 	fiber_run(s->nr_cpus, script_drive, NULL);
@@ -120,7 +121,7 @@ static bool replay(void)
 		return false;
 	}
 	if (model >= 0)
-		script.tso = model == FIBER_TSO;
+		script.tso = model != FIBER_SC;
 	if (moves)
 		return fiber_step(&script, moves);
 	if (seeds)
@@ -217,6 +218,10 @@ int main(int argc, char **argv)
 			moves = value;
 		else if ((value = value_of(argv[i], "--schedule")))
 			seeds = value;
+		else if (!strcmp(argv[i], "--orders"))
+			fiber_orders = 1;
+		else if ((value = value_of(argv[i], "--leave-out")))
+			fiber_left_out = value;
 		else if (!strcmp(argv[i], "--verbose"))
 			fiber_verbose = true;
 		else if ((value = value_of(argv[i], "--seed")))
@@ -232,6 +237,7 @@ int main(int argc, char **argv)
 		else if ((value = value_of(argv[i], "--model")))
 			o.model = !strcmp(value, "sc") ? FIBER_SC
 			    : !strcmp(value, "tso")    ? FIBER_TSO
+			    : !strcmp(value, "weak")   ? FIBER_WEAK
 			                               : NR_FIBER_MODELS;
 		else if ((value = value_of(argv[i], "--policy")))
 			o.policy = iso_policy_by_name(value);
@@ -240,8 +246,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "race: --policy=redrain, disable or precise\n");
 		return 2;
 	}
-	if (o.model == NR_FIBER_MODELS) {
-		fprintf(stderr, "race: --model=sc or tso\n");
+	if (o.model == NR_FIBER_MODELS || (o.model == FIBER_WEAK && !fiber_hooked)) {
+		fprintf(stderr, "race: --model=sc or tso; weak: build/fiber-weak/race\n");
 		return 2;
 	}
 	model = o.model;
@@ -264,7 +270,8 @@ int main(int argc, char **argv)
 	good &= !explore || explore_named(explore, &o);
 	if (!done) {
 		fprintf(stderr,
-		    "usage: race [--step | --schedule=N-M] [--model=sc|tso] SCRIPT... | --list | "
+		    "usage: race [--step | --schedule=N-M] [--model=sc|tso|weak] SCRIPT... | "
+		    "--list | "
 		    "--sets | "
 		    "--explore SET [--seed=N] [--max=N] [--json]\n");
 		return 2;
