@@ -60,22 +60,22 @@ static void offer_commands(struct line_edit *e)
 /* Offer suites and groups; behind a dot, the tests of one suite. */
 static void offer_tests(struct line_edit *e, const char *word)
 {
-	const struct ktest_suite *s;
+	struct ktest_suite s = {NULL};
 	char name[LINE_MAX];
-	unsigned i, j;
+	unsigned i;
 	bool dotted = false;
 
 	for (i = 0; word[i]; i++)
 		dotted |= word[i] == '.';
-	for (i = 0; (s = ktest_suite(i)); i++) {
-		size_t len = strlen(s->name);
+	while (ktest_next_suite(&s)) {
+		size_t len = strlen(s.name);
 
 		if (!dotted)
-			line_offer(e, s->name, false);
-		if (!dotted || strncmp(word, s->name, len) != 0 || word[len] != '.')
+			line_offer(e, s.name, false);
+		if (!dotted || strncmp(word, s.name, len) != 0 || word[len] != '.')
 			continue;
-		for (j = 0; j < s->nr_cases; j++) {
-			ksnprintf(name, sizeof(name), "%s.%s", s->name, s->cases[j].name);
+		for (i = 0; i < s.nr_cases; i++) {
+			ksnprintf(name, sizeof(name), "%s.%s", s.name, s.cases[i].name);
 			line_offer(e, name, false);
 		}
 	}

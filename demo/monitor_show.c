@@ -182,16 +182,16 @@ int cmd_counts(unsigned n, char **arg)
 
 static void show_suites(void)
 {
-	const struct ktest_suite *s;
+	struct ktest_suite s = {NULL};
 	unsigned i, tests = 0, column = 0;
 
-	for (i = 0; (s = ktest_suite(i)); i++) {
-		unsigned len = (unsigned)strlen(s->name) + 2;
+	for (i = 0; ktest_next_suite(&s); i++) {
+		unsigned len = (unsigned)strlen(s.name) + 2;
 
 		column = column + len > LIST_COLUMNS ? 0 : column;
-		printk("%s  %s", column || !i ? "" : "\n", s->name);
+		printk("%s  %s", column || !i ? "" : "\n", s.name);
 		column += len;
-		tests += s->nr_cases;
+		tests += s.nr_cases;
 	}
 	printk("\nrun: %u suites with %u tests; groups: quick, all, contract, cost, inside\n", i,
 	    tests);

@@ -18,8 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("tests", "arch", "labs")
 TAGS = ("contract", "cost", "inside")
 GROUPS = {"all", "most", "quick", "none", *TAGS}  # names of groups of suites for selftest=
-SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),\s*([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
-CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)\s*[,)]")
+SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),\s*([\w\s|]+)\);", re.MULTILINE)
+CASE = re.compile(r"^KTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)", re.MULTILINE)
 # Matches a line in a source's head: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
 HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
 TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # matches a test that is a line of a table
@@ -53,6 +53,12 @@ def names_in(text):
     return {found[0] for found in SUITE.findall(text)}
 
 
+def parts(text):
+    """[(name, flags, text down to the next suite)] of each suite that a source defines."""
+    found = SUITE.split(text)[1:]
+    return list(zip(found[::3], found[1::3], found[2::3]))
+
+
 @lru_cache(None)
 def suites():
     """{name: Suite}"""
@@ -61,9 +67,9 @@ def suites():
         for path in glob.glob(os.path.join(ROOT, folder, "**", "*.c"), recursive=True):
             with open(path, encoding="utf-8", errors="replace") as f:
                 text = f.read()
-            for name, flags, cases in SUITE.findall(text):
+            for name, flags, cases in parts(text):
                 suite = Suite(os.path.relpath(path, ROOT), set(re.findall(r"\w+", flags)))
-                if "STATES(" in cases:
+                if "\nSTATES(" in cases:
                     suite.tests.update(dict.fromkeys(TABLE.findall(text), suite.tag))
                 suite.tests.update(
                     {test: tag.lower() or suite.tag for tag, test in CASE.findall(cases)}

@@ -2,11 +2,12 @@
 /*
  * ktest.h: tests that run unchanged at boot and in the hosted program; output is KTAP version 1.
  *
- * A suite is a file tests/suites/<room>/.../test_<subject>.c ending in KTEST_SUITE(subject, flags,
- * KTEST(f), ...).  Each test gets a struct ktest, builds what it needs with ktest_memory(), and
- * checks results with EXPECT.  After the test returns, check_memory() is run on the memory that it
- * built; after the suite, on the kernel's own memory.  A test fails if it printed other things than
- * KTEST_SUITE says: KTEST(f, .reports = "words|of reports").
+ * A suite is a file tests/suites/<room>/.../test_<subject>.c with the line KTEST_SUITE(subject,
+ * flags); each function below this line that begins with KTEST(name) is a test of it, and runs in
+ * the order of the file.  A test has an argument, struct ktest *t, builds what it needs with
+ * ktest_memory(), and checks results with EXPECT.  After the test returns, check_memory() is run on
+ * the memory that it built; after the suite, on the kernel's own memory.  A test fails if it
+ * printed other things than its head says: KTEST(name, .reports = "words|of reports").
  *
  * Each test has one tag, which says which changes may break it:
  *
@@ -37,6 +38,10 @@ enum ktest_tag {
 	NR_KTEST_TAGS
 };
 
+/*
+ * A test; or, without a function, the beginning of a suite, of which name and flags are used.  The
+ * linker makes one array of all of them, in which the tests of a suite follow it.
+ */
 struct ktest_case {
 	const char *name;
 	void (*fn)(struct ktest *t);
@@ -66,27 +71,27 @@ struct ktest_suite {
 	unsigned nr_cases;
 	unsigned flags;
 };
-#define KTEST(f, ...)                                                                              \
-	{                                                                                          \
-		.name = #f, .fn = f, .tag = KTEST_TAG_OF_SUITE, ##__VA_ARGS__                      \
-	}
-#define KTEST_CONTRACT(f, ...)                                                                     \
-	{                                                                                          \
-		.name = #f, .fn = f, .tag = KTEST_TAG_CONTRACT, ##__VA_ARGS__                      \
-	}
-#define KTEST_COST(f, ...)                                                                         \
-	{                                                                                          \
-		.name = #f, .fn = f, .tag = KTEST_TAG_COST, ##__VA_ARGS__                          \
-	}
-#define KTEST_INSIDE(f, ...)                                                                       \
-	{                                                                                          \
-		.name = #f, .fn = f, .tag = KTEST_TAG_INSIDE, ##__VA_ARGS__                        \
-	}
-#define KTEST_SUITE(suite, fl, ...)                                                                \
-	static const struct ktest_case suite##_cases[] = {__VA_ARGS__};                            \
-	static const struct ktest_suite suite##_suite                                              \
-	    __attribute__((used, section("ktest_suites"), aligned(8))) = {                         \
-	        #suite, suite##_cases, ARRAY_SIZE(suite##_cases), (fl)}
+/* gcc keeps the order of variables only if it is told to. */
+#if __has_attribute(no_reorder)
+#define KTEST_IN_ORDER no_reorder
+#else
+#define KTEST_IN_ORDER used
+#endif
+#define KTEST_ENTRY(var)                                                                           \
+	var __attribute__((used, KTEST_IN_ORDER, section("ktest_cases"), aligned(8)))
+/* The type makes a test without a suite above it an error. */
+#define KTEST_SUITE(suite, fl)                                                                     \
+	typedef const struct ktest_case ktest_case_of_suite;                                       \
+	static KTEST_ENTRY(ktest_case_of_suite suite##_suite) = {.name = #suite, .flags = (fl)}
+#define KTEST_TAGGED(of, f, ...)                                                                   \
+	static void f(struct ktest *t);                                                            \
+	static KTEST_ENTRY(ktest_case_of_suite f##_case) = {                                       \
+	    .name = #f, .fn = f, .tag = of, ##__VA_ARGS__};                                        \
+	static void f(struct ktest *t)
+#define KTEST(f, ...)          KTEST_TAGGED(KTEST_TAG_OF_SUITE, f, ##__VA_ARGS__)
+#define KTEST_CONTRACT(f, ...) KTEST_TAGGED(KTEST_TAG_CONTRACT, f, ##__VA_ARGS__)
+#define KTEST_COST(f, ...)     KTEST_TAGGED(KTEST_TAG_COST, f, ##__VA_ARGS__)
+#define KTEST_INSIDE(f, ...)   KTEST_TAGGED(KTEST_TAG_INSIDE, f, ##__VA_ARGS__)
 
 /* Record a failure with file and line.  Any thread of the test may call it. */
 void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
@@ -159,8 +164,8 @@ unsigned ktest_count(const char *which);
  * -EINVAL as ktest_run.
  */
 int ktest_list(const char *which);
-/* The suites in their order, from 0 on; NULL behind the last. */
-const struct ktest_suite *ktest_suite(unsigned i);
+/* Make *@s, at first all 0, the next suite in the order of linking; false after the last. */
+bool ktest_next_suite(struct ktest_suite *s);
 
 /*
  * Build a private memory in the test's arena, one node, with caches for min(nr_cpus, 8) CPUs: the

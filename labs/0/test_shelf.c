@@ -3,7 +3,9 @@
 #include "labs/0/shelf.h"
 #include <quarry/ktest.h>
 
-static void the_first_card_is_put_on_an_empty_shelf(struct ktest *t)
+KTEST_SUITE(shelf, KTEST_EXTRA);
+
+KTEST(the_first_card_is_put_on_an_empty_shelf)
 {
 	struct card card = {.pfn = 8}, second = {.pfn = 9};
 	struct shelf shelf;
@@ -29,7 +31,7 @@ static void fill(struct shelf *shelf, struct card *card, unsigned nr)
 	shelf->nr = nr;
 }
 
-static void cards_of_a_range_are_counted(struct ktest *t)
+KTEST(cards_of_a_range_are_counted)
 {
 	struct card card[] = {{.pfn = 8}, {.pfn = 20}, {.pfn = 11}, {.pfn = 12}};
 	struct shelf shelf;
@@ -41,7 +43,7 @@ static void cards_of_a_range_are_counted(struct ktest *t)
 	EXPECT_EQ(t, shelf_count(&shelf, 13, 7), 0);
 }
 
-static void a_page_frame_is_put_once(struct ktest *t)
+KTEST(a_page_frame_is_put_once)
 {
 	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
 	struct card again = {.pfn = 9}, other = {.pfn = 10};
@@ -88,7 +90,7 @@ void shelf_unlock(struct shelf *shelf)
 	spin_unlock(&shelf->lock);
 }
 
-static void the_lock_keeps_other_cpus_out(struct ktest *t)
+KTEST(the_lock_keeps_other_cpus_out)
 {
 	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
 	struct card ours = {.pfn = 10}, theirs = {.pfn = 10}, last = {.pfn = 11};
@@ -110,7 +112,3 @@ static void the_lock_keeps_other_cpus_out(struct ktest *t)
 	EXPECT(t, other.locks > 0);
 	other.card = NULL;
 }
-
-KTEST_SUITE(shelf, KTEST_EXTRA, KTEST(the_first_card_is_put_on_an_empty_shelf),
-    KTEST(cards_of_a_range_are_counted), KTEST(a_page_frame_is_put_once),
-    KTEST(the_lock_keeps_other_cpus_out));

@@ -3,7 +3,9 @@
 #include "labs/0/warmup.h"
 #include <quarry/ktest.h>
 
-static void a_range_has_its_first_page_and_not_its_end(struct ktest *t)
+KTEST_SUITE(warmup, KTEST_EXTRA);
+
+KTEST(a_range_has_its_first_page_and_not_its_end)
 {
 	EXPECT(t, pfn_in_range(8, 8, 4));
 	EXPECT(t, pfn_in_range(11, 8, 4));
@@ -12,7 +14,7 @@ static void a_range_has_its_first_page_and_not_its_end(struct ktest *t)
 	EXPECT(t, !pfn_in_range(8, 8, 0));
 }
 
-static void a_range_may_end_with_the_last_page(struct ktest *t)
+KTEST(a_range_may_end_with_the_last_page)
 {
 	pfn_t last = ~(pfn_t)0;
 
@@ -20,7 +22,7 @@ static void a_range_may_end_with_the_last_page(struct ktest *t)
 	EXPECT(t, !pfn_in_range(0, last - 3, 4));
 }
 
-static void the_smallest_block_that_holds_the_bytes(struct ktest *t)
+KTEST(the_smallest_block_that_holds_the_bytes)
 {
 	EXPECT_EQ(t, order_for(0), 0);
 	EXPECT_EQ(t, order_for(1), 0);
@@ -30,14 +32,14 @@ static void the_smallest_block_that_holds_the_bytes(struct ktest *t)
 	EXPECT_EQ(t, order_for(4 * PAGE_SIZE), 2);
 }
 
-static void no_block_holds_more_than_the_largest(struct ktest *t)
+KTEST(no_block_holds_more_than_the_largest)
 {
 	EXPECT_EQ(t, order_for((u64)PAGE_SIZE << MAX_ORDER), MAX_ORDER);
 	EXPECT_EQ(t, order_for(((u64)PAGE_SIZE << MAX_ORDER) + 1), NR_ORDERS);
 	EXPECT_EQ(t, order_for(~0ULL), NR_ORDERS);
 }
 
-static void a_multiple_stays_and_all_others_go_up(struct ktest *t)
+KTEST(a_multiple_stays_and_all_others_go_up)
 {
 	EXPECT_EQ(t, align_up(0, 12), 0);
 	EXPECT_EQ(t, align_up(1, 12), 4096);
@@ -46,14 +48,9 @@ static void a_multiple_stays_and_all_others_go_up(struct ktest *t)
 	EXPECT_EQ(t, align_up(77, 0), 77);
 }
 
-static void large_values_are_aligned_in_64_bits(struct ktest *t)
+KTEST(large_values_are_aligned_in_64_bits)
 {
 	EXPECT_EQ(t, align_up((1ULL << 40) + 1, 21), (1ULL << 40) + (1ULL << 21));
 	EXPECT_EQ(t, align_up(1, 63), 1ULL << 63);
 	EXPECT_EQ(t, align_up(~0ULL, 12), 0);
 }
-
-KTEST_SUITE(warmup, KTEST_EXTRA, KTEST(a_range_has_its_first_page_and_not_its_end),
-    KTEST(a_range_may_end_with_the_last_page), KTEST(the_smallest_block_that_holds_the_bytes),
-    KTEST(no_block_holds_more_than_the_largest), KTEST(a_multiple_stays_and_all_others_go_up),
-    KTEST(large_values_are_aligned_in_64_bits));

@@ -105,16 +105,16 @@ static bool run_apart(const char *suite, const char *name, u64 seed)
 
 static int run_each(const char *which, u64 seed)
 {
-	const struct ktest_suite *s;
-	unsigned n, i, slow = 0;
+	struct ktest_suite s = {NULL};
+	unsigned i, slow = 0;
 
 	if (ktest_check_names(which))
 		return 1;
 	threads_patience = PATIENCE;
-	for (n = 0; (s = ktest_suite(n)) != NULL; n++)
-		for (i = 0; i < s->nr_cases && slow < MOST_SLOW; i++)
-			if (ktest_selected(s, i, which))
-				slow += !run_apart(s->name, s->cases[i].name, seed);
+	while (ktest_next_suite(&s))
+		for (i = 0; i < s.nr_cases && slow < MOST_SLOW; i++)
+			if (ktest_selected(&s, i, which))
+				slow += !run_apart(s.name, s.cases[i].name, seed);
 	return 0;
 }
 

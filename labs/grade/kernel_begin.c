@@ -43,10 +43,10 @@ static void at_failure(const char *suite, const struct ktest *t)
 	record("F ", suite, t);
 }
 
-static void begin(struct ktest *t)
+KTEST_SUITE(lab_begin, KTEST_EXTRA);
+
+KTEST(begin)
 {
 	ktest_hook = at_begin;
 	ktest_failed = at_failure;
 }
-
-KTEST_SUITE(lab_begin, KTEST_EXTRA, KTEST(begin));

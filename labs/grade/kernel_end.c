@@ -10,8 +10,8 @@
  */
 #include <quarry/ktest.h>
 
-static void end(struct ktest *t)
+KTEST_SUITE(lab_end, KTEST_EXTRA);
+
+KTEST(end)
 {
 }
-
-KTEST_SUITE(lab_end, KTEST_EXTRA, KTEST(end));

@@ -138,7 +138,9 @@ static struct ipc_call *two_wait(
 	return call;
 }
 
-static void an_answer_ends_each_wait_for_it(struct ktest *t)
+KTEST_SUITE(silence_access, 0);
+
+KTEST(an_answer_ends_each_wait_for_it)
 {
 	struct access asker, other;
 	struct paged p;
@@ -153,7 +155,7 @@ static void an_answer_ends_each_wait_for_it(struct ktest *t)
 }
 
 /* The thread that has requested the page does not run. */
-static void supplied_page_reaches_all_that_wait_for_it(struct ktest *t)
+KTEST(supplied_page_reaches_all_that_wait_for_it)
 {
 	struct access asker, other, later;
 	struct ipc_call *call;
@@ -223,7 +225,7 @@ static void reclaim_zone_of(void *arg)
  * The page that the access waits for is reclaimed together with a page of the silent pager, which
  * is asked first.  The access's own pager is never late.
  */
-static void reclaim_of_another_page_takes_no_time_of_an_access(struct ktest *t)
+KTEST(reclaim_of_another_page_takes_no_time_of_an_access)
 {
 	static u64 taken[PAGE_SIZE / sizeof(u64)];
 	struct ipc_call *call;
@@ -276,7 +278,7 @@ static void memory_comes_late(struct ktest *t, struct ipc_call *call, u64 word, 
 	thread_sleep(2 * SILENCE);
 }
 
-static void memory_for_a_dropped_page_takes_no_time_of_an_access(struct ktest *t)
+KTEST(memory_for_a_dropped_page_takes_no_time_of_an_access)
 {
 	struct ipc_call *call;
 	struct access a;
@@ -289,7 +291,7 @@ static void memory_for_a_dropped_page_takes_no_time_of_an_access(struct ktest *t
 }
 
 /* Each access waits for memory itself. */
-static void memory_for_the_pager_takes_no_time_of_an_access(struct ktest *t)
+KTEST(memory_for_the_pager_takes_no_time_of_an_access)
 {
 	struct ipc_call *call;
 	struct access a, other;
@@ -303,7 +305,7 @@ static void memory_for_the_pager_takes_no_time_of_an_access(struct ktest *t)
 }
 
 /* One thread of the pager has supplied the page, the other one found no memory for it. */
-static void page_supplied_without_memory_is_used(struct ktest *t)
+KTEST(page_supplied_without_memory_is_used)
 {
 	struct ipc_call *call;
 	struct access a;
@@ -324,10 +326,3 @@ static void page_supplied_without_memory_is_used(struct ktest *t)
 	vm_space_put(space);
 	paged_end(t, &paged);
 }
-
-KTEST_SUITE(silence_access, 0, KTEST(an_answer_ends_each_wait_for_it),
-    KTEST(supplied_page_reaches_all_that_wait_for_it),
-    KTEST(reclaim_of_another_page_takes_no_time_of_an_access),
-    KTEST(memory_for_a_dropped_page_takes_no_time_of_an_access),
-    KTEST(memory_for_the_pager_takes_no_time_of_an_access),
-    KTEST(page_supplied_without_memory_is_used));

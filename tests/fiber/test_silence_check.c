@@ -43,7 +43,9 @@ static void sleep_a_while(void *arg)
 	late.woke = arch_clock_ns();
 }
 
-static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
+KTEST_SUITE(silence_check, 0);
+
+KTEST(check_waits_until_all_cpus_have_stopped)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
@@ -71,7 +73,7 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 }
 
 /* With one CPU online no other CPU has to be stopped; the check runs all the same. */
-static void one_cpu_alone_may_check(struct ktest *t)
+KTEST(one_cpu_alone_may_check)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
@@ -87,6 +89,3 @@ static void one_cpu_alone_may_check(struct ktest *t)
 	for (cpu = 1; cpu < 4; cpu++)
 		EXPECT_EQ(t, cpu_up(cpu), 0);
 }
-
-KTEST_SUITE(silence_check, 0, KTEST(check_waits_until_all_cpus_have_stopped),
-    KTEST(one_cpu_alone_may_check));

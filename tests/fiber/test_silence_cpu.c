@@ -50,9 +50,11 @@ static struct memory *fall_silent(struct ktest *t, struct deaf *deaf)
 	return mem;
 }
 
+KTEST_SUITE(silence_cpu, 0);
+
 /* ---- cpu_down ---- */
 
-static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
+KTEST(cpu_down_of_a_silent_cpu_fails_in_time)
 {
 	struct deaf deaf;
 	struct memory *mem = NEED(t, fall_silent(t, &deaf));
@@ -84,7 +86,7 @@ static void come_late(void *arg)
 	*(int *)arg = cpu_up(OTHER);
 }
 
-static void a_cpu_that_comes_online_late_is_waited_for(struct ktest *t)
+KTEST(a_cpu_that_comes_online_late_is_waited_for)
 {
 	int err = cpu_down(OTHER);
 	u64 began = arch_clock_ns();
@@ -116,7 +118,7 @@ static void call_itself(void *arg)
 	smp_call_mask(self, deaf_main, arg);
 }
 
-static void cpu_down_beside_a_silent_sender_succeeds_in_time(struct ktest *t)
+KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time)
 {
 	struct deaf deaf = {.cpu = SILENT, .ns = WAIT_FOREVER};
 	struct memory *mem = NEED(t, new_memory(t));
@@ -159,7 +161,7 @@ static void sleep_until_flagged(void *arg)
  * A thread that is woken while its CPU is dead continues on another CPU, unless the dead CPU may
  * still use its stack.
  */
-static void sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use(struct ktest *t)
+KTEST(sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use)
 {
 	unsigned way;
 
@@ -201,7 +203,7 @@ static void drain(void *arg)
  * A drain holds cpu_hotplug until the silent CPU answers; here the watchdog of calls does not end
  * the drain.
  */
-static void cpu_down_behind_a_drain_of_a_silent_cpu_times_out(struct ktest *t)
+KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_times_out)
 {
 	struct deaf deaf;
 	struct memory *mem = NEED(t, fall_silent(t, &deaf));
@@ -239,7 +241,7 @@ static void offline(void *arg)
 	o->err = offline_pages(o->mem, o->start, PAGEBLOCK_PAGES, &o->opts, &o->res);
 }
 
-static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct ktest *t)
+KTEST(offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic)
 {
 	struct offline o = {.mem = new_memory(t)};
 	struct deaf deaf;
@@ -276,7 +278,7 @@ static void check_isolated(void *arg)
 }
 
 /* A dead CPU's cached pages are out of reach until it is back; other pages can be offlined. */
-static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
+KTEST(offline_beside_a_dead_cpu_ends_in_time)
 {
 	struct offline o = {.mem = new_memory(t)};
 	struct deaf deaf;
@@ -364,7 +366,7 @@ static void give_all_back(struct ktest *t, struct memory *mem)
 	expect_all_free(t, mem);
 }
 
-static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct ktest *t)
+KTEST(an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic)
 {
 	struct memory *mem = NEED(t, new_memory(t));
 	struct deaf deaf;
@@ -387,7 +389,7 @@ static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(s
 }
 
 /* Each CPU in turn is dead, and the reclaim thread sleeps on it. */
-static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
+KTEST(an_allocation_beside_a_dead_cpu_fails_in_time)
 {
 	struct memory *mem = NEED(t, new_memory(t));
 	struct deaf deaf;
@@ -441,7 +443,7 @@ static void take_held_lock_deaf(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(struct ktest *t)
+KTEST(a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic)
 {
 	struct deaf deaf = {.cpu = SILENT, .ns = WAIT_FOREVER};
 	u64 took;
@@ -472,7 +474,7 @@ static void hand_over(void *arg)
 	spin_unlock(&held_lock);
 }
 
-static void a_lock_that_changes_hands_is_waited_for(struct ktest *t)
+KTEST_INSIDE(a_lock_that_changes_hands_is_waited_for)
 {
 	struct deaf deaf = {.cpu = SILENT, .ns = 40 * S};
 	u64 took;
@@ -486,15 +488,3 @@ static void a_lock_that_changes_hands_is_waited_for(struct ktest *t)
 	EXPECT_TOOK(t, arch_clock_ns() - took, 80 * S - 100 * MS);
 	ktest_join(SILENT);
 }
-
-KTEST_SUITE(silence_cpu, 0, KTEST(a_cpu_that_comes_online_late_is_waited_for),
-    KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
-    KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time),
-    KTEST(sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use),
-    KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_times_out),
-    KTEST(offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
-    KTEST(offline_beside_a_dead_cpu_ends_in_time),
-    KTEST(an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
-    KTEST(a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic),
-    KTEST_INSIDE(a_lock_that_changes_hands_is_waited_for),
-    KTEST(an_allocation_beside_a_dead_cpu_fails_in_time));

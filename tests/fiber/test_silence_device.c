@@ -62,11 +62,13 @@ static void follow_end(void)
 	thread_join(follower);
 }
 
+KTEST_SUITE(silence_device, 0);
+
 /*
  * The caller's limit holds, even if it is no multiple of the interval between checks that the
  * device still works.
  */
-static void wait_ends_at_the_callers_limit(struct ktest *t)
+KTEST(wait_ends_at_the_callers_limit)
 {
 	static const u64 limits[] = {
 	    PATIENCE / 2, PATIENCE, PATIENCE + PATIENCE / 4, 2 * PATIENCE + PATIENCE / 4};
@@ -84,7 +86,7 @@ static void wait_ends_at_the_callers_limit(struct ktest *t)
 
 /* ---- an offline ---- */
 
-static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
+KTEST(offline_of_lent_pages_ends_at_its_deadline)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = S};
 	struct offline_result res;
@@ -119,7 +121,7 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 	balloon_end(t);
 }
 
-static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(struct ktest *t)
+KTEST(offline_of_lent_pages_succeeds_once_the_device_is_marked_broken)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES};
 	unsigned resets;
@@ -154,7 +156,7 @@ static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(stru
  * The thread that waits for the device is bound to CPU 2: it moves to another CPU, and goes on
  * waiting.
  */
-static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
+KTEST(cpu_down_beside_a_silent_device_succeeds_at_once)
 {
 	u64 began, down;
 
@@ -201,7 +203,7 @@ static void report(void *arg)
 }
 
 /* All free pageblocks are being reported to the device, and cannot be allocated. */
-static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
+KTEST(an_allocation_beside_a_silent_device_ends_in_time)
 {
 	static struct hoard hoard;
 	struct page *page;
@@ -251,9 +253,3 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 	}
 	balloon_end(t);
 }
-
-KTEST_SUITE(silence_device, 0, KTEST(wait_ends_at_the_callers_limit),
-    KTEST(offline_of_lent_pages_ends_at_its_deadline),
-    KTEST(offline_of_lent_pages_succeeds_once_the_device_is_marked_broken),
-    KTEST(cpu_down_beside_a_silent_device_succeeds_at_once),
-    KTEST(an_allocation_beside_a_silent_device_ends_in_time));

@@ -83,8 +83,10 @@ static void take_lock(void *arg)
 	store_release(&stop, 1u);
 }
 
+KTEST_SUITE(silence_drop, 0);
+
 /* The drops leave no gap in which a woken thread, on this CPU or another, could find no walk. */
-static void lock_is_taken_between_two_of_many_drops(struct ktest *t)
+KTEST(lock_is_taken_between_two_of_many_drops)
 {
 	unsigned cpu;
 
@@ -118,7 +120,7 @@ static void end_the_walk(void *arg)
 	spin_unlock(&object->lock);
 }
 
-static void drop_behind_a_walk_ends_with_its_task(struct ktest *t)
+KTEST(drop_behind_a_walk_ends_with_its_task)
 {
 	struct thread *walker;
 	u64 began;
@@ -136,6 +138,3 @@ static void drop_behind_a_walk_ends_with_its_task(struct ktest *t)
 	thread_join(walker);
 	end(t);
 }
-
-KTEST_SUITE(silence_drop, 0, KTEST(lock_is_taken_between_two_of_many_drops),
-    KTEST(drop_behind_a_walk_ends_with_its_task));

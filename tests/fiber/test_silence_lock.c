@@ -54,7 +54,9 @@ static void take_in_wrong_order(void *arg)
 	spin_lock(&outer);
 }
 
-static void wrong_use_of_a_lock_panics_and_names_it(struct ktest *t)
+KTEST_SUITE(silence_lock, 0);
+
+KTEST(wrong_use_of_a_lock_panics_and_names_it)
 {
 	u64 ns;
 
@@ -79,7 +81,7 @@ static void wrong_use_of_a_lock_panics_and_names_it(struct ktest *t)
  * Hold as many locks as allowed, and release them from both ends and the middle: the others stay
  * held and recorded.
  */
-static void locks_are_released_in_any_order(struct ktest *t)
+KTEST(locks_are_released_in_any_order)
 {
 	static const unsigned order[][MOST] = {{0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0},
 	    {3, 7, 0, 4, 1, 6, 2, 5}, {1, 0, 6, 7, 5, 2, 4, 3}};
@@ -113,7 +115,7 @@ static void locks_are_released_in_any_order(struct ktest *t)
 }
 
 /* After a release in the middle only the locks still held count for the order. */
-static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
+KTEST(lock_order_is_checked_against_the_locks_still_held)
 {
 	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
 	u64 ns;
@@ -153,7 +155,7 @@ static void take_mutex(void *arg)
 	mutex_lock(arg ? &nameless : &free);
 }
 
-static void free_mutex_is_not_taken_where_nothing_may_sleep(struct ktest *t)
+KTEST(free_mutex_is_not_taken_where_nothing_may_sleep)
 {
 	u64 ns;
 
@@ -162,7 +164,3 @@ static void free_mutex_is_not_taken_where_nothing_may_sleep(struct ktest *t)
 	EXPECT(
 	    t, whole_panics(take_mutex, &ns, "lock without a name taken where nothing may", &ns));
 }
-
-KTEST_SUITE(silence_lock, 0, KTEST(free_mutex_is_not_taken_where_nothing_may_sleep),
-    KTEST(wrong_use_of_a_lock_panics_and_names_it), KTEST(locks_are_released_in_any_order),
-    KTEST(lock_order_is_checked_against_the_locks_still_held));

@@ -58,7 +58,9 @@ static void silent_while(struct ktest *t, unsigned blocks)
 	expect_units(t, blocks, blocks);
 }
 
-static void silent_memory_device_blocks_no_caller(struct ktest *t)
+KTEST_SUITE(silence_mem, 0);
+
+KTEST(silent_memory_device_blocks_no_caller)
 {
 	REQUIRE(t, vmem_begin(t));
 	pretend_dev.dev.patience_ns = PATIENCE;
@@ -68,5 +70,3 @@ static void silent_memory_device_blocks_no_caller(struct ktest *t)
 	silent_while(t, 2);
 	vmem_end(t);
 }
-
-KTEST_SUITE(silence_mem, 0, KTEST(silent_memory_device_blocks_no_caller));

@@ -83,7 +83,9 @@ static void sleep_until(u64 ns)
 		thread_sleep(ns - now);
 }
 
-static void victim_has_its_time_however_many_wait(struct ktest *t)
+KTEST_SUITE(silence_oom, 0);
+
+KTEST(victim_has_its_time_however_many_wait)
 {
 	if (!begin(t, WAITERS))
 		return;
@@ -102,7 +104,7 @@ static void victim_has_its_time_however_many_wait(struct ktest *t)
  * The first victim ends late, after the choice of a second one, and frees nothing: the second
  * victim keeps its time.
  */
-static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
+KTEST(late_end_of_a_victim_is_no_other_ones)
 {
 	if (!begin(t, 1))
 		return;
@@ -125,7 +127,7 @@ static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
 }
 
 /* Just after boot no victim has ended, so there is nothing to wait for. */
-static void first_victim_is_chosen_at_once(struct ktest *t)
+KTEST(first_victim_is_chosen_at_once)
 {
 	u64 began;
 
@@ -149,7 +151,7 @@ static void first_victim_is_chosen_at_once(struct ktest *t)
  * The victim's pages are freed a moment after its death: another reference to their object
  * remained.
  */
-static void no_second_victim_is_chosen_at_once(struct ktest *t)
+KTEST(no_second_victim_is_chosen_at_once)
 {
 	if (!begin(t, 1))
 		return;
@@ -220,7 +222,7 @@ static bool choose_slowly(struct memory *m, gfp_t gfp, unsigned order, void *arg
  * The task's computing threads together have as many turns as the thread that decides.  The thread
  * that waits for the decision has its own turns too, since it may be the next to decide.
  */
-static void decision_waits_for_no_other_thread_of_its_task(struct ktest *t)
+KTEST(decision_waits_for_no_other_thread_of_its_task)
 {
 	struct thread *computing[COMPUTE];
 	unsigned i;
@@ -256,8 +258,3 @@ static void decision_waits_for_no_other_thread_of_its_task(struct ktest *t)
 	memory_set_oom(mem, NULL, NULL);
 	memory_oom_gone(mem, mem->oom.going);
 }
-
-KTEST_SUITE(silence_oom, 0, KTEST(victim_has_its_time_however_many_wait),
-    KTEST(late_end_of_a_victim_is_no_other_ones), KTEST(first_victim_is_chosen_at_once),
-    KTEST(no_second_victim_is_chosen_at_once),
-    KTEST(decision_waits_for_no_other_thread_of_its_task));

@@ -78,7 +78,9 @@ static unsigned migrate_and_leave(struct ktest *t, unsigned at)
 	return points;
 }
 
-static void owner_that_has_drained_is_called_no_more(struct ktest *t)
+KTEST_SUITE(silence_owner, 0);
+
+KTEST(owner_that_has_drained_is_called_no_more)
 {
 	unsigned at = 1;
 
@@ -91,5 +93,3 @@ static void owner_that_has_drained_is_called_no_more(struct ktest *t)
 	EXPECT_EQ(t, too_late, 0);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
-
-KTEST_SUITE(silence_owner, 0, KTEST(owner_that_has_drained_is_called_no_more));

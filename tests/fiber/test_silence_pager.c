@@ -144,13 +144,15 @@ static void answer_late(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
+KTEST_SUITE(silence_pager, 0);
+
 /* ---- an offline ---- */
 
 /*
  * Reclaim holds the page for a bounded time, while the pager is asked to take it. Then the page is
  * moved without the pager.
  */
-static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
+KTEST(offline_beside_a_silent_pager_ends_in_time)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = S};
 	struct offline_result res;
@@ -192,7 +194,7 @@ static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
 
 /* ---- cpu_down ---- */
 
-static void cpu_down_beside_a_silent_pager_succeeds_at_once(struct ktest *t)
+KTEST(cpu_down_beside_a_silent_pager_succeeds_at_once)
 {
 	u64 began;
 
@@ -209,7 +211,7 @@ static void cpu_down_beside_a_silent_pager_succeeds_at_once(struct ktest *t)
 }
 
 /* The pager has received the calls, and answers when no thread waits any more. */
-static void answer_after_the_time_limit_is_dropped(struct ktest *t)
+KTEST(answer_after_the_time_limit_is_dropped)
 {
 	struct ipc_call *call[2];
 	struct ipc_msg msg;
@@ -255,7 +257,7 @@ static void let_the_next_begin(void)
 }
 
 /* What the pager has then is not what the page contains now. */
-static void content_of_an_earlier_request_is_refused(struct ktest *t)
+KTEST(content_of_an_earlier_request_is_refused)
 {
 	static u64 taken[PAGE_SIZE / sizeof(u64)];
 	struct ipc_call *call;
@@ -314,7 +316,7 @@ static void interrupt_asker(void)
  * again before the reader runs.  The reader's waits together take no longer than the pager's time
  * limit.
  */
-static void wait_for_interrupted_requests_ends_in_time(struct ktest *t)
+KTEST(wait_for_interrupted_requests_ends_in_time)
 {
 	REQUIRE(t, begin(t));
 	asker = reader = (struct waiter){.err = 1};
@@ -367,7 +369,7 @@ static void serve(void *arg)
 }
 
 /* All pages that could be reclaimed are dirty, and their pager takes none. */
-static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
+KTEST(an_allocation_beside_a_silent_pager_ends_in_time)
 {
 	struct pile pile = {NULL, 0};
 	struct thread *server;
@@ -414,9 +416,3 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 	end(t);
 }
-
-KTEST_SUITE(silence_pager, 0, KTEST(offline_beside_a_silent_pager_ends_in_time),
-    KTEST(cpu_down_beside_a_silent_pager_succeeds_at_once),
-    KTEST(answer_after_the_time_limit_is_dropped), KTEST(content_of_an_earlier_request_is_refused),
-    KTEST(wait_for_interrupted_requests_ends_in_time),
-    KTEST(an_allocation_beside_a_silent_pager_ends_in_time));

@@ -29,8 +29,10 @@ static void receive_once(void *arg)
 	(void)ipc_reply(call, &msg);
 }
 
+KTEST_SUITE(silence_pass, KTEST_MOSTLY_INSIDE);
+
 /* A caller that passes its CPU on has used time before its turn, or has ended its turn. */
-static void caller_pays_for_the_time_before_its_turn(struct ktest *t)
+KTEST(caller_pays_for_the_time_before_its_turn)
 {
 	struct share *own = thread_current()->share;
 	unsigned early;
@@ -56,7 +58,7 @@ static void caller_pays_for_the_time_before_its_turn(struct ktest *t)
 }
 
 /* Before the boost the time counts for the task, and then for the thread's own share. */
-static void time_counts_for_the_share_that_a_boosted_thread_had(struct ktest *t)
+KTEST(time_counts_for_the_share_that_a_boosted_thread_had)
 {
 	struct share *shares = NEED(t, shares_new()), *own = &thread_current()->own, *task;
 	struct thread *self = thread_current();
@@ -93,6 +95,3 @@ static void time_counts_for_the_share_that_a_boosted_thread_had(struct ktest *t)
 	}
 	kfree(shares);
 }
-
-KTEST_SUITE(silence_pass, KTEST_MOSTLY_INSIDE, KTEST(caller_pays_for_the_time_before_its_turn),
-    KTEST(time_counts_for_the_share_that_a_boosted_thread_had));

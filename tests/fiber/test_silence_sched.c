@@ -90,7 +90,9 @@ static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u
 	return best;
 }
 
-static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
+KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE);
+
+KTEST(new_thread_starts_on_the_cpu_with_the_fewest)
 {
 	static const struct {
 		u32 nr[NEEDED];
@@ -126,7 +128,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 }
 
 /* After a tick without a switch, or a switch without a tick, a CPU counts as running. */
-static void switch_or_tick_shows_that_a_cpu_runs(struct ktest *t)
+KTEST(switch_or_tick_shows_that_a_cpu_runs)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned which;
@@ -146,7 +148,7 @@ static void switch_or_tick_shows_that_a_cpu_runs(struct ktest *t)
 
 /* ---- state of a queue ---- */
 
-static void loads_threads_and_kicks_are_counted(struct ktest *t)
+KTEST(loads_threads_and_kicks_are_counted)
 {
 	u32 on_1 = sched_threads(1), on_0 = sched_threads(0);
 	irqflags_t flags = arch_irq_save();
@@ -182,7 +184,7 @@ static void loads_threads_and_kicks_are_counted(struct ktest *t)
 		EXPECT_EQ(t, runner[i].ran_on, i < 2 ? 2 : 1);
 }
 
-static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
+KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread)
 {
 	struct thread *sleeper;
 	irqflags_t flags;
@@ -220,7 +222,7 @@ static void balance(unsigned cpu)
 	sched_balance(&runqs[cpu]);
 }
 
-static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
+KTEST(first_movable_thread_moves_to_the_first_idle_cpu)
 {
 	irqflags_t flags = arch_irq_save();
 	u32 on_1 = sched_threads(1), on_2 = sched_threads(2);
@@ -284,7 +286,7 @@ static void watch_ends(void)
 	all_alive(arch_clock_ns());
 }
 
-static void cpus_are_watched_in_turn(struct ktest *t)
+KTEST(cpus_are_watched_in_turn)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned cpu;
@@ -297,7 +299,7 @@ static void cpus_are_watched_in_turn(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
+KTEST(ready_threads_leave_a_stalled_cpu)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned i;
@@ -335,7 +337,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 	end_runners(4);
 }
 
-static void one_tick_moves_a_bounded_number_of_threads(struct ktest *t)
+KTEST(one_tick_moves_a_bounded_number_of_threads)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned i;
@@ -363,7 +365,7 @@ static void sleep_until(void *arg)
 	wait_until(&nobody, never, NULL, (u64)(uintptr_t)arg - arch_clock_ns());
 }
 
-static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
+KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time)
 {
 	const u64 now = 10 * STILL_NS; /* the time that watch() uses */
 	struct thread *sleeper[3];
@@ -403,7 +405,7 @@ static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 
 /* ---- a CPU that goes offline and comes back ---- */
 
-static void leaving_cpu_is_told_and_gets_no_thread(struct ktest *t)
+KTEST(leaving_cpu_is_told_and_gets_no_thread)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -444,7 +446,7 @@ static void sleep_an_hour_unless_flagged(void *arg)
  * Another CPU has closed the queue of CPU 2, which stands still, just after a thread has set its
  * alarm there.  The thread is woken, and takes the alarm off the queue that it leaves.
  */
-static void woken_sleeper_leaves_no_alarm_behind(struct ktest *t)
+KTEST(woken_sleeper_leaves_no_alarm_behind)
 {
 	struct sleeper s = {.wq = WAITQ("sleeper")};
 	struct thread *thread =
@@ -466,11 +468,3 @@ static void woken_sleeper_leaves_no_alarm_behind(struct ktest *t)
 	store_release(&rq->leaving, 0u);
 	deaf_end(&deaf);
 }
-
-KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(new_thread_starts_on_the_cpu_with_the_fewest),
-    KTEST(switch_or_tick_shows_that_a_cpu_runs), KTEST(loads_threads_and_kicks_are_counted),
-    KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread),
-    KTEST(first_movable_thread_moves_to_the_first_idle_cpu), KTEST(cpus_are_watched_in_turn),
-    KTEST(ready_threads_leave_a_stalled_cpu), KTEST(one_tick_moves_a_bounded_number_of_threads),
-    KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time),
-    KTEST(leaving_cpu_is_told_and_gets_no_thread), KTEST(woken_sleeper_leaves_no_alarm_behind));

@@ -46,11 +46,13 @@ static void count_run(void *arg)
 	atomic_add((u32 *)arg, 1u);
 }
 
+KTEST_SUITE(silence_smp, 0);
+
 /*
  * For each mask of CPUs, with and without a bit beyond the last CPU, check the number of CPUs that
  * get the call, run it, and are counted.
  */
-static void each_mask_reaches_its_cpus_and_counts_them(struct ktest *t)
+KTEST_COST(each_mask_reaches_its_cpus_and_counts_them)
 {
 	const unsigned self = arch_cpu_id();
 	cpumask_t mask;
@@ -71,7 +73,7 @@ static void each_mask_reaches_its_cpus_and_counts_them(struct ktest *t)
 	}
 }
 
-static void cpus_that_are_down_are_counted_where_they_are_named(struct ktest *t)
+KTEST(cpus_that_are_down_are_counted_where_they_are_named)
 {
 	const cpumask_t all = (1UL << CPUS) - 1, two = 1UL << 2 | 1UL << 3;
 	struct smp_stats had;
@@ -128,7 +130,7 @@ static void expect_calling(struct ktest *t, unsigned callers, unsigned unanswere
  * CPU 3 calls CPU 1, which answers, and CPU 2, which does not: its interrupts are off, or it is
  * stuck in the called function.
  */
-static void silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
+KTEST(silent_cpu_is_reported_once_and_waited_for)
 {
 	static const char begins[] = "smp: CPU 2 has not answered call ";
 	static const char *const ends[] = {
@@ -180,7 +182,7 @@ static void call_itself(void *arg)
  * Two CPUs have stopped in their own calls: they share one time limit, get one report each, and are
  * counted once.
  */
-static void senders_are_waited_for_together(struct ktest *t)
+KTEST(senders_are_waited_for_together)
 {
 	struct deaf deaf[2] = {{.cpu = 2, .ns = WAIT_FOREVER}, {.cpu = 3, .ns = WAIT_FOREVER}};
 	u64 had = smp_stats.silent, began = arch_clock_ns();
@@ -211,7 +213,7 @@ static void senders_are_waited_for_together(struct ktest *t)
 	EXPECT_EQ(t, smp_stats.silent, had + 1);
 }
 
-static void refused_calls_are_counted_and_reported(struct ktest *t)
+KTEST(refused_calls_are_counted_and_reported)
 {
 	u64 had = smp_stats.bad_context, calls = smp_stats.calls;
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
@@ -238,7 +240,7 @@ static void refused_calls_are_counted_and_reported(struct ktest *t)
 
 /* ---- states of CPUs ---- */
 
-static void each_cpu_state_has_a_name_and_allowed_operations(struct ktest *t)
+KTEST(each_cpu_state_has_a_name_and_allowed_operations)
 {
 	static const struct {
 		u32 state;
@@ -290,7 +292,7 @@ static void go_and_come(void *arg)
 	got.up = cpu_up(3);
 }
 
-static void cpu_down_needs_a_thread_that_may_sleep(struct ktest *t)
+KTEST(cpu_down_needs_a_thread_that_may_sleep)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
 	const cpumask_t other = 1UL << 1;
@@ -312,7 +314,7 @@ static void cpu_down_needs_a_thread_that_may_sleep(struct ktest *t)
 }
 
 /* A parked CPU that does not react to its wake-up stays offline, and may be woken again. */
-static void cpu_that_does_not_wake_stays_down(struct ktest *t)
+KTEST(cpu_that_does_not_wake_stays_down)
 {
 	u64 began;
 
@@ -331,7 +333,7 @@ static void cpu_that_does_not_wake_stays_down(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), CPUS);
 }
 
-static void last_online_cpu_is_not_taken_down(struct ktest *t)
+KTEST(last_online_cpu_is_not_taken_down)
 {
 	unsigned last, cpu;
 
@@ -348,7 +350,7 @@ static void last_online_cpu_is_not_taken_down(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), CPUS);
 }
 
-static void show_cpus_prints_the_state_of_each(struct ktest *t)
+KTEST(show_cpus_prints_the_state_of_each)
 {
 	char want[1024];
 	unsigned cpu, threads;
@@ -381,11 +383,3 @@ static void show_cpus_prints_the_state_of_each(struct ktest *t)
 		cpus[cpu]->node = 0;
 	EXPECT_EQ(t, cpu_up(1), 0);
 }
-
-KTEST_SUITE(silence_smp, 0, KTEST_COST(each_mask_reaches_its_cpus_and_counts_them),
-    KTEST(cpus_that_are_down_are_counted_where_they_are_named),
-    KTEST(silent_cpu_is_reported_once_and_waited_for), KTEST(senders_are_waited_for_together),
-    KTEST(refused_calls_are_counted_and_reported),
-    KTEST(each_cpu_state_has_a_name_and_allowed_operations),
-    KTEST(cpu_down_needs_a_thread_that_may_sleep), KTEST(cpu_that_does_not_wake_stays_down),
-    KTEST(last_online_cpu_is_not_taken_down), KTEST(show_cpus_prints_the_state_of_each));

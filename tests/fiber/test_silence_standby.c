@@ -47,7 +47,9 @@ static void start_waiting(struct memory *mem, void (*fn)(void *))
 	thread_sleep(100 * MS);
 }
 
-static void served_ticket_wakes_its_waiter(struct ktest *t)
+KTEST_SUITE(silence_standby, 0);
+
+KTEST(served_ticket_wakes_its_waiter)
 {
 	u64 look = reclaim_recheck_ns;
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
@@ -76,7 +78,7 @@ static void served_ticket_wakes_its_waiter(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void stop_wakes_waiters(struct ktest *t)
+KTEST(stop_wakes_waiters)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct request q;
@@ -96,5 +98,3 @@ static void stop_wakes_waiters(struct ktest *t)
 	standby_stop(mem);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(silence_standby, 0, KTEST(served_ticket_wakes_its_waiter), KTEST(stop_wakes_waiters));

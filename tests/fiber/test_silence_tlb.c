@@ -89,7 +89,9 @@ static void end(struct ktest *t)
 	scene_end(t, &scene);
 }
 
-static void pages_unmapped_beside_a_dead_cpu_are_kept_for_it(struct ktest *t)
+KTEST_SUITE(silence_tlb, 0);
+
+KTEST(pages_unmapped_beside_a_dead_cpu_are_kept_for_it)
 {
 	struct page *first, *page, *taken[64];
 	unsigned i, nr;
@@ -120,7 +122,7 @@ static void pages_unmapped_beside_a_dead_cpu_are_kept_for_it(struct ktest *t)
 }
 
 /* However often a page is mapped and unmapped, it is kept once. */
-static void page_is_kept_once(struct ktest *t)
+KTEST(page_is_kept_once)
 {
 	struct page *first;
 	unsigned i;
@@ -139,7 +141,7 @@ static void page_is_kept_once(struct ktest *t)
 }
 
 /* On a machine with more than TLB_CPUS CPUs no mask names those that must flush. */
-static void a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one(struct ktest *t)
+KTEST(a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one)
 {
 	struct tlb_gather g;
 	struct page *page;
@@ -162,7 +164,7 @@ static void release_kept(void *arg)
 }
 
 /* A thread that releases kept pages waits for the lock.  A CPU dies then, and the pages stay. */
-static void a_cpu_that_dies_meanwhile_keeps_the_pages(struct ktest *t)
+KTEST(a_cpu_that_dies_meanwhile_keeps_the_pages)
 {
 	struct mutex *keeping;
 
@@ -184,7 +186,7 @@ static void a_cpu_that_dies_meanwhile_keeps_the_pages(struct ktest *t)
 }
 
 /* An offline does not move a page that the dead CPU may write to. */
-static void offline_waits_for_the_end_of_a_dead_cpu(struct ktest *t)
+KTEST(offline_waits_for_the_end_of_a_dead_cpu)
 {
 	struct offline_result res;
 	struct page *first;
@@ -206,7 +208,7 @@ static void offline_waits_for_the_end_of_a_dead_cpu(struct ktest *t)
 }
 
 /* Reclaim drops no page that the dead CPU may use, though its pager has the content. */
-static void reclaim_leaves_the_pages_of_a_dead_cpu(struct ktest *t)
+KTEST(reclaim_leaves_the_pages_of_a_dead_cpu)
 {
 	struct lru_scan scan = {.batch = 32, .desperate = true};
 	struct page *first;
@@ -233,7 +235,7 @@ static void reclaim_leaves_the_pages_of_a_dead_cpu(struct ktest *t)
 }
 
 /* A dead CPU has entries of the program that it ran, and of no other. */
-static void pages_of_other_programs_are_not_kept(struct ktest *t)
+KTEST(pages_of_other_programs_are_not_kept)
 {
 	struct vm_space *other;
 	struct page *first;
@@ -254,9 +256,3 @@ static void pages_of_other_programs_are_not_kept(struct ktest *t)
 	vm_space_put(other);
 	end(t);
 }
-
-KTEST_SUITE(silence_tlb, 0, KTEST(pages_unmapped_beside_a_dead_cpu_are_kept_for_it),
-    KTEST(page_is_kept_once), KTEST(a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one),
-    KTEST(a_cpu_that_dies_meanwhile_keeps_the_pages),
-    KTEST(offline_waits_for_the_end_of_a_dead_cpu), KTEST(reclaim_leaves_the_pages_of_a_dead_cpu),
-    KTEST(pages_of_other_programs_are_not_kept));

@@ -61,11 +61,13 @@ static void sleep_to(u64 when)
 		thread_sleep(when - now);
 }
 
+KTEST_SUITE(silence_trust, 0);
+
 /*
  * Time that a silence has cost comes back four times as slowly; from LEAST on the pager is asked
  * again.
  */
-static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
+KTEST(each_silence_costs_twice_as_much_as_the_one_before)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = NEED(t, new_pager(t, ep));
@@ -96,7 +98,7 @@ static int get(struct vm_object *object, u32 index)
 }
 
 /* A requested page that does not come costs no trust: reclaim has not waited for it. */
-static void missing_page_costs_no_trust(struct ktest *t)
+KTEST(missing_page_costs_no_trust)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = NEED(t, new_pager(t, ep));
@@ -115,7 +117,7 @@ static void missing_page_costs_no_trust(struct ktest *t)
 /*
  * A run with less time than the trust allows ends its wait early, which does not count as silence.
  */
-static void a_run_at_its_end_waits_for_no_longer(struct ktest *t)
+KTEST(a_run_at_its_end_waits_for_no_longer)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = NEED(t, new_pager(t, ep));
@@ -201,7 +203,7 @@ static void server_end(struct ktest *t)
 }
 
 /* The test computes the remaining time too; if that is nearly LEAST, either result is right. */
-static void late_answers_are_charged_their_time(struct ktest *t)
+KTEST(late_answers_are_charged_their_time)
 {
 	static const u64 late[] = {0, 0, 300 * MS, 300 * MS, 50 * MS, 300 * MS, 0, 90 * MS};
 	unsigned i, served = 0, refused = 0;
@@ -240,7 +242,7 @@ static void late_answers_are_charged_their_time(struct ktest *t)
 	server_end(t);
 }
 
-static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
+KTEST(answer_ends_the_doubling_of_the_charge)
 {
 	u64 took, began;
 	unsigned i;
@@ -283,7 +285,7 @@ static void expect_a_charge_for(struct ktest *t, u64 answer)
 	server_end(t);
 }
 
-static void refusals_are_charged(struct ktest *t)
+KTEST(refusals_are_charged)
 {
 	expect_a_charge_for(t, ABI_PAGER_FAILED);
 	expect_a_charge_for(t, ABI_PAGER_DONE); /* but it has not taken the content */
@@ -291,7 +293,7 @@ static void refusals_are_charged(struct ktest *t)
 
 /* ---- a pager without memory ---- */
 
-static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
+KTEST(pager_without_memory_is_asked_until_its_time_limit)
 {
 	struct pile pile = {NULL, 0};
 	struct page *page;
@@ -323,7 +325,7 @@ static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 }
 
 /* The pager supplies the page each time, and drops it before the access sees it. */
-static void one_access_ends_in_time(struct ktest *t)
+KTEST(one_access_ends_in_time)
 {
 	u64 began = arch_clock_ns();
 	unsigned tries = 0;
@@ -367,7 +369,7 @@ static void unlimited(struct account *own, struct account *parent)
 }
 
 /* The first two objects are of two tasks of one family; the last object is the kernel's. */
-static void pagers_of_one_family_share_their_trust(struct ktest *t)
+KTEST(pagers_of_one_family_share_their_trust)
 {
 	static struct account first, head[2], child;
 	static struct task tasks[3];
@@ -421,7 +423,7 @@ static void want_a_page(void *arg)
 	(void)!get(server.object, (u32)(uintptr_t)arg);
 }
 
-static void a_page_that_is_handed_over_goes_first(struct ktest *t)
+KTEST(a_page_that_is_handed_over_goes_first)
 {
 	u64 took;
 
@@ -439,7 +441,7 @@ static void a_page_that_is_handed_over_goes_first(struct ktest *t)
 }
 
 /* No thread has asked for these capabilities, or could use them. */
-static void capabilities_in_answers_are_dropped(struct ktest *t)
+KTEST(capabilities_in_answers_are_dropped)
 {
 	u64 endpoints = account_all.used[ACCOUNT_ENDPOINTS], took;
 	struct endpoint *gift = NEED(t, endpoint_create());
@@ -456,7 +458,7 @@ static void capabilities_in_answers_are_dropped(struct ktest *t)
 	EXPECT_EQ(t, account_all.used[ACCOUNT_ENDPOINTS], endpoints);
 }
 
-static void objects_and_limits_of_time_have_bounds(struct ktest *t)
+KTEST(objects_and_limits_of_time_have_bounds)
 {
 	static const struct {
 		unsigned long nr;
@@ -484,12 +486,3 @@ static void objects_and_limits_of_time_have_bounds(struct ktest *t)
 	}
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
-
-KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_before),
-    KTEST(missing_page_costs_no_trust), KTEST(a_run_at_its_end_waits_for_no_longer),
-    KTEST(refusals_are_charged), KTEST(late_answers_are_charged_their_time),
-    KTEST(answer_ends_the_doubling_of_the_charge),
-    KTEST(pager_without_memory_is_asked_until_its_time_limit),
-    KTEST(pagers_of_one_family_share_their_trust), KTEST(a_page_that_is_handed_over_goes_first),
-    KTEST(one_access_ends_in_time), KTEST(capabilities_in_answers_are_dropped),
-    KTEST(objects_and_limits_of_time_have_bounds));

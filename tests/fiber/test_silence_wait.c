@@ -60,7 +60,9 @@ static void form_line(struct in_line *w, unsigned nr, unsigned late)
 	}
 }
 
-static void waiters_are_woken_in_order_of_arrival(struct ktest *t)
+KTEST_SUITE(silence_wait, 0);
+
+KTEST(waiters_are_woken_in_order_of_arrival)
 {
 	struct in_line w[4];
 	unsigned late, i;
@@ -93,7 +95,7 @@ static bool never(void *arg)
 	return false;
 }
 
-static void a_wait_takes_its_time_and_a_tick(struct ktest *t)
+KTEST(a_wait_takes_its_time_and_a_tick)
 {
 	static const u64 ns[] = {1, TICK / 2, TICK, 5 * TICK / 2, S};
 	struct waitq wq = WAITQ("nobody");
@@ -117,7 +119,7 @@ static void a_wait_takes_its_time_and_a_tick(struct ktest *t)
 }
 
 /* A time limit beyond the end of the clock counts as none. */
-static void only_a_finite_limit_sets_an_alarm(struct ktest *t)
+KTEST_INSIDE(only_a_finite_limit_sets_an_alarm)
 {
 	const u64 ns[] = {
 	    WAIT_FOREVER, WAIT_FOREVER - 1, WAIT_FOREVER - arch_clock_ns() + S, 1ULL << 63, S};
@@ -151,7 +153,7 @@ static bool at_look(void *arg)
 }
 
 /* The thread checks before it sleeps, once more in the queue, and when its time is up. */
-static void condition_is_checked_again_at_the_time_limit(struct ktest *t)
+KTEST_INSIDE(condition_is_checked_again_at_the_time_limit)
 {
 	struct waitq wq = WAITQ("nobody");
 	unsigned looks;
@@ -214,7 +216,7 @@ static void in_an_interrupt(void *arg)
 	smp_call_mask(&other, waits, NULL);
 }
 
-static void waiting_in_a_wrong_context_panics(struct ktest *t)
+KTEST(waiting_in_a_wrong_context_panics)
 {
 	static void (*const all[])(void *) = {sleep_one, yield_one, end_one};
 	static const char *const name[] = {
@@ -250,7 +252,7 @@ static void see_itself(void *arg)
 	*(unsigned *)arg = arch_cpu_id();
 }
 
-static void thread_starts_on_its_cpu_with_its_name(struct ktest *t)
+KTEST(thread_starts_on_its_cpu_with_its_name)
 {
 	unsigned cpu, on;
 
@@ -310,7 +312,7 @@ static void compute_unpreempted(void *arg)
 	p->after = load_acquire(&p->ran);
 }
 
-static void thread_with_preemption_off_is_not_switched(struct ktest *t)
+KTEST(thread_with_preemption_off_is_not_switched)
 {
 	struct pair p = {0};
 	struct thread *first = thread_start("first", 1, compute_unpreempted, &p), *second;
@@ -331,7 +333,7 @@ static void compute(void *arg)
 }
 
 /* Two computing threads take turns of a tick: the round ends after both turns, and not before. */
-static void threads_had_turn_needs_a_turn_of_each_cpu(struct ktest *t)
+KTEST(threads_had_turn_needs_a_turn_of_each_cpu)
 {
 	struct thread *thread[2];
 	u32 stop = 0;
@@ -397,7 +399,7 @@ static void receive(void *arg)
 /*
  * One call wakes both receivers, and one of them gets it: the other's time limit does not change.
  */
-static void waiter_that_loses_a_call_keeps_its_time_limit(struct ktest *t)
+KTEST(waiter_that_loses_a_call_keeps_its_time_limit)
 {
 	static const u64 limits[] = {10 * TICK, WAIT_FOREVER, WAIT_FOREVER - 1};
 	unsigned i, j;
@@ -448,7 +450,7 @@ static void call(void *arg)
 }
 
 /* The receiver is told to end before it answers: its answer reaches the caller all the same. */
-static void answer_of_a_receiver_that_ends_wakes_its_caller(struct ktest *t)
+KTEST(answer_of_a_receiver_that_ends_wakes_its_caller)
 {
 	static struct task ending = {.ending = TASK_KILLED};
 	struct receiver r = {.ep = endpoint_create(), .ns = S};
@@ -466,7 +468,7 @@ static void answer_of_a_receiver_that_ends_wakes_its_caller(struct ktest *t)
 	endpoint_put(r.ep, RIGHT_RECEIVE);
 }
 
-static void a_call_takes_its_time_and_a_tick(struct ktest *t)
+KTEST(a_call_takes_its_time_and_a_tick)
 {
 	static const u64 ns[] = {0, 1, 3 * TICK};
 	struct endpoint *ep = NEED(t, endpoint_create());
@@ -486,13 +488,3 @@ static void a_call_takes_its_time_and_a_tick(struct ktest *t)
 	}
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
-
-KTEST_SUITE(silence_wait, 0, KTEST(waiters_are_woken_in_order_of_arrival),
-    KTEST(a_wait_takes_its_time_and_a_tick), KTEST_INSIDE(only_a_finite_limit_sets_an_alarm),
-    KTEST_INSIDE(condition_is_checked_again_at_the_time_limit),
-    KTEST(waiting_in_a_wrong_context_panics), KTEST(thread_starts_on_its_cpu_with_its_name),
-    KTEST(thread_with_preemption_off_is_not_switched),
-    KTEST(threads_had_turn_needs_a_turn_of_each_cpu),
-    KTEST(waiter_that_loses_a_call_keeps_its_time_limit),
-    KTEST(answer_of_a_receiver_that_ends_wakes_its_caller),
-    KTEST(a_call_takes_its_time_and_a_tick));

@@ -31,6 +31,8 @@
 #define SANITIZED 1
 #endif
 
+KTEST_SUITE(memmap, KTEST_QUICK | KTEST_MOSTLY_COST);
+
 #if defined(__x86_64__) && !defined(SANITIZED)
 
 #define TRAP_FLAG 0x100
@@ -126,7 +128,7 @@ static void expect_no_access(struct ktest *t, struct memory *mem, enum iso_polic
 		EXPECT_EQ(t, watch.touched[i], 0);
 }
 
-static void the_watch_sees_every_access(struct ktest *t)
+KTEST_INSIDE(the_watch_sees_every_access)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK));
 	const pfn_t start = FIRST_BLOCK * PAGEBLOCK_PAGES;
@@ -145,7 +147,7 @@ static void the_watch_sees_every_access(struct ktest *t)
 	EXPECT_EQ(t, watch.others, 1);
 }
 
-static void offline_of_free_memory_touches_no_page(struct ktest *t)
+KTEST(offline_of_free_memory_touches_no_page)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, RANGE_BLOCKS + 2 * FIRST_BLOCK));
 
@@ -155,17 +157,14 @@ static void offline_of_free_memory_touches_no_page(struct ktest *t)
 
 #else
 
-static void the_watch_sees_every_access(struct ktest *t)
+KTEST_INSIDE(the_watch_sees_every_access)
 {
 	ktest_skip(t, "needs x86_64 and no sanitizer");
 }
 
-static void offline_of_free_memory_touches_no_page(struct ktest *t)
+KTEST(offline_of_free_memory_touches_no_page)
 {
 	ktest_skip(t, "needs x86_64 and no sanitizer");
 }
 
 #endif
-
-KTEST_SUITE(memmap, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST_INSIDE(the_watch_sees_every_access),
-    KTEST(offline_of_free_memory_touches_no_page));

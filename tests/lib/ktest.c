@@ -457,11 +457,11 @@ static void run_suite(
 /* Tell a newcomer that the quick set is not all tests. */
 static void report_left_out(unsigned tests)
 {
-	const struct ktest_suite *s;
+	struct ktest_suite s = {NULL};
 	unsigned all = 0;
 
-	for (s = suites_start; s < suites_end; s++)
-		all += nr_selected(s, "all");
+	while (ktest_next_suite(&s))
+		all += nr_selected(&s, "all");
 	say("# selftest=quick left out %u of %u tests; selftest=all runs them too\n", all - tests,
 	    all);
 }
@@ -469,7 +469,7 @@ static void report_left_out(unsigned tests)
 int ktest_run(const char *which, u64 seed)
 {
 	struct tally all = {.began = now()};
-	const struct ktest_suite *s;
+	struct ktest_suite s = {NULL};
 	unsigned nr = 0;
 	char ms[32];
 
@@ -479,13 +479,14 @@ int ktest_run(const char *which, u64 seed)
 	say = short_now ? console_say : printk;
 	if (short_now)
 		console_hide();
-	for (s = suites_start; s < suites_end; s++)
-		nr += nr_selected(s, which) > 0;
+	while (ktest_next_suite(&s))
+		nr += nr_selected(&s, which) > 0;
 	printk("KTAP version 1\n1..%u\n", nr);
 	nr = 0;
-	for (s = suites_start; s < suites_end && !ktest_stop; s++)
-		if (nr_selected(s, which))
-			run_suite(s, which, ++nr, seed, &all);
+	s.cases = NULL;
+	while (!ktest_stop && ktest_next_suite(&s))
+		if (nr_selected(&s, which))
+			run_suite(&s, which, ++nr, seed, &all);
 	say("# selftest: %u suite%s, %u test%s, %u failed (seed %#llx)", nr, plural(nr), all.tests,
 	    plural(all.tests), all.failed, (unsigned long long)seed);
 	say("%s\n", took(&ms, ", ", all.began));

@@ -12,6 +12,21 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
+extern const struct ktest_case cases_start[] __asm__("__start_ktest_cases");
+extern const struct ktest_case cases_end[] __asm__("__stop_ktest_cases");
+
+bool ktest_next_suite(struct ktest_suite *s)
+{
+	const struct ktest_case *c = s->cases ? s->cases + s->nr_cases : cases_start;
+
+	if (c == cases_end)
+		return false;
+	*s = (struct ktest_suite){.name = c->name, .cases = c + 1, .flags = c->flags};
+	for (c++; c < cases_end && c->fn; c++)
+		s->nr_cases++;
+	return true;
+}
+
 /* Does the name at @p, @len characters long, stand for test @i of @s: SUITE or SUITE.TEST? */
 static bool names(const char *p, size_t len, const struct ktest_suite *s, unsigned i)
 {
@@ -85,30 +100,30 @@ bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which)
 
 unsigned ktest_count(const char *which)
 {
-	const struct ktest_suite *s;
+	struct ktest_suite s = {NULL};
 	unsigned i, n = 0;
 
-	for (s = suites_start; s < suites_end; s++)
-		for (i = 0; i < s->nr_cases; i++)
-			n += ktest_selected(s, i, which);
+	while (ktest_next_suite(&s))
+		for (i = 0; i < s.nr_cases; i++)
+			n += ktest_selected(&s, i, which);
 	return n;
 }
 
 /* Find the first name in @which that no test has; its length, or 0 if there is none. */
 static size_t unknown_name(const char **which)
 {
-	const struct ktest_suite *s;
 	const char *p = *which;
 	unsigned i;
 	size_t len;
 
 	for (;; p += len + 1) {
+		struct ktest_suite s = {NULL};
 		bool found = false;
 
 		len = name_length(p);
-		for (s = suites_start; s < suites_end; s++)
-			for (i = 0; i < s->nr_cases; i++)
-				found |= names(p, len, s, i);
+		while (ktest_next_suite(&s))
+			for (i = 0; i < s.nr_cases; i++)
+				found |= names(p, len, &s, i);
 		if (!found) {
 			*which = p;
 			return len ? len : 1;
@@ -120,16 +135,16 @@ static size_t unknown_name(const char **which)
 
 static void report_unknown(const char *name, size_t len)
 {
-	const struct ktest_suite *s;
+	struct ktest_suite s = {NULL};
 	char known[64] = " all most quick none contract cost inside";
 	size_t used = strlen(known);
 
-	for (s = suites_start; s < suites_end; s++) {
-		if (used + 1 + strlen(s->name) >= sizeof(known)) {
+	while (ktest_next_suite(&s)) {
+		if (used + 1 + strlen(s.name) >= sizeof(known)) {
 			printk("selftest: known:%s\n", known);
 			used = 0;
 		}
-		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
+		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s.name);
 	}
 	printk("selftest: known:%s\n", known);
 	/* Printed last, so that it is seen. */
@@ -155,20 +170,15 @@ int ktest_check_names(const char *which)
 
 int ktest_list(const char *which)
 {
-	const struct ktest_suite *s;
+	struct ktest_suite s = {NULL};
 	unsigned i;
 
 	if (ktest_check_names(which))
 		return -EINVAL;
-	for (s = suites_start; s < suites_end; s++)
-		for (i = 0; i < s->nr_cases; i++)
-			if (ktest_selected(s, i, which))
-				printk("%s.%s %s\n", s->name, s->cases[i].name,
-				    tag_names[tag_of(s, i)]);
+	while (ktest_next_suite(&s))
+		for (i = 0; i < s.nr_cases; i++)
+			if (ktest_selected(&s, i, which))
+				printk("%s.%s %s\n", s.name, s.cases[i].name,
+				    tag_names[tag_of(&s, i)]);
 	return 0;
-}
-
-const struct ktest_suite *ktest_suite(unsigned i)
-{
-	return i < (size_t)(suites_end - suites_start) ? &suites_start[i] : NULL;
 }

@@ -5,10 +5,6 @@
 
 #include <quarry/ktest.h>
 
-/* KTEST_SUITE puts each suite into a section, of which the linker makes one array. */
-extern const struct ktest_suite suites_start[] __asm__("__start_ktest_suites");
-extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
-
 /* Does @which, as of ktest_run, select test @i of @s? */
 bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which);
 

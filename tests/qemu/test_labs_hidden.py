@@ -17,15 +17,15 @@ SUITE = """/* SPDX-License-Identifier: MIT */
 #include "mm/core/free_map.h"
 #include <quarry/ktest.h>
 
-static void an_empty_tree_has_nothing(struct ktest *t)
+KTEST_SUITE(later, KTEST_EXTRA);
+
+KTEST(an_empty_tree_has_nothing)
 {
 	struct free_map map = {0};
 	unsigned had = 0;
 
 	EXPECT_EQ(t, free_map_take(&map, 0, &had), FREE_MAP_NONE);
 }
-
-KTEST_SUITE(later, KTEST_EXTRA, KTEST(an_empty_tree_has_nothing));
 """
 
 

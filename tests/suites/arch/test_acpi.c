@@ -57,11 +57,13 @@ static void expect_cpu(struct ktest *t, unsigned i, u32 id, bool enabled)
 	EXPECT_EQ(t, fw_info.cpu[i].node, 0);
 }
 
+KTEST_SUITE(acpi, KTEST_QUICK);
+
 /*
  * Entries are ignored if they are too short for their type, of a type that the parser does not use
  * (4), or for a local APIC with the id 0xff, which no CPU has.
  */
-static void madt_lists_the_cpus(struct ktest *t)
+KTEST(madt_lists_the_cpus)
 {
 	begin_table(MADT);
 	add_lapic(8, 3, 1);
@@ -90,7 +92,7 @@ static void expect_isa(struct ktest *t, unsigned irq, u32 gsi, bool level, bool 
 	EXPECT_EQ(t, fw_info.isa[irq].active_low, active_low);
 }
 
-static void madt_lists_the_interrupt_wiring(struct ktest *t)
+KTEST(madt_lists_the_interrupt_wiring)
 {
 	begin_table(MADT);
 	put32(fw_table.b + 36, 0xfee01000);
@@ -124,7 +126,7 @@ static void madt_lists_the_interrupt_wiring(struct ktest *t)
 }
 
 /* The first error is reported, and all valid entries are used. */
-static void madt_with_wrong_entries_reports_the_first(struct ktest *t)
+KTEST(madt_with_wrong_entries_reports_the_first)
 {
 	begin_table(MADT);
 	add_lapic(8, 3, 1);
@@ -141,7 +143,7 @@ static void madt_with_wrong_entries_reports_the_first(struct ktest *t)
 }
 
 /* An entry that is not enabled may have any id, also that of a CPU, before or after its entry. */
-static void madt_entries_that_are_not_enabled_hide_no_cpu(struct ktest *t)
+KTEST(madt_entries_that_are_not_enabled_hide_no_cpu)
 {
 	begin_table(MADT);
 	add_lapic(8, 3, 0);
@@ -161,7 +163,7 @@ static void madt_entries_that_are_not_enabled_hide_no_cpu(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 3);
 }
 
-static void madt_entries_stay_within_the_table(struct ktest *t)
+KTEST(madt_entries_stay_within_the_table)
 {
 	begin_table(MADT - 1);
 	EXPECT_TEXT(t, parse_madt(), "too short");
@@ -185,7 +187,7 @@ static void madt_entries_stay_within_the_table(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 1);
 }
 
-static void madt_lists_at_most_64_io_apics(struct ktest *t)
+KTEST(madt_lists_at_most_64_io_apics)
 {
 	unsigned i;
 
@@ -231,7 +233,7 @@ static phys_t parse_fadt(struct ktest *t, const char *want)
 	return dsdt;
 }
 
-static void fadt_lists_the_register_addresses(struct ktest *t)
+KTEST(fadt_lists_the_register_addresses)
 {
 	begin_fadt(79);
 	EXPECT_EQ(t, parse_fadt(t, "too short"), 0);
@@ -258,7 +260,7 @@ static void fadt_lists_the_register_addresses(struct ktest *t)
 	EXPECT_EQ(t, fw_info.gpe0_len, 93);
 }
 
-static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
+KTEST(fadt_has_the_dsdt_in_one_of_two_places)
 {
 	begin_fadt(147);
 	EXPECT_EQ(t, parse_fadt(t, NULL), 0x87654321);
@@ -282,7 +284,7 @@ static void sleep_fadt(size_t len, u32 flags, u8 space, u64 address)
 	put64(fw_table.b + 248, address);
 }
 
-static void fadt_of_hardware_reduced_acpi_has_a_sleep_register(struct ktest *t)
+KTEST(fadt_of_hardware_reduced_acpi_has_a_sleep_register)
 {
 	sleep_fadt(256, ~(1u << 20), 0, 0xfea00200);
 	parse_fadt(t, NULL);
@@ -307,7 +309,7 @@ static void fadt_of_hardware_reduced_acpi_has_a_sleep_register(struct ktest *t)
 #define BAD      0xff /* expected: the values are not understood */
 #define NONE     0xfe /* expected: there are no values */
 
-static void dsdt_has_the_power_off_values(struct ktest *t)
+KTEST(dsdt_has_the_power_off_values)
 {
 	static const struct {
 		/* The bytes behind @len exist, but are no part of the table. */
@@ -367,7 +369,7 @@ static void parse_slots(const u8 *aml, size_t room, size_t len)
 	acpi_parse_slots(&fw_info, fw_table.b, HEADER + len);
 }
 
-static void cpu_slots_are_found_by_their_region(struct ktest *t)
+KTEST(cpu_slots_are_found_by_their_region)
 {
 	static const struct {
 		u8 len;
@@ -411,7 +413,7 @@ static void cpu_slots_are_found_by_their_region(struct ktest *t)
 	EXPECT_EQ(t, fw_info.cpu_slots_port, 0);
 }
 
-static void memory_slots_are_counted_by_their_name(struct ktest *t)
+KTEST(memory_slots_are_counted_by_their_name)
 {
 	static const struct {
 		u8 len;
@@ -444,11 +446,3 @@ static void memory_slots_are_counted_by_their_name(struct ktest *t)
 		EXPECT_EQ(t, fw_info.nr_memory_slots, cases[i].slots);
 	}
 }
-
-KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_lists_the_cpus), KTEST(madt_lists_the_interrupt_wiring),
-    KTEST(madt_with_wrong_entries_reports_the_first),
-    KTEST(madt_entries_that_are_not_enabled_hide_no_cpu), KTEST(madt_entries_stay_within_the_table),
-    KTEST(madt_lists_at_most_64_io_apics), KTEST(fadt_lists_the_register_addresses),
-    KTEST(fadt_has_the_dsdt_in_one_of_two_places),
-    KTEST(fadt_of_hardware_reduced_acpi_has_a_sleep_register), KTEST(dsdt_has_the_power_off_values),
-    KTEST(cpu_slots_are_found_by_their_region), KTEST(memory_slots_are_counted_by_their_name));

@@ -396,7 +396,9 @@ static void with_tables(struct ktest *t, void (*fn)(struct ktest *))
 	EXPECT_EQ(t, free_pages(page, ORDER), 0);
 }
 
-static void tables_are_found_and_read(struct ktest *t)
+KTEST_SUITE(acpi_find, KTEST_QUICK);
+
+KTEST(tables_are_found_and_read, KTEST_REPORTS)
 {
 	with_tables(t, every_table_is_read);
 	with_tables(t, without_a_root_pointer_there_is_one_cpu);
@@ -406,11 +408,8 @@ static void tables_are_found_and_read(struct ktest *t)
 	with_tables(t, what_is_wrong_is_said);
 }
 
-static void tables_are_trusted_within_their_bounds(struct ktest *t)
+KTEST(tables_are_trusted_within_their_bounds)
 {
 	with_tables(t, what_is_seen_lies_in_the_first_4_gib);
 	with_tables(t, a_table_says_how_long_it_is);
 }
-
-KTEST_SUITE(acpi_find, KTEST_QUICK, KTEST(tables_are_found_and_read, KTEST_REPORTS),
-    KTEST(tables_are_trusted_within_their_bounds));

@@ -58,7 +58,9 @@ static void expect_nodes(struct ktest *t, const u32 want[8])
 		EXPECT_EQ(t, fw_info.cpu[i].node, want[i]);
 }
 
-static void srat_numbers_nodes_in_its_order(struct ktest *t)
+KTEST_SUITE(acpi_numa, KTEST_QUICK);
+
+KTEST(srat_numbers_nodes_in_its_order)
 {
 	static const u32 want[8] = {0, 1, 0, 6, 2, 6, 6, 3}, old[8] = {0, 1, 1, 6, 6, 6, 6, 6};
 
@@ -100,7 +102,7 @@ static void expect_memory(struct ktest *t, unsigned i, u64 start, u64 end, u32 n
 	EXPECT_EQ(t, fw_info.affinity[i].hotplug, hotplug);
 }
 
-static void srat_assigns_memory_to_nodes(struct ktest *t)
+KTEST(srat_assigns_memory_to_nodes)
 {
 	begin_srat(2);
 	add_memory(40, 0x0101, 0, 0xa0000, 1);
@@ -135,7 +137,7 @@ static void srat_assigns_memory_to_nodes(struct ktest *t)
 	EXPECT_EQ(t, fw_info.domain[0], 0);
 }
 
-static void srat_entries_stay_within_the_table(struct ktest *t)
+KTEST(srat_entries_stay_within_the_table)
 {
 	begin_srat(2);
 	fw_table.len = SRAT - 1;
@@ -164,7 +166,7 @@ static void srat_entries_stay_within_the_table(struct ktest *t)
 	EXPECT_EQ(t, fw_info.cpu[2].node, 6);
 }
 
-static void srat_with_too_many_entries_is_cut(struct ktest *t)
+KTEST(srat_with_too_many_entries_is_cut)
 {
 	unsigned i;
 
@@ -212,7 +214,7 @@ static const char *parse_slit(void)
 	return acpi_parse_slit(&fw_info, fw_table.b, fw_table.len);
 }
 
-static void slit_has_the_distances_of_nodes(struct ktest *t)
+KTEST(slit_has_the_distances_of_nodes)
 {
 	static const u8 want[3][3] = {{10, 33, 77}, {21, 10, 77}, {77, 77, 77}};
 	unsigned i, j;
@@ -235,7 +237,7 @@ static void slit_has_the_distances_of_nodes(struct ktest *t)
 	EXPECT_EQ(t, fw_info.distance[0][0], 77);
 }
 
-static void slit_shorter_than_its_distances_is_refused(struct ktest *t)
+KTEST(slit_shorter_than_its_distances_is_refused)
 {
 	begin_slit(33);
 	fw_table.len--;
@@ -252,8 +254,3 @@ static void slit_shorter_than_its_distances_is_refused(struct ktest *t)
 	EXPECT_TEXT(t, parse_slit(), NULL);
 	EXPECT_EQ(t, fw_info.distance[0][0], 77);
 }
-
-KTEST_SUITE(acpi_numa, KTEST_QUICK, KTEST(srat_numbers_nodes_in_its_order),
-    KTEST(srat_assigns_memory_to_nodes), KTEST(srat_entries_stay_within_the_table),
-    KTEST(srat_with_too_many_entries_is_cut), KTEST(slit_has_the_distances_of_nodes),
-    KTEST(slit_shorter_than_its_distances_is_refused));

@@ -64,7 +64,9 @@ static void expect_no_ldt(struct ktest *t, unsigned cpu)
 	EXPECT_EQ(t, l.found, 0);
 }
 
-static void no_cpu_has_an_ldt(struct ktest *t)
+KTEST_SUITE(arch, 0);
+
+KTEST(no_cpu_has_an_ldt)
 {
 	each_cpu_twice(t, expect_no_ldt);
 }
@@ -100,7 +102,8 @@ static void take_ldt(void *arg)
  * would still forbid the read, and the program would retry for ever. Without SMAP, a page that no
  * program touched would be mapped.
  */
-static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
+KTEST(fault_of_a_descriptor_ends_the_task,
+    .reports = "test: page fault: read of|?rflags|?rax|?rsi|?r8 |?r9 |?error")
 {
 	unsigned cpu = ktest_cpus() - 1;
 	struct task *task = NEED(t, new_task(t));
@@ -140,7 +143,7 @@ static void expect_fmask(struct ktest *t, unsigned cpu)
 		EXPECT_EQ(t, fmask & masked[i], masked[i]);
 }
 
-static void calls_begin_with_clean_flags(struct ktest *t)
+KTEST(calls_begin_with_clean_flags)
 {
 	each_cpu_twice(t, expect_fmask);
 }
@@ -189,7 +192,7 @@ static void expect_pins(struct ktest *t, unsigned nr0, unsigned nr1, unsigned nr
 }
 
 /* Only the interrupts of a CPU that goes offline move.  No driver starts during the test. */
-static void interrupts_move_off_a_leaving_cpu(struct ktest *t)
+KTEST(interrupts_move_off_a_leaving_cpu)
 {
 	unsigned all = pins_of(nr_cpus);
 
@@ -229,16 +232,10 @@ static void load_again(void *arg)
 }
 
 /* It was unplugged while it handled an NMI: the handler's flag is still set. */
-static void cpu_that_starts_takes_nmis(struct ktest *t)
+KTEST_INSIDE(cpu_that_starts_takes_nmis)
 {
 	bool set = true;
 
 	ktest_on_cpu(ktest_cpus() - 1, load_again, &set);
 	EXPECT(t, !set);
 }
-
-KTEST_SUITE(arch, 0, KTEST(no_cpu_has_an_ldt),
-    KTEST(fault_of_a_descriptor_ends_the_task,
-        .reports = "test: page fault: read of|?rflags|?rax|?rsi|?r8 |?r9 |?error"),
-    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_move_off_a_leaving_cpu),
-    KTEST_INSIDE(cpu_that_starts_takes_nmis));

@@ -238,8 +238,10 @@ static void expect_all_of(struct ktest *t, unsigned cpu)
 	EXPECT_EQ(t, f->idtr.base, found[0].idtr.base);
 }
 
+KTEST_SUITE(arch_cpu, 0);
+
 /* No two CPUs share a table or a stack.  A CPU that was offline sets all its bits again. */
-static void every_cpu_sets_its_feature_bits(struct ktest *t)
+KTEST_INSIDE(every_cpu_sets_its_feature_bits)
 {
 	unsigned nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(found)), cpu, other;
 
@@ -274,7 +276,7 @@ static void start_again(void *arg)
 }
 
 /* Firmware may have left an entry: then SYSENTER in ring 3 would reach ring 0 there. */
-static void the_firmware_leaves_no_entry_for_sysenter(struct ktest *t)
+KTEST(the_firmware_leaves_no_entry_for_sysenter)
 {
 	unsigned cpu;
 	u64 selector;
@@ -315,7 +317,7 @@ static void expect_place(struct ktest *t, unsigned cpu)
 	}
 }
 
-static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
+KTEST_INSIDE(every_cpu_has_a_slot_and_stack_of_its_own)
 {
 	unsigned cpu, other, used = 0;
 	u32 id, largest = 0;
@@ -364,7 +366,7 @@ static void send_each(void *arg)
 	}
 }
 
-static void every_interrupt_is_acknowledged(struct ktest *t)
+KTEST(every_interrupt_is_acknowledged, .reports = ": unexpected interrupt, vector")
 {
 	unsigned cpu;
 
@@ -385,7 +387,7 @@ static void wait_for_nothing(void *arg)
 	}
 }
 
-static void without_an_interrupt_none_is_pending(struct ktest *t)
+KTEST(without_an_interrupt_none_is_pending)
 {
 	bool nothing = false;
 
@@ -393,7 +395,7 @@ static void without_an_interrupt_none_is_pending(struct ktest *t)
 	EXPECT(t, nothing);
 }
 
-static void interprocessor_interrupts_are_counted(struct ktest *t)
+KTEST(interprocessor_interrupts_are_counted)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 calls = READ_ONCE(cpus[cpu]->calls), kicks = READ_ONCE(cpus[cpu]->kicks);
@@ -448,7 +450,7 @@ static void route(void *arg)
 	EXPECT_EQ(t, ioapic_route(~0u, 0x67, false, false), -ENODEV);
 }
 
-static void device_interrupts_reach_their_cpu(struct ktest *t)
+KTEST(device_interrupts_reach_their_cpu)
 {
 	if (acpi.nr_ioapics != 1 || acpi.ioapic[0].gsi_base)
 		ktest_skip(t, "needs one I/O APIC");
@@ -458,7 +460,7 @@ static void device_interrupts_reach_their_cpu(struct ktest *t)
 
 /* ---- FPU registers, names ---- */
 
-static void a_new_program_has_a_clean_fpu(struct ktest *t)
+KTEST(a_new_program_has_a_clean_fpu)
 {
 	u8 *fpu = NEED(t, arch_fpu_alloc());
 	unsigned i, set = 0;
@@ -472,7 +474,7 @@ static void a_new_program_has_a_clean_fpu(struct ktest *t)
 	kfree(fpu);
 }
 
-static void exceptions_have_names(struct ktest *t)
+KTEST(exceptions_have_names)
 {
 	EXPECT_EQ(t, strcmp(exception_text(0), "divide error"), 0);
 	EXPECT_EQ(t, strcmp(exception_text(VEC_PF), "page fault"), 0);
@@ -480,11 +482,3 @@ static void exceptions_have_names(struct ktest *t)
 	EXPECT_EQ(t, strcmp(exception_text(22), "reserved"), 0);
 	EXPECT_EQ(t, strcmp(exception_text(~0UL), "reserved"), 0);
 }
-
-KTEST_SUITE(arch_cpu, 0, KTEST_INSIDE(every_cpu_sets_its_feature_bits),
-    KTEST(the_firmware_leaves_no_entry_for_sysenter),
-    KTEST_INSIDE(every_cpu_has_a_slot_and_stack_of_its_own),
-    KTEST(every_interrupt_is_acknowledged, .reports = ": unexpected interrupt, vector"),
-    KTEST(without_an_interrupt_none_is_pending), KTEST(interprocessor_interrupts_are_counted),
-    KTEST(device_interrupts_reach_their_cpu), KTEST(a_new_program_has_a_clean_fpu),
-    KTEST(exceptions_have_names));

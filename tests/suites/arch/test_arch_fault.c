@@ -74,8 +74,10 @@ static void print_fault(u64 error, u64 address)
 	arch_irq_restore(flags);
 }
 
+KTEST_SUITE(arch_fault, 0);
+
 /* Each fault is tried several times, because another CPU may print a line meanwhile. */
-static void page_fault_reports_are_complete(struct ktest *t)
+KTEST(page_fault_reports_are_complete, KTEST_REPORTS)
 {
 	unsigned i, tries;
 
@@ -93,7 +95,7 @@ static void page_fault_reports_are_complete(struct ktest *t)
 /* ---- ring 3 ---- */
 
 /* The program faults at its first instruction, and its registers follow in the report. */
-static void program_fault_is_reported_with_registers(struct ktest *t)
+KTEST(program_fault_is_reported_with_registers, KTEST_REPORTS)
 {
 	struct task *task = NEED(t, new_task(t));
 	u64 pos = log_position();
@@ -144,7 +146,7 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 }
 
 /* The program runs on after the NMIs. */
-static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
+KTEST(nmi_in_a_program_is_reported_and_harmless, KTEST_REPORTS)
 {
 	unsigned cpu = ktest_cpus() - 1, tries = TRIES, i;
 	struct task *task;
@@ -222,7 +224,7 @@ static void add_and_end(void *arg)
 		add_and_end_one(t);
 }
 
-static void thread_of_an_ended_task_never_runs(struct ktest *t)
+KTEST(thread_of_an_ended_task_never_runs)
 {
 	if (ktest_cpus() < 2 || nr_cpus_online() < nr_boot_cpus)
 		ktest_skip(t, "needs 2 CPUs, all of them online");
@@ -236,7 +238,7 @@ static void thread_of_an_ended_task_never_runs(struct ktest *t)
  * A copy may reach the last eight bytes of user memory, but not one byte more. Even a copy of 0
  * bytes needs a user address.
  */
-static void user_memory_ends_at_its_last_byte(struct ktest *t)
+KTEST(user_memory_ends_at_its_last_byte)
 {
 	struct task *task = NEED(t, new_task(t));
 	struct vm_object *object;
@@ -260,7 +262,7 @@ static void user_memory_ends_at_its_last_byte(struct ktest *t)
 }
 
 /* A copy moves words and then bytes; a missing page is faulted in by either part. */
-static void user_copies_of_each_length_are_exact(struct ktest *t)
+KTEST(user_copies_of_each_length_are_exact)
 {
 	u64 at = USER_END - PAGE_SIZE, end = USER_END - 2 * PAGE_SIZE;
 	struct task *task = NEED(t, new_task(t));
@@ -295,7 +297,7 @@ static void user_copies_of_each_length_are_exact(struct ktest *t)
  * A copy from a page that is not mapped fails and does not bring the page in.  A mapped page is
  * copied.
  */
-static void user_copy_without_a_wait_serves_no_fault(struct ktest *t)
+KTEST(user_copy_without_a_wait_serves_no_fault)
 {
 	u64 at = USER_END - PAGE_SIZE, word = 0x0123456789abcdef, back = 0;
 	struct task *task = NEED(t, new_task(t));
@@ -331,15 +333,8 @@ static void copy_there(void *arg)
  * A bad kernel address is a bug. The copy must fault, not return as if a program had passed the
  * address.
  */
-static void bad_kernel_side_of_a_user_copy_faults(struct ktest *t)
+KTEST(bad_kernel_side_of_a_user_copy_faults)
 {
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)ARCH_STACK_BASE), -EFAULT);
 }
-
-KTEST_SUITE(arch_fault, 0, KTEST(page_fault_reports_are_complete, KTEST_REPORTS),
-    KTEST(program_fault_is_reported_with_registers, KTEST_REPORTS),
-    KTEST(nmi_in_a_program_is_reported_and_harmless, KTEST_REPORTS),
-    KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
-    KTEST(user_copies_of_each_length_are_exact), KTEST(user_copy_without_a_wait_serves_no_fault),
-    KTEST(bad_kernel_side_of_a_user_copy_faults));

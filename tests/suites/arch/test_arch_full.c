@@ -136,7 +136,9 @@ static void run_out(void *arg)
 	give_all(t);
 }
 
-static void map_without_memory_leaves_nothing_behind(struct ktest *t)
+KTEST_SUITE(arch_full, 0);
+
+KTEST(map_without_memory_leaves_nothing_behind)
 {
 	if (tasks_alive() || memory_free_pages(&kernel_memory) > MANY) {
 		ktest_skip(t, "needs a small machine that runs no programs");
@@ -191,13 +193,13 @@ static void use_and_count(void *arg)
 	}
 }
 
-static void pages_of_stacks_and_arrays_are_freed(struct ktest *t)
+KTEST(pages_of_stacks_and_arrays_are_freed)
 {
 	ktest_on_cpu(0, use_and_count, t);
 }
 
 /* A dead CPU may still use its old entries for the descriptors. */
-static void descriptors_stay_while_a_cpu_is_dead(struct ktest *t)
+KTEST(descriptors_stay_while_a_cpu_is_dead, KTEST_REPORTS)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 timeout, before = smp_stats.silent;
@@ -262,7 +264,7 @@ static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
 		EXPECT_EQ(t, level_of(va, &entry), entry & 2 ? 1 : 0);
 }
 
-static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
+KTEST_COST(ram_is_mapped_by_the_largest_pages)
 {
 	bool gib = cpuid(0x80000001, 0).edx & (1u << 26);
 	unsigned i;
@@ -294,7 +296,7 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
  * Address spaces copy the entries of the root table, of 512 GiB each. So these entries must exist
  * before memory is added.
  */
-static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
+KTEST_INSIDE(page_tables_of_hotplug_memory_are_prepared)
 {
 	const u64 *root = arch_phys_to_virt(kernel_cr3 & ~(u64)(PAGE_SIZE - 1));
 	const u64 slot = 1UL << 39;
@@ -310,9 +312,3 @@ static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
 			EXPECT_EQ(t, root[(ARCH_DIRECT_MAP + pa) >> 39 & 511] & 1, 1);
 	}
 }
-
-KTEST_SUITE(arch_full, 0, KTEST(map_without_memory_leaves_nothing_behind),
-    KTEST(pages_of_stacks_and_arrays_are_freed),
-    KTEST(descriptors_stay_while_a_cpu_is_dead, KTEST_REPORTS),
-    KTEST_COST(ram_is_mapped_by_the_largest_pages),
-    KTEST_INSIDE(page_tables_of_hotplug_memory_are_prepared));

@@ -63,8 +63,10 @@ static void ask_for_a_switch(void *arg)
 	EXPECT(t, since() != before);
 }
 
+KTEST_SUITE(arch_irq, 0);
+
 /* A few switches may come from timer ticks. */
-static void threads_are_preempted_on_request(struct ktest *t)
+KTEST_COST(threads_are_preempted_on_request)
 {
 	unsigned switches = 0;
 
@@ -95,14 +97,14 @@ static void ask_to_sleep(void *arg)
 	EXPECT(t, arch_this_cpu() == cpus[0] && cpus[0]->runq == &runqs[0]);
 }
 
-static void only_a_thread_that_may_be_preempted_may_sleep(struct ktest *t)
+KTEST_INSIDE(only_a_thread_that_may_be_preempted_may_sleep)
 {
 	ktest_on_cpu(0, ask_to_sleep, t);
 }
 
 /* ---- sets of CPUs ---- */
 
-static void masks_have_a_bit_for_each_cpu(struct ktest *t)
+KTEST(masks_have_a_bit_for_each_cpu)
 {
 	cpumask_t mask[3] = {0};
 	unsigned cpu, other;
@@ -147,7 +149,7 @@ static void send_some(void *arg)
 	EXPECT(t, arch_irqs_enabled() && !arch_preempt_count());
 }
 
-static void interrupts_are_sent_to_the_right_cpus(struct ktest *t)
+KTEST_INSIDE(interrupts_are_sent_to_the_right_cpus)
 {
 	ktest_on_cpu(0, send_some, t);
 }
@@ -237,7 +239,7 @@ static void nothing(void *arg)
 {
 }
 
-static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
+KTEST(every_cpu_reports_by_nmi_but_a_silent_one, KTEST_REPORTS)
 {
 	unsigned silent = ktest_cpus() - 1, tries = TRIES, cpu;
 	u32 id = cpus[silent]->apic_id;
@@ -286,7 +288,7 @@ static unsigned stories_after_nmi(unsigned cpu)
 /*
  * An NMI that wakes a CPU, or comes too late to wake it, prints no backtrace; any other NMI does.
  */
-static void nmi_from_the_host_is_reported(struct ktest *t)
+KTEST(nmi_from_the_host_is_reported, KTEST_REPORTS)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 pos = log_position();
@@ -304,9 +306,3 @@ static void nmi_from_the_host_is_reported(struct ktest *t)
 	WRITE_ONCE(cpus[cpu]->quiet_until, 0UL);
 	EXPECT_EQ(t, stories_after_nmi(cpu), 1);
 }
-
-KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_on_request),
-    KTEST_INSIDE(only_a_thread_that_may_be_preempted_may_sleep),
-    KTEST(masks_have_a_bit_for_each_cpu), KTEST_INSIDE(interrupts_are_sent_to_the_right_cpus),
-    KTEST(every_cpu_reports_by_nmi_but_a_silent_one, KTEST_REPORTS),
-    KTEST(nmi_from_the_host_is_reported, KTEST_REPORTS));

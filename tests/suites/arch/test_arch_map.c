@@ -176,7 +176,9 @@ static uintptr_t direct(const char *p)
 	return ARCH_DIRECT_MAP + image_phys(p);
 }
 
-static void text_is_read_only_under_every_address(struct ktest *t)
+KTEST_SUITE(arch_map, 0);
+
+KTEST(text_is_read_only_under_every_address)
 {
 	const char *text = (const char *)(uintptr_t)text_is_read_only_under_every_address;
 	static const char constant[] = "a constant";
@@ -191,7 +193,7 @@ static void text_is_read_only_under_every_address(struct ktest *t)
 	EXPECT_EQ(t, try_access(rewrite_byte, direct(data_start)), 0);
 }
 
-static void direct_map_is_never_executed(struct ktest *t)
+KTEST(direct_map_is_never_executed)
 {
 	EXPECT_EQ(
 	    t, try_access(call_there, direct((const char *)(uintptr_t)needs_two_cpus)), -EFAULT);
@@ -258,7 +260,7 @@ static bool begin_stacks(struct ktest *t, struct stacks *s, unsigned cpu)
 
 static struct stacks stacks;
 
-static void freed_stack_is_reached_by_no_cpu(struct ktest *t)
+KTEST(freed_stack_is_reached_by_no_cpu)
 {
 	unsigned cpu = ktest_cpus() - 1;
 
@@ -309,7 +311,7 @@ static void free_while_read(void *arg)
 }
 
 /* A CPU can read the stack until the stack is freed; after that its reads fault. */
-static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
+KTEST(freed_stack_is_unmapped_on_every_cpu)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	struct reader r = {.go = 0};
@@ -327,7 +329,7 @@ static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 }
 
 /* An offline CPU gets no flush request. */
-static void returning_cpu_has_no_stale_stack_entries(struct ktest *t)
+KTEST(returning_cpu_has_no_stale_stack_entries)
 {
 	unsigned cpu = ktest_cpus() - 1;
 
@@ -358,7 +360,7 @@ static void map_and_unmap(void *arg)
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH), 0);
 }
 
-static void unmapped_page_is_not_reached(struct ktest *t)
+KTEST(unmapped_page_is_not_reached)
 {
 	ktest_on_cpu(0, map_and_unmap, t);
 }
@@ -367,7 +369,7 @@ static void unmapped_page_is_not_reached(struct ktest *t)
  * All CPUs read zeros at UNBACKED. Then memory is mapped there, and all read the value that one
  * wrote.
  */
-static void every_cpu_sees_an_array_grow(struct ktest *t)
+KTEST(every_cpu_sees_an_array_grow)
 {
 	watch_begin(t, UNBACKED, 0);
 	REQUIRE(t, arch_array_grow(UNBACKED, PAGE_SIZE) == 0);
@@ -377,7 +379,7 @@ static void every_cpu_sees_an_array_grow(struct ktest *t)
 	arch_array_shrink(UNBACKED, PAGE_SIZE);
 }
 
-static void every_cpu_sees_an_array_shrink(struct ktest *t)
+KTEST(every_cpu_sees_an_array_shrink)
 {
 	REQUIRE(t, arch_array_grow(UNBACKED, PAGE_SIZE) == 0);
 	*(volatile u64 *)UNBACKED = 78;
@@ -392,7 +394,7 @@ static void every_cpu_sees_an_array_shrink(struct ktest *t)
  * The array is mapped as one large page, for ever, so each run of the test uses another address.
  * The content is the machine's own memmap.
  */
-static void every_cpu_sees_a_placed_array(struct ktest *t)
+KTEST(every_cpu_sees_a_placed_array)
 {
 	static unsigned placed;
 	phys_t pa = ALIGN_DOWN(
@@ -415,7 +417,7 @@ static void every_cpu_sees_a_placed_array(struct ktest *t)
 }
 
 /* The memory is the firmware's, outside the direct map; the test only reads it. */
-static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t)
+KTEST(every_cpu_forgets_memory_removed_from_the_direct_map)
 {
 	const phys_t pa = (1UL << 32) - LARGE;
 	const uintptr_t va = ARCH_DIRECT_MAP + (1UL << 32) - 16;
@@ -433,7 +435,7 @@ static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t
 /* ---- device registers ---- */
 
 /* Refused calls use no addresses: the next mapping directly follows the first one. */
-static void refused_registers_use_no_addresses(struct ktest *t)
+KTEST(refused_registers_use_no_addresses)
 {
 	phys_t pa = acpi.ioapic[0].address, limit = cpu_physical_end();
 	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
@@ -455,7 +457,7 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 }
 
 /* A BAR, or an ACPI table, may name addresses of RAM as a device's. */
-static void ram_is_no_device(struct ktest *t)
+KTEST(ram_is_no_device)
 {
 	phys_t end = bootinfo.ram[bootinfo.nr_ram - 1].end;
 
@@ -465,11 +467,3 @@ static void ram_is_no_device(struct ktest *t)
 	EXPECT(t, !arch_map_mmio(end - 1, PAGE_SIZE));
 	EXPECT(t, arch_map_mmio(end, PAGE_SIZE));
 }
-
-KTEST_SUITE(arch_map, 0, KTEST(ram_is_no_device), KTEST(text_is_read_only_under_every_address),
-    KTEST(direct_map_is_never_executed), KTEST(freed_stack_is_reached_by_no_cpu),
-    KTEST(freed_stack_is_unmapped_on_every_cpu), KTEST(returning_cpu_has_no_stale_stack_entries),
-    KTEST(unmapped_page_is_not_reached), KTEST(every_cpu_sees_an_array_grow),
-    KTEST(every_cpu_sees_an_array_shrink), KTEST(every_cpu_sees_a_placed_array),
-    KTEST(every_cpu_forgets_memory_removed_from_the_direct_map),
-    KTEST(refused_registers_use_no_addresses));

@@ -49,7 +49,9 @@ static u64 flags_at(uintptr_t va)
 	return level ? entry & ~(ADDRESS | LARGE) : entry & ~ADDRESS;
 }
 
-static void each_address_has_its_permissions(struct ktest *t)
+KTEST_SUITE(arch_page, KTEST_MOSTLY_INSIDE);
+
+KTEST(each_address_has_its_permissions)
 {
 	static const char constant[] = "constant";
 	char *registers, *picture;
@@ -105,7 +107,7 @@ static void expect_direct(struct ktest *t, phys_t pa)
 }
 
 /* Check both sides of each border of RAM. */
-static void all_ram_and_nothing_else_is_in_the_direct_map(struct ktest *t)
+KTEST(all_ram_and_nothing_else_is_in_the_direct_map)
 {
 	unsigned i;
 
@@ -148,7 +150,7 @@ static void map_several(void *arg)
 	expect_direct(t, 64UL << 20);
 }
 
-static void pages_are_mapped_and_unmapped_one_by_one(struct ktest *t)
+KTEST(pages_are_mapped_and_unmapped_one_by_one)
 {
 	ktest_on_cpu(0, map_several, t);
 }
@@ -159,7 +161,7 @@ static void pages_are_mapped_and_unmapped_one_by_one(struct ktest *t)
 #define SLOT  32768UL
 #define SLOTS 8192UL
 
-static void guards_lie_below_stacks(struct ktest *t)
+KTEST(guards_lie_below_stacks)
 {
 	const uintptr_t begin = ARCH_STACK_BASE, end = ARCH_STACK_BASE + SLOTS * SLOT;
 
@@ -178,7 +180,7 @@ static void nothing(void *arg)
 {
 }
 
-static void stack_begins_with_its_function(struct ktest *t)
+KTEST(stack_begins_with_its_function)
 {
 	static u64 words[16];
 	u64 *sp = arch_stack_prepare(words + 16, nothing, words);
@@ -192,8 +194,3 @@ static void stack_begins_with_its_function(struct ktest *t)
 	for (i = 0; i < 16; i++)
 		EXPECT(t, (i >= 11 && i <= 13) || !words[i]);
 }
-
-KTEST_SUITE(arch_page, KTEST_MOSTLY_INSIDE, KTEST(each_address_has_its_permissions),
-    KTEST(all_ram_and_nothing_else_is_in_the_direct_map),
-    KTEST(pages_are_mapped_and_unmapped_one_by_one), KTEST(guards_lie_below_stacks),
-    KTEST(stack_begins_with_its_function));

@@ -61,8 +61,10 @@ static void expect_fault(struct ktest *t, uintptr_t va)
 	EXPECT_EQ(t, arch_probe(read_word, &a), -EFAULT);
 }
 
+KTEST_SUITE(arch_range, 0);
+
 /* Nothing is mapped behind the windows of the memmap and of the pageblocks. */
-static void array_windows_have_an_end(struct ktest *t)
+KTEST(array_windows_have_an_end)
 {
 	const u64 pages = 1UL << 32;
 	uintptr_t end = (uintptr_t)(ARCH_MEMMAP + pages),
@@ -75,7 +77,7 @@ static void array_windows_have_an_end(struct ktest *t)
 }
 
 /* The arrays can be written for RAM, but not behind its end. */
-static void arrays_are_backed_where_ram_is(struct ktest *t)
+KTEST(arrays_are_backed_where_ram_is)
 {
 	pfn_t last = kernel_memory.end_pfn;
 	unsigned i;
@@ -99,7 +101,7 @@ static void arrays_are_backed_where_ram_is(struct ktest *t)
 #define RANGE (ARRAYS + 16 * LARGE)
 
 /* Exactly the requested pages are mapped and unmapped, not the next one. */
-static void arrays_grow_and_shrink_exactly(struct ktest *t)
+KTEST(arrays_grow_and_shrink_exactly)
 {
 	REQUIRE(t, arch_array_grow(RANGE, PAGE_SIZE) == 0);
 	EXPECT_EQ(t, rewrite(RANGE), 0);
@@ -130,7 +132,7 @@ static void change_tables(void *arg)
 }
 
 /* A refused call changes nothing; an accepted one maps exactly the requested range. */
-static void array_is_placed_or_refused(struct ktest *t)
+KTEST(array_is_placed_or_refused)
 {
 	/* The memory that is placed is the machine's own memmap. */
 	uintptr_t first = (uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn);
@@ -172,7 +174,7 @@ static void array_is_placed_or_refused(struct ktest *t)
 /*
  * The memory is the firmware's, outside the direct map.  Mapping it again keeps present mappings.
  */
-static void direct_map_changes_exactly(struct ktest *t)
+KTEST(direct_map_changes_exactly)
 {
 	const phys_t pa = (1UL << 32) - 2 * LARGE;
 	const uintptr_t va = ARCH_DIRECT_MAP + pa;
@@ -190,7 +192,3 @@ static void direct_map_changes_exactly(struct ktest *t)
 	arch_direct_unmap(pa, 2 * LARGE);
 	EXPECT_EQ(t, arch_mapped_at(va + LARGE), 0);
 }
-
-KTEST_SUITE(arch_range, 0, KTEST(array_windows_have_an_end), KTEST(arrays_are_backed_where_ram_is),
-    KTEST(arrays_grow_and_shrink_exactly), KTEST(array_is_placed_or_refused),
-    KTEST(direct_map_changes_exactly));

@@ -423,7 +423,9 @@ static void one_machine(struct ktest *t)
 	EXPECT_EQ(t, described.nr_expect, ARRAY_SIZE(decisions));
 }
 
-static void decisions_are_those_that_the_description_expects(struct ktest *t)
+KTEST_SUITE(machines, KTEST_QUICK);
+
+KTEST(decisions_are_those_that_the_description_expects)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | GFP_DMA32, MACHINE_ORDER);
 	const char *text = machine_texts;
@@ -442,5 +444,3 @@ static void decisions_are_those_that_the_description_expects(struct ktest *t)
 	EXPECT_EQ(t, nr, 14);
 	EXPECT_EQ(t, free_pages(page, MACHINE_ORDER), 0);
 }
-
-KTEST_SUITE(machines, KTEST_QUICK, KTEST(decisions_are_those_that_the_description_expects));

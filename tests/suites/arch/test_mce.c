@@ -136,7 +136,9 @@ static const struct {
     {SCRUBBED & ~MCE_EN, 0, AMD(RECOVERS, USER), MCE_NOTHING, false},
 };
 
-static void known_registers_are_decoded(struct ktest *t)
+KTEST_SUITE(mce, KTEST_QUICK);
+
+KTEST(known_registers_are_decoded)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
 		struct mce_bank b = {known[i].status, ADDRESS, known[i].misc};
@@ -213,7 +215,7 @@ static u64 any_register(u64 *rand)
 	}
 }
 
-static void random_registers_are_decoded_soundly(struct ktest *t)
+KTEST(random_registers_are_decoded_soundly, KTEST_SLOW)
 {
 	unsigned seen[NR_MCE_SEVERITIES] = {0}, pages = 0;
 	u64 rand = t->seed;
@@ -248,7 +250,7 @@ static void random_registers_are_decoded_soundly(struct ktest *t)
 }
 
 /* The text ends within its buffer, whatever the status and however small the buffer. */
-static void status_text_fits_its_buffer(struct ktest *t)
+KTEST(status_text_fits_its_buffer, KTEST_SLOW)
 {
 	char buf[128];
 	u64 rand = t->seed;
@@ -290,7 +292,7 @@ static void empty_ring(void)
  * Fill and empty the ring several times. Each record comes out once, in order; a full ring accepts
  * no record.
  */
-static void ring_reports_full_and_empty(struct ktest *t)
+KTEST(ring_reports_full_and_empty)
 {
 	struct mce_record rec = {.pfn = 0};
 	unsigned round, i;
@@ -333,7 +335,7 @@ static void write_many(void *arg)
 }
 
 /* Each writer's records arrive whole and in its order, and none is lost. */
-static void ring_keeps_records_of_many_writers(struct ktest *t)
+KTEST(ring_keeps_records_of_many_writers, KTEST_SLOW)
 {
 	unsigned cpu, nr = ktest_cpus(), got = 0, want[8] = {0};
 	struct mce_record rec;
@@ -370,7 +372,7 @@ static void ring_keeps_records_of_many_writers(struct ktest *t)
 
 /* ---- corrected errors ---- */
 
-static void page_is_soft_offlined_at_the_error_threshold(struct ktest *t)
+KTEST(page_is_soft_offlined_at_the_error_threshold)
 {
 	static struct mce_pages pages;
 	const u64 day = MCE_FORGET_NS;
@@ -399,9 +401,3 @@ static void page_is_soft_offlined_at_the_error_threshold(struct ktest *t)
 	EXPECT(t, mce_count(&pages, 50, MCE_THRESHOLD - 1, 2 * day + pfn));
 	EXPECT(t, !mce_count(&pages, 100, MCE_THRESHOLD - 1, 2 * day + pfn));
 }
-
-KTEST_SUITE(mce, KTEST_QUICK, KTEST(known_registers_are_decoded),
-    KTEST(random_registers_are_decoded_soundly, KTEST_SLOW),
-    KTEST(status_text_fits_its_buffer, KTEST_SLOW), KTEST(ring_reports_full_and_empty),
-    KTEST(ring_keeps_records_of_many_writers, KTEST_SLOW),
-    KTEST(page_is_soft_offlined_at_the_error_threshold));

@@ -103,7 +103,9 @@ static void start_with_banks_full(void *arg)
 	    1);
 }
 
-static void errors_left_by_firmware_are_reported_and_cleared(struct ktest *t)
+KTEST_SUITE(mce_bank, 0);
+
+KTEST(errors_left_by_firmware_are_reported_and_cleared, KTEST_REPORTS)
 {
 	unsigned cpu;
 
@@ -150,7 +152,7 @@ static void print_both_ways(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void banks_are_printed_with_their_registers(struct ktest *t)
+KTEST(banks_are_printed_with_their_registers, KTEST_REPORTS)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, print_both_ways, t);
@@ -195,7 +197,7 @@ static void tick_around_a_second(void *arg)
 }
 
 /* Banks are polled once a second, not at each tick. */
-static void corrected_errors_are_polled_every_second(struct ktest *t)
+KTEST(corrected_errors_are_polled_every_second, .says = "mce: CPU 0 bank 3: corrected, no page\n")
 {
 	if (!emulated(t))
 		return;
@@ -258,7 +260,7 @@ static void hit_it(void *arg)
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
 }
 
-static void machine_check_in_a_thread_retires_the_page(struct ktest *t)
+KTEST(machine_check_in_a_thread_retires_the_page, KTEST_REPORTS)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_it, t);
@@ -302,7 +304,7 @@ static void hit_three_times(void *arg)
 	undo(t, pfn + 2);
 }
 
-static void one_of_several_errors_is_the_programs(struct ktest *t)
+KTEST(one_of_several_errors_is_the_programs, KTEST_REPORTS)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_three_times, t);
@@ -340,7 +342,7 @@ static void hit_copies(void *arg)
 	hit_copy(arg, user_copy_bytes);
 }
 
-static void machine_check_in_a_user_copy_fails_the_copy(struct ktest *t)
+KTEST(machine_check_in_a_user_copy_fails_the_copy, KTEST_REPORTS)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_copies, t);
@@ -366,7 +368,8 @@ static void park_after_a_machine_check(void *arg)
 }
 
 /* The machine check came after the last moment at which the CPU took interrupts. */
-static void a_cpu_that_parks_passes_its_interrupt_on(struct ktest *t)
+KTEST(a_cpu_that_parks_passes_its_interrupt_on,
+    .says = "mce: CPU 1 bank 9: action optional, no page: nothing was done\n")
 {
 	if (!ktest_needs_cpus(t, 2) || !emulated(t))
 		return;
@@ -374,13 +377,3 @@ static void a_cpu_that_parks_passes_its_interrupt_on(struct ktest *t)
 	REQUIRE(t, !cpu_down(1) && !cpu_up(1));
 	ktest_on_cpu(1, park_after_a_machine_check, t);
 }
-
-KTEST_SUITE(mce_bank, 0, KTEST(errors_left_by_firmware_are_reported_and_cleared, KTEST_REPORTS),
-    KTEST(banks_are_printed_with_their_registers, KTEST_REPORTS),
-    KTEST(corrected_errors_are_polled_every_second,
-        .says = "mce: CPU 0 bank 3: corrected, no page\n"),
-    KTEST(machine_check_in_a_thread_retires_the_page, KTEST_REPORTS),
-    KTEST(one_of_several_errors_is_the_programs, KTEST_REPORTS),
-    KTEST(machine_check_in_a_user_copy_fails_the_copy, KTEST_REPORTS),
-    KTEST(a_cpu_that_parks_passes_its_interrupt_on,
-        .says = "mce: CPU 1 bank 9: action optional, no page: nothing was done\n"));

@@ -77,7 +77,9 @@ static void listens(void *arg)
 		atomic_add(&seen->deaf, 1u);
 }
 
-static void every_cpu_enables_machine_checks(struct ktest *t)
+KTEST_SUITE(mce_cpu, 0);
+
+KTEST(every_cpu_enables_machine_checks)
 {
 	struct seen seen = {0};
 
@@ -100,7 +102,7 @@ static void inject_here(void *arg)
 }
 
 /* The handler empties the bank, and soon after that the page is retired. */
-static void action_optional_error_is_handled_on_each_cpu(struct ktest *t)
+KTEST(action_optional_error_is_handled_on_each_cpu, .reports = ": page was FREE; out of use")
 {
 	unsigned cpu;
 
@@ -119,8 +121,12 @@ static void action_optional_error_is_handled_on_each_cpu(struct ktest *t)
 	}
 }
 
+#define MCE     "mce: CPU * bank *: "
+#define AO_LINE MCE "action optional, pfn *: page was FREE; out of use\n"
+#define NO_PAGE MCE "action optional, no page: nothing was done\n"
+
 /* With interrupts off the handler only records the error; the rest waits for interrupts. */
-static void handler_with_interrupts_off_only_records(struct ktest *t)
+KTEST(handler_with_interrupts_off_only_records, .says = AO_LINE)
 {
 	irqflags_t flags;
 	u64 end, dealt;
@@ -144,7 +150,7 @@ static void handler_with_interrupts_off_only_records(struct ktest *t)
 
 /* ---- kinds ---- */
 
-static void two_banks_at_once_are_both_handled(struct ktest *t)
+KTEST(two_banks_at_once_are_both_handled, .says = AO_LINE AO_LINE)
 {
 	struct mce_bank other = {.status = SCRUBBED, .misc = MISC};
 	irqflags_t flags;
@@ -168,7 +174,8 @@ static void two_banks_at_once_are_both_handled(struct ktest *t)
 }
 
 /* One of two records fits into the ring: the error is fatal, and both banks keep their errors. */
-static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
+KTEST(full_ring_leaves_all_banks_as_they_were,
+    .reports = ": action optional, no page: nothing was done")
 {
 	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV, .misc = MISC};
@@ -202,7 +209,8 @@ static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 }
 
 /* The broken page stays in use, and is retired when it is freed. */
-static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
+KTEST(broken_kernel_page_stays_in_use_until_freed,
+    .says = MCE "deferred, pfn *: page was ALLOC; in use, until it is freed\n")
 {
 	struct page *page;
 	pfn_t pfn;
@@ -220,7 +228,8 @@ static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 }
 
 /* An address outside memory, and an error without an address. */
-static void errors_without_a_usable_address_do_nothing(struct ktest *t)
+KTEST(errors_without_a_usable_address_do_nothing,
+    .says = MCE "action optional, pfn *: not memory in use\n" NO_PAGE NO_PAGE)
 {
 	u64 dealt;
 
@@ -237,7 +246,9 @@ static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 }
 
 /* Corrected errors raise no exception.  Polling finds them; MCE_THRESHOLD of them retire a page. */
-static void corrected_errors_are_polled(struct ktest *t)
+KTEST(corrected_errors_are_polled,
+    .says = MCE "corrected, pfn 0x*\n" MCE "corrected, pfn 0x*\n" MCE
+                "corrected, pfn 0x*: number 3: out of use\n")
 {
 	u64 dealt, exceptions;
 	unsigned i;
@@ -265,7 +276,9 @@ static void corrected_errors_are_polled(struct ktest *t)
  * The page's object has released it, but a reference remains. Two threads that needed the page may
  * both try again.
  */
-static void page_being_freed_kills_no_task(struct ktest *t)
+KTEST(page_being_freed_kills_no_task,
+    .says = MCE "action required, pfn *: page was LRU; out of use with its last "
+                "reference; its content is lost\n" MCE "action required, pfn *: reported before\n")
 {
 	struct mce_record rec = {.severity = MCE_REQUIRED};
 	struct vm_object *object;
@@ -322,7 +335,7 @@ static unsigned nested(const struct mce_bank *b)
 }
 
 /* The second machine check comes before the first one's handler has returned. */
-static void second_machine_check_keeps_the_first_record(struct ktest *t)
+KTEST(second_machine_check_keeps_the_first_record, .says = AO_LINE)
 {
 	struct mce_bank b = {.status = SCRUBBED, .misc = MISC};
 	irqflags_t flags;
@@ -341,25 +354,3 @@ static void second_machine_check_keeps_the_first_record(struct ktest *t)
 	EXPECT(t, wait_flagged(pfn));
 	undo(t, pfn);
 }
-
-#define MCE     "mce: CPU * bank *: "
-#define AO_LINE MCE "action optional, pfn *: page was FREE; out of use\n"
-#define NO_PAGE MCE "action optional, no page: nothing was done\n"
-KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_enables_machine_checks),
-    KTEST(action_optional_error_is_handled_on_each_cpu, .reports = ": page was FREE; out of use"),
-    KTEST(handler_with_interrupts_off_only_records, .says = AO_LINE),
-    KTEST(two_banks_at_once_are_both_handled, .says = AO_LINE AO_LINE),
-    KTEST(full_ring_leaves_all_banks_as_they_were,
-        .reports = ": action optional, no page: nothing was done"),
-    KTEST(broken_kernel_page_stays_in_use_until_freed,
-        .says = MCE "deferred, pfn *: page was ALLOC; in use, until it is freed\n"),
-    KTEST(errors_without_a_usable_address_do_nothing,
-        .says = MCE "action optional, pfn *: not memory in use\n" NO_PAGE NO_PAGE),
-    KTEST(corrected_errors_are_polled,
-        .says = MCE "corrected, pfn 0x*\n" MCE "corrected, pfn 0x*\n" MCE
-                    "corrected, pfn 0x*: number 3: out of use\n"),
-    KTEST(page_being_freed_kills_no_task,
-        .says = MCE "action required, pfn *: page was LRU; out of use with its last "
-                    "reference; its content is lost\n" MCE
-                    "action required, pfn *: reported before\n"),
-    KTEST(second_machine_check_keeps_the_first_record, .says = AO_LINE));

@@ -138,7 +138,9 @@ static void free_page_breaks(struct scene *s)
 	EXPECT_EQ(s->t, unpoison_page(pfn), -EOPNOTSUPP);
 }
 
-static void injected_error_retires_a_free_page(struct ktest *t)
+KTEST_SUITE(mce_outside, KTEST_EXTRA);
+
+KTEST(injected_error_retires_a_free_page, KTEST_REPORTS)
 {
 	play(t, free_page_breaks);
 }
@@ -156,7 +158,7 @@ static void program_breaks(struct scene *s)
 	EXPECT(s->t, wait_retired(pfn));
 }
 
-static void injected_error_unmaps_a_page_of_a_program(struct ktest *t)
+KTEST(injected_error_unmaps_a_page_of_a_program, KTEST_REPORTS)
 {
 	play(t, program_breaks);
 }
@@ -240,22 +242,22 @@ static void required_of_kernel(struct scene *s)
 	EXPECT_EQ(s->t, free_pages(page, 0), 0);
 }
 
-static void consumed_error_kills_the_task(struct ktest *t)
+KTEST(consumed_error_kills_the_task, KTEST_REPORTS)
 {
 	play(t, required_alone);
 }
 
-static void consumed_error_reaches_the_fault_handler(struct ktest *t)
+KTEST(consumed_error_reaches_the_fault_handler, KTEST_REPORTS)
 {
 	play(t, required_with_handler);
 }
 
-static void fetched_error_retires_the_page_and_kills_the_task(struct ktest *t)
+KTEST(fetched_error_retires_the_page_and_kills_the_task, KTEST_REPORTS)
 {
 	play(t, required_for_ever);
 }
 
-static void consumed_error_in_kernel_memory_kills_the_task(struct ktest *t)
+KTEST(consumed_error_in_kernel_memory_kills_the_task, KTEST_REPORTS)
 {
 	play(t, required_of_kernel);
 }
@@ -287,7 +289,7 @@ static void corrected(struct scene *s)
 	expect_end(s->t, task, TASK_KILLED, 5);
 }
 
-static void corrected_errors_migrate_the_page(struct ktest *t)
+KTEST(corrected_errors_migrate_the_page, KTEST_REPORTS)
 {
 	play(t, corrected);
 }
@@ -326,7 +328,7 @@ static void any_standby_breaks(struct scene *s)
 	ktest_skip(s->t, "nothing stands by");
 }
 
-static void error_in_standby_memory_keeps_the_page_out(struct ktest *t)
+KTEST(error_in_standby_memory_keeps_the_page_out, KTEST_REPORTS)
 {
 	play(t, any_standby_breaks);
 }
@@ -345,7 +347,7 @@ static void broadcast(struct scene *s)
 	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_NOTHING], told + nr_cpus - 1));
 }
 
-static void broadcast_machine_check_reaches_every_cpu(struct ktest *t)
+KTEST(broadcast_machine_check_reaches_every_cpu, KTEST_REPORTS)
 {
 	play(t, broadcast);
 }
@@ -363,18 +365,7 @@ static void down_and_up(struct scene *s)
 	EXPECT(s->t, wait_retired(pfn));
 }
 
-static void offline_cpu_clears_its_banks_when_it_comes_up(struct ktest *t)
+KTEST(offline_cpu_clears_its_banks_when_it_comes_up, KTEST_REPORTS)
 {
 	play(t, down_and_up);
 }
-
-KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(injected_error_retires_a_free_page, KTEST_REPORTS),
-    KTEST(injected_error_unmaps_a_page_of_a_program, KTEST_REPORTS),
-    KTEST(consumed_error_kills_the_task, KTEST_REPORTS),
-    KTEST(consumed_error_reaches_the_fault_handler, KTEST_REPORTS),
-    KTEST(fetched_error_retires_the_page_and_kills_the_task, KTEST_REPORTS),
-    KTEST(consumed_error_in_kernel_memory_kills_the_task, KTEST_REPORTS),
-    KTEST(corrected_errors_migrate_the_page, KTEST_REPORTS),
-    KTEST(error_in_standby_memory_keeps_the_page_out, KTEST_REPORTS),
-    KTEST(broadcast_machine_check_reaches_every_cpu, KTEST_REPORTS),
-    KTEST(offline_cpu_clears_its_banks_when_it_comes_up, KTEST_REPORTS));

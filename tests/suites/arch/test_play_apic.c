@@ -169,7 +169,9 @@ static void init(void)
 	arch_irq_restore(flags);
 }
 
-static void every_register_is_set_at_the_start(struct ktest *t)
+KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(every_register_is_set_at_the_start)
 {
 	begin();
 	play.leaf1.ecx = ~HAS;
@@ -192,7 +194,7 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 }
 
 /* Entries that the APIC lacks are not touched, nor an SMI of the firmware's. */
-static void newer_entries_are_masked(struct ktest *t)
+KTEST(newer_entries_are_masked)
 {
 	begin_x2apic();
 	play.msr[0x803] = 0xff03ffff;
@@ -209,7 +211,7 @@ static void newer_entries_are_masked(struct ktest *t)
 	EXPECT_EQ(t, play.msr[0x833], 0x12fa);
 }
 
-static void apic_mode_follows_cpu_and_option(struct ktest *t)
+KTEST(apic_mode_follows_cpu_and_option)
 {
 	static const struct {
 		u32 ecx, base;
@@ -250,7 +252,7 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 	}
 }
 
-static void local_apic_is_where_the_cpu_has_it(struct ktest *t)
+KTEST(local_apic_is_where_the_cpu_has_it)
 {
 	begin();
 	firmware.lapic = 0x123456789000;
@@ -261,7 +263,7 @@ static void local_apic_is_where_the_cpu_has_it(struct ktest *t)
 }
 
 /* Some CPUs change the TSC's rate, or stop it while they are idle (SDM vol. 3B, 17.17.1). */
-static void tsc_that_may_change_its_rate_is_reported(struct ktest *t)
+KTEST(tsc_that_may_change_its_rate_is_reported)
 {
 	begin();
 	lapic = lapic_words;
@@ -279,7 +281,7 @@ static void tsc_that_may_change_its_rate_is_reported(struct ktest *t)
 
 /* ---- registers, interrupts sent ---- */
 
-static void registers_are_memory_or_msrs(struct ktest *t)
+KTEST(registers_are_memory_or_msrs)
 {
 	begin_xapic();
 	lapic_words[0x20 / 4] = 0x12345678;
@@ -300,7 +302,7 @@ static void registers_are_memory_or_msrs(struct ktest *t)
  * In xAPIC mode two writes send an interrupt, after the previous one was sent; nothing comes
  * between the writes.
  */
-static void interrupts_are_sent_whole(struct ktest *t)
+KTEST(interrupts_are_sent_whole)
 {
 	irqflags_t flags;
 
@@ -333,7 +335,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
  * A sender that is interrupted between its two writes finds its destination unchanged, and the ICR
  * free.
  */
-static void ipi_to_this_cpu_needs_no_destination(struct ktest *t)
+KTEST(ipi_to_this_cpu_needs_no_destination)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -358,7 +360,7 @@ static void set_id(u32 id)
 	play.msr[0x802] = id;
 }
 
-static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
+KTEST(interrupt_lines_are_routed_to_this_cpu)
 {
 	begin_xapic();
 	set_id(0x12);
@@ -388,7 +390,7 @@ static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-static void isa_lines_follow_the_firmware(struct ktest *t)
+KTEST(isa_lines_follow_the_firmware)
 {
 	begin_xapic();
 	firmware.isa[4] = (struct acpi_isa){.gsi = 1};
@@ -403,7 +405,7 @@ static void isa_lines_follow_the_firmware(struct ktest *t)
 }
 
 /* A line's destination has 8 bits, and the largest number means all CPUs. */
-static void cpu_with_a_large_id_gets_no_interrupt_line(struct ktest *t)
+KTEST(cpu_with_a_large_id_gets_no_interrupt_line)
 {
 	begin_x2apic();
 	set_id(0xff);
@@ -421,7 +423,7 @@ static void cpu_with_a_large_id_gets_no_interrupt_line(struct ktest *t)
 	EXPECT_SAID(t, "io0 11=fe000000\n");
 }
 
-static void interrupt_lines_move_between_cpus(struct ktest *t)
+KTEST(interrupt_lines_move_between_cpus)
 {
 	unsigned i;
 
@@ -442,7 +444,7 @@ static void interrupt_lines_move_between_cpus(struct ktest *t)
 
 /* ---- the timer, pending interrupts ---- */
 
-static void local_timer_starts_and_stops(struct ktest *t)
+KTEST(local_timer_starts_and_stops)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -457,7 +459,7 @@ static void local_timer_starts_and_stops(struct ktest *t)
 }
 
 /* Each of the eight registers counts, and no other register. */
-static void pending_interrupt_is_seen(struct ktest *t)
+KTEST(pending_interrupt_is_seen)
 {
 	unsigned i, reg;
 
@@ -474,12 +476,3 @@ static void pending_interrupt_is_seen(struct ktest *t)
 		lapic_words[reg / 4] = 0;
 	}
 }
-
-KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
-    KTEST(newer_entries_are_masked), KTEST(apic_mode_follows_cpu_and_option),
-    KTEST(local_apic_is_where_the_cpu_has_it), KTEST(tsc_that_may_change_its_rate_is_reported),
-    KTEST(registers_are_memory_or_msrs), KTEST(interrupts_are_sent_whole),
-    KTEST(ipi_to_this_cpu_needs_no_destination), KTEST(interrupt_lines_are_routed_to_this_cpu),
-    KTEST(isa_lines_follow_the_firmware), KTEST(cpu_with_a_large_id_gets_no_interrupt_line),
-    KTEST(interrupt_lines_move_between_cpus), KTEST(local_timer_starts_and_stops),
-    KTEST(pending_interrupt_is_seen));

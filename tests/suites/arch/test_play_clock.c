@@ -174,11 +174,13 @@ static void begin(void)
 	scale = 1ULL << 32;
 }
 
+KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /*
  * The tightest of three rounds counts. Of the five tries of a reading the tightest counts, with its
  * middle.
  */
-static void clock_rate_comes_from_the_tightest_readings(struct ktest *t)
+KTEST(clock_rate_comes_from_the_tightest_readings)
 {
 	begin();
 	clock_init();
@@ -189,7 +191,7 @@ static void clock_rate_comes_from_the_tightest_readings(struct ktest *t)
 }
 
 /* The host may stop the CPU until the timer shows its first value again. */
-static void round_in_which_the_timer_seems_to_stand_is_left_out(struct ktest *t)
+KTEST(round_in_which_the_timer_seems_to_stand_is_left_out)
 {
 	begin();
 	pauses = true;
@@ -209,7 +211,7 @@ static void measure_by_pit(enum timer_kind which)
 #define PIT_STARTED "43=b0\nout8 42=0\nout8 42=0\n"
 
 /* The PIT's channel 2 counts down from its largest count, with the speaker off, the gate on. */
-static void calibration_falls_back_to_the_pit(struct ktest *t)
+KTEST(calibration_falls_back_to_the_pit)
 {
 	begin();
 	play.port[0x61] = 0xdf;
@@ -223,7 +225,7 @@ static void calibration_falls_back_to_the_pit(struct ktest *t)
 }
 
 /* The firmware names a PM timer, but the timer is off. */
-static void calibration_leaves_a_pm_timer_that_stands_still(struct ktest *t)
+KTEST(calibration_leaves_a_pm_timer_that_stands_still)
 {
 	begin();
 	timer = PM_STUCK;
@@ -237,7 +239,7 @@ static void calibration_leaves_a_pm_timer_that_stands_still(struct ktest *t)
  * The host may stop the CPU after it has started the PIT, or until the PIT shows a count that it
  * has shown before.  Here this happens in the round with the tightest readings.
  */
-static void pause_beside_the_pit_does_no_harm(struct ktest *t)
+KTEST(pause_beside_the_pit_does_no_harm)
 {
 	begin();
 	late_start = 900;
@@ -253,7 +255,7 @@ static void pause_beside_the_pit_does_no_harm(struct ktest *t)
 
 #define ASSUMED "clock: no timer to measure by, 1 GHz assumed\n"
 
-static void clock_without_a_timer_assumes_a_rate(struct ktest *t)
+KTEST(clock_without_a_timer_assumes_a_rate)
 {
 	begin();
 	timer = STUCK;
@@ -296,7 +298,7 @@ static void expect_rates(struct ktest *t, u64 tsc_mhz, u64 apic_khz)
 	EXPECT_EQ(t, clock_apic_hz, (apic_khz ? apic_khz : 62500) * 1000);
 }
 
-static void clock_without_a_timer_uses_the_rates_of_cpuid(struct ktest *t)
+KTEST(clock_without_a_timer_uses_the_rates_of_cpuid)
 {
 	leaf_15 = (struct cpuid_regs){.eax = 2, .ebx = 176, .ecx = 24000000};
 	leaf_16 = (struct cpuid_regs){.eax = 0xabcd0000 | 2100, .ebx = 4000, .ecx = 100};
@@ -323,7 +325,7 @@ static void clock_without_a_timer_uses_the_rates_of_cpuid(struct ktest *t)
 }
 
 /* The clock continues from its last value at the measured rate. */
-static void clock_advances_at_the_measured_rate(struct ktest *t)
+KTEST(clock_advances_at_the_measured_rate)
 {
 	u64 begun, want;
 
@@ -354,7 +356,7 @@ static void clock_advances_at_the_measured_rate(struct ktest *t)
  * The TSC of a CPU in another socket, of one that was plugged in later, or of one whose firmware
  * wrote TSC_ADJUST may be behind the boot CPU's.
  */
-static void clock_of_a_cpu_that_is_behind_stands_still(struct ktest *t)
+KTEST(clock_of_a_cpu_that_is_behind_stands_still)
 {
 	u64 at_start;
 
@@ -367,7 +369,7 @@ static void clock_of_a_cpu_that_is_behind_stands_still(struct ktest *t)
 	EXPECT(t, clock_ns() > at_start);
 }
 
-static void cpu_with_another_time_is_reported(struct ktest *t)
+KTEST(cpu_with_another_time_is_reported)
 {
 	begin();
 	clock_tsc_hz = 2000000000;
@@ -380,13 +382,3 @@ static void cpu_with_another_time_is_reported(struct ktest *t)
 	    "clock: the time stamp counter of CPU 3 is 1 us or more behind\n"
 	    "clock: the time stamp counter of CPU 4 is 2 us or more ahead\n");
 }
-
-KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(clock_rate_comes_from_the_tightest_readings),
-    KTEST(round_in_which_the_timer_seems_to_stand_is_left_out),
-    KTEST(calibration_falls_back_to_the_pit),
-    KTEST(calibration_leaves_a_pm_timer_that_stands_still),
-    KTEST(pause_beside_the_pit_does_no_harm), KTEST(clock_without_a_timer_assumes_a_rate),
-    KTEST(clock_without_a_timer_uses_the_rates_of_cpuid),
-    KTEST(clock_advances_at_the_measured_rate), KTEST(clock_of_a_cpu_that_is_behind_stands_still),
-    KTEST(cpu_with_another_time_is_reported));

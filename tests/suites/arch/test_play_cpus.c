@@ -104,7 +104,9 @@ static void expect_slots(struct ktest *t, u32 nr)
 	}
 }
 
-static void cpus_are_those_of_the_firmware(struct ktest *t)
+KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(cpus_are_those_of_the_firmware)
 {
 	find_cpus(false);
 	EXPECT_SAID(t, FIRST);
@@ -159,7 +161,7 @@ static void expect_trampoline(struct ktest *t)
 
 #define ALL "0 us: c4500 to 0\n0 us: c4607 to 0\n"
 
-static void all_cpus_start_by_one_broadcast(struct ktest *t)
+KTEST(all_cpus_start_by_one_broadcast)
 {
 	unsigned i;
 
@@ -190,7 +192,7 @@ static void all_cpus_start_by_one_broadcast(struct ktest *t)
  * wait has doubled: an old CPU needs one 10 ms after its INIT. If the CPU starts within five
  * seconds, it is used.
  */
-static void late_cpus_get_further_start_up_interrupts(struct ktest *t)
+KTEST(late_cpus_get_further_start_up_interrupts)
 {
 	begin(50 * US);
 	comes[1].at = 50 * US, comes[1].started = STARTED_RUNS;
@@ -217,7 +219,7 @@ static void late_cpus_get_further_start_up_interrupts(struct ktest *t)
 	EXPECT_EQ(t, judge.now, 5000050 * US);
 }
 
-static void cpu_with_another_time_is_reported(struct ktest *t)
+KTEST(cpu_with_another_time_is_reported)
 {
 	unsigned i;
 
@@ -238,7 +240,7 @@ static void cpu_with_another_time_is_reported(struct ktest *t)
 
 /* ---- one by one ---- */
 
-static void one_cpu_is_started_and_stopped(struct ktest *t)
+KTEST(one_cpu_is_started_and_stopped)
 {
 	begin(50 * US);
 	area[2].started = STARTED_GIVEN_UP;
@@ -263,7 +265,7 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 }
 
 /* It gets interrupts as at the boot, and is stopped unless it has just begun to start. */
-static void cpu_that_does_not_start_is_stopped(struct ktest *t)
+KTEST(cpu_that_does_not_start_is_stopped)
 {
 	begin(100 * US);
 	comes[1].at = 850 * US, comes[1].started = 1;
@@ -286,7 +288,7 @@ static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 }
 
 /* The steps of a CPU that comes up.  A CPU that was given up, at any step, goes no further. */
-static void a_cpu_comes_up(struct ktest *t)
+KTEST(a_cpu_comes_up)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -318,7 +320,7 @@ static void look_at_state(void)
 	word++;
 }
 
-static void a_cpu_is_parked_and_woken(struct ktest *t)
+KTEST(a_cpu_is_parked_and_woken)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -344,7 +346,7 @@ static void a_cpu_is_parked_and_woken(struct ktest *t)
 	EXPECT_SAID(t, "lines from 11 to 33\n");
 }
 
-static void all_cpus_forget_their_mappings(struct ktest *t)
+KTEST(all_cpus_forget_their_mappings)
 {
 	begin(1);
 	play.cr4 = 0x6a0;
@@ -356,9 +358,3 @@ static void all_cpus_forget_their_mappings(struct ktest *t)
 	EXPECT(t, rwsem_lock_exclusive_timeout(&cpu_hotplug, 0));
 	rwsem_unlock_exclusive(&cpu_hotplug);
 }
-
-KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(cpus_are_those_of_the_firmware),
-    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_further_start_up_interrupts),
-    KTEST(cpu_with_another_time_is_reported), KTEST(one_cpu_is_started_and_stopped),
-    KTEST(cpu_that_does_not_start_is_stopped), KTEST(a_cpu_comes_up),
-    KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));

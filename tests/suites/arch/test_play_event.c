@@ -135,7 +135,9 @@ static int start(void)
 
 #define ENABLED "out16 402=0\nout8 602=a6\nout8 603=0\nline 9 is vector 45\n"
 
-static void only_handled_acpi_events_are_enabled(struct ktest *t)
+KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(only_handled_acpi_events_are_enabled)
 {
 	begin();
 	EXPECT_EQ(t, start(), 0);
@@ -157,7 +159,7 @@ static void only_handled_acpi_events_are_enabled(struct ktest *t)
 	EXPECT_SAID(t, "out16 403=0\nout8 602=a6\nout8 603=0\nline 15 is vector 45\n");
 }
 
-static void machine_without_acpi_events_is_left_alone(struct ktest *t)
+KTEST(machine_without_acpi_events_is_left_alone)
 {
 	unsigned i;
 
@@ -180,7 +182,7 @@ static void machine_without_acpi_events_is_left_alone(struct ktest *t)
 }
 
 /* The limit is a tenth of a second from the first reading of the clock on. */
-static void firmware_hand_over_has_a_time_limit(struct ktest *t)
+KTEST(firmware_hand_over_has_a_time_limit)
 {
 	begin();
 	enabled_at = 110 * MS;
@@ -201,7 +203,7 @@ static void firmware_hand_over_has_a_time_limit(struct ktest *t)
 	EXPECT_EQ(t, judge.now, 50 * MS);
 }
 
-static void events_are_cleared_before_delivery(struct ktest *t)
+KTEST(events_are_cleared_before_delivery)
 {
 	begin();
 	EXPECT_EQ(t, start(), 0);
@@ -221,7 +223,7 @@ static void events_are_cleared_before_delivery(struct ktest *t)
 	EXPECT_SAID(t, "out8 600=2\ntold 2\n");
 }
 
-static void slots_are_ports(struct ktest *t)
+KTEST(slots_are_ports)
 {
 	u16 port = 0xa00;
 	struct slot_regs regs = acpi_slot_ports(&port);
@@ -252,7 +254,7 @@ static void power_off(bool pass)
 }
 
 /* A machine with a screen and no serial port stays on, unless the option says otherwise. */
-static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
+KTEST(power_off_depends_on_option_screen_and_serial_port)
 {
 	static const struct {
 		const char *power;
@@ -282,7 +284,7 @@ static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 
 #define EXIT "flushed\nout32 f4=11\n"
 
-static void machine_that_cannot_power_off_says_so(struct ktest *t)
+KTEST(machine_that_cannot_power_off_says_so)
 {
 	power = NULL;
 	screen = false;
@@ -304,7 +306,7 @@ static void machine_that_cannot_power_off_says_so(struct ktest *t)
 }
 
 /* A person who asked for the end has read the screen. */
-static void report_of_a_panic_stays_on_the_screen(struct ktest *t)
+KTEST(report_of_a_panic_stays_on_the_screen)
 {
 	begin();
 	power = NULL;
@@ -328,7 +330,7 @@ static void report_of_a_panic_stays_on_the_screen(struct ktest *t)
 }
 
 /* PM1 works in ACPI mode only, its other bits are kept, and it may have two halves. */
-static void pm1_powers_off_in_acpi_mode(struct ktest *t)
+KTEST(pm1_powers_off_in_acpi_mode)
 {
 	begin();
 	enabled_at = 0; /* on request */
@@ -344,7 +346,7 @@ static void pm1_powers_off_in_acpi_mode(struct ktest *t)
 	EXPECT_SAID(t, EXIT "out8 b2=f1\nout16 404=3400\n" STOPS);
 }
 
-static void hardware_reduced_machine_powers_off(struct ktest *t)
+KTEST(hardware_reduced_machine_powers_off)
 {
 	begin();
 	firmware.sleep_control = 0x620;
@@ -358,10 +360,3 @@ static void hardware_reduced_machine_powers_off(struct ktest *t)
 	power_off(false);
 	EXPECT_SAID(t, "map fea00200\n" EXIT "sleep control 34\n" STOPS);
 }
-
-KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(only_handled_acpi_events_are_enabled), KTEST(machine_without_acpi_events_is_left_alone),
-    KTEST(firmware_hand_over_has_a_time_limit), KTEST(events_are_cleared_before_delivery),
-    KTEST(slots_are_ports), KTEST(power_off_depends_on_option_screen_and_serial_port),
-    KTEST(machine_that_cannot_power_off_says_so), KTEST(report_of_a_panic_stays_on_the_screen),
-    KTEST(pm1_powers_off_in_acpi_mode), KTEST(hardware_reduced_machine_powers_off));

@@ -34,7 +34,9 @@ static void begin(u32 maker, u32 leaf1, u32 ecx)
 	firmware_hid_nx = 0;
 }
 
-static void hidden_no_execute_pages_are_switched_on(struct ktest *t)
+KTEST_SUITE(play_firmware, KTEST_QUICK);
+
+KTEST(hidden_no_execute_pages_are_switched_on)
 {
 	begin(VENDOR_INTEL, 0x6fb, 0);
 	play.msr[MSR_MISC_ENABLE] = MISC_XD_DISABLE | 1;
@@ -55,7 +57,7 @@ static void hidden_no_execute_pages_are_switched_on(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-static void c1e_is_switched_off_where_the_timer_stops(struct ktest *t)
+KTEST(c1e_is_switched_off_where_the_timer_stops)
 {
 	static const struct {
 		u32 vendor, signature, ecx;
@@ -86,6 +88,3 @@ static void c1e_is_switched_off_where_the_timer_stops(struct ktest *t)
 	firmware_c1e();
 	EXPECT_SAID(t, "read msr c0010055\nmsr c0010055=0\n");
 }
-
-KTEST_SUITE(play_firmware, KTEST_QUICK, KTEST(hidden_no_execute_pages_are_switched_on),
-    KTEST(c1e_is_switched_off_where_the_timer_stops));

@@ -109,7 +109,9 @@ static unsigned enabled(u32 maker, u32 signature, u64 banks)
 	return nr;
 }
 
-static void control_of_bank_0_may_be_the_platforms(struct ktest *t)
+KTEST_SUITE(play_mce, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(control_of_bank_0_may_be_the_platforms)
 {
 	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x00000f29, 4), 4);
 	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x000206a7, 9), 9);
@@ -121,7 +123,7 @@ static void control_of_bank_0_may_be_the_platforms(struct ktest *t)
 }
 
 /* Bank 32 would be at MSR 0x480. */
-static void registers_beyond_the_last_bank_are_left_alone(struct ktest *t)
+KTEST(registers_beyond_the_last_bank_are_left_alone)
 {
 	unsigned i, nr = 0;
 
@@ -145,7 +147,7 @@ static void fill(unsigned bank, u64 status)
 	play.msr[MSR_MC0_MISC + 4 * bank] = 0x8c;
 }
 
-static void error_without_an_exception_is_polled(struct ktest *t)
+KTEST(error_without_an_exception_is_polled)
 {
 	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
 	fill(2, DEFERRED | 0xc0);
@@ -170,7 +172,7 @@ static void error_without_an_exception_is_polled(struct ktest *t)
 }
 
 /* AMD's CPUs mark an error as deferred by a bit of their own, and UC is clear then. */
-static void deferred_error_of_amd_is_polled(struct ktest *t)
+KTEST(deferred_error_of_amd_is_polled)
 {
 	begin(VENDOR_AMD, 0x00600f20, 7);
 	fill(4, MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134);
@@ -197,7 +199,7 @@ static const char *raise(u64 mcg_status, enum mce_from from, struct mce_record *
 	return tested_exception(0x55, from, hit);
 }
 
-static void exception_leaves_errors_that_did_not_raise_it(struct ktest *t)
+KTEST(exception_leaves_errors_that_did_not_raise_it)
 {
 	struct mce_record hit;
 
@@ -220,7 +222,7 @@ static void exception_leaves_errors_that_did_not_raise_it(struct ktest *t)
  * Both CPUs of a core see the bank.  The one that fetched cannot continue; the other one, which may
  * be idle, can (SDM vol. 3B, table 15-20).
  */
-static void fetch_of_poison_ends_the_program_that_fetched(struct ktest *t)
+KTEST(fetch_of_poison_ends_the_program_that_fetched)
 {
 	struct mce_record hit;
 
@@ -245,7 +247,7 @@ static void fetch_of_poison_ends_the_program_that_fetched(struct ktest *t)
 }
 
 /* A program acts on its error itself; that of a copy is handed over. */
-static void error_met_by_a_copy_is_handed_over(struct ktest *t)
+KTEST(error_met_by_a_copy_is_handed_over)
 {
 	const u64 here = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
 	struct mce_record hit;
@@ -264,7 +266,7 @@ static void error_met_by_a_copy_is_handed_over(struct ktest *t)
 }
 
 /* AMD's banks have no bits S and AR; a program can be ended if CPUID says so. */
-static void uncorrected_error_of_amd_ends_the_program(struct ktest *t)
+KTEST(uncorrected_error_of_amd_ends_the_program)
 {
 	struct mce_record hit;
 
@@ -289,7 +291,7 @@ static void uncorrected_error_of_amd_ends_the_program(struct ktest *t)
 
 /* ---- the x87 registers that FXRSTOR may leave ---- */
 
-static void cpus_of_amd_before_zen_keep_x87_pointers(struct ktest *t)
+KTEST(cpus_of_amd_before_zen_keep_x87_pointers)
 {
 	begin(VENDOR_AMD, 0x00600f20, 4);
 	EXPECT(t, cpu_keeps_x87_pointers());
@@ -300,12 +302,3 @@ static void cpus_of_amd_before_zen_keep_x87_pointers(struct ktest *t)
 	begin(VENDOR_INTEL, 0x000806f8, 4);
 	EXPECT(t, !cpu_keeps_x87_pointers());
 }
-
-KTEST_SUITE(play_mce, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(control_of_bank_0_may_be_the_platforms),
-    KTEST(registers_beyond_the_last_bank_are_left_alone),
-    KTEST(error_without_an_exception_is_polled), KTEST(deferred_error_of_amd_is_polled),
-    KTEST(exception_leaves_errors_that_did_not_raise_it),
-    KTEST(fetch_of_poison_ends_the_program_that_fetched), KTEST(error_met_by_a_copy_is_handed_over),
-    KTEST(uncorrected_error_of_amd_ends_the_program),
-    KTEST(cpus_of_amd_before_zen_keep_x87_pointers));

@@ -49,7 +49,9 @@ static void begin(u32 bits)
 	play.other.eax = bits ? 0x80000000 | bits : 0x80000007;
 }
 
-static void addresses_that_the_cpu_lacks_are_not_mapped(struct ktest *t)
+KTEST_SUITE(play_mmio, KTEST_QUICK);
+
+KTEST(addresses_that_the_cpu_lacks_are_not_mapped)
 {
 	static const u32 bits[] = {36, 40, 52, 0};
 	unsigned i;
@@ -69,7 +71,7 @@ static void addresses_that_the_cpu_lacks_are_not_mapped(struct ktest *t)
 	}
 }
 
-static void ram_is_no_device(struct ktest *t)
+KTEST(ram_is_no_device)
 {
 	begin(40);
 	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(RAM_START, 1), 0);
@@ -81,7 +83,7 @@ static void ram_is_no_device(struct ktest *t)
 }
 
 /* A module in a slot comes online before the devices' registers are mapped. */
-static void added_memory_is_no_device(struct ktest *t)
+KTEST(added_memory_is_no_device)
 {
 	const phys_t end = ADDED + 3 * BLOCK_BYTES;
 
@@ -94,6 +96,3 @@ static void added_memory_is_no_device(struct ktest *t)
 	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(end, 0x1000), (uintptr_t)MAPPED);
 	EXPECT_EQ(t, (uintptr_t)arch_map_mmio(RAM_END, 0x1000), (uintptr_t)MAPPED);
 }
-
-KTEST_SUITE(play_mmio, KTEST_QUICK, KTEST(addresses_that_the_cpu_lacks_are_not_mapped),
-    KTEST(ram_is_no_device), KTEST(added_memory_is_no_device));

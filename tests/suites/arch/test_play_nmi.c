@@ -123,7 +123,9 @@ static void begin(unsigned until, unsigned each, unsigned number)
 	ask_others(&area[0]);
 }
 
-static void lines_are_awaited_while_they_come(struct ktest *t)
+KTEST_SUITE(play_nmi, KTEST_QUICK);
+
+KTEST(lines_are_awaited_while_they_come)
 {
 	begin(1, 99 * MS, 30);
 	EXPECT_SAID(t, "invite 2\nNMI to 12\ninvite 0\n");
@@ -136,7 +138,7 @@ static void lines_are_awaited_while_they_come(struct ktest *t)
 	EXPECT(t, !backtrace_cpu);
 }
 
-static void cpu_without_an_answer_is_named(struct ktest *t)
+KTEST(cpu_without_an_answer_is_named)
 {
 	begin(101 * MS, 1, 1);
 	EXPECT_SAID(
@@ -146,7 +148,7 @@ static void cpu_without_an_answer_is_named(struct ktest *t)
 
 #define STORY(how) "CPU 2 (APIC id 18): " how ", NMI in thread some, irqs off\nframes\nstop\n"
 
-static void answer_comes_before_the_lines(struct ktest *t)
+KTEST(answer_comes_before_the_lines)
 {
 	struct trap_frame f = {.rip = 1};
 
@@ -163,6 +165,3 @@ static void answer_comes_before_the_lines(struct ktest *t)
 	EXPECT_SAID(t, STORY("not asked"));
 	EXPECT(t, backtrace_cpu == &area[1]);
 }
-
-KTEST_SUITE(play_nmi, KTEST_QUICK, KTEST(lines_are_awaited_while_they_come),
-    KTEST(cpu_without_an_answer_is_named), KTEST(answer_comes_before_the_lines));

@@ -143,8 +143,10 @@ static void use_stacks(struct ktest *t, unsigned nr)
 
 #define FREED(slot) "unmap " #slot "\ncall\nfree\nfree\nfree\nfree\n"
 
+KTEST_SUITE(play_stack, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* A page is freed after all CPUs have forgotten its address. */
-static void surplus_stacks_are_freed(struct ktest *t)
+KTEST(surplus_stacks_are_freed)
 {
 	begin();
 	use_stacks(t, KEPT);
@@ -159,7 +161,7 @@ static void surplus_stacks_are_freed(struct ktest *t)
 	EXPECT_EQ(t, arch_stack_tables(), 2);
 }
 
-static void stacks_are_kept_while_a_cpu_is_out_of_reach(struct ktest *t)
+KTEST(stacks_are_kept_while_a_cpu_is_out_of_reach)
 {
 	unsigned i;
 
@@ -183,7 +185,7 @@ static void stacks_are_kept_while_a_cpu_is_out_of_reach(struct ktest *t)
 }
 
 /* The CPU dies, or the set of CPUs begins to change, when the stack is unmapped already. */
-static void stack_that_a_cpu_may_reach_is_mapped_again(struct ktest *t)
+KTEST(stack_that_a_cpu_may_reach_is_mapped_again)
 {
 	phys_t page;
 
@@ -206,7 +208,7 @@ static void stack_that_a_cpu_may_reach_is_mapped_again(struct ktest *t)
 	EXPECT(t, !rwsem_is_held(&cpu_hotplug));
 }
 
-static void stack_without_memory_leaves_nothing(struct ktest *t)
+KTEST(stack_without_memory_leaves_nothing)
 {
 	unsigned at;
 
@@ -224,7 +226,3 @@ static void stack_without_memory_leaves_nothing(struct ktest *t)
 		EXPECT_EQ(t, given + (unsigned)arch_stack_pages(), 0);
 	}
 }
-
-KTEST_SUITE(play_stack, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(surplus_stacks_are_freed),
-    KTEST(stacks_are_kept_while_a_cpu_is_out_of_reach),
-    KTEST(stack_that_a_cpu_may_reach_is_mapped_again), KTEST(stack_without_memory_leaves_nothing));

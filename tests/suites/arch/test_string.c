@@ -30,11 +30,13 @@ static unsigned wrong_bytes(void)
 	return wrong;
 }
 
+KTEST_SUITE(string, KTEST_QUICK);
+
 /*
  * Move blocks of all lengths from AT to each place near AT, so that they overlap in both
  * directions.
  */
-static void memmove_keeps_overlapping_bytes(struct ktest *t)
+KTEST(memmove_keeps_overlapping_bytes)
 {
 	unsigned len, to, i;
 
@@ -49,7 +51,7 @@ static void memmove_keeps_overlapping_bytes(struct ktest *t)
 	}
 }
 
-static void memcpy_and_memset_stay_within_their_bounds(struct ktest *t)
+KTEST(memcpy_and_memset_stay_within_their_bounds)
 {
 	static const u8 from[LENGTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4};
 	int byte = 0x7a5; /* only the lowest eight bits count */
@@ -96,7 +98,7 @@ static int sign(int value)
 	return value < 0 ? -1 : value > 0;
 }
 
-static void bytes_and_strings_are_compared_as_unsigned(struct ktest *t)
+KTEST(bytes_and_strings_are_compared_as_unsigned)
 {
 	unsigned i;
 
@@ -107,7 +109,7 @@ static void bytes_and_strings_are_compared_as_unsigned(struct ktest *t)
 	}
 }
 
-static void strings_end_with_0(struct ktest *t)
+KTEST(strings_end_with_0)
 {
 	static const char *const text[] = {"", "1", "22", "four\0more"};
 	static const size_t length[] = {0, 1, 2, 4};
@@ -116,7 +118,3 @@ static void strings_end_with_0(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(text); i++)
 		EXPECT_EQ(t, strlen(text[i]), length[i]);
 }
-
-KTEST_SUITE(string, KTEST_QUICK, KTEST(memmove_keeps_overlapping_bytes),
-    KTEST(memcpy_and_memset_stay_within_their_bounds),
-    KTEST(bytes_and_strings_are_compared_as_unsigned), KTEST(strings_end_with_0));

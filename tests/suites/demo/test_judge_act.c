@@ -108,7 +108,9 @@ static void begin(void)
 	judge.tick = 1000000;
 }
 
-static void at_most_four_cpus_take_part(struct ktest *t)
+KTEST_SUITE(judge_act, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(at_most_four_cpus_take_part)
 {
 	unsigned cpu[ACT_CPUS] = {9, 9, 9, 9};
 
@@ -130,7 +132,7 @@ static void at_most_four_cpus_take_part(struct ktest *t)
 	    "  FAIL: three: error E2BIG\n");
 }
 
-static void cpu_is_held_until_it_is_called(struct ktest *t)
+KTEST(cpu_is_held_until_it_is_called)
 {
 	struct act_hold h = {.cpu = 3, .until_call = true, .linger_ns = 500000000};
 
@@ -152,7 +154,7 @@ static void cpu_is_held_until_it_is_called(struct ktest *t)
 /*
  * The held CPU runs no other thread until the end, so the page that it pushed stays in its cache.
  */
-static void cpu_that_pushed_keeps_the_page(struct ktest *t)
+KTEST(cpu_that_pushed_keeps_the_page)
 {
 	struct act_hold h = {.cpu = 3, .push = 1};
 
@@ -168,7 +170,7 @@ static void cpu_that_pushed_keeps_the_page(struct ktest *t)
 	judge_clear();
 }
 
-static void cpu_without_a_cache_is_not_held(struct ktest *t)
+KTEST(cpu_without_a_cache_is_not_held)
 {
 	struct act_hold h = {.cpu = 3};
 
@@ -244,7 +246,7 @@ static void owner_drain(struct movable_owner *owner)
 #define movable_owner_drain owner_drain
 #include "demo/act_load.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
-static void each_cpu_uses_its_pages(struct ktest *t)
+KTEST(each_cpu_uses_its_pages)
 {
 	static const unsigned cpu[] = {1, 0};
 	struct act_load *load;
@@ -278,7 +280,7 @@ static void each_cpu_uses_its_pages(struct ktest *t)
 	judge_clear();
 }
 
-static void load_without_memory_is_undone(struct ktest *t)
+KTEST(load_without_memory_is_undone)
 {
 	static const unsigned cpu[] = {1, 0};
 	unsigned which;
@@ -292,8 +294,3 @@ static void load_without_memory_is_undone(struct ktest *t)
 		judge_clear();
 	}
 }
-
-KTEST_SUITE(judge_act, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(at_most_four_cpus_take_part),
-    KTEST(cpu_is_held_until_it_is_called), KTEST(cpu_that_pushed_keeps_the_page),
-    KTEST(cpu_without_a_cache_is_not_held), KTEST(each_cpu_uses_its_pages),
-    KTEST(load_without_memory_is_undone));

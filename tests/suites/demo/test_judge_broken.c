@@ -124,7 +124,9 @@ static void begin(void)
 	set(FIRST + 2 * PAGEBLOCK_PAGES + 5, PG_LRU, 1);
 }
 
-static void mapped_page_is_replaced_and_its_program_goes_on(struct ktest *t)
+KTEST_SUITE(judge_broken, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(mapped_page_is_replaced_and_its_program_goes_on)
 {
 	if (!judge_figures(t))
 		return;
@@ -137,7 +139,7 @@ static void mapped_page_is_replaced_and_its_program_goes_on(struct ktest *t)
 	        "  the programs go on: 7 pages verified since, 0 wrong\n[hold 1000][no range]\n");
 }
 
-static void busy_page_is_left_for_another(struct ktest *t)
+KTEST(busy_page_is_left_for_another)
 {
 	if (!judge_figures(t))
 		return;
@@ -173,7 +175,7 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	EXPECT_SAID(t, ACT "  no program has a page mapped in a zone MOVABLE\n[no range]\n");
 }
 
-static void page_released_meanwhile_is_not_replaced(struct ktest *t)
+KTEST(page_released_meanwhile_is_not_replaced)
 {
 	if (!judge_figures(t))
 		return;
@@ -192,7 +194,7 @@ static void page_released_meanwhile_is_not_replaced(struct ktest *t)
 	judge_clear();
 }
 
-static void act_that_is_not_as_claimed_fails(struct ktest *t)
+KTEST(act_that_is_not_as_claimed_fails)
 {
 	unsigned part;
 
@@ -217,7 +219,3 @@ static void act_that_is_not_as_claimed_fails(struct ktest *t)
 	EXPECT(t, act_broken((struct crowd *)&world));
 	judge_clear();
 }
-
-KTEST_SUITE(judge_broken, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(mapped_page_is_replaced_and_its_program_goes_on), KTEST(busy_page_is_left_for_another),
-    KTEST(page_released_meanwhile_is_not_replaced), KTEST(act_that_is_not_as_claimed_fails));

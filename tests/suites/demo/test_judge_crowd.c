@@ -164,9 +164,11 @@ static void begin(void)
 	world.holds = 16;
 }
 
+KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- reports ---- */
 
-static void reports_are_kept_by_the_seed_and_answered_with_stop(struct ktest *t)
+KTEST(reports_are_kept_by_the_seed_and_answered_with_stop)
 {
 	static const u64 said[][4] = {{1, 2, 3, SEED}, {4, 5, 6, SEED + 1}, {7, 8, 9, SEED + 2},
 	    {7, 8, 9, SEED - 1}, {10, 11, 12, SEED + 1}};
@@ -196,7 +198,7 @@ static void reports_are_kept_by_the_seed_and_answered_with_stop(struct ktest *t)
 
 /* ---- from the start to the end ---- */
 
-static void programs_start_hold_and_end(struct ktest *t)
+KTEST(programs_start_hold_and_end)
 {
 	struct crowd *c;
 
@@ -227,7 +229,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
-static void failed_start_is_undone(struct ktest *t)
+KTEST(failed_start_is_undone)
 {
 	begin();
 	world.no_endpoint = true;
@@ -282,7 +284,7 @@ static void failed_start_is_undone(struct ktest *t)
 }
 
 /* The start waits until 28 of 32 pages are held. */
-static void start_waits_until_seven_eighths_are_held(struct ktest *t)
+KTEST(start_waits_until_seven_eighths_are_held)
 {
 	u64 holds;
 
@@ -297,7 +299,7 @@ static void start_waits_until_seven_eighths_are_held(struct ktest *t)
 	}
 }
 
-static void each_bad_end_is_reported(struct ktest *t)
+KTEST(each_bad_end_is_reported)
 {
 	struct crowd *c;
 
@@ -330,8 +332,3 @@ static void each_bad_end_is_reported(struct ktest *t)
 	    "programs: 1 verified 0 pages, 0 wrong; all ended "
 	    "well\nprograms: 2 tasks and 3 threads do not end\n");
 }
-
-KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(reports_are_kept_by_the_seed_and_answered_with_stop), KTEST(programs_start_hold_and_end),
-    KTEST(failed_start_is_undone), KTEST(start_waits_until_seven_eighths_are_held),
-    KTEST(each_bad_end_is_reported));

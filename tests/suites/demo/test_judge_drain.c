@@ -140,7 +140,9 @@ static void begin(unsigned cpus)
 	world.block[1].nr_free = PAGEBLOCK_PAGES;
 }
 
-static void page_in_a_cache_keeps_its_range_until_it_is_drained(struct ktest *t)
+KTEST_SUITE(judge_drain, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(page_in_a_cache_keeps_its_range_until_it_is_drained)
 {
 	if (!judge_figures(t))
 		return;
@@ -160,7 +162,7 @@ static void page_in_a_cache_keeps_its_range_until_it_is_drained(struct ktest *t)
 	judge_clear();
 }
 
-static void only_cpu_drains_itself(struct ktest *t)
+KTEST(only_cpu_drains_itself)
 {
 	if (!judge_figures(t))
 		return;
@@ -171,7 +173,7 @@ static void only_cpu_drains_itself(struct ktest *t)
 	             "in the buddy allocator\n[hold 1200]" TRIED LEFT "[no range]\n");
 }
 
-static void small_machine_is_said(struct ktest *t)
+KTEST(small_machine_is_said)
 {
 	if (!judge_figures(t))
 		return;
@@ -188,7 +190,7 @@ static void small_machine_is_said(struct ktest *t)
 	             "[no range]\n");
 }
 
-static void each_failure_fails_the_act(struct ktest *t)
+KTEST(each_failure_fails_the_act)
 {
 	if (!judge_figures(t))
 		return;
@@ -236,7 +238,7 @@ static void each_failure_fails_the_act(struct ktest *t)
 	judge_clear();
 }
 
-static void act_ends_early_as_asked(struct ktest *t)
+KTEST(act_ends_early_as_asked)
 {
 	if (!judge_figures(t))
 		return;
@@ -245,8 +247,3 @@ static void act_ends_early_as_asked(struct ktest *t)
 	EXPECT(t, act_drain());
 	EXPECT_SAID(t, ACT TAKE "[free on 3][free 256][joined]" CACHED "[no range]\n");
 }
-
-KTEST_SUITE(judge_drain, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(page_in_a_cache_keeps_its_range_until_it_is_drained), KTEST(only_cpu_drains_itself),
-    KTEST(small_machine_is_said), KTEST(each_failure_fails_the_act),
-    KTEST(act_ends_early_as_asked));

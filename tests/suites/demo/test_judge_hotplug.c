@@ -127,7 +127,9 @@ static void begin(unsigned cpus)
 	smp_stats = (struct smp_stats){.ipis = 70};
 }
 
-static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t)
+KTEST_SUITE(judge_hotplug, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(cpus_go_down_and_up_until_the_wanted_number_of_downs)
 {
 	begin(3);
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), 0);
@@ -155,7 +157,7 @@ static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t
 	    "0\nhotplug: PASS\n");
 }
 
-static void progress_is_printed_every_two_seconds(struct ktest *t)
+KTEST(progress_is_printed_every_two_seconds)
 {
 	begin(2);
 	judge.tick = 900000000;
@@ -171,7 +173,7 @@ static void progress_is_printed_every_two_seconds(struct ktest *t)
 	    "0\nhotplug: PASS\n");
 }
 
-static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
+KTEST(ranges_are_offlined_under_each_policy_until_stopped)
 {
 	struct offliner o = {.mem = &kernel_memory};
 
@@ -207,7 +209,7 @@ static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
 	    "hotplug: FAIL: offline round 2: error ETIME, pfn 0x203: page busy; 4 drain rounds\n");
 }
 
-static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
+KTEST(each_failure_is_reported_and_fails_the_soak)
 {
 	static const struct {
 		unsigned at;
@@ -261,7 +263,7 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 	    "standby\n");
 }
 
-static void without_threads_nothing_begins(struct ktest *t)
+KTEST(without_threads_nothing_begins)
 {
 	begin(3);
 	judge.no_job = 1;
@@ -277,7 +279,7 @@ static void without_threads_nothing_begins(struct ktest *t)
 	    "[stress on 3 from 0, seed 6]\nhotplug: FAIL: no threads: all CPUs must be online\n");
 }
 
-static void few_successful_offlines_fail_the_soak(struct ktest *t)
+KTEST(few_successful_offlines_fail_the_soak)
 {
 	unsigned downs;
 
@@ -304,10 +306,3 @@ static void few_successful_offlines_fail_the_soak(struct ktest *t)
 	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range "
 	    "0\nhotplug: PASS\n");
 }
-
-KTEST_SUITE(judge_hotplug, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(cpus_go_down_and_up_until_the_wanted_number_of_downs),
-    KTEST(progress_is_printed_every_two_seconds),
-    KTEST(ranges_are_offlined_under_each_policy_until_stopped),
-    KTEST(each_failure_is_reported_and_fails_the_soak), KTEST(without_threads_nothing_begins),
-    KTEST(few_successful_offlines_fail_the_soak));

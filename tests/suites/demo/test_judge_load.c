@@ -198,9 +198,11 @@ static int say(int (*command)(unsigned n, char **arg), const char *word, const c
 	return command(!!*word + !!*other, arg);
 }
 
+KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- the load ---- */
 
-static void load_continues_with_the_objects_it_has(struct ktest *t)
+KTEST(load_continues_with_the_objects_it_has)
 {
 	begin();
 	world.handles = 70;
@@ -232,7 +234,7 @@ static void load_continues_with_the_objects_it_has(struct ktest *t)
 }
 
 /* One of four accesses writes. */
-static void objects_are_verified_and_written_at_random(struct ktest *t)
+KTEST(objects_are_verified_and_written_at_random)
 {
 	u64 rand = 0x3ff;
 
@@ -246,7 +248,7 @@ static void objects_are_verified_and_written_at_random(struct ktest *t)
 
 /* ---- bursts ---- */
 
-static void a_burst_takes_all_pages_whatever_their_blocks(struct ktest *t)
+KTEST(a_burst_takes_all_pages_whatever_their_blocks)
 {
 	static const unsigned few[] = {37, 37};
 	struct burst b = {.seed = 9};
@@ -274,7 +276,7 @@ static void a_burst_takes_all_pages_whatever_their_blocks(struct ktest *t)
 	EXPECT(t, !b.top);
 }
 
-static void each_damaged_page_is_counted_once(struct ktest *t)
+KTEST(each_damaged_page_is_counted_once)
 {
 	static const unsigned at[] = {0, 170, 341, 511};
 	unsigned order, i;
@@ -295,7 +297,7 @@ static void each_damaged_page_is_counted_once(struct ktest *t)
 	}
 }
 
-static void damage_in_one_burst_of_several_is_reported(struct ktest *t)
+KTEST(damage_in_one_burst_of_several_is_reported)
 {
 	static const unsigned less[] = {PAGES, PAGES / 2, PAGES};
 
@@ -306,9 +308,3 @@ static void damage_in_one_burst_of_several_is_reported(struct ktest *t)
 	EXPECT_EQ(t, say(cmd_burst, "2", "3"), -EUCLEAN);
 	EXPECT_SAID(t, "burst: 3 rounds of 1 MiB used and freed, 1 page damaged\n");
 }
-
-KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(load_continues_with_the_objects_it_has),
-    KTEST(objects_are_verified_and_written_at_random),
-    KTEST(a_burst_takes_all_pages_whatever_their_blocks), KTEST(each_damaged_page_is_counted_once),
-    KTEST(damage_in_one_burst_of_several_is_reported));

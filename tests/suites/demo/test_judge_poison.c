@@ -7,9 +7,11 @@
 #include "tests/host/judge_poison.h"
 #include <quarry/smp.h>
 
+KTEST_SUITE(judge_poison, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- requests ---- */
 
-static void each_answer_is_counted_and_listed(struct ktest *t)
+KTEST(each_answer_is_counted_and_listed)
 {
 	static const struct {
 		int err;
@@ -60,7 +62,7 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 	}
 }
 
-static void unpoisoned_page_leaves_the_list(struct ktest *t)
+KTEST(unpoisoned_page_leaves_the_list)
 {
 	REQUIRE(t, begin_scene());
 	request_back(START);
@@ -98,7 +100,7 @@ static void unpoisoned_page_leaves_the_list(struct ktest *t)
 	scene_end();
 }
 
-static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest *t)
+KTEST(half_of_the_requests_are_soft_and_an_eighth_are_undone)
 {
 	unsigned i;
 
@@ -129,7 +131,7 @@ static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest 
 
 /* ---- the end ---- */
 
-static void flags_list_and_counts_must_agree(struct ktest *t)
+KTEST(flags_list_and_counts_must_agree)
 {
 	REQUIRE(t, begin_scene());
 	request_soft(START);
@@ -181,7 +183,7 @@ static int run_all(unsigned requests)
 	return poison_soak(&pretend, requests, 6);
 }
 
-static void poison_soak_runs_its_steps_in_order(struct ktest *t)
+KTEST(poison_soak_runs_its_steps_in_order)
 {
 	unsigned job;
 
@@ -247,7 +249,7 @@ static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 	EXPECT_SAID(t, "[object of 8]poison: FAIL: no memory for the load\n");
 }
 
-static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
+KTEST(each_failure_is_reported_and_fails_the_soak)
 {
 	begin(2);
 	world.stop_err = -ERANGE; /* too few remote frees are no failure here */
@@ -274,9 +276,3 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 	EXPECT_EQ(t, run_all(1), -EIO);
 	EXPECT_COMPLAINT(t, "poison: FAIL: flagged pages: pfn 0x1: 1\n");
 }
-
-KTEST_SUITE(judge_poison, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(each_answer_is_counted_and_listed), KTEST(unpoisoned_page_leaves_the_list),
-    KTEST(half_of_the_requests_are_soft_and_an_eighth_are_undone),
-    KTEST(flags_list_and_counts_must_agree), KTEST(poison_soak_runs_its_steps_in_order),
-    KTEST(each_failure_is_reported_and_fails_the_soak));

@@ -7,9 +7,11 @@
 #include "tests/host/judge_poison.h"
 #include <quarry/smp.h>
 
+KTEST_SUITE(judge_poison_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- the users ---- */
 
-static void a_page_holds_its_number_at_both_ends(struct ktest *t)
+KTEST(a_page_holds_its_number_at_both_ends)
 {
 	static u64 data[PAGE_SIZE / sizeof(u64)];
 
@@ -42,7 +44,7 @@ static void a_page_holds_its_number_at_both_ends(struct ktest *t)
 	scene_end();
 }
 
-static void pages_are_read_compared_and_written(struct ktest *t)
+KTEST(pages_are_read_compared_and_written)
 {
 	REQUIRE(t, begin_scene());
 	EXPECT_EQ(t, use_page(1, false), 0);
@@ -75,7 +77,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 }
 
 /* A user uses every fourth page, and writes in one of four accesses. */
-static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
+KTEST(user_has_every_fourth_page_and_drops_lost_ones)
 {
 	unsigned i;
 
@@ -113,7 +115,7 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 
 /* ---- CPUs and ranges that change ---- */
 
-static void cpus_go_down_and_up(struct ktest *t)
+KTEST(cpus_go_down_and_up)
 {
 	REQUIRE(t, begin_scene());
 	soak.shaker.rand_cpu = 1;
@@ -148,7 +150,7 @@ static void cpus_go_down_and_up(struct ktest *t)
 	scene_end();
 }
 
-static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
+KTEST(ranges_are_offlined_and_onlined_or_refused)
 {
 	static const int allowed[] = {-ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR};
 	unsigned i;
@@ -199,7 +201,7 @@ static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
 /* ---- the amount of load ---- */
 
 /* The counts of reclaimed and moved pages rise with each reading. */
-static void each_part_of_the_load_is_waited_for(struct ktest *t)
+KTEST(each_part_of_the_load_is_waited_for)
 {
 	struct beside then;
 
@@ -246,8 +248,3 @@ static void each_part_of_the_load_is_waited_for(struct ktest *t)
 	judge.stop = NULL;
 	scene_end();
 }
-
-KTEST_SUITE(judge_poison_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_page_holds_its_number_at_both_ends), KTEST(pages_are_read_compared_and_written),
-    KTEST(user_has_every_fourth_page_and_drops_lost_ones), KTEST(cpus_go_down_and_up),
-    KTEST(ranges_are_offlined_and_onlined_or_refused), KTEST(each_part_of_the_load_is_waited_for));

@@ -188,7 +188,9 @@ static void begin(unsigned cpus)
 	}
 }
 
-static void each_policy_meets_the_same_fault(struct ktest *t)
+KTEST_SUITE(judge_policies, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(each_policy_meets_the_same_fault)
 {
 	if (!judge_figures(t))
 		return;
@@ -217,7 +219,7 @@ static void each_policy_meets_the_same_fault(struct ktest *t)
  * Pauses for the viewer are not in the times, and allocations of CPUs that use other zones are not
  * in the hits.
  */
-static void figures_are_of_the_zone_alone(struct ktest *t)
+KTEST(figures_are_of_the_zone_alone)
 {
 	if (!judge_figures(t))
 		return;
@@ -246,7 +248,7 @@ static void figures_are_of_the_zone_alone(struct ktest *t)
 	judge_clear();
 }
 
-static void range_fits_the_machine(struct ktest *t)
+KTEST(range_fits_the_machine)
 {
 	if (!judge_figures(t))
 		return;
@@ -279,7 +281,7 @@ static void range_fits_the_machine(struct ktest *t)
 	judge_clear();
 }
 
-static void only_cpu_is_not_held(struct ktest *t)
+KTEST(only_cpu_is_not_held)
 {
 	if (!judge_figures(t))
 		return;
@@ -300,7 +302,7 @@ static void only_cpu_is_not_held(struct ktest *t)
 	judge_clear();
 }
 
-static void figures_must_differ(struct ktest *t)
+KTEST(figures_must_differ)
 {
 	unsigned part;
 
@@ -321,7 +323,7 @@ static void figures_must_differ(struct ktest *t)
 	}
 }
 
-static void each_failure_ends_the_act(struct ktest *t)
+KTEST(each_failure_ends_the_act)
 {
 	unsigned part;
 
@@ -361,7 +363,7 @@ static void each_failure_ends_the_act(struct ktest *t)
 	judge_clear();
 }
 
-static void act_ends_early_as_asked(struct ktest *t)
+KTEST(act_ends_early_as_asked)
 {
 	if (!judge_figures(t))
 		return;
@@ -372,8 +374,3 @@ static void act_ends_early_as_asked(struct ktest *t)
 	EXPECT_EQ(t, judge_times("differ") + judge_times("drains again"), 0);
 	judge_clear();
 }
-
-KTEST_SUITE(judge_policies, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(each_policy_meets_the_same_fault), KTEST(figures_are_of_the_zone_alone),
-    KTEST(range_fits_the_machine), KTEST(only_cpu_is_not_held), KTEST(figures_must_differ),
-    KTEST(each_failure_ends_the_act), KTEST(act_ends_early_as_asked));

@@ -179,7 +179,9 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	pretend.zones[NR_ZONE_KINDS].lru[LRU_INACTIVE].nr = 752;
 }
 
-static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
+KTEST_SUITE(judge_programs, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(fullest_range_is_offlined_under_each_policy)
 {
 	begin(MIB(4000), MIB(200), MIB(300));
 	world.blocks = 3;
@@ -222,7 +224,7 @@ static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 }
 
 /* The range is at most half of the largest zone MOVABLE; programs hold 3/4 of these zones. */
-static void the_range_fits_the_machine(struct ktest *t)
+KTEST(the_range_fits_the_machine)
 {
 	static const struct {
 		unsigned long first, second, range, each;
@@ -253,7 +255,7 @@ static void the_range_fits_the_machine(struct ktest *t)
 /*
  * A round needs faults between the isolation and the commit. It waits for them, but not for ever.
  */
-static void a_round_without_faults_does_not_count(struct ktest *t)
+KTEST(a_round_without_faults_does_not_count)
 {
 	begin(0, MIB(256), 0);
 	judge.quiet = true;
@@ -279,7 +281,7 @@ static void a_round_without_faults_does_not_count(struct ktest *t)
 	    "allocated\n");
 }
 
-static void each_failure_fails_the_run(struct ktest *t)
+KTEST(each_failure_fails_the_run)
 {
 	unsigned part;
 
@@ -339,7 +341,7 @@ static void each_failure_fails_the_run(struct ktest *t)
 	    "programs: FAIL: word at 0x5: 0x6, should be 0x7\n-5\n");
 }
 
-static void programs_need_the_stress_program(struct ktest *t)
+KTEST(programs_need_the_stress_program)
 {
 	begin(0, 0, 0);
 	EXPECT(t, programs_are_there());
@@ -361,7 +363,7 @@ static void programs_need_the_stress_program(struct ktest *t)
 	"[online 32768 at 0x200]\n"                                                                \
 	"say: the range is online again\n"
 
-static void range_is_held_offline_under_programs(struct ktest *t)
+KTEST(range_is_held_offline_under_programs)
 {
 	begin(MIB(4000), MIB(256), 0);
 	EXPECT(t, act_programs(6));
@@ -379,7 +381,7 @@ static void range_is_held_offline_under_programs(struct ktest *t)
 }
 
 /* The act waits until seven eighths of the programs' pages are mapped, in whatever zone. */
-static void act_begins_when_enough_is_mapped(struct ktest *t)
+KTEST(act_begins_when_enough_is_mapped)
 {
 	begin(MIB(4000), MIB(256), MIB(256));
 	judge.quiet = true;
@@ -407,7 +409,7 @@ static void act_begins_when_enough_is_mapped(struct ktest *t)
 	judge_clear();
 }
 
-static void acts_without_programs_or_memory_are_left_out(struct ktest *t)
+KTEST(acts_without_programs_or_memory_are_left_out)
 {
 	begin(MIB(4000), MIB(256), 0);
 	world.no_file = true;
@@ -421,7 +423,7 @@ static void acts_without_programs_or_memory_are_left_out(struct ktest *t)
 	judge_clear();
 }
 
-static void each_failure_fails_the_act(struct ktest *t)
+KTEST(each_failure_fails_the_act)
 {
 	unsigned part;
 
@@ -447,7 +449,7 @@ static void each_failure_fails_the_act(struct ktest *t)
 	}
 }
 
-static void act_is_left_with_all_online(struct ktest *t)
+KTEST(act_is_left_with_all_online)
 {
 	/* The act ends while its pages leave: the offline is cancelled. */
 	begin(MIB(4000), MIB(256), 0);
@@ -462,10 +464,3 @@ static void act_is_left_with_all_online(struct ktest *t)
 	EXPECT_EQ(t, judge_times("[break]") + judge_times("FAIL"), 0);
 	judge_clear();
 }
-
-KTEST_SUITE(judge_programs, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(fullest_range_is_offlined_under_each_policy), KTEST(the_range_fits_the_machine),
-    KTEST(a_round_without_faults_does_not_count), KTEST(each_failure_fails_the_run),
-    KTEST(programs_need_the_stress_program), KTEST(range_is_held_offline_under_programs),
-    KTEST(act_begins_when_enough_is_mapped), KTEST(acts_without_programs_or_memory_are_left_out),
-    KTEST(each_failure_fails_the_act), KTEST(act_is_left_with_all_online));

@@ -152,7 +152,9 @@ static int one_round(enum iso_policy policy, u64 *ops)
 	return offline_round(&pretend, &opts, &res, ops);
 }
 
-static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
+KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus)
 {
 	static const struct {
 		u64 each[2];
@@ -189,7 +191,7 @@ static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
 	EXPECT_EQ(t, ops, 0);
 }
 
-static void round_makes_one_drain_and_returns_the_error(struct ktest *t)
+KTEST(round_makes_one_drain_and_returns_the_error)
 {
 	u64 ops;
 
@@ -212,7 +214,7 @@ static void round_makes_one_drain_and_returns_the_error(struct ktest *t)
 
 /* ---- the soak ---- */
 
-static void progress_is_printed_every_two_seconds(struct ktest *t)
+KTEST(progress_is_printed_every_two_seconds)
 {
 	judge_clear();
 	begin();
@@ -226,7 +228,7 @@ static void progress_is_printed_every_two_seconds(struct ktest *t)
 }
 
 /* In ten rounds pages must have been moved, and freed into isolated pageblocks. */
-static void rounds_that_move_nothing_fail(struct ktest *t)
+KTEST(rounds_that_move_nothing_fail)
 {
 	unsigned part;
 
@@ -272,7 +274,7 @@ static const char *const failures[] = {
     FAILS_EARLY("redrain round 1: error EINVAL, pfn 0x5: pinned page; 1 drain rounds"),
 };
 
-static void each_failure_fails_the_run(struct ktest *t)
+KTEST(each_failure_fails_the_run)
 {
 	unsigned part;
 
@@ -294,9 +296,3 @@ static void each_failure_fails_the_run(struct ktest *t)
 		EXPECT_SAID(t, failures[part]);
 	}
 }
-
-KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus),
-    KTEST(round_makes_one_drain_and_returns_the_error),
-    KTEST(progress_is_printed_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
-    KTEST(each_failure_fails_the_run));

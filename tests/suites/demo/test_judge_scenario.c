@@ -163,7 +163,9 @@ static void begin(const char *name, const char *value, const char *more, const c
 	world.value[1] = then;
 }
 
-static void first_requested_scenario_runs(struct ktest *t)
+KTEST_SUITE(judge_scenario, KTEST_QUICK);
+
+KTEST(first_requested_scenario_runs)
 {
 	static const struct {
 		const char *name, *value, *said;
@@ -188,7 +190,7 @@ static void first_requested_scenario_runs(struct ktest *t)
 	EXPECT_SAID(t, "[precise 7, seed 6]");
 }
 
-static void tour_runs_by_default(struct ktest *t)
+KTEST(tour_runs_by_default)
 {
 	static const char *const counts[] = {"programs", "poison", "hotplug", "rounds"};
 	unsigned i;
@@ -211,7 +213,7 @@ static void tour_runs_by_default(struct ktest *t)
 	EXPECT(t, !demo_run(6));
 }
 
-static void program_runs_after_the_scenario(struct ktest *t)
+KTEST(program_runs_after_the_scenario)
 {
 	begin("user", "init", NULL, NULL);
 	EXPECT(t, demo_run(6));
@@ -233,7 +235,7 @@ static void program_runs_after_the_scenario(struct ktest *t)
 }
 
 /* The script runs whatever happened before, and its failure fails the run. */
-static void the_script_is_last(struct ktest *t)
+KTEST(the_script_is_last)
 {
 	begin("script", "good", "user", "bad");
 	EXPECT(t, !demo_run(6));
@@ -245,6 +247,3 @@ static void the_script_is_last(struct ktest *t)
 	EXPECT(t, !demo_run(6));
 	EXPECT_SAID(t, "[tour 0, seed 6][script bad, seed 6]");
 }
-
-KTEST_SUITE(judge_scenario, KTEST_QUICK, KTEST(first_requested_scenario_runs),
-    KTEST(the_script_is_last), KTEST(tour_runs_by_default), KTEST(program_runs_after_the_scenario));

@@ -164,7 +164,9 @@ static void hold(const char *keys)
 	live_offline(NULL);
 }
 
-static void lines_begin_at_the_next_output(struct ktest *t)
+KTEST_SUITE(judge_screen, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(lines_begin_at_the_next_output)
 {
 	static const char *const keys[] = {"l", SIZE(20, 60), " |l"};
 	static const struct live_policy row = {.rounds = 1, .ipis = 2, .hit_rate = 3, .ms = 4};
@@ -209,7 +211,7 @@ static void lines_begin_at_the_next_output(struct ktest *t)
 	judge_clear();
 }
 
-static void a_new_size_counts_whatever_key_follows(struct ktest *t)
+KTEST(a_new_size_counts_whatever_key_follows)
 {
 	begin(t);
 	hold(SIZE(30, 100) " \t");
@@ -225,7 +227,7 @@ static void a_new_size_counts_whatever_key_follows(struct ktest *t)
 	EXPECT_SAID(t, "[open][draws][draws][erase][joined][joined][close]");
 }
 
-static void the_prompt_follows_though_lines_are_printed(struct ktest *t)
+KTEST(the_prompt_follows_though_lines_are_printed)
 {
 	begin(t);
 	EXPECT(t, !live_quit());
@@ -238,7 +240,7 @@ static void the_prompt_follows_though_lines_are_printed(struct ktest *t)
 	judge_clear();
 }
 
-static void a_drawing_thread_is_not_preempted_with_the_lock(struct ktest *t)
+KTEST(a_drawing_thread_is_not_preempted_with_the_lock)
 {
 	begin(t);
 	live_draw();
@@ -246,8 +248,3 @@ static void a_drawing_thread_is_not_preempted_with_the_lock(struct ktest *t)
 	live_stop();
 	judge_clear();
 }
-
-KTEST_SUITE(judge_screen, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(lines_begin_at_the_next_output),
-    KTEST(a_new_size_counts_whatever_key_follows),
-    KTEST(the_prompt_follows_though_lines_are_printed),
-    KTEST(a_drawing_thread_is_not_preempted_with_the_lock));

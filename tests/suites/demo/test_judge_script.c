@@ -78,7 +78,9 @@ static bool run(const char *text)
 	return run_bytes(text, strlen(text));
 }
 
-static void each_line_is_carried_out(struct ktest *t)
+KTEST_SUITE(judge_script, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(each_line_is_carried_out)
 {
 	EXPECT(t, run("mem\nzone 1 2\n"));
 	EXPECT_SAID(t, "> mem\n[mem]> zone 1 2\n[zone 1 2]script: 2 commands done\n");
@@ -96,7 +98,7 @@ static void each_line_is_carried_out(struct ktest *t)
 	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");
 }
 
-static void the_first_failure_ends_it(struct ktest *t)
+KTEST(the_first_failure_ends_it)
 {
 	EXPECT(t, !run("mem\n\n# x\nbad 1 2\nzone\n"));
 	EXPECT_SAID(t, "> mem\n[mem]> bad 1 2\n[bad 1 2]script: line 4: bad 1 2: failed\n");
@@ -115,13 +117,13 @@ static void the_first_failure_ends_it(struct ktest *t)
 	EXPECT_SAID(t, "> mem\nscript: line 1: mem: failed\n");
 }
 
-static void halt_ends_it_without_failure(struct ktest *t)
+KTEST(halt_ends_it_without_failure)
 {
 	EXPECT(t, run("mem\nhalt\nbad\n"));
 	EXPECT_SAID(t, "> mem\n[mem]> halt\n[halt]script: 2 commands done\n");
 }
 
-static void a_line_has_a_limit(struct ktest *t)
+KTEST(a_line_has_a_limit)
 {
 	char text[LINE_MAX + 8];
 
@@ -134,7 +136,7 @@ static void a_line_has_a_limit(struct ktest *t)
 	EXPECT_SAID(t, "script: line 1: longer than 119 bytes: failed\n");
 }
 
-static void without_a_module_of_its_name_it_fails(struct ktest *t)
+KTEST(without_a_module_of_its_name_it_fails)
 {
 	run("mem");
 	judge_clear();
@@ -151,7 +153,3 @@ static void without_a_module_of_its_name_it_fails(struct ktest *t)
 	world.name = NULL;
 	EXPECT(t, !script_run(6));
 }
-
-KTEST_SUITE(judge_script, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_line_is_carried_out),
-    KTEST(the_first_failure_ends_it), KTEST(halt_ends_it_without_failure),
-    KTEST(a_line_has_a_limit), KTEST(without_a_module_of_its_name_it_fails));

@@ -63,7 +63,9 @@ static void begin(void)
 	pretend = (struct memory){.memmap = world.map, .backed = true};
 }
 
-static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
+KTEST_SUITE(judge_stress, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(each_page_of_a_block_has_words_of_its_own)
 {
 	struct page *page = world.map;
 	unsigned i;
@@ -92,7 +94,7 @@ static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
 }
 
 /* All threads together use a quarter of what is free outside zone MOVABLE. */
-static void blocks_are_taken_within_the_budget(struct ktest *t)
+KTEST(blocks_are_taken_within_the_budget)
 {
 	struct stress load = {.mem = &pretend};
 	struct stress_thread me = {.s = &load, .ops = 1};
@@ -113,7 +115,7 @@ static void blocks_are_taken_within_the_budget(struct ktest *t)
 	EXPECT(t, me.failed == 1 && !me.pages && !me.bare[0]);
 }
 
-static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
+KTEST(too_few_remote_frees_and_damage_are_errors)
 {
 	static const struct {
 		unsigned nr;
@@ -136,7 +138,7 @@ static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
 	}
 }
 
-static void threads_start_on_their_cpus_or_elsewhere(struct ktest *t)
+KTEST(threads_start_on_their_cpus_or_elsewhere)
 {
 	struct stress_report r;
 	unsigned i;
@@ -157,8 +159,3 @@ static void threads_start_on_their_cpus_or_elsewhere(struct ktest *t)
 	EXPECT(t, !stress_start(&pretend, 2, 2, 6));
 	EXPECT_SAID(t, "[stress on -1][no stress on -1][stress joined]\n");
 }
-
-KTEST_SUITE(judge_stress, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(each_page_of_a_block_has_words_of_its_own), KTEST(blocks_are_taken_within_the_budget),
-    KTEST(too_few_remote_frees_and_damage_are_errors),
-    KTEST(threads_start_on_their_cpus_or_elsewhere));

@@ -78,7 +78,9 @@ static void begin(void)
 	smp_stats = (struct smp_stats){.calls = 11, .ipis = 1};
 }
 
-static void acts_are_shown_in_order(struct ktest *t)
+KTEST_SUITE(judge_tour, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(acts_are_shown_in_order)
 {
 	begin();
 	EXPECT(t, tour(6));
@@ -90,7 +92,7 @@ static void acts_are_shown_in_order(struct ktest *t)
 	    t, "[trace?][trace][drain][policies, seed 6][programs, seed 6][check]\n" SOUND COUNTS);
 }
 
-static void tour_ends_early_as_asked(struct ktest *t)
+KTEST(tour_ends_early_as_asked)
 {
 	begin();
 	live.quits = 1;
@@ -107,7 +109,7 @@ static void tour_ends_early_as_asked(struct ktest *t)
 	    "[trace?][drain][policies, seed 6][programs, seed 6]" EARLY "[check]\n" SOUND COUNTS);
 }
 
-static void all_acts_are_shown_despite_a_failure(struct ktest *t)
+KTEST(all_acts_are_shown_despite_a_failure)
 {
 	unsigned part;
 
@@ -134,6 +136,3 @@ static void all_acts_are_shown_despite_a_failure(struct ktest *t)
 		judge_clear();
 	}
 }
-
-KTEST_SUITE(judge_tour, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(acts_are_shown_in_order),
-    KTEST(tour_ends_early_as_asked), KTEST(all_acts_are_shown_despite_a_failure));

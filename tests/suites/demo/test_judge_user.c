@@ -142,9 +142,11 @@ static void begin(struct shaker *s, unsigned cpus, unsigned sleeps)
 	judge.sleeps = sleeps;
 }
 
+KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- changes of CPUs and memory ---- */
 
-static void online_cpus_go_down_and_come_back(struct ktest *t)
+KTEST(online_cpus_go_down_and_come_back)
 {
 	struct shaker s;
 
@@ -175,7 +177,7 @@ static void online_cpus_go_down_and_come_back(struct ktest *t)
 	EXPECT(t, !s.ups && s.failed == 1);
 }
 
-static void offlined_ranges_come_back_or_are_refused(struct ktest *t)
+KTEST(offlined_ranges_come_back_or_are_refused)
 {
 	static const int errors[] = {0, -ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR, -EIO};
 	struct shaker s;
@@ -211,7 +213,7 @@ static void offlined_ranges_come_back_or_are_refused(struct ktest *t)
 
 /* ---- rounds ---- */
 
-static void each_round_is_between_two_rests(struct ktest *t)
+KTEST(each_round_is_between_two_rests)
 {
 	begin(NULL, 3, 0);
 	judge.managed[0] = judge.managed[1] = judge.managed[2] = judge.managed[3] = 900;
@@ -235,7 +237,7 @@ static void each_round_is_between_two_rests(struct ktest *t)
 	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
 }
 
-static void pages_in_transit_are_waited_for(struct ktest *t)
+KTEST(pages_in_transit_are_waited_for)
 {
 	static const unsigned long later[] = {500, 498, 499, 500}, never[] = {500, 499};
 
@@ -284,7 +286,7 @@ static void expect_fails(struct ktest *t, const char *want, int line)
 	"61 dropped, 62 killed\n"
 
 /* After a round that failed the soak fails, though a later round may be good. */
-static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
+KTEST(each_failure_is_reported_and_fails_the_soak)
 {
 	unsigned job;
 
@@ -354,7 +356,3 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 		               "[trim][drain][check]\n" FAILED_ONE);
 	}
 }
-
-KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(online_cpus_go_down_and_come_back),
-    KTEST(offlined_ranges_come_back_or_are_refused), KTEST(each_round_is_between_two_rests),
-    KTEST(pages_in_transit_are_waited_for), KTEST(each_failure_is_reported_and_fails_the_soak));

@@ -150,9 +150,11 @@ static bool is(const char *left, const char *right)
 		EXPECT(t, is(left, right));                                                        \
 	} while (0)
 
+KTEST_SUITE(line_edit, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- keys ---- */
 
-static void typed_bytes_are_shown(struct ktest *t)
+KTEST(typed_bytes_are_shown)
 {
 	EXPECT_KEYS(t, "", "", "");
 	EXPECT_KEYS(t, "mem 12~!", "mem 12~!", "");
@@ -170,7 +172,7 @@ static void typed_bytes_are_shown(struct ktest *t)
 	EXPECT(t, !strcmp(tty.e.text, "mem"));
 }
 
-static void the_cursor_moves_within_the_line(struct ktest *t)
+KTEST(the_cursor_moves_within_the_line)
 {
 	EXPECT_KEYS(t, "abc\033[D", "ab", "c");
 	EXPECT_KEYS(t, "abc\033[D\033[D\033[D\033[D", "", "abc");
@@ -190,7 +192,7 @@ static void the_cursor_moves_within_the_line(struct ktest *t)
 	EXPECT_KEYS(t, "abc\033[1;5D", "ab", "c");
 }
 
-static void bytes_are_taken_away(struct ktest *t)
+KTEST(bytes_are_taken_away)
 {
 	EXPECT_KEYS(t, "abc\b", "ab", "");
 	EXPECT_KEYS(t, "abc\x7f\x7f", "a", "");
@@ -210,7 +212,7 @@ static void bytes_are_taken_away(struct ktest *t)
 	EXPECT_KEYS(t, "offline 12\033[D\x17", "offline ", "2");
 }
 
-static void the_line_ends_before_its_limit(struct ktest *t)
+KTEST(the_line_ends_before_its_limit)
 {
 	char full[LINE_MAX + 10];
 	unsigned i;
@@ -236,7 +238,7 @@ static void the_line_ends_before_its_limit(struct ktest *t)
 	EXPECT_EQ(t, strlen(tty.e.text), LINE_MAX - 1);
 }
 
-static void unknown_sequences_are_never_typed(struct ktest *t)
+KTEST(unknown_sequences_are_never_typed)
 {
 	static const char *const sequences[] = {"\033[2~", "\033[5~", "\033[15~", "\033OP",
 	    "\033[24;80R", "\033[?1;2c", "\033[<0;3;4M", "\033[200~", "\033x", "\033[ q",
@@ -269,7 +271,7 @@ static void unknown_sequences_are_never_typed(struct ktest *t)
 }
 
 /* The terminal shows the line after each key of any kind, and after bytes that are no keys. */
-static void random_keys_leave_no_garbage(struct ktest *t)
+KTEST(random_keys_leave_no_garbage)
 {
 	static const char *const keys[] = {"\033[A", "\033[B", "\033[C", "\033[D", "\033[H",
 	    "\033[F", "\033[3~", "\033[1~", "\033[4~", "\033OP", "\033OH", "\033[[A", "\033[15~",
@@ -301,7 +303,7 @@ static void random_keys_leave_no_garbage(struct ktest *t)
 	}
 }
 
-static void control_d_ends_only_an_empty_line(struct ktest *t)
+KTEST(control_d_ends_only_an_empty_line)
 {
 	begin();
 	EXPECT_EQ(t, type("\x04"), LINE_END);
@@ -309,7 +311,7 @@ static void control_d_ends_only_an_empty_line(struct ktest *t)
 	EXPECT_EQ(t, type("\b\x04"), LINE_END);
 }
 
-static void control_l_draws_on_a_clear_screen(struct ktest *t)
+KTEST(control_l_draws_on_a_clear_screen)
 {
 	EXPECT_KEYS(t, "abc\033[D\x0c", "ab", "c");
 	EXPECT(t, tty.cleared == 1 && !strcmp(tty.row, PROMPT "abc"));
@@ -326,7 +328,7 @@ static void enter(const char *line)
 	type("\r");
 }
 
-static void earlier_lines_come_back(struct ktest *t)
+KTEST(earlier_lines_come_back)
 {
 	begin();
 	EXPECT_EQ(t, type("\033[A\033[B"), LINE_GOES_ON);
@@ -353,7 +355,7 @@ static void earlier_lines_come_back(struct ktest *t)
 	EXPECT(t, is("two", ""));
 }
 
-static void the_line_being_typed_is_kept_meanwhile(struct ktest *t)
+KTEST(the_line_being_typed_is_kept_meanwhile)
 {
 	begin();
 	enter("one");
@@ -370,7 +372,7 @@ static void the_line_being_typed_is_kept_meanwhile(struct ktest *t)
 	EXPECT(t, is("", ""));
 }
 
-static void the_oldest_line_is_forgotten_first(struct ktest *t)
+KTEST(the_oldest_line_is_forgotten_first)
 {
 	char line[8];
 	unsigned i;
@@ -389,18 +391,13 @@ static void the_oldest_line_is_forgotten_first(struct ktest *t)
 	EXPECT(t, is("n18", ""));
 }
 
-KTEST_SUITE(line_edit, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(typed_bytes_are_shown),
-    KTEST(the_cursor_moves_within_the_line), KTEST(bytes_are_taken_away),
-    KTEST(the_line_ends_before_its_limit), KTEST(unknown_sequences_are_never_typed),
-    KTEST(random_keys_leave_no_garbage), KTEST(control_d_ends_only_an_empty_line),
-    KTEST(control_l_draws_on_a_clear_screen), KTEST(earlier_lines_come_back),
-    KTEST(the_line_being_typed_is_kept_meanwhile), KTEST(the_oldest_line_is_forgotten_first));
-
 /* ---- completion ---- */
 
 static const char *const few[] = {"offline", "online", "policy", NULL};
 
-static void a_word_that_is_alone_is_completed(struct ktest *t)
+KTEST_SUITE(line_complete, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(a_word_that_is_alone_is_completed)
 {
 	begin();
 	tty.words = few;
@@ -424,7 +421,7 @@ static void a_word_that_is_alone_is_completed(struct ktest *t)
 	EXPECT(t, is("policy", "x"));
 }
 
-static void what_all_words_have_in_common_is_added(struct ktest *t)
+KTEST(what_all_words_have_in_common_is_added)
 {
 	static const char *const same[] = {"lock", "lock_order", "lockdown*", NULL};
 	static const char *const open[] = {"lock*", NULL};
@@ -444,7 +441,7 @@ static void what_all_words_have_in_common_is_added(struct ktest *t)
 	EXPECT(t, is("z", "") && !tty.above_len);
 }
 
-static void the_second_tab_lists_the_words(struct ktest *t)
+KTEST(the_second_tab_lists_the_words)
 {
 	begin();
 	tty.words = few;
@@ -457,7 +454,7 @@ static void the_second_tab_lists_the_words(struct ktest *t)
 	EXPECT(t, !strcmp(tty.above, "> o\noffline  online\n"));
 }
 
-static void a_long_list_has_rows_of_80_columns(struct ktest *t)
+KTEST(a_long_list_has_rows_of_80_columns)
 {
 	static char text[40][24];
 	const char *list[41] = {NULL};
@@ -481,7 +478,7 @@ static void a_long_list_has_rows_of_80_columns(struct ktest *t)
 		EXPECT(t, strlen(tty.above) > 0);
 }
 
-static void words_that_cannot_fit_are_not_offered(struct ktest *t)
+KTEST(words_that_cannot_fit_are_not_offered)
 {
 	static char huge[LINE_MAX + 9];
 	static const char *const list[] = {huge, "hush", NULL};
@@ -492,8 +489,3 @@ static void words_that_cannot_fit_are_not_offered(struct ktest *t)
 	EXPECT_EQ(t, type("h\t"), LINE_GOES_ON);
 	EXPECT(t, is("hush ", ""));
 }
-
-KTEST_SUITE(line_complete, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_word_that_is_alone_is_completed), KTEST(what_all_words_have_in_common_is_added),
-    KTEST(the_second_tab_lists_the_words), KTEST(a_long_list_has_rows_of_80_columns),
-    KTEST(words_that_cannot_fit_are_not_offered));

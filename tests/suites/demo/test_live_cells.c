@@ -82,7 +82,9 @@ static void make_huge(unsigned nodes)
 		set_kind(&huge_blocks[i], &kinds[i < LOW]);
 }
 
-static void each_pageblock_has_a_letter(struct ktest *t)
+KTEST_SUITE(live_cells, KTEST_QUICK);
+
+KTEST(each_pageblock_has_a_letter)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 24));
 	struct pageblock saved[ARRAY_SIZE(kinds)];
@@ -114,7 +116,7 @@ static void each_pageblock_has_a_letter(struct ktest *t)
 }
 
 /* The map has at most the given rows. A cell has as few pageblocks as that allows. */
-static void rows_are_filled_before_cells_grow(struct ktest *t)
+KTEST(rows_are_filled_before_cells_grow)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 32));
 	unsigned rows;
@@ -130,7 +132,7 @@ static void rows_are_filled_before_cells_grow(struct ktest *t)
 	EXPECT_EQ(t, map.row[4].start, BLOCK(32));
 }
 
-static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
+KTEST(a_tebibyte_of_eight_nodes_fits)
 {
 	unsigned long each = HUGE / 8;
 	unsigned i, n = 0;
@@ -170,7 +172,7 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 }
 
 /* The hole under 4 GiB makes no row of blanks. */
-static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
+KTEST(around_a_page_each_pageblock_has_a_cell)
 {
 	pfn_t focus = BLOCK(HOLE_END + 70000) + 5;
 	unsigned long row;
@@ -203,7 +205,7 @@ static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
 	EXPECT(t, !map.focused);
 }
 
-static void holes_of_a_row_are_left_out(struct ktest *t)
+KTEST(holes_of_a_row_are_left_out)
 {
 	unsigned r, i;
 
@@ -223,7 +225,7 @@ static void holes_of_a_row_are_left_out(struct ktest *t)
 	EXPECT_EQ(t, map.cell_blocks, 64);
 }
 
-static void steps_count_what_has_happened(struct ktest *t)
+KTEST(steps_count_what_has_happened)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct pfn_range range = {BLOCK(9), BLOCK(13)};
@@ -246,7 +248,7 @@ static void steps_count_what_has_happened(struct ktest *t)
 	memcpy(pageblock_of(mem, 0), saved, sizeof(saved));
 }
 
-static void caches_are_read_with_their_rates(struct ktest *t)
+KTEST(caches_are_read_with_their_rates)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct live_cpu c = {0};
@@ -283,8 +285,3 @@ static void caches_are_read_with_their_rates(struct ktest *t)
 	EXPECT_EQ(t, c.given, i);
 	EXPECT(t, c.asked_until > 5);
 }
-
-KTEST_SUITE(live_cells, KTEST_QUICK, KTEST(each_pageblock_has_a_letter),
-    KTEST(rows_are_filled_before_cells_grow), KTEST(a_tebibyte_of_eight_nodes_fits),
-    KTEST(around_a_page_each_pageblock_has_a_cell), KTEST(holes_of_a_row_are_left_out),
-    KTEST(steps_count_what_has_happened), KTEST(caches_are_read_with_their_rates));

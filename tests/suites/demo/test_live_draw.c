@@ -162,7 +162,9 @@ static void small_view(void)
 		cpus[i] = (struct live_cpu){.online = true, .fill = 51, .capacity = 64, .hits = 95};
 }
 
-static void a_frame_says_all_in_words(struct ktest *t)
+KTEST_SUITE(live_draw, KTEST_QUICK);
+
+KTEST(a_frame_says_all_in_words)
 {
 	unsigned row;
 
@@ -224,7 +226,7 @@ static void a_frame_says_all_in_words(struct ktest *t)
 	expect_row(t, 8, " 1 isolate [2/8] > 2 drain > 3 move > 4 offline");
 }
 
-static void selftests_are_one_bar(struct ktest *t)
+KTEST(selftests_are_one_bar)
 {
 	small_view();
 	view.tests = 478;
@@ -248,7 +250,7 @@ static void selftests_are_one_bar(struct ktest *t)
 	expect_row(t, 0, "QUARRY  4 CPUs - 2 nodes - 1010 MiB - selftests 0/478 not ok");
 }
 
-static void many_cpus_are_a_digit_each(struct ktest *t)
+KTEST(many_cpus_are_a_digit_each)
 {
 	unsigned i;
 
@@ -293,7 +295,7 @@ static void many_cpus_are_a_digit_each(struct ktest *t)
 	    "cpu17 cache [##........] 17/64 hit -");
 }
 
-static void small_terminals_get_no_screen(struct ktest *t)
+KTEST(small_terminals_get_no_screen)
 {
 	live_frame_init(&frame, 100, 30);
 	EXPECT_EQ(t, live_frame_init(&frame, 79, 24), -EINVAL);
@@ -320,7 +322,7 @@ static void change(struct live_frame *f, u64 *seed)
 	}
 }
 
-static void a_terminal_follows_every_change(struct ktest *t)
+KTEST(a_terminal_follows_every_change)
 {
 	static const unsigned sizes[][2] = {{80, 24}, {120, 40}, {LIVE_MAX_COLS, LIVE_MAX_ROWS}};
 	u64 seed = t->seed;
@@ -343,7 +345,7 @@ static void a_terminal_follows_every_change(struct ktest *t)
 }
 
 /* A change larger than a frame's bytes is sent in several frames, row by row. */
-static void the_line_gets_no_more_than_it_carries(struct ktest *t)
+KTEST(the_line_gets_no_more_than_it_carries)
 {
 	struct live_pen pen = fresh_pen(true);
 	u64 seed = t->seed;
@@ -378,7 +380,7 @@ static void the_line_gets_no_more_than_it_carries(struct ktest *t)
 }
 
 /* A whole frame takes few bytes, and so does a usual change of it. */
-static void frames_are_short(struct ktest *t)
+KTEST(frames_are_short)
 {
 	struct live_pen pen = fresh_pen(true);
 	unsigned i;
@@ -410,7 +412,7 @@ static void frames_are_short(struct ktest *t)
 
 /* ---- input ---- */
 
-static void answers_and_keys_are_told_apart(struct ktest *t)
+KTEST(answers_and_keys_are_told_apart)
 {
 	static const char bytes[] =
 	    "a\033[24;80R "
@@ -433,8 +435,3 @@ static void answers_and_keys_are_told_apart(struct ktest *t)
 	if (strcmp(have, "aS ..qS..s..b\033S") != 0)
 		ktest_fail(t, __FILE__, __LINE__, "read %s", have);
 }
-
-KTEST_SUITE(live_draw, KTEST_QUICK, KTEST(a_frame_says_all_in_words), KTEST(selftests_are_one_bar),
-    KTEST(many_cpus_are_a_digit_each), KTEST(small_terminals_get_no_screen),
-    KTEST(a_terminal_follows_every_change), KTEST(the_line_gets_no_more_than_it_carries),
-    KTEST(frames_are_short), KTEST(answers_and_keys_are_told_apart));

@@ -11,7 +11,9 @@
 #define ROWS    24
 #define COLUMNS 79
 
-static void usual_lines_are_no_remarks(struct ktest *t)
+KTEST_SUITE(monitor_about, KTEST_QUICK);
+
+KTEST(usual_lines_are_no_remarks)
 {
 	static const char *const usual[] = {"", "quarry: boot", "screen: 1024 by 768 pixels",
 	    "apic: x2APIC mode", "clock: TSC 2000 MHz, APIC timer 1000 MHz",
@@ -29,7 +31,7 @@ static void usual_lines_are_no_remarks(struct ktest *t)
 		EXPECT(t, is_remark(remarks[i]));
 }
 
-static void page_fits_a_screen_of_24_rows(struct ktest *t)
+KTEST(page_fits_a_screen_of_24_rows, KTEST_REPORTS)
 {
 	static const char *const labels[] = {
 	    "CPU ", "CPUs", "clock", "interrupts", "memory", "screen", "input", "options"};
@@ -58,6 +60,3 @@ static void page_fits_a_screen_of_24_rows(struct ktest *t)
 	EXPECT(t, widest <= COLUMNS);
 	EXPECT_EQ(t, found, ARRAY_SIZE(labels));
 }
-
-KTEST_SUITE(monitor_about, KTEST_QUICK, KTEST(usual_lines_are_no_remarks),
-    KTEST(page_fits_a_screen_of_24_rows, KTEST_REPORTS));

@@ -77,7 +77,9 @@ static struct progress begin(const char *hint, bool off)
 	return p;
 }
 
-static void a_short_operation_shows_nothing(struct ktest *t)
+KTEST_SUITE(progress, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(a_short_operation_shows_nothing)
 {
 	struct progress p = begin("", false);
 
@@ -99,7 +101,7 @@ static void a_short_operation_shows_nothing(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-static void a_long_one_is_shown_twice_a_second(struct ktest *t)
+KTEST(a_long_one_is_shown_twice_a_second)
 {
 	struct progress p = begin("Ctrl-U cancels", false);
 
@@ -118,7 +120,7 @@ static void a_long_one_is_shown_twice_a_second(struct ktest *t)
 	EXPECT_SAID(t, "[]");
 }
 
-static void on_the_live_screen_it_is_the_explanation(struct ktest *t)
+KTEST(on_the_live_screen_it_is_the_explanation)
 {
 	struct progress p = begin("Ctrl-U cancels", false);
 
@@ -131,7 +133,7 @@ static void on_the_live_screen_it_is_the_explanation(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-static void where_no_row_is_rewritten_it_is_a_line_every_ten_seconds(struct ktest *t)
+KTEST(where_no_row_is_rewritten_it_is_a_line_every_ten_seconds)
 {
 	struct progress p = begin("Ctrl-U cancels", false);
 
@@ -149,7 +151,7 @@ static void where_no_row_is_rewritten_it_is_a_line_every_ten_seconds(struct ktes
 	EXPECT_SAID(t, "");
 }
 
-static void the_page_that_is_waited_for_is_named(struct ktest *t)
+KTEST(the_page_that_is_waited_for_is_named)
 {
 	struct mm_fail blocker = {.pfn = PFN_NONE};
 	struct progress p = begin("Ctrl-U cancels", false);
@@ -165,7 +167,7 @@ static void the_page_that_is_waited_for_is_named(struct ktest *t)
 	EXPECT_SAID(t, "[offline: 3 s: waits for pfn 0x8803 (page busy); Ctrl-U cancels]");
 }
 
-static void what_is_counted_is_shown_instead(struct ktest *t)
+KTEST(what_is_counted_is_shown_instead)
 {
 	struct progress p = begin("", false);
 
@@ -182,7 +184,7 @@ static void what_is_counted_is_shown_instead(struct ktest *t)
 	EXPECT_SAID(t, "[offline: 8 s: 5 MiB]");
 }
 
-static void the_line_fits_into_a_row(struct ktest *t)
+KTEST(the_line_fits_into_a_row)
 {
 	struct progress p = begin("Ctrl-U cancels", false);
 	char text[PROGRESS_WIDTH + 1];
@@ -193,9 +195,3 @@ static void the_line_fits_into_a_row(struct ktest *t)
 	text_of(&p, world.now, text, sizeof(text));
 	EXPECT_EQ(t, strlen(text), PROGRESS_WIDTH);
 }
-
-KTEST_SUITE(progress, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_short_operation_shows_nothing),
-    KTEST(a_long_one_is_shown_twice_a_second), KTEST(on_the_live_screen_it_is_the_explanation),
-    KTEST(where_no_row_is_rewritten_it_is_a_line_every_ten_seconds),
-    KTEST(the_page_that_is_waited_for_is_named), KTEST(what_is_counted_is_shown_instead),
-    KTEST(the_line_fits_into_a_row));

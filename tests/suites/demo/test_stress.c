@@ -46,7 +46,9 @@ static bool wait_for_ops(const struct stress *s, u64 ops)
 	return true;
 }
 
-static void stress_threads_give_all_memory_back(struct ktest *t)
+KTEST_SUITE(stress, 0);
+
+KTEST(stress_threads_give_all_memory_back)
 {
 	struct memory *mem = stress_memory(t);
 	unsigned nr = some_cpus();
@@ -77,7 +79,7 @@ static void stress_threads_give_all_memory_back(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), free);
 }
 
-static void the_second_cpu_is_the_second_thread(struct ktest *t)
+KTEST(the_second_cpu_is_the_second_thread)
 {
 	struct memory *mem = stress_memory(t);
 	struct stress_report r;
@@ -145,12 +147,12 @@ static void expect_noticed(struct ktest *t, enum zone_kind kind, enum page_state
 		EXPECT(t, r.corrupt <= DAMAGED);
 }
 
-static void damaged_blocks_are_noticed(struct ktest *t)
+KTEST(damaged_blocks_are_noticed, KTEST_REPORTS)
 {
 	expect_noticed(t, ZONE_NORMAL, PG_ALLOC);
 }
 
-static void damaged_objects_are_noticed(struct ktest *t)
+KTEST(damaged_objects_are_noticed)
 {
 	expect_noticed(t, ZONE_MOVABLE, PG_MOVABLE_OPS);
 }
@@ -168,7 +170,7 @@ static void use(struct memory *mem, unsigned block, int pages)
  * The busiest range lies in zone MOVABLE, and only ranges that could go offline count. Among
  * equally busy ranges, it is the one that offline_candidate chooses.
  */
-static void busiest_range_has_most_in_use(struct ktest *t)
+KTEST(busiest_range_has_most_in_use)
 {
 	static const struct {
 		unsigned block, pages, busiest;
@@ -187,7 +189,7 @@ static void busiest_range_has_most_in_use(struct ktest *t)
 		use(mem, step[i].block, -(int)step[i].pages);
 }
 
-static void offline_pageblocks_are_not_busy(struct ktest *t)
+KTEST(offline_pageblocks_are_not_busy)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	unsigned long nr;
@@ -198,7 +200,7 @@ static void offline_pageblocks_are_not_busy(struct ktest *t)
 	REQUIRE(t, online_pages(mem, BLOCK(10), BLOCK(2), NULL) == 0);
 }
 
-static void without_movable_memory_no_range_is_busiest(struct ktest *t)
+KTEST(without_movable_memory_no_range_is_busiest)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	unsigned long nr;
@@ -211,7 +213,7 @@ static void count_call(void *arg)
 	atomic_add((u32 *)arg, 1u);
 }
 
-static void rounds_wait_for_the_stress(struct ktest *t)
+KTEST(rounds_wait_for_the_stress)
 {
 	struct memory *mem = stress_memory(t);
 	struct offline_result res;
@@ -244,7 +246,7 @@ static void rounds_wait_for_the_stress(struct ktest *t)
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
 }
 
-static void lost_pages_are_reported(struct ktest *t)
+KTEST(lost_pages_are_reported)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct soak soak;
@@ -264,7 +266,7 @@ static void lost_pages_are_reported(struct ktest *t)
 	EXPECT(t, said(pos, want));
 }
 
-static void soaks_run_each_policy(struct ktest *t)
+KTEST(soaks_run_each_policy, KTEST_REPORTS)
 {
 	/* With blocks of eight pages most of a small memory is always in use. */
 	struct memory *mem =
@@ -292,7 +294,7 @@ static void soaks_run_each_policy(struct ktest *t)
 	}
 }
 
-static void soaks_without_movable_memory_report_it(struct ktest *t)
+KTEST(soaks_without_movable_memory_report_it, KTEST_REPORTS)
 {
 	struct memory *mem = ktest_backed_memory(t, NORMAL, 0);
 	u64 pos = log_position();
@@ -302,11 +304,3 @@ static void soaks_without_movable_memory_report_it(struct ktest *t)
 	EXPECT_EQ(t, offline_soak(mem, 2, ISO_PRECISE, t->seed), 0);
 	EXPECT(t, said(pos, "rounds: precise: no movable range to take offline on this machine\n"));
 }
-
-KTEST_SUITE(stress, 0, KTEST(stress_threads_give_all_memory_back),
-    KTEST(the_second_cpu_is_the_second_thread), KTEST(damaged_blocks_are_noticed, KTEST_REPORTS),
-    KTEST(damaged_objects_are_noticed), KTEST(busiest_range_has_most_in_use),
-    KTEST(offline_pageblocks_are_not_busy), KTEST(without_movable_memory_no_range_is_busiest),
-    KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported),
-    KTEST(soaks_run_each_policy, KTEST_REPORTS),
-    KTEST(soaks_without_movable_memory_report_it, KTEST_REPORTS));

@@ -114,7 +114,9 @@ static void expect_refused(struct ktest *t, const struct bad_text *bad, unsigned
 	}
 }
 
-static void malformed_headers_are_refused(struct ktest *t)
+KTEST_SUITE(trace, 0);
+
+KTEST(malformed_headers_are_refused)
 {
 	unsigned long before = memory_free_pages(&kernel_memory);
 
@@ -122,7 +124,7 @@ static void malformed_headers_are_refused(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), before);
 }
 
-static void malformed_events_are_refused(struct ktest *t)
+KTEST(malformed_events_are_refused)
 {
 	unsigned long before;
 
@@ -133,7 +135,7 @@ static void malformed_events_are_refused(struct ktest *t)
 }
 
 /* Texts that no string can hold: a NUL, a line without an end, an order just above the largest. */
-static void odd_bytes_and_sizes_are_refused(struct ktest *t)
+KTEST(odd_bytes_and_sizes_are_refused)
 {
 	static char text[400];
 	struct bad_text bad = {text, 2, "line of more than 128 bytes"};
@@ -155,7 +157,7 @@ static void odd_bytes_and_sizes_are_refused(struct ktest *t)
 	expect_refused(t, &bad, 1);
 }
 
-static void last_newline_may_be_missing(struct ktest *t)
+KTEST(last_newline_may_be_missing)
 {
 	static const char text[] = HEAD(2, 1, 1, 4) "a 2 2 R 1\nf 2 0";
 	struct trace_error error;
@@ -174,8 +176,11 @@ static void last_newline_may_be_missing(struct ktest *t)
 	trace_free(&trace);
 }
 
+/* A replay that takes longer than 2 s prints its progress. */
+#define REPLAY .reports = "? events"
+
 /* A trace may have a header only. */
-static void empty_trace_runs(struct ktest *t)
+KTEST(empty_trace_runs, REPLAY)
 {
 	static const char text[] = "# events=0 allocs=0 frees=0 ids=0 peak_live_pages=0 cpus=1\n";
 	struct trace_report report;
@@ -227,22 +232,22 @@ static void run_short_on(struct ktest *t, unsigned cpus)
 	trace_free(&trace);
 }
 
-static void live_pages_at_the_end_match_the_header(struct ktest *t)
+KTEST(live_pages_at_the_end_match_the_header, REPLAY)
 {
 	run_short_on(t, 1);
 }
 
-static void two_cpus_leave_the_same_pages_live(struct ktest *t)
+KTEST(two_cpus_leave_the_same_pages_live, REPLAY)
 {
 	run_short_on(t, 2);
 }
 
-static void four_cpus_leave_the_same_pages_live(struct ktest *t)
+KTEST(four_cpus_leave_the_same_pages_live, REPLAY)
 {
 	run_short_on(t, 4);
 }
 
-static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
+KTEST(failures_are_counted_and_their_frees_skipped, REPLAY)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct trace_report report;
@@ -265,7 +270,7 @@ static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
 }
 
 /* At least two of the four largest blocks do not fit: they are neither allocated nor freed. */
-static void only_allocations_that_do_not_fit_fail(struct ktest *t)
+KTEST(only_allocations_that_do_not_fit_fail, REPLAY)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2));
 	struct trace_report report;
@@ -292,7 +297,7 @@ static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 #define TURNS 300
 
 /* Two CPUs allocate and free one id in turn: a single event out of order is a double free. */
-static void events_of_one_id_keep_their_order(struct ktest *t)
+KTEST(events_of_one_id_keep_their_order, REPLAY)
 {
 	static char text[TURNS * 24 + 128];
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
@@ -315,7 +320,7 @@ static void events_of_one_id_keep_their_order(struct ktest *t)
 	trace_free(&trace);
 }
 
-static void cpus_out_of_range_are_refused(struct ktest *t)
+KTEST(cpus_out_of_range_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	struct trace_report report;
@@ -326,15 +331,3 @@ static void cpus_out_of_range_are_refused(struct ktest *t)
 	EXPECT_EQ(t, trace_run(&trace, mem, mem->nr_cpus + 1, &trace_clock_ns, &report), -EINVAL);
 	trace_free(&trace);
 }
-
-/* A replay that takes longer than 2 s prints its progress. */
-#define REPLAY .reports = "? events"
-
-KTEST_SUITE(trace, 0, KTEST(malformed_headers_are_refused), KTEST(malformed_events_are_refused),
-    KTEST(odd_bytes_and_sizes_are_refused), KTEST(last_newline_may_be_missing),
-    KTEST(empty_trace_runs, REPLAY), KTEST(live_pages_at_the_end_match_the_header, REPLAY),
-    KTEST(two_cpus_leave_the_same_pages_live, REPLAY),
-    KTEST(four_cpus_leave_the_same_pages_live, REPLAY),
-    KTEST(failures_are_counted_and_their_frees_skipped, REPLAY),
-    KTEST(only_allocations_that_do_not_fit_fail, REPLAY),
-    KTEST(events_of_one_id_keep_their_order, REPLAY), KTEST(cpus_out_of_range_are_refused));

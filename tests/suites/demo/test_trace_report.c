@@ -36,7 +36,9 @@ static void expect_refused(struct ktest *t, int err, unsigned line, const char *
 }
 #define EXPECT_REFUSED(t, err, line, reason) expect_refused((t), (err), (line), (reason), __LINE__)
 
-static void every_field_of_an_event_is_kept(struct ktest *t)
+KTEST_SUITE(trace_report, KTEST_QUICK);
+
+KTEST(every_field_of_an_event_is_kept)
 {
 	static const struct {
 		u32 id, seq;
@@ -82,7 +84,7 @@ static void use_chunks(void)
 }
 
 /* Ids on both sides of the end of a chunk; and the largest id, except with small pageblocks. */
-static void each_id_has_a_slot_of_its_own(struct ktest *t)
+KTEST(each_id_has_a_slot_of_its_own)
 {
 	static const u64 ids[] = {TRACE_CHUNK_ITEMS, TRACE_CHUNK_ITEMS + 1, TRACE_MAX_IDS};
 	unsigned i;
@@ -108,7 +110,7 @@ static void each_id_has_a_slot_of_its_own(struct ktest *t)
 
 #define HEAD "# events=1 allocs=1 frees=0 ids=3 peak_live_pages=1 cpus=2\n"
 
-static void parser_limits_are_exact(struct ktest *t)
+KTEST(parser_limits_are_exact)
 {
 	static char line[TRACE_MAX_LINE + 2];
 	unsigned long room;
@@ -145,7 +147,7 @@ static void parser_limits_are_exact(struct ktest *t)
 }
 
 /* The text behind the first error is not checked, although it has more errors. */
-static void first_error_of_a_trace_is_named(struct ktest *t)
+KTEST(first_error_of_a_trace_is_named)
 {
 	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0",
 	    "a 0 0", "a 0 0 X 0", "a 0 0 U", "a 0 0 U x", "a 0 0 U 2", "a 0 0 U 0 1", "f", "f 0 0",
@@ -198,7 +200,7 @@ static int run(struct memory *mem, u64 at, struct trace_report *r)
 	return trace_run(&trace, mem, 1, &counting, r);
 }
 
-static void figures_of_a_replay_are_exact(struct ktest *t)
+KTEST(figures_of_a_replay_are_exact)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	u64 slow_allocs, slow_frees, operations = 9;
@@ -233,7 +235,7 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 }
 
 /* Allocate pages from a cache, and more of the largest blocks than there are. */
-static void failed_allocations_count_as_operations(struct ktest *t)
+KTEST(failed_allocations_count_as_operations)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	u64 nr = BLOCKS + 1, operations = nr + 20;
@@ -262,7 +264,7 @@ static void failed_allocations_count_as_operations(struct ktest *t)
  * A block with the number of another block was allocated twice: it is not freed, and the replay has
  * failed.
  */
-static void blocks_handed_out_twice_are_wrong(struct ktest *t)
+KTEST(blocks_handed_out_twice_are_wrong)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct trace_report r;
@@ -286,7 +288,7 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void reports_are_printed_exactly(struct ktest *t)
+KTEST(reports_are_printed_exactly, KTEST_REPORTS)
 {
 	static const struct trace_report r = {.cpus = 2,
 	    .events = 30,
@@ -331,9 +333,3 @@ static void reports_are_printed_exactly(struct ktest *t)
 	        67) == 0);
 	EXPECT(t, strcmp(have + strlen(have) - strlen(last), last) == 0);
 }
-
-KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept),
-    KTEST(each_id_has_a_slot_of_its_own), KTEST(parser_limits_are_exact),
-    KTEST(first_error_of_a_trace_is_named), KTEST(figures_of_a_replay_are_exact),
-    KTEST(failed_allocations_count_as_operations), KTEST(blocks_handed_out_twice_are_wrong),
-    KTEST(reports_are_printed_exactly, KTEST_REPORTS));

@@ -42,13 +42,21 @@ static void comes_and_goes(struct ktest *t, enum slot_kind kind)
 	EXPECT_EQ(t, slots_bank.taken, 2);
 }
 
-static void inserted_device_is_used_and_ejected_on_request(struct ktest *t)
+KTEST_SUITE(acpi_slots, KTEST_QUICK);
+
+KTEST(inserted_device_is_used_and_ejected_on_request,
+    .says = "slots: DIMM slot 2, 8194 MiB at 0x100000000, domain 42: in use\n"
+            "slots: DIMM slot 2, 8194 MiB at 0x100000000, domain 42: gone\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 43: in use\n"
+            "slots: CPU slot 2, APIC id 42: in use\n"
+            "slots: CPU slot 2, APIC id 42: gone\n"
+            "slots: CPU slot 2, APIC id 43: in use\n")
 {
 	comes_and_goes(t, SLOT_MEMORY);
 	comes_and_goes(t, SLOT_CPU);
 }
 
-static void device_present_at_start_is_used(struct ktest *t)
+KTEST(device_present_at_start_is_used, .says = "slots: CPU slot 0, APIC id 5: gone\n")
 {
 	slots_begin(SLOT_CPU);
 	slots_plug(0, 0, 0, 5);
@@ -65,7 +73,13 @@ static void device_present_at_start_is_used(struct ktest *t)
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 }
 
-static void refused_eject_keeps_the_device_and_tells_the_host(struct ktest *t)
+KTEST(refused_eject_keeps_the_device_and_tells_the_host,
+    .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 1: cannot leave\n"
+            "slots:   error EBUSY: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 1: cannot leave\n"
+            "slots:   error EINVAL: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n")
 {
 	slots_begin(SLOT_MEMORY);
 	slots_plug(1, 0, 1 << 21, 1);
@@ -94,7 +108,10 @@ static void refused_eject_keeps_the_device_and_tells_the_host(struct ktest *t)
  * The device was inserted, and its ejection requested, before the first scan. The next device in
  * the slot must not be ejected.
  */
-static void eject_request_during_insertion_is_served(struct ktest *t)
+KTEST(eject_request_during_insertion_is_served,
+    .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 2: in use\n")
 {
 	slots_begin(SLOT_MEMORY);
 	slots_plug(1, 0, 1 << 21, 1);
@@ -113,7 +130,13 @@ static void eject_request_during_insertion_is_served(struct ktest *t)
 }
 
 /* The host fills the slot between the eject and the kernel's check of the result. */
-static void slot_filled_right_after_an_eject_is_used(struct ktest *t)
+KTEST(slot_filled_right_after_an_eject_is_used,
+    .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 2: in use\n"
+            "slots: CPU slot 1, APIC id 1: in use\n"
+            "slots: CPU slot 1, APIC id 1: gone\n"
+            "slots: CPU slot 1, APIC id 2: in use\n")
 {
 	unsigned kind;
 
@@ -141,7 +164,10 @@ static void slot_filled_right_after_an_eject_is_used(struct ktest *t)
 }
 
 /* The slot's user is not asked before an unused device is ejected. */
-static void unused_device_may_be_ejected(struct ktest *t)
+KTEST(unused_device_may_be_ejected,
+    .says = "slots: DIMM slot 3, 2 MiB at 0, domain 1: not taken\n"
+            "slots:   error ENOMEM: test\n"
+            "slots: DIMM slot 3, 2 MiB at 0, domain 1: gone\n")
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.refuses = -ENOMEM;
@@ -160,7 +186,9 @@ static void unused_device_may_be_ejected(struct ktest *t)
 
 /* ---- broken devices ---- */
 
-static void events_of_empty_slots_do_nothing(struct ktest *t)
+KTEST(events_of_empty_slots_do_nothing,
+    .says = "slots: DIMM slot 0 is empty, and has an event\n"
+            "slots: DIMM slot 1 is empty, and has an event\n")
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.slot[0].status = INSERT;
@@ -172,7 +200,10 @@ static void events_of_empty_slots_do_nothing(struct ktest *t)
 	EXPECT_EQ(t, fake_slots.slot[1].ejected, 0);
 }
 
-static void device_that_fails_to_eject_is_used_again(struct ktest *t)
+KTEST(device_that_fails_to_eject_is_used_again,
+    .says = "slots: CPU slot 1, APIC id 9: in use\n"
+            "slots: CPU slot 1 was told to eject and did not: the device is used again\n"
+            "slots: CPU slot 1, APIC id 9: in use\n")
 {
 	slots_begin(SLOT_CPU);
 	slots_plug(1, 0, 0, 9);
@@ -188,7 +219,9 @@ static void device_that_fails_to_eject_is_used_again(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.given, 0);
 }
 
-static void endless_events_are_handled_once_a_scan(struct ktest *t)
+KTEST_COST(endless_events_are_handled_once_a_scan,
+    .says = "slots: DIMM slot 0, 2 MiB at 0, domain 1: in use\n"
+            "slots: DIMM slot 0 reports a new device, but had one already\n")
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.deaf = true;
@@ -201,7 +234,11 @@ static void endless_events_are_handled_once_a_scan(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
 }
 
-static void absent_slot_registers_show_no_device(struct ktest *t)
+KTEST(absent_slot_registers_show_no_device,
+    .says = "slots: DIMM slot 0 does not answer\n"
+            "slots: DIMM slot 1 does not answer\n"
+            "slots: DIMM slot 2 does not answer\n"
+            "slots: DIMM slot 3 does not answer\n")
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.silent = true;
@@ -211,7 +248,9 @@ static void absent_slot_registers_show_no_device(struct ktest *t)
 	EXPECT(t, fake_slots.taken == ~0u);
 }
 
-static void surprise_removal_is_noticed(struct ktest *t)
+KTEST(surprise_removal_is_noticed,
+    .says = "slots: CPU slot 2, APIC id 3: in use\n"
+            "slots: CPU slot 2 is empty: the device that was in use is gone\n")
 {
 	slots_begin(SLOT_CPU);
 	slots_plug(2, 0, 0, 3);
@@ -222,7 +261,9 @@ static void surprise_removal_is_noticed(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.slot[2].state, SLOT_EMPTY);
 }
 
-static void slots_beyond_the_limit_are_ignored(struct ktest *t)
+KTEST(slots_beyond_the_limit_are_ignored,
+    .says = "slots: of 4294967295, 256 are used\n"
+            "slots: DIMM slot 3, 2 MiB at 0, domain 4: in use\n")
 {
 	const struct slot_user user = {.take = fake_take, .give = fake_give};
 
@@ -244,7 +285,69 @@ static void expect_shown(struct ktest *t, const char *words)
 		ktest_fail(t, __FILE__, __LINE__, "not shown: %s", words);
 }
 
-static void host_learns_whether_to_retry(struct ktest *t)
+KTEST(host_learns_whether_to_retry,
+    .says = "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: in use\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error EBUSY: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error ETIMEDOUT: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error EINTR: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error EAGAIN: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error EINVAL: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error EIO: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error ENOMEM: test\n"
+            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+            "slots:   error EALREADY: test\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error EBUSY: test\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error ETIMEDOUT: test\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error EINTR: test\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error EAGAIN: test\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error EINVAL: test\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error EIO: test\n"
+            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error ENOMEM: test\n"
+            "slots: CPU slot 1, APIC id 7: in use\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error EBUSY: test\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error ETIMEDOUT: test\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error EINTR: test\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error EAGAIN: test\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error EINVAL: test\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error EIO: test\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error ENOMEM: test\n"
+            "slots: CPU slot 1, APIC id 7: cannot leave\n"
+            "slots:   error EALREADY: test\n"
+            "slots: CPU slot 2, APIC id 7: not taken\n"
+            "slots:   error EBUSY: test\n"
+            "slots: CPU slot 2, APIC id 7: not taken\n"
+            "slots:   error ETIMEDOUT: test\n"
+            "slots: CPU slot 2, APIC id 7: not taken\n"
+            "slots:   error EINTR: test\n"
+            "slots: CPU slot 2, APIC id 7: not taken\n"
+            "slots:   error EAGAIN: test\n"
+            "slots: CPU slot 2, APIC id 7: not taken\n"
+            "slots:   error EINVAL: test\n"
+            "slots: CPU slot 2, APIC id 7: not taken\n"
+            "slots:   error EIO: test\n"
+            "slots: CPU slot 2, APIC id 7: not taken\n"
+            "slots:   error ENOMEM: test\n")
 {
 	static const struct {
 		int err;
@@ -282,7 +385,27 @@ static void host_learns_whether_to_retry(struct ktest *t)
 	}
 }
 
-static void slots_are_shown_with_their_state(struct ktest *t)
+KTEST(slots_are_shown_with_their_state,
+    .says = "slots: 0 of 4 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd\n"
+            "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not taken\n"
+            "slots:   error ENOMEM: test\n"
+            "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused:\n"
+            "slots:   error ENOMEM: test\n"
+            "slots: 1 of 4 DIMM slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"
+            "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
+            "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
+            "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
+            "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
+            "slots: 2 of 4 DIMM slots full; 2 taken, 0 given back, 1 refused, 0 odd\n"
+            "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: gone\n"
+            "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
+            "slots: 1 of 4 DIMM slots full; 2 taken, 1 given back, 1 refused, 0 odd\n"
+            "slots: CPU slot 0, APIC id 9: not taken\n"
+            "slots:   error EIO: test\n"
+            "slots: CPU slot 0, APIC id 9: not in use; last refused:\n"
+            "slots:   error EIO: test\n"
+            "slots: 1 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"
+            "slots: 0 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n")
 {
 	slots_begin(SLOT_MEMORY);
 	expect_shown(t, "slots: 0 of 4 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd\n");
@@ -324,7 +447,10 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 }
 
 /* The host is told that an eject did nothing, and that the device is used again. */
-static void failed_eject_is_reported(struct ktest *t)
+KTEST(failed_eject_is_reported,
+    .says = "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"
+            "slots: DIMM slot 1 was told to eject and did not: the device is used again\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n")
 {
 	slots_begin(SLOT_MEMORY);
 	slots_plug(1, 0, 1 << 21, 9);
@@ -340,144 +466,3 @@ static void failed_eject_is_reported(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.slot[1].dev.id, 9);
 	EXPECT_EQ(t, fake_slots.wrong, 0);
 }
-
-KTEST_SUITE(acpi_slots, KTEST_QUICK,
-    KTEST(inserted_device_is_used_and_ejected_on_request,
-        .says = "slots: DIMM slot 2, 8194 MiB at 0x100000000, domain 42: in use\n"
-                "slots: DIMM slot 2, 8194 MiB at 0x100000000, domain 42: gone\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 43: in use\n"
-                "slots: CPU slot 2, APIC id 42: in use\n"
-                "slots: CPU slot 2, APIC id 42: gone\n"
-                "slots: CPU slot 2, APIC id 43: in use\n"),
-    KTEST(device_present_at_start_is_used, .says = "slots: CPU slot 0, APIC id 5: gone\n"),
-    KTEST(refused_eject_keeps_the_device_and_tells_the_host,
-        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 1: cannot leave\n"
-                "slots:   error EBUSY: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 1: cannot leave\n"
-                "slots:   error EINVAL: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"),
-    KTEST(eject_request_during_insertion_is_served,
-        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 2: in use\n"),
-    KTEST(slot_filled_right_after_an_eject_is_used,
-        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 2: in use\n"
-                "slots: CPU slot 1, APIC id 1: in use\n"
-                "slots: CPU slot 1, APIC id 1: gone\n"
-                "slots: CPU slot 1, APIC id 2: in use\n"),
-    KTEST(unused_device_may_be_ejected,
-        .says = "slots: DIMM slot 3, 2 MiB at 0, domain 1: not taken\n"
-                "slots:   error ENOMEM: test\n"
-                "slots: DIMM slot 3, 2 MiB at 0, domain 1: gone\n"),
-    KTEST(events_of_empty_slots_do_nothing,
-        .says = "slots: DIMM slot 0 is empty, and has an event\n"
-                "slots: DIMM slot 1 is empty, and has an event\n"),
-    KTEST(device_that_fails_to_eject_is_used_again,
-        .says = "slots: CPU slot 1, APIC id 9: in use\n"
-                "slots: CPU slot 1 was told to eject and did not: the device is used again\n"
-                "slots: CPU slot 1, APIC id 9: in use\n"),
-    KTEST_COST(endless_events_are_handled_once_a_scan,
-        .says = "slots: DIMM slot 0, 2 MiB at 0, domain 1: in use\n"
-                "slots: DIMM slot 0 reports a new device, but had one already\n"),
-    KTEST(absent_slot_registers_show_no_device,
-        .says = "slots: DIMM slot 0 does not answer\n"
-                "slots: DIMM slot 1 does not answer\n"
-                "slots: DIMM slot 2 does not answer\n"
-                "slots: DIMM slot 3 does not answer\n"),
-    KTEST(surprise_removal_is_noticed,
-        .says = "slots: CPU slot 2, APIC id 3: in use\n"
-                "slots: CPU slot 2 is empty: the device that was in use is gone\n"),
-    KTEST(slots_beyond_the_limit_are_ignored,
-        .says = "slots: of 4294967295, 256 are used\n"
-                "slots: DIMM slot 3, 2 MiB at 0, domain 4: in use\n"),
-    KTEST(host_learns_whether_to_retry,
-        .says = "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: in use\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error EBUSY: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error ETIMEDOUT: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error EINTR: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error EAGAIN: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error EINVAL: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error EIO: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error ENOMEM: test\n"
-                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-                "slots:   error EALREADY: test\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error EBUSY: test\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error ETIMEDOUT: test\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error EINTR: test\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error EAGAIN: test\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error EINVAL: test\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error EIO: test\n"
-                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error ENOMEM: test\n"
-                "slots: CPU slot 1, APIC id 7: in use\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error EBUSY: test\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error ETIMEDOUT: test\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error EINTR: test\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error EAGAIN: test\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error EINVAL: test\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error EIO: test\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error ENOMEM: test\n"
-                "slots: CPU slot 1, APIC id 7: cannot leave\n"
-                "slots:   error EALREADY: test\n"
-                "slots: CPU slot 2, APIC id 7: not taken\n"
-                "slots:   error EBUSY: test\n"
-                "slots: CPU slot 2, APIC id 7: not taken\n"
-                "slots:   error ETIMEDOUT: test\n"
-                "slots: CPU slot 2, APIC id 7: not taken\n"
-                "slots:   error EINTR: test\n"
-                "slots: CPU slot 2, APIC id 7: not taken\n"
-                "slots:   error EAGAIN: test\n"
-                "slots: CPU slot 2, APIC id 7: not taken\n"
-                "slots:   error EINVAL: test\n"
-                "slots: CPU slot 2, APIC id 7: not taken\n"
-                "slots:   error EIO: test\n"
-                "slots: CPU slot 2, APIC id 7: not taken\n"
-                "slots:   error ENOMEM: test\n"),
-    KTEST(slots_are_shown_with_their_state,
-        .says = "slots: 0 of 4 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd\n"
-                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not taken\n"
-                "slots:   error ENOMEM: test\n"
-                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused:\n"
-                "slots:   error ENOMEM: test\n"
-                "slots: 1 of 4 DIMM slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"
-                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
-                "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
-                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
-                "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
-                "slots: 2 of 4 DIMM slots full; 2 taken, 0 given back, 1 refused, 0 odd\n"
-                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: gone\n"
-                "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
-                "slots: 1 of 4 DIMM slots full; 2 taken, 1 given back, 1 refused, 0 odd\n"
-                "slots: CPU slot 0, APIC id 9: not taken\n"
-                "slots:   error EIO: test\n"
-                "slots: CPU slot 0, APIC id 9: not in use; last refused:\n"
-                "slots:   error EIO: test\n"
-                "slots: 1 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"
-                "slots: 0 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"),
-    KTEST(failed_eject_is_reported,
-        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"
-                "slots: DIMM slot 1 was told to eject and did not: the device is used again\n"
-                "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"));

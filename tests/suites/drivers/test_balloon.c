@@ -4,7 +4,9 @@
 #include <quarry/oom.h>
 #include <quarry/page_report.h>
 
-static void balloon_follows_the_target_of_the_host(struct ktest *t)
+KTEST_SUITE(balloon, KTEST_QUICK);
+
+KTEST(balloon_follows_the_target_of_the_host, KTEST_SLOW)
 {
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 	unsigned steps[] = {1, BALLOON_BATCH / 16, most, 3, most / 2, 0}, i;
@@ -19,7 +21,7 @@ static void balloon_follows_the_target_of_the_host(struct ktest *t)
 	balloon_end(t);
 }
 
-static void balloon_pages_can_be_migrated(struct ktest *t)
+KTEST(balloon_pages_can_be_migrated, KTEST_SLOW)
 {
 	struct offline_result res;
 	struct mm_fail fail;
@@ -49,7 +51,7 @@ static void balloon_pages_can_be_migrated(struct ktest *t)
 }
 
 /* Each page of a list of five may move: the first, the last, and those in the middle. */
-static void any_page_of_the_balloon_list_may_move(struct ktest *t)
+KTEST(any_page_of_the_balloon_list_may_move, KTEST_SLOW)
 {
 	unsigned at, i;
 
@@ -76,7 +78,7 @@ static void any_page_of_the_balloon_list_may_move(struct ktest *t)
 }
 
 /* A buffer holds 256 page numbers. */
-static void pages_are_told_to_the_host_in_whole_buffers(struct ktest *t)
+KTEST_COST(pages_are_told_to_the_host_in_whole_buffers, KTEST_SLOW)
 {
 	static const u32 wants[] = {1, BALLOON_BATCH - 1, BALLOON_BATCH, BALLOON_BATCH + 1,
 	    2 * BALLOON_BATCH, 2 * BALLOON_BATCH + 1};
@@ -105,7 +107,7 @@ static void pages_are_told_to_the_host_in_whole_buffers(struct ktest *t)
 	balloon_end(t);
 }
 
-static void page_deflated_during_its_migration_is_left_alone(struct ktest *t)
+KTEST(page_deflated_during_its_migration_is_left_alone)
 {
 	struct page *page, *dst;
 	pfn_t pfn;
@@ -141,7 +143,7 @@ static bool nobody_may_die(struct memory *mem, gfp_t gfp, unsigned order, void *
 	return false;
 }
 
-static void balloon_inflates_down_to_the_watermarks(struct ktest *t)
+KTEST(balloon_inflates_down_to_the_watermarks, KTEST_SLOW)
 {
 	unsigned long managed;
 	unsigned kills = 0;
@@ -164,7 +166,16 @@ static void balloon_inflates_down_to_the_watermarks(struct ktest *t)
 	balloon_end(t);
 }
 
-static void broken_device_returns_all_pages(struct ktest *t)
+#define STOPPED(queue)                                                                             \
+	"pretend: queue " #queue ": the device has stopped (79): it is not used any more\n"
+
+/* clang-format off */
+static const char each_twice[] = STOPPED(0) STOPPED(0) STOPPED(1) STOPPED(1);
+static const char each_once[] = STOPPED(3) STOPPED(1) STOPPED(0);
+static const char reporting[] = STOPPED(3);
+/* clang-format on */
+
+KTEST(broken_device_returns_all_pages, KTEST_SLOW, .says = each_twice)
 {
 	u32 n = BALLOON_BATCH + 40, first;
 
@@ -201,7 +212,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 }
 
 /* The device breaks during a report or a migration, which other threads may do. */
-static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
+KTEST(broken_device_found_elsewhere_wakes_the_thread, KTEST_SLOW, .says = each_once)
 {
 	unsigned how, resets;
 	struct page *page;
@@ -238,7 +249,9 @@ static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
 	}
 }
 
-static void statistics_are_sent_on_request(struct ktest *t)
+KTEST(statistics_are_sent_on_request, KTEST_SLOW,
+    .says = "pretend: queue 2: the device returned a buffer that it did not have (64): it is not "
+            "used any more\n")
 {
 	unsigned long pages = BALLOON_BATCH / 8;
 
@@ -272,7 +285,7 @@ static void statistics_are_sent_on_request(struct ktest *t)
 }
 
 /* Pages on the LRU lists of all zones could be reclaimed, and count as available. */
-static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYSIS
+KTEST(reclaimable_pages_count_as_available) NO_LOCK_ANALYSIS
 {
 	unsigned i, nr, sum = 0;
 
@@ -294,7 +307,7 @@ static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYS
 	balloon_end(t);
 }
 
-static void queue_numbers_follow_the_offered_features(struct ktest *t)
+KTEST(queue_numbers_follow_the_offered_features)
 {
 	/*
 	 * With hints, which the driver does not accept, the number of the report queue is one more;
@@ -323,7 +336,7 @@ static void queue_numbers_follow_the_offered_features(struct ktest *t)
  * The device first offers statistics and then does not, or the other way round: the first answer
  * counts.
  */
-static void features_are_read_once(struct ktest *t)
+KTEST_COST(features_are_read_once)
 {
 	static const u64 offers[][2] = {{ALL_FEATURES, 1},
 	    {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},
@@ -347,7 +360,8 @@ static void features_are_read_once(struct ktest *t)
 }
 
 /* If a device refuses the features or lacks a queue, it is reset, and no page is left with it. */
-static void failed_open_of_a_balloon_leaves_nothing(struct ktest *t)
+KTEST(failed_open_of_a_balloon_leaves_nothing,
+    .says = "pretend: does not agree to features 0x100000023 of 0x100000023\n")
 {
 	unsigned resets;
 
@@ -373,7 +387,7 @@ static unsigned sum_dropped(void)
 	return sum;
 }
 
-static void free_memory_is_reported_once(struct ktest *t)
+KTEST(free_memory_is_reported_once)
 {
 	struct page *page;
 	unsigned sum;
@@ -405,7 +419,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 }
 
 /* A report has as many pageblocks as the queue has descriptors, but no more than 32. */
-static void reports_are_as_long_as_the_queue(struct ktest *t)
+KTEST(reports_are_as_long_as_the_queue)
 {
 	static const unsigned sizes[] = {1, 2, 4, 64};
 	unsigned i, sum;
@@ -442,7 +456,7 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 	}
 }
 
-static void unanswered_report_is_taken_back(struct ktest *t)
+KTEST(unanswered_report_is_taken_back, KTEST_SLOW, .says = reporting)
 {
 	unsigned resets;
 
@@ -455,31 +469,3 @@ static void unanswered_report_is_taken_back(struct ktest *t)
 	expect_sound(t, balloon.mem);
 	balloon_end(t);
 }
-
-#define STOPPED(queue)                                                                             \
-	"pretend: queue " #queue ": the device has stopped (79): it is not used any more\n"
-
-/* clang-format off */
-static const char each_twice[] = STOPPED(0) STOPPED(0) STOPPED(1) STOPPED(1);
-static const char each_once[] = STOPPED(3) STOPPED(1) STOPPED(0);
-static const char reporting[] = STOPPED(3);
-/* clang-format on */
-
-KTEST_SUITE(balloon, KTEST_QUICK, KTEST(balloon_follows_the_target_of_the_host, KTEST_SLOW),
-    KTEST(balloon_pages_can_be_migrated, KTEST_SLOW),
-    KTEST(any_page_of_the_balloon_list_may_move, KTEST_SLOW),
-    KTEST_COST(pages_are_told_to_the_host_in_whole_buffers, KTEST_SLOW),
-    KTEST(reclaimable_pages_count_as_available), KTEST(reports_are_as_long_as_the_queue),
-    KTEST(page_deflated_during_its_migration_is_left_alone),
-    KTEST(balloon_inflates_down_to_the_watermarks, KTEST_SLOW),
-    KTEST(broken_device_returns_all_pages, KTEST_SLOW, .says = each_twice),
-    KTEST(broken_device_found_elsewhere_wakes_the_thread, KTEST_SLOW, .says = each_once),
-    KTEST(statistics_are_sent_on_request, KTEST_SLOW,
-        .says =
-            "pretend: queue 2: the device returned a buffer that it did not have (64): it is not "
-            "used any more\n"),
-    KTEST(queue_numbers_follow_the_offered_features), KTEST_COST(features_are_read_once),
-    KTEST(failed_open_of_a_balloon_leaves_nothing,
-        .says = "pretend: does not agree to features 0x100000023 of 0x100000023\n"),
-    KTEST(free_memory_is_reported_once),
-    KTEST(unanswered_report_is_taken_back, KTEST_SLOW, .says = reporting));

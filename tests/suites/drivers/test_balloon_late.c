@@ -3,11 +3,13 @@
 #include "tests/lib/balloon_help.h"
 #include "tests/lib/wait_help.h"
 
+KTEST_SUITE(balloon_late, KTEST_QUICK);
+
 /*
  * A thread that waits for the device holds the mutex, so no page can be moved. An offline still
  * ends in time.
  */
-static void a_silent_device_delays_no_offline(struct ktest *t)
+KTEST(a_silent_device_delays_no_offline, KTEST_SLOW)
 {
 	struct offline_opts opts = {.deadline_ns = 100000000};
 	unsigned queue;
@@ -67,7 +69,7 @@ static void follow_meanwhile(void)
 }
 
 /* The target does not change, so the host is told only of the two pages of the migration. */
-static void migration_keeps_the_number_of_lent_pages(struct ktest *t)
+KTEST(migration_keeps_the_number_of_lent_pages, KTEST_SLOW)
 {
 	struct page *page;
 	unsigned i;
@@ -92,6 +94,3 @@ static void migration_keeps_the_number_of_lent_pages(struct ktest *t)
 	}
 	balloon_end(t);
 }
-
-KTEST_SUITE(balloon_late, KTEST_QUICK, KTEST(a_silent_device_delays_no_offline, KTEST_SLOW),
-    KTEST(migration_keeps_the_number_of_lent_pages, KTEST_SLOW));

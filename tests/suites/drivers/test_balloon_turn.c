@@ -32,7 +32,9 @@ static void expect_line(
 }
 #define EXPECT_LINE(t, pages, want, rest) expect_line((t), (pages), (want), (rest), __LINE__)
 
-static void balloon_size_is_printed_once(struct ktest *t)
+KTEST_SUITE(balloon_turn, 0);
+
+KTEST(balloon_size_is_printed_once, KTEST_REPORTS)
 {
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 
@@ -64,7 +66,7 @@ static void balloon_size_is_printed_once(struct ktest *t)
 	balloon_end(t);
 }
 
-static void broken_balloon_gets_no_further_turn(struct ktest *t)
+KTEST(broken_balloon_gets_no_further_turn, KTEST_REPORTS)
 {
 	static const char *const words =
 	    "pretend: broken: reset, and not used any more; all pages are taken back\n";
@@ -97,6 +99,3 @@ static void broken_balloon_gets_no_further_turn(struct ktest *t)
 		balloon_end(t);
 	}
 }
-
-KTEST_SUITE(balloon_turn, 0, KTEST(balloon_size_is_printed_once, KTEST_REPORTS),
-    KTEST(broken_balloon_gets_no_further_turn, KTEST_REPORTS));

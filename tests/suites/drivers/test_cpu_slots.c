@@ -62,8 +62,10 @@ void late_show(void);
 #define show_all_slots     late_show
 #include "drivers/acpi_hotplug.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
+KTEST_SUITE(cpu_slots, 0);
+
 /* A CPU that may still come online stays in use, so that it is not ejected as it is. */
-static void cpu_is_made_absent_before_its_eject(struct ktest *t)
+KTEST(cpu_is_made_absent_before_its_eject, .reports = "slots: ")
 {
 	static const struct {
 		int plug, up, unplug;
@@ -102,7 +104,12 @@ static void cpu_is_made_absent_before_its_eject(struct ktest *t)
 	EXPECT_EQ(t, unplugged, 5);
 }
 
-static void only_blocks_that_are_there_are_shown(struct ktest *t)
+#define NO_EVENTS "0 taken, 0 given back, 0 refused, 0 odd\n"
+
+KTEST(only_blocks_that_are_there_are_shown,
+    .says = "slots: none\n"
+            "slots: 0 of 2 DIMM slots full; " NO_EVENTS "slots: 0 of 3 CPU slots full; " NO_EVENTS
+            "slots: 0 of 2 DIMM slots full; " NO_EVENTS "slots: 0 of 3 CPU slots full; " NO_EVENTS)
 {
 	const struct slot_user user = {.take = cpu_take, .give = cpu_give};
 	unsigned i;
@@ -114,13 +121,3 @@ static void only_blocks_that_are_there_are_shown(struct ktest *t)
 		late_show();
 	}
 }
-
-#define NO_EVENTS "0 taken, 0 given back, 0 refused, 0 odd\n"
-
-KTEST_SUITE(cpu_slots, 0, KTEST(cpu_is_made_absent_before_its_eject, .reports = "slots: "),
-    KTEST(only_blocks_that_are_there_are_shown,
-        .says = "slots: none\n"
-                "slots: 0 of 2 DIMM slots full; " NO_EVENTS
-                "slots: 0 of 3 CPU slots full; " NO_EVENTS
-                "slots: 0 of 2 DIMM slots full; " NO_EVENTS
-                "slots: 0 of 3 CPU slots full; " NO_EVENTS));

@@ -33,7 +33,9 @@ static const struct stop {
     {1ULL << VIRTIO_BALLOON_F_STATS_VQ, {64, 64, 0}, -ENODEV},
 };
 
-static void balloon_driver_gives_every_page_back(struct ktest *t)
+KTEST_SUITE(device_pages, KTEST_QUICK);
+
+KTEST(balloon_driver_gives_every_page_back, .reports = "pretend: a legacy device: left alone")
 {
 	unsigned long before;
 	unsigned i;
@@ -57,7 +59,9 @@ static void balloon_driver_gives_every_page_back(struct ktest *t)
 	}
 }
 
-static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
+KTEST(virtio_mem_driver_gives_every_page_back,
+    .reports = "pretend: a legacy device: left alone|pretend: the device says what makes no sense: "
+               "block size (|pretend: STATE of|pretend: reset, and asked again what is plugged")
 {
 	unsigned long before;
 	unsigned how;
@@ -92,10 +96,3 @@ static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
 	virtio_mem_close(&vmem_dev);
 	EXPECT_EQ(t, kernel_pages(), before);
 }
-
-KTEST_SUITE(device_pages, KTEST_QUICK,
-    KTEST(balloon_driver_gives_every_page_back, .reports = "pretend: a legacy device: left alone"),
-    KTEST(virtio_mem_driver_gives_every_page_back,
-        .reports =
-            "pretend: a legacy device: left alone|pretend: the device says what makes no sense: "
-            "block size (|pretend: STATE of|pretend: reset, and asked again what is plugged"));

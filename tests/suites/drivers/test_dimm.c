@@ -30,7 +30,11 @@ static void plug_blocks(unsigned i, pfn_t pfn, unsigned blocks)
 	slots_plug(i, (u64)pfn << PAGE_SHIFT, (u64)BLOCK(blocks) << PAGE_SHIFT, DOMAIN);
 }
 
-static void dimm_is_plugged_and_unplugged(struct ktest *t)
+KTEST_SUITE(dimm, KTEST_QUICK);
+
+KTEST(dimm_is_plugged_and_unplugged, KTEST_SLOW,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 	unsigned long managed;
@@ -50,7 +54,11 @@ static void dimm_is_plugged_and_unplugged(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void dimm_in_use_is_not_unplugged(struct ktest *t)
+KTEST(dimm_in_use_is_not_unplugged, KTEST_SLOW,
+    .says = "slots: DIMM slot 1, * MiB at *, domain 7: in use\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: cannot leave\n"
+            "slots:   error EBUSY: too little memory would be left\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: gone\n")
 {
 	struct memory *mem = begin_dimms(t);
 	u32 i;
@@ -77,7 +85,12 @@ static void dimm_in_use_is_not_unplugged(struct ktest *t)
 }
 
 /* Memory that an operator offlined or onlined by hand is respected. */
-static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
+KTEST(partly_offline_dimm_is_not_unplugged,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: blocker: pfn *: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
+            "slots:   error EINVAL: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
@@ -97,7 +110,9 @@ static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 }
 
 /* Memory that was removed by hand needs the eject only. */
-static void removed_dimm_is_unplugged(struct ktest *t)
+KTEST(removed_dimm_is_unplugged,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
@@ -112,7 +127,43 @@ static void removed_dimm_is_unplugged(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void absurd_dimms_change_nothing(struct ktest *t)
+KTEST(absurd_dimms_change_nothing,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 3, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 3, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 3, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 3, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+            "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+            "slots:   error EEXIST: some of its addresses have memory already\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
+            "slots:   error EEXIST: some of its addresses have memory already\n"
+            "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 3, * MiB at *, domain 8: not taken\n"
+            "slots:   error ENODEV: of a proximity domain that the firmware does not describe\n"
+            "slots: DIMM slot 3, * MiB at *, domain 8: gone\n")
 {
 	const u64 at = (u64)FREE << PAGE_SHIFT, size = (u64)BLOCK(2) << PAGE_SHIFT;
 	static const char *const whole = "not whole pageblocks, or where no memory can be";
@@ -164,7 +215,10 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 }
 
 /* It is tried again when there is memory, and not before. */
-static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
+KTEST(dimm_without_memory_for_its_descriptors_is_refused,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+            "slots:   error ENOMEM: no memory for its descriptors\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: in use\n")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 	struct fingerprint before, after;
@@ -197,7 +251,13 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 }
 
 /* An operator adds the memory of a module that the driver has refused. It goes offline first. */
-static void refused_dimm_in_use_goes_offline_before_the_eject(struct ktest *t)
+KTEST(refused_dimm_in_use_goes_offline_before_the_eject,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+            "slots:   error ENOMEM: no memory for its descriptors\n"
+            "slots: blocker: pfn *: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
+            "slots:   error EINVAL: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
@@ -226,7 +286,13 @@ static void refused_dimm_in_use_goes_offline_before_the_eject(struct ktest *t)
  * Two domains are known and the memory has one node, so modules of both domains belong to node 0.
  * The module of a third domain is refused.
  */
-static void merged_nodes_accept_dimms_of_each(struct ktest *t)
+KTEST(merged_nodes_accept_dimms_of_each,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: DIMM slot 1, * MiB at *, domain 3: in use\n"
+            "slots: DIMM slot 2, * MiB at *, domain 5: not taken\n"
+            "slots:   error ENODEV: of a proximity domain that the firmware does not describe\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 1, * MiB at *, domain 3: gone\n")
 {
 	static const u32 domain[3] = {3, DOMAIN, 5};
 	struct memory *mem = NEED(t, begin_dimms(t));
@@ -249,7 +315,12 @@ static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void second_dimm_at_one_address_is_refused(struct ktest *t)
+KTEST(second_dimm_at_one_address_is_refused, KTEST_SLOW,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+            "slots:   error EEXIST: some of its addresses have memory already\n"
+            "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
@@ -269,7 +340,10 @@ static void second_dimm_at_one_address_is_refused(struct ktest *t)
 }
 
 /* The module was given back but not ejected, so its memory is online again. */
-static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
+KTEST(dimm_that_fails_to_eject_is_onlined_again, KTEST_SLOW,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: DIMM slot 0 was told to eject and did not: the device is used again\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: in use\n")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
@@ -285,7 +359,7 @@ static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
 }
 
 /* Whatever the registers hold, a scan ends and the memory is sound. */
-static void random_registers_lose_nothing(struct ktest *t)
+KTEST(random_registers_lose_nothing, KTEST_SLOW, .reports = "?slots: ")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 	u64 rand = t->seed | 1;
@@ -307,88 +381,3 @@ static void random_registers_lose_nothing(struct ktest *t)
 	EXPECT(t, slots_bank.taken > 0 && slots_bank.refused > 0 && slots_bank.odd > 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(dimm, KTEST_QUICK,
-    KTEST(dimm_is_plugged_and_unplugged, KTEST_SLOW,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
-    KTEST(dimm_in_use_is_not_unplugged, KTEST_SLOW,
-        .says = "slots: DIMM slot 1, * MiB at *, domain 7: in use\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: cannot leave\n"
-                "slots:   error EBUSY: too little memory would be left\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"),
-    KTEST(partly_offline_dimm_is_not_unplugged,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
-                "slots: blocker: pfn *: partly offline\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
-                "slots:   error EINVAL: partly offline\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
-    KTEST(removed_dimm_is_unplugged,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
-    KTEST(absurd_dimms_change_nothing,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 3, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 3, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 3, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 3, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
-                "slots:   error EINVAL: not whole pageblocks, or where no memory can be\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
-                "slots:   error EEXIST: some of its addresses have memory already\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
-                "slots:   error EEXIST: some of its addresses have memory already\n"
-                "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 3, * MiB at *, domain 8: not taken\n"
-                "slots:   error ENODEV: of a proximity domain that the firmware does not describe\n"
-                "slots: DIMM slot 3, * MiB at *, domain 8: gone\n"),
-    KTEST(dimm_without_memory_for_its_descriptors_is_refused,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
-                "slots:   error ENOMEM: no memory for its descriptors\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"),
-    KTEST(refused_dimm_in_use_goes_offline_before_the_eject,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
-                "slots:   error ENOMEM: no memory for its descriptors\n"
-                "slots: blocker: pfn *: partly offline\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
-                "slots:   error EINVAL: partly offline\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
-    KTEST(merged_nodes_accept_dimms_of_each,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
-                "slots: DIMM slot 1, * MiB at *, domain 3: in use\n"
-                "slots: DIMM slot 2, * MiB at *, domain 5: not taken\n"
-                "slots:   error ENODEV: of a proximity domain that the firmware does not describe\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 1, * MiB at *, domain 3: gone\n"),
-    KTEST(second_dimm_at_one_address_is_refused, KTEST_SLOW,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
-                "slots:   error EEXIST: some of its addresses have memory already\n"
-                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
-    KTEST(dimm_that_fails_to_eject_is_onlined_again, KTEST_SLOW,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
-                "slots: DIMM slot 0 was told to eject and did not: the device is used again\n"
-                "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"),
-    KTEST(random_registers_lose_nothing, KTEST_SLOW, .reports = "?slots: "));

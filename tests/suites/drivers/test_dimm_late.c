@@ -52,8 +52,16 @@ static struct dimm_user user_of(struct memory *mem)
 	return (struct dimm_user){.mem = mem, .domain = domain, .nr_nodes = 1};
 }
 
+KTEST_SUITE(dimm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* Memory in use must go offline before its module is ejected. */
-static void memory_that_others_use_is_not_ejected(struct ktest *t)
+KTEST(memory_that_others_use_is_not_ejected,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 0: in use\n"
+            "slots: blocker: pfn *: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 0: cannot leave\n"
+            "slots:   error EINVAL: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 0: in use\n"
+            "slots: DIMM slot 0, * MiB at *, domain 0: gone\n")
 {
 	for (online_before = 1; online_before <= BLOCKS; online_before += BLOCKS - 1) {
 		struct memory *mem = one_node(t);
@@ -77,7 +85,7 @@ static void memory_that_others_use_is_not_ejected(struct ktest *t)
 }
 
 /* The driver finds the memory online already; before it acts on that, the memory goes offline. */
-static void module_offlined_meanwhile_is_refused(struct ktest *t)
+KTEST(module_offlined_meanwhile_is_refused)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	struct dimm_user user = user_of(mem);
@@ -92,7 +100,7 @@ static void module_offlined_meanwhile_is_refused(struct ktest *t)
 }
 
 /* The module stays as it was: online, or offline if an operator has taken it offline. */
-static void module_that_cannot_be_removed_stays_as_it_was(struct ktest *t)
+KTEST(module_that_cannot_be_removed_stays_as_it_was)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	struct dimm_user user = user_of(mem);
@@ -112,14 +120,3 @@ static void module_that_cannot_be_removed_stays_as_it_was(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(BLOCKS)), PB_HOLE), BLOCKS);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(dimm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(module_that_cannot_be_removed_stays_as_it_was),
-    KTEST(module_offlined_meanwhile_is_refused),
-    KTEST(memory_that_others_use_is_not_ejected,
-        .says = "slots: DIMM slot 0, * MiB at *, domain 0: in use\n"
-                "slots: blocker: pfn *: partly offline\n"
-                "slots: DIMM slot 0, * MiB at *, domain 0: cannot leave\n"
-                "slots:   error EINVAL: partly offline\n"
-                "slots: DIMM slot 0, * MiB at *, domain 0: in use\n"
-                "slots: DIMM slot 0, * MiB at *, domain 0: gone\n"));

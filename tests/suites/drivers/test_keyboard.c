@@ -63,7 +63,9 @@ static void press_all(void)
 	press(0x39);
 }
 
-static void every_key_has_its_character(struct ktest *t)
+KTEST_SUITE(keyboard, KTEST_QUICK);
+
+KTEST(every_key_has_its_character)
 {
 	start();
 	press(0x01);
@@ -80,7 +82,7 @@ static void every_key_has_its_character(struct ktest *t)
 	EXPECT_EQ(t, nr, 51);
 }
 
-static void either_shift_holds_until_both_are_released(struct ktest *t)
+KTEST(either_shift_holds_until_both_are_released)
 {
 	start();
 	code(LEFT_SHIFT);
@@ -94,7 +96,7 @@ static void either_shift_holds_until_both_are_released(struct ktest *t)
 }
 
 /* Caps Lock concerns letters only; Shift then makes small ones.  A held key repeats its code. */
-static void caps_lock_turns_letters_round(struct ktest *t)
+KTEST(caps_lock_turns_letters_round)
 {
 	start();
 	code(CAPS);
@@ -111,7 +113,7 @@ static void caps_lock_turns_letters_round(struct ktest *t)
 	EXPECT_TYPED(t, "A1a!a");
 }
 
-static void ctrl_makes_control_characters(struct ktest *t)
+KTEST(ctrl_makes_control_characters)
 {
 	start();
 	code(CTRL);
@@ -136,7 +138,7 @@ static void ctrl_makes_control_characters(struct ktest *t)
 	EXPECT_TYPED(t, "\003\025\033\r\b\037c\003c");
 }
 
-static void keys_of_the_cursor_give_sequences(struct ktest *t)
+KTEST(keys_of_the_cursor_give_sequences)
 {
 	static const u8 keys[] = {0x48, 0x50, 0x4d, 0x4b, 0x47, 0x4f, 0x53, 0x49, 0x51};
 	unsigned i;
@@ -150,7 +152,7 @@ static void keys_of_the_cursor_give_sequences(struct ktest *t)
 	EXPECT_TYPED(t, "\r/");
 }
 
-static void number_pad_types_digits(struct ktest *t)
+KTEST(number_pad_types_digits)
 {
 	unsigned c;
 
@@ -164,7 +166,7 @@ static void number_pad_types_digits(struct ktest *t)
 /*
  * Keys without a character, and what Print Screen and Pause send: none of it may hold a key down.
  */
-static void other_keys_type_nothing(struct ktest *t)
+KTEST(other_keys_type_nothing)
 {
 	static const u8 pause[] = {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5};
 	unsigned i;
@@ -192,7 +194,7 @@ static void other_keys_type_nothing(struct ktest *t)
 	EXPECT_TYPED(t, "a");
 }
 
-static void any_codes_are_accepted(struct ktest *t)
+KTEST(any_codes_are_accepted)
 {
 	u64 state = 0x5eed;
 	unsigned i, n, most = 0;
@@ -206,8 +208,3 @@ static void any_codes_are_accepted(struct ktest *t)
 	}
 	EXPECT(t, most > 0 && most <= KEYBOARD_CHARS);
 }
-
-KTEST_SUITE(keyboard, KTEST_QUICK, KTEST(every_key_has_its_character),
-    KTEST(either_shift_holds_until_both_are_released), KTEST(caps_lock_turns_letters_round),
-    KTEST(ctrl_makes_control_characters), KTEST(keys_of_the_cursor_give_sequences),
-    KTEST(number_pad_types_digits), KTEST(other_keys_type_nothing), KTEST(any_codes_are_accepted));

@@ -2,9 +2,11 @@
 /* test_pci.c: buses, registers, capabilities and BARs of PCI functions with arbitrary contents. */
 #include "tests/lib/pci_help.h"
 
+KTEST_SUITE(pci, KTEST_QUICK);
+
 /* ---- BARs ---- */
 
-static void bar_size_follows_its_read_only_bits(struct ktest *t)
+KTEST(bar_size_follows_its_read_only_bits)
 {
 	struct pci_memory memory;
 	unsigned bits;
@@ -50,7 +52,7 @@ static void watch_sizing(const struct pci_function *fn, unsigned reg, unsigned l
 	space_write(fn, reg, len, value);
 }
 
-static void function_is_disabled_while_its_bars_are_sized(struct ktest *t)
+KTEST(function_is_disabled_while_its_bars_are_sized)
 {
 	static const struct pci_access watched = {.read = space_read, .write = watch_sizing};
 	static const struct pci_function fn = {.access = &watched};
@@ -79,7 +81,7 @@ static void function_is_disabled_while_its_bars_are_sized(struct ktest *t)
  * A register is a BAR or an upper half, depending on all registers before it. BARs of ports are 32
  * bits wide, whatever bit 2 says.
  */
-static void upper_halves_of_bars_are_no_bars(struct ktest *t)
+KTEST(upper_halves_of_bars_are_no_bars)
 {
 	static const struct {
 		u32 low[PCI_NR_BARS];
@@ -123,7 +125,7 @@ static void upper_halves_of_bars_are_no_bars(struct ktest *t)
 	}
 }
 
-static void bar_may_end_at_the_last_address(struct ktest *t)
+KTEST(bar_may_end_at_the_last_address)
 {
 	static const struct {
 		u32 low, high, writable_low, writable_high;
@@ -152,7 +154,7 @@ static void bar_may_end_at_the_last_address(struct ktest *t)
 
 /* ---- registers ---- */
 
-static void any_register_of_the_256_bytes_is_reached(struct ktest *t)
+KTEST(any_register_of_the_256_bytes_is_reached)
 {
 	unsigned reg, len;
 
@@ -170,7 +172,7 @@ static void any_register_of_the_256_bytes_is_reached(struct ktest *t)
 	}
 }
 
-static void capabilities_are_found_by_their_id(struct ktest *t)
+KTEST(capabilities_are_found_by_their_id)
 {
 	static const u8 at[] = {0x40, 0x44, 0x48, 0xf8, 0xfc, 0x80, 0x84, 0x88};
 	struct pci_walk walk = {0};
@@ -273,7 +275,7 @@ static void note_found(const struct pci_function *fn)
 	EXPECT_EQ(bus_test, tree_command[i], tree[i].silent);
 }
 
-static void functions_are_found_in_order_and_silenced(struct ktest *t)
+KTEST(functions_are_found_in_order_and_silenced)
 {
 	static const struct pci_access access = {.read = tree_read, .write = tree_write};
 	unsigned i;
@@ -290,7 +292,7 @@ static void functions_are_found_in_order_and_silenced(struct ktest *t)
 
 /* ---- interrupts ---- */
 
-static void interrupt_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
+KTEST(interrupt_line_is_an_isa_interrupt_of_a_pin)
 {
 	static const struct {
 		u8 pin, line;
@@ -315,9 +317,3 @@ static void interrupt_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
 		EXPECT_EQ(t, have, commands[i][1]);
 	}
 }
-
-KTEST_SUITE(pci, KTEST_QUICK, KTEST(bar_size_follows_its_read_only_bits),
-    KTEST(function_is_disabled_while_its_bars_are_sized), KTEST(upper_halves_of_bars_are_no_bars),
-    KTEST(bar_may_end_at_the_last_address), KTEST(any_register_of_the_256_bytes_is_reached),
-    KTEST(capabilities_are_found_by_their_id), KTEST(functions_are_found_in_order_and_silenced),
-    KTEST(interrupt_line_is_an_isa_interrupt_of_a_pin));

@@ -54,7 +54,9 @@ static void begin_serial(void)
 	judge_clear();
 }
 
-static void the_serial_port_is_com1(struct ktest *t)
+KTEST_SUITE(play_input, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(the_serial_port_is_com1)
 {
 	play_begin();
 	memset(&com1, 0, sizeof(com1));
@@ -87,7 +89,7 @@ static u32 count_bytes(u16 port, unsigned bytes, u32 kept)
 }
 
 /* A byte of value 0 is received too. */
-static void every_byte_is_received(struct ktest *t)
+KTEST(every_byte_is_received)
 {
 	begin_serial();
 	play.in = count_bytes;
@@ -100,7 +102,7 @@ static void every_byte_is_received(struct ktest *t)
 }
 
 /* The interrupt is set up a single time, and only when it can be delivered. */
-static void the_serial_port_interrupts(struct ktest *t)
+KTEST(the_serial_port_interrupts)
 {
 	begin_serial();
 	com1.present = false;
@@ -193,7 +195,7 @@ static void begin_keyboard(void)
 #define SETTING "out8 64=a7\nout8 64=20\nout8 64=60\nout8 60=61\nout8 64=ae\nout8 60=f4\n"
 #define ROUTED  "ISA line 1 is vector 46, irqs on\n"
 
-static void keyboard_is_switched_on_and_the_mouse_off(struct ktest *t)
+KTEST(keyboard_is_switched_on_and_the_mouse_off)
 {
 	begin_keyboard();
 	chip_gives(0x1e, false); /* a key from before the start */
@@ -206,7 +208,7 @@ static void keyboard_is_switched_on_and_the_mouse_off(struct ktest *t)
 }
 
 /* An emulation may have no answers: the keyboard is used as the firmware left it. */
-static void controller_without_answers_is_used(struct ktest *t)
+KTEST(controller_without_answers_is_used)
 {
 	begin_keyboard();
 	chip.dumb = true;
@@ -216,7 +218,7 @@ static void controller_without_answers_is_used(struct ktest *t)
 	EXPECT(t, chip.looks < 3 * 50000);
 }
 
-static void missing_controller_is_said_and_left_alone(struct ktest *t)
+KTEST(missing_controller_is_said_and_left_alone)
 {
 	begin_keyboard();
 	chip.absent = true;
@@ -233,7 +235,7 @@ static void missing_controller_is_said_and_left_alone(struct ktest *t)
 	EXPECT(t, !keyboard_present() && chip.looks < 3 * 50000);
 }
 
-static void keys_come_by_interrupt_or_by_polls(struct ktest *t)
+KTEST(keys_come_by_interrupt_or_by_polls)
 {
 	begin_keyboard();
 	route_err = -19;
@@ -259,7 +261,7 @@ static void keys_come_by_interrupt_or_by_polls(struct ktest *t)
 }
 
 /* A controller that vanishes reads as all ones: no key, and no endless interrupt. */
-static void vanished_controller_types_nothing(struct ktest *t)
+KTEST(vanished_controller_types_nothing)
 {
 	begin_keyboard();
 	keyboard_init();
@@ -271,7 +273,7 @@ static void vanished_controller_types_nothing(struct ktest *t)
 }
 
 /* Both devices fill one ring, in the order of time. */
-static void serial_port_and_keyboard_share_the_ring(struct ktest *t)
+KTEST(serial_port_and_keyboard_share_the_ring)
 {
 	begin_keyboard();
 	keyboard_init();
@@ -288,7 +290,7 @@ static void serial_port_and_keyboard_share_the_ring(struct ktest *t)
 }
 
 /* A keyboard counts only beside a screen: without one its user would see nothing. */
-static void a_person_can_type_where_output_is_seen(struct ktest *t)
+KTEST(a_person_can_type_where_output_is_seen)
 {
 	begin_serial();
 	screen = true;
@@ -301,10 +303,3 @@ static void a_person_can_type_where_output_is_seen(struct ktest *t)
 	EXPECT(t, !console_can_read());
 	present = false;
 }
-
-KTEST_SUITE(play_input, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_serial_port_is_com1),
-    KTEST(every_byte_is_received), KTEST(the_serial_port_interrupts),
-    KTEST(keyboard_is_switched_on_and_the_mouse_off), KTEST(controller_without_answers_is_used),
-    KTEST(missing_controller_is_said_and_left_alone), KTEST(keys_come_by_interrupt_or_by_polls),
-    KTEST(vanished_controller_types_nothing), KTEST(serial_port_and_keyboard_share_the_ring),
-    KTEST(a_person_can_type_where_output_is_seen));

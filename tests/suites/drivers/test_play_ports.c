@@ -118,7 +118,9 @@ static void begin(void)
 	route_err = 0;
 }
 
-static void configuration_is_reached_by_two_ports(struct ktest *t)
+KTEST_SUITE(play_ports, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(configuration_is_reached_by_two_ports)
 {
 	begin();
 	play.reads = true;
@@ -141,7 +143,7 @@ static void configuration_is_reached_by_two_ports(struct ktest *t)
  * The line is level-triggered, whatever the ISA interrupt of that number is. The function may
  * interrupt only after its line is routed.
  */
-static void a_function_has_its_line(struct ktest *t)
+KTEST(a_function_has_its_line)
 {
 	unsigned line;
 
@@ -173,7 +175,7 @@ static void a_function_has_its_line(struct ktest *t)
 
 /* ---- virtio ---- */
 
-static void virtio_devices_are_those_of_the_bus(struct ktest *t)
+KTEST(virtio_devices_are_those_of_the_bus)
 {
 	struct virtio_device dev = {.id = VIRTIO_ID_MEM};
 
@@ -191,7 +193,7 @@ static void virtio_devices_are_those_of_the_bus(struct ktest *t)
 }
 
 /* Registers are read and written in their width: their neighbours do not change. */
-static void mapped_registers_have_their_width(struct ktest *t)
+KTEST(mapped_registers_have_their_width)
 {
 	static const u32 read[] = {0, 0x44, 0x5544, 0, 0x77665544};
 	static u8 byte[16] __attribute__((aligned(4)));
@@ -212,7 +214,7 @@ static void mapped_registers_have_their_width(struct ktest *t)
 }
 
 /* A node that the firmware does not name, or that the memory does not have, counts as node 0. */
-static void nodes_are_those_of_the_firmware(struct ktest *t)
+KTEST(nodes_are_those_of_the_firmware)
 {
 	firmware.nr_nodes = memory_there.nr_nodes = 3;
 	firmware.domain[0] = 7;
@@ -230,8 +232,3 @@ static void nodes_are_those_of_the_firmware(struct ktest *t)
 	EXPECT_EQ(t, bus.node_of(9), 0);
 	EXPECT_EQ(t, bus.node_of(5), 1);
 }
-
-KTEST_SUITE(play_ports, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(configuration_is_reached_by_two_ports), KTEST(a_function_has_its_line),
-    KTEST(virtio_devices_are_those_of_the_bus), KTEST(mapped_registers_have_their_width),
-    KTEST(nodes_are_those_of_the_firmware));

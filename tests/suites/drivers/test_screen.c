@@ -44,7 +44,9 @@ static void make_tag(void)
 	memcpy(tag + 32, fields, sizeof(fields));
 }
 
-static void valid_framebuffer_tag_is_parsed(struct ktest *t)
+KTEST_SUITE(screen, KTEST_QUICK);
+
+KTEST(valid_framebuffer_tag_is_parsed)
 {
 	struct framebuffer fb = {0};
 
@@ -69,7 +71,7 @@ static void valid_framebuffer_tag_is_parsed(struct ktest *t)
 		EXPECT_EQ((t), fb_.address, 77);                                                   \
 	} while (0)
 
-static void bad_tags_are_refused(struct ktest *t)
+KTEST(bad_tags_are_refused)
 {
 	struct framebuffer fb;
 	u32 size;
@@ -99,7 +101,7 @@ static void bad_tags_are_refused(struct ktest *t)
 }
 
 /* 30-bit modes have 10 bits for each colour. */
-static void wide_colours_are_accepted(struct ktest *t)
+KTEST(wide_colours_are_accepted)
 {
 	static const u8 fields[] = {20, 10, 10, 10, 0, 10};
 	struct framebuffer fb = {0};
@@ -112,7 +114,7 @@ static void wide_colours_are_accepted(struct ktest *t)
 	EXPECT_EQ(t, framebuffer_from_tag(&fb, tag, 38), -EINVAL);
 }
 
-static void kind_of_a_refused_tag_is_known(struct ktest *t)
+KTEST(kind_of_a_refused_tag_is_known)
 {
 	u8 type, bits;
 
@@ -127,7 +129,7 @@ static void kind_of_a_refused_tag_is_known(struct ktest *t)
 
 /* ---- fonts ---- */
 
-static void font_without_a_table(struct ktest *t)
+KTEST(font_without_a_table)
 {
 	size_t len = make_font(font_file, 0);
 	u32 c;
@@ -163,7 +165,7 @@ static size_t make_font_with_table(void)
 	return at;
 }
 
-static void font_with_a_table(struct ktest *t)
+KTEST(font_with_a_table)
 {
 	size_t len = make_font_with_table();
 
@@ -183,7 +185,7 @@ static void font_with_a_table(struct ktest *t)
  * Version 1: each character has the right glyph, with the table cut off at any byte, and with bytes
  * behind its end.
  */
-static void truncated_table_is_used_to_its_end(struct ktest *t)
+KTEST(truncated_table_is_used_to_its_end)
 {
 	static const struct {
 		u32 glyph;
@@ -261,7 +263,7 @@ static size_t make_font2(void)
 	return at;
 }
 
-static void font_of_version_2(struct ktest *t)
+KTEST(font_of_version_2)
 {
 	size_t len = make_font2();
 	u32 c;
@@ -286,7 +288,7 @@ static void expect_refused2(struct ktest *t, u32 field, u32 value)
 }
 
 /* Version 2: each character has the right glyph, with the table cut off at any byte. */
-static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
+KTEST(truncated_table_of_version_2_is_used_to_its_end)
 {
 	size_t whole = make_font2(), start = 40 + PSF2_GLYPHS * PSF2_SIZE, len;
 	u32 c, wrong = 0;
@@ -322,7 +324,7 @@ static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 	EXPECT(t, font.glyph['?' - 1] == '?' - 1 && font.glyph['?'] == 0 && font.glyph[127] == 0);
 }
 
-static void fonts_have_limits(struct ktest *t)
+KTEST(fonts_have_limits)
 {
 	static u8 file[32 + 65536];
 	static const struct {
@@ -366,7 +368,7 @@ static void fonts_have_limits(struct ktest *t)
 	        font.stride == 1);
 }
 
-static void bad_fonts_are_refused(struct ktest *t)
+KTEST(bad_fonts_are_refused)
 {
 	static const u32 wrong[][2] = {{0, 0x864ab573}, {1, 1}, {2, 0xffffffff}, {2, 1u << 20},
 	    {4, 0}, {4, 65536}, {4, 0xffffffff}, {4, 0x2aaaaaab}, {5, 0}, {5, 5}, {5, 7},
@@ -390,10 +392,3 @@ static void bad_fonts_are_refused(struct ktest *t)
 	font_file[3] = 0;
 	EXPECT_EQ(t, psf_parse(&font, font_file, whole), -EINVAL);
 }
-
-KTEST_SUITE(screen, KTEST_QUICK, KTEST(valid_framebuffer_tag_is_parsed),
-    KTEST(bad_tags_are_refused), KTEST(wide_colours_are_accepted),
-    KTEST(kind_of_a_refused_tag_is_known), KTEST(font_without_a_table), KTEST(font_with_a_table),
-    KTEST(truncated_table_is_used_to_its_end), KTEST(font_of_version_2),
-    KTEST(truncated_table_of_version_2_is_used_to_its_end), KTEST(fonts_have_limits),
-    KTEST(bad_fonts_are_refused));

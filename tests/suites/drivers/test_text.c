@@ -4,7 +4,9 @@
  */
 #include "tests/lib/text_help.h"
 
-static void characters_are_drawn(struct ktest *t)
+KTEST_SUITE(text, KTEST_QUICK);
+
+KTEST(characters_are_drawn)
 {
 	static const u32 grey[] = {0, 0, 0xad55 /* RGB 21, 42, 21 */, 0xaaaaaa, 0xaaaaaa};
 	u32 size;
@@ -21,7 +23,7 @@ static void characters_are_drawn(struct ktest *t)
 	}
 }
 
-static void lines_wrap(struct ktest *t)
+KTEST(lines_wrap)
 {
 	if (!text_start(t, 4))
 		return;
@@ -34,7 +36,7 @@ static void lines_wrap(struct ktest *t)
 	ROW(t, 2, "yz");
 }
 
-static void control_characters_move_the_cursor(struct ktest *t)
+KTEST(control_characters_move_the_cursor)
 {
 	if (!text_start(t, 4))
 		return;
@@ -50,7 +52,7 @@ static void control_characters_move_the_cursor(struct ktest *t)
 	ROW(t, 5, "abcdefghijkZ");
 }
 
-static void text_scrolls(struct ktest *t)
+KTEST(text_scrolls)
 {
 	char line[] = "line A\n";
 	u32 i;
@@ -75,7 +77,7 @@ static void text_scrolls(struct ktest *t)
 }
 
 /* After other code has drawn over the screen, only changes are drawn again. */
-static void only_changes_are_drawn(struct ktest *t)
+KTEST_COST(only_changes_are_drawn)
 {
 	if (!text_start(t, 4))
 		return;
@@ -88,7 +90,7 @@ static void only_changes_are_drawn(struct ktest *t)
 	EXPECT_EQ(t, text_pixel(0, FONT_HEIGHT), 0x11111111);
 }
 
-static void colours_are_set(struct ktest *t)
+KTEST(colours_are_set)
 {
 	if (!text_start(t, 4))
 		return;
@@ -113,7 +115,7 @@ static void colours_are_set(struct ktest *t)
  * The same character in another colour is a change too. A cell that already shows it is not drawn
  * again.
  */
-static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
+KTEST_COST(cell_with_a_new_colour_is_drawn_again)
 {
 	u32 i;
 
@@ -137,7 +139,7 @@ static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 }
 
 /* The glyphs are 12 pixels wide: their right third comes from the second byte of each line. */
-static void wide_glyphs_are_drawn_whole(struct ktest *t)
+KTEST(wide_glyphs_are_drawn_whole)
 {
 	static const u8 header[32] = {0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0,
 	    128, 0, 0, 0, 6, 0, 0, 0, 3, 0, 0, 0, 12, 0, 0, 0};
@@ -170,7 +172,7 @@ static void wide_glyphs_are_drawn_whole(struct ktest *t)
 #define LARGE_HEIGHT (2 * FONT_HEIGHT * TEXT_MIN_ROWS + 3)
 
 /* With fewer cells than the screen has places the font is drawn twice as large. */
-static void font_is_enlarged_for_a_large_screen(struct ktest *t)
+KTEST(font_is_enlarged_for_a_large_screen)
 {
 	static u32 pixels[LARGE_HEIGHT][LARGE_WIDTH];
 	struct framebuffer fb = text_framebuffer(4);
@@ -202,7 +204,7 @@ static void font_is_enlarged_for_a_large_screen(struct ktest *t)
 }
 
 /* A mode of 10 bits for each colour. */
-static void wide_colours_are_drawn(struct ktest *t)
+KTEST(wide_colours_are_drawn)
 {
 	struct framebuffer fb = text_framebuffer(4);
 
@@ -216,7 +218,7 @@ static void wide_colours_are_drawn(struct ktest *t)
 	EXPECT(t, text_shows(0, 0, 'H', 0x154 << 20 | 0x3fc << 10 | 0x3fc, 0));
 }
 
-static void cursor_is_shown_until_it_is_off(struct ktest *t)
+KTEST(cursor_is_shown_until_it_is_off)
 {
 	if (!text_start(t, 4))
 		return;
@@ -236,7 +238,7 @@ static void cursor_is_shown_until_it_is_off(struct ktest *t)
 	expect_guards(t, 0);
 }
 
-static void cursor_moves(struct ktest *t)
+KTEST(cursor_moves)
 {
 	if (!text_start(t, 4))
 		return;
@@ -249,7 +251,7 @@ static void cursor_moves(struct ktest *t)
 	ROW(t, ROWS - 1, "          YZ");
 }
 
-static void erase_sequences_clear_their_part(struct ktest *t)
+KTEST(erase_sequences_clear_their_part)
 {
 	if (!text_start(t, 4))
 		return;
@@ -270,7 +272,7 @@ static void erase_sequences_clear_their_part(struct ktest *t)
 }
 
 /* An unknown sequence is swallowed whole, and the bytes after it are text again. */
-static void unknown_sequences_are_swallowed(struct ktest *t)
+KTEST(unknown_sequences_are_swallowed)
 {
 	if (!text_start(t, 4))
 		return;
@@ -287,7 +289,7 @@ static void unknown_sequences_are_swallowed(struct ktest *t)
 	EXPECT(t, text_shows(1, 0, 'g', 0xffffff, 0));
 }
 
-static void small_screens_are_handled(struct ktest *t)
+KTEST(small_screens_are_handled)
 {
 	struct framebuffer fb = text_framebuffer(4);
 
@@ -317,7 +319,7 @@ static void small_screens_are_handled(struct ktest *t)
 }
 
 /* The kernel may map the pixels at another address. */
-static void framebuffer_may_move(struct ktest *t)
+KTEST(framebuffer_may_move)
 {
 	if (!text_start(t, 4))
 		return;
@@ -329,7 +331,7 @@ static void framebuffer_may_move(struct ktest *t)
 }
 
 /* Whatever is written, the pixels show the cells, and nothing else is touched. */
-static void random_output_stays_within_the_screen(struct ktest *t)
+KTEST(random_output_stays_within_the_screen, KTEST_SLOW)
 {
 	static const u8 pieces[] = "\033[\033[;019mABCDHJK\n\r\b\t xyz\377\177?";
 	u64 state = t->seed | 1;
@@ -367,13 +369,3 @@ static void random_output_stays_within_the_screen(struct ktest *t)
 	}
 	EXPECT_EQ(t, differ, 0);
 }
-
-KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap),
-    KTEST(control_characters_move_the_cursor), KTEST(text_scrolls),
-    KTEST_COST(only_changes_are_drawn), KTEST(colours_are_set),
-    KTEST_COST(cell_with_a_new_colour_is_drawn_again), KTEST(wide_glyphs_are_drawn_whole),
-    KTEST(cursor_moves), KTEST(erase_sequences_clear_their_part),
-    KTEST(unknown_sequences_are_swallowed), KTEST(small_screens_are_handled),
-    KTEST(framebuffer_may_move), KTEST(font_is_enlarged_for_a_large_screen),
-    KTEST(wide_colours_are_drawn), KTEST(cursor_is_shown_until_it_is_off),
-    KTEST(random_output_stays_within_the_screen, KTEST_SLOW));

@@ -34,7 +34,9 @@ static u8 colour_after(u32 arg)
 	return 0x6b;
 }
 
-static void every_attribute_has_its_effect(struct ktest *t)
+KTEST_SUITE(text_sequences, KTEST_QUICK);
+
+KTEST(every_attribute_has_its_effect)
 {
 	char s[] = "\033[000m";
 	u32 arg;
@@ -75,7 +77,7 @@ static void expect_cursor(struct ktest *t, const char *s, u32 row, u32 column)
 		    terminal.column, row, column);
 }
 
-static void cursor_moves_to_its_target(struct ktest *t)
+KTEST(cursor_moves_to_its_target)
 {
 	static const struct {
 		const char *s;
@@ -111,7 +113,7 @@ static void cursor_moves_to_its_target(struct ktest *t)
 	expect_guards(t, 0);
 }
 
-static void a_full_line_is_erased_from_its_last_cell_on(struct ktest *t)
+KTEST(a_full_line_is_erased_from_its_last_cell_on)
 {
 	if (!text_start(t, 4))
 		return;
@@ -136,6 +138,3 @@ static void a_full_line_is_erased_from_its_last_cell_on(struct ktest *t)
 	EXPECT(t, text_shows(ROWS - 1, COLUMNS - 1, ' ', 0xaaaaaa, 0x0000aa));
 	expect_guards(t, 0);
 }
-
-KTEST_SUITE(text_sequences, KTEST_QUICK, KTEST(every_attribute_has_its_effect),
-    KTEST(cursor_moves_to_its_target), KTEST(a_full_line_is_erased_from_its_last_cell_on));

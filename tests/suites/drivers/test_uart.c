@@ -85,7 +85,9 @@ static void expect_done(struct ktest *t, const char *what, int line)
 }
 #define EXPECT_DONE(t, what) expect_done(t, what, __LINE__)
 
-static void port_is_set_up_if_present(struct ktest *t)
+KTEST_SUITE(uart, KTEST_QUICK);
+
+KTEST(port_is_set_up_if_present)
 {
 	memset(&fake, 0, sizeof(fake));
 	memset(&uart, 0xa5, sizeof(uart));
@@ -109,7 +111,7 @@ static void port_is_set_up_if_present(struct ktest *t)
 	EXPECT_DONE(t, "");
 }
 
-static void bytes_are_sent_in_groups_of_16(struct ktest *t)
+KTEST(bytes_are_sent_in_groups_of_16)
 {
 	start_over();
 	uart_write(&uart, "ab\377", 2);
@@ -143,7 +145,7 @@ static void bytes_are_sent_in_groups_of_16(struct ktest *t)
 	EXPECT_DONE(t, "5? 5? 5? ");
 }
 
-static void full_port_is_left_alone(struct ktest *t)
+KTEST(full_port_is_left_alone)
 {
 	start_over();
 	fake.busy = uart.spins;
@@ -159,7 +161,7 @@ static void full_port_is_left_alone(struct ktest *t)
 	EXPECT_DONE(t, "");
 }
 
-static void port_without_interrupts_is_polled(struct ktest *t)
+KTEST(port_without_interrupts_is_polled)
 {
 	start_over();
 	uart_poll(&uart);
@@ -216,7 +218,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	EXPECT_EQ(t, input_get(&input), 3);
 }
 
-static void the_ring_keeps_the_oldest_256_bytes(struct ktest *t)
+KTEST(the_ring_keeps_the_oldest_256_bytes)
 {
 	fill_and_empty(t, 0);
 	fill_and_empty(t, 200);
@@ -224,7 +226,7 @@ static void the_ring_keeps_the_oldest_256_bytes(struct ktest *t)
 }
 
 /* While a CPU goes down, the port may interrupt that CPU and another one. */
-static void interrupts_of_two_cpus_take_turns(struct ktest *t)
+KTEST(interrupts_of_two_cpus_take_turns)
 {
 	start_over();
 	uart_enable_irq(&uart);
@@ -235,7 +237,7 @@ static void interrupts_of_two_cpus_take_turns(struct ktest *t)
 	EXPECT(t, !spin_is_held(&input.receive));
 }
 
-static void without_interrupts_the_ring_comes_first(struct ktest *t)
+KTEST(without_interrupts_the_ring_comes_first)
 {
 	start_over();
 	fake.first = 'a';
@@ -253,7 +255,7 @@ static void without_interrupts_the_ring_comes_first(struct ktest *t)
 	EXPECT_EQ(t, input_get(&input), 'b');
 }
 
-static void interrupt_of_an_absent_port_ends(struct ktest *t)
+KTEST_COST(interrupt_of_an_absent_port_ends)
 {
 	start_over();
 	uart_enable_irq(&uart);
@@ -275,7 +277,7 @@ static void bring_one(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_reader_sleeps_until_a_byte_comes(struct ktest *t)
+KTEST(a_reader_sleeps_until_a_byte_comes)
 {
 	struct thread *other;
 
@@ -288,9 +290,3 @@ static void a_reader_sleeps_until_a_byte_comes(struct ktest *t)
 	thread_join(other);
 	EXPECT_EQ(t, input_get(&input), -1);
 }
-
-KTEST_SUITE(uart, KTEST_QUICK, KTEST(port_is_set_up_if_present),
-    KTEST(bytes_are_sent_in_groups_of_16), KTEST(full_port_is_left_alone),
-    KTEST(port_without_interrupts_is_polled), KTEST(interrupts_of_two_cpus_take_turns),
-    KTEST(the_ring_keeps_the_oldest_256_bytes), KTEST(without_interrupts_the_ring_comes_first),
-    KTEST_COST(interrupt_of_an_absent_port_ends), KTEST(a_reader_sleeps_until_a_byte_comes));

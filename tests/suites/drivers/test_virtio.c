@@ -39,7 +39,9 @@ static u32 mute(struct pretend *p, const struct pretend_buf *buf)
 	return NO_ANSWER;
 }
 
-static void features_are_agreed_on(struct ktest *t)
+KTEST_SUITE(virtio, 0);
+
+KTEST(features_are_agreed_on)
 {
 	pretend_init(&pretend_dev, t, 0x15, NULL);
 	EXPECT_EQ(t, virtio_begin(&pretend_dev.dev, 0x31), 0);
@@ -54,7 +56,10 @@ static void features_are_agreed_on(struct ktest *t)
 }
 
 /* The steps are those of section 3.1.1 of the specification. */
-static void a_device_is_started_in_order(struct ktest *t)
+KTEST(a_device_is_started_in_order,
+    .says = "pretend: a legacy device: left alone\n"
+            "pretend: does not agree to features 0x100000000 of 0x100000000\n"
+            "pretend: does not reset: left alone\n")
 {
 	REQUIRE(t, begin(t, 8, NULL));
 	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFqK"));
@@ -78,7 +83,7 @@ static void a_device_is_started_in_order(struct ktest *t)
 	EXPECT(t, !strcmp(pretend_dev.log, "R"));
 }
 
-static void refused_queue_leaves_nothing(struct ktest *t)
+KTEST(refused_queue_leaves_nothing)
 {
 	pretend_init(&pretend_dev, t, 0, NULL);
 	pretend_dev.refuse_queue = -EIO;
@@ -88,7 +93,10 @@ static void refused_queue_leaves_nothing(struct ktest *t)
 	EXPECT(t, !strcmp(pretend_dev.log, "RADfaF"));
 }
 
-static void failed_negotiation_stops_the_set_up(struct ktest *t)
+KTEST(failed_negotiation_stops_the_set_up,
+    .says = "pretend: a legacy device: left alone\n"
+            "pretend: does not agree to features 0x100000000 of 0x100000000\n"
+            "pretend: does not reset: left alone\n")
 {
 	pretend_init(&pretend_dev, t, 0, NULL);
 	pretend_dev.offered = 1;
@@ -104,7 +112,8 @@ static void failed_negotiation_stops_the_set_up(struct ktest *t)
 	EXPECT_EQ(t, pretend_dev.status, pretend_dev.stuck);
 }
 
-static void configuration_is_read_consistently(struct ktest *t)
+KTEST(
+    configuration_is_read_consistently, .says = "pretend: its configuration changes all the time\n")
 {
 	static const struct virtio_field fields[] = {{0, 8}, {8, 2}, {12, 4}};
 	struct {
@@ -138,7 +147,8 @@ static void change_amid_the_read(struct pretend *p, unsigned at)
 	p->generation++;
 }
 
-static void configuration_changed_during_a_read_is_read_again(struct ktest *t)
+KTEST(configuration_changed_during_a_read_is_read_again,
+    .says = "pretend: its configuration changes all the time\n")
 {
 	static const struct virtio_field field = {0, 8};
 	u64 have = 0;
@@ -164,7 +174,9 @@ static void configuration_changed_during_a_read_is_read_again(struct ktest *t)
  * The device returns a buffer a second time, in a used place of the ring, while another buffer is
  * in use.
  */
-static void buffer_returned_twice_is_rejected(struct ktest *t)
+KTEST(buffer_returned_twice_is_rejected,
+    .says = "pretend: queue 0: the device returned a buffer that it did not have (0): it is "
+            "not used any more\n")
 {
 	u32 len;
 
@@ -185,7 +197,7 @@ static void buffer_returned_twice_is_rejected(struct ktest *t)
 	end();
 }
 
-static void interrupt_status_tells_queue_from_configuration(struct ktest *t)
+KTEST(interrupt_status_tells_queue_from_configuration)
 {
 	pretend_init(&pretend_dev, t, 0, NULL);
 	virtio_interrupt(&pretend_dev.dev, 1);
@@ -194,7 +206,7 @@ static void interrupt_status_tells_queue_from_configuration(struct ktest *t)
 	EXPECT_EQ(t, pretend_dev.dev.config_changed, 1);
 }
 
-static void queue_size_is_the_largest_power_of_2_that_fits(struct ktest *t)
+KTEST(queue_size_is_the_largest_power_of_2_that_fits)
 {
 	static const unsigned sizes[][2] = {
 	    {1, 1}, {2, 2}, {3, 2}, {64, 64}, {100, 64}, {32768, 64}};
@@ -212,7 +224,7 @@ static void queue_size_is_the_largest_power_of_2_that_fits(struct ktest *t)
 }
 
 /* The ring's 16-bit index wraps around twice. */
-static void ring_wraps_around_after_many_calls(struct ktest *t)
+KTEST(ring_wraps_around_after_many_calls)
 {
 	unsigned i, wrong = 0;
 
@@ -236,14 +248,14 @@ static u32 in_order_of_pieces(struct pretend *p, const struct pretend_buf *buf)
 	return 8;
 }
 
-static void device_sees_every_piece_of_a_buffer(struct ktest *t)
+KTEST(device_sees_every_piece_of_a_buffer)
 {
 	REQUIRE(t, begin(t, 8, in_order_of_pieces));
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 2, 1), 8);
 	end();
 }
 
-static void full_queue_refuses_until_a_buffer_returns(struct ktest *t)
+KTEST(full_queue_refuses_until_a_buffer_returns)
 {
 	unsigned i;
 	u32 len = 0;
@@ -272,7 +284,17 @@ static void full_queue_refuses_until_a_buffer_returns(struct ktest *t)
 }
 
 /* The length that the device reports must fit into the writable pieces of this very buffer. */
-static void written_length_is_checked_against_the_buffer(struct ktest *t)
+KTEST(written_length_is_checked_against_the_buffer,
+    .says = "pretend: queue 0: the device wrote more than there was room for (33): it is not "
+            "used any more\n"
+            "pretend: queue 0: the device wrote more than there was room for (41): it is not "
+            "used any more\n"
+            "pretend: queue 0: the device wrote more than there was room for (57): it is not "
+            "used any more\n"
+            "pretend: queue 0: the device wrote more than there was room for (1): it is not "
+            "used any more\n"
+            "pretend: queue 0: the device wrote more than there was room for (17): it is not "
+            "used any more\n")
 {
 	static const struct {
 		unsigned out, in;
@@ -309,7 +331,15 @@ static void written_length_is_checked_against_the_buffer(struct ktest *t)
 	}
 }
 
-static void invalid_answers_of_a_device_are_rejected(struct ktest *t)
+KTEST(invalid_answers_of_a_device_are_rejected,
+    .says = "pretend: queue 0: the device returned a buffer that it did not have (8): it is "
+            "not used any more\n"
+            "pretend: queue 0: the device wrote more than there was room for (4294967295): it "
+            "is not used any more\n"
+            "pretend: queue 0: the device returned more buffers than it had (16): it is not "
+            "used any more\n"
+            "pretend: queue 0: the device returned a buffer that it did not have (2): it is "
+            "not used any more\n")
 {
 	static const enum pretend_lie lies[] = {LIE_ID, LIE_LEN, LIE_COUNT, LIE_TWICE};
 	unsigned i;
@@ -352,7 +382,7 @@ static void answer_late(void *arg)
 	pretend_answer(&pretend_dev, 0, 5);
 }
 
-static void late_answer_is_waited_for(struct ktest *t)
+KTEST(late_answer_is_waited_for, .says = "pretend: queue 0: no answer for 100 ms\n")
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -364,7 +394,9 @@ static void late_answer_is_waited_for(struct ktest *t)
 	end();
 }
 
-static void silent_device_is_marked_broken(struct ktest *t)
+KTEST(silent_device_is_marked_broken,
+    .says = "pretend: queue 0: no answer for 1 ms\n"
+            "pretend: queue 0: the device does not answer (0): it is not used any more\n")
 {
 	u32 polls;
 
@@ -382,7 +414,7 @@ static void silent_device_is_marked_broken(struct ktest *t)
 	end();
 }
 
-static void wait_for_an_answer_uses_the_callers_limit(struct ktest *t)
+KTEST(wait_for_an_answer_uses_the_callers_limit)
 {
 	REQUIRE(t, begin(t, 8, mute));
 	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 2, t), 0);
@@ -400,7 +432,8 @@ static u32 die(struct pretend *p, const struct pretend_buf *buf)
 	return NO_ANSWER;
 }
 
-static void stopped_device_is_not_waited_for(struct ktest *t)
+KTEST(stopped_device_is_not_waited_for,
+    .says = "pretend: queue 0: the device has stopped (79): it is not used any more\n")
 {
 	REQUIRE(t, begin(t, 8, die));
 	pretend_dev.dev.patience_ns = 1000000;
@@ -408,52 +441,3 @@ static void stopped_device_is_not_waited_for(struct ktest *t)
 	EXPECT(t, queue.broken);
 	end();
 }
-
-KTEST_SUITE(virtio, 0, KTEST(features_are_agreed_on),
-    KTEST(a_device_is_started_in_order,
-        .says = "pretend: a legacy device: left alone\n"
-                "pretend: does not agree to features 0x100000000 of 0x100000000\n"
-                "pretend: does not reset: left alone\n"),
-    KTEST(refused_queue_leaves_nothing),
-    KTEST(written_length_is_checked_against_the_buffer,
-        .says = "pretend: queue 0: the device wrote more than there was room for (33): it is not "
-                "used any more\n"
-                "pretend: queue 0: the device wrote more than there was room for (41): it is not "
-                "used any more\n"
-                "pretend: queue 0: the device wrote more than there was room for (57): it is not "
-                "used any more\n"
-                "pretend: queue 0: the device wrote more than there was room for (1): it is not "
-                "used any more\n"
-                "pretend: queue 0: the device wrote more than there was room for (17): it is not "
-                "used any more\n"),
-    KTEST(failed_negotiation_stops_the_set_up,
-        .says = "pretend: a legacy device: left alone\n"
-                "pretend: does not agree to features 0x100000000 of 0x100000000\n"
-                "pretend: does not reset: left alone\n"),
-    KTEST(configuration_is_read_consistently,
-        .says = "pretend: its configuration changes all the time\n"),
-    KTEST(configuration_changed_during_a_read_is_read_again,
-        .says = "pretend: its configuration changes all the time\n"),
-    KTEST(buffer_returned_twice_is_rejected,
-        .says = "pretend: queue 0: the device returned a buffer that it did not have (0): it is "
-                "not used any more\n"),
-    KTEST(interrupt_status_tells_queue_from_configuration),
-    KTEST(queue_size_is_the_largest_power_of_2_that_fits),
-    KTEST(ring_wraps_around_after_many_calls), KTEST(device_sees_every_piece_of_a_buffer),
-    KTEST(full_queue_refuses_until_a_buffer_returns),
-    KTEST(invalid_answers_of_a_device_are_rejected,
-        .says = "pretend: queue 0: the device returned a buffer that it did not have (8): it is "
-                "not used any more\n"
-                "pretend: queue 0: the device wrote more than there was room for (4294967295): it "
-                "is not used any more\n"
-                "pretend: queue 0: the device returned more buffers than it had (16): it is not "
-                "used any more\n"
-                "pretend: queue 0: the device returned a buffer that it did not have (2): it is "
-                "not used any more\n"),
-    KTEST(late_answer_is_waited_for, .says = "pretend: queue 0: no answer for 100 ms\n"),
-    KTEST(stopped_device_is_not_waited_for,
-        .says = "pretend: queue 0: the device has stopped (79): it is not used any more\n"),
-    KTEST(silent_device_is_marked_broken,
-        .says = "pretend: queue 0: no answer for 1 ms\n"
-                "pretend: queue 0: the device does not answer (0): it is not used any more\n"),
-    KTEST(wait_for_an_answer_uses_the_callers_limit));

@@ -22,7 +22,9 @@ static void expect_found(struct ktest *t)
 	EXPECT(t, !space.beyond && space.reads < MAX_READS);
 }
 
-static void structures_of_a_device_are_found(struct ktest *t)
+KTEST_SUITE(virtio_cap, KTEST_QUICK);
+
+KTEST(structures_of_a_device_are_found)
 {
 	struct pretend_pci before;
 
@@ -47,7 +49,7 @@ static void structures_of_a_device_are_found(struct ktest *t)
  * The structures lie in reverse order without gaps; a capability may lie in the last bytes of the
  * space.
  */
-static void structures_may_lie_in_any_order(struct ktest *t)
+KTEST(structures_may_lie_in_any_order)
 {
 	struct virtio_places places;
 	unsigned i;
@@ -71,7 +73,7 @@ static void structures_may_lie_in_any_order(struct ktest *t)
 	expect_found(t);
 }
 
-static void structure_lengths_are_honoured(struct ktest *t)
+KTEST(structure_lengths_are_honoured)
 {
 	static const struct {
 		u8 at;
@@ -174,7 +176,7 @@ static const struct hostile {
         {{NOTIFY + 8, 4, 0x2ffe}, {NOTIFY + 12, 4, 4}}},
 };
 
-static void hostile_spaces_are_refused_by_name(struct ktest *t)
+KTEST(hostile_spaces_are_refused_by_name)
 {
 	unsigned i, j;
 
@@ -201,7 +203,7 @@ static void hostile_spaces_are_refused_by_name(struct ktest *t)
  * An unusable structure is skipped, and the next of its kind is taken. The specification demands
  * this for reserved BARs.
  */
-static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
+KTEST(valid_structure_behind_an_invalid_one_is_found)
 {
 	static const struct edit bad[] = {{0x88 + 4, 1, 6}, {0x88 + 4, 1, 0}, {0x88 + 2, 1, 4},
 	    {0x88 + 8, 4, ~0u}, {0x88 + 12, 4, 1}, {0x88 + 8, 4, 1}};
@@ -220,7 +222,7 @@ static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
 	expect_found(t);
 }
 
-static void absent_function_has_no_structures(struct ktest *t)
+KTEST(absent_function_has_no_structures)
 {
 	struct virtio_places places;
 	struct pci_memory memory;
@@ -231,9 +233,3 @@ static void absent_function_has_no_structures(struct ktest *t)
 	EXPECT_EQ(t, pci_bar_memory(&space_fn, 0, &memory), -ENODEV);
 	EXPECT(t, !space.beyond && space.reads < MAX_READS);
 }
-
-KTEST_SUITE(virtio_cap, KTEST_QUICK, KTEST(structures_of_a_device_are_found),
-    KTEST(structures_may_lie_in_any_order), KTEST(structure_lengths_are_honoured),
-    KTEST(hostile_spaces_are_refused_by_name),
-    KTEST(valid_structure_behind_an_invalid_one_is_found),
-    KTEST(absent_function_has_no_structures));

@@ -5,7 +5,9 @@
  */
 #include "tests/lib/vmem_help.h"
 
-static void device_memory_follows_the_requested_size(struct ktest *t)
+KTEST_SUITE(virtio_mem, KTEST_QUICK);
+
+KTEST(device_memory_follows_the_requested_size)
 {
 	static const unsigned steps[] = {1, REGION_BLOCKS, 5, 5, 9, 0, 2};
 	unsigned long managed;
@@ -41,7 +43,7 @@ static unsigned long sections(unsigned first, unsigned end)
  * Units are plugged from below and unplugged from above.  One request covers the units of a
  * section.
  */
-static void lowest_units_are_plugged_first_and_unplugged_last(struct ktest *t)
+KTEST(lowest_units_are_plugged_first_and_unplugged_last, KTEST_SLOW)
 {
 	static const unsigned steps[] = {
 	    1, 2, 7, REGION_BLOCKS, REGION_BLOCKS - 1, 6, 1, 0, REGION_BLOCKS};
@@ -70,7 +72,50 @@ static unsigned node_asked(u32 domain)
 	return domain + 1;
 }
 
-static void a_region_is_cut_into_whole_units(struct ktest *t)
+/* clang-format off */
+#define NO_SENSE "pretend: the device says what makes no sense: "
+#define STOPPED  "pretend: queue 0: the device has stopped (79): it is not used any more\n"
+#define RESET    "pretend: reset, and asked again what is plugged\n"
+static const char absurd[] =
+    NO_SENSE "block size (0)\n"
+    NO_SENSE "block size (0x1)\n"
+    NO_SENSE "block size (0x800)\n"
+    NO_SENSE "block size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (0)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "another region than before (*)\n"
+    NO_SENSE "another region than before (*)\n"
+    NO_SENSE "another region than before (0)\n"
+    NO_SENSE "more of the region usable than there is (0xffffffffffffffff)\n"
+    NO_SENSE "more asked for than there is (0xffffffffffffffff)\n"
+    NO_SENSE "another size plugged than it acknowledged (0)\n"
+    NO_SENSE "another size plugged than it acknowledged (0xffffffffffffffff)\n"
+    "pretend: its configuration changes all the time\n";
+
+/* Each kind of doubtful answer to a request, of which the device has done nothing, or all. */
+#define DOUBTS(request) \
+	"pretend: " request " of * at *: ERROR\n" RESET \
+	"pretend: " request " of * at *: ERROR\n" RESET \
+	NO_SENSE "an unknown answer (0x4d)\n" RESET \
+	NO_SENSE "an unknown answer (0x4d)\n" RESET \
+	STOPPED RESET STOPPED RESET
+static const char doubts[] = DOUBTS("PLUG") DOUBTS("UNPLUG")
+    RESET
+    "pretend: STATE of * at *: ERROR\n"
+    RESET;
+static const char no_restart[] = RESET
+    "pretend: does not agree to features 0x100000002 of 0x100000002\n"
+    RESET RESET RESET;
+static const char no_room[] =
+    NO_SENSE "a region with no room for a unit (0x*)\n"
+    NO_SENSE "a region with no room for a unit (0x*)\n";
+/* clang-format on */
+
+KTEST(a_region_is_cut_into_whole_units, .says = no_room)
 {
 	static const struct {
 		u64 before, after; /* half units cut off at the start, and at the end */
@@ -130,7 +175,7 @@ static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 }
 
 /* A request has 16 bits for the number of blocks, and the driver follows at most 2 Mi units. */
-static void large_region_is_plugged_in_parts(struct ktest *t)
+KTEST(large_region_is_plugged_in_parts, KTEST_SLOW)
 {
 	static const struct {
 		u64 units, usable, known, requests;
@@ -162,7 +207,7 @@ static void large_region_is_plugged_in_parts(struct ktest *t)
 	}
 }
 
-static void units_beyond_the_usable_region_are_not_plugged(struct ktest *t)
+KTEST(units_beyond_the_usable_region_are_not_plugged, KTEST_SLOW, .says = RESET)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
 	vmem_config.usable_region_size = 4 * BLOCK_BYTES;
@@ -181,7 +226,7 @@ static void units_beyond_the_usable_region_are_not_plugged(struct ktest *t)
 	vmem_end(t);
 }
 
-static void units_plugged_before_the_start_are_adopted(struct ktest *t)
+KTEST(units_plugged_before_the_start_are_adopted, KTEST_SLOW)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
 	vmem_plugged[0] = vmem_plugged[3] = vmem_plugged[4] = vmem_plugged[REGION_BLOCKS - 1] =
@@ -199,7 +244,7 @@ static void units_plugged_before_the_start_are_adopted(struct ktest *t)
 }
 
 /* The device's blocks are smaller than the unit: a partly plugged unit is unplugged. */
-static void partly_plugged_unit_is_unplugged(struct ktest *t)
+KTEST(partly_plugged_unit_is_unplugged, KTEST_SLOW)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES / 2));
 	vmem_plugged[2] = vmem_plugged[3] = vmem_plugged[5] = vmem_plugged[8] = true;
@@ -219,7 +264,7 @@ static void partly_plugged_unit_is_unplugged(struct ktest *t)
 	vmem_end(t);
 }
 
-static void unit_is_the_larger_of_block_and_pageblock(struct ktest *t)
+KTEST(unit_is_the_larger_of_block_and_pageblock, KTEST_SLOW)
 {
 	REQUIRE(t, vmem_prepare(t, 4 * BLOCK_BYTES));
 	if (vmem_config.addr % vmem_config.block_size) {
@@ -238,7 +283,9 @@ static void unit_is_the_larger_of_block_and_pageblock(struct ktest *t)
 	vmem_end(t);
 }
 
-static void changed_request_is_followed_at_once(struct ktest *t)
+KTEST(changed_request_is_followed_at_once, KTEST_SLOW,
+    .says = "pretend: PLUG of * at *: NACK\n"
+            "pretend: UNPLUG of * at *: NACK\n")
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_NACK, true);
@@ -255,7 +302,13 @@ static void changed_request_is_followed_at_once(struct ktest *t)
 	vmem_end(t);
 }
 
-static void refused_request_changes_nothing(struct ktest *t)
+KTEST(refused_request_changes_nothing, KTEST_SLOW,
+    .says = "pretend: PLUG of * at *: NACK\n"
+            "pretend: UNPLUG of * at *: NACK\n"
+            "pretend: UNPLUG of * at *: NACK\n"
+            "pretend: PLUG of * at *: BUSY\n"
+            "pretend: UNPLUG of * at *: BUSY\n"
+            "pretend: UNPLUG of * at *: BUSY\n")
 {
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
@@ -292,7 +345,9 @@ static void refused_request_changes_nothing(struct ktest *t)
 }
 
 /* The device can write to the request, so the driver does not read it again. */
-static void request_may_be_overwritten_by_the_device(struct ktest *t)
+KTEST(request_may_be_overwritten_by_the_device,
+    .says = "pretend: PLUG of * at *: NACK\n"
+            "pretend: PLUG of * at *: BUSY\n")
 {
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
@@ -311,7 +366,7 @@ static void request_may_be_overwritten_by_the_device(struct ktest *t)
 }
 
 /* The answer is an error, unknown, or missing, and the device may have done the request or not. */
-static void doubtful_state_is_queried_from_the_device(struct ktest *t)
+KTEST(doubtful_state_is_queried_from_the_device, KTEST_SLOW, .says = doubts)
 {
 	static const u16 types[] = {VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_REQ_UNPLUG};
 	static const u16 answers[] = {VIRTIO_MEM_RESP_ERROR, 77, VIRTIO_MEM_RESP_ACK};
@@ -345,7 +400,7 @@ static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 }
 
 /* After a failed restart the device has no queue: it gets no request until a restart succeeds. */
-static void device_that_fails_its_restart_is_not_used(struct ktest *t)
+KTEST(device_that_fails_its_restart_is_not_used, KTEST_SLOW, .says = no_restart)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(3);
@@ -377,7 +432,7 @@ struct absurd {
 		offsetof(struct virtio_mem_config, member), (value)                                \
 	}
 
-static void devices_with_absurd_configurations_are_refused(struct ktest *t)
+KTEST(devices_with_absurd_configurations_are_refused, KTEST_SLOW, .says = absurd)
 {
 	static const struct absurd at_open[] = {ABSURD(block_size, 0), ABSURD(block_size, 1),
 	    ABSURD(block_size, 2048), ABSURD(block_size, 3 * BLOCK_BYTES),
@@ -420,71 +475,3 @@ static void devices_with_absurd_configurations_are_refused(struct ktest *t)
 	expect_units(t, 4, 4);
 	vmem_end(t);
 }
-
-/* clang-format off */
-#define NO_SENSE "pretend: the device says what makes no sense: "
-#define STOPPED  "pretend: queue 0: the device has stopped (79): it is not used any more\n"
-#define RESET    "pretend: reset, and asked again what is plugged\n"
-static const char absurd[] =
-    NO_SENSE "block size (0)\n"
-    NO_SENSE "block size (0x1)\n"
-    NO_SENSE "block size (0x800)\n"
-    NO_SENSE "block size (*)\n"
-    NO_SENSE "a region of that size (*)\n"
-    NO_SENSE "a region of that size (*)\n"
-    NO_SENSE "a region of that size (*)\n"
-    NO_SENSE "a region of that size (0)\n"
-    NO_SENSE "a region of that size (*)\n"
-    NO_SENSE "a region of that size (*)\n"
-    NO_SENSE "another region than before (*)\n"
-    NO_SENSE "another region than before (*)\n"
-    NO_SENSE "another region than before (0)\n"
-    NO_SENSE "more of the region usable than there is (0xffffffffffffffff)\n"
-    NO_SENSE "more asked for than there is (0xffffffffffffffff)\n"
-    NO_SENSE "another size plugged than it acknowledged (0)\n"
-    NO_SENSE "another size plugged than it acknowledged (0xffffffffffffffff)\n"
-    "pretend: its configuration changes all the time\n";
-
-/* Each kind of doubtful answer to a request, of which the device has done nothing, or all. */
-#define DOUBTS(request) \
-	"pretend: " request " of * at *: ERROR\n" RESET \
-	"pretend: " request " of * at *: ERROR\n" RESET \
-	NO_SENSE "an unknown answer (0x4d)\n" RESET \
-	NO_SENSE "an unknown answer (0x4d)\n" RESET \
-	STOPPED RESET STOPPED RESET
-static const char doubts[] = DOUBTS("PLUG") DOUBTS("UNPLUG")
-    RESET
-    "pretend: STATE of * at *: ERROR\n"
-    RESET;
-static const char no_restart[] = RESET
-    "pretend: does not agree to features 0x100000002 of 0x100000002\n"
-    RESET RESET RESET;
-static const char no_room[] =
-    NO_SENSE "a region with no room for a unit (0x*)\n"
-    NO_SENSE "a region with no room for a unit (0x*)\n";
-/* clang-format on */
-
-KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(device_memory_follows_the_requested_size),
-    KTEST(lowest_units_are_plugged_first_and_unplugged_last, KTEST_SLOW),
-    KTEST(a_region_is_cut_into_whole_units, .says = no_room),
-    KTEST(large_region_is_plugged_in_parts, KTEST_SLOW),
-    KTEST(units_beyond_the_usable_region_are_not_plugged, KTEST_SLOW, .says = RESET),
-    KTEST(units_plugged_before_the_start_are_adopted, KTEST_SLOW),
-    KTEST(partly_plugged_unit_is_unplugged, KTEST_SLOW),
-    KTEST(unit_is_the_larger_of_block_and_pageblock, KTEST_SLOW),
-    KTEST(changed_request_is_followed_at_once, KTEST_SLOW,
-        .says = "pretend: PLUG of * at *: NACK\n"
-                "pretend: UNPLUG of * at *: NACK\n"),
-    KTEST(refused_request_changes_nothing, KTEST_SLOW,
-        .says = "pretend: PLUG of * at *: NACK\n"
-                "pretend: UNPLUG of * at *: NACK\n"
-                "pretend: UNPLUG of * at *: NACK\n"
-                "pretend: PLUG of * at *: BUSY\n"
-                "pretend: UNPLUG of * at *: BUSY\n"
-                "pretend: UNPLUG of * at *: BUSY\n"),
-    KTEST(request_may_be_overwritten_by_the_device,
-        .says = "pretend: PLUG of * at *: NACK\n"
-                "pretend: PLUG of * at *: BUSY\n"),
-    KTEST(doubtful_state_is_queried_from_the_device, KTEST_SLOW, .says = doubts),
-    KTEST(device_that_fails_its_restart_is_not_used, KTEST_SLOW, .says = no_restart),
-    KTEST(devices_with_absurd_configurations_are_refused, KTEST_SLOW, .says = absurd));

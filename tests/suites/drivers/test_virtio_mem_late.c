@@ -61,17 +61,19 @@ static void plug_and_unplug(
 	vmem_end(t);
 }
 
-static void memory_that_is_online_already_is_in_use(struct ktest *t)
+KTEST_SUITE(virtio_mem_late, KTEST_QUICK);
+
+KTEST(memory_that_is_online_already_is_in_use)
 {
 	plug_and_unplug(t, online_all, 8);
 }
 
-static void memory_that_is_partly_online_is_unplugged_later(struct ktest *t)
+KTEST(memory_that_is_partly_online_is_unplugged_later)
 {
 	plug_and_unplug(t, online_some, 1);
 }
 
-static void claimed_memory_is_removed_and_tried_again(struct ktest *t)
+KTEST(claimed_memory_is_removed_and_tried_again)
 {
 	REQUIRE(t, vmem_begin(t));
 	between = claim;
@@ -82,7 +84,3 @@ static void claimed_memory_is_removed_and_tried_again(struct ktest *t)
 	expect_units(t, 8, 8);
 	vmem_end(t);
 }
-
-KTEST_SUITE(virtio_mem_late, KTEST_QUICK, KTEST(memory_that_is_online_already_is_in_use),
-    KTEST(memory_that_is_partly_online_is_unplugged_later),
-    KTEST(claimed_memory_is_removed_and_tried_again));

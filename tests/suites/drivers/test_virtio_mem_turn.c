@@ -35,7 +35,9 @@ static void expect_line(
 	expect_line((t), (plugged_blocks), (goal), (rest), __LINE__)
 #define EXPECT_SILENCE(t) EXPECT((t), !says(text, " MiB plugged"))
 
-static void virtio_mem_prints_each_change_once(struct ktest *t)
+KTEST_SUITE(virtio_mem_turn, 0);
+
+KTEST(virtio_mem_prints_each_change_once, KTEST_REPORTS)
 {
 	REQUIRE(t, vmem_begin(t));
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
@@ -69,7 +71,7 @@ static void virtio_mem_prints_each_change_once(struct ktest *t)
 	vmem_end(t);
 }
 
-static void failed_unplug_prints_its_blocker(struct ktest *t)
+KTEST(failed_unplug_prints_its_blocker, KTEST_REPORTS)
 {
 	char rest[120];
 
@@ -93,7 +95,7 @@ static void failed_unplug_prints_its_blocker(struct ktest *t)
  * A broken device is restarted after a second, three times in a row. After that it is restarted
  * only when the host's request changes.
  */
-static void a_broken_device_is_restarted(struct ktest *t)
+KTEST(a_broken_device_is_restarted, KTEST_REPORTS)
 {
 	unsigned i;
 
@@ -134,7 +136,7 @@ static void a_broken_device_is_restarted(struct ktest *t)
 }
 
 /* Failures count in a row: after an answer of the device three restarts are allowed again. */
-static void answer_between_failures_allows_restarts_again(struct ktest *t)
+KTEST(answer_between_failures_allows_restarts_again, KTEST_REPORTS)
 {
 	unsigned i;
 
@@ -154,8 +156,3 @@ static void answer_between_failures_allows_restarts_again(struct ktest *t)
 	EXPECT_LINE(t, 4, 4, "");
 	vmem_end(t);
 }
-
-KTEST_SUITE(virtio_mem_turn, 0, KTEST(virtio_mem_prints_each_change_once, KTEST_REPORTS),
-    KTEST(failed_unplug_prints_its_blocker, KTEST_REPORTS),
-    KTEST(a_broken_device_is_restarted, KTEST_REPORTS),
-    KTEST(answer_between_failures_allows_restarts_again, KTEST_REPORTS));

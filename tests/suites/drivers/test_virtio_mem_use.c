@@ -77,18 +77,20 @@ static void change_request_after(struct ktest *t, unsigned units)
 	vmem_end(t);
 }
 
-static void request_changed_after_it_was_read_is_followed(struct ktest *t)
+KTEST_SUITE(virtio_mem_use, KTEST_QUICK);
+
+KTEST(request_changed_after_it_was_read_is_followed)
 {
 	change_request_after(t, 3);
 }
 
 /* The memory has the size that the driver reads, so the driver makes no step. */
-static void request_changed_while_the_size_is_right_is_followed(struct ktest *t)
+KTEST(request_changed_while_the_size_is_right_is_followed)
 {
 	change_request_after(t, 0);
 }
 
-static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
+KTEST(pinned_unit_stays_and_the_others_are_unplugged, KTEST_SLOW)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(8);
@@ -113,7 +115,7 @@ static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 	vmem_end(t);
 }
 
-static void new_request_cancels_an_unplug(struct ktest *t)
+KTEST(new_request_cancels_an_unplug)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(6);
@@ -130,7 +132,7 @@ static void new_request_cancels_an_unplug(struct ktest *t)
 }
 
 /* Pages in use need free memory elsewhere, so the unplug ends when no more memory is free. */
-static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
+KTEST(unplug_stops_when_no_free_memory_is_left, KTEST_SLOW)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(REGION_BLOCKS);
@@ -147,7 +149,7 @@ static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
 }
 
 /* A unit that was offlined at the prompt is unplugged too, and blocks no other unit. */
-static void manually_offlined_unit_is_unplugged(struct ktest *t)
+KTEST(manually_offlined_unit_is_unplugged)
 {
 	pfn_t start;
 
@@ -165,7 +167,7 @@ static void manually_offlined_unit_is_unplugged(struct ktest *t)
 }
 
 /* Of eight units one was removed by hand, and another one is being worked on. */
-static void removed_unit_is_unplugged(struct ktest *t)
+KTEST(removed_unit_is_unplugged)
 {
 	struct range_claim claim;
 	pfn_t start;
@@ -208,12 +210,12 @@ static void add_by_hand(struct ktest *t, unsigned wanted)
 	vmem_end(t);
 }
 
-static void manually_added_unit_goes_offline_before_it_is_unplugged(struct ktest *t)
+KTEST(manually_added_unit_goes_offline_before_it_is_unplugged, .reports = "pretend: UNPLUG of")
 {
 	add_by_hand(t, 0);
 }
 
-static void manually_added_unit_stays_in_use(struct ktest *t)
+KTEST(manually_added_unit_stays_in_use, .reports = "pretend: UNPLUG of")
 {
 	add_by_hand(t, 4);
 }
@@ -234,7 +236,7 @@ static void no_unmap(struct memory *m, pfn_t start, unsigned long nr)
 {
 }
 
-static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
+KTEST(unit_that_cannot_be_added_stays_plugged, .reports = "cannot be added: error E")
 {
 	static const struct memory_arrays poor = {
 	    .map = no_map, .unmap = no_unmap, .grow = fail_grow, .shrink = no_unmap};
@@ -259,14 +261,3 @@ static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
 	expect_units(t, 5, 5);
 	vmem_end(t);
 }
-
-KTEST_SUITE(virtio_mem_use, KTEST_QUICK,
-    KTEST(pinned_unit_stays_and_the_others_are_unplugged, KTEST_SLOW),
-    KTEST(request_changed_after_it_was_read_is_followed),
-    KTEST(request_changed_while_the_size_is_right_is_followed),
-    KTEST(new_request_cancels_an_unplug),
-    KTEST(unplug_stops_when_no_free_memory_is_left, KTEST_SLOW),
-    KTEST(manually_offlined_unit_is_unplugged), KTEST(removed_unit_is_unplugged),
-    KTEST(manually_added_unit_goes_offline_before_it_is_unplugged, .reports = "pretend: UNPLUG of"),
-    KTEST(manually_added_unit_stays_in_use, .reports = "pretend: UNPLUG of"),
-    KTEST(unit_that_cannot_be_added_stays_plugged, .reports = "cannot be added: error E"));

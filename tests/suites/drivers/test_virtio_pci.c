@@ -7,7 +7,9 @@
 #include "virtio_pci_help.h"
 #include <quarry/console.h>
 
-static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
+KTEST_SUITE(virtio_pci, 0);
+
+KTEST(a_device_is_mapped_reset_routed_and_probed, KTEST_REPORTS)
 {
 	struct virtio_pci *p = &bus.device[0];
 	u64 pos = log_position();
@@ -45,7 +47,7 @@ static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 	EXPECT(t, said(pos, "virtio1: PCI 02:04.1: virtio-balloon\n"));
 }
 
-static void only_devices_with_a_driver_are_taken(struct ktest *t)
+KTEST(only_devices_with_a_driver_are_taken, KTEST_REPORTS)
 {
 	static const struct {
 		u16 vendor, device;
@@ -71,7 +73,7 @@ static void only_devices_with_a_driver_are_taken(struct ktest *t)
 	}
 }
 
-static void device_with_unmappable_registers_is_refused(struct ktest *t)
+KTEST(device_with_unmappable_registers_is_refused, KTEST_REPORTS)
 {
 	static const char *const names[NR_VIRTIO_PARTS] = {
 	    "common configuration", "notification", "interrupt status", "device configuration"};
@@ -106,7 +108,7 @@ static void device_with_unmappable_registers_is_refused(struct ktest *t)
 }
 
 /* The device is reset and stays known to the bus, but gets no driver. */
-static void a_device_without_an_interrupt_has_no_driver(struct ktest *t)
+KTEST(a_device_without_an_interrupt_has_no_driver, KTEST_REPORTS)
 {
 	u64 pos = log_position();
 
@@ -118,7 +120,7 @@ static void a_device_without_an_interrupt_has_no_driver(struct ktest *t)
 	EXPECT(t, bus.nr == 1 && !fake.probed);
 }
 
-static void eight_devices_are_taken(struct ktest *t)
+KTEST(eight_devices_are_taken, KTEST_REPORTS)
 {
 	u64 pos = log_position();
 	unsigned i;
@@ -139,7 +141,7 @@ static void eight_devices_are_taken(struct ktest *t)
 	EXPECT(t, !said(pos, "more than"));
 }
 
-static void features_are_read_in_halves(struct ktest *t)
+KTEST(features_are_read_in_halves, KTEST_REPORTS)
 {
 	struct virtio_device *dev;
 
@@ -152,7 +154,7 @@ static void features_are_read_in_halves(struct ktest *t)
 	EXPECT_DONE(t, "c8.4=0 cc.4=76543210 c8.4=1 cc.4=fedcba98 ");
 }
 
-static void reset_ends_when_status_reads_0(struct ktest *t)
+KTEST(reset_ends_when_status_reads_0, KTEST_REPORTS)
 {
 	static const u32 delays[] = {0, 1, 2, 50};
 	struct virtio_device *dev;
@@ -186,7 +188,7 @@ static void reset_ends_when_status_reads_0(struct ktest *t)
 }
 
 /* Only fields that end within the configuration exist. */
-static void configuration_has_the_length_of_its_structure(struct ktest *t)
+KTEST(configuration_has_the_length_of_its_structure, KTEST_REPORTS)
 {
 	static const struct {
 		u32 at, len;
@@ -226,7 +228,7 @@ static void configuration_has_the_length_of_its_structure(struct ktest *t)
 	}
 }
 
-static void queue_size_is_the_devices(struct ktest *t)
+KTEST(queue_size_is_the_devices, KTEST_REPORTS)
 {
 	static const struct {
 		u8 queues;
@@ -265,7 +267,7 @@ static struct virtqueue queue_at(unsigned index, unsigned size, pfn_t pfn)
 	return q;
 }
 
-static void queue_addresses_are_written_before_enable(struct ktest *t)
+KTEST(queue_addresses_are_written_before_enable, KTEST_REPORTS)
 {
 	struct virtqueue q = queue_at(1, 8, 0x2345678), r = queue_at(7, 64, 0x12);
 	struct virtio_device *dev;
@@ -290,7 +292,7 @@ static void queue_addresses_are_written_before_enable(struct ktest *t)
 	EXPECT_DONE(t, "n24.2=7 ");
 }
 
-static void queue_without_a_notify_address_is_refused(struct ktest *t)
+KTEST(queue_without_a_notify_address_is_refused, KTEST_REPORTS)
 {
 	static const struct {
 		u32 step, len;
@@ -320,7 +322,7 @@ static void queue_without_a_notify_address_is_refused(struct ktest *t)
 	}
 }
 
-static void shared_interrupt_line_asks_each_device(struct ktest *t)
+KTEST(shared_interrupt_line_asks_each_device, KTEST_REPORTS)
 {
 	static u8 isr[] = {0, 1, 2, 3};
 	unsigned i;
@@ -350,16 +352,3 @@ static void shared_interrupt_line_asks_each_device(struct ktest *t)
 	virtio_bus_interrupt(&bus);
 	EXPECT_DONE(t, "");
 }
-
-KTEST_SUITE(virtio_pci, 0, KTEST(a_device_is_mapped_reset_routed_and_probed, KTEST_REPORTS),
-    KTEST(only_devices_with_a_driver_are_taken, KTEST_REPORTS),
-    KTEST(device_with_unmappable_registers_is_refused, KTEST_REPORTS),
-    KTEST(a_device_without_an_interrupt_has_no_driver, KTEST_REPORTS),
-    KTEST(eight_devices_are_taken, KTEST_REPORTS),
-    KTEST(features_are_read_in_halves, KTEST_REPORTS),
-    KTEST(reset_ends_when_status_reads_0, KTEST_REPORTS),
-    KTEST(configuration_has_the_length_of_its_structure, KTEST_REPORTS),
-    KTEST(queue_size_is_the_devices, KTEST_REPORTS),
-    KTEST(queue_addresses_are_written_before_enable, KTEST_REPORTS),
-    KTEST(queue_without_a_notify_address_is_refused, KTEST_REPORTS),
-    KTEST(shared_interrupt_line_asks_each_device, KTEST_REPORTS));

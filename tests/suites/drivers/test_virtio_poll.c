@@ -149,7 +149,9 @@ static void run_jobs(struct ktest *t)
 	EXPECT_EQ(t, back, NR_JOBS);
 }
 
-static void polling_device_sees_complete_buffers(struct ktest *t)
+KTEST_SUITE(virtio_poll, 0);
+
+KTEST(polling_device_sees_complete_buffers)
 {
 	static const unsigned sizes[] = {2, 16, 64};
 	uintptr_t most;
@@ -170,7 +172,7 @@ static void polling_device_sees_complete_buffers(struct ktest *t)
 }
 
 /* The answer may come before the notification, or between the notification and the wait. */
-static void answer_may_precede_the_notification(struct ktest *t)
+KTEST(answer_may_precede_the_notification)
 {
 	u32 seq, wrong = 0;
 
@@ -201,7 +203,7 @@ static void give(u16 first)
  * The device overwrites descriptors, the available ring and its index: the driver does not rely on
  * their content.
  */
-static void overwritten_ring_breaks_nothing(struct ktest *t)
+KTEST(overwritten_ring_breaks_nothing)
 {
 	struct vring *ring;
 	u32 seq, len;
@@ -242,7 +244,8 @@ static void overwritten_ring_breaks_nothing(struct ktest *t)
  * Descriptors that were not submitted: the second one of a buffer, a free one, one already
  * returned, and one that does not exist.
  */
-static void buffer_never_submitted_is_rejected(struct ktest *t)
+KTEST(buffer_never_submitted_is_rejected,
+    .reports = ": the device returned a buffer that it did not have (")
 {
 	static const u16 lies[] = {1, 4, 2, 0xffff};
 	unsigned i;
@@ -263,8 +266,3 @@ static void buffer_never_submitted_is_rejected(struct ktest *t)
 		virtqueue_free(&queue);
 	}
 }
-
-KTEST_SUITE(virtio_poll, 0, KTEST(polling_device_sees_complete_buffers),
-    KTEST(answer_may_precede_the_notification), KTEST(overwritten_ring_breaks_nothing),
-    KTEST(buffer_never_submitted_is_rejected,
-        .reports = ": the device returned a buffer that it did not have ("));

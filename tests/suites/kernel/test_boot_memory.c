@@ -37,7 +37,9 @@ static unsigned long given_out(phys_t start, phys_t end)
 	return nr;
 }
 
-static void boot_memory_is_never_allocated(struct ktest *t)
+KTEST_SUITE(boot_memory, KTEST_QUICK);
+
+KTEST(boot_memory_is_never_allocated)
 {
 	phys_t image = image_phys(image_start), end = image_phys(image_end);
 	unsigned i;
@@ -79,7 +81,7 @@ static pfn_t hotplug_end(void)
 	return end;
 }
 
-static void zones_are_as_planned(struct ktest *t)
+KTEST(zones_are_as_planned)
 {
 	unsigned i;
 	bool fixed;
@@ -107,7 +109,7 @@ static void zones_are_as_planned(struct ktest *t)
 	}
 }
 
-static void kernel_memory_matches_the_machine(struct ktest *t)
+KTEST(kernel_memory_matches_the_machine)
 {
 	const struct memory *mem = &kernel_memory;
 	pfn_t end = MIN(MIN(hotplug_end(), PFN_NONE), ARCH_MAX_RAM >> PAGE_SHIFT);
@@ -133,7 +135,7 @@ static void kernel_memory_matches_the_machine(struct ktest *t)
  * Behind the last RAM one page of zeros is mapped for the whole array of pageblocks. Memory that is
  * added later, here only below 4 GiB, gets its own part of the array.
  */
-static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
+KTEST(no_memory_is_taken_for_absent_pageblocks)
 {
 	const unsigned long in_page = PAGE_SIZE / sizeof(struct pageblock);
 	const struct pageblock *last = ARCH_PAGEBLOCKS + (1UL << 32 >> PAGEBLOCK_ORDER) - in_page;
@@ -152,7 +154,7 @@ static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
 }
 
 /* After boot, arrays of the memory manager come from kmalloc, and are zeroed. */
-static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
+KTEST(late_arrays_are_zeroed_kmalloc_memory)
 {
 	u64 *words = kernel_memory.alloc(kernel_memory.alloc_arg, 256), or = 0;
 	unsigned i;
@@ -163,7 +165,3 @@ static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 	EXPECT_EQ(t, or, 0);
 	kfree(words);
 }
-
-KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(boot_memory_is_never_allocated),
-    KTEST(zones_are_as_planned), KTEST(kernel_memory_matches_the_machine),
-    KTEST(no_memory_is_taken_for_absent_pageblocks), KTEST(late_arrays_are_zeroed_kmalloc_memory));

@@ -222,7 +222,10 @@ static void expect_zone(struct ktest *t, const struct layout *l, unsigned i)
 		    have.standby_end);
 }
 
-static void machines_are_divided_into_zones(struct ktest *t)
+KTEST_SUITE(boot_zones, KTEST_QUICK);
+
+KTEST(machines_are_divided_into_zones,
+    .reports = "boot: memory of the nodes interleaves; taking it all as one node")
 {
 	unsigned i, zone;
 
@@ -240,7 +243,7 @@ static void machines_are_divided_into_zones(struct ktest *t)
 }
 
 /* A partial last page counts as a whole one, and so does a partial pageblock. */
-static void partial_last_page_is_within_the_span(struct ktest *t)
+KTEST(partial_last_page_is_within_the_span)
 {
 	struct boot_machine machine = {.mb = &mb, .info = &info, .movable = 50};
 
@@ -254,7 +257,7 @@ static void partial_last_page_is_within_the_span(struct ktest *t)
 	EXPECT_EQ(t, plan.zone[MOVABLE].end, 5 * B);
 }
 
-static void standby_memory_is_listed_in_parts(struct ktest *t)
+KTEST(standby_memory_is_listed_in_parts)
 {
 	static const struct layout both = {
 	    "", {{0, 1024 * M}, {G4, 6144 * M}}, {{0}}, {{0}}, 1, 50, 256, 0, {0}, {{0}}};
@@ -286,8 +289,3 @@ static void standby_memory_is_listed_in_parts(struct ktest *t)
 	make_plan(t, &none);
 	EXPECT(t, !boot_is_standby(&plan, G4, 8192 * M, &to) && to == 8192 * M);
 }
-
-KTEST_SUITE(boot_zones, KTEST_QUICK,
-    KTEST(machines_are_divided_into_zones,
-        .reports = "boot: memory of the nodes interleaves; taking it all as one node"),
-    KTEST(partial_last_page_is_within_the_span), KTEST(standby_memory_is_listed_in_parts));

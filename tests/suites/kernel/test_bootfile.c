@@ -73,7 +73,9 @@ static bool content_is(const struct boot_file *file, const char *content)
 	return file->size == strlen(content) && !memcmp(file->data, content, file->size);
 }
 
-static void files_are_found_by_name(struct ktest *t)
+KTEST_SUITE(bootfile, KTEST_QUICK);
+
+KTEST(files_are_found_by_name)
 {
 	static const struct {
 		const char *name, *content; /* NULL: there is no such file */
@@ -117,7 +119,7 @@ static void files_are_found_by_name(struct ktest *t)
 
 #define LEN 35 /* length of the text before the long name */
 
-static void names_are_printed_in_order(struct ktest *t)
+KTEST(names_are_printed_in_order, KTEST_REPORTS)
 {
 	static char archive[1024], long_name[BOOT_NAME_MAX];
 	u64 pos = log_position();
@@ -145,7 +147,7 @@ static void names_are_printed_in_order(struct ktest *t)
 	no_modules();
 }
 
-static void dropped_modules_are_named(struct ktest *t)
+KTEST(dropped_modules_are_named, KTEST_REPORTS)
 {
 	u64 pos = log_position();
 
@@ -162,7 +164,7 @@ static void dropped_modules_are_named(struct ktest *t)
 	no_modules();
 }
 
-static void a_single_file_is_one_besides_the_font(struct ktest *t)
+KTEST(a_single_file_is_one_besides_the_font)
 {
 	static char archive[256];
 	size_t len = member(archive, "in", "");
@@ -339,7 +341,7 @@ static void a_panic_is_red(struct ktest *t)
 	panics = false;
 }
 
-static void screen_shows_the_log_and_new_output(struct ktest *t)
+KTEST(screen_shows_the_log_and_new_output, KTEST_REPORTS)
 {
 	void *first = arch_phys_to_virt(SCREEN_AT);
 	u64 pos;
@@ -387,8 +389,3 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	cmdline_init("", false);
 	no_modules();
 }
-
-KTEST_SUITE(bootfile, KTEST_QUICK, KTEST(files_are_found_by_name),
-    KTEST(names_are_printed_in_order, KTEST_REPORTS),
-    KTEST(dropped_modules_are_named, KTEST_REPORTS), KTEST(a_single_file_is_one_besides_the_font),
-    KTEST(screen_shows_the_log_and_new_output, KTEST_REPORTS));

@@ -26,8 +26,10 @@ static void parse_ram(u64 base, u64 length)
 	multiboot2_parse(&block, sizeof(block));
 }
 
+KTEST_SUITE(bootinfo, KTEST_QUICK);
+
 /* memory_init refuses a memory that reaches PFN_NONE, and without memory the boot ends. */
-static void ram_behind_the_last_pageblock_below_16_tib_is_left_out(struct ktest *t)
+KTEST(ram_behind_the_last_pageblock_below_16_tib_is_left_out)
 {
 	const u64 end = 16 * TIB - (PAGEBLOCK_PAGES << PAGE_SHIFT);
 	static const u64 lengths[] = {16 * TIB, 15 * TIB, 15 * TIB - 1, ~0ULL};
@@ -85,7 +87,7 @@ static u64 ram_kept(void)
 }
 
 /* Of more ranges than the table holds, the smallest are left out, and counted. */
-static void many_holes_cost_the_smallest_ranges(struct ktest *t)
+KTEST(many_holes_cost_the_smallest_ranges)
 {
 	const u64 whole = (64ULL << 30) - HOLES * PAGE_SIZE, piece = 0x10000 - PAGE_SIZE;
 
@@ -105,6 +107,3 @@ static void many_holes_cost_the_smallest_ranges(struct ktest *t)
 	parse_ram(TIB, TIB);
 	EXPECT_EQ(t, bootinfo.ram_left_out, 0);
 }
-
-KTEST_SUITE(bootinfo, KTEST_QUICK, KTEST(ram_behind_the_last_pageblock_below_16_tib_is_left_out),
-    KTEST(many_holes_cost_the_smallest_ranges));

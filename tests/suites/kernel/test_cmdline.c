@@ -21,7 +21,9 @@ static int check_number(const struct cmdline_option *option, u64 number, const c
 	return cmdline_check(option->name, text);
 }
 
-static void each_option_is_described_once(struct ktest *t)
+KTEST_SUITE(cmdline, KTEST_QUICK);
+
+KTEST(each_option_is_described_once)
 {
 	const struct cmdline_option *option, *other;
 	unsigned i, j;
@@ -39,7 +41,7 @@ static void each_option_is_described_once(struct ktest *t)
 	EXPECT_EQ(t, cmdline_check("nosuchoption", "1"), -ENOENT);
 }
 
-static void numbers_are_accepted_within_their_range(struct ktest *t)
+KTEST(numbers_are_accepted_within_their_range)
 {
 	const struct cmdline_option *option;
 	unsigned i;
@@ -59,7 +61,7 @@ static void numbers_are_accepted_within_their_range(struct ktest *t)
 /*
  * 2^32, 2^54 and so on: values that a conversion to 32 bits, bytes or nanoseconds would make small.
  */
-static void numbers_that_overflow_are_refused(struct ktest *t)
+KTEST(numbers_that_overflow_are_refused)
 {
 	const struct cmdline_option *option;
 	unsigned i, shift;
@@ -78,13 +80,13 @@ static void numbers_that_overflow_are_refused(struct ktest *t)
 	EXPECT_EQ(t, cmdline_check("seed", "18446744073709551616"), -EINVAL);
 }
 
-static void ipi_timeout_of_0_is_refused(struct ktest *t)
+KTEST(ipi_timeout_of_0_is_refused)
 {
 	EXPECT_EQ(t, cmdline_check("ipi_timeout", "0"), -ERANGE);
 	EXPECT_EQ(t, cmdline_check("ipi_timeout", "300"), 0);
 }
 
-static void malformed_numbers_are_refused(struct ktest *t)
+KTEST(malformed_numbers_are_refused)
 {
 	static const char *const bad[] = {"", "x", "-1", "+1", "1 ", "0x", "1e3", "0b1", "1-", "-",
 	    "2-1", "1-2-3", "12:", "1%%", "%", "M", "1MM", "1KG", "999999999999999999999999999999",
@@ -98,7 +100,7 @@ static void malformed_numbers_are_refused(struct ktest *t)
 	}
 }
 
-static void units_match_the_kind_of_option(struct ktest *t)
+KTEST(units_match_the_kind_of_option)
 {
 	const struct cmdline_option *option;
 	unsigned i;
@@ -124,7 +126,7 @@ static void units_match_the_kind_of_option(struct ktest *t)
 	EXPECT_EQ(t, cmdline_check("pressure", "20-3"), -EINVAL);
 }
 
-static void choices_are_whole_words(struct ktest *t)
+KTEST(choices_are_whole_words)
 {
 	EXPECT_EQ(t, cmdline_check("isolation", "precise"), 0);
 	EXPECT_EQ(t, cmdline_check("isolation", "redrain"), 0);
@@ -132,8 +134,3 @@ static void choices_are_whole_words(struct ktest *t)
 	EXPECT_EQ(t, cmdline_check("isolation", ""), -EINVAL);
 	EXPECT_EQ(t, cmdline_check("isolation", "precisely"), -EINVAL);
 }
-
-KTEST_SUITE(cmdline, KTEST_QUICK, KTEST(each_option_is_described_once),
-    KTEST(numbers_are_accepted_within_their_range), KTEST(numbers_that_overflow_are_refused),
-    KTEST(ipi_timeout_of_0_is_refused), KTEST(malformed_numbers_are_refused),
-    KTEST(units_match_the_kind_of_option), KTEST(choices_are_whole_words));

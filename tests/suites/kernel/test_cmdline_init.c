@@ -32,7 +32,9 @@ static const char *init(const char *line, bool truncated, bool *help)
 	return text;
 }
 
-static void options_are_split_at_blanks(struct ktest *t)
+KTEST_SUITE(cmdline_init, KTEST_QUICK);
+
+KTEST(options_are_split_at_blanks, KTEST_REPORTS)
 {
 	u64 first = 9, last = 9;
 	bool help;
@@ -63,7 +65,7 @@ static void options_are_split_at_blanks(struct ktest *t)
 	EXPECT(t, !help && cmdline_u64("seed", 9) == 9);
 }
 
-static void wrong_options_are_named(struct ktest *t)
+KTEST(wrong_options_are_named, KTEST_REPORTS)
 {
 	static const struct {
 		const char *line, *said;
@@ -102,7 +104,7 @@ static void wrong_options_are_named(struct ktest *t)
 	init("", false, &help);
 }
 
-static void lines_of_all_lengths_are_kept_or_cut(struct ktest *t)
+KTEST(lines_of_all_lengths_are_kept_or_cut, KTEST_REPORTS)
 {
 	static char line[BOOT_CMDLINE_MAX + 1];
 	unsigned len;
@@ -122,7 +124,7 @@ static void lines_of_all_lengths_are_kept_or_cut(struct ktest *t)
 	init("", false, &help);
 }
 
-static void help_has_each_option_in_80_columns(struct ktest *t)
+KTEST(help_has_each_option_in_80_columns, KTEST_REPORTS)
 {
 	const struct cmdline_option *option;
 	char want[64];
@@ -144,8 +146,3 @@ static void help_has_each_option_in_80_columns(struct ktest *t)
 		EXPECT(t, *at);
 	}
 }
-
-KTEST_SUITE(cmdline_init, KTEST_QUICK, KTEST(options_are_split_at_blanks, KTEST_REPORTS),
-    KTEST(wrong_options_are_named, KTEST_REPORTS),
-    KTEST(lines_of_all_lengths_are_kept_or_cut, KTEST_REPORTS),
-    KTEST(help_has_each_option_in_80_columns, KTEST_REPORTS));

@@ -20,7 +20,9 @@ static size_t read_from(u64 pos)
 	return n;
 }
 
-static void log_holds_printed_text(struct ktest *t)
+KTEST_SUITE(console, KTEST_QUICK);
+
+KTEST(log_holds_printed_text)
 {
 	u64 pos = log_position(), at = pos;
 	char piece[5];
@@ -43,7 +45,7 @@ static void log_holds_printed_text(struct ktest *t)
 }
 
 /* The line is longer than one formatting buffer. */
-static void long_lines_are_printed_whole(struct ktest *t)
+KTEST(long_lines_are_printed_whole)
 {
 	u64 pos = log_position();
 
@@ -68,7 +70,7 @@ static void print_lines(void *arg)
 }
 
 /* Lines that CPUs print at the same time are not mixed. */
-static void lines_of_several_cpus_are_not_mixed(struct ktest *t)
+KTEST(lines_of_several_cpus_are_not_mixed, KTEST_SLOW)
 {
 	static const char names[] = "abcd";
 	unsigned nr = MIN(ktest_cpus(), 4u), cpu, whole = 0;
@@ -92,7 +94,7 @@ static void lines_of_several_cpus_are_not_mixed(struct ktest *t)
 	EXPECT_EQ(t, whole, nr * LINES);
 }
 
-static void log_starts_with_its_oldest_byte(struct ktest *t)
+KTEST(log_starts_with_its_oldest_byte)
 {
 	u64 end = log_position(), pos = 0, oldest = end > LOG_SIZE ? end - LOG_SIZE : 0;
 	size_t n = log_read(&pos, have, 100);
@@ -104,7 +106,7 @@ static void log_starts_with_its_oldest_byte(struct ktest *t)
 	EXPECT(t, memcmp(have + 50, want, 50) == 0);
 }
 
-static void buffers_are_not_overrun(struct ktest *t)
+KTEST(buffers_are_not_overrun)
 {
 	char buf[8];
 
@@ -114,7 +116,7 @@ static void buffers_are_not_overrun(struct ktest *t)
 	EXPECT_EQ(t, ksnprintf(buf, sizeof(buf), "%d", 123), 3);
 }
 
-static void functions_are_named(struct ktest *t)
+KTEST(functions_are_named)
 {
 	uintptr_t here = (uintptr_t)symbol_name;
 	char name[64];
@@ -167,7 +169,7 @@ static void chain(unsigned first, unsigned nr)
 		add_line(frames[i][1], frames[i][1] - 1);
 }
 
-static void backtraces_end_where_frames_do(struct ktest *t)
+KTEST(backtraces_end_where_frames_do, KTEST_REPORTS)
 {
 	uintptr_t rip = (uintptr_t)printk + 3;
 
@@ -205,7 +207,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 }
 
 /* A frame may lie above the previous frame by at most the length of a stack. */
-static void frames_lie_within_a_stack(struct ktest *t)
+KTEST(frames_lie_within_a_stack, KTEST_REPORTS)
 {
 	static u64 stack[(64UL << 10) / 8 + 4];
 
@@ -218,9 +220,3 @@ static void frames_lie_within_a_stack(struct ktest *t)
 	add_line((uintptr_t)printk + 2, (uintptr_t)printk + 1);
 	EXPECT_TRACE(t, 0, (uintptr_t)stack);
 }
-
-KTEST_SUITE(console, KTEST_QUICK, KTEST(log_holds_printed_text),
-    KTEST(long_lines_are_printed_whole), KTEST(lines_of_several_cpus_are_not_mixed, KTEST_SLOW),
-    KTEST(log_starts_with_its_oldest_byte), KTEST(buffers_are_not_overrun),
-    KTEST(functions_are_named), KTEST(backtraces_end_where_frames_do, KTEST_REPORTS),
-    KTEST(frames_lie_within_a_stack, KTEST_REPORTS));

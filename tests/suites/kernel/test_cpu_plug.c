@@ -12,7 +12,9 @@ static unsigned last_cpu(void)
 	return ktest_cpus() - 1;
 }
 
-static void cpu_is_unplugged_and_plugged_again(struct ktest *t)
+KTEST_SUITE(cpu_plug, KTEST_QUICK);
+
+KTEST(cpu_is_unplugged_and_plugged_again)
 {
 	const u64 spurious = READ_ONCE(smp_stats.spurious_calls);
 	unsigned cpu = last_cpu(), round;
@@ -43,7 +45,7 @@ static void cpu_is_unplugged_and_plugged_again(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
-static void wrong_requests_change_nothing(struct ktest *t)
+KTEST(wrong_requests_change_nothing)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	irqflags_t flags;
@@ -72,6 +74,3 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, cpu_up(0), 0);
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
-
-KTEST_SUITE(cpu_plug, KTEST_QUICK, KTEST(cpu_is_unplugged_and_plugged_again),
-    KTEST(wrong_requests_change_nothing));

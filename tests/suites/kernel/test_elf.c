@@ -86,7 +86,9 @@ static void expect_why(struct ktest *t, int line, size_t size, const char *want)
 		expect_why((t), __LINE__, IMAGE_SIZE, (want));                                     \
 	} while (0)
 
-static void valid_program_is_parsed(struct ktest *t)
+KTEST_SUITE(elf, KTEST_QUICK);
+
+KTEST(valid_program_is_parsed)
 {
 	struct elf_program program;
 	const char *why;
@@ -105,7 +107,7 @@ static void valid_program_is_parsed(struct ktest *t)
 	EXPECT_EQ(t, program.segment[1].prot, VM_READ | VM_WRITE);
 }
 
-static void header_fields_are_checked(struct ktest *t)
+KTEST(header_fields_are_checked)
 {
 	REFUSED(t, h.e_ident[0], 'E', "not an ELF file");
 	REFUSED(t, h.e_ident[EI_CLASS], ELFCLASS32, "not 64-bit little-endian");
@@ -128,7 +130,7 @@ static void header_fields_are_checked(struct ktest *t)
 	REFUSED(t, h.e_entry, 0x401064, "an entry that is not in an executable segment");
 }
 
-static void segment_fields_are_checked(struct ktest *t)
+KTEST(segment_fields_are_checked)
 {
 	REFUSED(t, p[1].p_type, PT_INTERP, "not linked statically");
 	REFUSED(t, p[1].p_type, PT_DYNAMIC, "not linked statically");
@@ -164,7 +166,7 @@ static void segment_fields_are_checked(struct ktest *t)
 		REFUSED((t), field, (further), (want));                                            \
 	} while (0)
 
-static void programs_at_the_limits_are_accepted(struct ktest *t)
+KTEST(programs_at_the_limits_are_accepted)
 {
 	LIMIT(t, h.e_entry, 0x400000, 0x3fffff, "an entry that is not in an executable segment");
 	LIMIT(t, h.e_entry, 0x400063, 0x400064, "an entry that is not in an executable segment");
@@ -200,7 +202,7 @@ static void programs_at_the_limits_are_accepted(struct ktest *t)
 }
 
 /* The headers may be the last bytes of the file. */
-static void headers_may_lie_anywhere(struct ktest *t)
+KTEST(headers_may_lie_anywhere)
 {
 	struct elf_program program;
 	const char *why;
@@ -231,7 +233,7 @@ static void headers_may_lie_anywhere(struct ktest *t)
 	EXPECT(t, !strcmp(why, "program headers beyond the file"));
 }
 
-static void short_files_are_refused(struct ktest *t)
+KTEST(short_files_are_refused)
 {
 	struct elf_program program;
 	const char *why;
@@ -243,7 +245,7 @@ static void short_files_are_refused(struct ktest *t)
 	EXPECT_EQ(t, elf_parse(file(), 662, &program, &why), 0);
 }
 
-static void too_many_segments_are_refused(struct ktest *t)
+KTEST(too_many_segments_are_refused)
 {
 	Elf64_Phdr p = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_memsz = 1};
 	struct elf_program program;
@@ -283,7 +285,7 @@ static bool is_sound(const struct elf_program *p, size_t size)
 	return p->nr > 0 && p->nr <= ELF_MAX_SEGMENTS;
 }
 
-static void damaged_files_are_refused_or_parse_soundly(struct ktest *t)
+KTEST(damaged_files_are_refused_or_parse_soundly, KTEST_SLOW)
 {
 	unsigned round, accepted = 0, refused = 0;
 	u64 random = t->seed;
@@ -336,7 +338,7 @@ static void make_archive(void)
 	add_member("TRAILER!!!", "", 0);
 }
 
-static void archive_members_are_found(struct ktest *t)
+KTEST(archive_members_are_found)
 {
 	struct boot_file f;
 	size_t pos = 0;
@@ -353,7 +355,7 @@ static void archive_members_are_found(struct ktest *t)
 }
 
 /* The header of a member contains the lengths of its name and its content. */
-static void members_end_within_the_archive(struct ktest *t)
+KTEST(members_end_within_the_archive)
 {
 	static const struct {
 		size_t at;
@@ -406,7 +408,7 @@ static void members_end_within_the_archive(struct ktest *t)
 	EXPECT(t, cpio_is_archive(archive, 110) && !cpio_is_archive(archive, 109));
 }
 
-static void sizes_and_names_of_members_are_exact(struct ktest *t)
+KTEST(sizes_and_names_of_members_are_exact)
 {
 	static const char content[0xab] = "x";
 	static char name[100];
@@ -430,7 +432,7 @@ static void sizes_and_names_of_members_are_exact(struct ktest *t)
 	EXPECT(t, !strcmp(f.name, name) && f.size == 0xab && pos == archive_len);
 }
 
-static void parsing_of_damaged_archives_ends(struct ktest *t)
+KTEST(parsing_of_damaged_archives_ends, KTEST_SLOW)
 {
 	u64 random = t->seed;
 	unsigned round;
@@ -465,11 +467,3 @@ static void parsing_of_damaged_archives_ends(struct ktest *t)
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &(size_t){0}, &(struct boot_file){.size = 0}),
 	    -EINVAL);
 }
-
-KTEST_SUITE(elf, KTEST_QUICK, KTEST(valid_program_is_parsed), KTEST(header_fields_are_checked),
-    KTEST(segment_fields_are_checked), KTEST(programs_at_the_limits_are_accepted),
-    KTEST(headers_may_lie_anywhere), KTEST(short_files_are_refused),
-    KTEST(too_many_segments_are_refused),
-    KTEST(damaged_files_are_refused_or_parse_soundly, KTEST_SLOW), KTEST(archive_members_are_found),
-    KTEST(members_end_within_the_archive), KTEST(sizes_and_names_of_members_are_exact),
-    KTEST(parsing_of_damaged_archives_ends, KTEST_SLOW));

@@ -5,7 +5,9 @@
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 
-static void numbers_have_their_names(struct ktest *t)
+KTEST_SUITE(errname, KTEST_QUICK);
+
+KTEST(numbers_have_their_names)
 {
 	EXPECT_EQ(t, strcmp(errno_name(-EBUSY), "EBUSY"), 0);
 	EXPECT_EQ(t, strcmp(errno_name(EBUSY), "EBUSY"), 0);
@@ -14,11 +16,9 @@ static void numbers_have_their_names(struct ktest *t)
 	EXPECT_EQ(t, strcmp(errno_name(0), "none"), 0);
 }
 
-static void other_numbers_have_none(struct ktest *t)
+KTEST(other_numbers_have_none)
 {
 	EXPECT_EQ(t, strcmp(errno_name(-EHWPOISON - 1), "E?"), 0);
 	EXPECT_EQ(t, strcmp(errno_name(-41), "E?"), 0);
 	EXPECT_EQ(t, strcmp(errno_name(-0x7fffffffffffffffL - 1), "E?"), 0);
 }
-
-KTEST_SUITE(errname, KTEST_QUICK, KTEST(numbers_have_their_names), KTEST(other_numbers_have_none));

@@ -57,7 +57,9 @@ static void expect_naps(struct ktest *t, unsigned hogs, int limit)
 	task_put(task);
 }
 
-static void sleep_beside_64_busy_threads_is_late_by_50_ms_at_most(struct ktest *t)
+KTEST_SUITE(fair, KTEST_EXTRA | KTEST_MOSTLY_COST);
+
+KTEST(sleep_beside_64_busy_threads_is_late_by_50_ms_at_most, .reports = "# fair: ")
 {
 	REQUIRE(t, start_hogs(t, 1));
 	expect_naps(t, 1, 50);
@@ -78,7 +80,7 @@ static void nap(void *arg)
 }
 
 /* When it is the turn of a killed task, its threads get the CPU one after the other. */
-static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
+KTEST(sleep_and_exit_beside_60_busy_tasks_are_bounded, .reports = "# fair: ")
 {
 	u64 longest = 0, began;
 
@@ -98,7 +100,3 @@ static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
 	hog[0] = hog[SPINNERS - 1];
 	stop_hogs(t, SPINNERS - 1);
 }
-
-KTEST_SUITE(fair, KTEST_EXTRA | KTEST_MOSTLY_COST,
-    KTEST(sleep_beside_64_busy_threads_is_late_by_50_ms_at_most, .reports = "# fair: "),
-    KTEST(sleep_and_exit_beside_60_busy_tasks_are_bounded, .reports = "# fair: "));

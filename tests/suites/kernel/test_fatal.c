@@ -3,10 +3,10 @@
 #include <quarry/ktest.h>
 #include <quarry/port.h>
 
-static void panics_as_it_should(struct ktest *t)
+KTEST_SUITE(fatal, KTEST_EXTRA);
+
+KTEST(panics_as_it_should)
 {
 	printk("  # said before the panic\n");
 	panic("as it should");
 }
-
-KTEST_SUITE(fatal, KTEST_EXTRA, KTEST(panics_as_it_should));

@@ -31,12 +31,14 @@ static void on_cpu_0(void *arg)
 	fault_hang_end(&h);
 }
 
-static void hang_of_the_calling_cpu_is_refused(struct ktest *t)
+KTEST_SUITE(hang, 0);
+
+KTEST(hang_of_the_calling_cpu_is_refused)
 {
 	ktest_on_cpu(0, on_cpu_0, t);
 }
 
-static void hang_of_an_offline_cpu_is_refused(struct ktest *t)
+KTEST(hang_of_an_offline_cpu_is_refused)
 {
 	EXPECT_EQ(t, fault_hang_start(&h, nr_cpus, SHORT_NS), -ENODEV);
 	EXPECT_EQ(t, fault_hang_start(&h, ~0u, SHORT_NS), -ENODEV);
@@ -47,7 +49,7 @@ static void hang_of_an_offline_cpu_is_refused(struct ktest *t)
 	REQUIRE(t, cpu_up(1) == 0);
 }
 
-static void deaf_cpus_answer_when_their_time_is_over(struct ktest *t)
+KTEST(deaf_cpus_answer_when_their_time_is_over)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -60,7 +62,7 @@ static void deaf_cpus_answer_when_their_time_is_over(struct ktest *t)
 	fault_hang_end(&h);
 }
 
-static void deaf_cpus_answer_when_they_are_released(struct ktest *t)
+KTEST(deaf_cpus_answer_when_they_are_released)
 {
 	static const u64 ever[] = {WAIT_FOREVER, WAIT_FOREVER - 1};
 	unsigned i;
@@ -74,7 +76,3 @@ static void deaf_cpus_answer_when_they_are_released(struct ktest *t)
 		EXPECT_EQ(t, smp_call_mask(NULL, nothing, NULL), (int)nr_cpus_online() - 1);
 	}
 }
-
-KTEST_SUITE(hang, 0, KTEST(hang_of_the_calling_cpu_is_refused),
-    KTEST(hang_of_an_offline_cpu_is_refused), KTEST(deaf_cpus_answer_when_their_time_is_over),
-    KTEST(deaf_cpus_answer_when_they_are_released));

@@ -7,9 +7,11 @@
 #include <quarry/machine.h>
 #include <quarry/smp.h>
 
+KTEST_SUITE(hotplug, 0);
+
 /* ---- one CPU after the other ---- */
 
-static void each_cpu_goes_down_and_comes_back(struct ktest *t)
+KTEST(each_cpu_goes_down_and_comes_back)
 {
 	unsigned cpu;
 
@@ -39,7 +41,7 @@ static void each_cpu_goes_down_and_comes_back(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
-static void wrong_requests_change_nothing(struct ktest *t)
+KTEST(wrong_requests_change_nothing)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	unsigned other = ktest_cpus() - 1;
@@ -65,7 +67,7 @@ static void wrong_requests_change_nothing(struct ktest *t)
  * The first CPU, and then the last one, stays online while all others are down; it does all the
  * work.
  */
-static void last_online_cpu_stays(struct ktest *t)
+KTEST(last_online_cpu_stays)
 {
 	unsigned last, cpu;
 
@@ -91,7 +93,7 @@ static void last_online_cpu_stays(struct ktest *t)
 }
 
 /* The caller is bound to CPU 0, which goes down: it moves to another CPU, and returns. */
-static void cpu_down_of_the_callers_cpu_works(struct ktest *t)
+KTEST(cpu_down_of_the_callers_cpu_works)
 {
 	if (!needs_two(t))
 		return;
@@ -109,7 +111,7 @@ static void warm_private(void *arg)
 	mem_free_pages(arg, page, 0);
 }
 
-static void cpu_hotplug_reaches_private_memories(struct ktest *t)
+KTEST(cpu_hotplug_reaches_private_memories)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 8));
 	unsigned cpu = ktest_cpus() - 1, on;
@@ -132,7 +134,7 @@ static void cpu_hotplug_reaches_private_memories(struct ktest *t)
 
 /* ---- zones whose caches are off ---- */
 
-static void a_cpu_comes_up_with_caches_off(struct ktest *t)
+KTEST(a_cpu_comes_up_with_caches_off)
 {
 	unsigned cpu = ktest_cpus() - 1, on;
 	struct zone *zone = big_zone_near(cpu);
@@ -232,7 +234,7 @@ static bool is_there(void *arg)
 	return READ_ONCE(p->v->cpu) == p->cpu;
 }
 
-static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
+KTEST(threads_move_off_a_leaving_cpu_and_return)
 {
 	static const u64 sleeps[] = {0, 0, 1000000, WAIT_FOREVER};
 	struct traveller v[ARRAY_SIZE(sleeps)];
@@ -274,14 +276,8 @@ static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
 }
 
 /* The boot binds this thread to its CPU, and the suites after this one rely on it. */
-static void machine_is_left_as_it_was(struct ktest *t)
+KTEST(machine_is_left_as_it_was)
 {
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 	EXPECT(t, wait_for(at_home, NULL));
 }
-
-KTEST_SUITE(hotplug, 0, KTEST(each_cpu_goes_down_and_comes_back),
-    KTEST(wrong_requests_change_nothing), KTEST(last_online_cpu_stays),
-    KTEST(cpu_down_of_the_callers_cpu_works), KTEST(cpu_hotplug_reaches_private_memories),
-    KTEST(a_cpu_comes_up_with_caches_off), KTEST(threads_move_off_a_leaving_cpu_and_return),
-    KTEST(machine_is_left_as_it_was));

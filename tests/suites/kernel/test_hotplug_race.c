@@ -127,7 +127,9 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 	expect_sound(t, &kernel_memory);
 }
 
-static void calls_and_drains_work_during_cpu_hotplug(struct ktest *t)
+KTEST_SUITE(hotplug_race, 0);
+
+KTEST(calls_and_drains_work_during_cpu_hotplug)
 {
 	static void (*const turns[])(struct worker *) = {
 	    turn_call, turn_drain, turn_disable, turn_call};
@@ -139,7 +141,7 @@ static void calls_and_drains_work_during_cpu_hotplug(struct ktest *t)
 	EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu);
 }
 
-static void offlines_work_during_cpu_hotplug(struct ktest *t)
+KTEST(offlines_work_during_cpu_hotplug)
 {
 	static void (*const turns[])(struct worker *) = {turn_offline, turn_drain, turn_call};
 	unsigned long managed = memory_managed_pages(&kernel_memory);
@@ -189,7 +191,7 @@ static void call_long(void *arg)
  * A sender that was active when the leaver's bit was cleared may have read the bit before. So the
  * leaver must not stop before all such senders are done.
  */
-static void leaving_cpu_waits_for_all_senders(struct ktest *t)
+KTEST(leaving_cpu_waits_for_all_senders)
 {
 	struct long_call c = {.leaver = 3};
 
@@ -208,7 +210,7 @@ static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 
 /* ---- failures ---- */
 
-static void offline_and_absent_cpus_are_counted_apart(struct ktest *t)
+KTEST(offline_and_absent_cpus_are_counted_apart)
 {
 	struct smp_stats before = smp_stats;
 	unsigned cpu = ktest_cpus() - 1;
@@ -235,7 +237,7 @@ static void offline_and_absent_cpus_are_counted_apart(struct ktest *t)
 }
 
 /* Send the interrupt past all checks. The CPU finds it when it wakes, before it is online. */
-static void parked_cpu_counts_a_stray_interrupt(struct ktest *t)
+KTEST(parked_cpu_counts_a_stray_interrupt)
 {
 	u64 before = smp_stats.spurious_calls;
 	unsigned cpu = ktest_cpus() - 1;
@@ -317,7 +319,7 @@ static void silent_end(struct ktest *t, struct silent *s)
 	WRITE_ONCE(smp_stats.silent, s->before);
 }
 
-static void a_silent_cpu_is_reported(struct ktest *t)
+KTEST(a_silent_cpu_is_reported, KTEST_REPORTS)
 {
 	struct silent s;
 	u32 runs = 0;
@@ -335,7 +337,7 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 }
 
 /* check_memory holds the other CPUs with interrupts off while it waits for the silent CPU. */
-static void check_memory_reports_a_silent_cpu(struct ktest *t)
+KTEST(check_memory_reports_a_silent_cpu, KTEST_REPORTS)
 {
 	struct silent s;
 
@@ -350,7 +352,7 @@ static bool is_parked(void *arg)
 	return cpu_is_parked(*(unsigned *)arg);
 }
 
-static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
+KTEST(cpu_that_does_not_park_is_dead_until_it_parks, KTEST_REPORTS)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 timeout, before = smp_stats.silent, pos = log_position();
@@ -402,7 +404,7 @@ static void call_one(void *arg)
 	WRITE_ONCE(c->asked, (u32)smp_call_mask(target, add_one, &c->runs));
 }
 
-static void call_to_a_leaving_cpu_is_answered(struct ktest *t)
+KTEST(call_to_a_leaving_cpu_is_answered, KTEST_REPORTS)
 {
 	u64 timeout, before = smp_stats.silent, ipis;
 	struct caller c = {.cpu = ktest_cpus() - 1};
@@ -436,17 +438,8 @@ static void call_to_a_leaving_cpu_is_answered(struct ktest *t)
 }
 
 /* The boot binds this thread to its CPU, and the suites after this one rely on it. */
-static void machine_is_left_as_it_was(struct ktest *t)
+KTEST(machine_is_left_as_it_was)
 {
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 	EXPECT(t, wait_for(at_home, NULL));
 }
-
-KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_work_during_cpu_hotplug),
-    KTEST(offlines_work_during_cpu_hotplug), KTEST(leaving_cpu_waits_for_all_senders),
-    KTEST(offline_and_absent_cpus_are_counted_apart), KTEST(parked_cpu_counts_a_stray_interrupt),
-    KTEST(a_silent_cpu_is_reported, KTEST_REPORTS),
-    KTEST(check_memory_reports_a_silent_cpu, KTEST_REPORTS),
-    KTEST(call_to_a_leaving_cpu_is_answered, KTEST_REPORTS),
-    KTEST(cpu_that_does_not_park_is_dead_until_it_parks, KTEST_REPORTS),
-    KTEST(machine_is_left_as_it_was));

@@ -42,7 +42,9 @@ static int end_call(struct caller *c)
 	return c->result;
 }
 
-static void call_is_answered(struct ktest *t)
+KTEST_SUITE(ipc, KTEST_QUICK);
+
+KTEST(call_is_answered)
 {
 	struct endpoint *ep = NEED(t, endpoint_create());
 	struct ipc_call *call;
@@ -65,7 +67,7 @@ static void call_is_answered(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-static void calls_come_in_order(struct ktest *t)
+KTEST(calls_come_in_order)
 {
 	struct endpoint *ep = NEED(t, endpoint_create());
 	struct ipc_call *call[4];
@@ -89,7 +91,7 @@ static void calls_come_in_order(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-static void waits_are_bounded(struct ktest *t)
+KTEST(waits_are_bounded, KTEST_SLOW)
 {
 	struct endpoint *ep = NEED(t, endpoint_create());
 	struct ipc_msg msg = {.word = {1}};
@@ -110,7 +112,7 @@ static void waits_are_bounded(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-static void call_without_a_receiver_fails(struct ktest *t)
+KTEST(call_without_a_receiver_fails)
 {
 	struct endpoint *ep = NEED(t, endpoint_create());
 	struct caller queued, taken;
@@ -133,7 +135,7 @@ static void call_without_a_receiver_fails(struct ktest *t)
 }
 
 /* An answer goes to its own caller, and the same step receives the next call. */
-static void answer_and_wait_in_one_step(struct ktest *t)
+KTEST(answer_and_wait_in_one_step, KTEST_SLOW)
 {
 	struct endpoint *ep = endpoint_create(), *other = endpoint_create();
 	struct ipc_call *call;
@@ -186,7 +188,7 @@ static struct vm_object *new_object(struct ktest *t)
 	return object;
 }
 
-static void capabilities_change_hands(struct ktest *t)
+KTEST(capabilities_change_hands)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = new_object(t);
@@ -232,7 +234,7 @@ static void capabilities_change_hands(struct ktest *t)
 
 /* ---- the table ---- */
 
-static void handle_is_valid_in_its_own_table_only(struct ktest *t)
+KTEST(handle_is_valid_in_its_own_table_only)
 {
 	struct vm_object *object = new_object(t);
 	struct cap cap = {object, RIGHT_READ | RIGHT_DUP, CAP_OBJECT}, out;
@@ -274,7 +276,7 @@ static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 }
 
 /* A slot is not used after its last generation: its first handle would be valid again. */
-static void exhausted_slot_is_retired(struct ktest *t)
+KTEST(exhausted_slot_is_retired)
 {
 	struct vm_object *object = new_object(t);
 	struct cap cap = {object, RIGHT_READ, CAP_OBJECT}, out;
@@ -305,7 +307,7 @@ static void exhausted_slot_is_retired(struct ktest *t)
 }
 
 /* A task that has used up all slots gets no more handles; it ends as any other task. */
-static void table_of_retired_slots_is_full(struct ktest *t)
+KTEST(table_of_retired_slots_is_full)
 {
 	struct cap cap = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC}, none = {.kind = CAP_NONE};
 	struct cap_table table;
@@ -333,7 +335,7 @@ static void table_of_retired_slots_is_full(struct ktest *t)
  * The slot of the answered call is freed and reserved again, with another handle; on an error
  * nothing changes.
  */
-static void answering_and_reserving_takes_both_or_nothing(struct ktest *t)
+KTEST(answering_and_reserving_takes_both_or_nothing)
 {
 	struct cap cap = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC}, reply = {.kind = CAP_REPLY};
 	struct cap_table table;
@@ -385,7 +387,7 @@ static void answering_and_reserving_takes_both_or_nothing(struct ktest *t)
 	cap_table_destroy(&table);
 }
 
-static void full_handle_table_refuses(struct ktest *t)
+KTEST(full_handle_table_refuses)
 {
 	struct vm_object *object = new_object(t);
 	struct cap cap = {object, RIGHT_READ, CAP_OBJECT}, none = {.kind = CAP_NONE};
@@ -465,7 +467,7 @@ static void crowd_serve(void *arg)
 	counter_add(&crowd->bad, 1u);
 }
 
-static void many_callers_and_servers(struct ktest *t)
+KTEST(many_callers_and_servers, KTEST_SLOW)
 {
 	struct thread *caller[NR_CALLERS], *server[2];
 	struct crowd crowd = {.ep = endpoint_create()};
@@ -489,11 +491,3 @@ static void many_callers_and_servers(struct ktest *t)
 	EXPECT_EQ(t, crowd.sum, NR_CALLERS * (NR_CALLS * (NR_CALLS + 1UL) / 2));
 	endpoint_put(crowd.ep, RIGHT_RECEIVE);
 }
-
-KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order),
-    KTEST(waits_are_bounded, KTEST_SLOW), KTEST(call_without_a_receiver_fails),
-    KTEST(answer_and_wait_in_one_step, KTEST_SLOW),
-    KTEST(answering_and_reserving_takes_both_or_nothing), KTEST(capabilities_change_hands),
-    KTEST(handle_is_valid_in_its_own_table_only), KTEST(exhausted_slot_is_retired),
-    KTEST(table_of_retired_slots_is_full), KTEST(full_handle_table_refuses),
-    KTEST(many_callers_and_servers, KTEST_SLOW));

@@ -88,7 +88,9 @@ static void turns_end(struct ktest *t)
 	endpoint_put(turns.ep, RIGHT_RECEIVE);
 }
 
-static void a_family_with_many_calls_delays_another_by_one(struct ktest *t)
+KTEST_SUITE(ipc_turns, KTEST_QUICK);
+
+KTEST_INSIDE(a_family_with_many_calls_delays_another_by_one)
 {
 	unsigned i;
 
@@ -112,7 +114,7 @@ static void a_family_with_many_calls_delays_another_by_one(struct ktest *t)
 	turns_end(t);
 }
 
-static void a_call_before_all_others_changes_no_turn(struct ktest *t)
+KTEST_INSIDE(a_call_before_all_others_changes_no_turn)
 {
 	turns_begin(t);
 	queue(t, A, false);
@@ -133,6 +135,3 @@ static void a_call_before_all_others_changes_no_turn(struct ktest *t)
 	next_is(t, 4);
 	turns_end(t);
 }
-
-KTEST_SUITE(ipc_turns, KTEST_QUICK, KTEST_INSIDE(a_family_with_many_calls_delays_another_by_one),
-    KTEST_INSIDE(a_call_before_all_others_changes_no_turn));

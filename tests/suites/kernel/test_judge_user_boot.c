@@ -118,16 +118,18 @@ static void begin(void)
 	world.how = TASK_EXITED;
 }
 
+KTEST_SUITE(judge_user_boot, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- the end of the program ---- */
 
-static void first_program_may_start_others(struct ktest *t)
+KTEST(first_program_may_start_others)
 {
 	begin();
 	EXPECT(t, run());
 	EXPECT_SAID(t, ENDED "user: hello exited, status 0\n" WAITED "[counts]");
 }
 
-static void each_bad_end_fails(struct ktest *t)
+KTEST(each_bad_end_fails)
 {
 	begin();
 	world.status = 9;
@@ -142,7 +144,7 @@ static void each_bad_end_fails(struct ktest *t)
 	EXPECT_SAID(t, ENDED "user: hello was killed, status 0\n" WAITED "[counts]");
 }
 
-static void program_that_does_not_start_is_reported(struct ktest *t)
+KTEST(program_that_does_not_start_is_reported)
 {
 	begin();
 	world.start_err = -ENOENT;
@@ -157,7 +159,7 @@ static void program_that_does_not_start_is_reported(struct ktest *t)
 
 /* ---- tasks and objects that are left ---- */
 
-static void tasks_that_are_left_are_ended(struct ktest *t)
+KTEST(tasks_that_are_left_are_ended)
 {
 	begin();
 	world.left = 2;
@@ -173,7 +175,7 @@ static void tasks_that_are_left_are_ended(struct ktest *t)
 }
 
 /* Kernel threads may have the last reference to an object for a moment: at most for a second. */
-static void objects_that_are_left_fail_after_a_second(struct ktest *t)
+KTEST(objects_that_are_left_fail_after_a_second)
 {
 	begin();
 	world.settled = 3;
@@ -189,8 +191,3 @@ static void objects_that_are_left_fail_after_a_second(struct ktest *t)
 	          "[counts][sleep 1000000]\n[counts][sleep 1000000]\n[counts][sleep 1000000]\n"
 	          "[counts]user: objects: 3 before, 5 after it\n");
 }
-
-KTEST_SUITE(judge_user_boot, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(first_program_may_start_others), KTEST(each_bad_end_fails),
-    KTEST(program_that_does_not_start_is_reported), KTEST(tasks_that_are_left_are_ended),
-    KTEST(objects_that_are_left_fail_after_a_second));

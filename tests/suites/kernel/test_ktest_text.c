@@ -19,7 +19,9 @@ static unsigned failures_of(struct ktest_case c, const char *text)
 	return fake.failures;
 }
 
-static void text_that_no_test_expects_is_a_failure(struct ktest *t)
+KTEST_SUITE(ktest_text, KTEST_MOSTLY_INSIDE);
+
+KTEST(text_that_no_test_expects_is_a_failure, KTEST_REPORTS)
 {
 	static const struct {
 		const char *reports, *text;
@@ -59,7 +61,7 @@ static void text_that_no_test_expects_is_a_failure(struct ktest *t)
 	}
 }
 
-static void whole_text_is_compared_line_by_line(struct ktest *t)
+KTEST(whole_text_is_compared_line_by_line, KTEST_REPORTS)
 {
 	static const struct {
 		const char *says, *text;
@@ -96,7 +98,7 @@ static void whole_text_is_compared_line_by_line(struct ktest *t)
 }
 
 /* A line longer than the buffer is one line. */
-static void words_are_looked_for_in_the_beginning_of_a_long_line(struct ktest *t)
+KTEST(words_are_looked_for_in_the_beginning_of_a_long_line, KTEST_REPORTS)
 {
 	char text[400];
 
@@ -106,7 +108,7 @@ static void words_are_looked_for_in_the_beginning_of_a_long_line(struct ktest *t
 }
 
 /* If there is more text than the log keeps, only its end can be checked. */
-static void text_that_the_log_has_lost_is_not_checked(struct ktest *t)
+KTEST(text_that_the_log_has_lost_is_not_checked, KTEST_REPORTS)
 {
 	struct ktest fake = {.name = "fake"};
 	const struct ktest_case c = {.reports = "one"};
@@ -120,14 +122,7 @@ static void text_that_the_log_has_lost_is_not_checked(struct ktest *t)
 	EXPECT_EQ(t, fake.failures, 0);
 }
 
-static void test_that_compares_its_text_is_not_checked(struct ktest *t)
+KTEST(test_that_compares_its_text_is_not_checked, KTEST_REPORTS)
 {
 	EXPECT_EQ(t, failures_of((struct ktest_case){.flags = KTEST_REPORTS}, "a report\n"), 0);
 }
-
-KTEST_SUITE(ktest_text, KTEST_MOSTLY_INSIDE,
-    KTEST(text_that_no_test_expects_is_a_failure, KTEST_REPORTS),
-    KTEST(whole_text_is_compared_line_by_line, KTEST_REPORTS),
-    KTEST(words_are_looked_for_in_the_beginning_of_a_long_line, KTEST_REPORTS),
-    KTEST(text_that_the_log_has_lost_is_not_checked, KTEST_REPORTS),
-    KTEST(test_that_compares_its_text_is_not_checked, KTEST_REPORTS));

@@ -4,11 +4,13 @@
 #include <quarry/ktest.h>
 #include <quarry/lab.h>
 
+KTEST_SUITE(ktest_wait, KTEST_MOSTLY_INSIDE);
+
 /*
  * A wait for lab code that is not written ends after RACE_TURNS turns. A wait for an event of the
  * test itself goes on, because the time that turns take depends on the host.
  */
-static void a_wait_for_what_is_not_written_ends_by_its_turns(struct ktest *t)
+KTEST(a_wait_for_what_is_not_written_ends_by_its_turns)
 {
 	struct wait_limit other = {.turns = RACE_TURNS}, own = {.turns = RACE_TURNS, .own = true};
 	bool before = lab_unwritten;
@@ -18,6 +20,3 @@ static void a_wait_for_what_is_not_written_ends_by_its_turns(struct ktest *t)
 	EXPECT(t, wait_goes_on(&own));
 	lab_unwritten = before;
 }
-
-KTEST_SUITE(
-    ktest_wait, KTEST_MOSTLY_INSIDE, KTEST(a_wait_for_what_is_not_written_ends_by_its_turns));

@@ -65,7 +65,9 @@ static void lock_many_times(void *arg)
 	}
 }
 
-static void spin_lock_excludes(struct ktest *t)
+KTEST_SUITE(lock, 0);
+
+KTEST(spin_lock_excludes)
 {
 	struct shared s = {.lock = SPINLOCK("test", RANK_ZONE)};
 
@@ -89,7 +91,7 @@ static void mutex_many_times(void *arg)
 	}
 }
 
-static void mutex_excludes(struct ktest *t)
+KTEST(mutex_excludes)
 {
 	struct shared s = {.mutex = MUTEX("test")};
 
@@ -118,7 +120,7 @@ static void rwsem_many_times(void *arg)
 	}
 }
 
-static void rwsem_exclusive_excludes_all(struct ktest *t)
+KTEST(rwsem_exclusive_excludes_all)
 {
 	struct shared s = {.sem = RWSEM("test")};
 
@@ -147,7 +149,7 @@ static bool lets_in(struct rwsem *sem)
 }
 
 /* Overlapping sharers, of which one is always inside, do not keep out an exclusive waiter. */
-static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
+KTEST(rwsem_exclusive_keeps_new_sharers_out)
 {
 	struct shared s = {.sem = RWSEM("test")};
 	struct thread *waiter;
@@ -220,7 +222,7 @@ static bool form_line(
 }
 
 /* A holder that locks again at once, before a woken waiter has run, is served after the waiters. */
-static void mutex_serves_in_order_of_arrival(struct ktest *t)
+KTEST(mutex_serves_in_order_of_arrival)
 {
 	struct shared s = {.mutex = MUTEX("test")};
 	struct in_line line[IN_LINE];
@@ -238,7 +240,7 @@ static void mutex_serves_in_order_of_arrival(struct ktest *t)
 	EXPECT(t, !mutex_is_held(&s.mutex));
 }
 
-static void rwsem_serves_in_order_of_arrival(struct ktest *t)
+KTEST(rwsem_serves_in_order_of_arrival)
 {
 	struct shared s = {.sem = RWSEM("test")};
 	struct in_line line[IN_LINE];
@@ -264,7 +266,7 @@ static void share_once(void *arg)
 }
 
 /* Waiters behind a thread that times out are admitted; and the lock is as before. */
-static void rwsem_exclusive_wait_times_out(struct ktest *t)
+KTEST(rwsem_exclusive_wait_times_out)
 {
 	struct shared s = {.sem = RWSEM("test")};
 	struct in_line sharer = {.s = &s, .nth = 1};
@@ -335,7 +337,7 @@ static bool one_times_out_before_another(struct ktest *t, u64 patience)
 	return met;
 }
 
-static void waiters_behind_a_timed_out_waiter_are_admitted(struct ktest *t)
+KTEST(waiters_behind_a_timed_out_waiter_are_admitted)
 {
 	u64 patience;
 	bool met = false;
@@ -346,7 +348,7 @@ static void waiters_behind_a_timed_out_waiter_are_admitted(struct ktest *t)
 	EXPECT(t, met);
 }
 
-static void holder_and_depth_are_known(struct ktest *t)
+KTEST(holder_and_depth_are_known)
 {
 	struct spinlock outer = SPINLOCK("outer", RANK_LRU), inner = SPINLOCK("inner", RANK_ZONE);
 	irqflags_t flags;
@@ -366,7 +368,7 @@ static void holder_and_depth_are_known(struct ktest *t)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void trylock_fails_while_held(struct ktest *t)
+KTEST(trylock_fails_while_held)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 
@@ -406,7 +408,7 @@ static unsigned violations_of(struct spinlock *first, struct spinlock *second, b
 	return violations;
 }
 
-static void locks_out_of_order_are_reported(struct ktest *t)
+KTEST(locks_out_of_order_are_reported)
 {
 	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
 	struct spinlock zone2 = SPINLOCK("zone2", RANK_ZONE), any = SPINLOCK("any", RANK_NONE);
@@ -431,7 +433,7 @@ static void locks_out_of_order_are_reported(struct ktest *t)
 	spin_unlock(&zone);
 }
 
-static void unlock_by_another_is_reported(struct ktest *t)
+KTEST(unlock_by_another_is_reported)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_ZONE);
 	irqflags_t flags = arch_irq_save();
@@ -446,10 +448,3 @@ static void unlock_by_another_is_reported(struct ktest *t)
 	spin_lock(&lock);
 	spin_unlock(&lock);
 }
-
-KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
-    KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
-    KTEST(mutex_serves_in_order_of_arrival), KTEST(rwsem_serves_in_order_of_arrival),
-    KTEST(rwsem_exclusive_wait_times_out), KTEST(waiters_behind_a_timed_out_waiter_are_admitted),
-    KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held),
-    KTEST(locks_out_of_order_are_reported), KTEST(unlock_by_another_is_reported));

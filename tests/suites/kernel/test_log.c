@@ -19,7 +19,9 @@ static void fill(struct log_ring *log, unsigned nr)
 	log_ring_put(log, letters + nr / 2, nr - nr / 2);
 }
 
-static void log_is_read_from_any_position(struct ktest *t)
+KTEST_SUITE(log, KTEST_QUICK);
+
+KTEST(log_is_read_from_any_position)
 {
 	static const struct {
 		unsigned put;
@@ -51,5 +53,3 @@ static void log_is_read_from_any_position(struct ktest *t)
 		EXPECT_EQ(t, bytes[SIZE], '#');
 	}
 }
-
-KTEST_SUITE(log, KTEST_QUICK, KTEST(log_is_read_from_any_position));

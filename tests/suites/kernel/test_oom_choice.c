@@ -152,14 +152,16 @@ static int choose(long by)
 	return chosen_for(GFP_KERNEL);
 }
 
-static void charges_during_the_choice_do_not_count(struct ktest *t)
+KTEST_SUITE(oom_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(charges_during_the_choice_do_not_count)
 {
 	EXPECT_EQ(t, choose(0), LARGE);
 	EXPECT_EQ(t, choose(-1), LARGE);
 	EXPECT_EQ(t, choose(1), LARGE);
 }
 
-static void a_family_is_counted_whatever_its_place_in_the_list(struct ktest *t)
+KTEST(a_family_is_counted_whatever_its_place_in_the_list)
 {
 	(void)choose(0);
 	EXPECT(t, table[OTHER].whole == 400 && table[OTHER].family == &accounts[OTHER]);
@@ -167,7 +169,7 @@ static void a_family_is_counted_whatever_its_place_in_the_list(struct ktest *t)
 }
 
 /* The family has nearly all pages, but in MOVABLE; the other task's can move there. */
-static void pages_in_movable_count_if_others_can_move_there(struct ktest *t)
+KTEST(pages_in_movable_count_if_others_can_move_there)
 {
 	static const unsigned pages[NR] = {[SMALL] = 7, [OTHER] = 400},
 	                      movable[NR] = {[HEAD] = 30, [LARGE] = 5000, [OTHER] = 90};
@@ -193,7 +195,7 @@ static void pages_in_movable_count_if_others_can_move_there(struct ktest *t)
 }
 
 /* Pages of a pager count for another family's task in zones that count for both families. */
-static void pages_of_a_pager_count_in_the_zones_of_both(struct ktest *t)
+KTEST(pages_of_a_pager_count_in_the_zones_of_both)
 {
 	static const unsigned pages[NR] = {[LARGE] = 10, [OTHER] = 1000},
 	                      movable[NR] = {[OTHER] = 2000};
@@ -216,7 +218,7 @@ static void pages_of_a_pager_count_in_the_zones_of_both(struct ktest *t)
 }
 
 /* The end of the task that has them mapped would not free them. */
-static void pages_that_their_pager_refuses_count_for_the_pager(struct ktest *t)
+KTEST(pages_that_their_pager_refuses_count_for_the_pager)
 {
 	static const unsigned pages[NR] = {[LARGE] = 10, [OTHER] = 1000};
 
@@ -237,10 +239,3 @@ static void pages_that_their_pager_refuses_count_for_the_pager(struct ktest *t)
 	EXPECT_EQ(t, chosen_for(GFP_MOVABLE), LARGE);
 	EXPECT(t, table[LARGE].whole == 910 && table[OTHER].whole == 100);
 }
-
-KTEST_SUITE(oom_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(charges_during_the_choice_do_not_count),
-    KTEST(a_family_is_counted_whatever_its_place_in_the_list),
-    KTEST(pages_in_movable_count_if_others_can_move_there),
-    KTEST(pages_of_a_pager_count_in_the_zones_of_both),
-    KTEST(pages_that_their_pager_refuses_count_for_the_pager));

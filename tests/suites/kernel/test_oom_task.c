@@ -8,7 +8,21 @@
 #include <quarry/pager.h>
 #include <quarry/sched.h>
 
-static void task_with_the_most_pages_is_killed(struct ktest *t)
+KTEST_SUITE(oom_task, 0);
+
+#define COLUMNS                                                                                    \
+	"; of * pages in use none can be reclaimed\n"                                              \
+	"oom:  task name         family  threads    pages  -shared     +has  +kernel\n"
+#define TABLE        "oom: no memory for the kernel, 1 page, flags 0x1" COLUMNS
+#define TABLE_KERNEL "oom: no memory for the kernel, 1 page, flags 0" COLUMNS
+#define SUM          "oom: * pages are charged, * are free, * are the kernel's own\n"
+#define GONE_TOO     "oom: task * test is gone, * pages are free\n"
+#define GONE         SUM GONE_TOO
+
+KTEST(task_with_the_most_pages_is_killed,
+    .says = TABLE "oom: * test * 0 * 10 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
+                  "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE)
 {
 	struct vm_object *object[3];
 	struct task *task[3];
@@ -32,7 +46,9 @@ static void task_with_the_most_pages_is_killed(struct ktest *t)
 }
 
 /* No page table maps the pages, and the task has no handle. */
-static void pages_count_for_their_account_though_nobody_maps_them(struct ktest *t)
+KTEST(pages_count_for_their_account_though_nobody_maps_them,
+    .says = TABLE "oom: * test * 0 * 12 * 0 * 0 * 6  the most: killed\n"
+                  "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE)
 {
 	struct vm_object *object[2];
 	struct task *hides = task_with(t, 12, false, &object[0]),
@@ -49,7 +65,10 @@ static void pages_count_for_their_account_though_nobody_maps_them(struct ktest *
 }
 
 /* The server has the pages mapped, and a handle, but its end would free nothing. */
-static void pages_do_not_count_for_who_was_given_them(struct ktest *t)
+KTEST(pages_do_not_count_for_who_was_given_them,
+    .says = TABLE "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
+                  "oom: * test * 0 * 5 * 0 * 0 * 7\n" GONE TABLE
+                  "oom: * test * 0 * 5 * 0 * 22 * 7  the most: killed\n" GONE)
 {
 	struct task *client, *server;
 	struct vm_object *object, *own;
@@ -81,7 +100,12 @@ static void pages_do_not_count_for_who_was_given_them(struct ktest *t)
 }
 
 /* Unmapped pages of an ended task count once: for a task with a handle, or for the family. */
-static void pages_of_the_dead_count_for_who_is_left(struct ktest *t)
+KTEST(pages_of_the_dead_count_for_who_is_left,
+    .says = TABLE "oom: * test * 0 * 31 * 30 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 2 * 0 * 32 * 6  the most: killed\n"
+                  "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE TABLE
+                  "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 25 * 0 * 0 * 6  the most: killed\n" GONE)
 {
 	struct vm_object *none, *object, *own[3];
 	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
@@ -114,7 +138,10 @@ static void pages_of_the_dead_count_for_who_is_left(struct ktest *t)
 }
 
 /* The family's task that is left has more than the other, but not what the other has inherited. */
-static void pages_of_the_dead_count_once_if_another_family_has_them(struct ktest *t)
+KTEST(pages_of_the_dead_count_once_if_another_family_has_them,
+    .says = TABLE "oom: * test * 0 * 31 * 30 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 10 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 5 * 0 * 32 * 6  the most: killed\n" GONE)
 {
 	struct vm_object *none, *object, *own[2];
 	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
@@ -163,7 +190,10 @@ static void give_empty_objects(struct ktest *t, struct account *charged, struct 
 		EXPECT(t, cap_install(&task->caps, &cap[i]) > 0);
 }
 
-static void kernel_memory_of_the_dead_counts_for_who_is_left(struct ktest *t)
+KTEST(kernel_memory_of_the_dead_counts_for_who_is_left,
+    .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 1 * 0 * 63 * 6  the most: killed\n"
+                  "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE)
 {
 	struct vm_object *none, *own[3];
 	struct task *first = task_with(t, 1, true, &none), *head, *holder, *other;
@@ -182,7 +212,10 @@ static void kernel_memory_of_the_dead_counts_for_who_is_left(struct ktest *t)
 	leave(first, none);
 }
 
-static void pages_in_a_message_count_for_their_family(struct ktest *t)
+KTEST(pages_in_a_message_count_for_their_family,
+    .says = TABLE "oom: * test * 0 * 31 * 0 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 2 * 0 * 0 * 6  the most: killed\n"
+                  "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE)
 {
 	struct vm_object *none, *object, *own[2];
 	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
@@ -202,7 +235,9 @@ static void pages_in_a_message_count_for_their_family(struct ktest *t)
 	leave(first, none);
 }
 
-static void kernel_allocations_count_for_their_task(struct ktest *t)
+KTEST(kernel_allocations_count_for_their_task,
+    .says = TABLE "oom: * test * 0 * 60 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * 86  the most: killed\n" GONE)
 {
 	struct vm_object *object[2];
 	struct task *many = task_with(t, 60, false, &object[0]),
@@ -218,7 +253,12 @@ static void kernel_allocations_count_for_their_task(struct ktest *t)
 	leave(tables, object[1]);
 }
 
-static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
+KTEST(pages_that_the_request_cannot_use_do_not_count,
+    .says = TABLE_KERNEL
+    "oom: * test * 0 * 0 * 0 * 0 * 6  and 60 in other zones\n"
+    "oom: * test * 0 * 0 * 0 * 0 * 26  the most: killed  and 1 in other zones\n" SUM TABLE
+    "oom: * test * 0 * 60 * 0 * 0 * 6  the most: killed\n"
+    "oom: * test * 0 * 1 * 0 * 0 * 26  ending\n" GONE GONE_TOO)
 {
 	struct vm_object *object[2];
 	struct task *movable = task_with(t, 60, false, &object[0]),
@@ -240,7 +280,25 @@ static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 }
 
 /* Task 1 has little, but the largest family: the largest task of this family is killed. */
-static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
+KTEST(family_with_the_most_pages_loses_its_largest_task,
+    .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 63 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * *\n"
+                  "oom: * test * 0 * 30 * 0 * 0 * *  the most: killed\n"
+                  "oom: * test * 0 * 3 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 24 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE TABLE
+                  "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 63 * 0 * 0 * 6  the most: killed\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * *\n"
+                  "oom: * test * 0 * 3 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 24 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE TABLE
+                  "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * *\n"
+                  "oom: * test * 0 * 3 * 0 * 0 * 6\n"
+                  "oom: * test * 0 * 24 * 0 * 0 * 6  the most: killed\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE)
 {
 	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
 	struct vm_object *object[ARRAY_SIZE(pages)];
@@ -278,7 +336,11 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
  * A child has exited and left a child of its own, for which the kernel allocates much: that orphan
  * is killed.
  */
-static void orphans_do_not_count_for_their_grandparent(struct ktest *t)
+KTEST(orphans_do_not_count_for_their_grandparent,
+    .says = TABLE_KERNEL
+    "oom: * test * 0 * 0 * 0 * 0 * *  first task: exempt  and 1 in other zones\n"
+    "oom: * test * 0 * 0 * 0 * 0 * *  and 5 in other zones\n"
+    "oom: * test * 0 * 0 * 0 * 0 * 88  the most: killed  and 1 in other zones\n" GONE)
 {
 	struct vm_object *object[4];
 	struct task *first = task_with(t, 1, true, &object[0]), *top, *middle, *orphan;
@@ -297,7 +359,9 @@ static void orphans_do_not_count_for_their_grandparent(struct ktest *t)
 	leave(first, object[0]);
 }
 
-static void first_task_is_never_killed(struct ktest *t)
+KTEST(first_task_is_never_killed,
+    .says = TABLE "oom: * test * 0 * 30 * 0 * 0 * 6  first task: exempt\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * 6  the most: killed\n" GONE)
 {
 	struct vm_object *object[2];
 	struct task *first = task_with(t, 30, true, &object[0]), *task;
@@ -313,7 +377,11 @@ static void first_task_is_never_killed(struct ktest *t)
 	EXPECT(t, !ask());
 }
 
-static void exiting_task_is_the_victim(struct ktest *t)
+KTEST(exiting_task_is_the_victim,
+    .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 6  ending: waited for\n"
+                  "oom: * test * 0 * 30 * 0 * 0 * 6\n" SUM TABLE
+                  "oom: * test * 0 * 1 * 0 * 0 * 6  ending\n"
+                  "oom: * test * 0 * 30 * 0 * 0 * 6  the most: killed\n" GONE GONE_TOO)
 {
 	struct vm_object *object[2];
 	struct task *ends = task_with(t, 1, false, &object[0]),
@@ -333,7 +401,10 @@ static void exiting_task_is_the_victim(struct ktest *t)
 }
 
 /* Threads of a victim exit from any state, and may use the reserve for it. */
-static void killed_victim_exits(struct ktest *t)
+KTEST(killed_victim_exits,
+    .says = TABLE "oom: * test * 1 *  the most: killed\n" GONE TABLE
+                  "oom: * test * 1 *  the most: killed\n" GONE TABLE
+                  "oom: * test * 1 *  the most: killed\n" GONE)
 {
 	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
 	unsigned i;
@@ -355,7 +426,7 @@ static void killed_victim_exits(struct ktest *t)
 }
 
 /* The record of an ended task, kept by a reference, counts for the task that started it. */
-static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
+KTEST(an_ended_task_counts_until_its_last_reference_goes)
 {
 	struct vm_object *none, *object;
 	struct task *parent = task_with(t, 1, false, &none), *child;
@@ -373,14 +444,14 @@ static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
 }
 
 /* A thread that needs a decision is a share of its own: the kernel has set the hook for it. */
-static void decisions_about_the_kernels_memory_have_a_share(struct ktest *t)
+KTEST_INSIDE(decisions_about_the_kernels_memory_have_a_share)
 {
 	EXPECT(t, kernel_memory.oom.boost == sched_boost);
 }
 
 /* ---- a killed task frees every page, despite references ---- */
 
-static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
+KTEST(a_pinned_page_comes_back_with_its_pin)
 {
 	struct vm_object *object;
 	unsigned long free;
@@ -397,91 +468,3 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 	mem_unpin_page(&kernel_memory, page);
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 }
-
-#define COLUMNS                                                                                    \
-	"; of * pages in use none can be reclaimed\n"                                              \
-	"oom:  task name         family  threads    pages  -shared     +has  +kernel\n"
-#define TABLE        "oom: no memory for the kernel, 1 page, flags 0x1" COLUMNS
-#define TABLE_KERNEL "oom: no memory for the kernel, 1 page, flags 0" COLUMNS
-#define SUM          "oom: * pages are charged, * are free, * are the kernel's own\n"
-#define GONE_TOO     "oom: task * test is gone, * pages are free\n"
-#define GONE         SUM GONE_TOO
-
-KTEST_SUITE(oom_task, 0,
-    KTEST(task_with_the_most_pages_is_killed,
-        .says = TABLE "oom: * test * 0 * 10 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
-                      "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE),
-    KTEST(pages_count_for_their_account_though_nobody_maps_them,
-        .says = TABLE "oom: * test * 0 * 12 * 0 * 0 * 6  the most: killed\n"
-                      "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE),
-    KTEST(pages_do_not_count_for_who_was_given_them,
-        .says = TABLE "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
-                      "oom: * test * 0 * 5 * 0 * 0 * 7\n" GONE TABLE
-                      "oom: * test * 0 * 5 * 0 * 22 * 7  the most: killed\n" GONE),
-    KTEST(pages_of_the_dead_count_for_who_is_left,
-        .says = TABLE "oom: * test * 0 * 31 * 30 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 2 * 0 * 32 * 6  the most: killed\n"
-                      "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE TABLE
-                      "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 25 * 0 * 0 * 6  the most: killed\n" GONE),
-    KTEST(pages_of_the_dead_count_once_if_another_family_has_them,
-        .says = TABLE "oom: * test * 0 * 31 * 30 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 10 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 5 * 0 * 32 * 6  the most: killed\n" GONE),
-    KTEST(kernel_memory_of_the_dead_counts_for_who_is_left,
-        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 1 * 0 * 63 * 6  the most: killed\n"
-                      "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE),
-    KTEST(pages_in_a_message_count_for_their_family,
-        .says = TABLE "oom: * test * 0 * 31 * 0 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 2 * 0 * 0 * 6  the most: killed\n"
-                      "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE),
-    KTEST(kernel_allocations_count_for_their_task,
-        .says = TABLE "oom: * test * 0 * 60 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 86  the most: killed\n" GONE),
-    KTEST(pages_that_the_request_cannot_use_do_not_count,
-        .says = TABLE_KERNEL
-        "oom: * test * 0 * 0 * 0 * 0 * 6  and 60 in other zones\n"
-        "oom: * test * 0 * 0 * 0 * 0 * 26  the most: killed  and 1 in other zones\n" SUM TABLE
-        "oom: * test * 0 * 60 * 0 * 0 * 6  the most: killed\n"
-        "oom: * test * 0 * 1 * 0 * 0 * 26  ending\n" GONE GONE_TOO),
-    KTEST(family_with_the_most_pages_loses_its_largest_task,
-        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 63 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * *\n"
-                      "oom: * test * 0 * 30 * 0 * 0 * *  the most: killed\n"
-                      "oom: * test * 0 * 3 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 24 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE TABLE
-                      "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 63 * 0 * 0 * 6  the most: killed\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * *\n"
-                      "oom: * test * 0 * 3 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 24 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE TABLE
-                      "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * *\n"
-                      "oom: * test * 0 * 3 * 0 * 0 * 6\n"
-                      "oom: * test * 0 * 24 * 0 * 0 * 6  the most: killed\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE),
-    KTEST(orphans_do_not_count_for_their_grandparent,
-        .says = TABLE_KERNEL
-        "oom: * test * 0 * 0 * 0 * 0 * *  first task: exempt  and 1 in other zones\n"
-        "oom: * test * 0 * 0 * 0 * 0 * *  and 5 in other zones\n"
-        "oom: * test * 0 * 0 * 0 * 0 * 88  the most: killed  and 1 in other zones\n" GONE),
-    KTEST(first_task_is_never_killed,
-        .says = TABLE "oom: * test * 0 * 30 * 0 * 0 * 6  first task: exempt\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 6  the most: killed\n" GONE),
-    KTEST(exiting_task_is_the_victim,
-        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 6  ending: waited for\n"
-                      "oom: * test * 0 * 30 * 0 * 0 * 6\n" SUM TABLE
-                      "oom: * test * 0 * 1 * 0 * 0 * 6  ending\n"
-                      "oom: * test * 0 * 30 * 0 * 0 * 6  the most: killed\n" GONE GONE_TOO),
-    KTEST(killed_victim_exits,
-        .says = TABLE "oom: * test * 1 *  the most: killed\n" GONE TABLE
-                      "oom: * test * 1 *  the most: killed\n" GONE TABLE
-                      "oom: * test * 1 *  the most: killed\n" GONE),
-    KTEST(an_ended_task_counts_until_its_last_reference_goes),
-    KTEST_INSIDE(decisions_about_the_kernels_memory_have_a_share),
-    KTEST(a_pinned_page_comes_back_with_its_pin));

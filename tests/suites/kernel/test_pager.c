@@ -20,7 +20,9 @@ static void read_all(void *arg)
 	space_use(NULL);
 }
 
-static void one_page_is_requested_once(struct ktest *t)
+KTEST_SUITE(pager, KTEST_QUICK);
+
+KTEST_COST(one_page_is_requested_once)
 {
 	struct reader readers[READERS];
 	struct server s;
@@ -57,7 +59,7 @@ static void read_page_5(void *arg)
 }
 
 /* Requests for two pages can be open at a time: each has its own record. */
-static void two_pages_are_requested_at_a_time(struct ktest *t)
+KTEST(two_pages_are_requested_at_a_time)
 {
 	struct reader readers[2];
 	struct server s;
@@ -90,7 +92,7 @@ static void two_pages_are_requested_at_a_time(struct ktest *t)
 	server_end(t, &s);
 }
 
-static void fault_ends_despite_any_pager_answer(struct ktest *t)
+KTEST(fault_ends_despite_any_pager_answer, KTEST_SLOW)
 {
 	struct server s;
 	u64 began;
@@ -131,7 +133,7 @@ static void fault_ends_despite_any_pager_answer(struct ktest *t)
 }
 
 /* Somebody else has supplied the page; the pager finds it there, and answers the request. */
-static void a_page_that_is_there_already_counts_as_supplied(struct ktest *t)
+KTEST(a_page_that_is_there_already_counts_as_supplied)
 {
 	struct reader reader;
 	struct ipc_call *call;
@@ -154,7 +156,7 @@ static void a_page_that_is_there_already_counts_as_supplied(struct ktest *t)
 	server_end(t, &s);
 }
 
-static void fault_without_a_receiver_fails(struct ktest *t)
+KTEST(fault_without_a_receiver_fails)
 {
 	struct server s;
 
@@ -170,7 +172,7 @@ static void fault_without_a_receiver_fails(struct ktest *t)
 	server_end(t, &s);
 }
 
-static void dirty_pages_are_handed_over(struct ktest *t)
+KTEST(dirty_pages_are_handed_over)
 {
 	char *data = kmalloc(PAGE_SIZE), *have = kmalloc(PAGE_SIZE);
 	struct server s;
@@ -200,7 +202,7 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 	kfree(have);
 }
 
-static void wrong_pager_calls_are_refused(struct ktest *t)
+KTEST(wrong_pager_calls_are_refused)
 {
 	struct vm_object *plain;
 	struct server s;
@@ -232,7 +234,7 @@ static void wrong_pager_calls_are_refused(struct ktest *t)
 }
 
 /* The pager's own page is faulted in during the call. */
-static void page_that_the_pager_has_not_mapped_yet_is_supplied(struct ktest *t)
+KTEST(page_that_the_pager_has_not_mapped_yet_is_supplied)
 {
 	struct server s;
 	u8 byte = 0;
@@ -248,10 +250,3 @@ static void page_that_the_pager_has_not_mapped_yet_is_supplied(struct ktest *t)
 	EXPECT_EQ(t, byte, 3);
 	server_end(t, &s);
 }
-
-KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(one_page_is_requested_once),
-    KTEST(two_pages_are_requested_at_a_time),
-    KTEST(fault_ends_despite_any_pager_answer, KTEST_SLOW),
-    KTEST(a_page_that_is_there_already_counts_as_supplied), KTEST(fault_without_a_receiver_fails),
-    KTEST(dirty_pages_are_handed_over), KTEST(wrong_pager_calls_are_refused),
-    KTEST(page_that_the_pager_has_not_mapped_yet_is_supplied));

@@ -20,7 +20,9 @@ static bool waits_unanswered(struct ktest *t, struct server *s)
 	return arch_clock_ns() - began >= 4 * SHORT_NS;
 }
 
-static void silent_pager_is_waited_for_once(struct ktest *t)
+KTEST_SUITE(pager_wait, KTEST_QUICK);
+
+KTEST_COST(silent_pager_is_waited_for_once, KTEST_SLOW)
 {
 	unsigned i, waited = 0;
 	struct server s;
@@ -49,7 +51,7 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 }
 
 /* The work of another thread of the pager proves nothing about the thread that does not answer. */
-static void pager_regains_trust_by_an_answer(struct ktest *t)
+KTEST(pager_regains_trust_by_an_answer, KTEST_SLOW)
 {
 	unsigned i, waited = 0;
 	struct server s;
@@ -88,7 +90,7 @@ static int bring_and_drop(struct vm_object *object, u32 index)
 
 static const struct vm_pager_ops fickle_ops = {.get = bring_and_drop};
 
-static void endless_supply_can_be_killed(struct ktest *t)
+KTEST(endless_supply_can_be_killed)
 {
 	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_SUPPLY};
 	u64 args[5] = {SYS_PAGER_SUPPLY, 0, 0, FICKLE};
@@ -133,7 +135,7 @@ static void read_page_1(void *arg)
 }
 
 /* The thread that waits for the answer is killed; the other waiter belongs to another task. */
-static void killed_requester_leaves_other_waiters_alone(struct ktest *t)
+KTEST(killed_requester_leaves_other_waiters_alone)
 {
 	struct task *task = NEED(t, new_task(t));
 	struct reader reader;
@@ -182,7 +184,7 @@ static void touch_page_1(void *arg)
 }
 
 /* A thread waits for a silent pager; the pages of the object can still be offlined. */
-static void a_silent_pager_stops_no_offline(struct ktest *t)
+KTEST(a_silent_pager_stops_no_offline, KTEST_SLOW)
 {
 	struct reader reader;
 	struct server s;
@@ -215,8 +217,3 @@ static void a_silent_pager_stops_no_offline(struct ktest *t)
 	release_pages(t);
 	server_end(t, &s);
 }
-
-KTEST_SUITE(pager_wait, KTEST_QUICK, KTEST_COST(silent_pager_is_waited_for_once, KTEST_SLOW),
-    KTEST(pager_regains_trust_by_an_answer, KTEST_SLOW), KTEST(endless_supply_can_be_killed),
-    KTEST(killed_requester_leaves_other_waiters_alone),
-    KTEST(a_silent_pager_stops_no_offline, KTEST_SLOW));

@@ -115,7 +115,9 @@ static void expect(struct ktest *t, const char *shown, const char *logged, int a
 }
 #define EXPECT_TEXT(t, shown, logged) expect((t), (shown), (logged), __LINE__)
 
-static void hidden_text_goes_to_the_log_only(struct ktest *t)
+KTEST_SUITE(play_console, KTEST_QUICK);
+
+KTEST(hidden_text_goes_to_the_log_only)
 {
 	begin();
 	printk("a%d", 1);
@@ -144,7 +146,7 @@ static void hidden_text_goes_to_the_log_only(struct ktest *t)
 	EXPECT_TEXT(t, "a1e", "a1b2cdef");
 }
 
-static void said_text_is_shown_and_logged_once(struct ktest *t)
+KTEST(said_text_is_shown_and_logged_once)
 {
 	begin();
 	console_say("a%d", 1);
@@ -153,7 +155,7 @@ static void said_text_is_shown_and_logged_once(struct ktest *t)
 	EXPECT_TEXT(t, "a1b2", "a1b2");
 }
 
-static void marked_text_is_shown_once_on_request(struct ktest *t)
+KTEST(marked_text_is_shown_once_on_request)
 {
 	begin();
 	printk("a");
@@ -179,7 +181,7 @@ static void marked_text_is_shown_once_on_request(struct ktest *t)
 	EXPECT_TEXT(t, "acdef", "abcdef");
 }
 
-static void a_panic_shows_hidden_text_and_all_that_follows(struct ktest *t)
+KTEST(a_panic_shows_hidden_text_and_all_that_follows)
 {
 	begin();
 	console_hide();
@@ -200,7 +202,7 @@ static void a_panic_shows_hidden_text_and_all_that_follows(struct ktest *t)
 }
 
 /* Only the last part of much hidden text is shown in a panic. */
-static void a_panic_shows_the_last_of_much_hidden_text(struct ktest *t)
+KTEST(a_panic_shows_the_last_of_much_hidden_text)
 {
 	unsigned i;
 
@@ -213,7 +215,7 @@ static void a_panic_shows_the_last_of_much_hidden_text(struct ktest *t)
 	EXPECT(t, strcmp(line.text + line.len - 10, "      999\n") == 0);
 }
 
-static void others_print_in_a_panic_only_when_invited(struct ktest *t)
+KTEST(others_print_in_a_panic_only_when_invited)
 {
 	begin();
 	as_cpu = 2;
@@ -250,9 +252,3 @@ static void others_print_in_a_panic_only_when_invited(struct ktest *t)
 	printk("k");
 	EXPECT_TEXT(t, "afgk", "afgk");
 }
-
-KTEST_SUITE(play_console, KTEST_QUICK, KTEST(hidden_text_goes_to_the_log_only),
-    KTEST(said_text_is_shown_and_logged_once), KTEST(marked_text_is_shown_once_on_request),
-    KTEST(a_panic_shows_hidden_text_and_all_that_follows),
-    KTEST(a_panic_shows_the_last_of_much_hidden_text),
-    KTEST(others_print_in_a_panic_only_when_invited));

@@ -105,8 +105,10 @@ static void begin(void)
 	memset(&smp_stats, 0, sizeof(smp_stats));
 }
 
+KTEST_SUITE(play_smp, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* The callers lie in each word of the inbox. */
-static void call_of_any_cpu_to_an_offline_one_is_withdrawn(struct ktest *t)
+KTEST(call_of_any_cpu_to_an_offline_one_is_withdrawn)
 {
 	static const unsigned callers[] = {0, 2, 63, 64, 65, 127, 128, CPUS - 1};
 	unsigned i;
@@ -128,7 +130,7 @@ static void call_of_any_cpu_to_an_offline_one_is_withdrawn(struct ktest *t)
 	now.cpu = 0;
 }
 
-static void cpu_in_the_online_mask_takes_calls(struct ktest *t)
+KTEST(cpu_in_the_online_mask_takes_calls)
 {
 	begin();
 	cpu_clear_online(TARGET);
@@ -144,7 +146,7 @@ static void cpu_in_the_online_mask_takes_calls(struct ktest *t)
 }
 
 /* The CPU last answered a call that was 2^32 calls ago, when 32 bits of the number come again. */
-static void cpu_answers_a_call_2_32_calls_after_its_last(struct ktest *t)
+KTEST(cpu_answers_a_call_2_32_calls_after_its_last)
 {
 	begin();
 	EXPECT_EQ(t, call_from(0), 1);
@@ -153,7 +155,3 @@ static void cpu_answers_a_call_2_32_calls_after_its_last(struct ktest *t)
 	EXPECT_EQ(t, now.runs, 1);
 	EXPECT(t, now.turns <= 10);
 }
-
-KTEST_SUITE(play_smp, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(call_of_any_cpu_to_an_offline_one_is_withdrawn),
-    KTEST(cpu_in_the_online_mask_takes_calls), KTEST(cpu_answers_a_call_2_32_calls_after_its_last));

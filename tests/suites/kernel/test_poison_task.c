@@ -63,30 +63,26 @@ static void lose(struct ktest *t, u64 arg0, enum task_end how_wanted, s32 status
 	EXPECT_EQ(t, tasks_wait_none(LIMIT_NS), 0);
 }
 
-static void access_to_lost_memory_kills_the_task(struct ktest *t)
+KTEST_SUITE(poison_task, 0);
+
+KTEST(access_to_lost_memory_kills_the_task,
+    .says = ENDS_BY("lost", "page fault: read of 0000000030000000: lost, its memory broke"))
 {
 	lose(t, 0, TASK_FAULTED, 0);
 }
 
-static void a_fault_handler_maps_other_memory(struct ktest *t)
+KTEST(a_fault_handler_maps_other_memory)
 {
 	lose(t, 1, TASK_EXITED, 78);
 }
 
-static void refusing_fault_handler_lets_the_task_die(struct ktest *t)
+KTEST(refusing_fault_handler_lets_the_task_die,
+    .says = ENDS_BY("lost", "page fault: read of 0000000030000000: lost, its memory broke"))
 {
 	lose(t, 2, TASK_FAULTED, 0);
 }
 
-static void a_system_call_that_meets_lost_memory_fails(struct ktest *t)
+KTEST(a_system_call_that_meets_lost_memory_fails, .reports = "?lost: ?")
 {
 	lose(t, 3, TASK_EXITED, 77);
 }
-
-KTEST_SUITE(poison_task, 0,
-    KTEST(access_to_lost_memory_kills_the_task,
-        .says = ENDS_BY("lost", "page fault: read of 0000000030000000: lost, its memory broke")),
-    KTEST(a_fault_handler_maps_other_memory),
-    KTEST(refusing_fault_handler_lets_the_task_die,
-        .says = ENDS_BY("lost", "page fault: read of 0000000030000000: lost, its memory broke")),
-    KTEST(a_system_call_that_meets_lost_memory_fails, .reports = "?lost: ?"));

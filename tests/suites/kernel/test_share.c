@@ -153,9 +153,11 @@ static void spinners(struct scene *s, struct share *task, unsigned nr)
 		actor(s, task, TICK_NS, 0);
 }
 
+KTEST_SUITE(share, KTEST_QUICK);
+
 /* ---- by task, then by thread ---- */
 
-static void tasks_share_cpu_time_equally_whatever_their_threads(struct ktest *t)
+KTEST(tasks_share_cpu_time_equally_whatever_their_threads)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -171,7 +173,7 @@ static void tasks_share_cpu_time_equally_whatever_their_threads(struct ktest *t)
 		EXPECT(t, s->actor[i].turns >= 1 && s->actor[i].turns <= 2);
 }
 
-static void threads_of_a_task_take_turns(struct ktest *t)
+KTEST(threads_of_a_task_take_turns)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -184,7 +186,7 @@ static void threads_of_a_task_take_turns(struct ktest *t)
 
 /* ---- sleepers ---- */
 
-static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
+KTEST(mostly_sleeping_thread_runs_at_once)
 {
 	struct scene *s = new_scene();
 	struct actor *sleeper;
@@ -203,7 +205,7 @@ static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 }
 
 /* The thread sleeps during each tick, and computes the rest of the time. */
-static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest *t)
+KTEST(thread_that_hides_from_the_tick_gets_at_most_two_turns)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -221,7 +223,7 @@ static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest 
  * The limit holds also beside a task with one computing thread, whose run for the rest of a tick
  * does not count as a turn.
  */
-static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest *t)
+KTEST(task_that_hides_from_the_tick_gets_at_most_three_shares)
 {
 	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
 	unsigned i;
@@ -236,7 +238,7 @@ static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest
 	}
 }
 
-static void tasks_that_hide_from_the_tick_starve_no_other(struct ktest *t)
+KTEST(tasks_that_hide_from_the_tick_starve_no_other)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -251,7 +253,7 @@ static void tasks_that_hide_from_the_tick_starve_no_other(struct ktest *t)
 /* ---- rounds ---- */
 
 /* When a round ends, all threads that were ready at its start have run. */
-static void a_round_has_a_turn_of_every_thread(struct ktest *t)
+KTEST(a_round_has_a_turn_of_every_thread)
 {
 	struct scene *s = new_scene();
 	unsigned before[ACTORS], round, i;
@@ -279,7 +281,7 @@ static bool is_third(const struct thread *t)
 }
 
 /* A thread that was moved to another CPU delays no turn on this one. */
-static void migrated_thread_leaves_its_round(struct ktest *t)
+KTEST(migrated_thread_leaves_its_round)
 {
 	struct scene *s = new_scene();
 	struct thread *third;
@@ -345,7 +347,7 @@ static struct turns woken_alone(struct ktest *t, unsigned how, bool pass)
 }
 
 /* After runq_pass, shares and rounds are as if the woken thread had been queued and taken. */
-static void passing_is_queueing_and_taking(struct ktest *t)
+KTEST(passing_is_queueing_and_taking)
 {
 	unsigned how;
 
@@ -366,10 +368,3 @@ static void passing_is_queueing_and_taking(struct ktest *t)
 		EXPECT(t, is.ring_last == want.ring_last);
 	}
 }
-
-KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_share_cpu_time_equally_whatever_their_threads),
-    KTEST(threads_of_a_task_take_turns), KTEST(mostly_sleeping_thread_runs_at_once),
-    KTEST(thread_that_hides_from_the_tick_gets_at_most_two_turns),
-    KTEST(task_that_hides_from_the_tick_gets_at_most_three_shares),
-    KTEST(tasks_that_hide_from_the_tick_starve_no_other), KTEST(a_round_has_a_turn_of_every_thread),
-    KTEST(migrated_thread_leaves_its_round), KTEST(passing_is_queueing_and_taking));

@@ -49,7 +49,9 @@ static struct thread *thread_of(struct scene *s, struct share *task)
 	return t;
 }
 
-static void woken_thread_runs_first_for_one_turn(struct ktest *t)
+KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE);
+
+KTEST(woken_thread_runs_first_for_one_turn)
 {
 	/*
 	 * The running thread: none, the idle thread, a thread of another task in its turn or before
@@ -91,7 +93,7 @@ static void woken_thread_runs_first_for_one_turn(struct ktest *t)
 	}
 }
 
-static void short_turn_is_continued(struct ktest *t)
+KTEST(short_turn_is_continued)
 {
 	unsigned early, enough, others;
 
@@ -140,7 +142,7 @@ static void short_turn_is_continued(struct ktest *t)
 	}
 }
 
-static void time_is_charged_to_this_turn_or_the_one_before(struct ktest *t)
+KTEST(time_is_charged_to_this_turn_or_the_one_before)
 {
 	struct scene *s = new_scene();
 	struct thread *thread = thread_of(s, &s->task[0]);
@@ -161,7 +163,7 @@ static void time_is_charged_to_this_turn_or_the_one_before(struct ktest *t)
  * With three shares the ring has completed a turn when all shares that were listed at its start
  * have been taken.
  */
-static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
+KTEST(round_ends_after_the_last_thread_of_the_ring)
 {
 	struct scene *s = new_scene();
 	struct thread *thread[4];
@@ -201,7 +203,7 @@ static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-static void round_ends_with_its_last_original_thread(struct ktest *t)
+KTEST(round_ends_with_its_last_original_thread)
 {
 	struct scene *s = new_scene();
 	struct thread *thread[3];
@@ -247,7 +249,7 @@ static void queue_three(struct scene *s, struct thread *of_task[2], struct threa
 	runq_insert(&s->rq, *other, false);
 }
 
-static void exiting_task_gets_its_turns_at_once(struct ktest *t)
+KTEST(exiting_task_gets_its_turns_at_once)
 {
 	unsigned ends;
 
@@ -269,7 +271,7 @@ static void exiting_task_gets_its_turns_at_once(struct ktest *t)
 }
 
 /* System calls of an exiting task may be long: it goes first only for a turn's time in a round. */
-static void exiting_task_that_has_used_its_time_waits_for_its_turn(struct ktest *t)
+KTEST(exiting_task_that_has_used_its_time_waits_for_its_turn)
 {
 	struct scene *s = new_scene();
 	struct thread *of_task[2], *other;
@@ -295,7 +297,7 @@ static bool is_wanted(const struct thread *t)
 }
 
 /* Woken threads come before the others, and each is taken out of its own list. */
-static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
+KTEST(threads_are_found_in_their_order_and_taken_out)
 {
 	struct scene *s = new_scene();
 	struct thread *thread[5];
@@ -333,7 +335,7 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 }
 
 /* The last share of the ring leaves while an interrupted turn waits to continue. */
-static void ring_goes_round_after_a_continued_turn(struct ktest *t)
+KTEST(ring_goes_round_after_a_continued_turn)
 {
 	struct scene *s = new_scene();
 	struct thread *bound = thread_of(s, &s->task[0]), *other = thread_of(s, &s->task[1]),
@@ -363,11 +365,3 @@ static void ring_goes_round_after_a_continued_turn(struct ktest *t)
 	EXPECT(t, s->rq.ring_last != &s->task[0]);
 	spin_unlock(&s->rq.lock);
 }
-
-KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(woken_thread_runs_first_for_one_turn),
-    KTEST(ring_goes_round_after_a_continued_turn), KTEST(short_turn_is_continued),
-    KTEST(time_is_charged_to_this_turn_or_the_one_before),
-    KTEST(round_ends_after_the_last_thread_of_the_ring),
-    KTEST(round_ends_with_its_last_original_thread), KTEST(exiting_task_gets_its_turns_at_once),
-    KTEST(exiting_task_that_has_used_its_time_waits_for_its_turn),
-    KTEST(threads_are_found_in_their_order_and_taken_out));

@@ -36,7 +36,9 @@ static void clear_mask(void)
 	memset(mask, 0, sizeof(mask));
 }
 
-static void call_runs_once_on_every_cpu(struct ktest *t)
+KTEST_SUITE(smp, 0);
+
+KTEST(call_runs_once_on_every_cpu)
 {
 	struct seen seen = {.others = 0};
 	unsigned cpu;
@@ -47,7 +49,7 @@ static void call_runs_once_on_every_cpu(struct ktest *t)
 	EXPECT_EQ(t, seen.irqs_on, 0);
 }
 
-static void call_runs_on_the_masked_cpus_only(struct ktest *t)
+KTEST(call_runs_on_the_masked_cpus_only)
 {
 	unsigned asked, cpu;
 
@@ -63,7 +65,7 @@ static void call_runs_on_the_masked_cpus_only(struct ktest *t)
 	}
 }
 
-static void call_on_the_own_cpu_is_direct(struct ktest *t)
+KTEST_COST(call_on_the_own_cpu_is_direct)
 {
 	struct seen seen = {.others = 0};
 	u64 ipis = READ_ONCE(smp_stats.ipis);
@@ -80,7 +82,7 @@ static void call_on_the_own_cpu_is_direct(struct ktest *t)
 	EXPECT_EQ(t, seen.runs[arch_cpu_id()], 1);
 }
 
-static void invalid_targets_are_counted(struct ktest *t)
+KTEST(invalid_targets_are_counted)
 {
 	struct seen seen = {.others = 0};
 	u64 bad = READ_ONCE(smp_stats.bad_cpu);
@@ -120,7 +122,7 @@ static void call_all(void *arg)
 			counter_add(&c->wrong, 1);
 }
 
-static void crossing_calls_end(struct ktest *t)
+KTEST(crossing_calls_end)
 {
 	struct crossing c = {.cpus = ktest_cpus()};
 	unsigned cpu;
@@ -180,7 +182,7 @@ static void call_deaf(void *arg)
 		s->unserved = 1;
 }
 
-static void merged_requests_are_all_served(struct ktest *t)
+KTEST(merged_requests_are_all_served)
 {
 	struct merging m = {.senders = ktest_cpus() - 1};
 	struct sender senders[MAX_CPUS] = {{.m = NULL}};
@@ -246,7 +248,7 @@ static void keep_sender_looking(void *arg)
 	store_release(&h->go, 1u);
 }
 
-static void answer_comes_after_fn_returned(struct ktest *t)
+KTEST(answer_comes_after_fn_returned)
 {
 	struct held h = {.go = 0};
 
@@ -279,7 +281,7 @@ static void run_in_pieces(void *arg)
 		smp_call_again();
 }
 
-static void function_runs_again_before_it_is_answered(struct ktest *t)
+KTEST(function_runs_again_before_it_is_answered)
 {
 	struct pieces p = {.wait = 0};
 	u64 ipis = READ_ONCE(smp_stats.ipis);
@@ -320,7 +322,7 @@ static void call_in_pieces(void *arg)
 }
 
 /* CPU 0 runs the pieces; the call comes from CPU 0, then from CPU 1. */
-static void calls_are_served_between_the_pieces_of_one(struct ktest *t)
+KTEST(calls_are_served_between_the_pieces_of_one)
 {
 	unsigned from;
 
@@ -352,7 +354,8 @@ static void call_again(void *arg)
 	r->nested = smp_call_mask(NULL, note, &r->seen);
 }
 
-static void call_in_a_wrong_context_sends_nothing(struct ktest *t)
+KTEST(call_in_a_wrong_context_sends_nothing,
+    .reports = "?smp: a cross-call was refused: irqs off,|?smp: a cross-call was refused: irqs on,")
 {
 	struct refusal r = {.nested = 0};
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -378,7 +381,8 @@ static void call_in_a_wrong_context_sends_nothing(struct ktest *t)
 	EXPECT_EQ(t, spin_depth(), 0);
 }
 
-static void calls_from_an_allocation_are_counted(struct ktest *t)
+KTEST(calls_from_an_allocation_are_counted,
+    .reports = "?smp: a cross-call was made inside an allocation")
 {
 	u64 before = READ_ONCE(smp_stats.from_alloc);
 	struct seen seen = {.others = 0};
@@ -393,7 +397,7 @@ static void calls_from_an_allocation_are_counted(struct ktest *t)
 	atomic_sub(&smp_stats.from_alloc, 1);
 }
 
-static void waiting_for_senders_ends(struct ktest *t)
+KTEST(waiting_for_senders_ends)
 {
 	struct crossing c = {.cpus = ktest_cpus() - 1};
 	struct seen seen = {.others = 0};
@@ -412,15 +416,3 @@ static void waiting_for_senders_ends(struct ktest *t)
 		ktest_join(cpu);
 	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
 }
-
-KTEST_SUITE(smp, 0, KTEST(call_runs_once_on_every_cpu), KTEST(call_runs_on_the_masked_cpus_only),
-    KTEST_COST(call_on_the_own_cpu_is_direct), KTEST(invalid_targets_are_counted),
-    KTEST(crossing_calls_end), KTEST(merged_requests_are_all_served),
-    KTEST(answer_comes_after_fn_returned), KTEST(function_runs_again_before_it_is_answered),
-    KTEST(calls_are_served_between_the_pieces_of_one),
-    KTEST(call_in_a_wrong_context_sends_nothing,
-        .reports =
-            "?smp: a cross-call was refused: irqs off,|?smp: a cross-call was refused: irqs on,"),
-    KTEST(calls_from_an_allocation_are_counted,
-        .reports = "?smp: a cross-call was made inside an allocation"),
-    KTEST(waiting_for_senders_ends));

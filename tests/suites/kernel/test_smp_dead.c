@@ -32,7 +32,9 @@ static void call_itself(void *arg)
 	smp_call_mask(self, stop_until_released, arg);
 }
 
-static void wait_for_a_dead_sender_times_out(struct ktest *t)
+KTEST_SUITE(smp_dead, 0);
+
+KTEST(wait_for_a_dead_sender_times_out, .reports = "has not ended its call")
 {
 	u64 timeout, before = READ_ONCE(smp_stats.silent);
 	struct stopped s = {0};
@@ -51,6 +53,3 @@ static void wait_for_a_dead_sender_times_out(struct ktest *t)
 	ktest_join(1);
 	EXPECT(t, smp_wait_senders());
 }
-
-KTEST_SUITE(
-    smp_dead, 0, KTEST(wait_for_a_dead_sender_times_out, .reports = "has not ended its call"));

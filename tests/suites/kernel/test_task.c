@@ -14,9 +14,26 @@ static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int stat
 	expect_end(t, task, how, status);
 }
 
+KTEST_SUITE(task, 0);
+
 /* ---- names ---- */
 
-static void name_of_a_task_is_no_line_of_the_kernels(struct ktest *t)
+/* clang-format off */
+static const char six_faults[] =
+    ENDS_BY("test", "invalid opcode")
+    ENDS_BY("test", "page fault: read of 0000000000000000: not mapped")
+    ENDS_BY("test", "page fault: read of ffff888000000000: not a user address")
+    ENDS_BY("test", "page fault: execute of 0000000000001000: not mapped")
+    ENDS_BY("test", "page fault: execute of 0000000000500000: not allowed there")
+    ENDS_BY("test", "page fault: execute of 00007fffffffefff: not mapped");
+static const char forged[] =
+    ENDS_BY("x?kernel:???~ is cut of", "page fault: execute of 0000000000400000: not mapped");
+static const char two_faults[] =
+    ENDS_BY("test", "invalid opcode")
+    ENDS_BY("test", "invalid opcode");
+/* clang-format on */
+
+KTEST(name_of_a_task_is_no_line_of_the_kernels, .says = forged)
 {
 	struct task *task;
 
@@ -27,14 +44,14 @@ static void name_of_a_task_is_no_line_of_the_kernels(struct ktest *t)
 
 /* ---- how tasks end ---- */
 
-static void exit_status_comes_back(struct ktest *t)
+KTEST(exit_status_comes_back)
 {
 	run(t, code_at(user_exit), 0, TASK_EXITED, 0);
 	run(t, code_at(user_exit), 42, TASK_EXITED, 42);
 	run(t, code_at(user_exit), (u64)-7, TASK_EXITED, -7);
 }
 
-static void last_thread_ends_the_task(struct ktest *t)
+KTEST(last_thread_ends_the_task)
 {
 	struct task *task = NEED(t, new_task(t));
 	struct vm_space *space;
@@ -53,12 +70,12 @@ static void last_thread_ends_the_task(struct ktest *t)
 	expect_end(t, task, TASK_EXITED, 0);
 }
 
-static void calls_keep_registers(struct ktest *t)
+KTEST(calls_keep_registers)
 {
 	run(t, code_at(user_registers), 0, TASK_EXITED, 0);
 }
 
-static void faults_end_the_task_alone(struct ktest *t)
+KTEST(faults_end_the_task_alone, .says = six_faults)
 {
 	struct task *other = NEED(t, new_task(t));
 
@@ -78,7 +95,8 @@ static void faults_end_the_task_alone(struct ktest *t)
  * The call's return address is no user address: SYSRET would fault in the kernel, on the user's
  * stack.
  */
-static void system_call_at_the_end_of_user_memory_faults(struct ktest *t)
+KTEST(system_call_at_the_end_of_user_memory_faults,
+    .says = ENDS_BY("test", "continues at an address that is not a user's"))
 {
 	struct task *task = new_task(t);
 	char *page = kmalloc(PAGE_SIZE);
@@ -94,7 +112,7 @@ static void system_call_at_the_end_of_user_memory_faults(struct ktest *t)
 	expect_end(t, task, TASK_FAULTED, 0);
 }
 
-static void task_is_killed_in_any_state(struct ktest *t)
+KTEST(task_is_killed_in_any_state)
 {
 	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
 	unsigned i, j;
@@ -113,7 +131,7 @@ static void task_is_killed_in_any_state(struct ktest *t)
 	}
 }
 
-static void limits_of_threads_and_tasks_hold(struct ktest *t)
+KTEST(limits_of_threads_and_tasks_hold)
 {
 	struct task *task = new_task(t), *many[ABI_MAX_TASKS];
 	unsigned i;
@@ -168,7 +186,7 @@ static void keep_cpu(void *arg)
 }
 
 /* If the waiter were woken, it would be queued, since it cannot run. */
-static void the_end_of_another_task_wakes_no_waiter(struct ktest *t)
+KTEST_COST(the_end_of_another_task_wakes_no_waiter)
 {
 	struct task *other;
 	struct waiter w;
@@ -213,7 +231,7 @@ static void call_there(void *arg)
 }
 
 /* On a machine without SMAP and SMEP only the kernel's own checks remain. */
-static void smap_and_smep_are_on(struct ktest *t)
+KTEST(smap_and_smep_are_on)
 {
 	struct task *task = NEED(t, new_task(t));
 	char copy[16];
@@ -238,7 +256,7 @@ static void smap_and_smep_are_on(struct ktest *t)
 	task_put(task);
 }
 
-static void user_copies_stop_at_unmapped_memory(struct ktest *t)
+KTEST(user_copies_stop_at_unmapped_memory)
 {
 	static const u64 bad[] = {
 	    0, DATA + PAGE_SIZE, USER_END - 4, USER_END, 1UL << 47, ARCH_DIRECT_MAP, ~0UL - 3};
@@ -295,7 +313,7 @@ static void scenario(struct ktest *t)
 }
 
 /* task_start takes the capability, whether a task starts or not. */
-static void a_gift_is_dropped_if_no_task_starts(struct ktest *t)
+KTEST(a_gift_is_dropped_if_no_task_starts)
 {
 	struct cap gift = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC};
 	const u64 arg[2] = {0};
@@ -305,7 +323,7 @@ static void a_gift_is_dropped_if_no_task_starts(struct ktest *t)
 	EXPECT_EQ(t, gift.kind, CAP_NONE);
 }
 
-static void ended_tasks_leave_no_memory_behind(struct ktest *t)
+KTEST(ended_tasks_leave_no_memory_behind, .says = two_faults)
 {
 	struct in_use before, after;
 	unsigned i;
@@ -327,28 +345,3 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));
 	expect_sound(t, &kernel_memory);
 }
-
-/* clang-format off */
-static const char six_faults[] =
-    ENDS_BY("test", "invalid opcode")
-    ENDS_BY("test", "page fault: read of 0000000000000000: not mapped")
-    ENDS_BY("test", "page fault: read of ffff888000000000: not a user address")
-    ENDS_BY("test", "page fault: execute of 0000000000001000: not mapped")
-    ENDS_BY("test", "page fault: execute of 0000000000500000: not allowed there")
-    ENDS_BY("test", "page fault: execute of 00007fffffffefff: not mapped");
-static const char forged[] =
-    ENDS_BY("x?kernel:???~ is cut of", "page fault: execute of 0000000000400000: not mapped");
-static const char two_faults[] =
-    ENDS_BY("test", "invalid opcode")
-    ENDS_BY("test", "invalid opcode");
-/* clang-format on */
-
-KTEST_SUITE(task, 0, KTEST(name_of_a_task_is_no_line_of_the_kernels, .says = forged),
-    KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task), KTEST(calls_keep_registers),
-    KTEST(faults_end_the_task_alone, .says = six_faults),
-    KTEST(system_call_at_the_end_of_user_memory_faults,
-        .says = ENDS_BY("test", "continues at an address that is not a user's")),
-    KTEST(task_is_killed_in_any_state), KTEST(limits_of_threads_and_tasks_hold),
-    KTEST_COST(the_end_of_another_task_wakes_no_waiter), KTEST(smap_and_smep_are_on),
-    KTEST(user_copies_stop_at_unmapped_memory), KTEST(a_gift_is_dropped_if_no_task_starts),
-    KTEST(ended_tasks_leave_no_memory_behind, .says = two_faults));

@@ -38,7 +38,9 @@ static void keep_registers(struct ktest *t, const char *code, const u64 value[4]
 	}
 }
 
-static void fpu_registers_are_each_threads_own(struct ktest *t)
+KTEST_SUITE(task_cpu, 0);
+
+KTEST(fpu_registers_are_each_threads_own)
 {
 	static const u64 value[4] = {
 	    0x0123456789abcdef, 0x02468acf13579bde, 0x0369d0369d0369cd, 0x048d159e26af37bc};
@@ -47,7 +49,7 @@ static void fpu_registers_are_each_threads_own(struct ktest *t)
 }
 
 /* A switch sets the selectors to 0; a thread never sees those of another. */
-static void selectors_are_each_threads_own(struct ktest *t)
+KTEST(selectors_are_each_threads_own)
 {
 	static const u64 value[4] = {0, 0x18, 0x1b, 0x23};
 
@@ -55,7 +57,7 @@ static void selectors_are_each_threads_own(struct ktest *t)
 }
 
 /* A new thread's selectors are null, whatever thread ran on the CPU before. */
-static void selectors_of_a_new_thread_are_null(struct ktest *t)
+KTEST(selectors_of_a_new_thread_are_null)
 {
 	struct task *task = new_task(t), *before = new_task(t);
 	u64 until = arch_clock_ns() + END_NS;
@@ -94,7 +96,7 @@ static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
  * All threads start on the only online CPU; CPUs that come online later are idle and get some of
  * the threads.
  */
-static void threads_move_to_idle_cpus(struct ktest *t)
+KTEST(threads_move_to_idle_cpus)
 {
 	u64 all = ktest_cpus() >= 64 ? ~0UL : (1UL << ktest_cpus()) - 1;
 	struct task *task;
@@ -118,7 +120,7 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 }
 
 /* A CPU that comes back takes system calls again; while it is offline its threads run elsewhere. */
-static void programs_survive_cpu_hotplug(struct ktest *t)
+KTEST(programs_survive_cpu_hotplug)
 {
 	struct task *task;
 	unsigned cpu, i;
@@ -204,7 +206,7 @@ static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 }
 
 /* Threads of one space count on all CPUs, in pages that are migrated again and again. */
-static void programs_survive_migration(struct ktest *t)
+KTEST(programs_survive_migration)
 {
 	struct task *task = NEED(t, new_task(t));
 	u32 nr = ktest_cpus() * COUNTED, i;
@@ -232,8 +234,3 @@ static void programs_survive_migration(struct ktest *t)
 	expect_end(t, task, TASK_KILLED, 0);
 	vm_object_put(object);
 }
-
-KTEST_SUITE(task_cpu, 0, KTEST(fpu_registers_are_each_threads_own),
-    KTEST(selectors_are_each_threads_own), KTEST(selectors_of_a_new_thread_are_null),
-    KTEST(programs_survive_migration), KTEST(threads_move_to_idle_cpus),
-    KTEST(programs_survive_cpu_hotplug));

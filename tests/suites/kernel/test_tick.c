@@ -52,7 +52,9 @@ static void rest(void *arg)
 	EXPECT(t, slows_down(cpu));
 }
 
-static void idle_cpu_ticks_slowly_until_it_has_work(struct ktest *t)
+KTEST_SUITE(tick, KTEST_MOSTLY_COST);
+
+KTEST(idle_cpu_ticks_slowly_until_it_has_work)
 {
 	on_cpu_0(t, rest);
 }
@@ -88,7 +90,7 @@ static void wait_for_nap(void *arg)
 	EXPECT_EQ(t, slow, 0);
 }
 
-static void sleeper_with_a_deadline_keeps_the_tick_fast(struct ktest *t)
+KTEST_CONTRACT(sleeper_with_a_deadline_keeps_the_tick_fast)
 {
 	on_cpu_0(t, wait_for_nap);
 }
@@ -135,12 +137,8 @@ static void call_for_long(void *arg)
 	EXPECT(t, call.pieces < MOST_PIECES);
 }
 
-static void tick_comes_between_the_pieces_of_a_call(struct ktest *t)
+KTEST(tick_comes_between_the_pieces_of_a_call)
 {
 	if (ktest_needs_cpus(t, 2))
 		ktest_on_cpu(0, call_for_long, t);
 }
-
-KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(idle_cpu_ticks_slowly_until_it_has_work),
-    KTEST(tick_comes_between_the_pieces_of_a_call),
-    KTEST_CONTRACT(sleeper_with_a_deadline_keeps_the_tick_fast));

@@ -35,7 +35,9 @@ static void play(void *arg)
 	}
 }
 
-static void no_wake_up_is_lost(struct ktest *t)
+KTEST_SUITE(wait, 0);
+
+KTEST(no_wake_up_is_lost)
 {
 	struct ball ball = {.wq = WAITQ("ball")};
 	struct player players[2] = {{&ball, 0, 0}, {&ball, 1, 0}};
@@ -78,7 +80,7 @@ static void wait_for_event(void *arg)
 	wait_until(&e->wq, has_happened, e, WAIT_FOREVER);
 }
 
-static void a_wake_up_reaches_all_sleepers(struct ktest *t)
+KTEST(a_wake_up_reaches_all_sleepers)
 {
 	struct event e = {.wq = WAITQ("event")};
 	struct thread *waiter[WAITERS];
@@ -107,7 +109,7 @@ static bool at_second_look(void *arg)
  * A change between the waiter's check and the waiter's entry into the list causes no wake-up.
  * Without a second check the waiter would sleep for ever.
  */
-static void waiter_checks_its_condition_again_before_sleeping(struct ktest *t)
+KTEST_INSIDE(waiter_checks_its_condition_again_before_sleeping)
 {
 	struct waitq wq = WAITQ("nobody");
 	unsigned looks = 0;
@@ -121,7 +123,7 @@ static bool never(void *arg)
 	return false;
 }
 
-static void wait_times_out_without_a_wake_up(struct ktest *t)
+KTEST(wait_times_out_without_a_wake_up)
 {
 	struct waitq wq = WAITQ("nobody");
 	u64 before = arch_clock_ns();
@@ -133,7 +135,3 @@ static void wait_times_out_without_a_wake_up(struct ktest *t)
 	thread_sleep(1000000);
 	EXPECT(t, arch_clock_ns() - before >= 1000000);
 }
-
-KTEST_SUITE(wait, 0, KTEST(no_wake_up_is_lost), KTEST(a_wake_up_reaches_all_sleepers),
-    KTEST_INSIDE(waiter_checks_its_condition_again_before_sleeping),
-    KTEST(wait_times_out_without_a_wake_up));

@@ -24,7 +24,9 @@ static void expect_figures(
 	EXPECT_EQ(t, v.want, want);
 }
 
-static void undamaged_memory_passes(struct ktest *t)
+KTEST_SUITE(check, KTEST_MOSTLY_INSIDE);
+
+KTEST_CONTRACT(undamaged_memory_passes)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct zone *zone = test_zone(mem, ZONE_NORMAL);
@@ -50,7 +52,7 @@ static void undamaged_memory_passes(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void damage_is_reported_with_figures_and_not_repaired(struct ktest *t)
+KTEST_CONTRACT(damage_is_reported_with_figures_and_not_repaired)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct zone *zone = test_zone(mem, ZONE_NORMAL);
@@ -67,7 +69,7 @@ static void damage_is_reported_with_figures_and_not_repaired(struct ktest *t)
 }
 
 /* Trees that are valid, but do not match the pages. */
-static void tree_that_does_not_match_its_pages_is_found(struct ktest *t)
+KTEST(tree_that_does_not_match_its_pages_is_found)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct zone *zone = test_zone(mem, ZONE_NORMAL);
@@ -97,7 +99,7 @@ static void tree_that_does_not_match_its_pages_is_found(struct ktest *t)
 }
 
 /* Lists whose links agree, but which hold the wrong pageblock. */
-static void pageblock_on_a_wrong_list_is_found(struct ktest *t)
+KTEST(pageblock_on_a_wrong_list_is_found)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct zone *zone = test_zone(mem, ZONE_NORMAL), *other = test_zone(mem, ZONE_MOVABLE);
@@ -121,7 +123,7 @@ static void pageblock_on_a_wrong_list_is_found(struct ktest *t)
 	give_block(zone, page);
 }
 
-static void limits_of_caches_are_checked_to_the_last_page(struct ktest *t)
+KTEST(limits_of_caches_are_checked_to_the_last_page)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, TEST_BLOCKS));
 	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
@@ -184,19 +186,13 @@ static int check_beside(struct ktest *t, enum iso_policy policy)
 	return b.err;
 }
 
-static void redrain_may_miss_a_page(struct ktest *t)
+KTEST_CONTRACT(redrain_may_miss_a_page)
 {
 	EXPECT_EQ(t, check_beside(t, ISO_REDRAIN), 0);
 }
 
 /* After the drain round of `precise` no page of the range may be cached: a cached one is damage. */
-static void precise_may_miss_none(struct ktest *t)
+KTEST_CONTRACT(precise_may_miss_none)
 {
 	EXPECT_EQ(t, check_beside(t, ISO_PRECISE), -EUCLEAN);
 }
-
-KTEST_SUITE(check, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(undamaged_memory_passes),
-    KTEST_CONTRACT(damage_is_reported_with_figures_and_not_repaired),
-    KTEST(tree_that_does_not_match_its_pages_is_found), KTEST(pageblock_on_a_wrong_list_is_found),
-    KTEST(limits_of_caches_are_checked_to_the_last_page), KTEST_CONTRACT(redrain_may_miss_a_page),
-    KTEST_CONTRACT(precise_may_miss_none));

@@ -40,7 +40,9 @@ static void change_and_repair(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void check_waits_for_every_cpu(struct ktest *t)
+KTEST_SUITE(check_stop, 0);
+
+KTEST(check_waits_for_every_cpu)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
@@ -78,7 +80,7 @@ static void change_all_the_time(void *arg)
 }
 
 /* The changing CPU is held as long as a check runs, so each check finds the memory at rest. */
-static void memory_does_not_change_during_a_check(struct ktest *t)
+KTEST(memory_does_not_change_during_a_check)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct mm_violation v;
@@ -128,7 +130,7 @@ static void start(unsigned cpu, struct checker *c)
  * The first check waits for a drain round of its memory to end. Meanwhile the second check, of
  * another memory, does not begin, and does not take that memory's lock.
  */
-static void one_check_runs_at_a_time(struct ktest *t)
+KTEST(one_check_runs_at_a_time)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}};
 	struct checker c[2];
@@ -171,7 +173,7 @@ static void check_often(void *arg)
 		c->err |= check_memory(c->mem, &v);
 }
 
-static void all_may_check_at_once(struct ktest *t)
+KTEST(all_may_check_at_once)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct checker c[4];
@@ -213,7 +215,7 @@ static void isolate_late(void *arg)
 }
 
 /* The check accepts the cached page, because the drain round of the isolation is to come. */
-static void isolation_may_begin_until_every_cpu_has_stopped(struct ktest *t)
+KTEST(isolation_may_begin_until_every_cpu_has_stopped)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	struct mm_violation v;
@@ -242,7 +244,7 @@ static void isolation_may_begin_until_every_cpu_has_stopped(struct ktest *t)
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 }
 
-static void check_in_atomic_context_is_refused(struct ktest *t)
+KTEST(check_in_atomic_context_is_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
@@ -260,8 +262,3 @@ static void check_in_atomic_context_is_refused(struct ktest *t)
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
 	mem->zones[ZONE_NORMAL].nr_free--;
 }
-
-KTEST_SUITE(check_stop, 0, KTEST(check_in_atomic_context_is_refused),
-    KTEST(check_waits_for_every_cpu), KTEST(memory_does_not_change_during_a_check),
-    KTEST(one_check_runs_at_a_time), KTEST(all_may_check_at_once),
-    KTEST(isolation_may_begin_until_every_cpu_has_stopped));

@@ -17,8 +17,10 @@ static void count_mapping(struct page *page, int more)
 	page->word += (u32)more;
 }
 
+KTEST_SUITE(check_vm, KTEST_MOSTLY_INSIDE);
+
 /* A CPU may be stopped in the middle of a change, while it holds the lock of an object or more. */
-static void object_being_changed_is_left_out(struct ktest *t)
+KTEST(object_being_changed_is_left_out)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -50,7 +52,7 @@ static void object_being_changed_is_left_out(struct ktest *t)
 }
 
 /* An entry without a region is damage, unless the space is being changed or destroyed. */
-static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
+KTEST(entry_without_a_region_needs_a_change_in_progress)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -81,7 +83,7 @@ static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void rights_of_entries_are_checked(struct ktest *t)
+KTEST(rights_of_entries_are_checked)
 {
 	struct vm_scene s;
 	u64 *entry;
@@ -103,7 +105,7 @@ static void rights_of_entries_are_checked(struct ktest *t)
 }
 
 /* A mapped page must be an object's, by its state and by its owner. */
-static void mapped_page_belongs_to_an_object(struct ktest *t)
+KTEST(mapped_page_belongs_to_an_object)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -128,7 +130,7 @@ static void mapped_page_belongs_to_an_object(struct ktest *t)
 }
 
 /* Slots behind an absent table of slots are counted and checked; lost pages are no pages. */
-static void slots_behind_an_empty_table_are_checked(struct ktest *t)
+KTEST(slots_behind_an_empty_table_are_checked)
 {
 	const u32 nr = 2 * PT_ENTRIES + 2,
 	          at[] = {PT_ENTRIES - 1, 2 * PT_ENTRIES, 2 * PT_ENTRIES + 1};
@@ -148,7 +150,7 @@ static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void waiter_without_a_migration_is_found(struct ktest *t)
+KTEST(waiter_without_a_migration_is_found)
 {
 	struct vm_scene s;
 	struct migwait w;
@@ -177,8 +179,3 @@ static void waiter_without_a_migration_is_found(struct ktest *t)
 	putback_lru_page(s.mem, page);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(check_vm, KTEST_MOSTLY_INSIDE, KTEST(object_being_changed_is_left_out),
-    KTEST(entry_without_a_region_needs_a_change_in_progress), KTEST(rights_of_entries_are_checked),
-    KTEST(mapped_page_belongs_to_an_object), KTEST(slots_behind_an_empty_table_are_checked),
-    KTEST(waiter_without_a_migration_is_found));

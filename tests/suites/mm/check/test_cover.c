@@ -31,7 +31,9 @@ static struct memory *motley(struct ktest *t)
 	return mem;
 }
 
-static void state_is_shown_in_words(struct ktest *t)
+KTEST_SUITE(cover, 0);
+
+KTEST(state_is_shown_in_words, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, motley(t));
 	struct page *page;
@@ -71,7 +73,7 @@ static unsigned longest_line(u64 pos)
 	return longest;
 }
 
-static void caches_of_any_size_are_shown_in_80_columns(struct ktest *t)
+KTEST_INSIDE(caches_of_any_size_are_shown_in_80_columns, KTEST_REPORTS)
 {
 	static const u16 counts[] = {9, 10, 99, 100, 110, 999, 1000};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
@@ -106,7 +108,7 @@ static void made_up(struct zone *zone, pfn_t end, unsigned pages)
 }
 
 /* Every count of free blocks is as large as the tree of a pageblock can hold. */
-static void zones_of_any_size_are_shown_in_80_columns(struct ktest *t)
+KTEST_INSIDE(zones_of_any_size_are_shown_in_80_columns, KTEST_REPORTS)
 {
 	static struct pageblock blocks[MANY_BLOCKS];
 	static struct pageblock_tree trees[MANY_BLOCKS];
@@ -130,7 +132,7 @@ static void zones_of_any_size_are_shown_in_80_columns(struct ktest *t)
 	EXPECT(t, longest_line(pos) <= 80);
 }
 
-static void everything_has_a_name(struct ktest *t)
+KTEST(everything_has_a_name)
 {
 	unsigned i, j;
 
@@ -174,7 +176,8 @@ static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *
 	EXPECT_EQ(t, cma_create_anywhere(cma, "test", mem, PAGEBLOCK_PAGES), -EDEADLK);
 }
 
-static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
+KTEST(sleeping_calls_are_refused_in_atomic_context,
+    .reports = "?smp: a cross-call was refused: irqs off,")
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	static struct cma cma;
@@ -199,7 +202,7 @@ static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 }
 
-static void a_traced_cpu_uses_the_same_pages(struct ktest *t)
+KTEST_INSIDE(a_traced_cpu_uses_the_same_pages)
 {
 	struct trace_hit rec[4];
 	struct page *page, *bulk[40];
@@ -232,7 +235,7 @@ static void leave_and_join(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void leaving_cpu_empties_its_caches(struct ktest *t)
+KTEST_INSIDE(leaving_cpu_empties_its_caches)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
@@ -253,7 +256,7 @@ static void leaving_cpu_empties_its_caches(struct ktest *t)
  * There are more pages than one batch migrates. The first offline fails because of a pinned page
  * among them.
  */
-static void offline_moves_a_full_pageblock(struct ktest *t)
+KTEST(offline_moves_a_full_pageblock)
 {
 	static struct handle handles[40];
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, TEST_BLOCKS));
@@ -283,7 +286,7 @@ static void offline_moves_a_full_pageblock(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void redrain_drains_again_while_waiting(struct ktest *t)
+KTEST_INSIDE(redrain_drains_again_while_waiting)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
@@ -309,7 +312,7 @@ static void redrain_drains_again_while_waiting(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void reserved_pages_are_named(struct ktest *t)
+KTEST(reserved_pages_are_named)
 {
 	struct memory_config cfg;
 	struct memory *mem;
@@ -346,7 +349,7 @@ static void reserved_pages_are_named(struct ktest *t)
 	expect_sound(t, mem);
 }
 
-static void handles_out_of_range_are_refused(struct ktest *t)
+KTEST(handles_out_of_range_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct handle handles[2] = {{.page = NULL}};
@@ -364,7 +367,7 @@ static void handles_out_of_range_are_refused(struct ktest *t)
 }
 
 /* Calls on a range return their results also if the pointer for the reason is NULL. */
-static void reasons_are_optional(struct ktest *t)
+KTEST(reasons_are_optional)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	pfn_t start = 7 * PAGEBLOCK_PAGES, two = 3 * PAGEBLOCK_PAGES;
@@ -388,13 +391,3 @@ static void reasons_are_optional(struct ktest *t)
 	EXPECT_EQ(t, offline_query(mem, start, nr, NULL), -EINVAL);
 	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL), -EINVAL);
 }
-
-KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words, KTEST_REPORTS), KTEST(everything_has_a_name),
-    KTEST_INSIDE(caches_of_any_size_are_shown_in_80_columns, KTEST_REPORTS),
-    KTEST_INSIDE(zones_of_any_size_are_shown_in_80_columns, KTEST_REPORTS),
-    KTEST(sleeping_calls_are_refused_in_atomic_context,
-        .reports = "?smp: a cross-call was refused: irqs off,"),
-    KTEST_INSIDE(a_traced_cpu_uses_the_same_pages), KTEST_INSIDE(leaving_cpu_empties_its_caches),
-    KTEST(offline_moves_a_full_pageblock), KTEST_INSIDE(redrain_drains_again_while_waiting),
-    KTEST(reserved_pages_are_named), KTEST(handles_out_of_range_are_refused),
-    KTEST(reasons_are_optional));

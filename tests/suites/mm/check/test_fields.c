@@ -115,7 +115,9 @@ static void plant_row(
 		    v.what);
 }
 
-static void every_field_is_checked_or_cannot_matter(struct ktest *t)
+KTEST_SUITE(fields, KTEST_MOSTLY_INSIDE);
+
+KTEST(every_field_is_checked_or_cannot_matter)
 {
 	u64 seed = t->seed | 1;
 	struct tally tally = {0};
@@ -137,7 +139,7 @@ static void every_field_is_checked_or_cannot_matter(struct ktest *t)
 }
 
 /* In a memory at rest, without operations that might explain them. */
-static void isolations_need_an_operation(struct ktest *t)
+KTEST(isolations_need_an_operation)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct zone *zone = test_zone(mem, ZONE_NORMAL);
@@ -152,7 +154,7 @@ static void isolations_need_an_operation(struct ktest *t)
 }
 
 /* A zone whose pages a kernel request must not get. */
-static void kernel_requests_stay_out_of_movable(struct ktest *t)
+KTEST(kernel_requests_stay_out_of_movable)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	u16 *first = &mem->pcp[mem->nr_cpus - 1]->first[GFP_KERNEL], saved = *first;
@@ -165,6 +167,3 @@ static void kernel_requests_stay_out_of_movable(struct ktest *t)
 	expect_said(t, mem, "I-Z3 zone in a zonelist", __LINE__);
 	*place = ZONE_NORMAL;
 }
-
-KTEST_SUITE(fields, KTEST_MOSTLY_INSIDE, KTEST(every_field_is_checked_or_cannot_matter),
-    KTEST(isolations_need_an_operation), KTEST(kernel_requests_stay_out_of_movable));

@@ -86,7 +86,9 @@ static void motley_end(struct ktest *t, struct memory *mem)
 	restore_plan(test_zone(mem, ZONE_NORMAL));
 }
 
-static void a_memory_and_its_zones_are_shown(struct ktest *t)
+KTEST_SUITE(words, 0);
+
+KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS)
 {
 	struct memory *mem;
 	struct zone *zone;
@@ -156,7 +158,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	motley_end(t, mem);
 }
 
-static void events_before_are_left_out(struct ktest *t)
+KTEST(events_before_are_left_out, KTEST_REPORTS)
 {
 	struct memory *mem = motley_of_four(t);
 	u64 before[NR_MM_EVENTS];
@@ -177,7 +179,7 @@ static void events_before_are_left_out(struct ktest *t)
 }
 
 /* Large caches: no row is wider than 80 columns. */
-static void a_wide_row_of_stacks_continues_below(struct ktest *t)
+KTEST(a_wide_row_of_stacks_continues_below, KTEST_REPORTS)
 {
 	struct memory *mem;
 	struct zone *zone;
@@ -204,7 +206,7 @@ static void a_wide_row_of_stacks_continues_below(struct ktest *t)
 	motley_end(t, mem);
 }
 
-static void pageblocks_and_pages_are_shown(struct ktest *t)
+KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS)
 {
 	struct memory *mem;
 
@@ -282,7 +284,7 @@ static void expect_history(struct ktest *t, const char *want)
 		ktest_fail(t, __FILE__, __LINE__, "it said \"%s\", not \"%s\"", seen, want);
 }
 
-static void events_are_printed_in_words(struct ktest *t)
+KTEST(events_are_printed_in_words, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	unsigned i;
@@ -337,7 +339,7 @@ static void events_are_printed_in_words(struct ktest *t)
 }
 
 /* A line is printed for each kind of object, and for each size of small objects. */
-static void counts_of_each_kind_are_printed(struct ktest *t)
+KTEST(counts_of_each_kind_are_printed, KTEST_REPORTS)
 {
 	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables",
 	    "slot tables", "endpoints", "messages", "pagers", "task records", "pages",
@@ -359,7 +361,7 @@ static void counts_of_each_kind_are_printed(struct ktest *t)
 }
 
 /* The first kind whose numbers differ is named. */
-static void a_difference_is_named(struct ktest *t)
+KTEST(a_difference_is_named)
 {
 	struct counts a, b;
 	u64 in_a, in_b;
@@ -381,7 +383,7 @@ static void a_difference_is_named(struct ktest *t)
 }
 
 /* The text of a panic about a page, and about the head of its block. */
-static void a_panic_names_the_page(struct ktest *t)
+KTEST(a_panic_names_the_page, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct mm_task before = *port_task();
@@ -422,11 +424,3 @@ static void a_panic_names_the_page(struct ktest *t)
 	          "history of pfn 0x10: nothing recorded\n"
 	          "page: pfn 0x40: no such page\n");
 }
-
-KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS),
-    KTEST(events_before_are_left_out, KTEST_REPORTS),
-    KTEST(a_wide_row_of_stacks_continues_below, KTEST_REPORTS),
-    KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS),
-    KTEST(events_are_printed_in_words, KTEST_REPORTS),
-    KTEST(counts_of_each_kind_are_printed, KTEST_REPORTS), KTEST(a_difference_is_named),
-    KTEST(a_panic_names_the_page, KTEST_REPORTS));

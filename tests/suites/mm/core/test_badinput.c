@@ -74,7 +74,9 @@ static void free_twice(void *arg)
 	expect_refused(job->t, job->mem, page, job->order);
 }
 
-static void double_free_of_a_cached_page(struct ktest *t)
+KTEST_SUITE(badinput, 0);
+
+KTEST(double_free_of_a_cached_page, KTEST_REPORTS)
 {
 	struct on_cpu job = {.t = t, .mem = any_memory(t)};
 
@@ -82,7 +84,7 @@ static void double_free_of_a_cached_page(struct ktest *t)
 	ktest_on_cpu(0, free_twice, &job);
 }
 
-static void double_free_after_a_drain(struct ktest *t)
+KTEST(double_free_after_a_drain, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page, *buddy;
@@ -98,7 +100,7 @@ static void double_free_after_a_drain(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, buddy, 0), 0);
 }
 
-static void double_free_after_merging(struct ktest *t)
+KTEST(double_free_after_merging, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *lower, *upper;
@@ -116,7 +118,7 @@ static void double_free_after_merging(struct ktest *t)
 	expect_refused(t, mem, lower, MAX_ORDER);
 }
 
-static void free_with_a_wrong_order(struct ktest *t)
+KTEST(free_with_a_wrong_order, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	unsigned order, wrong;
@@ -134,7 +136,7 @@ static void free_with_a_wrong_order(struct ktest *t)
 	}
 }
 
-static void free_of_a_tail(struct ktest *t)
+KTEST(free_of_a_tail, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
@@ -149,7 +151,7 @@ static void free_of_a_tail(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 }
 
-static void free_of_a_page_that_was_never_allocated(struct ktest *t)
+KTEST(free_of_a_page_that_was_never_allocated, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 
@@ -159,7 +161,7 @@ static void free_of_a_page_that_was_never_allocated(struct ktest *t)
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->end_pfn - 1), 0);
 }
 
-static void free_of_a_reserved_page(struct ktest *t)
+KTEST(free_of_a_reserved_page, KTEST_REPORTS)
 {
 	struct memory_config cfg;
 	struct memory *mem;
@@ -181,7 +183,7 @@ static void free_of_a_reserved_page(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void free_of_an_offline_page(struct ktest *t)
+KTEST(free_of_an_offline_page, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	pfn_t start = 2 * PAGEBLOCK_PAGES;
@@ -192,7 +194,7 @@ static void free_of_an_offline_page(struct ktest *t)
 	expect_refused(t, mem, pfn_to_page_in(mem, start + 1), 0);
 }
 
-static void free_of_a_foreign_pointer(struct ktest *t)
+KTEST(free_of_a_foreign_pointer, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page foreign = {.word = 0};
@@ -211,7 +213,7 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void free_of_a_forged_descriptor(struct ktest *t)
+KTEST(free_of_a_forged_descriptor, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
@@ -234,7 +236,7 @@ static struct page *any_page(struct ktest *t)
 	return mem ? mem_alloc_pages(mem, GFP_KERNEL, 0) : NULL;
 }
 
-static void free_with_an_order_too_large(struct ktest *t)
+KTEST(free_with_an_order_too_large, KTEST_REPORTS)
 {
 	static const unsigned orders[] = {MAX_ORDER + 1, 15, 16, 31, 32, 64, ~0u};
 	struct page *page = NEED(t, any_page(t));
@@ -248,7 +250,7 @@ static void free_with_an_order_too_large(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void free_of_a_page_in_use(struct ktest *t)
+KTEST(free_of_a_page_in_use, KTEST_REPORTS)
 {
 	static const enum page_state states[] = {PG_FREEING, PG_SLAB, PG_PGTABLE, PG_OBJECT,
 	    PG_MOVABLE_OPS, PG_LRU, PG_ISO_MIG, PG_BALLOON, PG_HWPOISON};
@@ -264,7 +266,7 @@ static void free_of_a_page_in_use(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void free_of_a_page_with_references_or_flags(struct ktest *t)
+KTEST(free_of_a_page_with_references_or_flags, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
@@ -284,7 +286,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 }
 
 /* A pinned page cannot be freed, even when only the reference of the pin is left. */
-static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
+KTEST(free_of_a_page_held_by_a_pin_only, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	unsigned order;
@@ -310,7 +312,7 @@ static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 	}
 }
 
-static void bulk_free_of_nothing_but_bad_pages(struct ktest *t)
+KTEST(bulk_free_of_nothing_but_bad_pages, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct fingerprint before, after;
@@ -326,7 +328,7 @@ static void bulk_free_of_nothing_but_bad_pages(struct ktest *t)
 	EXPECT(t, fingerprint_same(&before, &after));
 }
 
-static void kernel_memory_refuses_bad_frees_too(struct ktest *t)
+KTEST(kernel_memory_refuses_bad_frees_too, KTEST_REPORTS)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 1);
 	u64 bad = mm_event_sum(&kernel_memory, EV_BAD_FREE);
@@ -345,17 +347,3 @@ static void kernel_memory_refuses_bad_frees_too(struct ktest *t)
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 1));
 	EXPECT_EQ(t, free_pages(page, 1), 0);
 }
-
-KTEST_SUITE(badinput, 0, KTEST(double_free_of_a_cached_page, KTEST_REPORTS),
-    KTEST(double_free_after_a_drain, KTEST_REPORTS),
-    KTEST(double_free_after_merging, KTEST_REPORTS), KTEST(free_with_a_wrong_order, KTEST_REPORTS),
-    KTEST(free_of_a_tail, KTEST_REPORTS),
-    KTEST(free_of_a_page_that_was_never_allocated, KTEST_REPORTS),
-    KTEST(free_of_a_reserved_page, KTEST_REPORTS), KTEST(free_of_an_offline_page, KTEST_REPORTS),
-    KTEST(free_of_a_foreign_pointer, KTEST_REPORTS),
-    KTEST(free_of_a_forged_descriptor, KTEST_REPORTS),
-    KTEST(free_with_an_order_too_large, KTEST_REPORTS), KTEST(free_of_a_page_in_use, KTEST_REPORTS),
-    KTEST(free_of_a_page_with_references_or_flags, KTEST_REPORTS),
-    KTEST(free_of_a_page_held_by_a_pin_only, KTEST_REPORTS),
-    KTEST(bulk_free_of_nothing_but_bad_pages, KTEST_REPORTS),
-    KTEST(kernel_memory_refuses_bad_frees_too, KTEST_REPORTS));

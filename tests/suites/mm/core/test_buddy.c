@@ -19,7 +19,9 @@ static void expect_all_merged(struct ktest *t, const struct zone *zone, enum mig
 	EXPECT_EQ(t, zone->nr_free, blocks * PAGEBLOCK_PAGES);
 }
 
-static void split_leaves_one_buddy_of_each_order(struct ktest *t)
+KTEST_SUITE(buddy, KTEST_QUICK);
+
+KTEST_INSIDE(split_leaves_one_buddy_of_each_order)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	unsigned order, o;
@@ -45,7 +47,7 @@ static pfn_t block_of(const struct zone *zone, const struct page *page)
 }
 
 /* Mostly free pageblocks are left alone, so that they can become wholly free. */
-static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
+KTEST_INSIDE(the_fullest_pageblock_that_suffices_is_used)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 4));
 	struct page *first, *second, *page;
@@ -70,7 +72,7 @@ static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
 }
 
-static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
+KTEST_INSIDE(smallest_block_that_is_large_enough_is_split)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 2));
 	struct page *first, *second;
@@ -114,7 +116,7 @@ static unsigned long ascending(unsigned long i, u64 *rand)
 	return i;
 }
 
-static void pages_freed_in_ascending_order_merge(struct ktest *t)
+KTEST(pages_freed_in_ascending_order_merge)
 {
 	take_all_give_back(t, ascending);
 }
@@ -124,7 +126,7 @@ static unsigned long descending(unsigned long i, u64 *rand)
 	return PAGEBLOCK_PAGES - 1 - i;
 }
 
-static void pages_freed_in_descending_order_merge(struct ktest *t)
+KTEST(pages_freed_in_descending_order_merge)
 {
 	take_all_give_back(t, descending);
 }
@@ -134,7 +136,7 @@ static unsigned long odd_then_even(unsigned long i, u64 *rand)
 	return i < PAGEBLOCK_PAGES / 2 ? 2 * i + 1 : 2 * (i - PAGEBLOCK_PAGES / 2);
 }
 
-static void pages_freed_odd_ones_first_merge(struct ktest *t)
+KTEST(pages_freed_odd_ones_first_merge)
 {
 	take_all_give_back(t, odd_then_even);
 }
@@ -153,12 +155,12 @@ static unsigned long shuffled(unsigned long i, u64 *rand)
 	return pick;
 }
 
-static void pages_freed_in_any_order_merge(struct ktest *t)
+KTEST(pages_freed_in_any_order_merge)
 {
 	take_all_give_back(t, shuffled);
 }
 
-static void pageblocks_do_not_merge(struct ktest *t)
+KTEST(pageblocks_do_not_merge)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 4));
 	struct pile pile = {NULL, 0};
@@ -175,7 +177,7 @@ static void pageblocks_do_not_merge(struct ktest *t)
 		EXPECT_EQ(t, page_head(zone->mem, pfn), pfn);
 }
 
-static void only_buddies_of_the_same_order_merge(struct ktest *t)
+KTEST(only_buddies_of_the_same_order_merge)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	pfn_t pfn;
@@ -200,7 +202,7 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	expect_all_merged(t, zone, MT_MOVABLE);
 }
 
-static void all_pages_come_back_after_exhaustion(struct ktest *t)
+KTEST(all_pages_come_back_after_exhaustion)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 3));
 	struct pile pile = {NULL, 0};
@@ -218,7 +220,7 @@ static void all_pages_come_back_after_exhaustion(struct ktest *t)
 	}
 }
 
-static void a_fragmented_zone_has_no_large_block(struct ktest *t)
+KTEST(a_fragmented_zone_has_no_large_block)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	pfn_t pfn;
@@ -231,7 +233,7 @@ static void a_fragmented_zone_has_no_large_block(struct ktest *t)
 	EXPECT(t, !take_block(zone, 1, MT_MOVABLE));
 }
 
-static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
+KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list, KTEST_SLOW)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *one, *two;
@@ -294,7 +296,7 @@ static void oracle_give(struct oracle *o, unsigned at)
 	give_block(o->zone, page);
 }
 
-static void random_operations_agree_with_an_oracle(struct ktest *t)
+KTEST(random_operations_agree_with_an_oracle, KTEST_SLOW)
 {
 	struct oracle o = {.zone = normal_zone(t, 4)};
 	unsigned long pages = 4 * PAGEBLOCK_PAGES;
@@ -329,7 +331,7 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 }
 
 /* Check has_free for requests of each type, in a zone whose blocks are all of one type. */
-static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
+KTEST(free_lists_of_a_zone_match_what_each_type_may_take)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
 	    [MT_UNMOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
@@ -367,14 +369,3 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 	if (page)
 		give_block(zone, page);
 }
-
-KTEST_SUITE(buddy, KTEST_QUICK, KTEST(free_lists_of_a_zone_match_what_each_type_may_take),
-    KTEST_INSIDE(split_leaves_one_buddy_of_each_order),
-    KTEST_INSIDE(smallest_block_that_is_large_enough_is_split),
-    KTEST_INSIDE(the_fullest_pageblock_that_suffices_is_used),
-    KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
-    KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),
-    KTEST(pageblocks_do_not_merge), KTEST(only_buddies_of_the_same_order_merge),
-    KTEST(all_pages_come_back_after_exhaustion), KTEST(a_fragmented_zone_has_no_large_block),
-    KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list, KTEST_SLOW),
-    KTEST(random_operations_agree_with_an_oracle, KTEST_SLOW));

@@ -41,11 +41,13 @@ static pfn_t pfn_of(const struct zone *zone, const struct page *page)
 	return page_to_pfn_in(zone->mem, page);
 }
 
+KTEST_SUITE(buddy_batch, KTEST_QUICK);
+
 /*
  * A stack gives out its last entry first. With the lowest page last, the pages come out in
  * ascending order.
  */
-static void the_lowest_of_a_block_comes_last(struct ktest *t)
+KTEST(the_lowest_of_a_block_comes_last)
 {
 	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct page *pages[ALL];
@@ -64,7 +66,7 @@ static void the_lowest_of_a_block_comes_last(struct ktest *t)
 }
 
 /* Pages of a pageblock that was isolated meanwhile go back to it, and are counted. */
-static void a_batch_goes_back_to_an_isolated_pageblock(struct ktest *t)
+KTEST(a_batch_goes_back_to_an_isolated_pageblock)
 {
 	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
 	struct page *pages[ALL + 2];
@@ -90,7 +92,7 @@ static struct trace_record last_record(const struct zone *zone, pfn_t pfn)
 	return hit.rec;
 }
 
-static void a_batch_is_recorded_run_by_run(struct ktest *t)
+KTEST(a_batch_is_recorded_run_by_run)
 {
 	static const unsigned given[] = {3, 4, 1, 6, 7, 63, 64, 66};
 	struct zone *zone = NEED(t, normal_zone(t, BLOCKS));
@@ -125,7 +127,7 @@ static void a_batch_is_recorded_run_by_run(struct ktest *t)
 /* ---- one word of a tree ---- */
 
 /* Blocks of one word that are freed together leave the same tree as if freed one by one. */
-static void many_at_once_are_as_one_by_one(struct ktest *t)
+KTEST(many_at_once_are_as_one_by_one)
 {
 	struct free_map map = {.counts = 0}, other;
 	unsigned step, order, low, window, i, most;
@@ -183,7 +185,7 @@ static void mix(struct page **pages, unsigned nr, u64 *rand)
 }
 
 /* Of free pages that lie apart, a batch takes some: all of them would take too long. */
-static void a_batch_of_scattered_pages_is_short(struct ktest *t)
+KTEST(a_batch_of_scattered_pages_is_short)
 {
 	enum { WORDS = 32, PAGES = WORDS * 64 };
 	static struct page *held[PAGES], *freed[PAGES / 2];
@@ -208,7 +210,7 @@ static void a_batch_of_scattered_pages_is_short(struct ktest *t)
 	EXPECT_EQ(t, check_memory(zone->mem, &v), 0);
 }
 
-static void any_batches_come_back(struct ktest *t)
+KTEST(any_batches_come_back)
 {
 	static struct page *held[NR_ORDERS][BLOCKS * PAGEBLOCK_PAGES];
 	unsigned nr[NR_ORDERS] = {0}, order, step, some, i;
@@ -242,8 +244,3 @@ static void any_batches_come_back(struct ktest *t)
 		give(zone, held[order], nr[order], order);
 	expect_whole(t, zone);
 }
-
-KTEST_SUITE(buddy_batch, KTEST_QUICK, KTEST(the_lowest_of_a_block_comes_last),
-    KTEST(a_batch_goes_back_to_an_isolated_pageblock), KTEST(a_batch_is_recorded_run_by_run),
-    KTEST(many_at_once_are_as_one_by_one), KTEST(a_batch_of_scattered_pages_is_short),
-    KTEST(any_batches_come_back));

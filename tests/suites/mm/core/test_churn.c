@@ -73,15 +73,14 @@ static void churn(struct ktest *t, bool mixed)
 	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), BLOCKS);
 }
 
-static void whole_pageblocks_come_back(struct ktest *t)
+KTEST_SUITE(churn, KTEST_QUICK);
+
+KTEST_COST(whole_pageblocks_come_back)
 {
 	churn(t, false);
 }
 
-static void whole_pageblocks_come_back_with_mixed_orders(struct ktest *t)
+KTEST_COST(whole_pageblocks_come_back_with_mixed_orders)
 {
 	churn(t, true);
 }
-
-KTEST_SUITE(churn, KTEST_QUICK, KTEST_COST(whole_pageblocks_come_back),
-    KTEST_COST(whole_pageblocks_come_back_with_mixed_orders));

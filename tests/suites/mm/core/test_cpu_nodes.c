@@ -55,7 +55,9 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 }
 
-static void cpu_allocates_from_its_own_node_first(struct ktest *t)
+KTEST_SUITE(cpu_nodes, 0);
+
+KTEST(cpu_allocates_from_its_own_node_first)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -63,7 +65,7 @@ static void cpu_allocates_from_its_own_node_first(struct ktest *t)
 	looks_as(t, NODES - 1, NODES - 1);
 }
 
-static void unknown_node_counts_as_node_0(struct ktest *t)
+KTEST(unknown_node_counts_as_node_0)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -79,7 +81,7 @@ static void ask_for_a_drain(void *arg)
 	(void)asked_drain(mem);
 }
 
-static void allocation_asks_the_reclaim_thread_of_its_node(struct ktest *t)
+KTEST_INSIDE(allocation_asks_the_reclaim_thread_of_its_node)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}, {1, ZONE_NORMAL, 2}};
 	static const unsigned nodes[] = {0, 1, NODES, ~0u}, as[] = {0, 1, 0, 0};
@@ -101,7 +103,3 @@ static void allocation_asks_the_reclaim_thread_of_its_node(struct ktest *t)
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(cpu_nodes, 0, KTEST(cpu_allocates_from_its_own_node_first),
-    KTEST(unknown_node_counts_as_node_0),
-    KTEST_INSIDE(allocation_asks_the_reclaim_thread_of_its_node));

@@ -53,7 +53,9 @@ static void expect_on(struct ktest *t, struct zone *zone)
 	}
 }
 
-static void disable_empties_every_cpu(struct ktest *t)
+KTEST_SUITE(disable, KTEST_QUICK);
+
+KTEST(disable_empties_every_cpu)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
@@ -93,18 +95,18 @@ static void expect_caching_again(struct ktest *t, bool put)
 	EXPECT_EQ(t, cached(zone, last, 0, MT_MOVABLE), 1);
 }
 
-static void a_cpu_that_only_frees_caches_again(struct ktest *t)
+KTEST(a_cpu_that_only_frees_caches_again)
 {
 	expect_caching_again(t, false);
 }
 
-static void a_cpu_that_only_puts_caches_again(struct ktest *t)
+KTEST(a_cpu_that_only_puts_caches_again)
 {
 	expect_caching_again(t, true);
 }
 
 /* A zone that is not the first choice caches again too: its refill reads the new capacity. */
-static void a_farther_zone_caches_again(struct ktest *t)
+KTEST(a_farther_zone_caches_again)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	struct zone *near, *farther;
@@ -123,7 +125,7 @@ static void a_farther_zone_caches_again(struct ktest *t)
 	restore_plan(farther);
 }
 
-static void enable_leaves_it_to_each_cpu(struct ktest *t)
+KTEST_COST(enable_leaves_it_to_each_cpu)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
@@ -135,7 +137,7 @@ static void enable_leaves_it_to_each_cpu(struct ktest *t)
 	expect_on(t, zone);
 }
 
-static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
+KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct drain_cost cost = {0};
@@ -152,7 +154,7 @@ static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
 }
 
 /* The cost of earlier rounds stays; a disable may make more rounds than one. */
-static void disable_adds_the_cost_of_its_round(struct ktest *t)
+KTEST(disable_adds_the_cost_of_its_round)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct drain_cost cost = {.rounds = 5, .ipis = 70};
@@ -163,7 +165,7 @@ static void disable_adds_the_cost_of_its_round(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_MOVABLE)), 0);
 }
 
-static void disable_affects_one_zone(struct ktest *t)
+KTEST(disable_affects_one_zone)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	struct zone *off, *on;
@@ -181,7 +183,7 @@ static void disable_affects_one_zone(struct ktest *t)
 	restore_plan(on);
 }
 
-static void disable_nests(struct ktest *t)
+KTEST_COST(disable_nests)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
@@ -205,7 +207,7 @@ static void disable_nests(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-static void enable_without_disable_is_counted(struct ktest *t)
+KTEST(enable_without_disable_is_counted)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct zone *zone;
@@ -217,7 +219,7 @@ static void enable_without_disable_is_counted(struct ktest *t)
 	expect_on(t, zone);
 }
 
-static void too_many_disables_are_refused(struct ktest *t)
+KTEST(too_many_disables_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -233,7 +235,7 @@ static void too_many_disables_are_refused(struct ktest *t)
 	expect_on(t, zone);
 }
 
-static void disable_in_a_wrong_context_is_refused(struct ktest *t)
+KTEST(disable_in_a_wrong_context_is_refused)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -276,7 +278,7 @@ static void churn(void *arg)
 	}
 }
 
-static void nothing_is_cached_while_disabled(struct ktest *t)
+KTEST(nothing_is_cached_while_disabled)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct churn c = {.mem = mem, .expect_off = true};
@@ -298,7 +300,7 @@ static void nothing_is_cached_while_disabled(struct ktest *t)
 	expect_on(t, c.zone);
 }
 
-static void disable_works_while_all_cpus_allocate(struct ktest *t)
+KTEST(disable_works_while_all_cpus_allocate)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct churn c = {.mem = mem};
@@ -358,30 +360,30 @@ static void disable_meets(
 }
 
 /* CPU 1 has seen the old capacity and its count still reads 0: the round waits for the push. */
-static void a_push_in_progress_is_waited_for(struct ktest *t)
+KTEST_INSIDE(a_push_in_progress_is_waited_for)
 {
 	disable_meets(t, "free.push_pending", 0, true, true);
 }
 
 /* The free has read the stack number, but not yet the capacity. */
-static void a_free_that_has_read_its_stack_is_waited_for(struct ktest *t)
+KTEST_INSIDE(a_free_that_has_read_its_stack_is_waited_for)
 {
 	disable_meets(t, "free.irqoff", 0, true, true);
 }
 
 /* The free still has interrupts on: the round does not wait, the free reads the new capacity. */
-static void a_free_before_its_section_reads_the_new_capacity(struct ktest *t)
+KTEST_INSIDE(a_free_before_its_section_reads_the_new_capacity)
 {
 	disable_meets(t, "free.prep", 0, false, false);
 }
 
-static void a_page_already_pushed_is_given_back(struct ktest *t)
+KTEST_INSIDE(a_page_already_pushed_is_given_back)
 {
 	disable_meets(t, "free.done", 1, false, true);
 }
 
 /* CPU 1 is about to push a page on a stack that has another page; that other page breaks. */
-static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
+KTEST_INSIDE(a_page_breaks_in_a_cache_that_is_in_use)
 {
 	struct race_free race = {.point = "free.push_pending", .until_call = true};
 	pfn_t pfn;
@@ -424,7 +426,7 @@ static void disable_second(void *arg)
  * CPU 1 is held in the middle of a push, so that the first round cannot end.  The second caller
  * gets every chance to return early before CPU 1 goes on.
  */
-static void second_disable_returns_after_the_round(struct ktest *t)
+KTEST_INSIDE(second_disable_returns_after_the_round)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct second first = {.zone = NULL}, second = {.zone = NULL};
@@ -456,18 +458,3 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(first.zone), 0);
 	expect_page_came_back(t, &race);
 }
-
-KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
-    KTEST(a_cpu_that_only_frees_caches_again), KTEST(a_cpu_that_only_puts_caches_again),
-    KTEST(a_farther_zone_caches_again), KTEST_COST(enable_leaves_it_to_each_cpu),
-    KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty),
-    KTEST(disable_adds_the_cost_of_its_round), KTEST(disable_affects_one_zone),
-    KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
-    KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),
-    KTEST(nothing_is_cached_while_disabled), KTEST(disable_works_while_all_cpus_allocate),
-    KTEST_INSIDE(a_push_in_progress_is_waited_for),
-    KTEST_INSIDE(a_free_that_has_read_its_stack_is_waited_for),
-    KTEST_INSIDE(a_free_before_its_section_reads_the_new_capacity),
-    KTEST_INSIDE(a_page_already_pushed_is_given_back),
-    KTEST_INSIDE(a_page_breaks_in_a_cache_that_is_in_use),
-    KTEST_INSIDE(second_disable_returns_after_the_round));

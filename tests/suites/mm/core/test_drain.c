@@ -53,7 +53,9 @@ static int drain_from(unsigned cpu, struct memory *mem, struct zone *zone)
 	return job.asked;
 }
 
-static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
+KTEST_SUITE(drain, KTEST_QUICK);
+
+KTEST_COST(only_cpus_with_cached_pages_get_an_ipi)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 3 : ktest_cpus() > 1 ? 1u << 1 : 0;
 	struct memory *mem = NEED(t, cached_on(t, holders));
@@ -72,7 +74,7 @@ static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 }
 
 /* A drain may send IPIs to CPUs without cached pages too; it returns the number of IPIs. */
-static void number_of_cpus_asked_is_returned(struct ktest *t)
+KTEST(number_of_cpus_asked_is_returned)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 2 : ktest_cpus() > 1 ? 1u << 1 : 0;
 	struct memory *mem = NEED(t, cached_on(t, holders));
@@ -80,7 +82,7 @@ static void number_of_cpus_asked_is_returned(struct ktest *t)
 	EXPECT(t, drain_from(0, mem, NULL) >= __builtin_popcount(holders));
 }
 
-static void the_asking_cpu_drains_itself(struct ktest *t)
+KTEST_COST(the_asking_cpu_drains_itself)
 {
 	struct memory *mem = NEED(t, cached_on(t, 1));
 
@@ -102,7 +104,7 @@ static void job_free_and_drain(void *arg)
 	job->asked = page ? drain_all_pages(job->mem, NULL) : -ENOMEM;
 }
 
-static void page_cached_just_before_a_drain_is_drained(struct ktest *t)
+KTEST(page_cached_just_before_a_drain_is_drained)
 {
 	struct memory *mem = NEED(t, cached_on(t, 1));
 	struct drain_job job = {.mem = mem};
@@ -112,7 +114,7 @@ static void page_cached_just_before_a_drain_is_drained(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
 }
 
-static void drain_of_one_zone_leaves_the_others(struct ktest *t)
+KTEST(drain_of_one_zone_leaves_the_others, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	unsigned last = ktest_cpus() - 1;
@@ -130,7 +132,7 @@ static void drain_of_one_zone_leaves_the_others(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), last, 0, MT_MOVABLE), 0);
 }
 
-static void drain_empties_stacks_of_every_order_and_type(struct ktest *t)
+KTEST(drain_empties_stacks_of_every_order_and_type, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_MAX_BLOCKS, 0));
 	struct zone *zone;
@@ -153,7 +155,7 @@ static void drain_empties_stacks_of_every_order_and_type(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void drain_local_empties_only_its_own_cpu(struct ktest *t)
+KTEST(drain_local_empties_only_its_own_cpu)
 {
 	struct memory *mem = NEED(t, cached_on(t, ~0u));
 	struct zone *zone;
@@ -172,7 +174,7 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
  * drains are requested. Each takes its ticket before it takes cpu_hotplug, so the lock's count
  * tells when all have tickets. One more round must serve all these drains.
  */
-static void concurrent_drains_share_a_round(struct ktest *t)
+KTEST_COST(concurrent_drains_share_a_round)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[1 + SHARERS] = {{.mem = NULL}};
@@ -208,7 +210,7 @@ static void concurrent_drains_share_a_round(struct ktest *t)
 }
 
 /* A round that began before the request may have read the counts already: it is not shared. */
-static void drain_round_in_progress_is_not_shared(struct ktest *t)
+KTEST_COST(drain_round_in_progress_is_not_shared)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[2] = {{.mem = NULL}};
@@ -241,7 +243,7 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
  * therefore disabling and isolating use forced rounds (test_disable.c has this race with a forced
  * round).
  */
-static void masked_drain_misses_a_push_in_progress(struct ktest *t)
+KTEST_INSIDE(masked_drain_misses_a_push_in_progress)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct memory *mem;
@@ -275,7 +277,7 @@ static void count_call(struct zone *zone)
 		counter_add(&calls_unlocked, 1);
 }
 
-static void forced_round_calls_every_cpu(struct ktest *t)
+KTEST(forced_round_calls_every_cpu)
 {
 	struct memory *mem = NEED(t, cached_on(t, 0));
 	unsigned cpu;
@@ -289,7 +291,8 @@ static void forced_round_calls_every_cpu(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(calls_unlocked), 0);
 }
 
-static void drain_in_a_wrong_context_is_refused(struct ktest *t)
+KTEST(drain_in_a_wrong_context_is_refused,
+    .reports = "?smp: a cross-call was refused: irqs off,|?smp: a cross-call was refused: irqs on,")
 {
 	struct memory *mem = NEED(t, cached_on(t, ~0u));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -307,15 +310,3 @@ static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), mem->nr_cpus);
 	EXPECT_COUNTED(t, mem, EV_DRAIN_ROUNDS, 0);
 }
-
-KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_with_cached_pages_get_an_ipi),
-    KTEST(number_of_cpus_asked_is_returned), KTEST_COST(the_asking_cpu_drains_itself),
-    KTEST(page_cached_just_before_a_drain_is_drained),
-    KTEST(drain_of_one_zone_leaves_the_others, KTEST_SLOW),
-    KTEST(drain_empties_stacks_of_every_order_and_type, KTEST_SLOW),
-    KTEST(drain_local_empties_only_its_own_cpu), KTEST_COST(concurrent_drains_share_a_round),
-    KTEST_COST(drain_round_in_progress_is_not_shared),
-    KTEST_INSIDE(masked_drain_misses_a_push_in_progress), KTEST(forced_round_calls_every_cpu),
-    KTEST(drain_in_a_wrong_context_is_refused,
-        .reports =
-            "?smp: a cross-call was refused: irqs off,|?smp: a cross-call was refused: irqs on,"));

@@ -23,8 +23,10 @@ static void job_ask(void *arg)
 	a->isolated = drain_isolated_pages(a->mem);
 }
 
+KTEST_SUITE(drain_bounds, KTEST_QUICK);
+
 /* Only CPU 0 has a cache of the memory. */
-static void cpus_without_a_cache_get_no_ipi(struct ktest *t)
+KTEST_COST(cpus_without_a_cache_get_no_ipi)
 {
 	struct asking a = {.drained = -1};
 	struct memory_config cfg;
@@ -72,7 +74,7 @@ static void cache_of_the_last(void *arg)
 }
 
 /* With the maximum number of nodes the last zone is drained, and nothing beyond it is read. */
-static void last_zone_is_drained(struct ktest *t)
+KTEST(last_zone_is_drained)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct last l = {.page = NULL};
@@ -134,7 +136,7 @@ static bool cache_one(struct memory *mem)
 }
 
 /* The test holds the lock as a drain round would: each kind of round waits for it. */
-static void one_drain_round_runs_at_a_time(struct ktest *t)
+KTEST_INSIDE(one_drain_round_runs_at_a_time, KTEST_SLOW)
 {
 	struct turn turn = {
 	    .mem = ktest_memory(t, 0, MAX(2u, 512u / (unsigned)PAGEBLOCK_PAGES), 0)};
@@ -185,7 +187,7 @@ static bool drain_waits(struct memory *mem, unsigned cpu, void (*drain)(void *),
  * A drain of all zones waits behind a drain of one zone, whose round begins later than both. That
  * round drains no other zone, so the drain of all zones makes a round of its own.
  */
-static void round_of_one_zone_does_not_serve_a_drain_of_all(struct ktest *t)
+KTEST_INSIDE(round_of_one_zone_does_not_serve_a_drain_of_all)
 {
 	const unsigned blocks = MAX(2u, 512u / (unsigned)PAGEBLOCK_PAGES);
 	struct memory *mem = ktest_memory(t, 0, blocks, blocks);
@@ -209,7 +211,3 @@ static void round_of_one_zone_does_not_serve_a_drain_of_all(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_pages(&mem->zones[ZONE_MOVABLE]), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
 }
-
-KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_get_no_ipi),
-    KTEST(last_zone_is_drained), KTEST_INSIDE(one_drain_round_runs_at_a_time, KTEST_SLOW),
-    KTEST_INSIDE(round_of_one_zone_does_not_serve_a_drain_of_all));

@@ -72,7 +72,12 @@ static bool begin(struct ktest *t)
 	return mem;
 }
 
-static void page_operations_count_their_events(struct ktest *t)
+KTEST_SUITE(events, 0);
+
+KTEST(page_operations_count_their_events,
+    .reports = "bad free: pfn|bad free: block|bad free: put of a page without references, "
+               "order|?history of "
+               "pfn|? us  cpu ")
 {
 	struct page *page;
 	pfn_t pfn;
@@ -102,7 +107,7 @@ static void page_operations_count_their_events(struct ktest *t)
 	COUNTS(t, (drain_local_pages(mem, NULL), 0), "PCP_DRAINED 16");
 }
 
-static void range_operations_count_their_events(struct ktest *t)
+KTEST(range_operations_count_their_events)
 {
 	pfn_t start = (2 * BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES,
 	      low = (BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES;
@@ -137,7 +142,7 @@ static void range_operations_count_their_events(struct ktest *t)
 	expect_happened(t, low + 2, "isolate/9 restore/9", __LINE__);
 }
 
-static void poison_operations_count_their_events(struct ktest *t)
+KTEST(poison_operations_count_their_events)
 {
 	pfn_t pfn = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
 	struct poison_result res;
@@ -168,7 +173,7 @@ static void poison_operations_count_their_events(struct ktest *t)
 	expect_happened(t, page_to_pfn_in(mem, page), "take/0 direct/0 retired/0", __LINE__);
 }
 
-static void migrations_count_their_events(struct ktest *t)
+KTEST(migrations_count_their_events)
 {
 	static struct handle handles[1];
 	struct handle_table table;
@@ -186,11 +191,3 @@ static void migrations_count_their_events(struct ktest *t)
 	COUNTS(t, handle_free(&table, 0), "");
 	movable_owner_drain(&table.owner);
 }
-
-KTEST_SUITE(events, 0,
-    KTEST(page_operations_count_their_events,
-        .reports = "bad free: pfn|bad free: block|bad free: put of a page without references, "
-                   "order|?history of "
-                   "pfn|? us  cpu "),
-    KTEST(range_operations_count_their_events), KTEST(poison_operations_count_their_events),
-    KTEST(migrations_count_their_events));

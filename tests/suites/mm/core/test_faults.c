@@ -33,7 +33,10 @@ static void count_runs(void *arg)
 	atomic_add((u32 *)arg, 1u);
 }
 
-static void a_lost_wake_up_is_sent_again(struct ktest *t)
+KTEST_SUITE(faults, 0);
+
+KTEST(a_lost_wake_up_is_sent_again,
+    .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger")
 {
 	u32 ran = 0;
 	u64 timeout;
@@ -62,7 +65,8 @@ static void fill_caches(struct ktest *t, struct memory *mem)
 	}
 }
 
-static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
+KTEST(rounds_are_complete_although_a_wake_up_is_lost,
+    .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger")
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
@@ -87,7 +91,8 @@ static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
 	fill_caches(t, mem);
 }
 
-static void offline_is_complete_although_a_wake_up_is_lost(struct ktest *t)
+KTEST(offline_is_complete_although_a_wake_up_is_lost,
+    .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger")
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4));
 	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
@@ -124,7 +129,7 @@ static void churn(void *arg)
 	}
 }
 
-static void late_answers_change_nothing(struct ktest *t)
+KTEST(late_answers_change_nothing)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4));
 	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
@@ -245,17 +250,17 @@ static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int wan
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void owner_that_refuses_keeps_its_page(struct ktest *t)
+KTEST(owner_that_refuses_keeps_its_page)
 {
 	refuse_then_agree(t, 0, -EBUSY, -ETIMEDOUT);
 }
 
-static void owner_that_is_always_busy_keeps_its_page(struct ktest *t)
+KTEST(owner_that_is_always_busy_keeps_its_page)
 {
 	refuse_then_agree(t, 0, -EAGAIN, -ETIMEDOUT);
 }
 
-static void owner_that_refuses_isolation_keeps_its_page(struct ktest *t)
+KTEST(owner_that_refuses_isolation_keeps_its_page)
 {
 	refuse_then_agree(t, -EBUSY, 0, -ETIMEDOUT);
 }
@@ -271,7 +276,7 @@ static struct memory *offline_with(struct ktest *t, struct stubborn *s, struct o
 	return mem;
 }
 
-static void owner_that_is_busy_for_a_while_is_retried(struct ktest *t)
+KTEST_COST(owner_that_is_busy_for_a_while_is_retried)
 {
 	struct stubborn s = {.migrate = -EAGAIN, .times = 3};
 	struct offline_result res;
@@ -284,7 +289,7 @@ static void owner_that_is_busy_for_a_while_is_retried(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void page_released_by_its_owner_is_freed_once(struct ktest *t)
+KTEST(page_released_by_its_owner_is_freed_once)
 {
 	struct stubborn s = {.releases = true};
 	struct offline_result res;
@@ -294,7 +299,7 @@ static void page_released_by_its_owner_is_freed_once(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
+KTEST(refused_pages_of_a_list_are_all_put_back)
 {
 	struct stubborn s[4] = {
 	    {.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.releases = true}};
@@ -321,17 +326,3 @@ static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 	}
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
-
-KTEST_SUITE(faults, 0,
-    KTEST(a_lost_wake_up_is_sent_again,
-        .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger"),
-    KTEST(rounds_are_complete_although_a_wake_up_is_lost,
-        .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger"),
-    KTEST(offline_is_complete_although_a_wake_up_is_lost,
-        .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger"),
-    KTEST(late_answers_change_nothing), KTEST(owner_that_refuses_keeps_its_page),
-    KTEST(owner_that_is_always_busy_keeps_its_page),
-    KTEST(owner_that_refuses_isolation_keeps_its_page),
-    KTEST_COST(owner_that_is_busy_for_a_while_is_retried),
-    KTEST(page_released_by_its_owner_is_freed_once),
-    KTEST(refused_pages_of_a_list_are_all_put_back));

@@ -221,7 +221,9 @@ static void every_operation_from(struct ktest *t, unsigned from)
 	}
 }
 
-static void every_state_of_a_small_pageblock(struct ktest *t)
+KTEST_SUITE(free_map, KTEST_QUICK);
+
+KTEST(every_state_of_a_small_pageblock)
 {
 	struct held none = {{0}};
 	struct free_map map = model(&none);
@@ -264,7 +266,7 @@ static void random_step(
 	}
 }
 
-static void random_walk_agrees_with_the_model(struct ktest *t)
+KTEST(random_walk_agrees_with_the_model)
 {
 	struct held held = {{0}};
 	struct free_map map = model(&held);
@@ -280,7 +282,7 @@ static void random_walk_agrees_with_the_model(struct ktest *t)
 }
 
 /* A pageblock that is taken page by page and given back in any order is one block again. */
-static void a_pageblock_joins_again(struct ktest *t)
+KTEST(a_pageblock_joins_again)
 {
 	struct held held = {{0}};
 	struct free_map map = model(&held);
@@ -298,7 +300,7 @@ static void a_pageblock_joins_again(struct ktest *t)
 
 /* ---- faults that free_map_ok must find ---- */
 
-static void damage_is_noticed(struct ktest *t)
+KTEST(damage_is_noticed)
 {
 	struct held held = {{0}};
 	struct free_map map = model(&held);
@@ -320,7 +322,7 @@ static void damage_is_noticed(struct ktest *t)
 }
 
 /* Blocks are set and cleared one by one, as in a list of free blocks. */
-static void set_and_clear_note_single_blocks(struct ktest *t)
+KTEST(set_and_clear_note_single_blocks)
 {
 	struct free_map map = {0};
 
@@ -340,7 +342,3 @@ static void set_and_clear_note_single_blocks(struct ktest *t)
 	EXPECT_EQ(t, free_map_largest(&map), FREE_MAP_NONE);
 	EXPECT(t, free_map_ok(&map));
 }
-
-KTEST_SUITE(free_map, KTEST_QUICK, KTEST(every_state_of_a_small_pageblock),
-    KTEST(random_walk_agrees_with_the_model), KTEST(a_pageblock_joins_again),
-    KTEST(damage_is_noticed), KTEST(set_and_clear_note_single_blocks));

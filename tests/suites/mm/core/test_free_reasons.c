@@ -39,7 +39,9 @@ static void expect_reason_at(struct ktest *t, struct memory *mem, struct page *p
 #define expect_reason(t, mem, page, order, reason)                                                 \
 	expect_reason_at((t), (mem), (page), (order), (reason), __LINE__)
 
-static void each_refusal_has_a_reason(struct ktest *t)
+KTEST_SUITE(free_reasons, KTEST_QUICK);
+
+KTEST(each_refusal_has_a_reason, KTEST_REPORTS)
 {
 	static const struct {
 		enum page_state state;
@@ -87,7 +89,7 @@ static void each_refusal_has_a_reason(struct ktest *t)
 }
 
 /* A report has the events before the refusal; the next report has the refusal too. */
-static void a_report_has_the_history_of_the_page(struct ktest *t)
+KTEST(a_report_has_the_history_of_the_page, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct trace_hit hit[4];
@@ -113,7 +115,7 @@ static void a_report_has_the_history_of_the_page(struct ktest *t)
 
 /* ---- the kernel's own memory ---- */
 
-static void bad_pages_among_good_ones_are_reported(struct ktest *t)
+KTEST(bad_pages_among_good_ones_are_reported, KTEST_REPORTS)
 {
 	struct page *pages[6], *middle;
 	unsigned long refused;
@@ -136,7 +138,7 @@ static void bad_pages_among_good_ones_are_reported(struct ktest *t)
 /* ---- recorded ---- */
 
 /* While the hot paths are recorded each request succeeds, and the records show it. */
-static void recorded_allocations_behave_as_others(struct ktest *t)
+KTEST(recorded_allocations_behave_as_others, KTEST_REPORTS)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS));
 	static const uintptr_t wild[] = {1UL << 46, ~(1UL << 46), 8};
@@ -170,8 +172,3 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 	EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, page))->kind, ZONE_NORMAL);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 }
-
-KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_has_a_reason, KTEST_REPORTS),
-    KTEST(a_report_has_the_history_of_the_page, KTEST_REPORTS),
-    KTEST(bad_pages_among_good_ones_are_reported, KTEST_REPORTS),
-    KTEST(recorded_allocations_behave_as_others, KTEST_REPORTS));

@@ -29,7 +29,9 @@ static void refuse(struct ktest *t, const struct memory_config *cfg, struct memo
 		ktest_fail(t, __FILE__, line, "expected memory_init == -EINVAL, got %d", err);
 }
 
-static void bad_geometry_is_refused(struct ktest *t)
+KTEST_SUITE(init, KTEST_QUICK);
+
+KTEST(bad_geometry_is_refused)
 {
 	struct memory_config good, cfg;
 	struct memory *mem;
@@ -75,7 +77,7 @@ static struct page *moved_by(struct page *memmap, size_t bytes)
 }
 
 /* If a memmap shifted by a page were accepted, stack numbers would be wrong. */
-static void memmap_at_wrong_address_is_refused(struct ktest *t)
+KTEST(memmap_at_wrong_address_is_refused)
 {
 	struct memory_config good, cfg;
 	struct memory *mem;
@@ -101,7 +103,7 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 	refuse(t, &cfg, &kernel_memory, __LINE__);
 }
 
-static void bad_zones_are_refused(struct ktest *t)
+KTEST(bad_zones_are_refused)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, bare_memory(t, 2 * p, 4));
@@ -117,7 +119,7 @@ static void bad_zones_are_refused(struct ktest *t)
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 2 * p, 6 * p), 0);
 }
 
-static void zones_are_disjoint(struct ktest *t)
+KTEST(zones_are_disjoint)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, bare_memory(t, 0, 8));
@@ -143,7 +145,7 @@ static enum page_state state_at(struct memory *mem, pfn_t pfn)
 	return word_state(block_word(mem, page_head(mem, pfn)));
 }
 
-static void missing_pages_of_a_pageblock_are_reserved(struct ktest *t)
+KTEST(missing_pages_of_a_pageblock_are_reserved)
 {
 	const pfn_t block = PAGEBLOCK_PAGES, start = block + 3, end = block + PAGEBLOCK_PAGES - 2;
 	struct memory *mem = NEED(t, bare_memory(t, 0, 3));
@@ -165,7 +167,7 @@ static void missing_pages_of_a_pageblock_are_reserved(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void pageblocks_without_ram_stay_holes(struct ktest *t)
+KTEST(pageblocks_without_ram_stay_holes)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, bare_memory(t, 0, 4));
@@ -184,7 +186,7 @@ static void pageblocks_without_ram_stay_holes(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void ram_added_twice_counts_once(struct ktest *t)
+KTEST(ram_added_twice_counts_once)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, bare_memory(t, 0, 2));
@@ -204,7 +206,7 @@ static void ram_added_twice_counts_once(struct ktest *t)
  * In each pageblock the free range has other borders. It begins in the first 8 pages, and ends
  * there or at the end of the pageblock.
  */
-static void free_ranges_may_have_any_borders(struct ktest *t)
+KTEST(free_ranges_may_have_any_borders)
 {
 	struct memory *mem = NEED(t, bare_memory(t, 0, 36));
 	pfn_t block = 0, pfn, start, end, at;
@@ -235,7 +237,7 @@ static void free_ranges_may_have_any_borders(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void free_range_crosses_pageblocks_and_zones(struct ktest *t)
+KTEST(free_range_crosses_pageblocks_and_zones)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, bare_memory(t, 0, 6));
@@ -254,7 +256,7 @@ static void free_range_crosses_pageblocks_and_zones(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void memory_may_start_anywhere(struct ktest *t)
+KTEST(memory_may_start_anywhere, KTEST_SLOW)
 {
 	const pfn_t start = 100 * PAGEBLOCK_PAGES, end = start + 4 * PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, bare_memory(t, start, 4));
@@ -289,7 +291,7 @@ static void *miser_alloc(void *arg, size_t bytes)
 	return m->arena->alloc(m->arena->alloc_arg, bytes);
 }
 
-static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
+KTEST(running_out_of_memory_is_reported_at_every_step)
 {
 	struct memory_config cfg;
 	struct miser miser;
@@ -329,7 +331,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	EXPECT_EQ(t, begun, 2);
 }
 
-static void new_memory_is_sound(struct ktest *t)
+KTEST(new_memory_is_sound, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 2, 3, 4));
 	struct mm_violation v;
@@ -346,11 +348,3 @@ static void new_memory_is_sound(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), 9 * PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, check_memory(&kernel_memory, &v), 0);
 }
-
-KTEST_SUITE(init, KTEST_QUICK, KTEST(bad_geometry_is_refused),
-    KTEST(memmap_at_wrong_address_is_refused), KTEST(bad_zones_are_refused),
-    KTEST(zones_are_disjoint), KTEST(missing_pages_of_a_pageblock_are_reserved),
-    KTEST(pageblocks_without_ram_stay_holes), KTEST(ram_added_twice_counts_once),
-    KTEST(free_ranges_may_have_any_borders), KTEST(free_range_crosses_pageblocks_and_zones),
-    KTEST(memory_may_start_anywhere, KTEST_SLOW),
-    KTEST(running_out_of_memory_is_reported_at_every_step), KTEST(new_memory_is_sound, KTEST_SLOW));

@@ -33,7 +33,9 @@ static struct memory *bare(struct ktest *t, unsigned blocks, unsigned nr_nodes, 
 	return mem && !memory_init(mem, &cfg) ? mem : NULL;
 }
 
-static void node_distances_are_kept(struct ktest *t)
+KTEST_SUITE(init_exact, KTEST_MOSTLY_INSIDE);
+
+KTEST_CONTRACT(node_distances_are_kept)
 {
 	static const u8 given[] = {10, 12, 13, 21, 10, 23, 31, 32, 10};
 	struct memory *mem = bare(t, 1, 3, NULL), *told = bare(t, 1, 3, given);
@@ -50,7 +52,7 @@ static void node_distances_are_kept(struct ktest *t)
 	}
 }
 
-static void zones_have_their_ids(struct ktest *t)
+KTEST(zones_have_their_ids)
 {
 	struct memory *mem = NEED(t, bare(t, 4, 2, NULL));
 	unsigned id;
@@ -71,7 +73,7 @@ static void zones_have_their_ids(struct ktest *t)
 }
 
 /* The second piece lies behind the first; the two form one range, from the start of the first. */
-static void standby_in_two_pieces(struct ktest *t)
+KTEST(standby_in_two_pieces)
 {
 	struct memory *mem = bare(t, 7, 1, NULL);
 	struct zone *zone;
@@ -105,7 +107,7 @@ static void standby_in_two_pieces(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
+KTEST_CONTRACT(caches_are_on_from_the_start_to_the_stop)
 {
 	struct memory *mem = bare(t, CACHED_BLOCKS, 1, NULL);
 	struct zone *zone;
@@ -141,7 +143,3 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	/* The other memories are still listed. */
 	EXPECT(t, listed(&kernel_memory) && listed(t->mem));
 }
-
-KTEST_SUITE(init_exact, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(node_distances_are_kept),
-    KTEST(zones_have_their_ids), KTEST(standby_in_two_pieces),
-    KTEST_CONTRACT(caches_are_on_from_the_start_to_the_stop));

@@ -253,15 +253,14 @@ static void expect_contracts(struct ktest *t, bool small)
 	}
 }
 
-static void every_layout_keeps_the_contracts(struct ktest *t)
+KTEST_SUITE(layouts, 0);
+
+KTEST(every_layout_keeps_the_contracts, KTEST_SLOW)
 {
 	expect_contracts(t, false);
 }
 
-static void every_layout_with_a_small_node_keeps_the_contracts(struct ktest *t)
+KTEST(every_layout_with_a_small_node_keeps_the_contracts, KTEST_SLOW)
 {
 	expect_contracts(t, true);
 }
-
-KTEST_SUITE(layouts, 0, KTEST(every_layout_keeps_the_contracts, KTEST_SLOW),
-    KTEST(every_layout_with_a_small_node_keeps_the_contracts, KTEST_SLOW));

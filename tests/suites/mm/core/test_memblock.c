@@ -8,7 +8,9 @@ static void expect_range(struct ktest *t, const struct memblock_range *r, phys_t
 	EXPECT_EQ(t, r->end, end);
 }
 
-static void touching_ranges_merge(struct ktest *t)
+KTEST_SUITE(memblock, KTEST_QUICK);
+
+KTEST(touching_ranges_merge)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -19,7 +21,7 @@ static void touching_ranges_merge(struct ktest *t)
 	expect_range(t, &m->ram.range[0], KB(8), KB(48));
 }
 
-static void ranges_with_a_gap_stay_apart(struct ktest *t)
+KTEST(ranges_with_a_gap_stay_apart)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -28,7 +30,7 @@ static void ranges_with_a_gap_stay_apart(struct ktest *t)
 	EXPECT_EQ(t, m->ram.nr, 2);
 }
 
-static void unsorted_ranges_are_sorted(struct ktest *t)
+KTEST(unsorted_ranges_are_sorted)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -43,7 +45,7 @@ static void unsorted_ranges_are_sorted(struct ktest *t)
 	expect_range(t, &m->ram.range[3], KB(64), KB(68));
 }
 
-static void overlapping_ranges_merge(struct ktest *t)
+KTEST(overlapping_ranges_merge)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -54,7 +56,7 @@ static void overlapping_ranges_merge(struct ktest *t)
 	expect_range(t, &m->ram.range[0], KB(16), KB(40));
 }
 
-static void large_range_absorbs_those_it_covers(struct ktest *t)
+KTEST(large_range_absorbs_those_it_covers)
 {
 	struct memblock *m = fresh_memblock();
 	unsigned i;
@@ -67,7 +69,7 @@ static void large_range_absorbs_those_it_covers(struct ktest *t)
 	expect_range(t, &m->ram.range[2], KB(112), KB(116));
 }
 
-static void reserved_ranges_win_over_ram(struct ktest *t)
+KTEST(reserved_ranges_win_over_ram)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -83,7 +85,7 @@ static void reserved_ranges_win_over_ram(struct ktest *t)
 	EXPECT(t, !memblock_next_free(m, 0, &r));
 }
 
-static void free_ranges_are_rounded_inward(struct ktest *t)
+KTEST(free_ranges_are_rounded_inward)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -98,7 +100,7 @@ static void free_ranges_are_rounded_inward(struct ktest *t)
 	expect_range(t, &r, KB(12), KB(16));
 }
 
-static void less_than_a_page_is_no_free_range(struct ktest *t)
+KTEST(less_than_a_page_is_no_free_range)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -111,7 +113,7 @@ static void less_than_a_page_is_no_free_range(struct ktest *t)
 	expect_range(t, &r, KB(64), KB(68));
 }
 
-static void empty_and_wrapping_ranges_are_refused(struct ktest *t)
+KTEST(empty_and_wrapping_ranges_are_refused)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -122,7 +124,7 @@ static void empty_and_wrapping_ranges_are_refused(struct ktest *t)
 	EXPECT_EQ(t, m->ram.nr + m->taken.nr, 0);
 }
 
-static void too_many_ranges_are_refused(struct ktest *t)
+KTEST(too_many_ranges_are_refused)
 {
 	struct memblock *m = fresh_memblock();
 	unsigned i;
@@ -141,7 +143,7 @@ static void too_many_ranges_are_refused(struct ktest *t)
 	expect_range(t, &m->ram.range[MEMBLOCK_MAX - 1], KB(16 * i), KB(16 * i + 4));
 }
 
-static void allocation_is_aligned_and_lowest_first(struct ktest *t)
+KTEST(allocation_is_aligned_and_lowest_first)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -155,7 +157,7 @@ static void allocation_is_aligned_and_lowest_first(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, 1, KB(512), 0, TOP), 0);
 }
 
-static void allocation_stays_between_min_and_max(struct ktest *t)
+KTEST(allocation_stays_between_min_and_max)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -168,7 +170,7 @@ static void allocation_stays_between_min_and_max(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(60), TOP), KB(60));
 }
 
-static void allocation_skips_holes_that_are_too_small(struct ktest *t)
+KTEST(allocation_skips_holes_that_are_too_small)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -180,7 +182,7 @@ static void allocation_skips_holes_that_are_too_small(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(32));
 }
 
-static void allocation_fails_when_all_memory_is_taken(struct ktest *t)
+KTEST(allocation_fails_when_all_memory_is_taken)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -195,7 +197,7 @@ static void allocation_fails_when_all_memory_is_taken(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(fresh_memblock(), 1, 1, 0, TOP), 0);
 }
 
-static void allocation_of_0_bytes_fails(struct ktest *t)
+KTEST(allocation_of_0_bytes_fails)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -204,7 +206,7 @@ static void allocation_of_0_bytes_fails(struct ktest *t)
 	EXPECT_EQ(t, m->taken.nr, 0);
 }
 
-static void address_0_is_never_allocated(struct ktest *t)
+KTEST(address_0_is_never_allocated)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -216,7 +218,7 @@ static void address_0_is_never_allocated(struct ktest *t)
 }
 
 /* Memory that cannot be recorded as taken is not allocated. */
-static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
+KTEST(a_full_list_of_taken_ranges_ends_allocation)
 {
 	struct memblock *m = fresh_memblock();
 	unsigned i;
@@ -232,7 +234,7 @@ static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
 	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
 }
 
-static void alignment_does_not_wrap_around(struct ktest *t)
+KTEST(alignment_does_not_wrap_around)
 {
 	struct memblock *m = fresh_memblock();
 	phys_t last = ~(phys_t)0;
@@ -243,7 +245,7 @@ static void alignment_does_not_wrap_around(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, last), ALIGN_UP(last - KB(8), KB(4)));
 }
 
-static void allocation_after_the_hand_over_fails(struct ktest *t)
+KTEST(allocation_after_the_hand_over_fails)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -252,7 +254,7 @@ static void allocation_after_the_hand_over_fails(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), 0);
 }
 
-static void next_free_starts_inside_a_range(struct ktest *t)
+KTEST(next_free_starts_inside_a_range)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -287,7 +289,7 @@ static void compare_maps(struct ktest *t, const struct memblock *m, const u8 *ma
 }
 
 /* The map has two bits for each page: 1 is RAM, 2 is reserved. */
-static void random_lists_agree_with_a_map(struct ktest *t)
+KTEST(random_lists_agree_with_a_map)
 {
 	u64 rand = t->seed;
 	unsigned round, step;
@@ -311,15 +313,3 @@ static void random_lists_agree_with_a_map(struct ktest *t)
 		compare_maps(t, m, map);
 	}
 }
-
-KTEST_SUITE(memblock, KTEST_QUICK, KTEST(touching_ranges_merge),
-    KTEST(ranges_with_a_gap_stay_apart), KTEST(unsorted_ranges_are_sorted),
-    KTEST(overlapping_ranges_merge), KTEST(large_range_absorbs_those_it_covers),
-    KTEST(reserved_ranges_win_over_ram), KTEST(free_ranges_are_rounded_inward),
-    KTEST(less_than_a_page_is_no_free_range), KTEST(empty_and_wrapping_ranges_are_refused),
-    KTEST(too_many_ranges_are_refused), KTEST(allocation_is_aligned_and_lowest_first),
-    KTEST(allocation_stays_between_min_and_max), KTEST(allocation_skips_holes_that_are_too_small),
-    KTEST(allocation_fails_when_all_memory_is_taken), KTEST(allocation_of_0_bytes_fails),
-    KTEST(address_0_is_never_allocated), KTEST(a_full_list_of_taken_ranges_ends_allocation),
-    KTEST(alignment_does_not_wrap_around), KTEST(allocation_after_the_hand_over_fails),
-    KTEST(next_free_starts_inside_a_range), KTEST(random_lists_agree_with_a_map));

@@ -5,8 +5,10 @@
  */
 #include "tests/lib/memblock_help.h"
 
+KTEST_SUITE(memblock_exact, KTEST_QUICK);
+
 /* A range above the limit, or one that ends a byte above it, is not used. */
-static void limit_is_exact_to_the_byte(struct ktest *t)
+KTEST(limit_is_exact_to_the_byte)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -27,7 +29,7 @@ static void limit_is_exact_to_the_byte(struct ktest *t)
 }
 
 /* A lower limit at or above the upper limit leaves no address. */
-static void a_minimum_above_the_limit_gives_nothing(struct ktest *t)
+KTEST(a_minimum_above_the_limit_gives_nothing)
 {
 	struct memblock *m = fresh_memblock();
 
@@ -52,7 +54,7 @@ static void expect_list(
 }
 
 /* Add a range before, between, behind, over and beside three others, exact to the byte. */
-static void ranges_that_touch_become_one(struct ktest *t)
+KTEST(ranges_that_touch_become_one)
 {
 	static const struct {
 		phys_t start, end;
@@ -90,7 +92,7 @@ static void ranges_that_touch_become_one(struct ktest *t)
 }
 
 /* Taken ranges lie across and between ranges of RAM: each free byte is found once, in order. */
-static void free_ranges_lie_between_the_taken(struct ktest *t)
+KTEST(free_ranges_lie_between_the_taken)
 {
 	static const phys_t want[][2] = {{KB(16), KB(20)}, {KB(24), KB(32)}, {KB(72), KB(80)},
 	    {KB(84), KB(96)}, {KB(128), KB(132)}};
@@ -124,7 +126,7 @@ static void free_ranges_lie_between_the_taken(struct ktest *t)
 }
 
 /* The start of a run in the last page of all cannot be rounded up: the sum would be 0. */
-static void no_run_begins_in_the_last_page(struct ktest *t)
+KTEST(no_run_begins_in_the_last_page)
 {
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
@@ -136,7 +138,3 @@ static void no_run_begins_in_the_last_page(struct ktest *t)
 	EXPECT_EQ(t, r.end, KB(8));
 	EXPECT(t, !memblock_next_free(m, r.end, &r));
 }
-
-KTEST_SUITE(memblock_exact, KTEST_QUICK, KTEST(limit_is_exact_to_the_byte),
-    KTEST(a_minimum_above_the_limit_gives_nothing), KTEST(ranges_that_touch_become_one),
-    KTEST(free_ranges_lie_between_the_taken), KTEST(no_run_begins_in_the_last_page));

@@ -71,7 +71,9 @@ static void nodes_are_used_by_distance_from(
 		EXPECT(t, home->distance[f.seen[i - 1]] <= home->distance[f.seen[i]]);
 }
 
-static void nodes_are_used_by_distance(struct ktest *t)
+KTEST_SUITE(node_order, KTEST_EXTRA);
+
+KTEST(nodes_are_used_by_distance, .reports = "# node_order: node ")
 {
 	u32 done = 0; /* nodes tested so far, one bit each */
 	unsigned cpu;
@@ -86,6 +88,3 @@ static void nodes_are_used_by_distance(struct ktest *t)
 		nodes_are_used_by_distance_from(t, cpu, GFP_MOVABLE, ", movable");
 	}
 }
-
-KTEST_SUITE(
-    node_order, KTEST_EXTRA, KTEST(nodes_are_used_by_distance, .reports = "# node_order: node "));

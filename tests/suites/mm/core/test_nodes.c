@@ -86,9 +86,11 @@ static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigne
 	EXPECT_EQ(t, pile_free(mem, &w.pile), 0);
 }
 
+KTEST_SUITE(nodes, KTEST_QUICK);
+
 /* ---- a node with CPUs and no memory ---- */
 
-static void node_without_memory_uses_the_nearest(struct ktest *t)
+KTEST(node_without_memory_uses_the_nearest)
 {
 	struct memory *mem = NEED(t, three_nodes(t, true));
 
@@ -119,7 +121,7 @@ static void alloc_job(void *arg)
  * No node has a free page, so an allocation sleeps. The reclaim thread of node OWN answers the
  * allocation, although that node has no memory.
  */
-static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
+KTEST(sleeping_request_on_a_node_without_memory_ends)
 {
 	struct memory *mem = NEED(t, three_nodes(t, true));
 	struct pile pile = {NULL, 0};
@@ -143,7 +145,7 @@ static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 
 /* ---- a node that is emptied ---- */
 
-static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
+KTEST(emptied_node_is_skipped_until_it_is_back, KTEST_SLOW)
 {
 	static struct node_result res;
 	struct memory *mem = NEED(t, three_nodes(t, false));
@@ -169,7 +171,7 @@ static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
 
 /* ---- a node that is removed ---- */
 
-static void a_removed_node_may_come_back_as_another(struct ktest *t)
+KTEST(a_removed_node_may_come_back_as_another, KTEST_SLOW)
 {
 	const struct zone_spec specs[] = {{(u8)node_of(OWN), ZONE_NORMAL, SIZE},
 	    {(u8)node_of(OWN), ZONE_MOVABLE, SIZE}, {(u8)node_of(FAR), ZONE_MOVABLE, SIZE}};
@@ -196,7 +198,7 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 }
 
 /* Each request tries a stack of node OWN first, even if that node has no memory. */
-static void each_request_has_its_first_stack(struct ktest *t)
+KTEST_INSIDE(each_request_has_its_first_stack, KTEST_SLOW)
 {
 	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL,
 	    ZONE_MOVABLE, ZONE_DMA32, ZONE_DMA32, ZONE_DMA32, ZONE_DMA32};
@@ -231,7 +233,7 @@ static void do_without_a_cache(void *arg)
 }
 
 /* The memory has a cache for CPU 0 only: other CPUs have nothing to drain. */
-static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
+KTEST(cpu_without_a_cache_has_nothing_to_drain)
 {
 	struct memory_config cfg;
 	struct trace_hit hit[2];
@@ -262,7 +264,7 @@ static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
  * A thread chooses a zone of its CPU's node, then is moved to a CPU of another node, and takes its
  * page there. Later requests of that CPU still get pages of the CPU's own node.
  */
-static void request_for_this_node_that_moves_leaves_no_zone_behind(struct ktest *t)
+KTEST_INSIDE(request_for_this_node_that_moves_leaves_no_zone_behind)
 {
 	struct memory *mem = NEED(t, three_nodes(t, false));
 	const gfp_t gfp = GFP_KERNEL | GFP_THISNODE | GFP_NOWAIT;
@@ -284,11 +286,3 @@ static void request_for_this_node_that_moves_leaves_no_zone_behind(struct ktest 
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(nodes, KTEST_QUICK, KTEST(cpu_without_a_cache_has_nothing_to_drain),
-    KTEST_INSIDE(each_request_has_its_first_stack, KTEST_SLOW),
-    KTEST_INSIDE(request_for_this_node_that_moves_leaves_no_zone_behind),
-    KTEST(node_without_memory_uses_the_nearest),
-    KTEST(sleeping_request_on_a_node_without_memory_ends),
-    KTEST(emptied_node_is_skipped_until_it_is_back, KTEST_SLOW),
-    KTEST(a_removed_node_may_come_back_as_another, KTEST_SLOW));

@@ -32,7 +32,9 @@ static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 	}
 }
 
-static void page_head_is_found_in_every_split(struct ktest *t)
+KTEST_SUITE(page, KTEST_QUICK);
+
+KTEST_INSIDE(page_head_is_found_in_every_split)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	unsigned order;
@@ -48,7 +50,7 @@ static void page_head_is_found_in_every_split(struct ktest *t)
 	}
 }
 
-static void page_head_is_found_in_random_splits(struct ktest *t)
+KTEST_INSIDE(page_head_is_found_in_random_splits)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct pile pile = {NULL, 0};
@@ -71,7 +73,7 @@ static void page_head_is_found_in_random_splits(struct ktest *t)
 }
 
 /* A split is in progress: the block of the last head before a page ends before that page. */
-static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
+KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct page *head;
@@ -86,7 +88,7 @@ static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 	give_block(zone, head);
 }
 
-static void get_page_stops_at_the_limit(struct ktest *t)
+KTEST(get_page_stops_at_the_limit)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
@@ -103,7 +105,7 @@ static void get_page_stops_at_the_limit(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(zone->mem, page, 0), 0);
 }
 
-static void last_put_frees_the_block(struct ktest *t)
+KTEST(last_put_frees_the_block)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
@@ -121,7 +123,7 @@ static void last_put_frees_the_block(struct ktest *t)
 	}
 }
 
-static void last_put_clears_flags(struct ktest *t)
+KTEST(last_put_clears_flags)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
@@ -133,7 +135,10 @@ static void last_put_clears_flags(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
 }
 
-static void put_without_references_is_refused(struct ktest *t)
+KTEST(put_without_references_is_refused,
+    .reports = "bad free: pfn|bad free: block|bad free: put of a page without references, "
+               "order|?history of "
+               "pfn|? us  cpu ")
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct fingerprint before, after;
@@ -159,7 +164,10 @@ static void put_without_references_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 }
 
-static void put_of_a_page_in_a_wrong_state_is_refused(struct ktest *t)
+KTEST(put_of_a_page_in_a_wrong_state_is_refused,
+    .reports = "bad free: pfn|bad free: block|bad free: last put of what a put does not free, "
+               "order|?history "
+               "of pfn|? us  cpu ")
 {
 	static const enum page_state states[] = {PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
 	struct zone *zone = NEED(t, one_block(t));
@@ -177,7 +185,9 @@ static void put_of_a_page_in_a_wrong_state_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 }
 
-static void last_put_of_a_pinned_page_is_quarantined(struct ktest *t)
+KTEST(last_put_of_a_pinned_page_is_quarantined,
+    .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+               "order|?history of pfn|? us  cpu ")
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
@@ -195,7 +205,9 @@ static void last_put_of_a_pinned_page_is_quarantined(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
 }
 
-static void last_put_of_a_mapped_or_locked_page_is_quarantined(struct ktest *t)
+KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined,
+    .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+               "order|?history of pfn|? us  cpu ")
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
@@ -213,7 +225,7 @@ static void last_put_of_a_mapped_or_locked_page_is_quarantined(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 }
 
-static void a_pin_holds_a_reference(struct ktest *t)
+KTEST(a_pin_holds_a_reference)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct page *page;
@@ -263,7 +275,7 @@ static void get_and_put(void *arg)
 		counter_add(&p->errors, 1);
 }
 
-static void one_of_many_puts_is_the_last(struct ktest *t)
+KTEST(one_of_many_puts_is_the_last)
 {
 	struct zone *zone = NEED(t, one_block(t));
 	struct putters p = {.cpus = ktest_cpus()};
@@ -284,7 +296,7 @@ static void one_of_many_puts_is_the_last(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), 0);
 }
 
-static void states_and_reasons_have_names(struct ktest *t)
+KTEST(states_and_reasons_have_names)
 {
 	unsigned i, j;
 
@@ -307,7 +319,7 @@ static void states_and_reasons_have_names(struct ktest *t)
 	EXPECT(t, !strcmp(mm_why_text(NR_MM_WHY), "?"));
 }
 
-static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
+KTEST(a_pfn_is_valid_where_ram_is_or_was)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	pfn_t start = 2 * PAGEBLOCK_PAGES;
@@ -320,7 +332,7 @@ static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
 }
 
 /* Each page ends in the same state as after a put of that page alone. */
-static void references_of_several_pages_are_dropped_together(struct ktest *t)
+KTEST(references_of_several_pages_are_dropped_together)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct page *pages[4], *put[4];
@@ -346,7 +358,7 @@ static void references_of_several_pages_are_dropped_together(struct ktest *t)
 }
 
 /* Pages side by side are freed as larger blocks, except for broken ones. */
-static void broken_page_among_pages_side_by_side_is_retired(struct ktest *t)
+KTEST(broken_page_among_pages_side_by_side_is_retired)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	pfn_t start = 2 * PAGEBLOCK_PAGES, pfn;
@@ -369,7 +381,7 @@ static void broken_page_among_pages_side_by_side_is_retired(struct ktest *t)
 }
 
 /* Interrupts are off, so that the thread and its cache stay on one CPU. */
-static void last_put_of_a_kernel_page_goes_to_the_cache(struct ktest *t)
+KTEST(last_put_of_a_kernel_page_goes_to_the_cache)
 {
 	irqflags_t flags = arch_irq_save();
 	struct page *page = alloc_pages(GFP_KERNEL | GFP_NOWAIT, 0), *again = NULL;
@@ -387,27 +399,3 @@ static void last_put_of_a_kernel_page_goes_to_the_cache(struct ktest *t)
 	EXPECT(t, again == page);
 	EXPECT_EQ(t, put_page(again), 0);
 }
-
-KTEST_SUITE(page, KTEST_QUICK, KTEST_INSIDE(page_head_is_found_in_every_split),
-    KTEST_INSIDE(page_head_is_found_in_random_splits),
-    KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown), KTEST(get_page_stops_at_the_limit),
-    KTEST(references_of_several_pages_are_dropped_together),
-    KTEST(broken_page_among_pages_side_by_side_is_retired),
-    KTEST(last_put_of_a_kernel_page_goes_to_the_cache), KTEST(last_put_frees_the_block),
-    KTEST(last_put_clears_flags),
-    KTEST(put_without_references_is_refused,
-        .reports = "bad free: pfn|bad free: block|bad free: put of a page without references, "
-                   "order|?history of "
-                   "pfn|? us  cpu "),
-    KTEST(put_of_a_page_in_a_wrong_state_is_refused,
-        .reports = "bad free: pfn|bad free: block|bad free: last put of what a put does not free, "
-                   "order|?history "
-                   "of pfn|? us  cpu "),
-    KTEST(last_put_of_a_pinned_page_is_quarantined,
-        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
-                   "order|?history of pfn|? us  cpu "),
-    KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined,
-        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
-                   "order|?history of pfn|? us  cpu "),
-    KTEST(a_pin_holds_a_reference), KTEST(one_of_many_puts_is_the_last),
-    KTEST(states_and_reasons_have_names), KTEST(a_pfn_is_valid_where_ram_is_or_was));

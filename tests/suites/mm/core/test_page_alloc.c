@@ -108,7 +108,10 @@ static void play(const struct door *d, u64 seed, struct log *log)
 	note(log, mm_event_sum(d->mem, EV_BAD_FREE) - bad);
 }
 
-static void kernel_and_private_memory_answer_alike(struct ktest *t)
+KTEST_SUITE(page_alloc, 0);
+
+KTEST(kernel_and_private_memory_answer_alike,
+    .reports = "free: pfn|free: block|free: wrong order|?history|? us  cpu |free: no such")
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u)));
 	static struct log own, private;
@@ -159,7 +162,7 @@ static void bulk_allocates_all_and_frees_all(const struct door *d, struct ktest 
 	}
 }
 
-static void bulk_allocates_and_frees_all_pages(struct ktest *t)
+KTEST(bulk_allocates_and_frees_all_pages)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	struct door door;
@@ -171,7 +174,7 @@ static void bulk_allocates_and_frees_all_pages(struct ktest *t)
 	bulk_allocates_all_and_frees_all(&own_door, t);
 }
 
-static void bulk_returns_the_pages_it_got(struct ktest *t)
+KTEST(bulk_returns_the_pages_it_got)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 	struct zone *zone;
@@ -189,7 +192,9 @@ static void bulk_returns_the_pages_it_got(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), nr);
 }
 
-static void bulk_free_continues_after_a_bad_page(struct ktest *t)
+KTEST(bulk_free_continues_after_a_bad_page,
+    .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu |: double free"
+               "|free: no such")
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	struct page *pages[48], *kept, *dropped;
@@ -222,7 +227,7 @@ static bool is_filled(const struct page *page, unsigned order, u8 with)
 }
 
 /* Dirty blocks are freed first, so that a block that is not zeroed is noticed. */
-static void zeroed_blocks_are_zero(struct ktest *t)
+KTEST(zeroed_blocks_are_zero)
 {
 	static const unsigned orders[] = {
 	    0, 1, 2, 3, MIN_CONST(4, MAX_ORDER), MIN_CONST(5, MAX_ORDER)};
@@ -247,7 +252,7 @@ static void zeroed_blocks_are_zero(struct ktest *t)
 	}
 }
 
-static void zeroed_bulks_are_zero(struct ktest *t)
+KTEST(zeroed_bulks_are_zero)
 {
 	static struct page *pages[BULK];
 	unsigned long i;
@@ -291,7 +296,7 @@ static void count_a_cycle(void *arg)
 	c->freed_direct = mm_event_sum(mem, EV_FREE_UNCACHED);
 }
 
-static void counters_tell_cached_from_direct_allocations(struct ktest *t)
+KTEST(counters_tell_cached_from_direct_allocations)
 {
 	struct counted c = {.mem = ktest_memory(t, 0, 0, CACHED_BLOCKS)};
 
@@ -310,7 +315,7 @@ static void counters_tell_cached_from_direct_allocations(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(c.mem, EV_ALLOC_FAIL) + mm_event_sum(c.mem, EV_BAD_FREE), 0);
 }
 
-static void counters_add_up_while_the_caches_are_off(struct ktest *t)
+KTEST(counters_add_up_while_the_caches_are_off)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct pile pile = {NULL, 0};
@@ -325,7 +330,7 @@ static void counters_add_up_while_the_caches_are_off(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
 }
 
-static void order_above_the_largest_is_refused_and_counted(struct ktest *t)
+KTEST(order_above_the_largest_is_refused_and_counted)
 {
 	static const unsigned orders[] = {
 	    MAX_ORDER + 1, MAX_ORDER + 2, 15, 16, 31, 32, 63, 64, ~0u};
@@ -345,7 +350,7 @@ static void order_above_the_largest_is_refused_and_counted(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 0);
 }
 
-static void atomic_request_fails_at_once(struct ktest *t)
+KTEST(atomic_request_fails_at_once)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct pile pile = {NULL, 0};
@@ -363,7 +368,7 @@ static void atomic_request_fails_at_once(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
+KTEST_COST(sleeping_request_waits_once_and_then_fails)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct pile pile = {NULL, 0};
@@ -411,7 +416,7 @@ static void merge_what_is_cached(void *arg)
 		KASSERT(!mem_free_pages(f->mem, pfn_to_page_in(f->mem, pfn), 0));
 }
 
-static void large_request_drains_its_own_cpu(struct ktest *t)
+KTEST_COST(large_request_drains_its_own_cpu)
 {
 	struct fragments f = {.mem = ktest_memory(t, 0, 0, CACHED_BLOCKS + 2)};
 	unsigned long nr = 0;
@@ -461,7 +466,7 @@ static void churn(void *arg)
 	}
 }
 
-static void no_page_is_lost_between_many_cpus(struct ktest *t)
+KTEST(no_page_is_lost_between_many_cpus)
 {
 	struct churn c = {.mem = ktest_memory(t, 2, CACHED_BLOCKS / 2, 2), .seed = t->seed};
 	unsigned cpu;
@@ -474,17 +479,3 @@ static void no_page_is_lost_between_many_cpus(struct ktest *t)
 	EXPECT_EQ(t, c.refused, 0);
 	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
 }
-
-KTEST_SUITE(page_alloc, 0,
-    KTEST(kernel_and_private_memory_answer_alike,
-        .reports = "free: pfn|free: block|free: wrong order|?history|? us  cpu |free: no such"),
-    KTEST(bulk_allocates_and_frees_all_pages), KTEST(bulk_returns_the_pages_it_got),
-    KTEST(bulk_free_continues_after_a_bad_page,
-        .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu |: double free"
-                   "|free: no such"),
-    KTEST(zeroed_blocks_are_zero), KTEST(zeroed_bulks_are_zero),
-    KTEST(counters_tell_cached_from_direct_allocations),
-    KTEST(counters_add_up_while_the_caches_are_off),
-    KTEST(order_above_the_largest_is_refused_and_counted), KTEST(atomic_request_fails_at_once),
-    KTEST_COST(sleeping_request_waits_once_and_then_fails),
-    KTEST_COST(large_request_drains_its_own_cpu), KTEST(no_page_is_lost_between_many_cpus));

@@ -54,7 +54,9 @@ static bool all_are(const struct page *page, unsigned order, unsigned char value
 	return true;
 }
 
-static void each_order_has_blocks_of_its_size(struct ktest *t)
+KTEST_SUITE(page_orders, KTEST_QUICK);
+
+KTEST(each_order_has_blocks_of_its_size)
 {
 	struct page *page;
 	unsigned i;
@@ -72,7 +74,7 @@ static void each_order_has_blocks_of_its_size(struct ktest *t)
 	}
 }
 
-static void only_what_wants_zeros_gets_them(struct ktest *t)
+KTEST(only_what_wants_zeros_gets_them)
 {
 	struct page *page;
 	unsigned i, any;
@@ -95,7 +97,10 @@ static void only_what_wants_zeros_gets_them(struct ktest *t)
 	}
 }
 
-static void frees_of_another_order_are_refused(struct ktest *t)
+KTEST(frees_of_another_order_are_refused,
+    .reports = "bad free: pfn|bad free: block|bad free: wrong order|bad free: double free|bad "
+               "free: no such "
+               "page|bad free: no such order|?history of pfn|? us  cpu ")
 {
 	u64 before = mm_event_sum(&kernel_memory, EV_BAD_FREE), bad = 0;
 	bool panics = set_badpage_panic(false);
@@ -122,7 +127,7 @@ static void frees_of_another_order_are_refused(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_BAD_FREE) - before, bad);
 }
 
-static void no_such_order_is_no_page(struct ktest *t)
+KTEST(no_such_order_is_no_page)
 {
 	u64 bad = mm_event_sum(&kernel_memory, EV_ALLOC_BAD_ORDER);
 
@@ -132,7 +137,7 @@ static void no_such_order_is_no_page(struct ktest *t)
 }
 
 /* While calls are recorded, other functions do the work of allocating and freeing. */
-static void recorded_ones_answer_alike(struct ktest *t)
+KTEST(recorded_ones_answer_alike)
 {
 	unsigned i, any, good = 0;
 
@@ -158,7 +163,7 @@ static void recorded_ones_answer_alike(struct ktest *t)
 }
 
 /* The slow path fills the cache, and gives a page of the batch to its caller. */
-static void first_page_of_a_refill_is_zero(struct ktest *t)
+KTEST(first_page_of_a_refill_is_zero)
 {
 	struct memory *mem = ktest_backed_memory(t, 0, 2);
 	const u64 *word;
@@ -181,11 +186,3 @@ static void first_page_of_a_refill_is_zero(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	restore_plan(zone);
 }
-
-KTEST_SUITE(page_orders, KTEST_QUICK, KTEST(each_order_has_blocks_of_its_size),
-    KTEST(only_what_wants_zeros_gets_them), KTEST(first_page_of_a_refill_is_zero),
-    KTEST(frees_of_another_order_are_refused,
-        .reports = "bad free: pfn|bad free: block|bad free: wrong order|bad free: double free|bad "
-                   "free: no such "
-                   "page|bad free: no such order|?history of pfn|? us  cpu "),
-    KTEST(no_such_order_is_no_page), KTEST(recorded_ones_answer_alike));

@@ -16,7 +16,9 @@ static unsigned long listed_pages(const struct zone *zone, enum migratetype type
 	return pages;
 }
 
-static void type_change_moves_the_free_blocks(struct ktest *t)
+KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(type_change_moves_the_free_blocks)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 2));
 	unsigned order;
@@ -35,7 +37,7 @@ static void type_change_moves_the_free_blocks(struct ktest *t)
 	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_RECLAIMABLE), 1);
 }
 
-static void isolating_keeps_the_type(struct ktest *t)
+KTEST(isolating_keeps_the_type)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	unsigned type;
@@ -61,7 +63,7 @@ static void expect_stacks(struct ktest *t, const struct zone *zone, bool cached,
 	EXPECT_EQ(t, pb->stack, cached ? stacks_of(zone->id) + type : 0);
 }
 
-static void stack_numbers_follow_type_and_bit(struct ktest *t)
+KTEST(stack_numbers_follow_type_and_bit)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	unsigned type;
@@ -76,7 +78,7 @@ static void stack_numbers_follow_type_and_bit(struct ktest *t)
 	}
 }
 
-static void stack_numbers_follow_the_state(struct ktest *t)
+KTEST(stack_numbers_follow_the_state)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	pfn_t start = 2 * PAGEBLOCK_PAGES;
@@ -109,7 +111,7 @@ static struct zone *zone_with_free(struct ktest *t, unsigned long nr, enum migra
 	return rest ? zone : NULL;
 }
 
-static void half_free_pageblock_is_stolen(struct ktest *t)
+KTEST_CONTRACT(half_free_pageblock_is_stolen, KTEST_SLOW)
 {
 	struct zone *zone = NEED(t, zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE));
 
@@ -119,7 +121,7 @@ static void half_free_pageblock_is_stolen(struct ktest *t)
 	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), 0);
 }
 
-static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
+KTEST_CONTRACT(less_free_pageblock_gives_only_the_requested_block)
 {
 	struct zone *zone = NEED(t, zone_with_free(t, PAGEBLOCK_PAGES / 2 - 1, MT_MOVABLE));
 
@@ -129,7 +131,7 @@ static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
 	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), PAGEBLOCK_PAGES / 2 - 3);
 }
 
-static void fallbacks_are_counted(struct ktest *t)
+KTEST_CONTRACT(fallbacks_are_counted)
 {
 	struct zone *zone = NEED(t, zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE));
 
@@ -142,7 +144,7 @@ static void fallbacks_are_counted(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 1);
 }
 
-static void steal_takes_all_the_free_blocks_along(struct ktest *t)
+KTEST(steal_takes_all_the_free_blocks_along)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *page;
@@ -163,7 +165,7 @@ static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 	EXPECT_EQ(t, zone_free_blocks(zone, 1, MT_RECLAIMABLE), 1);
 }
 
-static void fallback_tries_the_types_in_their_order(struct ktest *t)
+KTEST_CONTRACT(fallback_tries_the_types_in_their_order)
 {
 	static const u8 want[NR_CACHED_TYPES][3] = {
 	    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
@@ -195,7 +197,7 @@ static void fallback_tries_the_types_in_their_order(struct ktest *t)
 	}
 }
 
-static void fallback_takes_from_the_largest_block(struct ktest *t)
+KTEST_CONTRACT(fallback_takes_from_the_largest_block)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 2));
 	struct page *small, *page;
@@ -207,7 +209,7 @@ static void fallback_takes_from_the_largest_block(struct ktest *t)
 	        page_to_pfn_in(zone->mem, small) >> PAGEBLOCK_ORDER);
 }
 
-static void cma_is_lent_to_movable_requests_only(struct ktest *t)
+KTEST_CONTRACT(cma_is_lent_to_movable_requests_only)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *page;
@@ -223,7 +225,7 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_CMA), 1);
 }
 
-static void zone_movable_refuses_unmovable_requests(struct ktest *t)
+KTEST_CONTRACT(zone_movable_refuses_unmovable_requests)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2));
 	struct zone *zone;
@@ -240,7 +242,7 @@ static void zone_movable_refuses_unmovable_requests(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, 2 * PAGEBLOCK_PAGES);
 }
 
-static void isolated_pageblock_is_not_stolen(struct ktest *t)
+KTEST_CONTRACT(isolated_pageblock_is_not_stolen)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 2));
 	struct page *page;
@@ -254,7 +256,7 @@ static void isolated_pageblock_is_not_stolen(struct ktest *t)
 	set_isolated(zone, 0, false);
 }
 
-static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *t)
+KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	struct zone *zone;
@@ -281,16 +283,3 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_RECLAIMABLE), 1);
 	EXPECT_EQ(t, listed_pages(zone, MT_RECLAIMABLE), PAGEBLOCK_PAGES);
 }
-
-KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_moves_the_free_blocks),
-    KTEST(isolating_keeps_the_type), KTEST(stack_numbers_follow_type_and_bit),
-    KTEST(stack_numbers_follow_the_state),
-    KTEST_CONTRACT(half_free_pageblock_is_stolen, KTEST_SLOW),
-    KTEST_CONTRACT(less_free_pageblock_gives_only_the_requested_block),
-    KTEST_CONTRACT(fallbacks_are_counted), KTEST(steal_takes_all_the_free_blocks_along),
-    KTEST_CONTRACT(fallback_tries_the_types_in_their_order),
-    KTEST_CONTRACT(fallback_takes_from_the_largest_block),
-    KTEST_CONTRACT(cma_is_lent_to_movable_requests_only),
-    KTEST_CONTRACT(zone_movable_refuses_unmovable_requests),
-    KTEST_CONTRACT(isolated_pageblock_is_not_stolen),
-    KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type));

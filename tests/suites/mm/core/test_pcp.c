@@ -10,7 +10,9 @@
 #define ROOM 96 /* more than any stack of these tests holds */
 static struct page *pages[ROOM + 1], *more[ROOM];
 
-static void capacity_0_uses_the_slow_path(struct ktest *t)
+KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE);
+
+KTEST_CONTRACT(capacity_0_uses_the_slow_path)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -34,7 +36,7 @@ static void capacity_0_uses_the_slow_path(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-static void refill_takes_batch_or_capacity_at_least_one(struct ktest *t)
+KTEST_COST(refill_takes_batch_or_capacity_at_least_one)
 {
 	static const u16 capacities[] = {0, 1, 2, 3, 8};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
@@ -59,7 +61,7 @@ static void refill_takes_batch_or_capacity_at_least_one(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void first_page_of_a_refill_is_the_callers(struct ktest *t)
+KTEST(first_page_of_a_refill_is_the_callers)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -78,7 +80,7 @@ static void first_page_of_a_refill_is_the_callers(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void refill_pushes_only_pages_of_its_type(struct ktest *t)
+KTEST(refill_pushes_only_pages_of_its_type)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
@@ -117,7 +119,7 @@ static void set_types(struct zone *zone, enum migratetype type)
 }
 
 /* CMA pages are only lent to movable requests, so they may not be cached as MOVABLE. */
-static void refill_from_another_type_caches_nothing(struct ktest *t)
+KTEST(refill_from_another_type_caches_nothing)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
@@ -152,7 +154,7 @@ static void overfill(struct ktest *t, struct memory *mem, unsigned cpu, unsigned
 	EXPECT_EQ(t, free_on(cpu, mem, 0, 1, &pages[capacity]), 1);
 }
 
-static void spill_frees_the_page_at_hand_and_the_oldest(struct ktest *t)
+KTEST(spill_frees_the_page_at_hand_and_the_oldest)
 {
 	const unsigned capacity = PCP_BATCH + 4;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
@@ -172,7 +174,7 @@ static void spill_frees_the_page_at_hand_and_the_oldest(struct ktest *t)
 	restore_plan(test_zone(mem, ZONE_MOVABLE));
 }
 
-static void spill_of_a_small_stack_frees_all_of_it(struct ktest *t)
+KTEST(spill_of_a_small_stack_frees_all_of_it)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -185,7 +187,7 @@ static void spill_of_a_small_stack_frees_all_of_it(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void page_lands_in_the_freeing_cpus_stack(struct ktest *t)
+KTEST(page_lands_in_the_freeing_cpus_stack)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -204,7 +206,7 @@ static void page_lands_in_the_freeing_cpus_stack(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void newest_page_is_allocated_first(struct ktest *t)
+KTEST_CONTRACT(newest_page_is_allocated_first)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -223,7 +225,7 @@ static void newest_page_is_allocated_first(struct ktest *t)
 }
 
 /* Capacities are set to 1 for one order at a time, so that the zone's bound holds on 8 CPUs. */
-static void orders_0_to_4_and_the_largest_are_cached(struct ktest *t)
+KTEST_CONTRACT(orders_0_to_4_and_the_largest_are_cached)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
@@ -272,7 +274,7 @@ static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
 	return sum * zone->mem->nr_cpus;
 }
 
-static void capacities_make_at_most_a_sixteenth(struct ktest *t)
+KTEST_CONTRACT(capacities_make_at_most_a_sixteenth)
 {
 	static const enum zone_kind kinds[] = {ZONE_NORMAL, ZONE_MOVABLE};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
@@ -301,7 +303,7 @@ static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 	}
 }
 
-static void largest_order_loses_its_stack_first(struct ktest *t)
+KTEST(largest_order_loses_its_stack_first)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
 	unsigned long managed, small = 0, all;
@@ -335,7 +337,7 @@ static void largest_order_loses_its_stack_first(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void every_cpu_has_the_planned_limits(struct ktest *t)
+KTEST(every_cpu_has_the_planned_limits)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	unsigned kind, cpu, index, type;
@@ -351,7 +353,7 @@ static void every_cpu_has_the_planned_limits(struct ktest *t)
 	}
 }
 
-static void smaller_limits_keep_the_newest_pages(struct ktest *t)
+KTEST_CONTRACT(smaller_limits_keep_the_newest_pages)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -369,7 +371,7 @@ static void smaller_limits_keep_the_newest_pages(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void isolated_page_goes_to_the_buddy(struct ktest *t)
+KTEST(isolated_page_goes_to_the_buddy)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -406,7 +408,7 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 }
 
 /* The check of the counts covers every stack of the zone on that CPU, and no other stack. */
-static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
+KTEST(nonempty_sees_each_stack_of_its_zone)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 1, 1, 1));
 	unsigned kind, other, i;
@@ -448,7 +450,7 @@ static void *own_alloc(void *arg, size_t bytes)
 	return own_used <= sizeof(own_arena) ? memset(ptr, 0, bytes) : NULL;
 }
 
-static void pages_are_allocated_and_freed_before_memory_start(struct ktest *t)
+KTEST_CONTRACT(pages_are_allocated_and_freed_before_memory_start)
 {
 	const struct memory_config cfg = {.name = "own",
 	    .memmap = own_memmap,
@@ -481,16 +483,3 @@ static void pages_are_allocated_and_freed_before_memory_start(struct ktest *t)
 	EXPECT_EQ(t, own.zones[ZONE_NORMAL].nr_free, cfg.end_pfn);
 	expect_sound(t, &own);
 }
-
-KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_uses_the_slow_path),
-    KTEST_COST(refill_takes_batch_or_capacity_at_least_one),
-    KTEST(first_page_of_a_refill_is_the_callers), KTEST(refill_pushes_only_pages_of_its_type),
-    KTEST(refill_from_another_type_caches_nothing),
-    KTEST(spill_frees_the_page_at_hand_and_the_oldest),
-    KTEST(spill_of_a_small_stack_frees_all_of_it), KTEST(page_lands_in_the_freeing_cpus_stack),
-    KTEST_CONTRACT(newest_page_is_allocated_first),
-    KTEST_CONTRACT(orders_0_to_4_and_the_largest_are_cached),
-    KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(largest_order_loses_its_stack_first),
-    KTEST(every_cpu_has_the_planned_limits), KTEST_CONTRACT(smaller_limits_keep_the_newest_pages),
-    KTEST(isolated_page_goes_to_the_buddy), KTEST(nonempty_sees_each_stack_of_its_zone),
-    KTEST_CONTRACT(pages_are_allocated_and_freed_before_memory_start));

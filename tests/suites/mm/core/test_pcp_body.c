@@ -70,7 +70,9 @@ static void free_and_allocate(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void one_word_of_a_page_is_freed_at_each_order(struct ktest *t)
+KTEST_SUITE(pcp_body, KTEST_QUICK);
+
+KTEST(one_word_of_a_page_is_freed_at_each_order)
 {
 	struct job job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS)};
 
@@ -143,7 +145,7 @@ static void free_around(void *arg)
 	set_borders(mem, (unsigned)(start >> PAGEBLOCK_ORDER), end);
 }
 
-static void only_descriptors_of_the_memory_are_freed(struct ktest *t)
+KTEST(only_descriptors_of_the_memory_are_freed)
 {
 	struct job job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
 	pfn_t pfn;
@@ -197,7 +199,7 @@ static void give_back(void *arg)
 	EXPECT_EQ(t, drained(job), before + 5);
 }
 
-static void each_block_given_back_is_counted(struct ktest *t)
+KTEST(each_block_given_back_is_counted)
 {
 	struct job job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
 	u64 before;
@@ -216,6 +218,3 @@ static void each_block_given_back_is_counted(struct ktest *t)
 	EXPECT_EQ(t, drained(&job), before + 4);
 	restore_plan(job.zone);
 }
-
-KTEST_SUITE(pcp_body, KTEST_QUICK, KTEST(one_word_of_a_page_is_freed_at_each_order),
-    KTEST(only_descriptors_of_the_memory_are_freed), KTEST(each_block_given_back_is_counted));

@@ -28,10 +28,12 @@ static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int
 	}
 }
 
+KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- limits ---- */
 
 /* The claim counts all its pageblocks, though most of them are offline already. */
-static void claim_may_exceed_the_remaining_memory(struct ktest *t)
+KTEST(claim_may_exceed_the_remaining_memory)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(20)}};
@@ -55,7 +57,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 }
 
 /* First all pages of the zone leave, then one more than the zone has, then far more. */
-static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
+KTEST(leaving_pages_are_at_most_the_managed_ones)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	unsigned kind;
@@ -82,7 +84,7 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 /* ---- refills and frees ---- */
 
 /* Cached pages do not count as free: a refill from a lower zone leaves that zone its reserve. */
-static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
+KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0));
 	struct zone *dma32, *normal;
@@ -148,7 +150,7 @@ static void free_what_was_pinned(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void unpinned_page_may_be_cached(struct ktest *t)
+KTEST(unpinned_page_may_be_cached)
 {
 	struct pinned job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
 
@@ -162,7 +164,7 @@ static void unpinned_page_may_be_cached(struct ktest *t)
 #define MANY 64
 #define FEW  (PAGEBLOCK_ORDER >= 9 ? 8 : 2)
 
-static void spill_under_a_cut_limit_leaves_no_more_than_the_capacity(struct ktest *t)
+KTEST(spill_under_a_cut_limit_leaves_no_more_than_the_capacity, KTEST_SLOW)
 {
 	static struct page *many[MANY + MANY];
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
@@ -216,7 +218,7 @@ static void drain_normal(void *arg)
 	drain_local_pages(mem, test_zone(mem, ZONE_NORMAL));
 }
 
-static void a_local_drain_of_one_zone_leaves_the_others(struct ktest *t)
+KTEST(a_local_drain_of_one_zone_leaves_the_others)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 
@@ -244,7 +246,7 @@ static void job_drain_isolated(void *arg)
 }
 
 /* A round applies new limits only to zones with isolated pageblocks. */
-static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
+KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 	struct zone *normal, *movable;
@@ -313,7 +315,7 @@ static void leave_and_join(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
+KTEST(leaving_cpu_has_no_capacity_until_it_is_back)
 {
 	struct leaver job = {
 	    .t = t, .mem = ktest_memory(t, 0, TEST_MAX_BLOCKS / 2, TEST_MAX_BLOCKS / 2)};
@@ -345,7 +347,7 @@ static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 	restore_plan(movable);
 }
 
-static void new_zones_are_seen_by_every_cpu(struct ktest *t)
+KTEST(new_zones_are_seen_by_every_cpu)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 1, 1, 1));
 	u16 first[8];
@@ -410,7 +412,7 @@ static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone
 }
 
 /* Only the outermost disable must empty caches; after an enable each CPU fills its own cache. */
-static void only_the_outermost_disable_sends_ipis(struct ktest *t)
+KTEST_COST(only_the_outermost_disable_sends_ipis)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -430,7 +432,7 @@ static void only_the_outermost_disable_sends_ipis(struct ktest *t)
  * A request that cannot have lent pages leaves MIN other pages free, also where it is served past
  * the caches.
  */
-static void request_past_the_caches_leaves_the_watermark_beside_lent_pages(struct ktest *t)
+KTEST_CONTRACT(request_past_the_caches_leaves_the_watermark_beside_lent_pages, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	const unsigned long lent = TEST_BLOCKS / 2 * PAGEBLOCK_PAGES;
@@ -447,13 +449,3 @@ static void request_past_the_caches_leaves_the_watermark_beside_lent_pages(struc
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	EXPECT_EQ(t, cma_destroy(&area), 0);
 }
-
-KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(claim_may_exceed_the_remaining_memory), KTEST(leaving_pages_are_at_most_the_managed_ones),
-    KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve), KTEST(unpinned_page_may_be_cached),
-    KTEST(spill_under_a_cut_limit_leaves_no_more_than_the_capacity, KTEST_SLOW),
-    KTEST(a_local_drain_of_one_zone_leaves_the_others),
-    KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks),
-    KTEST(leaving_cpu_has_no_capacity_until_it_is_back), KTEST(new_zones_are_seen_by_every_cpu),
-    KTEST_COST(only_the_outermost_disable_sends_ipis),
-    KTEST_CONTRACT(request_past_the_caches_leaves_the_watermark_beside_lent_pages, KTEST_SLOW));

@@ -47,8 +47,10 @@ static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *
 	restore_plan(zone);
 }
 
+KTEST_SUITE(pcp_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* The share goes to the smallest orders first, and equally to each type. */
-static void a_share_is_split_between_orders_and_types(struct ktest *t)
+KTEST(a_share_is_split_between_orders_and_types, KTEST_SLOW)
 {
 	static const struct plan three[] = {
 	    {0, {0}},
@@ -122,7 +124,7 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 
 /* ---- batches ---- */
 
-static void a_large_stack_is_refilled_to_its_half(struct ktest *t)
+KTEST(a_large_stack_is_refilled_to_its_half)
 {
 	static const struct {
 		u16 capacity, cached;
@@ -162,7 +164,7 @@ static void one_piece(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_round_gives_back_a_stack_in_pieces(struct ktest *t)
+KTEST(a_round_gives_back_a_stack_in_pieces)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
@@ -187,7 +189,7 @@ static void a_round_gives_back_a_stack_in_pieces(struct ktest *t)
 }
 
 /* Of a large stack, exactly the pages of the isolated pageblock are drained. */
-static void precise_looks_at_all_of_a_large_stack(struct ktest *t)
+KTEST(precise_looks_at_all_of_a_large_stack)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	unsigned i, inside = 0;
@@ -220,7 +222,7 @@ static void one_look(void *arg)
  * When no pageblock is isolated any more, the round's place in the stack is reset. Otherwise the
  * next round would start at the old place, and miss pages.
  */
-static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
+KTEST(place_of_a_round_goes_with_the_isolation)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
@@ -242,7 +244,7 @@ static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 /* ---- zones ---- */
 
 /* The first zone is at its watermark. So a batch comes from the second zone, with one slow path. */
-static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
+KTEST(hot_path_follows_the_zone_that_has_pages)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 	struct zone *near, *other;
@@ -273,7 +275,7 @@ static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
  * The nearest zone has no larger block to give: it comes from the other zone.  Single pages, which
  * the nearest zone has, still come from there, although the CPU caches some of the other zone.
  */
-static void larger_block_of_another_zone_draws_no_pages_after_it(struct ktest *t)
+KTEST_CONTRACT(larger_block_of_another_zone_draws_no_pages_after_it)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
 	struct zone *near, *other;
@@ -303,7 +305,7 @@ static void larger_block_of_another_zone_draws_no_pages_after_it(struct ktest *t
 }
 
 /* A request gets its type even before the slow path has chosen a stack for the type. */
-static void first_request_of_a_type_gets_its_type(struct ktest *t)
+KTEST(first_request_of_a_type_gets_its_type)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_MAX_BLOCKS, 0));
 	struct zone *zone;
@@ -325,7 +327,7 @@ static void first_request_of_a_type_gets_its_type(struct ktest *t)
  * Two neighbouring stacks, both as full as possible: a spill of the first leaves the second
  * unchanged.
  */
-static void a_spill_touches_no_other_stack(struct ktest *t)
+KTEST(a_spill_touches_no_other_stack)
 {
 	struct memory *mem;
 	struct zone *zone;
@@ -363,7 +365,7 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 /* ---- refills ---- */
 
 /* A refill takes blocks, the caller's included, only down to the watermark. */
-static void a_refill_leaves_the_watermark(struct ktest *t)
+KTEST_CONTRACT(a_refill_leaves_the_watermark)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
@@ -384,7 +386,7 @@ static void a_refill_leaves_the_watermark(struct ktest *t)
 }
 
 /* A request of an order without a stack takes no block of another stack. */
-static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
+KTEST(order_without_a_stack_uses_the_free_lists, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
 	struct zone *zone;
@@ -463,7 +465,7 @@ static void free_by_old_words(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void changed_block_is_not_freed(struct ktest *t)
+KTEST(changed_block_is_not_freed)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct job job = {.t = t, .mem = mem};
@@ -477,13 +479,3 @@ static void changed_block_is_not_freed(struct ktest *t)
 	}
 	restore_plan(job.zone);
 }
-
-KTEST_SUITE(pcp_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_share_is_split_between_orders_and_types, KTEST_SLOW),
-    KTEST(a_large_stack_is_refilled_to_its_half), KTEST(a_round_gives_back_a_stack_in_pieces),
-    KTEST(precise_looks_at_all_of_a_large_stack), KTEST(place_of_a_round_goes_with_the_isolation),
-    KTEST(hot_path_follows_the_zone_that_has_pages), KTEST(first_request_of_a_type_gets_its_type),
-    KTEST_CONTRACT(larger_block_of_another_zone_draws_no_pages_after_it),
-    KTEST(a_spill_touches_no_other_stack), KTEST_CONTRACT(a_refill_leaves_the_watermark),
-    KTEST(order_without_a_stack_uses_the_free_lists, KTEST_SLOW),
-    KTEST(changed_block_is_not_freed));

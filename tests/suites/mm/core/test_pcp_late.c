@@ -6,8 +6,10 @@
 #include "mm/core/drain.h"
 #include "tests/lib/mm_test.h"
 
+KTEST_SUITE(pcp_late, 0);
+
 /* No capacity exceeds its limit, but a CPU may be about to store an old one. */
-static void a_cut_asks_every_cpu(struct ktest *t)
+KTEST(a_cut_asks_every_cpu)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	struct zone *zone = &mem->zones[ZONE_NORMAL];
@@ -22,7 +24,7 @@ static void a_cut_asks_every_cpu(struct ktest *t)
 }
 
 /* In the middle of a round the first stack has more pages than its new capacity. */
-static void free_of_an_order_without_a_stack_changes_no_capacity(struct ktest *t)
+KTEST(free_of_an_order_without_a_stack_changes_no_capacity)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, CACHED_BLOCKS, 0, 0));
 	unsigned order = 0, capacity;
@@ -47,6 +49,3 @@ static void free_of_an_order_without_a_stack_changes_no_capacity(struct ktest *t
 	arch_irq_restore(flags);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
-
-KTEST_SUITE(pcp_late, 0, KTEST(a_cut_asks_every_cpu),
-    KTEST(free_of_an_order_without_a_stack_changes_no_capacity));

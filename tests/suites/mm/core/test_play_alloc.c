@@ -147,8 +147,10 @@ static void ask(unsigned at)
 	world.at = at;
 }
 
+KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* First, no try finds a page; then each try in turn finds a page, and no call follows it. */
-static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
+KTEST(slow_path_takes_its_steps_until_a_page_is_found)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	static char upto[JUDGE_TEXT];
@@ -179,7 +181,7 @@ static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 }
 
 /* In atomic context an allocation makes no call that waits. */
-static void atomic_allocation_waits_for_nothing(struct ktest *t)
+KTEST(atomic_allocation_waits_for_nothing)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -200,7 +202,7 @@ static void atomic_allocation_waits_for_nothing(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-static void each_answer_is_counted(struct ktest *t)
+KTEST(each_answer_is_counted)
 {
 	static const struct {
 		gfp_t gfp;
@@ -230,7 +232,7 @@ static void each_answer_is_counted(struct ktest *t)
 
 /* ---- zones and flags ---- */
 
-static void only_the_dying_thread_itself_gets_the_reserve(struct ktest *t)
+KTEST(only_the_dying_thread_itself_gets_the_reserve)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 
@@ -258,7 +260,7 @@ static void expect_looks(
 	EXPECT_SAID(t, want);
 }
 
-static void zones_are_tried_from_the_own_node_on(struct ktest *t)
+KTEST(zones_are_tried_from_the_own_node_on)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1}, {1, ZONE_MOVABLE, 1}};
@@ -277,7 +279,7 @@ static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 }
 
 /* An allocation wakes the thread of each zone that it tried and that is below its low watermark. */
-static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
+KTEST(zone_below_low_wakes_its_reclaim_thread)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct zone *normal, *movable;
@@ -355,7 +357,7 @@ static void move_one(void *arg)
 }
 
 /* A CPU takes interrupts after each batch, however many pages a bulk call moves. */
-static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
+KTEST_COST(bulk_allocation_enables_interrupts_between_batches)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 
@@ -371,10 +373,3 @@ static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
 	pcp_refresh_all(mem);
 	world.zone = NULL;
 }
-
-KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(slow_path_takes_its_steps_until_a_page_is_found),
-    KTEST(atomic_allocation_waits_for_nothing), KTEST(each_answer_is_counted),
-    KTEST(only_the_dying_thread_itself_gets_the_reserve),
-    KTEST(zones_are_tried_from_the_own_node_on), KTEST(zone_below_low_wakes_its_reclaim_thread),
-    KTEST_COST(bulk_allocation_enables_interrupts_between_batches));

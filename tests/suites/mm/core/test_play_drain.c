@@ -49,8 +49,10 @@ void played_changed(struct memory *mem);
 #define pcp_zones_changed    played_changed
 #include "mm/core/drain_cpu.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
+KTEST_SUITE(play_drain, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* All that the thread's new CPU caches is drained, not only what the old one had left. */
-static void thread_that_moves_drains_all_of_its_new_cpu(struct ktest *t)
+KTEST(thread_that_moves_drains_all_of_its_new_cpu)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 4, 4, 4));
 
@@ -61,6 +63,3 @@ static void thread_that_moves_drains_all_of_its_new_cpu(struct ktest *t)
 	EXPECT_EQ(t, now.drained[0], 1u << ZONE_DMA32);
 	EXPECT_EQ(t, now.drained[1], 1u << ZONE_DMA32 | 1u << ZONE_NORMAL | 1u << ZONE_MOVABLE);
 }
-
-KTEST_SUITE(play_drain, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(thread_that_moves_drains_all_of_its_new_cpu));

@@ -111,7 +111,9 @@ static void expect_refill(
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 }
 
-static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
+KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(refill_stops_at_the_watermark_after_other_cpus)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 	struct zone *zone;
@@ -168,7 +170,7 @@ static void spill(void *arg)
 	EXPECT(r->t, pcp_free_slow(r->zone->mem, freed, 0, PAGE_WORD(1, PG_ALLOC, 0)));
 }
 
-static void a_page_that_breaks_before_a_spill_is_not_cached(struct ktest *t)
+KTEST(a_page_that_breaks_before_a_spill_is_not_cached)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, CACHED_BLOCKS));
 	struct refill r = {.t = t};
@@ -270,13 +272,8 @@ static void lay_out(struct ktest *t, enum zone_kind kind)
 	}
 }
 
-static void stacks_are_laid_out_without_gaps(struct ktest *t)
+KTEST(stacks_are_laid_out_without_gaps)
 {
 	lay_out(t, ZONE_NORMAL);
 	lay_out(t, ZONE_MOVABLE);
 }
-
-KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(refill_stops_at_the_watermark_after_other_cpus),
-    KTEST(a_page_that_breaks_before_a_spill_is_not_cached),
-    KTEST(stacks_are_laid_out_without_gaps));

@@ -84,7 +84,9 @@ static void give_all(struct zone *zone)
 		give_block(zone, pile_pop(&taken));
 }
 
-static void a_zone_with_plenty_gives_a_page(struct ktest *t)
+KTEST_SUITE(play_uncached, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(a_zone_with_plenty_gives_a_page)
 {
 	struct job job;
 
@@ -111,7 +113,7 @@ static void a_zone_with_plenty_gives_a_page(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-static void none_is_taken_below_it_after_other_cpus(struct ktest *t)
+KTEST(none_is_taken_below_it_after_other_cpus)
 {
 	struct job job;
 
@@ -126,7 +128,7 @@ static void none_is_taken_below_it_after_other_cpus(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-static void a_cache_that_is_on_is_not_passed_by(struct ktest *t)
+KTEST(a_cache_that_is_on_is_not_passed_by)
 {
 	struct job job;
 
@@ -160,7 +162,7 @@ static void free_it_first(struct zone *zone)
 }
 
 /* A change of a page before its free takes the lock is noticed and left to the slow path. */
-static void the_word_is_read_again_under_the_lock(struct ktest *t)
+KTEST(the_word_is_read_again_under_the_lock)
 {
 	struct job job;
 
@@ -197,7 +199,7 @@ static void end_isolation(struct zone *zone)
 }
 
 /* Lent pages that come just before the lock is taken do not stand in for those that are gone. */
-static void lent_pages_that_come_do_not_count(struct ktest *t)
+KTEST(lent_pages_that_come_do_not_count)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone = &mem->zones[ZONE_NORMAL];
@@ -217,8 +219,3 @@ static void lent_pages_that_come_do_not_count(struct ktest *t)
 	set_type(zone, area, MT_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
-
-KTEST_SUITE(play_uncached, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_zone_with_plenty_gives_a_page), KTEST(none_is_taken_below_it_after_other_cpus),
-    KTEST(a_cache_that_is_on_is_not_passed_by), KTEST(the_word_is_read_again_under_the_lock),
-    KTEST(lent_pages_that_come_do_not_count));

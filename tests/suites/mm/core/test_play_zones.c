@@ -125,8 +125,10 @@ static void set_nodes(unsigned nr)
 	}
 }
 
+KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* Zones are added one after the other, in any order, while each list is read. */
-static void zone_list_readers_miss_no_zone(struct ktest *t)
+KTEST(zone_list_readers_miss_no_zone)
 {
 	unsigned round, i, left, pick, id[MAX_ZONES];
 
@@ -162,7 +164,7 @@ static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr
 	EXPECT(t, !zonelist_next(memory_node(&mem, 0), gfp, &at));
 }
 
-static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
+KTEST(zones_are_numbered_from_the_own_node_on)
 {
 	static const u8 movable[2][4] = {{2, 1, 5, 4}, {5, 4, 2, 1}},
 	                kernel[2][2] = {{1, 4}, {4, 1}};
@@ -189,7 +191,7 @@ static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
 	world.node = 0;
 }
 
-static void first_blocking_pageblock_is_named(struct ktest *t)
+KTEST(first_blocking_pageblock_is_named)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *own = NEED(t, ktest_memory(t, 0, 4, 2));
@@ -216,6 +218,3 @@ static void first_blocking_pageblock_is_named(struct ktest *t)
 	EXPECT_EQ(t, range_zone(own, pfn_range(0, 4 * p), &zone, &fail), 0);
 	EXPECT(t, zone == &own->zones[ZONE_NORMAL]);
 }
-
-KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(zone_list_readers_miss_no_zone),
-    KTEST(zones_are_numbered_from_the_own_node_on), KTEST(first_blocking_pageblock_is_named));

@@ -96,8 +96,10 @@ static void expect_unchanged(struct ktest *t, int line)
 		expect_unchanged((t), __LINE__);                                                   \
 	} while (0)
 
+KTEST_SUITE(short, 0);
+
 /* The one page that is kept for each size is freed too; a page with an object in use stays. */
-static void trim_frees_every_slab_page_without_objects(struct ktest *t)
+KTEST(trim_frees_every_slab_page_without_objects)
 {
 	unsigned shift;
 
@@ -124,7 +126,7 @@ static void trim_frees_every_slab_page_without_objects(struct ktest *t)
 	}
 }
 
-static void creation_without_memory_fails(struct ktest *t)
+KTEST(creation_without_memory_fails)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -157,7 +159,7 @@ static void creation_without_memory_fails(struct ktest *t)
 }
 
 /* Here there is no memory for pages of page tables and slot tables. */
-static void failed_creation_leaves_nothing(struct ktest *t)
+KTEST(failed_creation_leaves_nothing)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -178,7 +180,7 @@ static void failed_creation_leaves_nothing(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void failed_change_leaves_a_space_alone(struct ktest *t)
+KTEST(failed_change_leaves_a_space_alone)
 {
 	struct vm_object *other = NULL;
 	struct hogged *hogged;
@@ -216,7 +218,3 @@ static void failed_change_leaves_a_space_alone(struct ktest *t)
 	expect_sound(t, s.mem);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(short, 0, KTEST(trim_frees_every_slab_page_without_objects),
-    KTEST(creation_without_memory_fails), KTEST(failed_creation_leaves_nothing),
-    KTEST(failed_change_leaves_a_space_alone));

@@ -53,8 +53,10 @@ static void limits_stored(void) NO_LOCK_ANALYSIS
 	seen.most = MAX(seen.most, pages * zone->mem->nr_cpus);
 }
 
+KTEST_SUITE(step_limits, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* Each amount of memory that is leaving comes after each other one. */
-static void limits_fit_into_the_zone_between_two_stores(struct ktest *t) NO_LOCK_ANALYSIS
+KTEST(limits_fit_into_the_zone_between_two_stores) NO_LOCK_ANALYSIS
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2));
 	struct zone *zone = movable_zone(mem);
@@ -82,7 +84,7 @@ static void limits_fit_into_the_zone_between_two_stores(struct ktest *t) NO_LOCK
 }
 
 /* Any other CPU could make top differ from slot for a moment, and the owner would pop garbage. */
-static void no_other_cpu_stores_to_a_stack(struct ktest *t)
+KTEST(no_other_cpu_stores_to_a_stack)
 {
 	struct zone *zone = movable_zone(NEED(t, ktest_memory(t, 0, 0, 2)));
 
@@ -91,6 +93,3 @@ static void no_other_cpu_stores_to_a_stack(struct ktest *t)
 	EXPECT_EQ(t, step_alloc_slots(zone), 0);
 	EXPECT_EQ(t, seen.stores, 0);
 }
-
-KTEST_SUITE(step_limits, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(limits_fit_into_the_zone_between_two_stores), KTEST(no_other_cpu_stores_to_a_stack));

@@ -50,8 +50,10 @@ static struct page *pinned(struct ktest *t, struct memory *mem, unsigned pins)
 	return page;
 }
 
+KTEST_SUITE(step_pin, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* The page's owner has another reference; interrupts stay as they were. */
-static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
+KTEST(a_pin_and_its_reference_are_dropped_in_one_piece)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct page *page;
@@ -73,7 +75,7 @@ static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
 }
 
 /* The owner has released the page, so the last pin frees the page. */
-static void the_last_pin_frees_the_page(struct ktest *t)
+KTEST(the_last_pin_frees_the_page)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	unsigned long free;
@@ -95,6 +97,3 @@ static void the_last_pin_frees_the_page(struct ktest *t)
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, memory_free_pages(mem), free);
 }
-
-KTEST_SUITE(step_pin, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_pin_and_its_reference_are_dropped_in_one_piece), KTEST(the_last_pin_frees_the_page));

@@ -24,7 +24,9 @@ static void read_one(void)
 	}
 }
 
-static void first_span_is_seen_with_its_start(struct ktest *t)
+KTEST_SUITE(step_span, 0);
+
+KTEST(first_span_is_seen_with_its_start)
 {
 	pfn_t start, end;
 
@@ -36,5 +38,3 @@ static void first_span_is_seen_with_its_start(struct ktest *t)
 	}
 	EXPECT_EQ(t, reads, 2);
 }
-
-KTEST_SUITE(step_span, 0, KTEST(first_span_is_seen_with_its_start));

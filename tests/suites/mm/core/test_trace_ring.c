@@ -15,7 +15,9 @@ static unsigned kinds(const struct memory *mem, pfn_t pfn, struct trace_hit *hit
 	return trace_find(mem, pfn, hit, HITS);
 }
 
-static void slow_paths_are_recorded_in_order(struct ktest *t)
+KTEST_SUITE(trace_ring, KTEST_QUICK);
+
+KTEST(slow_paths_are_recorded_in_order)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
@@ -37,7 +39,7 @@ static void slow_paths_are_recorded_in_order(struct ktest *t)
 }
 
 /* A block without a stack gets no time from the clock, but one after its zone's last record. */
-static void records_of_batches_and_single_blocks_are_in_order(struct ktest *t)
+KTEST_INSIDE(records_of_batches_and_single_blocks_are_in_order)
 {
 	static const enum trace_kind want[] = {
 	    TR_take, TR_direct, TR_refill, TR_give, TR_take, TR_direct};
@@ -66,7 +68,7 @@ static void records_of_batches_and_single_blocks_are_in_order(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void hot_paths_are_recorded_only_on_request(struct ktest *t)
+KTEST(hot_paths_are_recorded_only_on_request)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 64, 4));
 	struct trace_hit hit[HITS];
@@ -92,7 +94,7 @@ static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 }
 
 /* Each page is recorded, whether the bulk call took it from the cache or not. */
-static void pages_of_a_bulk_are_recorded(struct ktest *t)
+KTEST(pages_of_a_bulk_are_recorded)
 {
 	static struct page *pages[2 * PCP_BATCH];
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 4));
@@ -117,7 +119,7 @@ static void pages_of_a_bulk_are_recorded(struct ktest *t)
 	}
 }
 
-static void ranges_are_one_record(struct ktest *t)
+KTEST(ranges_are_one_record)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 8));
 	struct trace_hit hit[HITS];
@@ -136,7 +138,7 @@ static void ranges_are_one_record(struct ktest *t)
 	EXPECT_EQ(t, kinds(mem, start - 1, hit), 0);
 }
 
-static void an_undone_offline_leaves_both_records(struct ktest *t)
+KTEST(an_undone_offline_leaves_both_records)
 {
 	const u32 cancel = 1;
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel};
@@ -152,7 +154,7 @@ static void an_undone_offline_leaves_both_records(struct ktest *t)
 	EXPECT_EQ(t, hit[1].rec.blocks, 2);
 }
 
-static void a_page_is_followed_from_owner_to_owner(struct ktest *t)
+KTEST(a_page_is_followed_from_owner_to_owner)
 {
 	static const enum trace_kind want[] = {TR_take, TR_movable, TR_lru_take, TR_moved};
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -183,7 +185,7 @@ static void a_page_is_followed_from_owner_to_owner(struct ktest *t)
 	mov_end(t);
 }
 
-static void oldest_records_are_overwritten(struct ktest *t)
+KTEST(oldest_records_are_overwritten)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
@@ -207,7 +209,7 @@ static void note_put(void *arg)
 	trace_page(arg, TR_put, 5, 0);
 }
 
-static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
+KTEST(records_of_several_cpus_are_in_order_of_time)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	unsigned nr = MIN(ktest_cpus(), (unsigned)HITS), i;
@@ -222,7 +224,7 @@ static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
 }
 
 /* The clock may stand still between two records. */
-static void records_of_one_moment_stay_in_their_order(struct ktest *t)
+KTEST(records_of_one_moment_stay_in_their_order)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
@@ -247,7 +249,7 @@ static void records_of_one_moment_stay_in_their_order(struct ktest *t)
 }
 
 /* A block begins at its head and ends before the next head. */
-static void a_record_concerns_its_block_and_no_other(struct ktest *t)
+KTEST(a_record_concerns_its_block_and_no_other)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct trace_hit hit[HITS];
@@ -265,7 +267,7 @@ static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 	EXPECT_EQ(t, kinds(mem, PFN_NONE, hit), 2);
 }
 
-static void blocks_side_by_side_are_one_record(struct ktest *t)
+KTEST(blocks_side_by_side_are_one_record)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct trace_hit hit[HITS];
@@ -283,11 +285,3 @@ static void blocks_side_by_side_are_one_record(struct ktest *t)
 		    i < 4 ? 1 : i);
 	}
 }
-
-KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
-    KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
-    KTEST_INSIDE(records_of_batches_and_single_blocks_are_in_order),
-    KTEST(hot_paths_are_recorded_only_on_request), KTEST(pages_of_a_bulk_are_recorded),
-    KTEST(ranges_are_one_record), KTEST(blocks_side_by_side_are_one_record),
-    KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
-    KTEST(records_of_several_cpus_are_in_order_of_time), KTEST(oldest_records_are_overwritten));

@@ -5,7 +5,9 @@
  */
 #include "tests/lib/mm_test.h"
 
-static void watermarks_are_ordered_and_bounded(struct ktest *t)
+KTEST_SUITE(zone, KTEST_QUICK);
+
+KTEST(watermarks_are_ordered_and_bounded)
 {
 	static const unsigned long sizes[] = {0, 1, 7, 8, 63, 64, 127, 128, 129, 2047, 2048, 4096,
 	    65536, 1UL << 19, 1UL << 22, 1UL << 32};
@@ -29,7 +31,7 @@ static void watermarks_are_ordered_and_bounded(struct ktest *t)
 }
 
 /* Columns: managed pages, min, low, high, reserve; values at both sides of each bound. */
-static void watermarks_are_exact(struct ktest *t)
+KTEST(watermarks_are_exact)
 {
 	static const unsigned long want[][5] = {{0, 0, 0, 0, 0}, {7, 0, 0, 0, 0}, {8, 1, 1, 1, 0},
 	    {31, 3, 3, 4, 0}, {32, 4, 5, 6, 1}, {71, 8, 10, 12, 2}, {72, 9, 11, 13, 2},
@@ -53,7 +55,7 @@ static void watermarks_are_exact(struct ktest *t)
  * Pages that each kind of request may still have, if 1000 are free. 50 of these are lent, which is
  * no help as long as enough others are free.
  */
-static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
+KTEST_INSIDE(pages_above_the_watermark_are_counted_exactly)
 {
 	static const struct {
 		gfp_t gfp;
@@ -108,7 +110,7 @@ static struct memory *uncached_memory(
 	return mem;
 }
 
-static void ordinary_requests_stop_at_min(struct ktest *t)
+KTEST(ordinary_requests_stop_at_min)
 {
 	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
@@ -122,7 +124,7 @@ static void ordinary_requests_stop_at_min(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 }
 
-static void atomic_requests_may_use_half_of_min(struct ktest *t)
+KTEST(atomic_requests_may_use_half_of_min)
 {
 	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
@@ -139,7 +141,7 @@ static void atomic_requests_may_use_half_of_min(struct ktest *t)
 }
 
 /* Isolated pages cannot be allocated, so they must not let a request through. */
-static void isolated_pages_do_not_count(struct ktest *t)
+KTEST(isolated_pages_do_not_count)
 {
 	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
@@ -168,7 +170,7 @@ static struct zone *use_up_to_min(struct ktest *t, struct pile *pile)
 }
 
 /* A refill for an ATOMIC request must not cache pages below min for other requests. */
-static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
+KTEST(atomic_refills_keep_the_reserve_out_of_the_caches)
 {
 	struct pile pile = {NULL, 0};
 	struct zone *zone = NEED(t, use_up_to_min(t, &pile));
@@ -181,7 +183,7 @@ static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 }
 
 /* A thread that may use the reserve takes a page: nothing below the watermarks is cached. */
-static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
+KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches)
 {
 	struct pile pile = {NULL, 0};
 	struct zone *zone = NEED(t, use_up_to_min(t, &pile));
@@ -195,7 +197,7 @@ static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct 
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-static void large_request_leaves_min_free(struct ktest *t)
+KTEST(large_request_leaves_min_free)
 {
 	struct memory *mem = NEED(t, uncached_memory(t, 0, CACHED_BLOCKS, 0));
 	struct pile pile = {NULL, 0};
@@ -209,7 +211,7 @@ static void large_request_leaves_min_free(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
+KTEST(reserve_keeps_a_lower_zone_from_higher_requests)
 {
 	struct memory *mem = NEED(t, uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0));
 	struct pile pile = {NULL, 0};
@@ -230,7 +232,7 @@ static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
  * Atomic requests may use half of min in a lower zone, too, but not its reserve for requests that
  * can use no other zone.
  */
-static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
+KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone)
 {
 	struct memory *mem = NEED(t, uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0));
 	struct pile pile = {NULL, 0};
@@ -247,7 +249,7 @@ static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-static void dma32_requests_use_only_dma32(struct ktest *t)
+KTEST(dma32_requests_use_only_dma32)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 2, 2, 2));
 	struct pile pile = {NULL, 0};
@@ -281,7 +283,7 @@ static unsigned zone_sequence(struct ktest *t, gfp_t gfp, u8 kinds[2 * NR_ZONE_K
 	return nr;
 }
 
-static void movable_requests_prefer_movable_then_normal_then_dma32(struct ktest *t)
+KTEST(movable_requests_prefer_movable_then_normal_then_dma32)
 {
 	u8 kinds[2 * NR_ZONE_KINDS];
 
@@ -291,7 +293,7 @@ static void movable_requests_prefer_movable_then_normal_then_dma32(struct ktest 
 	EXPECT_EQ(t, kinds[2], ZONE_DMA32);
 }
 
-static void unmovable_requests_prefer_normal_then_dma32(struct ktest *t)
+KTEST(unmovable_requests_prefer_normal_then_dma32)
 {
 	u8 kinds[2 * NR_ZONE_KINDS];
 
@@ -343,7 +345,7 @@ static bool has_zone(unsigned node, unsigned kind)
 	return false;
 }
 
-static void zonelists_are_sorted_by_distance_then_kind(struct ktest *t)
+KTEST(zonelists_are_sorted_by_distance_then_kind, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, four_node_memory(t));
 	unsigned node, kind, i, k, at;
@@ -365,7 +367,7 @@ static void zonelists_are_sorted_by_distance_then_kind(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void equal_distances_rotate_from_the_node_on(struct ktest *t)
+KTEST(equal_distances_rotate_from_the_node_on)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, 1}, {1, ZONE_NORMAL, 1}, {2, ZONE_NORMAL, 1}};
@@ -413,7 +415,7 @@ static void exhaust(struct ktest *t, struct walk *w)
 	EXPECT_EQ(t, pile_free(w->mem, &w->pile), 0);
 }
 
-static void nodes_are_exhausted_in_the_order_of_the_zonelist(struct ktest *t)
+KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist, KTEST_SLOW)
 {
 	struct walk w = {.mem = four_node_memory(t), .gfp = GFP_NOWAIT | GFP_MOVABLE};
 	unsigned i;
@@ -426,7 +428,7 @@ static void nodes_are_exhausted_in_the_order_of_the_zonelist(struct ktest *t)
 	drop_memory(t, w.mem);
 }
 
-static void thisnode_requests_stay_on_the_node(struct ktest *t)
+KTEST(thisnode_requests_stay_on_the_node, KTEST_SLOW)
 {
 	struct walk w = {
 	    .mem = four_node_memory(t), .gfp = GFP_NOWAIT | GFP_MOVABLE | GFP_THISNODE};
@@ -442,7 +444,7 @@ static void thisnode_requests_stay_on_the_node(struct ktest *t)
 	drop_memory(t, w.mem);
 }
 
-static void ranges_across_zones_are_recognised(struct ktest *t)
+KTEST(ranges_across_zones_are_recognised)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
@@ -477,24 +479,8 @@ static void set_marks_of_normal(void *arg)
 	EXPECT_EQ((struct ktest *)arg, zone_locks_of(zone, set_marks, zone), 1);
 }
 
-static void watermarks_are_set_under_the_lock(struct ktest *t)
+KTEST(watermarks_are_set_under_the_lock)
 {
 	REQUIRE(t, ktest_memory(t, 0, 2, 2));
 	ktest_on_cpu(0, set_marks_of_normal, t);
 }
-
-KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
-    KTEST(watermarks_are_exact), KTEST(watermarks_are_set_under_the_lock),
-    KTEST_INSIDE(pages_above_the_watermark_are_counted_exactly),
-    KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_may_use_half_of_min),
-    KTEST(isolated_pages_do_not_count), KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
-    KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches),
-    KTEST(large_request_leaves_min_free), KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
-    KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
-    KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
-    KTEST(unmovable_requests_prefer_normal_then_dma32),
-    KTEST(zonelists_are_sorted_by_distance_then_kind, KTEST_SLOW),
-    KTEST(equal_distances_rotate_from_the_node_on),
-    KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist, KTEST_SLOW),
-    KTEST(thisnode_requests_stay_on_the_node, KTEST_SLOW),
-    KTEST(ranges_across_zones_are_recognised));

@@ -109,7 +109,9 @@ static void pages_come_and_go(void *arg)
 	EXPECT_EQ(t, zone_locks_of(job->zone, free_one, job), 1);
 }
 
-static void a_cached_page_takes_no_lock(struct ktest *t)
+KTEST_SUITE(zone_locks, KTEST_QUICK | KTEST_MOSTLY_COST);
+
+KTEST(a_cached_page_takes_no_lock)
 {
 	struct job job;
 
@@ -130,7 +132,7 @@ static void expect_none(void *arg)
 }
 
 /* Taking the lock would only make other CPUs wait, just when memory is short. */
-static void a_watermark_refuses_without_the_lock(struct ktest *t)
+KTEST(a_watermark_refuses_without_the_lock)
 {
 	struct job job;
 
@@ -184,7 +186,7 @@ static void many_pages_uncached(void *arg)
 	EXPECT_EQ(job->t, zone_locks_of(job->zone, free_many, job), BULK);
 }
 
-static void a_bulk_takes_one_lock_a_batch(struct ktest *t)
+KTEST(a_bulk_takes_one_lock_a_batch)
 {
 	struct job job;
 
@@ -212,7 +214,7 @@ static void give_back_nothing(void *arg)
 	}
 }
 
-static void empty_stacks_take_no_lock(struct ktest *t)
+KTEST(empty_stacks_take_no_lock)
 {
 	struct job job;
 
@@ -267,7 +269,7 @@ static void give_back_two(void *arg)
 	EXPECT_EQ(t, zone_locks_of(job->zone, drain_all_zones, job), 1);
 }
 
-static void each_stack_is_freed_in_one_lock_hold(struct ktest *t)
+KTEST(each_stack_is_freed_in_one_lock_hold)
 {
 	struct job job;
 
@@ -278,7 +280,3 @@ static void each_stack_is_freed_in_one_lock_hold(struct ktest *t)
 	ktest_on_cpu(0, give_back_two, &job);
 	restore_plan(job.zone);
 }
-
-KTEST_SUITE(zone_locks, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(a_cached_page_takes_no_lock),
-    KTEST(a_watermark_refuses_without_the_lock), KTEST(a_bulk_takes_one_lock_a_batch),
-    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_freed_in_one_lock_hold));

@@ -6,8 +6,10 @@
 #include "mm/core/zone.h"
 #include "tests/lib/mm_test.h"
 
+KTEST_SUITE(zone_reserve, KTEST_QUICK);
+
 /* Only kinds of zone that have memory, and that the request may use, hold back a reserve. */
-static void a_reserve_is_kept_for_kinds_that_have_memory(struct ktest *t)
+KTEST(a_reserve_is_kept_for_kinds_that_have_memory)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_DMA32, 2}, {1, ZONE_NORMAL, 2}};
 	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
@@ -28,5 +30,3 @@ static void a_reserve_is_kept_for_kinds_that_have_memory(struct ktest *t)
 	normal->managed = managed;
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(zone_reserve, KTEST_QUICK, KTEST(a_reserve_is_kept_for_kinds_that_have_memory));

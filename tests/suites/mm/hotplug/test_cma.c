@@ -79,7 +79,9 @@ static void thin_out(struct memory *mem, struct pile *pile)
 	drain_all_pages(mem, NULL);
 }
 
-static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
+KTEST_SUITE(cma, KTEST_QUICK);
+
+KTEST(only_movable_allocations_borrow_from_an_area, KTEST_SLOW)
 {
 	static const gfp_t gfps[] = {GFP_KERNEL, GFP_RECLAIMABLE, GFP_KERNEL | GFP_ATOMIC};
 	struct memory *mem = NEED(t, with_area(t));
@@ -113,7 +115,7 @@ static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void borrowed_pages_are_migrated_out(struct ktest *t)
+KTEST(borrowed_pages_are_migrated_out, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
@@ -140,7 +142,7 @@ static void borrowed_pages_are_migrated_out(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void allocations_are_aligned_and_disjoint(struct ktest *t)
+KTEST(allocations_are_aligned_and_disjoint)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page[6] = {NULL};
@@ -163,7 +165,7 @@ static void allocations_are_aligned_and_disjoint(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void bad_arguments_are_refused(struct ktest *t)
+KTEST(bad_arguments_are_refused, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL, *none = NULL;
@@ -203,7 +205,7 @@ static void bad_arguments_are_refused(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void zone_movable_has_no_areas(struct ktest *t)
+KTEST(zone_movable_has_no_areas)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, ZONE_SIZE));
 
@@ -211,7 +213,7 @@ static void zone_movable_has_no_areas(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_MOVABLE);
 }
 
-static void pinned_pages_are_skipped(struct ktest *t)
+KTEST(pinned_pages_are_skipped, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL, *pinned = NULL;
@@ -244,7 +246,7 @@ static void pinned_pages_are_skipped(struct ktest *t)
 }
 
 /* Pageblocks in use may become an area; when the area is destroyed, they are movable again. */
-static void area_is_created_and_destroyed(struct ktest *t)
+KTEST(area_is_created_and_destroyed)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
 	unsigned i;
@@ -263,7 +265,7 @@ static void area_is_created_and_destroyed(struct ktest *t)
 }
 
 /* Place the area high, but below unmovable pages; it takes at most half of the free memory. */
-static void area_is_placed_by_the_allocator(struct ktest *t)
+KTEST(area_is_placed_by_the_allocator)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 1));
 	struct zone *zone;
@@ -290,7 +292,7 @@ static void area_is_placed_by_the_allocator(struct ktest *t)
 }
 
 /* Only memory that the kernel can use counts; zone MOVABLE does not. */
-static void area_may_take_half_of_the_free_memory(struct ktest *t)
+KTEST(area_may_take_half_of_the_free_memory, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 1));
 
@@ -301,7 +303,7 @@ static void area_may_take_half_of_the_free_memory(struct ktest *t)
 }
 
 /* No pageblock can become an area, because each pageblock has pinned pages. */
-static void places_tried_for_an_area_are_bounded(struct ktest *t)
+KTEST_COST(places_tried_for_an_area_are_bounded, KTEST_SLOW)
 {
 	const unsigned blocks = 24, tries = 16;
 	struct memory *mem = ktest_memory(t, 0, blocks, 0);
@@ -331,7 +333,7 @@ static void places_tried_for_an_area_are_bounded(struct ktest *t)
 }
 
 /* Used, lent and free pages add up to the area. */
-static void use_of_an_area_is_counted(struct ktest *t)
+KTEST(use_of_an_area_is_counted, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
@@ -358,7 +360,7 @@ static void use_of_an_area_is_counted(struct ktest *t)
 }
 
 /* While another operation has isolated a pageblock of the area, the next one is used. */
-static void isolated_pageblock_is_skipped(struct ktest *t)
+KTEST(isolated_pageblock_is_skipped)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL, *none = NULL;
@@ -383,7 +385,7 @@ static void isolated_pageblock_is_skipped(struct ktest *t)
 }
 
 /* One page between two used ones is free; the rest of the area is used. */
-static void gap_of_one_page_is_found(struct ktest *t)
+KTEST(gap_of_one_page_is_found)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	const unsigned long rest = BLOCK(AREA) - 3;
@@ -409,7 +411,7 @@ static void gap_of_one_page_is_found(struct ktest *t)
 }
 
 /* The run may lie in a gap that an alignment left, or behind a pageblock that cannot be used. */
-static void first_run_that_fits_is_taken(struct ktest *t)
+KTEST_INSIDE(first_run_that_fits_is_taken)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page[4] = {NULL};
@@ -446,7 +448,7 @@ static void use_area(void *arg)
 		u->errors += cma_free(&cma, u->page[i], 2) != 0;
 }
 
-static void concurrent_users_all_succeed(struct ktest *t)
+KTEST(concurrent_users_all_succeed, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct user users[4] = {{.errors = 0}};
@@ -465,14 +467,3 @@ static void concurrent_users_all_succeed(struct ktest *t)
 	}
 	drop_area(t, mem);
 }
-
-KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_from_an_area, KTEST_SLOW),
-    KTEST(borrowed_pages_are_migrated_out, KTEST_SLOW), KTEST(allocations_are_aligned_and_disjoint),
-    KTEST(bad_arguments_are_refused, KTEST_SLOW), KTEST(zone_movable_has_no_areas),
-    KTEST(pinned_pages_are_skipped, KTEST_SLOW), KTEST(area_is_created_and_destroyed),
-    KTEST(area_is_placed_by_the_allocator),
-    KTEST(area_may_take_half_of_the_free_memory, KTEST_SLOW),
-    KTEST_COST(places_tried_for_an_area_are_bounded, KTEST_SLOW),
-    KTEST(use_of_an_area_is_counted, KTEST_SLOW), KTEST(isolated_pageblock_is_skipped),
-    KTEST(gap_of_one_page_is_found), KTEST_INSIDE(first_run_that_fits_is_taken),
-    KTEST(concurrent_users_all_succeed, KTEST_SLOW));

@@ -68,7 +68,9 @@ static void expect_use(
 	EXPECT_EQ(t, use.gone, gone);
 }
 
-static void area_with_an_offline_part_still_serves(struct ktest *t)
+KTEST_SUITE(cma_hotplug, KTEST_QUICK);
+
+KTEST(area_with_an_offline_part_still_serves)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
@@ -91,7 +93,7 @@ static void area_with_an_offline_part_still_serves(struct ktest *t)
 	expect_sound(t, mem);
 }
 
-static void pageblock_back_in_another_zone_leaves_the_area(struct ktest *t)
+KTEST(pageblock_back_in_another_zone_leaves_the_area, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	unsigned i;
@@ -107,7 +109,7 @@ static void pageblock_back_in_another_zone_leaves_the_area(struct ktest *t)
 		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST + i))), MT_MOVABLE);
 }
 
-static void area_with_an_offline_part_can_be_destroyed(struct ktest *t)
+KTEST(area_with_an_offline_part_can_be_destroyed)
 {
 	struct memory *mem = NEED(t, with_area(t));
 
@@ -123,7 +125,7 @@ static void area_with_an_offline_part_can_be_destroyed(struct ktest *t)
 }
 
 /* A pageblock with pages of a CMA user cannot go offline. */
-static void pages_of_a_cma_user_stay_online(struct ktest *t)
+KTEST(pages_of_a_cma_user_stay_online, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
@@ -138,8 +140,3 @@ static void pages_of_a_cma_user_stay_online(struct ktest *t)
 	EXPECT_EQ(t, cma_destroy(&cma), 0);
 	expect_sound(t, mem);
 }
-
-KTEST_SUITE(cma_hotplug, KTEST_QUICK, KTEST(area_with_an_offline_part_still_serves),
-    KTEST(pageblock_back_in_another_zone_leaves_the_area, KTEST_SLOW),
-    KTEST(area_with_an_offline_part_can_be_destroyed),
-    KTEST(pages_of_a_cma_user_stay_online, KTEST_SLOW));

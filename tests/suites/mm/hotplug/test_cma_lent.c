@@ -86,7 +86,9 @@ static void take_until_lent(struct ktest *t)
 	EXPECT(t, unlent() >= mark());
 }
 
-static void movable_requests_leave_the_kernel_its_watermark(struct ktest *t)
+KTEST_SUITE(cma_lent, KTEST_QUICK);
+
+KTEST(movable_requests_leave_the_kernel_its_watermark, KTEST_SLOW)
 {
 	if (!begin(t, false))
 		return;
@@ -96,7 +98,7 @@ static void movable_requests_leave_the_kernel_its_watermark(struct ktest *t)
 }
 
 /* A refill takes a batch, of which no page comes from below the watermark. */
-static void refills_leave_the_kernel_its_watermark(struct ktest *t)
+KTEST(refills_leave_the_kernel_its_watermark, KTEST_SLOW)
 {
 	if (!begin(t, true))
 		return;
@@ -104,7 +106,7 @@ static void refills_leave_the_kernel_its_watermark(struct ktest *t)
 	end(t);
 }
 
-static void larger_blocks_leave_the_kernel_its_watermark(struct ktest *t)
+KTEST(larger_blocks_leave_the_kernel_its_watermark)
 {
 	static const unsigned orders[] = {3, MAX_ORDER > 3 ? 5 : 2, MAX_ORDER};
 	unsigned i;
@@ -140,7 +142,7 @@ static void scatter_lent(struct ktest *t)
  * As many lent pages are free as a larger block has, but apart.  Pages of the watermark lie side by
  * side, but the request gets none; nor does it wait for ever.
  */
-static void larger_block_of_scattered_lent_pages_is_refused(struct ktest *t)
+KTEST(larger_block_of_scattered_lent_pages_is_refused, KTEST_SLOW)
 {
 	if (!begin(t, false))
 		return;
@@ -155,7 +157,7 @@ static void larger_block_of_scattered_lent_pages_is_refused(struct ktest *t)
 }
 
 /* A request that may use a reserve does so when no lent page is left. */
-static void lent_pages_go_before_the_reserves(struct ktest *t)
+KTEST(lent_pages_go_before_the_reserves, KTEST_SLOW)
 {
 	if (!begin(t, false))
 		return;
@@ -174,7 +176,7 @@ static void lent_pages_go_before_the_reserves(struct ktest *t)
 }
 
 /* A block is lent or it is not: what a movable request may have is the larger of both. */
-static void movable_request_may_have_the_largest_lent_block(struct ktest *t)
+KTEST_INSIDE(movable_request_may_have_the_largest_lent_block)
 {
 	static const struct {
 		unsigned long free, lent;
@@ -221,11 +223,3 @@ static void movable_request_may_have_the_largest_lent_block(struct ktest *t)
 	z.have[MT_CMA] = 1u << 3;
 	EXPECT_EQ(t, zone_lacks(&z, request_bit(GFP_MOVABLE, 3), true), 0);
 }
-
-KTEST_SUITE(cma_lent, KTEST_QUICK,
-    KTEST(movable_requests_leave_the_kernel_its_watermark, KTEST_SLOW),
-    KTEST(refills_leave_the_kernel_its_watermark, KTEST_SLOW),
-    KTEST(larger_blocks_leave_the_kernel_its_watermark),
-    KTEST(larger_block_of_scattered_lent_pages_is_refused, KTEST_SLOW),
-    KTEST(lent_pages_go_before_the_reserves, KTEST_SLOW),
-    KTEST_INSIDE(movable_request_may_have_the_largest_lent_block));

@@ -49,7 +49,9 @@ static u64 take_run_beside(struct ktest *t, struct memory *mem, pfn_t pinned, pf
 	return mm_event_sum(mem, EV_CONTIG_FAIL) - failed;
 }
 
-static void run_beside_a_blocker_is_found(struct ktest *t)
+KTEST_SUITE(cma_runs, KTEST_QUICK);
+
+KTEST(run_beside_a_blocker_is_found)
 {
 	struct memory *mem = NEED(t, with_area(t));
 
@@ -58,7 +60,7 @@ static void run_beside_a_blocker_is_found(struct ktest *t)
 	drop_area(t);
 }
 
-static void each_blocker_is_met_once(struct ktest *t)
+KTEST_COST(each_blocker_is_met_once)
 {
 	struct memory *mem = NEED(t, with_area(t));
 
@@ -67,7 +69,7 @@ static void each_blocker_is_met_once(struct ktest *t)
 }
 
 /* The end of the pages to be freed lies before the area, since the sum wraps. */
-static void sum_that_wraps_is_refused(struct ktest *t)
+KTEST(sum_that_wraps_is_refused)
 {
 	const pfn_t ends[] = {0, 1, FIRST, FIRST + 1};
 	struct page *page = NULL;
@@ -86,7 +88,8 @@ static void sum_that_wraps_is_refused(struct ktest *t)
 }
 
 /* Wherever the referenced page lies, only it stays its user's. */
-static void referenced_page_alone_stays_its_users(struct ktest *t)
+KTEST(referenced_page_alone_stays_its_users,
+    .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu ")
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL;
@@ -109,7 +112,7 @@ static void referenced_page_alone_stays_its_users(struct ktest *t)
 }
 
 /* Whatever else would be wrong. */
-static void caller_that_may_not_sleep_is_refused(struct ktest *t)
+KTEST(caller_that_may_not_sleep_is_refused)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	struct page *page = NULL, *none = NULL;
@@ -132,7 +135,7 @@ static void caller_that_may_not_sleep_is_refused(struct ktest *t)
 }
 
 /* Caches that could not be turned off are not turned on; each call counts as an event. */
-static void refused_disable_is_counted_and_changes_nothing(struct ktest *t)
+KTEST(refused_disable_is_counted_and_changes_nothing)
 {
 	struct memory *mem = NEED(t, with_area(t));
 	u64 failed = mm_event_sum(mem, EV_CONTIG_FAIL), done = mm_event_sum(mem, EV_CONTIG_OK);
@@ -152,10 +155,3 @@ static void refused_disable_is_counted_and_changes_nothing(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	drop_area(t);
 }
-
-KTEST_SUITE(cma_runs, KTEST_QUICK, KTEST(run_beside_a_blocker_is_found),
-    KTEST_COST(each_blocker_is_met_once), KTEST(sum_that_wraps_is_refused),
-    KTEST(referenced_page_alone_stays_its_users,
-        .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu "),
-    KTEST(caller_that_may_not_sleep_is_refused),
-    KTEST(refused_disable_is_counted_and_changes_nothing));

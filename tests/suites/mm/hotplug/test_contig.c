@@ -67,8 +67,10 @@ static unsigned moved_outside(struct page *const *before, pfn_t start, pfn_t end
 	return moved;
 }
 
+KTEST_SUITE(contig, KTEST_QUICK);
+
 /* The range begins inside one pageblock and ends inside the next; the pages beside it stay. */
-static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
+KTEST(range_in_use_is_allocated_and_neighbours_stay)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	size_t bytes = BLOCK(ZONE_SIZE) * sizeof(struct page *);
@@ -104,7 +106,7 @@ static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 	mov_end(t);
 }
 
-static void rest_of_a_cut_free_block_stays_free(struct ktest *t)
+KTEST(rest_of_a_cut_free_block_stays_free, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, ZONE_SIZE));
 	struct zone *zone;
@@ -133,7 +135,7 @@ static void rest_of_a_cut_free_block_stays_free(struct ktest *t)
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1) + 6, BLOCK(1) - 6), 0);
 }
 
-static void bad_arguments_are_refused(struct ktest *t)
+KTEST(bad_arguments_are_refused, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	irqflags_t flags;
@@ -160,7 +162,7 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_COUNTED(t, mem, EV_CONTIG_OK, 0);
 }
 
-static void unmovable_page_is_named(struct ktest *t)
+KTEST(unmovable_page_is_named, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 0));
 	struct zone *zone;
@@ -196,7 +198,7 @@ static void unmovable_page_is_named(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void a_pinned_page_is_named(struct ktest *t)
+KTEST(a_pinned_page_is_named)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	pfn_t pfn;
@@ -214,7 +216,7 @@ static void a_pinned_page_is_named(struct ktest *t)
 }
 
 /* The allocation fails if the page is still not movable after all threads have had a turn. */
-static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
+KTEST(page_that_never_becomes_movable_fails_the_allocation, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, ZONE_SIZE));
 	struct page *page;
@@ -230,7 +232,7 @@ static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void allocation_without_migration_targets_fails(struct ktest *t)
+KTEST(allocation_without_migration_targets_fails, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
@@ -250,7 +252,7 @@ static void break_it(struct page *dst, struct page *src)
 }
 
 /* The broken page lies in the last pageblock of the range or in the one before. */
-static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest *t)
+KTEST(page_that_breaks_meanwhile_is_named_and_the_range_freed, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct mm_fail fail = {0};
@@ -288,7 +290,7 @@ static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest
 	mov_end(t);
 }
 
-static void whole_pageblocks_take_the_type(struct ktest *t)
+KTEST(whole_pageblocks_take_the_type)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 0));
 
@@ -305,7 +307,7 @@ static void whole_pageblocks_take_the_type(struct ktest *t)
 	expect_sound(t, mem);
 }
 
-static void mapped_pages_are_migrated_out(struct ktest *t)
+KTEST(mapped_pages_are_migrated_out)
 {
 	struct vm_scene s;
 	pfn_t pfn;
@@ -327,7 +329,7 @@ static void mapped_pages_are_migrated_out(struct ktest *t)
 }
 
 /* Pfns far outside, whose computed descriptors are those of pages in use, are refused. */
-static void pages_outside_of_the_memory_are_not_freed(struct ktest *t)
+KTEST(pages_outside_of_the_memory_are_not_freed, .reports = "bad free: no such range")
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	const pfn_t pfn = BLOCK(2), around = (~0UL / sizeof(struct page)) + 1;
@@ -342,13 +344,3 @@ static void pages_outside_of_the_memory_are_not_freed(struct ktest *t)
 	EXPECT_EQ(t, free_contig_range(mem, mem->end_pfn, 0), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 3);
 }
-
-KTEST_SUITE(contig, KTEST_QUICK, KTEST(range_in_use_is_allocated_and_neighbours_stay),
-    KTEST(rest_of_a_cut_free_block_stays_free, KTEST_SLOW),
-    KTEST(bad_arguments_are_refused, KTEST_SLOW), KTEST(unmovable_page_is_named, KTEST_SLOW),
-    KTEST(a_pinned_page_is_named),
-    KTEST(page_that_never_becomes_movable_fails_the_allocation, KTEST_SLOW),
-    KTEST(allocation_without_migration_targets_fails, KTEST_SLOW),
-    KTEST(page_that_breaks_meanwhile_is_named_and_the_range_freed, KTEST_SLOW),
-    KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_are_migrated_out),
-    KTEST(pages_outside_of_the_memory_are_not_freed, .reports = "bad free: no such range"));

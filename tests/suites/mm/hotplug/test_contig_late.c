@@ -16,8 +16,10 @@ static void go_ahead(struct page *dst, struct page *src)
 	mov.on_move = NULL;
 }
 
+KTEST_SUITE(contig_late, KTEST_QUICK);
+
 /* The evacuation waits for a page in transit to the buddy allocator, which comes too late. */
-static void range_that_is_not_empty_in_time_is_busy(struct ktest *t)
+KTEST(range_that_is_not_empty_in_time_is_busy)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct mm_fail fail = {0};
@@ -47,5 +49,3 @@ static void range_that_is_not_empty_in_time_is_busy(struct ktest *t)
 	}
 	mov_end(t);
 }
-
-KTEST_SUITE(contig_late, KTEST_QUICK, KTEST(range_that_is_not_empty_in_time_is_busy));

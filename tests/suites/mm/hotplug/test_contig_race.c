@@ -79,8 +79,10 @@ static void area_comes_first(
 	*made = mem;
 }
 
+KTEST_SUITE(contig_race, KTEST_QUICK);
+
 /* Two areas are created at once in one place: the second finds that the first is there. */
-static void area_is_not_created_over_another(struct ktest *t)
+KTEST(area_is_not_created_over_another)
 {
 	struct memory *mem;
 	struct cma first;
@@ -97,7 +99,7 @@ static void area_is_not_created_over_another(struct ktest *t)
 }
 
 /* Only the area's user allocates a range of an area. */
-static void range_that_becomes_an_area_is_not_taken_from_it(struct ktest *t)
+KTEST(range_that_becomes_an_area_is_not_taken_from_it)
 {
 	struct memory *mem;
 	struct cma first;
@@ -117,7 +119,7 @@ static void range_that_becomes_an_area_is_not_taken_from_it(struct ktest *t)
 }
 
 /* The range is removed, and comes back as memory of another node. */
-static void range_that_moves_to_another_node_is_refused(struct ktest *t)
+KTEST(range_that_moves_to_another_node_is_refused)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_MOVABLE, SIZE}};
@@ -155,7 +157,7 @@ static void alloc_in_area(void *arg)
 }
 
 /* A pageblock of the area goes offline after a run in it was found: the run counts as busy. */
-static void run_that_goes_offline_is_busy(struct ktest *t)
+KTEST(run_that_goes_offline_is_busy)
 {
 	struct memory *mem;
 	unsigned i;
@@ -179,7 +181,3 @@ static void run_that_goes_offline_is_busy(struct ktest *t)
 	EXPECT_EQ(t, cma_destroy(&area), 0);
 	expect_sound(t, mem);
 }
-
-KTEST_SUITE(contig_race, KTEST_QUICK, KTEST(area_is_not_created_over_another),
-    KTEST(range_that_becomes_an_area_is_not_taken_from_it),
-    KTEST(range_that_moves_to_another_node_is_refused), KTEST(run_that_goes_offline_is_busy));

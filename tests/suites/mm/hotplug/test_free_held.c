@@ -38,7 +38,9 @@ static void look(void *arg)
 	s->seems_empty = !pcp_zone_nonempty(s->mem, arch_cpu_id(), test_zone(s->mem, ZONE_MOVABLE));
 }
 
-static void free_stops_once_before_its_push(struct ktest *t)
+KTEST_SUITE(free_held, KTEST_QUICK);
+
+KTEST(free_stops_once_before_its_push)
 {
 	struct memory *mem = NEED(t, prepare(t));
 	struct stop s = {.mem = mem};
@@ -51,7 +53,7 @@ static void free_stops_once_before_its_push(struct ktest *t)
 	empty_all(mem);
 }
 
-static void free_without_a_cache_does_not_stop(struct ktest *t)
+KTEST(free_without_a_cache_does_not_stop)
 {
 	struct memory *mem = NEED(t, prepare(t));
 	struct stop s = {.mem = mem};
@@ -63,7 +65,8 @@ static void free_without_a_cache_does_not_stop(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_MOVABLE)), 0);
 }
 
-static void bad_free_is_refused(struct ktest *t)
+KTEST(bad_free_is_refused,
+    .reports = "bad free: pfn|bad free: block|double free|?history of pfn|? us  cpu ")
 {
 	struct memory *mem = NEED(t, prepare(t));
 	struct stop s = {.mem = mem};
@@ -76,8 +79,3 @@ static void bad_free_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), bad + 1);
 	EXPECT_EQ(t, s.calls, 0);
 }
-
-KTEST_SUITE(free_held, KTEST_QUICK, KTEST(free_stops_once_before_its_push),
-    KTEST(free_without_a_cache_does_not_stop),
-    KTEST(bad_free_is_refused,
-        .reports = "bad free: pfn|bad free: block|double free|?history of pfn|? us  cpu "));

@@ -32,11 +32,13 @@ static void defragment(struct ktest *t, struct memory *mem)
 		EXPECT_EQ(t, free_on(0, mem, order, 1, &pages[2 * order + 1]), 1);
 }
 
+KTEST_SUITE(isolation, KTEST_QUICK);
+
 /*
  * An unlocked reader may read one count before pages are retired or freed, and another count after
  * that: the two do not fit together.
  */
-static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
+KTEST_INSIDE(isolation_tolerates_counts_read_at_two_moments)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct mm_fail fail = {0};
@@ -59,7 +61,7 @@ static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 
-static void undo_restores_everything(struct ktest *t)
+KTEST(undo_restores_everything)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	const unsigned long nr = BLOCK(16);
@@ -84,7 +86,7 @@ static void undo_restores_everything(struct ktest *t)
 	defragment(t, mem);
 }
 
-static void undo_keeps_every_type(struct ktest *t)
+KTEST(undo_keeps_every_type)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 0));
 	struct mm_fail fail = {0};
@@ -108,7 +110,7 @@ static void undo_keeps_every_type(struct ktest *t)
 	}
 }
 
-static void conflict_anywhere_in_the_range_is_undone(struct ktest *t)
+KTEST(conflict_anywhere_in_the_range_is_undone, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct mm_fail fail = {0};
@@ -131,7 +133,7 @@ static void conflict_anywhere_in_the_range_is_undone(struct ktest *t)
 	}
 }
 
-static void bad_ranges_are_refused(struct ktest *t)
+KTEST(bad_ranges_are_refused)
 {
 	const pfn_t top = ~(pfn_t)0 & ~(PAGEBLOCK_PAGES - 1);
 	const struct {
@@ -167,7 +169,7 @@ static void bad_ranges_are_refused(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
+KTEST(holes_offline_blocks_and_borders_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 8));
 	struct mm_fail fail = {0};
@@ -188,7 +190,7 @@ static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-static void disable_policy_needs_the_caches_off(struct ktest *t)
+KTEST(disable_policy_needs_the_caches_off)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct mm_fail fail = {0};
@@ -200,7 +202,7 @@ static void disable_policy_needs_the_caches_off(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-static void isolation_in_a_wrong_context_is_refused(struct ktest *t)
+KTEST(isolation_in_a_wrong_context_is_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -227,7 +229,7 @@ static void isolation_in_a_wrong_context_is_refused(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-static void precise_sends_one_ipi_to_every_cpu(struct ktest *t)
+KTEST_COST(precise_sends_one_ipi_to_every_cpu)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct drain_cost cost = {0};
@@ -242,7 +244,7 @@ static void precise_sends_one_ipi_to_every_cpu(struct ktest *t)
 	undo_isolate_page_range(mem, 0, BLOCK(2));
 }
 
-static void undo_of_nothing_changes_nothing(struct ktest *t)
+KTEST(undo_of_nothing_changes_nothing)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 
@@ -257,7 +259,7 @@ static void undo_of_nothing_changes_nothing(struct ktest *t)
  * Blocks of orders 0, 0, 1, 2 and so on to MAX_ORDER - 1 fill one pageblock. All are freed while
  * the pageblock is isolated.
  */
-static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
+KTEST(pages_freed_meanwhile_merge_and_come_back)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct mm_fail fail = {0};
@@ -290,7 +292,7 @@ static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 }
 
 /* Every CPU caches pages of the range first, and allocates all pages it can get afterwards. */
-static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
+KTEST(no_page_of_an_isolated_block_is_allocated)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct mm_fail fail = {0};
@@ -315,7 +317,7 @@ static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 }
 
 /* Isolated pages are taken from the middle of a stack; the other pages keep their order. */
-static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
+KTEST_COST(precise_takes_only_isolated_pages_from_a_stack)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	unsigned last = ktest_cpus() - 1, i;
@@ -351,7 +353,7 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 }
 
 /* A block of the largest cached order is a whole pageblock. */
-static void precise_takes_blocks_of_every_order_and_type(struct ktest *t)
+KTEST(precise_takes_blocks_of_every_order_and_type)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	unsigned last = ktest_cpus() - 1, stack;
@@ -377,14 +379,3 @@ static void precise_takes_blocks_of_every_order_and_type(struct ktest *t)
 	}
 	expect_sound(t, mem);
 }
-
-KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
-    KTEST_INSIDE(isolation_tolerates_counts_read_at_two_moments), KTEST(undo_keeps_every_type),
-    KTEST(conflict_anywhere_in_the_range_is_undone, KTEST_SLOW), KTEST(bad_ranges_are_refused),
-    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(disable_policy_needs_the_caches_off),
-    KTEST_COST(precise_sends_one_ipi_to_every_cpu), KTEST(undo_of_nothing_changes_nothing),
-    KTEST(pages_freed_meanwhile_merge_and_come_back),
-    KTEST(no_page_of_an_isolated_block_is_allocated),
-    KTEST(precise_takes_blocks_of_every_order_and_type),
-    KTEST(isolation_in_a_wrong_context_is_refused),
-    KTEST_COST(precise_takes_only_isolated_pages_from_a_stack));

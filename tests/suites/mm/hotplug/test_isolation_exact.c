@@ -53,7 +53,9 @@ static const struct {
     {PG_ISO_MIG, false, true, WHY_HWPOISON, WHY_HWPOISON},
 };
 
-static void each_state_has_its_reason(struct ktest *t)
+KTEST_SUITE(isolation_exact, KTEST_QUICK);
+
+KTEST(each_state_has_its_reason)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct zone *zone;
@@ -92,7 +94,7 @@ static void each_state_has_its_reason(struct ktest *t)
 }
 
 /* Of several isolated pageblocks, the first page that is not free is named. */
-static void first_page_that_is_not_free_is_named(struct ktest *t)
+KTEST(first_page_that_is_not_free_is_named)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
 	struct page *page[3];
@@ -125,7 +127,7 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 }
 
 /* Pages beside a range do not matter to the scan, nor to the check that the range is free. */
-static void neighbours_of_a_range_do_not_matter(struct ktest *t)
+KTEST(neighbours_of_a_range_do_not_matter)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
@@ -154,7 +156,7 @@ static void neighbours_of_a_range_do_not_matter(struct ktest *t)
  * Under `precise` and `redrain` a drain round comes before the scan. Under `disable` there is only
  * the scan: the round was made when the caches were switched off.
  */
-static void scan_follows_the_drain_round(struct ktest *t)
+KTEST_INSIDE(scan_follows_the_drain_round)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct drain_cost cost = {0};
@@ -194,7 +196,7 @@ static void scan_follows_the_drain_round(struct ktest *t)
 }
 
 /* The block is half a movable pageblock: a later piece of the scan begins inside the block. */
-static void a_scan_passes_a_block_larger_than_its_piece(struct ktest *t)
+KTEST(a_scan_passes_a_block_larger_than_its_piece)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, BLOCKS));
 	struct zone *zone;
@@ -208,7 +210,3 @@ static void a_scan_passes_a_block_larger_than_its_piece(struct ktest *t)
 	EXPECT_EQ(t, scan_unmovable(zone, pfn_range(pfn, PAGEBLOCK_PAGES), NULL), 0);
 	EXPECT_EQ(t, mem_free_pages(mem, page, MAX_ORDER - 1), 0);
 }
-
-KTEST_SUITE(isolation_exact, KTEST_QUICK, KTEST(each_state_has_its_reason),
-    KTEST(a_scan_passes_a_block_larger_than_its_piece), KTEST(first_page_that_is_not_free_is_named),
-    KTEST(neighbours_of_a_range_do_not_matter), KTEST_INSIDE(scan_follows_the_drain_round));

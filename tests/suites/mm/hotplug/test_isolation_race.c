@@ -44,18 +44,20 @@ static void expect_found_by_the_round(struct ktest *t, const char *point)
 	restore_plan(zone);
 }
 
-static void precise_waits_for_a_push_in_progress(struct ktest *t)
+KTEST_SUITE(isolation_race, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(precise_waits_for_a_push_in_progress, KTEST_SLOW)
 {
 	expect_found_by_the_round(t, "free.push_pending");
 }
 
-static void precise_waits_for_a_free_that_has_read_its_stack(struct ktest *t)
+KTEST(precise_waits_for_a_free_that_has_read_its_stack)
 {
 	expect_found_by_the_round(t, "free.irqoff");
 }
 
 /* The free still has interrupts on: the round does not wait, and the free reads the new number. */
-static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
+KTEST(a_free_before_its_section_reads_the_new_number)
 {
 	struct race_free race = {.point = "free.prep"};
 	struct mm_fail fail = {0};
@@ -81,7 +83,7 @@ static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
  * The masked round asks no CPU, since no cache seems to hold a page.  The page that is then cached
  * is no damage under redrain, and would be under another policy.
  */
-static void redrain_by_itself_leaves_a_sound_memory(struct ktest *t)
+KTEST(redrain_by_itself_leaves_a_sound_memory)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct mm_fail fail = {0};
@@ -131,7 +133,7 @@ static void alloc_when_called(void *arg)
 /*
  * Until the round, an unmovable request can take a cached page. So the scan comes after the round.
  */
-static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
+KTEST(precise_finds_a_page_allocated_before_the_round)
 {
 	struct late late = {.page = NULL};
 	struct mm_fail fail = {0};
@@ -167,7 +169,7 @@ static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
  * The isolated bit alone is not enough: the page of a free in progress goes to a cache, and stays
  * there.
  */
-static void page_stays_cached_without_the_round(struct ktest *t)
+KTEST(page_stays_cached_without_the_round)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct mm_fail fail = {0};
@@ -192,10 +194,3 @@ static void page_stays_cached_without_the_round(struct ktest *t)
 	undo_isolate_page_range(race.mem, block, BLOCK(1));
 	restore_plan(zone);
 }
-
-KTEST_SUITE(isolation_race, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(precise_waits_for_a_push_in_progress, KTEST_SLOW),
-    KTEST(precise_waits_for_a_free_that_has_read_its_stack),
-    KTEST(a_free_before_its_section_reads_the_new_number),
-    KTEST(precise_finds_a_page_allocated_before_the_round),
-    KTEST(redrain_by_itself_leaves_a_sound_memory), KTEST(page_stays_cached_without_the_round));

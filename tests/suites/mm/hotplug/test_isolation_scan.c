@@ -28,7 +28,9 @@ static void expect_blocker(
 	}
 }
 
-static void unmovable_page_is_named(struct ktest *t)
+KTEST_SUITE(isolation_scan, KTEST_QUICK);
+
+KTEST(unmovable_page_is_named)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct handle handles[1];
@@ -59,7 +61,7 @@ static void unmovable_page_is_named(struct ktest *t)
 }
 
 /* Of two pageblocks with unmovable pages the first is named. */
-static void first_unmovable_page_is_named(struct ktest *t)
+KTEST(first_unmovable_page_is_named)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 
@@ -70,7 +72,7 @@ static void first_unmovable_page_is_named(struct ktest *t)
 }
 
 /* Place the page at an end of a pageblock or in between: the scan may work in pieces. */
-static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
+KTEST(unmovable_page_is_found_wherever_it_lies, KTEST_SLOW)
 {
 	static const unsigned eighths[] = {0, 1, 4, 7, 8};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
@@ -113,7 +115,7 @@ static int isolate_part(
 }
 
 /* Pages of the same pageblock that are not in the range do not matter. */
-static void only_pages_in_the_range_block_it(struct ktest *t)
+KTEST(only_pages_in_the_range_block_it)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail;
@@ -140,7 +142,7 @@ static void only_pages_in_the_range_block_it(struct ktest *t)
 }
 
 /* The block begins before the range. */
-static void block_that_reaches_into_the_range_blocks_it(struct ktest *t)
+KTEST(block_that_reaches_into_the_range_blocks_it)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
@@ -159,7 +161,7 @@ static void block_that_reaches_into_the_range_blocks_it(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 2, 1, pages), 1);
 }
 
-static void movable_pages_do_not_block_isolation(struct ktest *t)
+KTEST(movable_pages_do_not_block_isolation)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct mm_fail fail = {0};
@@ -213,7 +215,7 @@ static int isolate_by_own_policy(struct memory *mem, struct mm_fail *fail)
 	return isolate_range(mem, (struct pfn_range){0, BLOCK(4)}, &own_policy, fail, &cost);
 }
 
-static void round_is_made_when_all_bits_are_set(struct ktest *t)
+KTEST(round_is_made_when_all_bits_are_set)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
@@ -228,7 +230,7 @@ static void round_is_made_when_all_bits_are_set(struct ktest *t)
 	undo_isolate_page_range(mem, 0, BLOCK(4));
 }
 
-static void failed_round_is_undone(struct ktest *t)
+KTEST(failed_round_is_undone)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
@@ -243,7 +245,7 @@ static void failed_round_is_undone(struct ktest *t)
 }
 
 /* Until the round, a page of the range may get an owner that cannot move it. */
-static void scan_comes_after_the_round(struct ktest *t)
+KTEST(scan_comes_after_the_round)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct mm_fail fail = {0};
@@ -263,7 +265,7 @@ static void scan_comes_after_the_round(struct ktest *t)
 }
 
 /* A block in transit to its owner is no blocker, wherever in it a page is broken. */
-static void place_of_a_broken_page_in_a_block_in_transit_does_not_matter(struct ktest *t)
+KTEST(place_of_a_broken_page_in_a_block_in_transit_does_not_matter)
 {
 	static const unsigned at[] = {1, PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES - 1};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
@@ -284,11 +286,3 @@ static void place_of_a_broken_page_in_a_block_in_transit_does_not_matter(struct 
 		EXPECT_EQ(t, mem_unpoison_page(mem, pfn + at[i]), 0);
 	}
 }
-
-KTEST_SUITE(isolation_scan, KTEST_QUICK, KTEST(unmovable_page_is_named),
-    KTEST(first_unmovable_page_is_named), KTEST(block_that_reaches_into_the_range_blocks_it),
-    KTEST(only_pages_in_the_range_block_it), KTEST(movable_pages_do_not_block_isolation),
-    KTEST(unmovable_page_is_found_wherever_it_lies, KTEST_SLOW),
-    KTEST(place_of_a_broken_page_in_a_block_in_transit_does_not_matter),
-    KTEST(round_is_made_when_all_bits_are_set), KTEST(failed_round_is_undone),
-    KTEST(scan_comes_after_the_round));

@@ -9,9 +9,11 @@
 
 #include <quarry/poison.h>
 
+KTEST_SUITE(memory_add, KTEST_QUICK);
+
 /* ---- one after the other ---- */
 
-static void added_memory_is_used_and_removed(struct ktest *t)
+KTEST(added_memory_is_used_and_removed)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	const pfn_t start = START + BLOCK(2 * SIZE + 2), nr = BLOCK(4);
@@ -44,7 +46,7 @@ static void added_memory_is_used_and_removed(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktest *t)
+KTEST(pages_that_broke_offline_are_forgotten_with_their_memory, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	const pfn_t start = START + BLOCK(2 * SIZE);
@@ -63,7 +65,7 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 }
 
 /* The section goes, but its descriptors stay, as those from the boot do. */
-static void broken_pages_are_forgotten_where_descriptors_stay(struct ktest *t)
+KTEST(broken_pages_are_forgotten_where_descriptors_stay)
 {
 	struct memory *mem = NEED(t, one_node(t));
 
@@ -83,7 +85,7 @@ static void broken_pages_are_forgotten_where_descriptors_stay(struct ktest *t)
 }
 
 /* The range may begin and end amid pageblocks, and outside of the memory. */
-static void memory_is_there_if_one_pageblock_of_the_range_is(struct ktest *t)
+KTEST(memory_is_there_if_one_pageblock_of_the_range_is)
 {
 	const pfn_t gap = START + BLOCK(2 * SIZE);
 	struct memory *mem = NEED(t, one_node(t));
@@ -116,7 +118,7 @@ static void refused(struct ktest *t, struct memory *mem)
 	EXPECT_EQ(t, remove_memory(mem, there, BLOCK(2)), -EBUSY);
 }
 
-static void refused_add_or_remove_changes_nothing(struct ktest *t)
+KTEST(refused_add_or_remove_changes_nothing)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	struct fingerprint before, after;
@@ -139,7 +141,7 @@ static void try_remove(void *arg)
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE), BLOCK(1)), -EBUSY);
 }
 
-static void claimed_memory_is_not_removed(struct ktest *t)
+KTEST(claimed_memory_is_not_removed)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	const struct offline_opts opts = {
@@ -152,7 +154,7 @@ static void claimed_memory_is_not_removed(struct ktest *t)
 }
 
 /* The memory is offline, and another operation has begun to online it. */
-static void memory_being_onlined_is_not_removed(struct ktest *t)
+KTEST(memory_being_onlined_is_not_removed)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	struct range_claim claim = {.range = {START + BLOCK(SIZE), START + BLOCK(SIZE + 2)}};
@@ -165,7 +167,7 @@ static void memory_being_onlined_is_not_removed(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void removed_memory_comes_back_as_new(struct ktest *t)
+KTEST(removed_memory_comes_back_as_new, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	const pfn_t start = START + BLOCK(2 * SIZE);
@@ -201,7 +203,7 @@ static void removed_memory_comes_back_as_new(struct ktest *t)
  * A broken page is no longer flagged or counted after its memory was removed, whether its section
  * was removed or not.
  */
-static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
+KTEST(broken_pages_are_forgotten_with_their_memory, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, one_node(t));
 
@@ -223,7 +225,7 @@ static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 
 /* ---- pages behind the descriptors ---- */
 
-static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last(struct ktest *t)
+KTEST(sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last)
 {
 	struct memory *mem = NEED(t, one_node(t));
 
@@ -252,7 +254,7 @@ static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_l
 	drop_memory(t, mem);
 }
 
-static void add_without_memory_for_descriptors_changes_nothing(struct ktest *t)
+KTEST(add_without_memory_for_descriptors_changes_nothing)
 {
 	struct memory *mem = NEED(t, one_node(t));
 	struct fingerprint before, after;
@@ -277,7 +279,7 @@ static void *no_alloc(void *arg, size_t bytes)
 	return NULL;
 }
 
-static void add_without_memory_for_caches_changes_nothing(struct ktest *t)
+KTEST(add_without_memory_for_caches_changes_nothing)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
@@ -329,7 +331,7 @@ static void unmap_beside(struct memory *mem, pfn_t start, unsigned long nr)
 	test_unmap(mem, start, nr);
 }
 
-static void offlines_work_beside_add_and_remove(struct ktest *t)
+KTEST(offlines_work_beside_add_and_remove, KTEST_SLOW)
 {
 	static const struct memory_arrays slow = {
 	    .map = map_beside, .unmap = unmap_beside, .grow = test_grow, .shrink = test_shrink};
@@ -375,7 +377,7 @@ static void use_memory(void *arg)
 	}
 }
 
-static void memory_is_added_and_removed_under_load(struct ktest *t)
+KTEST(memory_is_added_and_removed_under_load, KTEST_SLOW)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
@@ -428,7 +430,7 @@ static pfn_t empty_section(void)
 	return PFN_NONE;
 }
 
-static void kernel_memmap_grows_and_shrinks(struct ktest *t)
+KTEST(kernel_memmap_grows_and_shrinks)
 {
 	const pfn_t start = empty_section();
 	unsigned long free, less;
@@ -452,17 +454,3 @@ static void kernel_memmap_grows_and_shrinks(struct ktest *t)
 	}
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 }
-
-KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(added_memory_is_used_and_removed),
-    KTEST(memory_is_there_if_one_pageblock_of_the_range_is),
-    KTEST(refused_add_or_remove_changes_nothing), KTEST(claimed_memory_is_not_removed),
-    KTEST(memory_being_onlined_is_not_removed), KTEST(removed_memory_comes_back_as_new, KTEST_SLOW),
-    KTEST(broken_pages_are_forgotten_with_their_memory, KTEST_SLOW),
-    KTEST(pages_that_broke_offline_are_forgotten_with_their_memory, KTEST_SLOW),
-    KTEST(broken_pages_are_forgotten_where_descriptors_stay),
-    KTEST(sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last),
-    KTEST(add_without_memory_for_descriptors_changes_nothing),
-    KTEST(add_without_memory_for_caches_changes_nothing),
-    KTEST(offlines_work_beside_add_and_remove, KTEST_SLOW),
-    KTEST(memory_is_added_and_removed_under_load, KTEST_SLOW),
-    KTEST(kernel_memmap_grows_and_shrinks));

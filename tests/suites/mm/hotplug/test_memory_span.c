@@ -64,8 +64,10 @@ static struct memory *two_movable(struct ktest *t, struct failing *f)
 	return mem;
 }
 
+KTEST_SUITE(memory_span, KTEST_QUICK);
+
 /* Memory is not removed while one of its pages, whose zone was looked up, is being retired. */
-static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
+KTEST(memory_of_a_page_being_retired_is_not_removed, KTEST_SLOW)
 {
 	struct memory *mem;
 	struct failing f;
@@ -97,7 +99,7 @@ static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
  * While the failure waits for a lock, the memory with the page is removed, and memory of another
  * node is added there.
  */
-static void failure_in_memory_removed_meanwhile_is_harmless(struct ktest *t)
+KTEST(failure_in_memory_removed_meanwhile_is_harmless)
 {
 	struct memory *mem;
 	struct failing f;
@@ -146,7 +148,7 @@ static struct memory *interleaved(struct ktest *t)
 	return mem;
 }
 
-static void spans_of_two_nodes_overlap(struct ktest *t)
+KTEST(spans_of_two_nodes_overlap, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, interleaved(t));
 	struct zone *zone[2];
@@ -173,7 +175,7 @@ static void spans_of_two_nodes_overlap(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
+KTEST(offline_node_takes_its_own_pageblocks_only, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, interleaved(t));
 	struct node_result res;
@@ -200,7 +202,7 @@ static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void compaction_keeps_to_its_zone(struct ktest *t)
+KTEST(compaction_keeps_to_its_zone, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, interleaved(t));
 	struct compact_stats stats;
@@ -232,7 +234,7 @@ static void compaction_keeps_to_its_zone(struct ktest *t)
 
 /* ---- a node's first memory ---- */
 
-static void a_node_gets_its_first_memory(struct ktest *t)
+KTEST(a_node_gets_its_first_memory, KTEST_SLOW)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
@@ -269,7 +271,7 @@ static void a_node_gets_its_first_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_span_grows_both_ways(struct ktest *t)
+KTEST(a_span_grows_both_ways)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
@@ -304,7 +306,7 @@ static bool is_reported(const struct memory *mem, pfn_t pfn)
  * Two pageblocks of one zone lie among those of a second zone. One pageblock of the second zone is
  * a hole, and one is offline. Each free pageblock is taken once, from the zone that owns it.
  */
-static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest *t)
+KTEST(pageblocks_amid_another_zones_are_taken_from_their_own, KTEST_SLOW)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
@@ -340,7 +342,7 @@ static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest 
 }
 
 /* A request waits when a zone that had no memory gets some. */
-static void first_memory_of_a_zone_ends_a_wait(struct ktest *t)
+KTEST(first_memory_of_a_zone_ends_a_wait)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {1, ZONE_NORMAL, SIZE}};
 	static const gfp_t flags[] = {GFP_MOVABLE, GFP_MOVABLE | GFP_THISNODE, GFP_KERNEL};
@@ -363,13 +365,3 @@ static void first_memory_of_a_zone_ends_a_wait(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(memory_span, KTEST_QUICK,
-    KTEST(memory_of_a_page_being_retired_is_not_removed, KTEST_SLOW),
-    KTEST(failure_in_memory_removed_meanwhile_is_harmless),
-    KTEST(spans_of_two_nodes_overlap, KTEST_SLOW),
-    KTEST(offline_node_takes_its_own_pageblocks_only, KTEST_SLOW),
-    KTEST(compaction_keeps_to_its_zone, KTEST_SLOW),
-    KTEST(a_node_gets_its_first_memory, KTEST_SLOW), KTEST(a_span_grows_both_ways),
-    KTEST(first_memory_of_a_zone_ends_a_wait),
-    KTEST(pageblocks_amid_another_zones_are_taken_from_their_own, KTEST_SLOW));

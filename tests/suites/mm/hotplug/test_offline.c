@@ -26,7 +26,9 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr, enum iso_p
 	return offline_pages(mem, start, nr, &opts, result);
 }
 
-static void free_range_is_offlined_and_onlined(struct ktest *t)
+KTEST_SUITE(offline, KTEST_QUICK);
+
+KTEST(free_range_is_offlined_and_onlined, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct offline_result res;
@@ -67,7 +69,7 @@ static void free_range_is_offlined_and_onlined(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_OK), 2);
 }
 
-static void part_of_an_offline_range_is_onlined(struct ktest *t)
+KTEST(part_of_an_offline_range_is_onlined, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 
@@ -82,7 +84,7 @@ static void part_of_an_offline_range_is_onlined(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-static void no_page_of_an_offline_range_is_allocated(struct ktest *t)
+KTEST(no_page_of_an_offline_range_is_allocated)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	unsigned i;
@@ -116,7 +118,7 @@ static void drop_handles(struct ktest *t)
 		EXPECT_EQ(t, handle_free(&table, h), 0);
 }
 
-static void movable_objects_are_moved(struct ktest *t)
+KTEST(movable_objects_are_moved)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2));
 	struct offline_result res;
@@ -146,7 +148,7 @@ static void movable_objects_are_moved(struct ktest *t)
 }
 
 /* The last of the eight pageblocks to offline holds a pinned object. */
-static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
+KTEST(pinned_object_is_named_and_nothing_changes)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2));
 	struct offline_result res;
@@ -201,7 +203,7 @@ static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, uns
 	census_compare(t, &before, &after);
 }
 
-static void bad_ranges_are_refused(struct ktest *t)
+KTEST(bad_ranges_are_refused)
 {
 	const pfn_t top = ~(pfn_t)0 & ~(PAGEBLOCK_PAGES - 1);
 	const struct {
@@ -222,7 +224,7 @@ static void bad_ranges_are_refused(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_FAIL), ARRAY_SIZE(bad));
 }
 
-static void holes_and_borders_are_refused(struct ktest *t)
+KTEST(holes_and_borders_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 16));
 	struct mm_fail fail;
@@ -236,7 +238,7 @@ static void holes_and_borders_are_refused(struct ktest *t)
 	EXPECT_EQ(t, fail.why, WHY_ZONES);
 }
 
-static void range_already_or_partly_in_the_state_is_refused(struct ktest *t)
+KTEST(range_already_or_partly_in_the_state_is_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct mm_fail fail;
@@ -253,7 +255,7 @@ static void range_already_or_partly_in_the_state_is_refused(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(4), BLOCK(2), &fail), -EALREADY);
 }
 
-static void unmovable_pages_are_named(struct ktest *t)
+KTEST(unmovable_pages_are_named)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 16, 0));
 	struct page *page;
@@ -269,7 +271,7 @@ static void unmovable_pages_are_named(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 
-static void offline_that_leaves_too_little_is_refused(struct ktest *t)
+KTEST(offline_that_leaves_too_little_is_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	struct page *outside[2], *inside[8];
@@ -292,7 +294,7 @@ static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 8, inside), 8);
 }
 
-static void refused_disable_releases_the_claim(struct ktest *t)
+KTEST(refused_disable_releases_the_claim)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct zone *zone;
@@ -307,7 +309,7 @@ static void refused_disable_releases_the_claim(struct ktest *t)
 	EXPECT_EQ(t, offline(mem, 0, BLOCK(2), ISO_DISABLE, NULL), 0);
 }
 
-static void candidate_is_the_largest_run(struct ktest *t)
+KTEST(candidate_is_the_largest_run)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 32));
 	unsigned long nr = 0;
@@ -323,7 +325,7 @@ static void candidate_is_the_largest_run(struct ktest *t)
 	EXPECT_EQ(t, nr, BLOCK(10));
 }
 
-static void candidate_skips_unmovable_pageblocks(struct ktest *t)
+KTEST(candidate_skips_unmovable_pageblocks)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 24));
 	unsigned long nr = 0;
@@ -356,12 +358,3 @@ static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 	EXPECT_EQ(t, offline_candidate(mem, 0, &nr), PFN_NONE);
 	EXPECT_EQ(t, nr, 0);
 }
-
-KTEST_SUITE(offline, KTEST_QUICK, KTEST(free_range_is_offlined_and_onlined, KTEST_SLOW),
-    KTEST(part_of_an_offline_range_is_onlined, KTEST_SLOW),
-    KTEST(no_page_of_an_offline_range_is_allocated), KTEST(movable_objects_are_moved),
-    KTEST(pinned_object_is_named_and_nothing_changes), KTEST(bad_ranges_are_refused),
-    KTEST(holes_and_borders_are_refused), KTEST(range_already_or_partly_in_the_state_is_refused),
-    KTEST(unmovable_pages_are_named), KTEST(offline_that_leaves_too_little_is_refused),
-    KTEST(refused_disable_releases_the_claim), KTEST(candidate_is_the_largest_run),
-    KTEST(candidate_skips_unmovable_pageblocks));

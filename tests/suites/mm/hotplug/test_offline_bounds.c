@@ -64,7 +64,9 @@ static void expect_room(
 	EXPECT_EQ(t, fail.why, room ? WHY_NONE : WHY_LAST);
 }
 
-static void memory_left_is_checked_to_the_page(struct ktest *t)
+KTEST_SUITE(offline_bounds, KTEST_QUICK);
+
+KTEST(memory_left_is_checked_to_the_page)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
 	const pfn_t start = BLOCK(NORMAL), nr = BLOCK(2 * NORMAL);
@@ -104,7 +106,7 @@ static void memory_left_is_checked_to_the_page(struct ktest *t)
 	give_all(normal, &out);
 }
 
-static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
+KTEST(some_memory_must_be_left_for_the_kernel)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
 
@@ -119,7 +121,7 @@ static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
 #define CLAIMS 20u
 
 /* Each claim takes a pageblock; there are more claims than one check reads at a time. */
-static void earlier_claims_count_once_each(struct ktest *t)
+KTEST_INSIDE(earlier_claims_count_once_each)
 {
 	static struct range_claim claim[CLAIMS];
 	struct memory *mem = NEED(t, ktest_memory(t, 0, LARGE, LARGE));
@@ -163,7 +165,7 @@ static void expect_candidate(
 	EXPECT_EQ(t, nr, BLOCK(blocks));
 }
 
-static void a_candidate_is_found_around_claims(struct ktest *t)
+KTEST(a_candidate_is_found_around_claims)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, HIGH));
 	struct range_claim claim;
@@ -188,7 +190,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 	}
 }
 
-static void candidate_leaves_enough_to_the_page(struct ktest *t)
+KTEST(candidate_leaves_enough_to_the_page)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, HIGH));
 	struct pile out = {NULL, 0};
@@ -204,7 +206,7 @@ static void candidate_leaves_enough_to_the_page(struct ktest *t)
 }
 
 /* A run ends with its zone, even if another zone follows directly. */
-static void a_candidate_lies_in_one_zone(struct ktest *t)
+KTEST(a_candidate_lies_in_one_zone, KTEST_SLOW)
 {
 	static const struct zone_spec specs[2][3] = {
 	    {{0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 6}, {1, ZONE_MOVABLE, 10}},
@@ -221,7 +223,7 @@ static void a_candidate_lies_in_one_zone(struct ktest *t)
 
 /* ---- results, cache limits and the hotplug lock ---- */
 
-static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
+KTEST(the_memorys_policy_is_used_when_none_is_named)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2 * NORMAL));
@@ -251,7 +253,7 @@ static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), false);
 }
 
-static void tries_are_counted(struct ktest *t)
+KTEST(tries_are_counted)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2 * NORMAL);
 	struct offline_result res;
@@ -304,7 +306,7 @@ static bool same_plan(const struct plan *a, const struct plan *b)
 	return memcmp(a->capacity, b->capacity, sizeof(a->capacity)) == 0;
 }
 
-static void cache_limits_follow_the_remaining_memory(struct ktest *t)
+KTEST_INSIDE(cache_limits_follow_the_remaining_memory)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, blocks));
@@ -328,7 +330,7 @@ static void cache_limits_follow_the_remaining_memory(struct ktest *t)
 	EXPECT(t, same_plan(&before, &after));
 }
 
-static void cache_limits_follow_memory_from_standby(struct ktest *t)
+KTEST_INSIDE(cache_limits_follow_memory_from_standby)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct zone *zone = mem ? zone_in(mem, ZONE_MOVABLE) : NULL;
@@ -361,7 +363,7 @@ static u64 hold_for(struct memory *mem, u64 ns, bool try)
 	return arch_clock_ns() - began;
 }
 
-static void longest_hold_of_the_hotplug_lock_is_recorded(struct ktest *t)
+KTEST_COST(longest_hold_of_the_hotplug_lock_is_recorded)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 2));
 	u64 held;
@@ -386,7 +388,7 @@ static void longest_hold_of_the_hotplug_lock_is_recorded(struct ktest *t)
  * A time beyond the clock's range means no deadline. Any other deadline is exactly as far ahead as
  * requested.
  */
-static void deadlines_are_exact(struct ktest *t)
+KTEST_INSIDE(deadlines_are_exact)
 {
 	u64 before = arch_clock_ns(), ahead = 2 * before + 1000,
 	    deadline = deadline_from_now(ahead);
@@ -413,7 +415,7 @@ static void another_grow(struct memory *mem)
  * The lock of the descriptors' page tables is held at first. The standby thread tries again until
  * the waiting allocation gets its page.
  */
-static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
+KTEST(offline_waits_for_the_lock_of_the_tables, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, without_descriptors(t));
 	struct pile pile = {NULL, 0};
@@ -431,7 +433,7 @@ static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 	EXPECT(t, !mem->standby.thread);
 }
 
-static void memory_without_standby_has_no_standby_thread(struct ktest *t)
+KTEST_INSIDE(memory_without_standby_has_no_standby_thread)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 
@@ -439,14 +441,3 @@ static void memory_without_standby_has_no_standby_thread(struct ktest *t)
 	EXPECT_EQ(t, standby_ask(mem, 0), 0);
 	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_NORMAL)), 0);
 }
-
-KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(memory_left_is_checked_to_the_page),
-    KTEST(some_memory_must_be_left_for_the_kernel), KTEST_INSIDE(earlier_claims_count_once_each),
-    KTEST(a_candidate_is_found_around_claims), KTEST(candidate_leaves_enough_to_the_page),
-    KTEST(a_candidate_lies_in_one_zone, KTEST_SLOW),
-    KTEST(the_memorys_policy_is_used_when_none_is_named), KTEST(tries_are_counted),
-    KTEST_INSIDE(cache_limits_follow_the_remaining_memory),
-    KTEST_INSIDE(cache_limits_follow_memory_from_standby),
-    KTEST_COST(longest_hold_of_the_hotplug_lock_is_recorded), KTEST_INSIDE(deadlines_are_exact),
-    KTEST(offline_waits_for_the_lock_of_the_tables, KTEST_SLOW),
-    KTEST_INSIDE(memory_without_standby_has_no_standby_thread));

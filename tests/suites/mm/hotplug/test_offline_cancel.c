@@ -44,8 +44,10 @@ static struct memory *full_range(struct ktest *t)
 	return mem;
 }
 
+KTEST_SUITE(offline_cancel, KTEST_QUICK | KTEST_MOSTLY_COST);
+
 /* After the cancel there is no further pass and no further drain round. */
-static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
+KTEST(a_cancel_is_seen_at_the_next_batch)
 {
 	struct offline_opts opts = {.cancel = &cancel};
 	struct memory *mem = NEED(t, full_range(t));
@@ -72,7 +74,7 @@ static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
 }
 
 /* The last page has moved already: nothing is left to cancel. */
-static void a_cancel_at_the_last_page_comes_too_late(struct ktest *t)
+KTEST_CONTRACT(a_cancel_at_the_last_page_comes_too_late)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
 	struct memory *mem = NEED(t, full_range(t));
@@ -85,7 +87,7 @@ static void a_cancel_at_the_last_page_comes_too_late(struct ktest *t)
 	mov_end(t);
 }
 
-static void a_deadline_is_seen_at_the_next_batch(struct ktest *t)
+KTEST(a_deadline_is_seen_at_the_next_batch, KTEST_SLOW)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = DEADLINE_NS};
 	struct memory *mem = NEED(t, full_range(t));
@@ -103,7 +105,7 @@ static void a_deadline_is_seen_at_the_next_batch(struct ktest *t)
 }
 
 /* A page that is isolated already stays: an allocation could wait for long. */
-static void a_cancel_ends_the_search_for_targets(struct ktest *t)
+KTEST_INSIDE(a_cancel_ends_the_search_for_targets)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
 	struct memory *mem = NEED(t, full_range(t));
@@ -115,7 +117,7 @@ static void a_cancel_ends_the_search_for_targets(struct ktest *t)
 	mov_end(t);
 }
 
-static void a_deadline_ends_the_search_for_targets(struct ktest *t)
+KTEST_INSIDE(a_deadline_ends_the_search_for_targets, KTEST_SLOW)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = DEADLINE_NS};
 	struct memory *mem = NEED(t, full_range(t));
@@ -128,7 +130,7 @@ static void a_deadline_ends_the_search_for_targets(struct ktest *t)
 }
 
 /* How soon is a cost; but not all of the range is moved first. */
-static void a_cancel_or_the_deadline_ends_the_pass(struct ktest *t)
+KTEST_CONTRACT(a_cancel_or_the_deadline_ends_the_pass, KTEST_SLOW)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
 	struct memory *mem = NEED(t, full_range(t));
@@ -145,11 +147,3 @@ static void a_cancel_or_the_deadline_ends_the_pass(struct ktest *t)
 	EXPECT(t, mov.moved < NR);
 	mov_end(t);
 }
-
-KTEST_SUITE(offline_cancel, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(a_cancel_is_seen_at_the_next_batch),
-    KTEST_CONTRACT(a_cancel_or_the_deadline_ends_the_pass, KTEST_SLOW),
-    KTEST_CONTRACT(a_cancel_at_the_last_page_comes_too_late),
-    KTEST(a_deadline_is_seen_at_the_next_batch, KTEST_SLOW),
-    KTEST_INSIDE(a_cancel_ends_the_search_for_targets),
-    KTEST_INSIDE(a_deadline_ends_the_search_for_targets, KTEST_SLOW));

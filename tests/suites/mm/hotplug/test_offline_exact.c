@@ -21,8 +21,10 @@ static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, u
 	EXPECT_EQ(t, survey.err, blocks ? -EBUSY : 0);
 }
 
+KTEST_SUITE(offline_exact, KTEST_QUICK);
+
 /* Only the part of a claim that lies in the range counts. */
-static void survey_counts_its_part_of_a_claim(struct ktest *t)
+KTEST(survey_counts_its_part_of_a_claim)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, HIGH));
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(7)}},
@@ -48,7 +50,7 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
  * Allocated pages count by the type of their pageblock. Retired pages, offline pages and holes are
  * counted separately.
  */
-static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
+KTEST(survey_tells_movable_blockers_from_unmovable)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2));
 	struct page *page[4];
@@ -123,7 +125,7 @@ static void give(struct memory *mem, struct pile *pile)
 }
 
 /* A cached page counts as free, like a page on a free list. */
-static void survey_counts_cached_pages_as_free(struct ktest *t)
+KTEST_INSIDE(survey_counts_cached_pages_as_free)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH));
 	struct pile pile = {NULL, 0};
@@ -145,7 +147,7 @@ static void survey_counts_cached_pages_as_free(struct ktest *t)
 }
 
 /* A claim of memory that is already offline takes nothing from its zone. */
-static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
+KTEST_INSIDE(offline_claim_takes_nothing_from_its_zone)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
 	struct range_claim claim = {.range = {BLOCK(NORMAL), BLOCK(NORMAL + 2)}, .stays = true};
@@ -165,7 +167,7 @@ static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 }
 
 /* Counts are read at different moments: a range may seem to have more pages than all memory. */
-static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
+KTEST_INSIDE(check_of_memory_left_tolerates_counts_of_two_moments)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
 	struct zone *normal, *movable;
@@ -195,7 +197,7 @@ static void expect_candidate(
 	EXPECT_EQ(t, got, BLOCK(nr));
 }
 
-static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
+KTEST(upper_of_two_equal_runs_is_the_candidate)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 9));
 	struct range_claim claim = {.range = {BLOCK(NORMAL + 4), BLOCK(NORMAL + 5)}};
@@ -207,7 +209,7 @@ static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
 }
 
 /* Used pages of the range need free pages outside it. */
-static void candidate_ends_where_free_memory_ends(struct ktest *t)
+KTEST(candidate_ends_where_free_memory_ends)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct pile pile = {NULL, 0};
@@ -231,7 +233,7 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 }
 
 /* This memory does not begin at pfn 0. */
-static void a_candidate_is_found_in_a_memory_that_begins_higher(struct ktest *t)
+KTEST(a_candidate_is_found_in_a_memory_that_begins_higher)
 {
 	struct memory *mem = NEED(t, one_node(t));
 
@@ -260,7 +262,7 @@ static unsigned long planned(struct zone *zone)
 }
 
 /* Claims in another zone, or of memory that comes online, do not count. */
-static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
+KTEST_INSIDE(cache_limits_count_leaving_claims_of_the_zone)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, blocks, blocks));
@@ -284,7 +286,7 @@ static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
  * A range that overlaps a claim is refused with WHY_CLAIMED. A range that is refused for another
  * reason is not claimed.
  */
-static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
+KTEST(refusal_names_a_page_and_leaves_no_claim)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
 	struct range_claim claim = {.range = {BLOCK(NORMAL + 3), BLOCK(NORMAL + 4)}};
@@ -319,7 +321,7 @@ static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 }
 
 /* A page that blocked one pass and was moved in a later pass is not reported. */
-static void successful_offline_reports_no_reason(struct ktest *t)
+KTEST(successful_offline_reports_no_reason)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
 	struct offline_result res;
@@ -338,7 +340,7 @@ static void successful_offline_reports_no_reason(struct ktest *t)
 }
 
 /* With the maximum number of nodes a walk over all zones ends with the last zone. */
-static void every_zone_is_visited_and_no_other(struct ktest *t)
+KTEST(every_zone_is_visited_and_no_other)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct memory *mem;
@@ -358,14 +360,3 @@ static void every_zone_is_visited_and_no_other(struct ktest *t)
 		EXPECT_EQ(t, online_node(mem, n), BLOCK(2));
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(survey_counts_its_part_of_a_claim),
-    KTEST(survey_tells_movable_blockers_from_unmovable),
-    KTEST_INSIDE(survey_counts_cached_pages_as_free),
-    KTEST_INSIDE(offline_claim_takes_nothing_from_its_zone),
-    KTEST_INSIDE(check_of_memory_left_tolerates_counts_of_two_moments),
-    KTEST(upper_of_two_equal_runs_is_the_candidate), KTEST(candidate_ends_where_free_memory_ends),
-    KTEST(a_candidate_is_found_in_a_memory_that_begins_higher),
-    KTEST_INSIDE(cache_limits_count_leaving_claims_of_the_zone),
-    KTEST(refusal_names_a_page_and_leaves_no_claim), KTEST(successful_offline_reports_no_reason),
-    KTEST(every_zone_is_visited_and_no_other));

@@ -35,7 +35,9 @@ static unsigned count_state(struct memory *mem, pfn_t start, pfn_t end, enum pag
 	return nr;
 }
 
-static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
+KTEST_SUITE(offline_node, KTEST_QUICK);
+
+KTEST(node_in_use_is_evacuated_and_onlined)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	unsigned long managed;
@@ -72,7 +74,7 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 }
 
 /* Another operation works on the last pageblock: all others go offline. */
-static void claimed_pageblock_alone_stays(struct ktest *t)
+KTEST(claimed_pageblock_alone_stays, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	struct range_claim claim = {.range = {BLOCK(2 * SIZE - 1), BLOCK(2 * SIZE)}};
@@ -104,7 +106,7 @@ static void other_offlines(void *arg)
 	other.claim.range.start = other.claim.range.end;
 }
 
-static void pageblock_that_another_operation_offlines_does_not_stay(struct ktest *t)
+KTEST(pageblock_that_another_operation_offlines_does_not_stay, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = other_offlines};
 	struct memory *mem = NEED(t, two_nodes(t));
@@ -123,7 +125,7 @@ static void pageblock_that_another_operation_offlines_does_not_stay(struct ktest
 }
 
 /* Free memory that the kernel once used keeps its migratetype. */
-static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
+KTEST(free_pages_of_kernel_pageblocks_are_offlined, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	const pfn_t normal = BLOCK(2 * SIZE);
@@ -144,7 +146,7 @@ static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void online_node_restores_only_what_offline_node_took(struct ktest *t)
+KTEST(online_node_restores_only_what_offline_node_took, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	const pfn_t mine = BLOCK(3 * SIZE + 2);
@@ -189,7 +191,7 @@ static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 	return mem;
 }
 
-static void pinned_page_keeps_only_its_pageblock_online(struct ktest *t)
+KTEST(pinned_page_keeps_only_its_pageblock_online, KTEST_SLOW)
 {
 	pfn_t pinned;
 	struct memory *mem = NEED(t, offline_all_but_pinned(t, &pinned));
@@ -213,7 +215,7 @@ static void pinned_page_keeps_only_its_pageblock_online(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
+KTEST(failed_whole_evacuation_keeps_an_earlier_one, KTEST_SLOW)
 {
 	pfn_t pinned;
 	struct memory *mem = NEED(t, offline_all_but_pinned(t, &pinned));
@@ -233,7 +235,7 @@ static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void last_kernel_zone_stays_online(struct ktest *t)
+KTEST(last_kernel_zone_stays_online, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, SIZE, SIZE));
 
@@ -243,7 +245,7 @@ static void last_kernel_zone_stays_online(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
-static void kernel_memory_of_another_node_may_be_below_4_gib(struct ktest *t)
+KTEST(kernel_memory_of_another_node_may_be_below_4_gib, KTEST_SLOW)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_DMA32, SIZE}, {1, ZONE_NORMAL, SIZE}};
 	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
@@ -255,7 +257,7 @@ static void kernel_memory_of_another_node_may_be_below_4_gib(struct ktest *t)
 }
 
 /* Offline memory of other nodes does not count as memory for the kernel. */
-static void last_node_keeps_its_kernel_memory(struct ktest *t)
+KTEST(last_node_keeps_its_kernel_memory, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	irqflags_t flags;
@@ -278,7 +280,7 @@ static void last_node_keeps_its_kernel_memory(struct ktest *t)
 }
 
 /* A reserved page keeps its pageblock online, but is not reported as a blocker. */
-static void reserved_pages_stay_and_do_not_count(struct ktest *t)
+KTEST(reserved_pages_stay_and_do_not_count)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	struct zone *zone;
@@ -297,7 +299,7 @@ static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
+KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 
@@ -318,7 +320,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void offline_node_can_be_cancelled(struct ktest *t)
+KTEST(offline_node_can_be_cancelled)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	const u32 cancel = 1;
@@ -334,7 +336,7 @@ static void offline_node_can_be_cancelled(struct ktest *t)
 }
 
 /* The owner always refuses to move the page: pauses grow until the offline is cancelled. */
-static void busy_page_is_retried_with_back_off(struct ktest *t)
+KTEST_COST(busy_page_is_retried_with_back_off, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};
 	struct memory *mem = ktest_memory(t, 0, 0, 2 * SIZE);
@@ -360,18 +362,3 @@ static void busy_page_is_retried_with_back_off(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
 	mov_end(t);
 }
-
-KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(node_in_use_is_evacuated_and_onlined),
-    KTEST(claimed_pageblock_alone_stays, KTEST_SLOW),
-    KTEST(pageblock_that_another_operation_offlines_does_not_stay, KTEST_SLOW),
-    KTEST(free_pages_of_kernel_pageblocks_are_offlined, KTEST_SLOW),
-    KTEST(online_node_restores_only_what_offline_node_took, KTEST_SLOW),
-    KTEST(pinned_page_keeps_only_its_pageblock_online, KTEST_SLOW),
-    KTEST(failed_whole_evacuation_keeps_an_earlier_one, KTEST_SLOW),
-    KTEST(last_kernel_zone_stays_online, KTEST_SLOW),
-    KTEST(kernel_memory_of_another_node_may_be_below_4_gib, KTEST_SLOW),
-    KTEST(last_node_keeps_its_kernel_memory, KTEST_SLOW),
-    KTEST(reserved_pages_stay_and_do_not_count),
-    KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows, KTEST_SLOW),
-    KTEST(offline_node_can_be_cancelled),
-    KTEST_COST(busy_page_is_retried_with_back_off, KTEST_SLOW));

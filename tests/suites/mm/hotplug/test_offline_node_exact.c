@@ -39,7 +39,9 @@ static unsigned online(const struct memory *mem)
 	return nr;
 }
 
-static void every_zone_of_a_node_is_offlined_and_onlined(struct ktest *t)
+KTEST_SUITE(offline_node_exact, KTEST_QUICK);
+
+KTEST(every_zone_of_a_node_is_offlined_and_onlined)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 
@@ -80,7 +82,7 @@ static void expect_around(
 }
 
 /* The range before the blocker is offlined first, then the range behind it. */
-static void blocker_costs_one_pageblock(struct ktest *t)
+KTEST_COST(blocker_costs_one_pageblock, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 
@@ -92,7 +94,7 @@ static void blocker_costs_one_pageblock(struct ktest *t)
 }
 
 /* Of two blocked pageblocks the first is named, and both are counted. */
-static void first_blocker_is_named(struct ktest *t)
+KTEST(first_blocker_is_named)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 
@@ -134,7 +136,7 @@ static unsigned tries_to_halve(unsigned nr, unsigned fit)
 	return tries;
 }
 
-static void range_without_targets_is_halved(struct ktest *t)
+KTEST(range_without_targets_is_halved, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
 	const pfn_t start = BLOCK(SIZE);
@@ -192,7 +194,7 @@ static void call_off(void *arg)
  * The cancel comes when the first range is about to be committed. That range goes offline; with
  * @whole it comes back online.
  */
-static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
+KTEST(cancel_keeps_earlier_ranges_offline_unless_whole)
 {
 	const struct offline_opts opts = {
 	    .policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
@@ -224,7 +226,7 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 }
 
 /* For lack of memory elsewhere each try is refused at once. */
-static void cancel_is_noticed_without_targets(struct ktest *t)
+KTEST(cancel_is_noticed_without_targets)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel};
 	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
@@ -252,7 +254,7 @@ static void cancel_is_noticed_without_targets(struct ktest *t)
  * The deadline passes at once, in a range of movable pages. The pinned page behind it is not
  * reported.
  */
-static void deadline_is_told_from_busy(struct ktest *t)
+KTEST(deadline_is_told_from_busy, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 1};
 	struct memory *mem = two_nodes(t);
@@ -273,9 +275,3 @@ static void deadline_is_told_from_busy(struct ktest *t)
 	mov_end(t);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_is_offlined_and_onlined),
-    KTEST_COST(blocker_costs_one_pageblock, KTEST_SLOW), KTEST(first_blocker_is_named),
-    KTEST(range_without_targets_is_halved, KTEST_SLOW),
-    KTEST(cancel_keeps_earlier_ranges_offline_unless_whole),
-    KTEST(cancel_is_noticed_without_targets), KTEST(deadline_is_told_from_busy, KTEST_SLOW));

@@ -50,8 +50,10 @@ static void free_one_behind(void)
 		mov_free(next);
 }
 
+KTEST_SUITE(offline_passes, KTEST_QUICK);
+
 /* Pages freed outside the range are no progress for the offline. */
-static void free_memory_behind_the_range_is_no_progress(struct ktest *t)
+KTEST(free_memory_behind_the_range_is_no_progress, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
 	struct memory *mem = NEED(t, all_movable(t));
@@ -107,7 +109,7 @@ static struct memory *pinned_and_no_target(struct ktest *t)
 }
 
 /* No block of two pages is free in the first pass; in the end only a pin keeps the range online. */
-static void memory_that_came_back_is_no_reason(struct ktest *t)
+KTEST(memory_that_came_back_is_no_reason, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
 	struct memory *mem = NEED(t, pinned_and_no_target(t));
@@ -122,7 +124,7 @@ static void memory_that_came_back_is_no_reason(struct ktest *t)
 }
 
 /* Both keep the range online: the pin could go, and the operation would still fail. */
-static void missing_memory_is_named_before_a_blocker(struct ktest *t)
+KTEST(missing_memory_is_named_before_a_blocker, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
 	struct memory *mem = NEED(t, pinned_and_no_target(t));
@@ -158,7 +160,7 @@ static void free_one_in_time(void)
 }
 
 /* All the time the first blocker is the same page; the pages behind it become free. */
-static void pages_freed_behind_the_blocker_are_progress(struct ktest *t)
+KTEST(pages_freed_behind_the_blocker_are_progress, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
 	struct memory *mem = NEED(t, all_movable(t));
@@ -246,7 +248,7 @@ static void expect_end(
 }
 
 /* For each way in which the operation can end: what it calls, and that it undoes what it did. */
-static void each_end_calls_its_hooks_and_undoes_the_rest(struct ktest *t)
+KTEST(each_end_calls_its_hooks_and_undoes_the_rest, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
 	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
@@ -282,7 +284,7 @@ static void each_end_calls_its_hooks_and_undoes_the_rest(struct ktest *t)
 	mov_end(t);
 }
 
-static void success_after_several_passes_has_no_reason(struct ktest *t)
+KTEST(success_after_several_passes_has_no_reason)
 {
 	struct memory *mem = NEED(t, all_movable(t));
 	struct offline_result res;
@@ -298,7 +300,7 @@ static void success_after_several_passes_has_no_reason(struct ktest *t)
 	mov_end(t);
 }
 
-static void long_range_goes_and_comes(struct ktest *t)
+KTEST(long_range_goes_and_comes)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 72));
 	struct zone *zone;
@@ -313,7 +315,7 @@ static void long_range_goes_and_comes(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(72));
 }
 
-static void standby_memory_does_not_come_by_request(struct ktest *t)
+KTEST(standby_memory_does_not_come_by_request)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct mm_fail fail = {0};
@@ -324,12 +326,3 @@ static void standby_memory_does_not_come_by_request(struct ktest *t)
 	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(ONLINE));
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(offline_passes, KTEST_QUICK,
-    KTEST(free_memory_behind_the_range_is_no_progress, KTEST_SLOW),
-    KTEST(memory_that_came_back_is_no_reason, KTEST_SLOW),
-    KTEST(missing_memory_is_named_before_a_blocker, KTEST_SLOW),
-    KTEST(pages_freed_behind_the_blocker_are_progress, KTEST_SLOW),
-    KTEST(each_end_calls_its_hooks_and_undoes_the_rest, KTEST_SLOW),
-    KTEST(success_after_several_passes_has_no_reason), KTEST(long_range_goes_and_comes),
-    KTEST(standby_memory_does_not_come_by_request));

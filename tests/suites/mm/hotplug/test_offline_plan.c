@@ -85,14 +85,16 @@ static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going,
 	}
 }
 
+KTEST_SUITE(offline_plan, 0);
+
 /* A range that is offline and still claimed must not be subtracted from the zone twice. */
-static void cache_limits_count_a_leaving_range_once(struct ktest *t)
+KTEST_INSIDE(cache_limits_count_a_leaving_range_once)
 {
 	go_beside_planners(t, 16, 12, ROUNDS);
 }
 
 /* Planners run between the parts of the commit; the first part takes 64 pageblocks. */
-static void long_range_is_committed_in_several_holds(struct ktest *t)
+KTEST_COST(long_range_is_committed_in_several_holds)
 {
 	go_beside_planners(t, 72, 66, ROUNDS / 20);
 }
@@ -118,7 +120,7 @@ static unsigned long may_cache_all(const struct zone *zone)
 #define STAYS MAX(PAGEBLOCK_PAGES, 32ul)
 
 /* A CPU that cached nothing gets the new limits too, though a masked round sends it no IPI. */
-static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
+KTEST(offline_cuts_the_caches_of_every_cpu)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 16 * STAYS / PAGEBLOCK_PAGES));
 	struct zone *zone;
@@ -185,7 +187,7 @@ static void while_it_is_held(void *arg)
 	YIELD_UNTIL(load_acquire(&g->holds) == READ_ONCE(g->round));
 }
 
-static void offline_gets_the_hotplug_lock_in_turn(struct ktest *t)
+KTEST(offline_gets_the_hotplug_lock_in_turn)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	struct greedy g = {.mem = mem};
@@ -204,7 +206,3 @@ static void offline_gets_the_hotplug_lock_in_turn(struct ktest *t)
 	ktest_join(1);
 	EXPECT_EQ(t, g.off, ROUNDS);
 }
-
-KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(cache_limits_count_a_leaving_range_once),
-    KTEST_COST(long_range_is_committed_in_several_holds),
-    KTEST(offline_cuts_the_caches_of_every_cpu), KTEST(offline_gets_the_hotplug_lock_in_turn));

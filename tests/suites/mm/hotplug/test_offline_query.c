@@ -30,7 +30,9 @@ static void expect_reason(struct ktest *t, enum mm_why why, unsigned long pages,
 	EXPECT_EQ(t, survey.first[why], pfn);
 }
 
-static void free_memory_has_no_blocker(struct ktest *t)
+KTEST_SUITE(offline_query, KTEST_QUICK);
+
+KTEST(free_memory_has_no_blocker)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 16));
 
@@ -45,7 +47,7 @@ static void free_memory_has_no_blocker(struct ktest *t)
 }
 
 /* Pageblocks 0 to 3 of a zone for kernel pages hold a page of each kind. */
-static void every_reason_is_counted_apart(struct ktest *t)
+KTEST(every_reason_is_counted_apart)
 {
 	struct memory *mem = ktest_memory(t, 0, 16, 0);
 	struct page *kernel, *transit, *tables, *busy, *cached;
@@ -119,7 +121,7 @@ static void survey_during(void *arg)
 	EXPECT_EQ(d->t, offline_survey(d->mem, BLOCK(9), BLOCK(4), &survey), 0);
 }
 
-static void offline_pageblocks_count_whole(struct ktest *t)
+KTEST(offline_pageblocks_count_whole)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct during d = {t, mem};
@@ -142,7 +144,7 @@ static void offline_pageblocks_count_whole(struct ktest *t)
 }
 
 /* A claim of memory that comes online does not count as memory that leaves. */
-static void only_memory_that_leaves_is_missing(struct ktest *t)
+KTEST(only_memory_that_leaves_is_missing)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 12));
 	struct range_claim claim = {.stays = true};
@@ -169,7 +171,7 @@ static void only_memory_that_leaves_is_missing(struct ktest *t)
 	pile_free(mem, &pile);
 }
 
-static void bad_arguments_are_refused(struct ktest *t)
+KTEST(bad_arguments_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 
@@ -272,7 +274,7 @@ static void two_end(struct ktest *t)
  * The first offline commits between two reads of the second one's check: the sum of the memory,
  * and the list of claims.
  */
-static void memory_that_goes_during_a_check_is_not_left(struct ktest *t)
+KTEST_INSIDE(memory_that_goes_during_a_check_is_not_left, KTEST_SLOW)
 {
 	if (!two_begin(t))
 		return;
@@ -291,7 +293,7 @@ static void memory_that_goes_during_a_check_is_not_left(struct ktest *t)
 }
 
 /* The check begins while the first offline commits, and has not yet lowered the sum. */
-static void memory_that_is_going_when_a_check_begins_is_not_left(struct ktest *t)
+KTEST_INSIDE(memory_that_is_going_when_a_check_begins_is_not_left, KTEST_SLOW)
 {
 	if (!two_begin(t))
 		return;
@@ -303,9 +305,3 @@ static void memory_that_is_going_when_a_check_begins_is_not_left(struct ktest *t
 	EXPECT(t, hotplug_waiters(1));
 	two_end(t);
 }
-
-KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(free_memory_has_no_blocker),
-    KTEST(every_reason_is_counted_apart), KTEST(offline_pageblocks_count_whole),
-    KTEST(only_memory_that_leaves_is_missing), KTEST(bad_arguments_are_refused),
-    KTEST_INSIDE(memory_that_goes_during_a_check_is_not_left, KTEST_SLOW),
-    KTEST_INSIDE(memory_that_is_going_when_a_check_begins_is_not_left, KTEST_SLOW));

@@ -101,14 +101,16 @@ static void expect_undone_by_each(struct ktest *t, struct offline_opts opts, int
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-static void late_pin_is_named_and_the_offline_undone(struct ktest *t)
+KTEST_SUITE(offline_race, 0);
+
+KTEST(late_pin_is_named_and_the_offline_undone)
 {
 	const struct offline_opts opts = {.on_isolated = pin_late};
 
 	expect_undone_by_each(t, opts, -EBUSY, WHY_PINNED, 3, ~0u);
 }
 
-static void deadline_ends_an_offline(struct ktest *t)
+KTEST(deadline_ends_an_offline)
 {
 	const struct offline_opts opts = {.deadline_ns = A_MOMENT_NS, .on_isolated = pin_late};
 
@@ -119,7 +121,7 @@ static void deadline_ends_an_offline(struct ktest *t)
  * An offline waits until the deadline for a page in transit to the buddy allocator; it does not
  * report the page as unmovable.
  */
-static void a_page_being_freed_is_waited_for(struct ktest *t)
+KTEST(a_page_being_freed_is_waited_for)
 {
 	struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 300 * A_MOMENT_NS};
 	struct scene s;
@@ -141,7 +143,7 @@ static void cancel_now(void *arg)
 	WRITE_ONCE(((struct scene *)arg)->cancel, 1u);
 }
 
-static void cancel_ends_an_offline(struct ktest *t)
+KTEST(cancel_ends_an_offline)
 {
 	const struct offline_opts opts = {.on_isolated = cancel_now};
 
@@ -153,7 +155,7 @@ static void take_all(void *arg)
 	hoard_take(&hoard);
 }
 
-static void offline_without_migration_targets_fails(struct ktest *t)
+KTEST(offline_without_migration_targets_fails)
 {
 	struct scene s;
 	unsigned p;
@@ -191,7 +193,7 @@ static void look_at_caches(void *arg)
 	s->begun++;
 }
 
-static void precise_leaves_the_caches_on(struct ktest *t)
+KTEST(precise_leaves_the_caches_on)
 {
 	struct scene s;
 	unsigned p;
@@ -236,7 +238,7 @@ static void offline_others(void *arg)
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(16), BLOCK(4), &fail), 0);
 }
 
-static void overlapping_offlines_are_refused_disjoint_ones_succeed(struct ktest *t)
+KTEST(overlapping_offlines_are_refused_disjoint_ones_succeed)
 {
 	struct scene s = {.t = t, .mem = ktest_memory(t, 0, 0, 32)};
 	struct offline_result res;
@@ -285,7 +287,7 @@ static void offline_beside(struct ktest *t, struct race_free *race, const struct
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
 }
 
-static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
+KTEST_COST(free_in_progress_is_found_by_the_one_round)
 {
 	struct memory *mem;
 	unsigned p;
@@ -314,7 +316,7 @@ static void let_it_be_cached(void *arg)
 	YIELD_UNTIL(pcp_zone_nonempty(race->mem, 1, test_zone(race->mem, ZONE_MOVABLE)));
 }
 
-static void redrain_drains_a_page_that_its_first_drain_missed(struct ktest *t)
+KTEST_INSIDE(redrain_drains_a_page_that_its_first_drain_missed)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	const struct offline_opts opts = {.policy = ISO_REDRAIN,
@@ -345,7 +347,7 @@ static void note_begun(void *arg)
 	store_release(&((struct scene *)arg)->begun, 1u);
 }
 
-static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
+KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught)
 {
 	struct scene s;
 	unsigned p;
@@ -451,22 +453,12 @@ static void stress(struct ktest *t, bool pins)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void offlines_under_load_all_succeed(struct ktest *t)
+KTEST(offlines_under_load_all_succeed)
 {
 	stress(t, false);
 }
 
-static void offlines_under_load_with_pins_succeed_or_name_a_pin(struct ktest *t)
+KTEST(offlines_under_load_with_pins_succeed_or_name_a_pin)
 {
 	stress(t, true);
 }
-
-KTEST_SUITE(offline_race, 0, KTEST(late_pin_is_named_and_the_offline_undone),
-    KTEST(deadline_ends_an_offline), KTEST(a_page_being_freed_is_waited_for),
-    KTEST(cancel_ends_an_offline), KTEST(offline_without_migration_targets_fails),
-    KTEST(precise_leaves_the_caches_on),
-    KTEST(overlapping_offlines_are_refused_disjoint_ones_succeed),
-    KTEST_COST(free_in_progress_is_found_by_the_one_round),
-    KTEST_INSIDE(redrain_drains_a_page_that_its_first_drain_missed),
-    KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught), KTEST(offlines_under_load_all_succeed),
-    KTEST(offlines_under_load_with_pins_succeed_or_name_a_pin));

@@ -55,7 +55,9 @@ static bool take_page(struct ktest *t, struct stall *s)
 	return s->page != NULL;
 }
 
-static void stalled_cpu_is_waited_for(struct ktest *t)
+KTEST_SUITE(offline_stall, 0);
+
+KTEST(stalled_cpu_is_waited_for)
 {
 	static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 	struct stall s = {.ns = STALL_NS, .go = 1};
@@ -80,7 +82,7 @@ static void stalled_cpu_is_waited_for(struct ktest *t)
 	}
 }
 
-static void deadline_ends_the_wait_for_a_stalled_cpu(struct ktest *t)
+KTEST(deadline_ends_the_wait_for_a_stalled_cpu)
 {
 	struct stall s = {.ns = 0};
 	const struct offline_opts opts = {
@@ -101,7 +103,7 @@ static void deadline_ends_the_wait_for_a_stalled_cpu(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), memory_managed_pages(s.mem));
 }
 
-static void page_that_stays_unmovable_is_refused(struct ktest *t)
+KTEST(page_that_stays_unmovable_is_refused)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = WAIT_FOREVER};
 	struct stall s = {.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2)};
@@ -146,7 +148,7 @@ static void take_turns(struct ktest *t, u64 since)
 	}
 }
 
-static void ready_threads_have_had_their_turns(struct ktest *t)
+KTEST_INSIDE(ready_threads_have_had_their_turns)
 {
 	struct runner runners[TEST_MAX_CPUS] = {{.turns = 0}};
 	unsigned cpu, round;
@@ -172,7 +174,7 @@ static void ready_threads_have_had_their_turns(struct ktest *t)
 		ktest_join(cpu);
 }
 
-static void cpu_with_interrupts_off_gives_no_turns(struct ktest *t)
+KTEST(cpu_with_interrupts_off_gives_no_turns)
 {
 	struct stall s = {.ns = 0};
 	u64 since, end;
@@ -192,8 +194,3 @@ static void cpu_with_interrupts_off_gives_no_turns(struct ktest *t)
 	ktest_join(1);
 	EXPECT_EQ(t, s.err, 0);
 }
-
-KTEST_SUITE(offline_stall, 0, KTEST(stalled_cpu_is_waited_for),
-    KTEST(deadline_ends_the_wait_for_a_stalled_cpu), KTEST(page_that_stays_unmovable_is_refused),
-    KTEST_INSIDE(ready_threads_have_had_their_turns),
-    KTEST(cpu_with_interrupts_off_gives_no_turns));

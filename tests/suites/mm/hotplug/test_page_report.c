@@ -23,7 +23,9 @@ static bool reported(const struct memory *mem, pfn_t pfn)
 	return READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED;
 }
 
-static void report_walk_continues_where_it_stopped(struct ktest *t)
+KTEST_SUITE(page_report, KTEST_QUICK);
+
+KTEST(report_walk_continues_where_it_stopped, KTEST_SLOW)
 {
 	struct memory *mem =
 	    NEED(t, ktest_memory(t, TEST_BLOCKS / 4, TEST_BLOCKS / 4, TEST_BLOCKS / 2));
@@ -55,7 +57,7 @@ static void report_walk_continues_where_it_stopped(struct ktest *t)
 	EXPECT_EQ(t, take(mem, blocks, MANY), 0);
 }
 
-static void pages_below_the_watermark_are_not_reported(struct ktest *t)
+KTEST(pages_below_the_watermark_are_not_reported)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct zone *zone;
@@ -86,7 +88,7 @@ static void lend(struct zone *zone, unsigned from, bool on)
 }
 
 /* A kernel request cannot use lent pages, so the zone keeps its high watermark in other pages. */
-static void lent_pages_do_not_count_for_the_kernel(struct ktest *t)
+KTEST(lent_pages_do_not_count_for_the_kernel)
 {
 	const unsigned long own = TEST_BLOCKS / 2 * PAGEBLOCK_PAGES;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 1));
@@ -113,7 +115,7 @@ static void lent_pages_do_not_count_for_the_kernel(struct ktest *t)
 }
 
 /* Requests that fall back to a lower zone need its reserve. */
-static void reserve_of_a_lower_zone_is_not_reported(struct ktest *t)
+KTEST(reserve_of_a_lower_zone_is_not_reported)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 1));
 	pfn_t blocks[MANY];
@@ -131,7 +133,7 @@ static void reserve_of_a_lower_zone_is_not_reported(struct ktest *t)
 }
 
 /* Scattered free pages meet the watermark, but serve no request for a large block. */
-static void one_whole_pageblock_of_each_kind_stays_free(struct ktest *t)
+KTEST(one_whole_pageblock_of_each_kind_stays_free)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct page *kernel, *movable, *used;
@@ -168,7 +170,7 @@ static void one_whole_pageblock_of_each_kind_stays_free(struct ktest *t)
  * A pageblock must be reported again after any use, but not after an isolation, because no page of
  * it could be used then.
  */
-static void allocation_clears_the_reported_mark(struct ktest *t)
+KTEST(allocation_clears_the_reported_mark)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	pfn_t blocks[MANY], block;
@@ -206,7 +208,7 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 }
 
 /* An isolated pageblock must become and stay free, so no report takes its pages. */
-static void isolated_pageblocks_are_not_reported(struct ktest *t)
+KTEST(isolated_pageblocks_are_not_reported)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	pfn_t blocks[MANY], block;
@@ -241,7 +243,7 @@ static void give_later(void *arg)
 }
 
 /* An offline of a pageblock that is being reported waits until the report has ended. */
-static void offline_waits_for_a_report(struct ktest *t)
+KTEST(offline_waits_for_a_report, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 4);
 	struct zone *zone;
@@ -271,7 +273,7 @@ static void offline_waits_for_a_report(struct ktest *t)
 }
 
 /* Memory that is being reported counts as free for the question if enough would be left. */
-static void reported_memory_is_left_when_other_memory_leaves(struct ktest *t)
+KTEST(reported_memory_is_left_when_other_memory_leaves)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2));
 	const struct zone *zone = test_zone(mem, ZONE_MOVABLE);
@@ -355,7 +357,7 @@ static void drop(struct memory *mem, const pfn_t *blocks, unsigned nr)
 		load_write(mem, pfn_to_page_in(mem, blocks[i]), MAX_ORDER, ~0ULL);
 }
 
-static void pages_being_reported_are_not_allocated(struct ktest *t)
+KTEST(pages_being_reported_are_not_allocated, KTEST_SLOW)
 {
 	struct memory *mem = ktest_backed_memory(t, 2, PAGEBLOCK_ORDER >= 9 ? 8 : 32);
 	unsigned cpus = ktest_cpus(), i, round, dropped = 0;
@@ -392,11 +394,3 @@ static void pages_being_reported_are_not_allocated(struct ktest *t)
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
-
-KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped, KTEST_SLOW),
-    KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
-    KTEST(lent_pages_do_not_count_for_the_kernel), KTEST(reserve_of_a_lower_zone_is_not_reported),
-    KTEST(one_whole_pageblock_of_each_kind_stays_free), KTEST(isolated_pageblocks_are_not_reported),
-    KTEST(reported_memory_is_left_when_other_memory_leaves),
-    KTEST(offline_waits_for_a_report, KTEST_SLOW),
-    KTEST(pages_being_reported_are_not_allocated, KTEST_SLOW));

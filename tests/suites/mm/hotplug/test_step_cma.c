@@ -97,11 +97,13 @@ static void expect_run(struct ktest *t, unsigned long nr, unsigned align, unsign
 	EXPECT_EQ(t, area.nr_used, 0);
 }
 
+KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /*
  * The next try begins behind the blocker. It begins behind the blocker's pageblock if another
  * operation works on that pageblock.
  */
-static void search_continues_behind_a_blocker(struct ktest *t)
+KTEST(search_continues_behind_a_blocker)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	const unsigned long tried[] = {0, 3, 4, 5, 6, PAGEBLOCK_PAGES, 2 * PAGEBLOCK_PAGES + 1};
@@ -122,7 +124,7 @@ static void search_continues_behind_a_blocker(struct ktest *t)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-static void other_errors_end_the_search(struct ktest *t)
+KTEST(other_errors_end_the_search)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	const unsigned long first[] = {0}, all[] = {0, BLOCK(2)};
@@ -146,7 +148,7 @@ static void other_errors_end_the_search(struct ktest *t)
  * A run fits between the pages in use, exact to the page. The first such place is taken, aligned by
  * page number and not from the area's start.
  */
-static void allocations_fit_to_the_page(struct ktest *t)
+KTEST(allocations_fit_to_the_page)
 {
 	const unsigned long size = BLOCK(AREA);
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -181,7 +183,7 @@ static void allocations_fit_to_the_page(struct ktest *t)
  * The count of pages in use may be read at another moment than the pageblocks: no count gets
  * negative.
  */
-static void counts_read_at_two_moments_are_not_negative(struct ktest *t)
+KTEST(counts_read_at_two_moments_are_not_negative)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct cma_use use;
@@ -206,7 +208,7 @@ static void counts_read_at_two_moments_are_not_negative(struct ktest *t)
  * The limit is half of the kernel's free memory on every node, without CMA areas, zone MOVABLE and
  * offline memory.
  */
-static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
+KTEST(area_limit_is_half_of_the_kernels_free_memory)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 8}, {1, ZONE_NORMAL, NORMAL}};
@@ -230,7 +232,7 @@ static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
  * A pageblock that may not join an area is not tried. A wholly free pageblock may join, even if its
  * type is UNMOVABLE.
  */
-static void impossible_places_are_not_tried(struct ktest *t)
+KTEST(impossible_places_are_not_tried)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct zone *zone;
@@ -269,7 +271,7 @@ static void impossible_places_are_not_tried(struct ktest *t)
  * A refusal on one node is the result, even if the next node has no place, or no try is left for
  * it.
  */
-static void refusal_is_kept_across_later_zones(struct ktest *t)
+KTEST(refusal_is_kept_across_later_zones)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, NORMAL}, {1, ZONE_NORMAL, PLACES + 1}};
@@ -298,7 +300,7 @@ static void refusal_is_kept_across_later_zones(struct ktest *t)
 }
 
 /* A place that is no longer possible when it is tried counts as busy: the arguments were right. */
-static void place_that_has_changed_is_busy(struct ktest *t)
+KTEST(place_that_has_changed_is_busy)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 0));
 	unsigned i;
@@ -314,7 +316,7 @@ static void place_that_has_changed_is_busy(struct ktest *t)
  * A pageblock that has come back in zone MOVABLE still lies in the span, but is no place for an
  * area.
  */
-static void pageblock_of_another_zone_is_no_place(struct ktest *t)
+KTEST(pageblock_of_another_zone_is_no_place)
 {
 	const pfn_t pfn = BLOCK(NORMAL - 2);
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 0));
@@ -339,7 +341,7 @@ static void pageblock_of_another_zone_is_no_place(struct ktest *t)
 /*
  * If alignment moves a run over the area's end there is no run, though the pages behind are free.
  */
-static void no_run_crosses_the_end_of_the_area(struct ktest *t)
+KTEST(no_run_crosses_the_end_of_the_area)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct page *page[AREA] = {NULL}, *none = NULL;
@@ -363,7 +365,8 @@ static void no_run_crosses_the_end_of_the_area(struct ktest *t)
 }
 
 /* Of the pages freed, those that are still referenced stay their user's; the others are free. */
-static void referenced_pages_stay_their_users(struct ktest *t)
+KTEST_CONTRACT(referenced_pages_stay_their_users,
+    .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu ")
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct page *page = NULL;
@@ -401,7 +404,7 @@ static void expect_no_area(struct ktest *t, struct memory *mem, int line)
 }
 
 /* After a failed creation, and after the end of an area, calls are refused, and nothing changes. */
-static void what_is_no_area_is_refused(struct ktest *t)
+KTEST_CONTRACT(what_is_no_area_is_refused)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct page *page = NULL;
@@ -430,13 +433,3 @@ static void what_is_no_area_is_refused(struct ktest *t)
 	expect_no_area(t, mem, __LINE__);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
-
-KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(search_continues_behind_a_blocker),
-    KTEST(other_errors_end_the_search), KTEST(allocations_fit_to_the_page),
-    KTEST(counts_read_at_two_moments_are_not_negative),
-    KTEST(area_limit_is_half_of_the_kernels_free_memory), KTEST(impossible_places_are_not_tried),
-    KTEST(refusal_is_kept_across_later_zones), KTEST(place_that_has_changed_is_busy),
-    KTEST(pageblock_of_another_zone_is_no_place), KTEST(no_run_crosses_the_end_of_the_area),
-    KTEST_CONTRACT(what_is_no_area_is_refused),
-    KTEST_CONTRACT(referenced_pages_stay_their_users,
-        .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu "));

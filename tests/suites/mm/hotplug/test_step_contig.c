@@ -86,8 +86,10 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
+KTEST_SUITE(contig_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* An evacuation that runs out of time makes the range busy; the error -ENOMEM is returned. */
-static void each_result_of_an_evacuation_is_returned(struct ktest *t)
+KTEST(each_result_of_an_evacuation_is_returned)
 {
 	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));
 	unsigned policy;
@@ -104,7 +106,7 @@ static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 }
 
 /* Caches that could not be disabled are not enabled. */
-static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
+KTEST(caches_that_stayed_on_are_not_enabled)
 {
 	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));
 	struct zone *zone;
@@ -130,7 +132,7 @@ static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
  * A page breaks in the first, the second or the last pageblock. Either no page of the range is
  * taken, or the taken pages are freed.
  */
-static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
+KTEST(page_that_breaks_at_the_end_is_found_anywhere)
 {
 	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));
 	struct mm_fail fail;
@@ -166,7 +168,7 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 }
 
 /* A pageblock behind the range does not matter, whatever its state. */
-static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
+KTEST(pageblock_behind_the_range_does_not_matter)
 {
 	struct memory *mem = NEED(t, begin(t, BLOCKS, 0));
 
@@ -179,8 +181,3 @@ static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(5))), MT_CMA);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(3), BLOCK(1), NULL), 0);
 }
-
-KTEST_SUITE(contig_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(each_result_of_an_evacuation_is_returned), KTEST(caches_that_stayed_on_are_not_enabled),
-    KTEST(page_that_breaks_at_the_end_is_found_anywhere),
-    KTEST(pageblock_behind_the_range_does_not_matter));

@@ -64,8 +64,10 @@ static void expect_refused(struct ktest *t, pfn_t start, enum iso_policy policy)
 	EXPECT_EQ(t, cost.rounds, 0);
 }
 
+KTEST_SUITE(isolation_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* A pageblock is removed, and comes back as memory of another node, with another zone lock. */
-static void pageblock_that_moves_to_another_zone_is_refused(struct ktest *t)
+KTEST(pageblock_that_moves_to_another_zone_is_refused)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_MOVABLE, SIZE}};
@@ -86,6 +88,3 @@ static void pageblock_that_moves_to_another_zone_is_refused(struct ktest *t)
 	expect_refused(t, start, ISO_DISABLE);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(isolation_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(pageblock_that_moves_to_another_zone_is_refused));

@@ -187,11 +187,13 @@ static void expect_span(pfn_t start, pfn_t end)
 	steps.end = end;
 }
 
+KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /*
  * The range is claimed from before the first step until after the last. The descriptors exist from
  * before the first pageblock until after the last.
  */
-static void add_and_remove_take_their_steps_in_order(struct ktest *t)
+KTEST(add_and_remove_take_their_steps_in_order)
 {
 	struct memory *mem = one_node(t);
 
@@ -211,7 +213,7 @@ static void add_and_remove_take_their_steps_in_order(struct ktest *t)
 }
 
 /* A CPU that looks up its first zones finds the new zone in the lists. */
-static void first_span_of_a_zone_enters_the_zonelists(struct ktest *t)
+KTEST(first_span_of_a_zone_enters_the_zonelists)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
@@ -228,7 +230,7 @@ static void first_span_of_a_zone_enters_the_zonelists(struct ktest *t)
 }
 
 /* A failed step is undone, and no change has become visible. */
-static void failed_add_is_undone_in_reverse_order(struct ktest *t)
+KTEST(failed_add_is_undone_in_reverse_order)
 {
 	struct memory *mem = one_node(t);
 	struct range_claim claim = {.range = {BORDER, BORDER + BLOCK(1)}};
@@ -270,7 +272,7 @@ static void failed_add_is_undone_in_reverse_order(struct ktest *t)
  * Part of the range is onlined between the check and the claim. The removal notices this, and
  * removes nothing.
  */
-static void memory_onlined_before_the_claim_stays(struct ktest *t)
+KTEST(memory_onlined_before_the_claim_stays)
 {
 	struct memory *mem = one_node(t);
 
@@ -287,7 +289,7 @@ static void memory_onlined_before_the_claim_stays(struct ktest *t)
 }
 
 /* Memory that is being added or removed is not about to leave: the caches stay as large. */
-static void claims_of_changes_leave_the_limits(struct ktest *t)
+KTEST(claims_of_changes_leave_the_limits)
 {
 	struct memory *mem = one_node(t);
 
@@ -316,7 +318,7 @@ static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last,
 }
 
 /* Sections reach beyond the memory, before and behind it; pageblocks outside are not read. */
-static void a_section_goes_with_the_last_pageblock_inside_the_memory(struct ktest *t)
+KTEST(a_section_goes_with_the_last_pageblock_inside_the_memory)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, HALF + SIZE}};
 	struct memory *mem = one_node(t);
@@ -340,9 +342,3 @@ static void a_section_goes_with_the_last_pageblock_inside_the_memory(struct ktes
 	mem->start_pfn -= BLOCK(1);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(add_and_remove_take_their_steps_in_order),
-    KTEST(first_span_of_a_zone_enters_the_zonelists), KTEST(failed_add_is_undone_in_reverse_order),
-    KTEST(memory_onlined_before_the_claim_stays), KTEST(claims_of_changes_leave_the_limits),
-    KTEST(a_section_goes_with_the_last_pageblock_inside_the_memory));

@@ -138,7 +138,9 @@ static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 	EXPECT_EQ(t, zone_of(mem, 0)->managed, BLOCK(ZONE - blocks));
 }
 
-static void commit_holds_the_lock_for_64_pageblocks(struct ktest *t)
+KTEST_SUITE(offline_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST_COST(commit_holds_the_lock_for_64_pageblocks)
 {
 	static const unsigned sizes[] = {1, HOLD, HOLD + 1, 68};
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
@@ -158,7 +160,7 @@ static void commit_holds_the_lock_for_64_pageblocks(struct ktest *t)
 }
 
 /* A refusal after the claim sets the limits once more; a refusal before it does not. */
-static void refused_offline_plans_caches_once(struct ktest *t)
+KTEST(refused_offline_plans_caches_once)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
 	const u32 cancel = 1;
@@ -180,7 +182,7 @@ static void refused_offline_plans_caches_once(struct ktest *t)
 }
 
 /* A claim is added and removed under the lock. */
-static void claims_change_under_the_lock(struct ktest *t)
+KTEST(claims_change_under_the_lock)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
 	struct range_claim claim = {.range = {BLOCK(FIRST), BLOCK(FIRST + 2)}};
@@ -196,7 +198,3 @@ static void claims_change_under_the_lock(struct ktest *t)
 	EXPECT_EQ(t, steps_online_pages(mem, BLOCK(FIRST), BLOCK(1), NULL), 0);
 	EXPECT_EQ(t, steps.claims, 0);
 }
-
-KTEST_SUITE(offline_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(commit_holds_the_lock_for_64_pageblocks), KTEST(refused_offline_plans_caches_once),
-    KTEST(claims_change_under_the_lock));

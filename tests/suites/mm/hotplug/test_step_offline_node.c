@@ -59,11 +59,13 @@ static unsigned count(const struct memory *mem, enum pageblock_state state)
 	return (unsigned)range_count(mem, pfn_range(0, BLOCK(2 * SIZE)), state);
 }
 
+KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /*
  * Memory that is onlined before it is noted is in use, so it is not noted as offlined with its
  * node.
  */
-static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
+KTEST(memory_back_online_is_not_noted_with_its_node)
 {
 	struct memory *mem = NEED(t, begin(t));
 
@@ -90,7 +92,7 @@ static struct memory *begin_moving(struct ktest *t, unsigned moved)
 }
 
 /* Memory that is removed before it is noted, and added to another node, is of that node. */
-static void memory_of_another_node_is_not_noted(struct ktest *t)
+KTEST(memory_of_another_node_is_not_noted)
 {
 	struct memory *mem = NEED(t, begin_moving(t, 2));
 	pfn_t moved = START + BLOCK(SIZE + 2);
@@ -106,7 +108,7 @@ static void memory_of_another_node_is_not_noted(struct ktest *t)
 /*
  * All of the range but the first pageblock, which has come to another node, is brought back online.
  */
-static void rest_of_a_moved_range_is_brought_back(struct ktest *t)
+KTEST(rest_of_a_moved_range_is_brought_back)
 {
 	struct memory *mem = NEED(t, begin_moving(t, 0));
 	pfn_t moved = START + BLOCK(SIZE);
@@ -125,7 +127,7 @@ static void rest_of_a_moved_range_is_brought_back(struct ktest *t)
  * A range is noted before it is offlined. Without memory for the note the range stays online, and
  * the ranges before it are brought back online.
  */
-static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
+KTEST(offline_node_without_memory_for_its_note_is_undone)
 {
 	struct memory *mem = NEED(t, begin(t));
 
@@ -147,8 +149,3 @@ static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 	EXPECT_EQ(t, steps_online_node(mem, 0), BLOCK(2 * SIZE));
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(memory_back_online_is_not_noted_with_its_node),
-    KTEST(memory_of_another_node_is_not_noted), KTEST(rest_of_a_moved_range_is_brought_back),
-    KTEST(offline_node_without_memory_for_its_note_is_undone));

@@ -93,7 +93,9 @@ static void bring_online(void *arg)
 	store_release(&amid.counted, 1u);
 }
 
-static void pageblock_is_not_onlined_amid_a_standby_step(struct ktest *t)
+KTEST_SUITE(online_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(pageblock_is_not_onlined_amid_a_standby_step)
 {
 	struct memory *mem;
 
@@ -113,6 +115,3 @@ static void pageblock_is_not_onlined_amid_a_standby_step(struct ktest *t)
 	EXPECT_EQ(t, zone_in(mem, ZONE_NORMAL)->managed, BLOCK(ONLINE + STEP));
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(online_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(pageblock_is_not_onlined_amid_a_standby_step));

@@ -175,11 +175,13 @@ static void expect_end(struct ktest *t, int err, pfn_t pfn, enum mm_why why, u64
 	EXPECT_EQ(t, world.now, now);
 }
 
+KTEST_SUITE(patience, KTEST_QUICK | KTEST_MOSTLY_COST);
+
 /*
  * Eight passes come in a row, and then pauses of 1, 2, 4, 8, 16, 16 ms. The evacuation waits for a
  * busy page until the deadline, and not longer.
  */
-static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
+KTEST(pauses_grow_to_sixteen_milliseconds)
 {
 	static const u64 pauses[] = {1, 2, 4, 8, 16, 16};
 	unsigned i;
@@ -199,7 +201,7 @@ static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
 }
 
 /* The page is refused after five turns and after 200 ms, whichever comes later. */
-static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
+KTEST(unmovable_page_is_refused_after_time_and_turns)
 {
 	struct page *page;
 
@@ -233,7 +235,7 @@ static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 }
 
 /* A turn begins at the end of the turn before: a turn of 150 ms takes two passes of 100 ms. */
-static void turns_do_not_overlap(struct ktest *t)
+KTEST(turns_do_not_overlap)
 {
 	struct page *page;
 
@@ -278,7 +280,7 @@ static void expect_progress(struct ktest *t, void (*fn)(void), const struct page
 	EXPECT(t, !world.on_scan);
 }
 
-static void progress_restarts_the_patience(struct ktest *t)
+KTEST(progress_restarts_the_patience)
 {
 	REQUIRE(t, begin(t));
 	low = hold_page(BLOCK(2) + 1);
@@ -304,7 +306,7 @@ static void progress_restarts_the_patience(struct ktest *t)
 }
 
 /* After progress the first passes have no pauses again. */
-static void progress_ends_the_pauses(struct ktest *t)
+KTEST(progress_ends_the_pauses)
 {
 	REQUIRE(t, begin(t));
 	low = hold_page(BLOCK(2) + 1);
@@ -328,7 +330,7 @@ static void free_the_rest(void)
 	mov.refuse = 1;
 }
 
-static void only_the_last_pass_reports_no_memory(struct ktest *t)
+KTEST_CONTRACT(only_the_last_pass_reports_no_memory)
 {
 	REQUIRE(t, begin(t));
 	hold_movable(BLOCK(2) + 1);
@@ -354,7 +356,7 @@ static void move_then_cancel(struct page *dst, struct page *src)
 }
 
 /* The first page is refused by its owner, and for the second one there is no memory. */
-static void no_memory_for_any_page_is_reported(struct ktest *t)
+KTEST_CONTRACT(no_memory_for_any_page_is_reported)
 {
 	REQUIRE(t, begin(t));
 	hold_movable(BLOCK(2) + 1);
@@ -367,7 +369,7 @@ static void no_memory_for_any_page_is_reported(struct ktest *t)
 }
 
 /* A pass that is cancelled, and too late at the same time, counts as cancelled. */
-static void cancelled_pass_is_not_judged(struct ktest *t)
+KTEST_INSIDE(cancelled_pass_is_not_judged)
 {
 	struct page *page;
 
@@ -391,7 +393,7 @@ static void cancelled_pass_is_not_judged(struct ktest *t)
 	finish(t);
 }
 
-static void at_the_deadline_nothing_is_moved(struct ktest *t)
+KTEST_CONTRACT(at_the_deadline_nothing_is_moved)
 {
 	REQUIRE(t, begin(t));
 	hold_movable(BLOCK(2) + 1);
@@ -417,7 +419,7 @@ static void at_the_deadline_nothing_is_moved(struct ktest *t)
  * The pages move in batches, in one pass. The free pageblock next to them is not scanned page by
  * page.
  */
-static void full_pageblock_is_evacuated_in_one_pass(struct ktest *t)
+KTEST(full_pageblock_is_evacuated_in_one_pass)
 {
 	REQUIRE(t, begin(t));
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), false);
@@ -447,7 +449,7 @@ static void cache_a_page(void *arg)
  * With ISO_REDRAIN each pass drains caches, unless it finds all pages free; other policies never
  * do.
  */
-static void redrain_drains_after_each_pass(struct ktest *t)
+KTEST(redrain_drains_after_each_pass)
 {
 	struct zone *zone;
 	struct page *page;
@@ -475,11 +477,3 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 	drop_page(page);
 	finish(t);
 }
-
-KTEST_SUITE(patience, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(pauses_grow_to_sixteen_milliseconds),
-    KTEST(unmovable_page_is_refused_after_time_and_turns), KTEST(turns_do_not_overlap),
-    KTEST(progress_restarts_the_patience), KTEST(progress_ends_the_pauses),
-    KTEST_CONTRACT(only_the_last_pass_reports_no_memory),
-    KTEST_CONTRACT(no_memory_for_any_page_is_reported), KTEST_INSIDE(cancelled_pass_is_not_judged),
-    KTEST_CONTRACT(at_the_deadline_nothing_is_moved),
-    KTEST(full_pageblock_is_evacuated_in_one_pass), KTEST(redrain_drains_after_each_pass));

@@ -32,7 +32,9 @@ unsigned long stock_pcp_pages(const struct zone *zone)
 	return 0;
 }
 
-static void pages_of_a_report_are_counted_once(struct ktest *t)
+KTEST_SUITE(step_stock, 0);
+
+KTEST(pages_of_a_report_are_counted_once)
 {
 	struct stock s;
 	unsigned long free;
@@ -48,5 +50,3 @@ static void pages_of_a_report_are_counted_once(struct ktest *t)
 	take_stock(mem, &s);
 	EXPECT(t, s.free <= free);
 }
-
-KTEST_SUITE(step_stock, 0, KTEST(pages_of_a_report_are_counted_once));

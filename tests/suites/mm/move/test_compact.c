@@ -47,18 +47,20 @@ static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_k
 	mov_end_upwards(t);
 }
 
-static void movable_requests_get_every_largest_block(struct ktest *t)
+KTEST_SUITE(compact, KTEST_QUICK);
+
+KTEST(movable_requests_get_every_largest_block, KTEST_SLOW)
 {
 	take_largest_blocks(t, ktest_memory(t, 0, 0, MOV_ZONE), ZONE_MOVABLE, GFP_MOVABLE);
 }
 
 /* Movable pages have filled the zone, so all its pageblocks are movable. */
-static void unmovable_requests_get_every_largest_block(struct ktest *t)
+KTEST(unmovable_requests_get_every_largest_block, KTEST_SLOW)
 {
 	take_largest_blocks(t, ktest_memory(t, 0, MOV_ZONE, 0), ZONE_NORMAL, GFP_KERNEL);
 }
 
-static void small_orders_need_small_windows(struct ktest *t)
+KTEST_COST(small_orders_need_small_windows, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct compact_stats stats = {0};
@@ -80,7 +82,7 @@ static void small_orders_need_small_windows(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-static void all_memory_is_gathered_on_request(struct ktest *t)
+KTEST(all_memory_is_gathered_on_request)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE / 2, MOV_ZONE / 2);
 	struct compact_stats stats = {.moved = 99};
@@ -131,7 +133,7 @@ static struct page *one_of(struct memory *mem, pfn_t block)
 	return pfn_to_page_in(mem, pfn);
 }
 
-static void pinned_page_skips_its_window(struct ktest *t)
+KTEST(pinned_page_skips_its_window, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct zone *zone;
@@ -169,7 +171,7 @@ static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile 
 	empty_caches(mem);
 }
 
-static void unmovable_page_skips_its_window(struct ktest *t)
+KTEST(unmovable_page_skips_its_window, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
 	struct pile kept = {NULL, 0};
@@ -185,7 +187,7 @@ static void unmovable_page_skips_its_window(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-static void isolated_pageblocks_are_left_alone(struct ktest *t)
+KTEST(isolated_pageblocks_are_left_alone, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct pageblock low, high;
@@ -209,7 +211,7 @@ static void isolated_pageblocks_are_left_alone(struct ktest *t)
 }
 
 /* Emptying a CMA pageblock is useless: movable requests would only borrow it again. */
-static void cma_pageblocks_are_not_emptied(struct ktest *t)
+KTEST(cma_pageblocks_are_not_emptied, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
 	struct pageblock low;
@@ -226,7 +228,7 @@ static void cma_pageblocks_are_not_emptied(struct ktest *t)
 }
 
 /* The zone is full of blocks of two pages, and every third block is free. */
-static void blocks_of_two_pages_are_moved_too(struct ktest *t)
+KTEST(blocks_of_two_pages_are_moved_too, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct compact_stats stats = {0};
@@ -270,7 +272,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 /* ---- requests ---- */
 
 /* Each zone that the request may use is tried, the best one first, until one has a block. */
-static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
+KTEST(zones_of_a_request_are_compacted_in_turn, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE / 2, MOV_ZONE / 2);
 	struct zone *normal, *movable;
@@ -317,7 +319,7 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-static void bad_arguments_are_refused(struct ktest *t)
+KTEST(bad_arguments_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, MOV_ZONE));
 	struct zone *zone;
@@ -349,7 +351,7 @@ static void allocate_largest(void *arg)
 	a->page = mem_alloc_pages(a->mem, GFP_MOVABLE, MAX_ORDER);
 }
 
-static void many_waiters_share_one_compaction_thread(struct ktest *t)
+KTEST_COST(many_waiters_share_one_compaction_thread, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct asker ask[MAX_CPUS] = {{.mem = NULL}};
@@ -376,14 +378,3 @@ static void many_waiters_share_one_compaction_thread(struct ktest *t)
 	reclaim_stop(mem);
 	mov_end_upwards(t);
 }
-
-KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block, KTEST_SLOW),
-    KTEST(unmovable_requests_get_every_largest_block, KTEST_SLOW),
-    KTEST_COST(small_orders_need_small_windows, KTEST_SLOW),
-    KTEST(all_memory_is_gathered_on_request), KTEST(pinned_page_skips_its_window, KTEST_SLOW),
-    KTEST(unmovable_page_skips_its_window, KTEST_SLOW),
-    KTEST(isolated_pageblocks_are_left_alone, KTEST_SLOW),
-    KTEST(cma_pageblocks_are_not_emptied, KTEST_SLOW),
-    KTEST(blocks_of_two_pages_are_moved_too, KTEST_SLOW),
-    KTEST(zones_of_a_request_are_compacted_in_turn, KTEST_SLOW), KTEST(bad_arguments_are_refused),
-    KTEST_COST(many_waiters_share_one_compaction_thread, KTEST_SLOW));

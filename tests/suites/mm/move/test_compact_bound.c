@@ -25,9 +25,11 @@ static void fill(pfn_t start, pfn_t half, pfn_t end)
 	}
 }
 
+KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST);
+
 /* ---- refused moves, watermarks ---- */
 
-static void refused_moves_are_counted_against_the_bound(struct ktest *t)
+KTEST(refused_moves_are_counted_against_the_bound, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct compact_stats stats = {0};
@@ -49,7 +51,7 @@ static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-static void refused_migration_skips_one_window(struct ktest *t)
+KTEST(refused_migration_skips_one_window, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct zone *zone;
@@ -67,7 +69,7 @@ static void refused_migration_skips_one_window(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-static void moves_leave_the_watermark(struct ktest *t)
+KTEST_CONTRACT(moves_leave_the_watermark)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct zone *zone;
@@ -95,7 +97,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 }
 
 /* For a request that the watermark refuses, nothing is moved, even if much could be. */
-static void compaction_below_the_watermark_does_not_start(struct ktest *t)
+KTEST(compaction_below_the_watermark_does_not_start, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct compact_stats stats = {0};
@@ -168,7 +170,7 @@ static bool begin_filled(struct ktest *t, struct memory *mem, unsigned from)
 	return true;
 }
 
-static void refilled_window_is_abandoned(struct ktest *t)
+KTEST(refilled_window_is_abandoned, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
@@ -198,7 +200,7 @@ static void isolate_target(struct page *dst, struct page *src)
 	}
 }
 
-static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
+KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	const struct pageblock *pb;
@@ -229,7 +231,7 @@ static void isolate_last(struct page *dst, struct page *src)
 		free_at_next = pageblock_of(mov.mem, isolated)->nr_free;
 }
 
-static void captured_pages_that_are_isolated_are_free_at_the_next_move(struct ktest *t)
+KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_move, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct pile pile = {NULL, 0};
@@ -270,7 +272,7 @@ static void isolate_and_pin(struct page *dst, struct page *src)
 	}
 }
 
-static void captured_pages_that_are_isolated_are_free_at_the_next_window(struct ktest *t)
+KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_window, KTEST_SLOW)
 {
 	static const struct movable_ops looks = {
 	    .isolate = look_and_isolate, .migrate = mov_migrate, .putback = mov_putback};
@@ -316,7 +318,7 @@ static void break_one_in_hand(struct page *dst, struct page *src)
 		    -EBUSY);
 }
 
-static void captured_page_that_broke_is_not_moved_to(struct ktest *t)
+KTEST_CONTRACT(captured_page_that_broke_is_not_moved_to, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
@@ -354,7 +356,7 @@ static unsigned long looks_of(struct ktest *t, struct memory *mem)
 	return stats.looks;
 }
 
-static void standby_memory_adds_no_scanning(struct ktest *t)
+KTEST(standby_memory_adds_no_scanning)
 {
 	static const struct zone_spec alone[] = {{0, ZONE_MOVABLE, ONLINE}};
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
@@ -365,15 +367,3 @@ static void standby_memory_adds_no_scanning(struct ktest *t)
 	without = looks_of(t, mem);
 	EXPECT_EQ(t, with, without);
 }
-
-KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(refused_moves_are_counted_against_the_bound, KTEST_SLOW),
-    KTEST(refused_migration_skips_one_window, KTEST_SLOW),
-    KTEST_CONTRACT(moves_leave_the_watermark),
-    KTEST(compaction_below_the_watermark_does_not_start, KTEST_SLOW),
-    KTEST(refilled_window_is_abandoned, KTEST_SLOW),
-    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used, KTEST_SLOW),
-    KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_move, KTEST_SLOW),
-    KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_window, KTEST_SLOW),
-    KTEST_CONTRACT(captured_page_that_broke_is_not_moved_to, KTEST_SLOW),
-    KTEST(standby_memory_adds_no_scanning));

@@ -43,13 +43,15 @@ static struct pageblock *block(unsigned nr)
 	return pageblock_of(mov.mem, the_zone->start_pfn + BLOCK(nr));
 }
 
+KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- pages that stay ---- */
 
 /*
  * Pageblocks that are CMA, isolated, offline or wholly free are left alone; of the two others, one
  * is emptied into the other.
  */
-static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
+KTEST_COST(only_windows_that_can_be_emptied_are_scanned)
 {
 	struct compact_stats stats = {0};
 	unsigned batches = (PAGEBLOCK_PAGES / 2 + MIGRATE_BATCH - 1) / MIGRATE_BATCH;
@@ -82,7 +84,7 @@ static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 }
 
 /* Pages move to movable and CMA pageblocks, not to unmovable or isolated ones. */
-static void pages_move_to_movable_pageblocks(struct ktest *t)
+KTEST(pages_move_to_movable_pageblocks, KTEST_SLOW)
 {
 	struct compact_stats stats = {0};
 	unsigned last = ZONE_SIZE - 1;
@@ -110,7 +112,7 @@ static void pages_move_to_movable_pageblocks(struct ktest *t)
 /* ---- captured blocks ---- */
 
 /* Lent pages do not count: kernel requests keep the watermark in other pages. */
-static void captures_leave_the_kernel_its_watermark(struct ktest *t)
+KTEST(captures_leave_the_kernel_its_watermark, KTEST_SLOW)
 {
 	struct compact_stats stats = {0};
 	unsigned long lent;
@@ -136,7 +138,7 @@ static void captures_leave_the_kernel_its_watermark(struct ktest *t)
 }
 
 /* At the watermark there are no targets: compaction ends with the first search for a target. */
-static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
+KTEST_COST(compaction_at_the_watermark_ends_at_once)
 {
 	struct compact_stats stats = {0};
 	struct trace_hit hit[8];
@@ -176,7 +178,7 @@ static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 }
 
 /* Wholly free pageblocks are the goal and stay whole; a free block half as large is split. */
-static void free_blocks_as_large_as_wanted_stay_whole(struct ktest *t)
+KTEST_CONTRACT(free_blocks_as_large_as_wanted_stay_whole)
 {
 	struct compact_stats stats = {0};
 	unsigned last = ZONE_SIZE - 1;
@@ -207,7 +209,7 @@ static int refuse_in_movable(
 	return mov_migrate(owner, mem, dst, src);
 }
 
-static void free_block_of_any_zone_ends_compaction(struct ktest *t)
+KTEST(free_block_of_any_zone_ends_compaction, KTEST_SLOW)
 {
 	static const struct movable_ops ops = {
 	    .isolate = mov_isolate, .migrate = refuse_in_movable, .putback = mov_putback};
@@ -228,7 +230,7 @@ static void free_block_of_any_zone_ends_compaction(struct ktest *t)
 }
 
 /* Every third block of four pages is free: the others move to free blocks of the same size. */
-static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
+KTEST(blocks_move_to_free_blocks_of_their_order, KTEST_SLOW)
 {
 	struct compact_stats stats = {0};
 	struct page *page;
@@ -259,7 +261,7 @@ static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 }
 
 /* A block of the wanted size is not moved: its target would itself be a free block of that size. */
-static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
+KTEST(blocks_as_large_as_wanted_are_not_moved, KTEST_SLOW)
 {
 	struct compact_stats stats = {0};
 	struct pile singles = {NULL, 0};
@@ -307,7 +309,7 @@ static int break_the_first(
 	return mov_migrate(owner, mem, dst, src);
 }
 
-static void a_captured_page_that_breaks_is_not_used_again(struct ktest *t)
+KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again, KTEST_SLOW)
 {
 	static const struct movable_ops ops = {
 	    .isolate = mov_isolate, .migrate = break_the_first, .putback = mov_putback};
@@ -352,7 +354,7 @@ static struct memory *one_on_standby(struct ktest *t)
 	return begin_memory(t, mem, err);
 }
 
-static void standby_zone_is_not_compacted(struct ktest *t)
+KTEST_COST(standby_zone_is_not_compacted)
 {
 	struct memory *mem = NEED(t, one_on_standby(t));
 	struct compact_stats stats = {.looks = 7};
@@ -363,15 +365,3 @@ static void standby_zone_is_not_compacted(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(only_windows_that_can_be_emptied_are_scanned),
-    KTEST(pages_move_to_movable_pageblocks, KTEST_SLOW),
-    KTEST(captures_leave_the_kernel_its_watermark, KTEST_SLOW),
-    KTEST_COST(compaction_at_the_watermark_ends_at_once),
-    KTEST_CONTRACT(free_blocks_as_large_as_wanted_stay_whole),
-    KTEST(free_block_of_any_zone_ends_compaction, KTEST_SLOW),
-    KTEST(blocks_move_to_free_blocks_of_their_order, KTEST_SLOW),
-    KTEST(blocks_as_large_as_wanted_are_not_moved, KTEST_SLOW),
-    KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again, KTEST_SLOW),
-    KTEST_COST(standby_zone_is_not_compacted));

@@ -122,7 +122,9 @@ static void expect_content(struct ktest *t)
 	}
 }
 
-static void mapped_pages_move_for_every_largest_block(struct ktest *t)
+KTEST_SUITE(compact_vm, 0);
+
+KTEST(mapped_pages_move_for_every_largest_block)
 {
 	struct pile pile = {NULL, 0};
 	u64 faults, rounds;
@@ -143,7 +145,7 @@ static void mapped_pages_move_for_every_largest_block(struct ktest *t)
 }
 
 /* A compaction works for one request: pages with very many mappings stay where they are. */
-static void pages_of_very_many_mappings_are_left_alone(struct ktest *t)
+KTEST(pages_of_very_many_mappings_are_left_alone)
 {
 	struct compact_stats stats = {0};
 	struct pile none = {NULL, 0};
@@ -186,7 +188,7 @@ static void touch_at_random(void *arg)
 	soft_unload_space();
 }
 
-static void compaction_is_invisible_to_users(struct ktest *t)
+KTEST(compaction_is_invisible_to_users)
 {
 	struct pile pile = {NULL, 0};
 	unsigned cpu;
@@ -211,7 +213,7 @@ static void compaction_is_invisible_to_users(struct ktest *t)
 }
 
 /* A pinned page stays; the others move around it. */
-static void pinned_pages_cost_their_windows_only(struct ktest *t)
+KTEST(pinned_pages_cost_their_windows_only)
 {
 	struct pile pile = {NULL, 0};
 	struct page *pinned = NULL;
@@ -231,7 +233,3 @@ static void pinned_pages_cost_their_windows_only(struct ktest *t)
 	mem_unpin_page(frag.s.mem, pinned);
 	frag_end(t, &pile);
 }
-
-KTEST_SUITE(compact_vm, 0, KTEST(mapped_pages_move_for_every_largest_block),
-    KTEST(compaction_is_invisible_to_users), KTEST(pinned_pages_cost_their_windows_only),
-    KTEST(pages_of_very_many_mappings_are_left_alone));

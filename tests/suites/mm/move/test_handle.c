@@ -17,7 +17,9 @@ static void damage_one_byte(struct handle_table *ht, u32 h)
 	p[PAGE_SIZE - 1] ^= 1;
 }
 
-static void damage_is_noticed_at_every_access(struct ktest *t)
+KTEST_SUITE(handle, KTEST_QUICK);
+
+KTEST(damage_is_noticed_at_every_access)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	struct page *page;
@@ -39,7 +41,7 @@ static void damage_is_noticed_at_every_access(struct ktest *t)
 	EXPECT_EQ(t, ht->corrupt, 4);
 }
 
-static void wrong_handles_are_refused(struct ktest *t)
+KTEST(wrong_handles_are_refused, KTEST_SLOW)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	unsigned long free;
@@ -63,7 +65,7 @@ static void wrong_handles_are_refused(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), -EINVAL);
 }
 
-static void pinned_object_is_not_freed(struct ktest *t)
+KTEST(pinned_object_is_not_freed)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 
@@ -77,7 +79,7 @@ static void pinned_object_is_not_freed(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
-static void handle_stays_free_without_memory(struct ktest *t)
+KTEST(handle_stays_free_without_memory)
 {
 	struct handle_table *ht = new_table(ktest_memory(t, 0, 0, 2));
 	struct pile pile = {NULL, 0};
@@ -92,7 +94,7 @@ static void handle_stays_free_without_memory(struct ktest *t)
 }
 
 /* A migrator that looked up the owner before the object was replaced moves nothing. */
-static void only_the_objects_own_page_is_moved(struct ktest *t)
+KTEST(only_the_objects_own_page_is_moved)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct page *old, *now, *target;
@@ -117,7 +119,7 @@ static void only_the_objects_own_page_is_moved(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
-static void objects_of_every_order_arrive_whole(struct ktest *t)
+KTEST(objects_of_every_order_arrive_whole)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	unsigned order;
@@ -187,7 +189,7 @@ static void move_everything(struct writers *w)
 	}
 }
 
-static void objects_move_while_they_are_used(struct ktest *t)
+KTEST(objects_move_while_they_are_used)
 {
 	struct writers w = {
 	    .ht = new_table(&kernel_memory), .seed = t->seed, .running = ktest_cpus()};
@@ -213,8 +215,3 @@ static void objects_move_while_they_are_used(struct ktest *t)
 	}
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_BAD_FREE), bad);
 }
-
-KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_access),
-    KTEST(wrong_handles_are_refused, KTEST_SLOW), KTEST(pinned_object_is_not_freed),
-    KTEST(handle_stays_free_without_memory), KTEST(only_the_objects_own_page_is_moved),
-    KTEST(objects_of_every_order_arrive_whole), KTEST(objects_move_while_they_are_used));

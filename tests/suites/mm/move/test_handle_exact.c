@@ -19,13 +19,15 @@ static struct page *page_of(struct handle_table *ht, u32 h)
 	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
 }
 
+KTEST_SUITE(handle_exact, KTEST_QUICK);
+
 /* ---- bounds ---- */
 
 /*
  * The array of handles is longer than the table @small, so an object of another table lies behind
  * the end of @small.
  */
-static void no_handle_is_beyond_the_last(struct ktest *t)
+KTEST(no_handle_is_beyond_the_last)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	struct handle_table small;
@@ -64,7 +66,7 @@ static void no_handle_is_beyond_the_last(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void a_free_handle_has_no_object(struct ktest *t)
+KTEST(a_free_handle_has_no_object)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 
@@ -124,7 +126,7 @@ static unsigned locks_of(enum op op, int *err)
 	return locks;
 }
 
-static void each_call_takes_the_handles_lock_once(struct ktest *t)
+KTEST_COST(each_call_takes_the_handles_lock_once)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	unsigned op;
@@ -142,7 +144,7 @@ static void each_call_takes_the_handles_lock_once(struct ktest *t)
 
 /* ---- migration ---- */
 
-static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
+KTEST(migrator_gets_the_reason_why_an_object_stays)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	struct page *page, *target;
@@ -170,7 +172,7 @@ static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void moves_are_counted_for_each_object(struct ktest *t)
+KTEST(moves_are_counted_for_each_object)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
 	struct page *page;
@@ -195,7 +197,7 @@ static void moves_are_counted_for_each_object(struct ktest *t)
 /* ---- content ---- */
 
 /* The checksum covers the place and each bit of each word, to the last page of the object. */
-static void checksum_notices_any_damage(struct ktest *t)
+KTEST(checksum_notices_any_damage)
 {
 	unsigned order, bit;
 	size_t words, at;
@@ -226,7 +228,7 @@ static void checksum_notices_any_damage(struct ktest *t)
 }
 
 /* The same seed gives the same content, another seed another content. */
-static void content_follows_from_the_seed(struct ktest *t)
+KTEST(content_follows_from_the_seed)
 {
 	u64 sum, first;
 	u64 *p;
@@ -242,8 +244,3 @@ static void content_follows_from_the_seed(struct ktest *t)
 	EXPECT(t, handles[1].checksum == sum && p[0] == first);
 	EXPECT_EQ(t, handle_free(&table, 1), 0);
 }
-
-KTEST_SUITE(handle_exact, KTEST_QUICK, KTEST(no_handle_is_beyond_the_last),
-    KTEST(a_free_handle_has_no_object), KTEST_COST(each_call_takes_the_handles_lock_once),
-    KTEST(migrator_gets_the_reason_why_an_object_stays), KTEST(moves_are_counted_for_each_object),
-    KTEST(checksum_notices_any_damage), KTEST(content_follows_from_the_seed));

@@ -37,7 +37,9 @@ static u64 hash_bytes(const struct page *page, unsigned order)
 	return hash;
 }
 
-static void content_survives_a_move(struct ktest *t)
+KTEST_SUITE(migrate, KTEST_QUICK);
+
+KTEST(content_survives_a_move)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	u64 ok = mm_event_sum(&kernel_memory, EV_MIGRATE_OK);
@@ -64,7 +66,7 @@ static void content_survives_a_move(struct ktest *t)
 	EXPECT_EQ(t, ht->corrupt, 0);
 }
 
-static void migration_keeps_references(struct ktest *t)
+KTEST(migration_keeps_references, KTEST_SLOW)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	unsigned long free;
@@ -85,7 +87,7 @@ static void migration_keeps_references(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
-static void putback_leaves_the_page_as_it_was(struct ktest *t)
+KTEST(putback_leaves_the_page_as_it_was)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct page *page;
@@ -101,7 +103,7 @@ static void putback_leaves_the_page_as_it_was(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 3), 0);
 }
 
-static void only_movable_pages_are_isolated(struct ktest *t)
+KTEST(only_movable_pages_are_isolated)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct page *page;
@@ -124,7 +126,7 @@ static void only_movable_pages_are_isolated(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(ht->mem, page, 0), 0);
 }
 
-static void object_freed_while_isolated_is_freed_once(struct ktest *t)
+KTEST(object_freed_while_isolated_is_freed_once)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct page *page;
@@ -145,7 +147,7 @@ static void object_freed_while_isolated_is_freed_once(struct ktest *t)
 	EXPECT_EQ(t, ht->moved, 0);
 }
 
-static void object_freed_before_putback_is_freed_once(struct ktest *t)
+KTEST(object_freed_before_putback_is_freed_once)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct page *page;
@@ -166,7 +168,7 @@ static void object_freed_before_putback_is_freed_once(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
-static void pinned_page_is_not_isolated(struct ktest *t)
+KTEST(pinned_page_is_not_isolated)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 
@@ -180,7 +182,7 @@ static void pinned_page_is_not_isolated(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 }
 
-static void page_pinned_while_isolated_is_put_back(struct ktest *t)
+KTEST(page_pinned_while_isolated_is_put_back)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct mm_fail fail = {0, WHY_NONE};
@@ -206,7 +208,7 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 }
 
 /* The holder of the extra reference may still read the old page, so the page must not move. */
-static void page_with_a_reference_too_many_is_put_back(struct ktest *t)
+KTEST(page_with_a_reference_too_many_is_put_back)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct mm_fail fail = {0, WHY_NONE};
@@ -234,7 +236,7 @@ static bool count_asked(struct memory *mem, gfp_t gfp, unsigned order, void *arg
 	return false;
 }
 
-static void pages_without_a_target_are_put_back(struct ktest *t)
+KTEST(pages_without_a_target_are_put_back)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	struct mm_fail fail = {0, WHY_NONE};
@@ -270,7 +272,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 		EXPECT_EQ(t, handle_free(ht, h), 0);
 }
 
-static void write_between_isolation_and_migration_is_kept(struct ktest *t)
+KTEST(write_between_isolation_and_migration_is_kept)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	struct page *page;
@@ -341,7 +343,7 @@ static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 	return page;
 }
 
-static void owner_may_refuse_isolation(struct ktest *t)
+KTEST(owner_may_refuse_isolation)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
@@ -354,7 +356,7 @@ static void owner_may_refuse_isolation(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void pinned_page_is_not_offered_to_its_owner(struct ktest *t)
+KTEST(pinned_page_is_not_offered_to_its_owner)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct mm_fail fail = {0, WHY_NONE};
@@ -372,7 +374,7 @@ static void pinned_page_is_not_offered_to_its_owner(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void busy_page_is_tried_again(struct ktest *t)
+KTEST_COST(busy_page_is_tried_again)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
@@ -395,7 +397,7 @@ static void busy_page_is_tried_again(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
+KTEST_COST(page_that_stays_busy_is_put_back_in_the_end)
 {
 	struct memory *mem = NEED(t, any_memory(t));
 	struct mm_fail fail = {0, WHY_NONE};
@@ -445,7 +447,7 @@ static void give_back_stock(
  * After a request of some order got no target, this order and larger ones are not requested again.
  * Smaller orders are.
  */
-static void missing_targets_are_requested_once_per_order(struct ktest *t)
+KTEST_COST(missing_targets_are_requested_once_per_order)
 {
 	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};
 	struct isolated_pages pages = {.to = &stock.to};
@@ -481,14 +483,3 @@ static void missing_targets_are_requested_once_per_order(struct ktest *t)
 		EXPECT_EQ(t, handle_free(ht, h), 0);
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
-
-KTEST_SUITE(migrate, KTEST_QUICK, KTEST_COST(missing_targets_are_requested_once_per_order),
-    KTEST(content_survives_a_move), KTEST(migration_keeps_references, KTEST_SLOW),
-    KTEST(putback_leaves_the_page_as_it_was), KTEST(only_movable_pages_are_isolated),
-    KTEST(object_freed_while_isolated_is_freed_once),
-    KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),
-    KTEST(page_pinned_while_isolated_is_put_back),
-    KTEST(page_with_a_reference_too_many_is_put_back), KTEST(pages_without_a_target_are_put_back),
-    KTEST(write_between_isolation_and_migration_is_kept), KTEST(owner_may_refuse_isolation),
-    KTEST(pinned_page_is_not_offered_to_its_owner), KTEST_COST(busy_page_is_tried_again),
-    KTEST_COST(page_that_stays_busy_is_put_back_in_the_end));

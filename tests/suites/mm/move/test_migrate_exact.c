@@ -15,8 +15,10 @@
 
 static struct page *many[MANY];
 
+KTEST_SUITE(migrate_exact, KTEST_QUICK);
+
 /* A busy page stays in the list for the next pass; each page is moved and counted once. */
-static void busy_page_is_retried_in_the_next_pass(struct ktest *t)
+KTEST_COST(busy_page_is_retried_in_the_next_pass, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	u32 i;
@@ -41,7 +43,7 @@ static void busy_page_is_retried_in_the_next_pass(struct ktest *t)
 	mov_end(t);
 }
 
-static void migrations_are_counted_by_try(struct ktest *t)
+KTEST(migrations_are_counted_by_try)
 {
 	static struct isolated_pages pages;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -78,7 +80,7 @@ static void migrations_are_counted_by_try(struct ktest *t)
 /* ---- the reported reason ---- */
 
 /* Of several blockers of two kinds, the first blocker found is reported; all are counted. */
-static void first_reason_is_reported(struct ktest *t)
+KTEST(first_reason_is_reported)
 {
 	static struct isolated_pages pages;
 	struct migrate_stats stats = {0};
@@ -162,7 +164,7 @@ static void give_back_counted(
  * After the batch was locked, one page is pinned, one is removed, and the last two get no target.
  * The other pages move.
  */
-static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
+KTEST(each_page_of_a_batch_ends_by_itself, KTEST_SLOW)
 {
 	static struct isolated_pages pages;
 	struct migrate_stats stats = {0};
@@ -220,7 +222,7 @@ static bool unwanted(struct memory *mem, struct page *page)
  * A page that its owner does not take back cannot be isolated again. It is freed when the owner
  * drops its reference.
  */
-static void page_not_taken_back_by_its_owner_is_freed(struct ktest *t)
+KTEST(page_not_taken_back_by_its_owner_is_freed)
 {
 	static struct movable_ops ops;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -249,7 +251,7 @@ static int count_asked(struct memory *mem, struct page *page)
 }
 
 /* If no reference can be taken, the owner of the page is not called. */
-static void a_page_without_references_left_stays(struct ktest *t)
+KTEST_INSIDE(a_page_without_references_left_stays)
 {
 	static struct movable_ops ops;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -306,7 +308,7 @@ static void drain_it(void *arg)
 }
 
 /* Draining an owner waits for a migration that uses it, and no longer. */
-static void owner_drain_waits_for_its_migrations(struct ktest *t)
+KTEST(owner_drain_waits_for_its_migrations)
 {
 	static struct movable_ops ops;
 	struct memory *mem;
@@ -368,7 +370,7 @@ static unsigned waiters_of(struct ktest *t, const struct memory *mem, unsigned m
  * All waiters are in one bucket. Waiters for another page, or for the same pfn of another memory,
  * continue to sleep.
  */
-static void waiters_are_matched_by_page_and_memory(struct ktest *t)
+KTEST_INSIDE(waiters_are_matched_by_page_and_memory, KTEST_SLOW)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, BLOCKS}};
 	struct memory *mem[2] = {ktest_memory(t, 0, 0, BLOCKS), NULL};
@@ -433,7 +435,7 @@ static void count_bucket_lock(const char *what, const struct spinlock *lock)
 }
 
 /* The test holds a lock of the same rank, so each lock of a bucket is reported as it is taken. */
-static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
+KTEST_INSIDE(waiters_queue_and_leave_under_a_lock)
 {
 	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
@@ -463,12 +465,3 @@ static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
 	for (waiting = 0; waiting < 3; waiting++)
 		EXPECT_EQ(t, locks[waiting], waiting + 1);
 }
-
-KTEST_SUITE(migrate_exact, KTEST_QUICK,
-    KTEST_COST(busy_page_is_retried_in_the_next_pass, KTEST_SLOW),
-    KTEST(migrations_are_counted_by_try), KTEST(first_reason_is_reported),
-    KTEST(page_not_taken_back_by_its_owner_is_freed),
-    KTEST_INSIDE(a_page_without_references_left_stays), KTEST(owner_drain_waits_for_its_migrations),
-    KTEST_INSIDE(waiters_are_matched_by_page_and_memory, KTEST_SLOW),
-    KTEST_INSIDE(waiters_queue_and_leave_under_a_lock),
-    KTEST(each_page_of_a_batch_ends_by_itself, KTEST_SLOW));

@@ -5,7 +5,9 @@
  */
 #include "tests/lib/race_migrate.h"
 
-static void removed_page_is_not_restored_by_the_migrator(struct ktest *t)
+KTEST_SUITE(migrate_gone, KTEST_MOSTLY_INSIDE);
+
+KTEST(removed_page_is_not_restored_by_the_migrator)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -24,7 +26,7 @@ static void removed_page_is_not_restored_by_the_migrator(struct ktest *t)
 	stage_end(&st, -ENOENT);
 }
 
-static void a_page_removed_and_in_use_is_freed_by_its_user(struct ktest *t)
+KTEST(a_page_removed_and_in_use_is_freed_by_its_user)
 {
 	struct stage st;
 	unsigned long free;
@@ -43,7 +45,7 @@ static void a_page_removed_and_in_use_is_freed_by_its_user(struct ktest *t)
 }
 
 /* A slot that was emptied and filled again has another page: the migrator must not touch it. */
-static void refilled_slot_is_left_alone(struct ktest *t)
+KTEST(refilled_slot_is_left_alone)
 {
 	struct stage st;
 	u64 value = 1;
@@ -80,23 +82,23 @@ static void destroy_at(struct ktest *t, const char *point)
 	stage_end(&st, 0);
 }
 
-static void object_destroyed_after_unmapping_is_freed_by_the_migrator(struct ktest *t)
+KTEST(object_destroyed_after_unmapping_is_freed_by_the_migrator)
 {
 	destroy_at(t, "mig.unmapped");
 }
 
-static void object_destroyed_before_unmapping_is_freed_by_the_migrator(struct ktest *t)
+KTEST(object_destroyed_before_unmapping_is_freed_by_the_migrator)
 {
 	destroy_at(t, "mig.locked");
 }
 
-static void object_destroyed_after_the_copy_is_freed_by_the_migrator(struct ktest *t)
+KTEST(object_destroyed_after_the_copy_is_freed_by_the_migrator)
 {
 	destroy_at(t, "mig.copied");
 }
 
 /* The page is removed before the migrator unmaps it: the migrator finds an empty slot. */
-static void page_removed_before_unmapping_is_not_migrated(struct ktest *t)
+KTEST(page_removed_before_unmapping_is_not_migrated)
 {
 	struct stage st;
 
@@ -109,7 +111,7 @@ static void page_removed_before_unmapping_is_not_migrated(struct ktest *t)
 }
 
 /* The page is pinned after it was isolated and locked, but before it is unmapped. */
-static void page_pinned_before_unmapping_stays(struct ktest *t)
+KTEST(page_pinned_before_unmapping_stays)
 {
 	struct stage st;
 	struct page *pinned = NULL;
@@ -125,11 +127,3 @@ static void page_pinned_before_unmapping_stays(struct ktest *t)
 	mem_unpin_page(st.s.mem, pinned);
 	stage_end(&st, -EBUSY);
 }
-
-KTEST_SUITE(migrate_gone, KTEST_MOSTLY_INSIDE, KTEST(removed_page_is_not_restored_by_the_migrator),
-    KTEST(a_page_removed_and_in_use_is_freed_by_its_user), KTEST(refilled_slot_is_left_alone),
-    KTEST(object_destroyed_after_unmapping_is_freed_by_the_migrator),
-    KTEST(object_destroyed_before_unmapping_is_freed_by_the_migrator),
-    KTEST(object_destroyed_after_the_copy_is_freed_by_the_migrator),
-    KTEST(page_removed_before_unmapping_is_not_migrated),
-    KTEST(page_pinned_before_unmapping_stays));

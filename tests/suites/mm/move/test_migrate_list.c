@@ -90,7 +90,9 @@ static void expect_each(struct ktest *t, struct memory *mem, unsigned nr, enum p
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void more_pages_than_a_batch_are_moved(struct ktest *t)
+KTEST_SUITE(migrate_list, KTEST_QUICK);
+
+KTEST(more_pages_than_a_batch_are_moved)
 {
 	struct memory *mem = NEED(t, list_pages(t, MANY, 0, &lister_ops));
 
@@ -100,7 +102,7 @@ static void more_pages_than_a_batch_are_moved(struct ktest *t)
 }
 
 /* At first all pages of the first batch are in use, and some pages of the second. */
-static void pages_in_use_are_moved_later(struct ktest *t)
+KTEST(pages_in_use_are_moved_later)
 {
 	struct memory *mem = NEED(t, list_pages(t, MANY, MIGRATE_BATCH + 6, &lister_ops));
 
@@ -108,7 +110,7 @@ static void pages_in_use_are_moved_later(struct ktest *t)
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
 }
 
-static void page_that_stays_in_use_stays_where_it_is(struct ktest *t)
+KTEST(page_that_stays_in_use_stays_where_it_is)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 10000, &lister_ops));
 	struct mm_fail fail = {.pfn = PFN_NONE};
@@ -121,7 +123,7 @@ static void page_that_stays_in_use_stays_where_it_is(struct ktest *t)
 	expect_each(t, mem, 1, PG_MOVABLE_OPS);
 }
 
-static void lent_page_is_put_back_as_one(struct ktest *t)
+KTEST(lent_page_is_put_back_as_one)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 10000, &lent_ops));
 
@@ -130,7 +132,7 @@ static void lent_page_is_put_back_as_one(struct ktest *t)
 }
 
 /* A pin may last long: another try would only allocate another target. */
-static void pinned_page_is_tried_once(struct ktest *t)
+KTEST_COST(pinned_page_is_tried_once)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 
@@ -143,7 +145,7 @@ static void pinned_page_is_tried_once(struct ktest *t)
 }
 
 /* The data of a broken page may be damaged, but a copy of them would count as intact. */
-static void broken_page_is_not_isolated(struct ktest *t)
+KTEST(broken_page_is_not_isolated)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 	struct page *page = listed[0];
@@ -160,7 +162,7 @@ static void broken_page_is_not_isolated(struct ktest *t)
 }
 
 /* The page breaks after it was isolated. */
-static void page_that_broke_is_not_offered_to_its_owner(struct ktest *t)
+KTEST(page_that_broke_is_not_offered_to_its_owner)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 	struct mm_fail fail = {.pfn = PFN_NONE};
@@ -196,7 +198,7 @@ static void give_back(
 	migrate_anywhere.give_back(to, mem, page, order);
 }
 
-static void target_that_broke_is_not_moved_to(struct ktest *t)
+KTEST(target_that_broke_is_not_moved_to)
 {
 	struct migrate_target target = {.get = get_and_break, .give_back = give_back};
 	struct memory *mem = NEED(t, list_pages(t, 0, 0, &lister_ops));
@@ -273,7 +275,7 @@ static void expect_end(struct ktest *t, struct memory *mem, unsigned nr)
 	expect_each(t, mem, !ends[nr].released, PG_MOVABLE_OPS);
 }
 
-static void each_end_of_a_page_is_counted(struct ktest *t)
+KTEST(each_end_of_a_page_is_counted)
 {
 	struct memory *mem = NEED(t, list_pages(t, 0, 0, &lister_ops));
 	unsigned nr;
@@ -283,7 +285,7 @@ static void each_end_of_a_page_is_counted(struct ktest *t)
 }
 
 /* A page with all the references that its word can count gets no further one. */
-static void page_with_too_many_references_is_not_isolated(struct ktest *t)
+KTEST(page_with_too_many_references_is_not_isolated)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 	const u32 full = PAGE_WORD(PAGE_REF_MAX, PG_MOVABLE_OPS, 0);
@@ -297,7 +299,7 @@ static void page_with_too_many_references_is_not_isolated(struct ktest *t)
 }
 
 /* Such a page has no movable owner that could be asked, too. */
-static void pinned_page_of_an_object_is_busy(struct ktest *t)
+KTEST(pinned_page_of_an_object_is_busy)
 {
 	static struct isolated_pages pages;
 	struct page *pinned;
@@ -312,10 +314,3 @@ static void pinned_page_of_an_object_is_busy(struct ktest *t)
 	mem_unpin_page(s.mem, pinned);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(migrate_list, KTEST_QUICK, KTEST(more_pages_than_a_batch_are_moved),
-    KTEST(pages_in_use_are_moved_later), KTEST(page_that_stays_in_use_stays_where_it_is),
-    KTEST(lent_page_is_put_back_as_one), KTEST_COST(pinned_page_is_tried_once),
-    KTEST(broken_page_is_not_isolated), KTEST(page_that_broke_is_not_offered_to_its_owner),
-    KTEST(target_that_broke_is_not_moved_to), KTEST(each_end_of_a_page_is_counted),
-    KTEST(page_with_too_many_references_is_not_isolated), KTEST(pinned_page_of_an_object_is_busy));

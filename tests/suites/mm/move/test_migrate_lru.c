@@ -40,7 +40,9 @@ static unsigned move_pages(struct ktest *t, struct vm_scene *s, u32 from, u32 to
 	return failed;
 }
 
-static void content_and_mapping_survive_a_move(struct ktest *t)
+KTEST_SUITE(migrate_lru, KTEST_QUICK);
+
+KTEST(content_and_mapping_survive_a_move)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -65,7 +67,7 @@ static void content_and_mapping_survive_a_move(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void references_flags_and_counts_are_kept(struct ktest *t)
+KTEST(references_flags_and_counts_are_kept)
 {
 	struct migrate_stats stats = {0};
 	struct vm_space *other;
@@ -116,7 +118,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void unmapped_pages_move_too(struct ktest *t)
+KTEST(unmapped_pages_move_too)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -136,7 +138,7 @@ static void unmapped_pages_move_too(struct ktest *t)
 }
 
 /* The region shows slots 2 and 3 only. */
-static void pages_outside_the_region_move_unmapped(struct ktest *t)
+KTEST(pages_outside_the_region_move_unmapped)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -159,7 +161,7 @@ static void pages_outside_the_region_move_unmapped(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_batch_makes_one_shootdown(struct ktest *t)
+KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -181,7 +183,7 @@ static void a_batch_makes_one_shootdown(struct ktest *t)
 
 /* ---- pages that are put back ---- */
 
-static void a_pinned_page_is_put_back(struct ktest *t)
+KTEST(a_pinned_page_is_put_back)
 {
 	struct migrate_stats stats = {0};
 	struct mm_fail fail = {0};
@@ -213,7 +215,7 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_page_with_a_reference_too_many_is_put_back(struct ktest *t)
+KTEST(a_page_with_a_reference_too_many_is_put_back)
 {
 	struct migrate_stats stats = {0};
 	struct mm_fail fail = {0};
@@ -247,7 +249,7 @@ static void a_page_with_a_reference_too_many_is_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_locked_page_is_put_back(struct ktest *t)
+KTEST_COST(a_locked_page_is_put_back)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -270,7 +272,7 @@ static void a_locked_page_is_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void batch_without_targets_is_put_back(struct ktest *t)
+KTEST(batch_without_targets_is_put_back)
 {
 	struct migrate_stats stats = {0};
 	struct pile pile = {NULL, 0};
@@ -300,7 +302,7 @@ static void batch_without_targets_is_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void released_page_is_not_migrated(struct ktest *t)
+KTEST(released_page_is_not_migrated)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -325,7 +327,7 @@ static void released_page_is_not_migrated(struct ktest *t)
 }
 
 /* A shootdown that is not over counts as a user: the page may still be written to. */
-static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown, KTEST_SLOW)
 {
 	struct migrate_stats stats = {0};
 	struct tlb_gather g;
@@ -352,7 +354,7 @@ static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 
 #define RANGE (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
 
-static void mapped_memory_is_offlined(struct ktest *t)
+KTEST(mapped_memory_is_offlined, KTEST_SLOW)
 {
 	struct offline_result res;
 	struct vm_scene s;
@@ -380,7 +382,7 @@ static void mapped_memory_is_offlined(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_pinned_page_stops_an_offline(struct ktest *t)
+KTEST(a_pinned_page_stops_an_offline)
 {
 	struct offline_result res;
 	struct vm_scene s;
@@ -420,7 +422,7 @@ static void expect_account(struct ktest *t, struct vm_scene *s, const struct acc
 	EXPECT_EQ(t, account_content(account, true), all);
 }
 
-static void pages_count_where_they_have_moved_to(struct ktest *t)
+KTEST(pages_count_where_they_have_moved_to)
 {
 	struct account mine = {.parent = &account_all, .max_mappings = ~0ULL}, *before;
 	struct migrate_stats stats = {0};
@@ -466,12 +468,3 @@ static void pages_count_where_they_have_moved_to(struct ktest *t)
 	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
 		EXPECT_EQ(t, mine.used[i], 0);
 }
-
-KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(pages_count_where_they_have_moved_to),
-    KTEST(content_and_mapping_survive_a_move), KTEST(references_flags_and_counts_are_kept),
-    KTEST(unmapped_pages_move_too), KTEST(pages_outside_the_region_move_unmapped),
-    KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW), KTEST(a_pinned_page_is_put_back),
-    KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST_COST(a_locked_page_is_put_back),
-    KTEST(batch_without_targets_is_put_back), KTEST(released_page_is_not_migrated),
-    KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown, KTEST_SLOW),
-    KTEST(mapped_memory_is_offlined, KTEST_SLOW), KTEST(a_pinned_page_stops_an_offline));

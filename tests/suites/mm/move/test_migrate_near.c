@@ -46,7 +46,9 @@ static void breaks_softly(void *arg)
 	soft = mem_soft_offline_page(mem, far_zone()->start_pfn);
 }
 
-static void a_soft_offline_moves_the_page_on_its_node(struct ktest *t)
+KTEST_SUITE(migrate_near, KTEST_QUICK);
+
+KTEST(a_soft_offline_moves_the_page_on_its_node)
 {
 	if (!begin(t))
 		return;
@@ -58,7 +60,7 @@ static void a_soft_offline_moves_the_page_on_its_node(struct ktest *t)
 }
 
 /* The node has no free memory: then the pages move to the other one. */
-static void pages_of_a_full_node_move_elsewhere(struct ktest *t)
+KTEST(pages_of_a_full_node_move_elsewhere)
 {
 	struct pile pile = {NULL, 0};
 	unsigned kind;
@@ -79,6 +81,3 @@ static void pages_of_a_full_node_move_elsewhere(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, far_zone()->start_pfn), 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(migrate_near, KTEST_QUICK, KTEST(a_soft_offline_moves_the_page_on_its_node),
-    KTEST(pages_of_a_full_node_move_elsewhere));

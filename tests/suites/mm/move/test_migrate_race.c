@@ -5,10 +5,12 @@
  */
 #include "tests/lib/race_migrate.h"
 
+KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE);
+
 /* ---- accesses that wait ---- */
 
 /* The migrator is held before the freeze. If a waiter held a reference, the freeze would fail. */
-static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
+KTEST(waiters_on_an_entry_do_not_defeat_the_freeze)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -28,7 +30,7 @@ static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-static void reader_after_the_freeze_waits_too(struct ktest *t)
+KTEST(reader_after_the_freeze_waits_too)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -45,7 +47,7 @@ static void reader_after_the_freeze_waits_too(struct ktest *t)
 }
 
 /* A space that has no entry for the page finds the marker in the slot. */
-static void a_first_touch_waits_on_the_marker(struct ktest *t)
+KTEST(a_first_touch_waits_on_the_marker)
 {
 	struct toucher w[WAITERS];
 	struct vm_space *other;
@@ -67,7 +69,7 @@ static void a_first_touch_waits_on_the_marker(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-static void page_under_migration_refuses_supply_pin_and_isolation(struct ktest *t)
+KTEST(page_under_migration_refuses_supply_pin_and_isolation)
 {
 	struct page *page = NULL;
 	struct stage st;
@@ -84,7 +86,7 @@ static void page_under_migration_refuses_supply_pin_and_isolation(struct ktest *
 }
 
 /* Waiters for another page of the same bucket continue to sleep. */
-static void only_waiters_of_this_page_are_woken(struct ktest *t)
+KTEST(only_waiters_of_this_page_are_woken)
 {
 	struct migwait other;
 	struct stage st;
@@ -157,7 +159,7 @@ static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r
 }
 
 /* The page is copied already: a write to the old page would be lost. */
-static void no_write_reaches_the_old_page_after_the_copy(struct ktest *t)
+KTEST(no_write_reaches_the_old_page_after_the_copy)
 {
 	struct race_migrate r;
 	struct vm_scene s;
@@ -209,17 +211,17 @@ static int remove_all(struct vm_scene *s)
 	return vm_object_remove(s->object, 0, 2);
 }
 
-static void protect_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
+KTEST(protect_does_not_wait_for_the_migrators_shootdown)
 {
 	change_before_the_shootdown(t, protect_all, -EACCES);
 }
 
-static void unmap_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
+KTEST(unmap_does_not_wait_for_the_migrators_shootdown)
 {
 	change_before_the_shootdown(t, unmap_all_of_it, -EFAULT);
 }
 
-static void removal_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
+KTEST(removal_does_not_wait_for_the_migrators_shootdown)
 {
 	change_before_the_shootdown(t, remove_all, 0);
 }
@@ -260,7 +262,7 @@ static void unmap_page_1(void *arg)
  * The entry has been removed, but a CPU still writes to the page: the page must neither move nor be
  * freed.
  */
-static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
+KTEST(unmap_keeps_its_page_until_the_shootdown_ends)
 {
 	struct deaf d = {.ready = 0};
 	struct vm_scene s;
@@ -376,19 +378,19 @@ static void expect_noticed(struct ktest *t, bool move)
 	scene_end(t, &s);
 }
 
-static void every_write_during_unmapping_is_noticed(struct ktest *t)
+KTEST(every_write_during_unmapping_is_noticed)
 {
 	expect_noticed(t, false);
 }
 
-static void every_write_during_migration_is_noticed(struct ktest *t)
+KTEST(every_write_during_migration_is_noticed)
 {
 	expect_noticed(t, true);
 }
 
 /* ---- the mapping changes ---- */
 
-static void a_page_unmapped_meanwhile_stays_unmapped(struct ktest *t)
+KTEST(a_page_unmapped_meanwhile_stays_unmapped)
 {
 	struct stage st;
 
@@ -406,7 +408,7 @@ static void a_page_unmapped_meanwhile_stays_unmapped(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-static void another_mapping_of_the_address_is_left_alone(struct ktest *t)
+KTEST(another_mapping_of_the_address_is_left_alone)
 {
 	struct vm_object *object;
 	struct stage st;
@@ -451,18 +453,18 @@ static void protect_at(struct ktest *t, const char *point)
 	stage_end(&st, 0);
 }
 
-static void permission_lost_before_the_copy_stays_lost(struct ktest *t)
+KTEST(permission_lost_before_the_copy_stays_lost)
 {
 	protect_at(t, "mig.unmapped");
 }
 
-static void permission_lost_after_the_copy_stays_lost(struct ktest *t)
+KTEST(permission_lost_after_the_copy_stays_lost)
 {
 	protect_at(t, "mig.copied");
 }
 
 /* If the move fails, the old page comes back as read-only. */
-static void permission_lost_in_a_failed_migration_stays_lost(struct ktest *t)
+KTEST(permission_lost_in_a_failed_migration_stays_lost)
 {
 	struct stage st;
 
@@ -478,18 +480,3 @@ static void permission_lost_in_a_failed_migration_stays_lost(struct ktest *t)
 	expect_content(&st);
 	stage_end(&st, -EAGAIN);
 }
-
-KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE, KTEST(waiters_on_an_entry_do_not_defeat_the_freeze),
-    KTEST(reader_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
-    KTEST(page_under_migration_refuses_supply_pin_and_isolation),
-    KTEST(only_waiters_of_this_page_are_woken), KTEST(no_write_reaches_the_old_page_after_the_copy),
-    KTEST(protect_does_not_wait_for_the_migrators_shootdown),
-    KTEST(unmap_does_not_wait_for_the_migrators_shootdown),
-    KTEST(removal_does_not_wait_for_the_migrators_shootdown),
-    KTEST(unmap_keeps_its_page_until_the_shootdown_ends),
-    KTEST(every_write_during_unmapping_is_noticed), KTEST(every_write_during_migration_is_noticed),
-    KTEST(a_page_unmapped_meanwhile_stays_unmapped),
-    KTEST(another_mapping_of_the_address_is_left_alone),
-    KTEST(permission_lost_before_the_copy_stays_lost),
-    KTEST(permission_lost_after_the_copy_stays_lost),
-    KTEST(permission_lost_in_a_failed_migration_stays_lost));

@@ -35,7 +35,9 @@ int stepped_memory(struct memory *mem, struct compact_stats *stats);
 #define compact_memory         stepped_memory
 #include "mm/move/compact.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
-static void a_block_that_is_taken_at_once_was_made(struct ktest *t)
+KTEST_SUITE(compact_steps, KTEST_QUICK);
+
+KTEST_INSIDE(a_block_that_is_taken_at_once_was_made)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, MOV_ZONE));
 	struct compact_stats stats = {0};
@@ -51,5 +53,3 @@ static void a_block_that_is_taken_at_once_was_made(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &taken), 0);
 	mov_end_upwards(t);
 }
-
-KTEST_SUITE(compact_steps, KTEST_QUICK, KTEST_INSIDE(a_block_that_is_taken_at_once_was_made));

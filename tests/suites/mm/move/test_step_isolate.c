@@ -35,7 +35,9 @@ static struct zone *zone_before(struct memory *mem, pfn_t pfn)
 #include "mm/move/migrate_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef zone_of
 
-static void page_of_an_object_is_left_in_its_new_zone(struct ktest *t)
+KTEST_SUITE(isolate_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(page_of_an_object_is_left_in_its_new_zone)
 {
 	struct page *page;
 	struct vm_scene s;
@@ -58,7 +60,7 @@ static void page_of_an_object_is_left_in_its_new_zone(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void page_of_an_owner_is_left_in_its_new_zone(struct ktest *t)
+KTEST(page_of_an_owner_is_left_in_its_new_zone)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct page *page;
@@ -80,7 +82,3 @@ static void page_of_an_owner_is_left_in_its_new_zone(struct ktest *t)
 	putback_movable_page(mem, page);
 	mov_end(t);
 }
-
-KTEST_SUITE(isolate_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(page_of_an_object_is_left_in_its_new_zone),
-    KTEST(page_of_an_owner_is_left_in_its_new_zone));

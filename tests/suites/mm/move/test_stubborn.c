@@ -96,34 +96,36 @@ static void expect_bounded(
 	mov_end(t);
 }
 
-static void pairs_are_made_past_pages_that_stay(struct ktest *t)
+KTEST_SUITE(stubborn, KTEST_QUICK);
+
+KTEST(pairs_are_made_past_pages_that_stay, KTEST_SLOW)
 {
 	expect_bounded(t, MOV_ZONE, 1, PAGEBLOCK_PAGES, 1);
 }
 
-static void pairs_are_made_past_pages_that_stay_in_a_larger_zone(struct ktest *t)
+KTEST(pairs_are_made_past_pages_that_stay_in_a_larger_zone, KTEST_SLOW)
 {
 	expect_bounded(t, 2 * MOV_ZONE, 1, 2 * PAGEBLOCK_PAGES, 1);
 }
 
-static void blocks_are_made_past_pages_that_stay(struct ktest *t)
+KTEST(blocks_are_made_past_pages_that_stay, KTEST_SLOW)
 {
 	expect_bounded(t, MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), PAGEBLOCK_PAGES, 1);
 }
 
-static void blocks_are_made_among_pages_that_stay(struct ktest *t)
+KTEST(blocks_are_made_among_pages_that_stay, KTEST_SLOW)
 {
 	expect_bounded(t, 2 * MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), ALL, 64);
 }
 
 /* Each compaction makes a block, which is taken: pageblocks at both ends of the zone fill up. */
-static void scans_do_not_grow_in_a_series(struct ktest *t)
+KTEST(scans_do_not_grow_in_a_series, KTEST_SLOW)
 {
 	expect_bounded(t, 2 * MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), 0, 1);
 }
 
 /* The scanners meet, and the memory below the place where they began is compacted after all. */
-static void a_compaction_goes_on_from_the_ends(struct ktest *t)
+KTEST(a_compaction_goes_on_from_the_ends, KTEST_SLOW)
 {
 	struct zone *zone = NEED(t, stubborn_zone(t, MOV_ZONE, ALL, 1));
 	struct compact_stats stats = {0};
@@ -174,12 +176,12 @@ static void expect_passes_bounded(struct ktest *t, unsigned blocks, bool offline
 	mov_end(t);
 }
 
-static void a_range_is_taken_when_its_pages_give_in(struct ktest *t)
+KTEST(a_range_is_taken_when_its_pages_give_in, KTEST_SLOW)
 {
 	expect_passes_bounded(t, MOV_ZONE, false);
 }
 
-static void an_offline_ends_when_its_pages_give_in(struct ktest *t)
+KTEST(an_offline_ends_when_its_pages_give_in, KTEST_SLOW)
 {
 	expect_passes_bounded(t, 2 * MOV_ZONE, true);
 }
@@ -187,7 +189,7 @@ static void an_offline_ends_when_its_pages_give_in(struct ktest *t)
 /* ---- questions ---- */
 
 /* Whether a range could go offline: no owner is asked, and the answer is the same each time. */
-static void questions_ask_no_owner(struct ktest *t)
+KTEST(questions_ask_no_owner, KTEST_SLOW)
 {
 	struct zone *zone = NEED(t, stubborn_zone(t, 2 * MOV_ZONE, ALL, 1));
 	pfn_t from = zone->start_pfn;
@@ -226,12 +228,12 @@ static void expect_soft_offlines_bounded(struct ktest *t, unsigned blocks)
 	mov_end(t);
 }
 
-static void a_soft_offline_of_a_page_that_stays_ends(struct ktest *t)
+KTEST(a_soft_offline_of_a_page_that_stays_ends, KTEST_SLOW)
 {
 	expect_soft_offlines_bounded(t, MOV_ZONE);
 }
 
-static void a_soft_offline_of_a_page_that_stays_ends_in_a_larger_zone(struct ktest *t)
+KTEST(a_soft_offline_of_a_page_that_stays_ends_in_a_larger_zone, KTEST_SLOW)
 {
 	expect_soft_offlines_bounded(t, 2 * MOV_ZONE);
 }
@@ -261,26 +263,12 @@ static void expect_one_question_in_a_run(struct ktest *t, unsigned pages)
 	store_scene_unload(t, &s, &store);
 }
 
-static void a_pager_that_takes_nothing_is_asked_once_in_a_run(struct ktest *t)
+KTEST(a_pager_that_takes_nothing_is_asked_once_in_a_run, KTEST_SLOW)
 {
 	expect_one_question_in_a_run(t, RECLAIM_BATCH);
 }
 
-static void a_pager_of_many_pages_is_asked_once_in_a_run(struct ktest *t)
+KTEST(a_pager_of_many_pages_is_asked_once_in_a_run, KTEST_SLOW)
 {
 	expect_one_question_in_a_run(t, STORE_PAGES);
 }
-
-KTEST_SUITE(stubborn, KTEST_QUICK, KTEST(pairs_are_made_past_pages_that_stay, KTEST_SLOW),
-    KTEST(pairs_are_made_past_pages_that_stay_in_a_larger_zone, KTEST_SLOW),
-    KTEST(blocks_are_made_past_pages_that_stay, KTEST_SLOW),
-    KTEST(blocks_are_made_among_pages_that_stay, KTEST_SLOW),
-    KTEST(scans_do_not_grow_in_a_series, KTEST_SLOW),
-    KTEST(a_compaction_goes_on_from_the_ends, KTEST_SLOW),
-    KTEST(a_range_is_taken_when_its_pages_give_in, KTEST_SLOW),
-    KTEST(an_offline_ends_when_its_pages_give_in, KTEST_SLOW),
-    KTEST(questions_ask_no_owner, KTEST_SLOW),
-    KTEST(a_soft_offline_of_a_page_that_stays_ends, KTEST_SLOW),
-    KTEST(a_soft_offline_of_a_page_that_stays_ends_in_a_larger_zone, KTEST_SLOW),
-    KTEST(a_pager_that_takes_nothing_is_asked_once_in_a_run, KTEST_SLOW),
-    KTEST(a_pager_of_many_pages_is_asked_once_in_a_run, KTEST_SLOW));

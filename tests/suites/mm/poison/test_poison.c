@@ -31,7 +31,9 @@ static unsigned long listed(const struct zone *zone, unsigned order)
 
 static const pfn_t places[] = {0, PAGEBLOCK_PAGES - 1, PAGEBLOCK_PAGES / 2, 5};
 
-static void the_rest_of_a_free_block_stays_free(struct ktest *t)
+KTEST_SUITE(poison, KTEST_QUICK);
+
+KTEST(the_rest_of_a_free_block_stays_free, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	unsigned i, order;
@@ -56,7 +58,7 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 	}
 }
 
-static void many_pages_of_one_block_break(struct ktest *t)
+KTEST(many_pages_of_one_block_break, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	u64 rand = t->seed | 1;
@@ -81,7 +83,7 @@ static void many_pages_of_one_block_break(struct ktest *t)
 }
 
 /* A neighbour that is freed does not merge with a retired page. */
-static void neighbour_of_a_broken_page_is_not_merged(struct ktest *t)
+KTEST(neighbour_of_a_broken_page_is_not_merged, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct page *page, *buddy;
@@ -105,7 +107,7 @@ static void neighbour_of_a_broken_page_is_not_merged(struct ktest *t)
 
 /* ---- blocks in use with flagged pages ---- */
 
-static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
+KTEST(a_block_is_freed_around_its_flagged_pages, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct zone *zone;
@@ -139,7 +141,7 @@ static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
 }
 
 /* Every way to free checks the flag: singly, in bulk, by the last put; caches on or off. */
-static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
+KTEST(every_kind_of_free_retires_a_flagged_page)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct page *page[4];
@@ -163,7 +165,12 @@ static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 		EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page[i])), 0);
 }
 
-static void bad_free_of_a_flagged_page_is_refused(struct ktest *t)
+KTEST(bad_free_of_a_flagged_page_is_refused,
+    .reports =
+        "bad free: pfn|bad free: block|bad free: wrong order, order|?history of pfn|? us  cpu "
+        "|bad free: not "
+        "the head of an allocated block, order|bad free: not allocated by alloc_pages, or "
+        "still in use, order|bad free: last put of what a put does not free, order")
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct page *page;
@@ -184,7 +191,7 @@ static void bad_free_of_a_flagged_page_is_refused(struct ktest *t)
 
 /* ---- offline and online ---- */
 
-static void offline_and_online_keep_the_poison_flag(struct ktest *t)
+KTEST(offline_and_online_keep_the_poison_flag, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct offline_survey survey;
@@ -216,7 +223,7 @@ static void offline_and_online_keep_the_poison_flag(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 8);
 }
 
-static void wholly_broken_pageblock_is_offlined_and_onlined(struct ktest *t)
+KTEST(wholly_broken_pageblock_is_offlined_and_onlined, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	pfn_t pfn;
@@ -255,7 +262,7 @@ static void hit_it(void *arg)
 }
 
 /* The page breaks while the range is isolated, or just before the commit, when all is free. */
-static void a_page_breaks_during_an_offline(struct ktest *t)
+KTEST(a_page_breaks_during_an_offline, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct hit hit = {.mem = mem, .pfn = BLOCK(2) + 3};
@@ -281,7 +288,7 @@ static void a_page_breaks_during_an_offline(struct ktest *t)
 }
 
 /* A broken page in use keeps the range online, and the result names it. */
-static void a_flagged_page_in_use_is_named(struct ktest *t)
+KTEST(a_flagged_page_in_use_is_named)
 {
 	static struct handle handle;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
@@ -305,7 +312,7 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-static void contiguous_range_excludes_broken_pages(struct ktest *t)
+KTEST(contiguous_range_excludes_broken_pages)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	pfn_t start = BLOCK(2) + 2, end = BLOCK(4) + 2;
@@ -327,7 +334,7 @@ static void contiguous_range_excludes_broken_pages(struct ktest *t)
 
 /* ---- contexts, and concurrent requests ---- */
 
-static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
+KTEST(page_broken_by_a_machine_check_is_not_unpoisoned)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 
@@ -339,7 +346,7 @@ static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 }
 
 /* A machine check may name any address; an address outside memory does not disable unpoison. */
-static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
+KTEST(machine_check_outside_memory_leaves_unpoison_on)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 
@@ -350,7 +357,7 @@ static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 	expect_poisoned(t, mem, 0);
 }
 
-static void wrong_contexts_are_refused(struct ktest *t)
+KTEST(wrong_contexts_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	irqflags_t flags;
@@ -404,7 +411,7 @@ static void ask(void *arg)
 	}
 }
 
-static void concurrent_poison_requests_succeed(struct ktest *t)
+KTEST(concurrent_poison_requests_succeed, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	struct asker asker[CPUS];
@@ -425,22 +432,3 @@ static void concurrent_poison_requests_succeed(struct ktest *t)
 		mem_unpoison_page(mem, pfn);
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
 }
-
-KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free, KTEST_SLOW),
-    KTEST(many_pages_of_one_block_break, KTEST_SLOW),
-    KTEST(neighbour_of_a_broken_page_is_not_merged, KTEST_SLOW),
-    KTEST(a_block_is_freed_around_its_flagged_pages, KTEST_SLOW),
-    KTEST(every_kind_of_free_retires_a_flagged_page),
-    KTEST(bad_free_of_a_flagged_page_is_refused,
-        .reports =
-            "bad free: pfn|bad free: block|bad free: wrong order, order|?history of pfn|? us  cpu "
-            "|bad free: not "
-            "the head of an allocated block, order|bad free: not allocated by alloc_pages, or "
-            "still in use, order|bad free: last put of what a put does not free, order"),
-    KTEST(offline_and_online_keep_the_poison_flag, KTEST_SLOW),
-    KTEST(wholly_broken_pageblock_is_offlined_and_onlined, KTEST_SLOW),
-    KTEST(a_page_breaks_during_an_offline, KTEST_SLOW), KTEST(a_flagged_page_in_use_is_named),
-    KTEST(contiguous_range_excludes_broken_pages),
-    KTEST(page_broken_by_a_machine_check_is_not_unpoisoned),
-    KTEST(machine_check_outside_memory_leaves_unpoison_on), KTEST(wrong_contexts_are_refused),
-    KTEST(concurrent_poison_requests_succeed, KTEST_SLOW));

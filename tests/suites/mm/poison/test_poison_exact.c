@@ -14,10 +14,12 @@
 #define BLOCKS   8u
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 
+KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE);
+
 /* ---- between two steps ---- */
 
 /* A failure does not wait for a page being freed: it flags the page before the free ends. */
-static void page_being_freed_is_retired_by_its_free(struct ktest *t)
+KTEST(page_being_freed_is_retired_by_its_free)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct poison_result res;
@@ -50,7 +52,7 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 }
 
 /* A request waits for a page in transit or cached. After a timeout the page stays as it is. */
-static void page_in_transit_is_waited_for(struct ktest *t)
+KTEST(page_in_transit_is_waited_for)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
@@ -82,7 +84,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 }
 
 /* A page just allocated from a movable pageblock is checked again: it may become movable. */
-static void only_movable_pages_are_checked_again(struct ktest *t)
+KTEST_COST(only_movable_pages_are_checked_again)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct zone *zone;
@@ -120,7 +122,7 @@ static void fail_page(void *arg)
 }
 
 /* The page is isolated for a migration and put back: its content was not copied. */
-static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
+KTEST_CONTRACT(uncopied_page_is_not_counted_as_migrated)
 {
 	struct page *page;
 	struct vm_scene s;
@@ -164,7 +166,7 @@ static int release_it(struct memory *mem, struct page *page)
  * The owner, asked to isolate the page, releases the page instead. So the page cannot be moved, but
  * it is retired.
  */
-static void page_released_by_its_owner_is_retired(struct ktest *t)
+KTEST_CONTRACT(page_released_by_its_owner_is_retired)
 {
 	static struct movable_ops ops;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -195,7 +197,7 @@ static void page_released_by_its_owner_is_retired(struct ktest *t)
  * A page is flagged before its object gets it. At the second failure the page's reference count is
  * at the limit. The page is still counted only once.
  */
-static void page_flagged_before_counts_once(struct ktest *t)
+KTEST_CONTRACT(page_flagged_before_counts_once)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -234,7 +236,7 @@ static void page_flagged_before_counts_once(struct ktest *t)
  * The page's object has lost its last reference and is about to drop its pages. The failure only
  * flags the page; the drop retires it.
  */
-static void dying_object_drops_its_broken_page(struct ktest *t)
+KTEST(dying_object_drops_its_broken_page)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -282,7 +284,7 @@ static void free_the_lock(void *arg)
 		store_release(&room.object.lock.locked, 0u);
 }
 
-static void owner_of_another_kind_is_left_alone(struct ktest *t)
+KTEST(owner_of_another_kind_is_left_alone)
 {
 	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
 	struct poison_result res;
@@ -336,7 +338,7 @@ static void change_object(void *zone)
 	spin_unlock(&change.object->lock);
 }
 
-static void page_that_has_changed_its_object_is_left_alone(struct ktest *t)
+KTEST(page_that_has_changed_its_object_is_left_alone)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -379,7 +381,7 @@ static void break_one(struct page *dst, struct page *src)
  * A page of the range is retired while other pages are moved out. The check at the end finds it,
  * and nothing is allocated.
  */
-static void page_that_breaks_during_migrations_is_found(struct ktest *t)
+KTEST(page_that_breaks_during_migrations_is_found)
 {
 	const pfn_t start = BLOCK(2), end = BLOCK(5);
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -435,7 +437,7 @@ static void expect_found(struct ktest *t, struct memory *mem, const pfn_t *pfn, 
 	EXPECT_EQ(t, mem_poisoned_next(mem, mem->end_pfn + BLOCK(1)), PFN_NONE);
 }
 
-static void flagged_pages_are_found_in_every_zone(struct ktest *t)
+KTEST_CONTRACT(flagged_pages_are_found_in_every_zone)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
 	struct poison_count n;
@@ -480,13 +482,3 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 	expect_found(t, mem, found, 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(page_being_freed_is_retired_by_its_free),
-    KTEST(page_in_transit_is_waited_for), KTEST_COST(only_movable_pages_are_checked_again),
-    KTEST_CONTRACT(uncopied_page_is_not_counted_as_migrated),
-    KTEST_CONTRACT(page_released_by_its_owner_is_retired),
-    KTEST_CONTRACT(page_flagged_before_counts_once), KTEST(dying_object_drops_its_broken_page),
-    KTEST(owner_of_another_kind_is_left_alone),
-    KTEST(page_that_has_changed_its_object_is_left_alone),
-    KTEST(page_that_breaks_during_migrations_is_found),
-    KTEST_CONTRACT(flagged_pages_are_found_in_every_zone));

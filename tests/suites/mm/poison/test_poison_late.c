@@ -36,11 +36,13 @@ static void breaks(void *arg)
 	failed = mem_memory_failure(the_memory, page_to_pfn_in(the_memory, the_page), 0, &res);
 }
 
+KTEST_SUITE(poison_late, 0);
+
 /*
  * The other thread runs as soon as this CPU's interrupts are on: its slice has come when the
  * allocation begins, and the allocation ends its interrupt-off section with the page.
  */
-static void a_page_may_break_just_after_its_allocation(struct ktest *t)
+KTEST(a_page_may_break_just_after_its_allocation)
 {
 	struct thread *other;
 	struct page *again;
@@ -76,7 +78,7 @@ static int fill_and_break(void *data, void *arg)
 	return 0;
 }
 
-static void a_page_that_breaks_while_it_is_filled_is_not_supplied(struct ktest *t)
+KTEST(a_page_that_breaks_while_it_is_filled_is_not_supplied)
 {
 	struct vm_scene s;
 
@@ -148,7 +150,7 @@ static void expect_one_stays(struct ktest *t, int stays)
 	scene_end(t, &s);
 }
 
-static void a_page_does_not_move_to_a_frame_that_broke(struct ktest *t)
+KTEST(a_page_does_not_move_to_a_frame_that_broke)
 {
 	failed = 0;
 	last = -1;
@@ -156,14 +158,14 @@ static void a_page_does_not_move_to_a_frame_that_broke(struct ktest *t)
 	EXPECT_EQ(t, failed, -EBUSY);
 }
 
-static void the_first_frame_of_a_run_may_break_late(struct ktest *t)
+KTEST(the_first_frame_of_a_run_may_break_late)
 {
 	last = 0;
 	expect_one_stays(t, 0);
 	EXPECT_EQ(t, last, -2);
 }
 
-static void the_last_frame_of_a_run_may_break_late(struct ktest *t)
+KTEST(the_last_frame_of_a_run_may_break_late)
 {
 	last = 1;
 	expect_one_stays(t, 1);
@@ -198,7 +200,7 @@ static int owned_migrate(
 	return 0;
 }
 
-static void a_page_of_an_owner_does_not_move_to_a_frame_that_broke(struct ktest *t)
+KTEST(a_page_of_an_owner_does_not_move_to_a_frame_that_broke)
 {
 	static const struct movable_ops ops = {
 	    .isolate = owned_isolate, .migrate = owned_migrate, .putback = owned_putback};
@@ -230,7 +232,7 @@ static enum page_state late_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 	return poison_doom(zone, head, pfn);
 }
 
-static void a_page_is_judged_again_when_its_owner_came_before_the_flag(struct ktest *t)
+KTEST(a_page_is_judged_again_when_its_owner_came_before_the_flag)
 {
 	struct poison_request r = {.hard = true, .last = true, .res = &res};
 	struct vm_scene s;
@@ -256,7 +258,7 @@ static void a_page_is_judged_again_when_its_owner_came_before_the_flag(struct kt
 }
 
 /* A page that broke keeps its state, and its free retires it. */
-static void a_broken_page_is_not_taken_out_of_alloc(struct ktest *t)
+KTEST(a_broken_page_is_not_taken_out_of_alloc)
 {
 	the_memory = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
 	the_page = NEED(t, mem_alloc_pages(the_memory, GFP_KERNEL, 0));
@@ -268,11 +270,3 @@ static void a_broken_page_is_not_taken_out_of_alloc(struct ktest *t)
 	EXPECT(t, is_retired(the_memory, page_to_pfn_in(the_memory, the_page)));
 	EXPECT_EQ(t, mem_unpoison_page(the_memory, page_to_pfn_in(the_memory, the_page)), 0);
 }
-
-KTEST_SUITE(poison_late, 0, KTEST(a_page_may_break_just_after_its_allocation),
-    KTEST(a_page_that_breaks_while_it_is_filled_is_not_supplied),
-    KTEST(a_page_does_not_move_to_a_frame_that_broke),
-    KTEST(the_first_frame_of_a_run_may_break_late), KTEST(the_last_frame_of_a_run_may_break_late),
-    KTEST(a_page_of_an_owner_does_not_move_to_a_frame_that_broke),
-    KTEST(a_page_is_judged_again_when_its_owner_came_before_the_flag),
-    KTEST(a_broken_page_is_not_taken_out_of_alloc));

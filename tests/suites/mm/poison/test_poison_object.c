@@ -9,7 +9,9 @@
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
 
-static void soft_offline_moves_the_content(struct ktest *t)
+KTEST_SUITE(poison_object, 0);
+
+KTEST(soft_offline_moves_the_content)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -34,7 +36,7 @@ static void soft_offline_moves_the_content(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_failed_soft_offline_changes_nothing(struct ktest *t)
+KTEST(a_failed_soft_offline_changes_nothing)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -66,7 +68,7 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 }
 
 /* Every access to a lost page fails, and the other pages stay. Its slot can get a new page. */
-static void a_lost_page_is_reported_and_replaced(struct ktest *t)
+KTEST(a_lost_page_is_reported_and_replaced)
 {
 	struct poison_result res;
 	struct page *page;
@@ -104,7 +106,7 @@ static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 }
 
 /* An object with a lost page is destroyed like any other. */
-static void object_with_a_lost_page_is_destroyed(struct ktest *t)
+KTEST(object_with_a_lost_page_is_destroyed)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -154,7 +156,7 @@ static void flagged_in_transit(struct ktest *t, struct vm_object *object)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-static void page_flagged_before_its_slot_stays_with_the_object(struct ktest *t)
+KTEST(page_flagged_before_its_slot_stays_with_the_object)
 {
 	struct vm_object *fixed;
 	struct vm_scene s;
@@ -182,7 +184,7 @@ static void retire(void *request)
  * Another CPU drops its reference while it holds the zone lock and poison_retire waits for that
  * lock.  In the hold of poison_retire the isolation's reference is the only one.
  */
-static void reference_dropped_before_the_hold_is_no_reference(struct ktest *t)
+KTEST(reference_dropped_before_the_hold_is_no_reference)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
 	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
@@ -211,9 +213,3 @@ static void reference_dropped_before_the_hold_is_no_reference(struct ktest *t)
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, mem_unpoison_page(mem, request.pfn), 0);
 }
-
-KTEST_SUITE(poison_object, 0, KTEST(soft_offline_moves_the_content),
-    KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
-    KTEST(object_with_a_lost_page_is_destroyed),
-    KTEST(page_flagged_before_its_slot_stays_with_the_object),
-    KTEST(reference_dropped_before_the_hold_is_no_reference));

@@ -53,8 +53,10 @@ static void join_failure(const struct failure *f)
 	set_patience(f->turns, f->ns);
 }
 
+KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE);
+
 /* A failure that finds the page held by a migrator waits until the migration has freed the page. */
-static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
+KTEST(page_that_breaks_during_its_migration_is_retired)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.copied"};
 	struct failure f;
@@ -84,7 +86,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 }
 
 /* The migration fails and puts the page back. The page is lost, and retired at its last put. */
-static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *t)
+KTEST(page_that_breaks_during_a_failed_migration_is_retired)
 {
 	struct failure f;
 	struct stage st;
@@ -111,7 +113,7 @@ static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *
 }
 
 /* The failure waits no longer for the migrator, and flags the page: it is not copied any more. */
-static void page_flagged_during_its_migration_is_not_copied(struct ktest *t)
+KTEST(page_flagged_during_its_migration_is_not_copied)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.frozen"};
 	unsigned turns = READ_ONCE(poison_patience_turns);
@@ -135,7 +137,7 @@ static void page_flagged_during_its_migration_is_not_copied(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-static void page_flagged_while_isolated_is_not_moved(struct ktest *t)
+KTEST(page_flagged_while_isolated_is_not_moved)
 {
 	struct vm_scene v;
 	struct page *page;
@@ -152,7 +154,7 @@ static void page_flagged_while_isolated_is_not_moved(struct ktest *t)
 	scene_end(t, &v);
 }
 
-static void soft_offline_during_a_migration_succeeds(struct ktest *t)
+KTEST(soft_offline_during_a_migration_succeeds)
 {
 	struct failure f;
 	struct stage st;
@@ -181,7 +183,7 @@ static pfn_t target_of(struct memory *mem)
 	return found;
 }
 
-static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
+KTEST(target_that_breaks_during_the_copy_is_retired)
 {
 	struct failure f;
 	struct stage st;
@@ -233,7 +235,7 @@ static void spin(void *arg)
 }
 
 /* The wait ends even if a CPU lets no thread have its turn. */
-static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
+KTEST(wait_for_the_holder_of_a_page_is_bounded)
 {
 	u32 stop = 0;
 	struct spinner s = {.stop = &stop, .ns = 20000000000ULL};
@@ -314,7 +316,7 @@ static pfn_t pfn_of(unsigned i)
 	return page ? page_to_pfn_in(load.s.mem, page) : PFN_NONE;
 }
 
-static void pages_break_while_all_cpus_use_them(struct ktest *t)
+KTEST_CONTRACT(pages_break_while_all_cpus_use_them)
 {
 	unsigned cpu, i, hard = 0;
 	u64 rand = t->seed | 1;
@@ -374,7 +376,7 @@ static void remove_often(void *arg)
 }
 
 /* A removal is counted as under way by the object, and later counted out without its lock. */
-static void removals_are_counted_in_and_out(struct ktest *t)
+KTEST(removals_are_counted_in_and_out)
 {
 	struct poison_result res;
 	unsigned i;
@@ -396,13 +398,3 @@ static void removals_are_counted_in_and_out(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(load.s.object->unflushed), 0);
 	scene_end(t, &load.s);
 }
-
-KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE,
-    KTEST(page_that_breaks_during_its_migration_is_retired),
-    KTEST(page_that_breaks_during_a_failed_migration_is_retired),
-    KTEST(page_flagged_during_its_migration_is_not_copied),
-    KTEST(page_flagged_while_isolated_is_not_moved),
-    KTEST(soft_offline_during_a_migration_succeeds),
-    KTEST(target_that_breaks_during_the_copy_is_retired),
-    KTEST(wait_for_the_holder_of_a_page_is_bounded),
-    KTEST_CONTRACT(pages_break_while_all_cpus_use_them), KTEST(removals_are_counted_in_and_out));

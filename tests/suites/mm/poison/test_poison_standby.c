@@ -17,7 +17,9 @@ static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
 	EXPECT(t, res.standby);
 }
 
-static void page_that_breaks_in_standby_memory_is_never_used(struct ktest *t)
+KTEST_SUITE(poison_standby, KTEST_QUICK);
+
+KTEST(page_that_breaks_in_standby_memory_is_never_used)
 {
 	const pfn_t block = BLOCK(ONLINE + 1);
 	struct memory *mem = NEED(t, without_descriptors(t));
@@ -56,7 +58,7 @@ static void page_that_breaks_in_standby_memory_is_never_used(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void descriptors_avoid_broken_pages(struct ktest *t)
+KTEST(descriptors_avoid_broken_pages, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, without_descriptors(t));
 	struct zone *zone;
@@ -100,7 +102,7 @@ static void report_meanwhile(struct memory *mem)
 	ktest_on_cpu(ktest_cpus() - 1, break_on_other_cpu, NULL);
 }
 
-static void page_that_breaks_while_coming_online_is_reserved(struct ktest *t)
+KTEST(page_that_breaks_while_coming_online_is_reserved, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, without_descriptors(t));
 
@@ -129,7 +131,7 @@ static void report_it(void *arg)
  * All pageblocks of the step are broken. The step becomes holes while the failure of one more page
  * waits for a lock.
  */
-static void failure_in_a_new_hole_is_refused(struct ktest *t)
+KTEST(failure_in_a_new_hole_is_refused)
 {
 	struct memory *mem;
 	struct zone *zone;
@@ -157,8 +159,3 @@ static void failure_in_a_new_hole_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(ONLINE) + 1), -ENXIO);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(page_that_breaks_in_standby_memory_is_never_used),
-    KTEST(descriptors_avoid_broken_pages, KTEST_SLOW),
-    KTEST(page_that_breaks_while_coming_online_is_reserved, KTEST_SLOW),
-    KTEST(failure_in_a_new_hole_is_refused));

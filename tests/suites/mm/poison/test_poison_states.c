@@ -391,14 +391,13 @@ static bool make_doomed_before(struct stand *s)
 	X(not_memory_at_all, "not memory at all", -ENXIO, -ENXIO, FAILED, -ENXIO, NULL)            \
 	X(no_page_number, "no page number", -ENXIO, -ENXIO, FAILED, -ENXIO, NULL)
 
+KTEST_SUITE(poison_states, 0);
+
 #define STATE_TEST(name, text, soft, hard, outcome, unpoison, release)                             \
-	static void name(struct ktest *t)                                                          \
+	KTEST(name)                                                                                \
 	{                                                                                          \
 		static const struct page_in_state state = {                                        \
 		    make_##name, release, soft, hard, POISON_##outcome, unpoison};                 \
 		try_state(t, ktest_memory(t, 0, 6, CACHED_BLOCKS + 2), &state);                    \
 	}
 STATES(STATE_TEST)
-
-#define STATE_CASE(name, ...) KTEST(name),
-KTEST_SUITE(poison_states, 0, STATES(STATE_CASE));

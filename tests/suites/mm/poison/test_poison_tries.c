@@ -9,7 +9,9 @@
 
 #define BLOCKS 8u
 
-static void page_just_allocated_is_checked_again(struct ktest *t)
+KTEST_SUITE(poison_tries, KTEST_QUICK | KTEST_MOSTLY_COST);
+
+KTEST(page_just_allocated_is_checked_again, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, BLOCKS));
 	struct poison_result res;
@@ -32,7 +34,7 @@ static void page_just_allocated_is_checked_again(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page)), 0);
 }
 
-static void migrations_of_a_soft_offline_are_bounded(struct ktest *t)
+KTEST(migrations_of_a_soft_offline_are_bounded)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct page *page;
@@ -59,7 +61,7 @@ static void migrations_of_a_soft_offline_are_bounded(struct ktest *t)
 }
 
 /* A page without a migration target stays. */
-static void soft_offline_without_a_target_fails(struct ktest *t)
+KTEST_CONTRACT(soft_offline_without_a_target_fails, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	pfn_t pfn;
@@ -81,7 +83,7 @@ static void soft_offline_without_a_target_fails(struct ktest *t)
  * A migrator never returns the page. The soft offline fails, but not before it has waited for
  * PATIENCE_NS, and each thread has had its turns, of which a wait counts one at most.
  */
-static void page_under_migration_is_waited_for(struct ktest *t)
+KTEST(page_under_migration_is_waited_for, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	u64 began, most = poison_patience_ns;
@@ -103,9 +105,3 @@ static void page_under_migration_is_waited_for(struct ktest *t)
 	putback_movable_page(mem, page);
 	mov_end(t);
 }
-
-KTEST_SUITE(poison_tries, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(page_just_allocated_is_checked_again, KTEST_SLOW),
-    KTEST(migrations_of_a_soft_offline_are_bounded),
-    KTEST_CONTRACT(soft_offline_without_a_target_fails, KTEST_SLOW),
-    KTEST(page_under_migration_is_waited_for, KTEST_SLOW));

@@ -249,8 +249,10 @@ static bool make_top_page_table(struct stand *s)
 	X(page_of_slots, "an object's own memory", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)          \
 	X(top_page_table, "page table of a space", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)
 
+KTEST_SUITE(poison_vm, 0);
+
 #define STATE_TEST(name, text, soft, hard, outcome, unpoison, release)                             \
-	static void name(struct ktest *t)                                                          \
+	KTEST(name)                                                                                \
 	{                                                                                          \
 		static const struct page_in_state state = {                                        \
 		    make_##name, release, soft, hard, POISON_##outcome, unpoison};                 \
@@ -273,7 +275,7 @@ static bool begin_clean_page(struct ktest *t, struct stand *s)
 }
 
 /* Only the dirty bit of an entry tells of the write. So the page is lost: it has no other copy. */
-static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
+KTEST(dirty_bit_in_an_entry_makes_a_page_lost)
 {
 	struct poison_result res;
 	struct stand s;
@@ -294,7 +296,7 @@ static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
 }
 
-static void clean_page_is_requested_again(struct ktest *t)
+KTEST(clean_page_is_requested_again)
 {
 	struct poison_result res;
 	struct stand s;
@@ -323,7 +325,7 @@ static void fail_it(void *arg)
 }
 
 /* A failure waits while another thread is between two steps of changing entries. */
-static void poison_waits_for_a_walk_in_progress(struct ktest *t)
+KTEST_INSIDE(poison_waits_for_a_walk_in_progress)
 {
 	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
 	struct tlb_gather g;
@@ -365,7 +367,7 @@ static void note_unflushed(phys_t root, uintptr_t va, bool all)
 }
 
 /* Until no CPU can use the page, a thread that empties its entries makes a shootdown too. */
-static void a_page_that_was_taken_is_unflushed_until_its_shootdown(struct ktest *t)
+KTEST_INSIDE(a_page_that_was_taken_is_unflushed_until_its_shootdown)
 {
 	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
 	struct poison_result res;
@@ -386,8 +388,3 @@ static void a_page_that_was_taken_is_unflushed_until_its_shootdown(struct ktest 
 	drop(&s);
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
 }
-
-#define STATE_CASE(name, ...) KTEST(name),
-KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(dirty_bit_in_an_entry_makes_a_page_lost),
-    KTEST(clean_page_is_requested_again), KTEST_INSIDE(poison_waits_for_a_walk_in_progress),
-    KTEST_INSIDE(a_page_that_was_taken_is_unflushed_until_its_shootdown));

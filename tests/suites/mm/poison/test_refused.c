@@ -46,10 +46,12 @@ static void __attribute__((noreturn)) end_here(const char *fmt, ...)
 
 #define PAGES 8
 
+KTEST_SUITE(refused, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- references ---- */
 
 /* At 0 references none can be taken or put; the largest count is reached, but not exceeded. */
-static void a_reference_is_taken_from_another(struct ktest *t)
+KTEST(a_reference_is_taken_from_another)
 {
 	static const struct {
 		u32 refs;
@@ -100,7 +102,7 @@ static void cut_to(struct vm_region *r, uintptr_t end)
 }
 
 /* A cut must leave a part of the region, and cut a part off, in whole pages. */
-static void a_region_is_cut_inside(struct ktest *t)
+KTEST(a_region_is_cut_inside)
 {
 	struct vm_region *r;
 	struct vm_scene s;
@@ -126,7 +128,7 @@ static void add_and_remove(struct vm_region *r)
 }
 
 /* A region shows at least one page, and none behind its object's last. */
-static void a_region_shows_pages_of_its_object_only(struct ktest *t)
+KTEST(a_region_shows_pages_of_its_object_only)
 {
 	struct vm_region r = {.start = page_at(PAGES)};
 	struct vm_scene s;
@@ -154,7 +156,7 @@ static void a_region_shows_pages_of_its_object_only(struct ktest *t)
 /* ---- broken pages ---- */
 
 /* No page of an allocated block may be flagged, from the first to the last. */
-static void an_allocated_block_has_no_broken_page(struct ktest *t)
+KTEST(an_allocated_block_has_no_broken_page)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
 	unsigned order;
@@ -181,7 +183,3 @@ static void an_allocated_block_has_no_broken_page(struct ktest *t)
 		}
 	}
 }
-
-KTEST_SUITE(refused, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_reference_is_taken_from_another),
-    KTEST(a_region_is_cut_inside), KTEST(a_region_shows_pages_of_its_object_only),
-    KTEST(an_allocated_block_has_no_broken_page));

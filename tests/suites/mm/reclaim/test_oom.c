@@ -28,7 +28,9 @@ static struct memory *begin_on_two(struct ktest *t)
 	return ktest_needs_cpus(t, 2) ? begin(t) : NULL;
 }
 
-static void kill_gives_the_allocation_its_page(struct ktest *t)
+KTEST_SUITE(oom, KTEST_QUICK);
+
+KTEST(kill_gives_the_allocation_its_page, KTEST_SLOW)
 {
 	struct memory *mem = begin(t);
 	struct page *page;
@@ -50,7 +52,7 @@ static void kill_gives_the_allocation_its_page(struct ktest *t)
 	killer_end(t, mem);
 }
 
-static void allocation_without_a_victim_fails(struct ktest *t)
+KTEST(allocation_without_a_victim_fails, KTEST_SLOW)
 {
 	struct memory *mem = begin(t);
 
@@ -68,7 +70,7 @@ static void allocation_without_a_victim_fails(struct ktest *t)
 	killer_end(t, mem);
 }
 
-static void requests_that_may_fail_kill_no_task(struct ktest *t)
+KTEST(requests_that_may_fail_kill_no_task)
 {
 	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
 	struct memory *mem = begin(t);
@@ -112,7 +114,7 @@ static void alloc_elsewhere(void *arg)
 	store_release(&elsewhere.ended, 1u);
 }
 
-static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
+KTEST_INSIDE(allocation_is_retried_under_the_oom_lock, KTEST_SLOW)
 {
 	u64 look_ns = reclaim_recheck_ns;
 	struct memory *mem;
@@ -139,7 +141,7 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 }
 
 /* The thread that decides about a victim does not run, so its lock stays held. */
-static void wait_for_a_decision_ends_without_it(struct ktest *t)
+KTEST_INSIDE(wait_for_a_decision_ends_without_it, KTEST_SLOW)
 {
 	struct memory *mem = begin_on_two(t);
 	unsigned freed;
@@ -181,7 +183,7 @@ static void free_two(void *arg)
 }
 
 /* The drain finds pages in another CPU's cache before a task is killed. */
-static void cached_pages_prevent_a_kill(struct ktest *t)
+KTEST(cached_pages_prevent_a_kill)
 {
 	struct page *page[2];
 	struct memory *mem;
@@ -220,7 +222,7 @@ static void alloc_alone(void *arg)
 	((struct alone *)arg)->page = mem_alloc_pages(killer.mem, GFP_MOVABLE, 0);
 }
 
-static void many_allocations_wait_for_one_victim(struct ktest *t)
+KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW)
 {
 	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
 	struct memory *mem;
@@ -264,7 +266,7 @@ static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg
 	return true;
 }
 
-static void victim_may_use_the_reserve(struct ktest *t)
+KTEST(victim_may_use_the_reserve)
 {
 	struct memory *mem = begin(t);
 
@@ -284,11 +286,3 @@ static void victim_may_use_the_reserve(struct ktest *t)
 	memory_oom_gone(mem, mem->oom.going);
 	killer_end(t, mem);
 }
-
-KTEST_SUITE(oom, KTEST_QUICK, KTEST(kill_gives_the_allocation_its_page, KTEST_SLOW),
-    KTEST(allocation_without_a_victim_fails, KTEST_SLOW),
-    KTEST(requests_that_may_fail_kill_no_task),
-    KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW),
-    KTEST_INSIDE(allocation_is_retried_under_the_oom_lock, KTEST_SLOW),
-    KTEST_INSIDE(wait_for_a_decision_ends_without_it, KTEST_SLOW),
-    KTEST(cached_pages_prevent_a_kill), KTEST(victim_may_use_the_reserve));

@@ -19,8 +19,10 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
+KTEST_SUITE(oom_exact, KTEST_QUICK);
+
 /* Only single pages are free. If their number exceeds the high watermark, no task is killed. */
-static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
+KTEST(large_request_kills_up_to_the_high_watermark)
 {
 	struct memory *mem = begin(t);
 	unsigned long high;
@@ -57,7 +59,7 @@ static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void
 	return false;
 }
 
-static void allocation_restarts_for_exiting_tasks_a_bounded_number_of_times(struct ktest *t)
+KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times)
 {
 	struct memory *mem = begin(t);
 
@@ -91,7 +93,7 @@ static struct request tired(struct memory *mem)
 }
 
 /* The task has exited before the search for a victim, or during it. */
-static void task_that_has_exited_renews_the_tries(struct ktest *t)
+KTEST(task_that_has_exited_renews_the_tries)
 {
 	struct memory *mem = begin(t);
 	struct request q;
@@ -111,7 +113,7 @@ static void task_that_has_exited_renews_the_tries(struct ktest *t)
 }
 
 /* A report has a pageblock, and others have taken the pages that it left free. */
-static void no_task_is_killed_while_free_memory_is_reported(struct ktest *t)
+KTEST(no_task_is_killed_while_free_memory_is_reported, KTEST_SLOW)
 {
 	struct report_walk walk = {0};
 	struct memory *mem = begin(t);
@@ -138,8 +140,3 @@ static void no_task_is_killed_while_free_memory_is_reported(struct ktest *t)
 	EXPECT_EQ(t, killer.calls, 1);
 	killer_end(t, mem);
 }
-
-KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(large_request_kills_up_to_the_high_watermark),
-    KTEST(task_that_has_exited_renews_the_tries),
-    KTEST(no_task_is_killed_while_free_memory_is_reported, KTEST_SLOW),
-    KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times));

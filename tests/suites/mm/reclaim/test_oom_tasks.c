@@ -126,8 +126,10 @@ static bool make_tasks(struct ktest *t)
 	return mem && !err;
 }
 
+KTEST_SUITE(oom_tasks, KTEST_QUICK);
+
 /* The tasks need about twice the free memory: one is killed, and the others finish. */
-static void one_task_is_killed_and_the_others_finish(struct ktest *t)
+KTEST(one_task_is_killed_and_the_others_finish)
 {
 	u64 until;
 	unsigned i;
@@ -161,5 +163,3 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 	EXPECT_EQ(t, pile_free(tasks[0].s.mem, &hoard), 0);
 	expect_sound(t, tasks[0].s.mem);
 }
-
-KTEST_SUITE(oom_tasks, KTEST_QUICK, KTEST(one_task_is_killed_and_the_others_finish));

@@ -184,7 +184,9 @@ static void run_thread(unsigned turns)
 #define STOPS(n)                                                                                   \
 	"wake thread " n "\nno sleep of thread " n "\n[reclaim joined]\nwake who waits at " n "\n"
 
-static void a_start_that_fails_leaves_no_thread(struct ktest *t)
+KTEST_SUITE(play_reclaim, KTEST_MOSTLY_INSIDE);
+
+KTEST(a_start_that_fails_leaves_no_thread)
 {
 	if (!begin(t))
 		return;
@@ -228,7 +230,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 
 /* ---- requests served ---- */
 
-static void reclaim_thread_serves_every_queue(struct ktest *t)
+KTEST(reclaim_thread_serves_every_queue)
 {
 	struct reclaim *r;
 
@@ -286,7 +288,7 @@ static unsigned zone_number(unsigned nr)
 }
 
 /* The largest order comes first; a request for a drain waits for one compaction only. */
-static void compactions_are_served_in_turn(struct ktest *t)
+KTEST(compactions_are_served_in_turn)
 {
 	struct reclaim *r;
 	char want[240];
@@ -318,7 +320,7 @@ static void compactions_are_served_in_turn(struct ktest *t)
  * Standby memory is requested without success, or comes online. If it does, the compaction does not
  * count as failed.
  */
-static void failed_compaction_brings_standby_memory_online(struct ktest *t)
+KTEST(failed_compaction_brings_standby_memory_online)
 {
 	const u64 bit = request_bit(GFP_MOVABLE, 2);
 	struct reclaim *r;
@@ -356,7 +358,7 @@ static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 	end(t);
 }
 
-static void each_request_is_compacted_once(struct ktest *t)
+KTEST(each_request_is_compacted_once)
 {
 	if (!begin(t))
 		return;
@@ -386,7 +388,7 @@ static void move_for(u64 request)
 }
 
 /* Lent pages move only for a request that can use them and, without them, lacks pages. */
-static void lent_pages_move_for_requests_that_can_use_them(struct ktest *t)
+KTEST(lent_pages_move_for_requests_that_can_use_them)
 {
 	const u64 kernel = request_bit(GFP_KERNEL, 0);
 	const u64 dma32 = request_bit(GFP_DMA32 | GFP_MOVABLE, 0);
@@ -419,8 +421,3 @@ static void lent_pages_move_for_requests_that_can_use_them(struct ktest *t)
 	zone->have[MT_CMA] = 0;
 	end(t);
 }
-
-KTEST_SUITE(play_reclaim, KTEST_MOSTLY_INSIDE, KTEST(a_start_that_fails_leaves_no_thread),
-    KTEST(lent_pages_move_for_requests_that_can_use_them), KTEST(reclaim_thread_serves_every_queue),
-    KTEST(compactions_are_served_in_turn), KTEST(failed_compaction_brings_standby_memory_online),
-    KTEST(each_request_is_compacted_once));

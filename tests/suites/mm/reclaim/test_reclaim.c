@@ -61,7 +61,9 @@ static struct sums sums_of(struct memory *mem)
 	};
 }
 
-static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
+KTEST_SUITE(reclaim, KTEST_QUICK);
+
+KTEST(sleeping_allocation_gets_pages_of_other_caches)
 {
 	struct memory *mem = starve(t, 1);
 	u64 look = reclaim_recheck_ns;
@@ -86,7 +88,7 @@ static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 	relieve(mem);
 }
 
-static void allocation_fails_after_one_drain_without_pages(struct ktest *t)
+KTEST_COST(allocation_fails_after_one_drain_without_pages)
 {
 	struct memory *mem = starve(t, 0);
 	struct sums before, after;
@@ -106,7 +108,7 @@ static void allocation_fails_after_one_drain_without_pages(struct ktest *t)
 	relieve(mem);
 }
 
-static void allocation_without_the_reclaim_thread_fails(struct ktest *t)
+KTEST(allocation_without_the_reclaim_thread_fails)
 {
 	struct memory *mem = starve(t, 1);
 	struct sums before, after;
@@ -129,7 +131,7 @@ static void allocation_without_the_reclaim_thread_fails(struct ktest *t)
 }
 
 /* NOWAIT fails at the watermark; ATOMIC takes half of the pages below it, and then fails too. */
-static void callers_that_may_not_sleep_fail_at_once(struct ktest *t)
+KTEST(callers_that_may_not_sleep_fail_at_once)
 {
 	static const gfp_t flags[] = {GFP_MOVABLE | GFP_NOWAIT, GFP_MOVABLE | GFP_ATOMIC};
 	static struct page *reserve[64];
@@ -177,7 +179,7 @@ static void alloc_locked(void *arg)
 	spin_unlock(&lock);
 }
 
-static void allocation_in_atomic_context_does_not_wait(struct ktest *t)
+KTEST(allocation_in_atomic_context_does_not_wait)
 {
 	const u64 pause = reclaim_recheck_ns;
 	struct memory *mem = starve(t, 1);
@@ -227,7 +229,7 @@ static void alloc_in_interrupt(void *arg)
 }
 
 /* The interrupted thread may use all of the reserve; an interrupt's allocation may not. */
-static void interrupt_may_not_use_its_threads_reserve(struct ktest *t)
+KTEST(interrupt_may_not_use_its_threads_reserve)
 {
 	struct memory *mem = starve(t, 0);
 
@@ -246,7 +248,7 @@ static void interrupt_may_not_use_its_threads_reserve(struct ktest *t)
 }
 
 /* No allocation makes a cross-call of its own, whether plain, failing or of high order. */
-static void allocations_make_no_cross_call(struct ktest *t)
+KTEST_COST(allocations_make_no_cross_call)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc), calls;
 	struct memory *mem = starve(t, 1);
@@ -267,7 +269,7 @@ static void allocations_make_no_cross_call(struct ktest *t)
 	relieve(mem);
 }
 
-static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
+KTEST_COST(a_failed_high_order_drains_only_its_own_cpu)
 {
 	struct memory *mem = starve(t, 1);
 	struct zone *zone;
@@ -290,7 +292,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 }
 
 /* All free pages are single pages in this CPU's cache: a drain of this cache makes a block. */
-static void a_local_drain_merges_a_high_order_block(struct ktest *t)
+KTEST(a_local_drain_merges_a_high_order_block)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct page *block[8], *merged;
@@ -338,7 +340,7 @@ static void ask(void *arg)
  * serves all the others. A waiter that comes too late for the freed pages starts over with a new
  * ticket.
  */
-static void many_waiters_share_two_drains(struct ktest *t)
+KTEST_COST(many_waiters_share_two_drains)
 {
 	struct asker askers[ASKERS] = {{.mem = NULL}};
 	struct thread *threads[ASKERS];
@@ -387,7 +389,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 }
 
 /* A drain that began before the ticket may have passed a cache before a page was freed into it. */
-static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
+KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it, KTEST_SLOW)
 {
 	struct asker askers[2] = {{.mem = NULL}};
 	struct thread *threads[2];
@@ -428,13 +430,3 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
 	relieve(mem);
 }
-
-KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_pages_of_other_caches),
-    KTEST_COST(allocation_fails_after_one_drain_without_pages),
-    KTEST(allocation_without_the_reclaim_thread_fails),
-    KTEST(callers_that_may_not_sleep_fail_at_once),
-    KTEST(allocation_in_atomic_context_does_not_wait),
-    KTEST(interrupt_may_not_use_its_threads_reserve), KTEST_COST(allocations_make_no_cross_call),
-    KTEST_COST(a_failed_high_order_drains_only_its_own_cpu),
-    KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_waiters_share_two_drains),
-    KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it, KTEST_SLOW));

@@ -200,7 +200,9 @@ static u64 runs_of_a_request(struct ktest *t, struct vm_scene *s, bool served)
 	return event(s, EV_RECLAIM_WAIT);
 }
 
-static void frees_in_other_zones_do_not_keep_a_request_waiting(struct ktest *t)
+KTEST_SUITE(reclaim_ask, KTEST_QUICK);
+
+KTEST_COST(frees_in_other_zones_do_not_keep_a_request_waiting, KTEST_SLOW)
 {
 	struct page *pinned;
 	struct zone *movable;
@@ -245,19 +247,19 @@ static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
 	end(t, &s);
 }
 
-static void lent_pages_are_not_dropped_for_a_request_that_cannot_have_them(struct ktest *t)
+KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them, KTEST_SLOW)
 {
 	fail_beside_lent_pages(t, 2 * RECLAIM_BATCH);
 }
 
 /* Movable requests would lack pages too, so each run frees lent pages. */
-static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
+KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting, KTEST_SLOW)
 {
 	fail_beside_lent_pages(t, 8);
 }
 
 /* The dirty pages lie outside the area: after they are dropped, the request gets one of them. */
-static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
+KTEST_COST(request_that_cannot_borrow_gets_dropped_pages)
 {
 	struct zone *normal;
 	struct vm_scene s;
@@ -275,7 +277,7 @@ static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 	end(t, &s);
 }
 
-static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
+KTEST(lent_pages_do_not_hide_that_a_zone_is_low, KTEST_SLOW)
 {
 	struct vm_scene s;
 	unsigned i;
@@ -317,7 +319,7 @@ static void no_run_stops_too_early(
 	}
 }
 
-static void a_run_stops_only_where_the_request_can_be_served(struct ktest *t)
+KTEST(a_run_stops_only_where_the_request_can_be_served)
 {
 	static const gfp_t gfps[] = {
 	    GFP_KERNEL, GFP_MOVABLE, GFP_RECLAIMABLE, GFP_DMA32, GFP_DMA32 | GFP_MOVABLE};
@@ -377,7 +379,7 @@ static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 	return true;
 }
 
-static void zone_back_above_high_may_wake_the_thread_again(struct ktest *t)
+KTEST(zone_back_above_high_may_wake_the_thread_again, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -396,7 +398,7 @@ static void zone_back_above_high_may_wake_the_thread_again(struct ktest *t)
 	end(t, &s);
 }
 
-static void new_pages_after_a_futile_run_wake_the_thread(struct ktest *t)
+KTEST(new_pages_after_a_futile_run_wake_the_thread, KTEST_SLOW)
 {
 	struct vm_scene s;
 	u64 runs;
@@ -412,7 +414,7 @@ static void new_pages_after_a_futile_run_wake_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-static void futile_zone_does_not_keep_another_low(struct ktest *t)
+KTEST(futile_zone_does_not_keep_another_low, KTEST_SLOW)
 {
 	struct page *page, *pinned;
 	struct vm_scene s;
@@ -436,14 +438,3 @@ static void futile_zone_does_not_keep_another_low(struct ktest *t)
 	mem_unpin_page(s.mem, pinned);
 	end(t, &s);
 }
-
-KTEST_SUITE(reclaim_ask, KTEST_QUICK,
-    KTEST_COST(frees_in_other_zones_do_not_keep_a_request_waiting, KTEST_SLOW),
-    KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting, KTEST_SLOW),
-    KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them, KTEST_SLOW),
-    KTEST(lent_pages_do_not_hide_that_a_zone_is_low, KTEST_SLOW),
-    KTEST_COST(request_that_cannot_borrow_gets_dropped_pages),
-    KTEST(a_run_stops_only_where_the_request_can_be_served),
-    KTEST(zone_back_above_high_may_wake_the_thread_again, KTEST_SLOW),
-    KTEST(new_pages_after_a_futile_run_wake_the_thread, KTEST_SLOW),
-    KTEST(futile_zone_does_not_keep_another_low, KTEST_SLOW));

@@ -84,8 +84,10 @@ static void expect_taken(
 	}
 }
 
+KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* Direct reclaim skips pages that are mapped, dirty, in use or recently used. */
-static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
+KTEST(direct_reclaim_takes_idle_clean_pages_only)
 {
 	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
 	static const u32 after[] = {0, 1, 2, 3, 5, 4, 6, 7};
@@ -124,7 +126,7 @@ static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
  * Pinned pages, broken pages and pages at the reference limit go to the head: the next scan must
  * not meet them again.
  */
-static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
+KTEST(unreclaimable_pages_move_to_the_other_end, KTEST_SLOW)
 {
 	static const u32 rest[] = {3, 4}, after[] = {5, 6, 7, 0, 1, 2, 3, 4};
 	struct page *page[3];
@@ -298,7 +300,7 @@ static void change_once(struct ktest *t, const struct change *c)
 	c->undo(chosen);
 }
 
-static void changes_to_a_page_count_until_it_is_judged(struct ktest *t)
+KTEST(changes_to_a_page_count_until_it_is_judged, KTEST_SLOW)
 {
 	unsigned i;
 
@@ -344,7 +346,7 @@ static void expect_chosen_stays(struct ktest *t)
 }
 
 /* A dirty page whose pager cannot clean it stays, though it was clean when it was isolated. */
-static void page_dirtied_later_stays_without_a_pager(struct ktest *t)
+KTEST(page_dirtied_later_stays_without_a_pager)
 {
 	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};
 	u64 value;
@@ -383,7 +385,7 @@ static int refuse_after_a_while(struct vm_object *object, u32 index, const void 
 }
 
 /* The time that a run has for all pagers is used up by a refusal too. */
-static void refusing_pager_uses_up_time_of_the_run(struct ktest *t)
+KTEST_CONTRACT(refusing_pager_uses_up_time_of_the_run)
 {
 	static const struct vm_pager_ops refuses = {
 	    .get = scene_get, .clean = refuse_after_a_while};
@@ -408,7 +410,7 @@ static void remove_it(struct store *st, struct vm_object *object, u32 index)
 }
 
 /* The removal, not the scan, has freed the page. */
-static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
+KTEST(a_page_removed_meanwhile_does_not_count_as_dropped)
 {
 	struct lru_scan scan = {.batch = 1};
 
@@ -429,7 +431,7 @@ static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 }
 
 /* The trace ring records a drop by direct reclaim, and a drop by a run. */
-static void a_dropped_page_leaves_a_record(struct ktest *t)
+KTEST(a_dropped_page_leaves_a_record)
 {
 	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};
 	struct trace_hit hit[8];
@@ -455,7 +457,7 @@ static void a_dropped_page_leaves_a_record(struct ktest *t)
 
 /* ---- broken pages ---- */
 
-static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
+KTEST(a_broken_page_is_taken_from_objects_only, KTEST_SLOW)
 {
 	struct page *page, *pinned;
 	pfn_t pfn;
@@ -488,13 +490,3 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
 	end(t);
 }
-
-KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(direct_reclaim_takes_idle_clean_pages_only),
-    KTEST(unreclaimable_pages_move_to_the_other_end, KTEST_SLOW),
-    KTEST(changes_to_a_page_count_until_it_is_judged, KTEST_SLOW),
-    KTEST(page_dirtied_later_stays_without_a_pager),
-    KTEST_CONTRACT(refusing_pager_uses_up_time_of_the_run),
-    KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
-    KTEST(a_dropped_page_leaves_a_record),
-    KTEST(a_broken_page_is_taken_from_objects_only, KTEST_SLOW));

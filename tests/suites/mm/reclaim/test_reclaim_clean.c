@@ -47,7 +47,9 @@ static void touch_elsewhere(struct store *st, struct vm_object *object, u32 inde
 		thread_yield();
 }
 
-static void access_to_a_page_being_cleaned_waits(struct ktest *t)
+KTEST_SUITE(reclaim_clean, KTEST_QUICK);
+
+KTEST(access_to_a_page_being_cleaned_waits)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -87,7 +89,7 @@ static void supply_anew(struct store *st, struct vm_object *object, u32 index)
 		failed = 1;
 }
 
-static void a_page_removed_while_it_is_cleaned_is_freed_once(struct ktest *t)
+KTEST(a_page_removed_while_it_is_cleaned_is_freed_once, KTEST_SLOW)
 {
 	static void (*const meanwhile[])(struct store *, struct vm_object *, u32) = {
 	    remove_it, supply_anew};
@@ -135,7 +137,7 @@ static void forbid_and_unmap(struct store *st, struct vm_object *object, u32 ind
 		failed = 1;
 }
 
-static void refused_page_comes_back_with_the_rights_of_its_region(struct ktest *t)
+KTEST(refused_page_comes_back_with_the_rights_of_its_region, KTEST_SLOW)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -162,7 +164,7 @@ static void refused_page_comes_back_with_the_rights_of_its_region(struct ktest *
 }
 
 /* The page is unmapped, but its TLB entry is not flushed yet: a CPU may still write to it. */
-static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+KTEST(page_just_unmapped_waits_for_its_shootdown)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct tlb_gather g;
@@ -189,7 +191,7 @@ static void wait_for_the_scenes_end(struct store *st, struct vm_object *object, 
 		failed = 1;
 }
 
-static void scene_ends_after_the_batch_that_holds_its_object(struct ktest *t)
+KTEST(scene_ends_after_the_batch_that_holds_its_object, KTEST_SLOW)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -222,7 +224,7 @@ static bool one_run(struct memory *mem)
 }
 
 /* The object has a dirty page in each of two zones. */
-static void refusing_pager_is_called_once_in_a_run(struct ktest *t)
+KTEST(refusing_pager_is_called_once_in_a_run, KTEST_SLOW)
 {
 	static const gfp_t where[] = {GFP_KERNEL, GFP_MOVABLE};
 	struct pile pile = {NULL, 0};
@@ -253,10 +255,3 @@ static void refusing_pager_is_called_once_in_a_run(struct ktest *t)
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
 	store_scene_end(t, &s, &store);
 }
-
-KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(access_to_a_page_being_cleaned_waits),
-    KTEST(scene_ends_after_the_batch_that_holds_its_object, KTEST_SLOW),
-    KTEST(a_page_removed_while_it_is_cleaned_is_freed_once, KTEST_SLOW),
-    KTEST(refused_page_comes_back_with_the_rights_of_its_region, KTEST_SLOW),
-    KTEST(page_just_unmapped_waits_for_its_shootdown),
-    KTEST(refusing_pager_is_called_once_in_a_run, KTEST_SLOW));

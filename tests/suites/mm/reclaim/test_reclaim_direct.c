@@ -73,8 +73,10 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 	return mm_event_sum(s->mem, ev);
 }
 
+KTEST_SUITE(reclaim_direct, KTEST_QUICK);
+
 /* Direct reclaim needs no reclaim thread and no cross-call. */
-static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
+KTEST(direct_reclaim_drops_unmapped_pages, KTEST_SLOW)
 {
 	struct vm_scene s;
 	u64 calls, slow;
@@ -101,7 +103,7 @@ static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 	end(t, &s);
 }
 
-static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
+KTEST(mapped_and_dirty_pages_are_left_to_the_thread, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -141,7 +143,7 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 }
 
 /* The pages are mapped and touched: only the thread makes cross-calls, no allocation does. */
-static void an_allocation_waits_for_the_thread(struct ktest *t)
+KTEST(an_allocation_waits_for_the_thread, KTEST_SLOW)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
 	struct vm_scene s;
@@ -170,7 +172,7 @@ static void an_allocation_waits_for_the_thread(struct ktest *t)
  * Pages were freed after the request had found none. So the request is tried again, and drops no
  * page.
  */
-static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
+KTEST_COST(a_request_that_can_be_served_waits_for_no_run, KTEST_SLOW)
 {
 	struct vm_scene s;
 
@@ -184,7 +186,7 @@ static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
 	end(t, &s);
 }
 
-static void atomic_allocation_reclaims_nothing(struct ktest *t)
+KTEST(atomic_allocation_reclaims_nothing)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	struct vm_scene s;
@@ -231,7 +233,7 @@ static bool wait_for_free(struct zone *zone, unsigned long nr)
 	return READ_ONCE(zone->nr_free) >= nr;
 }
 
-static void thread_wakes_at_low_and_reclaims_up_to_high(struct ktest *t)
+KTEST(thread_wakes_at_low_and_reclaims_up_to_high)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -258,7 +260,7 @@ static void thread_wakes_at_low_and_reclaims_up_to_high(struct ktest *t)
 }
 
 /* All pages are anonymous: a run could free none. */
-static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *t)
+KTEST_COST(low_watermark_without_evictable_pages_wakes_no_thread, KTEST_SLOW)
 {
 	struct vm_scene s;
 	unsigned i;
@@ -284,7 +286,7 @@ static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *
 }
 
 /* The pager takes no page: one run finds that out, and the low watermark starts no other. */
-static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
+KTEST_COST(futile_run_is_not_repeated_for_a_low_watermark, KTEST_SLOW)
 {
 	u64 until = arch_clock_ns() + WAIT_NS, runs;
 	struct vm_scene s;
@@ -324,7 +326,7 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 }
 
 /* Act as if other threads had isolated most pages of the list. */
-static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
+KTEST(direct_reclaim_is_throttled_by_isolated_pages, KTEST_SLOW)
 {
 	struct page *taken[RECLAIM_BATCH];
 	struct vm_scene s;
@@ -384,7 +386,7 @@ static void ask_for_a_drain(void *arg)
 	(void)asked_drain(s->mem);
 }
 
-static void drain_is_served_between_two_batches(struct ktest *t)
+KTEST_COST(drain_is_served_between_two_batches, KTEST_SLOW)
 {
 	struct vm_scene s;
 
@@ -418,7 +420,7 @@ static void drain_is_served_between_two_batches(struct ktest *t)
  * In each pass the thread may walk for one page only: that is enough for a request, even if all
  * pages were touched.
  */
-static void costly_pages_are_dropped_one_by_one(struct ktest *t)
+KTEST(costly_pages_are_dropped_one_by_one, KTEST_SLOW)
 {
 	struct vm_scene s;
 	u32 own;
@@ -437,14 +439,3 @@ static void costly_pages_are_dropped_one_by_one(struct ktest *t)
 	s.object->nr_regions = own;
 	end(t, &s);
 }
-
-KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(direct_reclaim_drops_unmapped_pages, KTEST_SLOW),
-    KTEST(mapped_and_dirty_pages_are_left_to_the_thread, KTEST_SLOW),
-    KTEST(an_allocation_waits_for_the_thread, KTEST_SLOW),
-    KTEST_COST(a_request_that_can_be_served_waits_for_no_run, KTEST_SLOW),
-    KTEST(atomic_allocation_reclaims_nothing), KTEST(thread_wakes_at_low_and_reclaims_up_to_high),
-    KTEST_COST(low_watermark_without_evictable_pages_wakes_no_thread, KTEST_SLOW),
-    KTEST_COST(futile_run_is_not_repeated_for_a_low_watermark, KTEST_SLOW),
-    KTEST(direct_reclaim_is_throttled_by_isolated_pages, KTEST_SLOW),
-    KTEST(costly_pages_are_dropped_one_by_one, KTEST_SLOW),
-    KTEST_COST(drain_is_served_between_two_batches, KTEST_SLOW));

@@ -11,7 +11,9 @@
 
 #define ALL_ORDERS ((1ULL << NR_ORDERS) - 1)
 
-static void each_kind_of_request_has_a_bit(struct ktest *t)
+KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(each_kind_of_request_has_a_bit)
 {
 	static const gfp_t gfp[NR_REQUESTS] = {
 	    GFP_DMA32, GFP_DMA32 | GFP_MOVABLE, GFP_KERNEL, GFP_MOVABLE};
@@ -71,7 +73,7 @@ static void expect_lacks(
 	}
 }
 
-static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
+KTEST(zone_lacks_the_pages_missing_to_its_high_watermark)
 {
 	const u64 page = request_bit(GFP_KERNEL, 0), block = request_bit(GFP_KERNEL, 3);
 	const u64 movable = request_bit(GFP_MOVABLE, 0), blocks = request_bit(GFP_MOVABLE, 2);
@@ -124,7 +126,7 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 
 /* ---- freed pages ---- */
 
-static void freed_pages_are_noted_in_their_zone(struct ktest *t)
+KTEST(freed_pages_are_noted_in_their_zone)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct zone *zone;
@@ -145,7 +147,7 @@ static void freed_pages_are_noted_in_their_zone(struct ktest *t)
 	EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].freed + mem->zones[ZONE_MOVABLE].freed_cma, 0);
 }
 
-static void futile_zone_is_reconsidered_at_its_high_watermark(struct ktest *t)
+KTEST(futile_zone_is_reconsidered_at_its_high_watermark)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct zone zone;
@@ -210,7 +212,7 @@ static bool alloc_one(struct vm_scene *s, gfp_t gfp)
 }
 
 /* Each page that a batch of a run or direct reclaim drops is noted once. */
-static void every_dropped_page_is_noted_once(struct ktest *t)
+KTEST(every_dropped_page_is_noted_once, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -248,7 +250,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 /* At most this many entries of a list are scanned in one hold of its lock; the same as in lru.c. */
 #define LOOK_AT_ONCE 128u
 
-static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
+KTEST_COST(pages_scanned_per_lock_hold_are_bounded)
 {
 	struct page *taken[RECLAIM_BATCH];
 	struct vm_scene s;
@@ -308,7 +310,7 @@ static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
  * If more than half as many pages are isolated as are left on the lists, direct reclaim stops:
  * other threads are reclaiming.
  */
-static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
+KTEST(direct_reclaim_stops_at_half_the_pages_isolated, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -333,7 +335,7 @@ static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 }
 
 /* Active pages age only if they are more than the inactive pages. */
-static void active_pages_age_only_if_they_are_more(struct ktest *t)
+KTEST(active_pages_age_only_if_they_are_more, KTEST_SLOW)
 {
 	struct lru_scan scan = {.batch = 1};
 	struct vm_scene s;
@@ -363,7 +365,7 @@ static void active_pages_age_only_if_they_are_more(struct ktest *t)
 
 /* ---- requests that fail ---- */
 
-static void run_reports_the_requests_it_failed(struct ktest *t)
+KTEST(run_reports_the_requests_it_failed, KTEST_SLOW)
 {
 	const u64 mine = request_bit(GFP_MOVABLE, 0), another = request_bit(GFP_KERNEL, 1);
 	u64 look_ns = READ_ONCE(reclaim_recheck_ns);
@@ -427,7 +429,7 @@ static void request_one(void *arg)
 }
 
 /* A batch wakes the waiters whose pages it has freed. */
-static void batch_wakes_its_waiters(struct ktest *t)
+KTEST(batch_wakes_its_waiters)
 {
 	u64 look_ns = READ_ONCE(reclaim_recheck_ns);
 	unsigned long nr;
@@ -457,7 +459,7 @@ static void batch_wakes_its_waiters(struct ktest *t)
 }
 
 /* In each pageblock one unmovable page is in use at first; later these pages are freed. */
-static void compaction_reports_the_requests_it_failed(struct ktest *t)
+KTEST(compaction_reports_the_requests_it_failed)
 {
 	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
@@ -487,14 +489,3 @@ static void compaction_reports_the_requests_it_failed(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(r->compactions.asked), 3);
 	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 3);
 }
-
-KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_kind_of_request_has_a_bit),
-    KTEST(zone_lacks_the_pages_missing_to_its_high_watermark),
-    KTEST(freed_pages_are_noted_in_their_zone),
-    KTEST(futile_zone_is_reconsidered_at_its_high_watermark),
-    KTEST(every_dropped_page_is_noted_once, KTEST_SLOW),
-    KTEST_COST(pages_scanned_per_lock_hold_are_bounded),
-    KTEST(direct_reclaim_stops_at_half_the_pages_isolated, KTEST_SLOW),
-    KTEST(active_pages_age_only_if_they_are_more, KTEST_SLOW),
-    KTEST(run_reports_the_requests_it_failed, KTEST_SLOW), KTEST(batch_wakes_its_waiters),
-    KTEST(compaction_reports_the_requests_it_failed));

@@ -38,7 +38,9 @@ static void bring_in(struct ktest *t, struct vm_scene *s)
 	EXPECT(t, pages_there(s, s->nr));
 }
 
-static void clean_pages_are_dropped_and_brought_back(struct ktest *t)
+KTEST_SUITE(reclaim_lru, KTEST_QUICK);
+
+KTEST(clean_pages_are_dropped_and_brought_back, KTEST_SLOW)
 {
 	struct lru_scan scan = {.direct = false};
 	struct vm_scene s;
@@ -75,7 +77,7 @@ static void clean_pages_are_dropped_and_brought_back(struct ktest *t)
 }
 
 /* Every byte that went to the pager comes back. */
-static void dirty_pages_survive_byte_for_byte(struct ktest *t)
+KTEST(dirty_pages_survive_byte_for_byte)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -129,7 +131,7 @@ static void expect_refused(struct ktest *t, struct vm_scene *s, int answer)
 	expect_sound(t, s->mem);
 }
 
-static void a_pager_that_refuses_loses_nothing(struct ktest *t)
+KTEST(a_pager_that_refuses_loses_nothing, KTEST_SLOW)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -153,7 +155,7 @@ static void a_pager_that_refuses_loses_nothing(struct ktest *t)
 	end(t, &s);
 }
 
-static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
+KTEST(dirty_pages_stay_without_a_clean_operation)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -175,7 +177,7 @@ static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
 }
 
 /* A page stays if it is touched between two scans, though its entry never left the TLB. */
-static void idle_pages_are_dropped_and_touched_ones_kept(struct ktest *t)
+KTEST(idle_pages_are_dropped_and_touched_ones_kept)
 {
 	struct vm_scene s;
 	unsigned round, i;
@@ -204,7 +206,7 @@ static void idle_pages_are_dropped_and_touched_ones_kept(struct ktest *t)
 	end(t, &s);
 }
 
-static void active_pages_age(struct ktest *t)
+KTEST(active_pages_age, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct lru_list *lru;
@@ -233,7 +235,7 @@ static void active_pages_age(struct ktest *t)
 }
 
 /* Reclaim does not wait for a thread that walks the regions: it may not run for long. */
-static void active_pages_of_a_walked_object_do_not_age(struct ktest *t)
+KTEST(active_pages_of_a_walked_object_do_not_age)
 {
 	const struct lru_list *lru;
 	struct vm_scene s;
@@ -251,7 +253,7 @@ static void active_pages_of_a_walked_object_do_not_age(struct ktest *t)
 	end(t, &s);
 }
 
-static void pages_in_use_are_not_reclaimed(struct ktest *t)
+KTEST(pages_in_use_are_not_reclaimed)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct page *pinned, *held, *locked;
@@ -291,7 +293,7 @@ static void pages_in_use_are_not_reclaimed(struct ktest *t)
 	end(t, &s);
 }
 
-static void a_batch_makes_one_shootdown(struct ktest *t)
+KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -317,7 +319,7 @@ static int get_and_look(struct vm_object *object, u32 index)
 	return store_get(object, index);
 }
 
-static void pager_never_waits_for_memory(struct ktest *t)
+KTEST(pager_never_waits_for_memory)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -337,7 +339,7 @@ static void pager_never_waits_for_memory(struct ktest *t)
 	end(t, &s);
 }
 
-static void fault_reclaims_memory_and_keeps_none(struct ktest *t)
+KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW)
 {
 	static const struct vm_pager_ops ops = {.get = get_and_look};
 	struct pile pile = {NULL, 0};
@@ -370,7 +372,7 @@ static void fault_reclaims_memory_and_keeps_none(struct ktest *t)
 	store_end(&store);
 }
 
-static void resident_pages_are_counted(struct ktest *t)
+KTEST(resident_pages_are_counted, KTEST_SLOW)
 {
 	struct vm_scene s;
 	u64 value;
@@ -395,7 +397,7 @@ static void resident_pages_are_counted(struct ktest *t)
  * A pass walks for the pages of an object with many mappings only while they are a small part of
  * its budget.  The object's count of them is all that it reads.
  */
-static void pages_with_too_many_mappings_stay(struct ktest *t)
+KTEST(pages_with_too_many_mappings_stay)
 {
 	const u32 most = PASS_MAPPINGS / PASS_SHARE;
 	struct lru_scan scan = {.desperate = true}, patient = {.run = 0};
@@ -429,12 +431,3 @@ static void pages_with_too_many_mappings_stay(struct ktest *t)
 	s.object->nr_regions = own;
 	end(t, &s);
 }
-
-KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back, KTEST_SLOW),
-    KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing, KTEST_SLOW),
-    KTEST(dirty_pages_stay_without_a_clean_operation),
-    KTEST(idle_pages_are_dropped_and_touched_ones_kept), KTEST(active_pages_age, KTEST_SLOW),
-    KTEST(active_pages_of_a_walked_object_do_not_age), KTEST(pages_in_use_are_not_reclaimed),
-    KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW),
-    KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW), KTEST(pager_never_waits_for_memory),
-    KTEST(pages_with_too_many_mappings_stay), KTEST(resident_pages_are_counted, KTEST_SLOW));

@@ -138,7 +138,9 @@ static void load_end(struct ktest *t)
 	memory_set_oom(load.s.mem, NULL, NULL);
 }
 
-static void working_set_of_twice_the_memory_is_served(struct ktest *t)
+KTEST_SUITE(reclaim_stress, 0);
+
+KTEST(working_set_of_twice_the_memory_is_served)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
 	struct pile hoard = {NULL, 0};
@@ -259,7 +261,7 @@ static bool each_has_happened(const struct memory *mem, unsigned ranges)
 	    mm_event_sum(mem, EV_RECLAIM_FREED) >= ENOUGH;
 }
 
-static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
+KTEST(pages_are_dropped_moved_and_taken_offline_at_once)
 {
 	unsigned cpus = ktest_cpus(), round, cpu, done = 0;
 	struct wait_limit limit = {0};
@@ -313,7 +315,7 @@ static void ask_often(void *mem)
 }
 
 /* Each request has a ticket of its own, even if all that waited were woken at once. */
-static void every_request_has_its_own_ticket(struct ktest *t)
+KTEST(every_request_has_its_own_ticket)
 {
 	struct memory *mem = ktest_memory(t, 4, 4, 4);
 	const struct ticket_queue *drains;
@@ -332,7 +334,3 @@ static void every_request_has_its_own_ticket(struct ktest *t)
 	EXPECT_EQ(t, drains->asked - before, (ktest_cpus() - 1) * ASKED);
 	EXPECT_EQ(t, drains->done, drains->asked);
 }
-
-KTEST_SUITE(reclaim_stress, 0, KTEST(working_set_of_twice_the_memory_is_served),
-    KTEST(pages_are_dropped_moved_and_taken_offline_at_once),
-    KTEST(every_request_has_its_own_ticket));

@@ -14,7 +14,9 @@ static unsigned long blocks_online(const struct memory *mem)
 	return range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_ONLINE);
 }
 
-static void standby_memory_is_offline_in_every_respect(struct ktest *t)
+KTEST_SUITE(standby, KTEST_QUICK);
+
+KTEST(standby_memory_is_offline_in_every_respect, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct zone *zone;
@@ -60,7 +62,7 @@ static void garble_trees(struct memory *mem)
 	memset(tree_of(mem, BLOCK(ONLINE)), 0xa5, (STEPS * STEP) * sizeof(struct pageblock_tree));
 }
 
-static void low_watermark_brings_one_step_online(struct ktest *t)
+KTEST_COST(low_watermark_brings_one_step_online)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct pile pile = {NULL, 0};
@@ -99,7 +101,7 @@ static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *
 	return false;
 }
 
-static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
+KTEST(all_standby_memory_comes_online_before_a_kill, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
@@ -120,7 +122,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 }
 
 /* The zone is not low, so a step comes online only for a request that the reserve limits. */
-static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
+KTEST(request_limited_by_a_reserve_asks_for_standby)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
@@ -149,7 +151,7 @@ static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void memory_offlined_by_request_stays_offline(struct ktest *t)
+KTEST(memory_offlined_by_request_stays_offline, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
@@ -167,7 +169,7 @@ static void memory_offlined_by_request_stays_offline(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void holes_in_standby_memory_are_skipped(struct ktest *t)
+KTEST(holes_in_standby_memory_are_skipped)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, ONLINE + 1));
 	struct zone *zone;
@@ -215,7 +217,7 @@ static void give_one_of_each(struct memory *mem, struct zone *zone)
 		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
 }
 
-static void large_block_is_allocated_from_standby(struct ktest *t)
+KTEST(large_block_is_allocated_from_standby)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
@@ -236,7 +238,7 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 }
 
 /* Compaction does not wait for the hotplug lock. When the lock is free, a step comes online. */
-static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
+KTEST(large_request_asks_for_standby_while_the_lock_is_held, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct zone *zone;
@@ -254,7 +256,7 @@ static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *
 	drop_memory(t, mem);
 }
 
-static void standby_thread_never_waits_for_the_lock(struct ktest *t)
+KTEST(standby_thread_never_waits_for_the_lock, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
@@ -276,7 +278,7 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void zone_low_under_a_held_lock_gets_standby_later(struct ktest *t)
+KTEST(zone_low_under_a_held_lock_gets_standby_later, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct pile pile = {NULL, 0};
@@ -348,7 +350,7 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	drop_memory(t, mem);
 }
 
-static void no_task_dies_while_standby_waits_for_a_lock(struct ktest *t)
+KTEST(no_task_dies_while_standby_waits_for_a_lock, KTEST_SLOW)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -357,7 +359,7 @@ static void no_task_dies_while_standby_waits_for_a_lock(struct ktest *t)
 }
 
 /* The holder of the lock waits for memory itself: the wait ends, and the request fails. */
-static void wait_for_the_hotplug_lock_has_a_limit(struct ktest *t)
+KTEST(wait_for_the_hotplug_lock_has_a_limit, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	u64 limit = standby_wait_ns;
@@ -381,7 +383,7 @@ static void wait_for_the_hotplug_lock_has_a_limit(struct ktest *t)
 
 /* ---- descriptors inside ---- */
 
-static void standby_memory_holds_its_own_descriptors(struct ktest *t)
+KTEST(standby_memory_holds_its_own_descriptors)
 {
 	struct memory *mem = NEED(t, without_descriptors(t));
 	unsigned long brought;
@@ -414,7 +416,7 @@ static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 }
 
 /* Standby memory without space for its descriptors cannot come online, so the request fails. */
-static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
+KTEST(standby_that_cannot_come_is_not_waited_for)
 {
 	struct memory *mem = NEED(t, without_descriptors(t));
 	struct pile pile = {NULL, 0};
@@ -451,7 +453,7 @@ static void eat(void *arg)
 	pile_alloc(e->mem, &e->pile, GFP_MOVABLE | GFP_NORETRY, 0, ALL_THERE_IS);
 }
 
-static void all_cpus_together_use_all_standby(struct ktest *t)
+KTEST(all_cpus_together_use_all_standby, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct eater eaters[8];
@@ -473,18 +475,3 @@ static void all_cpus_together_use_all_standby(struct ktest *t)
 		EXPECT_EQ(t, pile_free(mem, &eaters[cpu].pile), 0);
 	drop_memory(t, mem);
 }
-
-KTEST_SUITE(standby, KTEST_QUICK, KTEST(standby_memory_is_offline_in_every_respect, KTEST_SLOW),
-    KTEST_COST(low_watermark_brings_one_step_online),
-    KTEST(all_standby_memory_comes_online_before_a_kill, KTEST_SLOW),
-    KTEST(request_limited_by_a_reserve_asks_for_standby),
-    KTEST(memory_offlined_by_request_stays_offline, KTEST_SLOW),
-    KTEST(holes_in_standby_memory_are_skipped), KTEST(large_block_is_allocated_from_standby),
-    KTEST(standby_thread_never_waits_for_the_lock, KTEST_SLOW),
-    KTEST(zone_low_under_a_held_lock_gets_standby_later, KTEST_SLOW),
-    KTEST(large_request_asks_for_standby_while_the_lock_is_held, KTEST_SLOW),
-    KTEST(no_task_dies_while_standby_waits_for_a_lock, KTEST_SLOW),
-    KTEST(wait_for_the_hotplug_lock_has_a_limit, KTEST_SLOW),
-    KTEST(standby_memory_holds_its_own_descriptors),
-    KTEST(standby_that_cannot_come_is_not_waited_for),
-    KTEST(all_cpus_together_use_all_standby, KTEST_SLOW));

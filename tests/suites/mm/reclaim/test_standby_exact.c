@@ -13,7 +13,9 @@ static bool served(struct memory *mem, u64 ticket)
 	return YIELD_UNTIL(load_acquire(&mem->standby.tickets.done) >= ticket);
 }
 
-static void watermarks_and_limits_follow_each_step(struct ktest *t)
+KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE);
+
+KTEST(watermarks_and_limits_follow_each_step)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	u16 capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES];
@@ -44,7 +46,7 @@ static void watermarks_and_limits_follow_each_step(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void each_request_gets_a_ticket(struct ktest *t)
+KTEST(each_request_gets_a_ticket)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0), *other;
 	struct zone *zone;
@@ -105,7 +107,7 @@ static struct memory *with_busy_tables(struct ktest *t, u32 nr)
 	return mem;
 }
 
-static void busy_tables_are_tried_again(struct ktest *t)
+KTEST_COST(busy_tables_are_tried_again)
 {
 	struct memory *mem = NEED(t, with_busy_tables(t, 3));
 	struct zone *zone;
@@ -121,7 +123,7 @@ static void busy_tables_are_tried_again(struct ktest *t)
 }
 
 /* However long the tables are busy, memory_stop does not wait for them. */
-static void stop_ends_the_retries(struct ktest *t)
+KTEST(stop_ends_the_retries)
 {
 	struct memory *mem = NEED(t, with_busy_tables(t, ~0u));
 
@@ -133,7 +135,3 @@ static void stop_ends_the_retries(struct ktest *t)
 	EXPECT_EQ(t, zone_in(mem, ZONE_MOVABLE)->freed, 0);
 	inside_meanwhile = NULL;
 }
-
-KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(watermarks_and_limits_follow_each_step),
-    KTEST(each_request_gets_a_ticket), KTEST_COST(busy_tables_are_tried_again),
-    KTEST(stop_ends_the_retries));

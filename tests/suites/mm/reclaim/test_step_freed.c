@@ -40,8 +40,10 @@ static u64 add_after_a_run(u64 *count, u64 nr)
 #define atomic_add add_after_a_run
 #include "mm/reclaim/reclaim_ask.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
+KTEST_SUITE(freed_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* Or the zone, low again, would not wake the thread, although pages can be freed there. */
-static void freed_pages_clear_the_mark_of_a_run_that_missed_them(struct ktest *t)
+KTEST(freed_pages_clear_the_mark_of_a_run_that_missed_them)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct zone *zone;
@@ -52,6 +54,3 @@ static void freed_pages_clear_the_mark_of_a_run_that_missed_them(struct ktest *t
 	EXPECT(t, zone->freed == 2 && zone->freed_cma == 1);
 	EXPECT_EQ(t, zone->futile, 0);
 }
-
-KTEST_SUITE(freed_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(freed_pages_clear_the_mark_of_a_run_that_missed_them));

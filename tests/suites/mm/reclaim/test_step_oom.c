@@ -43,8 +43,10 @@ enum outcome stepped_alloc(struct request *q);
 #define oom_alloc           stepped_alloc
 #include "mm/reclaim/alloc_oom.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
+KTEST_SUITE(oom_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* The first victim has ended, so the request searches again; nobody else is chosen for it. */
-static void end_of_a_victim_is_counted_before_another_may_be_chosen(struct ktest *t)
+KTEST(end_of_a_victim_is_counted_before_another_may_be_chosen)
 {
 	struct pile hoard = {NULL, 0};
 	struct memory *mem = killer_begin(t, &hoard);
@@ -64,6 +66,3 @@ static void end_of_a_victim_is_counted_before_another_may_be_chosen(struct ktest
 	EXPECT_EQ(t, mem->oom.gone, 1);
 	killer_end(t, mem);
 }
-
-KTEST_SUITE(oom_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(end_of_a_victim_is_counted_before_another_may_be_chosen));

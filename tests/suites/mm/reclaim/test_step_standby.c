@@ -44,8 +44,10 @@ void stepped_stop(struct memory *mem);
 #include "mm/reclaim/standby.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef standby_stop
 
+KTEST_SUITE(standby_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* When the late ticket has been served, its block is there. */
-static void ticket_is_served_with_its_request(struct ktest *t)
+KTEST(ticket_is_served_with_its_request)
 {
 	struct standby_thread *s;
 
@@ -64,6 +66,3 @@ static void ticket_is_served_with_its_request(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(world, EV_STANDBY_ONLINE), STEP);
 	drop_memory(t, world);
 }
-
-KTEST_SUITE(
-    standby_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(ticket_is_served_with_its_request));

@@ -40,8 +40,10 @@ unsigned long stepped_move(struct zone *zone, unsigned long want, bool lent);
 #define memory_can_move_up stepped_can_move
 #include "mm/reclaim/to_movable.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
+KTEST_SUITE(to_movable_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* All pages of the zone's lists move; a request may still ask for a run until that is over. */
-static void others_see_sound_memory_and_hope_for_the_pages(struct ktest *t)
+KTEST(others_see_sound_memory_and_hope_for_the_pages)
 {
 	struct pile there = {0};
 	struct vm_scene s;
@@ -64,6 +66,3 @@ static void others_see_sound_memory_and_hope_for_the_pages(struct ktest *t)
 	EXPECT_EQ(t, s.mem->zones[ZONE_NORMAL].nr_moving, 0);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(to_movable_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(others_see_sound_memory_and_hope_for_the_pages));

@@ -14,8 +14,10 @@
 #define ROOM  5u              /* free pages of MOVABLE above its high watermark */
 #define OLD   (LRU_SCAN + 8u) /* more pages than one scan of the list passes */
 
+KTEST_SUITE(to_movable, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* Anonymous pages use up the kernel's memory; then memory of zone MOVABLE is freed. */
-static void pages_of_a_lower_zone_move_up(struct ktest *t)
+KTEST(pages_of_a_lower_zone_move_up, KTEST_SLOW)
 {
 	struct pile there = {0}, low = {0};
 	struct vm_scene s;
@@ -46,7 +48,7 @@ static void pages_of_a_lower_zone_move_up(struct ktest *t)
 }
 
 /* Pages move up only into what MOVABLE has above its high watermark. */
-static void moves_leave_movable_its_high_watermark(struct ktest *t)
+KTEST_CONTRACT(moves_leave_movable_its_high_watermark, KTEST_SLOW)
 {
 	struct pile there = {0};
 	struct zone *movable, *low;
@@ -169,7 +171,7 @@ static void end_lent(struct ktest *t, struct vm_scene *s)
 }
 
 /* If lent pages moved, which the kernel cannot use, MOVABLE would be full before others move. */
-static void lent_pages_do_not_move_for_the_kernel(struct ktest *t)
+KTEST_CONTRACT(lent_pages_do_not_move_for_the_kernel, KTEST_SLOW)
 {
 	struct pile low = {0};
 	struct vm_scene s;
@@ -199,7 +201,7 @@ static void lent_pages_do_not_move_for_the_kernel(struct ktest *t)
 }
 
 /* All lent pages are older than the others, and one scan does not pass them all. */
-static void pages_younger_than_all_lent_ones_move_up(struct ktest *t)
+KTEST(pages_younger_than_all_lent_ones_move_up, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -220,9 +222,3 @@ static void pages_younger_than_all_lent_ones_move_up(struct ktest *t)
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	end_lent(t, &s);
 }
-
-KTEST_SUITE(to_movable, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(pages_of_a_lower_zone_move_up, KTEST_SLOW),
-    KTEST_CONTRACT(lent_pages_do_not_move_for_the_kernel, KTEST_SLOW),
-    KTEST(pages_younger_than_all_lent_ones_move_up, KTEST_SLOW),
-    KTEST_CONTRACT(moves_leave_movable_its_high_watermark, KTEST_SLOW));

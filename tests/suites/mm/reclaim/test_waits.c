@@ -59,10 +59,12 @@ static void ask_end(struct ktest *t)
 		EXPECT_EQ(t, mem_free_pages(asker.mem, asker.page, asker.order), 0);
 }
 
+KTEST_SUITE(waits, KTEST_MOSTLY_INSIDE);
+
 /* ---- memory that is freed ---- */
 
 /* All memory is freed while the hotplug lock stays held. */
-static void free_ends_the_wait_for_standby(struct ktest *t)
+KTEST(free_ends_the_wait_for_standby)
 {
 	static const unsigned orders[] = {0, 3};
 	u64 limit = standby_wait_ns;
@@ -92,7 +94,7 @@ static void free_ends_the_wait_for_standby(struct ktest *t)
 	WRITE_ONCE(standby_wait_ns, limit);
 }
 
-static void free_ends_the_wait_for_a_victim(struct ktest *t)
+KTEST(free_ends_the_wait_for_a_victim)
 {
 	static struct pile hoard;
 	u64 limit = oom_wait_ns;
@@ -127,7 +129,7 @@ static enum outcome looked(const struct request *q)
 	return request_wait(q, &q->node->reclaim.served, never, NULL, 0);
 }
 
-static void freed_pages_that_it_cannot_use_end_no_wait(struct ktest *t)
+KTEST(freed_pages_that_it_cannot_use_end_no_wait)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct pile pile = {NULL, 0};
@@ -216,7 +218,7 @@ static void ask_a_thread_that_waits(
  * The reclaim thread waits for a lock, so no request to it is served. In the last round enough
  * pages are free, but no two side by side.
  */
-static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
+KTEST(free_ends_the_wait_for_the_reclaim_thread)
 {
 	static const unsigned orders[] = {0, 3, 3};
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -242,7 +244,7 @@ static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
 
 /* ---- a thread chosen by the OOM killer ---- */
 
-static void chosen_thread_waits_for_nothing(struct ktest *t)
+KTEST(chosen_thread_waits_for_nothing)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct pile pile = {NULL, 0};
@@ -263,7 +265,7 @@ static void chosen_thread_waits_for_nothing(struct ktest *t)
 }
 
 /* This thread acts as a reclaim thread, or as a chosen thread that has used up the reserve. */
-static void thread_with_the_reserve_asks_for_nothing(struct ktest *t)
+KTEST(thread_with_the_reserve_asks_for_nothing)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct pile pile = {NULL, 0};
@@ -303,7 +305,7 @@ static void no_wake(struct zone *zone)
  * For a larger block reclaim is tried a few times; for one page as long as pages are freed, unless
  * the request may fail early.
  */
-static void larger_block_has_so_many_turns(struct ktest *t)
+KTEST(larger_block_has_so_many_turns)
 {
 	struct reclaim_ops ops = memory_reclaim;
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
@@ -342,7 +344,7 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 }
 
 /* Each compaction makes a block; the test asks again, as if another thread had taken the block. */
-static void compaction_is_tried_four_times(struct ktest *t)
+KTEST(compaction_is_tried_four_times)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
 	struct request q;
@@ -355,7 +357,7 @@ static void compaction_is_tried_four_times(struct ktest *t)
 }
 
 /* One compaction makes the block from scattered pages: no page is dropped for it. */
-static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
+KTEST(compaction_comes_before_the_page_cache_goes)
 {
 	static struct store store;
 	struct page *page;
@@ -393,7 +395,7 @@ static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 }
 
 /* Memory that has come online gives a request for a larger block all its tries again. */
-static void standby_memory_renews_the_tries(struct ktest *t)
+KTEST(standby_memory_renews_the_tries)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct request q;
@@ -408,7 +410,7 @@ static void standby_memory_renews_the_tries(struct ktest *t)
 }
 
 /* No standby memory comes.  Pages were freed, which another thread has taken. */
-static void freed_pages_renew_no_tries_of_a_larger_block(struct ktest *t)
+KTEST(freed_pages_renew_no_tries_of_a_larger_block)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
@@ -434,7 +436,7 @@ static void freed_pages_renew_no_tries_of_a_larger_block(struct ktest *t)
  * The nearest zone has nothing to drop; the next zone of the same node has pages on its lists, or
  * only pages that reclaim has taken off them: the node's thread is asked for a run.
  */
-static void any_zone_of_a_node_is_a_reason_to_ask_its_thread(struct ktest *t)
+KTEST(any_zone_of_a_node_is_a_reason_to_ask_its_thread)
 {
 	static const struct reclaim_ops ops = {.batch = drop_nothing};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
@@ -464,7 +466,7 @@ static void any_zone_of_a_node_is_a_reason_to_ask_its_thread(struct ktest *t)
 }
 
 /* A lent block ends the wait of a movable request, and of no other. */
-static void lent_block_ends_the_wait_of_a_movable_request(struct ktest *t)
+KTEST(lent_block_ends_the_wait_of_a_movable_request)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 0));
 	struct request kernel, movable;
@@ -487,12 +489,3 @@ static void lent_block_ends_the_wait_of_a_movable_request(struct ktest *t)
 	for (type = 0; type < NR_MIGRATETYPES; type++)
 		zone->have[type] = (__typeof__(zone->have[type]))have[type];
 }
-
-KTEST_SUITE(waits, KTEST_MOSTLY_INSIDE, KTEST(free_ends_the_wait_for_standby),
-    KTEST(free_ends_the_wait_for_a_victim), KTEST(freed_pages_that_it_cannot_use_end_no_wait),
-    KTEST(free_ends_the_wait_for_the_reclaim_thread), KTEST(chosen_thread_waits_for_nothing),
-    KTEST(thread_with_the_reserve_asks_for_nothing), KTEST(larger_block_has_so_many_turns),
-    KTEST(compaction_is_tried_four_times), KTEST(compaction_comes_before_the_page_cache_goes),
-    KTEST(standby_memory_renews_the_tries), KTEST(freed_pages_renew_no_tries_of_a_larger_block),
-    KTEST(any_zone_of_a_node_is_a_reason_to_ask_its_thread),
-    KTEST(lent_block_ends_the_wait_of_a_movable_request));

@@ -71,12 +71,14 @@ static void expect_run_for_reserve(struct ktest *t, bool scattered)
 	store_scene_end(t, &s, &store);
 }
 
-static void a_request_refused_for_a_reserve_asks_for_a_run(struct ktest *t)
+KTEST_SUITE(wishes, KTEST_QUICK);
+
+KTEST(a_request_refused_for_a_reserve_asks_for_a_run)
 {
 	expect_run_for_reserve(t, false);
 }
 
-static void a_run_is_asked_for_where_no_compaction_helps(struct ktest *t)
+KTEST(a_run_is_asked_for_where_no_compaction_helps, KTEST_SLOW)
 {
 	expect_run_for_reserve(t, true);
 }
@@ -94,18 +96,18 @@ static void expect_block(struct ktest *t, gfp_t gfp)
 	mov_end(t);
 }
 
-static void an_atomic_block_asks_for_a_compaction(struct ktest *t)
+KTEST(an_atomic_block_asks_for_a_compaction, KTEST_SLOW)
 {
 	expect_block(t, GFP_ATOMIC);
 }
 
-static void a_block_that_may_fail_early_asks_for_a_compaction(struct ktest *t)
+KTEST(a_block_that_may_fail_early_asks_for_a_compaction, KTEST_SLOW)
 {
 	expect_block(t, GFP_NORETRY);
 }
 
 /* A compaction that has failed is repeated once in reclaim_recheck_ns if nothing moves. */
-static void vain_compactions_are_not_repeated_at_once(struct ktest *t)
+KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW)
 {
 	const u64 pause = reclaim_recheck_ns, bit = request_bit(GFP_ATOMIC, 1);
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
@@ -142,7 +144,7 @@ static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
 }
 
 /* Requests refused for a reserve, or for scattered pages, that wish nothing: the judge objects. */
-static void a_refusal_that_leaves_nothing_is_noticed(struct ktest *t)
+KTEST(a_refusal_that_leaves_nothing_is_noticed, KTEST_SLOW | KTEST_REPORTS)
 {
 	static const struct reclaim_ops none = {.wish = no_wish, .wake = reclaim_wake};
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
@@ -183,7 +185,7 @@ static void fill_cache(void *arg)
 }
 
 /* All that a request could have is in another CPU's cache, which only a drain empties. */
-static void a_request_whose_pages_are_cached_asks_for_a_drain(struct ktest *t)
+KTEST(a_request_whose_pages_are_cached_asks_for_a_drain, KTEST_SLOW)
 {
 	static const struct reclaim_ops none = {.wish = no_wish, .wake = reclaim_wake};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, 0));
@@ -266,22 +268,12 @@ static void expect_offline_of_full_memory(struct ktest *t, bool mapped)
 	store_scene_end(t, &s, &store);
 }
 
-static void an_offline_drops_unmapped_pages(struct ktest *t)
+KTEST(an_offline_drops_unmapped_pages, KTEST_SLOW)
 {
 	expect_offline_of_full_memory(t, false);
 }
 
-static void an_offline_has_the_thread_drop_mapped_pages(struct ktest *t)
+KTEST(an_offline_has_the_thread_drop_mapped_pages, KTEST_SLOW)
 {
 	expect_offline_of_full_memory(t, true);
 }
-
-KTEST_SUITE(wishes, KTEST_QUICK, KTEST(a_request_refused_for_a_reserve_asks_for_a_run),
-    KTEST(a_run_is_asked_for_where_no_compaction_helps, KTEST_SLOW),
-    KTEST(a_refusal_that_leaves_nothing_is_noticed, KTEST_SLOW | KTEST_REPORTS),
-    KTEST(a_request_whose_pages_are_cached_asks_for_a_drain, KTEST_SLOW),
-    KTEST(an_offline_drops_unmapped_pages, KTEST_SLOW),
-    KTEST(an_offline_has_the_thread_drop_mapped_pages, KTEST_SLOW),
-    KTEST(an_atomic_block_asks_for_a_compaction, KTEST_SLOW),
-    KTEST(a_block_that_may_fail_early_asks_for_a_compaction, KTEST_SLOW),
-    KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW));

@@ -5,7 +5,9 @@
 
 #define UNLIMITED [0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL
 
-static void a_charge_counts_in_each_parent(struct ktest *t)
+KTEST_SUITE(account, KTEST_QUICK);
+
+KTEST(a_charge_counts_in_each_parent)
 {
 	struct account top = {.limit = {UNLIMITED}}, left = {.parent = &top, .limit = {UNLIMITED}};
 	struct account right = {.parent = &top, .limit = {UNLIMITED}};
@@ -24,7 +26,7 @@ static void a_charge_counts_in_each_parent(struct ktest *t)
 	EXPECT_EQ(t, top.used[ACCOUNT_REGIONS], 1);
 }
 
-static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
+KTEST(a_limit_of_any_parent_refuses_and_counts_nothing)
 {
 	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top, .limit = {UNLIMITED}};
 	struct account low = {.parent = &mid, .limit = {UNLIMITED}};
@@ -54,7 +56,7 @@ static long more(const struct counts *before, enum account_kind kind)
 	return (long)(now.kind[kind] - before->kind[kind]);
 }
 
-static void objects_regions_and_tables_are_counted(struct ktest *t)
+KTEST(objects_regions_and_tables_are_counted, KTEST_SLOW)
 {
 	struct counts before;
 	struct vm_scene s;
@@ -97,7 +99,7 @@ static void expect_nothing(struct ktest *t, const struct account *account)
 }
 
 /* The creator of an object is charged for it, whichever task destroys it. */
-static void object_is_uncharged_from_its_creator(struct ktest *t)
+KTEST(object_is_uncharged_from_its_creator)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
 	               *before;
@@ -123,7 +125,7 @@ static void object_is_uncharged_from_its_creator(struct ktest *t)
 }
 
 /* A call that would exceed a limit fails and changes nothing; after a free it succeeds. */
-static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
+KTEST(calls_at_a_limit_are_refused_and_change_nothing)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
 	               *before = account_use(&mine);
@@ -157,7 +159,7 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 }
 
 /* The number of regions of a space that map one object is limited; parts of a cut region count. */
-static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
+KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},
 	               *before;
@@ -193,7 +195,7 @@ static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-static void small_objects_are_counted_by_size(struct ktest *t)
+KTEST(small_objects_are_counted_by_size)
 {
 	void *object[NR_SLAB_COUNTS];
 	struct counts before, after;
@@ -218,7 +220,7 @@ static void count_release(struct account *account)
 	released++;
 }
 
-static void the_last_put_releases(struct ktest *t)
+KTEST(the_last_put_releases)
 {
 	struct account mine = {.refs = 1, .release = count_release};
 
@@ -238,7 +240,7 @@ static void the_last_put_releases(struct ktest *t)
 }
 
 /* An object and a space each hold the account that they are charged to. */
-static void objects_and_spaces_hold_their_account(struct ktest *t)
+KTEST(objects_and_spaces_hold_their_account)
 {
 	struct account mine = {.parent = &account_all,
 	                   .limit = {UNLIMITED},
@@ -267,7 +269,7 @@ static void objects_and_spaces_hold_their_account(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-static void charges_stand_for_pages(struct ktest *t)
+KTEST(charges_stand_for_pages)
 {
 	struct account top = {.limit = {UNLIMITED}};
 
@@ -281,12 +283,3 @@ static void charges_stand_for_pages(struct ktest *t)
 	top.used[ACCOUNT_THREADS] = 1;
 	EXPECT_EQ(t, account_pages(&top), 12);
 }
-
-KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
-    KTEST(a_limit_of_any_parent_refuses_and_counts_nothing),
-    KTEST(objects_regions_and_tables_are_counted, KTEST_SLOW),
-    KTEST(object_is_uncharged_from_its_creator),
-    KTEST(calls_at_a_limit_are_refused_and_change_nothing),
-    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more),
-    KTEST(small_objects_are_counted_by_size), KTEST(the_last_put_releases),
-    KTEST(objects_and_spaces_hold_their_account), KTEST(charges_stand_for_pages));

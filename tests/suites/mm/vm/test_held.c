@@ -153,7 +153,9 @@ static u64 look_table(void)
 	return pt_entry(&s.space->pt, VM_BASE) != NULL;
 }
 
-static void space_changes_under_its_locks(struct ktest *t)
+KTEST_SUITE(held, KTEST_MOSTLY_INSIDE);
+
+KTEST(space_changes_under_its_locks)
 {
 	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, 8))
 		return;
@@ -208,7 +210,7 @@ static void restore(struct page *page)
 	spin_unlock(&s.object->lock);
 }
 
-static void a_fault_takes_the_locks(struct ktest *t)
+KTEST(a_fault_takes_the_locks)
 {
 	struct tlb_gather g;
 	struct page *page;
@@ -230,7 +232,7 @@ static void a_fault_takes_the_locks(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void objects_and_spaces_are_listed_under_a_lock(struct ktest *t)
+KTEST(objects_and_spaces_are_listed_under_a_lock)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -257,7 +259,7 @@ static void objects_and_spaces_are_listed_under_a_lock(struct ktest *t)
 
 /* ---- lists of reclaim ---- */
 
-static void reclaim_examines_pages_under_their_locks(struct ktest *t)
+KTEST(reclaim_examines_pages_under_their_locks)
 {
 	struct zone *zone;
 	struct page *page;
@@ -300,7 +302,7 @@ static u64 look_hook(void)
 	return (uintptr_t)READ_ONCE(oom->kill) ^ (uintptr_t)READ_ONCE(oom->arg);
 }
 
-static void changes_of_a_memory_exclude_each_other(struct ktest *t)
+KTEST(changes_of_a_memory_exclude_each_other)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
 	pfn_t last = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
@@ -350,7 +352,7 @@ static int map_and_hold(struct memory *mem, pfn_t start, unsigned long nr)
 	return test_map(mem, start, nr);
 }
 
-static void a_span_grows_under_a_lock(struct ktest *t)
+KTEST(a_span_grows_under_a_lock)
 {
 	static const struct memory_arrays holding = {
 	    .map = map_and_hold, .unmap = test_unmap, .grow = test_grow, .shrink = test_shrink};
@@ -364,7 +366,7 @@ static void a_span_grows_under_a_lock(struct ktest *t)
 	drop_memory(t, larger);
 }
 
-static void memories_are_listed_under_a_lock(struct ktest *t)
+KTEST(memories_are_listed_under_a_lock)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}};
 	struct memory *mem = NULL;
@@ -388,7 +390,7 @@ static u64 look_users(void)
 	return READ_ONCE(mov.owner.users);
 }
 
-static void movable_pages_change_under_the_lock_of_the_lists(struct ktest *t)
+KTEST(movable_pages_change_under_the_lock_of_the_lists)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct zone *zone;
@@ -412,7 +414,7 @@ static void movable_pages_change_under_the_lock_of_the_lists(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void an_area_has_one_user_at_a_time(struct ktest *t)
+KTEST(an_area_has_one_user_at_a_time)
 {
 	static struct cma cma;
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -429,7 +431,7 @@ static void an_area_has_one_user_at_a_time(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void a_handle_has_a_lock(struct ktest *t)
+KTEST(a_handle_has_a_lock)
 {
 	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
 	struct handle handles[1] = {{.page = NULL}};
@@ -447,10 +449,3 @@ static void a_handle_has_a_lock(struct ktest *t)
 	OBEYS(t, a_spin, &handles[0].lock, NULL, handle_free(&table, 0));
 	movable_owner_drain(&table.owner);
 }
-
-KTEST_SUITE(held, KTEST_MOSTLY_INSIDE, KTEST(space_changes_under_its_locks),
-    KTEST(a_fault_takes_the_locks), KTEST(objects_and_spaces_are_listed_under_a_lock),
-    KTEST(reclaim_examines_pages_under_their_locks), KTEST(changes_of_a_memory_exclude_each_other),
-    KTEST(a_span_grows_under_a_lock), KTEST(memories_are_listed_under_a_lock),
-    KTEST(movable_pages_change_under_the_lock_of_the_lists), KTEST(an_area_has_one_user_at_a_time),
-    KTEST(a_handle_has_a_lock));

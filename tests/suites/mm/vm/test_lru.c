@@ -53,7 +53,9 @@ static void expect_list(
 	EXPECT_EQ(t, list->tail, prev);
 }
 
-static void new_pages_are_listed_first(struct ktest *t)
+KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(new_pages_are_listed_first)
 {
 	const u32 all[] = {3, 2, 1, 0}, less[] = {3, 2, 0}, two[] = {2, 0};
 	struct vm_scene s;
@@ -75,7 +77,7 @@ static void new_pages_are_listed_first(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void an_isolated_page_is_on_no_list(struct ktest *t)
+KTEST(an_isolated_page_is_on_no_list)
 {
 	const u32 rest[] = {2, 0}, after[] = {1, 2, 0};
 	struct vm_scene s;
@@ -96,7 +98,7 @@ static void an_isolated_page_is_on_no_list(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void active_pages_have_their_own_list(struct ktest *t)
+KTEST(active_pages_have_their_own_list)
 {
 	const u32 first[] = {0}, rest[] = {2, 1};
 	struct vm_scene s;
@@ -116,7 +118,7 @@ static void active_pages_have_their_own_list(struct ktest *t)
 }
 
 /* Anonymous pages can be migrated, but not reclaimed: reclaim must not find them. */
-static void anonymous_pages_are_listed_apart(struct ktest *t)
+KTEST(anonymous_pages_are_listed_apart, KTEST_SLOW)
 {
 	const u32 both[] = {1, 0};
 	struct vm_scene s;
@@ -135,7 +137,7 @@ static void anonymous_pages_are_listed_apart(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void only_listed_pages_are_isolated(struct ktest *t)
+KTEST(only_listed_pages_are_isolated)
 {
 	struct page *other, *pinned = NULL;
 	struct vm_scene s;
@@ -167,7 +169,7 @@ static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
 }
 
 /* The page still has the state of a listed page, but its last reference may go at any time. */
-static void a_released_page_is_not_isolated(struct ktest *t)
+KTEST(a_released_page_is_not_isolated)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -185,7 +187,7 @@ static void a_released_page_is_not_isolated(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
+KTEST(a_page_released_while_isolated_is_freed_once)
 {
 	struct vm_scene s;
 	struct page *page[2];
@@ -213,7 +215,7 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 }
 
 /* Each page leaves the list of its own zone, whatever zones the other pages are in. */
-static void pages_of_two_zones_are_released_together(struct ktest *t)
+KTEST(pages_of_two_zones_are_released_together)
 {
 	static const unsigned kind[] = {ZONE_MOVABLE, ZONE_NORMAL, ZONE_NORMAL, ZONE_MOVABLE};
 	struct page *page[ARRAY_SIZE(kind)];
@@ -249,7 +251,7 @@ static void supply_one(struct ktest *t, struct vm_object *object, u32 index)
  * The list from its head is s.2, 3, 2, s.1, 1, 0, s.0, where s. marks a page of s.object; the
  * others are of @other. Page 3 is isolated, but still names page 2 as its neighbour.
  */
-static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
+KTEST(an_object_leaves_the_list_around_other_pages)
 {
 	const u32 rest[] = {2, 1, 0};
 	struct vm_object *other;
@@ -277,7 +279,9 @@ static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
 }
 
 /* put_many refuses to drop the same last references as mem_put_page. */
-static void what_is_put_with_others_is_checked_too(struct ktest *t)
+KTEST_CONTRACT(what_is_put_with_others_is_checked_too,
+    .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+               "order|?history of pfn|? us  cpu ")
 {
 	struct vm_scene s;
 	struct page *page, *put;
@@ -309,7 +313,10 @@ static void what_is_put_with_others_is_checked_too(struct ktest *t)
 }
 
 /* The slot's reference keeps the page alive: dropping it while the page can be found is refused. */
-static void a_listed_page_is_not_freed(struct ktest *t)
+KTEST_CONTRACT(a_listed_page_is_not_freed,
+    .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+               "order|?history of pfn|? us  "
+               "cpu |bad free: not allocated by alloc_pages, or still in use, order")
 {
 	struct vm_scene s;
 	struct page *page;
@@ -326,17 +333,3 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 	vm_space_put(s.space);
 	EXPECT_EQ(t, memory_free_pages(s.mem), s.free);
 }
-
-KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_are_listed_first),
-    KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
-    KTEST(anonymous_pages_are_listed_apart, KTEST_SLOW), KTEST(only_listed_pages_are_isolated),
-    KTEST(a_released_page_is_not_isolated), KTEST(a_page_released_while_isolated_is_freed_once),
-    KTEST(pages_of_two_zones_are_released_together),
-    KTEST(an_object_leaves_the_list_around_other_pages),
-    KTEST_CONTRACT(what_is_put_with_others_is_checked_too,
-        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
-                   "order|?history of pfn|? us  cpu "),
-    KTEST_CONTRACT(a_listed_page_is_not_freed,
-        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
-                   "order|?history of pfn|? us  "
-                   "cpu |bad free: not allocated by alloc_pages, or still in use, order"));

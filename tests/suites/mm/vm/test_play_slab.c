@@ -163,10 +163,12 @@ static void slabs_end(struct ktest *t)
 		EXPECT_EQ(t, counts[i], 0);
 }
 
+KTEST_SUITE(play_slab, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- objects come and go ---- */
 
 /* A page has one object of 2048 bytes, so each list operation is seen by itself. */
-static void one_page_without_objects_is_kept(struct ktest *t)
+KTEST(one_page_without_objects_is_kept)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, *large = &in_use[MAX_SHIFT - MIN_SHIFT];
 	void *object[3];
@@ -231,7 +233,7 @@ static void take_parcel(struct ktest *t, unsigned i)
 	parcel[i].ptr = NULL;
 }
 
-static void slab_lists_are_consistent_after_each_step(struct ktest *t)
+KTEST(slab_lists_are_consistent_after_each_step)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, step, i, empty, shift;
 	u64 rand = t->seed, counts[NR_SLAB_COUNTS];
@@ -269,7 +271,7 @@ static void *one_more(void)
 }
 
 /* Both threads find no free object, and each brings a page. */
-static void two_threads_may_each_add_a_slab_page(struct ktest *t)
+KTEST(two_threads_may_each_add_a_slab_page)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, *ours = &in_use[9 - MIN_SHIFT];
 	void *object;
@@ -292,7 +294,7 @@ static void two_threads_may_each_add_a_slab_page(struct ktest *t)
 	slabs_end(t);
 }
 
-static void failed_slab_page_is_not_counted(struct ktest *t)
+KTEST(failed_slab_page_is_not_counted)
 {
 	static const unsigned none[NR_SLAB_COUNTS];
 	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES), counts[NR_SLAB_COUNTS];
@@ -314,7 +316,7 @@ static void failed_slab_page_is_not_counted(struct ktest *t)
 	slabs_end(t);
 }
 
-static void blocks_are_counted(struct ktest *t)
+KTEST(blocks_are_counted)
 {
 	u64 counts[NR_SLAB_COUNTS];
 	void *object[2];
@@ -345,7 +347,7 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
  * A lock of the same rank is held here, so the lock checker reports each time that the lock of a
  * size is taken: once for each size.
  */
-static void each_size_class_is_read_under_its_lock(struct ktest *t)
+KTEST(each_size_class_is_read_under_its_lock)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);
 	u64 counts[NR_SLAB_COUNTS];
@@ -406,7 +408,7 @@ static struct page *page_of(const void *ptr)
 	    &kernel_memory, ((uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
 }
 
-static void kfree_of_a_pointer_that_is_no_object_is_refused(struct ktest *t)
+KTEST(kfree_of_a_pointer_that_is_no_object_is_refused)
 {
 	static const char why[] = "not an object of its slab";
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, shift;
@@ -435,7 +437,7 @@ static void kfree_of_a_pointer_that_is_no_object_is_refused(struct ktest *t)
 	slabs_end(t);
 }
 
-static void double_kfree_is_refused(struct ktest *t)
+KTEST(double_kfree_is_refused)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0};
 	void *object[3];
@@ -455,7 +457,7 @@ static void double_kfree_is_refused(struct ktest *t)
 	slabs_end(t);
 }
 
-static void kfree_outside_slab_pages_is_refused(struct ktest *t)
+KTEST(kfree_outside_slab_pages_is_refused)
 {
 	static const char why[] = "its page is no slab's, and not allocated";
 	char *block, *beyond = (char *)arch_phys_to_virt((u64)kernel_memory.end_pfn << PAGE_SHIFT);
@@ -477,10 +479,3 @@ static void kfree_outside_slab_pages_is_refused(struct ktest *t)
 	play_kfree(NULL);
 	slabs_end(t);
 }
-
-KTEST_SUITE(play_slab, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(one_page_without_objects_is_kept),
-    KTEST(slab_lists_are_consistent_after_each_step), KTEST(two_threads_may_each_add_a_slab_page),
-    KTEST(failed_slab_page_is_not_counted), KTEST(blocks_are_counted),
-    KTEST(each_size_class_is_read_under_its_lock),
-    KTEST(kfree_of_a_pointer_that_is_no_object_is_refused), KTEST(double_kfree_is_refused),
-    KTEST(kfree_outside_slab_pages_is_refused));

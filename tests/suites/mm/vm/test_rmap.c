@@ -29,8 +29,10 @@ static u64 pauses(const struct vm_scene *s)
 	return mm_event_sum(s->mem, EV_RMAP_PAUSES);
 }
 
+KTEST_SUITE(rmap, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* The regions of a page are found by its index: mappings of other pages cost nothing. */
-static void regions_of_other_pages_are_not_visited(struct ktest *t)
+KTEST_COST(regions_of_other_pages_are_not_visited)
 {
 	struct vm_scene s;
 	u32 i;
@@ -50,7 +52,7 @@ static void regions_of_other_pages_are_not_visited(struct ktest *t)
 }
 
 /* However many regions show a page, one hold of the lock visits only a limited number. */
-static void rmap_lock_hold_is_bounded(struct ktest *t)
+KTEST_COST(rmap_lock_hold_is_bounded, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -101,7 +103,7 @@ static void look_for_a_walk(void *arg)
 }
 
 /* Another thread gets the lock before the walk is over. */
-static void rmap_walk_pauses_for_other_lock_users(struct ktest *t)
+KTEST(rmap_walk_pauses_for_other_lock_users)
 {
 	struct wait_limit limit = {0};
 	struct vm_scene s;
@@ -153,7 +155,7 @@ static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
 }
 
 /* Removing a slot removes each of its entries, whatever regions there were, and no other entry. */
-static void regions_are_found_however_they_were_cut(struct ktest *t)
+KTEST(regions_are_found_however_they_were_cut, KTEST_SLOW)
 {
 	u64 seed = t->seed;
 	struct vm_scene s;
@@ -229,7 +231,7 @@ static void remove_and_compare(struct ktest *t, struct vm_scene *s, u32 index)
 	EXPECT_EQ(t, wrong, 0);
 }
 
-static void a_region_cut_short_hides_no_other(struct ktest *t)
+KTEST_CONTRACT(a_region_cut_short_hides_no_other, KTEST_SLOW)
 {
 	unsigned order, cut, i;
 	struct vm_scene s;
@@ -251,9 +253,3 @@ static void a_region_cut_short_hides_no_other(struct ktest *t)
 	}
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(rmap, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(regions_of_other_pages_are_not_visited),
-    KTEST_COST(rmap_lock_hold_is_bounded, KTEST_SLOW), KTEST(rmap_walk_pauses_for_other_lock_users),
-    KTEST(regions_are_found_however_they_were_cut, KTEST_SLOW),
-    KTEST_CONTRACT(a_region_cut_short_hides_no_other, KTEST_SLOW));

@@ -121,7 +121,9 @@ static void unmap_some(void)
 	}
 }
 
-static void rmap_walk_continues_after_a_removed_region(struct ktest *t)
+KTEST_SUITE(rmap_walk, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(rmap_walk_continues_after_a_removed_region)
 {
 	unsigned i;
 
@@ -150,7 +152,7 @@ static void cut_all(void)
  * The upper part of a cut region shows the slot, and is visited at its later place; the lower part
  * is not visited.
  */
-static void rmap_walk_finds_both_parts_of_a_cut_region(struct ktest *t)
+KTEST(rmap_walk_finds_both_parts_of_a_cut_region)
 {
 	unsigned i;
 
@@ -184,7 +186,7 @@ static void look_at_slots(void)
 	EXPECT(t, pte_at(s.space, shown_at(0, SLOT - 1)) && pte_at(s.space, shown_at(1, SLOT + 1)));
 }
 
-static void other_slots_are_usable_during_a_pause_of_the_walk(struct ktest *t)
+KTEST(other_slots_are_usable_during_a_pause_of_the_walk)
 {
 	struct page *page = NULL;
 
@@ -229,7 +231,7 @@ static u64 age(unsigned *forgotten)
 }
 
 /* The bits of all entries are reported; accessed bits are cleared, dirty bits stay. */
-static void aging_reports_and_clears_accessed_bits(struct ktest *t)
+KTEST(aging_reports_and_clears_accessed_bits)
 {
 	unsigned i, forgotten;
 
@@ -261,7 +263,7 @@ static u32 page_bits(struct page *page)
 }
 
 /* Each bit of a removed entry is set in the page, and no other bit. */
-static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
+KTEST(removed_entry_passes_its_bits_to_the_page)
 {
 	struct page *page;
 
@@ -328,7 +330,7 @@ static void expect_waited(struct ktest *t, int line)
 	EXPECT_EQ(t, s.object->walked, 0);
 }
 
-static void a_fault_waits_for_a_walk(struct ktest *t)
+KTEST(a_fault_waits_for_a_walk)
 {
 	u64 faults;
 
@@ -350,7 +352,7 @@ static void a_fault_waits_for_a_walk(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_removal_waits_for_a_walk(struct ktest *t)
+KTEST(a_removal_waits_for_a_walk)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -384,7 +386,7 @@ static bool slot_is_removed(void)
 }
 
 /* A removal waits for a walk, and for a thread that waits for a walk; and only then can it end. */
-static void a_removal_gives_way_until_it_is_told_to_end(struct ktest *t)
+KTEST(a_removal_gives_way_until_it_is_told_to_end)
 {
 	if (!begin(t, NULL))
 		return;
@@ -408,7 +410,7 @@ static void lock_and_look(void *arg)
 	spin_unlock(&s.object->lock);
 }
 
-static void a_thread_that_waits_for_a_walk_is_counted(struct ktest *t)
+KTEST(a_thread_that_waits_for_a_walk_is_counted)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -444,7 +446,7 @@ static void walk_without_end(void *arg)
 	spin_unlock(&s.object->lock);
 }
 
-static void a_wait_ends_with_the_walk_under_way(struct ktest *t)
+KTEST(a_wait_ends_with_the_walk_under_way)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -459,12 +461,3 @@ static void a_wait_ends_with_the_walk_under_way(struct ktest *t)
 	EXPECT(t, !early);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(rmap_walk, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(rmap_walk_continues_after_a_removed_region),
-    KTEST(rmap_walk_finds_both_parts_of_a_cut_region),
-    KTEST(other_slots_are_usable_during_a_pause_of_the_walk),
-    KTEST(aging_reports_and_clears_accessed_bits), KTEST(removed_entry_passes_its_bits_to_the_page),
-    KTEST(a_fault_waits_for_a_walk), KTEST(a_removal_waits_for_a_walk),
-    KTEST(a_removal_gives_way_until_it_is_told_to_end),
-    KTEST(a_thread_that_waits_for_a_walk_is_counted), KTEST(a_wait_ends_with_the_walk_under_way));

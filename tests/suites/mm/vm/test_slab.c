@@ -51,7 +51,9 @@ static const size_t sizes[] = {1, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 1
     256, 257, 511, 512, 513, 1000, 1024, 1025, 2000, 2047, 2048, 2049, 3000, 4095, 4096, 4097, 8192,
     10000};
 
-static void objects_are_aligned(struct ktest *t)
+KTEST_SUITE(slab, KTEST_QUICK);
+
+KTEST(objects_are_aligned)
 {
 	void *objects[5];
 	unsigned i, n;
@@ -66,7 +68,7 @@ static void objects_are_aligned(struct ktest *t)
 	}
 }
 
-static void objects_are_zeroed_again_and_again(struct ktest *t)
+KTEST(objects_are_zeroed_again_and_again)
 {
 	unsigned i, round;
 
@@ -82,7 +84,7 @@ static void objects_are_zeroed_again_and_again(struct ktest *t)
 	}
 }
 
-static void objects_do_not_overlap(struct ktest *t)
+KTEST(objects_do_not_overlap)
 {
 	static void *objects[ARRAY_SIZE(sizes) * 6];
 	unsigned i;
@@ -99,7 +101,7 @@ static void objects_do_not_overlap(struct ktest *t)
 		kfree(objects[i]);
 }
 
-static void freed_objects_are_used_again(struct ktest *t)
+KTEST_COST(freed_objects_are_used_again)
 {
 	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
 	unsigned i, n;
@@ -116,7 +118,7 @@ static void freed_objects_are_used_again(struct ktest *t)
 }
 
 /* One free object is enough to put a full page back on the list of its size. */
-static void a_full_page_comes_back_with_its_first_free_object(struct ktest *t)
+KTEST_INSIDE(a_full_page_comes_back_with_its_first_free_object)
 {
 	static void *objects[60]; /* of 1024 bytes: 3 a page */
 	u64 pages;
@@ -134,7 +136,7 @@ static void a_full_page_comes_back_with_its_first_free_object(struct ktest *t)
 		kfree(objects[i]);
 }
 
-static void a_page_holds_many_objects(struct ktest *t)
+KTEST_COST(a_page_holds_many_objects)
 {
 	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
 	static void *objects[2 * 252];
@@ -154,7 +156,7 @@ static void a_page_holds_many_objects(struct ktest *t)
 	}
 }
 
-static void pages_without_objects_are_freed(struct ktest *t)
+KTEST_COST(pages_without_objects_are_freed)
 {
 	static void *objects[16];
 	u64 before, direct;
@@ -176,7 +178,7 @@ static void pages_without_objects_are_freed(struct ktest *t)
 	EXPECT_EQ(t, slabs, 1);
 }
 
-static void order_of_frees_does_not_matter(struct ktest *t)
+KTEST(order_of_frees_does_not_matter)
 {
 	static void *objects[600];
 	u64 rand = t->seed;
@@ -218,7 +220,7 @@ static void order_of_frees_does_not_matter(struct ktest *t)
 	EXPECT(t, slabs <= 2);
 }
 
-static void large_objects_are_whole_blocks(struct ktest *t)
+KTEST(large_objects_are_whole_blocks)
 {
 	unsigned order;
 
@@ -241,7 +243,7 @@ static void large_objects_are_whole_blocks(struct ktest *t)
 	}
 }
 
-static void sizes_0_and_too_large_are_refused(struct ktest *t)
+KTEST(sizes_0_and_too_large_are_refused)
 {
 	EXPECT(t, !kmalloc(0));
 	EXPECT(t, !kmalloc(LARGEST + 1));
@@ -263,7 +265,7 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
  * The test holds a lock of the same rank, so the lock of a size is reported each time it is taken:
  * once in kmalloc and once in kfree.
  */
-static void lists_are_changed_under_their_lock(struct ktest *t)
+KTEST_INSIDE(lists_are_changed_under_their_lock)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);
 	void *kept = kmalloc(64), *object;
@@ -333,7 +335,7 @@ static void pass_objects_on(void *arg)
 	}
 }
 
-static void objects_pass_between_cpus(struct ktest *t)
+KTEST(objects_pass_between_cpus)
 {
 	struct exchange x = {.seed = t->seed};
 	unsigned cpu, i;
@@ -348,12 +350,3 @@ static void objects_pass_between_cpus(struct ktest *t)
 	}
 	EXPECT_EQ(t, x.damaged, 0);
 }
-
-KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
-    KTEST(objects_are_zeroed_again_and_again), KTEST(objects_do_not_overlap),
-    KTEST_COST(freed_objects_are_used_again),
-    KTEST_INSIDE(a_full_page_comes_back_with_its_first_free_object),
-    KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_are_freed),
-    KTEST(order_of_frees_does_not_matter), KTEST(large_objects_are_whole_blocks),
-    KTEST(sizes_0_and_too_large_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
-    KTEST(objects_pass_between_cpus));

@@ -130,9 +130,11 @@ static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
 	return !call.all && memcmp(call.mask, want, sizeof(want)) == 0;
 }
 
+KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST);
+
 /* ---- CPUs that get an IPI ---- */
 
-static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
+KTEST(cpus_with_the_space_loaded_get_the_shootdown)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
@@ -165,7 +167,7 @@ static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 4);
 }
 
-static void shootdown_to_too_many_cpus_goes_to_all(struct ktest *t)
+KTEST(shootdown_to_too_many_cpus_goes_to_all)
 {
 	static const unsigned sizes[] = {TLB_CPUS + 1, MOST};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
@@ -208,7 +210,7 @@ static void note_hook(phys_t root, uintptr_t va, bool all)
 }
 
 /* The test runs with a hook, and without one. */
-static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
+KTEST(entries_are_flushed_one_by_one_up_to_a_limit)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
@@ -242,7 +244,7 @@ static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
  * As long as a gathering has references, check_memory must not compare references exactly: the
  * memory counts it until the last reference has been dropped, which follows the cross-call.
  */
-static void gathering_counts_until_its_references_are_dropped(struct ktest *t)
+KTEST(gathering_counts_until_its_references_are_dropped)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
@@ -265,7 +267,7 @@ static void gathering_counts_until_its_references_are_dropped(struct ktest *t)
 }
 
 /* The entries of other threads are not known: every CPU flushes all. */
-static void shootdown_for_other_threads_goes_to_all(struct ktest *t)
+KTEST(shootdown_for_other_threads_goes_to_all)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 
@@ -295,8 +297,10 @@ static bool kept_for(struct memory *mem, struct page *page, unsigned cpu)
 	return !all && page->kept;
 }
 
+#define KEPT "vm: a CPU died in a program: pages that it may still use are kept\n"
+
 /* A CPU with a bit in the gathering, one that has none, and one of a machine where none has. */
-static void a_page_is_kept_for_a_cpu_that_dies_in_the_call(struct ktest *t)
+KTEST_INSIDE(a_page_is_kept_for_a_cpu_that_dies_in_the_call, .says = KEPT KEPT KEPT KEPT)
 {
 	static const struct {
 		unsigned cpus, dies;
@@ -324,13 +328,3 @@ static void a_page_is_kept_for_a_cpu_that_dies_in_the_call(struct ktest *t)
 		LIST_REMOVE(one, link);
 	}
 }
-
-#define KEPT "vm: a CPU died in a program: pages that it may still use are kept\n"
-
-KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(cpus_with_the_space_loaded_get_the_shootdown),
-    KTEST(shootdown_to_too_many_cpus_goes_to_all),
-    KTEST(entries_are_flushed_one_by_one_up_to_a_limit),
-    KTEST(gathering_counts_until_its_references_are_dropped),
-    KTEST(shootdown_for_other_threads_goes_to_all),
-    KTEST_INSIDE(a_page_is_kept_for_a_cpu_that_dies_in_the_call, .says = KEPT KEPT KEPT KEPT));

@@ -6,7 +6,9 @@
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
 
-static void first_touch_gives_a_zeroed_page(struct ktest *t)
+KTEST_SUITE(vm, KTEST_QUICK);
+
+KTEST(first_touch_gives_a_zeroed_page)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -35,7 +37,7 @@ static void first_touch_gives_a_zeroed_page(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void written_data_is_read_back(struct ktest *t)
+KTEST(written_data_is_read_back)
 {
 	const uintptr_t far = VM_USER_END - 64 * PAGE_SIZE;
 	struct vm_scene s;
@@ -62,7 +64,7 @@ static void written_data_is_read_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void an_object_is_shared_by_two_spaces(struct ktest *t)
+KTEST(an_object_is_shared_by_two_spaces)
 {
 	struct vm_space *other;
 	struct vm_scene s;
@@ -93,7 +95,7 @@ static void an_object_is_shared_by_two_spaces(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void an_object_outlives_its_mapping(struct ktest *t)
+KTEST(an_object_outlives_its_mapping)
 {
 	struct vm_scene s;
 	unsigned long in_use;
@@ -122,7 +124,7 @@ static void an_object_outlives_its_mapping(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void unmapping_returns_tables_only_with_the_space(struct ktest *t)
+KTEST_INSIDE(unmapping_returns_tables_only_with_the_space)
 {
 	struct vm_scene s;
 
@@ -140,7 +142,7 @@ static void unmapping_returns_tables_only_with_the_space(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_region_is_cut_by_an_unmap(struct ktest *t)
+KTEST(a_region_is_cut_by_an_unmap)
 {
 	struct vm_scene s;
 	u64 value;
@@ -169,7 +171,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void lowest_table_is_made_when_it_is_needed(struct ktest *t)
+KTEST_INSIDE(lowest_table_is_made_when_it_is_needed)
 {
 	struct vm_scene s;
 
@@ -185,7 +187,7 @@ static void lowest_table_is_made_when_it_is_needed(struct ktest *t)
  * Entries of three tables change: all of the first two and one of the third.  The tables are made
  * in another order than that of their addresses.
  */
-static void change_ends_with_its_range_in_each_table(struct ktest *t)
+KTEST_INSIDE(change_ends_with_its_range_in_each_table)
 {
 	static const unsigned touched[] = {512, 1024, 1025, 511};
 	struct vm_scene s;
@@ -207,7 +209,7 @@ static void change_ends_with_its_range_in_each_table(struct ktest *t)
 }
 
 /* A region that may only be read never becomes writable, nor do the parts of a cut region. */
-static void protection_stays_within_the_regions_maximum(struct ktest *t)
+KTEST(protection_stays_within_the_regions_maximum)
 {
 	struct vm_scene s;
 
@@ -226,7 +228,7 @@ static void protection_stays_within_the_regions_maximum(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void protection_is_enforced_at_once(struct ktest *t)
+KTEST(protection_is_enforced_at_once, KTEST_SLOW)
 {
 	struct vm_scene s;
 	u64 value = 0;
@@ -328,23 +330,23 @@ static int remove_half(struct vm_scene *s)
 	return vm_object_remove(s->object, 0, s->nr / 2);
 }
 
-static void another_cpu_forgets_unmapped_pages(struct ktest *t)
+KTEST(another_cpu_forgets_unmapped_pages)
 {
 	change_under_a_neighbour(t, 8, 4, unmap_half);
 }
 
-static void another_cpu_forgets_protected_pages(struct ktest *t)
+KTEST(another_cpu_forgets_protected_pages)
 {
 	change_under_a_neighbour(t, 8, 4, protect_half);
 }
 
-static void another_cpu_forgets_removed_pages(struct ktest *t)
+KTEST(another_cpu_forgets_removed_pages)
 {
 	change_under_a_neighbour(t, 8, 4, remove_half);
 }
 
 /* Unmap more pages than a shootdown names one by one, so that each CPU flushes its whole TLB. */
-static void many_pages_are_flushed_as_a_whole(struct ktest *t)
+KTEST_COST(many_pages_are_flushed_as_a_whole)
 {
 	change_under_a_neighbour(t, 80, 40, unmap_half);
 }
@@ -369,7 +371,7 @@ static void note_forgotten(phys_t root, uintptr_t va, bool all)
 }
 
 /* Up to 32 entries are flushed by address; for more, the whole TLB is flushed. */
-static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
+KTEST_COST(tlb_entries_are_flushed_one_by_one_up_to_a_limit)
 {
 	void (*before)(phys_t, uintptr_t, bool);
 	struct vm_scene s;
@@ -398,7 +400,7 @@ static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 
 /* ---- pages of an object ---- */
 
-static void pages_of_an_object_are_counted_by_zone(struct ktest *t)
+KTEST(pages_of_an_object_are_counted_by_zone)
 {
 	struct vm_object *phys;
 	struct vm_scene s;
@@ -426,15 +428,3 @@ static void pages_of_an_object_are_counted_by_zone(struct ktest *t)
 	vm_object_put(phys);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(tlb_entries_are_flushed_one_by_one_up_to_a_limit),
-    KTEST(pages_of_an_object_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
-    KTEST(written_data_is_read_back), KTEST(an_object_is_shared_by_two_spaces),
-    KTEST(an_object_outlives_its_mapping),
-    KTEST_INSIDE(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
-    KTEST_INSIDE(change_ends_with_its_range_in_each_table),
-    KTEST_INSIDE(lowest_table_is_made_when_it_is_needed),
-    KTEST(protection_stays_within_the_regions_maximum),
-    KTEST(protection_is_enforced_at_once, KTEST_SLOW), KTEST(another_cpu_forgets_unmapped_pages),
-    KTEST(another_cpu_forgets_protected_pages), KTEST(another_cpu_forgets_removed_pages),
-    KTEST_COST(many_pages_are_flushed_as_a_whole));

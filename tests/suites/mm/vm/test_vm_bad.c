@@ -30,7 +30,9 @@ static const struct {
     {0xfffffffffffff000UL, 2},
 };
 
-static void bad_ranges_are_refused(struct ktest *t)
+KTEST_SUITE(vm_bad, KTEST_QUICK);
+
+KTEST(bad_ranges_are_refused)
 {
 	struct vm_object *large;
 	struct vm_scene s;
@@ -53,7 +55,7 @@ static void bad_ranges_are_refused(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void invalid_protections_are_refused(struct ktest *t)
+KTEST(invalid_protections_are_refused)
 {
 	const unsigned bad[] = {
 	    0, VM_WRITE, VM_EXEC, VM_READ | VM_WRITE | VM_EXEC, 8 | VM_READ, ~0u};
@@ -70,7 +72,7 @@ static void invalid_protections_are_refused(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void mapping_past_the_end_of_an_object_is_refused(struct ktest *t)
+KTEST(mapping_past_the_end_of_an_object_is_refused)
 {
 	struct vm_object *object = NULL;
 	struct page *page;
@@ -103,7 +105,7 @@ static void mapping_past_the_end_of_an_object_is_refused(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void regions_do_not_overlap(struct ktest *t)
+KTEST(regions_do_not_overlap)
 {
 	struct vm_scene s;
 
@@ -121,7 +123,7 @@ static void regions_do_not_overlap(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_hole_is_not_protected(struct ktest *t)
+KTEST(a_hole_is_not_protected)
 {
 	struct vm_scene s;
 
@@ -138,7 +140,7 @@ static void a_hole_is_not_protected(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void faults_outside_regions_fail(struct ktest *t)
+KTEST(faults_outside_regions_fail)
 {
 	struct vm_scene s;
 
@@ -155,7 +157,7 @@ static void faults_outside_regions_fail(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void unbacked_memory_has_no_objects(struct ktest *t)
+KTEST(unbacked_memory_has_no_objects)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
 	struct vm_object *object;
@@ -166,7 +168,7 @@ static void unbacked_memory_has_no_objects(struct ktest *t)
 }
 
 /* All memory is taken, and then freed page by page. */
-static void out_of_memory_loses_nothing(struct ktest *t)
+KTEST(out_of_memory_loses_nothing, KTEST_SLOW)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_object *object;
@@ -200,7 +202,7 @@ static void out_of_memory_loses_nothing(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void too_many_references_fail_the_fault(struct ktest *t)
+KTEST(too_many_references_fail_the_fault)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -222,9 +224,3 @@ static void too_many_references_fail_the_fault(struct ktest *t)
 		EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(vm_bad, KTEST_QUICK, KTEST(bad_ranges_are_refused),
-    KTEST(invalid_protections_are_refused), KTEST(mapping_past_the_end_of_an_object_is_refused),
-    KTEST(regions_do_not_overlap), KTEST(a_hole_is_not_protected),
-    KTEST(faults_outside_regions_fail), KTEST(unbacked_memory_has_no_objects),
-    KTEST(out_of_memory_loses_nothing, KTEST_SLOW), KTEST(too_many_references_fail_the_fault));

@@ -10,9 +10,11 @@
 #define AT_ONCE 128u /* entries handled in one hold of the locks */
 #define SLOTS   512u /* slots of an object */
 
+KTEST_SUITE(vm_exact, KTEST_QUICK);
+
 /* ---- ranges ---- */
 
-static void the_first_and_the_last_page_can_be_mapped(struct ktest *t)
+KTEST(the_first_and_the_last_page_can_be_mapped)
 {
 	const unsigned long all = (VM_USER_END - VM_USER_START) >> PAGE_SHIFT;
 	const uintptr_t last = VM_USER_END - PAGE_SIZE;
@@ -39,7 +41,7 @@ static void the_first_and_the_last_page_can_be_mapped(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void an_object_of_another_memory_is_refused(struct ktest *t)
+KTEST(an_object_of_another_memory_is_refused)
 {
 	struct vm_object *other = NULL;
 	struct vm_scene s;
@@ -54,7 +56,7 @@ static void an_object_of_another_memory_is_refused(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void only_a_pagers_object_has_a_pager(struct ktest *t)
+KTEST(only_a_pagers_object_has_a_pager)
 {
 	static const struct vm_pager_ops none;
 	struct vm_object *object = NULL;
@@ -70,7 +72,7 @@ static void only_a_pagers_object_has_a_pager(struct ktest *t)
 }
 
 /* A hole anywhere in the range is reported first; a forbidden change, before a region is cut. */
-static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
+KTEST(hole_is_reported_before_a_forbidden_change)
 {
 	const unsigned may = VM_READ | VM_MAY(VM_READ);
 	struct vm_scene s;
@@ -90,7 +92,7 @@ static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
 
 /* ---- rights of entries ---- */
 
-static void entries_allow_what_the_region_allows(struct ktest *t)
+KTEST_INSIDE(entries_allow_what_the_region_allows)
 {
 	struct vm_scene s;
 	u64 frame;
@@ -117,7 +119,7 @@ static void entries_allow_what_the_region_allows(struct ktest *t)
 }
 
 /* A fault that adds rights keeps the dirty bit. */
-static void hardware_bits_stay_when_more_is_allowed(struct ktest *t)
+KTEST_INSIDE(hardware_bits_stay_when_more_is_allowed)
 {
 	struct vm_scene s;
 	u64 before, value;
@@ -168,7 +170,7 @@ static void touch(struct ktest *t, struct vm_scene *s, unsigned nr)
 }
 
 /* Entries are changed 128 at a time, pages dropped 64 at a time: one cross-call each time. */
-static void shootdowns_of_a_change_are_bounded(struct ktest *t)
+KTEST_COST(shootdowns_of_a_change_are_bounded)
 {
 	static const unsigned sizes[] = {64, 65, 128, 129, 256, 257};
 	struct vm_scene s;
@@ -200,7 +202,7 @@ static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 }
 
 /* Addresses without entries need no shootdown, even if there are tables for them. */
-static void unmapped_addresses_need_no_shootdown(struct ktest *t)
+KTEST_COST(unmapped_addresses_need_no_shootdown)
 {
 	struct vm_scene s;
 
@@ -218,7 +220,7 @@ static void unmapped_addresses_need_no_shootdown(struct ktest *t)
 }
 
 /* A removal handles 512 slots in one hold of the lock, or as many regions as may be visited. */
-static void removal_works_in_bounded_steps(struct ktest *t)
+KTEST_COST(removal_works_in_bounded_steps)
 {
 	static const u32 filled[] = {0, SLOTS - 1, SLOTS, 2 * SLOTS};
 	struct vm_scene s;
@@ -249,7 +251,7 @@ static void removal_works_in_bounded_steps(struct ktest *t)
 }
 
 /* A table may be missing at any level: the pages behind the gap are found. */
-static void missing_tables_are_skipped(struct ktest *t)
+KTEST_INSIDE(missing_tables_are_skipped)
 {
 	static const struct {
 		uintptr_t start;
@@ -296,7 +298,7 @@ static void point_to(const struct vm_scene *s, struct page *page, const struct p
 }
 
 /* Pointers fill the top page of the largest object; those in the page behind it are not read. */
-static void top_page_is_read_to_its_end_only(struct ktest *t)
+KTEST(top_page_is_read_to_its_end_only)
 {
 	struct vm_object *object = NULL;
 	struct page *page[TRIES], *behind;
@@ -334,7 +336,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 }
 
 /* A supply to an object with a pager may use the reserve: for the page and the table of slots. */
-static void pager_serves_the_last_pages_of_an_object(struct ktest *t)
+KTEST(pager_serves_the_last_pages_of_an_object, KTEST_SLOW)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -365,7 +367,7 @@ static void note_region(struct vm_object *object, unsigned long nr, void *arg)
 	nr_told++;
 }
 
-static void space_is_listed_region_by_region(struct ktest *t)
+KTEST(space_is_listed_region_by_region)
 {
 	static const unsigned touched[] = {
 	    0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
@@ -399,7 +401,7 @@ static void space_is_listed_region_by_region(struct ktest *t)
  * Regions that show one object are counted together, apart from other objects, in any order of
  * mapping.
  */
-static void space_counts_each_object_apart(struct ktest *t)
+KTEST_INSIDE(space_counts_each_object_apart)
 {
 	static const u8 orders[6][3] = {
 	    {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
@@ -439,7 +441,7 @@ static void space_counts_each_object_apart(struct ktest *t)
 
 /* ---- references ---- */
 
-static void reference_is_taken_only_from_a_live_object(struct ktest *t)
+KTEST_INSIDE(reference_is_taken_only_from_a_live_object)
 {
 	struct vm_object object = {.refs = 0};
 
@@ -451,7 +453,7 @@ static void reference_is_taken_only_from_a_live_object(struct ktest *t)
 }
 
 /* A tlb_gather begins and ends empty, whatever its memory held before. */
-static void tlb_gather_starts_empty(struct ktest *t)
+KTEST_INSIDE(tlb_gather_starts_empty)
 {
 	struct tlb_gather g;
 	struct vm_scene s;
@@ -482,16 +484,3 @@ static void tlb_gather_starts_empty(struct ktest *t)
 	EXPECT_EQ(t, g.nr_pages, 0);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(vm_exact, KTEST_QUICK, KTEST(the_first_and_the_last_page_can_be_mapped),
-    KTEST(an_object_of_another_memory_is_refused), KTEST(only_a_pagers_object_has_a_pager),
-    KTEST(hole_is_reported_before_a_forbidden_change),
-    KTEST_INSIDE(entries_allow_what_the_region_allows),
-    KTEST_INSIDE(hardware_bits_stay_when_more_is_allowed),
-    KTEST_COST(shootdowns_of_a_change_are_bounded),
-    KTEST_COST(unmapped_addresses_need_no_shootdown), KTEST_COST(removal_works_in_bounded_steps),
-    KTEST_INSIDE(missing_tables_are_skipped), KTEST(top_page_is_read_to_its_end_only),
-    KTEST(pager_serves_the_last_pages_of_an_object, KTEST_SLOW),
-    KTEST(space_is_listed_region_by_region), KTEST_INSIDE(space_counts_each_object_apart),
-    KTEST_INSIDE(reference_is_taken_only_from_a_live_object),
-    KTEST_INSIDE(tlb_gather_starts_empty));

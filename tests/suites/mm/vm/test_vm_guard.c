@@ -215,7 +215,9 @@ static void settle(const char *call)
 		settle("after " #call);                                                            \
 	} while (0)
 
-static void regions_change_under_their_locks(struct ktest *t)
+KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(regions_change_under_their_locks)
 {
 	if (!begin(t))
 		return;
@@ -238,7 +240,7 @@ static void regions_change_under_their_locks(struct ktest *t)
 	end(t);
 }
 
-static void slots_change_under_their_locks(struct ktest *t)
+KTEST(slots_change_under_their_locks)
 {
 	struct page *page = NULL;
 	unsigned i;
@@ -266,7 +268,7 @@ static void slots_change_under_their_locks(struct ktest *t)
 }
 
 /* The entries of slot 1 become migration entries, and show its page again. */
-static void entries_change_under_their_locks(struct ktest *t)
+KTEST(entries_change_under_their_locks)
 {
 	struct tlb_gather g;
 	struct page *page;
@@ -302,7 +304,7 @@ static void entries_change_under_their_locks(struct ktest *t)
 	end(t);
 }
 
-static void lists_of_objects_and_spaces_change_under_their_locks(struct ktest *t)
+KTEST(lists_of_objects_and_spaces_change_under_their_locks)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -319,7 +321,3 @@ static void lists_of_objects_and_spaces_change_under_their_locks(struct ktest *t
 	CALL(t, (vm_object_put(object), 0), 0);
 	end(t);
 }
-
-KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(regions_change_under_their_locks),
-    KTEST(slots_change_under_their_locks), KTEST(entries_change_under_their_locks),
-    KTEST(lists_of_objects_and_spaces_change_under_their_locks));

@@ -178,9 +178,11 @@ static void map_it(void)
 	EXPECT_EQ(test, vm_map(s.space, page_at(5), 1, VM_RW, s.object, 5), 0);
 }
 
+KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
 /* ---- locks ---- */
 
-static void slots_are_checked_again_under_the_lock(struct ktest *t)
+KTEST(slots_are_checked_again_under_the_lock)
 {
 	struct page *page = NULL;
 	unsigned long free;
@@ -207,7 +209,7 @@ static void slots_are_checked_again_under_the_lock(struct ktest *t)
 	end(t);
 }
 
-static void fault_checks_again_under_the_lock(struct ktest *t)
+KTEST(fault_checks_again_under_the_lock)
 {
 	unsigned long free;
 
@@ -225,7 +227,7 @@ static void fault_checks_again_under_the_lock(struct ktest *t)
 	end(t);
 }
 
-static void space_is_checked_again_under_its_lock(struct ktest *t)
+KTEST(space_is_checked_again_under_its_lock)
 {
 	if (!begin(t, NULL))
 		return;
@@ -271,7 +273,7 @@ static u64 age(struct tlb_gather *g)
 	return bits;
 }
 
-static void entry_is_checked_again_under_the_lock(struct ktest *t)
+KTEST(entry_is_checked_again_under_the_lock)
 {
 	struct tlb_gather g;
 
@@ -295,7 +297,7 @@ static void break_newest(void)
 }
 
 /* Like any broken page of the kernel in use, it is retired when it is freed. */
-static void table_that_breaks_before_it_is_linked_is_used(struct ktest *t)
+KTEST(table_that_breaks_before_it_is_linked_is_used)
 {
 	if (!begin(t, NULL))
 		return;
@@ -320,7 +322,7 @@ static int count_get(struct vm_object *object, u32 index)
 static const struct vm_pager_ops counting = {.get = count_get};
 
 /* A call that gets no memory still succeeds if another thread has added the table meanwhile. */
-static void table_added_by_another_thread_is_used(struct ktest *t)
+KTEST(table_added_by_another_thread_is_used)
 {
 	if (!begin(t, NULL))
 		return;
@@ -355,7 +357,7 @@ static int bring(struct vm_object *object, u32 index)
 static const struct vm_pager_ops bringing = {.get = bring};
 
 /* If the fault returned before, another thread could map the page, and no fault would follow. */
-static void fault_asks_until_the_page_is_mapped(struct ktest *t)
+KTEST(fault_asks_until_the_page_is_mapped)
 {
 	gets = 0;
 	too_early = 2;
@@ -370,7 +372,7 @@ static void fault_asks_until_the_page_is_mapped(struct ktest *t)
 }
 
 /* The time of an access that has failed, or lost its region, is not that of the next one. */
-static void access_that_has_ended_leaves_no_time(struct ktest *t)
+KTEST(access_that_has_ended_leaves_no_time)
 {
 	gets = 0;
 	if (!begin(t, &bringing))
@@ -387,7 +389,7 @@ static void access_that_has_ended_leaves_no_time(struct ktest *t)
 }
 
 /* A fault on a present page allocates nothing. */
-static void present_page_needs_no_allocation(struct ktest *t)
+KTEST(present_page_needs_no_allocation)
 {
 	u64 allocs;
 
@@ -424,7 +426,7 @@ static void look_at_the_end(struct account *account)
 }
 
 /* When the last reference to an account is dropped, nothing is charged to it. */
-static void account_ends_with_a_balance_of_0(struct ktest *t)
+KTEST(account_ends_with_a_balance_of_0)
 {
 	struct account mine = {.parent = &account_all,
 	                   .limit = {[0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL},
@@ -460,11 +462,3 @@ static void account_ends_with_a_balance_of_0(struct ktest *t)
 	EXPECT_EQ(t, released, 2);
 	EXPECT_EQ(t, left_charged, 0);
 }
-
-KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(slots_are_checked_again_under_the_lock), KTEST(fault_checks_again_under_the_lock),
-    KTEST(space_is_checked_again_under_its_lock), KTEST(entry_is_checked_again_under_the_lock),
-    KTEST(table_that_breaks_before_it_is_linked_is_used),
-    KTEST(table_added_by_another_thread_is_used), KTEST(fault_asks_until_the_page_is_mapped),
-    KTEST(access_that_has_ended_leaves_no_time), KTEST(present_page_needs_no_allocation),
-    KTEST(account_ends_with_a_balance_of_0));

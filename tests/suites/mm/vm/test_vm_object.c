@@ -9,7 +9,9 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/oom.h>
 
-static void bits_of_entries_reach_the_page(struct ktest *t)
+KTEST_SUITE(vm_object, KTEST_QUICK);
+
+KTEST(bits_of_entries_reach_the_page)
 {
 	struct vm_scene s;
 	u64 value;
@@ -30,7 +32,7 @@ static void bits_of_entries_reach_the_page(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void supplied_pages_have_their_content(struct ktest *t)
+KTEST(supplied_pages_have_their_content)
 {
 	static u64 text[PAGE_SIZE / sizeof(u64)];
 	struct vm_scene s;
@@ -58,7 +60,7 @@ static void supplied_pages_have_their_content(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void removed_pages_are_unmapped_everywhere(struct ktest *t)
+KTEST(removed_pages_are_unmapped_everywhere, KTEST_SLOW)
 {
 	struct vm_scene s;
 	u64 value = 1;
@@ -86,7 +88,7 @@ static void removed_pages_are_unmapped_everywhere(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_pinned_page_outlives_its_slot(struct ktest *t)
+KTEST(a_pinned_page_outlives_its_slot)
 {
 	struct page *page = NULL;
 	struct vm_scene s;
@@ -122,7 +124,7 @@ static void reach_a_new_pageblock(struct memory *mem, struct pile *pile)
 	mem_free_pages(mem, pile_pop(pile), 0);
 }
 
-static void physical_pages_stay_in_kernel_zones(struct ktest *t)
+KTEST(physical_pages_stay_in_kernel_zones)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_object *object;
@@ -188,7 +190,7 @@ static void book_release(void *pager)
 
 static const struct vm_pager_ops book_ops = {.get = book_get, .release = book_release};
 
-static void pager_is_asked_for_missing_pages(struct ktest *t)
+KTEST(pager_is_asked_for_missing_pages)
 {
 	struct book book = {.answer = -EIO};
 	struct vm_object *object;
@@ -240,7 +242,7 @@ static void forbid_writing(struct vm_space *space)
 }
 
 /* While a fault waits for the pager, the region or the object may change. */
-static void fault_checks_again_after_waiting(struct ktest *t)
+KTEST(fault_checks_again_after_waiting)
 {
 	struct book book = {.supply = true, .meanwhile = forbid_writing};
 	struct vm_object *object;
@@ -291,7 +293,7 @@ static void touch_all(void *arg)
 	soft_unload_space();
 }
 
-static void page_is_zeroed_once(struct ktest *t)
+KTEST(page_is_zeroed_once)
 {
 	struct vm_scene s;
 	struct crowd crowd = {.scene = &s};
@@ -353,7 +355,7 @@ static void come_and_go(void *arg)
 	}
 }
 
-static void spaces_are_created_and_destroyed_while_others_use_the_object(struct ktest *t)
+KTEST(spaces_are_created_and_destroyed_while_others_use_the_object, KTEST_SLOW)
 {
 	struct vm_scene s;
 	struct crowd crowd = {.scene = &s};
@@ -380,7 +382,7 @@ static int fill_unless_refused(void *page, void *arg)
 }
 
 /* The error of the function that fills the page is the result; the page is freed. */
-static void supply_that_cannot_be_filled_leaves_the_slot(struct ktest *t)
+KTEST(supply_that_cannot_be_filled_leaves_the_slot)
 {
 	int err = -EFAULT, none = 0;
 	unsigned long free;
@@ -418,7 +420,7 @@ static bool find_nobody(struct memory *mem, gfp_t gfp, unsigned order, void *arg
 }
 
 /* A page that the thread holds meanwhile could not move, and would keep a range from offlining. */
-static void a_supply_that_waits_for_memory_holds_no_page(struct ktest *t)
+KTEST(a_supply_that_waits_for_memory_holds_no_page)
 {
 	struct pile low = {NULL, 0};
 	struct vm_scene s;
@@ -439,12 +441,3 @@ static void a_supply_that_waits_for_memory_holds_no_page(struct ktest *t)
 	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), 0);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
-    KTEST(supplied_pages_have_their_content),
-    KTEST(removed_pages_are_unmapped_everywhere, KTEST_SLOW),
-    KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
-    KTEST(pager_is_asked_for_missing_pages), KTEST(fault_checks_again_after_waiting),
-    KTEST(page_is_zeroed_once), KTEST(supply_that_cannot_be_filled_leaves_the_slot),
-    KTEST(a_supply_that_waits_for_memory_holds_no_page),
-    KTEST(spaces_are_created_and_destroyed_while_others_use_the_object, KTEST_SLOW));

@@ -127,7 +127,9 @@ static bool second_page_is_mapped(void)
 	return pte_at(s.space, page_at(1)) != 0;
 }
 
-static void the_last_steps_wait_for_their_locks(struct ktest *t)
+KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+KTEST(the_last_steps_wait_for_their_locks)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -179,7 +181,7 @@ static void a_cleared_region(void)
 	EXPECT_EQ(now.t, s.object->refs, 2);
 }
 
-static void unmap_works_in_bounded_steps(struct ktest *t)
+KTEST(unmap_works_in_bounded_steps)
 {
 	static const struct {
 		const char *point;
@@ -208,7 +210,7 @@ static void unmap_the_second_piece(void)
 }
 
 /* The lock of the space is free between the pieces. */
-static void pages_are_counted_piece_by_piece(struct ktest *t)
+KTEST(pages_are_counted_piece_by_piece)
 {
 	now.t = t;
 	now.point = NULL;
@@ -233,7 +235,7 @@ static void move_a_region_up(void)
 }
 
 /* There are two regions, and each page table has entries for four pieces. */
-static void counting_ends_though_a_region_moves_ahead_of_it(struct ktest *t)
+KTEST(counting_ends_though_a_region_moves_ahead_of_it)
 {
 	if (!begin(t))
 		return;
@@ -264,7 +266,7 @@ static void execute_it(void)
 }
 
 /* Added rights may be used before other rights are removed, and stay when those are removed. */
-static void protect_removes_only_forbidden_access(struct ktest *t)
+KTEST(protect_removes_only_forbidden_access)
 {
 	if (!begin(t))
 		return;
@@ -286,7 +288,7 @@ static void a_removed_page(void)
 	EXPECT_EQ(now.t, s.mem->vm.flushing, 1);
 }
 
-static void removed_pages_are_kept_until_the_shootdown(struct ktest *t)
+KTEST(removed_pages_are_kept_until_the_shootdown)
 {
 	unsigned long free;
 
@@ -319,7 +321,7 @@ static void unmap_the_emptied_region(void)
 }
 
 /* The removal makes its shootdown at the end of its walk; an unmapping does not rely on it. */
-static void unmap_flushes_what_a_removal_has_emptied(struct ktest *t)
+KTEST(unmap_flushes_what_a_removal_has_emptied)
 {
 	u32 at_once;
 
@@ -340,7 +342,7 @@ static void unmap_flushes_what_a_removal_has_emptied(struct ktest *t)
 }
 
 /* A space has a bit for each CPU. */
-static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
+KTEST(a_space_is_as_large_as_its_cpus_need)
 {
 	struct vm_space *space = NULL;
 
@@ -383,7 +385,7 @@ static void unmark_it(void)
 }
 
 /* The page allocated for the slot is freed, whatever the slot holds by then. */
-static void a_slot_is_filled_once(struct ktest *t)
+KTEST(a_slot_is_filled_once)
 {
 	struct page *page;
 	unsigned long free;
@@ -414,7 +416,7 @@ static void prepare_it(void)
 	EXPECT_EQ(now.t, object_prepare(s.object, 513, 0), 0);
 }
 
-static void a_table_of_slots_is_brought_once(struct ktest *t)
+KTEST(a_table_of_slots_is_brought_once)
 {
 	struct counts before, after;
 	unsigned long free;
@@ -463,7 +465,7 @@ static void touch_it(void)
 }
 
 /* A fault that is too late maps no page, returns 0, and frees its page. */
-static void fault_that_is_too_late_maps_nothing(struct ktest *t)
+KTEST(fault_that_is_too_late_maps_nothing)
 {
 	static void (*const meanwhile[])(void) = {
 	    show_another_slot, show_another_object, unmap_it, forbid_it};
@@ -490,11 +492,3 @@ static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 	vm_object_put(other);
 	scene_end(t, &s);
 }
-
-KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
-    KTEST(unmap_works_in_bounded_steps), KTEST(pages_are_counted_piece_by_piece),
-    KTEST(counting_ends_though_a_region_moves_ahead_of_it),
-    KTEST(removed_pages_are_kept_until_the_shootdown), KTEST(protect_removes_only_forbidden_access),
-    KTEST(unmap_flushes_what_a_removal_has_emptied), KTEST(a_space_is_as_large_as_its_cpus_need),
-    KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
-    KTEST(fault_that_is_too_late_maps_nothing));

@@ -126,7 +126,9 @@ static void expect_first_tries(struct ktest *t, const unsigned *at_try, unsigned
 	EXPECT_EQ(t, at_try[2] + at_try[3], 0);
 }
 
-static void pages_move_while_all_cpus_touch_them(struct ktest *t)
+KTEST_SUITE(vm_stress, 0);
+
+KTEST_COST(pages_move_while_all_cpus_touch_them)
 {
 	struct migrate_stats stats = {0};
 	unsigned round;
@@ -145,7 +147,7 @@ static void pages_move_while_all_cpus_touch_them(struct ktest *t)
 }
 
 /* If the threads that touch this page held references, no freeze could succeed. */
-static void one_page_moves_while_all_cpus_touch_it(struct ktest *t)
+KTEST_COST(one_page_moves_while_all_cpus_touch_it)
 {
 	struct migrate_stats stats = {0};
 	unsigned round;
@@ -160,7 +162,7 @@ static void one_page_moves_while_all_cpus_touch_it(struct ktest *t)
 	load_end(t);
 }
 
-static void memory_in_use_is_offlined(struct ktest *t)
+KTEST(memory_in_use_is_offlined)
 {
 	static const enum iso_policy policies[] = {ISO_PRECISE, ISO_DISABLE, ISO_REDRAIN};
 	unsigned round, moved = 0, at_try[4] = {0}, i;
@@ -230,7 +232,7 @@ static void map_at_random(void *arg)
  * An unmap holds its pages until its shootdown is over, so a move may need another try, or fail if
  * the unmapping thread does not run. Then the next round finds the page.
  */
-static void pages_move_while_mappings_change(struct ktest *t)
+KTEST(pages_move_while_mappings_change)
 {
 	struct migrate_stats stats = {0};
 	unsigned cpu, round, i, again = 0;
@@ -262,7 +264,3 @@ static void pages_move_while_mappings_change(struct ktest *t)
 	    again, (unsigned long long)READ_ONCE(load.touches));
 	load_end(t);
 }
-
-KTEST_SUITE(vm_stress, 0, KTEST_COST(pages_move_while_all_cpus_touch_them),
-    KTEST_COST(one_page_moves_while_all_cpus_touch_it), KTEST(memory_in_use_is_offlined),
-    KTEST(pages_move_while_mappings_change));
