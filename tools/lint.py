@@ -30,6 +30,7 @@ import poison_table
 import qemu
 import suites
 import waits
+import weight
 import writers
 
 ROOT = qemu.ROOT
@@ -386,11 +387,6 @@ def check_waits(_):
         yield f"tests/lint/waits.c: found are {', '.join(planted)}"
 
 
-def check_writers(_):
-    """each field of tools/writers.py is stored by its writer only"""
-    yield from writers.wrong()
-
-
 def check_facts(build):
     """files, functions, suites, lengths, commands and samples in README and docs/ are right"""
     yield from facts.wrong(build)
@@ -451,7 +447,8 @@ CHECKS = [
     check_facts,
     check_figures,
     check_waits,
-    check_writers,
+    *writers.CHECKS,
+    *weight.CHECKS,
     check_labs,
     check_bodies,
     *analyse.CHECKS,

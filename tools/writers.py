@@ -144,3 +144,11 @@ def wrong():
         wanted = {nr for nr, line in enumerate(f.read().split("\n"), 1) if "/* finds */" in line}
     planted = {line for line, *_ in stores(PLANTED)}
     yield from (f"{PLANTED}:{nr}: the check is wrong here" for nr in sorted(wanted ^ planted))
+
+
+def check_writers(_):
+    """each field of tools/writers.py is stored by its writer only"""
+    yield from wrong()
+
+
+CHECKS = [check_writers]
