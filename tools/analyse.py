@@ -36,6 +36,7 @@ SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
 ELSEWHERE = [
     ("tests/fuzz/", "host", ["-Itests/fuzz"]),
     ("arch/host/", "host", []),
+    ("arch/fiber/fiber_hooks.c", "fiber", []),
     ("tests/host/", "host", []),
     ("tests/porting/", "host", []),
     ("examples/arena/", "host", []),

@@ -12,7 +12,7 @@
 #include "mm/core/range.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/vm/lru.h"
 #include <quarry/memory_hotplug.h>
 
 #define CLAIMS 8 /* claims copied in one lock hold */

@@ -4,6 +4,7 @@
 #define QUARRY_MM_RECLAIM_ASK_H
 
 #include "mm/hotplug/offline.h"
+#include "mm/vm/lru.h"
 
 /* ---- kinds of requests: their zones, and whether they can use lent pages ---- */
 
@@ -67,12 +68,6 @@ static inline u64 requests_large(u64 requests)
 }
 
 /* ---- reclaimable pages ---- */
-
-/* The number of pages on the lists from which reclaim drops pages; a hint. */
-static inline unsigned long zone_evictable(const struct zone *zone)
-{
-	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
-}
 
 /* The MOVABLE zone of @zone's node. */
 static inline struct zone *zone_movable_beside(const struct zone *zone)

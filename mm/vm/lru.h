@@ -89,4 +89,10 @@ struct vm_object *lru_get_object(struct memory *mem, struct page *page);
 void lru_get_objects(struct memory *mem, struct page **pages, unsigned nr,
     struct vm_object **object) EXCLUDES(lru_class);
 
+/* The number of pages on the lists from which reclaim drops pages; a hint. */
+static inline unsigned long zone_evictable(const struct zone *zone)
+{
+	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
+}
+
 #endif
