@@ -192,7 +192,8 @@ KTEST(an_offline_ends_when_its_pages_give_in, KTEST_SLOW)
 KTEST(questions_ask_no_owner, KTEST_SLOW)
 {
 	struct zone *zone = NEED(t, stubborn_zone(t, 2 * MOV_ZONE, ALL, 1));
-	pfn_t from = zone->start_pfn;
+	struct page *page = NEED(t, mov.pages[mov.nr - 1]);
+	pfn_t from = ALIGN_DOWN(page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
 	struct offline_survey first, again;
 	unsigned n;
 
