@@ -83,18 +83,18 @@ def test_labs_ini_names_what_there_is():
 @pytest.mark.parametrize(
     "key, old, new, said",
     [
-        ("function", "first_node free_map_order_at", "no_node free_map_order_at", "no_node"),
+        ("function", "first_node 7 free_map_order_at", "no_node 7 free_map_order_at", "no_node"),
         ("suite", "suites = free_map buddy", "suites = free_maps buddy", "no suite free_maps"),
         ("set", "sets = alloc-alloc free-offline\n", "sets = alloc\n", "no explorer's set alloc"),
         ("race", "races = R-S2 R-S4\n", "races = R-S99\n", "no race R-S99"),
         ("variant", "FM01 FM02", "FM91 FM02", "no variant FM91"),
         ("track", "labs = 0 2 4 5 6 7 capstone", "labs = 0 2 4 5 6 capstone", "its tracks"),
         ("file", "\tmm/core/free_map.c\n", "\tmm/no_map.c\n", "no file mm/no_map.c"),
-        ("lines", "migrate_list isolate_page", "migrate_list put_done isolate_page", "8"),
+        ("lines", "migrate_list 16", "migrate_list 16 put_done 9", "8"),
         (
             "lines",
-            "contig_isolated alloc",
-            "contig_isolated set_types free_contig_range alloc",
+            "contig_isolated 18",
+            "contig_isolated 18 set_types 9 free_contig_range 9",
             "capstone",
         ),
         (
