@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * alloc.h: allocating and freeing (page_alloc.c, zonelist.c).
- */
+/* alloc.h: allocating and freeing (page_alloc.c, zonelist.c). */
 #ifndef QUARRY_MM_ALLOC_H
 #define QUARRY_MM_ALLOC_H
 

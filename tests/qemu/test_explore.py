@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import check
+import orders
 import qemu
 
 SET = "free-enable-disable"
@@ -61,3 +62,16 @@ def test_right_code_is_right_on_weaker_machines():
     said = lines("all", "--model=weak", "--max=60", program="fiber-weak/race")
     rows = [json.loads(line) for line in said.split("\n")[:-1]]
     assert len(rows) > 70 and {row["outcome"] for row in rows} == {"OK"}
+
+
+def test_a_missing_barrier_is_noticed_on_weaker_machines_only():
+    """A CPU that reads a stack's new count finds the blocks that left it: a barrier sees to this,
+    which x86 does not need."""
+    program = os.path.join(qemu.BUILD, "fiber-weak/race")
+    assert check.make(qemu.BUILD, program)
+    said = orders.output(program, "--explore", "drain-drained", "--model=weak", "--orders")
+    offsets = [line.split()[1] for line in said if line.startswith("order ")]
+    places = zip(offsets, orders.sources(program, offsets))
+    here = [o for o, at in places if "core/pcp.c" in at and "store_barrier" in orders.line_of(at)]
+    assert here and orders.killed(program, "weak", here, ["drain-drained"], 100)
+    assert not orders.killed(program, "tso", here, ["drain-drained"], 100)
