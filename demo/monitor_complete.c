@@ -60,7 +60,7 @@ static void offer_commands(struct line_edit *e)
 /* Offer suites and groups; behind a dot, the tests of one suite. */
 static void offer_tests(struct line_edit *e, const char *word)
 {
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	char name[LINE_MAX];
 	unsigned i;
 	bool dotted = false;

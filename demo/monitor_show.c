@@ -182,7 +182,7 @@ int cmd_counts(unsigned n, char **arg)
 
 static void show_suites(void)
 {
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	unsigned i, tests = 0, column = 0;
 
 	for (i = 0; ktest_next_suite(&s); i++) {

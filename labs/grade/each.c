@@ -105,7 +105,7 @@ static bool run_apart(const char *suite, const char *name, u64 seed)
 
 static int run_each(const char *which, u64 seed)
 {
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	unsigned i, slow = 0;
 
 	if (ktest_check_names(which))

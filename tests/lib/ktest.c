@@ -457,7 +457,7 @@ static void run_suite(
 /* Tell a newcomer that the quick set is not all tests. */
 static void report_left_out(unsigned tests)
 {
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	unsigned all = 0;
 
 	while (ktest_next_suite(&s))
@@ -469,7 +469,7 @@ static void report_left_out(unsigned tests)
 int ktest_run(const char *which, u64 seed)
 {
 	struct tally all = {.began = now()};
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	unsigned nr = 0;
 	char ms[32];
 

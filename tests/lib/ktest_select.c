@@ -100,7 +100,7 @@ bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which)
 
 unsigned ktest_count(const char *which)
 {
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	unsigned i, n = 0;
 
 	while (ktest_next_suite(&s))
@@ -117,7 +117,7 @@ static size_t unknown_name(const char **which)
 	size_t len;
 
 	for (;; p += len + 1) {
-		struct ktest_suite s = {NULL};
+		struct ktest_suite s = {.name = NULL};
 		bool found = false;
 
 		len = name_length(p);
@@ -135,7 +135,7 @@ static size_t unknown_name(const char **which)
 
 static void report_unknown(const char *name, size_t len)
 {
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	char known[64] = " all most quick none contract cost inside";
 	size_t used = strlen(known);
 
@@ -170,7 +170,7 @@ int ktest_check_names(const char *which)
 
 int ktest_list(const char *which)
 {
-	struct ktest_suite s = {NULL};
+	struct ktest_suite s = {.name = NULL};
 	unsigned i;
 
 	if (ktest_check_names(which))
