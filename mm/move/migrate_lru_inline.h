@@ -325,8 +325,8 @@ static noinline unsigned mig_finish_run(
  * Move up to MIGRATE_BATCH isolated pages; err[] has the result for each.  0: it was moved;
  * -ENOENT: its object has released it; -EAGAIN: another thread has a reference or the lock, or a
  * frame broke now; -EBUSY: pinned, or with too many mappings (to->walked); -EHWPOISON: broken
- * before; -ENOMEM: no page to move to, or not tried for this reason.  In every
- * case the caller still has the isolation's reference.
+ * before; -ENOMEM: no page to move to, or not tried for this reason.  In every case the caller
+ * still has the isolation's reference.
  */
 static void migrate_lru_batch(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)

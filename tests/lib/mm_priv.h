@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mm_priv.h: the internal headers of mm/, for tests/; no source of mm/ includes it. */
-#ifndef QUARRY_MM_PRIV_H
-#define QUARRY_MM_PRIV_H
+#ifndef QUARRY_TESTS_MM_PRIV_H
+#define QUARRY_TESTS_MM_PRIV_H
 
 #include "mm/check/check.h"
 #include "mm/core/alloc.h"

@@ -69,7 +69,8 @@ def test_a_missing_barrier_is_noticed_on_weaker_machines_only():
     which x86 does not need."""
     program = os.path.join(qemu.BUILD, "fiber-weak/race")
     assert check.make(qemu.BUILD, program)
-    said = orders.output(program, "--explore", "drain-drained", "--model=weak", "--orders")
+    run = [program, "--explore", "drain-drained", "--model=weak", "--max=30", "--orders"]
+    said = orders.output(*run)
     offsets = [line.split()[1] for line in said if line.startswith("order ")]
     places = zip(offsets, orders.sources(program, offsets))
     here = [o for o, at in places if "core/pcp.c" in at and "store_barrier" in orders.line_of(at)]
