@@ -69,7 +69,7 @@ count_steps = $(shell MAKEFLAGS= $(MAKE) -n $(MAKECMDGOALS) B=$(B) RACE=$(RACE) 
 
 WARN   := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	-Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter $(VARIANT)
-COMMON := -std=gnu11 -O2 $(or $(KG),-g) $(WARN) -Iinclude -fno-strict-aliasing -fno-common -fwrapv
+COMMON := -std=gnu11 -O2 $(DEBUG) $(WARN) -Iinclude -fno-strict-aliasing -fno-common -fwrapv
 KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestanding -fno-pic \
 	-fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \

@@ -62,6 +62,8 @@ endif
 export CCACHE
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
+# So an object's lines for gdb and addr2line are those of files in ".", not in the other tree.
+DEBUG := $(or $(KG),-g) -fdebug-prefix-map=$(CURDIR)=.
 # New compilers have new warnings, which are errors only with those that tools/needs.txt has tried.
 major = $(firstword $(subst ., ,$(shell $(1) -dumpversion 2> /dev/null)))
 tried = $(filter $(call major,$(1)),$(shell \

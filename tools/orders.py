@@ -46,7 +46,7 @@ def sources(program, offsets):
     start, found = int(reset.split()[0], 16) - 1, []
     at = [f"{(start + int(o, 16)) % 2**64:x}" for o in offsets]
     for line in output("addr2line", "-i", "-p", "-e", program, *at):
-        place = os.path.relpath(line.split(" (discr")[0].split()[-1], qemu.ROOT)
+        place = os.path.normpath(line.split(" (discr")[0].split()[-1])
         if not line.startswith(" (inlined by)"):
             found.append(place)
         elif found[-1].startswith("include/quarry/types.h"):
