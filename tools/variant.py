@@ -282,6 +282,22 @@ def all_tests():
     return suites.tests(), races
 
 
+def stands_alone(v):
+    """Does only a unit test notice the variant, which stands for no mechanism, and no lab or page
+    names it?  Then make mutate writes such mistakes, too."""
+    if v.get("mechanism") or v.get("build") or any(k.kind != "test" for k in v.kills):
+        return False
+    return v.id not in named()
+
+
+@lru_cache(maxsize=1)
+def named():
+    """The words of the labs' table and of pages that may be ids of variants."""
+    pages = [os.path.join(at, f) for at, _, fs in os.walk(os.path.join(ROOT, "docs")) for f in fs]
+    text = "".join(text_of(p) for p in pages if p.endswith(".md")) + text_of("labs", "labs.ini")
+    return set(re.findall(r"\b[A-Z]+\d+\b", text))
+
+
 def misfits(v, tests, races):
     """A line for each kill that names a missing test or script, whose test the variant's build does
     not have, or whose script expects another outcome of the variant than the variant says."""
@@ -308,6 +324,8 @@ def check():
             v = read(ident)
             edited(v)
             bad += misfits(v, tests, races)
+            if stands_alone(v):
+                bad.append(f"{ident}: a unit test alone notices it: make mutate writes such mistakes")
             first = stands_for.setdefault(v.get("mechanism") or ident, ident)
             if first != ident:
                 bad.append(f"{ident}: {first} has the mechanism \"{v.get('mechanism')}\", too")
