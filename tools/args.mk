@@ -3,7 +3,7 @@
 # for the Makefile.  Names in ONLY have commas or blanks between them.
 comma := ,
 only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
-TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
+TOOLS      := test test-bochs check lint format bench soak race model mutants mutate failsweep
 TOOLS      += fuzz coverage figures recording minimal bench-peers amalgamation
 TOOLS      += web-check states
 ARGS_web-check := $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(SHOTS),--shots)
@@ -21,4 +21,3 @@ ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(BY),
 	$(if $(FILES),--files $(FILES))
 ARGS_states := $(if $(FULL),--full) $(if $(SCOPE),--scope $(SCOPE)) $(if $(LIST),--list)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
-ARGS_house := $(if $(BEFORE),--before $(BEFORE)) $(if $(LIST),--list)

@@ -2,7 +2,7 @@
 """Check the floors of each room: a source calls only sources listed before it in ROOM/files.mk.
 
 nm reads the symbols of BUILD/kernel, or else, of mm/ only, those of BUILD/host-plain.
-`make lint` prints what is wrong, `make house` the numbers of circles and upward symbols.
+`make lint` prints what is wrong.
 """
 import glob
 import os
@@ -26,24 +26,24 @@ ONE = (
 )
 
 
-def read(path, tree=ROOT):
-    with open(os.path.join(tree, path), encoding="utf-8") as f:
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         return f.read()
 
 
-def sources(room="mm", tree=ROOT):
+def sources(room="mm"):
     """The sources of a room, lowest first."""
     lines = re.compile(rf"^\w+_SRCS \+= ({room}/(?:\w+/)?\w+\.[cS])$", re.MULTILINE)
-    return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk", tree))))
+    return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk"))))
 
 
-def needs(build, room="mm", tree=ROOT):
+def needs(build, room="mm"):
     """{source: {other source of the room: {symbols that the first needs from it}}}"""
     folders = [os.path.join(ROOT, build, name) for name in BUILDS]
     folder = next((name for name in folders if os.path.isdir(os.path.join(name, room))), None)
     if not folder:
         raise OSError(f"no objects of {room}/ in {build}: make kernel")
-    paths = {os.path.join(folder, source + ".o"): source for source in sources(room, tree)}
+    paths = {os.path.join(folder, source + ".o"): source for source in sources(room)}
     found = {paths[path]: names for path, names in nm.symbols(paths).items()}
     home = {symbol: source for source, (defined, _) in found.items() for symbol in defined}
     graph = {source: {} for source in found}

@@ -14,7 +14,6 @@ TAKES_test-bochs    := ONLY
 TAKES_check         := ONLY SUITE FAILFAST WATCH
 TAKES_lint          := ONLY
 TAKES_format        :=
-TAKES_house         := BEFORE LIST
 TAKES_bench         := RECORD ONLY TRACES PLUGIN CURVES REPEAT PROFILE TIME BASE
 TAKES_bench-peers   := RECORD
 TAKES_lib           := CORE PREFIX LIBCC LIBFLAGS PORT PORT_SRCS
