@@ -4,7 +4,7 @@
 comma := ,
 only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
 TOOLS      := test test-bochs check lint format bench soak race model mutants mutate failsweep
-TOOLS      += fuzz coverage figures recording minimal bench-peers amalgamation
+TOOLS      += kills fuzz coverage figures recording minimal bench-peers amalgamation
 TOOLS      += web-check states
 ARGS_web-check := $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(SHOTS),--shots)
 ARGS_amalgamation = --port $(PORT) $(LIB_CORE)
@@ -19,5 +19,6 @@ ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine 
 ARGS_mutants := $(if $(WHO),--who)
 ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(BY),--stages $(BY)) \
 	$(if $(FILES),--files $(FILES))
+ARGS_kills := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
 ARGS_states := $(if $(FULL),--full) $(if $(SCOPE),--scope $(SCOPE)) $(if $(LIST),--list)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))

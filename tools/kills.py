@@ -1,246 +1,228 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The kill matrix, labs/kills.md: which tests of a lab fail for which wrong solution.
+"""Which tests notice which edits of mm/, and which notice none alone?  `make kills N=300 SEED=s`
 
-Usage: tools/kills.py [LAB...]    print the faults of the matrix, a line each; exit status 1 if
-                                  there is one.  Without LAB: of all labs that are in the matrix
-       tools/kills.py --write     write the matrix again, with the tests and solutions that exist
-                                  now, and the reasons of labs/stays.ini: a new test kills nothing
-                                  until it is graded
+Usage: tools/kills.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--jobs N]
+       tools/kills.py [--build DIR] --report
 
-tools/labs_check.py --matrix fills the matrix: it grades wrong solutions in all layers.  Its faults
-are a solution or a test that no longer exists or that it lacks, and a test that kills no solution
-alone in its layer, unless labs/stays.ini gives a reason to keep that test.
+Edits are drawn as tools/mutate.py draws them.  With each, all suites of tests/suites/mm run in the
+build host-plain, to their end: a test that panics counts as failed, and the run goes on with the
+next suite.  An edit that the tests of at most two suites notice is tried by what searches, too: all
+states, then the race scripts and the explorer.
+
+DIR/kills/SEED.jsonl has a line for each edit, and a repeated run continues where it stopped.  The
+report, of all seeds in DIR/kills, has a line for each suite: its lines, the edits that it notices,
+those that nothing else does, and how many of its tests notice something that no other test and no
+search notices.  Exit status 0 if all ran: what goes is for the reader to judge.
 """
-import configparser
-import fnmatch
+import argparse
+import collections
+import glob
+import json
 import os
 import re
+import shutil
+import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
-sys.dont_write_bytecode = True
-import grade
-import labs
-import submission
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import mutate
+import mutate_run
+import qemu
+import suites
+import variant
+import variant_build
 
-PATH = os.path.join("labs", "kills.md")
-STAYS = os.path.join("labs", "stays.ini")
-SHOWN = 3  # solutions, killed by one test alone, that its row names
-HEAD = """# What fails for which wrong solution
-
-The kill matrix of the labs ([grading](../docs/grading.md#submissions-for-trying-it)): for each lab
-its tests, how many wrong solutions each kills, and those that no other test of its layer kills;
-then the solutions, with the numbers of the tests that fail for them. Names are of `labs/wrong/`,
-and of [variants](../docs/mutants.md) by id. `labs/stays.ini` says of the other tests why they stay.
-`make labs-check MATRIX=1` writes this file; `tools/kills.py` says whether it is current.
-"""
-TESTS = "| layer | test | kills | alone, or why it stays |\n|---|---|---|---|"
-ROW = re.compile(r"^\| (\w+) \| (\d+) ([\w.-]+) \| (\d+) \| .* \|$")
+BUILD = "host-plain"
+SEARCHES = [mutate_run.STATES, mutate_run.RACES]
+FEW = 2  # suites: an edit that so few notice is tried by the searches
+FAILED = re.compile(r"^  not ok \d+ (\S+)", re.MULTILINE)
 
 
-class Layered:
-    """One lab: its tests by layer, and the tests that fail for each solution."""
-
-    def __init__(self):
-        self.tests = {}  # {layer: names of tests}
-        self.rows = {}  # {solution: {layer: names of failed tests}}
-
-    def killers(self, layer, name):
-        """The tests of a layer that fail for a solution."""
-        return self.rows[name].get(layer, [])
-
-    def alone(self, layer, test):
-        """The solutions that only this test of its layer kills."""
-        return [name for name in self.rows if self.killers(layer, name) == [test]]
-
-    def kills(self, layer, test):
-        return [name for name in self.rows if test in self.killers(layer, name)]
+def suites_of_mm(build):
+    """The suites of tests/suites/mm that the program has, in the order in which they run."""
+    said = subprocess.run(
+        [variant_build.program_of(build, BUILD), "--list"], stdout=subprocess.PIPE, text=True
+    ).stdout
+    found, names = suites.suites(), dict.fromkeys(re.findall(r"^(\w+)\.", said, re.MULTILINE))
+    return [n for n in names if n in found and found[n].path.startswith("tests/suites/mm/")]
 
 
-# ---- the existing tests and solutions ----
+def failing(bench, program, names):
+    """The tests that fail: SUITE.TEST, in the suites @names.  After a panic or a hang the run goes
+    on with the next suite."""
+    failed, left = [], names
+    while left:
+        words = [program, "--cpus=4", ",".join(left)]
+        outcome = mutate_run.run(words, bench.limit(BUILD), whole=True)
+        failed += FAILED.findall(outcome.text)
+        crashed = None if outcome.how == "passed" else qemu.ktap_running(outcome.text)
+        if not crashed:
+            return failed
+        failed.append(crashed)
+        left = left[left.index(crashed.split(".")[0]) + 1 :]
+    return failed
 
 
-def all_of(lab):
-    """The names of all solutions that are graded for a lab."""
-    own = [name for kind in submission.KINDS for name in submission.names(kind, lab)]
-    return ["reference", "empty", *own, *labs.lab(lab).mutants]
+class Run:
+    """One seed's edits."""
+
+    def __init__(self, args, sites):
+        self.path = os.path.join(args.build, "kills", f"{args.seed}.jsonl")
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        self.rows, self.lock, self.number = read(self.path), threading.Lock(), args.number
+        self.order, self.argued = mutate.draw(sites, "mm", args.seed), mutate.argued()
+        self.names, self.counted = suites_of_mm(args.build), 0
+
+    def next(self):
+        """(site, key) to try next; None if enough were tried."""
+        with self.lock:
+            while self.counted < self.number and (site := next(self.order, None)):
+                key = site.key(mutate.contents(site.path))
+                if key in self.argued:
+                    continue
+                self.counted += 1
+                if key not in self.rows:
+                    return site, key
+                self.counted -= self.rows[key]["verdict"] in mutate.NO_COUNT
+            return None
+
+    def done(self, row):
+        with self.lock:
+            self.rows[row["key"]] = row
+            self.counted -= row["verdict"] in mutate.NO_COUNT
+            with open(self.path, "a", encoding="utf-8") as f:
+                f.write(json.dumps(row) + "\n")
+            print(
+                f"{self.counted:4}/{self.number} {row['path']}:{row['line']} {row['operator']} "
+                f"({row['seconds']:.0f} s): {row['verdict']}, {len(row['tests'])} tests of "
+                f"{len(suites_in(row))} suites{', ' + row['search'] if row['search'] else ''}",
+                flush=True,
+            )
 
 
-def kind_of(lab, name):
-    for kind in submission.KINDS:
-        if name in submission.names(kind, lab):
-            return kind
-    return {"reference": "right", "empty": "empty"}.get(name, "variant")
-
-
-def wrong_of(lab):
-    return [name for name in all_of(lab) if kind_of(lab, name) in ("wrong", "variant")]
-
-
-class Arguments:
-    """Arguments for a Grade, as tools/grade.py would parse them."""
-
-    def __init__(self, build, tree, only):
-        self.build, self.tree, self.only, self.seed, self.kernel = build, tree, only, 1, False
-        self.plan = ""
-
-
-def tests_of(lab):
-    """{layer: tests} of the layers that the lab has."""
-    one = grade.Grade(labs.lab(lab), None, Arguments("build", None, ""))
-    return {layer: list(names) for layer, names in one.layers().items() if names}
-
-
-# ---- the file ----
-
-
-def numbers(names, of):
-    """The places of @names in the list @of, as "1-3 5"."""
-    at, out = sorted(of.index(name) + 1 for name in names), []
-    for n in at:
-        if out and out[-1][1] == n - 1:
-            out[-1][1] = n
-        else:
-            out.append([n, n])
-    return " ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in out)
-
-
-def names_at(text, of):
-    found = []
-    for word in text.split():
-        begin, _, end = word.partition("-")
-        found += of[int(begin) - 1 : int(end or begin)]
-    return found
-
-
-def known():
-    """{lab: Layered} as the file has them; {} if there is no file."""
-    if not os.path.exists(os.path.join(labs.ROOT, PATH)):
+def read(path):
+    if not os.path.exists(path):
         return {}
-    found, now, layers = {}, None, []
-    for line in labs.read(PATH).split("\n"):
-        title = re.match(r"## Lab (\w+),", line)
-        if title:
-            now = found[title.group(1)] = Layered()
-        row = None if layers else ROW.match(line)
-        if row:
-            now.tests.setdefault(row.group(1), []).append(row.group(3))
-        elif line.startswith("| solution |"):
-            layers = [cell.strip() for cell in line.split("|")[2:-1]]
-        elif now and layers and line.startswith("| ") and not line.startswith("| layer"):
-            name, *cells = [cell.strip() for cell in line.split("|")[1:-1]]
-            now.rows[name] = {
-                layer: names_at(cell, now.tests[layer]) for layer, cell in zip(layers, cells)
-            }
-        elif not line:
-            layers = []
-    return found
+    with open(path, encoding="utf-8") as f:
+        return {row["key"]: row for row in map(json.loads, f)}
 
 
-def reasons():
-    """{lab: [(pattern, reason)]}"""
-    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
-    ini.optionxform = str
-    ini.read_string(labs.read(STAYS))
-    return {section.split()[-1]: list(ini[section].items()) for section in ini.sections()}
+def suites_in(row):
+    return {test.split(".")[0] for test in row["tests"]}
 
 
-def reason(rows, key):
-    return next((why for pattern, why in rows if fnmatch.fnmatchcase(key, pattern)), "")
-
-
-def of_test(one, layer, test, why, lab):
-    """The last cell of a test's row: solutions that it kills alone, or the reason why it stays."""
-    alone = one.alone(layer, test)
-    more = f" and {len(alone) - SHOWN} more" if len(alone) > SHOWN else ""
-    return ", ".join(alone[:SHOWN]) + more or reason(why.get(lab, []), f"{layer}.{test}")
-
-
-def text(found):
-    """The text of the file."""
-    why, out = reasons(), [HEAD]
-    for lab in labs.labs():
-        if lab not in found:
+def try_one(bench, worker, run, site):
+    """(verdict, tests that fail, the search that notices it or "")"""
+    tests, search, tried = [], "", False
+    for name in [BUILD, *SEARCHES]:
+        base = bench.bases[name]
+        if not any(site.path in needs for needs in base.needs.values()):
             continue
-        one = found[lab]
-        out.append(f"## Lab {lab}, {labs.lab(lab).title}\n\n{TESTS}")
-        for layer, tests in one.tests.items():
-            for number, test in enumerate(tests, 1):
-                cell = of_test(one, layer, test, why, lab)
-                out.append(
-                    f"| {layer} | {number} {test} | {len(one.kills(layer, test))} | {cell} |"
-                )
-        out.append(f"\n| solution | {' | '.join(one.tests)} |\n|{'---|' * (1 + len(one.tests))}")
-        for name, row in one.rows.items():
-            cells = [numbers(row.get(layer, []), tests) for layer, tests in one.tests.items()]
-            out.append(f"| {name} | {' | '.join(cells)} |")
-        out.append("")
-    return "\n".join(out).rstrip("\n") + "\n"
+        try:
+            objects = base.compile(worker.tree, [site.path])
+            if name == BUILD and worker.same(name, site.path, base):
+                return "same code", [], ""
+            program = base.link(worker.tree, objects)
+        except variant_build.BuildError:
+            if name == BUILD:
+                return "does not compile", [], ""
+            continue
+        if name == BUILD:
+            tests, tried = failing(bench, program, run.names), True
+            if len({t.split(".")[0] for t in tests}) > FEW:
+                break
+        elif (how := bench.ask(name, program, "all").how) != "passed":
+            search = f"{name} {how}"
+            break
+    if not tried:
+        return "in no build", [], ""
+    return "killed" if tests or search else "survived", tests, search
 
 
-def update(found, graded):
-    """Add @graded, {lab: {solution: {layer: names}}}, to @found; remove deleted tests and
-    solutions."""
-    for lab, rows in graded.items():
-        one = found.setdefault(lab, Layered())
-        one.tests = tests_of(lab)
-        one.rows = {**one.rows, **rows}
-        one.rows = {name: one.rows[name] for name in wrong_of(lab) if name in one.rows}
-        for row in one.rows.values():
-            for layer in one.tests:
-                row[layer] = [name for name in one.tests[layer] if name in row.get(layer, [])]
-    return found
+def work(bench, run, number):
+    worker = mutate_run.Worker(bench, f"-kills{number}")
+    while found := run.next():
+        site, key = found
+        start, before = time.monotonic(), mutate.contents(site.path)
+        try:
+            worker.write(site.path, site.apply(before))
+            verdict, tests, search = try_one(bench, worker, run, site)
+        finally:
+            shutil.rmtree(os.path.join(worker.tree, "build"), ignore_errors=True)
+            worker.write(site.path, before)
+        run.done(
+            {
+                "key": key,
+                "path": site.path,
+                "line": site.line,
+                "operator": site.operator,
+                "verdict": verdict,
+                "tests": sorted(set(tests)),
+                "search": search,
+                "seconds": round(time.monotonic() - start, 1),
+            }
+        )
 
 
-def write(found):
-    with open(os.path.join(labs.ROOT, PATH), "w", encoding="utf-8") as f:
-        f.write(text(found))
-
-
-# ---- faults of the file ----
-
-
-def again(lab, what=""):
-    return f"make labs-check ONLY={lab}{what} MATRIX=1"
-
-
-def faults(lab):
-    one = known().get(lab, Layered())
-    wrong, tests = wrong_of(lab), tests_of(lab)
-    for name in wrong:
-        if name not in one.rows:
-            yield f"lab {lab}: {name} is not in {PATH}: {again(lab, '.' + name)}"
-    for name in set(one.rows) - set(wrong):
-        yield f"lab {lab}: {name} of {PATH} is no wrong solution"
-    if tests != one.tests:
-        yield f"lab {lab} has other tests than {PATH}: {again(lab)}"
-        return
-    why = reasons()
-    for layer, names in tests.items():
-        for test in names:
-            if not of_test(one, layer, test, why, lab):
-                yield f"lab {lab}: {layer}.{test} kills nothing alone, and no reason in {STAYS}"
-    keys = [(layer, test) for layer, names in tests.items() for test in names]
-    for pattern, _ in why.get(lab, []):
-        fit = [key for key in keys if fnmatch.fnmatchcase(".".join(key), pattern)]
-        if not fit:
-            yield f"{STAYS}, lab {lab}: no test {pattern}"
-        elif all(one.alone(*key) for key in fit):
-            yield f"{STAYS}, lab {lab}: {pattern} kills something alone, and needs no reason"
+def report(rows, names):
+    """Print a line for each suite, those first that notice nothing alone, the longest first."""
+    rows = [r for r in rows if r["verdict"] == "killed"]
+    of, alone, tests = collections.Counter(), collections.Counter(), collections.Counter()
+    for row in rows:
+        found = suites_in(row)
+        of.update(found)
+        if len(found) == 1 and not row["search"]:
+            alone.update(found)
+        if len(row["tests"]) == 1 and not row["search"]:
+            tests.update(row["tests"])
+    lines = {n: variant.text_of(suites.suites()[n].path).count("\n") for n in names}
+    print(f"{len(rows)} edits; of {len(names)} suites in {sum(lines.values())} lines:")
+    for name in sorted(names, key=lambda n: (alone[n], -lines[n])):
+        mine = suites.suites()[name].tests
+        needed = sum(f"{name}.{test}" in tests for test in mine)
+        print(
+            f"{name:22} {lines[name]:4} lines, notices {of[name]:4}, alone {alone[name]:3}; "
+            f"{needed} of {len(mine)} tests alone"
+        )
 
 
 def main():
-    words = sys.argv[1:]
-    if words == ["--write"]:
-        write(update(known(), {lab: {} for lab in known()}))
-        return
-    said = [line for lab in words or known() for line in faults(lab)]
-    if said:
-        sys.exit("\n".join(said))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--number", type=int, default=200)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--files", help="paths, with commas")
+    parser.add_argument("--jobs", type=int, default=check.jobs())
+    parser.add_argument("--report", action="store_true", help="of what has been tried so far")
+    args = parser.parse_args()
+    args.stages = [BUILD, *SEARCHES]
+    if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
+        parser.error("--number and --jobs are at least 1, --seed is a word")
+    if not args.report:
+        sites = mutate.all_sites(args.build, args.files.split(",") if args.files else None, ["mm"])
+        if "mm" not in sites:
+            parser.error("no site of mm/ in " + (args.files or "the tree"))
+        bench = mutate_run.Bench(args.build, args.stages)
+        if wrong := bench.prepare():
+            print(f"kills: {wrong}")
+            return 1
+        run = Run(args, sites)
+        with ThreadPoolExecutor(args.jobs) as pool:
+            for job in [pool.submit(work, bench, run, n) for n in range(args.jobs)]:
+                job.result()
+    found = glob.glob(os.path.join(args.build, "kills", "*.jsonl"))
+    report([row for path in found for row in read(path).values()], suites_of_mm(args.build))
+    return 0
 
 
 if __name__ == "__main__":
     try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/kills.py: {error}")
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from here", file=sys.stderr)
+        os._exit(130)

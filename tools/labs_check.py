@@ -11,7 +11,7 @@ A wrong submission must lose points in the layer that its file names, and a vari
 labs/labs.ini names must lose points in any layer.
 A wrong solution is first graded with one test that fails for it by labs/kills.md, then with more
 tests only if that one passes; --whole: with all tests.  If all solutions of a lab are graded, its
-part of labs/kills.md must be current (tools/kills.py).
+part of labs/kills.md must be current (tools/lab_kills.py).
 
 --jobs: grade this many at a time.  --repeat: grade each so often; its verdicts must be the same.
 --matrix: write to labs/kills.md which tests fail for which wrong solution.
@@ -29,7 +29,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 sys.dont_write_bytecode = True
 import check
 import grade
-import kills
+import lab_kills as kills
 import lab_build
 import labs
 import skeleton

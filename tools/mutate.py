@@ -57,7 +57,7 @@ def contents(path):
         return f.read()
 
 
-def all_sites(build, files):
+def all_sites(build, files, areas=AREAS):
     """Every edit that the operators can make: {directory: {operator: [Site]}}."""
     words = variant_build.ask_make(build, {"FLAGS": "$(KFLAGS)", "SOURCES": "$(KSRCS)"})
     flags = ["--target=x86_64-linux-gnu"] + [
@@ -65,7 +65,7 @@ def all_sites(build, files):
     ]
     found, seen = {}, set()
     for source in words["SOURCES"]:
-        if not source.endswith(".c") or not area_of(source):
+        if not source.endswith(".c") or area_of(source) not in areas:
             continue
         for site in mutate_sites.sites(variant.ROOT, source, flags, area_of):
             if (site.path, site.edits) in seen or files and site.path not in files:

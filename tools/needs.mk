@@ -13,6 +13,7 @@ NEEDS_states := compile
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_mutants := compile boot check
 NEEDS_mutate := compile boot check mutate
+NEEDS_kills := compile boot check mutate
 NEEDS_failsweep := compile check
 NEEDS_debug := compile boot debug
 NEEDS_lint  := compile lint

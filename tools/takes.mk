@@ -26,6 +26,7 @@ TAKES_web           := SERVE ARCHIVE VARIANTS
 TAKES_web-check     := ONLY VARIANTS SHOTS
 TAKES_mutants       := ONLY WHO
 TAKES_mutate        := N SEED FILES BY
+TAKES_kills         := N SEED FILES
 TAKES_failsweep     := ONLY
 TAKES_model         := ONLY
 TAKES_states        := SCOPE FULL LIST

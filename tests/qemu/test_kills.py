@@ -3,7 +3,7 @@
 import pytest
 
 import grade
-import kills
+import lab_kills as kills
 import labs
 import labs_check
 from grade_layers import Result
