@@ -21,7 +21,7 @@ LISTS := MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SR
 	BOOT_SRCS HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS SHARED_TESTS KTEST_SRCS \
 	RACE_SRCS FIBER_SRCS THREAD_SRCS SILENCE_SRCS SCHED_SRCS LAB_SRCS
 $(foreach list,$(LISTS),$(eval $(list) :=))
-ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm demo user tests tests/races
+ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm demo bench user tests tests/races
 include $(ROOMS:%=%/files.mk) $(wildcard labs/variant.mk)
 KERNEL_SRCS += $(if $(RACE),,demo/no_race.c)
 HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
@@ -96,7 +96,7 @@ $(B)/kernel/%.o: % Makefile
 	$(call say,CC.....,$<)
 	$(Q)$(into) $(CCACHE) $(CC) $(KFLAGS) $(frame_limit) $(quick) -MMD -MP -c $< -o $@
 
-$(B)/kernel/demo/trace_short.c.o: traces/short.trace
+$(B)/kernel/demo/trace_short.c.o: bench/traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
 
 # The kernel is linked twice: the second time with the table of symbols that backtraces use.
@@ -148,7 +148,7 @@ links = $(foreach x,$(HOST_BUILDS),$(if $(filter host-$(SHARES_$(x)),$(1)),host-
 goals_of = $(patsubst %,$(B)/%/%,$(1) $(links))
 # The rules of a program: (directory, program, flags, sources, objects if not those of the sources).
 define host_build
-$(B)/$(1)/demo/trace_short.c.o: traces/short.trace
+$(B)/$(1)/demo/trace_short.c.o: bench/traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o $(B)/$(1)/tests/machines/machines.c.o: $(TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC.,$$< [$(1)])

@@ -48,14 +48,6 @@ KERNEL_SRCS += demo/poison_soak.c
 KERNEL_SRCS += demo/user_soak.c
 KERNEL_SRCS += demo/pressure.c
 KERNEL_SRCS += demo/provoke.c
-KERNEL_SRCS += demo/bench.c
-KERNEL_SRCS += demo/bench_pairs.c
-KERNEL_SRCS += demo/bench_wait.c
-KERNEL_SRCS += demo/bench_fill.c
-KERNEL_SRCS += demo/bench_range.c
-KERNEL_SRCS += demo/bench_count.c
-KERNEL_SRCS += demo/bench_policy.c
-KERNEL_SRCS += demo/bench_vm.c
 
 # The replay of races uses handles.
 FIBER_SRCS += demo/handle.c

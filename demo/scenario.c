@@ -9,7 +9,7 @@
  *             last one is always requested.
  * Tests:      judge_scenario, tests/qemu/test_start.py, tests/qemu/test_panic.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 #include "demo/demo.h"
 #include "demo/live.h"
 #include "demo/monitor.h"

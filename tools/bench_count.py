@@ -173,8 +173,8 @@ def spec(elf, rows, names=()):
 
 
 def source_rows():
-    """{name: number} of the rows of demo/bench_count.c."""
-    with open(os.path.join(qemu.ROOT, "demo/bench_count.c"), encoding="utf-8") as f:
+    """{name: number} of the rows of bench/bench_count.c."""
+    with open(os.path.join(qemu.ROOT, "bench/bench_count.c"), encoding="utf-8") as f:
         names = re.findall(r'X\(ROW_\w+, "(\w+)"\)', f.read())
     return {name: number for number, name in enumerate(names)}
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The rows of `make bench`, by the group that measures them: one that is missing fails by its name.
 
-Groups are those of demo/bench.c, and besides: "ring3" (user/bench.c), "hosted"
+Groups are those of bench/bench.c, and besides: "ring3" (user/bench.c), "hosted"
 and "hosted_traces" (examples/plugin/compare.c).
 """
 POLICIES = "redrain disable precise"

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import suites
 
-ROOMS = ("arch", "demo", "drivers", "include", "kernel", "labs", "mm", "tests")
+ROOMS = ("arch", "bench", "demo", "drivers", "include", "kernel", "labs", "mm", "tests")
 KINDS = (".c", ".h", ".mk")
 LOOK = 0.3  # seconds between two checks
 

@@ -31,7 +31,7 @@ import variant_build
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
-ROOMS = "arch|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools|traces|user"
+ROOMS = "arch|bench|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools|user"
 STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
 SITTING = re.compile(r"^(## .*\(about )(\d+)( lines\))$")
 TOGETHER = re.compile(r"(Together about )(\d+)( lines)")
@@ -209,7 +209,7 @@ def wrong_suites():
 def wrong_points():
     """Check that docs/races/README.md has a row for each scheduling point, and no others."""
     page, code, rows = "docs/races/README.md", {}, {}
-    for room in ("mm", "kernel", "demo", "arch", "drivers", "tests"):
+    for room in ("mm", "kernel", "demo", "bench", "arch", "drivers", "tests"):
         for path in glob.glob(os.path.join(ROOT, room, "**", "*.[ch]"), recursive=True):
             name = os.path.relpath(path, ROOT)
             if room != "tests":

@@ -92,7 +92,7 @@ def link_objects(home, asan):
             *(f"-Wl,--wrap={name}" for name in WRAPPED),
             "-o",
             joined,
-            *objects("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64"),
+            *objects("mm", "kernel", "demo", "bench", "drivers", "boot", "arch/x86_64"),
         ],
         [
             compiler,

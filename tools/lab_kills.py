@@ -4,8 +4,8 @@
 
 Usage: tools/lab_kills.py [LAB...]    print the faults of the matrix, a line each; exit status 1 if
                                   there is one.  Without LAB: of all labs that are in the matrix
-       tools/lab_kills.py --write     write the matrix again, with the tests and solutions that exist
-                                  now, and the reasons of labs/stays.ini: a new test kills nothing
+       tools/lab_kills.py --write     write the matrix again, with the tests and solutions of now,
+                                  and the reasons of labs/stays.ini: a new test kills nothing
                                   until it is graded
 
 tools/labs_check.py --matrix fills the matrix: it grades wrong solutions in all layers.  Its faults

@@ -42,7 +42,7 @@ QUARRY = r"<quarry/\w+\.h>"
 # Suites that run hosted only may include a source: to judge it, or to run between its steps.
 HOSTED_ONLY = [
     QUARRY,
-    r'"(tests/(lib|host|machines)|mm/\w+|kernel|demo|drivers|boot|arch/x86_64)/\w+\.[ch]"',
+    r'"(tests/(lib|host|machines)|mm/\w+|kernel|demo|bench|drivers|boot|arch/x86_64)/\w+\.[ch]"',
     r'"\w+\.h"',
     r"<setjmp\.h>",
     r"<linux/(virtio_\w+|pci_regs)\.h>",
@@ -74,7 +74,8 @@ INCLUDES = [
             STD,
         ],
     ),
-    ("demo/", [QUARRY, r'"(demo|kernel)/\w+\.h"', STD]),
+    ("demo/", [QUARRY, r'"(demo|bench|kernel)/\w+\.h"', STD]),
+    ("bench/bench", [QUARRY, r'"bench/bench.h"']),
     ("web/wasm/", [r"<(std\w+|ucontext)\.h>"]),
     ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
     ("examples/plugin/", [QUARRY, r'"plugin\.h"', r"<(sys/)?\w+\.h>"]),
@@ -208,7 +209,7 @@ def check_includes(_):
             yield from wrong_includes(path, read(path))
 
 
-ROOMS = ("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64")
+ROOMS = ("mm", "kernel", "demo", "bench", "drivers", "boot", "arch/x86_64")
 
 
 def shared_names(paths):
@@ -291,7 +292,8 @@ def symbols(build, room):
 
 def check_doors(build):
     """kernel/main.c takes demo_run, monitor, live_* from demo/; no other source takes a name"""
-    demo = set().union(*(defined for defined, _ in symbols(build, "demo").values()))
+    both = [*symbols(build, "demo").values(), *symbols(build, "bench").values()]
+    demo = set().union(*(defined for defined, _ in both))
     rooms = [symbols(build, room) for room in ("mm", "kernel", "drivers", "boot", "arch/x86_64")]
     for path, (_, needed) in ((p, s) for room in rooms for p, s in room.items()):
         if needed & demo != DOORS.get(path, set()):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import qemu
 
 PAGE = "docs/races/README.md"
-SOURCES = ("mm/*/*.[ch]", "kernel/*.c", "demo/*.c", "arch/fiber/*.c", "tests/races/*.c")
+ROOMS = ("kernel", "demo", "bench", "arch/fiber", "tests/races")
+SOURCES = ("mm/*/*.[ch]", *(room + "/*.c" for room in ROOMS))
 OPERATIONS = {
     "alloc": "allocates a page",
     "free": "frees the page",

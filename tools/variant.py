@@ -325,7 +325,7 @@ def check():
             edited(v)
             bad += misfits(v, tests, races)
             if stands_alone(v):
-                bad.append(f"{ident}: a unit test alone notices it: make mutate writes such mistakes")
+                bad.append(f"{ident}: a unit test alone notices it: make mutate does as much")
             first = stands_for.setdefault(v.get("mechanism") or ident, ident)
             if first != ident:
                 bad.append(f"{ident}: {first} has the mechanism \"{v.get('mechanism')}\", too")

@@ -4,7 +4,7 @@
  *
  * Loading it prints "peer: NAME TOTAL COUNT" for each figure: COUNT operations took TOTAL guest
  * instructions under icount.  Then it ends in an error, so that nothing stays loaded.  Each figure
- * is the least of several runs, less the cost of an empty window, as in demo/bench_pairs.c.
+ * is the least of several runs, less the cost of an empty window, as in bench/bench_pairs.c.
  *
  * Owns:       the array of pages that are held.
  * Locks:      none; short windows have interrupts off.

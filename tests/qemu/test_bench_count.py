@@ -129,7 +129,7 @@ def test_the_calls_of_a_function_are_profiled(capsys):
     words = ["--build", qemu.BUILD, "--only", "trace_tar_gzip", "--profile", "mem_free_pages,mem"]
     assert bench.main(words) == 1
     assert "nothing in the kernel calls mem," in capsys.readouterr().out
-    trace = os.path.join(qemu.ROOT, "traces", "short.trace")
+    trace = os.path.join(qemu.ROOT, "bench", "traces", "short.trace")
     words = ["--build", qemu.BUILD, "--traces", trace, "--profile", "mem_free_pages"]
     assert bench.main(words) == 0
     said = capsys.readouterr().out

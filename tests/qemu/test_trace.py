@@ -55,15 +55,15 @@ def test_no_such_module(boot, text_file):
 @pytest.mark.parametrize("path", [full("grub"), "pvh"])
 def test_recorded(make, path):
     """`make run` replays a packed trace of the repository."""
-    folder = os.path.join(qemu.ROOT, "traces")
+    folder = os.path.join(qemu.ROOT, "bench/traces")
     packed = (
         sorted(f for f in os.listdir(folder) if f.endswith(".gz")) if os.path.isdir(folder) else []
     )
     if not packed:
-        pytest.skip("no recorded trace in traces/")
+        pytest.skip("no recorded trace in bench/traces/")
     smallest = min(packed, key=lambda f: os.path.getsize(os.path.join(folder, f)))
     status, out = make(
-        "run", BOOT=path, TRACE=os.path.join("traces", smallest), CMDLINE="selftest=none"
+        "run", BOOT=path, TRACE=os.path.join("bench/traces", smallest), CMDLINE="selftest=none"
     )
     assert status == 0, out[-3000:]
     assert re.search(rf"^trace {re.escape(smallest[:-3])}: ", out, re.MULTILINE), out[-3000:]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_judge_scenario.c: the scenario that the command line selects, and the use of its result. */
-#include "demo/bench.h"
+#include "bench/bench.h"
 #include "demo/demo.h"
 #include "demo/live.h"
 #include "demo/monitor.h"

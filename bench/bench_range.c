@@ -7,7 +7,7 @@
  * Invariants: as bench.c; afterwards the machine has the same memory as before, or more.
  * Tests:      tests/qemu/test_bench.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 
 #include <quarry/memory_hotplug.h>
 #include <quarry/poison.h>

@@ -11,7 +11,7 @@
  *             the plugin a mark is only a store.
  * Tests:      tests/qemu/test_bench_count.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 
 #include <quarry/console.h>
 #include <quarry/contig.h>

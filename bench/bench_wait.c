@@ -8,7 +8,7 @@
  * Invariants: as bench.c; the threads have ended when the group has.
  * Tests:      tests/qemu/test_bench.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 
 #include <quarry/sched.h>
 

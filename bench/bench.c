@@ -8,7 +8,7 @@
  *             not show), with interrupts on, through the public functions.
  * Tests:      tests/qemu/test_bench.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 
 #include <quarry/cmdline.h>
 #include <quarry/string.h>

@@ -11,7 +11,7 @@
  *             turn is left out.
  * Tests:      tests/qemu/test_bench.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 
 #include <quarry/console.h>
 #include <quarry/isolation.h>

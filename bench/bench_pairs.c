@@ -7,7 +7,7 @@
  * Invariants: as bench.c; all pages are freed again.
  * Tests:      tests/qemu/test_bench.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 
 #include <quarry/trace_ring.h>
 

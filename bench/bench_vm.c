@@ -9,7 +9,7 @@
  *             same range when it is empty.
  * Tests:      tests/qemu/test_bench.py.
  */
-#include "demo/bench.h"
+#include "bench/bench.h"
 
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
