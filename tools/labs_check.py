@@ -35,7 +35,7 @@ import labs
 import skeleton
 import submission
 import variant
-from kills import all_of, kind_of
+from lab_kills import all_of, kind_of
 
 QUICK = ("model", "contract,cost")  # layers to grade first, if any layer will do
 WRONG = ("wrong", "variant")
