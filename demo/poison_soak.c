@@ -8,7 +8,7 @@
  * Locks:      none.
  * Invariants: a page of the object belongs to one user thread, which knows its content: the number
  *             that it wrote last or, after a loss, the pager's number.
- * Tests:      judge_poison, judge_poison_load, tests/qemu/test_poison.py; make soak TARGET=poison.
+ * Tests:      judge_poison, tests/qemu/test_poison.py; make soak TARGET=poison.
  */
 #include "demo/shake.h"
 #include "demo/soak.h"

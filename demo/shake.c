@@ -7,7 +7,7 @@
  * Locks:      none.
  * Invariants: the last CPU stays online; a range comes back online before the next one goes
  *             offline.
- * Tests:      judge_user, judge_poison_load, tests/qemu/test_poison.py, tests/qemu/test_memory.py.
+ * Tests:      judge_user, tests/qemu/test_poison.py, tests/qemu/test_memory.py.
  */
 #include "demo/shake.h"
 

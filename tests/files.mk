@@ -79,7 +79,6 @@ HOST_TEST_SRCS += tests/suites/demo/test_judge_hotplug.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_user.c
 HOST_TEST_SRCS += tests/suites/kernel/test_judge_user_boot.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_poison.c
-HOST_TEST_SRCS += tests/suites/demo/test_judge_poison_load.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_crowd.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_scenario.c
 HOST_TEST_SRCS += tests/suites/demo/test_judge_tour.c

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* judge_help.c: see judge_help.h. */
+#define smp_stats judge_smp
+#include <quarry/errno.h>
+#include <quarry/isolation.h>
+#include <quarry/smp.h>
+
 #include "tests/host/judge_help.h"
 
 struct judge judge;
+struct memory judge_memory;
+struct judge_smp judge_smp;
 
 void judge_clear(void)
 {
@@ -14,6 +21,10 @@ void judge_again(void)
 {
 	memset(&judge.quiet, 0, sizeof(judge) - offsetof(struct judge, quiet));
 	judge.tick = 1;
+	judge.res = (struct offline_result){
+	    .rounds = 1, .ipis = 3, .loops = 3, .moved = 9, .fail = {5, WHY_PINNED}};
+	judge.report = (struct stress_report){.ops = 50, .frees = 40, .frees_remote = 10};
+	judge_smp = (struct judge_smp){.ipis = 70, .from_alloc = 3};
 }
 
 void judge_begin(void)
@@ -48,14 +59,18 @@ void judge_note(const char *fmt, ...)
 	va_end(ap);
 }
 
-unsigned judge_times(const char *words)
+static unsigned times_in(const char *text, const char *words)
 {
 	unsigned found = 0;
-	size_t i;
 
-	for (i = 0; i < judge.len; i++)
-		found += strncmp(judge.text + i, words, strlen(words)) == 0;
+	for (; *text; text++)
+		found += strncmp(text, words, strlen(words)) == 0;
 	return found;
+}
+
+unsigned judge_times(const char *words)
+{
+	return times_in(judge.text, words);
 }
 
 /* Print the text in pieces, because the length of a line is limited. */
@@ -83,16 +98,34 @@ void judge_expect(struct ktest *t, const char *file, const char *want, int line)
 	judge_clear();
 }
 
-void judge_complaint(struct ktest *t, const char *file, const char *words, int line)
+void judge_words(struct ktest *t, const char *file, const char *words, int line)
 {
-	unsigned found = *words ? judge_times(words) : 0, all = judge_times("FAIL: "),
-	         want = *words != '\0';
+	unsigned failures = 0, said = judge_times("FAIL: ");
+	bool good = true;
 
-	if (found != want || all != want || judge.len < 6 ||
-	    strcmp(judge.text + judge.len - 6, " FAIL\n") != 0) {
-		judge_print();
-		ktest_fail(t, file, line, "%u complaints, %u as expected: %s", all, found, words);
+	while (*words) {
+		char phrase[160];
+		unsigned len, want = 1;
+
+		if (words[1] == ':') {
+			want = (unsigned)(*words - '0');
+			words += 2;
+		}
+		for (len = 0; words[len] && words[len] != '|'; len++)
+			;
+		ksnprintf(phrase, sizeof(phrase), "%.*s", (int)len, words);
+		if (judge_times(phrase) != want) {
+			ktest_fail(t, file, line, "%u times, not %u: %s", judge_times(phrase), want,
+			    phrase);
+			good = false;
+		}
+		failures += want * times_in(phrase, "FAIL: ");
+		words += len + (words[len] == '|');
 	}
+	if (failures != said)
+		ktest_fail(t, file, line, "%u failures are printed, not %u", said, failures);
+	if (!good || failures != said)
+		judge_print();
 	judge_clear();
 }
 
@@ -112,17 +145,21 @@ u64 judge_rand(u64 *state)
 struct thread *judge_start(const char *name, int cpu, void (*fn)(void *), void *arg)
 {
 	bool some = ++judge.jobs != judge.no_job;
+	struct judge_job *job = &judge.job[(judge.jobs - 1) % JUDGE_JOBS];
 
 	judge_note("[%s%s on %d]", some ? "" : "no ", name, cpu);
-	judge.job[judge.jobs - 1] = (struct judge_job){name, fn, arg};
-	return some ? (struct thread *)&judge.job[judge.jobs - 1] : NULL;
+	*job = (struct judge_job){name, fn, arg};
+	if (some && judge.at_once)
+		fn(arg);
+	return some ? (struct thread *)job : NULL;
 }
 
 void judge_join(struct thread *thread)
 {
 	struct judge_job *job = (struct judge_job *)thread;
 
-	job->fn(job->arg);
+	if (!judge.at_once)
+		job->fn(job->arg);
 	judge_note("[%s joined]\n", job->name);
 }
 
@@ -180,4 +217,59 @@ unsigned long judge_managed(struct memory *mem, unsigned long *from_standby)
 	if (from_standby)
 		*from_standby = 7;
 	return judge.managed[i];
+}
+
+/* ---- memory, and the stress on it ---- */
+
+pfn_t judge_range(struct memory *mem, unsigned long want, unsigned long *nr)
+{
+	*nr = want;
+	return judge.no_range ? PFN_NONE : 0x200;
+}
+
+int judge_offline(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *res)
+{
+	bool fails = ++judge.offlines == judge.fails || !judge.fails;
+
+	judge_note("[offline %lu at %#lx, %s, %llu ns%s]", nr, start, iso_policy_name(opts->policy),
+	    (unsigned long long)opts->deadline_ns,
+	    !judge.stop || opts->cancel == judge.stop ? "" : ", not to be cancelled");
+	judge.res.policy = opts->policy;
+	if (opts->on_isolated)
+		opts->on_isolated(opts->arg);
+	if (judge.isolated)
+		judge.isolated(&judge.res);
+	*res = judge.res;
+	if (opts->cancel && READ_ONCE(*opts->cancel))
+		return -EINTR;
+	if (opts->on_commit)
+		opts->on_commit(opts->arg);
+	judge.now += judge.takes;
+	return fails ? judge.offline_err : 0;
+}
+
+int judge_online(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
+{
+	judge_note("[online %lu at %#lx]\n", nr, start);
+	*fail = (struct mm_fail){5, WHY_BUSY};
+	return judge.online_err;
+}
+
+u64 judge_events(const struct memory *mem, enum mm_event ev)
+{
+	return judge.event[ev] += judge.each[ev];
+}
+
+struct stress *judge_stress_start(struct memory *mem, unsigned first, unsigned nr, u64 seed)
+{
+	judge_note("[stress on %u from %u, seed %llu]\n", nr, first, (unsigned long long)seed);
+	return judge.no_stress ? NULL : (struct stress *)&judge;
+}
+
+int judge_stress_stop(struct stress *s, struct stress_report *report)
+{
+	judge_note("[stress ends]\n");
+	*report = judge.report;
+	return judge.stop_err;
 }

@@ -3,13 +3,11 @@
  * test_judge_crowd.c: programs that hold memory, in a simulated world: the messages between them
  * and the kernel, and how they end.
  */
-#include "demo/crowd.h"
-#include <quarry/bootfile.h>
-#include <quarry/errno.h>
-#include <quarry/ipc.h>
-#include <quarry/task.h>
+#define JUDGE(name) judge_crowd_##name
+#include "tests/host/judge_world.h"
 
-#include "tests/host/judge_help.h"
+#include "demo/crowd.h"
+#include <quarry/ipc.h>
 
 #define SEED 50
 
@@ -22,41 +20,11 @@ static struct {
 	unsigned faults, exits; /* tasks that end by a fault; tasks with status 9 */
 	const u64 (*report)[4]; /* messages of programs, in turn */
 	unsigned nr_reports;
-	struct crowd *crowd;
 } world;
 
-static struct endpoint *make_endpoint(void)
-{
-	return world.no_endpoint ? NULL : (struct endpoint *)&world;
-}
+static int receive(struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns);
 
-static void get_endpoint(struct endpoint *ep, unsigned rights)
-{
-	judge_note("[get %u]", rights);
-}
-
-static void put_endpoint(struct endpoint *ep, unsigned rights)
-{
-	judge_note("[put %u]\n", rights);
-}
-
-static int receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns);
-
-static int reply(struct ipc_call *call, struct ipc_msg *msg)
-{
-	judge_note("[reply %llu]", (unsigned long long)msg->word[0]);
-	return 0;
-}
-
-static void drop(struct cap *cap)
-{
-	judge_note("[drop %u]", cap->kind);
-}
-
-static void hold(void);
-
-static int start_task(const char *name, struct cap *gift, const u64 arg[2],
-    const struct abi_limits *limits, struct task **out)
+static int start_task(const char *name, struct cap *gift, const u64 arg[2], struct task **out)
 {
 	judge_note("[%s %u %u%s: %llu %llu]", name, gift->kind, gift->rights,
 	    gift->object == &world ? "" : ", not ours", (unsigned long long)arg[0],
@@ -68,7 +36,7 @@ static int start_task(const char *name, struct cap *gift, const u64 arg[2],
 	return 0;
 }
 
-static int wait_task(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status)
+static int wait_task(const struct task *task, u64 timeout_ns, enum task_end *how, s32 *status)
 {
 	unsigned nr = (unsigned)(task - world.task);
 
@@ -78,77 +46,54 @@ static int wait_task(struct task *task, u64 timeout_ns, enum task_end *how, s32 
 	return world.no_end ? -ETIMEDOUT : 0;
 }
 
-static void end_task(struct task *task, enum task_end how, s32 status)
-{
-	judge_note("[end %lu %u %d]", task->id, how, status);
-}
-
-static void put_task(struct task *task)
-{
-	judge_note("[put %lu]", task->id);
-}
-
 static int wait_none(u64 timeout_ns)
 {
 	judge_note("[none, %llu]\n", (unsigned long long)timeout_ns);
 	return world.stays ? -ETIMEDOUT : 0;
 }
 
-static unsigned tasks_left(void)
-{
-	return 2;
-}
+static void sleep_until_held(u64 ns);
 
-static unsigned threads_left(void)
-{
-	return 3;
-}
-
-static void sleep_until_held(u64 ns)
-{
-	judge_note("[sleep %llu]\n", (unsigned long long)ns);
-	hold();
-}
-
-#define printk             judge_say
-#define arch_clock_ns      judge_clock
-#define thread_start       judge_start
-#define thread_join        judge_join
-#define thread_sleep       sleep_until_held
-#define endpoint_create    make_endpoint
-#define endpoint_get       get_endpoint
-#define endpoint_put       put_endpoint
-#define ipc_receive        receive
-#define ipc_reply          reply
-#define cap_drop           drop
-#define task_start         start_task
-#define task_wait          wait_task
-#define task_end(...)      end_task(__VA_ARGS__)
-#define task_put           put_task
-#define tasks_wait_none    wait_none
-#define tasks_alive        tasks_left
-#define task_threads_alive threads_left
+#undef thread_sleep
+#define thread_sleep                  sleep_until_held
+#define endpoint_create()             (world.no_endpoint ? NULL : (struct endpoint *)&world)
+#define endpoint_get(ep, rights)      judge_note("[get %u]", (rights))
+#define endpoint_put(ep, rights)      judge_note("[put %u]\n", (rights))
+#define ipc_receive(ep, msg, out, ns) receive((msg), (out), (ns))
+#define ipc_reply(call, msg)                                                                       \
+	((void)(call), judge_note("[reply %llu]", (unsigned long long)(msg)->word[0]))
+#define cap_drop(cap)                            judge_note("[drop %u]", (cap)->kind)
+#define task_start(name, gift, arg, limits, out) start_task((name), (gift), (arg), (out))
+#define task_wait                                wait_task
+#define task_end(task, h, s)                     judge_note("[end %lu %u %d]", (task)->id, (h), (s))
+#define task_put(task)                           judge_note("[put %lu]", (task)->id)
+#define tasks_wait_none                          wait_none
+#define tasks_alive()                            2u
+#define task_threads_alive()                     3u
 #include "demo/crowd.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
+static struct crowd *c;
+
 /* Programs hold more while the crowd's start waits for them. */
-static void hold(void)
+static void sleep_until_held(u64 ns)
 {
-	struct crowd *c = judge.job[0].arg;
+	struct crowd *starting = judge.job[0].arg;
 	unsigned i;
 
-	for (i = 0; i < c->nr; i++)
-		c->held[i] += world.holds;
+	judge_note("[sleep %llu]\n", (unsigned long long)ns);
+	for (i = 0; i < starting->nr; i++)
+		starting->held[i] += world.holds;
 	if (world.dies)
 		world.task[1].ending = TASK_EXITED;
 }
 
-static int receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns)
+static int receive(struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns)
 {
 	*out = NULL;
 	if (!world.nr_reports) {
 		judge_note("[nothing for %llu]\n", (unsigned long long)timeout_ns);
-		if (world.crowd->stop++)
-			world.crowd->over = 1;
+		if (c->stop++)
+			c->over = 1;
 		return -ETIMEDOUT;
 	}
 	*msg = (struct ipc_msg){.give = {.kind = CAP_OBJECT}};
@@ -164,171 +109,107 @@ static void begin(void)
 	world.holds = 16;
 }
 
-KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+/* Start programs that get 40 pages each. */
+static bool start(unsigned nr)
+{
+	c = crowd_start(nr, 40, SEED);
+	return c;
+}
 
-/* ---- reports ---- */
+static void begin_programs(unsigned nr)
+{
+	begin();
+	start(nr);
+	judge_clear();
+}
+
+KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 KTEST(reports_are_kept_by_the_seed_and_answered_with_stop)
 {
 	static const u64 said[][4] = {{1, 2, 3, SEED}, {4, 5, 6, SEED + 1}, {7, 8, 9, SEED + 2},
 	    {7, 8, 9, SEED - 1}, {10, 11, 12, SEED + 1}};
-	struct crowd c = {.nr = 2, .seed = SEED};
+	struct crowd crowd = {.nr = 2, .seed = SEED};
 
 	begin();
-	world.crowd = &c;
+	c = &crowd;
 	world.report = said;
 	world.nr_reports = ARRAY_SIZE(said);
-	take_reports(&c);
-	EXPECT(t, c.verified[0] == 1 && c.wrong[0] == 2 && c.held[0] == 3);
-	EXPECT(t, c.verified[1] == 10 && c.wrong[1] == 11 && c.held[1] == 12);
-	EXPECT(t, !c.verified[2] && !c.wrong[2] && !c.held[2]);
-	EXPECT_SAID(t,
-	    "[drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0]"
-	    "[nothing for 100000000]\n[nothing for 100000000]\n");
-	c.over = 0;
-	c.stop = 1;
+	take_reports(c);
+	EXPECT(t, c->verified[0] == 1 && c->wrong[0] == 2 && c->held[0] == 3);
+	EXPECT(t, c->verified[1] == 10 && c->wrong[1] == 11 && c->held[1] == 12);
+	EXPECT(t, !c->verified[2] && !c->wrong[2] && !c->held[2]);
+	EXPECT_WORDS(t, "5:[drop 1][reply 0]|2:[nothing for 100000000]\n");
+	c->over = 0;
+	c->stop = 1;
 	world.report = said;
 	world.nr_reports = 1;
-	take_reports(&c);
+	take_reports(c);
 	EXPECT_SAID(t, "[drop 1][reply 1][nothing for 100000000]\n");
-	EXPECT(t,
-	    sum_counts(c.verified, 2) == 11 && sum_counts(c.verified, 1) == 1 &&
-	        sum_counts(c.verified, 0) == 0);
+	EXPECT(t, sum_counts(c->verified, 2) == 11 && sum_counts(c->verified, 1) == 1);
 }
 
-/* ---- from the start to the end ---- */
+#define STARTED "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40]"
+#define NOT_ALL(nr, err, held)                                                                     \
+	"programs: not all of " nr " programs with 40 pages each could be started: error " err     \
+	", " held " pages held\n"
+#define WAITED "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]"
+#define JOINED "[crowd joined]\n[put 16]\n"
+#define NONE   "[none, 60000000000]\n"
 
 KTEST(programs_start_hold_and_end)
 {
-	struct crowd *c;
-
 	begin();
-	c = NEED(t, crowd_start(2, 40, SEED));
-	EXPECT_SAID(t,
-	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
-	    "100000000]\n[sleep 100000000]\n[sleep 100000000]\n");
+	REQUIRE(t, start(2));
+	EXPECT_SAID(t, STARTED "[sleep 100000000]\n[sleep 100000000]\n[sleep 100000000]\n");
 	EXPECT(t, crowd_is_whole(c));
 	c->verified[0] = 5;
 	c->verified[1] = 6;
 	EXPECT(t, crowd_stop(c));
-	EXPECT_SAID(t,
-	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-	    "verified 11 pages, 0 wrong; all ended well\n"
-	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
+	EXPECT_SAID(
+	    t, WAITED "programs: 2 verified 11 pages, 0 wrong; all ended well\n" JOINED NONE);
 	/* A program has ended already. */
-	begin();
-	c = NEED(t, crowd_start(2, 40, SEED));
+	begin_programs(2);
 	world.task[1].ending = TASK_EXITED;
 	EXPECT(t, !crowd_is_whole(c));
-	judge_clear();
 	c->wrong[1] = 1;
 	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t,
-	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-	    "verified 0 pages, 1 wrong; all ended well\n"
-	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
+	EXPECT_SAID(
+	    t, WAITED "programs: 2 verified 0 pages, 1 wrong; all ended well\n" JOINED NONE);
+	/* The start waits until 35 of 40 pages are held. */
+	EXPECT_VERDICT(t, world.holds = 34, start(1), true, "2:[sleep");
+	crowd_stop(c);
+	EXPECT_VERDICT(t, world.holds = 35, start(1), true, "[sleep");
+	crowd_stop(c);
 }
 
 KTEST(failed_start_is_undone)
 {
-	begin();
-	world.no_endpoint = true;
-	EXPECT(t, !crowd_start(2, 40, SEED));
-	EXPECT_SAID(t,
-	    "programs: not all of 2 programs with 40 pages each could be started: "
-	    "error ENOMEM, 0 pages held\n"
-	    "programs: 0 verified 0 pages, 0 wrong; all ended "
-	    "well\n[none, 60000000000]\n");
-	begin();
-	judge.no_job = 1;
-	EXPECT(t, !crowd_start(2, 40, SEED));
-	EXPECT_SAID(t,
-	    "[no crowd on -1]programs: not all of 2 programs with 40 pages each could "
-	    "be started: error ENOMEM, 0 pages held\n"
-	    "programs: 0 verified 0 pages, 0 wrong; all ended "
-	    "well\n[put 16]\n[none, 60000000000]\n");
-	begin();
-	world.start_fails = 2;
-	EXPECT(t, !crowd_start(3, 40, SEED));
-	EXPECT_SAID(t,
-	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 "
-	    "40]programs: not all of 3 programs with 40 pages each could be started: "
-	    "error ENOENT, 0 pages held\n"
-	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
-	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
-	    "[none, 60000000000]\n");
+	EXPECT_VERDICT(t, world.no_endpoint = true, start(2), false,
+	    NOT_ALL(
+	        "2", "ENOMEM", "0") "programs: 0 verified 0 pages, 0 wrong; all ended well\n" NONE);
+	EXPECT_VERDICT(t, judge.no_job = 1, start(2), false,
+	    "[no crowd on -1]" NOT_ALL("2", "ENOMEM", "0") "|[put 16]\n" NONE);
+	EXPECT_VERDICT(t, world.start_fails = 2, start(3), false,
+	    STARTED NOT_ALL("3", "ENOENT", "0") "[wait 11, 60000000000][put 11]|" JOINED NONE);
 	/* In turn: the programs hold nothing for two minutes; one program ends early. */
-	begin();
-	judge.tick = 50000000000;
-	world.holds = 0;
-	EXPECT(t, !crowd_start(1, 40, SEED));
-	EXPECT_SAID(t,
-	    "[crowd on -1][get 8][stress 2 8: 50 40][sleep 100000000]\n"
-	    "[sleep 100000000]\n"
-	    "programs: not all of 1 programs with 40 pages each could be started: "
-	    "error none, 0 pages held\n"
-	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
-	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
-	    "[none, 60000000000]\n");
-	begin();
-	world.dies = true;
-	EXPECT(t, !crowd_start(2, 40, SEED));
-	EXPECT_SAID(t,
-	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
-	    "100000000]\n"
-	    "programs: not all of 2 programs with 40 pages each could be started: "
-	    "error none, 32 pages held\n"
-	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-	    "verified 0 pages, 0 wrong; all ended well\n"
-	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
-}
-
-/* The start waits until 28 of 32 pages are held. */
-KTEST(start_waits_until_seven_eighths_are_held)
-{
-	u64 holds;
-
-	for (holds = 27; holds <= 28; holds++) {
-		struct crowd *c;
-
-		begin();
-		world.holds = holds;
-		c = NEED(t, crowd_start(1, 32, SEED));
-		EXPECT_EQ(t, judge_times("[sleep "), holds < 28 ? 2 : 1);
-		EXPECT(t, crowd_stop(c));
-	}
+	EXPECT_VERDICT(
+	    t, judge.tick = 50000000000; world.holds = 0, start(1), false,
+	    "2:[sleep 100000000]\n|" NOT_ALL("1", "none", "0") "|[wait 11, |" JOINED NONE);
+	EXPECT_VERDICT(t, world.dies = true, start(2), false,
+	    "[sleep|" NOT_ALL("2", "none", "32") WAITED "|" JOINED NONE);
 }
 
 KTEST(each_bad_end_is_reported)
 {
-	struct crowd *c;
-
-	begin();
-	c = NEED(t, crowd_start(3, 8, SEED));
-	judge.quiet = true;
-	judge_clear();
-	world.faults = 1;
-	world.exits = 2;
-	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t,
-	    "programs: task 11 faulted, status 9\nprograms: task 12 exited, status 9\n"
-	    "programs: 3 verified 0 pages, 0 wrong\n");
-	begin();
-	c = NEED(t, crowd_start(1, 8, SEED));
-	judge_clear();
-	world.no_end = true;
-	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t,
-	    "[wait 11, 60000000000]programs: task 11 does not end\n"
-	    "[end 11 3 0][put 11]programs: 1 verified 0 pages, 0 "
-	    "wrong\n[crowd joined]\n[put 16]\n[none, 60000000000]\n");
-	begin();
-	c = NEED(t, crowd_start(1, 8, SEED));
-	judge.quiet = true;
-	judge_clear();
-	world.stays = true;
-	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t,
-	    "programs: 1 verified 0 pages, 0 wrong; all ended "
-	    "well\nprograms: 2 tasks and 3 threads do not end\n");
+	EXPECT_VERDICT(t, begin_programs(3); world.faults = 1; world.exits = 2, crowd_stop(c),
+	               false,
+	               "programs: task 11 faulted, status 9\n|programs: task 12 exited, status 9\n"
+	               "|programs: 3 verified 0 pages, 0 wrong\n");
+	EXPECT_VERDICT(
+	    t, begin_programs(1); world.no_end = true, crowd_stop(c), false,
+	    "programs: task 11 does not end\n[end 11 3 0][put 11]programs: 1 verified 0 pages, 0 "
+	    "wrong\n" JOINED NONE);
+	EXPECT_VERDICT(t, begin_programs(1); world.stays = true, crowd_stop(c), false,
+	               "; all ended well\n|" NONE "programs: 2 tasks and 3 threads do not end\n");
 }

@@ -3,23 +3,19 @@
  * test_judge_load.c: the prompt's load and bursts in a simulated world: too little memory, and the
  * damage that they find.
  */
+#define JUDGE(name) judge_load_##name
+#include "tests/host/judge_world.h"
+
 #include "demo/monitor.h"
 #include "demo/progress.h"
-#include <quarry/cmdline.h>
-#include <quarry/console.h>
-#include <quarry/errno.h>
 #include <quarry/handle.h>
 #include <quarry/panic.h>
-#include <quarry/stress.h>
-
-#include "tests/host/judge_help.h"
 
 #define PAGES 512u /* 2 MiB */
 
 static struct {
 	u32 handles; /* number of objects that can be allocated */
-	bool no_stress, no_memory;
-	int stop_err;
+	bool no_memory;
 	u32 corrupt;
 	const unsigned *room; /* pages available, in each round */
 	/* wrong: number of requests with wrong flags */
@@ -29,59 +25,6 @@ static struct {
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
 } world;
-static struct memory pretend;
-
-/* ---- objects ---- */
-
-static void *allocate(size_t bytes)
-{
-	return world.no_memory ? NULL : kmalloc(1); /* never read */
-}
-
-static void init(struct handle_table *t, struct memory *mem, struct handle *handles, u32 nr)
-{
-	*t = (struct handle_table){
-	    .mem = mem, .handles = handles, .nr = nr, .moved = 5, .corrupt = world.corrupt};
-}
-
-static int put_object(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed)
-{
-	return h < world.handles ? 0 : -ENOMEM;
-}
-
-static int drop_object(struct handle_table *t, u32 h)
-{
-	return 0;
-}
-
-static int verify_object(struct handle_table *t, u32 h)
-{
-	judge_note("[verify %u]", h);
-	return 0;
-}
-
-static int write_object(struct handle_table *t, u32 h, u64 seed)
-{
-	judge_note("[write %u %llu]", h, (unsigned long long)seed);
-	return 0;
-}
-
-static void drain_owner(struct movable_owner *owner)
-{
-}
-
-static struct stress *begin_stress(struct memory *mem, unsigned first, unsigned nr, u64 seed)
-{
-	return world.no_stress || nr != nr_cpus ? NULL : (struct stress *)&world;
-}
-
-static int end_stress(struct stress *s, struct stress_report *report)
-{
-	*report = (struct stress_report){.ops = 50, .moved = 20, .corrupt = 1};
-	return world.stop_err;
-}
-
-/* ---- pages ---- */
 
 static struct page *get_block(gfp_t gfp, unsigned order)
 {
@@ -96,9 +39,10 @@ static struct page *get_block(gfp_t gfp, unsigned order)
 	return page;
 }
 
-static int free_block(struct page *page, unsigned order)
+static void free_block(struct page *page, unsigned order)
 {
 	world.frees += 1u << order;
+	world.wrong += page->owner != NULL;
 	if (world.frees == world.used) {
 		world.used = world.frees = 0;
 		world.room++;
@@ -106,72 +50,28 @@ static int free_block(struct page *page, unsigned order)
 		world.words[0][511] ^= 1;
 		world.damage = false;
 	}
-	return page->owner ? -EINVAL : 0;
 }
 
-static void *bytes_of(const struct page *page)
-{
-	return world.words[page - world.map];
-}
-
-static void dump(const struct memory *mem, pfn_t pfn, const char *why)
-{
-	world.dumps++;
-	world.dumped = pfn;
-}
-
-static int drain_all(struct memory *mem, struct zone *zone)
-{
-	return 0;
-}
-
-static bool number(const char *word, u64 *value)
-{
-	return parse_u64(word, value) == 0;
-}
-
-static void no_progress(struct progress *p, const char *what, const char *hint, bool off)
-{
-	*p = (struct progress){.what = what};
-}
-
-static void no_row(struct progress *p)
-{
-}
-
-static bool no_key(void)
-{
-	return false;
-}
-
-static struct monitor_state no_state;
-#define monitor_state       no_state
-#define monitor_key_cancels no_key
-#define progress_begin      no_progress
-#define progress_tick       no_row
-#define progress_end        no_row
-#define printk              judge_say
-#define ktest_rand          judge_rand
-#define thread_start        judge_start
-#define thread_join         judge_join
-#define thread_yield        judge_yield
-#define kernel_memory       pretend
-#define run_seed            6ULL
-#define monitor_number      number
-#define kmalloc             allocate
-#define handle_table_init   init
-#define handle_alloc        put_object
-#define handle_free         drop_object
-#define handle_verify       verify_object
-#define handle_write        write_object
-#define movable_owner_drain drain_owner
-#define stress_start        begin_stress
-#define stress_stop         end_stress
-#define alloc_pages         get_block
-#define free_pages          free_block
-#define page_address        bytes_of
-#define dump_page           dump
-#define drain_all_pages     drain_all
+#define run_seed                 6ULL
+#define monitor_key_cancels()    false
+#define monitor_number(word, to) (parse_u64((word), (to)) == 0)
+#define progress_begin(p, ...)   ((p)->done = 0)
+#define progress_tick(p)         ((void)(p))
+#define progress_end(p)          ((void)(p))
+#define kmalloc(bytes)           (world.no_memory ? NULL : (kmalloc)(1)) /* never read */
+#define handle_table_init(t, m, h, n)                                                              \
+	(*(t) = (struct handle_table){                                                             \
+	     .handles = (h), .nr = (n), .moved = 5, .corrupt = world.corrupt})
+#define handle_alloc(t, h, order, gfp, seed) ((h) < world.handles ? 0 : -ENOMEM)
+#define handle_free(t, h)                    ((void)(h))
+#define handle_verify(t, h)                  judge_note("[verify %u]", (h))
+#define handle_write(t, h, seed)             judge_note("[write %u %llu]", (h), (seed) + 0ULL)
+#define movable_owner_drain(owner)           ((void)(owner))
+#define alloc_pages                          get_block
+#define free_pages                           free_block
+#define page_address(page)                   (world.words[(page)-world.map])
+#define dump_page(m, pfn, why)               (world.dumps++, world.dumped = (pfn))
+#define drain_all_pages(m, z)                ((void)(z))
 #include "demo/load.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static const unsigned all[] = {PAGES, PAGES, PAGES, PAGES};
@@ -185,8 +85,10 @@ static void begin(void)
 	world.handles = ~0u;
 	world.largest = MAX_ORDER;
 	world.room = all;
-	pretend.memmap = world.map;
+	judge_memory.memmap = world.map;
 	judge.stop = &load.stop;
+	judge.report.moved = 20;
+	judge.report.corrupt = 1;
 }
 
 static int say(int (*command)(unsigned n, char **arg), const char *word, const char *other)
@@ -198,39 +100,33 @@ static int say(int (*command)(unsigned n, char **arg), const char *word, const c
 	return command(!!*word + !!*other, arg);
 }
 
-KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+/* Start a load, and end it; returns the result of its end. */
+static int loaded(const char *mib)
+{
+	say(cmd_load, mib, "");
+	return say(cmd_load, "", "");
+}
 
-/* ---- the load ---- */
+KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 KTEST(load_continues_with_the_objects_it_has)
 {
-	begin();
-	world.handles = 70;
-	judge.no_job = 2;
-	say(cmd_load, "3", "");
-	EXPECT_SAID(t, "load: 2 MiB in movable objects, and stress on all CPUs\n");
-	EXPECT(t, load.thread[0] && !load.thread[1]);
-	say(cmd_load, "", "");
-	EXPECT_SAID(t, "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
-	begin();
-	world.no_stress = true;
-	world.corrupt = 3;
-	EXPECT_EQ(t, say(cmd_load, "1024", ""), -ENOMEM);
-	EXPECT_SAID(t, "load: 1024 MiB in movable objects, and no memory for the stress threads\n");
-	say(cmd_load, "", "");
-	EXPECT_SAID(t, "load: ended: 0 operations, 5 objects moved, 3 damaged\n");
-	begin();
-	world.corrupt = 3;
-	world.stop_err = -EUCLEAN;
-	say(cmd_load, "1", "");
-	judge_clear();
-	EXPECT_EQ(t, say(cmd_load, "", ""), -EUCLEAN);
-	EXPECT_SAID(t, "load: ended: 50 operations, 25 objects moved, 4 damaged: FAIL\n");
-	begin();
-	world.no_memory = true;
-	EXPECT_EQ(t, say(cmd_load, "1", ""), -ENOMEM);
-	say(cmd_load, "", "");
-	EXPECT_SAID(t, "load: no memory\nload: not running\n");
+	EXPECT_VERDICT(t, world.handles = 70; judge.no_job = 2, loaded("3"), -EUCLEAN,
+	               "load: 2 MiB in movable objects, and stress on all CPUs\n"
+	               "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
+	EXPECT_VERDICT(
+	    t, judge.report.corrupt = 0, loaded("1"), 0, "25 objects moved, 0 damaged\n");
+	EXPECT_VERDICT(t, world.corrupt = 3; judge.stop_err = -EUCLEAN, loaded("1"), -EUCLEAN,
+	               "load: ended: 50 operations, 25 objects moved, 4 damaged: FAIL\n");
+	EXPECT_VERDICT(t, judge.no_stress = true; world.corrupt = 3, loaded("1024"), -EUCLEAN,
+	               "load: 1024 MiB in movable objects, and no memory for the stress threads\n"
+	               "load: ended: 0 operations, 5 objects moved, 3 damaged\n");
+	EXPECT_VERDICT(t, judge.no_stress = true, say(cmd_load, "1", ""), -ENOMEM, "and no memory");
+	EXPECT_EQ(t, say(cmd_load, "", ""), 0);
+	EXPECT_VERDICT(
+	    t, world.no_memory = true, say(cmd_load, "1", ""), -ENOMEM, "load: no memory\n");
+	EXPECT_EQ(t, say(cmd_load, "", ""), 0);
+	EXPECT_SAID(t, "load: not running\n");
 }
 
 /* One of four accesses writes. */
@@ -248,32 +144,29 @@ KTEST(objects_are_verified_and_written_at_random)
 
 /* ---- bursts ---- */
 
+/* Only blocks up to @largest can be allocated, or only @room pages in all. */
 KTEST(a_burst_takes_all_pages_whatever_their_blocks)
 {
 	static const unsigned few[] = {37, 37};
-	struct burst b = {.seed = 9};
+	static const struct {
+		unsigned largest, want, got;
+		const unsigned *room;
+	} rows[] = {{MAX_ORDER, 100, 100, all}, {0, 40, 40, all}, {MAX_ORDER, 40, 37, few},
+	    {MAX_ORDER, 0, 0, all}};
+	unsigned i;
 
-	begin();
-	burst_take(&b, 100);
-	EXPECT(t, b.pages == 100 && world.used == 100 && world.allocs < 100 && !world.wrong);
-	burst_give(&b);
-	EXPECT(t, !b.damaged && !b.top && !world.used && !world.dumps);
-	/* Only single pages can be allocated; then, there are too few pages. */
-	begin();
-	world.largest = 0;
-	b = (struct burst){.seed = 9};
-	burst_take(&b, 40);
-	EXPECT(t, b.pages == 40 && world.used == 40);
-	burst_give(&b);
-	begin();
-	world.room = few;
-	b = (struct burst){.seed = 9};
-	burst_take(&b, 40);
-	EXPECT(t, b.pages == 37 && world.used == 37);
-	burst_give(&b);
-	EXPECT(t, !b.damaged && !world.used);
-	burst_take(&b, 0);
-	EXPECT(t, !b.top);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct burst b = {.seed = 9};
+
+		begin();
+		world.largest = rows[i].largest;
+		world.room = rows[i].room;
+		burst_take(&b, rows[i].want);
+		EXPECT(t, b.pages == rows[i].got && world.used == rows[i].got);
+		EXPECT(t, i || world.allocs < 100);
+		burst_give(&b);
+		EXPECT(t, !b.damaged && !b.top && !world.used && !world.dumps && !world.wrong);
+	}
 }
 
 KTEST(each_damaged_page_is_counted_once)
@@ -301,10 +194,7 @@ KTEST(damage_in_one_burst_of_several_is_reported)
 {
 	static const unsigned less[] = {PAGES, PAGES / 2, PAGES};
 
-	begin();
-	world.room = less;
-	world.largest = 0;
-	world.damage = true;
-	EXPECT_EQ(t, say(cmd_burst, "2", "3"), -EUCLEAN);
-	EXPECT_SAID(t, "burst: 3 rounds of 1 MiB used and freed, 1 page damaged\n");
+	EXPECT_VERDICT(t, world.room = less; world.largest = 0; world.damage = true,
+	               say(cmd_burst, "2", "3"), -EUCLEAN,
+	               "burst: 3 rounds of 1 MiB used and freed, 1 page damaged\n");
 }

@@ -3,10 +3,10 @@
  * test_judge_stress.c: the stress in a simulated world: the words of its blocks, its result, and
  * threads that cannot be started.
  */
-#define stress_start judge_stress_start
-#define stress_stop  judge_stress_stop
-#define stress_ops   judge_stress_ops
-#define stress_cpus  judge_stress_cpus
+#define stress_start judged_stress_start
+#define stress_stop  judged_stress_stop
+#define stress_ops   judged_stress_ops
+#define stress_cpus  judged_stress_cpus
 #include <quarry/handle.h>
 #include <quarry/stress.h>
 
@@ -19,48 +19,30 @@ static struct {
 	struct page map[3];
 	u64 words[3][PAGE_SIZE / 8];
 } world;
-static struct memory pretend;
-
-static void *allocate(size_t bytes)
-{
-	return ++world.allocs == world.no_alloc ? NULL : kmalloc(bytes);
-}
-
-static void *bytes_of(const struct memory *mem, const struct page *page)
-{
-	return world.words[page - world.map];
-}
-
-static void dump(const struct memory *mem, pfn_t pfn, const char *why)
-{
-	judge_note("[dump %lu]", pfn);
-}
-
-static struct page *no_block(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	return NULL;
-}
 
 static struct thread *start(const char *name, int cpu, void (*fn)(void *), void *arg)
 {
-	if (cpu >= 0 && world.others_only)
-		return NULL;
-	return judge_start(name, cpu, fn, arg);
+	return cpu >= 0 && world.others_only ? NULL : judge_start(name, cpu, fn, arg);
 }
 
-#define thread_start    start
-#define thread_join     judge_join
-#define kmalloc         allocate
-#define mem_alloc_pages no_block
-#define page_address_in bytes_of
-#define dump_page       dump
+#define thread_start                     start
+#define thread_join                      judge_join
+#define kmalloc(n)                       (++world.allocs == world.no_alloc ? NULL : (kmalloc)(n))
+#define mem_alloc_pages(mem, gfp, order) ((void)(gfp), (struct page *)NULL)
+#define page_address_in(mem, page)       ((void *)world.words[(page)-world.map])
+#define dump_page(mem, pfn, why)         judge_note("[dump %lu]", (pfn))
 #include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)
 {
 	judge_begin();
 	memset(&world, 0, sizeof(world));
-	pretend = (struct memory){.memmap = world.map, .backed = true};
+	judge_memory = (struct memory){.memmap = world.map, .backed = true};
+}
+
+static struct stress *start_two(void)
+{
+	return stress_start(&judge_memory, 2, 2, 6);
 }
 
 KTEST_SUITE(judge_stress, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
@@ -71,40 +53,40 @@ KTEST(each_page_of_a_block_has_words_of_its_own)
 	unsigned i;
 
 	begin();
-	pattern_write(&pretend, page, 1, 77);
-	EXPECT(t, page->index == 77 && pattern_intact(&pretend, page, 1));
+	pattern_write(&judge_memory, page, 1, 77);
+	EXPECT(t, page->index == 77 && pattern_intact(&judge_memory, page, 1));
 	for (i = 0; i < 8; i++) {
 		EXPECT(
 		    t, world.words[0][65 * i] && world.words[0][65 * i] != world.words[1][65 * i]);
 		world.words[i % 2][65 * i] ^= 1;
-		EXPECT(t, !pattern_intact(&pretend, page, 1));
+		EXPECT(t, !pattern_intact(&judge_memory, page, 1));
 		world.words[i % 2][65 * i] ^= 1;
 	}
 	EXPECT_SAID(t, "[dump 0][dump 1][dump 0][dump 1][dump 0][dump 1][dump 0][dump 1]");
 	/* Memory beyond the block is not checked; a block of another generation has other words. */
-	EXPECT(t, pattern_intact(&pretend, page, 1) && !world.words[2][0]);
+	EXPECT(t, pattern_intact(&judge_memory, page, 1) && !world.words[2][0]);
 	page->index = 78;
-	EXPECT(t, !pattern_intact(&pretend, page, 1));
+	EXPECT(t, !pattern_intact(&judge_memory, page, 1));
 	/* In a memory without bytes nothing is verified or written. */
-	pretend.backed = false;
-	EXPECT(t, pattern_intact(&pretend, page, 1));
+	judge_memory.backed = false;
+	EXPECT(t, pattern_intact(&judge_memory, page, 1));
 	world.words[0][0] = 5;
-	pattern_write(&pretend, page, 1, 79);
+	pattern_write(&judge_memory, page, 1, 79);
 	EXPECT(t, page->index == 79 && world.words[0][0] == 5);
 }
 
 /* All threads together use a quarter of what is free outside zone MOVABLE. */
 KTEST(blocks_are_taken_within_the_budget)
 {
-	struct stress load = {.mem = &pretend};
+	struct stress load = {.mem = &judge_memory};
 	struct stress_thread me = {.s = &load, .ops = 1};
 
 	begin();
-	pretend.nr_nodes = 1;
-	pretend.zones[0] = (struct zone){.kind = ZONE_NORMAL, .nr_free = 80};
-	pretend.zones[1] = (struct zone){.kind = ZONE_DMA32, .nr_free = 16};
-	pretend.zones[2] = (struct zone){.kind = ZONE_MOVABLE, .nr_free = 1000};
-	load.budget = bare_budget(&pretend, 3);
+	judge_memory.nr_nodes = 1;
+	judge_memory.zones[0] = (struct zone){.kind = ZONE_NORMAL, .nr_free = 80};
+	judge_memory.zones[1] = (struct zone){.kind = ZONE_DMA32, .nr_free = 16};
+	judge_memory.zones[2] = (struct zone){.kind = ZONE_MOVABLE, .nr_free = 1000};
+	load.budget = bare_budget(&judge_memory, 3);
 	EXPECT_EQ(t, load.budget, 8);
 	me.pages = 8;
 	bare_alloc(&me, 0);
@@ -130,7 +112,7 @@ KTEST(too_few_remote_frees_and_damage_are_errors)
 		struct stress *s;
 
 		begin();
-		s = NEED(t, stress_start(&pretend, 0, ends[i].nr, 6));
+		s = NEED(t, stress_start(&judge_memory, 0, ends[i].nr, 6));
 		s->threads[0].frees = ends[i].frees;
 		s->threads[0].remote = ends[i].remote;
 		s->threads[0].corrupt = ends[i].corrupt;
@@ -138,6 +120,7 @@ KTEST(too_few_remote_frees_and_damage_are_errors)
 	}
 }
 
+/* If the second of two threads does not start, the first one is stopped again. */
 KTEST(threads_start_on_their_cpus_or_elsewhere)
 {
 	struct stress_report r;
@@ -146,16 +129,15 @@ KTEST(threads_start_on_their_cpus_or_elsewhere)
 	for (i = 1; i <= 3; i++) {
 		begin();
 		world.no_alloc = i;
-		EXPECT(t, !stress_start(&pretend, 0, 2, 6));
+		EXPECT(t, !start_two());
 		EXPECT_SAID(t, "");
 	}
 	begin();
-	EXPECT_EQ(t, stress_stop(NEED(t, stress_start(&pretend, 2, 2, 6)), &r), 0);
+	EXPECT_EQ(t, stress_stop(NEED(t, start_two()), &r), 0);
 	EXPECT_SAID(t, "[stress on 2][stress on 3][stress joined]\n[stress joined]\n");
-	/* If the second of two threads does not start, the first one is stopped again. */
 	begin();
 	judge.no_job = 2;
 	world.others_only = true;
-	EXPECT(t, !stress_start(&pretend, 2, 2, 6));
+	EXPECT(t, !start_two());
 	EXPECT_SAID(t, "[stress on -1][no stress on -1][stress joined]\n");
 }

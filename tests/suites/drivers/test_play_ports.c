@@ -22,7 +22,7 @@ static int route(u32 gsi, u8 vector, bool level, bool active_low)
 
 static struct {
 	unsigned nr_nodes;
-} memory_there;
+} their_memory;
 
 static void scan(const struct pci_access *access, void (*fn)(const struct pci_function *))
 {
@@ -80,7 +80,7 @@ static void *map(phys_t pa, size_t len)
 #define virtio_mem_show      mem_show
 #define virtio_balloon_show  balloon_show
 #define arch_map_mmio        map
-#define kernel_memory        memory_there
+#define kernel_memory        their_memory
 #include "drivers/virtio_start.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 /* ---- PCI ---- */
@@ -216,7 +216,7 @@ KTEST(mapped_registers_have_their_width)
 /* A node that the firmware does not name, or that the memory does not have, counts as node 0. */
 KTEST(nodes_are_those_of_the_firmware)
 {
-	firmware.nr_nodes = memory_there.nr_nodes = 3;
+	firmware.nr_nodes = their_memory.nr_nodes = 3;
 	firmware.domain[0] = 7;
 	firmware.domain[1] = 5;
 	firmware.domain[2] = 9;
@@ -228,7 +228,7 @@ KTEST(nodes_are_those_of_the_firmware)
 	firmware.nr_nodes = 2;
 	EXPECT_EQ(t, bus.node_of(9), 0);
 	firmware.nr_nodes = 3;
-	memory_there.nr_nodes = 2;
+	their_memory.nr_nodes = 2;
 	EXPECT_EQ(t, bus.node_of(9), 0);
 	EXPECT_EQ(t, bus.node_of(5), 1);
 }
