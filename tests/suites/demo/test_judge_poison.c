@@ -24,7 +24,8 @@ static struct {
 	int soft, hard, back; /* results of soft offline, hard failure and unpoison */
 	struct poison_result res;
 	bool flagged[640];
-	long count_off; /* error to add to mem_poisoned */
+	long count_off;      /* error to add to mem_poisoned */
+	unsigned wrong, met; /* pages that users find wrong or lost during the run */
 } world;
 
 /* ---- the object ---- */
@@ -100,15 +101,7 @@ static pfn_t next(pfn_t pfn)
 	return PFN_NONE;
 }
 
-static struct poison_count count(const struct memory *mem)
-{
-	unsigned long nr = (unsigned long)world.count_off;
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(world.flagged); i++)
-		nr += world.flagged[i];
-	return (struct poison_count){nr / 3, nr / 3, nr - nr / 3 * 2};
-}
+static struct poison_count count(const struct memory *mem);
 
 #define nr_cpus                               world.cpus
 #define nr_boot_cpus                          world.cpus
@@ -133,6 +126,18 @@ static struct poison_count count(const struct memory *mem)
 #include "demo/soak.c"        /* NOLINT(bugprone-suspicious-include): the tested source */
 #include "demo/shake.c"       /* NOLINT(bugprone-suspicious-include): the tested source */
 #include "demo/poison_soak.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+
+static struct poison_count count(const struct memory *mem)
+{
+	unsigned long nr = (unsigned long)world.count_off;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(world.flagged); i++)
+		nr += world.flagged[i];
+	soak.wrong += world.wrong;
+	soak.lost_seen += world.met;
+	return (struct poison_count){nr / 3, nr / 3, nr - nr / 3 * 2};
+}
 
 static void begin(void)
 {

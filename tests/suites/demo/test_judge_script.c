@@ -62,7 +62,7 @@ static int obey(char *text)
 #define monitor_state     state
 #include "demo/script.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
-static bool run_bytes(const char *text, size_t len)
+static bool run(const char *text, size_t len)
 {
 	judge_begin();
 	memset(&world, 0, sizeof(world));
@@ -73,54 +73,43 @@ static bool run_bytes(const char *text, size_t len)
 	return script_run(6);
 }
 
-static bool run(const char *text)
-{
-	return run_bytes(text, strlen(text));
-}
+#define DIGITS "bad 01234567890123456789012345678901234567890123"
 
 KTEST_SUITE(judge_script, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
-KTEST(each_line_is_carried_out)
+/* Each line is carried out, up to the first failure, or halt. */
+KTEST(each_line_is_carried_out_up_to_a_failure)
 {
-	EXPECT(t, run("mem\nzone 1 2\n"));
-	EXPECT_SAID(t, "> mem\n[mem]> zone 1 2\n[zone 1 2]script: 2 commands done\n");
-	EXPECT(t, state.seed == 6 && !state.no_keys);
-	/* A text without a newline at its end, with line ends of other systems, blanks and tabs. */
-	EXPECT(t, run("mem\r\n\t zone\t1 \r\ncheck"));
-	EXPECT_SAID(t, "> mem\n[mem]> zone\t1\n[zone\t1]> check\n[check]script: 3 commands done\n");
-	EXPECT(t, run("# a comment\n\n   \n\t# another\r\n\r\nmem\n\n"));
-	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");
-	EXPECT(t, run(""));
-	EXPECT_SAID(t, "script: 0 commands done\n");
-	EXPECT(t, run("\n"));
-	EXPECT_SAID(t, "script: 0 commands done\n");
-	EXPECT(t, run_bytes("mem\nzone\n", 4));
-	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");
-}
+	static const struct {
+		const char *text, *said;
+		size_t len; /* 0: the whole text */
+		bool good;
+	} rows[] = {{"mem\nzone 1 2\n",
+	                "> mem\n[mem]> zone 1 2\n[zone 1 2]script: 2 commands done\n", 0, 1},
+	    /* No newline at the end, line ends of other systems, blanks and tabs. */
+	    {"mem\r\n\t zone\t1 \r\ncheck",
+	        "> mem\n[mem]> zone\t1\n[zone\t1]> check\n[check]script: 3 commands done\n", 0, 1},
+	    {"# a comment\n\n   \n\t# another\r\n\r\nmem\n\n",
+	        "> mem\n[mem]script: 1 command done\n", 0, 1},
+	    {"", "script: 0 commands done\n", 0, 1}, {"\n", "script: 0 commands done\n", 0, 1},
+	    {"mem\nzone\n", "> mem\n[mem]script: 1 command done\n", 4, 1},
+	    {"mem\n\n# x\nbad 1 2\nzone\n",
+	        "> mem\n[mem]> bad 1 2\n[bad 1 2]script: line 4: bad 1 2: failed\n", 0, 0},
+	    /* A failure in the last line counts too; of a long line the beginning is printed. */
+	    {DIGITS "4567",
+	        "> " DIGITS "4567\n[" DIGITS "4567]script: line 1: " DIGITS ": failed\n", 0, 0},
+	    /* A command may not contain a byte 0. */
+	    {"mem\0 bad\nzone", "> mem\nscript: line 1: mem: failed\n", 13, 0},
+	    {"mem\nhalt\nbad\n", "> mem\n[mem]> halt\n[halt]script: 2 commands done\n", 0, 1}};
+	unsigned i;
 
-KTEST(the_first_failure_ends_it)
-{
-	EXPECT(t, !run("mem\n\n# x\nbad 1 2\nzone\n"));
-	EXPECT_SAID(t, "> mem\n[mem]> bad 1 2\n[bad 1 2]script: line 4: bad 1 2: failed\n");
-	EXPECT(t, !state.no_keys);
-	/*
-	 * A failure in the last line fails the script too; of a long line only the beginning is
-	 * printed.
-	 */
-	EXPECT(t, !run("bad 0123456789012345678901234567890123456789012345678901234567890"));
-	EXPECT_SAID(t,
-	    "> bad 0123456789012345678901234567890123456789012345678901234567890\n"
-	    "[bad 0123456789012345678901234567890123456789012345678901234567890]"
-	    "script: line 1: bad 01234567890123456789012345678901234567890123: failed\n");
-	/* A command may not contain a byte 0. */
-	EXPECT(t, !run_bytes("mem\0 bad\nzone", 13));
-	EXPECT_SAID(t, "> mem\nscript: line 1: mem: failed\n");
-}
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t len = rows[i].len ? rows[i].len : strlen(rows[i].text);
 
-KTEST(halt_ends_it_without_failure)
-{
-	EXPECT(t, run("mem\nhalt\nbad\n"));
-	EXPECT_SAID(t, "> mem\n[mem]> halt\n[halt]script: 2 commands done\n");
+		EXPECT_EQ(t, run(rows[i].text, len), rows[i].good);
+		EXPECT_SAID(t, rows[i].said);
+		EXPECT(t, state.seed == 6 && !state.no_keys);
+	}
 }
 
 KTEST(a_line_has_a_limit)
@@ -129,16 +118,15 @@ KTEST(a_line_has_a_limit)
 
 	memset(text, 'x', sizeof(text));
 	text[LINE_MAX - 1] = '\n';
-	judge.quiet = true;
-	EXPECT(t, run_bytes(text, LINE_MAX));
+	EXPECT(t, run(text, LINE_MAX));
 	text[LINE_MAX - 1] = 'x';
-	EXPECT(t, !run_bytes(text, LINE_MAX));
+	EXPECT(t, !run(text, LINE_MAX));
 	EXPECT_SAID(t, "script: line 1: longer than 119 bytes: failed\n");
 }
 
 KTEST(without_a_module_of_its_name_it_fails)
 {
-	run("mem");
+	run("mem", 3);
 	judge_clear();
 	world.option = NULL;
 	EXPECT(t, script_run(6));
