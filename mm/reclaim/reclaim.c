@@ -123,14 +123,14 @@ static bool reclaim_zone(struct node *node, struct lru_scan *scan, struct zone *
  * Move up to @want pages from @zone to MOVABLE: lent pages only if there are no others and they
  * help one of the requests @waiting.  Returns how many.
  */
-static unsigned long make_room(struct zone *zone, unsigned long want, u64 waiting)
+static unsigned long make_room(struct zone *zone, unsigned long want, u64 waiting, u32 *walked)
 {
 	u64 movable = requests_movable(waiting);
-	unsigned long moved = move_to_movable(zone, want, false);
+	unsigned long moved = move_to_movable(zone, want, false, walked);
 	bool lent = !moved && movable && zone_lacks(zone, movable, true);
 
 	if (lent)
-		moved = move_to_movable(zone, want, true);
+		moved = move_to_movable(zone, want, true, walked);
 	if (!moved)
 		return 0;
 	/* The freed pages are for other CPUs, which cannot use this CPU's cache. */
@@ -161,7 +161,7 @@ static bool free_by_moving(
 		if (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH)
 			reclaim_zone(
 			    node, scan, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER));
-		if (!make_room(zone, want, unmovable))
+		if (!make_room(zone, want, unmovable, &scan->moves_walked))
 			break;
 	}
 	return false;

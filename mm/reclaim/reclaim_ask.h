@@ -184,6 +184,7 @@ struct lru_scan {
 	u64 run;                 /* the run's number: a pager that refused is not asked again */
 	u64 waited_ns;           /* how long the run has waited for pagers */
 	u32 walked;              /* the used part of PASS_MAPPINGS in this pass */
+	u32 moves_walked;        /* the used part of PASS_MAPPINGS for all moves of the run */
 };
 
 #endif

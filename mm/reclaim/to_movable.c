@@ -62,11 +62,10 @@ unsigned long memory_can_move_up(struct memory *mem)
 	return nr;
 }
 
-unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent)
+unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent, u32 *walked)
 {
-	u32 walked = 0;
 	struct migrate_target to = {
-	    .get = get_there, .give_back = migrate_anywhere.give_back, .walked = &walked};
+	    .get = get_there, .give_back = migrate_anywhere.give_back, .walked = walked};
 	const struct zone *movable = zone_movable_beside(zone);
 	struct isolated_pages pages = {.to = &to};
 	struct migrate_stats stats = {0};

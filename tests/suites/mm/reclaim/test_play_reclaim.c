@@ -97,7 +97,7 @@ static void note_local_drain(struct memory *mem, struct zone *zone)
 static unsigned long moves[4]; /* results of move_to_movable, in turn */
 static unsigned nr_moves;
 
-static unsigned long note_move(struct zone *zone, unsigned long want, bool lent)
+static unsigned long note_move(struct zone *zone, unsigned long want, bool lent, u32 *walked)
 {
 	judge_note("move %s of %u\n", lent ? "lent pages" : "pages", zone->id);
 	return MIN(moves[nr_moves++ % 4], want);

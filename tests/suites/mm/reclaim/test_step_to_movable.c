@@ -34,7 +34,7 @@ static unsigned then_others(struct memory *mem, struct isolated_pages *pages, st
 	return failed;
 }
 
-unsigned long stepped_move(struct zone *zone, unsigned long want, bool lent);
+unsigned long stepped_move(struct zone *zone, unsigned long want, bool lent, u32 *walked);
 #define migrate_isolated   then_others
 #define move_to_movable    stepped_move
 #define memory_can_move_up stepped_can_move
@@ -60,7 +60,7 @@ KTEST(others_see_sound_memory_and_hope_for_the_pages)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
 	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
 	drain_all_pages(s.mem, NULL);
-	EXPECT_EQ(t, stepped_move(&s.mem->zones[ZONE_NORMAL], PAGES, false), PAGES);
+	EXPECT_EQ(t, stepped_move(&s.mem->zones[ZONE_NORMAL], PAGES, false, NULL), PAGES);
 	EXPECT_EQ(t, seen.moved, PAGES);
 	EXPECT_EQ(t, s.mem->zones[ZONE_NORMAL].nr_reclaiming, 0);
 	EXPECT_EQ(t, s.mem->zones[ZONE_NORMAL].nr_moving, 0);

@@ -7,6 +7,7 @@
 #include "tests/lib/pager_help.h"
 #include "tests/lib/vm_help.h"
 #include "mm/vm/lru.h"
+#include "mm/vm/rmap.h"
 #include "mm/reclaim/reclaim.h"
 #include <quarry/oom.h>
 
@@ -68,10 +69,10 @@ KTEST_CONTRACT(moves_leave_movable_its_high_watermark, KTEST_SLOW)
 	while (movable->nr_free < movable->wmark[WMARK_HIGH])
 		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
 	EXPECT_EQ(t, memory_can_move_up(s.mem), PAGES);
-	EXPECT_EQ(t, move_to_movable(low, PAGES, false), 0);
+	EXPECT_EQ(t, move_to_movable(low, PAGES, false, NULL), 0);
 	for (i = 0; i < ROOM; i++)
 		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
-	EXPECT_EQ(t, move_to_movable(low, PAGES, false), ROOM);
+	EXPECT_EQ(t, move_to_movable(low, PAGES, false, NULL), ROOM);
 	EXPECT_EQ(t, movable->nr_free, movable->wmark[WMARK_HIGH]);
 	EXPECT_EQ(t, memory_can_move_up(s.mem), PAGES - ROOM);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
@@ -200,6 +201,26 @@ KTEST_CONTRACT(lent_pages_do_not_move_for_the_kernel, KTEST_SLOW)
 	end_lent(t, &s);
 }
 
+/* A page of so many mappings uses up a budget of walks, and a run has one for all its moves. */
+KTEST_COST(a_run_moves_one_page_of_very_many_mappings, KTEST_SLOW)
+{
+	struct pile low = {0};
+	struct vm_scene s;
+
+	if (!begin_lent(t, &s, PAGES, 0))
+		return;
+	WRITE_ONCE(s.object->nr_regions, PASS_MAPPINGS / PASS_SHARE);
+	pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	give_room(t, s.mem, PAGES / 2);
+	EXPECT_EQ(t, pile_alloc(s.mem, &low, GFP_KERNEL, 0, 1), 1);
+	reclaim_stop(s.mem); /* the counts are exact now */
+	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_ROOM) > 0);
+	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_ROOM) <= s.mem->nodes[0].reclaim.runs.done);
+	s.object->nr_regions = 1;
+	EXPECT_EQ(t, pile_free(s.mem, &low), 0);
+	end_lent(t, &s);
+}
+
 /* All lent pages are older than the others, and one scan does not pass them all. */
 KTEST(pages_younger_than_all_lent_ones_move_up, KTEST_SLOW)
 {
@@ -212,10 +233,10 @@ KTEST(pages_younger_than_all_lent_ones_move_up, KTEST_SLOW)
 	zone = &s.mem->zones[ZONE_NORMAL];
 	EXPECT_EQ(t, nr_lent(&s), OLD);
 	give_room(t, s.mem, 2UL * ROOM);
-	EXPECT_EQ(t, move_to_movable(zone, 2UL * ROOM, false), ROOM);
+	EXPECT_EQ(t, move_to_movable(zone, 2UL * ROOM, false, NULL), ROOM);
 	EXPECT_EQ(t, nr_lent(&s), OLD);
-	EXPECT_EQ(t, move_to_movable(zone, 2UL * ROOM, false), 0);
-	EXPECT_EQ(t, move_to_movable(zone, ROOM, true), ROOM);
+	EXPECT_EQ(t, move_to_movable(zone, 2UL * ROOM, false, NULL), 0);
+	EXPECT_EQ(t, move_to_movable(zone, ROOM, true, NULL), ROOM);
 	EXPECT_EQ(t, nr_lent(&s), OLD - ROOM);
 	EXPECT_EQ(t, zone->nr_free_cma, ROOM);
 	EXPECT_EQ(t, zone->nr_reclaiming + zone->nr_moving, 0);
