@@ -65,19 +65,12 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 
 	scan->walked = 0;
 	while ((want = zone_lacks(zone, waiting, false)) > 0) {
-		unsigned long before = scan->freed, cma = scan->freed_cma;
-
 		if (!left || READ_ONCE(node->reclaim.stop))
 			return false;
 		/* Batches are small: a page in use needs time to be touched between two scans. */
 		scan->batch = (unsigned)MIN(want, (unsigned long)RECLAIM_BATCH);
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
-		KASSERT(scan->freed_cma - cma <= scan->freed - before);
-		/* The freed pages are for other CPUs, which cannot use this CPU's cache. */
-		if (scan->freed > before)
-			drain_local_pages(zone->mem, zone);
-		reclaim_note_freed(zone, scan->freed - before, scan->freed_cma - cma);
 		left -= MIN(left, (unsigned long)scan->batch);
 		if (tickets_waiting(&node->reclaim.drains))
 			serve_drain(node);

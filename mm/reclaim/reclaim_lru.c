@@ -43,11 +43,15 @@ struct unmapped {
 	bool mapped;              /* it was mapped: migration entries stand in its place */
 };
 
+/* Wait for pagers for this long before waiting allocations know what was freed meanwhile. */
+#define TELL_NS 5000000ULL
+
 /* The number of runs ever made over zones, of all memories. */
 static u64 runs; /* atomic */
 
 struct batch {
 	struct lru_scan *scan;
+	struct lru_scan told; /* of this, as it was then, waiting allocations know */
 	struct tlb_gather *g;
 	unsigned nr;
 	struct unmapped page[RECLAIM_BATCH];
@@ -258,6 +262,46 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 }
 
 /*
+ * Let waiting allocations know what a reclaim thread has freed.  It is for other CPUs, which cannot
+ * use this CPU's cache.
+ */
+static void tell(struct batch *b)
+{
+	struct lru_scan *scan = b->scan;
+	unsigned long freed = scan->freed - b->told.freed;
+
+	MM_EVENT_ADD(scan->zone->mem, RECLAIM_FREED, freed);
+	if (freed && !scan->direct) {
+		drain_local_pages(scan->zone->mem, scan->zone);
+		reclaim_note_freed(scan->zone, freed, scan->freed_cma - b->told.freed_cma);
+	}
+	b->told = *scan;
+}
+
+/*
+ * Settle the unmapped pages.  Those that need no pager come first, and a page that was freed does
+ * not stay here for longer than one call of a pager and TELL_NS: else 32 pages whose pager takes
+ * its time would keep an allocation waiting 32 times as long.
+ */
+static void finish_all(struct batch *b)
+{
+	struct unmapped *u;
+	unsigned pass;
+
+	for (pass = 0; pass < 2; pass++) {
+		for (u = b->page; u < b->page + b->nr; u++) {
+			if (!u->page || (pass == 0 && page_word(u->page) & PAGE_DIRTY))
+				continue;
+			reclaim_finish(b, u);
+			u->page = NULL;
+			if (b->scan->waited_ns - b->told.waited_ns >= TELL_NS)
+				tell(b);
+		}
+		tell(b);
+	}
+}
+
+/*
  * Age one batch of the active list: pages that were not touched since the last pass become
  * inactive.  A desperate pass drops touched pages too, and keeps its walks for that.
  */
@@ -311,7 +355,7 @@ static noinline unsigned judge_batch(struct batch *b)
 /* All pages unmapped here share one shootdown. */
 static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
 {
-	struct batch b = {.scan = scan, .g = g};
+	struct batch b = {.scan = scan, .told = *scan, .g = g};
 	unsigned nr = judge_batch(&b), i;
 	bool all;
 
@@ -323,15 +367,13 @@ static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
 	for (i = 0; i < b.nr && unlikely(!all); i++)
 		tlb_keep(scan->zone->mem, b.page[i].page);
 	sched_point("reclaim.unmapped");
-	for (i = 0; i < b.nr; i++)
-		reclaim_finish(&b, &b.page[i]);
+	finish_all(&b);
 	return nr;
 }
 
 void reclaim_batch(struct lru_scan *scan)
 {
 	struct zone *zone = scan->zone;
-	unsigned long before = scan->freed;
 	struct tlb_gather g;
 	unsigned nr;
 
@@ -345,5 +387,4 @@ void reclaim_batch(struct lru_scan *scan)
 		age_batch(scan, &g);
 	nr = drop_batch(scan, &g);
 	MM_EVENT_ADD(zone->mem, RECLAIM_SCANNED, nr);
-	MM_EVENT_ADD(zone->mem, RECLAIM_FREED, scan->freed - before);
 }

@@ -316,59 +316,48 @@ KTEST(changes_to_a_page_count_until_it_is_judged, KTEST_SLOW)
 	end(t);
 }
 
-/* ---- changes while a pager cleans ---- */
+/* ---- changes after the check, and while a pager cleans ---- */
 
-static struct vm_object *other;
-
-static int take_it(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
+/* Act as if a thread wrote to the page just before the shootdown, which waits for this CPU. */
+static void write_late(void *arg)
 {
-	/*
-	 * Act as if another thread wrote to the page of the other object. That page was clean when
-	 * reclaim checked it.
-	 */
+	irqflags_t flags;
+
+	soft_load_space(s.space);
+	flags = arch_irq_save();
+	store_release(&held, 1u);
+	if (!SPIN_UNTIL(slot_is_marker(READ_ONCE(*object_slot(s.object, 0)))))
+		WRITE_ONCE(late, 1);
 	page_set_flags(chosen, PAGE_DIRTY);
-	return 0;
+	arch_irq_restore(flags);
+	soft_unload_space();
 }
 
-static void expect_chosen_stays(struct ktest *t)
-{
-	struct lru_scan scan = {.batch = 2, .desperate = true, .zone = movable_zone(s.mem)};
-
-	reclaim_batch(&scan);
-	EXPECT_EQ(t, scan.freed, 1);
-	EXPECT_EQ(t, vm_object_present(s.object), 0);
-	EXPECT_EQ(t, vm_object_present(other), 1);
-	EXPECT(t, page_in(other, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_CLEANED), 1);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 0);
-	/* The space still has the page mapped. */
-	EXPECT_EQ(t, soft_try_write(page_at(9), 2), 0);
-}
-
-/* A dirty page whose pager cannot clean it stays, though it was clean when it was isolated. */
+/* A dirty page whose pager cannot clean it stays, though it was clean when it was checked. */
 KTEST(page_dirtied_later_stays_without_a_pager)
 {
-	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};
+	struct lru_scan scan = {.batch = 1, .desperate = true};
 	u64 value;
 
-	if (!scene_begin_pager(t, &s, 1, &takes, NULL))
+	if (!ktest_needs_cpus(t, 2) || !scene_begin_pager(t, &s, 1, &scene_pager, NULL))
 		return;
-	if (vm_object_create(s.mem, OBJ_PAGER, 1, &scene_pager, NULL, &other)) {
-		ktest_fail(t, __FILE__, __LINE__, "no second object");
-		scene_end(t, &s);
-		return;
-	}
-	EXPECT_EQ(t, vm_map(s.space, page_at(9), 1, VM_RW, other, 0), 0);
 	soft_load_space(s.space);
-	EXPECT_EQ(t, soft_write(page_at(0), 1), 0);
-	EXPECT_EQ(t, soft_read(page_at(9), &value), 0);
-	chosen = page_in(other, 0);
-	if (chosen)
-		expect_chosen_stays(t);
-	else
-		ktest_fail(t, __FILE__, __LINE__, "no page of the second object");
+	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
+	chosen = page_in(s.object, 0);
+	scan.zone = movable_zone(s.mem);
+	WRITE_ONCE(late, 0);
+	store_release(&held, 0u);
+	ktest_start(1, write_late, NULL);
+	EXPECT(t, YIELD_UNTIL(load_acquire(&held)));
+	reclaim_batch(&scan);
+	ktest_join(1);
+	EXPECT_EQ(t, READ_ONCE(late), 0);
+	EXPECT_EQ(t, scan.freed, 0);
+	EXPECT(t, page_in(s.object, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 0);
+	/* The space still has the page mapped. */
+	EXPECT_EQ(t, soft_try_write(page_at(0), 2), 0);
 	soft_unload_space();
-	vm_object_put(other);
 	scene_end(t, &s);
 }
 

@@ -128,6 +128,34 @@ KTEST(a_page_removed_while_it_is_cleaned_is_freed_once, KTEST_SLOW)
 	end(t, &s);
 }
 
+static u64 told[2]; /* what waiting allocations know to be freed when each page is cleaned */
+
+static void note_told(struct store *st, struct vm_object *object, u32 index)
+{
+	told[index] = READ_ONCE(movable_zone(object->mem)->freed);
+	thread_sleep(10000000);
+}
+
+/* The page that needs no pager is the youngest one. */
+KTEST(freed_pages_do_not_wait_for_pagers_of_other_pages, KTEST_SLOW)
+{
+	struct lru_scan scan = {.desperate = true};
+	struct vm_scene s;
+	u64 value;
+
+	if (!begin(t, &s, 3))
+		return;
+	write_pages(t, 0, 2, 5);
+	EXPECT_EQ(t, soft_read(page_at(2), &value), 0);
+	REQUIRE_OR_END(t, &s, pages_there(&s, 3));
+	store.meanwhile = note_told;
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 3);
+	store.meanwhile = NULL;
+	EXPECT_EQ(t, told[0], 1);
+	EXPECT_EQ(t, told[1], 2);
+	end(t, &s);
+}
+
 static struct vm_scene *protected;
 
 static void forbid_and_unmap(struct store *st, struct vm_object *object, u32 index)
