@@ -191,7 +191,7 @@ static void swap(struct store *s)
 /* Under the weak model: some stores of @b arrive, and leave it. */
 static void let_some_arrive(struct buffer *b)
 {
-	bool seen[STORES];
+	bool seen[STORES] = {false};
 	unsigned i, j, left = 0;
 	u64 before = 0;
 

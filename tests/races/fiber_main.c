@@ -193,6 +193,48 @@ static const char *value_of(const char *arg, const char *name)
 	return !strncmp(arg, name, len) && arg[len] == '=' ? arg + len + 1 : NULL;
 }
 
+/* Note what an option says; other words are left to main. */
+static void option(const char *arg, struct explore_options *o)
+{
+	const char *value;
+
+	if (!strcmp(arg, "--json"))
+		o->json = true;
+	else if (!strcmp(arg, "--alive"))
+		explore_goes_on = explore_say_alive;
+	else if ((value = value_of(arg, "--jitter")))
+		jitters = strtoull(value, NULL, 0);
+	else if (!strcmp(arg, "--step") && !moves)
+		moves = "";
+	else if ((value = value_of(arg, "--moves")))
+		moves = value;
+	else if ((value = value_of(arg, "--schedule")))
+		seeds = value;
+	else if (!strcmp(arg, "--orders"))
+		fiber_orders = 1;
+	else if ((value = value_of(arg, "--leave-out")))
+		fiber_left_out = value;
+	else if (!strcmp(arg, "--verbose"))
+		fiber_verbose = true;
+	else if ((value = value_of(arg, "--seed")))
+		o->random = true, o->seed = strtoull(value, NULL, 0);
+	else if ((value = value_of(arg, "--max")))
+		o->max = strtoull(value, NULL, 0);
+	else if ((value = value_of(arg, "--plan")))
+		o->plan = value;
+	else if ((value = value_of(arg, "--setup")))
+		o->setup = value;
+	else if ((value = value_of(arg, "--points")))
+		explore_points(!strcmp(value, "all"));
+	else if ((value = value_of(arg, "--model")))
+		o->model = !strcmp(value, "sc") ? FIBER_SC
+		    : !strcmp(value, "tso")     ? FIBER_TSO
+		    : !strcmp(value, "weak")    ? FIBER_WEAK
+		                                : NR_FIBER_MODELS;
+	else if ((value = value_of(arg, "--policy")))
+		o->policy = iso_policy_by_name(value);
+}
+
 int main(int argc, char **argv)
 {
 	struct explore_options o = {
@@ -205,43 +247,8 @@ int main(int argc, char **argv)
 		return matrix_main(argc - 2, argv + 2);
 	if (argc == 2 && (value = value_of(argv[1], "--memory")))
 		return play_memory(value) ? 0 : 1;
-	for (i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json"))
-			o.json = true;
-		else if (!strcmp(argv[i], "--alive"))
-			explore_goes_on = explore_say_alive;
-		else if ((value = value_of(argv[i], "--jitter")))
-			jitters = strtoull(value, NULL, 0);
-		else if (!strcmp(argv[i], "--step") && !moves)
-			moves = "";
-		else if ((value = value_of(argv[i], "--moves")))
-			moves = value;
-		else if ((value = value_of(argv[i], "--schedule")))
-			seeds = value;
-		else if (!strcmp(argv[i], "--orders"))
-			fiber_orders = 1;
-		else if ((value = value_of(argv[i], "--leave-out")))
-			fiber_left_out = value;
-		else if (!strcmp(argv[i], "--verbose"))
-			fiber_verbose = true;
-		else if ((value = value_of(argv[i], "--seed")))
-			o.random = true, o.seed = strtoull(value, NULL, 0);
-		else if ((value = value_of(argv[i], "--max")))
-			o.max = strtoull(value, NULL, 0);
-		else if ((value = value_of(argv[i], "--plan")))
-			o.plan = value;
-		else if ((value = value_of(argv[i], "--setup")))
-			o.setup = value;
-		else if ((value = value_of(argv[i], "--points")))
-			explore_points(!strcmp(value, "all"));
-		else if ((value = value_of(argv[i], "--model")))
-			o.model = !strcmp(value, "sc") ? FIBER_SC
-			    : !strcmp(value, "tso")    ? FIBER_TSO
-			    : !strcmp(value, "weak")   ? FIBER_WEAK
-			                               : NR_FIBER_MODELS;
-		else if ((value = value_of(argv[i], "--policy")))
-			o.policy = iso_policy_by_name(value);
-	}
+	for (i = 1; i < argc; i++)
+		option(argv[i], &o);
 	if (o.policy == NR_ISO_POLICIES) {
 		fprintf(stderr, "race: --policy=redrain, disable or precise\n");
 		return 2;
