@@ -319,8 +319,7 @@ static bool leave_once(const struct crowd *crowd, unsigned long want, unsigned l
 
 bool act_programs(u64 seed)
 {
-	unsigned long all, want = spare_range(&all);
-	unsigned long pages = MIN(all / 2, want / 8 * 3) / ACT_PROGRAMS;
+	unsigned long all, want = spare_range(&all), pages = want / 8 * 3 / ACT_PROGRAMS;
 	struct crowd *crowd;
 	bool good;
 

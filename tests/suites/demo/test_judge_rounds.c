@@ -15,6 +15,7 @@ static struct {
 	u64 ops[2], each[2];     /* operations of each CPU; their increase at each turn */
 	unsigned turns, calls;   /* turns of the stress; calls of on_isolated */
 	u64 frees, calls_across; /* pages freed while isolated, and cross-calls, at each offline */
+	unsigned ends_in;        /* number of the offline that is the last one, as asked */
 	struct pageblock block;  /* each pageblock of the range */
 } world;
 
@@ -23,14 +24,6 @@ static void turn(void)
 	world.turns++;
 	world.ops[0] += world.each[0];
 	world.ops[1] += world.each[1];
-}
-
-/* One more turn comes before the commit. */
-static void isolated(struct offline_result *res)
-{
-	turn();
-	judge.event[EV_FREE_ISOLATED] += world.frees;
-	judge_smp.from_alloc += world.calls_across;
 }
 
 static void count_call(void *arg)
@@ -45,6 +38,15 @@ static void count_call(void *arg)
 #define pageblock_of(mem, pfn) (&world.block)
 #include "demo/soak.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
 #include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+
+/* One more turn comes before the commit. */
+static void isolated(struct offline_result *res)
+{
+	turn();
+	judge.event[EV_FREE_ISOLATED] += world.frees;
+	judge_smp.from_alloc += world.calls_across;
+	soak_stop = judge.offlines == world.ends_in;
+}
 
 static void begin(void)
 {
@@ -188,7 +190,7 @@ KTEST(each_failure_fails_the_run)
 	    "0:[offline|rounds: FAIL: no memory for the stress threads\n");
 	EXPECT_VERDICT(t, judge.no_range = true, run(1, ISO_DISABLE), 0,
 	    "rounds: disable: no movable range to take offline on this machine\n|" STRESS);
-	EXPECT_VERDICT(t, soak_stop = 1, run(2, NR_ISO_POLICIES), 0,
-	    "0:[offline|rounds: ended early, as asked\n");
+	EXPECT_VERDICT(t, world.ends_in = 2, run(3, NR_ISO_POLICIES), 0,
+	    "2:[offline|rounds: redrain: 2 offlines of |rounds: ended early, as asked\n");
 	soak_stop = 0;
 }
