@@ -45,7 +45,7 @@ import qemu
 CPU = "max,vendor=GenuineIntel"
 TWO_NODES = dict(cpus=4, nodes=[512, 512])
 PLAIN = "selftest=none tour=off monitor=off"
-TRACES = os.path.join(qemu.ROOT, "traces")
+TRACES = os.path.join(qemu.ROOT, "bench", "traces")
 LEAST = "memmap,pairs,batches,recorded,check,drain,softfree,offline"
 
 
