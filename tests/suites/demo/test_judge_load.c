@@ -127,6 +127,7 @@ KTEST(load_continues_with_the_objects_it_has)
 	    t, world.no_memory = true, say(cmd_load, "1", ""), -ENOMEM, "load: no memory\n");
 	EXPECT_EQ(t, say(cmd_load, "", ""), 0);
 	EXPECT_SAID(t, "load: not running\n");
+	EXPECT_VERDICT(t, , say(cmd_load, "1025", ""), -EINVAL, "load: 1 to 1024 MiB\n");
 }
 
 /* One of four accesses writes. */
@@ -197,4 +198,5 @@ KTEST(damage_in_one_burst_of_several_is_reported)
 	EXPECT_VERDICT(t, world.room = less; world.largest = 0; world.damage = true,
 	               say(cmd_burst, "2", "3"), -EUCLEAN,
 	               "burst: 3 rounds of 1 MiB used and freed, 1 page damaged\n");
+	EXPECT_VERDICT(t, , say(cmd_burst, "2", "x"), -EINVAL, "0:burst");
 }
