@@ -66,7 +66,6 @@ bool fiber_hooked;
 const char *fiber_left_out;
 unsigned fiber_orders;
 u64 fiber_chance;
-void (*fiber_at_store)(void);
 
 static struct buffer *mine(void)
 {
@@ -109,8 +108,6 @@ void stores_drain(void)
 
 void stores_out(void)
 {
-	if (fiber_at_store)
-		fiber_at_store();
 	if (!fiber_hooked)
 		stores_drain();
 }
@@ -148,8 +145,6 @@ void store_note(void *p, size_t size, bool release)
 
 void store_begins(void *p, size_t size, const char *what)
 {
-	if (fiber_at_store)
-		fiber_at_store();
 	named = p;
 	name = what;
 	if (fiber_model == FIBER_TSO)

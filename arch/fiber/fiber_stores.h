@@ -21,8 +21,6 @@ extern bool fiber_hooked; /* the program has fiber_hooks.c */
  */
 extern const char *fiber_left_out;
 extern unsigned fiber_orders;
-/* Called, if not NULL, before each store and each atomic operation that types.h notes. */
-extern void (*fiber_at_store)(void);
 
 /*
  * For the macros of types.h (RACE_BUILD): before a store of @size bytes to the expression @what; at

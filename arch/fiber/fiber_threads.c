@@ -66,7 +66,6 @@ void (*fiber_preempt)(void);
 unsigned nr_cpus = THREADS_CPUS;
 unsigned threads_patience = 200;
 bool threads_sleep_on;
-bool threads_all_points;
 void (*threads_set_up)(void);
 void (*threads_on_stuck)(void);
 void (*threads_on_panic)(const char *text);
@@ -477,7 +476,6 @@ void threads_boot(int (*fn)(void *), void *arg)
 	machine[0].state = CPU_RUNS;
 	fiber_preempt = preempt_schedule;
 	fiber_at_lock = at_point;
-	fiber_at_store = threads_all_points ? at_point : NULL;
 	fiber_model = FIBER_TSO;
 	fiber_this = &machine[0].cpu;
 	jump(&outside, &machine[0].boot);

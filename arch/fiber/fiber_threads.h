@@ -56,8 +56,6 @@ long threads_allocated(void);
 void threads_count(long nr);
 /* Fail the n-th kmalloc from here on; 0: none, or it has failed already. */
 extern unsigned threads_fail_at;
-/* If set, a plan counts each store and each atomic operation as a point, too. */
-extern bool threads_all_points;
 /* If set, a parked CPU stays parked. */
 extern bool threads_sleep_on;
 /* Note an event that other CPUs may be waiting for. */

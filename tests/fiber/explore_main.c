@@ -5,7 +5,6 @@
  *
  *   check [SUITE.TEST,...]    KTAP, as the other hosted programs; a set is a test, and a process of
  *                             its own
- *        [--points=all]         each store and each atomic operation is a point, too
  */
 #include "explore_threads.h"
 #include <quarry/string.h>
@@ -126,9 +125,7 @@ int main(int argc, char **argv)
 	int a;
 
 	for (a = 1; a < argc; a++)
-		if (!strcmp(argv[a], "--points=all"))
-			threads_all_points = true;
-		else if (strncmp(argv[a], "--", 2) != 0)
+		if (strncmp(argv[a], "--", 2) != 0)
 			which = argv[a];
 	for (i = 0; i < ARRAY_SIZE(suites); i++) {
 		tests += nr_wanted(which, suites[i]);

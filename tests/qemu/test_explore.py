@@ -44,7 +44,7 @@ def test_a_schedule_that_runs_for_ever_would_print_nothing():
 
 
 def test_right_code_has_its_barriers():
-    """No set finds anything where other CPUs see stores late, nor with a point at each store."""
+    """No set finds anything where other CPUs see stores late."""
     rows = [json.loads(line) for line in lines("all", "--model=tso", "--max=200").split("\n")[:-1]]
     assert len(rows) > 70 and {row["outcome"] for row in rows} == {"OK"}
     for row in rows:
@@ -52,8 +52,6 @@ def test_right_code_has_its_barriers():
             for model in ("sc", "tso"):
                 whole = json.loads(lines(row["set"], f"--model={model}"))
                 assert whole["complete"] and whole["outcome"] == "OK"
-            fine = json.loads(lines(row["set"], "--points=all", "--max=500"))
-            assert fine["schedules"] > row["schedules"] and fine["outcome"] == "OK"
 
 
 def test_right_code_is_right_on_weaker_machines():

@@ -72,8 +72,6 @@ bool explore_failed(const struct outcome *out);
 
 bool explore_read(const struct explore_set *set);
 void explore_once(const struct plan *plan, struct outcome *out);
-/* @all: each store and each atomic operation of mm/ and kernel/ is a scheduling point. */
-void explore_points(bool all);
 /* Run a script on fibers; with a seed other than 0, CPUs are preempted by chance at every point. */
 void script_once(const struct race_script *s, struct race_result *res, u64 seed);
 

@@ -330,17 +330,6 @@ static const struct explore_set *set_at(unsigned i, enum fiber_model *model)
 	return i < ARRAY_SIZE(sets) ? &sets[i] : &tso_sets[i - ARRAY_SIZE(sets)];
 }
 
-static void at_store(void)
-{
-	if (race_hook && arch_cpu_id() < ex.nr_cpus)
-		race_hook(arch_cpu_id(), "store", false);
-}
-
-void explore_points(bool all)
-{
-	fiber_at_store = all ? at_store : NULL;
-}
-
 bool explore_named(const char *name, const struct explore_options *o)
 {
 	struct explore_set own = {"given", o->setup, name, o->policy};

@@ -12,7 +12,6 @@
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
  *                                     without a seed all with at most two preemptions, or about N
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
- *        [--points=all]             a scheduling point at each store
  *        [--orders] [--leave-out=PLACES]   fiber_left_out
  *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
  *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c; race --memory=OPERATIONS
@@ -224,8 +223,6 @@ static void option(const char *arg, struct explore_options *o)
 		o->plan = value;
 	else if ((value = value_of(arg, "--setup")))
 		o->setup = value;
-	else if ((value = value_of(arg, "--points")))
-		explore_points(!strcmp(value, "all"));
 	else if ((value = value_of(arg, "--model")))
 		o->model = !strcmp(value, "sc") ? FIBER_SC
 		    : !strcmp(value, "tso")     ? FIBER_TSO
