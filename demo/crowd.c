@@ -72,7 +72,7 @@ bool crowd_is_whole(const struct crowd *c)
 	unsigned i;
 
 	for (i = 0; i < c->nr; i++)
-		if (load_acquire(&c->task[i]->ending))
+		if (READ_ONCE(c->task[i]->ending))
 			return false;
 	return true;
 }

@@ -145,7 +145,7 @@ void cpu_leave(void)
 
 static bool has_left(void *arg)
 {
-	return load_acquire(&((struct cpu *)arg)->hotplug) != HP_LEAVING;
+	return READ_ONCE(((struct cpu *)arg)->hotplug) != HP_LEAVING;
 }
 
 static bool is_up(void *arg)
@@ -239,7 +239,7 @@ static int take_down(unsigned cpu)
 	bool left;
 
 	sched_point("cpu.down_locked");
-	store_release(&c->hotplug, (u32)HP_LEAVING);
+	WRITE_ONCE(c->hotplug, (u32)HP_LEAVING);
 	arch_irqs_move(cpu, other_online(cpu));
 	sched_cpu_leave(cpu);
 	left = wait_until(&changed, has_left, c, smp_timeout_ns);
@@ -275,7 +275,7 @@ static int bring_up(unsigned cpu)
 	sched_point("cpu.up_locked");
 	atomic_xchg(&c->hotplug, (u32)HP_WAKE);
 	do {
-		if (load_acquire(&c->hotplug) == HP_WAKE)
+		if (READ_ONCE(c->hotplug) == HP_WAKE)
 			arch_cpu_unpark(cpu);
 		if (wait_until(&changed, is_up, c, WAKE_NS))
 			return 0;
@@ -313,7 +313,7 @@ int cpu_down(unsigned cpu)
 		return -EDEADLK;
 	if (!lock_cpus())
 		return -ETIMEDOUT;
-	if (load_acquire(&cpus[cpu]->hotplug) == HP_DEAD)
+	if (READ_ONCE(cpus[cpu]->hotplug) == HP_DEAD)
 		err = -EIO;
 	else if (!cpumask_test(cpu_online_mask, cpu))
 		err = -EALREADY;
@@ -337,7 +337,7 @@ int cpu_up(unsigned cpu)
 		return -ETIMEDOUT;
 	if (cpumask_test(cpu_online_mask, cpu))
 		err = -EALREADY;
-	else if (load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT)
+	else if (READ_ONCE(cpus[cpu]->hotplug) == HP_ABSENT)
 		err = -ENODEV;
 	else if (!cpu_is_parked(cpu))
 		err = -EIO; /* dead, or it never started */
@@ -351,7 +351,7 @@ int cpu_up(unsigned cpu)
 
 const char *cpu_state_name(unsigned cpu)
 {
-	switch (load_acquire(&cpus[cpu]->hotplug)) {
+	switch (READ_ONCE(cpus[cpu]->hotplug)) {
 	case HP_UP: return cpumask_test(cpu_online_mask, cpu) ? "online" : "absent";
 	case HP_LEAVING:
 	case HP_LEFT:

@@ -37,7 +37,7 @@ static int start(unsigned cpu)
 
 	store_release(&c->hotplug, (u32)HP_ARRIVING);
 	if (!arch_cpu_start(cpu)) {
-		store_release(&c->hotplug, (u32)HP_ABSENT);
+		WRITE_ONCE(c->hotplug, (u32)HP_ABSENT);
 		printk("cpu: CPU %u (APIC id %u) did not start\n", cpu, c->apic_id);
 		return -EIO;
 	}
@@ -77,7 +77,7 @@ int cpu_unplug(unsigned cpu)
 		err = -EBUSY;
 	} else {
 		arch_cpu_stop(cpu);
-		store_release(&cpus[cpu]->hotplug, (u32)HP_ABSENT);
+		WRITE_ONCE(cpus[cpu]->hotplug, (u32)HP_ABSENT);
 	}
 	rwsem_unlock_exclusive(&cpu_hotplug);
 	return err;

@@ -30,7 +30,7 @@ enum hotplug_state {
 /* Is the slot of @cpu empty? */
 static inline bool cpu_is_absent(unsigned cpu)
 {
-	return load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT;
+	return READ_ONCE(cpus[cpu]->hotplug) == HP_ABSENT;
 }
 
 /* Wait until @cpu is parked; false: not within @ns.  The caller holds cpu_hotplug exclusively. */

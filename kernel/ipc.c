@@ -132,7 +132,7 @@ static inline bool ipc_interrupted(void)
 static struct thread *end_call(struct ipc_call *call, int result) REQUIRES(task_class)
 {
 	call->result = result;
-	store_release(&call->state, (u32)CALL_DONE);
+	WRITE_ONCE(call->state, (u32)CALL_DONE);
 	return call->thread;
 }
 
@@ -235,7 +235,7 @@ void ipc_forget(struct thread *t)
 
 static bool call_over(void *arg)
 {
-	return load_acquire(&((struct ipc_call *)arg)->state) == CALL_DONE || ipc_interrupted();
+	return READ_ONCE(((struct ipc_call *)arg)->state) == CALL_DONE || ipc_interrupted();
 }
 
 /* Give the call, which is on no queue, to a receiver, with its message and the capability in it. */

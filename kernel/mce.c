@@ -38,7 +38,7 @@ void mce_wake(void)
 
 bool mce_started(void)
 {
-	return load_acquire(&started);
+	return READ_ONCE(started);
 }
 
 static const char *outcome_text(enum poison_outcome outcome)
@@ -127,7 +127,7 @@ static void deal_with_all(void *arg)
 {
 	struct mce_record rec;
 
-	store_release(&started, 1u);
+	WRITE_ONCE(started, 1u);
 	for (;;) {
 		while (mce_ring_get(&ring, &rec))
 			mce_deal(&rec);

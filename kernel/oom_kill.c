@@ -288,7 +288,7 @@ static void fill_table(struct memory *mem, enum zone_kind zones)
  */
 static bool already_ending(const struct row *r)
 {
-	return load_acquire(&r->task->ending) && !READ_ONCE(r->task->victim);
+	return READ_ONCE(r->task->ending) && !READ_ONCE(r->task->victim);
 }
 
 /*
@@ -297,7 +297,7 @@ static bool already_ending(const struct row *r)
  */
 static bool exempt(const struct row *r)
 {
-	return r->task->first || load_acquire(&r->task->starting) || load_acquire(&r->task->ending);
+	return r->task->first || READ_ONCE(r->task->starting) || READ_ONCE(r->task->ending);
 }
 
 /*
@@ -363,11 +363,11 @@ static void print_row(const struct row *r, const struct row *victim)
 	    r->kernel);
 	if (r == victim)
 		printk("%s", already_ending(r) ? "  ending: waited for" : "  the most: killed");
-	else if (load_acquire(&r->task->ending))
+	else if (READ_ONCE(r->task->ending))
 		printk("  ending");
 	else if (r->task->first)
 		printk("  first task: exempt");
-	else if (load_acquire(&r->task->starting))
+	else if (READ_ONCE(r->task->starting))
 		printk("  starting: exempt");
 	if (r->useless)
 		printk("  and %lu in other zones", r->useless);

@@ -109,7 +109,7 @@ static bool pager_done(void *arg)
 {
 	struct request *r = arg;
 
-	return load_acquire(&r->served) || load_acquire(&r->done) || task_interrupted();
+	return READ_ONCE(r->served) || READ_ONCE(r->done) || task_interrupted();
 }
 
 /* The last reference to a request for a page has gone. */
@@ -145,7 +145,7 @@ static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 	int err = -ETIMEDOUT;
 
 	wait_until(&p->wq, pager_done, r, timeout_ns);
-	if (load_acquire(&r->served))
+	if (READ_ONCE(r->served))
 		err = 0;
 	else if (load_acquire(&r->done))
 		err = is_its_own(r->result) ? -EAGAIN : r->result;
@@ -186,7 +186,7 @@ static void supplied(struct pager *p, u64 index)
 	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_GET, index);
 	if (r) {
-		store_release(&r->served, 1u);
+		WRITE_ONCE(r->served, 1u);
 		waited = r->refs > 1;
 	}
 	task_unlock(&p->lock);

@@ -90,7 +90,7 @@ bool runq_goes_on(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /* @t, of this queue, sleeps no more. */
 static inline void runq_end_sleep(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 {
-	store_release(&t->state, (u32)THREAD_RUNNABLE);
+	WRITE_ONCE(t->state, (u32)THREAD_RUNNABLE);
 	if (t->has_alarm)
 		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
 	t->has_alarm = false;

@@ -253,7 +253,7 @@ void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 			TAILQ_REMOVE(&rq->alarms, t, alarm_link);
 		t->has_alarm = false;
 		t->on_queue = true;
-		store_release(&t->state, (u32)THREAD_RUNNABLE);
+		WRITE_ONCE(t->state, (u32)THREAD_RUNNABLE);
 	} else {
 		runq_wake(rq, t);
 	}

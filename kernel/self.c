@@ -38,5 +38,5 @@ bool task_interrupted(void)
 {
 	const struct task *task = task_current();
 
-	return task && load_acquire(&task->ending);
+	return task && READ_ONCE(task->ending);
 }

@@ -10,7 +10,8 @@
  * Locks:      none.  Nothing is allocated: a call works when memory is used up.
  * Invariants: a CPU has at most one call under way: preemption is off from claiming the slot to the
  *             last answer, and handlers may not call.
- *             A slot's fn and arg do not change while an inbox bit for it is set.
+ *             A slot's fn and arg do not change while an inbox bit for it is set.  Setting and
+ *             taking the bit are full barriers, which order request, fn and arg.
  * Tests:      smp, smp_dead, play_smp, silence_smp, hotplug_race, tests/qemu/test_arch.py.
  */
 #include <quarry/errno.h>
@@ -141,7 +142,7 @@ static bool smp_run(void (*fn)(void *), void *arg)
 static void serve_one(unsigned self, unsigned from, bool last)
 {
 	struct call_cpu *sender = &slots[from];
-	u64 request = load_acquire(&sender->request);
+	u64 request = READ_ONCE(sender->request);
 
 	if (READ_ONCE(sender->answered[self]) == request)
 		return;
@@ -202,12 +203,12 @@ bool smp_unanswered(unsigned from, unsigned to)
 	const struct call_cpu *sender = &slots[from];
 
 	return cpumask_test(sender->asked, to) &&
-	    load_acquire(&sender->answered[to]) != load_acquire(&sender->request);
+	    READ_ONCE(sender->answered[to]) != READ_ONCE(sender->request);
 }
 
 bool smp_calling(unsigned cpu)
 {
-	return load_acquire(&slots[cpu].gate) % 2;
+	return READ_ONCE(slots[cpu].gate) % 2;
 }
 
 static void report_silence(const struct call_cpu *slot, u64 request, bool fatal)
@@ -215,7 +216,7 @@ static void report_silence(const struct call_cpu *slot, u64 request, bool fatal)
 	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++)
-		if (cpumask_test(slot->asked, cpu) && load_acquire(&slot->answered[cpu]) != request)
+		if (cpumask_test(slot->asked, cpu) && READ_ONCE(slot->answered[cpu]) != request)
 			printk("smp: CPU %u has not answered call %lu of CPU %u, inbox bit %s\n",
 			    cpu, request, arch_cpu_id(),
 			    cpumask_test(slots[cpu].inbox, arch_cpu_id()) ? "still set" : "taken");
@@ -354,7 +355,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	slot->fn = fn;
 	slot->arg = arg;
 	request = slot->request + 1;
-	store_release(&slot->request, request);
+	WRITE_ONCE(slot->request, request);
 	smp_ask(slot, self);
 	sched_point("ipi.sent");
 	if (!mask || cpumask_test(mask, self)) {

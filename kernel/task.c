@@ -132,7 +132,7 @@ void task_put(struct task *task)
 {
 	if (atomic_sub(&task->refs, 1u) != 1)
 		return;
-	KASSERT(load_acquire(&task->ended));
+	KASSERT(READ_ONCE(task->ended));
 	kfree(task->shares);
 	account_put(task->account);
 	kfree(task);
@@ -145,7 +145,7 @@ void task_end(struct task *task, enum task_end how, s32 status)
 	task_lock(&task->lock);
 	if (!task->ending) {
 		task->status = status;
-		store_release(&task->ending, (u32)how);
+		WRITE_ONCE(task->ending, (u32)how);
 		shares_end(task->shares);
 	}
 	for (t = first_thread(task); t; t = TAILQ_NEXT(t, task_link))
@@ -255,7 +255,7 @@ void task_abandon(struct task *task)
 
 static bool has_ended(void *arg)
 {
-	return load_acquire(&((struct task *)arg)->ended) || task_interrupted();
+	return READ_ONCE(((struct task *)arg)->ended) || task_interrupted();
 }
 
 int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status)

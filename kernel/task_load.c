@@ -126,7 +126,7 @@ static int start_as(unsigned as, const char *name, struct cap *gift, const u64 a
 
 		err = start_in(*out, name, gift, arg);
 		account_use(before);
-		store_release(&(*out)->starting, 0u);
+		WRITE_ONCE((*out)->starting, 0u);
 		if (err) {
 			task_abandon(*out);
 			task_put(*out);

@@ -174,7 +174,7 @@ void task_thread_exit(void)
 	TAILQ_REMOVE(&task->threads, t, task_link);
 	last = --task->nr_threads == 0;
 	if (last && !task->ending)
-		store_release(&task->ending, (u32)TASK_EXITED);
+		WRITE_ONCE(task->ending, (u32)TASK_EXITED);
 	task_unlock(&task->lock);
 	if (last)
 		task_release(task);
@@ -244,7 +244,7 @@ void user_may_return(void)
 
 	/* If the task ends after the check, the return from the next interrupt checks again. */
 	KASSERT(!arch_irqs_enabled());
-	if (likely(!task || !load_acquire(&task->ending)))
+	if (likely(!task || !READ_ONCE(task->ending)))
 		return;
 	arch_irq_enable();
 	task_thread_exit();

@@ -76,7 +76,7 @@ static inline struct share *share_of(struct thread *t)
 /* Is the task of @t ending? */
 static inline bool thread_interrupted(const struct thread *t)
 {
-	return t->task && load_acquire(&t->task->ending);
+	return t->task && READ_ONCE(t->task->ending);
 }
 /*
  * Give the CPU to the next thread.  A SLEEPING or DEAD thread leaves the queue; a SLEEPING one is

@@ -218,8 +218,7 @@ static inline void sleep_lock_admit(struct sleep_lock *l) REQUIRES(l->wq.lock)
 
 	while ((c = l->first) && sleep_lock_enter(l, c->share)) {
 		l->first = c->next;
-		/* Pairs with the acquire in sleep_lock_granted. */
-		store_release(&c->granted, 1u);
+		WRITE_ONCE(c->granted, 1u);
 		wake_up_locked(&l->wq, c);
 	}
 }
@@ -237,7 +236,7 @@ static inline bool sleep_lock_granted(void *arg)
 {
 	struct sleep_claim *claim = (struct sleep_claim *)arg;
 
-	return load_acquire(&claim->granted) || (claim->over && claim->over());
+	return READ_ONCE(claim->granted) || (claim->over && claim->over());
 }
 
 /*

@@ -81,12 +81,12 @@ void memory_oom_left(struct memory *mem)
  */
 static bool begins_anew(const struct oom_state *oom)
 {
-	return oom->asked != HOWEVER_MANY && load_acquire(&oom->left) != oom->asked;
+	return oom->asked != HOWEVER_MANY && READ_ONCE(oom->left) != oom->asked;
 }
 
 bool memory_oom_outdated(struct memory *mem)
 {
-	return load_acquire(&mem->oom.going) && begins_anew(&mem->oom);
+	return READ_ONCE(mem->oom.going) && begins_anew(&mem->oom);
 }
 
 void oom_begin(struct request *q)
