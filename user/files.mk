@@ -35,4 +35,4 @@ HOSTILE_SRCS += user/hostile_served.c
 HOSTILE_SRCS += user/hostile_gone.c
 HOSTILE_SRCS += user/hostile_disguised.c
 HOSTILE_SRCS += user/hostile_late.c
-HOSTILE_SRCS += user/hostile_mapped.c
+HOSTILE_SRCS += user/hostile_costly.c

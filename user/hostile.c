@@ -25,7 +25,7 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_gone,
     &hostile_disguised,
     &hostile_late,
-    &hostile_mapped,
+    &hostile_costly,
 };
 
 u64 programs, seed, hostile_meeting;

@@ -147,6 +147,6 @@ int hostile_hog(u64 handle, u64 arg);
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,
     hostile_account, hostile_sched, hostile_oom, hostile_paid, hostile_reclaim, hostile_served,
-    hostile_gone, hostile_disguised, hostile_late, hostile_mapped;
+    hostile_gone, hostile_disguised, hostile_late, hostile_costly;
 
 #endif

@@ -30,7 +30,7 @@ GENERAL_PROTECTION = "general protection"
 
 
 # The numbers of subjects, for user_arg=.
-SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED, LATE, MAPPED = 6, 7, 8, 9, 10, 11, 12, 13, 14
+SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED, LATE, COSTLY = 6, 7, 8, 9, 10, 11, 12, 13, 14
 
 
 IN_GUEST_TIME = [
@@ -38,7 +38,7 @@ IN_GUEST_TIME = [
     (SERVED, "served", 2),
     (GONE, "gone", 2),
     (LATE, "late", 3),
-    (MAPPED, "mapped", 5),
+    (COSTLY, "costly", 7),
 ]
 DEAD, DEAD_BYTES = 240, 512  # dead tasks that a task hoards; the least bytes of each
 
