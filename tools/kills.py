@@ -21,12 +21,12 @@ import glob
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
@@ -39,6 +39,7 @@ import variant_build
 
 BUILD = "host-plain"
 SEARCHES = [mutate_run.STATES, mutate_run.RACES]
+START = "program.start"  # stands for a test: the program ends before its first one
 FEW = 2  # suites: an edit that so few notice is tried by the searches
 FAILED = re.compile(r"^  not ok \d+ (\S+)", re.MULTILINE)
 
@@ -61,8 +62,8 @@ def failing(bench, program, names):
         outcome = mutate_run.run(words, bench.limit(BUILD), whole=True)
         failed += FAILED.findall(outcome.text)
         crashed = None if outcome.how == "passed" else qemu.ktap_running(outcome.text)
-        if not crashed:
-            return failed
+        if not crashed:  # a program that does not get to its first test needs no suite
+            return failed if failed or outcome.how == "passed" else [START]
         failed.append(crashed)
         left = left[left.index(crashed.split(".")[0]) + 1 :]
     return failed
@@ -116,7 +117,7 @@ def suites_in(row):
     return {test.split(".")[0] for test in row["tests"]}
 
 
-def try_one(bench, worker, run, site):
+def judge(bench, worker, run, site):
     """(verdict, tests that fail, the search that notices it or "")"""
     tests, search, tried = [], "", False
     for name in [BUILD, *SEARCHES]:
@@ -134,7 +135,7 @@ def try_one(bench, worker, run, site):
             continue
         if name == BUILD:
             tests, tried = failing(bench, program, run.names), True
-            if len({t.split(".")[0] for t in tests}) > FEW:
+            if tests == [START] or len({t.split(".")[0] for t in tests}) > FEW:
                 break
         elif (how := bench.ask(name, program, "all").how) != "passed":
             search = f"{name} {how}"
@@ -148,13 +149,8 @@ def work(bench, run, number):
     worker = mutate_run.Worker(bench, f"-kills{number}")
     while found := run.next():
         site, key = found
-        start, before = time.monotonic(), mutate.contents(site.path)
-        try:
-            worker.write(site.path, site.apply(before))
-            verdict, tests, search = try_one(bench, worker, run, site)
-        finally:
-            shutil.rmtree(os.path.join(worker.tree, "build"), ignore_errors=True)
-            worker.write(site.path, before)
+        start = time.monotonic()
+        verdict, tests, search = worker.try_one(site, partial(judge, bench, worker, run))
         run.done(
             {
                 "key": key,

@@ -321,13 +321,14 @@ class Worker:
                 self.plain[name, source] = f.read()
         return self.plain[name, source]
 
-    def try_one(self, site):
-        """(verdict, failed check): killed, survived, or the reason why it does not count."""
+    def try_one(self, site, judge=None):
+        """What judge(site) returns while the tree has the edit.  Without it (verdict, failed
+        check): killed, survived, or the reason why it does not count."""
         with open(os.path.join(variant.ROOT, site.path), "rb") as f:
             before = f.read()
         try:
             self.write(site.path, site.apply(before))
-            return self.stages(site)
+            return (judge or self.stages)(site)
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
             self.write(site.path, before)
