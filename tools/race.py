@@ -194,11 +194,11 @@ def judge(counts, pages, script, ident, runs, right, before=None):
     return first
 
 
-def try_again(program, ident, script, runs):
-    """Run the script again, with more patience, if it is STUCK but should not be: on a busy host a
-    guest's CPUs can stand still for a second."""
-    for i, (_, outcome, _) in enumerate(runs):
-        if outcome == "STUCK" != script.expect[ident]:
+def try_again(program, ident, script, runs, first):
+    """Run the script again, with more patience, if it is STUCK but should not be, or not where it
+    was in the trace @first: on a busy host a guest's CPUs can stand still for a second."""
+    for i, (trace, outcome, _) in enumerate(runs):
+        if outcome == "STUCK" and (script.expect[ident] != "STUCK" or trace != first):
             text, _ = run_program(program, "mttcg", ident, [script.name], 1, MORE_PATIENCE)
             for name, *ended in traces(text):
                 runs[i] = (*ended, runs[i][2])
@@ -219,7 +219,8 @@ def run_one(build, ident, some, engines, repeat):
         for s in able:
             runs[s.name][engine] = results[s.name]
             if engine == "mttcg":
-                try_again(programs[engine], ident, s, results[s.name])
+                first = runs[s.name][next(iter(runs[s.name]))][0][0]
+                try_again(programs[engine], ident, s, results[s.name], first)
     if tree:
         shutil.rmtree(tree, ignore_errors=True)
     return runs if programs else None

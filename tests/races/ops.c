@@ -64,7 +64,7 @@ static struct page **page_of(unsigned role, const char *arg)
 	}
 }
 
-static gfp_t gfp_of(const char *arg)
+gfp_t ops_gfp(const char *arg)
 {
 	return !strcmp(arg, "UNMOVABLE") ? GFP_UNMOVABLE : GFP_MOVABLE;
 }
@@ -81,7 +81,7 @@ static int op_alloc(unsigned role, const char *arg)
 	/* The role keeps its earlier page. */
 	if (ops.own[role] && ops.nr_hoard < MAX_HOARD)
 		ops.hoard[ops.nr_hoard++] = ops.own[role];
-	ops.own[role] = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
+	ops.own[role] = mem_alloc_pages(ops.mem, ops_gfp(arg), 0);
 	/* After its last put, K or P may be allocated again here. */
 	if (ops.own[role] == ops.k)
 		ops.k = NULL;
@@ -111,7 +111,7 @@ static int op_put(unsigned role, const char *arg)
 /* Leave a page in this CPU's cache. */
 static int op_fill(unsigned role, const char *arg)
 {
-	struct page *page = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
+	struct page *page = mem_alloc_pages(ops.mem, ops_gfp(arg), 0);
 
 	return page ? mem_free_pages(ops.mem, page, 0) : -ENOMEM;
 }
@@ -261,27 +261,6 @@ static int op_online(unsigned role, const char *arg)
 	return online_pages(ops.mem, start, nr, NULL);
 }
 
-/*
- * Allocate all pages that can be had without waiting, largest blocks first; hoard(UNMOVABLE): from
- * zone NORMAL.
- */
-static int op_hoard(unsigned role, const char *arg)
-{
-	unsigned order;
-
-	for (order = MAX_ORDER + 1; order-- > 0;) {
-		while (ops.nr_hoard < MAX_HOARD) {
-			struct page *page =
-			    mem_alloc_pages(ops.mem, gfp_of(arg) | GFP_NOWAIT, order);
-
-			if (!page)
-				break;
-			ops.hoard[ops.nr_hoard++] = page;
-		}
-	}
-	return ops.nr_hoard < MAX_HOARD ? 0 : -ENOMEM;
-}
-
 static void nothing(void *arg)
 {
 }
@@ -424,7 +403,7 @@ static const struct {
     {"offline", op_offline},
     {"online", op_online},
     {"contig", op_contig},
-    {"hoard", op_hoard},
+    {"hoard", add_op_hoard},
     {"call", op_call},
     {"get", op_get},
     {"put", op_put},

@@ -118,10 +118,14 @@ int ops_fail(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
 
-/* ---- ops_add.c: operations on a range of node 0, which is HOLE or OFFLINE ---- */
+/*
+ * ---- ops_add.c: operations on a range of node 0, which is HOLE or OFFLINE, and on all memory ----
+ */
 
 /* The pageblocks that @arg names; false: it names none.  In ops.c. */
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
+/* The kind of allocation that @arg names.  In ops.c. */
+gfp_t ops_gfp(const char *arg);
 /*
  * Standby memory has its descriptors from the start; they are counted as if they came online with
  * it.
@@ -129,6 +133,11 @@ bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
 extern const struct memory_arrays ops_standby_arrays;
 int add_op_add(unsigned role, const char *arg);
 int add_op_remove(unsigned role, const char *arg);
+/*
+ * Allocate all pages that can be had without waiting, largest blocks first; hoard(UNMOVABLE): from
+ * zone NORMAL.
+ */
+int add_op_hoard(unsigned role, const char *arg);
 
 /* ---- ops_space.c: operations on objects and spaces, and the checks at the end ---- */
 
