@@ -2,7 +2,7 @@
 # Quarry: one non-recursive Makefile.  `make help ALL=1` lists the targets; all goes to build/.
 
 B := build
-include tools/takes.mk tools/args.mk tools/needs.mk
+include tools/run/takes.mk tools/run/args.mk tools/run/needs.mk
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 # Run as many jobs as CPUs, if no -j was given; but make several targets one after another.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))$(word 2,$(filter-out $(B)/%,$(MAKECMDGOALS))),0)
@@ -100,13 +100,13 @@ $(B)/kernel/demo/trace_short.c.o: bench/traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
 
 # The kernel is linked twice: the second time with the table of symbols that backtraces use.
-$(B)/quarry.elf: $(KOBJS) linker.ld tools/symtab.sh
+$(B)/quarry.elf: $(KOBJS) linker.ld tools/run/symtab.sh
 	$(call say,LD.....,$@)
-	$(Q)sh tools/symtab.sh /dev/null $(B)/symtab0.S
+	$(Q)sh tools/run/symtab.sh /dev/null $(B)/symtab0.S
 	$(Q)$(CC) $(KFLAGS) -c $(B)/symtab0.S -o $(B)/symtab0.o
 	$(Q)$(LD) $(LDFLAGS) -o $(B)/quarry0.elf $(KOBJS) $(B)/symtab0.o
 	$(Q)$(NM) $(NM_FORMAT) -n $(B)/quarry0.elf > $(B)/symbols.txt
-	$(Q)sh tools/symtab.sh $(B)/symbols.txt $(B)/symtab.S
+	$(Q)sh tools/run/symtab.sh $(B)/symbols.txt $(B)/symtab.S
 	$(Q)$(CC) $(KFLAGS) -c $(B)/symtab.S -o $(B)/symtab.o
 	$(Q)$(LD) $(LDFLAGS) -o $@ $(KOBJS) $(B)/symtab.o
 
@@ -171,30 +171,30 @@ FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -fno-omit-fr
 $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 # mm/ as a library, and programs that use it.
-include $(addprefix tools/,weak.mk lib.mk bench.mk labs.mk web.mk fields.mk) tests/states/states.mk
+include $(addprefix tools/,race/weak.mk run/lib.mk bench/bench.mk grade/labs.mk web/web.mk \
+	lint/fields.mk) tests/states/states.mk
 -include $(call there,$(KERNEL_GOALS),$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
 	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib))
 
-# ---- what to type: tools/help.txt says what each target does -------------------------------------
+# ---- what to type: tools/run/help.txt says what each target does -------------------------
 export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
-# The tools are tools/NAME.py; tools/args.mk has their arguments.
+# The tools are tools/*/NAME.py; tools/run/args.mk has their arguments.
 .PHONY: all kernel help run selftest iso usb debug compile_commands.json setup clean $(TOOLS)
 $(TOOLS):
-	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)
+	$(Q)$(PYTHON) $(wildcard tools/*/$@.py) --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)
 $(KERNEL_TOOLS): kernel
-help: ; @cat tools/help$(if $(ALL),,_first).txt
+help: ; @cat tools/run/help$(if $(ALL),,_first).txt
 selftest: override CMDLINE := selftest=$(or $(SUITE),all) tour=off monitor=off $(value CMDLINE)
 run selftest:
-	+$(Q)mkdir -p $(B) && sh tools/in_turn.sh $(B)/.building $(MAKE) $(if $(V),,-s) kernel >&2
-	$(Q)sh tools/run.sh $(B)
-iso: kernel
-	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf "$$CMDLINE" \
-		$(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p)) && echo "$(B)/quarry.iso"
-usb: kernel
-	$(Q)sh tools/mkiso.sh $(B)/quarry.img $(B)/quarry.elf "$$CMDLINE" \
-		$(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p)) && sh tools/usb.sh $(B)/quarry.img
-debug: kernel ; $(Q)sh tools/debug.sh $(B)
-compile_commands.json: ; $(Q)$(PYTHON) tools/compile_commands.py --build $(B)
+	+$(Q)mkdir -p $(B) && \
+		sh tools/run/in_turn.sh $(B)/.building $(MAKE) $(if $(V),,-s) kernel >&2
+	$(Q)sh tools/run/run.sh $(B)
+image = sh tools/run/mkiso.sh $(B)/quarry.$(1) $(B)/quarry.elf "$$CMDLINE" \
+	$(foreach p,$(PROGRAMS),$(p)=$(B)/bin/$(p))
+iso: kernel ; $(Q)$(call image,iso) && echo "$(B)/quarry.iso"
+usb: kernel ; $(Q)$(call image,img) && sh tools/run/usb.sh $(B)/quarry.img
+debug: kernel ; $(Q)sh tools/run/debug.sh $(B)
+compile_commands.json: ; $(Q)$(PYTHON) tools/lint/compile_commands.py --build $(B)
 setup: ; @echo "nothing is missing"
 clean: ; rm -rf $(B)

@@ -2,7 +2,7 @@
 /*
  * bench_count.c: runs operations one by one, each between two marks, for the plugin of QEMU that
  * counts cache lines, LOCKed instructions, and instructions under a lock or with interrupts off
- * (tools/count/count.c).
+ * (tools/bench/qemu_count.c).
  *
  * Owns:       the marks.
  * Locks:      none.

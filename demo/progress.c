@@ -27,7 +27,7 @@ static const struct {
 };
 
 /*
- * tools/run.sh sets picture= if there is a terminal; the value says whether a row can be rewritten.
+ * run.sh sets picture= if there is a terminal; the value says whether a row can be rewritten.
  */
 static const char *terminal(void)
 {

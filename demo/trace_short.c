@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * trace_short.c: the short trace, which is part of the kernel: an excerpt of
- * bench/traces/mixed-2cpu.trace.gz, made by tools/trace_excerpt.py (bench/traces/README.md
+ * bench/traces/mixed-2cpu.trace.gz, made by tools/bench/trace_excerpt.py (bench/traces/README.md
  * describes how).
  *
  * Owns: trace_short, constant.

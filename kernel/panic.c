@@ -24,7 +24,7 @@
 #define KERNEL_HALF 0xffff800000000000UL
 #define MAX_PANICS  8 /* the first panic, one in each part of the report, and a few more */
 
-/* Written by tools/symtab.sh; sorted by address. */
+/* Written by tools/run/symtab.sh; sorted by address. */
 struct symbol {
 	u64 address;
 	u64 name; /* offset in ksymtab_names */

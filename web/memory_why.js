@@ -2,7 +2,7 @@
 // memory_why.js: the meaning of each kind of record in a page's history, as
 // [sentence, function, rule].
 //
-// tools/web.py checks that mm/ has each function, and that each kind of record is here.
+// tools/web/web.py checks that mm/ has each function, and that each kind of record is here.
 export const WHY = {
   alloc: [
     "CPU C hands P to its caller.",

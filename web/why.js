@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // why.js: three sentences about why a race that was stepped through is stuck or went wrong.
-// They are the same as those of tools/race_why.py, which explains them; a test compares the two.
+// They are the same as those of race_why.py, which explains them; a test compares the two.
 //
 // @right: the sentence of data.json about the line of the right code that prevents the fault.
 import { isIdle } from "./play.js";

@@ -9,7 +9,7 @@ FIBER_SRCS += arch/fiber/fiber_port.c
 FIBER_SRCS += arch/host/host_format.c
 FIBER_SRCS += arch/fiber/fiber_hotplug.c
 
-# Suites of the kernel with CPUs as fibers: those that grade a lab (tools/lab_build.py).  They
+# Suites of the kernel with CPUs as fibers: those that grade a lab (tools/grade/lab_build.py).  They
 # include arch_inline.h of arch/fiber in place of the one of arch/host.
 HFLAGS_suites := -Iarch/fiber -DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h
 LAB_SRCS += arch/fiber/fiber_whole.c

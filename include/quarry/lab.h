@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lab.h: a function that is still to be written, in the tree of a lab (tools/skeleton.py).
+ * lab.h: a function that is still to be written, in the tree of a lab (tools/grade/skeleton.py).
  *
  * When an emptied body is first called, it prints a line that says so, and returns a neutral value.
  * The line is a comment, for which no test fails.  From then on tests do not wait long.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * host_fail.c: lets the n-th allocation that mm/ or kernel/ makes in each test fail;
- * tools/failsweep.py.
+ * tools/test/failsweep.py.
  *
  * The linker's --wrap sends the allocations of mm/ and kernel/ here, but not those of the tests;
  * calls of memory_init come here from everywhere. Allocations are blocks, small objects, threads,

@@ -4,7 +4,7 @@
  * planted, and what check_memory must say of them, or why they cannot matter.
  *
  * Letters: 0 the value 0; + and - one more and one less; t all bits set; o the value of another
- * instance; r any value.  tools/fields.py compares the rows with the members of the structures.
+ * instance; r any value.  fields.py compares the rows with the members of the structures.
  */
 #include "tests/lib/fields_help.h"
 #include "mm/core/free_map.h"

@@ -8,7 +8,7 @@
 
 /*
  * A wait fails after RACE_TURNS turns and RACE_NS.  It should take microseconds, but a busy host
- * may stop a CPU for seconds.  RACE_NS is longer than HANG_SILENCE of tools/mutants.py.  On fibers
+ * may stop a CPU for seconds.  RACE_NS is longer than HANG_SILENCE of mutants.py.  On fibers
  * no CPU is stopped, so few turns are enough.
  */
 #ifdef ARCH_CLOCK_WAITS

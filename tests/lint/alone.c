@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * alone.c: a program that needs kernel/, which the objects of build/alone must not give
- * (tools/analyse.py).
+ * (tools/lint/analyse.py).
  */
 void sched_tick(void);
 

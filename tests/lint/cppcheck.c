@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cppcheck.c: what cppcheck must find (tools/analyse.py).  Never linked. */
+/* cppcheck.c: what cppcheck must find (tools/lint/analyse.py).  Never linked. */
 #include <quarry/types.h>
 
 int plants(unsigned n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * locks.c: what clang's lock analysis must find (tools/analyse.py), and what it must accept.
+ * locks.c: what clang's lock analysis must find (tools/lint/analyse.py), and what it must accept.
  *
  * Never linked.  Each function with a mark is wrong in one way; the others are right.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tidy.c: what clang-tidy must find (tools/analyse.py).  Never linked. */
+/* tidy.c: what clang-tidy must find (tools/lint/analyse.py).  Never linked. */
 #include <quarry/types.h>
 
 #define TWICE(x) x + x /* finds: bugprone-macro-parentheses */

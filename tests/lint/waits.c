@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * waits.c: functions that wait, which tools/waits.py must find, and some that do not: sleeps_,
+ * waits.c: functions that wait, which tools/lint/waits.py must find, and some that do not: sleeps_,
  * spins_ and swaps_ do.
  */
 #include <quarry/port.h>

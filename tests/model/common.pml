@@ -9,7 +9,7 @@
  * interrupts off, it touches only its own CPU's cache and what the zone lock guards, and the sender
  * does nothing but wait for it.
  *
- * Every printf is a line of the counterexample's table, "who|what" (tools/model.py); a search
+ * Every printf is a line of the counterexample's table, "who|what" (tools/test/model.py); a search
  * ignores them.
  */
 #define NCPU 3

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c: porting_check() as a program, for ports that run as a process (tools/lib.mk).
+ * main.c: porting_check() as a program, for ports that run as a process (tools/run/lib.mk).
  *
  * Owns:       nothing.
  * Locks:      none.

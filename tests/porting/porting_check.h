@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * porting_check.h: does a port do what mm/ relies on?  Link porting_check.c into your kernel, or
- * see tools/lib.mk.
+ * see tools/run/lib.mk.
  */
 #ifndef QUARRY_PORTING_CHECK_H
 #define QUARRY_PORTING_CHECK_H

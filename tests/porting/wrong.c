@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * wrong.c: ports with one fault each, which a check of porting_check.c must find
- * (tools/library.py).
+ * (tools/test/library.py).
  *
  * Linked in front of arch/host by the linker's --wrap.  The environment variable WRONG chooses the
  * fault; without it the port is right.

@@ -16,13 +16,14 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tools"))
+sys.path.insert(0, os.path.join(ROOT, "tools", "lib"))
 sys.dont_write_bytecode = True
+import rooms  # noqa: E402
 import needs  # noqa: E402
 import outer_make  # noqa: E402
 import qemu  # noqa: E402
 
-# What tools/run.sh takes from the environment.
+# What run.sh takes from the environment.
 RUN_VARIABLES = "CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS THREADS".split()
 # Suites that show in a second or two that a machine is complete and its memory right.
 SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
@@ -221,12 +222,12 @@ def status_and_output(command, env, timeout, stdin=subprocess.DEVNULL):
 
 @pytest.fixture
 def runs(request):
-    """runs(CPUS=2, ...) -> (status, output) of tools/run.sh, as `make run` calls it when the kernel
+    """runs(CPUS=2, ...) -> (status, output) of run.sh, as `make run` calls it when the kernel
     is built."""
 
     def run(timeout=qemu.WATCHDOG, **variables):
         variables = {**on_threads(request), **variables}
-        command = ["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, ROOT)]
+        command = ["sh", "tools/run/run.sh", os.path.relpath(qemu.BUILD, ROOT)]
         env = outer_make.env(*RUN_VARIABLES, **{k: str(v) for k, v in variables.items()})
         return status_and_output(command, env, timeout)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A terminal of some size with `tools/run.sh` on it; pyte reads the text that it shows.
+"""A terminal of some size with `tools/run/run.sh` on it; pyte reads the text that it shows.
 
 pyte knows no alternate screen, so a second screen is kept here, and the cursor that a switch to it
 saves. As terminals do, each switch back restores it, even from the main screen."""
@@ -58,7 +58,7 @@ class _Screen(pyte.Screen):
 
 class Terminal:
     """Runs QEMU as a user would.  @answers: does the terminal tell its size?  @environment:
-    variables of tools/run.sh, TERM, LC_ALL."""
+    variables of tools/run/run.sh, TERM, LC_ALL."""
 
     def __init__(self, cols=80, rows=24, answers=True, **environment):
         self.answers = answers
@@ -69,7 +69,7 @@ class Terminal:
             env = dict(outer_make.env(), TERM="xterm", LC_ALL="C.UTF-8", BOOT="pvh")
             env.update(environment)
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python has it ignored
-            os.execvpe("sh", ["sh", "tools/run.sh", build], env)
+            os.execvpe("sh", ["sh", "tools/run/run.sh", build], env)
         self.main, self.other = _Screen(cols, rows), _Screen(cols, rows)
         self.main.fd = self.other.fd = self.fd
         self.stream = pyte.ByteStream(self.main)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench.py: figures, the gate, records, the page, and the messages about bad files."""
+"""tools/bench/bench.py: figures, the gate, records, the page, and the messages about bad files."""
 import gzip
 import json
 import os

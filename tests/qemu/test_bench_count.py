@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench_count.py and its plugin of QEMU: the places they find in the kernel, and their
+"""tools/bench/bench_count.py and its plugin of QEMU: the places they find in the kernel, and their
 counts."""
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench-peers.py, without the packages: its calls of apt, its archive, figures and table."""
+"""bench-peers.py, without the packages: its calls of apt, its archive, figures and table."""
 import importlib
 import json
 import os
@@ -65,7 +65,7 @@ def test_the_module_measures_rows_of_the_table():
 def test_the_archive_begins_with_a_program(tmp_path):
     path = tmp_path / "a.cpio"
     (tmp_path / "init").write_text("x")
-    script = os.path.join(qemu.ROOT, "tools/mkcpio.sh")
+    script = os.path.join(qemu.ROOT, "tools/run/mkcpio.sh")
     subprocess.run(["sh", script, str(path), f"init={tmp_path / 'init'}"], check=True)
     peers.executable(str(path))
     assert path.read_bytes()[:22] == b"070701" + b"00000000" + b"000081ED"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench_time.py: `make bench TIME=1`. No test asserts a time."""
+"""tools/bench/bench_time.py: `make bench TIME=1`. No test asserts a time."""
 import json
 import platform
 import re

@@ -264,7 +264,7 @@ def test_a_commit_is_formatted(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     shutil.copy(os.path.join(qemu.ROOT, ".clang-format"), tmp_path)
     git("init", "-q")
-    for line in ("user.name a", "user.email a@b", "core.hooksPath tools/hooks"):
+    for line in ("user.name a", "user.email a@b", "core.hooksPath tools/lint/hooks"):
         git("config", *line.split())
     (tmp_path / "a.c").write_text("int  a ;\n")
     git("add", "a.c")

@@ -73,7 +73,7 @@ def said():
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     done = subprocess.run(
-        ["sh", "tools/debug.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
+        ["sh", "tools/run/debug.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
         cwd=qemu.ROOT,
         env=outer_make.env(GDB_FLAGS=f"-batch -x {path}", PORT=str(port)),
         stdin=subprocess.DEVNULL,
@@ -115,6 +115,6 @@ def test_lines_are_readable(said):
 
 
 def test_the_page_lists_every_command():
-    with open(os.path.join(qemu.ROOT, "tools", "quarry_gdb.py"), encoding="utf-8") as f:
+    with open(os.path.join(qemu.ROOT, "tools/run/quarry_gdb.py"), encoding="utf-8") as f:
         usages = set(re.findall(r'usage(?:, \w+)*(?:, \w+)? = "(k-[^"]*)"', f.read()))
     assert set(re.findall(r"^\| `(k-[^`]*)` \|", page(), re.MULTILINE)) == usages

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/figures.py, hosted, on texts of the test: it finds figures that are out of date, or at odds
+"""figures.py, hosted, on texts of the test: it finds figures that are out of date, or at odds
 with the code."""
 import os
 import re

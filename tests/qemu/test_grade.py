@@ -270,7 +270,8 @@ def test_a_failing_schedule_is_run_again(tmp_path):
     "words", [[], ["--only", "explorer"], ["--only", "explorer.free-disable", "--plan", "7"]]
 )
 def test_a_plan_is_of_one_set(words):
-    command = [sys.executable, "tools/grade.py", "--build", BUILD, "5", "--plan", "AB", *words]
+    command = [sys.executable, "tools/grade/grade.py", "--build", BUILD, "5", "--plan", "AB"]
+    command += words
     done = subprocess.run(command, cwd=qemu.ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.startswith("PLAN= takes one set")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/grade-batch: a directory of submissions of every form is graded, interrupted and continued;
+"""grade-batch: a directory of submissions of every form is graded, interrupted and continued;
 the table and the page."""
 import csv
 import html
@@ -46,7 +46,7 @@ def fill(folder):
 def batch(folder, out):
     """Both folders are named as seen from the one that has them."""
     return subprocess.run(
-        [os.path.join(labs.ROOT, "tools", "grade-batch"), LAB, folder.name, out.name, *OPTIONS],
+        [os.path.join(labs.ROOT, "tools/grade/grade-batch"), LAB, folder.name, out.name, *OPTIONS],
         cwd=folder.parent,
         env=outer_make.env(PYTHONDONTWRITEBYTECODE="1"),
         stdin=subprocess.DEVNULL,

@@ -18,8 +18,8 @@ import qemu
 
 BEGIN = """
 import os, sys, time
-sys.path.insert(0, "tools")
-import grade, grade_guard, grade_run
+sys.path.insert(0, "tools/lib")
+import rooms, grade, grade_guard, grade_run
 grade.end_when_asked()
 guard = grade_guard.Guard()
 folder = sys.argv[1]

@@ -286,7 +286,7 @@ def test_the_command_to_repeat_is_quoted():
 
 
 def told(*words):
-    command = [sys.executable, "tools/grade.py", "--build", BUILD, *words]
+    command = [sys.executable, "tools/grade/grade.py", "--build", BUILD, *words]
     done = subprocess.run(command, cwd=qemu.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
     return done.stderr
@@ -294,11 +294,11 @@ def told(*words):
 
 def test_what_cannot_be_graded_is_told_at_once(tmp_path):
     said = told(LAB, "--only", "model.one_block,modle,contract.x")
-    assert said == "tools/grade.py: lab 2 has no test modle contract.x\n"
-    assert told(LAB, "--test", "a.b") == "tools/grade.py: lab 2 has no test a.b\n"
+    assert said == "tools/grade/grade.py: lab 2 has no test modle contract.x\n"
+    assert told(LAB, "--test", "a.b") == "tools/grade/grade.py: lab 2 has no test a.b\n"
     (tmp_path / "file").write_text("")
     said = told(LAB, "--only", "model.one_block", "--out", str(tmp_path / "file" / "out"))
-    assert said == f"tools/grade.py: {tmp_path}/file/out: Not a directory\n"
+    assert said == f"tools/grade/grade.py: {tmp_path}/file/out: Not a directory\n"
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The labs' handouts: each agrees with its lab, and leads to full points as it stands
-(tools/handout.py).  `make test` follows one of them; FULL=1 all."""
+(tools/grade/handout.py).  `make test` follows one of them; FULL=1 all."""
 import os
 import re
 from types import SimpleNamespace

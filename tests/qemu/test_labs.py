@@ -150,10 +150,11 @@ def test_functions_that_are_not_emptied_cost_nothing():
 
 
 def test_the_table_and_the_tracks():
-    done = subprocess.run(
-        [sys.executable, "tools/labs.py"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    lines = done.stdout.split("\n")
+    def said(*words):
+        tool = [sys.executable, "tools/grade/labs.py", *words]
+        return subprocess.check_output(tool, cwd=ROOT, text=True).split("\n")
+
+    lines = said()
     assert [line.split()[0] for line in lines[1 : 1 + len(labs.labs())]] == list(labs.labs())
     assert all(len(line) <= 80 for line in lines)
     assert "    0 2 4 5 6 7 capstone" in lines and "    week 4: 7" in lines
@@ -161,14 +162,7 @@ def test_the_table_and_the_tracks():
     assert labs.tracks()["core"] == [["0", "2", "4", "5", "6", "7", "capstone"]]
     assert len(labs.tracks()["short4"]) == 4
     for name in list(labs.labs())[:: 1 if whole() else 4]:
-        done = subprocess.run(
-            [sys.executable, "tools/labs.py", "show", name],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert all(len(line) <= 80 for line in done.stdout.split("\n"))
+        assert all(len(line) <= 80 for line in said("show", name))
 
 
 @pytest.mark.parametrize("name", list(labs.labs()))
@@ -318,15 +312,15 @@ def test_a_directory_without_the_labs_files_is_refused(tool, tmp_path):
     lab = "P" if tool == "lab_user" else "2"
     tree = [str(tmp_path)] if tool == "grade" else ["--tree", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, f"tools/{tool}.py", "--build", BUILD, lab, *tree],
+        [sys.executable, f"tools/grade/{tool}.py", "--build", BUILD, lab, *tree],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1 and not done.stdout
-    said = f"tools/{tool}.py: {tmp_path} has none of the lab's files: {labs.lab(lab).files[0]}"
-    assert done.stderr.startswith(said)
+    said = f"{tmp_path} has none of the lab's files: {labs.lab(lab).files[0]}"
+    assert done.stderr.startswith(f"tools/grade/{tool}.py: {said}")
 
 
 @pytest.mark.parametrize(
@@ -433,7 +427,7 @@ def test_a_skeleton_has_the_reference_as_objects_only(tmp_path):
 
     def run_there():
         return subprocess.run(
-            [sys.executable, "tools/lab_build.py", "2", "--run", "free_map"],
+            [sys.executable, "tools/grade/lab_build.py", "2", "--run", "free_map"],
             cwd=folder,
             capture_output=True,
             text=True,

@@ -42,7 +42,7 @@ def run(folder, *words):
 
 
 def contract_tests(folder):
-    text = run(folder, "-B", "tools/labs.py")[1]
+    text = run(folder, "-B", "tools/grade/labs.py")[1]
     return int(next(line for line in text.split("\n") if line.startswith(LAB + " ")).split()[3])
 
 
@@ -76,7 +76,7 @@ def test_a_suite_that_is_held_back_counts_where_it_is(tmp_path):
     assert contract_tests(ours) == here + 1
     assert contract_tests(student) == here
     for folder in (ours, student):
-        assert run(folder, "-B", "tools/labs.py", "check") == (0, "")
+        assert run(folder, "-B", "tools/grade/labs.py", "check") == (0, "")
     if conftest.whole():
         is_compiled_and_run(ours)
 
@@ -84,7 +84,7 @@ def test_a_suite_that_is_held_back_counts_where_it_is(tmp_path):
 def is_compiled_and_run(ours):
     """Check that the hidden suite runs, in a tree whose functions are not written."""
     skeleton.write_reference(labs.lab(LAB), ours, os.environ.get("QUARRY_BUILD", "build"))
-    status, text = run(ours, "-B", "tools/lab_build.py", LAB, "--run", "later")
+    status, text = run(ours, "-B", "tools/grade/lab_build.py", LAB, "--run", "later")
     assert not status and "  ok 1 an_empty_tree_has_nothing" in text, text[-3000:]
     assert "free_map_take is not written yet" in text
 

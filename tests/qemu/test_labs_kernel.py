@@ -54,7 +54,7 @@ def test_a_machine_that_does_not_end_is_timed_out(monkeypatch):
     [
         (qemu.PASS_STATUS, qemu.PASS_LINE, 0),
         (qemu.FAIL_STATUS, qemu.FAIL_LINE, 1),
-        (qemu.TIMED_OUT, "", "tools/lab_kernel.py: the kernel has not ended itself; QEMU: timeout"),
+        (qemu.TIMED_OUT, "", "lab_kernel.py: the kernel has not ended itself; QEMU: timeout"),
     ],
     ids=["passed", "failed", "hangs"],
 )

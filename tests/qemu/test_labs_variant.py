@@ -95,22 +95,22 @@ def test_settings_follow_the_environment_and_a_file_that_is_removed(tmp_path):
     assert "-DPCP_BATCH" not in settings()["KFLAGS"]
 
 
-KEPT = """import json, sys; sys.path.insert(0, 'tools'); import lab_make
+KEPT = """import json, sys; sys.path.insert(0, 'tools/lib'); import rooms, lab_make
 print(json.dumps(lab_make.Settings('build').values))"""
 # Grades nothing: prints the seed, and the command that repeats a test of the model layer.
-AGAIN = """import sys; sys.path.insert(0, 'tools'); import grade, grade_report
+AGAIN = """import sys; sys.path.insert(0, 'tools/lib'); import rooms, grade, grade_report
 def run(self):
     print(self.args.seed, grade_report.replay(self, grade.Result('model', 'x', 'FAIL')))
     sys.exit(0)
 grade.Grade.run = run
 grade.main()"""
-SHOW = "import sys; sys.path.insert(0, 'tools'); import tree; print(*tree.all_files())"
+SHOW = "import sys; sys.path.insert(0, 'tools/lib'); import rooms, tree; print(*tree.all_files())"
 
 
 def suites_pass(folder):
     """Check that the suites pass with constants that no other test uses."""
     for name in LABS:
-        done = run(folder, sys.executable, "-B", "tools/lab_build.py", name, "--run")
+        done = run(folder, sys.executable, "-B", "tools/grade/lab_build.py", name, "--run")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 

@@ -156,8 +156,8 @@ BUILD = os.path.relpath(qemu.BUILD, qemu.ROOT)
 @pytest.mark.parametrize(
     "command, how",
     [
-        (["sh", "tools/run.sh", BUILD], signal.SIGTERM),
-        (["sh", "tools/run.sh", BUILD], signal.SIGKILL),
+        (["sh", "tools/run/run.sh", BUILD], signal.SIGTERM),
+        (["sh", "tools/run/run.sh", BUILD], signal.SIGKILL),
         (["make", f"B={BUILD}", "run"], signal.SIGKILL),
     ],
     ids=["term_sh", "kill_sh", "kill_make"],
@@ -293,7 +293,7 @@ def test_end_before_the_verdict(terminal, key, name_):
 
 def test_status_of_an_end_before_the_verdict():
     """The script's own exit status is 130."""
-    script = ["sh", "tools/run.sh", BUILD]
+    script = ["sh", "tools/run/run.sh", BUILD]
     child = conftest.spawn(script, BOOT="pvh", CMDLINE="selftest=all tour=off")
     child.expect("ok 1 lock ")
     child.send("\x03")
@@ -435,7 +435,7 @@ def test_setup_does_not_touch_apt():
         os.chmod(f.name, 0o755)
     env = dict(os.environ, PATH=trap + ":" + os.environ["PATH"])
     done = subprocess.run(
-        ["sh", "tools/setup.sh", "run"], cwd=qemu.ROOT, env=env, capture_output=True, text=True
+        ["sh", "tools/run/setup.sh", "run"], cwd=qemu.ROOT, env=env, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -459,7 +459,7 @@ def test_setup_elsewhere_prints_the_command():
         f.write("#!/bin/sh\nexit 1\n")
     os.chmod(f.name, 0o755)
     done = subprocess.run(
-        ["/bin/sh", "tools/setup.sh", "run"],
+        ["/bin/sh", "tools/run/setup.sh", "run"],
         cwd=qemu.ROOT,
         env={"PATH": empty},
         capture_output=True,

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The operators of `make mutate`, on a file of a few lines; the drawn edits, and that a
 run continues where it stopped."""
-import os
-import sys
-
 import pytest
 import qemu
 
-sys.path.insert(0, os.path.join(qemu.ROOT, "tools"))
 pytest.importorskip("clang.cindex")
 import mutate
 import mutate_run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/needs.txt: what is needed, what is left out where it cannot be had, and who says so."""
+"""tools/run/needs.txt: what is needed, what is left out where it cannot be had, and who says so."""
 import os
 import re
 
@@ -45,7 +45,7 @@ def said(env, *command):
 def test_a_tool_that_cannot_be_had_is_left_out(without):
     """Set-up goes on, the check says that it is left out, and counts as skipped."""
     env = without("clang-tidy")
-    status, text = said(env, "sh", "tools/setup.sh", "lint")
+    status, text = said(env, "sh", "tools/run/setup.sh", "lint")
     assert status == 0 and text.startswith("setup: left out: tidy (no package clang-tidy)"), text
     build = os.path.relpath(qemu.BUILD, qemu.ROOT)
     status, text = said(env, "make", "-s", "lint", "ONLY=tidy,licence", f"B={build}")
@@ -67,7 +67,8 @@ def test_what_is_left_out_for_one_package_gets_none_of_its_others(without, tmp_p
 
 
 def test_a_tool_without_which_nothing_works_is_asked_for(without):
-    status, text = said(without("qemu-system-x86_64"), "sh", "tools/setup.sh", "-n", "boot", "uefi")
+    env = without("qemu-system-x86_64")
+    status, text = said(env, "sh", "tools/run/setup.sh", "-n", "boot", "uefi")
     assert status == 1 and "missing: qemu-system-x86\n" in text and "TRAP" not in text, text
 
 

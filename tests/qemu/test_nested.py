@@ -64,7 +64,7 @@ def test_the_stack_pointer_of_a_program_is_not_trusted(exception, place):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     done = subprocess.run(
-        ["sh", "tools/debug.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
+        ["sh", "tools/run/debug.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
         cwd=qemu.ROOT,
         env=outer_make.env(
             GDB_FLAGS=f"-batch -x {path}",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/race.py, hosted, on a page of the test: the tables of docs/races/, and the time lines
+"""tools/race/race.py, hosted, on a page of the test: the tables of docs/races/, and the time lines
 beside them, are compared with the run."""
 import os
 

@@ -29,7 +29,7 @@ SAYS = {
     "make run": r"^quarry: PASS$",
     "make race NAME=R-S0A STEP=1": r"R-S0A",
     "make lib CORE=1": r"^a program of yours: .*libquarry-mm\.a",
-    "make check ONLY=plain": r"tools/check\.py .*--only plain",
+    "make check ONLY=plain": r"tools/test/check\.py .*--only plain",
 }
 KEYS = {"make race NAME=R-S0A STEP=1": "rq"}  # the recorded order
 
@@ -83,7 +83,7 @@ def test_command_of_readme(tree, command):
 
 
 def test_all_that_the_tests_need_is_there(tree):
-    status, said = as_user(tree, "sh tools/setup.sh run test")
+    status, said = as_user(tree, "sh tools/run/setup.sh run test")
     assert status == 0 and re.fullmatch(r"(setup: left out: .*\n)?", said), said
 
 
@@ -117,6 +117,6 @@ def test_missing_packages_are_named_for_a_user_without_root(tree):
         found = shutil.which(tool) or "/bin/true"
         if not os.path.islink(os.path.join(tools, tool)):
             os.symlink(found, os.path.join(tools, tool))
-    status, said = as_user(tree, "sh tools/setup.sh boot", PATH=tools)
+    status, said = as_user(tree, "sh tools/run/setup.sh boot", PATH=tools)
     assert status == 1 and minimal.INSTALL.search(said), said
     assert "qemu-system-x86" in minimal.INSTALL.search(said).group(1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The pure parts of tools/recording.py, hosted: screens, frames, moments, the picture."""
+"""The pure parts of tools/web/recording.py, hosted: screens, frames, moments, the picture."""
 import os
 import re
 import xml.etree.ElementTree as ET

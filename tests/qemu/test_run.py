@@ -97,7 +97,7 @@ def put_first(tmp_path, programs):
     ],
 )
 def test_picture_by_terminal_and_locale(tmp_path, environment, asks):
-    """tools/run.sh on a terminal; no machine is started."""
+    """tools/run/run.sh on a terminal; no machine is started."""
     says = 'while [ "$1" != -append ]; do shift; done; echo "got $2"'
     path = put_first(tmp_path, {QEMU: says})
     others = ("TERM", "LANG", "LC_CTYPE", "LC_ALL", "CMDLINE")
@@ -107,7 +107,7 @@ def test_picture_by_terminal_and_locale(tmp_path, environment, asks):
     try:
         build = os.path.relpath(qemu.BUILD, qemu.ROOT)
         subprocess.run(
-            ["sh", "tools/run.sh", build],
+            ["sh", "tools/run/run.sh", build],
             cwd=qemu.ROOT,
             env=env,
             stdin=its,
@@ -126,7 +126,7 @@ def test_a_guest_that_prints_after_ctrl_a_x(tmp_path):
     text = "quarry: boot\\nok QEMU: Terminated\\r\\n2"
     says = f'for a; do case $a in stdio,*) printf "{text}" > "${{a##*logfile=}}";; esac; done'
     path = put_first(tmp_path, {QEMU: says})
-    child = conftest.spawn(["sh", "tools/run.sh", qemu.BUILD], PATH=path, BOOT="pvh")
+    child = conftest.spawn(["sh", "tools/run/run.sh", qemu.BUILD], PATH=path, BOOT="pvh")
     child.expect("run: ended by Ctrl-A x before the verdict")
     child.expect(pexpect.EOF)
     child.close()
@@ -149,7 +149,7 @@ def test_host_threads(tmp_path, cores, cpus, asked, threads):
     env["THREADS"] = asked
     build = os.path.relpath(qemu.BUILD, qemu.ROOT)
     done = subprocess.run(
-        ["sh", "tools/run.sh", build],
+        ["sh", "tools/run/run.sh", build],
         cwd=qemu.ROOT,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -166,7 +166,7 @@ def test_a_build_directory_may_have_a_comma_in_its_name(tmp_path, boot):
     build.mkdir()
     os.symlink(os.path.join(qemu.BUILD, "quarry.elf"), build / "quarry.elf")
     done = subprocess.run(
-        ["sh", "tools/run.sh", str(build)],
+        ["sh", "tools/run/run.sh", str(build)],
         cwd=qemu.ROOT,
         env=dict(os.environ, BOOT=boot, CMDLINE=SHORT, CPUS="1", NODES="1", MEM="140M"),
         stdin=subprocess.DEVNULL,

@@ -43,7 +43,7 @@ def test_every_block_is_performed():
 
 def test_run_and_prompt():
     script = "".join(of_kind(PROMPT))
-    run = f"env TERM=dumb sh tools/run.sh {os.path.relpath(qemu.BUILD, qemu.ROOT)}"
+    run = f"env TERM=dumb sh tools/run/run.sh {os.path.relpath(qemu.BUILD, qemu.ROOT)}"
     boot, *said = at_prompt(qemu.ROOT, run, script).split(PROMPT)
     for sample in of_kind("quarry: boot") + of_kind("act 1 of 4"):
         assert not (wrong := says(plain(boot), plain(sample))), f"{wrong}\n{boot}"

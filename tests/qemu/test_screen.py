@@ -163,7 +163,7 @@ def from_usb(command):
     at = command.index("-cdrom")
     image = command[at + 1]
     said = subprocess.run(
-        ["sh", os.path.join(qemu.ROOT, "tools/usb.sh"), image],
+        ["sh", os.path.join(qemu.ROOT, "tools/run/usb.sh"), image],
         check=True,
         capture_output=True,
         text=True,

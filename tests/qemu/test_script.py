@@ -97,7 +97,7 @@ def test_script_that_cannot_be_read(runs, text_file):
 def on_terminal(script):
     """A run with this script on a terminal."""
     return conftest.spawn(
-        ["sh", "tools/run.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
+        ["sh", "tools/run/run.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
         BOOT="pvh",
         CPUS="2",
         MEM="256M",

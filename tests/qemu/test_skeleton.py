@@ -32,7 +32,7 @@ def test_submissions_in_the_tree_are_not_of_the_tree(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "error, code",
-    [(lab_link.Failed("no nm"), "tools/skeleton.py: no nm"), (KeyboardInterrupt(), 130)],
+    [(lab_link.Failed("no nm"), "tools/grade/skeleton.py: no nm"), (KeyboardInterrupt(), 130)],
     ids=["failed", "interrupted"],
 )
 def test_half_a_skeleton_is_removed(tmp_path, monkeypatch, error, code):

@@ -110,7 +110,7 @@ def test_scopes_are_listed_and_named(program):
     with open(os.path.join(qemu.ROOT, "docs/proof.md"), encoding="utf-8") as f:
         rows = re.findall(r"^\| `(\w+)` \|", f.read(), re.MULTILINE)
     assert rows == states.names()
-    tool = os.path.join(qemu.ROOT, "tools/states.py")
+    tool = os.path.join(qemu.ROOT, "tools/test/states.py")
     done = subprocess.run(
         ["python3", tool, "--build", BUILD, "--scope", "nothing"], capture_output=True, text=True
     )

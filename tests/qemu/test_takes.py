@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The variables of make's targets, as typed: tools/takes.mk."""
+"""The variables of make's targets, as typed: tools/run/takes.mk."""
 import os
 import re
 
@@ -53,16 +53,16 @@ def test_help_fits_a_terminal(make):
     assert status == 0 and 10 < len(lines) <= 22 and max(map(len, lines)) <= 80, out
     assert "make run" in lines[0] and "make help ALL=1" in lines[-1], out
     status, out = make("help", ALL=1)
-    with open(os.path.join(qemu.ROOT, "tools/help.txt"), encoding="utf-8") as file:
+    with open(os.path.join(qemu.ROOT, "tools/run/help.txt"), encoding="utf-8") as file:
         assert status == 0 and out == file.read(), out
 
 
 def test_what_help_documents_is_taken(make):
-    with open(os.path.join(qemu.ROOT, "tools/help.txt"), encoding="utf-8") as file:
+    with open(os.path.join(qemu.ROOT, "tools/run/help.txt"), encoding="utf-8") as file:
         targets = file.read().split("\n\n")[0]
     rows = re.findall(r"^  ([a-z][\w.-]*) +(.*(?:\n {8,}.*)*)", targets, re.MULTILINE)
     assert len(rows) > 30
-    with open(os.path.join(qemu.ROOT, "tools/takes.mk"), encoding="utf-8") as file:
+    with open(os.path.join(qemu.ROOT, "tools/run/takes.mk"), encoding="utf-8") as file:
         takes = dict(re.findall(r"^TAKES_(\S+) *:= *(.*)$", file.read(), re.MULTILINE))
     for target, text in rows:
         documented = set(re.findall(r"\b([A-Z]+)=", text))

@@ -305,7 +305,7 @@ def test_many_failures_are_not_tried_again(tries):
         ("mutants", "mutants: M05: SURVIVED: race R-S1: ", "make mutants ONLY=M05"),
         ("models", "models: putback late: HOLDS (1.0 s)", "make model ONLY=putback-late"),
         ("labs", "labs: 5.reference: lost 3", "make labs-check ONLY=5.reference"),
-        ("library", "library: core", "python3 tools/library.py --only core"),
+        ("library", "library: core", "python3 tools/test/library.py --only core"),
         ("bench", "bench: 1 failed", "make bench ONLY=1"),
         ("devices", "devices: 1 failed", "make test ONLY=devices"),
     ],
@@ -472,7 +472,7 @@ def sleepers(seconds):
 def test_ctrl_c_ends_everything(tmp_path):
     seconds = 100000 + os.getpid()
     program = ENDLESS.format(
-        tools=os.path.join(qemu.ROOT, "tools"), seconds=seconds, folder=str(tmp_path)
+        tools=os.path.dirname(schedule.__file__), seconds=seconds, folder=str(tmp_path)
     )
     proc = subprocess.Popen(
         [sys.executable, "-c", program],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/waiters.py: 64 threads touch pages being moved. With the right code every page moves in at
+"""waiters.py: 64 threads touch pages being moved. With the right code every page moves in at
 most 2 tries."""
 import pytest
 import qemu

@@ -61,7 +61,7 @@ const browser = await chromium.launch({
 async function open(address, size = "wide", colorScheme = "light") {
   const [width, height] = SIZES[size];
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
-  page.setDefaultTimeout(0); // tools/test.py ends tests that hang
+  page.setDefaultTimeout(0); // tools/test/test.py ends tests that hang
   page.on("console", (m) => judge(`${address}: console`, m.type() !== "error", m.text()));
   page.on("pageerror", (e) => judge(`${address}: error`, false, e.message));
   await page.goto(base() + address);

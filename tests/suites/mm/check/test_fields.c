@@ -3,7 +3,7 @@
  * test_fields.c: values planted in every field of the structures of the memory manager, one at a
  * time: check_memory names the invariant that the table names, or the field cannot matter.
  *
- * The build compares the table with the members of the structures (tools/fields.py), so a new field
+ * The build compares the table with the members of the structures (fields.py), so a new field
  * needs a row.
  */
 #include "tests/lib/fields_help.h"

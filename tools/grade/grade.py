@@ -1,0 +1,474 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Grade a lab; `make grade LAB=n`.
+
+Usage: grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--test SUITE.TEST]
+                      [--seed N] [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE]
+                      [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN] [--track TRACK]
+
+Only the files that the lab gives to students are taken from TREE; all others are this tree's.
+Without TREE these are this tree's, too.  If TREE lacks such a file, it is graded as students get
+it, in the track TRACK.  Layers: model (calls streamed to a process with the student's code, judged
+by another process), explorer (all schedules of some operations with at most two preemptions),
+contract (tests that check nothing but the contract) and, with --kernel, the same tests in the
+kernel, in QEMU; and cost, which has points of its own.  docs/grading.md explains the layers and the
+verdicts.
+
+Exit status: 0 with all points, 1 without, 2 if nothing could be graded.
+"""
+import argparse
+import configparser
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import bodies
+import declared
+import grade_build
+import grade_debug
+import grade_guard
+import grade_kernel
+import grade_layers
+import grade_object
+import grade_report
+import grade_run
+import grade_source
+import grade_stage
+import grade_user
+import lab_build
+import labs
+import skeleton
+from grade_layers import Result
+from lab_link import Failed
+from lab_make import Limited
+
+LAYERS = ("model", "explorer", "contract", "kernel", "cost")
+CONTRACT, KERNEL = "contract", "kernel"
+COST = "cost"  # its points are separate: a right solution may be slow
+# {step: the folder of its programs}
+KINDS = {"model": "model", "explorer": "explorer", "contract": lab_build.Hosted.KIND}
+OWN = "student"  # the label of this tree's own code, which is not a submission
+NEEDS = {"model": "judge", COST: "contract"}
+LINKING = re.compile(r"undefined (reference|symbol)|multiple definition|duplicate symbol")
+PLAN = re.compile(r"[A-H]+(,\d+:[A-H])*")
+INI = os.path.join("labs", "grade.ini")
+TAKEN = "of a submission regular files are taken, no links (docs/grading.md)"
+MOST_OUTPUT = 256 << 20  # bytes of a file, such as the console of a kernel that prints for ever
+
+
+def settings():
+    """The settings in labs/grade.ini."""
+    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    ini.read_string(labs.read(INI))
+    return ini
+
+
+def worthless(lab):
+    """{LAYER.TEST} of the lab's tests that the student's empty tree passes: passing them gives no
+    points."""
+    return set(settings().get(f"lab {lab}", "empty", fallback="").split())
+
+
+def empty_functions(one, tree):
+    """The lab's functions that are in @tree as students get them, or do as little."""
+    handed, found = dict(skeleton.texts(one)), []
+    for path, names in one.functions.items():
+        with open(lab_build.tree_file(tree, path), encoding="utf-8", errors="replace") as f:
+            theirs = f.read()
+        does, nothing = does_of(theirs), does_of(handed[path])
+        found += [name for name in names if does.get(name) == nothing[name]]
+    return found
+
+
+def does_of(text):
+    """{function: the words of its body, without comments and the note that it is not written}"""
+    return {
+        name: grade_source.stripped(text[b.begin : b.end].replace(skeleton.SAYS, ""))[0].split()
+        for name, b in bodies.bodies(text).items()
+    }
+
+
+def selects(word, key):
+    """Does a word of ONLY name the test @key, LAYER.TEST?"""
+    return key == word or key.startswith(word + ".")
+
+
+class Grade:
+    """One grading: its results, its points, and the time that it took."""
+
+    def __init__(self, one, tree, args):
+        self.one, self.tree, self.args = one, tree, args
+        ini = settings()
+        self.points_of = {layer: ini.getint("points", layer) for layer in LAYERS}
+        section = f"lab {one.name}"
+        self.plans = ini.get(section, "model", fallback="").split()
+        self.worthless = worthless(one.name)
+        self.results, self.notes, self.said, self.label = [], [], "", ""
+        self.empty = {}  # {function that is left empty: the points that it costs at least}
+        self.seconds, self.cpu = 0.0, 0.0
+        self.kernel = None
+        self.in_ring_3 = one.in_ring_3()
+        self.screen = grade_report.Screen(self, sys.stdout)
+
+    def chosen(self, key):
+        only = [word for word in self.args.only.split(",") if word]
+        return not only or any(selects(word, key) for word in only)
+
+    def unknown(self):
+        """The words of ONLY that name no test of the lab."""
+        keys = [f"{layer}.{name}" for layer, tests in self.layers().items() for name in tests]
+        only = [word for word in self.args.only.split(",") if word]
+        return [word for word in only if not any(selects(word, key) for key in keys)]
+
+    def stage(self):
+        """Copy the lab's files of the submission into the build directory, and grade the copy."""
+        if self.tree:
+            to = os.path.join(os.path.abspath(self.args.build), "labs", "staged", self.name())
+            for path in grade_stage.stage(self.one, self.tree, to):
+                self.notes.append(f"{path} is not handed in; graded as students get it")
+            self.tree = to
+
+    def only_test(self):
+        """(layer, test) if exactly one test is chosen, else (None, None)."""
+        found = [(layer, name) for layer, names in self.tests().items() for name in names]
+        return found[0] if len(found) == 1 else (None, None)
+
+    def is_plan(self):
+        """Is one set of the explorer chosen, and PLAN a schedule's text?"""
+        return self.only_test()[0] == "explorer" and bool(PLAN.fullmatch(self.args.plan))
+
+    def name(self):
+        """The name of the submission's folders in the build directory."""
+        if not self.tree:
+            return OWN
+        # gcc expands some characters in -o, such as %.
+        plain = re.sub(r"[^\w.+-]", "_", os.path.basename(self.tree), flags=re.ASCII)[:60]
+        return f"in-{plain}-{abs(hash_of(self.tree)):x}"
+
+    def layers(self):
+        """{layer: tests} of this lab."""
+        return {
+            "model": self.plans,
+            "explorer": self.one.sets,
+            "contract": self.one.tests_tagged("contract"),
+            "kernel": self.kernel_tests(),
+            COST: self.one.tests_tagged("cost"),
+        }
+
+    def kernel_tests(self):
+        """The tests in the kernel: on request; always for a lab in ring 3, which has no others."""
+        if not self.in_ring_3 and not (self.args.kernel and self.one.suites):
+            return []
+        if not self.kernel:
+            kind = grade_user if self.in_ring_3 else grade_kernel
+            self.kernel = kind.Graded(self.one, self.args.build)
+        return self.kernel.tests()
+
+    def tests(self):
+        return {
+            layer: [t for t in names if self.chosen(f"{layer}.{t}")]
+            for layer, names in self.layers().items()
+        }
+
+    # ---- points ----
+
+    def is_worthless(self, layer, name):
+        """Does the empty tree pass this test?  The kernel runs the contract tests."""
+        return f"{CONTRACT if layer == KERNEL else layer}.{name}" in self.worthless
+
+    def scores(self):
+        """[(layer, points, most points)] for each layer of the lab; the most are 100 together.  A
+        test that the empty tree passes gives no points, but failing it costs as much as failing
+        another.  A layer with no other tests gives no points, and failed tests cost some."""
+        has = {layer: names for layer, names in self.layers().items() if names}
+        free = {layer: {n for n in has[layer] if self.is_worthless(layer, n)} for layer in has}
+        worth = [layer for layer in has if len(free[layer]) < len(has[layer])]
+        whole = sum(self.points_of[layer] for layer in worth if layer != COST) or 1
+        rows = []
+        for layer, names in has.items():
+            share = self.points_of[layer] * (1 if layer == COST else 100 / whole)
+            mine = [r for r in self.results if r.layer == layer]
+            counted = set(names) - {r.name for r in mine if r.neutral}
+            run = [r for r in mine if not r.neutral]
+            passed = sum(r.verdict == "PASS" for r in run)
+            if layer in worth:
+                gained = max(0, passed - sum(r.name in free[layer] for r in run))
+                rows.append((layer, share * gained / max(len(counted - free[layer]), 1), share))
+            else:
+                rows.append((layer, share * (passed - len(run)) / max(len(counted), 1), 0))
+        return rows
+
+    def points(self):
+        """The points of the tests; less, if a failed test or a function that is left empty costs
+        more.  Who passes all tests has all points, whatever is empty."""
+        points = sum(row[1] for row in self.scores() if row[0] != COST)
+        if self.has_faults():
+            points = min(points, 100 - declared.FAULT, 100 - sum(self.empty.values()))
+        return max(0, round(points, 1))
+
+    def has_faults(self):
+        """Has a test failed that is not one of cost?"""
+        return any(
+            r.verdict != "PASS" and not r.neutral and r.layer != COST for r in self.results
+        )
+
+    def not_graded(self):
+        """The reason why no test was run, or ""."""
+        return next((r.why for r in self.results if r.layer == "build"), "")
+
+    def cost_points(self):
+        """(points, most points) of the layer "cost", or None if the lab has no such tests."""
+        return next(((p, of) for layer, p, of in self.scores() if layer == COST), None)
+
+    # ---- the steps ----
+
+    def build(self):
+        """{step: program}, or None if the code was refused or did not build: results say why."""
+        programs = grade_build.Programs(self.one, self.args.build)
+        wanted, name = self.tests(), self.label
+        steps = {
+            "judge": lambda: programs.judge(),
+            "model": lambda: programs.student(self.tree, name),
+            "explorer": lambda: programs.explorer(self.tree, name),
+            "contract": lambda: programs.contract(self.tree, name),
+            "kernel": lambda: self.kernel.program(self.tree, name),
+        }
+        said = [text for path in self.one.files for text in self.source_faults(path)]
+        if said:
+            return self.refuse(said)
+        needed = {layer for layer, names in wanted.items() if names}
+        needed |= {NEEDS[layer] for layer in needed if layer in NEEDS}
+        self.screen.step("building", " ".join(key for key in steps if key in needed))
+        try:
+            with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+                begun = {key: pool.submit(step) for key, step in steps.items() if key in needed}
+                made = {key: future.result() for key, future in begun.items()}
+        except Limited as error:
+            self.results.append(Result("build", "compile", "FAIL", str(error)))
+            return None
+        except Failed as error:
+            # Code that does not link may break a rule: then report that rule.
+            if LINKING.search(str(error)):
+                said = grade_object.faults(self.one, self.objects(programs, needed), [])
+                if said:
+                    return self.refuse(said)
+            lacks = self.lacks(str(error))
+            why = (lacks[0], lacks[1:]) if lacks else first_error(str(error))
+            self.results.append(Result("build", "compile", "ERROR", *why))
+            return None
+        self.said = grade_layers.printable(
+            programs.said + (self.kernel.said if self.kernel else "")
+        )
+        given = self.given_objects(programs, needed)
+        said = grade_object.faults(self.one, self.objects(programs, needed), given)
+        return self.refuse(said) if said else made
+
+    def lacks(self, text):
+        """A line for each function that a linker misses, and that a file of the lab should have."""
+        found = re.findall(r"undefined (?:symbol: |reference to [`'])(?:lab_)?(\w+)", text)
+        said = []
+        for path in self.one.sources():
+            for name in [n for n in found if n in self.one.exports(path)]:
+                there = lab_build.tree_file(self.tree, path)
+                empty = os.path.getsize(there) == 0
+                said.append(f"{path} is empty" if empty else f"{path} does not define {name}")
+        return list(dict.fromkeys(said))
+
+    def source_faults(self, path):
+        there = os.path.join(self.tree or labs.ROOT, path)
+        return grade_source.source_faults(self.one, there, path) if os.path.exists(there) else []
+
+    def refuse(self, said):
+        """Fail the submission for the faults @said; none of its code is run."""
+        rule = "the code uses what an allocator does not need (docs/grading.md)"
+        self.results.append(Result("build", "rules", "FAIL", said[0], [*said[1:12], rule]))
+
+    def objects(self, programs, needed):
+        """{source: its objects in the programs of the steps @needed}; objects of other steps may be
+        those of an earlier state of the code."""
+        found, name = {}, self.label
+        for path in self.one.sources():
+            folder = lab_build.SAME if lab_build.same(self.one, self.tree, path) else name
+            places = [
+                labs.object_in(os.path.join(programs.top, kind, self.one.name, folder), path)
+                for step, kind in KINDS.items()
+                if step in needed
+            ]
+            if self.kernel:
+                places += self.kernel.student_objects(name, self.tree)[path]
+            found[path] = [p for p in places if os.path.exists(p)]
+        return found
+
+    def given_objects(self, programs, needed):
+        """[(given source, its object with the student's headers, its object with this tree's)]"""
+        if not self.tree or lab_build.same(self.one, self.tree, ""):
+            return []
+        found = programs.given_objects(self.label, needed)
+        return found + (self.kernel.given_objects(self.label) if KERNEL in needed else [])
+
+    def run(self):
+        begin = time.monotonic()
+        cpu = sum(os.times()[:4])
+        self.label = self.name()
+        try:
+            self.stage()
+        except grade_stage.NotTaken as error:
+            self.results.append(Result("build", "rules", "FAIL", str(error), [TAKEN]))
+            self.seconds = time.monotonic() - begin
+            return
+        shares = self.one.shares()
+        self.empty = {name: shares[name] for name in empty_functions(self.one, self.tree)}
+        guard = grade_guard.Guard()
+        try:
+            with grade_build.alone(self.args.build):
+                made = self.build()
+            if made:
+                sandbox = grade_run.Sandbox(guard)
+                self.notes += sandbox.notes
+                folder = tempfile.mkdtemp(prefix="grade-")
+                guard.tell("D", folder)
+                os.chmod(folder, 0o777)
+                self.run_layers(made, sandbox, folder)
+        finally:
+            guard.close()
+        for r in self.results:
+            r.why = grade_layers.printable(r.why)
+            r.details = [grade_layers.printable(line) for line in r.details]
+        self.seconds = time.monotonic() - begin
+        self.cpu = sum(os.times()[:4]) - cpu
+
+    def clean(self):
+        """Remove the files built from this submission; those that all submissions share stay."""
+        if self.label in ("", OWN):
+            return
+        top = os.path.join(os.path.abspath(self.args.build), "labs")
+        folders = [os.path.join(top, "staged", self.label)]
+        for kind in KINDS.values():
+            folders.append(os.path.join(top, kind, self.one.name, self.label))
+        if self.kernel:
+            folders.append(self.kernel.folder(self.label))
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def run_layers(self, made, sandbox, folder):
+        layers = grade_layers.Layers(
+            sandbox, folder, self.args.seed, self.args.plan, self.chosen, self.screen.tell
+        )
+        wanted, jobs = self.tests(), []
+        if wanted["kernel"]:
+            jobs.append(
+                lambda: self.kernel.grade(
+                    made["kernel"], wanted["kernel"], folder, self.screen.tell
+                )
+            )
+        if wanted["contract"]:
+            jobs.append(lambda: layers.contract(made["contract"], wanted["contract"]))
+        if wanted[COST]:
+            jobs.append(lambda: layers.contract(made["contract"], wanted[COST], COST))
+        for name in wanted["explorer"]:
+            jobs.append(lambda name=name: [layers.explore(made["explorer"], name)])
+        if wanted["model"]:
+            half = (len(wanted["model"]) + 1) // 2
+            for some in (wanted["model"][:half], wanted["model"][half:]):
+                if some:
+                    jobs.append(
+                        lambda some=some: layers.model(made["judge"], made["model"], some, {})
+                    )
+        order = {layer: i for i, layer in enumerate(LAYERS)}
+        for got in grade_layers.run_all(jobs):
+            self.results += got
+        self.results.sort(key=lambda r: order[r.layer])
+
+
+def interrupted(number, _frame):
+    """End the programs that threads wait for, and then this process."""
+    if grade_guard.Guard.now:
+        grade_guard.Guard.now.close()
+    os.write(2, b"\ninterrupted\n")
+    os._exit(128 + number)
+
+
+def end_when_asked():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+
+
+def hash_of(text):
+    value = 5381
+    for char in text:
+        value = (value * 33 + ord(char)) & 0xFFFFFFFF
+    return value
+
+
+def first_error(text):
+    """(the first error in a compiler's output, the lines that follow it)"""
+    lines = [line for line in text.split("\n") if line.strip()]
+    at = next((i for i, line in enumerate(lines) if "error" in line or "undefined" in line), 0)
+    first = lines[at] if lines else "it does not compile"
+    return first.replace(labs.ROOT + "/", ""), lines[at + 1 : at + 8]
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--test", help="this test of the layers contract and cost")
+    parser.add_argument("--seed", type=int, default=labs.grade_seed())
+    parser.add_argument("--kernel", action="store_true")
+    parser.add_argument("--json")
+    parser.add_argument("--junit")
+    parser.add_argument("--gradescope")
+    parser.add_argument("--github", action="store_true")
+    parser.add_argument("--clean", action="store_true", help="keep no program of TREE")
+    parser.add_argument("--gdb", action="store_true", help="one test in the debugger")
+    parser.add_argument("--plan", default="", help="of one set of the explorer this schedule alone")
+    parser.add_argument("--track", help="of which students get a file that TREE lacks")
+    parser.add_argument("--out", help="all files of results, to this directory")
+    parser.add_argument("lab", nargs="?", default="")
+    parser.add_argument("tree", nargs="?", default="")
+    args = parser.parse_args()
+    if not args.lab:
+        sys.exit("make grade LAB=n [DIR=...]; n is one of " + " ".join(labs.labs()))
+    end_when_asked()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+    one = labs.lab(args.lab, args.track)
+    if args.test:
+        args.only = f"{CONTRACT}.{args.test},{COST}.{args.test}"
+    grade = Grade(one, one.tree(args.tree), args)
+    if not any(grade.tests().values()) or (grade.unknown() and not args.test):
+        unknown = args.test or " ".join(grade.unknown())
+        sys.exit(f"tools/grade/grade.py: lab {one.name} has no test {unknown}")
+    if args.plan and not grade.is_plan():
+        sys.exit("PLAN= takes one set, and a schedule as a failure prints it: SET=NAME PLAN=AB,7:B")
+    try:
+        grade_report.places(args)
+    except OSError as error:
+        sys.exit(f"tools/grade/grade.py: {error.filename}: {error.strerror}")
+    if args.gdb:
+        grade_debug.debug(grade)
+    try:
+        grade.run()
+    finally:
+        if args.clean:
+            grade.clean()
+    grade.screen.close()
+    grade_report.write(grade, args)
+    if not grade.results:
+        sys.exit(2)
+    sys.exit(0 if all(r.verdict == "PASS" or r.neutral for r in grade.results) else 1)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except labs.BadLab as error:
+        sys.exit(f"tools/grade/grade.py: {error}")

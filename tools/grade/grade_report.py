@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""Show the result of grade.py on the screen, and write it as JSON, JUnit XML, results.json of
+Gradescope, and annotations of GitHub Actions."""
+import json
+import os
+import shlex
+import sys
+import textwrap
+import threading
+from xml.sax.saxutils import escape, quoteattr
+
+import labs
+
+COLOURS = {"PASS": "32", "FAIL": "31", "CRASH": "31", "HANG": "31", "ERROR": "35", "SKIP": "33"}
+WIDTH = 80
+SHOWN = 3  # failed tests of a layer that are shown in full
+# The files that --out=FOLDER writes.
+FILES = {"json": "grade.json", "junit": "junit.xml", "gradescope": "results.json"}
+
+
+class Screen:
+    """Shows the progress of a grading, on a terminal only; then the result."""
+
+    def __init__(self, grade, out):
+        self.grade, self.out = grade, out
+        self.live = out.isatty()
+        self.colour = self.live and not os.environ.get("NO_COLOR")
+        self.lock = threading.Lock()
+        self.done = 0
+
+    def paint(self, text, verdict):
+        return f"\033[{COLOURS[verdict]}m{text}\033[0m" if self.colour else text
+
+    def line(self, text):
+        if self.live:
+            self.out.write("\r\033[K" + text[: WIDTH - 1])
+            self.out.flush()
+
+    def step(self, what, of):
+        self.line(f"{what} {of}")
+
+    def tell(self, result):
+        """Count and show one more result."""
+        with self.lock:
+            self.done += 1
+            whole = sum(len(names) for names in self.grade.tests().values())
+            self.line(f"{self.done} of {whole} {result.key()} {result.verdict}")
+
+    def close(self):
+        self.line("")
+        for line in text_of(self.grade, self.paint):
+            print(line, file=self.out)
+        self.out.flush()
+
+
+def wrap(text, indent):
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [indent]
+
+
+def replay(grade, result):
+    """The command that runs exactly this test again."""
+    where = f" DIR={shlex.quote(grade.args.tree)}" if grade.args.tree else ""
+    if getattr(grade.args, "track", None):
+        where += f" TRACK={grade.args.track}"
+    other = result.layer == "model" and grade.args.seed != labs.grade_seed()
+    seed = f" SEED={grade.args.seed}" if other else ""
+    kernel = " KERNEL=1" if result.layer == "kernel" and not grade.in_ring_3 else ""
+    if result.layer == "build":
+        return f"make grade LAB={grade.one.name}{where}"
+    if result.plan:
+        return f"make grade LAB={grade.one.name}{where} SET={result.name} PLAN={result.plan}"
+    return f"make grade LAB={grade.one.name}{where} ONLY={result.key()}{seed}{kernel}"
+
+
+def text_of(grade, paint=lambda text, verdict: text):
+    """The lines of the result for a terminal."""
+    one = grade.one
+    yield f"lab {one.name}, {one.title}"
+    for line in grade.said.split("\n")[:12]:
+        if line.strip():
+            yield "  " + line[: WIDTH - 2]
+    for layer in dict.fromkeys(r.layer for r in grade.results):
+        mine = [r for r in grade.results if r.layer == layer]
+        good = sum(r.verdict == "PASS" for r in mine)
+        whole = sum(not r.neutral for r in mine)
+        yield f"  {layer}: {good} of {whole} passed" if layer != "build" else "  build"
+        bad = [r for r in mine if r.verdict != "PASS" and not r.neutral]
+        for i, r in enumerate(bad):
+            yield f"    {paint(r.verdict, r.verdict)} {r.name}"
+            yield from wrap(r.why or "no reason is known", "      ")
+            if i < SHOWN:
+                for line in r.details:
+                    yield from wrap(line, "        ")
+                yield f"      again: {replay(grade, r)}"
+    for note in grade.notes:
+        yield f"  note: {note}"
+    if grade.empty and grade.has_faults():
+        costs = ", ".join(f"{name} ({points:g} points)" for name, points in grade.empty.items())
+        yield from wrap(f"left empty: {costs}", "  ")
+    cost = grade.cost_points()
+    if cost and not grade.not_graded():
+        yield f"  cost is apart: {cost[0]:g} of {cost[1]:g} points"
+    took = f" in {grade.seconds:.1f} s, {grade.cpu:.1f} s of processor time"
+    yield ending(grade) + ("" if grade.not_graded() else took)
+
+
+def ending(grade):
+    """The points in words; of code of which no test was run, the reason."""
+    why = grade.not_graded()
+    return f"not graded: {why}" if why else f"{grade.points():g} of 100 points"
+
+
+def as_json(grade):
+    return {
+        "lab": grade.one.name,
+        "title": grade.one.title,
+        "tree": grade.args.tree,
+        "seed": grade.args.seed,
+        "points": grade.points(),
+        "not_graded": grade.not_graded(),
+        "functions": [
+            {"name": name, "points": round(points, 2), "empty": name in grade.empty}
+            for name, points in grade.one.shares().items()
+        ],
+        "layers": [
+            {"name": layer, "points": round(points, 2), "of": round(of, 2)}
+            for layer, points, of in grade.scores()
+        ],
+        "tests": [
+            {
+                "layer": r.layer,
+                "name": r.name,
+                "verdict": r.verdict,
+                "why": r.why,
+                "details": r.details,
+                "plan": r.plan,
+                "replay": replay(grade, r),
+            }
+            for r in grade.results
+        ],
+        "notes": grade.notes,
+        "seconds": round(grade.seconds, 2),
+        "cpu": round(grade.cpu, 2),
+    }
+
+
+def as_junit(grade):
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
+    for layer in dict.fromkeys(r.layer for r in grade.results):
+        mine = [r for r in grade.results if r.layer == layer]
+        counts = {
+            "failures": sum(r.verdict in ("FAIL", "HANG", "CRASH") for r in mine),
+            "errors": sum(r.verdict == "ERROR" for r in mine),
+            "skipped": sum(r.verdict == "SKIP" for r in mine),
+        }
+        numbers = " ".join(f'{k}="{v}"' for k, v in counts.items())
+        name = quoteattr(f"lab{grade.one.name}.{layer}")
+        lines.append(f'<testsuite name={name} tests="{len(mine)}" {numbers}>')
+        for r in mine:
+            case = f"<testcase classname={name} name={quoteattr(r.name)}"
+            if r.verdict == "PASS":
+                lines.append(case + "/>")
+                continue
+            tag = {"SKIP": "skipped", "ERROR": "error"}.get(r.verdict, "failure")
+            text = escape("\n".join([*r.details, "again: " + replay(grade, r)]))
+            lines.append(
+                f"{case}><{tag} type={quoteattr(r.verdict)} message={quoteattr(r.why)}>{text}"
+                f"</{tag}></testcase>"
+            )
+        lines.append("</testsuite>")
+    return "\n".join([*lines, "</testsuites>", ""])
+
+
+def as_gradescope(grade):
+    layers = {layer: (points, of) for layer, points, of in grade.scores()}
+    tests = []
+    for layer, (points, of) in layers.items():
+        bad = [r for r in grade.results if r.layer == layer and r.verdict != "PASS"]
+        text = [f"{r.verdict} {r.name}: {r.why}\nagain: {replay(grade, r)}" for r in bad]
+        tests.append(
+            {
+                "name": layer,
+                "score": round(points, 2),
+                "max_score": round(of, 2),
+                "output": "\n".join(text),
+                "visibility": "visible",
+            }
+        )
+    return {
+        "score": grade.points(),
+        "execution_time": round(grade.seconds),
+        "output": "\n".join(text_of(grade)),
+        "tests": tests,
+    }
+
+
+def as_github(grade):
+    """Workflow commands, one a line."""
+
+    def clean(text):
+        return text.replace("%", "%25").replace("\r", "").replace("\n", "%0A")
+
+    path = grade.one.files[0]
+    for r in grade.results:
+        if r.verdict not in ("PASS", "SKIP"):
+            text = clean("\n".join([r.why, *r.details[:6], "again: " + replay(grade, r)]))
+            yield f"::error file={path},title={r.verdict} {r.key()}::{text}"
+    yield f"::notice title=lab {grade.one.name}::{clean(ending(grade))}"
+
+
+def places(args):
+    """{form: path} of the files that the arguments ask for.  Each can be written; else OSError."""
+    paths = {key: getattr(args, key) for key in FILES}
+    if args.out:
+        os.makedirs(args.out, exist_ok=True)
+        paths = {key: paths[key] or os.path.join(args.out, name) for key, name in FILES.items()}
+    paths = {key: path for key, path in paths.items() if path}
+    for path in paths.values():
+        with open(path, "a", encoding="utf-8"):
+            pass
+    return paths
+
+
+def write(grade, args):
+    """Write the files that the arguments ask for."""
+    made = {
+        "json": lambda: json.dumps(as_json(grade), indent=1) + "\n",
+        "junit": lambda: as_junit(grade),
+        "gradescope": lambda: json.dumps(as_gradescope(grade), indent=1) + "\n",
+    }
+    for key, path in places(args).items():
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(made[key]())
+    if args.github or os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in as_github(grade):
+            print(line)
+    sys.stdout.flush()

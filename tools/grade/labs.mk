@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+# The labs, docs/labs.md; for the Makefile.
+#
+#   LAB=2 DIR=../lab2   for skeleton: the lab, and the new directory; for grade, lab and
+#                       lab-kernel: the lab, and the directory of the code
+#   TRACK=short4        for skeleton: in that track some labs have fewer functions to write; for
+#                       grade: a file that DIR lacks is as students of that track get it
+#   OWN=1               for lab and lab-kernel: the student's code serves every memory
+#   ONLY=model.blocks SEED=3 OUT=results   for grade: some tests, other random calls, result files
+#   SUB=handed/in       for grade: the same as DIR
+#   TEST=SUITE.TEST SET=NAME  for grade: one test of the layers contract and cost, one set of the
+#                       explorer; with GDB=1 in the debugger, which stops at the failure
+#   SET=NAME PLAN=AB,7:B  for grade: one schedule of a set, move by move
+#   KERNEL=1            for grade: also in QEMU
+#   LAB=2 ONLY=2.wrong  for labs-check and labs-sure: a lab, or some of its solutions
+# labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED, which
+# labs.py reads.
+
+$(if $(and $(filter labs-check labs-sure,$(firstword $(MAKECMDGOALS))),$(LAB),$(ONLY)), \
+	$(error LAB=$(LAB) ONLY=$(ONLY): wanted one of them; ONLY=$(LAB) is all of lab $(LAB)))
+
+# Settings with which lab_build.py compiles; it does not run this Makefile for each source.
+LAB_SETTINGS := HOSTCC CC LD NM HFLAGS HFLAGS_asan HFLAGS_suites HOSTT KFLAGS LDFLAGS MM_SRCS \
+	BOTH_SRCS SCHED_SRCS LAB_SRCS TEST_SRCS KSRCS FIBER_FLAGS FIBER_SRCS USER_FLAGS USER_LD
+.PHONY: lab-settings skeleton lab lab-kernel labs labs-leak grade labs-check labs-sure
+lab-settings: ; @: $(foreach v,$(LAB_SETTINGS),$(info $(v) $($(v))))
+skeleton: ; $(Q)$(PYTHON) tools/grade/skeleton.py --build $(B) $(if $(TRACK),--track '$(TRACK)') \
+	'$(LAB)' '$(DIR)'
+# `lab` tests the files of this tree, or of DIR, hosted; `lab-kernel` tests them in the kernel.
+OWN_CODE = $(if $(OWN),--own)
+# Lab P is a program: for it `lab` and `lab-kernel` both run its tests in QEMU.
+LAB_TREE = --build $(B) $(if $(DIR),--tree '$(DIR)')
+lab_tool = $(if $(filter P,$(LAB)),tools/grade/lab_user.py $(LAB_TREE) P, \
+	$(1) $(LAB_TREE) $(OWN_CODE) '$(LAB)' --run)
+lab: ; $(Q)$(PYTHON) $(call lab_tool,tools/grade/lab_build.py)
+lab-kernel: ; $(Q)$(PYTHON) $(call lab_tool,tools/grade/lab_kernel.py)
+labs: ; $(Q)$(PYTHON) tools/grade/labs.py
+labs-leak: ; $(Q)$(PYTHON) tools/grade/labs_leak.py
+grade_only = $(if $(only),--only '$(only)',$(if $(TEST),--test '$(TEST)', \
+	$(if $(SET),--only 'explorer.$(SET)')))
+grade: ; $(Q)$(PYTHON) tools/grade/grade.py --build $(B) $(grade_only) \
+	$(if $(TRACK),--track '$(TRACK)') $(if $(KERNEL),--kernel) $(addprefix --seed ,$(SEED)) \
+	$(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
+	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
+lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')
+labs-check: ; $(Q)$(PYTHON) tools/grade/labs_check.py --build $(B) $(lab_only) \
+	$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(MATRIX),--matrix)
+labs-sure: ; $(Q)$(PYTHON) tools/grade/labs_sure.py --build $(B) $(lab_only) \
+	$(addprefix --times ,$(REPEAT)) $(addprefix --pairs ,$(PAIRS))

@@ -1,0 +1,495 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The labs: labs/labs.ini, read and checked.
+
+Usage: labs.py             print a table of the labs, and the tracks
+       labs.py check       print the faults of labs.ini, a line each
+       labs.py write       write the rules of each lab into its handout
+       labs.py show LAB    print the lab's functions with their lengths, and its tests
+
+The other tools take labs from here; labs/labs.ini says what each key means.
+"""
+import configparser
+import os
+import re
+import sys
+import textwrap
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+from rooms import ROOT
+import bodies
+import declared
+import suites
+import variant
+
+INI = os.path.join("labs", "labs.ini")
+INSTRUCTOR = "docs/instructor.md"
+REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
+VARIANT = os.path.join("labs", "variant.mk")  # a course's own constants; most trees have none
+HIDDEN = "labs/hidden/"  # suites that a student's tree does not have
+MOST_LINES = {"capstone": 180}  # of bodies to write
+MOST = 130
+SHORT = "short4"  # the track in which some labs have fewer functions
+PROGRAM_TEST = os.path.join("labs", "P", "pager_test.c")  # the tests of a lab in ring 3
+PROGRAM_TESTS = re.compile(r'^    \{"(\w+)", \w+\},$', re.MULTILINE)
+NEUTRAL = (
+    (r"void", ""),
+    (r"bool", "return false;"),
+    (r"pfn_t", "return PFN_NONE;"),
+    (r".*\*", "return NULL;"),
+    (r"int|long", "return -EINVAL;"),
+    (r"(?:unsigned|size_t|phys_t|u8|u16|u32|u64|s64|unsigned long)", "return 0;"),
+    (r"enum \w+", "return 0;"),
+)
+# In a source: a variable with its initialiser.
+DATA = re.compile(r"^[A-Za-z_][^\n(]*=\s*\{.*?^\};", re.MULTILINE | re.DOTALL)
+
+
+class BadLab(Exception):
+    """A lab that does not exist, or a labs.ini that is malformed; the text is the reason."""
+
+
+@dataclass
+class Lab:
+    """A section of labs.ini; labs.ini says what each field means."""
+
+    name: str
+    title: str
+    hours: int
+    tracks: list
+    files: list
+    functions: dict  # {file: names of functions}
+    weights: dict  # {function: points}
+    short: list  # [hours, names of functions]
+    planted: list  # names of mistakes
+    neutral: dict  # {function: statement}
+    extra: list  # key "with"
+    tests: list
+    more: set  # key "allow"
+    suites: list
+    left: list  # key "not"
+    hidden: list
+    sets: list
+    races: list
+    mutants: list
+    own: list
+    leave_out: list = field(default_factory=list)
+
+    def names(self):
+        """The functions whose bodies the lab empties."""
+        return sum(self.functions.values(), [])
+
+    def shares(self):
+        """{function: the least of 100 points that it costs if it is left empty}; in a track with
+        fewer functions these share the points of all."""
+        mine = sum(self.weights[name] for name in self.names())
+        return {n: self.weights[n] * sum(self.weights.values()) / mine for n in self.names()}
+
+    @property
+    def allow(self):
+        """The symbols that the student's objects may use."""
+        return self.more | declared.names(tuple(self.files))
+
+    def sources(self):
+        """The lab's files that are sources, not headers."""
+        return [path for path in self.files if path.endswith(".c")]
+
+    def headers(self):
+        return [path for path in self.files if path.endswith(".h")]
+
+    def twice(self):
+        """The sources that have two objects: the reference's and the student's."""
+        return self.sources() + [path for path in self.extra if not path.startswith("tests/")]
+
+    def exports(self, path):
+        """The functions of a file that are not static: its object may define no others.  In a
+        student's tree the reference's trampolines name them, not the student's own file."""
+        kept = os.path.join(REFERENCE, path.replace("/", "_"))
+        if os.path.exists(os.path.join(ROOT, kept)):
+            return list(dict.fromkeys(re.findall(r"\bref_(\w+)\([^;{]*\);\n", read(kept))))
+        return [
+            body.name
+            for body in bodies.bodies(read(path)).values()
+            if not re.search(r"\bstatic\b", body.head)
+        ]
+
+    def tree(self, folder):
+        """The path of a student's tree, which has a file of the lab; None without @folder."""
+        there = [os.path.join(folder, path) for path in self.files] if folder else []
+        if folder and not any(map(os.path.lexists, there)):
+            raise BadLab(f"{folder} has none of the lab's files: {' '.join(self.files)}")
+        return os.path.abspath(folder) if folder else None
+
+    def in_ring_3(self):
+        """Does the student write a program of ring 3?"""
+        return self.files[0].startswith("user/")
+
+    def planted_path(self, name):
+        return os.path.join("labs", "planted", self.name, name + ".c")
+
+    def neutral_of(self, body):
+        """The statement of an emptied body."""
+        if body.name in self.neutral:
+            return self.neutral[body.name]
+        for pattern, statement in NEUTRAL:
+            if re.fullmatch(pattern, body.type):
+                return statement
+        raise BadLab(f"lab {self.name}: {body.name}: no neutral value of type {body.type}")
+
+    def body(self, path, name):
+        """The body of the function @name in the file @path."""
+        found = bodies.bodies(read(path))
+        if name not in found:
+            raise BadLab(f"lab {self.name}: {path} has no function {name}")
+        return found[name]
+
+    def tests_tagged(self, tag):
+        """[SUITE.TEST] of the tests with this tag in the lab's suites."""
+        known = suites.suites()
+        return [
+            f"{name}.{test}"
+            for name in self.suites
+            if name in known
+            for test, has in known[name].tests.items()
+            if has == tag and f"{name}.{test}" not in self.left
+        ]
+
+
+def run_tool(main, *errors):
+    """Call a tool's main(); BadLab, @errors and Ctrl-C end the tool, without a traceback."""
+    try:
+        main()
+    except (BadLab, *errors) as error:
+        sys.exit(f"tools/grade/{os.path.basename(sys.argv[0])}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def object_in(folder, path, ending=".o"):
+    """Where the object of the source @path is in @folder."""
+    return os.path.join(folder, path.replace("/", "_") + ending)
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def program_tests(path=PROGRAM_TEST):
+    """The names of the tests in a program, in the order in which they run."""
+    return PROGRAM_TESTS.findall(read(path))
+
+
+def pairs(text):
+    """{file: names} from lines FILE: NAME ..., whose names may go on in the next line."""
+    found, now = {}, None
+    for word in text.split():
+        if word.endswith(":"):
+            now = found.setdefault(word[:-1], [])
+        elif now is None:
+            raise BadLab(f"{word}: no file before it")
+        else:
+            now.append(word)
+    return found
+
+
+def weighed(functions):
+    """{file: names}, {name: points} of {file: names, each with its points behind it}"""
+    weights = {}
+    for path, words in functions.items():
+        if len(words) % 2 or not all(word.isdigit() for word in words[1::2]):
+            raise BadLab(f"{path}: wanted NAME POINTS ... behind it")
+        weights.update(zip(words[::2], map(int, words[1::2])))
+    return {path: words[::2] for path, words in functions.items()}, weights
+
+
+def statements(text):
+    """{name: statement} from lines NAME: STATEMENT."""
+    rows = [line.split(":", 1) for line in text.split("\n") if line.strip()]
+    return {name.strip(): statement.strip() for name, statement in rows}
+
+
+def parser():
+    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",), strict=True)
+    ini.read_string(read(INI))
+    return ini
+
+
+@lru_cache(None)
+def labs():
+    """{name: Lab}, in the order of labs.ini"""
+    ini, found = parser(), {}
+    common = ini["all"]
+    for section in ini.sections():
+        if not section.startswith("lab "):
+            continue
+        row = ini[section]
+        words = {key: row.get(key, "").split() for key in row}
+        name = section[4:]
+        functions, weights = weighed(pairs(row["functions"]))
+        found[name] = Lab(
+            name=name,
+            title=row["title"],
+            hours=int(row["hours"]),
+            tracks=words.get("tracks", []),
+            files=words["files"],
+            functions=functions,
+            weights=weights,
+            short=words.get("short", []),
+            planted=words.get("planted", []),
+            neutral=statements(row.get("neutral", "")),
+            extra=words.get("with", []),
+            tests=words.get("tests", []),
+            more=set(words.get("allow", []) + common["allow"].split()),
+            # Hidden suites: only if this tree has them.
+            suites=words.get("suites", [])
+            + [suite for suite in words.get("hidden", []) if suite in suites.suites()],
+            left=words.get("not", []),
+            hidden=words.get("hidden", []),
+            sets=words.get("sets", []),
+            races=words.get("races", []),
+            mutants=words.get("mutants", []),
+            own=words.get("own", []),
+            leave_out=common["leave_out"].split(),
+        )
+    return found
+
+
+def plans():
+    """The judge's plans, of all labs (labs/grade.ini)."""
+    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    ini.read_string(read(os.path.join("labs", "grade.ini")))
+    rows = [ini[name].get("model", "") for name in ini.sections() if name.startswith("lab ")]
+    return " ".join(rows).split()
+
+
+def grade_seed():
+    """The seed of the model layer without SEED=: GRADE_SEED of labs/variant.mk, else 1."""
+    text = read(VARIANT) if os.path.exists(os.path.join(ROOT, VARIANT)) else ""
+    said = re.findall(r"^GRADE_SEED\b[ \t]*(.*)$", text, re.MULTILINE)
+    if not said:
+        return 1
+    number = re.fullmatch(r"[:?]?=\s*(\d+)\s*(#.*)?", said[-1])
+    if not number:
+        raise BadLab(f"{VARIANT}: GRADE_SEED {said[-1]}: wanted GRADE_SEED := NUMBER")
+    return int(number.group(1))
+
+
+def lab(name, track=None):
+    """The lab @name; in track short4, some labs have fewer functions to write."""
+    if name not in labs():
+        raise BadLab(f"no lab {name}; there are {' '.join(labs())}")
+    one = labs()[name]
+    if track and name not in sum(tracks().get(track, []), []):
+        raise BadLab(f"no track {track} with lab {name}")
+    if track != SHORT or not one.short:
+        return one
+    mine = set(one.short[1:])
+    return replace(
+        one,
+        hours=int(one.short[0]),
+        functions={path: [n for n in names if n in mine] for path, names in one.functions.items()},
+        neutral={n: statement for n, statement in one.neutral.items() if n in mine},
+    )
+
+
+def tracks():
+    """{name: weeks, each a list of labs}"""
+    ini = parser()
+    return {
+        section[6:]: [line.split() for line in ini[section]["labs"].strip().split("\n")]
+        for section in ini.sections()
+        if section.startswith("track ")
+    }
+
+
+def lines(one):
+    """The number of lines of the bodies that the lab empties."""
+    total = 0
+    for path, names in one.functions.items():
+        text = read(path)
+        found = bodies.bodies(text)
+        total += sum(found[name].lines(text) for name in names)
+    return total
+
+
+def explorer_sets():
+    return set(re.findall(r'^    \{"([\w-]+)",', read("tests/races/fiber_explore.c"), re.MULTILINE))
+
+
+def faults_of_files(one):
+    for path in one.files + one.extra + one.tests:
+        if not os.path.exists(os.path.join(ROOT, path)):
+            yield f"no file {path}"
+            return
+    for path, names in one.functions.items():
+        found = bodies.bodies(read(path))
+        if path not in one.files:
+            yield f"{path} is not one of its files"
+        for name in names:
+            if name not in found:
+                yield f"{path} has no function {name}"
+                return
+            one.neutral_of(found[name])
+    for name in set(one.short[1:]) - set(one.names()):
+        yield f"short: {name} is not emptied"
+    if one.short and SHORT not in one.tracks:
+        yield f"short: it is not in track {SHORT}"
+    for name in set(one.neutral) - set(one.names()):
+        yield f"neutral: {name} is not emptied"
+    for path in one.files:
+        for data in DATA.findall(read(path)):
+            if set(re.findall(r"\w+", data)) & set(bodies.bodies(read(path))):
+                yield f"{path} holds data with function pointers"
+    whole = sum(one.weights.values())
+    if whole > 100 or whole < 100 and not one.planted:
+        yield f"its functions have {whole} points together"
+    if lines(one) > MOST_LINES.get(one.name, MOST):
+        yield f"{lines(one)} lines of bodies"
+
+
+def faults_of_planted(one):
+    """Compare labs.ini with the files of planted mistakes; a student's tree has no such files."""
+    if not os.path.isdir(os.path.join(ROOT, "labs", "planted")):
+        return
+    there = os.path.join(ROOT, "labs", "planted", one.name)
+    for name in os.listdir(there) if os.path.isdir(there) else []:
+        if name[:-2] not in one.planted:
+            yield f"{os.path.join('labs', 'planted', one.name, name)} is not planted"
+    for name in one.planted:
+        if not os.path.exists(os.path.join(ROOT, one.planted_path(name))):
+            yield f"no file {one.planted_path(name)}"
+
+
+def faults_of_names(one):
+    known, mutants = suites.suites(), variant.known()
+    for name in one.suites:
+        if name not in known:
+            yield f"no suite {name}"
+    for name in one.hidden:
+        if name in known and not known[name].path.startswith(HIDDEN):
+            yield f"the suite {name} is not in {HIDDEN}"
+    for name in one.left:
+        suite, _, test = name.partition(".")
+        if suite not in known or test not in known[suite].tests:
+            yield f"no test {name}"
+    for name in one.sets:
+        if name not in explorer_sets():
+            yield f"no explorer's set {name}"
+    for name in one.races:
+        if not os.path.exists(os.path.join(ROOT, "tests", "races", name + ".race")):
+            yield f"no race {name}"
+    # A student's tree has no variants to check.
+    for name in one.mutants if mutants else []:
+        if name not in mutants:
+            yield f"no variant {name}"
+            continue
+        strange = {path for path, _, _ in variant.read(name).edits} - set(one.files)
+        if strange:
+            yield f"variant {name} changes {min(strange)}"
+
+
+def faults():
+    """A line for each fault of labs.ini."""
+    said, owner = [], {}
+    for name, one in labs().items():
+        said += [f"lab {name}: {what}" for what in faults_of_files(one)]
+        said += [f"lab {name}: {what}" for what in faults_of_names(one)]
+        said += [f"lab {name}: {what}" for what in faults_of_planted(one)]
+        for path in one.files:
+            if path in owner:
+                said.append(f"lab {name}: {path} belongs to lab {owner[path]}")
+            owner[path] = name
+        if set(one.tracks) != {t for t, weeks in tracks().items() if [name] in by_one(weeks)}:
+            said.append(f"lab {name}: its tracks are not those that name it")
+    for track, weeks in tracks().items():
+        said += [f"track {track}: no lab {n}" for w in weeks for n in w if n not in labs()]
+    return said or list(faults_of_texts())
+
+
+def hours_of(track):
+    return sum(lab(name, track).hours for week in tracks()[track] for name in week)
+
+
+def faults_of_texts():
+    """Check the hours in the page for instructors and in the handouts."""
+    page = read(INSTRUCTOR)
+    for track in tracks():
+        row = re.search(rf"^\| `{track}` \|.*\| (.*) \|$", page, re.MULTILINE)
+        if not row or row.group(1) != str(hours_of(track)):
+            yield f"{INSTRUCTOR}: the hours of track {track} are {hours_of(track)}"
+    # A student's tree lacks what the rules of other labs are made from.
+    ours = os.path.isdir(os.path.join(ROOT, "labs", "right"))
+    for name, one in labs().items():
+        text = read(os.path.join("labs", name, "handout.md"))
+        if f"\nAbout {one.hours} hours" not in text:
+            yield f"lab {name}: its handout does not say that it takes {one.hours} hours"
+        if ours and declared.RULES.findall(text) != [declared.rules(one)]:
+            yield f"lab {name}: its handout has other rules: tools/grade/labs.py write"
+
+
+def by_one(weeks):
+    return [[name] for week in weeks for name in week]
+
+
+def counted(number, noun):
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def table():
+    print("lab      hours lines tests  title")
+    for name, one in labs().items():
+        tests = one.tests_tagged("contract") + one.tests_tagged("cost")
+        tests += program_tests() if one.in_ring_3() else []
+        print(f"{name:9}{one.hours:5}{lines(one):6}{len(tests):6}  {one.title}")
+    for name, weeks in tracks().items():
+        print(f"\ntrack {name}, {counted(hours_of(name), 'hour')}")
+        for number, week in enumerate(weeks, 1):
+            one = f"week {number}: " if len(weeks) > 1 else ""
+            print(f"    {one}{' '.join(week)}")
+
+
+def write():
+    for name, one in labs().items():
+        path = os.path.join("labs", name, "handout.md")
+        text = declared.RULES.sub(lambda _, one=one: declared.rules(one), read(path))
+        with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def show(one):
+    for path, names in one.functions.items():
+        text = read(path)
+        for name in names:
+            count = bodies.bodies(text)[name].lines(text)
+            print(f"{path}: {name}: {counted(count, 'line')}, {one.shares()[name]:g} points")
+    for tag in ("contract", "cost"):
+        print(f"{tag}: {counted(len(one.tests_tagged(tag)), 'test')}")
+    print(f"explorer: {counted(len(one.sets), 'set')}")
+    print(f"races: {' '.join(one.races) or 'none'}")
+    print(textwrap.fill(f"wrong variants: {' '.join(one.mutants) or 'none'}", 80))
+
+
+def main():
+    if sys.argv[1:] == []:
+        table()
+    elif sys.argv[1:] == ["check"]:
+        said = faults()
+        if said:
+            sys.exit("\n".join(said))
+    elif sys.argv[1:] == ["write"]:
+        write()
+    elif len(sys.argv) == 3 and sys.argv[1] == "show":
+        show(lab(sys.argv[2]))
+    else:
+        sys.exit(__doc__.strip())
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BadLab as error:
+        sys.exit(f"tools/grade/labs.py: {error}")

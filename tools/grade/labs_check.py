@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Does the grader decide rightly?  `make labs-check`.
+
+Usage: labs_check.py [--build DIR] [--only LAB[.NAME],...] [--jobs N] [--repeat N] [--whole]
+                           [--matrix]
+
+In each lab the reference must have all points; a right submission may lack only points of cost.
+The student's empty tree must have no points, and pass exactly the tests that labs/grade.ini names.
+A wrong submission must lose points in the layer that its file names, and a variant that
+labs/labs.ini names must lose points in any layer.
+A wrong solution is first graded with one test that fails for it by labs/kills.md, then with more
+tests only if that one passes; --whole: with all tests.  If all solutions of a lab are graded, its
+part of labs/kills.md must be current (lab_kills.py).
+
+--jobs: grade this many at a time.  --repeat: grade each so often; its verdicts must be the same.
+--matrix: write to labs/kills.md which tests fail for which wrong solution.
+"""
+import argparse
+import ctypes
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import check
+import grade
+import lab_kills as kills
+import lab_build
+import labs
+import skeleton
+import submission
+import variant
+from lab_kills import all_of, kind_of
+
+QUICK = ("model", "contract,cost")  # layers to grade first, if any layer will do
+WRONG = ("wrong", "variant")
+
+
+def graded(lab, folder, build, only=""):
+    one = grade.Grade(labs.lab(lab), folder, kills.Arguments(build, folder, only))
+    one.run()
+    return one
+
+
+def layer_of(lab, name):
+    """The layer in which a wrong submission must lose a point; "" for other solutions."""
+    return submission.read("wrong", lab, name)[0]["layer"] if kind_of(lab, name) == "wrong" else ""
+
+
+def first_killer(lab, name, known):
+    """[a test that is known to fail for the solution], or []."""
+    rows = known[lab].rows.get(name, {}) if lab in known else {}
+    layer = layer_of(lab, name)
+    layers = [layer] if layer else [key for key in rows if rows[key]]
+    return [f"{key}.{rows[key][0]}" for key in layers[:1] if rows.get(key)]
+
+
+def tries(lab, name, known):
+    """The tests and layers that grade a wrong solution, one by one, until it loses a point."""
+    layer = layer_of(lab, name)
+    return [*first_killer(lab, name, known), *([layer] if layer else [*QUICK, ""])]
+
+
+def graded_so_far(lab, name, folder, build, known):
+    """Grade a solution; a wrong one only until it has lost a point."""
+    if kind_of(lab, name) not in WRONG:
+        return graded(lab, folder, build)
+    layers = set(kills.tests_of(lab))
+    for only in tries(lab, name, known):
+        if only and not any(word.split(".")[0] in layers for word in only.split(",")):
+            continue
+        one = graded(lab, folder, build, only)
+        if lost(one):
+            break
+    return one
+
+
+def lost(one):
+    return [r for r in one.results if r.verdict != "PASS" and not r.neutral]
+
+
+def verdicts(one):
+    return {r.key(): r.verdict for r in one.results}
+
+
+def empty(lab, folder):
+    """Write the lab's files to @folder, as a student's tree has them."""
+    one = labs.lab(lab)
+    for path, text in skeleton.texts(one):
+        target = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def gate():
+    """{lab: its solutions that `make test` grades}"""
+    found = {}
+    for word in grade.settings().get("gate", "solutions").split():
+        found.setdefault(word.split(".")[0], []).append(word)
+    return found
+
+
+def known_words(only, pairs):
+    """The words of @only; one that names no lab and no solution ends the program."""
+    words = {word for word in only.split(",") if word}
+    unknown = words - {lab for lab, _ in pairs} - {f"{lab}.{name}" for lab, name in pairs}
+    if unknown:
+        names = " ".join(dict.fromkeys(lab for lab, _ in pairs))
+        sys.exit(f"{' '.join(sorted(unknown))}: wanted LAB or LAB.NAME; the labs are {names}")
+    return words
+
+
+def chosen_of(args):
+    """[(lab, name)] of the solutions to grade."""
+    pairs = [(lab, name) for lab in labs.labs() for name in all_of(lab)]
+    only = known_words(args.only, pairs)
+    if only:
+        pairs = [(lab, name) for lab, name in pairs if {lab, f"{lab}.{name}"} & only]
+    return pairs
+
+
+def wholly_chosen(args):
+    """The labs of which all solutions are graded."""
+    only = {word for word in args.only.split(",") if word}
+    return [lab for lab in labs.labs() if not only or lab in only]
+
+
+def faults_of_empty(lab, one):
+    """Faults of the student's empty tree: it must have no points, and pass only stated tests."""
+    passed = {r.key() for r in one.results if r.verdict == "PASS"}
+    stated = grade.worthless(lab)
+    for key in sorted(passed - stated):
+        yield f"it passes {key}, which is not in `empty' of {grade.INI}"
+    for key in sorted(stated - passed):
+        yield f"it does not pass {key}, which is in `empty' of {grade.INI}"
+    if one.points():
+        yield f"it has {one.points():g} points"
+
+
+def judge(lab, name, one):
+    """The fault of the grader's verdict about a solution, or ""."""
+    kind, bad = kind_of(lab, name), lost(one)
+    layers = {r.layer for r in bad}
+    if kind == "right":
+        # A right solution may be slow, but the reference must not.
+        if name != "reference":
+            bad = [r for r in bad if r.layer != grade.COST]
+        return "; ".join(f"{r.key()} {r.verdict}: {r.why}" for r in bad[:3])
+    if kind == "empty":
+        return "; ".join(faults_of_empty(lab, one))
+    if kind == "wrong":
+        layer = layer_of(lab, name)
+        return "" if layer in layers else f"it loses no point in the layer {layer}"
+    if layers == {"build"}:
+        return f"it does not build: {bad[0].why}"
+    return "" if bad else "it has all points"
+
+
+def said(one):
+    """The points of a graded solution; if only some tests ran, the first that failed."""
+    if one.args.only and lost(one):
+        return f"fails {lost(one)[0].key()}"
+    return f"{one.points():g} points"
+
+
+PR_SET_PDEATHSIG = 1
+SLOT = multiprocessing.Value("i", 0)
+
+
+def end_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def begin():
+    """Prepare a process that grades: it gets folders of its own, and ends with its parent."""
+    grade.end_when_asked()
+    lab_build.Once.begin()
+    end_with_parent()
+    with SLOT.get_lock():
+        SLOT.value += 1
+        Checked.slot = SLOT.value
+
+
+class Checked:
+    """A solution that has been graded."""
+
+    slot = 0
+
+    def __init__(self, build, lab, name, whole, repeat, known):
+        self.lab, self.name, self.kind = lab, name, kind_of(lab, name)
+        self.said, self.fails, self.cpu = "not graded", {}, 0.0
+        # All solutions of a process use one folder, so that their programs replace each other.
+        folder = os.path.join(build, "labs", "checked", f"{lab}-{Checked.slot}")
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            if name == "empty":
+                empty(lab, folder)
+            else:
+                submission.write(lab, name, folder)
+        except (submission.BadSubmission, variant.BadVariant) as error:
+            self.wrong = str(error)
+            return
+        began = sum(os.times()[:4])
+        if whole or repeat > 1:
+            got = graded(lab, folder, build)
+        else:
+            got = graded_so_far(lab, name, folder, build, known)
+        self.wrong = judge(lab, name, got)
+        for number in range(1, repeat):
+            now = verdicts(graded(lab, folder, build))
+            for key, verdict in verdicts(got).items():
+                if now.get(key) != verdict and not self.wrong:
+                    self.wrong = f"{key} was {verdict}, and {now.get(key)} after {number}"
+        self.said = said(got)
+        for r in lost(got):
+            if r.verdict != "SKIP":
+                self.fails.setdefault(r.layer, []).append(r.name)
+        self.cpu = sum(os.times()[:4]) - began
+
+    def line(self):
+        which = f"{self.lab}.{self.name} ({self.kind})"
+        return f"  not ok {which}: {self.wrong}" if self.wrong else f"  ok {which}: {self.said}"
+
+
+class Screen:
+    """Prints a line for each solution, and on a terminal a line of progress below."""
+
+    def __init__(self, whole):
+        self.whole, self.done, self.live = whole, 0, sys.stdout.isatty()
+
+    def show(self, s):
+        self.done += 1
+        if self.live:
+            print("\r\033[K", end="")
+        print(s.line())
+        if self.live:
+            print(f"{self.done} of {self.whole} graded", end="")
+        sys.stdout.flush()
+
+    def close(self):
+        if self.live:
+            print("\r\033[K", end="", flush=True)
+
+
+def in_turn(pairs):
+    """@pairs with right solutions first: all tests grade these, which takes longest."""
+    return sorted(pairs, key=lambda pair: kind_of(*pair) in WRONG)
+
+
+def times(solutions):
+    """A line for each lab with the processor time of its solutions."""
+    for lab in dict.fromkeys(s.lab for s in solutions):
+        mine = [s for s in solutions if s.lab == lab]
+        some = "1 solution" if len(mine) == 1 else f"{len(mine)} solutions"
+        yield f"# lab {lab}: {some}, {sum(s.cpu for s in mine):.0f} s of processor time"
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--matrix", action="store_true")
+    args = parser.parse_args()
+    counts, start, solutions, known = check.Counts(), time.monotonic(), [], kills.known()
+    pairs = chosen_of(args)
+    screen, place = Screen(len(pairs)), {pair: at for at, pair in enumerate(pairs)}
+    whole = args.whole or args.matrix
+    with ProcessPoolExecutor(args.jobs, initializer=begin) as pool:
+        begun = [
+            pool.submit(Checked, args.build, *pair, whole, args.repeat, known)
+            for pair in in_turn(pairs)
+        ]
+        for future in as_completed(begun):
+            solutions.append(future.result())
+            screen.show(solutions[-1])
+    screen.close()
+    solutions.sort(key=lambda s: place[s.lab, s.name])
+    if args.matrix:
+        found = {}
+        for s in solutions:
+            if s.kind in WRONG:
+                found.setdefault(s.lab, {})[s.name] = s.fails
+        kills.write(kills.update(kills.known(), found))
+    for s in solutions:
+        counts.one(not s.wrong, f"{s.lab}.{s.name}: {s.wrong}")
+    for lab in wholly_chosen(args):
+        if lab not in kills.known():
+            print(f"# lab {lab} has no kill matrix: {kills.again(lab)}")
+            continue
+        faults = list(kills.faults(lab))
+        for fault in faults:
+            print(f"  not ok {fault}")
+        counts.one(not faults, f"{lab}: {faults[0] if faults else ''}")
+    print("\n".join(times(solutions)))
+    sys.exit(counts.close("labs-check", start))
+
+
+if __name__ == "__main__":
+    main()

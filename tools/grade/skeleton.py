@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Write the student's tree of a lab: `make skeleton LAB=n DIR=...`.
+
+Usage: skeleton.py [--build DIR] [--track TRACK] LAB DIR
+       skeleton.py [--track TRACK] LAB --text FILE
+
+The first form writes the tree to DIR, which must not exist; the second prints one emptied file.  In
+a track a lab may have fewer functions to write.
+
+labs/labs.ini names the differences from this tree: bodies are emptied, mistakes are planted, and
+files that show solutions are left out.  The student's tree also has objects of the reference, in
+labs/reference/, beside which the student's code is linked (lab_build.py).
+"""
+import argparse
+import os
+import re
+import shutil
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import lab_build
+import lab_kernel
+import lab_link
+import labs
+import submission
+import tree
+
+ROOT = labs.ROOT
+INCLUDE = "#include <quarry/lab.h>\n"
+SAYS = "LAB_TODO();"
+USER_INCLUDE = '#include "lab.h"\n'  # the include for programs of ring 3
+
+
+def emptied(one, path, text):
+    """@text, of a file of the lab, as the student gets it: with emptied bodies."""
+    names = one.functions.get(path, [])
+    include = USER_INCLUDE if path.startswith("user/") else INCLUDE
+    for body in sorted((one.body(path, name) for name in names), key=lambda b: -b.begin):
+        neutral = one.neutral_of(body)
+        does = neutral.replace("; ", ";\n\t")
+        lines = ["{", "\t" + SAYS, *(["\t" + does] if does else []), "}"]
+        text = text[: body.begin] + "\n".join(lines) + text[body.end :]
+    if not names:
+        return text
+    last = [m.end() for m in re.finditer(r"^#include [^\n]*\n", text, re.MULTILINE)][-1]
+    return text[:last] + include + text[last:]
+
+
+def left_out(one, path):
+    return any(path == out or path.startswith(out + "/") for out in one.leave_out)
+
+
+def texts(one):
+    """(path, text) of each file of the student's tree that differs from this tree."""
+    found = {path: emptied(one, path, labs.read(path)) for path in one.files}
+    for head, functions in mistakes(one):
+        found[head["file"]] = submission.fitted(found[head["file"]], functions)
+    return found.items()
+
+
+def mistakes(one):
+    """The lab's planted mistakes; none in a student's tree, which lacks their files."""
+    there = os.path.isdir(os.path.join(ROOT, "labs", "planted"))
+    return [planted(one, name) for name in (one.planted if there else [])]
+
+
+def planted(one, name):
+    """({title, file, test, verdict, says}, text of its functions) of a planted mistake."""
+    text = labs.read(one.planted_path(name)).split("\n", 1)[1]
+    head = submission.HEADER.match(text)
+    rows = re.findall(r"^ \* (\w+): +(.*)$", head.group(1), re.MULTILINE)
+    return dict(rows), text[head.end() :]
+
+
+def write(one, folder):
+    """Write the student's tree into a new directory."""
+    os.makedirs(folder)
+    for path in tree.all_files():
+        if left_out(one, path):
+            continue
+        to = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        shutil.copy2(os.path.join(ROOT, path), to, follow_symlinks=False)
+    for path, text in texts(one):
+        with open(os.path.join(folder, path), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def write_reference(one, folder, build):
+    """Write the objects of the reference and its trampolines, but no source of the reference."""
+    for side in (f(one, build) for f in (lab_build.Hosted, lab_build.OnHost, lab_kernel.Kernel)):
+        named = side.named()
+        for path in one.twice():
+            flat = path.replace("/", "_")
+            to = os.path.join(folder, lab_build.REFERENCE, side.KIND, flat + ".o")
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            lab_link.run("objcopy", "--strip-debug", side.reference(path, named), to)
+            shutil.copy(side.trampoline(path), os.path.join(folder, lab_build.REFERENCE, flat))
+        side.builder.save()
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--text")
+    parser.add_argument("--track")
+    parser.add_argument("lab")
+    parser.add_argument("folder", nargs="?")
+    args = parser.parse_args()
+    one = labs.lab(args.lab, args.track)
+    if args.text:
+        print(dict(texts(one))[args.text], end="")
+        return
+    if not args.folder:
+        sys.exit("make skeleton LAB=n DIR=... : DIR is a directory that does not exist yet")
+    folder = os.path.abspath(args.folder)
+    if os.path.exists(folder):
+        sys.exit(f"{args.folder} exists; the tree is written to a new directory")
+    try:
+        write(one, folder)
+        if one.twice() and not one.in_ring_3():
+            write_reference(one, folder, args.build)
+    except BaseException:  # Ctrl-C, too: a second call must not find half a tree
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    count = len(one.names())
+    print(f"{args.folder}: lab {one.name}, {one.title}; {count} functions to write")
+
+
+if __name__ == "__main__":
+    labs.run_tool(main, lab_link.Failed)

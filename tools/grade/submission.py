@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Submissions to grade: labs/wrong/LAB/NAME.c, labs/right/LAB/NAME.c, and variants by id.
+
+Usage: submission.py list [LAB]             print the submissions, with their titles
+       submission.py write LAB NAME DIR     write the lab's files as the submission has them
+       submission.py compile [LAB]          compile each as a student would; show warnings
+
+A submission is a few functions, which replace those of the same name in the file of the lab that
+has them; other functions go in front of the first of these.  Its first comment says:
+
+    title: its fault, or its difference from the reference
+    layer: for a wrong submission, the layer in which it must lose a point
+    file:  the file of the lab
+
+A lab's other wrong solutions are variants of tests/mutants, whose ids labs/labs.ini lists.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import bodies
+import lab_build
+import labs
+import variant
+
+KINDS = ("wrong", "right")
+HEADER = re.compile(r"/\*(.*?)\*/\n+", re.DOTALL)
+
+
+class BadSubmission(Exception):
+    """The submission does not exist, or does not fit; the text is the reason."""
+
+
+def folder(kind, lab):
+    return os.path.join(labs.ROOT, "labs", kind, lab)
+
+
+def names(kind, lab):
+    path = folder(kind, lab)
+    found = os.listdir(path) if os.path.isdir(path) else []
+    return sorted(name[:-2] for name in found if name.endswith(".c"))
+
+
+def read(kind, lab, name):
+    """({title, layer, file}, the text of the functions) of a submission."""
+    with open(os.path.join(folder(kind, lab), name + ".c"), encoding="utf-8") as f:
+        text = f.read()
+    text = re.sub(r"\A/\* SPDX[^\n]*\n", "", text)
+    head = HEADER.match(text)
+    rows = re.findall(
+        r"^ \* (title|layer|file): +(.*(?:\n \*   +.*)*)", head.group(1), re.MULTILINE
+    )
+    found = {key: " ".join(value.replace("\n *", " ").split()) for key, value in rows}
+    if "title" not in found or "file" not in found or (kind == "wrong" and "layer" not in found):
+        raise BadSubmission(f"labs/{kind}/{lab}/{name}.c: no title, layer or file")
+    return found, text[head.end() :]
+
+
+def function_parts(text):
+    """[(name, text)] of the functions in @text, each with the comment in front of it."""
+    found, at = [], 0
+    for body in bodies.bodies(text).values():
+        found.append((body.name, text[at : body.end].strip("\n") + "\n"))
+        at = body.end
+    return found
+
+
+def fitted(base, new):
+    """The text @base with its functions replaced by those of @new, and with new ones added."""
+    known = bodies.bodies(base)
+    parts = function_parts(new)
+    others = [part for name, part in parts if name not in known]
+    mine = [(known[name], part) for name, part in parts if name in known]
+    if not mine:
+        raise BadSubmission("none of its functions is in the file")
+    first = min(body.begin - len(body.head) for body, _ in mine)
+    for body, part in sorted(mine, key=lambda row: -row[0].begin):
+        begin = body.begin - len(body.head)
+        # Leave out the new function's comment: @base keeps the comment of the old one.
+        part = re.sub(r"\A(/\*.*?\*/\n)?", "", part, flags=re.DOTALL)
+        base = base[:begin] + part.rstrip("\n") + base[body.end :]
+    # New functions go in front of the first replaced one, and of its comment.
+    lines = base[:first].rstrip("\n")
+    if others and lines.endswith("*/"):
+        first = base.rindex("/*", 0, first)
+    return base[:first] + "".join(part + "\n" for part in others) + base[first:]
+
+
+def texts(lab, name):
+    """{path: text} of the files that a submission changes."""
+    for kind in KINDS:
+        if name in names(kind, lab):
+            head, new = read(kind, lab, name)
+            return {head["file"]: fitted(labs.read(head["file"]), new)}
+    if name in variant.known():
+        return variant.edited(variant.read(name))
+    raise BadSubmission(f"lab {lab} has no submission {name}; submission.py list names them")
+
+
+def write(lab, name, to):
+    """Write the lab's files with the changes of @name to the folder @to; "reference" has none."""
+    one = labs.lab(lab)
+    changed = {} if name == "reference" else texts(lab, name)
+    strange = sorted(set(changed) - set(one.files))
+    if strange:
+        raise BadSubmission(f"{name}: {strange[0]} is no file of lab {lab}")
+    for path in one.files:
+        target = os.path.join(to, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "w", encoding="utf-8") as f:
+            f.write(changed.get(path, labs.read(path)))
+
+
+def warnings(lab, name, settings):
+    """The compiler's output for the files that a submission changes."""
+    one, said = labs.lab(lab), ""
+    flags = settings["HFLAGS"]
+    if one.files[0].startswith("user/"):
+        flags = [*settings["KFLAGS"], "-iquote", "user"]
+    with tempfile.TemporaryDirectory(prefix="submission-") as folder:
+        write(lab, name, folder)
+        for path in one.files:
+            if path in texts(lab, name):
+                # A header is compiled in a source that includes it.
+                source = os.path.join(folder, path) if path.endswith(".c") else one.extra[0]
+                said += subprocess.run(
+                    [settings["HOSTCC"][0], "-iquote", folder, *flags, "-O0"]
+                    + ["-Wno-unused-function", "-fsyntax-only", source],
+                    cwd=labs.ROOT,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                ).stderr
+    return said
+
+
+def compile_all(chosen):
+    settings = lab_build.Settings(os.path.join(labs.ROOT, "build"))
+    bad = 0
+    for lab in chosen or labs.labs():
+        for name in [name for kind in KINDS for name in names(kind, lab)]:
+            said = warnings(lab, name, settings)
+            if said:
+                bad += 1
+                print(f"{lab}.{name}:\n{said}")
+    sys.exit(1 if bad else 0)
+
+
+def main():
+    if len(sys.argv) >= 2 and sys.argv[1] == "list":
+        for lab in sys.argv[2:] or labs.labs():
+            for kind in KINDS:
+                for name in names(kind, lab):
+                    print(f"{lab}\t{kind}\t{name}\t{read(kind, lab, name)[0]['title']}")
+    elif len(sys.argv) >= 2 and sys.argv[1] == "compile":
+        compile_all(sys.argv[2:])
+    elif len(sys.argv) == 5 and sys.argv[1] == "write":
+        write(*sys.argv[2:])
+    else:
+        sys.exit(__doc__.strip())
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BadSubmission, labs.BadLab, variant.BadVariant) as error:
+        sys.exit(f"tools/grade/submission.py: {error}")

@@ -1,0 +1,500 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks beyond the compiler's: includes, sizes, phrases, static analysis; `make lint`.
+
+Usage: lint.py [--build DIR] [--only CHECK,...] [--jobs N]
+
+Each check is one line, "ok NAME" or "not ok NAME" with the faults below it, and counts as one test.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import analyse
+import bodies
+import check
+import facts
+import figures
+import floors
+import instructions
+import labs
+import labs_leak
+import lib
+import needs
+import nm
+import machines
+import poison_table
+import suites
+import waits
+import weight
+import writers
+
+ROOT = rooms.ROOT
+SOURCE = (".c", ".cc", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg", ".mk")
+MAX_FILE, MAX_MAKEFILE, MAX_COLUMNS = 500, 200, 100
+
+STD = r"<std[a-z]+\.h>"
+QUARRY = r"<quarry/\w+\.h>"
+# Suites that run hosted only may include a source: to judge it, or to run between its steps.
+HOSTED_ONLY = [
+    QUARRY,
+    r'"(tests/(lib|host|machines)|mm/\w+|kernel|demo|bench|drivers|boot|arch/x86_64)/\w+\.[ch]"',
+    r'"\w+\.h"',
+    r"<setjmp\.h>",
+    r"<linux/(virtio_\w+|pci_regs)\.h>",
+]
+# Directory -> allowed includes of its files; the first row that fits is used; each needs a row.
+INCLUDES = [
+    (
+        "include/",
+        [
+            QUARRY,
+            r"<arch_inline\.h>",
+            r"<sys/queue\.h>",
+            r"<bsd/sys/tree\.h>",
+            STD,
+            r"<asm-generic/errno\.h>",
+        ],
+    ),
+    ("mm/", [QUARRY, r'"mm/\w+/\w+\.h"', r"<sys/queue\.h>"]),
+    ("kernel/main.c", [QUARRY, r'"(kernel|demo)/\w+\.h"', r'"x86\.h"']),  # it starts the demo
+    (
+        "kernel/",
+        [
+            QUARRY,
+            r'"kernel/\w+\.h"',
+            r'"\w+\.h"',
+            r"<sys/queue\.h>",
+            r"<stb/\w+\.h>",
+            r"<elf\.h>",
+            STD,
+        ],
+    ),
+    ("demo/", [QUARRY, r'"(demo|bench|kernel)/\w+\.h"', STD]),
+    ("bench/bench", [QUARRY, r'"bench/bench.h"']),
+    ("web/wasm/", [r"<(std\w+|ucontext)\.h>"]),
+    ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
+    ("examples/plugin/", [QUARRY, r'"plugin\.h"', r"<(sys/)?\w+\.h>"]),
+    ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
+    ("bench/peers/pages.c", [r"<linux/\w+\.h>"]),  # a module of Linux
+    ("bench/peers/", [r"<(sys/)?\w+\.h>"]),
+    ("bench/time/", [r"<((sys|asm)/)?\w+\.h>", r"<quarry/\w+\.h>", r'"\w+\.h"']),
+    ("tools/", [STD, r'"qemu_plugin\.h"', r"<(inttypes|sched|stdio|stdlib|string|time)\.h>"]),
+    ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
+    (
+        "drivers/",
+        [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"],
+    ),
+    ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
+    ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
+    ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
+    (
+        "arch/fiber/",
+        [
+            QUARRY,
+            r'"fiber(_context|_cpu|_stores|_threads|_user|_whole)?\.h"',
+            r"<\w+\.h>",
+            r"<(sys|sanitizer)/\w+\.h>",
+        ],
+    ),
+    ("labs/0/", [QUARRY, r'"(labs/0|tests/lib)/\w+\.h"']),
+    ("labs/P/", [r'"(packed|paged)\.h"']),
+    ("labs/model/", [QUARRY, r'"(mm/\w+/|tests/(fuzz|model)/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("labs/grade/stores.c", [QUARRY, r'"ops\.h"']),
+    ("labs/grade/", [QUARRY, r'"(mm/\w+/|fiber_|tests/lib/ktest_)\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("labs/planted/", []),  # these files hold only functions
+    ("labs/right/", []),
+    ("labs/wrong/", []),
+    ("tests/model/", [QUARRY, r'"(mm/\w+/|tests/fuzz/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/states/", [QUARRY, r'"(mm/\w+/|tests/(fuzz|model)/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
+    ("tests/fuzz/host_fuzz.c", [QUARRY, r'"(host|fuzz)\.h"', r"<\w+\.h>"]),
+    ("tests/fuzz/fuzz_", [QUARRY, r'"(tests/(lib|model)/|drivers/)?\w+\.h"', STD]),
+    ("tests/races/matrix", [QUARRY, r'"(mm/\w+/)?\w+\.h"', r"<\w+\.h>"]),
+    ("tests/races/fiber_memory", [QUARRY, r'"(mm/\w+/)?\w+\.h"', r"<\w+\.h>"]),
+    ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
+    ("tests/fiber/explore_", [QUARRY, r'"((mm/\w+|kernel)/)?\w+\.[ch]"', r"<(sys/)?\w+\.h>"]),
+    ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/\w+/|drivers/|kernel/|demo/)?\w+\.h"']),
+    ("tests/host/host_", [QUARRY, r'"(host|tests/lib/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/host/", HOSTED_ONLY),
+    ("tests/machines/", HOSTED_ONLY),
+    ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
+    # Tests that look at run queues or threads, whose structs are private to the kernel.
+    ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/suites/kernel/test_task.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/suites/kernel/test_ipc_turns.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    (
+        "tests/",
+        [
+            QUARRY,
+            r'"(tests/(lib/)?|mm/\w+/|drivers/|demo/)?\w+\.h"',
+            r"<sys/queue\.h>",
+            r"<elf\.h>",
+            r"<linux/(virtio_\w+|pci_regs)\.h>",
+        ],
+    ),
+]
+# Phrases that no source may have; cut in two, so that this file has none either.
+PHRASES = [
+    r"\bTO" r"DO\b",
+    r"\bFIX" r"ME\b",
+    r"\bXX" r"X\b",
+    r"\bHA" r"CK\b",
+    r"/wor" r"k/",
+    r"/roo" r"t/",
+]
+
+
+def sources(kinds=SOURCE):
+    for folder, folders, files in os.walk(ROOT):
+        rel = os.path.relpath(folder, ROOT)
+        folders[:] = [
+            d
+            for d in folders
+            if not d.startswith(".")
+            and d != "__pycache__"
+            and not (rel == "." and d.startswith("build"))
+        ]
+        for name in sorted(files):
+            if name.endswith(kinds) or name == "Makefile":
+                yield os.path.normpath(os.path.join(rel, name))
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def wrong_includes(path, text):
+    rules = next((r for prefix, r in INCLUDES if path.startswith(prefix)), None)
+    if path in suites.listed("HOST_TEST_SRCS"):
+        rules = HOSTED_ONLY
+    if rules is None:
+        yield f"{path}: no row for this directory in INCLUDES"
+        return
+    for nr, line in enumerate(text.split("\n"), 1):
+        match = re.match(r'\s*#\s*include\s+([<"].*?[>"])', line)
+        if match and not any(re.fullmatch(r, match.group(1)) for r in rules):
+            yield f"{path}:{nr}: may not include {match.group(1)}"
+
+
+# Includes that check_includes must refuse, or the check does not work.
+WRONG_INCLUDES = [
+    ("mm/new.c", '#include "kernel/thread.h"'),
+    ("mm/new.c", "#include <stdio.h>"),
+    ("include/quarry/new.h", '#include "mm/core/page.h"'),
+    ("arch/host/new.c", '#include "kernel/thread.h"'),
+    ("kernel/new.c", '# include "mm/core/page.h"'),
+    ("drivers/new.c", '#include "arch/x86_64/x86.h"'),
+    ("boot/new.c", "#include <stdio.h>"),
+    ("arch/x86_64/new.c", '#include "mm/core/page.h"'),
+    ("kernel/new.c", '#include "demo/tour.h"'),
+    ("demo/new.c", '#include "mm/core/page.h"'),
+    ("new/new.c", "int x;"),
+]
+
+
+def check_includes(_):
+    """each directory has its row and only the includes allowed there"""
+    for path, text in WRONG_INCLUDES:
+        if not list(wrong_includes(path, text)):
+            yield f"{path} may have {text!r}: the check does not work"
+    for path in sources():
+        if path.endswith((".c", ".h", ".S")):
+            yield from wrong_includes(path, read(path))
+
+
+ROOMS = ("mm", "kernel", "demo", "bench", "drivers", "boot", "arch/x86_64")
+
+
+def shared_names(paths):
+    """A line for each .c file in ROOMS that has the same base name as another."""
+    first = {}
+    for path in paths:
+        room, name = os.path.split(path)
+        if room in ROOMS and name.endswith(".c") and first.setdefault(name, path) != path:
+            yield f"{path}: {first[name]} has the same base name"
+
+
+def check_base_names(_):
+    """no two .c files of the kernel's rooms share one base name"""
+    planted = ["boot/a.c", "arch/x86_64/a.c", "mm/b.c", "mm/b.h", "arch/host/b.c", "tests/lib/b.c"]
+    if list(shared_names(planted)) != ["arch/x86_64/a.c: boot/a.c has the same base name"]:
+        yield f"{' '.join(planted)}: the check does not work"
+    yield from shared_names(sources())
+
+
+def too_wide(path, lines):
+    for nr, line in enumerate(lines, 1):
+        if len(line.expandtabs(8)) > MAX_COLUMNS:
+            yield f"{path}:{nr}: over {MAX_COLUMNS} columns"
+
+
+def check_file_length(_):
+    """no file is over 500 lines, the Makefile not over 200; none over 100 columns"""
+    for path in sources(SOURCE + (".pml", ".race", ".js", ".mjs")):
+        limit = MAX_MAKEFILE if path == "Makefile" else MAX_FILE
+        lines = read(path).split("\n")[:-1]
+        if len(lines) > limit:
+            yield f"{path}: {len(lines)} lines, at most {limit}"
+        yield from too_wide(path, lines)
+
+
+def check_conditional(_):
+    """no conditional compilation in mm/ except include guards"""
+    for path in sources():
+        if not path.startswith("mm/"):
+            continue
+        text = read(path)
+        found = [
+            (text.count("\n", 0, m.start()) + 1, m.group(0))
+            for m in re.finditer(r"^\s*#\s*(if|ifdef|ifndef|elif|else)\b.*", text, re.MULTILINE)
+        ]
+        guard = path.endswith(".h") and found and re.match(r"#ifndef QUARRY_MM_\w+_H$", found[0][1])
+        for nr, line in found[1 if guard else 0 :]:
+            yield f"{path}:{nr}: {line}"
+
+
+def check_phrases(_):
+    """no open tasks in comments, no path of one machine"""
+    for path in sources():
+        for nr, line in enumerate(read(path).split("\n"), 1):
+            for phrase in PHRASES:
+                if re.search(phrase, line):
+                    yield f"{path}:{nr}: {line.strip()}"
+
+
+def check_licence(_):
+    """each source names its licence in the first two lines"""
+    for path in sources():
+        if "SPDX-License-Identifier: MIT" not in "\n".join(read(path).split("\n")[:2]):
+            yield path
+
+
+# The names that kernel/main.c takes from demo/; no other object of the kernel proper takes any.
+DOORS = {"kernel/main.c": {"demo_run", "monitor", "live_boot", "live_tested", "live_stop"}}
+
+
+def symbols(build, room):
+    """For each source of a room: (names that its object exports, names that it needs)."""
+    made = {}
+    for path in sources((".c", ".S")):
+        at = os.path.join(build, "kernel", path + ".o")
+        if path.startswith(room + "/") and os.path.exists(at):
+            made[at] = path
+    return {made[at]: names for at, names in nm.symbols(made).items()}
+
+
+def check_doors(build):
+    """kernel/main.c takes demo_run, monitor, live_* from demo/; no other source takes a name"""
+    both = [*symbols(build, "demo").values(), *symbols(build, "bench").values()]
+    demo = set().union(*(defined for defined, _ in both))
+    others = [symbols(build, room) for room in ("mm", "kernel", "drivers", "boot", "arch/x86_64")]
+    for path, (_, needed) in ((p, s) for room in others for p, s in room.items()):
+        if needed & demo != DOORS.get(path, set()):
+            yield f"{path}: takes from demo/: {', '.join(sorted(needed & demo)) or 'nothing'}"
+
+
+def check_port(_):
+    """port.h and arch.h declare only functions and variables that mm/ needs"""
+    headers = [f"include/quarry/{name}.h" for name in ("port", "arch")]
+    texts = [re.sub(r"/\*.*?\*/", "", read(path), flags=re.DOTALL) for path in headers]
+    own = re.findall(r"\w+", " ".join(texts))
+    mm = [path for path in sources() if path.startswith("mm/")] + ["include/quarry/trace_ring.h"]
+    used = set(re.findall(r"\w+", " ".join(map(read, mm))))
+    for path, text in zip(headers, texts):
+        declared = re.findall(
+            r"^(?:static inline |extern )?[a-z][\w ]*?[ *](\w+)(?:\(|;| ACQUIRED)",
+            text,
+            re.MULTILINE,
+        )
+        if len(declared) < 5:
+            yield f"{path}: {len(declared)} declarations found: the check does not work"
+        yield from (
+            f"{path}: {name}: not used in mm/"
+            for name in declared
+            if name not in used and own.count(name) == 1
+        )
+
+
+def check_core(build):
+    """docs/porting.md lists the outside names that the core of mm/ needs, at most 20, and those
+    that all of mm/ needs"""
+    core, rest = lib.documented()
+    if len(core) > lib.MOST_NEEDED:
+        yield f"docs/porting.md: {len(core)} names, at most {lib.MOST_NEEDED}"
+    for folder, variables, listed in (("core", {"CORE": "1"}, core), ("full", {}, core | rest)):
+        place = os.path.join(build, "lint", f"lib-{folder}")  # apart from library.py's
+        if not check.make(place, os.path.join(place, "libquarry-mm.a"), **variables):
+            yield f"make lib {folder}: does not build"
+            continue
+        needed = lib.needs(os.path.join(ROOT, place, "libquarry-mm.a"), "arch/host")
+        yield from (
+            f"docs/porting.md: {folder}: does not list {name}" for name in sorted(needed - listed)
+        )
+        yield from (
+            f"docs/porting.md: {folder}: lists {name}, which is not needed"
+            for name in sorted(listed - needed)
+        )
+
+
+def check_floors(build):
+    """mm/, kernel/ and arch/x86_64 call only downwards in files.mk; so do includes of mm/"""
+    if floors.circles({"a": {"b": {"f"}}, "b": {"a": {"g"}}, "c": {"a": {"g"}}}) != [["a", "b"]]:
+        yield "a circle of two sources is not found: the check does not work"
+    yield from floors.wrong(build)
+
+
+def check_mutants(_):
+    """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
+    for command in (["variant.py", "check"], ["pressure.py", "--check"]):
+        done = subprocess.run(
+            [sys.executable, rooms.tool(command[0]), command[1]],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            yield from (line for line in (done.stdout + done.stderr).split("\n") if line.strip())
+
+
+def check_poison_table(_):
+    """docs/mm/poison.md agrees with the tests about each state of a page"""
+    yield from poison_table.wrong()
+
+
+def check_machines(_):
+    """docs/machine.md has the table of tests/machines/, each expectation its source"""
+    yield from machines.wrong()
+
+
+def check_waits(_):
+    """docs/waits.md says what ends the wait of each waiting function"""
+    yield from waits.wrong()
+    planted = waits.waiting("tests/lint/waits.c")
+    if planted != [
+        "sleeps_on_a_queue",
+        "sleeps_a_while",
+        "spins_for_ever",
+        "swaps_until_it_succeeds",
+        "swaps_in_the_body",
+        "spins_without_a_pause",
+        "spins_by_do",
+        "spins_until_told",
+    ]:
+        yield f"tests/lint/waits.c: found are {', '.join(planted)}"
+
+
+def check_facts(build):
+    """files, functions, suites, lengths, commands and samples in README and docs/ are right"""
+    yield from facts.wrong(build)
+
+
+def check_figures(_):
+    """each figure is drawn from its present text, and agrees with the code"""
+    yield from figures.wrong()
+
+
+def check_labs(_):
+    """labs.ini names existing things; no student's tree shows the bodies of its functions"""
+    yield from labs_leak.wrong()
+
+
+def check_bodies(_):
+    """clang finds the same bodies as the labs' tools in the sources of labs.ini"""
+    for one in labs.labs().values() if labs_leak.has_solutions() else ():
+        for path in one.functions:
+            yield from bodies.differences(path)
+
+
+def check_format(_):
+    """C and C++ are as clang-format 14 has them"""
+    files = [path for path in sources() if path.endswith((".c", ".cc", ".h"))]
+    done = subprocess.run(
+        ["clang-format-14", "--dry-run", *(os.path.join(ROOT, path) for path in files)],
+        capture_output=True,
+        text=True,
+    )
+    changed = {
+        os.path.relpath(line.split(":")[0], ROOT)
+        for line in done.stderr.split("\n")
+        if "warning:" in line
+    }
+    yield from (f"{path}: not formatted: make format" for path in sorted(changed))
+    if done.returncode:
+        yield f"clang-format-14: {done.stderr[:200]}"
+
+
+CHECKS = [
+    check_includes,
+    check_base_names,
+    check_file_length,
+    check_format,
+    check_conditional,
+    check_phrases,
+    check_licence,
+    *instructions.CHECKS,
+    *needs.CHECKS,
+    check_floors,
+    check_doors,
+    check_port,
+    check_core,
+    check_mutants,
+    check_poison_table,
+    check_machines,
+    check_facts,
+    check_figures,
+    check_waits,
+    *writers.CHECKS,
+    *weight.CHECKS,
+    check_labs,
+    check_bodies,
+    *analyse.CHECKS,
+]
+
+
+def lint(counts, build, only=None):
+    for check in CHECKS:
+        name = check.__name__[6:]
+        if only and name not in only:
+            continue
+        try:
+            if needs.why(name):
+                raise needs.LeftOut(needs.why(name))
+            wrong = list(check(build))
+        except needs.LeftOut as e:
+            counts.left_out(name, e)
+            continue
+        except (OSError, subprocess.CalledProcessError) as e:
+            wrong = [f"could not be checked: {e}"]
+        print(f"  {'not ok' if wrong else 'ok'} {name}: {check.__doc__}", flush=True)
+        for line in wrong[:20]:
+            print(f"    {line}")
+        if len(wrong) > 20:
+            print(f"    and {len(wrong) - 20} more")
+        counts.one(not wrong, name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    names = [c.__name__[6:] for c in CHECKS]
+    parser.add_argument("--only", help="checks, with commas: " + ",".join(names))
+    analyse.options(parser)
+    args = parser.parse_args()
+    only = args.only.split(",") if args.only else None
+    if only and set(only) - set(names):
+        parser.error(f"no check {', '.join(set(only) - set(names))}; known: {' '.join(names)}")
+    counts = check.Counts()
+    analyse.take(args)
+    lint(counts, args.build, only)
+    return counts.close("lint")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

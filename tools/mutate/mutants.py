@@ -1,0 +1,406 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Build every wrong variant of tests/mutants; each test named in it must fail; `make mutants`.
+
+Usage: mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep] [--who] [--result FILE]
+
+The matrix has a line for each variant and each of its lines "kill:".  docs/mutants.md says when a
+variant counts as killed.  The matrix also goes to DIR/mutants.json, or with --result to another
+file in DIR.  Exit status 0 only if all variants were killed as claimed.
+--who runs all suites with each variant instead, and lists every test that fails.
+"""
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import check
+import explore
+import qemu
+import race
+import variant
+import variant_build
+import watchdog
+
+LIMIT = 120  # most seconds of CPU time of a run, which needs one or two
+# A test takes milliseconds.  It hangs if it has used HANG_CPU without ending, or has been almost
+# idle for HANG_SILENCE.
+HANG_CPU = 2  # seconds of CPU time
+HANG_SILENCE = 8  # seconds in which the test uses less than HANG_IDLE
+HANG_IDLE = 1  # seconds of CPU time: an idle guest handles ticks
+BEGINS = re.compile(r"^  # begin \S+$", re.MULTILINE)
+# Matches a whole line: the beginning of a name could be another test's.
+FAILED = re.compile(r"^  not ok .*\n", re.MULTILINE)
+RESULT = re.compile(r"^  (ok|not ok) \d+ (\S+)")
+# A wait of a test that has come to its limit (tests/lib/wait_help.h).
+WAITED = re.compile(r"expected (OWN_)?(YIELD|SPIN)_UNTIL\(")
+
+
+class Report:
+    """A program's output, test by test, and its end."""
+
+    def __init__(self, text, status):
+        self.text, self.status = text.replace("\r", ""), status
+        self.said, self.failed, said = {}, [], []  # said: {test: output before its result}
+        for line in self.text.split("\n"):
+            found = RESULT.match(line)
+            if found:
+                self.said[found.group(2)], said = "\n".join(said), []
+                self.failed += [found.group(2)] if found.group(1) == "not ok" else []
+            elif not BEGINS.match(line):
+                said.append(line)
+        self.unfinished = "\n".join(said)
+
+    def diagnosis(self):
+        """The first line that says what failed."""
+        story = [
+            x.strip()
+            for x in self.text.split("\n")
+            if re.search(r"^\s*# (?!selftest|begin )|panic|PANIC|Sanitizer|runtime error", x)
+        ]
+        return (
+            story[0] if story else f"no message; ended with {self.status}{qemu.in_test(self.text)}"
+        )
+
+    def end(self):
+        """The last lines, for a run that should not have failed."""
+        return "".join("\n    " + line[:200] for line in self.text.rstrip().split("\n")[-30:])
+
+
+class Watch:
+    """Tells when a run may end: its test has failed, or hangs."""
+
+    def __init__(self, hangs):
+        self.hangs, self.dog = hangs, None
+        self.hung = False
+
+    def __call__(self, text, pid):
+        if FAILED.search(text):
+            return True
+        if self.hangs and self.dog is None and BEGINS.search(text):
+            self.dog = watchdog.Watchdog(pid, HANG_CPU, HANG_SILENCE, HANG_IDLE)
+        self.hung = self.dog is not None and bool(self.dog.why())
+        return self.hung
+
+    def status(self, status):
+        """The run's status; if the watch ended the run, HANGS for a hang, else 1."""
+        return status if status != qemu.ENOUGH else variant.HANGS if self.hung else 1
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def run_program(command, limit, ends, silence=None, awake=None):
+    """Run a hosted program until it ends or hangs (watchdog.Watchdog), or ends(output, pid) is
+    true: (output, exit status, qemu.TIMED_OUT or qemu.ENOUGH)."""
+
+    def limited():
+        qemu._die_with_parent()
+        # For children that outlive the program.
+        resource.setrlimit(resource.RLIMIT_CPU, (2 * int(limit) + 10,) * 2)
+
+    with tempfile.NamedTemporaryFile(prefix="quarry-") as log:
+        proc = subprocess.Popen(
+            command,
+            env=dict(os.environ, **check.NO_LEAKS),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=limited,
+        )
+        dog, text, size = watchdog.Watchdog(proc.pid, limit, silence, awake), "", 0
+        try:
+            while (status := proc.poll()) is None:
+                if os.path.getsize(log.name) != size:
+                    size = os.path.getsize(log.name)
+                    text = read(log.name)
+                if ends(text, proc.pid):
+                    status = qemu.ENOUGH
+                    break
+                if dog.why():
+                    status = qemu.TIMED_OUT
+                    break
+                time.sleep(0.01)
+        finally:
+            proc.kill()
+            proc.wait()
+        return read(log.name), status
+
+
+def run_hosted(program, tests, cpus=4, hangs=False):
+    watch = Watch(hangs)
+    text, status = run_program([program, f"--cpus={cpus}", tests], LIMIT, watch)
+    return Report(text, watch.status(status))
+
+
+def run_kernel(kernel, tests, cpus=4, hangs=False, tag="unmodified"):
+    watch = Watch(hangs)
+    machine = qemu.Machine(cpus=cpus, mem=256, kernel=kernel, timeout=LIMIT)
+    run = machine.run(
+        f"variant-{os.getpid()}-{tag}", f"selftest={tests} tour=off monitor=off", enough=watch
+    )
+    return Report(run.text, 0 if run.passed else watch.status(run.status))
+
+
+class Seconds:
+    """The time of each phase, summed over all jobs."""
+
+    def __init__(self):
+        self.sums, self.lock = {}, threading.Lock()
+
+    @contextmanager
+    def of(self, what):
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.sums[what] = self.sums.get(what, 0) + time.monotonic() - start
+
+    def line(self):
+        return ", ".join(f"{what} {seconds:.0f}" for what, seconds in self.sums.items())
+
+
+def base_of(v, kill):
+    """The name of the build that runs the kill."""
+    if kill.kind in ("race", "explore", "matrix"):
+        return "race" if kill.engine == "mttcg" else "fiber"
+    return "kernel" if v.get("world") == "qemu" else "host-" + v.get("build", "port")
+
+
+def outcome_of(kill, program, tag):
+    """The outcome of a race, or of the first bad schedule of an explorer's set, or of the first bad
+    run of a row of the matrix; OK if there is none."""
+    if kill.kind == "race":
+        return race.run_scripts(program, kill.engine, f"{os.getpid()}-{tag}", [kill.name])[
+            kill.name
+        ][0][1]
+    try:
+        lines = explore.lines_of([program, f"--{kill.kind}", kill.name, "--json"])
+    except subprocess.TimeoutExpired:
+        return "TIMEOUT"
+    return lines[0]["outcome"] if lines else "no such set"
+
+
+class Hunt:
+    def __init__(self, build, keep):
+        self.build, self.keep = os.path.abspath(build), keep
+        self.bases = {}  # {name of a build: variant_build.Base}
+        self.normal = {}  # {(name of a build, test): the unmodified tree's output}
+        self.seconds = Seconds()
+
+    # ---- the unmodified tree ---------------------------------------------------------------------
+
+    def prepare(self, variants):
+        """Build the unmodified tree; it must pass the tests that variants must fail.  Returns
+        the first fault, or None."""
+        kills = {}
+        for v in variants:
+            for kill in v.kills:
+                kills.setdefault(base_of(v, kill), []).append(kill)
+        with self.seconds.of("build of the unmodified tree"):
+            goals = [variant_build.program_of(self.build, name) for name in kills if name != "race"]
+            if goals and not check.make(self.build, *goals):
+                return "the unmodified tree does not build"
+            if "race" in kills and not check.make(
+                os.path.join(self.build, "race"), "kernel", RACE="1"
+            ):
+                return "the unmodified race build does not build"
+            self.bases = {name: variant_build.Base(self.build, name) for name in kills}
+        with self.seconds.of("its tests"):
+            return next(
+                filter(None, (self.look(name, kills[name]) for name in sorted(kills))), None
+            )
+
+    def look(self, name, kills):
+        program = variant_build.program_of(self.build, name)
+        for kill in {k.text: k for k in kills if k.kind != "test"}.values():
+            outcome = outcome_of(kill, program, "none")
+            if outcome != "OK":
+                return f"the unmodified tree, {kill.text}: {outcome}"
+        tests = sorted({k.name for k in kills if k.kind == "test"})
+        if tests:
+            report = (run_kernel if name == "kernel" else run_hosted)(program, ",".join(tests))
+            if report.status != 0:
+                return (
+                    f"the unmodified tree, {name}: {report.failed or report.status}: {report.end()}"
+                )
+            self.normal.update({(name, test): said for test, said in report.said.items()})
+        return None
+
+    # ---- a variant -------------------------------------------------------------------------------
+
+    def one(self, v):
+        """Build and run the variant: a row of the result for each of its kills."""
+        tree = os.path.join(self.build, "mutant", v.id)
+        programs, rows = {}, []
+        for kill in v.kills:
+            start = time.monotonic()
+            name = base_of(v, kill)
+            try:
+                if name not in programs:
+                    programs[name] = self.build_one(v, tree, name)
+                with self.seconds.of(f"run {name}"):
+                    verdict, note = self.judge(v, kill, name, programs[name])
+            except variant.BadVariant as e:
+                verdict, note = "BAD PATCH", str(e)
+            except variant_build.BuildError as e:
+                verdict, note = "BUILD ERROR", str(e).strip()
+            rows.append(
+                {
+                    "id": v.id,
+                    "title": v.title,
+                    "build": name,
+                    "kill": kill.text,
+                    "verdict": verdict,
+                    "note": note,
+                    "seconds": round(time.monotonic() - start, 1),
+                }
+            )
+        if not self.keep:
+            shutil.rmtree(tree, ignore_errors=True)
+        return rows
+
+    def build_one(self, v, tree, name):
+        with self.seconds.of("trees"):
+            changed = variant.thin_tree(v, tree)
+        with self.seconds.of("compile"):
+            kills = [kill for kill in v.kills if base_of(v, kill) == name]
+            suites = (
+                {kill.name.split(".")[0] for kill in kills}
+                if all(kill.kind == "test" for kill in kills)
+                else None
+            )
+            objects = self.bases[name].compile(tree, changed, v.get("compile").split(), suites)
+        with self.seconds.of("link"):
+            return self.bases[name].link(tree, objects)
+
+    def judge(self, v, kill, name, program):
+        if kill.kind != "test":
+            outcome = outcome_of(kill, program, v.id)
+            if outcome in ("OK", "TIMEOUT"):
+                return "SURVIVED" if outcome == "OK" else "TIMEOUT", ""
+            return "KILLED" if kill.expect in outcome else "KILLED OTHERWISE", outcome
+        test, (first, _, other) = kill.name.split(".")[1], kill.expect.partition(", or ")
+        hangs = first == variant.HANGS
+        words = other if hangs else kill.expect  # "": none beside the hang
+        normal = self.normal.get((name, test))
+        if normal is None or words and words in normal:
+            raise variant.BadVariant(
+                f"{v.id}: "
+                + (
+                    "no such test"
+                    if normal is None
+                    else f"the unmodified tree prints {words!r} too"
+                )
+            )
+        cpus = int(v.get("cpus", "4"))
+        report = (
+            run_kernel(program, kill.name, cpus, hangs, v.id)
+            if name == "kernel"
+            else run_hosted(program, kill.name, cpus, hangs)
+        )
+        if report.status == qemu.TIMED_OUT:
+            return "TIMEOUT", report.diagnosis()
+        if report.status == 0:
+            return "SURVIVED", ""
+        said = report.said.get(test, report.unfinished)
+        # A test that waits for the event by itself may end before it is judged to hang.
+        good = bool(words) and words in said
+        good |= hangs and (report.status == variant.HANGS or bool(WAITED.search(said)))
+        return "KILLED" if good else "KILLED OTHERWISE", report.diagnosis()
+
+
+def line_of(row, first):
+    what = "killed by" if row["verdict"] == "KILLED" else row["verdict"]
+    text = f"{row['id'] if first else '':6} {what} {row['kill']} ({row['seconds']} s)" + (
+        f"  {row['title']}" if first else ""
+    )
+    return text if row["verdict"] == "KILLED" else f"{text}\n         {row['note']}"
+
+
+def hunt(build, variants, jobs, keep):
+    """(rows, seconds by phase); None for rows if the unmodified tree is not right."""
+    hunt_ = Hunt(build, keep)
+    wrong = hunt_.prepare(variants)
+    if wrong:
+        print(f"mutants: {wrong}")
+        return None, hunt_.seconds
+    rows = []
+    # One QEMU at a time beside the hosted programs: a guest that hangs would slow others down.
+    with ThreadPoolExecutor(max(1, jobs)) as hosted, ThreadPoolExecutor(1) as booted:
+        running = [
+            (
+                booted if {base_of(v, k) for k in v.kills} & set(variant_build.KERNELS) else hosted
+            ).submit(hunt_.one, v)
+            for v in variants
+        ]
+        for job in running:
+            for i, row in enumerate(job.result()):
+                print(line_of(row, i == 0), flush=True)
+                rows.append(row)
+    return rows, hunt_.seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="ids, with commas")
+    parser.add_argument("--jobs", type=int, default=check.jobs())
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the variants' trees in DIR/mutant/"
+    )
+    parser.add_argument(
+        "--who",
+        action="store_true",
+        help="run all suites with each, and list every test that fails",
+    )
+    parser.add_argument("--result", default="mutants.json", help="a file's name")
+    args = parser.parse_args()
+    start = time.monotonic()
+    variants = [variant.read(i) for i in (args.only.split(",") if args.only else variant.known())]
+    if args.who:
+        import mutate_run  # not at the top: it imports this module
+
+        return mutate_run.who(args.build, variants)
+    rows, seconds = hunt(args.build, variants, args.jobs, args.keep)
+    counts = check.Counts()
+    for row in rows or ():
+        counts.one(
+            row["verdict"] == "KILLED",
+            f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}",
+        )
+    if rows is None:
+        counts.one(False, "the unmodified tree")
+    with open(os.path.join(args.build, args.result), "w", encoding="utf-8") as f:
+        json.dump(rows or [], f, indent=1)
+        f.write("\n")
+    print(
+        f"# {len(variants)} variants, {len(rows or ())} kills; seconds of all jobs: "
+        f"{seconds.line()}"
+    )
+    return counts.close("mutants", start)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except variant.BadVariant as e:
+        print(f"mutants: {e}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Write random variants, and test each.  `make mutate N=200 SEED=s FILES=...`
+
+Usage: mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--stages NAME,...]
+                       [--jobs N]
+       mutate.py --count | --report
+
+Operators over the sources of mm/, kernel/, demo/, bench/, drivers/ and arch/x86_64
+(mutate_sites.py) are sampled by the seed: each directory by its share of the lines, and
+within it each operator equally often.  A variant that does not compile, or compiles to the same
+code, does not count, nor does one that tests/mutants/argued.md argues to be equivalent.  Each is
+tried until a test fails: the suites that its file names, lint's check of locks, all hosted builds,
+the search of all states, the race scripts and the explorer on fibers, a boot under icount with the
+programs of ring 3, the tests from outside that its file names, the gate of the figures
+(mutate_run.py).
+
+DIR/mutate/SEED.jsonl has a line for each, and a repeated run continues where it stopped;
+DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran; the
+number of survivors is for the reader to judge.
+"""
+import argparse
+import collections
+import difflib
+import json
+import os
+import random
+import re
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import check
+import mutate_run
+import variant
+import variant_build
+
+try:
+    import mutate_sites
+except ImportError:
+    sys.exit(
+        "mutate: the Python package of libclang is missing: make setup (Debian: python3-clang)"
+    )
+
+AREAS = ["mm", "kernel", "demo", "bench", "drivers", "arch/x86_64"]
+ARGUED = os.path.join(variant.ROOT, "tests/mutants/argued.md")
+NO_COUNT = ("same code", "does not compile", "in no build")
+
+
+def area_of(path):
+    return next((a for a in AREAS if path.startswith(a + "/")), None)
+
+
+def contents(path):
+    with open(os.path.join(variant.ROOT, path), "rb") as f:
+        return f.read()
+
+
+def all_sites(build, files, areas=AREAS):
+    """Every edit that the operators can make: {directory: {operator: [Site]}}."""
+    words = variant_build.ask_make(build, {"FLAGS": "$(KFLAGS)", "SOURCES": "$(KSRCS)"})
+    flags = ["--target=x86_64-linux-gnu"] + [
+        f for f in words["FLAGS"] if re.match(r"-([IDm]|std|ff|isystem|idirafter)", f)
+    ]
+    found, seen = {}, set()
+    for source in words["SOURCES"]:
+        if not source.endswith(".c") or area_of(source) not in areas:
+            continue
+        for site in mutate_sites.sites(variant.ROOT, source, flags, area_of):
+            if (site.path, site.edits) in seen or files and site.path not in files:
+                continue
+            seen.add((site.path, site.edits))
+            found.setdefault(area_of(site.path), {}).setdefault(site.operator, []).append(site)
+    return found
+
+
+def argued():
+    """{key: reason} of the equivalent variants; argued.md has a line "- `KEY`: reason" for
+    each."""
+    if not os.path.exists(ARGUED):
+        return {}
+    with open(ARGUED, encoding="utf-8") as f:
+        return dict(re.findall(r"^- ``(.+?)``: (.+(?:\n  .+)*)", f.read(), re.MULTILINE))
+
+
+def shares(sites, number):
+    """{directory: its part of @number, in proportion to its lines}"""
+    lines = {
+        a: sum(contents(p).count(b"\n") for p in {s.path for ss in sites[a].values() for s in ss})
+        for a in sites
+    }
+    total, out = sum(lines.values()), {}
+    for area in sorted(sites, key=lambda a: lines[a]):
+        out[area] = max(1, round(number * lines[area] / total))
+    largest = max(out, key=out.get)
+    out[largest] += number - sum(out.values())
+    return out
+
+
+def draw(sites, area, seed):
+    """The sites of a directory, in the order that the seed gives: an operator by chance, one of
+    its sites by chance."""
+    rng = random.Random(f"{seed} {area}")
+    left = {op: rng.sample(found, len(found)) for op, found in sorted(sites[area].items())}
+    while left:
+        operator = rng.choice(sorted(left))
+        yield left[operator].pop()
+        if not left[operator]:
+            del left[operator]
+
+
+class Trial:
+    """One seed's variants, and the results of those that were tried already."""
+
+    def __init__(self, args, sites):
+        self.seed, self.build = args.seed, args.build
+        home = os.path.join(args.build, "mutate")
+        os.makedirs(home, exist_ok=True)
+        self.path = os.path.join(home, f"{args.seed}.jsonl")
+        self.rows, self.lock, self.argued = {}, threading.Lock(), argued()
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as f:
+                self.rows = {row["key"]: row for row in map(json.loads, f)}
+        wanted = shares(sites, args.number)
+        self.areas = {
+            a: {"wanted": wanted[a], "order": draw(sites, a, args.seed), "counted": 0, "out": 0}
+            for a in sites
+        }
+        self.chosen, self.began = [], time.monotonic()
+        self.total = args.number
+
+    def next(self):
+        """(site, key) to try next, or None if enough sites were tried.  Sites that an earlier run
+        tried count."""
+        with self.lock:
+            for area in self.areas.values():
+                while area["counted"] + area["out"] < area["wanted"]:
+                    site = next(area["order"], None)
+                    if site is None:
+                        area["wanted"] = area["counted"] + area["out"]
+                        break
+                    key = site.key(contents(site.path))
+                    if key in self.argued or key in {r["key"] for r in self.chosen}:
+                        continue
+                    if key not in self.rows:
+                        area["out"] += 1
+                        return site, key
+                    self.take(area, self.rows[key])
+            return None
+
+    def take(self, area, row):
+        if row["verdict"] not in NO_COUNT:
+            area["counted"] += 1
+            self.chosen.append(row)
+
+    def done(self, site, row):
+        with self.lock:
+            area = self.areas[area_of(site.path)]
+            area["out"] -= 1
+            self.rows[row["key"]] = row
+            with open(self.path, "a", encoding="utf-8") as f:
+                f.write(json.dumps(row) + "\n")
+            self.take(area, row)
+            if row["verdict"] not in NO_COUNT:
+                survived = sum(r["verdict"] == "survived" for r in self.chosen)
+                print(
+                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8} "
+                    f"{row['path']}:{row['line']}"
+                    f" {row['operator']}"
+                    f" ({row['seconds']:.0f} s) {row['by']}  [{survived} survive]",
+                    flush=True,
+                )
+
+
+def work(trial, bench, number):
+    worker = mutate_run.Worker(bench, number)
+    while True:
+        found = trial.next()
+        if not found:
+            return
+        site, key = found
+        start = time.monotonic()
+        verdict, by = worker.try_one(site)
+        before = contents(site.path)
+        diff = "".join(
+            difflib.unified_diff(
+                before.decode().splitlines(True),
+                site.apply(before).decode().splitlines(True),
+                "a/" + site.path,
+                "b/" + site.path,
+                n=2,
+            )
+        )
+        trial.done(
+            site,
+            {
+                "key": key,
+                "path": site.path,
+                "line": site.line,
+                "function": site.function,
+                "operator": site.operator,
+                "verdict": verdict,
+                "by": by,
+                "seconds": round(time.monotonic() - start, 1),
+                "diff": diff,
+            },
+        )
+
+
+# ---- the report ----------------------------------------------------------------------------------
+
+
+def share(killed, survived):
+    return f"{100 * killed / max(1, killed + survived):.1f} %"
+
+
+def table(rows, what, of):
+    counts = collections.defaultdict(lambda: [0, 0])
+    for row in rows:
+        counts[of(row)][row["verdict"] == "survived"] += 1
+    lines = [f"| {what} | tried | killed | survive | killed |", "|---|---|---|---|---|"]
+    for name, (killed, survived) in sorted(counts.items()):
+        lines.append(
+            f"| {name} | {killed + survived} | {killed} | {survived} | {share(killed, survived)} |"
+        )
+    return "\n".join(lines)
+
+
+def report(trial, seconds):
+    rows = trial.chosen
+    killed = sum(r["verdict"] == "killed" for r in rows)
+    text = [
+        f"# Variants of seed {trial.seed}\n",
+        f"{len(rows)} variants, {killed} killed, {len(rows) - killed} survive; "
+        f"{len(trial.argued)} argued equivalent are left out. {seconds:.0f} s in this run, "
+        f"{sum(r['seconds'] for r in rows):.0f} s of all jobs.\n",
+        table(rows, "directory", lambda r: area_of(r["path"])),
+        "",
+        table(rows, "operator", lambda r: r["operator"]),
+        "",
+        table(rows, "noticed by", lambda r: r["by"].split(" ")[0] or "nobody"),
+        "",
+        table(rows, "file", lambda r: r["path"]),
+        "",
+        "## Survivors\n",
+    ]
+    for row in rows:
+        if row["verdict"] == "survived":
+            text.append(
+                f"{row['path']}:{row['line']} {row['function']}, {row['operator']}\n\n"
+                f"- ``{row['key']}``: \n\n"
+                f"```diff\n{row['diff']}```\n"
+            )
+    path = os.path.join(trial.build, "mutate", f"{trial.seed}.md")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(text))
+    print(table(rows, "directory", lambda r: area_of(r["path"])))
+    print(
+        f"mutate: seed {trial.seed}: {len(rows)} variants, {killed} killed, "
+        f"{len(rows) - killed} survive, "
+        f"{share(killed, len(rows) - killed)}; {path}"
+    )
+
+
+def stages_of(text):
+    """The stages that a list names, some of them by their group."""
+    return [s for word in text.split(",") for s in mutate_run.GROUPS.get(word, [word])]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--number", type=int, default=200)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--files", help="paths, with commas")
+    parser.add_argument(
+        "--stages",
+        type=stages_of,
+        help="only these, with commas: " + ",".join([*mutate_run.GROUPS, *mutate_run.STAGES]),
+    )
+    parser.add_argument("--jobs", type=int, default=check.jobs())
+    parser.add_argument("--count", action="store_true", help="how many sites there are")
+    parser.add_argument("--report", action="store_true", help="of what has been tried so far")
+    args = parser.parse_args()
+    if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
+        parser.error("--number and --jobs are at least 1, --seed is a word")
+    if unknown := set(args.stages or []) - set(mutate_run.STAGES):
+        parser.error(f"--stages: no {', '.join(unknown)}; there are {','.join(mutate_run.STAGES)}")
+    files = args.files.split(",") if args.files else None
+    sites = all_sites(args.build, files)
+    if not sites:
+        parser.error("no site in " + (args.files or "the tree"))
+    if args.count:
+        print(
+            "\n".join(
+                f"{a:12} {op:14} {len(found):6}"
+                for a in sites
+                for op, found in sorted(sites[a].items())
+            )
+        )
+        return 0
+    trial = Trial(args, sites)
+    if args.report:
+        while found := trial.next():  # a site that was not tried yet
+            trial.areas[area_of(found[0].path)]["out"] -= 1
+        report(trial, 0)
+        return 0
+    bench = mutate_run.Bench(args.build, args.stages)
+    wrong = bench.prepare()
+    if wrong:
+        print(f"mutate: {wrong}")
+        return 1
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for job in [pool.submit(work, trial, bench, n) for n in range(args.jobs)]:
+            job.result()
+    report(trial, time.monotonic() - trial.began)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from here", file=sys.stderr)
+        os._exit(130)

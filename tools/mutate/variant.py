@@ -1,0 +1,391 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Wrong variants of the tree, tests/mutants/SOURCE.mut: read one, apply it to a copy of the tree,
+make it.
+
+Usage: variant.py check                    check that each variant is well formed and fits
+       variant.py list                     ids, titles, and the tests that must fail
+       variant.py show ID                  its changes, as a diff
+       variant.py [--build DIR] tree ID    copy the tree to DIR/variant/ID; prints the path
+       variant.py [--build DIR] make ID TARGET... [VARIABLE=value...]     make in that copy
+
+The copy consists of hard links, except for the files that the variant changes, and of the objects
+built so far, so that only the differences are compiled.  ID "none" is the unmodified tree.
+docs/mutants.md describes the format.
+"""
+import argparse
+import difflib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import lru_cache
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+from rooms import ROOT
+import outer_make
+import suites
+from variant_text import MUTANTS, NEEDED, NEEDED_PLANTED, BadVariant, parse, paths, split
+
+PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # bugs for fuzz.py to find
+RACES = os.path.join(ROOT, "tests", "races")
+NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
+HANGS = "hangs"  # a value of "expect:": the variant never ends
+LEFT_OUT = ("tests/mutants", "tests/qemu")  # nothing in these folders is compiled
+OBJECTS = (
+    "fiber",
+    "race",
+    "host-plain",
+    "host-port",
+    "host-order3",
+    "host-threads",
+    "host-threads-asan",
+    "host-silence",
+    "kernel",
+)  # builds whose objects are worth copying
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+def texts(folder=None):
+    """{id: (path, number of its first line, text)} of the variants of a folder, MUTANTS unless
+    given."""
+    found = paths(folder or MUTANTS)
+    return _texts(tuple((path, os.stat(path).st_mtime_ns) for path in found))
+
+
+@lru_cache(maxsize=8)
+def _texts(files):
+    found = {}
+    for path, _ in files:
+        for ident, first, text in split(path):
+            if ident in found:
+                raise BadVariant(f"{ident}: is in {found[ident][0]} and in {path}")
+            found[ident] = path, first, text
+    return found
+
+
+def known():
+    return sorted(texts())
+
+
+def read(ident, folder=None, needed=NEEDED):
+    found = texts(folder)
+    if ident not in found:
+        raise BadVariant(f"no variant {ident}; tools/mutate/variant.py list names them")
+    return parse(*found[ident], needed)
+
+
+def load(ident):
+    """({key of the header: [values]}, [(path, old, new)]) of a variant."""
+    v = read(ident)
+    return v.header, v.edits
+
+
+def edited(v, root=ROOT):
+    """{path: the new text} of every file that the variant changes."""
+    texts = {}
+    for path, old, new in v.edits:
+        if path not in texts:
+            try:
+                with open(os.path.join(root, path), encoding="utf-8") as f:
+                    texts[path] = f.read()
+            except OSError as e:
+                raise BadVariant(f"{v.id}: {path}: {e.strerror}") from e
+        found = texts[path].count(old)
+        if found != 1:
+            raise BadVariant(
+                f"{v.id}: {path}: the old text is there {found} times, not once: "
+                + repr(old.strip().split("\n")[0])
+            )
+        at = texts[path].index(old)
+        if at and texts[path][at - 1] != "\n":
+            raise BadVariant(f"{v.id}: {path}: the old text begins within a line")
+        texts[path] = texts[path][:at] + new + texts[path][at + len(old) :]
+    return texts
+
+
+# ---- a tree with the variant in it ---------------------------------------------------------------
+
+
+def link(source, to):
+    try:
+        os.link(source, to)
+    except OSError:  # no hard link across file systems
+        shutil.copy2(source, to)
+
+
+def link_tree(tree):
+    """Make @tree equal to ROOT by hard links, without builds and version control; returns the
+    files that were changed there."""
+    wanted = set()
+    for folder, folders, names in os.walk(ROOT):
+        rel = os.path.relpath(folder, ROOT)
+        folders[:] = [
+            d
+            for d in folders
+            if d not in (".git", "__pycache__")
+            and os.path.normpath(os.path.join(rel, d)) not in LEFT_OUT
+            and not (rel == "." and d.startswith("build"))
+        ]
+        os.makedirs(os.path.join(tree, rel), exist_ok=True)
+        for name in names:
+            path = os.path.normpath(os.path.join(rel, name))
+            if path == ".git":
+                continue
+            wanted.add(path)
+            source, copy = os.path.join(ROOT, path), os.path.join(tree, path)
+            if os.path.lexists(copy) and not os.path.samefile(source, copy):
+                os.unlink(copy)
+            if not os.path.lexists(copy):
+                link(source, copy)
+    for folder, folders, names in os.walk(tree):
+        rel = os.path.relpath(folder, tree)
+        folders[:] = [d for d in folders if not (rel == "." and d.startswith("build"))]
+        for name in names:
+            if os.path.normpath(os.path.join(rel, name)) not in wanted:
+                os.unlink(os.path.join(folder, name))
+
+
+def make_tree(v, tree):
+    """Bring the variant's tree @tree up to date; returns the files that the variant changes."""
+    texts = edited(v)
+    kept = {}
+    for path, text in texts.items():
+        try:
+            with open(os.path.join(tree, path), encoding="utf-8") as f:
+                if f.read() == text:
+                    kept[path] = os.stat(os.path.join(tree, path)).st_mtime_ns
+        except OSError:
+            pass
+    link_tree(tree)
+    for path, text in texts.items():
+        copy = os.path.join(tree, path)
+        os.unlink(copy)  # a link: the tree's own file must not change
+        with open(copy, "w", encoding="utf-8") as f:
+            f.write(text)
+        if path in kept:
+            os.utime(copy, ns=(kept[path], kept[path]))
+    return sorted(texts)
+
+
+def thin_tree(v, tree):
+    """As make_tree(), with symbolic links to whole folders without changes: a hundredth of the
+    links.  For compilers only: make would see new files each time.  Keeps tree/build."""
+    texts = edited(v)
+    os.makedirs(tree, exist_ok=True)
+    for name in set(os.listdir(tree)) - {"build"}:
+        path = os.path.join(tree, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    link_folder(tree, "", texts)
+    return sorted(texts)
+
+
+def link_folder(tree, rel, texts):
+    """Make the folder @rel of @tree, "" or ending with a slash: the files of @texts, and links to
+    the rest of ROOT/@rel."""
+    os.makedirs(os.path.join(tree, rel), exist_ok=True)
+    mine = {path[len(rel) :].split("/")[0] for path in texts if path.startswith(rel)}
+    for name in os.listdir(os.path.join(ROOT, rel)):
+        path = rel + name
+        if path in texts:
+            with open(os.path.join(tree, path), "x", encoding="utf-8") as f:
+                f.write(texts[path])
+        elif name in mine:
+            link_folder(tree, path + "/", texts)
+        elif rel or name != ".git" and not name.startswith("build"):
+            os.symlink(os.path.join(ROOT, path), os.path.join(tree, path))
+
+
+def own_deps(tree, copy):
+    """Rewrite the dependencies of copied objects to the paths of this tree."""
+    for folder, _, names in os.walk(copy):
+        for name in names:
+            if not name.endswith(".d"):
+                continue
+            path = os.path.join(folder, name)
+            with open(path, encoding="utf-8") as f:
+                needs = f.read().split(":", 1)[1]
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(f"{os.path.relpath(path, tree)[:-2]}.o:{needs}")
+
+
+def copy_objects(build, tree, name, changed):
+    """Copy the unmodified tree's objects of build/@name, unless the variant's tree has its own."""
+    source, copy = os.path.join(build, name), os.path.join(tree, "build", name)
+    # Objects older than the Makefile are useless: make would compile all of them again.
+    if (
+        os.path.isdir(copy)
+        and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime
+    ):
+        shutil.rmtree(copy)
+    if os.path.isdir(source) and not os.path.isdir(copy):
+        shutil.copytree(
+            source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu")
+        )
+        own_deps(tree, copy)
+        os.utime(copy)
+        # The copied objects are of the right code: make the changed files newer than these.
+        for path in changed:
+            os.utime(os.path.join(tree, path))
+
+
+def tree_of(build, ident, targets=()):
+    """The directory of the variant's tree, with the objects that make may need for @targets."""
+    if ident == "none":
+        return ROOT
+    tree = os.path.join(os.path.abspath(build), "variant", ident)
+    changed = make_tree(read(ident), tree)
+    for name in OBJECTS:
+        if any(re.search(rf"\bbuild/{name}\b", t) or t == name for t in targets):
+            copy_objects(build, tree, name, changed)
+    return tree
+
+
+def make(build, ident, *targets):
+    """Run make @targets in the variant's tree, in its directory build/; returns its exit status."""
+    tree = os.path.join(os.path.abspath(build), "variant", ident)
+    os.makedirs(os.path.dirname(tree), exist_ok=True)
+    with open(tree + ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another tool may build the same variant
+        command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-j2", NO_WARNINGS]
+        command += ["-C", tree_of(build, ident, targets), *targets]
+        return subprocess.run(command, env=outer_make.env()).returncode
+
+
+# ---- commands ------------------------------------------------------------------------------------
+
+
+def text_of(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def all_tests():
+    """The names of all tests, and {script: {variant or "": expected outcome}} of all race
+    scripts."""
+    races = {}
+    for name in os.listdir(RACES):
+        if name.endswith(".race"):
+            races[name[:-5]] = {
+                i: outcome.strip()
+                for i, outcome in re.findall(
+                    r"^expect(?: (\w+))?:(.*)$", text_of("tests/races", name), re.MULTILINE
+                )
+            }
+    return suites.tests(), races
+
+
+def stands_alone(v):
+    """Does only a unit test notice the variant, which stands for no mechanism, and no lab or page
+    names it?  Then make mutate writes such mistakes, too."""
+    if v.get("mechanism") or v.get("build") or any(k.kind != "test" for k in v.kills):
+        return False
+    return v.id not in named()
+
+
+@lru_cache(maxsize=1)
+def named():
+    """The words of the labs' table and of pages that may be ids of variants."""
+    pages = [os.path.join(at, f) for at, _, fs in os.walk(os.path.join(ROOT, "docs")) for f in fs]
+    text = "".join(text_of(p) for p in pages if p.endswith(".md")) + text_of("labs", "labs.ini")
+    return set(re.findall(r"\b[A-Z]+\d+\b", text))
+
+
+def misfits(v, tests, races):
+    """A line for each kill that names a missing test or script, whose test the variant's build does
+    not have, or whose script expects another outcome of the variant than the variant says."""
+    for kill in v.kills:
+        if kill.kind == "test":
+            suite, test = kill.name.split(".")
+            found = suites.suites().get(suite)
+            if test not in (suites.explored().union(found.tests) if found else tests):
+                yield f"{v.id}: no test {kill.name}"
+            elif found and found.path.startswith("tests/fiber/") and v.get("build") != "silence":
+                yield f"{v.id}: {kill.name} is a test of build: silence"
+        elif kill.kind == "race" and kill.name not in races:
+            yield f"{v.id}: no race script {kill.name}"
+        elif kill.kind == "race" and kill.expect not in races[kill.name].get(v.id, ""):
+            yield f"{v.id}: {kill.name}.race has no line \"expect {v.id}: {kill.expect}\""
+
+
+def check():
+    bad = []
+    tests, races = all_tests()
+    names, stands_for = known(), {}
+    for ident in names:
+        try:
+            v = read(ident)
+            edited(v)
+            bad += misfits(v, tests, races)
+            if stands_alone(v):
+                bad.append(f"{ident}: a unit test alone notices it: make mutate does as much")
+            first = stands_for.setdefault(v.get("mechanism") or ident, ident)
+            if first != ident:
+                bad.append(f"{ident}: {first} has the mechanism \"{v.get('mechanism')}\", too")
+        except BadVariant as e:
+            bad.append(str(e))
+    planted = sorted(texts(PLANTED))
+    for ident in planted:
+        try:
+            edited(read(ident, PLANTED, NEEDED_PLANTED))
+        except BadVariant as e:
+            bad.append(str(e))
+    bad += [
+        f"{script}.race: no variant {ident}"
+        for script in races
+        for ident in races[script]
+        if ident and ident not in names
+    ]
+    for text in bad:
+        print(f"BAD PATCH {text}")
+    print(f"{len(names)} variants, {len(planted)} planted bugs, {len(bad)} faults")
+    return 1 if bad or not names else 0
+
+
+def show(v):
+    for path, text in edited(v).items():
+        sys.stdout.writelines(
+            difflib.unified_diff(
+                text_of(path).splitlines(True), text.splitlines(True), "a/" + path, "b/" + path
+            )
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("command", choices=["check", "list", "show", "tree", "make"])
+    parser.add_argument("id", nargs="?")
+    parser.add_argument("targets", nargs="*")
+    args = parser.parse_args()
+    if args.command == "check":
+        return check()
+    if args.command == "list":
+        for v in map(read, known()):
+            print(f"{v.id:6} {v.title}\n       {'; '.join(k.text for k in v.kills)}")
+        return 0
+    if not args.id:
+        parser.error("which variant?")
+    if args.command == "show":
+        show(read(args.id))
+    elif args.command == "tree":
+        print(tree_of(args.build, args.id))
+    else:
+        return make(args.build, args.id, *args.targets)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BadVariant as e:
+        print(f"variant: {e}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Explore races on fibers: the right code has none, wrong variants have theirs; `make race`.
+
+Usage: explore.py [--build DIR] [--seeds N] [--schedules N]
+
+The right code runs each set of operations under all schedules with at most two preemptions, then
+under random schedules, N for each set and seed (sweep.sh, GNU parallel).  So does each
+variant that has a line "kill: explore SET"; its failures must have the words of its "expect:" line.
+The output has the median, over the seeds, of the number of schedules until the race shows, and the
+script that the explorer makes of the race.  JSON lines go to DIR/race/explore.jsonl.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import check
+import race_build
+import variant
+
+LIMIT = 20000  # most schedules of one seed on a variant
+
+
+def lines_of(command, timeout=1800):
+    """The JSON lines that a command prints."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout
+    )
+    if done.returncode and not done.stdout:
+        print(f"    {done.stderr.strip()[-400:]}")
+    return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")]
+
+
+def sweep(program, sets, seeds, schedules):
+    return lines_of(
+        [
+            "sh",
+            rooms.tool("sweep.sh"),
+            program,
+            sets,
+            "1",
+            str(seeds),
+            str(schedules),
+        ]
+    )
+
+
+def show(line):
+    print(
+        f"    {line['set']} seed {line['seed']}: {line['outcome']} in schedule "
+        f"{line['failed_at']}; a script that shows it:"
+    )
+    print("      " + line["script"].strip().replace("\n", "\n      "))
+
+
+def right_code(counts, program, out, seeds, schedules):
+    every = lines_of([program, "--explore", "all", "--json"])
+    for line in every:
+        out("none", line)
+        counts.one(line["complete"] and not line["failed_at"], f"explore {line['set']}")
+        if line["failed_at"]:
+            show(line)
+    total = sum(line["schedules"] for line in every)
+    print(
+        f"  right code: {len(every)} sets, all schedules with at most two preemptions: {total} "
+        "schedules, "
+        f"{sum(1 for line in every if line['failed_at'])} failed"
+    )
+    start = time.monotonic()
+    by_chance = sweep(program, "all", seeds, schedules)
+    for line in by_chance:
+        out("none", line)
+    failed = [line for line in by_chance if line["failed_at"]]
+    for line in failed[:3]:
+        show(line)
+    print(
+        f"  right code: {seeds} seeds: {sum(line['schedules'] for line in by_chance)} schedules by "
+        "chance, "
+        f"{len(failed)} failed, {time.monotonic() - start:.0f} s",
+        flush=True,
+    )
+    counts.one(
+        bool(every) and len(by_chance) == len(every) * seeds and not failed, "explore by chance"
+    )
+
+
+def refused(counts, program):
+    """Check that the program refuses sets that fibers cannot run: the CPU of a role with operations
+    is offline at its start, or goes offline."""
+    for setup, roles in (
+        ("A:scene", "cpu_down(1)=0 | drain"),
+        ("A:scene", "drain | cpu_down(0)=0"),
+        ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain"),
+    ):
+        run = subprocess.run(
+            [program, "--explore", roles, f"--setup={setup}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        counts.one(run.returncode != 0 and "goes down" in run.stdout, f"explore refuses {roles}")
+
+
+def wrong_code(counts, build, ident, out, seeds):
+    for kill in variant.read(ident).kills:
+        if kill.kind != "explore":
+            continue
+        name = kill.name
+        programs = race_build.build_one(build, ident, ["fiber"])
+        if not programs:
+            counts.one(False, f"{ident} does not build")
+            return
+        program = programs["fiber"]
+        every = lines_of([program, "--explore", name, "--json"])
+        by_chance = sweep(program, name, seeds, LIMIT)
+        for line in every + by_chance:
+            out(ident, line)
+        found = sorted(line["failed_at"] for line in by_chance if line["failed_at"])
+        outcomes = sorted({line["outcome"] for line in every + by_chance})
+        good = (
+            len(found) == seeds
+            and bool(every)
+            and every[0]["failed_at"]
+            and all(kill.expect in o for o in outcomes)
+        )
+        counts.one(bool(good), f"explore {name} with {ident}")
+        print(
+            f"  {ident} {name}: {', '.join(outcomes)}; in schedule "
+            f"{every[0]['failed_at'] if every else 0} in order, "
+            f"by chance median {statistics.median(found) if found else '-'} of {len(found)} seeds "
+            f"({found[0] if found else '-'} to "
+            f"{found[-1] if found else '-'}){'' if good else ': NOT as expected'}"
+        )
+        if every and every[0]["failed_at"]:
+            print("      " + every[0]["script"].strip().replace("\n", "\n      "), flush=True)
+
+
+def explore(counts, build, seeds=10, schedules=1000):
+    program = os.path.join(build, "fiber/race")
+    if not check.make(build, program):
+        counts.one(False, "build/fiber/race does not build")
+        return
+    os.makedirs(os.path.join(build, "race"), exist_ok=True)
+    with open(os.path.join(build, "race", "explore.jsonl"), "w", encoding="utf-8") as f:
+
+        def out(ident, line):
+            f.write(json.dumps({"variant": ident, **line}) + "\n")
+
+        refused(counts, program)
+        right_code(counts, program, out, seeds, schedules)
+        for ident in variant.known():
+            wrong_code(counts, build, ident, out, seeds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--schedules", type=int, default=1000)
+    args = parser.parse_args()
+    counts = check.Counts()
+    explore(counts, os.path.abspath(args.build), args.seeds, args.schedules)
+    return counts.close("explore")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except variant.BadVariant as e:
+        sys.exit(f"explore: {e}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,405 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Replay race scripts, with right code and wrong variants, on fibers and in QEMU; `make race`.
+
+Usage: race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--jobs N]
+[--update-docs] [--list] [--model sc|tso] [NAME...]
+       race.py [--build DIR] --step [--engine fiber|qemu] [--model sc|tso] NAME [VARIANT]   by
+keys, one move at a time: race_step.py
+
+Each script of tests/races/*.race runs with the right code and with each variant that its lines
+"expect ID: OUTCOME" name.  The outcome must be the expected one, and the trace must be the same,
+byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub, grub (from an ISO
+image).  Scripts with "model: tso" run on fibers only, where other CPUs see a store late; --model
+chooses for all scripts, and the pages are not compared.  A NAME is a script; or a
+variant, which chooses the scripts that show it, or, beside a named script, only itself; or a
+commit of docs/races/linux.md, which chooses its script and variant.
+The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->" must agree with
+the run, and so must the time line beside each (race_figure.py); --update-docs writes them
+instead.  One JSON line for each run goes to DIR/race/race.jsonl.  With names the fibers run first,
+and their traces are printed at once.  --list prints all scripts.  Without names the explorer
+(explore.py) runs too.  The names "pressure" and "waiters" stand for pressure.py and
+waiters.py.  Exit status 0 only if everything was as expected.
+"""
+import argparse
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import check
+import explore
+import pressure
+import qemu
+import race_linux
+import race_table
+import variant
+from race_build import build_one, build_quick
+
+ENGINES = ("fiber", "mttcg", "icount", "grub")
+TIMEOUT = {"fiber": 300, "mttcg": 600, "icount": 900, "grub": 900}
+MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # seconds per script of a run
+# Milliseconds of guest time that all roles may wait before the race is STUCK; exact under icount.
+PATIENCE = {"icount": 50, "mttcg": 1000}
+MORE_PATIENCE = 30000  # for mttcg: the guest's clock goes on while a busy host runs other programs
+SHIFT = 4  # under icount an instruction takes 16 ns: waits are short for the host
+CPUS = 4
+HOSTED = []  # options of the hosted program
+
+
+class Script:
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        self.name = re.search(r"^race:\s*(\S+)", text, re.MULTILINE).group(1)
+        self.title = re.search(r"^title:\s*(.*)", text, re.MULTILINE).group(1)
+        self.expect = {
+            m.group(1) or "none": m.group(2).strip()
+            for m in re.finditer(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)
+        }
+        self.model = (re.findall(r"^model: *(\w+)", text, re.MULTILINE) or ["sc"])[0]
+        self.roles = sorted(set(re.findall(r"\b([A-H])[?@:!]", text)))
+        self.cpus = max(
+            [ord(r) - ord("A") + 1 for r in self.roles]
+            + [int(m.group(1)) for m in re.finditer(r"^cpus: *(\d+)", text, re.MULTILINE)]
+        )
+
+
+def scripts():
+    return sorted(
+        (Script(p) for p in glob.glob(os.path.join(qemu.ROOT, "tests/races/*.race"))),
+        key=lambda s: s.name,
+    )
+
+
+# ---- runs ----------------------------------------------------------------------------------------
+
+
+def traces(text):
+    """[(script, trace, outcome)] in the output of a race program."""
+    text = text.replace("\r", "")
+    return [
+        m.groups()
+        for m in re.finditer(
+            r"^race: begin (\S+)\n((?:\d+ .*\n)*)race: end \1 (.*)$", text, re.MULTILINE
+        )
+    ]
+
+
+def run_program(program, engine, tag, names, times, patience=None):
+    """Run the scripts @names: (output, "" or, if it did not end by itself, TIMEOUT or CRASH)."""
+    timeout = TIMEOUT[engine] + MORE_TIME[engine] * len(names) * times
+    if engine == "fiber":
+        try:
+            done = subprocess.run(
+                [program, *HOSTED, *names * times],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout,
+                errors="replace",
+            )
+            return done.stdout, "CRASH" if done.returncode < 0 else ""
+        except subprocess.TimeoutExpired:
+            return "", "TIMEOUT"
+    machine = qemu.Machine(
+        boot="grub" if engine == "grub" else "pvh",
+        cpus=CPUS,
+        icount=engine == "icount",
+        shift=SHIFT,
+        timeout=timeout,
+        kernel=program,
+    )
+    patience = patience or PATIENCE.get(engine)
+    command = f"selftest=none monitor=off race={','.join(names)} race_repeat={times}"
+    command += f" race_patience={patience}" if patience else ""
+    run = machine.run(f"race-{tag}-{engine}", command)
+    if run.status == -signal.SIGSEGV:
+        print(f"  QEMU itself crashed: {tag} on {engine} once more", flush=True)
+        run = machine.run(f"race-{tag}-{engine}", command)
+    ended = "TIMEOUT" if run.status == qemu.TIMED_OUT else "CRASH" if "PANIC" in run.text else ""
+    return run.text, ended
+
+
+def run_scripts(program, engine, tag, names, times=1):
+    """{script: [(trace, outcome, seconds)]} with @times entries for each script.  The program runs
+    again if it ended too early."""
+    runs = {name: [] for name in names}
+    while True:
+        missing = [name for name in names if len(runs[name]) < times]
+        if not missing:
+            return runs
+        start = time.monotonic()
+        text, ended = run_program(
+            program, engine, tag, missing, times - min(len(runs[n]) for n in missing)
+        )
+        found = [t for t in traces(text) if t[0] in runs]
+        seconds = (time.monotonic() - start) / max(1, len(found))
+        for name, trace, outcome in found:
+            if len(runs[name]) < times:
+                runs[name].append((trace, outcome, seconds))
+        if found:
+            continue
+        if len(missing) == 1:
+            print(f"  {missing[0]} on {engine}: no trace; the last lines are:")
+            print("\n".join("    " + line for line in text.rstrip().split("\n")[-10:]))
+        # No output, not even of the first script: run each script alone to find the faulty one.
+        for name in missing:
+            alone = run_scripts(program, engine, tag, [name], 1)[name] if len(missing) > 1 else []
+            runs[name] += alone or [("", ended or "NO TRACE", seconds)]
+
+
+# ---- verdicts -----------------------------------------------------------------------------------
+
+
+def judge(counts, pages, script, ident, runs, right, before=None):
+    """Print the table and the verdict of @runs, {engine: [(trace, outcome, seconds)]}.  @before:
+    such runs of earlier engines, whose table has been printed."""
+    expected = script.expect[ident]
+    all_runs = [(e, *r) for e in runs for r in runs[e]]
+    known = [(e, *r) for e in before or {} for r in before[e]]
+    first = (known or all_runs)[0][1]
+    outcomes = sorted({r[2] for r in known + all_runs})
+    same = all(r[1] == first for r in all_runs)
+    name = script.name if ident == "none" else f"{script.name} with {ident}"
+    title = script.title if ident == "none" else variant.load(ident)[0]["title"][0]
+    print(f"  {name}: {title}")
+    if not known:
+        race_table.table(first, right)
+        for row in race_table.references(first):
+            print("    reference: {}: taken {}, dropped {}".format(*row))
+        if (script.name, ident) in pages.pairs:
+            print(f"    explained in {pages.pairs[script.name, ident]}")
+    for engine, trace, outcome, _ in all_runs:
+        if trace != first:
+            print(f"    and on {engine}, which ended {outcome}:")
+            race_table.table(trace, first)
+    good = outcomes == [expected] and same
+    print(
+        f"    {', '.join(outcomes)}: {'as expected' if good else f'NOT as expected ({expected})'}; "
+        f"{len(all_runs)} runs on {', '.join(runs)}: traces {'equal' if same else 'DIFFER'}",
+        flush=True,
+    )
+    counts.one(good, name)
+    if good:
+        pages.show(script.name, ident, first, expected, right)
+    return first
+
+
+def try_again(program, ident, script, runs, first):
+    """Run the script again, with more patience, if it is STUCK but should not be, or not where it
+    was in the trace @first: on a busy host a guest's CPUs can stand still for a second."""
+    for i, (trace, outcome, _) in enumerate(runs):
+        if outcome == "STUCK" and (script.expect[ident] != "STUCK" or trace != first):
+            text, _ = run_program(program, "mttcg", ident, [script.name], 1, MORE_PATIENCE)
+            for name, *ended in traces(text):
+                runs[i] = (*ended, runs[i][2])
+                print(f"  {name} on mttcg was stuck for a second: once more", flush=True)
+
+
+def run_one(build, ident, some, engines, repeat):
+    """{script: {engine: [(trace, outcome, seconds)]}} of one variant; None if it does not build."""
+    tree = None
+    if ident == "none":
+        programs = build_one(build, ident, engines)
+    else:
+        programs, tree = build_quick(build, ident, engines)
+    runs = {s.name: {} for s in some}
+    for engine in engines if programs else ():
+        able = [s for s in some if engine == "fiber" or s.model == "sc"]
+        results = run_scripts(programs[engine], engine, ident, [s.name for s in able], repeat)
+        for s in able:
+            runs[s.name][engine] = results[s.name]
+            if engine == "mttcg":
+                first = runs[s.name][next(iter(runs[s.name]))][0][0]
+                try_again(programs[engine], ident, s, results[s.name], first)
+    if tree:
+        shutil.rmtree(tree, ignore_errors=True)
+    return runs if programs else None
+
+
+def replay(counts, pages, build, chosen, how, before=None):
+    """Replay the @chosen scripts: {(script, variant): runs}.  @how: (the engines, the number of
+    runs on each, the number of variants at a time).  @before: the result for other engines."""
+    engines, repeat, jobs = how
+    idents = ["none"] + sorted({i for s, ids in chosen for i in ids if i != "none"})
+    mine = {ident: [s for s, ids in chosen if ident in ids] for ident in idents}
+    right, seen = {}, {}
+    os.makedirs(os.path.join(build, "race"), exist_ok=True)
+    # The right code is built first: variants are linked with its objects.
+    build_one(build, "none", engines)
+    with open(
+        os.path.join(build, "race", "race.jsonl"), "a" if before else "w", encoding="utf-8"
+    ) as out, ThreadPoolExecutor(max(1, jobs)) as pool:
+        running = [
+            (ident, pool.submit(run_one, build, ident, some, engines, repeat))
+            for ident, some in mine.items()
+            if some
+        ]
+        for ident, job in running:
+            runs = job.result()
+            for s in mine[ident]:
+                if runs is None:
+                    counts.one(False, f"{s.name} with {ident}: does not build")
+                    continue
+                write_runs(out, s, ident, runs[s.name])
+                seen[s.name, ident] = runs[s.name]
+                earlier = (before or {}).get((s.name, ident))
+                first = judge(counts, pages, s, ident, runs[s.name], right.get(s.name, ""), earlier)
+                if ident == "none":
+                    right[s.name] = first
+    return seen
+
+
+def replay_some(counts, pages, build, chosen, how):
+    """Replay the named scripts: first on fibers, then in the kernel."""
+    engines, *more = how
+    others = [e for e in engines if e != "fiber"]
+    elsewhere = [(s, ids) for s, ids in chosen if s.model == "sc"]
+    seen = None
+    if "fiber" in engines:
+        print("race: on fibers", flush=True)
+        seen = replay(counts, pages, build, chosen, (["fiber"], *more))
+    if others and elsewhere:
+        print(f"race: in the kernel, {' and '.join(others)}; Ctrl-C leaves that out", flush=True)
+        replay(counts, pages, build, elsewhere, (others, *more), seen)
+
+
+def write_runs(out, script, ident, runs):
+    """Write a JSON line for each of @runs."""
+    for engine, results in runs.items():
+        for number, (trace, outcome, seconds) in enumerate(results, 1):
+            row = {
+                "script": script.name,
+                "variant": ident,
+                "engine": engine,
+                "run": number,
+                "outcome": outcome,
+                "expected": script.expect[ident],
+                "trace": hashlib.sha256(trace.encode()).hexdigest()[:16],
+                "seconds": round(seconds, 3),
+            }
+            out.write(json.dumps(row) + "\n")
+    out.flush()
+
+
+def choose(names):
+    """[(script, idents)]: all, or those that @names name by script or by variant, or by both."""
+    chosen = []
+    for s in scripts():
+        if s.name in names and set(names) & set(s.expect):
+            chosen.append((s, ["none"] + [i for i in s.expect if i in names]))
+        elif not names or s.name in names:
+            chosen.append((s, list(s.expect)))
+        elif set(names) & set(s.expect) and not set(names) & {x.name for x in scripts()}:
+            chosen.append((s, ["none"] + [i for i in s.expect if i in names]))
+    unknown = set(names) - {s.name for s in scripts()} - {i for s in scripts() for i in s.expect}
+    if unknown:
+        sys.exit(
+            f"race: no script or variant {', '.join(sorted(unknown))}; scripts: "
+            + " ".join(s.name for s in scripts())
+        )
+    return chosen
+
+
+def list_all():
+    """A line for each script, and one for each of its wrong variants."""
+    pages = race_table.Pages(False).pairs
+    for s in scripts():
+        page = pages.get((s.name, "none"))
+        print(f"{s.name:14} {s.title}{f' ({page})' if page else ''}")
+        for ident, outcome in s.expect.items():
+            if ident != "none":
+                title = variant.load(ident)[0]["title"][0]
+                print(f"  {ident:12} {outcome}: {title}")
+    print("commits of Linux: docs/races/linux.md; a race: make race NAME='R-S0A M02'")
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--grub", action="store_true")
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
+    parser.add_argument("--engine", help="of --step: fiber, qemu")
+    parser.add_argument("--model", help="sc: all CPUs see a store at once; tso: others later")
+    parser.add_argument("--no-explore", action="store_true", help="leave out tools/race/explore.py")
+    parser.add_argument("--step", action="store_true", help="step through one script")
+    parser.add_argument(
+        "--update-docs", action="store_true", help="write the tables and figures of docs/races/"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="variants at a time")
+    parser.add_argument("--list", action="store_true", help="the scripts, their titles and pages")
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    engines = (
+        args.engines.split(",")
+        if args.engines
+        else [e for e in ENGINES if e != "grub" or args.grub]
+    )
+    if set(engines) - set(ENGINES):
+        parser.error("engines: " + ", ".join(ENGINES))
+    if args.engine and not args.step:
+        parser.error("--engine (ENGINE=) is of --step (STEP=1); the replay has --engines")
+    if args.model not in (None, "sc", "tso"):
+        parser.error(f"no model {args.model}; --model (MODEL=) is sc or tso")
+    if args.model:
+        HOSTED.append(f"--model={args.model}")
+        engines = ["fiber"]
+    if args.repeat < 1:
+        parser.error("--repeat (REPEAT=) is at least 1")
+    counts = check.Counts()
+    start = time.monotonic()
+    names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
+    names = race_linux.names_of(names)
+    if args.list:
+        return list_all()
+    if args.step:
+        import race_step
+
+        build = os.path.abspath(args.build)
+        return race_step.step(build, names, args.engine or "fiber", args.model)
+    if "pressure" in names:
+        pressure.compare(counts, os.path.abspath(args.build))
+    if "waiters" in names:
+        import waiters
+
+        waiters.compare(counts, os.path.abspath(args.build))
+    scripts_named = [n for n in names if n not in ("pressure", "waiters")]
+    if scripts_named or not names:
+        pages = race_table.Pages(args.update_docs)
+        if args.model:
+            pages.pairs = {}
+        (replay_some if names else replay)(
+            counts,
+            pages,
+            os.path.abspath(args.build),
+            choose(scripts_named),
+            (engines, args.repeat, args.jobs),
+        )
+        known = {(s.name, i) for s in scripts() for i in s.expect}
+        pages.judge(counts, None if names or args.model else known)
+    if not names and not args.no_explore and not args.model:
+        print("explorer:", flush=True)
+        explore.explore(counts, os.path.abspath(args.build))
+    return counts.close("race", start)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except variant.BadVariant as e:
+        sys.exit(f"race: {e}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The core of mm/ as two files, quarry.c and quarry.h, to drop into another kernel.
+
+Usage: amalgamation.py [--build DIR] [--port DIR] SOURCE ...
+
+The sources keep their order, and each header comes once, where a compiler first meets it: the
+public ones and the port's arch_inline.h in DIR/amalgamation/quarry.h, the others in quarry.c.
+C++ programs can include quarry.h too.  Neither file includes anything that does not come with each
+compiler.  A macro of one source is undefined behind it; a static name that two sources have is
+renamed.
+"""
+import argparse
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import lib
+
+FIRST = ["memory_init.h", "memblock.h", "lock.h"]  # a user's headers; those of mm/ follow
+LICENCE = "/* SPDX-License-Identifier: MIT */\n"
+INCLUDE = re.compile(r'^#include ([<"])([\w./-]+)[>"]\n', re.MULTILINE)
+MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
+STATIC = re.compile(
+    r"^static (?!inline|always_inline)[^;{=()]*?\b(\w+)(?:\(|(?:\[[^;=]*\])? = |;)", re.MULTILINE
+)
+FLAGS = "-std=gnu11 -O2 -fno-strict-aliasing -fno-common -fwrapv"
+ABOUT_H = f"""{LICENCE}/*
+ * quarry.h: the interface of Quarry's page allocator, with the arch_inline.h of PORT.
+ *
+ * Made by `make amalgamation`; docs/porting.md says what a port gives.  Compile with
+ * {FLAGS}
+ * C++ programs, from C++11 on, can include this file too; quarry.c is C.
+ */
+#ifndef QUARRY_H
+#define QUARRY_H
+
+"""
+ABOUT_C = f"""{LICENCE}/*
+ * quarry.c: the core of Quarry's page allocator: zones, free blocks, caches, drains, kmalloc.
+ *
+ * Made by `make amalgamation` from the files named in it, in their order.
+ */
+#include "quarry.h"
+#pragma GCC diagnostic ignored "-Wunused-function" /* of headers that larger builds use more of */
+
+"""
+
+
+class Files:
+    """The parts of quarry.h and quarry.c that are written so far."""
+
+    def __init__(self, port):
+        self.port, self.seen = port, set()
+        self.parts = {"first": [], "h": [], "c": []}  # first: system headers of quarry.h
+
+    def into(self, which, path):
+        """Append @path without its licence; each included file replaces its #include line."""
+        self.seen.add(path)
+        text = lib.read(path).replace(LICENCE, "", 1)
+        at = 0
+        for found in INCLUDE.finditer(text):
+            self.parts[which].append(text[at : found.start()])
+            self.include(which, *found.groups(), path)
+            at = found.end()
+        self.parts[which].append(text[at:])
+
+    def include(self, which, mark, name, by=""):
+        if name == "arch_inline.h":
+            path = os.path.join(self.port, name)
+        elif name.startswith("quarry/"):
+            path = "include/" + name
+        elif mark == '"':
+            path = name
+        elif os.path.exists(os.path.join(lib.ROOT, "include", "alone", name)):
+            self.system(which, name)
+            return
+        else:
+            # Ports may include some on a condition: these stay where they are.
+            place = "first" if which == "h" and by.startswith("include/") else which
+            self.parts[place].append(f"#include <{name}>\n")
+            return
+        if path in self.seen:
+            return
+        which = "c" if path.startswith("mm/") else "h"
+        self.parts[which].append(f"/* ---- {path} ---- */\n\n")
+        self.into(which, path)
+
+    def system(self, which, name):
+        """Append a header that some machines lack; other machines include their own instead."""
+        path = "include/alone/" + name
+        if path in self.seen:
+            return
+        self.parts[which].append(f"#if __has_include(<{name}>)\n#include <{name}>\n#else\n")
+        self.into(which, path)
+        self.parts[which].append("#endif\n")
+
+    def source(self, path, twice):
+        text = lib.read(path)
+        own = sorted(set(MACRO.findall(text)))
+        renamed = sorted(set(STATIC.findall(text)) & twice)
+        stem = os.path.basename(path)[:-2]
+        # Headers come first: this source's #defines must not rename anything in them.
+        for found in INCLUDE.finditer(text):
+            self.include("c", *found.groups())
+        self.parts["c"].append(f"/* ---- {path} ---- */\n\n")
+        self.parts["c"] += [f"#define {name} {stem}_{name}\n" for name in renamed]
+        self.into("c", path)
+        self.parts["c"] += [f"#undef {name}\n" for name in [*own, *renamed]]
+
+
+def amalgamation(port, sources):
+    """The texts of quarry.h and quarry.c."""
+    counts = {}
+    for path in sources:
+        for name in set(STATIC.findall(lib.read(path))):
+            counts[name] = counts.get(name, 0) + 1
+    files = Files(port)
+    for name in FIRST:
+        files.include("h", "<", "quarry/" + name)
+    for path in sources:
+        files.source(path, {name for name, n in counts.items() if n > 1})
+    about = ABOUT_H.replace("PORT", port)
+    first, declared, code = ("".join(files.parts[which]) for which in ("first", "h", "c"))
+    return (
+        f"{about}{first}\n{lib.C_BEGINS}\n{declared}\n{lib.C_ENDS}\n#endif\n",
+        ABOUT_C + code,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--port", default="arch/host")
+    parser.add_argument("sources", nargs="+", metavar="SOURCE")
+    args = parser.parse_args()
+    if not os.path.exists(os.path.join(lib.ROOT, args.port, "arch_inline.h")):
+        sys.exit(f"PORT={args.port}: it has no arch_inline.h")
+    folder = os.path.join(args.build, "amalgamation")
+    texts = amalgamation(args.port, args.sources)
+    for name, text in zip(("quarry.h", "quarry.c"), texts):
+        lib.write(os.path.join(folder, name), text)
+        print(f"{folder}/{name}: {text.count(chr(10)):,} lines")
+    print(f"to compile it:  gcc {FLAGS} -c {folder}/quarry.c")
+
+
+if __name__ == "__main__":
+    main()

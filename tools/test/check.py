@@ -1,0 +1,386 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Build the hosted test program in each of its builds, run all suites in each, count; `make check`.
+
+Usage: check.py [--build DIR] [--only NAME,...] [--seed N] [--jobs N]
+                      [--suite SUITE[.TEST],...] [--fail-fast] [--watch]
+
+Each build runs as several processes, which have some suites each.  With --suite or --fail-fast the
+builds that have the suites are made and run one by one, "plain" first.  --fail-fast stops at the
+first test that fails.  --watch waits for saved files and runs their suites, in the build "plain" or
+those of --only (check_watch.py).
+"""
+import argparse
+import os
+import re
+import select
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import needs
+import outer_make
+import qemu
+import suites
+import watchdog
+
+BUILDS = {  # in the order of their run time
+    "tsan": "the thread sanitizer",
+    "asan": "the address and undefined-behaviour sanitizers",
+    "plain": "the kernel's lock.c and smp.c",
+    "port": "the host's own locks and cross-calls",
+    "order3": "pageblocks of 8 pages",
+    "threads": "the kernel's threads, tasks and system calls on fibers, under many schedules",
+    "threads-asan": "the same under the address and undefined-behaviour sanitizers, under fewer",
+    "silence": "CPUs, pagers and devices that never answer, on fibers",
+}
+# Seconds of CPU time that a suite may use: twenty times the need of the longest suite.
+SUITE_LIMIT = {"tsan": 600, "asan": 300, "threads-asan": 300}
+SUITE_LIMIT_PLAIN = 150
+HUNG = "hung"  # status of a program that hangs
+STOPPED = "stopped"  # status of a program that was stopped at its first failed test
+FIBERS = {"tests/fiber/test_silence": ("silence",), "tests/fiber/": ("threads", "threads-asan")}
+SHOWN = 20  # failed tests of a build that are named as soon as they fail
+ENDED = "# selftest: "  # begins the last line of each process
+GROUND = 16  # suites that run first, in their order: the others rely on the code that these test
+TOGETHER = 6  # suites of one process, when several processes run side by side
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=0 exitcode=66 second_deadlock_stack=1",
+}
+# Without the search for leaks, which reads all of the program's memory, 300 MiB, when it ends: it
+# takes ten times as long as a suite.  The run of all suites looks for leaks.
+NO_LEAKS = SANITIZERS | {"ASAN_OPTIONS": SANITIZERS["ASAN_OPTIONS"] + ":detect_leaks=0"}
+
+
+def count_line(passed, failed, skipped=0):
+    """The closing line: "N passed, N failed", and ", N skipped" if any was."""
+    return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+
+
+class Counts:
+    """Numbers of tests passed, failed and left out, and names of the failed tests, for the closing
+    line."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.names = []
+
+    def add(self, passed, failed, names=()):
+        self.passed += passed
+        self.failed += failed
+        self.names += names
+
+    def one(self, good, name):
+        self.add(1, 0) if good else self.add(0, 1, [name])
+        return good
+
+    def left_out(self, what, reason):
+        """Say that @what is left out, and count it as skipped."""
+        print("  " + needs.line(what, reason), flush=True)
+        self.skipped += 1
+
+    def line(self):
+        return count_line(self.passed, self.failed, self.skipped)
+
+    def close(self, tool, start=None):
+        """Print the failures and the closing line; returns the exit status: 0 only if tests
+        passed and none failed."""
+        for name in self.names:
+            print(f"FAILED {name}")
+        print(
+            f"{tool}: {self.line()}"
+            + (f" in {time.monotonic() - start:.0f} s" if start is not None else "")
+        )
+        return 1 if self.failed or not self.passed + self.skipped else 0
+
+
+def make(build, *targets, **variables):
+    """Run make TARGETS, independent of an outer make; True if it succeeded."""
+    command = [
+        os.environ.get("MAKE", "make"),
+        "--no-print-directory",
+        "-C",
+        qemu.ROOT,
+        f"-j{jobs()}",
+        f"B={outer_make.named(build)}",
+    ]
+    command += [f"{k}={v}" for k, v in variables.items()]
+    command += [outer_make.named(target) for target in targets]
+    done = subprocess.run(
+        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        # Without the lines about compiled files.
+        print(
+            "\n".join(line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)),
+            end="",
+        )
+    return done.returncode == 0
+
+
+def jobs():
+    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
+def all_suites(program):
+    """The names of the suites of selftest=all, in their order."""
+    said = subprocess.run(
+        [program, "no-such-suite"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        timeout=qemu.WATCHDOG,
+        check=False,
+    ).stdout.decode()
+    words = " ".join(re.findall(r"^selftest: known: (.*)$", said, re.MULTILINE)).split()
+    return [w for w in words if w not in suites.with_flag("KTEST_EXTRA") and w not in suites.GROUPS]
+
+
+def run_suites(command, limit, out, fails):
+    """Run the program until it ends, a suite hangs, or fails(test) returns True.  Returns (exit
+    status, HUNG or STOPPED; number of suites that ended; why it hangs, or "")."""
+    proc = subprocess.Popen(
+        command,
+        env=dict(os.environ, **SANITIZERS),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    dog, done, part = watchdog.Watchdog(proc.pid, limit), 0, b""
+    try:
+        while True:
+            why = dog.why()
+            if why:
+                return HUNG, done, why
+            if not select.select([proc.stdout], [], [], 0.5)[0]:
+                continue
+            data = os.read(proc.stdout.fileno(), 1 << 16)
+            if not data:
+                return proc.wait(), done, ""
+            dog.heard()
+            out.append(data)
+            *lines, part = (part + data).split(b"\n")
+            for line in lines:
+                if line.startswith((b"ok ", b"not ok ")):
+                    done += 1
+                    dog.again()
+                elif line.startswith(b"  not ok "):
+                    if fails(line.split()[3].decode("utf-8", "replace")):
+                        return STOPPED, done, ""
+    finally:
+        proc.kill()
+        proc.wait()
+        proc.stdout.close()
+
+
+def run_some(command, name, wanted, fails):
+    """Run the @wanted suites, or all: (exit status, report, tests that hang)."""
+    limit = SUITE_LIMIT.get(name, SUITE_LIMIT_PLAIN)
+    out, stuck, left = [], [], wanted
+    status, done, why = run_suites(command + ([",".join(left)] if left else []), limit, out, fails)
+    while status == HUNG:
+        left = (all_suites(command[0]) if left is None else left)[done:]
+        running = qemu.ktap_running(b"".join(out).decode("utf-8", "replace"))
+        stuck.append(running or (left[0] if left else f"suite {done + 1}"))
+        print(
+            f"  {name:8} {stuck[-1]} hangs: {why}; its suite is left out, the others still run",
+            flush=True,
+        )
+        left = left[1:]
+        if not left:
+            break
+        out.append(b"\n")
+        status, done, why = run_suites(command + [",".join(left)], limit, out, fails)
+    return status, b"".join(out).decode("utf-8", "replace"), stuck
+
+
+def run_beside(command, name, fails, lanes):
+    """Run all suites in several processes: a list of the results of run_some, one for each."""
+    names = all_suites(command[0])
+    rest = [names[at : at + TOGETHER] for at in range(GROUND, len(names), TOGETHER)]
+    done = [run_some(command, name, names[:GROUND], fails)]
+    with ThreadPoolExecutor(lanes) as pool:
+        done += pool.map(lambda some: run_some(command, name, some, fails), rest)
+    return done
+
+
+def run_build(build, name, seed, lanes=1, wanted=None, fail_fast=False):
+    """Run one build's suites, or the @wanted ones: (seconds, exit status, report, tests that
+    hang)."""
+    program = os.path.join(build, f"host-{name}", "check")
+    command = [program] + ([f"--seed={seed}"] if seed else [])
+    start = time.monotonic()
+    shown = []
+
+    def fails(test):
+        shown.append(test)
+        if len(shown) <= SHOWN:
+            print(f"  {name:8} not ok: {test} ({time.monotonic() - start:.0f} s)", flush=True)
+        return fail_fast
+
+    if lanes > 1 and not wanted and not fail_fast:
+        done = run_beside(command, name, fails, lanes)
+    else:
+        done = [run_some(command, name, wanted, fails)]
+    # Return the first status that is not 0.  If a process ended too early, the last lines of the
+    # others must not hide that.
+    ends = [ENDED in text for _, text, _ in done]
+    status = next((s for s, _, _ in done if s != 0), 0)
+    text = "\n".join(text for _, text, _ in done)
+    text = text if all(ends) else text.replace(ENDED, "# ended: ")
+    stuck = [test for _, _, tests in done for test in tests]
+    with open(os.path.join(build, f"host-{name}.log"), "w", encoding="utf-8") as f:
+        f.write(text)
+    return time.monotonic() - start, status, text, stuck
+
+
+def repeat(build, name, test):
+    """The line for a shell that runs one test of a build again."""
+    names = {"asan": ("ASAN", "UBSAN"), "tsan": ("TSAN",)}
+    kinds = next((kinds for key, kinds in names.items() if name.endswith(key)), ())
+    options = {f"{kind}_OPTIONS": SANITIZERS[f"{kind}_OPTIONS"] for kind in kinds}
+    before = "".join(f"{key}={shlex.quote(value)} " for key, value in options.items())
+    return f"{before}{build}/host-{name}/check {test}"
+
+
+def story_of(text):
+    """The position of a sanitizer's report, or None."""
+    return re.search(r"(WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:)", text)
+
+
+def what_matters(text):
+    """The important part of a report: a sanitizer's text, else the lines around failed tests,
+    else its end."""
+    lines = text.split("\n")
+    story = story_of(text)
+    if story:
+        first = text.count("\n", 0, story.start())
+        return lines[first : first + 40]
+    failed = [i for i, line in enumerate(lines) if line.startswith("  not ok ")]
+    return [line for i in failed for line in lines[max(0, i - 8) : i + 1]][:60] or lines[-40:]
+
+
+def judge(counts, build, name, seconds, status, text, stuck):
+    passed, failed, skipped, names = qemu.ktap_counts(text)
+    print(
+        f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
+        f"  ({BUILDS[name]})",
+        flush=True,
+    )
+    counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
+    counts.add(0, len(stuck), [f"hosted {name}: {test} hangs" for test in stuck])
+    failed += len(stuck)
+    for test in [*names, *stuck][:SHOWN]:
+        print(f"    again: {repeat(build, name, test)}")
+    # A crash, a sanitizer's report or a suite that broke the kernel's memory has no test line.
+    ended = ENDED in text
+    if not failed and (status != 0 or not ended or not passed):
+        story = story_of(text)
+        where = qemu.in_test(text[: story.start()] if story else text)
+        counts.one(
+            False,
+            f"hosted {name}: ended with status {status}{where}"
+            + ("" if ended else ", before the last suite"),
+        )
+        failed = 1
+    if failed:
+        print("    " + "\n    ".join(what_matters(text)))
+        print(f"    the whole report: {os.path.join(build, f'host-{name}.log')}")
+
+
+def check(counts, build, only=None, seed=None, lanes=None):
+    names = [n for n in BUILDS if not only or n in only]
+    start = time.monotonic()
+    print(f"hosted: building {' '.join(names)} ...", flush=True)
+    built = make(build, *[os.path.join(build, f"host-{n}", "check") for n in names])
+    lanes = lanes or (jobs() + 1 if len(names) == 1 else 1)
+    print(f"hosted: built in {time.monotonic() - start:.1f} s; running ...", flush=True)
+    if not built:
+        for name in names:
+            if not make(build, os.path.join(build, f"host-{name}", "check")):
+                counts.one(False, f"hosted {name}: does not build")
+        return
+    with ThreadPoolExecutor(2) as pool:
+        running = {n: pool.submit(run_build, build, n, seed, lanes) for n in names}
+        for name in names:
+            judge(counts, build, name, *running[name].result())
+
+
+def builds_of(suite):
+    """The builds that may have @suite, by its source's path; none if there is no such suite."""
+    known = suites.suites().get(suite)
+    if not known:
+        return []
+    mine = next((builds for path, builds in FIBERS.items() if known.path.startswith(path)), None)
+    return mine or [name for name in BUILDS if not any(name in some for some in FIBERS.values())]
+
+
+def check_some(counts, build, only, seed, wanted, fail_fast):
+    """Run one build after the other: its @wanted suites and tests, or all if none is wanted."""
+    order = ["plain", *(name for name in BUILDS if name != "plain")]
+    ran = set()
+    for name in order:
+        mine = [w for w in wanted if name in builds_of(w.split(".")[0])]
+        if (only and name not in only) or (wanted and not mine):
+            continue
+        print(f"hosted: building {name} ...", flush=True)
+        program = os.path.join(build, f"host-{name}", "check")
+        if not make(build, program):
+            counts.one(False, f"hosted {name}: does not build")
+        else:
+            has = set(all_suites(program)) | suites.with_flag("KTEST_EXTRA")
+            mine = [w for w in mine if w.split(".")[0] in has]
+            ran.update(mine)
+            if mine or not wanted:
+                done = run_build(build, name, seed, wanted=mine or None, fail_fast=fail_fast)
+                judge(counts, build, name, *done)
+        if counts.failed and fail_fast:
+            return
+    for missing in [w for w in wanted if w not in ran]:
+        counts.one(False, f"hosted: {missing}: no build that runs here has it")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="builds, with commas: " + ",".join(BUILDS))
+    parser.add_argument("--suite", help="suites, and tests SUITE.TEST, with commas")
+    parser.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
+    parser.add_argument("--watch", action="store_true", help="again when a source is saved")
+    parser.add_argument("--seed")
+    parser.add_argument(
+        "--jobs", type=int, help="processes of each build; without it one for a core, and one more"
+    )
+    args = parser.parse_args()
+    only = args.only.split(",") if args.only else None
+    if only and set(only) - set(BUILDS):
+        parser.error(f"no build {', '.join(set(only) - set(BUILDS))}; known: {' '.join(BUILDS)}")
+    wanted = re.split(r"[, ]+", args.suite.strip()) if args.suite else []
+    unknown = [w for w in wanted if not builds_of(w.split(".")[0])]
+    if unknown:
+        parser.error(f"no suite {', '.join(unknown)}; tools/lib/suites.py contract lists names")
+    if args.watch:
+        import check_watch  # not at the top: it imports this module
+
+        check_watch.watch(args.build, only, args.seed, wanted, args.fail_fast)
+    counts = Counts()
+    start = time.monotonic()
+    if wanted or args.fail_fast:
+        check_some(counts, args.build, only, args.seed, wanted, args.fail_fast)
+    else:
+        check(counts, args.build, only, args.seed, args.jobs)
+    return counts.close("hosted", start)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Measure the lines and branches of mm/ that the hosted suites reach; `make coverage`.
+
+Usage: coverage.py [--build DIR] [--lines PERCENT] [--branches PERCENT]
+
+Builds the hosted program with --coverage twice, with large and with small pageblocks, runs all
+suites in both, and adds the results.  Branches of assertions and panics do not count: a passing
+test never takes them.  Prints the table and each line that was not reached;
+build/coverage/index.html has the rest.
+Exit status 1 below the percentages that docs/testing.md promises.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import check
+import qemu
+
+# Unoptimized: inlined code would be counted again at each of its callers.
+BUILDS = {"cov": "--coverage -O0", "cov3": "--coverage -O0 -DPAGEBLOCK_ORDER=3"}
+# Lines whose branches are not counted: both ways of an assertion cannot be taken by a test that
+# passes.
+NOT_BRANCHES = (
+    r".*\b(\w*ASSERT\w*|panic|page_store|page_corrupt|page_store_word|page_cas_state)\(.*"
+)
+
+
+def run_suites(build):
+    for name, flags in BUILDS.items():
+        home = os.path.join(build, f"host-{name}")
+        program = os.path.join(home, "check")
+        # make does not notice changed flags: after a change, remove the old objects.
+        stamp = os.path.join(home, "flags")
+        if not os.path.exists(stamp) or open(stamp, encoding="utf-8").read() != flags:
+            shutil.rmtree(home, ignore_errors=True)
+            os.makedirs(home)
+            with open(stamp, "w", encoding="utf-8") as f:
+                f.write(flags)
+        if not check.make(
+            build,
+            program,
+            HOST_BUILDS=" ".join(BUILDS),
+            HFLAGS_cov=BUILDS["cov"],
+            HFLAGS_cov3=BUILDS["cov3"],
+        ):
+            return False
+        for folder, _, files in os.walk(home):
+            for f in files:
+                if f.endswith(".gcda"):
+                    os.unlink(os.path.join(folder, f))
+        done = subprocess.run(
+            [program],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=600,
+        )
+        summary = re.findall(r"^# selftest: .*", done.stdout, re.MULTILINE)
+        print(
+            f"  {name}: {summary[-1][2:] if summary else f'ended with {done.returncode}'}",
+            flush=True,
+        )
+        if not summary:
+            return False
+    return True
+
+
+def gcovr(build, *options):
+    objects = [os.path.join(build, f"host-{name}") for name in BUILDS]
+    command = [
+        "gcovr",
+        "-r",
+        qemu.ROOT,
+        "--filter",
+        "mm/",
+        "--exclude-throw-branches",
+        "--exclude-unreachable-branches",
+        "--exclude-branches-by-pattern",
+        NOT_BRANCHES,
+        *options,
+        *objects,
+    ]
+    done = subprocess.run(
+        command, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        print(done.stderr)
+    return done.stdout if done.returncode == 0 else None
+
+
+def source(path, number):
+    with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
+        return f.read().split("\n")[number - 1].strip()
+
+
+def table(report):
+    """Per file: the lines and branches reached, and those not reached."""
+    total = [0, 0, 0, 0]
+    missed = []
+    print(f"  {'file':26} {'lines':>12} {'branches':>16}")
+    for file in sorted(report["files"], key=lambda f: f["file"]):
+        lines = [l for l in file["lines"] if not l.get("gcovr/noncode")]
+        branches = [b for l in lines for b in l["branches"]]
+        counts = [
+            len(lines),
+            sum(l["count"] > 0 for l in lines),
+            len(branches),
+            sum(b["count"] > 0 for b in branches),
+        ]
+        total = [a + b for a, b in zip(total, counts)]
+        print(f"  {file['file']:26} {counts[1]:5}/{counts[0]:<5} {counts[3]:7}/{counts[2]:<5}")
+        missed += [(file["file"], l["line_number"]) for l in lines if not l["count"]]
+        missed += [
+            (file["file"], -l["line_number"])
+            for l in lines
+            if l["count"] and any(not b["count"] for b in l["branches"])
+        ]
+    return total, missed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--lines", type=float, default=95)
+    parser.add_argument("--branches", type=float, default=85)
+    args = parser.parse_args()
+    out = os.path.join(args.build, "coverage")
+    build = os.path.abspath(args.build)
+    if not run_suites(build):
+        return 1
+    shutil.rmtree(out, ignore_errors=True)
+    os.makedirs(out)
+    text = gcovr(build, "--json", "-")
+    if (
+        text is None
+        or gcovr(build, "--html-details", os.path.join(os.path.abspath(out), "index.html")) is None
+    ):
+        return 1
+    total, missed = table(json.loads(text))
+    lines, branches = 100 * total[1] / total[0], 100 * total[3] / max(total[2], 1)
+    print("lines not reached:")
+    for path, number in missed:
+        if number > 0:
+            print(f"  {path}:{number}: {source(path, number)}")
+    print("lines of which a branch was not taken:")
+    for path, number in missed:
+        if number < 0:
+            print(f"  {path}:{-number}: {source(path, -number)}")
+    print(
+        f"coverage of mm/: {lines:.1f} % of {total[0]} lines, {branches:.1f} % of {total[2]} "
+        "branches; "
+        f"{os.path.join(out, 'index.html')}"
+    )
+    return 0 if lines >= args.lines and branches >= args.branches else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

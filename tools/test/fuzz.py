@@ -1,0 +1,412 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Fuzz mm/ against a model, and the parsers of external data; `make fuzz`.
+
+Usage: fuzz.py [--build DIR] [--seconds N] [--only TARGET,...]   N seconds in all, two at a
+time
+       fuzz.py --smoke      replay the corpus, then 5 s for each target
+       fuzz.py --planted    time until each planted bug is found (tests/fuzz/planted/*.mut)
+       fuzz.py --merge      add the useful findings of the last runs to tests/fuzz/corpus/
+       fuzz.py --replay FILE --only TARGET
+
+Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
+"""
+import argparse
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import qemu
+import variant
+import variant_text
+
+ROOT = qemu.ROOT
+HERE = "tests/fuzz"
+MODEL = sorted(glob.glob("tests/model/*.c", root_dir=ROOT))
+HOST = ["arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c"]
+FLAGS = (
+    "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-strict-aliasing -fwrapv "
+    "-fno-common "
+    "-fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
+).split() + [f"-fsanitize-coverage-ignorelist={ROOT}/{HERE}/uncovered.txt"]
+ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
+ON_X86 = ["-Iarch/x86_64"]
+# {target: (its share of the time, sources, flags, bytes of its longest input, ...)}
+TARGETS = {
+    "mm": (
+        6,
+        [
+            "MM",
+            *HOST,
+            "demo/handle.c",
+            *MODEL,
+            f"{HERE}/fuzz_mm.c",
+            f"{HERE}/fuzz_range.c",
+        ],
+        ON_HOST,
+        768,
+    ),
+    "trace": (
+        1,
+        [
+            "MM",
+            *HOST,
+            "demo/handle.c",
+            "demo/trace_parse.c",
+            "tests/model/arena.c",
+            f"{HERE}/fuzz_trace.c",
+        ],
+        ON_HOST,
+        1024,
+    ),
+    "cmdline": (1, [*HOST, "kernel/cmdline.c", f"{HERE}/fuzz_cmdline.c"], ON_HOST, 4096),
+    "acpi": (
+        1,
+        [
+            "arch/x86_64/acpi_table.c",
+            "arch/x86_64/acpi_numa.c",
+            "arch/x86_64/acpi_region.c",
+            f"{HERE}/fuzz_acpi.c",
+        ],
+        ON_X86,
+        1024,
+    ),
+    "multiboot2": (
+        1,
+        ["boot/bootinfo.c", "boot/framebuffer.c", f"{HERE}/fuzz_multiboot2.c"],
+        ON_X86,
+        1024,
+    ),
+    "pci": (
+        1,
+        ["drivers/pci.c", "drivers/virtio_cap.c", "tests/lib/pretend_pci.c", f"{HERE}/fuzz_pci.c"],
+        ON_X86,
+        1024,
+    ),
+    "screen": (1, ["drivers/psf.c", "drivers/text.c", f"{HERE}/fuzz_screen.c"], ON_X86, 4096),
+}
+KEEP_FILES, KEEP_BYTES = 40, 4096
+# Targets in which it says nothing how often an input takes a branch, only whether it does.
+ONCE_IS_ENOUGH = ("cmdline",)
+PLANTED_SECONDS, PLANTED_NEEDED = 60, 3
+ENV = dict(
+    os.environ,
+    ASAN_OPTIONS="detect_stack_use_after_return=0:abort_on_error=0",
+    UBSAN_OPTIONS="print_stacktrace=1",
+)
+
+
+def mm_sources(root):
+    with open(os.path.join(root, "mm/files.mk"), encoding="utf-8") as f:
+        return re.findall(r"^MM_SRCS \+= (\S+)$", f.read(), re.MULTILINE)
+
+
+def compile_target(name, build, root=ROOT):
+    """Build build/fuzz/NAME from the sources below @root: (path, or None; the compiler's
+    output)."""
+    out = os.path.join(os.path.abspath(build), "fuzz", name)
+    os.makedirs(os.path.dirname(out), exist_ok=True)
+    sources = [
+        s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])
+    ]
+    command = [os.environ.get("FUZZ_CC", "clang"), *FLAGS, *TARGETS[name][2]]
+    command += ["-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out]
+    command += ["-w"] if root != ROOT else []  # a planted bug may leave a function unused
+    done = subprocess.run(
+        command,
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return (out, "") if done.returncode == 0 else (None, done.stdout[-4000:])
+
+
+def corpus(name):
+    return os.path.join(ROOT, HERE, "corpus", name)
+
+
+class Result:
+    def __init__(self, name, seconds, status, text):
+        self.name, self.seconds, self.status, self.text = name, seconds, status, text
+        # The last line of progress has the coverage; the number of runs is in a line of its own.
+        progress = re.findall(r"^#(\d+)\s.*?\bcov: (\d+) ft: (\d+)", text, re.MULTILINE)
+        total = re.search(r"Done (\d+) (?:runs|in)|number_of_executed_units: (\d+)", text)
+        self.execs = (
+            int(next(g for g in total.groups() if g))
+            if total
+            else int(progress[-1][0])
+            if progress
+            else 0
+        )
+        self.cov, self.ft = progress[-1][1:] if progress else ("?", "?")
+        artifact = re.search(r"Test unit written to (\S+)", text)
+        self.artifact = artifact.group(1) if artifact else None
+        self.found = status != 0
+
+    def why(self):
+        line = re.search(
+            r"^PANIC.*|.*runtime error:.*|.*ERROR: \w+Sanitizer:.*|.*libFuzzer: "
+            r"(?:timeout|out-of-memory).*",
+            self.text,
+            re.MULTILINE,
+        )
+        return line.group(0).strip() if line else self.text[-300:].strip()
+
+
+def run(name, program, build, seconds, seed=0):
+    """Fuzz one target; new inputs go below build, never into the tree."""
+    work = os.path.join(build, "fuzz", f"{os.path.basename(program)}.found")
+    os.makedirs(work, exist_ok=True)
+    command = [
+        program,
+        f"-max_total_time={seconds}",
+        f"-max_len={TARGETS[name][3]}",
+        "-timeout=10",
+        f"-rss_limit_mb=2048",
+        "-print_final_stats=1",
+        f"-artifact_prefix={os.path.join(build, 'fuzz', name)}-",
+        f"-seed={seed}",
+        work,
+    ]
+    words = os.path.join(ROOT, HERE, f"{name}.dict")
+    if os.path.exists(words):
+        command.append(f"-dict={words}")
+    if os.path.isdir(corpus(name)):
+        command.append(corpus(name))
+    start = time.monotonic()
+    done = subprocess.run(
+        command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+    )
+    text = done.stdout.decode("utf-8", "replace")
+    with open(
+        os.path.join(build, "fuzz", f"{os.path.basename(program)}.log"), "w", encoding="utf-8"
+    ) as f:
+        f.write(text)
+    return Result(name, time.monotonic() - start, done.returncode, text)
+
+
+def replay(name, program):
+    files = sorted(os.listdir(corpus(name))) if os.path.isdir(corpus(name)) else []
+    if not files:
+        return Result(name, 0, 0, "")
+    start = time.monotonic()
+    done = subprocess.run(
+        [program, "-timeout=10", *[os.path.join(corpus(name), f) for f in files]],
+        env=ENV,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    return Result(
+        name, time.monotonic() - start, done.returncode, done.stdout.decode("utf-8", "replace")
+    )
+
+
+def build_all(names, build):
+    with ThreadPoolExecutor(2) as pool:
+        built = dict(zip(names, pool.map(lambda n: compile_target(n, build), names)))
+    for name, (program, said) in built.items():
+        if not program:
+            print(f"fuzz: {name} does not build:\n{said}")
+    return {n: p for n, (p, _) in built.items() if p}
+
+
+def tell(result, program):
+    speed = result.execs / max(result.seconds, 0.01)
+    print(
+        f"  {result.name:10} {result.seconds:6.1f} s {result.execs:9} execs {speed:8.0f}/s  cov "
+        f"{result.cov:>5} "
+        f"features {result.ft:>5}  {'FOUND' if result.found else 'nothing found'}",
+        flush=True,
+    )
+    if result.found:
+        print(f"    {result.why()}")
+        print(
+            f"    replay: {program} {result.artifact}"
+            if result.artifact
+            else f"    see {program}.log"
+        )
+
+
+def fuzz(names, build, seconds, smoke=False, counts=None):
+    """Returns the number of findings; targets that do not build count as one each."""
+    programs = build_all(names, build)
+    bad = len(names) - len(programs)
+    parts = sum(TARGETS[n][0] for n in programs)
+    # Two targets run at a time, so all targets together get 2 * seconds.
+    share = {
+        n: 5 if smoke else max(2, round(2 * seconds * TARGETS[n][0] / parts)) for n in programs
+    }
+    cpus = 2
+
+    def one(name):
+        first = replay(name, programs[name])
+        return first if first.found else run(name, programs[name], build, share[name])
+
+    jobs = []
+    for name in programs:
+        # A share longer than the whole time is run on both cores, from two seeds.
+        jobs += (
+            [(name, share[name])]
+            if smoke or share[name] <= seconds
+            else [(name, seconds), (name, share[name] - seconds)]
+        )
+    if smoke:
+        with ThreadPoolExecutor(cpus) as pool:
+            results = list(pool.map(one, programs))
+    else:
+        for name in programs:
+            first = replay(name, programs[name])
+            if first.found:
+                tell(first, programs[name])
+                bad += 1
+        with ThreadPoolExecutor(cpus) as pool:
+            results = list(
+                pool.map(
+                    lambda j: run(
+                        j[1][0],
+                        programs[j[1][0]],
+                        build,
+                        j[1][1],
+                        seed=j[0] + 1 if seconds < 300 else 0,
+                    ),
+                    enumerate(jobs),
+                )
+            )
+    for result in results:
+        tell(result, programs[result.name])
+        bad += result.found
+    if counts:
+        for name in names:
+            found = name not in programs or any(r.found for r in results if r.name == name)
+            counts.one(not found, f"fuzz {name}")
+    return bad
+
+
+# ---- planted bugs --------------------------------------------------------------------------------
+
+
+def plant(ident, build):
+    """Build the sources with the bug: (variant, target, program or None, why it failed)."""
+    v = variant.read(ident, variant.PLANTED, variant.NEEDED_PLANTED)
+    target = variant_text.Kill(v.get("kill"), "").name
+    tree = os.path.join(os.path.abspath(build), "fuzz", "planted", v.id)
+    try:
+        variant.make_tree(v, tree)
+    except variant.BadVariant as e:
+        return v, target, None, str(e)
+    return v, target, *compile_target(target, os.path.join(tree, "build"), tree)
+
+
+def planted(build, seconds, only):
+    names = sorted(n for n in variant.texts(variant.PLANTED) if not only or n in only)
+
+    def one(name):
+        v, target, program, said = plant(name, build)
+        if not program:
+            return v, None, said
+        home = os.path.join(build, "fuzz", "planted", v.id, "build")
+        start = time.monotonic()
+        first = replay(target, program)
+        if first.found:
+            return v, (first, time.monotonic() - start, "by the corpus"), ""
+        result = run(target, program, home, seconds, seed=1)
+        return v, (result, time.monotonic() - start, "by fuzzing"), ""
+
+    found = broken = 0
+    with ThreadPoolExecutor(2) as pool:
+        for v, outcome, said in pool.map(one, names):
+            if outcome is None:
+                broken += 1
+                print(f"  {v.id:16} cannot be planted: {said}", flush=True)
+                continue
+            result, after, how = outcome
+            found += result.found
+            print(
+                f"  {v.id:16} {'found' if result.found else 'NOT FOUND'} {how} after {after:5.1f} "
+                f"s: {v.title}"
+            )
+            if result.found:
+                print(f"    {result.why()[:110]}", flush=True)
+    print(f"fuzz: {found} of {len(names)} planted bugs found")
+    return found, broken
+
+
+# ---- the corpus ----------------------------------------------------------------------------------
+
+
+def merge(names, build):
+    """Reduce the corpus and new inputs to a small set with the same coverage; keep its largest
+    KEEP_FILES files in the tree."""
+    for name, program in build_all(names, build).items():
+        found = os.path.join(build, "fuzz", f"{name}.found")
+        fresh = os.path.join(build, "fuzz", f"{name}.merged")
+        shutil.rmtree(fresh, ignore_errors=True)
+        os.makedirs(fresh)
+        os.makedirs(found, exist_ok=True)
+        os.makedirs(corpus(name), exist_ok=True)
+        options = ["-set_cover_merge=1", f"-max_len={KEEP_BYTES}"]
+        options += ["-use_counters=0"] if name in ONCE_IS_ENOUGH else []
+        subprocess.run(
+            [program, *options, fresh, corpus(name), found],
+            env=ENV,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        # Largest first: a long input does the work of many short ones.
+        files = sorted(os.listdir(fresh), key=lambda f: -os.path.getsize(os.path.join(fresh, f)))
+        kept = files[:KEEP_FILES]
+        for old in os.listdir(corpus(name)):
+            os.unlink(os.path.join(corpus(name), old))
+        for f in kept:
+            shutil.copy(os.path.join(fresh, f), os.path.join(corpus(name), f[:12]))
+        print(f"  {name:10} {len(files)} inputs cover all, {len(kept)} kept")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--only", help="targets, with commas: " + ",".join(TARGETS))
+    for option in ("smoke", "planted", "merge"):
+        parser.add_argument(f"--{option}", action="store_true")
+    parser.add_argument("--replay")
+    args = parser.parse_args()
+    if args.planted:
+        only = args.only.split(",") if args.only else None
+        seconds = args.seconds if args.seconds != parser.get_default("seconds") else PLANTED_SECONDS
+        found, broken = planted(args.build, seconds, only)
+        return 1 if broken or found < (PLANTED_NEEDED if not only else len(only)) else 0
+    names = args.only.split(",") if args.only else list(TARGETS)
+    if set(names) - set(TARGETS):
+        parser.error(
+            f"no target {', '.join(set(names) - set(TARGETS))}; known: {' '.join(TARGETS)}"
+        )
+    if args.merge:
+        merge(names, args.build)
+        return 0
+    if args.replay:
+        programs = build_all(names[:1], args.build)
+        return subprocess.run(
+            [*programs.values(), args.replay], env=dict(ENV, FUZZ_VERBOSE="1")
+        ).returncode
+    bad = fuzz(names, args.build, args.seconds, args.smoke)
+    print(f"fuzz: {bad} finding{'' if bad == 1 else 's'}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Build mm/ as a library in each form, use it, and check that the conformance suite finds wrong
+ports.
+
+Usage: library.py [--build DIR] [--only NAME,...]
+
+Each form has its own directory, BUILD/lib-FORM.  The last line is "library: N passed, N failed".
+"""
+import argparse
+import glob
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import amalgamation
+import check
+import lib
+import needs
+import outer_make
+import qemu
+import watchdog
+
+ROOT = qemu.ROOT
+MOMENT = 0.5  # seconds that checks get after the expected failure: some wait for long
+TEMPLATE = "examples/port-template"
+# The template is written for x86; on other machines it is only compiled and linked.
+X86 = platform.machine() == "x86_64"
+CROSS = {} if X86 else {"CROSS_COMPILE": "x86_64-linux-gnu-", "LIBCC": "x86_64-linux-gnu-gcc"}
+# Flags as for a kernel: no C library, only the general registers.
+BARE = "-ffreestanding -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector"
+CPLUSPLUS = [(cc, std) for cc in ("g++", "clang++") for std in ("c++17", "c++20")]
+# {fault of tests/porting/wrong.c: a check that must notice it}
+WRONG = {
+    "lock": "lock_keeps_other_cpus_out",
+    "is_held": "lock_of_another_cpu_is_not_ours",
+    "depth": "lock_is_held_until_released",
+    "irqrestore": "irqsave_turns_interrupts_off",
+    "mask": "call_runs_on_cpus_of_the_mask_only",
+    "refusal": "call_is_refused_where_it_would_deadlock",
+    "target": "call_waits_while_interrupts_are_off_there",
+    "clock": "clock_goes_on_and_never_back",
+    "timeout": "wait_ends_with_its_time",
+    "wake_up": "no_wake_up_is_lost",
+    "sleep": "sleep_lasts_as_long_as_asked",
+    "task": "thread_runs_where_it_is_bound",
+}
+# Source of a kernel that uses the same names with other meanings; the headers have a prefix.
+NEIGHBOUR = """
+struct lock;
+int kfree(int), panic(void), printk(int), spin_lock(struct lock *);
+int mutex_lock(struct lock *), nr_cpus(void);
+#include <quarry/memory_init.h>
+#include <quarry/lock.h>
+void *first(struct memory_config *cfg);
+void *first(struct memory_config *cfg)
+{
+	cfg->nr_cpus = quarry_nr_cpus;
+	quarry_kfree(NULL);
+	return kfree(nr_cpus()) ? quarry_kmalloc(1) : quarry_alloc_pages(GFP_KERNEL, 0);
+}
+"""
+
+
+def make_command(build):
+    make_ = os.environ.get("MAKE", "make")
+    return [make_, "--no-print-directory", "-C", ROOT, f"-j{check.jobs()}", f"B={build}"]
+
+
+def make(build, *targets, **variables):
+    """The output of make if it fails, else None."""
+    command = [*make_command(build), *(f"{k}={v}" for k, v in variables.items()), *targets]
+    done = subprocess.run(
+        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    # Without the lines that name the compiled files.
+    return (
+        "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t))
+        if done.returncode
+        else None
+    )
+
+
+def run(program, until=None, **env):
+    """(exit status, output) of a program in a build directory.  After the line @until it has only
+    MOMENT seconds to end; if it is then killed, the status is None."""
+    try:
+        proc = subprocess.Popen(
+            [os.path.join(ROOT, program)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=dict(os.environ, **env),
+        )
+    except OSError as e:
+        return str(e), ""
+    said = []
+    with watchdog.Guard(proc.pid, watchdog.LEAST, lambda: len(said)) as guard:
+        for text in proc.stdout:
+            said.append(text)
+            if text == until:
+                threading.Timer(MOMENT, proc.kill).start()
+    status = proc.wait()
+    if status == -signal.SIGKILL and until in said:
+        status = None
+    return guard.why or status, "".join(said)
+
+
+def built_and_run(build, program, **variables):
+    """Errors of building @program, in BUILD/use/, and running it."""
+    said = make(build, os.path.join(build, "use", program), **variables)
+    if said is not None:
+        yield said
+        return
+    status, text = run(os.path.join(build, "use", program))
+    if status:
+        yield f"{program} ended with {status}: {text}"
+
+
+def template(build, more, *programs, **variables):
+    """Errors of building programs on the template, and running them where the host can."""
+    said = make(
+        build,
+        *(f"{build}/use/{name}" for name in programs),
+        PORT=TEMPLATE,
+        LIBFLAGS=f"{more} {BARE}",
+        **CROSS,
+        **variables,
+    )
+    if said is not None:
+        yield said
+        return
+    for name in programs:
+        status, text = run(f"{build}/use/{name}")
+        if isinstance(status, str) and "Exec format" in status:
+            print("    # this host does not run it: linked only")
+        elif status:
+            yield f"{name} ended with {status}: {text}"
+
+
+def no_system_headers(cc=CROSS.get("LIBCC", "gcc")):
+    """Flags with which the compiler finds only its own headers."""
+    done = subprocess.run(
+        [cc, "-print-file-name=include"], capture_output=True, text=True, check=True
+    )
+    return f"-nostdinc -isystem {done.stdout.strip()}"
+
+
+def test_core(build):
+    """the core alone: examples/arena on arch/host"""
+    yield from built_and_run(build, "arena", CORE="1")
+
+
+def test_program(build):
+    """the commands of docs/porting.md in their order, then its program by the line printed last"""
+    lib.write(os.path.join(ROOT, build, "program.c"), lib.program())
+    said = ""
+    for command in lib.commands():
+        if "PORT=" in command and not X86:
+            continue
+        done = subprocess.run(
+            [*make_command(build), *command.split()[1:]],
+            cwd=ROOT,
+            env=outer_make.env(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said += done.stdout
+        if done.returncode:
+            yield f"{command}: {done.stdout}{done.stderr}"
+            return
+    words = re.findall(r"^a program of yours: *(.*program\.c.*)$", said, re.MULTILINE)[-1]
+    words = words.replace("program.c", f"{build}/program.c")
+    words = words.replace("-o program", f"-o {build}/program")
+    made = subprocess.run(
+        ["sh", "-c", words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        yield made.stderr
+        return
+    status, text = run(os.path.join(build, "program"))
+    if status or not re.search(r"^\d+ of \d+ pages free$", text, re.MULTILINE):
+        yield f"it ended with {status}: {text}"
+
+
+def compiled(cc, folder, sources, flags):
+    """Compile @sources with the flags of `make amalgamation`: (objects, errors or None)."""
+    objects = []
+    for source in sources:
+        objects.append(f"{folder}/{os.path.basename(source)[:-2]}.{cc}.o")
+        words = [cc, *amalgamation.FLAGS.split(), "-Wall", "-Wextra", "-Wno-unused-parameter"]
+        words += ["-Werror", *flags]
+        done = subprocess.run(
+            [*words, "-c", source, "-o", objects[-1]], cwd=ROOT, capture_output=True, text=True
+        )
+        if done.returncode:
+            return objects, f"{cc} {source}: {done.stderr}"
+    return objects, None
+
+
+def linked(cc, program, objects, *flags):
+    """Errors of linking a program and running it."""
+    done = subprocess.run(
+        [cc, *objects, *flags, "-o", program], cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode:
+        yield f"{cc} {program}: {done.stderr}"
+        return
+    status, text = run(program)
+    if status:
+        yield f"{program} ended with {status}: {text}"
+
+
+def test_amalgamation(build):
+    """two files instead of the core's: the template on them, with gcc and clang, and the program in
+    docs/porting.md"""
+    folder = os.path.join(build, "amalgamation")
+    for port in (TEMPLATE, "arch/host"):
+        targets = ["amalgamation"] + (["lib"] if port != TEMPLATE else [])
+        said = make(build, *targets, CORE="1", PORT=port)
+        if said is not None:
+            yield said
+            return
+        if port != TEMPLATE:
+            break
+        # The template's sources include quarry/NAME.h: each such file must include quarry.h.
+        for path in glob.glob(os.path.join(ROOT, "include", "quarry", "*.h")):
+            name = os.path.join(folder, "one", "quarry", os.path.basename(path))
+            lib.write(os.path.join(ROOT, name), "#include <quarry.h>\n")
+        alone = [f"{folder}/quarry.c", *(f"{TEMPLATE}/{n}.c" for n in ("main", "port", "machine"))]
+        for cc in ("gcc", "clang") if X86 else ():
+            flags = [f"-I{folder}", f"-I{folder}/one", f"-I{TEMPLATE}", *BARE.split()]
+            objects, wrong = compiled(cc, folder, alone, [*flags, *no_system_headers(cc).split()])
+            if wrong:
+                yield wrong
+                return
+            bare = ("-nostdlib", "-static", "-no-pie")
+            yield from linked(cc, f"{folder}/template.{cc}", objects, *bare)
+    lib.write(os.path.join(ROOT, folder, "program.c"), lib.program())
+    flags = [f"-I{build}/include", "-Iarch/host", "-pthread"]
+    objects, wrong = compiled("gcc", folder, [f"{folder}/quarry.c", f"{folder}/program.c"], flags)
+    if wrong:
+        yield wrong
+        return
+    both = (f"{build}/libquarry-port.a", "-pthread")
+    yield from linked("gcc", f"{folder}/program", objects, *both)
+
+
+def cplusplus():
+    """For each C++ compiler and standard: the beginning of the command in docs/porting.md."""
+    for cc, std in CPLUSPLUS:
+        if shutil.which(cc):
+            yield f"{cc} -std={std} -Wall -Wextra -Werror"
+        elif std == CPLUSPLUS[0][1]:
+            print("    " + needs.line("C++", f"no {cc} here"))
+
+
+def wrong_command(words):
+    """Why a command of the shell fails, or None."""
+    done = subprocess.run(["sh", "-c", words], cwd=ROOT, capture_output=True, text=True)
+    return f"{words}: {done.stderr}" if done.returncode else None
+
+
+def headers_in_cplusplus(words, build):
+    """Why not all headers of the library compile as C++, before and after C++'s own, or None."""
+    paths = sorted(glob.glob(os.path.join(ROOT, build, "include", "quarry", "*.h")))
+    text = "".join(f"#include <quarry/{os.path.basename(path)}>\n" for path in paths)
+    lib.write(os.path.join(ROOT, build, "before.cc"), f"{text}#include <cstring>\n")
+    lib.write(os.path.join(ROOT, build, "after.cc"), f"#include <cstring>\n{text}")
+    sources = f"{build}/before.cc {build}/after.cc"
+    return wrong_command(f"{words} -I{build}/include -Iarch/host -fsyntax-only {sources}")
+
+
+def test_cplusplus(build):
+    """C++: the command in docs/porting.md, with the headers and with quarry.h"""
+    quarry, template_h = (f"{build}/amalgamation/{name}.h" for name in ("quarry", "template"))
+    said = make(build, "amalgamation", PORT=TEMPLATE)
+    if said is None:
+        shutil.copy(os.path.join(ROOT, quarry), os.path.join(ROOT, template_h))
+        said = make(build, "amalgamation", "lib", CORE="1")
+    if said is None:
+        objects, said = compiled("gcc", f"{build}/amalgamation", [f"{quarry[:-2]}.c"], [])
+    if said is not None:
+        yield said
+        return
+    program = f"{build}/blocks"
+    for words in cplusplus():
+        headers = lib.cplusplus().replace("g++ -std=c++17", words).replace("build/", f"{build}/")
+        # What is in quarry.h hides the headers: each has a guard.
+        one = headers.replace(f"-I{build}", f"-include {quarry} -I{build}")
+        one = one.replace(f"{build}/libquarry-mm.a", objects[0])
+        wrong = [
+            headers_in_cplusplus(words, build),
+            wrong_command(f"{words} -fsyntax-only -include {template_h} -xc++ /dev/null"),
+        ]
+        for command in (headers, one):
+            wrong.append(wrong_command(command))
+            status, text = run(program) if wrong[-1] is None else (0, "")
+            wrong.append(f"{command}: it ended with {status}: {text}" if status else None)
+        yield from filter(None, wrong)
+
+
+def test_full(build):
+    """all of mm/: the same program, and its headers as C++"""
+    yield from built_and_run(build, "arena")
+    yield from filter(None, (headers_in_cplusplus(words, build) for words in cplusplus()))
+
+
+def test_order3(build):
+    """the core with pageblocks of 8 pages, in the headers too"""
+    yield from built_and_run(build, "arena", CORE="1", LIBFLAGS="-DPAGEBLOCK_ORDER=3")
+
+
+def test_prefix(build):
+    """PREFIX=quarry_: no other name is left, and the headers stand beside a kernel that has the
+    same names"""
+    yield from built_and_run(build, "arena", CORE="1", PREFIX="quarry_")
+    archive = os.path.join(ROOT, build, "libquarry-mm.a")
+    defined = lib.symbols(archive)[0] if os.path.exists(archive) else {"nothing"}
+    yield from (f"{name} has no prefix" for name in defined if not name.startswith("quarry_"))
+    done = subprocess.run(
+        [
+            "gcc",
+            "-Wall",
+            "-Werror",
+            "-fsyntax-only",
+            f"-I{build}/include",
+            "-Iarch/host",
+            "-xc",
+            "-",
+        ],
+        cwd=ROOT,
+        input=NEIGHBOUR,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        yield done.stderr
+
+
+def test_bare32(build):
+    """the core with -m32, no C library and no header of the host, on the template: links, and runs
+    if the host can"""
+    yield from template(
+        build, f"-m32 -march=i686 {no_system_headers()}", "template", "porting-check", CORE="1"
+    )
+
+
+def test_full32(build):
+    """all of mm/ with -m32 and no C library, on the template"""
+    yield from template(build, "-m32 -march=i686", "template")
+
+
+def test_one_cpu(build):
+    """the core for one CPU, NR_CPUS=1, without a C library: the template as it is"""
+    yield from template(
+        build, f"-DNR_CPUS=1 {no_system_headers()}", "template", "porting-check", CORE="1"
+    )
+
+
+def test_port(build):
+    """arch/host passes the conformance suite, and no check is skipped"""
+    said = make(build, f"{build}/use/porting-check", f"{build}/use/porting-wrong", CORE="1")
+    if said is not None:
+        yield said
+        return
+    for program in ("porting-check", "porting-wrong"):
+        status, text = run(f"{build}/use/{program}")
+        if status or not re.search(r" 0 failed, 0 skipped", text):
+            yield f"{program} ended with {status}: {text}"
+
+
+def test_kernel_port(build):
+    """the kernel's own locks and cross-calls pass the conformance suite"""
+    sources = {"PORT_SRCS": "$(HOST_BASE) $(SHARED_SRCS)"}
+    yield from built_and_run(build, "porting-check", CORE="1", **sources)
+
+
+def test_wrong_ports(build):
+    """in each port with one fault, the check for that fault finds it"""
+    said = make(build, f"{build}/use/porting-wrong", CORE="1")
+    if said is not None:
+        yield said
+        return
+    for wrong, name in WRONG.items():
+        status, text = run(f"{build}/use/porting-wrong", f"not ok {name}\n", WRONG=wrong)
+        if status == 0 or f"not ok {name}\n" not in text:
+            yield f"WRONG={wrong}: {name} does not notice (status {status}): {text}"
+
+
+# {name: (directory, test)}; tests of one directory share its builds.
+TESTS = {
+    "core": ("core", test_core),
+    "program": ("core", test_program),
+    "amalgamation": ("core", test_amalgamation),
+    "cplusplus": ("core", test_cplusplus),
+    "port": ("core", test_port),
+    "wrong_ports": ("core", test_wrong_ports),
+    "kernel_port": ("plain", test_kernel_port),
+    "full": ("full", test_full),
+    "order3": ("order3", test_order3),
+    "prefix": ("prefix", test_prefix),
+    "bare32": ("bare32", test_bare32),
+    "full32": ("full32", test_full32),
+    "one_cpu": ("one", test_one_cpu),
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", help="tests, with commas: " + ",".join(TESTS))
+    args = parser.parse_args()
+    only = args.only.split(",") if args.only else list(TESTS)
+    if set(only) - set(TESTS):
+        parser.error(f"no test {', '.join(set(only) - set(TESTS))}; known: {' '.join(TESTS)}")
+    counts, start = check.Counts(), time.monotonic()
+    for name in only:
+        folder, test = TESTS[name]
+        wrong = list(test(os.path.join(args.build, f"lib-{folder}")))
+        print(f"  {'not ok' if wrong else 'ok'} {name}: {test.__doc__}", flush=True)
+        for text in wrong:
+            print("    " + text.strip().replace("\n", "\n    "))
+        counts.one(not wrong, f"library: {name}")
+    return counts.close("library", start)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,350 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The SPIN models of tests/model: the right ones hold, each wrong one has its counterexample; `make
+model`.
+
+Usage: model.py [--build DIR] [--jobs N] [--only TEXT] [--cases NAME,...] [--list]
+
+Each case is one model with one set of macros and one property.  A right model is searched
+exhaustively: a search that reaches a limit of depth, memory or time counts as failed.  A wrong one
+must fail in the expected way; its counterexample is replayed and saved, as a numbered table of
+steps, in BUILD/model/MODEL-VARIANT.txt.  docs/models.md explains models and macros.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+from rooms import ROOT
+import needs
+
+MODELS = os.path.join(ROOT, "tests", "model")
+MEMORY_MB = 1800  # most memory of one search; two run at a time
+SECONDS = 900  # most seconds of one search, also on a busy machine
+RIGHT_DEPTH = 300000
+CYCLE_DEPTHS = [
+    90,
+    105,
+    115,
+    130,
+    150,
+    180,
+    220,
+    300,
+    500,
+    RIGHT_DEPTH,
+]  # the smallest depth that finds a cycle counts: a short cycle reads better
+# The kinds of failure, by pan's messages.
+ASSERTION, STUCK, CYCLE = "assertion", "stuck for ever", "never ends"
+SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acceptance cycle"}
+HOLDS = "holds"
+
+ISO, OFF, CALL, DRAIN = "pcp_isolation", "pcp_disable_hotplug", "crosscall", "reclaim_drain"
+WAIT, BACK, TICKET = "migrate_wait", "putback", "round_ticket"
+# Model, name of the variant, macros, expected result.  LIVE: the LTL property under weak fairness.
+CASES = [
+    (ISO, "precise", "PRECISE", HOLDS),
+    (ISO, "precise-3-pages", "PRECISE PAGES=3", HOLDS),
+    (ISO, "precise-ends", "PRECISE LIVE", HOLDS),
+    (ISO, "disable", "DISABLE", HOLDS),
+    (ISO, "disable-ends", "DISABLE LIVE", HOLDS),
+    (ISO, "redrain", "REDRAIN", HOLDS),
+    (ISO, "redrain-ends", "REDRAIN LIVE", HOLDS),
+    (ISO, "redrain-stale-ends", "REDRAIN STALE LIVE", HOLDS),
+    (ISO, "precise-pieces", "PRECISE PIECES", HOLDS),
+    (ISO, "precise-pieces-3", "PRECISE PIECES PAGES=3", HOLDS),
+    (ISO, "precise-pieces-end", "PRECISE PIECES LIVE", HOLDS),
+    (ISO, "disable-pieces", "DISABLE PIECES", HOLDS),
+    (ISO, "redrain-pieces-end", "REDRAIN PIECES LIVE", HOLDS),
+    (ISO, "historic", "ONCE STALE LIVE", CYCLE),
+    (ISO, "one-masked-drain", "ONCE LIVE", CYCLE),
+    (ISO, "redrain-historic", "REDRAIN STALE NO_RULE2 LIVE", CYCLE),
+    (ISO, "precise-stale", "PRECISE STALE", ASSERTION),
+    (ISO, "precise-no-rule2", "PRECISE NO_RULE2", ASSERTION),
+    (ISO, "precise-masked", "PRECISE ASK_MASKED", ASSERTION),
+    (ISO, "precise-scan-first", "PRECISE SCAN_FIRST", ASSERTION),
+    (ISO, "precise-kept-type", "PRECISE KEPT_TYPE", ASSERTION),
+    (ISO, "disable-masked", "DISABLE ASK_MASKED", ASSERTION),
+    (ISO, "disable-kept-type", "DISABLE STALE KEPT_TYPE", ASSERTION),
+    (ISO, "precise-first-piece", "PRECISE PIECES FIRST_ONLY", ASSERTION),
+    (ISO, "disable-first-piece", "DISABLE PIECES FIRST_ONLY", ASSERTION),
+    (OFF, "disable", "", HOLDS),
+    (OFF, "pieces", "PIECES", HOLDS),
+    (OFF, "pieces-end", "PIECES ONE_THREAD LIVE", HOLDS),
+    (OFF, "first-piece", "PIECES FIRST_ONLY", ASSERTION),
+    (OFF, "disable-ends", "ONE_THREAD LIVE", HOLDS),
+    (OFF, "enable-round", "ROUND", HOLDS),
+    (OFF, "remote-store", "REMOTE ROUND", HOLDS),
+    (OFF, "async-enable", "ROUND ASYNC NO_DOWN ONE_THREAD", HOLDS),
+    (OFF, "masked", "REMOTE MASKED ROUND", ASSERTION),
+    (OFF, "capacity-early", "CAP_EARLY", ASSERTION),
+    (OFF, "capacity-after", "CAP_AFTER", ASSERTION),
+    (OFF, "no-drain", "NO_DRAIN", ASSERTION),
+    (OFF, "not-self", "NOT_SELF", ASSERTION),
+    (OFF, "pushed-enable", "ROUND ASYNC PUSHED", ASSERTION),
+    (OFF, "no-wait", "NO_WAIT", ASSERTION),
+    (OFF, "refill-any", "REFILL_ANY", ASSERTION),
+    (OFF, "up-enabled", "UP_ENABLED", ASSERTION),
+    (OFF, "down-drains-early", "DOWN_EARLY", ASSERTION),
+    (OFF, "down-threads-late", "DOWN_LATE", ASSERTION),
+    (CALL, "calls", "", HOLDS),
+    (CALL, "calls-end", "ONE_CALL LIVE", HOLDS),
+    (CALL, "nowait", "NOWAIT ALONE", HOLDS),
+    (CALL, "again", "AGAIN ONE_CALL", HOLDS),
+    (CALL, "again-end", "AGAIN ONE_CALL ALONE LIVE", HOLDS),
+    (CALL, "again-deaf", "AGAIN AGAIN_DEAF", STUCK),
+    (CALL, "again-lost", "AGAIN AGAIN_LOST", STUCK),
+    (CALL, "again-answered", "AGAIN AGAIN_ANSWERED", ASSERTION),
+    (CALL, "no-gate", "NO_GATE", STUCK),
+    (CALL, "gate-late", "GATE_LATE", STUCK),
+    (CALL, "irqs-off", "IRQS_OFF", STUCK),
+    (CALL, "ack-newest", "NOWAIT ALONE ACK_NEWEST", ASSERTION),
+    (CALL, "clear-late", "CLEAR_LATE", STUCK),
+    (CALL, "online-early", "ONLINE_EARLY", STUCK),
+    (DRAIN, "drain", "", HOLDS),
+    (DRAIN, "owner-fails", "UNDER_LOCK OWNER_FAILS", HOLDS),
+    (DRAIN, "late", "LATE", ASSERTION),
+    (DRAIN, "no-drain", "NO_DRAIN", ASSERTION),
+    (DRAIN, "hotplug-allocates", "UNDER_LOCK", STUCK),
+    (DRAIN, "allocator-drains", "UNDER_LOCK ALLOC_DRAINS", STUCK),
+    (TICKET, "barriers", "", HOLDS),
+    (TICKET, "asker-passes", "ASKER_PASSES", ASSERTION),
+    (TICKET, "round-passes", "ROUND_PASSES", ASSERTION),
+    (WAIT, "queued", "", HOLDS),
+    (WAIT, "queued-ends", "LIVE", HOLDS),
+    (WAIT, "spin", "SPIN", HOLDS),
+    (WAIT, "spin-ends", "SPIN LIVE", HOLDS),
+    (WAIT, "held", "HELD LIVE", CYCLE),
+    (WAIT, "first-touch-held", "FIRST_HELD LIVE", CYCLE),
+    (WAIT, "dropped", "DROPPED LIVE", CYCLE),
+    (WAIT, "no-reference", "NO_REFERENCE", ASSERTION),
+    (WAIT, "queued-late", "LATE", STUCK),
+    (WAIT, "on-entry", "ON_ENTRY", STUCK),
+    (BACK, "put-and-putback", "", HOLDS),
+    (BACK, "put-only", "PUT_ONLY", ASSERTION),
+    (BACK, "putback-moved", "PUTBACK", ASSERTION),
+    (BACK, "putback-batch", "BATCH", ASSERTION),
+]
+
+
+@dataclass
+class Result:
+    model: str
+    variant: str
+    expected: str
+    got: str
+    good: bool
+    states: str
+    seconds: float
+    text: str = ""  # file of the counterexample
+
+
+def run(command, cwd, seconds=SECONDS):
+    """(the output, the exit status; -1 if the command took more than @seconds)"""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+        return done.stdout, done.returncode
+    except subprocess.TimeoutExpired as e:
+        return (e.stdout or b"").decode(errors="replace") + f"\nmore than {seconds} s", -1
+
+
+def verdict(out):
+    """The kind of fault that a search has found, or None."""
+    for kind, says in SAYS.items():
+        if re.search(rf"^pan:\d+: .*{says}", out, re.M):
+            return kind
+    return None
+
+
+def limit(out):
+    """The reason why a search without an error is not exhaustive; None if it is exhaustive."""
+    if "errors: 0" not in out:
+        return "no result: " + (out.strip().splitlines() or ["no output"])[-1]
+    for says in (
+        "max search depth too small",
+        "Search not completed",
+        "reached -DMEMLIM",
+        "out of memory",
+        "resource limit",
+    ):
+        if says in out:
+            return says
+    return None
+
+
+def replay(case, folder, macros, out):
+    """The counterexample as a numbered table of steps."""
+    model, variant, _, expected = case
+    trail = next((f for f in os.listdir(folder) if f.endswith(".trail")), None)
+    if not trail:
+        return None
+    text, _ = run(
+        ["spin", "-T", "-k", trail, *macros, os.path.join(MODELS, model + ".pml")], folder
+    )
+    rows, loop, last = [], False, None
+    for line in text.splitlines():
+        step = re.match(r"\s*(CPU\d|ctl\d?)\|(.*)", line)
+        if "START OF CYCLE" in line:
+            rows.append("    -- from here on, for ever:")
+            loop, last = True, None
+        elif step and not (loop and last == step.groups()):
+            last = step.groups()
+            number = sum(not r.startswith("    --") for r in rows) + 1
+            rows.append(f"{number:4}  {step[1]:5} {step[2]}")
+    if sum(not r.startswith("    --") for r in rows) < 2:
+        return None
+    why = re.search(r"^pan:\d+: (.*)", out, re.M)
+    lines = [
+        f"{model}.pml, {variant}: spin macros {' '.join(macros) or '(none)'}",
+        f"expected: {expected}; found: {why[1] if why else '?'}",
+        "",
+        "step  who   what",
+        *rows,
+        "",
+    ]
+    lines += ["where each process stands:"]
+    lines += [
+        "  " + re.sub(r"^\s*\d+:\s*|\S*/(?=\w+\.pml)|\s*\(state \d+\)", "", line)
+        for line in text.splitlines()
+        if re.search(r"\d+:\s+proc\s+\d+ \(", line)
+    ]
+    path = os.path.join(os.path.dirname(folder), f"{model}-{variant}.txt")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(lines) + "\n")
+    return path
+
+
+def check(case, build):
+    model, variant, macros, expected = case
+    start = time.monotonic()
+    folder = os.path.join(build, "model", f"{model}-{variant}")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    macros = ["-D" + m for m in macros.split()]
+    live, wrong = "-DLIVE" in macros, expected != HOLDS
+
+    def result(got, good, out="", text=""):
+        states = re.findall(r"^\s*(\S+) states, stored", out, re.M)
+        with open(os.path.join(folder, "pan.log"), "w", encoding="utf-8") as f:
+            f.write(out)
+        return Result(
+            model,
+            variant,
+            expected,
+            got,
+            good,
+            f"{int(float(states[-1])):,}" if states else "-",
+            time.monotonic() - start,
+            text,
+        )
+
+    out, status = run(["spin", "-a", *macros, os.path.join(MODELS, model + ".pml")], folder)
+    if status or not os.path.exists(os.path.join(folder, "pan.c")):
+        return result("does not compile", False, out)
+    # A search in breadth gives the shortest way to a state; a search of small depth, a short cycle.
+    options = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DBFS"] if wrong else ["-DSAFETY"]
+    out, status = run(
+        [
+            "gcc",
+            # More optimisation takes longer than it saves; the search of a wrong model ends soon.
+            "-O0" if wrong else "-O1",
+            "-w",
+            f"-DMEMLIM={MEMORY_MB}",
+            *options,
+            "-o",
+            "pan",
+            "pan.c",
+        ],
+        folder,
+    )
+    if status:
+        return result("does not compile", False, out)
+    depths = CYCLE_DEPTHS if live and wrong else [RIGHT_DEPTH]
+    for depth in depths:
+        out, _ = run(["./pan", f"-m{depth}", "-w22", *(["-a", "-f"] if live else [])], folder)
+        if verdict(out):
+            break
+    found = verdict(out)
+    if found:
+        text = replay(case, folder, macros, out)
+        good = found == expected and text is not None
+        return result(found if text else found + ", but no replay", good, out, text or "")
+    why = limit(out)
+    return result(why or HOLDS, not wrong and not why, out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Search the SPIN models of tests/model.")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="only cases whose MODEL-VARIANT holds this text")
+    parser.add_argument("--cases", help="only these: MODEL-VARIANT, with commas")
+    parser.add_argument("--list", action="store_true", help="print the cases and their macros")
+    args = parser.parse_args()
+    cases = [c for c in CASES if args.only in f"{c[0]}-{c[1]}"]
+    if args.cases:
+        wanted = args.cases.split(",")
+        cases = [c for c in cases if f"{c[0]}-{c[1]}" in wanted]
+        if len(cases) != len(wanted):
+            sys.exit(f"model.py: not all of {args.cases} are cases; --list names them")
+    if args.list:
+        for model, variant, macros, expected in cases:
+            print(f"{model + '-' + variant:40} {expected:15} {macros}")
+        return 0
+    if not cases:
+        sys.exit(f"model.py: no case holds {args.only!r}; --list names them")
+    if needs.why("models"):
+        print("  " + needs.line("models", needs.why("models")))
+        print("model: 0 passed, 0 failed, 1 skipped")
+        return 0
+    start, results = time.monotonic(), []
+    # The long searches, of models that hold, come first, so that no core idles at the end.
+    order = sorted(cases, key=lambda c: (c[3] != HOLDS, "LIVE" not in c[2] and "PAGES" not in c[2]))
+    with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
+        jobs = [pool.submit(check, c, os.path.abspath(args.build)) for c in order]
+        for job in concurrent.futures.as_completed(jobs):
+            r = job.result()
+            results.append(r)
+            print(
+                f"  {'ok' if r.good else 'not ok'} {r.model} {r.variant}: {r.got} ({r.seconds:.1f} "
+                "s)",
+                flush=True,
+            )
+    rank = {c[:2]: i for i, c in enumerate(CASES)}
+    results.sort(key=lambda r: rank[r.model, r.variant])
+    print(
+        f"\n{'model':20} {'variant':20} {'expected':15} {'result':15} {'states':>11} {'seconds':>8}"
+    )
+    for r in results:
+        print(
+            f"{r.model:20} {r.variant:20} {r.expected:15} {r.got:15} {r.states:>11} "
+            f"{r.seconds:8.1f}"
+            f"{'' if r.good else '  <-- not as expected'}"
+        )
+    failed = sum(not r.good for r in results)
+    print(
+        f"\ncounterexamples: {os.path.relpath(os.path.join(args.build, 'model'))}/*.txt; "
+        f"{time.monotonic() - start:.0f} s in all"
+    )
+    print(f"{len(results) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Test the laboratory in a browser: `make web-check` (docs/web.md).
+
+Usage: web-check.py [--build DIR] [--jobs N] [--variants LIST] [--only traces,words,pages]
+                          [--shots]
+
+Makes build/web, with the wrong variants in LIST as web.py takes them, and runs programs of
+tests/web on it; without --only traces alone.  The last line counts all of their tests.
+
+pages drives headless Chromium by playwright-core, of the version in tests/web/package-lock.json,
+from the npm registry, on the files of the archive.  Its screenshots are in DIR/web-test; --shots
+also renews the pictures that docs/web.md shows.
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import outer_make
+import qemu
+import web
+import web_words
+
+SHOTS = os.path.join(qemu.ROOT, "docs/screens")
+SHOWN = ("beside", "explorer", "memory")  # pictures of tests/web/pages.mjs that docs/ shows
+FOLDER = os.path.join(qemu.ROOT, "tests/web")
+TESTS = {"traces": "traces.mjs", "words": "words.mjs", "pages": "pages.mjs"}
+
+
+def get_playwright(build):
+    """Install playwright-core in build/web-test; False if npm cannot fetch it."""
+    to = os.path.join(build, "web-test")
+    os.makedirs(to, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(os.path.join(FOLDER, name), os.path.join(to, name))
+    if os.path.isdir(os.path.join(to, "node_modules", "playwright-core")):
+        return True
+    return subprocess.run(["npm", "ci", "--silent"], cwd=to).returncode == 0
+
+
+def unpack(build):
+    """Unpack the archive, as a reader would."""
+    to = os.path.join(build, "web-test")
+    shutil.rmtree(os.path.join(to, web.ARCHIVE), ignore_errors=True)
+    with tarfile.open(os.path.join(build, web.ARCHIVE + ".tar.gz")) as tar:
+        tar.extractall(to)
+
+
+def renew_shots(build):
+    os.makedirs(SHOTS, exist_ok=True)
+    for name in SHOWN:
+        shutil.copyfile(
+            os.path.join(build, "web-test", f"{name}-wide-light.png"),
+            os.path.join(SHOTS, f"{name}.png"),
+        )
+
+
+def run_test(build, name):
+    """(passed, failed) of one program of tests/web."""
+    if name == "words":
+        return web_words.check(build)
+    if name == "pages" and not get_playwright(build):
+        print("not ok pages: npm brings no playwright-core")
+        return 0, 1
+    if name == "pages":
+        unpack(build)
+    program = os.path.join(FOLDER, TESTS[name])
+    done = subprocess.run(["node", program, build], stdout=subprocess.PIPE, text=True)
+    print(done.stdout, end="", flush=True)
+    found = re.findall(r"(\d+) passed, (\d+) failed", done.stdout)
+    passed, failed = (int(n) for n in found[-1]) if found else (0, 1)
+    return passed, failed + bool(done.returncode and not failed)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--only", default="traces")
+    parser.add_argument("--variants", default="")
+    parser.add_argument("--shots", action="store_true")
+    args = parser.parse_args()
+    unknown = set(args.only.split(",")) - set(TESTS)
+    if unknown:
+        sys.exit(f"web-check: no test {sorted(unknown)[0]}; there are {' '.join(TESTS)}")
+    build = os.path.abspath(args.build)
+    make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{args.jobs}"]
+    make += [f"B={outer_make.named(build)}", outer_make.named(os.path.join(build, "fiber/race"))]
+    make += ["web", f"VARIANTS={args.variants}"]
+    make += ["ARCHIVE=1"] if "pages" in args.only.split(",") else []
+    made = subprocess.run(make, cwd=qemu.ROOT, env=outer_make.env())
+    if made.returncode:
+        print("not ok make web")
+        print("web-check: 0 passed, 1 failed")
+        return 1
+    counts = [run_test(build, name) for name in args.only.split(",")]
+    if args.shots and "pages" in args.only.split(","):
+        renew_shots(build)
+    passed, failed = (sum(numbers) for numbers in zip(*counts))
+    print(f"web-check: {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Make the laboratory in a browser, static files in build/web/: `make web` (docs/web.md).
+
+Usage: web.py [--build DIR] [--variants LIST] [--archive] [--serve]
+       web.py --texts FILE      the texts of all scripts as a source in C
+
+--variants: the wrong variants that get a module, with blanks or commas between; "all": each that a
+script names; without it those of the races of Linux in docs/races/linux.md.
+--archive: also pack the files into DIR/quarry-web.tar.gz, with the same bytes each time.
+
+The pages' texts about races come from tests/races, docs/races, tests/mutants and the sources, and
+are written to build/web/data.json: see `data`.
+"""
+import argparse
+import glob
+import functools
+import gzip
+import http.server
+import json
+import os
+import re
+import shutil
+import sys
+import tarfile
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
+import qemu
+import race
+import race_linux
+import race_points
+import race_step
+import race_why
+import variant
+import web_build
+from lib import read
+
+WEB = os.path.join(qemu.ROOT, "web")
+PAGES = (".html", ".css", ".js")
+AROUND = (9, 8)  # lines of an excerpt above and below its line
+PORT = 8000
+ARCHIVE = "quarry-web"
+
+
+# ---- the scripts in the program ------------------------------------------------------------------
+
+
+def write_texts(path):
+    """Write the texts of the race scripts as a C array: scripts.c includes them by .incbin, which
+    the assembler of WebAssembly lacks."""
+    listed = read("tests/races/scripts.c")
+    names = re.findall(r'^ *RACE\("(\S+)"\)', listed, re.MULTILINE)
+    texts = "".join(read(f"tests/races/{name}.race") for name in names)
+    numbers = ",".join(str(byte) for byte in texts.encode())
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f'#include "engine.h"\nconst char race_texts[] = {{{numbers},0}};\n')
+
+
+# ---- data for the pages --------------------------------------------------------------------------
+
+
+def excerpt(lines, at):
+    """{first: number of the first line, lines: the lines around index @at}."""
+    first = max(0, at - AROUND[0])
+    shown = lines[first : at + AROUND[1] + 1]
+    return {"first": first + 1, "lines": [line.rstrip() for line in shown]}
+
+
+def place_of(source, place):
+    """A place of race_points.py as data for the pages."""
+    found = {"behind": place.behind, "ahead": place.ahead}
+    where = re.match(r"(\S+):(\d+)", place.where)
+    if where:
+        path, line = where.group(1), int(where.group(2))
+        found |= {"path": path, "line": line, **excerpt(source.lines[path], line - 1)}
+    return found
+
+
+def operations(scripts):
+    """All operations that scripts begin."""
+    return sorted(
+        {
+            op
+            for script in scripts
+            for op in re.findall(r"\b[A-H][!:]\s*(\w+(?:\([^)]*\))?)", script.text)
+            if op != "join"
+        }
+    )
+
+
+def places(tree, scripts):
+    """(places of points, places of operations), {name: place} each, of the code at @tree."""
+    source = race_points.Source(tree)
+    points = {}
+    for name in sorted(set(source.rows) | set(source.sites)):
+        points[name] = place_of(source, source.point(name))
+        handle = source.point(name, "hold")
+        if handle != source.point(name):
+            points[name + " of handles"] = place_of(source, handle)
+    return points, {op: place_of(source, source.operation(op)) for op in operations(scripts)}
+
+
+def differing(own, right):
+    return {name: place for name, place in own.items() if place != right.get(name)}
+
+
+def all_scripts():
+    scripts = race.scripts()
+    for script in scripts:
+        script.text = read(f"tests/races/{script.name}.race")
+    return scripts
+
+
+def named_variants(scripts):
+    """The variants that scripts name, each once."""
+    return sorted({ident for script in scripts for ident in script.expect if ident != "none"})
+
+
+def stories():
+    """The races of Linux, one for each row of docs/races/linux.md, in the order of the page."""
+    for row in race_linux.races():
+        yield {**vars(row), "page": re.search(r"\((.*)\)", row.page).group(1)}
+
+
+def invariants():
+    """[[id, message, meaning]] of docs/mm/check.md, and of further checks that races make."""
+    text = read("docs/mm/check.md")
+    rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    rows = [[ident, message, meaning.replace("`", "")] for ident, message, meaning in rows]
+    return rows + [[ident, "", meaning] for ident, meaning in race_why.MEANING.items()]
+
+
+def data(build, modules):
+    """
+    The contents of data.json.  scripts: {name: title, text, expect, cpus, shown: the variant to
+    begin with, right: {variant: the sentence about the right code}}; stories; variants: {id: title,
+    why, module, and the points and operations that differ from the right code's}; points,
+    operations: {name: path, line, first, lines, behind, ahead}; invariants; holds: {lock: points
+    that a role passes while it holds the lock}.
+    """
+    scripts = all_scripts()
+    points, ops = places(qemu.ROOT, scripts)
+    variants = {}
+    for ident in named_variants(scripts):
+        v = variant.read(ident)
+        variants[ident] = {"title": v.title, "why": v.get("why")}
+        if ident in modules:
+            own, own_ops = places(os.path.join(build, "wasm", "variant", ident), scripts)
+            variants[ident] |= {"module": f"variant/{ident}.wasm"}
+            variants[ident] |= {"points": differing(own, points)}
+            variants[ident] |= {"operations": differing(own_ops, ops)}
+    return {
+        "scripts": {
+            s.name: {
+                "title": s.title,
+                "text": s.text,
+                "expect": s.expect,
+                "cpus": s.cpus,
+                "shown": race_step.shown_variant(s),
+                "right": {i: race_why.right_code(i, s) for i in s.expect},
+            }
+            for s in scripts
+        },
+        "stories": list(stories()),
+        "variants": variants,
+        "points": points,
+        "operations": ops,
+        "invariants": invariants(),
+        "holds": race_why.HOLDS,
+    }
+
+
+def check_why():
+    """Check that memory_why.js explains each kind of record, and names existing functions."""
+    text = read("web/memory_why.js")
+    kinds = re.findall(r"^\tX\((\w+)\)", read("include/quarry/trace_ring.h"), re.MULTILINE)
+    told = dict(re.findall(r'^  (\w+): \[\s*"[^"]*",\s*"(\w+)"', text, re.MULTILINE))
+    sources = "".join(map(read, glob.glob("mm/*/*.c", root_dir=qemu.ROOT)))
+    if missing := set(kinds) ^ set(told):
+        sys.exit(f"web: memory_why.js and trace_ring.h differ in {sorted(missing)[0]}")
+    for name in told.values():
+        if not re.search(rf"^\w.*\b{name}\(", sources, re.MULTILINE):
+            sys.exit(f"web: memory_why.js names {name}, which mm/ does not define")
+
+
+# ---- the files -----------------------------------------------------------------------------------
+
+
+def make(build, names):
+    """Make all files in build/web/, with modules of the variants @names; returns the folder."""
+    to = os.path.join(build, "web")
+    check_why()
+    os.makedirs(to, exist_ok=True)
+    for name in os.listdir(WEB):
+        if name.endswith(PAGES):
+            shutil.copyfile(os.path.join(WEB, name), os.path.join(to, name))
+    shutil.copyfile(os.path.join(build, "wasm", "race.wasm"), os.path.join(to, "race.wasm"))
+    wasm = web_build.Wasm(build) if names else None
+    for ident in names:
+        made = web_build.make_variant(wasm, ident, os.path.join(to, "variant", ident + ".wasm"))
+        print(f"  WASM    {ident}" if made else "", end="\n" if made else "", flush=True)
+    with open(os.path.join(to, "data.json"), "w", encoding="utf-8") as f:
+        json.dump(data(build, set(names)), f, ensure_ascii=False, separators=(",", ":"))
+    return to
+
+
+def pack(build, folder, names):
+    """Make BUILD/quarry-web.tar.gz of the present files, without modules of earlier builds."""
+    variants = [f"variant/{ident}.wasm" for ident in names]
+    files = [n for n in os.listdir(folder) if os.path.isfile(os.path.join(folder, n))] + variants
+    to = os.path.join(build, ARCHIVE + ".tar.gz")
+    with gzip.GzipFile(to, "wb", mtime=0) as out, tarfile.open(fileobj=out, mode="w") as tar:
+        for name in sorted(files):
+            about = tarfile.TarInfo(f"{ARCHIVE}/{name}")
+            about.size = os.path.getsize(os.path.join(folder, name))
+            with open(os.path.join(folder, name), "rb") as f:
+                tar.addfile(about, f)
+    return to
+
+
+def chosen_variants(words):
+    named = named_variants(race.scripts())
+    if words == ["all"]:
+        return named
+    unknown = [w for w in words if w not in named]
+    if unknown:
+        sys.exit(f"web: no script names a variant {unknown[0]}; they name {' '.join(named)}")
+    return words or sorted({row.variant for row in race_linux.races()})
+
+
+def serve(folder):
+    """Serve @folder to this machine only, at the first free port from PORT on."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    for port in range(PORT, PORT + 20):
+        try:
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        except OSError:
+            continue
+        print(f"http://127.0.0.1:{port}/ until Ctrl-C", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+            return
+    sys.exit(f"web: no port from {PORT} to {PORT + 19} is free")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
+    parser.add_argument("--variants", default="")
+    parser.add_argument("--archive", action="store_true")
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--texts")
+    args = parser.parse_args()
+    if args.texts:
+        return write_texts(args.texts)
+    names = chosen_variants(args.variants.replace(",", " ").split())
+    build = os.path.abspath(args.build)
+    folder = make(build, names)
+    print(f"{os.path.relpath(folder)}: open it by a file server, or: make web SERVE=1")
+    if args.archive:
+        print(os.path.relpath(pack(build, folder, names)))
+    if args.serve:
+        serve(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
