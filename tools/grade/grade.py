@@ -43,7 +43,6 @@ import grade_report
 import grade_run
 import grade_source
 import grade_stage
-import grade_user
 import lab_build
 import labs
 import skeleton
@@ -169,8 +168,8 @@ class Grade:
         if not self.in_ring_3 and not (self.args.kernel and self.one.suites):
             return []
         if not self.kernel:
-            kind = grade_user if self.in_ring_3 else grade_kernel
-            self.kernel = kind.Graded(self.one, self.args.build)
+            kind = grade_kernel.GradedProgram if self.in_ring_3 else grade_kernel.Graded
+            self.kernel = kind(self.one, self.args.build)
         return self.kernel.tests()
 
     def tests(self):
