@@ -34,7 +34,6 @@ import rooms
 import bodies
 import declared
 import grade_build
-import grade_debug
 import grade_guard
 import grade_kernel
 import grade_layers
@@ -453,7 +452,7 @@ def main():
     except OSError as error:
         sys.exit(f"tools/grade/grade.py: {error.filename}: {error.strerror}")
     if args.gdb:
-        grade_debug.debug(grade)
+        grade_report.debug(grade)
     try:
         grade.run()
     finally:
