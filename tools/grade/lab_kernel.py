@@ -26,7 +26,6 @@ import suites
 from lab_build import Builder, Hosted
 from lab_link import Failed, run
 from lab_make import alone
-from lab_programs import Programs
 
 ROOT = labs.ROOT
 # Seconds of the host's CPU, not of the clock: a loaded host does not use them up sooner.  The
@@ -123,6 +122,53 @@ def boot(image, which, cpus=4, more="tour=off monitor=off", mem=256, **options):
     """Boot the kernel @image with the suites @which; returns a qemu.Run."""
     machine = Machine(cpus=cpus, mem=mem, icount=True, kernel=image, **options)
     return machine.run(f"lab-{os.getpid()}", f"selftest={which} {more}")
+
+
+# ---- programs for ring 3 -------------------------------------------------------------------------
+# A program is one source, linked with the small library of user/.  A boot gets its programs in one
+# archive.
+
+
+LIBRARY = ("user/crt.S", "user/lib.c")
+
+
+class Programs:
+    """Builds programs of ring 3 in the directory @folder; @cc: the kernel's compiler."""
+
+    def __init__(self, settings, cc, folder):
+        self.settings, self.cc, self.folder = settings, cc, folder
+        self.builder = Builder(folder)
+        self.said = ""  # the compiler's output
+
+    def compiled(self, source, more=()):
+        to = os.path.join(self.folder, source.replace("/", "_").lstrip("_") + ".o")
+        command = [self.cc, *self.settings["USER_FLAGS"], "-iquote", "user", *more]
+        self.said += self.builder.compile(source, to, command)
+        return to
+
+    def program(self, source, name=None, more=()):
+        """The path of a program; @more: flags for its source."""
+        objects = [self.compiled(source, more), *map(self.compiled, LIBRARY)]
+        to = os.path.join(self.folder, name or os.path.basename(source)[:-2])
+
+        def linked():
+            run(*self.settings["LD"], *self.settings["USER_LD"], "-o", to, *objects)
+
+        self.builder.make(to, objects, linked)
+        self.builder.save()
+        return to
+
+    def archive(self, programs):
+        """The path of an archive with @programs, under the names of their files."""
+        to = os.path.join(self.folder, "programs.cpio")
+        named = [f"{os.path.basename(path)}={path}" for path in programs]
+
+        def packed():
+            run("sh", "tools/run/mkcpio.sh", to, *named)
+
+        self.builder.make(to, programs, packed, *named)
+        self.builder.save()
+        return to
 
 
 def main():

@@ -23,7 +23,7 @@ import qemu
 from lab_build import NO_ERRORS, tree_file
 from lab_link import Failed
 from lab_make import alone
-from lab_programs import Programs
+from lab_kernel import Programs
 
 ROOT = labs.ROOT
 TEST = labs.PROGRAM_TEST
