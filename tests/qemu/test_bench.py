@@ -10,9 +10,7 @@ import pytest
 
 import bench
 import bench_hosted
-import bench_html
 import bench_report
-import bench_rows
 import curve
 import qemu
 
@@ -87,10 +85,10 @@ def test_gate(name, value, than, fails, capsys):
 
 
 def test_a_missing_row_fails_by_its_name():
-    wrong = bench_rows.wrong([figure("a_pair", 1), figure("new", 2)], ["a_pair", "b_pair"])
+    wrong = bench_report.wrong([figure("a_pair", 1), figure("new", 2)], ["a_pair", "b_pair"])
     assert [line.split(":")[0] for line in wrong] == ["b_pair", "new"]
-    assert "missing" in wrong[0] and "bench_rows.py" in wrong[1]
-    assert bench_rows.wrong([figure("a_pair", 1)] * 2, ["a_pair"]) == ["a_pair: measured twice"]
+    assert "missing" in wrong[0] and "bench_report.py" in wrong[1]
+    assert bench_report.wrong([figure("a_pair", 1)] * 2, ["a_pair"]) == ["a_pair: measured twice"]
 
 
 def test_the_rows_of_all_boots_are_recorded_and_no_others():
@@ -208,7 +206,7 @@ def test_runs_that_differ_are_named():
 
 
 def test_page_is_whole_and_names_how():
-    page = bench_html.page(
+    page = bench_report.page(
         [figure("a_pair", 39)], PEERS, [line({"a_pair": 40}), line({"a_pair": 41})]
     )
     assert page.count("<svg") == page.count("</svg>") == 2  # one with bars, one with the history
@@ -292,7 +290,7 @@ def test_only_measures_the_named_rows_and_groups(tmp_path, monkeypatch):
     names, boots = asked(monkeypatch, tmp_path, "--only", "order0_pair,drain,trace_cc_build")
     assert names == ["order0_pair", "drain_all_empty", "trace_cc_build"] and len(boots) == 2
     names, boots = asked(monkeypatch, tmp_path, "--only", "ring3")
-    assert names == bench_rows.of_group("ring3") and len(boots) == 1
+    assert names == bench_report.of_group("ring3") and len(boots) == 1
 
 
 def test_a_malformed_table_of_others_is_named(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 import bench
 import bench_count
-import bench_rows
+import bench_report
 import qemu
 
 ELF = os.path.join(qemu.BUILD, "quarry.elf")
@@ -43,7 +43,7 @@ def test_counts_are_of_one_operation_and_net_of_the_marks():
 
 
 def test_a_lock_is_full_where_its_share_of_the_work_is_one_cpu(monkeypatch):
-    monkeypatch.setattr(bench_rows, "COUNTED", "fill_order0 free_random_order0")
+    monkeypatch.setattr(bench_report, "COUNTED", "fill_order0 free_random_order0")
     counts = bench_count.Counts(COUNTS.replace("row 1 ", "row 2 ", 0), CONSOLE)
     counts.rows["order0_pair"] = counts.rows["fill_order0"]
     found = {name: value for name, value, _ in bench_count.counted(counts)}
@@ -161,7 +161,7 @@ def measured(name, groups, cpus, mem):
 @pytest.mark.full
 def test_operations_are_counted_and_alike_in_each_run():
     found = measured("count-a", "counted", 1, 512)
-    assert sorted(found) == sorted(bench_rows.of_group("counted"))
+    assert sorted(found) == sorted(bench_report.of_group("counted"))
     assert found["locked_order0_pair"] == 0 and found["locked_put_page_pair"] == 1
     assert found["trace_off_cost"] == 6
     assert 2 <= found["lines_order0_pair"] < found["lines_order4_pair"]

@@ -9,7 +9,6 @@ import subprocess
 import pytest
 
 import bench_report
-import bench_rows
 import qemu
 
 peers = importlib.import_module("bench-peers")
@@ -58,7 +57,7 @@ def test_the_module_measures_rows_of_the_table():
     for name in ("pages.c", "init.c"):
         with open(os.path.join(peers.FOLDER, name), encoding="utf-8") as f:
             names += re.findall(r'(?:say|pair)\("(\w+)"', f.read())
-    known = [row for group in bench_rows.ROWS for row in bench_rows.of_group(group)]
+    known = [row for group in bench_report.ROWS for row in bench_report.of_group(group)]
     assert len(names) == len(set(names)) > 10 and not set(names) - set(known)
 
 

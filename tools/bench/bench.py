@@ -17,7 +17,7 @@ BUILD/bench.json, with the machine of each, and to BUILD/bench.html:
   ...}, ...]}
 
 A figure that is more than 3 % worse than the one recorded for the same version of the compiler
-(bench/history.jsonl) fails by its name, and so does one that is missing (bench_rows.py).
+(bench/history.jsonl) fails by its name, and so does one that is missing (bench_report.py).
 Without a record it is compared with the nearest version's, and 10 % worse fails.
 --record adds a line to that file.
 """
@@ -37,9 +37,7 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import bench_count
 import bench_hosted
-import bench_html
 import bench_report
-import bench_rows
 import bench_time
 import qemu
 
@@ -80,7 +78,7 @@ class Boot:
         if self.trace:
             return [f"{what}_{trace_name(self.trace)}" for what in ("trace", "fragmentation")]
         groups = self.groups.split(",") if self.groups else ["ring3"]
-        return [row for group in groups for row in bench_rows.of_group(group)]
+        return [row for group in groups for row in bench_report.of_group(group)]
 
     @property
     def said(self):
@@ -271,7 +269,7 @@ def boots_of_traces(words):
 def rows_named(text):
     """The rows that ONLY names, one by one or by their group."""
     every = [row for boot in BOOTS for row in boot.rows] + bench_hosted.rows()
-    groups = {name: bench_rows.of_group(name) for name in bench_rows.ROWS}
+    groups = {name: bench_report.of_group(name) for name in bench_report.ROWS}
     found = []
     for name in text.split(","):
         if name not in every and name not in groups:
@@ -351,9 +349,9 @@ def measured(args):
         seconds += more
         for line in bench_report.unequal(figures, again):
             print(f"bench: run {run + 1} differs: {line}")
-    if set(rows) & set(bench_rows.of_group("hosted")):
+    if set(rows) & set(bench_report.of_group("hosted")):
         figures += bench_hosted.figures(args.build, args.plugin)
-    if set(rows) & set(bench_rows.of_group("hosted_traces")):
+    if set(rows) & set(bench_report.of_group("hosted_traces")):
         figures += bench_hosted.fragmentation(args.build, unpacked_traces(args.build))
     if args.only is not None:
         figures = [figure for figure in figures if figure["name"] in rows]
@@ -396,7 +394,7 @@ def main(argv=None):
         history, peers = bench_report.read_history(), bench_report.read_peers()
         figures, expected, seconds = measured(args)
         recorded = bench_report.known_of(figures, history)
-        missing = bench_rows.wrong(figures, expected)
+        missing = bench_report.wrong(figures, expected)
         compiler = figures[0]["compiler"]
         compared = bench_report.nearest(history, compiler)
         bounds = [bench_report.WIDER] if compared != compiler else []
@@ -406,7 +404,7 @@ def main(argv=None):
             json.dump({"figures": figures}, f, indent=1)
             f.write("\n")
         page = os.path.splitext(out)[0] + ".html"
-        bench_html.write(page, figures, peers, history)
+        bench_report.write(page, figures, peers, history)
         beside = bench_report.others(history, compiler)
         bench_report.table(figures, recorded, peers, beside)
         print(f"bench: {len(figures)} figures, {compiler}, in {seconds:.1f} s")

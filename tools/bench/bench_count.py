@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 
-import bench_rows
+import bench_report
 import nm
 import qemu
 import qemu_plugin
@@ -235,7 +235,7 @@ INSNS, LOCKED, LINES, CODE, TESTS, RELINKS = range(6)
 
 def counted(counts):
     """[(name, value, unit)] of the group "counted"."""
-    for row in bench_rows.COUNTED.split():
+    for row in bench_report.COUNTED.split():
         yield f"locked_{row}", counts.per(row, LOCKED), "LOCKed instructions"
         yield f"lines_{row}", counts.per(row, LINES), "cache lines of data"
         yield f"code_lines_{row}", counts.per(row, CODE), "cache lines of code"

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 
-import bench_rows
+import bench_report
 import curve
 import qemu
 
@@ -46,9 +46,9 @@ def run(build, *words):
 
 def rows(plugin=None):
     """The names of the figures."""
-    ours = bench_rows.of_group("hosted")
+    ours = bench_report.of_group("hosted")
     plugin = [f"plugin_{name}" for name in ours] if plugin else []
-    return ours + bench_rows.of_group("hosted_traces") + plugin
+    return ours + bench_report.of_group("hosted_traces") + plugin
 
 
 def found(text, prefix="", suffix=""):

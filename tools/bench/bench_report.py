@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Compare the figures of bench.py with recorded ones, and with those of other allocators."""
+"""The rows of `make bench`; their figures beside recorded ones and those of other allocators."""
+import html
 import json
 import os
 import re
@@ -216,3 +217,162 @@ def table(figures, known, peers, beside=None):
     for row in [heads, *rows]:
         cells = [f"{row[0]:{widths[0]}}"] + [f"{c:>{w}}" for c, w in zip(row[1:], widths[1:])]
         print(("  " + "  ".join(cells)).rstrip())
+
+
+# ---- BUILD/bench.html: figures as bars beside those of other allocators, and their history -------
+
+
+STYLE = """body{font:14px sans-serif;margin:2em;max-width:70em}
+h2{font-size:1em;margin:1.6em 0 .2em}p{margin:.2em 0;color:#555}
+svg text{font:12px sans-serif}table{border-collapse:collapse}
+td,th{padding:.1em .8em .1em 0;text-align:right}td:first-child,th:first-child{text-align:left}"""
+COLOURS = ["#2a6f97", "#bc6c25", "#dda15e", "#6a994e", "#a7c957"]
+WIDTH, BAR, LEFT = 520, 18, 100
+
+
+def bars(rows):
+    """Horizontal bars; @rows: [(label, value, text of its tooltip)]."""
+    most = max(value for _, value, _ in rows) or 1
+    out = [f'<svg width="{LEFT + WIDTH + 100}" height="{len(rows) * (BAR + 4)}" role="img">']
+    for i, (label, value, how) in enumerate(rows):
+        y, long = i * (BAR + 4), max(1, round(WIDTH * value / most))
+        out.append(
+            f"<g><title>{html.escape(how)}</title>"
+            f'<text x="{LEFT - 6}" y="{y + 13}" text-anchor="end">{html.escape(label)}</text>'
+            f'<rect x="{LEFT}" y="{y}" width="{long}" height="{BAR}" '
+            f'fill="{COLOURS[i % len(COLOURS)]}"/>'
+            f'<text x="{LEFT + long + 4}" y="{y + 13}">{number(value)}</text></g>'
+        )
+    return "".join(out) + "</svg>"
+
+
+def line(values):
+    """A small curve of the recorded values, oldest first."""
+    if len(values) < 2:
+        return ""
+    most = max(values) or 1
+    step = 200 / (len(values) - 1)
+    points = " ".join(f"{5 + i * step:.1f},{45 - 40 * v / most:.1f}" for i, v in enumerate(values))
+    said = ", ".join(number(v) for v in values)
+    return (
+        f'<svg width="210" height="50"><title>recorded: {said}</title>'
+        f'<polyline points="{points}" fill="none" stroke="{COLOURS[0]}" stroke-width="2"/></svg>'
+    )
+
+
+def section(figure, peers, history):
+    name = figure["name"]
+    how = f"{figure['engine']}, {figure['compiler']}, {figure['machine']}"
+    rows = [("Quarry", figure["value"], how)]
+    row = peers["rows"].get(name, {})
+    rows += [(c, row[c]["value"], row[c]["how"]) for c in peers["columns"] if c in row]
+    past = [
+        h["figures"][name]
+        for h in history
+        if h["compiler"] == figure["compiler"] and h["figures"].get(name) is not None
+    ]
+    notes = "".join(f"<p>{html.escape(label)}: {html.escape(h)}</p>" for label, _, h in rows)
+    return (
+        f'<h2 id="{html.escape(name)}">{html.escape(name)}, {html.escape(figure["unit"])}</h2>'
+        f"{bars(rows)}{line([*past, figure['value']])}{notes}"
+    )
+
+
+def overview(figures, peers, known):
+    columns = peers["columns"]
+    heads = ["", "figure", "recorded", *columns]
+    out = ["<table><tr>", *(f"<th>{html.escape(h)}</th>" for h in heads), "</tr>"]
+    for f in figures:
+        row = peers["rows"].get(f["name"], {})
+        than = (known or {}).get(f["name"])
+        cells = [number(f["value"])]
+        cells.append("" if than is None else number(than))
+        cells += [number(row[c]["value"]) if c in row else "" for c in columns]
+        name = html.escape(f["name"])
+        out.append(f'<tr><td><a href="#{name}">{name}</a></td>')
+        out.append("".join(f"<td>{c}</td>" for c in cells) + "</tr>")
+    return "".join(out) + "</table>"
+
+
+def page(figures, peers, history):
+    known = recorded(history, figures[0]["compiler"])
+    title = f"Figures, {figures[0]['compiler']}"
+    whys = "".join(
+        f"<li>{html.escape(h['compiler'])}: {html.escape(h['why'])}</li>" for h in history
+    )
+    return (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
+        f"{overview(figures, peers, known)}"
+        + "".join(section(f, peers, history) for f in figures)
+        + (f"<h2>Records</h2><ul>{whys}</ul>" if whys else "")
+        + "</body></html>\n"
+    )
+
+
+def write(path, figures, peers, history):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(page(figures, peers, history))
+
+
+# ---- the rows of each group ----------------------------------------------------------------------
+# Groups are those of bench/bench.c, and besides: "ring3" (user/bench.c), "hosted" and
+# "hosted_traces" (examples/plugin/compare.c).  One that is missing fails by its name.
+POLICIES = "redrain disable precise"
+
+TRACES = "tar_gzip cc_build mixed_2cpu"
+# Operations whose costs the plugin of bench_count.py counts.
+COUNTED = "order0_pair put_page_pair order4_pair fill_order0 free_random_order0"
+
+ROWS = {
+    "memmap": "memmap_bytes_per_page",
+    "pairs": "order0_pair order1_pair order2_pair order3_pair order4_pair put_page_pair",
+    "batches": "batch64_pair batch4096_pair bulk64_alloc bulk64_free bulk512_alloc bulk512_free",
+    "recorded": "trace_on_cost",
+    "check": "check_memory_page",
+    "drain": "drain_all_empty",
+    "softfree": "soft_offline_free",
+    "object": "object_hold",
+    "offline": "offline_free_128m offline_free_128m_disable online_128m hotplug_hold",
+    "largest": "order9_pair order9_pair_uncached",
+    "fresh": "online_fresh_128m",
+    "elsewhere": "free_elsewhere_pair",
+    "wait": "wait_beside_255",
+    "teardown": "teardown_mapped_page",
+    "contig": "alloc_contig_2m alloc_contig_64m",
+    "migrate": "shootdown_ipi_per_page soft_offline_mapped offline_mapped_page",
+    "policies": " ".join(
+        ["policy_none_pair policy_none_hits"]
+        + [f"policy_{p}_{what}" for p in POLICIES.split() for what in ("pair", "hits")]
+        + [f"policy_{p}_{what}" for p in POLICIES.split() for what in ("ipis", "time")]
+    ),
+    "fill": "second_zone_pair fill_order0 free_random_order0",
+    "counted": " ".join(
+        [f"{what}_{name}" for name in COUNTED.split() for what in ("locked", "lines", "code_lines")]
+        + ["trace_off_cost zone_lock_held_pair zone_lock_taken_pair zone_lock_full_at"]
+        + ["other_locks_held_pair relinks_pair isolate_fragmented"]
+    ),
+    "load": "irqs_off_max",
+    "drainfull": "drain_full",
+    "stranded": "stranded_255",
+    "ring3": "null_syscall context_switch ipc_round_trip fault_anonymous fault_pager",
+    "hosted_traces": " ".join(
+        f"{whose}_fragmentation_{name}" for name in TRACES.split() for whose in ("hosted", "lifo")
+    ),
+    "hosted": "blocks_back_after_churn blocks_back_mixed hosted_pair hosted_bytes_per_page",
+}
+
+
+def of_group(name):
+    """The rows of a group; none if the group is not listed, such as the group of a trace."""
+    return ROWS.get(name, "").split()
+
+
+def wrong(figures, expected):
+    """A line for each row that was not measured, is in no group, or was measured twice."""
+    have = [f["name"] for f in figures]
+    lines = [f"{name}: missing: nothing measured it" for name in expected if name not in have]
+    lines += [
+        f"{name}: no group of bench_report.py has it" for name in have if name not in expected
+    ]
+    return lines + [f"{name}: measured twice" for name in sorted(set(have)) if have.count(name) > 1]

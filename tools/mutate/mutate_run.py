@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 
 import analyse
-import bench_rows
+import bench_report
 import check
 import mutants
 import qemu
@@ -78,7 +78,7 @@ def judges_of(path):
     for the allocator and for what measures it, else of those that take seconds."""
     with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
         files = re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
-    groups = ",".join(name for name in bench_rows.ROWS if not name.startswith("hosted"))
+    groups = ",".join(name for name in bench_report.ROWS if not name.startswith("hosted"))
     figures = f"--only {groups}" if path.startswith(("mm/", "bench/")) else "--quick"
     return [*files, f"bench.py {figures}"]
 
