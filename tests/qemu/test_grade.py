@@ -14,7 +14,6 @@ import pytest
 import grade
 import grade_report
 import grade_source
-import grade_stage
 import labs
 import qemu
 import skeleton
@@ -439,7 +438,7 @@ def test_a_file_that_is_not_handed_in_is_the_emptied_one(tmp_path):
         (tree / missing).unlink()
         one = labs.lab(lab, track)
         to = str(tmp_path / f"to-{lab}-{track}")
-        assert grade_stage.stage(one, str(tree), to) == [missing]
+        assert grade_source.stage(one, str(tree), to) == [missing]
         with open(os.path.join(to, missing), encoding="utf-8") as f:
             assert ("LAB_TODO" in f.read()) == (track is None)
     arguments = type("A", (), {"build": BUILD, "only": "model.one_block", "seed": 1, "plan": ""})

@@ -17,7 +17,6 @@ import grade_object
 import grade_report
 import grade_run
 import grade_source
-import grade_stage
 import lab_link
 import lab_make
 import labs
@@ -313,4 +312,4 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", refuse)
     for refused in ("free_map.c", "mm", str(tmp_path / "in")):
         with pytest.raises(labs.BadLab, match="mm/core/free_map.[ch]: Permission denied"):
-            grade_stage.stage(labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "to"))
+            grade_source.stage(labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "to"))

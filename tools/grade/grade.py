@@ -41,7 +41,6 @@ import grade_object
 import grade_report
 import grade_run
 import grade_source
-import grade_stage
 import lab_build
 import labs
 import skeleton
@@ -131,7 +130,7 @@ class Grade:
         """Copy the lab's files of the submission into the build directory, and grade the copy."""
         if self.tree:
             to = os.path.join(os.path.abspath(self.args.build), "labs", "staged", self.name())
-            for path in grade_stage.stage(self.one, self.tree, to):
+            for path in grade_source.stage(self.one, self.tree, to):
                 self.notes.append(f"{path} is not handed in; graded as students get it")
             self.tree = to
 
@@ -319,7 +318,7 @@ class Grade:
         self.label = self.name()
         try:
             self.stage()
-        except grade_stage.NotTaken as error:
+        except grade_source.NotTaken as error:
             self.results.append(Result("build", "rules", "FAIL", str(error), [TAKEN]))
             self.seconds = time.monotonic() - begin
             return

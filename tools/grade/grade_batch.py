@@ -34,7 +34,7 @@ from urllib.parse import quote
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
-import grade_stage
+import grade_source
 import labs
 
 ROOT = labs.ROOT
@@ -112,7 +112,7 @@ def of_zip(path):
 
 def read_some(file):
     with file:
-        return file.read(grade_stage.MOST_BYTES + 1)  # a larger file is refused by the grader
+        return file.read(grade_source.MOST_BYTES + 1)  # a larger file is refused by the grader
 
 
 def texts(one, path):
