@@ -7,7 +7,6 @@ import check
 import pytest
 import qemu
 import race
-import race_figure
 import race_table
 
 PAGE = (
@@ -76,7 +75,7 @@ def test_time_line_is_written_beside_the_page(page, trace):
     for _, _, text, _ in race_table.steps(trace[0][0]):
         assert f">{text}</text>" in svg, text
     assert "A on CPU 0" in svg and "outcome: OK" in svg and ">wrong</text>" not in svg
-    assert len(svg) < race_figure.MAX_BYTES
+    assert len(svg) < race_table.MAX_BYTES
 
 
 @pytest.mark.parametrize("old, new", [("free.prep arrived", "free.prep left"), ("OK", "STUCK")])
@@ -101,7 +100,7 @@ def test_missing_and_superfluous_time_lines_fail(page, trace):
 def test_time_line_marks_the_first_other_step():
     right = "1 A free(P) started\n2 A free(P) returned 0\n3 - check ok\n"
     wrong = right.replace("returned 0", "returned -5").replace("check ok", "check I-P6")
-    svg = race_figure.draw(race_table.steps(wrong, right), "CHECK(I-P6)", race_table.head)
+    svg = race_table.draw(race_table.steps(wrong, right), "CHECK(I-P6)")
     assert svg.count(">wrong</text>") == 1
     lines = svg.split("\n")
     mark = next(i for i, line in enumerate(lines) if ">wrong</text>" in line)

@@ -26,7 +26,7 @@ from rooms import ROOT
 import bench_report
 import lib
 import race
-import race_linux
+import race_table
 import samples
 import suites
 import variant_build
@@ -310,7 +310,7 @@ def wrong(build="build"):
     yield from wrong_suites()
     yield from wrong_points()
     yield from wrong_ranks()
-    yield from race_linux.faults({s.name: s.expect for s in race.scripts()})
+    yield from race_table.faults({s.name: s.expect for s in race.scripts()})
     yield from samples.wrong_help()
     yield from wrong_plants(place)
     for path in pages():

@@ -13,7 +13,7 @@ import subprocess
 
 import labs
 import nm
-import race_linux
+import race_table
 import suites
 import variant
 from rooms import ROOT
@@ -85,7 +85,7 @@ def makefile(_cache=[]):
 
 def race_names():
     scripts = {os.path.basename(p)[:-5] for p in tree("tests/races/*.race")}
-    return scripts | RACES_BESIDES | {race.commit for race in race_linux.races()}
+    return scripts | RACES_BESIDES | {race.commit for race in race_table.races()}
 
 
 def variants():

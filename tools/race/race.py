@@ -15,7 +15,7 @@ chooses for all scripts, and the pages are not compared.  A NAME is a script; or
 variant, which chooses the scripts that show it, or, beside a named script, only itself; or a
 commit of docs/races/linux.md, which chooses its script and variant.
 The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->" must agree with
-the run, and so must the time line beside each (race_figure.py); --update-docs writes them
+the run, and so must the time line beside each; --update-docs writes them
 instead.  One JSON line for each run goes to DIR/race/race.jsonl.  With names the fibers run first,
 and their traces are printed at once.  --list prints all scripts.  Without names the explorer
 (explore.py) runs too.  The names "pressure" and "waiters" stand for pressure.py and
@@ -41,7 +41,6 @@ import check
 import explore
 import pressure
 import qemu
-import race_linux
 import race_table
 import variant
 from race_build import build_one, build_quick
@@ -362,7 +361,7 @@ def main():
     counts = check.Counts()
     start = time.monotonic()
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
-    names = race_linux.names_of(names)
+    names = race_table.names_of(names)
     if args.list:
         return list_all()
     if args.step:

@@ -5,9 +5,12 @@ race.py.  Tables of figures in these pages; for pressure.py and waiters.py.
 import glob
 import os
 import re
+import textwrap
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
 
+import figures
 import qemu
-import race_figure
 
 PAGES = os.path.join(qemu.ROOT, "docs/races/*.md")
 TABLE = re.compile(r"(<!-- race (\S+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -136,8 +139,8 @@ class Pages:
     def show(self, script, ident, trace, outcome, against):
         if (script, ident) not in self.pairs:
             return
-        figure = race_figure.name(script, ident)
-        svg = race_figure.draw(steps(trace, against), outcome, head)
+        figure = name(script, ident)
+        svg = draw(steps(trace, against), outcome)
         self.show_figure(os.path.dirname(PAGES), figure, svg)
         for path in sorted(glob.glob(PAGES)):
             with open(path, encoding="utf-8") as f:
@@ -171,7 +174,7 @@ class Pages:
         if known is not None:
             unknown = sorted(set(self.pairs) - known)
             self.wrong += [f"docs/races: no such run: {' '.join(pair)}" for pair in unknown]
-            have = {race_figure.name(*pair) for pair in self.pairs}
+            have = {name(*pair) for pair in self.pairs}
             self.wrong += [
                 f"{os.path.relpath(path, qemu.ROOT)}: no page shows it"
                 for path in sorted(glob.glob(os.path.join(os.path.dirname(PAGES), "figures/*")))
@@ -207,3 +210,168 @@ def put_figures(name, text):
     _, after = rest.split("<!-- figures: end -->\n")
     with open(path, "w", encoding="utf-8") as f:
         f.write(f"{before}<!-- figures: begin -->\n\n{text}\n<!-- figures: end -->\n{after}")
+
+
+# ---- the time line beside a table, as an SVG -----------------------------------------------------
+# Lanes are threads on their CPUs, rows are steps, time goes down.  A lane is blue while its
+# operation runs, and amber while the script holds it at a scheduling point.  Red steps differ from
+# those of the right code; the first of them is marked: from there on the run is wrong.
+
+
+LEFT, TOP, STEP, LINE = 64, 34, 24, 13  # pixels of the margin, the heads, a row, a line of text
+CHARACTER, WIDEST = 6.3, 42  # pixels of a character; characters of a line
+RUNNING, HELD, WRONG, CHECKED = "#cfe0ff", "#ffe9c7", "#ffd6d6", "#e8e8e8"
+MAX_BYTES = 15_000
+
+
+def name(script, ident):
+    return script + ("" if ident == "none" else "." + ident) + ".svg"
+
+
+def state_after(text):
+    """The colour of a lane below the step @text; None if the step does not change it."""
+    for pattern, state in (
+        (r" started$| left$", RUNNING),
+        (r" arrived$", HELD),
+        (r" returned\b| STUCK$", ""),
+    ):
+        if re.search(pattern, text):
+            return state
+    return None
+
+
+def lanes_of(rows):
+    """[(role, its head, x of its middle, width)]; the lane of checks is the last one."""
+    roles = sorted({role for _, role, _, _ in rows}, key=lambda role: (role == "-", role))
+    found, x = [], LEFT
+    for role in roles:
+        title = "checked" if role == "-" else head(role)
+        texts = [line for _, r, rest, _ in rows if r == role for line in wrap(rest)]
+        width = round(CHARACTER * max(map(len, [title, *texts]))) + 22
+        found.append((role, title, x + width // 2, width))
+        x += width + 10
+    return found, x
+
+
+def wrap(text):
+    return textwrap.wrap(text, WIDEST) or [""]
+
+
+def box(x, y, width, lines, fill, stroke):
+    height = LINE * len(lines) + 4
+    yield (
+        f'<rect x="{x - width // 2}" y="{y - 2}" width="{width}" height="{height}" rx="4" '
+        f'fill="{fill}" stroke="{stroke}"/>'
+    )
+    for i, line in enumerate(lines):
+        yield (
+            f'<text x="{x}" y="{y + 9 + LINE * i}" text-anchor="middle" fill="black">'
+            f"{escape(line)}</text>"
+        )
+
+
+def bars(rows, places, lanes, end):
+    """A bar in each lane for its state between two steps."""
+    for role, _, x, _ in lanes:
+        state, since = None, 0
+        for (_, r, text, _), y in zip([*rows, ("", role, " returned", True)], [*places, end]):
+            after = state_after(text) if r == role else None
+            if after is None or r == "-":
+                continue
+            if state:
+                size = f'width="8" height="{y - since}"'
+                yield f'<rect x="{x - 4}" y="{since}" {size} fill="{state}"/>'
+            state, since = after, y
+
+
+def draw(rows, outcome):
+    """An SVG of @rows as steps() has them."""
+    lanes, width = lanes_of(rows)
+    where = {role: (x, wide) for role, _, x, wide in lanes}
+    places, y = [], TOP
+    for _, _, text, _ in rows:
+        places.append(y)
+        y += STEP + LINE * (len(wrap(text)) - 1)
+    out = []
+    for _, title, x, _ in lanes:
+        out.append(f'<text x="{x}" y="14" text-anchor="middle" fill="black">{escape(title)}</text>')
+        out.append(f'<path d="M{x} 22V{y}" stroke="#888888" stroke-dasharray="2,3"/>')
+    out += bars(rows, places, lanes, y)
+    marked = False
+    for (step, role, text, same), at in zip(rows, places):
+        if not same and not marked:
+            marked = True
+            out.append(f'<path d="M0 {at - 6}H{width}" stroke="#c00000" stroke-dasharray="6,3"/>')
+            out.append(f'<text x="2" y="{at + 9}" fill="#c00000">wrong</text>')
+        color = "#c00000" if not same else "black"
+        out.append(
+            f'<text x="{LEFT - 8}" y="{at + 9}" text-anchor="end" fill="{color}">{step}</text>'
+        )
+        fill = WRONG if not same else CHECKED if role == "-" else state_after(text) or "white"
+        x, wide = where[role]
+        out += box(x, at, wide, wrap(text), fill, "#c00000" if not same else "#888888")
+    color = "black" if outcome == "OK" else "#c00000"
+    out.append(f'<text x="{LEFT}" y="{y + 14}" fill="{color}">outcome: {escape(outcome)}</text>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y + 22}" '
+        f'viewBox="0 0 {width} {y + 22}" font-family="{figures.FONT}" font-size="11" fill="none">\n'
+        f"{figures.style()}\n" + "\n".join(out) + "\n</svg>\n"
+    )
+
+
+# ---- the table of docs/races/linux.md ------------------------------------------------------------
+
+
+FOLDER = os.path.join(qemu.ROOT, "docs", "races")
+PAGE = os.path.join(FOLDER, "linux.md")
+COMMIT = r"[0-9a-f]{12}"
+
+
+@dataclass
+class Race:
+    year: str
+    commit: str
+    release: str
+    what: str
+    script: str
+    variant: str
+    outcome: str
+    page: str
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def races():
+    rows = re.findall(rf"^\| (\d+ \| {COMMIT} \|.*) \|$", read(PAGE), re.MULTILINE)
+    return [Race(*(cell.strip() for cell in row.split("|"))) for row in rows]
+
+
+def names_of(words):
+    """@words, with each known commit (at least its first seven digits) replaced by its script and
+    variant."""
+    found = []
+    for word in words:
+        is_commit = re.fullmatch(r"[0-9a-f]{7,40}", word)
+        known = [r for r in races() if is_commit and r.commit[: len(word)] == word[:12]]
+        found += [known[0].script, known[0].variant] if known else [word]
+    return found
+
+
+def faults(scripts):
+    """A line for each wrong or missing row; @scripts: {name: {variant: outcome}}."""
+    rows = races()
+    for row in rows:
+        expected = scripts.get(row.script, {}).get(row.variant)
+        if expected != row.outcome:
+            yield f"{row.commit}: {row.script} with {row.variant}: {row.outcome}, not {expected}"
+        name = re.search(r"\(([^)#]*)", row.page).group(1)
+        if row.commit not in read(os.path.join(FOLDER, name)):
+            yield f"{row.commit}: {name} does not name it"
+    told = set()
+    for page in glob.glob(os.path.join(FOLDER, "*.md")):
+        told |= set(re.findall(rf"\b{COMMIT}\b", read(page)))
+    for commit in sorted(told - {row.commit for row in rows}):
+        yield f"{commit} is named in docs/races, and has no row"

@@ -29,7 +29,7 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import qemu
 import race
-import race_linux
+import race_table
 import race_points
 import race_step
 import race_why
@@ -120,7 +120,7 @@ def named_variants(scripts):
 
 def stories():
     """The races of Linux, one for each row of docs/races/linux.md, in the order of the page."""
-    for row in race_linux.races():
+    for row in race_table.races():
         yield {**vars(row), "page": re.search(r"\((.*)\)", row.page).group(1)}
 
 
@@ -227,7 +227,7 @@ def chosen_variants(words):
     unknown = [w for w in words if w not in named]
     if unknown:
         sys.exit(f"web: no script names a variant {unknown[0]}; they name {' '.join(named)}")
-    return words or sorted({row.variant for row in race_linux.races()})
+    return words or sorted({row.variant for row in race_table.races()})
 
 
 def serve(folder):
