@@ -3,6 +3,8 @@
 """Explore races on fibers: the right code has none, wrong variants have theirs; `make race`.
 
 Usage: explore.py [--build DIR] [--seeds N] [--schedules N]
+       explore.py [--build DIR] --matrix N    each N-th cell of the matrix: each operation, with all
+       that can come between two of its steps (docs/races/README.md); a row is a test
 
 The right code runs each set of operations under all schedules with at most two preemptions, then
 under random schedules, N for each set and seed (sweep.sh, GNU parallel).  So does each
@@ -11,19 +13,22 @@ The output has the median, over the seeds, of the number of schedules until the 
 script that the explorer makes of the race.  JSON lines go to DIR/race/explore.jsonl.
 """
 import argparse
+import atexit
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import time
+from functools import lru_cache
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import check
-import race_build
 import variant
+import variant_build
 
 LIMIT = 20000  # most schedules of one seed on a variant
 
@@ -114,7 +119,7 @@ def wrong_code(counts, build, ident, out, seeds):
         if kill.kind != "explore":
             continue
         name = kill.name
-        programs = race_build.build_one(build, ident, ["fiber"])
+        programs = build_one(build, ident, ["fiber"])
         if not programs:
             counts.one(False, f"{ident} does not build")
             return
@@ -143,10 +148,30 @@ def wrong_code(counts, build, ident, out, seeds):
             print("      " + every[0]["script"].strip().replace("\n", "\n      "), flush=True)
 
 
-def explore(counts, build, seeds=10, schedules=1000):
+def made(counts, build):
+    """The program with the explorer; None if it does not build."""
     program = os.path.join(build, "fiber/race")
-    if not check.make(build, program):
-        counts.one(False, "build/fiber/race does not build")
+    good = check.make(build, program)
+    return program if good else counts.one(False, "build/fiber/race does not build") or None
+
+
+def matrix(counts, build, part):
+    """Run each @part-th cell of the matrix."""
+    program = made(counts, build)
+    rows = lines_of([program, "--matrix", "all", f"--part={part}", "--json"]) if program else []
+    for row in rows:
+        counts.one(not row["failed_at"], row["set"])
+        if row["failed_at"]:
+            print(f"    {row['outcome']}: {row['why']}")
+            print(f"    see it: build/fiber/race --matrix {row['script']}", flush=True)
+    counts.one(bool(rows), "the matrix has rows")
+    runs = sum(row["schedules"] for row in rows)
+    print(f"  {len(rows)} rows, {sum(row['cells'] for row in rows)} cells, {runs} runs")
+
+
+def explore(counts, build, seeds=10, schedules=1000):
+    program = made(counts, build)
+    if not program:
         return
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
     with open(os.path.join(build, "race", "explore.jsonl"), "w", encoding="utf-8") as f:
@@ -160,13 +185,67 @@ def explore(counts, build, seeds=10, schedules=1000):
             wrong_code(counts, build, ident, out, seeds)
 
 
+# ---- programs that replay races, of the tree and of wrong variants -------------------------------
+
+
+def build_one(build, ident, engines):
+    """{engine: program} of a variant, or None if it does not build."""
+    goals = []
+    if "fiber" in engines:
+        goals.append((build, f"{build}/fiber/race", {}))
+    if set(engines) - {"fiber"}:
+        goals.append((f"{build}/race", "kernel", {"RACE": "1"}))
+    if not all(check.make(where, goal, **settings) for where, goal, settings in goals):
+        return None
+    if ident != "none":
+        return build_own(build, ident, tuple(engines))
+    return {
+        e: os.path.join(build, "fiber/race" if e == "fiber" else "race/quarry.elf") for e in engines
+    }
+
+
+@lru_cache(None)
+def build_own(build, ident, engines):
+    """The programs of build_quick(), which are removed when this process ends."""
+    programs, tree = build_quick(build, ident, engines)
+    atexit.register(shutil.rmtree, tree, ignore_errors=True)
+    return programs
+
+
+@lru_cache(None)
+def base_of(build, name):
+    """The build of the unmodified tree, which must be finished."""
+    return variant_build.Base(build, name)
+
+
+def build_quick(build, ident, engines):
+    """As build_one(), of a variant that is run and not debugged: (programs or None, its tree)."""
+    tree, programs = os.path.join(build, "mutant", f"race-{ident}-{os.getpid()}"), {}
+    changed = variant.thin_tree(variant.read(ident), tree)
+    for name, mine in (("fiber", {"fiber"}), ("race", set(engines) - {"fiber"})):
+        if not mine & set(engines):
+            continue
+        base = base_of(build, name)
+        try:
+            program = base.link(tree, base.compile(tree, changed))
+        except variant_build.BuildError as e:
+            print(e)
+            return None, tree
+        programs.update(dict.fromkeys(mine & set(engines), program))
+    return programs, tree
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--schedules", type=int, default=1000)
+    parser.add_argument("--matrix", type=int)
     args = parser.parse_args()
     counts = check.Counts()
+    if args.matrix:
+        matrix(counts, os.path.abspath(args.build), args.matrix)
+        return counts.close("matrix")
     explore(counts, os.path.abspath(args.build), args.seeds, args.schedules)
     return counts.close("explore")
 

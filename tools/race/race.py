@@ -43,7 +43,7 @@ import pressure
 import qemu
 import race_table
 import variant
-from race_build import build_one, build_quick
+from explore import build_one, build_quick
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
 TIMEOUT = {"fiber": 300, "mttcg": 600, "icount": 900, "grub": 900}

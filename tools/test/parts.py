@@ -305,7 +305,7 @@ def part_races(run):
     words = ["race.py", "--no-explore", "--jobs", str(run.jobs)]
     words += [] if run.full else ["--engines", "fiber"]
     yield tool(run, "races", "races", words, 1, ["fiber", *(["race-kernel"] if run.full else [])])
-    words = ["matrix.py", "--part", "1" if run.full else "8"]
+    words = ["explore.py", "--matrix", "1" if run.full else "8"]
     yield tool(run, "matrix", "races", words, 1, ["fiber"])
 
 
