@@ -10,7 +10,6 @@ import subprocess
 import pytest
 
 import check
-import check_watch
 import outer_make
 import qemu
 import tree
@@ -236,17 +235,17 @@ def test_a_saved_source_has_its_suites_run(name):
 def test_a_file_without_suites_concerns_all():
     has = {"free_map", "buddy"}
     test = "tests/suites/mm/core/test_free_map.c"
-    assert check_watch.concerned([test], has) == ["free_map"]
-    assert "free_map" in check_watch.concerned(["mm/core/free_map.c"], has)
-    assert check_watch.concerned([test, "tests/files.mk"], has) == []
-    assert check_watch.concerned(["mm/gone.c"], has) == []
+    assert check.concerned([test], has) == ["free_map"]
+    assert "free_map" in check.concerned(["mm/core/free_map.c"], has)
+    assert check.concerned([test, "tests/files.mk"], has) == []
+    assert check.concerned(["mm/gone.c"], has) == []
 
 
 def test_what_is_saved_is_run_where_it_can_run():
     """A suite runs in plain; a suite that plain lacks, in the first build that has it."""
-    assert check_watch.builds_for([]) == check_watch.builds_for(["free_map", "pcp.x"]) == ["plain"]
-    assert check_watch.builds_for(["silence_lock"]) == [check.builds_of("silence_lock")[0]]
-    assert "plain" not in check_watch.builds_for(["silence_lock"])
+    assert check.builds_for([]) == check.builds_for(["free_map", "pcp.x"]) == ["plain"]
+    assert check.builds_for(["silence_lock"]) == [check.builds_of("silence_lock")[0]]
+    assert "plain" not in check.builds_for(["silence_lock"])
 
 
 @needs_tool("git")
