@@ -13,8 +13,8 @@ The pages' texts about races come from tests/races, docs/races, tests/mutants an
 are written to build/web/data.json: see `data`.
 """
 import argparse
-import glob
 import functools
+import glob
 import gzip
 import http.server
 import json
@@ -29,12 +29,12 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import qemu
 import race
-import race_table
 import race_points
 import race_step
+import race_table
 import race_why
 import variant
-import web_build
+import variant_build
 from lib import read
 
 WEB = os.path.join(qemu.ROOT, "web")
@@ -197,9 +197,9 @@ def make(build, names):
         if name.endswith(PAGES):
             shutil.copyfile(os.path.join(WEB, name), os.path.join(to, name))
     shutil.copyfile(os.path.join(build, "wasm", "race.wasm"), os.path.join(to, "race.wasm"))
-    wasm = web_build.Wasm(build) if names else None
+    wasm = Wasm(build) if names else None
     for ident in names:
-        made = web_build.make_variant(wasm, ident, os.path.join(to, "variant", ident + ".wasm"))
+        made = make_variant(wasm, ident, os.path.join(to, "variant", ident + ".wasm"))
         print(f"  WASM    {ident}" if made else "", end="\n" if made else "", flush=True)
     with open(os.path.join(to, "data.json"), "w", encoding="utf-8") as f:
         json.dump(data(build, set(names)), f, ensure_ascii=False, separators=(",", ":"))
@@ -245,6 +245,56 @@ def serve(folder):
             print()
             return
     sys.exit(f"web: no port from {PORT} to {PORT + 19} is free")
+
+
+# ---- the module of a wrong variant ---------------------------------------------------------------
+# A variant is built as by variant_build.py: only the sources that depend on its changes are
+# compiled.
+
+
+class Wasm(variant_build.Base):
+    """The objects in build/wasm/, and the commands to link a module from them."""
+
+    def __init__(self, build):
+        self.name, self.build = "wasm", os.path.abspath(build)
+        wanted = {"CC": "clang", "FLAGS": "$(WASM_FLAGS)", "OBJS": "$(WASM_OBJS)", "TESTS": ""}
+        wanted |= {"LINK": "$(WASM_LINK)", "AFTER": "$(WASM_QUICK)"}
+        self.vars = self.ask_make(wanted)
+        self.texts = [o for o in self.vars["OBJS"] if o.endswith("/race_texts.c.o")]
+        objects = [o for o in self.vars["OBJS"] if o not in self.texts]
+        self.objects = {self.source_of(o): o for o in objects}
+        self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
+
+    def compile_one(self, tree, source, target):
+        flags = [f for f in self.vars["FLAGS"] if not f.startswith("-W")] + ["-w"]
+        if source.endswith("fiber_main.c"):
+            flags.append("-Dmain=race_main")
+        variant_build.run(["clang", *flags, "-c", source, "-o", target], tree)
+
+    def link(self, tree, objects):
+        plain = os.path.join(tree, "build", "plain.wasm")
+        module = os.path.join(tree, "build", "race.wasm")
+        variant_build.run([*self.vars["LINK"], "-o", plain, *objects, *self.texts,
+                           "-lwasi-emulated-mman"], tree)
+        variant_build.run([*self.vars["AFTER"], plain, "-o", module], tree)
+        return module
+
+
+def newest(paths):
+    return max(os.stat(p).st_mtime for p in paths)
+
+
+def make_variant(wasm, ident, to):
+    """Build the module of the wrong variant @ident as the file @to, unless it is up to date."""
+    source = variant.texts()[ident][0]
+    if os.path.exists(to) and os.stat(to).st_mtime > newest([source, *wasm.objects.values()]):
+        return False
+    tree = os.path.join(wasm.build, "wasm", "variant", ident)
+    changed = variant.thin_tree(variant.read(ident), tree)
+    module = wasm.link(tree, wasm.compile(tree, changed))
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    shutil.copyfile(module, to)
+    return True
 
 
 def main():
