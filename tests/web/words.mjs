@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // words.mjs: prints a JSON line with the race page's texts for each race and each code that has a
-// module, played to its end in the recorded order.  web_words.py compares these texts with
+// module, played to its end in the recorded order.  web-check.py compares these texts with
 // the terminal's.
 //
 // node tests/web/words.mjs BUILD [RACE...]

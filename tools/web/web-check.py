@@ -8,25 +8,30 @@ Usage: web-check.py [--build DIR] [--jobs N] [--variants LIST] [--only traces,wo
 Makes build/web, with the wrong variants in LIST as web.py takes them, and runs programs of
 tests/web on it; without --only traces alone.  The last line counts all of their tests.
 
-pages drives headless Chromium by playwright-core, of the version in tests/web/package-lock.json,
-from the npm registry, on the files of the archive.  Its screenshots are in DIR/web-test; --shots
-also renews the pictures that docs/web.md shows.
+pages drives headless Chromium on the files of the archive, by playwright-core of the npm registry,
+of the version in tests/web/package-lock.json.  Its screenshots are in DIR/web-test; --shots also
+renews the pictures that docs/web.md shows.
 """
 import argparse
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import types
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import outer_make
 import qemu
+import race
+import race_engine
+import race_record
+import race_why
 import web
-import web_words
 
 SHOTS = os.path.join(qemu.ROOT, "docs/screens")
 SHOWN = ("beside", "explorer", "memory")  # pictures of tests/web/pages.mjs that docs/ shows
@@ -65,7 +70,7 @@ def renew_shots(build):
 def run_test(build, name):
     """(passed, failed) of one program of tests/web."""
     if name == "words":
-        return web_words.check(build)
+        return compare_words(build)
     if name == "pages" and not get_playwright(build):
         print("not ok pages: npm brings no playwright-core")
         return 0, 1
@@ -77,6 +82,70 @@ def run_test(build, name):
     found = re.findall(r"(\d+) passed, (\d+) failed", done.stdout)
     passed, failed = (int(n) for n in found[-1]) if found else (0, 1)
     return passed, failed + bool(done.returncode and not failed)
+
+
+# ---- does the race page say what the terminal says? ----------------------------------------------
+# tests/web/words.mjs plays each race to its end; the same pictures are given here to race_record.py
+# and race_why.py, which web/record.js and web/why.js repeat.
+
+
+WORDS = os.path.join(qemu.ROOT, "tests/web/words.mjs")
+
+
+def picture_of(said):
+    picture = race_engine.Picture(said["number"], said["mover"])
+    picture.roles, picture.page, picture.more = said["roles"], said["page"], said["more"]
+    return picture
+
+
+def followed(text, pictures, movable):
+    """The state of a Record after each of @pictures, in the form that words.mjs writes."""
+    record = race_record.Record(text)
+    following = []
+    for i, picture in enumerate(pictures):
+        record.take(picture)
+        following.append(record.next(picture.movable() if i + 1 < len(pictures) else movable))
+    return {
+        "next": following,
+        "lost": record.lost,
+        "strayed": record.strayed,
+        "exact": record.exact,
+        "wrong": record.wrong[0] if record.wrong else 0,
+    }
+
+
+def sentences(said, script, pictures):
+    if said["outcome"] in ("", "OK", "CRASH"):
+        return []
+    stepper = types.SimpleNamespace(
+        pictures=pictures, why=said["why"], outcome=said["outcome"], script=script
+    )
+    return race_why.sentences(stepper, said["code"])
+
+
+def compare_words(build, names=()):
+    """(passed, failed); prints each race about which the page's texts differ from Python's."""
+    command = ["node", WORDS, build, *names]
+    node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    scripts = {script.name: script for script in race.scripts()}
+    passed = failed = 0
+    for line in node.stdout:
+        said = json.loads(line)
+        script = scripts[said["name"]]
+        path = os.path.join(qemu.ROOT, "tests/races", script.name + ".race")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        pictures = [picture_of(p) for p in said["pictures"]]
+        ours = (followed(text, pictures, said["movable"]), sentences(said, script, pictures))
+        theirs = (said["followed"], said["texts"])
+        if ours == theirs:
+            passed += 1
+            continue
+        failed += 1
+        print(f"not ok words of {said['name']} with {said['code']}:\n{theirs}\nnot\n{ours}")
+    failed += node.wait() != 0
+    print(f"web words: {passed} passed, {failed} failed", flush=True)
+    return passed, failed
 
 
 def main():
