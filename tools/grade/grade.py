@@ -32,7 +32,6 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import bodies
-import declared
 import grade_build
 import grade_guard
 import grade_kernel
@@ -209,7 +208,7 @@ class Grade:
         more.  Who passes all tests has all points, whatever is empty."""
         points = sum(row[1] for row in self.scores() if row[0] != COST)
         if self.has_faults():
-            points = min(points, 100 - declared.FAULT, 100 - sum(self.empty.values()))
+            points = min(points, 100 - bodies.FAULT, 100 - sum(self.empty.values()))
         return max(0, round(points, 1))
 
     def has_faults(self):

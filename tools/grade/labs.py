@@ -21,7 +21,6 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 from rooms import ROOT
 import bodies
-import declared
 import suites
 import variant
 
@@ -91,7 +90,7 @@ class Lab:
     @property
     def allow(self):
         """The symbols that the student's objects may use."""
-        return self.more | declared.names(tuple(self.files))
+        return self.more | bodies.names(tuple(self.files))
 
     def sources(self):
         """The lab's files that are sources, not headers."""
@@ -427,7 +426,7 @@ def faults_of_texts():
         text = read(os.path.join("labs", name, "handout.md"))
         if f"\nAbout {one.hours} hours" not in text:
             yield f"lab {name}: its handout does not say that it takes {one.hours} hours"
-        if ours and declared.RULES.findall(text) != [declared.rules(one)]:
+        if ours and bodies.RULES.findall(text) != [bodies.rules(one)]:
             yield f"lab {name}: its handout has other rules: tools/grade/labs.py write"
 
 
@@ -455,7 +454,7 @@ def table():
 def write():
     for name, one in labs().items():
         path = os.path.join("labs", name, "handout.md")
-        text = declared.RULES.sub(lambda _, one=one: declared.rules(one), read(path))
+        text = bodies.RULES.sub(lambda _, one=one: bodies.rules(one), read(path))
         with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
             f.write(text)
 
