@@ -15,7 +15,7 @@ import os
 import lab_build
 import lab_link
 import labs
-from lab_build import SAME, Builder, Hosted, Once, OnHost, linker, tree_file
+from lab_build import SAME, Builder, Hosted, Once, OnHost, given_object, linker, tree_file
 from lab_link import run
 from lab_make import alone
 
@@ -32,15 +32,17 @@ POINTS = ("-include", "labs/grade/points.h", "-fsanitize=thread")
 POINTS += ("--param", "tsan-distinguish-volatile=1")
 STORES = "labs/grade/stores.c"
 MODEL, EXPLORER = "model", "explorer"  # kinds of programs with one memory
+OF_JUDGE = "judge"
 KEPT_JUDGE = os.path.join(lab_build.REFERENCE, "judge")
 
 
-def objects_of(builder, folder, sources, command):
-    """Compile @sources; returns the paths of their objects."""
+def objects_of(builder, folder, sources, command, kind=""):
+    """Compile @sources; returns the paths of their objects.  Of a program of @kind a student's tree
+    comes with some."""
     rows = [(s, os.path.join(folder, s + ".o"), command(s)) for s in sources]
-    builder.compile_all(rows)
+    builder.compile_all([row for row in rows if not given_object(kind, row[0])])
     builder.save()
-    return [to for _, to, _ in rows]
+    return [given_object(kind, s) or to for s, to, _ in rows]
 
 
 class Programs:
@@ -77,14 +79,11 @@ class Programs:
         kept = os.path.join(labs.ROOT, KEPT_JUDGE)
         if os.path.exists(kept):
             return kept
-        folder = os.path.join(self.top, "judge")
-        builder = Builder(folder)
-        flags = [f for f in self.settings["HFLAGS"] if f != "-O2"] + ["-O1"]
-        sources = [*self.settings["MM_SRCS"], *COMMON, *JUDGE]
+        folder = os.path.join(self.top, OF_JUDGE)
+        builder, flags = Builder(folder), self.flags_for(OF_JUDGE)
         kept = self.reference_objects(self.one.twice())
-        objects = objects_of(
-            builder, folder, [s for s in sources if s not in kept], lambda s: [self.cc, *flags]
-        )
+        sources = [s for s in self.sources(OF_JUDGE) if s not in kept]
+        objects = objects_of(builder, folder, sources, lambda s: [self.cc, *flags], OF_JUDGE)
         objects += kept.values()
         to = os.path.join(folder, "judge")
 
@@ -154,9 +153,9 @@ class Programs:
         base = [self.cc, *flags]
         there = {s: os.path.join(self.hosted.build, made, s + ".o") for s in given}
         there = {s: path for s, path in there.items() if self.hosted.up_to_date(path)}
-        objects = objects_of(
-            builder, shared, [s for s in given if s not in there], lambda s: self.flags_of(base, s)
-        )
+        there = {s: path for s, path in there.items() if not given_object(kind, s)}
+        others = [s for s in given if s not in there]
+        objects = objects_of(builder, shared, others, lambda s: self.flags_of(base, s), kind)
         objects += there.values()
         rest = os.path.join(folder, "rest.o")
 
@@ -183,10 +182,30 @@ class Programs:
                     found.append((path, theirs, self.common(kind, path, self.flags_for(kind))))
         return found + (self.suites.given_objects(name) if "contract" in steps else [])
 
+    def given(self, wanted):
+        """[(kind, source, its object)] of those sources of the programs that are in @wanted."""
+        found = []
+        for kind in (OF_JUDGE, MODEL, EXPLORER):
+            folder = self.shared(kind) if kind != OF_JUDGE else os.path.join(self.top, kind)
+            base = [self.cc, *self.flags_for(kind)]
+            mine = [s for s in dict.fromkeys(self.sources(kind)) if s in wanted]
+            objects = objects_of(
+                Builder(folder), folder, mine, lambda s, base=base: self.flags_of(base, s)
+            )
+            found += [(kind, source, made) for source, made in zip(mine, objects)]
+        return found
+
+    def sources(self, kind):
+        """The sources of a program, the lab's own among them."""
+        if kind == EXPLORER:
+            return [*self.settings["FIBER_SRCS"], STORES]
+        return [*self.settings["MM_SRCS"], *COMMON, *(STUDENT if kind == MODEL else JUDGE)]
+
     def flags_for(self, kind):
         if kind == MODEL:
             return self.hosted.flags
-        return [f for f in self.settings["FIBER_FLAGS"] if f != "-O2"] + ["-O1"]
+        flags = self.settings["FIBER_FLAGS" if kind == EXPLORER else "HFLAGS"]
+        return [f for f in flags if f != "-O2"] + ["-O1"]
 
     def flags_of(self, flags, source):
         return [*flags, *(self.settings["HOSTT"] if source.startswith("tests/lib") else [])]
@@ -194,13 +213,11 @@ class Programs:
     def student(self, tree, name):
         """The process with the student's code, under the address and undefined behaviour
         sanitizers."""
-        sources = [*self.settings["MM_SRCS"], *COMMON, *STUDENT]
-        return self.single(MODEL, sources, self.hosted.MADE, tree, name)
+        return self.single(MODEL, self.sources(MODEL), self.hosted.MADE, tree, name)
 
     def explorer(self, tree, name):
         """The explorer: CPUs are fibers of one thread."""
-        sources = [*self.settings["FIBER_SRCS"], STORES]
-        return self.single(EXPLORER, sources, "fiber", tree, name)
+        return self.single(EXPLORER, self.sources(EXPLORER), "fiber", tree, name)
 
     def each(self):
         """Objects that run each test of a program in a process of its own, and report on it."""

@@ -30,6 +30,7 @@ from lab_make import Builder, Once, Settings, alone, inputs_of
 
 ROOT = labs.ROOT
 REFERENCE = labs.REFERENCE
+GIVEN = os.path.join(REFERENCE, "given")  # a student's tree has objects of labs still to come there
 # Flags for the student's files: the compiler's warnings do not end the build.
 NO_ERRORS = ("-Wno-error",)
 # The end of the name of an object whose symbols are not renamed yet.
@@ -72,6 +73,13 @@ def tree_file(tree, path):
     """The file in the student's tree, or in this tree if the student's has none."""
     own = os.path.join(tree, path) if tree else ""
     return own if own and os.path.exists(own) else os.path.join(ROOT, path)
+
+
+def given_object(kind, source):
+    """In a student's tree, which shows no code of labs still to come, the object of such a source
+    for programs of @kind; else None."""
+    kept = os.path.join(ROOT, GIVEN, kind, source + ".o")
+    return kept if os.path.exists(kept) else None
 
 
 class Hosted:
@@ -122,11 +130,13 @@ class Hosted:
         return [p for p in dict.fromkeys([*found, *self.test_sources()]) if p not in twice]
 
     def object_of(self, source):
-        """The path of a source's object: make's if it is up to date, else one of our own."""
+        """The path of a source's object: the one that a student's tree came with; make's if it is
+        up to date; else one of our own."""
         if source not in self.objects:
             made = os.path.join(self.build, self.MADE, source + ".o")
             own = os.path.join(self.top, "obj", source + ".o")
-            self.objects[source] = made if self.up_to_date(made) else own
+            kept = given_object(self.KIND, source)
+            self.objects[source] = kept or (made if self.up_to_date(made) else own)
         return self.objects[source]
 
     def up_to_date(self, made):

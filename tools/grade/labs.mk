@@ -6,6 +6,7 @@
 #   TRACK=short4        for skeleton: in that track some labs have fewer functions to write; for
 #                       grade: a file that DIR lacks is as students of that track get it
 #   OWN=1               for lab and lab-kernel: the student's code serves every memory
+#   OWN=../lab2         for skeleton: earlier labs' files are those of this student's tree
 #   ONLY=model.blocks SEED=3 OUT=results   for grade: some tests, other random calls, result files
 #   SUB=handed/in       for grade: the same as DIR
 #   TEST=SUITE.TEST SET=NAME  for grade: one test of the layers contract and cost, one set of the
@@ -25,7 +26,12 @@ LAB_SETTINGS := HOSTCC CC LD NM HFLAGS HFLAGS_asan HFLAGS_suites HOSTT KFLAGS LD
 .PHONY: lab-settings skeleton lab lab-kernel labs labs-leak grade labs-check labs-sure
 lab-settings: ; @: $(foreach v,$(LAB_SETTINGS),$(info $(v) $($(v))))
 skeleton: ; $(Q)$(PYTHON) tools/grade/skeleton.py --build $(B) $(if $(TRACK),--track '$(TRACK)') \
-	'$(LAB)' '$(DIR)'
+	$(if $(OWN),--own '$(OWN)') '$(LAB)' '$(DIR)'
+# A student's tree has objects in the place of sources of labs still to come.
+GIVEN := labs/reference/given
+GIVEN_KERNEL := $(patsubst $(GIVEN)/%,$(B)/%,$(wildcard $(addsuffix .o,$(addprefix \
+	$(GIVEN)/kernel/,*/*.c */*/*.c */*/*/*.c */*/*/*/*.c))))
+$(GIVEN_KERNEL): $(B)/%: $(GIVEN)/% ; $(Q)$(into) cp $< $@
 # `lab` tests the files of this tree, or of DIR, hosted; `lab-kernel` tests them in the kernel.
 OWN_CODE = $(if $(OWN),--own)
 # Lab P is a program: for it `lab` and `lab-kernel` both run its tests in QEMU.

@@ -27,10 +27,10 @@ import variant
 INI = os.path.join("labs", "labs.ini")
 INSTRUCTOR = "docs/instructor.md"
 REFERENCE = os.path.join("labs", "reference")  # a student's tree has objects there
+OF_LAB = os.path.join(REFERENCE, "lab")  # of which lab it is
 VARIANT = os.path.join("labs", "variant.mk")  # a course's own constants; most trees have none
 HIDDEN = "labs/hidden/"  # suites that a student's tree does not have
-MOST_LINES = {"capstone": 180}  # of bodies to write
-MOST = 130
+MOST, MOST_LINES = 130, {"capstone": 180}  # lines of bodies to write
 SHORT = "short4"  # the track in which some labs have fewer functions
 PROGRAM_TEST = os.path.join("labs", "P", "pager_test.c")  # the tests of a lab in ring 3
 PROGRAM_TESTS = re.compile(r'^    \{"(\w+)", \w+\},$', re.MULTILINE)
@@ -117,6 +117,8 @@ class Lab:
 
     def tree(self, folder):
         """The path of a student's tree, which has a file of the lab; None without @folder."""
+        if whose() not in ("", self.name):
+            raise BadLab(f"this is a student's tree of lab {whose()}, which cannot grade others")
         there = [os.path.join(folder, path) for path in self.files] if folder else []
         if folder and not any(map(os.path.lexists, there)):
             raise BadLab(f"{folder} has none of the lab's files: {' '.join(self.files)}")
@@ -155,6 +157,11 @@ class Lab:
             for test, has in known[name].tests.items()
             if has == tag and f"{name}.{test}" not in self.left
         ]
+
+
+def whose():
+    """The lab whose student's tree this is; "" in Quarry's own tree."""
+    return read(OF_LAB).strip() if os.path.exists(os.path.join(ROOT, OF_LAB)) else ""
 
 
 def run_tool(main, *errors):
@@ -211,9 +218,9 @@ def statements(text):
     return {name.strip(): statement.strip() for name, statement in rows}
 
 
-def parser():
+def parser(path=INI):
     ini = configparser.ConfigParser(interpolation=None, delimiters=("=",), strict=True)
-    ini.read_string(read(INI))
+    ini.read_string(read(path))
     return ini
 
 
@@ -259,8 +266,7 @@ def labs():
 
 def plans():
     """The judge's plans, of all labs (labs/grade.ini)."""
-    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
-    ini.read_string(read(os.path.join("labs", "grade.ini")))
+    ini = parser(os.path.join("labs", "grade.ini"))
     rows = [ini[name].get("model", "") for name in ini.sections() if name.startswith("lab ")]
     return " ".join(rows).split()
 

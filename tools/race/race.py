@@ -54,6 +54,9 @@ MORE_PATIENCE = 30000  # for mttcg: the guest's clock goes on while a busy host 
 SHIFT = 4  # under icount an instruction takes 16 ns: waits are short for the host
 CPUS = 4
 HOSTED = []  # options of the hosted program
+NO_RACES = """make race needs Quarry's own tree: a student's tree lacks the wrong variants, of which
+docs/races/ has recorded runs.  A schedule of your own code, move by move: make grade with SET= and
+PLAN=, as a failure of the explorer prints them."""
 
 
 class Script:
@@ -342,6 +345,8 @@ def main():
     parser.add_argument("--list", action="store_true", help="the scripts, their titles and pages")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
+    if os.path.exists(os.path.join("labs", "reference", "lab")):
+        sys.exit(NO_RACES)
     engines = (
         args.engines.split(",")
         if args.engines
