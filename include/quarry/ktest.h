@@ -112,6 +112,15 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 			ktest_fail((t), __FILE__, __LINE__, "expected %s == %lld, got %lld",       \
 			    #have, want_, have_);                                                  \
 	} while (0)
+/* @have is at least @least and at most @most. */
+#define EXPECT_RANGE(t, have, least, most)                                                         \
+	do {                                                                                       \
+		long long have_ = (long long)(have), least_ = (least), most_ = (most);             \
+		if (have_ < least_ || have_ > most_)                                               \
+			ktest_fail((t), __FILE__, __LINE__,                                        \
+			    "expected %s from %lld to %lld, got %lld", #have, least_, most_,       \
+			    have_);                                                                \
+	} while (0)
 /*
  * @event of @mem was counted @want times.  Not checked if ktest_failed is set (a student's code).
  */

@@ -45,6 +45,22 @@ def test_each_function_has_a_contract_and_is_written_once(name):
         assert race in text, race
 
 
+CODE = r"MM_EVENT(?:_ADD)?\([^,]*, (\w+)|\bEV_(\w+)|-(E[A-Z]+)\b|\b(WHY_\w+|TR_\w+|POISON_[A-Z]+)"
+SET = r"(?:->|\.)(\w+)(?:\[[^\]]*\])? *(?:[-+|&]?=[^=]|\+\+|--)|WRITE_ONCE\([^,]*?->(\w+),"
+
+
+@pytest.mark.parametrize("name", handout.written())
+def test_what_a_student_must_set_is_named(name):
+    """Each event, error, reason and field that the reference's functions set."""
+    one, text = labs.lab(name), text_of(name)
+    for path, functions in one.functions.items():
+        bodies_of = [one.body(path, function) for function in functions]
+        code = "\n".join(labs.read(path)[body.begin : body.end] for body in bodies_of)
+        code = re.sub(r"/\*.*?\*/", "", code, flags=re.S)
+        found = {word for row in re.findall(f"{CODE}|{SET}", code) for word in row if word}
+        assert {word for word in found if not re.search(rf"\b{word}\b", text)} == set(), path
+
+
 @pytest.mark.parametrize("name", handout.written())
 def test_the_points_are_those_of_the_grader(name):
     arguments = SimpleNamespace(build=BUILD, only="", seed=1, plan="", kernel=False)

@@ -62,9 +62,10 @@ KTEST(a_cancel_is_seen_at_the_next_batch)
 		cancel = 0;
 		EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), -EINTR);
 		EXPECT_EQ(t, r.fail.why, WHY_CANCELLED);
-		EXPECT(t, mov.moved > before && mov.moved <= before + MIGRATE_BATCH);
+		EXPECT_RANGE(t, mov.moved - before, 1, MIGRATE_BATCH);
 		/* Nor does it isolate further pages in vain. */
-		EXPECT(t, mm_event_sum(mem, EV_MIGRATE_FAIL) < (policy + 1) * MIGRATE_BATCH);
+		EXPECT_RANGE(
+		    t, mm_event_sum(mem, EV_MIGRATE_FAIL), 0, (policy + 1) * MIGRATE_BATCH - 1);
 		EXPECT_EQ(t, r.loops, 1);
 		EXPECT_EQ(t, r.rounds, 1);
 		EXPECT_EQ(t, zone_of(mem, START)->nr_isolated, 0);
@@ -97,8 +98,8 @@ KTEST(a_deadline_is_seen_at_the_next_batch, KTEST_SLOW)
 	deadline = arch_clock_ns() + 2 * DEADLINE_NS;
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), -ETIMEDOUT);
 	EXPECT_EQ(t, r.fail.why, WHY_DEADLINE);
-	EXPECT(t, mov.moved <= MIGRATE_BATCH);
-	EXPECT(t, mm_event_sum(mem, EV_MIGRATE_FAIL) < MIGRATE_BATCH);
+	EXPECT_RANGE(t, mov.moved, 0, MIGRATE_BATCH);
+	EXPECT_RANGE(t, mm_event_sum(mem, EV_MIGRATE_FAIL), 0, MIGRATE_BATCH - 1);
 	EXPECT_EQ(t, zone_of(mem, START)->nr_isolated, 0);
 	expect_sound(t, mem);
 	mov_end(t);
@@ -138,12 +139,12 @@ KTEST_CONTRACT(a_cancel_or_the_deadline_ends_the_pass, KTEST_SLOW)
 	mov.on_move = cancel_then;
 	cancel_at = 1;
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), -EINTR);
-	EXPECT(t, mov.moved < NR);
+	EXPECT_RANGE(t, mov.moved, 0, (long long)NR - 1);
 	/* The others are still there. */
 	mov.on_move = wait_for_deadline;
 	deadline = arch_clock_ns() + 2 * DEADLINE_NS;
 	opts = (struct offline_opts){.policy = NR_ISO_POLICIES, .deadline_ns = DEADLINE_NS};
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), -ETIMEDOUT);
-	EXPECT(t, mov.moved < NR);
+	EXPECT_RANGE(t, mov.moved, 0, (long long)NR - 1);
 	mov_end(t);
 }

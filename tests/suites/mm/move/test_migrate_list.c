@@ -267,7 +267,7 @@ static void expect_end(struct ktest *t, struct memory *mem, unsigned nr)
 	again = mm_event_sum(mem, EV_MIGRATE_AGAIN) - again;
 	EXPECT_EQ(t, ok, !failed && !ends[nr].released);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_FAIL) - fail, failed);
-	EXPECT(t, lister.calls <= MIGRATE_PASSES);
+	EXPECT_RANGE(t, lister.calls, 0, MIGRATE_PASSES);
 	if (lister.calls)
 		EXPECT_EQ(t, again, lister.calls - 1);
 	else
