@@ -72,26 +72,19 @@ struct before {
 	u64 waits; /* waits of allocations for a drain */
 };
 
-/*
- * The memory left in the zones that a request with @gfp may use; the watermark is that of
- * zone_watermark_ok (mm/core/zone.c).
- */
+/* The memory left in the zones that a request with @gfp may use. */
 static struct left left_for(gfp_t gfp)
 {
 	enum zone_kind kind = gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL;
-	struct left left = {.most = PCP_BATCH};
+	struct left left = {.free = memory_spare_pages(&kernel_memory, gfp), .most = PCP_BATCH};
 	unsigned i;
 
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *zone = &kernel_memory.zones[i];
 		unsigned capacity = READ_ONCE(zone->pcp_capacity[0][MT_MOVABLE]);
-		unsigned long free = READ_ONCE(zone->nr_free),
-		              mark = READ_ONCE(zone->wmark[WMARK_MIN]);
 
 		if (zone->kind > kind || zone->end_pfn == zone->start_pfn)
 			continue;
-		mark += zone->kind < kind ? READ_ONCE(zone->reserve) : 0;
-		left.free += free > mark ? free - mark : 0;
 		left.cached += zone_pcp_pages(zone);
 		if (capacity > PCP_ENOUGH)
 			left.most = MAX(left.most, capacity / 2);

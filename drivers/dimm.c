@@ -73,25 +73,18 @@ bool dimm_used(void *arg, const struct slot_device *dev)
 }
 
 /*
- * The descriptors are not movable.  Twice their size must be free above the watermarks: the tables
- * that map them, and other threads, need some too, and a try that fails costs time.
+ * Descriptors are allocated by section.  Twice their size must be free: the tables that map them,
+ * and other threads, need some too, and a try that fails costs time.
  */
 bool dimm_again(void *arg, const struct slot_device *dev)
 {
 	const struct memory *mem = ((const struct dimm_user *)arg)->mem;
-	u64 bytes = (dev->size >> PAGE_SHIFT) * sizeof(struct page), spare = 0;
-	u64 need = ALIGN_UP(bytes, PAGE_SIZE) >> PAGE_SHIFT;
-	unsigned i;
+	u64 start = ALIGN_DOWN(dev->address >> PAGE_SHIFT, SECTION_PAGES);
+	u64 end = ALIGN_UP((dev->address + dev->size) >> PAGE_SHIFT, SECTION_PAGES);
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *zone = &mem->zones[i];
-		unsigned long free = READ_ONCE(zone->nr_free),
-		              high = READ_ONCE(zone->wmark[WMARK_HIGH]);
-
-		if (zone->kind != ZONE_MOVABLE)
-			spare += free - MIN(free, high);
-	}
-	return spare >= 2 * need && !dimm_used(arg, dev);
+	return memory_spare_pages(mem, GFP_KERNEL) << PAGE_SHIFT >=
+	    2 * (end - start) * sizeof(struct page) &&
+	    !dimm_used(arg, dev);
 }
 
 int dimm_give(void *arg, const struct slot_device *dev, const char **why)

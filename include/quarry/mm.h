@@ -464,6 +464,8 @@ int check_memory(struct memory *mem, struct mm_violation *v) must_check EXCLUDES
 /* All free pages: listed, isolated and cached.  Exact while no CPU allocates or frees. */
 unsigned long memory_free_pages(struct memory *mem);
 unsigned long memory_managed_pages(const struct memory *mem);
+/* The pages that requests with @gfp may take now, without those in caches.  A hint; any context. */
+unsigned long memory_spare_pages(const struct memory *mem, gfp_t gfp);
 void show_mem(struct memory *mem);
 /* @before: NULL, or for each event the number that is left out. */
 void show_events(const struct memory *mem, const u64 *before);

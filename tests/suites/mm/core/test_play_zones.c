@@ -6,8 +6,7 @@
  */
 #define zone_marks             played_zone_marks
 #define zone_set_watermarks    played_zone_set_watermarks
-#define zone_spare             played_zone_spare
-#define zone_watermark_ok      played_zone_watermark_ok
+#define memory_spare_pages     played_memory_spare_pages
 #define zone_reserved          played_zone_reserved
 #define memory_build_zonelists played_memory_build_zonelists
 #define memory_node            played_memory_node
