@@ -49,6 +49,19 @@ unsigned long memory_managed_pages(const struct memory *mem)
 	return pages;
 }
 
+unsigned long memory_spare_pages(const struct memory *mem, gfp_t gfp)
+{
+	unsigned long pages = 0;
+	const struct zone *zone;
+
+	for_each_zone(mem, zone) {
+		if (zone->kind <= gfp_kind(gfp))
+			pages +=
+			    (unsigned long)MAX(0L, zone_spare(zone, gfp, zone_reserved(zone, gfp)));
+	}
+	return pages;
+}
+
 /* Can @zone allocate from the pageblock at @pfn, as @type? */
 static bool is_listed(const struct zone *zone, pfn_t pfn, unsigned type)
 {

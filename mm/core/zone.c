@@ -60,19 +60,6 @@ bool zone_reserved(const struct zone *zone, gfp_t gfp)
 	return false;
 }
 
-unsigned long memory_spare_pages(const struct memory *mem, gfp_t gfp)
-{
-	unsigned long pages = 0;
-	const struct zone *zone;
-
-	for_each_zone(mem, zone) {
-		if (zone->kind <= gfp_kind(gfp))
-			pages += (unsigned long)MAX(
-			    0L, zone_spare(zone, gfp, zone_reserved(zone, gfp)));
-	}
-	return pages;
-}
-
 int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail)
 {
 	const struct pageblock *pb, *end;

@@ -227,7 +227,8 @@ KTEST(dimm_without_memory_for_its_descriptors_is_refused,
 	unsigned long n;
 
 	all_caches_off(t, mem);
-	set_type(zone, zone->start_pfn, MT_CMA); /* descriptors do not move: they get no lent page */
+	/* descriptors do not move: they get no lent page */
+	set_type(zone, zone->start_pfn, MT_CMA);
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT(t, zone->nr_free >= PAGEBLOCK_PAGES);
 	before = take_fingerprint(mem);
@@ -245,7 +246,9 @@ KTEST(dimm_without_memory_for_its_descriptors_is_refused,
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.refused, 1);
 	EXPECT(t, slot_bank_lacks_memory(&slots_bank));
-	/* A small module needs the descriptors of a section: one page is missing for twice these. */
+	/*
+	 * A small module needs the descriptors of a section: one page is missing for twice these.
+	 */
 	for (n = 1; n < 2 * (SECTION_PAGES * sizeof(struct page) >> PAGE_SHIFT); n++)
 		give_block(zone, pile_pop(&pile));
 	slot_bank_scan(&slots_bank);

@@ -6,7 +6,6 @@
  */
 #define zone_marks             played_zone_marks
 #define zone_set_watermarks    played_zone_set_watermarks
-#define memory_spare_pages     played_memory_spare_pages
 #define zone_reserved          played_zone_reserved
 #define memory_build_zonelists played_memory_build_zonelists
 #define memory_node            played_memory_node
