@@ -112,8 +112,8 @@ int cma_destroy(struct cma *cma) EXCLUDES(pcp_ctl_class, object_class, lru_class
  * cma_alloc - allocate @nr contiguous pages, the first at a multiple of 2^@align; *@out is the
  * first page's descriptor.
  * Returns 0; -EINVAL no area, no pages, more than it has, or no such order; -ENOMEM no such run is
- * online and unused, or no memory to move to; -EBUSY pages in each run could not be moved; -EDEADLK
- * context; -EOVERFLOW as alloc_contig_range.
+ * online and unused, or no memory to move to; -EBUSY pages in each run could not be moved, or in
+ * those tried within 5 s; -EDEADLK context; -EOVERFLOW as alloc_contig_range.
  */
 int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);

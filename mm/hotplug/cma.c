@@ -15,10 +15,13 @@
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
 #include "mm/core/range.h"
+#include "mm/hotplug/isolate.h"
 #include <quarry/contig.h>
 
 /* The most places tried for an area that may lie anywhere; each try ends within seconds. */
 #define PLACES 16
+/* After this time an allocation tries no further run: owners may refuse to move each page. */
+#define SEARCH_NS 5000000000ULL
 
 static bool is_used(const struct cma *cma, unsigned long at)
 {
@@ -217,6 +220,7 @@ static unsigned long behind(
 static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *out)
 {
 	unsigned long size = cma->end - cma->start, at = 0;
+	u64 deadline = deadline_from_now(SEARCH_NS);
 	int err = -ENOMEM;
 
 	while ((at = find_run(cma, at, nr, align)) < size) {
@@ -232,7 +236,7 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 		/* A pageblock that went offline since the check is a blocker, too. */
 		if (err == -EINVAL)
 			err = -EBUSY;
-		if (err != -EBUSY)
+		if (err != -EBUSY || deadline_past(deadline))
 			return err;
 		at = behind(cma, at, nr, &fail);
 	}

@@ -240,10 +240,11 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		case PG_BALLOON:
 		case PG_LRU:
 			/*
-			 * The block is pinned; or to move, it needs a free block as large as the
-			 * wanted one.
+			 * The block is pinned or broken; or to move, it needs a free block as large
+			 * as the wanted one.
 			 */
-			if (READ_ONCE(page->pincount) || word_order(word) >= c->order)
+			if (READ_ONCE(page->pincount) || word & PAGE_POISON ||
+			    word_order(word) >= c->order)
 				return 0;
 			if (nr < MIGRATE_BATCH)
 				found[nr++] = (u32)pfn;

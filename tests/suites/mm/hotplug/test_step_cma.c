@@ -4,6 +4,7 @@
  * a range cannot be allocated; and figures of areas, exact to the page. It includes the source of
  * mm/hotplug/cma.c, and simulates the allocations of ranges that it requests. Hosted only.
  */
+#include "mm/hotplug/isolate.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
@@ -23,6 +24,7 @@ static struct {
 	unsigned nr_fails;
 	pfn_t tried[TRIES]; /* first pfn of each try */
 	unsigned tries;
+	bool late; /* a try has used up the time */
 } runs;
 
 static int runs_alloc(
@@ -32,6 +34,7 @@ static int runs_alloc(
 
 	if (at < TRIES)
 		runs.tried[at] = start;
+	runs.late = at < runs.nr_fails && runs.fails[at].why == WHY_DEADLINE;
 	if (at < runs.nr_fails)
 		return mm_fail(fail, runs.fails[at].pfn, runs.fails[at].why, runs.fails[at].err);
 	return alloc_contig_range(mem, start, end, type, fail);
@@ -53,6 +56,7 @@ struct cma_use exact_count(const struct cma *cma);
 #define cma_alloc           exact_alloc
 #define cma_free            exact_free
 #define cma_count           exact_count
+#define deadline_past(at)   ((void)(at), runs.late)
 #include "mm/hotplug/cma.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct cma area;
@@ -133,6 +137,9 @@ KTEST(other_errors_end_the_search)
 	REQUIRE(t, begin(t, mem));
 	fail_next(-ENOMEM, WHY_NO_TARGET, area.start + 1);
 	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -ENOMEM);
+	expect_tried(t, first, 1);
+	fail_next(-EBUSY, WHY_DEADLINE, area.start);
+	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -EBUSY);
 	expect_tried(t, first, 1);
 	/* Each place has a blocker: the result is -EBUSY, whatever the error of the last try. */
 	fail_next(-EBUSY, WHY_ISOLATED, area.start + BLOCK(1));

@@ -6,11 +6,14 @@
 #include "tests/lib/mov_help.h"
 #include "tests/lib/pager_help.h"
 #include <quarry/contig.h>
+#include <quarry/lock.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/page_report.h>
 #include <quarry/poison.h>
 #include <quarry/string.h>
 
-#define ALL (~0UL)
+#define ALL   (~0UL)
+#define ORDER MIN_CONST(3, MAX_ORDER - 1)
 
 /* ---- an owner of pages that refuses to move a chosen part of them ---- */
 
@@ -52,7 +55,8 @@ static void be_stubborn(pfn_t start, unsigned long pages, unsigned one_in)
 static struct zone *stubborn_zone(
     struct ktest *t, unsigned blocks, unsigned long pages, unsigned one_in)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, blocks);
+	const struct zone_spec spec = {0, ZONE_MOVABLE, (u16)blocks};
+	struct memory *mem = build_memory(t, 1, NULL, &spec, 1);
 	struct zone *zone;
 
 	if (!mem || !mov_begin(t, mem))
@@ -62,6 +66,25 @@ static struct zone *stubborn_zone(
 	be_stubborn(zone->start_pfn, pages, one_in);
 	return zone;
 }
+
+/* Broken pages are retired when they are freed. */
+static void stubborn_end(struct ktest *t)
+{
+	pfn_t pfn = 0;
+	u32 i;
+
+	for (i = 0; i < mov.nr; i++)
+		mov_free(i);
+	EXPECT_EQ(t, pile_free(mov.mem, &mov.rest), 0);
+	for (; (pfn = mem_poisoned_next(mov.mem, pfn)) != PFN_NONE; pfn++)
+		EXPECT_EQ(t, mem_unpoison_page(mov.mem, pfn), 0);
+	mov_end(t);
+	drop_memory(t, mov.mem);
+}
+
+/* Zones of growing size. */
+#define for_each_size(blocks)                                                                      \
+	for ((blocks) = MOV_ZONE; (blocks) <= 2 * MOV_ZONE; (blocks) += MOV_ZONE)
 
 /* ---- compactions of one zone, one after the other ---- */
 
@@ -93,35 +116,33 @@ static void expect_bounded(
 	EXPECT(t, stats.looks <= 2 * windows + 8UL * n);
 	EXPECT(t, stubborn.refusals <= 2 * MIN(pages, windows << order) / one_in + n);
 	EXPECT_EQ(t, pile_free(zone->mem, &pile), 0);
-	mov_end(t);
+	stubborn_end(t);
 }
 
 KTEST_SUITE(stubborn, KTEST_QUICK);
 
 KTEST(pairs_are_made_past_pages_that_stay, KTEST_SLOW)
 {
-	expect_bounded(t, MOV_ZONE, 1, PAGEBLOCK_PAGES, 1);
-}
+	unsigned blocks;
 
-KTEST(pairs_are_made_past_pages_that_stay_in_a_larger_zone, KTEST_SLOW)
-{
-	expect_bounded(t, 2 * MOV_ZONE, 1, 2 * PAGEBLOCK_PAGES, 1);
+	for_each_size (blocks)
+		expect_bounded(t, blocks, 1, blocks / MOV_ZONE * PAGEBLOCK_PAGES, 1);
 }
 
 KTEST(blocks_are_made_past_pages_that_stay, KTEST_SLOW)
 {
-	expect_bounded(t, MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), PAGEBLOCK_PAGES, 1);
+	expect_bounded(t, MOV_ZONE, ORDER, PAGEBLOCK_PAGES, 1);
 }
 
 KTEST(blocks_are_made_among_pages_that_stay, KTEST_SLOW)
 {
-	expect_bounded(t, 2 * MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), ALL, 64);
+	expect_bounded(t, 2 * MOV_ZONE, ORDER, ALL, 64);
 }
 
 /* Each compaction makes a block, which is taken: pageblocks at both ends of the zone fill up. */
 KTEST(scans_do_not_grow_in_a_series, KTEST_SLOW)
 {
-	expect_bounded(t, 2 * MOV_ZONE, MIN_CONST(3, MAX_ORDER - 1), 0, 1);
+	expect_bounded(t, 2 * MOV_ZONE, ORDER, 0, 1);
 }
 
 /* The scanners meet, and the memory below the place where they began is compacted after all. */
@@ -138,7 +159,7 @@ KTEST(a_compaction_goes_on_from_the_ends, KTEST_SLOW)
 	stubborn.pages = 0;
 	zone->compact_window = zone->compact_free = zone->start_pfn + PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), 0);
-	mov_end(t);
+	stubborn_end(t);
 }
 
 /* ---- evacuations: a contiguous range, an offline ---- */
@@ -224,38 +245,132 @@ KTEST(questions_ask_no_owner, KTEST_SLOW)
 	EXPECT(t, first.owned > 0);
 	EXPECT_EQ(t, stubborn.refusals, 0);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_OFFLINE_LOOPS), 0);
-	mov_end(t);
+	stubborn_end(t);
 }
 
 /* ---- broken pages ---- */
 
-/* A soft offline asks the owner of its page twice at most, in a zone of any size. */
-static void expect_soft_offlines_bounded(struct ktest *t, unsigned blocks)
+/* A soft offline asks the owner of its page twice at most, a hard failure not at all. */
+static void expect_broken_pages_bounded(struct ktest *t, unsigned blocks)
 {
-	struct zone *zone = NEED(t, stubborn_zone(t, blocks, ALL, 1));
-	unsigned n, asked = 0;
+	struct memory *mem = NEED(t, stubborn_zone(t, blocks, ALL, 1))->mem;
+	unsigned n, asked = 0, soft = 0;
 
-	for (n = 0; n < 20; n++) {
-		if (!mov.pages[n])
+	for (n = 0; n < 40; n++) {
+		pfn_t pfn = mov.pages[n / 2] ? page_to_pfn_in(mem, mov.pages[n / 2]) : PFN_NONE;
+
+		if (pfn == PFN_NONE)
 			continue;
 		asked++;
-		EXPECT_EQ(t,
-		    mem_soft_offline_page(zone->mem, page_to_pfn_in(zone->mem, mov.pages[n])),
-		    -EBUSY);
+		EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
+		if (n % 2 == 0)
+			soft = stubborn.refusals;
+		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), n % 2 ? -EHWPOISON : -EBUSY);
+		EXPECT_EQ(t, stubborn.refusals, soft);
 	}
-	EXPECT(t, stubborn.refusals >= asked && stubborn.refusals <= 2 * asked);
+	EXPECT(t, soft >= asked / 2 && soft <= asked);
+	EXPECT(t, mm_event_sum(mem, EV_DRAIN_FORCED) <= 2 * asked);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), 0);
+	EXPECT_EQ(t, mem_poisoned(mem).doomed, asked / 2);
 	EXPECT_EQ(t, mov.moved, 0);
-	mov_end(t);
+	stubborn_end(t);
 }
 
-KTEST(a_soft_offline_of_a_page_that_stays_ends, KTEST_SLOW)
+KTEST(owners_of_broken_pages_are_asked_twice_at_most, KTEST_SLOW)
 {
-	expect_soft_offlines_bounded(t, MOV_ZONE);
+	unsigned blocks;
+
+	for_each_size (blocks)
+		expect_broken_pages_bounded(t, blocks);
 }
 
-KTEST(a_soft_offline_of_a_page_that_stays_ends_in_a_larger_zone, KTEST_SLOW)
+static unsigned in_vain; /* moves out of windows with a broken page */
+
+static void look_for_broken(struct page *dst, struct page *src)
 {
-	expect_soft_offlines_bounded(t, 2 * MOV_ZONE);
+	pfn_t window = ALIGN_DOWN(page_to_pfn_in(mov.mem, src), 1UL << ORDER);
+
+	in_vain += poison_first(mov.mem, window, window + (1UL << ORDER)) != PFN_NONE;
+}
+
+/* A broken page in use does not move, so emptying the rest of its window would not help. */
+KTEST(no_page_moves_beside_a_broken_page, KTEST_SLOW)
+{
+	struct zone *zone = NEED(t, stubborn_zone(t, MOV_ZONE, 0, 1));
+	struct compact_stats stats = {0};
+	pfn_t pfn;
+
+	for (pfn = zone->start_pfn + 1; pfn < zone->start_pfn + PAGEBLOCK_PAGES; pfn += 16)
+		EXPECT(t, mem_memory_failure(zone->mem, pfn, 0, NULL) != -EHWPOISON);
+	in_vain = 0;
+	mov.on_move = look_for_broken;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, ORDER, &stats), 0);
+	EXPECT(t, stats.moved > 0);
+	EXPECT_EQ(t, in_vain, 0);
+	stubborn_end(t);
+}
+
+/* ---- reports to the host ---- */
+
+static unsigned zone_locks;
+
+static void count_zone_lock(const char *what, const struct spinlock *lock)
+{
+	zone_locks += lock->rank == RANK_ZONE;
+}
+
+/*
+ * A walk over all memory.  The test holds a lock of the same rank, so each lock of a zone is
+ * reported as it is taken.  Returns how many pageblocks the host was told of.
+ */
+static unsigned report(struct memory *mem, bool told)
+{
+	struct spinlock held = SPINLOCK("held", RANK_ZONE);
+	irqflags_t flags = arch_irq_save();
+	struct report_walk walk = {0};
+	unsigned nr, all = 0;
+	pfn_t blocks[4];
+
+	zone_locks = 0;
+	spin_violation_hook = count_zone_lock;
+	spin_lock(&held);
+	while ((nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks)))) {
+		give_reported(mem, blocks, nr, told);
+		all += nr;
+	}
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	return all;
+}
+
+/*
+ * However often the host refuses, each walk takes each free pageblock once, with two lock holds.
+ * Other pageblocks, and those that the host has dropped, cost no lock.
+ */
+KTEST(a_report_locks_for_free_pageblocks_only, KTEST_SLOW)
+{
+	unsigned blocks, n, whole;
+
+	for_each_size (blocks) {
+		struct zone *zone = NEED(t, stubborn_zone(t, blocks, ALL, 1));
+
+		EXPECT_EQ(t, report(zone->mem, false) + zone_locks, 0);
+		for (n = 0; n < mov.nr / 2; n++)
+			mov_free(n);
+		empty_caches(zone->mem);
+		whole = free_blocks(zone);
+		EXPECT(t, whole > blocks / 4);
+		for (n = 0; n < 10; n++) {
+			EXPECT(t, report(zone->mem, false) > 0);
+			EXPECT(t, zone_locks <= 2 * whole);
+		}
+		while (report(zone->mem, true))
+			;
+		EXPECT_EQ(t, zone_locks, 0);
+		EXPECT_EQ(t, stubborn.refusals, 0);
+		stubborn_end(t);
+	}
 }
 
 /* ---- reclaim ---- */
