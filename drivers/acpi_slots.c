@@ -152,9 +152,11 @@ static void arrive(struct slot_bank *bank, unsigned i, bool again)
 	int err;
 
 	slot->dev = device_of(bank);
+	err = bank->user.take(bank->user.arg, &slot->dev, &why);
+	if (again && err == -ENOMEM) /* the host knows */
+		return;
 	slot->err = 0;
 	slot->why = NULL;
-	err = bank->user.take(bank->user.arg, &slot->dev, &why);
 	if (err == -EALREADY) {
 		slot->state = SLOT_USED;
 	} else if (err) {

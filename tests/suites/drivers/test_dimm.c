@@ -254,6 +254,10 @@ KTEST(dimm_without_memory_for_its_descriptors_is_refused,
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	/* A try that fails for the same reason is not reported again. */
+	arrays.maps_left = 0;
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
 	EXPECT(t, !slot_bank_lacks_memory(&slots_bank));
