@@ -96,10 +96,16 @@ unsigned long account_content(const struct account *account, bool movable);
 #define SLAB_MAX_SHIFT 11
 /* One number for each size of small objects, and one for larger blocks. */
 #define NR_SLAB_COUNTS (SLAB_MAX_SHIFT - SLAB_MIN_SHIFT + 2)
+#define NR_COUNTS      (NR_ACCOUNT_KINDS + NR_SLAB_COUNTS)
 
 struct counts {
-	u64 kind[NR_ACCOUNT_KINDS];
-	u64 slab[NR_SLAB_COUNTS]; /* kmalloc objects in use, by size */
+	union {
+		struct {
+			u64 kind[NR_ACCOUNT_KINDS];
+			u64 slab[NR_SLAB_COUNTS]; /* kmalloc objects in use, by size */
+		};
+		u64 all[NR_COUNTS];
+	};
 };
 
 /* Read the totals; exact if no thread allocates meanwhile. */

@@ -48,7 +48,7 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 	PAGE_ASSERT(object->mem, page, page->owner == object && page->mapcount == 0);
 	*slot = res->lost ? SLOT_LOST : 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
-	lru_release_page(object->mem, page);
+	lru_release_pages(object->mem, &page, 1);
 	tlb_gather_page(g, page);
 }
 

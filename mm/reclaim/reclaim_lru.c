@@ -91,7 +91,7 @@ static void reclaim_slot(struct vm_object *object, struct page *page)
 	PAGE_ASSERT(object->mem, page, page->owner == object && object->nr_present > 0);
 	*object_slot(object, page->index) = 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
-	lru_release_page(object->mem, page);
+	lru_release_pages(object->mem, &page, 1);
 	trace_page(object->mem, TR_dropped, page_to_pfn_in(object->mem, page), 0);
 }
 

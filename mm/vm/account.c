@@ -17,7 +17,7 @@
 
 struct account account_all = {.limit = {UNLIMITED}, .max_mappings = ~0ULL};
 
-static const char *const kind_names[NR_ACCOUNT_KINDS] = {
+static const char *const names[NR_COUNTS] = {
     [ACCOUNT_TASKS] = "tasks",
     [ACCOUNT_THREADS] = "threads",
     [ACCOUNT_OBJECTS] = "objects",
@@ -30,9 +30,16 @@ static const char *const kind_names[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_RECORDS] = "task records",
     [ACCOUNT_PAGES] = "pages",
     [ACCOUNT_MOVABLE] = "pages MOVABLE",
+    [NR_ACCOUNT_KINDS] = "slab 16",
+    "slab 32",
+    "slab 64",
+    "slab 128",
+    "slab 256",
+    "slab 512",
+    "slab 1024",
+    "slab 2048",
+    "larger blocks",
 };
-static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128",
-    "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
 
 /*
  * The cost of one charge of each kind, in 32nds of a page: the structure, and the memory that
@@ -171,17 +178,11 @@ const char *counts_differ(const struct counts *a, const struct counts *b, u64 *i
 {
 	unsigned i;
 
-	for (i = 0; i < NR_ACCOUNT_KINDS; i++) {
-		*in_a = a->kind[i];
-		*in_b = b->kind[i];
+	for (i = 0; i < NR_COUNTS; i++) {
+		*in_a = a->all[i];
+		*in_b = b->all[i];
 		if (*in_a != *in_b)
-			return kind_names[i];
-	}
-	for (i = 0; i < NR_SLAB_COUNTS; i++) {
-		*in_a = a->slab[i];
-		*in_b = b->slab[i];
-		if (*in_a != *in_b)
-			return slab_names[i];
+			return names[i];
 	}
 	return NULL;
 }
@@ -192,8 +193,6 @@ void show_counts(void)
 	unsigned i;
 
 	counts_read(&now);
-	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
-		printk("  %-14s %llu\n", kind_names[i], (unsigned long long)now.kind[i]);
-	for (i = 0; i < NR_SLAB_COUNTS; i++)
-		printk("  %-14s %llu\n", slab_names[i], (unsigned long long)now.slab[i]);
+	for (i = 0; i < NR_COUNTS; i++)
+		printk("  %-14s %llu\n", names[i], (unsigned long long)now.all[i]);
 }

@@ -231,11 +231,6 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 	}
 }
 
-void lru_release_page(struct memory *mem, struct page *page)
-{
-	lru_release_pages(mem, &page, 1);
-}
-
 /* isolate_lru_page for a page that was found in @zone, whose lru lock is held. */
 static int isolate_locked(struct zone *zone, struct page *page)
 {

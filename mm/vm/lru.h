@@ -13,13 +13,8 @@
 bool lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
     must_check;
 /*
- * The object releases @page: take it off its list and clear its owner.  The caller keeps the
- * reference.
- */
-void lru_release_page(struct memory *mem, struct page *page);
-/*
- * lru_release_page for @nr pages of one object; neighbours in pages[] of one zone share one hold of
- * the lru lock.
+ * An object releases @nr of its pages: take them off their lists and clear their owners.  The
+ * caller keeps the references.  Neighbours in pages[] of one zone share one hold of the lru lock.
  */
 void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr) EXCLUDES(lru_class);
 /*

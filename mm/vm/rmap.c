@@ -85,32 +85,20 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 	update_below(r);
 }
 
-/* rmap_stale for @r and the subtree below it: visits every region, and trusts no stored value. */
-static const struct vm_region *stale_in(const struct vm_region *r, u32 *below, u32 *nr)
+/* Every region is right if each agrees with itself and with the two below it. */
+struct vm_region *rmap_stale(struct vm_object *object, u32 *below, u32 *nr)
 {
-	const struct vm_region *child[] = {RB_LEFT(r, link), RB_RIGHT(r, link)}, *stale;
-	u32 last = last_slot(r);
-	unsigned i;
-
-	++*nr;
-	for (i = 0; i < 2; i++) {
-		if (!child[i])
-			continue;
-		stale = stale_in(child[i], below, nr);
-		if (stale)
-			return stale;
-		last = MAX(last, *below);
-	}
-	*below = last;
-	return r->below == last ? NULL : r;
-}
-
-const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below, u32 *nr)
-{
-	const struct vm_region *root = RB_ROOT(&object->regions);
+	struct vm_region *r;
 
 	*nr = 0;
-	return root ? stale_in(root, below, nr) : NULL;
+	RB_FOREACH(r, vm_region_index, &object->regions)
+	{
+		++*nr;
+		*below = last_below(r);
+		if (r->below != *below)
+			return r;
+	}
+	return NULL;
 }
 
 /* The first region in or below @r that shows @index; NULL: none does. */
@@ -142,28 +130,20 @@ static struct vm_region *first_in(struct vm_region *r, u32 index)
 static struct vm_region *next_region(
     struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
 {
-	struct vm_region *r = RB_ROOT(&object->regions), *place = NULL;
-	bool behind = false;
+	struct vm_region *r = RB_ROOT(&object->regions), *first = NULL;
 
+	/* The first region behind @after that shows the slot, or has such a region on its right. */
 	while (r) {
-		place = r;
-		behind = r->offset != offset ? r->offset > offset : r > after;
-		r = behind ? RB_LEFT(r, link) : RB_RIGHT(r, link);
+		struct vm_region *right = RB_RIGHT(r, link);
+		bool behind = r->offset != offset ? r->offset > offset : r > after;
+
+		if (behind && (last_slot(r) >= index || (right && right->below >= index)))
+			first = r;
+		r = behind ? RB_LEFT(r, link) : right;
 	}
-	for (; place;
-	     behind = RB_PARENT(place, link) && RB_LEFT(RB_PARENT(place, link), link) == place,
-	     place = RB_PARENT(place, link)) {
-		if (!behind)
-			continue;
-		if (place->offset > index)
-			return NULL;
-		if (last_slot(place) >= index)
-			return place;
-		r = first_in(RB_RIGHT(place, link), index);
-		if (r)
-			return r;
-	}
-	return NULL;
+	if (!first || first->offset > index)
+		return NULL;
+	return last_slot(first) >= index ? first : first_in(RB_RIGHT(first, link), index);
 }
 
 /* ---- walks ---- */

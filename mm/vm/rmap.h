@@ -22,7 +22,7 @@ void rmap_cut(struct vm_region *r, uintptr_t end);
  * there is none, and *@nr is the number of regions in the object's tree.  *@below: the right value,
  * the last slot that it or any region below it in the tree shows.
  */
-const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below, u32 *nr);
+struct vm_region *rmap_stale(struct vm_object *object, u32 *below, u32 *nr);
 /*
  * The caller of rmap_unmap, rmap_age or rmap_restore has taken the lock with object_lock.  If many
  * regions show the slot, these functions release the lock in between; meanwhile no other thread

@@ -56,7 +56,7 @@ static inline struct page *slot_page(u64 slot)
  */
 int object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 /* Under the object's lock: the place of slot @index; NULL: it was never filled. */
-u64 *object_slot(struct vm_object *object, u32 index);
+u64 *object_slot(const struct vm_object *object, u32 index);
 /* The value of slot @index; 0 if it was never filled. */
 u64 object_lookup(struct vm_object *object, u32 index);
 /*

@@ -39,7 +39,7 @@ static always_inline u64 *slot_in(const struct vm_object *object, struct page *l
 	return (u64 *)page_address_in(object->mem, leaf) + index % SLOTS_PER_LEAF;
 }
 
-static always_inline u64 *slot_of(const struct vm_object *object, u32 index)
+u64 *object_slot(const struct vm_object *object, u32 index)
 {
 	struct page *leaf = *leaf_of(object, index);
 
@@ -47,14 +47,9 @@ static always_inline u64 *slot_of(const struct vm_object *object, u32 index)
 	return leaf ? slot_in(object, leaf, index) : NULL;
 }
 
-u64 *object_slot(struct vm_object *object, u32 index)
-{
-	return slot_of(object, index);
-}
-
 u64 object_lookup(struct vm_object *object, u32 index)
 {
-	const u64 *slot = slot_of(object, index);
+	const u64 *slot = object_slot(object, index);
 
 	return slot ? *slot : 0;
 }
@@ -287,20 +282,16 @@ int vm_object_supply_by(
 
 static int fill_by_copy(void *page, void *data)
 {
-	memcpy(page, data, PAGE_SIZE);
-	return 0;
-}
-
-static int fill_by_zeros(void *page, void *unused_arg)
-{
-	memset(page, 0, PAGE_SIZE);
+	if (data)
+		memcpy(page, data, PAGE_SIZE);
+	else
+		memset(page, 0, PAGE_SIZE);
 	return 0;
 }
 
 int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 {
-	return vm_object_supply_by(
-	    object, index, data ? fill_by_copy : fill_by_zeros, (void *)(uintptr_t)data);
+	return vm_object_supply_by(object, index, fill_by_copy, (void *)(uintptr_t)data);
 }
 
 /*
@@ -329,7 +320,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	KASSERT(object->nr_present > 0);
 	if (!slot_is_marker(*slot))
 		tlb_gather_page(g, page);
-	lru_release_page(object->mem, page);
+	lru_release_pages(object->mem, &page, 1);
 	*slot = 0;
 	WRITE_ONCE(object->nr_present, object->nr_present - 1);
 	return visited;

@@ -123,15 +123,18 @@ static void region_free(const struct vm_space *space, struct vm_region *r)
 
 /*
  * Insert a new region into the space's tree and the object's; the caller has taken a reference to
- * the object for it.  No spin lock held.
+ * the object for it.  @lower, unless NULL, is the region whose upper part it becomes.  No spin lock
+ * held.
  */
-static void region_insert(struct vm_space *space, struct vm_region *r)
+static void region_insert(struct vm_space *space, struct vm_region *r, struct vm_region *lower)
 {
 	struct vm_region *other;
 
 	KASSERT(mutex_is_held(&space->change));
 	spin_lock(&space->lock);
 	spin_lock(&r->object->lock);
+	if (lower)
+		rmap_cut(lower, r->start);
 	other = RB_INSERT(vm_region_tree, &space->regions, r);
 	KASSERT(!other);
 	rmap_add(r);
@@ -166,7 +169,7 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 	err = next && next->start < r->end ? -EEXIST : use_get(space, object, &r->use);
 	if (!err) {
 		vm_object_get(object);
-		region_insert(space, r);
+		region_insert(space, r, NULL);
 	}
 	mutex_unlock(&space->change);
 	if (err)
@@ -191,7 +194,6 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 {
 	struct vm_region *r = region_find(space, va);
 
-	KASSERT(mutex_is_held(&space->change));
 	KASSERT(r && r->start < va);
 	*upper = (struct vm_region){.space = space,
 	    .start = va,
@@ -203,14 +205,7 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 	    .use = r->use};
 	r->use->nr++;
 	vm_object_get(r->object);
-	spin_lock(&space->lock);
-	spin_lock(&r->object->lock);
-	rmap_cut(r, va);
-	RB_INSERT(vm_region_tree, &space->regions, upper);
-	rmap_add(upper);
-	space->nr_regions++;
-	spin_unlock(&r->object->lock);
-	spin_unlock(&space->lock);
+	region_insert(space, upper, r);
 }
 
 /*

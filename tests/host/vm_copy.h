@@ -28,8 +28,7 @@ static unused void copy_use_put(struct vm_space *space, struct vm_use *use);
 static unused void copy_rmap_add(struct vm_region *r);
 static unused void copy_rmap_remove(struct vm_region *r);
 static unused void copy_rmap_cut(struct vm_region *r, uintptr_t end);
-static unused const struct vm_region *copy_rmap_stale(
-    const struct vm_object *object, u32 *below, u32 *nr);
+static unused struct vm_region *copy_rmap_stale(struct vm_object *object, u32 *below, u32 *nr);
 static unused int copy_rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 static unused struct page *copy_rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 static unused u64 copy_rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
@@ -45,7 +44,7 @@ static unused void copy_object_wait(const struct vm_object *object);
 static unused void copy_object_lock(struct vm_object *object);
 static unused bool copy_object_lock_to_remove(struct vm_object *object, bool (*over)(void));
 static unused void copy_object_walk_ends(struct vm_object *object);
-static unused u64 *copy_object_slot(struct vm_object *object, u32 index);
+static unused u64 *copy_object_slot(const struct vm_object *object, u32 index);
 static unused u64 copy_object_lookup(struct vm_object *object, u32 index);
 static unused int copy_object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 static unused bool copy_object_fill(

@@ -5,7 +5,6 @@
  * and mm/move/migrate_movable.c. Hosted only.
  */
 #define lru_add_page          copy_lru_add_page
-#define lru_release_page      copy_lru_release_page
 #define lru_release_pages     copy_lru_release_pages
 #define lru_replace_pages     copy_lru_replace_pages
 #define isolate_lru_page      copy_isolate_lru_page

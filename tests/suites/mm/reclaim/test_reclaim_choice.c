@@ -233,7 +233,7 @@ static void drop_slot(struct page *page)
 {
 	*object_slot(s.object, page->index) = 0;
 	WRITE_ONCE(s.object->nr_present, s.object->nr_present - 1);
-	lru_release_page(s.mem, page);
+	lru_release_pages(s.mem, &page, 1);
 }
 
 static const struct change changes[] = {
