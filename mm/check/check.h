@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * check.h: the parts of check_memory: fields that follow from others (check_setup.c); a zone
- * (check_zone.c); objects, spaces and reclaim lists (check_vm.c).  While they run every CPU is
- * stopped; *@v is the first damage found.
+ * (check_zone.c); objects and spaces (check_vm.c).  While they run every CPU is stopped; *@v is the
+ * first damage found.
  */
 #ifndef QUARRY_MM_CHECK_H
 #define QUARRY_MM_CHECK_H
@@ -25,6 +25,8 @@ static inline bool bad(
 			return bad(                                                                \
 			    (c)->v, (what), (pfn), (unsigned long)(have), (unsigned long)(want));  \
 	} while (0)
+#define CHECK_EQ(c, have, want, what, pfn)                                                         \
+	CHECK((c), (have) == (want), (what), (pfn), (have), (want))
 
 /* Sums over the zones of a memory. */
 struct check_sums {
@@ -46,12 +48,6 @@ bool check_zone(struct memory *mem, struct zone *zone, struct check_sums *sums,
 /* check_setup, and check_zone for each zone.  @pending: an isolation is under way. */
 bool check_zones(struct memory *mem, bool pending, struct mm_violation *v) WHILE_STOPPED;
 
-/*
- * Check the zone's reclaim lists: together they hold @pages pages, and reclaim has taken at most
- * @taken.  False: *@v describes the damage.
- */
-bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
-    unsigned long taken, struct mm_violation *v);
 /* Check tickets, slots, regions, page tables and waiters. */
 void check_vm(struct memory *mem, struct mm_violation *v);
 

@@ -35,8 +35,7 @@ static bool check_arrays(struct setup *c)
 
 	CHECK(c, start < end && end <= PFN_NONE && aligned(start | end), "I-Z1 range of a memory",
 	    start, end, 0);
-	CHECK(c, mem->nr_pfns == end - start, "I-Z1 pages of a memory", start, mem->nr_pfns,
-	    end - start);
+	CHECK_EQ(c, mem->nr_pfns, end - start, "I-Z1 pages of a memory", start);
 	CHECK(c, mem->first_page == (uintptr_t)mem->memmap + start * sizeof(struct page),
 	    "I-Z1 descriptor of the first page", start, mem->first_page, mem->memmap);
 	CHECK(c,
@@ -110,8 +109,7 @@ static bool check_counters(struct setup *c, const struct zone *zone) WHILE_STOPP
 	unsigned i;
 
 	for (i = 0; c->hotplug && i < ARRAY_SIZE(marks.wmark); i++)
-		CHECK(c, zone->wmark[i] == marks.wmark[i], "I-W1 watermarks", zone->id,
-		    zone->wmark[i], marks.wmark[i]);
+		CHECK_EQ(c, zone->wmark[i], marks.wmark[i], "I-W1 watermarks", zone->id);
 	CHECK(c, !c->hotplug || zone->reserve == marks.reserve, "I-W1 watermarks: the reserve",
 	    zone->id, zone->reserve, marks.reserve);
 	/* Only the node's reclaim thread moves pages to MOVABLE, a batch at a time. */
@@ -134,7 +132,7 @@ static bool check_zonelist(struct setup *c, const struct node *node, unsigned ki
 
 	for (i = 0; i < nr_zones(c->mem); i++)
 		want += i % NR_ZONE_KINDS <= kind && zone_has_span(&c->mem->zones[i]);
-	CHECK(c, nr == want, "I-Z3 zones of a zonelist", node->id, nr, want);
+	CHECK_EQ(c, nr, want, "I-Z3 zones of a zonelist", node->id);
 	for (i = 0; i < nr; i++, last = key) {
 		unsigned id = node->zonelist[kind][i], on = id / NR_ZONE_KINDS;
 
@@ -201,8 +199,7 @@ static bool check_stacks(struct setup *c, const struct zone *zone) WHILE_STOPPED
 				return false;
 			given += (uintptr_t)pcp->stack[stacks_of(zone->id) + i].slot;
 		}
-		CHECK(c, pcp->given[zone->id] == given, "I-P5 sum of the places of slots", cpu,
-		    pcp->given[zone->id], given);
+		CHECK_EQ(c, pcp->given[zone->id], given, "I-P5 sum of the places of slots", cpu);
 	}
 	return true;
 }
@@ -247,8 +244,7 @@ static bool check_rounds(struct setup *c) WHILE_STOPPED
 	const struct memory *mem = c->mem;
 	const struct range_claim *claim;
 
-	CHECK(c, mem->round_done == mem->round_started, "I-R1 rounds begun and ended", 0,
-	    mem->round_done, mem->round_started);
+	CHECK_EQ(c, mem->round_done, mem->round_started, "I-R1 rounds begun and ended", 0);
 	CHECK(c, are_requests(mem->standby.run_for), "I-R3 requests for standby memory", 0,
 	    mem->standby.run_for, 0);
 	CHECK(c, mem->iso_pending <= 2 * mem->nr_isolating, "I-I6 isolations under way", 0,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_vm.c: the part of check_memory that recounts objects, spaces and reclaim lists.
+ * check_vm.c: the part of check_memory that recounts objects and spaces.
  *
  * Owns:       page->spare of objects' pages, during the check: the number of page-table entries
  *             found so far.
@@ -49,58 +49,6 @@ static bool page_is_moving(const struct vm_check *c, pfn_t pfn)
 	u32 word = pfn_is_page(c, pfn) ? page_word(pfn_to_page_in(c->mem, pfn)) : 0;
 
 	return word_state(word) == PG_ISO_MIG && word & PAGE_LOCKED;
-}
-
-/* ---- reclaim lists ---- */
-
-static bool check_lru_list(
-    struct vm_check *c, const struct zone *zone, unsigned which, unsigned long *listed)
-{
-	const struct lru_list *list = &zone->lru[which];
-	u32 pfn = list->head, prev = (u32)PFN_NONE;
-	unsigned long nr;
-
-	for (nr = 0; pfn != PFN_NONE; nr++) {
-		const struct page *page = pfn_to_page_in(c->mem, pfn);
-		u32 word;
-
-		CHECK(
-		    c, nr < list->nr, "I-N5 reclaim list longer than its count", pfn, nr, list->nr);
-		CHECK(c,
-		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
-		        pageblock_of(c->mem, pfn)->zone == zone->id,
-		    "I-N5 zone of a page on a reclaim list", pfn, which, zone->id);
-		word = page_word(page);
-		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list",
-		    pfn, word, PAGE_WORD(1, PG_LRU, 0));
-		CHECK(c,
-		    which == LRU_UNEVICTABLE || !(word & PAGE_ACTIVE) == (which == LRU_INACTIVE),
-		    "I-N5 age of a listed page", pfn, word, which);
-		CHECK(c, page->prev == prev, "I-N5 links of a reclaim list", pfn, page->prev, prev);
-		prev = pfn;
-		pfn = page->next;
-	}
-	CHECK(c, nr == list->nr, "I-N5 count of a reclaim list", list->head, list->nr, nr);
-	CHECK(c, list->tail == prev, "I-N5 tail of a reclaim list", list->tail, list->tail, prev);
-	*listed += nr;
-	return true;
-}
-
-bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
-    unsigned long taken, struct mm_violation *v)
-{
-	struct vm_check c = {.mem = mem, .v = v};
-	unsigned long listed = 0;
-	unsigned which;
-
-	for (which = 0; which < NR_LRU; which++) {
-		if (!check_lru_list(&c, zone, which, &listed))
-			return false;
-	}
-	CHECK(&c, listed == pages, "I-N5 pages in state LRU and on lists", zone->id, listed, pages);
-	CHECK(&c, zone->nr_reclaiming <= taken, "I-N5 pages that reclaim has taken", zone->id,
-	    zone->nr_reclaiming, taken);
-	return true;
 }
 
 /* ---- tickets of the reclaim threads ---- */
@@ -188,8 +136,7 @@ static bool check_counts(struct vm_check *c, struct vm_object *object, u32 index
 	word = page_word(page);
 	ref = word_ref(word);
 	want = 1u + page->mapcount + READ_ONCE(page->pincount) + (word_state(word) == PG_ISO_MIG);
-	CHECK(c, page->mapcount == page->spare, "I-S3 entries that map a page", pfn, page->mapcount,
-	    page->spare);
+	CHECK_EQ(c, page->mapcount, page->spare, "I-S3 entries that map a page", pfn);
 	CHECK(c, ref == want || (ref > want && !c->exact), "I-S2 references of an object's page",
 	    pfn, ref, want);
 	return true;

@@ -83,7 +83,7 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 		c->cached_set += set_hash(pfn);
 		return true;
 	case PG_FREEING:
-		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
+		CHECK_EQ(c, ref, 0, "I-S1 references of a page being freed", pfn);
 		CHECK(c, let_alone(page), "I-S2 page being freed pinned or mapped", pfn,
 		    page->pincount, page->mapcount);
 		c->whole += order == MAX_ORDER;
@@ -116,16 +116,14 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 	return bad(c->v, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
 }
 
-/*
- * Check the tails of the block at @pfn; *@flagged is the number of its pages, with the head, that
- * have the poison flag.
- */
-static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word, unsigned *flagged)
+/* Check the tails of the block at @pfn, and its number of flagged pages. */
+static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word)
 {
 	const struct page *page = pfn_to_page_in(c->mem, pfn),
 	                  *end = page + (1UL << word_order(word));
+	unsigned flagged = (word & PAGE_F_HWPOISON) != 0;
+	enum page_state state = word_state(word);
 
-	*flagged = (word & PAGE_F_HWPOISON) != 0;
 	for (page++; page < end; page++) {
 		u32 tail = page_word(page);
 
@@ -133,16 +131,8 @@ static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word, unsigned *fla
 			continue;
 		CHECK(c, !(tail & ~PAGE_F_HWPOISON) && let_alone(page), "I-B3 tail of a block",
 		    page_to_pfn_in(c->mem, page), tail, 0);
-		++*flagged;
+		flagged++;
 	}
-	return true;
-}
-
-/* Check the number of flagged pages of a block against its state and the word of its head. */
-static bool check_flags(struct zone_check *c, pfn_t pfn, u32 word, unsigned flagged)
-{
-	enum page_state state = word_state(word);
-
 	CHECK(c, !flagged || state != PG_PCP, "I-H1 flagged page is free", pfn, flagged, 0);
 	CHECK(c, !(word & PAGE_F_HAS_HWPOISON) == !(flagged && word_order(word)),
 	    "I-H4 head of a block with flagged pages", pfn, word, flagged);
@@ -175,11 +165,9 @@ static bool check_used(struct zone_check *c, pfn_t pfn, unsigned long *retired)
 {
 	const struct page *page = pfn_to_page_in(c->mem, pfn);
 	u32 word = page_word(page);
-	unsigned flagged;
 
 	*retired += word_state(word) == PG_HWPOISON;
-	return check_head(c, pfn, page, word) && check_tails(c, pfn, word, &flagged) &&
-	    check_flags(c, pfn, word, flagged);
+	return check_head(c, pfn, page, word) && check_tails(c, pfn, word);
 }
 
 /*
@@ -213,9 +201,8 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 		counts += free_unit((unsigned)order);
 		pfn += 1UL << order;
 	}
-	CHECK(c, pb->nr_free == free, "I-N1 free pages of a pageblock", block, pb->nr_free, free);
-	CHECK(c, tree->map.counts == counts, "I-B9 free block in a block in use", block,
-	    tree->map.counts, counts);
+	CHECK_EQ(c, pb->nr_free, free, "I-N1 free pages of a pageblock", block);
+	CHECK_EQ(c, tree->map.counts, counts, "I-B9 free block in a block in use", block);
 	CHECK(
 	    c, !isolated || !tree->list, "I-I1 isolated pageblock on a list", block, tree->list, 0);
 	CHECK(c, tree->list == (isolated ? 0 : free_map_largest(&tree->map) + 1),
@@ -227,8 +214,7 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	}
 	CHECK(c, !(pb->bits & PB_REPORTED) || free == PAGEBLOCK_PAGES,
 	    "I-R2 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
-	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block,
-	    pb->nr_poisoned, retired);
+	CHECK_EQ(c, pb->nr_poisoned, retired, "I-N6 retired pages of a pageblock", block);
 	return true;
 }
 
@@ -243,7 +229,7 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	unsigned long flagged = 0;
 	pfn_t pfn;
 
-	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
+	CHECK_EQ(c, pb->nr_free, 0, "I-O2 free pages offline", block);
 	/* The tree of standby memory has no meaning. */
 	if (!block_is_standby(c->zone, block)) {
 		CHECK(c, tree->list == 0 && tree->alone == 0, "I-O2 listed offline", block,
@@ -259,8 +245,7 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	}
 	for (pfn = block; pb->nr_poisoned && pfn < block + PAGEBLOCK_PAGES; pfn++)
 		flagged += (page_word(pfn_to_page_in(c->mem, pfn)) & PAGE_F_HWPOISON) != 0;
-	CHECK(c, pb->nr_poisoned == flagged, "I-N6 flagged pages offline", block, pb->nr_poisoned,
-	    flagged);
+	CHECK_EQ(c, pb->nr_poisoned, flagged, "I-N6 flagged pages offline", block);
 	return true;
 }
 
@@ -272,7 +257,7 @@ static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	    pageblock_state(pb) == PB_ONLINE;
 	unsigned want = cached ? zone_stack(c->zone, 0, pageblock_type(pb)) : 0;
 
-	CHECK(c, pb->stack == want, "I-I2 stack number of a pageblock", block, pb->stack, want);
+	CHECK_EQ(c, pb->stack, want, "I-I2 stack number of a pageblock", block);
 	return true;
 }
 
@@ -334,20 +319,18 @@ static bool check_list(struct zone_check *c, unsigned type, unsigned order, u32 
 		CHECK(c, nr < want, "I-B8 list longer than it has pageblocks", pfn, nr, want);
 		pb = pageblock_of(c->mem, pfn);
 		tree = tree_of(c->mem, pfn);
-		CHECK(c, pb->zone == c->zone->id, "I-N4 listed pageblock's zone", pfn, pb->zone,
-		    c->zone->id);
+		CHECK_EQ(c, pb->zone, c->zone->id, "I-N4 listed pageblock's zone", pfn);
 		CHECK(c, !(pfn & (PAGEBLOCK_PAGES - 1)) && tree->prev == prev,
 		    "I-B8 links of a list", pfn, tree->prev, prev);
 		CHECK(c, !pageblock_isolated(pb), "I-I1 isolated pageblock on a list", pfn, order,
 		    type);
 		CHECK(c, pageblock_type(pb) == type, "I-I2 listed under another type", pfn, type,
 		    pageblock_type(pb));
-		CHECK(c, tree->list == order + 1, "I-B1 listed pageblock's order", pfn, tree->list,
-		    order + 1);
+		CHECK_EQ(c, tree->list, order + 1, "I-B1 listed pageblock's order", pfn);
 		prev = pfn;
 		pfn = tree->next;
 	}
-	CHECK(c, nr == want, "I-B6 pageblocks not on their list", type, nr, want);
+	CHECK_EQ(c, nr, want, "I-B6 pageblocks not on their list", type);
 	*have |= (u32)(nr > 0) << order;
 	return true;
 }
@@ -376,8 +359,7 @@ static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, 
 		        page == pfn_to_page_in(c->mem, pfn) &&
 		        pageblock_of(c->mem, pfn)->zone == zone->id,
 		    "I-P2 cached page's zone", pfn, cpu, zone->id);
-		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
-		    page_word(page), PAGE_WORD(0, PG_PCP, order));
+		CHECK_EQ(c, page_word(page), PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn);
 		CHECK(c,
 		    !reached || c->sums->pending ||
 		        !pageblock_isolated(pageblock_of(c->mem, pfn)) ||
@@ -414,9 +396,59 @@ static bool check_caches(struct zone_check *c) WHILE_STOPPED
 			    "I-P1 the stack of capacity 0", cpu, stack_count(&none[i]), 0);
 	}
 	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
-	CHECK(c, c->cached_set == 0, "I-P3 page in two slots", zone->id, c->cached_set, 0);
+	CHECK_EQ(c, c->cached_set, 0, "I-P3 page in two slots", zone->id);
 	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches",
 	    zone->id, bound * c->mem->nr_cpus, zone->managed / 16);
+	return true;
+}
+
+/* ---- reclaim lists ---- */
+
+static bool check_lru_list(struct zone_check *c, unsigned which, unsigned long *listed)
+{
+	const struct zone *zone = c->zone;
+	const struct lru_list *list = &zone->lru[which];
+	u32 pfn = list->head, prev = (u32)PFN_NONE;
+	unsigned long nr;
+
+	for (nr = 0; pfn != PFN_NONE; nr++) {
+		const struct page *page = pfn_to_page_in(c->mem, pfn);
+		u32 word;
+
+		CHECK(
+		    c, nr < list->nr, "I-N5 reclaim list longer than its count", pfn, nr, list->nr);
+		CHECK(c,
+		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		        pageblock_of(c->mem, pfn)->zone == zone->id,
+		    "I-N5 zone of a page on a reclaim list", pfn, which, zone->id);
+		word = page_word(page);
+		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list",
+		    pfn, word, PAGE_WORD(1, PG_LRU, 0));
+		CHECK(c,
+		    which == LRU_UNEVICTABLE || !(word & PAGE_ACTIVE) == (which == LRU_INACTIVE),
+		    "I-N5 age of a listed page", pfn, word, which);
+		CHECK_EQ(c, page->prev, prev, "I-N5 links of a reclaim list", pfn);
+		prev = pfn;
+		pfn = page->next;
+	}
+	CHECK(c, nr == list->nr, "I-N5 count of a reclaim list", list->head, list->nr, nr);
+	CHECK_EQ(c, list->tail, prev, "I-N5 tail of a reclaim list", list->tail);
+	*listed += nr;
+	return true;
+}
+
+static bool check_lru(struct zone_check *c)
+{
+	unsigned long listed = 0;
+	unsigned which;
+
+	for (which = 0; which < NR_LRU; which++) {
+		if (!check_lru_list(c, which, &listed))
+			return false;
+	}
+	CHECK_EQ(c, listed, c->lru, "I-N5 pages in state LRU and on lists", c->zone->id);
+	CHECK(c, c->zone->nr_reclaiming <= c->taken, "I-N5 pages that reclaim has taken",
+	    c->zone->id, c->zone->nr_reclaiming, c->taken);
 	return true;
 }
 
@@ -435,23 +467,16 @@ bool check_zone(
 			if (!check_list(c, type, order, &have))
 				return false;
 		}
-		CHECK(c, zone->have[type] == have, "I-B7 orders that have a list", type,
-		    zone->have[type], have);
+		CHECK_EQ(c, zone->have[type], have, "I-B7 orders that have a list", type);
 	}
-	CHECK(c, zone->nr_free == c->free, "I-N1 free pages of a zone", zone->id, zone->nr_free,
-	    c->free);
-	CHECK(c, zone->nr_free_cma == c->free_cma, "I-N1 free CMA pages of a zone", zone->id,
-	    zone->nr_free_cma, c->free_cma);
-	CHECK(c, zone->nr_isolated == c->isolated, "I-I4 isolated pageblocks of a zone", zone->id,
-	    zone->nr_isolated, c->isolated);
-	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present,
-	    c->present);
-	CHECK(c, zone->managed == c->present - c->reserved, "I-N2 managed pages", zone->id,
-	    zone->managed, c->present - c->reserved);
-	CHECK(c, zone->nr_doomed == c->doomed, "I-N6 doomed pages of a zone", zone->id,
-	    zone->nr_doomed, c->doomed);
+	CHECK_EQ(c, zone->nr_free, c->free, "I-N1 free pages of a zone", zone->id);
+	CHECK_EQ(c, zone->nr_free_cma, c->free_cma, "I-N1 free CMA pages of a zone", zone->id);
+	CHECK_EQ(c, zone->nr_isolated, c->isolated, "I-I4 isolated pageblocks of a zone", zone->id);
+	CHECK_EQ(c, zone->present, c->present, "I-N3 present pages", zone->id);
+	CHECK_EQ(c, zone->managed, c->present - c->reserved, "I-N2 managed pages", zone->id);
+	CHECK_EQ(c, zone->nr_doomed, c->doomed, "I-N6 doomed pages of a zone", zone->id);
 	/* A block being freed by a thread is in transit too. */
 	CHECK(c, zone->nr_reporting <= c->whole, "I-N7 pageblocks that are being reported",
 	    zone->id, zone->nr_reporting, c->whole);
-	return check_caches(c) && check_lru(mem, zone, c->lru, c->taken, v);
+	return check_caches(c) && check_lru(c);
 }
