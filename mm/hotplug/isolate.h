@@ -61,6 +61,8 @@ struct patience {
 	unsigned stuck;     /* turns of all threads since the last change */
 	unsigned fruitless; /* pauses since the last change */
 };
+/* Turns of all threads after which a blocker stays.  Tests change the number. */
+extern unsigned patience_turns;
 /* The time @ns nanoseconds from now; ~0: never. */
 u64 deadline_from_now(u64 ns);
 bool deadline_past(u64 deadline);

@@ -20,8 +20,8 @@
  * A range is stuck after this time without a change, if every thread on every CPU has had this many
  * turns in that time.
  */
-#define STUCK_NS    200000000ULL
-#define STUCK_TURNS 5
+#define STUCK_NS 200000000ULL
+unsigned patience_turns = 5;
 /*
  * After this many passes in a row without a change there are pauses, each twice as long as the one
  * before, up to a limit.
@@ -61,7 +61,7 @@ bool patience_over(struct patience *p)
 		p->counted = clock_ns();
 		p->stuck++;
 	}
-	return p->stuck >= STUCK_TURNS && clock_ns() - p->progress >= STUCK_NS;
+	return p->stuck >= READ_ONCE(patience_turns) && clock_ns() - p->progress >= STUCK_NS;
 }
 
 void patience_wait(struct patience *p)

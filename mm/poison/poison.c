@@ -31,12 +31,6 @@
 #include <quarry/sched_point.h>
 
 /*
- * The least wait for another thread to finish moving or freeing the page: time, and turns of every
- * thread (see evacuate).
- */
-#define PATIENCE_NS 200000000ULL
-unsigned poison_patience_turns = 5;
-/*
  * The limit of the wait if threads get no turns.  The wait must end, because meanwhile no other
  * page is retired, and the caches are off.
  */
@@ -115,10 +109,11 @@ static int poison_take_page(struct poison_request *r)
  */
 static int poison_settle(struct poison_request *r)
 {
-	u64 began = deadline_from_now(0), counted = began, waited;
-	unsigned turns = 0;
+	u64 deadline = deadline_from_now(READ_ONCE(poison_patience_ns));
+	struct patience patience;
 	int err = 0;
 
+	patience_begin(&patience);
 	for (;;) {
 		enum poison_verdict v = poison_judge_once(r, &err);
 
@@ -133,13 +128,7 @@ static int poison_settle(struct poison_request *r)
 			return -EBUSY;
 		MM_EVENT(r->mem, POISON_WAIT);
 		thread_sleep(PAUSE_NS);
-		if (threads_had_turn(counted)) {
-			counted = deadline_from_now(0);
-			turns++;
-		}
-		waited = deadline_from_now(0) - began;
-		r->last = (turns >= READ_ONCE(poison_patience_turns) && waited >= PATIENCE_NS) ||
-		    waited >= READ_ONCE(poison_patience_ns);
+		r->last = patience_over(&patience) || deadline_past(deadline);
 	}
 }
 

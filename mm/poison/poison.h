@@ -5,8 +5,7 @@
 
 #include <quarry/poison.h>
 
-/* Limits of the wait for a page in transit: turns of all threads, and time.  Tests change them. */
-extern unsigned poison_patience_turns;
+/* The limit of the wait for a page in transit.  Tests change it. */
 extern u64 poison_patience_ns;
 
 /* A request to retire one broken page. */

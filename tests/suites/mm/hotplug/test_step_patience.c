@@ -105,6 +105,7 @@ void world_wait(struct patience *p);
 #define evacuate          world_evacuate
 #define deadline_from_now world_deadline
 #define deadline_past     world_past
+#define patience_turns    world_turns
 #define patience_begin    world_begin
 #define patience_over     world_over
 #define patience_wait     world_wait

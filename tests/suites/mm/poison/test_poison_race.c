@@ -29,7 +29,7 @@ static void fail(void *arg)
 
 static void set_patience(unsigned turns, u64 ns)
 {
-	WRITE_ONCE(poison_patience_turns, turns);
+	WRITE_ONCE(patience_turns, turns);
 	WRITE_ONCE(poison_patience_ns, ns);
 }
 
@@ -40,7 +40,7 @@ static void set_patience(unsigned turns, u64 ns)
 static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool soft)
 {
 	*f = (struct failure){.mem = st->s.mem, .pfn = pfn, .soft = soft};
-	f->turns = READ_ONCE(poison_patience_turns);
+	f->turns = READ_ONCE(patience_turns);
 	f->ns = READ_ONCE(poison_patience_ns);
 	set_patience(~0u, ~0ULL);
 	ktest_start(2, fail, f);
@@ -116,7 +116,7 @@ KTEST(page_that_breaks_during_a_failed_migration_is_retired)
 KTEST(page_flagged_during_its_migration_is_not_copied)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.frozen"};
-	unsigned turns = READ_ONCE(poison_patience_turns);
+	unsigned turns = READ_ONCE(patience_turns);
 	u64 ns = READ_ONCE(poison_patience_ns);
 	struct poison_result res;
 	struct stage st;

@@ -100,7 +100,7 @@ KTEST(page_under_migration_is_waited_for, KTEST_SLOW)
 	EXPECT_EQ(t, mem_soft_offline_page(mem, page_to_pfn_in(mem, page)), -EBUSY);
 	WRITE_ONCE(poison_patience_ns, most);
 	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
-	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= poison_patience_turns);
+	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= patience_turns);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
 	putback_movable_page(mem, page);
 	mov_end(t);
