@@ -83,7 +83,7 @@ enum mm_why blocker_reason(const struct zone *zone, pfn_t pfn, bool arriving)
  * Returns 0, or -EBUSY with the page and the reason.  @all: every page that is not free is a
  * blocker; otherwise only unmovable pages are.
  */
-static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_range range, bool all,
+static int find_blocker(struct zone *zone, struct pfn_range part, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
 	u32 word, passing = all ? 1U << PG_TAIL : states_let_pass(zone, part.start);
@@ -123,14 +123,6 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 	return 0;
 }
 
-/* find_in_part for the whole pageblock at @block. */
-static int find_blocker(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
-    struct mm_fail *fail) REQUIRES_ZONE(zone)
-{
-	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)));
-	return find_in_part(zone, block_range(block), range, all, fail);
-}
-
 /*
  * Isolate one pageblock.  @scan (the policy `disable'): first scan the pageblock in the same lock
  * hold, so that the result of the scan stays true.
@@ -149,7 +141,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan && !pageblock_all_free(pb)) {
-		err = find_blocker(zone, block, range, false, fail);
+		err = find_blocker(zone, block_range(block), range, false, fail);
 	}
 	if (!err) {
 		sched_point("iso.scanned");
@@ -196,7 +188,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 	while (pfn < range.end && !err) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		err = find_in_part(zone, pfn_range(pfn, SCAN_PIECE), range, false, fail);
+		err = find_blocker(zone, pfn_range(pfn, SCAN_PIECE), range, false, fail);
 		zone_unlock_irqrestore(zone, flags);
 		pfn += SCAN_PIECE;
 		if (!(pfn & (PAGEBLOCK_PAGES - 1)) && pfn < range.end)
@@ -375,7 +367,7 @@ int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struc
 		if (pageblock_all_free(pb))
 			continue;
 		flags = zone_lock_irqsave(zone);
-		err = find_blocker(zone, pfn, range, true, fail);
+		err = find_blocker(zone, block_range(pfn), range, true, fail);
 		zone_unlock_irqrestore(zone, flags);
 		if (err)
 			break;

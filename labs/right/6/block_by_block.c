@@ -23,7 +23,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 	for_each_block(pfn, range) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		err = find_blocker(zone, pfn, range, false, fail);
+		err = find_blocker(zone, block_range(pfn), range, false, fail);
 		zone_unlock_irqrestore(zone, flags);
 		if (err)
 			break;

@@ -16,7 +16,7 @@ static int isolate_block(
 		return mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	pageblock_set_isolated(zone, block, true);
 	if (scan)
-		err = find_blocker(zone, block, range, false, fail);
+		err = find_blocker(zone, block_range(block), range, false, fail);
 	if (err)
 		pageblock_set_isolated(zone, block, false);
 	else

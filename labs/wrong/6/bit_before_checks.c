@@ -18,5 +18,5 @@ static int isolate_block(
 	}
 	pageblock_set_isolated(zone, block, true);
 	MM_EVENT(zone->mem, ISO_BLOCKS);
-	return scan ? find_blocker(zone, block, range, false, fail) : 0;
+	return scan ? find_blocker(zone, block_range(block), range, false, fail) : 0;
 }

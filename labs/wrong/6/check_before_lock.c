@@ -18,7 +18,7 @@ static int isolate_section(
 		return mm_fail(fail, *pfn, WHY_ISOLATED, -EBUSY);
 	flags = zone_lock_irqsave(zone);
 	if (scan)
-		err = find_blocker(zone, *pfn, range, false, fail);
+		err = find_blocker(zone, block_range(*pfn), range, false, fail);
 	if (!err && !pageblock_isolated(pb))
 		pageblock_set_isolated(zone, *pfn, true);
 	*pfn += err ? 0 : PAGEBLOCK_PAGES;

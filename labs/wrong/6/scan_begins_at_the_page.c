@@ -14,7 +14,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 		pfn_t end = MIN(range.end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		err = find_in_part(zone, (struct pfn_range){pfn, end}, range, false, fail);
+		err = find_blocker(zone, (struct pfn_range){pfn, end}, range, false, fail);
 		zone_unlock_irqrestore(zone, flags);
 		pfn = end;
 	}

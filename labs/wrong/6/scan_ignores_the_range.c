@@ -18,7 +18,7 @@ static int isolate_block(
 		return mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	}
 	if (scan)
-		err = find_blocker(zone, block, block_range(block), false, fail);
+		err = find_blocker(zone, block_range(block), block_range(block), false, fail);
 	if (err)
 		return err;
 	pageblock_set_isolated(zone, block, true);

@@ -12,7 +12,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 	pfn_t pfn;
 
 	for_each_block(pfn, range) {
-		err = find_blocker(zone, pfn, range, false, fail);
+		err = find_blocker(zone, block_range(pfn), range, false, fail);
 		if (err)
 			break;
 	}

@@ -13,7 +13,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 	for (; pfn + SCAN_PIECE < range.end && !err; pfn += SCAN_PIECE) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		err = find_in_part(zone, pfn_range(pfn, SCAN_PIECE), range, false, fail);
+		err = find_blocker(zone, pfn_range(pfn, SCAN_PIECE), range, false, fail);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	return err;

@@ -14,7 +14,7 @@ static int isolate_block(
 	if (pageblock_state(pb) != PB_ONLINE)
 		err = mm_fail(fail, block, WHY_ALREADY, -EINVAL);
 	else if (scan && !pageblock_all_free(pb))
-		err = find_blocker(zone, block, range, false, fail);
+		err = find_blocker(zone, block_range(block), range, false, fail);
 	if (!err && !pageblock_isolated(pb)) {
 		pageblock_set_isolated(zone, block, true);
 		MM_EVENT(zone->mem, ISO_BLOCKS);

@@ -9,7 +9,7 @@ static int isolate_section(
     struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
-	int err = scan ? find_blocker(zone, *pfn, range, false, fail) : 0;
+	int err = scan ? find_blocker(zone, block_range(*pfn), range, false, fail) : 0;
 
 	zone_unlock_irqrestore(zone, flags);
 	if (err)
