@@ -160,16 +160,6 @@ static bool check_free(struct zone_check *c, pfn_t pfn, unsigned order)
 	return true;
 }
 
-/* Check a block that is not free, and add it to the counts. */
-static bool check_used(struct zone_check *c, pfn_t pfn, unsigned long *retired)
-{
-	const struct page *page = pfn_to_page_in(c->mem, pfn);
-	u32 word = page_word(page);
-
-	*retired += word_state(word) == PG_HWPOISON;
-	return check_head(c, pfn, page, word) && check_tails(c, pfn, word);
-}
-
 /*
  * Walk one ONLINE pageblock: its free blocks and its blocks in use fill it without overlap, and its
  * counts are right.  No block crosses its border: none is larger than a pageblock, and each is
@@ -190,9 +180,13 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 		int order = free_order_at(mem, pfn);
 
 		if (order < 0) {
-			if (!check_used(c, pfn, &retired))
+			u32 word = page_word(pfn_to_page_in(mem, pfn));
+
+			retired += word_state(word) == PG_HWPOISON;
+			if (!check_head(c, pfn, pfn_to_page_in(mem, pfn), word) ||
+			    !check_tails(c, pfn, word))
 				return false;
-			pfn += 1UL << word_order(page_word(pfn_to_page_in(mem, pfn)));
+			pfn += 1UL << word_order(word);
 			continue;
 		}
 		if (!check_free(c, pfn, (unsigned)order))

@@ -97,20 +97,6 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 }
 
 /*
- * Errors about a range as a whole: too little memory would be left, or a part of the range, which
- * @fail does not name, is claimed or offline.
- */
-static bool names_no_page(enum mm_why why)
-{
-	return why == WHY_LAST || why == WHY_CLAIMED || why == WHY_MIXED;
-}
-
-static bool node_cancelled(const struct node_op *op)
-{
-	return op->opts && op->opts->cancel && READ_ONCE(*op->opts->cancel);
-}
-
-/*
  * Offline a run of pageblocks, as many at once as possible, so that most pages move only once and
  * one drain round suffices.  A pageblock with a blocker is left out: first the part before it is
  * offlined, then the part behind it.  If a range as a whole cannot go, the next ones are shorter
@@ -119,30 +105,33 @@ static bool node_cancelled(const struct node_op *op)
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {
 	unsigned long most = end - start; /* pages in a range */
+	const u32 *cancel = op->opts ? op->opts->cancel : NULL;
 	struct offline_result r;
 	pfn_t to = end;
+	enum mm_why why;
 	int err;
 
 	while (start < end) {
 		KASSERT(start < to && to <= end && !(to & (PAGEBLOCK_PAGES - 1)));
 		/* A range that is refused at once does not look for a cancel. */
-		if (node_cancelled(op))
+		if (cancel && READ_ONCE(*cancel))
 			return mm_fail(&op->res->fail, start, WHY_CANCELLED, -EINTR);
 		err = node_take_range(op, zone, (struct pfn_range){start, to}, &r);
-
+		why = r.fail.why;
 		op->res->rounds += r.rounds;
 		op->res->moved += r.moved;
 		if (!err) {
 			most = MAX(most, 2 * (to - start));
 			start = to;
-		} else if (err == -EINTR || err == -ETIMEDOUT || r.fail.why == WHY_NONE) {
+		} else if (err == -EINTR || err == -ETIMEDOUT || why == WHY_NONE) {
 			/* Cancelled, timed out, or no memory for a record. */
 			op->res->fail = r.fail;
 			return err;
-		} else if (r.fail.why == WHY_ALREADY) {
+		} else if (why == WHY_ALREADY) {
 			start = to; /* another operation was faster */
-		} else if (names_no_page(r.fail.why) && to - start > PAGEBLOCK_PAGES) {
-			/* A shorter range may succeed. */
+		} else if ((why == WHY_LAST || why == WHY_CLAIMED || why == WHY_MIXED) &&
+		    to - start > PAGEBLOCK_PAGES) {
+			/* The range as a whole cannot go: a shorter one may succeed. */
 			most = ALIGN_UP((to - start) / 2, PAGEBLOCK_PAGES);
 		} else if (r.fail.pfn >= start + PAGEBLOCK_PAGES && r.fail.pfn < to) {
 			to = ALIGN_DOWN(r.fail.pfn, PAGEBLOCK_PAGES);
@@ -191,13 +180,6 @@ static bool kernel_memory_elsewhere(const struct memory *mem, unsigned node)
 	return false;
 }
 
-static bool block_evacuated(const struct zone *zone, pfn_t pfn)
-{
-	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
-
-	return pb->zone == zone->id && READ_ONCE(pb->bits) & PB_EVACUATED;
-}
-
 /*
  * Bring back online the pageblocks of @range in @zone that went offline with their node.  Returns
  * the number of pages.
@@ -208,8 +190,10 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	pfn_t pfn;
 
 	for_each_block(pfn, range) {
+		const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
 		/* If online_pages refuses the pageblock, another operation was faster. */
-		if (block_evacuated(zone, pfn) &&
+		if (pb->zone == zone->id && READ_ONCE(pb->bits) & PB_EVACUATED &&
 		    online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
 			back += (long)PAGEBLOCK_PAGES;
 	}

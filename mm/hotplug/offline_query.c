@@ -25,19 +25,6 @@ static void note_blocker(
 	out->pages[why] += pages;
 }
 
-/* Count a movable block in use, whose word is @word. */
-static void survey_movable(struct offline_survey *out, pfn_t pfn, u32 word)
-{
-	unsigned long nr = 1UL << word_order(word);
-
-	out->movable += nr;
-	if (!state_owned(word_state(word)))
-		return;
-	if (!out->owned)
-		out->first_owned = pfn;
-	out->owned += nr;
-}
-
 /* Count the pages of one pageblock. */
 static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *out)
     REQUIRES_ZONE(zone)
@@ -56,9 +43,14 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 		else if (why == WHY_NONE || word_state(word) == PG_PCP)
 			out->free += nr;
 		else if (why == WHY_BUSY && state_movable(word_state(word)))
-			survey_movable(out, pfn, word);
+			out->movable += nr;
 		else
 			note_blocker(out, why, pfn, nr);
+		if (why == WHY_BUSY && state_owned(word_state(word))) {
+			if (!out->owned)
+				out->first_owned = pfn;
+			out->owned += nr;
+		}
 	}
 }
 

@@ -165,13 +165,6 @@ static u64 freed_ever(const struct zone *zone)
 	return READ_ONCE(zone->freed) + READ_ONCE(zone->freed_cma);
 }
 
-/* Have pages been freed in the zone since its count read @freed? */
-static bool freed_since(const struct zone *zone, u64 freed)
-{
-	expect_stores_out();
-	return freed_ever(zone) != freed;
-}
-
 /*
  * Mark the zone as futile if it is still low after a run; but not if pages were freed there since
  * the run began, when the count was @freed.  The count is read after the mark is stored, and
@@ -182,7 +175,8 @@ static void note_run(struct zone *zone, u64 came, u64 freed)
 	WRITE_ONCE(zone->futile_came, came);
 	store_release(&zone->futile, zone_low(zone) ? 1u : 0u);
 	full_barrier();
-	if (freed_since(zone, freed))
+	expect_stores_out();
+	if (freed_ever(zone) != freed)
 		WRITE_ONCE(zone->futile, 0);
 }
 

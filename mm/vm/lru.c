@@ -125,8 +125,7 @@ bool lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
  * Correct the accounts: pages new[], all in zone @to, have replaced old[], which may be in other
  * zones.
  */
-static noinline void account_moved(
-    const struct zone *to, struct page **old, struct page **new, unsigned nr)
+static void account_moved(const struct zone *to, struct page **old, struct page **new, unsigned nr)
 {
 	unsigned i, end;
 
@@ -146,7 +145,6 @@ static noinline void account_moved(
 
 unsigned lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
-	enum account_kind from = NR_ACCOUNT_KINDS; /* the kind of all old pages, if equal */
 	unsigned i, end;
 	bool broke = false;
 
@@ -161,7 +159,6 @@ unsigned lru_replace_pages(struct memory *mem, struct page **old, struct page **
 			WRITE_ONCE(old[end]->owner, NULL);
 		}
 		lru_unlock_irqrestore(zone, flags);
-		from = i && from != kind_in(zone) ? NR_ACCOUNT_KINDS : kind_in(zone);
 	}
 	for (i = 0; i < nr && !broke; i = end) {
 		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, new[i]));
@@ -171,8 +168,7 @@ unsigned lru_replace_pages(struct memory *mem, struct page **old, struct page **
 			broke = !add_locked(zone, new[end], new[end]->owner, old[end]->index);
 			end += !broke;
 		}
-		if (kind_in(zone) != from)
-			account_moved(zone, old + i, new + i, end - i);
+		account_moved(zone, old + i, new + i, end - i);
 		lru_unlock_irqrestore(zone, flags);
 	}
 	/* The old pages are isolated and frozen, so nobody misses their owner meanwhile. */

@@ -91,8 +91,7 @@ struct vm_region *rmap_stale(struct vm_object *object, u32 *below, u32 *nr)
 	struct vm_region *r;
 
 	*nr = 0;
-	RB_FOREACH(r, vm_region_index, &object->regions)
-	{
+	RB_FOREACH(r, vm_region_index, &object->regions) {
 		++*nr;
 		*below = last_below(r);
 		if (r->below != *below)
@@ -130,20 +129,28 @@ static struct vm_region *first_in(struct vm_region *r, u32 index)
 static struct vm_region *next_region(
     struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
 {
-	struct vm_region *r = RB_ROOT(&object->regions), *first = NULL;
+	struct vm_region *r = RB_ROOT(&object->regions), *place = NULL;
+	bool behind = false;
 
-	/* The first region behind @after that shows the slot, or has such a region on its right. */
 	while (r) {
-		struct vm_region *right = RB_RIGHT(r, link);
-		bool behind = r->offset != offset ? r->offset > offset : r > after;
-
-		if (behind && (last_slot(r) >= index || (right && right->below >= index)))
-			first = r;
-		r = behind ? RB_LEFT(r, link) : right;
+		place = r;
+		behind = r->offset != offset ? r->offset > offset : r > after;
+		r = behind ? RB_LEFT(r, link) : RB_RIGHT(r, link);
 	}
-	if (!first || first->offset > index)
-		return NULL;
-	return last_slot(first) >= index ? first : first_in(RB_RIGHT(first, link), index);
+	for (; place;
+	     behind = RB_PARENT(place, link) && RB_LEFT(RB_PARENT(place, link), link) == place,
+	     place = RB_PARENT(place, link)) {
+		if (!behind)
+			continue;
+		if (place->offset > index)
+			return NULL;
+		if (last_slot(place) >= index)
+			return place;
+		r = first_in(RB_RIGHT(place, link), index);
+		if (r)
+			return r;
+	}
+	return NULL;
 }
 
 /* ---- walks ---- */

@@ -230,12 +230,6 @@ static void free_small(struct page *page, void *ptr)
 		release_slab(slab);
 }
 
-static void free_block(struct page *page, unsigned order)
-{
-	atomic_sub(&blocks_in_use, 1ull);
-	free_pages(page, order);
-}
-
 void kfree(void *ptr)
 {
 	uintptr_t offset = (uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0);
@@ -247,12 +241,14 @@ void kfree(void *ptr)
 	if (!pfn_valid_in(&kernel_memory, offset >> PAGE_SHIFT))
 		panic("kfree(%p): not memory of the kernel", ptr);
 	word = page_word(page);
-	if (word_state(word) == PG_SLAB)
+	if (word_state(word) == PG_SLAB) {
 		free_small(page, ptr);
-	else if (word_state(word) == PG_ALLOC && !(offset & (PAGE_SIZE - 1)))
-		free_block(page, word_order(word));
-	else
+	} else if (word_state(word) == PG_ALLOC && !(offset & (PAGE_SIZE - 1))) {
+		atomic_sub(&blocks_in_use, 1ull);
+		free_pages(page, word_order(word));
+	} else {
 		bad_kfree(page, ptr, "its page is no slab's, and not allocated");
+	}
 }
 
 void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])

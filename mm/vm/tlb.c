@@ -91,16 +91,6 @@ static void forget(void *arg)
 	}
 }
 
-static void put_gathered(const struct tlb_gather *g, unsigned first, unsigned nr)
-{
-	struct page *pages[PUT_MANY];
-	unsigned i;
-
-	for (i = 0; i < nr; i++)
-		pages[i] = pfn_to_page_in(g->mem, g->page[first + i]);
-	put_many(g->mem, pages, nr);
-}
-
 /*
  * ---- pages kept for a CPU that went offline without answering ----
  *
@@ -212,7 +202,8 @@ void tlb_release_kept(struct memory *mem)
 bool tlb_flush(struct tlb_gather *g)
 {
 	bool anybody = g->everybody, gathered = g->nr_pages > 0, all = true;
-	unsigned i;
+	struct page *pages[PUT_MANY];
+	unsigned i, nr;
 	int asked;
 
 	for (i = 0; i < ARRAY_SIZE(g->cpus); i++)
@@ -228,8 +219,11 @@ bool tlb_flush(struct tlb_gather *g)
 	}
 	if (unlikely(!all))
 		keep_gathered(g);
-	for (i = 0; i < g->nr_pages; i += PUT_MANY)
-		put_gathered(g, i, MIN(g->nr_pages - i, PUT_MANY));
+	for (i = 0; i < g->nr_pages; i += nr) {
+		for (nr = 0; nr < PUT_MANY && i + nr < g->nr_pages; nr++)
+			pages[nr] = pfn_to_page_in(g->mem, g->page[i + nr]);
+		put_many(g->mem, pages, nr);
+	}
 	if (gathered) {
 		u32 flushing = atomic_sub(&g->mem->vm.flushing, 1u);
 

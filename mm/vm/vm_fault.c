@@ -68,16 +68,6 @@ int vm_await_memory(struct vm_object *object, u32 index)
 	return -EAGAIN;
 }
 
-static int ask_pager(struct vm_object *object, u32 index)
-{
-	int err = vm_await_memory(object, index);
-
-	if (err != -EAGAIN)
-		return err;
-	sched_point("fault.ask");
-	return object->ops->get(object, index);
-}
-
 /*
  * The steps that may sleep: make tables and the slot's place, allocate a page if the slot is empty.
  */
@@ -93,7 +83,11 @@ static int prepare(struct fault *f)
 		return MIN(filled, 0);
 	if (object->kind == OBJ_PAGER) {
 		f->asked = true;
-		return ask_pager(object, f->index);
+		err = vm_await_memory(object, f->index);
+		if (err != -EAGAIN)
+			return err;
+		sched_point("fault.ask");
+		return object->ops->get(object, f->index);
 	}
 	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);
 	return f->page || vm_object_has(object, f->index) ? 0 : -ENOMEM;

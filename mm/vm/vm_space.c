@@ -179,13 +179,6 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 
 /* ---- cutting regions at the ends of a range ---- */
 
-static bool needs_cut(struct vm_space *space, uintptr_t va)
-{
-	const struct vm_region *r = region_find(space, va);
-
-	return r && r->start < va;
-}
-
 /*
  * Split the region that contains @va at that address; @upper becomes the part above.  Mapped pages
  * stay mapped.
@@ -220,7 +213,9 @@ static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 	int err;
 
 	for (i = 0; i < 2; i++) {
-		if (!needs_cut(space, at[i]))
+		const struct vm_region *r = region_find(space, at[i]);
+
+		if (!r || r->start == at[i])
 			continue;
 		err = region_alloc(space, &upper[i]);
 		if (err) {
