@@ -29,7 +29,6 @@ import grade_build
 import lab_build
 import lab_kernel
 import lab_link
-import lab_programs
 import labs
 import submission
 import tree
@@ -149,7 +148,7 @@ def write_given(one, folder, build, track=None):
         side.shared.save()
         rows += [(side.KIND, p, to) for p, to in mine.items()]
     kernel = sides[0]
-    programs = lab_programs.Programs(
+    programs = lab_kernel.Programs(
         kernel.settings, kernel.cc, os.path.join(kernel.top, "programs")
     )
     rows += [(kernel.KIND, p, programs.compiled(p)) for p in wanted if p.startswith("user/")]
