@@ -14,6 +14,7 @@ import nm
 import qemu
 import qemu_plugin
 import rooms
+from rooms import read
 
 SOURCE = rooms.tool("qemu_count.c")
 # Functions of kernel/lock.c: a LOCKed instruction of TAKES takes a lock, a store of DROPS frees it.
@@ -175,8 +176,7 @@ def spec(elf, rows, names=()):
 
 def source_rows():
     """{name: number} of the rows of bench/bench_count.c."""
-    with open(os.path.join(qemu.ROOT, "bench/bench_count.c"), encoding="utf-8") as f:
-        names = re.findall(r'X\(ROW_\w+, "(\w+)"\)', f.read())
+    names = re.findall(r'X\(ROW_\w+, "(\w+)"\)', read("bench/bench_count.c"))
     return {name: number for number, name in enumerate(names)}
 
 

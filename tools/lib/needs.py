@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 
-from rooms import ROOT
+from rooms import ROOT, read
 
 HERE = os.path.join(ROOT, "tools", "run")
 TABLE = os.path.join(HERE, "needs.txt")
@@ -112,11 +112,6 @@ def versions():
 
 WORKFLOW = ".github/workflows/test.yml"
 CONTAINER = ".devcontainer/Dockerfile"
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def commands(readme, word="make"):

@@ -11,3 +11,9 @@ sys.path[:0] = glob.glob(os.path.join(ROOT, "tools", "*", ""))
 def tool(name):
     """The path of the tool @name, such as "check.py"."""
     return glob.glob(os.path.join(ROOT, "tools", "*", name))[0]
+
+
+def read(path):
+    """The text of a file of the tree."""
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+        return f.read()

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT
+from rooms import ROOT, read
 
 FOLDERS = ("tests", "arch", "labs")
 TAGS = ("contract", "cost", "inside")
@@ -47,8 +47,7 @@ class Suite:
 @lru_cache(None)
 def listed(name):
     """The files of the list @name in tests/files.mk."""
-    with open(os.path.join(ROOT, "tests/files.mk"), encoding="utf-8") as f:
-        return set(re.findall(rf"^{name} \+= (\S+)$", f.read(), re.MULTILINE))
+    return set(re.findall(rf"^{name} \+= (\S+)$", read("tests/files.mk"), re.MULTILINE))
 
 
 def names_in(text):

@@ -21,6 +21,7 @@ import check
 import needs
 import qemu
 import variant_build
+from rooms import read
 
 ROOT = qemu.ROOT
 jobs = check.jobs()  # programs at a time
@@ -81,11 +82,6 @@ def in_tree(*endings):
         yield from (
             os.path.normpath(os.path.join(rel, f)) for f in sorted(files) if f.endswith(endings)
         )
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
-        return f.read()
 
 
 @lru_cache(None)

@@ -22,7 +22,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT
+from rooms import ROOT, read
 import bench_report
 import lib
 import race
@@ -41,11 +41,6 @@ PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
 PAIR = re.compile(rf"`(\w+)` (?:\(|in )`((?:{ROOMS})/[\w./-]+\.(?:[chS]|py|mk))`")
 TEST = re.compile(r"`(\w+\.\w+_\w+_\w+)`")  # names with a dot and fewer words may be points
 BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def pages():

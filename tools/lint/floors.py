@@ -9,7 +9,7 @@ import os
 import re
 
 import nm
-from rooms import ROOT
+from rooms import ROOT, read
 
 BUILDS = ("kernel", "host-plain")
 ROOMS = ("mm", "arch/x86_64", "kernel")
@@ -22,11 +22,6 @@ ONE = (
         for name in ("trap.c", "nmi.c", "trap_entry.S", "user.c", "syscall_entry.S")
     },
 )
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def sources(room="mm"):

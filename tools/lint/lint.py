@@ -15,6 +15,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
+from rooms import read
 import analyse
 import bodies
 import check
@@ -164,11 +165,6 @@ def sources(kinds=SOURCE):
         for name in sorted(files):
             if name.endswith(kinds) or name == "Makefile":
                 yield os.path.normpath(os.path.join(rel, name))
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
-        return f.read()
 
 
 def wrong_includes(path, text):

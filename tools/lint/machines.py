@@ -14,9 +14,8 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
 import page_table
-from page_table import ROOT, read
+from rooms import ROOT, read
 
 PAGE = "docs/machine.md"
 # Each decision, and its column.

@@ -3,13 +3,8 @@
 import os
 import sys
 
-from rooms import ROOT
+from rooms import ROOT, read
 
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def main(page, made, group, make, wrong, source):

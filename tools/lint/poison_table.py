@@ -13,9 +13,8 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
 import page_table
-from page_table import read
+from rooms import read
 
 PAGE = "docs/mm/poison.md"
 SUITES = {

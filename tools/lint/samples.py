@@ -16,18 +16,13 @@ import nm
 import race_table
 import suites
 import variant
-from rooms import ROOT
+from rooms import ROOT, read
 
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
 # Placeholders in the commands of pages.
 FORMS = {"NAME", "ID", "SEED", "SUITE", "SUITE.TEST", "...", "FILE", "TARGET"}
 HELP, FIRST = "tools/run/help.txt", "tools/run/help_first.txt"
 RACES_BESIDES = {"pressure", "waiters", "fiber"}
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
-        return f.read()
 
 
 def tree(pattern, _cache={}):

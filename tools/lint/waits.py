@@ -16,7 +16,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT
+from rooms import ROOT, read
 
 PAGE = "docs/waits.md"
 FOLDERS = ("mm", "kernel", "demo", "bench", "drivers", "arch/x86_64")
@@ -97,8 +97,7 @@ def waiting_loop(condition, body):
 def waiting(path):
     """The waiting functions of a file, in order.  A function's name is in a line without
     indentation."""
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        text = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), f.read())
+    text = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), read(path))
     at, lines = 0, {
         text.count("\n", 0, where)
         for where, condition, body in loops(text)
@@ -122,8 +121,7 @@ def waiting(path):
 
 
 def wrong():
-    with open(os.path.join(ROOT, PAGE), encoding="utf-8") as f:
-        named = {(path, name) for path, name, _ in ROW.findall(f.read())}
+    named = {(path, name) for path, name, _ in ROW.findall(read(PAGE))}
     paths = [
         os.path.relpath(p, ROOT)
         for d in FOLDERS

@@ -11,7 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
+from rooms import read
 import tree
 
 LIMITS = "tests/weight.txt"
@@ -42,8 +42,7 @@ def weigh():
 
 def limits():
     """(text before the rows, {room: (lines, files, subject or None)})"""
-    with open(os.path.join(tree.ROOT, LIMITS), encoding="utf-8") as f:
-        text = f.read()
+    text = read(LIMITS)
     rows = {m[1]: (int(m[2]), int(m[3]), m[4]) for m in ROW.finditer(text)}
     return text[: text.index("\n\n") + 2], rows
 

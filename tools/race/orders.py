@@ -19,7 +19,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
+from rooms import read
 import qemu
 
 ATOMIC = re.compile(r"atomic_(add|sub|or|and|xchg|cas)|compare_exchange")
@@ -38,8 +38,7 @@ def output(*command):
 
 def line_of(place):
     path, line = place.split(":")
-    with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
-        return f.read().split("\n")[int(line) - 1].strip()
+    return read(path).split("\n")[int(line) - 1].strip()
 
 
 def sources(program, offsets):

@@ -29,6 +29,7 @@ import race_table
 import race_view
 import race_why
 import variant
+from rooms import read
 
 KEYS = """\
   a letter   that role moves: to its next point, until it waits, or has ended
@@ -451,8 +452,7 @@ def step(build, names, engine="fiber", model=None):
         sys.exit("race: the program does not build")
     tree = os.path.dirname(os.path.dirname(os.path.dirname(program)))
     source = race_points.Source(tree if ident != "none" else qemu.ROOT)
-    with open(os.path.join(qemu.ROOT, "tests/races", script.name + ".race"), encoding="utf-8") as f:
-        recorded = f.read()
+    recorded = read(f"tests/races/{script.name}.race")
     view = race_view.View(heading(script, ident), source)
     view.start(introduction(script, ident, engine))
     session = Session(race_engine.Stepper(program, script, engine), ident, recorded, view)

@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 import figures
 import qemu
+from rooms import read
 
 PAGES = os.path.join(qemu.ROOT, "docs/races/*.md")
 TABLE = re.compile(r"(<!-- race (\S+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -337,11 +338,6 @@ class Race:
     variant: str
     outcome: str
     page: str
-
-
-def read(path):
-    with open(path, encoding="utf-8") as f:
-        return f.read()
 
 
 def races():

@@ -7,12 +7,11 @@ role or cache holds that, and what would have freed it.  If it went wrong, the f
 expected and the actual value; the second, the move since which they differ.  The third names the
 line of the right code that prevents the fault, found in the wrong variant's changes.
 """
-import os
 import re
 import subprocess
 
-import qemu
 import variant
+from rooms import read
 
 # The points that a role passes with a sleeping lock held, until its operation ends.
 HOLDS = {
@@ -57,8 +56,7 @@ def changed_line(v):
     """(path, number, text, is it in the right code?) of the line that a variant changes most."""
     best = (0, None)
     for path, old, new in v.edits:
-        with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
-            before = f.read().split(old)[0].count("\n")
+        before = read(path).split(old)[0].count("\n")
         for text, other, own in ((old, new, True), (new, old, False)):
             lines, others = text.split("\n"), [line.strip() for line in other.split("\n")]
             for i, line in enumerate(lines):
@@ -73,8 +71,7 @@ def changed_line(v):
 def moved_line(v):
     """As changed_line(), for a variant that only changes the order of lines."""
     for path, old, new in v.edits:
-        with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
-            before = f.read().split(old)[0].count("\n")
+        before = read(path).split(old)[0].count("\n")
         lines, others = old.split("\n"), new.split("\n")
         for i, (line, other) in enumerate(zip(lines, others + lines)):
             if line != other and weight(line):
@@ -260,8 +257,8 @@ def stuck(stepper, ident):
 
 def meaning(ident, message):
     """The meaning of an invariant, from docs/mm/check.md."""
-    with open(os.path.join(qemu.ROOT, "docs/mm/check.md"), encoding="utf-8") as f:
-        rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", f.read(), re.MULTILINE)
+    page = read("docs/mm/check.md")
+    rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
     rows = [row for row in rows if row[0] == ident]
     exact = [row for row in rows if message.startswith(row[1])]
     return (exact or rows or [("", "", MEANING.get(ident, ""))])[0][2].replace("`", "")

@@ -60,7 +60,7 @@ class Files:
     def into(self, which, path):
         """Append @path without its licence; each included file replaces its #include line."""
         self.seen.add(path)
-        text = lib.read(path).replace(LICENCE, "", 1)
+        text = rooms.read(path).replace(LICENCE, "", 1)
         at = 0
         for found in INCLUDE.finditer(text):
             self.parts[which].append(text[at : found.start()])
@@ -75,7 +75,7 @@ class Files:
             path = "include/" + name
         elif mark == '"':
             path = name
-        elif os.path.exists(os.path.join(lib.ROOT, "include", "alone", name)):
+        elif os.path.exists(os.path.join(rooms.ROOT, "include", "alone", name)):
             self.system(which, name)
             return
         else:
@@ -99,7 +99,7 @@ class Files:
         self.parts[which].append("#endif\n")
 
     def source(self, path, twice):
-        text = lib.read(path)
+        text = rooms.read(path)
         own = sorted(set(MACRO.findall(text)))
         renamed = sorted(set(STATIC.findall(text)) & twice)
         stem = os.path.basename(path)[:-2]
@@ -116,7 +116,7 @@ def amalgamation(port, sources):
     """The texts of quarry.h and quarry.c."""
     counts = {}
     for path in sources:
-        for name in set(STATIC.findall(lib.read(path))):
+        for name in set(STATIC.findall(rooms.read(path))):
             counts[name] = counts.get(name, 0) + 1
     files = Files(port)
     for name in FIRST:
@@ -137,7 +137,7 @@ def main():
     parser.add_argument("--port", default="arch/host")
     parser.add_argument("sources", nargs="+", metavar="SOURCE")
     args = parser.parse_args()
-    if not os.path.exists(os.path.join(lib.ROOT, args.port, "arch_inline.h")):
+    if not os.path.exists(os.path.join(rooms.ROOT, args.port, "arch_inline.h")):
         sys.exit(f"PORT={args.port}: it has no arch_inline.h")
     folder = os.path.join(args.build, "amalgamation")
     texts = amalgamation(args.port, args.sources)

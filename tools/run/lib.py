@@ -22,7 +22,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT
+from rooms import read
 ALSO = [
     "include/quarry/lock.h"
 ]  # cpu_hotplug's exclusive side, for ports whose CPUs go online and offline
@@ -42,11 +42,6 @@ GUARDED = re.compile(
     r"(.*?\n#define QUARRY_\w+_H\n(?:#include [^\n]+\n|\n)*)((?!#include)\S.*\n)(\n#endif\n)",
     re.DOTALL,
 )
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def program():

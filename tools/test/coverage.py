@@ -20,7 +20,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
+from rooms import read
 import check
 import qemu
 
@@ -98,8 +98,7 @@ def gcovr(build, *options):
 
 
 def source(path, number):
-    with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
-        return f.read().split("\n")[number - 1].strip()
+    return read(path).split("\n")[number - 1].strip()
 
 
 def table(report):

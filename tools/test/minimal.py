@@ -27,7 +27,7 @@ import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
+from rooms import read
 import check
 import qemu
 from needs import commands
@@ -206,8 +206,7 @@ def main():
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     start = time.monotonic()
-    with open(os.path.join(qemu.ROOT, "README.md"), encoding="utf-8") as f:
-        readme = f.read()
+    readme = read("README.md")
     with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
         steps = Steps(os.path.join(folder, "root"), log)
         if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:

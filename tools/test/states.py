@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
+from rooms import read
 import check
 import qemu
 
@@ -28,8 +28,7 @@ SCOPE = re.compile(r'^    \{\.name = "(\w+)",', re.MULTILINE)
 
 def names():
     """The names of all scopes, from the source."""
-    with open(os.path.join(qemu.ROOT, "tests/states/scopes.c"), encoding="utf-8") as f:
-        return SCOPE.findall(f.read())
+    return SCOPE.findall(read("tests/states/scopes.c"))
 
 
 def scopes(program):

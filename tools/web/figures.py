@@ -21,7 +21,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT
+from rooms import ROOT, read
 import curve
 
 FOLDER = os.path.join(ROOT, "docs/figures")
@@ -81,11 +81,6 @@ def names():
 
 def drawn(path):
     return path[:-4] + ".svg"
-
-
-def read(path):
-    with open(path, encoding="utf-8") as f:
-        return f.read()
 
 
 def tidy(svg, text):

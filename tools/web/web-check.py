@@ -24,7 +24,7 @@ import types
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
+from rooms import read
 import outer_make
 import qemu
 import race
@@ -132,9 +132,7 @@ def compare_words(build, names=()):
     for line in node.stdout:
         said = json.loads(line)
         script = scripts[said["name"]]
-        path = os.path.join(qemu.ROOT, "tests/races", script.name + ".race")
-        with open(path, encoding="utf-8") as f:
-            text = f.read()
+        text = read(f"tests/races/{script.name}.race")
         pictures = [picture_of(p) for p in said["pictures"]]
         ours = (followed(text, pictures, said["movable"]), sentences(said, script, pictures))
         theirs = (said["followed"], said["texts"])

@@ -26,7 +26,7 @@ import tarfile
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-import rooms
+from rooms import read
 import qemu
 import race
 import race_points
@@ -35,7 +35,6 @@ import race_table
 import race_why
 import variant
 import variant_build
-from lib import read
 
 WEB = os.path.join(qemu.ROOT, "web")
 PAGES = (".html", ".css", ".js")
