@@ -116,11 +116,12 @@ static bool start(unsigned nr)
 	return c;
 }
 
-static void begin_programs(unsigned nr)
+static bool begin_programs(unsigned nr)
 {
 	begin();
 	start(nr);
 	judge_clear();
+	return c;
 }
 
 KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
@@ -169,7 +170,7 @@ KTEST(programs_start_hold_and_end)
 	EXPECT_SAID(
 	    t, WAITED "programs: 2 verified 11 pages, 0 wrong; all ended well\n" JOINED NONE);
 	/* A program has ended already. */
-	begin_programs(2);
+	REQUIRE(t, begin_programs(2));
 	world.task[1].ending = TASK_EXITED;
 	EXPECT(t, !crowd_is_whole(c));
 	c->wrong[1] = 1;
@@ -178,8 +179,10 @@ KTEST(programs_start_hold_and_end)
 	    t, WAITED "programs: 2 verified 0 pages, 1 wrong; all ended well\n" JOINED NONE);
 	/* The start waits until 35 of 40 pages are held. */
 	EXPECT_VERDICT(t, world.holds = 34, start(1), true, "2:[sleep");
+	REQUIRE(t, c);
 	crowd_stop(c);
 	EXPECT_VERDICT(t, world.holds = 35, start(1), true, "[sleep");
+	REQUIRE(t, c);
 	crowd_stop(c);
 }
 
@@ -202,14 +205,14 @@ KTEST(failed_start_is_undone)
 
 KTEST(each_bad_end_is_reported)
 {
-	EXPECT_VERDICT(t, begin_programs(3); world.faults = 1; world.exits = 2, crowd_stop(c),
-	               false,
+	EXPECT_VERDICT(t, REQUIRE(t, begin_programs(3)); world.faults = 1; world.exits = 2,
+	               crowd_stop(c), false,
 	               "programs: task 11 faulted, status 9\n|programs: task 12 exited, status 9\n"
 	               "|programs: 3 verified 0 pages, 0 wrong\n");
 	EXPECT_VERDICT(
-	    t, begin_programs(1); world.no_end = true, crowd_stop(c), false,
+	    t, REQUIRE(t, begin_programs(1)); world.no_end = true, crowd_stop(c), false,
 	    "programs: task 11 does not end\n[end 11 3 0][put 11]programs: 1 verified 0 pages, 0 "
 	    "wrong\n" JOINED NONE);
-	EXPECT_VERDICT(t, begin_programs(1); world.stays = true, crowd_stop(c), false,
+	EXPECT_VERDICT(t, REQUIRE(t, begin_programs(1)); world.stays = true, crowd_stop(c), false,
 	               "; all ended well\n|" NONE "programs: 2 tasks and 3 threads do not end\n");
 }

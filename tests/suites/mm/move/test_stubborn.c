@@ -125,8 +125,7 @@ KTEST(pairs_are_made_past_pages_that_stay, KTEST_SLOW)
 {
 	unsigned blocks;
 
-	for_each_size (blocks)
-		expect_bounded(t, blocks, 1, blocks / MOV_ZONE * PAGEBLOCK_PAGES, 1);
+	for_each_size(blocks) expect_bounded(t, blocks, 1, blocks / MOV_ZONE * PAGEBLOCK_PAGES, 1);
 }
 
 KTEST(blocks_are_made_past_pages_that_stay, KTEST_SLOW)
@@ -280,8 +279,7 @@ KTEST(owners_of_broken_pages_are_asked_twice_at_most, KTEST_SLOW)
 {
 	unsigned blocks;
 
-	for_each_size (blocks)
-		expect_broken_pages_bounded(t, blocks);
+	for_each_size(blocks) expect_broken_pages_bounded(t, blocks);
 }
 
 static unsigned in_vain; /* moves out of windows with a broken page */
@@ -352,7 +350,8 @@ KTEST(a_report_locks_for_free_pageblocks_only, KTEST_SLOW)
 {
 	unsigned blocks, n, whole;
 
-	for_each_size (blocks) {
+	for_each_size(blocks)
+	{
 		struct zone *zone = NEED(t, stubborn_zone(t, blocks, ALL, 1));
 
 		EXPECT_EQ(t, report(zone->mem, false) + zone_locks, 0);

@@ -356,7 +356,7 @@ KTEST(page_dirtied_later_stays_without_a_pager)
 		return;
 	soft_load_space(s.space);
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
-	chosen = page_in(s.object, 0);
+	chosen = NEED(t, page_in(s.object, 0));
 	scan_beside(t, &scan, write_late);
 	EXPECT_EQ(t, scan.freed, 0);
 	EXPECT(t, page_in(s.object, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
