@@ -12,7 +12,7 @@ import pytest
 import check
 import outer_make
 import qemu
-import tree
+import rooms
 import watchdog
 from conftest import needs_tool
 
@@ -142,7 +142,7 @@ def test_each_suite_has_builds():
 def sources(into):
     """Copy the built tree to @into, with the hosted build's objects; files keep their times."""
     shutil.rmtree(into, ignore_errors=True)
-    for path in tree.all_files():
+    for path in rooms.all_files():
         new = os.path.join(into, path)
         os.makedirs(os.path.dirname(new), exist_ok=True)
         shutil.copy2(os.path.join(qemu.ROOT, path), new)

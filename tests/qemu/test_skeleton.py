@@ -12,7 +12,7 @@ import lab_link
 import labs
 import labs_leak
 import skeleton
-import tree
+import rooms
 from conftest import needs_tool
 
 ORDERS = (None, *labs.tracks())
@@ -34,8 +34,8 @@ def test_submissions_in_the_tree_are_not_of_the_tree(tmp_path, monkeypatch):
     git(tmp_path, "init")
     git(tmp_path, "add", "labs/labs.ini", "mm")
     git(tmp_path / "labs" / "otto", "init")
-    monkeypatch.setattr(tree, "ROOT", str(tmp_path))
-    assert tree.all_files() == own
+    monkeypatch.setattr(rooms, "ROOT", str(tmp_path))
+    assert rooms.all_files() == own
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,6 @@ import lab_kernel
 import lab_link
 import labs
 import submission
-import tree
 
 ROOT = labs.ROOT
 INCLUDE = "#include <quarry/lab.h>\n"
@@ -117,7 +116,7 @@ def without_source(one, track=None):
 def write(one, folder, track=None, own=None):
     """Write the student's tree into a new directory."""
     os.makedirs(folder)
-    for path in tree.all_files():
+    for path in rooms.all_files():
         if left_out(one, path):
             continue
         to = os.path.join(folder, path)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The rooms of tools/: once this is imported, a tool can import the modules of each of them."""
+"""The files of this tree.  After `import rooms` a tool can import the modules of all rooms of tools."""
 import glob
 import os
+import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -17,3 +18,47 @@ def read(path):
     """The text of a file of the tree."""
     with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
         return f.read()
+
+
+# ---- all files -----------------------------------------------------------------------------------
+
+
+# Left out if git does not list the tree's files, for a tree that is no clone.
+UNTRACKED = {"build", ".git", "__pycache__"}
+
+
+def listed():
+    """The files that git lists, or None without git or in a tree that is no clone.  A new directory
+    at the top, such as one of submissions, is not of the tree until git has a file of it."""
+    if not os.path.exists(os.path.join(ROOT, ".git")):
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError:
+        return None
+    if done.returncode:
+        return None
+    rows = [row.split(" ", 1) for row in done.stdout.split("\0") if row]
+    tops = {path.split("/")[0] for tag, path in rows if tag != "?"}
+    # A path that ends with a slash is another repository.
+    return [p for _, p in rows if p.split("/")[0] in tops and not p.endswith("/")]
+
+
+def all_files(*ends):
+    """The paths of the files, from the tree's top; with @ends only those that end so."""
+    found = listed()
+    if found is None:
+        found = []
+        for folder, folders, files in os.walk(ROOT):
+            folders[:] = [name for name in folders if name not in UNTRACKED]
+            found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in files]
+    return sorted(
+        path
+        for path in found
+        if path and path.endswith(ends or "") and os.path.exists(os.path.join(ROOT, path))
+    )

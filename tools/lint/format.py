@@ -20,7 +20,6 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import needs
-import tree
 import variant
 import variant_text
 
@@ -289,7 +288,7 @@ def main():
     others = [path for path in args.files if not path.endswith(KINDS)]
     if others:
         parser.error(f"not a C source: {' '.join(others)}")
-    files = args.files or tree.all_files(*KINDS)
+    files = args.files or rooms.all_files(*KINDS)
     before = {}
     for path in files:
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:

@@ -12,7 +12,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 from rooms import read
-import tree
+import rooms
 
 LIMITS = "tests/weight.txt"
 PARTED = ("mm", "tests", "tools")  # each directory in these is a room
@@ -30,10 +30,10 @@ def room_of(path):
 def weigh():
     """{room: (lines, files)}; a file that is no text has no lines."""
     found = {}
-    for path in tree.all_files():
+    for path in rooms.all_files():
         if path in RECORDS or path.startswith((".", "labs/hidden/")):
             continue
-        with open(os.path.join(tree.ROOT, path), "rb") as f:
+        with open(os.path.join(rooms.ROOT, path), "rb") as f:
             text = f.read()
         lines, files = found.get(room_of(path), (0, 0))
         found[room_of(path)] = lines + (0 if b"\0" in text else text.count(b"\n")), files + 1
@@ -79,7 +79,7 @@ def main():
             rows[room] = (*has, sys.argv[2])
         elif room in rows:
             rows[room] = (*map(min, has, rows[room]), rows[room][2])
-    with open(os.path.join(tree.ROOT, LIMITS), "w", encoding="utf-8") as f:
+    with open(os.path.join(rooms.ROOT, LIMITS), "w", encoding="utf-8") as f:
         f.write(head)
         for room, (lines, files, subject) in sorted(rows.items()):
             if room in weights:
