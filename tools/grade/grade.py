@@ -34,7 +34,6 @@ import rooms
 import bodies
 import grade_build
 import grade_guard
-import grade_kernel
 import grade_layers
 import grade_object
 import grade_report
@@ -165,7 +164,7 @@ class Grade:
         if not self.in_ring_3 and not (self.args.kernel and self.one.suites):
             return []
         if not self.kernel:
-            kind = grade_kernel.GradedProgram if self.in_ring_3 else grade_kernel.Graded
+            kind = grade_layers.GradedProgram if self.in_ring_3 else grade_layers.Graded
             self.kernel = kind(self.one, self.args.build)
         return self.kernel.tests()
 

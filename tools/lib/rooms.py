@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The files of this tree.  After `import rooms` a tool can import the modules of all rooms of tools."""
+"""The files of this tree.  After `import rooms` the modules of all rooms can be imported."""
 import glob
 import os
 import subprocess
