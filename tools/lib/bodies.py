@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Where the bodies of functions begin and end.
+"""Where the bodies of functions begin and end; what headers declare.
 
 Usage: bodies.py list FILE...        names and lengths
        bodies.py compare FILE...     a body that clang finds elsewhere is an error
@@ -8,6 +8,7 @@ Usage: bodies.py list FILE...        names and lengths
 The rule: a body is from a line "{" to a line "}", both alone and in column 0; the function's name
 stands before the first parenthesis of the lines above it.  `make lint` also asks clang.
 """
+import glob
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from functools import lru_cache
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT
+from rooms import ROOT, read
+
 # A declarator begins in column 0; its further lines are indented.
 DECLARATOR = re.compile(
     r"(?:\A|(?<=\n))((?:[A-Za-z_][^\n{};]*\n)(?:[ \t]+[^\n{};]*\n)*)\{\n", re.MULTILINE
@@ -97,8 +99,7 @@ def by_clang(path):
 
 def differences(path):
     """A line for each body that clang and the rule do not find in the same place."""
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        text = f.read()
+    text = read(path)
     rule = {name: (b.begin, b.end) for name, b in bodies(text).items()}
     if not text.isascii():
         # clang counts bytes.
@@ -126,24 +127,16 @@ DATA = re.compile(r"extern (?:\w+[ *]+)+?(\w+)(?:\[[^\]]*\])*(?: [A-Z]|$)")
 
 
 @lru_cache(None)
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
-
-
-@lru_cache(None)
 def sources():
-    """All files of mm/."""
-    walk = os.walk(os.path.join(ROOT, "mm"))
-    found = [os.path.join(folder, name) for folder, _, names in walk for name in names]
-    return sorted(os.path.relpath(path, ROOT) for path in found)
+    """All sources and headers of mm/."""
+    return sorted(glob.glob("mm/*/*.[ch]", root_dir=ROOT))
 
 
 @lru_cache(None)
 def public(left_out):
     """The headers of include/quarry/ that files of mm/ include, or that such headers include, apart
     from the files @left_out."""
-    left = [path for path in sources() if path.endswith((".c", ".h")) and path not in left_out]
+    left = [path for path in sources() if path not in left_out]
     found = set()
     while left:
         names = re.findall(r"^#include <quarry/([\w.]+)>", read(left.pop()), re.MULTILINE)
@@ -195,8 +188,7 @@ def main():
         if sys.argv[1] == "compare":
             said += differences(path)
             continue
-        with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-            text = f.read()
+        text = read(path)
         for body in bodies(text).values():
             print(f"{path}: {body.name}: {body.lines(text)} lines, {body.type}")
     if said:

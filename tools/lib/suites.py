@@ -67,8 +67,7 @@ def suites():
     found = {}
     for folder in FOLDERS:
         for path in glob.glob(os.path.join(ROOT, folder, "**", "*.c"), recursive=True):
-            with open(path, encoding="utf-8", errors="replace") as f:
-                text = f.read()
+            text = read(path)
             for name, flags, cases in parts(text):
                 suite = Suite(os.path.relpath(path, ROOT), set(re.findall(r"\w+", flags)))
                 if "\nSTATES(" in cases:
@@ -85,8 +84,7 @@ def explored():
     """The names of the sets of the explorer of threads."""
     found = set()
     for path in glob.glob(os.path.join(ROOT, "tests", "**", "explore_*.c"), recursive=True):
-        with open(path, encoding="utf-8") as f:
-            found.update(TABLE.findall(f.read()))
+        found.update(TABLE.findall(read(path)))
     return found
 
 
