@@ -6,8 +6,8 @@ Usage: bench-peers.py [--build DIR] [--record]
 
 The kernel and what compiles a module for it come from the distribution, with apt, and stay in
 BUILD/peers: nothing is installed.  The module (bench/peers/pages.c) counts under QEMU's icount, as
-the kernel's own figures are counted (bench.py).  The table has our recorded figure, Debian's
-as bench/peers.json has it, and Debian's as measured now; --record writes these to bench/peers.json.
+the kernel's own figures are counted (bench.py).  The table has our recorded figure, Debian's as
+bench/peers.json has it, and Debian's as measured now; --record writes these to bench/peers.json.
 Figures of mapped memory that goes offline, and of traces, are not measured again.
 """
 import argparse

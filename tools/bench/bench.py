@@ -3,10 +3,10 @@
 """Boot with bench under icount, collect the figures, and judge them; `make bench`.
 
 Usage: bench.py [--build DIR] [--quick | --only NAMES | --traces "FILE ..."] [--repeat N]
-                      [--record WHY]
+                [--record WHY]
        bench.py [--build DIR] --plugin FILE | --curves
        bench.py [--build DIR] --time [--base COMMIT] [--plugin "FILE ..."] [--repeat N]
-                      [--record WHY]
+                [--record WHY]
        bench.py [--build DIR] --profile FUNCTION,... --only NAMES | --traces "FILE ..."
 
 Under icount (shift=0) one tick of the TSC is one instruction, the same in every run: the figures do
@@ -17,9 +17,9 @@ BUILD/bench.json, with the machine of each, and to BUILD/bench.html:
   ...}, ...]}
 
 A figure that is more than 3 % worse than the one recorded for the same version of the compiler
-(bench/history.jsonl) fails by its name, and so does one that is missing (bench_report.py).
-Without a record it is compared with the nearest version's, and 10 % worse fails.
---record adds a line to that file.
+(bench/history.jsonl) fails by its name, and so does one that is missing (bench_report.py).  Without
+a record it is compared with the nearest version's, and 10 % worse fails.  --record adds a line to
+that file.
 """
 import argparse
 import difflib

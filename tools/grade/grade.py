@@ -3,8 +3,8 @@
 """Grade a lab; `make grade LAB=n`.
 
 Usage: grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--test SUITE.TEST]
-                      [--seed N] [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE]
-                      [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN] [--track TRACK]
+                [--seed N] [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE]
+                [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN] [--track TRACK]
 
 Only the files that the lab gives to students are taken from TREE; all others are this tree's.
 Without TREE these are this tree's, too.  If TREE lacks such a file, it is graded as students get

@@ -9,10 +9,10 @@ Usage: grade_batch.py begin LAB IN OUT [OPTION...]       grade the reference, to
        grade_batch.py nth LAB NUMBER IN OUT [OPTION...]  the same by its number, from 1 on
        grade_batch.py report LAB IN OUT [OPTION...]      OUT/grades.csv, OUT/report.html
 
-OPTIONs go to grade.py.  The lab's files are taken from any folder of a submission, also if
-they lie there alone; but only regular files.  OUT/NAME/ has grade.json, junit.xml, results.json,
-the text that was printed, and a key: a hash of the files, the options and the grader.  A submission
-whose key has not changed is not graded again, unless the grader failed on it.
+OPTIONs go to grade.py.  The lab's files are taken from any folder of a submission, also if they lie
+there alone; but only regular files.  OUT/NAME/ has grade.json, junit.xml, results.json, the text
+that was printed, and a key: a hash of the files, the options and the grader.  A submission whose
+key has not changed is not graded again, unless the grader failed on it.
 """
 import csv
 import hashlib

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The rules for a student's objects; for grade.py.
 
-An object that is linked into a grading program uses only symbols that headers declare
-(bodies.py) or labs/labs.ini lists, and defines only functions of its file.  It has only
-sections that compilers make, no data that could run as code, no instruction that asks the operating
-system or the machine for something, and little data of its own.  An allocator needs none of these.
+An object that is linked into a grading program uses only symbols that headers declare (bodies.py)
+or labs/labs.ini lists, and defines only functions of its file.  It has only sections that compilers
+make, no data that could run as code, no instruction that asks the operating system or the machine
+for something, and little data of its own.  An allocator needs none of these.
 """
 import os
 import re

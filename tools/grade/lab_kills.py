@@ -8,9 +8,9 @@ Usage: lab_kills.py [LAB...]    print the faults of the matrix, a line each; exi
                                   and the reasons of labs/stays.ini: a new test kills nothing
                                   until it is graded
 
-labs_check.py --matrix fills the matrix: it grades wrong solutions in all layers.  Its faults
-are a solution or a test that no longer exists or that it lacks, and a test that kills no solution
-alone in its layer, unless labs/stays.ini gives a reason to keep that test.
+labs_check.py --matrix fills the matrix: it grades wrong solutions in all layers.  Its faults are a
+solution or a test that no longer exists or that it lacks, and a test that kills no solution alone
+in its layer, unless labs/stays.ini gives a reason to keep that test.
 """
 import configparser
 import fnmatch

@@ -3,7 +3,7 @@
 """Does the grader decide rightly?  `make labs-check`.
 
 Usage: labs_check.py [--build DIR] [--only LAB[.NAME],...] [--jobs N] [--repeat N] [--whole]
-                           [--matrix]
+                     [--matrix]
 
 In each lab the reference must have all points; a right submission may lack only points of cost.
 The student's empty tree must have no points, and pass exactly the tests that labs/grade.ini names.

@@ -5,8 +5,8 @@
     run = with_defaults.run("a_name", "selftest=quick")
     assert run.passed, run.story()
 
-The console goes to a file, BUILD/qemu/NAME.log.  A run that hangs is killed (watchdog.py).
-QEMU ends with Python, however Python ends.
+The console goes to a file, BUILD/qemu/NAME.log.  A run that hangs is killed (watchdog.py).  QEMU
+ends with Python, however Python ends.
 """
 import ctypes
 import functools

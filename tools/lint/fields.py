@@ -3,8 +3,8 @@
 
 fields.py CC FLAGS... compiles the headers below with debugging information, and reads from it which
 structures they define, with which members.  Each member needs a row in tests/lib/fields_help.c,
-which says what check_memory finds when it has a wrong value.  Structures of functions
-alone, and the heads of lists and trees, need none.
+which says what check_memory finds when it has a wrong value.  Structures of functions alone, and
+the heads of lists and trees, need none.
 """
 import os
 import re

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Check the floors of each room: a source calls only sources listed before it in ROOM/files.mk.
 
-nm reads the symbols of BUILD/kernel, or else, of mm/ only, those of BUILD/host-plain.
-`make lint` prints what is wrong.
+nm reads the symbols of BUILD/kernel, or else, of mm/ only, those of BUILD/host-plain.  `make lint`
+prints what is wrong.
 """
 import glob
 import os

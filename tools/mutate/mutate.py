@@ -3,17 +3,16 @@
 """Write random variants, and test each.  `make mutate N=200 SEED=s FILES=...`
 
 Usage: mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--stages NAME,...]
-                       [--jobs N]
+                 [--jobs N]
        mutate.py --count | --report
 
 Operators over the sources of mm/, kernel/, demo/, bench/, drivers/ and arch/x86_64
-(mutate_sites.py) are sampled by the seed: each directory by its share of the lines, and
-within it each operator equally often.  A variant that does not compile, or compiles to the same
-code, does not count, nor does one that tests/mutants/argued.md argues to be equivalent.  Each is
-tried until a test fails: the suites that its file names, lint's check of locks, all hosted builds,
-the search of all states, the race scripts and the explorer on fibers, a boot under icount with the
-programs of ring 3, the tests from outside that its file names, the gate of the figures
-(mutate_run.py).
+(mutate_sites.py) are sampled by the seed: each directory by its share of the lines, and within it
+each operator equally often.  A variant that does not compile, or compiles to the same code, does
+not count, nor does one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a
+test fails: the suites that its file names, lint's check of locks, all hosted builds, the search of
+all states, the race scripts and the explorer on fibers, a boot under icount with the programs of
+ring 3, the tests from outside that its file names, the gate of the figures (mutate_run.py).
 
 DIR/mutate/SEED.jsonl has a line for each, and a repeated run continues where it stopped;
 DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran; the

@@ -3,8 +3,8 @@
 
 sites(path, flags) parses a source with libclang and gives a Site for each edit that an operator can
 make in the functions of the file, and of the headers of the same directory that it includes.  Only
-text of the file itself is edited, never the expansion of a macro.  The number of
-lines stays the same.
+text of the file itself is edited, never the expansion of a macro.  The number of lines stays the
+same.
 """
 import ctypes
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The texts of wrong variants, read and checked; for variant.py.  docs/mutants.md describes
-the format."""
+"""The texts of wrong variants, read and checked; for variant.py.  docs/mutants.md describes the
+format."""
 import os
 import re
 from dataclasses import dataclass

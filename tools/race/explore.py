@@ -7,10 +7,10 @@ Usage: explore.py [--build DIR] [--seeds N] [--schedules N]
        that can come between two of its steps (docs/races/README.md); a row is a test
 
 The right code runs each set of operations under all schedules with at most two preemptions, then
-under random schedules, N for each set and seed (sweep.sh, GNU parallel).  So does each
-variant that has a line "kill: explore SET"; its failures must have the words of its "expect:" line.
-The output has the median, over the seeds, of the number of schedules until the race shows, and the
-script that the explorer makes of the race.  JSON lines go to DIR/race/explore.jsonl.
+under random schedules, N for each set and seed (sweep.sh, GNU parallel).  So does each variant that
+has a line "kill: explore SET"; its failures must have the words of its "expect:" line.  The output
+has the median, over the seeds, of the number of schedules until the race shows, and the script that
+the explorer makes of the race.  JSON lines go to DIR/race/explore.jsonl.
 """
 import argparse
 import atexit

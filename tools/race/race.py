@@ -11,15 +11,14 @@ Each script of tests/races/*.race runs with the right code and with each variant
 "expect ID: OUTCOME" name.  The outcome must be the expected one, and the trace must be the same,
 byte for byte, on every engine: fiber (hosted), mttcg, icount and, with --grub, grub (from an ISO
 image).  Scripts with "model: tso" run on fibers only, where other CPUs see a store late; --model
-chooses for all scripts, and the pages are not compared.  A NAME is a script; or a
-variant, which chooses the scripts that show it, or, beside a named script, only itself; or a
-commit of docs/races/linux.md, which chooses its script and variant.
-The tables of docs/races/*.md between "<!-- race SCRIPT [ID] -->" and "<!-- end -->" must agree with
-the run, and so must the time line beside each; --update-docs writes them
-instead.  One JSON line for each run goes to DIR/race/race.jsonl.  With names the fibers run first,
-and their traces are printed at once.  --list prints all scripts.  Without names the explorer
-(explore.py) runs too.  The names "pressure" and "waiters" stand for pressure.py and
-waiters.py.  Exit status 0 only if everything was as expected.
+chooses for all scripts, and the pages are not compared.  A NAME is a script; or a variant, which
+chooses the scripts that show it, or, beside a named script, only itself; or a commit of
+docs/races/linux.md, which chooses its script and variant.  The tables of docs/races/*.md between
+"<!-- race SCRIPT [ID] -->" and "<!-- end -->" must agree with the run, and so must the time line
+beside each; --update-docs writes them instead.  One JSON line for each run goes to
+DIR/race/race.jsonl.  With names the fibers run first, and their traces are printed at once.  --list
+prints all scripts.  Without names the explorer (explore.py) runs too.  The names "pressure" and
+"waiters" stand for pressure.py and waiters.py.  Exit status 0 only if everything was as expected.
 """
 import argparse
 import glob

@@ -3,7 +3,7 @@
 """Build the hosted test program in each of its builds, run all suites in each, count; `make check`.
 
 Usage: check.py [--build DIR] [--only NAME,...] [--seed N] [--jobs N]
-                      [--suite SUITE[.TEST],...] [--fail-fast] [--watch]
+                [--suite SUITE[.TEST],...] [--fail-fast] [--watch]
 
 Each build runs as several processes, which have some suites each.  With --suite or --fail-fast the
 builds that have the suites are made and run one by one, "plain" first.  --fail-fast stops at the

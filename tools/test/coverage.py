@@ -7,8 +7,8 @@ Usage: coverage.py [--build DIR] [--lines PERCENT] [--branches PERCENT]
 Builds the hosted program with --coverage twice, with large and with small pageblocks, runs all
 suites in both, and adds the results.  Branches of assertions and panics do not count: a passing
 test never takes them.  Prints the table and each line that was not reached;
-build/coverage/index.html has the rest.
-Exit status 1 below the percentages that docs/testing.md promises.
+build/coverage/index.html has the rest.  Exit status 1 below the percentages that docs/testing.md
+promises.
 """
 import argparse
 import json

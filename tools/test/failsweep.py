@@ -3,7 +3,7 @@
 """Let the n-th allocation of every test fail, for every n, and see that nothing breaks.
 
 Usage: failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
-                          [--share N/SHARES]
+                    [--share N/SHARES]
 
 Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its
 allocations, and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own

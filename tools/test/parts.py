@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The jobs of `make test`, by part, and how each job is judged; for test.py.
 
-A part is one tool, split into jobs if that keeps two cores busy.  A program that
-several jobs need is built once, by a job of its own.  With FULL=1 there are more parts, and more
-tests in each.
+A part is one tool, split into jobs if that keeps two cores busy.  A program that several jobs need
+is built once, by a job of its own.  With FULL=1 there are more parts, and more tests in each.
 """
 import json
 import os

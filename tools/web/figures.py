@@ -6,10 +6,10 @@ Usage: figures.py [--build DIR] [--only NAME,...]     draw figures whose text ha
        figures.py --check                             print faults of figures; for make lint
 
 docs/figures/NAME.dot is drawn by graphviz's dot, docs/figures/NAME.msc by mscgen, NAME.crv (curves
-that `make bench CURVES=1` has measured) by curve.py, each into
-docs/figures/NAME.svg.  A comment in the SVG has a hash of its text, and of the style below, so lint
-sees a figure that is out of date without these programs.  The SVG has no background: its colours
-follow the reader's scheme, light or dark.
+that `make bench CURVES=1` has measured) by curve.py, each into docs/figures/NAME.svg.  A comment in
+the SVG has a hash of its text, and of the style below, so lint sees a figure that is out of date
+without these programs.  The SVG has no background: its colours follow the reader's scheme, light or
+dark.
 """
 import argparse
 import glob

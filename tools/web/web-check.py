@@ -3,7 +3,7 @@
 """Test the laboratory in a browser: `make web-check` (docs/web.md).
 
 Usage: web-check.py [--build DIR] [--jobs N] [--variants LIST] [--only traces,words,pages]
-                          [--shots]
+                    [--shots]
 
 Makes build/web, with the wrong variants in LIST as web.py takes them, and runs programs of
 tests/web on it; without --only traces alone.  The last line counts all of their tests.

@@ -6,8 +6,8 @@ Usage: web.py [--build DIR] [--variants LIST] [--archive] [--serve]
        web.py --texts FILE      the texts of all scripts as a source in C
 
 --variants: the wrong variants that get a module, with blanks or commas between; "all": each that a
-script names; without it those of the races of Linux in docs/races/linux.md.
---archive: also pack the files into DIR/quarry-web.tar.gz, with the same bytes each time.
+script names; without it those of the races of Linux in docs/races/linux.md.  --archive: also pack
+the files into DIR/quarry-web.tar.gz, with the same bytes each time.
 
 The pages' texts about races come from tests/races, docs/races, tests/mutants and the sources, and
 are written to build/web/data.json: see `data`.
