@@ -229,7 +229,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/grade/handout.py: {error}")
+    labs.run_tool(main)

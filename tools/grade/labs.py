@@ -494,7 +494,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BadLab as error:
-        sys.exit(f"tools/grade/labs.py: {error}")
+    run_tool(main)

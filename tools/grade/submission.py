@@ -167,7 +167,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BadSubmission, labs.BadLab, variant.BadVariant) as error:
-        sys.exit(f"tools/grade/submission.py: {error}")
+    labs.run_tool(main, BadSubmission, variant.BadVariant)

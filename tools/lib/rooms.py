@@ -20,6 +20,16 @@ def read(path):
         return f.read()
 
 
+def run(main, *errors):
+    """Run a tool's main(), which returns the exit status; @errors and Ctrl-C end it shortly."""
+    try:
+        sys.exit(main())
+    except errors as error:
+        sys.exit(f"{os.path.basename(sys.argv[0])[:-3]}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
 # ---- all files -----------------------------------------------------------------------------------
 
 

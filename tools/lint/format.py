@@ -313,7 +313,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, needs.LeftOut, variant.BadVariant) as e:
-        sys.exit(f"format: {e}")
+    rooms.run(main, OSError, needs.LeftOut, variant.BadVariant)

@@ -245,9 +245,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except variant.BadVariant as e:
-        sys.exit(f"pressure: {e}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    rooms.run(main, variant.BadVariant)

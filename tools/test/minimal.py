@@ -27,6 +27,7 @@ import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import read
 import check
 import qemu
@@ -224,7 +225,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    rooms.run(main)
