@@ -10,7 +10,6 @@ the kernel's own figures are counted (bench.py).  The table has our recorded fig
 bench/peers.json has it, and Debian's as measured now; --record writes these to bench/peers.json.
 Figures of mapped memory that goes offline, and of traces, are not measured again.
 """
-import argparse
 import json
 import os
 import re
@@ -177,8 +176,7 @@ def record(now, peers, how):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--record", action="store_true", help="write them to bench/peers.json")
     args = parser.parse_args()
     try:

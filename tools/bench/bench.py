@@ -21,7 +21,6 @@ A figure that is more than 3 % worse than the one recorded for the same version 
 a record it is compared with the nearest version's, and 10 % worse fails.  --record adds a line to
 that file.
 """
-import argparse
 import difflib
 import glob
 import gzip
@@ -367,8 +366,7 @@ def print_profile(args):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", metavar="NAMES", help="these rows, or those of these groups")
     parser.add_argument("--out", help="default: BUILD/bench.json")
     parser.add_argument("--quick", action="store_true", help="the rows of make test")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The files of this tree.  After `import rooms` the modules of all rooms can be imported."""
+import argparse
 import glob
 import os
 import subprocess
@@ -18,6 +19,13 @@ def read(path):
     """The text of a file of the tree."""
     with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
         return f.read()
+
+
+def parser(doc):
+    """A parser of a tool's arguments, of which --build is one; @doc: the tool's text."""
+    made = argparse.ArgumentParser(description=doc.split("\n")[0])
+    made.add_argument("--build", default="build")
+    return made
 
 
 def run(main, *errors):

@@ -8,7 +8,6 @@ The file is DIR/compile_commands.json: clangd finds it with --compile-commands-d
 that belongs to several programs is listed once: as part of the kernel if possible, else of the
 hosted one.
 """
-import argparse
 import json
 import os
 import sys
@@ -44,8 +43,7 @@ def commands(build):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     args = parser.parse_args()
     os.makedirs(args.build, exist_ok=True)
     path = os.path.join(args.build, "compile_commands.json")

@@ -6,7 +6,6 @@ Usage: lint.py [--build DIR] [--only CHECK,...] [--jobs N]
 
 Each check is one line, "ok NAME" or "not ok NAME" with the faults below it, and counts as one test.
 """
-import argparse
 import os
 import re
 import subprocess
@@ -477,8 +476,7 @@ def lint(counts, build, only=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     names = [c.__name__[6:] for c in CHECKS]
     parser.add_argument("--only", help="checks, with commas: " + ",".join(names))
     analyse.options(parser)

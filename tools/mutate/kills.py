@@ -15,7 +15,6 @@ report, of all seeds in DIR/kills, has a line for each suite: its lines, the edi
 those that nothing else does, and how many of its tests notice something that no other test and no
 search notices.  Exit status 0 if all ran: what goes is for the reader to judge.
 """
-import argparse
 import collections
 import glob
 import json
@@ -190,8 +189,7 @@ def report(rows, names):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")

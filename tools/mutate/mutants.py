@@ -9,7 +9,6 @@ variant counts as killed.  The matrix also goes to DIR/mutants.json, or with --r
 file in DIR.  Exit status 0 only if all variants were killed as claimed.
 --who runs all suites with each variant instead, and lists every test that fails.
 """
-import argparse
 import json
 import os
 import re
@@ -357,8 +356,7 @@ def hunt(build, variants, jobs, keep):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="ids, with commas")
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument(

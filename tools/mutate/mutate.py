@@ -18,7 +18,6 @@ DIR/mutate/SEED.jsonl has a line for each, and a repeated run continues where it
 DIR/mutate/SEED.md is the report, with each survivor as a diff.  Exit status 0 if all ran; the
 number of survivors is for the reader to judge.
 """
-import argparse
 import collections
 import difflib
 import json
@@ -271,8 +270,7 @@ def stages_of(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")

@@ -12,7 +12,6 @@ has a line "kill: explore SET"; its failures must have the words of its "expect:
 has the median, over the seeds, of the number of schedules until the race shows, and the script that
 the explorer makes of the race.  JSON lines go to DIR/race/explore.jsonl.
 """
-import argparse
 import atexit
 import json
 import os
@@ -236,8 +235,7 @@ def build_quick(build, ident, engines):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--schedules", type=int, default=1000)
     parser.add_argument("--matrix", type=int)

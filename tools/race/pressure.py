@@ -12,7 +12,6 @@ variant must fail in the exact words that its .mut file expects.  One JSON line 
 to DIR/race/pressure.jsonl; the tables of medians are printed and, with --update-docs, written to
 docs/races/pressure.md.
 """
-import argparse
 import json
 import os
 import re
@@ -209,8 +208,7 @@ def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--seeds", default="1-20", help="FIRST-LAST, or one")
     parser.add_argument("--machines", default=",".join(MACHINES), help="ENGINE-CPUS, with commas")
     parser.add_argument(

@@ -20,7 +20,6 @@ DIR/race/race.jsonl.  With names the fibers run first, and their traces are prin
 prints all scripts.  Without names the explorer (explore.py) runs too.  The names "pressure" and
 "waiters" stand for pressure.py and waiters.py.  Exit status 0 only if everything was as expected.
 """
-import argparse
 import glob
 import hashlib
 import json
@@ -328,8 +327,7 @@ def list_all():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--grub", action="store_true")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))

@@ -10,7 +10,6 @@ too.  The right code must pass, and so must variants that are only slow; each of
 fail as expected. One JSON line for each boot goes to DIR/race/waiters.jsonl; the table is printed
 and, with --update-docs, written to docs/races/d-waiters.md.
 """
-import argparse
 import json
 import os
 import re
@@ -211,8 +210,7 @@ def compare(counts, build, wanted=()):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument(
         "--update-docs", action="store_true", help="write the table to docs/races/d-waiters.md"
     )

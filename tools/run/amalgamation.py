@@ -10,7 +10,6 @@ C++ programs can include quarry.h too.  Neither file includes anything that does
 compiler.  A macro of one source is undefined behind it; a static name that two sources have is
 renamed.
 """
-import argparse
 import os
 import re
 import sys
@@ -132,8 +131,7 @@ def amalgamation(port, sources):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--port", default="arch/host")
     parser.add_argument("sources", nargs="+", metavar="SOURCE")
     args = parser.parse_args()

@@ -10,7 +10,6 @@ builds that have the suites are made and run one by one, "plain" first.  --fail-
 first test that fails.  --watch waits for saved files and runs their suites, in the build "plain" or
 those of --only.
 """
-import argparse
 import os
 import re
 import select
@@ -422,8 +421,7 @@ def watch(build, only, seed, wanted, fail_fast):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="builds, with commas: " + ",".join(BUILDS))
     parser.add_argument("--suite", help="suites, and tests SUITE.TEST, with commas")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first failure")

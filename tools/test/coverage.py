@@ -10,7 +10,6 @@ test never takes them.  Prints the table and each line that was not reached;
 build/coverage/index.html has the rest.  Exit status 1 below the percentages that docs/testing.md
 promises.
 """
-import argparse
 import json
 import os
 import re
@@ -128,8 +127,7 @@ def table(report):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--lines", type=float, default=95)
     parser.add_argument("--branches", type=float, default=85)
     args = parser.parse_args()

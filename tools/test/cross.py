@@ -7,7 +7,6 @@ Usage: cross.py [--build DIR] [--jobs N]
 If these are the same programs as the tools without the prefix, the kernel is not built again.  Then
 each tool in make's commands must have the prefix, and one source must give the same object.
 """
-import argparse
 import os
 import re
 import shutil
@@ -71,8 +70,7 @@ def faults(build, cross):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=check.jobs())
     args = parser.parse_args()
     counts, cross = check.Counts(), os.path.join(args.build, "cross")

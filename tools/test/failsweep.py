@@ -12,7 +12,6 @@ report, no hang, no invariant of check_memory broken, no page of the kernel's me
 that still passes must leave no more pages allocated than without a failure, and no more objects of
 each kind (account.h).  --share 3/8 sweeps every eighth test from the third on.
 """
-import argparse
 import fcntl
 import glob
 import os
@@ -286,8 +285,7 @@ def report(sweeps):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="suites and tests, with commas")
     parser.add_argument("--jobs", type=int, default=4 * check.jobs(), help="tests mostly wait")
     parser.add_argument("--upto", type=int, help="only N allocations of each test")

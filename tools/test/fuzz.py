@@ -11,7 +11,6 @@ time
 
 Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
 """
-import argparse
 import glob
 import os
 import re
@@ -374,8 +373,7 @@ def merge(names, build):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--only", help="targets, with commas: " + ",".join(TARGETS))
     for option in ("smoke", "planted", "merge"):

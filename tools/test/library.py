@@ -7,7 +7,6 @@ Usage: library.py [--build DIR] [--only NAME,...]
 
 Each form has its own directory, BUILD/lib-FORM.  The last line is "library: N passed, N failed".
 """
-import argparse
 import glob
 import os
 import platform
@@ -417,8 +416,7 @@ TESTS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="tests, with commas: " + ",".join(TESTS))
     args = parser.parse_args()
     only = args.only.split(",") if args.only else list(TESTS)

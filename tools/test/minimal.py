@@ -14,7 +14,6 @@ packages of `make test`, or with --whole all of `make test`.  Each step prints a
 DIR/minimal-NAME/log has its output; the chroot is removed at the end, unless --keep.  Exit status 0
 only if each step went as README says.
 """
-import argparse
 import os
 import pty
 import re
@@ -192,8 +191,7 @@ def perform(steps, readme, whole):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--suite", default=SUITE, help="Debian's code name; default: " + SUITE)
     parser.add_argument("--archive", action="store_true", help="a tree without git's data")
     parser.add_argument("--whole", action="store_true", help="all of make test")

@@ -30,7 +30,6 @@ The results are in BUILD/soak/TARGET.jsonl.  A target continues where it stopped
 is not repeated; remove the file to begin anew.  Each line has the seed and the whole command: any
 run can be repeated alone.  Exit status 0 only if every run on file, up to ROUNDS, passed.
 """
-import argparse
 import json
 import os
 import random
@@ -342,8 +341,7 @@ def soak(build, target, rounds, first_seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--seed", type=lambda s: int(s, 0), help="seed of the runs' seeds")
     parser.add_argument("target")
     parser.add_argument("rounds", nargs="?", type=int)

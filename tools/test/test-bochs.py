@@ -7,7 +7,6 @@ Usage: test-bochs.py [--build DIR] [--only NAME,...]
 
 Each run below is one test.  The output of Bochs and the kernel is kept in BUILD/bochs/NAME.*.
 """
-import argparse
 import os
 import re
 import shutil
@@ -148,8 +147,7 @@ def run(counts, build, name):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="runs, with commas: " + ",".join(RUNS))
     args = parser.parse_args()
     only = args.only.split(",") if args.only else list(RUNS)

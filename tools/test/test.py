@@ -34,7 +34,6 @@ tests.  Tests that were skipped, or are expected to fail, are counted apart.  Wh
 left out and listed at the end (needs.py); with CI=true on a known distribution that is a
 failure.
 """
-import argparse
 import os
 import signal
 import subprocess
@@ -297,8 +296,7 @@ def tests(run, wanted, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="parts, with commas: " + ",".join(PARTS))
     parser.add_argument("--full", action="store_true", help="all there is")
     parser.add_argument("options", nargs="*", help="for pytest, after --")

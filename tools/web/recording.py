@@ -11,7 +11,6 @@ until it is at most MAX_BYTES long.  --text writes the screen to DIR/NN-NAME.txt
 MOMENTS is first seen, or an act last seen, and the SVG to DIR unless --out names a file.  Exit
 status: that of `make run`, or 1 if the prompt or a moment was never seen.
 """
-import argparse
 import copy
 import fcntl
 import os
@@ -365,8 +364,7 @@ def default_out(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--size", default="80x24")
     parser.add_argument("--out", help=f"by default {OUT}, or DIR/recording.svg")
     parser.add_argument("--text", metavar="DIR", help="also the screen at named moments")
