@@ -16,7 +16,6 @@ verdicts.
 
 Exit status: 0 with all points, 1 without, 2 if nothing could be graded.
 """
-import argparse
 import configparser
 import os
 import re
@@ -413,8 +412,7 @@ def first_error(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--only", default="")
     parser.add_argument("--test", help="this test of the layers contract and cost")
     parser.add_argument("--seed", type=int, default=labs.grade_seed())

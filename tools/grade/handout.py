@@ -12,7 +12,6 @@ of its own for ../labLAB.  A heading "### N. ...", or a comment <!-- writes NAME
 functions, whose bodies are then copied from this tree.  A command's output must be as the handout
 shows below the command: a line "..." stands for any lines, "..." within a line for any text.
 """
-import argparse
 import os
 import re
 import shlex
@@ -202,8 +201,7 @@ class Follower:
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--update", action="store_true")
     parser.add_argument("--track", choices=labs.tracks())

@@ -13,7 +13,6 @@ changed is found up to date in milliseconds (stamps.json).
     build/labs/suites/LAB/       the lab's trampolines, and all but the student's code as one object
     build/labs/suites/LAB/NAME/  the objects and the program of the submission NAME
 """
-import argparse
 import os
 import re
 import sys
@@ -386,8 +385,7 @@ def object_faults(one, path, source):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--tree")
     parser.add_argument("--own", action="store_true")
     parser.add_argument("--times", action="store_true")

@@ -11,7 +11,6 @@ the student's code does.  The student's code serves the memories that suites bui
 serves all memory.  The kernel is booted under icount, where time is the number of instructions: two
 runs of one kernel print the same.
 """
-import argparse
 import os
 import signal
 import sys
@@ -172,8 +171,7 @@ class Programs:
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--tree")
     parser.add_argument("--own", action="store_true")
     parser.add_argument("--times", action="store_true")

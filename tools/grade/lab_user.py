@@ -8,7 +8,6 @@ The kernel is this tree's.  Its boot modules are the student's program and labs/
 which starts it for each test and uses its pages.  Each line on the console has the name of the task
 that wrote it, and the student's program may start no tasks: it cannot print lines of the tests.
 """
-import argparse
 import os
 import re
 import sys
@@ -99,8 +98,7 @@ def verdicts(done, chosen=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--tree")
     parser.add_argument("--times", action="store_true")
     parser.add_argument("--only")

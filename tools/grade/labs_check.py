@@ -16,7 +16,6 @@ part of labs/kills.md must be current (lab_kills.py).
 --jobs: grade this many at a time.  --repeat: grade each so often; its verdicts must be the same.
 --matrix: write to labs/kills.md which tests fail for which wrong solution.
 """
-import argparse
 import ctypes
 import multiprocessing
 import os
@@ -264,8 +263,7 @@ def times(solutions):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--only", default="")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--repeat", type=int, default=1)

@@ -11,7 +11,6 @@ Alone: a tree with wrong solutions of two labs must have, in each lab, the verdi
 the wrong solution of that lab only.  The first wrong solution of each lab is paired with that of
 the next lab; --pairs all: with that of every other lab.  --only leaves this check out.
 """
-import argparse
 import itertools
 import multiprocessing
 import os
@@ -112,8 +111,7 @@ def pairs_of(which):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--load", type=int, default=4 * (os.cpu_count() or 2))
     parser.add_argument("--only", default="")

@@ -16,7 +16,6 @@ The files of earlier labs are this tree's; with --own, a student's.
 The student's tree also has objects, in labs/reference/: of the reference, beside which the
 student's code is linked (lab_build.py), and in given/ of the labs to come.
 """
-import argparse
 import os
 import re
 import shutil
@@ -175,8 +174,7 @@ def write_reference(one, folder, build, track=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = rooms.parser(usage=__doc__)
     parser.add_argument("--text")
     parser.add_argument("--track")
     parser.add_argument("--own", help="a tree with the student's files of earlier labs")

@@ -21,9 +21,10 @@ def read(path):
         return f.read()
 
 
-def parser(doc):
-    """A parser of a tool's arguments, of which --build is one; @doc: the tool's text."""
-    made = argparse.ArgumentParser(description=doc.split("\n")[0])
+def parser(doc="", usage=None):
+    """A parser of a tool's arguments, of which --build is one; @doc: a text whose first line says
+    what the tool does; or @usage: all that --help says of it."""
+    made = argparse.ArgumentParser(usage=usage, description=doc.split("\n")[0])
     made.add_argument("--build", default="build")
     return made
 

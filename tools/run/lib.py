@@ -12,7 +12,6 @@ the names of functions and variables are changed in the library and the headers,
 types and macros; quarry/prefix.h has a #define for each changed name, for sources that use the old
 names.
 """
-import argparse
 import glob
 import os
 import re
@@ -22,6 +21,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import read
 ALSO = [
     "include/quarry/lock.h"
@@ -192,9 +192,8 @@ def make(build, prefix, defines):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser = rooms.parser(__doc__)
     parser.add_argument("what", choices=("make", "needs"))
-    parser.add_argument("--build", default="build")
     parser.add_argument("--prefix", default="")
     parser.add_argument("--port", default="arch/host")
     parser.add_argument("--define", action="append", default=[])

@@ -11,7 +11,6 @@ the SVG has a hash of its text, and of the style below, so lint sees a figure th
 without these programs.  The SVG has no background: its colours follow the reader's scheme, light or
 dark.
 """
-import argparse
 import glob
 import hashlib
 import os
@@ -21,6 +20,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import ROOT, read
 import curve
 
@@ -218,8 +218,7 @@ def wrong():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default="build", help="not used")
+    parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="figures, with commas")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
