@@ -46,24 +46,6 @@ KTEST(added_memory_is_used_and_removed)
 	drop_memory(t, mem);
 }
 
-KTEST(pages_that_broke_offline_are_forgotten_with_their_memory, KTEST_SLOW)
-{
-	struct memory *mem = NEED(t, one_node(t));
-	const pfn_t start = START + BLOCK(2 * SIZE);
-
-	/* The neighbouring pageblock keeps the descriptors mapped. */
-	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
-	EXPECT_EQ(t, mem_memory_failure(mem, start + 1, 0, NULL), -ENXIO);
-	expect_poisoned(t, mem, 1);
-	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
-	expect_poisoned(t, mem, 0);
-	/* The memory added in place of the removed memory has no broken page. */
-	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
-	expect_poisoned(t, mem, 0);
-	drop_memory(t, mem);
-}
-
 /* The section goes, but its descriptors stay, as those from the boot do. */
 KTEST(broken_pages_are_forgotten_where_descriptors_stay)
 {

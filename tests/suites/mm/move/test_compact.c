@@ -6,6 +6,7 @@
  */
 #include "mm/reclaim/reclaim.h"
 #include "tests/lib/mov_help.h"
+#include <quarry/poison.h>
 #include <quarry/string.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -147,6 +148,26 @@ KTEST(pinned_page_skips_its_window, KTEST_SLOW)
 	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		mem_unpin_page(mem, one_of(mem, pfn));
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	mov_end_upwards(t);
+}
+
+KTEST(broken_page_skips_its_window, KTEST_SLOW)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct zone *zone;
+	pfn_t pfn;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
+		EXPECT_EQ(t,
+		    mem_memory_failure(mem, page_to_pfn_in(mem, one_of(mem, pfn)), 0, NULL),
+		    -EBUSY);
+	expect_vain(t, zone);
+	while (mov.nr > 0)
+		mov_free(--mov.nr);
+	for (pfn = 0; (pfn = mem_poisoned_next(mem, pfn)) != PFN_NONE; pfn++)
+		EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 	mov_end_upwards(t);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_bound.c: the bounds of a compaction: refused moves, watermarks, emptied pageblocks
+ * test_compact_bound.c: the bounds of a compaction: watermarks, emptied pageblocks
  * that are refilled, captured pages that are isolated or break meanwhile, and standby memory.
  */
 #include "tests/lib/movable_help.h"
@@ -27,47 +27,7 @@ static void fill(pfn_t start, pfn_t half, pfn_t end)
 
 KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST);
 
-/* ---- refused moves, watermarks ---- */
-
-KTEST(refused_moves_are_counted_against_the_bound, KTEST_SLOW)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
-	struct compact_stats stats = {0};
-	unsigned long free;
-	struct zone *zone;
-
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
-	free = memory_free_pages(mem);
-	mov.refuse = 1;
-	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
-	EXPECT_EQ(t, stats.moved, 0);
-	EXPECT_EQ(t, stats.failed, mov.calls);
-	/* A window has two pages, so at most one move exceeds the bound. */
-	EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
-	/* All captured pages are free again. */
-	EXPECT_EQ(t, memory_free_pages(mem), free);
-	expect_sound(t, mem);
-	mov_end_upwards(t);
-}
-
-KTEST(refused_migration_skips_one_window, KTEST_SLOW)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
-	struct zone *zone;
-
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
-	mov.refuse = PAGEBLOCK_PAGES / 2;
-	/*
-	 * One or two moves in each window are refused. So the first try empties no window, but each
-	 * try moves some of a window's pages.
-	 */
-	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
-	mov.refuse = 0;
-	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
-	mov_end_upwards(t);
-}
+/* ---- watermarks ---- */
 
 KTEST_CONTRACT(moves_leave_the_watermark)
 {

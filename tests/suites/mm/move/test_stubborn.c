@@ -282,32 +282,6 @@ KTEST(owners_of_broken_pages_are_asked_twice_at_most, KTEST_SLOW)
 	for_each_size(blocks) expect_broken_pages_bounded(t, blocks);
 }
 
-static unsigned in_vain; /* moves out of windows with a broken page */
-
-static void look_for_broken(struct page *dst, struct page *src)
-{
-	pfn_t window = ALIGN_DOWN(page_to_pfn_in(mov.mem, src), 1UL << ORDER);
-
-	in_vain += poison_first(mov.mem, window, window + (1UL << ORDER)) != PFN_NONE;
-}
-
-/* A broken page in use does not move, so emptying the rest of its window would not help. */
-KTEST(no_page_moves_beside_a_broken_page, KTEST_SLOW)
-{
-	struct zone *zone = NEED(t, stubborn_zone(t, MOV_ZONE, 0, 1));
-	struct compact_stats stats = {0};
-	pfn_t pfn;
-
-	for (pfn = zone->start_pfn + 1; pfn < zone->start_pfn + PAGEBLOCK_PAGES; pfn += 16)
-		EXPECT(t, mem_memory_failure(zone->mem, pfn, 0, NULL) != -EHWPOISON);
-	in_vain = 0;
-	mov.on_move = look_for_broken;
-	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, ORDER, &stats), 0);
-	EXPECT(t, stats.moved > 0);
-	EXPECT_EQ(t, in_vain, 0);
-	stubborn_end(t);
-}
-
 /* ---- reports to the host ---- */
 
 static unsigned zone_locks;
