@@ -230,23 +230,20 @@ static void show_stacks(const struct zone *zone, const struct pcp *pcp)
 
 void show_pcp(struct memory *mem)
 {
-	unsigned i, cpu;
+	const struct zone *zone;
+	unsigned cpu;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (!zone_has_span(zone))
 			continue;
 		printk("zone %u %s: count/capacity by order (0 1 2 3 4 and largest) and type (U M "
 		       "R)\n",
-		    i, kind_names[zone->kind]);
+		    zone->id, kind_names[zone->kind]);
 		for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-			const struct pcp *pcp = mem->pcp[cpu];
-
 			if (!pcp_zone_nonempty(mem, cpu, zone))
 				continue;
 			printk("  cpu %-3u", cpu);
-			show_stacks(zone, pcp);
+			show_stacks(zone, mem->pcp[cpu]);
 		}
 	}
 }

@@ -36,7 +36,6 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	int asked;
 
 	KASSERT(mutex_is_held(&mem->pcp_ctl));
-	/* A forced round must miss no CPU, so the set of online CPUs must not change. */
 	KASSERT(!force || rwsem_is_held(&cpu_hotplug));
 	/* The counts are read after this round's number is visible; a forced round reads none. */
 	if (!force)

@@ -51,7 +51,6 @@ static bool block_serves(const struct cma *cma, pfn_t pfn)
 	    pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
 }
 
-/* Set the type of all pageblocks of the area. */
 static void cma_set_types(struct cma *cma, enum migratetype type)
 {
 	struct zone *zone = cma->zone;

@@ -128,7 +128,6 @@ static int offline_isolated(struct offline_op *op)
 	return 0;
 }
 
-/* Fill in the numbers of the result. */
 static void offline_count(const struct offline_op *op)
 {
 	const struct evacuation *e = &op->evac;

@@ -114,13 +114,6 @@ static u32 next_below(const struct zone *zone, pfn_t block)
 	return block > READ_ONCE(zone->start_pfn) ? (u32)(block - PAGEBLOCK_PAGES) : 0;
 }
 
-/* An unlocked read: is there anything to capture in the pageblock? */
-static bool block_worth_scanning(const struct zone *zone, pfn_t block)
-{
-	return block_takes_movable(zone, block) &&
-	    READ_ONCE(pageblock_of(zone->mem, block)->nr_free) > 0;
-}
-
 /* Capture up to @max blocks of @order above the window's pageblock into @out; returns how many. */
 static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 *out)
 {
@@ -128,8 +121,10 @@ static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 
 	bool fed = true;
 
 	while (fed && nr < max && c->free[order] > c->window) {
+		const struct pageblock *pb = pageblock_of(c->zone->mem, c->free[order]);
+
 		c->stats->looks++;
-		if (block_worth_scanning(c->zone, c->free[order])) {
+		if (READ_ONCE(pb->nr_free) > 0 && block_takes_movable(c->zone, c->free[order])) {
 			irqflags_t flags = zone_lock_irqsave(c->zone);
 
 			fed = capture_from(c, c->free[order], order, max, out, &nr);

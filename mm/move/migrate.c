@@ -124,28 +124,14 @@ int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages)
 	return err;
 }
 
-/* The pages of movable owners, in the order in which they were isolated. */
-static struct page **movable_in_order(struct isolated_pages *pages)
-{
-	struct page **first = &pages->lru[MIGRATE_BATCH - pages->nr_movable];
-	unsigned i;
-
-	for (i = 0; i < pages->nr_movable / 2; i++) {
-		struct page *page = first[i];
-
-		first[i] = first[pages->nr_movable - 1 - i];
-		first[pages->nr_movable - 1 - i] = page;
-	}
-	return first;
-}
-
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats)
 {
 	struct migrate_target anywhere = migrate_anywhere;
 	struct migrate_target *to = pages->to ? pages->to : &anywhere;
-	struct migrate_list movable = {mem, &migrate_movable_kind, movable_in_order(pages), to,
-	    pages->nr_movable, 0, fail, stats, {0}, 0};
+	struct migrate_list movable = {mem, &migrate_movable_kind,
+	    &pages->lru[MIGRATE_BATCH - pages->nr_movable], to, pages->nr_movable, 0, fail, stats,
+	    {0}, 0};
 	struct migrate_list lru = {
 	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats, {0}, 0};
 	unsigned failed = migrate_list(&lru);

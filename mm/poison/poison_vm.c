@@ -52,7 +52,6 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 	tlb_gather_page(g, page);
 }
 
-/* Take the object's lock for leave_slot. */
 static void taking_begins(struct vm_object *object, struct tlb_gather *g) ACQUIRE(object->lock)
 {
 	tlb_gather_init(g, object->mem);

@@ -78,20 +78,16 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 	return true;
 }
 
-/* Bring standby memory online before pages are dropped, or ask the standby thread to do it. */
-static void bring_standby(struct zone *zone, u64 waiting)
+/* Bring a standby step of @zone online, or ask the standby thread to do it, for @waiting. */
+static bool bring_step(struct zone *zone, u64 waiting)
 {
-	unsigned long brought = 0;
-	long pages = 1;
+	long pages = standby_online(zone);
 
-	while (pages > 0 && (zone_low(zone) || (waiting && zone_lacks(zone, waiting, false) > 0))) {
-		pages = standby_online(zone);
-		if (pages > 0)
-			brought += (unsigned long)pages;
-	}
 	if (pages == -EAGAIN)
 		standby_ask(zone->mem, waiting);
-	reclaim_note_freed(zone, brought, 0);
+	if (pages > 0)
+		reclaim_note_freed(zone, (unsigned long)pages, 0);
+	return pages > 0;
 }
 
 /* Drop pages of a zone in the run @scan.  True: a pass ended because the zone lacked nothing. */
@@ -202,7 +198,10 @@ static void serve_run(struct node *node)
 		    came = READ_ONCE(zone->lru_came);
 		u64 freed = freed_ever(zone);
 
-		bring_standby(zone, mine);
+		/* Standby memory comes before pages are dropped. */
+		while ((zone_low(zone) || (mine && zone_lacks(zone, mine, false) > 0)) &&
+		    bring_step(zone, mine))
+			;
 		if (reclaim_zone(node, &scan, zone, mine))
 			found |= mine;
 		else if (kind < ZONE_MOVABLE &&
@@ -223,16 +222,10 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;
 	unsigned at;
-	long pages;
 
 	for_each_zone_of(node, gfp, zone, at) {
-		pages = standby_online(zone);
-		if (pages == -EAGAIN)
-			standby_ask(node->mem, request_bit(gfp, order));
-		if (pages > 0) {
-			reclaim_note_freed(zone, (unsigned long)pages, 0);
+		if (bring_step(zone, request_bit(gfp, order)))
 			return true;
-		}
 	}
 	return false;
 }

@@ -221,7 +221,6 @@ static u64 take_ticket(struct ticket_queue *queue)
 	return atomic_add(&queue->asked, 1) + 1;
 }
 
-/* Is there a thread that serves tickets? */
 static bool serves(const struct reclaim *r)
 {
 	return READ_ONCE(r->thread) && !READ_ONCE(r->stop);
@@ -245,7 +244,6 @@ static void leave_ticket(struct reclaim *r, struct ticket_queue *queue, u64 *bit
 	/* Work under way may help; if not, the next request that fails leaves a ticket. */
 	if (load_acquire(&queue->done) != READ_ONCE(queue->started) || READ_ONCE(*bits) & bit)
 		return;
-	/* The bit is set before the ticket is taken, as in reclaim_compact. */
 	atomic_or(bits, bit);
 	take_ticket(queue);
 	wake_up(&r->wake);
@@ -355,7 +353,6 @@ static enum outcome ask_run(const struct request *q, struct reclaim *r)
 
 	if (!serves(r))
 		return TRY_NEXT;
-	/* The bit is set before the ticket is taken, as in reclaim_compact. */
 	atomic_or(&r->run_for, bit);
 	MM_EVENT(q->mem, RECLAIM_WAIT);
 	then = ask_thread(q, r, &r->runs);

@@ -8,7 +8,7 @@
  * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
  *             a dirty page is first handed over, when no thread can write to it any more.  While it
  *             is unmapped for that, a marker and migration entries stand in its place, as in a move
- *             (migrate_lru_inline.h): a fault on it waits.  An allocation drops only unmapped
+ *             (migrate_lru.c): a fault on it waits.  An allocation drops only unmapped
  *             pages: a mapped page needs a shootdown, which is a cross-call.  Mapped pages are
  *             dropped by reclaim threads, with one shootdown for each batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
@@ -36,7 +36,6 @@ enum verdict {
 	UNMAPPED, /* replaced by a marker and unmapped: settle it after the shootdown */
 };
 
-/* A page that was unmapped. */
 struct unmapped {
 	struct page *page;
 	struct vm_object *object; /* with a reference */

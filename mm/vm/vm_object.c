@@ -34,17 +34,12 @@ static struct page **leaf_of(const struct vm_object *object, u32 index)
 	return (struct page **)page_address_in(object->mem, object->top) + index / SLOTS_PER_LEAF;
 }
 
-static always_inline u64 *slot_in(const struct vm_object *object, struct page *leaf, u32 index)
-{
-	return (u64 *)page_address_in(object->mem, leaf) + index % SLOTS_PER_LEAF;
-}
-
 u64 *object_slot(const struct vm_object *object, u32 index)
 {
 	struct page *leaf = *leaf_of(object, index);
 
 	CHECKED_ASSERT(index < object->nr_pages);
-	return leaf ? slot_in(object, leaf, index) : NULL;
+	return leaf ? (u64 *)page_address_in(object->mem, leaf) + index % SLOTS_PER_LEAF : NULL;
 }
 
 u64 object_lookup(struct vm_object *object, u32 index)
@@ -82,15 +77,15 @@ static noinline int bring_leaf(struct vm_object *object, u32 index, gfp_t gfp)
 
 int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 {
-	struct page *leaf;
+	const u64 *slot;
 	bool filled;
 
 	KASSERT(index < object->nr_pages);
 	spin_lock(&object->lock);
-	leaf = *leaf_of(object, index);
-	filled = leaf && *slot_in(object, leaf, index);
+	slot = object_slot(object, index);
+	filled = slot && *slot;
 	spin_unlock(&object->lock);
-	return likely(leaf) ? filled : bring_leaf(object, index, gfp);
+	return likely(slot) ? filled : bring_leaf(object, index, gfp);
 }
 
 bool object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * migrate_wait.pml: a mapped page is moved while others touch it: the waiters (mm/vm/vm_fault.c,
- * mm/vm/migwait.c, mm/move/migrate_lru_inline.h).
+ * mm/vm/migwait.c, mm/move/migrate_lru.c).
  *
  * One slot of an object, two frames.  CPU 0 and CPU 1 touch the page: CPU 0 has an entry for it
  * from the beginning, CPU 1 has none.  ctl moves it, again and again until it succeeds; a stranger

@@ -460,7 +460,8 @@ KTEST_COST(missing_targets_are_requested_once_per_order)
 	memset(&stock, 0, sizeof(stock));
 	stock.to = (struct migrate_target){.get = get_stock, .give_back = give_back_stock};
 	stock.has = 1;
-	for (h = 0; h < ARRAY_SIZE(orders); h++) {
+	/* The page that was isolated last is moved first. */
+	for (h = ARRAY_SIZE(orders); h-- > 0;) {
 		REQUIRE(t, !handle_alloc(ht, h, orders[h], GFP_NOWAIT, h));
 		EXPECT_EQ(t, isolate_page(ht->mem, handle_pfn(ht, h), &pages), 0);
 	}
