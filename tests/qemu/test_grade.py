@@ -358,9 +358,9 @@ def test_objects_of_other_layers_are_not_judged(tmp_path):
     assert [(r.name, r.verdict) for r in one.results] == [("one_block", "PASS")]
 
 
-def test_what_does_not_compile_is_an_error(tmp_path):
+def test_what_does_not_compile_is_the_students_fault(tmp_path):
     one = graded(tmp_path, text={"mm/core/free_map.c": "int f(void)\n{\n\treturn 1\n}\n"})
-    assert [(r.layer, r.verdict) for r in one.results] == [("build", "ERROR")]
+    assert [(r.layer, r.verdict) for r in one.results] == [("build", "FAIL")]
     assert "error" in one.results[0].why and one.points() == 0
 
 

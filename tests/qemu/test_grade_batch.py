@@ -76,7 +76,7 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
     rows = {row["submission"]: row for row in csv.DictReader(open(out / "grades.csv"))}
     assert float(rows[RIGHT]["points"]) > float(rows["wrong"]["points"]) == 0
     assert rows["wrong"]["first fault"].split()[0] in ("FAIL", "CRASH")
-    assert rows["broken"]["first fault"].startswith("ERROR build.compile")
+    assert rows["broken"]["first fault"].startswith("FAIL build.compile")
     assert "none of the lab's files" in rows["none"]["first fault"]
     assert "none of the lab's files" in rows["link"]["first fault"]
     page = (out / "report.html").read_text()
@@ -141,15 +141,58 @@ def test_the_table_and_the_page_quote_what_they_are_given():
     text = io.StringIO()
     grade_batch.as_csv(rows, text)
     table = list(csv.reader(io.StringIO(text.getvalue())))
-    assert table[0] == ["submission", "points", "model", "passed", "tests", "first fault"]
+    head = "submission,id,time,late days,best,before,points,model,passed,tests,first fault,notes"
+    assert table[0] == head.split(",")
     assert table[1:] == [
-        ["a<b", "100", "100", "1", "1", ""],
-        ["c", "0", "0", "0", "1", 'FAIL model.blocks: x, "y" <z>'],
-        ["d", "", "", "", "", "not graded"],
+        ["a<b", "a<b", "", "", "yes", "", "100", "100", "1", "1", "", ""],
+        ["c", "c", "", "", "yes", "", "0", "0", "0", "1", 'FAIL model.blocks: x, "y" <z>', ""],
+        ["d", "d", "", "", "", "", "", "", "", "", "not graded", ""],
     ]
     page = "\n".join(grade_batch.as_html(labs.lab(LAB), rows))
     assert "2 of 3 submissions graded, mean 50.0, median 50.0" in page
     assert "a&lt;b" in page and "<z>" not in page and "not graded" in page
+
+
+def test_the_best_of_several_and_the_days_late(tmp_path, monkeypatch):
+    monkeypatch.setenv("DUE", "2026-11-03T23.59")
+    points = {
+        "anna@2026-11-03T18.20": 80,
+        "anna@2026-11-04T00.10": 90,
+        "anna@2026-11-06T12.00": 90,
+        "bert": 70,
+    }
+    for name in points:
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / "bert", (0, 0))
+    rows, text = [(name, result(nr, "PASS")) for name, nr in points.items()], io.StringIO()
+    rows[3][1]["notes"] = ["mm/core/free_map.h is not handed in"]
+    grade_batch.as_csv(rows, text, str(tmp_path))
+    table = list(csv.DictReader(io.StringIO(text.getvalue())))
+    assert [row["id"] for row in table] == ["anna", "anna", "anna", "bert"]
+    assert [row["late days"] for row in table] == ["0", "1", "3", "0"]
+    assert [row["best"] for row in table] == ["", "yes", "", "yes"]
+    assert table[0]["time"] == "2026-11-03T18:20:00" and table[3]["time"].startswith("19")
+    assert table[3]["notes"] == "mm/core/free_map.h is not handed in"
+
+
+def test_points_that_change_are_named(tmp_path, monkeypatch, capsys):
+    one, folder, out = labs.lab(LAB), str(tmp_path / "in"), str(tmp_path / "out")
+    submission.write(LAB, "reference", os.path.join(folder, "anna"))
+
+    def graded(points):
+        def grade(_, tree, options, more):
+            made = json.dumps(result(points, "PASS"))
+            grade_batch.write(os.path.join(more[-1], "grade.json"), made)
+            return type("Done", (), {"stdout": ""})
+
+        monkeypatch.setattr(grade_batch, "grade", grade)
+        grade_batch.one_of(one, "anna", folder, out, [f"--seed={points}"])
+        grade_batch.report(one, folder, out)
+        return capsys.readouterr().out
+
+    assert "other points" not in graded(100)
+    assert "other points than before: anna" in graded(90)
+    assert [row["before"] for row in csv.DictReader(open(f"{out}/grades.csv"))] == ["100"]
 
 
 def test_a_failure_of_the_grader_is_graded_again(tmp_path):
@@ -169,7 +212,7 @@ def test_no_student_loses_points_by_a_failure_of_the_grader(tmp_path, capsys):
     rows = {
         "anna": result(100, "PASS"),
         "bert": result(80, "ERROR", "the judge ended: <killed>"),
-        "carl": result(0, "ERROR", "no ;", "build"),  # does not compile
+        "carl": result(0, "FAIL", "no ;", "build"),  # does not compile
     }
     for name, made in rows.items():
         (tmp_path / "in" / name).mkdir(parents=True)
@@ -177,9 +220,10 @@ def test_no_student_loses_points_by_a_failure_of_the_grader(tmp_path, capsys):
     assert grade_batch.report(labs.lab(LAB), str(tmp_path / "in"), str(out)) == 1
     assert capsys.readouterr().out.startswith("2 of 3 submissions graded, 1 with 100 points\n")
     why = "not graded, since the grader failed: model.blocks: the judge ended: <killed>"
-    table = list(csv.reader(open(out / "grades.csv", encoding="utf-8")))
-    assert [row[1] for row in table[1:]] == ["100", "", "0"]
-    assert table[2] == ["bert", "", "", "", "", why]
+    table = list(csv.DictReader(open(out / "grades.csv", encoding="utf-8")))
+    assert [row["points"] for row in table] == ["100", "", "0"]
+    assert [row["best"] for row in table] == ["yes", "", "yes"]
+    assert table[1]["first fault"] == why
     page = (out / "report.html").read_text()
     assert "2 of 3 submissions graded, mean 50.0, median 50.0" in page
     assert html.escape(why) in page and "<td>model.blocks</td>" not in page

@@ -233,7 +233,7 @@ def test_texts_in_another_encoding(tmp_path):
     assert test_grade.lost(one) == []
     wrong = test_grade.taking("", "\treturn 1 1; /* gr\udcfcn */\n")
     one = test_grade.graded(tmp_path / "wrong", text=wrong, only="model.one_block")
-    assert [r.verdict for r in one.results] == ["ERROR"]
+    assert [r.verdict for r in one.results] == ["FAIL"]
 
 
 def test_a_students_own_tree_in_another_encoding(tmp_path, monkeypatch):

@@ -79,6 +79,16 @@ def test_a_handout_can_be_followed(name):
     assert list(handout.Follower(name, BUILD).faults()) == []
 
 
+@pytest.mark.parametrize("name", handout.written())
+def test_the_notes_answer_each_question(name):
+    """No student's tree has them."""
+    path = f"labs/notes/{name}.md"
+    answers = labs.read(path).split("\n## Answers\n")[1]
+    numbers = [re.findall(r"^(\d+)\. ", text, re.M) for text in (answers, section(name, "Questions"))]
+    assert numbers[0] == numbers[1]
+    assert skeleton.left_out(labs.lab(name), path)
+
+
 def test_a_command_must_say_what_the_handout_shows():
     have = ["lab 2", "  model: 4 of 4", "a", "b", "100 of 100 points in 2.5 s"]
     assert handout.matches(have, [*have[:4], "100 of 100 points in ... s"]) is None

@@ -147,7 +147,7 @@ class Graded:
         ("depth_after_round", Graded(90, ("model", "a", "FAIL")), "no point in the layer explorer"),
         ("D02", Graded(90, ("model", "a", "FAIL")), ""),
         ("D02", Graded(100), "it has all points"),
-        ("D02", Graded(0, ("build", "a", "ERROR")), "it does not build"),
+        ("D02", Graded(0, ("build", "a", "FAIL")), "it does not build"),
     ],
 )
 def test_what_is_said_of_a_verdict(monkeypatch, name, one, said):

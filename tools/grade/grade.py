@@ -3,8 +3,9 @@
 """Grade a lab; `make grade LAB=n`.
 
 Usage: grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--test SUITE.TEST]
-                [--seed N] [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE]
-                [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN] [--track TRACK]
+                      [--seed N] [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE]
+                      [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN] [--track TRACK]
+                      [--board]
 
 Only the files that the lab gives to students are taken from TREE; all others are this tree's.
 Without TREE these are this tree's, too.  If TREE lacks such a file, it is graded as students get
@@ -31,6 +32,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import bodies
+import grade_board
 import grade_build
 import grade_guard
 import grade_layers
@@ -109,6 +111,7 @@ class Grade:
         self.results, self.notes, self.said, self.label = [], [], "", ""
         self.empty = {}  # {function that is left empty: the points that it costs at least}
         self.seconds, self.cpu = 0.0, 0.0
+        self.board = None  # figures for a leaderboard
         self.kernel = None
         self.in_ring_3 = one.in_ring_3()
         self.screen = grade_report.Screen(self, sys.stdout)
@@ -201,6 +204,17 @@ class Grade:
                 rows.append((layer, share * (passed - len(run)) / max(len(counted), 1), 0))
         return rows
 
+    def worths(self):
+        """{(layer, test): the points that it gives if it passes}; for tests of cost, apart from the
+        100.  The points of a layer are shared by its tests that the empty tree fails."""
+        found = {}
+        for layer, _, most in self.scores():
+            names = self.layers()[layer]
+            left_out = {r.name for r in self.results if r.layer == layer and r.neutral}
+            counted = [n for n in names if n not in left_out and not self.is_worthless(layer, n)]
+            found |= {(layer, n): most / len(counted) if n in counted else 0.0 for n in names}
+        return found
+
     def points(self):
         """The points of the tests; less, if a failed test or a function that is left empty costs
         more.  Who passes all tests has all points, whatever is empty."""
@@ -257,7 +271,9 @@ class Grade:
                     return self.refuse(said)
             lacks = self.lacks(str(error))
             why = (lacks[0], lacks[1:]) if lacks else first_error(str(error))
-            self.results.append(Result("build", "compile", "ERROR", *why))
+            # The student's file, or the grader's trouble?
+            theirs = lacks or any(f"{path}:" in str(error) for path in self.one.files)
+            self.results.append(Result("build", "compile", "FAIL" if theirs else "ERROR", *why))
             return None
         self.said = grade_layers.printable(
             programs.said + (self.kernel.said if self.kernel else "")
@@ -325,6 +341,10 @@ class Grade:
         try:
             with grade_build.alone(self.args.build):
                 made = self.build()
+            if made and getattr(self.args, "board", False):
+                self.board = grade_board.measure(
+                    self.one, self.args.build, self.tree, self.label
+                )
             if made:
                 sandbox = grade_run.Sandbox(guard)
                 self.notes += sandbox.notes
@@ -421,6 +441,7 @@ def main():
     parser.add_argument("--junit")
     parser.add_argument("--gradescope")
     parser.add_argument("--github", action="store_true")
+    parser.add_argument("--board", action="store_true", help="measure for a leaderboard")
     parser.add_argument("--clean", action="store_true", help="keep no program of TREE")
     parser.add_argument("--gdb", action="store_true", help="one test in the debugger")
     parser.add_argument("--plan", default="", help="of one set of the explorer this schedule alone")

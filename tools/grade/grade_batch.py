@@ -9,15 +9,22 @@ Usage: grade_batch.py begin LAB IN OUT [OPTION...]       grade the reference, to
        grade_batch.py nth LAB NUMBER IN OUT [OPTION...]  the same by its number, from 1 on
        grade_batch.py report LAB IN OUT [OPTION...]      OUT/grades.csv, OUT/report.html
 
-OPTIONs go to grade.py.  The lab's files are taken from any folder of a submission, also if they lie
-there alone; but only regular files.  OUT/NAME/ has grade.json, junit.xml, results.json, the text
-that was printed, and a key: a hash of the files, the options and the grader.  A submission whose
-key has not changed is not graded again, unless the grader failed on it.
+OPTIONs go to grade.py.  The lab's files are taken from any folder of a submission, also if
+they lie there alone; but only regular files.  OUT/NAME/ has grade.json, junit.xml, results.json,
+the text that was printed, and a key: a hash of the files, the options and the grader.  A submission
+whose key has not changed is not graded again, unless the grader failed on it.  If the points of a
+submission change, OUT/NAME/before has the old ones.
+
+A submission's name is a student's id or, for several of a student, ID@TIME: anna@2026-11-03T18.20;
+without a time in the name, it is that of the file.  With DUE=2026-11-03T23.59 in the environment
+grades.csv has the days late, begun ones too.
 """
 import csv
+import datetime
 import hashlib
 import html
 import json
+import math
 import os
 import re
 import shutil
@@ -187,7 +194,7 @@ def why_not(result):
     if not result:
         return "not graded"
     for test in result["tests"]:
-        if test["verdict"] == FAILED and test["layer"] != "build":
+        if test["verdict"] == FAILED:
             what = f"{test['layer']}.{test['name']}: {test['why']}"
             return f"not graded, since the grader failed: {what}"
     return ""
@@ -242,6 +249,7 @@ def one_of(one, name, folder, out, options):
         raise BadBatch(f"{folder} has no submission {name}")
     if is_done(one, path, out, name, options):
         return
+    old = result_of(out, name)
     shutil.rmtree(place, ignore_errors=True)
     os.makedirs(place)
     try:
@@ -265,8 +273,11 @@ def one_of(one, name, folder, out, options):
             with open(os.path.join(made, file), encoding="utf-8") as f:
                 write(os.path.join(place, file), f.read().replace(tree, name))
         shutil.rmtree(made, ignore_errors=True)
-        if result_of(out, name):
+        new = result_of(out, name)
+        if new:
             write(os.path.join(place, "key"), key_of(one, files, options) + "\n")
+        if not why_not(old) and not why_not(new) and old["points"] != new["points"]:
+            write(os.path.join(place, "before"), f"{old['points']:g}\n")
     finally:
         shutil.rmtree(tree, ignore_errors=True)
 
@@ -292,26 +303,67 @@ def layers_of(rows):
     return list(dict.fromkeys(names))
 
 
-def as_csv(rows, file):
-    layers = layers_of(rows)
-    table = csv.writer(file)
-    table.writerow(["submission", "points", *layers, "passed", "tests", "first fault"])
+def time_of(text):
+    """The time of ISO 8601 in @text, with dots for colons, since these are not for names of files."""
+    day, _, time = text.partition("T")
+    return datetime.datetime.fromisoformat(day + "T" + (time.replace(".", ":") or "00:00"))
+
+
+def about(names, folder=None):
+    """{name of a submission: (id, time or None, days late or "")}"""
+    found, due = {}, os.environ.get("DUE")
+    paths = submissions(folder) if folder else {}
+    for name in names:
+        who, _, when = name.partition("@")
+        try:
+            time = time_of(when)
+        except ValueError:
+            time = None
+            if name in paths:
+                time = datetime.datetime.fromtimestamp(int(os.path.getmtime(paths[name])))
+        late = ""
+        if due and time:
+            late = max(0, math.ceil((time - time_of(due)) / datetime.timedelta(days=1)))
+        found[name] = (who, time, late)
+    return found
+
+
+def best_of(rows, known):
+    """The submissions with the most points of their ids, of equal ones the earliest."""
+    best = {}
     for name, result in rows:
+        who, time, _ = known[name]
+        rank = (why_not(result) == "" and -result["points"], str(time))
+        if not why_not(result) and (who not in best or rank < best[who][0]):
+            best[who] = (rank, name)
+    return {name for _, name in best.values()}
+
+
+def as_csv(rows, file, folder=None, out=None):
+    layers, known = layers_of(rows), about([name for name, _ in rows], folder)
+    best, table = best_of(rows, known), csv.writer(file)
+    head = ["submission", "id", "time", "late days", "best", "before", "points", *layers]
+    table.writerow([*head, "passed", "tests", "first fault", "notes"])
+    for name, result in rows:
+        who, time, late = known[name]
+        first = [name, who, time.isoformat() if time else "", late]
+        first += ["yes" if name in best else "", points_before(out, name)]
         if why_not(result):
-            table.writerow([name, "", *[""] * len(layers), "", "", why_not(result)])
+            table.writerow([*first, "", *[""] * len(layers), "", "", why_not(result), ""])
             continue
         of = {layer["name"]: layer["points"] for layer in result["layers"]}
         passed = sum(t["verdict"] == "PASS" for t in result["tests"])
-        table.writerow(
-            [
-                name,
-                result["points"],
-                *[of.get(layer, "") for layer in layers],
-                passed,
-                len(result["tests"]),
-                first_fault(result),
-            ]
-        )
+        last = [passed, len(result["tests"]), first_fault(result), "; ".join(result["notes"])]
+        table.writerow([*first, result["points"], *[of.get(layer, "") for layer in layers], *last])
+
+
+def points_before(out, name):
+    """The points of an earlier grading, if they were others; else ""."""
+    path = os.path.join(out or "", name, "before")
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as f:
+        return f.read().strip()
 
 
 STYLE = """
@@ -375,11 +427,14 @@ def report(one, folder, out):
     """Write the report of all submissions; returns the exit status."""
     rows = rows_of(folder, out)
     with open(os.path.join(out, "grades.csv"), "w", encoding="utf-8", newline="") as f:
-        as_csv(rows, f)
+        as_csv(rows, f, folder, out)
     write(os.path.join(out, "report.html"), "\n".join(as_html(one, rows)) + "\n")
     points = [result["points"] for _, result in rows if not why_not(result)]
     graded, full = len(points), points.count(100)
     print(f"{graded} of {len(rows)} submissions graded, {full} with 100 points")
+    changed = [name for name, _ in rows if points_before(out, name)]
+    if changed:
+        print(f"other points than before: {' '.join(changed)}")
     print(f"{out}/grades.csv, {out}/report.html")
     return 0 if graded == len(rows) else 1
 

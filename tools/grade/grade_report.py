@@ -107,6 +107,9 @@ def text_of(grade, paint=lambda text, verdict: text):
     if grade.empty and grade.has_faults():
         costs = ", ".join(f"{name} ({points:g} points)" for name, points in grade.empty.items())
         yield from wrap(f"left empty: {costs}", "  ")
+    if grade.board:
+        yield f"  {grade.board['instructions']:g} instructions per event of a trace; the reference's"
+        yield f"  code takes {grade.board['reference']:g}"
     cost = grade.cost_points()
     if cost and not grade.not_graded():
         yield f"  cost is apart: {cost[0]:g} of {cost[1]:g} points"
@@ -149,6 +152,7 @@ def as_json(grade):
             for r in grade.results
         ],
         "notes": grade.notes,
+        "board": grade.board,
         "seconds": round(grade.seconds, 2),
         "cpu": round(grade.cpu, 2),
     }
@@ -182,25 +186,39 @@ def as_junit(grade):
 
 
 def as_gradescope(grade):
-    layers = {layer: (points, of) for layer, points, of in grade.scores()}
-    tests = []
-    for layer, (points, of) in layers.items():
-        bad = [r for r in grade.results if r.layer == layer and r.verdict != "PASS"]
-        text = [f"{r.verdict} {r.name}: {r.why}\nagain: {replay(grade, r)}" for r in bad]
-        tests.append(
-            {
-                "name": layer,
-                "score": round(points, 2),
-                "max_score": round(of, 2),
-                "output": "\n".join(text),
-                "visibility": "visible",
-            }
+    """results.json of Gradescope: an entry for each test.  Their max_score add up to 100, their
+    score to the points: what a fault costs beyond its test is taken from the tests that passed."""
+    worths, results = grade.worths(), {(r.layer, r.name): r for r in grade.results}
+    own = {key: of for key, of in worths.items() if key[0] != "cost"}
+    passed = [key for key in own if key in results and results[key].verdict == "PASS"]
+    factor = min(1, grade.points() / (sum(own[key] for key in passed) or 1))
+    tests, before = [], 0.0
+    for key, of in worths.items():
+        after = before + (of if key in own else 0)
+        most, before = round(round(after, 2) - round(before, 2), 2), after
+        good, r = key in passed, results.get(key)
+        why = f"{r.verdict}: {r.why}" if r else "not run"
+        test = {"name": ".".join(key), "score": round(most * factor, 4) if good else 0}
+        test |= {"max_score": most, "visibility": "visible", "tags": [key[0]]}
+        test["status"] = "passed" if r and r.verdict == "PASS" else "failed"
+        if test["status"] == "failed":
+            test["output"] = "\n".join([why, *(r.details + [f"again: {replay(grade, r)}"] if r else [])])
+        tests.append(test)
+    board = [{"name": "points", "value": grade.points()}]
+    if grade.board:
+        per = "instructions per event of a trace"
+        board.append({"name": per, "value": grade.board["instructions"], "order": "asc"})
+        board.append(
+            {"name": "ratio to the reference", "value": grade.board["ratio"], "order": "asc"}
         )
+    cost = grade.cost_points()
     return {
         "score": grade.points(),
         "execution_time": round(grade.seconds),
         "output": "\n".join(text_of(grade)),
         "tests": tests,
+        "leaderboard": board,
+        "extra_data": {"lab": grade.one.name, "cost": cost and cost[0], "notes": grade.notes},
     }
 
 

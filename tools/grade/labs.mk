@@ -13,6 +13,7 @@
 #                       explorer; with GDB=1 in the debugger, which stops at the failure
 #   SET=NAME PLAN=AB,7:B  for grade: one schedule of a set, move by move
 #   KERNEL=1            for grade: also in QEMU
+#   BOARD=1             for grade: count instructions, for a leaderboard
 #   LAB=2 ONLY=2.wrong  for labs-check and labs-sure: a lab, or some of its solutions
 # labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED, which
 # labs.py reads.
@@ -44,8 +45,8 @@ labs: ; $(Q)$(PYTHON) tools/grade/labs.py
 labs-leak: ; $(Q)$(PYTHON) tools/grade/labs_leak.py
 grade_only = $(if $(only),--only '$(only)',$(if $(TEST),--test '$(TEST)', \
 	$(if $(SET),--only 'explorer.$(SET)')))
-grade: ; $(Q)$(PYTHON) tools/grade/grade.py --build $(B) $(grade_only) \
-	$(if $(TRACK),--track '$(TRACK)') $(if $(KERNEL),--kernel) $(addprefix --seed ,$(SEED)) \
+grade: ; $(Q)$(PYTHON) tools/grade/grade.py --build $(B) $(grade_only) $(if $(TRACK),--track '$(TRACK)') \
+	$(if $(KERNEL),--kernel) $(if $(BOARD),--board) $(addprefix --seed ,$(SEED)) \
 	$(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
 	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
 lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')
