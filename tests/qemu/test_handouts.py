@@ -84,8 +84,8 @@ def test_the_notes_answer_each_question(name):
     """No student's tree has them."""
     path = f"labs/notes/{name}.md"
     answers = labs.read(path).split("\n## Answers\n")[1]
-    numbers = [re.findall(r"^(\d+)\. ", text, re.M) for text in (answers, section(name, "Questions"))]
-    assert numbers[0] == numbers[1]
+    numbers = re.compile(r"^(\d+)\. ", re.M)
+    assert numbers.findall(answers) == numbers.findall(section(name, "Questions"))
     assert skeleton.left_out(labs.lab(name), path)
 
 

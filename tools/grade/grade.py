@@ -255,7 +255,9 @@ class Grade:
             return self.refuse(said)
         needed = {layer for layer, names in wanted.items() if names}
         needed |= {NEEDS[layer] for layer in needed if layer in NEEDS}
-        self.screen.step("building", " ".join(key for key in steps if key in needed))
+        first = not os.path.isdir(os.path.join(self.args.build, "labs", "suites", "obj"))
+        what = " ".join(key for key in steps if key in needed)
+        self.screen.step("building", what + ("; the first time takes minutes" if first else ""))
         try:
             with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
                 begun = {key: pool.submit(step) for key, step in steps.items() if key in needed}

@@ -304,7 +304,7 @@ def layers_of(rows):
 
 
 def time_of(text):
-    """The time of ISO 8601 in @text, with dots for colons, since these are not for names of files."""
+    """The time of ISO 8601 in @text, which may have dots for colons."""
     day, _, time = text.partition("T")
     return datetime.datetime.fromisoformat(day + "T" + (time.replace(".", ":") or "00:00"))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The leaderboard: how many instructions a kernel whose own memory uses the student's code takes for
-an event of the kernel's short trace (bench/traces/README.md); for tools/grade/grade.py.
+"""The leaderboard: how many instructions a kernel whose own memory uses the student's code takes
+for an event of the kernel's short trace (bench/traces/README.md); for grade.py.
 
 QEMU counts: under icount the time stamp counter counts instructions, so the figure is the same each
 time, on any host.

@@ -108,8 +108,9 @@ def text_of(grade, paint=lambda text, verdict: text):
         costs = ", ".join(f"{name} ({points:g} points)" for name, points in grade.empty.items())
         yield from wrap(f"left empty: {costs}", "  ")
     if grade.board:
-        yield f"  {grade.board['instructions']:g} instructions per event of a trace; the reference's"
-        yield f"  code takes {grade.board['reference']:g}"
+        yield "  {instructions:g} instructions per event; the reference: {reference:g}".format(
+            **grade.board
+        )
     cost = grade.cost_points()
     if cost and not grade.not_graded():
         yield f"  cost is apart: {cost[0]:g} of {cost[1]:g} points"
@@ -202,7 +203,8 @@ def as_gradescope(grade):
         test |= {"max_score": most, "visibility": "visible", "tags": [key[0]]}
         test["status"] = "passed" if r and r.verdict == "PASS" else "failed"
         if test["status"] == "failed":
-            test["output"] = "\n".join([why, *(r.details + [f"again: {replay(grade, r)}"] if r else [])])
+            more = [*r.details, f"again: {replay(grade, r)}"] if r else []
+            test["output"] = "\n".join([why, *more])
         tests.append(test)
     board = [{"name": "points", "value": grade.points()}]
     if grade.board:

@@ -5,10 +5,10 @@
 Usage: gradescope.py pack LAB ZIP [OPTION...]        write the archive to upload
        gradescope.py run LAB AUTOGRADER [OPTION...]  grade; called by run_autograder
 
-The archive has this tree in quarry/, setup.sh, run_autograder, and a Dockerfile for an image of your
-own.  `run' grades AUTOGRADER/submission and writes AUTOGRADER/results/results.json; if the grader
-itself fails, it writes nothing, which Gradescope reports: then grade the submission again.  OPTIONs
-go to grade.py, such as --seed 7, --track short4 and --board, a leaderboard.
+The archive has this tree in quarry/, setup.sh, run_autograder, and a Dockerfile for an image of
+your own.  `run' grades AUTOGRADER/submission and writes AUTOGRADER/results/results.json; if the
+grader itself fails, it writes nothing, which Gradescope reports: then grade the submission again.
+OPTIONs go to grade.py, such as --seed 7, --track short4 and --board, a leaderboard.
 """
 import datetime
 import json
