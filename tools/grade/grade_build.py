@@ -183,11 +183,12 @@ class Programs:
         return found + (self.suites.given_objects(name) if "contract" in steps else [])
 
     def given(self, wanted):
-        """[(kind, source, its object)] of those sources of the programs that are in @wanted."""
+        """[(kind, source, its object)] of those sources of the programs that are in @wanted.  The
+        objects have no sanitizers, so they link with any compiler's."""
         found = []
         for kind in (OF_JUDGE, MODEL, EXPLORER):
-            folder = self.shared(kind) if kind != OF_JUDGE else os.path.join(self.top, kind)
-            base = [self.cc, *self.flags_for(kind)]
+            folder = os.path.join(self.top, kind, "given")
+            base = [self.cc, *self.flags_for(OF_JUDGE if kind == MODEL else kind)]
             mine = [s for s in dict.fromkeys(self.sources(kind)) if s in wanted]
             objects = objects_of(
                 Builder(folder), folder, mine, lambda s, base=base: self.flags_of(base, s)

@@ -134,18 +134,18 @@ def write(one, folder, track=None, own=None):
 def write_given(one, folder, build, track=None):
     """Write the objects of the sources that are not for the student's eyes yet."""
     wanted = without_source(one, track)
-    sides = [lab_kernel.Kernel(one, build)]
-    rows = []
+    kernel, rows = lab_kernel.Kernel(one, build), []
+    sides = [kernel]
     if not one.in_ring_3():
         sides.append(lab_build.Hosted(one, build))
         rows = grade_build.Programs(one, build).given(wanted)
     for side in sides:
-        mine = {p: side.object_of(p) for p in side.given() if p in wanted}
-        ours = [(p, to, side.command(p)) for p, to in mine.items() if to.startswith(side.top)]
-        side.shared.compile_all(ours)
+        mine = {p: os.path.join(side.top, "given", p + ".o") for p in side.given() if p in wanted}
+        side.shared.compile_all(
+            [(p, to, [side.cc, *side.reference_flags]) for p, to in mine.items()]
+        )
         side.shared.save()
         rows += [(side.KIND, p, to) for p, to in mine.items()]
-    kernel = sides[0]
     programs = lab_kernel.Programs(
         kernel.settings, kernel.cc, os.path.join(kernel.top, "programs")
     )
