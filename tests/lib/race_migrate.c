@@ -17,7 +17,7 @@ static void race_migrate_point(const char *name)
 
 #undef SCHED_POINT
 #define SCHED_POINT(name) race_migrate_point(name)
-#define migrate_lru_kind raced_kind
+#define migrate_lru_kind  raced_kind
 #include "mm/move/migrate_lru.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef migrate_lru_kind
 

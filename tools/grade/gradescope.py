@@ -25,7 +25,6 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import grade_batch
 import labs
-import tree
 
 TEXTS = {
     "setup.sh": """#!/bin/sh
@@ -53,7 +52,7 @@ def pack(lab, path, options):
             info = zipfile.ZipInfo(name)
             info.external_attr = 0o100755 << 16
             archive.writestr(info, text.format(lab=lab, options=shlex.join(options)))
-        for name in tree.all_files():
+        for name in rooms.all_files():
             archive.write(os.path.join(labs.ROOT, name), "quarry/" + name)
 
 

@@ -17,7 +17,7 @@ static enum page_state late_doom(struct zone *zone, pfn_t head, pfn_t pfn);
 #undef SCHED_POINT
 #define SCHED_POINT(name) at_point(name)
 #define lru_replace_pages late_replace
-#define migrate_lru_kind late_kind
+#define migrate_lru_kind  late_kind
 #include "mm/move/migrate_lru.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef migrate_lru_kind
 #undef lru_replace_pages
