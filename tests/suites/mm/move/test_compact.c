@@ -166,6 +166,7 @@ KTEST(broken_page_skips_its_window, KTEST_SLOW)
 	expect_vain(t, zone);
 	while (mov.nr > 0)
 		mov_free(--mov.nr);
+	EXPECT_EQ(t, pile_free(mem, &mov.rest), 0);
 	for (pfn = 0; (pfn = mem_poisoned_next(mem, pfn)) != PFN_NONE; pfn++)
 		EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 	mov_end_upwards(t);
