@@ -129,6 +129,7 @@ INCLUDES = [
     ("tests/suites/kernel/test_task.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/suites/kernel/test_ipc_turns.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/lib/race_migrate.c", [r'"(tests/lib/race_migrate\.h|mm/move/migrate_lru\.c)"']),
     (
         "tests/",
         [
