@@ -153,7 +153,8 @@ bool fiber_on_stack(const void *p)
 {
 	const struct stack *s = self()->on;
 
-	return (uintptr_t)p - (uintptr_t)s->bottom < s->size;
+	return (uintptr_t)p - (uintptr_t)s->bottom < s->size ||
+	    (uintptr_t)p - (uintptr_t)fiber_this < sizeof(*fiber_this);
 }
 
 static void run_cpu(struct machine_cpu *to)
@@ -476,7 +477,7 @@ void threads_boot(int (*fn)(void *), void *arg)
 	machine[0].state = CPU_RUNS;
 	fiber_preempt = preempt_schedule;
 	fiber_at_lock = at_point;
-	fiber_model = FIBER_TSO;
+	fiber_model = fiber_hooked ? FIBER_WEAK : FIBER_TSO;
 	fiber_this = &machine[0].cpu;
 	jump(&outside, &machine[0].boot);
 	abort();

@@ -7,6 +7,7 @@
  *                             its own
  */
 #include "explore_threads.h"
+#include "fiber_stores.h"
 #include <quarry/string.h>
 #include <signal.h>
 #include <stdio.h>
@@ -125,7 +126,11 @@ int main(int argc, char **argv)
 	int a;
 
 	for (a = 1; a < argc; a++)
-		if (strncmp(argv[a], "--", 2) != 0)
+		if (!strncmp(argv[a], "--leave-out=", 12))
+			fiber_left_out = argv[a] + 12;
+		else if (!strcmp(argv[a], "--orders"))
+			fiber_orders = 1;
+		else if (strncmp(argv[a], "--", 2) != 0)
 			which = argv[a];
 	for (i = 0; i < ARRAY_SIZE(suites); i++) {
 		tests += nr_wanted(which, suites[i]);
