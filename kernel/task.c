@@ -138,9 +138,18 @@ void task_put(struct task *task)
 	kfree(task);
 }
 
-void task_end(struct task *task, enum task_end how, s32 status)
+/*
+ * As task_end; @victim: of the OOM killer, with that number.  False: it had released everything.
+ *
+ * A thread of the task may be about to sleep, with no lock of this function's.  The barrier pairs
+ * with the swap of the state in wait.c: either that thread's check sees the end and the reserve, or
+ * thread_wake sees it SLEEPING.  The lock that thread_wake takes would not do: a store before it
+ * may be seen after the read of the state.
+ */
+static bool end_as(struct task *task, enum task_end how, s32 status, const u32 *victim)
 {
 	struct thread *t;
+	bool there;
 
 	task_lock(&task->lock);
 	if (!task->ending) {
@@ -148,9 +157,26 @@ void task_end(struct task *task, enum task_end how, s32 status)
 		WRITE_ONCE(task->ending, (u32)how);
 		shares_end(task->shares);
 	}
+	there = !task->ended;
+	if (victim)
+		task->victim = there ? *victim : 0;
+	for (t = first_thread(task); victim && t; t = TAILQ_NEXT(t, task_link))
+		WRITE_ONCE(t->mm.reserve, 1u); /* it may be waiting for memory */
+	full_barrier();
 	for (t = first_thread(task); t; t = TAILQ_NEXT(t, task_link))
 		thread_wake(t);
 	task_unlock(&task->lock);
+	return there;
+}
+
+void task_end(struct task *task, enum task_end how, s32 status)
+{
+	end_as(task, how, status, NULL);
+}
+
+bool task_end_victim(struct task *task, u32 victim)
+{
+	return end_as(task, TASK_KILLED, -ENOMEM, &victim);
 }
 
 void task_set_handler(struct task *task, struct endpoint *ep)
@@ -201,23 +227,6 @@ void task_release(struct task *task)
 	if (victim)
 		victim_is_gone(task, victim);
 	wake_up_for(&task_ended, task);
-}
-
-bool task_end_victim(struct task *task, u32 victim)
-{
-	struct thread *t;
-	bool there;
-
-	task_end(task, TASK_KILLED, -ENOMEM);
-	task_lock(&task->lock);
-	there = !task->ended;
-	task->victim = there ? victim : 0;
-	TAILQ_FOREACH(t, &task->threads, task_link) {
-		WRITE_ONCE(t->mm.reserve, 1u);
-		thread_wake(t); /* it may be waiting for memory */
-	}
-	task_unlock(&task->lock);
-	return there;
 }
 
 struct task *task_after(unsigned long id)

@@ -51,8 +51,8 @@ static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq
  * the thread RUNNABLE.  Then sched_sleep returns at once; a thread that has left the CPU already is
  * put back on the run queue (sched_choose() in sched.c).
  *
- * The end of a task is stored without this lock.  The swap of the state is a full barrier: either
- * the check sees that end, or the thread that ends the task finds this one SLEEPING.
+ * The end of a task is stored without this lock.  The swap of the state is a full barrier, as is
+ * that of end_as() in task.c: either the check sees the end, or end_as finds this one SLEEPING.
  *
  * The lock is taken once more at the end, so that no waker still uses the entry or the thread.
  */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_locks.c: roles for sets of sleeping locks: the last of two owners frees the memory of a
- * lock; the release of a lock wakes its next owner only.
+ * lock; the release of a lock wakes its next owner only.  And for a task that ends while its thread
+ * goes to sleep.
  */
 #include "explore_threads.h"
 #include <quarry/lock.h>
+#include <quarry/mm.h>
 
 void new_lock(void)
 {
@@ -91,4 +93,52 @@ const char *judge_looks(void)
 	if (x.flag != 3)
 		return "the lock was not had three times";
 	return x.second == 4 ? NULL : "a thread that is not the next owner was woken";
+}
+
+/* ---- a task ends while its thread goes to sleep ---- */
+
+void new_shares(void)
+{
+	x.task.lock = SPINLOCK("task", RANK_TASK);
+	TAILQ_INIT(&x.task.threads);
+	x.task.shares = shares_new();
+}
+
+/* The sleeper runs when the task ends: its next step is the sleep. */
+static void say_and_spin(u32 *said, const u32 *until)
+{
+	store_release(said, 1u);
+	threads_progress();
+	while (until && !load_acquire(until))
+		cpu_relax();
+}
+
+void end_task_of_second(void)
+{
+	while (!load_acquire(&x.second))
+		cpu_relax();
+	say_and_spin(&x.flag, NULL);
+	x.thread[1]->task = &x.task;
+	TAILQ_INSERT_TAIL(&x.task.threads, x.thread[1], task_link);
+	task_end(&x.task, TASK_KILLED, 0);
+}
+
+static bool is_killed(void *arg)
+{
+	return task_interrupted();
+}
+
+void sleep_until_killed(void)
+{
+	say_and_spin(&x.second, &x.flag);
+	x.done = wait_until(&x.wq, is_killed, NULL, WAIT_FOREVER);
+	spin_lock(&x.task.lock);
+	thread_current()->task = NULL;
+	spin_unlock(&x.task.lock);
+}
+
+const char *judge_killed(void)
+{
+	kfree(x.task.shares);
+	return x.done ? NULL : "its task has ended, and the wait says no";
 }

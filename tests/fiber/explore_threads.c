@@ -411,6 +411,8 @@ static const char *judge_last_stays(void)
 	X(no_wake_up_is_lost_beside_another, NULL, wait_for_flag, wake, compute, 1, judge_wait)    \
 	X(an_alarm_meets_a_wake_up, NULL, wait_twice_with_an_alarm, wake, wake_second, 3,          \
 	    judge_both)                                                                            \
+	X(a_task_ends_while_its_thread_goes_to_sleep, new_shares, end_task_of_second,              \
+	    sleep_until_killed, NULL, 3, judge_killed)                                             \
 	X(a_lock_is_freed_by_its_last_owner, new_lock, lock_and_free_as_last,                      \
 	    lock_and_free_as_last, NULL, 3, judge_both_ended)                                      \
 	X(a_lock_is_freed_by_an_owner_that_never_slept, new_held_lock, unlock_for_one,             \

@@ -51,7 +51,7 @@ extern struct shared x;
 
 /* Report a bad run, and end the program. */
 void explore_fail(const char *what, const char *why) __attribute__((noreturn));
-/* explore_locks.c: roles of sets of sleeping locks, and their judges. */
+/* explore_locks.c: roles of sets of sleeping locks and of a sleep, and their judges. */
 void new_lock(void);
 void lock_and_free_as_last(void);
 const char *judge_both_ended(void);
@@ -61,6 +61,10 @@ void unlock_for_one(void);
 void new_held_lock(void);
 void hold_until_two_wait(void);
 const char *judge_looks(void);
+void new_shares(void);
+void end_task_of_second(void);
+void sleep_until_killed(void);
+const char *judge_killed(void);
 /* explore_again.c: roles of sets of messages, and their judges. */
 void call_again(void);
 void answer_both_late(void);

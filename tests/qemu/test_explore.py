@@ -62,16 +62,31 @@ def test_right_code_is_right_on_weaker_machines():
     assert len(rows) > 70 and {row["outcome"] for row in rows} == {"OK"}
 
 
+def offsets(program, text, *args):
+    """Where the @program, with these @args, comes to an order whose place or line has the @text."""
+    said = orders.output(program, *args, "--orders")
+    found = [line.split()[1] for line in said if line.startswith("order ")]
+    places = list(zip(found, orders.sources(program, found)))
+    assert not [at for _, at in places if at.startswith(("/", ".."))]  # ccache: of any tree
+    return [o for o, at in places if text in f"{at.split(':')[0]} {orders.line_of(at)}"]
+
+
 def test_a_missing_barrier_is_noticed_on_weaker_machines_only():
     """A CPU that reads a stack's new count finds the blocks that left it: a barrier sees to this,
     which x86 does not need."""
     program = os.path.join(qemu.BUILD, "fiber-weak/race")
     assert check.make(qemu.BUILD, program)
-    run = [program, "--explore", "drain-drained", "--model=weak", "--max=30", "--orders"]
-    said = orders.output(*run)
-    offsets = [line.split()[1] for line in said if line.startswith("order ")]
-    places = list(zip(offsets, orders.sources(program, offsets)))
-    assert not [at for _, at in places if at.startswith(("/", ".."))]  # ccache: of any tree
-    here = [o for o, at in places if "core/pcp.c" in at and "store_barrier" in orders.line_of(at)]
+    run = ["--explore", "drain-drained", "--model=weak", "--max=30"]
+    here = offsets(program, "core/pcp.c store_barrier", *run)
     assert here and orders.killed(program, "weak", here, ["drain-drained"], 100)
     assert not orders.killed(program, "tso", here, ["drain-drained"], 100)
+
+
+def test_a_thread_sleeps_on_if_its_task_ends_without_a_barrier():
+    """The model also runs the kernel's threads: the end is stored, then the thread's state read."""
+    program = os.path.join(qemu.BUILD, "threads-weak/check")
+    assert check.make(qemu.BUILD, program)
+    name = "threads.a_task_ends_while_its_thread_goes_to_sleep"
+    assert orders.output(program, name)[-1].endswith(" 0 failed")
+    here = offsets(program, "kernel/task.c full_barrier", name)
+    assert ": STUCK:" in orders.output(program, name, "--leave-out=" + ",".join(here))[3]
