@@ -56,6 +56,7 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 {
 	u32 word, next;
 
+	sched_point("put.begin");
 	do {
 		/* The last holder sees what the others did before they dropped their references. */
 		word = load_acquire(&page->word);
@@ -70,10 +71,7 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 		if (!(STATES_HELD >> word_state(word) & 1))
 			return bad_free(
 			    mem, page, word_order(word), "last put of what a put does not free");
-		/*
-		 * This is the last reference: no other code can find the page, so these fields do
-		 * not change.
-		 */
+		/* This is the last reference: nobody can find the page, so these fields stay. */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
 		    (page->owner && STATES_FOUND >> word_state(word) & 1)) {
 			/* The page is not freed: it stays in its state for ever. */
@@ -185,12 +183,12 @@ static unsigned free_freeing(struct memory *mem, struct page **first, unsigned n
 }
 
 /*
- * A fast path for the last put of a page that its object has released, if no flag is set besides
- * those in `may'.  False: use put_reference.
+ * A fast path for the last put of a page that its object has released, with no flag besides those
+ * in `may'.  False: use put_reference.  What is read too early here can only be a use that ended.
  */
 static always_inline bool put_released(struct page *page)
 {
-	u32 word = load_acquire(&page->word), may = PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE;
+	u32 word = page_word(page), may = PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE;
 
 	sched_point("put.read");
 	return (word & ~may) == PAGE_WORD(1, PG_LRU, 0) && !page->mapcount &&

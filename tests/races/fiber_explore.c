@@ -94,6 +94,8 @@ static const struct explore_set sets[] = {
     {"soft-pin", "A:scene(V)", "soft(V) | pin(V); unpin(V)", ISO_PRECISE},
     {"fail-remove", "A:scene(V)", "fail(V)=0 | remove(V)=0 | touch(W)", ISO_PRECISE},
     {"fail-move", "A:scene(V)", "fail(V)=0 | move(V)", ISO_PRECISE},
+    {"put-remove", "A:scene(V) ; B:get(V)", "remove(V)=0 | put(V)=0", ISO_PRECISE},
+    {"remove-find", "A:scene(V) ; A:trace", "remove(V)=0; fill; drain | fill; find=0", ISO_PRECISE},
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
     {"fault-fault", "A:scene(N) ; A:limit(3)", "store(V)=0 | store(V)=0", ISO_PRECISE},
     {"fault-fault-spaces", "A:scene(N)", "store(V)=0 | store(W)=0 | store(V)=0", ISO_PRECISE},

@@ -411,6 +411,8 @@ static const struct {
     {"cpu_up", cpu_op_up},
     {"reuse", cpu_op_reuse},
     {"timeout", cpu_op_timeout},
+    {"trace", cpu_op_trace},
+    {"find", cpu_op_find},
     {"hold", op_hold},
     {"drop", op_drop},
     {"retire", op_retire},

@@ -182,6 +182,9 @@ int cpu_op_reuse(unsigned role, const char *arg);
  * removed.
  */
 int cpu_op_timeout(unsigned role, const char *arg);
+/* Record all events. cpu_op_find: -EUCLEAN if a record is found that is not written. */
+int cpu_op_trace(unsigned role, const char *arg);
+int cpu_op_find(unsigned role, const char *arg);
 /* Describe the owners of the references to V's first page in a few words. */
 void vm_holders(char *buf, size_t size);
 

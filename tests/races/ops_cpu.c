@@ -9,6 +9,7 @@
 #include <quarry/free_held.h>
 #include <quarry/hotplug.h>
 #include <quarry/smp.h>
+#include <quarry/trace_ring.h>
 
 int cpu_op_down(unsigned role, const char *arg)
 {
@@ -37,6 +38,23 @@ int cpu_op_reuse(unsigned role, const char *arg)
 	before = READ_ONCE(*slow);
 	ops.p = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
 	return ops.p == page && READ_ONCE(*slow) == before ? 0 : -EBUSY;
+}
+
+int cpu_op_trace(unsigned role, const char *arg)
+{
+	trace_switch(ops.mem, true);
+	return 0;
+}
+
+int cpu_op_find(unsigned role, const char *arg)
+{
+	struct trace_hit hit[64];
+	unsigned i, nr = trace_find(ops.mem, PFN_NONE, hit, ARRAY_SIZE(hit));
+
+	for (i = 0; i < nr; i++)
+		if (!hit[i].rec.time)
+			return -EUCLEAN;
+	return 0;
 }
 
 int cpu_op_timeout(unsigned role, const char *arg)
