@@ -353,6 +353,9 @@ def main():
         parser.error("engines: " + ", ".join(ENGINES))
     if args.engine and not args.step:
         parser.error("--engine (ENGINE=) is of --step (STEP=1); the replay has --engines")
+    if args.model == "weak":
+        parser.error("a script does not say which stores arrive first: weak is for sets"
+                     " (build/fiber-weak/race --explore SET --model=weak)")
     if args.model not in (None, "sc", "tso"):
         parser.error(f"no model {args.model}; --model (MODEL=) is sc or tso")
     if args.model:
