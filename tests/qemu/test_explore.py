@@ -89,4 +89,5 @@ def test_a_thread_sleeps_on_if_its_task_ends_without_a_barrier():
     name = "threads.a_task_ends_while_its_thread_goes_to_sleep"
     assert orders.output(program, name)[-1].endswith(" 0 failed")
     here = offsets(program, "kernel/task.c full_barrier", name)
-    assert ": STUCK:" in orders.output(program, name, "--leave-out=" + ",".join(here))[3]
+    said = orders.output(program, name, "--leave-out=" + ",".join(here))
+    assert any(": STUCK:" in line for line in said)
