@@ -46,8 +46,8 @@ labs-leak: ; $(Q)$(PYTHON) tools/grade/labs_leak.py
 grade_only = $(if $(only),--only '$(only)',$(if $(TEST),--test '$(TEST)', \
 	$(if $(SET),--only 'explorer.$(SET)')))
 grade: ; $(Q)$(PYTHON) tools/grade/grade.py --build $(B) $(grade_only) \
-	$(if $(TRACK),--track '$(TRACK)') $(if $(KERNEL),--kernel) $(if $(BOARD),--board) $(addprefix --seed ,$(SEED)) \
-	$(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
+	$(if $(TRACK),--track '$(TRACK)') $(if $(KERNEL),--kernel) $(if $(BOARD),--board) \
+	$(addprefix --seed ,$(SEED)) $(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
 	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
 lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')
 labs-check: ; $(Q)$(PYTHON) tools/grade/labs_check.py --build $(B) $(lab_only) \
