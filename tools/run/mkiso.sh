@@ -36,6 +36,8 @@ for platform in i386-pc x86_64-efi; do
 	fi
 done
 [ -f "$kernel" ] || die "no such kernel: $kernel"
+menu=$here/../../boot/grub.cfg
+[ -f "$menu" ] || die "no such file: $menu"
 grub-file --is-x86-multiboot2 "$kernel" || die "$kernel has no multiboot2 header"
 
 rm -rf "$stage"
@@ -64,7 +66,7 @@ words=$(printf '%s' "$cmdline" | tr '\n\t' '  ' |
 	sed "s/  */ /g; s/^ //; s/ \$//; s/'/'\\\\''/g; s/ /' '/g; s/..*/'&'/")
 {
 	printf '%s\n' "${GRUB_FIRST:-}"
-	cat "$here/../boot/grub.cfg"
+	cat "$menu"
 } | while IFS= read -r line; do
 	case $line in
 	'#'*) ;;
