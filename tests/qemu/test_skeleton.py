@@ -123,6 +123,6 @@ def test_a_students_tree_grades_its_own_lab_only(tmp_path, monkeypatch):
 def test_races_are_not_replayed_in_a_students_tree(tmp_path):
     (tmp_path / labs.REFERENCE).mkdir(parents=True)
     (tmp_path / labs.OF_LAB).write_text("5\n")
-    words = [sys.executable, os.path.join(labs.ROOT, "tools", "race.py"), "R-S1"]
+    words = [sys.executable, rooms.tool("race.py"), "R-S1"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "needs Quarry's own tree" in done.stderr
