@@ -10,6 +10,7 @@ import pytest
 
 import parts
 import qemu
+import rooms
 import schedule
 import test as whole
 import watchdog
@@ -446,6 +447,7 @@ ENDLESS = """
 import sys
 sys.path.insert(0, {tools!r})
 sys.dont_write_bytecode = True
+import rooms
 import schedule
 # Beside its shell, and in a session of its own.
 word = "sh -c 'setsid sleep {seconds} & sleep {seconds}'; sleep {seconds}"
@@ -472,14 +474,14 @@ def sleepers(seconds):
 def test_ctrl_c_ends_everything(tmp_path):
     seconds = 100000 + os.getpid()
     program = ENDLESS.format(
-        tools=os.path.dirname(schedule.__file__), seconds=seconds, folder=str(tmp_path)
+        tools=os.path.dirname(rooms.__file__), seconds=seconds, folder=str(tmp_path)
     )
     proc = subprocess.Popen(
         [sys.executable, "-c", program],
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
-        wait_until(lambda: len(sleepers(seconds)) >= 4)
+        wait_until(lambda: len(sleepers(seconds)) >= 4 or proc.poll() is not None)
         proc.send_signal(signal.SIGINT)
         assert proc.wait(qemu.WATCHDOG) == 130
         time.sleep(0.1)
