@@ -22,7 +22,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT, read
+from rooms import ROOT, all_files, read
 import bench_report
 import lib
 import race
@@ -59,12 +59,9 @@ def identifiers(_cache=[]):
     """Every identifier of the sources, the scripts and the Makefile."""
     if not _cache:
         words = set()
-        for path in glob.glob(os.path.join(ROOT, "**", "*.[chSp]*"), recursive=True):
-            if f"{os.sep}build{os.sep}" not in path and path.endswith(
-                (".c", ".h", ".S", ".py", ".pml")
-            ):
-                with open(path, encoding="utf-8", errors="replace") as f:
-                    words.update(re.findall(r"\w+", f.read()))
+        for path in all_files(".c", ".h", ".S", ".py", ".pml"):
+            with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+                words.update(re.findall(r"\w+", f.read()))
         _cache.append(words)
     return _cache[0]
 
@@ -192,14 +189,12 @@ def wrong_suites():
         for name in re.findall(r"`([^`]+)`", row.rstrip("|").rsplit("|", 1)[1]):
             if name not in suites.suites() and not name.startswith("make "):
                 yield f"docs/README.md: no suite `{name}`"
-    for path in glob.glob(os.path.join(ROOT, "**", "*.[ch]"), recursive=True):
-        source = os.path.relpath(path, ROOT)
-        if not source.startswith("build"):
-            yield from (
-                f"{source}: Tests: no suite {name}"
-                for name in suites.named_in(source)
-                if name not in suites.suites()
-            )
+    for source in all_files(".c", ".h"):
+        yield from (
+            f"{source}: Tests: no suite {name}"
+            for name in suites.named_in(source)
+            if name not in suites.suites()
+        )
 
 
 def wrong_points():

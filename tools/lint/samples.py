@@ -6,6 +6,7 @@ tools/.  A sample is any other line of a block.  All that needs no run is checke
 variables of the Makefile, scripts and their options, names of suites, tests, races and wrong
 variants, files and their numbers of lines.
 """
+import functools
 import glob
 import os
 import re
@@ -16,7 +17,7 @@ import nm
 import race_table
 import suites
 import variant
-from rooms import ROOT, read
+from rooms import ROOT, all_files, read
 
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
 # Placeholders in the commands of pages.
@@ -25,15 +26,9 @@ HELP, FIRST = "tools/run/help.txt", "tools/run/help_first.txt"
 RACES_BESIDES = {"pressure", "waiters", "fiber"}
 
 
-def tree(pattern, _cache={}):
-    if pattern not in _cache:
-        found = glob.glob(os.path.join(ROOT, pattern), recursive=True)
-        _cache[pattern] = [
-            p
-            for p in (os.path.relpath(p, ROOT) for p in found)
-            if not p.startswith("build" + os.sep)
-        ]
-    return _cache[pattern]
+@functools.cache
+def sources():
+    return all_files(".c", ".h", ".S")
 
 
 def numbers(build):
@@ -79,7 +74,8 @@ def makefile(_cache=[]):
 
 
 def race_names():
-    scripts = {os.path.basename(p)[:-5] for p in tree("tests/races/*.race")}
+    found = glob.glob(os.path.join(ROOT, "tests/races/*.race"))
+    scripts = {os.path.basename(path)[:-5] for path in found}
     return scripts | RACES_BESIDES | {race.commit for race in race_table.races()}
 
 
@@ -189,7 +185,7 @@ def wrong_sample(line, place):
     ):
         yield f"suite {result.group(2)} is number {place[result.group(2)]}, not {result.group(1)}"
     for path, number in re.findall(r"([\w/]+\.[chS]):(\d+)", line):
-        there = [p for p in tree("**/*.[chS]") if p == path or p.endswith("/" + path)]
+        there = [p for p in sources() if ("/" + p).endswith("/" + path)]
         if not there:
             yield f"no file {path}"
         elif all(read(p).count("\n") < int(number) for p in there):
