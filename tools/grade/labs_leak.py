@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import bodies
+import lab_kills
 import labs
 import skeleton
 
@@ -130,10 +131,12 @@ def has_solutions():
 
 
 def wrong():
-    """The lines for lint: leaks, and faults of labs.ini."""
+    """The lines for lint: leaks, and faults of labs.ini and of labs/kills.md."""
     yield from labs.faults()
     if has_solutions():
         yield from shown(list(labs.labs()))
+        for lab in lab_kills.known():
+            yield from lab_kills.faults(lab)
 
 
 def main():

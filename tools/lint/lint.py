@@ -397,7 +397,7 @@ def check_figures(_):
 
 
 def check_labs(_):
-    """labs.ini names existing things; no student's tree shows the bodies of its functions"""
+    """labs.ini, kills.md name what exists; no student's tree shows the bodies of its functions"""
     yield from labs_leak.wrong()
 
 

@@ -384,6 +384,32 @@ KTEST(isolated_pageblock_is_skipped)
 	drop_area(t, mem);
 }
 
+/* One page between two used ones is free; the rest of the area is used. */
+KTEST(gap_of_one_page_is_found)
+{
+	struct memory *mem = NEED(t, with_area(t));
+	const unsigned long rest = BLOCK(AREA) - 3;
+	struct page *page[3] = {NULL}, *most = NULL, *again = NULL;
+	unsigned i, middle = 0;
+
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(t, cma_alloc(&cma, 1, 0, &page[i]), 0);
+		AREA_NEEDS(t, page[i]);
+	}
+	EXPECT_EQ(t, cma_alloc(&cma, rest, 0, &most), 0);
+	for (i = 0; i < 3; i++)
+		if (page[i] > MIN(MIN(page[0], page[1]), page[2]) &&
+		    page[i] < MAX(MAX(page[0], page[1]), page[2]))
+			middle = i;
+	EXPECT_EQ(t, cma_free(&cma, page[middle], 1), 0);
+	EXPECT_EQ(t, cma_alloc(&cma, 1, 0, &again), 0);
+	EXPECT(t, again == page[middle]);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(t, cma_free(&cma, page[i], 1), 0);
+	EXPECT_EQ(t, most ? cma_free(&cma, most, rest) : 0, 0);
+	drop_area(t, mem);
+}
+
 struct user {
 	struct page *page[8];
 	int errors;
