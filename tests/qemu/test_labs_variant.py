@@ -32,9 +32,10 @@ def tree(folder, variant=VARIANT):
     """Make a tree in @folder with the file labs/variant.mk; its code is not emptied."""
     one = labs.lab(LABS[0])
     skeleton.write(one, folder)
-    for path in one.files:
+    for path in [*one.files, *skeleton.texts_to_come(one)]:
         with open(os.path.join(folder, path), "w", encoding="utf-8") as f:
             f.write(labs.read(path))
+    os.unlink(os.path.join(folder, labs.OF_LAB))
     with open(os.path.join(folder, "labs", "variant.mk"), "w", encoding="utf-8") as f:
         f.write(variant)
     return folder

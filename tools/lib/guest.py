@@ -102,9 +102,9 @@ class Guest:
         return self.proc.wait(timeout=qemu.WATCHDOG)
 
     def rss(self):
-        """QEMU's resident memory on the host, in MiB."""
+        """QEMU's own resident memory on the host, in MiB: not pages of files, which come and go."""
         with open(f"/proc/{self.proc.pid}/status", encoding="ascii") as f:
-            return int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1)) / 1024
+            return int(re.search(r"RssAnon:\s+(\d+) kB", f.read()).group(1)) / 1024
 
     # ---- virtio-mem, the device vm0 ----
 
