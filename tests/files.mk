@@ -15,7 +15,6 @@ HOST_TEST_SRCS += tests/suites/mm/check/test_cover.c
 HOST_TEST_SRCS += tests/suites/mm/hotplug/test_step_patience.c
 HOST_TEST_SRCS += tests/suites/mm/core/test_step_limits.c
 HOST_TEST_SRCS += tests/suites/mm/hotplug/test_step_offline.c
-HOST_TEST_SRCS += tests/suites/mm/hotplug/test_step_stock.c
 HOST_TEST_SRCS += tests/suites/mm/hotplug/test_step_offline_node.c
 HOST_TEST_SRCS += tests/suites/mm/hotplug/test_step_contig.c
 HOST_TEST_SRCS += tests/suites/mm/hotplug/test_contig_late.c

@@ -3,7 +3,7 @@
  * offline_query.c: finding the blockers of an offline, without changing anything.
  *
  * Owns:       nothing.
- * Locks:      mem->hotplug for the claims; the zone lock for each pageblock.
+ * Locks:      mem->hotplug for the claims; the zone lock for a pageblock, and for counts of a zone.
  * Invariants: it only reads; each answer is true of the moment at which the page was read.
  * Tests:      offline_query, offline, offline_bounds, offline_exact.
  */
@@ -156,32 +156,29 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 
 /*
  * Pages of all zones: free ones and those that reclaim can drop, high watermarks, the kernel's.
- * Read without locks: the first number is a hint.  It counts pages in the leaving range too: if
- * they are dropped, they need not move.
+ * The first number is a hint.  It counts pages in the leaving range too: if they are dropped, they
+ * need not move.
  */
 struct stock {
 	unsigned long free, high, kernel;
 };
 
-static void take_stock(const struct memory *mem, struct stock *s)
+static void take_stock(struct memory *mem, struct stock *s)
 {
-	const struct zone *z;
-	u32 reporting;
+	struct zone *z;
 
 	*s = (struct stock){0};
 
 	for_each_zone(mem, z) {
+		irqflags_t flags = zone_lock_irqsave(z);
+
 		/*
 		 * Pageblocks that are being reported are free again soon.  Those that leave count
-		 * as in use (range_leaving).  The smaller number counts, so that no page counts
-		 * twice whose report begins or ends meanwhile.
+		 * as in use (range_leaving).
 		 */
-		reporting = load_acquire(&z->nr_reporting);
-		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
-		s->free += zone_evictable(z);
-		load_barrier();
-		reporting = MIN(reporting, READ_ONCE(z->nr_reporting));
-		s->free += (unsigned long)reporting * PAGEBLOCK_PAGES;
+		s->free += z->nr_free + (unsigned long)z->nr_reporting * PAGEBLOCK_PAGES;
+		zone_unlock_irqrestore(z, flags);
+		s->free += zone_pcp_pages(z) + zone_evictable(z);
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
 		if (z->kind != ZONE_MOVABLE)
 			s->kernel += READ_ONCE(z->managed);

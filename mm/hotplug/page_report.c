@@ -19,6 +19,7 @@
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include <quarry/page_report.h>
+#include <quarry/sched_point.h>
 
 /*
  * Spans of zones may overlap, so the pageblock's own zone number decides.  Only free pages count,
@@ -99,8 +100,10 @@ unsigned take_unreported(struct memory *mem, struct report_walk *walk, pfn_t *bl
 		for (; walk->pfn < end; walk->pfn += PAGEBLOCK_PAGES) {
 			if (nr == max)
 				return nr;
-			if (take_block(zone, walk->pfn))
-				blocks[nr++] = walk->pfn;
+			if (!take_block(zone, walk->pfn))
+				continue;
+			blocks[nr++] = walk->pfn;
+			sched_point("report.taken");
 		}
 	}
 	return nr;

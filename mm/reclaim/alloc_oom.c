@@ -171,9 +171,13 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	struct oom_state *oom = &q->mem->oom;
 	u64 since = arch_clock_ns() - READ_ONCE(oom->gone_at);
 	enum outcome then = TRY_NEXT;
-	/* Read before the search, which finds the pages of a report that has ended by now. */
+	/*
+	 * Read before the search, which finds the pages of a report that has ended by now, and
+	 * after it, since a report may begin meanwhile, and others take the rest.
+	 */
 	bool reports = reports_for(q);
 
+	sched_point("oom.search");
 	q->page = alloc_from_zonelist(memory_node(q->mem, arch_cpu_id()), q->gfp, q->order);
 	if (q->page)
 		return GOT_IT;
@@ -182,7 +186,7 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	p->victim = load_acquire(&oom->going);
 	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;
-	if (!p->victim && reports) {
+	if (!p->victim && (reports || reports_for(q))) {
 		p->ns = REPORT_NS;
 		return TRY_NEXT;
 	}

@@ -133,6 +133,12 @@ gfp_t ops_gfp(const char *arg);
 extern const struct memory_arrays ops_standby_arrays;
 int add_op_add(unsigned role, const char *arg);
 int add_op_remove(unsigned role, const char *arg);
+/* Report one free pageblock to the host.  -EBUSY: none can be spared. */
+int add_op_report(unsigned role, const char *arg);
+/* Ask the OOM killer for a page.  -EUCLEAN: a victim is sought although a report has pages. */
+int add_op_oom(unsigned role, const char *arg);
+/* Would an offline of the pageblocks succeed? */
+int add_op_query(unsigned role, const char *arg);
 /*
  * Allocate all pages that can be had without waiting, largest blocks first; hoard(UNMOVABLE): from
  * zone NORMAL.

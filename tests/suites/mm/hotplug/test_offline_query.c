@@ -224,6 +224,14 @@ static void hold_zone_lock(void *arg)
 	zone_unlock_irqrestore(zone, flags);
 }
 
+static void hold_hotplug_lock(void *arg)
+{
+	hotplug_lock(two.mem);
+	store_release(&two.held, 1u);
+	YIELD_UNTIL(load_acquire(&two.release));
+	hotplug_unlock(two.mem);
+}
+
 /*
  * Each of the two offlines would take the kernel memory of a node, and there are two nodes.  The
  * first offline is about to commit.
@@ -281,14 +289,14 @@ KTEST_INSIDE(memory_that_goes_during_a_check_is_not_left, KTEST_SLOW)
 	hotplug_lock(two.mem);
 	ktest_start(2, check_second, NULL);
 	EXPECT(t, hotplug_waiters(1));
-	store_release(&two.commit, 1u);
+	ktest_start(3, hold_hotplug_lock, NULL);
 	EXPECT(t, hotplug_waiters(2));
-	ktest_start(3, hold_zone_lock, NULL);
-	EXPECT(t, YIELD_UNTIL(load_acquire(&two.held)));
+	store_release(&two.commit, 1u);
+	EXPECT(t, hotplug_waiters(3));
 	hotplug_unlock(two.mem);
-	EXPECT(t, first_commits());
-	/* The check has read the sum, and waits for the lock to read the list. */
-	EXPECT(t, hotplug_waiters(1));
+	EXPECT(t, YIELD_UNTIL(load_acquire(&two.held)));
+	/* The check has read the sum, and waits behind the first offline to read the list. */
+	EXPECT(t, hotplug_waiters(2));
 	two_end(t);
 }
 
