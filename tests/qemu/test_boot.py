@@ -148,8 +148,8 @@ def test_too_little_memory(boot, mem):
 
 
 def test_devices_are_silenced_before_memory_is_handed_over(name, boot):
-    """SeaBIOS leaves DMA on in the disk controller. The kernel switches it off before the line
-    about the APIC, which it prints before the allocator has any memory."""
+    """SeaBIOS before 1.17 leaves DMA on in the disk controller. The kernel switches it off before
+    the line about the APIC, which it prints before the allocator has any memory."""
     path = os.path.join(qemu.BUILD, "qemu", name + ".trace")
     traced = ["-trace", "pci_cfg_write", "-trace", "serial_write", "-D", path]
     run = boot("selftest=none", cpus=1, extra=traced)
@@ -163,7 +163,10 @@ def test_devices_are_silenced_before_memory_is_handed_over(name, boot):
                 commands.append((bool(int(match[1], 16) & 4), text))
     firmware = [dma for dma, said in commands if "quarry: boot" not in said]
     kernel = [dma for dma, said in commands if "quarry: boot" in said and "apic: " not in said]
-    assert firmware[-1] and kernel == [False], commands
+    if not firmware[-1]:
+        assert kernel == [], commands
+        pytest.skip("this SeaBIOS leaves no DMA on")
+    assert kernel == [False], commands
 
 
 def test_first_selftest_comes_soon(boot, report):

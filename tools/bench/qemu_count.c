@@ -329,11 +329,10 @@ static void accessed(unsigned given, uint32_t info, uint64_t at, void *data)
 		rows[row].lines += set_add(&data_lines, at >> 6);
 }
 
-static void translated(plugin_id id, void *tb)
+static void translated(void *tb)
 {
 	size_t nr = qemu_plugin_tb_n_insns(tb), i;
 
-	(void)id;
 	watch_cpu(tb);
 	for (i = 0; i < nr; i++) {
 		void *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -354,12 +353,10 @@ static void print_profile(unsigned r)
 			    out, "at %u %" PRIx64 " %" PRIu32 "\n", r, text + at, rows[r].at[at]);
 }
 
-static void print(plugin_id id, void *data)
+static void print(void)
 {
 	unsigned r, i;
 
-	(void)id;
-	(void)data;
 	for (r = 1; r < MAX_ROWS; r++) {
 		if (!rows[r].windows)
 			continue;
@@ -463,7 +460,6 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
 {
 	int i;
 
-	(void)info;
 	for (i = 0; i < argc; i++) {
 		if (!strncmp(argv[i], "spec=", 5) && read_spec(argv[i] + 5)) {
 			fprintf(stderr, "count: %s: not a spec\n", argv[i] + 5);
@@ -474,7 +470,6 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
 	}
 	if (!out || !flags)
 		return -1;
-	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
-	qemu_plugin_register_atexit_cb(id, print, NULL);
+	plugin_calls(id, translated, print);
 	return 0;
 }

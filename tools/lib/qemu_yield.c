@@ -38,8 +38,6 @@ static void waits(unsigned cpu, void *data)
 {
 	uint64_t began = now_ns(), back;
 
-	(void)cpu;
-	(void)data;
 	if (began < again)
 		return;
 	sched_yield();
@@ -60,11 +58,10 @@ static bool is_pause(const void *insn)
 	return !memcmp(data, pause_insn, sizeof(pause_insn));
 }
 
-static void translated(plugin_id id, void *tb)
+static void translated(void *tb)
 {
 	size_t i;
 
-	(void)id;
 	for (i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		void *insn = qemu_plugin_tb_get_insn(tb, i);
 
@@ -75,9 +72,6 @@ static void translated(plugin_id id, void *tb)
 
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
 {
-	(void)info;
-	(void)argc;
-	(void)argv;
-	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+	plugin_calls(id, translated, NULL);
 	return 0;
 }
