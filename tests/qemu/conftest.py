@@ -5,6 +5,7 @@
 tests/qemu -k NAME"""
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,14 @@ def pytest_runtest_setup(item):
 def whole():
     """True with FULL=1; otherwise a test may take fewer rounds."""
     return bool(os.environ.get("FULL"))
+
+
+def copy_tree(into):
+    """Copy the tree's files to the directory @into; they keep their times."""
+    for path in rooms.all_files():
+        new = os.path.join(into, path)
+        os.makedirs(os.path.dirname(new), exist_ok=True)
+        shutil.copy2(os.path.join(qemu.ROOT, path), new)
 
 
 def threads_of(module):

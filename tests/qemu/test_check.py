@@ -12,9 +12,8 @@ import pytest
 import check
 import outer_make
 import qemu
-import rooms
 import watchdog
-from conftest import needs_tool
+from conftest import copy_tree, needs_tool
 
 # The suites HANGS and TALKS never end; EARLY ends the program before its last line.
 PROGRAM = """#!/bin/sh
@@ -142,10 +141,7 @@ def test_each_suite_has_builds():
 def sources(into):
     """Copy the built tree to @into, with the hosted build's objects; files keep their times."""
     shutil.rmtree(into, ignore_errors=True)
-    for path in rooms.all_files():
-        new = os.path.join(into, path)
-        os.makedirs(os.path.dirname(new), exist_ok=True)
-        shutil.copy2(os.path.join(qemu.ROOT, path), new)
+    copy_tree(into)
     objects = os.path.join(qemu.BUILD, "host-plain")
     if os.path.isdir(objects):
         shutil.copytree(objects, os.path.join(into, "build", "host-plain"))

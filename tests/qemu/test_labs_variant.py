@@ -11,7 +11,6 @@ import conftest
 
 import labs
 import outer_make
-import skeleton
 
 VARIANT = "VARIANT := -DPCP_BATCH=12 -DMIGRATE_PASSES=7\nGRADE_SEED := 41\n"
 LABS = ("4", "8")  # labs whose costs change
@@ -29,13 +28,8 @@ def run(folder, *words, **more):
 
 
 def tree(folder, variant=VARIANT):
-    """Make a tree in @folder with the file labs/variant.mk; its code is not emptied."""
-    one = labs.lab(LABS[0])
-    skeleton.write(one, folder)
-    for path in [*one.files, *skeleton.texts_to_come(one)]:
-        with open(os.path.join(folder, path), "w", encoding="utf-8") as f:
-            f.write(labs.read(path))
-    os.unlink(os.path.join(folder, labs.OF_LAB))
+    """Make a copy of the tree in @folder with the file labs/variant.mk."""
+    conftest.copy_tree(folder)
     with open(os.path.join(folder, "labs", "variant.mk"), "w", encoding="utf-8") as f:
         f.write(variant)
     return folder

@@ -60,8 +60,7 @@ def identifiers(_cache=[]):
     if not _cache:
         words = set()
         for path in all_files(".c", ".h", ".S", ".py", ".pml"):
-            with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
-                words.update(re.findall(r"\w+", f.read()))
+            words.update(re.findall(r"\w+", read(path)))
         _cache.append(words)
     return _cache[0]
 
