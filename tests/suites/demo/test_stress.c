@@ -69,12 +69,18 @@ KTEST(stress_threads_give_all_memory_back)
 	EXPECT(t, memory_free_pages(mem) < free);
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
 	EXPECT_EQ(t, r.corrupt, 0);
-	EXPECT(t, r.ops >= (u64)OPS * nr && r.frees > OPS / 10 && r.frees < r.ops);
+	EXPECT(t, r.ops >= (u64)OPS * nr);
+	/*
+	 * A thread whose partner does not run gives it 32 blocks, and after 7/3 as many frees of
+	 * its own it waits for room.
+	 */
+	EXPECT_RANGE(t, r.frees, nr > 1 ? 150 : OPS / 10, r.ops - 1);
 	EXPECT(t, mm_event_sum(mem, EV_ALLOC_SLOW) > slow);
 	/* About three of ten frees are remote. */
-	EXPECT(t,
-	    nr > 1 ? r.frees_remote * 5 > r.frees && r.frees_remote * 2 < r.frees
-	           : !r.frees_remote);
+	if (nr > 1)
+		EXPECT_RANGE(t, r.frees_remote, r.frees / 5 + 1, r.frees / 2);
+	else
+		EXPECT_EQ(t, r.frees_remote, 0);
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, memory_free_pages(mem), free);
 }
