@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Which tests notice which edits of mm/, and which notice none alone?  `make kills N=300 SEED=s`
+"""Which suites notice which edits, and which may go?  `make kills N=300 SEED=s ROOM=mm`
 
-Usage: kills.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--jobs N]
-       kills.py [--build DIR] --report
+Usage: kills.py [--build DIR] [--room ROOM] [--number N] [--seed S] [--files PATH,...] [--jobs N]
+       kills.py [--build DIR] [--room ROOM] --report [--keep SUITE,...]
+       kills.py [--build DIR] [--room ROOM] --without SUITE,...
 
-Edits are drawn as mutate.py draws them.  With each, all suites of tests/suites/mm run in the
-build host-plain, to their end: a test that panics counts as failed, and the run goes on with the
-next suite.  An edit that the tests of at most two suites notice is tried by what searches, too: all
-states, then the race scripts and the explorer.
+Edits of the directory ROOM are drawn as mutate.py draws them.  With each, all suites of
+tests/suites/ROOM run in the build host-plain, to their end: a test that panics counts as failed,
+and the run goes on with the next suite.
 
-DIR/kills/SEED.jsonl has a line for each edit, and a repeated run continues where it stopped.  The
-report, of all seeds in DIR/kills, has a line for each suite: its lines, the edits that it notices,
-those that nothing else does, and how many of its tests notice something that no other test and no
-search notices.  Exit status 0 if all ran: what goes is for the reader to judge.
+DIR/kills/ROOM-SEED.jsonl has a line for each edit, and a repeated run continues where it stopped.
+The report, of all seeds, has a line for each suite: its lines, the edits that it notices and those
+that no other suite does; and a set of suites without which each edit is still noticed, found by
+leaving out the longest first.  --without tries the edits that only the named suites notice by what
+searches, all states and then the race scripts and the explorer, and lists those that would live.
+Exit status 0 if all ran: what goes is for the reader to judge.
 """
 import collections
 import glob
@@ -40,45 +42,54 @@ import variant_build
 
 BUILD = "host-plain"
 SEARCHES = [mutate_run.STATES, mutate_run.RACES]
+MANY = 3  # suites that end by a panic or a hang: the others need not run
 START = "program.start"  # stands for a test: the program ends before its first one
-FEW = 2  # suites: an edit that so few notice is tried by the searches
-FAILED = re.compile(r"^  not ok \d+ (\S+)", re.MULTILINE)
+FAILED = re.compile(r"^  # begin (\S+)\n(?:(?!  # begin |  ok ).*\n)*?  not ok ", re.MULTILINE)
 
 
-def suites_of_mm(build):
-    """The suites of tests/suites/mm that the program has, in the order in which they run."""
+def suites_of(build, room):
+    """The suites of tests/suites/@room that the program has, in the order in which they run."""
     said = subprocess.run(
         [variant_build.program_of(build, BUILD), "--list"], stdout=subprocess.PIPE, text=True
     ).stdout
     found, names = suites.suites(), dict.fromkeys(re.findall(r"^(\w+)\.", said, re.MULTILINE))
-    return [n for n in names if n in found and found[n].path.startswith("tests/suites/mm/")]
+    folder = f"tests/suites/{room.split('/')[0]}/"
+    return [n for n in names if n in found and found[n].path.startswith(folder)]
 
 
 def failing(bench, program, names):
     """The tests that fail: SUITE.TEST, in the suites @names.  After a panic or a hang the run goes
     on with the next suite."""
-    failed, left = [], names
+    failed, left, ended = [], names, 0
     while left:
         words = [program, "--cpus=4", ",".join(left)]
-        outcome = mutate_run.run(words, bench.limit(BUILD), whole=True)
+        limit = 3 * bench.cpu[BUILD]
+        outcome = mutate_run.run(words, limit, whole=True)
         failed += FAILED.findall(outcome.text)
         crashed = None if outcome.how == "passed" else qemu.ktap_running(outcome.text)
         if not crashed:  # a program that does not get to its first test needs no suite
             return failed if failed or outcome.how == "passed" else [START]
         failed.append(crashed)
+        ended += 1
+        if ended == MANY:
+            break
         left = left[left.index(crashed.split(".")[0]) + 1 :]
     return failed
+
+
+def file_of(args, seed):
+    return os.path.join(args.build, "kills", f"{args.room.replace('/', '-')}-{seed}.jsonl")
 
 
 class Run:
     """One seed's edits."""
 
     def __init__(self, args, sites):
-        self.path = os.path.join(args.build, "kills", f"{args.seed}.jsonl")
+        self.path = file_of(args, args.seed)
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         self.rows, self.lock, self.number = read(self.path), threading.Lock(), args.number
-        self.order, self.argued = mutate.draw(sites, "mm", args.seed), mutate.argued()
-        self.names, self.counted = suites_of_mm(args.build), 0
+        self.order, self.argued = mutate.draw(sites, args.room, args.seed), mutate.argued()
+        self.names, self.counted = suites_of(args.build, args.room), 0
 
     def next(self):
         """(site, key) to try next; None if enough were tried."""
@@ -102,7 +113,7 @@ class Run:
             print(
                 f"{self.counted:4}/{self.number} {row['path']}:{row['line']} {row['operator']} "
                 f"({row['seconds']:.0f} s): {row['verdict']}, {len(row['tests'])} tests of "
-                f"{len(suites_in(row))} suites{', ' + row['search'] if row['search'] else ''}",
+                f"{len(suites_in(row))} suites",
                 flush=True,
             )
 
@@ -119,31 +130,48 @@ def suites_in(row):
 
 
 def judge(bench, worker, run, site):
-    """(verdict, tests that fail, the search that notices it or "")"""
-    tests, search, tried = [], "", False
-    for name in [BUILD, *SEARCHES]:
+    """(verdict, tests that fail)"""
+    base = bench.bases[BUILD]
+    if not any(site.path in needs for needs in base.needs.values()):
+        return "in no build", []
+    try:
+        objects = base.compile(worker.tree, [site.path])
+        if worker.same(BUILD, site.path, base):
+            return "same code", []
+        program = base.link(worker.tree, objects)
+    except variant_build.BuildError:
+        return "does not compile", []
+    tests = failing(bench, program, run.names)
+    return "killed" if tests else "survived", tests
+
+
+def searched(bench, worker, site):
+    """The search that notices the edit, or None."""
+    for name in SEARCHES:
         base = bench.bases[name]
         if not any(site.path in needs for needs in base.needs.values()):
             continue
         try:
-            objects = base.compile(worker.tree, [site.path])
-            if name == BUILD and worker.same(name, site.path, base):
-                return "same code", [], ""
-            program = base.link(worker.tree, objects)
+            program = base.link(worker.tree, base.compile(worker.tree, [site.path]))
         except variant_build.BuildError:
-            if name == BUILD:
-                return "does not compile", [], ""
             continue
-        if name == BUILD:
-            tests, tried = failing(bench, program, run.names), True
-            if tests == [START] or len({t.split(".")[0] for t in tests}) > FEW:
-                break
-        elif (how := bench.ask(name, program, "all").how) != "passed":
-            search = f"{name} {how}"
-            break
-    if not tried:
-        return "in no build", [], ""
-    return "killed" if tests or search else "survived", tests, search
+        if (how := bench.ask(name, program, "all").how) != "passed":
+            return f"{name} {how}"
+    return None
+
+
+def without(bench, rows, sites, names):
+    """List the edits that nothing notices without the suites @names."""
+    worker, lost = mutate_run.Worker(bench, "-kills"), 0
+    only = [r for r in rows if suites_in(r) and suites_in(r) <= names]
+    keys = {site.key(mutate.contents(site.path)): site for ops in sites.values() for site in ops}
+    for row in only:
+        site = keys.get(row["key"])
+        how = worker.try_one(site, partial(searched, bench, worker)) if site else "edit is gone"
+        lost += not how
+        print(f"{row['path']}:{row['line']} {row['operator']} ({', '.join(row['tests'])}): "
+              f"{how or 'would live'}", flush=True)
+    print(f"{len(only)} of {len(rows)} edits are noticed by these suites alone, {lost} would live")
 
 
 def work(bench, run, number):
@@ -151,7 +179,7 @@ def work(bench, run, number):
     while found := run.next():
         site, key = found
         start = time.monotonic()
-        verdict, tests, search = worker.try_one(site, partial(judge, bench, worker, run))
+        verdict, tests = worker.try_one(site, partial(judge, bench, worker, run))
         run.done(
             {
                 "key": key,
@@ -160,59 +188,67 @@ def work(bench, run, number):
                 "operator": site.operator,
                 "verdict": verdict,
                 "tests": sorted(set(tests)),
-                "search": search,
                 "seconds": round(time.monotonic() - start, 1),
             }
         )
 
 
-def report(rows, names):
-    """Print a line for each suite, those first that notice nothing alone, the longest first."""
-    rows = [r for r in rows if r["verdict"] == "killed"]
-    of, alone, tests = collections.Counter(), collections.Counter(), collections.Counter()
-    for row in rows:
-        found = suites_in(row)
-        of.update(found)
-        if len(found) == 1 and not row["search"]:
-            alone.update(found)
-        if len(row["tests"]) == 1 and not row["search"]:
-            tests.update(row["tests"])
+def report(rows, names, keep):
+    """Print a line for each suite, those first that may go, the longest first."""
+    rows = [suites_in(r) for r in rows if r["verdict"] == "killed" and r["tests"] != [START]]
+    of = collections.Counter(name for found in rows for name in found)
+    alone = collections.Counter(name for found in rows if len(found) == 1 for name in found)
     lines = {n: variant.text_of(suites.suites()[n].path).count("\n") for n in names}
-    print(f"{len(rows)} edits; of {len(names)} suites in {sum(lines.values())} lines:")
-    for name in sorted(names, key=lambda n: (alone[n], -lines[n])):
-        mine = suites.suites()[name].tests
-        needed = sum(f"{name}.{test}" in tests for test in mine)
+    left, go = rows, set()
+    for name in sorted(set(names) - keep, key=lambda n: -lines[n]):
+        if {name} not in left:
+            left = [found - {name} for found in left]
+            go.add(name)
+    print(f"{len(rows)} edits; of {len(names)} suites in {sum(lines.values())} lines,")
+    print(f"{len(go)} in {sum(lines[n] for n in go)} lines may go:")
+    for name in sorted(names, key=lambda n: (n not in go, -lines[n])):
         print(
-            f"{name:22} {lines[name]:4} lines, notices {of[name]:4}, alone {alone[name]:3}; "
-            f"{needed} of {len(mine)} tests alone"
+            f"{'may go' if name in go else 'stays':7}{name:22} {lines[name]:4} lines, "
+            f"notices {of[name]:4}, alone {alone[name]:3}"
         )
 
 
 def main():
     parser = rooms.parser(__doc__)
+    parser.add_argument("--room", default="mm", choices=mutate.AREAS)
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--report", action="store_true", help="of what has been tried so far")
+    parser.add_argument("--keep", default="", help="suites that stay, with commas")
+    parser.add_argument("--without", default="", help="suites, with commas: what would live?")
     args = parser.parse_args()
-    args.stages = [BUILD, *SEARCHES]
+    args.stages = SEARCHES if args.without else [BUILD]
     if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
         parser.error("--number and --jobs are at least 1, --seed is a word")
     if not args.report:
-        sites = mutate.all_sites(args.build, args.files.split(",") if args.files else None, ["mm"])
-        if "mm" not in sites:
-            parser.error("no site of mm/ in " + (args.files or "the tree"))
+        files = args.files.split(",") if args.files else None
+        sites = mutate.all_sites(args.build, files, [args.room])
+        if args.room not in sites:
+            parser.error(f"no site of {args.room}/ in {args.files or 'the tree'}")
         bench = mutate_run.Bench(args.build, args.stages)
         if wrong := bench.prepare():
             print(f"kills: {wrong}")
             return 1
+    found = glob.glob(file_of(args, "*"))
+    if args.without:
+        rows = [row for path in found for row in read(path).values()]
+        without(bench, rows, sites[args.room], set(args.without.split(",")))
+        return 0
+    if not args.report:
         run = Run(args, sites)
         with ThreadPoolExecutor(args.jobs) as pool:
             for job in [pool.submit(work, bench, run, n) for n in range(args.jobs)]:
                 job.result()
-    found = glob.glob(os.path.join(args.build, "kills", "*.jsonl"))
-    report([row for path in found for row in read(path).values()], suites_of_mm(args.build))
+        found = {*found, run.path}
+    rows = [row for path in found for row in read(path).values()]
+    report(rows, suites_of(args.build, args.room), set(args.keep.split(",")))
     return 0
 
 
