@@ -17,12 +17,12 @@ override CMDLINE := $(value CMDLINE)
 
 # ---- sources ---------------------------------------------------------------------------------
 # Each room lists its own sources in its files.mk, one name a line, in link order.
-LISTS := MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SRCS ARCH_SRCS \
+LISTS := MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAM_SRCS HOSTILE_SRCS ARCH_SRCS \
 	BOOT_SRCS HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS SHARED_TESTS KTEST_SRCS \
 	RACE_SRCS FIBER_SRCS THREAD_SRCS SILENCE_SRCS SCHED_SRCS LAB_SRCS
 $(foreach list,$(LISTS),$(eval $(list) :=))
-ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm demo bench user tests tests/races
-include $(ROOMS:%=%/files.mk) $(wildcard labs/variant.mk)
+ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm demo bench user tests
+include $(ROOMS:%=%/files.mk) $(sort $(wildcard tests/*/files.mk)) $(wildcard labs/variant.mk)
 KERNEL_SRCS += $(if $(RACE),,demo/no_race.c)
 HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
 RACE_SRCS   += $(sort $(wildcard tests/races/step*.c))
@@ -111,15 +111,15 @@ $(B)/quarry.elf: $(KOBJS) linker.ld tools/run/symtab.sh
 	$(Q)$(LD) $(LDFLAGS) -o $@ $(KOBJS) $(B)/symtab.o
 
 # ---- programs for ring 3, each with the small library --------------------------------------------
-NOT_USER   := -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -Iarch/x86_64 -I.
+NOT_USER   := -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -Iarch/x86_64
 USER_FLAGS := $(filter-out $(NOT_USER),$(KFLAGS))
 USER_LD    := $(filter-out linker.ld -T --build-id=sha1,$(LDFLAGS)) -S -T user/user.ld
-$(B)/kernel/user/%.o: KFLAGS := $(USER_FLAGS)
-$(B)/bin/%: $(B)/kernel/user/%.c.o $(B)/kernel/user/crt.S.o $(B)/kernel/user/lib.c.o user/user.ld
+$(B)/kernel/user/%.o $(B)/kernel/tests/hostile/%.o: KFLAGS := $(USER_FLAGS)
+$(foreach p,$(PROGRAM_SRCS),$(eval $(B)/bin/$(basename $(notdir $p)): $(B)/kernel/$p.o))
+$(PROGRAMS:%=$(B)/bin/%): $(B)/kernel/user/crt.S.o $(B)/kernel/user/lib.c.o user/user.ld
 	$(call say,LD.....,$@)
 	$(Q)$(into) $(LD) $(USER_LD) -o $@ $(filter %.o,$^)
 $(B)/bin/hostile: $(HOSTILE_SRCS:%=$(B)/kernel/%.o)
-.PRECIOUS: $(B)/kernel/%.o
 
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
 # -g1 has lines for gdb and reports, but no variables: compiling takes a fifth less.  Or: HOSTG=-g.
@@ -173,8 +173,8 @@ $(foreach b,fiber fiber-asan,$(eval \
 # mm/ as a library, and programs that use it.
 include $(addprefix tools/,race/weak.mk run/lib.mk bench/bench.mk grade/labs.mk web/web.mk \
 	lint/fields.mk) tests/states/states.mk
--include $(call there,$(KERNEL_GOALS),$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
-	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib))
+-include $(call there,$(KERNEL_GOALS),$(KOBJS:.o=.d) \
+	$(patsubst %,$(B)/kernel/%.d,$(PROGRAM_SRCS) $(HOSTILE_SRCS) user/lib.c))
 
 # ---- what to type: tools/run/help.txt says what each target does -------------------------
 export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP

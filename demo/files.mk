@@ -42,11 +42,6 @@ KERNEL_SRCS += demo/load.c
 KERNEL_SRCS += demo/monitor_offline.c
 KERNEL_SRCS += demo/monitor_poison.c
 KERNEL_SRCS += demo/monitor_cma.c
-KERNEL_SRCS += demo/shake.c
-KERNEL_SRCS += demo/hotplug_soak.c
-KERNEL_SRCS += demo/poison_soak.c
-KERNEL_SRCS += demo/user_soak.c
-KERNEL_SRCS += demo/pressure.c
 KERNEL_SRCS += demo/provoke.c
 
 # The replay of races uses handles.

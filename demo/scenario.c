@@ -16,6 +16,7 @@
 #include "demo/provoke.h"
 #include "demo/soak.h"
 #include "demo/tour.h"
+#include "tests/soak/soaks.h"
 
 #include <quarry/isolation.h>
 #include <quarry/cmdline.h>

@@ -10,7 +10,7 @@
  * Locks:      none.
  * Invariants: a child's limit of tasks is lower than its parent's, so chains of accounts are short.
  *             An account is freed with its last charge, which may be after its task.
- * Tests:      tests/fiber/explore_good.c, account, user/hostile_account.c,
+ * Tests:      tests/fiber/explore_good.c, account, tests/hostile/hostile_account.c,
  *             tests/qemu/test_hostile.py.
  */
 #include "thread.h"

@@ -8,7 +8,8 @@
  * Invariants: the thread that touched the page calls the handler, and waits no longer than for a
  *             pager.  It is called only for accesses from ring 3: a system call that finds lost
  *             memory fails instead, because it may hold locks that the handler needs.
- * Tests:      poison_task, tests/fiber/explore_lost.c, user/lost.c, tests/qemu/test_user.py.
+ * Tests:      poison_task, tests/fiber/explore_lost.c, tests/hostile/lost.c,
+ *             tests/qemu/test_user.py.
  */
 #include <quarry/ipc.h>
 #include <quarry/task.h>

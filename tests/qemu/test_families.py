@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Families of tasks at random (user/families.c): a killed task has the most by its account, no
-other task waits for long, and nothing is left."""
+"""Families of tasks at random (tests/hostile/families.c): a killed task has the most by its
+account, no other task waits for long, and nothing is left."""
 import re
 
 import conftest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""user/hostile.c: attacks of a program on the kernel and on other tasks, and the expected
+"""tests/hostile/hostile.c: attacks of a program on the kernel and on other tasks, and the expected
 results."""
 import re
 

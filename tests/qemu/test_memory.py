@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs that want more memory than the machine has (user/over.c), and the promises to all
-programs (user/promise.c)."""
+"""Programs that want more memory than the machine has (tests/hostile/over.c), and the promises to
+all programs (tests/hostile/promise.c)."""
 import dataclasses
 import re
 

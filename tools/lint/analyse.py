@@ -101,7 +101,7 @@ def configurations(build):
             "port": "--target=x86_64-linux-gnu $(TEMPLATE_FLAGS)",
             "port_srcs": "",
             "user": "--target=x86_64-linux-gnu $(USER_FLAGS)",
-            "user_srcs": "$(PROGRAMS:%=user/%.c) $(HOSTILE_SRCS) user/lib.c",
+            "user_srcs": "$(PROGRAM_SRCS) $(HOSTILE_SRCS) user/lib.c",
         },
     )
     # Without the compiler's warnings: other tests check these, and versions of clang differ.

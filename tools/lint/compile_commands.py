@@ -19,7 +19,7 @@ import variant_build
 
 # Each program: its compiler, flags and sources, as the Makefile has them.
 PROGRAMS = {
-    "user": ("$(CC)", "$(USER_FLAGS)", "$(PROGRAMS:%=user/%.c) $(HOSTILE_SRCS) user/lib.c"),
+    "user": ("$(CC)", "$(USER_FLAGS)", "$(PROGRAM_SRCS) $(HOSTILE_SRCS) user/lib.c"),
     "kernel": ("$(CC)", "$(KFLAGS)", "$(KSRCS)"),
     "host": ("$(HOSTCC)", "$(HFLAGS)", "$(foreach b,$(HOST_BUILDS),$(call host_srcs,$(b)))"),
     "fiber": ("$(HOSTCC)", "$(FIBER_FLAGS)", "$(FIBER_SRCS)"),

@@ -43,7 +43,8 @@ QUARRY = r"<quarry/\w+\.h>"
 # Suites that run hosted only may include a source: to judge it, or to run between its steps.
 HOSTED_ONLY = [
     QUARRY,
-    r'"(tests/(lib|host|machines)|mm/\w+|kernel|demo|bench|drivers|boot|arch/x86_64)/\w+\.[ch]"',
+    r'"(tests/(lib|host|machines)|mm/\w+|kernel|drivers|boot|arch/x86_64)/\w+\.[ch]"',
+    r'"(demo|bench|tests/soak)/\w+\.[ch]"',
     r'"\w+\.h"',
     r"<setjmp\.h>",
     r"<linux/(virtio_\w+|pci_regs)\.h>",
@@ -75,6 +76,7 @@ INCLUDES = [
             STD,
         ],
     ),
+    ("demo/scenario.c", [QUARRY, r'"(demo|bench)/\w+\.h"', r'"tests/soak/soaks\.h"']),
     ("demo/", [QUARRY, r'"(demo|bench|kernel)/\w+\.h"', STD]),
     ("bench/bench", [QUARRY, r'"bench/bench.h"']),
     ("web/wasm/", [r"<(std\w+|ucontext)\.h>"]),
@@ -130,6 +132,8 @@ INCLUDES = [
     ("tests/suites/kernel/test_ipc_turns.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/lib/race_migrate.c", [r'"(tests/lib/race_migrate\.h|mm/move/migrate_lru\.c)"']),
+    ("tests/soak/", [QUARRY, r'"(demo|tests/soak)/\w+\.h"']),
+    ("tests/hostile/", [r"<quarry/(abi|errno)\.h>", r'"(user|tests/hostile)/\w+\.h"', STD]),
     (
         "tests/",
         [
@@ -192,6 +196,7 @@ WRONG_INCLUDES = [
     ("arch/x86_64/new.c", '#include "mm/core/page.h"'),
     ("kernel/new.c", '#include "demo/tour.h"'),
     ("demo/new.c", '#include "mm/core/page.h"'),
+    ("demo/new.c", '#include "tests/soak/soaks.h"'),
     ("new/new.c", "int x;"),
 ]
 
@@ -289,8 +294,8 @@ def symbols(build, room):
 
 def check_doors(build):
     """kernel/main.c takes demo_run, monitor, live_* from demo/; no other source takes a name"""
-    both = [*symbols(build, "demo").values(), *symbols(build, "bench").values()]
-    demo = set().union(*(defined for defined, _ in both))
+    above = [symbols(build, room).values() for room in ("demo", "bench", "tests/soak")]
+    demo = set().union(*(defined for room in above for defined, _ in room))
     others = [symbols(build, room) for room in ("mm", "kernel", "drivers", "boot", "arch/x86_64")]
     for path, (_, needed) in ((p, s) for room in others for p, s in room.items()):
         if needed & demo != DOORS.get(path, set()):

@@ -4,9 +4,9 @@
 
 Usage: waits.py [FILE...]
 
-A function of mm/, kernel/, demo/, drivers/ or arch/x86_64 waits if it sleeps, yields or relaxes;
-has a loop without a condition; a loop around a compare-and-swap; or a loop whose condition reads a
-value that another CPU or a device writes, and compares no counter.  Prints missing and needless
+A function of the folders FOLDERS waits if it sleeps, yields or relaxes; has a loop without a
+condition; a loop around a compare-and-swap; or a loop whose condition reads a value that another
+CPU or a device writes, and compares no counter.  Prints missing and needless
 rows of the page; with FILEs, their waiting functions.
 """
 import glob
@@ -19,7 +19,7 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 from rooms import ROOT, read
 
 PAGE = "docs/waits.md"
-FOLDERS = ("mm", "kernel", "demo", "bench", "drivers", "arch/x86_64")
+FOLDERS = ("mm", "kernel", "demo", "bench", "drivers", "arch/x86_64", "tests/soak")
 ROW = re.compile(
     rf"^\| ((?:{'|'.join(FOLDERS)})/(?:\w+/)?\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE
 )

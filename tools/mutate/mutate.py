@@ -6,7 +6,7 @@ Usage: mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--sta
                  [--jobs N]
        mutate.py --count | --report
 
-Operators over the sources of mm/, kernel/, demo/, bench/, drivers/ and arch/x86_64
+Operators over the sources of mm/, kernel/, demo/, bench/, drivers/, arch/x86_64 and tests/soak
 (mutate_sites.py) are sampled by the seed: each directory by its share of the lines, and within it
 each operator equally often.  A variant that does not compile, or compiles to the same code, does
 not count, nor does one that tests/mutants/argued.md argues to be equivalent.  Each is tried until a
@@ -44,7 +44,7 @@ except ImportError:
         "mutate: the Python package of libclang is missing: make setup (Debian: python3-clang)"
     )
 
-AREAS = ["mm", "kernel", "demo", "bench", "drivers", "arch/x86_64"]
+AREAS = ["mm", "kernel", "demo", "bench", "drivers", "arch/x86_64", "tests/soak"]
 ARGUED = os.path.join(variant.ROOT, "tests/mutants/argued.md")
 NO_COUNT = ("same code", "does not compile", "in no build")
 

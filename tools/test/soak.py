@@ -48,7 +48,7 @@ import qemu
 
 CALLS = 20000  # of a round of system calls
 FUZZERS = 2  # programs that run at once
-FUZZED = 5  # the case in user/over.c; from bit 8 on the number of calls
+FUZZED = 5  # the case in tests/hostile/over.c; from bit 8 on the number of calls
 PLUGGED_MIB = 4096
 
 

@@ -12,7 +12,7 @@
 #include <quarry/machine.h>
 #include <quarry/task.h>
 
-#define LOST 0x30000000UL /* the address that user/lost.c uses */
+#define LOST 0x30000000UL /* the address that tests/hostile/lost.c uses */
 
 struct scene {
 	struct ktest *t;

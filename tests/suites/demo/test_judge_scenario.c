@@ -9,6 +9,7 @@
 #include "demo/provoke.h"
 #include "demo/soak.h"
 #include "demo/tour.h"
+#include "tests/soak/soaks.h"
 #include <quarry/race.h>
 #include <quarry/trace.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the
- * boot modules.
+ * test_poison_task.c: a page breaks under a task: the program tests/hostile/lost.c, which is
+ * among the boot modules.
  */
 #include "tests/lib/mm_priv.h"
 #include "mm/vm/pagetable.h"
