@@ -120,7 +120,7 @@ def write_lengths(path, lengths):
         if "::" not in name or max(row) > 1.5 * max(other) + 2:
             kept[name] = row
     with open(path, "w", encoding="utf-8") as f:
-        f.write("# Seconds of a CPU, seconds, and the name of a job or a test: test.py\n")
+        f.write("# `make test` (build/lengths.txt): seconds of a CPU, seconds, job or test\n")
         for name, (cpu, wall) in kept.items():
             f.write(f"{cpu:.1f} {wall:.1f} {name}\n")
 
