@@ -77,7 +77,7 @@ struct reclaim_ops {
 	 */
 	void (*wish)(struct memory *mem, gfp_t gfp, unsigned order);
 	/*
-	 * A zone is low, or marked `futile' (mm/reclaim/reclaim_ask.h).  Context: allows a wake-up.
+	 * A zone is low, or marked `futile' (mm/reclaim/reclaim.h).  Context: allows a wake-up.
 	 */
 	void (*wake)(struct zone *zone);
 	/*

@@ -14,7 +14,7 @@
 #include "mm/core/pcp.h"
 #include "mm/core/range.h"
 #include "mm/core/zone.h"
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "mm/vm/lru.h"
 
 struct setup {

@@ -8,7 +8,6 @@
  * Invariants: the function leave is called after each call of enter that returned 0.
  * Tests:      isolation, offline_race, cover.
  */
-#include "mm/core/drain.h"
 #include "mm/core/event.h"
 #include "mm/core/range.h"
 #include "mm/hotplug/isolate.h"

@@ -18,12 +18,9 @@
  * Tests:      memory_add, memory_add_steps, memory_span, held.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/claim.h"
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
 #include "mm/core/pcp.h"
-#include "mm/core/range.h"
-#include "mm/core/zone.h"
 #include "mm/hotplug/offline.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/sched_point.h>

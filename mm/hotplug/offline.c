@@ -15,7 +15,6 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/core/range.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"
 #include "mm/vm/tlb.h"

@@ -36,7 +36,6 @@
  *           be unable to move it.  The caches stay on throughout.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/drain.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"

@@ -31,15 +31,10 @@
  * slot takes back; one for each entry, dropped when it is unmapped; the isolation's, which the
  * caller drops on success and putback_lru_page on failure.
  */
-#include "mm/core/page.h"
 #include "mm/move/migrate.h"
 #include "mm/move/migrate_step.h"
 #include "mm/vm/lru.h"
 #include "mm/vm/migwait.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
-#include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
 /* Flags that the new page inherits; never LOCKED, nor flags about the old frame. */

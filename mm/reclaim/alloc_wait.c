@@ -10,7 +10,6 @@
  * Tests:      waits, silence_oom, play_alloc, reclaim, compact, oom.
  */
 #include "mm/core/alloc.h"
-#include "mm/core/event.h"
 #include "mm/core/zone.h"
 #include "mm/reclaim/request.h"
 

@@ -16,12 +16,10 @@
  *             standby.
  */
 #include "mm/core/event.h"
-#include "mm/hotplug/offline.h"
 #include "mm/move/migrate.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/reclaim/refusal.h"
 #include "mm/reclaim/request.h"
-#include "mm/vm/lru.h"
 #include <quarry/alloc_check.h>
 #include <quarry/memory_init.h>
 #include <quarry/sched_point.h>

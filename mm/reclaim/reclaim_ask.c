@@ -14,9 +14,8 @@
  *             freed_steps.
  */
 #include "mm/core/event.h"
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "mm/reclaim/request.h"
-#include "mm/vm/lru.h"
 #include <quarry/sched_point.h>
 
 u64 reclaim_recheck_ns = 100000000ULL;

@@ -18,15 +18,9 @@
  * that lock; and an unmapping keeps its own reference until its shootdown is over (tlb.c).
  */
 #include "mm/core/event.h"
-#include "mm/core/page.h"
 #include "mm/move/migrate_step.h"
 #include "mm/reclaim/reclaim.h"
-#include "mm/vm/lru.h"
 #include "mm/vm/migwait.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
-#include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
 /* The decision about an isolated page. */

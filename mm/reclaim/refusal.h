@@ -9,7 +9,7 @@
 #ifndef QUARRY_MM_REFUSAL_H
 #define QUARRY_MM_REFUSAL_H
 
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "mm/reclaim/request.h"
 
 enum refusal_term {

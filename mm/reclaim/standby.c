@@ -20,9 +20,7 @@
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/hotplug/offline.h"
-#include "mm/reclaim/reclaim_ask.h"
-
+#include "mm/reclaim/reclaim.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/sched_point.h>
 

@@ -13,11 +13,8 @@
  *             runs this code, since its allocations never wait.
  * Tests:      to_movable, to_movable_steps.
  */
-#include "mm/core/event.h"
-#include "mm/core/zone.h"
 #include "mm/move/migrate.h"
 #include "mm/reclaim/reclaim.h"
-#include "mm/vm/lru.h"
 #include <quarry/oom.h>
 
 /* Allocate a page of zone MOVABLE; NULL: there is none. */

@@ -3,7 +3,7 @@
  * test_silence_tlb.c: a CPU dies in a program, and later uses the old entries of its TLB: the pages
  * that it may still write to belong to nobody else until it has left the program.
  */
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/errno.h>

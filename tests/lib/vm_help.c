@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vm_help.c: see vm_help.h. */
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/request_help.h"
 #include "tests/lib/vm_help.h"
 

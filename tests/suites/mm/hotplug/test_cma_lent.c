@@ -4,7 +4,7 @@
  * fall below its watermark, since kernel requests can use only those.
  */
 #include "mm/vm/lru.h"
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/mov_help.h"
 #include <quarry/contig.h>
 

@@ -11,7 +11,7 @@
 #include "mm/core/event.h"
 #include "mm/hotplug/offline.h"
 #include "mm/core/page.h"
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include <quarry/lock.h>
 
 static struct {

@@ -3,7 +3,7 @@
  * test_reclaim_clean.c: other threads touch, remove or unmap a page before or while its content is
  * written to its pager; and how often a run calls a pager that refuses.
  */
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/pager_help.h"
 #include "tests/lib/wait_help.h"
 

@@ -20,7 +20,7 @@
 #define reclaim_standby       freed_standby
 #include "tests/lib/mm_test.h"
 #include "mm/core/event.h"
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 #include "mm/reclaim/request.h"
 
 static struct zone *watched;

@@ -6,7 +6,7 @@
  */
 #include "tests/lib/request_help.h"
 #include "tests/lib/standby_help.h"
-#include "mm/reclaim/reclaim_ask.h"
+#include "mm/reclaim/reclaim.h"
 
 static struct memory *world;
 static u64 late; /* the ticket of the late request; 0: it has not come yet */

@@ -9,7 +9,6 @@
 #include "mm/vm/lru.h"
 #include "mm/move/migrate.h"
 #include "mm/reclaim/reclaim.h"
-#include "mm/reclaim/reclaim_ask.h"
 
 #define PAGES 16u
 
