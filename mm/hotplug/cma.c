@@ -76,10 +76,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	cma->used = kmalloc((nr + 63) / 64 * sizeof(u64));
 	if (!cma->used)
 		return -ENOMEM;
-	/*
-	 * The range is requested as memory that cannot move, so it is never in zone MOVABLE or in
-	 * another area.
-	 */
+	/* MT_UNMOVABLE: the range is neither in zone MOVABLE nor in another area. */
 	err = alloc_contig_range(mem, start, start + nr, MT_UNMOVABLE, NULL);
 	if (err) {
 		kfree(cma->used);
@@ -182,10 +179,7 @@ int cma_destroy(struct cma *cma)
 	return err;
 }
 
-/*
- * Find the first run of @nr pages, from @from on and aligned to 2^@align, that are online and that
- * no user has.  Returns its place in the area, or the area's size if there is none.
- */
+/* The first @nr online, unused pages from @from on, aligned to 2^@align; none: the area's size. */
 static unsigned long find_run(
     const struct cma *cma, unsigned long from, unsigned long nr, unsigned align)
 {

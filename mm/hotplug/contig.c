@@ -75,10 +75,7 @@ static pfn_t take_range(struct zone *zone, struct pfn_range range)
 	return bad;
 }
 
-/*
- * Set the type of each pageblock that lies wholly in the range: its pages and its isolate bit
- * belong to this operation.
- */
+/* Set the type of the pageblocks that lie wholly in the range: they belong to this operation. */
 static void set_types(struct zone *zone, struct pfn_range range, enum migratetype type)
 {
 	pfn_t pfn;
@@ -112,10 +109,7 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 	err = contig_check(mem, e->range, type, &zone, e->fail);
 	if (!err && zone != e->zone)
 		err = mm_fail(e->fail, e->range.start, WHY_ZONES, -EINVAL);
-	/*
-	 * If the policy wants the caches off, policy->enter() has turned them off for the whole
-	 * operation.
-	 */
+	/* policy->enter() has turned the caches off for the whole operation. */
 	KASSERT(!e->policy->caches_off || READ_ONCE(e->zone->pcp_depth) > 0);
 	err = err ? err : evacuate(e);
 	sched_point("contig.empty");

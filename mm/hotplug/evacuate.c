@@ -99,10 +99,7 @@ static unsigned get_many_until(
 	    : migrate_anywhere.get_many(to, mem, pages, nr);
 }
 
-/*
- * One pass over the range: move every page that can be moved.  A cancel or the deadline ends it at
- * the next allocation of a target.
- */
+/* Move every page that can be moved; a cancel or the deadline ends it at the next target. */
 static void evacuate_pass(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
@@ -169,19 +166,13 @@ int evacuate(struct evacuation *e)
 		if (cancelled(e))
 			continue;
 		e->policy->retry(e->zone, &e->cost);
-		/*
-		 * There is progress if more pages are free (in an isolated range they stay free),
-		 * or if the blocker is another page.
-		 */
+		/* Progress: more free pages (isolated ones stay free), or another blocker. */
 		free = range_free(e);
 		if (free > best || fail->pfn != blocker)
 			patience_begin(&patience);
 		best = free;
 		blocker = fail->pfn;
-		/*
-		 * A page in transit to the buddy allocator becomes free soon; only a page that
-		 * stays is a blocker.
-		 */
+		/* A page in transit is free soon; only one that stays is a blocker. */
 		if (patience_over(&patience)) {
 			if (e->no_target)
 				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);

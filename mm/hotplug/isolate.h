@@ -18,10 +18,7 @@ void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 struct iso_ops {
 	const char *story; /* the policy in one line, for the console */
 	bool one_round;    /* an offline makes one drain round, if caches are on */
-	/*
-	 * The caches are off from the call of enter to that of leave.  So each pageblock is scanned
-	 * and its bit set in one lock hold, and no scan follows.
-	 */
+	/* From enter to leave the caches are off: each pageblock is scanned and set in one hold. */
 	bool caches_off;
 	/* Called before any isolate bit is set. */
 	int (*enter)(struct zone *zone, struct drain_cost *cost);
@@ -46,10 +43,7 @@ int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_o
  * movable memory, it counts as busy.  Zone lock.
  */
 enum mm_why blocker_reason(const struct zone *zone, pfn_t pfn, bool arriving);
-/*
- * Returns 0 if @range has no unmovable page; else -EBUSY, with the first such page and the reason
- * in @fail.  Takes the zone lock where needed.
- */
+/* Returns 0, or -EBUSY with the first unmovable page of @range in @fail.  Takes the zone lock. */
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
     EXCLUDES(zone_class);
 
@@ -70,9 +64,7 @@ bool deadline_past(u64 deadline);
 void patience_begin(struct patience *p);
 /* Has nothing changed for so long that the blocker will stay?  Called once a pass. */
 bool patience_over(struct patience *p);
-/*
- * Let other threads run: one of them may be about to release a page.  Context: thread, may sleep.
- */
+/* Let other threads run: one may be about to release a page.  Context: thread, may sleep. */
 void patience_wait(struct patience *p);
 
 /* ---- emptying an isolated range (evacuate.c) ---- */

@@ -49,10 +49,7 @@ static int precise_round(struct zone *zone, struct drain_cost *cost)
 	return counted(drain_isolated_pages(zone->mem), cost);
 }
 
-/*
- * A masked round may miss a page of an isolated pageblock, which then stays in a cache until a
- * later round.  While iso_pending is not 0, check_memory accepts such pages.
- */
+/* A masked round may leave a page in a cache; check_memory accepts it while iso_pending is set. */
 static int may_miss(struct zone *zone, struct drain_cost *cost)
 {
 	begin(zone, cost);
@@ -138,10 +135,7 @@ enum iso_policy iso_policy_by_name(const char *name)
 	return (enum iso_policy)policy;
 }
 
-/*
- * For check_memory: no operation isolates these pageblocks, and nobody drains again for them.  A
- * pageblock may have been undone already.
- */
+/* For check_memory: nobody drains again for these pageblocks.  One may have been undone already. */
 static void mark_alone(struct memory *mem, struct pfn_range range, enum iso_policy policy)
 {
 	pfn_t pfn;

@@ -122,18 +122,12 @@ static bool any_is_standby(const struct memory *mem, struct pfn_range range)
 	return false;
 }
 
-/*
- * May memory be added in the range?  Only threads that hold mem->adding fill or make holes, and
- * standby memory only shrinks, so the answer 0 stays true.
- */
+/* The answer 0 stays true: mem->adding guards holes, and standby memory only shrinks. */
 static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
-	/*
-	 * A hole inside standby memory is refused: the standby step around it may come online at
-	 * any moment, and no operation may name standby memory.
-	 */
+	/* A hole in standby memory is refused: the step around it may come online any moment. */
 	if (any_is_standby(mem, range))
 		return -EBUSY;
 	return 0;
@@ -189,9 +183,7 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 		zone_unlock_irqrestore(zone, flags);
 	}
 	poison_unlock(mem);
-	/*
-	 * Not all descriptors are freed: those from the boot stay, and those beside other memory.
-	 */
+	/* Some descriptors are not freed: those from the boot, and those beside other memory. */
 	memset(pfn_to_page_in(mem, range.start), 0, range_pages(range) * sizeof(struct page));
 	unback(mem, range);
 	return 0;
@@ -228,10 +220,7 @@ static int change_memory(struct memory *mem, struct pfn_range range, struct zone
 	if (!may_sleep())
 		return -EDEADLK;
 	adding_lock(mem);
-	/*
-	 * Check before claiming: a claim on a range that will be refused could make another
-	 * operation fail.
-	 */
+	/* Check first: a claim on a range that is refused could make another operation fail. */
 	err = zone ? addable(mem, range) : removable(mem, range);
 	if (!err)
 		err = range_claim(mem, &claim);

@@ -7,10 +7,7 @@
 #include "mm/core/range.h"
 #include "mm/core/zone.h"
 
-/*
- * Would enough memory remain without the range and without the ranges claimed before @mine (NULL:
- * all claimed ranges)? A hint.  hotplug not held.
- */
+/* Is enough left without the range and those claimed before @mine (NULL: all claimed)?  A hint. */
 bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);
 /*

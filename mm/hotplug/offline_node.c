@@ -29,10 +29,7 @@ struct node_op {
 	SLIST_HEAD(, taken_run) taken; /* used with whole; the newest first */
 };
 
-/*
- * May this pageblock go offline if it has no blocker? CMA areas stay online.  Other types do not
- * matter: a pageblock whose pages the kernel has freed again is still of type UNMOVABLE.
- */
+/* May it go offline if it has no blocker?  CMA stays; the type UNMOVABLE may be outdated. */
 static bool block_online(struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -60,10 +57,7 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
 	}
 }
 
-/*
- * Offline @range and, with op->whole, record it.  The record is allocated first, so that each range
- * that went offline can be brought back online.
- */
+/* Offline @range.  With op->whole, first allocate its record, so that it can come back. */
 static int node_take_range(
     struct node_op *op, struct zone *zone, struct pfn_range range, struct offline_result *r)
 {
@@ -158,9 +152,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
-		/*
-		 * In zone MOVABLE report the pageblock with the blocker, unless that is reserved.
-		 */
+		/* In zone MOVABLE report the blocker's pageblock, unless it is reserved. */
 		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
 			note_stayed(op, end, &fail);
 		pfn = end + PAGEBLOCK_PAGES;
@@ -180,10 +172,7 @@ static bool kernel_memory_elsewhere(const struct memory *mem, unsigned node)
 	return false;
 }
 
-/*
- * Bring back online the pageblocks of @range in @zone that went offline with their node.  Returns
- * the number of pages.
- */
+/* Bring online what of @range in @zone went offline with its node.  Returns the number of pages. */
 static long bring_back(struct zone *zone, struct pfn_range range)
 {
 	long back = 0;
@@ -229,10 +218,7 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
-	/*
-	 * The highest kind comes first, so that pages of lower zones do not move to this node's
-	 * MOVABLE, only to be moved again.
-	 */
+	/* From the highest kind down, so that no page moves to this node's MOVABLE and on again. */
 	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--) {
 		if (kind == ZONE_MOVABLE || kernel_memory_elsewhere(mem, node))
 			err = take_zone(&op, &mem->zones[node * NR_ZONE_KINDS + (unsigned)kind]);

@@ -141,9 +141,7 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 
 		if ((bits & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT)
 			continue;
-		/*
-		 * Retired pages need not move.  MIN: the two counts may be from different moments.
-		 */
+		/* Retired pages need not move.  MIN: the counts may differ in time. */
 		if (used)
 			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
 		if (!(bits & PB_ISOLATED))
@@ -171,10 +169,7 @@ static void take_stock(struct memory *mem, struct stock *s)
 	for_each_zone(mem, z) {
 		irqflags_t flags = zone_lock_irqsave(z);
 
-		/*
-		 * Pageblocks that are being reported are free again soon.  Those that leave count
-		 * as in use (range_leaving).
-		 */
+		/* Pageblocks being reported are free soon; range_leaving counts them as used. */
 		s->free += z->nr_free + (unsigned long)z->nr_reporting * PAGEBLOCK_PAGES;
 		zone_unlock_irqrestore(z, flags);
 		s->free += zone_pcp_pages(z) + zone_evictable(z);
@@ -296,9 +291,7 @@ struct search {
 	unsigned long best_nr, run_nr;
 };
 
-/*
- * May this pageblock go offline?  trimmed() checks for the whole run how much memory must be left.
- */
+/* May this pageblock go offline?  trimmed() checks how much memory the whole run must leave. */
 static bool block_may_go(const struct search *s, pfn_t pfn)
 {
 	struct zone *zone = zone_of(s->mem, pfn);

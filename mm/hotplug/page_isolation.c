@@ -122,10 +122,7 @@ static int find_blocker(struct zone *zone, struct pfn_range part, struct pfn_ran
 	return 0;
 }
 
-/*
- * Isolate one pageblock.  @scan (the policy `disable'): first scan the pageblock in the same lock
- * hold, so that the result of the scan stays true.
- */
+/* Isolate a pageblock.  @scan: scan it first; in the same lock hold the result stays true. */
 static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_range range,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
 {

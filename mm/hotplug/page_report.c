@@ -21,10 +21,7 @@
 #include <quarry/page_report.h>
 #include <quarry/sched_point.h>
 
-/*
- * Spans of zones may overlap, so the pageblock's own zone number decides.  Only free pages count,
- * and a pageblock that is not online has none.
- */
+/* Spans may overlap, so zone_owns_block; a pageblock that is not online is never all free. */
 static bool reportable(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -33,10 +30,7 @@ static bool reportable(const struct zone *zone, pfn_t pfn)
 	    pageblock_all_free(pb);
 }
 
-/*
- * Is another pageblock of @zone wholly free?  Only movable requests can use lent (CMA) pageblocks;
- * so of the lent ones another must be free, and of those that are not lent.
- */
+/* Is another pageblock wholly free, and @lent too?  Only movable requests can use lent ones. */
 static bool other_whole(const struct zone *zone, pfn_t pfn, bool lent) REQUIRES_ZONE(zone)
 {
 	unsigned type;
@@ -65,10 +59,7 @@ static bool can_spare(const struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	    other_whole(zone, pfn, lent);
 }
 
-/*
- * The block becomes FREEING: one thread holds it for a moment, until it is free again.  An
- * isolation waits for the block, but an allocation does not.
- */
+/* The block becomes FREEING for a moment: an isolation waits for it, an allocation does not. */
 static bool take_block(struct zone *zone, pfn_t pfn)
 {
 	struct memory *mem = zone->mem;
@@ -122,10 +113,7 @@ void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool to
 		PAGE_ASSERT(
 		    mem, page, (word & ~PAGE_POISON) == PAGE_WORD(0, PG_FREEING, MAX_ORDER));
 		if (unlikely(word & PAGE_POISON)) {
-			/*
-			 * A page of the block broke meanwhile: the pageblock is no longer wholly
-			 * free, so it is not marked as reported.
-			 */
+			/* A page broke meanwhile: the pageblock is not wholly free. */
 			poison_free_block(zone, blocks[i], MAX_ORDER);
 		} else {
 			buddy_free(zone, blocks[i], MAX_ORDER);

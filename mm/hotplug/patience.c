@@ -16,16 +16,10 @@
 #include "mm/hotplug/isolate.h"
 #include <quarry/sched_point.h>
 
-/*
- * A range is stuck after this time without a change, if every thread on every CPU has had this many
- * turns in that time.
- */
+/* A range is stuck after this time without a change, if all threads had so many turns in it. */
 #define STUCK_NS 200000000ULL
 unsigned patience_turns = 5;
-/*
- * After this many passes in a row without a change there are pauses, each twice as long as the one
- * before, up to a limit.
- */
+/* After so many passes without a change come pauses, each twice as long as the last, to a limit. */
 #define EAGER_PASSES       8
 #define BACK_OFF_MIN       1000000ULL
 #define BACK_OFF_DOUBLINGS 4u

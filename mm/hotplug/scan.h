@@ -10,10 +10,7 @@
 
 #include "mm/core/page.h"
 
-/*
- * The states of pages that do not prevent isolation, unless the page is pinned or broken.  In a
- * pageblock that is worth isolating, nearly all pages have such a state.
- */
+/* The states that do not prevent isolation, unless the page is pinned or broken. */
 static inline u32 states_let_pass(const struct zone *zone, pfn_t block)
 {
 	enum migratetype type = pageblock_type(pageblock_of(zone->mem, block));
@@ -25,10 +22,7 @@ static inline u32 states_let_pass(const struct zone *zone, pfn_t block)
 	return states;
 }
 
-/*
- * Is the state of @word in the set @passing?  The set is in @passing twice, so that the order's
- * lowest bit, next to the state in a word, is ignored.
- */
+/* Is @word's state in @passing?  That holds the set twice, so the order's lowest bit is ignored. */
 static always_inline bool state_passes(u32 passing, u32 word)
 {
 	return passing >> (word >> PAGE_STATE_SHIFT & 31) & 1;

@@ -32,10 +32,7 @@
 #include <quarry/contig.h>
 #include <quarry/sched_point.h>
 
-/*
- * The most pages moved for one allocation, so that its wait is bounded: BUDGET_WINDOWS windows, but
- * at least BUDGET_MIN pages.
- */
+/* The most pages moved for one request, which waits: so many windows, at least BUDGET_MIN. */
 #define BUDGET_WINDOWS 4UL
 #define BUDGET_MIN     256UL
 
@@ -58,10 +55,7 @@ struct compaction {
 
 /* ---- the scanner from above ---- */
 
-/*
- * May movable pages of @zone go to the pageblock?  Pageblocks of other types are left to pages of
- * their own kind.
- */
+/* May movable pages of @zone go to the pageblock?  Other types are left to pages of their kind. */
 static bool block_takes_movable(const struct zone *zone, pfn_t block)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, block);
@@ -71,10 +65,7 @@ static bool block_takes_movable(const struct zone *zone, pfn_t block)
 	    !pageblock_isolated(pb) && (type == MT_MOVABLE || type == MT_CMA);
 }
 
-/*
- * Capture blocks of @order from one pageblock until *@nr is @max; false: the watermark forbids
- * more.
- */
+/* Capture blocks of @order from a pageblock until *@nr is @max; false: the watermark is reached. */
 static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsigned max, u32 *out,
     unsigned *nr) REQUIRES_ZONE(c->zone)
 {
@@ -234,10 +225,7 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		case PG_MOVABLE_OPS:
 		case PG_BALLOON:
 		case PG_LRU:
-			/*
-			 * The block is pinned or broken; or to move, it needs a free block as large
-			 * as the wanted one.
-			 */
+			/* Pinned, broken, or it would need a free block like the wanted one. */
 			if (READ_ONCE(page->pincount) || word & PAGE_POISON ||
 			    word_order(word) >= c->order)
 				return 0;
@@ -263,10 +251,7 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 	return pfn == end ? nr : 0;
 }
 
-/*
- * Move up to a batch of the window's pages; false: there was nothing to move, or a page could not
- * be moved.
- */
+/* Move up to a batch of the window's pages; false: none was to be moved, or one stayed. */
 static noinline bool move_batch(struct compaction *c)
 {
 	struct memory *mem = c->zone->mem;
@@ -306,10 +291,7 @@ static bool scanners_met(const struct compaction *c)
 	return c->ended || c->window >= c->free[0];
 }
 
-/*
- * Let the scanners begin at the zone's ends or, if another compaction stopped between them, at the
- * pfns @window and @free; 0: at the end.
- */
+/* Begin at the pfns @window and @free, where another compaction stopped; 0: at the zone's end. */
 static void begin_at(struct compaction *c, pfn_t window, pfn_t free)
 {
 	const struct zone *zone = c->zone;
@@ -325,10 +307,7 @@ static void begin_at(struct compaction *c, pfn_t window, pfn_t free)
 	c->fresh = c->window == start && c->free[0] == top;
 }
 
-/*
- * Compact window by window until there is a block as wanted or, with @whole, until the scanners
- * meet.
- */
+/* Compact windows until there is a block as wanted or, with @whole, until the scanners meet. */
 static int compact(struct compaction *c, bool whole)
 {
 	struct memory *mem = c->zone->mem;
@@ -348,10 +327,7 @@ static int compact(struct compaction *c, bool whole)
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;
 		}
-		/*
-		 * Make at most as many moves as the window has pages, since other threads may fill
-		 * it again.
-		 */
+		/* At most as many moves as the window has pages: others may refill it. */
 		left = c->budget - MIN(c->budget, 1UL << c->order);
 		while (c->budget > left && move_batch(c))
 			;

@@ -36,10 +36,7 @@ struct migrate_target {
 	    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr);
 	void (*give_back)(
 	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
-	/*
-	 * The used part of a budget of walks (rmap.h); an object's page that it does not suffice
-	 * for stays: -EBUSY.  NULL: every page moves, as an offline must.
-	 */
+	/* The used part of a budget of walks (rmap.h); beyond it: -EBUSY.  NULL: no limit. */
 	u32 *walked;
 };
 
@@ -49,16 +46,10 @@ static inline void target_near(
 	to->node = &mem->nodes[zone_of(mem, page_to_pfn_in(mem, src))->node];
 }
 
-/*
- * Targets allocated on the page's node or, if that has no free movable memory, wherever there is
- * some.  Each thread uses a copy of its own.
- */
+/* Targets on the page's node, or else wherever there is free memory.  Each thread uses a copy. */
 extern struct migrate_target migrate_anywhere;
 
-/*
- * Functions for pages of one kind: they move up to MIGRATE_BATCH at a time, and err[] has the
- * result for each page.
- */
+/* Functions for pages of one kind, up to MIGRATE_BATCH at a time; err[] has each page's result. */
 struct migrate_kind {
 	void (*move)(struct memory *mem, struct page **pages, unsigned nr,
 	    struct migrate_target *to, int *err);
@@ -76,10 +67,7 @@ struct migrate_stats {
 	unsigned at_try[4]; /* pages moved at the first, second, third and later tries */
 	bool no_target;     /* there was no memory to move a page to */
 };
-/*
- * Isolated pages, at most MIGRATE_BATCH of both kinds together, and the source of their targets;
- * @to NULL: migrate_anywhere.
- */
+/* Isolated pages, MIGRATE_BATCH at most, and the source of targets; @to NULL: migrate_anywhere. */
 struct isolated_pages {
 	struct migrate_target *to;
 	/* pages of objects from the start up; pages of movable owners from the end down */

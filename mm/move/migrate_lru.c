@@ -188,9 +188,7 @@ static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, 
 	return i;
 }
 
-/*
- * Freeze the source and copy it, after the flush.  False: it was not frozen, or a frame broke.
- */
+/* Freeze and copy the source, after the flush.  False: it was not frozen, or a frame broke. */
 static bool mig_copy(struct memory *mem, struct page *src)
 {
 	struct page *dst = mig_target(mem, src);
@@ -250,10 +248,7 @@ static u32 mig_replace(
 		old[nr] = src;
 		new[nr++] = dst;
 	}
-	/*
-	 * The copies are put on reclaim lists before the slots show them: a thread that takes a
-	 * copy off a list waits for the object's lock.
-	 */
+	/* First the lists: a thread that takes a copy off one waits for the object's lock. */
 	done = lru_replace_pages(mem, old, new, nr);
 	KASSERT(done <= nr);
 	for (i = 0; i < done; i++)
@@ -298,10 +293,7 @@ static noinline unsigned mig_finish_run(
 		struct page *src = pages[i];
 
 		if (!(frozen >> i & 1)) {
-			/*
-			 * If the page was removed from its slot, drop the slot's reference, which
-			 * the marker handed to us.
-			 */
+			/* The page left its slot, whose reference the marker handed to us. */
 			if (err[i])
 				mem_put_page(mem, src);
 			err[i] = err[i] ? err[i] : -EAGAIN;

@@ -41,10 +41,7 @@ void page_release_movable(struct memory *mem, struct page *page)
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = lru_lock_irqsave(zone);
 
-	/*
-	 * The state stays.  If it is ISO_MIG, a migrator has the page, and finds it without an
-	 * owner.  Otherwise no thread isolates the page any more, since it has no owner.
-	 */
+	/* The state stays: a migrator finds no owner, and no thread isolates a page without one. */
 	page->owner = NULL;
 	lru_unlock_irqrestore(zone, flags);
 	sched_point("own.released");
@@ -117,10 +114,7 @@ static void put_owner(struct movable_owner *owner)
 	KASSERT(users > 0);
 }
 
-/*
- * The number of users rises only under the lru lock of a page that still names the owner, so 0 is
- * final.
- */
+/* Users come only under the lru lock of a page that still names the owner, so 0 is final. */
 void movable_owner_drain(struct movable_owner *owner)
 {
 	while (load_acquire(&owner->users))

@@ -44,10 +44,7 @@ static inline bool mig_freeze(struct page *src)
 	return true;
 }
 
-/*
- * Give a frozen page its two references back; no other reference can be taken before a slot or an
- * entry shows the page again.
- */
+/* Give a frozen page its two references back; none is taken before a slot or entry shows it. */
 static inline void mig_thaw(struct page *page)
 {
 	u32 word;

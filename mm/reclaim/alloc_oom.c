@@ -22,25 +22,16 @@
 #include <quarry/oom.h>
 #include <quarry/sched_point.h>
 
-/*
- * The time that a victim has to exit.  After that it is assumed to wait for a thread that itself
- * needs memory, and another victim is chosen.
- */
+/* The time that a victim has to exit; then it is assumed to be stuck, and another is chosen. */
 u64 oom_wait_ns = 20000000000ULL;
 
-/*
- * For this long after a victim has exited no other is chosen: a migrator or reclaim may still have
- * a reference to one of its objects, whose pages are freed with the last reference.
- */
+/* For so long after a victim's exit no other is chosen: references to its objects may remain. */
 #define GRACE_NS 200000000ULL
 
 /* While free memory is being reported to the host, a request begins again after so long. */
 #define REPORT_NS 200000000ULL
 
-/*
- * The most times that an allocation starts over because other tasks have released memory: it may be
- * unable to use that memory.
- */
+/* The most restarts because tasks have released memory: the request may be unable to use it. */
 #define MAX_OTHERS   7
 #define HOWEVER_MANY (~0ULL)
 
@@ -75,10 +66,7 @@ void memory_oom_left(struct memory *mem)
 	atomic_add(&mem->oom.left, 1);
 }
 
-/*
- * Has a task released its memory since the request last started over?  The request's drain, or its
- * last search, may have missed that memory.  Under the lock.
- */
+/* Has a task released memory that the request's last search may have missed?  Under the lock. */
 static bool begins_anew(const struct oom_state *oom)
 {
 	return oom->asked != HOWEVER_MANY && READ_ONCE(oom->left) != oom->asked;

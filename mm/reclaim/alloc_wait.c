@@ -17,10 +17,7 @@
 static enum outcome (*const remedies[])(struct request *q) = {reclaim_compact_first, reclaim_direct,
     reclaim_compact, reclaim_drain, reclaim_standby, oom_alloc};
 
-/*
- * Search for a page after each remedy, whatever it returns: other threads may have freed one
- * meanwhile.
- */
+/* Search for a page after each remedy, whatever it returns: other threads may have freed one. */
 static enum outcome look(struct request *q, enum outcome then)
 {
 	gfp_t all = 0;
@@ -33,10 +30,7 @@ static enum outcome look(struct request *q, enum outcome then)
 	return q->page ? GOT_IT : then;
 }
 
-/*
- * The most times that a NORETRY request begins.  Its caller may have a deadline, and other threads
- * may take each page that is freed.
- */
+/* The most turns of a NORETRY request: it may have a deadline, and others may take the pages. */
 #define NORETRY_TURNS 16
 
 struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)

@@ -212,10 +212,7 @@ static void serve_run(struct node *node)
 	wake_up(&r->served);
 }
 
-/*
- * Bring a standby step online for a request with @gfp and @order: a step has free blocks of every
- * order.  True: a step came online.
- */
+/* Bring a standby step online: it has free blocks of every order.  True: one came online. */
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;

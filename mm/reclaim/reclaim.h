@@ -131,10 +131,7 @@ static inline u64 tickets_begin(struct ticket_queue *queue)
 	return upto;
 }
 
-/*
- * The work for tickets up to @upto is done; a thread that sees this sees the effects of the work
- * too.  The caller wakes the waiters.
- */
+/* The work for tickets up to @upto is done, and its effects visible.  The caller wakes waiters. */
 static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 {
 	KASSERT(upto == queue->started && queue->done <= upto);
@@ -155,10 +152,7 @@ void reclaim_wake(struct zone *zone);
  * compaction.  Nobody waits for it.  Context: any that allows a wake-up.
  */
 void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order);
-/*
- * @nr pages have been freed in @zone, @cma of them in CMA pageblocks: waiting requests may try
- * again.
- */
+/* @nr pages were freed in @zone, @cma of them in CMA pageblocks: waiting requests may try again. */
 void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma);
 /*
  * Called while another thread has mem->hotplug: let the standby thread wait for the lock and then
@@ -202,10 +196,7 @@ void reclaim_stop(struct memory *mem);
 unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent, u32 *walked)
     EXCLUDES(object_class, lru_class, zone_class);
 
-/*
- * Reclaim one batch of pages of the inactive list.  If that list is shorter than the active one,
- * first age a batch of the active list.
- */
+/* Reclaim a batch of the inactive list; if the active list is longer, first age a batch of it. */
 void reclaim_batch(struct lru_scan *scan) EXCLUDES(object_class, lru_class, zone_class);
 
 #endif

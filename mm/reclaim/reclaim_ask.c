@@ -152,10 +152,7 @@ void request_begin(struct request *q)
 	q->scattered = q->order > 0 && enough(q);
 }
 
-/*
- * Is another try worthwhile?  Freed pages count even if other threads may have taken them: that
- * does not show that nothing is left.
- */
+/* Is another try worthwhile?  Freed pages count even if others took them: more may be left. */
 static bool gained(const struct request *q)
 {
 	return freed_for(q) != q->freed || enough(q);
@@ -286,10 +283,7 @@ void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 		take_ticket(&own->drains);
 		wake_up(&own->wake);
 	}
-	/*
-	 * Runs, in zones that lack pages.  A run costs others their pages, so also one that helped
-	 * is not repeated at once.
-	 */
+	/* Runs for zones that lack pages; none is repeated at once, since it costs others pages. */
 	for_each_zone_of(q.node, gfp, zone, at) {
 		struct reclaim *r = &mem->nodes[zone->node].reclaim;
 
@@ -325,10 +319,7 @@ enum outcome reclaim_compact(struct request *q)
 	MM_EVENT(q->mem, ALLOC_COMPACT_WAIT);
 	if (!serves(r))
 		return TRY_NEXT;
-	/*
-	 * The bit is set before the ticket is taken, so the work that serves the ticket sees the
-	 * bit, unless earlier work saw it.
-	 */
+	/* First the bit: the work that serves the ticket, or earlier work, sees it. */
 	atomic_or(&r->compact, bit);
 	then = ask_thread(q, r, &r->compactions);
 	q->unmade = then == TRY_NEXT && READ_ONCE(r->compact_failed) & bit;
@@ -359,10 +350,7 @@ static enum outcome ask_run(const struct request *q, struct reclaim *r)
 	return then == TRY_NEXT && READ_ONCE(r->run_failed) & bit ? TRY_NEXT : TRY_ANEW;
 }
 
-/*
- * Has reclaim taken too many pages off the lists?  From the short lists an allocation would
- * conclude that nothing is left, so it waits for a reclaim thread instead.
- */
+/* Are so many pages off the lists that an allocation could conclude that nothing is left? */
 static bool too_many_taken(const struct zone *zone)
 {
 	return READ_ONCE(zone->nr_reclaiming) > READ_ONCE(zone->lru[LRU_INACTIVE].nr) / 2;
@@ -389,10 +377,7 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 /* The most tries for a larger block: freed pages need not lie together. */
 #define RECLAIM_TURNS 16
 
-/*
- * Dropping a mapped page takes a shootdown, which is a cross-call.  An allocation makes none, so
- * mapped pages are left to the reclaim threads.
- */
+/* Mapped pages are left to the reclaim threads: dropping one takes a cross-call. */
 enum outcome reclaim_direct(struct request *q)
 {
 	unsigned asked = 0, at; /* asked: a bit for each node whose thread was asked */
@@ -409,10 +394,7 @@ enum outcome reclaim_direct(struct request *q)
 	}
 	sched_point("reclaim.dropped");
 	for_each_zone_of(q->node, q->gfp, zone, at) {
-		/*
-		 * At the next check the memory may be taken again, but that does not show that a
-		 * run would find nothing.
-		 */
+		/* If others take the memory, that does not show that a run would find nothing. */
 		if (enough(q)) {
 			sched_point("reclaim.enough");
 			return TRY_ANEW;
@@ -437,10 +419,7 @@ u64 standby_ask(struct memory *mem, u64 run_for)
 
 	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
 		return 0;
-	/*
-	 * The bits are set before the ticket is taken, so the thread sees them when it serves the
-	 * ticket, or earlier.
-	 */
+	/* First the bits: the thread sees them when it serves the ticket, or earlier. */
 	atomic_or(&s->run_for, run_for);
 	ticket = take_ticket(&s->tickets);
 	wake_up(&s->wake);
@@ -461,9 +440,7 @@ enum outcome reclaim_standby(struct request *q)
 	MM_EVENT(q->mem, STANDBY_WAIT);
 	sched_point("reclaim.standby_wait");
 	then = request_wait(q, &s->served, served, &t, READ_ONCE(standby_wait_ns));
-	/*
-	 * Freed pages renew no tries of a larger block: each try would free the pages of the next.
-	 */
+	/* Freed pages renew no tries of a larger block: each would free the next one's pages. */
 	if (standby_for(q) == before && !request_over(q))
 		return then;
 	request_renew(q);

@@ -67,10 +67,7 @@ static void count_freed(struct lru_scan *scan, const struct page *page)
 	scan->freed_cma += page_lent(scan->zone, page);
 }
 
-/*
- * The page is needed, or cannot be dropped now: the active list keeps it away from the next
- * batches.  A migration keeps the flag.
- */
+/* The active list keeps a page that is needed, or stays for now, away from the next batches. */
 static enum verdict keep_active(struct page *page)
 {
 	page_set_flags(page, PAGE_ACTIVE);
@@ -101,10 +98,7 @@ static bool was_touched(
 	return word & PAGE_REFERENCED || bits & PTE_ACCESSED;
 }
 
-/*
- * May the run ask the object's pager to take a page?  Not if the pager has refused a page in this
- * run, or no time is left for pagers.
- */
+/* May the run ask the object's pager?  Not after a refusal in this run, nor without time left. */
 static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 {
 	return object->ops->clean && READ_ONCE(object->refused) != scan->run &&
@@ -182,10 +176,7 @@ static void look_at(struct batch *b, struct page *page)
 		vm_object_put(object);
 }
 
-/*
- * The page is frozen, so no thread writes to it: give it to its pager if it is dirty.  True: the
- * pager has its content.
- */
+/* Give the frozen page, if it is dirty, to its pager.  True: the pager has its content. */
 static bool is_clean(struct batch *b, const struct unmapped *u)
 {
 	struct vm_object *object = u->object;
@@ -195,10 +186,7 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 
 	if (!(page_word(u->page) & PAGE_DIRTY))
 		return true;
-	/*
-	 * Check again: the page may have been written to after reclaim_judge checked.  A broken
-	 * page is not read; one that is clean is dropped, which retires it.
-	 */
+	/* Again: it may have been written to since reclaim_judge.  A broken page is not read. */
 	if (page_poisoned(u->page) || !may_ask(scan, object))
 		return false;
 	began = arch_clock_ns();
@@ -254,10 +242,7 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 	vm_object_put(object);
 }
 
-/*
- * Let waiting allocations know what a reclaim thread has freed.  It is for other CPUs, which cannot
- * use this CPU's cache.
- */
+/* Let waiting allocations know what was freed; other CPUs cannot use this CPU's cache. */
 static void tell(struct batch *b)
 {
 	struct lru_scan *scan = b->scan;
@@ -328,10 +313,7 @@ static noinline void age_batch(struct lru_scan *scan, struct tlb_gather *g)
 	}
 }
 
-/*
- * This function, the next one and age_batch are not inlined: one stack frame cannot hold the arrays
- * of all three.
- */
+/* This one, drop_batch and age_batch are not inlined: one frame cannot hold all their arrays. */
 static noinline unsigned judge_batch(struct batch *b)
 {
 	struct page *pages[RECLAIM_BATCH];

@@ -35,9 +35,7 @@ static inline enum refusal_term zone_refusal(const struct zone *zone, gfp_t gfp,
 	                                                                : REFUSED_MIN;
 }
 
-/*
- * Is there memory for which @zone keeps its reserve: of a higher kind, in the request's zonelist?
- */
+/* Does the request's zonelist have memory for which @zone keeps its reserve: of a higher kind? */
 static inline bool reserve_has_reason(const struct node *node, const struct zone *zone, gfp_t gfp)
 {
 	const struct zone *other;

@@ -60,10 +60,7 @@ static inline void request_renew(struct request *q)
 	q->unmade = false;
 }
 
-/*
- * May the request end any wait?  There is enough memory for it, pages were freed that it can use,
- * or its thread was chosen to die.
- */
+/* May the request end its wait?  There is enough memory or freed pages, or its thread shall die. */
 bool request_over(const struct request *q);
 /*
  * Sleep at @wq.  Returns TRY_NEXT: @done(@arg) is true; TRY_ANEW: request_over; TRY_NO_MORE:
@@ -73,10 +70,7 @@ bool request_over(const struct request *q);
 enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
     const void *arg, u64 timeout_ns);
 extern u64 reclaim_recheck_ns;
-/*
- * Has work of this kind ended so recently that it would not do more now?  The state of memory that
- * made it fail need not last, but requests that fail must not keep the thread working in vain.
- */
+/* Has this work ended just now?  Requests that fail must not keep a thread working in vain. */
 static inline bool just_ended(const struct ticket_queue *queue)
 {
 	return arch_clock_ns() - READ_ONCE(queue->ended) < READ_ONCE(reclaim_recheck_ns);

@@ -30,10 +30,7 @@ static unsigned long own_pages(const struct memory *mem, unsigned long nr)
 	return mem->arrays ? ALIGN_UP(nr * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT : 0;
 }
 
-/*
- * The pageblock of the next step, [@start, @end), that takes the step's own descriptors: the first
- * without broken pages; PFN_NONE: there is none.
- */
+/* The first pageblock of the step without broken pages, for its own descriptors; else PFN_NONE. */
 static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn;
@@ -174,9 +171,7 @@ long standby_online(struct zone *zone)
 
 /* ---- the standby thread ---- */
 
-/*
- * The sleep before another try while another thread has the lock of the descriptors' page tables.
- */
+/* The sleep between tries while another thread has the lock of the descriptors' page tables. */
 #define TABLES_NS 1000000ULL
 
 static bool standby_wanted(void *arg)
@@ -198,10 +193,7 @@ static void bring_wanted(struct zone *zone, u64 run_for)
 		if (pages == -EAGAIN)
 			thread_sleep(TABLES_NS);
 		hotplug_lock(zone->mem);
-		/*
-		 * For a larger block enough pages may be free, but not side by side; a step has
-		 * such a block.
-		 */
+		/* Enough pages may be free, but not side by side; a step has a large block. */
 		if (zone_low(zone) || requests_large(mine) ||
 		    (mine && zone_lacks(zone, mine, false)))
 			pages = bring_step(zone);
@@ -220,10 +212,7 @@ static void standby_run(void *arg)
 	struct zone *zone;
 	u64 upto, run_for;
 
-	/*
-	 * The reserve is for tables: the thread must not wait for memory that only it can bring
-	 * online.
-	 */
+	/* The reserve is for tables: only this thread can bring the memory it would wait for. */
 	WRITE_ONCE(port_task()->reserve, 1);
 	for (;;) {
 		wait_until(&s->wake, standby_wanted, s, WAIT_FOREVER);
