@@ -165,7 +165,6 @@ static void take_stock(struct memory *mem, struct stock *s)
 	struct zone *z;
 
 	*s = (struct stock){0};
-
 	for_each_zone(mem, z) {
 		irqflags_t flags = zone_lock_irqsave(z);
 
@@ -266,88 +265,72 @@ int offline_check(struct memory *mem, struct pfn_range range, const struct range
 	return err;
 }
 
+/* Has an operation claimed part of the range?  A hint. */
+static bool claimed_now(struct memory *mem, struct pfn_range range)
+{
+	bool claimed;
+
+	hotplug_lock(mem);
+	claimed = range_claimed(mem, range);
+	hotplug_unlock(mem);
+	return claimed;
+}
+
 int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	struct pfn_range range = pfn_range(start, nr);
 	struct zone *zone;
 	int err = range_zone(mem, range, &zone, fail);
 
-	if (err)
-		return err;
-	hotplug_lock(mem);
-	if (range_claimed(mem, range))
+	if (!err && claimed_now(mem, range))
 		err = mm_fail(fail, start, WHY_CLAIMED, -EBUSY);
-	hotplug_unlock(mem);
 	return err ? err : offline_check(mem, range, NULL, fail);
 }
 
 /* ---- where an offline would succeed ---- */
 
-struct search {
-	struct memory *mem;
-	struct stock stock;
-	struct leaving claimed;
-	pfn_t best, run;
-	unsigned long best_nr, run_nr;
-};
-
-/* May this pageblock go offline?  trimmed() checks how much memory the whole run must leave. */
-static bool block_may_go(const struct search *s, pfn_t pfn)
+/* May this pageblock go offline?  Whether enough memory is left is checked for the whole run. */
+static bool block_may_go(struct memory *mem, pfn_t pfn)
 {
-	struct zone *zone = zone_of(s->mem, pfn);
-	bool claimed;
+	struct zone *zone = zone_of(mem, pfn);
 
-	if (pageblock_state(pageblock_of(s->mem, pfn)) != PB_ONLINE || zone->kind != ZONE_MOVABLE ||
-	    scan_unmovable(zone, block_range(pfn), NULL) != 0)
-		return false;
-	hotplug_lock(s->mem);
-	claimed = range_claimed(s->mem, block_range(pfn));
-	hotplug_unlock(s->mem);
-	return !claimed;
-}
-
-static void add_to_run(struct search *s, pfn_t pfn, bool may)
-{
-	if (!may || (s->run_nr && zone_of(s->mem, pfn) != zone_of(s->mem, s->run)))
-		s->run_nr = 0;
-	if (!may)
-		return;
-	s->run = pfn;
-	s->run_nr += PAGEBLOCK_PAGES;
-	if (s->run_nr > s->best_nr) {
-		s->best = s->run;
-		s->best_nr = s->run_nr;
-	}
-}
-
-/* The most pages, from the start of the best run on, whose offline leaves enough memory. */
-static unsigned long trimmed(const struct search *s)
-{
-	struct leaving out = s->claimed;
-	unsigned long nr, fits = 0;
-
-	for (nr = 0; nr < s->best_nr;) {
-		range_leaving(s->mem, block_range(s->best + nr), &out);
-		nr += PAGEBLOCK_PAGES;
-		if (rest_is_enough(&s->stock, &out))
-			fits = nr;
-	}
-	return fits;
+	return pageblock_state(pageblock_of(mem, pfn)) == PB_ONLINE && zone->kind == ZONE_MOVABLE &&
+	    scan_unmovable(zone, block_range(pfn), NULL) == 0 &&
+	    !claimed_now(mem, block_range(pfn));
 }
 
 pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
 {
-	struct search s = {.mem = mem, .best = PFN_NONE};
-	pfn_t pfn;
+	unsigned long run = 0, best_nr = 0, at = 0;
+	struct leaving out = {0};
+	pfn_t pfn, best = PFN_NONE;
+	struct zone *zone = NULL;
+	struct stock stock;
 
 	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
-	take_stock(mem, &s.stock);
-	claims_leaving(mem, NULL, &s.claimed);
+	take_stock(mem, &stock);
+	claims_leaving(mem, NULL, &out);
 	/* Search from the top, since boot memory lies low. */
-	for (pfn = mem->end_pfn; pfn > mem->start_pfn && s.best_nr < want;) {
+	for (pfn = mem->end_pfn; pfn > mem->start_pfn && best_nr < want;) {
 		pfn -= PAGEBLOCK_PAGES;
-		add_to_run(&s, pfn, block_may_go(&s, pfn));
+		if (!block_may_go(mem, pfn)) {
+			run = 0;
+			continue;
+		}
+		run = zone_of(mem, pfn) == zone ? run + PAGEBLOCK_PAGES : PAGEBLOCK_PAGES;
+		zone = zone_of(mem, pfn);
+		if (run > best_nr) {
+			best = pfn;
+			best_nr = run;
+		}
 	}
-	*nr = trimmed(&s);
-	return *nr ? s.best : PFN_NONE;
+	/* The most pages, from the start of the best run on, whose offline leaves enough memory. */
+	*nr = 0;
+	while (at < best_nr) {
+		range_leaving(mem, block_range(best + at), &out);
+		at += PAGEBLOCK_PAGES;
+		if (rest_is_enough(&stock, &out))
+			*nr = at;
+	}
+	return *nr ? best : PFN_NONE;
 }

@@ -129,14 +129,13 @@ unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, stru
 {
 	struct migrate_target anywhere = migrate_anywhere;
 	struct migrate_target *to = pages->to ? pages->to : &anywhere;
-	struct migrate_list movable = {mem, &migrate_movable_kind,
-	    &pages->lru[MIGRATE_BATCH - pages->nr_movable], to, pages->nr_movable, 0, fail, stats,
-	    {0}, 0};
-	struct migrate_list lru = {
+	struct migrate_list list = {
 	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats, {0}, 0};
-	unsigned failed = migrate_list(&lru);
 
+	migrate_list(&list);
 	/* If an object's page has failed, @fail keeps its reason. */
-	movable.failed = failed;
-	return migrate_list(&movable);
+	list.kind = &migrate_movable_kind;
+	list.left = pages->nr_movable;
+	list.pages = &pages->lru[MIGRATE_BATCH - pages->nr_movable];
+	return migrate_list(&list);
 }

@@ -31,17 +31,21 @@ static inline bool are_requests(u64 requests)
 {
 	return !(requests >> (NR_REQUESTS * NR_ORDERS - 1) >> 1);
 }
+/* The requests of @kind, of all orders. */
+static inline u64 requests_of(unsigned kind)
+{
+	return ((1ULL << NR_ORDERS) - 1) << kind * NR_ORDERS;
+}
 /* The requests in @requests that may use zones of @kind. */
 static inline u64 requests_for(u64 requests, enum zone_kind kind)
 {
-	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
 	unsigned i;
 
 	for (i = 0; i < NR_REQUESTS; i++) {
-		if (kind <= gfp_kind(request_gfp(i)))
-			mine |= requests & bits << i * NR_ORDERS;
+		if (kind > gfp_kind(request_gfp(i)))
+			requests &= ~requests_of(i);
 	}
-	return mine;
+	return requests;
 }
 /* The requests in @requests that cannot use zone MOVABLE. */
 static inline u64 requests_unmovable(u64 requests)
@@ -51,14 +55,7 @@ static inline u64 requests_unmovable(u64 requests)
 /* The requests in @requests that can use lent (CMA) pages. */
 static inline u64 requests_movable(u64 requests)
 {
-	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
-	unsigned i;
-
-	for (i = 0; i < NR_REQUESTS; i++) {
-		if (request_gfp(i) & GFP_MOVABLE)
-			mine |= requests & bits << i * NR_ORDERS;
-	}
-	return mine;
+	return requests & (requests_of(1) | requests_of(3));
 }
 /* The requests in @requests for more than one page. */
 static inline u64 requests_large(u64 requests)

@@ -350,21 +350,18 @@ static enum outcome ask_run(const struct request *q, struct reclaim *r)
 	return then == TRY_NEXT && READ_ONCE(r->run_failed) & bit ? TRY_NEXT : TRY_ANEW;
 }
 
-/* Are so many pages off the lists that an allocation could conclude that nothing is left? */
-static bool too_many_taken(const struct zone *zone)
-{
-	return READ_ONCE(zone->nr_reclaiming) > READ_ONCE(zone->lru[LRU_INACTIVE].nr) / 2;
-}
-
 /* Drop unmapped pages of @zone.  Returns how many were freed that the request can use. */
 static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 {
-	struct lru_scan scan = {.zone = zone, .batch = RECLAIM_BATCH, .direct = true};
+	struct lru_scan scan = {.zone = zone,
+	    .batch = RECLAIM_BATCH,
+	    .direct = true,
+	    .spare_cma = !(gfp & GFP_MOVABLE)};
 
-	scan.spare_cma = !(gfp & GFP_MOVABLE);
 	if (!zone->mem->reclaim || !zone_evictable(zone))
 		return 0;
-	if (too_many_taken(zone)) {
+	/* From the short lists an allocation would conclude that nothing is left. */
+	if (READ_ONCE(zone->nr_reclaiming) > READ_ONCE(zone->lru[LRU_INACTIVE].nr) / 2) {
 		MM_EVENT(zone->mem, RECLAIM_THROTTLED);
 		return 0;
 	}

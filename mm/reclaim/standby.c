@@ -24,12 +24,6 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/sched_point.h>
 
-/* The number of pages that the descriptors of a step of @nr pages take. */
-static unsigned long own_pages(const struct memory *mem, unsigned long nr)
-{
-	return mem->arrays ? ALIGN_UP(nr * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT : 0;
-}
-
 /* The first pageblock of the step without broken pages, for its own descriptors; else PFN_NONE. */
 static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 {
@@ -117,7 +111,7 @@ unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_
 static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 {
 	struct memory *mem = zone->mem;
-	unsigned long pages = 0;
+	unsigned long pages = 0, own = 0; /* own: pages that the step's own descriptors take */
 
 	KASSERT(mutex_is_held(&mem->hotplug));
 	while (!pages && zone_standby(zone)) {
@@ -128,6 +122,9 @@ static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 		end = MIN(start - start % mem->standby_step + mem->standby_step, zone->standby_end);
 		KASSERT(start < end && !((start | end) & (PAGEBLOCK_PAGES - 1)));
 		at = own_block(mem, start, end);
+		if (mem->arrays)
+			own =
+			    ALIGN_UP((end - start) * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT;
 		if (at != PFN_NONE && mem->arrays)
 			err = mem->arrays->grow_inside(mem, start, end - start, at);
 		if (err)
@@ -135,7 +132,7 @@ static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 		for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {
 			sched_point("standby.block");
 			flags = zone_lock_irqsave(zone);
-			pages += block_comes(zone, pfn, at, own_pages(mem, end - start));
+			pages += block_comes(zone, pfn, at, own);
 			zone_unlock_irqrestore(zone, flags);
 		}
 	}
@@ -186,6 +183,7 @@ static void bring_wanted(struct zone *zone, u64 run_for)
 {
 	u64 mine = requests_for(run_for, (enum zone_kind)zone->kind);
 	long pages = 0;
+	bool wanted;
 
 	if (!zone_standby(zone))
 		return;
@@ -194,11 +192,9 @@ static void bring_wanted(struct zone *zone, u64 run_for)
 			thread_sleep(TABLES_NS);
 		hotplug_lock(zone->mem);
 		/* Enough pages may be free, but not side by side; a step has a large block. */
-		if (zone_low(zone) || requests_large(mine) ||
-		    (mine && zone_lacks(zone, mine, false)))
-			pages = bring_step(zone);
-		else
-			pages = 0;
+		wanted = zone_low(zone) || requests_large(mine) ||
+		    (mine && zone_lacks(zone, mine, false));
+		pages = wanted ? bring_step(zone) : 0;
 		hotplug_unlock(zone->mem);
 	} while (pages == -EAGAIN && !READ_ONCE(zone->mem->standby.stop));
 	if (pages > 0)
