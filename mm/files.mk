@@ -44,7 +44,6 @@ MM_SRCS += mm/vm/object_lock.c
 MM_SRCS += mm/vm/rmap.c
 MM_SRCS += mm/vm/migwait.c
 MM_SRCS += mm/vm/vm_object.c
-MM_SRCS += mm/vm/vm_use.c
 MM_SRCS += mm/vm/vm_space.c
 MM_SRCS += mm/vm/vm_fault.c
 # 8: moving pages

@@ -13,9 +13,6 @@
  * Tests:      fields, check_vm.
  */
 #include "mm/check/check.h"
-#include "mm/vm/migwait.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
 #include "mm/vm/vm.h"
 
 struct vm_check {

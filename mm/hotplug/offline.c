@@ -17,7 +17,7 @@
 #include "mm/core/event.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"
-#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>

@@ -36,7 +36,7 @@ struct migrate_target {
 	    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr);
 	void (*give_back)(
 	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
-	/* The used part of a budget of walks (rmap.h); beyond it: -EBUSY.  NULL: no limit. */
+	/* The used part of a budget of walks (vm.h); beyond it: -EBUSY.  NULL: no limit. */
 	u32 *walked;
 };
 

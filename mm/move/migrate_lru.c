@@ -34,7 +34,7 @@
 #include "mm/move/migrate.h"
 #include "mm/move/migrate_step.h"
 #include "mm/vm/lru.h"
-#include "mm/vm/migwait.h"
+#include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
 /* Flags that the new page inherits; never LOCKED, nor flags about the old frame. */

@@ -9,9 +9,6 @@
 #define QUARRY_MM_MIGRATE_STEP_H
 
 #include "mm/core/page.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
 
 /*

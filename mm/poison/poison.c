@@ -26,7 +26,7 @@
 #include "mm/hotplug/offline.h"
 #include "mm/poison/poison.h"
 #include "mm/vm/lru.h"
-#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
 #include <quarry/movable.h>
 #include <quarry/sched_point.h>
 

@@ -18,8 +18,6 @@
 #include "mm/core/zone.h"
 #include "mm/poison/poison.h"
 #include "mm/vm/lru.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
@@ -32,23 +30,14 @@ static bool has_copy(const struct vm_object *object, const struct page *page)
 	return object->kind == OBJ_PAGER && !(page_word(page) & PAGE_DIRTY);
 }
 
-/*
- * Take the page out of its slot, under the object's lock.  The slot's reference is dropped after
- * the shootdown.
- */
+/* Take the page out of its slot.  The slot's reference is dropped after the shootdown. */
 static void leave_slot(struct vm_object *object, struct page *page, struct tlb_gather *g,
     struct poison_result *res) REQUIRES(object->lock)
 {
-	u64 *slot = object_slot(object, page->index);
-
-	KASSERT(spin_is_held(&object->lock) && object->nr_present > 0);
 	res->unmapped = page->mapcount;
 	rmap_unmap(object, page->index, 0, g); /* collects dirty bits */
 	res->lost = !has_copy(object, page);
-	PAGE_ASSERT(object->mem, page, page->owner == object && page->mapcount == 0);
-	*slot = res->lost ? SLOT_LOST : 0;
-	WRITE_ONCE(object->nr_present, object->nr_present - 1);
-	lru_release_pages(object->mem, &page, 1);
+	object_release_page(object, page, res->lost ? SLOT_LOST : 0);
 	tlb_gather_page(g, page);
 }
 

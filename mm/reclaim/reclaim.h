@@ -188,7 +188,7 @@ void reclaim_stop(struct memory *mem);
  * Move up to @want anonymous pages, at most RECLAIM_BATCH, from @zone, which is below MOVABLE, to
  * the MOVABLE zone of its node, as long as that has free pages above its high watermark.  @lent:
  * only pages of CMA pageblocks, else only others.  @walked: the used part of a budget of walks
- * (rmap.h).  Returns how many.  Context: reclaim thread.
+ * (vm.h).  Returns how many.  Context: reclaim thread.
  */
 unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent, u32 *walked)
     EXCLUDES(object_class, lru_class, zone_class);

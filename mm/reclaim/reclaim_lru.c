@@ -20,7 +20,7 @@
 #include "mm/core/event.h"
 #include "mm/move/migrate_step.h"
 #include "mm/reclaim/reclaim.h"
-#include "mm/vm/migwait.h"
+#include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
 /* The decision about an isolated page. */
@@ -77,11 +77,7 @@ static enum verdict keep_active(struct page *page)
 /* Empty the slot of @page, which is the only way to reach it.  Under the object's lock. */
 static void reclaim_slot(struct vm_object *object, struct page *page)
 {
-	KASSERT(spin_is_held(&object->lock));
-	PAGE_ASSERT(object->mem, page, page->owner == object && object->nr_present > 0);
-	*object_slot(object, page->index) = 0;
-	WRITE_ONCE(object->nr_present, object->nr_present - 1);
-	lru_release_pages(object->mem, &page, 1);
+	object_release_page(object, page, 0);
 	trace_page(object->mem, TR_dropped, page_to_pfn_in(object->mem, page), 0);
 }
 

@@ -4,10 +4,9 @@
  *
  * Owns:       account_all; the numbers of every account.
  * Locks:      none: every number is changed by one atomic operation.
- * Invariants: an account's number is at least the sum of its children's numbers, except inside a
- *             charge or a count, which adds to the child before its parent.  No charge exceeds a
- *             limit, not even for a moment; two charges that meet right below it may both be
- *             refused.
+ * Invariants: an account's number is at least the sum of its children's, except inside a charge or
+ *             a count, which adds to the child before its parent.  No charge exceeds a limit, not
+ *             even for a moment; two charges that meet right below it may both be refused.
  * Tests:      account, short.
  */
 #include <quarry/mm.h>
@@ -17,47 +16,35 @@
 
 struct account account_all = {.limit = {UNLIMITED}, .max_mappings = ~0ULL};
 
-static const char *const names[NR_COUNTS] = {
-    [ACCOUNT_TASKS] = "tasks",
-    [ACCOUNT_THREADS] = "threads",
-    [ACCOUNT_OBJECTS] = "objects",
-    [ACCOUNT_REGIONS] = "regions",
-    [ACCOUNT_TABLES] = "page tables",
-    [ACCOUNT_SLOTS] = "slot tables",
-    [ACCOUNT_ENDPOINTS] = "endpoints",
-    [ACCOUNT_MESSAGES] = "messages",
-    [ACCOUNT_BUFFERS] = "pagers",
-    [ACCOUNT_RECORDS] = "task records",
-    [ACCOUNT_PAGES] = "pages",
-    [ACCOUNT_MOVABLE] = "pages MOVABLE",
-    [NR_ACCOUNT_KINDS] = "slab 16",
-    "slab 32",
-    "slab 64",
-    "slab 128",
-    "slab 256",
-    "slab 512",
-    "slab 1024",
-    "slab 2048",
-    "larger blocks",
-};
-
 /*
- * The cost of one charge of each kind, in 32nds of a page: the structure, and the memory that
- * always comes with it.
+ * The name of each number; for a kind, also the cost of one charge in 32nds of a page: the
+ * structure, and the memory that always comes with it.
  */
-static const u16 cost[NR_ACCOUNT_KINDS] = {
-    [ACCOUNT_TASKS] = 96,    /* two pages of handles, the task and its space */
-    [ACCOUNT_THREADS] = 160, /* four pages of stack, registers of the FPU */
-    [ACCOUNT_OBJECTS] = 4,
-    [ACCOUNT_REGIONS] = 1,
-    [ACCOUNT_TABLES] = 32,
-    [ACCOUNT_SLOTS] = 32,
-    [ACCOUNT_ENDPOINTS] = 4,
-    [ACCOUNT_MESSAGES] = 8,
-    [ACCOUNT_BUFFERS] = 34, /* the page, and the pager */
-    [ACCOUNT_RECORDS] = 1,
-    [ACCOUNT_PAGES] = 0, /* counted by account_content */
-    [ACCOUNT_MOVABLE] = 0,
+static const struct {
+	const char *name;
+	u16 cost;
+} numbers[NR_COUNTS] = {
+    [ACCOUNT_TASKS] = {"tasks", 96},      /* two pages of handles, the task and its space */
+    [ACCOUNT_THREADS] = {"threads", 160}, /* four pages of stack, registers of the FPU */
+    [ACCOUNT_OBJECTS] = {"objects", 4},
+    [ACCOUNT_REGIONS] = {"regions", 1},
+    [ACCOUNT_TABLES] = {"page tables", 32},
+    [ACCOUNT_SLOTS] = {"slot tables", 32},
+    [ACCOUNT_ENDPOINTS] = {"endpoints", 4},
+    [ACCOUNT_MESSAGES] = {"messages", 8},
+    [ACCOUNT_BUFFERS] = {"pagers", 34}, /* the page, and the pager */
+    [ACCOUNT_RECORDS] = {"task records", 1},
+    [ACCOUNT_PAGES] = {"pages", 0}, /* counted by account_content */
+    [ACCOUNT_MOVABLE] = {"pages MOVABLE", 0},
+    [NR_ACCOUNT_KINDS] = {"slab 16", 0},
+    {"slab 32", 0},
+    {"slab 64", 0},
+    {"slab 128", 0},
+    {"slab 256", 0},
+    {"slab 512", 0},
+    {"slab 1024", 0},
+    {"slab 2048", 0},
+    {"larger blocks", 0},
 };
 
 /* Undo a charge of @account and its ancestors, up to but without @end; NULL: of all of them. */
@@ -150,17 +137,15 @@ unsigned long account_pages(const struct account *account)
 	unsigned i;
 
 	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
-		sum += READ_ONCE(account->used[i]) * cost[i];
+		sum += READ_ONCE(account->used[i]) * numbers[i].cost;
 	return (unsigned long)(sum / 32);
 }
 
 unsigned long account_content(const struct account *account, bool movable)
 {
-	u64 sum = READ_ONCE(account->used[ACCOUNT_PAGES]);
+	u64 in_movable = movable ? READ_ONCE(account->used[ACCOUNT_MOVABLE]) : 0;
 
-	if (movable)
-		sum += READ_ONCE(account->used[ACCOUNT_MOVABLE]);
-	return (unsigned long)sum;
+	return (unsigned long)(READ_ONCE(account->used[ACCOUNT_PAGES]) + in_movable);
 }
 
 /* ---- totals ---- */
@@ -182,7 +167,7 @@ const char *counts_differ(const struct counts *a, const struct counts *b, u64 *i
 		*in_a = a->all[i];
 		*in_b = b->all[i];
 		if (*in_a != *in_b)
-			return names[i];
+			return numbers[i].name;
 	}
 	return NULL;
 }
@@ -194,5 +179,5 @@ void show_counts(void)
 
 	counts_read(&now);
 	for (i = 0; i < NR_COUNTS; i++)
-		printk("  %-14s %llu\n", names[i], (unsigned long long)now.all[i]);
+		printk("  %-14s %llu\n", numbers[i].name, (unsigned long long)now.all[i]);
 }

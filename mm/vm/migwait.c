@@ -22,7 +22,7 @@
  * empty, even by a read without the bucket's lock.  A later thread does not see the marker.
  */
 #include "mm/core/event.h"
-#include "mm/vm/migwait.h"
+#include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
 #define BUCKETS 64

@@ -9,7 +9,7 @@
  * Tests:      vm, vm_object, account, short, held, vm_exact, vm_guard, vm_late.
  */
 #include "mm/core/page.h"
-#include "mm/vm/pagetable.h"
+#include "mm/vm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
@@ -70,10 +70,9 @@ u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va)
 {
 	u64 *entry = pt_entry(pt, va);
 
-	BUILD_ASSERT(PT_SHIFT(1) == PT_LEAF_SHIFT);
 	KASSERT(spin_is_held(&pt->lock));
 	if (entry) {
-		WRITE_ONCE(pt->leaf_of, va >> PT_LEAF_SHIFT);
+		WRITE_ONCE(pt->leaf_of, va >> PT_SHIFT(1));
 		pt->leaf = entry - (va >> PAGE_SHIFT & (PT_ENTRIES - 1));
 	}
 	return entry;
@@ -171,7 +170,7 @@ int pt_prepare(struct pagetable *pt, uintptr_t va)
 {
 	KASSERT(va >= VM_USER_START && va < VM_USER_END);
 	/* Tables are never freed early, so a table found before still exists. */
-	if (likely(READ_ONCE(pt->leaf_of) == va >> PT_LEAF_SHIFT))
+	if (likely(READ_ONCE(pt->leaf_of) == va >> PT_SHIFT(1)))
 		return 0;
 	return make_tables(pt, va);
 }

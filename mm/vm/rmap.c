@@ -12,9 +12,6 @@
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 

@@ -17,7 +17,7 @@
 #include "mm/core/alloc.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);

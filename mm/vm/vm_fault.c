@@ -13,9 +13,6 @@
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/vm/migwait.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
 #include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 

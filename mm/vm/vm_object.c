@@ -19,15 +19,12 @@
 #include "mm/core/page.h"
 #include "mm/core/zone.h"
 #include "mm/vm/lru.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
 #define SLOTS_PER_LEAF 512
-/* Slots visited in one hold of the lock. */
-#define SLOTS_AT_ONCE 512
+#define SLOTS_AT_ONCE  512 /* visited in one hold of the lock */
 
 static struct page **leaf_of(const struct vm_object *object, u32 index)
 {
@@ -49,7 +46,7 @@ u64 object_lookup(struct vm_object *object, u32 index)
 	return slot ? *slot : 0;
 }
 
-/* Make the missing table of slots for slot @index.  Returns as object_prepare. */
+/* Make the table for slot @index, unless another thread is first.  Returns as object_prepare. */
 static noinline int bring_leaf(struct vm_object *object, u32 index, gfp_t gfp)
 {
 	struct page **place = leaf_of(object, index), *leaf;
@@ -67,7 +64,6 @@ static noinline int bring_leaf(struct vm_object *object, u32 index, gfp_t gfp)
 	}
 	filled = object_lookup(object, index) != 0;
 	spin_unlock(&object->lock);
-	/* Another thread has installed a table meanwhile: free this one. */
 	if (leaf) {
 		sched_point("obj.lost");
 		mem_free_pages(object->mem, leaf, 0);
@@ -97,6 +93,15 @@ bool object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *pa
 	*slot = (uintptr_t)page;
 	WRITE_ONCE(object->nr_present, object->nr_present + 1);
 	return true;
+}
+
+void object_release_page(struct vm_object *object, struct page *page, u64 with)
+{
+	KASSERT(spin_is_held(&object->lock) && object->nr_present > 0);
+	PAGE_ASSERT(object->mem, page, page->owner == object && page->mapcount == 0);
+	*object_slot(object, page->index) = with;
+	WRITE_ONCE(object->nr_present, object->nr_present - 1);
+	lru_release_pages(object->mem, &page, 1);
 }
 
 int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
@@ -157,16 +162,7 @@ bool object_tryget(struct vm_object *object)
 	return true;
 }
 
-static void free_pages_of_slots(struct memory *mem, struct page **pages, unsigned nr)
-{
-	lru_release_pages(mem, pages, nr);
-	put_many(mem, pages, nr);
-}
-
-/*
- * Free a table of slots, and the pages in it.  The object cannot be found any more, but its pages
- * can, by pfn or on a list, until they are released.
- */
+/* The object cannot be found any more, but its pages can, by pfn or on a list. */
 static void free_leaf(struct vm_object *object, struct page *leaf)
 {
 	const u64 *slot = page_address_in(object->mem, leaf);
@@ -175,16 +171,17 @@ static void free_leaf(struct vm_object *object, struct page *leaf)
 
 	for (i = 0; i < SLOTS_PER_LEAF; i++) {
 		KASSERT(!slot_is_marker(slot[i]));
-		if (!slot_has_page(slot[i]))
-			continue;
-		PAGE_ASSERT(object->mem, slot_page(slot[i]), slot_page(slot[i])->owner == object);
-		pages[nr++] = slot_page(slot[i]);
-		if (nr == PUT_MANY) {
-			free_pages_of_slots(object->mem, pages, nr);
+		if (slot_has_page(slot[i])) {
+			PAGE_ASSERT(
+			    object->mem, slot_page(slot[i]), slot_page(slot[i])->owner == object);
+			pages[nr++] = slot_page(slot[i]);
+		}
+		if (nr == PUT_MANY || i + 1 == SLOTS_PER_LEAF) {
+			lru_release_pages(object->mem, pages, nr);
+			put_many(object->mem, pages, nr);
 			nr = 0;
 		}
 	}
-	free_pages_of_slots(object->mem, pages, nr);
 	mem_free_pages(object->mem, leaf, 0);
 	account_uncharge(object->account, ACCOUNT_SLOTS, 1);
 }
@@ -230,11 +227,7 @@ void vm_object_put(struct vm_object *object)
 int vm_object_supply_by(
     struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg)
 {
-	/*
-	 * Reclaim waits for pagers, so a pager must not wait for reclaim.  It may go below the
-	 * watermarks instead, as reclaim threads do: the faulting thread has freed a page for this
-	 * a moment ago.
-	 */
+	/* A pager may go below the watermarks: the faulting thread has just freed a page for it. */
 	gfp_t gfp = object->kind == OBJ_PAGER ? GFP_ATOMIC : 0;
 	struct memory *mem = object->mem;
 	u64 *place, slot;
@@ -264,11 +257,10 @@ int vm_object_supply_by(
 	spin_lock(&object->lock);
 	place = object_slot(object, index);
 	slot = *place;
-	err = 0;
 	if (slot)
 		err = slot_is_marker(slot) ? -EAGAIN : slot == SLOT_LOST ? -EHWPOISON : -EEXIST;
-	else if (!object_fill(object, place, index, page))
-		err = -EAGAIN; /* the frame broke meanwhile; its free retires it */
+	else /* -EAGAIN: the frame broke meanwhile; its free retires it */
+		err = object_fill(object, place, index, page) ? 0 : -EAGAIN;
 	spin_unlock(&object->lock);
 	if (err)
 		mem_free_pages(mem, page, 0);
@@ -290,38 +282,32 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 }
 
 /*
- * Take a page out of its slot, with the slot's reference.  If the slot has a marker, a migrator has
- * the page and the slot's reference: it finds that the marker is gone, drops the copy, and then the
- * page.  The page exists as long as the marker, which is removed under the object's lock.  Returns
- * how many regions showed the slot.
+ * Take a page out of its slot; returns how many regions showed it.  If the slot has a marker, a
+ * migrator has the slot's reference: it finds that the marker is gone, drops the copy, and then the
+ * page.  The page exists as long as the marker, which is removed under the object's lock.
  */
 static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
 {
 	struct page *page;
 	unsigned visited;
 
-	KASSERT(spin_is_held(&object->lock) && !object->walked);
-	/* A lost slot is mapped nowhere, and counts as empty already. */
+	KASSERT(!object->walked);
+	/* A lost slot is mapped nowhere, and is not counted in nr_present. */
 	if (*slot == SLOT_LOST) {
 		*slot = 0;
 		return 0;
 	}
 	page = slot_is_marker(*slot) ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot))
 	                             : slot_page(*slot);
-
 	/* The page behind a marker is mapped nowhere, but it may have migration entries. */
 	visited = slot_is_marker(*slot) || page->mapcount ? rmap_unmap(object, index, 0, g) : 0;
-	PAGE_ASSERT(object->mem, page, page->owner == object && page->index == index);
-	KASSERT(object->nr_present > 0);
+	PAGE_ASSERT(object->mem, page, page->index == index);
 	if (!slot_is_marker(*slot))
 		tlb_gather_page(g, page);
-	lru_release_pages(object->mem, &page, 1);
-	*slot = 0;
-	WRITE_ONCE(object->nr_present, object->nr_present - 1);
+	object_release_page(object, page, 0);
 	return visited;
 }
 
-/* Empties as many slots as one hold of the lock allows, at least one. */
 u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr, bool (*over)(void))
 {
 	u32 first = index, stop = index + MIN(nr, (u32)SLOTS_AT_ONCE);
@@ -348,14 +334,12 @@ u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr, bool (*ov
 
 int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
 {
+	u32 end = index + nr;
+
 	if (index >= object->nr_pages || nr > object->nr_pages - index)
 		return -EINVAL;
-	while (nr > 0) {
-		u32 done = vm_object_remove_some(object, index, nr, NULL);
-
-		index += done;
-		nr -= done;
-	}
+	while (index < end)
+		index += vm_object_remove_some(object, index, end - index, NULL);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * vm_space.c: address spaces: regions that show objects at addresses, with a protection.
  *
- * Owns:       struct vm_space, struct vm_region, and the list of a memory's spaces.
+ * Owns:       struct vm_space, struct vm_region, struct vm_use, and the list of a memory's spaces.
  * Locks:      space->change, which sleeps, for every change of regions; inside it space->lock for
  *             the tree, which faults read, and object->lock for the object's tree of regions.
  * Invariants: regions do not overlap, and each lies within its object.
@@ -10,18 +10,14 @@
  *             it.  It is still in the object's tree, so a thread that moves or drops a page finds
  *             its entries.  While space->change is held nothing else is mapped there.
  *             Regions that were cut are not joined again.
- * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late,
- *             refused.
+ *             A use counts the regions of its space that show one object, at least one.
+ * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late, refused.
  */
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
-/* Entries visited in one hold of the locks. */
-#define ENTRIES_AT_ONCE 128
+#define ENTRIES_AT_ONCE 128 /* visited in one hold of the locks */
 
 /*
  * Overlapping regions compare as equal.  An address is looked up as a region without pages:
@@ -36,10 +32,7 @@ static int space_compare(const struct vm_region *a, const struct vm_region *b)
 
 RB_GENERATE_INTERNAL(vm_region_tree, vm_region, node, space_compare, unused static)
 
-/*
- * The region that contains @va, or the first one above it; NULL: none.  Under space->lock or
- * space->change.
- */
+/* The region that contains @va, or the first one above it.  Under space->lock or space->change. */
 static struct vm_region *region_from(struct vm_space *space, uintptr_t va)
 {
 	struct vm_region key = {.start = va, .end = va};
@@ -52,6 +45,45 @@ struct vm_region *region_find(struct vm_space *space, uintptr_t va)
 	struct vm_region *r = region_from(space, va);
 
 	return r && r->start <= va ? r : NULL;
+}
+
+static int use_compare(const struct vm_use *a, const struct vm_use *b)
+{
+	return a->object < b->object ? -1 : a->object > b->object;
+}
+
+RB_GENERATE_INTERNAL(vm_use_tree, vm_use, node, use_compare, unused static)
+
+/*
+ * Count one more region of @space that shows @object.  Returns 0 and *@out; -ENOMEM; -EMLINK: the
+ * account's limit, which keeps a space from using up a page's references (PAGE_REF_MAX).
+ */
+static int use_get(struct vm_space *space, const struct vm_object *object, struct vm_use **out)
+{
+	struct vm_use key = {.object = object}, *use = RB_FIND(vm_use_tree, &space->uses, &key);
+
+	KASSERT(mutex_is_held(&space->change));
+	if (use && use->nr >= space->pt.account->max_mappings)
+		return -EMLINK;
+	if (!use) {
+		use = kmalloc(sizeof(*use));
+		if (!use)
+			return -ENOMEM;
+		use->object = object;
+		RB_INSERT(vm_use_tree, &space->uses, use);
+	}
+	use->nr++;
+	*out = use;
+	return 0;
+}
+
+static void use_put(struct vm_space *space, struct vm_use *use)
+{
+	KASSERT(use->nr > 0);
+	if (--use->nr > 0)
+		return;
+	RB_REMOVE(vm_use_tree, &space->uses, use);
+	kfree(use);
 }
 
 static bool range_valid(uintptr_t va, unsigned long nr)
@@ -80,8 +112,6 @@ int vm_space_create(struct memory *mem, struct vm_space **out)
 	space->lock = SPINLOCK("space", RANK_SPACE);
 	space->refs = 1;
 	space->mem = mem;
-	RB_INIT(&space->regions);
-	RB_INIT(&space->uses);
 	err = pt_init(&space->pt, mem);
 	if (err) {
 		kfree(space);
@@ -122,9 +152,8 @@ static void region_free(const struct vm_space *space, struct vm_region *r)
 }
 
 /*
- * Insert a new region into the space's tree and the object's; the caller has taken a reference to
- * the object for it.  @lower, unless NULL, is the region whose upper part it becomes.  No spin lock
- * held.
+ * Insert a new region, which has a reference to its object, into the space's tree and the object's.
+ * @lower, unless NULL, is the region whose upper part it becomes.
  */
 static void region_insert(struct vm_space *space, struct vm_region *r, struct vm_region *lower)
 {
@@ -177,12 +206,7 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 	return err;
 }
 
-/* ---- cutting regions at the ends of a range ---- */
-
-/*
- * Split the region that contains @va at that address; @upper becomes the part above.  Mapped pages
- * stay mapped.
- */
+/* Split the region around @va there; @upper becomes the part above.  Mapped pages stay mapped. */
 static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 {
 	struct vm_region *r = region_find(space, va);
@@ -201,37 +225,28 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 	region_insert(space, upper, r);
 }
 
-/*
- * Cut the regions that contain @start or @end; -ENOMEM, -EDQUOT: nothing is cut.  Under
- * space->change.
- */
+/* Cut the regions that contain @start or @end; -ENOMEM, -EDQUOT: nothing is cut. */
 static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 {
 	const uintptr_t at[] = {start, end};
 	struct vm_region *upper[2] = {NULL, NULL};
 	unsigned i;
-	int err;
+	int err = 0;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 2 && !err; i++) {
 		const struct vm_region *r = region_find(space, at[i]);
 
-		if (!r || r->start == at[i])
-			continue;
-		err = region_alloc(space, &upper[i]);
-		if (err) {
-			if (upper[0])
-				region_free(space, upper[0]);
-			return err;
-		}
+		if (r && r->start != at[i])
+			err = region_alloc(space, &upper[i]);
 	}
 	for (i = 0; i < 2; i++) {
-		if (upper[i])
+		if (upper[i] && !err)
 			cut(space, at[i], upper[i]);
+		else if (upper[i])
+			region_free(space, upper[i]);
 	}
-	return 0;
+	return err;
 }
-
-/* ---- changing entries ---- */
 
 /*
  * Call @change for each entry of @r that is not empty, some in each hold of the locks.  When this
@@ -271,12 +286,7 @@ static always_inline void change_entries(struct vm_region *r,
 	}
 }
 
-/* ---- unmapping ---- */
-
-/*
- * The entry's reference to the page is kept until no CPU can reach the page.  A migration entry is
- * removed like any other; the migrator will notice that its entry is gone.
- */
+/* A migration entry is removed like any other; the migrator will notice that it is gone. */
 static void clear_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {
 	struct page *page = rmap_take_entry(r->space->mem, entry, 0);
@@ -354,13 +364,10 @@ void vm_space_put(struct vm_space *space)
 	kfree(space);
 }
 
-/* ---- protection ---- */
-
 /*
- * Remove the rights that @r does not allow; rights that it newly allows are added by later faults.
- * A migration entry has no rights: rmap_restore will read those of the region.  But it must be
- * flushed like any other, because the migrator's shootdown may not have happened yet, and until
- * then a CPU may use the entry that was there before.
+ * Remove the rights that @r does not allow; later faults add those that it newly allows.  A
+ * migration entry has no rights: rmap_restore will read those of the region.  It is flushed all the
+ * same: until the migrator's shootdown a CPU may use the entry that was there before.
  */
 static void lower_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {
@@ -422,8 +429,8 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 }
 
 /*
- * Count the pages mapped from *@va on, below @end, in zones up to @highest.  Visits up to
- * ENTRIES_AT_ONCE entries, and moves *@va behind them.
+ * Count the pages mapped at up to ENTRIES_AT_ONCE entries from *@va on, below @end, in zones up to
+ * @highest.  Moves *@va behind them.
  */
 static unsigned long count_entries(
     struct pagetable *pt, uintptr_t *va, uintptr_t end, enum zone_kind highest)
@@ -434,18 +441,17 @@ static unsigned long count_entries(
 	spin_lock(&pt->lock);
 	for (looked = 0; looked < ENTRIES_AT_ONCE; looked++, *va += PAGE_SIZE) {
 		const u64 *entry = pt_next(pt, va, end);
-		u64 pte;
+		u64 pte = entry ? READ_ONCE(*entry) : 0;
 
 		if (!entry)
 			break;
-		pte = READ_ONCE(*entry);
 		nr += pte && zone_of(pt->mem, pte_pfn(pte))->kind <= highest;
 	}
 	spin_unlock(&pt->lock);
 	return nr;
 }
 
-/* Twice the pieces of the space at most: a piece ends its region, or has so many entries. */
+/* Twice the space's pieces, each of which ends its region or has ENTRIES_AT_ONCE entries. */
 static unsigned long most_pieces(struct vm_space *space)
 {
 	unsigned long nr = space->nr_regions;

@@ -11,9 +11,6 @@
 
 #include "mm/vm/lru.h"
 #include "tests/lib/mm_priv.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
 
 static unused int copy_pt_init(struct pagetable *pt, struct memory *mem);
@@ -22,9 +19,6 @@ static unused int copy_pt_prepare(struct pagetable *pt, uintptr_t va);
 static unused u64 *copy_pt_entry(const struct pagetable *pt, uintptr_t va);
 static unused u64 *copy_pt_entry_anew(struct pagetable *pt, uintptr_t va);
 static unused u64 *copy_pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
-static unused int copy_use_get(
-    struct vm_space *space, const struct vm_object *object, struct vm_use **out);
-static unused void copy_use_put(struct vm_space *space, struct vm_use *use);
 static unused void copy_rmap_add(struct vm_region *r);
 static unused void copy_rmap_remove(struct vm_region *r);
 static unused void copy_rmap_cut(struct vm_region *r, uintptr_t end);
@@ -49,6 +43,7 @@ static unused u64 copy_object_lookup(struct vm_object *object, u32 index);
 static unused int copy_object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 static unused bool copy_object_fill(
     struct vm_object *object, u64 *slot, u32 index, struct page *page);
+static unused void copy_object_release_page(struct vm_object *object, struct page *page, u64 with);
 static unused bool copy_object_tryget(struct vm_object *object);
 static unused struct vm_object *copy_lru_get_object(struct memory *mem, struct page *page);
 static unused void copy_lru_get_objects(
@@ -88,8 +83,6 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define pt_entry              copy_pt_entry
 #define pt_entry_anew         copy_pt_entry_anew
 #define pt_next               copy_pt_next
-#define use_get               copy_use_get
-#define use_put               copy_use_put
 #define rmap_add              copy_rmap_add
 #define rmap_remove           copy_rmap_remove
 #define rmap_cut              copy_rmap_cut
@@ -109,6 +102,7 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define object_lookup         copy_object_lookup
 #define object_prepare        copy_object_prepare
 #define object_fill           copy_object_fill
+#define object_release_page   copy_object_release_page
 #define object_tryget         copy_object_tryget
 #define lru_get_object        copy_lru_get_object
 #define lru_get_objects       copy_lru_get_objects
@@ -139,15 +133,11 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #include <quarry/sched_point.h>
 
 #include "mm/vm/pagetable.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#define compare compare_uses
-#include "mm/vm/vm_use.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#undef compare
-#define compare compare_slots
+/* Before rmap.c, whose RB_AUGMENT is for its own tree. */
+#include "mm/vm/vm_space.c"    /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #include "mm/vm/object_lock.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #include "mm/vm/rmap.c"        /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#undef compare
-#include "mm/vm/vm_object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vm/vm_space.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vm/vm_fault.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/vm_object.c"   /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm/vm_fault.c"    /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 #endif

@@ -8,8 +8,7 @@
  * Invariants: a CPU's TLB has only entries read from the tables that are loaded there.
  */
 #include "tests/lib/mm_priv.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 
 #define MAX_CPUS 8

@@ -8,10 +8,6 @@
 
 #include "tests/lib/mm_priv.h"
 #include "mm/vm/lru.h"
-#include "mm/vm/migwait.h"
-#include "mm/vm/pagetable.h"
-#include "mm/vm/rmap.h"
-#include "mm/vm/tlb.h"
 #include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include "tests/lib/sound_help.h"

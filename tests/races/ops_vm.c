@@ -10,7 +10,6 @@
  * Owns: ops.vm.
  */
 #include "ops.h"
-#include "mm/vm/migwait.h"
 #include "tests/lib/mm_priv.h"
 #include "mm/poison/poison.h"
 #include "mm/vm/vm.h"

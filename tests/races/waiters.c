@@ -20,9 +20,7 @@
  */
 #include "ops.h"
 #include "waiters.h"
-#include "mm/vm/migwait.h"
 #include "tests/lib/mm_priv.h"
-#include "mm/vm/pagetable.h"
 #include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include <quarry/ktest.h>

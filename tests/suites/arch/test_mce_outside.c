@@ -5,7 +5,7 @@
  * when it is named.
  */
 #include "tests/lib/mm_priv.h"
-#include "mm/vm/pagetable.h"
+#include "mm/vm/vm.h"
 #include "tests/lib/mce_help.h"
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>

@@ -4,7 +4,7 @@
  * among the boot modules.
  */
 #include "tests/lib/mm_priv.h"
-#include "mm/vm/pagetable.h"
+#include "mm/vm/vm.h"
 #include "tests/lib/poison_help.h"
 #include "tests/lib/task_help.h"
 #include <quarry/task.h>

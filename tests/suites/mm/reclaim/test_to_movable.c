@@ -7,7 +7,7 @@
 #include "tests/lib/pager_help.h"
 #include "tests/lib/vm_help.h"
 #include "mm/vm/lru.h"
-#include "mm/vm/rmap.h"
+#include "mm/vm/vm.h"
 #include "mm/reclaim/reclaim.h"
 #include <quarry/oom.h>
 

@@ -6,7 +6,7 @@
  * The test has a copy of mm/vm/tlb.c, and its own number of CPUs, cross-call and TLB.
  */
 #include "tests/lib/mm_priv.h"
-#include "mm/vm/tlb.h"
+#include "mm/vm/vm.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 
