@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check.c: check_memory: it stops every CPU, and has all structures recounted (check_setup.c,
- * check_zone.c, check_vm.c).
+ * check.c: check_memory stops every CPU, and has all structures recounted.
  *
  * Owns:       nothing; it never repairs.
  * Locks:      cpu_hotplug shared and pcp_ctl, so that no drain round is under way.  Then every CPU
- *             is held in a cross-call, interrupts off: none of them has a zone lock or changes a
- *             cache.
+ *             is held in a cross-call, interrupts off: none has a zone lock or changes a cache.
  * Invariants: while anything is recounted every online CPU is in stopped().
  * Tests:      check_stop and silence_check look at the stop.
  */
@@ -14,10 +12,7 @@
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
 
-/*
- * The time that the checking CPU waits for the others to stop; if a CPU does not stop, all continue
- * and try again.
- */
+/* The checking CPU waits so long for the others to stop; then all continue and try again. */
 #define ARRIVE_NS 1000000000ULL
 
 struct check {
@@ -30,10 +25,7 @@ struct check {
 	bool missed;      /* not all CPUs stopped */
 };
 
-/*
- * Tells the lock analysis that these locks are as good as held: with all CPUs in stopped() none has
- * a zone lock, which is held with interrupts off; and check_memory holds pcp_ctl.
- */
+/* For the lock analysis: with all CPUs in stopped() none has a zone lock; pcp_ctl is held. */
 static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
 {
 }
@@ -46,7 +38,6 @@ bool check_zones(struct memory *mem, bool pending, struct mm_violation *v)
 	if (!check_setup(mem, v))
 		return false;
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
-		/* a zone without a span has nothing to check */
 		if (!check_zone(mem, &mem->zones[i], &sums, v))
 			return false;
 	/* While keeping is held, a page and the count may be changing. */
@@ -56,9 +47,8 @@ bool check_zones(struct memory *mem, bool pending, struct mm_violation *v)
 }
 
 /*
- * Every CPU runs this, interrupts off; one of them checks while the others wait.  The wait has a
- * limit: a CPU that never arrives is reported by the sender of the cross-call, which waits for the
- * answers with interrupts on.
+ * Every CPU runs this, interrupts off; one of them checks while the others wait.  A CPU that never
+ * arrives is reported by the sender of the cross-call, which waits with interrupts on.
  */
 static void stopped(void *arg)
 {
@@ -84,10 +74,7 @@ static void stopped(void *arg)
 	store_release(&c->release, 1u);
 }
 
-/*
- * Only one stop is made at a time, whatever memory it is for: two CPUs that each waited, interrupts
- * off, for the other to arrive would wait for ever.
- */
+/* Two CPUs that each waited, interrupts off, for the other to arrive would wait for ever. */
 static struct mutex one_stop = MUTEX("check");
 
 int check_memory(struct memory *mem, struct mm_violation *v)

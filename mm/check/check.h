@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * check.h: the parts of check_memory: fields that follow from others (check_setup.c); a zone
- * (check_zone.c); objects and spaces (check_vm.c).  While they run every CPU is stopped; *@v is the
- * first damage found.
- */
+/* check.h: the parts of check_memory, all CPUs stopped; false: *@v is the first damage found. */
 #ifndef QUARRY_MM_CHECK_H
 #define QUARRY_MM_CHECK_H
 
@@ -34,21 +30,15 @@ struct check_sums {
 	unsigned long kept; /* kept pages (tlb.c) */
 };
 
-/*
- * Check ranges, zonelists, watermarks, stacks, and the place of each pageblock.  The other parts
- * rely on them.  False: *@v describes the damage.
- */
+/* Check the fields that follow from others (check_setup.c); the other parts rely on them. */
 bool check_setup(struct memory *mem, struct mm_violation *v) WHILE_STOPPED;
-/*
- * Check pageblocks, pages, lists and caches of @zone, and add to *@sums; false: *@v describes the
- * damage.
- */
+/* Check pageblocks, pages, lists and caches of @zone (check_zone.c), and add to *@sums. */
 bool check_zone(struct memory *mem, struct zone *zone, struct check_sums *sums,
     struct mm_violation *v) WHILE_STOPPED;
 /* check_setup, and check_zone for each zone.  @pending: an isolation is under way. */
 bool check_zones(struct memory *mem, bool pending, struct mm_violation *v) WHILE_STOPPED;
 
-/* Check tickets, slots, regions, page tables and waiters. */
+/* Check tickets, objects, page tables and waiters (check_vm.c). */
 void check_vm(struct memory *mem, struct mm_violation *v);
 
 #endif

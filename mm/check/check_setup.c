@@ -4,10 +4,9 @@
  * ranges, zonelists, watermarks, the first zones and the stacks of each CPU, requests.
  *
  * Owns:       nothing; it never repairs.
- * Locks:      none: every CPU is stopped in a cross-call.  Where a mutex protects a field, another
- *             thread may hold it; then the field is not checked.
- * Invariants: those it checks are listed, with their names, in docs/mm/check.md.  The other parts
- *             of check_memory may follow what was checked here.
+ * Locks:      none: every CPU is stopped.  A field whose mutex is held is not checked.
+ * Invariants: those it checks are in docs/mm/check.md.  The other parts of check_memory rely on
+ *             them.
  * Tests:      fields.
  */
 #include "mm/check/check.h"
@@ -152,15 +151,14 @@ static bool check_node(struct setup *c, unsigned n)
 	const struct node *node = &c->mem->nodes[n];
 	const struct reclaim *r = &node->reclaim;
 	unsigned kind;
+	bool ok = true;
 
 	CHECK(c, node->mem == c->mem && node->id == n, "I-Z2 number of a node", n, node->id, n);
 	CHECK(c, are_requests(r->run_for | r->run_failed | r->compact | r->compact_failed),
 	    "I-R3 requests to a reclaim thread", n, r->run_for, r->compact);
-	for (kind = 0; c->adding && kind < NR_ZONE_KINDS; kind++) {
-		if (!check_zonelist(c, node, kind))
-			return false;
-	}
-	return true;
+	for (kind = 0; ok && c->adding && kind < NR_ZONE_KINDS; kind++)
+		ok = check_zonelist(c, node, kind);
+	return ok;
 }
 
 /* ---- CPUs ---- */
@@ -265,28 +263,18 @@ static bool check_rounds(struct setup *c) NO_LOCK_ANALYSIS
 bool check_setup(struct memory *mem, struct mm_violation *v)
 {
 	struct setup setup = {.mem = mem, .v = v}, *c = &setup;
-	bool listed = READ_ONCE(mem->link.le_prev) != NULL;
+	bool listed = READ_ONCE(mem->link.le_prev) != NULL, ok = check_arrays(c);
 	unsigned i;
 
 	c->adding = listed && !mutex_is_held(&mem->adding);
 	c->hotplug = listed && !mutex_is_held(&mem->hotplug);
-	if (!check_arrays(c))
-		return false;
-	for (i = 0; i < MAX_ZONES; i++) {
-		if (!check_span(c, i))
-			return false;
-	}
-	for (i = 0; i < mem->nr_nodes; i++) {
-		if (!check_node(c, i))
-			return false;
-	}
-	for (i = 0; i < nr_zones(mem); i++) {
-		if (!check_counters(c, &mem->zones[i]) || !check_stacks(c, &mem->zones[i]))
-			return false;
-	}
-	for (i = 0; i < mem->nr_cpus; i++) {
-		if (cpumask_test(cpu_online_mask, i) && !check_cpu(c, i))
-			return false;
-	}
-	return check_owners(c) && check_rounds(c);
+	for (i = 0; ok && i < MAX_ZONES; i++)
+		ok = check_span(c, i);
+	for (i = 0; ok && i < mem->nr_nodes; i++)
+		ok = check_node(c, i);
+	for (i = 0; ok && i < nr_zones(mem); i++)
+		ok = check_counters(c, &mem->zones[i]) && check_stacks(c, &mem->zones[i]);
+	for (i = 0; ok && i < mem->nr_cpus; i++)
+		ok = !cpumask_test(cpu_online_mask, i) || check_cpu(c, i);
+	return ok && check_owners(c) && check_rounds(c);
 }

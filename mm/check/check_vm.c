@@ -4,11 +4,10 @@
  *
  * Owns:       page->spare of objects' pages, during the check: the number of page-table entries
  *             found so far.
- * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
- *             held with interrupts on, so a CPU may have been stopped while it changed an object.
- *             So an object is left out if its lock is held, its regions are being walked, or it is
- *             being freed.  All data compared here changes under the lock of one object, so the
- *             other objects are consistent.
+ * Locks:      none: every CPU is stopped.  But a CPU may have been stopped while it held the lock
+ *             of a space or an object: interrupts are on then.  So an object is left out if its
+ *             lock is held, its regions are being walked, or it is being freed.  All data compared
+ *             here changes under the lock of one object, so the other objects are consistent.
  * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      fields, check_vm.
  */
@@ -74,30 +73,7 @@ static bool check_reclaim(struct vm_check *c)
 	    c, &c->mem->standby.tickets, "I-R1 tickets for standby memory", c->mem->nr_nodes);
 }
 
-/* ---- slots ---- */
-
-/*
- * Call @fn for each filled slot of an object, and count these slots in *@nr; missing tables of
- * slots are skipped.
- */
-static bool for_each_slot(struct vm_check *c, struct vm_object *object,
-    bool (*fn)(struct vm_check *c, struct vm_object *object, u32 index, u64 slot), u32 *nr)
-{
-	u32 index;
-
-	for (index = 0; index < object->nr_pages; index++) {
-		const u64 *slot = object_slot(object, index);
-
-		if (!slot) {
-			index |= PT_ENTRIES - 1;
-		} else if (*slot && *slot != SLOT_LOST) {
-			++*nr;
-			if (!fn(c, object, index, *slot))
-				return false;
-		}
-	}
-	return true;
-}
+/* ---- objects ---- */
 
 /* Check that a slot's page exists, and reset the number of its entries. */
 static bool check_slot(struct vm_check *c, struct vm_object *object, u32 index, u64 slot)
@@ -139,45 +115,42 @@ static bool check_counts(struct vm_check *c, struct vm_object *object, u32 index
 	return true;
 }
 
+/*
+ * Check the fields and the regions of each object that is not being changed, and call @fn for each
+ * of its filled slots.
+ */
 static bool check_objects(struct vm_check *c,
     bool (*fn)(struct vm_check *c, struct vm_object *object, u32 index, u64 slot))
 {
 	struct vm_object *object;
+	const struct vm_region *r;
+	u32 index, filled, regions, below = 0;
 
 	LIST_FOREACH(object, &c->mem->vm.objects, link) {
-		u32 nr = 0;
-
 		if (being_changed(object))
 			continue;
 		CHECK(c,
 		    object->mem == c->mem && object->nr_pages - 1 < OBJ_MAX_PAGES &&
 		        !object->ops == (object->kind != OBJ_PAGER) && object->kind <= OBJ_PHYS,
 		    "I-S2 fields of an object", PFN_NONE, object->nr_pages, object->kind);
-		if (!for_each_slot(c, object, fn, &nr))
-			return false;
-		CHECK(c, nr == object->nr_present, "I-S2 filled slots of an object", PFN_NONE,
-		    object->nr_present, nr);
-	}
-	return true;
-}
+		for (index = filled = 0; index < object->nr_pages; index++) {
+			const u64 *slot = object_slot(object, index);
 
-/* ---- regions ---- */
-
-static bool check_regions(struct vm_check *c)
-{
-	struct vm_object *object;
-	u32 below = 0, nr;
-
-	LIST_FOREACH(object, &c->mem->vm.objects, link) {
-		const struct vm_region *r;
-
-		if (being_changed(object))
-			continue;
-		r = rmap_stale(object, &below, &nr);
+			if (!slot) {
+				index |= PT_ENTRIES - 1; /* the table is missing */
+			} else if (*slot && *slot != SLOT_LOST) {
+				filled++;
+				if (!fn(c, object, index, *slot))
+					return false;
+			}
+		}
+		CHECK(c, filled == object->nr_present, "I-S2 filled slots of an object", PFN_NONE,
+		    object->nr_present, filled);
+		r = rmap_stale(object, &below, &regions);
 		CHECK(c, !r, "I-S6 last slot below a region in its object's tree", PFN_NONE,
 		    r->below, below);
-		CHECK(c, nr == object->nr_regions, "I-S6 regions of an object", PFN_NONE,
-		    object->nr_regions, nr);
+		CHECK(c, regions == object->nr_regions, "I-S6 regions of an object", PFN_NONE,
+		    object->nr_regions, regions);
 	}
 	return true;
 }
@@ -268,7 +241,7 @@ void check_vm(struct memory *mem, struct mm_violation *v)
 	if (!check_reclaim(&c))
 		return;
 	/* If a CPU was stopped while it changed the lists, they cannot be walked. */
-	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot) || !check_regions(&c))
+	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot))
 		return;
 	LIST_FOREACH(space, &mem->vm.spaces, link) {
 		if (!check_space(&c, space))

@@ -4,10 +4,9 @@
  * lists, and the cached pages.
  *
  * Owns:       nothing; it never repairs.
- * Locks:      none: every CPU is stopped in a cross-call.  Code that holds a zone lock or changes a
- *             cache has interrupts off, so no CPU was stopped inside such code.  pcp_ctl is held,
- *             so no drain round is under way.
- * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
+ * Locks:      none: every CPU is stopped, and none inside code that holds a zone lock or changes a
+ *             cache, as its interrupts are off.  pcp_ctl is held: no drain round is under way.
+ * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      held; fields and check plant corruptions and expect their names.
  */
 #include "mm/check/check.h"
@@ -25,11 +24,13 @@ struct zone_check {
 	unsigned long free, free_cma;                     /* free pages in listed pageblocks */
 	/* isolated counts pageblocks, the others count pages */
 	unsigned long isolated, present, reserved, cached;
-	unsigned long lru;    /* pages that must be on reclaim lists */
-	unsigned long taken;  /* pages in state ISO_MIG */
-	unsigned long doomed; /* flagged pages in use */
-	unsigned long whole;  /* pageblocks in transit as one block */
-	u64 cached_set;       /* sum of set_hash over cached heads, less the sum over slots */
+	unsigned long in_slots;   /* pages of the blocks in caches' slots */
+	unsigned long lru;        /* pages that must be on reclaim lists */
+	unsigned long listed_lru; /* pages on these lists */
+	unsigned long taken;      /* pages in state ISO_MIG */
+	unsigned long doomed;     /* flagged pages in use */
+	unsigned long whole;      /* pageblocks in transit as one block */
+	u64 cached_set;           /* sum of set_hash over cached heads, less the sum over slots */
 };
 
 /*
@@ -180,19 +181,19 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 		int order = free_order_at(mem, pfn);
 
 		if (order < 0) {
-			u32 word = page_word(pfn_to_page_in(mem, pfn));
+			const struct page *page = pfn_to_page_in(mem, pfn);
+			u32 word = page_word(page);
 
-			retired += word_state(word) == PG_HWPOISON;
-			if (!check_head(c, pfn, pfn_to_page_in(mem, pfn), word) ||
-			    !check_tails(c, pfn, word))
+			if (!check_head(c, pfn, page, word) || !check_tails(c, pfn, word))
 				return false;
-			pfn += 1UL << word_order(word);
-			continue;
+			retired += word_state(word) == PG_HWPOISON;
+			order = (int)word_order(word);
+		} else {
+			if (!check_free(c, pfn, (unsigned)order))
+				return false;
+			free += 1UL << order;
+			counts += free_unit((unsigned)order);
 		}
-		if (!check_free(c, pfn, (unsigned)order))
-			return false;
-		free += 1UL << order;
-		counts += free_unit((unsigned)order);
 		pfn += 1UL << order;
 	}
 	CHECK_EQ(c, pb->nr_free, free, "I-N1 free pages of a pageblock", block);
@@ -224,15 +225,14 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	pfn_t pfn;
 
 	CHECK_EQ(c, pb->nr_free, 0, "I-O2 free pages offline", block);
+	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
 	/* The tree of standby memory has no meaning. */
 	if (!block_is_standby(c->zone, block)) {
 		CHECK(c, tree->list == 0 && tree->alone == 0, "I-O2 listed offline", block,
 		    tree->list, tree->alone);
 		CHECK(c, !tree->map.counts && free_map_ok(&tree->map), "I-O2 free blocks offline",
 		    block, tree->map.counts, 0);
-	}
-	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
-	if (pageblock_state(pb) == PB_OFFLINE && block_is_standby(c->zone, block)) {
+	} else if (pageblock_state(pb) == PB_OFFLINE) {
 		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES,
 		    "I-N6 flagged standby", block, pb->nr_poisoned, PAGEBLOCK_PAGES);
 		return true;
@@ -243,56 +243,47 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	return true;
 }
 
-/* Check the stack numbers, which follow from zone, type, isolate bit and state. */
-static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
+/* Check a pageblock that is no hole, with the zone that it names. */
+static bool check_pageblock(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {
+	const struct zone *zone = c->zone;
 	const struct pageblock *pb = pageblock_of(c->mem, block);
-	bool cached = pageblock_type(pb) < NR_CACHED_TYPES && !pageblock_isolated(pb) &&
-	    pageblock_state(pb) == PB_ONLINE;
-	unsigned want = cached ? zone_stack(c->zone, 0, pageblock_type(pb)) : 0;
+	bool online = pageblock_state(pb) == PB_ONLINE, isolated = pageblock_isolated(pb);
+	bool cached = online && !isolated && pageblock_type(pb) < NR_CACHED_TYPES;
+	const struct pageblock_tree *tree = tree_of(c->mem, block);
 
-	CHECK_EQ(c, pb->stack, want, "I-I2 stack number of a pageblock", block);
-	return true;
+	CHECK_EQ(c, pb->stack, cached ? zone_stack(zone, 0, pageblock_type(pb)) : 0,
+	    "I-I2 stack number of a pageblock", block);
+	CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
+	    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
+	CHECK(c, !online || !block_is_standby(zone, block), "I-O4 online, and stands by", block,
+	    zone->standby, zone->standby_end);
+	if (!online)
+		return check_offline(c, block);
+	c->present += PAGEBLOCK_PAGES;
+	c->isolated += isolated;
+	CHECK(c, tree->alone <= (isolated ? NR_ISO_POLICIES : 0), "I-I6 isolated alone", block,
+	    tree->alone, 0);
+	CHECK(c, !isolated || tree->alone || READ_ONCE(c->mem->nr_isolating),
+	    "I-I6 isolated by nobody", block, pb->bits, 0);
+	return check_block(c, block);
 }
 
 static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
+	bool ok = true;
 	pfn_t block;
 
-	for (block = zone->start_pfn; block < zone->end_pfn; block += PAGEBLOCK_PAGES) {
+	for (block = zone->start_pfn; ok && block < zone->end_pfn; block += PAGEBLOCK_PAGES) {
 		const struct pageblock *pb = pageblock_of(c->mem, block);
-		const struct pageblock_tree *tree;
 
-		if (pageblock_state(pb) == PB_HOLE) {
-			if (!check_offline(c, block))
-				return false;
-			continue;
-		}
-		if (pb->zone != zone->id) /* it is checked with the zone that it names */
-			continue;
-		if (!check_stacks(c, block))
-			return false;
-		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
-		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
-		CHECK(c, pageblock_state(pb) != PB_ONLINE || !block_is_standby(zone, block),
-		    "I-O4 online, and stands by", block, zone->standby, zone->standby_end);
-		if (pageblock_state(pb) != PB_ONLINE) {
-			if (!check_offline(c, block))
-				return false;
-			continue;
-		}
-		c->present += PAGEBLOCK_PAGES;
-		c->isolated += pageblock_isolated(pb);
-		tree = tree_of(c->mem, block);
-		CHECK(c, tree->alone <= (pageblock_isolated(pb) ? NR_ISO_POLICIES : 0),
-		    "I-I6 isolated alone", block, tree->alone, 0);
-		CHECK(c, !pageblock_isolated(pb) || tree->alone || READ_ONCE(c->mem->nr_isolating),
-		    "I-I6 isolated by nobody", block, pb->bits, 0);
-		if (!check_block(c, block))
-			return false;
+		if (pageblock_state(pb) == PB_HOLE)
+			ok = check_offline(c, block);
+		else if (pb->zone == zone->id)
+			ok = check_pageblock(c, block);
 	}
-	return true;
+	return ok;
 }
 
 /*
@@ -329,8 +320,8 @@ static bool check_list(struct zone_check *c, unsigned type, unsigned order, u32 
 	return true;
 }
 
-static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, unsigned type,
-    unsigned long *pages) WHILE_STOPPED
+static bool check_cpu_stack(
+    struct zone_check *c, unsigned cpu, unsigned index, unsigned type) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
 	const struct pcp *pcp = c->mem->pcp[cpu];
@@ -361,44 +352,42 @@ static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, 
 		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
 		c->cached_set -= set_hash(pfn);
 	}
-	*pages += (unsigned long)count << order;
+	c->in_slots += (unsigned long)count << order;
 	return true;
 }
 
 static bool check_caches(struct zone_check *c) WHILE_STOPPED
 {
 	const struct zone *zone = c->zone;
-	unsigned long pages = 0, bound = 0;
-	unsigned cpu, index, type;
+	unsigned long bound = 0;
+	unsigned cpu, index, type, i;
 
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
 			bound += (unsigned long)READ_ONCE(zone->pcp_capacity[index][type])
 			    << index_order(index);
 			for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
-				if (!check_cpu_stack(c, cpu, index, type, &pages))
+				if (!check_cpu_stack(c, cpu, index, type))
 					return false;
 			}
 		}
 	}
 	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
 		const struct pcp_stack *none = c->mem->pcp[cpu]->stack;
-		unsigned i;
 
 		for (i = 0; i < STACKS_PER_ZONE; i++)
 			CHECK(c, !none[i].top && !none[i].limit && !none[i].slot,
 			    "I-P1 the stack of capacity 0", cpu, stack_count(&none[i]), 0);
 	}
-	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
+	CHECK(c, c->in_slots == c->cached, "I-P4 cached pages and slots", zone->id, c->cached,
+	    c->in_slots);
 	CHECK_EQ(c, c->cached_set, 0, "I-P3 page in two slots", zone->id);
 	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches",
 	    zone->id, bound * c->mem->nr_cpus, zone->managed / 16);
 	return true;
 }
 
-/* ---- reclaim lists ---- */
-
-static bool check_lru_list(struct zone_check *c, unsigned which, unsigned long *listed)
+static bool check_lru_list(struct zone_check *c, unsigned which)
 {
 	const struct zone *zone = c->zone;
 	const struct lru_list *list = &zone->lru[which];
@@ -427,22 +416,7 @@ static bool check_lru_list(struct zone_check *c, unsigned which, unsigned long *
 	}
 	CHECK(c, nr == list->nr, "I-N5 count of a reclaim list", list->head, list->nr, nr);
 	CHECK_EQ(c, list->tail, prev, "I-N5 tail of a reclaim list", list->tail);
-	*listed += nr;
-	return true;
-}
-
-static bool check_lru(struct zone_check *c)
-{
-	unsigned long listed = 0;
-	unsigned which;
-
-	for (which = 0; which < NR_LRU; which++) {
-		if (!check_lru_list(c, which, &listed))
-			return false;
-	}
-	CHECK_EQ(c, listed, c->lru, "I-N5 pages in state LRU and on lists", c->zone->id);
-	CHECK(c, c->zone->nr_reclaiming <= c->taken, "I-N5 pages that reclaim has taken",
-	    c->zone->id, c->zone->nr_reclaiming, c->taken);
+	c->listed_lru += nr;
 	return true;
 }
 
@@ -450,7 +424,7 @@ bool check_zone(
     struct memory *mem, struct zone *zone, struct check_sums *sums, struct mm_violation *v)
 {
 	struct zone_check check = {.mem = mem, .zone = zone, .sums = sums, .v = v}, *c = &check;
-	unsigned order, type;
+	unsigned order, type, which;
 
 	if (!check_blocks(c))
 		return false;
@@ -472,5 +446,14 @@ bool check_zone(
 	/* A block being freed by a thread is in transit too. */
 	CHECK(c, zone->nr_reporting <= c->whole, "I-N7 pageblocks that are being reported",
 	    zone->id, zone->nr_reporting, c->whole);
-	return check_caches(c) && check_lru(c);
+	if (!check_caches(c))
+		return false;
+	for (which = 0; which < NR_LRU; which++) {
+		if (!check_lru_list(c, which))
+			return false;
+	}
+	CHECK_EQ(c, c->listed_lru, c->lru, "I-N5 pages in state LRU and on lists", zone->id);
+	CHECK(c, zone->nr_reclaiming <= c->taken, "I-N5 pages that reclaim has taken", zone->id,
+	    zone->nr_reclaiming, c->taken);
+	return true;
 }

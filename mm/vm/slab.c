@@ -15,11 +15,12 @@
 
 #define MIN_SHIFT SLAB_MIN_SHIFT
 #define MAX_SHIFT SLAB_MAX_SHIFT /* half a page; larger requests get whole blocks */
+BUILD_ASSERT(MAX_SHIFT + 1 == PAGE_SHIFT);
 
 /* At the start of each slab page; objects follow, aligned to their size. */
 struct slab {
-	struct slab *next GUARDED_BY(slab_class);   /* on the list of its size */
-	struct slab **pprev GUARDED_BY(slab_class); /* NULL: all objects in use */
+	/* on the list of its size; le_prev is NULL: all objects in use */
+	LIST_ENTRY(slab) link GUARDED_BY(slab_class);
 	void *free GUARDED_BY(slab_class); /* the first free object, which points to the next */
 	u32 used GUARDED_BY(slab_class);   /* objects in use */
 	u32 shift;
@@ -31,9 +32,9 @@ BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
 
 struct slab_size {
 	struct spinlock lock;
-	struct slab *partial GUARDED_BY(slab_class); /* pages with a free object */
-	unsigned nr_empty GUARDED_BY(slab_class);    /* pages in partial with no object in use */
-	u64 in_use GUARDED_BY(slab_class);           /* objects of this size in use */
+	LIST_HEAD(, slab) partial GUARDED_BY(slab_class); /* pages with a free object */
+	unsigned nr_empty GUARDED_BY(slab_class); /* pages in partial with no object in use */
+	u64 in_use GUARDED_BY(slab_class);        /* objects of this size in use */
 };
 static struct slab_size sizes[MAX_SHIFT + 1] = {
     [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},
@@ -54,20 +55,14 @@ static void slab_list_insert(struct slab_size *size, struct slab *slab)
     REQUIRES(size->lock, slab_class)
 {
 	KASSERT(spin_is_held(&size->lock));
-	slab->next = size->partial;
-	slab->pprev = &size->partial;
-	if (slab->next)
-		slab->next->pprev = &slab->next;
-	size->partial = slab;
+	LIST_INSERT_HEAD(&size->partial, slab, link);
 }
 
 static void slab_list_remove(struct slab *slab) REQUIRES(slab_class)
 {
-	KASSERT(*slab->pprev == slab && spin_is_held(&sizes[slab->shift].lock));
-	*slab->pprev = slab->next;
-	if (slab->next)
-		slab->next->pprev = slab->pprev;
-	slab->pprev = NULL;
+	KASSERT(*slab->link.le_prev == slab && spin_is_held(&sizes[slab->shift].lock));
+	LIST_REMOVE(slab, link);
+	slab->link.le_prev = NULL;
 }
 
 static struct slab *slab_new(unsigned shift)
@@ -105,7 +100,7 @@ static u64 *taken_word(struct slab *slab, const void *ptr, u64 *bit) REQUIRES(sl
 /* Take an object from the size's first listed page; lock held.  NULL: no page has a free one. */
 static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class)
 {
-	struct slab *slab = size->partial;
+	struct slab *slab = LIST_FIRST(&size->partial);
 	u64 *word, bit;
 	void **object;
 
@@ -149,15 +144,6 @@ static void *alloc_small(unsigned shift)
 	return object;
 }
 
-static unsigned size_order(size_t size)
-{
-	unsigned order = 0;
-
-	while (PAGE_SIZE << order < size)
-		order++;
-	return order;
-}
-
 void *kmalloc(size_t size)
 {
 	unsigned shift = MIN_SHIFT;
@@ -165,15 +151,15 @@ void *kmalloc(size_t size)
 
 	if (size == 0 || size > PAGE_SIZE << MAX_ORDER)
 		return NULL;
-	if (size > (size_t)1 << MAX_SHIFT) {
-		struct page *page = alloc_pages(GFP_KERNEL | GFP_ZERO, size_order(size));
+	while ((size_t)1 << shift < size)
+		shift++;
+	if (shift > MAX_SHIFT) {
+		struct page *page = alloc_pages(GFP_KERNEL | GFP_ZERO, shift - PAGE_SHIFT);
 
 		if (page)
 			atomic_add(&blocks_in_use, 1ull);
 		return page ? page_address(page) : NULL;
 	}
-	while ((size_t)1 << shift < size)
-		shift++;
 	object = alloc_small(shift);
 	if (object)
 		memset(object, 0, (size_t)1 << shift);
@@ -193,7 +179,7 @@ static void release_slab(struct slab *slab)
 	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
 	struct page *page = pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
 
-	PAGE_ASSERT(&kernel_memory, page, !READ_ONCE(slab->used) && !READ_ONCE(slab->pprev));
+	PAGE_ASSERT(&kernel_memory, page, !READ_ONCE(slab->used) && !READ_ONCE(slab->link.le_prev));
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
 	free_pages(page, 0);
 }
@@ -218,7 +204,7 @@ static void free_small(struct page *page, void *ptr)
 	size->in_use--;
 	*(void **)ptr = slab->free;
 	slab->free = ptr;
-	if (!slab->pprev)
+	if (!slab->link.le_prev)
 		slab_list_insert(size, slab);
 	if (--slab->used == 0 && size->nr_empty++ > 0) {
 		size->nr_empty--;
@@ -269,12 +255,13 @@ static struct slab *take_empty(struct slab_size *size)
 	struct slab *slab;
 
 	slab_lock(size);
-	for (slab = size->partial; slab && slab->used; slab = slab->next)
-		;
-	if (slab) {
+	LIST_FOREACH(slab, &size->partial, link) {
+		if (slab->used)
+			continue;
 		KASSERT(size->nr_empty > 0);
 		size->nr_empty--;
 		slab_list_remove(slab);
+		break;
 	}
 	slab_unlock(size);
 	return slab;

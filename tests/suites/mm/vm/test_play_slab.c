@@ -116,12 +116,12 @@ static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empt
 	unsigned shift, all_empty = 0;
 
 	for (shift = MIN_SHIFT; shift <= MAX_SHIFT; shift++) {
-		struct slab *const *link = &sizes[shift].partial;
+		struct slab *const *link = &LIST_FIRST(&sizes[shift].partial);
 		unsigned nr_empty = 0, used = 0;
 		struct slab *slab;
 
-		for (slab = *link; slab; link = &slab->next, slab = *link) {
-			if (slab->pprev != link)
+		for (slab = *link; slab; link = &LIST_NEXT(slab, link), slab = *link) {
+			if (slab->link.le_prev != link)
 				ktest_fail(t, __FILE__, line,
 				    "size %u: a page does not know its neighbour", 1U << shift);
 			look_at_slab(t, slab, shift, line);
