@@ -19,7 +19,6 @@ ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine 
 ARGS_mutants := $(if $(WHO),--who)
 ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(BY),--stages $(BY)) \
 	$(if $(FILES),--files $(FILES))
-ARGS_kills := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES)) \
-  $(if $(ROOM),--room $(ROOM)) $(if $(WITHOUT),--without $(WITHOUT))
+ARGS_kills := $(ARGS_mutate) $(if $(ROOM),--room $(ROOM)) $(if $(WITHOUT),--without $(WITHOUT))
 ARGS_states := $(if $(FULL),--full) $(if $(SCOPE),--scope $(SCOPE)) $(if $(LIST),--list)
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
