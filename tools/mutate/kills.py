@@ -4,7 +4,7 @@
 
 Usage: kills.py [--build DIR] [--room ROOM] [--number N] [--seed S] [--files PATH,...] [--jobs N]
        kills.py [--build DIR] [--room ROOM] --report [--keep SUITE,...]
-       kills.py [--build DIR] [--room ROOM] --without SUITE,...
+       kills.py [--build DIR] [--room ROOM] [--number N] [--seed S] ... --without SUITE,...
 
 Edits of the directory ROOM are drawn as mutate.py draws them.  With each, all suites of
 tests/suites/ROOM run in the build host-plain, to their end: a test that panics counts as failed,
@@ -13,8 +13,11 @@ and the run goes on with the next suite.
 DIR/kills/ROOM-SEED.jsonl has a line for each edit, and a repeated run continues where it stopped.
 The report, of all seeds, has a line for each suite: its lines, the edits that it notices and those
 that no other suite does; and a set of suites without which each edit is still noticed, found by
-leaving out the longest first.  --without tries the edits that only the named suites notice by what
-searches, all states and then the race scripts and the explorer, and lists those that would live.
+leaving out the longest first.
+
+--without asks what would live: with each edit the other suites run, up to the first failure.  If
+they do not notice it, the named suites run, and what searches: all states, then the race scripts
+and the explorer.  The report lists the tests that alone notice an edit.
 Exit status 0 if all ran: what goes is for the reader to judge.
 """
 import collections
@@ -26,6 +29,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -78,7 +82,10 @@ def failing(bench, program, names):
 
 
 def file_of(args, seed):
-    return os.path.join(args.build, "kills", f"{args.room.replace('/', '-')}-{seed}.jsonl")
+    folder = os.path.join(args.build, "kills")
+    if args.without:
+        folder = os.path.join(folder, f"without-{zlib.crc32(args.without.encode()):08x}")
+    return os.path.join(folder, f"{args.room.replace('/', '-')}-{seed}.jsonl")
 
 
 class Run:
@@ -90,6 +97,7 @@ class Run:
         self.rows, self.lock, self.number = read(self.path), threading.Lock(), args.number
         self.order, self.argued = mutate.draw(sites, args.room, args.seed), mutate.argued()
         self.names, self.counted = suites_of(args.build, args.room), 0
+        self.without = [n for n in self.names if n in args.without.split(",")]
 
     def next(self):
         """(site, key) to try next; None if enough were tried."""
@@ -141,6 +149,8 @@ def judge(bench, worker, run, site):
         program = base.link(worker.tree, objects)
     except variant_build.BuildError:
         return "does not compile", []
+    if run.without:
+        return alone(bench, worker, run, site, program)
     tests = failing(bench, program, run.names)
     return "killed" if tests else "survived", tests
 
@@ -160,18 +170,20 @@ def searched(bench, worker, site):
     return None
 
 
-def without(bench, rows, sites, names):
-    """List the edits that nothing notices without the suites @names."""
-    worker, lost = mutate_run.Worker(bench, "-kills"), 0
-    only = [r for r in rows if suites_in(r) and suites_in(r) <= names]
-    keys = {site.key(mutate.contents(site.path)): site for ops in sites.values() for site in ops}
-    for row in only:
-        site = keys.get(row["key"])
-        how = worker.try_one(site, partial(searched, bench, worker)) if site else "edit is gone"
-        lost += not how
-        print(f"{row['path']}:{row['line']} {row['operator']} ({', '.join(row['tests'])}): "
-              f"{how or 'would live'}", flush=True)
-    print(f"{len(only)} of {len(rows)} edits are noticed by these suites alone, {lost} would live")
+def alone(bench, worker, run, site, program):
+    """(verdict, tests of the suites in question that alone notice the edit)"""
+    near = set(mutate_run.suites_of(site.path)[0])
+    others = [n for n in run.names if n not in run.without]
+    for names in ([n for n in others if n in near], [n for n in others if n not in near]):
+        limit = 3 * bench.cpu[BUILD]
+        words = [program, "--cpus=4", ",".join(names)]
+        if names and mutate_run.run(words, limit).how != "passed":
+            return "killed", []
+    tests = failing(bench, program, run.without)
+    if not tests:
+        return "survived", []
+    how = searched(bench, worker, site)
+    return (how, []) if how else ("would live", tests)
 
 
 def work(bench, run, number):
@@ -224,31 +236,33 @@ def main():
     parser.add_argument("--keep", default="", help="suites that stay, with commas")
     parser.add_argument("--without", default="", help="suites, with commas: what would live?")
     args = parser.parse_args()
-    args.stages = SEARCHES if args.without else [BUILD]
+    args.stages = [BUILD, *SEARCHES] if args.without else [BUILD]
     if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
         parser.error("--number and --jobs are at least 1, --seed is a word")
-    if not args.report:
-        files = args.files.split(",") if args.files else None
-        sites = mutate.all_sites(args.build, files, [args.room])
-        if args.room not in sites:
-            parser.error(f"no site of {args.room}/ in {args.files or 'the tree'}")
-        bench = mutate_run.Bench(args.build, args.stages)
-        if wrong := bench.prepare():
-            print(f"kills: {wrong}")
-            return 1
-    found = glob.glob(file_of(args, "*"))
-    if args.without:
+    if args.report:
+        found = glob.glob(file_of(args, "*"))
         rows = [row for path in found for row in read(path).values()]
-        without(bench, rows, sites[args.room], set(args.without.split(",")))
+        report(rows, suites_of(args.build, args.room), set(args.keep.split(",")))
         return 0
-    if not args.report:
-        run = Run(args, sites)
-        with ThreadPoolExecutor(args.jobs) as pool:
-            for job in [pool.submit(work, bench, run, n) for n in range(args.jobs)]:
-                job.result()
-        found = {*found, run.path}
-    rows = [row for path in found for row in read(path).values()]
-    report(rows, suites_of(args.build, args.room), set(args.keep.split(",")))
+    files = args.files.split(",") if args.files else None
+    sites = mutate.all_sites(args.build, files, [args.room])
+    if args.room not in sites:
+        parser.error(f"no site of {args.room}/ in {args.files or 'the tree'}")
+    bench = mutate_run.Bench(args.build, args.stages)
+    if wrong := bench.prepare():
+        print(f"kills: {wrong}")
+        return 1
+    run = Run(args, sites)
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for job in [pool.submit(work, bench, run, n) for n in range(args.jobs)]:
+            job.result()
+    if args.without:
+        only = [row for row in run.rows.values() if row["verdict"] == "would live"]
+        for row in only:
+            print(f"{row['path']}:{row['line']} {row['operator']}: {' '.join(row['tests'])}")
+        print(f"{len(only)} of {run.counted} edits would live")
+    else:
+        report(run.rows.values(), run.names, set(args.keep.split(",")))
     return 0
 
 
