@@ -93,7 +93,9 @@ class Settings:
         inputs = [os.path.join(ROOT, "Makefile")]
         for folder, folders, files in os.walk(ROOT):
             folders[:] = [name for name in folders if not name.startswith((".", "build"))]
-            inputs += [os.path.join(folder, n) for n in files if n == "files.mk" or n[-3:] == ".mk"]
+            inputs += [os.path.join(folder, n) for n in files if n[-3:] == ".mk"]
+            if os.path.relpath(folder, ROOT).startswith("tests/"):  # wildcards are lists of files
+                inputs.append(folder)
         state = [[name, os.stat(name).st_mtime_ns] for name in sorted(inputs)]
         state += [[name, os.environ.get(name)] for name in self.NAMES]
         kept = {}

@@ -10,12 +10,14 @@ The other tools take the names from here.
 import glob
 import os
 import re
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import outer_make
 from rooms import ROOT, read
 
 FOLDERS = ("tests", "arch", "labs")
@@ -46,8 +48,11 @@ class Suite:
 
 @lru_cache(None)
 def listed(name):
-    """The files of the list @name in tests/files.mk."""
-    return set(re.findall(rf"^{name} \+= (\S+)$", read("tests/files.mk"), re.MULTILINE))
+    """The files of the Makefile's list @name."""
+    command = [os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", ROOT]
+    command += ["--eval", f"listed: ; @echo $({name})", "listed"]
+    done = subprocess.run(command, env=outer_make.env(), check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
 
 
 def names_in(text):
