@@ -76,10 +76,7 @@ static void list_remove(struct zone *zone, const struct page *page)
 	list_remove_run(zone, page, page, 1);
 }
 
-/*
- * The part of lru_add_page under the lru lock of the page's zone.  False: the page broke; it is on
- * no list.
- */
+/* lru_add_page under the lru lock.  False: the page broke; it is on no list. */
 static always_inline bool add_locked(
     struct zone *zone, struct page *page, struct vm_object *object, u32 index) REQUIRES(lru_class)
 {
@@ -121,10 +118,7 @@ bool lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 	return added;
 }
 
-/*
- * Correct the accounts: pages new[], all in zone @to, have replaced old[], which may be in other
- * zones.
- */
+/* Correct the accounts: pages new[] of zone @to have replaced old[], perhaps of other zones. */
 static void account_moved(const struct zone *to, struct page **old, struct page **new, unsigned nr)
 {
 	unsigned i, end;
@@ -178,10 +172,7 @@ unsigned lru_replace_pages(struct memory *mem, struct page **old, struct page **
 	return i;
 }
 
-/*
- * The number of pages at the start of pages[] that are neighbours on their list, in this order: 1
- * to @nr.  pages[0] is on a list.
- */
+/* How many of pages[], from the first on, are neighbours on their list: 1 to @nr. */
 static unsigned run_on_list(const struct memory *mem, struct page **pages, unsigned nr)
 {
 	unsigned i;
@@ -209,8 +200,7 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 			unsigned run = 1;
 
 			/*
-			 * A page in state ISO_MIG is held by a migrator, which will find that the
-			 * page has no owner.
+			 * In state ISO_MIG a migrator holds it, and will find that it has no owner.
 			 */
 			if (word_state(page_word(pages[i])) == PG_LRU) {
 				run = run_on_list(mem, pages + i, nr - i);
@@ -230,7 +220,7 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 /* isolate_lru_page for a page that was found in @zone, whose lru lock is held. */
 static int isolate_locked(struct zone *zone, struct page *page)
 {
-	int err = -EAGAIN;
+	int err;
 
 	sched_point("lru.isolate");
 	/*
@@ -238,13 +228,13 @@ static int isolate_locked(struct zone *zone, struct page *page)
 	 * later.  Since @zone was looked up, the pageblock may have been removed and come back in
 	 * another zone; so its zone is read again, after the state.
 	 */
-	if (word_state(page_word(page)) == PG_LRU && page->owner && zone_has_page(zone, page)) {
-		/* A pinned page must not move, and a broken page is not copied. */
-		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
-		if (!err) {
-			list_remove(zone, page);
-			page_cas_state(page, PG_LRU, PG_ISO_MIG);
-		}
+	if (word_state(page_word(page)) != PG_LRU || !page->owner || !zone_has_page(zone, page))
+		return -EAGAIN;
+	/* A pinned page must not move, and a broken page is not copied. */
+	err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
+	if (!err) {
+		list_remove(zone, page);
+		page_cas_state(page, PG_LRU, PG_ISO_MIG);
 	}
 	return err;
 }
@@ -285,7 +275,6 @@ unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct p
 	return taken;
 }
 
-/* A broken page is of no more use: it is taken even if it is pinned, or never moves. */
 int isolate_broken_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
@@ -306,10 +295,7 @@ int isolate_broken_page(struct memory *mem, pfn_t pfn)
 	return err;
 }
 
-/*
- * Can the page be dropped without an unmapping?  Only its slot has a reference, so it is mapped
- * nowhere, and it is unlocked, clean and not referenced.
- */
+/* Can the page be dropped without an unmapping?  If only its slot refers to it, no entry does. */
 static bool needs_no_unmapping(const struct page *page)
 {
 	u32 word = page_word(page);
@@ -338,10 +324,7 @@ unsigned lru_isolate_tail(
 		if (take == TAKE_UNMAPPED && !needs_no_unmapping(page))
 			continue;
 		list_remove(zone, page);
-		/*
-		 * A page that is not wanted, or cannot be isolated, goes to the other end;
-		 * otherwise each scan would meet it again.
-		 */
+		/* Not wanted, or not to be isolated: away from here, where each scan meets it. */
 		if (passed_over(zone, page, take) || READ_ONCE(page->pincount) ||
 		    page_poisoned(page) || get_page(page)) {
 			list_insert(zone, page);

@@ -9,17 +9,15 @@
  * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *
  * Why a waiter has no reference: migration succeeds only if the page has just the references that
- * it expects.  A waiter's reference would make it fail, and many waiters could do so for ever.  The
- * waiter needs no reference.  The marker, seen under the object's lock, proves that a migrator has
- * the page locked and referenced; the migrator needs that lock to remove the marker.  So the page
- * stays until the waiter releases the lock, and by then the waiter is queued.  Afterwards it never
- * reads the page again, not even its flags: the page may be free, or have another owner.  When
- * woken, it takes the fault again in any case.
+ * it expects, so waiters' references could make it fail without end.  None is needed.  The marker,
+ * seen under the object's lock, proves that a migrator has the page locked and referenced, and the
+ * migrator needs that lock to remove the marker.  So the page stays until the waiter, queued by
+ * then, releases the lock.  Afterwards the waiter never reads the page again, not even its flags:
+ * the page may be free, or have another owner.  When woken, it takes the fault again in any case.
  *
- * Why no wake-up is lost: the migrator removes the marker under the object's lock, and wakes the
- * bucket after that.  A thread that saw the marker was queued before it released that lock, so
- * before the marker was removed, and before the wake-up.  So the migrator finds the bucket not
- * empty, even by a read without the bucket's lock.  A later thread does not see the marker.
+ * Why no wake-up is lost: the migrator removes the marker under the object's lock, then wakes the
+ * bucket.  A thread that saw the marker was queued before it released that lock.  So the migrator
+ * finds the bucket not empty, even without its lock.  A later thread does not see the marker.
  */
 #include "mm/core/event.h"
 #include "mm/vm/vm.h"
@@ -95,7 +93,6 @@ void migwait_wake(struct memory *mem, pfn_t pfn)
 {
 	struct bucket *b = bucket_of(pfn);
 
-	/* Threads that saw the marker were queued before this thread removed it. */
 	if (READ_ONCE(b->first))
 		wake_in(b, mem, pfn);
 }

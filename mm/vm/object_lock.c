@@ -2,11 +2,10 @@
 /*
  * object_lock.c: waiting for the end of a walk over the regions of an object (rmap.c).
  *
- * A walk releases the object's lock in its pauses, and object->walked keeps other walks away.  A
- * program can begin the next walk a moment after the last one, by SYS_PAGER_DROP in a loop.  A
- * thread that waits until it finds no walk could wait without end.  So a removal, the only walk
- * that programs begin, gives way to each thread that waits in object_lock; and object_wait ends
- * with the present walk, even if the next walk has begun before the thread runs.
+ * A walk releases the object's lock in its pauses, and object->walked keeps other walks away.  As
+ * a program can begin walk after walk, by SYS_PAGER_DROP in a loop, a removal, the only walk that
+ * programs begin, gives way to each thread that waits in object_lock; and object_wait ends with the
+ * present walk, even if the next walk has begun before the thread runs.
  *
  * Owns:       object->walked, object->waiting; the threads that wait.
  * Locks:      the object's lock, and inside it that of the wait queue.

@@ -34,10 +34,7 @@ static void table_free(const struct pagetable *pt, struct page *page)
 	mem_free_pages(pt->mem, page, 0);
 }
 
-/*
- * Walk down towards @va as far as there are tables, and return the last entry; *@level is its
- * level.
- */
+/* Walk down towards @va as far as there are tables.  The last entry; *@level is its level. */
 static u64 *walk(const struct pagetable *pt, uintptr_t va, unsigned *level)
 {
 	u64 *table = arch_phys_to_virt(pt->root);
@@ -65,7 +62,7 @@ u64 *pt_entry(const struct pagetable *pt, uintptr_t va)
 	return level ? NULL : entry;
 }
 
-/* The last leaf table is remembered, which is safe since tables are not freed before pt_destroy. */
+/* The last leaf table is remembered: no table is freed before pt_destroy. */
 u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va)
 {
 	u64 *entry = pt_entry(pt, va);
@@ -150,11 +147,10 @@ static noinline int make_tables(struct pagetable *pt, uintptr_t va)
 		if (level == 0)
 			return 0;
 		page = table_alloc(pt);
-		if (!page) {
-			if (READ_ONCE(*entry))
-				continue;
+		if (!page && !READ_ONCE(*entry))
 			return -ENOMEM;
-		}
+		if (!page)
+			continue;
 		sched_point("pt.table");
 		err = table_link(pt, entry, page);
 		if (err) {
@@ -169,7 +165,6 @@ static noinline int make_tables(struct pagetable *pt, uintptr_t va)
 int pt_prepare(struct pagetable *pt, uintptr_t va)
 {
 	KASSERT(va >= VM_USER_START && va < VM_USER_END);
-	/* Tables are never freed early, so a table found before still exists. */
 	if (likely(READ_ONCE(pt->leaf_of) == va >> PT_SHIFT(1)))
 		return 0;
 	return make_tables(pt, va);

@@ -7,8 +7,7 @@
  * Invariants: a present entry holds one reference to its page and counts once in its mapcount; a
  *             migration entry holds neither.  The accessed and dirty bits of an entry are collected
  *             by the instruction that removes it, so none is lost.
- * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held,
- *             refused, fields.
+ * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held, refused, fields.
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"
@@ -44,10 +43,7 @@ static u32 last_below(const struct vm_region *r)
 	return below;
 }
 
-/*
- * The tree below @r, or the part of the object that @r shows, has changed: update @r and each
- * region above it.
- */
+/* What @r shows, or the tree below it, has changed: update @r and each region above it. */
 static void update_below(struct vm_region *r)
 {
 	for (; r; r = RB_PARENT(r, link))
@@ -120,8 +116,8 @@ static struct vm_region *first_in(struct vm_region *r, u32 index)
 }
 
 /*
- * The first region that shows @index, behind the region @after in the tree, which began at slot
- * @offset and may no longer exist; NULL: none does.
+ * The first region that shows @index, behind the region @after, which began at slot @offset and may
+ * no longer exist; NULL: none does.
  */
 static struct vm_region *next_region(
     struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
@@ -311,10 +307,7 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 		/* An entry that is not present has neither bit. */
 		old = READ_ONCE(*entry);
 		bits |= old & (PTE_ACCESSED | PTE_DIRTY);
-		/*
-		 * A CPU that has the entry in its TLB does not set the bit again until the entry is
-		 * flushed.
-		 */
+		/* A CPU whose TLB has the entry does not set the bit again before a flush. */
 		if (old & PTE_ACCESSED) {
 			atomic_and(entry, ~PTE_ACCESSED);
 			tlb_gather_add(g, r->space, va);
@@ -324,10 +317,7 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 	return bits;
 }
 
-/*
- * Replace the entry at @va by @with, and drop its reference, which is not the page's last one;
- * false: there was no entry.  A migration entry is replaced too.
- */
+/* Replace the entry at @va by @with, and drop its reference; false: there was no entry. */
 static always_inline bool unmap_at(struct vm_region *r, uintptr_t va, u64 with)
     REQUIRES(r->space->pt.lock)
 {
@@ -406,14 +396,13 @@ void rmap_migrate(struct vm_object *object, struct page **pages, unsigned nr, st
 	unsigned i, before = g->nr;
 
 	KASSERT(spin_is_held(&object->lock) && !object->walked);
+	if (!r || !nr)
+		return;
 	if (!rmap_single(object)) {
-		KASSERT(nr <= 1);
-		if (nr)
-			rmap_unmap(object, pages[0]->index, migration_entry(mem, pages[0]), g);
+		KASSERT(nr == 1);
+		rmap_unmap(object, pages[0]->index, migration_entry(mem, pages[0]), g);
 		return;
 	}
-	if (!r)
-		return;
 	spin_lock(&r->space->pt.lock);
 	for (i = 0; i < nr; i++) {
 		u32 index = pages[i]->index;
@@ -434,14 +423,13 @@ void rmap_arrive(struct vm_object *object, struct page **old, struct page **new,
 	unsigned i;
 
 	KASSERT(spin_is_held(&object->lock));
-	if (!rmap_single(object)) {
-		KASSERT(nr <= 1);
-		if (nr)
-			rmap_restore(object, old[0]->index, migration_entry(mem, old[0]), new[0]);
-		return;
-	}
 	if (!r || !nr)
 		return;
+	if (!rmap_single(object)) {
+		KASSERT(nr == 1);
+		rmap_restore(object, old[0]->index, migration_entry(mem, old[0]), new[0]);
+		return;
+	}
 	spin_lock(&r->space->pt.lock);
 	for (i = 0; i < nr; i++) {
 		u32 index = old[i]->index;

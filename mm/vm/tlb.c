@@ -9,9 +9,9 @@
  *             entry.  Until then the page is not freed; nor is it moved, since the reference makes
  *             a move fail.  Such a shootdown counts in mem->vm.flushing before the lock is released
  *             under which the page was unmapped.
- *             A CPU that died in a program answers no shootdown.  The pages of that shootdown are
- *             kept: its reference becomes a pin, so that nothing moves, frees or offlines them,
- *             until the CPU has loaded other tables.
+ *             A CPU that died in a program answers no shootdown, and its bit in space->active stays
+ *             set.  The pages of that shootdown are kept: its reference becomes a pin, so that
+ *             nothing moves, frees or offlines them, until the CPU has loaded other tables.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru, silence_tlb.
  */
 #include "mm/core/alloc.h"
@@ -24,19 +24,15 @@ void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 
 void tlb_gather_init(struct tlb_gather *g, struct memory *mem)
 {
-	unsigned i;
-
 	g->mem = mem;
 	g->everybody = false;
 	g->nr = g->nr_pages = 0;
-	for (i = 0; i < ARRAY_SIZE(g->cpus); i++)
-		g->cpus[i] = 0;
+	memset(g->cpus, 0, sizeof(g->cpus));
 }
 
 /*
- * The entries were changed before, each in one step that is a full barrier; the mask is read now.
- * A CPU sets its bit before it loads the tables (vm_space_enter).  So a CPU whose bit is not seen
- * here reads the tables later, and finds the new entries.
+ * The entries were changed before, each by a full barrier, and a CPU sets its bit before it loads
+ * the tables (vm_space_enter).  So one whose bit is not seen here finds the new entries.
  */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space)
 {
@@ -68,10 +64,7 @@ void tlb_gather_page(struct tlb_gather *g, struct page *page)
 	g->page[g->nr_pages++] = (u32)page_to_pfn_in(g->mem, page);
 }
 
-/*
- * Runs on each CPU of the shootdown.  The space may have been freed meanwhile, so only its root is
- * used.
- */
+/* Runs on each CPU of the shootdown.  The space may be gone, so only its root is used. */
 static void forget(void *arg)
 {
 	const struct tlb_gather *g = arg;
@@ -91,12 +84,7 @@ static void forget(void *arg)
 	}
 }
 
-/*
- * ---- pages kept for a CPU that went offline without answering ----
- *
- * Such a CPU died while it ran a program, so its bit in space->active stays set.  A CPU that goes
- * offline in order has loaded the kernel's tables before.
- */
+/* ---- pages kept for a CPU that died; one that goes offline in order has other tables ---- */
 
 /* Did the shootdown leave out a CPU because it is offline?  One that is online now was parked. */
 static bool left_out(const struct tlb_gather *g)
@@ -164,35 +152,25 @@ void tlb_keep(struct memory *mem, struct page *page)
 	mutex_unlock(&mem->vm.keeping);
 }
 
-static void release_block(struct memory *mem, pfn_t block)
-{
-	pfn_t pfn;
-
-	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++) {
-		struct page *page = pfn_to_page_in(mem, pfn);
-
-		if (likely(!READ_ONCE(page->kept)))
-			continue;
-		WRITE_ONCE(page->kept, 0);
-		WRITE_ONCE(mem->vm.nr_kept, mem->vm.nr_kept - 1);
-		mem_unpin_page(mem, page);
-	}
-}
-
 /* There is no list of the kept pages: dying CPUs are rare, and so a search may take its time. */
 void tlb_release_kept(struct memory *mem)
 {
-	pfn_t block;
+	pfn_t pfn;
 
 	if (likely(!READ_ONCE(mem->vm.nr_kept)) || offline_cpu_has_tables(mem))
 		return;
 	mutex_lock(&mem->vm.keeping);
 	/* Checked again: pages may have been kept for another CPU meanwhile. */
-	for (block = offline_cpu_has_tables(mem) ? mem->end_pfn : mem->start_pfn;
-	     block < mem->end_pfn && mem->vm.nr_kept; block += PAGEBLOCK_PAGES) {
+	for (pfn = offline_cpu_has_tables(mem) ? mem->end_pfn : mem->start_pfn;
+	     pfn < mem->end_pfn && mem->vm.nr_kept; pfn++) {
+		struct page *page = pfn_to_page_in(mem, pfn);
+
 		/* A kept page is in use, so its pageblock is online. */
-		if (pageblock_state(pageblock_of(mem, block)) == PB_ONLINE)
-			release_block(mem, block);
+		if (pageblock_state(pageblock_of(mem, pfn)) != PB_ONLINE || !READ_ONCE(page->kept))
+			continue;
+		WRITE_ONCE(page->kept, 0);
+		WRITE_ONCE(mem->vm.nr_kept, mem->vm.nr_kept - 1);
+		mem_unpin_page(mem, page);
 	}
 	mutex_unlock(&mem->vm.keeping);
 }

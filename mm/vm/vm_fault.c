@@ -28,19 +28,16 @@ struct fault {
 	struct page *page; /* allocated for the slot */
 };
 
-/* Find the object at f->va, and check the access.  Takes a reference to the object. */
+/* Find the object at f->va, take a reference to it, and check the access. */
 static int find_object(struct fault *f)
 {
 	struct vm_region *r;
-	int err = 0;
+	int err;
 
 	spin_lock(&f->space->lock);
 	r = region_found(f->space, f->va);
-	if (!r) {
-		err = -EFAULT;
-	} else if (f->access & ~r->prot) {
-		err = -EACCES;
-	} else {
+	err = !r ? -EFAULT : f->access & ~r->prot ? -EACCES : 0;
+	if (!err) {
 		f->object = r->object;
 		f->index = region_index(r, f->va);
 		vm_object_get(f->object);
@@ -49,10 +46,7 @@ static int find_object(struct fault *f)
 	return err;
 }
 
-/*
- * The page is not kept for the pager: held here, it would block an offline for as long as the pager
- * does not answer.
- */
+/* The page is not kept for the pager: it would block an offline until the pager answers. */
 int vm_await_memory(struct vm_object *object, u32 index)
 {
 	u64 began = arch_clock_ns();
@@ -65,9 +59,7 @@ int vm_await_memory(struct vm_object *object, u32 index)
 	return -EAGAIN;
 }
 
-/*
- * The steps that may sleep: make tables and the slot's place, allocate a page if the slot is empty.
- */
+/* The steps that may sleep: tables, the slot's place, and a page if the slot is empty. */
 static int prepare(struct fault *f)
 {
 	struct vm_object *object = f->object;
@@ -105,10 +97,7 @@ static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, b
 		f->page = NULL;
 		MM_EVENT(f->space->mem, FAULT_NEW);
 	}
-	/*
-	 * The marker alone decides: a slot's entries are migration entries only while its marker is
-	 * there.  The thread is queued under the lock that keeps the marker there; see migwait.c.
-	 */
+	/* Entries are migration entries only beside the marker, which this lock keeps there. */
 	if (slot_is_marker(slot)) {
 		migwait_queue(w, f->space->mem, slot_marker_pfn(slot));
 		*waits = true;
@@ -168,9 +157,8 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 		return err;
 	sched_point("fault.found");
 	/*
-	 * All tries of an access have one time limit of the pager, and they end here.  If a try
-	 * that has shown no page left the rest to the machine, another thread could map the page
-	 * first, and the time would count for the next access.
+	 * All tries of an access have one time limit of the pager.  If a try that has shown no page
+	 * left the rest to the machine, the time could count for the next access.
 	 */
 	do {
 		err = prepare(&f);
