@@ -269,10 +269,7 @@ void show_block(struct memory *mem, pfn_t pfn)
 		printk("  broken       %u\n", READ_ONCE(pb->nr_poisoned));
 	if (pageblock_state(pb) != PB_ONLINE)
 		return;
-	/*
-	 * Without the lock heads may change during the walk: a head that has become a tail counts
-	 * as one page.
-	 */
+	/* Without the lock heads may change meanwhile: one that became a tail counts as a page. */
 	for (head = block; head < block + PAGEBLOCK_PAGES;) {
 		u32 word = block_word(mem, head);
 		unsigned long n = word_state(word) == PG_TAIL ? 1 : 1UL << word_order(word);

@@ -30,10 +30,7 @@
 #include <quarry/movable.h>
 #include <quarry/sched_point.h>
 
-/*
- * The limit of the wait if threads get no turns.  The wait must end, because meanwhile no other
- * page is retired, and the caches are off.
- */
+/* The wait must end even without turns: meanwhile no other page is retired, the caches are off. */
 u64 poison_patience_ns = 5000000000ULL;
 #define PAUSE_NS 1000000ULL
 
@@ -58,10 +55,7 @@ static int take_softly(struct poison_request *r)
 	if (err)
 		return err;
 	sched_point("mf.isolated");
-	/*
-	 * If the isolated block does not contain the page, the page was freed after the check and
-	 * allocated again in another block.
-	 */
+	/* Since the check the page may have been freed, and allocated again in another block. */
 	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
 		kind->putback(r->mem, page);
 		return -EAGAIN;
@@ -103,9 +97,8 @@ static int poison_take_page(struct poison_request *r)
 }
 
 /*
- * Check the page and take it, until the request is settled.  The caches are off.  A thread that
- * holds the page is waited for as in evacuate: only after its turns does it count as keeping the
- * page.
+ * Check the page and take it, until the request is settled.  The caches are off.  As in evacuate, a
+ * thread that holds the page counts as keeping it only after its turns.
  */
 static int poison_settle(struct poison_request *r)
 {
@@ -162,7 +155,6 @@ static int handle(struct poison_request *r)
 		return -EDEADLK;
 	poison_lock(r->mem);
 	sched_point("mf.enter");
-	/* Under this lock no memory is removed, so a page that exists stays in its zone. */
 	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
 	err = r->zone ? 0 : -ENXIO;
 	if (!err && (r->hard || !settle_at_once(r, &err))) {
@@ -206,13 +198,12 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	/* A migrator was copying the page, and has released it: the copy may be damaged too. */
 	if (r.moving && !err && (res->state == PG_FREE || res->state == PG_FREEING))
 		MM_EVENT(mem, FAILURE_COPIED);
-	if (res->outcome == POISON_RECOVERED) {
+	if (res->outcome == POISON_RECOVERED)
 		MM_EVENT(mem, FAILURE_RECOVERED);
-	} else if (res->outcome == POISON_DELAYED && !err) {
+	else if (res->outcome == POISON_DELAYED && !err)
 		MM_EVENT(mem, FAILURE_DELAYED);
-	} else if (res->outcome == POISON_IGNORED) {
+	else if (res->outcome == POISON_IGNORED)
 		MM_EVENT(mem, FAILURE_IGNORED);
-	}
 	return err;
 }
 
@@ -283,35 +274,20 @@ struct poison_count mem_poisoned(const struct memory *mem)
 	return n;
 }
 
-/*
- * The first flagged page from @pfn on in its pageblock; PFN_NONE: none.  Standby memory is flagged
- * by whole pageblocks.
- */
-static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
-{
-	bool standby = pageblock_state(pageblock_of(mem, pfn)) == PB_OFFLINE &&
-	    block_is_standby(zone_of(mem, pfn), pfn);
-
-	return standby ? pfn : poison_first(mem, pfn, block_range(pfn).end);
-}
-
-/* Can there be a flagged page in the pageblock of @pfn? */
-static bool may_be_flagged(struct memory *mem, pfn_t pfn)
-{
-	const struct pageblock *pb = pageblock_of(mem, pfn);
-
-	return pageblock_state(pb) != PB_HOLE &&
-	    (READ_ONCE(pb->nr_poisoned) ||
-	        (pageblock_state(pb) == PB_ONLINE && READ_ONCE(zone_of(mem, pfn)->nr_doomed)));
-}
-
 pfn_t mem_poisoned_next(struct memory *mem, pfn_t pfn)
 {
-	pfn_t end, found;
+	for (pfn = MAX(pfn, mem->start_pfn); pfn < mem->end_pfn; pfn = block_range(pfn).end) {
+		const struct pageblock *pb = pageblock_of(mem, pfn);
+		enum pageblock_state state = pageblock_state(pb);
+		pfn_t found = pfn;
 
-	for (pfn = MAX(pfn, mem->start_pfn); pfn < mem->end_pfn; pfn = end) {
-		end = block_range(pfn).end;
-		found = may_be_flagged(mem, pfn) ? first_in_block(mem, pfn) : PFN_NONE;
+		if (state == PB_HOLE ||
+		    (!READ_ONCE(pb->nr_poisoned) &&
+		        (state != PB_ONLINE || !READ_ONCE(zone_of(mem, pfn)->nr_doomed))))
+			continue;
+		/* Standby memory is flagged by whole pageblocks. */
+		if (state != PB_OFFLINE || !block_is_standby(zone_of(mem, pfn), pfn))
+			found = poison_first(mem, pfn, block_range(pfn).end);
 		if (found != PFN_NONE)
 			return found;
 	}

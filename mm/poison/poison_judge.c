@@ -53,20 +53,14 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 	return settled(r, POISON_RECOVERED, -ENXIO, err);
 }
 
-/*
- * Does an object have the page, so that it can be taken from the object?  An unlocked read: pages
- * are released and taken under the lru lock.
- */
+/* Can the page be taken from an object?  An unlocked read: owners change under the lru lock. */
 static bool object_has(const struct poison_request *r, enum page_state state)
 {
 	return (state == PG_LRU || state == PG_OBJECT) &&
 	    READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
 }
 
-/*
- * Is the page about to be freed by its last put?  Then no other code finds it: it is FREEING, or
- * its object has released it.
- */
+/* Is the page about to be freed by its last put, so that no other code finds it? */
 static bool last_put_missing(const struct poison_request *r, enum page_state state)
 {
 	if (state == PG_FREEING)
@@ -119,9 +113,7 @@ static enum poison_verdict judge_object_page(
 	return state == PG_LRU ? TAKE : judge_stays(r, err);
 }
 
-/*
- * Judge a page that was taken off its list.  At last, it may be one that its object has released.
- */
+/* Judge a page that was taken off its list, perhaps one that its object has released since. */
 static enum poison_verdict judge_moving(struct poison_request *r, enum page_state state, int *err)
     REQUIRES_ZONE(r->zone)
 {

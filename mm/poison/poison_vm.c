@@ -21,10 +21,7 @@
 #include "mm/vm/vm.h"
 #include <quarry/sched_point.h>
 
-/*
- * Is there another copy of the content?  The pager has the content of a page that was not written
- * to; of a page of anonymous memory there is no copy.
- */
+/* Does the pager have the content?  Of anonymous memory there is no copy. */
 static bool has_copy(const struct vm_object *object, const struct page *page)
 {
 	return object->kind == OBJ_PAGER && !(page_word(page) & PAGE_DIRTY);
@@ -59,10 +56,7 @@ static void taking_ends(struct vm_object *object, struct tlb_gather *g) RELEASE(
 	vm_object_put(object);
 }
 
-/*
- * Unlike a move, this needs no marker: a fault finds the slot lost, or finds it empty and calls the
- * pager.
- */
+/* No marker, unlike a move: a fault finds the slot lost, or finds it empty and calls the pager. */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);

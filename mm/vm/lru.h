@@ -67,20 +67,11 @@ static inline bool page_lent(const struct zone *zone, const struct page *page)
 {
 	return pageblock_type(pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))) == MT_CMA;
 }
-/*
- * Put an isolated page back on its list, or free it if its object has released it.  Locks: lru,
- * zone.
- */
+/* Put an isolated page back, or free it if its object has released it.  Locks: lru, zone. */
 void putback_lru_page(struct memory *mem, struct page *page);
-/*
- * The object of an isolated page, with a reference; NULL if the object has released the page.
- * Locks: lru.
- */
+/* An isolated page's object, with a reference; NULL: it has released the page.  Locks: lru. */
 struct vm_object *lru_get_object(struct memory *mem, struct page *page);
-/*
- * lru_get_object for @nr pages, into object[]; neighbours in pages[] of one zone share one hold of
- * the lru lock.
- */
+/* lru_get_object for @nr pages, into object[]; neighbours of one zone share one lock hold. */
 void lru_get_objects(struct memory *mem, struct page **pages, unsigned nr,
     struct vm_object **object) EXCLUDES(lru_class);
 

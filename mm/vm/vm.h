@@ -17,10 +17,7 @@
 
 /* ---- page tables and their entries (pagetable.c) ---- */
 
-/*
- * Create an empty top table, charged to the running thread's account, as all further tables will
- * be.  -ENOMEM, -EDQUOT.
- */
+/* Create a top table; all tables are charged to this thread's account.  -ENOMEM, -EDQUOT. */
 int pt_init(struct pagetable *pt, struct memory *mem);
 /* Free all tables; no entry of the last level is in use. */
 void pt_destroy(struct pagetable *pt);
@@ -37,10 +34,7 @@ static inline u64 *pt_entry_locked(struct pagetable *pt, uintptr_t va) REQUIRES(
 		return pt->leaf + (va >> PAGE_SHIFT & (PT_ENTRIES - 1));
 	return pt_entry_anew(pt, va);
 }
-/*
- * Find the first address from *@va on, below @end, that has a table.  Returns its entry, and the
- * address in *@va; NULL: there is none.
- */
+/* Move *@va to the first address from it on, below @end, that has a table.  Its entry, or NULL. */
 u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
 /* pt_next, if @entry is the entry for the page before *@va, or NULL. */
 static inline u64 *pt_after(const struct pagetable *pt, u64 *entry, uintptr_t *va, uintptr_t end)
@@ -109,10 +103,7 @@ static inline void tlb_gather_all(struct tlb_gather *g)
 {
 	g->nr = TLB_ENTRIES + 1;
 }
-/*
- * Gather the CPUs that must flush entries of @space, after the entries are changed, under the lock
- * under which they were changed.
- */
+/* Gather the CPUs that use @space, after its entries were changed and under the same lock. */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space);
 /* tlb_gather_entry and tlb_gather_cpus, for one entry. */
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
@@ -260,10 +251,7 @@ static inline bool object_walked(const struct vm_object *object, u32 index)
 {
 	return object->walked == index + 1;
 }
-/*
- * Take a reference; false: none is left, since the object is being freed.  Under a lock that keeps
- * its memory from being freed.
- */
+/* Take a reference; false: none is left.  Under a lock that keeps its memory from being freed. */
 bool object_tryget(struct vm_object *object);
 
 /* Drop @nr references, as vm_object_put drops one. */
@@ -313,10 +301,7 @@ unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_ga
  * reports only later accesses.
  */
 u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
-/*
- * Map @page wherever the migration entry @entry still stands, with the present protection of each
- * region.
- */
+/* Map @page wherever the migration entry @entry still stands, with each region's protection. */
 void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
 /*
  * As rmap_unmap and rmap_restore, for a move of @nr pages: in one hold of the tables' lock if the
@@ -328,20 +313,16 @@ void rmap_migrate(struct vm_object *object, struct page **pages, unsigned nr, st
 void rmap_arrive(struct vm_object *object, struct page **old, struct page **new, unsigned nr);
 
 /*
- * A budget of walks.  To age, to drop or to move a mapped page takes walks over all mappings of its
- * object, which its tasks may make as many as they like.  So work that may choose its pages (a pass
- * of reclaim over a zone's lists, a compaction) has a budget of mappings, and walks for a page only
- * if the object has at most a PASS_SHAREth of what is left: the more mappings, the sooner the pages
- * are left alone, and above PASS_MAPPINGS / PASS_SHARE always.  So no task can use up the budget
- * for objects with fewer mappings than its own.  Up to FREE_MAPPINGS cost nothing.
+ * A budget of walks.  Aging, dropping or moving a mapped page walks over all mappings of its
+ * object, of which its tasks may make any number.  So work that may choose its pages (a pass of
+ * reclaim, a compaction) has a budget of mappings, and walks for a page only if its object has at
+ * most a PASS_SHAREth of what is left: no task can use up the budget for objects with fewer
+ * mappings than its own.  Up to FREE_MAPPINGS cost nothing.
  */
 #define PASS_MAPPINGS 32768u
 #define PASS_SHARE    128u
 #define FREE_MAPPINGS 8u
-/*
- * May the mappings of @page be walked over?  @walked: the used part of the budget.  Under the
- * object's lock.
- */
+/* May @page's mappings be walked over?  *@walked: the used budget.  Under the object's lock. */
 static inline bool rmap_may_walk(
     u32 *walked, const struct vm_object *object, const struct page *page)
 {
