@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cma.c: areas of pageblocks that movable allocations borrow until the areas' users want contiguous
- * memory.
+ * cma.c: areas of pageblocks, lent to movable allocations until their users want contiguous memory.
  *
  * Owns:       struct cma, and the pages of its users.
  * Locks:      cma->lock, a mutex taken before all others of mm/: without it two allocations that
  *             isolate the same pageblock would refuse each other.
  * Invariants: every pageblock of an area is of type CMA until it is removed.  Memory added in its
  *             place is not part of the area: it is in zone MOVABLE, whose types do not change.
- *             Pages of a user keep their pageblock online.  A bit of cma->used is set while a user
- *             has the page.
+ *             Pages of a user keep their pageblock online and their bits of cma->used set.
  * Tests:      cma, cma_hotplug, cma_lent, cma_exact, held.
  */
 #include "mm/core/buddy.h"

@@ -3,8 +3,7 @@
  * contig.c: allocates a given range of pages, by moving its present pages away.
  *
  * Owns:       nothing after the call; during it the isolate bits of the range's pageblocks.
- * Locks:      isolation, evacuation and turning caches off take their own; the zone lock to take
- *             the pages.
+ * Locks:      the zone lock to take the pages; isolation, evacuation and policies take their own.
  * Invariants: before a call returns, it undoes its isolation, and turns the caches on if it turned
  *             them off.  The first operation to isolate a pageblock owns it (page_isolation.c):
  *             meanwhile an offline of that pageblock is refused, and vice versa.

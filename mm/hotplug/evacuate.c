@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evacuate.c: moving pages out of an isolated range until all of it is free, or a blocker stays:
- * for offlining and for contiguous ranges.
+ * evacuate.c: moving pages out of an isolated range until all of it is free, or a blocker stays.
  *
  * Owns:       nothing; the caller has isolated the range, and ends the isolation.
  * Locks:      the zone lock for each scan; migration takes its own.  None while it waits.

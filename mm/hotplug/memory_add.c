@@ -3,8 +3,7 @@
  * memory_add.c: adding memory while the machine runs, and removing it.
  *
  * Owns:       the change of pageblocks between HOLE and OFFLINE; the growth of zones' spans; the
- *             memory for descriptors, where there is a struct memory_arrays.  Descriptors of boot
- *             memory, or of a step of standby memory, are not freed.
+ *             memory for descriptors, where there is a struct memory_arrays.
  * Locks:      mem->adding throughout, so that one thread at a time adds or removes; mem->hotplug
  *             for the claim and for the span only, so that no offline waits for a long range;
  *             mem->poison while pageblocks become holes; the zone lock for pageblocks and spans.
@@ -12,9 +11,8 @@
  *             only need not have any.  Descriptors of holes are zeros.  A span only grows: a walk
  *             without a lock may miss pageblocks that were just added, which are OFFLINE, and skips
  *             missing memory, which reads as HOLE.  Removed memory takes its broken pages with it:
- *             memory added later at their place is other memory.  A range is claimed from before
- *             the first change of its addition or removal until after the last; meanwhile no other
- *             operation can bring online, offline or remove any of it.
+ *             memory added later at their place is other memory.  A range is claimed throughout all
+ *             changes: no other operation can bring online, offline or remove any of it meanwhile.
  * Tests:      memory_add, memory_add_steps, memory_span, held.
  */
 #include "mm/core/buddy.h"

@@ -7,9 +7,8 @@
  *             worked on at the same time, and no hold grows with the range.  The functions called
  *             here take cpu_hotplug, pcp_ctl, lru and zone locks.
  * Invariants: until the commit an offline can be undone, which leaves everything as it was; from
- *             the commit on it cannot fail.  One offline makes at most one drain round, and none in
- *             its loop, except with the policy redrain, which drains again each time the range is
- *             not yet free.
+ *             then on it cannot fail.  One offline makes at most one drain round, except with the
+ *             policy redrain, which drains again each time the range is not yet free.
  * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact,
  *             offline_steps, online_steps, cover.
  */
@@ -36,9 +35,8 @@ struct offline_op {
 };
 
 /*
- * The claim comes first; the long checks follow without the lock, since no other operation
- * offlines, onlines, adds or removes any of the range meanwhile.  While a range is claimed by an
- * offline, enough_left counts it as lost.
+ * The claim comes before the long checks, which need no lock: no other operation changes any of the
+ * range.  While an offline claims a range, enough_left counts it as lost.
  */
 static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
@@ -59,9 +57,8 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 }
 
 /*
- * Offline the pageblocks of a chunk.  All of them were isolated and free a moment ago, and such a
- * pageblock can only gain poison.  So this cannot fail.  Where nothing is poisoned, no struct page
- * is written: in an OFFLINE pageblock a page's word tells nothing but poison.
+ * Offline the pageblocks of a chunk: isolated and free, they can only gain poison, so this cannot
+ * fail.  Where nothing is broken it writes no struct page: OFFLINE words tell only poison.
  */
 static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {

@@ -2,8 +2,7 @@
 /*
  * offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
  *
- * Owns:       the bit EVACUATED of pageblocks: the pageblock was offlined with its node, and is
- *             brought online with it.
+ * Owns:       the bit EVACUATED of pageblocks, which go offline and come online with their node.
  * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
  * Invariants: only an OFFLINE pageblock has the bit; bringing it online clears it.
  * Tests:      offline_node, offline_node_exact, offline_node_steps.
@@ -91,10 +90,9 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 }
 
 /*
- * Offline a run of pageblocks, as many at once as possible, so that most pages move only once and
- * one drain round suffices.  A pageblock with a blocker is left out: first the part before it is
- * offlined, then the part behind it.  If a range as a whole cannot go, the next ones are shorter
- * too, until one succeeds: so each pageblock is scanned in a few ranges at most.
+ * Offline a run of pageblocks, as many at once as possible: most pages move only once, in one drain
+ * round.  A pageblock with a blocker is left out.  If a range as a whole cannot go, the next ones
+ * are shorter, until one succeeds: so each pageblock is scanned in a few ranges at most.
  */
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {

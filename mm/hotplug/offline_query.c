@@ -152,9 +152,8 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 }
 
 /*
- * Pages of all zones: free ones and those that reclaim can drop, high watermarks, the kernel's.
- * The first number is a hint.  It counts pages in the leaving range too: if they are dropped, they
- * need not move.
+ * Pages of all zones: free or reclaimable ones, also in the leaving range, since dropped ones need
+ * not move (a hint); high watermarks; the kernel's.
  */
 struct stock {
 	unsigned long free, high, kernel;
@@ -182,9 +181,8 @@ static void take_stock(struct memory *mem, struct stock *s)
 }
 
 /*
- * Add the pages lost with the ranges claimed before @mine; NULL: with all claimed ranges.  The lock
- * is held only to copy a few claims at a time, and the pageblocks are read without it, so this is a
- * hint too.
+ * Add the pages lost with the ranges claimed before @mine; NULL: with all claimed ranges.  A hint:
+ * the pageblocks are read without the lock.
  */
 static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)
 {
@@ -210,9 +208,8 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 }
 
 /*
- * Is the remaining memory enough: can all pages in use move to it or be dropped, and as much stay
- * free, or become free, as all high watermarks together?  And if kernel memory goes offline, some
- * kernel memory must remain.
+ * Can all pages in use move to the remaining memory or be dropped, with as much free as all high
+ * watermarks together, and some memory left for the kernel if it loses any?
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {

@@ -2,8 +2,7 @@
 /*
  * page_isolation.c: pageblocks of which the allocator hands out no page.
  *
- * Owns:       the isolate bit of each pageblock, and the order in which bits, rounds and scans
- *             come.
+ * Owns:       the isolate bit of each pageblock, and the order of bits, rounds and scans.
  * Locks:      the zone lock for each pageblock; the forced round takes cpu_hotplug and pcp_ctl.
  * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and
  *             no allocation will get one, until the undo or the commit of an offline.  The
@@ -170,9 +169,8 @@ static int isolate_section(
 }
 
 /*
- * Pages scanned in one lock hold.  Between two holds pages of an isolated pageblock may become
- * free, but none is allocated; so a block that reaches into the next piece was scanned with this
- * one.
+ * Pages scanned in one lock hold.  Then pages of an isolated pageblock may become free, but none is
+ * allocated; so a block that reaches into the next piece was scanned with this one.
  */
 #define SCAN_PIECE MIN(64UL, PAGEBLOCK_PAGES)
 

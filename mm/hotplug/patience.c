@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * patience.c: how long an operation tries to empty a range: deadlines, turns of all threads, pauses
- * between passes.
+ * patience.c: how long an operation tries to empty a range: deadlines, turns of threads, pauses.
  *
  * Owns:       nothing; struct patience is its caller's.
  * Locks:      none; nothing is held while it waits.
@@ -24,7 +23,6 @@ unsigned patience_turns = 5;
 #define BACK_OFF_MIN       1000000ULL
 #define BACK_OFF_DOUBLINGS 4u
 
-/* The clock for all times here; a test that steps through a race moves it. */
 static u64 clock_ns(void)
 {
 	return sched_time(arch_clock_ns());

@@ -2,10 +2,8 @@
 /*
  * compact.c: compaction: moves movable pages so that free pages merge into larger blocks.
  *
- * Owns:       captured free blocks, state ALLOC, until pages are moved to them or they are freed
- *             again.
- * Locks:      the zone lock for each scan and each capture; migration takes its own.  None while it
- *             waits.
+ * Owns:       captured free blocks, state ALLOC, until pages are moved to them or they are freed.
+ * Locks:      the zone lock for each scan and capture; migration takes its own.  None in waits.
  * Invariants: a page only moves to a higher pageblock, and the scanner leaves a window after as
  *             many moves as the window has pages.  So every compaction ends, whatever other threads
  *             put into a window meanwhile.  No page moves to or from a pageblock that was isolated
@@ -145,33 +143,22 @@ static void give_back_isolated(struct compaction *c)
 	c->nr = kept;
 }
 
-/* A captured page of order 0; NULL: there is none. */
-static struct page *take_from_hand(struct compaction *c)
-{
-	for (;;) {
-		/* One scan captures as many pages as are about to be moved. */
-		if (c->nr == 0)
-			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
-		KASSERT(c->nr <= MIGRATE_BATCH);
-		if (c->nr == 0)
-			return NULL;
-		give_back_isolated(c);
-		if (c->nr > 0)
-			return pfn_to_page_in(c->zone->mem, c->hand[--c->nr]);
-	}
-}
-
 static struct page *get_captured(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	struct compaction *c = (struct compaction *)to;
-	struct page *page;
 	u32 pfn;
 
 	if (order > 0)
 		return capture(c, order, 1, &pfn) ? pfn_to_page_in(mem, pfn) : NULL;
-	page = take_from_hand(c);
-	c->ended = !page;
-	return page;
+	do {
+		/* One scan captures as many pages as are about to be moved. */
+		if (c->nr == 0)
+			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
+		KASSERT(c->nr <= MIGRATE_BATCH);
+		c->ended = c->nr == 0;
+		give_back_isolated(c);
+	} while (c->nr == 0 && !c->ended);
+	return c->ended ? NULL : pfn_to_page_in(mem, c->hand[--c->nr]);
 }
 
 static void give_back_captured(

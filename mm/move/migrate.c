@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * migrate.c: moving lists of isolated pages, in passes, until each has moved or been put back.
- * Pages of objects are isolated by lru.c and moved by migrate_lru.c, all others by
- * migrate_movable.c.
+ * Pages of objects: lru.c isolates, migrate_lru.c moves them; migrate_movable.c does all others.
  *
  * Owns:       the pages on its lists, in state ISO_MIG, with one reference each.
  * Locks:      none of its own.

@@ -3,8 +3,7 @@
  * migrate_lru.c: moving isolated pages of memory objects, mapped or not, a batch at a time.
  *
  * Owns:       isolated pages of objects while they are moved; markers and migration entries.
- * Locks:      a page's LOCKED bit, by trylock; the object's lock, and inside it the tables' and the
- *             lru lock.
+ * Locks:      a page's LOCKED bit, by trylock; the object's lock, inside it the tables' and the lru lock.
  * Invariants: at every instant either a page or its copy can be reached, or neither, and then
  *             readers wait.  A marker, and a migration entry, exists only while its page is locked,
  *             isolated and held by a migrator.
@@ -260,9 +259,8 @@ static u32 mig_replace(
 }
 
 /*
- * Do the steps from freeze to unlock for the pages at the start of pages[] that are of one object:
- * in one hold of its lock if it has one region, else in one hold for each page.  Returns how many
- * pages it has looked at.
+ * Do the steps from freeze to unlock for the first pages that are of one object, in one hold of its
+ * lock or, if it has more regions, one for each page.  Returns how many it has looked at.
  */
 static noinline unsigned mig_finish_run(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)

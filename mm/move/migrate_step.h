@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_step.h: the steps that migration and reclaim share, for an isolated, locked page of an
- * object: they make it unreachable and freeze its references.
- *
- * Included by migrate_lru.c and reclaim_lru.c.
+ * migrate_step.h: the steps that migrate_lru.c and reclaim_lru.c share, for an isolated, locked
+ * page of an object: they make it unreachable and freeze its references.
  */
 #ifndef QUARRY_MM_MIGRATE_STEP_H
 #define QUARRY_MM_MIGRATE_STEP_H

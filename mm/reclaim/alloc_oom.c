@@ -3,8 +3,7 @@
  * alloc_oom.c: the OOM killer, as an allocation calls it.
  *
  * Owns:       mem->oom.
- * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is
- *             waited for.
+ * Locks:      mem->oom.lock, a mutex, around each decision; none while a victim is waited for.
  * Invariants: one victim at a time: while it is exiting no other is chosen.  Each victim has a
  *             number.  Only a thread that waits for this number may clear it after the time limit,
  *             and the end of one victim never counts as that of another.  A victim is chosen only

@@ -5,8 +5,7 @@
  * Owns:       the order in which remedies are tried.
  * Locks:      none; it holds none while it waits.
  * Invariants: an allocation never makes a cross-call: the reclaim thread does the work that needs
- *             one.  A reclaim thread, or a thread of an OOM victim, never waits: it may use the
- *             reserve.
+ *             one.  A reclaim thread or a victim's thread never waits: it may use the reserve.
  * Tests:      waits, silence_oom, play_alloc, reclaim, compact, oom.
  */
 #include "mm/core/alloc.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * reclaim.c: the reclaim thread of each node, which drops pages of objects while a zone is short of
- * free ones, and compacts, and drains caches, on behalf of allocations that would fail
- * (reclaim_ask.c).
+ * free ones, and compacts and drains caches for allocations that would fail (reclaim_ask.c).
  *
  * Owns:       struct reclaim: the tickets that are being served, and that were served.
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
@@ -12,8 +11,7 @@
  *             one compaction.  A run stops in a zone when the zone lacks nothing (zone_lacks): then
  *             each request that waits for the run and may use the zone passes zone_watermark_ok
  *             there.  A reclaim thread never waits for memory: its allocations may use the reserve.
- * Tests:      play_reclaim, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
- *             standby.
+ * Tests:      play_reclaim, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact, standby.
  */
 #include "mm/core/event.h"
 #include "mm/move/migrate.h"
@@ -175,9 +173,8 @@ static void note_run(struct zone *zone, u64 came, u64 freed)
 }
 
 /*
- * Make one run over the zones of a node.  A zone that had enough pages may have lost them again
- * when the waiting thread checks.  That does not show that nothing is left, so the thread then
- * waits for another run.
+ * Make one run over the zones of a node.  A zone that had enough pages may have lost them before
+ * the waiting thread checks; then that thread waits for another run.
  */
 static void serve_run(struct node *node)
 {
@@ -302,13 +299,12 @@ void reclaim_stop(struct memory *mem)
 	standby_stop(mem);
 	for (n = 0; n < mem->nr_nodes; n++) {
 		struct reclaim *r = &mem->nodes[n].reclaim;
-		struct thread *thread = r->thread;
 
-		if (!thread)
+		if (!r->thread)
 			continue;
 		WRITE_ONCE(r->stop, 1);
 		wake_up(&r->wake);
-		thread_join(thread);
+		thread_join(r->thread);
 		WRITE_ONCE(r->thread, NULL);
 		wake_up(&r->served);
 	}

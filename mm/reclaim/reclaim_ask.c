@@ -5,11 +5,9 @@
  *
  * Owns:       the tickets of struct reclaim and struct standby_thread, and zone->freed.
  * Locks:      none; a thread that waits here holds no spin lock.
- * Invariants: an allocation makes no cross-call.  A ticket is served by work that begins after it
- *             was handed out, so the work takes account of the request of the ticket's holder.
- *             Every wait ends by request_over, which is checked after each wake-up and every
- *             reclaim_recheck_ns, since a free wakes no thread: so no thread waits for memory that
- *             is there.
+ * Invariants: an allocation makes no cross-call.  Every wait ends by request_over, which is checked
+ *             after each wake-up and every reclaim_recheck_ns, since a free wakes no thread: so no
+ *             thread waits for memory that is there.
  * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby,
  *             freed_steps.
  */
@@ -19,8 +17,6 @@
 #include <quarry/sched_point.h>
 
 u64 reclaim_recheck_ns = 100000000ULL;
-
-/* ---- missing pages ---- */
 
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 {
@@ -43,9 +39,8 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 /* ---- waking, for a low watermark ---- */
 
 /*
- * The check for pages that can be dropped or brought online is needed, or every refill would start
- * a run when memory is full of other pages.  `futile' is needed for the same reason when memory is
- * full of pages that cannot be dropped.
+ * Without the check for pages to drop or bring online, and without `futile', every refill would
+ * start a run when memory is full of pages that cannot be dropped.
  */
 void reclaim_wake(struct zone *zone)
 {

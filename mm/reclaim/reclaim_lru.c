@@ -3,14 +3,12 @@
  * reclaim_lru.c: choosing pages of objects when memory is short, and dropping them.
  *
  * Owns:       pages that it has isolated, until they are dropped or put back; zone->nr_reclaiming.
- * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock
- *             inside.
+ * Locks:      a page's LOCKED bit, by trylock; the object's lock, inside it the tables' and the lru lock.
  * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
  *             a dirty page is first handed over, when no thread can write to it any more.  While it
  *             is unmapped for that, a marker and migration entries stand in its place, as in a move
- *             (migrate_lru.c): a fault on it waits.  An allocation drops only unmapped
- *             pages: a mapped page needs a shootdown, which is a cross-call.  Mapped pages are
- *             dropped by reclaim threads, with one shootdown for each batch.
+ *             (migrate_lru.c): a fault on it waits.  A mapped page needs a shootdown, which is a
+ *             cross-call: only reclaim threads drop such pages, with one for each batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
  *
  * References: the slot's and the isolation's.  A page that has just these two, under the object's
@@ -253,9 +251,8 @@ static void tell(struct batch *b)
 }
 
 /*
- * Settle the unmapped pages.  Those that need no pager come first, and a page that was freed does
- * not stay here for longer than one call of a pager and TELL_NS: else 32 pages whose pager takes
- * its time would keep an allocation waiting 32 times as long.
+ * Settle the unmapped pages, first those that need no pager.  A freed page does not wait here for
+ * more than one call of a pager and TELL_NS: 32 slow calls would delay an allocation too long.
  */
 static void finish_all(struct batch *b)
 {

@@ -9,9 +9,8 @@
 #include <quarry/mm.h>
 
 /*
- * A request that found no memory: alloc_wait.c makes it, and passes it to each remedy.  Each time
- * it begins again, the fields that describe the state at its beginning are updated; so is its node,
- * since its thread may have moved to another node.
+ * A request that found no memory, which alloc_wait.c passes to each remedy.  When it begins again,
+ * its node may be another, since its thread may have moved.
  */
 struct request {
 	struct memory *mem;
@@ -44,9 +43,8 @@ enum outcome {
 };
 
 /*
- * For an allocation that found no page and may sleep: wait for reclaim, compaction, a drain,
- * standby memory or the OOM killer, until there is a page.  Returns NULL if none of them helps
- * (alloc_wait.c).
+ * For an allocation that found no page and may sleep: try all remedies until there is a page.
+ * Returns NULL if none of them helps (alloc_wait.c).
  */
 struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* A request begins, or begins again: pages freed from now on count. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * standby.c: standby memory: the boot leaves it offline, and it comes online by itself when memory
- * is low.
+ * standby.c: standby memory: offline after the boot, it comes online by itself when memory is low.
  *
  * Owns:       zone->standby, the cursor.
  * Locks:      mem->hotplug; the zone lock for each pageblock and for the cursor.  A reclaim thread
@@ -122,11 +121,10 @@ static long next_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 		end = MIN(start - start % mem->standby_step + mem->standby_step, zone->standby_end);
 		KASSERT(start < end && !((start | end) & (PAGEBLOCK_PAGES - 1)));
 		at = own_block(mem, start, end);
-		if (mem->arrays)
-			own =
-			    ALIGN_UP((end - start) * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT;
-		if (at != PFN_NONE && mem->arrays)
+		if (at != PFN_NONE && mem->arrays) {
+			own = ALIGN_UP((end - start) * sizeof(struct page), PAGE_SIZE) / PAGE_SIZE;
 			err = mem->arrays->grow_inside(mem, start, end - start, at);
+		}
 		if (err)
 			return err;
 		for (pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) {

@@ -22,9 +22,7 @@ static struct page *get_there(struct migrate_target *to, struct memory *mem, uns
 {
 	struct page *page;
 
-	/* Pages of objects have order 0. */
-	if (order > 0)
-		return NULL;
+	KASSERT(order == 0); /* as all pages of objects */
 	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
 	if (page && zone_of(mem, page_to_pfn_in(mem, page))->kind == ZONE_MOVABLE)
 		return page;
@@ -34,9 +32,8 @@ static struct page *get_there(struct migrate_target *to, struct memory *mem, uns
 }
 
 /*
- * Isolate up to @max anonymous pages of @zone, lent ones or others.  The scan moves pages of the
- * other kind to the young end of the list; so together the scans see each page of the list about
- * once, and later scans need not pass the same pages again.
+ * Isolate up to @max anonymous pages of @zone, lent ones or others.  Pages of the other kind go to
+ * the young end of the list, so later scans need not pass them again.
  */
 static unsigned isolate_kind(struct zone *zone, bool lent, struct page **pages, unsigned max)
 {
@@ -67,18 +64,17 @@ unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent, 
 	struct isolated_pages pages = {.to = &to};
 	struct migrate_stats stats = {0};
 	long there = zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false);
-	unsigned nr;
 
 	KASSERT(may_sleep() && zone->kind < ZONE_MOVABLE);
 	want = MIN(want, (unsigned long)RECLAIM_BATCH);
 	if (there <= 0)
 		return 0;
-	nr = isolate_kind(zone, lent, pages.lru, (unsigned)MIN(want, (unsigned long)there));
-	pages.nr_lru = nr;
+	pages.nr_lru =
+	    isolate_kind(zone, lent, pages.lru, (unsigned)MIN(want, (unsigned long)there));
 	/* A page that has moved is not held any more; but requests may still hope for the pages. */
-	atomic_add(&zone->nr_moving, nr);
-	atomic_sub(&zone->nr_reclaiming, nr);
+	atomic_add(&zone->nr_moving, pages.nr_lru);
+	atomic_sub(&zone->nr_reclaiming, pages.nr_lru);
 	migrate_isolated(zone->mem, &pages, NULL, &stats);
-	atomic_sub(&zone->nr_moving, nr);
+	atomic_sub(&zone->nr_moving, pages.nr_lru);
 	return stats.moved;
 }
