@@ -1,56 +1,486 @@
 /* SPDX-License-Identifier: MIT */
-/* silence_help.c: see silence_help.h. */
+/* silence_help.c: rows of operations, and their verbs; see silence_help.h. */
 #include "tests/fiber/silence_help.h"
+#include "tests/lib/mm_test.h"
+#include "tests/lib/sound_help.h"
+#include "tests/lib/vm_help.h"
+#include <quarry/console.h>
+#include <quarry/errname.h>
+#include <quarry/pager.h>
+#include <quarry/string.h>
+
+#define MAX_WORD    32u
+#define MAX_TEXT    160u
+#define MAX_THREADS 8u
+
+struct ktest *playing;
+struct memory *play_mem;
+u64 play_took;
+
+/* ---- rows ---- */
+
+struct row {
+	const char *file;
+	int line;
+	char text[MAX_TEXT];
+	const char *rest;     /* of the text, behind the operation */
+	char words[MAX_TEXT]; /* of a panic */
+	const struct verb *verb;
+	s64 value[4];
+	u64 took;
+	struct thread *thread;
+	u32 ended; /* atomic */
+};
+static struct row started[MAX_THREADS];
+static unsigned nr_started;
+
+extern const struct verb verbs_start[] __asm__("__start_silence_verbs");
+extern const struct verb verbs_end[] __asm__("__stop_silence_verbs");
+
+/* The verb of this file; or, unless it has that word, of this one. */
+static const struct verb *find_verb(const char *file, const char *word)
+{
+	const struct verb *v, *found = NULL;
+
+	for (v = verbs_start; v < verbs_end; v++)
+		if (!strcmp(v->name, word) &&
+		    (!strcmp(v->file, file) || (!found && !strcmp(v->file, __FILE__))))
+			found = v;
+	if (!found)
+		panic("no verb %s", word);
+	return found;
+}
+
+static bool read(const char **at, const char *what)
+{
+	size_t len = strlen(what);
+
+	while (**at == ' ')
+		(*at)++;
+	if (strncmp(*at, what, len) != 0)
+		return false;
+	*at += len;
+	return true;
+}
+
+static void read_word(const char **at, char *word)
+{
+	unsigned len = 0;
+
+	read(at, "");
+	while (**at && !__builtin_strchr(" =<>!@+", **at) && len < MAX_WORD - 1)
+		word[len++] = *(*at)++;
+	word[len] = '\0';
+}
+
+static s64 read_value(const char *file, const char **at)
+{
+	char word[MAX_WORD], *c = word, *dot;
+	s64 value, sign, a[4] = {0};
+	unsigned nr = 0;
+
+	read_word(at, word);
+	for (value = 1; word[0] == '-' && value < 200; value++)
+		if (!strcmp(errno_name(value), word + 1))
+			return -value;
+	sign = *c == '-' ? -1 : 1;
+	c += *c == '-';
+	if (*c < '0' || *c > '9') {
+		for (dot = word; (dot = __builtin_strchr(dot, '.')); nr++) {
+			*dot++ = '\0';
+			a[nr] = *dot - '0';
+		}
+		return find_verb(file, word)->fn(a);
+	}
+	for (value = 0; *c >= '0' && *c <= '9'; c++)
+		value = 10 * value + *c - '0';
+	return sign * value *
+	    (*c == 'm'          ? (s64)MS
+	            : *c == 's' ? (s64)S
+	            : *c == 't' ? (s64)TICK
+	                        : 1);
+}
+
+/* Read the operation. */
+static void read_row(struct row *r)
+{
+	const char *at = r->text, *end;
+	char word[MAX_WORD];
+	unsigned nr = 0;
+
+	r->words[0] = '\0';
+	end = read(&at, "panics [") ? __builtin_strchr(at, ']') : NULL;
+	if (end) {
+		ksnprintf(r->words, sizeof(r->words), "%s", at);
+		r->words[end - at] = '\0';
+		at = end + 1;
+	}
+	read_word(&at, word);
+	r->verb = find_verb(r->file, word);
+	memset(r->value, 0, sizeof(r->value));
+	for (read(&at, ""); *at && !__builtin_strchr("=<>!@", *at); read(&at, ""))
+		r->value[nr++ % ARRAY_SIZE(r->value)] = read_value(r->file, &at);
+	r->rest = at;
+}
+
+static void act(void *arg)
+{
+	struct row *r = arg;
+
+	r->verb->fn(r->value);
+}
+
+static void run_row(void *arg)
+{
+	struct row *r = arg;
+	u64 began, least = 0, slack = SLACK;
+	s64 got = 0, want = 0;
+	bool right, any;
+
+	read_row(r);
+	any = r->verb->any;
+	began = arch_clock_ns();
+	if (r->words[0]) {
+		got = !whole_panics(act, r, r->words, &r->took);
+		slack = CALL_SLACK;
+		any = true;
+	} else {
+		got = r->verb->fn(r->value);
+		r->took = arch_clock_ns() - began;
+	}
+	if (read(&r->rest, "!="))
+		right = got != read_value(r->file, &r->rest);
+	else if (read(&r->rest, ">="))
+		right = got >= read_value(r->file, &r->rest);
+	else if (read(&r->rest, "<="))
+		right = got <= read_value(r->file, &r->rest);
+	else
+		right = got == (read(&r->rest, "=") ? want = read_value(r->file, &r->rest) : 0);
+	if (read(&r->rest, "@")) {
+		any = read(&r->rest, "?");
+		least = any ? 0 : (u64)read_value(r->file, &r->rest);
+		slack = read(&r->rest, "+") ? (u64)read_value(r->file, &r->rest) : slack;
+	}
+	if (!right)
+		ktest_fail(playing, r->file, r->line, "%s: got %lld", r->text, (long long)got);
+	if (!any && (r->took < least || r->took > least + slack))
+		ktest_fail(playing, r->file, r->line, "%s: took %llu ms", r->text,
+		    (unsigned long long)(r->took / MS));
+	store_release(&r->ended, 1u);
+}
+
+static void start_row(const struct row *row, int cpu)
+{
+	struct row *r = &started[nr_started++];
+
+	if (nr_started > MAX_THREADS)
+		panic("too many rows");
+	*r = *row;
+	r->ended = 0;
+	r->thread = thread_start("row", cpu, run_row, r);
+	if (!r->thread)
+		panic("no thread");
+}
+
+void play(struct ktest *t, const char *file, int line, const char *fmt, ...)
+{
+	struct row r = {.file = file, .line = line};
+	char script[2048], *at = script, *end;
+	bool in_words = false; /* of a panic */
+	va_list args;
+
+	va_start(args, fmt);
+	kvsnprintf(script, sizeof(script), fmt, args);
+	va_end(args);
+	playing = t;
+	play_mem = t->mem ? t->mem : &kernel_memory;
+	for (; *at; at = end) {
+		for (end = at; *end && (*end != ';' || in_words); end++)
+			in_words = *end == '[' || (in_words && *end != ']');
+		if (*end)
+			*end++ = '\0';
+		while (*at == ' ')
+			at++;
+		if (*at && at[1] == '>') {
+			ksnprintf(r.text, sizeof(r.text), "%s", at + 2);
+			start_row(&r, *at == '*' ? -1 : *at - '0');
+		} else if (*at) {
+			ksnprintf(r.text, sizeof(r.text), "%s", at);
+			run_row(&r);
+			play_took = r.took;
+		}
+	}
+}
+
+/* Rows that have not ended. */
+static unsigned running(void)
+{
+	unsigned i, nr = 0;
+
+	for (i = 0; i < nr_started; i++)
+		nr += !load_acquire(&started[i].ended);
+	return nr;
+}
+
+VERB(running, running());
+WAIT(join, for (; nr_started > 0; nr_started--) thread_join(started[nr_started - 1].thread));
+WAIT(sleep, thread_sleep((u64)a[0]));
 
 /* ---- a CPU that answers nothing ---- */
 
-void deaf_main(void *arg)
+static struct {
+	u64 ns;      /* the time that it is silent; WAIT_FOREVER: until released */
+	u32 is;      /* atomic: its interrupts are off */
+	u32 release; /* atomic */
+} silent[CPUS];
+
+void stay_silent(void *unused)
 {
-	struct deaf *d = arg;
+	unsigned cpu = arch_cpu_id();
 	irqflags_t flags = arch_irq_save();
 	u64 began = arch_clock_ns();
 
-	store_release(&d->is, 1u);
-	while (!load_acquire(&d->release) && arch_clock_ns() - began < d->ns)
+	store_release(&silent[cpu].is, 1u);
+	while (!load_acquire(&silent[cpu].release) && arch_clock_ns() - began < silent[cpu].ns)
 		cpu_relax();
-	store_release(&d->is, 0u);
+	store_release(&silent[cpu].is, 0u);
 	arch_irq_restore(flags);
 }
 
-void deaf_begin(struct deaf *d, unsigned cpu, u64 ns)
+void silence_in(unsigned cpu, void (*fn)(void *), void *arg, u64 ns)
 {
-	*d = (struct deaf){.cpu = cpu, .ns = ns};
-	ktest_start(cpu, deaf_main, d);
-	while (!load_acquire(&d->is))
+	silent[cpu].ns = ns;
+	silent[cpu].is = silent[cpu].release = 0;
+	ktest_start(cpu, fn, arg);
+	while (!load_acquire(&silent[cpu].is))
 		thread_yield();
 }
 
-void deaf_end(struct deaf *d)
+void silence_lasts(unsigned cpu, u64 ns)
 {
-	store_release(&d->release, 1u);
-	ktest_join(d->cpu);
+	silent[cpu].ns = ns;
 }
 
-void dead_comes_back(struct ktest *t, unsigned cpu)
+void silence_ends(unsigned cpu)
+{
+	store_release(&silent[cpu].release, 1u);
+	ktest_join(cpu);
+}
+
+/* A dead CPU continues, and parks by itself; it can come up. */
+static int come_back(unsigned cpu)
 {
 	unsigned turn;
 
+	silence_ends(cpu);
 	for (turn = 0; turn < 100 && !cpu_is_parked(cpu); turn++)
-		thread_sleep(10 * MS);
-	EXPECT(t, cpu_is_parked(cpu));
-	EXPECT_EQ(t, cpu_up(cpu), 0);
+		thread_sleep(TICK);
+	return cpu_is_parked(cpu) ? cpu_up(cpu) : -EBUSY;
 }
 
-/* ---- limits ---- */
+#define CPU ((unsigned)a[0])
+DO(silence, silence_in(CPU, stay_silent, NULL, WAIT_FOREVER));
+DO(lasts, silence_lasts(CPU, (u64)a[1]));
+DO(speak, silence_ends(CPU));
+VERB(back, come_back(CPU));
+VERB(down, cpu_down(CPU));
+VERB(up, cpu_up(CPU));
+VERB(dead, !strcmp(cpu_state_name(CPU), "dead"));
+VERB(nr_online, nr_cpus_online());
+VERB(timeout, smp_timeout_ns);
 
-void expect_took(struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack)
-{
-	if (ns < least || ns > least + slack)
-		ktest_fail(t, file, line, "took %llu ms, expected %llu",
-		    (unsigned long long)(ns / MS), (unsigned long long)(least / MS));
-}
+/* ---- memory ---- */
+
+struct offline_opts play_opts;
+struct offline_result play_res;
+static struct pile pile;
 
 pfn_t block_of(pfn_t pfn)
 {
 	return ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
 }
+
+static int alloc(gfp_t gfp)
+{
+	struct page *page = mem_alloc_pages(play_mem, gfp, 0);
+
+	if (page)
+		pile_push(&pile, page);
+	return page ? 0 : -ENOMEM;
+}
+
+/* Take the pageblock @a[0] offline, in @a[1] or in the limit of its own. */
+static int offline(const s64 *a)
+{
+	play_opts.deadline_ns = (u64)a[1];
+	return offline_pages(play_mem, (pfn_t)a[0], PAGEBLOCK_PAGES, &play_opts, &play_res);
+}
+
+VERB(offline, offline(a));
+VERB(online, online_pages(play_mem, (pfn_t)a[0], PAGEBLOCK_PAGES, NULL));
+VERB(late, play_res.fail.why == WHY_DEADLINE && block_of(play_res.fail.pfn) == (pfn_t)a[0]);
+VERB(drain, drain_all_pages(play_mem, NULL) < 0);
+DO(sound, expect_sound(playing, play_mem));
+VERB(free, memory_free_pages(play_mem));
+VERB(managed, memory_managed_pages(play_mem));
+VERB(alloc, alloc(GFP_MOVABLE));
+VERB(alloc_now, alloc(GFP_MOVABLE | GFP_NOWAIT));
+DO(fill, pile_alloc(play_mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS));
+DO(fill_waiting, while (!alloc(GFP_MOVABLE)));
+VERB(give, pile_free(play_mem, &pile));
+
+/* ---- pagers that answer nothing, or what a test lets them answer ---- */
+
+struct paged paged[2];
+struct vm_space *paged_space;
+u64 paged_content[PAGE_SIZE / sizeof(u64)], paged_taken[PAGE_SIZE / sizeof(u64)];
+
+bool paged_begin(struct ktest *t, unsigned i, bool mapped, unsigned nr, u64 limit)
+{
+	struct paged *p = &paged[i];
+	int err;
+
+	*p = (struct paged){.ep = endpoint_create()};
+	err = p->ep ? pager_create(p->ep, nr, 7, limit, &p->object) : -ENOMEM;
+	if (!err && mapped && !paged_space)
+		err = vm_space_create(&kernel_memory, &paged_space);
+	if (!err && mapped)
+		err = vm_map(paged_space, PAGED_VA(i), nr, VM_RW, p->object, 0);
+	EXPECT_EQ(t, err, 0);
+	return !err;
+}
+
+void paged_end(struct ktest *t, unsigned i)
+{
+	if (paged_space)
+		vm_space_put(paged_space);
+	paged_space = NULL;
+	EXPECT_EQ(t, READ_ONCE(paged[i].object->refs), 1);
+	vm_object_put(paged[i].object);
+	endpoint_put(paged[i].ep, RIGHT_RECEIVE);
+}
+
+pfn_t paged_block(unsigned i, unsigned page)
+{
+	return block_of(page_to_pfn_in(&kernel_memory, page_in(paged[i].object, page)));
+}
+
+static int supply(u64 i, u64 page)
+{
+	return pager_supply(paged[i].object, page, (uintptr_t)paged_content);
+}
+
+static int take(u64 i, u64 page)
+{
+	return pager_take_back(paged[i].object, page, (uintptr_t)paged_taken);
+}
+
+/* The next request is @a[1] for page @a[2], and comes within @a[3]. */
+static int receive(struct paged *p, const s64 *a)
+{
+	struct ipc_msg msg;
+	struct ipc_call *call;
+	int err = ipc_receive(p->ep, &msg, &call, (u64)a[3]);
+
+	if (err)
+		return err;
+	p->call[1] = p->call[0];
+	p->call[0] = call;
+	return msg.word[0] != (u64)a[1] || msg.word[1] != (u64)a[2];
+}
+
+/* Answer the last request that was not answered yet. */
+static int answer(struct paged *p, u64 word)
+{
+	struct ipc_msg msg = {.word = {word}};
+	struct ipc_call *call = p->call[0];
+
+	p->call[0] = p->call[1];
+	return ipc_reply(call, &msg);
+}
+
+#define STOP 99u
+
+struct paged_server server;
+
+static void serve(void *arg)
+{
+	struct ipc_call *call;
+	struct ipc_msg msg;
+	bool stop;
+	int err;
+
+	do {
+		err = 0;
+		if (ipc_receive(paged[0].ep, &msg, &call, WAIT_FOREVER))
+			return;
+		stop = msg.word[0] == STOP;
+		server.calls += !stop;
+		if (!stop && server.late)
+			thread_sleep(server.late);
+		if (!stop && server.answer == ABI_PAGER_DONE && !server.idle)
+			err = msg.word[0] == ABI_PAGER_CLEAN ? take(0, msg.word[1])
+			                                     : supply(0, msg.word[1]);
+		if (!stop && server.drops)
+			err = pager_drop(paged[0].object, msg.word[1], 1);
+		server.wrong += err != 0;
+		msg = (struct ipc_msg){.word = {server.answer}};
+		if (server.gift) {
+			msg.give = (struct cap){
+			    .kind = CAP_ENDPOINT, .rights = RIGHT_SEND, .object = server.gift};
+			cap_get(&msg.give);
+		}
+		(void)!ipc_reply(call, &msg);
+	} while (!stop);
+}
+
+static int stop_serving(void)
+{
+	int err = ipc_call(paged[0].ep, &(struct ipc_msg){.word = {STOP}}, WAIT_FOREVER);
+
+	ktest_join(2);
+	return err;
+}
+
+/* The pager supplies the page, which is written to; or read what was written. */
+static int touch(const s64 *a, bool write)
+{
+	uintptr_t va = PAGED_VA((u64)a[0]) + (u64)a[1] * PAGE_SIZE;
+	int err = write ? supply((u64)a[0], (u64)a[1]) : 0;
+	u64 value = 0;
+
+	if (err)
+		return err;
+	soft_load_space(paged_space);
+	err = write ? soft_write(va, (u64)a[1] + 100) : soft_read(va, &value);
+	soft_unload_space();
+	return err ? err : !write && value != (u64)a[1] + 100;
+}
+
+/* Of pager @a[0], and page @a[1] of its object. */
+#define PAGED  (&paged[a[0]])
+#define OBJECT (PAGED->object)
+VERB(receive, receive(PAGED, a));
+VERB(answer, answer(PAGED, (u64)a[1]));
+VERB(supply, supply((u64)a[0], (u64)a[1]));
+VERB(take, take((u64)a[0], (u64)a[1]));
+VERB(drop, pager_drop(OBJECT, (u64)a[1], a[2] ? (u64)a[2] : 1));
+VERB(get, (port_task()->access_ns = 0, OBJECT->ops->get(OBJECT, (u32)a[1]))); /* one try */
+VERB(clean, OBJECT->ops->clean(OBJECT, (u32)a[1], paged_content, (u64)a[2]));
+VERB(fault, vm_fault(paged_space, PAGED_VA((u64)a[0]) + (u64)a[1] * PAGE_SIZE, VM_READ));
+VERB(write, touch(a, true));
+VERB(written, touch(a, false));
+VERB(has, page_in(OBJECT, (u32)a[1]) != NULL);
+VERB(block, paged_block(CPU, (unsigned)a[1]));
+DO(serve, server = (struct paged_server){.answer = ABI_PAGER_DONE}; ktest_start(2, serve, NULL));
+VERB_OF(stop, true, stop_serving());
+VERB(calls, server.calls);
+VERB(wrong, server.wrong);
+DO(answers_late, server.late = (u64)a[0]);
+DO(answers, server.answer = (u64)a[0]);
+VERB(GET, ABI_PAGER_GET);
+VERB(CLEAN, ABI_PAGER_CLEAN);
+VERB(DONE, ABI_PAGER_DONE);
+VERB(FAILED, ABI_PAGER_FAILED);
+VERB(NO_MEMORY, ABI_PAGER_NO_MEMORY);
+VERB(FOREVER, WAIT_FOREVER);

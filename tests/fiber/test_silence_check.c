@@ -5,15 +5,9 @@
  */
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/mm_priv.h"
-#include <quarry/cpu.h>
-#include <quarry/errno.h>
-#include <quarry/smp.h>
 
-static struct {
-	struct zone *zone;
-	u32 is;   /* atomic */
-	u64 woke; /* the time when CPU 3 ran again */
-} late;
+static struct zone *zone;
+static u64 woke; /* the time when CPU 3 ran again */
 
 /*
  * Take no interrupts for four seconds; then take pending interrupts, and none again in the middle
@@ -21,71 +15,53 @@ static struct {
  */
 static void come_late(void *arg)
 {
-	irqflags_t flags = arch_irq_save();
-	u64 began = arch_clock_ns();
+	irqflags_t flags;
 
-	store_release(&late.is, 1u);
-	while (arch_clock_ns() - began < 4 * S)
-		cpu_relax();
-	arch_irq_restore(flags);
+	stay_silent(NULL);
 	flags = arch_irq_save();
-	late.zone->nr_free++;
-	began = arch_clock_ns();
-	while (arch_clock_ns() - began < S / 2)
-		cpu_relax();
-	late.zone->nr_free--;
+	zone->nr_free++;
+	silence_lasts(2, S / 2);
+	stay_silent(NULL);
+	zone->nr_free--;
 	arch_irq_restore(flags);
 }
 
-static void sleep_a_while(void *arg)
+static int check(unsigned damage)
 {
-	thread_sleep(S / 2);
-	late.woke = arch_clock_ns();
+	struct mm_violation v;
+	int err;
+
+	zone->nr_free += damage;
+	err = check_memory(play_mem, &v);
+	zone->nr_free -= damage;
+	return err;
 }
+
+VERB(check, check((unsigned)a[0]));
+WAIT(nap, thread_sleep((u64)a[0]); woke = arch_clock_ns());
+DO(come_late, silence_in(2, come_late, NULL, 4 * S));
 
 KTEST_SUITE(silence_check, 0);
 
+/*
+ * The check holds CPU 3 for a second at first, and then lets it run.  In the end all CPUs stop
+ * without a delay, and the check finds damage.
+ */
 KTEST(check_waits_until_all_cpus_have_stopped)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
-	struct mm_violation v;
 	u64 began;
 
-	late.zone = &mem->zones[ZONE_NORMAL];
-	late.is = 0;
-	ktest_start(2, come_late, NULL);
-	while (!load_acquire(&late.is))
-		thread_yield();
+	zone = &NEED(t, ktest_memory(t, 0, 2, 2))->zones[ZONE_NORMAL];
+	PLAY(t, "come_late");
 	began = arch_clock_ns();
-	ktest_start(3, sleep_a_while, NULL);
-	EXPECT_EQ(t, check_memory(mem, &v), 0);
-	EXPECT_TOOK(t, arch_clock_ns() - began, 4 * S + S / 2);
-	ktest_join(3);
-	/* The check held CPU 3 for a second at first, and then let it run. */
-	EXPECT(t, late.woke - began >= S && late.woke - began < 3 * S);
-	ktest_join(2);
-	/* Now all CPUs stop without a delay, and the check finds damage. */
-	began = arch_clock_ns();
-	mem->zones[ZONE_NORMAL].nr_free++;
-	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
-	mem->zones[ZONE_NORMAL].nr_free--;
-	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
+	PLAY(t, "3> nap 500ms; check @4500ms; join; speak 2; check 1 = -EUCLEAN");
+	EXPECT_RANGE(t, woke - began, S, 3 * S);
 }
 
 /* With one CPU online no other CPU has to be stopped; the check runs all the same. */
 KTEST(one_cpu_alone_may_check)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
-	struct mm_violation v;
-	unsigned cpu;
-
-	for (cpu = 1; cpu < 4; cpu++)
-		EXPECT_EQ(t, cpu_down(cpu), 0);
-	EXPECT_EQ(t, nr_cpus_online(), 1);
-	EXPECT_EQ(t, check_memory(mem, &v), 0);
-	mem->zones[ZONE_NORMAL].nr_free++;
-	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
-	mem->zones[ZONE_NORMAL].nr_free--;
-	for (cpu = 1; cpu < 4; cpu++)
-		EXPECT_EQ(t, cpu_up(cpu), 0);
+	zone = &NEED(t, ktest_memory(t, 0, 2, 2))->zones[ZONE_NORMAL];
+	PLAY(t,
+	    "down 1; down 2; down 3; nr_online = 1; check; check 1 = -EUCLEAN; up 1; up 2; up 3");
 }

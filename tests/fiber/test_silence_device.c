@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_silence_device.c: a device accepts requests and answers nothing, for a while or for ever:
- * its effect on an offline, a cpu_down and an allocation.  Time is the machine's
- * (arch/fiber/fiber_whole.c).
+ * its effect on an offline, a cpu_down and an allocation.  It is declared broken after three
+ * patiences (VIRTIO_PATIENCES) of a second.  Time is the machine's (arch/fiber/fiber_whole.c).
  */
 #include "tests/lib/balloon_help.h"
 #include "tests/fiber/silence_help.h"
-
-#define PATIENCE (1 * S)
-#define GIVEN_UP (VIRTIO_PATIENCES * PATIENCE)
 
 static bool begin_patient(struct ktest *t)
 {
 	bool begun = balloon_begin(t);
 
-	pretend_dev.dev.patience_ns = PATIENCE;
+	play_opts = (struct offline_opts){.policy = NR_ISO_POLICIES};
+	pretend_dev.dev.patience_ns = S;
 	return begun;
 }
 
 /* ---- the balloon's thread ---- */
 
-static struct thread *follower;
 static int followed; /* result of the thread; 1: none yet */
 static u32 stop;     /* atomic */
 
@@ -33,10 +30,10 @@ static bool has_work(void *arg)
  * Like the kernel's thread, this thread alone waits for a late device, and takes all pages back
  * from a broken device.
  */
-static void follow(void *arg)
+static int follow(struct virtio_balloon *b)
 {
-	struct virtio_balloon *b = arg;
-
+	stop = 0;
+	followed = 1;
 	do {
 		followed = balloon_follow(b);
 		if (followed != -EIO)
@@ -46,21 +43,27 @@ static void follow(void *arg)
 		balloon_reset(b);
 		balloon_take_all(b);
 	}
+	return followed;
 }
 
-static void follow_begin(struct ktest *t, int cpu)
-{
-	stop = 0;
-	followed = 1;
-	follower = NEED(t, thread_start("balloon", cpu, follow, &balloon));
-}
+static pfn_t block;
+static unsigned resets;
 
-static void follow_end(void)
-{
-	store_release(&stop, 1u);
-	wake_up(&pretend_dev.dev.wq);
-	thread_join(follower);
-}
+VERB(follow, follow(&balloon));
+VERB(follow_once, balloon_follow(&balloon));
+VERB(followed, followed);
+DO(end_follow, store_release(&stop, 1u); wake_up(&pretend_dev.dev.wq));
+DO(ask_for, balloon_ask_for((u32)a[0]));
+DO(find_block, block = block_with_lent(playing); resets = pretend_dev.resets);
+VERB(block_with, block);
+DO(late_queues, balloon_late = (unsigned)a[0]);
+VERB(kept, pretend_dev.kept[a[0]] != 0);
+DO(answer_now, balloon_late = 0; pretend_answer(&pretend_dev, (unsigned)a[0], 0));
+DO(lent, expect_lent(playing, (unsigned long)a[0]));
+VERB(nr_lent, balloon.nr);
+VERB(was_reset, pretend_dev.resets > resets);
+DO(interrupt, virtio_interrupt(&pretend_dev.dev, 1));
+VERB(wait_queue, virtqueue_wait(&balloon.inflate, (u64)a[0]));
 
 KTEST_SUITE(silence_device, 0);
 
@@ -70,145 +73,77 @@ KTEST_SUITE(silence_device, 0);
  */
 KTEST(wait_ends_at_the_callers_limit)
 {
-	static const u64 limits[] = {
-	    PATIENCE / 2, PATIENCE, PATIENCE + PATIENCE / 4, 2 * PATIENCE + PATIENCE / 4};
+	static const unsigned limit[] = {500, 1000, 1250, 2250};
 	unsigned i;
 
 	REQUIRE(t, begin_patient(t));
-	for (i = 0; i < ARRAY_SIZE(limits); i++) {
-		u64 began = arch_clock_ns();
-
-		EXPECT_EQ(t, virtqueue_wait(&balloon.inflate, limits[i]), -EAGAIN);
-		expect_took(t, __FILE__, __LINE__, arch_clock_ns() - began, limits[i], 60 * MS);
-	}
+	for (i = 0; i < ARRAY_SIZE(limit); i++)
+		PLAY(t, "wait_queue %ums = -EAGAIN @%ums + 60ms", limit[i], limit[i]);
 	balloon_end(t);
 }
 
 /* ---- an offline ---- */
 
+/* The device answers after all: its request takes effect, and nothing else. */
 KTEST(offline_of_lent_pages_ends_at_its_deadline)
 {
-	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = S};
-	struct offline_result res;
-	unsigned queue;
-	pfn_t block;
-	u64 began;
+	unsigned pages = PAGEBLOCK_PAGES, queue;
 
 	REQUIRE(t, begin_patient(t));
-	for (queue = INFLATE; queue <= DEFLATE; queue++) {
-		balloon_ask_for((u32)PAGEBLOCK_PAGES);
-		EXPECT_EQ(t, balloon_follow(&balloon), 0);
-		block = block_with_lent(t);
-		balloon_late = 1u << queue;
-		began = arch_clock_ns();
-		EXPECT_EQ(
-		    t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, &res), -ETIMEDOUT);
-		EXPECT_TOOK(t, arch_clock_ns() - began, S);
-		EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
-		EXPECT_EQ(t, block_of(res.fail.pfn), block);
-		expect_sound(t, balloon.mem);
-		/* The device answers after all: its request takes effect, and nothing else. */
-		balloon_late = 0;
-		EXPECT(t, pretend_dev.kept[queue]);
-		pretend_answer(&pretend_dev, queue, 0);
-		EXPECT_EQ(t, balloon_follow(&balloon), 0);
-		expect_lent(t, PAGEBLOCK_PAGES);
-		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
-		EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
-		balloon_ask_for(0);
-		EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	}
+	for (queue = INFLATE; queue <= DEFLATE; queue++)
+		PLAY(t,
+		    "ask_for %u; follow_once; find_block; late_queues %u;"
+		    "offline block_with 1s = -ETIMEDOUT @1s; late block_with = 1; sound; kept %u = "
+		    "1;"
+		    "answer_now %u; follow_once; lent %u; offline block_with; online block_with;"
+		    "ask_for 0; follow_once",
+		    pages, 1u << queue, queue, queue, pages);
 	balloon_end(t);
 }
 
+/* An interrupt of a device that has been reset changes nothing. */
 KTEST(offline_of_lent_pages_succeeds_once_the_device_is_marked_broken)
 {
-	struct offline_opts opts = {.policy = NR_ISO_POLICIES};
-	unsigned resets;
-	pfn_t block;
-	u64 began;
-
 	REQUIRE(t, begin_patient(t));
-	balloon_ask_for((u32)PAGEBLOCK_PAGES);
-	follow_begin(t, -1);
-	thread_sleep(100 * MS);
-	EXPECT_EQ(t, followed, 0);
-	block = block_with_lent(t);
-	resets = pretend_dev.resets;
-	balloon_late = 1u << INFLATE | 1u << DEFLATE;
-	began = arch_clock_ns();
-	EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), 0);
-	EXPECT_TOOK(t, arch_clock_ns() - began, GIVEN_UP);
-	follow_end();
-	EXPECT_EQ(t, followed, -EIO);
-	EXPECT(t, pretend_dev.resets > resets);
-	EXPECT_EQ(t, balloon.nr, 0);
-	EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
-	/* An interrupt of a device that has been reset changes nothing. */
-	virtio_interrupt(&pretend_dev.dev, 1);
-	EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
+	PLAY(t,
+	    "ask_for %u; *> follow = -EIO @3s; sleep 100ms; followed; find_block; late_queues 3;"
+	    "offline block_with @3s; end_follow; join; was_reset = 1; nr_lent; online block_with;"
+	    "interrupt; follow_once = -EIO",
+	    (unsigned)PAGEBLOCK_PAGES);
 	balloon_end(t);
 }
-
-/* ---- cpu_down ---- */
 
 /*
  * The thread that waits for the device is bound to CPU 2: it moves to another CPU, and goes on
- * waiting.
+ * waiting.  The answer wakes the thread there.  Then the device gives no answer at all.
  */
 KTEST(cpu_down_beside_a_silent_device_succeeds_at_once)
 {
-	u64 began, down;
-
 	REQUIRE(t, begin_patient(t));
-	balloon_late = 1u << INFLATE;
-	balloon_ask_for(5);
-	follow_begin(t, 2);
-	thread_sleep(100 * MS);
-	EXPECT(t, pretend_dev.kept[INFLATE]);
-	began = arch_clock_ns();
-	EXPECT_EQ(t, cpu_down(2), 0);
-	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	expect_sound(t, balloon.mem);
-	/* The answer wakes the thread on its new CPU. */
-	balloon_late = 0;
-	pretend_answer(&pretend_dev, INFLATE, 0);
-	thread_sleep(100 * MS);
-	EXPECT_EQ(t, followed, 0);
-	expect_lent(t, 5);
-	EXPECT_EQ(t, cpu_up(2), 0);
-	thread_sleep(100 * MS);
-	/* Now the device gives no answer at all. */
-	balloon_late = 1u << INFLATE;
-	began = arch_clock_ns();
-	balloon_ask_for(9);
-	thread_sleep(100 * MS);
-	down = arch_clock_ns();
-	EXPECT_EQ(t, cpu_down(2), 0);
-	EXPECT_TOOK(t, arch_clock_ns() - down, 0);
-	thread_join(follower);
-	EXPECT_TOOK(t, arch_clock_ns() - began, GIVEN_UP);
-	EXPECT_EQ(t, followed, -EIO);
-	EXPECT_EQ(t, cpu_up(2), 0);
+	PLAY(t,
+	    "late_queues 1; ask_for 5; 2> follow = -EIO @?; sleep 100ms; kept 0 = 1; down 2; sound;"
+	    "answer_now 0; sleep 100ms; followed; lent 5; up 2; sleep 100ms; late_queues 1;"
+	    "ask_for 9; sleep 100ms; down 2; sleep 2800ms; running = 1; sleep 600ms; running; join;"
+	    "up 2");
 	balloon_end(t);
 }
 
 /* ---- an allocation ---- */
 
-static int reported; /* result of balloon_report; 1: none yet */
+static struct hoard hoard;
 
-static void report(void *arg)
-{
-	reported = balloon_report(arg);
-}
+VERB(report, balloon_report(&balloon));
+DO(hoard, hoard = (struct hoard){.mem = balloon.mem, .gfp = GFP_MOVABLE}; hoard_take(&hoard));
+VERB(hoarded, hoard.nr < ARRAY_SIZE(hoard.page));
+DO(hoard_give, hoard_give(&hoard));
 
-/* All free pageblocks are being reported to the device, and cannot be allocated. */
+/*
+ * All free pageblocks are being reported to the device, and cannot be allocated.  A silent device
+ * is reset before the pages are back, so it cannot write to them.
+ */
 KTEST(an_allocation_beside_a_silent_device_ends_in_time)
 {
-	static struct hoard hoard;
-	struct page *page;
 	unsigned answers;
-	u64 began;
 
 	for (answers = 0; answers < 2; answers++) {
 		if (answers) {
@@ -216,40 +151,16 @@ KTEST(an_allocation_beside_a_silent_device_ends_in_time)
 			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
 			memset(balloon_lent, 0, sizeof(balloon_lent));
 			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-			pretend_dev.dev.patience_ns = PATIENCE;
+			pretend_dev.dev.patience_ns = S;
 		} else {
 			REQUIRE(t, begin_patient(t));
 		}
 		nr_reports = 1; /* so that told_free allocates nothing */
-		balloon_late = 1u << REPORT;
-		reported = 1;
-		began = arch_clock_ns();
-		ktest_start(1, report, &balloon);
-		thread_sleep(100 * MS);
-		EXPECT(t, pretend_dev.kept[REPORT]);
-		hoard = (struct hoard){.mem = balloon.mem, .gfp = GFP_MOVABLE};
-		hoard_take(&hoard);
-		EXPECT(t, hoard.nr < ARRAY_SIZE(hoard.page));
-		page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
-		EXPECT(t, !page);
-		EXPECT(t, arch_clock_ns() - began < S);
-		EXPECT_EQ(t, reported, 1);
-		balloon_late = 0;
-		if (answers)
-			pretend_answer(&pretend_dev, REPORT, 0);
-		ktest_join(1);
-		EXPECT_EQ(t, reported, answers ? 0 : -EIO);
-		EXPECT(t, answers || arch_clock_ns() - began >= GIVEN_UP);
-		EXPECT(t, arch_clock_ns() - began < GIVEN_UP + S);
-		/*
-		 * The pages are back; a silent device was reset before that, so it cannot write to
-		 * them.
-		 */
-		page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
-		EXPECT(t, page);
-		if (page)
-			EXPECT_EQ(t, mem_free_pages(balloon.mem, page, 0), 0);
-		hoard_give(&hoard);
+		PLAY(t,
+		    "late_queues 8; 1> report = %s; sleep 100ms; kept 3 = 1; hoard; hoarded = 1;"
+		    "alloc = -ENOMEM; running = 1; late_queues 0; %s; join; alloc; give; "
+		    "hoard_give",
+		    answers ? "0" : "-EIO @3s", answers ? "answer_now 3" : "");
 	}
 	balloon_end(t);
 }

@@ -6,32 +6,25 @@
 #include "kernel/thread.h"
 #include "mm/vm/vm.h"
 #include "tests/fiber/silence_help.h"
-#include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
-#include <quarry/pager.h>
 #include <quarry/task.h>
 
 #define REGIONS 8u
 #define MOST    1000u /* drops, if the other thread does not get the object */
-#define WINDOW  0x10000000UL
 
-static struct endpoint *ep;
-static struct vm_object *object;
-static struct vm_space *space;
-static u64 content[PAGE_SIZE / sizeof(u64)];
+static struct vm_object *object; /* of pager 0 */
 
 /* An object of one page, which many regions show.  A walk pauses behind each region. */
 static bool begin(struct ktest *t)
 {
 	unsigned i;
-	int err;
+	int err = 0;
 
-	object = NULL;
-	ep = endpoint_create();
-	err = ep ? vm_space_create(&kernel_memory, &space) : -ENOMEM;
-	err = err ? err : pager_create(ep, 1, 0, S, &object);
-	for (i = 0; i < REGIONS && !err; i++)
-		err = vm_map(space, WINDOW + i * PAGE_SIZE, 1, VM_READ, object, 0);
+	if (!paged_begin(t, 0, true, 1, S))
+		return false;
+	object = paged[0].object;
+	for (i = 1; i < REGIONS && !err; i++)
+		err = vm_map(paged_space, PAGED_VA(0) + i * PAGE_SIZE, 1, VM_READ, object, 0);
 	EXPECT_EQ(t, err, 0);
 	kernel_memory.vm.at_once = 1;
 	return !err;
@@ -40,48 +33,36 @@ static bool begin(struct ktest *t)
 static void end(struct ktest *t)
 {
 	kernel_memory.vm.at_once = RMAP_AT_ONCE;
-	vm_space_put(space);
-	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
-	vm_object_put(object);
-	endpoint_put(ep, RIGHT_RECEIVE);
+	paged_end(t, 0);
 }
-
-/* Each page is mapped once. */
-static int supply(void)
-{
-	int err = pager_supply(object, 0, (uintptr_t)content);
-
-	return err ? err : vm_fault(space, WINDOW, VM_READ);
-}
-
-/* ---- drops without end ---- */
 
 static u32 drops, stop; /* atomic */
 
-static void drop_again_and_again(void *arg)
+/* Each page is mapped once. */
+static int drop_again_and_again(void)
 {
 	while (!load_acquire(&stop) && READ_ONCE(drops) < MOST) {
-		if (supply() || pager_drop(object, 0, 1))
-			panic("no page to drop");
+		play(playing, __FILE__, __LINE__, "supply 0 0; fault 0 0; drop 0 0");
 		atomic_add(&drops, 1u);
 	}
+	return 0;
 }
 
-struct taker {
-	u32 before; /* drops before it asked for the lock */
-	u32 after;  /* and until it had the lock */
-};
-
-static void take_lock(void *arg)
+/* Returns the number of drops between the request for the lock and the time when it was taken. */
+static u32 take_lock(void)
 {
-	struct taker *taker = arg;
+	u32 before = READ_ONCE(drops), after;
 
-	taker->before = READ_ONCE(drops);
 	object_lock(object);
-	taker->after = READ_ONCE(drops);
+	after = READ_ONCE(drops);
 	spin_unlock(&object->lock);
 	store_release(&stop, 1u);
+	return after - before;
 }
+
+VERB(drop_again_and_again, drop_again_and_again());
+VERB(take_lock, take_lock());
+DO(three_drops, while (READ_ONCE(drops) < 3) thread_yield());
 
 KTEST_SUITE(silence_drop, 0);
 
@@ -91,18 +72,9 @@ KTEST(lock_is_taken_between_two_of_many_drops)
 	unsigned cpu;
 
 	for (cpu = 1; cpu <= 2; cpu++) {
-		struct thread *dropper, *thread;
-		struct taker taker = {0};
-
 		REQUIRE(t, begin(t));
 		drops = stop = 0;
-		dropper = NEED(t, thread_start("dropper", 1, drop_again_and_again, NULL));
-		while (READ_ONCE(drops) < 3)
-			thread_yield();
-		thread = NEED(t, thread_start("taker", (int)cpu, take_lock, &taker));
-		thread_join(thread);
-		thread_join(dropper);
-		EXPECT(t, taker.before >= 3 && taker.after - taker.before <= 2);
+		PLAY(t, "1> drop_again_and_again @?; three_drops; %u> take_lock <= 2; join", cpu);
 		EXPECT_EQ(t, object->waiting, 0);
 		end(t);
 	}
@@ -112,29 +84,16 @@ KTEST(lock_is_taken_between_two_of_many_drops)
 
 static struct task ending = {.ending = TASK_KILLED};
 
-static void end_the_walk(void *arg)
-{
-	thread_sleep(S);
-	spin_lock(&object->lock);
-	object_walk_ends(object);
-	spin_unlock(&object->lock);
-}
+DO(walk, object->walked = 1);
+DO(end_the_walk, thread_sleep(S); spin_lock(&object->lock); object_walk_ends(object);
+    spin_unlock(&object->lock));
+DO(be_killed, thread_current()->task = a[0] ? &ending : NULL);
 
 KTEST(drop_behind_a_walk_ends_with_its_task)
 {
-	struct thread *walker;
-	u64 began;
-
 	REQUIRE(t, begin(t));
-	EXPECT_EQ(t, supply(), 0);
-	object->walked = 1;
-	walker = NEED(t, thread_start("walker", 2, end_the_walk, NULL));
-	began = arch_clock_ns();
-	thread_current()->task = &ending;
-	EXPECT_EQ(t, pager_drop(object, 0, 1), -EINTR);
-	thread_current()->task = NULL;
-	EXPECT(t, arch_clock_ns() - began < S / 2);
-	EXPECT(t, vm_object_has(object, 0));
-	thread_join(walker);
+	PLAY(t,
+	    "supply 0 0; fault 0 0; walk; 2> end_the_walk @1s; be_killed 1; drop 0 0 = -EINTR;"
+	    "be_killed 0; has 0 0 = 1; join");
 	end(t);
 }

@@ -9,72 +9,55 @@
 
 #define MOST 8u /* locks that a test holds at the same time */
 
-static struct spinlock locks[MOST];
+static struct spinlock locks[MOST + 3]; /* without a rank; then: of an LRU, a zone, an object */
 
-static void name_locks(void)
+static void begin(void)
 {
 	unsigned i;
 
 	for (i = 0; i < MOST; i++)
 		locks[i] = SPINLOCK(i % 2 ? "odd" : "even", RANK_NONE);
+	locks[i++] = SPINLOCK("lru", RANK_LRU);
+	locks[i++] = SPINLOCK("zone", RANK_ZONE);
+	locks[i++] = SPINLOCK("object", RANK_OBJECT);
 }
 
-static void take_twice(void *arg)
+static int take_mutex(bool named)
 {
-	spin_lock(&locks[0]);
-	spin_lock(&locks[1]);
-	spin_lock(&locks[0]);
+	struct mutex free = MUTEX("free"), nameless = {0};
+
+	if (named)
+		arch_irq_save();
+	mutex_lock(named ? &free : &nameless);
+	return 0;
 }
 
-static void release_without(void *arg)
-{
-	spin_lock(&locks[1]);
-	spin_unlock(&locks[0]);
-}
-
-static void release_with_none(void *arg)
-{
-	spin_unlock(&locks[1]);
-}
-
+DO(lock, spin_lock(&locks[a[0]]));
+DO(unlock, spin_unlock(&locks[a[0]]));
+VERB(lru, MOST);
+VERB(zone, MOST + 1);
+VERB(object, MOST + 2);
+VERB(depth, spin_depth());
+VERB(take_mutex, take_mutex(a[0]));
 /* As if the lock's memory were freed, and now had other content. */
-static void take_freed(void *arg)
-{
-	locks[1].locked = nr_cpus + 1;
-	locks[1].name = (const char *)1;
-	spin_lock(&locks[1]);
-}
-
-static struct spinlock inner = SPINLOCK("inner", RANK_ZONE), outer = SPINLOCK("outer", RANK_OBJECT);
-
-static void take_in_wrong_order(void *arg)
-{
-	spin_lock(&inner);
-	spin_lock(&locks[0]);
-	spin_lock(&outer);
-}
+DO(take_freed, locks[1].locked = nr_cpus + 1; locks[1].name = (const char *)1;
+    spin_lock(&locks[1]));
 
 KTEST_SUITE(silence_lock, 0);
 
+#define RELEASED                                                                                   \
+	"released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost here: "
+
 KTEST(wrong_use_of_a_lock_panics_and_names_it)
 {
-	u64 ns;
-
-	name_locks();
-	EXPECT(t, whole_panics(take_twice, NULL, "lock even taken twice by CPU 0", &ns));
-	EXPECT(t, whole_panics(take_freed, NULL, "which is no CPU; was its memory freed?", &ns));
-	EXPECT(t,
-	    whole_panics(release_without, NULL,
-	        "released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost "
-	        "here: odd",
-	        &ns));
-	EXPECT(t,
-	    whole_panics(release_with_none, NULL,
-	        "released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost "
-	        "here: none",
-	        &ns));
-	EXPECT(t, whole_panics(take_in_wrong_order, NULL, "taken out of order by CPU 0", &ns));
-	EXPECT(t, whole_panics(take_in_wrong_order, NULL, "innermost here: inner", &ns));
+	begin();
+	PLAY(t,
+	    "panics [which is no CPU; was its memory freed?] take_freed;"
+	    "panics [" RELEASED "none] unlock 1; lock 0; lock 1;"
+	    "panics [lock even taken twice by CPU 0] lock 0; unlock 0;"
+	    "panics [" RELEASED "odd] unlock 0; unlock 1; lock zone; lock 0;"
+	    "panics [taken out of order by CPU 0] lock object;"
+	    "panics [innermost here: zone] lock object; unlock 0; unlock zone");
 }
 
 /*
@@ -87,7 +70,7 @@ KTEST(locks_are_released_in_any_order)
 	    {3, 7, 0, 4, 1, 6, 2, 5}, {1, 0, 6, 7, 5, 2, 4, 3}};
 	unsigned way, i, j;
 
-	name_locks();
+	begin();
 	for (way = 0; way < ARRAY_SIZE(order); way++) {
 		u32 preempt = arch_preempt_count(), held = (1u << MOST) - 1;
 
@@ -114,53 +97,23 @@ KTEST(locks_are_released_in_any_order)
 	}
 }
 
-/* After a release in the middle only the locks still held count for the order. */
+/*
+ * After a release in the middle only the locks still held count for the order: those taken before
+ * and after it.
+ */
 KTEST(lock_order_is_checked_against_the_locks_still_held)
 {
-	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
-	u64 ns;
-
-	name_locks();
-	locks[0] = SPINLOCK("even", RANK_OBJECT);
-	spin_lock(&locks[0]);
-	spin_lock(&lru);
-	spin_lock(&zone);
-	spin_unlock(&lru);
-	/* The locks taken before and after "lru" are still held. */
-	EXPECT(t,
-	    whole_panics(
-	        (void (*)(void *))(uintptr_t)spin_lock, &locks[0], "lock even taken twice", &ns));
-	EXPECT(
-	    t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &lru, "lock lru (rank", &ns));
-	spin_unlock(&zone);
-	spin_lock(&lru);
-	spin_unlock(&locks[0]);
-	EXPECT(t,
-	    whole_panics(
-	        (void (*)(void *))(uintptr_t)spin_lock, &locks[0], "innermost here: lru", &ns));
-	spin_lock(&zone);
-	spin_unlock(&lru);
-	spin_unlock(&zone);
-	EXPECT_EQ(t, spin_depth(), 0);
-}
-
-static void take_mutex(void *arg)
-{
-	struct mutex free = MUTEX("free"), nameless = {0};
-
-	if (arg)
-		spin_lock(&locks[0]);
-	else
-		arch_irq_save();
-	mutex_lock(arg ? &nameless : &free);
+	begin();
+	PLAY(t,
+	    "lock object; lock lru; lock zone; unlock lru; panics [object taken twice] lock object;"
+	    "panics [lock lru (rank] lock lru; unlock zone; lock lru; unlock object;"
+	    "panics [innermost here: lru] lock object; lock zone; unlock lru; unlock zone; depth");
 }
 
 KTEST(free_mutex_is_not_taken_where_nothing_may_sleep)
 {
-	u64 ns;
-
-	name_locks();
-	EXPECT(t, whole_panics(take_mutex, NULL, "lock free taken where nothing may sleep", &ns));
-	EXPECT(
-	    t, whole_panics(take_mutex, &ns, "lock without a name taken where nothing may", &ns));
+	begin();
+	PLAY(t,
+	    "panics [lock free taken where nothing may sleep] take_mutex 1; lock 0;"
+	    "panics [lock without a name taken where nothing may] take_mutex; unlock 0");
 }

@@ -11,19 +11,19 @@
 #include <quarry/oom.h>
 #include <quarry/sched.h>
 
-#define WAITERS 3u
 #define COMPUTE 20u
 #define TURNS   10u
+#define MOST    8u
 
 static struct memory *mem;
 static struct pile pile;
-static u32 nr;         /* victims chosen so far */
-static u32 numbers[8]; /* numbers of the victims */
-static u64 chosen_at[8];
+static u32 nr;            /* victims chosen so far */
+static u32 numbers[MOST]; /* numbers of the victims */
+static u64 chosen_at[MOST];
 
 static bool choose(struct memory *m, gfp_t gfp, unsigned order, void *arg)
 {
-	if (nr < ARRAY_SIZE(numbers)) {
+	if (nr < MOST) {
 		numbers[nr] = m->oom.going;
 		chosen_at[nr] = arch_clock_ns();
 	}
@@ -31,47 +31,12 @@ static bool choose(struct memory *m, gfp_t gfp, unsigned order, void *arg)
 	return true;
 }
 
-static void ask(void *arg)
+static void ask(void)
 {
 	struct page *page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 
 	if (page)
 		mem_free_pages(mem, page, 0);
-}
-
-/* Make a memory without free pages, for which @waiters threads wait; they begin a second apart. */
-static bool begin(struct ktest *t, unsigned waiters)
-{
-	unsigned cpu;
-
-	mem = ktest_memory(t, 0, 16, 0);
-	if (!mem)
-		return false;
-	nr = 0;
-	pile = (struct pile){NULL, 0};
-	all_caches_off(t, mem);
-	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
-	memory_set_oom(mem, choose, NULL);
-	for (cpu = 1; cpu <= waiters; cpu++) {
-		ktest_start(cpu, ask, NULL);
-		thread_sleep(1 * S);
-	}
-	EXPECT_EQ(t, READ_ONCE(nr), waiters ? 1 : 0);
-	return true;
-}
-
-static void end(struct ktest *t, unsigned waiters)
-{
-	unsigned cpu;
-	u64 began = arch_clock_ns();
-
-	/* No call tells the waiters that pages are free. */
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	for (cpu = 1; cpu <= waiters; cpu++)
-		ktest_join(cpu);
-	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	memory_set_oom(mem, NULL, NULL);
-	memory_oom_gone(mem, mem->oom.going);
 }
 
 /* Sleep until @ns after the choice of the first victim. */
@@ -83,68 +48,86 @@ static void sleep_until(u64 ns)
 		thread_sleep(ns - now);
 }
 
+static int waited(unsigned i)
+{
+	return chosen_at[i] - chosen_at[i - 1] - oom_wait_ns < SLACK;
+}
+
+WAIT(ask, ask());
+WAIT(until, sleep_until((u64)a[0]));
+VERB(nr, READ_ONCE(nr));
+VERB(waited, waited((unsigned)a[0])); /* for victim a[0], before the next was chosen */
+VERB(stuck, mm_event_sum(mem, EV_OOM_STUCK));
+VERB(drain_waits, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT));
+VERB(going, mem->oom.going);
+VERB(victim, numbers[a[0]]);
+DO(gone, memory_oom_gone(mem, numbers[a[0]]));
+DO(just_gone, mem->oom.gone_at = arch_clock_ns());
+VERB(give_back, pile_free(mem, &pile)); /* no call tells the waiters that pages are free */
+DO(joined, play(playing, __FILE__, __LINE__, "join"));
+
+/* Make a memory without free pages. */
+static bool begin(struct ktest *t)
+{
+	mem = ktest_memory(t, 0, 16, 0);
+	if (!mem)
+		return false;
+	nr = 0;
+	pile = (struct pile){NULL, 0};
+	all_caches_off(t, mem);
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	memory_set_oom(mem, choose, NULL);
+	return true;
+}
+
+static void end(void)
+{
+	memory_set_oom(mem, NULL, NULL);
+	memory_oom_gone(mem, mem->oom.going);
+}
+
 KTEST_SUITE(silence_oom, 0);
 
 KTEST(victim_has_its_time_however_many_wait)
 {
-	if (!begin(t, WAITERS))
-		return;
-	sleep_until(39 * S);
-	EXPECT_EQ(t, READ_ONCE(nr), 2);
-	EXPECT_TOOK(t, chosen_at[1] - chosen_at[0], oom_wait_ns);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 1);
-	EXPECT(t, numbers[0] != numbers[1] && mem->oom.going == numbers[1]);
-	sleep_until(59 * S);
-	EXPECT_EQ(t, READ_ONCE(nr), 3);
-	EXPECT_TOOK(t, chosen_at[2] - chosen_at[1], oom_wait_ns);
-	end(t, WAITERS);
+	REQUIRE(t, begin(t));
+	PLAY(t,
+	    "1> ask; sleep 1s; 2> ask; sleep 1s; 3> ask; sleep 1s; nr = 1; until 39s; nr = 2;"
+	    "waited 1 = 1; stuck = 1; victim 0 != victim.1; going = victim.1; until 59s; nr = 3;"
+	    "waited 2 = 1; give_back; joined");
+	end();
 }
 
 /*
  * The first victim ends late, after the choice of a second one, and frees nothing: the second
- * victim keeps its time.
+ * victim keeps its time.  After a wait for the second victim's pages, a third victim is chosen
+ * before the time of the second would be over.
  */
 KTEST(late_end_of_a_victim_is_no_other_ones)
 {
-	if (!begin(t, 1))
-		return;
-	sleep_until(22 * S);
-	EXPECT_EQ(t, READ_ONCE(nr), 2);
-	memory_oom_gone(mem, numbers[0]);
-	sleep_until(30 * S);
-	EXPECT_EQ(t, READ_ONCE(nr), 2);
-	EXPECT_EQ(t, mem->oom.going, numbers[1]);
-	memory_oom_gone(mem, numbers[1]);
-	EXPECT_EQ(t, mem->oom.going, 0);
-	/*
-	 * After a wait for the second victim's pages, a third victim is chosen before the time of
-	 * the second would be over.
-	 */
-	sleep_until(35 * S);
-	EXPECT_EQ(t, READ_ONCE(nr), 3);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 1);
-	end(t, 1);
+	REQUIRE(t, begin(t));
+	PLAY(t,
+	    "1> ask; sleep 1s; nr = 1; until 22s; nr = 2; gone 0; until 30s; nr = 2; going = "
+	    "victim.1; gone 1;"
+	    "going = 0; until 35s; nr = 3; stuck = 1; give_back; joined");
+	end();
 }
 
-/* Just after boot no victim has ended, so there is nothing to wait for. */
+/*
+ * Just after boot no victim has ended, so there is nothing to wait for.  After a victim has ended,
+ * there is a wait for its pages.
+ */
 KTEST(first_victim_is_chosen_at_once)
 {
 	u64 began;
 
-	if (!begin(t, 0))
-		return;
-	mem->oom.gone_at = arch_clock_ns();
-	ktest_start(1, ask, NULL);
-	thread_sleep(1 * S);
-	EXPECT_EQ(t, READ_ONCE(nr), 1);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
-	/* After a victim has ended, there is a wait for its pages. */
-	memory_oom_gone(mem, mem->oom.going);
+	REQUIRE(t, begin(t));
+	PLAY(t, "just_gone; 1> ask; sleep 1s; nr = 1; drain_waits = 1; gone 0");
 	began = arch_clock_ns();
-	thread_sleep(1 * S);
-	EXPECT_EQ(t, READ_ONCE(nr), 2);
-	EXPECT_TOOK(t, chosen_at[1] - began, 200 * MS);
-	end(t, 1);
+	PLAY(t, "sleep 1s; nr = 2");
+	EXPECT_RANGE(t, chosen_at[1] - began, 200 * MS, 700 * MS);
+	PLAY(t, "give_back; joined");
+	end();
 }
 
 /*
@@ -153,12 +136,9 @@ KTEST(first_victim_is_chosen_at_once)
  */
 KTEST(no_second_victim_is_chosen_at_once)
 {
-	if (!begin(t, 1))
-		return;
-	memory_oom_gone(mem, mem->oom.going);
-	thread_sleep(100 * MS);
-	end(t, 1);
-	EXPECT_EQ(t, READ_ONCE(nr), 1);
+	REQUIRE(t, begin(t));
+	PLAY(t, "1> ask; sleep 1s; nr = 1; gone 0; sleep 100ms; give_back; joined; nr = 1");
+	end();
 }
 
 /* ---- the thread that decides ---- */
@@ -175,12 +155,13 @@ static struct {
 } task;
 
 /* The running thread is one of the task's from here on. */
-static void join_task(void)
+static struct thread *join_task(void)
 {
 	struct thread *t = thread_current();
 
 	t->shares = task.shares;
 	t->share = &task.shares[t->cpu];
+	return t;
 }
 
 static void compute(void *arg)
@@ -193,13 +174,12 @@ static void compute(void *arg)
 	sched_leave_shares(thread_current());
 }
 
-static void ask_for_task(void *arg)
+static void ask_for_task(unsigned i)
 {
-	struct thread **self = arg, *t = thread_current();
+	struct thread *t = join_task();
 
-	WRITE_ONCE(*self, t);
-	join_task();
-	ask(NULL);
+	task.asker[i] = t;
+	ask();
 	atomic_add(&task.left, t->share == &task.shares[t->cpu]);
 	sched_leave_shares(t);
 }
@@ -214,47 +194,42 @@ static bool choose_slowly(struct memory *m, gfp_t gfp, unsigned order, void *arg
 	task.turns_beside = READ_ONCE(task.turns) - before;
 	WRITE_ONCE(nr, nr + 1);
 	while (!load_acquire(&task.decided))
-		thread_sleep(10 * MS);
+		thread_sleep(TICK);
 	return true;
 }
 
+WAIT(ask_for_task, ask_for_task((unsigned)a[0]));
+WAIT(decision, while (!READ_ONCE(nr)) thread_sleep(TICK));
+DO(decide, store_release(&task.decided, 1u));
+VERB(turns_beside, task.turns_beside);
+VERB(left, task.left);
+VERB(in_line, mem->oom.lock.l.first != NULL);
+VERB(own_share, task.asker[a[0]]->share == &task.asker[a[0]]->own);
+
 /*
  * The task's computing threads together have as many turns as the thread that decides.  The thread
- * that waits for the decision has its own turns too, since it may be the next to decide.
+ * that waits for the decision has its own turns too, since it may be the next to decide.  It leaves
+ * the line while the first one still decides.
  */
 KTEST(decision_waits_for_no_other_thread_of_its_task)
 {
 	struct thread *computing[COMPUTE];
 	unsigned i;
 
-	if (!begin(t, 0))
-		return;
+	REQUIRE(t, begin(t));
 	memset(&task, 0, sizeof(task));
 	task.shares = NEED(t, shares_new());
 	memory_set_oom(mem, choose_slowly, NULL);
 	memory_set_boost(mem, sched_boost);
 	for (i = 0; i < COMPUTE; i++)
 		computing[i] = NEED(t, thread_start("computing", 1, compute, NULL));
-	ktest_start(1, ask_for_task, &task.asker[0]);
-	while (!READ_ONCE(nr))
-		thread_sleep(10 * MS);
-	EXPECT(t, task.turns_beside <= 2 * TURNS);
-	ktest_start(2, ask_for_task, &task.asker[1]);
-	thread_sleep(1 * S);
-	EXPECT(t, mem->oom.lock.l.first && READ_ONCE(nr) == 1);
-	for (i = 0; i < 2; i++)
-		EXPECT(t, task.asker[i]->share == &task.asker[i]->own);
-	/* The second thread leaves the line, while the first one still decides. */
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	ktest_join(2);
-	EXPECT_EQ(t, task.left, 1);
-	store_release(&task.decided, 1u);
-	ktest_join(1);
-	EXPECT_EQ(t, task.left, 2);
+	PLAY(t,
+	    "1> ask_for_task 0; decision; turns_beside <= 20; 2> ask_for_task 1; sleep 1s;"
+	    "in_line = 1; nr = 1; own_share 0 = 1; own_share 1 = 1; give_back; sleep 200ms;"
+	    "running = 1; left = 1; decide; join; left = 2");
 	store_release(&task.stop, 1u);
 	for (i = 0; i < COMPUTE; i++)
 		thread_join(computing[i]);
 	kfree(task.shares);
-	memory_set_oom(mem, NULL, NULL);
-	memory_oom_gone(mem, mem->oom.going);
+	end();
 }

@@ -7,8 +7,6 @@
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/movable_help.h"
-#include <quarry/errno.h>
-#include <quarry/movable.h>
 
 #define MIGRATES 2u
 #define LEAVES   3u
@@ -54,42 +52,31 @@ static void leave(void *arg)
 	WRITE_ONCE(gone, true);
 }
 
-/* Returns the number of points; at number @at the owner's CPU goes on instead of the migrator's. */
-static unsigned migrate_and_leave(struct ktest *t, unsigned at)
-{
-	const struct threads_cut cut = {.at = at, .cpu = LEAVES};
-	unsigned points;
-
-	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
-	if (!page) {
-		ktest_fail(t, __FILE__, __LINE__, "no page");
-		return 0;
-	}
-	owner = (struct movable_owner){.ops = &ops};
-	make_movable(mem, page, &owner, 0);
-	gone = false;
-	threads_plan(&cut, 1);
-	ktest_start(MIGRATES, migrate, NULL);
-	ktest_start(LEAVES, leave, NULL);
-	ktest_join(MIGRATES);
-	ktest_join(LEAVES);
-	points = threads_plan_end();
-	EXPECT_EQ(t, owner.users, 0);
-	return points;
-}
-
 KTEST_SUITE(silence_owner, 0);
 
+/* At point number @at the owner's CPU goes on instead of the migrator's. */
 KTEST(owner_that_has_drained_is_called_no_more)
 {
-	unsigned at = 1;
+	struct threads_cut cut = {.cpu = LEAVES};
+	unsigned points = 1;
 
 	mem = NEED(t, ktest_memory(t, 0, 0, 16));
 	all_caches_off(t, mem);
 	too_late = 0;
-	while (at <= migrate_and_leave(t, at) && !too_late)
-		at++;
-	EXPECT(t, at > 20);
+	for (cut.at = 1; cut.at <= points && !too_late; cut.at++) {
+		page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
+		owner = (struct movable_owner){.ops = &ops};
+		make_movable(mem, page, &owner, 0);
+		gone = false;
+		threads_plan(&cut, 1);
+		ktest_start(MIGRATES, migrate, NULL);
+		ktest_start(LEAVES, leave, NULL);
+		ktest_join(MIGRATES);
+		ktest_join(LEAVES);
+		points = threads_plan_end();
+		EXPECT_EQ(t, owner.users, 0);
+	}
+	EXPECT(t, cut.at > 20);
 	EXPECT_EQ(t, too_late, 0);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }

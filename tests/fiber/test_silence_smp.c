@@ -7,13 +7,9 @@
 #include "tests/fiber/silence_help.h"
 #include <quarry/console.h>
 #include <quarry/cpu.h>
-#include <quarry/errno.h>
 #include <quarry/lock.h>
 #include <quarry/sched.h>
-#include <quarry/smp.h>
 #include <quarry/string.h>
-
-#define CPUS 4u
 
 /* ---- printed text ---- */
 
@@ -26,15 +22,16 @@ static void keep(const char *text)
 	ksnprintf(said + have, sizeof(said) - have, "%s", text);
 }
 
-static void listen(void)
+static void listen(bool on)
 {
-	said[0] = '\0';
-	threads_on_print = keep;
+	if (on)
+		said[0] = '\0';
+	threads_on_print = on ? keep : NULL;
 }
 
 static void expect_said(struct ktest *t, const char *want)
 {
-	threads_on_print = NULL;
+	listen(false);
 	if (strcmp(said, want) != 0)
 		ktest_fail(t, __FILE__, __LINE__, "expected \"%s\", got \"%s\"", want, said);
 }
@@ -49,50 +46,38 @@ static void count_run(void *arg)
 KTEST_SUITE(silence_smp, 0);
 
 /*
- * For each mask of CPUs, with and without a bit beyond the last CPU, check the number of CPUs that
- * get the call, run it, and are counted.
+ * For each mask of CPUs, with and without a bit beyond the last CPU, while CPU 3 is online and
+ * while it is down: the CPUs that get the call, run it, and are counted.  NULL names all online.
  */
 KTEST_COST(each_mask_reaches_its_cpus_and_counts_them)
 {
-	const unsigned self = arch_cpu_id();
+	unsigned online, self = 1u << arch_cpu_id(), down;
 	cpumask_t mask;
 
-	for (mask = 0; mask < 1UL << (CPUS + 1); mask++) {
-		const struct smp_stats had = smp_stats;
-		unsigned known = (unsigned)mask % (1u << CPUS), others = known & ~(1u << self);
-		u32 runs = 0;
+	for (down = 0; down < 2; down++) {
+		online = (1u << CPUS) - 1 - (down << 3);
+		EXPECT_EQ(t, down ? cpu_down(3) : 0, 0);
+		EXPECT_EQ(t, nr_cpus_online(), CPUS - down);
+		for (mask = 0; mask <= 1UL << (CPUS + 1); mask++) {
+			bool null = mask == 1UL << (CPUS + 1);
+			unsigned runs_on = null ? online : (unsigned)mask & online;
+			const struct smp_stats had = smp_stats;
+			u32 runs = 0;
 
-		EXPECT_EQ(t, smp_call_mask(&mask, count_run, &runs), count_bits(others));
-		EXPECT_EQ(t, runs, count_bits(known));
-		EXPECT_EQ(t, smp_stats.calls, had.calls + 1);
-		EXPECT_EQ(t, smp_stats.ipis, had.ipis + count_bits(others));
-		EXPECT_EQ(t, smp_stats.bad_cpu, had.bad_cpu + (mask >> CPUS));
-		EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu);
-		EXPECT_EQ(t, smp_stats.spurious_calls, had.spurious_calls);
-		EXPECT_EQ(t, smp_stats.silent, had.silent);
+			EXPECT_EQ(t, smp_call_mask(null ? NULL : &mask, count_run, &runs),
+			    count_bits(runs_on & ~self));
+			EXPECT_EQ(t, runs, count_bits(runs_on));
+			EXPECT_EQ(t, smp_stats.calls, had.calls + 1);
+			EXPECT_EQ(t, smp_stats.ipis, had.ipis + count_bits(runs_on & ~self));
+			EXPECT_EQ(
+			    t, smp_stats.bad_cpu, had.bad_cpu + (null ? 0 : mask >> CPUS & 1));
+			EXPECT_EQ(t, smp_stats.offline_cpu,
+			    had.offline_cpu + (null ? 0 : mask >> 3 & down));
+			EXPECT_EQ(t, smp_stats.spurious_calls, had.spurious_calls);
+			EXPECT_EQ(t, smp_stats.silent, had.silent);
+		}
 	}
-}
-
-KTEST(cpus_that_are_down_are_counted_where_they_are_named)
-{
-	const cpumask_t all = (1UL << CPUS) - 1, two = 1UL << 2 | 1UL << 3;
-	struct smp_stats had;
-	u32 runs = 0;
-
-	EXPECT_EQ(t, nr_cpus_online(), CPUS);
-	EXPECT_EQ(t, cpu_down(3), 0);
-	EXPECT_EQ(t, nr_cpus_online(), CPUS - 1);
-	had = smp_stats;
-	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), CPUS - 2);
-	EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu);
-	EXPECT_EQ(t, smp_call_mask(&all, count_run, &runs), CPUS - 2);
-	EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu + 1);
-	EXPECT_EQ(t, smp_call_mask(&two, count_run, &runs), 1);
-	EXPECT_EQ(t, smp_stats.offline_cpu, had.offline_cpu + 2);
-	EXPECT_EQ(t, runs, 2 * (CPUS - 1) + 1);
-	EXPECT_EQ(t, smp_stats.bad_cpu, had.bad_cpu);
 	EXPECT_EQ(t, cpu_up(3), 0);
-	EXPECT_EQ(t, smp_stats.spurious_calls, had.spurious_calls);
 }
 
 /* ---- a CPU that does not answer ---- */
@@ -139,29 +124,29 @@ KTEST(silent_cpu_is_reported_once_and_waited_for)
 
 	for (way = 0; way < 2; way++) {
 		u64 had = smp_stats.silent, began;
-		struct deaf deaf;
 
 		called.runs = called.release = 0;
 		called.stay = way;
 		if (!way)
-			deaf_begin(&deaf, 2, WAIT_FOREVER);
+			PLAY(t, "silence 2");
 		expect_calling(t, 0, 0);
-		listen();
+		listen(true);
 		began = arch_clock_ns();
 		ktest_start(3, call_two, t);
-		thread_sleep(30 * MS);
+		thread_sleep(3 * TICK);
 		expect_calling(t, 1 << 3, 1 << 2);
 		EXPECT_EQ(t, called.runs, 1 + way);
 		while (smp_stats.silent == had && arch_clock_ns() - began < 60 * S)
-			thread_sleep(20 * MS);
-		EXPECT_TOOK_CALL(t, arch_clock_ns() - began, smp_timeout_ns);
+			thread_sleep(2 * TICK);
+		EXPECT_RANGE(
+		    t, arch_clock_ns() - began, smp_timeout_ns, smp_timeout_ns + CALL_SLACK);
 		thread_sleep(22 * S);
 		EXPECT_EQ(t, smp_stats.silent, had + 1);
 		store_release(&called.release, 1u);
 		if (!way)
-			deaf_end(&deaf);
+			silence_ends(2);
 		ktest_join(3);
-		threads_on_print = NULL;
+		listen(false);
 		EXPECT(t, !strncmp(said, begins, sizeof(begins) - 1));
 		EXPECT(t,
 		    strlen(said) > strlen(ends[way]) &&
@@ -175,8 +160,11 @@ static void call_itself(void *arg)
 {
 	const cpumask_t self = 1UL << arch_cpu_id();
 
-	smp_call_mask(&self, deaf_main, arg);
+	smp_call_mask(&self, stay_silent, NULL);
 }
+
+DO(silence_in_call, silence_in((unsigned)a[0], call_itself, NULL, WAIT_FOREVER));
+VERB(wait_senders, smp_wait_senders());
 
 /*
  * Two CPUs have stopped in their own calls: they share one time limit, get one report each, and are
@@ -184,51 +172,60 @@ static void call_itself(void *arg)
  */
 KTEST(senders_are_waited_for_together)
 {
-	struct deaf deaf[2] = {{.cpu = 2, .ns = WAIT_FOREVER}, {.cpu = 3, .ns = WAIT_FOREVER}};
-	u64 had = smp_stats.silent, began = arch_clock_ns();
-	unsigned i, lines = 0;
+	u64 had = smp_stats.silent;
+	unsigned lines = 0;
 	const char *s;
 
-	EXPECT(t, smp_wait_senders());
-	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	for (i = 0; i < 2; i++) {
-		ktest_start(deaf[i].cpu, call_itself, &deaf[i]);
-		while (!load_acquire(&deaf[i].is))
-			thread_yield();
-	}
+	PLAY(t, "wait_senders = 1; silence_in_call 2; silence_in_call 3");
 	expect_calling(t, 1 << 2 | 1 << 3, 0);
-	began = arch_clock_ns();
-	listen();
-	EXPECT(t, !smp_wait_senders());
-	threads_on_print = NULL;
-	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
+	listen(true);
+	PLAY(t, "wait_senders @timeout");
+	listen(false);
 	EXPECT_EQ(t, smp_stats.silent, had + 1);
 	for (s = said; *s; s++)
 		lines += *s == '\n';
 	EXPECT_EQ(t, lines, 2);
 	EXPECT(t, !strncmp(said, "smp: CPU 2 has not ended its call ", 34));
-	deaf_end(&deaf[0]);
-	deaf_end(&deaf[1]);
-	EXPECT(t, smp_wait_senders());
+	PLAY(t, "speak 2; speak 3; wait_senders = 1");
 	EXPECT_EQ(t, smp_stats.silent, had + 1);
 }
 
-KTEST(refused_calls_are_counted_and_reported)
+/* ---- contexts ---- */
+
+static int down, up, call; /* results */
+
+static void go_come_and_call(void *runs)
 {
-	u64 had = smp_stats.bad_context, calls = smp_stats.calls;
+	down = cpu_down(3);
+	up = cpu_up(3);
+	call = runs ? smp_call_mask(NULL, count_run, runs) : -EDEADLK;
+}
+
+static void expect_refused(struct ktest *t)
+{
+	EXPECT(t, down == -EDEADLK && up == -EDEADLK && call == -EDEADLK);
+	down = up = call = 0;
+}
+
+/* With interrupts off, with a lock, and in an interrupt nothing may wait for other CPUs. */
+KTEST(cpu_down_needs_a_thread_that_may_sleep)
+{
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
+	u64 had = smp_stats.bad_context, calls = smp_stats.calls;
+	const cpumask_t other = 1UL << 1;
 	irqflags_t flags;
 	u32 runs = 0;
 
-	had = smp_stats.bad_context;
 	smp_stats.bad_context = 0; /* the first few are reported */
-	listen();
+	listen(true);
 	flags = arch_irq_save();
-	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), -EDEADLK);
+	go_come_and_call(&runs);
 	arch_irq_restore(flags);
+	expect_refused(t);
 	spin_lock(&lock);
-	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), -EDEADLK);
+	go_come_and_call(&runs);
 	spin_unlock(&lock);
+	expect_refused(t);
 	expect_said(t,
 	    "smp: a cross-call was refused: irqs off, 0 locks held\n"
 	    "smp: a cross-call was refused: irqs on, 1 locks held\n");
@@ -236,6 +233,11 @@ KTEST(refused_calls_are_counted_and_reported)
 	smp_stats.bad_context += had;
 	EXPECT_EQ(t, smp_stats.calls, calls);
 	EXPECT_EQ(t, runs, 0);
+	EXPECT_EQ(t, smp_call_mask(&other, go_come_and_call, NULL), 1);
+	expect_refused(t);
+	EXPECT_EQ(t, nr_cpus_online(), CPUS);
+	go_come_and_call(&runs);
+	EXPECT(t, down == 0 && up == 0 && call == CPUS - 1);
 }
 
 /* ---- states of CPUs ---- */
@@ -282,67 +284,28 @@ KTEST(each_cpu_state_has_a_name_and_allowed_operations)
 	EXPECT_EQ(t, cpu_up(CPUS), -ENODEV);
 }
 
-static struct {
-	int down, up;
-} got;
-
-static void go_and_come(void *arg)
-{
-	got.down = cpu_down(3);
-	got.up = cpu_up(3);
-}
-
-KTEST(cpu_down_needs_a_thread_that_may_sleep)
-{
-	struct spinlock lock = SPINLOCK("test", RANK_NONE);
-	const cpumask_t other = 1UL << 1;
-	irqflags_t flags = arch_irq_save();
-
-	go_and_come(NULL);
-	arch_irq_restore(flags);
-	EXPECT(t, got.down == -EDEADLK && got.up == -EDEADLK);
-	spin_lock(&lock);
-	go_and_come(NULL);
-	spin_unlock(&lock);
-	EXPECT(t, got.down == -EDEADLK && got.up == -EDEADLK);
-	got.down = got.up = 0;
-	EXPECT_EQ(t, smp_call_mask(&other, go_and_come, NULL), 1);
-	EXPECT(t, got.down == -EDEADLK && got.up == -EDEADLK);
-	EXPECT_EQ(t, nr_cpus_online(), CPUS);
-	go_and_come(NULL);
-	EXPECT(t, got.down == 0 && got.up == 0);
-}
+DO(sleep_on, threads_sleep_on = a[0]);
 
 /* A parked CPU that does not react to its wake-up stays offline, and may be woken again. */
 KTEST(cpu_that_does_not_wake_stays_down)
 {
-	u64 began;
-
-	EXPECT_EQ(t, cpu_down(2), 0);
-	threads_sleep_on = true;
-	began = arch_clock_ns();
-	listen();
-	EXPECT_EQ(t, cpu_up(2), -EIO);
+	listen(true);
+	PLAY(t, "sleep_on 1; down 2; up 2 = -EIO @timeout; nr_online = 3");
 	expect_said(t, "cpu: CPU 2 did not come up in time\n");
-	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
 	EXPECT(t, !strcmp(cpu_state_name(2), "down"));
-	EXPECT_EQ(t, nr_cpus_online(), CPUS - 1);
-	threads_sleep_on = false;
-	EXPECT_EQ(t, cpu_up(2), 0);
+	PLAY(t, "sleep_on 0; up 2; nr_online = 4");
 	EXPECT(t, !strcmp(cpu_state_name(2), "online"));
-	EXPECT_EQ(t, nr_cpus_online(), CPUS);
 }
 
+/* The thread goes on on the last CPU. */
 KTEST(last_online_cpu_is_not_taken_down)
 {
 	unsigned last, cpu;
 
 	for (last = 0; last < CPUS; last++) {
 		for (cpu = 0; cpu < CPUS; cpu++)
-			if (cpu != last)
-				EXPECT_EQ(t, cpu_down(cpu), 0);
-		EXPECT_EQ(t, nr_cpus_online(), 1);
-		EXPECT_EQ(t, arch_cpu_id(), last);
+			EXPECT_EQ(t, cpu == last ? 0 : cpu_down(cpu), 0);
+		EXPECT(t, nr_cpus_online() == 1 && arch_cpu_id() == last);
 		EXPECT_EQ(t, cpu_down(last), -EBUSY);
 		for (cpu = 0; cpu < CPUS; cpu++)
 			EXPECT_EQ(t, cpu_up(cpu), cpu == last ? -EALREADY : 0);
@@ -376,7 +339,7 @@ KTEST(show_cpus_prints_the_state_of_each)
 	    "  taken by CPUs not online %llu; CPUs reported silent %llu\n",
 	    (unsigned long long)smp_stats.bad_cpu, (unsigned long long)smp_stats.offline_cpu,
 	    (unsigned long long)smp_stats.spurious_calls, (unsigned long long)smp_stats.silent);
-	listen();
+	listen(true);
 	show_cpus();
 	expect_said(t, want);
 	for (cpu = 0; cpu < CPUS; cpu++)

@@ -4,53 +4,25 @@
  * earlier silence and answers; the order of calls; bounds of a pager's object.
  */
 #include "kernel/thread.h"
-#include "tests/lib/mm_test.h"
 #include "tests/fiber/silence_help.h"
 #include <quarry/account.h>
-#include <quarry/errno.h>
-#include <quarry/ipc.h>
 #include <quarry/pager.h>
 #include <quarry/task.h>
-#include <quarry/vm.h>
 
 #define LIMIT  S /* a pager's time limit for an answer */
 #define NR     130u
 #define LEAST  (100 * MS) /* with less trust the pager is not asked */
 #define MARGIN (60 * MS)
 #define MAX_NS ((s64)(2 * S)) /* the most time for pagers; lost time comes back 4 times as slowly */
-#define STOP   99u
 
-static u64 content[PAGE_SIZE / sizeof(u64)], store[PAGE_SIZE / sizeof(u64)];
-
-static struct vm_object *new_pager(struct ktest *t, struct endpoint *ep)
+static bool begin(struct ktest *t)
 {
-	struct vm_object *object = NULL;
-
-	EXPECT_EQ(t, pager_create(ep, NR, 7, LIMIT, &object), 0);
-	return object;
+	return paged_begin(t, 0, false, NR, LIMIT);
 }
 
-/* Hand over one page.  Returns the error; *@took: the time that it took. */
-static int clean(struct vm_object *object, u64 *took)
+static int hand_over(struct vm_object *object)
 {
-	u64 began = arch_clock_ns();
-	int err = object->ops->clean(object, 3, content, WAIT_FOREVER);
-
-	*took = arch_clock_ns() - began;
-	return err;
-}
-
-/*
- * Returns true if reclaim waits for the object's pager, which is silent. The wait must take LEAST
- * or more, and no longer than reclaim's trust in the pager allows.
- */
-static bool waits(struct ktest *t, struct vm_object *object)
-{
-	u64 took;
-
-	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-	EXPECT(t, took < 1 * MS || (took >= LEAST && took < LIMIT + 50 * MS));
-	return took >= LEAST;
+	return object->ops->clean(object, 3, paged_content, WAIT_FOREVER);
 }
 
 static void sleep_to(u64 when)
@@ -61,57 +33,43 @@ static void sleep_to(u64 when)
 		thread_sleep(when - now);
 }
 
+VERB(hand_over, hand_over(paged[0].object));
+WAIT(until, sleep_to((u64)a[0]));
+
+/* Rows: the silent pager is waited for, as long as reclaim's trust allows; or not at all. */
+#define WAITED "hand_over = -ETIMEDOUT @100ms + 950ms;"
+#define NOT    "hand_over = -ETIMEDOUT @0 + 1ms;"
+#define WHOLE  "hand_over = -ETIMEDOUT @1s + 50ms;"
+
 KTEST_SUITE(silence_trust, 0);
 
 /*
  * Time that a silence has cost comes back four times as slowly; from LEAST on the pager is asked
- * again.
+ * again.  The cost doubles each time, up to sixteenfold.
  */
 KTEST(each_silence_costs_twice_as_much_as_the_one_before)
 {
-	struct endpoint *ep = endpoint_create();
-	struct vm_object *object = NEED(t, new_pager(t, ep));
-	u64 began = arch_clock_ns(), took;
+	u64 began = arch_clock_ns(), again;
 	unsigned missed;
 
-	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
+	REQUIRE(t, begin(t));
+	PLAY(t, WHOLE);
 	for (missed = 0; missed < 7; missed++) {
-		/* The cost doubles each time, up to sixteenfold. */
-		u64 again = began + took + 4 * ((took << MIN(missed, 4u)) + LEAST) - took;
-
-		sleep_to(again - MARGIN);
-		EXPECT(t, !waits(t, object));
-		sleep_to(again + MARGIN);
+		again = began + 4 * ((play_took << MIN(missed, 4u)) + LEAST);
+		PLAY(t, "until %llu;" NOT "until %llu", (unsigned long long)(again - MARGIN),
+		    (unsigned long long)(again + MARGIN));
 		began = arch_clock_ns();
-		EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-		EXPECT(t, took >= LEAST && took < LEAST + 100 * MS);
+		PLAY(t, "hand_over = -ETIMEDOUT @100ms + 100ms");
 	}
-	vm_object_put(object);
-	endpoint_put(ep, RIGHT_RECEIVE);
-}
-
-static int get(struct vm_object *object, u32 index)
-{
-	port_task()->access_ns = 0; /* another access */
-	return object->ops->get(object, index);
+	paged_end(t, 0);
 }
 
 /* A requested page that does not come costs no trust: reclaim has not waited for it. */
 KTEST(missing_page_costs_no_trust)
 {
-	struct endpoint *ep = endpoint_create();
-	struct vm_object *object = NEED(t, new_pager(t, ep));
-	u64 began = arch_clock_ns(), took;
-
-	EXPECT_EQ(t, get(object, 0), -ETIMEDOUT);
-	EXPECT_EQ(t, get(object, 1), -ETIMEDOUT);
-	took = arch_clock_ns() - began;
-	EXPECT(t, took >= 2 * LIMIT && took < 2 * LIMIT + 100 * MS);
-	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-	EXPECT(t, took >= LIMIT);
-	vm_object_put(object);
-	endpoint_put(ep, RIGHT_RECEIVE);
+	REQUIRE(t, begin(t));
+	PLAY(t, "get 0 0 = -ETIMEDOUT @1s + 50ms; get 0 1 = -ETIMEDOUT @1s + 50ms;" WHOLE);
+	paged_end(t, 0);
 }
 
 /*
@@ -119,88 +77,13 @@ KTEST(missing_page_costs_no_trust)
  */
 KTEST(a_run_at_its_end_waits_for_no_longer)
 {
-	struct endpoint *ep = endpoint_create();
-	struct vm_object *object = NEED(t, new_pager(t, ep));
-	u64 began = arch_clock_ns(), took;
-
-	EXPECT_EQ(t, object->ops->clean(object, 3, content, 0), -ETIMEDOUT);
-	EXPECT(t, arch_clock_ns() - began < 1 * MS);
-	EXPECT_EQ(t, object->ops->clean(object, 3, content, 200 * MS), -ETIMEDOUT);
-	took = arch_clock_ns() - began;
-	EXPECT(t, took >= 200 * MS && took < 250 * MS);
-	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-	EXPECT(t, took >= LIMIT);
-	vm_object_put(object);
-	endpoint_put(ep, RIGHT_RECEIVE);
+	REQUIRE(t, begin(t));
+	PLAY(t,
+	    "clean 0 3 0 = -ETIMEDOUT @0 + 1ms; clean 0 3 200ms = -ETIMEDOUT @200ms + 50ms;" WHOLE);
+	paged_end(t, 0);
 }
 
 /* ---- a pager that answers ---- */
-
-static struct {
-	struct endpoint *ep;
-	struct vm_object *object;
-	u64 late;              /* the delay of its answers */
-	u64 answer;            /* if not ABI_PAGER_DONE, the pager does nothing but answer */
-	bool drops;            /* the pager drops the page it supplied, before it answers */
-	bool idle;             /* answers without supplying or taking back, whatever @answer is */
-	struct endpoint *gift; /* sent with each answer, unless NULL */
-	unsigned calls;
-	struct ktest *t;
-} server;
-
-static void serve(void *arg)
-{
-	struct ipc_call *call;
-	struct ipc_msg msg;
-	bool stop;
-
-	do {
-		if (ipc_receive(server.ep, &msg, &call, WAIT_FOREVER))
-			return;
-		stop = msg.word[0] == STOP;
-		if (!stop) {
-			server.calls++;
-			if (server.late)
-				thread_sleep(server.late);
-			if (server.answer != ABI_PAGER_DONE || server.idle)
-				;
-			else if (msg.word[0] == ABI_PAGER_CLEAN)
-				(void)!pager_take_back(
-				    server.object, msg.word[1], (uintptr_t)store);
-			else
-				(void)!pager_supply(server.object, msg.word[1], (uintptr_t)content);
-			if (server.drops)
-				EXPECT_EQ(server.t, pager_drop(server.object, msg.word[1], 1), 0);
-		}
-		msg = (struct ipc_msg){.word = {server.answer}};
-		if (server.gift) {
-			msg.give = (struct cap){
-			    .kind = CAP_ENDPOINT, .rights = RIGHT_SEND, .object = server.gift};
-			cap_get(&msg.give);
-		}
-		(void)!ipc_reply(call, &msg);
-	} while (!stop);
-}
-
-static void server_begin(struct ktest *t)
-{
-	server.ep = endpoint_create();
-	server.object = new_pager(t, server.ep);
-	server.late = server.calls = 0;
-	server.answer = ABI_PAGER_DONE;
-	server.idle = server.drops = false;
-	server.t = t;
-	server.gift = NULL;
-	ktest_start(2, serve, NULL);
-}
-
-static void server_end(struct ktest *t)
-{
-	EXPECT_EQ(t, ipc_call(server.ep, &(struct ipc_msg){.word = {STOP}}, WAIT_FOREVER), 0);
-	ktest_join(2);
-	vm_object_put(server.object);
-	endpoint_put(server.ep, RIGHT_RECEIVE);
-}
 
 /* The test computes the remaining time too; if that is nearly LEAST, either result is right. */
 KTEST(late_answers_are_charged_their_time)
@@ -208,153 +91,128 @@ KTEST(late_answers_are_charged_their_time)
 	static const u64 late[] = {0, 0, 300 * MS, 300 * MS, 50 * MS, 300 * MS, 0, 90 * MS};
 	unsigned i, served = 0, refused = 0;
 	s64 left = MAX_NS;
-	u64 at;
+	u64 at, now, took;
+	int err;
 
-	server_begin(t);
+	REQUIRE(t, begin(t));
+	PLAY(t, "serve");
 	at = arch_clock_ns();
 	for (i = 0; i < 12 * ARRAY_SIZE(late); i++) {
-		u64 took, now = arch_clock_ns();
-		int err;
-
+		now = arch_clock_ns();
 		left = MIN(left + (s64)((now - at) / 4), MAX_NS);
 		at = now;
 		server.late = late[i % ARRAY_SIZE(late)];
 		/* Avoid silence, which costs more. */
 		if (left > (s64)LEAST && left < (s64)(server.late + 50 * MS))
 			server.late = 50 * MS;
-		err = clean(server.object, &took);
+		err = hand_over(paged[0].object);
+		took = arch_clock_ns() - now;
 		if (left > (s64)(LEAST + 30 * MS))
 			EXPECT_EQ(t, err, 0);
 		else if (left < (s64)(LEAST - 30 * MS))
 			EXPECT_EQ(t, err, -ETIMEDOUT);
-		if (err) {
-			refused++;
-			EXPECT(t, took < 1 * MS);
-		} else {
-			served++;
-			EXPECT(t, took >= server.late && took < server.late + 50 * MS);
-			left -= took > 10 * MS ? (s64)(took - 10 * MS) : 0;
-		}
-		thread_sleep(20 * MS);
+		served += !err;
+		refused += err != 0;
+		EXPECT(
+		    t, err ? took < 1 * MS : took >= server.late && took < server.late + 50 * MS);
+		left -= !err && took > TICK ? (s64)(took - TICK) : 0;
+		thread_sleep(2 * TICK);
 	}
 	EXPECT(t, served > 6 && refused > 6);
 	EXPECT_EQ(t, server.calls, served);
-	server_end(t);
+	PLAY(t, "stop");
+	paged_end(t, 0);
 }
 
 KTEST(answer_ends_the_doubling_of_the_charge)
 {
-	u64 took, began;
+	u64 began, again;
 	unsigned i;
 
-	server_begin(t);
-	server.late = 3 * LIMIT;
-	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(t, clean(server.object, &took), -ETIMEDOUT);
-		sleep_to(arch_clock_ns() + 20 * LIMIT);
-	}
-	server.late = 0;
+	REQUIRE(t, begin(t));
+	PLAY(t, "serve; answers_late 3s;" WAITED "sleep 20s;" WAITED "sleep 20s; answers_late 0");
 	for (i = 0; i < 100; i++)
-		EXPECT_EQ(t, clean(server.object, &took), 0);
-	server.late = 3 * LIMIT;
+		PLAY(t, "hand_over");
 	began = arch_clock_ns();
-	EXPECT_EQ(t, clean(server.object, &took), -ETIMEDOUT);
-	sleep_to(began + 4 * (took + LEAST) - MARGIN);
-	EXPECT(t, !waits(t, server.object));
-	sleep_to(began + 4 * (took + LEAST) + MARGIN);
-	EXPECT(t, waits(t, server.object));
-	server.late = 0;
-	server_end(t);
+	PLAY(t, "answers_late 3s;" WAITED);
+	again = began + 4 * (play_took + LEAST);
+	PLAY(t, "until %llu;" NOT "until %llu;" WAITED "answers_late 0; stop",
+	    (unsigned long long)(again - MARGIN), (unsigned long long)(again + MARGIN));
+	paged_end(t, 0);
 }
 
-/* Each answer after which the page is still dirty is charged its time, though it is short. */
-static void expect_a_charge_for(struct ktest *t, u64 answer)
-{
-	unsigned i, asked;
-	u64 took;
-
-	server_begin(t);
-	server.answer = answer;
-	server.idle = true;
-	server.late = 8 * MS;
-	for (i = 0; i < 1000 && server.calls == i; i++)
-		EXPECT(t, clean(server.object, &took) < 0);
-	asked = server.calls;
-	EXPECT(t, asked >= 200 && asked < 350);
-	server.answer = ABI_PAGER_DONE;
-	server_end(t);
-}
-
+/*
+ * Each answer after which the page is still dirty is charged its time, though it is short: a
+ * refusal, and the claim to have taken the content.
+ */
 KTEST(refusals_are_charged)
 {
-	expect_a_charge_for(t, ABI_PAGER_FAILED);
-	expect_a_charge_for(t, ABI_PAGER_DONE); /* but it has not taken the content */
+	unsigned i, way;
+
+	for (way = 0; way < 2; way++) {
+		REQUIRE(t, begin(t));
+		PLAY(t, "serve; answers_late 8ms; answers %s", way ? "DONE" : "FAILED");
+		server.idle = true;
+		for (i = 0; i < 1000 && server.calls == i; i++)
+			EXPECT(t, hand_over(paged[0].object) < 0);
+		PLAY(t, "calls >= 200; calls <= 349; answers DONE; stop");
+		paged_end(t, 0);
+	}
 }
 
 /* ---- a pager without memory ---- */
 
+/* At the end nothing can be reclaimed for the pager. */
 KTEST(pager_without_memory_is_asked_until_its_time_limit)
 {
-	struct pile pile = {NULL, 0};
-	struct page *page;
-	unsigned long free;
-	u64 began;
-
-	server_begin(t);
-	server.answer = ABI_PAGER_NO_MEMORY;
-	server.late = 100 * MS;
-	drain_all_pages(&kernel_memory, NULL);
-	free = memory_free_pages(&kernel_memory);
-	began = arch_clock_ns();
-	EXPECT_EQ(t, get(server.object, 1), -ETIMEDOUT);
-	EXPECT_TOOK(t, arch_clock_ns() - began, LIMIT);
-	EXPECT(t, server.calls >= LIMIT / server.late && server.calls <= LIMIT / server.late + 2);
-	drain_all_pages(&kernel_memory, NULL);
-	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
-	/* Now nothing can be reclaimed for the pager. */
-	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
-	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
-		pile_push(&pile, page);
-	server.calls = 0;
-	EXPECT_EQ(t, get(server.object, 1), -ENOMEM);
-	EXPECT_EQ(t, server.calls, 1);
-	EXPECT_EQ(t, pile_free(&kernel_memory, &pile), 0);
-	server.answer = ABI_PAGER_DONE;
-	EXPECT_EQ(t, get(server.object, 1), 0);
-	server_end(t);
+	REQUIRE(t, begin(t));
+	PLAY(t, "serve; answers NO_MEMORY; answers_late 100ms; drain");
+	PLAY(t,
+	    "get 0 1 = -ETIMEDOUT @1s; calls >= 10; calls <= 12; drain; free = %lu;"
+	    "fill; fill_waiting @?; get 0 1 = -ENOMEM; calls <= 13; give; answers DONE; get 0 1; "
+	    "stop",
+	    memory_free_pages(&kernel_memory));
+	paged_end(t, 0);
 }
 
 /* The pager supplies the page each time, and drops it before the access sees it. */
+static unsigned one_access(int *err)
+{
+	unsigned tries = 0;
+
+	port_task()->access_ns = 0;
+	while (!(*err = paged[0].object->ops->get(paged[0].object, 5)) && ++tries < 100)
+		;
+	return tries;
+}
+
+static int access_err;
+
+VERB(one_access, one_access(&access_err));
+VERB(access_err, access_err);
+DO(drops, server.drops = a[0]);
+
+/* The next access has its own time. */
 KTEST(one_access_ends_in_time)
 {
-	u64 began = arch_clock_ns();
-	unsigned tries = 0;
-	int err;
-
-	server_begin(t);
-	server.drops = true;
-	server.late = 100 * MS;
-	port_task()->access_ns = 0;
-	while (!(err = server.object->ops->get(server.object, 5)) && ++tries < 100)
-		;
-	EXPECT_EQ(t, err, -ETIMEDOUT);
-	EXPECT_TOOK(t, arch_clock_ns() - began, LIMIT);
-	EXPECT(t, tries >= 8 && tries <= 10);
-	/* The next access has its own time. */
-	server.drops = false;
-	EXPECT_EQ(t, get(server.object, 5), 0);
-	server_end(t);
+	REQUIRE(t, begin(t));
+	PLAY(t,
+	    "serve; drops 1; answers_late 100ms; one_access >= 8 @1s; access_err = -ETIMEDOUT;"
+	    "calls <= 11; wrong; drops 0; get 0 5; stop");
+	paged_end(t, 0);
 }
 
 /* ---- tasks of pagers ---- */
 
-static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struct endpoint *ep)
+static struct vm_object *pager_of_task(struct task *task, struct endpoint *ep)
 {
-	struct vm_object *object;
+	struct vm_object *object = NULL;
 
 	thread_current()->task = task;
-	object = new_pager(t, ep);
-	ipc_forget(thread_current());
+	if (pager_create(ep, NR, 7, LIMIT, &object))
+		panic("no pager");
+	if (task)
+		ipc_forget(thread_current());
 	thread_current()->task = NULL;
 	return object;
 }
@@ -368,16 +226,31 @@ static void unlimited(struct account *own, struct account *parent)
 		own->limit[i] = ~0ULL;
 }
 
+/* A thread of @task hands over a page of object @i; a thread that would wait for itself fails. */
+static struct vm_object *objects[4];
+static struct task tasks[3];
+
+static int hand_over_as(const s64 *a)
+{
+	int err;
+
+	thread_current()->task = a[1] ? &tasks[0] : NULL;
+	err = hand_over(objects[a[0]]);
+	if (a[1])
+		ipc_forget(thread_current());
+	thread_current()->task = NULL;
+	return err;
+}
+
+VERB(object, hand_over_as(a));
+
 /* The first two objects are of two tasks of one family; the last object is the kernel's. */
 KTEST(pagers_of_one_family_share_their_trust)
 {
 	static struct account first, head[2], child;
-	static struct task tasks[3];
-	struct account *const account[] = {&head[0], &child, &head[1]};
+	struct account *const account[] = {&head[0], &child, &head[1], account_current()};
 	struct endpoint *ep = endpoint_create();
-	struct vm_object *object[4];
 	unsigned i;
-	u64 took;
 
 	unlimited(&first, &account_all);
 	unlimited(&head[0], &first);
@@ -387,29 +260,20 @@ KTEST(pagers_of_one_family_share_their_trust)
 		tasks[i] =
 		    (struct task){.id = 5 + i, .refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
 	for (i = 0; i < 4; i++) {
-		struct account *before = account_use(i < 3 ? account[i] : account_current());
+		struct account *before = account_use(account[i]);
 
-		object[i] = i < 3 ? pager_of_task(t, &tasks[i], ep) : new_pager(t, ep);
+		objects[i] = pager_of_task(i < 3 ? &tasks[i] : NULL, ep);
 		account_use(before);
-		REQUIRE(t, object[i]);
 	}
 	EXPECT_EQ(t, first.used[ACCOUNT_BUFFERS], 3);
 	EXPECT(t, account_pages(&first) >= 6);
-	EXPECT(t, waits(t, object[0]));
-	EXPECT(t, !waits(t, object[1]));
-	EXPECT(t, waits(t, object[2]));
-	EXPECT(t, waits(t, object[3]));
-	/* A thread that would wait for itself gets an error; another task's thread does not. */
-	thread_sleep(50 * S);
-	for (i = 0; i < 4; i++) {
-		thread_current()->task = &tasks[0];
-		EXPECT_EQ(t, clean(object[i], &took), i == 0 ? -EIO : -ETIMEDOUT);
-		EXPECT_EQ(t, took >= LEAST, i > 0);
-		ipc_forget(thread_current());
-		thread_current()->task = NULL;
-	}
+	PLAY(t,
+	    "object 0 = -ETIMEDOUT @1s + 50ms; object 1 = -ETIMEDOUT @0 + 1ms;"
+	    "object 2 = -ETIMEDOUT @1s + 50ms; object 3 = -ETIMEDOUT @1s + 50ms; sleep 50s;"
+	    "object 0 1 = -EIO @0 + 1ms; object 1 1 = -ETIMEDOUT @100ms + 950ms;"
+	    "object 2 1 = -ETIMEDOUT @100ms + 950ms; object 3 1 = -ETIMEDOUT @100ms + 950ms");
 	for (i = 0; i < 4; i++)
-		vm_object_put(object[i]);
+		vm_object_put(objects[i]);
 	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
 		EXPECT_EQ(t, first.used[i], 0);
 	endpoint_put(ep, RIGHT_RECEIVE);
@@ -417,47 +281,37 @@ KTEST(pagers_of_one_family_share_their_trust)
 
 /* ---- the order of calls ---- */
 
-/* Request a page; a page that is handed over must come before waiting requests. */
-static void want_a_page(void *arg)
-{
-	(void)!get(server.object, (u32)(uintptr_t)arg);
-}
-
+/*
+ * The pager is busy with one request, and another request waits; a page that is handed over comes
+ * before it.
+ */
 KTEST(a_page_that_is_handed_over_goes_first)
 {
-	u64 took;
-
-	server_begin(t);
-	server.late = 100 * MS;
-	ktest_start(1, want_a_page, (void *)1);
-	ktest_start(3, want_a_page, (void *)2);
-	thread_sleep(10 * MS);
-	/* The pager is busy with one request, and another request waits. */
-	EXPECT_EQ(t, clean(server.object, &took), 0);
-	EXPECT(t, took >= 150 * MS && took < 250 * MS);
-	ktest_join(1);
-	ktest_join(3);
-	server_end(t);
+	REQUIRE(t, begin(t));
+	PLAY(t,
+	    "serve; answers_late 100ms; 1> get 0 1; 3> get 0 2; sleep 10ms;"
+	    "hand_over @150ms + 100ms; join; stop");
+	paged_end(t, 0);
 }
 
 /* No thread has asked for these capabilities, or could use them. */
 KTEST(capabilities_in_answers_are_dropped)
 {
-	u64 endpoints = account_all.used[ACCOUNT_ENDPOINTS], took;
+	u64 endpoints = account_all.used[ACCOUNT_ENDPOINTS];
 	struct endpoint *gift = NEED(t, endpoint_create());
 
-	server_begin(t);
+	REQUIRE(t, begin(t));
+	PLAY(t, "serve");
 	server.gift = gift;
-	EXPECT_EQ(t, get(server.object, 0), 0);
-	EXPECT_EQ(t, clean(server.object, &took), 0);
-	server.answer = ABI_PAGER_FAILED;
-	EXPECT_EQ(t, get(server.object, 1), -EIO);
+	PLAY(t, "get 0 0; hand_over; answers FAILED; get 0 1 = -EIO");
 	server.gift = NULL;
-	server_end(t);
+	PLAY(t, "stop");
+	paged_end(t, 0);
 	endpoint_put(gift, RIGHT_RECEIVE);
 	EXPECT_EQ(t, account_all.used[ACCOUNT_ENDPOINTS], endpoints);
 }
 
+/* The first and the last page may be dropped, and none beyond. */
 KTEST(objects_and_limits_of_time_have_bounds)
 {
 	static const struct {
@@ -477,7 +331,6 @@ KTEST(objects_and_limits_of_time_have_bounds)
 		if (tries[i].err)
 			continue;
 		EXPECT_EQ(t, object->nr_pages, tries[i].nr);
-		/* The first and the last page may be dropped, and none beyond. */
 		EXPECT_EQ(t, pager_drop(object, tries[i].nr - 1, 1), 0);
 		EXPECT_EQ(t, pager_drop(object, 0, tries[i].nr), 0);
 		EXPECT_EQ(t, pager_drop(object, tries[i].nr, 1), -EINVAL);
