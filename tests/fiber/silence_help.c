@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* silence_help.c: rows of operations, and their verbs; see silence_help.h. */
 #include "tests/fiber/silence_help.h"
+#include "mm/reclaim/reclaim.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/sound_help.h"
 #include "tests/lib/vm_help.h"
@@ -26,7 +27,7 @@ struct row {
 	const char *rest;     /* of the text, behind the operation */
 	char words[MAX_TEXT]; /* of a panic */
 	const struct verb *verb;
-	s64 value[4];
+	s64 value[4], last; /* the first value goes to @last */
 	u64 took;
 	struct thread *thread;
 	u32 ended; /* atomic */
@@ -73,7 +74,8 @@ static void read_word(const char **at, char *word)
 	word[len] = '\0';
 }
 
-static s64 read_value(const char *file, const char **at)
+/* @last, unless NULL: the end of a range. */
+static s64 read_range(const char *file, const char **at, s64 *last)
 {
 	char word[MAX_WORD], *c = word, *dot;
 	s64 value, sign, a[4] = {0};
@@ -94,11 +96,18 @@ static s64 read_value(const char *file, const char **at)
 	}
 	for (value = 0; *c >= '0' && *c <= '9'; c++)
 		value = 10 * value + *c - '0';
+	for (; last && (*c == '.' || (*c >= '0' && *c <= '9')); c++)
+		*last = *c == '.' ? 0 : 10 * *last + *c - '0';
 	return sign * value *
 	    (*c == 'm'          ? (s64)MS
 	            : *c == 's' ? (s64)S
 	            : *c == 't' ? (s64)TICK
 	                        : 1);
+}
+
+static s64 read_value(const char *file, const char **at)
+{
+	return read_range(file, at, NULL);
 }
 
 /* Read the operation. */
@@ -118,21 +127,31 @@ static void read_row(struct row *r)
 	read_word(&at, word);
 	r->verb = find_verb(r->file, word);
 	memset(r->value, 0, sizeof(r->value));
-	for (read(&at, ""); *at && !__builtin_strchr("=<>!@", *at); read(&at, ""))
-		r->value[nr++ % ARRAY_SIZE(r->value)] = read_value(r->file, &at);
+	r->last = -1;
+	for (read(&at, ""); *at && !__builtin_strchr("=<>!@", *at); read(&at, ""), nr++)
+		r->value[nr % ARRAY_SIZE(r->value)] =
+		    read_range(r->file, &at, nr ? NULL : &r->last);
 	r->rest = at;
 }
 
-static void act(void *arg)
+/* Do the operation, for each value of its range; all must give the same result. */
+static s64 act(struct row *r)
 {
-	struct row *r = arg;
+	s64 got = r->verb->fn(r->value);
 
-	r->verb->fn(r->value);
+	while (r->last >= 0 && r->value[0]++ < r->last)
+		if (r->verb->fn(r->value) != got)
+			return -EPROTO;
+	return got;
 }
 
-static void run_row(void *arg)
+static void act_in_panic(void *row)
 {
-	struct row *r = arg;
+	act(row);
+}
+
+static bool play_row(struct row *r)
+{
 	u64 began, least = 0, slack = SLACK;
 	s64 got = 0, want = 0;
 	bool right, any;
@@ -141,11 +160,11 @@ static void run_row(void *arg)
 	any = r->verb->any;
 	began = arch_clock_ns();
 	if (r->words[0]) {
-		got = !whole_panics(act, r, r->words, &r->took);
+		got = !whole_panics(act_in_panic, r, r->words, &r->took);
 		slack = CALL_SLACK;
 		any = true;
 	} else {
-		got = r->verb->fn(r->value);
+		got = act(r);
 		r->took = arch_clock_ns() - began;
 	}
 	if (read(&r->rest, "!="))
@@ -167,6 +186,12 @@ static void run_row(void *arg)
 		ktest_fail(playing, r->file, r->line, "%s: took %llu ms", r->text,
 		    (unsigned long long)(r->took / MS));
 	store_release(&r->ended, 1u);
+	return right;
+}
+
+static void run_row(void *arg)
+{
+	play_row(arg);
 }
 
 static void start_row(const struct row *row, int cpu)
@@ -206,8 +231,10 @@ void play(struct ktest *t, const char *file, int line, const char *fmt, ...)
 			start_row(&r, *at == '*' ? -1 : *at - '0');
 		} else if (*at) {
 			ksnprintf(r.text, sizeof(r.text), "%s", at);
-			run_row(&r);
+			if (!play_row(&r) && !strncmp(r.verb->name, "begin", 5))
+				return;
 			play_took = r.took;
+			play_mem = t->mem ? t->mem : &kernel_memory;
 		}
 	}
 }
@@ -294,10 +321,16 @@ VERB(timeout, smp_timeout_ns);
 struct offline_opts play_opts;
 struct offline_result play_res;
 static struct pile pile;
+static unsigned long was_free;
 
 pfn_t block_of(pfn_t pfn)
 {
 	return ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+}
+
+pfn_t block_with(const struct page *page)
+{
+	return block_of(page_to_pfn_in(play_mem, page));
 }
 
 static int alloc(gfp_t gfp)
@@ -322,6 +355,8 @@ VERB(late, play_res.fail.why == WHY_DEADLINE && block_of(play_res.fail.pfn) == (
 VERB(drain, drain_all_pages(play_mem, NULL) < 0);
 DO(sound, expect_sound(playing, play_mem));
 VERB(free, memory_free_pages(play_mem));
+DO(note_free, was_free = memory_free_pages(play_mem));
+VERB(was_free, was_free);
 VERB(managed, memory_managed_pages(play_mem));
 VERB(alloc, alloc(GFP_MOVABLE));
 VERB(alloc_now, alloc(GFP_MOVABLE | GFP_NOWAIT));
@@ -332,37 +367,41 @@ VERB(give, pile_free(play_mem, &pile));
 /* ---- pagers that answer nothing, or what a test lets them answer ---- */
 
 struct paged paged[2];
+static pfn_t noted;
 struct vm_space *paged_space;
 u64 paged_content[PAGE_SIZE / sizeof(u64)], paged_taken[PAGE_SIZE / sizeof(u64)];
 
-bool paged_begin(struct ktest *t, unsigned i, bool mapped, unsigned nr, u64 limit)
+/*
+ * An object of @a[2] pages, whose pager @a[0] has a time limit of @a[3].  @a[1]: it is mapped in
+ * paged_space.
+ */
+static int paged_begin(const s64 *a)
 {
-	struct paged *p = &paged[i];
+	struct paged *p = &paged[a[0]];
+	unsigned long nr = (unsigned long)a[2];
 	int err;
 
 	*p = (struct paged){.ep = endpoint_create()};
-	err = p->ep ? pager_create(p->ep, nr, 7, limit, &p->object) : -ENOMEM;
-	if (!err && mapped && !paged_space)
+	err = p->ep ? pager_create(p->ep, nr, 7, (u64)a[3], &p->object) : -ENOMEM;
+	if (!err && a[1] && !paged_space)
 		err = vm_space_create(&kernel_memory, &paged_space);
-	if (!err && mapped)
-		err = vm_map(paged_space, PAGED_VA(i), nr, VM_RW, p->object, 0);
-	EXPECT_EQ(t, err, 0);
-	return !err;
+	if (!err && a[1])
+		err = vm_map(paged_space, PAGED_VA((u64)a[0]), nr, VM_RW, p->object, 0);
+	return err;
 }
 
-void paged_end(struct ktest *t, unsigned i)
+/* The space ends with its first object.  Returns the number of references that are left. */
+static u32 paged_end(struct paged *p)
 {
+	u32 refs;
+
 	if (paged_space)
 		vm_space_put(paged_space);
 	paged_space = NULL;
-	EXPECT_EQ(t, READ_ONCE(paged[i].object->refs), 1);
-	vm_object_put(paged[i].object);
-	endpoint_put(paged[i].ep, RIGHT_RECEIVE);
-}
-
-pfn_t paged_block(unsigned i, unsigned page)
-{
-	return block_of(page_to_pfn_in(&kernel_memory, page_in(paged[i].object, page)));
+	refs = READ_ONCE(p->object->refs) - 1;
+	vm_object_put(p->object);
+	endpoint_put(p->ep, RIGHT_RECEIVE);
+	return refs;
 }
 
 static int supply(u64 i, u64 page)
@@ -375,18 +414,18 @@ static int take(u64 i, u64 page)
 	return pager_take_back(paged[i].object, page, (uintptr_t)paged_taken);
 }
 
-/* The next request is @a[1] for page @a[2], and comes within @a[3]. */
+/* The next request is @a[0] for page @a[1], and comes within @a[2]. */
 static int receive(struct paged *p, const s64 *a)
 {
 	struct ipc_msg msg;
 	struct ipc_call *call;
-	int err = ipc_receive(p->ep, &msg, &call, (u64)a[3]);
+	int err = ipc_receive(p->ep, &msg, &call, (u64)a[2]);
 
 	if (err)
 		return err;
 	p->call[1] = p->call[0];
 	p->call[0] = call;
-	return msg.word[0] != (u64)a[1] || msg.word[1] != (u64)a[2];
+	return msg.word[0] != (u64)a[0] || msg.word[1] != (u64)a[1];
 }
 
 /* Answer the last request that was not answered yet. */
@@ -442,36 +481,52 @@ static int stop_serving(void)
 	return err;
 }
 
+#define PAGE_VA(a) (PAGED_VA((u64)a[1]) + (u64)a[0] * PAGE_SIZE)
+
 /* The pager supplies the page, which is written to; or read what was written. */
 static int touch(const s64 *a, bool write)
 {
-	uintptr_t va = PAGED_VA((u64)a[0]) + (u64)a[1] * PAGE_SIZE;
-	int err = write ? supply((u64)a[0], (u64)a[1]) : 0;
-	u64 value = 0;
+	int err = write ? supply((u64)a[1], (u64)a[0]) : 0;
+	u64 value = 0, want = (u64)a[0] + 100;
 
 	if (err)
 		return err;
 	soft_load_space(paged_space);
-	err = write ? soft_write(va, (u64)a[1] + 100) : soft_read(va, &value);
+	err = write ? soft_write(PAGE_VA(a), want) : soft_read(PAGE_VA(a), &value);
 	soft_unload_space();
-	return err ? err : !write && value != (u64)a[1] + 100;
+	return err ? err : !write && value != want;
 }
 
-/* Of pager @a[0], and page @a[1] of its object. */
-#define PAGED  (&paged[a[0]])
-#define OBJECT (PAGED->object)
-VERB(receive, receive(PAGED, a));
-VERB(answer, answer(PAGED, (u64)a[1]));
-VERB(supply, supply((u64)a[0], (u64)a[1]));
-VERB(take, take((u64)a[0], (u64)a[1]));
-VERB(drop, pager_drop(OBJECT, (u64)a[1], a[2] ? (u64)a[2] : 1));
-VERB(get, (port_task()->access_ns = 0, OBJECT->ops->get(OBJECT, (u32)a[1]))); /* one try */
-VERB(clean, OBJECT->ops->clean(OBJECT, (u32)a[1], paged_content, (u64)a[2]));
-VERB(fault, vm_fault(paged_space, PAGED_VA((u64)a[0]) + (u64)a[1] * PAGE_SIZE, VM_READ));
+/* Reclaim the page, as the reclaim thread does. */
+static int reclaim(struct vm_object *object, u32 index)
+{
+	struct lru_scan scan = {.batch = RECLAIM_BATCH, .desperate = true};
+	struct page *page = page_in(object, index);
+
+	scan.zone = zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, page));
+	reclaim_batch(&scan);
+	return READ_ONCE(object->refused) == scan.run ? -ETIMEDOUT : 0;
+}
+
+/* Page @a[0] of the object of a pager: of pager 0, or the last value. */
+#define OBJECT (paged[a[1]].object)
+VERB(begin_pager, paged_begin(a));
+VERB(end_pager, paged_end(&paged[a[0]]));
+VERB(receive, receive(&paged[a[3]], a));
+VERB(answer, answer(&paged[a[1]], (u64)a[0]));
+VERB(supply, supply((u64)a[1], (u64)a[0]));
+VERB(take, take((u64)a[1], (u64)a[0]));
+VERB(drop, pager_drop(OBJECT, (u64)a[0], 1));
+VERB(get, (port_task()->access_ns = 0, OBJECT->ops->get(OBJECT, (u32)a[0]))); /* one try */
+VERB(clean, paged[0].object->ops->clean(paged[0].object, (u32)a[0], paged_content, (u64)a[1]));
+VERB(reclaim, reclaim(OBJECT, (u32)a[0]));
+VERB(fault, vm_fault(paged_space, PAGE_VA(a), VM_READ));
 VERB(write, touch(a, true));
 VERB(written, touch(a, false));
-VERB(has, page_in(OBJECT, (u32)a[1]) != NULL);
-VERB(block, paged_block(CPU, (unsigned)a[1]));
+VERB(has, page_in(OBJECT, (u32)a[0]) != NULL);
+VERB(block, block_with(page_in(OBJECT, (u32)a[0])));
+DO(note_block, noted = block_with(page_in(OBJECT, (u32)a[0])));
+VERB(noted, noted);
 DO(serve, server = (struct paged_server){.answer = ABI_PAGER_DONE}; ktest_start(2, serve, NULL));
 VERB_OF(stop, true, stop_serving());
 VERB(calls, server.calls);

@@ -3,14 +3,15 @@
  * silence_help.h: the form of the suites in which a CPU, a pager, a device or a lock's holder is
  * silent: rows, each an operation, its result and its time.
  *
- *   PLAY(t, "silence 2; down 2 = -EIO @10s; 3> read 1 = -ETIMEDOUT @5s; up 2 = -EIO; join");
+ *   KTEST(nobody_answers)
+ *   ROWS("silence 2; down 2 = -EIO @10s; 3> read 1 = -ETIMEDOUT @5s; up 2 = -EIO; join")
  *
  * A row is [CPU>] [panics [WORDS]] VERB [VALUE]... [= RESULT] [@ TIME [+ SLACK]].  It is done by
  * this thread, or with CPU> (*>: any CPU) by a thread of its own, for which "join" waits.  Its
  * result is 0 unless the row says otherwise, also by >=, <= or !=.  It takes TIME, 0 unless given,
  * and less than SLACK more; with @? any time.  With "panics" the row ends in a panic with these
  * words, in a copy of the machine.  A VALUE is a number (with ms, s, or t for a tick), an error, or
- * a verb, its digits behind dots: block.0.1.
+ * a verb, its digits behind dots: block.0.1.  A first value 0..3 repeats the operation.
  */
 #ifndef QUARRY_TESTS_SILENCE_HELP_H
 #define QUARRY_TESTS_SILENCE_HELP_H
@@ -62,8 +63,15 @@ struct verb {
 void play(struct ktest *t, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 #define PLAY(t, ...) play((t), __FILE__, __LINE__, __VA_ARGS__)
+/*
+ * A test's body, of rows only.  If the row "begin", or one that begins so, fails, it is the last.
+ */
+#define ROWS(rows)                                                                                 \
+	{                                                                                          \
+		PLAY(t, rows);                                                                     \
+	}
 
-/* The test whose rows are played, and the memory of the verbs; play sets it to t->mem, if any. */
+/* The test whose rows are played; the memory of the verbs, which is t->mem, if any. */
 extern struct ktest *playing;
 extern struct memory *play_mem;
 extern u64 play_took; /* the time of the last row of this thread */
@@ -99,12 +107,6 @@ extern struct paged paged[2];
 extern struct vm_space *paged_space; /* NULL, or of the objects that are mapped */
 extern u64 paged_content[PAGE_SIZE / sizeof(u64)], paged_taken[PAGE_SIZE / sizeof(u64)];
 
-/* An object of @nr pages, whose pager has a time limit of @limit. */
-bool paged_begin(struct ktest *t, unsigned i, bool mapped, unsigned nr, u64 limit);
-/* No reference is left but the caller's.  The space ends with the first object. */
-void paged_end(struct ktest *t, unsigned i);
-pfn_t paged_block(unsigned i, unsigned page);
-
 /* A thread on CPU 2 that is pager 0, from "serve" until "stop". */
 extern struct paged_server {
 	u64 late;              /* the delay of its answers */
@@ -123,5 +125,6 @@ extern void (*silence_copied)(void);
 extern struct offline_opts play_opts;
 extern struct offline_result play_res;
 pfn_t block_of(pfn_t pfn);
+pfn_t block_with(const struct page *page);
 
 #endif

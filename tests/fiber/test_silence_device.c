@@ -7,9 +7,10 @@
 #include "tests/lib/balloon_help.h"
 #include "tests/fiber/silence_help.h"
 
-static bool begin_patient(struct ktest *t)
+/* On the same memory, after a device broke; or on a new one. */
+static bool begin(bool again)
 {
-	bool begun = balloon_begin(t);
+	bool begun = again ? balloon_begin_again(playing) : balloon_begin(playing);
 
 	play_opts = (struct offline_opts){.policy = NR_ISO_POLICIES};
 	pretend_dev.dev.patience_ns = S;
@@ -49,6 +50,8 @@ static int follow(struct virtio_balloon *b)
 static pfn_t block;
 static unsigned resets;
 
+VERB(begin, !begin(a[0]));
+DO(end, balloon_end(playing));
 VERB(follow, follow(&balloon));
 VERB(follow_once, balloon_follow(&balloon));
 VERB(followed, followed);
@@ -57,6 +60,8 @@ DO(ask_for, balloon_ask_for((u32)a[0]));
 DO(find_block, block = block_with_lent(playing); resets = pretend_dev.resets);
 VERB(block_with, block);
 DO(late_queues, balloon_late = (unsigned)a[0]);
+VERB(block_pages, PAGEBLOCK_PAGES);
+VERB(bit, 1u << a[0]);
 VERB(kept, pretend_dev.kept[a[0]] != 0);
 DO(answer_now, balloon_late = 0; pretend_answer(&pretend_dev, (unsigned)a[0], 0));
 DO(lent, expect_lent(playing, (unsigned long)a[0]));
@@ -72,61 +77,36 @@ KTEST_SUITE(silence_device, 0);
  * device still works.
  */
 KTEST(wait_ends_at_the_callers_limit)
-{
-	static const unsigned limit[] = {500, 1000, 1250, 2250};
-	unsigned i;
-
-	REQUIRE(t, begin_patient(t));
-	for (i = 0; i < ARRAY_SIZE(limit); i++)
-		PLAY(t, "wait_queue %ums = -EAGAIN @%ums + 60ms", limit[i], limit[i]);
-	balloon_end(t);
-}
+ROWS("begin; wait_queue 500ms = -EAGAIN @500ms + 60ms; wait_queue 1s = -EAGAIN @1s + 60ms;"
+     "wait_queue 1250ms = -EAGAIN @1250ms + 60ms; wait_queue 2250ms = -EAGAIN @2250ms + 60ms; end")
 
 /* ---- an offline ---- */
 
+#define LATE_ON(queue)                                                                             \
+	"ask_for block_pages; follow_once; find_block; late_queues bit." #queue                    \
+	"; offline block_with 1s = -ETIMEDOUT @1s; late block_with = 1; sound; kept " #queue       \
+	" = 1; answer_now " #queue "; follow_once; lent block_pages; offline block_with;"          \
+	"online block_with; ask_for 0; follow_once;"
+
 /* The device answers after all: its request takes effect, and nothing else. */
 KTEST(offline_of_lent_pages_ends_at_its_deadline)
-{
-	unsigned pages = PAGEBLOCK_PAGES, queue;
-
-	REQUIRE(t, begin_patient(t));
-	for (queue = INFLATE; queue <= DEFLATE; queue++)
-		PLAY(t,
-		    "ask_for %u; follow_once; find_block; late_queues %u;"
-		    "offline block_with 1s = -ETIMEDOUT @1s; late block_with = 1; sound; kept %u = "
-		    "1;"
-		    "answer_now %u; follow_once; lent %u; offline block_with; online block_with;"
-		    "ask_for 0; follow_once",
-		    pages, 1u << queue, queue, queue, pages);
-	balloon_end(t);
-}
+ROWS("begin;" LATE_ON(0) LATE_ON(1) "end")
 
 /* An interrupt of a device that has been reset changes nothing. */
 KTEST(offline_of_lent_pages_succeeds_once_the_device_is_marked_broken)
-{
-	REQUIRE(t, begin_patient(t));
-	PLAY(t,
-	    "ask_for %u; *> follow = -EIO @3s; sleep 100ms; followed; find_block; late_queues 3;"
-	    "offline block_with @3s; end_follow; join; was_reset = 1; nr_lent; online block_with;"
-	    "interrupt; follow_once = -EIO",
-	    (unsigned)PAGEBLOCK_PAGES);
-	balloon_end(t);
-}
+ROWS("begin; ask_for block_pages; *> follow = -EIO @3s; sleep 100ms; followed; find_block;"
+     "late_queues 3; offline block_with @3s; end_follow; join; was_reset = 1; nr_lent;"
+     "online block_with; interrupt; follow_once = -EIO; end")
 
 /*
  * The thread that waits for the device is bound to CPU 2: it moves to another CPU, and goes on
  * waiting.  The answer wakes the thread there.  Then the device gives no answer at all.
  */
 KTEST(cpu_down_beside_a_silent_device_succeeds_at_once)
-{
-	REQUIRE(t, begin_patient(t));
-	PLAY(t,
-	    "late_queues 1; ask_for 5; 2> follow = -EIO @?; sleep 100ms; kept 0 = 1; down 2; sound;"
-	    "answer_now 0; sleep 100ms; followed; lent 5; up 2; sleep 100ms; late_queues 1;"
-	    "ask_for 9; sleep 100ms; down 2; sleep 2800ms; running = 1; sleep 600ms; running; join;"
-	    "up 2");
-	balloon_end(t);
-}
+ROWS("begin; late_queues 1; ask_for 5; 2> follow = -EIO @?; sleep 100ms; kept 0 = 1; down 2; sound;"
+     "answer_now 0; sleep 100ms; followed; lent 5; up 2; sleep 100ms; late_queues 1;"
+     "ask_for 9; sleep 100ms; down 2; sleep 2800ms; running = 1; sleep 600ms; running; join;"
+     "up 2; end")
 
 /* ---- an allocation ---- */
 
@@ -137,30 +117,17 @@ DO(hoard, hoard = (struct hoard){.mem = balloon.mem, .gfp = GFP_MOVABLE}; hoard_
 VERB(hoarded, hoard.nr < ARRAY_SIZE(hoard.page));
 DO(hoard_give, hoard_give(&hoard));
 
+DO(told_free_allocates_nothing, nr_reports = 1);
+
+#define REPORT_ENDS(how, answers)                                                                  \
+	"told_free_allocates_nothing; late_queues 8; 1> report " how "; sleep 100ms; kept 3 = 1;"  \
+	"hoard; hoarded = 1; alloc = -ENOMEM; running = 1;" answers "join; alloc; give;"           \
+	"hoard_give; end;"
+
 /*
  * All free pageblocks are being reported to the device, and cannot be allocated.  A silent device
  * is reset before the pages are back, so it cannot write to them.
  */
 KTEST(an_allocation_beside_a_silent_device_ends_in_time)
-{
-	unsigned answers;
-
-	for (answers = 0; answers < 2; answers++) {
-		if (answers) {
-			balloon_end(t);
-			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
-			memset(balloon_lent, 0, sizeof(balloon_lent));
-			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-			pretend_dev.dev.patience_ns = S;
-		} else {
-			REQUIRE(t, begin_patient(t));
-		}
-		nr_reports = 1; /* so that told_free allocates nothing */
-		PLAY(t,
-		    "late_queues 8; 1> report = %s; sleep 100ms; kept 3 = 1; hoard; hoarded = 1;"
-		    "alloc = -ENOMEM; running = 1; late_queues 0; %s; join; alloc; give; "
-		    "hoard_give",
-		    answers ? "0" : "-EIO @3s", answers ? "answer_now 3" : "");
-	}
-	balloon_end(t);
-}
+ROWS("begin;" REPORT_ENDS("= -EIO @3s", "late_queues 0;") "begin 1;" REPORT_ENDS(
+    "= 0", "answer_now 3;"))

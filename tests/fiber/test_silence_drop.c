@@ -14,27 +14,24 @@
 
 static struct vm_object *object; /* of pager 0 */
 
-/* An object of one page, which many regions show.  A walk pauses behind each region. */
-static bool begin(struct ktest *t)
+/* The page is shown by many regions.  A walk pauses behind each region. */
+static int begin(void)
 {
 	unsigned i;
 	int err = 0;
 
-	if (!paged_begin(t, 0, true, 1, S))
-		return false;
 	object = paged[0].object;
 	for (i = 1; i < REGIONS && !err; i++)
 		err = vm_map(paged_space, PAGED_VA(0) + i * PAGE_SIZE, 1, VM_READ, object, 0);
-	EXPECT_EQ(t, err, 0);
 	kernel_memory.vm.at_once = 1;
-	return !err;
+	return err;
 }
 
-static void end(struct ktest *t)
-{
-	kernel_memory.vm.at_once = RMAP_AT_ONCE;
-	paged_end(t, 0);
-}
+VERB(begin, begin());
+DO(end, kernel_memory.vm.at_once = RMAP_AT_ONCE);
+
+#define BEGIN "begin_pager 0 1 1 1s; begin;"
+#define END   "end; end_pager 0"
 
 static u32 drops, stop; /* atomic */
 
@@ -42,7 +39,7 @@ static u32 drops, stop; /* atomic */
 static int drop_again_and_again(void)
 {
 	while (!load_acquire(&stop) && READ_ONCE(drops) < MOST) {
-		play(playing, __FILE__, __LINE__, "supply 0 0; fault 0 0; drop 0 0");
+		PLAY(playing, "supply 0; fault 0; drop 0");
 		atomic_add(&drops, 1u);
 	}
 	return 0;
@@ -62,6 +59,7 @@ static u32 take_lock(void)
 
 VERB(drop_again_and_again, drop_again_and_again());
 VERB(take_lock, take_lock());
+VERB(waiting, object->waiting);
 DO(three_drops, while (READ_ONCE(drops) < 3) thread_yield());
 
 KTEST_SUITE(silence_drop, 0);
@@ -72,11 +70,11 @@ KTEST(lock_is_taken_between_two_of_many_drops)
 	unsigned cpu;
 
 	for (cpu = 1; cpu <= 2; cpu++) {
-		REQUIRE(t, begin(t));
 		drops = stop = 0;
-		PLAY(t, "1> drop_again_and_again @?; three_drops; %u> take_lock <= 2; join", cpu);
-		EXPECT_EQ(t, object->waiting, 0);
-		end(t);
+		PLAY(t,
+		    BEGIN "1> drop_again_and_again @?; three_drops; %u> take_lock <= 2; join;"
+		          "waiting;" END,
+		    cpu);
 	}
 }
 
@@ -90,10 +88,5 @@ DO(end_the_walk, thread_sleep(S); spin_lock(&object->lock); object_walk_ends(obj
 DO(be_killed, thread_current()->task = a[0] ? &ending : NULL);
 
 KTEST(drop_behind_a_walk_ends_with_its_task)
-{
-	REQUIRE(t, begin(t));
-	PLAY(t,
-	    "supply 0 0; fault 0 0; walk; 2> end_the_walk @1s; be_killed 1; drop 0 0 = -EINTR;"
-	    "be_killed 0; has 0 0 = 1; join");
-	end(t);
-}
+ROWS(BEGIN "supply 0; fault 0; walk; 2> end_the_walk @1s; be_killed 1; drop 0 = -EINTR;"
+           "be_killed 0; has 0 = 1; join;" END)

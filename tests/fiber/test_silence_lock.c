@@ -32,6 +32,7 @@ static int take_mutex(bool named)
 	return 0;
 }
 
+DO(begin, begin());
 DO(lock, spin_lock(&locks[a[0]]));
 DO(unlock, spin_unlock(&locks[a[0]]));
 VERB(lru, MOST);
@@ -49,16 +50,12 @@ KTEST_SUITE(silence_lock, 0);
 	"released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost here: "
 
 KTEST(wrong_use_of_a_lock_panics_and_names_it)
-{
-	begin();
-	PLAY(t,
-	    "panics [which is no CPU; was its memory freed?] take_freed;"
-	    "panics [" RELEASED "none] unlock 1; lock 0; lock 1;"
-	    "panics [lock even taken twice by CPU 0] lock 0; unlock 0;"
-	    "panics [" RELEASED "odd] unlock 0; unlock 1; lock zone; lock 0;"
-	    "panics [taken out of order by CPU 0] lock object;"
-	    "panics [innermost here: zone] lock object; unlock 0; unlock zone");
-}
+ROWS("begin; panics [which is no CPU; was its memory freed?] take_freed;"
+     "panics [" RELEASED "none] unlock 1; lock 0; lock 1;"
+     "panics [lock even taken twice by CPU 0] lock 0; unlock 0;"
+     "panics [" RELEASED "odd] unlock 0; unlock 1; lock zone; lock 0;"
+     "panics [taken out of order by CPU 0] lock object;"
+     "panics [innermost here: zone] lock object; unlock 0; unlock zone")
 
 /*
  * Hold as many locks as allowed, and release them from both ends and the middle: the others stay
@@ -102,18 +99,10 @@ KTEST(locks_are_released_in_any_order)
  * and after it.
  */
 KTEST(lock_order_is_checked_against_the_locks_still_held)
-{
-	begin();
-	PLAY(t,
-	    "lock object; lock lru; lock zone; unlock lru; panics [object taken twice] lock object;"
-	    "panics [lock lru (rank] lock lru; unlock zone; lock lru; unlock object;"
-	    "panics [innermost here: lru] lock object; lock zone; unlock lru; unlock zone; depth");
-}
+ROWS("begin; lock object; lock lru; lock zone; unlock lru; panics [object taken twice] lock object;"
+     "panics [lock lru (rank] lock lru; unlock zone; lock lru; unlock object;"
+     "panics [innermost here: lru] lock object; lock zone; unlock lru; unlock zone; depth")
 
 KTEST(free_mutex_is_not_taken_where_nothing_may_sleep)
-{
-	begin();
-	PLAY(t,
-	    "panics [lock free taken where nothing may sleep] take_mutex 1; lock 0;"
-	    "panics [lock without a name taken where nothing may] take_mutex; unlock 0");
-}
+ROWS("begin; panics [lock free taken where nothing may sleep] take_mutex 1; lock 0;"
+     "panics [lock without a name taken where nothing may] take_mutex; unlock 0")

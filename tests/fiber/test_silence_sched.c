@@ -246,15 +246,12 @@ KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread)
 
 /* In turn: no CPU is idle and alive; CPU 2 is; CPU 2 has work, and CPU 3 stands still; CPU 3 is. */
 KTEST(first_movable_thread_moves_to_the_first_idle_cpu)
-{
-	PLAY(t,
-	    "begin; ready 0 1; ready 1 1 1; ready 2 1 1; ready 3 1 1; leaving 2 1; still 3;"
-	    "balance 1; nr_ready 1 = 4; leaving 2 0; balance 1; on 0 = 1; on 1 = 2; on 2 = 1;"
-	    "on 3 = 1; nr_ready 1 = 3; nr_ready 2 = 1; more 1 = 3; more 2 = 1; balance 1;"
-	    "nr_ready 1 = 3; alive; balance 1; on 2 = 3; balance 1; on 3 = 1; nr_ready 1 = 2; end "
-	    "4;"
-	    "more 1; begin; balance 1; end");
-}
+ROWS("begin; ready 0 1; ready 1 1 1; ready 2 1 1; ready 3 1 1; leaving 2 1; still 3;"
+     "balance 1; nr_ready 1 = 4; leaving 2 0; balance 1; on 0 = 1; on 1 = 2; on 2 = 1;"
+     "on 3 = 1; nr_ready 1 = 3; nr_ready 2 = 1; more 1 = 3; more 2 = 1; balance 1;"
+     "nr_ready 1 = 3; alive; balance 1; on 2 = 3; balance 1; on 3 = 1; nr_ready 1 = 2; end "
+     "4;"
+     "more 1; begin; balance 1; end")
 
 /* ---- moving threads from a CPU that stands still ---- */
 
@@ -276,14 +273,11 @@ KTEST(cpus_are_watched_in_turn)
  * too, and the queue is closed.
  */
 KTEST(ready_threads_leave_a_stalled_cpu)
-{
-	PLAY(t,
-	    "begin; ready 0 1; ready 1 1 1; ready 2 1 1; ready 3 1 1; watch 1; nr_ready 1 = 4;"
-	    "lock 1; watch 1 1; unlock 1; nr_ready 1 = 4; closing 1 1; watch 1 1; nr_ready 1 = 4;"
-	    "closing 1 0; was 1 2; watch 1 1; on 0 = 1; on 1; on 2 = 1; on 3; nr_ready 1 = 2;"
-	    "nr_ready 0 = 2; closed 1; leaving 1 1; watch 1 1; on 0; on 2 = 1; nr_ready 1 = 1;"
-	    "closed 1 = 1; end 4");
-}
+ROWS("begin; ready 0 1; ready 1 1 1; ready 2 1 1; ready 3 1 1; watch 1; nr_ready 1 = 4;"
+     "lock 1; watch 1 1; unlock 1; nr_ready 1 = 4; closing 1 1; watch 1 1; nr_ready 1 = 4;"
+     "closing 1 0; was 1 2; watch 1 1; on 0 = 1; on 1; on 2 = 1; on 3; nr_ready 1 = 2;"
+     "nr_ready 0 = 2; closed 1; leaving 1 1; watch 1 1; on 0; on 2 = 1; nr_ready 1 = 1;"
+     "closed 1 = 1; end 4")
 
 KTEST(one_tick_moves_a_bounded_number_of_threads)
 {
@@ -344,12 +338,9 @@ KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time)
 
 /* A thread that is bound to the leaving CPU starts on another CPU. */
 KTEST(leaving_cpu_is_told_and_gets_no_thread)
-{
-	PLAY(t,
-	    "begin; no_resched 2; takes 2 = 1; leave 2; resched 2 = 1; takes 2; ready 0 2; on 0 != "
-	    "2;"
-	    "end 1");
-}
+ROWS("begin; no_resched 2; takes 2 = 1; leave 2; resched 2 = 1; takes 2; ready 0 2; on 0 != "
+     "2;"
+     "end 1")
 
 /* ---- an alarm on a closed queue ---- */
 
@@ -373,8 +364,5 @@ DO(no_alarms, TAILQ_INIT(&RQ->alarms)); /* else a thread that was freed would be
  * alarm there.  The thread is woken, and takes the alarm off the queue that it leaves.
  */
 KTEST(woken_sleeper_leaves_no_alarm_behind)
-{
-	PLAY(t,
-	    "flag 0; 2> sleep_an_hour = 1; sleep 2t; silence 2; first_alarm 2 = 1; leaving 2 1;"
-	    "closing 2 1; flag 1; join; alarms 2; no_alarms 2; closing 2 0; leaving 2 0; speak 2");
-}
+ROWS("flag 0; 2> sleep_an_hour = 1; sleep 2t; silence 2; first_alarm 2 = 1; leaving 2 1;"
+     "closing 2 1; flag 1; join; alarms 2; no_alarms 2; closing 2 0; leaving 2 0; speak 2")

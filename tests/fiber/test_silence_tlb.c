@@ -10,7 +10,8 @@
 #define PAGES 3u
 
 static struct vm_scene scene;
-static struct page *first, *taken[64];
+static struct page *first, *second, *taken[64];
+static pfn_t noted; /* the pageblock of the first page */
 static struct {
 	struct vm_space *space; /* that is loaded on the CPU */
 	bool reads;             /* the CPU has read the pages; else it has written to them */
@@ -38,33 +39,19 @@ static void die_in_program(void *arg)
 }
 
 /* A CPU loads @space and dies. */
-static void lose_cpu(struct ktest *t, struct vm_space *space, bool reads)
+static int lose_cpu(struct vm_space *space, bool reads)
 {
 	victim.space = space;
 	victim.reads = reads;
-	playing = t;
 	silence_in(2, die_in_program, NULL, WAIT_FOREVER);
 	first = page_in(scene.object, 0);
-	PLAY(t, "down 2 = -EIO @timeout");
+	return cpu_down(2);
 }
 
 /* A scene whose pages a CPU has mapped that is dead now. */
-static bool begin(struct ktest *t)
+static int begin(void)
 {
-	bool begun = scene_begin_filled(t, &scene, PAGES);
-
-	if (begun)
-		lose_cpu(t, scene.space, false);
-	return begun;
-}
-
-/* Nothing is kept, and all pages are free when the scene ends. */
-static void end(struct ktest *t)
-{
-	tlb_release_kept(scene.mem);
-	EXPECT_EQ(t, scene.mem->vm.nr_kept, 0);
-	expect_sound(t, scene.mem);
-	scene_end(t, &scene);
+	return scene_begin_filled(playing, &scene, PAGES) ? lose_cpu(scene.space, false) : 0;
 }
 
 /* Pages of other owners: are they zero, and none of them the first page? */
@@ -90,10 +77,13 @@ static bool give_others(void)
 	return !wrong;
 }
 
+VERB(begin, begin());
+/* Nothing is kept, and all pages are free when the scene ends. */
+DO(release_kept, tlb_release_kept(scene.mem));
+DO(end, scene_end(playing, &scene));
 VERB(unmap, vm_unmap(scene.space, page_at((u64)a[0]), 1));
-VERB(map,
-    vm_map(scene.space, page_at((u64)a[0]), 1, VM_RW, scene.object, 0)
-        ?: vm_fault(scene.space, page_at((u64)a[0]), VM_WRITE));
+VERB(map_only, vm_map(scene.space, page_at((u64)a[0]), 1, VM_RW, scene.object, 0));
+VERB(map, map_only_fn(a) ?: vm_fault(scene.space, page_at((u64)a[0]), VM_WRITE));
 VERB(remove, vm_object_remove(scene.object, (u32)a[0], 1));
 VERB(refs, word_ref(page_word(first))); /* of the first page */
 VERB(pins, first->pincount);
@@ -103,15 +93,18 @@ VERB(nr_kept, scene.mem->vm.nr_kept);
 VERB(take_others, !take_others());
 VERB(give_others, !give_others());
 VERB(late_write, victim.late);
-WAIT(release_kept, tlb_release_kept(scene.mem));
-DO(kill_again, lose_cpu(playing, scene.space, true));
+VERB(refs_of_second, word_ref(page_word(second)));
+VERB(die_reading, lose_cpu(scene.space, true));
 VERB(pinned, play_res.fail.why == WHY_PINNED);
-VERB(block_of_first, block_of(page_to_pfn_in(scene.mem, first)));
+DO(note, noted = block_with(first); second = page_in(scene.object, 1));
+VERB(noted_block, noted);
 
-/* The page is in use by @refs references, one of which is a pin. */
+#define BEGIN "begin = -EIO @timeout;"
+/* The page is in use by @nr references, one of which is a pin. */
 #define KEPT(nr) "refs = " #nr "; pins = 1; sound;"
 /* The dead CPU continues, writes by its old entry, and parks. */
-#define END_SILENCE "back 2; late_write;"
+#define BACK "back 2; late_write;"
+#define END  "release_kept; nr_kept; sound; end"
 
 KTEST_SUITE(silence_tlb, 0);
 
@@ -120,81 +113,65 @@ KTEST_SUITE(silence_tlb, 0);
  * shootdown drops the pin: an unmapping of another page.
  */
 KTEST(pages_unmapped_beside_a_dead_cpu_are_kept_for_it)
-{
-	struct page *page;
-
-	REQUIRE(t, begin(t));
-	PLAY(t,
-	    "unmap 0;" KEPT(2) "remove 0;" KEPT(1) "nr_kept = 1; take_others;" END_SILENCE
-	                                           "give_others");
-	page = NEED(t, page_in(scene.object, 1));
-	PLAY(t, "unmap 1; refs");
-	EXPECT_EQ(t, word_ref(page_word(page)), 1);
-	end(t);
-}
+ROWS(BEGIN "note; unmap 0;" KEPT(2) "remove 0;" KEPT(
+    1) "nr_kept = 1; take_others;" BACK "give_others; unmap 1; refs; refs_of_second = 1;" END)
 
 /* However often a page is mapped and unmapped, it is kept once. */
 KTEST(page_is_kept_once)
-{
-	REQUIRE(t, begin(t));
-	PLAY(t,
-	    "unmap 0;" KEPT(2) "map 0; unmap 0;" KEPT(2) "map 0; unmap 0;" KEPT(
-	        2) "nr_kept = 1;" END_SILENCE);
-	end(t);
-}
+ROWS(BEGIN
+    "unmap 0;" KEPT(2) "map 0; unmap 0;" KEPT(2) "map 0; unmap 0;" KEPT(2) "nr_kept = 1;" BACK END)
 
 /* On a machine with more than TLB_CPUS CPUs no mask names those that must flush. */
-KTEST(a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one)
+static bool shoot_down_all(void)
 {
 	struct tlb_gather g;
+	int err = get_page(first);
 
-	REQUIRE(t, begin(t));
-	EXPECT_EQ(t, get_page(first), 0);
 	tlb_gather_init(&g, scene.mem);
 	g.everybody = true;
 	tlb_gather_page(&g, first);
-	EXPECT(t, !tlb_flush(&g));
-	PLAY(t, KEPT(3) END_SILENCE);
-	end(t);
+	return !err && !tlb_flush(&g);
 }
+
+VERB(shoot_down_all, !shoot_down_all());
+
+KTEST(a_shootdown_of_all_cpus_keeps_the_pages_of_a_dead_one)
+ROWS(BEGIN "shoot_down_all;" KEPT(3) BACK END)
+
+DO(lock_keeping, mutex_lock(&scene.mem->vm.keeping));
+DO(unlock_keeping, mutex_unlock(&scene.mem->vm.keeping));
+VERB(waits_for_it, scene.mem->vm.keeping.l.first != NULL);
 
 /* A thread that releases kept pages waits for the lock.  A CPU dies then, and the pages stay. */
 KTEST(a_cpu_that_dies_meanwhile_keeps_the_pages)
-{
-	struct mutex *keeping;
+ROWS(BEGIN
+    "unmap 0;" BACK "map_only 0; lock_keeping; 1> release_kept @timeout; sleep 1t;"
+    "waits_for_it = 1; die_reading = -EIO @timeout; unlock_keeping; join; nr_kept = 1;" BACK END)
 
-	REQUIRE(t, begin(t));
-	keeping = &scene.mem->vm.keeping;
-	PLAY(t, "unmap 0;" END_SILENCE);
-	EXPECT_EQ(t, vm_map(scene.space, page_at(0), 1, VM_RW, scene.object, 0), 0);
-	mutex_lock(keeping);
-	PLAY(t, "1> release_kept");
-	while (!READ_ONCE(keeping->l.first))
-		thread_yield();
-	lose_cpu(t, scene.space, true);
-	mutex_unlock(keeping);
-	PLAY(t, "join; nr_kept = 1;" END_SILENCE);
-	end(t);
-}
+DO(policy, play_opts = (struct offline_opts){.policy = NR_ISO_POLICIES});
+VERB(dead_write, 0xdead);
 
 /* An offline does not move a page that the dead CPU may write to.  The late write is not lost. */
 KTEST(offline_waits_for_the_end_of_a_dead_cpu)
-{
-	pfn_t block;
-
-	REQUIRE(t, begin(t));
-	play_opts = (struct offline_opts){.policy = NR_ISO_POLICIES};
-	block = block_of(page_to_pfn_in(scene.mem, first));
-	PLAY(t,
-	    "offline %lu = -EBUSY; pinned = 1; there = 1; pins = 1; sound;" END_SILENCE
-	    "offline %lu; online %lu; content = %u",
-	    block, block, block, 0xdead);
-	end(t);
-}
+ROWS(
+    BEGIN "policy; note; offline noted_block = -EBUSY; pinned = 1; there = 1; pins = 1; sound;" BACK
+          "offline noted_block; online noted_block; content = dead_write;" END)
 
 static struct lru_scan scan;
 
-DO(reclaim, reclaim_batch(&scan));
+static bool begin_pager(void)
+{
+	bool begun = scene_begin_pager(playing, &scene, PAGES, &scene_pager, NULL);
+
+	scan = (struct lru_scan){.batch = 32, .desperate = true};
+	if (begun && !scene_get(scene.object, 0))
+		scan.zone = zone_of(scene.mem, page_to_pfn_in(scene.mem, page_in(scene.object, 0)));
+	return scan.zone;
+}
+
+VERB(begin_scene, !begin_pager());
+VERB(get_page, scene_get(scene.object, (u32)a[0]));
+DO(reclaim_some, reclaim_batch(&scan));
 VERB(freed, scan.freed);
 
 /*
@@ -202,34 +179,25 @@ VERB(freed, scan.freed);
  * pages have become active.
  */
 KTEST(reclaim_leaves_the_pages_of_a_dead_cpu)
-{
-	unsigned i;
+ROWS("begin_scene; get_page 1..2; die_reading = -EIO @timeout; reclaim_some; freed; there = 1;"
+     "pins = 1; nr_kept = 3; sound;" BACK "reclaim_some 1..4; freed = 3;" END)
 
-	REQUIRE(t, scene_begin_pager(t, &scene, PAGES, &scene_pager, NULL));
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(t, scene_get(scene.object, i), 0);
-	lose_cpu(t, scene.space, true);
-	scan = (struct lru_scan){.batch = 32, .desperate = true};
-	scan.zone = zone_of(scene.mem, page_to_pfn_in(scene.mem, NEED(t, first)));
-	PLAY(t,
-	    "reclaim; freed; there = 1; pins = 1; nr_kept = 3; sound;" END_SILENCE
-	    "reclaim; reclaim; reclaim; reclaim; freed = 3");
-	end(t);
+static struct vm_space *other;
+
+static int begin_other(void)
+{
+	if (!scene_begin_filled(playing, &scene, PAGES) || vm_space_create(scene.mem, &other))
+		return 0;
+	soft_load_space(scene.space);
+	write_pages(playing, 0, PAGES, 1);
+	return lose_cpu(other, false);
 }
+
+VERB(begin_other, begin_other());
+DO(unload, soft_unload_space());
+DO(put_other, vm_space_put(other));
 
 /* A dead CPU has entries of the program that it ran, and of no other. */
 KTEST(pages_of_other_programs_are_not_kept)
-{
-	struct vm_space *other;
-
-	REQUIRE(t, scene_begin_filled(t, &scene, PAGES));
-	REQUIRE(t, !vm_space_create(scene.mem, &other));
-	soft_load_space(scene.space);
-	write_pages(t, 0, PAGES, 1);
-	lose_cpu(t, other, false);
-	PLAY(t, "unmap 0; refs = 1; nr_kept");
-	soft_unload_space();
-	PLAY(t, "back 2; late_write = -EFAULT");
-	vm_space_put(other);
-	end(t);
-}
+ROWS("begin_other = -EIO @timeout; unmap 0; refs = 1; nr_kept; unload; back 2;"
+     "late_write = -EFAULT; put_other;" END)

@@ -9,37 +9,49 @@
 #include <quarry/pager.h>
 #include <quarry/task.h>
 
-#define LIMIT  S /* a pager's time limit for an answer */
-#define NR     130u
 #define LEAST  (100 * MS) /* with less trust the pager is not asked */
 #define MARGIN (60 * MS)
 #define MAX_NS ((s64)(2 * S)) /* the most time for pagers; lost time comes back 4 times as slowly */
 
-static bool begin(struct ktest *t)
-{
-	return paged_begin(t, 0, false, NR, LIMIT);
-}
+static u64 began, cost; /* of the last wait for a silent pager */
 
 static int hand_over(struct vm_object *object)
 {
-	return object->ops->clean(object, 3, paged_content, WAIT_FOREVER);
+	u64 now = arch_clock_ns();
+	int err = object->ops->clean(object, 3, paged_content, WAIT_FOREVER);
+	u64 took = arch_clock_ns() - now;
+
+	began = took >= LEAST ? now : began;
+	cost = took >= LEAST ? took : cost;
+	return err;
 }
 
-static void sleep_to(u64 when)
+/* Sleep until the time comes back that a silence has cost, a[0] times doubled, and LEAST. */
+static void regain(u64 doubled, bool enough)
 {
-	u64 now = arch_clock_ns();
+	u64 when = began + 4 * ((cost << doubled) + LEAST), now = arch_clock_ns();
 
+	when = enough ? when + MARGIN : when - MARGIN;
 	if (when > now)
 		thread_sleep(when - now);
 }
 
 VERB(hand_over, hand_over(paged[0].object));
-WAIT(until, sleep_to((u64)a[0]));
+WAIT(regain_less, regain((u64)a[0], false));
+WAIT(regain, regain((u64)a[0], true));
+DO(idle, server.idle = a[0]);
+DO(drops, server.drops = a[0]);
 
+/* The time limit is a second. */
+#define BEGIN "begin_pager 0 0 130 1s;"
+#define END   "end_pager 0"
 /* Rows: the silent pager is waited for, as long as reclaim's trust allows; or not at all. */
 #define WAITED "hand_over = -ETIMEDOUT @100ms + 950ms;"
 #define NOT    "hand_over = -ETIMEDOUT @0 + 1ms;"
 #define WHOLE  "hand_over = -ETIMEDOUT @1s + 50ms;"
+#define AGAIN(doubled)                                                                             \
+	"regain_less " #doubled ";" NOT "regain " #doubled                                         \
+	"; hand_over = -ETIMEDOUT @100ms + 100ms;"
 
 KTEST_SUITE(silence_trust, 0);
 
@@ -48,40 +60,17 @@ KTEST_SUITE(silence_trust, 0);
  * again.  The cost doubles each time, up to sixteenfold.
  */
 KTEST(each_silence_costs_twice_as_much_as_the_one_before)
-{
-	u64 began = arch_clock_ns(), again;
-	unsigned missed;
-
-	REQUIRE(t, begin(t));
-	PLAY(t, WHOLE);
-	for (missed = 0; missed < 7; missed++) {
-		again = began + 4 * ((play_took << MIN(missed, 4u)) + LEAST);
-		PLAY(t, "until %llu;" NOT "until %llu", (unsigned long long)(again - MARGIN),
-		    (unsigned long long)(again + MARGIN));
-		began = arch_clock_ns();
-		PLAY(t, "hand_over = -ETIMEDOUT @100ms + 100ms");
-	}
-	paged_end(t, 0);
-}
+ROWS(BEGIN WHOLE AGAIN(0) AGAIN(1) AGAIN(2) AGAIN(3) AGAIN(4) AGAIN(4) AGAIN(4) END)
 
 /* A requested page that does not come costs no trust: reclaim has not waited for it. */
 KTEST(missing_page_costs_no_trust)
-{
-	REQUIRE(t, begin(t));
-	PLAY(t, "get 0 0 = -ETIMEDOUT @1s + 50ms; get 0 1 = -ETIMEDOUT @1s + 50ms;" WHOLE);
-	paged_end(t, 0);
-}
+ROWS(BEGIN "get 0 = -ETIMEDOUT @1s + 50ms; get 1 = -ETIMEDOUT @1s + 50ms;" WHOLE END)
 
 /*
  * A run with less time than the trust allows ends its wait early, which does not count as silence.
  */
 KTEST(a_run_at_its_end_waits_for_no_longer)
-{
-	REQUIRE(t, begin(t));
-	PLAY(t,
-	    "clean 0 3 0 = -ETIMEDOUT @0 + 1ms; clean 0 3 200ms = -ETIMEDOUT @200ms + 50ms;" WHOLE);
-	paged_end(t, 0);
-}
+ROWS(BEGIN "clean 3 0 = -ETIMEDOUT @0 + 1ms; clean 3 200ms = -ETIMEDOUT @200ms + 50ms;" WHOLE END)
 
 /* ---- a pager that answers ---- */
 
@@ -94,8 +83,7 @@ KTEST(late_answers_are_charged_their_time)
 	u64 at, now, took;
 	int err;
 
-	REQUIRE(t, begin(t));
-	PLAY(t, "serve");
+	PLAY(t, BEGIN "serve");
 	at = arch_clock_ns();
 	for (i = 0; i < 12 * ARRAY_SIZE(late); i++) {
 		now = arch_clock_ns();
@@ -120,60 +108,42 @@ KTEST(late_answers_are_charged_their_time)
 	}
 	EXPECT(t, served > 6 && refused > 6);
 	EXPECT_EQ(t, server.calls, served);
-	PLAY(t, "stop");
-	paged_end(t, 0);
+	PLAY(t, "stop;" END);
 }
 
 KTEST(answer_ends_the_doubling_of_the_charge)
+ROWS(BEGIN "serve; answers_late 3s;" WAITED "sleep 20s;" WAITED "sleep 20s; answers_late 0;"
+           "hand_over 1..100; answers_late 3s;" WAITED "regain_less 0;" NOT "regain 0;" WAITED
+           "answers_late 0; stop;" END)
+
+static unsigned refusals(void)
 {
-	u64 began, again;
 	unsigned i;
 
-	REQUIRE(t, begin(t));
-	PLAY(t, "serve; answers_late 3s;" WAITED "sleep 20s;" WAITED "sleep 20s; answers_late 0");
-	for (i = 0; i < 100; i++)
-		PLAY(t, "hand_over");
-	began = arch_clock_ns();
-	PLAY(t, "answers_late 3s;" WAITED);
-	again = began + 4 * (play_took + LEAST);
-	PLAY(t, "until %llu;" NOT "until %llu;" WAITED "answers_late 0; stop",
-	    (unsigned long long)(again - MARGIN), (unsigned long long)(again + MARGIN));
-	paged_end(t, 0);
+	for (i = 0; i < 1000 && server.calls == i; i++)
+		if (hand_over(paged[0].object) >= 0)
+			return 0;
+	return server.calls;
 }
+
+VERB_OF(refusals, true, refusals());
 
 /*
  * Each answer after which the page is still dirty is charged its time, though it is short: a
  * refusal, and the claim to have taken the content.
  */
 KTEST(refusals_are_charged)
-{
-	unsigned i, way;
-
-	for (way = 0; way < 2; way++) {
-		REQUIRE(t, begin(t));
-		PLAY(t, "serve; answers_late 8ms; answers %s", way ? "DONE" : "FAILED");
-		server.idle = true;
-		for (i = 0; i < 1000 && server.calls == i; i++)
-			EXPECT(t, hand_over(paged[0].object) < 0);
-		PLAY(t, "calls >= 200; calls <= 349; answers DONE; stop");
-		paged_end(t, 0);
-	}
-}
+ROWS(BEGIN
+    "serve; answers_late 8ms; idle 1; answers FAILED; refusals >= 200; calls <= 349; stop;" END
+    ";" BEGIN "serve; answers_late 8ms; idle 1; refusals >= 200; calls <= 349; stop;" END)
 
 /* ---- a pager without memory ---- */
 
 /* At the end nothing can be reclaimed for the pager. */
 KTEST(pager_without_memory_is_asked_until_its_time_limit)
-{
-	REQUIRE(t, begin(t));
-	PLAY(t, "serve; answers NO_MEMORY; answers_late 100ms; drain");
-	PLAY(t,
-	    "get 0 1 = -ETIMEDOUT @1s; calls >= 10; calls <= 12; drain; free = %lu;"
-	    "fill; fill_waiting @?; get 0 1 = -ENOMEM; calls <= 13; give; answers DONE; get 0 1; "
-	    "stop",
-	    memory_free_pages(&kernel_memory));
-	paged_end(t, 0);
-}
+ROWS(BEGIN "serve; answers NO_MEMORY; answers_late 100ms; drain; note_free; get 1 = -ETIMEDOUT @1s;"
+           "calls >= 10; calls <= 12; drain; free = was_free; fill; fill_waiting @?; no_calls;"
+           "get 1 = -ENOMEM; calls = 1; give; answers DONE; get 1; stop;" END)
 
 /* The pager supplies the page each time, and drops it before the access sees it. */
 static unsigned one_access(int *err)
@@ -190,17 +160,12 @@ static int access_err;
 
 VERB(one_access, one_access(&access_err));
 VERB(access_err, access_err);
-DO(drops, server.drops = a[0]);
+DO(no_calls, server.calls = 0);
 
 /* The next access has its own time. */
 KTEST(one_access_ends_in_time)
-{
-	REQUIRE(t, begin(t));
-	PLAY(t,
-	    "serve; drops 1; answers_late 100ms; one_access >= 8 @1s; access_err = -ETIMEDOUT;"
-	    "calls <= 11; wrong; drops 0; get 0 5; stop");
-	paged_end(t, 0);
-}
+ROWS(BEGIN "serve; drops 1; answers_late 100ms; one_access >= 8 @1s; access_err = -ETIMEDOUT;"
+           "calls <= 11; wrong; drops 0; get 5; stop;" END)
 
 /* ---- tasks of pagers ---- */
 
@@ -209,7 +174,7 @@ static struct vm_object *pager_of_task(struct task *task, struct endpoint *ep)
 	struct vm_object *object = NULL;
 
 	thread_current()->task = task;
-	if (pager_create(ep, NR, 7, LIMIT, &object))
+	if (pager_create(ep, 130, 7, S, &object))
 		panic("no pager");
 	if (task)
 		ipc_forget(thread_current());
@@ -286,27 +251,22 @@ KTEST(pagers_of_one_family_share_their_trust)
  * before it.
  */
 KTEST(a_page_that_is_handed_over_goes_first)
-{
-	REQUIRE(t, begin(t));
-	PLAY(t,
-	    "serve; answers_late 100ms; 1> get 0 1; 3> get 0 2; sleep 10ms;"
-	    "hand_over @150ms + 100ms; join; stop");
-	paged_end(t, 0);
-}
+ROWS(BEGIN "serve; answers_late 100ms; 1> get 1; 3> get 2; sleep 10ms; hand_over @150ms + 100ms;"
+           "join; stop;" END)
+
+static struct endpoint *gift;
+
+DO(gifts, server.gift = a[0] ? gift : NULL);
 
 /* No thread has asked for these capabilities, or could use them. */
 KTEST(capabilities_in_answers_are_dropped)
 {
 	u64 endpoints = account_all.used[ACCOUNT_ENDPOINTS];
-	struct endpoint *gift = NEED(t, endpoint_create());
 
-	REQUIRE(t, begin(t));
-	PLAY(t, "serve");
-	server.gift = gift;
-	PLAY(t, "get 0 0; hand_over; answers FAILED; get 0 1 = -EIO");
-	server.gift = NULL;
-	PLAY(t, "stop");
-	paged_end(t, 0);
+	gift = NEED(t, endpoint_create());
+	PLAY(t,
+	    BEGIN
+	    "serve; gifts 1; get 0; hand_over; answers FAILED; get 1 = -EIO; gifts 0; stop;" END);
 	endpoint_put(gift, RIGHT_RECEIVE);
 	EXPECT_EQ(t, account_all.used[ACCOUNT_ENDPOINTS], endpoints);
 }
