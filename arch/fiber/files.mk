@@ -56,6 +56,7 @@ SILENCE_SRCS += tests/lib/standby_help.c
 SILENCE_SRCS += tests/lib/pretend_virtio.c
 SILENCE_SRCS += tests/lib/balloon_help.c
 SILENCE_SRCS += tests/lib/vmem_help.c
+SILENCE_SRCS += tests/fiber/silence_rows.c
 SILENCE_SRCS += tests/fiber/silence_help.c
 SILENCE_SRCS += tests/lib/soft_mmu.c
 SILENCE_SRCS += tests/fiber/silence_task.c

@@ -159,9 +159,6 @@ VERB(hoard_but, !hoard_but((unsigned)a[0]));
 DO(hoard_give, hoard_give(&hoard));
 VERB(asked_drain, !asked_drain(play_mem));
 
-VERB(down_but, (a[0] == a[1] ? 0 : cpu_down((unsigned)a[0])));
-VERB(up_but, (a[0] == a[1] ? 0 : cpu_up((unsigned)a[0])));
-
 /*
  * The reclaim thread sleeps on @cpu: it was woken while all other CPUs were down.  The last free
  * pages lie in the CPU's cache.

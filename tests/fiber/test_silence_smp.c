@@ -86,6 +86,7 @@ static struct {
 	u32 runs, release; /* atomic */
 	bool stay;         /* CPU 2 does not return from the call */
 } called;
+static u64 had; /* reports of silent CPUs before */
 
 static void run_there(void *arg)
 {
@@ -94,68 +95,7 @@ static void run_there(void *arg)
 		cpu_relax();
 }
 
-static void call_two(void *arg)
-{
-	const cpumask_t mask = 1UL << 1 | 1UL << 2;
-
-	EXPECT_EQ((struct ktest *)arg, smp_call_mask(&mask, run_there, NULL), 2);
-}
-
-static void expect_calling(struct ktest *t, unsigned callers, unsigned unanswered)
-{
-	unsigned cpu;
-
-	for (cpu = 0; cpu < CPUS; cpu++) {
-		EXPECT_EQ(t, smp_calling(cpu), callers >> cpu & 1);
-		EXPECT_EQ(t, smp_unanswered(3, cpu), unanswered >> cpu & 1);
-	}
-}
-
-/*
- * CPU 3 calls CPU 1, which answers, and CPU 2, which does not: its interrupts are off, or it is
- * stuck in the called function.
- */
-KTEST(silent_cpu_is_reported_once_and_waited_for)
-{
-	static const char begins[] = "smp: CPU 2 has not answered call ";
-	static const char *const ends[] = {
-	    " of CPU 3, inbox bit still set\n", " of CPU 3, inbox bit taken\n"};
-	unsigned way;
-
-	for (way = 0; way < 2; way++) {
-		u64 had = smp_stats.silent, began;
-
-		called.runs = called.release = 0;
-		called.stay = way;
-		if (!way)
-			PLAY(t, "silence 2");
-		expect_calling(t, 0, 0);
-		listen(true);
-		began = arch_clock_ns();
-		ktest_start(3, call_two, t);
-		thread_sleep(3 * TICK);
-		expect_calling(t, 1 << 3, 1 << 2);
-		EXPECT_EQ(t, called.runs, 1 + way);
-		while (smp_stats.silent == had && arch_clock_ns() - began < 60 * S)
-			thread_sleep(2 * TICK);
-		EXPECT_RANGE(
-		    t, arch_clock_ns() - began, smp_timeout_ns, smp_timeout_ns + CALL_SLACK);
-		thread_sleep(22 * S);
-		EXPECT_EQ(t, smp_stats.silent, had + 1);
-		store_release(&called.release, 1u);
-		if (!way)
-			silence_ends(2);
-		ktest_join(3);
-		listen(false);
-		EXPECT(t, !strncmp(said, begins, sizeof(begins) - 1));
-		EXPECT(t,
-		    strlen(said) > strlen(ends[way]) &&
-		        !strcmp(said + strlen(said) - strlen(ends[way]), ends[way]));
-		EXPECT_EQ(t, called.runs, 2);
-		expect_calling(t, 0, 0);
-	}
-}
-
+/* Stop in the middle of this CPU's own call. */
 static void call_itself(void *arg)
 {
 	const cpumask_t self = 1UL << arch_cpu_id();
@@ -163,32 +103,64 @@ static void call_itself(void *arg)
 	smp_call_mask(&self, stay_silent, NULL);
 }
 
+/* The CPUs with a call under way; or that have not answered a call of CPU 3. */
+static unsigned calling(bool unanswered)
+{
+	unsigned cpu, mask = 0;
+
+	for (cpu = 0; cpu < CPUS; cpu++)
+		mask |= (unsigned)(unanswered ? smp_unanswered(3, cpu) : smp_calling(cpu)) << cpu;
+	return mask;
+}
+
+/* Has the printed text @lines lines, and does it begin and end with these words? */
+static bool heard(unsigned lines, const char *begins, const char *ends)
+{
+	size_t len = strlen(said), i;
+
+	for (i = 0; i < len; i++)
+		lines -= said[i] == '\n';
+	return !lines && !strncmp(said, begins, strlen(begins)) && len > strlen(ends) &&
+	    !strcmp(said + len - strlen(ends), ends);
+}
+
+VERB(callers, calling(false));
+VERB(unanswered, calling(true));
+VERB(call_two, smp_call_mask(&(cpumask_t){1UL << 1 | 1UL << 2}, run_there, NULL));
+DO(listen, called.runs = called.release = 0; called.stay = a[0]; had = smp_stats.silent;
+    listen(true));
+WAIT(until_reported, while (smp_stats.silent == had) thread_sleep(2 * TICK));
+VERB(reported, smp_stats.silent - had);
+VERB(runs, called.runs);
+DO(release, store_release(&called.release, 1u));
+VERB(
+    heard_unset, heard(1, "smp: CPU 2 has not answered call ", " of CPU 3, inbox bit still set\n"));
+VERB(heard_taken, heard(1, "smp: CPU 2 has not answered call ", " of CPU 3, inbox bit taken\n"));
+VERB(heard_both, heard(2, "smp: CPU 2 has not ended its call ", "\n"));
 DO(silence_in_call, silence_in((unsigned)a[0], call_itself, NULL, WAIT_FOREVER));
 VERB(wait_senders, smp_wait_senders());
+
+#define CALL_ENDS(runs_at_once, release, heard)                                                    \
+	"callers; unanswered; 3> call_two = 2 @?; sleep 3t; callers = 8; unanswered = 4; runs "    \
+	"= " runs_at_once "; until_reported @9970ms + 21s; sleep 22s; reported = 1;" release       \
+	"; join; runs = 2; callers; unanswered; " heard " = 1;"
+
+/*
+ * CPU 3 calls CPU 1, which answers, and CPU 2, which does not: its interrupts are off, or it is
+ * stuck in the called function.
+ */
+KTEST(silent_cpu_is_reported_once_and_waited_for)
+ROWS("listen 0; silence 2;" CALL_ENDS("1", "speak 2", "heard_unset") "listen 1;" CALL_ENDS(
+    "2", "release", "heard_taken") "hush")
 
 /*
  * Two CPUs have stopped in their own calls: they share one time limit, get one report each, and are
  * counted once.
  */
 KTEST(senders_are_waited_for_together)
-{
-	u64 had = smp_stats.silent;
-	unsigned lines = 0;
-	const char *s;
-
-	PLAY(t, "wait_senders = 1; silence_in_call 2; silence_in_call 3");
-	expect_calling(t, 1 << 2 | 1 << 3, 0);
-	listen(true);
-	PLAY(t, "wait_senders @timeout");
-	listen(false);
-	EXPECT_EQ(t, smp_stats.silent, had + 1);
-	for (s = said; *s; s++)
-		lines += *s == '\n';
-	EXPECT_EQ(t, lines, 2);
-	EXPECT(t, !strncmp(said, "smp: CPU 2 has not ended its call ", 34));
-	PLAY(t, "speak 2; speak 3; wait_senders = 1");
-	EXPECT_EQ(t, smp_stats.silent, had + 1);
-}
+ROWS("listen; wait_senders = 1; silence_in_call 2; silence_in_call 3; callers = 12; unanswered;"
+     "wait_senders @timeout; heard_both = 1; reported = 1; speak 2; speak 3; wait_senders = 1;"
+     "reported = 1; hush")
 
 /* ---- contexts ---- */
 
@@ -211,7 +183,7 @@ static void expect_refused(struct ktest *t)
 KTEST(cpu_down_needs_a_thread_that_may_sleep)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
-	u64 had = smp_stats.bad_context, calls = smp_stats.calls;
+	u64 before = smp_stats.bad_context, calls = smp_stats.calls;
 	const cpumask_t other = 1UL << 1;
 	irqflags_t flags;
 	u32 runs = 0;
@@ -230,9 +202,8 @@ KTEST(cpu_down_needs_a_thread_that_may_sleep)
 	    "smp: a cross-call was refused: irqs off, 0 locks held\n"
 	    "smp: a cross-call was refused: irqs on, 1 locks held\n");
 	EXPECT_EQ(t, smp_stats.bad_context, 2);
-	smp_stats.bad_context += had;
-	EXPECT_EQ(t, smp_stats.calls, calls);
-	EXPECT_EQ(t, runs, 0);
+	smp_stats.bad_context += before;
+	EXPECT(t, smp_stats.calls == calls && runs == 0);
 	EXPECT_EQ(t, smp_call_mask(&other, go_come_and_call, NULL), 1);
 	expect_refused(t);
 	EXPECT_EQ(t, nr_cpus_online(), CPUS);
@@ -285,33 +256,24 @@ KTEST(each_cpu_state_has_a_name_and_allowed_operations)
 }
 
 DO(sleep_on, threads_sleep_on = a[0]);
+DO(hush, listen(false));
+VERB(heard_late, heard(1, "cpu: CPU 2 did not come up in time\n", "\n"));
+VERB(this_cpu, arch_cpu_id());
+VERB(is_down, !strcmp(cpu_state_name((unsigned)a[0]), "down"));
+VERB(is_online, !strcmp(cpu_state_name((unsigned)a[0]), "online"));
 
 /* A parked CPU that does not react to its wake-up stays offline, and may be woken again. */
 KTEST(cpu_that_does_not_wake_stays_down)
-{
-	listen(true);
-	PLAY(t, "sleep_on 1; down 2; up 2 = -EIO @timeout; nr_online = 3");
-	expect_said(t, "cpu: CPU 2 did not come up in time\n");
-	EXPECT(t, !strcmp(cpu_state_name(2), "down"));
-	PLAY(t, "sleep_on 0; up 2; nr_online = 4");
-	EXPECT(t, !strcmp(cpu_state_name(2), "online"));
-}
+ROWS("listen; sleep_on 1; down 2; up 2 = -EIO @timeout; heard_late = 1; hush; nr_online = 3;"
+     "is_down 2 = 1; sleep_on 0; up 2; nr_online = 4; is_online 2 = 1")
+
+#define LAST(cpu)                                                                                  \
+	"down_but 0..3 " #cpu "; nr_online = 1; this_cpu = " #cpu "; down " #cpu " = -EBUSY;"      \
+	"up " #cpu " = -EALREADY; up_but 0..3 " #cpu "; nr_online = 4;"
 
 /* The thread goes on on the last CPU. */
 KTEST(last_online_cpu_is_not_taken_down)
-{
-	unsigned last, cpu;
-
-	for (last = 0; last < CPUS; last++) {
-		for (cpu = 0; cpu < CPUS; cpu++)
-			EXPECT_EQ(t, cpu == last ? 0 : cpu_down(cpu), 0);
-		EXPECT(t, nr_cpus_online() == 1 && arch_cpu_id() == last);
-		EXPECT_EQ(t, cpu_down(last), -EBUSY);
-		for (cpu = 0; cpu < CPUS; cpu++)
-			EXPECT_EQ(t, cpu_up(cpu), cpu == last ? -EALREADY : 0);
-	}
-	EXPECT_EQ(t, nr_cpus_online(), CPUS);
-}
+ROWS(LAST(0) LAST(1) LAST(2) LAST(3))
 
 KTEST(show_cpus_prints_the_state_of_each)
 {
