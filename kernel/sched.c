@@ -21,7 +21,7 @@
  *             A closed queue is empty and has no sleeper with a deadline, unless sched_watch closed
  *             it.
  *             The idle thread is never queued.
- * Tests:      task_cpu, share, tick, wait, hotplug, silence_sched, silence_pass,
+ * Tests:      task_cpu, share, tick, wait, hotplug, silence_sched,
  *             silence_wait, tests/fiber/explore_threads.c, tests/qemu/test_fair.py.
  */
 #include "hotplug_state.h"

@@ -2,9 +2,11 @@
 /*
  * test_silence_device.c: a device accepts requests and answers nothing, for a while or for ever:
  * its effect on an offline, a cpu_down and an allocation.  It is declared broken after three
- * patiences (VIRTIO_PATIENCES) of a second.  Time is the machine's (arch/fiber/fiber_whole.c).
+ * patiences (VIRTIO_PATIENCES) of a second.  Time is the machine's (arch/fiber/fiber_whole.c).  The
+ * device is a balloon, or has memory that is plugged.
  */
 #include "tests/lib/balloon_help.h"
+#include "tests/lib/vmem_help.h"
 #include "tests/fiber/silence_help.h"
 
 /* On the same memory, after a device broke; or on a new one. */
@@ -119,6 +121,7 @@ DO(hoard_give, hoard_give(&hoard));
 
 DO(told_free_allocates_nothing, nr_reports = 1);
 
+#define SILENT "= -EIO @3s"
 #define REPORT_ENDS(how, answers)                                                                  \
 	"told_free_allocates_nothing; late_queues 8; 1> report " how "; sleep 100ms; kept 3 = 1;"  \
 	"hoard; hoarded = 1; alloc = -ENOMEM; running = 1;" answers "join; alloc; give;"           \
@@ -129,5 +132,42 @@ DO(told_free_allocates_nothing, nr_reports = 1);
  * is reset before the pages are back, so it cannot write to them.
  */
 KTEST(an_allocation_beside_a_silent_device_ends_in_time)
-ROWS("begin;" REPORT_ENDS("= -EIO @3s", "late_queues 0;") "begin 1;" REPORT_ENDS(
-    "= 0", "answer_now 3;"))
+ROWS("begin;" REPORT_ENDS(SILENT, "late_queues 0;") "begin 1;" REPORT_ENDS("", "answer_now 3;"))
+
+/* ---- a virtio-mem device ---- */
+
+static u32 no_answer(struct pretend *p, const struct pretend_buf *buf)
+{
+	return NO_ANSWER;
+}
+
+static bool begin_mem(void)
+{
+	bool begun = vmem_begin(playing);
+
+	play_opts = (struct offline_opts){.policy = NR_ISO_POLICIES};
+	pretend_dev.dev.patience_ns = S;
+	return begun;
+}
+
+VERB(begin_mem, !begin_mem());
+DO(end_mem, vmem_end(playing));
+VERB(mem_follow, virtio_mem_follow(&vmem_dev));
+VERB(restart, virtio_mem_restart(&vmem_dev));
+DO(answering, pretend_dev.serve = a[0] ? serve : no_answer);
+DO(mem_ask_for, vmem_ask_for((unsigned)a[0]));
+DO(units, expect_units(playing, (unsigned)a[0], (unsigned)a[0]));
+
+#define SIZE(blocks)                                                                               \
+	"answering 0; mem_ask_for " #blocks                                                        \
+	"; 2> mem_follow = -EIO @3s; sleep 100ms; running = 1;"                                    \
+	"offline 0; online 0; down 2; alloc; give; join; up 2; mem_follow = -EIO; answering 1;"    \
+	"restart; mem_follow; units " #blocks ";"
+
+/*
+ * The size changes from 3 blocks to another while the device answers nothing.  It gets no request
+ * before it is reset; then it is asked for the plugged units, which are as before, and the driver
+ * follows the change.
+ */
+KTEST(silent_memory_device_blocks_no_caller)
+ROWS("begin_mem; mem_ask_for 3; mem_follow;" SIZE(5) SIZE(2) "end_mem")

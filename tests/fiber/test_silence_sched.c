@@ -2,7 +2,8 @@
 /*
  * test_silence_sched.c: the choice of a CPU for a thread, with its inputs set by hand.  No other
  * CPU runs meanwhile, because this CPU neither waits nor lets other CPUs run
- * (arch/fiber/fiber_threads.c).
+ * (arch/fiber/fiber_threads.c).  What it costs the shares of a CPU that a caller passes it on to
+ * the receiver, and that a thread leaves its task's share for a while.
  */
 #include "kernel/runq.h"
 #include "tests/fiber/silence_help.h"
@@ -20,6 +21,7 @@ static struct runner {
 } runner[MANY];
 static irqflags_t flags;
 static u32 threads_at_first[CPUS];
+static u64 kicks_at_first;
 
 static void note_cpu(void *arg)
 {
@@ -56,6 +58,7 @@ static void begin(void)
 	flags = arch_irq_save();
 	for (cpu = 0; cpu < CPUS; cpu++)
 		threads_at_first[cpu] = sched_threads(cpu);
+	kicks_at_first = READ_ONCE(smp_stats.kicks);
 	all_alive(arch_clock_ns());
 }
 
@@ -97,7 +100,7 @@ VERB(queued, RUNNER->on_queue);
 VERB(load, sched_load((unsigned)a[0]));
 VERB(nr_ready, RQ->nr_ready);
 VERB(more, sched_threads((unsigned)a[0]) - threads_at_first[a[0]]);
-VERB(kicks, READ_ONCE(smp_stats.kicks));
+VERB(kicks, READ_ONCE(smp_stats.kicks) - kicks_at_first);
 VERB(resched, cpus[a[0]]->need_resched);
 DO(no_resched, WRITE_ONCE(cpus[a[0]]->need_resched, 0u));
 DO(balance, sched_balance(RQ));
@@ -196,57 +199,60 @@ KTEST(switch_or_tick_shows_that_a_cpu_runs)
 
 /* A CPU that runs threads needs no kick. */
 KTEST(loads_threads_and_kicks_are_counted)
-{
-	unsigned long kicks;
+ROWS("begin; load 1; load 0 = 1; no_resched 1; ready 0 1; load 1 = 1; nr_ready 1 = 1; more 1 = 1;"
+     "kicks = 1; resched 1 = 1; on 0 = 1; queued 0 = 1; no_resched 1; ready 1 1; load 1 = 2;"
+     "nr_ready 1 = 2; more 1 = 2; kicks = 2; resched 1 = 1; on 1 = 1; queued 1 = 1; no_resched 0;"
+     "ready 2 0; load 0 = 2; more 0 = 1; resched 0; kicks = 2; end 3; more 1; more 0; load 1;"
+     "ran_on 0..1 = 1; ran_on 2")
 
-	PLAY(t, "begin; load 1; load 0 = 1");
-	kicks = READ_ONCE(smp_stats.kicks);
-	PLAY(t,
-	    "no_resched 1; ready 0 1; load 1 = 1; nr_ready 1 = 1; more 1 = 1; kicks = %lu;"
-	    "resched 1 = 1; on 0 = 1; queued 0 = 1; no_resched 1; ready 1 1; load 1 = 2;"
-	    "nr_ready 1 = 2; more 1 = 2; kicks = %lu; resched 1 = 1; on 1 = 1; queued 1 = 1;"
-	    "no_resched 0; ready 2 0; load 0 = 2; more 0 = 1; resched 0; kicks = %lu; end 3;"
-	    "more 1; more 0; load 1; ran_on 0 = 1; ran_on 1 = 1; ran_on 2",
-	    kicks + 1, kicks + 2, kicks + 2);
+/* ---- threads that sleep ---- */
+
+static struct thread *sleepers[3];
+static struct waitq wq = WAITQ("sleeper");
+static u32 flag; /* atomic */
+
+static bool flagged(void *arg)
+{
+	return load_acquire(&flag);
 }
 
+/* 0: sleeper @nr sleeps, with an alarm; 1: it is awake, without one. */
+static int awake(unsigned nr)
+{
+	const struct thread *t = sleepers[nr];
+
+	if (t->state == THREAD_RUNNABLE && !t->has_alarm && t->on_queue)
+		return 1;
+	return t->state == THREAD_SLEEPING && t->has_alarm && !t->on_queue ? 0 : -EBUSY;
+}
+
+WAIT(sleep_long, sleepers[a[0]] = thread_current(); thread_sleep(100 * S));
+VERB(sleep_an_hour, (sleepers[0] = thread_current(), wait_until(&wq, flagged, NULL, 3600 * S)));
+DO(flag, store_release(&flag, (u32)a[0]); wake_up(&wq));
+VERB(awake, awake((unsigned)a[0]));
+VERB(sleeper_on, sleepers[a[0]]->cpu);
+VERB(wakes_late, sleepers[0]->wake_at > 50 * S);
+DO(due_at, sleepers[a[0]]->wake_at = NOW + (u64)a[0]);
+DO(due_now, sleepers[a[0]]->wake_at = 0);
+DO(wake, thread_wake(sleepers[0]));
+VERB(first_alarm, TAILQ_FIRST(&RQ->alarms) == sleepers[0]);
+VERB(alarms, !TAILQ_EMPTY(&RQ->alarms));
+DO(no_alarms, TAILQ_INIT(&RQ->alarms)); /* else a thread that was freed would be woken */
+
 /*
- * The second wake-up does nothing: the thread is awake.  No condition holds, so the thread sleeps
+ * The second wake-up does nothing: the thread is awake.  Its time is not over, so the thread sleeps
  * on, with an alarm again.
  */
 KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread)
-{
-	struct thread *sleeper;
-	u64 kicks;
-
-	sleeper = NEED(t,
-	    thread_start("sleeper", 2, (void (*)(void *))(uintptr_t)thread_sleep,
-	        (void *)(uintptr_t)(100 * S)));
-	thread_sleep(3 * TICK);
-	begin();
-	kicks = READ_ONCE(smp_stats.kicks);
-	EXPECT(t, sleeper->state == THREAD_SLEEPING && sleeper->has_alarm && !sleeper->on_queue);
-	EXPECT(t, TAILQ_FIRST(&runqs[2].alarms) == sleeper);
-	sleeper->wake_at = 0;
-	thread_wake(sleeper);
-	EXPECT(t, sleeper->state == THREAD_RUNNABLE && !sleeper->has_alarm && sleeper->on_queue);
-	EXPECT(t, TAILQ_EMPTY(&runqs[2].alarms));
-	EXPECT_EQ(t, runqs[2].nr_ready, 1);
-	thread_wake(sleeper);
-	EXPECT_EQ(t, runqs[2].nr_ready, 1);
-	EXPECT_EQ(t, READ_ONCE(smp_stats.kicks), kicks + 1);
-	end(0);
-	thread_sleep(3 * TICK);
-	EXPECT(t, sleeper->state == THREAD_SLEEPING && sleeper->has_alarm);
-	EXPECT(t, sleeper->wake_at > 50 * S);
-	thread_join(sleeper);
-}
+ROWS("2> sleep_long 0; sleep 3t; begin; awake 0; first_alarm 2 = 1; due_now 0; wake; awake 0 = 1;"
+     "alarms 2; nr_ready 2 = 1; wake; nr_ready 2 = 1; kicks = 1; end; sleep 3t; awake 0;"
+     "wakes_late = 1; join")
 
 /* ---- moving a thread to an idle CPU ---- */
 
 /* In turn: no CPU is idle and alive; CPU 2 is; CPU 2 has work, and CPU 3 stands still; CPU 3 is. */
 KTEST(first_movable_thread_moves_to_the_first_idle_cpu)
-ROWS("begin; ready 0 1; ready 1 1 1; ready 2 1 1; ready 3 1 1; leaving 2 1; still 3;"
+ROWS("begin; ready 0 1; ready 1..3 1 1; leaving 2 1; still 3;"
      "balance 1; nr_ready 1 = 4; leaving 2 0; balance 1; on 0 = 1; on 1 = 2; on 2 = 1;"
      "on 3 = 1; nr_ready 1 = 3; nr_ready 2 = 1; more 1 = 3; more 2 = 1; balance 1;"
      "nr_ready 1 = 3; alive; balance 1; on 2 = 3; balance 1; on 3 = 1; nr_ready 1 = 2; end "
@@ -256,16 +262,8 @@ ROWS("begin; ready 0 1; ready 1 1 1; ready 2 1 1; ready 3 1 1; leaving 2 1; stil
 /* ---- moving threads from a CPU that stands still ---- */
 
 KTEST(cpus_are_watched_in_turn)
-{
-	unsigned cpu;
-
-	begin();
-	for (cpu = 0; cpu < CPUS; cpu++) {
-		watch(cpu, 0);
-		EXPECT_EQ(t, runqs[0].watched, cpu);
-	}
-	end(0);
-}
+ROWS("begin; watch 0 -2s; watched 0; watch 1 -2s; watched 0 = 1; watch 2 -2s; watched 0 = 2;"
+     "watch 3 -2s; watched 0 = 3; end")
 
 /*
  * A queue that another CPU has locked, or closed, may not be touched.  Bound threads stay, and so
@@ -273,66 +271,22 @@ KTEST(cpus_are_watched_in_turn)
  * too, and the queue is closed.
  */
 KTEST(ready_threads_leave_a_stalled_cpu)
-ROWS("begin; ready 0 1; ready 1 1 1; ready 2 1 1; ready 3 1 1; watch 1; nr_ready 1 = 4;"
+ROWS("begin; ready 0 1; ready 1..3 1 1; watch 1; nr_ready 1 = 4;"
      "lock 1; watch 1 1; unlock 1; nr_ready 1 = 4; closing 1 1; watch 1 1; nr_ready 1 = 4;"
      "closing 1 0; was 1 2; watch 1 1; on 0 = 1; on 1; on 2 = 1; on 3; nr_ready 1 = 2;"
      "nr_ready 0 = 2; closed 1; leaving 1 1; watch 1 1; on 0; on 2 = 1; nr_ready 1 = 1;"
      "closed 1 = 1; end 4")
 
 KTEST(one_tick_moves_a_bounded_number_of_threads)
-{
-	unsigned i;
+ROWS("begin; ready 0..69 1 1; watch 1 1; nr_ready 1 = 6; nr_ready 0 = 64; end 70")
 
-	begin();
-	for (i = 0; i < MANY; i++)
-		ready_on(i, 1, false);
-	PLAY(t, "watch 1 1; nr_ready 1 = 6; nr_ready 0 = 64; end %u", MANY);
-}
-
-static bool never(void *arg)
-{
-	return false;
-}
-
-/* Sleep until the time @arg. */
-static void sleep_until(void *arg)
-{
-	struct waitq nobody = WAITQ("sleep_until");
-
-	wait_until(&nobody, never, NULL, (u64)(uintptr_t)arg - arch_clock_ns());
-}
+#define SLEEPERS "1> sleep_long 0; 1> sleep_long 1; 1> sleep_long 2; sleep 3t; begin; due_at 0..2;"
 
 /* A bound thread moves only if its CPU goes down. */
 KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time)
-{
-	struct thread *sleeper[3];
-	unsigned i, round;
-
-	for (round = 0; round < 2; round++) {
-		for (i = 0; i < 3; i++)
-			sleeper[i] = NEED(t,
-			    thread_start("sleeper", 1, sleep_until,
-			        (void *)(uintptr_t)(arch_clock_ns() + 100 * S)));
-		thread_sleep(3 * TICK);
-		begin();
-		for (i = 0; i < 3; i++)
-			sleeper[i]->wake_at = NOW + i;
-		runqs[1].leaving = round;
-		watch(1, STILL_NS + 1);
-		for (i = 0; i < 3; i++) {
-			bool due = round || i == 0;
-
-			EXPECT_EQ(t, sleeper[i]->state, due ? THREAD_RUNNABLE : THREAD_SLEEPING);
-			EXPECT_EQ(t, sleeper[i]->has_alarm, !due);
-			EXPECT_EQ(t, sleeper[i]->cpu, !round);
-			sleeper[i]->wake_at = 0;
-		}
-		EXPECT_EQ(t, runqs[1].closed, round);
-		end(0);
-		for (i = 0; i < 3; i++)
-			thread_join(sleeper[i]);
-	}
-}
+ROWS(SLEEPERS "watch 1 1; awake 0 = 1; awake 1..2; sleeper_on 0..2 = 1; closed 1; due_now 0..2;"
+              "end; join;" SLEEPERS "leaving 1 1; watch 1 1; awake 0..2 = 1; sleeper_on 0..2;"
+              "closed 1 = 1; due_now 0..2; end; join")
 
 /* ---- a CPU that goes offline and comes back ---- */
 
@@ -344,21 +298,6 @@ ROWS("begin; no_resched 2; takes 2 = 1; leave 2; resched 2 = 1; takes 2; ready 0
 
 /* ---- an alarm on a closed queue ---- */
 
-static struct waitq wq = WAITQ("sleeper");
-static u32 flag; /* atomic */
-static struct thread *sleeper;
-
-static bool flagged(void *arg)
-{
-	return load_acquire(&flag);
-}
-
-VERB(sleep_an_hour, (sleeper = thread_current(), wait_until(&wq, flagged, NULL, 3600 * S)));
-DO(flag, store_release(&flag, (u32)a[0]); wake_up(&wq));
-VERB(first_alarm, TAILQ_FIRST(&RQ->alarms) == sleeper);
-VERB(alarms, !TAILQ_EMPTY(&RQ->alarms));
-DO(no_alarms, TAILQ_INIT(&RQ->alarms)); /* else a thread that was freed would be woken */
-
 /*
  * Another CPU has closed the queue of CPU 2, which stands still, just after a thread has set its
  * alarm there.  The thread is woken, and takes the alarm off the queue that it leaves.
@@ -366,3 +305,83 @@ DO(no_alarms, TAILQ_INIT(&RQ->alarms)); /* else a thread that was freed would be
 KTEST(woken_sleeper_leaves_no_alarm_behind)
 ROWS("flag 0; 2> sleep_an_hour = 1; sleep 2t; silence 2; first_alarm 2 = 1; leaving 2 1;"
      "closing 2 1; flag 1; join; alarms 2; no_alarms 2; closing 2 0; leaving 2 0; speak 2")
+
+/* ---- passing a CPU on, and leaving a share ---- */
+
+#define RAN_NS (3 * MS)
+
+static struct endpoint *ep;
+static struct share *own;     /* the caller's */
+static u64 turn_ns, early_ns; /* of it, as the receiver found them */
+
+static int receive_once(void)
+{
+	struct ipc_msg msg = {.word = {0}};
+	struct ipc_call *call;
+	int err = ipc_receive(ep, &msg, &call, WAIT_FOREVER);
+
+	turn_ns = own->turn_ns;
+	early_ns = own->early_ns;
+	return err ? err : ipc_reply(call, &msg);
+}
+
+VERB(receive_once, receive_once());
+VERB(call, ipc_call(ep, &(struct ipc_msg){.word = {0}}, WAIT_FOREVER));
+
+/* A caller that passes its CPU on has used time before its turn, or has ended its turn. */
+KTEST(caller_pays_for_the_time_before_its_turn)
+{
+	struct runq *rq = &runqs[arch_cpu_id()];
+	unsigned early;
+
+	own = thread_current()->share;
+	for (early = 0; early < 2; early++) {
+		ep = NEED(t, endpoint_create());
+		PLAY(t, "%u> receive_once; sleep 2t", arch_cpu_id());
+		own->turn_ns = own->early_ns = 0;
+		rq->early = early;
+		rq->since = arch_clock_ns() - RAN_NS;
+		PLAY(t, "call; join");
+		EXPECT_EQ(t, early_ns >= RAN_NS, early);
+		EXPECT(t, !turn_ns && (early || !early_ns));
+		endpoint_put(ep, RIGHT_RECEIVE);
+	}
+}
+
+/* Before the boost the time counts for the task, and then for the thread's own share. */
+KTEST(time_counts_for_the_share_that_a_boosted_thread_had)
+{
+	struct thread *self = thread_current();
+	struct share *shares = NEED(t, shares_new()), *task = &shares[self->cpu];
+	struct runq *rq = &runqs[arch_cpu_id()];
+	unsigned early, i;
+
+	own = &self->own;
+	for (early = 0; early < 2; early++) {
+		irqflags_t saved = arch_irq_save();
+		bool was = rq->early;
+
+		*task = *own = (struct share){.ring = rq->ring};
+		STAILQ_INIT(&task->threads);
+		STAILQ_INIT(&own->threads);
+		self->shares = shares;
+		self->share = task;
+		rq->early = early;
+		for (i = 0; i < 2; i++) {
+			struct share *from = i ? own : task, *to = i ? task : own;
+			u64 had = to->early_ns + to->turn_ns;
+
+			rq->since = arch_clock_ns() - RAN_NS;
+			sched_boost(i == 0);
+			EXPECT(t, self->share == to);
+			EXPECT(t, (early ? from->early_ns : from->turn_ns) >= RAN_NS);
+			EXPECT_EQ(t, early ? from->turn_ns : from->early_ns, 0);
+			EXPECT_EQ(t, to->early_ns + to->turn_ns, had);
+			EXPECT(t, arch_clock_ns() - rq->since < RAN_NS);
+		}
+		rq->early = was;
+		sched_leave_shares(self);
+		arch_irq_restore(saved);
+	}
+	kfree(shares);
+}

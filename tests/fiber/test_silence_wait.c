@@ -59,6 +59,11 @@ static int receive(u64 ns)
 	return err;
 }
 
+DO(begin, go = 0; order = 0);
+DO(endpoint, ep = endpoint_create());
+DO(end, endpoint_put(ep, RIGHT_RECEIVE));
+VERB(alarms,
+    waiter[1]->has_alarm + waiter[2]->has_alarm + waiter[3]->has_alarm + waiter[4]->has_alarm);
 VERB(wait, stand_in_line((unsigned)a[0], (u64)a[1]));
 DO(go, store_release(&go, 1u); wake_up(&wq));
 DO(wake, wake_up(&wq));
@@ -73,47 +78,30 @@ VERB(last, last);
 
 KTEST_SUITE(silence_wait, 0);
 
+#define ON   " 0 = 1; "
+#define LATE " 3t; "
+#define LINE(first, second, third, fourth, late, all)                                              \
+	"begin; 1> wait 1" first "1> wait 2" second "1> wait 3" third "1> wait 4" fourth           \
+	"sleep 2t; alarms = 1; alarm " #late " = 1; wake; sleep 3t; order = " #late "; go; join;"  \
+	"order = " #all "; empty = 1;"
+
 /*
  * One waiter's time is up after three ticks.  At the first wake-up no waiter may continue yet, and
  * all sleep again.
  */
 KTEST(waiters_are_woken_in_order_of_arrival)
-{
-	static const char *const want[] = {"1234", "2134", "3124", "4123"};
-	unsigned late, i;
+ROWS(LINE(LATE, ON, ON, ON, 1, 1234) LINE(ON, LATE, ON, ON, 2, 2134) LINE(ON, ON, LATE, ON, 3, 3124)
+        LINE(ON, ON, ON, LATE, 4, 4123))
 
-	for (late = 1; late <= 4; late++) {
-		go = 0;
-		order = 0;
-		for (i = 1; i <= 4; i++)
-			PLAY(t, "1> wait %u %s", i, i == late ? "3t = 0" : "0 = 1");
-		PLAY(t, "sleep 2t");
-		for (i = 1; i <= 4; i++)
-			PLAY(t, "alarm %u = %u", i, i == late);
-		PLAY(t, "wake; sleep 3t; order = %u; go; join; order = %s; empty = 1", late,
-		    want[late - 1]);
-	}
-}
+#define TAKES(ns)                                                                                  \
+	"wait_never " ns " @" ns " + 2t; nap " ns " @" ns " + 2t; empty = 1; call " ns             \
+	" = -ETIMEDOUT @" ns " + 2t; receive " ns " = -ETIMEDOUT @" ns " + 2t;"
 
 KTEST(a_wait_takes_its_time_and_a_tick)
-{
-	static const u64 ns[] = {1, TICK / 2, TICK, 5 * TICK / 2, S};
-	unsigned long n;
-	unsigned i;
-
-	ep = NEED(t, endpoint_create());
-	for (i = 0; i < ARRAY_SIZE(ns); i++) {
-		n = ns[i];
-		PLAY(t,
-		    "wait_never %lu @%lu + 2t; nap %lu @%lu + 2t; empty = 1;"
-		    "call %lu = -ETIMEDOUT @%lu + 2t; receive %lu = -ETIMEDOUT @%lu + 2t",
-		    n, n, n, n, n, n, n, n);
-	}
-	PLAY(t,
-	    "wait_never 0 @0 + 1000; call 0 = -ETIMEDOUT @0 + 10000;"
-	    "receive 0 = -ETIMEDOUT @0 + 10000");
-	endpoint_put(ep, RIGHT_RECEIVE);
-}
+ROWS("endpoint;" TAKES("1") TAKES("5ms") TAKES("1t") TAKES("25ms")
+        TAKES("1s") "wait_never 0 @0 + 1000; call 0 = -ETIMEDOUT @0 + 10000; receive 0 = "
+                    "-ETIMEDOUT @0 + 10000;"
+                    "end")
 
 /* A time limit beyond the end of the clock counts as none. */
 KTEST_INSIDE(only_a_finite_limit_sets_an_alarm)
@@ -180,20 +168,15 @@ static int wait_in(s64 context, void *way)
 
 VERB(wait_in, wait_in(a[0], (void *)(uintptr_t)a[1]));
 
-KTEST(waiting_in_a_wrong_context_panics)
-{
-	static const char *const name[] = {"thread_sleep", "thread_yield", "thread end"};
-	unsigned way;
+#define CONTEXTS(name, way)                                                                        \
+	"panics [" name ": irqs] wait_in 0 " #way ";"                                              \
+	"panics [irqs off, 0 locks held, preemption count 0] wait_in 0 " #way ";"                  \
+	"panics [irqs on, 1 locks held, preemption count 1] wait_in 1 " #way ";"                   \
+	"panics [irqs on, 0 locks held, preemption count 1] wait_in 2 " #way ";"                   \
+	"panics [, in an interrupt] wait_in 3 " #way ";"
 
-	for (way = 0; way < ARRAY_SIZE(name); way++)
-		PLAY(t,
-		    "panics [%s: irqs] wait_in 0 %u;"
-		    "panics [irqs off, 0 locks held, preemption count 0] wait_in 0 %u;"
-		    "panics [irqs on, 1 locks held, preemption count 1] wait_in 1 %u;"
-		    "panics [irqs on, 0 locks held, preemption count 1] wait_in 2 %u;"
-		    "panics [, in an interrupt] wait_in 3 %u",
-		    name[way], way, way, way, way, way);
-}
+KTEST(waiting_in_a_wrong_context_panics)
+ROWS(CONTEXTS("thread_sleep", 0) CONTEXTS("thread_yield", 1) CONTEXTS("thread end", 2))
 
 /* ---- threads ---- */
 
@@ -240,6 +223,7 @@ static void compute_unpreempted(void)
 	u64 until = arch_clock_ns() + 5 * TICK;
 	irqflags_t flags;
 
+	second_ran = 0;
 	preempt_disable();
 	while (arch_clock_ns() < until)
 		cpu_relax();
@@ -259,12 +243,10 @@ static void compute_unpreempted(void)
 WAIT(unpreempted, compute_unpreempted());
 DO(second, store_release(&second_ran, 1u));
 
+VERB(seen, before + 2 * at + 4 * after);
+
 KTEST(thread_with_preemption_off_is_not_switched)
-{
-	second_ran = 0;
-	PLAY(t, "1> unpreempted; 1> second; join");
-	EXPECT(t, before == 0 && at == 0 && after == 1);
-}
+ROWS("1> unpreempted; 1> second; join; seen = 4")
 
 static u64 since;
 
@@ -275,6 +257,7 @@ static unsigned turns_of_a_round(void)
 	since = arch_clock_ns();
 	for (turns = 0; turns < 20 && !threads_had_turn(since); turns++)
 		thread_sleep(TICK);
+	thread_sleep(TICK);
 	return turns;
 }
 
@@ -282,7 +265,11 @@ WAIT(compute, while (!load_acquire(&stop)) cpu_relax());
 VERB(had_turn, threads_had_turn(since));
 DO(yield, since = arch_clock_ns(); thread_yield(); thread_yield(); thread_yield());
 DO(since, since = arch_clock_ns());
-DO(stop_threads, store_release(&stop, 1u));
+DO(stop_threads, store_release(&stop, (u32)a[0]));
+VERB_OF(bad_turns, true, ({
+	unsigned turns = turns_of_a_round();
+	turns<2 || turns> 7;
+}));
 
 /*
  * Two computing threads take turns of a tick: the round ends after both turns, and not before.  An
@@ -290,42 +277,24 @@ DO(stop_threads, store_release(&stop, 1u));
  * it stands still.
  */
 KTEST(threads_had_turn_needs_a_turn_of_each_cpu)
-{
-	unsigned i;
-
-	stop = 0;
-	PLAY(t, "1> compute; 1> compute");
-	for (i = 0; i < 3; i++) {
-		PLAY(t, "sleep 1t");
-		EXPECT_RANGE(t, turns_of_a_round(), 2, 7);
-	}
-	PLAY(t,
-	    "stop_threads; join; sleep 3t; yield; had_turn = 1; silence 1; sleep 1t; since;"
-	    "sleep 5s; had_turn; speak 1; sleep 5t; had_turn = 1");
-}
+ROWS("stop_threads 0; 1> compute; 1> compute; sleep 1t; bad_turns 1..3; stop_threads 1; join;"
+     "sleep 3t; yield; had_turn = 1; silence 1; sleep 1t; since; sleep 5s; had_turn; speak 1;"
+     "sleep 5t; had_turn = 1")
 
 /* ---- messages ---- */
 
+#define NO_LIMIT(limit)                                                                            \
+	"1> receive " #limit "; 2> receive " #limit "; sleep 5t; call FOREVER = -EPIPE; sleep 2t;" \
+	"running = 1; sleep 20t; running = 1; call FOREVER = -EPIPE; join;"
+
 /*
  * One call wakes both receivers, and one of them gets it: the other's time limit does not change.
+ * -1 is WAIT_FOREVER.
  */
 KTEST(waiter_that_loses_a_call_keeps_its_time_limit)
-{
-	static const s64 limits[] = {-1, -2}; /* WAIT_FOREVER, and 1 ns less */
-	unsigned i;
-
-	ep = NEED(t, endpoint_create());
-	PLAY(t,
-	    "1> receive 10t <= 0 @?; 2> receive 10t <= 0 @?; sleep 5t; call FOREVER = -EPIPE;"
-	    "sleep 2t; running = 1; sleep 2t; running = 1; sleep 3t; running; last = -ETIMEDOUT; "
-	    "join");
-	for (i = 0; i < ARRAY_SIZE(limits); i++)
-		PLAY(t,
-		    "1> receive %lld; 2> receive %lld; sleep 5t; call FOREVER = -EPIPE;"
-		    "sleep 2t; running = 1; sleep 20t; running = 1; call FOREVER = -EPIPE; join",
-		    (long long)limits[i], (long long)limits[i]);
-	endpoint_put(ep, RIGHT_RECEIVE);
-}
+ROWS("endpoint; 1> receive 10t <= 0 @?; 2> receive 10t <= 0 @?; sleep 5t; call FOREVER = -EPIPE;"
+     "sleep 2t; running = 1; sleep 2t; running = 1; sleep 3t; running; last = -ETIMEDOUT; "
+     "join;" NO_LIMIT(-1) NO_LIMIT(-2) "end")
 
 /* The receiver is told to end before it answers: its answer reaches the caller all the same. */
 KTEST(answer_of_a_receiver_that_ends_wakes_its_caller)
