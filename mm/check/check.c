@@ -74,7 +74,7 @@ static void stopped(void *arg)
 	store_release(&c->release, 1u);
 }
 
-/* Two CPUs that each waited, interrupts off, for the other to arrive would wait for ever. */
+/* One stop at a time: two CPUs, interrupts off, would wait for each other without end. */
 static struct mutex one_stop = MUTEX("check");
 
 int check_memory(struct memory *mem, struct mm_violation *v)

@@ -199,9 +199,7 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 		do {
 			unsigned run = 1;
 
-			/*
-			 * In state ISO_MIG a migrator holds it, and will find that it has no owner.
-			 */
+			/* In state ISO_MIG: its migrator will find that it has no owner. */
 			if (word_state(page_word(pages[i])) == PG_LRU) {
 				run = run_on_list(mem, pages + i, nr - i);
 				list_remove_run(zone, pages[i + run - 1], pages[i], run);
@@ -324,7 +322,7 @@ unsigned lru_isolate_tail(
 		if (take == TAKE_UNMAPPED && !needs_no_unmapping(page))
 			continue;
 		list_remove(zone, page);
-		/* Not wanted, or not to be isolated: away from here, where each scan meets it. */
+		/* What is not taken goes to the other end: no later scan meets it first. */
 		if (passed_over(zone, page, take) || READ_ONCE(page->pincount) ||
 		    page_poisoned(page) || get_page(page)) {
 			list_insert(zone, page);

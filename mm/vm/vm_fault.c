@@ -97,7 +97,7 @@ static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, b
 		f->page = NULL;
 		MM_EVENT(f->space->mem, FAULT_NEW);
 	}
-	/* Entries are migration entries only beside the marker, which this lock keeps there. */
+	/* The marker alone decides: without it no migration entry stands.  This lock keeps it. */
 	if (slot_is_marker(slot)) {
 		migwait_queue(w, f->space->mem, slot_marker_pfn(slot));
 		*waits = true;
@@ -157,8 +157,9 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 		return err;
 	sched_point("fault.found");
 	/*
-	 * All tries of an access have one time limit of the pager.  If a try that has shown no page
-	 * left the rest to the machine, the time could count for the next access.
+	 * All tries of an access have one time limit of the pager, and they end here.  If a try
+	 * that has shown no page left the rest to the machine, another thread could map the page
+	 * first, and the time would count for the next access.
 	 */
 	do {
 		err = prepare(&f);

@@ -291,7 +291,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	struct page *page;
 	unsigned visited;
 
-	KASSERT(!object->walked);
+	KASSERT(spin_is_held(&object->lock) && !object->walked);
 	/* A lost slot is mapped nowhere, and is not counted in nr_present. */
 	if (*slot == SLOT_LOST) {
 		*slot = 0;
