@@ -3,7 +3,7 @@
  * migrate_lru.c: moving isolated pages of memory objects, mapped or not, a batch at a time.
  *
  * Owns:       isolated pages of objects while they are moved; markers and migration entries.
- * Locks:      a page's LOCKED bit, by trylock; the object's lock, inside it the tables' and the lru lock.
+ * Locks:      a page's LOCKED bit (trylock); the object's lock, in it the tables' and lru locks.
  * Invariants: at every instant either a page or its copy can be reached, or neither, and then
  *             readers wait.  A marker, and a migration entry, exists only while its page is locked,
  *             isolated and held by a migrator.

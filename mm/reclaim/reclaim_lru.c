@@ -3,7 +3,7 @@
  * reclaim_lru.c: choosing pages of objects when memory is short, and dropping them.
  *
  * Owns:       pages that it has isolated, until they are dropped or put back; zone->nr_reclaiming.
- * Locks:      a page's LOCKED bit, by trylock; the object's lock, inside it the tables' and the lru lock.
+ * Locks:      a page's LOCKED bit (trylock); the object's lock, in it the tables' and lru locks.
  * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
  *             a dirty page is first handed over, when no thread can write to it any more.  While it
  *             is unmapped for that, a marker and migration entries stand in its place, as in a move
