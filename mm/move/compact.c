@@ -143,6 +143,7 @@ static void give_back_isolated(struct compaction *c)
 	c->nr = kept;
 }
 
+/* It ends: each pass uses up what one scan captured, and no scan captures freed pages again. */
 static struct page *get_captured(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	struct compaction *c = (struct compaction *)to;
