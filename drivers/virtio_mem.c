@@ -138,7 +138,7 @@ static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long 
 }
 
 /* Take up to @excess units offline, from the top. */
-static int free_units(struct virtio_mem *vm, unsigned long excess)
+static int offline_units(struct virtio_mem *vm, unsigned long excess)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES,
 	    .deadline_ns = OFFLINE_NS,
@@ -191,7 +191,7 @@ static int step(struct virtio_mem *vm)
 		return use_units(vm, first, nr);
 	if (vm->nr_plugged < vm->goal)
 		return plug_units(vm);
-	return free_units(vm, vm->nr_plugged - vm->goal);
+	return offline_units(vm, vm->nr_plugged - vm->goal);
 }
 
 int virtio_mem_follow(struct virtio_mem *vm)

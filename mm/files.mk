@@ -4,7 +4,6 @@
 # Lowest floor first: a source calls only sources listed before it (floors.py, `make lint`).
 
 # 1: the word of a page, the tree of a pageblock, events, traces, boot memory
-MM_SRCS += mm/core/event.c
 MM_SRCS += mm/core/trace_ring.c
 MM_SRCS += mm/core/memblock.c
 MM_SRCS += mm/core/free_map.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mm_event.h: the events that the memory manager counts (mm/core/event.c). */
+/* mm_event.h: the events that the memory manager counts (mm/core/debug.c). */
 #ifndef QUARRY_MM_EVENT_LIST_H
 #define QUARRY_MM_EVENT_LIST_H
 

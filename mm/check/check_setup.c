@@ -11,7 +11,6 @@
  */
 #include "mm/check/check.h"
 #include "mm/core/pcp.h"
-#include "mm/core/range.h"
 #include "mm/core/zone.h"
 #include "mm/reclaim/reclaim.h"
 #include "mm/vm/lru.h"

@@ -15,7 +15,7 @@
  *             order or, if isolated, on none.
  * Checked by: check_memory().  Tests: buddy, free_map, check.
  */
-#include "mm/core/buddy_inline.h"
+#include "mm/core/buddy.h"
 #include "mm/core/page.h"
 
 /* ---- lists of pageblocks ---- */

@@ -8,8 +8,8 @@
  * Invariants: those of buddy.c, at the end of each function.
  * Tests:      buddy_batch, pcp, pcp_exact.
  */
-#include "mm/core/buddy_inline.h"
-#include "mm/core/free_map_batch.h"
+#include "mm/core/buddy.h"
+#include "mm/core/free_map.h"
 #include "mm/core/page.h"
 #include <quarry/trace_ring.h>
 

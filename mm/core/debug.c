@@ -1,13 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * debug.c: texts about pages and failures, for messages and for a panic.
+ * debug.c: counts of events, and texts about events, pages and failures.
  *
- * Owns:       nothing.
+ * Owns:       the texts; the counts are in struct pcp.
  * Locks:      none: it may be called with any lock held, and reads data that may be changing.
  * Invariants: nothing here changes a page, allocates or waits.
- * Tests:      page, words, badinput, tests/qemu/test_panic.py.
+ * Tests:      events, page, words, badinput, tests/qemu/test_panic.py.
  */
 #include <quarry/mm.h>
+
+u64 mm_event_sum(const struct memory *mem, enum mm_event ev)
+{
+	unsigned cpu;
+	u64 sum = 0;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		sum += READ_ONCE(mem->pcp[cpu]->event[ev]);
+	return sum;
+}
+
+const char *mm_event_name(enum mm_event ev)
+{
+	static const char *const names[NR_MM_EVENTS] = {
+#define MM_EVENT_TEXT(name) #name,
+	    MM_EVENTS(MM_EVENT_TEXT)
+#undef MM_EVENT_TEXT
+	};
+
+	return ev < NR_MM_EVENTS ? names[ev] : "?";
+}
 
 const char *mm_why_text(enum mm_why why)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * event.h: what functions of mm/ report: events (event.c), failures, trace records of many pages.
+ * event.h: what functions of mm/ report: events (debug.c), failures, trace records of many pages.
  */
 #ifndef QUARRY_MM_EVENT_H
 #define QUARRY_MM_EVENT_H

@@ -2,10 +2,10 @@
 /*
  * free_map.c: the buddy allocator of one pageblock: split and merge in a tree of bits.
  *
- * Owns:       struct free_map, together with free_map.h and free_map_batch.h.
+ * Owns:       struct free_map, together with free_map.h.
  * Locks:      none of its own: callers hold the lock that protects the map.
  * Invariants: free_map_ok.
- * Tests:      free_map.
+ * Tests:      free_map, buddy_batch.
  */
 #include "mm/core/free_map.h"
 

@@ -14,7 +14,7 @@
 #include "mm/core/claim.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
-#include "mm/core/range.h"
+#include "mm/core/zone.h"
 #include <quarry/memory_init.h>
 
 struct memory_list memories = LIST_HEAD_INITIALIZER(memories);

@@ -116,7 +116,7 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
  */
 bool page_take_state(struct page *page, enum page_state to) must_check;
 
-/* ---- flags of a page in use ---- */
+/* ---- flags and references of a page in use ---- */
 
 /*
  * Set or clear flags (PAGE_LOCKED and so on).  The caller has a reference, or a lock that keeps the
@@ -126,6 +126,13 @@ void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);
 /* As get_page; also sets PAGE_REFERENCED, in the same step. */
 int get_page_used(struct page *page) must_check;
+/*
+ * Drop a reference to each of @nr pages, at most PUT_MANY, as mem_put_page (put_page.c).  Freed
+ * pages go past the caches to the buddy allocator; neighbours in @pages of one zone share one hold
+ * of the zone lock.  Any context.
+ */
+#define PUT_MANY 16u
+void put_many(struct memory *mem, struct page **pages, unsigned nr) EXCLUDES(zone_class);
 /* Set PAGE_LOCKED; false if it was set already. */
 bool page_trylock(struct page *page);
 /* Is the page broken or, if it is a head, any page of its block?  Any context. */

@@ -8,7 +8,6 @@
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
  *             compact.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"

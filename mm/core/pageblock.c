@@ -9,7 +9,7 @@
  *             pageblock has that of a stack of no zone; types never change in zone MOVABLE.
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
-#include "mm/core/buddy_inline.h"
+#include "mm/core/buddy.h"
 #include "mm/core/page.h"
 
 #define BLOCK_ASSERT(zone, pfn, cond)                                                              \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pcp.h: caches of each CPU (pcp_limits.c, pcp.c, pcp_slow.c). */
+/* pcp.h: caches of each CPU (pcp_limits.c, pcp.c, pcp_slow.c), and what stands above them. */
 #ifndef QUARRY_MM_PCP_H
 #define QUARRY_MM_PCP_H
 
@@ -137,6 +137,15 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);
+
+/* ---- above the caches (page_alloc.c) ---- */
+
+/* Report and count a free of @page that is wrong, for the reason @why; returns -EINVAL. */
+int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
+struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
+/* Zero a block and return it.  Not called inside an interrupt-off section of the allocator. */
+struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
+int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /*
  * Does the CPU of @pcp cache pages of zone number @id?  An unlocked read.  No top is below its

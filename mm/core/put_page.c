@@ -9,7 +9,6 @@
  *             lock, so that poison flags set meanwhile are noticed.
  * Tests:      page, step_pin, badinput, events, migrate, poison_race.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"

@@ -8,7 +8,6 @@
  * Tests:      zone, nodes, memory_span, zone_locks.
  */
 #include "mm/core/event.h"
-#include "mm/core/range.h"
 #include "mm/core/zone.h"
 
 /*

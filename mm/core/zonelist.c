@@ -9,7 +9,6 @@
  *             the zone's node, whether it got a page or not.
  * Tests:      play_zones, play_alloc, zone, nodes, node_order, memory_span, reclaim.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/pcp.h"
 #include "mm/core/zone.h"
 

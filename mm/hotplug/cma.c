@@ -11,7 +11,7 @@
  * Tests:      cma, cma_hotplug, cma_lent, cma_exact, held.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/range.h"
+#include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include <quarry/contig.h>
 

@@ -9,10 +9,10 @@
  *             meanwhile an offline of that pageblock is refused, and vice versa.
  * Tests:      contig, contig_race, contig_steps, isolation_exact, poison, cma.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/core/range.h"
+#include "mm/core/pcp.h"
+#include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include <quarry/contig.h>
 #include <quarry/isolation.h>

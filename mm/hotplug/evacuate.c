@@ -10,7 +10,7 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/core/range.h"
+#include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/vm/lru.h"
 #include <quarry/isolation.h>

@@ -9,7 +9,7 @@
  * Tests:      isolation, offline_race, cover.
  */
 #include "mm/core/event.h"
-#include "mm/core/range.h"
+#include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include <quarry/isolation.h>
 

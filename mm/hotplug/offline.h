@@ -4,7 +4,6 @@
 #define QUARRY_MM_OFFLINE_H
 
 #include "mm/core/claim.h"
-#include "mm/core/range.h"
 #include "mm/core/zone.h"
 
 /* Is enough left without the range and those claimed before @mine (NULL: all claimed)?  A hint. */

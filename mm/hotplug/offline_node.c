@@ -9,7 +9,7 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
-#include "mm/core/range.h"
+#include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include <quarry/memory_hotplug.h>
 

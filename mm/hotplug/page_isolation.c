@@ -38,7 +38,7 @@
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
-#include "mm/core/range.h"
+#include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/scan.h"
 #include <quarry/isolation.h>

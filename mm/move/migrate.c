@@ -8,8 +8,8 @@
  * Invariants: each isolated page is either moved and released, or put back; never both.
  * Tests:      migrate, migrate_list, handle, held, offline_bounds, migrate_exact.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/event.h"
+#include "mm/core/page.h"
 #include "mm/move/migrate.h"
 #include "mm/vm/lru.h"
 #include <quarry/movable.h>

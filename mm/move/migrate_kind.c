@@ -8,7 +8,6 @@
  * Invariants: the tables never change.
  * Tests:      migrate, migrate_exact.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/zone.h"
 #include "mm/move/migrate.h"
 

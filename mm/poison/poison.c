@@ -21,7 +21,7 @@
 #include "mm/core/claim.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
-#include "mm/core/range.h"
+#include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"
 #include "mm/poison/poison.h"

@@ -14,7 +14,6 @@
  *             reported to the host: they come back (page_report.c).
  * Tests:      oom, oom_exact, oom_steps, silence_oom, oom_tasks, held, standby.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/event.h"
 #include "mm/core/zone.h"
 #include "mm/reclaim/request.h"

@@ -8,7 +8,6 @@
  *             one.  A reclaim thread or a victim's thread never waits: it may use the reserve.
  * Tests:      waits, silence_oom, play_alloc, reclaim, compact, oom.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/zone.h"
 #include "mm/reclaim/request.h"
 

@@ -14,7 +14,6 @@
  *             nothing moves, frees or offlines them, until the CPU has loaded other tables.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru, silence_tlb.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/vm/vm.h"

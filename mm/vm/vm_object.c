@@ -15,7 +15,6 @@
  * Tests:      vm, vm_exact, vm_object, account, short, held, rmap_walk, vm_order, vm_guard,
  *             vm_late, refused.
  */
-#include "mm/core/alloc.h"
 #include "mm/core/page.h"
 #include "mm/core/zone.h"
 #include "mm/vm/lru.h"

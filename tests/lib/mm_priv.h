@@ -4,13 +4,11 @@
 #define QUARRY_TESTS_MM_PRIV_H
 
 #include "mm/check/check.h"
-#include "mm/core/alloc.h"
 #include "mm/core/buddy.h"
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
-#include "mm/core/range.h"
 #include "mm/core/zone.h"
 #include "mm/hotplug/isolate.h"
 #include "mm/hotplug/offline.h"

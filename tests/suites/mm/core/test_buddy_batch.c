@@ -3,8 +3,8 @@
  * test_buddy_batch.c: blocks taken from the buddy and given back many at a time: their pageblock
  * and order, and a final state that equals that of single blocks.
  */
+#include "mm/core/free_map.h"
 #include "tests/lib/mm_test.h"
-#include "mm/core/free_map_batch.h"
 #include <quarry/trace_ring.h>
 
 #define BLOCKS      4

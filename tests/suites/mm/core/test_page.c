@@ -2,8 +2,8 @@
 /*
  * test_page.c: finding the head of any page, references and their limit, last puts, pins, names.
  */
+#include "mm/core/page.h"
 #include "tests/lib/mm_test.h"
-#include "mm/core/alloc.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/poison.h>

@@ -3,9 +3,9 @@
  * test_step_oom.c: an allocation that decides in the middle of the report of a victim's end.  The
  * test includes the source of mm/reclaim/alloc_oom.c, which calls it there.  Hosted only.
  */
+#include "mm/core/zone.h"
 #include "tests/lib/oom_help.h"
 #include "tests/lib/request_help.h"
-#include "mm/core/alloc.h"
 
 static struct request *asker; /* decides as soon as no victim is going; NULL: nobody asks */
 static enum outcome decision;

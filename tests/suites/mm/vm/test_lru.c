@@ -3,7 +3,7 @@
  * test_lru.c: pages of objects on their zones' lists: which pages, in which order, and how they
  * leave.
  */
-#include "mm/core/alloc.h"
+#include "mm/core/page.h"
 #include "tests/lib/vm_help.h"
 
 static struct lru_list *list_of(struct memory *mem, unsigned which)
