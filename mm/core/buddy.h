@@ -12,7 +12,6 @@
 
 /* ---- pageblocks (pageblock.c) ---- */
 
-/* All but pageblock_init need the zone lock. */
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE(zone);
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state)
     REQUIRES_ZONE(zone);

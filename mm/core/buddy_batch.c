@@ -9,9 +9,7 @@
  * Tests:      buddy_batch, pcp, pcp_exact.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/free_map.h"
 #include "mm/core/page.h"
-#include <quarry/trace_ring.h>
 
 /*
  * The most steps of a batch that is taken: each takes blocks of one word of a tree, or cuts one
@@ -149,12 +147,6 @@ unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype ty
 	return got;
 }
 
-/* The size of the descriptors of one tree word's pages, at most those of one pageblock. */
-static always_inline size_t window_of(unsigned order)
-{
-	return MIN(64UL << order, PAGEBLOCK_PAGES) * sizeof(struct page);
-}
-
 /*
  * Free together the blocks at the start of @pages, an array that ends at @end, that belong to one
  * word of a tree.  @low is the first page of that word, and @bytes the size of the descriptors of
@@ -205,7 +197,8 @@ static always_inline unsigned give_one(struct zone *zone, const struct memory *m
 
 void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsigned order, u32 word)
 {
-	size_t window = window_of(order), offset, next;
+	/* The size of the descriptors of one tree word's pages, at most those of one pageblock. */
+	size_t window = MIN(64UL << order, PAGEBLOCK_PAGES) * sizeof(struct page), offset, next;
 	struct batch_records records = records_begin(zone->mem, true);
 	const struct memory *mem = zone->mem;
 	struct page **last = pages + nr - 1;

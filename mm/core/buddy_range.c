@@ -12,10 +12,7 @@
 #include "mm/core/buddy.h"
 #include "mm/core/page.h"
 
-/*
- * Cut up the block at @pfn, which is in no tree: its pages in [start, end) become allocated pages
- * of order 0, the rest becomes free.
- */
+/* Allocate the pages of [start, end) in the block at @pfn, which is in no tree; free the rest. */
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
     REQUIRES_ZONE(zone)
 {
@@ -45,10 +42,7 @@ void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
 	}
 }
 
-/*
- * Cut the reserved block that @pfn lies in until one piece lies wholly inside [@pfn, @end) and
- * starts at @pfn; returns the order of that piece.  Zone lock.
- */
+/* Cut the reserved block around @pfn until a piece begins there and ends by @end; its order. */
 static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
 {
 	pfn_t head = page_head(mem, pfn);

@@ -11,7 +11,6 @@
  */
 #include "mm/core/claim.h"
 #include "mm/core/pcp.h"
-#include "mm/core/zone.h"
 
 void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
 {

@@ -12,8 +12,6 @@
  */
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
-#include "mm/core/pcp.h"
-#include "mm/core/zone.h"
 #include <quarry/sched_point.h>
 
 /*

@@ -4,7 +4,6 @@
 #define QUARRY_MM_DRAIN_H
 
 #include "mm/core/pcp.h"
-#include <quarry/mm.h>
 
 /*
  * Take the locks for drain rounds and depths: while they are held, the set of online CPUs does not

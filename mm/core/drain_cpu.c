@@ -27,8 +27,6 @@
  * The models in tests/model that define PIECES check this.  page_isolation.c has "precise".
  */
 #include "mm/core/drain.h"
-#include "mm/core/pcp.h"
-#include "mm/core/zone.h"
 #include <quarry/sched_point.h>
 
 /* Call the function of @req for @zone; false: work remains. */
@@ -84,11 +82,12 @@ void drain_handler(void *arg)
 }
 
 /* Do all of the work, with interrupts off. */
-static void drain_whole(const struct drain_request *req)
+static void drain_whole(struct memory *mem, void (*one)(struct zone *zone))
 {
+	struct drain_request req = {.mem = mem, .one = one};
 	u8 id = 0;
 
-	while (!drain_piece(req, &id))
+	while (!drain_piece(&req, &id))
 		;
 }
 
@@ -125,10 +124,7 @@ static void leave_one(struct zone *zone)
 
 void pcp_cpu_leave(struct memory *mem)
 {
-	struct drain_request req = {.mem = mem, .one = leave_one};
-
-	KASSERT(!arch_irqs_enabled());
-	drain_whole(&req);
+	drain_whole(mem, leave_one);
 }
 
 static void look_up_first(void *arg)
@@ -141,11 +137,8 @@ static void look_up_first(void *arg)
 
 void pcp_cpu_join(struct memory *mem)
 {
-	struct drain_request req = {.mem = mem, .one = pcp_refresh_zone_local};
-
-	KASSERT(!arch_irqs_enabled());
 	look_up_first(mem);
-	drain_whole(&req);
+	drain_whole(mem, pcp_refresh_zone_local);
 }
 
 void pcp_zones_changed(struct memory *mem)

@@ -8,8 +8,6 @@
  * Tests:      pageblock, buddy.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/event.h"
-#include "mm/core/free_map.h"
 
 /* For each type, the types to fall back to when it has no free block, in this order. */
 static const u8 fallbacks[NR_CACHED_TYPES][3] = {

@@ -52,10 +52,7 @@ int free_map_begins_at(const struct free_map *map, unsigned page)
 	int order;
 
 	for (order = 0; !free_map_bit(map, node); order++, node /= 2) {
-		/*
-		 * @node is an upper half, so each larger block that contains it begins before
-		 * @page.
-		 */
+		/* Each larger block that contains an upper half begins before @page. */
 		if (node & 1)
 			return FREE_MAP_NONE;
 	}

@@ -4,9 +4,8 @@
  *
  * Owns:       the list of RAM ranges and the list of ranges taken before the zones exist.
  * Locks:      none: one CPU.
- * Invariants: both lists are sorted, disjoint and merged; memory in both lists counts as taken;
- *             free ranges are rounded inward to whole pages, so that a page of which any part is
- *             taken is not handed out.
+ * Invariants: both lists are sorted, disjoint and merged; memory in both lists counts as taken; a
+ *             page of which any part is taken is not handed out.
  * Tests:      memblock, memblock_exact.
  */
 #include <quarry/memblock.h>
@@ -94,9 +93,7 @@ phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys
 		phys_t end = MIN(free.end, max);
 
 		if (start >= free.start && start < end && end - start >= size) {
-			if (memblock_reserve(mb, start, start + size))
-				return 0;
-			return start;
+			return memblock_reserve(mb, start, start + size) ? 0 : start;
 		}
 		from = free.end;
 	}

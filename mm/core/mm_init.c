@@ -14,7 +14,6 @@
 #include "mm/core/claim.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
-#include "mm/core/zone.h"
 #include <quarry/memory_init.h>
 
 struct memory_list memories = LIST_HEAD_INITIALIZER(memories);
@@ -58,10 +57,7 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 	}
 }
 
-/*
- * Are the arrays at addresses that the fast paths can compute with?  For kernel_memory they are
- * compile-time constants.
- */
+/* Can the fast paths compute with the arrays' addresses, constants for kernel_memory? */
 static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 {
 	uintptr_t memmap = (uintptr_t)cfg->memmap, pageblocks = (uintptr_t)cfg->pageblocks;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page.c: struct page: finding heads, changing words, taking references and pins, and panics about
- * a page.
+ * page.c: struct page: finding heads, changing words, taking references and pins, panics.
  *
  * Owns:       reference and pin counts of pages in use.
  * Locks:      none; changes of a word in use are compare-and-swap (law 3 of mm_types.h).
@@ -77,9 +76,8 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 }
 
 /*
- * The page is recorded in the thread that will panic, so two threads that panic at once each show
- * their own page.  The panic shows the page after its first line, so that line is printed even if
- * showing the page fails.
+ * The thread records the page, so of two threads that panic at once each shows its own.  The panic
+ * shows it after its first line, which is printed even if showing the page fails.
  */
 void panic_blame(const struct memory *mem, const struct page *page)
 {

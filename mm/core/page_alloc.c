@@ -10,10 +10,7 @@
  */
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
-#include "mm/core/page.h"
 #include "mm/core/pcp_inline.h"
-#include "mm/core/zone.h"
-#include <quarry/sched_point.h>
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {

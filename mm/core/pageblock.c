@@ -102,10 +102,7 @@ void pageblock_set_flag(struct zone *zone, pfn_t pfn, u8 flag)
 	store_bits(pb, pb->bits | flag);
 }
 
-/*
- * An isolated pageblock is on no list, and its stack number is that of no zone already, so one
- * store of its bits is enough.
- */
+/* Isolated, it is on no list and has the stack number of no zone: storing its bits is enough. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);

@@ -15,7 +15,6 @@
  *             nodes, cma_lent.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
 #include <quarry/alloc_check.h>
@@ -137,10 +136,7 @@ struct page *pcp_refill(
 	return one;
 }
 
-/*
- * Give back the blocks of @stack beyond @keep, but at most *@left in this piece of the round.
- * False: blocks beyond @keep are left.
- */
+/* Give back blocks of @stack beyond @keep, at most *@left in this piece; false: some remain. */
 static bool give_piece(
     struct zone *zone, struct pcp *pcp, unsigned stack, unsigned keep, unsigned *left)
 {

@@ -59,10 +59,7 @@ static inline unsigned stack_types(const struct zone *zone)
 	return has_stack(zone, MT_UNMOVABLE) ? NR_CACHED_TYPES : 1;
 }
 
-/*
- * Blocks that a CPU gives back in one piece of a round, with interrupts off; each may merge up to a
- * pageblock.
- */
+/* Blocks given back in one piece of a round, irqs off; each may merge up to a pageblock. */
 #define DRAIN_PIECE 7
 
 /* This CPU's cache of @mem; irqs off.  The CPU must be one of the memory's. */
@@ -99,10 +96,7 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /* Look up @cpu's first zones: before the CPU uses @mem, or on that CPU with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
-/*
- * Take up to a batch of blocks: one for the caller, the others for the stack.  Owner, irqs off.
- * NULL: there is none.
- */
+/* Take up to a batch of blocks, all but one for the stack; NULL: none.  Owner, irqs off. */
 struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack,
     gfp_t gfp, bool lower) EXCLUDES(zone_class);
 /* Give back the @n oldest blocks of a stack, from the bottom.  Owner, irqs off. */

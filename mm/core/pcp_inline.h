@@ -119,18 +119,14 @@ static always_inline unsigned long pcp_pop_many(
 	return nr;
 }
 
-/*
- * Push pages of order 0, up to the first that pcp_push would refuse; returns how many.  irqs off.
- */
+/* Push pages of order 0, up to the first that pcp_push refuses; returns how many.  irqs off. */
 static always_inline unsigned long pcp_push_many(
     struct memory *mem, struct page **pages, unsigned long nr)
 {
 	unsigned long done;
 	size_t at;
 
-	/*
-	 * The words of pages freed long after their allocation are in no cache: fetch all at once.
-	 */
+	/* Words of pages freed long after their allocation are in no cache: fetch all at once. */
 	for (done = 0; done < nr; done++)
 		__builtin_prefetch(pages[done], 1);
 	done = 0;

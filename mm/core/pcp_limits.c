@@ -11,7 +11,6 @@
  * Tests:      pcp, pcp_exact, pcp_bounds, step_limits, play_refill, nodes.
  */
 #include "mm/core/pcp.h"
-#include "mm/core/zone.h"
 
 /* At most 1/CACHED_DIVISOR of a zone may be cached. */
 #define CACHED_DIVISOR 16
@@ -87,11 +86,9 @@ void zone_set_limits(struct zone *zone, unsigned long leaving)
 	/* check_memory must not stop this CPU here: a mixture of limits may exceed the bound. */
 	flags = arch_irq_save();
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
-		for (type = 0; type < NR_CACHED_TYPES; type++) {
-			u16 capacity = has_stack(zone, type) ? (u16)each[index] : 0;
-
-			WRITE_ONCE(zone->pcp_capacity[index][type], capacity);
-		}
+		for (type = 0; type < NR_CACHED_TYPES; type++)
+			WRITE_ONCE(zone->pcp_capacity[index][type],
+			    has_stack(zone, type) ? (u16)each[index] : 0);
 	}
 	arch_irq_restore(flags);
 }
@@ -105,10 +102,7 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 	for (gfp = 0; gfp < ARRAY_SIZE(mem->pcp[cpu]->first); gfp++) {
 		unsigned at = 0;
 		const struct zone *zone = zonelist_next(node, gfp, &at);
-		/*
-		 * If the node has no such memory, use an empty zone: requests then take the slow
-		 * path.
-		 */
+		/* No such memory on the node: an empty zone makes requests take the slow path. */
 		unsigned id = node->id * NR_ZONE_KINDS + gfp_kind(gfp);
 
 		if (zone && zone->node == node->id)

@@ -11,11 +11,7 @@
  * Tests:      pcp, pcp_exact, play_refill, nodes, zone_locks, free_reasons, poison_race.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/event.h"
-#include "mm/core/page.h"
 #include "mm/core/pcp_inline.h"
-#include <quarry/alloc_check.h>
-#include <quarry/sched_point.h>
 
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
 {

@@ -15,7 +15,6 @@
  * Checked by: check_memory().  Tests: poison, poison_states, poison_exact, refused.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/event.h"
 #include "mm/core/page.h"
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
@@ -76,10 +75,7 @@ static void block_add_poisoned(const struct zone *zone, pfn_t pfn, int nr) REQUI
 	WRITE_ONCE(pb->nr_poisoned, (u16)(pb->nr_poisoned + nr));
 }
 
-/*
- * Nobody can have the page between "free" and "flagged": we hold the zone lock from its removal
- * until it is retired.
- */
+/* Nobody can have the page between "free" and "flagged": the zone lock is held all the time. */
 void poison_take_free(struct zone *zone, pfn_t pfn)
 {
 	ASSERT_ZONE_LOCKED(zone);
@@ -143,10 +139,7 @@ void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
 	MM_EVENT_ADD(zone->mem, POISON_RETIRED, nr);
 }
 
-/*
- * The flag is cleared before the page becomes free, since no free page has one.  buddy_free then
- * reads the type and the isolate bit.
- */
+/* The flag is cleared before the page becomes free, since no free page has one. */
 void poison_give_back(struct zone *zone, pfn_t pfn)
 {
 	ASSERT_ZONE_LOCKED(zone);

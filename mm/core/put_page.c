@@ -10,11 +10,7 @@
  * Tests:      page, step_pin, badinput, events, migrate, poison_race.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/event.h"
-#include "mm/core/page.h"
 #include "mm/core/pcp_inline.h"
-#include "mm/core/zone.h"
-#include <quarry/sched_point.h>
 
 /*
  * Put a page of order 0, in state ALLOC, never pinned, whose reference is the last, into the stack
@@ -128,10 +124,7 @@ static unsigned order_of_run(pfn_t pfn, struct page **pages, unsigned nr)
 	return order;
 }
 
-/*
- * Free pages[0] and, in one step, the pages that form a larger block with it; all are FREEING.
- * Returns how many.
- */
+/* Free pages[0] and the pages that form a larger block with it, all FREEING; returns how many. */
 static unsigned free_run(struct zone *zone, struct page **pages, unsigned nr) REQUIRES_ZONE(zone)
 {
 	pfn_t pfn = page_to_pfn_in(zone->mem, pages[0]);
@@ -152,10 +145,7 @@ static unsigned free_run(struct zone *zone, struct page **pages, unsigned nr) RE
 /* Blocks given back in one lock hold; each may merge up to a pageblock. */
 #define FREE_STEPS 6
 
-/*
- * Free the pages from @first on that belong to one zone, as many as one lock hold takes.  Returns
- * how many.
- */
+/* Free pages of one zone from @first on, as many as one lock hold takes; returns how many. */
 static unsigned free_freeing(struct memory *mem, struct page **first, unsigned nr)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, *first));

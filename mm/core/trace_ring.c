@@ -9,7 +9,6 @@
  * Tests:      trace_ring, words.
  */
 #include "mm/core/event.h"
-#include <quarry/mm.h>
 
 #define HISTORY 12                                       /* records that a report prints */
 BUILD_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__); /* for trace_store() */
@@ -48,19 +47,13 @@ void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned or
 	ring_record(mem, kind, pfn, order, 0);
 }
 
-/*
- * Do two blocks lie side by side: is @step, the way from one descriptor to the other, @size bytes,
- * or -@size?
- */
+/* Are two blocks neighbours: is @step, from one descriptor to the other, @size bytes or -@size? */
 static always_inline bool are_neighbours(size_t step, size_t size)
 {
 	return !((step + size) & ~(2 * size));
 }
 
-/*
- * The number of blocks from @pages to @last that lie side by side, in the direction of the first
- * two.
- */
+/* How many blocks, from @pages to @last, lie side by side in the direction of the first two? */
 static noinline unsigned side_by_side(struct page *const *pages, struct page *const *last)
 {
 	struct page *const *at = pages + 1;
@@ -155,10 +148,7 @@ bool trace_is_on(const struct memory *mem)
 	return READ_ONCE(mem->tracing);
 }
 
-/*
- * Insert @hit into out[], which keeps the newest @max records, sorted by time.  Returns how many
- * there are now.
- */
+/* Insert @hit into out[], the newest @max records by time; returns how many there are now. */
 static unsigned ring_insert(
     struct trace_hit *out, unsigned nr, unsigned max, const struct trace_hit *hit)
 {

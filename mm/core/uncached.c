@@ -5,18 +5,15 @@
  *
  * Owns:       nothing.
  * Locks:      interrupts off; the zone lock inside, in one hold.
- * Invariants: these paths do nothing that the slow paths would not do, and leave to them each case
- *             that is not plain.  An allocation is plain if its zone stays above its low watermark
- *             and all its reserves (zone_plenty_mark).  A free is plain if the block's word, read
- *             before the zone lock is taken and again under it, shows only that the block is
- *             allocated.
+ * Invariants: these paths leave to the slow paths each case that is not plain.  An allocation is
+ *             plain if its zone stays above its low watermark and all its reserves, a free if the
+ *             block's word, read before the zone lock is taken and again under it, shows only that
+ *             the block is allocated.
  * Tests:      play_uncached, page_alloc, pcp, zone_locks, events, poison_race.
  */
 #include "mm/core/buddy.h"
-#include "mm/core/event.h"
 #include "mm/core/page.h"
 #include "mm/core/pcp.h"
-#include "mm/core/zone.h"
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
@@ -26,11 +23,16 @@ static always_inline bool may_have_stack(const struct zone *zone, unsigned order
 	return order_index(order) < NR_CACHED_ORDERS && arch_u32_is(&zone->pcp_depth, 0);
 }
 
-/* Take a block of @zone if the zone has plenty (zone_plenty_mark).  irqs off. */
+/*
+ * Take a block of @zone if the zone has plenty: enough free pages, without lent (CMA) ones, that no
+ * request can bring it below its low watermark.  irqs off.
+ */
 static always_inline struct page *take_uncached(
     struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
 {
-	unsigned long enough = zone_plenty_mark(zone, 1UL << order);
+	/* Watermarks and reserves hardly ever change, so one read of each is enough. */
+	unsigned long enough = READ_ONCE(zone->wmark[WMARK_MIN]) +
+	    READ_ONCE(zone->wmark[WMARK_LOW]) + READ_ONCE(zone->reserve) + (1UL << order);
 	pfn_t pfn = PFN_NONE;
 	struct page *page;
 

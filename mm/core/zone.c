@@ -75,9 +75,8 @@ int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, s
 		if (likely(pageblock_state(pb) != PB_HOLE && pb->zone == id))
 			continue;
 		pfn = range.end - ((pfn_t)(end - pb) << PAGEBLOCK_ORDER);
-		if (pageblock_state(pb) == PB_HOLE)
-			return mm_fail(fail, pfn, WHY_HOLE, -EINVAL);
-		return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
+		return mm_fail(
+		    fail, pfn, pageblock_state(pb) == PB_HOLE ? WHY_HOLE : WHY_ZONES, -EINVAL);
 	}
 	/* The span contains all pageblocks of the zone, and only grows. */
 	KASSERT(range.start >= READ_ONCE((*zone)->start_pfn));

@@ -39,9 +39,7 @@ static inline bool ranges_meet(struct pfn_range a, struct pfn_range b)
 	for ((pfn) = ALIGN_DOWN((range).start, PAGEBLOCK_PAGES); (pfn) < (range).end;              \
 	     (pfn) += PAGEBLOCK_PAGES)
 
-/*
- * The end of the pageblocks, from @pfn on and below @end, that one hold of the zone lock changes.
- */
+/* The end of the pageblocks from @pfn on, below @end, that one hold of the zone lock changes. */
 static inline pfn_t blocks_end(const struct memory *mem, pfn_t pfn, pfn_t end)
 {
 	return MIN(end, pfn + mem->blocks_at_once * PAGEBLOCK_PAGES);
@@ -53,10 +51,7 @@ static inline bool range_ok(const struct memory *mem, struct pfn_range range)
 	return range.start < range.end && !((range.start | range.end) & (PAGEBLOCK_PAGES - 1)) &&
 	    range.start >= mem->start_pfn && range.end <= mem->end_pfn;
 }
-/*
- * As range_ok, and all pageblocks are of one zone and no HOLE.  Returns 0 and the zone, or -EINVAL
- * and the reason.
- */
+/* range_ok, and of one zone without HOLEs?  Returns 0 and the zone, or -EINVAL and the reason. */
 int range_zone(
     struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail);
 
@@ -131,17 +126,6 @@ static inline pfn_t zone_span(const struct zone *zone, pfn_t *start)
 #define for_each_zone_block(zone, pfn)                                                             \
 	for (pfn_t end_ = zone_span((zone), &(pfn)); (pfn) < end_; (pfn) += PAGEBLOCK_PAGES)       \
 		if (zone_owns_block((zone), (pfn)))
-
-/*
- * The number of free pages, without lent (CMA) ones, with which no request for @nr pages can bring
- * @zone below its low watermark.  Watermarks and reserves hardly ever change, so one read of each
- * is enough.
- */
-static always_inline unsigned long zone_plenty_mark(const struct zone *zone, unsigned long nr)
-{
-	return READ_ONCE(zone->wmark[WMARK_MIN]) + READ_ONCE(zone->wmark[WMARK_LOW]) +
-	    READ_ONCE(zone->reserve) + nr;
-}
 
 /* More flags for zone_spare: use no watermark; use the high one; use the low one. */
 #define GFP_ALL_RESERVE 0x100u
@@ -261,10 +245,7 @@ static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, uns
 #define for_each_zone_of(node, gfp, zone, at)                                                      \
 	for ((at) = 0; ((zone) = zonelist_next((node), (gfp), &(at)));)
 
-/*
- * Try each zone that @gfp allows, nearest to @node first (zonelist.c).  An allocation's node is
- * that of its CPU.
- */
+/* Allocate from the nearest zone to @node that @gfp allows and that has pages (zonelist.c). */
 struct page *alloc_from_zonelist(const struct node *node, gfp_t gfp, unsigned order);
 
 /* Is @zone below its low watermark, counting only pages that every request may take? */

@@ -10,7 +10,6 @@
  * Tests:      play_zones, play_alloc, zone, nodes, node_order, memory_span, reclaim.
  */
 #include "mm/core/pcp.h"
-#include "mm/core/zone.h"
 
 /* Node ids of @mem by distance from @from, nearest first; at equal distance by id from @from on. */
 static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
