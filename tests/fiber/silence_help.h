@@ -74,7 +74,6 @@ void play(struct ktest *t, const char *file, int line, const char *fmt, ...)
 /* The test whose rows are played; the memory of the verbs, which is t->mem, if any. */
 extern struct ktest *playing;
 extern struct memory *play_mem;
-extern u64 play_took; /* the time of the last row of this thread */
 
 /*
  * Each pass of a waiting loop takes a tick here, so a wait that reads the clock only now and then

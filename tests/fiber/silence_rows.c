@@ -12,7 +12,6 @@
 
 struct ktest *playing;
 struct memory *play_mem;
-u64 play_took;
 
 /* ---- rows ---- */
 
@@ -151,7 +150,7 @@ static bool play_row(struct row *r)
 {
 	u64 began, least = 0, slack = SLACK;
 	s64 got = 0, want = 0;
-	bool right, any;
+	bool right, any, differs, more, less;
 
 	read_row(r);
 	any = r->verb->any;
@@ -164,19 +163,19 @@ static bool play_row(struct row *r)
 		got = act(r);
 		r->took = arch_clock_ns() - began;
 	}
-	if (read(&r->rest, "!="))
-		right = got != read_value(r->file, &r->rest);
-	else if (read(&r->rest, ">="))
-		right = got >= read_value(r->file, &r->rest);
-	else if (read(&r->rest, "<="))
-		right = got <= read_value(r->file, &r->rest);
-	else
-		right = got == (read(&r->rest, "=") ? want = read_value(r->file, &r->rest) : 0);
+	differs = read(&r->rest, "!=");
+	more = read(&r->rest, ">=");
+	less = read(&r->rest, "<=");
+	if (differs || more || less || read(&r->rest, "="))
+		want = read_value(r->file, &r->rest);
+	right = differs ? got != want : more ? got >= want : less ? got <= want : got == want;
 	if (read(&r->rest, "@")) {
 		any = read(&r->rest, "?");
 		least = any ? 0 : (u64)read_value(r->file, &r->rest);
 		slack = read(&r->rest, "+") ? (u64)read_value(r->file, &r->rest) : slack;
 	}
+	if (!read(&r->rest, "") || *r->rest)
+		panic("a row that ends in %s", r->rest);
 	if (!right)
 		ktest_fail(playing, r->file, r->line, "%s: got %lld", r->text, (long long)got);
 	if (!any && (r->took < least || r->took > least + slack))
@@ -195,24 +194,23 @@ static void start_row(const struct row *row, int cpu)
 {
 	struct row *r = &started[nr_started++];
 
-	if (nr_started > MAX_THREADS)
-		panic("too many rows");
 	*r = *row;
 	r->ended = 0;
-	r->thread = thread_start("row", cpu, run_row, r);
+	r->thread = nr_started > MAX_THREADS ? NULL : thread_start("row", cpu, run_row, r);
 	if (!r->thread)
-		panic("no thread");
+		panic("no thread for %s", r->text);
 }
 
 void play(struct ktest *t, const char *file, int line, const char *fmt, ...)
 {
 	struct row r = {.file = file, .line = line};
 	char script[2048], *at = script, *end;
-	bool in_words = false; /* of a panic */
+	bool beside, in_words = false; /* of a panic */
 	va_list args;
 
 	va_start(args, fmt);
-	kvsnprintf(script, sizeof(script), fmt, args);
+	if (kvsnprintf(script, sizeof(script), fmt, args) >= (int)sizeof(script))
+		panic("too long: %s", script);
 	va_end(args);
 	playing = t;
 	play_mem = t->mem ? t->mem : &kernel_memory;
@@ -223,16 +221,14 @@ void play(struct ktest *t, const char *file, int line, const char *fmt, ...)
 			*end++ = '\0';
 		while (*at == ' ')
 			at++;
-		if (*at && at[1] == '>') {
-			ksnprintf(r.text, sizeof(r.text), "%s", at + 2);
+		beside = *at && at[1] == '>';
+		if (ksnprintf(r.text, MAX_TEXT, "%s", beside ? at + 2 : at) >= (int)MAX_TEXT)
+			panic("too long: %s", at);
+		if (beside)
 			start_row(&r, *at == '*' ? -1 : *at - '0');
-		} else if (*at) {
-			ksnprintf(r.text, sizeof(r.text), "%s", at);
-			if (!play_row(&r) && !strncmp(r.verb->name, "begin", 5))
-				return;
-			play_took = r.took;
-			play_mem = t->mem ? t->mem : &kernel_memory;
-		}
+		else if (*at && !play_row(&r) && !strncmp(r.verb->name, "begin", 5))
+			return;
+		play_mem = t->mem ? t->mem : &kernel_memory;
 	}
 }
 
