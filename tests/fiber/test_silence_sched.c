@@ -120,22 +120,22 @@ DO(leave, sched_cpu_leave((unsigned)a[0]));
 /* ---- the CPU with the fewest threads ---- */
 
 /*
- * Returns the chosen CPU if the CPUs have @nr threads, CPU @leaves goes down (CPUS: none), and
- * the CPUs of the bits @silent have been silent for @age.
+ * The chosen CPU if CPU 0 to 3 have as many threads as the digits of @a[0], CPU @a[1] goes down,
+ * and the CPUs of the bits @a[2] have been silent for @a[3] longer than STILL_NS.
  */
-static unsigned chosen(const u32 nr[CPUS], unsigned leaves, unsigned silent, u64 age)
+static unsigned choose(const s64 *a)
 {
-	u32 had[CPUS];
-	unsigned cpu, best;
 	u64 now = arch_clock_ns() + 100; /* a reading takes 100 ns; the choice reads it once */
+	unsigned cpu, best, digits = (unsigned)a[0];
+	u32 had[CPUS];
 
 	all_alive(now);
-	for (cpu = 0; cpu < CPUS; cpu++) {
+	for (cpu = CPUS; cpu-- > 0; digits /= 10) {
 		had[cpu] = runqs[cpu].nr_threads;
-		runqs[cpu].nr_threads = nr[cpu];
-		runqs[cpu].leaving = cpu == leaves;
-		if (silent >> cpu & 1)
-			runqs[cpu].ticked = runqs[cpu].since = now - age;
+		runqs[cpu].nr_threads = digits % 10;
+		runqs[cpu].leaving = cpu == (unsigned)a[1];
+		if (a[2] >> cpu & 1)
+			runqs[cpu].ticked = runqs[cpu].since = now - STILL_NS - (u64)a[3];
 	}
 	best = sched_choose_cpu();
 	for (cpu = 0; cpu < CPUS; cpu++)
@@ -143,56 +143,34 @@ static unsigned chosen(const u32 nr[CPUS], unsigned leaves, unsigned silent, u64
 	return best;
 }
 
+VERB(choose, choose(a));
+VERB(none, CPUS); /* goes down */
+/* The CPU that is chosen if CPU 3, without threads, has not ticked, or has not switched. */
+VERB(choose_unticked, (runqs[3].ticked = 0, sched_choose_cpu()));
+VERB(choose_unswitched, (runqs[3].since = 0, sched_choose_cpu()));
+
 KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE);
 
+/*
+ * It is this CPU, if no other has fewer threads.  In the row with -3s its clock is ahead; in the
+ * last but one row all are silent, and any will do.  The sleep lets no time below be negative.
+ */
 KTEST(new_thread_starts_on_the_cpu_with_the_fewest)
-{
-	static const struct {
-		u32 nr[CPUS];
-		unsigned leaves, silent;
-		s64 over; /* nanoseconds of silence beyond STILL_NS */
-		unsigned want;
-	} cases[] = {
-	    {{3, 3, 3, 3}, CPUS, 0, 0, 0}, /* this CPU, if no other has fewer threads */
-	    {{3, 2, 2, 3}, CPUS, 0, 0, 2},
-	    {{3, 3, 2, 1}, CPUS, 0, 0, 3},
-	    {{3, 1, 2, 2}, CPUS, 0, 0, 1},
-	    {{0, 1, 1, 1}, CPUS, 0, 0, 0},
-	    {{0, 1, 1, 1}, 0, 0, 0, 3},
-	    {{0, 1, 2, 2}, 0, 0, 0, 1},
-	    {{3, 2, 1, 0}, 3, 0, 0, 2},
-	    {{5, 4, 3, 0}, CPUS, 1 << 3, 1, 2},
-	    {{5, 4, 3, 0}, CPUS, 1 << 3, 0, 3},
-	    {{5, 4, 3, 0}, CPUS, 1 << 3, -(s64)(STILL_NS + S), 3}, /* its clock is ahead */
-	    {{0, 4, 3, 5}, 0, 0xe, 1, 2},                          /* all are silent: any will do */
-	    {{9, 8, 8, 5}, 3, 0x6, S, 0},
-	};
-	unsigned i;
-
-	thread_sleep(2 * STILL_NS); /* so that the times set below are not negative */
-	begin();
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		EXPECT_EQ(t,
-		    chosen(cases[i].nr, cases[i].leaves, cases[i].silent,
-		        STILL_NS + (u64)cases[i].over),
-		    cases[i].want);
-	end(0);
-}
+ROWS("sleep 4s; begin; choose 3333 none; choose 3223 none = 2; choose 3321 none = 3;"
+     "choose 3122 none = 1; choose 0111 none; choose 0111 0 = 3; choose 0122 0 = 1;"
+     "choose 3210 3 = 2; choose 5430 none 8 1 = 2; choose 5430 none 8 = 3;"
+     "choose 5430 none 8 -3s = 3; choose 0435 0 14 1 = 2; choose 9885 3 6 1s; end")
 
 /* After a tick without a switch, or a switch without a tick, a CPU counts as running. */
 KTEST(switch_or_tick_shows_that_a_cpu_runs)
 {
 	u32 had = runqs[3].nr_threads;
-	unsigned which;
 
-	for (which = 0; which < 2; which++) {
-		begin();
-		*(which ? &runqs[3].ticked : &runqs[3].since) = 0;
-		runqs[3].nr_threads = 0;
-		EXPECT_EQ(t, sched_choose_cpu(), 3);
-		runqs[3].nr_threads = had;
-		end(0);
-	}
+	begin();
+	runqs[3].nr_threads = 0;
+	PLAY(t, "choose_unticked = 3; alive; choose_unswitched = 3");
+	runqs[3].nr_threads = had;
+	end(0);
 }
 
 /* ---- state of a queue ---- */
