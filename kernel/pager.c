@@ -14,7 +14,7 @@
  *             At most one request for a page is not served.
  *             A handed-over page is read under the lock, while its request is on the list.
  *             No page waits here for a pager: a silent pager keeps no page from moving.
- * Tests:      pager, pager_wait, silence_pager, silence_access, silence_trust,
+ * Tests:      pager, pager_wait, silence_pager, silence_trust,
  *             tests/fiber/explore_pagers.c, user/paged.c, tests/qemu/test_hostile.py.
  */
 #include "pager_trust.h"

@@ -104,6 +104,7 @@ ROWS(SLEEPER("", "") WAKE "running" BACK SLEEPER("stack 2;", "") WAKE "running =
 
 /* ---- an offline ---- */
 
+BUILD_ASSERT(NR_ISO_POLICIES == 3);
 #define SILENT_OFFLINE(policy)                                                                     \
 	"policy " #policy "; leave 2; silence 2; panics [was not answered] offline cached @60s;"   \
 	"lasts 2 59s; offline cached @59s; speak 2; rounds = 1; sound; online cached;"             \
