@@ -99,9 +99,8 @@ ROWS(LINE(LATE, ON, ON, ON, 1, 1234) LINE(ON, LATE, ON, ON, 2, 2134) LINE(ON, ON
 
 KTEST(a_wait_takes_its_time_and_a_tick)
 ROWS("endpoint;" TAKES("1") TAKES("5ms") TAKES("1t") TAKES("25ms")
-        TAKES("1s") "wait_never 0 @0 + 1000; call 0 = -ETIMEDOUT @0 + 10000; receive 0 = "
-                    "-ETIMEDOUT @0 + 10000;"
-                    "end")
+        TAKES("1s") "wait_never 0 @0 + 1000; call 0 = -ETIMEDOUT @0 + 10000;"
+                    "receive 0 = -ETIMEDOUT @0 + 10000; end")
 
 /* A time limit beyond the end of the clock counts as none. */
 KTEST_INSIDE(only_a_finite_limit_sets_an_alarm)
@@ -122,17 +121,19 @@ KTEST_INSIDE(only_a_finite_limit_sets_an_alarm)
 	}
 }
 
+/* Is the condition true when it is checked for the @left-th time?  10, and the checks not made. */
+static unsigned check(unsigned left)
+{
+	bool had = wait_until(&wq, at_look, &left, 1);
+
+	return 10 * had + left;
+}
+
+VERB(check, check((unsigned)a[0]));
+
 /* The thread checks before it sleeps, once more in the queue, and when its time is up. */
 KTEST_INSIDE(condition_is_checked_again_at_the_time_limit)
-{
-	unsigned looks, left;
-
-	for (looks = 1; looks <= 4; looks++) {
-		left = looks;
-		EXPECT_EQ(t, wait_until(&wq, at_look, &left, 1), looks < 4);
-		EXPECT_EQ(t, left, looks < 4 ? 0 : 1);
-	}
-}
+ROWS("check 1..3 = 10; check 4 = 1")
 
 /* ---- contexts that may not wait ---- */
 
@@ -250,7 +251,8 @@ ROWS("1> unpreempted; 1> second; join; seen = 4")
 
 static u64 since;
 
-static unsigned turns_of_a_round(void)
+/* Are fewer than two, or more than seven, turns of a tick enough for a round? */
+static bool round_is_wrong(void)
 {
 	unsigned turns;
 
@@ -258,7 +260,7 @@ static unsigned turns_of_a_round(void)
 	for (turns = 0; turns < 20 && !threads_had_turn(since); turns++)
 		thread_sleep(TICK);
 	thread_sleep(TICK);
-	return turns;
+	return turns < 2 || turns > 7;
 }
 
 WAIT(compute, while (!load_acquire(&stop)) cpu_relax());
@@ -266,10 +268,7 @@ VERB(had_turn, threads_had_turn(since));
 DO(yield, since = arch_clock_ns(); thread_yield(); thread_yield(); thread_yield());
 DO(since, since = arch_clock_ns());
 DO(stop_threads, store_release(&stop, (u32)a[0]));
-VERB_OF(bad_turns, true, ({
-	unsigned turns = turns_of_a_round();
-	turns<2 || turns> 7;
-}));
+VERB_OF(wrong_round, true, round_is_wrong());
 
 /*
  * Two computing threads take turns of a tick: the round ends after both turns, and not before.  An
@@ -277,7 +276,7 @@ VERB_OF(bad_turns, true, ({
  * it stands still.
  */
 KTEST(threads_had_turn_needs_a_turn_of_each_cpu)
-ROWS("stop_threads 0; 1> compute; 1> compute; sleep 1t; bad_turns 1..3; stop_threads 1; join;"
+ROWS("stop_threads 0; 1> compute; 1> compute; sleep 1t; wrong_round 1..3; stop_threads 1; join;"
      "sleep 3t; yield; had_turn = 1; silence 1; sleep 1t; since; sleep 5s; had_turn; speak 1;"
      "sleep 5t; had_turn = 1")
 
@@ -293,22 +292,26 @@ ROWS("stop_threads 0; 1> compute; 1> compute; sleep 1t; bad_turns 1..3; stop_thr
  */
 KTEST(waiter_that_loses_a_call_keeps_its_time_limit)
 ROWS("endpoint; 1> receive 10t <= 0 @?; 2> receive 10t <= 0 @?; sleep 5t; call FOREVER = -EPIPE;"
-     "sleep 2t; running = 1; sleep 2t; running = 1; sleep 3t; running; last = -ETIMEDOUT; "
+     "sleep 2t; running = 1; sleep 2t; running = 1; sleep 3t; running; last = -ETIMEDOUT;"
      "join;" NO_LIMIT(-1) NO_LIMIT(-2) "end")
+
+static struct task ending = {.ending = TASK_KILLED};
+
+/* Receive, and answer, as a thread that is told to end between. */
+static int answer_at_the_end(void)
+{
+	struct ipc_call *from;
+	struct ipc_msg msg;
+	int err = ipc_receive(ep, &msg, &from, S);
+
+	thread_current()->task = &ending;
+	err = err ? err : ipc_reply_receive(from, ep, &msg, &from, S);
+	thread_current()->task = NULL;
+	return err;
+}
+
+VERB(answer_at_the_end, answer_at_the_end());
 
 /* The receiver is told to end before it answers: its answer reaches the caller all the same. */
 KTEST(answer_of_a_receiver_that_ends_wakes_its_caller)
-{
-	static struct task ending = {.ending = TASK_KILLED};
-	struct ipc_call *from;
-	struct ipc_msg msg;
-
-	ep = NEED(t, endpoint_create());
-	PLAY(t, "1> call 1s");
-	REQUIRE(t, ipc_receive(ep, &msg, &from, S) == 0);
-	thread_current()->task = &ending;
-	EXPECT_EQ(t, ipc_reply_receive(from, ep, &msg, &from, S), -EINTR);
-	thread_current()->task = NULL;
-	PLAY(t, "join");
-	endpoint_put(ep, RIGHT_RECEIVE);
-}
+ROWS("endpoint; 1> call 1s; answer_at_the_end = -EINTR; join; end")
