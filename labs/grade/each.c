@@ -10,7 +10,7 @@
  *   E TEST           it has ended
  *   D TEST STATUS    its process is gone; STATUS as of waitpid
  *
- * The student's objects cannot name any symbol of this file (grade_object.py).  A process
+ * The student's objects cannot name any symbol of this file (grade_source.py).  A process
  * that ends early lacks the record E.
  *
  * Owns:       the two hooks of ktest; the records.

@@ -11,7 +11,6 @@ import time
 import pytest
 
 import grade_build
-import grade_guard
 import grade_run
 import labs
 import qemu
@@ -19,9 +18,9 @@ import qemu
 BEGIN = """
 import os, sys, time
 sys.path.insert(0, "tools/lib")
-import rooms, grade, grade_guard, grade_run
+import rooms, grade, grade_run
 grade.end_when_asked()
-guard = grade_guard.Guard()
+guard = grade_run.Guard()
 folder = sys.argv[1]
 guard.tell("D", folder)
 sandbox = grade_run.Sandbox(guard)
@@ -56,7 +55,7 @@ def begin(folder):
 def sleepers():
     """The processes that the grader of this test has started."""
     found = []
-    for pid, state, _ in grade_guard.processes():
+    for pid, state, _ in grade_run.processes():
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
                 words = f.read().split(b"\0")
@@ -89,14 +88,14 @@ def test_nothing_is_left_of_a_grader_that_is_ended(tmp_path, number):
 
 
 def test_nothing_is_left_of_a_program_that_has_ended(tmp_path):
-    guard = grade_guard.Guard()
+    guard = grade_run.Guard()
     try:
         sandbox = grade_run.Sandbox(guard)
         done = grade_run.run(sandbox, ["sh", "-c", "sleep 1008 &"], str(tmp_path / "log"))
         assert done.how == "ended" and sleepers() == []
     finally:
         guard.close()
-    assert os.environ.get(grade_guard.NAME) is None
+    assert os.environ.get(grade_run.NAME) is None
 
 
 WAITS = "exec python3 -c 'while True: __import__(\"time\").sleep(0.02)'"
@@ -107,7 +106,7 @@ WAITS = "exec python3 -c 'while True: __import__(\"time\").sleep(0.02)'"
 )
 def test_a_program_that_hangs_is_ended(tmp_path, command, how):
     """The limit is on the CPU time used, not on the time of day."""
-    guard = grade_guard.Guard()
+    guard = grade_run.Guard()
     try:
         sandbox = grade_run.Sandbox(guard)
         log = str(tmp_path / "log")
@@ -155,7 +154,7 @@ def test_the_judges_results_are_out_of_reach():
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
         os.chmod(path, mode)
-    guard = grade_guard.Guard()
+    guard = grade_run.Guard()
     try:
         sandbox, env = grade_run.Sandbox(guard), {"JUDGE_OUTPUT": said}
         command = [build.judge(), thief, "one_block"]

@@ -11,13 +11,10 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-import grade_guard
 import grade_layers
-import grade_object
 import grade_report
 import grade_run
 import grade_source
-import lab_link
 import lab_make
 import labs
 import qemu
@@ -145,7 +142,7 @@ def compiled(folder, text, *flags, language="c"):
 def test_machine_code_is_found_in_objects(tmp_path, name):
     language, text, complaint = CODE[name]
     to = compiled(tmp_path, text, language=language)
-    said = [*grade_object.section_faults(to, "x.c"), *grade_object.instruction_faults(to, "x.c")]
+    said = [*grade_source.section_faults(to, "x.c"), *grade_source.instruction_faults(to, "x.c")]
     assert any(complaint in line for line in said), said
 
 
@@ -153,8 +150,8 @@ def test_stacks_may_be_protected(tmp_path):
     """As by the compilers of some distributions, if they are not asked not to."""
     text = "int get(int *);\nint f(int a)\n{\n\tint x[9];\n\n\tx[0] = a;\n\treturn get(x);\n}"
     to = compiled(tmp_path, text, "-fstack-protector-strong")
-    assert ("U", "__stack_chk_fail") in lab_link.symbols(to)
-    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/core/free_map.c"))
+    assert ("U", "__stack_chk_fail") in lab_make.symbols(to)
+    said = list(grade_source.symbol_faults(labs.lab(LAB), to, "mm/core/free_map.c"))
     assert any("uses get," in line for line in said)
     assert not any("__stack_chk" in line for line in said)
 
@@ -173,7 +170,7 @@ def test_only_the_explorers_build_calls_at_stores(tmp_path, place, text, complai
     folder = tmp_path / "labs" / place
     folder.mkdir(parents=True)
     to = compiled(folder, f"{text}\nvoid f(int *at)\n{{\n\t__tsan_write4(at);\n}}")
-    said = list(grade_object.symbol_faults(labs.lab(LAB), to, "mm/core/free_map.c"))
+    said = list(grade_source.symbol_faults(labs.lab(LAB), to, "mm/core/free_map.c"))
     assert any(complaint in line for line in said) if complaint else len(said) == 1, said
 
 
@@ -245,7 +242,7 @@ def test_a_students_own_tree_in_another_encoding(tmp_path, monkeypatch):
 def test_the_compiler_speaks_english(monkeypatch):
     """The grader looks for words in its output."""
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    assert lab_link.finished(["sh", "-c", "echo $LC_ALL"]).stdout == "C\n"
+    assert lab_make.run("sh", "-c", "echo $LC_ALL") == "C\n"
     assert lab_make.compiled(["sh", "-c", "echo $LC_ALL >&2"], "a source") == (0, "C\n")
 
 
@@ -264,7 +261,7 @@ def test_control_characters_of_a_submission(tmp_path):
 
 
 def test_root_without_setpriv_is_told(monkeypatch):
-    guard = grade_guard.Guard()
+    guard = grade_run.Guard()
     try:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(shutil, "which", lambda name: None)

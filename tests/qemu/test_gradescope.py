@@ -10,8 +10,8 @@ import zipfile
 import pytest
 
 import grade
-import grade_board
 import grade_report
+import lab_kernel
 import gradescope
 import labs
 import outer_make
@@ -79,16 +79,16 @@ def test_instructions_are_on_the_leaderboard():
 
 def test_the_figures_are_of_the_students_kernel_and_of_the_references(monkeypatch):
     line = "  56.9 cycles (instructions under icount) per event in the allocator; 3 ms in all"
-    assert grade_board.FIGURE.search(f"trace short.trace: 9 events\n{line}\n").group(1) == "56.9"
+    assert lab_kernel.FIGURE.search(f"trace short.trace: 9 events\n{line}\n").group(1) == "56.9"
     unit = re.search(r'clock_tsc = \{arch_tsc, "(.*)"\}', labs.read("demo/trace_boot.c")).group(1)
     assert f" {unit} per event in the allocator;" in line
     figures = {"../lab4": 60.0, None: 50.0}
-    monkeypatch.setattr(grade_board, "of_kernel", lambda one, build, tree, name: figures[tree])
-    board = grade_board.measure(labs.lab("4"), BUILD, "../lab4", "anna")
+    monkeypatch.setattr(lab_kernel, "of_kernel", lambda one, build, tree, name: figures[tree])
+    board = lab_kernel.measured(labs.lab("4"), BUILD, "../lab4", "anna")
     assert board == {"instructions": 60.0, "reference": 50.0, "ratio": 1.2}
     figures["../lab4"] = None  # the kernel does not get so far
-    assert grade_board.measure(labs.lab("4"), BUILD, "../lab4", "anna") is None
-    assert grade_board.measure(labs.lab("P"), BUILD, "../labP", "anna") is None
+    assert lab_kernel.measured(labs.lab("4"), BUILD, "../lab4", "anna") is None
+    assert lab_kernel.measured(labs.lab("P"), BUILD, "../labP", "anna") is None
 
 
 def place(folder, when, files=True):

@@ -6,7 +6,7 @@ import pytest
 
 import conftest
 import labs_check
-import lab_user
+import lab_kernel
 import labs
 import skeleton
 import submission
@@ -22,17 +22,17 @@ def judged(folder, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
-    user = lab_user.User(labs.lab("P"), BUILD)
+    user = lab_kernel.User(labs.lab("P"), BUILD)
     made = user.program(str(folder), "test")
     assert user.said == "", "a warning"
-    run = lab_user.boot(made)
-    return {name: (verdict, why) for name, verdict, why, _ in lab_user.verdicts(run)}, run
+    run = lab_kernel.boot_user(made)
+    return {name: (verdict, why) for name, verdict, why, _ in lab_kernel.verdicts(run)}, run
 
 
 def test_every_test_is_listed():
-    assert len(lab_user.names()) == 9
-    text = labs.read(lab_user.TEST)
-    assert all(f"static void {name}(void)" in text for name in lab_user.names())
+    assert len(labs.program_tests()) == 9
+    text = labs.read(labs.PROGRAM_TEST)
+    assert all(f"static void {name}(void)" in text for name in labs.program_tests())
 
 
 @pytest.mark.full
@@ -72,7 +72,7 @@ def test_the_reference_has_all_points(tmp_path):
 
 def test_a_pager_that_prints_is_not_believed(tmp_path):
     """Each line of the console has the name of the task that wrote it."""
-    says = "".join(f'printf("\\npager_test: ok {name}\\n");' for name in lab_user.names())
+    says = "".join(f'printf("\\npager_test: ok {name}\\n");' for name in labs.program_tests())
     text = labs.read(PATH).replace("\tpages = arg0;\n", "\t" + says + "\n\treturn 0;\n", 1)
     got, run = judged(tmp_path, text)
     assert {verdict for verdict, _ in got.values()} == {"FAIL"}, run.story()

@@ -8,9 +8,8 @@ import pytest
 
 import grade_build
 import lab_build
-import lab_link
+import lab_make
 import labs
-import labs_leak
 import skeleton
 import rooms
 from conftest import needs_tool
@@ -40,7 +39,7 @@ def test_submissions_in_the_tree_are_not_of_the_tree(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "error, code",
-    [(lab_link.Failed("no nm"), "tools/grade/skeleton.py: no nm"), (KeyboardInterrupt(), 130)],
+    [(lab_make.Failed("no nm"), "tools/grade/skeleton.py: no nm"), (KeyboardInterrupt(), 130)],
     ids=["failed", "interrupted"],
 )
 def test_half_a_skeleton_is_removed(tmp_path, monkeypatch, error, code):
@@ -50,18 +49,18 @@ def test_half_a_skeleton_is_removed(tmp_path, monkeypatch, error, code):
     monkeypatch.setattr(skeleton, "write_reference", fails)
     monkeypatch.setattr("sys.argv", ["skeleton.py", "2", str(tmp_path / "lab")])
     with pytest.raises(SystemExit) as ended:
-        labs.run_tool(skeleton.main, lab_link.Failed)
+        labs.run_tool(skeleton.main, lab_make.Failed)
     assert ended.value.code == code
     assert not os.listdir(tmp_path)
 
 
 def shown(texts, other):
     """The functions of the lab @other whose solution is in its files @texts, but may not be."""
-    solution, found = labs_leak.solution(other), set()
+    solution, found = skeleton.solution(other), set()
     for path in [path for path in other.files if path in texts]:
-        runs = {solution.get(run) for run in labs_leak.runs(labs_leak.tokens(texts[path]))}
+        runs = {solution.get(run) for run in skeleton.runs(skeleton.tokens(texts[path]))}
         found |= {(other.name, name, path) for name in runs - {None}}
-    return found - labs_leak.allowed()
+    return found - skeleton.allowed()
 
 
 @pytest.mark.parametrize("track", ORDERS)

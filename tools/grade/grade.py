@@ -32,20 +32,17 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import bodies
-import grade_board
 import grade_build
-import grade_guard
 import grade_layers
-import grade_object
 import grade_report
 import grade_run
 import grade_source
 import lab_build
+import lab_kernel
 import labs
 import skeleton
 from grade_layers import Result
-from lab_link import Failed
-from lab_make import Limited
+from lab_make import Failed, Limited, alone
 
 LAYERS = ("model", "explorer", "contract", "kernel", "cost")
 CONTRACT, KERNEL = "contract", "kernel"
@@ -268,7 +265,7 @@ class Grade:
         except Failed as error:
             # Code that does not link may break a rule: then report that rule.
             if LINKING.search(str(error)):
-                said = grade_object.faults(self.one, self.objects(programs, needed), [])
+                said = grade_source.faults(self.one, self.objects(programs, needed), [])
                 if said:
                     return self.refuse(said)
             lacks = self.lacks(str(error))
@@ -281,7 +278,7 @@ class Grade:
             programs.said + (self.kernel.said if self.kernel else "")
         )
         given = self.given_objects(programs, needed)
-        said = grade_object.faults(self.one, self.objects(programs, needed), given)
+        said = grade_source.faults(self.one, self.objects(programs, needed), given)
         return self.refuse(said) if said else made
 
     def lacks(self, text):
@@ -339,12 +336,12 @@ class Grade:
             return
         shares = self.one.shares()
         self.empty = {name: shares[name] for name in empty_functions(self.one, self.tree)}
-        guard = grade_guard.Guard()
+        guard = grade_run.Guard()
         try:
-            with grade_build.alone(self.args.build):
+            with alone(self.args.build):
                 made = self.build()
             if made and getattr(self.args, "board", False):
-                self.board = grade_board.measure(
+                self.board = lab_kernel.measured(
                     self.one, self.args.build, self.tree, self.label
                 )
             if made:
@@ -407,8 +404,8 @@ class Grade:
 
 def interrupted(number, _frame):
     """End the programs that threads wait for, and then this process."""
-    if grade_guard.Guard.now:
-        grade_guard.Guard.now.close()
+    if grade_run.Guard.now:
+        grade_run.Guard.now.close()
     os.write(2, b"\ninterrupted\n")
     os._exit(128 + number)
 

@@ -13,11 +13,9 @@ and all other sources are this tree's.
 import os
 
 import lab_build
-import lab_link
 import labs
 from lab_build import SAME, Builder, Hosted, Once, OnHost, given_object, linker, tree_file
-from lab_link import run
-from lab_make import alone
+from lab_make import rename, run, symbols
 
 MACHINE = ("arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c")
 COMMON = (*MACHINE, "demo/handle.c", "tests/model/arena.c")
@@ -66,8 +64,8 @@ class Programs:
             if os.path.exists(kept):
                 to = os.path.join(self.top, "judge", "kept", os.path.basename(kept))
                 os.makedirs(os.path.dirname(to), exist_ok=True)
-                names = [name for _, name in lab_link.symbols(kept) if name.startswith("ref_")]
-                lab_link.rename("objcopy", kept, to, {name: name[4:] for name in names})
+                names = [name for _, name in symbols(kept) if name.startswith("ref_")]
+                rename(kept, to, {name: name[4:] for name in names})
                 found[path] = to
         return found
 

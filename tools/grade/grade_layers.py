@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 import grade_run
 import lab_kernel
-import lab_user
 import labs
 import qemu
 from lab_build import same
@@ -372,7 +371,7 @@ def run(image, names, folder, tell):
 MOST_BOOTS = 6
 
 
-class GradedProgram(lab_user.User):
+class GradedProgram(lab_kernel.User):
     """Grades a lab in ring 3: builds the kernel and the programs, and runs the tests."""
 
     def folder(self, name):
@@ -382,18 +381,18 @@ class GradedProgram(lab_user.User):
         return {path: [] for path in self.one.sources()}
 
     def tests(self):
-        return lab_user.names()
+        return labs.program_tests()
 
     def grade(self, made, names, folder, tell):
         """The results of all @names.  A test that the boot of all tests did not reach is booted
         alone."""
-        known, results, boots = lab_user.names(), [], 0
+        known, results, boots = labs.program_tests(), [], 0
         left = list(names)
         while left and boots < MOST_BOOTS:
             whole = left == known
-            run = lab_user.boot(made, 0 if whole else known.index(left[0]) + 1)
+            run = lab_kernel.boot_user(made, 0 if whole else known.index(left[0]) + 1)
             boots += 1
-            for row in lab_user.verdicts(run, left if whole else left[:1]):
+            for row in lab_kernel.verdicts(run, left if whole else left[:1]):
                 if row[1] == "SKIP":
                     break
                 results.append(Result("kernel", row[0], *row[1:]))

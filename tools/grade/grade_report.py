@@ -10,9 +10,9 @@ import textwrap
 import threading
 from xml.sax.saxutils import escape, quoteattr
 
-import grade_build
 import grade_run
 import labs
+from lab_make import alone
 
 COLOURS = {"PASS": "32", "FAIL": "31", "CRASH": "31", "HANG": "31", "ERROR": "35", "SKIP": "33"}
 WIDTH = 80
@@ -293,7 +293,7 @@ def debug(grade):
         sys.exit("GDB=1 needs gdb")
     grade.label = grade.name()
     grade.stage()
-    with grade_build.alone(grade.args.build):
+    with alone(grade.args.build):
         made = grade.build()
     if not made:
         print("\n".join(text_of(grade)))

@@ -1,26 +1,139 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Run programs that contain a student's code, with limits of time, memory and output, without a
 network and without rights; for grade.py.
 
+Usage: grade_run.py MARK    be the guard: read the input to its end, then kill the processes
+
 Sandbox.notes says which limit this machine refuses.  Each program is a session of its own, all of
-whose processes have ended when run() returns; if the grader ends early, grade_guard.py ends
-them.
+whose processes have ended when run() returns.  If the grader ends early, its guard ends them.
+
+The guard is a process of its own, which executes this file.  It reads a pipe whose other end only
+the grader has: "P PID" for each program, which is the leader of a session; "E PID" when nothing of
+that session is left; "D PATH" for a folder to remove.  When the grader ends, also by SIGKILL, the
+pipe is closed.  Then the guard kills the processes of those sessions, and those with MARK in their
+environment: compilers, QEMU.
 """
 import contextlib
+import functools
 import os
 import resource
 import select
 import shutil
 import signal
 import subprocess
+import sys
+import time
 
-import grade_guard
-from grade_guard import stat_of
-from lab_build import Once
+NAME = "QUARRY_GRADE"
+LONGEST = 20.0  # seconds to wait for killed processes to end
+
+
+def stat_of(path):
+    """The words of a file /proc/PID/stat behind the program's name; the first is the state."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read().rsplit(")", 1)[1].split()
+
+
+def stats():
+    """(pid, words of its stat) of each visible process."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            yield int(name), stat_of(f"/proc/{name}/stat")
+
+
+def processes():
+    """[(pid, state, session)] of all visible processes."""
+    return [(pid, words[0], int(words[3])) for pid, words in stats()]
+
+
+def marked(pid, mark):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as f:
+            return mark in f.read().split(b"\0")
+    except OSError:
+        return False
+
+
+def end_all(wanted, longest=LONGEST):
+    """Kill processes for which wanted(pid, session) is true until none is left, or for @longest
+    seconds."""
+    late = time.monotonic() + longest
+    while time.monotonic() < late:
+        left = [
+            pid
+            for pid, state, session in processes()
+            if state not in "ZX" and pid != os.getpid() and wanted(pid, session)
+        ]
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def end_session(leader):
+    """Kill all processes of a session.  Its process group goes first: mostly no others are left."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return True
+    return end_all(lambda pid, session: session == leader)
+
+
+class Guard:
+    """The grader's end of the guard."""
+
+    now = None  # the Guard that is at work, or None
+
+    def __init__(self):
+        Guard.now = self
+        mark = f"{os.getpid()}.{time.monotonic_ns()}"
+        read, self.pipe = os.pipe()
+        # The guard's process starts before the mark is set: its own environment must not have it.
+        command = [sys.executable, "-S", "-E", os.path.abspath(__file__), mark]
+        null = subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            command, stdin=read, stdout=null, stderr=null, start_new_session=True
+        )
+        os.close(read)
+        self.before = os.environ.get(NAME)
+        os.environ[NAME] = mark
+
+    def tell(self, what, of):
+        """Send the guard a line; a forked child may call this before it executes its program."""
+        os.write(self.pipe, f"{what} {of}\n".encode())
+
+    def close(self):
+        """End the guard, which ends all programs: all are dead when this returns."""
+        Guard.now = None
+        os.close(self.pipe)
+        if self.before is None:
+            os.environ.pop(NAME, None)
+        else:
+            os.environ[NAME] = self.before
+        self.process.wait()
+
+
+# ---- programs ------------------------------------------------------------------------------------
+
 
 OUTPUT = 256 << 10  # most bytes of a program's output
 NOBODY = 65534
 LOOK = 0.2  # seconds between two checks of a program's threads
+
+
+@functools.lru_cache(None)
+def namespaces():
+    """The command that gives a program namespaces of its own; [] if none works."""
+    for more in ([], ["--user", "--map-current-user"]):
+        command = ["unshare", *more, "--net", "--ipc", "--"]
+        with contextlib.suppress(FileNotFoundError):
+            if not subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+                return command
+    return []
 
 
 class Sandbox:
@@ -29,25 +142,11 @@ class Sandbox:
     def __init__(self, guard):
         self.guard, self.notes = guard, []
         self.drop = os.geteuid() == 0 and bool(shutil.which("setpriv"))
-        self.prefix = Once.of(self.namespaces, "namespaces")
+        self.prefix = namespaces()
         if os.geteuid() == 0 and not self.drop:
             self.notes.append("no setpriv on this machine: the code is run as root")
         if not self.prefix:
             self.notes.append("no namespaces on this machine: the network is not cut off")
-
-    def namespaces(self):
-        """The command that gives a program namespaces of its own; [] if none works."""
-        for command in (
-            ["unshare", "--net", "--ipc", "--"],
-            ["unshare", "--user", "--map-current-user", "--net", "--ipc", "--"],
-        ):
-            if shutil.which("unshare") and self.works(command):
-                return command
-        return []
-
-    def works(self, command):
-        done = subprocess.run([*command, "true"], capture_output=True, check=False)
-        return done.returncode == 0
 
     def begin(self, cpu, output):
         """The function that the new process calls before the program: it sets limits."""
@@ -71,17 +170,9 @@ class Sandbox:
         """@command with the words before it that drop rights, if the grader has rights to drop."""
         if not self.drop:
             return [*self.prefix, *command]
-        rights = [
-            "setpriv",
-            f"--reuid={NOBODY}",
-            f"--regid={NOBODY}",
-            "--clear-groups",
-            "--no-new-privs",
-            "--inh-caps=-all",
-            "--bounding-set=-all",
-            "--",
-        ]
-        return [*self.prefix, *rights, *command]
+        rights = f"--reuid={NOBODY} --regid={NOBODY} --clear-groups --no-new-privs"
+        rights += " --inh-caps=-all --bounding-set=-all --"
+        return [*self.prefix, "setpriv", *rights.split(), *command]
 
 
 ENV = {
@@ -92,26 +183,19 @@ ENV = {
 
 def kept():
     """The part of the grader's environment that programs get."""
-    names = ("PATH", grade_guard.NAME)
+    names = ("PATH", NAME)
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def session(pid):
     """(seconds of CPU of a session's processes, do all of their threads sleep)"""
     total, asleep = 0.0, True
-    tick = os.sysconf("SC_CLK_TCK")
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            words = stat_of(f"/proc/{name}/stat")
-            if int(words[3]) != pid:
-                continue
-            total += sum(int(words[i]) for i in (11, 12, 13, 14)) / tick
-            for task in os.listdir(f"/proc/{name}/task"):
-                asleep &= stat_of(f"/proc/{name}/task/{task}/stat")[0] in "SZX"
-        except OSError:
-            continue
+    for name, words in stats():
+        if int(words[3]) == pid:
+            total += sum(int(words[i]) for i in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
+            with contextlib.suppress(OSError):
+                for task in os.listdir(f"/proc/{name}/task"):
+                    asleep &= stat_of(f"/proc/{name}/task/{task}/stat")[0] in "SZX"
     return total, asleep
 
 
@@ -188,7 +272,7 @@ def run(
             done.how = "cpu"
         elif quiet * LOOK > asleep:
             done.how = "asleep"
-    grade_guard.end_session(process.pid)
+    end_session(process.pid)
     process.wait()
     sandbox.guard.tell("E", process.pid)
     os.close(read)
@@ -199,3 +283,25 @@ def run(
     with open(log, "rb") as f:
         done.text = f.read(OUTPUT).decode("utf-8", "replace")
     return done
+
+
+def main():
+    mark = f"{NAME}={sys.argv[1]}".encode()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sessions, folders = set(), []
+    for line in sys.stdin:
+        what, _, of = line.rstrip("\n").partition(" ")
+        if what == "P":
+            sessions.add(int(of))
+        elif what == "E":
+            sessions.discard(int(of))
+        elif what == "D":
+            folders.append(of)
+    end_all(lambda pid, session: session in sessions or marked(pid, mark))
+    for path in folders:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

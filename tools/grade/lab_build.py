@@ -13,19 +13,18 @@ changed is found up to date in milliseconds (stamps.json).
     build/labs/suites/LAB/       the lab's trampolines, and all but the student's code as one object
     build/labs/suites/LAB/NAME/  the objects and the program of the submission NAME
 """
+import filecmp
 import os
-import re
+import shutil
 import sys
-import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
-import lab_link
+import lab_make
 import labs
 import suites
-from lab_link import Failed, run
-from lab_make import Builder, Once, Settings, alone, inputs_of
+from lab_make import Builder, Failed, Once, Settings, alone, inputs_of, rename, run, write_changed
 
 ROOT = labs.ROOT
 REFERENCE = labs.REFERENCE
@@ -34,23 +33,6 @@ GIVEN = os.path.join(REFERENCE, "given")  # a student's tree has objects of labs
 NO_ERRORS = ("-Wno-error",)
 # The end of the name of an object whose symbols are not renamed yet.
 PLAIN = ".plain.o"
-# Symbols that compilers, sanitizers and inline functions of the hosted machine's headers add.
-BY_COMPILER = re.compile(
-    r"__(asan|ubsan|odr_asan|tsan|sanitizer|stack_chk|start|stop)_?\w*|"
-    r"_GLOBAL_OFFSET_TABLE_|__odr_asan\.\w+|_sub_[ID]_\w+|"
-    r"fiber_(this|interrupt|at_lock|preempt|memmap|pageblocks|ram|relax)|"
-    r"__builtin_\w+|__udivti3|stores_wait|store_begins|stores_out"
-)
-SECTIONS = re.compile(
-    r"\.(text|data|bss|tbss|rodata|comment|note|eh_frame|debug_\w+|rela|group)(\..*|-\w+)?|"
-    r"\.(init|fini)_array\.0*99|asan_globals"
-)
-
-
-# Data that files of labs export.
-TABLES = {"lab_free_count_depth", "lab_free_count_unit", "lab_free_count_units"}
-
-
 SAME = "same"  # the folder of objects whose sources a submission has not changed
 
 
@@ -64,8 +46,7 @@ def same_text(tree, path):
     there = os.path.join(tree, path)
     if not os.path.exists(there):
         return True
-    with open(there, "rb") as theirs, open(os.path.join(ROOT, path), "rb") as ours:
-        return theirs.read() == ours.read()
+    return filecmp.cmp(there, os.path.join(ROOT, path), shallow=False)
 
 
 def tree_file(tree, path):
@@ -152,15 +133,17 @@ class Hosted:
         kept = labs.object_in(os.path.join(ROOT, REFERENCE, self.KIND), path)
         if os.path.exists(kept):
             return kept
-        plain = to + ".plain"
-        self.builder.compile(path, plain, [self.cc, *self.reference_flags])
-        names = {name: "ref_" + name for name in exports}
+        self.builder.compile(path, to + ".plain", [self.cc, *self.reference_flags])
+        return self.renamed(self.builder, to + ".plain", to, {n: "ref_" + n for n in exports})
+
+    @staticmethod
+    def renamed(builder, plain, to, names):
+        """A copy of an object with symbols renamed, {old: new}."""
 
         def renamed():
-            lab_link.rename("objcopy", plain, to, names)
+            rename(plain, to, names)
 
-        self.builder.make(to, [plain], renamed)
-        return to
+        return builder.make(to, [plain], renamed, *sorted(names))
 
     def trampoline(self, path):
         """The source of a file's trampolines; a student's tree comes with it."""
@@ -169,7 +152,7 @@ class Hosted:
         if os.path.exists(kept):
             return kept
         to = os.path.join(self.lab, "trampoline", name)
-        lab_link.write_changed(to, lab_link.trampolines(path))
+        write_changed(to, lab_make.trampolines(path))
         return to
 
     def named(self):
@@ -178,13 +161,10 @@ class Hosted:
         return list(dict.fromkeys(found))
 
     def trampoline_objects(self):
+        command = [self.cc, *self.reference_flags, "-Wno-missing-prototypes"]
+        folder = os.path.join(self.lab, "trampoline")
         rows = [
-            (
-                self.trampoline(path),
-                labs.object_in(os.path.join(self.lab, "trampoline"), path),
-                [self.cc, *self.reference_flags, "-Wno-missing-prototypes"],
-            )
-            for path in self.one.twice()
+            (self.trampoline(p), labs.object_in(folder, p), command) for p in self.one.twice()
         ]
         self.builder.compile_all(rows)
         return [row[1] for row in rows]
@@ -198,14 +178,7 @@ class Hosted:
         # Tests that call the student's functions directly, and sources that the student's headers
         # change: these are linked in another way.
         apart = [p for p in given if p in self.one.tests or p in self.one.extra]
-        self.shared.compile_all(
-            [
-                (p, self.object_of(p), self.command(p))
-                for p in given
-                if p not in self.one.extra and self.object_of(p).startswith(self.top)
-            ]
-        )
-        self.shared.save()
+        self.compile_own([p for p in given if p not in self.one.extra])
         roots = self.roots(given)
         objects = [self.object_of(p) for p in given if p not in apart and p in roots]
         library = [self.object_of(p) for p in given if p not in apart and p not in roots]
@@ -220,9 +193,14 @@ class Hosted:
         def linked():
             self.link_rest(to, objects, library, named)
 
-        self.builder.make(to, [*objects, *library], linked, *named, *sorted(self.one.allow))
-        self.builder.save()
-        return to
+        what = [*named, *sorted(self.one.allow)]
+        return self.builder.make(to, [*objects, *library], linked, *what)
+
+    def compile_own(self, sources):
+        """Compile those of @sources of which neither make nor a student's tree has an object."""
+        rows = [(p, self.object_of(p), self.command(p)) for p in sources]
+        self.shared.compile_all([row for row in rows if row[1].startswith(self.top)])
+        return [row[1] for row in rows]
 
     def roots(self, given):
         """The sources that are always linked; others come from a library if they are needed."""
@@ -246,13 +224,8 @@ class Hosted:
     def redirected(self, path, named):
         """A copy of a test's object, in which calls go to the student's functions."""
         to = labs.object_in(os.path.join(self.lab, "tests"), path)
-
-        def renamed():
-            names = {name: "lab_" + name for name in named}
-            lab_link.rename("objcopy", self.object_of(path), to, names)
-
-        self.builder.make(to, [self.object_of(path)], renamed, *named)
-        return to
+        names = {name: "lab_" + name for name in named}
+        return self.renamed(self.builder, self.object_of(path), to, names)
 
     def student(self, tree, out):
         """The student's objects."""
@@ -297,31 +270,21 @@ class Hosted:
         for path in self.one.headers() if tree else []:
             # These copies are the only headers of the student's that the compiler finds.
             with open(tree_file(tree, path), encoding="utf-8", errors="surrogateescape") as f:
-                lab_link.write_changed(os.path.join(headers, path), f.read())
+                write_changed(os.path.join(headers, path), f.read())
         rows = []
         for path in sources:
             source = tree_file(tree, path) if path in self.one.files else os.path.join(ROOT, path)
             flags = self.command(path, headers)
             flags += NO_ERRORS if path in self.one.files else []
             rows.append((source, labs.object_in(out, path, PLAIN), flags))
-        try:
-            self.said += builder.compile_all(rows)
-        finally:
-            builder.save()
+        self.said += builder.compile_all(rows)
         for path, (_, plain, _) in zip(sources, rows):
-            if self.own or path.startswith("tests/"):
-                objects[path] = plain
-                continue
-            to = labs.object_in(out, path)
-
-            def renamed(plain=plain, to=to):
-                functions, data = lab_link.exported(plain)
+            objects[path] = plain
+            if not self.own and not path.startswith("tests/"):
+                functions, data = lab_make.exported(plain)
                 names = {name: "lab_" + name for name in [*named, *functions, *data]}
-                lab_link.rename("objcopy", plain, to, names)
-
-            builder.make(to, [plain], renamed, *named)
-            objects[path] = to
-        builder.save()
+                to = labs.object_in(out, path)
+                objects[path] = self.renamed(builder, plain, to, names)
         return objects
 
     def program(self, tree=None, name="student", more=()):
@@ -339,9 +302,7 @@ class Hosted:
         def linked():
             run(self.cc, *self.flags, "-fuse-ld=" + linker(), "-o", to, *objects)
 
-        builder.make(to, objects, linked)
-        builder.save()
-        return to
+        return builder.make(to, objects, linked)
 
 
 class OnHost(Hosted):
@@ -354,59 +315,39 @@ class OnHost(Hosted):
 
 def linker():
     """The fastest linker that is installed."""
-    for name in ("lld", "gold", "bfd"):
-        if any(
-            os.access(os.path.join(folder, "ld." + name), os.X_OK)
-            for folder in os.environ.get("PATH", "").split(":")
-        ):
-            return name
-    return "bfd"
+    return next((name for name in ("lld", "gold") if shutil.which("ld." + name)), "bfd")
 
 
-def object_faults(one, path, source):
-    """A line for each symbol of a student's object that the lab does not list."""
-    said, may = [], set(one.allow) | lab_link.BY_PORT
-    for other in one.files:
-        may |= {"lab_" + name for name in one.exports(other)} if other.endswith(".c") else set()
-    for other in one.twice():
-        may |= {"lab_" + name for name in one.exports(other)}
-    for kind, name in lab_link.symbols(path):
-        if BY_COMPILER.fullmatch(name.removeprefix("lab_")):
-            continue
-        if kind in "Uw" and name not in may:
-            said.append(f"{source} may not use {name}")
-        elif kind in "TDBRVWC" and name not in may and name not in TABLES:
-            said.append(f"{source} may not define {name}")
-    for line in run("objdump", "-h", path).split("\n"):
-        words = line.split()
-        if len(words) > 6 and words[0].isdigit() and not SECTIONS.fullmatch(words[1]):
-            said.append(f"{source} may not have a section {words[1]}")
-    return said
+def arguments(usage):
+    """The arguments of a tool that makes a lab's program."""
+    parser = rooms.parser(usage=usage, flags="own", words="tree")
+    parser.add_argument("--run", nargs="?", const="")
+    parser.add_argument("lab")
+    return parser.parse_args()
+
+
+def built(args, kind, more=lambda side: None):
+    """(a Hosted, or another @kind, of the lab; its program; more(it)), as the arguments ask for."""
+    one = labs.lab(args.lab)
+    try:
+        with alone(args.build):
+            side = kind(one, args.build, own=args.own)
+            program = side.program(one.tree(args.tree))
+            found = more(side)
+    except Failed as error:
+        sys.exit(str(error))
+    sys.stderr.write(side.said)
+    if args.run is None:
+        print(program)
+        sys.exit()
+    return side, program, found
 
 
 def main():
-    parser = rooms.parser(usage=__doc__)
-    parser.add_argument("--tree")
-    parser.add_argument("--own", action="store_true")
-    parser.add_argument("--times", action="store_true")
-    parser.add_argument("--run", nargs="?", const="")
-    parser.add_argument("lab")
-    args = parser.parse_args()
-    one, began = labs.lab(args.lab), time.monotonic()
-    try:
-        with alone(args.build):
-            hosted = Hosted(one, args.build, own=args.own)
-            program = hosted.program(one.tree(args.tree))
-    except Failed as error:
-        sys.exit(str(error))
-    sys.stderr.write(hosted.said)
-    if args.times:
-        print(f"{time.monotonic() - began:.2f} s", file=sys.stderr)
-    if args.run is None:
-        print(program)
-        return
+    args = arguments(__doc__)
+    hosted, program, _ = built(args, Hosted)
     env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
-    os.execve(program, [program, args.run or ",".join(one.suites)], env)
+    os.execve(program, [program, args.run or ",".join(hosted.one.suites)], env)
 
 
 if __name__ == "__main__":

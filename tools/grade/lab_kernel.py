@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A lab's kernel, with the reference's code and the student's side by side.
+"""A lab's kernel, with the reference's code and the student's side by side; for a lab in ring 3,
+this tree's kernel and the student's program.
 
 Usage: lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB      makes it, and prints its path
        lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it;
@@ -12,19 +13,19 @@ serves all memory.  The kernel is booted under icount, where time is the number 
 runs of one kernel print the same.
 """
 import os
+import re
 import signal
 import sys
-import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
+import lab_build
 import labs
 import qemu
 import suites
-from lab_build import Builder, Hosted
-from lab_link import Failed, run
-from lab_make import alone
+from lab_build import NO_ERRORS, Builder, Hosted, tree_file
+from lab_make import alone, run
 
 ROOT = labs.ROOT
 # Seconds of the host's CPU, not of the clock: a loaded host does not use them up sooner.  The
@@ -73,15 +74,12 @@ class Kernel(Hosted):
         def linked():
             symtab("/dev/null")
             run(*ld, *flags, "-o", to + ".0", *objects, table + ".o")
-            with open(table + ".txt", "w", encoding="utf-8") as f:
-                f.write(run(self.settings["NM"][0], "-n", to + ".0"))
+            rooms.write(table + ".txt", run(self.settings["NM"][0], "-n", to + ".0"))
             symtab(table + ".txt")
             run(*ld, *flags, "-o", to, *objects, table + ".o")
             os.unlink(to + ".0")
 
-        builder.make(to, objects, linked)
-        builder.save()
-        return to
+        return builder.make(to, objects, linked)
 
     def suites(self):
         """The suites of the lab that the kernel has."""
@@ -142,7 +140,7 @@ class Programs:
     def compiled(self, source, more=()):
         to = os.path.join(self.folder, source.replace("/", "_").lstrip("_") + ".o")
         command = [self.cc, *self.settings["USER_FLAGS"], "-iquote", "user", *more]
-        self.said += self.builder.compile(source, to, command)
+        self.said += self.builder.compile_all([(source, to, command)])
         return to
 
     def program(self, source, name=None, more=()):
@@ -153,9 +151,7 @@ class Programs:
         def linked():
             run(*self.settings["LD"], *self.settings["USER_LD"], "-o", to, *objects)
 
-        self.builder.make(to, objects, linked)
-        self.builder.save()
-        return to
+        return self.builder.make(to, objects, linked)
 
     def archive(self, programs):
         """The path of an archive with @programs, under the names of their files."""
@@ -165,38 +161,127 @@ class Programs:
         def packed():
             run("sh", "tools/run/mkcpio.sh", to, *named)
 
-        self.builder.make(to, programs, packed, *named)
-        self.builder.save()
-        return to
+        return self.builder.make(to, programs, packed, *named)
+
+
+# ---- the lab of ring 3 ---------------------------------------------------------------------------
+# The kernel is this tree's.  Its boot modules are the student's program and labs/LAB/pager_test.c,
+# which starts it for each test and uses its pages.  Each line on the console has the name of the
+# task that wrote it, and the student's program may start no tasks: it cannot print lines of tests.
+
+
+USER_MEM = 64  # MiB: one test uses all of it
+
+
+class User(Kernel):
+    """A kernel without the student's code, and the student's program."""
+
+    def given(self):
+        return self.settings["KSRCS"]
+
+    def rest(self):
+        """The path of the kernel."""
+        objects = self.compile_own(self.given())
+        return self.link(os.path.join(self.lab, "kernel"), None, objects)
+
+    def student(self, tree, out):
+        """The path of the student's program."""
+        made = Programs(self.settings, self.cc, out)
+        program = made.program(tree_file(tree, self.one.files[0]), more=NO_ERRORS)
+        self.said += made.said
+        return program
+
+    def program(self, tree=None, name="student", more=()):
+        """The paths of the kernel, and of an archive with the programs."""
+        out = os.path.join(self.lab, name)
+        given = Programs(self.settings, self.cc, os.path.join(self.lab, "given"))
+        programs = [self.student(tree, out), given.program(labs.PROGRAM_TEST)]
+        archive = Programs(self.settings, self.cc, out).archive(programs)
+        return self.rest(), archive
+
+
+def boot_user(made, which=0, cpus=4):
+    """Boot with all tests, or with test number @which, counted from 1; returns a qemu.Run."""
+    kernel, archive = made
+    more = "tour=off monitor=off user=pager_test" + (f" user_arg={which}" if which else "")
+    return boot(kernel, "none", cpus=cpus, more=more, mem=USER_MEM, module=archive)
+
+
+def verdicts(done, chosen=None):
+    """[(test, verdict, why, lines)] of a boot; SKIP: the boot ended before the test."""
+    said = re.split(r"^pager_test: begin (\w+)$", done.text, flags=re.MULTILINE)
+    parts, found = dict(zip(said[1::2], said[2::2])), []
+    for name in chosen or labs.program_tests():
+        part = parts.get(name, "")
+        end = re.search(rf"^pager_test: (ok|not ok|hangs) {name}(?:: (.*))?$", part, re.MULTILINE)
+        lines = [line for line in part[: end.start() if end else None].split("\n") if line]
+        if not end:
+            late = done.status == qemu.TIMED_OUT
+            why = "the machine does not end" if late else "the kernel ended in it"
+            verdict = ("HANG" if late else "CRASH") if name in parts else "SKIP"
+            found.append((name, verdict, why if name in parts else "it was not reached", lines))
+        elif end.group(1) == "ok":
+            found.append((name, "PASS", "", []))
+        else:
+            expected = [line[12:] for line in lines if line.startswith("pager_test: ")]
+            verdict = "HANG" if end.group(1) == "hangs" else "FAIL"
+            why = expected[0] if expected else end.group(2) or "it does not end"
+            found.append((name, verdict, why, lines))
+    return found
+
+
+# ---- the leaderboard -----------------------------------------------------------------------------
+# How many instructions a kernel whose own memory uses the student's code takes for an event of the
+# kernel's short trace (bench/traces/README.md).  Under icount the time stamp counter counts
+# instructions, so the figure is the same each time, on any host.
+
+
+TRACED = "tour=off monitor=off trace="
+FIGURE = re.compile(r"^ +([\d.]+) cycles \(instructions under icount\) per event", re.MULTILINE)
+
+
+def of_kernel(one, build, tree, name):
+    """The instructions per event, or None if the kernel does not get so far."""
+    with alone(build):
+        image = Kernel(one, build, own=True).program(tree, name)
+    found = FIGURE.search(boot(image, "none", cpus=1, more=TRACED).text)
+    return float(found.group(1)) if found else None
+
+
+def measured(one, build, tree, name):
+    """{"instructions": of the student's code, "reference", "ratio"}, or None."""
+    if one.in_ring_3() or not one.own:
+        return None
+    theirs = of_kernel(one, build, tree, name)
+    if theirs is None:
+        return None
+    ours = of_kernel(one, build, None, "reference") if tree else theirs
+    return {"instructions": theirs, "reference": ours, "ratio": round(theirs / ours, 3)}
+
+
+# ---- the tool ------------------------------------------------------------------------------------
+
+
+def run_user(image, which):
+    """Run all tests of a lab in ring 3, or the one of them, and end."""
+    names = labs.program_tests()
+    if which and which not in names:
+        sys.exit(f"no test {which}; there are {' '.join(names)}")
+    result = boot_user(image, names.index(which) + 1 if which else 0)
+    print(result.text, end="")
+    rows = verdicts(result, [which] if which else None)
+    for name, verdict, why, _ in rows:
+        print(f"{verdict} {name}" + (f": {why}" if why else ""))
+    sys.exit(any(row[1] != "PASS" for row in rows))
 
 
 def main():
-    parser = rooms.parser(usage=__doc__)
-    parser.add_argument("--tree")
-    parser.add_argument("--own", action="store_true")
-    parser.add_argument("--times", action="store_true")
-    parser.add_argument("--run", nargs="?", const="")
-    parser.add_argument("lab")
-    args = parser.parse_args()
-    began = time.monotonic()
-    one = labs.lab(args.lab)
-    try:
-        with alone(args.build):
-            kernel = Kernel(one, args.build, own=args.own)
-            image = kernel.program(one.tree(args.tree))
-            which, options = run_of(kernel)
-    except Failed as error:
-        sys.exit(str(error))
-    sys.stderr.write(kernel.said)
-    if args.times:
-        print(f"{time.monotonic() - began:.2f} s", file=sys.stderr)
-    if args.run is None:
-        print(image)
-        return
+    args = lab_build.arguments(__doc__)
+    if labs.lab(args.lab).in_ring_3():
+        run_user(lab_build.built(args, User)[1], args.run)
+    _, image, (which, options) = lab_build.built(args, Kernel, run_of)
     result = boot(image, args.run or which, **({} if args.run else options))
     print(result.text, end="")
-    if args.times:
-        print(f"{time.monotonic() - began:.2f} s", file=sys.stderr)
     if not result.passed and not result.failed:
         sys.exit(f"lab_kernel.py: the kernel has not ended itself; QEMU: {result.status}")
     sys.exit(not result.passed)

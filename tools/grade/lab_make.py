@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Make files that are not up to date: the Makefile's settings, objects, and files made of objects;
-for lab_build.py and the tools that build grading programs.
+for lab_build.py, lab_kernel.py and the tools that build grading programs.
+
+They link two objects of one source, the reference's and the student's, into one program.  A
+function f of a lab's source is ref_f in the reference's object and lab_f in the student's.  Other
+code calls a trampoline f, which checks the memory of the call: it calls ref_f for the kernel's own
+memory, and lab_f for the memories that tests build.  Calls among the files of a lab stay within the
+reference's code or within the student's.
 """
 import contextlib
 import fcntl
@@ -14,8 +20,11 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import bodies
 import labs
-from lab_link import Failed, english, write_changed
+import nm
+import outer_make
+import rooms
 
 ROOT = labs.ROOT
 # Limits of one compilation: seconds of processor time, and bytes.
@@ -29,8 +38,25 @@ REACHED = (
 )
 
 
+class Failed(Exception):
+    """A step of the build failed; the text is the tool's output."""
+
+
 class Limited(Failed):
     """A compiler has reached a limit; the text names the source and the limit."""
+
+
+def english():
+    """The environment of a tool whose output is searched for words."""
+    return {**os.environ, "LC_ALL": "C"}
+
+
+def run(*command):
+    """The command's output; raises Failed with its errors."""
+    done = rooms.finished(command, env=english())
+    if done.returncode:
+        raise Failed(done.stderr.strip() or f"{command[0]}: exit status {done.returncode}")
+    return done.stdout
 
 
 def compiled(command, source):
@@ -39,14 +65,9 @@ def compiled(command, source):
     limits = ["prlimit", f"--cpu={MOST_CPU}:{MOST_CPU + 5}", f"--as={MOST_MEMORY}"]
     limits += [f"--fsize={MOST_FILE}", "--core=0", "--"]
     with tempfile.TemporaryFile() as said:
-        done = subprocess.run(
-            [*limits, *command],
-            cwd=ROOT,
-            env=english(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            check=False,
+        null = subprocess.DEVNULL
+        done = rooms.finished(
+            [*limits, *command], env=english(), stdin=null, stdout=null, stderr=said
         )
         size = said.tell()
         said.seek(0)
@@ -98,10 +119,7 @@ class Settings:
                 inputs.append(folder)
         state = [[name, os.stat(name).st_mtime_ns] for name in sorted(inputs)]
         state += [[name, os.environ.get(name)] for name in self.NAMES]
-        kept = {}
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as f:
-                kept = json.load(f)
+        kept = json.loads(rooms.read(path)) if os.path.exists(path) else {}
         if kept.get("state") != state:
             kept = {"state": state, "values": self.asked()}
             write_changed(path, json.dumps(kept))
@@ -109,17 +127,8 @@ class Settings:
 
     def asked(self):
         """{name: value}, from make."""
-        clean = {
-            k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-        }
-        text = subprocess.run(
-            ["make", "-s", "--no-print-directory", "lab-settings"],
-            cwd=ROOT,
-            env=clean,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        command = ["make", "-s", "--no-print-directory", "lab-settings"]
+        text = rooms.finished(command, env=outer_make.env(), check=True).stdout
         return dict(line.split(" ", 1) for line in text.split("\n") if " " in line)
 
     def __getitem__(self, name):
@@ -129,24 +138,20 @@ class Settings:
 @contextlib.contextmanager
 def locked(path):
     """Hold the lock of the file @path, against other processes and other threads of this one."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
 
 
-@contextlib.contextmanager
 def alone(build):
     """A file lock: tools that run at the same time build their shared files one by one."""
-    folder = os.path.join(os.path.abspath(os.path.join(ROOT, build)), "labs")
-    os.makedirs(folder, exist_ok=True)
-    with locked(os.path.join(folder, "lock")):
-        yield
+    return locked(os.path.join(os.path.abspath(os.path.join(ROOT, build)), "labs", "lock"))
 
 
 def inputs_of(path):
     """The inputs of an object, from the file @path in which the compiler lists them for make."""
-    with open(path, encoding="utf-8") as f:
-        rule = f.read().replace("\\\n", " ").split("\n")[0].split(":", 1)[1]
+    rule = rooms.read(path).replace("\\\n", " ").split("\n")[0].split(":", 1)[1]
     names = re.findall(r"(?:\\[ \t#]|\S)+", rule)
     return [re.sub(r"\\([ \t#])", r"\1", name).replace("$$", "$") for name in names]
 
@@ -164,18 +169,15 @@ class Builder:
         self.stamps, self.times, self.made, self.unsaved = self.saved(), {}, 0, {}
 
     def saved(self):
-        if not os.path.exists(self.path):
-            return {}
-        with open(self.path, encoding="utf-8") as f:
-            return json.load(f)
+        return json.loads(rooms.read(self.path)) if os.path.exists(self.path) else {}
 
     def save(self):
         """Save the stamps of what was made here, beside those that other processes have saved."""
-        os.makedirs(self.folder, exist_ok=True)
+        if not self.unsaved:
+            return
         new = f"{self.path}.{threading.get_native_id()}"
         with locked(f"{self.path}.lock"):
-            with open(new, "w", encoding="utf-8") as f:
-                json.dump(self.saved() | dict(self.unsaved), f)
+            rooms.write(new, json.dumps(self.saved() | dict(self.unsaved)))
             os.replace(new, self.path)
 
     def alone(self):
@@ -231,22 +233,26 @@ class Builder:
         return said
 
     def compile_all(self, rows):
-        """Compile @rows, (source, object, command) each, as many at once as there are CPUs; returns
-        the compiler's output."""
+        """Compile @rows, (source, object, command) each, as many at once as there are CPUs, and
+        save; returns the compiler's output."""
         said = ""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for nr, text in enumerate(pool.map(lambda row: self.compile(*row), rows), 1):
-                said += text
-                # A first build takes long, and may be interrupted: save its progress.
-                if nr % 16 == 0 and self.made:
-                    self.save()
+        try:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for nr, text in enumerate(pool.map(lambda row: self.compile(*row), rows), 1):
+                    said += text
+                    # A first build takes long, and may be interrupted: save its progress.
+                    if nr % 16 == 0 and self.made:
+                        self.save()
+        finally:
+            self.save()
         return said
 
     def make(self, to, inputs, step, *what):
-        """Make the file @to from @inputs by step(); @what: other values on which it depends."""
+        """Make the file @to from @inputs by step(), and save; @what: other values on which it
+        depends."""
         command = [step.__name__, *what]
         if self.fresh(to, command, inputs):
-            return
+            return to
         os.makedirs(os.path.dirname(to), exist_ok=True)
         with self.alone():
             # A file that an interrupted build has left must not count as new.
@@ -254,3 +260,120 @@ class Builder:
                 os.unlink(to)
             step()
         self.done(to, command, inputs)
+        self.save()
+        return to
+
+
+# ---- the reference's and the student's objects ---------------------------------------------------
+
+
+# Symbols that the headers of a port need where interrupts or preemption are switched on again.
+BY_PORT = set("host_attend host_attention fiber_at_lock fiber_interrupt fiber_preempt".split())
+BY_PORT |= {"preempt_schedule"}
+# (type of a parameter, test whether it belongs to the kernel's memory).  A function uses the first
+# row whose type one of its parameters has.
+MEMORY_OF = (
+    ("struct memory *", "{0} == &kernel_memory"),
+    ("struct zone *", "{0}->mem == &kernel_memory"),
+    ("struct node *", "{0}->mem == &kernel_memory"),
+    ("struct cma *", "{0}->mem == &kernel_memory"),
+    ("struct poison_request *", "{0}->mem == &kernel_memory"),
+    ("struct evacuation *", "{0}->zone->mem == &kernel_memory"),
+    ("struct free_map *", "map_of_kernel({0})"),
+)
+# All trees of free blocks of a memory are in one array: the address of a tree tells its memory.
+MAP_OF_KERNEL = """
+static inline bool map_of_kernel(const struct free_map *map)
+{
+	const struct memory *mem = &kernel_memory;
+	uintptr_t at = (uintptr_t)map;
+
+	return at >= (uintptr_t)tree_of(mem, mem->start_pfn) &&
+	    at < (uintptr_t)tree_of(mem, mem->end_pfn);
+}
+"""
+
+
+def symbols(path):
+    """[(type, name)] of an object's symbols; type U: it needs the symbol."""
+    rows = [line.split() for line in run(*nm.COMMAND, path).split("\n") if line]
+    return [(row[-2], row[-1]) for row in rows]
+
+
+def exported(path):
+    """(functions, data) that an object defines for others, without weak symbols: objects share
+    these."""
+    found = symbols(path)
+    functions = {name for kind, name in found if kind == "T"}
+    return functions, {name for kind, name in found if kind in "BDRC"}
+
+
+def rename(source, to, names):
+    """A copy of an object with symbols renamed: {old: new}."""
+    rooms.write(to + ".names", "".join(f"{old} {new}\n" for old, new in sorted(names.items())))
+    run("objcopy", f"--redefine-syms={to}.names", source, to)
+
+
+def parameters(head, name):
+    """(return type, [(type, name)], the text between the brackets)"""
+    at = head.index(name + "(") + len(name) + 1
+    depth, end = 1, at
+    while depth:
+        depth += {"(": 1, ")": -1}.get(head[end], 0)
+        end += 1
+    inner = " ".join(head[at : end - 1].split())
+    rows = []
+    for part in re.findall(r"((?:\([^()]*\)|[^(),])+),?", inner) if inner != "void" else []:
+        pointer = re.search(r"\(\*(\w+)\)", part)
+        word = pointer.group(1) if pointer else re.search(r"(\w+)$", part).group(1)
+        rows.append(((part if pointer else part[: -len(word)]).strip(), word))
+    return rows, inner
+
+
+def condition(rows):
+    """The C test whether a call is for the kernel's memory; None if no parameter tells."""
+    for kind, text in MEMORY_OF:
+        for has, name in rows:
+            if has.replace("const ", "") == kind:
+                return text.format(name)
+    return None
+
+
+def trampolines(path):
+    """The source of a lab file's trampolines: each calls the reference's function or the
+    student's."""
+    text = labs.read(path)
+    head = "".join(line + "\n" for line in text.split("\n") if line.startswith("#include "))
+    out = [f"/* Of {path}: the reference's code or the student's (lab_make.py). */\n", head]
+    out.append("#include <quarry/mm.h>\n")
+    if "free_map.h" in head:
+        out.append(MAP_OF_KERNEL)
+    for body in bodies.bodies(text).values():
+        if re.search(r"\bstatic\b", body.head):
+            continue
+        rows, inner = parameters(body.head, body.name)
+        words = ", ".join(name for _, name in rows)
+        back = "" if body.type == "void" else "return "
+        kind = body.type + ("" if body.type.endswith("*") else " ")
+        which = condition(rows)
+        out += [f"\n{kind}ref_{body.name}({inner});\n", f"{kind}lab_{body.name}({inner});\n"]
+        out.append(f"{kind}{body.name}({inner})\n{{\n")
+        if which:
+            out.append(f"\tif (!({which})) {{\n\t\t{back}lab_{body.name}({words});\n")
+            out.append("\t\treturn;\n\t}\n" if not back else "\t}\n")
+        out.append(f"\t{back}ref_{body.name}({words});\n}}\n")
+    return "".join(out)
+
+
+def write_changed(path, text):
+    """Write @text to @path, where a byte that is not UTF-8 is a surrogate; a file that already has
+    this text keeps its time."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8", errors="surrogateescape") as f:
+            if f.read() == text:
+                return
+    new = f"{path}.{os.getpid()}"
+    with open(new, "w", encoding="utf-8", errors="surrogateescape") as f:
+        f.write(text)
+    os.replace(new, path)

@@ -34,15 +34,12 @@ GIVEN_KERNEL := $(patsubst $(GIVEN)/%,$(B)/%,$(wildcard $(addsuffix .o,$(addpref
 	$(GIVEN)/kernel/,*/*.c */*/*.c */*/*/*.c */*/*/*/*.c))))
 $(GIVEN_KERNEL): $(B)/%: $(GIVEN)/% ; $(Q)$(into) cp $< $@
 # `lab` tests the files of this tree, or of DIR, hosted; `lab-kernel` tests them in the kernel.
-OWN_CODE = $(if $(OWN),--own)
-# Lab P is a program: for it `lab` and `lab-kernel` both run its tests in QEMU.
-LAB_TREE = --build $(B) $(if $(DIR),--tree '$(DIR)')
-lab_tool = $(if $(filter P,$(LAB)),tools/grade/lab_user.py $(LAB_TREE) P, \
-	$(1) $(LAB_TREE) $(OWN_CODE) '$(LAB)' --run)
-lab: ; $(Q)$(PYTHON) $(call lab_tool,tools/grade/lab_build.py)
-lab-kernel: ; $(Q)$(PYTHON) $(call lab_tool,tools/grade/lab_kernel.py)
+# Lab P is a program: for it both run its tests in QEMU.
+lab lab-kernel: ; $(Q)$(PYTHON) \
+	tools/grade/$(if $(filter P lab-kernel,$(LAB) $@),lab_kernel,lab_build).py --build $(B) \
+	$(if $(DIR),--tree '$(DIR)') $(if $(OWN),--own) '$(LAB)' --run
 labs: ; $(Q)$(PYTHON) tools/grade/labs.py
-labs-leak: ; $(Q)$(PYTHON) tools/grade/labs_leak.py
+labs-leak: ; $(Q)$(PYTHON) tools/grade/skeleton.py --leaks
 grade_only = $(if $(only),--only '$(only)',$(if $(TEST),--test '$(TEST)', \
 	$(if $(SET),--only 'explorer.$(SET)')))
 grade: ; $(Q)$(PYTHON) tools/grade/grade.py --build $(B) $(grade_only) \
@@ -50,7 +47,6 @@ grade: ; $(Q)$(PYTHON) tools/grade/grade.py --build $(B) $(grade_only) \
 	$(addprefix --seed ,$(SEED)) $(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
 	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
 lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')
-labs-check: ; $(Q)$(PYTHON) tools/grade/labs_check.py --build $(B) $(lab_only) \
-	$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(MATRIX),--matrix)
-labs-sure: ; $(Q)$(PYTHON) tools/grade/labs_sure.py --build $(B) $(lab_only) \
-	$(addprefix --times ,$(REPEAT)) $(addprefix --pairs ,$(PAIRS))
+labs-check labs-sure: ; $(Q)$(PYTHON) tools/grade/labs_check.py $(filter --sure,$(@:labs%=-%)) \
+	--build $(B) $(lab_only) $(addprefix --repeat ,$(REPEAT)) $(if $(MATRIX),--matrix) \
+	$(addprefix --pairs ,$(PAIRS))

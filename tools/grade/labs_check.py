@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Does the grader decide rightly?  `make labs-check`.
+"""Does the grader decide rightly?  `make labs-check`.  Are its verdicts the same each time, and
+does each lab stand alone?  `make labs-sure`.
 
 Usage: labs_check.py [--build DIR] [--only LAB[.NAME],...] [--jobs N] [--repeat N] [--whole]
                      [--matrix]
+       labs_check.py --sure [--build DIR] [--repeat N] [--only LAB[.NAME],...] [--pairs all]
 
 In each lab the reference must have all points; a right submission may lack only points of cost.
 The student's empty tree must have no points, and pass exactly the tests that labs/grade.ini names.
@@ -15,8 +17,16 @@ part of labs/kills.md must be current (lab_kills.py).
 
 --jobs: grade this many at a time.  --repeat: grade each so often; its verdicts must be the same.
 --matrix: write to labs/kills.md which tests fail for which wrong solution.
+
+--sure: labs/grade.ini names some right and some wrong solutions under [sure].  Each is graded
+--repeat times (2), every second time beside processes that never sleep, four for each CPU: every
+test must have the same verdict each time.
+A tree with wrong solutions of two labs must have, in each lab, the verdicts of a tree with the
+wrong solution of that lab only.  The first wrong solution of each lab is paired with that of the
+next lab; --pairs all: with that of every other lab.  --only leaves this check out.
 """
-import ctypes
+import contextlib
+import itertools
 import multiprocessing
 import os
 import shutil
@@ -31,12 +41,13 @@ import rooms
 import check
 import grade
 import lab_kills as kills
-import lab_build
 import labs
+import qemu
 import skeleton
 import submission
 import variant
 from lab_kills import all_of, kind_of
+from lab_make import Once
 
 QUICK = ("model", "contract,cost")  # layers to grade first, if any layer will do
 WRONG = ("wrong", "variant")
@@ -91,12 +102,8 @@ def verdicts(one):
 
 def empty(lab, folder):
     """Write the lab's files to @folder, as a student's tree has them."""
-    one = labs.lab(lab)
-    for path, text in skeleton.texts(one):
-        target = os.path.join(folder, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "w", encoding="utf-8") as f:
-            f.write(text)
+    for path, text in skeleton.texts(labs.lab(lab)):
+        rooms.write(os.path.join(folder, path), text)
 
 
 def gate():
@@ -170,19 +177,14 @@ def said(one):
     return f"{one.points():g} points"
 
 
-PR_SET_PDEATHSIG = 1
 SLOT = multiprocessing.Value("i", 0)
-
-
-def end_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def begin():
     """Prepare a process that grades: it gets folders of its own, and ends with its parent."""
     grade.end_when_asked()
-    lab_build.Once.begin()
-    end_with_parent()
+    Once.begin()
+    qemu._die_with_parent(signal.SIGTERM)
     with SLOT.get_lock():
         SLOT.value += 1
         Checked.slot = SLOT.value
@@ -229,26 +231,6 @@ class Checked:
         return f"  not ok {which}: {self.wrong}" if self.wrong else f"  ok {which}: {self.said}"
 
 
-class Screen:
-    """Prints a line for each solution, and on a terminal a line of progress below."""
-
-    def __init__(self, whole):
-        self.whole, self.done, self.live = whole, 0, sys.stdout.isatty()
-
-    def show(self, s):
-        self.done += 1
-        if self.live:
-            print("\r\033[K", end="")
-        print(s.line())
-        if self.live:
-            print(f"{self.done} of {self.whole} graded", end="")
-        sys.stdout.flush()
-
-    def close(self):
-        if self.live:
-            print("\r\033[K", end="", flush=True)
-
-
 def in_turn(pairs):
     """@pairs with right solutions first: all tests grade these, which takes longest."""
     return sorted(pairs, key=lambda pair: kind_of(*pair) in WRONG)
@@ -262,27 +244,21 @@ def times(solutions):
         yield f"# lab {lab}: {some}, {sum(s.cpu for s in mine):.0f} s of processor time"
 
 
-def main():
-    parser = rooms.parser(usage=__doc__)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--whole", action="store_true")
-    parser.add_argument("--matrix", action="store_true")
-    args = parser.parse_args()
-    counts, start, solutions, known = check.Counts(), time.monotonic(), [], kills.known()
-    pairs = chosen_of(args)
-    screen, place = Screen(len(pairs)), {pair: at for at, pair in enumerate(pairs)}
-    whole = args.whole or args.matrix
+def check_all(args, counts):
+    """Grade the chosen solutions, and compare labs/kills.md."""
+    solutions, known, pairs = [], kills.known(), chosen_of(args)
+    live, place = sys.stdout.isatty(), {pair: at for at, pair in enumerate(pairs)}
+    clear, whole = "\r\033[K" if live else "", args.whole or args.matrix
     with ProcessPoolExecutor(args.jobs, initializer=begin) as pool:
         begun = [
-            pool.submit(Checked, args.build, *pair, whole, args.repeat, known)
+            pool.submit(Checked, args.build, *pair, whole, args.repeat or 1, known)
             for pair in in_turn(pairs)
         ]
         for future in as_completed(begun):
             solutions.append(future.result())
-            screen.show(solutions[-1])
-    screen.close()
+            progress = f"{len(solutions)} of {len(pairs)} graded" if live else ""
+            print(f"{clear}{solutions[-1].line()}\n{progress}", end="", flush=True)
+    print(clear, end="", flush=True)
     solutions.sort(key=lambda s: place[s.lab, s.name])
     if args.matrix:
         found = {}
@@ -301,7 +277,99 @@ def main():
             print(f"  not ok {fault}")
         counts.one(not faults, f"{lab}: {faults[0] if faults else ''}")
     print("\n".join(times(solutions)))
-    sys.exit(counts.close("labs-check", start))
+
+
+# ---- are verdicts sure? --------------------------------------------------------------------------
+
+
+def busy():
+    qemu._die_with_parent()
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def load(number):
+    """@number processes that never sleep."""
+    started = [multiprocessing.Process(target=busy, daemon=True) for _ in range(number)]
+    for process in started:
+        process.start()
+    yield
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def difference(first, now, when):
+    """A line about the first test whose verdict differs, or ""."""
+    for key in {**first, **now}:
+        if first.get(key) != now.get(key):
+            return f"{key} was {first.get(key)}, and {now.get(key)} {when}"
+    return ""
+
+
+class Sure:
+    """Checks that verdicts are sure; counts the checks that pass and fail."""
+
+    def __init__(self, args, counts):
+        self.args, self.counts, self.times = args, counts, args.repeat or 2
+        self.folder = os.path.join(args.build, "labs", "sure")
+
+    def verdicts(self, lab, *solutions):
+        """{test: verdict} of a tree with these solutions, (lab, name) each."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for solution in solutions:
+            submission.write(*solution, self.folder)
+        return verdicts(graded(lab, self.folder, self.args.build))
+
+    def say(self, what, wrong):
+        print(f"  not ok {what}: {wrong}" if wrong else f"  ok {what}", flush=True)
+        self.counts.one(not wrong, f"{what}: {wrong}")
+
+    def same(self, lab, name):
+        first, began = self.verdicts(lab, (lab, name)), time.monotonic()
+        wrong = "" if first else "it has no verdicts"
+        for number in range(2, self.times + 1):
+            with load(0 if number % 2 else 4 * (os.cpu_count() or 2)):
+                wrong = wrong or difference(first, self.verdicts(lab, (lab, name)), number)
+        each = (time.monotonic() - began) / max(self.times - 1, 1)
+        self.say(f"{lab}.{name}, {self.times} times, {each:.1f} s each", wrong)
+
+    def alone(self, pairs):
+        first = {lab: submission.names("wrong", lab)[0] for pair in pairs for lab in pair}
+        known = {lab: self.verdicts(lab, (lab, name)) for lab, name in first.items()}
+        for pair in pairs:
+            wrong = ""
+            for lab in pair:
+                now = self.verdicts(lab, *((other, first[other]) for other in pair))
+                wrong = wrong or difference(known[lab], now, "with both")
+            self.say(" and ".join(f"{lab}.{first[lab]}" for lab in pair), wrong)
+
+    def check_all(self):
+        grade.end_when_asked()
+        named = [name.split(".", 1) for name in grade.settings().get("sure", "solutions").split()]
+        words = known_words(self.args.only, named)
+        for lab, name in named:
+            if not words or {f"{lab}.{name}", lab} & words:
+                self.same(lab, name)
+        names = list(labs.labs())
+        every = itertools.combinations(names, 2) if self.args.pairs == "all" else None
+        if not self.args.only:
+            self.alone(list(every or zip(names, names[1:])))
+
+
+def main():
+    parser = rooms.parser(usage=__doc__, flags="whole matrix sure", words="only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--repeat", type=int)
+    parser.add_argument("--pairs", choices=("some", "all"), default="some")
+    args = parser.parse_args()
+    counts, start = check.Counts(), time.monotonic()
+    if args.sure:
+        Sure(args, counts).check_all()
+    else:
+        check_all(args, counts)
+    sys.exit(counts.close("labs-sure" if args.sure else "labs-check", start))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@
 
 Usage: skeleton.py [--build DIR] [--track TRACK] [--own TREE] LAB DIR
        skeleton.py [--track TRACK] LAB --text FILE
+       skeleton.py --leaks [LAB...]
 
 The first form writes the tree to DIR, which must not exist; the second prints one emptied file.  In
-a track a lab may have fewer functions to write.
+a track a lab may have fewer functions to write.  The third says whether a student's tree shows the
+solution (`make labs-leak`).
 
 labs/labs.ini names the differences from this tree: bodies are emptied, mistakes are planted, and
 files that show solutions are left out.  The files of labs still to come are emptied too: these are
@@ -24,12 +26,13 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
+import bodies
 import grade_build
 import lab_build
 import lab_kernel
-import lab_link
 import labs
 import submission
+from lab_make import Failed, run, write_changed
 
 ROOT = labs.ROOT
 INCLUDE = "#include <quarry/lab.h>\n"
@@ -122,13 +125,12 @@ def write(one, folder, track=None, own=None):
         os.makedirs(os.path.dirname(to), exist_ok=True)
         shutil.copy2(os.path.join(ROOT, path), to, follow_symlinks=False)
     for path, text in [*texts(one), *texts_to_come(one, track).items()]:
-        with open(os.path.join(folder, path), "w", encoding="utf-8") as f:
-            f.write(text)
+        rooms.write(os.path.join(folder, path), text)
     names = order(track)
     for path in [p for n in names[: names.index(one.name)] for p in labs.lab(n).files if own]:
         if os.path.exists(os.path.join(own, path)):
             shutil.copy(os.path.join(own, path), os.path.join(folder, path))
-    lab_link.write_changed(os.path.join(folder, labs.OF_LAB), one.name + "\n")
+    write_changed(os.path.join(folder, labs.OF_LAB), one.name + "\n")
 
 
 def write_given(one, folder, build, track=None):
@@ -141,20 +143,21 @@ def write_given(one, folder, build, track=None):
         rows = grade_build.Programs(one, build).given(wanted)
     for side in sides:
         mine = {p: os.path.join(side.top, "given", p + ".o") for p in side.given() if p in wanted}
-        side.shared.compile_all(
-            [(p, to, [side.cc, *side.reference_flags]) for p, to in mine.items()]
-        )
-        side.shared.save()
+        command = [side.cc, *side.reference_flags]
+        side.shared.compile_all([(p, to, command) for p, to in mine.items()])
         rows += [(side.KIND, p, to) for p, to in mine.items()]
     programs = lab_kernel.Programs(
         kernel.settings, kernel.cc, os.path.join(kernel.top, "programs")
     )
     rows += [(kernel.KIND, p, programs.compiled(p)) for p in wanted if p.startswith("user/")]
-    programs.builder.save()
     for kind, path, made in rows:
-        to = os.path.join(folder, lab_build.GIVEN, kind, path + ".o")
-        os.makedirs(os.path.dirname(to), exist_ok=True)
-        lab_link.run("objcopy", "--strip-debug", made, to)
+        stripped(made, os.path.join(folder, lab_build.GIVEN, kind, path + ".o"))
+
+
+def stripped(made, to):
+    """Copy an object without its debugging information."""
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    run("objcopy", "--strip-debug", made, to)
 
 
 def write_reference(one, folder, build, track=None):
@@ -167,29 +170,141 @@ def write_reference(one, folder, build, track=None):
         for path in one.twice():
             flat = path.replace("/", "_")
             to = os.path.join(folder, lab_build.REFERENCE, side.KIND, flat + ".o")
-            os.makedirs(os.path.dirname(to), exist_ok=True)
-            lab_link.run("objcopy", "--strip-debug", side.reference(path, named), to)
+            stripped(side.reference(path, named), to)
             shutil.copy(side.trampoline(path), os.path.join(folder, lab_build.REFERENCE, flat))
-        side.builder.save()
+
+
+# ---- does a student's tree show the solution? ----------------------------------------------------
+# No run of TOKENS tokens of an emptied body may stand elsewhere in the student's tree, unless a
+# line of labs/leaks.txt allows it: LAB FUNCTION FILE, and a reason behind "#".
+
+
+TOKENS = 24
+ALLOWED = os.path.join("labs", "leaks.txt")
+READ = (".c", ".h", ".S", ".md", ".mut", ".pml", ".py", ".race", ".sh", ".txt", ".mk", ".svg")
+TOKEN = re.compile(r"[A-Za-z_]\w*|\d\w*|->|[^\s\w]")
+COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+def tokens(text):
+    return TOKEN.findall(COMMENT.sub(" ", text))
+
+
+def runs(row):
+    """Each run of TOKENS tokens in the list @row."""
+    return (tuple(row[i : i + TOKENS]) for i in range(len(row) - TOKENS + 1))
+
+
+def solution(one):
+    """{run: function} of all bodies that the lab empties."""
+    found = {}
+    all_of = list(one.functions.items())
+    all_of += [(head["file"], bodies.bodies(text)) for head, text in mistakes(one)]
+    for path, name in ((path, name) for path, names in all_of for name in names):
+        body = one.body(path, name)
+        for some in runs(tokens(labs.read(path)[body.begin : body.end])):
+            found.setdefault(some, name)
+    return found
+
+
+def allowed():
+    """{(lab, function, file)} of labs/leaks.txt; a line without a reason is an error."""
+    rows = set()
+    for line in labs.read(ALLOWED).split("\n"):
+        words, _, reason = line.partition("#")
+        if not words.strip():
+            continue
+        if len(words.split()) != 3 or not reason.strip():
+            sys.exit(f"{ALLOWED}: wanted LAB FUNCTION FILE # reason: {line}")
+        rows.add(tuple(words.split()))
+    return rows
+
+
+class Solutions:
+    """The runs of several labs' emptied bodies."""
+
+    PICKED = (0, TOKENS // 2, TOKENS - 1)  # places of tokens that tell most other runs from these
+
+    def __init__(self, chosen):
+        self.labs = {name: labs.lab(name) for name in chosen}
+        self.runs = {name: solution(one) for name, one in self.labs.items()}
+        self.own = {name: dict(texts(one)) for name, one in self.labs.items()}
+        self.picked = {
+            tuple(some[at] for at in self.PICKED) for found in self.runs.values() for some in found
+        }
+
+    def in_row(self, row):
+        """The runs that may be of some lab's solution, in their order."""
+        picked = self.picked
+        return [
+            tuple(row[i : i + TOKENS])
+            for i, key in enumerate(zip(*(row[at:] for at in self.PICKED)))
+            if key in picked
+        ]
+
+    def leaks(self):
+        """{lab: {(function, file)}}"""
+        found = {name: set() for name in self.labs}
+        for path in rooms.all_files():
+            if not path.endswith(READ):
+                continue
+            here = self.in_row(tokens(labs.read(path)))
+            for name, one in self.labs.items():
+                own = self.own[name]
+                # A student's tree shows a planted mistake with the rest of its function.
+                if left_out(one, path) or one.planted and path in own:
+                    continue
+                for some in self.in_row(tokens(own[path])) if path in own else here:
+                    if some in self.runs[name]:
+                        found[name].add((self.runs[name][some], path))
+        return found
+
+
+def shown(chosen):
+    """A line for each leak that labs/leaks.txt does not list, and for each of its rows without a
+    leak."""
+    found, may, used, said = Solutions(chosen).leaks(), allowed(), set(), []
+    for name in chosen:
+        for function, path in sorted(found[name]):
+            if (name, function, path) in may:
+                used.add((name, function, path))
+            else:
+                said.append(f"lab {name}: {function} is shown by {path}")
+    for row in sorted(may - used):
+        if row[0] in chosen:
+            said.append(f"{ALLOWED}: no longer so: {' '.join(row)}")
+    return said
+
+
+def has_solutions():
+    """False in a student's tree."""
+    return os.path.isdir(os.path.join(ROOT, "labs", "wrong"))
+
+
+def print_leaks(chosen):
+    said = shown(chosen)
+    print("\n".join(said) if said else f"{len(chosen)} labs, no leak")
+    sys.exit(bool(said))
 
 
 def main():
-    parser = rooms.parser(usage=__doc__)
-    parser.add_argument("--text")
-    parser.add_argument("--track")
+    parser = rooms.parser(usage=__doc__, flags="leaks", words="text track")
     parser.add_argument("--own", help="a tree with the student's files of earlier labs")
-    parser.add_argument("lab")
-    parser.add_argument("folder", nargs="?")
+    parser.add_argument("words", nargs="*", metavar="LAB")
     args = parser.parse_args()
-    one = labs.lab(args.lab, args.track)
+    if args.leaks:
+        print_leaks(args.words or list(labs.labs()))
+    if not 1 <= len(args.words) <= 2:
+        parser.error("wanted LAB DIR, or LAB --text FILE")
+    one, where = labs.lab(args.words[0], args.track), "".join(args.words[1:])
     if args.text:
         print(dict(texts(one))[args.text], end="")
         return
-    if not args.folder:
+    if not where:
         sys.exit("make skeleton LAB=n DIR=... : DIR is a directory that does not exist yet")
-    folder = os.path.abspath(args.folder)
+    folder = os.path.abspath(where)
     if os.path.exists(folder):
-        sys.exit(f"{args.folder} exists; the tree is written to a new directory")
+        sys.exit(f"{where} exists; the tree is written to a new directory")
     try:
         if args.own and not os.path.isdir(args.own):
             raise labs.BadLab(f"{args.own}: no such directory")
@@ -199,8 +314,8 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
         raise
     count = len(one.names())
-    print(f"{args.folder}: lab {one.name}, {one.title}; {count} functions to write")
+    print(f"{where}: lab {one.name}, {one.title}; {count} functions to write")
 
 
 if __name__ == "__main__":
-    labs.run_tool(main, lab_link.Failed)
+    labs.run_tool(main, Failed)

@@ -75,10 +75,10 @@ def note_end(proc, log):
         crashes.append(log)
 
 
-def _die_with_parent():
-    """Called in a child: it gets SIGKILL when Python ends (prctl PR_SET_PDEATHSIG; Linux only)."""
+def _die_with_parent(number=signal.SIGKILL):
+    """Called in a child: it gets this signal when its parent ends (PR_SET_PDEATHSIG of Linux)."""
     if hasattr(_libc, "prctl"):
-        _libc.prctl(1, signal.SIGKILL)
+        _libc.prctl(1, number)
 
 
 @dataclass

@@ -21,11 +21,30 @@ def read(path):
         return f.read()
 
 
-def parser(doc="", usage=None):
+def write(path, text):
+    """Write a file of the tree, or another one by its whole path; its directory is made."""
+    path = os.path.join(ROOT, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def finished(command, **more):
+    """A command that has ended, called at the tree's top; what it said may be in any encoding."""
+    more = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
+    return subprocess.run(command, encoding="utf-8", errors="replace", **more)
+
+
+def parser(doc="", usage=None, flags="", words=""):
     """A parser of a tool's arguments, of which --build is one; @doc: a text whose first line says
-    what the tool does; or @usage: all that --help says of it."""
+    what the tool does; or @usage: all that --help says of it.  @flags, @words: the names of options
+    without and with a value."""
     made = argparse.ArgumentParser(usage=usage, description=doc.split("\n")[0])
     made.add_argument("--build", default="build")
+    for name in flags.split():
+        made.add_argument("--" + name, action="store_true")
+    for name in words.split():
+        made.add_argument("--" + name, default="")
     return made
 
 
