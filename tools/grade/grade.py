@@ -17,7 +17,6 @@ verdicts.
 
 Exit status: 0 with all points, 1 without, 2 if nothing could be graded.
 """
-import configparser
 import os
 import re
 import resource
@@ -26,6 +25,7 @@ import signal
 import sys
 import tempfile
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
@@ -60,9 +60,7 @@ MOST_OUTPUT = 256 << 20  # bytes of a file, such as the console of a kernel that
 
 def settings():
     """The settings in labs/grade.ini."""
-    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
-    ini.read_string(labs.read(INI))
-    return ini
+    return labs.parser(INI)
 
 
 def worthless(lab):
@@ -75,8 +73,7 @@ def empty_functions(one, tree):
     """The lab's functions that are in @tree as students get them, or do as little."""
     handed, found = dict(skeleton.texts(one)), []
     for path, names in one.functions.items():
-        with open(lab_build.tree_file(tree, path), encoding="utf-8", errors="replace") as f:
-            theirs = f.read()
+        theirs = labs.read(lab_build.tree_file(tree, path))
         does, nothing = does_of(theirs), does_of(handed[path])
         found += [name for name in names if does.get(name) == nothing[name]]
     return found
@@ -113,15 +110,17 @@ class Grade:
         self.in_ring_3 = one.in_ring_3()
         self.screen = grade_report.Screen(self, sys.stdout)
 
+    def only(self):
+        """The words of ONLY."""
+        return [word for word in self.args.only.split(",") if word]
+
     def chosen(self, key):
-        only = [word for word in self.args.only.split(",") if word]
-        return not only or any(selects(word, key) for word in only)
+        return not self.only() or any(selects(word, key) for word in self.only())
 
     def unknown(self):
         """The words of ONLY that name no test of the lab."""
         keys = [f"{layer}.{name}" for layer, tests in self.layers().items() for name in tests]
-        only = [word for word in self.args.only.split(",") if word]
-        return [word for word in only if not any(selects(word, key) for key in keys)]
+        return [word for word in self.only() if not any(selects(word, key) for key in keys)]
 
     def stage(self):
         """Copy the lab's files of the submission into the build directory, and grade the copy."""
@@ -146,7 +145,7 @@ class Grade:
             return OWN
         # gcc expands some characters in -o, such as %.
         plain = re.sub(r"[^\w.+-]", "_", os.path.basename(self.tree), flags=re.ASCII)[:60]
-        return f"in-{plain}-{abs(hash_of(self.tree)):x}"
+        return f"in-{plain}-{zlib.crc32(os.fsencode(self.tree)):x}"
 
     def layers(self):
         """{layer: tests} of this lab."""
@@ -241,7 +240,7 @@ class Grade:
         programs = grade_build.Programs(self.one, self.args.build)
         wanted, name = self.tests(), self.label
         steps = {
-            "judge": lambda: programs.judge(),
+            "judge": programs.judge,
             "model": lambda: programs.student(self.tree, name),
             "explorer": lambda: programs.explorer(self.tree, name),
             "contract": lambda: programs.contract(self.tree, name),
@@ -254,7 +253,7 @@ class Grade:
         needed |= {NEEDS[layer] for layer in needed if layer in NEEDS}
         first = not os.path.isdir(os.path.join(self.args.build, "labs", "suites", "obj"))
         what = " ".join(key for key in steps if key in needed)
-        self.screen.step("building", what + ("; the first time takes minutes" if first else ""))
+        self.screen.line("building " + what + ("; the first time takes minutes" if first else ""))
         try:
             with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
                 begun = {key: pool.submit(step) for key, step in steps.items() if key in needed}
@@ -373,33 +372,24 @@ class Grade:
             shutil.rmtree(folder, ignore_errors=True)
 
     def run_layers(self, made, sandbox, folder):
-        layers = grade_layers.Layers(
-            sandbox, folder, self.args.seed, self.args.plan, self.chosen, self.screen.tell
-        )
+        args = self.args
+        layers = grade_layers.Layers(sandbox, folder, args.seed, args.plan, self.screen.tell)
         wanted, jobs = self.tests(), []
-        if wanted["kernel"]:
-            jobs.append(
-                lambda: self.kernel.grade(
-                    made["kernel"], wanted["kernel"], folder, self.screen.tell
-                )
-            )
-        if wanted["contract"]:
-            jobs.append(lambda: layers.contract(made["contract"], wanted["contract"]))
-        if wanted[COST]:
-            jobs.append(lambda: layers.contract(made["contract"], wanted[COST], COST))
+        if wanted[KERNEL]:
+            kernel = (made[KERNEL], wanted[KERNEL], folder, self.screen.tell)
+            jobs.append((self.kernel.grade, *kernel))
+        for layer in (CONTRACT, COST):
+            if wanted[layer]:
+                jobs.append((layers.contract, made[CONTRACT], wanted[layer], layer))
         for name in wanted["explorer"]:
-            jobs.append(lambda name=name: [layers.explore(made["explorer"], name)])
-        if wanted["model"]:
-            half = (len(wanted["model"]) + 1) // 2
-            for some in (wanted["model"][:half], wanted["model"][half:]):
-                if some:
-                    jobs.append(
-                        lambda some=some: layers.model(made["judge"], made["model"], some, {})
-                    )
-        order = {layer: i for i, layer in enumerate(LAYERS)}
-        for got in grade_layers.run_all(jobs):
-            self.results += got
-        self.results.sort(key=lambda r: order[r.layer])
+            jobs.append((layers.explore, made["explorer"], name))
+        half = (len(wanted["model"]) + 1) // 2
+        for some in filter(None, (wanted["model"][:half], wanted["model"][half:])):
+            jobs.append((layers.model, made["judge"], made["model"], some))
+        with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+            for future in [pool.submit(*job) for job in jobs]:
+                self.results += future.result()
+        self.results.sort(key=lambda r: LAYERS.index(r.layer))
 
 
 def interrupted(number, _frame):
@@ -415,13 +405,6 @@ def end_when_asked():
         signal.signal(number, interrupted)
 
 
-def hash_of(text):
-    value = 5381
-    for char in text:
-        value = (value * 33 + ord(char)) & 0xFFFFFFFF
-    return value
-
-
 def first_error(text):
     """(the first error in a compiler's output, the lines that follow it)"""
     lines = [line for line in text.split("\n") if line.strip()]
@@ -431,21 +414,12 @@ def first_error(text):
 
 
 def main():
-    parser = rooms.parser(usage=__doc__)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--test", help="this test of the layers contract and cost")
+    parser = rooms.parser(
+        usage=__doc__,
+        flags="kernel github board clean gdb",
+        words="only test json junit gradescope plan track out",
+    )
     parser.add_argument("--seed", type=int, default=labs.grade_seed())
-    parser.add_argument("--kernel", action="store_true")
-    parser.add_argument("--json")
-    parser.add_argument("--junit")
-    parser.add_argument("--gradescope")
-    parser.add_argument("--github", action="store_true")
-    parser.add_argument("--board", action="store_true", help="measure for a leaderboard")
-    parser.add_argument("--clean", action="store_true", help="keep no program of TREE")
-    parser.add_argument("--gdb", action="store_true", help="one test in the debugger")
-    parser.add_argument("--plan", default="", help="of one set of the explorer this schedule alone")
-    parser.add_argument("--track", help="of which students get a file that TREE lacks")
-    parser.add_argument("--out", help="all files of results, to this directory")
     parser.add_argument("lab", nargs="?", default="")
     parser.add_argument("tree", nargs="?", default="")
     args = parser.parse_args()
@@ -459,13 +433,13 @@ def main():
     grade = Grade(one, one.tree(args.tree), args)
     if not any(grade.tests().values()) or (grade.unknown() and not args.test):
         unknown = args.test or " ".join(grade.unknown())
-        sys.exit(f"tools/grade/grade.py: lab {one.name} has no test {unknown}")
+        raise labs.BadLab(f"lab {one.name} has no test {unknown}")
     if args.plan and not grade.is_plan():
         sys.exit("PLAN= takes one set, and a schedule as a failure prints it: SET=NAME PLAN=AB,7:B")
     try:
         grade_report.places(args)
     except OSError as error:
-        sys.exit(f"tools/grade/grade.py: {error.filename}: {error.strerror}")
+        raise labs.BadLab(f"{error.filename}: {error.strerror}") from None
     if args.gdb:
         grade_report.debug(grade)
     try:
@@ -481,7 +455,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except labs.BadLab as error:
-        sys.exit(f"tools/grade/grade.py: {error}")
+    labs.run_tool(main)

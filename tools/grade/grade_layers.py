@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import grade_run
@@ -77,19 +76,12 @@ def judged(done):
 class Layers:
     """Runs the layers of one submission; @folder: the directory of the programs' output."""
 
-    def __init__(self, sandbox, folder, seed, plan, chosen, told):
+    def __init__(self, sandbox, folder, seed, plan, told):
         self.sandbox, self.folder, self.seed, self.plan = sandbox, folder, seed, plan
-        self.chosen, self.told = chosen, told
-        self.cpu = {}
-
-    def wanted(self, layer, names):
-        return [name for name in names if self.chosen(f"{layer}.{name}")]
+        self.told = told
 
     def log(self, name):
         return os.path.join(self.folder, name + ".log")
-
-    def spent(self, layer, seconds):
-        self.cpu[layer] = self.cpu.get(layer, 0.0) + seconds
 
     def tell(self, result):
         self.told(result)
@@ -97,48 +89,17 @@ class Layers:
 
     # ---- model ----
 
-    def model(self, judge, student, names, about):
+    def model(self, judge, student, names):
         """Run the model layer: the judge's process sends operations to the student's."""
         log, text = self.log("model." + names[0]), self.log("model." + names[0] + ".said")
         with open(text, "wb"):
             os.chmod(text, 0o666)
-        done = grade_run.run(
-            self.sandbox,
-            [judge, f"--seed={self.seed}", student, *names],
-            log,
-            cpu=300,
-            asleep=300,
-            env={"JUDGE_OUTPUT": text},
-            records="stdout",
-            output=64 << 20,
-        )
-        with open(text, "rb") as f:
-            said = f.read().decode("utf-8", "replace")
-        rows, results = judged(done), []
-        for name in names:
-            row = rows.get(name)
-            if not row:
-                results.append(
-                    Result("model", name, "ERROR", f"the judge ended: {done.text[-300:].strip()}")
-                )
-            elif row["verdict"] == "PASS":
-                results.append(Result("model", name, "PASS", about=row["about"]))
-            else:
-                results.append(Result("model", name, row["verdict"], row["why"], [], row["about"]))
-                self.explain_model(results[-1], row, said)
-            self.tell(results[-1])
-        return results
-
-    def explain_model(self, result, row, said):
-        if result.verdict == "CRASH":
-            reason, frames = first_trouble(said)
-            result.details += [reason, *frames] if reason else []
-        if row["page"]:
-            result.details.append(row["page"])
-        if row["history"]:
-            result.details += ["the calls before that concern the page:", *row["history"]]
-        if row["last"]:
-            result.details += ["the last calls:", *row["last"][-5:]]
+        command = [judge, f"--seed={self.seed}", student, *names]
+        limits = {"cpu": 300, "asleep": 300, "output": 64 << 20}
+        env = {"JUDGE_OUTPUT": text}
+        done = grade_run.run(self.sandbox, command, log, env=env, records="stdout", **limits)
+        said, rows = labs.read(text), judged(done)
+        return [self.tell(of_model(name, rows.get(name), said, done)) for name in names]
 
     # ---- explorer ----
 
@@ -146,52 +107,18 @@ class Layers:
         """Run a set's schedules with at most two preemptions, or only self.plan.  A schedule that
         runs for ever is a hang; the number of schedules depends on the code, and is not judged."""
         which = f"--plan={self.plan}" if self.plan else f"--max={SCHEDULES}"
-        done = grade_run.run(
-            self.sandbox,
-            [program, "--explore", name, "--json", "--alive", which],
-            self.log("explorer." + name),
-            each=ALIVE_CPU,
-            cpu=SET_CPU,
-            records="stdout",
-        )
-        rows = [line for line in done.records if line.startswith('{"set"')]
-        result = Result("explorer", name, "PASS")
-        if not rows and self.plan and NO_PLAN in done.text:
-            result.verdict, result.why = "ERROR", f"{self.plan} is no schedule of this set"
-            return self.tell(result)
-        if not rows:
-            late = done.how != "ended"
-            result.verdict = "HANG" if late else "CRASH"
-            reason, frames = first_trouble(done.text)
-            result.why = reason or (
-                "it runs for ever" if late else done.crash() or "it ended early"
-            )
-            result.details = frames
-            return self.tell(result)
-        row = json.loads(rows[-1], strict=False)  # the text of a panic may have control characters
-        if row["failed_at"]:
-            result.verdict = {"CRASH": "CRASH", "STUCK": "HANG"}.get(row["outcome"], "FAIL")
-            which = self.plan or f"{row['failed_at']} of the set"
-            result.why = f"schedule {which} ends {row['outcome']}: {row['why']}"
-            result.plan = row["plan"]
-            script = [line for line in row["script"].split("\n") if line]
-            head = "what each role does:" if self.plan else "the shortest script that shows it:"
-            result.details = [head, *script]
-        elif not row["complete"] and not row["left_out"]:
-            why = f"{self.plan}: a preemption did not happen" if self.plan else ""
-            result.verdict, result.why = "ERROR", why or "not all schedules were run"
-        return self.tell(result)
+        command = [program, "--explore", name, "--json", "--alive", which]
+        limits = {"each": ALIVE_CPU, "cpu": SET_CPU}
+        log = self.log("explorer." + name)
+        done = grade_run.run(self.sandbox, command, log, records="stdout", **limits)
+        return [self.tell(of_set(name, done, self.plan))]
 
     # ---- contract tests ----
 
     def contract(self, program, names, layer="contract"):
         """Run tests, each in a process of its own (labs/grade/each.c)."""
-        done = grade_run.run(
-            self.sandbox,
-            [program, ",".join(names)],
-            self.log(f"{layer}.{names[0]}"),
-            records=True,
-        )
+        log = self.log(f"{layer}.{names[0]}")
+        done = grade_run.run(self.sandbox, [program, ",".join(names)], log, records=True)
         rows = {}
         for line in done.records:
             what, name, *more = line.split()
@@ -204,6 +131,54 @@ class Layers:
             self.tell(result_of(layer, name, rows.get(name, {}), said.get(name, ""), slow))
             for name in order
         ]
+
+
+def of_model(name, row, said, done):
+    """The result of a plan of the model layer; @row: the judge's, or None; @said: the text of the
+    student's process; @done: the end of the judge."""
+    if not row:
+        why = f"the judge ended: {done.text[-300:].strip()}"
+        return Result("model", name, "ERROR", why)
+    details = []
+    if row["verdict"] == "CRASH":
+        reason, frames = first_trouble(said)
+        details += [reason, *frames] if reason else []
+    if row["verdict"] != "PASS":
+        details += [row["page"]] if row["page"] else []
+        if row["history"]:
+            details += ["the calls before that concern the page:", *row["history"]]
+        if row["last"]:
+            details += ["the last calls:", *row["last"][-5:]]
+    why = "" if row["verdict"] == "PASS" else row["why"]
+    return Result("model", name, row["verdict"], why, details, row["about"])
+
+
+def of_set(name, done, plan):
+    """The result of a set of the explorer, which has run all schedules, or only @plan."""
+    rows = [line for line in done.records if line.startswith('{"set"')]
+    result = Result("explorer", name, "PASS")
+    if not rows and plan and NO_PLAN in done.text:
+        result.verdict, result.why = "ERROR", f"{plan} is no schedule of this set"
+    elif not rows:
+        late = done.how != "ended"
+        result.verdict = "HANG" if late else "CRASH"
+        reason, result.details = first_trouble(done.text)
+        other = "it runs for ever" if late else done.crash() or "it ended early"
+        result.why = reason or other
+    if not rows:
+        return result
+    row = json.loads(rows[-1], strict=False)  # the text of a panic may have control characters
+    if row["failed_at"]:
+        result.verdict = {"CRASH": "CRASH", "STUCK": "HANG"}.get(row["outcome"], "FAIL")
+        which = plan or f"{row['failed_at']} of the set"
+        result.why = f"schedule {which} ends {row['outcome']}: {row['why']}"
+        result.plan = row["plan"]
+        head = "what each role does:" if plan else "the shortest script that shows it:"
+        result.details = [head, *filter(None, row["script"].split("\n"))]
+    elif not row["complete"] and not row["left_out"]:
+        why = f"{plan}: a preemption did not happen" if plan else ""
+        result.verdict, result.why = "ERROR", why or "not all schedules were run"
+    return result
 
 
 def ended_by(row):
@@ -257,12 +232,6 @@ def expectation(text):
     return (lines[0], lines[1:8]) if lines else ("it failed without a text", [])
 
 
-def run_all(jobs):
-    """Call all functions of @jobs, as many at a time as there are CPUs: their results, in order."""
-    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        return [future.result() for future in [pool.submit(job) for job in jobs]]
-
-
 # ---- the layer that boots ------------------------------------------------------------------------
 # It runs the contract tests of a lab's suites in a kernel that has the student's code and the
 # reference's. QEMU runs it under icount, where time is the number of instructions, so two boots of
@@ -272,6 +241,7 @@ def run_all(jobs):
 
 PARTS = ("labs/grade/kernel_begin.c", "labs/grade/kernel_end.c")
 CPUS = 4
+NOT_RUN = "not run: the kernel ended in tests before it"
 MOST_CRASHES = 3  # boots that end early, after which the other tests are not run
 
 
@@ -279,12 +249,8 @@ class Graded(Kernel):
     """A lab's kernel that reports results to the grader."""
 
     def program(self, tree=None, name="student", more=()):
-        rest = self.rest()
-        rows = [(p, self.object_of(p), self.command(p)) for p in PARTS]
-        self.shared.compile_all(rows)
-        self.shared.save()
-        begin, end = (to for _, to, _ in rows)
-        out = self.folder(name)
+        rest, out = self.rest(), self.folder(name)
+        begin, end = self.compile_own(PARTS)
         return self.link(out, rest, [begin, rest, *self.student(tree, out), *more, end])
 
     def tests(self):
@@ -293,7 +259,17 @@ class Graded(Kernel):
         return [t for t in self.one.tests_tagged("contract") if t.split(".")[0] in there]
 
     def grade(self, made, names, folder, tell):
-        return run(made, names, folder, tell)
+        """The results of all @names; after a crash, another boot runs the remaining tests."""
+        results, left, crashes, got = [], list(names), 0, True
+        while left and got and crashes < MOST_CRASHES:
+            got, ended = boot_once(made, left, folder)
+            for result in got:
+                tell(result)
+            results += got
+            left = left[len(got) :]
+            crashes += not ended
+        verdict = "SKIP" if crashes and results else "CRASH"
+        return results + [Result("kernel", name, verdict, NOT_RUN) for name in left]
 
     def folder(self, name):
         return os.path.join(self.lab, name + "-graded")
@@ -312,13 +288,8 @@ def boot_once(image, names, folder):
     records = os.path.join(folder, f"kernel.{names[0]}.records")
     which = ",".join(["lab_begin", *names, "lab_end"])
     done = lab_kernel.boot(image, which, cpus=CPUS, extra=["-debugcon", f"file:{records}"])
-    lines = []
-    if os.path.exists(records):
-        with open(records, encoding="utf-8", errors="replace") as f:
-            lines = f.read().split("\n")[:-1]
-    begun = [line[2:] for line in lines if line[:1] == "B"]
-    failed = {line[2:] for line in lines if line[:1] == "F"}
-    skipped = {line[2:] for line in lines if line[:1] == "S"}
+    lines = labs.read(records).split("\n")[:-1] if os.path.exists(records) else []
+    begun, failed, skipped = ([line[2:] for line in lines if line[:1] == c] for c in "BFS")
     said, results = texts_of(done.text), []
     for name in [n for n in begun if n in names]:
         result = Result("kernel", name, "PASS")
@@ -343,24 +314,6 @@ def panic_of(text, late):
     if at is None:
         return ("it does not end" if late else "the machine was powered off"), lines[-4:]
     return lines[at], lines[at + 1 : at + 8]
-
-
-def run(image, names, folder, tell):
-    """The results of all @names; after a crash, another boot runs the remaining tests."""
-    results, left, crashes = [], list(names), 0
-    while left and crashes < MOST_CRASHES:
-        got, ended = boot_once(image, left, folder)
-        results += got
-        for result in got:
-            tell(result)
-        left = left[len(got) :]
-        crashes += not ended
-        if not got:
-            break
-    why = "not run: the kernel ended in tests before it"
-    verdict = "SKIP" if crashes and results else "CRASH"
-    results += [Result("kernel", name, verdict, why) for name in left]
-    return results
 
 
 # ---- a lab in ring 3 -----------------------------------------------------------------------------
@@ -398,5 +351,4 @@ class GradedProgram(lab_kernel.User):
                 results.append(Result("kernel", row[0], *row[1:]))
                 tell(results[-1])
             left = [name for name in names if name not in {r.name for r in results}]
-        why = "not run: the kernel ended in tests before it"
-        return results + [Result("kernel", name, "SKIP", why) for name in left]
+        return results + [Result("kernel", name, "SKIP", NOT_RUN) for name in left]

@@ -8,13 +8,15 @@ import shutil
 import sys
 import textwrap
 import threading
-from xml.sax.saxutils import escape, quoteattr
+import xml.etree.ElementTree as ElementTree
 
 import grade_run
 import labs
+import rooms
 from lab_make import alone
 
 COLOURS = {"PASS": "32", "FAIL": "31", "CRASH": "31", "HANG": "31", "ERROR": "35", "SKIP": "33"}
+TAGS = {"PASS": None, "SKIP": "skipped", "ERROR": "error"}  # of JUnit
 WIDTH = 80
 SHOWN = 3  # failed tests of a layer that are shown in full
 # The files that --out=FOLDER writes.
@@ -39,9 +41,6 @@ class Screen:
             self.out.write("\r\033[K" + text[: WIDTH - 1])
             self.out.flush()
 
-    def step(self, what, of):
-        self.line(f"{what} {of}")
-
     def tell(self, result):
         """Count and show one more result."""
         with self.lock:
@@ -57,29 +56,26 @@ class Screen:
 
 
 def wrap(text, indent):
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [indent]
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    lines = textwrap.wrap(text, WIDTH - len(indent), **whole)
+    return [indent + line for line in lines] or [indent]
 
 
 def replay(grade, result):
     """The command that runs exactly this test again."""
-    where = f" DIR={shlex.quote(grade.args.tree)}" if grade.args.tree else ""
+    command = f"make grade LAB={grade.one.name}"
+    if grade.args.tree:
+        command += f" DIR={shlex.quote(grade.args.tree)}"
     if getattr(grade.args, "track", None):
-        where += f" TRACK={grade.args.track}"
-    other = result.layer == "model" and grade.args.seed != labs.grade_seed()
-    seed = f" SEED={grade.args.seed}" if other else ""
-    kernel = " KERNEL=1" if result.layer == "kernel" and not grade.in_ring_3 else ""
+        command += f" TRACK={grade.args.track}"
     if result.layer == "build":
-        return f"make grade LAB={grade.one.name}{where}"
+        return command
     if result.plan:
-        return f"make grade LAB={grade.one.name}{where} SET={result.name} PLAN={result.plan}"
-    return f"make grade LAB={grade.one.name}{where} ONLY={result.key()}{seed}{kernel}"
+        return f"{command} SET={result.name} PLAN={result.plan}"
+    command += f" ONLY={result.key()}"
+    if result.layer == "model" and grade.args.seed != labs.grade_seed():
+        command += f" SEED={grade.args.seed}"
+    return command + " KERNEL=1" * (result.layer == "kernel" and not grade.in_ring_3)
 
 
 def text_of(grade, paint=lambda text, verdict: text):
@@ -108,9 +104,8 @@ def text_of(grade, paint=lambda text, verdict: text):
         costs = ", ".join(f"{name} ({points:g} points)" for name, points in grade.empty.items())
         yield from wrap(f"left empty: {costs}", "  ")
     if grade.board:
-        yield "  {instructions:g} instructions per event; the reference: {reference:g}".format(
-            **grade.board
-        )
+        ours, theirs = grade.board["reference"], grade.board["instructions"]
+        yield f"  {theirs:g} instructions per event; the reference: {ours:g}"
     cost = grade.cost_points()
     if cost and not grade.not_graded():
         yield f"  cost is apart: {cost[0]:g} of {cost[1]:g} points"
@@ -125,6 +120,7 @@ def ending(grade):
 
 
 def as_json(grade):
+    what = ("layer", "name", "verdict", "why", "details", "plan")
     return {
         "lab": grade.one.name,
         "title": grade.one.title,
@@ -141,15 +137,7 @@ def as_json(grade):
             for layer, points, of in grade.scores()
         ],
         "tests": [
-            {
-                "layer": r.layer,
-                "name": r.name,
-                "verdict": r.verdict,
-                "why": r.why,
-                "details": r.details,
-                "plan": r.plan,
-                "replay": replay(grade, r),
-            }
+            {key: getattr(r, key) for key in what} | {"replay": replay(grade, r)}
             for r in grade.results
         ],
         "notes": grade.notes,
@@ -160,30 +148,20 @@ def as_json(grade):
 
 
 def as_junit(grade):
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
+    top = ElementTree.Element("testsuites")
     for layer in dict.fromkeys(r.layer for r in grade.results):
-        mine = [r for r in grade.results if r.layer == layer]
-        counts = {
-            "failures": sum(r.verdict in ("FAIL", "HANG", "CRASH") for r in mine),
-            "errors": sum(r.verdict == "ERROR" for r in mine),
-            "skipped": sum(r.verdict == "SKIP" for r in mine),
-        }
-        numbers = " ".join(f'{k}="{v}"' for k, v in counts.items())
-        name = quoteattr(f"lab{grade.one.name}.{layer}")
-        lines.append(f'<testsuite name={name} tests="{len(mine)}" {numbers}>')
-        for r in mine:
-            case = f"<testcase classname={name} name={quoteattr(r.name)}"
-            if r.verdict == "PASS":
-                lines.append(case + "/>")
-                continue
-            tag = {"SKIP": "skipped", "ERROR": "error"}.get(r.verdict, "failure")
-            text = escape("\n".join([*r.details, "again: " + replay(grade, r)]))
-            lines.append(
-                f"{case}><{tag} type={quoteattr(r.verdict)} message={quoteattr(r.why)}>{text}"
-                f"</{tag}></testcase>"
-            )
-        lines.append("</testsuite>")
-    return "\n".join([*lines, "</testsuites>", ""])
+        mine, name = [r for r in grade.results if r.layer == layer], f"lab{grade.one.name}.{layer}"
+        suite = ElementTree.SubElement(top, "testsuite", name=name, tests=str(len(mine)))
+        tags = [TAGS.get(r.verdict, "failure") for r in mine]
+        for tag, key in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+            suite.set(key, str(tags.count(tag)))
+        for r, tag in zip(mine, tags):
+            case = ElementTree.SubElement(suite, "testcase", classname=name, name=r.name)
+            if tag:
+                fault = ElementTree.SubElement(case, tag, type=r.verdict, message=r.why)
+                fault.text = "\n".join([*r.details, "again: " + replay(grade, r)])
+    ElementTree.indent(top, "")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(top, "unicode")}\n'
 
 
 def as_gradescope(grade):
@@ -207,12 +185,9 @@ def as_gradescope(grade):
             test["output"] = "\n".join([why, *more])
         tests.append(test)
     board = [{"name": "points", "value": grade.points()}]
-    if grade.board:
-        per = "instructions per event of a trace"
-        board.append({"name": per, "value": grade.board["instructions"], "order": "asc"})
-        board.append(
-            {"name": "ratio to the reference", "value": grade.board["ratio"], "order": "asc"}
-        )
+    named = {"instructions per event of a trace": "instructions", "ratio to the reference": "ratio"}
+    for name, key in named.items() if grade.board else ():
+        board.append({"name": name, "value": grade.board[key], "order": "asc"})
     cost = grade.cost_points()
     return {
         "score": grade.points(),
@@ -253,14 +228,11 @@ def places(args):
 
 def write(grade, args):
     """Write the files that the arguments ask for."""
-    made = {
-        "json": lambda: json.dumps(as_json(grade), indent=1) + "\n",
-        "junit": lambda: as_junit(grade),
-        "gradescope": lambda: json.dumps(as_gradescope(grade), indent=1) + "\n",
-    }
+    made = {"json": as_json, "junit": as_junit, "gradescope": as_gradescope}
     for key, path in places(args).items():
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(made[key]())
+        result = made[key](grade)
+        text = result if key == "junit" else json.dumps(result, indent=1) + "\n"
+        rooms.write(os.path.abspath(path), text)
     if args.github or os.environ.get("GITHUB_ACTIONS") == "true":
         for line in as_github(grade):
             print(line)

@@ -203,7 +203,7 @@ class Done:
     """The end of a program; how: "ended", or the limit that it broke, "cpu" or "asleep"."""
 
     def __init__(self):
-        self.how, self.status, self.records, self.text, self.cpu = "ended", 0, [], "", 0.0
+        self.how, self.status, self.records, self.text = "ended", 0, [], ""
 
     def crash(self):
         """The signal that ended the program, in words, or ""."""
