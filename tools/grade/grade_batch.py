@@ -67,10 +67,8 @@ class BadBatch(Exception):
 def name_of(entry):
     """The name of the submission: that of its file or folder, without an archive's ending.  A name
     with bytes that are not UTF-8, or with control characters, gets others for them, and a hash."""
-    for ending in sorted(ARCHIVES, key=len, reverse=True):
-        if entry.endswith(ending):
-            entry = entry[: -len(ending)]
-            break
+    ending = next((e for e in sorted(ARCHIVES, key=len, reverse=True) if entry.endswith(e)), "")
+    entry = entry.removesuffix(ending)
     plain = UNPRINTABLE.sub("_", entry)
     if plain == entry:
         return entry
@@ -171,22 +169,20 @@ def grader_key(root=ROOT):
     return digest.hexdigest()
 
 
-def result_of(out, name):
-    """The contents of a submission's grade.json, or None if it has none."""
-    path = os.path.join(out, name, "grade.json")
+def kept(*path):
+    """The text of a file of results, or ""."""
     try:
-        with open(path, encoding="utf-8") as f:
-            return json.load(f)
-    except (OSError, ValueError):
-        return None
-
-
-def kept_key(out, name):
-    try:
-        with open(os.path.join(out, name, "key"), encoding="utf-8") as f:
-            return f.read().strip()
+        return rooms.read(os.path.abspath(os.path.join(*path))).strip()
     except OSError:
         return ""
+
+
+def result_of(out, name):
+    """The contents of a submission's grade.json, or None if it has none."""
+    try:
+        return json.loads(kept(out, name, "grade.json"))
+    except ValueError:
+        return None
 
 
 def why_not(result):
@@ -205,7 +201,7 @@ def is_done(one, path, out, name, options):
     if why_not(result):
         return False
     try:
-        return kept_key(out, name) == key_of(one, texts(one, path), options)
+        return kept(out, name, "key") == key_of(one, texts(one, path), options)
     except BadBatch as error:
         # Was it refused before, for the same reason?  A grade may be that of an earlier hand-in.
         return str(error) in [test["why"] for test in result["tests"]]
@@ -228,18 +224,17 @@ def write(path, text):
 
 
 def grade(one, tree, options, more=()):
-    command = [sys.executable, rooms.tool("grade.py"), one.name, *filter(None, [tree]), *options]
-    return subprocess.run(
-        [*command, *more],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=LIMIT,
-        check=False,
-    )
+    words = [one.name, *filter(None, [tree]), *options, *more]
+    how = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "timeout": LIMIT}
+    return rooms.finished([sys.executable, rooms.tool("grade.py"), *words], **how)
+
+
+def put(files, tree):
+    """Write @files, {path: bytes}, to the folder @tree."""
+    for file, text in files.items():
+        os.makedirs(os.path.dirname(os.path.join(tree, file)), exist_ok=True)
+        with open(os.path.join(tree, file), "wb") as f:
+            f.write(text)
 
 
 def one_of(one, name, folder, out, options):
@@ -259,10 +254,7 @@ def one_of(one, name, folder, out, options):
         return
     tree = os.path.join(os.path.abspath(place), "in-" + name)
     try:
-        for file, text in files.items():
-            os.makedirs(os.path.dirname(os.path.join(tree, file)), exist_ok=True)
-            with open(os.path.join(tree, file), "wb") as f:
-                f.write(text)
+        put(files, tree)
         made = os.path.join(place, "made")
         try:
             said = grade(one, tree, options, ["--clean", "--out", os.path.abspath(made)]).stdout
@@ -270,8 +262,8 @@ def one_of(one, name, folder, out, options):
             said = f"no result after {LIMIT} seconds\n"
         write(os.path.join(place, "said.txt"), said.replace(tree, name))
         for file in os.listdir(made) if os.path.isdir(made) else []:
-            with open(os.path.join(made, file), encoding="utf-8") as f:
-                write(os.path.join(place, file), f.read().replace(tree, name))
+            text = rooms.read(os.path.abspath(os.path.join(made, file)))
+            write(os.path.join(place, file), text.replace(tree, name))
         shutil.rmtree(made, ignore_errors=True)
         new = result_of(out, name)
         if new:
@@ -283,11 +275,6 @@ def one_of(one, name, folder, out, options):
 
 
 # ---- all of them ----
-
-
-def rows_of(folder, out):
-    """[(name, result or None)]"""
-    return [(name, result_of(out, name)) for name in submissions(folder)]
 
 
 def first_fault(result):
@@ -318,14 +305,15 @@ def about(names, folder=None):
         try:
             time = time_of(when)
         except ValueError:
-            time = None
-            if name in paths:
-                time = datetime.datetime.fromtimestamp(int(os.path.getmtime(paths[name])))
-        late = ""
-        if due and time:
-            late = max(0, math.ceil((time - time_of(due)) / datetime.timedelta(days=1)))
-        found[name] = (who, time, late)
+            at = int(os.path.getmtime(paths[name])) if name in paths else None
+            time = at and datetime.datetime.fromtimestamp(at)
+        found[name] = (who, time, days_late(time, time_of(due)) if due and time else "")
     return found
+
+
+def days_late(time, due):
+    """Days from @due to @time, begun ones too."""
+    return max(0, math.ceil((time - due) / datetime.timedelta(days=1)))
 
 
 def best_of(rows, known):
@@ -347,7 +335,7 @@ def as_csv(rows, file, folder=None, out=None):
     for name, result in rows:
         who, time, late = known[name]
         first = [name, who, time.isoformat() if time else "", late]
-        first += ["yes" if name in best else "", points_before(out, name)]
+        first += ["yes" if name in best else "", kept(out or "", name, "before")]
         if why_not(result):
             table.writerow([*first, "", *[""] * len(layers), "", "", why_not(result), ""])
             continue
@@ -355,15 +343,6 @@ def as_csv(rows, file, folder=None, out=None):
         passed = sum(t["verdict"] == "PASS" for t in result["tests"])
         last = [passed, len(result["tests"]), first_fault(result), "; ".join(result["notes"])]
         table.writerow([*first, result["points"], *[of.get(layer, "") for layer in layers], *last])
-
-
-def points_before(out, name):
-    """The points of an earlier grading, if they were others; else ""."""
-    path = os.path.join(out or "", name, "before")
-    if not os.path.exists(path):
-        return ""
-    with open(path, encoding="utf-8") as f:
-        return f.read().strip()
 
 
 STYLE = """
@@ -425,14 +404,14 @@ def as_html(one, rows):
 
 def report(one, folder, out):
     """Write the report of all submissions; returns the exit status."""
-    rows = rows_of(folder, out)
+    rows = [(name, result_of(out, name)) for name in submissions(folder)]
     with open(os.path.join(out, "grades.csv"), "w", encoding="utf-8", newline="") as f:
         as_csv(rows, f, folder, out)
     write(os.path.join(out, "report.html"), "\n".join(as_html(one, rows)) + "\n")
     points = [result["points"] for _, result in rows if not why_not(result)]
     graded, full = len(points), points.count(100)
     print(f"{graded} of {len(rows)} submissions graded, {full} with 100 points")
-    changed = [name for name, _ in rows if points_before(out, name)]
+    changed = [name for name, _ in rows if kept(out, name, "before")]
     if changed:
         print(f"other points than before: {' '.join(changed)}")
     print(f"{out}/grades.csv, {out}/report.html")
@@ -448,12 +427,13 @@ def begin(one, folder, out, options):
 
 
 def main():
-    words = sys.argv[1:]
-    if len(words) < 4 or words[0] not in ("begin", "left", "one", "nth", "report"):
+    step, *words = sys.argv[1:] or [""]
+    if len(words) < 3 + (step in ("one", "nth")):
+        step = ""
+    if step not in ("begin", "left", "one", "nth", "report"):
         sys.exit(__doc__.strip())
-    step, one, words = words[0], labs.lab(words[1]), words[2:]
-    which = words.pop(0) if step in ("one", "nth") else ""
-    folder, out, options = words[0], words[1], words[2:]
+    one, which = labs.lab(words.pop(0)), words.pop(0) if step in ("one", "nth") else ""
+    folder, out, *options = words
     if step == "begin":
         begin(one, folder, out, options)
     elif step == "left":
@@ -470,7 +450,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (BadBatch, labs.BadLab) as error:
-        sys.exit(f"tools/grade/grade_batch.py: {error}")
+    labs.run_tool(main, BadBatch)

@@ -12,10 +12,8 @@ OPTIONs go to grade.py, such as --seed 7, --track short4 and --board, a leaderbo
 """
 import datetime
 import json
-import math
 import os
 import shlex
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -59,33 +57,25 @@ def pack(lab, path, options):
 def late_days(autograder):
     """Days after the due date, begun ones too; 0: in time, or no such date."""
     try:
-        with open(os.path.join(autograder, "submission_metadata.json"), encoding="utf-8") as f:
-            about = json.load(f)
+        about = json.loads(grade_batch.kept(autograder, "submission_metadata.json"))
         times = (about["created_at"], about["assignment"]["due_date"])
-        made, due = (datetime.datetime.fromisoformat(text) for text in times)
-    except (OSError, ValueError, KeyError, TypeError):
+        return grade_batch.days_late(*map(datetime.datetime.fromisoformat, times))
+    except (ValueError, KeyError, TypeError):
         return 0
-    return max(0, math.ceil((made - due) / datetime.timedelta(days=1)))
 
 
 def graded(one, files, options):
     """The contents of results.json, or None: the grader itself failed."""
-    work = tempfile.mkdtemp(prefix="gradescope-")
-    submission = os.path.join(work, "submission")
-    try:
-        for file, text in files.items():
-            os.makedirs(os.path.dirname(os.path.join(submission, file)), exist_ok=True)
-            with open(os.path.join(submission, file), "wb") as f:
-                f.write(text)
+    with tempfile.TemporaryDirectory(prefix="gradescope-", ignore_cleanup_errors=True) as work:
+        submission = os.path.join(work, "submission")
+        grade_batch.put(files, submission)
         out = os.path.join(work, "out")
         done = grade_batch.grade(one, submission, options, ["--clean", "--out", out])
         print(done.stdout)
         if grade_batch.why_not(grade_batch.result_of(work, "out")):
             return None
-        with open(os.path.join(out, "results.json"), encoding="utf-8") as f:
-            return json.loads(f.read().replace(submission, "submission"))
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        text = grade_batch.kept(out, "results.json")
+        return json.loads(text.replace(submission, "submission"))
 
 
 def run(lab, autograder, options):

@@ -12,11 +12,11 @@ labs_check.py --matrix fills the matrix: it grades wrong solutions in all layers
 solution or a test that no longer exists or that it lacks, and a test that kills no solution alone
 in its layer, unless labs/stays.ini gives a reason to keep that test.
 """
-import configparser
 import fnmatch
 import os
 import re
 import sys
+from types import SimpleNamespace
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
@@ -79,17 +79,14 @@ def wrong_of(lab):
     return [name for name in all_of(lab) if kind_of(lab, name) in ("wrong", "variant")]
 
 
-class Arguments:
+def arguments(build, tree, only):
     """Arguments for a Grade, as grade.py would parse them."""
-
-    def __init__(self, build, tree, only):
-        self.build, self.tree, self.only, self.seed, self.kernel = build, tree, only, 1, False
-        self.plan = ""
+    return SimpleNamespace(build=build, tree=tree, only=only, seed=1, kernel=False, plan="")
 
 
 def tests_of(lab):
     """{layer: tests} of the layers that the lab has."""
-    one = grade.Grade(labs.lab(lab), None, Arguments("build", None, ""))
+    one = grade.Grade(labs.lab(lab), None, arguments("build", None, ""))
     return {layer: list(names) for layer, names in one.layers().items() if names}
 
 
@@ -141,9 +138,7 @@ def known():
 
 def reasons():
     """{lab: [(pattern, reason)]}"""
-    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
-    ini.optionxform = str
-    ini.read_string(labs.read(STAYS))
+    ini = labs.parser(STAYS, str)
     return {section.split()[-1]: list(ini[section].items()) for section in ini.sections()}
 
 
@@ -195,8 +190,7 @@ def update(found, graded):
 
 
 def write(found):
-    with open(os.path.join(labs.ROOT, PATH), "w", encoding="utf-8") as f:
-        f.write(text(found))
+    rooms.write(PATH, text(found))
 
 
 # ---- faults of the file ----

@@ -14,11 +14,12 @@ import os
 import re
 import sys
 import textwrap
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import ROOT
 import bodies
 import suites
@@ -58,16 +59,17 @@ class Lab:
     name: str
     title: str
     hours: int
-    tracks: list
-    files: list
     functions: dict  # {file: names of functions}
     weights: dict  # {function: points}
+    neutral: dict  # {function: statement}
+    more: set  # key "allow"
+    leave_out: list
+    tracks: list
+    files: list
     short: list  # [hours, names of functions]
     planted: list  # names of mistakes
-    neutral: dict  # {function: statement}
     extra: list  # key "with"
     tests: list
-    more: set  # key "allow"
     suites: list
     left: list  # key "not"
     hidden: list
@@ -75,7 +77,6 @@ class Lab:
     races: list
     mutants: list
     own: list
-    leave_out: list = field(default_factory=list)
 
     def names(self):
         """The functions whose bodies the lab empties."""
@@ -180,8 +181,8 @@ def object_in(folder, path, ending=".o"):
 
 
 def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
-        return f.read()
+    """The text of a file of the tree, which a test may move."""
+    return rooms.read(os.path.join(ROOT, path))
 
 
 def program_tests(path=PROGRAM_TEST):
@@ -218,8 +219,9 @@ def statements(text):
     return {name.strip(): statement.strip() for name, statement in rows}
 
 
-def parser(path=INI):
+def parser(path=INI, optionxform=str.lower):
     ini = configparser.ConfigParser(interpolation=None, delimiters=("=",), strict=True)
+    ini.optionxform = optionxform
     ini.read_string(read(path))
     return ini
 
@@ -228,38 +230,26 @@ def parser(path=INI):
 def labs():
     """{name: Lab}, in the order of labs.ini"""
     ini, found = parser(), {}
-    common = ini["all"]
-    for section in ini.sections():
-        if not section.startswith("lab "):
-            continue
-        row = ini[section]
-        words = {key: row.get(key, "").split() for key in row}
-        name = section[4:]
+    common, keys = ini["all"], {"extra": "with", "left": "not"}
+    for section in [name for name in ini.sections() if name.startswith("lab ")]:
+        row, name = ini[section], section[4:]
         functions, weights = weighed(pairs(row["functions"]))
+        named = {
+            field.name: row.get(keys.get(field.name, field.name), "").split()
+            for field in fields(Lab)[8:]
+        }
+        # Hidden suites: only if this tree has them.
+        named["suites"] += [suite for suite in named["hidden"] if suite in suites.suites()]
         found[name] = Lab(
-            name=name,
-            title=row["title"],
-            hours=int(row["hours"]),
-            tracks=words.get("tracks", []),
-            files=words["files"],
-            functions=functions,
-            weights=weights,
-            short=words.get("short", []),
-            planted=words.get("planted", []),
+            name,
+            row["title"],
+            int(row["hours"]),
+            functions,
+            weights,
             neutral=statements(row.get("neutral", "")),
-            extra=words.get("with", []),
-            tests=words.get("tests", []),
-            more=set(words.get("allow", []) + common["allow"].split()),
-            # Hidden suites: only if this tree has them.
-            suites=words.get("suites", [])
-            + [suite for suite in words.get("hidden", []) if suite in suites.suites()],
-            left=words.get("not", []),
-            hidden=words.get("hidden", []),
-            sets=words.get("sets", []),
-            races=words.get("races", []),
-            mutants=words.get("mutants", []),
-            own=words.get("own", []),
+            more=set((row.get("allow", "") + " " + common["allow"]).split()),
             leave_out=common["leave_out"].split(),
+            **named,
         )
     return found
 
@@ -313,12 +303,15 @@ def tracks():
 
 def lines(one):
     """The number of lines of the bodies that the lab empties."""
-    total = 0
+    return sum(count for _, _, count in lengths(one))
+
+
+def lengths(one):
+    """(file, function, lines of its body) of the functions that the lab empties."""
     for path, names in one.functions.items():
         text = read(path)
         found = bodies.bodies(text)
-        total += sum(found[name].lines(text) for name in names)
-    return total
+        yield from ((path, name, found[name].lines(text)) for name in names)
 
 
 def explorer_sets():
@@ -408,7 +401,7 @@ def faults():
             if path in owner:
                 said.append(f"lab {name}: {path} belongs to lab {owner[path]}")
             owner[path] = name
-        if set(one.tracks) != {t for t, weeks in tracks().items() if [name] in by_one(weeks)}:
+        if set(one.tracks) != {t for t, weeks in tracks().items() if name in sum(weeks, [])}:
             said.append(f"lab {name}: its tracks are not those that name it")
     for track, weeks in tracks().items():
         said += [f"track {track}: no lab {n}" for w in weeks for n in w if n not in labs()]
@@ -436,10 +429,6 @@ def faults_of_texts():
             yield f"lab {name}: its handout has other rules: tools/grade/labs.py write"
 
 
-def by_one(weeks):
-    return [[name] for week in weeks for name in week]
-
-
 def counted(number, noun):
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
@@ -460,17 +449,12 @@ def table():
 def write():
     for name, one in labs().items():
         path = os.path.join("labs", name, "handout.md")
-        text = bodies.RULES.sub(lambda _, one=one: bodies.rules(one), read(path))
-        with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
-            f.write(text)
+        rooms.write(path, bodies.RULES.sub(lambda _, one=one: bodies.rules(one), read(path)))
 
 
 def show(one):
-    for path, names in one.functions.items():
-        text = read(path)
-        for name in names:
-            count = bodies.bodies(text)[name].lines(text)
-            print(f"{path}: {name}: {counted(count, 'line')}, {one.shares()[name]:g} points")
+    for path, name, count in lengths(one):
+        print(f"{path}: {name}: {counted(count, 'line')}, {one.shares()[name]:g} points")
     for tag in ("contract", "cost"):
         print(f"{tag}: {counted(len(one.tests_tagged(tag)), 'test')}")
     print(f"explorer: {counted(len(one.sets), 'set')}")
@@ -479,18 +463,13 @@ def show(one):
 
 
 def main():
-    if sys.argv[1:] == []:
-        table()
-    elif sys.argv[1:] == ["check"]:
-        said = faults()
-        if said:
-            sys.exit("\n".join(said))
-    elif sys.argv[1:] == ["write"]:
-        write()
-    elif len(sys.argv) == 3 and sys.argv[1] == "show":
-        show(lab(sys.argv[2]))
-    else:
-        sys.exit(__doc__.strip())
+    steps = {
+        (): table,
+        ("check",): lambda: sys.exit("\n".join(faults()) or None),
+        ("write",): write,
+        ("show", sys.argv[-1]): lambda: show(lab(sys.argv[2])),
+    }
+    steps.get(tuple(sys.argv[1:]), lambda: sys.exit(__doc__.strip()))()
 
 
 if __name__ == "__main__":

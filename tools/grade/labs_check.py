@@ -54,7 +54,7 @@ WRONG = ("wrong", "variant")
 
 
 def graded(lab, folder, build, only=""):
-    one = grade.Grade(labs.lab(lab), folder, kills.Arguments(build, folder, only))
+    one = grade.Grade(labs.lab(lab), folder, kills.arguments(build, folder, only))
     one.run()
     return one
 

@@ -17,7 +17,6 @@ A lab's other wrong solutions are variants of tests/mutants, whose ids labs/labs
 """
 import os
 import re
-import subprocess
 import sys
 import tempfile
 
@@ -49,8 +48,7 @@ def names(kind, lab):
 
 def read(kind, lab, name):
     """({title, layer, file}, the text of the functions) of a submission."""
-    with open(os.path.join(folder(kind, lab), name + ".c"), encoding="utf-8") as f:
-        text = f.read()
+    text = labs.read(os.path.join(folder(kind, lab), name + ".c"))
     text = re.sub(r"\A/\* SPDX[^\n]*\n", "", text)
     head = HEADER.match(text)
     rows = re.findall(
@@ -63,7 +61,7 @@ def read(kind, lab, name):
 
 
 def function_parts(text):
-    """[(name, text)] of the functions in @text, each with the comment in front of it."""
+    """[(name, text)] of the functions in @text, each with the comment before it."""
     found, at = [], 0
     for body in bodies.bodies(text).values():
         found.append((body.name, text[at : body.end].strip("\n") + "\n"))
@@ -111,10 +109,8 @@ def write(lab, name, to):
     if strange:
         raise BadSubmission(f"{name}: {strange[0]} is no file of lab {lab}")
     for path in one.files:
-        target = os.path.join(to, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "w", encoding="utf-8") as f:
-            f.write(changed.get(path, labs.read(path)))
+        text = changed.get(path, labs.read(path))
+        rooms.write(os.path.join(os.path.abspath(to), path), text)
 
 
 def warnings(lab, name, settings):
@@ -129,39 +125,38 @@ def warnings(lab, name, settings):
             if path in texts(lab, name):
                 # A header is compiled in a source that includes it.
                 source = os.path.join(folder, path) if path.endswith(".c") else one.extra[0]
-                said += subprocess.run(
-                    [settings["HOSTCC"][0], "-iquote", folder, *flags, "-O0"]
-                    + ["-Wno-unused-function", "-fsyntax-only", source],
-                    cwd=labs.ROOT,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                ).stderr
+                command = [settings["HOSTCC"][0], "-iquote", folder, *flags, "-O0"]
+                command += ["-Wno-unused-function", "-fsyntax-only", source]
+                said += rooms.finished(command).stderr
     return said
 
 
 def compile_all(chosen):
     settings = lab_build.Settings(os.path.join(labs.ROOT, "build"))
-    bad = 0
-    for lab in chosen or labs.labs():
-        for name in [name for kind in KINDS for name in names(kind, lab)]:
-            said = warnings(lab, name, settings)
-            if said:
-                bad += 1
-                print(f"{lab}.{name}:\n{said}")
-    sys.exit(1 if bad else 0)
+    bad = False
+    for lab, _, name in all_of(chosen):
+        said = warnings(lab, name, settings)
+        if said:
+            bad = True
+            print(f"{lab}.{name}:\n{said}")
+    sys.exit(bad)
+
+
+def all_of(chosen):
+    """[(lab, kind, name)] of the submissions of the labs @chosen, or of all."""
+    every = [(lab, kind) for lab in chosen or labs.labs() for kind in KINDS]
+    return [(*of, name) for of in every for name in names(of[1], of[0])]
 
 
 def main():
-    if len(sys.argv) >= 2 and sys.argv[1] == "list":
-        for lab in sys.argv[2:] or labs.labs():
-            for kind in KINDS:
-                for name in names(kind, lab):
-                    print(f"{lab}\t{kind}\t{name}\t{read(kind, lab, name)[0]['title']}")
-    elif len(sys.argv) >= 2 and sys.argv[1] == "compile":
-        compile_all(sys.argv[2:])
-    elif len(sys.argv) == 5 and sys.argv[1] == "write":
-        write(*sys.argv[2:])
+    step, *words = sys.argv[1:] or [""]
+    if step == "list":
+        for lab, kind, name in all_of(words):
+            print(f"{lab}\t{kind}\t{name}\t{read(kind, lab, name)[0]['title']}")
+    elif step == "compile":
+        compile_all(words)
+    elif step == "write" and len(words) == 3:
+        write(*words)
     else:
         sys.exit(__doc__.strip())
 
