@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // record.js: follows a race's recorded script while moves are made, and tells the script's next
-// move.  It does the same as race_record.py, which explains it; a test compares the two.
+// move.  It does the same as race_engine.py, which explains it; a test compares the two.
 
 const KINDS = { "!": "start", ":": "run", "?": "arrive", "@": "leave" };
 

@@ -13,8 +13,6 @@ import pytest
 import qemu
 import race
 import race_engine
-import race_points
-import race_record
 import race_step
 import race_view
 import race_why
@@ -309,7 +307,7 @@ def test_stuck(steps, name, waits, holds):
 def recorded(program, script, text):
     """(stepper, record) after all moves of the recorded script."""
     stepper = race_engine.Stepper(program, script)
-    record = race_record.Record(text)
+    record = race_engine.Record(text)
     stepper.boot()
     record.take(stepper.pictures[0])
     while not stepper.outcome:
@@ -327,7 +325,7 @@ def test_every_recorded_move_fits_the_screen(fiber):
     """In all scripts with the right code, each state fits 80 columns and 24 rows, with a source
     line and a phrase for each role that can move. The recorded order reaches its end."""
     program = fiber()
-    source = race_points.Source(qemu.ROOT)
+    source = race_view.Source(qemu.ROOT)
     played = 0
     for name, script in SCRIPTS.items():
         stepper, record = recorded(program, script, text_of(name))
@@ -372,7 +370,7 @@ def test_a_script_of_the_explorer_ends_as_the_engine_ends_it(fiber, text_file):
 
 def test_source_lines_are_there():
     """Each point of the code has a line, which is in the named file at that number."""
-    source = race_points.Source(qemu.ROOT)
+    source = race_view.Source(qemu.ROOT)
     for point in source.sites:
         place = source.point(point)
         path, number = re.match(r"([\w/.]+):(\d+)", place.where).groups()

@@ -306,7 +306,7 @@ def about(names, folder=None):
             time = time_of(when)
         except ValueError:
             at = int(os.path.getmtime(paths[name])) if name in paths else None
-            time = at and datetime.datetime.fromtimestamp(at)
+            time = None if at is None else datetime.datetime.fromtimestamp(at)
         found[name] = (who, time, days_late(time, time_of(due)) if due and time else "")
     return found
 

@@ -10,6 +10,7 @@ and all other sources are this tree's.
                                  each submission
     build/labs/explorer/LAB/     the same for the explorer
 """
+import functools
 import os
 
 import lab_build
@@ -39,7 +40,6 @@ def objects_of(builder, folder, sources, command, kind=""):
     comes with some."""
     rows = [(s, os.path.join(folder, s + ".o"), command(s)) for s in sources]
     builder.compile_all([row for row in rows if not given_object(kind, row[0])])
-    builder.save()
     return [given_object(kind, s) or to for s, to, _ in rows]
 
 
@@ -88,9 +88,7 @@ class Programs:
         def linked():
             run(self.cc, "-pthread", "-fuse-ld=" + linker(), "-o", to, *objects)
 
-        builder.make(to, objects, linked)
-        builder.save()
-        return to
+        return builder.make(to, objects, linked)
 
     # ---- programs with the student's objects in the place of the reference's ----
 
@@ -100,26 +98,20 @@ class Programs:
         folder, one = os.path.join(self.top, kind, self.one.name), self.one
         flags = self.flags_for(kind)
         again = [s for s in sources if s in one.sources()] + [s for s in sources if s in one.extra]
-        rest = Once.of(
-            lambda: self.rest(kind, [s for s in sources if s not in again], flags, made),
-            kind,
-            folder,
-        )
-        shared = [s for s in again if lab_build.same(one, tree, s)]
-        mine = []
-        for path in again:
-            if path in shared:
-                mine.append(self.common(kind, path, flags))
-            else:
-                mine.append(self.compiled(kind, path, flags, tree, folder, name))
+        others = [s for s in sources if s not in again]
+        rest = Once.of(lambda: self.rest(kind, others, flags, made), kind, folder)
+        mine = [
+            self.common(kind, path, flags)
+            if lab_build.same(one, tree, path)
+            else self.compiled(kind, path, flags, tree, folder, name)
+            for path in again
+        ]
         to, own = os.path.join(folder, name, kind), Builder(os.path.join(folder, name))
 
         def linked():
             run(self.cc, *flags, "-fuse-ld=" + linker(), "-o", to, rest, *mine)
 
-        own.make(to, [rest, *mine], linked)
-        own.save()
-        return to
+        return own.make(to, [rest, *mine], linked)
 
     def common(self, kind, path, flags):
         """The object of a source, from this tree alone."""
@@ -140,8 +132,7 @@ class Programs:
         command = [self.cc, *first, *self.flags_of(flags, path), *lab_build.NO_ERRORS, "-w"]
         if kind == EXPLORER:
             command += [*POINTS, *(["-DLAB_OWN"] if path in self.one.files else [])]
-        builder.compile(source, to, command)
-        builder.save()
+        builder.compile_all([(source, to, command)])
         return to
 
     def rest(self, kind, given, flags, made):
@@ -160,10 +151,7 @@ class Programs:
         def together():
             run("ld", "-r", "-o", rest, *objects)
 
-        common = Builder(folder)
-        common.make(rest, objects, together)
-        common.save()
-        return rest
+        return Builder(folder).make(rest, objects, together)
 
     def shared(self, kind):
         """The folder of objects that programs of all labs share."""
@@ -188,10 +176,9 @@ class Programs:
             folder = os.path.join(self.top, kind, "given")
             base = [self.cc, *self.flags_for(OF_JUDGE if kind == MODEL else kind)]
             mine = [s for s in dict.fromkeys(self.sources(kind)) if s in wanted]
-            objects = objects_of(
-                Builder(folder), folder, mine, lambda s, base=base: self.flags_of(base, s)
-            )
-            found += [(kind, source, made) for source, made in zip(mine, objects)]
+            flags = functools.partial(self.flags_of, base)
+            objects = objects_of(Builder(folder), folder, mine, flags)
+            found += [(kind, *row) for row in zip(mine, objects)]
         return found
 
     def sources(self, kind):
@@ -220,11 +207,8 @@ class Programs:
 
     def each(self):
         """Objects that run each test of a program in a process of its own, and report on it."""
-        builder = Builder(os.path.join(self.top, "grade"))
-        flags = [*self.suites.flags, "-O0"]
-        return objects_of(
-            builder, builder.folder, ["labs/grade/each.c"], lambda s: [self.cc, *flags]
-        )
+        folder, command = os.path.join(self.top, "grade"), [self.cc, *self.suites.flags, "-O0"]
+        return objects_of(Builder(folder), folder, ["labs/grade/each.c"], lambda s: command)
 
     def contract(self, tree, name):
         """The contract tests of lab_build.py, in a program that also writes records."""

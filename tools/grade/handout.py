@@ -30,7 +30,6 @@ import outer_make
 LIMIT = 600  # seconds that one command may take, also on a busy machine
 STEP = re.compile(r"^### \d+\. .*$")
 WRITES = re.compile(r"^<!-- writes (.*) -->$")
-COMMAND = re.compile(r"^\$ (.*)$")
 FULL = "100 of 100 points"
 
 
@@ -52,15 +51,14 @@ def actions(text):
     """[("write", names) | ("run", (command, lines expected))], in their order."""
     found, inside = [], False
     for line in text.split("\n"):
-        command = COMMAND.match(line)
+        writes = WRITES.match(line)
         if line.startswith("```"):
             inside = not inside
-        elif not inside and STEP.match(line):
-            found.append(("write", re.findall(r"`(\w+)`", line)))
-        elif not inside and WRITES.match(line):
-            found.append(("write", WRITES.match(line).group(1).split()))
-        elif inside and command:
-            found.append(("run", (command.group(1), [])))
+        elif not inside and (writes or STEP.match(line)):
+            names = writes.group(1).split() if writes else re.findall(r"`(\w+)`", line)
+            found.append(("write", names))
+        elif inside and line.startswith("$ "):
+            found.append(("run", (line[2:], [])))
         elif inside and found and found[-1][0] == "run":
             found[-1][1][1].append(line)
     return found
@@ -73,20 +71,22 @@ def steps(text):
 
 def matches(have, want):
     """None if @have matches @want, else the first line of @want that is not in its place."""
-    at = 0
-    free = False
+    at, free = 0, False
     for line in want:
         if line.strip() == "...":
             free = True
             continue
-        pattern = re.compile(".*".join(re.escape(piece) for piece in line.rstrip().split("...")))
-        found = next(
-            (i for i in range(at, len(have)) if pattern.fullmatch(have[i].rstrip())), len(have)
-        )
-        if found == len(have) or found > at and not free:
+        found = place(".*".join(map(re.escape, line.rstrip().split("..."))), have, at)
+        if found is None or found > at and not free:
             return line
         at, free = found + 1, False
     return None if free or at == len(have) else f"the end; it goes on: {have[at]}"
+
+
+def place(pattern, lines, at):
+    """The index of the first of @lines, from @at on, that matches; or None."""
+    fits = re.compile(pattern).fullmatch
+    return next((i for i in range(at, len(lines)) if fits(lines[i].rstrip())), None)
 
 
 def renewed(have, want):
@@ -94,12 +94,12 @@ def renewed(have, want):
     found, at = [], 0
     for line in want:
         pieces = [re.sub(r"\d+(\\\.\d+)?", r"[\\d.]+", re.escape(p)) for p in line.split("...")]
-        pattern = re.compile("(" + ")(.*)(".join(pieces) + ")")
-        hit = next((i for i in range(at, len(have)) if pattern.fullmatch(have[i].rstrip())), None)
+        pattern = "(" + ")(.*)(".join(pieces) + ")"
+        hit = place(pattern, have, at)
         if line.strip() in ("", "...") or hit is None:
             found.append(line)
             continue
-        groups = pattern.fullmatch(have[hit].rstrip()).groups()
+        groups = re.fullmatch(pattern, have[hit].rstrip()).groups()
         found.append("...".join(groups[::2]))
         at = hit + 1
     return found
@@ -109,16 +109,13 @@ def write(one, folder, names):
     """Copy the bodies of the functions @names from this tree into the student's tree."""
     for path in one.files:
         own = os.path.join(folder, path)
-        with open(own, encoding="utf-8") as f:
-            text = f.read()
-        reference = labs.read(path)
+        text, reference = labs.read(own), labs.read(path)
         known = bodies.bodies(reference)
         for name in [n for n in known if n in names]:
             body = bodies.bodies(text)[name]
             solution = reference[known[name].begin : known[name].end]
             text = text[: body.begin] + solution + text[body.end :]
-        with open(own, "w", encoding="utf-8") as f:
-            f.write(text)
+        rooms.write(own, text)
 
 
 class Follower:
@@ -140,17 +137,8 @@ class Follower:
 
     def run(self, command):
         """(status, the lines that it prints)"""
-        done = subprocess.run(
-            self.words(command),
-            cwd=labs.ROOT,
-            env=outer_make.env(PYTHONDONTWRITEBYTECODE="1"),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT,
-            check=False,
-        )
+        env, null = outer_make.env(PYTHONDONTWRITEBYTECODE="1"), subprocess.DEVNULL
+        done = rooms.finished(self.words(command), env=env, stdin=null, timeout=LIMIT)
         text = done.stdout.replace(self.folder, folder_in(self.one.name))
         lines = text.rstrip("\n").split("\n") if text.strip() else []
         self.told(command, lines)
@@ -201,9 +189,7 @@ class Follower:
 
 
 def main():
-    parser = rooms.parser(usage=__doc__)
-    parser.add_argument("--show", action="store_true")
-    parser.add_argument("--update", action="store_true")
+    parser = rooms.parser(usage=__doc__, flags="show update")
     parser.add_argument("--track", choices=labs.tracks())
     parser.add_argument("lab", nargs="*")
     args = parser.parse_args()
@@ -221,8 +207,7 @@ def main():
             print(f"{path_of(lab)}: {fault}")
             failed = True
         if args.update:
-            with open(os.path.join(labs.ROOT, path_of(lab)), "w", encoding="utf-8") as f:
-                f.write(follower.text)
+            rooms.write(path_of(lab), follower.text)
     sys.exit(failed)
 
 

@@ -190,7 +190,7 @@ def update(found, graded):
 
 
 def write(found):
-    rooms.write(PATH, text(found))
+    rooms.write(os.path.join(labs.ROOT, PATH), text(found))
 
 
 # ---- faults of the file ----

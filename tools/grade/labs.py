@@ -64,7 +64,7 @@ class Lab:
     neutral: dict  # {function: statement}
     more: set  # key "allow"
     leave_out: list
-    tracks: list
+    tracks: list  # of words, as all below
     files: list
     short: list  # [hours, names of functions]
     planted: list  # names of mistakes
@@ -449,7 +449,8 @@ def table():
 def write():
     for name, one in labs().items():
         path = os.path.join("labs", name, "handout.md")
-        rooms.write(path, bodies.RULES.sub(lambda _, one=one: bodies.rules(one), read(path)))
+        text = bodies.RULES.sub(lambda _, one=one: bodies.rules(one), read(path))
+        rooms.write(os.path.join(ROOT, path), text)
 
 
 def show(one):

@@ -34,34 +34,25 @@ LIMIT = 20000  # most schedules of one seed on a variant
 
 def lines_of(command, timeout=1800):
     """The JSON lines that a command prints."""
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout
-    )
+    done = rooms.finished(command, timeout=timeout)
     if done.returncode and not done.stdout:
         print(f"    {done.stderr.strip()[-400:]}")
     return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")]
 
 
 def sweep(program, sets, seeds, schedules):
-    return lines_of(
-        [
-            "sh",
-            rooms.tool("sweep.sh"),
-            program,
-            sets,
-            "1",
-            str(seeds),
-            str(schedules),
-        ]
-    )
+    words = [program, sets, "1", str(seeds), str(schedules)]
+    return lines_of(["sh", rooms.tool("sweep.sh"), *words])
 
 
 def show(line):
-    print(
-        f"    {line['set']} seed {line['seed']}: {line['outcome']} in schedule "
-        f"{line['failed_at']}; a script that shows it:"
-    )
-    print("      " + line["script"].strip().replace("\n", "\n      "))
+    seen = f"{line['set']} seed {line['seed']}: {line['outcome']} in schedule {line['failed_at']}"
+    print(f"    {seen}; a script that shows it:")
+    show_script(line)
+
+
+def show_script(line):
+    print("      " + line["script"].strip().replace("\n", "\n      "), flush=True)
 
 
 def right_code(counts, program, out, seeds, schedules):
@@ -71,11 +62,10 @@ def right_code(counts, program, out, seeds, schedules):
         counts.one(line["complete"] and not line["failed_at"], f"explore {line['set']}")
         if line["failed_at"]:
             show(line)
-    total = sum(line["schedules"] for line in every)
+    total, failed = (sum(line["schedules"] for line in every), [r for r in every if r["failed_at"]])
     print(
-        f"  right code: {len(every)} sets, all schedules with at most two preemptions: {total} "
-        "schedules, "
-        f"{sum(1 for line in every if line['failed_at'])} failed"
+        f"  right code: {len(every)} sets, all schedules with at most two preemptions: "
+        f"{total} schedules, {len(failed)} failed"
     )
     start = time.monotonic()
     by_chance = sweep(program, "all", seeds, schedules)
@@ -84,15 +74,14 @@ def right_code(counts, program, out, seeds, schedules):
     failed = [line for line in by_chance if line["failed_at"]]
     for line in failed[:3]:
         show(line)
+    total, seconds = sum(line["schedules"] for line in by_chance), time.monotonic() - start
     print(
-        f"  right code: {seeds} seeds: {sum(line['schedules'] for line in by_chance)} schedules by "
-        "chance, "
-        f"{len(failed)} failed, {time.monotonic() - start:.0f} s",
+        f"  right code: {seeds} seeds: {total} schedules by chance, {len(failed)} failed, "
+        f"{seconds:.0f} s",
         flush=True,
     )
-    counts.one(
-        bool(every) and len(by_chance) == len(every) * seeds and not failed, "explore by chance"
-    )
+    whole = bool(every) and len(by_chance) == len(every) * seeds
+    counts.one(whole and not failed, "explore by chance")
 
 
 def refused(counts, program):
@@ -103,13 +92,8 @@ def refused(counts, program):
         ("A:scene", "drain | cpu_down(0)=0"),
         ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain"),
     ):
-        run = subprocess.run(
-            [program, "--explore", roles, f"--setup={setup}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        command = [program, "--explore", roles, f"--setup={setup}"]
+        run = rooms.finished(command, stderr=subprocess.STDOUT)
         counts.one(run.returncode != 0 and "goes down" in run.stdout, f"explore refuses {roles}")
 
 
@@ -118,33 +102,27 @@ def wrong_code(counts, build, ident, out, seeds):
         if kill.kind != "explore":
             continue
         name = kill.name
-        programs = build_one(build, ident, ["fiber"])
-        if not programs:
+        program = (build_one(build, ident, ["fiber"]) or {}).get("fiber")
+        if not program:
             counts.one(False, f"{ident} does not build")
             return
-        program = programs["fiber"]
         every = lines_of([program, "--explore", name, "--json"])
         by_chance = sweep(program, name, seeds, LIMIT)
         for line in every + by_chance:
             out(ident, line)
         found = sorted(line["failed_at"] for line in by_chance if line["failed_at"])
         outcomes = sorted({line["outcome"] for line in every + by_chance})
-        good = (
-            len(found) == seeds
-            and bool(every)
-            and every[0]["failed_at"]
-            and all(kill.expect in o for o in outcomes)
-        )
+        at = every[0]["failed_at"] if every else 0
+        good = len(found) == seeds and at and all(kill.expect in o for o in outcomes)
         counts.one(bool(good), f"explore {name} with {ident}")
+        middle, first, last = (statistics.median(found), found[0], found[-1]) if found else "---"
         print(
-            f"  {ident} {name}: {', '.join(outcomes)}; in schedule "
-            f"{every[0]['failed_at'] if every else 0} in order, "
-            f"by chance median {statistics.median(found) if found else '-'} of {len(found)} seeds "
-            f"({found[0] if found else '-'} to "
-            f"{found[-1] if found else '-'}){'' if good else ': NOT as expected'}"
+            f"  {ident} {name}: {', '.join(outcomes)}; in schedule {at} in order, by chance median "
+            f"{middle} of {len(found)} seeds ({first} to {last})"
+            f"{'' if good else ': NOT as expected'}"
         )
-        if every and every[0]["failed_at"]:
-            print("      " + every[0]["script"].strip().replace("\n", "\n      "), flush=True)
+        if at:
+            show_script(every[0])
 
 
 def made(counts, build):
@@ -236,16 +214,15 @@ def build_quick(build, ident, engines):
 
 def main():
     parser = rooms.parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--schedules", type=int, default=1000)
-    parser.add_argument("--matrix", type=int)
+    for name, default in (("seeds", 10), ("schedules", 1000), ("matrix", 0)):
+        parser.add_argument("--" + name, type=int, default=default)
     args = parser.parse_args()
-    counts = check.Counts()
+    counts, build = check.Counts(), os.path.abspath(args.build)
     if args.matrix:
-        matrix(counts, os.path.abspath(args.build), args.matrix)
-        return counts.close("matrix")
-    explore(counts, os.path.abspath(args.build), args.seeds, args.schedules)
-    return counts.close("explore")
+        matrix(counts, build, args.matrix)
+    else:
+        explore(counts, build, args.seeds, args.schedules)
+    return counts.close("matrix" if args.matrix else "explore")
 
 
 if __name__ == "__main__":

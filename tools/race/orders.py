@@ -11,7 +11,6 @@ line has one of the texts.  --atomics: read-modify-write operations, too, made r
 no order is ever needed: nothing is to be tried.)  Exit status 0 if all ran: the survivors are for
 the reader to judge.
 """
-import argparse
 import os
 import re
 import subprocess
@@ -19,6 +18,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import read
 import qemu
 
@@ -28,12 +28,9 @@ ATOMIC = re.compile(r"atomic_(add|sub|or|and|xchg|cas)|compare_exchange")
 def output(*command):
     """The lines that @command prints; none if it has not ended after ten minutes."""
     try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=False, timeout=600
-        )
+        return rooms.finished(command, stderr=None, timeout=600).stdout.splitlines()
     except subprocess.TimeoutExpired:
         return []
-    return done.stdout.splitlines()
 
 
 def line_of(place):
@@ -75,27 +72,19 @@ def places(program):
 def killed(program, model, offsets, sets, schedules):
     """The first of @sets that fails without the order, and how; or None."""
     for name in sets:
-        run = output(
-            program,
-            "--explore",
-            name,
-            f"--model={model}",
-            f"--max={schedules}",
-            "--leave-out=" + ",".join(offsets),
-        )
+        how = (f"--model={model}", f"--max={schedules}", "--leave-out=" + ",".join(offsets))
+        run = output(program, "--explore", name, *how)
         if not run or " OK" not in run[0]:
             return f"`{name}` {run[0].split(' s ')[1].strip() if run else 'does not end'}"
     return None
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default=qemu.BUILD)
-    parser.add_argument("--only", default="")
+    parser = rooms.parser(__doc__, flags="atomics", words="only")
     parser.add_argument("--max", type=int, default=300)
-    parser.add_argument("--atomics", action="store_true")
+    parser.set_defaults(build=qemu.BUILD)
     args = parser.parse_args()
-    program = os.path.join(args.build, "fiber-weak/race")
+    program = os.path.join(os.path.abspath(args.build), "fiber-weak/race")
     for place, (offsets, sets) in sorted(places(program).items()):
         line = line_of(place)
         if not any(text in place + line for text in args.only.split(",")):

@@ -12,7 +12,6 @@ variant must fail in the exact words that its .mut file expects.  One JSON line 
 to DIR/race/pressure.jsonl; the tables of medians are printed and, with --update-docs, written to
 docs/races/pressure.md.
 """
-import json
 import os
 import re
 import statistics
@@ -59,7 +58,7 @@ FIGURES = [
 
 
 def kernel_of(build, policy):
-    """Build the kernel with a policy: its path, or None if it does not build."""
+    """The path of the kernel with a policy, or None if it does not build."""
     if not check.make(build, "kernel"):
         return None
     if policy == RIGHT:
@@ -94,9 +93,8 @@ def check_variants():
 
 def figures(text):
     """{seed: {name: value}} of the lines that a kernel printed."""
-    lines = re.findall(r"^pressure: (seed=.*)$", text, re.MULTILINE)
-    found = [{k: int(v) for k, v in (word.split("=") for word in line.split())} for line in lines]
-    return {line["seed"]: line for line in found}
+    lines = race_table.figures_in(text, "pressure")
+    return {int(line["seed"]): {k: int(v) for k, v in line.items()} for line in lines}
 
 
 def complaints(text):
@@ -111,13 +109,8 @@ def run_one(kernel, policy, machine, seed):
         f"pressure-{policy}-{machine}", f"selftest=none monitor=off movable=0 pressure={seed}"
     )
     found, said, wanted = figures(run.text), complaints(run.text), expected(policy)
-    line = {
-        "policy": policy,
-        "engine": engine,
-        **found.get(seed, {}),
-        "said": said,
-        "seconds": round(run.seconds, 2),
-    }
+    line = {"policy": policy, "engine": engine, **found.get(seed, {}), "said": said}
+    line["seconds"] = round(run.seconds, 2)
     odd = [s for s in said if not s.startswith(tuple(wanted))]
     if list(found) != [seed] or odd or not (run.passed if not wanted else run.failed):
         return line, run.story(15)
@@ -129,26 +122,18 @@ def run_policy(counts, kernel, policy, machine, seeds, out):
     start, lines = time.monotonic(), []
     for seed in seeds:
         line, why = run_one(kernel, policy, machine, seed)
-        out.write(json.dumps(line) + "\n")
-        out.flush()
+        out(**line)
         if not counts.one(not why, f"pressure: {policy} on {machine}, seed {seed}"):
             print(why)
             continue
         lines.append(line)
-    unseen = [
-        w
-        for w in expected(policy)
-        if not any(s.startswith(w) for line in lines for s in line["said"])
-    ]
-    counts.one(
-        not unseen, f"pressure: {policy} on {machine}: no seed made it say: {'; '.join(unseen)}"
-    )
+    said, which = [s for line in lines for s in line["said"]], f"{policy} on {machine}"
+    unseen = [w for w in expected(policy) if not any(s.startswith(w) for s in said)]
+    counts.one(not unseen, f"pressure: {which}: no seed made it say: {'; '.join(unseen)}")
     if machine.startswith("icount") and lines:
         again = run_one(kernel, policy, machine, lines[0]["seed"])[0]
         same = {**again, "seconds": 0} == {**lines[0], "seconds": 0}
-        counts.one(
-            same, f"pressure: {policy} on {machine}: the same seed gave other figures: {again}"
-        )
+        counts.one(same, f"pressure: {which}: the same seed gave other figures: {again}")
     print(
         f"  {policy:6} on {machine}: {len(lines)} of {len(seeds)} seeds as expected"
         f" ({time.monotonic() - start:.0f} s)",
@@ -165,6 +150,8 @@ def number(value):
 
 
 def cell(values):
+    if not values:
+        return "-"
     if min(values) == max(values):
         return number(values[0])
     return f"{number(statistics.median(values))} ({number(min(values))} to {number(max(values))})"
@@ -175,16 +162,11 @@ def table(machine, results):
     engine, cpus = machine.split("-")
     some = next(lines[0] for lines in results.values() if lines)
     rows = [[f"{cpus} CPUs, {engine}"] + list(results)]
-    rows += [
-        [name]
-        + [cell([value(line) for line in lines]) if lines else "-" for lines in results.values()]
-        for name, value in FIGURES
-    ]
-    return (
-        race_table.markdown(rows)
-        + f"\n{some['threads']} threads, {some['pages']} pages; median (least to most) of "
-        f"{max(map(len, results.values()))} seeds.\n"
-    )
+    for name, value in FIGURES:
+        rows.append([name, *(cell([*map(value, lines)]) for lines in results.values())])
+    most = max(map(len, results.values()))
+    said = f"{some['threads']} threads, {some['pages']} pages; median (least to most) of {most}"
+    return f"{race_table.markdown(rows)}\n{said} seeds.\n"
 
 
 def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
@@ -197,8 +179,7 @@ def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
         else:
             counts.one(False, f"pressure: {policy} does not build")
     tables = []
-    os.makedirs(os.path.join(build, "race"), exist_ok=True)
-    with open(os.path.join(build, "race", "pressure.jsonl"), "w", encoding="utf-8") as out:
+    with race_table.lines_file(build, "pressure") as out:
         for machine in machines:
             results = {p: run_policy(counts, kernels[p], p, machine, seeds, out) for p in kernels}
             if any(results.values()):
@@ -229,10 +210,8 @@ def main():
     if not all(re.fullmatch(r"(icount|mttcg)-[1-9]\d*", m) for m in machines):
         parser.error(f"--machines {args.machines}: wanted ENGINE-CPUS, as in {','.join(MACHINES)}")
     if set(args.policies) - set(POLICIES):
-        parser.error(
-            f"no policy {', '.join(set(args.policies) - set(POLICIES))}; known: "
-            f"{' '.join(POLICIES)}"
-        )
+        unknown = ", ".join(set(args.policies) - set(POLICIES))
+        parser.error(f"no policy {unknown}; known: {' '.join(POLICIES)}")
     counts = check.Counts()
     start = time.monotonic()
     policies = [p for p in POLICIES if not args.policies or p in args.policies]

@@ -3,9 +3,9 @@
 """Replay race scripts, with right code and wrong variants, on fibers and in QEMU; `make race`.
 
 Usage: race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--jobs N]
-[--update-docs] [--list] [--model sc|tso] [NAME...]
-       race.py [--build DIR] --step [--engine fiber|qemu] [--model sc|tso] NAME [VARIANT]   by
-keys, one move at a time: race_step.py
+               [--update-docs] [--list] [--model sc|tso] [NAME...]
+       race.py [--build DIR] --step [--engine fiber|qemu] [--model sc|tso] NAME [VARIANT]
+               by keys, one move at a time: race_step.py
 
 Each script of tests/races/*.race runs with the right code and with each variant that its lines
 "expect ID: OUTCOME" name.  The outcome must be the expected one, and the trace must be the same,
@@ -17,12 +17,12 @@ docs/races/linux.md, which chooses its script and variant.  The tables of docs/r
 "<!-- race SCRIPT [ID] -->" and "<!-- end -->" must agree with the run, and so must the time line
 beside each; --update-docs writes them instead.  One JSON line for each run goes to
 DIR/race/race.jsonl.  With names the fibers run first, and their traces are printed at once.  --list
-prints all scripts.  Without names the explorer (explore.py) runs too.  The names "pressure" and
+prints all scripts.  --jobs: so many variants at a time.  Without names the explorer (explore.py)
+runs too, except with --no-explore.  The names "pressure" and
 "waiters" stand for pressure.py and waiters.py.  Exit status 0 only if everything was as expected.
 """
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -41,6 +41,7 @@ import pressure
 import qemu
 import race_table
 import variant
+import waiters
 from explore import build_one, build_quick
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
@@ -59,27 +60,18 @@ PLAN=, as a failure of the explorer prints them."""
 
 class Script:
     def __init__(self, path):
-        with open(path, encoding="utf-8") as f:
-            text = f.read()
-        self.name = re.search(r"^race:\s*(\S+)", text, re.MULTILINE).group(1)
-        self.title = re.search(r"^title:\s*(.*)", text, re.MULTILINE).group(1)
-        self.expect = {
-            m.group(1) or "none": m.group(2).strip()
-            for m in re.finditer(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)
-        }
-        self.model = (re.findall(r"^model: *(\w+)", text, re.MULTILINE) or ["sc"])[0]
+        text = rooms.read(path)
+        rows = re.findall(r"^(\w+)(?: (\w+))?: *(.*?) *$", text, re.MULTILINE)
+        head = {key: value for key, of, value in reversed(rows) if not of}
+        self.name, self.title, self.model = head["race"], head["title"], head.get("model", "sc")
+        self.expect = {of or "none": value for key, of, value in rows if key == "expect"}
         self.roles = sorted(set(re.findall(r"\b([A-H])[?@:!]", text)))
-        self.cpus = max(
-            [ord(r) - ord("A") + 1 for r in self.roles]
-            + [int(m.group(1)) for m in re.finditer(r"^cpus: *(\d+)", text, re.MULTILINE)]
-        )
+        self.cpus = max(int(head.get("cpus", 0)), *(ord(r) - ord("A") + 1 for r in self.roles), 0)
 
 
 def scripts():
-    return sorted(
-        (Script(p) for p in glob.glob(os.path.join(qemu.ROOT, "tests/races/*.race"))),
-        key=lambda s: s.name,
-    )
+    paths = glob.glob(os.path.join(qemu.ROOT, "tests/races/*.race"))
+    return sorted(map(Script, paths), key=lambda s: s.name)
 
 
 # ---- runs ----------------------------------------------------------------------------------------
@@ -87,28 +79,17 @@ def scripts():
 
 def traces(text):
     """[(script, trace, outcome)] in the output of a race program."""
-    text = text.replace("\r", "")
-    return [
-        m.groups()
-        for m in re.finditer(
-            r"^race: begin (\S+)\n((?:\d+ .*\n)*)race: end \1 (.*)$", text, re.MULTILINE
-        )
-    ]
+    run = r"^race: begin (\S+)\n((?:\d+ .*\n)*)race: end \1 (.*)$"
+    return re.findall(run, text.replace("\r", ""), re.MULTILINE)
 
 
 def run_program(program, engine, tag, names, times, patience=None):
     """Run the scripts @names: (output, "" or, if it did not end by itself, TIMEOUT or CRASH)."""
     timeout = TIMEOUT[engine] + MORE_TIME[engine] * len(names) * times
     if engine == "fiber":
+        command = [os.path.abspath(program), *HOSTED, *names * times]
         try:
-            done = subprocess.run(
-                [program, *HOSTED, *names * times],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=timeout,
-                errors="replace",
-            )
+            done = rooms.finished(command, stderr=subprocess.STDOUT, timeout=timeout)
             return done.stdout, "CRASH" if done.returncode < 0 else ""
         except subprocess.TimeoutExpired:
             return "", "TIMEOUT"
@@ -140,9 +121,8 @@ def run_scripts(program, engine, tag, names, times=1):
         if not missing:
             return runs
         start = time.monotonic()
-        text, ended = run_program(
-            program, engine, tag, missing, times - min(len(runs[n]) for n in missing)
-        )
+        more = times - min(len(runs[n]) for n in missing)
+        text, ended = run_program(program, engine, tag, missing, more)
         found = [t for t in traces(text) if t[0] in runs]
         seconds = (time.monotonic() - start) / max(1, len(found))
         for name, trace, outcome in found:
@@ -172,8 +152,7 @@ def judge(counts, pages, script, ident, runs, right, before=None):
     outcomes = sorted({r[2] for r in known + all_runs})
     same = all(r[1] == first for r in all_runs)
     name = script.name if ident == "none" else f"{script.name} with {ident}"
-    title = script.title if ident == "none" else variant.load(ident)[0]["title"][0]
-    print(f"  {name}: {title}")
+    print(f"  {name}: {script.title if ident == 'none' else title_of(ident)}")
     if not known:
         race_table.table(first, right)
         for row in race_table.references(first):
@@ -185,11 +164,10 @@ def judge(counts, pages, script, ident, runs, right, before=None):
             print(f"    and on {engine}, which ended {outcome}:")
             race_table.table(trace, first)
     good = outcomes == [expected] and same
-    print(
-        f"    {', '.join(outcomes)}: {'as expected' if good else f'NOT as expected ({expected})'}; "
-        f"{len(all_runs)} runs on {', '.join(runs)}: traces {'equal' if same else 'DIFFER'}",
-        flush=True,
-    )
+    which = f"{', '.join(outcomes)}: {'' if good else 'NOT '}as expected"
+    which += "" if good else f" ({expected})"
+    equal = "equal" if same else "DIFFER"
+    print(f"    {which}; {len(all_runs)} runs on {', '.join(runs)}: traces {equal}", flush=True)
     counts.one(good, name)
     if good:
         pages.show(script.name, ident, first, expected, right)
@@ -235,12 +213,10 @@ def replay(counts, pages, build, chosen, how, before=None):
     idents = ["none"] + sorted({i for s, ids in chosen for i in ids if i != "none"})
     mine = {ident: [s for s, ids in chosen if ident in ids] for ident in idents}
     right, seen = {}, {}
-    os.makedirs(os.path.join(build, "race"), exist_ok=True)
     # The right code is built first: variants are linked with its objects.
     build_one(build, "none", engines)
-    with open(
-        os.path.join(build, "race", "race.jsonl"), "a" if before else "w", encoding="utf-8"
-    ) as out, ThreadPoolExecutor(max(1, jobs)) as pool:
+    out_file = race_table.lines_file(build, "race", "a" if before else "w")
+    with out_file as out, ThreadPoolExecutor(max(1, jobs)) as pool:
         running = [
             (ident, pool.submit(run_one, build, ident, some, engines, repeat))
             for ident, some in mine.items()
@@ -279,37 +255,34 @@ def write_runs(out, script, ident, runs):
     """Write a JSON line for each of @runs."""
     for engine, results in runs.items():
         for number, (trace, outcome, seconds) in enumerate(results, 1):
-            row = {
-                "script": script.name,
-                "variant": ident,
-                "engine": engine,
-                "run": number,
-                "outcome": outcome,
-                "expected": script.expect[ident],
-                "trace": hashlib.sha256(trace.encode()).hexdigest()[:16],
-                "seconds": round(seconds, 3),
-            }
-            out.write(json.dumps(row) + "\n")
-    out.flush()
+            out(
+                **{"script": script.name, "variant": ident, "engine": engine, "run": number},
+                **{"outcome": outcome, "expected": script.expect[ident]},
+                trace=hashlib.sha256(trace.encode()).hexdigest()[:16],
+                seconds=round(seconds, 3),
+            )
 
 
 def choose(names):
     """[(script, idents)]: all, or those that @names name by script or by variant, or by both."""
-    chosen = []
-    for s in scripts():
-        if s.name in names and set(names) & set(s.expect):
-            chosen.append((s, ["none"] + [i for i in s.expect if i in names]))
+    every, names = scripts(), set(names)
+    known, chosen = [s.name for s in every], []
+    for s in every:
+        mine = ["none"] + [i for i in s.expect if i in names]
+        if names & set(s.expect) and (s.name in names or not names & set(known)):
+            chosen.append((s, mine))
         elif not names or s.name in names:
             chosen.append((s, list(s.expect)))
-        elif set(names) & set(s.expect) and not set(names) & {x.name for x in scripts()}:
-            chosen.append((s, ["none"] + [i for i in s.expect if i in names]))
-    unknown = set(names) - {s.name for s in scripts()} - {i for s in scripts() for i in s.expect}
+    unknown = names - set(known) - {i for s in every for i in s.expect}
     if unknown:
-        sys.exit(
-            f"race: no script or variant {', '.join(sorted(unknown))}; scripts: "
-            + " ".join(s.name for s in scripts())
-        )
+        unknown = ", ".join(sorted(unknown))
+        sys.exit(f"race: no script or variant {unknown}; scripts: {' '.join(known)}")
     return chosen
+
+
+def title_of(ident):
+    """The title of a wrong variant."""
+    return variant.load(ident)[0]["title"][0]
 
 
 def list_all():
@@ -320,35 +293,22 @@ def list_all():
         print(f"{s.name:14} {s.title}{f' ({page})' if page else ''}")
         for ident, outcome in s.expect.items():
             if ident != "none":
-                title = variant.load(ident)[0]["title"][0]
-                print(f"  {ident:12} {outcome}: {title}")
+                print(f"  {ident:12} {outcome}: {title_of(ident)}")
     print("commits of Linux: docs/races/linux.md; a race: make race NAME='R-S0A M02'")
     return 0
 
 
 def main():
-    parser = rooms.parser(__doc__)
-    parser.add_argument("--grub", action="store_true")
+    flags, words = "grub no-explore step update-docs list", "engines engine model"
+    parser = rooms.parser(usage=__doc__, flags=flags, words=words)
     parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
-    parser.add_argument("--engine", help="of --step: fiber, qemu")
-    parser.add_argument("--model", help="sc: all CPUs see a store at once; tso: others later")
-    parser.add_argument("--no-explore", action="store_true", help="leave out tools/race/explore.py")
-    parser.add_argument("--step", action="store_true", help="step through one script")
-    parser.add_argument(
-        "--update-docs", action="store_true", help="write the tables and figures of docs/races/"
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="variants at a time")
-    parser.add_argument("--list", action="store_true", help="the scripts, their titles and pages")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     if os.path.exists(os.path.join("labs", "reference", "lab")):
         sys.exit(NO_RACES)
-    engines = (
-        args.engines.split(",")
-        if args.engines
-        else [e for e in ENGINES if e != "grub" or args.grub]
-    )
+    usual = [e for e in ENGINES if e != "grub" or args.grub]
+    engines = args.engines.split(",") if args.engines else usual
     if set(engines) - set(ENGINES):
         parser.error("engines: " + ", ".join(ENGINES))
     if args.engine and not args.step:
@@ -356,15 +316,14 @@ def main():
     if args.model == "weak":
         parser.error("a script does not say which stores arrive first: weak is for sets"
                      " (build/fiber-weak/race --explore SET --model=weak)")
-    if args.model not in (None, "sc", "tso"):
+    if args.model not in ("", "sc", "tso"):
         parser.error(f"no model {args.model}; --model (MODEL=) is sc or tso")
     if args.model:
         HOSTED.append(f"--model={args.model}")
         engines = ["fiber"]
     if args.repeat < 1:
         parser.error("--repeat (REPEAT=) is at least 1")
-    counts = check.Counts()
-    start = time.monotonic()
+    counts, start, build = check.Counts(), time.monotonic(), os.path.abspath(args.build)
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
     names = race_table.names_of(names)
     if args.list:
@@ -372,31 +331,23 @@ def main():
     if args.step:
         import race_step
 
-        build = os.path.abspath(args.build)
         return race_step.step(build, names, args.engine or "fiber", args.model)
     if "pressure" in names:
-        pressure.compare(counts, os.path.abspath(args.build))
+        pressure.compare(counts, build)
     if "waiters" in names:
-        import waiters
-
-        waiters.compare(counts, os.path.abspath(args.build))
+        waiters.compare(counts, build, args.update_docs)
     scripts_named = [n for n in names if n not in ("pressure", "waiters")]
     if scripts_named or not names:
         pages = race_table.Pages(args.update_docs)
         if args.model:
             pages.pairs = {}
-        (replay_some if names else replay)(
-            counts,
-            pages,
-            os.path.abspath(args.build),
-            choose(scripts_named),
-            (engines, args.repeat, args.jobs),
-        )
+        how = (engines, args.repeat, args.jobs)
+        (replay_some if names else replay)(counts, pages, build, choose(scripts_named), how)
         known = {(s.name, i) for s in scripts() for i in s.expect}
         pages.judge(counts, None if names or args.model else known)
     if not names and not args.no_explore and not args.model:
         print("explorer:", flush=True)
-        explore.explore(counts, os.path.abspath(args.build))
+        explore.explore(counts, build)
     return counts.close("race", start)
 
 

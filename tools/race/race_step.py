@@ -23,13 +23,11 @@ import outer_make
 import qemu
 import race
 import race_engine
-import race_points
-import race_record
 import race_table
 import race_view
 import race_why
 import variant
-from rooms import read
+from rooms import read, write
 
 KEYS = """\
   a letter   that role moves: to its next point, until it waits, or has ended
@@ -39,6 +37,14 @@ KEYS = """\
   u          undo the last move (also <, the left arrow and backspace)
   ?          this list
   q          leave (also Ctrl-D, Ctrl-C); your order is printed as a script"""
+KEYS_TOLD = """Keys: right arrow (>) the next recorded move, left arrow (<) back, a letter moves
+that role, r the rest as recorded, ? all keys, q leave."""
+WHERE = {
+    "tso": "On fibers, with store buffers: page P and the caches are as other CPUs see them; "
+    "MODEL=sc is without.",
+    "fiber": "On fibers: one thread; ENGINE=qemu is the live machine.",
+    "qemu": "On the live machine, in QEMU, which stops while you think.",
+}
 UNDO = ("u", "<", "\b", "\x7f")
 ARROWS = {"[C": ">", "OC": ">", "[D": "<", "OD": "<"}  # behind an Escape
 # A whole sequence: of Linux's console, CSI, SS3, OSC, or a key with Alt.
@@ -57,11 +63,9 @@ class Left(Exception):
 def show_progress(what, command, cwd):
     """Run make, and show its progress in one line.  True if it worked."""
     terminal = sys.stdout.isatty()
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     command = command + (["TTY=1"] if terminal else [])
-    env = outer_make.env()
-    proc = subprocess.Popen(
-        command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    proc = subprocess.Popen(command, cwd=cwd, env=outer_make.env(), **pipes)
     said, steps = [], 0
     for line in proc.stdout:
         said.append(line)
@@ -103,10 +107,8 @@ def shown_variant(script):
     """The variant that docs/races shows first with the script, else the script's first one."""
     wrong = [i for i in script.expect if i != "none"]
     for path in sorted(glob.glob(race_table.PAGES)):
-        with open(path, encoding="utf-8") as f:
-            shown = [
-                m.group(3) for m in race_table.TABLE.finditer(f.read()) if m.group(2) == script.name
-            ]
+        tables = race_table.TABLE.finditer(read(path))
+        shown = [m.group(3) for m in tables if m.group(2) == script.name]
         wrong = sorted(wrong, key=lambda i: shown.index(i) if i in shown else len(shown))
     failing = [i for i in wrong if script.expect[i] != script.expect["none"]]
     return (failing + wrong + ["none"])[0]
@@ -116,27 +118,23 @@ def choose(names):
     """(script, variant) that @names name."""
     scripts = {s.name: s for s in race.scripts()}
     if len(names) not in (1, 2) or names[0] not in scripts:
+        known = "\n".join(race_view.wrap(" ".join(sorted(scripts))))
         sys.exit(
             "race: STEP=1 needs one script, as NAME=R-S0A or NAME='R-S0A right', not "
-            f"{' '.join(names) or 'none'}; scripts:\n"
-            + "\n".join(race_view.wrap(" ".join(sorted(scripts))))
+            f"{' '.join(names) or 'none'}; scripts:\n{known}"
         )
     script = scripts[names[0]]
     ident = names[1] if len(names) == 2 else shown_variant(script)
     ident = "none" if ident == "right" else ident
     if ident != "none" and ident not in variant.known():
         wrong = " ".join(i for i in script.expect if i != "none") or "none"
-        sys.exit(
-            f"race: no variant {ident}; {script.name} names {wrong};\n" "right is the right code"
-        )
+        sys.exit(f"race: no variant {ident}; {script.name} names {wrong};\nright is the right code")
     return script, ident
 
 
 def heading(script, ident):
-    if ident == "none":
-        return [f"{script.name}: {script.title}", "RIGHT CODE"]
-    title = variant.load(ident)[0]["title"][0]
-    return [f"{script.name}: {script.title}", f"WRONG CODE {ident}: {title}"]
+    wrong = "" if ident == "none" else f"WRONG CODE {ident}: {race.title_of(ident)}"
+    return [f"{script.name}: {script.title}", wrong or "RIGHT CODE"]
 
 
 def introduction(script, ident, engine):
@@ -145,24 +143,12 @@ def introduction(script, ident, engine):
     if ident != "none":
         text = f"You step through wrong code, variant {ident}. The right code: NAME='{name} right'."
     elif wrong:
-        text = (
-            f"You step through the right code. Wrong code: NAME={name} or NAME='{name} {wrong[0]}'."
-        )
+        text = "You step through the right code. "
+        text += f"Wrong code: NAME={name} or NAME='{name} {wrong[0]}'."
     else:
         text = "You step through the right code; the script names no wrong variant."
-    where = (
-        "On fibers, with store buffers: page P and the caches are as other CPUs see them; MODEL=sc "
-        "is without."
-        if script.model == "tso"
-        else "On fibers: one thread; ENGINE=qemu is the live machine."
-        if engine == "fiber"
-        else "On the live machine, in QEMU, which stops while you think."
-    )
-    keys = (
-        "Keys: right arrow (>) the next recorded move, left arrow (<) back, a letter moves that "
-        "role, r the rest as recorded, ? all keys, q leave."
-    )
-    return [*race_view.wrap(text), *race_view.wrap(where), *race_view.wrap(keys)]
+    where = WHERE["tso" if script.model == "tso" else engine]
+    return [line for part in (text, where, KEYS_TOLD) for line in race_view.wrap(part)]
 
 
 # ---- keys ----------------------------------------------------------------------------------------
@@ -221,7 +207,7 @@ class Session:
     def sync(self):
         """Tell the record and the view of new moves."""
         pictures = self.stepper.pictures
-        self.record = race_record.Record(self.text)
+        self.record = race_engine.Record(self.text)
         for picture in pictures:
             self.record.take(picture)
         for i in range(max(1, self.told), len(pictures)):
@@ -246,9 +232,8 @@ class Session:
 
     def explain(self):
         """Note what the end of the race means."""
-        outcome, moves = self.stepper.outcome, len(self.stepper.moves)
-        wrong = self.record.wrong
-        number = f"after {moves} move{'s' if moves != 1 else ''}"
+        outcome, wrong = self.stepper.outcome, self.record.wrong
+        number = f"after {self.stepper.count()}"
         if outcome == "OK" and not wrong:
             self.all_ended(number)
         elif outcome == "OK" or not outcome:
@@ -298,10 +283,8 @@ class Session:
                 f"\"{record.lost}\" does not happen any more; u goes back."
             )
         elif not record.exact:
-            self.view.note(
-                f"{key}: the recorded order ends here: it keeps the reclaim thread, or a CPU that "
-                "comes up, and a stepper stops neither."
-            )
+            why = "it keeps the reclaim thread, or a CPU that comes up, and a stepper stops neither"
+            self.view.note(f"{key}: the recorded order ends here: {why}.")
         elif record.lost:
             self.view.note(
                 f"MISSED: the operation has ended without \"{record.lost}\", which the script "
@@ -321,8 +304,7 @@ class Session:
                 return
         except RuntimeError as e:
             sys.exit(f"race: {e}")
-        moves = len(self.stepper.moves)
-        self.view.note(f"undone: back after {moves} move{'s' if moves != 1 else ''}")
+        self.view.note(f"undone: back after {self.stepper.count()}")
         self.told = len(self.stepper.pictures)
         self.explained = False
         self.sync()
@@ -381,7 +363,7 @@ class Session:
 def recorded_moves(program, script, text):
     """The number of moves that the recorded script makes on fibers."""
     stepper = race_engine.Stepper(program, script)
-    record = race_record.Record(text)
+    record = race_engine.Record(text)
     try:
         stepper.boot()
         while True:
@@ -398,16 +380,14 @@ def recorded_moves(program, script, text):
 def say_left(session, about):
     """Print how far the session came, and whether that was judged."""
     stepper = session.stepper
-    moves = len(stepper.moves)
-    text = f"{moves} move{'s' if moves != 1 else ''}"
     if stepper.outcome and stepper.outcome != "QUIT":
         outcome = "WRONG" if session.record.wrong else race_why.outcome_word(stepper.outcome)
-        print(f"played to its end: {outcome} after {text}")
+        print(f"played to its end: {outcome} after {stepper.count()}")
     else:
         number = about()
         of = f" of about {number}" if number else ""
         judged = "one operation was WRONG" if session.record.wrong else "nothing was judged"
-        lines = f"left after {moves}{of} moves: not played to its end, {judged}"
+        lines = f"left after {len(stepper.moves)}{of} moves: not played to its end, {judged}"
         print("\n".join(race_view.wrap(lines)))
 
 
@@ -421,21 +401,14 @@ def show_script(build, ident, stepper, text):
         print("the engine could not say the script any more")
         return
     path = os.path.join(build, "race", "mine.race")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     joined = re.sub(r"\n\s+", " ", "\n".join(text)).split("\n")
     lines = [part for line in joined for part in race_view.wrap(line, "  ") or [""]]
-    with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(lines) + "\n")
+    write(path, "\n".join(lines) + "\n")
     print("as a script:\n" + "\n".join(lines))
-    program = os.path.join(
-        build, "fiber/race" if ident == "none" else f"variant/{ident}/build/fiber/race"
-    )
-    make = (
-        f"make {os.path.relpath(program)}"
-        if ident == "none"
-        else f"tools/mutate/variant.py make {ident} build/fiber/race"
-    )
-    print(f"run it:\n  {make} &&\n  {os.path.relpath(program)} {os.path.relpath(path)}")
+    own = "" if ident == "none" else f"variant/{ident}/build/"
+    program = os.path.relpath(os.path.join(build, own + "fiber/race"))
+    make = f"tools/mutate/variant.py make {ident} build/fiber/race" if own else f"make {program}"
+    print(f"run it:\n  {make} &&\n  {program} {os.path.relpath(path)}")
 
 
 def step(build, names, engine="fiber", model=None):
@@ -451,7 +424,7 @@ def step(build, names, engine="fiber", model=None):
     if not program:
         sys.exit("race: the program does not build")
     tree = os.path.dirname(os.path.dirname(os.path.dirname(program)))
-    source = race_points.Source(tree if ident != "none" else qemu.ROOT)
+    source = race_view.Source(tree if ident != "none" else qemu.ROOT)
     recorded = read(f"tests/races/{script.name}.race")
     view = race_view.View(heading(script, ident), source)
     view.start(introduction(script, ident, engine))

@@ -2,7 +2,9 @@
 """A race's trace as a table: printed, and in the pages of docs/races/, with its time line; for
 race.py.  Tables of figures in these pages; for pressure.py and waiters.py.
 """
+import contextlib
 import glob
+import json
 import os
 import re
 import textwrap
@@ -11,7 +13,7 @@ from xml.sax.saxutils import escape
 
 import figures
 import qemu
-from rooms import read
+from rooms import read, write
 
 PAGES = os.path.join(qemu.ROOT, "docs/races/*.md")
 TABLE = re.compile(r"(<!-- race (\S+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -75,31 +77,20 @@ def references(trace):
     for _, role, rest, _ in steps(trace):
         found = re.match(r"count refs\(V\) \d+: (.*)", rest)
         if found and found.group(1) != FROZEN:
-            looks.append(
-                (
-                    place,
-                    [
-                        re.sub(r"^\d+ of entries", "each entry's", h)
-                        for h in found.group(1).split(", ")
-                    ],
-                )
-            )
+            holders = found.group(1).split(", ")
+            looks.append((place, [re.sub(r"^\d+ of entries", "each entry's", h) for h in holders]))
         elif role != "-":
             place = f"{role} {rest}"
+
+    def between(at, otherwise):
+        if not 0 <= at < len(looks) - 1:
+            return otherwise
+        return f"between \"{looks[at][0]}\" and \"{looks[at + 1][0]}\""
+
     rows = []
     for holder in dict.fromkeys(h for _, holders in looks for h in holders):
         there = [i for i, (_, holders) in enumerate(looks) if holder in holders]
-        taken = (
-            f"between \"{looks[there[0] - 1][0]}\" and \"{looks[there[0]][0]}\""
-            if there[0]
-            else "before"
-        )
-        dropped = (
-            f"between \"{looks[there[-1]][0]}\" and \"{looks[there[-1] + 1][0]}\""
-            if there[-1] + 1 < len(looks)
-            else "never"
-        )
-        rows.append((holder, taken, dropped))
+        rows.append((holder, between(there[0] - 1, "before"), between(there[-1], "never")))
     return rows
 
 
@@ -112,22 +103,16 @@ class Pages:
         self.compared = 0
         self.pairs = {}  # {(script, variant): the first page that shows it}
         for path in sorted(glob.glob(PAGES)):
-            with open(path, encoding="utf-8") as f:
-                for m in TABLE.finditer(f.read()):
-                    pair = (m.group(2), m.group(3) or "none")
-                    self.pairs.setdefault(pair, os.path.relpath(path, qemu.ROOT))
+            for m in TABLE.finditer(read(path)):
+                pair = (m.group(2), m.group(3) or "none")
+                self.pairs.setdefault(pair, os.path.relpath(path, qemu.ROOT))
 
     def show_figure(self, folder, name, svg):
         """Write a time line into @folder, or compare it with the file there."""
         path = os.path.join(folder, "figures", name)
-        old = ""
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as f:
-                old = f.read()
+        old = read(path) if os.path.exists(path) else ""
         if old != svg and self.update:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(svg)
+            write(path, svg)
         elif old != svg:
             self.differs(path, name[:-4])
 
@@ -144,8 +129,7 @@ class Pages:
         svg = draw(steps(trace, against), outcome)
         self.show_figure(os.path.dirname(PAGES), figure, svg)
         for path in sorted(glob.glob(PAGES)):
-            with open(path, encoding="utf-8") as f:
-                text = f.read()
+            text = read(path)
 
             def replace(m):
                 if (m.group(2), m.group(3) or "none") != (script, ident):
@@ -164,8 +148,7 @@ class Pages:
             if new == text:
                 continue
             if self.update:
-                with open(path, "w", encoding="utf-8") as f:
-                    f.write(new)
+                write(path, new)
             else:
                 self.differs(path, f"{script} {ident}")
 
@@ -184,14 +167,26 @@ class Pages:
         for line in self.wrong:
             counts.one(False, line)
         if self.compared:
-            print(
-                "  docs/races: %d tables and time lines %s"
-                % (self.compared, "written" if self.update else "compared")
-            )
+            done = "written" if self.update else "compared"
+            print(f"  docs/races: {self.compared} tables and time lines {done}")
             counts.one(not self.wrong, "tables of docs/races")
 
 
 # ---- figures -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def lines_file(build, name, mode="w"):
+    """A function that writes a JSON line of its arguments to BUILD/race/NAME.jsonl."""
+    os.makedirs(os.path.join(build, "race"), exist_ok=True)
+    with open(os.path.join(build, "race", name + ".jsonl"), mode, encoding="utf-8") as f:
+        yield lambda **row: print(json.dumps(row), file=f, flush=True)
+
+
+def figures_in(text, what):
+    """The lines "@what: NAME=NUMBER ..." that a kernel printed: [{name: text}]."""
+    lines = re.findall(rf"^{what}: (\w+=.*)$", text, re.MULTILINE)
+    return [dict(word.split("=") for word in line.split()) for line in lines]
 
 
 def markdown(rows):
@@ -206,11 +201,9 @@ def markdown(rows):
 def put_figures(name, text):
     """Write @text between the marks of a page of docs/races/."""
     path = os.path.join(os.path.dirname(PAGES), name)
-    with open(path, encoding="utf-8") as f:
-        before, rest = f.read().split("<!-- figures: begin -->\n")
+    before, rest = read(path).split("<!-- figures: begin -->\n")
     _, after = rest.split("<!-- figures: end -->\n")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(f"{before}<!-- figures: begin -->\n\n{text}\n<!-- figures: end -->\n{after}")
+    write(path, f"{before}<!-- figures: begin -->\n\n{text}\n<!-- figures: end -->\n{after}")
 
 
 # ---- the time line beside a table, as an SVG -----------------------------------------------------
@@ -231,14 +224,8 @@ def name(script, ident):
 
 def state_after(text):
     """The colour of a lane below the step @text; None if the step does not change it."""
-    for pattern, state in (
-        (r" started$| left$", RUNNING),
-        (r" arrived$", HELD),
-        (r" returned\b| STUCK$", ""),
-    ):
-        if re.search(pattern, text):
-            return state
-    return None
+    kinds = {r" started$| left$": RUNNING, r" arrived$": HELD, r" returned\b| STUCK$": ""}
+    return next((state for pattern, state in kinds.items() if re.search(pattern, text)), None)
 
 
 def lanes_of(rows):

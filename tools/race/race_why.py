@@ -141,10 +141,8 @@ def held_reclaim(pictures):
     if not held:
         return "the reclaim thread would free it at the end of its run"
     who, move, point = held[0]
-    return (
-        f"the reclaim thread needs cpu_hotplug, which {who} holds since move {move} ({point}) and "
-        "would release at the end of its operation"
-    )
+    holds = f"which {who} holds since move {move} ({point}) and would release at the end of its"
+    return f"the reclaim thread needs cpu_hotplug, {holds} operation"
 
 
 def held_page(pictures, waiting):
@@ -167,9 +165,8 @@ def held_lock(pictures, lock, waiting):
             f"{who} {itself}holds {lock} since move {move} ({point}), and would release it at the "
             "end of its operation"
         )
-    others = [
-        r for r, w in pictures[-1].roles.items() if r not in waiting and re.match(r"at |waits ", w)
-    ]
+    roles = pictures[-1].roles.items()
+    others = [r for r, w in roles if r not in waiting and re.match(r"at |waits ", w)]
     if not others:
         return f"no role holds {lock}"
     return f"{' or '.join(others)} holds {lock}, and would release it once its own wait ends"
@@ -189,12 +186,8 @@ def kept_by(pictures, waits):
         elif "reclaim thread" in what:
             yield held_reclaim(pictures)
         elif what.startswith("waits for lock "):
-            lock = what[15:]
-            yield (
-                held_page(pictures, roles)
-                if lock == "page moved"
-                else held_lock(pictures, lock, roles)
-            )
+            page, lock = what.endswith(" page moved"), what[15:]
+            yield held_page(pictures, roles) if page else held_lock(pictures, lock, roles)
         else:
             yield f"{what[10:]} is held up by an interrupt, which would have to end"
 
@@ -208,12 +201,10 @@ def goes_round(pictures, role):
             f"The cache of CPU {cache.group(1)} holds P since {move_of(entered)}; only a drain of "
             "that cache, or a free that saw the isolated pageblock, would have freed it."
         )
-    others = [
-        f"{r} ({w})" for r, w in pictures[-1].roles.items() if r != role and " at " in f" {w}"
-    ]
-    return f"{page[0].upper() + page[1:]} since {move_of(since(pictures, lambda p: p.page))}; " + (
-        f"{', '.join(others)} would have to go on." if others else "no other role can change it."
-    )
+    roles, when = pictures[-1].roles.items(), move_of(since(pictures, lambda p: p.page))
+    others = ", ".join(f"{r} ({w})" for r, w in roles if r != role and " at " in f" {w}")
+    end = f"{others} would have to go on." if others else "no other role can change it."
+    return f"{page[0].upper() + page[1:]} since {when}; {end}"
 
 
 def waits_of(picture):
@@ -230,14 +221,11 @@ def stuck(stepper, ident):
     last = pictures[-1]
     around = re.match(r"([A-H]) goes round: (\S+)", why)
     if around:
-        first = (
-            f"{around.group(1)} waits in a loop for the range to be free: it comes to "
-            f"{around.group(2)} again and again, and nothing changes."
-            if around.group(2).startswith("offline.")
-            else f"{around.group(1)} waits in a loop: it comes to {around.group(2)} again and "
-            "again, and nothing changes."
-        )
-        second = goes_round(pictures, around.group(1))
+        role, point = around.groups()
+        what = " for the range to be free" if point.startswith("offline.") else ""
+        first = f"{role} waits in a loop{what}: it comes to {point} again and again, and nothing "
+        first += "changes."
+        second = goes_round(pictures, role)
     elif "comes to no point" in why:
         busy = re.findall(r"([A-H]) (\w+\([^;]*?\)) ?(?:after|kept|;|$)", why)
         names = ", ".join(f"{r} in {op}" for r, op in busy) or "A role"
@@ -290,12 +278,8 @@ def broken(stepper, ident):
 def not_wanted(wrong, ident):
     """Sentences about an unexpected result of an operation; @wrong: (move, entry, result)."""
     number, entry, result = wrong
-    return [
-        f"Expected of {entry.role} in the recorded order: {entry.want}; its operation returned "
-        f"{result}.",
-        f"It has been so since move {number}.",
-        right_code(ident),
-    ]
+    first = f"Expected of {entry.role} in the recorded order: {entry.want}; its operation returned "
+    return [f"{first}{result}.", f"It has been so since move {number}.", right_code(ident)]
 
 
 def sentences(stepper, ident):
@@ -317,11 +301,6 @@ def judged(program, script, text, ident):
         first += f"{' or '.join(want)}; found: {have[-1] if have else '?'}."
     else:
         why = re.search(r"^race: why: (.*)$", out, re.MULTILINE)
-        first = f"The script, which checks more, ends {outcome}" + (
-            f": {why.group(1)}." if why else "."
-        )
-    return [
-        first,
-        "The move is not known: a stepper makes fewer checks, and counts nothing.",
-        right_code(ident, script),
-    ]
+        first = f"The script, which checks more, ends {outcome}{why and ': ' + why.group(1) or ''}."
+    second = "The move is not known: a stepper makes fewer checks, and counts nothing."
+    return [first, second, right_code(ident, script)]

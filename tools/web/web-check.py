@@ -29,7 +29,6 @@ import outer_make
 import qemu
 import race
 import race_engine
-import race_record
 import race_why
 import web
 
@@ -85,7 +84,7 @@ def run_test(build, name):
 
 
 # ---- does the race page say what the terminal says? ----------------------------------------------
-# tests/web/words.mjs plays each race to its end; the same pictures are given here to race_record.py
+# tests/web/words.mjs plays each race to its end; the same pictures are given here to race_engine.py
 # and race_why.py, which web/record.js and web/why.js repeat.
 
 
@@ -100,7 +99,7 @@ def picture_of(said):
 
 def followed(text, pictures, movable):
     """The state of a Record after each of @pictures, in the form that words.mjs writes."""
-    record = race_record.Record(text)
+    record = race_engine.Record(text)
     following = []
     for i, picture in enumerate(pictures):
         record.take(picture)

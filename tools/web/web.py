@@ -29,9 +29,9 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 from rooms import read
 import qemu
 import race
-import race_points
 import race_step
 import race_table
+import race_view
 import race_why
 import variant
 import variant_build
@@ -68,7 +68,7 @@ def excerpt(lines, at):
 
 
 def place_of(source, place):
-    """A place of race_points.py as data for the pages."""
+    """A place of race_view.py as data for the pages."""
     found = {"behind": place.behind, "ahead": place.ahead}
     where = re.match(r"(\S+):(\d+)", place.where)
     if where:
@@ -91,7 +91,7 @@ def operations(scripts):
 
 def places(tree, scripts):
     """(places of points, places of operations), {name: place} each, of the code at @tree."""
-    source = race_points.Source(tree)
+    source = race_view.Source(tree)
     points = {}
     for name in sorted(set(source.rows) | set(source.sites)):
         points[name] = place_of(source, source.point(name))
