@@ -251,7 +251,6 @@ def test_control_characters_of_a_submission(tmp_path):
     dies = test_grade.taking("", '\tpanic("red \\033[31m, bell \\a, \\357\\277\\277");\n')
     out, only = tmp_path / "out", "explorer.alloc-alloc,model.one_block"
     one = test_grade.graded(tmp_path / "in", text=dies, only=only, out=str(out))
-    one.args.json = one.args.junit = one.args.gradescope = None
     one.args.github = False
     grade_report.write(one, one.args)
     cases = ElementTree.parse(out / "junit.xml").getroot().findall("testsuite/testcase")

@@ -3,9 +3,8 @@
 """Grade a lab; `make grade LAB=n`.
 
 Usage: grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--test SUITE.TEST]
-                      [--seed N] [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE]
-                      [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN] [--track TRACK]
-                      [--board]
+                      [--seed N] [--kernel] [--github] [--out DIR] [--clean] [--gdb] [--plan PLAN]
+                      [--track TRACK] [--board]
 
 Only the files that the lab gives to students are taken from TREE; all others are this tree's.
 Without TREE these are this tree's, too.  If TREE lacks such a file, it is graded as students get
@@ -58,15 +57,10 @@ TAKEN = "of a submission regular files are taken, no links (docs/grading.md)"
 MOST_OUTPUT = 256 << 20  # bytes of a file, such as the console of a kernel that prints for ever
 
 
-def settings():
-    """The settings in labs/grade.ini."""
-    return labs.parser(INI)
-
-
 def worthless(lab):
     """{LAYER.TEST} of the lab's tests that the student's empty tree passes: passing them gives no
     points."""
-    return set(settings().get(f"lab {lab}", "empty", fallback="").split())
+    return set(labs.parser(INI).get(f"lab {lab}", "empty", fallback="").split())
 
 
 def empty_functions(one, tree):
@@ -97,7 +91,7 @@ class Grade:
 
     def __init__(self, one, tree, args):
         self.one, self.tree, self.args = one, tree, args
-        ini = settings()
+        ini = labs.parser(INI)
         self.points_of = {layer: ini.getint("points", layer) for layer in LAYERS}
         section = f"lab {one.name}"
         self.plans = ini.get(section, "model", fallback="").split()
@@ -221,9 +215,8 @@ class Grade:
 
     def has_faults(self):
         """Has a test failed that is not one of cost?"""
-        return any(
-            r.verdict != "PASS" and not r.neutral and r.layer != COST for r in self.results
-        )
+        mine = [r for r in self.results if r.layer != COST and not r.neutral]
+        return any(r.verdict != "PASS" for r in mine)
 
     def not_graded(self):
         """The reason why no test was run, or ""."""
@@ -273,9 +266,8 @@ class Grade:
             theirs = lacks or any(f"{path}:" in str(error) for path in self.one.files)
             self.results.append(Result("build", "compile", "FAIL" if theirs else "ERROR", *why))
             return None
-        self.said = grade_layers.printable(
-            programs.said + (self.kernel.said if self.kernel else "")
-        )
+        said = programs.said + (self.kernel.said if self.kernel else "")
+        self.said = grade_layers.printable(said)
         given = self.given_objects(programs, needed)
         said = grade_source.faults(self.one, self.objects(programs, needed), given)
         return self.refuse(said) if said else made
@@ -306,11 +298,9 @@ class Grade:
         found, name = {}, self.label
         for path in self.one.sources():
             folder = lab_build.SAME if lab_build.same(self.one, self.tree, path) else name
-            places = [
-                labs.object_in(os.path.join(programs.top, kind, self.one.name, folder), path)
-                for step, kind in KINDS.items()
-                if step in needed
-            ]
+            kinds = [kind for step, kind in KINDS.items() if step in needed]
+            folders = [os.path.join(programs.top, k, self.one.name, folder) for k in kinds]
+            places = [labs.object_in(there, path) for there in folders]
             if self.kernel:
                 places += self.kernel.student_objects(name, self.tree)[path]
             found[path] = [p for p in places if os.path.exists(p)]
@@ -340,9 +330,8 @@ class Grade:
             with alone(self.args.build):
                 made = self.build()
             if made and getattr(self.args, "board", False):
-                self.board = lab_kernel.measured(
-                    self.one, self.args.build, self.tree, self.label
-                )
+                what = (self.one, self.args.build, self.tree, self.label)
+                self.board = lab_kernel.measured(*what)
             if made:
                 sandbox = grade_run.Sandbox(guard)
                 self.notes += sandbox.notes
@@ -363,12 +352,9 @@ class Grade:
         if self.label in ("", OWN):
             return
         top = os.path.join(os.path.abspath(self.args.build), "labs")
-        folders = [os.path.join(top, "staged", self.label)]
-        for kind in KINDS.values():
-            folders.append(os.path.join(top, kind, self.one.name, self.label))
-        if self.kernel:
-            folders.append(self.kernel.folder(self.label))
-        for folder in folders:
+        folders = [os.path.join(top, kind, self.one.name, self.label) for kind in KINDS.values()]
+        folders += [self.kernel.folder(self.label)] if self.kernel else []
+        for folder in [os.path.join(top, "staged", self.label), *folders]:
             shutil.rmtree(folder, ignore_errors=True)
 
     def run_layers(self, made, sandbox, folder):
@@ -414,11 +400,8 @@ def first_error(text):
 
 
 def main():
-    parser = rooms.parser(
-        usage=__doc__,
-        flags="kernel github board clean gdb",
-        words="only test json junit gradescope plan track out",
-    )
+    flags, words = "kernel github board clean gdb", "only test plan track out"
+    parser = rooms.parser(usage=__doc__, flags=flags, words=words)
     parser.add_argument("--seed", type=int, default=labs.grade_seed())
     parser.add_argument("lab", nargs="?", default="")
     parser.add_argument("tree", nargs="?", default="")

@@ -34,6 +34,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from functools import lru_cache
 from lzma import LZMAError
 from urllib.parse import quote
@@ -47,7 +48,7 @@ import labs
 ROOT = labs.ROOT
 LIMIT = 1800  # seconds of one grading
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
-FAILED = "ERROR"
+FAILED, GOOD = "ERROR", ("PASS", "SKIP")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 # Where the grader's sources are, and how their names end.
 ROOMS = "arch boot demo drivers include kernel labs mm tests tools user".split()
@@ -189,11 +190,9 @@ def why_not(result):
     """Why a result is no grade: there is none, or the grader itself failed.  "": it is a grade."""
     if not result:
         return "not graded"
-    for test in result["tests"]:
-        if test["verdict"] == FAILED:
-            what = f"{test['layer']}.{test['name']}: {test['why']}"
-            return f"not graded, since the grader failed: {what}"
-    return ""
+    failed = [test for test in result["tests"] if test["verdict"] == FAILED]
+    said = "not graded, since the grader failed: {layer}.{name}: {why}"
+    return said.format(**failed[0]) if failed else ""
 
 
 def is_done(one, path, out, name, options):
@@ -279,10 +278,8 @@ def one_of(one, name, folder, out, options):
 
 def first_fault(result):
     """A line with the verdict and the reason of the first test that did not pass, or ""."""
-    for test in result["tests"]:
-        if test["verdict"] not in ("PASS", "SKIP"):
-            return f"{test['verdict']} {test['layer']}.{test['name']}: {test['why']}"
-    return ""
+    bad = [test for test in result["tests"] if test["verdict"] not in GOOD]
+    return "{verdict} {layer}.{name}: {why}".format(**bad[0]) if bad else ""
 
 
 def layers_of(rows):
@@ -321,10 +318,10 @@ def best_of(rows, known):
     best = {}
     for name, result in rows:
         who, time, _ = known[name]
-        rank = (why_not(result) == "" and -result["points"], str(time))
-        if not why_not(result) and (who not in best or rank < best[who][0]):
-            best[who] = (rank, name)
-    return {name for _, name in best.values()}
+        if not why_not(result):
+            rank = (-result["points"], str(time), name)
+            best[who] = min(rank, best.get(who, rank))
+    return {name for *_, name in best.values()}
 
 
 def as_csv(rows, file, folder=None, out=None):
@@ -363,19 +360,14 @@ def as_html(one, rows):
     """The lines of an HTML page that needs no other file."""
     done = [(name, r) for name, r in rows if not why_not(r)]
     points = [r["points"] for _, r in done]
-    layers, lost = layers_of(rows), {}
-    for _, result in done:
-        for test in result["tests"]:
-            if test["verdict"] not in ("PASS", "SKIP"):
-                key = f"{test['layer']}.{test['name']}"
-                lost[key] = lost.get(key, 0) + 1
+    tests = [test for _, r in done for test in r["tests"] if test["verdict"] not in GOOD]
+    layers, lost = layers_of(rows), Counter(f"{t['layer']}.{t['name']}" for t in tests)
     title = f"Lab {one.name}: {html.escape(one.title)}"
     yield f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
     yield f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
-    mean = ""
-    if points:
-        mean = f", mean {statistics.mean(points):.1f}, median {statistics.median(points):.1f}"
-    yield f"<p>{len(done)} of {len(rows)} submissions graded{mean}.</p>"
+    mean, middle = (f(points) if points else 0 for f in (statistics.mean, statistics.median))
+    what = f", mean {mean:.1f}, median {middle:.1f}" if points else ""
+    yield f"<p>{len(done)} of {len(rows)} submissions graded{what}.</p>"
     yield "<h2>Points</h2><table><tr><th>points</th><th>submissions</th><th></th></tr>"
     for low in range(0, 101, 10):
         nr = sum(low <= p < low + 10 or low == 100 <= p for p in points)

@@ -84,11 +84,8 @@ class Programs:
         objects = objects_of(builder, folder, sources, lambda s: [self.cc, *flags], OF_JUDGE)
         objects += kept.values()
         to = os.path.join(folder, "judge")
-
-        def linked():
-            run(self.cc, "-pthread", "-fuse-ld=" + linker(), "-o", to, *objects)
-
-        return builder.make(to, objects, linked)
+        command = (self.cc, "-pthread", "-fuse-ld=" + linker(), "-o", to, *objects)
+        return builder.make(to, objects, run, *command)
 
     # ---- programs with the student's objects in the place of the reference's ----
 
@@ -107,11 +104,8 @@ class Programs:
             for path in again
         ]
         to, own = os.path.join(folder, name, kind), Builder(os.path.join(folder, name))
-
-        def linked():
-            run(self.cc, *flags, "-fuse-ld=" + linker(), "-o", to, rest, *mine)
-
-        return own.make(to, [rest, *mine], linked)
+        command = (self.cc, *flags, "-fuse-ld=" + linker(), "-o", to, rest, *mine)
+        return own.make(to, [rest, *mine], run, *command)
 
     def common(self, kind, path, flags):
         """The object of a source, from this tree alone."""
@@ -147,11 +141,7 @@ class Programs:
         objects = objects_of(builder, shared, others, lambda s: self.flags_of(base, s), kind)
         objects += there.values()
         rest = os.path.join(folder, "rest.o")
-
-        def together():
-            run("ld", "-r", "-o", rest, *objects)
-
-        return Builder(folder).make(rest, objects, together)
+        return Builder(folder).make(rest, objects, run, "ld", "-r", "-o", rest, *objects)
 
     def shared(self, kind):
         """The folder of objects that programs of all labs share."""

@@ -25,7 +25,10 @@ NO_PLAN = "race: not a plan: "  # printed by tests/races/fiber_explore.c
 SET_CPU = 300  # seconds of CPU time of one set
 # Not printable, and not allowed in XML.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-FRAME = re.compile(r"^\s*#\d+ 0x\w+ in (\S+) (\S+:\d+)")
+FRAME = re.compile(r"^[ \t]*#\d+ 0x\w+ in (\S+) (\S+:\d+)", re.MULTILINE)
+REASON = re.compile(
+    r"^.*(?:ERROR: \w+Sanitizer: |runtime error: |PANIC|panic).*$", re.MULTILINE
+)
 
 
 @dataclass
@@ -49,24 +52,16 @@ def printable(text):
 
 def first_trouble(text):
     """(the reason, the frames with source lines) from the output of a program that died."""
-    reason = re.search(
-        r"^.*(?:ERROR: \w+Sanitizer: |runtime error: |PANIC|panic)(.*)$", text, re.MULTILINE
-    )
-    frames = []
-    for line in text[reason.start() :].split("\n") if reason else text.split("\n"):
-        found = FRAME.match(line)
-        if found and not found.group(2).startswith("../") and len(frames) < 8:
-            frames.append(f"in {found.group(1)}, {found.group(2)}")
+    reason = REASON.search(text)
+    found = FRAME.findall(text[reason.start() :] if reason else text)
+    frames = [f"in {name}, {place}" for name, place in found if not place.startswith("../")]
     what = reason.group(0).strip() if reason else ""
-    return re.sub(r"^==\d+==|0x[0-9a-f]{9,}", "...", what.lstrip("# "))[:300], frames
+    return re.sub(r"^==\d+==|0x[0-9a-f]{9,}", "...", what.lstrip("# "))[:300], frames[:8]
 
 
 def judged(done):
     """{test: row} of the judge, which has ended.  A PASS counts only if its exit status fits."""
-    rows = {}
-    for line in done.records:
-        row = json.loads(line)
-        rows[row["test"]] = row
+    rows = {row["test"]: row for row in map(json.loads, done.records)}
     failed = any(row["verdict"] != "PASS" for row in rows.values())
     if done.how == "ended" and done.status == int(failed):
         return rows
@@ -127,10 +122,8 @@ class Layers:
         # In the order of the program, which may differ from the order of @names.
         order = [*rows, *[name for name in names if name not in rows]]
         slow = any(ended_by(row) == signal.SIGPROF for row in rows.values())
-        return [
-            self.tell(result_of(layer, name, rows.get(name, {}), said.get(name, ""), slow))
-            for name in order
-        ]
+        of = [(layer, name, rows.get(name, {}), said.get(name, ""), slow) for name in order]
+        return [self.tell(result_of(*what)) for what in of]
 
 
 def of_model(name, row, said, done):
@@ -223,11 +216,9 @@ def texts_of(text):
 
 def expectation(text):
     """(the first failing expectation, the lines that follow it)"""
-    lines = [
-        line.strip().lstrip("#").strip()
-        for line in text.split("\n")
-        if line.strip().startswith("#") or "expected" in line or "check" in line
-    ]
+    rows = [line.strip() for line in text.split("\n")]
+    rows = [line for line in rows if line[:1] == "#" or "expected" in line or "check" in line]
+    lines = [line.lstrip("#").strip() for line in rows]
     lines = [line for line in lines if line and not line.startswith(("begin", "seed"))]
     return (lines[0], lines[1:8]) if lines else ("it failed without a text", [])
 
@@ -276,11 +267,9 @@ class Graded(Kernel):
 
     def student_objects(self, name, tree):
         """{source: [path of the student's object]}"""
-        out, found = self.folder(name), {}
-        for p in self.one.sources():
-            folder = self.folder_of_same() if same(self.one, tree, p) else out
-            found[p] = [labs.object_in(folder, p)]
-        return found
+        folders = (self.folder(name), self.folder_of_same())
+        sources = self.one.sources()
+        return {p: [labs.object_in(folders[bool(same(self.one, tree, p))], p)] for p in sources}
 
 
 def boot_once(image, names, folder):

@@ -27,11 +27,9 @@ class Screen:
     """Shows the progress of a grading, on a terminal only; then the result."""
 
     def __init__(self, grade, out):
-        self.grade, self.out = grade, out
-        self.live = out.isatty()
+        self.grade, self.out, self.live = grade, out, out.isatty()
         self.colour = self.live and not os.environ.get("NO_COLOR")
-        self.lock = threading.Lock()
-        self.done = 0
+        self.lock, self.done = threading.Lock(), 0
 
     def paint(self, text, verdict):
         return f"\033[{COLOURS[verdict]}m{text}\033[0m" if self.colour else text
@@ -205,9 +203,9 @@ def as_github(grade):
     def clean(text):
         return text.replace("%", "%25").replace("\r", "").replace("\n", "%0A")
 
-    path = grade.one.files[0]
     for r in grade.results:
         if r.verdict not in ("PASS", "SKIP"):
+            path = grade.one.files[0]
             text = clean("\n".join([r.why, *r.details[:6], "again: " + replay(grade, r)]))
             yield f"::error file={path},title={r.verdict} {r.key()}::{text}"
     yield f"::notice title=lab {grade.one.name}::{clean(ending(grade))}"
@@ -215,11 +213,10 @@ def as_github(grade):
 
 def places(args):
     """{form: path} of the files that the arguments ask for.  Each can be written; else OSError."""
-    paths = {key: getattr(args, key) for key in FILES}
-    if args.out:
-        os.makedirs(args.out, exist_ok=True)
-        paths = {key: paths[key] or os.path.join(args.out, name) for key, name in FILES.items()}
-    paths = {key: path for key, path in paths.items() if path}
+    if not args.out:
+        return {}
+    os.makedirs(args.out, exist_ok=True)
+    paths = {key: os.path.join(args.out, name) for key, name in FILES.items()}
     for path in paths.values():
         with open(path, "a", encoding="utf-8"):
             pass

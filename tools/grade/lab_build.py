@@ -134,16 +134,8 @@ class Hosted:
         if os.path.exists(kept):
             return kept
         self.builder.compile(path, to + ".plain", [self.cc, *self.reference_flags])
-        return self.renamed(self.builder, to + ".plain", to, {n: "ref_" + n for n in exports})
-
-    @staticmethod
-    def renamed(builder, plain, to, names):
-        """A copy of an object with symbols renamed, {old: new}."""
-
-        def renamed():
-            rename(plain, to, names)
-
-        return builder.make(to, [plain], renamed, *sorted(names))
+        names = {name: "ref_" + name for name in exports}
+        return self.builder.make(to, [to + ".plain"], rename, to + ".plain", to, names)
 
     def trampoline(self, path):
         """The source of a file's trampolines; a student's tree comes with it."""
@@ -189,12 +181,8 @@ class Hosted:
             objects += [self.reference(path, named) for path in self.one.twice()]
             objects += [self.redirected(p, named) for p in given if p in self.one.tests]
         to = os.path.join(self.lab, "rest-own.o" if self.own else "rest.o")
-
-        def linked():
-            self.link_rest(to, objects, library, named)
-
-        what = [*named, *sorted(self.one.allow)]
-        return self.builder.make(to, [*objects, *library], linked, *what)
+        inputs, allow = [*objects, *library], sorted(self.one.allow)
+        return self.builder.make(to, inputs, self.link_rest, to, objects, library, named, allow)
 
     def compile_own(self, sources):
         """Compile those of @sources of which neither make nor a student's tree has an object."""
@@ -207,11 +195,11 @@ class Hosted:
         known = {suite.path for suite in suites.suites().values()}
         return {*self.settings["LAB_SRCS"], *self.settings["SCHED_SRCS"], *known}
 
-    def link_rest(self, to, objects, library, named):
+    def link_rest(self, to, objects, library, named, allow):
         if os.path.exists(to + ".a"):
             os.unlink(to + ".a")
         run("ar", "rcs", to + ".a", *library)
-        wanted = [arg for name in sorted(self.one.allow) for arg in ("-u", name)]
+        wanted = [arg for name in allow for arg in ("-u", name)]
         run("ld", "-r", "-o", to + ".all", *wanted, *objects, to + ".a")
         self.hide(to, named)
 
@@ -224,8 +212,8 @@ class Hosted:
     def redirected(self, path, named):
         """A copy of a test's object, in which calls go to the student's functions."""
         to = labs.object_in(os.path.join(self.lab, "tests"), path)
-        names = {name: "lab_" + name for name in named}
-        return self.renamed(self.builder, self.object_of(path), to, names)
+        names, given = {name: "lab_" + name for name in named}, self.object_of(path)
+        return self.builder.make(to, [given], rename, given, to, names)
 
     def student(self, tree, out):
         """The student's objects."""
@@ -284,7 +272,7 @@ class Hosted:
                 functions, data = lab_make.exported(plain)
                 names = {name: "lab_" + name for name in [*named, *functions, *data]}
                 to = labs.object_in(out, path)
-                objects[path] = self.renamed(builder, plain, to, names)
+                objects[path] = builder.make(to, [plain], rename, plain, to, names)
         return objects
 
     def program(self, tree=None, name="student", more=()):
@@ -298,11 +286,8 @@ class Hosted:
         to, builder = os.path.join(out, "check"), Builder(os.path.join(out, "link"))
         # The library comes again, for code that only the student's objects need.
         objects = [*objects, rest + ".a"]
-
-        def linked():
-            run(self.cc, *self.flags, "-fuse-ld=" + linker(), "-o", to, *objects)
-
-        return builder.make(to, objects, linked)
+        command = (self.cc, *self.flags, "-fuse-ld=" + linker(), "-o", to, *objects)
+        return builder.make(to, objects, run, *command)
 
 
 class OnHost(Hosted):

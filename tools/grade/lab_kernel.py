@@ -58,28 +58,25 @@ class Kernel(Hosted):
     def roots(self, given):
         return set(given)
 
-    def link_rest(self, to, objects, library, named):
+    def link_rest(self, to, objects, library, named, allow):
         run(self.settings["LD"][0], "-r", "-o", to + ".all", *objects)
         self.hide(to, named)
 
     def link(self, out, rest, objects):
         to, builder = os.path.join(out, "quarry.elf"), Builder(os.path.join(out, "link"))
-        ld, flags = self.settings["LD"], self.settings["LDFLAGS"]
-        table = os.path.join(out, "symtab")
+        return builder.make(to, objects, self.linked, to, os.path.join(out, "symtab"), objects)
 
-        def symtab(names):
+    def linked(self, to, table, objects):
+        """Link twice: the second time with the table of symbols of the first."""
+        names = "/dev/null"
+        for made in (to + ".0", to):
             run("sh", "tools/run/symtab.sh", names, table + ".S")
             run(self.cc, *self.flags, "-c", table + ".S", "-o", table + ".o")
-
-        def linked():
-            symtab("/dev/null")
-            run(*ld, *flags, "-o", to + ".0", *objects, table + ".o")
-            rooms.write(table + ".txt", run(self.settings["NM"][0], "-n", to + ".0"))
-            symtab(table + ".txt")
-            run(*ld, *flags, "-o", to, *objects, table + ".o")
-            os.unlink(to + ".0")
-
-        return builder.make(to, objects, linked)
+            ld = [*self.settings["LD"], *self.settings["LDFLAGS"]]
+            run(*ld, "-o", made, *objects, table + ".o")
+            names = table + ".txt"
+            rooms.write(names, run(self.settings["NM"][0], "-n", made))
+        os.unlink(to + ".0")
 
     def suites(self):
         """The suites of the lab that the kernel has."""
@@ -147,21 +144,14 @@ class Programs:
         """The path of a program; @more: flags for its source."""
         objects = [self.compiled(source, more), *map(self.compiled, LIBRARY)]
         to = os.path.join(self.folder, name or os.path.basename(source)[:-2])
-
-        def linked():
-            run(*self.settings["LD"], *self.settings["USER_LD"], "-o", to, *objects)
-
-        return self.builder.make(to, objects, linked)
+        command = (*self.settings["LD"], *self.settings["USER_LD"], "-o", to, *objects)
+        return self.builder.make(to, objects, run, *command)
 
     def archive(self, programs):
         """The path of an archive with @programs, under the names of their files."""
         to = os.path.join(self.folder, "programs.cpio")
         named = [f"{os.path.basename(path)}={path}" for path in programs]
-
-        def packed():
-            run("sh", "tools/run/mkcpio.sh", to, *named)
-
-        return self.builder.make(to, programs, packed, *named)
+        return self.builder.make(to, programs, run, "sh", "tools/run/mkcpio.sh", to, *named)
 
 
 # ---- the lab of ring 3 ---------------------------------------------------------------------------

@@ -69,10 +69,8 @@ def all_of(lab):
 
 
 def kind_of(lab, name):
-    for kind in submission.KINDS:
-        if name in submission.names(kind, lab):
-            return kind
-    return {"reference": "right", "empty": "empty"}.get(name, "variant")
+    own = [kind for kind in submission.KINDS if name in submission.names(kind, lab)]
+    return [*own, {"reference": "right", "empty": "empty"}.get(name, "variant")][0]
 
 
 def wrong_of(lab):
@@ -95,21 +93,16 @@ def tests_of(lab):
 
 def numbers(names, of):
     """The places of @names in the list @of, as "1-3 5"."""
-    at, out = sorted(of.index(name) + 1 for name in names), []
-    for n in at:
-        if out and out[-1][1] == n - 1:
-            out[-1][1] = n
-        else:
-            out.append([n, n])
+    out = []
+    for n in sorted(of.index(name) + 1 for name in names):
+        begin = out.pop()[0] if out and out[-1][1] == n - 1 else n
+        out.append((begin, n))
     return " ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in out)
 
 
 def names_at(text, of):
-    found = []
-    for word in text.split():
-        begin, _, end = word.partition("-")
-        found += of[int(begin) - 1 : int(end or begin)]
-    return found
+    ranges = [word.split("-") for word in text.split()]
+    return [name for ends in ranges for name in of[int(ends[0]) - 1 : int(ends[-1])]]
 
 
 def known():
@@ -128,9 +121,8 @@ def known():
             layers = [cell.strip() for cell in line.split("|")[2:-1]]
         elif now and layers and line.startswith("| ") and not line.startswith("| layer"):
             name, *cells = [cell.strip() for cell in line.split("|")[1:-1]]
-            now.rows[name] = {
-                layer: names_at(cell, now.tests[layer]) for layer, cell in zip(layers, cells)
-            }
+            pairs = zip(layers, cells)
+            now.rows[name] = {layer: names_at(cell, now.tests[layer]) for layer, cell in pairs}
         elif not line:
             layers = []
     return found
@@ -163,10 +155,8 @@ def text(found):
         out.append(f"## Lab {lab}, {labs.lab(lab).title}\n\n{TESTS}")
         for layer, tests in one.tests.items():
             for number, test in enumerate(tests, 1):
-                cell = of_test(one, layer, test, why, lab)
-                out.append(
-                    f"| {layer} | {number} {test} | {len(one.kills(layer, test))} | {cell} |"
-                )
+                kills, cell = len(one.kills(layer, test)), of_test(one, layer, test, why, lab)
+                out.append(f"| {layer} | {number} {test} | {kills} | {cell} |")
         out.append(f"\n| solution | {' | '.join(one.tests)} |\n|{'---|' * (1 + len(one.tests))}")
         for name, row in one.rows.items():
             cells = [numbers(row.get(layer, []), tests) for layer, tests in one.tests.items()]

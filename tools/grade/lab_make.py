@@ -192,7 +192,8 @@ class Builder:
         return self.times[path]
 
     def state(self, command, inputs):
-        text = json.dumps([command, [(path, self.time_of(path)) for path in sorted(inputs)]])
+        times = [(path, self.time_of(path)) for path in sorted(inputs)]
+        text = json.dumps([command, times], sort_keys=True)
         return hashlib.sha1(text.encode()).hexdigest()
 
     def fresh(self, to, command, inputs=None):
@@ -248,8 +249,7 @@ class Builder:
         return said
 
     def make(self, to, inputs, step, *what):
-        """Make the file @to from @inputs by step(), and save; @what: other values on which it
-        depends."""
+        """Make the file @to from @inputs by step(*what), and save; returns @to."""
         command = [step.__name__, *what]
         if self.fresh(to, command, inputs):
             return to
@@ -258,7 +258,7 @@ class Builder:
             # A file that an interrupted build has left must not count as new.
             if os.path.exists(to):
                 os.unlink(to)
-            step()
+            step(*what)
         self.done(to, command, inputs)
         self.save()
         return to

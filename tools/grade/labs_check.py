@@ -68,8 +68,7 @@ def first_killer(lab, name, known):
     """[a test that is known to fail for the solution], or []."""
     rows = known[lab].rows.get(name, {}) if lab in known else {}
     layer = layer_of(lab, name)
-    layers = [layer] if layer else [key for key in rows if rows[key]]
-    return [f"{key}.{rows[key][0]}" for key in layers[:1] if rows.get(key)]
+    return [f"{key}.{rows[key][0]}" for key in rows if rows[key] and layer in ("", key)][:1]
 
 
 def tries(lab, name, known):
@@ -109,7 +108,7 @@ def empty(lab, folder):
 def gate():
     """{lab: its solutions that `make test` grades}"""
     found = {}
-    for word in grade.settings().get("gate", "solutions").split():
+    for word in labs.parser(grade.INI).get("gate", "solutions").split():
         found.setdefault(word.split(".")[0], []).append(word)
     return found
 
@@ -128,15 +127,12 @@ def chosen_of(args):
     """[(lab, name)] of the solutions to grade."""
     pairs = [(lab, name) for lab in labs.labs() for name in all_of(lab)]
     only = known_words(args.only, pairs)
-    if only:
-        pairs = [(lab, name) for lab, name in pairs if {lab, f"{lab}.{name}"} & only]
-    return pairs
+    return [pair for pair in pairs if not only or {pair[0], ".".join(pair)} & only]
 
 
 def wholly_chosen(args):
     """The labs of which all solutions are graded."""
-    only = {word for word in args.only.split(",") if word}
-    return [lab for lab in labs.labs() if not only or lab in only]
+    return [lab for lab in labs.labs() if not args.only or lab in args.only.split(",")]
 
 
 def faults_of_empty(lab, one):
@@ -347,7 +343,7 @@ class Sure:
 
     def check_all(self):
         grade.end_when_asked()
-        named = [name.split(".", 1) for name in grade.settings().get("sure", "solutions").split()]
+        named = [name.split(".", 1) for name in labs.parser(grade.INI)["sure"]["solutions"].split()]
         words = known_words(self.args.only, named)
         for lab, name in named:
             if not words or {f"{lab}.{name}", lab} & words:

@@ -3,12 +3,10 @@
 """Write the student's tree of a lab: `make skeleton LAB=n DIR=...`.
 
 Usage: skeleton.py [--build DIR] [--track TRACK] [--own TREE] LAB DIR
-       skeleton.py [--track TRACK] LAB --text FILE
        skeleton.py --leaks [LAB...]
 
-The first form writes the tree to DIR, which must not exist; the second prints one emptied file.  In
-a track a lab may have fewer functions to write.  The third says whether a student's tree shows the
-solution (`make labs-leak`).
+The first form writes the tree to DIR, which must not exist.  In a track a lab may have fewer
+functions to write.  The second says whether a student's tree shows the solution (`make labs-leak`).
 
 labs/labs.ini names the differences from this tree: bodies are emptied, mistakes are planted, and
 files that show solutions are left out.  The files of labs still to come are emptied too: these are
@@ -288,18 +286,14 @@ def print_leaks(chosen):
 
 
 def main():
-    parser = rooms.parser(usage=__doc__, flags="leaks", words="text track")
-    parser.add_argument("--own", help="a tree with the student's files of earlier labs")
+    parser = rooms.parser(usage=__doc__, flags="leaks", words="track own")
     parser.add_argument("words", nargs="*", metavar="LAB")
     args = parser.parse_args()
     if args.leaks:
         print_leaks(args.words or list(labs.labs()))
     if not 1 <= len(args.words) <= 2:
-        parser.error("wanted LAB DIR, or LAB --text FILE")
+        parser.error("wanted LAB DIR")
     one, where = labs.lab(args.words[0], args.track), "".join(args.words[1:])
-    if args.text:
-        print(dict(texts(one))[args.text], end="")
-        return
     if not where:
         sys.exit("make skeleton LAB=n DIR=... : DIR is a directory that does not exist yet")
     folder = os.path.abspath(where)
