@@ -58,8 +58,7 @@ MOST_OUTPUT = 256 << 20  # bytes of a file, such as the console of a kernel that
 
 
 def worthless(lab):
-    """{LAYER.TEST} of the lab's tests that the student's empty tree passes: passing them gives no
-    points."""
+    """{LAYER.TEST} that the student's empty tree passes: passing these tests gives no points."""
     return set(labs.parser(INI).get(f"lab {lab}", "empty", fallback="").split())
 
 
@@ -237,7 +236,7 @@ class Grade:
             "model": lambda: programs.student(self.tree, name),
             "explorer": lambda: programs.explorer(self.tree, name),
             "contract": lambda: programs.contract(self.tree, name),
-            "kernel": lambda: self.kernel.program(self.tree, name),
+            "kernel": lambda: self.kernel.program(self.tree, name)
         }
         said = [text for path in self.one.files for text in self.source_faults(path)]
         if said:

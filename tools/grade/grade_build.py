@@ -110,15 +110,11 @@ class Programs:
     def common(self, kind, path, flags):
         """The object of a source, from this tree alone."""
         folder = os.path.join(self.top, kind, self.one.name)
-
-        def made():
-            return self.compiled(kind, path, flags, None, folder)
-
+        made = functools.partial(self.compiled, kind, path, flags, None, folder)
         return Once.of(made, kind, folder, path)
 
     def compiled(self, kind, path, flags, tree, folder, name=SAME):
-        """Compile a source that is the student's or includes the student's headers; returns the
-        object's path."""
+        """The object of a source that is the student's or includes the student's headers."""
         first = ["-iquote", tree] if tree and self.one.headers() else []
         source = tree_file(tree, path) if path in self.one.files else path
         builder = Builder(os.path.join(folder, name))
@@ -131,21 +127,16 @@ class Programs:
 
     def rest(self, kind, given, flags, made):
         """One object that joins the objects of all sources that are not the student's."""
-        folder, shared = os.path.join(self.top, kind, self.one.name), self.shared(kind)
-        builder = Builder(shared)
-        base = [self.cc, *flags]
+        folder, shared = (os.path.join(self.top, kind, name) for name in (self.one.name, "obj"))
         there = {s: os.path.join(self.hosted.build, made, s + ".o") for s in given}
         there = {s: path for s, path in there.items() if self.hosted.up_to_date(path)}
         there = {s: path for s, path in there.items() if not given_object(kind, s)}
         others = [s for s in given if s not in there]
-        objects = objects_of(builder, shared, others, lambda s: self.flags_of(base, s), kind)
+        command = functools.partial(self.flags_of, [self.cc, *flags])
+        objects = objects_of(Builder(shared), shared, others, command, kind)
         objects += there.values()
         rest = os.path.join(folder, "rest.o")
         return Builder(folder).make(rest, objects, run, "ld", "-r", "-o", rest, *objects)
-
-    def shared(self, kind):
-        """The folder of objects that programs of all labs share."""
-        return os.path.join(self.top, kind, "obj")
 
     def given_objects(self, name, steps):
         """[(source, its object with the student's headers, its object with this tree's headers)] of
@@ -187,8 +178,7 @@ class Programs:
         return [*flags, *(self.settings["HOSTT"] if source.startswith("tests/lib") else [])]
 
     def student(self, tree, name):
-        """The process with the student's code, under the address and undefined behaviour
-        sanitizers."""
+        """The process with the student's code, under two sanitizers."""
         return self.single(MODEL, self.sources(MODEL), self.hosted.MADE, tree, name)
 
     def explorer(self, tree, name):

@@ -326,8 +326,7 @@ class GradedProgram(lab_kernel.User):
         return labs.program_tests()
 
     def grade(self, made, names, folder, tell):
-        """The results of all @names.  A test that the boot of all tests did not reach is booted
-        alone."""
+        """The results of all @names.  A test that the boot of all did not reach is booted alone."""
         known, results, boots = labs.program_tests(), [], 0
         left = list(names)
         while left and boots < MOST_BOOTS:

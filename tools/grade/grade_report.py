@@ -188,12 +188,9 @@ def as_gradescope(grade):
         board.append({"name": name, "value": grade.board[key], "order": "asc"})
     cost = grade.cost_points()
     return {
-        "score": grade.points(),
-        "execution_time": round(grade.seconds),
-        "output": "\n".join(text_of(grade)),
-        "tests": tests,
-        "leaderboard": board,
-        "extra_data": {"lab": grade.one.name, "cost": cost and cost[0], "notes": grade.notes},
+        "score": grade.points(), "execution_time": round(grade.seconds),
+        "output": "\n".join(text_of(grade)), "tests": tests, "leaderboard": board,
+        "extra_data": {"lab": grade.one.name, "cost": cost and cost[0], "notes": grade.notes}
     }
 
 

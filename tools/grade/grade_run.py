@@ -56,15 +56,11 @@ def marked(pid, mark):
 
 
 def end_all(wanted, longest=LONGEST):
-    """Kill processes for which wanted(pid, session) is true until none is left, or for @longest
-    seconds."""
+    """Kill processes for which wanted(pid, session) is true until none is left or @longest ends."""
     late = time.monotonic() + longest
     while time.monotonic() < late:
-        left = [
-            pid
-            for pid, state, session in processes()
-            if state not in "ZX" and pid != os.getpid() and wanted(pid, session)
-        ]
+        alive = [(pid, session) for pid, state, session in processes() if state not in "ZX"]
+        left = [pid for pid, session in alive if pid != os.getpid() and wanted(pid, session)]
         for pid in left:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -157,9 +153,8 @@ class Sandbox:
             # At @cpu seconds SIGXCPU asks the process to end; a second later SIGKILL ends it.
             resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
             for what, most in (
-                (resource.RLIMIT_FSIZE, output),
-                (resource.RLIMIT_CORE, 0),
-                (resource.RLIMIT_NOFILE, 64),
+                (resource.RLIMIT_FSIZE, output), (resource.RLIMIT_CORE, 0),
+                (resource.RLIMIT_NOFILE, 64)
             ):
                 resource.setrlimit(what, (most, most))
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -233,13 +228,10 @@ def run(
     with open(log, "wb") as out:
         os.chmod(log, 0o666)
         process = subprocess.Popen(
-            sandbox.command([near(word) for word in command]),
-            stdin=subprocess.DEVNULL,
-            stdout=write if records == "stdout" else out,
-            stderr=out,
+            sandbox.command([near(word) for word in command]), stdin=subprocess.DEVNULL,
+            stdout=write if records == "stdout" else out, stderr=out,
             env={**kept(), **ENV, **more, **{k: near(v) for k, v in (env or {}).items()}},
-            pass_fds=[write],
-            preexec_fn=sandbox.begin(cpu, output),
+            pass_fds=[write], preexec_fn=sandbox.begin(cpu, output)
         )
     os.close(write)
     at, since, before, quiet = b"", 0.0, 0.0, 0

@@ -119,9 +119,8 @@ def included_ok(one, rest):
     rooms = ("mm/", "quarry/", "sys/queue", "demo/", f"labs/{one.name}/")
     if name in one.headers():
         return bool(found.group(1))  # in <> it would be this tree's
-    return name.startswith(rooms) and any(
-        os.path.exists(os.path.join(labs.ROOT, p)) for p in places
-    )
+    there = [p for p in places if os.path.exists(os.path.join(labs.ROOT, p))]
+    return name.startswith(rooms) and bool(there)
 
 
 # ---- the copy of what is handed in ---------------------------------------------------------------
@@ -169,11 +168,6 @@ def read_taken(tree, path):
     return text
 
 
-def read_bytes(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
 def stage(one, tree, to):
     """Copy the lab's files from @tree to the folder @to.  Returns the missing ones; they are copied
     as students get them."""
@@ -182,15 +176,11 @@ def stage(one, tree, to):
         raise labs.BadLab(f"{tree} has no {one.files[0]}")
     missing = []
     for path, text in texts.items():
-        target = os.path.join(to, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         if text is None:
             missing.append(path)
             text = dict(skeleton.texts(one))[path].encode()
         # A file that has this text keeps its time, so that its object stays up to date.
-        if not os.path.exists(target) or read_bytes(target) != text:
-            with open(target, "wb") as f:
-                f.write(text)
+        lab_make.write_changed(os.path.join(to, path), text)
     return missing
 
 
@@ -242,9 +232,7 @@ def by_compiler(path, kind, name):
 
 def symbol_faults(one, path, source):
     may = set(one.allow) | BY_BUILD
-    defined = set()
-    for other in one.sources():
-        defined |= set(one.exports(other))
+    defined = {name for other in one.sources() for name in one.exports(other)}
     for kind, name in symbols(path):
         plain = name[4:] if name.startswith("lab_") else name
         if by_compiler(path, kind, plain) or plain in defined or plain in BY_BUILD:
@@ -260,8 +248,7 @@ def given_faults(one, source, path, ours):
     """Faults of an object of a given source, compiled with the student's headers: those that it has
     only with these, not with this tree's headers (the object @ours)."""
     may = set(one.allow) | BY_BUILD | {name for _, name in symbols(ours)}
-    for other in one.sources():
-        may |= set(one.exports(other))
+    may |= {name for other in one.sources() for name in one.exports(other)}
     for kind, name in symbols(path):
         if name not in may and not by_compiler(path, kind, name) and kind in "UwvTDBRVWCiuA":
             yield f"{source}, with the lab's headers, has {name}, which the lab does not list"
@@ -279,9 +266,8 @@ def lab_data(one, source):
     if os.path.exists(kept):
         return {name for data in lab_make.exported(kept)[1] for name in (data, "lab_" + data)}
     text = labs.read(source)
-    found = re.findall(
-        r"^(?!static)(?:const )?[\w ]+?\b(\w+)(?:\[[^\]]*\])* = ", text, re.MULTILINE
-    )
+    data = r"^(?!static)(?:const )?[\w ]+?\b(\w+)(?:\[[^\]]*\])* = "
+    found = re.findall(data, text, re.MULTILINE)
     return set(found) | {"lab_" + name for name in found}
 
 

@@ -14,6 +14,7 @@ changed is found up to date in milliseconds (stamps.json).
     build/labs/suites/LAB/NAME/  the objects and the program of the submission NAME
 """
 import filecmp
+import functools
 import os
 import shutil
 import sys
@@ -63,8 +64,7 @@ def given_object(kind, source):
 
 
 class Hosted:
-    """The hosted build of a lab's suites, with CPUs as fibers.  @own: the student's code serves
-    every memory."""
+    """The hosted build of a lab's suites.  @own: the student's code serves every memory."""
 
     KIND = "suites"
     MADE = "host-suites"
@@ -127,8 +127,7 @@ class Hosted:
         return all(0 < time_of(path) <= then for path in inputs)
 
     def reference(self, path, exports):
-        """The reference's object of a source, with its functions renamed; a student's tree comes
-        with this object."""
+        """The reference's object of a source, renamed; a student's tree comes with this object."""
         to = labs.object_in(os.path.join(self.lab, "ref"), path)
         kept = labs.object_in(os.path.join(ROOT, REFERENCE, self.KIND), path)
         if os.path.exists(kept):
@@ -227,10 +226,7 @@ class Hosted:
 
     def common(self, path):
         """{source: its object from this tree alone}"""
-
-        def made():
-            return self.compiled(None, self.folder_of_same(), [path])
-
+        made = functools.partial(self.compiled, None, self.folder_of_same(), [path])
         return Once.of(made, SAME, self.lab, self.own, path)
 
     def given_objects(self, name):
@@ -257,7 +253,7 @@ class Hosted:
         headers = tree and os.path.join(out, "headers")
         for path in self.one.headers() if tree else []:
             # These copies are the only headers of the student's that the compiler finds.
-            with open(tree_file(tree, path), encoding="utf-8", errors="surrogateescape") as f:
+            with open(tree_file(tree, path), "rb") as f:
                 write_changed(os.path.join(headers, path), f.read())
         rows = []
         for path in sources:
@@ -276,8 +272,7 @@ class Hosted:
         return objects
 
     def program(self, tree=None, name="student", more=()):
-        """Build the program; returns its path.  @more: further objects.  Raises Failed with a
-        compiler's output."""
+        """The program's path; or Failed, with a compiler's output.  @more: further objects."""
         out, rest = self.folder(name), self.rest()
         objects = [rest, *self.student(tree, out), *more]
         return self.link(out, rest, objects)

@@ -91,7 +91,7 @@ def run_of(kernel):
     which = ",".join(name for name in kernel.one.own if name not in ("tour", "programs"))
     options = {"more": "monitor=off" + ("" if "tour" in kernel.one.own else " tour=off")}
     if "programs" in kernel.one.own:
-        made = Programs(kernel.settings, kernel.cc, os.path.join(kernel.top, "programs"))
+        made = Programs(kernel, os.path.join(kernel.top, "programs"))
         options["module"] = made.archive([made.program(p) for p in PROGRAMS])
         options["more"] += " programs=1"
     return which or "none", options
@@ -127,10 +127,10 @@ LIBRARY = ("user/crt.S", "user/lib.c")
 
 
 class Programs:
-    """Builds programs of ring 3 in the directory @folder; @cc: the kernel's compiler."""
+    """Builds programs of ring 3 for a Kernel, in the directory @folder."""
 
-    def __init__(self, settings, cc, folder):
-        self.settings, self.cc, self.folder = settings, cc, folder
+    def __init__(self, kernel, folder):
+        self.settings, self.cc, self.folder = kernel.settings, kernel.cc, folder
         self.builder = Builder(folder)
         self.said = ""  # the compiler's output
 
@@ -176,7 +176,7 @@ class User(Kernel):
 
     def student(self, tree, out):
         """The path of the student's program."""
-        made = Programs(self.settings, self.cc, out)
+        made = Programs(self, out)
         program = made.program(tree_file(tree, self.one.files[0]), more=NO_ERRORS)
         self.said += made.said
         return program
@@ -184,10 +184,9 @@ class User(Kernel):
     def program(self, tree=None, name="student", more=()):
         """The paths of the kernel, and of an archive with the programs."""
         out = os.path.join(self.lab, name)
-        given = Programs(self.settings, self.cc, os.path.join(self.lab, "given"))
+        given = Programs(self, os.path.join(self.lab, "given"))
         programs = [self.student(tree, out), given.program(labs.PROGRAM_TEST)]
-        archive = Programs(self.settings, self.cc, out).archive(programs)
-        return self.rest(), archive
+        return self.rest(), Programs(self, out).archive(programs)
 
 
 def boot_user(made, which=0, cpus=4):

@@ -166,8 +166,7 @@ def text(found):
 
 
 def update(found, graded):
-    """Add @graded, {lab: {solution: {layer: names}}}, to @found; remove deleted tests and
-    solutions."""
+    """Add @graded, {lab: {solution: {layer: names}}}, to @found; remove what no longer exists."""
     for lab, rows in graded.items():
         one = found.setdefault(lab, Layered())
         one.tests = tests_of(lab)

@@ -215,8 +215,7 @@ class Builder:
         return os.environ.get("CCACHE", "").split() if given else []
 
     def compile(self, source, to, command):
-        """Compile an object, unless it is fresh; returns the compiler's output.  The compiler lists
-        the inputs."""
+        """Compile an object, unless it is fresh; returns what the compiler says."""
         command = [*command, "-c", source]
         if self.fresh(to, command):
             return ""
@@ -340,8 +339,7 @@ def condition(rows):
 
 
 def trampolines(path):
-    """The source of a lab file's trampolines: each calls the reference's function or the
-    student's."""
+    """The source of a lab file's trampolines, which call the reference's or the student's code."""
     text = labs.read(path)
     head = "".join(line + "\n" for line in text.split("\n") if line.startswith("#include "))
     out = [f"/* Of {path}: the reference's code or the student's (lab_make.py). */\n", head]
@@ -366,14 +364,14 @@ def trampolines(path):
 
 
 def write_changed(path, text):
-    """Write @text to @path, where a byte that is not UTF-8 is a surrogate; a file that already has
-    this text keeps its time."""
+    """Write @text, bytes or not, to @path; a file that already has this text keeps its time."""
+    data = text if isinstance(text, bytes) else text.encode()
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.exists(path):
-        with open(path, encoding="utf-8", errors="surrogateescape") as f:
-            if f.read() == text:
+        with open(path, "rb") as f:
+            if f.read() == data:
                 return
     new = f"{path}.{os.getpid()}"
-    with open(new, "w", encoding="utf-8", errors="surrogateescape") as f:
-        f.write(text)
+    with open(new, "wb") as f:
+        f.write(data)
     os.replace(new, path)

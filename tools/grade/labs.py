@@ -10,6 +10,7 @@ Usage: labs.py             print a table of the labs, and the tracks
 The other tools take labs from here; labs/labs.ini says what each key means.
 """
 import configparser
+import glob
 import os
 import re
 import sys
@@ -41,8 +42,7 @@ NEUTRAL = (
     (r"pfn_t", "return PFN_NONE;"),
     (r".*\*", "return NULL;"),
     (r"int|long", "return -EINVAL;"),
-    (r"(?:unsigned|size_t|phys_t|u8|u16|u32|u64|s64|unsigned long)", "return 0;"),
-    (r"enum \w+", "return 0;"),
+    (r"unsigned|size_t|phys_t|u8|u16|u32|u64|s64|unsigned long|enum \w+", "return 0;"),
 )
 # In a source: a variable with its initialiser.
 DATA = re.compile(r"^[A-Za-z_][^\n(]*=\s*\{.*?^\};", re.MULTILINE | re.DOTALL)
@@ -110,11 +110,8 @@ class Lab:
         kept = os.path.join(REFERENCE, path.replace("/", "_"))
         if os.path.exists(os.path.join(ROOT, kept)):
             return list(dict.fromkeys(re.findall(r"\bref_(\w+)\([^;{]*\);\n", read(kept))))
-        return [
-            body.name
-            for body in bodies.bodies(read(path)).values()
-            if not re.search(r"\bstatic\b", body.head)
-        ]
+        found = bodies.bodies(read(path)).items()
+        return [name for name, body in found if not re.search(r"\bstatic\b", body.head)]
 
     def tree(self, folder):
         """The path of a student's tree, which has a file of the lab; None without @folder."""
@@ -134,12 +131,10 @@ class Lab:
 
     def neutral_of(self, body):
         """The statement of an emptied body."""
-        if body.name in self.neutral:
-            return self.neutral[body.name]
-        for pattern, statement in NEUTRAL:
-            if re.fullmatch(pattern, body.type):
-                return statement
-        raise BadLab(f"lab {self.name}: {body.name}: no neutral value of type {body.type}")
+        found = [does for pattern, does in NEUTRAL if re.fullmatch(pattern, body.type)]
+        if body.name not in self.neutral and not found:
+            raise BadLab(f"lab {self.name}: {body.name}: no neutral value of type {body.type}")
+        return self.neutral.get(body.name, *found[:1])
 
     def body(self, path, name):
         """The body of the function @name in the file @path."""
@@ -150,14 +145,9 @@ class Lab:
 
     def tests_tagged(self, tag):
         """[SUITE.TEST] of the tests with this tag in the lab's suites."""
-        known = suites.suites()
-        return [
-            f"{name}.{test}"
-            for name in self.suites
-            if name in known
-            for test, has in known[name].tests.items()
-            if has == tag and f"{name}.{test}" not in self.left
-        ]
+        known = [(name, suites.suites()[name]) for name in self.suites if name in suites.suites()]
+        tests = [(f"{name}.{test}", has) for name, s in known for test, has in s.tests.items()]
+        return [test for test, has in tests if has == tag and test not in self.left]
 
 
 def whose():
@@ -241,15 +231,10 @@ def labs():
         # Hidden suites: only if this tree has them.
         named["suites"] += [suite for suite in named["hidden"] if suite in suites.suites()]
         found[name] = Lab(
-            name,
-            row["title"],
-            int(row["hours"]),
-            functions,
-            weights,
+            name, row["title"], int(row["hours"]), functions, weights,
             neutral=statements(row.get("neutral", "")),
             more=set((row.get("allow", "") + " " + common["allow"]).split()),
-            leave_out=common["leave_out"].split(),
-            **named,
+            leave_out=common["leave_out"].split(), **named
         )
     return found
 
@@ -284,21 +269,18 @@ def lab(name, track=None):
         return one
     mine = set(one.short[1:])
     return replace(
-        one,
-        hours=int(one.short[0]),
+        one, hours=int(one.short[0]),
         functions={path: [n for n in names if n in mine] for path, names in one.functions.items()},
-        neutral={n: statement for n, statement in one.neutral.items() if n in mine},
+        neutral={n: statement for n, statement in one.neutral.items() if n in mine}
     )
 
 
 def tracks():
     """{name: weeks, each a list of labs}"""
     ini = parser()
-    return {
-        section[6:]: [line.split() for line in ini[section]["labs"].strip().split("\n")]
-        for section in ini.sections()
-        if section.startswith("track ")
-    }
+    found = {name[6:]: ini[name]["labs"] for name in ini.sections() if name.startswith("track ")}
+    rows = {name: text.strip().split("\n") for name, text in found.items()}
+    return {name: [line.split() for line in lines] for name, lines in rows.items()}
 
 
 def lines(one):
@@ -338,10 +320,9 @@ def faults_of_files(one):
         yield f"short: it is not in track {SHORT}"
     for name in set(one.neutral) - set(one.names()):
         yield f"neutral: {name} is not emptied"
-    for path in one.files:
-        for data in DATA.findall(read(path)):
-            if set(re.findall(r"\w+", data)) & set(bodies.bodies(read(path))):
-                yield f"{path} holds data with function pointers"
+    for path, data in ((path, data) for path in one.files for data in DATA.findall(read(path))):
+        if set(re.findall(r"\w+", data)) & set(bodies.bodies(read(path))):
+            yield f"{path} holds data with function pointers"
     whole = sum(one.weights.values())
     if whole > 100 or whole < 100 and not one.planted:
         yield f"its functions have {whole} points together"
@@ -353,10 +334,9 @@ def faults_of_planted(one):
     """Compare labs.ini with the files of planted mistakes; a student's tree has no such files."""
     if not os.path.isdir(os.path.join(ROOT, "labs", "planted")):
         return
-    there = os.path.join(ROOT, "labs", "planted", one.name)
-    for name in os.listdir(there) if os.path.isdir(there) else []:
-        if name[:-2] not in one.planted:
-            yield f"{os.path.join('labs', 'planted', one.name, name)} is not planted"
+    for path in glob.glob(os.path.join("labs", "planted", one.name, "*"), root_dir=ROOT):
+        if os.path.basename(path)[:-2] not in one.planted:
+            yield f"{path} is not planted"
     for name in one.planted:
         if not os.path.exists(os.path.join(ROOT, one.planted_path(name))):
             yield f"no file {one.planted_path(name)}"
@@ -364,9 +344,7 @@ def faults_of_planted(one):
 
 def faults_of_names(one):
     known, mutants = suites.suites(), variant.known()
-    for name in one.suites:
-        if name not in known:
-            yield f"no suite {name}"
+    yield from (f"no suite {name}" for name in one.suites if name not in known)
     for name in one.hidden:
         if name in known and not known[name].path.startswith(HIDDEN):
             yield f"the suite {name} is not in {HIDDEN}"
@@ -374,9 +352,7 @@ def faults_of_names(one):
         suite, _, test = name.partition(".")
         if suite not in known or test not in known[suite].tests:
             yield f"no test {name}"
-    for name in one.sets:
-        if name not in explorer_sets():
-            yield f"no explorer's set {name}"
+    yield from (f"no explorer's set {name}" for name in one.sets if name not in explorer_sets())
     for name in one.races:
         if not os.path.exists(os.path.join(ROOT, "tests", "races", name + ".race")):
             yield f"no race {name}"
@@ -465,10 +441,8 @@ def show(one):
 
 def main():
     steps = {
-        (): table,
-        ("check",): lambda: sys.exit("\n".join(faults()) or None),
-        ("write",): write,
-        ("show", sys.argv[-1]): lambda: show(lab(sys.argv[2])),
+        (): table, ("check",): lambda: sys.exit("\n".join(faults()) or None), ("write",): write,
+        ("show", sys.argv[-1]): lambda: show(lab(sys.argv[2]))
     }
     steps.get(tuple(sys.argv[1:]), lambda: sys.exit(__doc__.strip()))()
 

@@ -144,9 +144,7 @@ def write_given(one, folder, build, track=None):
         command = [side.cc, *side.reference_flags]
         side.shared.compile_all([(p, to, command) for p, to in mine.items()])
         rows += [(side.KIND, p, to) for p, to in mine.items()]
-    programs = lab_kernel.Programs(
-        kernel.settings, kernel.cc, os.path.join(kernel.top, "programs")
-    )
+    programs = lab_kernel.Programs(kernel, os.path.join(kernel.top, "programs"))
     rows += [(kernel.KIND, p, programs.compiled(p)) for p in wanted if p.startswith("user/")]
     for kind, path, made in rows:
         stripped(made, os.path.join(folder, lab_build.GIVEN, kind, path + ".o"))
@@ -227,18 +225,13 @@ class Solutions:
         self.labs = {name: labs.lab(name) for name in chosen}
         self.runs = {name: solution(one) for name, one in self.labs.items()}
         self.own = {name: dict(texts(one)) for name, one in self.labs.items()}
-        self.picked = {
-            tuple(some[at] for at in self.PICKED) for found in self.runs.values() for some in found
-        }
+        every = [some for found in self.runs.values() for some in found]
+        self.picked = {tuple(some[at] for at in self.PICKED) for some in every}
 
     def in_row(self, row):
         """The runs that may be of some lab's solution, in their order."""
-        picked = self.picked
-        return [
-            tuple(row[i : i + TOKENS])
-            for i, key in enumerate(zip(*(row[at:] for at in self.PICKED)))
-            if key in picked
-        ]
+        keys = enumerate(zip(*(row[at:] for at in self.PICKED)))
+        return [tuple(row[i : i + TOKENS]) for i, key in keys if key in self.picked]
 
     def leaks(self):
         """{lab: {(function, file)}}"""
@@ -259,8 +252,7 @@ class Solutions:
 
 
 def shown(chosen):
-    """A line for each leak that labs/leaks.txt does not list, and for each of its rows without a
-    leak."""
+    """A line for each leak that labs/leaks.txt does not list, and each of its rows without one."""
     found, may, used, said = Solutions(chosen).leaks(), allowed(), set(), []
     for name in chosen:
         for function, path in sorted(found[name]):

@@ -88,9 +88,8 @@ def refused(counts, program):
     """Check that the program refuses sets that fibers cannot run: the CPU of a role with operations
     is offline at its start, or goes offline."""
     for setup, roles in (
-        ("A:scene", "cpu_down(1)=0 | drain"),
-        ("A:scene", "drain | cpu_down(0)=0"),
-        ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain"),
+        ("A:scene", "cpu_down(1)=0 | drain"), ("A:scene", "drain | cpu_down(0)=0"),
+        ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain")
     ):
         command = [program, "--explore", roles, f"--setup={setup}"]
         run = rooms.finished(command, stderr=subprocess.STDOUT)

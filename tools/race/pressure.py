@@ -41,8 +41,7 @@ FIGURES = [
     ("requests for 2, 4 or 8 pages that failed", lambda r: r["high_failed"]),
     ("requests that wanted other CPUs drained", lambda r: r["waits"]),
     ("drains (cross-calls)", lambda r: r["calls"]),
-    ("of these, inside an allocation", lambda r: r["from_alloc"]),
-    ("IPIs", lambda r: r["ipis"]),
+    ("of these, inside an allocation", lambda r: r["from_alloc"]), ("IPIs", lambda r: r["ipis"]),
     ("IPIs for each request that wanted a drain", lambda r: r["ipis"] / max(1, r["waits"])),
     ("most IPIs while one request failed", lambda r: r["peak_ipis"]),
     ("scheduler's interrupts", lambda r: r["kicks"]),
@@ -50,7 +49,7 @@ FIGURES = [
     ("first failure: pages in caches", lambda r: r["first_cached"]),
     ("of these, at least so many all the while", lambda r: r["first_stale"]),
     ("blocks allocated after the first failure", lambda r: r["allocs"] - r["first_allocs"]),
-    ("end: pages in caches, out of reach", lambda r: r["last_cached"]),
+    ("end: pages in caches, out of reach", lambda r: r["last_cached"])
 ]
 
 
@@ -105,9 +104,8 @@ def run_one(kernel, policy, machine, seed):
     """One boot: (its line for the file, its fault or "")."""
     engine, cpus = machine.split("-")
     m = qemu.Machine(cpus=int(cpus), mem=MEM, icount=engine == "icount", kernel=kernel)
-    run = m.run(
-        f"pressure-{policy}-{machine}", f"selftest=none monitor=off movable=0 pressure={seed}"
-    )
+    words = f"selftest=none monitor=off movable=0 pressure={seed}"
+    run = m.run(f"pressure-{policy}-{machine}", words)
     found, said, wanted = figures(run.text), complaints(run.text), expected(policy)
     line = {"policy": policy, "engine": engine, **found.get(seed, {}), "said": said}
     line["seconds"] = round(run.seconds, 2)
@@ -134,11 +132,9 @@ def run_policy(counts, kernel, policy, machine, seeds, out):
         again = run_one(kernel, policy, machine, lines[0]["seed"])[0]
         same = {**again, "seconds": 0} == {**lines[0], "seconds": 0}
         counts.one(same, f"pressure: {which}: the same seed gave other figures: {again}")
-    print(
-        f"  {policy:6} on {machine}: {len(lines)} of {len(seeds)} seeds as expected"
-        f" ({time.monotonic() - start:.0f} s)",
-        flush=True,
-    )
+    took = f"({time.monotonic() - start:.0f} s)"
+    print(f"  {policy:6} on {machine}: {len(lines)} of {len(seeds)} seeds as expected {took}")
+    sys.stdout.flush()
     return lines
 
 
@@ -189,13 +185,9 @@ def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
 
 
 def main():
-    parser = rooms.parser(__doc__)
+    parser = rooms.parser(usage=__doc__, flags="update-docs check")
     parser.add_argument("--seeds", default="1-20", help="FIRST-LAST, or one")
     parser.add_argument("--machines", default=",".join(MACHINES), help="ENGINE-CPUS, with commas")
-    parser.add_argument(
-        "--update-docs", action="store_true", help="write the tables to docs/races/pressure.md"
-    )
-    parser.add_argument("--check", action="store_true", help="do the variants apply to the tree?")
     parser.add_argument("policies", nargs="*", metavar="POLICY", help=" ".join(POLICIES))
     args = parser.parse_args()
     if args.check:

@@ -93,14 +93,8 @@ def run_program(program, engine, tag, names, times, patience=None):
             return done.stdout, "CRASH" if done.returncode < 0 else ""
         except subprocess.TimeoutExpired:
             return "", "TIMEOUT"
-    machine = qemu.Machine(
-        boot="grub" if engine == "grub" else "pvh",
-        cpus=CPUS,
-        icount=engine == "icount",
-        shift=SHIFT,
-        timeout=timeout,
-        kernel=program,
-    )
+    how = {"boot": "grub" if engine == "grub" else "pvh", "icount": engine == "icount"}
+    machine = qemu.Machine(cpus=CPUS, shift=SHIFT, timeout=timeout, kernel=program, **how)
     patience = patience or PATIENCE.get(engine)
     command = f"selftest=none monitor=off race={','.join(names)} race_repeat={times}"
     command += f" race_patience={patience}" if patience else ""
@@ -159,10 +153,9 @@ def judge(counts, pages, script, ident, runs, right, before=None):
             print("    reference: {}: taken {}, dropped {}".format(*row))
         if (script.name, ident) in pages.pairs:
             print(f"    explained in {pages.pairs[script.name, ident]}")
-    for engine, trace, outcome, _ in all_runs:
-        if trace != first:
-            print(f"    and on {engine}, which ended {outcome}:")
-            race_table.table(trace, first)
+    for engine, trace, outcome, _ in [run for run in all_runs if run[1] != first]:
+        print(f"    and on {engine}, which ended {outcome}:")
+        race_table.table(trace, first)
     good = outcomes == [expected] and same
     which = f"{', '.join(outcomes)}: {'' if good else 'NOT '}as expected"
     which += "" if good else f" ({expected})"
@@ -187,11 +180,8 @@ def try_again(program, ident, script, runs, first):
 
 def run_one(build, ident, some, engines, repeat):
     """{script: {engine: [(trace, outcome, seconds)]}} of one variant; None if it does not build."""
-    tree = None
-    if ident == "none":
-        programs = build_one(build, ident, engines)
-    else:
-        programs, tree = build_quick(build, ident, engines)
+    right = (build_one(build, "none", engines), None) if ident == "none" else None
+    programs, tree = right or build_quick(build, ident, engines)
     runs = {s.name: {} for s in some}
     for engine in engines if programs else ():
         able = [s for s in some if engine == "fiber" or s.model == "sc"]
@@ -217,12 +207,12 @@ def replay(counts, pages, build, chosen, how, before=None):
     build_one(build, "none", engines)
     out_file = race_table.lines_file(build, "race", "a" if before else "w")
     with out_file as out, ThreadPoolExecutor(max(1, jobs)) as pool:
-        running = [
-            (ident, pool.submit(run_one, build, ident, some, engines, repeat))
+        running = {
+            ident: pool.submit(run_one, build, ident, some, engines, repeat)
             for ident, some in mine.items()
             if some
-        ]
-        for ident, job in running:
+        }
+        for ident, job in running.items():
             runs = job.result()
             for s in mine[ident]:
                 if runs is None:
@@ -255,12 +245,10 @@ def write_runs(out, script, ident, runs):
     """Write a JSON line for each of @runs."""
     for engine, results in runs.items():
         for number, (trace, outcome, seconds) in enumerate(results, 1):
-            out(
-                **{"script": script.name, "variant": ident, "engine": engine, "run": number},
-                **{"outcome": outcome, "expected": script.expect[ident]},
-                trace=hashlib.sha256(trace.encode()).hexdigest()[:16],
-                seconds=round(seconds, 3),
-            )
+            row = {"script": script.name, "variant": ident, "engine": engine, "run": number}
+            row |= {"outcome": outcome, "expected": script.expect[ident]}
+            row["trace"] = hashlib.sha256(trace.encode()).hexdigest()[:16]
+            out(**row, seconds=round(seconds, 3))
 
 
 def choose(names):
@@ -314,8 +302,8 @@ def main():
     if args.engine and not args.step:
         parser.error("--engine (ENGINE=) is of --step (STEP=1); the replay has --engines")
     if args.model == "weak":
-        parser.error("a script does not say which stores arrive first: weak is for sets"
-                     " (build/fiber-weak/race --explore SET --model=weak)")
+        parser.error("a script does not say which stores arrive first: weak is for sets "
+                     "(build/fiber-weak/race --explore SET --model=weak)")
     if args.model not in ("", "sc", "tso"):
         parser.error(f"no model {args.model}; --model (MODEL=) is sc or tso")
     if args.model:

@@ -199,8 +199,7 @@ class Stepper:
                 self.said.append(line)
 
     def back(self):
-        """Undo the last move; False if there is none.  Raises RuntimeError if the same moves now
-        lead to another state."""
+        """Undo the last move; False if there is none; RuntimeError if the state is another now."""
         if len(self.pictures) < 2:
             return False
         # The move that led to a crash has no picture.

@@ -43,10 +43,8 @@ def table(trace, against=""):
     """Print the steps, a column for each role; an asterisk marks steps that @against lacks."""
     rows = steps(trace, against)
     roles = columns(rows)
-    widths = {
-        r: max([len(head(r))] + [len(rest) for _, role, rest, _ in rows if role == r])
-        for r in roles
-    }
+    texts = {r: [head(r), *(rest for _, role, rest, _ in rows if role == r)] for r in roles}
+    widths = {r: max(map(len, texts[r])) for r in roles}
     print("    step  " + "  ".join(head(r).ljust(widths[r]) for r in roles))
     for step, role, rest, same in rows:
         cells = [(rest if r == role else "").ljust(widths[r]) for r in roles]
@@ -98,9 +96,8 @@ class Pages:
     """The tables of docs/races/, and the figures beside them."""
 
     def __init__(self, update):
-        self.update = update
+        self.update, self.compared = update, 0
         self.wrong = []  # tables that differ from the run
-        self.compared = 0
         self.pairs = {}  # {(script, variant): the first page that shows it}
         for path in sorted(glob.glob(PAGES)):
             for m in TABLE.finditer(read(path)):
@@ -117,10 +114,8 @@ class Pages:
             self.differs(path, name[:-4])
 
     def differs(self, path, what):
-        self.wrong.append(
-            f"{os.path.relpath(path, qemu.ROOT)}: {what}: not what the run shows; "
-            "tools/race/race.py --update-docs writes it anew"
-        )
+        again = "not what the run shows; tools/race/race.py --update-docs writes it anew"
+        self.wrong.append(f"{os.path.relpath(path, qemu.ROOT)}: {what}: {again}")
 
     def show(self, script, ident, trace, outcome, against):
         if (script, ident) not in self.pairs:
@@ -158,12 +153,9 @@ class Pages:
         if known is not None:
             unknown = sorted(set(self.pairs) - known)
             self.wrong += [f"docs/races: no such run: {' '.join(pair)}" for pair in unknown]
-            have = {name(*pair) for pair in self.pairs}
-            self.wrong += [
-                f"{os.path.relpath(path, qemu.ROOT)}: no page shows it"
-                for path in sorted(glob.glob(os.path.join(os.path.dirname(PAGES), "figures/*")))
-                if os.path.basename(path) not in have
-            ]
+            have, there = {name(*pair) for pair in self.pairs}, glob.glob(PAGES[:-4] + "figures/*")
+            odd = [path for path in sorted(there) if os.path.basename(path) not in have]
+            self.wrong += [f"{os.path.relpath(path, qemu.ROOT)}: no page shows it" for path in odd]
         for line in self.wrong:
             counts.one(False, line)
         if self.compared:
@@ -193,9 +185,8 @@ def markdown(rows):
     """The rows as a table, of which the first is the head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rows = [rows[0], ["-" * w for w in widths], *rows[1:]]
-    return "".join(
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |\n" for row in rows
-    )
+    cells = [" | ".join(c.ljust(w) for c, w in zip(row, widths)) for row in rows]
+    return "".join(f"| {line} |\n" for line in cells)
 
 
 def put_figures(name, text):
@@ -246,16 +237,11 @@ def wrap(text):
 
 
 def box(x, y, width, lines, fill, stroke):
-    height = LINE * len(lines) + 4
-    yield (
-        f'<rect x="{x - width // 2}" y="{y - 2}" width="{width}" height="{height}" rx="4" '
-        f'fill="{fill}" stroke="{stroke}"/>'
-    )
+    size = f'width="{width}" height="{LINE * len(lines) + 4}" rx="4"'
+    yield f'<rect x="{x - width // 2}" y="{y - 2}" {size} fill="{fill}" stroke="{stroke}"/>'
     for i, line in enumerate(lines):
-        yield (
-            f'<text x="{x}" y="{y + 9 + LINE * i}" text-anchor="middle" fill="black">'
-            f"{escape(line)}</text>"
-        )
+        at = f'x="{x}" y="{y + 9 + LINE * i}" text-anchor="middle"'
+        yield f'<text {at} fill="black">{escape(line)}</text>'
 
 
 def bars(rows, places, lanes, end):
@@ -292,9 +278,8 @@ def draw(rows, outcome):
             out.append(f'<path d="M0 {at - 6}H{width}" stroke="#c00000" stroke-dasharray="6,3"/>')
             out.append(f'<text x="2" y="{at + 9}" fill="#c00000">wrong</text>')
         color = "#c00000" if not same else "black"
-        out.append(
-            f'<text x="{LEFT - 8}" y="{at + 9}" text-anchor="end" fill="{color}">{step}</text>'
-        )
+        place = f'x="{LEFT - 8}" y="{at + 9}" text-anchor="end"'
+        out.append(f'<text {place} fill="{color}">{step}</text>')
         fill = WRONG if not same else CHECKED if role == "-" else state_after(text) or "white"
         x, wide = where[role]
         out += box(x, at, wide, wrap(text), fill, "#c00000" if not same else "#888888")
@@ -333,8 +318,7 @@ def races():
 
 
 def names_of(words):
-    """@words, with each known commit (at least its first seven digits) replaced by its script and
-    variant."""
+    """@words, with known commits (seven digits or more) replaced by their script and variant."""
     found = []
     for word in words:
         is_commit = re.fullmatch(r"[0-9a-f]{7,40}", word)

@@ -33,9 +33,8 @@ def wrap(text, indent="", width=WIDTH):
 
 def is_screen():
     """Can the terminal be drawn on, in place?"""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    if os.environ.get("TERM", "dumb") in ("dumb", ""):
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if not terminal or os.environ.get("TERM", "dumb") in ("dumb", ""):
         return False
     size = shutil.get_terminal_size()
     return size.columns >= WIDTH and size.lines >= ROWS
@@ -96,22 +95,20 @@ class Blocks:
     def of(self, picture, movable, running, brief=False):
         lines = []
         for role, where in picture.roles.items():
-            moves = role.lower() in movable
-            key = f"[{role.lower()}]" if moves else "   "
+            key, moves = f"[{role.lower()}]", role.lower() in movable
             where, _, late = where.partition(LATE)
-            head = f"{key} {role} on CPU {ord(role) - ord('A')}: {where}"
+            head = f"{key if moves else '   '} {role} on CPU {ord(role) - ord('A')}: {where}"
             if moves and where.startswith("at ") and "irqs off" not in where:
                 head += ", irqs on" if "interrupt" not in where else ""
             lines.append(clip(head))
             if late:
                 lines += wrap(f"      written, not seen yet by other CPUs: {late}", " " * 8)
             place = self.place(where, running.get(role, "")) if moves and not brief else None
-            if not place:
-                continue
-            if place.where:
+            if place and place.where:
                 lines.append(clip(f"      {place.where}  {place.line}"))
-            sides = f"behind: {place.behind}; ahead: " if place.behind else ""
-            lines.append(clip(f"      {sides}{place.ahead}"))
+            if place:
+                sides = f"behind: {place.behind}; ahead: " if place.behind else ""
+                lines.append(clip(f"      {sides}{place.ahead}"))
         return lines
 
 
@@ -127,9 +124,7 @@ class View:
 
     def start(self, lines):
         if self.plain:
-            for line in self.heading + lines:
-                print(line)
-            sys.stdout.flush()
+            print("\n".join(self.heading + lines), flush=True)
         else:
             self.notes = lines
 
@@ -159,21 +154,17 @@ class View:
 
     def draw(self, pictures, movable, running):
         """Show the state; the prompt follows."""
-        if self.plain or not is_screen():
-            self.plain = True
-            last = pictures[-1]
-            blocks = self.blocks.of(last, movable, running)
-            for line in [*state_lines(last), *blocks, *self.notes]:
-                print(clip(line))
-            sys.stdout.flush()
-            self.notes = []
-            return
-        lines = self.screen(pictures, movable, running, shutil.get_terminal_size().lines - 1)
-        clear = "" if self.drawn else "\x1b[2J"
-        text = "".join(f"{line}\x1b[K\r\n" for line in lines)
-        sys.stdout.write(f"{clear}\x1b[H{text}\x1b[J")
-        sys.stdout.flush()
-        self.drawn = True
+        self.plain = self.plain or not is_screen()
+        if self.plain:
+            blocks = self.blocks.of(pictures[-1], movable, running)
+            lines = [*state_lines(pictures[-1]), *blocks, *self.notes]
+            print("\n".join(map(clip, lines)), flush=True)
+        else:
+            lines = self.screen(pictures, movable, running, shutil.get_terminal_size().lines - 1)
+            clear = "" if self.drawn else "\x1b[2J"
+            text = "".join(f"{line}\x1b[K\r\n" for line in lines)
+            print(f"{clear}\x1b[H{text}\x1b[J", end="", flush=True)
+            self.drawn = True
         self.notes = []
 
     def prompt(self, text):

@@ -48,8 +48,7 @@ def phase_outcome(figure):
 
 
 def outcome(run):
-    """The outcome of the worst phase; a panic, or a finding of check_memory, counts as
-    corruption."""
+    """The outcome of the worst phase; a panic or a finding of check_memory is a corruption."""
     found = figures(run.text)
     shown = [phase_outcome(f) for f in found.values()]
     if re.search(r"PANIC|^waiters: \w+: FAIL: I-", run.text, re.MULTILINE):
@@ -121,8 +120,7 @@ def table(results):
 
 
 def compare(counts, build, update=False):
-    """Build and run the variants, print the results; the table of runs under icount is written to
-    the page if @update is true."""
+    """Build and run the variants; the table is printed and, with @update, written to the page."""
     results = []
     with race_table.lines_file(build, "waiters") as out:
         for ident, way, expected in WAYS:
