@@ -304,7 +304,9 @@ def test_what_a_compiler_says_of_the_students_file_is_shown(tmp_path):
     assert "has no member named" in str(failed.value)
 
 
-@pytest.mark.parametrize("tool, lab", [("grade", "2"), ("lab_build", "2"), ("lab_kernel", "2"), ("lab_kernel", "P")])
+@pytest.mark.parametrize(
+    "tool, lab", [("grade", "2"), ("lab_build", "2"), ("lab_kernel", "2"), ("lab_kernel", "P")]
+)
 def test_a_directory_without_the_labs_files_is_refused(tool, lab, tmp_path):
     tree = [str(tmp_path)] if tool == "grade" else ["--tree", str(tmp_path)]
     done = subprocess.run(

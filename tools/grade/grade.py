@@ -236,7 +236,7 @@ class Grade:
             "model": lambda: programs.student(self.tree, name),
             "explorer": lambda: programs.explorer(self.tree, name),
             "contract": lambda: programs.contract(self.tree, name),
-            "kernel": lambda: self.kernel.program(self.tree, name)
+            "kernel": lambda: self.kernel.program(self.tree, name),
         }
         said = [text for path in self.one.files for text in self.source_faults(path)]
         if said:

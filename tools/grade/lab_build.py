@@ -318,7 +318,7 @@ def built(args, kind, more=lambda side: None):
         sys.exit(str(error))
     sys.stderr.write(side.said)
     if args.run is None:
-        print(program)
+        print(program if isinstance(program, str) else " ".join(program))
         sys.exit()
     return side, program, found
 

@@ -4,8 +4,8 @@
 this tree's kernel and the student's program.
 
 Usage: lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB      makes it, and prints its path
-       lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it;
-                                          exit status 0 if all tests pass
+       lab_kernel.py [--build DIR] [--tree DIR] [--own] LAB --run [SUITES]      boots it, in ring 3
+                             with all tests or one; exit status 0 if all tests pass
 
 The reference's code serves the kernel's own memory, and so all programs: the kernel boots whatever
 the student's code does.  The student's code serves the memories that suites build; with --own it

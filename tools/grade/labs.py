@@ -234,7 +234,8 @@ def labs():
             name, row["title"], int(row["hours"]), functions, weights,
             neutral=statements(row.get("neutral", "")),
             more=set((row.get("allow", "") + " " + common["allow"]).split()),
-            leave_out=common["leave_out"].split(), **named
+            leave_out=common["leave_out"].split(),
+            **named,
         )
     return found
 
@@ -271,7 +272,7 @@ def lab(name, track=None):
     return replace(
         one, hours=int(one.short[0]),
         functions={path: [n for n in names if n in mine] for path, names in one.functions.items()},
-        neutral={n: statement for n, statement in one.neutral.items() if n in mine}
+        neutral={n: statement for n, statement in one.neutral.items() if n in mine},
     )
 
 

@@ -38,8 +38,12 @@ def finished(command, **more):
 def parser(doc="", usage=None, flags="", words=""):
     """A parser of a tool's arguments, of which --build is one; @doc: a text whose first line says
     what the tool does; or @usage: all that --help says of it.  @flags, @words: the names of options
-    without and with a value."""
-    made = argparse.ArgumentParser(usage=usage, description=doc.split("\n")[0])
+    without and with a value, which the rest of @doc explains."""
+    first, *rest = doc.split("\n")
+    made = argparse.ArgumentParser(usage=usage, description=first)
+    if flags or words:
+        made.formatter_class = argparse.RawDescriptionHelpFormatter
+        made.epilog = "\n".join(rest).strip()
     made.add_argument("--build", default="build")
     for name in flags.split():
         made.add_argument("--" + name, action="store_true")

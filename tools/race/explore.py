@@ -62,7 +62,7 @@ def right_code(counts, program, out, seeds, schedules):
         counts.one(line["complete"] and not line["failed_at"], f"explore {line['set']}")
         if line["failed_at"]:
             show(line)
-    total, failed = (sum(line["schedules"] for line in every), [r for r in every if r["failed_at"]])
+    total, failed = sum(line["schedules"] for line in every), [r for r in every if r["failed_at"]]
     print(
         f"  right code: {len(every)} sets, all schedules with at most two preemptions: "
         f"{total} schedules, {len(failed)} failed"
@@ -88,8 +88,9 @@ def refused(counts, program):
     """Check that the program refuses sets that fibers cannot run: the CPU of a role with operations
     is offline at its start, or goes offline."""
     for setup, roles in (
-        ("A:scene", "cpu_down(1)=0 | drain"), ("A:scene", "drain | cpu_down(0)=0"),
-        ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain")
+        ("A:scene", "cpu_down(1)=0 | drain"),
+        ("A:scene", "drain | cpu_down(0)=0"),
+        ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain"),
     ):
         command = [program, "--explore", roles, f"--setup={setup}"]
         run = rooms.finished(command, stderr=subprocess.STDOUT)

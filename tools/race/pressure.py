@@ -185,7 +185,7 @@ def compare(counts, build, policies=POLICIES, machines=MACHINES, seeds=SEEDS):
 
 
 def main():
-    parser = rooms.parser(usage=__doc__, flags="update-docs check")
+    parser = rooms.parser(__doc__, flags="update-docs check")
     parser.add_argument("--seeds", default="1-20", help="FIRST-LAST, or one")
     parser.add_argument("--machines", default=",".join(MACHINES), help="ENGINE-CPUS, with commas")
     parser.add_argument("policies", nargs="*", metavar="POLICY", help=" ".join(POLICIES))

@@ -18,8 +18,8 @@ docs/races/linux.md, which chooses its script and variant.  The tables of docs/r
 beside each; --update-docs writes them instead.  One JSON line for each run goes to
 DIR/race/race.jsonl.  With names the fibers run first, and their traces are printed at once.  --list
 prints all scripts.  --jobs: so many variants at a time.  Without names the explorer (explore.py)
-runs too, except with --no-explore.  The names "pressure" and
-"waiters" stand for pressure.py and waiters.py.  Exit status 0 only if everything was as expected.
+runs too, except with --no-explore.  The names "pressure" and "waiters" stand for pressure.py and
+waiters.py.  Exit status 0 only if everything was as expected.
 """
 import glob
 import hashlib
@@ -288,7 +288,7 @@ def list_all():
 
 def main():
     flags, words = "grub no-explore step update-docs list", "engines engine model"
-    parser = rooms.parser(usage=__doc__, flags=flags, words=words)
+    parser = rooms.parser(__doc__, flags=flags, words=words)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("names", nargs="*")
@@ -302,8 +302,10 @@ def main():
     if args.engine and not args.step:
         parser.error("--engine (ENGINE=) is of --step (STEP=1); the replay has --engines")
     if args.model == "weak":
-        parser.error("a script does not say which stores arrive first: weak is for sets "
-                     "(build/fiber-weak/race --explore SET --model=weak)")
+        parser.error(
+            "a script does not say which stores arrive first: weak is for sets "
+            "(build/fiber-weak/race --explore SET --model=weak)"
+        )
     if args.model not in ("", "sc", "tso"):
         parser.error(f"no model {args.model}; --model (MODEL=) is sc or tso")
     if args.model:
