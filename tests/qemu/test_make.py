@@ -425,6 +425,14 @@ def test_names_in_only_have_commas_or_blanks(target, given):
     assert re.search(r" --only '?a,b'? ", done.stdout), done.stdout
 
 
+def test_each_tool_has_the_cross_prefix():
+    words = ("-n", "CROSS_COMPILE=x86_64-linux-gnu-", "kernel")
+    command = outer_make.command(f"{qemu.BUILD}-dry", *words)
+    out = subprocess.run(command, env=outer_make.env(), capture_output=True, text=True).stdout
+    found = re.findall(r"(?:^|&&)[ ]*(?:ccache +)?(\S*\b(?:gcc|clang|ld|nm)) +-.*", out, re.M)
+    assert set(found) == {f"x86_64-linux-gnu-{tool}" for tool in ("gcc", "ld", "nm")}
+
+
 def test_setup_does_not_touch_apt():
     """If nothing is missing, set-up prints nothing, and does not start the false apt in PATH."""
     trap = os.path.join(qemu.BUILD, "qemu", "trap")

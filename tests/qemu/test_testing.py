@@ -246,7 +246,7 @@ def tries(monkeypatch):
         whole, "tried", lambda line, folder, name: lines.append(line) or "flaky" in line
     )
     monkeypatch.setattr(
-        whole.again, "command", lambda name, part, run: "" if "build" in name else f"try {name}"
+        whole, "again", lambda name, part, run: "" if "build" in name else f"try {name}"
     )
     return lines
 
@@ -313,21 +313,21 @@ def test_many_failures_are_not_tried_again(tries):
 )
 def test_a_failure_has_its_command(part, name, line):
     run = parts.Run("build", 2, python="python3")
-    assert whole.again.command(name, part, run) == line
+    assert whole.again(name, part, run) == line
 
 
 def test_a_build_that_fails_has_the_command_of_make():
     builds = parts.builds(parts.Run("build", 2))
-    assert whole.again.build("build fiber: does not build", builds).endswith(
+    assert whole.build_again("build fiber: does not build", builds).endswith(
         "B=build build/fiber/race"
     )
-    assert whole.again.build("races: not run: what it needs failed", builds) == ""
+    assert whole.build_again("races: not run: what it needs failed", builds) == ""
 
 
 def test_a_failed_test_in_qemu_is_repeated_with_its_limit():
     name = "tests/qemu/test_x.py::test_a[1 b]"
     run = parts.Run("b", 2, True, "python3", lengths={name: (9.0, 9.0)})
-    assert whole.again.command(f"qemu: {name}: did not end", "qemu", run) == (
+    assert whole.again(f"qemu: {name}: did not end", "qemu", run) == (
         "FULL=1 QUARRY_LIMIT=180 QUARRY_BUILD=b python3 -m pytest -p no:cacheprovider "
         "'tests/qemu/test_x.py::test_a[1 b]'"
     )
@@ -416,6 +416,7 @@ def test_never_begins(): pass
 
 def test_a_lane_judges_each_test_and_misses_those_that_did_not_end(tmp_path, monkeypatch):
     monkeypatch.setattr(qemu, "ROOT", str(tmp_path))
+    monkeypatch.setattr(rooms, "ROOT", str(tmp_path))
     for variable in ("QUARRY_LIST", "QUARRY_LANE", "QUARRY_ENDS"):  # set by the lane of this test
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "test_sample.py").write_text(TESTS)
@@ -436,11 +437,8 @@ def test_a_lane_judges_each_test_and_misses_those_that_did_not_end(tmp_path, mon
     job.needs = ()
     passed, failed, names = said(run_jobs(tmp_path, job))
     assert (passed, failed) == (1, 3)
-    assert [name.split("::")[1] for name in names] == [
-        "test_bad",
-        "test_ends_all: did not end",
-        "test_never_begins: did not end",
-    ]
+    wanted = ["test_bad", "test_ends_all: did not end", "test_never_begins: did not end"]
+    assert [name.split("::")[1] for name in names] == wanted
 
 
 ENDLESS = """

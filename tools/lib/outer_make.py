@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Hide an outer make, which passes its state in the environment, from the programs that we call."""
+"""Call make.  An outer make passes its state in the environment: it is hidden from what we call."""
 import os
+import re
 
+import rooms
 from rooms import ROOT
 
 VARIABLES = (
@@ -19,3 +21,23 @@ def named(path):
     """The name of a file or directory for make: relative to the tree if it lies there.  So all
     callers of make give an object the same name in dependency files."""
     return os.path.relpath(path, ROOT) if path.startswith(ROOT + os.sep) else path
+
+
+def jobs():
+    """The number of processes that keep this machine's cores busy."""
+    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
+def command(build, *words, threads=None):
+    """The command that makes @words in the directory @build."""
+    make = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", ROOT]
+    return [*make, f"-j{threads or jobs()}", f"B={named(build)}", *map(named, words)]
+
+
+def run(build, *goals, **variables):
+    """Make @goals: None, or if it fails what make said, without the lines that name compiled
+    files."""
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    done = rooms.call(command(build, *settings, *goals), env=env())
+    lines = [line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)]
+    return "\n".join(lines) if done.returncode else None

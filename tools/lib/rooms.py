@@ -35,6 +35,23 @@ def finished(command, **more):
     return subprocess.run(command, encoding="utf-8", errors="replace", **more)
 
 
+def call(command, **more):
+    """Run a command at the tree's top, without input.  In the result, stdout is all that it says;
+    @more are arguments of subprocess.run()."""
+    usual = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    usual |= {"errors": "replace"} | ({} if "input" in more else {"stdin": subprocess.DEVNULL})
+    return subprocess.run(command, **usual | more)
+
+
+def chosen(parser_, words, known, what="name"):
+    """The names in @words, with commas between them, or all that are @known; an error if one is
+    none of these."""
+    names = words.split(",") if words else list(known)
+    if wrong := [name for name in names if name not in known]:
+        parser_.error(f"no {what} {', '.join(wrong)}; known: {' '.join(known)}")
+    return names
+
+
 def parser(doc="", usage=None, flags="", words=""):
     """A parser of a tool's arguments, of which --build is one; @doc: a text whose first line says
     what the tool does; or @usage: all that --help says of it.  @flags, @words: the names of options
@@ -75,12 +92,8 @@ def listed():
     if not os.path.exists(os.path.join(ROOT, ".git")):
         return None
     try:
-        done = subprocess.run(
-            ["git", "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
+        words = "git ls-files -z -t --cached --others --exclude-standard".split()
+        done = call(words, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
         return None
     if done.returncode:

@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Build the hosted test program in each of its builds, run all suites in each, count; `make check`.
 
-Usage: check.py [--build DIR] [--only NAME,...] [--seed N] [--jobs N]
-                [--suite SUITE[.TEST],...] [--fail-fast] [--watch]
-
 Each build runs as several processes, which have some suites each.  With --suite or --fail-fast the
 builds that have the suites are made and run one by one, "plain" first.  --fail-fast stops at the
 first test that fails.  --watch waits for saved files and runs their suites, in the build "plain" or
@@ -93,51 +90,24 @@ class Counts:
         passed and none failed."""
         for name in self.names:
             print(f"FAILED {name}")
-        print(
-            f"{tool}: {self.line()}"
-            + (f" in {time.monotonic() - start:.0f} s" if start is not None else "")
-        )
+        took = f" in {time.monotonic() - start:.0f} s" if start is not None else ""
+        print(f"{tool}: {self.line()}{took}")
         return 1 if self.failed or not self.passed + self.skipped else 0
 
 
 def make(build, *targets, **variables):
     """Run make TARGETS, independent of an outer make; True if it succeeded."""
-    command = [
-        os.environ.get("MAKE", "make"),
-        "--no-print-directory",
-        "-C",
-        qemu.ROOT,
-        f"-j{jobs()}",
-        f"B={outer_make.named(build)}",
-    ]
-    command += [f"{k}={v}" for k, v in variables.items()]
-    command += [outer_make.named(target) for target in targets]
-    done = subprocess.run(
-        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        # Without the lines about compiled files.
-        print(
-            "\n".join(line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)),
-            end="",
-        )
-    return done.returncode == 0
+    wrong = outer_make.run(build, *targets, **variables)
+    print(wrong or "", end="")
+    return wrong is None
 
 
-def jobs():
-    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+jobs = outer_make.jobs
 
 
 def all_suites(program):
     """The names of the suites of selftest=all, in their order."""
-    said = subprocess.run(
-        [program, "no-such-suite"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        timeout=qemu.WATCHDOG,
-        check=False,
-    ).stdout.decode()
+    said = rooms.call([os.path.abspath(program), "no-such-suite"], timeout=qemu.WATCHDOG).stdout
     words = " ".join(re.findall(r"^selftest: known: (.*)$", said, re.MULTILINE)).split()
     return [w for w in words if w not in suites.with_flag("KTEST_EXTRA") and w not in suites.GROUPS]
 
@@ -145,13 +115,8 @@ def all_suites(program):
 def run_suites(command, limit, out, fails):
     """Run the program until it ends, a suite hangs, or fails(test) returns True.  Returns (exit
     status, HUNG or STOPPED; number of suites that ended; why it hangs, or "")."""
-    proc = subprocess.Popen(
-        command,
-        env=dict(os.environ, **SANITIZERS),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+    proc = subprocess.Popen(command, env=dict(os.environ, **SANITIZERS), **pipes)
     dog, done, part = watchdog.Watchdog(proc.pid, limit), 0, b""
     try:
         while True:
@@ -188,10 +153,8 @@ def run_some(command, name, wanted, fails):
         left = (all_suites(command[0]) if left is None else left)[done:]
         running = qemu.ktap_running(b"".join(out).decode("utf-8", "replace"))
         stuck.append(running or (left[0] if left else f"suite {done + 1}"))
-        print(
-            f"  {name:8} {stuck[-1]} hangs: {why}; its suite is left out, the others still run",
-            flush=True,
-        )
+        said = f"{stuck[-1]} hangs: {why}; its suite is left out, the others still run"
+        print(f"  {name:8} {said}", flush=True)
         left = left[1:]
         if not left:
             break
@@ -249,17 +212,14 @@ def repeat(build, name, test):
     return f"{before}{build}/host-{name}/check {test}"
 
 
-def story_of(text):
-    """The position of a sanitizer's report, or None."""
-    return re.search(r"(WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:)", text)
+STORY = re.compile(r"WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:")
 
 
 def what_matters(text):
     """The important part of a report: a sanitizer's text, else the lines around failed tests,
     else its end."""
     lines = text.split("\n")
-    story = story_of(text)
-    if story:
+    if story := STORY.search(text):
         first = text.count("\n", 0, story.start())
         return lines[first : first + 40]
     failed = [i for i, line in enumerate(lines) if line.startswith("  not ok ")]
@@ -268,11 +228,8 @@ def what_matters(text):
 
 def judge(counts, build, name, seconds, status, text, stuck):
     passed, failed, skipped, names = qemu.ktap_counts(text)
-    print(
-        f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
-        f"  ({BUILDS[name]})",
-        flush=True,
-    )
+    numbers = f"{passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
+    print(f"  {name:8} {numbers}  ({BUILDS[name]})", flush=True)
     counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
     counts.add(0, len(stuck), [f"hosted {name}: {test} hangs" for test in stuck])
     failed += len(stuck)
@@ -281,13 +238,10 @@ def judge(counts, build, name, seconds, status, text, stuck):
     # A crash, a sanitizer's report or a suite that broke the kernel's memory has no test line.
     ended = ENDED in text
     if not failed and (status != 0 or not ended or not passed):
-        story = story_of(text)
+        story = STORY.search(text)
         where = qemu.in_test(text[: story.start()] if story else text)
-        counts.one(
-            False,
-            f"hosted {name}: ended with status {status}{where}"
-            + ("" if ended else ", before the last suite"),
-        )
+        where += "" if ended else ", before the last suite"
+        counts.one(False, f"hosted {name}: ended with status {status}{where}")
         failed = 1
     if failed:
         print("    " + "\n    ".join(what_matters(text)))
@@ -427,19 +381,14 @@ def main():
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
     parser.add_argument("--watch", action="store_true", help="again when a source is saved")
     parser.add_argument("--seed")
-    parser.add_argument(
-        "--jobs", type=int, help="processes of each build; without it one for a core, and one more"
-    )
+    parser.add_argument("--jobs", type=int, help="processes of each build; else a core's and one")
     args = parser.parse_args()
-    only = args.only.split(",") if args.only else None
-    if only and set(only) - set(BUILDS):
-        parser.error(f"no build {', '.join(set(only) - set(BUILDS))}; known: {' '.join(BUILDS)}")
+    only = args.only and rooms.chosen(parser, args.only, BUILDS, "build")
     wanted = re.split(r"[, ]+", args.suite.strip()) if args.suite else []
     unknown = [w for w in wanted if not builds_of(w.split(".")[0])]
     if unknown:
         parser.error(f"no suite {', '.join(unknown)}; tools/lib/suites.py contract lists names")
     if args.watch:
-
         watch(args.build, only, args.seed, wanted, args.fail_fast)
     counts = Counts()
     start = time.monotonic()

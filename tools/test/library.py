@@ -3,8 +3,6 @@
 """Build mm/ as a library in each form, use it, and check that the conformance suite finds wrong
 ports.
 
-Usage: library.py [--build DIR] [--only NAME,...]
-
 Each form has its own directory, BUILD/lib-FORM.  The last line is "library: N passed, N failed".
 """
 import glob
@@ -32,6 +30,7 @@ import watchdog
 ROOT = qemu.ROOT
 MOMENT = 0.5  # seconds that checks get after the expected failure: some wait for long
 TEMPLATE = "examples/port-template"
+make = outer_make.run
 # The template is written for x86; on other machines it is only compiled and linked.
 X86 = platform.machine() == "x86_64"
 CROSS = {} if X86 else {"CROSS_COMPILE": "x86_64-linux-gnu-", "LIBCC": "x86_64-linux-gnu-gcc"}
@@ -70,36 +69,12 @@ void *first(struct memory_config *cfg)
 """
 
 
-def make_command(build):
-    make_ = os.environ.get("MAKE", "make")
-    return [make_, "--no-print-directory", "-C", ROOT, f"-j{check.jobs()}", f"B={build}"]
-
-
-def make(build, *targets, **variables):
-    """The output of make if it fails, else None."""
-    command = [*make_command(build), *(f"{k}={v}" for k, v in variables.items()), *targets]
-    done = subprocess.run(
-        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    # Without the lines that name the compiled files.
-    return (
-        "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t))
-        if done.returncode
-        else None
-    )
-
-
 def run(program, until=None, **env):
     """(exit status, output) of a program in a build directory.  After the line @until it has only
     MOMENT seconds to end; if it is then killed, the status is None."""
     try:
-        proc = subprocess.Popen(
-            [os.path.join(ROOT, program)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=dict(os.environ, **env),
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        proc = subprocess.Popen(os.path.join(ROOT, program), env=os.environ | env, **pipes)
     except OSError as e:
         return str(e), ""
     said = []
@@ -114,43 +89,34 @@ def run(program, until=None, **env):
     return guard.why or status, "".join(said)
 
 
-def built_and_run(build, program, **variables):
-    """Errors of building @program, in BUILD/use/, and running it."""
-    said = make(build, os.path.join(build, "use", program), **variables)
-    if said is not None:
-        yield said
-        return
-    status, text = run(os.path.join(build, "use", program))
-    if status:
-        yield f"{program} ended with {status}: {text}"
+def ended(program, name=None):
+    """Errors of running a program."""
+    status, text = run(program)
+    if isinstance(status, str) and "Exec format" in status:
+        print("    # this host does not run it: linked only")
+    elif status:
+        yield f"{name or program} ended with {status}: {text}"
 
 
-def template(build, more, *programs, **variables):
-    """Errors of building programs on the template, and running them where the host can."""
-    said = make(
-        build,
-        *(f"{build}/use/{name}" for name in programs),
-        PORT=TEMPLATE,
-        LIBFLAGS=f"{more} {BARE}",
-        **CROSS,
-        **variables,
-    )
+def built_and_run(build, *programs, **variables):
+    """Errors of building @programs, in BUILD/use/, and running them where the host can."""
+    said = make(build, *(f"{build}/use/{name}" for name in programs), **variables)
     if said is not None:
         yield said
         return
     for name in programs:
-        status, text = run(f"{build}/use/{name}")
-        if isinstance(status, str) and "Exec format" in status:
-            print("    # this host does not run it: linked only")
-        elif status:
-            yield f"{name} ended with {status}: {text}"
+        yield from ended(f"{build}/use/{name}", name)
+
+
+def template(build, more, *programs, **variables):
+    """Errors of building programs on the template, and running them where the host can."""
+    settings = CROSS | variables | {"PORT": TEMPLATE, "LIBFLAGS": f"{more} {BARE}"}
+    yield from built_and_run(build, *programs, **settings)
 
 
 def no_system_headers(cc=CROSS.get("LIBCC", "gcc")):
     """Flags with which the compiler finds only its own headers."""
-    done = subprocess.run(
-        [cc, "-print-file-name=include"], capture_output=True, text=True, check=True
-    )
+    done = rooms.call([cc, "-print-file-name=include"], check=True)
     return f"-nostdinc -isystem {done.stdout.strip()}"
 
 
@@ -166,26 +132,17 @@ def test_program(build):
     for command in lib.commands():
         if "PORT=" in command and not X86:
             continue
-        done = subprocess.run(
-            [*make_command(build), *command.split()[1:]],
-            cwd=ROOT,
-            env=outer_make.env(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = outer_make.command(build, *command.split()[1:])
+        done = rooms.call(words, env=outer_make.env())
         said += done.stdout
         if done.returncode:
-            yield f"{command}: {done.stdout}{done.stderr}"
+            yield f"{command}: {done.stdout}"
             return
     words = re.findall(r"^a program of yours: *(.*program\.c.*)$", said, re.MULTILINE)[-1]
     words = words.replace("program.c", f"{build}/program.c")
     words = words.replace("-o program", f"-o {build}/program")
-    made = subprocess.run(
-        ["sh", "-c", words], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        yield made.stderr
+    if wrong := wrong_command(words):
+        yield wrong
         return
     status, text = run(os.path.join(build, "program"))
     if status or not re.search(r"^\d+ of \d+ pages free$", text, re.MULTILINE):
@@ -199,25 +156,19 @@ def compiled(cc, folder, sources, flags):
         objects.append(f"{folder}/{os.path.basename(source)[:-2]}.{cc}.o")
         words = [cc, *amalgamation.FLAGS.split(), "-Wall", "-Wextra", "-Wno-unused-parameter"]
         words += ["-Werror", *flags]
-        done = subprocess.run(
-            [*words, "-c", source, "-o", objects[-1]], cwd=ROOT, capture_output=True, text=True
-        )
+        done = rooms.call([*words, "-c", source, "-o", objects[-1]])
         if done.returncode:
-            return objects, f"{cc} {source}: {done.stderr}"
+            return objects, f"{cc} {source}: {done.stdout}"
     return objects, None
 
 
 def linked(cc, program, objects, *flags):
     """Errors of linking a program and running it."""
-    done = subprocess.run(
-        [cc, *objects, *flags, "-o", program], cwd=ROOT, capture_output=True, text=True
-    )
+    done = rooms.call([cc, *objects, *flags, "-o", program])
     if done.returncode:
-        yield f"{cc} {program}: {done.stderr}"
-        return
-    status, text = run(program)
-    if status:
-        yield f"{program} ended with {status}: {text}"
+        yield f"{cc} {program}: {done.stdout}"
+    else:
+        yield from ended(program)
 
 
 def test_amalgamation(build):
@@ -266,8 +217,8 @@ def cplusplus():
 
 def wrong_command(words):
     """Why a command of the shell fails, or None."""
-    done = subprocess.run(["sh", "-c", words], cwd=ROOT, capture_output=True, text=True)
-    return f"{words}: {done.stderr}" if done.returncode else None
+    done = rooms.call(["sh", "-c", words])
+    return f"{words}: {done.stdout}" if done.returncode else None
 
 
 def headers_in_cplusplus(words, build):
@@ -327,24 +278,10 @@ def test_prefix(build):
     archive = os.path.join(ROOT, build, "libquarry-mm.a")
     defined = lib.symbols(archive)[0] if os.path.exists(archive) else {"nothing"}
     yield from (f"{name} has no prefix" for name in defined if not name.startswith("quarry_"))
-    done = subprocess.run(
-        [
-            "gcc",
-            "-Wall",
-            "-Werror",
-            "-fsyntax-only",
-            f"-I{build}/include",
-            "-Iarch/host",
-            "-xc",
-            "-",
-        ],
-        cwd=ROOT,
-        input=NEIGHBOUR,
-        capture_output=True,
-        text=True,
-    )
+    words = f"gcc -Wall -Werror -fsyntax-only -I{build}/include -Iarch/host -xc -"
+    done = rooms.call(words.split(), input=NEIGHBOUR)
     if done.returncode:
-        yield done.stderr
+        yield done.stdout
 
 
 def test_bare32(build):
@@ -419,11 +356,8 @@ def main():
     parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="tests, with commas: " + ",".join(TESTS))
     args = parser.parse_args()
-    only = args.only.split(",") if args.only else list(TESTS)
-    if set(only) - set(TESTS):
-        parser.error(f"no test {', '.join(set(only) - set(TESTS))}; known: {' '.join(TESTS)}")
     counts, start = check.Counts(), time.monotonic()
-    for name in only:
+    for name in rooms.chosen(parser, args.only, TESTS, "test"):
         folder, test = TESTS[name]
         wrong = list(test(os.path.join(args.build, f"lib-{folder}")))
         print(f"  {'not ok' if wrong else 'ok'} {name}: {test.__doc__}", flush=True)

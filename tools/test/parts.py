@@ -4,6 +4,7 @@
 A part is one tool, split into jobs if that keeps two cores busy.  A program that several jobs need
 is built once, by a job of its own.  With FULL=1 there are more parts, and more tests in each.
 """
+import contextlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import lint
 import model
 import mutants
 import needs
+import outer_make
 import qemu
 import rooms
 import variant
@@ -161,9 +163,8 @@ def judge_build(counted):
             warnings = [line for line in text.split("\n") if ": warning: " in line]
             return Verdict(int(counted), 0, [], said + warnings)
         lines = [line for line in text.split("\n") if not re.match(r"(  |\[.*\]  )[A-Z]+ ", line)]
-        return Verdict(
-            0, 1, [f"{job.name}: does not build"], [f"not ok {job.name}", *lines], good=False
-        )
+        wrong = [f"{job.name}: does not build"]
+        return Verdict(0, 1, wrong, [f"not ok {job.name}", *lines], good=False)
 
     return judge
 
@@ -200,12 +201,9 @@ def judge_lane(ids, ends, run):
 def read_rows(path):
     """The JSON objects of a file, one a line; the last may be cut short."""
     rows = []
-    try:
-        with open(path, encoding="utf-8") as f:
-            for line in f:
-                rows.append(json.loads(line))
-    except (OSError, ValueError):
-        pass
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as f:
+        for line in f:
+            rows.append(json.loads(line))
     return rows
 
 
@@ -213,8 +211,7 @@ def read_rows(path):
 
 
 def make_command(run, build, *words):
-    make = os.environ.get("MAKE", "make")
-    return [make, "--no-print-directory", "-C", qemu.ROOT, f"-j{run.jobs}", f"B={build}", *words]
+    return outer_make.command(build, *words, threads=run.jobs)
 
 
 # {build: other builds whose objects it links}: SHARES_port and SHARES_silence of the Makefile.
@@ -236,10 +233,9 @@ def builds(run):
     commands["states"] = make_command(run, of, os.path.join(of, "states", "states"))
     for name in hosted_builds(run):
         commands[f"host-{name}"] = make_command(run, of, os.path.join(of, f"host-{name}", "check"))
+    judge = judge_build(False)
     return {
-        name: new_job(
-            run, f"build {name}", "build", command, judge_build(False), LINKED_WITH.get(name, ())
-        )
+        name: new_job(run, f"build {name}", "build", command, judge, LINKED_WITH.get(name, ()))
         for name, command in commands.items()
     }
 
@@ -280,12 +276,11 @@ def part_lint(run):
 
 
 def part_builds(run):
-    build = os.path.join(run.build, "clang")
-    # KG=-g1 leaves out a debugger's data on variables, and saves a quarter of the compile time.
-    command = make_command(run, build, "kernel", "CC=clang", "KG=-g1")
-    yield new_job(run, "make kernel CC=clang", "builds", command, judge_build(True))
-    words = ["cross.py", "--jobs", str(run.jobs)]
-    yield tool(run, "make kernel CROSS_COMPILE=", "builds", words, 2, ["kernel"])
+    for folder, setting in (("clang", "CC=clang"), ("cross", "CROSS_COMPILE=x86_64-linux-gnu-")):
+        # KG=-g1 leaves out a debugger's data on variables, a quarter of the compile time.
+        build = os.path.join(run.build, folder)
+        command = make_command(run, build, "kernel", setting, "KG=-g1")
+        yield new_job(run, f"make kernel {setting}", "builds", command, judge_build(True))
 
 
 def part_library(run):
@@ -452,35 +447,18 @@ def lane(run, part, number, ids, folder, alone):
     name = f"{part} {number}"
     files = sorted({ident.split("::")[0] for ident in ids})
     lists = {k: os.path.join(folder, f"{part}-{number}.{k}") for k in ("ids", "ends")}
-    os.makedirs(folder, exist_ok=True)
-    with open(lists["ids"], "w", encoding="utf-8") as f:
-        f.write("\n".join(ids) + "\n")
+    rooms.write(lists["ids"], "\n".join(ids) + "\n")
     if os.path.exists(lists["ends"]):
         os.unlink(lists["ends"])
     env = {"QUARRY_LANE": os.path.abspath(lists["ids"])}
     env["QUARRY_ENDS"] = os.path.abspath(lists["ends"])
     env["QUARRY_LIMIT"] = f"{max(map(run.limit, ids)):.0f}"
     cpu, wall = sum_lengths(run, ids)
-    texts = [read(path) for path in files]
-    needs = {"kernel"}
-    if any(BUILDERS.search(text) for text in texts):
-        needs |= set(builds(run))
-    return Job(
-        name,
-        part,
-        pytest_command(run, *files),
-        judge_lane(ids, lists["ends"], run),
-        tuple(f"build {need}" for need in sorted(needs)),
-        alone,
-        cpu,
-        wall,
-        pytest_env(run, **env),
-    )
-
-
-def read(path):
-    with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
-        return f.read()
+    builders = any(BUILDERS.search(rooms.read(path)) for path in files)
+    needs = {"kernel", *(builds(run) if builders else ())}
+    needs = tuple(f"build {need}" for need in sorted(needs))
+    judge, env = judge_lane(ids, lists["ends"], run), pytest_env(run, **env)
+    return Job(name, part, pytest_command(run, *files), judge, needs, alone, cpu, wall, env)
 
 
 def pytest_command(run, *files):

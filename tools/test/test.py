@@ -19,8 +19,6 @@
   bochs     FULL: test-bochs.py: the same image in another emulator
   minimal   FULL: minimal.py: README's commands and make test, on Debian 12 and 13
 
-Usage: test.py [--build DIR] [--only PART,...] [--full] [-- PYTEST-OPTION ...]
-
 Each part is split into jobs (parts.py), which run beside each other on all cores, the longest
 first (schedule.py), by the lengths in tests/lengths.txt.  A run writes DIR/lengths.txt, which
 may be copied there, and each job's output to DIR/test/JOB.log.
@@ -35,8 +33,9 @@ left out and listed at the end (needs.py); with CI=true on a known distribution 
 failure.
 """
 import os
+import re
+import shlex
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -44,7 +43,6 @@ from dataclasses import dataclass
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
-import again
 import check
 import needs
 import outer_make
@@ -57,18 +55,91 @@ FORGIVEN = 3  # tests that may pass only at their second try
 TRIED_AGAIN = 12  # most failures that are tried again: more do not happen by chance
 
 
+# ---- the command that runs one failed test again ------------------------------------------------
+
+# Part: (its make target, a pattern for a test's name, whose groups make the target's ONLY).
+TARGETS = {
+    "lint": ("lint", r"lint: (\w+)"),
+    "mutants": ("mutants", r"mutants: (\w+): "),
+    "failures": ("failsweep", r"failures: (\w+\.\w+)"),
+    "labs": ("labs-check", r"labs: ([\w.]+): "),
+    "bench": ("bench", r"bench: (\w+)"),
+    "bochs": ("test-bochs", r"bochs: (\w+): "),
+    "models": ("model", r"models: (\w+) ([\w-]+): "),
+}
+
+
+def again(name, part, run):
+    """The shell command that runs a failed test again, alone; "" if there is none.  The name of a
+    failure begins with its part: "hosted plain: drain.a_test", "lint: words"."""
+    if not part or name.endswith("does not build") or ": not run: " in name:
+        return ""
+    known = {"hosted": hosted, "races": race, "library": library}.get(part)
+    line = known(name, run) if known else ""
+    if part in TARGETS:
+        target, pattern = TARGETS[part]
+        found = re.match(pattern, name)
+        line = make(run, target, ONLY="-".join(found.groups())) if found else ""
+    found = re.match(r"\w+: (tests/qemu/\S+\.py::.*?)(: did not end)?$", name)
+    if found:
+        line = pytest(found.group(1), run)
+    return line or make(run, "test", ONLY=part, **({"FULL": 1} if run.full else {}))
+
+
+def make(run, target, **variables):
+    words = [f"B={run.build}"] if run.build != "build" else []
+    words += [f"{key}={shlex.quote(str(value))}" for key, value in variables.items()]
+    return " ".join(["make", target, *words])
+
+
+def hosted(name, run):
+    found = re.match(r"hosted ([\w-]+): (?:.* in )?(\w+\.\w+)", name)
+    if not found:
+        build = re.match(r"hosted ([\w-]+)", name)
+        return make(run, "check", ONLY=build.group(1)) if build else ""
+    build, test = found.groups()
+    return check.repeat(run.build, build, test)
+
+
+def race(name, run):
+    found = re.match(r"races: (\S+)(?: with (\w+))?$", name)
+    words = " ".join(word for word in found.groups() if word) if found else ""
+    return make(run, "race", NAME=words) if words else make(run, "race")
+
+
+def library(name, run):
+    found = re.match(r"library: (?:library: )?(\w+)", name)
+    build = f" --build {run.build}" if run.build != "build" else ""
+    return f"python3 tools/test/library.py{build} --only {found.group(1)}" if found else ""
+
+
+def pytest(ident, run):
+    full = "FULL=1 " if run.full else ""
+    limit = f"QUARRY_LIMIT={run.limit(ident):.0f} "
+    return (
+        f"{full}{limit}QUARRY_BUILD={run.build} {run.python} -m pytest -p no:cacheprovider "
+        f"{shlex.quote(ident)}"
+    )
+
+
+def build_again(name, builds):
+    """The command of a failed build, or ""; @builds: {name: job} of parts.py."""
+    job = next((job for job in builds.values() if name.startswith(job.name + ":")), None)
+    return shlex.join(job.command) if job else ""
+
+
+# ---- the report ----------------------------------------------------------------------------------
+
+
 def python_with_pytest():
     """The path of a Python with pytest.  The distribution's Python has the distribution's
     packages, but another Python may come first in PATH."""
     for python in ("/usr/bin/python3", sys.executable, "python3"):
         try:
-            done = subprocess.run(
-                [python, "-c", "import pytest, pexpect"], capture_output=True, check=False
-            )
+            if rooms.call([python, "-c", "import pytest, pexpect"]).returncode == 0:
+                return python
         except OSError:
             continue
-        if done.returncode == 0:
-            return python
     return ""
 
 
@@ -79,14 +150,9 @@ def collected(run, folder):
     path = os.path.abspath(os.path.join(folder, "tests.json"))
     if os.path.exists(path):
         os.unlink(path)
-    done = subprocess.run(
+    done = rooms.call(
         [*parts.pytest_command(run, "tests/qemu"), "--collect-only", "-q"],
-        cwd=qemu.ROOT,
         env=dict(os.environ, QUARRY_LIST=path, **parts.pytest_env(run)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
     )
     rows = parts.read_rows(path)
     tests = [row for row in rows if run.full or run.options or not row["full"]]
@@ -142,11 +208,9 @@ class Report:
             if not self.tests.get(job.part) and job.part not in self.not_run:
                 self.fail(f"{job.part}: no test was run", job.part)
             mine = sum(f.part == job.part for f in self.failures)
-            print(
-                f"{'not ok' if mine else 'ok'} {job.part}: {self.tests.get(job.part, 0)} tests, "
-                f"{mine} failed, {self.cpu[job.part]:.0f} s of a CPU; so far {self.line()}",
-                flush=True,
-            )
+            said = f"{'not ok' if mine else 'ok'} {job.part}: {self.tests.get(job.part, 0)} tests, "
+            said += f"{mine} failed, {self.cpu[job.part]:.0f} s of a CPU; so far {self.line()}"
+            print(said, flush=True)
 
     def judged(self, job, verdict):
         self.passed += verdict.passed
@@ -196,7 +260,7 @@ class Report:
             print(f"more than {TRIED_AGAIN} failures: none is tried again")
             return
         for number, failure in enumerate(self.failures, 1):
-            line = again.command(failure.name, failure.part, self.run)
+            line = again(failure.name, failure.part, self.run)
             if line:
                 print(f"once more, alone: {failure.name}", flush=True)
                 failure.flaky = tried(line, self.folder, f"again {number}")
@@ -220,8 +284,8 @@ class Report:
                 print(f"FLAKY {failure.name}\n  its log: {failure.log}")
         for failure in self.failed:
             print(f"FAILED {failure.name}")
-            line = again.command(failure.name, failure.part, self.run)
-            line = line or again.build(failure.name, parts.builds(self.run))
+            line = again(failure.name, failure.part, self.run)
+            line = line or build_again(failure.name, parts.builds(self.run))
             if line:
                 print(f"  again: {line}")
             if failure.log:
@@ -301,10 +365,9 @@ def main():
     parser.add_argument("--full", action="store_true", help="all there is")
     parser.add_argument("options", nargs="*", help="for pytest, after --")
     args = parser.parse_args()
-    every = [part for part in PARTS if args.full or part not in parts.FULL_PARTS]
-    wanted = args.only.split(",") if args.only else every
-    if set(wanted) - set(PARTS):
-        parser.error(f"no part {', '.join(set(wanted) - set(PARTS))}; known: {' '.join(PARTS)}")
+    wanted = rooms.chosen(parser, args.only, PARTS, "part")
+    if not args.only and not args.full:
+        wanted = [part for part in wanted if part not in parts.FULL_PARTS]
     for name in outer_make.VARIABLES:
         os.environ.pop(name, None)
     # Heaps of large pages: QEMU starts with half of the page faults, make reads with a tenth.  In a
@@ -314,20 +377,12 @@ def main():
         signal.signal(number, stop)
     folder = os.path.join(args.build, "test")
     os.makedirs(folder, exist_ok=True)
+    lengths = parts.read_lengths(parts.LENGTHS)
     run = parts.Run(
-        args.build,
-        check.jobs(),
-        args.full,
-        python_with_pytest(),
-        args.options,
-        parts.read_lengths(parts.LENGTHS),
+        args.build, check.jobs(), args.full, python_with_pytest(), args.options, lengths
     )
     return tests(run, wanted, folder)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    rooms.run(main)
