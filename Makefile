@@ -195,6 +195,6 @@ image = sh tools/run/mkiso.sh $(B)/quarry.$(1) $(B)/quarry.elf "$$CMDLINE" \
 iso: kernel ; $(Q)$(call image,iso) && echo "$(B)/quarry.iso"
 usb: kernel ; $(Q)$(call image,img) && sh tools/run/usb.sh $(B)/quarry.img
 debug: kernel ; $(Q)sh tools/run/debug.sh $(B)
-compile_commands.json: ; $(Q)$(PYTHON) tools/lint/compile_commands.py --build $(B)
+compile_commands.json: ; $(Q)$(PYTHON) tools/lint/analyse.py --build $(B)
 setup: ; @echo "nothing is missing"
 clean: ; rm -rf $(B)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The floors of kernel/, the ground first: a source calls only sources listed before it
-# (tools/lint/floors.py).
+# (tools/lint/objects.py).
 #
 # SHARED_SRCS need only port.h, smp.h and machine.h: built and tested hosted too.
 # BOTH_SRCS need only port.h and the interface of mm/: part of the kernel and of every hosted build.

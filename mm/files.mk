@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 
 # One list for the kernel and for the hosted programs: the same sources, unchanged.
-# Lowest floor first: a source calls only sources listed before it (floors.py, `make lint`).
+# Lowest floor first: a source calls only sources listed before it (objects.py, `make lint`).
 
 # 1: the word of a page, the tree of a pageblock, events, traces, boot memory
 MM_SRCS += mm/core/trace_ring.c

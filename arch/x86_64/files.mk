@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The floors of arch/x86_64, the lowest first: a source calls only sources listed before it
-# (tools/lint/floors.py).  BOTH_SRCS need only port.h: part of the kernel and of every hosted build.
+# (tools/lint/objects.py).  BOTH_SRCS need only port.h: part of the kernel and of hosted builds.
 
 # 1: sources that need nothing of the machine
 ARCH_SRCS += arch/x86_64/string.c

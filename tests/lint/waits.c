@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * waits.c: functions that wait, which tools/lint/waits.py must find, and some that do not: sleeps_,
- * spins_ and swaps_ do.
+ * waits.c: functions that wait, which tools/lint/shared.py must find, and some that do not:
+ * sleeps_, spins_ and swaps_ do.
  */
 #include <quarry/port.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Faults for tools/lint/writers.py: each marked line stores a field that has one writer. */
+/* Faults for tools/lint/shared.py: each marked line stores a field that has one writer. */
 #include "mm/core/buddy.h"
 #include "mm/core/pcp.h"
 

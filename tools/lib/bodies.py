@@ -1,9 +1,5 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Where the bodies of functions begin and end; what headers declare.
-
-Usage: bodies.py list FILE...        names and lengths
-       bodies.py compare FILE...     a body that clang finds elsewhere is an error
 
 The rule: a body is from a line "{" to a line "}", both alone and in column 0; the function's name
 stands before the first parenthesis of the lines above it.  `make lint` also asks clang.
@@ -12,14 +8,11 @@ import glob
 import json
 import os
 import re
-import subprocess
-import sys
 import textwrap
 from dataclasses import dataclass
 from functools import lru_cache
 
-sys.dont_write_bytecode = True  # nothing outside the build directory
-sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import ROOT, read
 
 # A declarator begins in column 0; its further lines are indented.
@@ -79,12 +72,8 @@ def file_after(node, file):
 
 def by_clang(path):
     """{name: (begin, end)} of the bodies of functions in @path, according to clang."""
-    out = subprocess.run(
-        ["clang", "-Xclang", "-ast-dump=json", "-fsyntax-only", "-w", "-std=gnu11", *CLANG, path],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
+    words = ["clang", "-Xclang", "-ast-dump=json", "-fsyntax-only", "-w", "-std=gnu11"]
+    out = rooms.call([*words, *CLANG, path], stderr=subprocess.DEVNULL, check=True).stdout
     found, after = {}, None
     for node in json.loads(out)["inner"]:
         file, after = file_after(node.get("loc", {}), after), file_after(node, after)
@@ -178,22 +167,3 @@ def rules(one):
         said += f" `include/quarry/`: {headers}; besides, {' and '.join(f'`{n}`' for n in more)}."
         said += " Code that uses anything else is not graded; the last line then names what it is."
     return "<!-- tools/grade/labs.py write -->\n" + textwrap.fill(said, 120, break_on_hyphens=False)
-
-
-def main():
-    if len(sys.argv) < 3 or sys.argv[1] not in ("list", "compare"):
-        sys.exit(__doc__.strip())
-    said = []
-    for path in sys.argv[2:]:
-        if sys.argv[1] == "compare":
-            said += differences(path)
-            continue
-        text = read(path)
-        for body in bodies(text).values():
-            print(f"{path}: {body.name}: {body.lines(text)} lines, {body.type}")
-    if said:
-        sys.exit("\n".join(said))
-
-
-if __name__ == "__main__":
-    main()

@@ -32,13 +32,9 @@ class Guest:
             self.command.remove("-no-reboot")
         self.path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
         with open(self.log, "wb") as log, open(self.log + ".err", "wb") as err:
-            self.proc = subprocess.Popen(
-                self.command + ["-qmp", f"unix:{self.path},server=on,wait=off"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=err,
-                preexec_fn=qemu._die_with_parent,
-            )
+            words = self.command + ["-qmp", f"unix:{self.path},server=on,wait=off"]
+            pipes = {"stdin": subprocess.PIPE, "stdout": log, "stderr": err}
+            self.proc = subprocess.Popen(words, preexec_fn=qemu._die_with_parent, **pipes)
         self.qmp = qemu.Qmp(self.path, self.proc, self.log)
         self.dog = watchdog.Watchdog(self.proc.pid, machine.timeout)
 
@@ -80,10 +76,8 @@ class Guest:
             why = self.dog.why() or time.monotonic() > deadline and "it is late"
             if self.proc.poll() is not None or why:
                 how = "ended" if self.proc.poll() is not None else f"hangs: {why}"
-                tail = "\n    ".join(text.split("\n")[-30:])
-                raise TimeoutError(
-                    f"{what}: QEMU {how}; {self.log}:\n    {tail}\n    {qemu.quoted(self.command)}"
-                )
+                tail = "\n    ".join([*text.split("\n")[-30:], qemu.quoted(self.command)])
+                raise TimeoutError(f"{what}: QEMU {how}; {self.log}:\n    {tail}")
             time.sleep(0.02)
 
     def send(self, line):
@@ -110,9 +104,8 @@ class Guest:
 
     def ask(self, mib):
         self.asked_at = None if self.plugged() == mib else len(self.text())
-        self.qmp(
-            "qom-set", path="/machine/peripheral/vm0", property="requested-size", value=mib * MIB
-        )
+        size = {"property": "requested-size", "value": mib * MIB}
+        self.qmp("qom-set", path="/machine/peripheral/vm0", **size)
 
     def plugged(self):
         """The plugged size according to QEMU, in MiB."""
@@ -123,10 +116,8 @@ class Guest:
         start = time.monotonic()
         while self.plugged() != mib:
             if self.dog.why() or time.monotonic() - start > (timeout or math.inf):
-                raise TimeoutError(
-                    f"{self.plugged()} MiB are plugged, not "
-                    f"{mib}\n{self('virtio')}\n{self.text()[-2000:]}"
-                )
+                said = f"{self('virtio')}\n{self.text()[-2000:]}"
+                raise TimeoutError(f"{self.plugged()} MiB are plugged, not {mib}\n{said}")
             time.sleep(0.02)
         return time.monotonic() - start
 
@@ -142,14 +133,9 @@ class Guest:
 
 def virtio_mem(mib, block="2M", more=""):
     """QEMU's options for a virtio-mem device, vm0, with @mib MiB at most."""
-    return [
-        "-m",
-        "slots=4,maxmem=32G",
-        "-object",
-        f"memory-backend-ram,id=vmem0,size={mib}M,reserve=off",
-        "-device",
-        f"virtio-mem-pci,id=vm0,memdev=vmem0,requested-size=0,block-size={block}{more}",
-    ]
+    device = f"virtio-mem-pci,id=vm0,memdev=vmem0,requested-size=0,block-size={block}{more}"
+    memory = f"memory-backend-ram,id=vmem0,size={mib}M,reserve=off"
+    return ["-m", "slots=4,maxmem=32G", "-object", memory, "-device", device]
 
 
 def plug_round(guest, mib, settle=1.0):

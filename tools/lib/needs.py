@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 
+import rooms
 from rooms import ROOT, read
 
 HERE = os.path.join(ROOT, "tools", "run")
@@ -52,7 +53,7 @@ def missing():
     script = ["sh", os.path.join(HERE, "setup.sh"), "-l", *SETS]
     said = os.environ.get(FOUND)
     if said is None:
-        said = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True).stdout
+        said = rooms.call(script, stderr=None, check=True).stdout
         os.environ[FOUND] = said
     rows = [line.split() for line in said.split("\n") if line]
     return {what: (package, absent) for what, package, *absent in reversed(rows)}
@@ -91,7 +92,7 @@ def tried():
 def version_of(command):
     """The version that @command prints, "1.2" of 1.2.3; "" if it does not run."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = rooms.call(command, stderr=subprocess.DEVNULL)
     except OSError:
         return ""
     return (re.findall(r"\d+(?:\.\d+)?", done.stdout) or [""])[0]

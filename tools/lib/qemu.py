@@ -120,12 +120,10 @@ class Run:
 
     def story(self, nr=40):
         """The text to print when the run is not as expected."""
-        lines = failures(self.text) + self.text.split("\n")[-nr:]
-        tail = "\n    ".join(lines)
+        tail = "\n    ".join(failures(self.text) + self.text.split("\n")[-nr:])
         return (
             f"QEMU ended with {self.status} after {self.seconds:.1f} s{in_test(self.text)}; "
-            f"console {self.log}:\n"
-            f"    {tail}\nto run it again:\n    " + quoted(self.command)
+            f"console {self.log}:\n    {tail}\nto run it again:\n    {quoted(self.command)}"
         )
 
     def ktap(self):
@@ -229,10 +227,8 @@ class Machine:
         if not self.nodes:
             return options, ",memory-backend=r0"
         for i in range(len(sizes)):
-            options += [
-                "-numa",
-                f"node,nodeid={i}{self.cpus_of(i)}" + (f",memdev=r{i}" if sizes[i] else ""),
-            ]
+            memory = f",memdev=r{i}" if sizes[i] else ""
+            options += ["-numa", f"node,nodeid={i}{self.cpus_of(i)}{memory}"]
         for src, dst, value in self.distances or []:
             options += ["-numa", f"dist,src={src},dst={dst},val={value}"]
         return options, ""
@@ -256,20 +252,15 @@ class Machine:
             initrd = self.archive(name, modules) if self.programs else self.module
             return ["-kernel", kernel, "-append", cmdline] + (["-initrd", initrd] if initrd else [])
         iso = os.path.join(BUILD, "qemu", name + ".iso")
-        subprocess.run(
-            ["sh", rooms.tool("mkiso.sh"), iso, kernel, cmdline] + modules, check=True
-        )
+        words = ["sh", rooms.tool("mkiso.sh"), iso, kernel, cmdline]
+        subprocess.run(words + modules, check=True)
         options = ["-cdrom", iso]
         if self.boot == "uefi":
             code = next(f for f in OVMF if os.path.exists(f))
             variables = os.path.join(BUILD, "qemu", name + ".vars")
             shutil.copy(code.replace("CODE", "VARS"), variables)
-            options += [
-                "-drive",
-                f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
-                "-drive",
-                f"if=pflash,format=raw,unit=1,file={variables}",
-            ]
+            options += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
+            options += ["-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
         return options
 
     def archive(self, name, modules):
@@ -292,36 +283,18 @@ class Machine:
         memory, backend = self.memory_options()
         if self.ktap and "report=" not in cmdline:
             cmdline = f"{cmdline} report=all".strip()
-        return (
-            [
-                "qemu-system-x86_64",
-                "-nodefaults",
-                "-no-user-config",
-                "-display",
-                "none",
-                "-no-reboot",
-                "-monitor",
-                "none",
-                "-device",
-                "isa-debug-exit,iobase=0xf4,iosize=4",
-                "-machine",
-                self.machine + backend,
-                "-cpu",  # the use of an emulated x2APIC ends QEMU 9 to 11 under icount
-                self.cpu + (",-x2apic" if self.icount else ""),
-            ]
-            + ["-accel", f"tcg,thread={'single' if self.icount else self.threads}"]
-            + (["-icount", f"shift={self.shift},align=off,sleep=off"] if self.icount else [])
-            + (yields() if self.threads == "multi" and not self.icount else [])
-            + memory
-            + self.loader_options(name, cmdline)
-            + list(self.extra)
-            + [
-                "-chardev",
-                console or f"file,id=con,path={log_path(name)}",
-                "-serial",
-                "chardev:con",
-            ]
-        )
+        words = "qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot".split()
+        words += "-monitor none -device isa-debug-exit,iobase=0xf4,iosize=4".split()
+        # The use of an emulated x2APIC ends QEMU 9 to 11 under icount.
+        words += ["-machine", self.machine + backend]
+        words += ["-cpu", self.cpu + (",-x2apic" if self.icount else "")]
+        words += ["-accel", f"tcg,thread={'single' if self.icount else self.threads}"]
+        if self.icount:
+            words += ["-icount", f"shift={self.shift},align=off,sleep=off"]
+        elif self.threads == "multi":
+            words += yields()
+        words += [*memory, *self.loader_options(name, cmdline), *self.extra, "-chardev"]
+        return [*words, console or f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"]
 
     def run(self, name, cmdline="", markers=(), talk=None, enough=None):
         """Boot the machine and wait for its end.
@@ -343,13 +316,8 @@ class Machine:
             command += ["-qmp", f"unix:{path},server=on,wait=off"]
         start = time.monotonic()
         with open(log + ".err", "wb") as err:
-            proc = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=err,
-                stderr=err,
-                preexec_fn=_die_with_parent,
-            )
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": err, "stderr": err}
+            proc = subprocess.Popen(command, preexec_fn=_die_with_parent, **pipes)
             try:
                 with watchdog.Guard(proc.pid, self.timeout, lambda: size_of(log)) as guard:
                     if talk:

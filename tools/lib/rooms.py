@@ -69,14 +69,18 @@ def parser(doc="", usage=None, flags="", words=""):
     return made
 
 
-def run(main, *errors):
-    """Run a tool's main(), which returns the exit status; @errors and Ctrl-C end it shortly."""
+def run(main, *errors, interrupted=""):
+    """Run a tool's main(), which returns the exit status; @errors and Ctrl-C end it shortly, the
+    latter with the line @interrupted."""
     try:
         sys.exit(main())
     except errors as error:
         sys.exit(f"{os.path.basename(sys.argv[0])[:-3]}: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        if not interrupted:
+            sys.exit(130)
+        print(interrupted, file=sys.stderr, flush=True)
+        os._exit(130)  # do not wait for threads, whose programs end with this one
 
 
 # ---- all files -----------------------------------------------------------------------------------

@@ -41,9 +41,8 @@ class Suite:
     @property
     def tag(self):
         """The tag of the suite's tests that name no tag."""
-        return next(
-            (tag for tag in TAGS if f"KTEST_MOSTLY_{tag.upper()}" in self.flags), "contract"
-        )
+        mostly = (tag for tag in TAGS if f"KTEST_MOSTLY_{tag.upper()}" in self.flags)
+        return next(mostly, "contract")
 
 
 @lru_cache(None)
@@ -77,9 +76,8 @@ def suites():
                 suite = Suite(os.path.relpath(path, ROOT), set(re.findall(r"\w+", flags)))
                 if "\nSTATES(" in cases:
                     suite.tests.update(dict.fromkeys(TABLE.findall(text), suite.tag))
-                suite.tests.update(
-                    {test: tag.lower() or suite.tag for tag, test in CASE.findall(cases)}
-                )
+                tags = {test: tag.lower() or suite.tag for tag, test in CASE.findall(cases)}
+                suite.tests.update(tags)
                 found[name] = suite
     return found
 

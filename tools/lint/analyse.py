@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The checks of lint.py that run other tools over the sources: clang, clang-tidy, cppcheck, and one
-link.
+link.  As a program it writes the compile command of each source: `make compile_commands.json`.
 
 Each source is checked once, with the flags that make would compile it with: as part of the hosted
 program, else of the kernel, else of the race replay on fibers.  A clean result is recorded in
@@ -8,15 +9,19 @@ BUILD/lint/clean under a hash of tool, flags, source and all headers, and the ch
 
 tests/lint/ has faults that each tool must find: lines marked "finds: REGEX".
 """
+import glob
 import hashlib
+import json
 import os
 import re
 import shlex
-import shutil
-import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 import check
 import needs
 import qemu
@@ -31,89 +36,62 @@ PLANTS = "tests/lint/"
 NOT_OURS = ("labs/right/", "labs/wrong/", "labs/planted/", "bench/peers/pages.c")
 MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/lint/cppcheck.xml", "tools/lint/analyse.py")
-# Sources outside of make's lists: (path prefix, the program whose flags they take, more flags).
+# Sources outside of make's lists: path prefixes, the program whose flags they take, more flags.
 ELSEWHERE = [
-    ("tests/fuzz/", "host", ["-Itests/fuzz"]),
-    ("arch/host/", "host", []),
-    ("arch/fiber/fiber_hooks.c", "fiber", []),
-    ("tests/host/", "host", []),
-    ("tests/porting/", "host", []),
-    ("examples/arena/", "host", []),
-    ("examples/plugin/", "host", []),
-    ("examples/port-template/", "port", []),
-    ("tests/qemu/", "host", []),
-    ("labs/0/", "host", []),
-    ("labs/P/", "user", ["-Iuser"]),
-    ("labs/grade/each.c", "fiber", []),
-    ("labs/grade/stores.c", "fiber", ["-Itests/races"]),
-    ("labs/grade/", "host", []),
-    ("labs/model/", "host", []),
-    ("tests/model/", "host", []),
-    ("tests/states/", "host", []),
-    ("tools/bench/qemu_count.c", "host", ["-Itools/lib"]),
-    ("tools/lib/qemu_yield.c", "host", []),
-    ("bench/peers/", "host", []),
-    ("bench/time/", "time", []),
-    ("web/wasm/", "host", ["-Iweb/wasm/include", "-Wno-unknown-attributes"]),
-    ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
-    ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]),
-    (PLANTS, "host", []),
+    ("tests/fuzz/", "host", "-Itests/fuzz"),
+    ("arch/fiber/fiber_hooks.c labs/grade/each.c", "fiber", ""),
+    ("labs/grade/stores.c", "fiber", "-Itests/races"),
+    ("arch/host/ tests/host/ tests/porting/ tests/qemu/ tests/model/ tests/states/", "host", ""),
+    ("labs/0/ labs/grade/ labs/model/", "host", ""),
+    ("examples/arena/ examples/plugin/ bench/peers/", "host", ""),
+    ("examples/port-template/", "port", ""),
+    ("labs/P/", "user", "-Iuser"),
+    ("tools/bench/qemu_count.c", "host", "-Itools/lib"),
+    ("tools/lib/qemu_yield.c", "host", ""),
+    ("bench/time/", "time", ""),
+    ("web/wasm/", "host", "-Iweb/wasm/include -Wno-unknown-attributes"),
+    ("tests/races/race_boot.c tests/races/waiters.c", "kernel", "-DRACE_BUILD"),
+    (PLANTS, "host", ""),
 ]
-LOCK_FLAGS = [
-    "-DLOCK_ANALYSIS",
-    "-fsyntax-only",
-    "-Wthread-safety",
-    "-Wthread-safety-beta",
-    "-Wno-gcc-compat",
-]
+LOCK_FLAGS = "-DLOCK_ANALYSIS -fsyntax-only -Wthread-safety -Wthread-safety-beta".split()
+LOCK_FLAGS.append("-Wno-gcc-compat")
 MESSAGE = re.compile(
     r"^(\S+?):(\d+):(?:\d+:)? (?:fatal )?(?:error|warning|performance|portability): (.*)$"
 )
 
 
-def in_tree(*endings):
-    for folder, folders, files in os.walk(ROOT):
-        rel = os.path.relpath(folder, ROOT)
-        folders[:] = [
-            d
-            for d in folders
-            if not d.startswith(".") and not (rel == "." and d.startswith("build"))
-        ]
-        yield from (
-            os.path.normpath(os.path.join(rel, f)) for f in sorted(files) if f.endswith(endings)
-        )
+# {program: (its compiler, flags, sources)}, as the Makefile has them.
+PROGRAMS = {
+    "host": ("$(HOSTCC)", "$(HFLAGS) $(HFLAGS_plain)", "$(call host_srcs,port) $(SHARED_SRCS)"),
+    "time": ("$(HOSTCC)", "-Iexamples/plugin -Ibench/time $(COMMON)", ""),
+    "kernel": ("$(CC)", "$(KFLAGS)", "$(KSRCS)"),
+    "fiber": ("$(HOSTCC)", "$(FIBER_FLAGS)", "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)"),
+    "port": ("$(LIBCC)", "$(TEMPLATE_FLAGS)", ""),
+    "user": ("$(CC)", "$(USER_FLAGS)", "$(PROGRAM_SRCS) $(HOSTILE_SRCS) user/lib.c"),
+}
+FOR_X86 = ("time", "kernel", "user", "port")
+
+
+@lru_cache(None)
+def programs(build):
+    """{program: (compiler, flags, sources)}, from the Makefile."""
+    wanted = {f"{n}-{i}": word for n, words in PROGRAMS.items() for i, word in enumerate(words)}
+    said = variant_build.ask_make(build, wanted)
+    return {name: tuple(said[f"{name}-{i}"] for i in range(3)) for name in PROGRAMS}
 
 
 @lru_cache(None)
 def configurations(build):
-    """{name: (flags, sources)}, from the Makefile."""
-    said = variant_build.ask_make(
-        build,
-        {
-            "host": "$(HFLAGS) $(HFLAGS_plain)",
-            "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
-            "time": "--target=x86_64-linux-gnu -Iexamples/plugin -Ibench/time $(COMMON)",
-            "time_srcs": "",
-            "kernel": "--target=x86_64-linux-gnu $(KFLAGS)",
-            "kernel_srcs": "$(KSRCS)",
-            "fiber": "$(FIBER_FLAGS)",
-            "fiber_srcs": "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)",
-            "port": "--target=x86_64-linux-gnu $(TEMPLATE_FLAGS)",
-            "port_srcs": "",
-            "user": "--target=x86_64-linux-gnu $(USER_FLAGS)",
-            "user_srcs": "$(PROGRAM_SRCS) $(HOSTILE_SRCS) user/lib.c",
-        },
-    )
+    """{program: (flags for clang, sources)}"""
     # Without the compiler's warnings: other tests check these, and versions of clang differ.
     return {
-        name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
-        for name in ("host", "time", "kernel", "fiber", "user", "port")
+        name: (
+            ["--target=x86_64-linux-gnu"] * (name in FOR_X86)
+            + [f for f in flags if not f.startswith(("-W", "-g"))],
+            set(sources),
+        )
+        for name, (_, flags, sources) in programs(build).items()
     }
-
-
-@lru_cache(None)
-def host_compiler(build):
-    return variant_build.ask_make(build, {"cc": "$(HOSTCC)"})["cc"]
 
 
 def flags_of(path, build):
@@ -121,20 +99,30 @@ def flags_of(path, build):
     for flags, sources in known.values():
         if path in sources:
             return flags
-    for prefix, name, more in ELSEWHERE:
-        if path.startswith(prefix):
-            return known[name][0] + more
+    for prefixes, name, more in ELSEWHERE:
+        if path.startswith(tuple(prefixes.split())):
+            return known[name][0] + more.split()
     return None
 
 
-def options(parser):
-    """The arguments of lint.py that are about these checks."""
-    parser.add_argument("--jobs", type=int, default=jobs, help="programs at a time")
+def compile_commands(build):
+    """The compile command of each source, as editors read it: once, as a part of the kernel if
+    possible, else of the hosted program."""
+    found = {}
+    for name in ("user", "kernel", "host", "fiber"):
+        compiler, flags, sources = programs(build)[name]
+        for source in sources:
+            words = [*compiler, *flags, "-c", source]
+            found.setdefault(source, {"directory": ROOT, "file": source, "arguments": words})
+    return list(found.values())
 
 
-def take(args):
-    global jobs
-    jobs = args.jobs
+def main():
+    """`make compile_commands.json`: clangd finds it with --compile-commands-dir=DIR."""
+    args = rooms.parser(main.__doc__).parse_args()
+    path = os.path.join(args.build, "compile_commands.json")
+    rooms.write(os.path.abspath(path), json.dumps(compile_commands(args.build), indent=1))
+    print(path)
 
 
 # ---- the tools -----------------------------------------------------------------------------------
@@ -144,9 +132,7 @@ def take(args):
 def compiler_proper(*flags):
     """The command that clang's driver starts for /dev/null.  It takes several files, for each of
     which the driver would start it anew: that takes longer than to check most files."""
-    said = subprocess.run(
-        ["clang", *flags, "-###", "-xc", os.devnull], cwd=ROOT, capture_output=True, text=True
-    ).stderr
+    said = rooms.call(["clang", *flags, "-###", "-xc", os.devnull]).stdout
     found = re.search(r'^ "\S+" "-cc1" .*$', said, re.MULTILINE)
     if not found:
         raise ValueError(f"clang -### names no command: {said}")
@@ -162,42 +148,23 @@ def tidy_command(path, build):
     # With max-nodes a quarter of the default, the analyzer finds the same in a quarter of the time.
     # It leaves out suites: they run under the sanitizers in every `make check`, and the analyzer
     # does not know that the number of CPUs, which their loops read, is constant.
-    less = (
-        ["--checks=-clang-analyzer-*"]
-        if path.startswith(("tests/suites/", "tests/host/", "tests/fiber/test_"))
-        else []
-    )
-    return [
-        "clang-tidy",
-        "--quiet",
-        *less,
-        path,
-        "--",
-        *flags_of(path, build),
-        "-Xclang",
-        "-analyzer-config",
-        "-Xclang",
-        "max-nodes=50000",
-    ]
+    less = path.startswith(("tests/suites/", "tests/host/", "tests/fiber/test_"))
+    words = ["clang-tidy", "--quiet", *(["--checks=-clang-analyzer-*"] if less else []), path, "--"]
+    nodes = "-Xclang -analyzer-config -Xclang max-nodes=50000".split()
+    return [*words, *flags_of(path, build), *nodes]
+
+
+# normalCheckLevelMaxBranches only says that a check stops early.  __asm__(name) is an object's own
+# symbol or register, which cppcheck cannot parse.
+CPPCHECK = "cppcheck --quiet --enable=warning,performance,portability --std=c11 --platform=unix64"
+CPPCHECK += " --suppress-xml=tools/lint/cppcheck.xml --suppress=normalCheckLevelMaxBranches"
+CPPCHECK += " --error-exitcode=1 -D__x86_64__=1 -D__asm__(name)="
 
 
 def cppcheck_command(path, build):
-    return [
-        "cppcheck",
-        "--quiet",
-        "--enable=warning,performance,portability",
-        "--std=c11",
-        "--platform=unix64",
-        "--suppress-xml=tools/lint/cppcheck.xml",
-        "--suppress=normalCheckLevelMaxBranches",  # only says that it stops early
-        "--template={file}:{line}: {severity}: {message} [{id}]",
-        "--error-exitcode=1",
-        "-D__x86_64__=1",
-        "-D__asm__(name)=",  # an object's own symbol or register, which cppcheck cannot parse
-        "-I" + own_headers(build),
-        *(f for f in flags_of(path, build) if f.startswith(("-I", "-D"))),
-        path,
-    ]
+    words = [*CPPCHECK.split(), "--template={file}:{line}: {severity}: {message} [{id}]"]
+    flags = [f for f in flags_of(path, build) if f.startswith(("-I", "-D"))]
+    return [*words, "-I" + own_headers(build), *flags, path]
 
 
 @lru_cache(None)
@@ -205,29 +172,20 @@ def own_headers(build):
     """Make a folder with the headers that cppcheck needs: the system headers whose macros it
     must know, and types.h with MIN and MAX as expressions, because cppcheck cannot follow
     statements within an expression."""
-    folder = os.path.join(build, "lint", "include")
-    found = subprocess.run(
-        [*host_compiler(build), "-M", "-E", "-xc", "-"],
-        input="".join(f"#include <{h}>\n" for h in MACROS),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
-    for name in (*MACROS, "quarry/types.h"):
-        os.makedirs(os.path.join(ROOT, folder, os.path.dirname(name)), exist_ok=True)
+    folder = os.path.join(ROOT, build, "lint", "include")
+    text = "".join(f"#include <{h}>\n" for h in MACROS)
+    words = [*programs(build)["host"][0], "-M", "-E", "-xc", "-"]
+    found = rooms.call(words, input=text, stderr=None, check=True).stdout
     for name in MACROS:
-        shutil.copy(
-            re.search(r"\S+/" + re.escape(name), found).group(0), os.path.join(ROOT, folder, name)
-        )
+        header = re.search(r"\S+/" + re.escape(name), found).group(0)
+        rooms.write(os.path.join(folder, name), read(header))
     types = re.sub(
         r"(#define (MIN|MAX)\(a, b\)).*",
         lambda m: f"{m[1]} ((a) {'<' if m[2] == 'MIN' else '>'} (b) ? (a) : (b))",
         read("include/quarry/types.h"),
     )
-    with open(os.path.join(ROOT, folder, "quarry", "types.h"), "w", encoding="utf-8") as f:
-        f.write(types)
-    return folder
+    rooms.write(os.path.join(folder, "quarry", "types.h"), types)
+    return os.path.join(build, "lint", "include")
 
 
 TOOLS = {"locks": locks_command, "tidy": tidy_command, "cppcheck": cppcheck_command}
@@ -236,25 +194,20 @@ TOOLS = {"locks": locks_command, "tidy": tidy_command, "cppcheck": cppcheck_comm
 @lru_cache(None)
 def common_hash(tool):
     """A hash of the tool's version, its settings, and every header of the tree."""
-    version = subprocess.run(
-        [tool, "--version"], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
-    text = version + "".join(p + read(p) for p in [*SETTINGS, *in_tree(".h")])
+    version = rooms.call([tool, "--version"], stderr=None, check=True).stdout
+    text = version + "".join(p + read(p) for p in [*SETTINGS, *rooms.all_files(".h")])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def clean_file(command, path, build):
     """The file whose existence says that this command found nothing in this text."""
-    key = hashlib.sha256(
-        "\0".join([*command, read(path), common_hash(command[0])]).encode()
-    ).hexdigest()
+    text = "\0".join([*command, read(path), common_hash(command[0])])
+    key = hashlib.sha256(text.encode()).hexdigest()
     return os.path.join(ROOT, build, "lint", "clean", key)
 
 
 def note_clean(command, path, build):
-    clean = clean_file(command, path, build)
-    os.makedirs(os.path.dirname(clean), exist_ok=True)
-    open(clean, "w", encoding="utf-8").close()
+    rooms.write(clean_file(command, path, build), "")
 
 
 def run(command, path, build):
@@ -270,18 +223,10 @@ def run(command, path, build):
 
 def findings(command):
     """The lines of a tool's findings; if it failed without any, a line that says so."""
-    done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    said = [
-        line
-        for line in (done.stdout + done.stderr).replace(ROOT + "/", "").split("\n")
-        if MESSAGE.match(line)
-    ]
+    done = rooms.call(command)
+    said = list(filter(MESSAGE.match, done.stdout.replace(ROOT + "/", "").split("\n")))
     if done.returncode and not said:
-        said = [
-            f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}"
-        ]
+        said = [f"{command[0]} ended with {done.returncode}: {done.stdout.strip()}"]
     return said
 
 
@@ -315,7 +260,7 @@ def run_together(command, paths, build):
 def over_all(name, build, left_out=()):
     """Run one tool over all sources; yields its findings."""
     command = TOOLS[name]
-    paths = [p for p in in_tree(".c") if not p.startswith((PLANTS, *NOT_OURS, *left_out))]
+    paths = [p for p in rooms.all_files(".c") if not p.startswith((PLANTS, *NOT_OURS, *left_out))]
     for path in (p for p in paths if flags_of(p, build) is None):
         yield f"{path}: not in any files.mk, nor in ELSEWHERE of tools/lint/analyse.py"
     paths = [p for p in paths if flags_of(p, build) is not None]
@@ -352,25 +297,22 @@ def foreign_headers(text):
     return [w for w in words if not w.startswith(("/", "mm/", "arch/host/", "include/quarry/"))]
 
 
+def made_alone(build, name):
+    return glob.glob(os.path.join(ROOT, build, "alone", "**", name), recursive=True)
+
+
 def check_alone(build):
     """mm/ and arch/host make a program without kernel/ and its headers"""
     program = os.path.join(build, "alone", "alone")
     if not check.make(build, program):
         yield f"make {program} failed: see above"
         return
-    done = subprocess.run(
-        [os.path.join(ROOT, program)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=qemu.WATCHDOG,
-    )
+    done = rooms.call([os.path.join(ROOT, program)], timeout=qemu.WATCHDOG)
     if done.returncode:
         yield f"{program} ended with {done.returncode}: {done.stdout.strip()}"
-    for folder, _, files in os.walk(os.path.join(ROOT, build, "alone")):
-        for name in (f for f in files if f.endswith(".d")):
-            with open(os.path.join(folder, name), encoding="utf-8") as f:
-                yield from (f"{name[:-2]} needs {w}" for w in foreign_headers(f.read()))
+    for path in made_alone(build, "*.d"):
+        name = os.path.basename(path)[:-2]
+        yield from (f"{name} needs {w}" for w in foreign_headers(read(path)))
 
 
 def expected(path):
@@ -396,11 +338,8 @@ def check_plants(build):
                 found.add(nr)
             elif nr not in wanted:
                 yield f"{name}: not expected: {line}"
-        yield from (
-            f"{path}:{nr}: {name} does not find /{want}/"
-            for nr, want in wanted.items()
-            if nr not in found
-        )
+        missed = {nr: want for nr, want in wanted.items() if nr not in found}
+        yield from (f"{path}:{nr}: {name} does not find /{want}/" for nr, want in missed.items())
         together = [f"{PLANTS}alone.c", path]
         if not findings(for_all(command(together[0], build), together)):
             yield f"{path}: {name} finds nothing where it is not the first of several files"
@@ -409,30 +348,16 @@ def check_plants(build):
 
 def plant_alone(build):
     """Check that a file that calls kernel/ does not link with mm/ and arch/host."""
-    objects = [
-        os.path.join(folder, f)
-        for folder, _, files in os.walk(os.path.join(ROOT, build, "alone"))
-        for f in files
-        if f.endswith(".o") and f != "host_alone.c.o"
-    ]
-    flags, _ = configurations(build)["host"]
-    done = subprocess.run(
-        [
-            *host_compiler(build),
-            *flags,
-            PLANTS + "alone.c",
-            *objects,
-            "-o",
-            os.path.join(build, "lint", "alone"),
-        ],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode == 0 or not re.search("undefined.*sched_tick", done.stderr):
+    objects = [o for o in made_alone(build, "*.o") if not o.endswith("/host_alone.c.o")]
+    words = [*programs(build)["host"][0], *configurations(build)["host"][0], PLANTS + "alone.c"]
+    done = rooms.call([*words, *objects, "-o", os.path.join(build, "lint", "alone")])
+    if done.returncode == 0 or not re.search("undefined.*sched_tick", done.stdout):
         yield "alone: a program that needs kernel/ links"
     if foreign_headers("x.o: mm/x.c include/quarry/mm.h kernel/thread.h") != ["kernel/thread.h"]:
         yield "alone: a header of kernel/ is not seen"
 
 
 CHECKS = [check_locks, check_tidy, check_cppcheck, check_alone, check_plants]
+
+if __name__ == "__main__":
+    rooms.run(main)

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Checks beyond the compiler's: includes, sizes, phrases, static analysis; `make lint`.
 
-Usage: lint.py [--build DIR] [--only CHECK,...] [--jobs N]
-
 Each check is one line, "ok NAME" or "not ok NAME" with the faults below it, and counts as one test.
 """
 import os
@@ -20,20 +18,17 @@ import bodies
 import check
 import facts
 import figures
-import floors
-import instructions
 import lab_kills
 import labs
 import lib
 import needs
 import nm
-import machines
-import poison_table
+import objects
+import shared
 import skeleton
 import suites
-import waits
+import tables
 import weight
-import writers
 
 ROOT = rooms.ROOT
 SOURCE = (".c", ".cc", ".h", ".S", ".ld", ".py", ".sh", ".gdb", ".cfg", ".mk")
@@ -41,6 +36,10 @@ MAX_FILE, MAX_MAKEFILE, MAX_COLUMNS = 500, 200, 100
 
 STD = r"<std[a-z]+\.h>"
 QUARRY = r"<quarry/\w+\.h>"
+SYSTEM = r"<(sys/)?\w+\.h>"
+QUEUE, VIRTIO = r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"
+FIBER = r'"fiber(_context|_cpu|_stores|_threads|_user|_whole)?\.h"'
+TEST_HEADERS = r'"(tests/(lib/)?|mm/\w+/|drivers/|demo/)?\w+\.h"'
 # Suites that run hosted only may include a source: to judge it, or to run between its steps.
 HOSTED_ONLY = [
     QUARRY,
@@ -48,128 +47,73 @@ HOSTED_ONLY = [
     r'"(demo|bench|tests/soak)/\w+\.[ch]"',
     r'"\w+\.h"',
     r"<setjmp\.h>",
-    r"<linux/(virtio_\w+|pci_regs)\.h>",
+    VIRTIO,
 ]
+PRIVATE = [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']
+MODELS = [QUARRY, r'"(mm/\w+/|tests/(fuzz|model)/)?\w+\.h"', SYSTEM]
 # Directory -> allowed includes of its files; the first row that fits is used; each needs a row.
 INCLUDES = [
-    (
-        "include/",
-        [
-            QUARRY,
-            r"<arch_inline\.h>",
-            r"<sys/queue\.h>",
-            r"<bsd/sys/tree\.h>",
-            STD,
-            r"<asm-generic/errno\.h>",
-        ],
-    ),
-    ("mm/", [QUARRY, r'"mm/\w+/\w+\.h"', r"<sys/queue\.h>"]),
+    ("include/", [QUARRY, r"<(arch_inline|sys/queue|bsd/sys/tree|asm-generic/errno)\.h>", STD]),
+    ("mm/", [QUARRY, r'"mm/\w+/\w+\.h"', QUEUE]),
     ("kernel/main.c", [QUARRY, r'"(kernel|demo)/\w+\.h"', r'"x86\.h"']),  # it starts the demo
-    (
-        "kernel/",
-        [
-            QUARRY,
-            r'"kernel/\w+\.h"',
-            r'"\w+\.h"',
-            r"<sys/queue\.h>",
-            r"<stb/\w+\.h>",
-            r"<elf\.h>",
-            STD,
-        ],
-    ),
+    ("kernel/", [QUARRY, r'"(kernel/)?\w+\.h"', QUEUE, r"<(stb/\w+|elf)\.h>", STD]),
     ("demo/scenario.c", [QUARRY, r'"(demo|bench)/\w+\.h"', r'"tests/soak/soaks\.h"']),
     ("demo/", [QUARRY, r'"(demo|bench|kernel)/\w+\.h"', STD]),
     ("bench/bench", [QUARRY, r'"bench/bench.h"']),
     ("web/wasm/", [r"<(std\w+|ucontext)\.h>"]),
     ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
-    ("examples/plugin/", [QUARRY, r'"plugin\.h"', r"<(sys/)?\w+\.h>"]),
+    ("examples/plugin/", [QUARRY, r'"plugin\.h"', SYSTEM]),
     ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
     ("bench/peers/pages.c", [r"<linux/\w+\.h>"]),  # a module of Linux
-    ("bench/peers/", [r"<(sys/)?\w+\.h>"]),
-    ("bench/time/", [r"<((sys|asm)/)?\w+\.h>", r"<quarry/\w+\.h>", r'"\w+\.h"']),
+    ("bench/peers/", [SYSTEM]),
+    ("bench/time/", [r"<((sys|asm)/)?\w+\.h>", QUARRY, r'"\w+\.h"']),
     ("tools/", [STD, r'"qemu_plugin\.h"', r"<(inttypes|sched|stdio|stdlib|string|time)\.h>"]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
-    (
-        "drivers/",
-        [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"],
-    ),
+    ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', QUEUE, VIRTIO]),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
-    ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
-    (
-        "arch/fiber/",
-        [
-            QUARRY,
-            r'"fiber(_context|_cpu|_stores|_threads|_user|_whole)?\.h"',
-            r"<\w+\.h>",
-            r"<(sys|sanitizer)/\w+\.h>",
-        ],
-    ),
+    ("arch/host/", [QUARRY, r'"host\.h"', SYSTEM]),
+    ("arch/fiber/", [QUARRY, FIBER, r"<((sys|sanitizer)/)?\w+\.h>"]),
     ("labs/0/", [QUARRY, r'"(labs/0|tests/lib)/\w+\.h"']),
     ("labs/P/", [r'"(packed|paged)\.h"']),
-    ("labs/model/", [QUARRY, r'"(mm/\w+/|tests/(fuzz|model)/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("labs/model/", MODELS),
     ("labs/grade/stores.c", [QUARRY, r'"ops\.h"']),
-    ("labs/grade/", [QUARRY, r'"(mm/\w+/|fiber_|tests/lib/ktest_)\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("labs/grade/", [QUARRY, r'"(mm/\w+/|fiber_|tests/lib/ktest_)\w+\.h"', SYSTEM]),
     ("labs/planted/", []),  # these files hold only functions
     ("labs/right/", []),
     ("labs/wrong/", []),
-    ("tests/model/", [QUARRY, r'"(mm/\w+/|tests/fuzz/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
-    ("tests/states/", [QUARRY, r'"(mm/\w+/|tests/(fuzz|model)/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/model/", [QUARRY, r'"(mm/\w+/|tests/fuzz/)?\w+\.h"', SYSTEM]),
+    ("tests/states/", MODELS),
     ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"(host|fuzz)\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_", [QUARRY, r'"(tests/(lib|model)/|drivers/)?\w+\.h"', STD]),
     ("tests/races/matrix", [QUARRY, r'"(mm/\w+/)?\w+\.h"', r"<\w+\.h>"]),
     ("tests/races/fiber_memory", [QUARRY, r'"(mm/\w+/)?\w+\.h"', r"<\w+\.h>"]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
-    ("tests/fiber/explore_", [QUARRY, r'"((mm/\w+|kernel)/)?\w+\.[ch]"', r"<(sys/)?\w+\.h>"]),
+    ("tests/fiber/explore_", [QUARRY, r'"((mm/\w+|kernel)/)?\w+\.[ch]"', SYSTEM]),
     ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/\w+/|drivers/|kernel/|demo/)?\w+\.h"']),
-    ("tests/host/host_", [QUARRY, r'"(host|tests/lib/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
+    ("tests/host/host_", [QUARRY, r'"(host|tests/lib/mm_priv)\.h"', SYSTEM]),
     ("tests/host/", HOSTED_ONLY),
     ("tests/machines/", HOSTED_ONLY),
     ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
     # Tests that look at run queues or threads, whose structs are private to the kernel.
-    ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
-    ("tests/suites/kernel/test_task.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
-    ("tests/suites/kernel/test_ipc_turns.c", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
-    ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
+    ("tests/suites/kernel/test_share", PRIVATE),
+    ("tests/suites/kernel/test_task.c", PRIVATE),
+    ("tests/suites/kernel/test_ipc_turns.c", PRIVATE),
+    ("tests/lib/share_help.h", PRIVATE),
     ("tests/lib/race_migrate.c", [r'"(tests/lib/race_migrate\.h|mm/move/migrate_lru\.c)"']),
     ("tests/soak/", [QUARRY, r'"(demo|tests/soak)/\w+\.h"']),
     ("tests/hostile/", [r"<quarry/(abi|errno)\.h>", r'"(user|tests/hostile)/\w+\.h"', STD]),
-    (
-        "tests/",
-        [
-            QUARRY,
-            r'"(tests/(lib/)?|mm/\w+/|drivers/|demo/)?\w+\.h"',
-            r"<sys/queue\.h>",
-            r"<elf\.h>",
-            r"<linux/(virtio_\w+|pci_regs)\.h>",
-        ],
-    ),
+    ("tests/", [QUARRY, TEST_HEADERS, QUEUE, r"<elf\.h>", VIRTIO]),
 ]
 # Phrases that no source may have; cut in two, so that this file has none either.
-PHRASES = [
-    r"\bTO" r"DO\b",
-    r"\bFIX" r"ME\b",
-    r"\bXX" r"X\b",
-    r"\bHA" r"CK\b",
-    r"/wor" r"k/",
-    r"/roo" r"t/",
-]
+PHRASES = re.compile(
+    r"\bTO" r"DO\b|\bFIX" r"ME\b|\bXX" r"X\b|\bHA" r"CK\b|/wor" r"k/|/roo" r"t/"
+)
 
 
 def sources(kinds=SOURCE):
-    for folder, folders, files in os.walk(ROOT):
-        rel = os.path.relpath(folder, ROOT)
-        folders[:] = [
-            d
-            for d in folders
-            if not d.startswith(".")
-            and d != "__pycache__"
-            and not (rel == "." and d.startswith("build"))
-        ]
-        for name in sorted(files):
-            if name.endswith(kinds) or name == "Makefile":
-                yield os.path.normpath(os.path.join(rel, name))
+    return (path for path in rooms.all_files(*kinds, "Makefile") if not path.startswith("."))
 
 
 def wrong_includes(path, text):
@@ -254,22 +198,18 @@ def check_conditional(_):
         if not path.startswith("mm/"):
             continue
         text = read(path)
-        found = [
-            (text.count("\n", 0, m.start()) + 1, m.group(0))
-            for m in re.finditer(r"^\s*#\s*(if|ifdef|ifndef|elif|else)\b.*", text, re.MULTILINE)
-        ]
-        guard = path.endswith(".h") and found and re.match(r"#ifndef QUARRY_MM_\w+_H$", found[0][1])
-        for nr, line in found[1 if guard else 0 :]:
-            yield f"{path}:{nr}: {line}"
+        found = list(re.finditer(r"^\s*#\s*(if|ifdef|ifndef|elif|else)\b.*", text, re.MULTILINE))
+        guard = path.endswith(".h") and found and re.match(r"#ifndef QUARRY_MM_\w+_H$", found[0][0])
+        for m in found[1 if guard else 0 :]:
+            yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: {m[0]}"
 
 
 def check_phrases(_):
     """no open tasks in comments, no path of one machine"""
     for path in sources():
         for nr, line in enumerate(read(path).split("\n"), 1):
-            for phrase in PHRASES:
-                if re.search(phrase, line):
-                    yield f"{path}:{nr}: {line.strip()}"
+            if PHRASES.search(line):
+                yield f"{path}:{nr}: {line.strip()}"
 
 
 def check_licence(_):
@@ -311,18 +251,12 @@ def check_port(_):
     mm = [path for path in sources() if path.startswith("mm/")] + ["include/quarry/trace_ring.h"]
     used = set(re.findall(r"\w+", " ".join(map(read, mm))))
     for path, text in zip(headers, texts):
-        declared = re.findall(
-            r"^(?:static inline |extern )?[a-z][\w ]*?[ *](\w+)(?:\(|;| ACQUIRED)",
-            text,
-            re.MULTILINE,
-        )
+        one = r"^(?:static inline |extern )?[a-z][\w ]*?[ *](\w+)(?:\(|;| ACQUIRED)"
+        declared = re.findall(one, text, re.MULTILINE)
         if len(declared) < 5:
             yield f"{path}: {len(declared)} declarations found: the check does not work"
-        yield from (
-            f"{path}: {name}: not used in mm/"
-            for name in declared
-            if name not in used and own.count(name) == 1
-        )
+        unused = [name for name in declared if name not in used and own.count(name) == 1]
+        yield from (f"{path}: {name}: not used in mm/" for name in unused)
 
 
 def check_core(build):
@@ -337,59 +271,17 @@ def check_core(build):
             yield f"make lib {folder}: does not build"
             continue
         needed = lib.needs(os.path.join(ROOT, place, "libquarry-mm.a"), "arch/host")
-        yield from (
-            f"docs/porting.md: {folder}: does not list {name}" for name in sorted(needed - listed)
-        )
-        yield from (
-            f"docs/porting.md: {folder}: lists {name}, which is not needed"
-            for name in sorted(listed - needed)
-        )
-
-
-def check_floors(build):
-    """mm/, kernel/ and arch/x86_64 call only downwards in files.mk; so do includes of mm/"""
-    if floors.circles({"a": {"b": {"f"}}, "b": {"a": {"g"}}, "c": {"a": {"g"}}}) != [["a", "b"]]:
-        yield "a circle of two sources is not found: the check does not work"
-    yield from floors.wrong(build)
+        for name in sorted(needed ^ listed):
+            what = "is not listed" if name in needed else "is listed, but not needed"
+            yield f"docs/porting.md: {folder}: {name} {what}"
 
 
 def check_mutants(_):
     """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
-    for command in (["variant.py", "check"], ["pressure.py", "--check"]):
-        done = subprocess.run(
-            [sys.executable, rooms.tool(command[0]), command[1]],
-            capture_output=True,
-            text=True,
-        )
+    for name, word in (("variant.py", "check"), ("pressure.py", "--check")):
+        done = rooms.call([sys.executable, rooms.tool(name), word])
         if done.returncode:
-            yield from (line for line in (done.stdout + done.stderr).split("\n") if line.strip())
-
-
-def check_poison_table(_):
-    """docs/mm/poison.md agrees with the tests about each state of a page"""
-    yield from poison_table.wrong()
-
-
-def check_machines(_):
-    """docs/machine.md has the table of tests/machines/, each expectation its source"""
-    yield from machines.wrong()
-
-
-def check_waits(_):
-    """docs/waits.md says what ends the wait of each waiting function"""
-    yield from waits.wrong()
-    planted = waits.waiting("tests/lint/waits.c")
-    if planted != [
-        "sleeps_on_a_queue",
-        "sleeps_a_while",
-        "spins_for_ever",
-        "swaps_until_it_succeeds",
-        "swaps_in_the_body",
-        "spins_without_a_pause",
-        "spins_by_do",
-        "spins_until_told",
-    ]:
-        yield f"tests/lint/waits.c: found are {', '.join(planted)}"
+            yield from filter(str.strip, done.stdout.split("\n"))
 
 
 def check_facts(build):
@@ -420,19 +312,11 @@ def check_bodies(_):
 def check_format(_):
     """C and C++ are as clang-format 14 has them"""
     files = [path for path in sources() if path.endswith((".c", ".cc", ".h"))]
-    done = subprocess.run(
-        ["clang-format-14", "--dry-run", *(os.path.join(ROOT, path) for path in files)],
-        capture_output=True,
-        text=True,
-    )
-    changed = {
-        os.path.relpath(line.split(":")[0], ROOT)
-        for line in done.stderr.split("\n")
-        if "warning:" in line
-    }
+    done = rooms.call(["clang-format-14", "--dry-run", *files])
+    changed = {line.split(":")[0] for line in done.stdout.split("\n") if "warning:" in line}
     yield from (f"{path}: not formatted: make format" for path in sorted(changed))
     if done.returncode:
-        yield f"clang-format-14: {done.stderr[:200]}"
+        yield f"clang-format-14: {done.stdout[:200]}"
 
 
 CHECKS = [
@@ -443,19 +327,16 @@ CHECKS = [
     check_conditional,
     check_phrases,
     check_licence,
-    *instructions.CHECKS,
+    *objects.CHECKS,
     *needs.CHECKS,
-    check_floors,
     check_doors,
     check_port,
     check_core,
     check_mutants,
-    check_poison_table,
-    check_machines,
+    *tables.CHECKS,
     check_facts,
     check_figures,
-    check_waits,
-    *writers.CHECKS,
+    *shared.CHECKS,
     *weight.CHECKS,
     check_labs,
     check_bodies,
@@ -463,10 +344,10 @@ CHECKS = [
 ]
 
 
-def lint(counts, build, only=None):
+def lint(counts, build, only):
     for check in CHECKS:
         name = check.__name__[6:]
-        if only and name not in only:
+        if name not in only:
             continue
         try:
             if needs.why(name):
@@ -489,16 +370,12 @@ def main():
     parser = rooms.parser(__doc__)
     names = [c.__name__[6:] for c in CHECKS]
     parser.add_argument("--only", help="checks, with commas: " + ",".join(names))
-    analyse.options(parser)
+    parser.add_argument("--jobs", type=int, default=check.jobs(), help="programs at a time")
     args = parser.parse_args()
-    only = args.only.split(",") if args.only else None
-    if only and set(only) - set(names):
-        parser.error(f"no check {', '.join(set(only) - set(names))}; known: {' '.join(names)}")
-    counts = check.Counts()
-    analyse.take(args)
-    lint(counts, args.build, only)
+    analyse.jobs, counts = args.jobs, check.Counts()
+    lint(counts, args.build, rooms.chosen(parser, args.only, names, "check"))
     return counts.close("lint")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Measure the lines and branches of mm/ that the hosted suites reach; `make coverage`.
 
-Usage: coverage.py [--build DIR] [--lines PERCENT] [--branches PERCENT]
-
 Builds the hosted program with --coverage twice, with large and with small pageblocks, runs all
 suites in both, and adds the results.  Branches of assertions and panics do not count: a passing
 test never takes them.  Prints the table and each line that was not reached;
 build/coverage/index.html has the rest.  Exit status 1 below the percentages that docs/testing.md
 promises.
 """
+import glob
 import json
 import os
 import re
@@ -22,7 +21,6 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 from rooms import read
 import check
-import qemu
 
 # Unoptimized: inlined code would be counted again at each of its callers.
 BUILDS = {"cov": "--coverage -O0", "cov3": "--coverage -O0 -DPAGEBLOCK_ORDER=3"}
@@ -39,36 +37,18 @@ def run_suites(build):
         program = os.path.join(home, "check")
         # make does not notice changed flags: after a change, remove the old objects.
         stamp = os.path.join(home, "flags")
-        if not os.path.exists(stamp) or open(stamp, encoding="utf-8").read() != flags:
+        if not os.path.exists(stamp) or read(stamp) != flags:
             shutil.rmtree(home, ignore_errors=True)
-            os.makedirs(home)
-            with open(stamp, "w", encoding="utf-8") as f:
-                f.write(flags)
-        if not check.make(
-            build,
-            program,
-            HOST_BUILDS=" ".join(BUILDS),
-            HFLAGS_cov=BUILDS["cov"],
-            HFLAGS_cov3=BUILDS["cov3"],
-        ):
+            rooms.write(stamp, flags)
+        settings = {f"HFLAGS_{build_}": flags_ for build_, flags_ in BUILDS.items()}
+        if not check.make(build, program, HOST_BUILDS=" ".join(BUILDS), **settings):
             return False
-        for folder, _, files in os.walk(home):
-            for f in files:
-                if f.endswith(".gcda"):
-                    os.unlink(os.path.join(folder, f))
-        done = subprocess.run(
-            [program],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            timeout=600,
-        )
+        for path in glob.glob(os.path.join(home, "**", "*.gcda"), recursive=True):
+            os.unlink(path)
+        done = rooms.call([program], timeout=600)
         summary = re.findall(r"^# selftest: .*", done.stdout, re.MULTILINE)
-        print(
-            f"  {name}: {summary[-1][2:] if summary else f'ended with {done.returncode}'}",
-            flush=True,
-        )
+        said = summary[-1][2:] if summary else f"ended with {done.returncode}"
+        print(f"  {name}: {said}", flush=True)
         if not summary:
             return False
     return True
@@ -76,22 +56,9 @@ def run_suites(build):
 
 def gcovr(build, *options):
     objects = [os.path.join(build, f"host-{name}") for name in BUILDS]
-    command = [
-        "gcovr",
-        "-r",
-        qemu.ROOT,
-        "--filter",
-        "mm/",
-        "--exclude-throw-branches",
-        "--exclude-unreachable-branches",
-        "--exclude-branches-by-pattern",
-        NOT_BRANCHES,
-        *options,
-        *objects,
-    ]
-    done = subprocess.run(
-        command, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = ["gcovr", "-r", rooms.ROOT, "--filter", "mm/", "--exclude-throw-branches"]
+    command += ["--exclude-unreachable-branches", "--exclude-branches-by-pattern", NOT_BRANCHES]
+    done = rooms.call([*command, *options, *objects], stderr=subprocess.PIPE)
     if done.returncode:
         print(done.stderr)
     return done.stdout if done.returncode == 0 else None
@@ -109,20 +76,13 @@ def table(report):
     for file in sorted(report["files"], key=lambda f: f["file"]):
         lines = [l for l in file["lines"] if not l.get("gcovr/noncode")]
         branches = [b for l in lines for b in l["branches"]]
-        counts = [
-            len(lines),
-            sum(l["count"] > 0 for l in lines),
-            len(branches),
-            sum(b["count"] > 0 for b in branches),
-        ]
+        counts = [len(lines), sum(l["count"] > 0 for l in lines)]
+        counts += [len(branches), sum(b["count"] > 0 for b in branches)]
         total = [a + b for a, b in zip(total, counts)]
         print(f"  {file['file']:26} {counts[1]:5}/{counts[0]:<5} {counts[3]:7}/{counts[2]:<5}")
         missed += [(file["file"], l["line_number"]) for l in lines if not l["count"]]
-        missed += [
-            (file["file"], -l["line_number"])
-            for l in lines
-            if l["count"] and any(not b["count"] for b in l["branches"])
-        ]
+        half = [l for l in lines if l["count"] and any(not b["count"] for b in l["branches"])]
+        missed += [(file["file"], -l["line_number"]) for l in half]
     return total, missed
 
 
@@ -138,10 +98,8 @@ def main():
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)
     text = gcovr(build, "--json", "-")
-    if (
-        text is None
-        or gcovr(build, "--html-details", os.path.join(os.path.abspath(out), "index.html")) is None
-    ):
+    page = os.path.join(os.path.abspath(out), "index.html")
+    if text is None or gcovr(build, "--html-details", page) is None:
         return 1
     total, missed = table(json.loads(text))
     lines, branches = 100 * total[1] / total[0], 100 * total[3] / max(total[2], 1)
@@ -155,8 +113,7 @@ def main():
             print(f"  {path}:{-number}: {source(path, -number)}")
     print(
         f"coverage of mm/: {lines:.1f} % of {total[0]} lines, {branches:.1f} % of {total[2]} "
-        "branches; "
-        f"{os.path.join(out, 'index.html')}"
+        f"branches; {os.path.join(out, 'index.html')}"
     )
     return 0 if lines >= args.lines and branches >= args.branches else 1
 

@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Let the n-th allocation of every test fail, for every n, and see that nothing breaks.
 
-Usage: failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
-                    [--share N/SHARES]
-
 Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its
 allocations, and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own
 expectations may fail, since it did not get its memory.  Required are: no panic, no sanitizer
@@ -26,23 +23,15 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import check
-import qemu
 import suites
 import watchdog
 
-WRAPPED = [
-    "mem_alloc_page",
-    "mem_alloc_pages",
-    "kmalloc",
-    "thread_start",
-    "arch_clock_ns",
-    "threads_had_turn",
-]
-WRAPPED_EVERYWHERE = ["memory_init", "ktest_run"]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+WRAPPED = "mem_alloc_page mem_alloc_pages kmalloc thread_start arch_clock_ns threads_had_turn"
+WRAPPED_EVERYWHERE = "memory_init ktest_run"
+SOURCE = "tests/host/host_fail.c"
 FLAGS = (
-    "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter "
-    "-Iinclude -Iarch/host -I. -pthread"
+    "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Iarch/host -I. "
+    "-pthread -fsanitize=address,undefined -fno-sanitize-recover=all"
 ).split()
 SLAB_SIZES = 8  # sizes of slabs: each may keep one empty page
 PART = 1000  # values of n that one job runs
@@ -72,45 +61,22 @@ def link_objects(home, asan):
     def objects(*folders):
         # The directory also has objects of deleted sources: these are left out.
         found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/**/*.o", recursive=True))
-        return [
-            o
-            for o in found
-            if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))
-        ]
+        sources = [os.path.join(rooms.ROOT, os.path.relpath(o, asan)[:-2]) for o in found]
+        return [o for o, source in zip(found, sources) if os.path.exists(source)]
 
-    if is_newer(
-        out,
-        os.path.join(asan, "check"),
-        __file__,
-        os.path.join(qemu.ROOT, "tests/host/host_fail.c"),
-    ):
+    def wrap(names):
+        return [f"-Wl,--wrap={name}" for name in names.split()]
+
+    needs = (os.path.join(asan, "check"), __file__, os.path.join(rooms.ROOT, SOURCE))
+    if is_newer(out, *needs):
         return out
-    steps = [
-        [
-            compiler,
-            "-r",
-            "-nostdlib",
-            *(f"-Wl,--wrap={name}" for name in WRAPPED),
-            "-o",
-            joined,
-            *objects("mm", "kernel", "demo", "bench", "drivers", "boot", "arch/x86_64"),
-        ],
-        [
-            compiler,
-            *FLAGS,
-            *SANITIZE,
-            *(f"-Wl,--wrap={name}" for name in WRAPPED_EVERYWHERE),
-            "-o",
-            out,
-            joined,
-            *objects("arch/host", "tests"),
-            "tests/host/host_fail.c",
-        ],
-    ]
-    for step in steps:
-        done = subprocess.run(
-            step, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    under_test = objects("mm", "kernel", "demo", "bench", "drivers", "boot", "arch/x86_64")
+    more = [*wrap(WRAPPED_EVERYWHERE), "-o", out, joined, *objects("arch/host", "tests"), SOURCE]
+    for step in (
+        [compiler, "-r", "-nostdlib", *wrap(WRAPPED), "-o", joined, *under_test],
+        [compiler, *FLAGS, *more],
+    ):
+        done = rooms.call(step)
         if done.returncode:
             print(done.stdout)
             return None
@@ -136,15 +102,9 @@ class Result:
 def run(program, tests, at):
     """Run @tests with QUARRY_FAIL_AT=@at: (results, {n: complaint}, the n at which the program
     ended too early, or None)."""
-    proc = subprocess.Popen(
-        [program, tests],
-        env=dict(os.environ, **check.NO_LEAKS, QUARRY_FAIL_AT=at),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+    env = dict(os.environ, **check.NO_LEAKS, QUARRY_FAIL_AT=at)
+    proc = subprocess.Popen([program, tests], env=env, text=True, errors="replace", **pipes)
     results, wrong, recent, lines, n = [], {}, [], 0, int(at.split("-")[0])
     ended = done = False  # has the run with this n ended; have all runs ended
     test = ""  # " in " and the name of the running test
@@ -166,11 +126,9 @@ def run(program, tests, at):
     if guard.why or proc.returncode not in (0, 1) or not ended:
         story = re.search(r"PANIC.*|ERROR: \w+Sanitizer.*|.*runtime error:.*", "\n".join(recent))
         n += ended
-        wrong[n] = (
-            f"hangs{test}: {guard.why}"
-            if guard.why
-            else f"ended with {proc.returncode}{test}: {story.group(0) if story else recent[-1:]}"
-        )
+        wrong[n] = f"ended with {proc.returncode}{test}: {story.group() if story else recent[-1:]}"
+        if guard.why:
+            wrong[n] = f"hangs{test}: {guard.why}"
     return results, wrong, None if done else n
 
 
@@ -212,13 +170,8 @@ class Sweep:
             at = ended_at + 1 if ended_at else last + 1
             # A failure may lead to more calls than a run without failures made.  The limit is twice
             # as many: a test under load repeats the same calls for as long as it runs.
-            if (
-                at > last
-                and open_end
-                and results
-                and results[-1].calls > results[-1].n
-                and last < 2 * self.base.calls
-            ):
+            goes_on = results and results[-1].calls > results[-1].n
+            if at > last and open_end and goes_on and last < 2 * self.base.calls:
                 last += 10
         with self.lock:
             self.seconds += time.monotonic() - start
@@ -235,9 +188,7 @@ class Sweep:
 
 
 def said(program, word):
-    return subprocess.run(
-        [program, word], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ).stdout
+    return rooms.call([os.path.abspath(program), word], stderr=subprocess.DEVNULL).stdout
 
 
 def all_suites(program):
@@ -274,12 +225,10 @@ def report(sweeps):
         suites.setdefault(sweep.base.name.split(".")[0], []).append(sweep)
     for suite, mine in suites.items():
         lines = [line for sweep in mine for line in sweep.findings()]
-        print(
-            f"  {suite:14} {len(mine):3} tests, n = 1 .. {max(s.reached for s in mine):5}: "
-            f"{sum(s.injected for s in mine):6} "
-            f"failures injected in {sum(s.seconds for s in mine):6.1f} s, {len(lines)} findings",
-            flush=True,
-        )
+        text = f"{len(mine):3} tests, n = 1 .. {max(s.reached for s in mine):5}: "
+        text += f"{sum(s.injected for s in mine):6} failures injected in "
+        text += f"{sum(s.seconds for s in mine):6.1f} s, {len(lines)} findings"
+        print(f"  {suite:14} {text}", flush=True)
         for line in lines[:12]:
             print(f"    {line}")
 
@@ -309,13 +258,9 @@ def main():
     for line in findings:
         counts.one(False, line)
     sweeps = [Sweep(program, base, args.upto) for base in bases if base.calls]
+    longest = sorted(sweeps, key=lambda s: -s.base.calls)  # first, so that no core idles at the end
     with ThreadPoolExecutor(max(1, args.jobs)) as pool:
-        # The longest sweeps first, so that no core idles at the end.
-        for job in [
-            pool.submit(s.run, *part)
-            for s in sorted(sweeps, key=lambda s: -s.base.calls)
-            for part in s.parts()
-        ]:
+        for job in [pool.submit(s.run, *part) for s in longest for part in s.parts()]:
             job.result()
     report(sweeps)
     for sweep in sweeps:

@@ -2,12 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Fuzz mm/ against a model, and the parsers of external data; `make fuzz`.
 
-Usage: fuzz.py [--build DIR] [--seconds N] [--only TARGET,...]   N seconds in all, two at a
-time
-       fuzz.py --smoke      replay the corpus, then 5 s for each target
-       fuzz.py --planted    time until each planted bug is found (tests/fuzz/planted/*.mut)
-       fuzz.py --merge      add the useful findings of the last runs to tests/fuzz/corpus/
-       fuzz.py --replay FILE --only TARGET
+Two targets run at a time.  --smoke replays the corpus, then fuzzes each target for 5 s; --planted
+says how long until each planted bug is found (tests/fuzz/planted/*.mut); --merge adds the useful
+findings of the last runs to tests/fuzz/corpus/.
 
 Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
 """
@@ -38,59 +35,18 @@ FLAGS = (
 ).split() + [f"-fsanitize-coverage-ignorelist={ROOT}/{HERE}/uncovered.txt"]
 ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
 ON_X86 = ["-Iarch/x86_64"]
-# {target: (its share of the time, sources, flags, bytes of its longest input, ...)}
+TRACE = ["demo/handle.c", "demo/trace_parse.c", "tests/model/arena.c"]
+ACPI = [f"arch/x86_64/acpi_{part}.c" for part in ("table", "numa", "region")]
+PCI = ["drivers/pci.c", "drivers/virtio_cap.c", "tests/lib/pretend_pci.c"]
+# {target: (its share of the time, sources besides its own, flags, bytes of its longest input)}
 TARGETS = {
-    "mm": (
-        6,
-        [
-            "MM",
-            *HOST,
-            "demo/handle.c",
-            *MODEL,
-            f"{HERE}/fuzz_mm.c",
-            f"{HERE}/fuzz_range.c",
-        ],
-        ON_HOST,
-        768,
-    ),
-    "trace": (
-        1,
-        [
-            "MM",
-            *HOST,
-            "demo/handle.c",
-            "demo/trace_parse.c",
-            "tests/model/arena.c",
-            f"{HERE}/fuzz_trace.c",
-        ],
-        ON_HOST,
-        1024,
-    ),
-    "cmdline": (1, [*HOST, "kernel/cmdline.c", f"{HERE}/fuzz_cmdline.c"], ON_HOST, 4096),
-    "acpi": (
-        1,
-        [
-            "arch/x86_64/acpi_table.c",
-            "arch/x86_64/acpi_numa.c",
-            "arch/x86_64/acpi_region.c",
-            f"{HERE}/fuzz_acpi.c",
-        ],
-        ON_X86,
-        1024,
-    ),
-    "multiboot2": (
-        1,
-        ["boot/bootinfo.c", "boot/framebuffer.c", f"{HERE}/fuzz_multiboot2.c"],
-        ON_X86,
-        1024,
-    ),
-    "pci": (
-        1,
-        ["drivers/pci.c", "drivers/virtio_cap.c", "tests/lib/pretend_pci.c", f"{HERE}/fuzz_pci.c"],
-        ON_X86,
-        1024,
-    ),
-    "screen": (1, ["drivers/psf.c", "drivers/text.c", f"{HERE}/fuzz_screen.c"], ON_X86, 4096),
+    "mm": (6, ["MM", *HOST, "demo/handle.c", *MODEL, f"{HERE}/fuzz_range.c"], ON_HOST, 768),
+    "trace": (1, ["MM", *HOST, *TRACE], ON_HOST, 1024),
+    "cmdline": (1, [*HOST, "kernel/cmdline.c"], ON_HOST, 4096),
+    "acpi": (1, ACPI, ON_X86, 1024),
+    "multiboot2": (1, ["boot/bootinfo.c", "boot/framebuffer.c"], ON_X86, 1024),
+    "pci": (1, PCI, ON_X86, 1024),
+    "screen": (1, ["drivers/psf.c", "drivers/text.c"], ON_X86, 4096),
 }
 KEEP_FILES, KEEP_BYTES = 40, 4096
 # Targets in which it says nothing how often an input takes a branch, only whether it does.
@@ -104,8 +60,8 @@ ENV = dict(
 
 
 def mm_sources(root):
-    with open(os.path.join(root, "mm/files.mk"), encoding="utf-8") as f:
-        return re.findall(r"^MM_SRCS \+= (\S+)$", f.read(), re.MULTILINE)
+    text = rooms.read(os.path.join(root, "mm/files.mk"))
+    return re.findall(r"^MM_SRCS \+= (\S+)$", text, re.MULTILINE)
 
 
 def compile_target(name, build, root=ROOT):
@@ -113,19 +69,12 @@ def compile_target(name, build, root=ROOT):
     output)."""
     out = os.path.join(os.path.abspath(build), "fuzz", name)
     os.makedirs(os.path.dirname(out), exist_ok=True)
-    sources = [
-        s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])
-    ]
-    command = [os.environ.get("FUZZ_CC", "clang"), *FLAGS, *TARGETS[name][2]]
-    command += ["-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out]
+    _, parts, flags, _ = TARGETS[name]
+    sources = [s for part in parts for s in (mm_sources(root) if part == "MM" else [part])]
+    command = [os.environ.get("FUZZ_CC", "clang"), *FLAGS, *flags, "-Iinclude", "-I."]
+    command += [f"-I{HERE}", *sources, f"{HERE}/fuzz_{name}.c", "-o", out]
     command += ["-w"] if root != ROOT else []  # a planted bug may leave a function unused
-    done = subprocess.run(
-        command,
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    done = rooms.call(command, cwd=root)
     return (out, "") if done.returncode == 0 else (None, done.stdout[-4000:])
 
 
@@ -134,22 +83,21 @@ def corpus(name):
 
 
 class Result:
-    def __init__(self, name, seconds, status, text):
-        self.name, self.seconds, self.status, self.text = name, seconds, status, text
+    """A run of a target's program: its output, what it executed, what it found."""
+
+    def __init__(self, name, command=None):
+        self.name, start, self.text, self.found = name, time.monotonic(), "", False
+        if command:
+            done = rooms.call(command, env=ENV, cwd=None)
+            self.text, self.found = done.stdout, done.returncode != 0
+        self.seconds = time.monotonic() - start
         # The last line of progress has the coverage; the number of runs is in a line of its own.
-        progress = re.findall(r"^#(\d+)\s.*?\bcov: (\d+) ft: (\d+)", text, re.MULTILINE)
-        total = re.search(r"Done (\d+) (?:runs|in)|number_of_executed_units: (\d+)", text)
-        self.execs = (
-            int(next(g for g in total.groups() if g))
-            if total
-            else int(progress[-1][0])
-            if progress
-            else 0
-        )
-        self.cov, self.ft = progress[-1][1:] if progress else ("?", "?")
-        artifact = re.search(r"Test unit written to (\S+)", text)
+        progress = re.findall(r"^#(\d+)\s.*?\bcov: (\d+) ft: (\d+)", self.text, re.MULTILINE)
+        execs, self.cov, self.ft = progress[-1] if progress else (0, "?", "?")
+        total = re.search(r"Done (\d+) (?:runs|in)|number_of_executed_units: (\d+)", self.text)
+        self.execs = int(total.group(1) or total.group(2)) if total else int(execs)
+        artifact = re.search(r"Test unit written to (\S+)", self.text)
         self.artifact = artifact.group(1) if artifact else None
-        self.found = status != 0
 
     def why(self):
         line = re.search(
@@ -163,51 +111,24 @@ class Result:
 
 def run(name, program, build, seconds, seed=0):
     """Fuzz one target; new inputs go below build, never into the tree."""
-    work = os.path.join(build, "fuzz", f"{os.path.basename(program)}.found")
-    os.makedirs(work, exist_ok=True)
-    command = [
-        program,
-        f"-max_total_time={seconds}",
-        f"-max_len={TARGETS[name][3]}",
-        "-timeout=10",
-        f"-rss_limit_mb=2048",
-        "-print_final_stats=1",
-        f"-artifact_prefix={os.path.join(build, 'fuzz', name)}-",
-        f"-seed={seed}",
-        work,
-    ]
+    home = os.path.join(build, "fuzz", os.path.basename(program))
+    os.makedirs(home + ".found", exist_ok=True)
+    command = [program, f"-max_total_time={seconds}", f"-max_len={TARGETS[name][3]}"]
+    command += [f"-seed={seed}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
+    command += [f"-artifact_prefix={os.path.join(build, 'fuzz', name)}-", home + ".found"]
     words = os.path.join(ROOT, HERE, f"{name}.dict")
-    if os.path.exists(words):
-        command.append(f"-dict={words}")
-    if os.path.isdir(corpus(name)):
-        command.append(corpus(name))
-    start = time.monotonic()
-    done = subprocess.run(
-        command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-    )
-    text = done.stdout.decode("utf-8", "replace")
-    with open(
-        os.path.join(build, "fuzz", f"{os.path.basename(program)}.log"), "w", encoding="utf-8"
-    ) as f:
-        f.write(text)
-    return Result(name, time.monotonic() - start, done.returncode, text)
+    command += [f"-dict={words}"] if os.path.exists(words) else []
+    command += [corpus(name)] if os.path.isdir(corpus(name)) else []
+    result = Result(name, command)
+    with open(home + ".log", "w", encoding="utf-8") as f:
+        f.write(result.text)
+    return result
 
 
 def replay(name, program):
-    files = sorted(os.listdir(corpus(name))) if os.path.isdir(corpus(name)) else []
-    if not files:
-        return Result(name, 0, 0, "")
-    start = time.monotonic()
-    done = subprocess.run(
-        [program, "-timeout=10", *[os.path.join(corpus(name), f) for f in files]],
-        env=ENV,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
-    return Result(
-        name, time.monotonic() - start, done.returncode, done.stdout.decode("utf-8", "replace")
-    )
+    """Run a target on its corpus."""
+    files = sorted(glob.glob(os.path.join(corpus(name), "*")))
+    return Result(name, [program, "-timeout=10", *files] if files else None)
 
 
 def build_all(names, build):
@@ -221,74 +142,36 @@ def build_all(names, build):
 
 def tell(result, program):
     speed = result.execs / max(result.seconds, 0.01)
-    print(
-        f"  {result.name:10} {result.seconds:6.1f} s {result.execs:9} execs {speed:8.0f}/s  cov "
-        f"{result.cov:>5} "
-        f"features {result.ft:>5}  {'FOUND' if result.found else 'nothing found'}",
-        flush=True,
-    )
+    text = f"{result.seconds:6.1f} s {result.execs:9} execs {speed:8.0f}/s  cov {result.cov:>5} "
+    text += f"features {result.ft:>5}  {'FOUND' if result.found else 'nothing found'}"
+    print(f"  {result.name:10} {text}", flush=True)
     if result.found:
-        print(f"    {result.why()}")
-        print(
-            f"    replay: {program} {result.artifact}"
-            if result.artifact
-            else f"    see {program}.log"
-        )
+        how = f"replay: {program} {result.artifact}" if result.artifact else f"see {program}.log"
+        print(f"    {result.why()}\n    {how}")
 
 
-def fuzz(names, build, seconds, smoke=False, counts=None):
+def fuzz(names, build, seconds, smoke=False):
     """Returns the number of findings; targets that do not build count as one each."""
     programs = build_all(names, build)
-    bad = len(names) - len(programs)
     parts = sum(TARGETS[n][0] for n in programs)
-    # Two targets run at a time, so all targets together get 2 * seconds.
-    share = {
-        n: 5 if smoke else max(2, round(2 * seconds * TARGETS[n][0] / parts)) for n in programs
-    }
-    cpus = 2
-
-    def one(name):
-        first = replay(name, programs[name])
-        return first if first.found else run(name, programs[name], build, share[name])
-
     jobs = []
     for name in programs:
-        # A share longer than the whole time is run on both cores, from two seeds.
-        jobs += (
-            [(name, share[name])]
-            if smoke or share[name] <= seconds
-            else [(name, seconds), (name, share[name] - seconds)]
-        )
-    if smoke:
-        with ThreadPoolExecutor(cpus) as pool:
-            results = list(pool.map(one, programs))
-    else:
-        for name in programs:
-            first = replay(name, programs[name])
-            if first.found:
-                tell(first, programs[name])
-                bad += 1
-        with ThreadPoolExecutor(cpus) as pool:
-            results = list(
-                pool.map(
-                    lambda j: run(
-                        j[1][0],
-                        programs[j[1][0]],
-                        build,
-                        j[1][1],
-                        seed=j[0] + 1 if seconds < 300 else 0,
-                    ),
-                    enumerate(jobs),
-                )
-            )
+        # Two targets run at a time, so all targets together get 2 * seconds.  A share longer than
+        # the whole time is run on both cores, from two seeds.
+        share = 5 if smoke else max(2, round(2 * seconds * TARGETS[name][0] / parts))
+        more = 0 if smoke else max(0, share - seconds)
+        jobs += [(name, part) for part in (share - more, more) if part]
+
+    def one(job):
+        number, (name, part) = job
+        return run(name, programs[name], build, part, number + 1 if seconds < 300 else 0)
+
+    results = [first for n in programs if (first := replay(n, programs[n])).found]
+    with ThreadPoolExecutor(2) as pool:
+        results += pool.map(one, enumerate(jobs))
     for result in results:
         tell(result, programs[result.name])
-        bad += result.found
-    if counts:
-        for name in names:
-            found = name not in programs or any(r.found for r in results if r.name == name)
-            counts.one(not found, f"fuzz {name}")
-    return bad
+    return len(names) - len(programs) + sum(result.found for result in results)
 
 
 # ---- planted bugs --------------------------------------------------------------------------------
@@ -314,12 +197,11 @@ def planted(build, seconds, only):
         if not program:
             return v, None, said
         home = os.path.join(build, "fuzz", "planted", v.id, "build")
-        start = time.monotonic()
-        first = replay(target, program)
-        if first.found:
-            return v, (first, time.monotonic() - start, "by the corpus"), ""
-        result = run(target, program, home, seconds, seed=1)
-        return v, (result, time.monotonic() - start, "by fuzzing"), ""
+        start, how = time.monotonic(), "by the corpus"
+        result = replay(target, program)
+        if not result.found:
+            result, how = run(target, program, home, seconds, seed=1), "by fuzzing"
+        return v, (result, time.monotonic() - start, how), ""
 
     found = broken = 0
     with ThreadPoolExecutor(2) as pool:
@@ -330,10 +212,8 @@ def planted(build, seconds, only):
                 continue
             result, after, how = outcome
             found += result.found
-            print(
-                f"  {v.id:16} {'found' if result.found else 'NOT FOUND'} {how} after {after:5.1f} "
-                f"s: {v.title}"
-            )
+            said = "found" if result.found else "NOT FOUND"
+            print(f"  {v.id:16} {said} {how} after {after:5.1f} s: {v.title}")
             if result.found:
                 print(f"    {result.why()[:110]}", flush=True)
     print(f"fuzz: {found} of {len(names)} planted bugs found")
@@ -355,13 +235,7 @@ def merge(names, build):
         os.makedirs(corpus(name), exist_ok=True)
         options = ["-set_cover_merge=1", f"-max_len={KEEP_BYTES}"]
         options += ["-use_counters=0"] if name in ONCE_IS_ENOUGH else []
-        subprocess.run(
-            [program, *options, fresh, corpus(name), found],
-            env=ENV,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=True,
-        )
+        rooms.call([program, *options, fresh, corpus(name), found], env=ENV, cwd=None, check=True)
         # Largest first: a long input does the work of many short ones.
         files = sorted(os.listdir(fresh), key=lambda f: -os.path.getsize(os.path.join(fresh, f)))
         kept = files[:KEEP_FILES]
@@ -385,19 +259,14 @@ def main():
         seconds = args.seconds if args.seconds != parser.get_default("seconds") else PLANTED_SECONDS
         found, broken = planted(args.build, seconds, only)
         return 1 if broken or found < (PLANTED_NEEDED if not only else len(only)) else 0
-    names = args.only.split(",") if args.only else list(TARGETS)
-    if set(names) - set(TARGETS):
-        parser.error(
-            f"no target {', '.join(set(names) - set(TARGETS))}; known: {' '.join(TARGETS)}"
-        )
+    names = rooms.chosen(parser, args.only, TARGETS, "target")
     if args.merge:
         merge(names, args.build)
         return 0
     if args.replay:
         programs = build_all(names[:1], args.build)
-        return subprocess.run(
-            [*programs.values(), args.replay], env=dict(ENV, FUZZ_VERBOSE="1")
-        ).returncode
+        command = [*programs.values(), args.replay]
+        return subprocess.run(command, env=dict(ENV, FUZZ_VERBOSE="1")).returncode
     bad = fuzz(names, args.build, args.seconds, args.smoke)
     print(f"fuzz: {bad} finding{'' if bad == 1 else 's'}")
     return 1 if bad else 0

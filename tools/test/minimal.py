@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Perform the commands of README in a chroot of a minimal Debian; `make minimal`.
 
-Usage: minimal.py [--build DIR] [--suite NAME] [--archive] [--whole] [--keep]
-
 Run as root, since it makes a chroot (mmdebstrap, by the package registry) of the distribution NAME,
 a code name of Debian, with nothing else.  Root types README's first command, without sudo.  Then a
 user without root and without sudo types README's other commands as they stand; git clones the
@@ -52,12 +50,9 @@ MOUNTS = (
 def apt_options():
     """This machine's options of apt that say how to reach a mirror: its proxy, and whether a
     mirror may be older than it says (Acquire::Check-Valid-Until)."""
-    said = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True).stdout
-    return [
-        line
-        for line in said.split("\n")
-        if re.match(r'Acquire::(https?(::\S+)?::?Proxy\S*|Check-Valid-Until) "[^"]+";', line)
-    ]
+    said = rooms.call(["apt-config", "dump", "Acquire"]).stdout
+    option = re.compile(r'Acquire::(https?(::\S+)?::?Proxy\S*|Check-Valid-Until) "[^"]+";')
+    return [line for line in said.split("\n") if option.match(line)]
 
 
 class Steps:
@@ -76,9 +71,8 @@ class Steps:
         ]
 
     def report(self, good, what, start):
-        print(
-            f"  {'ok' if good else 'not ok'} {what} ({time.monotonic() - start:.0f} s)", flush=True
-        )
+        took = f"({time.monotonic() - start:.0f} s)"
+        print(f"  {'ok' if good else 'not ok'} {what} {took}", flush=True)
         return self.counts.one(good, what)
 
     def run(self, words, keys=""):
@@ -87,18 +81,11 @@ class Steps:
         env = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
         env.update(HOME=HOME, TERM="xterm", LC_ALL="C.UTF-8", PATH=PATH)
         if not keys:
-            done = subprocess.run(
-                words,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=LIMIT,
-            )
-            status, said = done.returncode, done.stdout
+            done = rooms.call(words, env=env, timeout=LIMIT)
+            status, text = done.returncode, done.stdout
         else:
-            status, said = at_terminal(words, env, keys)
-        text = said.decode("utf-8", "replace").replace("\r", "")
+            status, text = at_terminal(words, env, keys)
+        text = text.replace("\r", "")
         self.log.write(f"==== {words[-1]}\n{text}\n==== status {status}\n")
         self.log.flush()
         return status, text
@@ -112,9 +99,8 @@ class Steps:
         if status and wanted:
             self.report(True, f"{command}: names what is missing, and what to type", start)
             start = time.monotonic()
-            status, _ = self.run(
-                self.enter(0, "/", f"export DEBIAN_FRONTEND=noninteractive; {wanted.group(1)}")
-            )
+            install = f"export DEBIAN_FRONTEND=noninteractive; {wanted.group(1)}"
+            status, _ = self.run(self.enter(0, "/", install))
             if not self.report(status == 0, "root types that", start):
                 return
             start = time.monotonic()
@@ -141,7 +127,7 @@ def at_terminal(words, env, keys):
             os.write(terminal, keys.pop(0).encode())
     else:
         os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode("utf-8", "replace")
 
 
 def make_chroot(steps, suite):
@@ -173,19 +159,15 @@ def get_tree(steps, readme, archive):
 
 
 def perform(steps, readme, whole):
+    wants = {"make run": r"^quarry: PASS$", "make lib": r"^a program of yours: "}
     for command in commands(readme):
-        if command == "make run":
-            steps.typed(command, wants=r"^quarry: PASS$")
-        elif "STEP=1" in command:
+        if "STEP=1" in command:
             steps.typed(command, keys="qqq", wants=r"R-S0A")
-        elif command.startswith("make lib"):
-            steps.typed(command, wants=r"^a program of yours: ")
         else:
-            steps.typed(command, wants=r"^hosted: \d+ passed, 0 failed")
-    steps.typed(
-        "make test" if whole else "make test ONLY=lint",
-        wants=r"^\d+ passed, 0 failed(, \d+ skipped)?$",
-    )
+            want = wants.get(" ".join(command.split()[:2]), r"^hosted: \d+ passed, 0 failed")
+            steps.typed(command, wants=want)
+    last = "make test" if whole else "make test ONLY=lint"
+    steps.typed(last, wants=r"^\d+ passed, 0 failed(, \d+ skipped)?$")
     for line in dict.fromkeys(steps.left_out):
         print(f"  {line}")
 
@@ -208,7 +190,7 @@ def main():
     readme = read("README.md")
     with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
         steps = Steps(os.path.join(folder, "root"), log)
-        if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        if rooms.call(["unshare", "--mount", "true"]).returncode:
             steps.counts.left_out("minimal", "no right to mount file systems here")
             return steps.counts.close(f"minimal {args.suite}", start)
         try:

@@ -3,14 +3,11 @@
 """The SPIN models of tests/model: the right ones hold, each wrong one has its counterexample; `make
 model`.
 
-Usage: model.py [--build DIR] [--jobs N] [--only TEXT] [--cases NAME,...] [--list]
-
 Each case is one model with one set of macros and one property.  A right model is searched
 exhaustively: a search that reaches a limit of depth, memory or time counts as failed.  A wrong one
 must fail in the expected way; its counterexample is replayed and saved, as a numbered table of
 steps, in BUILD/model/MODEL-VARIANT.txt.  docs/models.md explains models and macros.
 """
-import argparse
 import concurrent.futures
 import os
 import re
@@ -22,6 +19,7 @@ from dataclasses import dataclass
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import ROOT
 import needs
 
@@ -29,22 +27,14 @@ MODELS = os.path.join(ROOT, "tests", "model")
 MEMORY_MB = 1800  # most memory of one search; two run at a time
 SECONDS = 900  # most seconds of one search, also on a busy machine
 RIGHT_DEPTH = 300000
-CYCLE_DEPTHS = [
-    90,
-    105,
-    115,
-    130,
-    150,
-    180,
-    220,
-    300,
-    500,
-    RIGHT_DEPTH,
-]  # the smallest depth that finds a cycle counts: a short cycle reads better
+# The smallest depth that finds a cycle counts: a short cycle reads better.
+CYCLE_DEPTHS = [90, 105, 115, 130, 150, 180, 220, 300, 500, RIGHT_DEPTH]
 # The kinds of failure, by pan's messages.
 ASSERTION, STUCK, CYCLE = "assertion", "stuck for ever", "never ends"
 SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acceptance cycle"}
 HOLDS = "holds"
+LIMITS = ("max search depth too small", "Search not completed", "reached -DMEMLIM")
+LIMITS += ("out of memory", "resource limit")  # each ends a search early
 
 ISO, OFF, CALL, DRAIN = "pcp_isolation", "pcp_disable_hotplug", "crosscall", "reclaim_drain"
 WAIT, BACK, TICKET = "migrate_wait", "putback", "round_ticket"
@@ -149,16 +139,7 @@ class Result:
 def run(command, cwd, seconds=SECONDS):
     """(the output, the exit status; -1 if the command took more than @seconds)"""
     try:
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
+        done = rooms.call(command, cwd=cwd, timeout=seconds)
         return done.stdout, done.returncode
     except subprocess.TimeoutExpired as e:
         return (e.stdout or b"").decode(errors="replace") + f"\nmore than {seconds} s", -1
@@ -176,16 +157,7 @@ def limit(out):
     """The reason why a search without an error is not exhaustive; None if it is exhaustive."""
     if "errors: 0" not in out:
         return "no result: " + (out.strip().splitlines() or ["no output"])[-1]
-    for says in (
-        "max search depth too small",
-        "Search not completed",
-        "reached -DMEMLIM",
-        "out of memory",
-        "resource limit",
-    ):
-        if says in out:
-            return says
-    return None
+    return next((says for says in LIMITS if says in out), None)
 
 
 def replay(case, folder, macros, out):
@@ -194,9 +166,7 @@ def replay(case, folder, macros, out):
     trail = next((f for f in os.listdir(folder) if f.endswith(".trail")), None)
     if not trail:
         return None
-    text, _ = run(
-        ["spin", "-T", "-k", trail, *macros, os.path.join(MODELS, model + ".pml")], folder
-    )
+    text, _ = run(["spin", "-T", "-k", trail, *macros, f"{MODELS}/{model}.pml"], folder)
     rows, loop, last = [], False, None
     for line in text.splitlines():
         step = re.match(r"\s*(CPU\d|ctl\d?)\|(.*)", line)
@@ -218,15 +188,11 @@ def replay(case, folder, macros, out):
         *rows,
         "",
     ]
-    lines += ["where each process stands:"]
-    lines += [
-        "  " + re.sub(r"^\s*\d+:\s*|\S*/(?=\w+\.pml)|\s*\(state \d+\)", "", line)
-        for line in text.splitlines()
-        if re.search(r"\d+:\s+proc\s+\d+ \(", line)
-    ]
+    stands = [line for line in text.splitlines() if re.search(r"\d+:\s+proc\s+\d+ \(", line)]
+    shorter = re.compile(r"^\s*\d+:\s*|\S*/(?=\w+\.pml)|\s*\(state \d+\)")
+    lines += ["where each process stands:", *("  " + shorter.sub("", line) for line in stands)]
     path = os.path.join(os.path.dirname(folder), f"{model}-{variant}.txt")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(lines) + "\n")
+    rooms.write(path, "\n".join(lines) + "\n")
     return path
 
 
@@ -241,38 +207,19 @@ def check(case, build):
 
     def result(got, good, out="", text=""):
         states = re.findall(r"^\s*(\S+) states, stored", out, re.M)
-        with open(os.path.join(folder, "pan.log"), "w", encoding="utf-8") as f:
-            f.write(out)
-        return Result(
-            model,
-            variant,
-            expected,
-            got,
-            good,
-            f"{int(float(states[-1])):,}" if states else "-",
-            time.monotonic() - start,
-            text,
-        )
+        states = f"{int(float(states[-1])):,}" if states else "-"
+        rooms.write(os.path.join(folder, "pan.log"), out)
+        took = time.monotonic() - start
+        return Result(model, variant, expected, got, good, states, took, text)
 
-    out, status = run(["spin", "-a", *macros, os.path.join(MODELS, model + ".pml")], folder)
+    out, status = run(["spin", "-a", *macros, f"{MODELS}/{model}.pml"], folder)
     if status or not os.path.exists(os.path.join(folder, "pan.c")):
         return result("does not compile", False, out)
     # A search in breadth gives the shortest way to a state; a search of small depth, a short cycle.
     options = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DBFS"] if wrong else ["-DSAFETY"]
-    out, status = run(
-        [
-            "gcc",
-            # More optimisation takes longer than it saves; the search of a wrong model ends soon.
-            "-O0" if wrong else "-O1",
-            "-w",
-            f"-DMEMLIM={MEMORY_MB}",
-            *options,
-            "-o",
-            "pan",
-            "pan.c",
-        ],
-        folder,
-    )
+    # More optimisation takes longer than it saves; the search of a wrong model ends soon.
+    options += ["-O0" if wrong else "-O1", "-w", f"-DMEMLIM={MEMORY_MB}"]
+    out, status = run(["gcc", *options, "-o", "pan", "pan.c"], folder)
     if status:
         return result("does not compile", False, out)
     depths = CYCLE_DEPTHS if live and wrong else [RIGHT_DEPTH]
@@ -290,8 +237,7 @@ def check(case, build):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Search the SPIN models of tests/model.")
-    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser = rooms.parser("Search the SPIN models of tests/model.")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="only cases whose MODEL-VARIANT holds this text")
     parser.add_argument("--cases", help="only these: MODEL-VARIANT, with commas")
@@ -321,30 +267,20 @@ def main():
         for job in concurrent.futures.as_completed(jobs):
             r = job.result()
             results.append(r)
-            print(
-                f"  {'ok' if r.good else 'not ok'} {r.model} {r.variant}: {r.got} ({r.seconds:.1f} "
-                "s)",
-                flush=True,
-            )
+            how = f"{'ok' if r.good else 'not ok'} {r.model} {r.variant}: {r.got}"
+            print(f"  {how} ({r.seconds:.1f} s)", flush=True)
     rank = {c[:2]: i for i, c in enumerate(CASES)}
-    results.sort(key=lambda r: rank[r.model, r.variant])
-    print(
-        f"\n{'model':20} {'variant':20} {'expected':15} {'result':15} {'states':>11} {'seconds':>8}"
-    )
-    for r in results:
-        print(
-            f"{r.model:20} {r.variant:20} {r.expected:15} {r.got:15} {r.states:>11} "
-            f"{r.seconds:8.1f}"
-            f"{'' if r.good else '  <-- not as expected'}"
-        )
+    heads = f"{'model':20} {'variant':20} {'expected':15} {'result':15}"
+    print(f"\n{heads} {'states':>11} {'seconds':>8}")
+    for r in sorted(results, key=lambda r: rank[r.model, r.variant]):
+        row = f"{r.model:20} {r.variant:20} {r.expected:15} {r.got:15} {r.states:>11}"
+        print(f"{row} {r.seconds:8.1f}{'' if r.good else '  <-- not as expected'}")
     failed = sum(not r.good for r in results)
-    print(
-        f"\ncounterexamples: {os.path.relpath(os.path.join(args.build, 'model'))}/*.txt; "
-        f"{time.monotonic() - start:.0f} s in all"
-    )
+    place = os.path.relpath(os.path.join(args.build, "model"))
+    print(f"\ncounterexamples: {place}/*.txt; {time.monotonic() - start:.0f} s in all")
     print(f"{len(results) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)

@@ -201,13 +201,8 @@ class Pool:
             self.waiting.remove(job)
             running.append(job)
             self.start(job)
-        if (
-            self.waiting
-            and not self.running
-            and not any(
-                set(j.needs) <= self.done or set(j.needs) & self.failed for j in self.waiting
-            )
-        ):
+        may = [j for j in self.waiting if set(j.needs) <= self.done or set(j.needs) & self.failed]
+        if self.waiting and not self.running and not may:
             raise RuntimeError("jobs: none can start")
 
     def start(self, job):
@@ -270,13 +265,9 @@ class Pool:
             return
         ended = len(self.done) + len(self.failed)
         left = int(self.left())
-        text = progress_line(
-            [job.name for job, _, _ in self.running.values()],
-            ended,
-            len(self.all),
-            left,
-            shutil.get_terminal_size().columns,
-        )
+        names = [job.name for job, _, _ in self.running.values()]
+        columns = shutil.get_terminal_size().columns
+        text = progress_line(names, ended, len(self.all), left, columns)
         if text != self.shown:
             self.out.write("\r\033[K" + text)
             self.out.flush()

@@ -2,39 +2,32 @@
 # SPDX-License-Identifier: MIT
 """Long stress in QEMU, one boot after the other, one JSON line each; `make soak TARGET=...`.
 
-Usage: soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
+A TARGET, and the rounds that it makes unless ROUNDS says how many:
 
-  boots     boots with selftest=most, CPUs and seed different each time    (200 boots)
-  suites    boots with selftest=all: 1 to 8 CPUs, with and without nodes, a
-            quarter of them under icount, another seed each time            (100 boots)
-  offline   boots with rounds=N: offlining under stress, in both policies   (2000 rounds, 100 a
-            boot)
-  hotplug   boots with hotplug=N: 8 CPUs go offline and back under stress while
-            ranges go offline and back                                      (2000 downs and ups, 400
-            a boot)
-  programs  boots with programs=N: 128 MiB that programs in ring 3 have
-            mapped go offline and back, under each policy in turn           (200 rounds, 20 a boot)
-  syscalls  boots with user=over, case 5: random system calls while memory is short and a task is
-            killed, CPUs and ranges of memory go offline and back  (1000000 calls, 100000 a boot)
-  poison    boots with poison=N: random requests to retire pages while memory is in use,
-            and pages and CPUs go offline and back; a build that checks allocated blocks
-                                                                            (10000 requests, 1000 a
-                                                                            boot)
-  hoard     boots with user=hoard: random programs that hoard each kind of the kernel's memory; only
-            they may die or be refused, and all memory must come back
-                                                                       (10000 programs, 100 a boot)
-  virtio    4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU;
-            QEMU's resident memory must fall by 95 % of that within a second (2 rounds in a boot)
+  boots     200 boots with selftest=most, CPUs and seed different each time
+  suites    100 boots with selftest=all: 1 to 8 CPUs, with and without nodes, a quarter of them
+            under icount, another seed each time
+  offline   2000 ranges offlined under stress, in both policies
+  hotplug   2000 downs and ups of 8 CPUs under stress, while ranges go offline and back
+  programs  200 times 128 MiB that programs in ring 3 have mapped go offline and back
+  syscalls  1000000 random system calls (user/over.c, case 5) while memory is short and a task is
+            killed, CPUs and ranges of memory go offline and back
+  poison    10000 random requests to retire pages while memory is in use, and pages and CPUs go
+            offline and back; a build that checks allocated blocks
+  hoard     10000 random programs that hoard each kind of the kernel's memory; only they may die or
+            be refused, and all memory must come back
+  virtio    2 times 4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU;
+            QEMU's resident memory must fall by 95 % of that within a second
 
 The results are in BUILD/soak/TARGET.jsonl.  A target continues where it stopped: a run with a line
 is not repeated; remove the file to begin anew.  Each line has the seed and the whole command: any
 run can be repeated alone.  Exit status 0 only if every run on file, up to ROUNDS, passed.
 """
+import contextlib
 import json
 import os
 import random
 import re
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -65,36 +58,31 @@ class Target:
 
 def machines(*sizes, **more):
     """Machines of these sizes: the number of CPUs, and the MiB of the machine or of its nodes."""
-    return [
-        {"cpus": cpus, "nodes" if isinstance(mib, list) else "mem": mib, **more}
-        for cpus, mib in sizes
-    ]
+    kinds = {True: "nodes", False: "mem"}
+    return [{"cpus": c, kinds[isinstance(mib, list)]: mib, **more} for c, mib in sizes]
 
 
+MEMS = (256, 256, [128, 128], [96, 160])
+SUITES_MEMS = (512, [256, 256], [128, 256, 128])
+# 96 boots combine each number of CPUs with each kind of nodes, with icount (which is slowest) and
+# without.
+SUITES = [((1 + i % 8, SUITES_MEMS[i % 3]), i // 8 % 4 == 1) for i in range(96)]
+SHORT = ((2, 64), (4, 64), (4, 128), (8, 96), (4, [64, 64]))
+POISON = ((4, 256), (8, 192), (2, 256), (4, [128, 128]))
+HOARD = ((4, 64), (1, 64), (4, 128), (2, 96), (8, 256), (4, [64, 64]))
+OVER = "selftest=none tour=off user=over user_arg={calls} user_rounds={times}"
+OFFLINE = "selftest=none rounds={part} isolation={policy}"
+ALL_KINDS = "selftest=none tour=off user=hoard user_arg={part}"
+TWO = machines((4, [512, 512]))
+PLUGS = machines((4, 1024), extra=guest.virtio_mem(PLUGGED_MIB))
 TARGETS = {
     "boots": Target(
-        200,
-        1,
-        "selftest=most tour=off",
-        machines(*((c, m) for c in (1, 2, 4, 4, 8) for m in (256, 256, [128, 128], [96, 160]))),
+        200, 1, "selftest=most tour=off", machines(*((c, m) for c in (1, 2, 4, 4, 8) for m in MEMS))
     ),
-    # 96 boots combine each number of CPUs with each kind of nodes, with icount (which is slowest)
-    # and without.
     "suites": Target(
-        100,
-        1,
-        "selftest=all tour=off",
-        [
-            machine
-            for i in range(96)
-            for machine in machines(
-                (1 + i % 8, (512, [256, 256], [128, 256, 128])[i % 3]), icount=i // 8 % 4 == 1
-            )
-        ],
+        100, 1, "selftest=all tour=off", [m for s, slow in SUITES for m in machines(s, icount=slow)]
     ),
-    "offline": Target(
-        2000, 100, "selftest=none rounds={part} isolation={policy}", machines((4, [512, 512])), 20
-    ),
+    "offline": Target(2000, 100, OFFLINE, TWO, 20),
     # A down and its up are two rounds.
     "hotplug": Target(
         2000, 400, "selftest=none hotplug={half}", machines((8, 512), (8, [256, 256])), 5
@@ -102,30 +90,10 @@ TARGETS = {
     "programs": Target(
         200, 20, "selftest=none programs={part}", machines((4, [512, 512]), programs=True), 60
     ),
-    "syscalls": Target(
-        1000000,
-        5 * CALLS,
-        "selftest=none tour=off user=over user_arg={calls} user_rounds={times}",
-        machines((2, 64), (4, 64), (4, 128), (8, 96), (4, [64, 64]), programs=True),
-        60 / CALLS,
-    ),
-    "poison": Target(
-        10000,
-        1000,
-        "selftest=none poison={part}",
-        machines((4, 256), (8, 192), (2, 256), (4, [128, 128])),
-        0.5,
-    ),
-    "hoard": Target(
-        10000,
-        100,
-        "selftest=none tour=off user=hoard user_arg={part}",
-        machines((4, 64), (1, 64), (4, 128), (2, 96), (8, 256), (4, [64, 64]), programs=True),
-        10,
-    ),
-    "virtio": Target(
-        2, 2, "selftest=none tour=off", machines((4, 1024), extra=guest.virtio_mem(PLUGGED_MIB))
-    ),
+    "syscalls": Target(1000000, 5 * CALLS, OVER, machines(*SHORT, programs=True), 60 / CALLS),
+    "poison": Target(10000, 1000, "selftest=none poison={part}", machines(*POISON), 0.5),
+    "hoard": Target(10000, 100, ALL_KINDS, machines(*HOARD, programs=True), 10),
+    "virtio": Target(2, 2, "selftest=none tour=off", PLUGS),
 }
 
 
@@ -138,13 +106,8 @@ def plan(target, rounds, done, seed):
     calls = min(CALLS, part)  # and the rest of the part in later boots
     if target == "syscalls":
         part -= part % calls
-    line = it.line.format(
-        part=part,
-        half=part // 2,
-        policy=chance.choice(["precise", "disable"]),
-        calls=calls << 8 | FUZZED,
-        times=part // calls,
-    )
+    words = {"part": part, "half": part // 2, "policy": chance.choice(["precise", "disable"])}
+    line = it.line.format(**words, calls=calls << 8 | FUZZED, times=part // calls)
     in_turn = it.machines[done % len(it.machines)]
     machine = qemu.Machine(**(in_turn if target == "suites" else chance.choice(it.machines)))
     if it.seconds:
@@ -217,25 +180,10 @@ def complaints_syscalls(run, worth):
     calls = sum(int(n) for n in re.findall(r"^fuzz: (\d+) calls of seed", run.text, re.MULTILINE))
     if calls != worth // FUZZERS * FUZZERS:
         yield f"{calls} calls, not {worth}"
-    said, load = numbers(
-        run,
-        r"soak: (\d+) downs and \d+ ups of \d+ CPUs, (\d+) offlines .* "
-        r"(\d+) dropped, (\d+) killed",
-    )
+    ends = r"soak: (\d+) downs and \d+ ups of \d+ CPUs, (\d+) offlines .* "
+    said, load = numbers(run, ends + r"(\d+) dropped, (\d+) killed")
     if not load or not all(load):
-        yield (
-            "no CPU went, no range went offline, no page was dropped or nobody was killed: " + said
-        )
-
-
-COMPLAINTS = {
-    "virtio": complaints_virtio,
-    "hotplug": complaints_hotplug,
-    "programs": complaints_programs,
-    "hoard": complaints_hoard,
-    "poison": complaints_poison,
-    "syscalls": complaints_syscalls,
-}
+        yield f"no CPU or range went offline, no page was dropped or nobody was killed: {said}"
 
 
 def complaints(target, run, worth):
@@ -243,7 +191,8 @@ def complaints(target, run, worth):
     wrong = []
     if not (run.status == qemu.PASS_STATUS if target == "virtio" else run.passed):
         wrong = [f"ended with {run.status}{qemu.in_test(run.text)}, last line {run.last!r}"]
-    return wrong + list(COMPLAINTS.get(target, lambda *_: ())(run, worth))
+    more = globals().get(f"complaints_{target}", lambda *_: ())
+    return wrong + list(more(run, worth))
 
 
 def run_plan(target, name, cmdline, machine, worth):
@@ -254,28 +203,22 @@ def run_plan(target, name, cmdline, machine, worth):
 
 def image_id(kernel):
     """The kernel's build id, which tells runs of different kernels apart."""
-    out = subprocess.run(["readelf", "-n", kernel], capture_output=True, text=True).stdout
+    out = rooms.call(["readelf", "-n", os.path.abspath(kernel)]).stdout
     return next((line.split()[-1] for line in out.split("\n") if "Build ID" in line), "unknown")
 
 
 def read_lines(path):
     lines = []
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
-            for text in f:
-                try:
-                    lines.append(json.loads(text))
-                except ValueError:
-                    pass  # an interrupted run wrote only a part of this line: it is run again
+    for text in rooms.read(path).splitlines() if os.path.exists(path) else ():
+        with contextlib.suppress(ValueError):
+            lines.append(json.loads(text))  # an interrupted run wrote a part, and is run again
     return lines
 
 
 def soak(build, target, rounds, first_seed):
-    path = os.path.join(build, "soak", target + ".jsonl")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    path = os.path.join(os.path.abspath(build), "soak", target + ".jsonl")
     lines = read_lines(path)
-    with open(path, "w", encoding="utf-8") as f:  # without an incomplete line
-        f.writelines(json.dumps(line) + "\n" for line in lines)
+    rooms.write(path, "".join(json.dumps(line) + "\n" for line in lines))  # only complete lines
     done = sum(line["rounds"] for line in lines)
     failed = [line for line in lines if not line["passed"]]
     if lines:
@@ -320,23 +263,17 @@ def soak(build, target, rounds, first_seed):
             failed.append(line)
             line["log"] = os.path.join(build, "soak", f"{target}-{line['run']}.log")
             line["command"] = run.command
-            with open(line["log"], "w", encoding="utf-8") as f:
-                f.write(run.text)
+            rooms.write(os.path.abspath(line["log"]), run.text)
         lines.append(line)
         with open(path, "a", encoding="utf-8") as f:
             f.write(json.dumps(line) + "\n")
-        print(
-            f"soak {target}: {done:5} of {rounds}  {'FAILED' if wrong else 'ok    '}  seed "
-            f"{seed:#010x}"
-            f"  {machine.cpus} CPUs{' icount' if machine.icount else ''}  {run.seconds:5.1f} s",
-            flush=True,
-        )
+        how = f"{'FAILED' if wrong else 'ok    '}  seed {seed:#010x}  {machine.cpus} CPUs"
+        how += f"{' icount' if machine.icount else ''}  {run.seconds:5.1f} s"
+        print(f"soak {target}: {done:5} of {rounds}  {how}", flush=True)
         if wrong:
             print("\n".join(wrong) + "\n" + run.story(25), flush=True)
-    print(
-        f"soak {target}: {done} of {rounds} done, {len(failed)} of {len(lines)} runs failed "
-        f"({path})"
-    )
+    total = f"{len(failed)} of {len(lines)} runs failed ({os.path.relpath(path)})"
+    print(f"soak {target}: {done} of {rounds} done, {total}")
     return not failed
 
 
@@ -353,8 +290,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        sys.exit(130)
+    rooms.run(main, interrupted="interrupted; the same command continues")

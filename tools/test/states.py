@@ -2,25 +2,21 @@
 # SPDX-License-Identifier: MIT
 """Search every state of small memories, with every call in each; `make states`.
 
-Usage: states.py [--build DIR] [--full] [--scope NAME,...] [--jobs N] [--list]
-
 tests/states/scopes.c has the memories and their calls.  Without --scope, the scopes of `make test`
 are searched, with --full also the larger ones.  The search of a scope ends with a line that has its
 states and calls, and COMPLETE if there are no more; or with a shortest list of calls that shows
 what is wrong.  docs/proof.md explains both.
 """
-import argparse
 import os
 import re
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import read
 import check
-import qemu
 
 WHEN = {False: ("each",), True: ("each", "full")}
 SCOPE = re.compile(r'^    \{\.name = "(\w+)",', re.MULTILINE)
@@ -33,26 +29,19 @@ def names():
 
 def scopes(program):
     """{name: (when it is searched, what it is)} of a built program."""
-    text = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout
+    text = rooms.call([program, "--list"], check=True).stdout
     rows = [line.split("\t") for line in text.splitlines()]
     return {name: (when, about) for name, when, about in rows}
 
 
 def search(program, name):
     """Search one scope: (was nothing found?, the program's output)."""
-    done = subprocess.run(
-        [program, name],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    done = rooms.call([program, name])
     return done.returncode == 0 and done.stdout.startswith("ok "), done.stdout
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Search every state of small memories.")
-    parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
+    parser = rooms.parser(__doc__)
     parser.add_argument("--full", action="store_true", help="the larger scopes, too")
     parser.add_argument("--scope", help="only these, with commas")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -81,4 +70,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)

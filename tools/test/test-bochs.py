@@ -3,8 +3,6 @@
 """Boot the ISO image in Bochs, another implementation of the hardware, and judge it by its console;
 `make test-bochs`.
 
-Usage: test-bochs.py [--build DIR] [--only NAME,...]
-
 Each run below is one test.  The output of Bochs and the kernel is kept in BUILD/bochs/NAME.*.
 """
 import os
@@ -65,11 +63,10 @@ def boot(folder, name, cpus):
     share = next(
         (s for s in SHARE if os.path.exists(os.path.join(s, "BIOS-bochs-latest"))), SHARE[0]
     )
-    with open(os.path.join(folder, name + ".rc"), "w", encoding="utf-8") as f:
-        f.write(SETTINGS.format(cpus=cpus, ips=IPS, share=share, name=name))
+    settings = SETTINGS.format(cpus=cpus, ips=IPS, share=share, name=name)
+    rooms.write(os.path.join(folder, name + ".rc"), settings)
     # Debian's Bochs has a built-in debugger, which waits for the command to continue.
-    with open(os.path.join(folder, "go"), "w", encoding="utf-8") as f:
-        f.write("c\n")
+    rooms.write(os.path.join(folder, "go"), "c\n")
     console = os.path.join(folder, name + ".com1")
     if os.path.exists(console):
         os.unlink(console)
@@ -79,10 +76,7 @@ def boot(folder, name, cpus):
         # Only SIGKILL ends Bochs for sure: at other signals the debugger shows its prompt.
         proc = subprocess.Popen(
             [program, "-q", "-f", name + ".rc", "-rc", "go"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
+            **{"cwd": folder, "stdin": subprocess.DEVNULL, "stdout": out, "stderr": out},
             env=dict(os.environ, SDL_VIDEODRIVER="dummy"),
             preexec_fn=qemu._die_with_parent,
         )
@@ -105,11 +99,8 @@ def judge(name, text, cpus, patterns):
         return "failed: " + " ".join(names)
     if not passed or not re.search("^quarry: PASS$", text, re.MULTILINE):
         return "no pass" + (qemu.in_test(text) and f": ended{qemu.in_test(text)}")
-    for pattern in [
-        rf"^machine: {cpus} CPUs online of {cpus}, 1 node, ",
-        "^boot: by multiboot2, ",
-        *patterns,
-    ]:
+    online = rf"^machine: {cpus} CPUs online of {cpus}, 1 node, "
+    for pattern in (online, "^boot: by multiboot2, ", *patterns):
         if not re.search(pattern, text, re.MULTILINE):
             return f"nothing matches /{pattern}/"
     return None
@@ -119,27 +110,16 @@ def run(counts, build, name):
     cpus, cmdline, patterns = RUNS[name]
     folder = os.path.abspath(os.path.join(build, "bochs"))
     os.makedirs(folder, exist_ok=True)
-    made = subprocess.run(
-        [
-            "sh",
-            rooms.tool("mkiso.sh"),
-            os.path.join(folder, name + ".iso"),
-            os.path.join(build, "quarry.elf"),
-            cmdline + " report=all",
-        ],
-        cwd=qemu.ROOT,
-    )
-    if made.returncode:
+    iso, kernel = os.path.join(folder, name + ".iso"), os.path.join(build, "quarry.elf")
+    words = ["sh", rooms.tool("mkiso.sh"), iso, kernel, cmdline + " report=all"]
+    if subprocess.run(words, cwd=qemu.ROOT).returncode:
         counts.one(False, f"bochs: {name}: no image")
         return
     text, seconds = boot(folder, name, cpus)
     wrong = judge(name, text, cpus, patterns)
     tests = qemu.ktap_counts(text)[0]
-    print(
-        f"  {'not ok' if wrong else 'ok'} bochs {name}: {cpus} CPUs, {tests} tests passed, "
-        f"{seconds:.1f} s",
-        flush=True,
-    )
+    said = f"{cpus} CPUs, {tests} tests passed, {seconds:.1f} s"
+    print(f"  {'not ok' if wrong else 'ok'} bochs {name}: {said}", flush=True)
     if wrong:
         print(f"    {wrong}; all that was said is in {folder}/{name}.com1 and .bochs; the end:")
         print("    " + "\n    ".join(text.rstrip().split("\n")[-30:]))
@@ -150,12 +130,8 @@ def main():
     parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="runs, with commas: " + ",".join(RUNS))
     args = parser.parse_args()
-    only = args.only.split(",") if args.only else list(RUNS)
-    if set(only) - set(RUNS):
-        parser.error(f"no run {', '.join(set(only) - set(RUNS))}; known: {' '.join(RUNS)}")
-    counts = check.Counts()
-    start = time.monotonic()
-    for name in only:
+    counts, start = check.Counts(), time.monotonic()
+    for name in rooms.chosen(parser, args.only, RUNS, "run"):
         if needs.why("bochs"):
             counts.left_out("bochs", needs.why("bochs"))
         else:
