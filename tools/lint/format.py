@@ -21,7 +21,6 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import needs
 import variant
-import variant_text
 
 ROOT = variant.ROOT
 TOOL = "clang-format-14"
@@ -248,14 +247,14 @@ def diff(edits, path):
 
 def file_text(path, before, after):
     """The text of a file of variants for the formatted sources, or None if it need not change."""
-    had = [(first, text) for _, first, text in variant_text.split(path)]
+    had = [(first, text) for _, first, text in variant.split(path)]
     now = [adapted(path, first, text, before, after) or text for first, text in had]
     return None if now == [text for _, text in had] else "\n".join(now)
 
 
 def adapted(path, first, text, before, after):
     """A variant's text for the formatted sources, or None if it need not change."""
-    v, edits, changed = variant_text.parse(path, first, text, ()), [], False
+    v, edits, changed = variant.parse(path, first, text, ()), [], False
     for name in dict.fromkeys(name for name, _, _ in v.edits):
         mine = [(old, new) for other, old, new in v.edits if other == name]
         if before.get(name) != after.get(name):
@@ -268,7 +267,7 @@ def adapted(path, first, text, before, after):
                 mine, changed = pieces(after[name], wanted), True
         edits += [(name, *pair) for pair in mine]
     header = re.match("([a-z]+:.*\n)*", text).group()
-    return header + diff(edits, variant_text.source_of(path)) if changed else None
+    return header + diff(edits, variant.source_of(path)) if changed else None
 
 
 def write(path, text):
@@ -302,7 +301,7 @@ def main():
                 or "format: all is formatted"
             )
             return 1 if changed else 0
-        muts = variant_text.paths(variant.MUTANTS) + variant_text.paths(variant.PLANTED)
+        muts = variant.paths(variant.MUTANTS) + variant.paths(variant.PLANTED)
         texts = dict(zip(muts, pool.map(lambda path: file_text(path, before, after), muts)))
     for path in changed:
         write(path, after[path])

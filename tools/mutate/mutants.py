@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Build every wrong variant of tests/mutants; each test named in it must fail; `make mutants`.
 
-Usage: mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep] [--who] [--result FILE]
-
 The matrix has a line for each variant and each of its lines "kill:".  docs/mutants.md says when a
 variant counts as killed.  The matrix also goes to DIR/mutants.json, or with --result to another
 file in DIR.  Exit status 0 only if all variants were killed as claimed.
@@ -64,14 +62,9 @@ class Report:
 
     def diagnosis(self):
         """The first line that says what failed."""
-        story = [
-            x.strip()
-            for x in self.text.split("\n")
-            if re.search(r"^\s*# (?!selftest|begin )|panic|PANIC|Sanitizer|runtime error", x)
-        ]
-        return (
-            story[0] if story else f"no message; ended with {self.status}{qemu.in_test(self.text)}"
-        )
+        told = re.compile(r"^\s*# (?!selftest|begin )|panic|PANIC|Sanitizer|runtime error")
+        none = f"no message; ended with {self.status}{qemu.in_test(self.text)}"
+        return next((x.strip() for x in self.text.split("\n") if told.search(x)), none)
 
     def end(self):
         """The last lines, for a run that should not have failed."""
@@ -113,14 +106,9 @@ def run_program(command, limit, ends, silence=None, awake=None):
         resource.setrlimit(resource.RLIMIT_CPU, (2 * int(limit) + 10,) * 2)
 
     with tempfile.NamedTemporaryFile(prefix="quarry-") as log:
-        proc = subprocess.Popen(
-            command,
-            env=dict(os.environ, **check.NO_LEAKS),
-            stdout=log,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=limited,
-        )
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        env = dict(os.environ, **check.NO_LEAKS)
+        proc = subprocess.Popen(command, env=env, preexec_fn=limited, **pipes)
         dog, text, size = watchdog.Watchdog(proc.pid, limit, silence, awake), "", 0
         try:
             while (status := proc.poll()) is None:
@@ -149,9 +137,8 @@ def run_hosted(program, tests, cpus=4, hangs=False):
 def run_kernel(kernel, tests, cpus=4, hangs=False, tag="unmodified"):
     watch = Watch(hangs)
     machine = qemu.Machine(cpus=cpus, mem=256, kernel=kernel, timeout=LIMIT)
-    run = machine.run(
-        f"variant-{os.getpid()}-{tag}", f"selftest={tests} tour=off monitor=off", enough=watch
-    )
+    cmdline = f"selftest={tests} tour=off monitor=off"
+    run = machine.run(f"variant-{os.getpid()}-{tag}", cmdline, enough=watch)
     return Report(run.text, 0 if run.passed else watch.status(run.status))
 
 
@@ -185,9 +172,8 @@ def outcome_of(kill, program, tag):
     """The outcome of a race, or of the first bad schedule of an explorer's set, or of the first bad
     run of a row of the matrix; OK if there is none."""
     if kill.kind == "race":
-        return race.run_scripts(program, kill.engine, f"{os.getpid()}-{tag}", [kill.name])[
-            kill.name
-        ][0][1]
+        tag = f"{os.getpid()}-{tag}"
+        return race.run_scripts(program, kill.engine, tag, [kill.name])[kill.name][0][1]
     try:
         lines = explore.lines_of([program, f"--{kill.kind}", kill.name, "--json"])
     except subprocess.TimeoutExpired:
@@ -215,15 +201,13 @@ class Hunt:
             goals = [variant_build.program_of(self.build, name) for name in kills if name != "race"]
             if goals and not check.make(self.build, *goals):
                 return "the unmodified tree does not build"
-            if "race" in kills and not check.make(
-                os.path.join(self.build, "race"), "kernel", RACE="1"
-            ):
+            race_build = os.path.join(self.build, "race")
+            if "race" in kills and not check.make(race_build, "kernel", RACE="1"):
                 return "the unmodified race build does not build"
             self.bases = {name: variant_build.Base(self.build, name) for name in kills}
         with self.seconds.of("its tests"):
-            return next(
-                filter(None, (self.look(name, kills[name]) for name in sorted(kills))), None
-            )
+            faults = (self.look(name, kills[name]) for name in sorted(kills))
+            return next(filter(None, faults), None)
 
     def look(self, name, kills):
         program = variant_build.program_of(self.build, name)
@@ -235,9 +219,8 @@ class Hunt:
         if tests:
             report = (run_kernel if name == "kernel" else run_hosted)(program, ",".join(tests))
             if report.status != 0:
-                return (
-                    f"the unmodified tree, {name}: {report.failed or report.status}: {report.end()}"
-                )
+                why = f"{report.failed or report.status}: {report.end()}"
+                return f"the unmodified tree, {name}: {why}"
             self.normal.update({(name, test): said for test, said in report.said.items()})
         return None
 
@@ -259,17 +242,9 @@ class Hunt:
                 verdict, note = "BAD PATCH", str(e)
             except variant_build.BuildError as e:
                 verdict, note = "BUILD ERROR", str(e).strip()
-            rows.append(
-                {
-                    "id": v.id,
-                    "title": v.title,
-                    "build": name,
-                    "kill": kill.text,
-                    "verdict": verdict,
-                    "note": note,
-                    "seconds": round(time.monotonic() - start, 1),
-                }
-            )
+            row = {"id": v.id, "title": v.title, "build": name, "kill": kill.text}
+            seconds = round(time.monotonic() - start, 1)
+            rows.append({**row, "verdict": verdict, "note": note, "seconds": seconds})
         if not self.keep:
             shutil.rmtree(tree, ignore_errors=True)
         return rows
@@ -279,11 +254,8 @@ class Hunt:
             changed = variant.thin_tree(v, tree)
         with self.seconds.of("compile"):
             kills = [kill for kill in v.kills if base_of(v, kill) == name]
-            suites = (
-                {kill.name.split(".")[0] for kill in kills}
-                if all(kill.kind == "test" for kill in kills)
-                else None
-            )
+            suites = {kill.name.split(".")[0] for kill in kills}
+            suites = suites if all(kill.kind == "test" for kill in kills) else None
             objects = self.bases[name].compile(tree, changed, v.get("compile").split(), suites)
         with self.seconds.of("link"):
             return self.bases[name].link(tree, objects)
@@ -299,20 +271,10 @@ class Hunt:
         words = other if hangs else kill.expect  # "": none beside the hang
         normal = self.normal.get((name, test))
         if normal is None or words and words in normal:
-            raise variant.BadVariant(
-                f"{v.id}: "
-                + (
-                    "no such test"
-                    if normal is None
-                    else f"the unmodified tree prints {words!r} too"
-                )
-            )
-        cpus = int(v.get("cpus", "4"))
-        report = (
-            run_kernel(program, kill.name, cpus, hangs, v.id)
-            if name == "kernel"
-            else run_hosted(program, kill.name, cpus, hangs)
-        )
+            why = "no such test" if normal is None else f"the unmodified tree prints {words!r} too"
+            raise variant.BadVariant(f"{v.id}: {why}")
+        how = (program, kill.name, int(v.get("cpus", "4")), hangs)
+        report = run_kernel(*how, v.id) if name == "kernel" else run_hosted(*how)
         if report.status == qemu.TIMED_OUT:
             return "TIMEOUT", report.diagnosis()
         if report.status == 0:
@@ -326,9 +288,8 @@ class Hunt:
 
 def line_of(row, first):
     what = "killed by" if row["verdict"] == "KILLED" else row["verdict"]
-    text = f"{row['id'] if first else '':6} {what} {row['kill']} ({row['seconds']} s)" + (
-        f"  {row['title']}" if first else ""
-    )
+    text = f"{row['id'] if first else '':6} {what} {row['kill']} ({row['seconds']} s)"
+    text += f"  {row['title']}" if first else ""
     return text if row["verdict"] == "KILLED" else f"{text}\n         {row['note']}"
 
 
@@ -342,12 +303,10 @@ def hunt(build, variants, jobs, keep):
     rows = []
     # One QEMU at a time beside the hosted programs: a guest that hangs would slow others down.
     with ThreadPoolExecutor(max(1, jobs)) as hosted, ThreadPoolExecutor(1) as booted:
-        running = [
-            (
-                booted if {base_of(v, k) for k in v.kills} & set(variant_build.KERNELS) else hosted
-            ).submit(hunt_.one, v)
-            for v in variants
-        ]
+        running = []
+        for v in variants:
+            boots = {base_of(v, k) for k in v.kills} & set(variant_build.KERNELS)
+            running.append((booted if boots else hosted).submit(hunt_.one, v))
         for job in running:
             for i, row in enumerate(job.result()):
                 print(line_of(row, i == 0), flush=True)
@@ -359,14 +318,8 @@ def main():
     parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="ids, with commas")
     parser.add_argument("--jobs", type=int, default=check.jobs())
-    parser.add_argument(
-        "--keep", action="store_true", help="leave the variants' trees in DIR/mutant/"
-    )
-    parser.add_argument(
-        "--who",
-        action="store_true",
-        help="run all suites with each, and list every test that fails",
-    )
+    parser.add_argument("--keep", action="store_true", help="leave the trees in DIR/mutant/")
+    parser.add_argument("--who", action="store_true", help="list every test that fails with each")
     parser.add_argument("--result", default="mutants.json", help="a file's name")
     args = parser.parse_args()
     start = time.monotonic()
@@ -378,19 +331,14 @@ def main():
     rows, seconds = hunt(args.build, variants, args.jobs, args.keep)
     counts = check.Counts()
     for row in rows or ():
-        counts.one(
-            row["verdict"] == "KILLED",
-            f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}",
-        )
+        what = f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}"
+        counts.one(row["verdict"] == "KILLED", what)
     if rows is None:
         counts.one(False, "the unmodified tree")
-    with open(os.path.join(args.build, args.result), "w", encoding="utf-8") as f:
-        json.dump(rows or [], f, indent=1)
-        f.write("\n")
-    print(
-        f"# {len(variants)} variants, {len(rows or ())} kills; seconds of all jobs: "
-        f"{seconds.line()}"
-    )
+    path = os.path.join(os.path.abspath(args.build), args.result)
+    rooms.write(path, json.dumps(rows or [], indent=1) + "\n")
+    said = f"{len(variants)} variants, {len(rows or ())} kills"
+    print(f"# {said}; seconds of all jobs: {seconds.line()}")
     return counts.close("mutants", start)
 
 

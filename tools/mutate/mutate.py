@@ -2,10 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Write random variants, and test each.  `make mutate N=200 SEED=s FILES=...`
 
-Usage: mutate.py [--build DIR] [--number N] [--seed S] [--files PATH,...] [--stages NAME,...]
-                 [--jobs N]
-       mutate.py --count | --report
-
 Operators over the sources of mm/, kernel/, demo/, bench/, drivers/, arch/x86_64 and tests/soak
 (mutate_sites.py) are sampled by the seed: each directory by its share of the lines, and within it
 each operator equally often.  A variant that does not compile, or compiles to the same code, does
@@ -40,9 +36,7 @@ import variant_build
 try:
     import mutate_sites
 except ImportError:
-    sys.exit(
-        "mutate: the Python package of libclang is missing: make setup (Debian: python3-clang)"
-    )
+    sys.exit("mutate: Python's package of libclang is missing: make setup (Debian: python3-clang)")
 
 AREAS = ["mm", "kernel", "demo", "bench", "drivers", "arch/x86_64", "tests/soak"]
 ARGUED = os.path.join(variant.ROOT, "tests/mutants/argued.md")
@@ -53,17 +47,14 @@ def area_of(path):
     return next((a for a in AREAS if path.startswith(a + "/")), None)
 
 
-def contents(path):
-    with open(os.path.join(variant.ROOT, path), "rb") as f:
-        return f.read()
+contents = mutate_run.contents
 
 
 def all_sites(build, files, areas=AREAS):
     """Every edit that the operators can make: {directory: {operator: [Site]}}."""
     words = variant_build.ask_make(build, {"FLAGS": "$(KFLAGS)", "SOURCES": "$(KSRCS)"})
-    flags = ["--target=x86_64-linux-gnu"] + [
-        f for f in words["FLAGS"] if re.match(r"-([IDm]|std|ff|isystem|idirafter)", f)
-    ]
+    kept = re.compile(r"-([IDm]|std|ff|isystem|idirafter)")
+    flags = ["--target=x86_64-linux-gnu", *filter(kept.match, words["FLAGS"])]
     found, seen = {}, set()
     for source in words["SOURCES"]:
         if not source.endswith(".c") or area_of(source) not in areas:
@@ -79,10 +70,8 @@ def all_sites(build, files, areas=AREAS):
 def argued():
     """{key: reason} of the equivalent variants; argued.md has a line "- `KEY`: reason" for
     each."""
-    if not os.path.exists(ARGUED):
-        return {}
-    with open(ARGUED, encoding="utf-8") as f:
-        return dict(re.findall(r"^- ``(.+?)``: (.+(?:\n  .+)*)", f.read(), re.MULTILINE))
+    text = rooms.read(ARGUED) if os.path.exists(ARGUED) else ""
+    return dict(re.findall(r"^- ``(.+?)``: (.+(?:\n  .+)*)", text, re.MULTILINE))
 
 
 def shares(sites, number):
@@ -165,13 +154,9 @@ class Trial:
             self.take(area, row)
             if row["verdict"] not in NO_COUNT:
                 survived = sum(r["verdict"] == "survived" for r in self.chosen)
-                print(
-                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8} "
-                    f"{row['path']}:{row['line']}"
-                    f" {row['operator']}"
-                    f" ({row['seconds']:.0f} s) {row['by']}  [{survived} survive]",
-                    flush=True,
-                )
+                where = f"{row['path']}:{row['line']} {row['operator']} ({row['seconds']:.0f} s)"
+                said = f"{row['verdict']:8} {where} {row['by']}  [{survived} survive]"
+                print(f"{len(self.chosen):4}/{self.total} {said}", flush=True)
 
 
 def work(trial, bench, number):
@@ -184,29 +169,11 @@ def work(trial, bench, number):
         start = time.monotonic()
         verdict, by = worker.try_one(site)
         before = contents(site.path)
-        diff = "".join(
-            difflib.unified_diff(
-                before.decode().splitlines(True),
-                site.apply(before).decode().splitlines(True),
-                "a/" + site.path,
-                "b/" + site.path,
-                n=2,
-            )
-        )
-        trial.done(
-            site,
-            {
-                "key": key,
-                "path": site.path,
-                "line": site.line,
-                "function": site.function,
-                "operator": site.operator,
-                "verdict": verdict,
-                "by": by,
-                "seconds": round(time.monotonic() - start, 1),
-                "diff": diff,
-            },
-        )
+        old, new = (text.decode().splitlines(True) for text in (before, site.apply(before)))
+        diff = difflib.unified_diff(old, new, "a/" + site.path, "b/" + site.path, n=2)
+        row = {name: getattr(site, name) for name in ("path", "line", "function", "operator")}
+        row |= {"verdict": verdict, "by": by, "seconds": round(time.monotonic() - start, 1)}
+        trial.done(site, {"key": key, **row, "diff": "".join(diff)})
 
 
 # ---- the report ----------------------------------------------------------------------------------
@@ -222,9 +189,8 @@ def table(rows, what, of):
         counts[of(row)][row["verdict"] == "survived"] += 1
     lines = [f"| {what} | tried | killed | survive | killed |", "|---|---|---|---|---|"]
     for name, (killed, survived) in sorted(counts.items()):
-        lines.append(
-            f"| {name} | {killed + survived} | {killed} | {survived} | {share(killed, survived)} |"
-        )
+        numbers = f"{killed + survived} | {killed} | {survived} | {share(killed, survived)}"
+        lines.append(f"| {name} | {numbers} |")
     return "\n".join(lines)
 
 
@@ -236,32 +202,20 @@ def report(trial, seconds):
         f"{len(rows)} variants, {killed} killed, {len(rows) - killed} survive; "
         f"{len(trial.argued)} argued equivalent are left out. {seconds:.0f} s in this run, "
         f"{sum(r['seconds'] for r in rows):.0f} s of all jobs.\n",
-        table(rows, "directory", lambda r: area_of(r["path"])),
-        "",
-        table(rows, "operator", lambda r: r["operator"]),
-        "",
-        table(rows, "noticed by", lambda r: r["by"].split(" ")[0] or "nobody"),
-        "",
-        table(rows, "file", lambda r: r["path"]),
-        "",
+        areas := table(rows, "directory", lambda r: area_of(r["path"])) + "\n",
+        table(rows, "operator", lambda r: r["operator"]) + "\n",
+        table(rows, "noticed by", lambda r: r["by"].split(" ")[0] or "nobody") + "\n",
+        table(rows, "file", lambda r: r["path"]) + "\n",
         "## Survivors\n",
     ]
     for row in rows:
         if row["verdict"] == "survived":
-            text.append(
-                f"{row['path']}:{row['line']} {row['function']}, {row['operator']}\n\n"
-                f"- ``{row['key']}``: \n\n"
-                f"```diff\n{row['diff']}```\n"
-            )
+            text.append(f"{row['path']}:{row['line']} {row['function']}, {row['operator']}\n")
+            text.append(f"- ``{row['key']}``: \n\n```diff\n{row['diff']}```\n")
     path = os.path.join(trial.build, "mutate", f"{trial.seed}.md")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(text))
-    print(table(rows, "directory", lambda r: area_of(r["path"])))
-    print(
-        f"mutate: seed {trial.seed}: {len(rows)} variants, {killed} killed, "
-        f"{len(rows) - killed} survive, "
-        f"{share(killed, len(rows) - killed)}; {path}"
-    )
+    rooms.write(os.path.abspath(path), "\n".join(text))
+    said = f"{len(rows)} variants, {killed} killed, {len(rows) - killed} survive"
+    print(f"{areas}mutate: seed {trial.seed}: {said}, {share(killed, len(rows) - killed)}; {path}")
 
 
 def stages_of(text):
@@ -274,11 +228,8 @@ def main():
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")
-    parser.add_argument(
-        "--stages",
-        type=stages_of,
-        help="only these, with commas: " + ",".join([*mutate_run.GROUPS, *mutate_run.STAGES]),
-    )
+    every = ",".join([*mutate_run.GROUPS, *mutate_run.STAGES])
+    parser.add_argument("--stages", type=stages_of, help="only these, with commas: " + every)
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--count", action="store_true", help="how many sites there are")
     parser.add_argument("--report", action="store_true", help="of what has been tried so far")
@@ -292,13 +243,8 @@ def main():
     if not sites:
         parser.error("no site in " + (args.files or "the tree"))
     if args.count:
-        print(
-            "\n".join(
-                f"{a:12} {op:14} {len(found):6}"
-                for a in sites
-                for op, found in sorted(sites[a].items())
-            )
-        )
+        rows = [(a, op, len(found)) for a in sites for op, found in sorted(sites[a].items())]
+        print("\n".join(f"{area:12} {operator:14} {found:6}" for area, operator, found in rows))
         return 0
     trial = Trial(args, sites)
     if args.report:
@@ -319,8 +265,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from here", file=sys.stderr)
-        os._exit(130)
+    rooms.run(main, interrupted="interrupted; the same command continues from here")

@@ -28,15 +28,7 @@ import variant
 import variant_build
 import watchdog
 
-HOSTED = [
-    "host-port",
-    "host-order3",
-    "host-plain",
-    "host-threads",
-    "host-silence",
-    "host-asan",
-    "host-tsan",
-]
+HOSTED = ["host-" + name for name in "port order3 plain threads silence asan tsan".split()]
 RACES = "fiber"
 STATES = "states"  # the search of all states of small memories
 KERNEL = "kernel"
@@ -67,17 +59,16 @@ def suites_of(path):
     """The suites that the head of a source names: (hosted, in the kernel)."""
     both, hosted = suites.listed("TEST_SRCS"), suites.listed("HOST_TEST_SRCS")
     host, kernel = both | hosted, both | suites.listed("KTEST_SRCS")
-    named = [name for name in suites.named_in(path) if name in suites.suites()]
-    return tuple(
-        [name for name in named if suites.suites()[name].path in files] for files in (host, kernel)
-    )
+    known = suites.suites()
+    named = [name for name in suites.named_in(path) if name in known]
+    return tuple([n for n in named if known[n].path in files] for files in (host, kernel))
 
 
 def judges_of(path):
     """The files of tests/qemu/ that the head of a source names, and the gate of the figures: of all
     for the allocator and for what measures it, else of those that take seconds."""
-    with open(os.path.join(variant.ROOT, path), encoding="utf-8") as f:
-        files = re.findall(r"tests/qemu/test_\w+\.py", f.read(4000).split("*/\n#")[0])
+    head = rooms.read(path)[:4000].split("*/\n#")[0]
+    files = re.findall(r"tests/qemu/test_\w+\.py", head)
     groups = ",".join(name for name in bench_report.ROWS if not name.startswith("hosted"))
     figures = f"--only {groups}" if path.startswith(("mm/", "bench/")) else "--quick"
     return [*files, f"bench.py {figures}"]
@@ -99,6 +90,12 @@ class Ends:
         return self.silent or mutants.FAILED.search(text) or "PANIC" in text
 
 
+def children_cpu():
+    """The seconds of processor time of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def run(command, cpu_limit=600, whole=False):
     """Run a program that prints KTAP, or races; returns its Outcome.  With @whole a failed test
     does not end the run."""
@@ -106,11 +103,9 @@ def run(command, cpu_limit=600, whole=False):
     def ends(text, _):
         return not whole and mutants.FAILED.search(text)
 
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = children_cpu()
     text, status = mutants.run_program(command, cpu_limit, ends, IDLE, IDLE / 100)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Outcome(text, verdict(text, status), cpu)
+    return Outcome(text, verdict(text, status), children_cpu() - before)
 
 
 def verdict(text, status):
@@ -125,6 +120,11 @@ def verdict(text, status):
     if status == qemu.TIMED_OUT:
         return "hangs" + qemu.in_test(text)
     return "passed" if status == 0 else f"ended with {status}{qemu.in_test(text)}"
+
+
+def contents(path):
+    with open(os.path.join(variant.ROOT, path), "rb") as f:
+        return f.read()
 
 
 class Bench:
@@ -150,11 +150,8 @@ class Bench:
         for name in self.names:
             outcome = self.ask(name, variant_build.program_of(self.build, name), "all")
             self.cpu[name] = outcome.cpu
-            print(
-                f"  the unmodified tree, {name}: {outcome.how} ({outcome.cpu:.0f} s of processor "
-                "time)",
-                flush=True,
-            )
+            how = f"{outcome.how} ({outcome.cpu:.0f} s of processor time)"
+            print(f"  the unmodified tree, {name}: {how}", flush=True)
             if outcome.how != "passed":
                 return f"the unmodified tree, {name}: {outcome.how}\n{outcome.text[-2000:]}"
         return None
@@ -186,24 +183,16 @@ class Bench:
         scripts = {s.name: s.expect["none"] for s in race.scripts()}
         outcome = run([program, *scripts], self.limit(RACES))
         ends = dict(re.findall(r"^race: end (\S+) (.*)$", outcome.text, re.MULTILINE))
-        bad = [
-            f"race {name}: {ends.get(name, outcome.how)}"
-            for name in scripts
-            if ends.get(name) != scripts[name]
-        ]
+        bad = next((name for name in scripts if ends.get(name) != scripts[name]), None)
         if bad:
-            outcome.how = bad[0]
+            outcome.how = f"race {bad}: {ends.get(bad, outcome.how)}"
             return outcome
         cpu = outcome.cpu
+        wrong = r'^.*"set": "([^"]*)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$'
         for words in (["--explore", "all"], ["--matrix", "all", "--part=8"]):
             found = run([program, *words, "--json"], self.limit(RACES))
             cpu += found.cpu
-            bad = re.search(
-                r'^.*"set": "([^"]*)".*"failed_at": [1-9].*"outcome": "([^"]*)".*$',
-                found.text,
-                re.MULTILINE,
-            )
-            if bad:
+            if bad := re.search(wrong, found.text, re.MULTILINE):
                 found.how = f"{words[0][2:]} {bad.group(1)}: {bad.group(2)}"
             if found.how != "passed":
                 break
@@ -215,23 +204,17 @@ class Bench:
         line = BOOT_LINE if tests == "all" else BOOT_LINE.replace("most", tests)
         tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
         machine = qemu.Machine(kernel=program, timeout=self.limit(KERNEL), **BOOT)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        ends = Ends()
+        before, ends = children_cpu(), Ends()
         done = machine.run(tag, line, enough=ends)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         for path in (done.log, done.log + ".err", os.path.join(qemu.BUILD, "qemu", tag + ".cpio")):
             if os.path.exists(path):
                 os.unlink(path)
-        how = (
-            "passed"
-            if done.passed
-            else "hangs" + qemu.in_test(done.text)
-            if done.status == qemu.TIMED_OUT or ends.silent
-            else verdict(done.text, 0)
-        )
+        how = "passed" if done.passed else verdict(done.text, 0)
+        if not done.passed and (done.status == qemu.TIMED_OUT or ends.silent):
+            how = "hangs" + qemu.in_test(done.text)
         if how == "passed" and not done.passed:
             how = f"the boot {'did not end in PASS' if done.booted else 'did not begin'}"
-        return Outcome(done.text, how, after.ru_utime - before.ru_utime)
+        return Outcome(done.text, how, children_cpu() - before)
 
     def judge(self, home, program, tests, limit):
         """Run @tests, of pytest or of bench.py, with the kernel @program in the build directory
@@ -245,20 +228,13 @@ class Bench:
         if tests.startswith("bench.py"):
             words = [rooms.tool("bench.py"), *tests.split()[1:], "--build", home]
         command = [sys.executable, *words]
+        env = dict(os.environ, QUARRY_BUILD=os.path.relpath(home, variant.ROOT))
         try:
-            done = subprocess.run(
-                command,
-                cwd=variant.ROOT,
-                env=dict(os.environ, QUARRY_BUILD=os.path.relpath(home, variant.ROOT)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=limit,
-                preexec_fn=qemu._die_with_parent,
-            )
+            more = {"env": env, "timeout": limit, "preexec_fn": qemu._die_with_parent}
+            done = rooms.call(command, **more)
         except subprocess.TimeoutExpired:
             return f"{tests}: hangs"
-        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout.decode("utf-8", "replace"), re.M)
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.M)
         named = failed and not tests.startswith("bench.py")
         return None if done.returncode == 0 else failed.group(1) if named else tests
 
@@ -303,30 +279,23 @@ class Worker:
 
     def same(self, name, path, base):
         """Is every object that needs @path the same as in the unmodified tree?"""
-        for source, needs in base.needs.items():
-            if path not in needs:
-                continue
-            if self.object(name, source) != self.plain_object(name, source, base):
-                return False
-        return True
-
-    def object(self, name, source):
-        with open(os.path.join(self.tree, "build", name, source + ".o"), "rb") as f:
-            return f.read()
+        sources = [source for source, needs in base.needs.items() if path in needs]
+        made = os.path.join(self.tree, "build", name)
+        return all(
+            contents(f"{made}/{s}.o") == self.plain_object(name, s, base) for s in sources
+        )
 
     def plain_object(self, name, source, base):
         if (name, source) not in self.plain:
             target = os.path.join(self.tree, "build", "plain.o")
             base.compile_one(variant.ROOT, source, target)
-            with open(target, "rb") as f:
-                self.plain[name, source] = f.read()
+            self.plain[name, source] = contents(target)
         return self.plain[name, source]
 
     def try_one(self, site, judge=None):
         """What judge(site) returns while the tree has the edit.  Without it (verdict, failed
         check): killed, survived, or the reason why it does not count."""
-        with open(os.path.join(variant.ROOT, site.path), "rb") as f:
-            before = f.read()
+        before = contents(site.path)
         try:
             self.write(site.path, site.apply(before))
             return (judge or self.stages)(site)
@@ -339,20 +308,12 @@ class Worker:
         if not self.bench.locks or not path.endswith(".c"):
             return False
         command = analyse.locks_command(path, os.path.relpath(self.bench.build, variant.ROOT))
-        said = [
-            subprocess.run(
-                command, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, check=False
-            ).stderr
-            for tree in (self.tree, variant.ROOT)
-        ]
-        return b"-Wthread-safety" in said[0] and b"-Wthread-safety" not in said[1]
+        said = [rooms.call(command, cwd=tree).stdout for tree in (self.tree, variant.ROOT)]
+        return "-Wthread-safety" in said[0] and "-Wthread-safety" not in said[1]
 
     def stages(self, site):
-        names = [
-            n
-            for n in self.bench.names
-            if any(site.path in needs for needs in self.bench.bases[n].needs.values())
-        ]
+        bases = self.bench.bases
+        names = [n for n in self.bench.names if site.path in set().union(*bases[n].needs.values())]
         if not names:
             return "in no build", ""
         hosted, booted = suites_of(site.path)
@@ -364,11 +325,9 @@ class Worker:
                     return "same code", ""
                 program = base.link(self.tree, objects)
             except variant_build.BuildError as e:
-                return (
-                    ("does not compile", str(e)[-300:])
-                    if first
-                    else ("killed", f"{name} does not build")
-                )
+                if first:
+                    return "does not compile", str(e)[-300:]
+                return "killed", f"{name} does not build"
             suites = booted if name == KERNEL else hosted if first and name in FIRST else []
             for tests in ([",".join(suites)] if suites else []) + ["all"]:
                 if first and tests == "all" and self.breaks_lock_rules(site.path):
@@ -393,17 +352,15 @@ class Worker:
                     break
             else:
                 return "in no build", []
-            outcome = (
-                self.bench.boot(program, "all")
-                if name == KERNEL
-                else run([program, "--cpus=4", "all"], self.bench.limit(name), whole=True)
-            )
+            if name == KERNEL:
+                outcome = self.bench.boot(program, "all")
+            else:
+                outcome = run([program, "--cpus=4", "all"], self.bench.limit(name), whole=True)
             failed = re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
             crashed = qemu.ktap_running(outcome.text)
             # If no other test has failed, the end of the run names the crashed test.
-            return f"{name}: {outcome.how}", failed + (
-                [f"{crashed} does not end"] if crashed and failed else []
-            )
+            failed += [f"{crashed} does not end"] if crashed and failed else []
+            return f"{name}: {outcome.how}", failed
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
             variant.link_tree(self.tree)
@@ -424,13 +381,8 @@ def who(build, variants):
         except variant_build.BuildError:
             how, failed = "does not compile", []
         silent += how.endswith(": passed")
-        print(
-            f"{v.id:6} {', '.join(failed) or how}\n       {how.split(':')[0]}; named: "
-            f"{'; '.join(k.text for k in v.kills)}",
-            flush=True,
-        )
-    print(
-        f"mutants: {len(variants)} variants; {silent} of them are noticed by other builds, "
-        "race scripts or the explorer only"
-    )
+        named = f"{how.split(':')[0]}; named: {'; '.join(k.text for k in v.kills)}"
+        print(f"{v.id:6} {', '.join(failed) or how}\n       {named}", flush=True)
+    others = "noticed by other builds, race scripts or the explorer only"
+    print(f"mutants: {len(variants)} variants; {silent} of them are {others}")
     return 0

@@ -27,18 +27,12 @@ TALK = {"printk", "ksnprintf", "vprintk", "panic", "print_backtrace", "console_w
 RELATIONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 # Comparisons in which swapped operands do not change whether the result is zero.
 EVEN_HANDED = {"strcmp", "strncmp", "memcmp"}
-PLAIN = {
-    K.BINARY_OPERATOR,
-    K.UNARY_OPERATOR,
-    K.DECL_REF_EXPR,
-    K.MEMBER_REF_EXPR,
-    K.INTEGER_LITERAL,
-    K.PAREN_EXPR,
-    K.CSTYLE_CAST_EXPR,
-    K.UNEXPOSED_EXPR,
-    K.CONDITIONAL_OPERATOR,
-    K.TYPE_REF,
-}
+PLAIN = {K.BINARY_OPERATOR, K.UNARY_OPERATOR, K.DECL_REF_EXPR, K.MEMBER_REF_EXPR}
+PLAIN |= {K.INTEGER_LITERAL, K.PAREN_EXPR, K.CSTYLE_CAST_EXPR, K.UNEXPOSED_EXPR}
+PLAIN |= {K.CONDITIONAL_OPERATOR, K.TYPE_REF}
+# Statements that are not left out.
+KEPT = {K.DECL_STMT, K.COMPOUND_STMT, K.IF_STMT, K.FOR_STMT, K.WHILE_STMT, K.SWITCH_STMT}
+KEPT |= {K.CASE_STMT, K.DEFAULT_STMT, K.LABEL_STMT, K.RETURN_STMT, K.NULL_STMT, K.GOTO_STMT}
 STORES = (K.BINARY_OPERATOR, K.COMPOUND_ASSIGNMENT_OPERATOR, K.UNARY_OPERATOR)
 WEAKER = {"atomic_add": "+", "atomic_sub": "-", "atomic_or": "|", "atomic_and": "&"}
 RETURNS = {
@@ -72,21 +66,16 @@ class Site:
 
         begin = text.rfind(b"\n", 0, self.edits[0][0]) + 1
         line = text[begin : text.find(b"\n", begin)].decode()
-        return (
-            f"{self.path} {self.function} {self.operator}: "
-            + "; ".join(f"{words(text[s:e].decode())} => {words(new)}" for s, e, new in self.edits)
-            + " @ "
-            + words(line)
-        )
+        edits = [f"{words(text[s:e].decode())} => {words(new)}" for s, e, new in self.edits]
+        place = f"{self.path} {self.function} {self.operator}"
+        return f"{place}: {'; '.join(edits)} @ {words(line)}"
 
 
 def spelled(location):
     """(path, offset) of a location's text, even in an argument of a macro."""
-    file, offset = ctypes.c_void_p(), ctypes.c_uint()
-    line, column = ctypes.c_uint(), ctypes.c_uint()
-    cindex.conf.lib.clang_getFileLocation(
-        location, ctypes.byref(file), ctypes.byref(line), ctypes.byref(column), ctypes.byref(offset)
-    )
+    file, (line, column, offset) = ctypes.c_void_p(), (ctypes.c_uint() for _ in range(3))
+    found = map(ctypes.byref, (file, line, column, offset))
+    cindex.conf.lib.clang_getFileLocation(location, *found)
     return offset.value
 
 
@@ -176,28 +165,13 @@ class Finder:
         """May the statement be left out?  Not a declaration, a block, an assertion, or a call that
         prints text for people."""
         span = self.whole(cursor)
-        if not span or cursor.kind in (
-            K.DECL_STMT,
-            K.COMPOUND_STMT,
-            K.IF_STMT,
-            K.FOR_STMT,
-            K.WHILE_STMT,
-            K.SWITCH_STMT,
-            K.CASE_STMT,
-            K.DEFAULT_STMT,
-            K.LABEL_STMT,
-            K.RETURN_STMT,
-            K.NULL_STMT,
-            K.GOTO_STMT,
-        ):
+        if not span or cursor.kind in KEPT:
             return False
         if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
             return False  # a written loop, not the expansion of a macro
-        name = re.match(r"(\w+)\(", self.of(span))
-        return not (
-            name
-            and (name.group(1) in TALK or re.search("^sched_point$|ASSERT(_\\w+)?$", name.group(1)))
-        )
+        called = re.match(r"(\w+)\(", self.of(span))
+        name = called.group(1) if called else ""
+        return name not in TALK and not re.search("^sched_point$|ASSERT(_\\w+)?$", name)
 
     def plain_store(self, cursor):
         """
@@ -207,14 +181,11 @@ class Finder:
         """
         children = list(cursor.get_children())
         text = self.of(self.whole(cursor))
-        if cursor.kind not in STORES or not re.fullmatch(
-            r"[\w.>-]+\s*(\+\+|--|[-+|&]?=[^=].*)", text, re.DOTALL
-        ):
+        store = re.fullmatch(r"[\w.>-]+\s*(\+\+|--|[-+|&]?=[^=].*)", text, re.DOTALL)
+        if cursor.kind not in STORES or not store:
             return None
-        value = text.partition("=")[2]
-        if re.search(r"\+\+|--|[^=!<>]=[^=]", value) or not all(
-            self.is_plain(p) for c in children for p in c.walk_preorder()
-        ):
+        plain = all(self.is_plain(p) for c in children for p in c.walk_preorder())
+        if not plain or re.search(r"\+\+|--|[^=!<>]=[^=]", text.partition("=")[2]):
             return None
         return children[0].spelling, set(re.findall(r"\w+", text))
 
@@ -243,12 +214,9 @@ class Finder:
                 before = None
                 continue
             span = self.leave_out(child)
-            if (
-                before
-                and self.of(before) != self.of(span)
-                and child.kind not in (K.BREAK_STMT, K.CONTINUE_STMT)
-                and not self.in_any_order(last, child)
-            ):
+            leaves = child.kind in (K.BREAK_STMT, K.CONTINUE_STMT)
+            differs = before and self.of(before) != self.of(span)
+            if differs and not leaves and not self.in_any_order(last, child):
                 self.add("swap", (*before, self.of(span)), (*span, self.of(before)))
             before, last = span, child
             if top and i and self.early():
@@ -258,16 +226,8 @@ class Finder:
         span = self.whole(statement)
         called = re.match(r"(\w+)\(", self.of(span))
         name = called.group(1) if called else ""
-        self.add(
-            "barrier"
-            if name == "full_barrier"
-            else "lock"
-            if LOCKS.match(name)
-            else "undo"
-            if UNDO.search(name)
-            else "delete",
-            (*span, ""),
-        )
+        kind = "lock" if LOCKS.match(name) else "undo" if UNDO.search(name) else "delete"
+        self.add("barrier" if name == "full_barrier" else kind, (*span, ""))
         return span
 
     def early(self):
@@ -319,9 +279,8 @@ class Finder:
                 continue
             name, family = inside.group(1), inside.group(1).split("_")[0]
             first = "" if family in ("arch", "preempt") else inside.group(2).strip(" )")
-            new = {"spin_lock_irqsave": "arch_irq_save()", "arch_irq_save": "0"}.get(
-                name, "(void)0"
-            )
+            without = {"spin_lock_irqsave": "arch_irq_save()", "arch_irq_save": "0"}
+            new = without.get(name, "(void)0")
             if name == "spin_unlock_irqrestore" and inside.group(3):
                 new = f"arch_irq_restore({inside.group(3).strip(' ,)')})"
             pairs.setdefault((family, first), []).append((*span, new))
@@ -344,10 +303,8 @@ class Finder:
             self.add("condition", (a[0], b[1], self.of(a)))
             self.add("condition", (a[0], b[1], self.of(b)))
         elif op in ("+", "-"):
-            self.add(
-                "off-by-one" if self.of(b) == "1" else "arithmetic",
-                (at, at + 1, "-" if op == "+" else "+"),
-            )
+            kind = "off-by-one" if self.of(b) == "1" else "arithmetic"
+            self.add(kind, (at, at + 1, "-" if op == "+" else "+"))
             if self.of(b) == "1":
                 self.add("off-by-one", (a[1], b[1], ""))
         elif op == "|" and re.fullmatch(r"[A-Z][A-Z0-9_]+", self.of(b)):
@@ -365,24 +322,18 @@ class Finder:
         args = list(call.get_arguments())
         for x, y in zip(args, args[1:]):
             a, b = self.inner(x), self.inner(y)
-            if (
-                a
-                and b
-                and a[1] <= b[0]
-                and self.of((a[1], b[0])).strip() == ","
-                and self.of(a) != self.of(b)
-                and x.type.get_canonical().spelling == y.type.get_canonical().spelling
-                and not (x is args[0] and call.spelling in EVEN_HANDED)
-            ):
+            if not a or not b or a[1] > b[0] or self.of((a[1], b[0])).strip() != ",":
+                continue
+            alike = x.type.get_canonical().spelling == y.type.get_canonical().spelling
+            matters = x is not args[0] or call.spelling not in EVEN_HANDED
+            if alike and matters and self.of(a) != self.of(b):
                 self.add("arguments", (*a, self.of(b)), (*b, self.of(a)))
 
     def weaken(self, cursor):
         """Add an edit that makes an atomic operation two steps, or removes its ordering."""
         span = self.whole(cursor) if cursor.kind.is_expression() else None
-        found = span and re.match(
-            r"(atomic_add|atomic_sub|atomic_or|atomic_and|store_release|load_acquire)\(",
-            self.of(span),
-        )
+        name = r"(atomic_add|atomic_sub|atomic_or|atomic_and|store_release|load_acquire)\("
+        found = span and re.match(name, self.of(span))
         if not found or not self.of(span).endswith(")"):
             return
         inside, name = self.of(span)[len(found.group(0)) : -1], found.group(1)
@@ -414,11 +365,8 @@ def sites(root, path, flags, wanted):
         unit = cindex.Index.create().parse(path, args=flags)
         finders = {}
         for cursor in unit.cursor.get_children():
-            if (
-                cursor.kind != K.FUNCTION_DECL
-                or not cursor.is_definition()
-                or not cursor.location.file
-            ):
+            function = cursor.kind == K.FUNCTION_DECL and cursor.is_definition()
+            if not function or not cursor.location.file:
                 continue
             name = cursor.location.file.name
             if name != path and not wanted(os.path.normpath(name)):

@@ -13,39 +13,169 @@ The copy consists of hard links, except for the files that the variant changes, 
 built so far, so that only the differences are compiled.  ID "none" is the unmodified tree.
 docs/mutants.md describes the format.
 """
-import argparse
 import difflib
 import fcntl
+import glob
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import lru_cache
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
-from rooms import ROOT
+import rooms
+from rooms import ROOT, read as read_text
 import outer_make
 import suites
-from variant_text import MUTANTS, NEEDED, NEEDED_PLANTED, BadVariant, parse, paths, split
 
+MUTANTS = os.path.join(ROOT, "tests", "mutants")
+VALUES = {  # of some lines of the header: the patterns
+    "world": "host|qemu",
+    "build": "port|plain|order3|asan|tsan|threads|threads-asan|silence",
+    "kill": r"\w+\.\w+|race \S+( fiber| mttcg)?|(explore|matrix) \S+|fuzz \w+",
+}
+ONCE = ("id", "title", "mechanism", "why", "world", "build", "cpus", "compile")
+KEYS = ONCE + ("kill", "expect")
+NEEDED = ("id", "title", "why", "kill", "expect")
+NEEDED_PLANTED = ("id", "title", "kill")
 PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # bugs for fuzz.py to find
 RACES = os.path.join(ROOT, "tests", "races")
 NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
 HANGS = "hangs"  # a value of "expect:": the variant never ends
 LEFT_OUT = ("tests/mutants", "tests/qemu")  # nothing in these folders is compiled
-OBJECTS = (
-    "fiber",
-    "race",
-    "host-plain",
-    "host-port",
-    "host-order3",
-    "host-threads",
-    "host-threads-asan",
-    "host-silence",
-    "kernel",
-)  # builds whose objects are worth copying
+# Builds whose objects are worth copying.
+OBJECTS = "fiber race host-plain host-port host-order3 host-threads host-threads-asan".split()
+OBJECTS += ["host-silence", "kernel"]
+
+
+# ---- the texts: docs/mutants.md describes their format -------------------------------------------
+
+
+class BadVariant(Exception):
+    """A variant that is malformed, or does not fit the tree; the text is the reason."""
+
+
+@dataclass
+class Kill:
+    """A test that must fail: a line "kill:" and its line "expect:"."""
+
+    text: str
+    expect: str
+
+    @property
+    def kind(self):
+        word = self.text.split()[0]
+        return word if word in ("race", "explore", "matrix", "fuzz") else "test"
+
+    @property
+    def name(self):
+        """SUITE.TEST, or the name of the race script, the explorer's set, the row of the matrix,
+        the fuzz target."""
+        return self.text.split()[0 if self.kind == "test" else 1]
+
+    @property
+    def engine(self):
+        """The engine that replays a race."""
+        return (self.text.split() + ["fiber"])[2] if self.kind == "race" else "fiber"
+
+
+@dataclass
+class Variant:
+    header: dict  # {key: [values]}
+    edits: list  # [(path, old, new)]
+
+    def get(self, key, default=""):
+        return self.header.get(key, [default])[0]
+
+    @property
+    def id(self):
+        return self.get("id")
+
+    @property
+    def title(self):
+        return self.get("title")
+
+    @property
+    def kills(self):
+        return [Kill(*pair) for pair in zip(self.header["kill"], self.header.get("expect", []))]
+
+
+def parse_header(lines):
+    """{key: [values]} of the lines KEY: VALUE; @lines: [(file and number, line)]."""
+    header = {}
+    for place, line in lines:
+        key, value = (part.strip() for part in line.split(":", 1))
+        if key not in KEYS or key in ONCE and key in header:
+            raise BadVariant(f"{place}: {'second' if key in KEYS else 'unknown'} line {key}:")
+        if not re.fullmatch(VALUES.get(key, ".*"), value):
+            raise BadVariant(f"{place}: {key}: {value!r} is none of {VALUES[key]}")
+        header.setdefault(key, []).append(value)
+    return header
+
+
+def parse_edits(lines, path):
+    """[(path, old, new)] of the lines of a diff; @lines: [(file and number, line)].  The first
+    change is one of the file @path.  @@ begins another change, @@ PATH one of another file."""
+    hunks, edits = [], []
+    for place, line in lines:
+        begins = re.fullmatch("@@(?: (\\S+))?", line)
+        path = begins and begins.group(1) or path
+        if begins or not hunks:
+            hunks.append((place, path, []))
+        if line[:1] in " -+":  # an empty line, too: it is in the old and in the new text
+            hunks[-1][2].append(line)
+        elif not begins:
+            raise BadVariant(f"{place}: not a line of a header or of a diff: {line!r}")
+    for place, path, hunk in hunks:
+        old, new = ("".join(s[1:] + "\n" for s in hunk if s[:1] in kinds) for kinds in (" -", " +"))
+        if os.path.isabs(path) or ".." in path.split("/"):
+            raise BadVariant(f"{place}: {path}: not a file of the tree; @@ PATH names one")
+        if not old.strip() or old == new:
+            raise BadVariant(f"{place}: nothing to replace")
+        edits.append((path, old, new))
+    return edits
+
+
+def source_of(path):
+    """The source that a file of MUTANTS is for."""
+    return os.path.relpath(path, MUTANTS)[: -len(".mut")]
+
+
+def paths(folder):
+    """The paths of all .mut files in the folder and in those below it."""
+    return sorted(glob.glob(os.path.join(folder, "**", "*.mut"), recursive=True))
+
+
+def split(path):
+    """[(id, number of the first line, text)] of the variants in a file.  A variant reaches from its
+    line "id:" to the next line "id:"."""
+    before, *rest = re.split(r"^(?=id:)", read_text(path), flags=re.MULTILINE)
+    if before.strip() or not rest:
+        raise BadVariant(f"{os.path.relpath(path, ROOT)}:1: a file begins with a line id:")
+    found, first = [], before.count("\n") + 1
+    for text in rest:
+        found.append((text.split("\n", 1)[0][3:].strip(), first, text.rstrip("\n") + "\n"))
+        first += text.count("\n")
+    return found
+
+
+def parse(path, first, text, needed=NEEDED):
+    """The variant with the text that begins at line @first of the file @path."""
+    name = os.path.relpath(path, ROOT)
+    lines = [(f"{name}:{n}", line) for n, line in enumerate(text.split("\n")[:-1], first)]
+    end = next((n for n, (_, s) in enumerate(lines) if not re.match("[a-z]+:", s)), len(lines))
+    v = Variant(parse_header(lines[:end]), parse_edits(lines[end:], source_of(path)))
+    missing = [key for key in needed if not all(v.header.get(key, [""]))]
+    if missing:
+        raise BadVariant(f"{name}:{first}: no line {', '.join(missing)}")
+    if "expect" in needed and len(v.header["kill"]) != len(v.header["expect"]):
+        raise BadVariant(f"{name}:{first}: a kill: and an expect: go together")
+    if not v.edits:
+        raise BadVariant(f"{name}:{first}: changes nothing")
+    return v
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -92,16 +222,13 @@ def edited(v, root=ROOT):
     for path, old, new in v.edits:
         if path not in texts:
             try:
-                with open(os.path.join(root, path), encoding="utf-8") as f:
-                    texts[path] = f.read()
+                texts[path] = read_text(os.path.join(root, path))
             except OSError as e:
                 raise BadVariant(f"{v.id}: {path}: {e.strerror}") from e
         found = texts[path].count(old)
         if found != 1:
-            raise BadVariant(
-                f"{v.id}: {path}: the old text is there {found} times, not once: "
-                + repr(old.strip().split("\n")[0])
-            )
+            why = f"the old text is there {found} times, not once"
+            raise BadVariant(f"{v.id}: {path}: {why}: {old.strip().split(chr(10))[0]!r}")
         at = texts[path].index(old)
         if at and texts[path][at - 1] != "\n":
             raise BadVariant(f"{v.id}: {path}: the old text begins within a line")
@@ -156,18 +283,14 @@ def make_tree(v, tree):
     texts = edited(v)
     kept = {}
     for path, text in texts.items():
-        try:
-            with open(os.path.join(tree, path), encoding="utf-8") as f:
-                if f.read() == text:
-                    kept[path] = os.stat(os.path.join(tree, path)).st_mtime_ns
-        except OSError:
-            pass
+        copy = os.path.join(tree, path)
+        if os.path.exists(copy) and read_text(copy) == text:
+            kept[path] = os.stat(copy).st_mtime_ns
     link_tree(tree)
     for path, text in texts.items():
         copy = os.path.join(tree, path)
         os.unlink(copy)  # a link: the tree's own file must not change
-        with open(copy, "w", encoding="utf-8") as f:
-            f.write(text)
+        rooms.write(copy, text)
         if path in kept:
             os.utime(copy, ns=(kept[path], kept[path]))
     return sorted(texts)
@@ -206,30 +329,21 @@ def link_folder(tree, rel, texts):
 
 def own_deps(tree, copy):
     """Rewrite the dependencies of copied objects to the paths of this tree."""
-    for folder, _, names in os.walk(copy):
-        for name in names:
-            if not name.endswith(".d"):
-                continue
-            path = os.path.join(folder, name)
-            with open(path, encoding="utf-8") as f:
-                needs = f.read().split(":", 1)[1]
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(f"{os.path.relpath(path, tree)[:-2]}.o:{needs}")
+    for path in glob.glob(os.path.join(copy, "**", "*.d"), recursive=True):
+        needs = read_text(path).split(":", 1)[1]
+        rooms.write(path, f"{os.path.relpath(path, tree)[:-2]}.o:{needs}")
 
 
 def copy_objects(build, tree, name, changed):
     """Copy the unmodified tree's objects of build/@name, unless the variant's tree has its own."""
     source, copy = os.path.join(build, name), os.path.join(tree, "build", name)
     # Objects older than the Makefile are useless: make would compile all of them again.
-    if (
-        os.path.isdir(copy)
-        and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime
-    ):
+    since = os.stat(os.path.join(ROOT, "Makefile")).st_mtime
+    if os.path.isdir(copy) and os.stat(copy).st_mtime < since:
         shutil.rmtree(copy)
     if os.path.isdir(source) and not os.path.isdir(copy):
-        shutil.copytree(
-            source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu")
-        )
+        ignored = shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu")
+        shutil.copytree(source, copy, ignore=ignored)
         own_deps(tree, copy)
         os.utime(copy)
         # The copied objects are of the right code: make the changed files newer than these.
@@ -264,8 +378,7 @@ def make(build, ident, *targets):
 
 
 def text_of(*path):
-    with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
-        return f.read()
+    return read_text(os.path.join(*path))
 
 
 def all_tests():
@@ -274,12 +387,9 @@ def all_tests():
     races = {}
     for name in os.listdir(RACES):
         if name.endswith(".race"):
-            races[name[:-5]] = {
-                i: outcome.strip()
-                for i, outcome in re.findall(
-                    r"^expect(?: (\w+))?:(.*)$", text_of("tests/races", name), re.MULTILINE
-                )
-            }
+            text = text_of("tests/races", name)
+            found = re.findall(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)
+            races[name[:-5]] = {ident: outcome.strip() for ident, outcome in found}
     return suites.tests(), races
 
 
@@ -338,12 +448,8 @@ def check():
             edited(read(ident, PLANTED, NEEDED_PLANTED))
         except BadVariant as e:
             bad.append(str(e))
-    bad += [
-        f"{script}.race: no variant {ident}"
-        for script in races
-        for ident in races[script]
-        if ident and ident not in names
-    ]
+    pairs = [(script, ident) for script in races for ident in races[script]]
+    bad += [f"{script}.race: no variant {i}" for script, i in pairs if i and i not in names]
     for text in bad:
         print(f"BAD PATCH {text}")
     print(f"{len(names)} variants, {len(planted)} planted bugs, {len(bad)} faults")
@@ -352,16 +458,12 @@ def check():
 
 def show(v):
     for path, text in edited(v).items():
-        sys.stdout.writelines(
-            difflib.unified_diff(
-                text_of(path).splitlines(True), text.splitlines(True), "a/" + path, "b/" + path
-            )
-        )
+        old, new = text_of(path).splitlines(True), text.splitlines(True)
+        sys.stdout.writelines(difflib.unified_diff(old, new, "a/" + path, "b/" + path))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser = rooms.parser(__doc__)
     parser.add_argument("command", choices=["check", "list", "show", "tree", "make"])
     parser.add_argument("id", nargs="?")
     parser.add_argument("targets", nargs="*")

@@ -10,9 +10,9 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 
 import outer_make
+import rooms
 import suites
 import variant
 
@@ -30,15 +30,12 @@ def program_of(build, name):
     """The path of the unmodified tree's program in the build @name."""
     if name in KERNELS:
         return os.path.normpath(os.path.join(build, KERNELS[name][0], "quarry.elf"))
-    return os.path.join(
-        build, name, "race" if name.startswith("fiber") else PROGRAMS.get(name, "check")
-    )
+    program = "race" if name.startswith("fiber") else PROGRAMS.get(name, "check")
+    return os.path.join(build, name, program)
 
 
 def run(command, cwd):
-    done = subprocess.run(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    done = rooms.call(command, cwd=cwd)
     if done.returncode:
         raise BuildError(f"{command[0]} ... {command[-3]}:\n{done.stdout}")
 
@@ -46,24 +43,9 @@ def run(command, cwd):
 def ask_make(build, wanted, settings=None):
     """{key: words} with the values of @wanted, {key: expression of the Makefile}."""
     rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
-    out = subprocess.run(
-        [
-            os.environ.get("MAKE", "make"),
-            "-s",
-            "--no-print-directory",
-            "-C",
-            variant.ROOT,
-            f"B={build}",
-            *(f"{k}={v}" for k, v in (settings or {}).items()),
-            "--eval",
-            rule,
-            "variant-vars",
-        ],
-        env=outer_make.env(),
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout
+    words = [*(f"{k}={v}" for k, v in (settings or {}).items()), "-s", "--eval", rule]
+    make = [*outer_make.command(build, *words, "variant-vars"), f"B={build}"]  # whole paths
+    out = rooms.call(make, env=outer_make.env(), stderr=None, check=True).stdout
     return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
 
 
@@ -72,36 +54,21 @@ class Base:
 
     def __init__(self, build, name):
         self.name = name
-        self.build = os.path.normpath(
-            os.path.join(os.path.abspath(build), KERNELS.get(name, (".",))[0])
-        )
+        where = os.path.join(os.path.abspath(build), KERNELS.get(name, (".",))[0])
+        self.build = os.path.normpath(where)
+        wanted = {"CC": "$(HOSTCC)", "TESTS": "$(HOSTT)"}
         if name in KERNELS:
-            wanted = {
-                "CC": "$(CC)",
-                "FLAGS": "$(KFLAGS)",
-                "OBJS": "$(KOBJS)",
-                "LD": "$(LD)",
-                "LDFLAGS": "$(LDFLAGS)",
-                "NM": "$(NM) $(NM_FORMAT)",
-                "TESTS": "",
-            }
+            wanted = {"CC": "$(CC)", "TESTS": "", "FLAGS": "$(KFLAGS)", "OBJS": "$(KOBJS)"}
+            wanted |= {"LD": "$(LD) $(LDFLAGS) -S", "NM": "$(NM) $(NM_FORMAT)"}
+        elif name.startswith("fiber"):
+            wanted["FLAGS"] = f"$(FIBER_FLAGS) $(HFLAGS_{name[6:]})"
+            wanted["OBJS"] = f"$(patsubst %,$(B)/{name}/%.o,$(FIBER_SRCS))"
+        elif name == "states":
+            wanted |= {"FLAGS": "$(HFLAGS) -DPAGEBLOCK_ORDER=3", "TESTS": ""}
+            wanted["OBJS"] = "$(patsubst %,$(B)/states/%.o,$(MM_SRCS) $(STATES_SRCS))"
         else:
-            fiber = name.startswith("fiber")
-            flags = (
-                f"$(FIBER_FLAGS) $(HFLAGS_{name[6:]})"
-                if fiber
-                else f"$(HFLAGS) $(HFLAGS_{name[5:]})"
-            )
-            fibers = f"$(patsubst %,$(B)/{name}/%.o,$(FIBER_SRCS))"
-            states = "$(patsubst %,$(B)/states/%.o,$(MM_SRCS) $(STATES_SRCS))"
-            wanted = {
-                "CC": "$(HOSTCC)",
-                "FLAGS": flags,
-                "TESTS": "$(HOSTT)",
-                "OBJS": fibers if fiber else f"$(call host_objs,{name[5:]})",
-            }
-            if name == "states":
-                wanted |= {"FLAGS": "$(HFLAGS) -DPAGEBLOCK_ORDER=3", "TESTS": "", "OBJS": states}
+            wanted["FLAGS"] = f"$(HFLAGS) $(HFLAGS_{name[5:]})"
+            wanted["OBJS"] = f"$(call host_objs,{name[5:]})"
         self.vars = self.ask_make(wanted)
         self.objects = {self.source_of(o): o for o in self.vars["OBJS"]}
         self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
@@ -117,12 +84,10 @@ class Base:
     def read_deps(path):
         """The files that a source includes, by the compiler's .d file."""
         try:
-            with open(path, encoding="utf-8") as f:
-                text = f.read()
+            text = rooms.read(path)
         except OSError as e:
-            raise variant.BadVariant(
-                f"{path}: {e.strerror}; build the unmodified tree first"
-            ) from e
+            why = f"{path}: {e.strerror}; build the unmodified tree first"
+            raise variant.BadVariant(why) from e
         return set(re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:])
 
     def compile(self, tree, changed, only=(), wanted=None):
@@ -131,20 +96,15 @@ class Base:
         objects to link.  With @wanted only those suites run: sources of other suites that include
         a changed source are not compiled again.
         """
-        unknown = set(only) - {
-            source for source, needs in self.needs.items() if needs.intersection(changed)
-        }
-        if unknown:
-            raise variant.BadVariant(
-                f"compile: {' '.join(sorted(unknown))}: not in {self.name}, or without what changes"
-            )
+        mine = {s: both for s, needs in self.needs.items() if (both := needs & set(changed))}
+        if unknown := set(only) - set(mine):
+            why = f"{' '.join(sorted(unknown))}: not in {self.name}, or without what changes"
+            raise variant.BadVariant(f"compile: {why}")
         objects = dict(self.objects)
-        for source, needs in self.needs.items():
-            if not needs.intersection(changed) or only and source not in only:
+        for source, both in mine.items():
+            if only and source not in only:
                 continue
-            if wanted is not None and self.has_other_copies(
-                tree, source, needs.intersection(changed), wanted
-            ):
+            if wanted is not None and self.has_other_copies(tree, source, both, wanted):
                 continue
             target = os.path.join(tree, "build", self.name, source + ".o")
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -155,12 +115,10 @@ class Base:
     @staticmethod
     def has_other_copies(tree, source, changed, wanted):
         """Does @source only have suites that are not @wanted, and include the changed sources?"""
-        if not source.startswith("tests/") or not all(
-            path.endswith(".c") and path != source for path in changed
-        ):
+        others = all(path.endswith(".c") and path != source for path in changed)
+        if not source.startswith("tests/") or not others:
             return False
-        with open(os.path.join(tree, source), encoding="utf-8") as f:
-            has = suites.names_in(f.read())
+        has = suites.names_in(rooms.read(os.path.join(tree, source)))
         return bool(has) and not has.intersection(wanted)
 
     def compile_one(self, tree, source, target):
@@ -180,34 +138,19 @@ class Base:
         program = os.path.join(home, "program")
         # Both link faster than bfd's; gold also starts quickly, since it loads no large library.
         quick = [f"-fuse-ld={name}" for name in ("gold", "lld") if shutil.which(f"ld.{name}")][:1]
-        run(
-            self.vars["CC"] + self.vars["FLAGS"] + quick + ["-Wl,-S", "-o", program] + objects, tree
-        )
+        words = [*self.vars["CC"], *self.vars["FLAGS"], *quick, "-Wl,-S", "-o", program]
+        run(words + objects, tree)
         return program
 
     def link_kernel(self, tree, home, objects):
         """Link a kernel as the Makefile does: twice, the second time with the table of symbols."""
-        at = {
-            name: os.path.join(home, name)
-            for name in (
-                "symtab0.S",
-                "symtab0.o",
-                "quarry0.elf",
-                "symbols.txt",
-                "symtab.S",
-                "symtab.o",
-                "quarry.elf",
-            )
-        }
-        cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"] + [
-            "-S"
-        ]
-        run(["sh", "tools/run/symtab.sh", "/dev/null", at["symtab0.S"]], tree)
-        run(cc + ["-c", at["symtab0.S"], "-o", at["symtab0.o"]], tree)
-        run(ld + ["-o", at["quarry0.elf"]] + objects + [at["symtab0.o"]], tree)
-        with open(at["symbols.txt"], "w", encoding="utf-8") as f:
-            subprocess.run(self.vars["NM"] + ["-n", at["quarry0.elf"]], stdout=f, check=True)
-        run(["sh", "tools/run/symtab.sh", at["symbols.txt"], at["symtab.S"]], tree)
-        run(cc + ["-c", at["symtab.S"], "-o", at["symtab.o"]], tree)
-        run(ld + ["-o", at["quarry.elf"]] + objects + [at["symtab.o"]], tree)
-        return at["quarry.elf"]
+        cc, program = self.vars["CC"] + self.vars["FLAGS"], os.path.join(home, "quarry.elf")
+        symbols = "/dev/null"
+        for _ in range(2):
+            run(["sh", "tools/run/symtab.sh", symbols, f"{home}/symtab.S"], tree)
+            run([*cc, "-c", f"{home}/symtab.S", "-o", f"{home}/symtab.o"], tree)
+            run([*self.vars["LD"], "-o", program, *objects, f"{home}/symtab.o"], tree)
+            symbols = f"{home}/symbols.txt"
+            said = rooms.call([*self.vars["NM"], "-n", program], stderr=None, check=True)
+            rooms.write(symbols, said.stdout)
+        return program

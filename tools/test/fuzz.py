@@ -22,7 +22,6 @@ sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import qemu
 import variant
-import variant_text
 
 ROOT = qemu.ROOT
 HERE = "tests/fuzz"
@@ -180,7 +179,7 @@ def fuzz(names, build, seconds, smoke=False):
 def plant(ident, build):
     """Build the sources with the bug: (variant, target, program or None, why it failed)."""
     v = variant.read(ident, variant.PLANTED, variant.NEEDED_PLANTED)
-    target = variant_text.Kill(v.get("kill"), "").name
+    target = variant.Kill(v.get("kill"), "").name
     tree = os.path.join(os.path.abspath(build), "fuzz", "planted", v.id)
     try:
         variant.make_tree(v, tree)
