@@ -158,7 +158,7 @@ def test_a_record_has_what_changed(tmp_path):
 def test_a_figure_rises_only_with_a_reason(tmp_path):
     path = tmp_path / "history.jsonl"
     history = [line({"a_pair": 40})]
-    with pytest.raises(bench_report.Refused, match="a_pair would rise"):
+    with pytest.raises(bench_report.Failed, match="a_pair would rise"):
         bench_report.record([figure("a_pair", 41)], history, "  ", str(path))
     assert not path.exists()
     assert bench_report.record([figure("a_pair", 41)], history, "a check more", str(path)) == 0
@@ -168,7 +168,7 @@ def test_a_figure_rises_only_with_a_reason(tmp_path):
 def test_a_malformed_history_is_named(tmp_path):
     path = tmp_path / "history.jsonl"
     path.write_text('{"compiler": "x"}\n')
-    with pytest.raises(bench_report.Refused, match="history.jsonl:1: not a record"):
+    with pytest.raises(bench_report.Failed, match="history.jsonl:1: not a record"):
         bench_report.read_history(str(path))
 
 
@@ -183,7 +183,7 @@ def test_history_and_peers_of_the_tree():
 
 
 def test_table(capsys):
-    bench_report.table([figure("a_pair", 39)], {"a_pair": 40}, PEERS)
+    bench_report.print_rows(bench_report.cells_of([figure("a_pair", 39)], {"a_pair": 40}, PEERS))
     head, row = capsys.readouterr().out.splitlines()
     assert head.split() == ["figure", "recorded", "Linux"]
     assert row.split() == ["a_pair", "39", "40", "400"]
@@ -193,7 +193,8 @@ def test_other_compilers_have_a_column(capsys):
     history = [line({"a_pair": 1}), line({"a_pair": 44}, compiler="clang 14.0.6")]
     beside = bench_report.others(history, GCC)
     assert beside == {"clang": {"a_pair": 44}}
-    bench_report.table([figure("a_pair", 39)], {"a_pair": 40}, PEERS, beside)
+    cells = bench_report.cells_of([figure("a_pair", 39)], {"a_pair": 40}, PEERS, beside)
+    bench_report.print_rows(cells)
     head, row = capsys.readouterr().out.splitlines()
     assert head.split() == ["figure", "recorded", "clang", "Linux"]
     assert row.split() == ["a_pair", "39", "40", "44", "400"]
@@ -297,7 +298,7 @@ def test_a_malformed_table_of_others_is_named(tmp_path):
     path = tmp_path / "peers.json"
     for text in ("{", "[]", '{"columns": []}'):
         path.write_text(text)
-        with pytest.raises(bench_report.Refused, match="peers.json: not a table of other"):
+        with pytest.raises(bench_report.Failed, match="peers.json: not a table of other"):
             bench_report.read_peers(str(path))
 
 

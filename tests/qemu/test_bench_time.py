@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench/bench_time.py: `make bench TIME=1`. No test asserts a time."""
+"""tools/bench/bench_hosted.py: `make bench TIME=1`. No test asserts a time."""
 import json
 import platform
 import re
@@ -7,7 +7,7 @@ import re
 import pytest
 
 import bench
-import bench_time
+import bench_hosted
 import qemu
 
 BOOTS = "single"  # no test boots
@@ -56,14 +56,14 @@ def test_without_git_a_base_is_refused(tmp_path, capsys, monkeypatch):
 def test_a_ratio_far_above_the_recorded_one_is_a_warning(tmp_path):
     path = str(tmp_path / "times.json")
     rows = {"a": {"this tree": [4.0, 6.0], "floor": [2.0, 2.0]}, "b": {"this tree": [9.0]}}
-    bench_time.record(rows, "some CPU", "first", path)
-    known = bench_time.read_record(path)["some CPU"]
+    bench_hosted.record(rows, "some CPU", "first", path)
+    known = bench_hosted.read_record(path)["some CPU"]
     assert known["why"] == "first" and known["rows"]["a"] == {"ns": 5.0, "to_floor": 2.5}
-    assert not list(bench_time.warnings(rows, known["rows"]))
+    assert not list(bench_hosted.warnings(rows, known["rows"]))
     rows["a"]["this tree"] = [6.0, 8.0]
-    said = list(bench_time.warnings(rows, known["rows"]))
+    said = list(bench_hosted.warnings(rows, known["rows"]))
     assert said == ["warning: a takes 3.50 of the floor's time, recorded 2.50"]
-    assert not list(bench_time.warnings(rows, {}))  # another CPU
+    assert not list(bench_hosted.warnings(rows, {}))  # another CPU
     (tmp_path / "times.json").write_text(json.dumps({"x": []}))
-    with pytest.raises(bench_time.Failed, match="times.json: not a record of times"):
-        bench_time.read_record(path)
+    with pytest.raises(bench_hosted.Failed, match="times.json: not a record of times"):
+        bench_hosted.read_record(path)

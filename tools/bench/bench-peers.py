@@ -2,15 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Measure the page allocator of Debian's kernel again, beside ours; `make bench-peers`.
 
-Usage: bench-peers.py [--build DIR] [--record]
-
 The kernel and what compiles a module for it come from the distribution, with apt, and stay in
 BUILD/peers: nothing is installed.  The module (bench/peers/pages.c) counts under QEMU's icount, as
 the kernel's own figures are counted (bench.py).  The table has our recorded figure, Debian's as
 bench/peers.json has it, and Debian's as measured now; --record writes these to bench/peers.json.
 Figures of mapped memory that goes offline, and of traces, are not measured again.
 """
-import json
 import os
 import re
 import shutil
@@ -21,6 +18,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import bench_report
+from bench_report import Failed
 import qemu
 
 FOLDER = os.path.join(qemu.ROOT, "bench", "peers")
@@ -32,18 +30,10 @@ COMMAND_LINE = (
 MIB = 512
 
 
-class Failed(Exception):
-    """No figures were measured; the text says why."""
-
-
 def said(*command, cwd=None):
-    try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise Failed(f"{command[0]}: not found: this target needs Debian's tools") from error
-    if done.returncode:
-        raise Failed(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout
+    if not shutil.which(command[0]):
+        raise Failed(f"{command[0]}: not found: this target needs Debian's tools")
+    return bench_report.said(*command, what=" ".join(command), cwd=cwd)
 
 
 # ---- packages ------------------------------------------------------------------------------------
@@ -82,12 +72,8 @@ def unpack(build):
     shutil.rmtree(os.path.join(folder, "debs"))
     # The Makefile of the headers includes the common headers by their installed path.
     path = os.path.join(folder, "usr/src", f"linux-headers-{release}", "Makefile")
-    with open(path, encoding="utf-8") as f:
-        text = f.read()
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text.replace("/usr/src/", f"{folder}/usr/src/"))
-    with open(os.path.join(folder, "whole"), "w", encoding="utf-8"):
-        pass
+    rooms.write(path, rooms.read(path).replace("/usr/src/", f"{folder}/usr/src/"))
+    rooms.write(os.path.join(folder, "whole"), "")
     return release, version, folder
 
 
@@ -100,8 +86,7 @@ def archive(build, release, folder):
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
     shutil.copy(os.path.join(FOLDER, "pages.c"), work)
-    with open(os.path.join(work, "Makefile"), "w", encoding="utf-8") as f:
-        f.write("obj-m := pages.o\n")
+    rooms.write(os.path.join(work, "Makefile"), "obj-m := pages.o\n")
     headers = os.path.join(folder, "usr/src", f"linux-headers-{release}")
     env = [f"-u{name}" for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "B", "CC", "V")]
     said("env", *env, "make", "-C", headers, f"M={work}", "modules")
@@ -125,19 +110,17 @@ def boot(build, release, folder):
     """Boot the kernel; returns the text of its console."""
     initrd = archive(build, release, folder)
     console = os.path.join(build, "peers", "console.log")
-    command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot"]
-    command += ["-accel", "tcg,thread=single", "-icount", "shift=0,align=off,sleep=off"]
-    command += ["-cpu", "qemu64", "-m", f"{MIB}M,slots=4,maxmem=4G"]
-    command += ["-object", "memory-backend-ram,id=m,size=128M", "-device", "pc-dimm,memdev=m"]
-    command += ["-serial", f"file:{console}"]
+    command = "qemu-system-x86_64 -nodefaults -display none -no-reboot -cpu qemu64".split()
+    command += "-accel tcg,thread=single -icount shift=0,align=off,sleep=off".split()
+    command += "-object memory-backend-ram,id=m,size=128M -device pc-dimm,memdev=m".split()
+    command += ["-m", f"{MIB}M,slots=4,maxmem=4G", "-serial", f"file:{console}"]
     command += ["-kernel", os.path.join(folder, "boot", f"vmlinuz-{release}")]
     command += ["-initrd", initrd, "-append", COMMAND_LINE]
     try:
         subprocess.run(command, check=False, timeout=qemu.WATCHDOG)
     except subprocess.TimeoutExpired as error:
         raise Failed(f"QEMU did not end; console: {console}") from error
-    with open(console, encoding="utf-8", errors="replace") as f:
-        return f.read()
+    return rooms.read(os.path.abspath(console))
 
 
 def figures(console):
@@ -158,10 +141,7 @@ def table(now, peers, ours):
         was = peers["rows"].get(name, {}).get(COLUMN, {}).get("value")
         cells = [ours.get(name), was, value]
         rows.append((name, *("" if c is None else bench_report.number(c) for c in cells)))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for row in rows:
-        cells = [f"{row[0]:{widths[0]}}"] + [f"{c:>{w}}" for c, w in zip(row[1:], widths[1:])]
-        print("  " + "  ".join(cells))
+    bench_report.print_rows(rows)
 
 
 def record(now, peers, how):
@@ -169,9 +149,7 @@ def record(now, peers, how):
         row = peers["rows"].setdefault(name, {})
         value = int(value) if value == int(value) else value
         row[COLUMN] = {"value": value, "how": how}
-    with open(bench_report.PEERS, "w", encoding="utf-8") as f:
-        json.dump(peers, f, indent=1)
-        f.write("\n")
+    bench_report.write_json(bench_report.PEERS, peers)
     print(f"bench-peers: recorded in {bench_report.PEERS}")
 
 
@@ -193,9 +171,7 @@ def main():
         f"Debian's {version} with mitigations=off init_on_alloc=0"
     )
     out = os.path.join(args.build, "bench-peers.json")
-    with open(out, "w", encoding="utf-8") as f:
-        json.dump({"column": COLUMN, "how": how, "figures": now}, f, indent=1)
-        f.write("\n")
+    bench_report.write_json(out, {"column": COLUMN, "how": how, "figures": now})
     print(f"bench-peers: {len(now)} figures of Debian's {version}: {out}")
     if args.record:
         record(now, peers, how)

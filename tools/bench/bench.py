@@ -2,13 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Boot with bench under icount, collect the figures, and judge them; `make bench`.
 
-Usage: bench.py [--build DIR] [--quick | --only NAMES | --traces "FILE ..."] [--repeat N]
-                [--record WHY]
-       bench.py [--build DIR] --plugin FILE | --curves
-       bench.py [--build DIR] --time [--base COMMIT] [--plugin "FILE ..."] [--repeat N]
-                [--record WHY]
-       bench.py [--build DIR] --profile FUNCTION,... --only NAMES | --traces "FILE ..."
-
 Under icount (shift=0) one tick of the TSC is one instruction, the same in every run: the figures do
 not depend on the host or its load.  The kernel prints "bench: NAME VALUE UNIT"; the figures go to
 BUILD/bench.json, with the machine of each, and to BUILD/bench.html:
@@ -24,7 +17,6 @@ that file.
 import difflib
 import glob
 import gzip
-import json
 import os
 import re
 import sys
@@ -37,19 +29,16 @@ import rooms
 import bench_count
 import bench_hosted
 import bench_report
-import bench_time
+from bench_report import Failed
 import qemu
 
 # Without this QEMU's CPU is one of AMD's before Zen: each switch clears x87 registers there.
 CPU = "max,vendor=GenuineIntel"
+LARGEST = dict(cpus=255, mem=1 << 20, cpu=CPU + ",phys-bits=46")
 TWO_NODES = dict(cpus=4, nodes=[512, 512])
 PLAIN = "selftest=none tour=off monitor=off"
 TRACES = os.path.join(qemu.ROOT, "bench", "traces")
 LEAST = "memmap,pairs,batches,recorded,check,drain,softfree,offline"
-
-
-class Failed(Exception):
-    """No figures; the text says why."""
 
 
 @dataclass
@@ -129,11 +118,7 @@ BOOTS = [
     Boot(dict(cpus=4, nodes=[2048, 2048]), "drainfull", count=True),
     Boot(dict(cpus=255, nodes=[2048, 2048]), "stranded"),
     # The largest machine: the longest hold of the hotplug mutex.
-    Boot(
-        dict(cpus=255, mem=1 << 20, cpu=CPU + ",phys-bits=46"),
-        "offline",
-        only=("hotplug_hold_1t_255",),
-    ),
+    Boot(LARGEST, "offline", only=("hotplug_hold_1t_255",)),
 ]
 
 
@@ -167,16 +152,8 @@ def collect(text, machine, only=(), trace="", more=()):
             continue
         if trace and name in ("trace", "fragmentation"):
             name = f"{name}_{trace_name(trace)}"
-        figures.append(
-            {
-                "name": name,
-                "unit": unit,
-                "value": value,
-                "engine": "icount",
-                "machine": machine,
-                "compiler": compiler,
-            }
-        )
+        figure = {"name": name, "unit": unit, "value": value, "engine": "icount"}
+        figures.append({**figure, "machine": machine, "compiler": compiler})
     return figures
 
 
@@ -273,21 +250,16 @@ def rows_named(text):
     for name in text.split(","):
         if name not in every and name not in groups:
             near = difflib.get_close_matches(name, [*every, *groups], 3, 0.5)
-            raise Failed(
-                f'ONLY: no row or group is named "{name}"; '
-                + (f"near it: {', '.join(near)}" if near else f"groups: {', '.join(groups)}")
-            )
+            known = f"near it: {', '.join(near)}" if near else f"groups: {', '.join(groups)}"
+            raise Failed(f'ONLY: no row or group is named "{name}"; {known}')
         found += groups.get(name, [name])
     return list(dict.fromkeys(found))
 
 
 def check_request(args):
     """Refuse arguments that do not go together, before anything is measured."""
-    alone = [
-        name
-        for name in ("only", "traces", "plugin", "curves", "time")
-        if getattr(args, name) not in (None, False)
-    ]
+    kinds = ("only", "traces", "plugin", "curves", "time")
+    alone = [name for name in kinds if getattr(args, name) not in (None, False)]
     if args.time and "plugin" in alone:
         alone.remove("plugin")
     if args.base is not None and not args.time:
@@ -298,9 +270,8 @@ def check_request(args):
         raise Failed(f"RECORD keeps the tree's own rows: not with {alone[0].upper()}")
     if args.record is not None and not args.record.strip():
         raise Failed('RECORD gives no reason: make bench RECORD="why"')
-    if args.profile is not None and (
-        args.record is not None or alone not in (["only"], ["traces"])
-    ):
+    chosen_ = args.record is None and alone in (["only"], ["traces"])
+    if args.profile is not None and not chosen_:
         raise Failed("PROFILE goes with ONLY or TRACES, which say what runs, and with nothing else")
     if args.plugin is not None and not args.time and not os.path.isfile(args.plugin):
         raise Failed(f'PLUGIN: {args.plugin or "no name"}: no such file')
@@ -331,10 +302,8 @@ def check_compiler(figures):
     kind = next((kind for kind in ("clang", "gcc") if kind in wanted), None)
     built_by = figures[0]["compiler"]
     if kind and built_by != "unknown" and kind not in built_by.split():
-        raise Failed(
-            f"CC={wanted}, but the kernel was built by {built_by}: build with {kind} in another "
-            f"directory: make bench CC={wanted} B=build/{kind}"
-        )
+        how = f"build with {kind} in another directory: make bench CC={wanted} B=build/{kind}"
+        raise Failed(f"CC={wanted}, but the kernel was built by {built_by}: {how}")
 
 
 def measured(args):
@@ -382,7 +351,7 @@ def main(argv=None):
     try:
         check_request(args)
         if args.time:
-            return bench_time.main(args)
+            return bench_hosted.time(args)
         if args.curves:
             bench_hosted.draw(args.build)
             return 0
@@ -398,26 +367,18 @@ def main(argv=None):
         bounds = [bench_report.WIDER] if compared != compiler else []
         verdict = missing + bench_report.judge(figures, recorded, *bounds)
         out = args.out or os.path.join(args.build, "bench.json")
-        with open(out, "w", encoding="utf-8") as f:
-            json.dump({"figures": figures}, f, indent=1)
-            f.write("\n")
+        bench_report.write_json(out, {"figures": figures})
         page = os.path.splitext(out)[0] + ".html"
         bench_report.write(page, figures, peers, history)
         beside = bench_report.others(history, compiler)
-        bench_report.table(figures, recorded, peers, beside)
+        bench_report.print_rows(bench_report.cells_of(figures, recorded, peers, beside))
         print(f"bench: {len(figures)} figures, {compiler}, in {seconds:.1f} s")
         print(f"bench: {out}, {page}")
         if args.record is not None and missing:
             print("bench: not recorded")
         elif args.record is not None:
             return bench_report.record(figures, history, args.record)
-    except (
-        Failed,
-        bench_count.Failed,
-        bench_hosted.Failed,
-        bench_report.Refused,
-        bench_time.Failed,
-    ) as error:
+    except Failed as error:
         print(f"bench: {error}")
         return 1
     return bench_report.say(verdict, len(figures), compiler, compared)

@@ -7,13 +7,12 @@ machine code, and turns the plugin's counts into figures.
 import bisect
 import os
 import re
-import subprocess
 
 import bench_report
 import nm
-import qemu
 import qemu_plugin
 import rooms
+from bench_report import Failed
 from rooms import read
 
 SOURCE = rooms.tool("qemu_count.c")
@@ -28,18 +27,8 @@ RELINK = ("mm/core/buddy.c", "tree->list = (u8)(order + 1);")  # a pageblock cha
 STACKS = (0xFFFFD00000000000, 0xFFFFE00000000000)  # ARCH_STACK_BASE
 
 
-class Failed(Exception):
-    """The kernel is not as expected, or no plugin could be made."""
-
-
 def said(*command):
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise Failed(f"{command[0]}: {error.strerror}") from error
-    if done.returncode:
-        raise Failed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return bench_report.said(*command, what=" ".join(command), cwd=None)
 
 
 def plugin(build):
@@ -69,8 +58,7 @@ def instructions(elf):
 
 def stores_at(elf, path, text):
     """The addresses of instructions of the line @text of the source @path."""
-    with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
-        lines = [n for n, line in enumerate(f, 1) if line.strip() == text]
+    lines = [n for n, line in enumerate(read(path).split("\n"), 1) if line.strip() == text]
     found = set()
     name = os.path.basename(path)
     for row in said("objdump", "--dwarf=decodedline", elf).split("\n"):
@@ -164,9 +152,8 @@ def spec(elf, rows, names=()):
             lines.append(("mark", at, at + 1))
     lines += [("test", at, at + 1) for at in tests_of_trace(code)]
     at_line = stores_at(elf, *RELINK)
-    relinks = [
-        at for _, at, text in code if at in at_line and re.match(r"mov\w*\s.*,\S*\(\S+\)$", text)
-    ]
+    store = re.compile(r"mov\w*\s.*,\S*\(\S+\)$")
+    relinks = [at for _, at, text in code if at in at_line and store.match(text)]
     if not relinks:
         raise Failed(f"{RELINK[0]}: no store of {RELINK[1]!r}: bench_count.py is out of date")
     lines += [("relink", at, at + 1) for at in relinks]
@@ -183,10 +170,8 @@ def source_rows():
 def options(build, name, names=()):
     """(QEMU's options, the path of the plugin's output); @names: see spec()."""
     elf = os.path.join(build, "quarry.elf")
-    os.makedirs(os.path.join(build, "qemu"), exist_ok=True)
     path = os.path.join(build, "qemu", f"{name}.spec")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(spec(elf, source_rows(), names))
+    rooms.write(os.path.abspath(path), spec(elf, source_rows(), names))
     out = os.path.join(build, "qemu", f"{name}.counts")
     return ["-plugin", f"{plugin(build)},spec={path},out={out}"], out
 
@@ -198,12 +183,10 @@ class Counts:
     """The plugin's output, with the names of rows that the kernel printed."""
 
     def __init__(self, text, console):
-        names = {
-            int(n): name for n, name in re.findall(r"^bench: row #(\d+) is (\w+)$", console, re.M)
-        }
-        self.zones = {
-            int(at, 16) for at in re.findall(r"^bench: lock 0x(\w+) is of a zone$", console, re.M)
-        }
+        names = re.findall(r"^bench: row #(\d+) is (\w+)$", console, re.M)
+        names = {int(number): name for number, name in names}
+        zones = re.findall(r"^bench: lock 0x(\w+) is of a zone$", console, re.M)
+        self.zones = {int(at, 16) for at in zones}
         self.rows, self.held, self.sections, self.at = {}, {}, [], {}
         for line in text.split("\n"):
             kind, *rest = line.split() or [""]
@@ -244,9 +227,8 @@ def counted(counts):
     held = sum(counts.per_held(row, True, 0) for row in both)
     yield "zone_lock_held_pair", held, "instructions"
     yield "zone_lock_taken_pair", sum(counts.per_held(row, True, 1) for row in both), "times"
-    yield "other_locks_held_pair", sum(
-        counts.per_held(row, False, 0) for row in both
-    ), "instructions"
+    others = sum(counts.per_held(row, False, 0) for row in both)
+    yield "other_locks_held_pair", others, "instructions"
     inside, holds = counts.held.get(("isolate_fragmented", True), (0, 0))
     yield "isolate_fragmented", inside / holds if holds else 0, "instructions"
     yield "relinks_pair", sum(counts.per(row, RELINKS) for row in both), "pageblocks"
@@ -313,24 +295,19 @@ def profile_of_calls(out, names, build):
 
 
 def write_lines(build, name, lines):
-    with open(os.path.join(build, "qemu", name), "w", encoding="utf-8") as f:
-        f.write("\n".join(lines) + "\n")
+    rooms.write(os.path.join(os.path.abspath(build), "qemu", name), "\n".join(lines) + "\n")
 
 
 def figures(out, console, build):
     """[(name, value, unit)]; also writes the profile to BUILD/qemu/profile.txt, and the longest
     sections to irqs-off.txt."""
     try:
-        with open(out, encoding="utf-8") as f:
-            counts = Counts(f.read(), console)
+        counts = Counts(read(os.path.abspath(out)), console)
     except OSError as error:
         raise Failed(f"{out}: {error.strerror}") from error
     functions = Functions(os.path.join(build, "quarry.elf"))
-    found = [
-        (f"{row}_time", values[1], "instructions")
-        for row, values in counts.rows.items()
-        if row.startswith("policy_")
-    ]
+    policies = [row for row in counts.rows if row.startswith("policy_")]
+    found = [(f"{row}_time", counts.rows[row][1], "instructions") for row in policies]
     load = next((name for name in LOADS if name in counts.rows), None)
     if load:
         if load == "load":

@@ -4,10 +4,11 @@ import html
 import json
 import os
 import re
+import subprocess
 
-import qemu
+import rooms
 
-FOLDER = os.path.join(qemu.ROOT, "bench")
+FOLDER = os.path.join(rooms.ROOT, "bench")
 HISTORY = os.path.join(FOLDER, "history.jsonl")
 PEERS = os.path.join(FOLDER, "peers.json")
 TOLERANCE = 0.03
@@ -16,8 +17,26 @@ WIDER = 0.10  # than the figures of another version of the compiler
 MORE_LINES = 2
 
 
-class Refused(Exception):
-    """A figure would rise without a reason, or a file of figures is malformed."""
+class Failed(Exception):
+    """No figures; the text says why."""
+
+
+def said(*command, what=None, **more):
+    """What a program prints; Failed if it cannot be run, or fails."""
+    try:
+        done = rooms.call(command, stderr=subprocess.PIPE, **more)
+    except OSError as error:
+        raise Failed(f"{what or command[0]}: {error.strerror}") from error
+    if done.returncode:
+        text = (done.stdout + done.stderr).strip()[-4000:] or f"ended with {done.returncode}"
+        if done.returncode < 0:
+            text = f"{' '.join(command)}: ended by signal {-done.returncode}\n{text}".strip()
+        raise Failed(f"{what}: {text}" if what else text)
+    return done.stdout
+
+
+def write_json(path, value):
+    rooms.write(os.path.abspath(path), json.dumps(value, indent=1) + "\n")
 
 
 def higher_is_better(name):
@@ -58,7 +77,7 @@ def read_history(path=None):
                     row = json.loads(line)
                     lines.append({key: row[key] for key in ("compiler", "why", "figures")})
                 except (ValueError, KeyError, TypeError) as error:
-                    raise Refused(f"{path}:{number}: not a record: {error}") from error
+                    raise Failed(f"{path}:{number}: not a record: {error}") from error
     except FileNotFoundError:
         pass
     return lines
@@ -98,7 +117,7 @@ def read_peers(path=None):
             peers = json.load(f)
         return {key: peers[key] for key in ("columns", "rows")}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{path}: not a table of other allocators: {error}") from error
+        raise Failed(f"{path}: not a table of other allocators: {error}") from error
 
 
 # ---- the gate ------------------------------------------------------------------------------------
@@ -120,11 +139,8 @@ def judge(figures, known, tolerance=TOLERANCE):
 def unequal(first, again):
     """A line for each figure that differs between two runs of the same build."""
     values = {f["name"]: f["value"] for f in again}
-    return [
-        f"{f['name']}: {number(f['value'])}, then {number(values[f['name']])}"
-        for f in first
-        if f["name"] in values and values[f["name"]] != f["value"]
-    ]
+    pairs = [(f["name"], f["value"], values.get(f["name"], f["value"])) for f in first]
+    return [f"{name}: {number(a)}, then {number(b)}" for name, a, b in pairs if a != b]
 
 
 def say(verdict, total, compiler, compared):
@@ -137,10 +153,8 @@ def say(verdict, total, compiler, compared):
     if not compared:
         print(f"bench: nothing is recorded for {compiler}: figures are only reported")
     elif compared != compiler:
-        print(
-            f"bench: nothing is recorded for {compiler}: a figure fails if it is more than "
-            f"{WIDER:.0%} worse than with {compared}"
-        )
+        worse_than = f"a figure fails if it is more than {WIDER:.0%} worse than with {compared}"
+        print(f"bench: nothing is recorded for {compiler}: {worse_than}")
     print(f"bench: {total - len(verdict)} passed, {len(verdict)} failed")
     return 1 if verdict else 0
 
@@ -150,14 +164,12 @@ def record(figures, history, why, path=None):
     compiler = figures[0]["compiler"]
     known = recorded(history, compiler) or {}
     figures = [f for f in figures if f["compiler"] == compiler]
-    names = [
-        f["name"] for f in figures if risen(f["name"], f["value"], known.get(f["name"], f["value"]))
-    ]
+    values = {f["name"]: f["value"] for f in figures}
+    names = [name for name, value in values.items() if risen(name, value, known.get(name, value))]
     if names and not why.strip():
-        raise Refused(
-            f"not recorded: {', '.join(names)} would rise. Say why: " 'make bench RECORD="why"'
-        )
-    changed = {f["name"]: f["value"] for f in figures if known.get(f["name"]) != f["value"]}
+        how = 'Say why: make bench RECORD="why"'
+        raise Failed(f"not recorded: {', '.join(names)} would rise. {how}")
+    changed = {name: value for name, value in values.items() if known.get(name) != value}
     path = path or HISTORY
     with open(path, "a", encoding="utf-8") as f:
         json.dump({"compiler": compiler, "why": why.strip(), "figures": changed}, f)
@@ -183,38 +195,35 @@ def known_of(figures, history):
     if same[figures[0]["compiler"]] is None:
         return None
     rows = {compiler: recorded(history, name) or {} for compiler, name in same.items()}
-    return {
-        f["name"]: rows[f["compiler"]][f["name"]]
-        for f in figures
-        if f["name"] in rows[f["compiler"]]
-    }
+    found = {f["name"]: rows[f["compiler"]].get(f["name"]) for f in figures}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def others(history, compiler):
     """{kind: recorded figures} of other kinds of compiler, each in the version recorded last."""
     kinds = {line["compiler"].split()[0]: line["compiler"] for line in history}
-    return {
-        kind: recorded(history, version)
-        for kind, version in kinds.items()
-        if kind != compiler.split()[0]
-    }
+    kinds.pop(compiler.split()[0], None)
+    return {kind: recorded(history, version) for kind, version in kinds.items()}
 
 
-def table(figures, known, peers, beside=None):
-    """Print each figure beside the recorded one and those of other compilers, Linux and LLFree."""
+def cells_of(figures, known, peers, beside=None):
+    """Rows of cells, the heads first: each figure, the recorded one, those of other compilers,
+    Linux and LLFree."""
     columns, beside = peers["columns"], beside or {}
-    heads = ["", "figure", "recorded", *beside, *columns]
-    rows = []
+    rows = [["", "figure", "recorded", *beside, *columns]]
     for f in figures:
         row = peers["rows"].get(f["name"], {})
-        than = (known or {}).get(f["name"])
-        rows.append(
-            [f["name"], number(f["value"]), "" if than is None else number(than)]
-            + [number(c[f["name"]]) if f["name"] in c else "" for c in beside.values()]
-            + [number(row[c]["value"]) if c in row else "" for c in columns]
-        )
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    for row in [heads, *rows]:
+        values = [f["value"], (known or {}).get(f["name"])]
+        values += [c.get(f["name"]) for c in beside.values()]
+        values += [row.get(c, {}).get("value") for c in columns]
+        rows.append([f["name"], *("" if value is None else number(value) for value in values)])
+    return rows
+
+
+def print_rows(rows):
+    """Print a table, its first column to the left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
         cells = [f"{row[0]:{widths[0]}}"] + [f"{c:>{w}}" for c, w in zip(row[1:], widths[1:])]
         print(("  " + "  ".join(cells)).rstrip())
 
@@ -266,11 +275,8 @@ def section(figure, peers, history):
     rows = [("Quarry", figure["value"], how)]
     row = peers["rows"].get(name, {})
     rows += [(c, row[c]["value"], row[c]["how"]) for c in peers["columns"] if c in row]
-    past = [
-        h["figures"][name]
-        for h in history
-        if h["compiler"] == figure["compiler"] and h["figures"].get(name) is not None
-    ]
+    mine = [h["figures"].get(name) for h in history if h["compiler"] == figure["compiler"]]
+    past = [value for value in mine if value is not None]
     notes = "".join(f"<p>{html.escape(label)}: {html.escape(h)}</p>" for label, _, h in rows)
     return (
         f'<h2 id="{html.escape(name)}">{html.escape(name)}, {html.escape(figure["unit"])}</h2>'
@@ -279,27 +285,20 @@ def section(figure, peers, history):
 
 
 def overview(figures, peers, known):
-    columns = peers["columns"]
-    heads = ["", "figure", "recorded", *columns]
-    out = ["<table><tr>", *(f"<th>{html.escape(h)}</th>" for h in heads), "</tr>"]
-    for f in figures:
-        row = peers["rows"].get(f["name"], {})
-        than = (known or {}).get(f["name"])
-        cells = [number(f["value"])]
-        cells.append("" if than is None else number(than))
-        cells += [number(row[c]["value"]) if c in row else "" for c in columns]
-        name = html.escape(f["name"])
-        out.append(f'<tr><td><a href="#{name}">{name}</a></td>')
-        out.append("".join(f"<td>{c}</td>" for c in cells) + "</tr>")
-    return "".join(out) + "</table>"
+    heads, *rows = cells_of(figures, known, peers)
+    out = "<table><tr>" + "".join(f"<th>{html.escape(head)}</th>" for head in heads) + "</tr>"
+    for name, *cells in rows:
+        name = html.escape(name)
+        out += f'<tr><td><a href="#{name}">{name}</a></td>'
+        out += "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return out + "</table>"
 
 
 def page(figures, peers, history):
     known = recorded(history, figures[0]["compiler"])
     title = f"Figures, {figures[0]['compiler']}"
-    whys = "".join(
-        f"<li>{html.escape(h['compiler'])}: {html.escape(h['why'])}</li>" for h in history
-    )
+    whys = [html.escape(f"{h['compiler']}: {h['why']}") for h in history]
+    whys = "".join(f"<li>{why}</li>" for why in whys)
     return (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
@@ -311,8 +310,7 @@ def page(figures, peers, history):
 
 
 def write(path, figures, peers, history):
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(page(figures, peers, history))
+    rooms.write(os.path.abspath(path), page(figures, peers, history))
 
 
 # ---- the rows of each group ----------------------------------------------------------------------
@@ -372,7 +370,6 @@ def wrong(figures, expected):
     """A line for each row that was not measured, is in no group, or was measured twice."""
     have = [f["name"] for f in figures]
     lines = [f"{name}: missing: nothing measured it" for name in expected if name not in have]
-    lines += [
-        f"{name}: no group of bench_report.py has it" for name in have if name not in expected
-    ]
+    unknown = [name for name in have if name not in expected]
+    lines += [f"{name}: no group of bench_report.py has it" for name in unknown]
     return lines + [f"{name}: measured twice" for name in sorted(set(have)) if have.count(name) > 1]

@@ -73,7 +73,7 @@ def file_after(node, file):
 def by_clang(path):
     """{name: (begin, end)} of the bodies of functions in @path, according to clang."""
     words = ["clang", "-Xclang", "-ast-dump=json", "-fsyntax-only", "-w", "-std=gnu11"]
-    out = rooms.call([*words, *CLANG, path], stderr=subprocess.DEVNULL, check=True).stdout
+    out = rooms.call([*words, *CLANG, path], stderr=None, check=True).stdout
     found, after = {}, None
     for node in json.loads(out)["inner"]:
         file, after = file_after(node.get("loc", {}), after), file_after(node, after)

@@ -47,7 +47,6 @@ import check
 import needs
 import outer_make
 import parts
-import qemu
 import schedule
 
 PARTS = [*parts.PARTS, "qemu", *parts.FILES]
