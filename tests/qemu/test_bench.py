@@ -11,7 +11,7 @@ import pytest
 import bench
 import bench_hosted
 import bench_report
-import curve
+import figures as drawings
 import qemu
 
 GCC = "gcc 12.2.0"
@@ -395,9 +395,9 @@ def test_traces_end_in_the_same_memory_for_ours_and_for_a_plugin(tmp_path):
 def test_curves_are_drawn_to_scale():
     points = bench_hosted.measured("churn 0 0\nnoise\nchurn 100 2048\n")
     assert points == [(0, 0), (100, 2048)]
-    text = curve.written("rounds", (0, 100, 20), (0, 2048, 512), {"LIFO": points, "this": points})
-    assert curve.read(text)[3] == {"LIFO": points, "this": points}
-    drawing = curve.draw(text)
+    text = drawings.written("rounds", (0, 100, 20), (0, 2048, 512), {"LIFO": points, "this": points})
+    assert drawings.curves_of(text)[3] == {"LIFO": points, "this": points}
+    drawing = drawings.draw_curves(text)
     assert drawing.count('points="60.0,280.0 580.0,20.0"') == 2 and ">LIFO: 2048<" in drawing
     names = re.findall(r'y="(\d+)" fill', drawing)
     assert len(set(names)) == 2  # no label covers another
@@ -405,7 +405,7 @@ def test_curves_are_drawn_to_scale():
 
 def test_churn_is_drawn_of_lifo_address_order_and_this():
     with open(bench_hosted.CURVES, encoding="utf-8") as f:
-        _, x, y, curves = curve.read(f.read())
+        _, x, y, curves = drawings.curves_of(f.read())
     assert list(curves) == [name for name, _ in bench_hosted.SUBJECTS]
     assert x[:2] == [0, 100] and y[:2] == [0, 2048]
     assert all([a for a, _ in points] == list(range(0, 101, 10)) for points in curves.values())

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-import curve
 import figures
 import qemu
 
@@ -87,5 +86,5 @@ def test_colours_follow_the_scheme():
         assert "prefers-color-scheme:dark" in svg
         used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg)) - {"none", "transparent"}
         # Colours of curves need no style, because they show on both backgrounds.
-        known = set(figures.COLOURS) | (set(curve.COLOURS) if path.endswith(".crv") else set())
+        known = set(figures.COLOURS) | (set(figures.CURVE_COLOURS) if path.endswith(".crv") else set())
         assert used <= known, (path, used - known)

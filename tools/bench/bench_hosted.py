@@ -10,7 +10,7 @@ import re
 import statistics
 
 import bench_report
-import curve
+import figures as drawing
 import outer_make
 import rooms
 from bench_report import Failed, said
@@ -86,7 +86,7 @@ def draw(build):
     for name, plugin in SUBJECTS:
         words = [os.path.join(build, "plugin", f"{plugin}.so")] if plugin else []
         curves[name] = measured(run(build, "--curve", *words))
-    rooms.write(CURVES, curve.written(TITLE, (0, 100, 20), (0, 2048, 512), curves))
+    rooms.write(CURVES, drawing.written(TITLE, (0, 100, 20), (0, 2048, 512), curves))
     print(f"bench: {os.path.relpath(CURVES, ROOT)} is measured; make figures draws it")
 
 

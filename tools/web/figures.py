@@ -2,11 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Draw the figures of the documentation from their texts; `make figures`.
 
-Usage: figures.py [--build DIR] [--only NAME,...]     draw figures whose text has changed
-       figures.py --check                             print faults of figures; for make lint
-
 docs/figures/NAME.dot is drawn by graphviz's dot, docs/figures/NAME.msc by mscgen, NAME.crv (curves
-that `make bench CURVES=1` has measured) by curve.py, each into docs/figures/NAME.svg.  A comment in
+that `make bench CURVES=1` has measured) here, each into docs/figures/NAME.svg.  A comment in
 the SVG has a hash of its text, and of the style below, so lint sees a figure that is out of date
 without these programs.  The SVG has no background: its colours follow the reader's scheme, light or
 dark.
@@ -22,7 +19,6 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 from rooms import ROOT, read
-import curve
 
 FOLDER = os.path.join(ROOT, "docs/figures")
 MAX_BYTES = 25_000
@@ -71,11 +67,8 @@ def stamp(text):
 
 def names():
     """{figure: path of its text}"""
-    found = [
-        path
-        for kind in ("dot", "msc", "crv")
-        for path in sorted(glob.glob(os.path.join(FOLDER, f"*.{kind}")))
-    ]
+    kinds = ("dot", "msc", "crv")
+    found = [path for kind in kinds for path in sorted(glob.glob(f"{FOLDER}/*.{kind}"))]
     return {os.path.basename(path)[:-4]: path for path in found}
 
 
@@ -96,17 +89,90 @@ def tidy(svg, text):
         svg = re.sub(r'(<text x="\d+" y=")(\d+)"', lambda m: f'{m[1]}{int(m[2]) - 2}"', svg)
         svg = svg.replace(' shape-rendering="crispEdges"', "")
     head = re.match(r"<svg[^>]*>", svg).group()
-    return (
-        f'{head[:-1]} font-family="{FONT}">\n{stamp(text)}\n{style()}\n'
-        + svg[len(head) :].strip()
-        + "\n"
-    )
+    begin = f'{head[:-1]} font-family="{FONT}">\n{stamp(text)}\n{style()}\n'
+    return begin + svg[len(head) :].strip() + "\n"
+
+
+# ---- curves --------------------------------------------------------------------------------------
+# NAME.crv has lines "title: TEXT", which is below the horizontal axis, "x: LEAST MOST STEP",
+# "y: LEAST MOST STEP", and for each curve "NAME: X,Y X,Y ...".
+
+CURVE_COLOURS = ["#2a6f97", "#bc6c25", "#6a994e", "#9d4edd"]
+WIDTH, HEIGHT, LEFT, TOP = 520, 260, 60, 20
+LINE = 15  # pixels between two names
+
+
+def curves_of(text):
+    """(title, x axis, y axis, {curve: [(x, y)]}); an axis is [least, most, step]."""
+    fields = dict(line.split(": ", 1) for line in text.split("\n") if ": " in line)
+    title = fields.pop("title")
+    x, y = ([float(n) for n in fields.pop(axis).split()] for axis in "xy")
+    curves = {
+        name: [tuple(float(n) for n in point.split(",")) for point in points.split()]
+        for name, points in fields.items()
+    }
+    return title, x, y, curves
+
+
+def written(title, x, y, curves):
+    """The text that curves_of() reads."""
+    lines = [f"title: {title}", "x: %d %d %d" % x, "y: %d %d %d" % y]
+    lines += [f"{name}: " + " ".join(f"{a},{b}" for a, b in c) for name, c in curves.items()]
+    return "\n".join(lines) + "\n"
+
+
+def ticks(axis):
+    least, most, step = axis
+    while least <= most:
+        yield least
+        least += step
+
+
+def places(ends):
+    """{name: y}, top down: each name stands beside its curve's end, and no two overlap."""
+    found, last = {}, -1e9
+    for name, y in sorted(ends.items(), key=lambda end: end[1]):
+        last = max(y, last + LINE)
+        found[name] = last
+    over = max(0, last - (TOP + HEIGHT + 8))
+    return {name: y - over for name, y in found.items()}
+
+
+def draw_curves(text):
+    """An SVG without style."""
+    title, x, y, curves = curves_of(text)
+
+    def at(a, b):
+        down = HEIGHT * (b - y[0]) / (y[1] - y[0])
+        return LEFT + WIDTH * (a - x[0]) / (x[1] - x[0]), TOP + HEIGHT - down
+
+    def label(column, row, text, more=""):
+        out.append(f'<text x="{column:.0f}" y="{row:.0f}"{more}>{text}</text>')
+
+    box = f"0 0 {LEFT + WIDTH + 150} {HEIGHT + 60}"
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" font-size="12">']
+    for value in ticks(y):
+        _, row = at(x[0], value)
+        line = f"M{LEFT} {row:.0f}H{LEFT + WIDTH}"
+        out.append(f'<path d="{line}" stroke="#888888" stroke-width="0.3"/>')
+        label(LEFT - 8, row + 4, f"{value:g}", ' text-anchor="end"')
+    for value in ticks(x):
+        label(at(value, y[0])[0], TOP + HEIGHT + 18, f"{value:g}", ' text-anchor="middle"')
+    label(LEFT, TOP + HEIGHT + 36, title)
+    where = places({name: at(*points[-1])[1] for name, points in curves.items()})
+    for i, (name, points) in enumerate(curves.items()):
+        colour = CURVE_COLOURS[i % len(CURVE_COLOURS)]
+        line = " ".join("%.1f,%.1f" % at(*point) for point in points)
+        out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        said = f"{name}: {points[-1][1]:g}"
+        label(LEFT + WIDTH + 6, where[name] + 4, said, f' fill="{colour}"')
+    return "\n".join(out) + "\n</svg>\n"
 
 
 def draw(path):
     text = read(path)
     if path.endswith(".crv"):
-        return tidy(curve.draw(text), text)
+        return tidy(draw_curves(text), text)
     command = DOT if path.endswith(".dot") else MSC
     done = subprocess.run(command, input=text, capture_output=True, text=True)
     if done.returncode or "<svg" not in done.stdout:
@@ -135,11 +201,8 @@ def wrong_states(figure, code):
     want = {(state, to) for state, row in rows for to in re.findall(r"TO\((\w+)\)", row)}
     want -= {(state, state) for state, _ in rows}  # these edges split a block
     for pair in sorted(have ^ want):
-        yield (
-            f"docs/figures/page-states.dot: {' -> '.join(pair)}: "
-            + ("no such edge in" if pair in have else "missing, and in")
-            + " mm/core/page.h"
-        )
+        how = "no such edge in" if pair in have else "missing, and in"
+        yield f"docs/figures/page-states.dot: {' -> '.join(pair)}: {how} mm/core/page.h"
 
 
 def wrong_floors(figure, makefile):
@@ -157,10 +220,8 @@ def wrong_floors(figure, makefile):
         have.update({name: int(number) for name in re.sub(r"<[^>]*>", " ", cell).split()})
     for name in sorted(set(want) | set(have)):
         if want.get(name) != have.get(name):
-            yield (
-                f"docs/figures/floors.dot: {name} is on floor {have.get(name, 'none')}, "
-                f"in mm/files.mk on {want.get(name, 'none')}"
-            )
+            where = f"{have.get(name, 'none')}, in mm/files.mk on {want.get(name, 'none')}"
+            yield f"docs/figures/floors.dot: {name} is on floor {where}"
 
 
 MOST_CALLS = 8  # from alloc_pages to the tree's word, and from free_pages
@@ -177,10 +238,8 @@ def wrong_calls(figure, _):
         code = read(os.path.join(ROOT, home[caller])) if caller in home else ""
         bodies = re.findall(rf"^\w[^;{{}}]*\b{caller}\([^;{{}}]*\n{{\n(.*?)^}}", code, re.M | re.S)
         if not any(re.search(rf"\b{called}\(", body) for body in bodies):
-            yield (
-                f"docs/figures/calls.dot: {caller} -> {called}: "
-                f"no such call in {home.get(caller, 'a file that it names')}"
-            )
+            where = home.get(caller, "a file that it names")
+            yield f"docs/figures/calls.dot: {caller} -> {called}: no such call in {where}"
     rows = [[start] for start in ("alloc_pages", "free_pages")]
     for row in rows:
         rows += [row + [called] for caller, called in edges if caller == row[-1] not in row[:-1]]
@@ -220,28 +279,16 @@ def wrong():
 def main():
     parser = rooms.parser(__doc__)
     parser.add_argument("--only", help="figures, with commas")
-    parser.add_argument("--check", action="store_true")
-    args = parser.parse_args()
-    if args.check:
-        found = list(wrong())
-        print("\n".join(found) or "figures: all are up to date")
-        return 1 if found else 0
-    texts = names()
-    only = args.only.split(",") if args.only else list(texts)
-    if set(only) - set(texts):
-        parser.error(
-            f"no figure {', '.join(sorted(set(only) - set(texts)))}; known: {' '.join(texts)}"
-        )
-    for name in only:
+    args, texts = parser.parse_args(), names()
+    for name in rooms.chosen(parser, args.only, texts, "figure"):
         path = drawn(texts[name])
         if not args.only and os.path.exists(path) and stamp(read(texts[name])) in read(path):
             continue
         svg = draw(texts[name])
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(svg)
+        rooms.write(path, svg)
         print(f"  DRAW    {os.path.relpath(path, ROOT)}  {len(svg)} bytes")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)

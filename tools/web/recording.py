@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Record `make run` in a terminal of a given size: docs/recording.svg; `make recording`.
 
-Usage: recording.py [--build DIR] [--size COLUMNSxROWS] [--out FILE] [--text DIR]
-
 The run gets a pseudo terminal, whose screen an emulator (pyte) keeps.  Nothing is typed until the
 prompt is there; then, with --text, `map`, and at last `halt`.  The SVG shows the screen whenever
 it has changed and is drawn, at most twice a second, in real time, as text; frames are left out
@@ -219,19 +217,12 @@ def svg(film):
         body.append(f'<g class="{name}">{inside}</g>')
     rules, still = [], film.still_frame()
     for spans, name in classes.items():
-        at = {0.0: 0}
-        for first, behind in spans:
-            at[times[first]] = 1
-            if behind < len(film.frames):
-                at[times[behind]] = at.get(times[behind], 0)
-        for first, _ in spans:
-            at[times[first]] = 1
+        ends = [behind for _, behind in spans if behind < len(film.frames)]
+        at = {0.0: 0} | {times[behind]: 0 for behind in ends}
+        at |= {times[first]: 1 for first, _ in spans}
         keys = "".join(f"{percent(t, total)}{{opacity:{on}}}" for t, on in sorted(at.items()))
-        shown = any(first <= still < behind for first, behind in spans)
-        rules.append(
-            f"@keyframes {name}{{{keys}}}.{name}{{animation-name:{name}"
-            + (";opacity:1}" if shown else "}")
-        )
+        shown = ";opacity:1" * any(first <= still < behind for first, behind in spans)
+        rules.append(f"@keyframes {name}{{{keys}}}.{name}{{animation-name:{name}{shown}}}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" '
         f'viewBox="0 0 {wide} {high}" font-family="ui-monospace,Menlo,Consolas,\'DejaVu Sans '
@@ -303,9 +294,7 @@ class Recording:
     def write(self, name, text):
         if self.folder:
             number = [n for n, _ in MOMENTS].index(name) + 1
-            path = os.path.join(self.folder, f"{number:02}-{name}.txt")
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(text)
+            rooms.write(os.path.abspath(f"{self.folder}/{number:02}-{name}.txt"), text)
 
     def moments(self):
         """Keep the text of each moment that the screen now shows first; of acts the last text."""
@@ -374,15 +363,12 @@ def main():
         parser.error(f"--size {args.size}: wanted COLUMNSxROWS")
     if not check.make(args.build, "kernel"):
         return 1
-    if args.text:
-        os.makedirs(args.text, exist_ok=True)
     args.out = args.out or default_out(args.text)
     command = ["make", "--no-print-directory", f"B={args.build}", "run"]
     recording = Recording(command, int(size.group(1)), int(size.group(2)), args.text)
     status = recording.run()
     picture = fitting(recording.film)
-    with open(args.out, "w", encoding="utf-8") as f:
-        f.write(picture)
+    rooms.write(os.path.abspath(args.out), picture)
     print(f"  {args.out}: {len(recording.film.frames)} frames, {len(picture.encode())} bytes")
     missing = NEEDED & set(recording.left)
     if missing:
@@ -391,4 +377,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)

@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Test the laboratory in a browser: `make web-check` (docs/web.md).
 
-Usage: web-check.py [--build DIR] [--jobs N] [--variants LIST] [--only traces,words,pages]
-                    [--shots]
-
 Makes build/web, with the wrong variants in LIST as web.py takes them, and runs programs of
 tests/web on it; without --only traces alone.  The last line counts all of their tests.
 
@@ -12,7 +9,6 @@ pages drives headless Chromium on the files of the archive, by playwright-core o
 of the version in tests/web/package-lock.json.  Its screenshots are in DIR/web-test; --shots also
 renews the pictures that docs/web.md shows.
 """
-import argparse
 import json
 import os
 import re
@@ -24,6 +20,7 @@ import types
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import read
 import outer_make
 import qemu
@@ -60,10 +57,8 @@ def unpack(build):
 def renew_shots(build):
     os.makedirs(SHOTS, exist_ok=True)
     for name in SHOWN:
-        shutil.copyfile(
-            os.path.join(build, "web-test", f"{name}-wide-light.png"),
-            os.path.join(SHOTS, f"{name}.png"),
-        )
+        picture = os.path.join(build, "web-test", f"{name}-wide-light.png")
+        shutil.copyfile(picture, os.path.join(SHOTS, f"{name}.png"))
 
 
 def run_test(build, name):
@@ -76,7 +71,7 @@ def run_test(build, name):
     if name == "pages":
         unpack(build)
     program = os.path.join(FOLDER, TESTS[name])
-    done = subprocess.run(["node", program, build], stdout=subprocess.PIPE, text=True)
+    done = rooms.call(["node", program, build], stderr=None)
     print(done.stdout, end="", flush=True)
     found = re.findall(r"(\d+) passed, (\d+) failed", done.stdout)
     passed, failed = (int(n) for n in found[-1]) if found else (0, 1)
@@ -104,21 +99,15 @@ def followed(text, pictures, movable):
     for i, picture in enumerate(pictures):
         record.take(picture)
         following.append(record.next(picture.movable() if i + 1 < len(pictures) else movable))
-    return {
-        "next": following,
-        "lost": record.lost,
-        "strayed": record.strayed,
-        "exact": record.exact,
-        "wrong": record.wrong[0] if record.wrong else 0,
-    }
+    state = {name: getattr(record, name) for name in ("lost", "strayed", "exact")}
+    return {"next": following, **state, "wrong": record.wrong[0] if record.wrong else 0}
 
 
 def sentences(said, script, pictures):
     if said["outcome"] in ("", "OK", "CRASH"):
         return []
-    stepper = types.SimpleNamespace(
-        pictures=pictures, why=said["why"], outcome=said["outcome"], script=script
-    )
+    told = {"why": said["why"], "outcome": said["outcome"]}
+    stepper = types.SimpleNamespace(pictures=pictures, script=script, **told)
     return race_why.sentences(stepper, said["code"])
 
 
@@ -146,28 +135,23 @@ def compare_words(build, names=()):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
+    parser = rooms.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--only", default="traces")
     parser.add_argument("--variants", default="")
     parser.add_argument("--shots", action="store_true")
     args = parser.parse_args()
-    unknown = set(args.only.split(",")) - set(TESTS)
-    if unknown:
-        sys.exit(f"web-check: no test {sorted(unknown)[0]}; there are {' '.join(TESTS)}")
+    only = rooms.chosen(parser, args.only, TESTS, "test")
     build = os.path.abspath(args.build)
-    make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{args.jobs}"]
-    make += [f"B={outer_make.named(build)}", outer_make.named(os.path.join(build, "fiber/race"))]
-    make += ["web", f"VARIANTS={args.variants}"]
-    make += ["ARCHIVE=1"] if "pages" in args.only.split(",") else []
-    made = subprocess.run(make, cwd=qemu.ROOT, env=outer_make.env())
-    if made.returncode:
+    words = [os.path.join(build, "fiber/race"), "web", f"VARIANTS={args.variants}"]
+    words += ["ARCHIVE=1"] if "pages" in only else []
+    make = outer_make.command(build, *words, threads=args.jobs)
+    if subprocess.run(make, env=outer_make.env()).returncode:
         print("not ok make web")
         print("web-check: 0 passed, 1 failed")
         return 1
-    counts = [run_test(build, name) for name in args.only.split(",")]
-    if args.shots and "pages" in args.only.split(","):
+    counts = [run_test(build, name) for name in only]
+    if args.shots and "pages" in only:
         renew_shots(build)
     passed, failed = (sum(numbers) for numbers in zip(*counts))
     print(f"web-check: {passed} passed, {failed} failed")
@@ -175,4 +159,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)

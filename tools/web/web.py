@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Make the laboratory in a browser, static files in build/web/: `make web` (docs/web.md).
 
-Usage: web.py [--build DIR] [--variants LIST] [--archive] [--serve]
-       web.py --texts FILE      the texts of all scripts as a source in C
+With --texts it only writes the texts of all scripts as a source in C.
 
 --variants: the wrong variants that get a module, with blanks or commas between; "all": each that a
 script names; without it those of the races of Linux in docs/races/linux.md.  --archive: also pack
@@ -12,7 +11,6 @@ the files into DIR/quarry-web.tar.gz, with the same bytes each time.
 The pages' texts about races come from tests/races, docs/races, tests/mutants and the sources, and
 are written to build/web/data.json: see `data`.
 """
-import argparse
 import functools
 import glob
 import gzip
@@ -26,6 +24,7 @@ import tarfile
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import read
 import qemu
 import race
@@ -53,8 +52,8 @@ def write_texts(path):
     names = re.findall(r'^ *RACE\("(\S+)"\)', listed, re.MULTILINE)
     texts = "".join(read(f"tests/races/{name}.race") for name in names)
     numbers = ",".join(str(byte) for byte in texts.encode())
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(f'#include "engine.h"\nconst char race_texts[] = {{{numbers},0}};\n')
+    source = f'#include "engine.h"\nconst char race_texts[] = {{{numbers},0}};\n'
+    rooms.write(os.path.abspath(path), source)
 
 
 # ---- data for the pages --------------------------------------------------------------------------
@@ -79,14 +78,8 @@ def place_of(source, place):
 
 def operations(scripts):
     """All operations that scripts begin."""
-    return sorted(
-        {
-            op
-            for script in scripts
-            for op in re.findall(r"\b[A-H][!:]\s*(\w+(?:\([^)]*\))?)", script.text)
-            if op != "join"
-        }
-    )
+    begun = re.compile(r"\b[A-H][!:]\s*(\w+(?:\([^)]*\))?)")
+    return sorted({op for script in scripts for op in begun.findall(script.text)} - {"join"})
 
 
 def places(tree, scripts):
@@ -150,18 +143,13 @@ def data(build, modules):
             variants[ident] |= {"module": f"variant/{ident}.wasm"}
             variants[ident] |= {"points": differing(own, points)}
             variants[ident] |= {"operations": differing(own_ops, ops)}
+    told = {}
+    for s in scripts:
+        told[s.name] = {what: getattr(s, what) for what in ("title", "text", "expect", "cpus")}
+        told[s.name]["shown"] = race_step.shown_variant(s)
+        told[s.name]["right"] = {i: race_why.right_code(i, s) for i in s.expect}
     return {
-        "scripts": {
-            s.name: {
-                "title": s.title,
-                "text": s.text,
-                "expect": s.expect,
-                "cpus": s.cpus,
-                "shown": race_step.shown_variant(s),
-                "right": {i: race_why.right_code(i, s) for i in s.expect},
-            }
-            for s in scripts
-        },
+        "scripts": told,
         "stories": list(stories()),
         "variants": variants,
         "points": points,
@@ -200,8 +188,8 @@ def make(build, names):
     for ident in names:
         made = make_variant(wasm, ident, os.path.join(to, "variant", ident + ".wasm"))
         print(f"  WASM    {ident}" if made else "", end="\n" if made else "", flush=True)
-    with open(os.path.join(to, "data.json"), "w", encoding="utf-8") as f:
-        json.dump(data(build, set(names)), f, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(data(build, set(names)), ensure_ascii=False, separators=(",", ":"))
+    rooms.write(os.path.join(to, "data.json"), text)
     return to
 
 
@@ -273,8 +261,8 @@ class Wasm(variant_build.Base):
     def link(self, tree, objects):
         plain = os.path.join(tree, "build", "plain.wasm")
         module = os.path.join(tree, "build", "race.wasm")
-        variant_build.run([*self.vars["LINK"], "-o", plain, *objects, *self.texts,
-                           "-lwasi-emulated-mman"], tree)
+        link = [*self.vars["LINK"], "-o", plain, *objects, *self.texts, "-lwasi-emulated-mman"]
+        variant_build.run(link, tree)
         variant_build.run([*self.vars["AFTER"], plain, "-o", module], tree)
         return module
 
@@ -297,8 +285,7 @@ def make_variant(wasm, ident, to):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
+    parser = rooms.parser(__doc__)
     parser.add_argument("--variants", default="")
     parser.add_argument("--archive", action="store_true")
     parser.add_argument("--serve", action="store_true")
@@ -318,4 +305,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)
