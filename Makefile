@@ -2,7 +2,7 @@
 # Quarry: one non-recursive Makefile.  `make help ALL=1` lists the targets; all goes to build/.
 
 B := build
-include tools/run/takes.mk tools/run/args.mk tools/run/needs.mk
+include tools/run/args.mk tools/run/needs.mk
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 # Run as many jobs as CPUs, if no -j was given; but make several targets one after another.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))$(word 2,$(filter-out $(B)/%,$(MAKECMDGOALS))),0)
@@ -171,8 +171,8 @@ FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -fno-omit-fr
 $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 # mm/ as a library, and programs that use it.
-include $(addprefix tools/,race/weak.mk run/lib.mk bench/bench.mk grade/labs.mk web/web.mk \
-	lint/fields.mk) tests/states/states.mk
+include $(addprefix tools/,race/weak.mk run/lib.mk grade/labs.mk web/web.mk lint/fields.mk) \
+	tests/states/states.mk
 -include $(call there,$(KERNEL_GOALS),$(KOBJS:.o=.d) \
 	$(patsubst %,$(B)/kernel/%.d,$(PROGRAM_SRCS) $(HOSTILE_SRCS) user/lib.c))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The variables of make's targets, as typed: tools/run/takes.mk."""
+"""The variables of make's targets, as typed: tools/run/args.mk."""
 import os
 import re
 
@@ -62,7 +62,7 @@ def test_what_help_documents_is_taken(make):
         targets = file.read().split("\n\n")[0]
     rows = re.findall(r"^  ([a-z][\w.-]*) +(.*(?:\n {8,}.*)*)", targets, re.MULTILINE)
     assert len(rows) > 30
-    with open(os.path.join(qemu.ROOT, "tools/run/takes.mk"), encoding="utf-8") as file:
+    with open(os.path.join(qemu.ROOT, "tools/run/args.mk"), encoding="utf-8") as file:
         takes = dict(re.findall(r"^TAKES_(\S+) *:= *(.*)$", file.read(), re.MULTILINE))
     for target, text in rows:
         documented = set(re.findall(r"\b([A-Z]+)=", text))

@@ -57,7 +57,7 @@ def variables(text):
 def makefile(_cache=[]):
     """(targets, variables, hosted builds, targets of `make soak`) of the Makefile."""
     if not _cache:
-        names = ("run/args", "run/lib", "bench/bench", "grade/labs", "web/web")
+        names = ("run/args", "run/lib", "grade/labs", "web/web")
         text = read("Makefile") + "".join(read(f"tools/{n}.mk") for n in names)
         targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
         for line in re.findall(r"^\.PHONY: (.*)", text, re.M):
