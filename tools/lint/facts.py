@@ -14,14 +14,15 @@ scheduling points of docs/races/README.md and the ranks of locks in docs/smp.md 
 Outside of sample output the text must not have counts of suites, tests or wrong variants, which
 change with every commit.
 """
+import functools
 import glob
 import os
 import re
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 from rooms import ROOT, all_files, read
 import bench_report
 import lib
@@ -44,9 +45,9 @@ BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
 
 
 def pages():
-    found = glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True)
-    found += glob.glob(os.path.join(ROOT, "labs", "*", "handout.md"))
-    return ["README.md", "CONTRIBUTING.md"] + sorted(os.path.relpath(p, ROOT) for p in found)
+    found = glob.glob("docs/**/*.md", root_dir=ROOT, recursive=True)
+    found += glob.glob("labs/*/handout.md", root_dir=ROOT)
+    return ["README.md", "CONTRIBUTING.md", *sorted(found)]
 
 
 def is_there(path):
@@ -55,14 +56,13 @@ def is_there(path):
     return os.path.exists(os.path.join(ROOT, path.rstrip("/")))
 
 
-def identifiers(_cache=[]):
-    """Every identifier of the sources, the scripts and the Makefile."""
-    if not _cache:
-        words = set()
-        for path in all_files(".c", ".h", ".S", ".py", ".pml"):
-            words.update(re.findall(r"\w+", read(path)))
-        _cache.append(words)
-    return _cache[0]
+@functools.cache
+def identifiers():
+    """Every identifier of the sources and the scripts."""
+    words = set()
+    for path in all_files(".c", ".h", ".S", ".py", ".pml"):
+        words.update(re.findall(r"\w+", read(path)))
+    return words
 
 
 def defines(path, name):
@@ -112,11 +112,8 @@ def sections(text, is_there=is_there):
         if SITTING.match(line):
             found.append((SITTING.match(line), []))
         elif found and STOP.match(line):
-            found[-1][1].extend(
-                name
-                for name in re.findall(r"`([^`]+)`", STOP.match(line).group(2))
-                if is_there(name)
-            )
+            named = re.findall(r"`([^`]+)`", STOP.match(line).group(2))
+            found[-1][1].extend(filter(is_there, named))
         elif TOGETHER.search(line):
             sittings = [name for _, files in found for name in files]
             found.append((TOGETHER.search(line), sittings))
@@ -127,10 +124,8 @@ def wrong_evening():
     text = read(EVENING)
     for number, match, files, lines in stops(text):
         if not is_about(int(match.group(3)), lines):
-            yield (
-                f"{EVENING}:{number}: {', '.join(files)}: {match.group(3)} lines, "
-                f"have {lines}: tools/lint/facts.py --update"
-            )
+            said = f"{', '.join(files)}: {match.group(3)} lines, have {lines}"
+            yield f"{EVENING}:{number}: {said}: tools/lint/facts.py --update"
         for name in re.findall(r"`(\w+)`", match.group(5)):
             if not any(re.search(rf"\b{name}\b", read(f)) for f in files):
                 yield f"{EVENING}:{number}: `{name}` is not in {', '.join(files)}"
@@ -164,13 +159,10 @@ def wrong_names(path, text):
             yield f"{path}:{number}: \"{said}\": a count that each commit changes"
 
 
-def anchors(path, _cache={}):
-    if path not in _cache:
-        heads = re.findall(r"^#+ (.*)$", read(path), re.M)
-        _cache[path] = {
-            re.sub(r"[^\w -]", "", head.strip().lower()).replace(" ", "-") for head in heads
-        }
-    return _cache[path]
+@functools.cache
+def anchors(path):
+    heads = re.findall(r"^#+ (.*)$", read(path), re.M)
+    return {re.sub(r"[^\w -]", "", head.strip().lower()).replace(" ", "-") for head in heads}
 
 
 def wrong_links(path, line):
@@ -189,22 +181,17 @@ def wrong_suites():
             if name not in suites.suites() and not name.startswith("make "):
                 yield f"docs/README.md: no suite `{name}`"
     for source in all_files(".c", ".h"):
-        yield from (
-            f"{source}: Tests: no suite {name}"
-            for name in suites.named_in(source)
-            if name not in suites.suites()
-        )
+        unknown = [name for name in suites.named_in(source) if name not in suites.suites()]
+        yield from (f"{source}: Tests: no suite {name}" for name in unknown)
 
 
 def wrong_points():
     """Check that docs/races/README.md has a row for each scheduling point, and no others."""
     page, code, rows = "docs/races/README.md", {}, {}
-    for room in ("mm", "kernel", "demo", "bench", "arch", "drivers", "tests"):
-        for path in glob.glob(os.path.join(ROOT, room, "**", "*.[ch]"), recursive=True):
-            name = os.path.relpath(path, ROOT)
-            if room != "tests":
-                for point in re.findall(r'sched_point(?:_\w+)?\("([^"]+)"', read(name)):
-                    code.setdefault(point, set()).add(name)
+    for room in ("mm", "kernel", "demo", "bench", "arch", "drivers"):
+        for name in glob.glob(f"{room}/**/*.[ch]", root_dir=ROOT, recursive=True):
+            for point in re.findall(r'sched_point(?:_\w+)?\("([^"]+)"', read(name)):
+                code.setdefault(point, set()).add(name)
     above, table = read(page).split("## Scheduling points\n")
     for number, line in enumerate(table.split("\n"), above.count("\n") + 2):
         row = re.match(r"\| (`[\w.]+`(?:, `[\w.]+`)*) \| ([^|]*) \|", line)
@@ -219,16 +206,12 @@ def wrong_points():
 
 def wrong_ranks():
     """Check that the table of docs/smp.md has a row for each rank of a lock, in their order."""
-    ranks = re.findall(
-        r"\bRANK_\w+",
-        re.search(r"enum lock_rank \{(.*?)\};", read("include/quarry/port.h"), re.S).group(1),
-    )
+    ranks = re.search(r"enum lock_rank \{(.*?)\};", read("include/quarry/port.h"), re.S).group(1)
+    ranks = [rank for rank in re.findall(r"\bRANK_\w+", ranks) if rank != "RANK_NONE"]
     rows = re.findall(r"^\| `(RANK_\w+)` \|", read("docs/smp.md"), re.M)
-    if rows != [rank for rank in ranks if rank != "RANK_NONE"]:
-        yield (
-            f"docs/smp.md: its ranks are {' '.join(rows)}, "
-            f"those of enum lock_rank {' '.join(ranks)}"
-        )
+    if rows != ranks:
+        have = f"its ranks are {' '.join(rows)}, those of enum lock_rank {' '.join(ranks)}"
+        yield f"docs/smp.md: {have}"
 
 
 PLANTED = "tests/lint/facts.md"
@@ -241,10 +224,8 @@ def wrong_plants(place):
     lines = read(PLANTED).split("\n")
     text = "\n".join(FINDS.sub("", line) for line in lines)
     found = {}
-    for said in [
-        *wrong_names(PLANTED, text),
-        *(f"{PLANTED}:{n}: {what}" for n, what in samples.wrong(text, place)),
-    ]:
+    said_of_samples = (f"{PLANTED}:{n}: {what}" for n, what in samples.wrong(text, place))
+    for said in [*wrong_names(PLANTED, text), *said_of_samples]:
         number, what = re.match(r"[^:]*:(\d+): (.*)", said).groups()
         found.setdefault(int(number), []).append(what)
     for number, line in enumerate(lines, 1):
@@ -263,7 +244,7 @@ def core_of(build):
     objects = [os.path.join(ROOT, build, "kernel", name + ".o") for name in sources]
     if not all(map(os.path.exists, objects)):
         return count(core_files()), None
-    said = subprocess.run(["size", *objects], capture_output=True, text=True, check=True).stdout
+    said = rooms.call(["size", *objects], check=True).stdout
     return count(core_files()), sum(int(line.split()[0]) for line in said.split("\n")[1:-1]) / 1024
 
 
@@ -312,11 +293,9 @@ def update():
     for _, match, _, have in list(stops(text)):
         text = text.replace(match.group(), f"{match.group(1)}{rounded(have)}{match.group(4)}")
     for match, files in sections(text)[0]:
-        text = text.replace(
-            match.group(), f"{match.group(1)}{rounded(count(files))}{match.group(3)}"
-        )
-    with open(os.path.join(ROOT, EVENING), "w", encoding="utf-8") as f:
-        f.write(text)
+        now = f"{match.group(1)}{rounded(count(files))}{match.group(3)}"
+        text = text.replace(match.group(), now)
+    rooms.write(EVENING, text)
 
 
 def main():
@@ -330,4 +309,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    rooms.run(main)

@@ -49,10 +49,8 @@ def members(dies, die):
 
 def is_function(dies, at):
     """Is the type a pointer to a function?"""
-    die = dies.get(at)
-    return bool(die) and die[0] == "pointer_type" and dies.get(
-        die[1].get("type"), [""]
-    )[0] == "subroutine_type"
+    tag, values, _ = dies.get(at, ("", {}, ()))
+    return tag == "pointer_type" and dies.get(values.get("type"), [""])[0] == "subroutine_type"
 
 
 def structures(command):
@@ -65,9 +63,8 @@ def structures(command):
             f.writelines(f"#include <quarry/{name}>\n" for name in HEADERS)
             f.writelines(f"extern struct {n} *the_{n}; struct {n} *the_{n};\n" for n in names)
         subprocess.run(command + ["-g", "-w", "-c", source, "-o", out], check=True)
-        listing = subprocess.run(
-            ["readelf", "--debug-dump=info", out], check=True, capture_output=True, text=True
-        ).stdout
+        words = ["readelf", "--debug-dump=info", out]
+        listing = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     dies = entries(listing)
     found = {}
     for tag, values, inner in dies.values():

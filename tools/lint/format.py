@@ -2,13 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Format the C and C++ sources, and the texts of the wrong variants with them; `make format`.
 
-Usage: format.py [--check] [FILE...]
-
 Comments are wrapped at 100 columns, paragraph by paragraph; clang-format 14 does the rest, as
 .clang-format says.  Another version would format differently.  --check changes nothing, and prints
 which files are not formatted; exit status 1 if there is one.
 """
-import argparse
 import difflib
 import os
 import re
@@ -68,19 +65,14 @@ def fill(prefix, first, indent, text):
 
 def paragraph_end(lines, start):
     """(index behind the paragraph that begins at @start, the indent of its further lines)"""
-    indent, term, further, end = (
-        indent_of(lines[start]),
-        hang(lines[start].lstrip()),
-        None,
-        start + 1,
-    )
+    indent, term = indent_of(lines[start]), hang(lines[start].lstrip())
+    further, end = None, start + 1
     while end < len(lines) and lines[end].strip():
         here, text = indent_of(lines[end]), lines[end].lstrip()
         if hang(text) and (here <= indent or not term) or COLUMNS.search(text):
             break
-        goes_on = not re.search(
-            r"[.:;!?]$", lines[end - 1].rstrip()
-        )  # the sentence goes on in this line
+        # Does the sentence go on in this line?
+        goes_on = not re.search(r"[.:;!?]$", lines[end - 1].rstrip())
         if further is None and (here < indent or here > indent and not term and not goes_on):
             break
         if further not in (None, here):
@@ -97,9 +89,8 @@ def wrap_paragraphs(prefix, lines):
         first = lines[start].lstrip()
         end, further = paragraph_end(lines, start) if first else (start + 1, 0)
         part, term = lines[start:end], hang(first)
-        if any(width(prefix + line) > MAX_COLUMNS for line in part) and not COLUMNS.search(
-            first[len(term) :]
-        ):
+        wide = any(width(prefix + line) > MAX_COLUMNS for line in part)
+        if wide and not COLUMNS.search(first[len(term) :]):
             text = part[0].strip()
             for line in part[1:]:
                 sentence = re.search(r"[.!?:]$", text) and re.match(r"[A-Z@]", line.strip())
@@ -140,14 +131,11 @@ def wrap_line(line, before):
         indent, text = alone.groups()
         return [indent + "/*"] + wrap_paragraphs(indent + " * ", [text]) + [indent + " */"]
     behind = re.match(r"^(\s*)(\S.*?)\s+/\* (.*) \*/\s*$", line)
-    if (
-        not behind
-        or "/*" in behind.group(2)
-        or "NOLINT" in behind.group(3)
-        or behind.group(2).startswith("#")
-    ):
+    if not behind:
         return [line]
     indent, code, text = behind.groups()
+    if "/*" in code or "NOLINT" in text or code.startswith("#"):
+        return [line]
     if width(f"{indent}{code} /* {text} */") <= MAX_COLUMNS:
         return [f"{indent}{code} /* {text} */"]
     if not starts_something(line, before):
@@ -168,23 +156,15 @@ def wrap_comments(text):
             wide = any(width(other) > MAX_COLUMNS for other in block)
             result += wrap_block(block) if starred and wide else block
         else:
-            result += (
-                wrap_line(line, result[-1] if result else "")
-                if width(line) > MAX_COLUMNS
-                else [line]
-            )
+            wide = width(line) > MAX_COLUMNS
+            result += wrap_line(line, result[-1] if result else "") if wide else [line]
         at = end
     return "\n".join(result)
 
 
 def formatted(path, text):
-    done = subprocess.run(
-        [TOOL, f"--assume-filename={os.path.join(ROOT, path)}"],
-        input=wrap_comments(text),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    words = [TOOL, f"--assume-filename={os.path.join(ROOT, path)}"]
+    done = rooms.call(words, input=wrap_comments(text), stderr=subprocess.PIPE)
     if done.returncode:
         raise OSError(f"{TOOL}: {path}: {done.stderr.strip()}")
     return done.stdout
@@ -196,11 +176,8 @@ def formatted(path, text):
 def pieces(old, new):
     """[(text, its replacement)] that turn @old into @new; each text is in @old exactly once."""
     a, b = old.splitlines(True), new.splitlines(True)
-    parts = [
-        list(op[1:])
-        for op in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
-        if op[0] != "equal"
-    ]
+    opcodes = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    parts = [list(op[1:]) for op in opcodes if op[0] != "equal"]
     again = True
     while again:
         again, below = False, True
@@ -214,11 +191,8 @@ def pieces(old, new):
         apart = []
         for part in sorted(parts):
             if apart and part[0] < apart[-1][1]:
-                apart[-1][1], apart[-1][3], again = (
-                    max(apart[-1][1], part[1]),
-                    max(apart[-1][3], part[3]),
-                    True,
-                )
+                last, again = apart[-1], True
+                last[1], last[3] = max(last[1], part[1]), max(last[3], part[3])
             else:
                 apart.append(part)
         parts = apart
@@ -270,17 +244,9 @@ def adapted(path, first, text, before, after):
     return header + diff(edits, variant.source_of(path)) if changed else None
 
 
-def write(path, text):
-    with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
-        f.write(text)
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; say what is not formatted"
-    )
-    parser.add_argument("--build", help=argparse.SUPPRESS)
+    parser = rooms.parser(__doc__)
+    parser.add_argument("--check", action="store_true", help="only say what is not formatted")
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
     needs.need("format")
@@ -288,25 +254,20 @@ def main():
     if others:
         parser.error(f"not a C source: {' '.join(others)}")
     files = args.files or rooms.all_files(*KINDS)
-    before = {}
-    for path in files:
-        with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-            before[path] = f.read()
+    before = {path: rooms.read(path) for path in files}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         after = dict(zip(before, pool.map(formatted, before, before.values())))
         changed = [path for path in before if before[path] != after[path]]
         if args.check:
-            print(
-                "\n".join(f"{path}: not formatted: make format" for path in changed)
-                or "format: all is formatted"
-            )
+            lines = [f"{path}: not formatted: make format" for path in changed]
+            print("\n".join(lines) or "format: all is formatted")
             return 1 if changed else 0
         muts = variant.paths(variant.MUTANTS) + variant.paths(variant.PLANTED)
         texts = dict(zip(muts, pool.map(lambda path: file_text(path, before, after), muts)))
     for path in changed:
-        write(path, after[path])
+        rooms.write(path, after[path])
     for path in (path for path in muts if texts[path]):
-        write(path, texts[path])
+        rooms.write(path, texts[path])
     print(f"format: {len(changed)} sources changed, {sum(map(bool, texts.values()))} .mut files")
     return 0
 

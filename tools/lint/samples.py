@@ -10,13 +10,13 @@ import functools
 import glob
 import os
 import re
-import subprocess
 
 import labs
 import nm
 import race_table
 import suites
 import variant
+import rooms
 from rooms import ROOT, all_files, read
 
 GROUPS = suites.GROUPS | {"SUITE", "SUITE.TEST", "..."}
@@ -33,15 +33,9 @@ def sources():
 
 def numbers(build):
     """{quick suite: its number in the kernel's boot}, by their order in the kernel."""
-    done = subprocess.run(
-        [*nm.COMMAND, "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True
-    )
-    order = [
-        n
-        for n in re.findall(r" (\w+)_suite$", done.stdout, re.M)
-        if n in suites.with_flag("KTEST_QUICK")
-    ]
-    return {name: i for i, name in enumerate(order, 1)}
+    done = rooms.call([*nm.COMMAND, "-n", os.path.join(ROOT, build, "quarry.elf")])
+    found, quick = re.findall(r" (\w+)_suite$", done.stdout, re.M), suites.with_flag("KTEST_QUICK")
+    return {name: i for i, name in enumerate((n for n in found if n in quick), 1)}
 
 
 def variables(text):
@@ -49,28 +43,21 @@ def variables(text):
     words = re.findall(
         r"\$[({]+(?:if )?([A-Z_]+)\b|\b([A-Z_]+) *[:?+]?=", text + read("tools/run/font.sh")
     )
-    return {a or b for a, b in words} | set(
-        re.search(r"^export (CPUS .*)", text, re.M).group(1).split()
-    )
+    lists = re.findall(r"^(?:export (?=CPUS )|TAKES_\S+ *:= )(.*)", text, re.M)
+    return {a or b for a, b in words} | set(" ".join(lists).split())
 
 
-def makefile(_cache=[]):
+@functools.cache
+def makefile():
     """(targets, variables, hosted builds, targets of `make soak`) of the Makefile."""
-    if not _cache:
-        names = ("run/args", "run/lib", "grade/labs", "web/web")
-        text = read("Makefile") + "".join(read(f"tools/{n}.mk") for n in names)
-        targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
-        for line in re.findall(r"^\.PHONY: (.*)", text, re.M):
-            targets |= set(line.split())
-        _cache.append(
-            (
-                targets - {"$(TOOLS)"},
-                variables(text),
-                set(re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()),
-                set(re.search(r"TARGET=([\w|]+)", read(HELP)).group(1).split("|")),
-            )
-        )
-    return _cache[0]
+    names = ("run/args", "run/lib", "grade/labs", "web/web")
+    text = read("Makefile") + "".join(read(f"tools/{n}.mk") for n in names)
+    targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
+    for line in re.findall(r"^\.PHONY: (.*)", text, re.M):
+        targets |= set(line.split())
+    builds = re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()
+    soaks = re.search(r"TARGET=([\w|]+)", read(HELP)).group(1).split("|")
+    return targets - {"$(TOOLS)"}, variables(text), set(builds), set(soaks)
 
 
 def race_names():
@@ -154,11 +141,8 @@ def wrong_script(command):
     if not os.path.exists(os.path.join(ROOT, script)):
         yield f"no file `{script}`"
         return
-    if (
-        command.startswith("tools/")
-        and " " in command
-        and not os.access(os.path.join(ROOT, script), os.X_OK)
-    ):
+    runs = os.access(os.path.join(ROOT, script), os.X_OK)
+    if command.startswith("tools/") and " " in command and not runs:
         yield f"`{script}` cannot be run as it stands: it is not executable"
     for option in re.findall(r"(?<!\S)--[\w-]+", re.split(r"\s{2,}", command)[0]):
         if option not in read(script):
@@ -179,11 +163,10 @@ def wrong_sample(line, place):
     result = re.match(r"\s*(?:not )?ok (\d+|\.\.\.) (\w+)$", line)
     if result and result.group(2) not in suites.suites() and result.group(2) not in suites.tests():
         yield f"no suite or test `{result.group(2)}`"
-    elif result and result.group(1) not in (
-        "...",
-        str(place.get(result.group(2), result.group(1))),
-    ):
-        yield f"suite {result.group(2)} is number {place[result.group(2)]}, not {result.group(1)}"
+    elif result and result.group(1) != "...":
+        number, name = result.groups()
+        if str(place.get(name, number)) != number:
+            yield f"suite {name} is number {place[name]}, not {number}"
     for path, number in re.findall(r"([\w/]+\.[chS]):(\d+)", line):
         there = [p for p in sources() if ("/" + p).endswith("/" + path)]
         if not there:
@@ -194,20 +177,16 @@ def wrong_sample(line, place):
 
 def entries(race):
     """For each step of a race script: texts, one of which the trace must have at that step."""
-    text = re.search(
-        r"^script:(.*?)^\w+(?: \w+)?:", read(f"tests/races/{race}.race"), re.M | re.S
-    ).group(1)
+    whole = re.compile(r"^script:(.*?)^\w+(?: \w+)?:", re.M | re.S)
+    text = whole.search(read(f"tests/races/{race}.race")).group(1)
     for entry in " ".join(text.split()).split(" ; "):
         step = re.match(r"[A-HR]([!?@:])(.*)", entry)
         operation = re.sub(r"[#=].*", "", step.group(2)) if step else entry.partition("=")[0]
         if step and step.group(1) == ":" and operation == "join":
             yield [""]
         else:
-            said = (
-                {"!": " started", "?": " arrived", "@": " left"}.get(step.group(1), "")
-                if step
-                else ""
-            )
+            said = {"!": " started", "?": " arrived", "@": " left"}
+            said = said.get(step.group(1), "") if step else ""
             yield [re.sub("#.*", "", name) + said for name in operation.split("|")]
 
 
@@ -224,9 +203,8 @@ def wrong_step(race, line):
 def brought(text):
     """The names that the patches of a page add: words with an underscore or a hyphen in added
     lines."""
-    added = re.findall(
-        r"^\+.*", "\n".join(re.findall(r"^```diff\n(.*?)^```", text, re.M | re.S)), re.M
-    )
+    diffs = "\n".join(re.findall(r"^```diff\n(.*?)^```", text, re.M | re.S))
+    added = re.findall(r"^\+.*", diffs, re.M)
     return set(re.findall(r"\w+[_-][\w-]+", "\n".join(added)))
 
 
@@ -251,9 +229,8 @@ def wrong_lines(text, place):
         elif block:
             found = wrong_sample(line, place)
         else:
-            found = (
-                what for span in re.findall(r"`([^`]+)`", line) for what in wrong_command(span)
-            )
+            spans = re.findall(r"`([^`]+)`", line)
+            found = (what for span in spans for what in wrong_command(span))
         for what in found:
             yield number, what
         for what in wrong_step(race, line) if race in race_names() else []:

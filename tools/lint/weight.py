@@ -52,10 +52,9 @@ def over(weights, rows):
     for room, (lines, files) in sorted(weights.items()):
         most = rows.get(room, (0, 0))
         if lines > most[0] or files > most[1]:
-            yield (
-                f"{room}: {lines} lines in {files} files, at most {most[0]} in {most[1]}: take "
-                f"something out, or name the subject: tools/lint/weight.py {room} SUBJECT"
-            )
+            have = f"{lines} lines in {files} files, at most {most[0]} in {most[1]}"
+            how = f"take something out, or name the subject: tools/lint/weight.py {room} SUBJECT"
+            yield f"{room}: {have}: {how}"
 
 
 def check_weight(_):
