@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 """The core of mm/ as two files, quarry.c and quarry.h, to drop into another kernel.
 
-Usage: amalgamation.py [--build DIR] [--port DIR] SOURCE ...
-
 The sources keep their order, and each header comes once, where a compiler first meets it: the
 public ones and the port's arch_inline.h in DIR/amalgamation/quarry.h, the others in quarry.c.
 C++ programs can include quarry.h too.  Neither file includes anything that does not come with each
@@ -23,9 +21,8 @@ FIRST = ["memory_init.h", "memblock.h", "lock.h"]  # a user's headers; those of 
 LICENCE = "/* SPDX-License-Identifier: MIT */\n"
 INCLUDE = re.compile(r'^#include ([<"])([\w./-]+)[>"]\n', re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
-STATIC = re.compile(
-    r"^static (?!inline|always_inline)[^;{=()]*?\b(\w+)(?:\(|(?:\[[^;=]*\])? = |;)", re.MULTILINE
-)
+OBJECT = r"^static (?!inline|always_inline)[^;{=()]*?\b(\w+)(?:\(|(?:\[[^;=]*\])? = |;)"
+STATIC = re.compile(OBJECT, re.MULTILINE)
 FLAGS = "-std=gnu11 -O2 -fno-strict-aliasing -fno-common -fwrapv"
 ABOUT_H = f"""{LICENCE}/*
  * quarry.h: the interface of Quarry's page allocator, with the arch_inline.h of PORT.
@@ -113,21 +110,17 @@ class Files:
 
 def amalgamation(port, sources):
     """The texts of quarry.h and quarry.c."""
-    counts = {}
-    for path in sources:
-        for name in set(STATIC.findall(rooms.read(path))):
-            counts[name] = counts.get(name, 0) + 1
+    named = [name for path in sources for name in set(STATIC.findall(rooms.read(path)))]
+    twice = {name for name in named if named.count(name) > 1}
     files = Files(port)
     for name in FIRST:
         files.include("h", "<", "quarry/" + name)
     for path in sources:
-        files.source(path, {name for name, n in counts.items() if n > 1})
+        files.source(path, twice)
     about = ABOUT_H.replace("PORT", port)
     first, declared, code = ("".join(files.parts[which]) for which in ("first", "h", "c"))
-    return (
-        f"{about}{first}\n{lib.C_BEGINS}\n{declared}\n{lib.C_ENDS}\n#endif\n",
-        ABOUT_C + code,
-    )
+    header = f"{about}{first}\n{lib.C_BEGINS}\n{declared}\n{lib.C_ENDS}\n#endif\n"
+    return header, ABOUT_C + code
 
 
 def main():
@@ -140,7 +133,7 @@ def main():
     folder = os.path.join(args.build, "amalgamation")
     texts = amalgamation(args.port, args.sources)
     for name, text in zip(("quarry.h", "quarry.c"), texts):
-        lib.write(os.path.join(folder, name), text)
+        rooms.write(os.path.abspath(f"{folder}/{name}"), text)
         print(f"{folder}/{name}: {text.count(chr(10)):,} lines")
     print(f"to compile it:  gcc {FLAGS} -c {folder}/quarry.c")
 

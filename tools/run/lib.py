@@ -3,14 +3,11 @@
 """mm/ as a library: its public headers, a prefix for its names, and what it needs from outside; for
 lib.mk.
 
-Usage: lib.py make --build DIR [--prefix P] [--define -DNAME=VALUE ...]
-       lib.py needs --build DIR     the names that DIR/libquarry-mm.a needs
-
-"make" turns DIR/lib/plain.a into DIR/libquarry-mm.a, and copies into DIR/include the headers that
-its sources include, for C and C++, besides alone/, for machines without a C library.  With a prefix
-the names of functions and variables are changed in the library and the headers, but not those of
-types and macros; quarry/prefix.h has a #define for each changed name, for sources that use the old
-names.
+"needs" prints the names that DIR/libquarry-mm.a needs.  "make" turns DIR/lib/plain.a into
+DIR/libquarry-mm.a, and copies into DIR/include the headers that its sources include, for C and C++,
+besides alone/, for machines without a C library.  With a prefix the names of functions and
+variables are changed in the library and the headers, but not those of types and macros;
+quarry/prefix.h has a #define for each changed name, for sources that use the old names.
 """
 import glob
 import os
@@ -22,10 +19,9 @@ import sys
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
-from rooms import read
-ALSO = [
-    "include/quarry/lock.h"
-]  # cpu_hotplug's exclusive side, for ports whose CPUs go online and offline
+from rooms import read, write
+
+ALSO = ["include/quarry/lock.h"]  # cpu_hotplug's exclusive side: CPUs go online and offline
 ALONE = ["alone/sys/queue.h", "alone/asm-generic/errno.h"]
 # Names that get no prefix: those of a C library, and those that compilers call.
 KEPT = re.compile(r"mem(cpy|move|set|cmp)|strcmp|_.*")
@@ -62,9 +58,8 @@ def commands():
 
 def symbols(path):
     """(names that an object or archive defines for others, names that it needs from outside)"""
-    out = subprocess.run(
-        [os.environ.get("NM") or "nm", "-g", path], capture_output=True, text=True, check=True
-    ).stdout
+    words = [os.environ.get("NM") or "nm", "-g", os.path.abspath(path)]
+    out = rooms.call(words, stderr=None, check=True).stdout
     rows = [line.split() for line in out.split("\n")]
     defined = {row[2] for row in rows if len(row) == 3}
     return defined, {row[1] for row in rows if len(row) == 2} - defined
@@ -81,19 +76,16 @@ def documented():
     """[names that docs/porting.md lists for the core, further names that it lists for all of
     mm/]"""
     text = read("docs/porting.md").split("## What mm/ needs\n")[1].split("\n## ")[0]
-    tables = [
-        re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", part, re.MULTILINE)
-        for part in text.split("All of `mm/` needs besides")
-    ]
+    row = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
+    tables = [row.findall(part) for part in text.split("All of `mm/` needs besides")]
     return [{name for row in rows for name in re.findall(r"\w+", row)} for rows in tables]
 
 
 def headers(build):
     """The public headers that the objects were compiled with."""
     found = set(ALSO)
-    for path in glob.glob(os.path.join(build, "lib", "**", "*.d"), recursive=True):
-        with open(path, encoding="utf-8") as f:
-            found.update(re.findall(r"(?:^|\s)(include/quarry/\w+\.h)", f.read()))
+    for path in glob.glob(os.path.join(os.path.abspath(build), "lib", "**", "*.d"), recursive=True):
+        found.update(re.findall(r"(?:^|\s)(include/quarry/\w+\.h)", read(path)))
     return sorted(found)
 
 
@@ -112,11 +104,7 @@ def renamed(text, names, prefix):
             at_struct = True
         elif code and token in ";=()":
             at_struct = False
-        member = (
-            last in (".", "->")
-            or last in ("struct", "union", "enum")
-            or bool(scopes and scopes[-1])
-        )
+        member = last in (".", "->", "struct", "union", "enum") or bool(scopes and scopes[-1])
         out.append(prefix + token if token in names and not member else token)
         last = token if code else last
     return "".join(out)
@@ -124,14 +112,10 @@ def renamed(text, names, prefix):
 
 def check_renamed():
     """Check that renamed() works, before its output is used."""
-    text = (
-        'struct a {\n\tint f;\n};\nint f(struct f *p); /* f */\n'
-        '#define F(x) (f((x)->f) + g)\nextern struct a g;\n'
-    )
-    want = (
-        'struct a {\n\tint f;\n};\nint q_f(struct f *p); /* f */\n'
-        '#define F(x) (q_f((x)->f) + q_g)\nextern struct a q_g;\n'
-    )
+    text = "struct a {\n\tint f;\n};\nint f(struct f *p); /* f */\n#define F(x) (f((x)->f) + g)\n"
+    text += "extern struct a g;\n"
+    want = text.replace("int f(", "int q_f(").replace("(f((x)->f) + g)", "(q_f((x)->f) + q_g)")
+    want = want.replace("a g;", "a q_g;")
     if renamed(text, {"f", "g"}, "q_") != want:
         sys.exit("tools/run/lib.py: a prefix is not put where it belongs")
 
@@ -142,26 +126,15 @@ def for_cplusplus(text):
     return GUARDED.sub(rf"\1{C_BEGINS}\n\2\n{C_ENDS}\3", text)
 
 
-def write(path, text):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-
-
 def make(build, prefix, defines):
-    plain, made, folder = (
-        os.path.join(build, name) for name in ("lib/plain.a", "libquarry-mm.a", "include")
-    )
+    build = os.path.abspath(build)
+    plain, made, folder = f"{build}/lib/plain.a", f"{build}/libquarry-mm.a", f"{build}/include"
     texts = {name: for_cplusplus(read(name)) for name in headers(build)}
     for define in defines:
         name, _, value = define[2:].partition("=")
+        guarded = re.compile(rf"^(#ifndef {name}\n#define {name} )\S+", re.MULTILINE)
         for path, text in texts.items():
-            texts[path] = re.sub(
-                rf"^(#ifndef {name}\n#define {name} )\S+",
-                rf"\g<1>{value or 1}",
-                text,
-                flags=re.MULTILINE,
-            )
+            texts[path] = guarded.sub(rf"\g<1>{value or 1}", text)
     shutil.rmtree(folder, ignore_errors=True)
     for name in ALONE:
         write(os.path.join(folder, name), read(os.path.join("include", name)))
@@ -177,18 +150,14 @@ def make(build, prefix, defines):
     names = linked | {name for text in texts.values() for name in INLINE.findall(text)}
     for path, text in texts.items():
         write(os.path.join(build, path), renamed(text, names, prefix))
-    write(
-        os.path.join(folder, "quarry", "prefix.h"),
-        "/* SPDX-License-Identifier: MIT */\n/* prefix.h: made by tools/run/lib.py, for sources "
-        "written without the prefix. */\n"
-        + "".join(f"#define {name} {prefix}{name}\n" for name in sorted(names)),
-    )
+    head = "/* SPDX-License-Identifier: MIT */\n/* prefix.h: made by tools/run/lib.py, for sources "
+    head += "written without the prefix. */\n"
+    lines = "".join(f"#define {name} {prefix}{name}\n" for name in sorted(names))
+    write(os.path.join(folder, "quarry", "prefix.h"), head + lines)
     table = os.path.join(build, "lib", "prefix")
     write(table, "".join(f"{name} {prefix}{name}\n" for name in sorted(linked)))
-    subprocess.run(
-        [os.environ.get("OBJCOPY") or "objcopy", f"--redefine-syms={table}", plain, made],
-        check=True,
-    )
+    words = [os.environ.get("OBJCOPY") or "objcopy", f"--redefine-syms={table}", plain, made]
+    subprocess.run(words, check=True)
 
 
 def main():

@@ -127,7 +127,7 @@ def test_core(build):
 
 def test_program(build):
     """the commands of docs/porting.md in their order, then its program by the line printed last"""
-    lib.write(os.path.join(ROOT, build, "program.c"), lib.program())
+    rooms.write(os.path.join(ROOT, build, "program.c"), lib.program())
     said = ""
     for command in lib.commands():
         if "PORT=" in command and not X86:
@@ -186,7 +186,7 @@ def test_amalgamation(build):
         # The template's sources include quarry/NAME.h: each such file must include quarry.h.
         for path in glob.glob(os.path.join(ROOT, "include", "quarry", "*.h")):
             name = os.path.join(folder, "one", "quarry", os.path.basename(path))
-            lib.write(os.path.join(ROOT, name), "#include <quarry.h>\n")
+            rooms.write(os.path.join(ROOT, name), "#include <quarry.h>\n")
         alone = [f"{folder}/quarry.c", *(f"{TEMPLATE}/{n}.c" for n in ("main", "port", "machine"))]
         for cc in ("gcc", "clang") if X86 else ():
             flags = [f"-I{folder}", f"-I{folder}/one", f"-I{TEMPLATE}", *BARE.split()]
@@ -196,7 +196,7 @@ def test_amalgamation(build):
                 return
             bare = ("-nostdlib", "-static", "-no-pie")
             yield from linked(cc, f"{folder}/template.{cc}", objects, *bare)
-    lib.write(os.path.join(ROOT, folder, "program.c"), lib.program())
+    rooms.write(os.path.join(ROOT, folder, "program.c"), lib.program())
     flags = [f"-I{build}/include", "-Iarch/host", "-pthread"]
     objects, wrong = compiled("gcc", folder, [f"{folder}/quarry.c", f"{folder}/program.c"], flags)
     if wrong:
@@ -225,8 +225,8 @@ def headers_in_cplusplus(words, build):
     """Why not all headers of the library compile as C++, before and after C++'s own, or None."""
     paths = sorted(glob.glob(os.path.join(ROOT, build, "include", "quarry", "*.h")))
     text = "".join(f"#include <quarry/{os.path.basename(path)}>\n" for path in paths)
-    lib.write(os.path.join(ROOT, build, "before.cc"), f"{text}#include <cstring>\n")
-    lib.write(os.path.join(ROOT, build, "after.cc"), f"#include <cstring>\n{text}")
+    rooms.write(os.path.join(ROOT, build, "before.cc"), f"{text}#include <cstring>\n")
+    rooms.write(os.path.join(ROOT, build, "after.cc"), f"#include <cstring>\n{text}")
     sources = f"{build}/before.cc {build}/after.cc"
     return wrong_command(f"{words} -I{build}/include -Iarch/host -fsyntax-only {sources}")
 
