@@ -7,7 +7,6 @@ import subprocess
 import conftest
 import pytest
 import qemu
-import qemu_plugin
 
 PATHS = ["pvh", "grub", conftest.full("uefi")]
 MORE = conftest.CROWD + ",reclaim,poison_race"
@@ -218,7 +217,7 @@ def test_waiting_cpus_let_others_run(boot, monkeypatch, tmp_path):
         assert (plugin in run.command) == wanted
     bad = tmp_path / "bad.c"
     bad.write_text("int qemu_plugin_version = 99;")
-    assert qemu_plugin.make(str(bad), str(tmp_path / "yield.so"))
+    assert qemu.make_plugin(str(bad), str(tmp_path / "yield.so"))
     assert (tmp_path / "yield.so").read_bytes() == b""
     assert len(list(tmp_path.iterdir())) == 2
 

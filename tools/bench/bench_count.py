@@ -10,7 +10,7 @@ import re
 
 import bench_report
 import nm
-import qemu_plugin
+import qemu
 import rooms
 from bench_report import Failed
 from rooms import read
@@ -34,7 +34,7 @@ def said(*command):
 def plugin(build):
     """The path of the plugin, made for this QEMU."""
     path = os.path.join(build, "count.so")
-    why = qemu_plugin.make(SOURCE, path)
+    why = qemu.make_plugin(SOURCE, path)
     if why:
         raise Failed(f"{SOURCE}: {why}")
     return path

@@ -22,7 +22,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-import qemu_plugin
 import watchdog
 import rooms
 from rooms import ROOT
@@ -49,6 +48,44 @@ OVMF = [
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+# QEMU has changed the interface of plugins: a source asks for PLUGIN_API, and takes 1 (QEMU 4 to 8),
+# 3 (9.1 and later) and 7 (11.1, which takes nothing older).
+APIS = (1, 3, 7)
+PLUGIN_FLAGS = "-O2 -Wall -Wextra -Wno-unused -shared -fPIC -Itools/lib"
+REFUSES = "qemu_plugin_install returned"  # it was loaded, and misses its own options
+# A machine that ends at once.
+ENDS = "qemu-system-x86_64 -machine none -nodefaults -display none -accel tcg -monitor stdio"
+
+
+def make_plugin(source, path):
+    """Make a plugin for the QEMU that is here; the reason if this QEMU loads it with none of APIS,
+    and then the file is empty.  Another process may make it at the same time."""
+    path = os.path.abspath(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    new = f"{path[:-3]}-{os.getpid()}.so"
+    compiler = os.environ.get("HOSTCC", "gcc").split() + PLUGIN_FLAGS.split()
+    for api in APIS:
+        why = failure([*compiler, f"-DPLUGIN_API={api}", "-o", new, source])
+        why = why or failure([*ENDS.split(), "-plugin", new])
+        if not why or REFUSES in why:
+            why = ""
+            break
+    else:
+        open(new, "wb").close()
+    os.replace(new, path)
+    return why
+
+
+def failure(command):
+    """What a command says if it fails; "" if it does not."""
+    try:
+        done = rooms.call(command, input="quit\n")
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}"
+    said = done.stdout.strip() or f"{command[0]}: status {done.returncode}"
+    return said if done.returncode else ""
+
+
 @functools.lru_cache(None)
 def yields():
     """Options with which a CPU that waits lets the host's other threads run (qemu_yield.c);
@@ -58,7 +95,7 @@ def yields():
     try:
         newest = max(map(os.path.getmtime, (source, source.replace("yield.c", "plugin.h"))))
         if not os.path.exists(path) or os.path.getmtime(path) < newest:
-            why = qemu_plugin.make(source, path)
+            why = make_plugin(source, path)
             if why:
                 print(f"qemu: CPUs that wait keep a core busy: {source}: {why}", file=sys.stderr)
         return ["-plugin", path] if os.path.getsize(path) else []

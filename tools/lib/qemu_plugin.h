@@ -3,7 +3,7 @@
  * qemu_plugin.h: QEMU's interface for plugins, as far as qemu_count.c and qemu_yield.c use it.
  *
  * PLUGIN_API is the version that the plugin asks for: 1 with QEMU 4 to 8, 3 with QEMU 9.1 and
- * later, 7 with QEMU 11.1, which takes nothing older (qemu_plugin.py tries them).
+ * later, 7 with QEMU 11.1, which takes nothing older (qemu.py tries them).
  *
  * Owns:       the numbers of the CPUs that cpu_now() has seen; the plugin's two functions.
  * Locks:      none: cpu_now() is for one host thread for all CPUs.

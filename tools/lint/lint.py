@@ -320,27 +320,10 @@ def check_format(_):
 
 
 CHECKS = [
-    check_includes,
-    check_base_names,
-    check_file_length,
-    check_format,
-    check_conditional,
-    check_phrases,
-    check_licence,
-    *objects.CHECKS,
-    *needs.CHECKS,
-    check_doors,
-    check_port,
-    check_core,
-    check_mutants,
-    *tables.CHECKS,
-    check_facts,
-    check_figures,
-    *shared.CHECKS,
-    *weight.CHECKS,
-    check_labs,
-    check_bodies,
-    *analyse.CHECKS,
+    check_includes, check_base_names, check_file_length, check_format, check_conditional,
+    check_phrases, check_licence, *objects.CHECKS, *needs.CHECKS, check_doors, check_port,
+    check_core, check_mutants, *tables.CHECKS, check_facts, check_figures, *shared.CHECKS,
+    *weight.CHECKS, check_labs, check_bodies, *analyse.CHECKS,
 ]
 
 

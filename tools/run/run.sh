@@ -2,19 +2,9 @@
 # SPDX-License-Identifier: MIT
 # run.sh: boot Quarry in QEMU and judge its end; `make run`.
 #
-# Usage: run.sh BUILD-DIRECTORY, with these in the environment:
-#
-#   CPUS=4 NODES=2     CPUs, 1 to 255, spread over NUMA nodes, 1 to 16
-#   MEM=1G             memory of all nodes, 64M to 1T: a number with M (or nothing), G or T
-#   BOOT=grub          grub: an ISO image, by BIOS; uefi: the same image; pvh: QEMU loads the kernel
-#   CMDLINE="..."      the kernel's command line
-#   TRACE=FILE[.gz]    an allocation trace to replay, as a boot module; adds trace=NAME
-#   SCRIPT=FILE        commands of the prompt, carried out after the tour; as a boot module; adds
-#                      script=NAME
-#   TIMEOUT=900        time limit of a run without a terminal, in seconds
-#   THREADS=...        host threads: multi, one for each CPU, or single, one for all; default:
-#                      multi if the host has a core for each CPU
-#   QEMU_FLAGS="..."   further options of QEMU, separated by blanks
+# Usage: run.sh BUILD-DIRECTORY, with the variables of `make run` in the environment: `make help`.
+# TIMEOUT=900 limits a run without a terminal, in seconds; THREADS=multi (a host thread for each CPU)
+# or single; QEMU_FLAGS adds options of QEMU, separated by blanks.
 #
 # Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line of the log
 # (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a power-off, a
@@ -22,14 +12,12 @@
 # by hand.  130: ended by hand before the verdict.  1: all else; the last line says why.
 #
 # With a terminal on stdin the console is on it.  Ctrl-C ends QEMU, and so do Ctrl-A x and, at the
-# prompt, Ctrl-D; Ctrl-A c goes to QEMU's own monitor and back, Ctrl-A h lists the rest.  With no
-# terminal the kernel gets monitor=off and powers off by itself.
+# prompt, Ctrl-D.  With no terminal the kernel gets monitor=off and powers off by itself.
 #
 # Any number of runs may share a build directory: each has its files in BUILD-DIRECTORY/run/PID.
 # BUILD-DIRECTORY/run.log, or the file that RUN_LOG names, is the log of the one that ended last:
-# all that its kernel printed, also what it does not show; or the console, if no kernel printed
-# anything.  QEMU ends with this script, and this script with its parent, however they end, where
-# the host has setpriv.
+# all that its kernel printed; or the console, if no kernel printed anything.  QEMU ends with this
+# script, and this script with its parent, however they end, where the host has setpriv.
 set -u
 
 die() {
@@ -114,8 +102,9 @@ mkdir -p "$run" || die "cannot make $run"
 cp "$kernel" "$run/quarry.elf" || die "$kernel cannot be copied"
 kernel=$run/quarry.elf
 
-# ---- the trace: unpacked under its own name, and named on the command line -----------------------
+# ---- the trace and the script: under their own names, and named on the command line --------------
 module_name() { # VARIABLE FILE NAME
+	[ -f "$2" ] && [ -r "$2" ] || die "$1=$2: no such file, or not readable"
 	case $3 in
 	*[!A-Za-z0-9._+-]*)
 		die "$1=$2: only letters, digits and . _ + - in the file's name" ;;
@@ -126,7 +115,6 @@ module_name() { # VARIABLE FILE NAME
 }
 module=
 if [ -n "$trace" ]; then
-	[ -f "$trace" ] && [ -r "$trace" ] || die "TRACE=$trace: no such file, or not readable"
 	name=$(basename "$trace" .gz)
 	module_name TRACE "$trace" "$name"
 	mkdir "$run/trace"
@@ -137,10 +125,8 @@ if [ -n "$trace" ]; then
 	esac
 	cmdline="$cmdline trace=$name"
 fi
-# ---- the script likewise -----------------------------------------------------------------------
 script_name=
 if [ -n "$script" ]; then
-	[ -f "$script" ] && [ -r "$script" ] || die "SCRIPT=$script: no such file, or not readable"
 	script_name=$(basename "$script")
 	module_name SCRIPT "$script" "$script_name"
 	[ -z "$module" ] || [ "$script_name" != "$name" ] ||
@@ -196,15 +182,12 @@ set -- -nodefaults -no-user-config -display none -no-reboot -accel "$accel" -mac
 node=0
 while [ "$node" -lt "$nodes" ]; do
 	first=$((node * cpus / nodes)) last=$(((node + 1) * cpus / nodes - 1))
-	# In whole MiB; the last node gets the rest.
-	size=$((mib / nodes))
+	size=$((mib / nodes)) # in whole MiB; the last node gets the rest
 	[ "$node" -lt $((nodes - 1)) ] || size=$((mib - node * size))
-	set -- "$@" -object "memory-backend-ram,id=r$node,size=${size}M,reserve=off"
-	if [ "$first" -le "$last" ]; then
-		set -- "$@" -numa "node,nodeid=$node,cpus=$first-$last,memdev=r$node"
-	else
-		set -- "$@" -numa "node,nodeid=$node,memdev=r$node"
-	fi
+	has=
+	[ "$first" -gt "$last" ] || has=cpus=$first-$last,
+	set -- "$@" -object "memory-backend-ram,id=r$node,size=${size}M,reserve=off" \
+		-numa "node,nodeid=$node,${has}memdev=r$node"
 	node=$((node + 1))
 done
 

@@ -208,16 +208,9 @@ class Pool:
     def start(self, job):
         env = dict(os.environ, TMPDIR=os.path.abspath(os.path.join(self.folder, "tmp")), **job.env)
         with open(log_of(self.folder, job), "wb") as log:
-            proc = subprocess.Popen(
-                job.command,
-                cwd=qemu.ROOT,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=qemu._die_with_parent,
-            )
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+            how = {"start_new_session": True, "preexec_fn": qemu._die_with_parent, **pipes}
+            proc = subprocess.Popen(job.command, cwd=qemu.ROOT, env=env, **how)
         self.running[proc.pid] = (job, proc, time.monotonic())
 
     def collect(self):
