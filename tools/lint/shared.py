@@ -10,6 +10,7 @@ READ_ONCE, thus without the lock.
 import glob
 import re
 
+import bodies
 from rooms import ROOT, read
 
 WAITS_PAGE = "docs/waits.md"
@@ -95,21 +96,13 @@ def waiting_loop(condition, body):
 
 
 def waiting(path):
-    """The waiting functions of a file, in order.  A function's name is in a line without
-    indentation."""
-    text = without_comments(path)
-    where = [start for start, condition, body in loops(text) if waiting_loop(condition, body)]
-    lines = {text.count("\n", 0, start) for start in where}
-    name, declared, found = None, False, []
-    for at, line in enumerate(text.split("\n")):
-        head = re.match(r"^[A-Za-z_][^=;]*?\b(\w+)\(", line)
-        if head and not line.rstrip().endswith(";"):
-            name, declared = head.group(1), True
-        elif declared and re.search(r"[{;]\s*$", line):
-            name, declared = (name if line.rstrip().endswith("{") else None), False
-        waits = line[:1].isspace() and (WAITS.search(line) or at in lines)
-        if waits and name and name not in found:
-            found.append(name)
+    """The waiting functions of a file, in order."""
+    text, found = without_comments(path), []
+    for body in bodies.bodies(text).values():
+        code = text[body.begin : body.end]
+        spins = any(waiting_loop(condition, inside) for _, condition, inside in loops(code))
+        if spins or WAITS.search(code):
+            found.append(body.name)
     return found
 
 
@@ -169,21 +162,6 @@ STORE = (
 )
 
 
-def functions(text):
-    """(line, name, head and body) of each function: only its braces stand alone in column 0."""
-    start, end, lines = None, 0, text.split("\n")
-    for nr, line in enumerate(lines):
-        if line == "{":
-            start = nr
-        elif line == "}" and start is not None:
-            head = start - 1  # the last line without indentation
-            while head > end and not re.match(r"[A-Za-z].*\(", lines[head]):
-                head -= 1
-            name = re.search(r"\b(\w+)\(", re.sub(r"\(\*\w+\)", "", lines[head]))
-            yield head, name.group(1) if name else "?", "\n".join(lines[head : nr + 1])
-            start, end = None, nr + 1
-
-
 # The expression that a field is read from: names, and brackets with at most one level inside.
 PLACE = re.compile(r"(?:[\w>.&-]|\((?:[^()]|\([^()]*\))*\)|\[(?:[^\[\]]|\[[^\]]*\])*\])*$")
 
@@ -204,7 +182,9 @@ def of_struct(kind, before, body):
 def stores(path):
     """(line, struct, field, function, plain) of each store to a field of WRITERS in a file."""
     text = without_comments(path)
-    for first, name, body in functions(text):
+    for function in bodies.bodies(text).values():
+        start = function.begin - len(function.head)
+        first, name, body = text.count("\n", 0, start), function.name, text[start : function.end]
         for kind, field in WRITERS:
             index = r"(?:\[[^\]]*\])*" if kind == "zone" else ""  # only zones have arrays
             for m in re.finditer(STORE.format(field=field, index=index), body):
