@@ -39,5 +39,6 @@ def run(build, *goals, **variables):
     files."""
     settings = [f"{name}={value}" for name, value in variables.items()]
     done = rooms.call(command(build, *settings, *goals), env=env())
-    lines = [line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)]
-    return "\n".join(lines) if done.returncode else None
+    if not done.returncode:
+        return None
+    return "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t))

@@ -68,7 +68,7 @@ def statement(text, at):
 
 
 def loops(text):
-    """(where, condition, body) of each loop."""
+    """(condition, body) of each loop."""
     for m in LOOP.finditer(text):
         at = m.end()
         while text[at : at + 1].isspace():
@@ -78,13 +78,13 @@ def loops(text):
             tail = re.match(r"\s*while\s*\(", text[end:])
             if tail:
                 begin = end + tail.end()
-                yield m.start(), text[begin : closing(text, begin - 1) - 1], text[at:end]
+                yield text[begin : closing(text, begin - 1) - 1], text[at:end]
         elif text[at : at + 1] == "(":
             end = closing(text, at)
             inside = text[at + 1 : end - 1]
             if m.group(1) == "for" and inside.count(";") == 2:
                 inside = inside.split(";")[1]
-            yield m.start(), inside, text[end : statement(text, end)]
+            yield inside, text[end : statement(text, end)]
 
 
 def waiting_loop(condition, body):
@@ -100,7 +100,7 @@ def waiting(path):
     text, found = without_comments(path), []
     for body in bodies.bodies(text).values():
         code = text[body.begin : body.end]
-        spins = any(waiting_loop(condition, inside) for _, condition, inside in loops(code))
+        spins = any(waiting_loop(condition, inside) for condition, inside in loops(code))
         if spins or WAITS.search(code):
             found.append(body.name)
     return found

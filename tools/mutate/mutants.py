@@ -91,11 +91,6 @@ class Watch:
         return status if status != qemu.ENOUGH else variant.HANGS if self.hung else 1
 
 
-def read(path):
-    with open(path, encoding="utf-8", errors="replace") as f:
-        return f.read()
-
-
 def run_program(command, limit, ends, silence=None, awake=None):
     """Run a hosted program until it ends or hangs (watchdog.Watchdog), or ends(output, pid) is
     true: (output, exit status, qemu.TIMED_OUT or qemu.ENOUGH)."""
@@ -114,7 +109,7 @@ def run_program(command, limit, ends, silence=None, awake=None):
             while (status := proc.poll()) is None:
                 if os.path.getsize(log.name) != size:
                     size = os.path.getsize(log.name)
-                    text = read(log.name)
+                    text = rooms.read(log.name)
                 if ends(text, proc.pid):
                     status = qemu.ENOUGH
                     break
@@ -125,7 +120,7 @@ def run_program(command, limit, ends, silence=None, awake=None):
         finally:
             proc.kill()
             proc.wait()
-        return read(log.name), status
+        return rooms.read(log.name), status
 
 
 def run_hosted(program, tests, cpus=4, hangs=False):

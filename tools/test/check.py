@@ -7,6 +7,7 @@ builds that have the suites are made and run one by one, "plain" first.  --fail-
 first test that fails.  --watch waits for saved files and runs their suites, in the build "plain" or
 those of --only.
 """
+import glob
 import os
 import re
 import select
@@ -105,11 +106,16 @@ def make(build, *targets, **variables):
 jobs = outer_make.jobs
 
 
-def all_suites(program):
-    """The names of the suites of selftest=all, in their order."""
+def known_suites(program):
+    """The names of all suites that a program has, in their order."""
     said = rooms.call([os.path.abspath(program), "no-such-suite"], timeout=qemu.WATCHDOG).stdout
     words = " ".join(re.findall(r"^selftest: known: (.*)$", said, re.MULTILINE)).split()
-    return [w for w in words if w not in suites.with_flag("KTEST_EXTRA") and w not in suites.GROUPS]
+    return [word for word in words if word not in suites.GROUPS]
+
+
+def all_suites(program):
+    """The names of the suites of selftest=all, in their order."""
+    return [n for n in known_suites(program) if n not in suites.with_flag("KTEST_EXTRA")]
 
 
 def run_suites(command, limit, out, fails):
@@ -306,20 +312,15 @@ def check_some(counts, build, only, seed, wanted, fail_fast):
 
 
 ROOMS = ("arch", "bench", "demo", "drivers", "include", "kernel", "labs", "mm", "tests")
-KINDS = (".c", ".h", ".mk")
 LOOK = 0.3  # seconds between two checks
 
 
 def times():
     """{path: when it was saved}, of all sources."""
-    found = {}
-    for room in ROOMS:
-        for folder, _, names in os.walk(os.path.join(suites.ROOT, room)):
-            for name in names:
-                path = os.path.join(folder, name)
-                if name.endswith(KINDS) and os.path.isfile(path):
-                    found[os.path.relpath(path, suites.ROOT)] = os.stat(path).st_mtime_ns
-    return found
+    at = os.path.join(suites.ROOT, "")
+    kinds = (f"{at}{room}/**/*.{kind}" for room in ROOMS for kind in ("c", "h", "mk"))
+    found = [path for kind in kinds for path in glob.glob(kind, recursive=True)]
+    return {path.removeprefix(at): os.stat(path).st_mtime_ns for path in found}
 
 
 def saved(before):
@@ -334,9 +335,7 @@ def saved(before):
 def named_by(path):
     """The suites that @path defines, or those after "Tests:" in its head; none if it is deleted."""
     try:
-        with open(os.path.join(suites.ROOT, path), encoding="utf-8", errors="replace") as f:
-            own = suites.names_in(f.read())
-        return own or set(suites.named_in(path))
+        return suites.names_in(suites.read(path)) or set(suites.named_in(path))
     except FileNotFoundError:
         return set()
 

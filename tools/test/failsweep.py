@@ -23,7 +23,6 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 import check
-import suites
 import watchdog
 
 WRAPPED = "mem_alloc_page mem_alloc_pages kmalloc thread_start arch_clock_ns threads_had_turn"
@@ -187,13 +186,8 @@ class Sweep:
         return [f"{self.base.name}, n = {n}: {self.found[n]}" for n in sorted(self.found)]
 
 
-def said(program, word):
-    return rooms.call([os.path.abspath(program), word], stderr=subprocess.DEVNULL).stdout
-
-
 def all_suites(program):
-    known = " ".join(re.findall(r"^selftest: known:(.*)", said(program, "?"), re.MULTILINE)).split()
-    return sorted(set(known) - set(LEFT_OUT) - suites.GROUPS)
+    return sorted(set(check.known_suites(program)) - set(LEFT_OUT))
 
 
 def share_of(text):
@@ -206,7 +200,8 @@ def share_of(text):
 
 def some_tests(program, number, shares):
     """Every @shares-th test in order of name, from test @number on."""
-    lines = said(program, "--list=" + ",".join(all_suites(program))).split("\n")
+    word = "--list=" + ",".join(all_suites(program))
+    lines = rooms.call([os.path.abspath(program), word]).stdout.split("\n")
     names = sorted({line.split()[0] for line in lines if re.match(r"\w+\.\w+ \w+$", line)})
     return names[number - 1 :: shares]
 
