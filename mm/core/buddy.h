@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * buddy.h: pageblocks and free blocks (pageblock.c, buddy.c, fallback.c, buddy_range.c,
- * poison_take.c).
- */
+/* buddy.h: pageblocks and free blocks (pageblock.c, buddy.c, fallback.c, poison_take.c). */
 #ifndef QUARRY_MM_BUDDY_H
 #define QUARRY_MM_BUDDY_H
 
@@ -41,18 +38,14 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 /*
  * Is every page of a pageblock free?  An unlocked read; for an isolated pageblock the answer yes
  * stays true, since nothing is allocated from it.  The answer is no if the pageblock has retired
- * pages: without the lock their count and that of free pages may be from different moments.  A
- * caller that needs an exact answer takes the lock and checks both counts.
+ * pages: without the lock their count and that of free pages may be from different moments.
  */
 static inline bool pageblock_all_free(const struct pageblock *pb)
 {
 	return READ_ONCE(pb->nr_free) == (unsigned)PAGEBLOCK_PAGES;
 }
 
-/*
- * The first page from @pfn on whose pageblock is not wholly free; @end or more: there is none below
- * @end.  Without the lock the answer is a hint.
- */
+/* The first page from @pfn on whose pageblock is not wholly free, or >= @end.  Unlocked: a hint. */
 static inline pfn_t not_all_free(const struct memory *mem, pfn_t pfn, pfn_t end)
 {
 	const struct pageblock *pb = pageblock_of(mem, pfn);
@@ -74,11 +67,9 @@ static inline pfn_t not_all_free(const struct memory *mem, pfn_t pfn, pfn_t end)
  */
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
-/*
- * buddy_block_leaves takes the pageblock at @pfn off its list and out of the zone's counts;
- * buddy_block_comes puts it back, unless it is isolated.
- */
+/* Take the pageblock at @pfn off its list and out of the zone's counts. */
 void buddy_block_leaves(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+/* Put it back, unless it is isolated. */
 void buddy_block_comes(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Make the pageblock at @block, which has just come ONLINE with nothing free, one free block. */
 void buddy_block_online(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
@@ -112,10 +103,7 @@ pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zon
 /* Is there a free block of @order or larger for a request of @type, which is a cached type? */
 bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
 
-/*
- * Allocate the pages [start, end), all free and in one pageblock, as blocks of order 0; the rest of
- * their free blocks stays free (buddy_range.c).
- */
+/* Allocate [start, end), all free and in one pageblock, as blocks of order 0 (buddy_range.c). */
 void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
 /* Free the pages [@start, @end) of one pageblock of @zone, which are RESERVED (buddy_range.c). */
 void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
@@ -184,11 +172,9 @@ enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_Z
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* Make a retired page free again (unpoison). */
 void poison_give_back(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/*
- * Change the words of a pageblock whose pages are all free or retired to their offline form (0
- * except poison flags); poison_unpack_block reverses it.
- */
+/* Give words of a pageblock, all free or retired, their offline form: 0 but for poison flags. */
 void poison_pack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
+/* The reverse: free the pages, but retire those that are flagged. */
 void poison_unpack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 /* Flag all pages of an offline pageblock that already counts all of them as broken. */
 void poison_flag_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);

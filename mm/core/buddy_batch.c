@@ -50,19 +50,13 @@ static always_inline void record_run(
 		trace_put(r->ring, r->next++, r->now, kind, pfn, order, (u16)blocks);
 }
 
-/*
- * Record blocks of @order: bit n of @bits is the block n places after the one at @pfn.  Each run of
- * neighbours gets one record.
- */
+/* Record the blocks of @order that @bits shows, bit 0 at @pfn: one record for each run. */
 static always_inline void record_bits(
     struct batch_records *r, enum trace_kind kind, pfn_t pfn, unsigned order, u64 bits)
 {
 	while (bits) {
 		unsigned at = lowest_bit(bits);
-		/*
-		 * The carry of this addition passes the lowest run of bits; if the run ends at bit
-		 * 63, the sum is 0.
-		 */
+		/* The carry passes the lowest run of bits; if that ends at bit 63, the sum is 0. */
 		u64 carried = bits + (bits & -bits);
 		unsigned end = carried ? lowest_bit(carried) : 64;
 
@@ -82,10 +76,7 @@ static void keep_rest(struct free_map *map, unsigned at, unsigned end)
 	}
 }
 
-/*
- * Take up to @max blocks from the pageblock at @block, which has at least one; the smallest free
- * blocks are used first.
- */
+/* Take up to @max blocks from the pageblock at @block, which has one; the smallest go first. */
 static noinline unsigned take_from(struct zone *zone, pfn_t block, unsigned order, u32 word,
     struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
 {

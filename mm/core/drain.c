@@ -124,10 +124,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	return zone ? drain_unless(mem, zone, zone_seems_empty(mem, zone->id)) : drain_zones(mem);
 }
 
-/*
- * A forced round in which every CPU applies depth and limits of @zone.  Under cpu_hotplug and
- * pcp_ctl.
- */
+/* A forced round: every CPU applies depth and limits of @zone.  Under cpu_hotplug and pcp_ctl. */
 static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(cpu_hotplug)
     REQUIRES(pcp_ctl_class)
 {
@@ -194,10 +191,7 @@ int zone_pcp_enable(struct zone *zone)
 		MM_EVENT(mem, PCP_UNBALANCED);
 		err = -EINVAL;
 	} else {
-		/*
-		 * No round is needed: each CPU restores its capacities by an acquire
-		 * (pcp_update_capacity).
-		 */
+		/* No round: each CPU restores its capacities by acquire (pcp_update_capacity). */
 		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
 		sched_point("pcpen.posted");
 	}

@@ -57,8 +57,7 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp
  */
 void pcp_cut(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
-/* ---- what CPUs seem to cache, by unlocked reads ---- */
-
+/* Does @cpu seem to cache pages of @zone (NULL: of any zone)?  By unlocked reads. */
 static inline bool seems_to_cache_any(
     const struct memory *mem, unsigned cpu, const struct zone *zone)
 {

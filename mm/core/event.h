@@ -7,10 +7,7 @@
 
 #include <quarry/mm.h>
 
-/*
- * Count @n events @ev of @mem on this CPU.  Any context; if the thread moves to another CPU
- * meanwhile, the count of the old CPU rises.
- */
+/* Count @n events @ev of @mem on this CPU, or one that the thread has just left.  Any context. */
 static inline void mem_event_add(struct memory *mem, enum mm_event ev, u64 n)
 {
 	unsigned cpu = arch_cpu_id();
@@ -28,10 +25,7 @@ static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int 
 	return err;
 }
 
-/*
- * Write a trace record for each page of an array of @nr, of which some may be NULL (trace_ring.c).
- * For a free it is called before the pages are freed.  Any context.
- */
+/* Record each of @nr pages that is not NULL; call it before a free, not after.  Any context. */
 void trace_bulk(
     struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr);
 

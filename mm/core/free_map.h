@@ -108,10 +108,7 @@ unsigned free_map_first(const struct free_map *map, unsigned order);
 int free_map_order_at(const struct free_map *map, unsigned page);
 /* The order of the free block that begins at page @page; or FREE_MAP_NONE.  As free_map_count. */
 int free_map_begins_at(const struct free_map *map, unsigned page);
-/*
- * Mark the block of @order at @page as free (none of its pages was free before), or as no longer
- * free.  Nothing is merged or split.
- */
+/* Mark the block of @order at @page free (no page was), or not free; nothing merges or splits. */
 void free_map_set(struct free_map *map, unsigned page, unsigned order);
 void free_map_clear(struct free_map *map, unsigned page, unsigned order);
 

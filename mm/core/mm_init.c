@@ -2,10 +2,8 @@
 /*
  * mm_init.c: building a struct memory from arrays that the caller supplies.
  *
- * Owns:       the order of the steps (init, zones, RAM, free ranges, ready, start), and the list of
- *             memories.
- * Locks:      none is needed before memory_start, since only one CPU uses the memory; memories_lock
- *             for the list.
+ * Owns:       the order of the steps (init to start), and the list of memories.
+ * Locks:      memories_lock for the list; no other, since one CPU uses the memory before its start.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM that is not standby is ONLINE with
  *             all its pages RESERVED until parts of it are given to the allocator.
  * Tests:      init, init_exact, cpu_nodes, standby, standby_exact, held.

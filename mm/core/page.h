@@ -17,10 +17,7 @@
 
 /* ---- assertions and panics that are about a page ---- */
 
-/*
- * If this thread panics next, the panic shows @page.  The page belongs to @mem; NULL: to the
- * kernel's memory.
- */
+/* If this thread panics next, the panic shows @page of @mem; NULL: of the kernel's memory. */
 void panic_blame(const struct memory *mem, const struct page *page) __attribute__((cold));
 void page_assert_failed(const struct memory *mem, const struct page *page, const char *where,
     const char *what) __attribute__((noreturn, cold));
@@ -64,10 +61,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 #define ASSERT_EDGE(from, to)                                                                      \
 	_Static_assert(EDGES_##from >> (to)&1, "no such edge: " #from " to " #to)
 
-/*
- * The state and the order of a head that no other CPU can change.  The state determines how many
- * references there are.
- */
+/* State and order of a head that no other CPU can change; the references follow from the state. */
 #define AS_TAIL            PG_TAIL, 0
 #define AS_PCP(order)      PG_PCP, (order)
 #define AS_FREEING(order)  PG_FREEING, (order)
@@ -118,10 +112,7 @@ bool page_take_state(struct page *page, enum page_state to) must_check;
 
 /* ---- flags and references of a page in use ---- */
 
-/*
- * Set or clear flags (PAGE_LOCKED and so on).  The caller has a reference, or a lock that keeps the
- * page in use.
- */
+/* Set or clear flags (PAGE_DIRTY and so on); a reference or a lock keeps the page in use. */
 void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);
 /* As get_page; also sets PAGE_REFERENCED, in the same step. */

@@ -164,10 +164,7 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 	return -EINVAL;
 }
 
-/*
- * A free that the fast path did not serve: the stack is full or off, the order is not cached, or
- * the free is wrong.  A wrong free is refused here; a right one is passed to pcp_free_slow.
- */
+/* Refuse a wrong free; pass any other, which the fast path did not serve, to pcp_free_slow. */
 int free_slow(struct memory *mem, struct page *page, unsigned order)
 {
 	size_t nr;

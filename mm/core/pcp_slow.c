@@ -94,10 +94,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
-	/*
-	 * Read the word again under the lock (law 4): since the caller's read the page may have
-	 * been poisoned, or also freed by another CPU.
-	 */
+	/* Read the word again (law 4): it may be poisoned by now, or freed by another CPU. */
 	found = page_word(page);
 	if ((found ^ word) & ~PAGE_POISON) {
 		fit_capacity(&pcp->stack[stack]);

@@ -103,9 +103,6 @@ static void zone_add_doomed(struct zone *zone, long nr) REQUIRES_ZONE(zone)
 	WRITE_ONCE(zone->nr_doomed, zone->nr_doomed + (unsigned long)nr);
 }
 
-/* The states in which a page can be doomed: not TAIL, since a free page is retired at once. */
-#define STATES_DOOMED (~TO(TAIL))
-
 /*
  * Flags are set by compare-and-swap, since the owner may be changing the word or freeing the page.
  * While the caches are off, a free takes the zone lock, which the caller holds, and reads the word
@@ -117,7 +114,8 @@ enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 	u32 word;
 
 	ASSERT_ZONE_LOCKED(zone);
-	PAGE_ASSERT(zone->mem, page, STATES_DOOMED >> word_state(page_word(page)) & 1);
+	/* A free page is TAIL, and is retired at once. */
+	PAGE_ASSERT(zone->mem, page, word_state(page_word(page)) != PG_TAIL);
 	PAGE_ASSERT(
 	    zone->mem, page, pfn >= head && pfn - head < 1UL << word_order(page_word(page)));
 	if (word_order(page_word(page)) > 0)

@@ -40,10 +40,7 @@ static always_inline struct page *take_uncached(
 	        !arch_u32_is(&zone->futile, 0)))
 		return NULL;
 	zone_lock(zone);
-	/*
-	 * Check again under the lock: since then other CPUs may have taken pages, and lent pages,
-	 * which do not count, may have come.
-	 */
+	/* Check again: others may have taken pages, and lent ones, which do not count, come. */
 	if (likely(zone->nr_free - zone->nr_free_cma >= enough))
 		pfn = buddy_alloc(zone, order, type);
 	if (unlikely(pfn == PFN_NONE)) {
@@ -111,10 +108,7 @@ bool free_uncached(struct memory *mem, struct page *page, unsigned order)
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
-	/*
-	 * Read the word again under the lock (law 4): the block may be poisoned by now, or freed by
-	 * another CPU.
-	 */
+	/* Read the word again (law 4): it may be poisoned by now, or freed by another CPU. */
 	if (likely(arch_u32_is(&page->word, word))) {
 		buddy_free(zone, pfn, order);
 		/* Last: reading the clock waits for all before it, long if just after the lock. */

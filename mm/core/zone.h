@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * zone.h: ranges of pages and pageblocks; zones: locks, spans, watermarks, and the zones that a
- * request may use (zone.c, zonelist.c).
- */
+/* zone.h: ranges of pages; locks, spans and watermarks of zones (zone.c, zonelist.c). */
 #ifndef QUARRY_MM_ZONE_H
 #define QUARRY_MM_ZONE_H
 
@@ -224,10 +221,7 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 	return (gfp & GFP_MOVABLE) ? MT_MOVABLE : (enum migratetype)(gfp & GFP_TYPE_MASK);
 }
 
-/*
- * The next zone that @gfp allows, nearest to @node first, from place *@at on; *@at moves past it.
- * NULL: there are no more.
- */
+/* The next zone of for_each_zone_of from place *@at on, which moves past it; NULL: no more. */
 static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, unsigned *at)
 {
 	enum zone_kind kind = gfp_kind(gfp);

@@ -30,10 +30,7 @@ static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *o
 	return nr;
 }
 
-/*
- * The list is written from the end to the front: each old entry is stored at its new place, which
- * comes after the old one, before its old place is overwritten.
- */
+/* From the end: each old entry is stored at its new, later place before it is overwritten. */
 static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
 {
 	unsigned old = READ_ONCE(node->nr_zones[kind]), i;
