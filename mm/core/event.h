@@ -25,7 +25,7 @@ static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int 
 	return err;
 }
 
-/* Record each of @nr pages that is not NULL; call it before a free, not after.  Any context. */
+/* Record each of @nr pages that is not NULL (trace_ring.c); call it before a free.  Any context. */
 void trace_bulk(
     struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr);
 
