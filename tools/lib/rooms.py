@@ -53,9 +53,8 @@ def chosen(parser_, words, known, what="name"):
 
 
 def parser(doc="", usage=None, flags="", words=""):
-    """A parser of a tool's arguments, of which --build is one; @doc: a text whose first line says
-    what the tool does; or @usage: all that --help says of it.  @flags, @words: the names of options
-    without and with a value, which the rest of @doc explains."""
+    """A parser of a tool's arguments, of which --build is one; @doc: its first line says what the
+    tool does, the rest explains @flags and @words, options without and with a value; or @usage."""
     first, *rest = doc.split("\n")
     made = argparse.ArgumentParser(usage=usage, description=first)
     if flags or words:
