@@ -323,10 +323,7 @@ static void bad_arguments(void)
 	new_program(caller.self, 1, try_with_handles, 0);
 }
 
-static const char *judge_done(void)
-{
-	return x.done ? NULL : "the program has ended early, or nothing was missing";
-}
+JUDGE(judge_done, x.done, "the program has ended early, or nothing was missing");
 
 /* Each set has a name and a setup function. */
 #define SETS                                                                                       \

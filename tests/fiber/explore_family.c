@@ -37,11 +37,7 @@ static void parent(void)
 	new_program(task, 1, start_child, 0);
 }
 
-static void parent_and_killer(void)
-{
-	parent();
-	new_killer_of(0);
-}
+ROLE(parent_and_killer, parent(); new_killer_of(0));
 
 static const char *judge_child(void)
 {
@@ -54,15 +50,8 @@ static const char *judge_child(void)
 
 /* ---- the parent is killed while the child has no page yet ---- */
 
-static void kill_parent(void)
-{
-	task_end(task_current(), TASK_KILLED, 0);
-}
-
-static void note_start(void)
-{
-	x.done = true;
-}
+ROLE(kill_parent, task_end(task_current(), TASK_KILLED, 0));
+ROLE(note_start, x.done = true);
 
 static void parent_killed_by_what_it_loads(void)
 {
@@ -84,17 +73,8 @@ static void note_survivor(void)
 		x.done_second = true;
 }
 
-static void parent_of_one_too_late(void)
-{
-	parent();
-	programs_started = note_survivor;
-}
-
-static void kill_all(void)
-{
-	tasks_kill_all();
-	x.done = true;
-}
+ROLE(parent_of_one_too_late, parent(); programs_started = note_survivor);
+ROLE(kill_all, tasks_kill_all(); x.done = true);
 
 static const char *judge_all_killed(void)
 {

@@ -300,12 +300,7 @@ static void message(u64 first, u64 gift)
 	GIVES(0, SYS_HANDLE_CLOSE, r.arg[ABI_GIVE]);
 }
 
-static void messages(void)
-{
-	message(1, 0);
-	message(5, caller.send);
-	message(7, 0);
-}
+ROLE(messages, message(1, 0); message(5, caller.send); message(7, 0));
 
 /* ---- other tasks ---- */
 

@@ -62,26 +62,15 @@ static struct task *loser(void)
 	return task;
 }
 
-static void lost(void)
-{
-	loser();
-}
+ROLE(lost, loser());
 
 static void no_handler(u64 arg)
 {
 	x.result[3] = CALL(SYS_FAULT_HANDLER, 0);
 }
 
-static void lost_and_handler_taken_away(void)
-{
-	new_program(loser(), 3, no_handler, 0);
-}
-
-static void lost_and_killed(void)
-{
-	loser();
-	new_killer_of(0);
-}
+ROLE(lost_and_handler_taken_away, new_program(loser(), 3, no_handler, 0));
+ROLE(lost_and_killed, loser(); new_killer_of(0));
 
 static const char *judge_lost(void)
 {

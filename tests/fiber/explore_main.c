@@ -18,10 +18,7 @@
 
 #define LIMIT_S 40 /* seconds of CPU time for a set; a set takes up to 5, or 8 with a sanitizer */
 
-static void on_stuck(void)
-{
-	explore_fail("STUCK", "no role can go on");
-}
+ROLE(on_stuck, explore_fail("STUCK", "no role can go on"));
 
 /* A loop without scheduling points has used up the CPU time of the set. */
 static void on_signal(int number)

@@ -113,20 +113,9 @@ static void set_up(void (*a)(u64), void (*b)(u64))
 	run_out();
 }
 
-static void exits(void)
-{
-	set_up(end_task, NULL);
-}
-
-static void last_threads_end(void)
-{
-	set_up(end_thread, end_thread);
-}
-
-static void exits_and_asks(void)
-{
-	set_up(end_task, touch_one_more);
-}
+ROLE(exits, set_up(end_task, NULL));
+ROLE(last_threads_end, set_up(end_thread, end_thread));
+ROLE(exits_and_asks, set_up(end_task, touch_one_more));
 
 /* ---- a task starts another one ---- */
 

@@ -172,12 +172,7 @@ void new_killer_of(unsigned nr)
 	new_program(task, 3, kill, 0);
 }
 
-static void two_users(void)
-{
-	new_pager(PATIENT);
-	new_user(1, 1, load_into, 0);
-	new_user(2, 3, load_into, 1);
-}
+ROLE(two_users, new_pager(PATIENT); new_user(1, 1, load_into, 0); new_user(2, 3, load_into, 1));
 
 static void user_killed(void)
 {
@@ -304,22 +299,11 @@ static int hand_over_page(u32 index)
 	return err;
 }
 
-static void hand_over(void)
-{
-	x.called = hand_over_page(0);
-	p.gone = READ_ONCE(p.pager->ending);
-}
-
-static void hand_over_other(void)
-{
-	x.received = hand_over_page(1);
-}
+ROLE(hand_over, x.called = hand_over_page(0); p.gone = READ_ONCE(p.pager->ending));
+ROLE(hand_over_other, x.received = hand_over_page(1));
 
 /* Two threads of the pager, which share its buffer. */
-static void two_servers(void)
-{
-	new_program(new_pager(PATIENT), 3, serve, 0);
-}
+ROLE(two_servers, new_program(new_pager(PATIENT), 3, serve, 0));
 
 static const char *judge_both_taken(void)
 {
@@ -329,16 +313,8 @@ static const char *judge_both_taken(void)
 	    : "two pages were not taken back at once";
 }
 
-static void cleaner(void)
-{
-	new_pager(PATIENT);
-}
-
-static void cleaner_and_killer(void)
-{
-	new_pager(PATIENT);
-	new_killer_of(0);
-}
+ROLE(cleaner, new_pager(PATIENT));
+ROLE(cleaner_and_killer, new_pager(PATIENT); new_killer_of(0));
 
 static void impatient_cleaner(void)
 {
@@ -386,12 +362,8 @@ static void two_become_pagers(void)
 	new_program(task, 2, become_pager, 1);
 }
 
-static const char *judge_pagers(void)
-{
-	return x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3]
-	    ? NULL
-	    : "a thread is no pager";
-}
+JUDGE(judge_pagers, x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3],
+    "a thread is no pager");
 
 /* Name, setup, roles of the kernel on CPUs 1 and 2, the judge. */
 #define SETS                                                                                       \

@@ -37,11 +37,7 @@ static void __attribute__((noreturn)) look_and_exit(void);
 	} while (0)
 
 /* The thread is still on its stack. */
-static void look_and_exit(void)
-{
-	CHECK(!reaper_has_work(NULL));
-	exit_now();
-}
+ROLE(look_and_exit, CHECK(!reaper_has_work(NULL)); exit_now());
 
 void reaper_gets_only_what_is_gone(void)
 {

@@ -195,17 +195,8 @@ static void killer_of(unsigned nr)
 	new_program(killer, 3, kill_and_wait, 0);
 }
 
-static void caller_server_killer_of_caller(void)
-{
-	caller_and_server();
-	killer_of(0);
-}
-
-static void caller_server_killer_of_server(void)
-{
-	caller_and_server();
-	killer_of(1);
-}
+ROLE(caller_server_killer_of_caller, caller_and_server(); killer_of(0));
+ROLE(caller_server_killer_of_server, caller_and_server(); killer_of(1));
 
 static const char *judge_calls(bool caller_killed)
 {
@@ -273,20 +264,9 @@ static void two_and_a_waiter(void (*a)(u64), void (*b)(u64))
 	waiter(1, 3, THREADS_TICK_NS);
 }
 
-static void two_threads_end(void)
-{
-	two_and_a_waiter(end_thread, end_thread);
-}
-
-static void exit_and_fault(void)
-{
-	two_and_a_waiter(end_task, touch_nothing);
-}
-
-static void exit_and_create(void)
-{
-	two_and_a_waiter(end_task, make_threads);
-}
+ROLE(two_threads_end, two_and_a_waiter(end_thread, end_thread));
+ROLE(exit_and_fault, two_and_a_waiter(end_task, touch_nothing));
+ROLE(exit_and_create, two_and_a_waiter(end_task, make_threads));
 
 static void exit_and_kill(void)
 {
@@ -295,12 +275,8 @@ static void exit_and_kill(void)
 	new_program(x.tasks[1], 3, kill_and_wait, 0);
 }
 
-static const char *judge_last(void)
-{
-	return x.result[5] == TASK_EXITED && x.result[6] == 0
-	    ? NULL
-	    : "the task has not ended by its last thread";
-}
+JUDGE(judge_last, x.result[5] == TASK_EXITED && x.result[6] == 0,
+    "the task has not ended by its last thread");
 
 /* One of the two ends decided how the task ended, and all waiters were told the same. */
 static const char *judge_end(enum task_end other)

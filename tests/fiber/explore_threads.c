@@ -25,17 +25,8 @@ static void wait_for_both(void)
 	x.done_second = wait_until(&x.other, is_flagged, &x.second, WAIT_FOREVER);
 }
 
-static void wake(void)
-{
-	store_release(&x.flag, 1u);
-	wake_up(&x.wq);
-}
-
-static void wake_second(void)
-{
-	store_release(&x.second, 1u);
-	wake_up(&x.other);
-}
+ROLE(wake, store_release(&x.flag, 1u); wake_up(&x.wq));
+ROLE(wake_second, store_release(&x.second, 1u); wake_up(&x.other));
 
 /* Pass points at which a tick can find that another thread waits for this CPU. */
 static void compute(void)
@@ -48,10 +39,7 @@ static void compute(void)
 	}
 }
 
-static const char *judge_both(void)
-{
-	return x.done && x.done_second ? NULL : "the condition held, and the wait says no";
-}
+JUDGE(judge_both, (x.done && x.done_second), "the condition held, and the wait says no");
 
 static void wait_twice_with_an_alarm(void)
 {
@@ -95,10 +83,7 @@ static void call_for_ever(void)
 	spin_unlock(&x.task.lock);
 }
 
-static void call_with_timeout(void)
-{
-	call(THREADS_TICK_NS);
-}
+ROLE(call_with_timeout, call(THREADS_TICK_NS));
 
 static void serve_until(u64 timeout_ns)
 {
@@ -113,21 +98,9 @@ static void serve_until(u64 timeout_ns)
 	x.replied = ipc_reply(from, &msg);
 }
 
-static void serve(void)
-{
-	serve_until(5 * THREADS_TICK_NS);
-}
-
-static void serve_for_ever(void)
-{
-	serve_until(WAIT_FOREVER);
-}
-
-static void call_after_half_of_the_time(void)
-{
-	thread_sleep(10 * THREADS_TICK_NS);
-	call(40 * THREADS_TICK_NS);
-}
+ROLE(serve, serve_until(5 * THREADS_TICK_NS));
+ROLE(serve_for_ever, serve_until(WAIT_FOREVER));
+ROLE(call_after_half_of_the_time, thread_sleep(10 * THREADS_TICK_NS); call(40 * THREADS_TICK_NS));
 
 static void receive_and_drop(void)
 {
@@ -151,11 +124,7 @@ static void kill_caller(void)
 	spin_unlock(&x.task.lock);
 }
 
-static void close_endpoint(void)
-{
-	endpoint_get(x.ep, 0);
-	endpoint_put(x.ep, RIGHT_RECEIVE);
-}
+ROLE(close_endpoint, endpoint_get(x.ep, 0); endpoint_put(x.ep, RIGHT_RECEIVE));
 
 static const char *judge_call(void)
 {
@@ -199,15 +168,8 @@ static void take(unsigned nr)
 		cap_drop(&cap);
 }
 
-static void take_0(void)
-{
-	take(0);
-}
-
-static void take_1(void)
-{
-	take(1);
-}
+ROLE(take_0, take(0));
+ROLE(take_1, take(1));
 
 static void look_up(void)
 {
@@ -237,11 +199,7 @@ static void comes(unsigned cpu)
 		panic("CPU %u does not come", cpu);
 }
 
-static void cpu_3_goes_and_comes(void)
-{
-	goes(3);
-	comes(3);
-}
+ROLE(cpu_3_goes_and_comes, goes(3); comes(3));
 
 /* CPU 3 hands the sleeper to another CPU, and stays down until the sleeper has ended. */
 static void cpu_3_is_away(void)
@@ -252,16 +210,10 @@ static void cpu_3_is_away(void)
 	comes(3);
 }
 
-static const char *judge_wait(void)
-{
-	return x.done ? NULL : "the condition held, and the wait says no";
-}
+JUDGE(judge_wait, x.done, "the condition held, and the wait says no");
 
 /* The condition becomes true without a wake-up: only an alarm makes the waiter check it. */
-static void flag_silently(void)
-{
-	store_release(&x.flag, 1u);
-}
+ROLE(flag_silently, store_release(&x.flag, 1u));
 
 static void wait_with_alarms(void)
 {
@@ -272,11 +224,7 @@ static void wait_with_alarms(void)
 }
 
 /* The thread stays on the CPU to which the leaving CPU has moved it. */
-static void wait_unbound(void)
-{
-	thread_current()->home = -1;
-	wait_for_flag();
-}
+ROLE(wait_unbound, thread_current()->home = -1; wait_for_flag());
 
 static void say_ended(void *arg)
 {
@@ -293,11 +241,7 @@ static void start_another(void)
 	x.done = true;
 }
 
-static void wake_both(void)
-{
-	wake();
-	wake_second();
-}
+ROLE(wake_both, wake(); wake_second());
 
 static const char *judge_answered(void)
 {
@@ -310,30 +254,11 @@ static void ask_down(unsigned nr, unsigned cpu)
 	x.took[nr] = cpu_down(cpu);
 }
 
-static void cpu_3_goes(void)
-{
-	ask_down(0, 3);
-}
-
-static void cpu_3_goes_too(void)
-{
-	ask_down(1, 3);
-}
-
-static void cpu_2_goes(void)
-{
-	ask_down(0, 2);
-}
-
-static void cpu_1_goes(void)
-{
-	ask_down(1, 1);
-}
-
-static void cpu_3_comes(void)
-{
-	x.took[1] = cpu_up(3);
-}
+ROLE(cpu_3_goes, ask_down(0, 3));
+ROLE(cpu_3_goes_too, ask_down(1, 3));
+ROLE(cpu_2_goes, ask_down(0, 2));
+ROLE(cpu_1_goes, ask_down(1, 1));
+ROLE(cpu_3_comes, x.took[1] = cpu_up(3));
 
 /* Bring all CPUs up; returns the number that were down. */
 static unsigned all_come(void)
@@ -358,10 +283,7 @@ static const char *judge_went_once(void)
 	return once && all_come() == 1 ? NULL : "not exactly one has taken it down";
 }
 
-static const char *judge_both_went(void)
-{
-	return !x.took[0] && !x.took[1] && all_come() == 2 ? NULL : "not both CPUs are down";
-}
+JUDGE(judge_both_went, !x.took[0] && !x.took[1] && all_come() == 2, "not both CPUs are down");
 
 /* cpu_up found CPU 3 online (-EALREADY), or offline and brought it up. */
 static const char *judge_came(void)

@@ -32,6 +32,20 @@ struct explore_suite {
 extern const struct explore_suite thread_suite, task_suite, pager_suite, lost_suite, oom_suite,
     family_suite, call_suite;
 
+/* A role, or a setup, of a set: it does @... .  A judge: what is wrong unless @right. */
+#define ROLE(name, ...)                                                                            \
+	static void name(void)                                                                     \
+	{                                                                                          \
+		__VA_ARGS__;                                                                       \
+	}                                                                                          \
+	_Static_assert(1, #name)
+#define JUDGE(name, right, wrong)                                                                  \
+	static const char *name(void)                                                              \
+	{                                                                                          \
+		return (right) ? NULL : (wrong);                                                   \
+	}                                                                                          \
+	_Static_assert(1, #name)
+
 /* Shared by the roles; zero before each run unless stated. */
 struct shared {
 	struct thread *thread[ROLES];
