@@ -15,7 +15,7 @@ static struct {
 	u32 release; /* atomic */
 } silent[CPUS];
 
-void stay_silent(void *unused)
+void stay_silent(void *arg)
 {
 	unsigned cpu = arch_cpu_id();
 	irqflags_t flags = arch_irq_save();
@@ -237,7 +237,7 @@ static int stop_serving(void)
 	return err;
 }
 
-#define PAGE_VA(a) (PAGED_VA((u64)a[1]) + (u64)a[0] * PAGE_SIZE)
+#define PAGE_VA(a) (PAGED_VA((u64)(a)[1]) + (u64)(a)[0] * PAGE_SIZE)
 
 /* The pager supplies the page, which is written to; or read what was written. */
 static int touch(const s64 *a, bool write)

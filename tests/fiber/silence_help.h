@@ -86,7 +86,7 @@ extern struct memory *play_mem;
 /* ---- a CPU that answers nothing ---- */
 
 /* The running CPU takes no interrupt until it is released, or its time is over. */
-void stay_silent(void *unused);
+void stay_silent(void *arg);
 /* Start fn(arg) on @cpu, which calls stay_silent; returns when the CPU is silent, for @ns. */
 void silence_in(unsigned cpu, void (*fn)(void *), void *arg, u64 ns);
 /* Its time is @ns, from the beginning of its silence on. */

@@ -168,7 +168,7 @@ ROWS("listen; wait_senders = 1; silence_in_call 2; silence_in_call 3; callers = 
 static u32 runs;
 static unsigned refusals;
 
-static void go_come_and_call(void *unused)
+static void go_come_and_call(void *arg)
 {
 	refusals = (cpu_down(3) == -EDEADLK) + (cpu_up(3) == -EDEADLK) +
 	    (smp_call_mask(NULL, count_run, &runs) == -EDEADLK);
