@@ -39,7 +39,7 @@ static const struct verb *find_verb(const char *file, const char *word)
 	static const char all[] = "tests/fiber/silence_";
 	const struct verb *v, *found = NULL;
 
-	for (v = verbs_start; v < verbs_end; v++)
+	for (v = verbs_start; v != verbs_end; v++)
 		if (!strcmp(v->name, word) &&
 		    (!strcmp(v->file, file) || (!found && !strncmp(v->file, all, strlen(all)))))
 			found = v;
