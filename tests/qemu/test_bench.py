@@ -395,8 +395,9 @@ def test_traces_end_in_the_same_memory_for_ours_and_for_a_plugin(tmp_path):
 def test_curves_are_drawn_to_scale():
     points = bench_hosted.measured("churn 0 0\nnoise\nchurn 100 2048\n")
     assert points == [(0, 0), (100, 2048)]
-    text = drawings.written("rounds", (0, 100, 20), (0, 2048, 512), {"LIFO": points, "this": points})
-    assert drawings.curves_of(text)[3] == {"LIFO": points, "this": points}
+    both = {"LIFO": points, "this": points}
+    text = drawings.written("rounds", (0, 100, 20), (0, 2048, 512), both)
+    assert drawings.curves_of(text)[3] == both
     drawing = drawings.draw_curves(text)
     assert drawing.count('points="60.0,280.0 580.0,20.0"') == 2 and ">LIFO: 2048<" in drawing
     names = re.findall(r'y="(\d+)" fill', drawing)

@@ -86,5 +86,6 @@ def test_colours_follow_the_scheme():
         assert "prefers-color-scheme:dark" in svg
         used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg)) - {"none", "transparent"}
         # Colours of curves need no style, because they show on both backgrounds.
-        known = set(figures.COLOURS) | (set(figures.CURVE_COLOURS) if path.endswith(".crv") else set())
+        curves = figures.CURVE_COLOURS if path.endswith(".crv") else ()
+        known = {*figures.COLOURS, *curves}
         assert used <= known, (path, used - known)

@@ -48,8 +48,8 @@ OVMF = [
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-# QEMU has changed the interface of plugins: a source asks for PLUGIN_API, and takes 1 (QEMU 4 to 8),
-# 3 (9.1 and later) and 7 (11.1, which takes nothing older).
+# QEMU has changed the interface of plugins: a source asks for PLUGIN_API, and takes 1 (QEMU 4 to
+# 8), 3 (9.1 and later) and 7 (11.1, which takes nothing older).
 APIS = (1, 3, 7)
 PLUGIN_FLAGS = "-O2 -Wall -Wextra -Wno-unused -shared -fPIC -Itools/lib"
 REFUSES = "qemu_plugin_install returned"  # it was loaded, and misses its own options

@@ -3,8 +3,8 @@
 # run.sh: boot Quarry in QEMU and judge its end; `make run`.
 #
 # Usage: run.sh BUILD-DIRECTORY, with the variables of `make run` in the environment: `make help`.
-# TIMEOUT=900 limits a run without a terminal, in seconds; THREADS=multi (a host thread for each CPU)
-# or single; QEMU_FLAGS adds options of QEMU, separated by blanks.
+# TIMEOUT=900 limits a run without a terminal, in seconds; THREADS=multi, a host thread for each
+# CPU, or single; QEMU_FLAGS adds options of QEMU, separated by blanks.
 #
 # Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line of the log
 # (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a power-off, a
