@@ -338,8 +338,8 @@ def test_failed_test_is_shown_whole(make):
     assert re.fullmatch(r"  # test_fail\.c:\d+: expected 1 \+ 1 == 3, got 2", lines[at + 1]), out
     assert re.match(r"  # seed 0x\w+; run again: selftest=fail\.fails_as_it_should", lines[at + 2])
     assert re.fullmatch(r"  not ok 1 fails_as_it_should # \d+ ms", lines[at + 3]), out
-    assert re.match(r"ok 1 buddy ", lines[at - 1]), out
-    assert re.search(r"^not ok 2 fail +# 2 tests, 2 failed, \d+ ms$", out, re.M), out
+    assert re.search(r"^ok \d buddy ", out, re.M), out
+    assert re.search(r"^not ok \d fail +# 2 tests, 2 failed, \d+ ms$", out, re.M), out
 
 
 @pytest.mark.long
