@@ -7,7 +7,7 @@
  * Invariants: if a cell's shown_c is not 0, its pixels show shown_c in shown_colour.
  *             Every index is checked where it is used, not where it is computed: in a panic another
  *             CPU may have been stopped in the middle of any function here.
- * Tests:      text, text_sequences, tests/fuzz/fuzz_screen.c, tests/qemu/test_screen.py.
+ * Tests:      text, tests/fuzz/fuzz_screen.c, tests/qemu/test_screen.py.
  *
  * Writing changes cells only; at the end of a write the cells that differ from their pixels are
  * drawn.  So scrolling moves cells, in ordinary memory, and draws only changes.  Pixels are slow to

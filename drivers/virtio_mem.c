@@ -7,7 +7,7 @@
  *             own locks.
  * Invariants: a unit is plugged, then added, then online; in the other direction it is offline,
  *             then removed, then unplugged: memory that is not plugged is never accessed.
- * Tests:      virtio_mem, virtio_mem_use, virtio_mem_turn, tests/qemu/test_virtio.py.
+ * Tests:      virtio_mem, virtio_mem_turn, tests/qemu/test_virtio.py.
  *
  * Virtio 1.2, 5.15.
  */

@@ -6,7 +6,7 @@
  * Locks:      none: all data belongs to the driver's thread.
  * Invariants: a request that the device refuses, or answers wrongly, changes no state: the memory
  *             keeps its owner.  Nothing that the device says is trusted.
- * Tests:      virtio_mem, virtio_mem_use, virtio_mem_turn, tests/qemu/test_virtio.py.
+ * Tests:      virtio_mem, virtio_mem_turn, tests/qemu/test_virtio.py.
  *
  * Virtio 1.2, 5.15.
  */

@@ -7,7 +7,7 @@
  * which includes this file at its end and so cannot be included here; cpu.c asserts that they
  * agree.
  *
- * Tests:      arch_irq, arch_cpu, arch_fault, pcp.
+ * Tests:      arch, arch_cpu, arch_fault, pcp.
  */
 #ifndef ARCH_X86_64_INLINE_H
 #define ARCH_X86_64_INLINE_H

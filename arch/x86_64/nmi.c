@@ -5,7 +5,7 @@
  * Owns:       the requests for backtraces.
  * Locks:      none of its own.
  * Invariants: a CPU answers a request before it prints: a line takes long on a serial port.
- * Tests:      play_nmi, arch_irq, tests/qemu/test_panic.py.
+ * Tests:      play_nmi, arch, tests/qemu/test_panic.py.
  */
 #include <quarry/console.h>
 #include <quarry/machine.h>

@@ -9,7 +9,7 @@
  *             Address 0 and the whole lower half are unmapped.
  *             All addresses of memmap, pageblocks and trees can be read: those without memory are
  *             mapped, read-only, to one page of zeros, by tables that all such addresses share.
- * Tests:      arch_page, arch_map, arch_range, arch_full, memory_add, tests/qemu/test_arch.py.
+ * Tests:      arch_page, arch_map, arch_full, memory_add, tests/qemu/test_arch.py.
  */
 #include <quarry/acpi.h>
 #include <quarry/bootinfo.h>

@@ -7,7 +7,7 @@
  * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs.  Serving a fault of
  *             ring 3, or of a copy from or to its memory, does not count: it may sleep.
  *             An interrupt is acknowledged before its handler may switch threads.
- * Tests:      arch_fault, arch_cpu, arch_irq, arch, mce_cpu, tests/qemu/test_exception.py,
+ * Tests:      arch_fault, arch_cpu, arch, mce_cpu, tests/qemu/test_exception.py,
  *             tests/qemu/test_panic.py.
  */
 #include <quarry/machine.h>

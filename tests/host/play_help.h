@@ -48,6 +48,18 @@ void play_turn(void);
 /* All registers are 0, and nothing has been noted. */
 void play_begin(void);
 
+/* @call makes the accesses @want, after those noted before; EXPECT_CALL: and returns @result. */
+#define EXPECT_DOES(t, call, want)                                                                 \
+	do {                                                                                       \
+		call;                                                                              \
+		EXPECT_SAID((t), (want));                                                          \
+	} while (0)
+#define EXPECT_CALL(t, call, result, want)                                                         \
+	do {                                                                                       \
+		EXPECT_EQ((t), (call), (result));                                                  \
+		EXPECT_SAID((t), (want));                                                          \
+	} while (0)
+
 /* Make @call, which never returns, and continue here at its @nr-th hlt. */
 #define PLAY_TO_THE_END(nr, call)                                                                  \
 	do {                                                                                       \

@@ -51,3 +51,24 @@ void begin_aml(const u8 *aml, size_t len)
 	memcpy(fw_table.b + HEADER, aml, len);
 	fw_table.len += len;
 }
+
+void expect_bounds(struct ktest *t, size_t header, const char *(*parse)(void))
+{
+	static const char *const out = "an entry with a length out of range";
+	const struct {
+		size_t len;
+		u8 entry, says; /* length of the entry behind it; 0: none */
+		const char *want;
+	} cases[] = {{header - 1, 0, 0, "too short"}, {header, 0, 0, NULL},
+	    {header + 1, 0, 0, NULL}, {header + 2, 0, 0, out}, {header, 2, 1, out},
+	    {header, 2, 2, NULL}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin_table(cases[i].len);
+		if (cases[i].entry)
+			add_entry(4, cases[i].entry, cases[i].says);
+		if (!same_text(parse(), cases[i].want))
+			ktest_fail(t, __FILE__, __LINE__, "row %u: not %s", i,
+			    cases[i].want ? cases[i].want : "accepted");
+	}
+}

@@ -29,6 +29,12 @@ void begin_table(size_t len);
 /* Append an entry of @len bytes; its length field is @says. */
 u8 *add_entry(u8 type, u8 len, u8 says);
 
+/*
+ * @parse accepts a table of @header bytes and more, and entries, whose lengths are at least 2, that
+ * end within it.
+ */
+void expect_bounds(struct ktest *t, size_t header, const char *(*parse)(void));
+
 bool same_text(const char *a, const char *b);
 #define EXPECT_TEXT(t, have, want) EXPECT((t), same_text((have), (want)))
 

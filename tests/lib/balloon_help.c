@@ -111,7 +111,12 @@ bool balloon_begin(struct ktest *t)
 
 bool balloon_begin_again(struct ktest *t)
 {
-	pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+	return balloon_begin_again_with(t, ALL_FEATURES);
+}
+
+bool balloon_begin_again_with(struct ktest *t, u64 features)
+{
+	pretend_init(&pretend_dev, t, features, balloon_host);
 	memset(balloon_lent, 0, sizeof(balloon_lent));
 	pretend_dev.dev.patience_ns = 1000000;
 	return balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0;
@@ -130,6 +135,12 @@ void balloon_ask_for(u32 pages)
 	memcpy(pretend_dev.config + offsetof(struct virtio_balloon_config, num_pages), &pages,
 	    sizeof(pages));
 	virtio_interrupt(&pretend_dev.dev, VIRTIO_PCI_ISR_CONFIG);
+}
+
+int balloon_resize(u32 pages)
+{
+	balloon_ask_for(pages);
+	return balloon_follow(&balloon);
 }
 
 static u32 said_actual(void)

@@ -37,11 +37,21 @@ bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned
 bool balloon_begin(struct ktest *t);
 
 /* Open the balloon on the same memory with a working device, after one broke. */
+bool balloon_begin_again_with(struct ktest *t, u64 features);
 bool balloon_begin_again(struct ktest *t);
 
 void balloon_end(struct ktest *t);
 
 void balloon_ask_for(u32 pages);
+
+/* The host wants @pages; returns the driver's result. */
+int balloon_resize(u32 pages);
+/* balloon_resize(@pages) returns @err; then @lent pages are lent. */
+#define LEND(t, pages, err, lent)                                                                  \
+	do {                                                                                       \
+		EXPECT_EQ((t), balloon_resize(pages), (err));                                      \
+		expect_lent((t), (lent));                                                          \
+	} while (0)
 
 /* Exactly @nr pages are lent: the host has them, and no other page is in state BALLOON. */
 void expect_lent(struct ktest *t, unsigned long nr);

@@ -1,6 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* mce_help.c: see mce_help.h. */
 #include "tests/lib/mce_help.h"
+#include "x86.h"
+
+bool real_check;
+
+bool emulated(struct ktest *t, unsigned last)
+{
+	EXPECT(t, YIELD_UNTIL(mce_started()));
+	real_check = READ_ONCE(kernel_memory.machine_check);
+	if ((rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) > last && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER &&
+	    cpuid(1, 0).ecx >> 31)
+		return true;
+	ktest_skip(t, "needs an emulator with machine checks");
+	return false;
+}
+
+void undo(struct ktest *t, pfn_t pfn)
+{
+	WRITE_ONCE(kernel_memory.machine_check, false);
+	EXPECT_EQ(t, unpoison_page(pfn), 0);
+	WRITE_ONCE(kernel_memory.machine_check, real_check);
+}
 
 bool wait_for_count(const u64 *count, u64 nr)
 {

@@ -8,6 +8,18 @@
 #include <quarry/mce.h>
 #include <quarry/smp.h>
 
+/*
+ * True: the test can fill banks up to @last here, and the thread that deals with machine checks has
+ * started.  Otherwise the test is skipped.
+ */
+bool emulated(struct ktest *t, unsigned last);
+
+/* Unpoison a page that the test itself reported as broken; forget that a machine check came. */
+void undo(struct ktest *t, pfn_t pfn);
+
+/* A machine check was reported that the test did not cause; set by emulated(). */
+extern bool real_check;
+
 /* Wait until *@count is at least @nr. */
 bool wait_for_count(const u64 *count, u64 nr);
 

@@ -2,21 +2,30 @@
 /* said_help.c: see said_help.h. */
 #include "tests/lib/said_help.h"
 
-bool says(const char *text, const char *words)
+unsigned times_in(const char *text, const char *words)
 {
 	size_t len = strlen(words);
+	unsigned times = 0;
 
-	for (; *text; text++) {
-		if (strncmp(text, words, len) == 0)
-			return true;
-	}
-	return false;
+	for (; *text; text++)
+		times += strncmp(text, words, len) == 0;
+	return times;
+}
+
+bool says(const char *text, const char *words)
+{
+	return times_in(text, words) > 0;
+}
+
+const char *text_since(u64 pos)
+{
+	static char text[16384];
+
+	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
+	return text;
 }
 
 bool said(u64 pos, const char *words)
 {
-	static char text[4096];
-
-	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
-	return says(text, words);
+	return says(text_since(pos), words);
 }

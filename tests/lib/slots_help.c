@@ -103,6 +103,18 @@ void slots_ask_for(unsigned i)
 	fake_slots.slot[i].status |= REMOVE;
 }
 
+void slots_insert(unsigned i, u64 address, u64 size, u32 id)
+{
+	slots_plug(i, address, size, id);
+	slot_bank_scan(&slots_bank);
+}
+
+void slots_eject(unsigned i)
+{
+	slots_ask_for(i);
+	slot_bank_scan(&slots_bank);
+}
+
 /* ---- a pretended user ---- */
 
 int fake_take(void *arg, const struct slot_device *dev, const char **why)

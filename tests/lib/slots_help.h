@@ -47,6 +47,10 @@ void slots_plug(unsigned i, u64 address, u64 size, u32 id);
 
 void slots_ask_for(unsigned i);
 
+/* The same, and the driver looks at all slots. */
+void slots_insert(unsigned i, u64 address, u64 size, u32 id);
+void slots_eject(unsigned i);
+
 /* ---- a pretended user ---- */
 
 int fake_take(void *arg, const struct slot_device *dev, const char **why);

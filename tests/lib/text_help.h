@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * text_help.h: a terminal in memory with guards around it, for the suites text and
- * text_sequences.
- */
+/* text_help.h: a terminal in memory with guards around it, for the suite text. */
 #ifndef QUARRY_TESTS_TEXT_HELP_H
 #define QUARRY_TESTS_TEXT_HELP_H
 

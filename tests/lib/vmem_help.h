@@ -39,6 +39,15 @@ void vmem_set_config(void);
 
 void vmem_ask_for(unsigned blocks);
 
+/* The host wants @blocks pageblocks; returns the driver's result. */
+int vmem_follow(unsigned blocks);
+/* vmem_follow(@blocks) returns @err; then @plugged pageblocks are plugged, @used of them online. */
+#define FOLLOW(t, blocks, err, plugged, used)                                                      \
+	do {                                                                                       \
+		EXPECT_EQ((t), vmem_follow(blocks), (err));                                        \
+		expect_units((t), (plugged), (used));                                              \
+	} while (0)
+
 u32 serve(struct pretend *p, const struct pretend_buf *buf);
 
 void vmem_set_fault(u16 type, u16 answer, bool once);
@@ -47,6 +56,9 @@ void vmem_set_fault(u16 type, u16 answer, bool once);
 bool vmem_prepare(struct ktest *t, u64 size);
 
 bool vmem_begin(struct ktest *t);
+
+/* Open the driver on the same memory, after vmem_end. */
+bool vmem_begin_again(struct ktest *t);
 
 /* Fill the memory with movable pages, except four pageblocks' worth; mov_end frees them. */
 bool vmem_fill(struct ktest *t);

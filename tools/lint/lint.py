@@ -95,7 +95,7 @@ INCLUDES = [
     ("tests/host/host_", [QUARRY, r'"(host|tests/lib/mm_priv)\.h"', SYSTEM]),
     ("tests/host/", HOSTED_ONLY),
     ("tests/machines/", HOSTED_ONLY),
-    ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
+    ("tests/suites/arch/test_arch.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
     # Tests that look at run queues or threads, whose structs are private to the kernel.
     ("tests/suites/kernel/test_share", PRIVATE),
     ("tests/suites/kernel/test_task.c", PRIVATE),

@@ -165,20 +165,7 @@ KTEST(madt_entries_that_are_not_enabled_hide_no_cpu)
 
 KTEST(madt_entries_stay_within_the_table)
 {
-	begin_table(MADT - 1);
-	EXPECT_TEXT(t, parse_madt(), "too short");
-	begin_table(MADT);
-	EXPECT_TEXT(t, parse_madt(), NULL);
-	begin_table(MADT + 1);
-	EXPECT_TEXT(t, parse_madt(), NULL);
-	begin_table(MADT + 2);
-	EXPECT_TEXT(t, parse_madt(), "an entry with a length out of range");
-	begin_table(MADT);
-	add_entry(4, 2, 1);
-	EXPECT_TEXT(t, parse_madt(), "an entry with a length out of range");
-	begin_table(MADT);
-	add_entry(4, 2, 2);
-	EXPECT_TEXT(t, parse_madt(), NULL);
+	expect_bounds(t, MADT, parse_madt);
 	begin_table(MADT);
 	add_lapic(8, 3, 1);
 	add_lapic(8, 4, 1);
@@ -275,32 +262,30 @@ KTEST(fadt_has_the_dsdt_in_one_of_two_places)
 	EXPECT_EQ(t, parse_fadt(t, NULL), 1ULL << 32);
 }
 
-/* Put the sleep control register at @address, in address space @space. */
-static void sleep_fadt(size_t len, u32 flags, u8 space, u64 address)
-{
-	begin_fadt(len);
-	put32(fw_table.b + 112, flags);
-	fw_table.b[244] = space;
-	put64(fw_table.b + 248, address);
-}
-
 KTEST(fadt_of_hardware_reduced_acpi_has_a_sleep_register)
 {
-	sleep_fadt(256, ~(1u << 20), 0, 0xfea00200);
-	parse_fadt(t, NULL);
-	EXPECT_EQ(t, fw_info.sleep_control, 0);
-	sleep_fadt(255, 1u << 20, 0, 0xfea00200);
-	parse_fadt(t, NULL);
-	EXPECT_EQ(t, fw_info.sleep_control, 0);
-	sleep_fadt(256, 1u << 20, 2, 0xfea00200);
-	parse_fadt(t, NULL);
-	EXPECT_EQ(t, fw_info.sleep_control, 0);
-	sleep_fadt(256, 1u << 20, 0, 0x1fea00200);
-	parse_fadt(t, NULL);
-	EXPECT(t, fw_info.sleep_control == 0x1fea00200 && fw_info.sleep_in_memory);
-	sleep_fadt(256, 1u << 20, 1, 0x620);
-	parse_fadt(t, NULL);
-	EXPECT(t, fw_info.sleep_control == 0x620 && !fw_info.sleep_in_memory);
+	static const struct {
+		size_t len;
+		u32 flags;
+		u8 space;
+		u64 address, want;
+	} cases[] = {
+	    {256, ~(1u << 20), 0, 0xfea00200, 0},
+	    {255, 1u << 20, 0, 0xfea00200, 0},
+	    {256, 1u << 20, 2, 0xfea00200, 0},
+	    {256, 1u << 20, 0, 0x1fea00200, 0x1fea00200},
+	    {256, 1u << 20, 1, 0x620, 0x620},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin_fadt(cases[i].len);
+		put32(fw_table.b + 112, cases[i].flags);
+		fw_table.b[244] = cases[i].space;
+		put64(fw_table.b + 248, cases[i].address);
+		parse_fadt(t, NULL);
+		EXPECT_EQ(t, fw_info.sleep_control, cases[i].want);
+		EXPECT(t, !cases[i].want || fw_info.sleep_in_memory == !cases[i].space);
+	}
 }
 
 /* ---- DSDT ---- */

@@ -57,10 +57,7 @@ static void place_madt(unsigned at, u8 id, u32 flags)
 	place(at, "APIC");
 }
 
-/*
- * Place a root table at @at with an entry of @step bytes for each address in @to, which ends with
- * 0.
- */
+/* A root table at @at, with @step bytes for each address in @to; the last one is 0. */
 static void place_root(unsigned at, unsigned step, const phys_t *to)
 {
 	begin_table(HEADER);
@@ -201,10 +198,7 @@ static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
 	expect_defaults(t);
 }
 
-/*
- * The XSDT is read if the pointer's second half is valid and has an address; otherwise the RSDT is
- * read.
- */
+/* The XSDT is read if the pointer's second half is valid and has an address; otherwise the RSDT. */
 static void the_better_root_table_is_read(struct ktest *t)
 {
 	read_all(rsdp, 35);
@@ -305,33 +299,33 @@ static void change(unsigned at, unsigned offset, u8 value)
 	memory[at + offset] = value;
 }
 
+static bool reading_says(const void *at, const char *words)
+{
+	u64 pos = log_position();
+
+	read_all(at, 36);
+	return said(pos, words);
+}
+
 static void what_is_wrong_is_said(struct ktest *t)
 {
-	u64 pos;
-
 	expect_words(t, "", 0, NULL, false);
 	/* A missing XSDT is no error, but the RSDT leads only to CPUs. */
 	make_rsdp(2, where + OTHER_ROOT, 0);
-	pos = log_position();
-	read_all(rsdp, 36);
-	EXPECT(t, !said(pos, "acpi: table") && said(pos, "acpi: no FACP table: no power-off\n"));
+	EXPECT(t, reading_says(rsdp, "acpi: no FACP table: no power-off\n"));
+	EXPECT(t, !reading_says(rsdp, "acpi: table"));
 	make_rsdp(2, where + OTHER_ROOT, 1ULL << 32);
-	pos = log_position();
-	read_all(rsdp, 36);
-	EXPECT(t, said(pos, "acpi: table XSDT at 100000000: not in the first 4 GiB: ignored\n"));
-	pos = log_position();
-	read_all(NULL, 36);
-	EXPECT(
-	    t, said(pos, "acpi: no valid RSDP: one CPU, one node\nacpi: no APIC table: one CPU\n"));
+	EXPECT(t,
+	    reading_says(rsdp, "acpi: table XSDT at 100000000: not in the first 4 GiB: ignored\n"));
+	EXPECT(t,
+	    reading_says(
+	        NULL, "acpi: no valid RSDP: one CPU, one node\nacpi: no APIC table: one CPU\n"));
 	place_all();
 	place_root(ROOT, 8, (const phys_t[]){1ULL << 32, where + MADT_AT, where + FADT_AT, 0});
-	pos = log_position();
-	read_all(rsdp, 36);
-	EXPECT(t, said(pos, "acpi: table ? at 100000000: not in the first 4 GiB: ignored\n"));
+	EXPECT(
+	    t, reading_says(rsdp, "acpi: table ? at 100000000: not in the first 4 GiB: ignored\n"));
 	put32(memory + FADT_AT + 40, (u32)where + SRAT_AT);
-	pos = log_position();
-	read_all(rsdp, 36);
-	EXPECT(t, said(pos, ": another table: ignored\n"));
+	EXPECT(t, reading_says(rsdp, ": another table: ignored\n"));
 	place_all();
 	memory[MADT_AT + 9]++;
 	expect_words(t, "APIC", MADT_AT, "checksum wrong", false);

@@ -4,37 +4,17 @@
  * must not run in ring 3. tests/qemu/test_exception.py judges the reports that end the machine.
  */
 #include "demo/provoke.h"
+#include "tests/lib/hotplug_help.h"
+#include "tests/lib/said_help.h"
 #include "tests/lib/task_help.h"
-#include "tests/lib/wait_help.h"
 #include "x86.h"
-#include <quarry/console.h>
 #include <quarry/errno.h>
-#include <quarry/machine.h>
-#include <quarry/smp.h>
 #include <quarry/string.h>
 
 #define OTHER 0x600000UL
 #define TRIES 50u
 
-static char said[16384];
-
-/* Read the text printed since @pos. */
-static void read_said(u64 pos)
-{
-	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
-}
-
-/* The place of @text in the text that was read, or NULL. */
-static const char *find(const char *text)
-{
-	const char *p;
-
-	for (p = said; *p; p++) {
-		if (!strncmp(p, text, strlen(text)))
-			return p;
-	}
-	return NULL;
-}
+static const char *printed;
 
 /* ---- page faults of the kernel ---- */
 
@@ -70,7 +50,7 @@ static void print_fault(u64 error, u64 address)
 
 	__asm__ volatile("movq %0, %%cr2" : : "r"(address));
 	print_page_fault(&f);
-	read_said(pos);
+	printed = text_since(pos);
 	arch_irq_restore(flags);
 }
 
@@ -84,11 +64,11 @@ KTEST(page_fault_reports_are_complete, KTEST_REPORTS)
 	for (i = 0; i < ARRAY_SIZE(faults); i++) {
 		for (tries = 0; tries < TRIES; tries++) {
 			print_fault(faults[i].error, faults[i].address);
-			if (!strcmp(said, faults[i].text))
+			if (!strcmp(printed, faults[i].text))
 				break;
 		}
 		if (tries == TRIES)
-			ktest_fail(t, __FILE__, __LINE__, "fault %u: %s", i, said);
+			ktest_fail(t, __FILE__, __LINE__, "fault %u: %s", i, printed);
 	}
 }
 
@@ -99,17 +79,16 @@ KTEST(program_fault_is_reported_with_registers, KTEST_REPORTS)
 {
 	struct task *task = NEED(t, new_task(t));
 	u64 pos = log_position();
-	const char *at_line;
 	char text[128];
 
 	ksnprintf(text, sizeof(text), "task %lu test: invalid opcode\n  rip %016lx cs 0023 rflags ",
 	    task->id, code_at(user_ud2));
 	EXPECT_EQ(t, add_thread(task, -1, code_at(user_ud2), 0), 0);
 	expect_end(t, task, TASK_FAULTED, 0);
-	read_said(pos);
-	at_line = find(text);
-	EXPECT(t, at_line);
-	EXPECT(t, find(" error 0\n") > at_line);
+	printed = text_since(pos);
+	while (*printed && strncmp(printed, text, strlen(text)) != 0)
+		printed++;
+	EXPECT(t, *printed && says(printed, " error 0\n"));
 }
 
 /* Wait until @text has been printed after @pos; false: it was not in time. */
@@ -119,8 +98,8 @@ static bool wait_said(u64 pos, const char *text)
 	unsigned rounds = 0;
 
 	do {
-		read_said(pos);
-		if (find(text))
+		printed = text_since(pos);
+		if (says(printed, text))
 			return true;
 		thread_yield();
 	} while (!waited_enough(end, &rounds));
@@ -139,7 +118,7 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 	EXPECT(t, wait_said(pos, text));
 	for (rip = code_at(user_spin); rip < code_at(user_sleep); rip++) {
 		ksnprintf(text, sizeof(text), "\n  %016lx in ring 3\n", rip);
-		if (wait_said(pos, "\n  ") && find(text))
+		if (wait_said(pos, "\n  ") && says(printed, text))
 			return true;
 	}
 	return false;
@@ -152,10 +131,8 @@ KTEST(nmi_in_a_program_is_reported_and_harmless, KTEST_REPORTS)
 	struct task *task;
 	char text[80];
 
-	if (ktest_cpus() < 2 || nr_cpus_online() < nr_boot_cpus) {
-		ktest_skip(t, "needs 2 CPUs, all of them online");
+	if (!needs_two(t))
 		return;
-	}
 	task = NEED(t, new_task(t));
 	WRITE_ONCE(cpus[cpu]->quiet_until, 0UL);
 	EXPECT_EQ(t, add_thread(task, (int)cpu, code_at(user_spin), 0), 0);
@@ -226,18 +203,13 @@ static void add_and_end(void *arg)
 
 KTEST(thread_of_an_ended_task_never_runs)
 {
-	if (ktest_cpus() < 2 || nr_cpus_online() < nr_boot_cpus)
-		ktest_skip(t, "needs 2 CPUs, all of them online");
-	else
+	if (needs_two(t))
 		ktest_on_cpu(0, add_and_end, t);
 }
 
 /* ---- user memory ---- */
 
-/*
- * A copy may reach the last eight bytes of user memory, but not one byte more. Even a copy of 0
- * bytes needs a user address.
- */
+/* A copy may reach user memory's last byte; even one of 0 bytes needs a user address. */
 KTEST(user_memory_ends_at_its_last_byte)
 {
 	struct task *task = NEED(t, new_task(t));
@@ -293,10 +265,7 @@ KTEST(user_copies_of_each_length_are_exact)
 	task_put(task);
 }
 
-/*
- * A copy from a page that is not mapped fails and does not bring the page in.  A mapped page is
- * copied.
- */
+/* A copy from a page that is not mapped fails, and does not bring it in. */
 KTEST(user_copy_without_a_wait_serves_no_fault)
 {
 	u64 at = USER_END - PAGE_SIZE, word = 0x0123456789abcdef, back = 0;
@@ -329,10 +298,7 @@ static void copy_there(void *arg)
 	user_copy(arg, &word, sizeof(word));
 }
 
-/*
- * A bad kernel address is a bug. The copy must fault, not return as if a program had passed the
- * address.
- */
+/* A bad kernel address is a bug: the copy faults, not as for a program's address. */
 KTEST(bad_kernel_side_of_a_user_copy_faults)
 {
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);

@@ -6,15 +6,11 @@
  * To have an old translation in its TLB, a CPU first reads the address, in a thread that then only
  * spins until it reads again. So only the operation under test can flush the TLB.
  */
-#include "tests/lib/mm_help.h"
-#include "tests/lib/wait_help.h"
+#include "tests/lib/hotplug_help.h"
 #include "x86.h"
 #include <quarry/bootinfo.h>
 #include <quarry/acpi.h>
 #include <quarry/errno.h>
-#include <quarry/hotplug.h>
-#include <quarry/machine.h>
-#include <quarry/smp.h>
 #include <quarry/user.h>
 
 #define NR_STACKS_TRIED 80 /* more kernel stacks than are kept for reuse */
@@ -88,14 +84,6 @@ static void expect_fault(struct ktest *t, unsigned cpu, uintptr_t va)
 
 	read_on(cpu, va, &err);
 	EXPECT_EQ(t, err, -EFAULT);
-}
-
-static bool needs_two_cpus(struct ktest *t)
-{
-	if (nr_cpus_online() == nr_boot_cpus && ktest_cpus() >= 2)
-		return true;
-	ktest_skip(t, "needs 2 CPUs, all of them online");
-	return false;
 }
 
 /* ---- reading before and after ---- */
@@ -195,8 +183,7 @@ KTEST(text_is_read_only_under_every_address)
 
 KTEST(direct_map_is_never_executed)
 {
-	EXPECT_EQ(
-	    t, try_access(call_there, direct((const char *)(uintptr_t)needs_two_cpus)), -EFAULT);
+	EXPECT_EQ(t, try_access(call_there, direct((const char *)(uintptr_t)needs_two)), -EFAULT);
 	EXPECT_EQ(t, try_access(call_there, direct(data_start)), -EFAULT);
 	EXPECT_EQ(t, try_access(call_there, (uintptr_t)data_start), -EFAULT);
 }
@@ -264,7 +251,7 @@ KTEST(freed_stack_is_reached_by_no_cpu)
 {
 	unsigned cpu = ktest_cpus() - 1;
 
-	if (!needs_two_cpus(t) || !begin_stacks(t, &stacks, cpu))
+	if (!needs_two(t) || !begin_stacks(t, &stacks, cpu))
 		return;
 	ktest_on_cpu(0, free_stacks, &stacks);
 	expect_stacks_gone(t, &stacks, cpu);
@@ -316,7 +303,7 @@ KTEST(freed_stack_is_unmapped_on_every_cpu)
 	unsigned cpu = ktest_cpus() - 1;
 	struct reader r = {.go = 0};
 
-	if (!needs_two_cpus(t) || !begin_stacks(t, &stacks, cpu))
+	if (!needs_two(t) || !begin_stacks(t, &stacks, cpu))
 		return;
 	r.top = (uintptr_t)stacks.top[NR_STACKS_TRIED - 1];
 	ktest_start(cpu, go_on_reading, &r);
@@ -333,7 +320,7 @@ KTEST(returning_cpu_has_no_stale_stack_entries)
 {
 	unsigned cpu = ktest_cpus() - 1;
 
-	if (!needs_two_cpus(t) || !begin_stacks(t, &stacks, cpu))
+	if (!needs_two(t) || !begin_stacks(t, &stacks, cpu))
 		return;
 	EXPECT_EQ(t, cpu_down(cpu), 0);
 	ktest_on_cpu(0, free_stacks, &stacks);
@@ -365,10 +352,7 @@ KTEST(unmapped_page_is_not_reached)
 	ktest_on_cpu(0, map_and_unmap, t);
 }
 
-/*
- * All CPUs read zeros at UNBACKED. Then memory is mapped there, and all read the value that one
- * wrote.
- */
+/* All CPUs read zeros at UNBACKED; once memory is mapped there, what one wrote. */
 KTEST(every_cpu_sees_an_array_grow)
 {
 	watch_begin(t, UNBACKED, 0);
@@ -390,10 +374,7 @@ KTEST(every_cpu_sees_an_array_shrink)
 	EXPECT_EQ(t, try_access(rewrite_byte, UNBACKED), -EFAULT);
 }
 
-/*
- * The array is mapped as one large page, for ever, so each run of the test uses another address.
- * The content is the machine's own memmap.
- */
+/* The array, a copy of the memmap, stays mapped as a large page: each run uses another address. */
 KTEST(every_cpu_sees_a_placed_array)
 {
 	static unsigned placed;

@@ -191,9 +191,7 @@ static bool sound(
 	    (c->from == MCE_FROM_KERNEL || (c->from == MCE_FROM_COPY && !(c->mcg_status & 1)) ||
 	        (ser && !required)))
 		return false;
-	/*
-	 * After an error that is not fatal, the CPU's state must be intact and recovery supported.
-	 */
+	/* Not fatal: the CPU's state is intact, and recovery is supported. */
 	if (v->severity < MCE_FATAL)
 		return !corrupt && (ser || (c->amd & 10) == 10) &&
 		    !(c->from == MCE_FROM_KERNEL && required && c->mcg_status & 2);
@@ -288,10 +286,7 @@ static void empty_ring(void)
 		;
 }
 
-/*
- * Fill and empty the ring several times. Each record comes out once, in order; a full ring accepts
- * no record.
- */
+/* Each record comes out once, in order; a full ring accepts none. */
 KTEST(ring_reports_full_and_empty)
 {
 	struct mce_record rec = {.pfn = 0};
@@ -390,10 +385,7 @@ KTEST(page_is_soft_offlined_at_the_error_threshold)
 	EXPECT(t, mce_count(&pages, 9, MCE_THRESHOLD, i));
 	/* After a day without an error the count is forgotten. */
 	EXPECT(t, !mce_count(&pages, 8, MCE_THRESHOLD - 1, 2 * day));
-	/*
-	 * There are more pages than places. The page dropped is the one without an error for the
-	 * longest time.
-	 */
+	/* More pages than places: the one without an error for the longest time is dropped. */
 	for (pfn = 100; pfn < 100 + 2 * MCE_PAGES; pfn++) {
 		EXPECT(t, !mce_count(&pages, pfn, 1, 2 * day + pfn));
 		EXPECT(t, !mce_count(&pages, 50, pfn == 100, 2 * day + pfn));

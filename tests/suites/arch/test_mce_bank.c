@@ -4,8 +4,8 @@
  * handled for a program that consumes an error. The test fills them, so it needs an emulator.
  */
 #include "tests/lib/mce_help.h"
+#include "tests/lib/said_help.h"
 #include "x86.h"
-#include <quarry/console.h>
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/port.h>
@@ -19,36 +19,11 @@
 		.vector = VEC_MC, .rip = (at), .cs = SEL_USER_CODE | 3                             \
 	}
 
-static char said[4096];
-static bool real; /* a machine check was reported that the test did not cause */
+static const char *printed;
 
 static unsigned banks(void)
 {
 	return rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS;
-}
-
-static bool emulated(struct ktest *t)
-{
-	EXPECT(t, YIELD_UNTIL(mce_started()));
-	real = READ_ONCE(kernel_memory.machine_check);
-	if (banks() > LAST && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER && cpuid(1, 0).ecx >> 31)
-		return true;
-	ktest_skip(t, "needs an emulator with ten banks");
-	return false;
-}
-
-static void read_said(u64 pos)
-{
-	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
-}
-
-static unsigned times_said(const char *text)
-{
-	unsigned i, times = 0;
-
-	for (i = 0; said[i]; i++)
-		times += !strncmp(said + i, text, strlen(text));
-	return times;
 }
 
 static void fill(unsigned bank, u64 status, u64 address)
@@ -65,6 +40,12 @@ static void empty_all(void)
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
 	wrmsr(MSR_MCG_STATUS, 0);
 }
+
+#define EXPECT_BANK(t, bank, status, address, misc, text)                                          \
+	EXPECT_EQ((t),                                                                             \
+	    times_in(printed,                                                                      \
+	        "  bank " bank ": status " status " address " address " misc " misc ": " text),    \
+	    1)
 
 /* ---- when a CPU starts ---- */
 
@@ -83,24 +64,18 @@ static void start_with_banks_full(void *arg)
 	fill(2, HIT, 0x12345678);
 	fill(LAST, MCE_VAL | MCE_ADDRV | 0x134, 0x77000);
 	mce_init_cpu();
-	read_said(pos);
+	printed = text_since(pos);
 	for (i = 0; i < banks(); i++)
 		wrong += rdmsr(MSR_MC0_CTL + 4 * i) != ~0UL || rdmsr(MSR_MC0_STATUS + 4 * i);
 	EXPECT_EQ(t, wrong, 0);
 	if (rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
 		EXPECT_EQ(t, rdmsr(MSR_MCG_CTL), ~0UL);
 	arch_irq_restore(flags);
-	EXPECT_EQ(t, times_said(": left from before the start:\n"), 2);
-	EXPECT_EQ(t, times_said("  bank "), 2);
-	EXPECT_EQ(t,
-	    times_said(
-	        "  bank 2: status bd80000000000134 address 0000000012345678 misc 000000000000008c: "
-	        "VAL UC EN MISCV ADDRV S AR code 0x0134 data load\n"),
-	    1);
-	EXPECT_EQ(t,
-	    times_said("  bank 9: status 8400000000000134 address 0000000000077000 misc "
-	               "0000000000000000: "),
-	    1);
+	EXPECT_EQ(t, times_in(printed, ": left from before the start:\n"), 2);
+	EXPECT_EQ(t, times_in(printed, "  bank "), 2);
+	EXPECT_BANK(t, "2", "bd80000000000134", "0000000012345678", "000000000000008c",
+	    "VAL UC EN MISCV ADDRV S AR code 0x0134 data load\n");
+	EXPECT_BANK(t, "9", "8400000000000134", "0000000000077000", "0000000000000000", "");
 }
 
 KTEST_SUITE(mce_bank, 0);
@@ -109,7 +84,7 @@ KTEST(errors_left_by_firmware_are_reported_and_cleared, KTEST_REPORTS)
 {
 	unsigned cpu;
 
-	for (cpu = 0; emulated(t) && cpu < ktest_cpus(); cpu++)
+	for (cpu = 0; emulated(t, LAST) && cpu < ktest_cpus(); cpu++)
 		ktest_on_cpu(cpu, start_with_banks_full, t);
 }
 
@@ -126,35 +101,26 @@ static void print_both_ways(void *arg)
 	fill(1, MCE_VAL | MCE_MISCV, 0x2000);
 	fill(2, MCE_ADDRV | MCE_MISCV, 0x3000);
 	mce_print_banks(false);
-	read_said(pos);
-	EXPECT_EQ(t, times_said("  bank "), 2);
-	EXPECT_EQ(t,
-	    times_said("  bank 0: status 8400000000000000 address 0000000000001000 misc "
-	               "0000000000000000: "),
-	    1);
-	EXPECT_EQ(t,
-	    times_said("  bank 1: status 8800000000000000 address 0000000000000000 misc "
-	               "000000000000008c: "),
-	    1);
-	EXPECT_EQ(t, times_said("  8 of 10 banks are empty\n"), banks() == 10);
-	EXPECT_EQ(t, times_said(" banks are empty\n"), 1);
+	printed = text_since(pos);
+	EXPECT_EQ(t, times_in(printed, "  bank "), 2);
+	EXPECT_BANK(t, "0", "8400000000000000", "0000000000001000", "0000000000000000", "");
+	EXPECT_BANK(t, "1", "8800000000000000", "0000000000000000", "000000000000008c", "");
+	EXPECT_EQ(t, times_in(printed, "  8 of 10 banks are empty\n"), banks() == 10);
+	EXPECT_EQ(t, times_in(printed, " banks are empty\n"), 1);
 	pos = log_position();
 	mce_print_banks(true);
-	read_said(pos);
-	EXPECT_EQ(t, times_said("  bank "), banks());
-	EXPECT_EQ(t,
-	    times_said("  bank 2: status 0c00000000000000 address 0000000000000000 misc "
-	               "0000000000000000: "),
-	    1);
-	EXPECT_EQ(t, times_said(" banks are empty\n"), 0);
-	EXPECT_EQ(t, times_said("MCG_CAP "), 1);
+	printed = text_since(pos);
+	EXPECT_EQ(t, times_in(printed, "  bank "), banks());
+	EXPECT_BANK(t, "2", "0c00000000000000", "0000000000000000", "0000000000000000", "");
+	EXPECT_EQ(t, times_in(printed, " banks are empty\n"), 0);
+	EXPECT_EQ(t, times_in(printed, "MCG_CAP "), 1);
 	empty_all();
 	arch_irq_restore(flags);
 }
 
 KTEST(banks_are_printed_with_their_registers, KTEST_REPORTS)
 {
-	if (emulated(t))
+	if (emulated(t, LAST))
 		ktest_on_cpu(0, print_both_ways, t);
 }
 
@@ -199,7 +165,7 @@ static void tick_around_a_second(void *arg)
 /* Banks are polled once a second, not at each tick. */
 KTEST(corrected_errors_are_polled_every_second, .says = "mce: CPU 0 bank 3: corrected, no page\n")
 {
-	if (!emulated(t))
+	if (!emulated(t, LAST))
 		return;
 	wait_all_dealt();
 	if (READ_ONCE(cpus[0]->tick_step) > 40)
@@ -211,17 +177,7 @@ KTEST(corrected_errors_are_polled_every_second, .says = "mce: CPU 0 bank 3: corr
 
 /* ---- errors that hit a program ---- */
 
-/* Unpoison a page that the test itself reported as broken. */
-static void undo(struct ktest *t, pfn_t pfn)
-{
-	WRITE_ONCE(kernel_memory.machine_check, false);
-	EXPECT_EQ(t, unpoison_page(pfn), 0);
-	WRITE_ONCE(kernel_memory.machine_check, real);
-}
-
-/*
- * Take the exception as if from ring 3.  Interrupts stay off until the CPU would return to ring 3.
- */
+/* Take the exception as if from ring 3: interrupts stay off until the CPU would return there. */
 static void hit_program(struct ktest *t)
 {
 	struct trap_frame frame = MCE_FRAME(0x1234);
@@ -262,14 +218,11 @@ static void hit_it(void *arg)
 
 KTEST(machine_check_in_a_thread_retires_the_page, KTEST_REPORTS)
 {
-	if (emulated(t))
+	if (emulated(t, LAST))
 		ktest_on_cpu(0, hit_it, t);
 }
 
-/*
- * The program handles the first error that it consumed. The second one, and an error that no
- * program consumes, are left to the thread.
- */
+/* The program handles the first error that it consumed; the others are left to the thread. */
 static void hit_three_times(void *arg)
 {
 	struct ktest *t = arg;
@@ -306,7 +259,7 @@ static void hit_three_times(void *arg)
 
 KTEST(one_of_several_errors_is_the_programs, KTEST_REPORTS)
 {
-	if (emulated(t))
+	if (emulated(t, LAST))
 		ktest_on_cpu(0, hit_three_times, t);
 }
 
@@ -344,7 +297,7 @@ static void hit_copies(void *arg)
 
 KTEST(machine_check_in_a_user_copy_fails_the_copy, KTEST_REPORTS)
 {
-	if (emulated(t))
+	if (emulated(t, LAST))
 		ktest_on_cpu(0, hit_copies, t);
 }
 
@@ -371,7 +324,7 @@ static void park_after_a_machine_check(void *arg)
 KTEST(a_cpu_that_parks_passes_its_interrupt_on,
     .says = "mce: CPU 1 bank 9: action optional, no page: nothing was done\n")
 {
-	if (!ktest_needs_cpus(t, 2) || !emulated(t))
+	if (!ktest_needs_cpus(t, 2) || !emulated(t, LAST))
 		return;
 	/* The thread that deals with machine checks leaves CPU 1. */
 	REQUIRE(t, !cpu_down(1) && !cpu_up(1));

@@ -15,21 +15,6 @@
 #define DEFERRED (SCRUBBED & ~MCE_S)
 #define FIXED    (SCRUBBED & ~(MCE_S | MCE_UC))
 
-/* A machine check was reported that the test did not cause. */
-static bool real;
-
-/* True: the test can fill banks here.  The thread that deals with machine checks has started. */
-static bool emulated(struct ktest *t)
-{
-	EXPECT(t, YIELD_UNTIL(mce_started()));
-	real = READ_ONCE(kernel_memory.machine_check);
-	if ((rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) > BANK && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER &&
-	    cpuid(1, 0).ecx >> 31)
-		return true;
-	ktest_skip(t, "needs an emulator with machine checks");
-	return false;
-}
-
 static int inject(u64 status, pfn_t pfn, u64 mcg_status)
 {
 	const struct mce_bank b = {status, (u64)pfn << PAGE_SHIFT | 0x123, MISC};
@@ -48,14 +33,6 @@ static bool wait_flagged(pfn_t pfn)
 	while (!is_flagged(&kernel_memory, pfn) && !waited_enough(end, &rounds))
 		thread_yield();
 	return is_flagged(&kernel_memory, pfn);
-}
-
-/* The page is not really broken: the test itself reported it. */
-static void undo(struct ktest *t, pfn_t pfn)
-{
-	WRITE_ONCE(kernel_memory.machine_check, false);
-	EXPECT_EQ(t, unpoison_page(pfn), 0);
-	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
 /* ---- every CPU ---- */
@@ -106,7 +83,7 @@ KTEST(action_optional_error_is_handled_on_each_cpu, .reports = ": page was FREE;
 {
 	unsigned cpu;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
 		struct on_cpu o = {t, some_page(t)};
@@ -132,7 +109,7 @@ KTEST(handler_with_interrupts_off_only_records, .says = AO_LINE)
 	u64 end, dealt;
 	pfn_t pfn;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	pfn = some_page(t);
 	REQUIRE(t, pfn != PFN_NONE);
@@ -156,7 +133,7 @@ KTEST(two_banks_at_once_are_both_handled, .says = AO_LINE AO_LINE)
 	irqflags_t flags;
 	pfn_t a, b;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	a = some_pages(t, 1);
 	REQUIRE(t, a != PFN_NONE);
@@ -185,7 +162,7 @@ KTEST(full_ring_leaves_all_banks_as_they_were,
 	u64 dealt;
 	unsigned i;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	dealt = wait_all_dealt();
 	flags = arch_irq_save();
@@ -215,7 +192,7 @@ KTEST(broken_kernel_page_stays_in_use_until_freed,
 	struct page *page;
 	pfn_t pfn;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	page = NEED(t, alloc_pages(GFP_KERNEL, 0));
 	pfn = page_to_pfn_in(&kernel_memory, page);
@@ -233,7 +210,7 @@ KTEST(errors_without_a_usable_address_do_nothing,
 {
 	u64 dealt;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	dealt = wait_all_dealt();
 	EXPECT_EQ(t, inject(SCRUBBED, 0xffffff0, HERE), 0);
@@ -242,7 +219,7 @@ KTEST(errors_without_a_usable_address_do_nothing,
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
 	EXPECT_EQ(t, inject(SCRUBBED, ~0UL >> PAGE_SHIFT, HERE), 0);
 	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 3));
-	WRITE_ONCE(kernel_memory.machine_check, real);
+	WRITE_ONCE(kernel_memory.machine_check, real_check);
 }
 
 /* Corrected errors raise no exception.  Polling finds them; MCE_THRESHOLD of them retire a page. */
@@ -254,7 +231,7 @@ KTEST(corrected_errors_are_polled,
 	unsigned i;
 	pfn_t pfn;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	pfn = some_page(t);
 	REQUIRE(t, pfn != PFN_NONE);
@@ -268,14 +245,11 @@ KTEST(corrected_errors_are_polled,
 	EXPECT(t, is_retired(&kernel_memory, pfn));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions);
 	/* None of these errors says that data is lost. */
-	EXPECT_EQ(t, READ_ONCE(kernel_memory.machine_check), real);
+	EXPECT_EQ(t, READ_ONCE(kernel_memory.machine_check), real_check);
 	undo(t, pfn);
 }
 
-/*
- * The page's object has released it, but a reference remains. Two threads that needed the page may
- * both try again.
- */
+/* A reference to the released page remains; two threads that needed it may both try again. */
 KTEST(page_being_freed_kills_no_task,
     .says = MCE "action required, pfn *: page was LRU; out of use with its last "
                 "reference; its content is lost\n" MCE "action required, pfn *: reported before\n")
@@ -284,7 +258,7 @@ KTEST(page_being_freed_kills_no_task,
 	struct vm_object *object;
 	struct page *page;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &object));
 	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
@@ -305,10 +279,7 @@ KTEST(page_being_freed_kills_no_task,
 #define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
 #define CANARY 0x5157415252590000UL
 
-/*
- * Raise a machine check with the stack pointer in the machine checks' own stack. Returns the number
- * of words above the stack pointer that changed.
- */
+/* Raise a machine check on the machine checks' own stack; returns how many words above changed. */
 static unsigned nested(const struct mce_bank *b)
 {
 	char *top = cpu_ist_top(IST_MC);
@@ -342,7 +313,7 @@ KTEST(second_machine_check_keeps_the_first_record, .says = AO_LINE)
 	unsigned wrong;
 	pfn_t pfn;
 
-	if (!emulated(t))
+	if (!emulated(t, BANK))
 		return;
 	pfn = some_page(t);
 	REQUIRE(t, pfn != PFN_NONE);

@@ -6,6 +6,7 @@
  */
 #include "tests/lib/mm_priv.h"
 #include "mm/vm/vm.h"
+#include "tests/lib/hotplug_help.h"
 #include "tests/lib/mce_help.h"
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
@@ -18,6 +19,11 @@ struct scene {
 	struct ktest *t;
 	void (*fn)(struct scene *s);
 	unsigned cpu; /* the last CPU */
+	/* Of an error that a program consumes: its kind, the program's argument, and its end. */
+	const char *kind;
+	u64 arg0;
+	enum task_end how;
+	s32 status;
 };
 
 static void ask(const char *kind, unsigned cpu, pfn_t pfn)
@@ -115,16 +121,18 @@ static void run_scene(void *arg)
 	s->fn(s);
 }
 
+static void play_scene(struct scene *s)
+{
+	s->cpu = nr_cpus - 1;
+	if (!needs_two(s->t))
+		return;
+	ktest_on_cpu(0, run_scene, s);
+	EXPECT_EQ(s->t, tasks_wait_none(WAIT_NS), 0);
+}
+
 static void play(struct ktest *t, void (*fn)(struct scene *s))
 {
-	struct scene s = {t, fn, nr_cpus - 1};
-
-	if (nr_cpus < 2) {
-		ktest_skip(t, "needs 2 CPUs");
-		return;
-	}
-	ktest_on_cpu(0, run_scene, &s);
-	EXPECT_EQ(t, tasks_wait_none(WAIT_NS), 0);
+	play_scene(&(struct scene){.t = t, .fn = fn});
 }
 
 /* ---- action optional ---- */
@@ -187,39 +195,21 @@ static void timer_on(void *arg)
 	arch_timer_start(1);
 }
 
-/*
- * Without a timer and without system calls, s->cpu is in ring 3 whenever the machine check comes.
- */
-static void required(struct scene *s, const char *kind, u64 arg0, enum task_end how, s32 status)
+/* Without a timer and system calls, s->cpu is in ring 3 when the machine check comes. */
+static void required(struct scene *s)
 {
-	struct task *task = start_lost(s->t, (int)s->cpu, arg0, 1);
+	struct task *task = start_lost(s->t, (int)s->cpu, s->arg0, 1);
 	u64 before = READ_ONCE(mce_stats.found[MCE_REQUIRED]);
 	pfn_t pfn = task ? page_of(task) : PFN_NONE;
 
 	if (!task)
 		return;
 	timer(s, timer_off);
-	ask(kind, s->cpu, pfn);
+	ask(s->kind, s->cpu, pfn);
 	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_REQUIRED], before + 1));
 	timer(s, timer_on);
-	expect_end(s->t, task, how, status);
+	expect_end(s->t, task, s->how, s->status);
 	EXPECT(s->t, wait_retired(pfn));
-}
-
-static void required_alone(struct scene *s)
-{
-	required(s, "required", 0, TASK_FAULTED, 0);
-}
-
-static void required_with_handler(struct scene *s)
-{
-	required(s, "required", 1, TASK_EXITED, 78);
-}
-
-/* The program has a fault handler, but the CPU does not know where to continue. */
-static void required_for_ever(struct scene *s)
-{
-	required(s, "fetched", 1, TASK_FAULTED, 0);
 }
 
 /* The page is the kernel's, not the program's, so it cannot be unmapped from the program. */
@@ -242,19 +232,26 @@ static void required_of_kernel(struct scene *s)
 	EXPECT_EQ(s->t, free_pages(page, 0), 0);
 }
 
+static void play_required(
+    struct ktest *t, const char *kind, u64 arg0, enum task_end how, s32 status)
+{
+	play_scene(&(struct scene){t, required, 0, kind, arg0, how, status});
+}
+
 KTEST(consumed_error_kills_the_task, KTEST_REPORTS)
 {
-	play(t, required_alone);
+	play_required(t, "required", 0, TASK_FAULTED, 0);
 }
 
 KTEST(consumed_error_reaches_the_fault_handler, KTEST_REPORTS)
 {
-	play(t, required_with_handler);
+	play_required(t, "required", 1, TASK_EXITED, 78);
 }
 
+/* The program has a fault handler, but the CPU does not know where to continue. */
 KTEST(fetched_error_retires_the_page_and_kills_the_task, KTEST_REPORTS)
 {
-	play(t, required_for_ever);
+	play_required(t, "fetched", 1, TASK_FAULTED, 0);
 }
 
 KTEST(consumed_error_in_kernel_memory_kills_the_task, KTEST_REPORTS)

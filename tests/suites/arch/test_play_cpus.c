@@ -34,10 +34,7 @@
 #include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef printk
 
-/*
- * Set up CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each clock read
- * takes @tick.
- */
+/* CPUs with the ids 3 (this one), 0x11, 0x22 and 0x33; each clock read takes @tick. */
 static void begin(u64 tick)
 {
 	unsigned i;
@@ -108,16 +105,14 @@ KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 KTEST(cpus_are_those_of_the_firmware)
 {
-	find_cpus(false);
-	EXPECT_SAID(t, FIRST);
+	EXPECT_DOES(t, find_cpus(false), FIRST);
 	EXPECT_EQ(t, nr_all, 3);
 	EXPECT_EQ(t, nr_first, 3);
 	EXPECT(t, all[0] == &play.cpu);
 	EXPECT_EQ(t, all[0]->apic_id, 5);
 	EXPECT_EQ(t, all[0]->node, 3);
 	expect_slots(t, 0x13);
-	find_cpus(true);
-	EXPECT_SAID(t, FIRST LATER);
+	EXPECT_DOES(t, find_cpus(true), FIRST LATER);
 	EXPECT_EQ(t, nr_all, 6);
 	EXPECT_EQ(t, nr_first, 3);
 	expect_slots(t, 0xff);
@@ -127,8 +122,7 @@ KTEST(cpus_are_those_of_the_firmware)
 	own_id = 9;
 	firmware.nr_all = 1;
 	firmware.cpu[0] = (struct acpi_cpu){9, 2, true};
-	arch_cpus_init();
-	EXPECT_SAID(t, "");
+	EXPECT_DOES(t, arch_cpus_init(), "");
 	EXPECT_EQ(t, nr_all, 1);
 	EXPECT_EQ(t, ap_nr_slots, 10);
 	EXPECT_EQ(t, all[0]->node, 2);
@@ -168,15 +162,13 @@ KTEST(all_cpus_start_by_one_broadcast)
 	begin(50 * US);
 	for (i = 1; i < CPUS; i++)
 		comes[i].at = 50 * US * i, comes[i].started = STARTED_RUNS;
-	smp_start_aps();
-	EXPECT_SAID(t, ALL);
+	EXPECT_DOES(t, smp_start_aps(), ALL);
 	EXPECT_EQ(t, judge.now, 150 * US);
 	EXPECT_EQ(t, play.turns, 1);
 	expect_trampoline(t);
 	begin(50 * US);
 	nr_first = 1; /* the others are absent */
-	smp_start_aps();
-	EXPECT_SAID(t, "");
+	EXPECT_DOES(t, smp_start_aps(), "");
 	begin(50 * US);
 	trampoline = 0;
 	area[2].started = STARTED_RUNS;
@@ -228,8 +220,7 @@ KTEST(cpu_with_another_time_is_reported)
 		comes[i].at = 100 * US, comes[i].started = STARTED_RUNS;
 	comes[1].ahead = -500;
 	comes[3].ahead = 500;
-	smp_start_aps();
-	EXPECT_SAID(t, ALL "CPU 1: TSC behind\nCPU 3: TSC ahead\n");
+	EXPECT_DOES(t, smp_start_aps(), ALL "CPU 1: TSC behind\nCPU 3: TSC ahead\n");
 	begin(50 * US);
 	comes[2].at = 100 * US, comes[2].started = 1, comes[2].ahead = 500;
 	EXPECT(t, arch_cpu_start(2));
@@ -252,8 +243,7 @@ KTEST(one_cpu_is_started_and_stopped)
 	EXPECT_EQ(t, area[2].started, 1);
 	EXPECT_EQ(t, play.turns, 0);
 	expect_trampoline(t);
-	arch_cpu_stop(2);
-	EXPECT_SAID(t, "100 us: 4500 to 22, 1\n");
+	EXPECT_DOES(t, arch_cpu_stop(2), "100 us: 4500 to 22, 1\n");
 	EXPECT_EQ(t, area[2].started, 0);
 	/* Without a page for the trampoline nothing is changed. */
 	begin(50 * US);
@@ -340,10 +330,8 @@ KTEST(a_cpu_is_parked_and_woken)
 	begin(1);
 	area[2].started = STARTED_PARKED;
 	memcpy(host_ram + PAGE, played_code, 1);
-	arch_cpu_unpark(2);
-	EXPECT_SAID(t, "0 us: 4400 to 22, 4, quiet\n");
-	arch_irqs_move(1, 3);
-	EXPECT_SAID(t, "lines from 11 to 33\n");
+	EXPECT_DOES(t, arch_cpu_unpark(2), "0 us: 4400 to 22, 4, quiet\n");
+	EXPECT_DOES(t, arch_irqs_move(1, 3), "lines from 11 to 33\n");
 }
 
 KTEST(all_cpus_forget_their_mappings)

@@ -95,10 +95,7 @@ static void told(u32 events)
 	judge_note("told %x\n", events);
 }
 
-/*
- * The machine is in ACPI mode from @enabled_at on; if that is 0, as soon as the firmware is asked
- * for it.
- */
+/* ACPI mode is on from @enabled_at on; 0: as soon as the firmware is asked for it. */
 static u32 mode_in(u16 port, unsigned bytes, u32 kept)
 {
 	if (port != 0x404)
@@ -140,23 +137,20 @@ KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 KTEST(only_handled_acpi_events_are_enabled)
 {
 	begin();
-	EXPECT_EQ(t, start(), 0);
-	EXPECT_SAID(t, ENABLED);
+	EXPECT_CALL(t, start(), 0, ENABLED);
 	begin();
 	firmware.gpe0_len = 3;
 	firmware.pm1_evt_len = 3; /* too short to have enable bits */
-	EXPECT_EQ(t, start(), 0);
-	EXPECT_SAID(t, "out8 601=a6\nline 9 is vector 45\n");
+	EXPECT_CALL(t, start(), 0, "out8 601=a6\nline 9 is vector 45\n");
 	begin();
 	firmware.pm1a_evt = 0;
 	firmware.gpe0_len = 6;
-	EXPECT_EQ(t, start(), 0);
-	EXPECT_SAID(t, "out8 603=a6\nout8 604=0\nout8 605=0\nline 9 is vector 45\n");
+	EXPECT_CALL(t, start(), 0, "out8 603=a6\nout8 604=0\nout8 605=0\nline 9 is vector 45\n");
 	begin();
 	firmware.pm1_evt_len = 6;
 	firmware.sci = 15;
-	EXPECT_EQ(t, start(), -EIO);
-	EXPECT_SAID(t, "out16 403=0\nout8 602=a6\nout8 603=0\nline 15 is vector 45\n");
+	EXPECT_CALL(
+	    t, start(), -EIO, "out16 403=0\nout8 602=a6\nout8 603=0\nline 15 is vector 45\n");
 }
 
 KTEST(machine_without_acpi_events_is_left_alone)
@@ -175,8 +169,7 @@ KTEST(machine_without_acpi_events_is_left_alone)
 			firmware.pm1a_cnt = 0;
 		else
 			enabled_at = ~0ULL;
-		EXPECT_EQ(t, start(), -ENODEV);
-		EXPECT_SAID(t, i == 4 ? "out8 b2=f1\n" : "");
+		EXPECT_CALL(t, start(), -ENODEV, i == 4 ? "out8 b2=f1\n" : "");
 		EXPECT_EQ(t, judge.now, i == 4 ? 120 * MS : i == 3 ? 10 * MS : 0);
 	}
 }
@@ -184,23 +177,26 @@ KTEST(machine_without_acpi_events_is_left_alone)
 /* The limit is a tenth of a second from the first reading of the clock on. */
 KTEST(firmware_hand_over_has_a_time_limit)
 {
-	begin();
-	enabled_at = 110 * MS;
-	EXPECT_EQ(t, start(), 0);
-	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
-	EXPECT_EQ(t, judge.now, 110 * MS);
-	EXPECT_EQ(t, play.turns, 10);
-	begin();
-	enabled_at = 0; /* on request */
-	EXPECT_EQ(t, start(), 0);
-	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
-	EXPECT_EQ(t, judge.now, 10 * MS);
-	begin();
-	enabled_at = 50 * MS; /* without a request: there is no port for one */
-	firmware.smi_cmd = 0;
-	EXPECT_EQ(t, start(), 0);
-	EXPECT_SAID(t, ENABLED);
-	EXPECT_EQ(t, judge.now, 50 * MS);
+	static const struct {
+		u64 enabled_at;
+		u32 smi_cmd;
+		u64 until;
+		const char *want;
+	} cases[] = {
+	    {110 * MS, 0xb2, 110 * MS, "out8 b2=f1\n" ENABLED},
+	    {0, 0xb2, 10 * MS, "out8 b2=f1\n" ENABLED}, /* on request */
+	    {50 * MS, 0, 50 * MS, ENABLED},             /* there is no port for a request */
+	};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		begin();
+		enabled_at = cases[i].enabled_at;
+		firmware.smi_cmd = cases[i].smi_cmd;
+		EXPECT_CALL(t, start(), 0, cases[i].want);
+		EXPECT_EQ(t, judge.now, cases[i].until);
+		EXPECT(t, i || play.turns == 10);
+	}
 }
 
 KTEST(events_are_cleared_before_delivery)
@@ -208,19 +204,16 @@ KTEST(events_are_cleared_before_delivery)
 	begin();
 	EXPECT_EQ(t, start(), 0);
 	judge_clear();
-	play.port[0x600] = 0xff;
 	play.port[0x400] = 0x33;
 	play.port[0x401] = 0x81;
-	acpi_interrupt();
-	EXPECT_SAID(t, "out8 600=a6\nout16 400=8133\ntold a6\n");
-	play.port[0x600] = (u8)~WANTED;
+	play.port[0x600] = 0xff;
+	EXPECT_DOES(t, acpi_interrupt(), "out8 600=a6\nout16 400=8133\ntold a6\n");
 	play.port[0x400] = play.port[0x401] = 0;
-	acpi_interrupt();
-	EXPECT_SAID(t, "out8 600=0\nout16 400=0\n");
-	play.port[0x600] = 0x02;
+	play.port[0x600] = (u8)~WANTED;
+	EXPECT_DOES(t, acpi_interrupt(), "out8 600=0\nout16 400=0\n");
 	firmware.pm1a_evt = 0;
-	acpi_interrupt();
-	EXPECT_SAID(t, "out8 600=2\ntold 2\n");
+	play.port[0x600] = 0x02;
+	EXPECT_DOES(t, acpi_interrupt(), "out8 600=2\ntold 2\n");
 }
 
 KTEST(slots_are_ports)
@@ -282,50 +275,43 @@ KTEST(power_off_depends_on_option_screen_and_serial_port)
 	}
 }
 
-#define EXIT "flushed\nout32 f4=11\n"
+#define EXIT  "flushed\nout32 f4=11\n"
+#define STAYS EXIT HALTED
+
+/* A row: on a machine changed by @setup, a run that failed ends with these accesses. */
+#define EXPECT_END(t, setup, want)                                                                 \
+	do {                                                                                       \
+		begin();                                                                           \
+		setup;                                                                             \
+		EXPECT_DOES((t), power_off(false), want STOPS);                                    \
+	} while (0)
 
 KTEST(machine_that_cannot_power_off_says_so)
 {
 	power = NULL;
 	screen = false;
-	begin();
-	firmware.pm1a_cnt = 0;
-	power_off(false);
-	EXPECT_SAID(t, EXIT HALTED STOPS);
-	begin();
-	firmware.s5 = false; /* type 0 need not be soft-off */
-	power_off(false);
-	EXPECT_SAID(t, EXIT HALTED STOPS);
+	EXPECT_END(t, firmware.pm1a_cnt = 0, STAYS);
+	EXPECT_END(t, firmware.s5 = false, STAYS); /* type 0 need not be soft-off */
 	begin();
 	firmware.pm1a_cnt = 0;
 	firmware.sleep_control = 0xfea00300;
 	firmware.sleep_in_memory = true;
 	power_init();
-	power_off(false);
-	EXPECT_SAID(t, "map fea00300\n" EXIT HALTED STOPS);
+	EXPECT_DOES(t, power_off(false), "map fea00300\n" STAYS STOPS);
 }
 
 /* A person who asked for the end has read the screen. */
 KTEST(report_of_a_panic_stays_on_the_screen)
 {
-	begin();
 	power = NULL;
-	screen = true;
-	serial = false;
-	in_panic = true;
-	power_off(false);
-	EXPECT_SAID(t, EXIT HALTED "pages\n" STOPS);
-	begin();
-	serial = true;
-	power_off(false);
-	EXPECT_SAID(t, EXIT HALTED "pages\n" STOPS);
-	serial = false;
-	in_panic = false;
+	screen = in_panic = true;
+	EXPECT_END(t, serial = false, STAYS "pages\n");
+	EXPECT_END(t, serial = true, STAYS "pages\n");
+	serial = in_panic = false;
 	power_off_wanted = true;
 	begin();
 	firmware.s5_type = 5;
-	power_off(true);
-	EXPECT_SAID(t, "flushed\nout32 f4=10\n" OFF STOPS);
+	EXPECT_DOES(t, power_off(true), "flushed\nout32 f4=10\n" OFF STOPS);
 	power_off_wanted = screen = false;
 }
 
@@ -338,12 +324,9 @@ KTEST(pm1_powers_off_in_acpi_mode)
 	firmware.s5_type_b = 7;
 	play.port[0x405] = 0x1a;
 	play.port[0x504] = 4;
-	power_off(false);
-	EXPECT_SAID(t, EXIT "out8 b2=f1\nout16 404=3601\nout16 504=3c04\n" STOPS);
-	begin();
-	enabled_at = ~0ULL; /* the firmware does not react */
-	power_off(false);
-	EXPECT_SAID(t, EXIT "out8 b2=f1\nout16 404=3400\n" STOPS);
+	EXPECT_DOES(t, power_off(false), EXIT "out8 b2=f1\nout16 404=3601\nout16 504=3c04\n" STOPS);
+	/* the firmware does not react */
+	EXPECT_END(t, enabled_at = ~0ULL, EXIT "out8 b2=f1\nout16 404=3400\n");
 }
 
 KTEST(hardware_reduced_machine_powers_off)
@@ -351,12 +334,10 @@ KTEST(hardware_reduced_machine_powers_off)
 	begin();
 	firmware.sleep_control = 0x620;
 	power_init();
-	power_off(false);
-	EXPECT_SAID(t, EXIT "out8 620=34\n" STOPS);
+	EXPECT_DOES(t, power_off(false), EXIT "out8 620=34\n" STOPS);
 	begin();
 	firmware.sleep_control = 0xfea00200;
 	firmware.sleep_in_memory = true;
 	power_init();
-	power_off(false);
-	EXPECT_SAID(t, "map fea00200\n" EXIT "sleep control 34\n" STOPS);
+	EXPECT_DOES(t, power_off(false), "map fea00200\n" EXIT "sleep control 34\n" STOPS);
 }

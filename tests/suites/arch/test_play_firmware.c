@@ -74,8 +74,7 @@ KTEST(c1e_is_switched_off_where_the_timer_stops)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cpu); i++) {
 		begin(cpu[i].vendor, cpu[i].signature, cpu[i].ecx);
-		firmware_c1e();
-		EXPECT_SAID(t, cpu[i].has ? "read msr c0010055\n" : "");
+		EXPECT_DOES(t, firmware_c1e(), cpu[i].has ? "read msr c0010055\n" : "");
 	}
 	begin(VENDOR_AMD, 0x100f42, 0);
 	play.msr[MSR_INT_PENDING % PLAY_MSRS] = 0x1a000123;
@@ -85,6 +84,5 @@ KTEST(c1e_is_switched_off_where_the_timer_stops)
 	    "boot: C1E, in which the CPUs' timers stop, switched off\n");
 	/* The next CPU says nothing. */
 	play.msr[MSR_INT_PENDING % PLAY_MSRS] = 0x8000000;
-	firmware_c1e();
-	EXPECT_SAID(t, "read msr c0010055\nmsr c0010055=0\n");
+	EXPECT_DOES(t, firmware_c1e(), "read msr c0010055\nmsr c0010055=0\n");
 }

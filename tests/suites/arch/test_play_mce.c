@@ -147,26 +147,27 @@ static void fill(unsigned bank, u64 status)
 	play.msr[MSR_MC0_MISC + 4 * bank] = 0x8c;
 }
 
+/* A row: @bank has @status when the banks are polled. */
+#define EXPECT_POLLED(t, bank, status, want)                                                       \
+	do {                                                                                       \
+		fill((bank), (status));                                                            \
+		EXPECT_DOES((t), tested_poll(), (want));                                           \
+	} while (0)
+
 KTEST(error_without_an_exception_is_polled)
 {
 	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
-	fill(2, DEFERRED | 0xc0);
-	tested_poll();
-	EXPECT_SAID(t, "bank 2: deferred, pfn 12345\nmsr 409=0\nwake\n");
-	fill(2, DEFERRED | MCE_PCC | 0xc0);
-	tested_poll();
-	EXPECT_SAID(t, "bank 2: deferred, pfn 0\nmsr 409=0\nwake\n");
+	EXPECT_POLLED(t, 2, DEFERRED | 0xc0, "bank 2: deferred, pfn 12345\nmsr 409=0\nwake\n");
+	EXPECT_POLLED(
+	    t, 2, DEFERRED | MCE_PCC | 0xc0, "bank 2: deferred, pfn 0\nmsr 409=0\nwake\n");
 	EXPECT_EQ(t, stats.found[MCE_DEFERRED], 2);
 	/* The exception of these has just been raised. */
 	fill(2, ENABLED | MCE_PCC | 0xc0);
-	fill(3, LOADED);
-	tested_poll();
-	EXPECT_SAID(t, "");
+	EXPECT_POLLED(t, 3, LOADED, "");
 	/* If the ring is full the error stays in its bank. */
-	fill(2, DEFERRED | 0xc0);
 	fill(3, 0);
 	full = true;
-	tested_poll();
+	EXPECT_POLLED(t, 2, DEFERRED | 0xc0, "bank 2: deferred, pfn 12345\n");
 	EXPECT_EQ(t, STATUS(2), DEFERRED | 0xc0);
 	EXPECT_EQ(t, stats.found[MCE_DEFERRED], 2);
 }
@@ -174,47 +175,55 @@ KTEST(error_without_an_exception_is_polled)
 /* AMD's CPUs mark an error as deferred by a bit of their own, and UC is clear then. */
 KTEST(deferred_error_of_amd_is_polled)
 {
+	const u64 status = MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134;
+
 	begin(VENDOR_AMD, 0x00600f20, 7);
-	fill(4, MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134);
-	tested_poll();
-	EXPECT_SAID(t, "bank 4: deferred, pfn 12345\nmsr 411=0\nwake\n");
+	EXPECT_POLLED(t, 4, status, "bank 4: deferred, pfn 12345\nmsr 411=0\nwake\n");
 	ras.ebx = MCE_AMD_SMCA;
 	leaf1.eax = 0x00800f11;
 	tested_init();
 	judge_clear();
-	fill(4, MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134);
-	tested_poll();
-	EXPECT_SAID(t, "bank 4: deferred, pfn 0\nmsr 411=0\nwake\n");
+	EXPECT_POLLED(t, 4, status, "bank 4: deferred, pfn 0\nmsr 411=0\nwake\n");
 	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
-	fill(3, MCE_VAL | MCE_ADDRV | MCE_AMD_DEFERRED | 0x134);
-	tested_poll();
-	EXPECT_SAID(t, "bank 3: corrected, pfn 0\nmsr 40d=0\nwake\n");
+	EXPECT_POLLED(t, 3, status, "bank 3: corrected, pfn 0\nmsr 40d=0\nwake\n");
 }
 
 /* ---- exceptions ---- */
 
-static const char *raise(u64 mcg_status, enum mce_from from, struct mce_record *hit)
+static struct mce_record hit;
+
+/* Is it fatal? */
+static bool raise(u64 mcg_status, enum mce_from from)
 {
 	play.msr[MSR_MCG_STATUS] = mcg_status | MCG_STATUS_MCIP;
-	return tested_exception(0x55, from, hit);
+	return tested_exception(0x55, from, &hit) != NULL;
 }
+
+/* A row: bank 1 has @status when the exception is raised, which is not fatal. */
+#define EXPECT_SURVIVED(t, status, mcg_status, from, want)                                         \
+	do {                                                                                       \
+		fill(1, (status));                                                                 \
+		EXPECT_CALL((t), raise((mcg_status), (from)), false, (want));                      \
+	} while (0)
+#define EXPECT_FATAL(t, status, mcg_status, from)                                                  \
+	do {                                                                                       \
+		fill(1, (status));                                                                 \
+		EXPECT_CALL((t), raise((mcg_status), (from)), true, "");                           \
+	} while (0)
+
+#define DONE     "msr 405=0\nmsr 17a=0\n"
+#define OPTIONAL "bank 1: action optional, pfn 12345\n" DONE
 
 KTEST(exception_leaves_errors_that_did_not_raise_it)
 {
-	struct mce_record hit;
-
 	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
-	fill(1, ENABLED | MCE_S | 0xc0);
 	fill(2, DEFERRED | 0xc0);
 	fill(3, DEFERRED | MCE_PCC);
-	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit));
-	EXPECT_SAID(t, "bank 1: action optional, pfn 12345\nmsr 405=0\nmsr 17a=0\n");
+	EXPECT_SURVIVED(t, ENABLED | MCE_S | 0xc0, MCG_STATUS_RIPV, MCE_FROM_KERNEL, OPTIONAL);
 	EXPECT_EQ(t, stats.found[MCE_NOTHING], 0);
-	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit));
-	EXPECT_SAID(t, "msr 17a=0\n");
+	EXPECT_CALL(t, raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL), false, "msr 17a=0\n");
 	EXPECT_EQ(t, stats.found[MCE_NOTHING], 1);
-	tested_poll();
-	EXPECT_SAID(t,
+	EXPECT_DOES(t, tested_poll(),
 	    "bank 2: deferred, pfn 12345\nmsr 409=0\nbank 3: deferred, pfn 0\nmsr 40d=0\nwake\n");
 }
 
@@ -224,25 +233,14 @@ KTEST(exception_leaves_errors_that_did_not_raise_it)
  */
 KTEST(fetch_of_poison_ends_the_program_that_fetched)
 {
-	struct mce_record hit;
-
 	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
-	fill(1, FETCHED);
-	EXPECT(t, !raise(0, MCE_FROM_USER, &hit));
-	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
-	EXPECT_EQ(t, hit.pfn, PAGE >> PAGE_SHIFT);
-	EXPECT(t, hit.ends);
-	EXPECT_SAID(t, "msr 405=0\nmsr 17a=0\n");
-	fill(1, FETCHED);
-	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit));
+	EXPECT_SURVIVED(t, FETCHED, 0, MCE_FROM_USER, DONE);
+	EXPECT(t, hit.severity == MCE_REQUIRED && hit.pfn == PAGE >> PAGE_SHIFT && hit.ends);
+	EXPECT_SURVIVED(t, FETCHED, MCG_STATUS_RIPV, MCE_FROM_KERNEL, OPTIONAL);
 	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
-	EXPECT_SAID(t, "bank 1: action optional, pfn 12345\nmsr 405=0\nmsr 17a=0\n");
-	fill(1, FETCHED);
-	EXPECT(t, raise(0, MCE_FROM_KERNEL, &hit) != NULL);
-	EXPECT_SAID(t, "");
+	EXPECT_FATAL(t, FETCHED, 0, MCE_FROM_KERNEL);
 	/* The program needs no data of a bank, but the CPU does not know where to continue. */
-	fill(1, ENABLED | MCE_S | 0xc0);
-	EXPECT(t, raise(MCG_STATUS_EIPV, MCE_FROM_USER, &hit) != NULL);
+	EXPECT_FATAL(t, ENABLED | MCE_S | 0xc0, MCG_STATUS_EIPV, MCE_FROM_USER);
 	EXPECT_EQ(t, STATUS(1), ENABLED | MCE_S | 0xc0);
 }
 
@@ -250,43 +248,36 @@ KTEST(fetch_of_poison_ends_the_program_that_fetched)
 KTEST(error_met_by_a_copy_is_handed_over)
 {
 	const u64 here = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
-	struct mce_record hit;
 
 	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
-	fill(1, LOADED);
-	EXPECT(t, !raise(here, MCE_FROM_COPY, &hit));
+	EXPECT_SURVIVED(
+	    t, LOADED, here, MCE_FROM_COPY, "bank 1: action required, pfn 12345\n" DONE);
 	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
-	EXPECT_SAID(t, "bank 1: action required, pfn 12345\nmsr 405=0\nmsr 17a=0\n");
-	fill(1, LOADED);
-	EXPECT(t, !raise(here, MCE_FROM_USER, &hit));
+	EXPECT_SURVIVED(t, LOADED, here, MCE_FROM_USER, DONE);
 	EXPECT(t, hit.severity == MCE_REQUIRED && !hit.ends);
 	EXPECT(t, hit.bank == 1 && hit.ip == 0x55 && hit.status == LOADED && !hit.cpu);
 	EXPECT(t, stats.exceptions == 2 && stats.found[MCE_REQUIRED] == 2);
-	EXPECT_SAID(t, "msr 405=0\nmsr 17a=0\n");
 }
 
 /* AMD's banks have no bits S and AR; a program can be ended if CPUID says so. */
 KTEST(uncorrected_error_of_amd_ends_the_program)
 {
-	struct mce_record hit;
+	const u64 status = ENABLED | 0x134;
 
 	begin(VENDOR_AMD, 0x00800f11, 4);
-	fill(1, ENABLED | 0x134);
-	EXPECT(t, raise(MCG_STATUS_RIPV, MCE_FROM_USER, &hit) != NULL);
+	EXPECT_FATAL(t, status, MCG_STATUS_RIPV, MCE_FROM_USER);
 	begin(VENDOR_HYGON, 0x00900f01, 4);
 	ras.ebx = MCE_AMD_SUCCOR | MCE_AMD_SMCA;
 	tested_init();
-	fill(1, ENABLED | 0x134);
-	EXPECT(t, !raise(MCG_STATUS_RIPV, MCE_FROM_USER, &hit));
-	EXPECT_EQ(t, hit.severity, MCE_REQUIRED);
-	EXPECT_EQ(t, hit.pfn, PFN_NONE);
-	fill(1, ENABLED | 0x134);
-	EXPECT(t, raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL, &hit) != NULL);
+	judge_clear();
+	EXPECT_SURVIVED(t, status, MCG_STATUS_RIPV, MCE_FROM_USER, DONE);
+	EXPECT(t, hit.severity == MCE_REQUIRED && hit.pfn == PFN_NONE);
+	EXPECT_FATAL(t, status, MCG_STATUS_RIPV, MCE_FROM_KERNEL);
 	/* CPUID has no such leaf. */
 	last_leaf = 0x80000006;
 	tested_init();
-	fill(1, ENABLED | 0x134);
-	EXPECT(t, raise(MCG_STATUS_RIPV, MCE_FROM_USER, &hit) != NULL);
+	judge_clear();
+	EXPECT_FATAL(t, status, MCG_STATUS_RIPV, MCE_FROM_USER);
 }
 
 /* ---- the x87 registers that FXRSTOR may leave ---- */

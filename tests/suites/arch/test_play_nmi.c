@@ -156,12 +156,10 @@ KTEST(answer_comes_before_the_lines)
 	judge_clear();
 	play.cpu = area[2];
 	backtrace_cpu = &play.cpu;
-	trap_nmi(&f);
-	EXPECT_SAID(t, "answered: " STORY("asked"));
+	EXPECT_DOES(t, trap_nmi(&f), "answered: " STORY("asked"));
 	EXPECT(t, !backtrace_cpu);
 	/* Another CPU is asked by then. */
 	backtrace_cpu = &area[1];
-	trap_nmi(&f);
-	EXPECT_SAID(t, STORY("not asked"));
+	EXPECT_DOES(t, trap_nmi(&f), STORY("not asked"));
 	EXPECT(t, backtrace_cpu == &area[1]);
 }

@@ -151,10 +151,8 @@ KTEST(surplus_stacks_are_freed)
 	begin();
 	use_stacks(t, KEPT);
 	EXPECT_EQ(t, given, NR * PAGES);
-	arch_stack_free(tops[KEPT]);
-	EXPECT_SAID(t, FREED(64));
-	arch_stack_free(tops[KEPT + 1]);
-	EXPECT_SAID(t, FREED(65));
+	EXPECT_DOES(t, arch_stack_free(tops[KEPT]), FREED(64));
+	EXPECT_DOES(t, arch_stack_free(tops[KEPT + 1]), FREED(65));
 	EXPECT_EQ(t, given, (NR - 2) * PAGES);
 	EXPECT_EQ(t, arch_stack_pages(), given);
 	/* A table for 64 slots each: that of slot 64 and 65 stays. */
@@ -169,8 +167,7 @@ KTEST(stacks_are_kept_while_a_cpu_is_out_of_reach)
 	use_stacks(t, KEPT);
 	out_of_reach = true;
 	for (i = KEPT; i < NR; i++)
-		arch_stack_free(tops[i]);
-	EXPECT_SAID(t, "");
+		EXPECT_DOES(t, arch_stack_free(tops[i]), "");
 	/* They are used again, the stack freed last first. */
 	EXPECT(t, arch_stack_alloc() == tops[NR - 1]);
 	arch_stack_free(tops[NR - 1]);
@@ -193,18 +190,15 @@ KTEST(stack_that_a_cpu_may_reach_is_mapped_again)
 	use_stacks(t, KEPT);
 	page = mapped_at((uintptr_t)tops[KEPT] - 1);
 	dies = true;
-	arch_stack_free(tops[KEPT]);
-	EXPECT_SAID(t, "unmap 64\ncall\n");
+	EXPECT_DOES(t, arch_stack_free(tops[KEPT]), "unmap 64\ncall\n");
 	EXPECT_EQ(t, mapped_at((uintptr_t)tops[KEPT] - 1), page);
 	dies = out_of_reach = false;
 	EXPECT(t, rwsem_lock_exclusive_timeout(&cpu_hotplug, 0));
 	arch_stack_free(tops[KEPT + 1]);
-	rwsem_unlock_exclusive(&cpu_hotplug);
-	EXPECT_SAID(t, "unmap 65\n");
+	EXPECT_DOES(t, rwsem_unlock_exclusive(&cpu_hotplug), "unmap 65\n");
 	EXPECT_EQ(t, given, NR * PAGES);
 	EXPECT_EQ(t, arch_stack_pages(), given);
-	arch_stack_free(tops[KEPT + 2]);
-	EXPECT_SAID(t, FREED(66) FREED(65) FREED(64));
+	EXPECT_DOES(t, arch_stack_free(tops[KEPT + 2]), FREED(66) FREED(65) FREED(64));
 	EXPECT(t, !rwsem_is_held(&cpu_hotplug));
 }
 

@@ -32,10 +32,7 @@ static unsigned wrong_bytes(void)
 
 KTEST_SUITE(string, KTEST_QUICK);
 
-/*
- * Move blocks of all lengths from AT to each place near AT, so that they overlap in both
- * directions.
- */
+/* Move blocks of all lengths from AT to each place near it: they overlap in both directions. */
 KTEST(memmove_keeps_overlapping_bytes)
 {
 	unsigned len, to, i;
@@ -71,10 +68,7 @@ KTEST(memcpy_and_memset_stay_within_their_bounds)
 	}
 }
 
-/*
- * The expected sign of each comparison: of the first @len bytes, as memory and as strings, and of
- * the whole strings.
- */
+/* The sign of each comparison: of @len bytes, as memory and as strings, and of whole strings. */
 static const struct {
 	const char *a, *b;
 	size_t len;

@@ -13,8 +13,7 @@ static void comes_and_goes(struct ktest *t, enum slot_kind kind)
 	EXPECT_EQ(t, fake_slots.switched, kind == SLOT_CPU);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.taken + slots_bank.given + slots_bank.refused + slots_bank.odd, 0);
-	slots_plug(2, 1ULL << 32, 2ULL << 32 | 1 << 21, 42);
-	slot_bank_scan(&slots_bank);
+	slots_insert(2, 1ULL << 32, 2ULL << 32 | 1 << 21, 42);
 	EXPECT_EQ(t, fake_slots.taken, 42);
 	EXPECT_EQ(t, fake_slots.slot[2].status, ENABLED);
 	EXPECT_EQ(t, slots_bank.slot[2].state, SLOT_USED);
@@ -26,8 +25,7 @@ static void comes_and_goes(struct ktest *t, enum slot_kind kind)
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, fake_slots.taken, 0);
 	EXPECT_EQ(t, fake_slots.slot[2].told, 1);
-	slots_ask_for(2);
-	slot_bank_scan(&slots_bank);
+	slots_eject(2);
 	EXPECT_EQ(t, fake_slots.given, 42);
 	EXPECT_EQ(t, fake_slots.slot[2].status, 0);
 	EXPECT_EQ(t, fake_slots.slot[2].ejected, 1);
@@ -36,8 +34,7 @@ static void comes_and_goes(struct ktest *t, enum slot_kind kind)
 	EXPECT_EQ(t, slots_bank.taken, 1);
 	EXPECT_EQ(t, slots_bank.given, 1);
 	/* A second device in the slot is used too. */
-	slots_plug(2, 1ULL << 32, 1 << 21, 43);
-	slot_bank_scan(&slots_bank);
+	slots_insert(2, 1ULL << 32, 1 << 21, 43);
 	EXPECT_EQ(t, fake_slots.taken, 43);
 	EXPECT_EQ(t, slots_bank.taken, 2);
 }
@@ -67,8 +64,7 @@ KTEST(device_present_at_start_is_used, .says = "slots: CPU slot 0, APIC id 5: go
 	EXPECT_EQ(t, slots_bank.refused + slots_bank.taken, 0);
 	EXPECT_EQ(t, fake_slots.slot[0].told, 0);
 	fake_slots.refuses = 0;
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.given, 5);
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 }
@@ -82,32 +78,25 @@ KTEST(refused_eject_keeps_the_device_and_tells_the_host,
             "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n")
 {
 	slots_begin(SLOT_MEMORY);
-	slots_plug(1, 0, 1 << 21, 1);
-	slot_bank_scan(&slots_bank);
+	slots_insert(1, 0, 1 << 21, 1);
 	fake_slots.refuses = -EBUSY;
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	EXPECT_EQ(t, fake_slots.slot[1].status, ENABLED);
 	EXPECT_EQ(t, fake_slots.slot[1].ejected, 0);
 	EXPECT_EQ(t, slots_bank.slot[1].state, SLOT_USED);
 	EXPECT_EQ(t, slots_bank.slot[1].err, -EBUSY);
 	expect_told(t, 1, 3, 0x82);
 	fake_slots.refuses = -EINVAL;
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	expect_told(t, 1, 3, 1);
 	fake_slots.refuses = 0;
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	EXPECT_EQ(t, fake_slots.slot[1].status, 0);
 	EXPECT_EQ(t, slots_bank.refused, 2);
 	EXPECT_EQ(t, slots_bank.given, 1);
 }
 
-/*
- * The device was inserted, and its ejection requested, before the first scan. The next device in
- * the slot must not be ejected.
- */
+/* Inserted, and its ejection requested, before the first scan: the next device there stays. */
 KTEST(eject_request_during_insertion_is_served,
     .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
             "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"
@@ -115,8 +104,7 @@ KTEST(eject_request_during_insertion_is_served,
 {
 	slots_begin(SLOT_MEMORY);
 	slots_plug(1, 0, 1 << 21, 1);
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	EXPECT_EQ(t, fake_slots.given, 1);
 	EXPECT_EQ(t, fake_slots.slot[1].ejected, 1);
 	EXPECT_EQ(t, fake_slots.slot[1].status, 0);
@@ -142,11 +130,9 @@ KTEST(slot_filled_right_after_an_eject_is_used,
 
 	for (kind = SLOT_MEMORY; kind <= SLOT_CPU; kind++) {
 		slots_begin((enum slot_kind)kind);
-		slots_plug(1, 0, 1 << 21, 1);
-		slot_bank_scan(&slots_bank);
+		slots_insert(1, 0, 1 << 21, 1);
 		fake_slots.next = 2;
-		slots_ask_for(1);
-		slot_bank_scan(&slots_bank);
+		slots_eject(1);
 		EXPECT_EQ(t, fake_slots.given, 1);
 		EXPECT_EQ(t, slots_bank.given, 1);
 		EXPECT_EQ(t, slots_bank.slot[1].state, SLOT_EMPTY);
@@ -171,14 +157,12 @@ KTEST(unused_device_may_be_ejected,
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.refuses = -ENOMEM;
-	slots_plug(3, 0, 1 << 21, 1);
-	slot_bank_scan(&slots_bank);
+	slots_insert(3, 0, 1 << 21, 1);
 	EXPECT_EQ(t, slots_bank.slot[3].state, SLOT_REFUSED);
 	expect_told(t, 3, 1, 1);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, fake_slots.slot[3].told, 1);
-	slots_ask_for(3);
-	slot_bank_scan(&slots_bank);
+	slots_eject(3);
 	EXPECT_EQ(t, fake_slots.given, ~0u);
 	EXPECT_EQ(t, fake_slots.slot[3].ejected, 1);
 	EXPECT_EQ(t, slots_bank.slot[3].state, SLOT_EMPTY);
@@ -200,23 +184,32 @@ KTEST(events_of_empty_slots_do_nothing,
 	EXPECT_EQ(t, fake_slots.slot[1].ejected, 0);
 }
 
+/* The host is told that the eject did nothing, and that the device is used again. */
 KTEST(device_that_fails_to_eject_is_used_again,
-    .says = "slots: CPU slot 1, APIC id 9: in use\n"
+    .says = "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"
+            "slots: DIMM slot 1 was told to eject and did not: the device is used again\n"
+            "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"
+            "slots: CPU slot 1, APIC id 9: in use\n"
             "slots: CPU slot 1 was told to eject and did not: the device is used again\n"
             "slots: CPU slot 1, APIC id 9: in use\n")
 {
-	slots_begin(SLOT_CPU);
-	slots_plug(1, 0, 0, 9);
-	slot_bank_scan(&slots_bank);
-	fake_slots.holds_on = true;
-	fake_slots.taken = 0;
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
-	EXPECT_EQ(t, fake_slots.given, 9);
-	EXPECT_EQ(t, fake_slots.taken, 9);
-	EXPECT_EQ(t, slots_bank.slot[1].state, SLOT_USED);
-	EXPECT_EQ(t, slots_bank.odd, 1);
-	EXPECT_EQ(t, slots_bank.given, 0);
+	for (unsigned kind = SLOT_MEMORY; kind <= SLOT_CPU; kind++) {
+		slots_begin((enum slot_kind)kind);
+		slots_insert(1, 0, 1 << 21, 9);
+		fake_slots.holds_on = true;
+		fake_slots.taken = 0;
+		slots_eject(1);
+		EXPECT_EQ(t, fake_slots.given, 9);
+		EXPECT_EQ(t, fake_slots.taken, 9);
+		EXPECT_EQ(t, slots_bank.slot[1].state, SLOT_USED);
+		EXPECT_EQ(t, slots_bank.slot[1].dev.id, 9);
+		EXPECT_EQ(t, fake_slots.slot[1].ejected, 1);
+		EXPECT_EQ(t, fake_slots.slot[1].told, 3);
+		expect_told(t, 1, 1, 0);
+		EXPECT_EQ(t, slots_bank.taken, 2);
+		EXPECT_EQ(t, slots_bank.odd, 1);
+		EXPECT_EQ(t, slots_bank.given + fake_slots.wrong, 0);
+	}
 }
 
 KTEST_COST(endless_events_are_handled_once_a_scan,
@@ -225,8 +218,7 @@ KTEST_COST(endless_events_are_handled_once_a_scan,
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.deaf = true;
-	slots_plug(0, 0, 1 << 21, 1);
-	slot_bank_scan(&slots_bank);
+	slots_insert(0, 0, 1 << 21, 1);
 	EXPECT_EQ(t, slots_bank.taken, 1);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.taken, 1);
@@ -253,8 +245,7 @@ KTEST(surprise_removal_is_noticed,
             "slots: CPU slot 2 is empty: the device that was in use is gone\n")
 {
 	slots_begin(SLOT_CPU);
-	slots_plug(2, 0, 0, 3);
-	slot_bank_scan(&slots_bank);
+	slots_insert(2, 0, 0, 3);
 	fake_slots.slot[2].status = 0;
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.odd, 1);
@@ -270,8 +261,7 @@ KTEST(slots_beyond_the_limit_are_ignored,
 	slots_begin(SLOT_MEMORY);
 	slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, ~0u);
 	EXPECT_EQ(t, slots_bank.nr, MAX_SLOTS);
-	slots_plug(3, 0, 1 << 21, 4);
-	slot_bank_scan(&slots_bank);
+	slots_insert(3, 0, 1 << 21, 4);
 	EXPECT_EQ(t, slots_bank.taken, 1);
 	EXPECT_EQ(t, slots_bank.odd, 0);
 }
@@ -285,69 +275,17 @@ static void expect_shown(struct ktest *t, const char *words)
 		ktest_fail(t, __FILE__, __LINE__, "not shown: %s", words);
 }
 
-KTEST(host_learns_whether_to_retry,
-    .says = "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: in use\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error EBUSY: test\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error ETIMEDOUT: test\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error EINTR: test\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error EAGAIN: test\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error EINVAL: test\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error EIO: test\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error ENOMEM: test\n"
-            "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
-            "slots:   error EALREADY: test\n"
-            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-            "slots:   error EBUSY: test\n"
-            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-            "slots:   error ETIMEDOUT: test\n"
-            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-            "slots:   error EINTR: test\n"
-            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-            "slots:   error EAGAIN: test\n"
-            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-            "slots:   error EINVAL: test\n"
-            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-            "slots:   error EIO: test\n"
-            "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
-            "slots:   error ENOMEM: test\n"
-            "slots: CPU slot 1, APIC id 7: in use\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error EBUSY: test\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error ETIMEDOUT: test\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error EINTR: test\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error EAGAIN: test\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error EINVAL: test\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error EIO: test\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error ENOMEM: test\n"
-            "slots: CPU slot 1, APIC id 7: cannot leave\n"
-            "slots:   error EALREADY: test\n"
-            "slots: CPU slot 2, APIC id 7: not taken\n"
-            "slots:   error EBUSY: test\n"
-            "slots: CPU slot 2, APIC id 7: not taken\n"
-            "slots:   error ETIMEDOUT: test\n"
-            "slots: CPU slot 2, APIC id 7: not taken\n"
-            "slots:   error EINTR: test\n"
-            "slots: CPU slot 2, APIC id 7: not taken\n"
-            "slots:   error EAGAIN: test\n"
-            "slots: CPU slot 2, APIC id 7: not taken\n"
-            "slots:   error EINVAL: test\n"
-            "slots: CPU slot 2, APIC id 7: not taken\n"
-            "slots:   error EIO: test\n"
-            "slots: CPU slot 2, APIC id 7: not taken\n"
-            "slots:   error ENOMEM: test\n")
+#define ERROR(name)       "slots:   error " name ": test\n"
+#define DIMM_7(slot, how) "slots: DIMM slot " slot ", 2 MiB at 0x100000000, domain 7: " how "\n"
+#define CPU_7(slot, how)  "slots: CPU slot " slot ", APIC id 7: " how "\n"
+#define AFTER_EACH(what)                                                                           \
+	what ERROR("EBUSY") what ERROR("ETIMEDOUT") what ERROR("EINTR") what ERROR("EAGAIN")       \
+	    what ERROR("EINVAL") what ERROR("EIO") what ERROR("ENOMEM")
+#define REFUSALS(what)                                                                             \
+	what("1", "in use") AFTER_EACH(what("1", "cannot leave")) what("1", "cannot leave")        \
+	    ERROR("EALREADY") AFTER_EACH(what("2", "not taken"))
+
+KTEST(host_learns_whether_to_retry, .says = REFUSALS(DIMM_7) REFUSALS(CPU_7))
 {
 	static const struct {
 		int err;
@@ -358,12 +296,10 @@ KTEST(host_learns_whether_to_retry,
 
 	for (kind = SLOT_MEMORY; kind <= SLOT_CPU; kind++) {
 		slots_begin((enum slot_kind)kind);
-		slots_plug(1, 1ULL << 32, 1 << 21, 7);
-		slot_bank_scan(&slots_bank);
+		slots_insert(1, 1ULL << 32, 1 << 21, 7);
 		for (i = 0; i < ARRAY_SIZE(refusals); i++) {
 			fake_slots.refuses = refusals[i].err;
-			slots_ask_for(1);
-			slot_bank_scan(&slots_bank);
+			slots_eject(1);
 			expect_told(t, 1, 3, refusals[i].told);
 			EXPECT_EQ(t, fake_slots.slot[1].told, i + 2);
 			EXPECT_EQ(t, slots_bank.slot[1].err, refusals[i].err);
@@ -410,8 +346,7 @@ KTEST(slots_are_shown_with_their_state,
 	slots_begin(SLOT_MEMORY);
 	expect_shown(t, "slots: 0 of 4 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd\n");
 	fake_slots.refuses = -ENOMEM;
-	slots_plug(1, 1ULL << 32, 2ULL << 21, 7);
-	slot_bank_scan(&slots_bank);
+	slots_insert(1, 1ULL << 32, 2ULL << 21, 7);
 	expect_shown(t,
 	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused:\n"
 	    "slots:   error ENOMEM: test\n"
@@ -422,20 +357,17 @@ KTEST(slots_are_shown_with_their_state,
 	slot_bank_scan(&slots_bank);
 	EXPECT(t, slots_bank.slot[1].err == 0 && !slots_bank.slot[1].why && slots_bank.odd == 0);
 	expect_told(t, 1, 1, 0);
-	slots_plug(3, 2ULL << 32, 1 << 21, 0);
-	slot_bank_scan(&slots_bank);
+	slots_insert(3, 2ULL << 32, 1 << 21, 0);
 	expect_shown(t,
 	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
 	    "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
 	    "slots: 2 of 4 DIMM slots full; 2 taken, 0 given back, 1 refused, 0 odd\n");
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	expect_shown(t, "slots: 1 of 4 DIMM slots full; 2 taken, 1 given back, 1 refused, 0 odd\n");
 	/* A refused CPU that was removed from its bank is not reported as odd. */
 	slots_begin(SLOT_CPU);
 	fake_slots.refuses = -EIO;
-	slots_plug(0, 0, 0, 9);
-	slot_bank_scan(&slots_bank);
+	slots_insert(0, 0, 0, 9);
 	expect_shown(t,
 	    "slots: CPU slot 0, APIC id 9: not in use; last refused:\n"
 	    "slots:   error EIO: test\n"
@@ -444,25 +376,4 @@ KTEST(slots_are_shown_with_their_state,
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_EMPTY);
 	expect_shown(t, "slots: 0 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
-}
-
-/* The host is told that an eject did nothing, and that the device is used again. */
-KTEST(failed_eject_is_reported,
-    .says = "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"
-            "slots: DIMM slot 1 was told to eject and did not: the device is used again\n"
-            "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n")
-{
-	slots_begin(SLOT_MEMORY);
-	slots_plug(1, 0, 1 << 21, 9);
-	slot_bank_scan(&slots_bank);
-	fake_slots.holds_on = true;
-	fake_slots.refuses = 0;
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
-	EXPECT_EQ(t, fake_slots.slot[1].ejected, 1);
-	EXPECT_EQ(t, fake_slots.slot[1].told, 3);
-	expect_told(t, 1, 1, 0);
-	EXPECT_EQ(t, slots_bank.taken, 2);
-	EXPECT_EQ(t, slots_bank.slot[1].dev.id, 9);
-	EXPECT_EQ(t, fake_slots.wrong, 0);
 }

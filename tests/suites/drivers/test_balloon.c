@@ -13,8 +13,7 @@ KTEST(balloon_follows_the_target_of_the_host, KTEST_SLOW)
 
 	REQUIRE(t, balloon_begin(t));
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		balloon_ask_for(steps[i]);
-		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, balloon_resize(steps[i]), 0);
 		EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
 		expect_lent(t, steps[i]);
 	}
@@ -25,17 +24,11 @@ KTEST(balloon_pages_can_be_migrated, KTEST_SLOW)
 {
 	struct offline_result res;
 	struct mm_fail fail;
-	struct zone *zone;
 	pfn_t pfn;
 
 	REQUIRE(t, balloon_begin(t));
-	zone = test_zone(balloon.mem, ZONE_MOVABLE);
-	balloon_ask_for((u32)PAGEBLOCK_PAGES);
-	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	for (pfn = zone->start_pfn; pfn < zone->end_pfn && !balloon_lent[pfn];)
-		pfn++;
-	pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
-	REQUIRE(t, pfn < zone->end_pfn);
+	EXPECT_EQ(t, balloon_resize((u32)PAGEBLOCK_PAGES), 0);
+	pfn = block_with_lent(t);
 	nr_told = 0;
 	EXPECT_EQ(t, offline_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, NULL, &res), 0);
 	EXPECT(t, res.moved > 0);
@@ -44,9 +37,7 @@ KTEST(balloon_pages_can_be_migrated, KTEST_SLOW)
 	EXPECT_EQ(t, balloon.moved, res.moved);
 	expect_lent(t, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, online_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, &fail), 0);
-	balloon_ask_for(0);
-	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	expect_lent(t, 0);
+	LEND(t, 0, 0, 0);
 	balloon_end(t);
 }
 
@@ -56,8 +47,7 @@ KTEST(any_page_of_the_balloon_list_may_move, KTEST_SLOW)
 	unsigned at, i;
 
 	REQUIRE(t, balloon_begin(t));
-	balloon_ask_for(5);
-	REQUIRE(t, balloon_follow(&balloon) == 0);
+	REQUIRE(t, balloon_resize(5) == 0);
 	for (at = 0; at < 5; at++) {
 		u32 pfn = balloon.first;
 		struct page *page;
@@ -99,8 +89,7 @@ KTEST_COST(pages_are_told_to_the_host_in_whole_buffers, KTEST_SLOW)
 		/* Without a new target the host is told nothing. */
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
-		balloon_ask_for(0);
-		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, balloon_resize(0), 0);
 		EXPECT_EQ(t, pretend_dev.notified - before, 2 * buffers);
 		expect_lent(t, 0);
 	}
@@ -113,8 +102,7 @@ KTEST(page_deflated_during_its_migration_is_left_alone)
 	pfn_t pfn;
 
 	REQUIRE(t, balloon_begin(t));
-	balloon_ask_for(1);
-	REQUIRE(t, balloon_follow(&balloon) == 0);
+	REQUIRE(t, balloon_resize(1) == 0);
 	pfn = balloon.first;
 	page = pfn_to_page_in(balloon.mem, pfn);
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
@@ -124,8 +112,7 @@ KTEST(page_deflated_during_its_migration_is_left_alone)
 	putback_movable_page(balloon.mem, page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
-	balloon_ask_for(0);
-	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	EXPECT_EQ(t, balloon_resize(0), 0);
 	EXPECT_EQ(t, nr_lent, 0);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
 	dst = NEED(t, mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0));
@@ -151,8 +138,7 @@ KTEST(balloon_inflates_down_to_the_watermarks, KTEST_SLOW)
 	REQUIRE(t, balloon_begin(t));
 	managed = memory_managed_pages(balloon.mem);
 	memory_set_oom(balloon.mem, nobody_may_die, &kills);
-	balloon_ask_for(~0u);
-	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
+	EXPECT_EQ(t, balloon_resize(~0u), -ENOMEM);
 	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
 	expect_lent(t, balloon.nr);
 	/* The OOM killer was not called, and the pages below the watermarks are free. */
@@ -160,9 +146,7 @@ KTEST(balloon_inflates_down_to_the_watermarks, KTEST_SLOW)
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
 	memory_set_oom(balloon.mem, NULL, NULL);
 	EXPECT(t, memory_free_pages(balloon.mem) > 0);
-	balloon_ask_for(0);
-	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	expect_lent(t, 0);
+	LEND(t, 0, 0, 0);
 	balloon_end(t);
 }
 
@@ -177,20 +161,13 @@ static const char reporting[] = STOPPED(3);
 
 KTEST(broken_device_returns_all_pages, KTEST_SLOW, .says = each_twice)
 {
+	const u64 told = 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST;
 	u32 n = BALLOON_BATCH + 40, first;
 
 	for (first = 1; first <= 4; first++) {
-		if (t->mem) { /* reuse the memory of the previous round */
-			pretend_init(
-			    &pretend_dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, balloon_host);
-			memset(balloon_lent, 0, sizeof(balloon_lent));
-			pretend_dev.dev.patience_ns = 1000000;
-			EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), 0);
-		} else {
-			REQUIRE(t,
-			    balloon_begin_with(
-			        t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, 2, TEST_BLOCKS));
-		}
+		REQUIRE(t,
+		    first == 1 ? balloon_begin_with(t, told, 2, TEST_BLOCKS)
+		               : balloon_begin_again_with(t, told));
 		balloon_ask_for(n);
 		balloon_fail_at = first;
 		if (first > 2) {
@@ -219,8 +196,7 @@ KTEST(broken_device_found_elsewhere_wakes_the_thread, KTEST_SLOW, .says = each_o
 
 	for (how = 0; how < 3; how++) {
 		REQUIRE(t, how ? balloon_begin_again(t) : balloon_begin(t));
-		balloon_ask_for(3);
-		REQUIRE(t, balloon_follow(&balloon) == 0);
+		REQUIRE(t, balloon_resize(3) == 0);
 		EXPECT_EQ(t, balloon.nr, 3);
 		EXPECT(t, !balloon_has_work(&balloon));
 		resets = pretend_dev.resets;
@@ -233,16 +209,12 @@ KTEST(broken_device_found_elsewhere_wakes_the_thread, KTEST_SLOW, .says = each_o
 			EXPECT_EQ(t, isolate_movable_page(balloon.mem, balloon.first), 0);
 			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), how == 1);
 		}
-		/*
-		 * The reset comes before a page that the device has not answered for can be
-		 * allocated.
-		 */
+		/* The reset comes before a page without an answer can be allocated. */
 		EXPECT_EQ(t, pretend_dev.resets, resets + 1);
 		EXPECT(t, balloon_has_work(&balloon));
 		EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
 		EXPECT_EQ(t, balloon_report(&balloon), -EIO);
-		balloon_ask_for(5);
-		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
+		EXPECT_EQ(t, balloon_resize(5), -EIO);
 		EXPECT_EQ(t, balloon.nr, 3);
 		expect_sound(t, balloon.mem);
 		balloon_end(t);
@@ -269,8 +241,7 @@ KTEST(statistics_are_sent_on_request, KTEST_SLOW,
 	EXPECT_EQ(t, balloon_stats[4].tag, VIRTIO_BALLOON_S_MINFLT);
 	EXPECT_EQ(t, balloon_stats[4].val, mm_event_sum(balloon.mem, EV_FAULTS));
 	EXPECT(t, !balloon_has_work(&balloon));
-	balloon_ask_for((u32)pages);
-	EXPECT_EQ(t, balloon_follow(&balloon), 0);
+	EXPECT_EQ(t, balloon_resize((u32)pages), 0);
 	pretend_answer(&pretend_dev, STATS, 0); /* the host requests new statistics */
 	EXPECT(t, balloon_has_work(&balloon));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
@@ -332,10 +303,7 @@ KTEST(queue_numbers_follow_the_offered_features)
 	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
 }
 
-/*
- * The device first offers statistics and then does not, or the other way round: the first answer
- * counts.
- */
+/* The device offers statistics and then does not, or the reverse: the first answer counts. */
 KTEST_COST(features_are_read_once)
 {
 	static const u64 offers[][2] = {{ALL_FEATURES, 1},

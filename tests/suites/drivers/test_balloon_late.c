@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* test_balloon_late.c: the balloon's driver while its device is slow, and while pages move. */
+/*
+ * test_balloon_late.c: the balloon's driver while its device is slow, and while pages move; and
+ * balloon_turn, one pass of its thread: its messages, the pause after it, and the thread's end.
+ */
 #include "tests/lib/balloon_help.h"
+#include "tests/lib/said_help.h"
 #include "tests/lib/wait_help.h"
 
 KTEST_SUITE(balloon_late, KTEST_QUICK);
 
-/*
- * A thread that waits for the device holds the mutex, so no page can be moved. An offline still
- * ends in time.
- */
+/* A thread that waits for the device holds the mutex: no page moves; an offline ends in time. */
 KTEST(a_silent_device_delays_no_offline, KTEST_SLOW)
 {
 	struct offline_opts opts = {.deadline_ns = 100000000};
@@ -18,8 +19,7 @@ KTEST(a_silent_device_delays_no_offline, KTEST_SLOW)
 	for (queue = INFLATE; queue <= DEFLATE; queue++) {
 		REQUIRE(t, queue == INFLATE ? balloon_begin(t) : true);
 		pretend_dev.dev.patience_ns = 20000000;
-		balloon_ask_for((u32)PAGEBLOCK_PAGES);
-		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, balloon_resize((u32)PAGEBLOCK_PAGES), 0);
 		block = block_with_lent(t);
 		balloon_late = 1u << queue;
 		/* The device breaks after 100 polls, so that no wait is endless. */
@@ -40,8 +40,7 @@ KTEST(a_silent_device_delays_no_offline, KTEST_SLOW)
 		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
 		EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
 		expect_lent(t, PAGEBLOCK_PAGES);
-		balloon_ask_for(0);
-		EXPECT_EQ(t, balloon_follow(&balloon), 0);
+		EXPECT_EQ(t, balloon_resize(0), 0);
 	}
 	balloon_end(t);
 }
@@ -93,4 +92,94 @@ KTEST(migration_keeps_the_number_of_lent_pages, KTEST_SLOW)
 		expect_lent(t, 32);
 	}
 	balloon_end(t);
+}
+
+/* ---- passes of the balloon's thread ---- */
+
+#define RETRY 1000000000ULL
+
+static const char *text;
+
+/* Make one pass, with its output in text; returns the time until the next pass. */
+static u64 turn(void)
+{
+	u64 pos = log_position(), wait = balloon_turn(&balloon);
+
+	text = text_since(pos);
+	return wait;
+}
+
+static void expect_line(
+    struct ktest *t, unsigned long pages, unsigned long want, const char *rest, int line)
+{
+	char words[120];
+
+	ksnprintf(words, sizeof(words), "pretend: %lu MiB lent to the host, which wants %lu%s\n",
+	    pages >> (20 - PAGE_SHIFT), want >> (20 - PAGE_SHIFT), rest);
+	if (!says(text, words))
+		ktest_fail(t, __FILE__, line, "said: %s, not: %s", text, words);
+}
+#define EXPECT_LINE(t, pages, want, rest) expect_line((t), (pages), (want), (rest), __LINE__)
+
+KTEST(balloon_size_is_printed_once, KTEST_SLOW | KTEST_REPORTS)
+{
+	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
+
+	REQUIRE(t, balloon_begin(t));
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT(t, !says(text, "lent"));
+	balloon_ask_for(most);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, most, most, "");
+	expect_lent(t, most);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT(t, !says(text, "lent"));
+	/* A request for statistics is answered in the same pass. */
+	pretend_answer(&pretend_dev, STATS, 0);
+	balloon_ask_for(3);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 3, 3, "");
+	EXPECT_EQ(t, balloon.asked, 1);
+	expect_lent(t, 3);
+	/* The host wants more than there is: the next pass is in a second. */
+	balloon_ask_for(~0u);
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT_LINE(t, balloon.nr, ~0u, ": no more to be had");
+	EXPECT_EQ(t, turn(), RETRY);
+	EXPECT(t, !says(text, "lent"));
+	balloon_ask_for(0);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_LINE(t, 0, 0, "");
+	balloon_end(t);
+}
+
+KTEST(broken_balloon_gets_no_further_turn, KTEST_SLOW | KTEST_REPORTS)
+{
+	static const char *const words =
+	    "pretend: broken: reset, and not used any more; all pages are taken back\n";
+	unsigned how;
+
+	for (how = 0; how < 2; how++) {
+		unsigned resets;
+
+		REQUIRE(t, how ? balloon_begin_again(t) : balloon_begin(t));
+		balloon_ask_for(5);
+		EXPECT_EQ(t, turn(), WAIT_FOREVER);
+		EXPECT(t, balloon.nr == 5 && !says(text, words));
+		resets = pretend_dev.resets;
+		/* The device breaks amid a request, or returns a wrong buffer of statistics. */
+		if (how) {
+			balloon_fail_at = 1;
+			balloon_ask_for(2);
+		} else {
+			pretend_dev.lie = LIE_ID;
+			pretend_answer(&pretend_dev, STATS, 0);
+		}
+		EXPECT_EQ(t, turn(), 0);
+		EXPECT(t, says(text, words));
+		EXPECT(t, pretend_dev.resets > resets && pretend_dev.status == 0);
+		EXPECT(t, balloon.nr == 0 && balloon.first == (u32)PFN_NONE);
+		expect_sound(t, balloon.mem);
+		balloon_end(t);
+	}
 }

@@ -89,16 +89,13 @@ KTEST(cpu_is_made_absent_before_its_eject, .reports = "slots: ")
 		plug_result = c[i].plug;
 		up_result = c[i].up;
 		unplug_result = c[i].unplug;
-		slots_plug(1, 0, 0, ID);
-		slot_bank_scan(&slots_bank);
+		slots_insert(1, 0, 0, ID);
 		EXPECT_EQ(t, slots_bank.slot[1].state, c[i].state);
-		slots_ask_for(1);
-		slot_bank_scan(&slots_bank);
+		slots_eject(1);
 		EXPECT_EQ(t, fake_slots.slot[1].ejected, c[i].ejected);
 		/* Once it has parked, it is made absent, and ejected. */
 		unplug_result = 0;
-		slots_ask_for(1);
-		slot_bank_scan(&slots_bank);
+		slots_eject(1);
 		EXPECT_EQ(t, fake_slots.slot[1].ejected, 1);
 	}
 	EXPECT_EQ(t, unplugged, 5);

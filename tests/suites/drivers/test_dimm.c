@@ -30,6 +30,12 @@ static void plug_blocks(unsigned i, pfn_t pfn, unsigned blocks)
 	slots_plug(i, (u64)pfn << PAGE_SHIFT, (u64)BLOCK(blocks) << PAGE_SHIFT, DOMAIN);
 }
 
+static void insert_blocks(unsigned i, pfn_t pfn, unsigned blocks)
+{
+	plug_blocks(i, pfn, blocks);
+	slot_bank_scan(&slots_bank);
+}
+
 KTEST_SUITE(dimm, KTEST_QUICK);
 
 KTEST(dimm_is_plugged_and_unplugged, KTEST_SLOW,
@@ -40,13 +46,11 @@ KTEST(dimm_is_plugged_and_unplugged, KTEST_SLOW,
 	unsigned long managed;
 
 	managed = memory_managed_pages(mem);
-	plug_blocks(0, FREE, 4);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(0, FREE, 4);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed + BLOCK(4));
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_ONLINE), 4);
 	expect_sound(t, mem);
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_HOLE), 4);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed);
@@ -64,20 +68,17 @@ KTEST(dimm_in_use_is_not_unplugged, KTEST_SLOW,
 	u32 i;
 
 	REQUIRE(t, mem && mov_begin(t, mem));
-	plug_blocks(1, FREE, 2);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(1, FREE, 2);
 	mov_fill(ALL_THERE_IS);
 	mov.refuse = 1;
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	EXPECT(t, slots_bank.slot[1].err && slots_bank.slot[1].why);
 	EXPECT_EQ(t, fake_slots.slot[1].status, ENABLED);
 	EXPECT_EQ(t, fake_slots.slot[1].event, 3);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 2);
 	for (i = 0; i < mov.nr; i++)
 		mov_free(i);
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	EXPECT_EQ(t, fake_slots.slot[1].status, 0);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_HOLE), 2);
 	EXPECT_EQ(t, slots_bank.refused, 1);
@@ -94,16 +95,13 @@ KTEST(partly_offline_dimm_is_not_unplugged,
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
-	plug_blocks(0, FREE, 2);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(0, FREE, 2);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, slots_bank.refused, 1);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 1);
 	EXPECT_EQ(t, offline_pages(mem, FREE + BLOCK(1), BLOCK(1), NULL, NULL), 0);
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_HOLE), 2);
 	drop_memory(t, mem);
@@ -116,12 +114,10 @@ KTEST(removed_dimm_is_unplugged,
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
-	plug_blocks(0, FREE, 2);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(0, FREE, 2);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, FREE, BLOCK(2)), 0);
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 	EXPECT_EQ(t, slots_bank.refused, 0);
 	drop_memory(t, mem);
@@ -159,16 +155,14 @@ KTEST(absurd_dimms_change_nothing, .reports = "?slots: ")
 
 	before = take_fingerprint(mem);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		slots_plug(i % NR, bad[i].address, bad[i].size, bad[i].domain);
-		slot_bank_scan(&slots_bank);
+		slots_insert(i % NR, bad[i].address, bad[i].size, bad[i].domain);
 		EXPECT_EQ(t, slots_bank.slot[i % NR].state, SLOT_REFUSED);
 		EXPECT_EQ(t, slots_bank.slot[i % NR].err, bad[i].err);
 		EXPECT(t,
 		    slots_bank.slot[i % NR].why &&
 		        !strcmp(slots_bank.slot[i % NR].why, bad[i].why));
 		expect_told(t, i % NR, 1, 1);
-		slots_ask_for(i % NR);
-		slot_bank_scan(&slots_bank);
+		slots_eject(i % NR);
 		EXPECT_EQ(t, fake_slots.slot[i % NR].status, 0);
 	}
 	after = take_fingerprint(mem);
@@ -197,8 +191,7 @@ KTEST(dimm_without_memory_for_its_descriptors_is_refused,
 	EXPECT(t, zone->nr_free >= PAGEBLOCK_PAGES);
 	before = take_fingerprint(mem);
 	arrays.maps_left = 0;
-	plug_blocks(0, FREE, 4);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(0, FREE, 4);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
 	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
 	EXPECT(t,
@@ -210,9 +203,7 @@ KTEST(dimm_without_memory_for_its_descriptors_is_refused,
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.refused, 1);
 	EXPECT(t, slot_bank_lacks_memory(&slots_bank));
-	/*
-	 * A small module needs the descriptors of a section: one page is missing for twice these.
-	 */
+	/* A small module needs a section's descriptors: of twice these, one page is missing. */
 	for (n = 1; n < 2 * (SECTION_PAGES * sizeof(struct page) >> PAGE_SHIFT); n++)
 		give_block(zone, pile_pop(&pile));
 	slot_bank_scan(&slots_bank);
@@ -241,30 +232,24 @@ KTEST(refused_dimm_in_use_goes_offline_before_the_eject,
 	struct memory *mem = NEED(t, begin_dimms(t));
 
 	arrays.maps_left = 0;
-	plug_blocks(0, FREE, 2);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(0, FREE, 2);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
 	arrays.maps_left = -1;
 	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.slot[0].ejected, 0);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 1);
 	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(1), NULL), 0);
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.slot[0].ejected, 1);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_HOLE), 2);
 	expect_sound(t, mem);
 	drop_memory(t, mem);
 }
 
-/*
- * Two domains are known and the memory has one node, so modules of both domains belong to node 0.
- * The module of a third domain is refused.
- */
+/* Modules of both known domains belong to node 0; one of a third domain is refused. */
 KTEST(merged_nodes_accept_dimms_of_each,
     .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
             "slots: DIMM slot 1, * MiB at *, domain 3: in use\n"
@@ -288,8 +273,7 @@ KTEST(merged_nodes_accept_dimms_of_each,
 	EXPECT_EQ(t, slots_bank.slot[2].err, -ENODEV);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(3)), PB_ONLINE), 2);
 	slots_ask_for(0);
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(3)), PB_HOLE), 3);
 	drop_memory(t, mem);
 }
@@ -304,16 +288,13 @@ KTEST(second_dimm_at_one_address_is_refused, KTEST_SLOW,
 	struct memory *mem = NEED(t, begin_dimms(t));
 
 	plug_blocks(0, FREE, 3);
-	plug_blocks(1, FREE + BLOCK(2), 3);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(1, FREE + BLOCK(2), 3);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
 	EXPECT_EQ(t, slots_bank.slot[1].err, -EEXIST);
-	slots_ask_for(1);
-	slot_bank_scan(&slots_bank);
+	slots_eject(1);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(3)), PB_ONLINE), 3);
 	expect_sound(t, mem);
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(5)), PB_HOLE), 5);
 	drop_memory(t, mem);
 }
@@ -326,11 +307,9 @@ KTEST(dimm_that_fails_to_eject_is_onlined_again, KTEST_SLOW,
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
-	plug_blocks(0, FREE, 2);
-	slot_bank_scan(&slots_bank);
+	insert_blocks(0, FREE, 2);
 	fake_slots.holds_on = true;
-	slots_ask_for(0);
-	slot_bank_scan(&slots_bank);
+	slots_eject(0);
 	EXPECT_EQ(t, slots_bank.odd, 1);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 2);
 	expect_sound(t, mem);

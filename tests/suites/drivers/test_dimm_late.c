@@ -71,11 +71,9 @@ KTEST(memory_that_others_use_is_not_ejected,
 		REQUIRE(t, mem);
 		slots_begin(SLOT_MEMORY);
 		slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
-		slots_plug(0, dev.address, dev.size, 0);
-		slot_bank_scan(&slots_bank);
+		slots_insert(0, dev.address, dev.size, 0);
 		EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
-		slots_ask_for(0);
-		slot_bank_scan(&slots_bank);
+		slots_eject(0);
 		/* A module that is partly offline stays, one that is online goes offline first. */
 		EXPECT_EQ(t, fake_slots.slot[0].ejected, online_before == BLOCKS);
 		EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(BLOCKS)), PB_ONLINE),

@@ -163,9 +163,7 @@ KTEST(number_pad_types_digits)
 	EXPECT_TYPED(t, "789-456+1230.*");
 }
 
-/*
- * Keys without a character, and what Print Screen and Pause send: none of it may hold a key down.
- */
+/* Keys without a character, Print Screen and Pause: none of it may hold a key down. */
 KTEST(other_keys_type_nothing)
 {
 	static const u8 pause[] = {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5};

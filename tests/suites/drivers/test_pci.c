@@ -77,10 +77,7 @@ KTEST(function_is_disabled_while_its_bars_are_sized)
 	}
 }
 
-/*
- * A register is a BAR or an upper half, depending on all registers before it. BARs of ports are 32
- * bits wide, whatever bit 2 says.
- */
+/* What a register is depends on all before it; BARs of ports have 32 bits, whatever bit 2 says. */
 KTEST(upper_halves_of_bars_are_no_bars)
 {
 	static const struct {

@@ -61,17 +61,14 @@ KTEST(the_serial_port_is_com1)
 	play_begin();
 	memset(&com1, 0, sizeof(com1));
 	EXPECT(t, !serial_present());
-	serial_init();
-	EXPECT_SAID(t, START);
+	EXPECT_DOES(t, serial_init(), START);
 	EXPECT(t, serial_present());
 	begin_serial();
 	play.reads = true;
 	serial_write("ab", 2);
-	serial_flush();
-	EXPECT_SAID(t, "in8 3fd\nout8 3f8=61\nout8 3f8=62\nin8 3fd\n");
+	EXPECT_DOES(t, serial_flush(), "in8 3fd\nout8 3f8=61\nout8 3f8=62\nin8 3fd\n");
 	EXPECT(t, serial_polled());
-	EXPECT_EQ(t, console_getc(), -1);
-	EXPECT_SAID(t, "in8 3fd\n");
+	EXPECT_CALL(t, console_getc(), -1, "in8 3fd\n");
 }
 
 static unsigned char next;
@@ -106,19 +103,15 @@ KTEST(the_serial_port_interrupts)
 {
 	begin_serial();
 	com1.present = false;
-	serial_enable_irq();
-	EXPECT_SAID(t, "");
+	EXPECT_DOES(t, serial_enable_irq(), "");
 	com1.present = true;
 	route_err = -ENODEV;
-	serial_enable_irq();
-	EXPECT_SAID(t, "ISA line 4 is vector 43\n");
+	EXPECT_DOES(t, serial_enable_irq(), "ISA line 4 is vector 43\n");
 	EXPECT(t, arch_irqs_enabled() && !com1.interrupt_driven);
 	route_err = 0;
-	serial_enable_irq();
-	EXPECT_SAID(t, "ISA line 4 is vector 43\nout8 3f9=1\n");
+	EXPECT_DOES(t, serial_enable_irq(), "ISA line 4 is vector 43\nout8 3f9=1\n");
 	EXPECT(t, arch_irqs_enabled() && com1.interrupt_driven);
-	serial_enable_irq();
-	EXPECT_SAID(t, "");
+	EXPECT_DOES(t, serial_enable_irq(), "");
 	EXPECT(t, !serial_polled());
 	play.in = count_bytes;
 	coming = 0;
@@ -129,8 +122,7 @@ KTEST(the_serial_port_interrupts)
 	EXPECT_EQ(t, console_getc(), -1);
 	serial_interrupt();
 	EXPECT_EQ(t, console_getc(), 'q');
-	serial_disable_irq();
-	EXPECT_SAID(t, "out8 3f9=0\n");
+	EXPECT_DOES(t, serial_disable_irq(), "out8 3f9=0\n");
 	EXPECT(t, !com1.interrupt_driven);
 }
 
@@ -200,8 +192,7 @@ KTEST(keyboard_is_switched_on_and_the_mouse_off)
 	begin_keyboard();
 	chip_gives(0x1e, false); /* a key from before the start */
 	chip_gives(0x55, true);
-	keyboard_init();
-	EXPECT_SAID(t, SETTING ROUTED);
+	EXPECT_DOES(t, keyboard_init(), SETTING ROUTED);
 	EXPECT_EQ(t, chip.config, 0x61);
 	EXPECT(t, keyboard_present() && keyboard_by_interrupt());
 	EXPECT_EQ(t, console_getc(), -1);
@@ -212,8 +203,7 @@ KTEST(controller_without_answers_is_used)
 {
 	begin_keyboard();
 	chip.dumb = true;
-	keyboard_init();
-	EXPECT_SAID(t, "out8 64=a7\nout8 64=20\nout8 64=ae\nout8 60=f4\n" ROUTED);
+	EXPECT_DOES(t, keyboard_init(), "out8 64=a7\nout8 64=20\nout8 64=ae\nout8 60=f4\n" ROUTED);
 	EXPECT(t, keyboard_present());
 	EXPECT(t, chip.looks < 3 * 50000);
 }
@@ -222,16 +212,15 @@ KTEST(missing_controller_is_said_and_left_alone)
 {
 	begin_keyboard();
 	chip.absent = true;
-	keyboard_init();
-	EXPECT_SAID(t, "keyboard: not used: there is no controller (i8042)\n");
+	EXPECT_DOES(t, keyboard_init(), "keyboard: not used: there is no controller (i8042)\n");
 	EXPECT_EQ(t, chip.looks, 1);
 	keyboard_poll();
 	EXPECT_EQ(t, keyboard_getc_in_panic(), -1);
 	EXPECT(t, !keyboard_present() && chip.looks == 1);
 	chip.absent = false;
 	chip.busy = true;
-	keyboard_init();
-	EXPECT_SAID(t, "keyboard: not used: its controller (i8042) takes no command\n");
+	EXPECT_DOES(
+	    t, keyboard_init(), "keyboard: not used: its controller (i8042) takes no command\n");
 	EXPECT(t, !keyboard_present() && chip.looks < 3 * 50000);
 }
 
@@ -239,8 +228,8 @@ KTEST(keys_come_by_interrupt_or_by_polls)
 {
 	begin_keyboard();
 	route_err = -19;
-	keyboard_init();
-	EXPECT_SAID(t, SETTING ROUTED "keyboard: polled: no route for its interrupt\n");
+	EXPECT_DOES(
+	    t, keyboard_init(), SETTING ROUTED "keyboard: polled: no route for its interrupt\n");
 	EXPECT(t, keyboard_present() && !keyboard_by_interrupt());
 	chip_gives(0x1e, false);
 	chip_gives(0x2a, true); /* the mouse moves: no Shift */

@@ -139,10 +139,7 @@ KTEST(configuration_is_reached_by_two_ports)
 	            "04\nout8 cfd=21\n");
 }
 
-/*
- * The line is level-triggered, whatever the ISA interrupt of that number is. The function may
- * interrupt only after its line is routed.
- */
+/* Level-triggered, whatever the ISA interrupt is; the function may interrupt once it is routed. */
 KTEST(a_function_has_its_line)
 {
 	unsigned line;
@@ -180,12 +177,9 @@ KTEST(virtio_devices_are_those_of_the_bus)
 	struct virtio_device dev = {.id = VIRTIO_ID_MEM};
 
 	play_begin();
-	virtio_init();
-	EXPECT_SAID(t, "scan\ndevice 9\n");
-	pci_interrupt();
-	EXPECT_SAID(t, "news\n");
-	virtio_show();
-	EXPECT_SAID(t, "memory\nballoon\n");
+	EXPECT_DOES(t, virtio_init(), "scan\ndevice 9\n");
+	EXPECT_DOES(t, pci_interrupt(), "news\n");
+	EXPECT_DOES(t, virtio_show(), "memory\nballoon\n");
 	EXPECT_EQ(t, bus.probe(&dev), 1);
 	dev.id = VIRTIO_ID_BALLOON;
 	EXPECT_EQ(t, bus.probe(&dev), 2);

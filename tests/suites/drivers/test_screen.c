@@ -181,10 +181,7 @@ KTEST(font_with_a_table)
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 0);
 }
 
-/*
- * Version 1: each character has the right glyph, with the table cut off at any byte, and with bytes
- * behind its end.
- */
+/* Version 1: the right glyphs, with the table cut off at any byte, and with bytes behind it. */
 KTEST(truncated_table_is_used_to_its_end)
 {
 	static const struct {
@@ -237,9 +234,7 @@ KTEST(truncated_table_is_used_to_its_end)
 #define PSF2_GLYPHS 130
 #define PSF2_SIZE   (3 * 2) /* 12 by 3 pixels */
 
-/*
- * A font of version 2, with glyphs in reverse order, in UTF-8.  The header is longer than needed.
- */
+/* Version 2, with glyphs in reverse order, in UTF-8.  The header is longer than needed. */
 static size_t make_font2(void)
 {
 	static const u32 header[8] = {0x864ab572, 0, 40, 1, PSF2_GLYPHS, PSF2_SIZE, 3, 12};
@@ -297,10 +292,7 @@ KTEST(truncated_table_of_version_2_is_used_to_its_end)
 	for (len = start; len <= whole + 1; len++) {
 		REQUIRE(t, psf_parse(&font, font_file, len) == 0);
 		for (c = 0; c < PSF_CODES; c++) {
-			/*
-			 * A glyph's entry has six bytes, and the first is its character. Glyph 64
-			 * is '?'.
-			 */
+			/* An entry has six bytes, first its character. Glyph 64 is '?'. */
 			u32 want = len > start + 6 * (127 - c) ? 127 - c
 			    : len > start + 6 * 64             ? 64
 			                                       : 0;
@@ -354,10 +346,7 @@ KTEST(fonts_have_limits)
 			        font.height == fonts[i].height && font.width == fonts[i].width &&
 			        font.stride == font.size / font.height && font.glyphs == file + 32);
 	}
-	/*
-	 * A header that leaves no space for glyphs is refused. Version 1 with 512 glyphs needs all
-	 * of them.
-	 */
+	/* A header without space for glyphs is refused. Version 1 needs all its 512 glyphs. */
 	put32(file + 8, sizeof(file));
 	EXPECT_EQ(t, psf_parse(&font, file, sizeof(file)), -EINVAL);
 	memcpy(file, version_1, sizeof(version_1));

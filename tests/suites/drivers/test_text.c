@@ -4,6 +4,32 @@
  */
 #include "tests/lib/text_help.h"
 
+/* The colour after one argument (ECMA-48, 8.3.117), from 0x6b; a reset gives 0x35. */
+static u8 colour_after(u32 arg)
+{
+	if (arg == 0)
+		return 0x35;
+	if (arg == 1)
+		return 0x6b;
+	if (arg == 7)
+		return 0xb6;
+	if (arg == 22)
+		return 0x63;
+	if (arg >= 30 && arg <= 37)
+		return (u8)(0x68 + (arg - 30));
+	if (arg == 39)
+		return 0x65;
+	if (arg >= 40 && arg <= 47)
+		return (u8)(0x0b + 0x10 * (arg - 40));
+	if (arg == 49)
+		return 0x3b;
+	if (arg >= 90 && arg <= 97)
+		return (u8)(0x68 + (arg - 90));
+	if (arg >= 100 && arg <= 107)
+		return (u8)(0x8b + 0x10 * (arg - 100));
+	return 0x6b;
+}
+
 KTEST_SUITE(text, KTEST_QUICK);
 
 KTEST(characters_are_drawn)
@@ -12,8 +38,7 @@ KTEST(characters_are_drawn)
 	u32 size;
 
 	for (size = 2; size <= 4; size++) {
-		if (!text_start(t, size))
-			return;
+		REQUIRE(t, text_start(t, size));
 		text_say("Hi\nyou");
 		EXPECT(t, text_shows(0, 0, 'H', grey[size], 0));
 		EXPECT(t, text_shows(0, 1, 'i', grey[size], 0));
@@ -25,8 +50,7 @@ KTEST(characters_are_drawn)
 
 KTEST(lines_wrap)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("abcdefghijkl");
 	EXPECT_EQ(
 	    t, terminal.row, 0); /* the line is full, but a line feed now makes no empty line */
@@ -38,8 +62,7 @@ KTEST(lines_wrap)
 
 KTEST(control_characters_move_the_cursor)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("abc\rX\n12\b3\n\tT\n\b\bB\n\a\001\177N\n");
 	ROW(t, 0, "Xbc");
 	ROW(t, 1, "13");
@@ -57,8 +80,7 @@ KTEST(text_scrolls)
 	char line[] = "line A\n";
 	u32 i;
 
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	for (i = 0; i < ROWS; i++, line[5]++)
 		text_say(line);
 	/* The last line feed went beyond the bottom: two rows, an eighth of all, scrolled away. */
@@ -79,8 +101,7 @@ KTEST(text_scrolls)
 /* After other code has drawn over the screen, only changes are drawn again. */
 KTEST_COST(only_changes_are_drawn)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("abc");
 	memset(PIXELS, 0x11, (size_t)PITCH * HEIGHT);
 	text_say("\rabX");
@@ -92,8 +113,7 @@ KTEST_COST(only_changes_are_drawn)
 
 KTEST(colours_are_set)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say(
 	    "\033[31mr\033[92;44mg\033[0mn\033[1;33my\033[22my\033[7mi\033[0;105;30mm\033[39;49md");
 	EXPECT(t, text_shows(0, 0, 'r', 0xaa0000, 0));
@@ -111,16 +131,12 @@ KTEST(colours_are_set)
 	EXPECT(t, text_shows(0, 10, 'R', 0xff5555, 0));
 }
 
-/*
- * The same character in another colour is a change too. A cell that already shows it is not drawn
- * again.
- */
+/* Another colour is a change too. A cell that already shows it is not drawn again. */
 KTEST_COST(cell_with_a_new_colour_is_drawn_again)
 {
 	u32 i;
 
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("AB\r\033[32mA");
 	EXPECT(t, text_shows(0, 0, 'A', 0x00aa00, 0));
 	EXPECT(t, text_shows(0, 1, 'B', 0xaaaaaa, 0));
@@ -208,8 +224,7 @@ KTEST(wide_colours_are_drawn)
 {
 	struct framebuffer fb = text_framebuffer(4);
 
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	fb.red = (struct colour_field){20, 10};
 	fb.green = (struct colour_field){10, 10};
 	fb.blue = (struct colour_field){0, 10};
@@ -220,8 +235,7 @@ KTEST(wide_colours_are_drawn)
 
 KTEST(cursor_is_shown_until_it_is_off)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("ab\b");
 	text_cursor(&terminal, true);
 	EXPECT(t, text_shows(0, 1, 'b', 0, 0xaaaaaa));
@@ -240,8 +254,7 @@ KTEST(cursor_is_shown_until_it_is_off)
 
 KTEST(cursor_moves)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("one\ntwo\nthree\n\033[2AT\033[BH\033[2DX\033[3Cx");
 	ROW(t, 1, "Two");
 	ROW(t, 2, "XHrex");
@@ -253,8 +266,7 @@ KTEST(cursor_moves)
 
 KTEST(erase_sequences_clear_their_part)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("aaaaaa\nbbbbbb\ncccccc\ndddddd\neeeeee");
 	text_say("\033[2;3H\033[K\033[3;3H\033[1K\033[4;3H\033[2KX\033[5;3H\033[J");
 	ROW(t, 0, "aaaaaa");
@@ -274,14 +286,10 @@ KTEST(erase_sequences_clear_their_part)
 /* An unknown sequence is swallowed whole, and the bytes after it are text again. */
 KTEST(unknown_sequences_are_swallowed)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("a\033[?25lb\033[99999999999999999999Zc");
 	ROW(t, 0, "abc");
-	/*
-	 * Only the first four arguments of a sequence count. A sequence for more colours than the
-	 * terminal has changes nothing.
-	 */
+	/* Only four arguments of a sequence count. One for more colours changes nothing. */
 	text_say("\r\033[1;2;3;4;5;6;7;31;41md\033[38;5;200me\033(f\033[\ng");
 	EXPECT(t, text_shows(0, 0, 'd', 0xffffff, 0));
 	EXPECT(t, text_shows(0, 1, 'e', 0xffffff, 0));
@@ -321,13 +329,112 @@ KTEST(small_screens_are_handled)
 /* The kernel may map the pixels at another address. */
 KTEST(framebuffer_may_move)
 {
-	if (!text_start(t, 4))
-		return;
+	REQUIRE(t, text_start(t, 4));
 	text_say("ab");
 	text_move(&terminal, PIXELS + (size_t)2 * FONT_HEIGHT * PITCH);
 	text_say("c");
 	EXPECT(t, text_shows(0, 1, 'b', 0xaaaaaa, 0) && is_black(0, 2));
 	EXPECT(t, text_shows(2, 2, 'c', 0xaaaaaa, 0) && is_black(2, 1));
+}
+
+KTEST(every_attribute_has_its_effect)
+{
+	char s[] = "\033[000m";
+	u32 arg;
+
+	REQUIRE(t, text_start(t, 4));
+	text_set_colour(&terminal, 0x35);
+	for (arg = 0; arg < 1000; arg++) {
+		s[2] = (char)('0' + arg / 100);
+		s[3] = (char)('0' + arg / 10 % 10);
+		s[4] = (char)('0' + arg % 10);
+		terminal.colour = 0x6b;
+		text_say(s);
+		if (terminal.colour != colour_after(arg) || terminal.normal != 0x35 ||
+		    terminal.state != TEXT_PLAIN)
+			ktest_fail(t, __FILE__, __LINE__, "%u: colour %#x, not %#x", arg,
+			    terminal.colour, colour_after(arg));
+	}
+	terminal.colour = 0x13;
+	text_say("\033[1m");
+	EXPECT_EQ(t, terminal.colour, 0x1b);
+	/* Each argument counts, in order, and a missing argument is 0. */
+	text_say("\033[31;42;7m");
+	EXPECT_EQ(t, terminal.colour, 0x92);
+	text_say("\033[33;;44m");
+	EXPECT_EQ(t, terminal.colour, 0x45);
+	text_say("\033[m");
+	EXPECT_EQ(t, terminal.colour, 0x35);
+}
+
+static void expect_cursor(struct ktest *t, const char *s, u32 row, u32 column)
+{
+	terminal.row = 4;
+	terminal.column = 5;
+	text_say(s);
+	if (terminal.row != row || terminal.column != column || terminal.state != TEXT_PLAIN)
+		ktest_fail(t, __FILE__, __LINE__, "%s: %u, %u, not %u, %u", s + 1, terminal.row,
+		    terminal.column, row, column);
+}
+
+KTEST(cursor_moves_to_its_target)
+{
+	static const struct {
+		const char *s;
+		u32 row, column;
+	} moves[] = {{"\033[A", 3, 5}, {"\033[0A", 3, 5}, {"\033[1A", 3, 5}, {"\033[4A", 0, 5},
+	    {"\033[5A", 0, 5}, {"\033[B", 5, 5}, {"\033[2B", 6, 5}, {"\033[11B", 15, 5},
+	    {"\033[12B", 15, 5}, {"\033[99999999999B", 15, 5}, {"\033[C", 4, 6}, {"\033[6C", 4, 11},
+	    {"\033[7C", 4, 11}, {"\033[D", 4, 4}, {"\033[5D", 4, 0}, {"\033[6D", 4, 0},
+	    {"\033[H", 0, 0}, {"\033[;H", 0, 0}, {"\033[1;1H", 0, 0}, {"\033[3H", 2, 0},
+	    {"\033[;3H", 0, 2}, {"\033[16;12H", 15, 11}, {"\033[17;13H", 15, 11},
+	    {"\033[2;3;7;7;9;9H", 1, 2}, {"\033[2x", 4, 5}, {"\033[2@", 4, 5}, {"\033[2~", 4, 5},
+	    {"\033[ 2?B", 6, 5}, {"\033B", 4, 5}, {"\033[2\rB", 4, 1}, {"\033[2\033[B", 5, 5},
+	    {"\t", 4, 8}, {"\t\t", 4, 11}, {"\t\t\t", 4, 11}, {"\r\t", 4, 8}, {"\r\b", 4, 0},
+	    {"\b", 4, 4}, {"\n", 5, 0}, {"\r", 4, 0}, {"\177", 4, 5}, {"\001\037", 4, 5},
+	    {" ", 4, 6}};
+	u32 i;
+
+	REQUIRE(t, text_start(t, 2));
+	for (i = 0; i < ARRAY_SIZE(moves); i++)
+		expect_cursor(t, moves[i].s, moves[i].row, moves[i].column);
+	/* A sequence may come in pieces. */
+	text_say("\033[3;");
+	EXPECT_EQ(t, terminal.state, TEXT_SEQUENCE);
+	text_say("4");
+	text_say("H");
+	EXPECT(t, terminal.row == 2 && terminal.column == 3 && terminal.state == TEXT_PLAIN);
+	/* After a full line, the cursor stands behind its last cell. */
+	text_say("\033[3Habcdefghijkl");
+	EXPECT(t, terminal.row == 2 && terminal.column == COLUMNS);
+	text_say("\033[D");
+	EXPECT(t, terminal.row == 2 && terminal.column == COLUMNS - 1);
+	expect_guards(t, 0);
+}
+
+KTEST(a_full_line_is_erased_from_its_last_cell_on)
+{
+	REQUIRE(t, text_start(t, 4));
+	text_say("mnopqrstuvwx\rabcdefghijkl\033[K");
+	ROW(t, 0, "abcdefghijk");
+	text_say("\033[Habcdefghijkl\033[3K\033[3J\033[9J");
+	ROW(t, 0, "abcdefghijkl");
+	text_say("\033[2;1Hmno\033[Habcdefghijkl\033[J");
+	ROW(t, 0, "abcdefghijk");
+	ROW(t, 1, "");
+	text_say("\033[2;1Hmno\033[Habcdefghijkl\033[1K");
+	ROW(t, 0, "");
+	ROW(t, 1, "mno");
+	text_say("\033[16;1Hmnopqrstuvwx\033[2K");
+	ROW(t, 15, "");
+	ROW(t, 1, "mno");
+	/* Erased cells get the current colour, which stays. */
+	text_say("\033[44m\033[2J");
+	EXPECT_EQ(t, terminal.colour, 0x47);
+	text_say("\033[J\033[K");
+	EXPECT_EQ(t, terminal.colour, 0x47);
+	EXPECT(t, text_shows(ROWS - 1, COLUMNS - 1, ' ', 0xaaaaaa, 0x0000aa));
+	expect_guards(t, 0);
 }
 
 /* Whatever is written, the pixels show the cells, and nothing else is touched. */
@@ -338,8 +445,7 @@ KTEST(random_output_stays_within_the_screen, KTEST_SLOW)
 	u8 junk[64];
 	u32 round, i, differ = 0;
 
-	if (!text_start(t, 3))
-		return;
+	REQUIRE(t, text_start(t, 3));
 	for (round = 0; round < 400; round++) {
 		u32 len = (u32)(ktest_rand(&state) % sizeof(junk));
 

@@ -84,6 +84,11 @@ static void expect_done(struct ktest *t, const char *what, int line)
 	forget();
 }
 #define EXPECT_DONE(t, what) expect_done(t, what, __LINE__)
+#define EXPECT_DOES(t, call, what)                                                                 \
+	do {                                                                                       \
+		call;                                                                              \
+		EXPECT_DONE((t), (what));                                                          \
+	} while (0)
 
 KTEST_SUITE(uart, KTEST_QUICK);
 
@@ -91,13 +96,11 @@ KTEST(port_is_set_up_if_present)
 {
 	memset(&fake, 0, sizeof(fake));
 	memset(&uart, 0xa5, sizeof(uart));
-	uart_init(&uart, &regs, &input);
-	EXPECT_DONE(t, "7=5a 7? 1=0 3=80 0=1 1=0 3=3 2=7 4=b ");
+	EXPECT_DOES(t, uart_init(&uart, &regs, &input), "7=5a 7? 1=0 3=80 0=1 1=0 3=3 2=7 4=b ");
 	EXPECT(t, uart.present && !uart.interrupt_driven && uart.input == &input);
 	EXPECT_EQ(t, uart.spins, 10000000);
 	fake.absent = true;
-	uart_init(&uart, &regs, &input);
-	EXPECT_DONE(t, "7=5a 7? ");
+	EXPECT_DOES(t, uart_init(&uart, &regs, &input), "7=5a 7? ");
 	EXPECT(t, !uart.present);
 	/* Both locks of a ring are innermost but for the scheduler's. */
 	input = (struct input)INPUT("typed");
@@ -114,35 +117,27 @@ KTEST(port_is_set_up_if_present)
 KTEST(bytes_are_sent_in_groups_of_16)
 {
 	start_over();
-	uart_write(&uart, "ab\377", 2);
-	EXPECT_DONE(t, "5? 0=61 0=62 ");
-	uart_write(&uart, "\377", 1);
-	EXPECT_DONE(t, "5? 0=ff ");
-	uart_write(&uart, "", 0);
-	EXPECT_DONE(t, "");
-	uart_write(&uart, "0123456789abcdef", 16);
-	EXPECT_DONE(t,
+	EXPECT_DOES(t, uart_write(&uart, "ab\377", 2), "5? 0=61 0=62 ");
+	EXPECT_DOES(t, uart_write(&uart, "\377", 1), "5? 0=ff ");
+	EXPECT_DOES(t, uart_write(&uart, "", 0), "");
+	EXPECT_DOES(t, uart_write(&uart, "0123456789abcdef", 16),
 	    "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 ");
-	uart_write(&uart, "0123456789abcdefg", 17);
-	EXPECT_DONE(t,
+	EXPECT_DOES(t, uart_write(&uart, "0123456789abcdefg", 17),
 	    "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 5? "
 	    "0=67 ");
 	/* Before each 16 bytes the driver waits for the port. */
 	fake.busy = 4;
-	uart_write(&uart, "x", 1);
-	EXPECT_DONE(t, "5? 5? 5? 5? 0=78 ");
+	EXPECT_DOES(t, uart_write(&uart, "x", 1), "5? 5? 5? 5? 0=78 ");
 	/* The port takes 16 bytes now, but a flush waits until the last bit has left. */
 	fake.lsr = 0x20;
-	uart_write(&uart, "x", 1);
-	EXPECT_DONE(t, "5? 0=78 ");
+	EXPECT_DOES(t, uart_write(&uart, "x", 1), "5? 0=78 ");
 	uart_flush(&uart);
 	EXPECT_EQ(t, fake.reads, uart.spins);
 	EXPECT(t, uart.present);
 	forget();
 	fake.lsr = 0x40;
 	fake.busy = 3;
-	uart_flush(&uart);
-	EXPECT_DONE(t, "5? 5? 5? ");
+	EXPECT_DOES(t, uart_flush(&uart), "5? 5? 5? ");
 }
 
 KTEST(full_port_is_left_alone)
@@ -157,19 +152,16 @@ KTEST(full_port_is_left_alone)
 	EXPECT(t, !uart.present && !fake.writes && fake.reads == uart.spins);
 	forget();
 	uart_write(&uart, "x", 1);
-	uart_flush(&uart);
-	EXPECT_DONE(t, "");
+	EXPECT_DOES(t, uart_flush(&uart), "");
 }
 
 KTEST(port_without_interrupts_is_polled)
 {
 	start_over();
-	uart_poll(&uart);
-	EXPECT_DONE(t, "5? ");
+	EXPECT_DOES(t, uart_poll(&uart), "5? ");
 	fake.waiting = 2;
 	fake.first = 0xfe;
-	uart_poll(&uart);
-	EXPECT_DONE(t, "5? 0? 5? 0? 5? ");
+	EXPECT_DOES(t, uart_poll(&uart), "5? 0? 5? 0? 5? ");
 	EXPECT_EQ(t, input_get(&input), 0xfe);
 	EXPECT_EQ(t, input_get(&input), 0xff);
 	EXPECT_EQ(t, input_get(&input), -1);
@@ -190,8 +182,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	fake.waiting = 3;
 	fake.first = 7;
 	/* Bytes that came before are taken when the interrupt is enabled. */
-	uart_enable_irq(&uart);
-	EXPECT_DONE(t, "1=1 5? 0? 5? 0? 5? 0? 5? ");
+	EXPECT_DOES(t, uart_enable_irq(&uart), "1=1 5? 0? 5? 0? 5? 0? 5? ");
 	EXPECT_EQ(t, input.head - at, 3);
 	fake.waiting = 252;
 	uart_interrupt(&uart);
@@ -209,8 +200,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	EXPECT_EQ(t, input.tail, at + 256);
 	EXPECT_EQ(t, input_get(&input), -1);
 	/* A port that interrupts is not polled. */
-	uart_poll(&uart);
-	EXPECT_DONE(t, "");
+	EXPECT_DOES(t, uart_poll(&uart), "");
 	fake.waiting = 1;
 	fake.first = 3;
 	EXPECT_EQ(t, input_get(&input), -1);
@@ -244,14 +234,12 @@ KTEST(without_interrupts_the_ring_comes_first)
 	fake.waiting = 1;
 	uart_enable_irq(&uart);
 	forget();
-	uart_disable_irq(&uart);
-	EXPECT_DONE(t, "1=0 ");
+	EXPECT_DOES(t, uart_disable_irq(&uart), "1=0 ");
 	fake.waiting = 1;
 	EXPECT_EQ(t, input_get(&input), 'a');
 	EXPECT_EQ(t, input_get(&input), -1);
 	EXPECT_DONE(t, "");
-	uart_poll(&uart);
-	EXPECT_DONE(t, "5? 0? 5? ");
+	EXPECT_DOES(t, uart_poll(&uart), "5? 0? 5? ");
 	EXPECT_EQ(t, input_get(&input), 'b');
 }
 

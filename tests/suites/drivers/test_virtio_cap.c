@@ -33,10 +33,7 @@ KTEST(structures_of_a_device_are_found)
 	expect_found(t);
 	/* BARs and command are as before. */
 	EXPECT(t, !memcmp(before.byte, space.byte, PCI_CONFIG_LEN));
-	/*
-	 * The first structure of each kind counts; other vendors' capabilities and unknown kinds do
-	 * not.
-	 */
+	/* The first of each kind counts; other vendors' capabilities and unknown kinds do not. */
 	space_set(NOTIFY + PCI_CAP_LIST_NEXT, 1, 0x88);
 	add_cap(0x88, 0x98, VIRTIO_PCI_CAP_COMMON_CFG, 0x800, 64);
 	add_cap(0x98, 0xa8, 0, 0, 0);
@@ -45,10 +42,7 @@ KTEST(structures_of_a_device_are_found)
 	expect_found(t);
 }
 
-/*
- * The structures lie in reverse order without gaps; a capability may lie in the last bytes of the
- * space.
- */
+/* Structures in reverse order without gaps; a capability in the last bytes of the space. */
 KTEST(structures_may_lie_in_any_order)
 {
 	struct virtio_places places;
@@ -199,10 +193,7 @@ KTEST(hostile_spaces_are_refused_by_name)
 	}
 }
 
-/*
- * An unusable structure is skipped, and the next of its kind is taken. The specification demands
- * this for reserved BARs.
- */
+/* An unusable structure is skipped, as the specification demands for reserved BARs. */
 KTEST(valid_structure_behind_an_invalid_one_is_found)
 {
 	static const struct edit bad[] = {{0x88 + 4, 1, 6}, {0x88 + 4, 1, 0}, {0x88 + 2, 1, 4},

@@ -18,8 +18,7 @@ KTEST(device_memory_follows_the_requested_size)
 	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 1); /* one request for all blocks */
 	EXPECT(t, pretend_dev.accepted >> VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE & 1);
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		vmem_ask_for(steps[i]);
-		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+		EXPECT_EQ(t, vmem_follow(steps[i]), 0);
 		EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
 		expect_units(t, steps[i], steps[i]);
 		EXPECT_EQ(t, memory_managed_pages(vmem), managed + steps[i] * PAGEBLOCK_PAGES);
@@ -39,10 +38,7 @@ static unsigned long sections(unsigned first, unsigned end)
 	        ((start + first * PAGEBLOCK_PAGES) >> SECTION_ORDER) + 1;
 }
 
-/*
- * Units are plugged from below and unplugged from above.  One request covers the units of a
- * section.
- */
+/* Plugged from below, unplugged from above; one request covers the units of a section. */
 KTEST(lowest_units_are_plugged_first_and_unplugged_last, KTEST_SLOW)
 {
 	static const unsigned steps[] = {
@@ -52,9 +48,7 @@ KTEST(lowest_units_are_plugged_first_and_unplugged_last, KTEST_SLOW)
 	REQUIRE(t, vmem_begin(t));
 	for (i = 0; i < ARRAY_SIZE(steps); was = steps[i++]) {
 		memset(vmem_requests, 0, sizeof(vmem_requests));
-		vmem_ask_for(steps[i]);
-		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-		expect_units(t, steps[i], steps[i]);
+		FOLLOW(t, steps[i], 0, steps[i], steps[i]);
 		for (j = 0; j < REGION_BLOCKS; j++) {
 			EXPECT_EQ(t, vmem_plugged[j], j < steps[i]);
 			EXPECT_EQ(
@@ -220,9 +214,7 @@ KTEST(units_beyond_the_usable_region_are_not_plugged, KTEST_SLOW, .says = RESET)
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 	expect_units(t, 4, 4);
 	vmem_config.usable_region_size = vmem_config.region_size;
-	vmem_ask_for(7);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	expect_units(t, 7, 7);
+	FOLLOW(t, 7, 0, 7, 7);
 	vmem_end(t);
 }
 
@@ -253,9 +245,7 @@ KTEST(partly_plugged_unit_is_unplugged, KTEST_SLOW)
 	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
 	EXPECT(t, vmem_plugged[2] && vmem_plugged[3] && !vmem_plugged[5] && !vmem_plugged[8]);
 	EXPECT_EQ(t, vmem_config.plugged_size, BLOCK_BYTES);
-	vmem_ask_for(3);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	expect_units(t, 3, 3);
+	FOLLOW(t, 3, 0, 3, 3);
 	/* Half a unit more plugs no further unit. */
 	vmem_config.requested_size += BLOCK_BYTES / 2;
 	vmem_set_config();
@@ -277,9 +267,7 @@ KTEST(unit_is_the_larger_of_block_and_pageblock, KTEST_SLOW)
 	}
 	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
 	EXPECT_EQ(t, vmem_dev.unit, 4 * PAGEBLOCK_PAGES);
-	vmem_ask_for(8);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	expect_units(t, 8, 8);
+	FOLLOW(t, 8, 0, 8, 8);
 	vmem_end(t);
 }
 
@@ -290,15 +278,11 @@ KTEST(changed_request_is_followed_at_once, KTEST_SLOW,
 	REQUIRE(t, vmem_begin(t));
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_NACK, true);
 	vmem_fault.requested = 3;
-	vmem_ask_for(6);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	expect_units(t, 3, 3);
+	FOLLOW(t, 6, 0, 3, 3);
 	EXPECT_EQ(t, vmem_dev.refused, 1);
 	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_NACK, true);
 	vmem_fault.requested = 2;
-	vmem_ask_for(0);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	expect_units(t, 2, 2);
+	FOLLOW(t, 0, 0, 2, 2);
 	vmem_end(t);
 }
 
@@ -315,27 +299,19 @@ KTEST(refused_request_changes_nothing, KTEST_SLOW,
 
 	REQUIRE(t, vmem_begin(t));
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
-		vmem_ask_for(2);
-		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+		EXPECT_EQ(t, vmem_follow(2), 0);
 		vmem_set_fault(VIRTIO_MEM_REQ_PLUG, answers[i], false);
-		vmem_ask_for(6);
-		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
-		expect_units(t, 2, 2);
+		FOLLOW(t, 6, -EBUSY, 2, 2);
 		vmem_set_fault(NO_FAULT, 0, false);
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 		expect_units(t, 6, 6);
 		vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, answers[i], false);
-		vmem_ask_for(3);
-		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
+		EXPECT_EQ(t, vmem_follow(3), -EBUSY);
 		/* The units are offline, but still plugged. */
 		expect_units(t, 6, 3);
-		/*
-		 * The host lets the kernel keep the units: they are used again without being
-		 * plugged again.
-		 */
+		/* The units are used again without being plugged again. */
 		vmem_requests[VIRTIO_MEM_REQ_PLUG] = 0;
-		vmem_ask_for(5);
-		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
+		EXPECT_EQ(t, vmem_follow(5), -EBUSY);
 		vmem_set_fault(NO_FAULT, 0, false);
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 		expect_units(t, 5, 5);
@@ -356,9 +332,7 @@ KTEST(request_may_be_overwritten_by_the_device,
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
 		vmem_set_fault(VIRTIO_MEM_REQ_PLUG, answers[i], false);
 		vmem_fault.scribbles = true;
-		vmem_ask_for(2);
-		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
-		expect_units(t, 0, 0);
+		FOLLOW(t, 2, -EBUSY, 0, 0);
 	}
 	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
@@ -380,8 +354,7 @@ KTEST(doubtful_state_is_queried_from_the_device, KTEST_SLOW, .says = doubts)
 				vmem_set_fault(types[i], answers[j], true);
 				vmem_fault.done = k;
 				vmem_fault.dies = answers[j] == VIRTIO_MEM_RESP_ACK;
-				vmem_ask_for(goal);
-				EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
+				EXPECT_EQ(t, vmem_follow(goal), -EIO);
 				vmem_requests[VIRTIO_MEM_REQ_STATE] = 0;
 				EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
 				EXPECT(t, vmem_requests[VIRTIO_MEM_REQ_STATE] > 0);
@@ -403,14 +376,11 @@ KTEST(doubtful_state_is_queried_from_the_device, KTEST_SLOW, .says = doubts)
 KTEST(device_that_fails_its_restart_is_not_used, KTEST_SLOW, .says = no_restart)
 {
 	REQUIRE(t, vmem_begin(t));
-	vmem_ask_for(3);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	EXPECT_EQ(t, vmem_follow(3), 0);
 	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -EIO);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
-	vmem_ask_for(5);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
-	expect_units(t, 3, 3);
+	FOLLOW(t, 5, -EIO, 3, 3);
 	pretend_dev.refused = 0;
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
@@ -457,8 +427,7 @@ KTEST(devices_with_absurd_configurations_are_refused, KTEST_SLOW, .says = absurd
 	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 0);
 	vmem_set_config();
 	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
-	vmem_ask_for(4);
-	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
+	EXPECT_EQ(t, vmem_follow(4), 0);
 	good = vmem_config;
 	for (i = 0; i < ARRAY_SIZE(later); i++) {
 		memcpy((char *)&vmem_config + later[i].offset, &later[i].value, sizeof(u64));

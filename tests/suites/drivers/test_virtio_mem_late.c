@@ -46,41 +46,29 @@ static int claim(struct memory *mem, pfn_t start, unsigned long nr)
 	return -EBUSY;
 }
 
-/* Plug eight units, with @meanwhile in between: @used of them are in use. Then unplug all. */
-static void plug_and_unplug(
-    struct ktest *t, int (*meanwhile)(struct memory *, pfn_t, unsigned long), unsigned used)
-{
-	REQUIRE(t, vmem_begin(t));
-	between = meanwhile;
-	vmem_ask_for(8);
-	EXPECT_EQ(t, late_follow(&vmem_dev), 0);
-	expect_units(t, 8, used);
-	vmem_ask_for(0);
-	EXPECT_EQ(t, late_follow(&vmem_dev), 0);
-	expect_units(t, 0, 0);
-	vmem_end(t);
-}
-
 KTEST_SUITE(virtio_mem_late, KTEST_QUICK);
 
-KTEST(memory_that_is_online_already_is_in_use)
+/* Memory that is partly online is unplugged later; claimed memory is removed and tried again. */
+KTEST(memory_changed_before_it_comes_online_is_used_or_removed)
 {
-	plug_and_unplug(t, online_all, 8);
-}
+	static const struct {
+		int (*between)(struct memory *mem, pfn_t start, unsigned long nr);
+		int err;
+		unsigned used, used_again;
+	} cases[] = {{online_all, 0, 8, 8}, {online_some, 0, 1, 1}, {claim, -EBUSY, 0, 8}};
 
-KTEST(memory_that_is_partly_online_is_unplugged_later)
-{
-	plug_and_unplug(t, online_some, 1);
-}
-
-KTEST(claimed_memory_is_removed_and_tried_again)
-{
-	REQUIRE(t, vmem_begin(t));
-	between = claim;
-	vmem_ask_for(8);
-	EXPECT_EQ(t, late_follow(&vmem_dev), -EBUSY);
-	expect_units(t, 8, 0);
-	EXPECT_EQ(t, late_follow(&vmem_dev), 0);
-	expect_units(t, 8, 8);
-	vmem_end(t);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		REQUIRE(t, i ? vmem_begin_again(t) : vmem_begin(t));
+		between = cases[i].between;
+		vmem_ask_for(8);
+		EXPECT_EQ(t, late_follow(&vmem_dev), cases[i].err);
+		expect_units(t, 8, cases[i].used);
+		if (cases[i].err)
+			EXPECT_EQ(t, late_follow(&vmem_dev), 0);
+		expect_units(t, 8, cases[i].used_again);
+		vmem_ask_for(0);
+		EXPECT_EQ(t, late_follow(&vmem_dev), 0);
+		expect_units(t, 0, 0);
+		vmem_end(t);
+	}
 }

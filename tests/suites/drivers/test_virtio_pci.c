@@ -21,8 +21,7 @@ KTEST(a_device_is_mapped_reset_routed_and_probed, KTEST_REPORTS)
 	space_set(NOTIFY + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, 6);
 	p->lent = true; /* the previous driver left it set */
 	p->notify_off[3] = 7;
-	virtio_bus_found(&bus, &fn);
-	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route3 probe24 ");
+	EXPECT_DOES(t, virtio_bus_found(&bus, &fn), "map0 map1 map2 map3 c14.1=0 route3 probe24 ");
 	EXPECT_EQ(t, bus.nr, 1);
 	EXPECT(t, fake.probed == &p->dev && p->dev.name == p->name && !strcmp(p->name, "virtio0"));
 	EXPECT(t, p->regs == &regs && !p->lent && !p->notify_off[3] && p->fn.device == 3);
@@ -39,8 +38,7 @@ KTEST(a_device_is_mapped_reset_routed_and_probed, KTEST_REPORTS)
 	/* The next device gets the next number. */
 	fn.device_id = BALLOON_ID;
 	fn.device = 4;
-	virtio_bus_found(&bus, &fn);
-	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route4 probe5 ");
+	EXPECT_DOES(t, virtio_bus_found(&bus, &fn), "map0 map1 map2 map3 c14.1=0 route4 probe5 ");
 	EXPECT(t,
 	    bus.nr == 2 && fake.probed == &bus.device[1].dev &&
 	        !strcmp(bus.device[1].name, "virtio1"));
@@ -87,8 +85,7 @@ KTEST(device_with_unmappable_registers_is_refused, KTEST_REPORTS)
 		pos = log_position();
 		start_over();
 		fake.no_map = (int)i;
-		virtio_bus_found(&bus, &fn);
-		EXPECT_DONE(t, done[i]);
+		EXPECT_DOES(t, virtio_bus_found(&bus, &fn), done[i]);
 		ksnprintf(line, sizeof(line),
 		    "virtio0: PCI 02:03.1: %s: cannot be mapped: left alone\n", names[i]);
 		EXPECT(t, said(pos, line));
@@ -100,8 +97,7 @@ KTEST(device_with_unmappable_registers_is_refused, KTEST_REPORTS)
 	}
 	start_over();
 	space_set(ISR + VIRTIO_PCI_CAP_LENGTH, 4, 0);
-	virtio_bus_found(&bus, &fn);
-	EXPECT_DONE(t, "");
+	EXPECT_DOES(t, virtio_bus_found(&bus, &fn), "");
 	EXPECT(t,
 	    bus.nr == 0 &&
 	        said(pos, "virtio0: PCI 02:03.1: interrupt status: it is too short: left alone\n"));
@@ -114,8 +110,7 @@ KTEST(a_device_without_an_interrupt_has_no_driver, KTEST_REPORTS)
 
 	start_over();
 	fake.no_route = -ENODEV;
-	virtio_bus_found(&bus, &fn);
-	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route3 ");
+	EXPECT_DOES(t, virtio_bus_found(&bus, &fn), "map0 map1 map2 map3 c14.1=0 route3 ");
 	EXPECT(t, said(pos, "virtio0: PCI 02:03.1: no interrupt: left alone\n"));
 	EXPECT(t, bus.nr == 1 && !fake.probed);
 }
@@ -150,8 +145,8 @@ KTEST(features_are_read_in_halves, KTEST_REPORTS)
 	fake.offered = 0x89abcdef01234567ULL;
 	EXPECT(t, dev->ops->features(dev) == 0x89abcdef01234567ULL);
 	EXPECT_DONE(t, "c0.4=1 c4.4? c0.4=0 c4.4? ");
-	dev->ops->accept(dev, 0xfedcba9876543210ULL);
-	EXPECT_DONE(t, "c8.4=0 cc.4=76543210 c8.4=1 cc.4=fedcba98 ");
+	EXPECT_DOES(t, dev->ops->accept(dev, 0xfedcba9876543210ULL),
+	    "c8.4=0 cc.4=76543210 c8.4=1 cc.4=fedcba98 ");
 }
 
 KTEST(reset_ends_when_status_reads_0, KTEST_REPORTS)
@@ -165,21 +160,16 @@ KTEST(reset_ends_when_status_reads_0, KTEST_REPORTS)
 	for (i = 0; i < ARRAY_SIZE(delays); i++) {
 		bus.device[0].lent = true;
 		fake.status_reads = 0;
-		dev->ops->set_status(dev, 0x8f);
-		EXPECT_DONE(t, "c14.1=8f ");
+		EXPECT_DOES(t, dev->ops->set_status(dev, 0x8f), "c14.1=8f ");
 		EXPECT(t, !fake.status_reads && bus.device[0].lent);
 		EXPECT_EQ(t, dev->ops->get_status(dev), 0x8f);
 		fake.status_reads = 0;
 		fake.resets_after = delays[i];
-		dev->ops->set_status(dev, 0);
-		EXPECT_DONE(t, "c14.1=0 ");
+		EXPECT_DOES(t, dev->ops->set_status(dev, 0), "c14.1=0 ");
 		EXPECT_EQ(t, fake.status_reads, MAX(delays[i], 1u));
 		EXPECT(t, !bus.device[0].lent);
 	}
-	/*
-	 * If the device has none of the kernel's pages, the wait for a reset that never ends is
-	 * bounded.
-	 */
+	/* The wait for a reset is bounded if the device has none of the kernel's pages. */
 	fake.status_reads = 0;
 	fake.resets_after = STUCK;
 	dev->ops->set_status(dev, 0);
@@ -218,8 +208,7 @@ KTEST(configuration_has_the_length_of_its_structure, KTEST_REPORTS)
 		EXPECT_DONE(t, done);
 		if (fields[i].there)
 			ksnprintf(done, sizeof(done), "d%x.%u=a1b2c3d4 ", at, len);
-		dev->ops->write(dev, at, len, 0xa1b2c3d4);
-		EXPECT_DONE(t, done);
+		EXPECT_DOES(t, dev->ops->write(dev, at, len, 0xa1b2c3d4), done);
 	}
 	for (i = 0; i < 3; i++) {
 		fake.part[VIRTIO_COMMON][0x15] = (u8)(0xfe + i);
@@ -286,10 +275,8 @@ KTEST(queue_addresses_are_written_before_enable, KTEST_REPORTS)
 	    "c16.2=7 c18.2=40 c20.4=12000 c24.4=0 c28.4=12080 c2c.4=0 c30.4=120c4 c34.4=0 c1e.2? "
 	    "c1c.2=1 ");
 	/* Each queue has a notify address of its own. */
-	dev->ops->notify(dev, &q);
-	EXPECT_DONE(t, "n14.2=1 ");
-	dev->ops->notify(dev, &r);
-	EXPECT_DONE(t, "n24.2=7 ");
+	EXPECT_DOES(t, dev->ops->notify(dev, &q), "n14.2=1 ");
+	EXPECT_DOES(t, dev->ops->notify(dev, &r), "n24.2=7 ");
 }
 
 KTEST(queue_without_a_notify_address_is_refused, KTEST_REPORTS)
@@ -337,8 +324,7 @@ KTEST(shared_interrupt_line_asks_each_device, KTEST_REPORTS)
 		bus.device[1].part[VIRTIO_ISR] += 8;
 		forget();
 		fake.part[VIRTIO_ISR][8] = isr[i];
-		virtio_bus_interrupt(&bus);
-		EXPECT_DONE(t, "i0.1? i8.1? ");
+		EXPECT_DOES(t, virtio_bus_interrupt(&bus), "i0.1? i8.1? ");
 		EXPECT_EQ(t, first->config_changed, 0);
 		EXPECT_EQ(t, second->config_changed, isr[i] >> 1);
 		/* Reading the status has cleared it. */
@@ -349,6 +335,5 @@ KTEST(shared_interrupt_line_asks_each_device, KTEST_REPORTS)
 		EXPECT_EQ(t, second->config_changed, 0);
 	}
 	start_over();
-	virtio_bus_interrupt(&bus);
-	EXPECT_DONE(t, "");
+	EXPECT_DOES(t, virtio_bus_interrupt(&bus), "");
 }

@@ -14,10 +14,7 @@
 /* Reads of an unchanged ring before the test fails. */
 #define MAX_IDLE 200000000u
 
-/*
- * The buffers that the device has. Buffer @seq is two pieces; by their addresses and lengths the
- * device checks that it sees both pieces.
- */
+/* Buffer @seq is two pieces; their addresses and lengths show the device that both are there. */
 struct job {
 	u32 seq;
 	bool out;
@@ -72,10 +69,7 @@ static void return_held(u16 *held, u32 *room, unsigned nr)
 	virtio_interrupt(&pretend_dev.dev, 1);
 }
 
-/*
- * The device takes up to @most buffers. It returns them when it has @most, or sees no more for a
- * while.
- */
+/* Take buffers; return them when there are @most, or no more are seen for a while. */
 static void device(void *most)
 {
 	struct vring *ring = &pretend_dev.queue[0]->ring;
@@ -199,10 +193,7 @@ static void give(u16 first)
 	pretend_return(&pretend_dev, 0, first, 1);
 }
 
-/*
- * The device overwrites descriptors, the available ring and its index: the driver does not rely on
- * their content.
- */
+/* The driver does not rely on descriptors, the available ring and its index. */
 KTEST(overwritten_ring_breaks_nothing)
 {
 	struct vring *ring;
@@ -240,10 +231,7 @@ KTEST(overwritten_ring_breaks_nothing)
 	end(t);
 }
 
-/*
- * Descriptors that were not submitted: the second one of a buffer, a free one, one already
- * returned, and one that does not exist.
- */
+/* A buffer's second descriptor, a free one, one already returned, and one that does not exist. */
 KTEST(buffer_never_submitted_is_rejected,
     .reports = ": the device returned a buffer that it did not have (")
 {

@@ -181,5 +181,10 @@ static inline void expect_done(struct ktest *t, const char *what, int line)
 	forget();
 }
 #define EXPECT_DONE(t, what) expect_done(t, what, __LINE__)
+#define EXPECT_DOES(t, call, what)                                                                 \
+	do {                                                                                       \
+		call;                                                                              \
+		EXPECT_DONE((t), (what));                                                          \
+	} while (0)
 
 #endif
