@@ -8,11 +8,7 @@ Usage: grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--test SUITE
 
 Only the files that the lab gives to students are taken from TREE; all others are this tree's.
 Without TREE these are this tree's, too.  If TREE lacks such a file, it is graded as students get
-it, in the track TRACK.  Layers: model (calls streamed to a process with the student's code, judged
-by another process), explorer (all schedules of some operations with at most two preemptions),
-contract (tests that check nothing but the contract) and, with --kernel, the same tests in the
-kernel, in QEMU; and cost, which has points of its own.  docs/grading.md explains the layers and the
-verdicts.
+it, in the track TRACK.  docs/grading.md explains the layers and the verdicts.
 
 Exit status: 0 with all points, 1 without, 2 if nothing could be graded.
 """
@@ -38,18 +34,20 @@ import grade_run
 import grade_source
 import lab_build
 import lab_kernel
+import lab_perf
+import lab_race
 import labs
 import skeleton
 from grade_layers import Result
 from lab_make import Failed, Limited, alone
 
-LAYERS = ("model", "explorer", "contract", "kernel", "cost")
+LAYERS = (lab_race.LAYER, "model", "explorer", "contract", "kernel", lab_perf.LAYER, "cost")
 CONTRACT, KERNEL = "contract", "kernel"
 COST = "cost"  # its points are separate: a right solution may be slow
 # {step: the folder of its programs}
 KINDS = {"model": "model", "explorer": "explorer", "contract": lab_build.Hosted.KIND}
 OWN = "student"  # the label of this tree's own code, which is not a submission
-NEEDS = {"model": "judge", COST: "contract"}
+NEEDS = {"model": "judge", COST: CONTRACT, lab_race.LAYER: "explorer", lab_perf.LAYER: CONTRACT}
 LINKING = re.compile(r"undefined (reference|symbol)|multiple definition|duplicate symbol")
 PLAN = re.compile(r"[A-H]+(,\d+:[A-H])*")
 INI = os.path.join("labs", "grade.ini")
@@ -59,7 +57,13 @@ MOST_OUTPUT = 256 << 20  # bytes of a file, such as the console of a kernel that
 
 def worthless(lab):
     """{LAYER.TEST} that the student's empty tree passes: passing these tests gives no points."""
-    return set(labs.parser(INI).get(f"lab {lab}", "empty", fallback="").split())
+    ini, one = labs.parser(INI), labs.lab(lab)
+    words = ini.get(f"lab {lab}", "empty", fallback="").split()
+    if words == ["*"]:
+        of = {"explorer": one.sets, CONTRACT: one.tests_tagged(CONTRACT)}
+        of["model"] = ini.get(f"lab {lab}", "model", fallback="").split()
+        words = [f"{layer}.{name}" for layer, names in of.items() for name in names]
+    return set(words)
 
 
 def empty_functions(one, tree):
@@ -143,10 +147,12 @@ class Grade:
     def layers(self):
         """{layer: tests} of this lab."""
         return {
+            lab_race.LAYER: lab_race.tests(self.one),
             "model": self.plans,
             "explorer": self.one.sets,
             "contract": self.one.tests_tagged("contract"),
             "kernel": self.kernel_tests(),
+            lab_perf.LAYER: lab_perf.tests(self.one),
             COST: self.one.tests_tagged("cost"),
         }
 
@@ -185,7 +191,7 @@ class Grade:
             mine = [r for r in self.results if r.layer == layer]
             counted = set(names) - {r.name for r in mine if r.neutral}
             run = [r for r in mine if not r.neutral]
-            passed = sum(r.verdict == "PASS" for r in run)
+            passed = sum(r.gained() for r in run)
             if layer in worth:
                 gained = max(0, passed - sum(r.name in free[layer] for r in run))
                 rows.append((layer, share * gained / max(len(counted - free[layer]), 1), share))
@@ -238,7 +244,8 @@ class Grade:
             "contract": lambda: programs.contract(self.tree, name),
             "kernel": lambda: self.kernel.program(self.tree, name),
         }
-        said = [text for path in self.one.files for text in self.source_faults(path)]
+        code = [path for path in self.one.files if path not in lab_race.texts(self.one)]
+        said = [text for path in code for text in self.source_faults(path)]
         if said:
             return self.refuse(said)
         needed = {layer for layer, names in wanted.items() if names}
@@ -250,6 +257,8 @@ class Grade:
             with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
                 begun = {key: pool.submit(step) for key, step in steps.items() if key in needed}
                 made = {key: future.result() for key, future in begun.items()}
+            if lab_race.LAYER in needed:
+                made[lab_race.LAYER] = lab_race.programs(self.one, self.args.build)
         except Limited as error:
             self.results.append(Result("build", "compile", "FAIL", str(error)))
             return None
@@ -366,6 +375,9 @@ class Grade:
         for layer in (CONTRACT, COST):
             if wanted[layer]:
                 jobs.append((layers.contract, made[CONTRACT], wanted[layer], layer))
+        if wanted[lab_race.LAYER]:
+            race = lab_race.Race(self.tree, sandbox, folder, made)
+            jobs.append((race.results, wanted[lab_race.LAYER], self.screen.tell))
         for name in wanted["explorer"]:
             jobs.append((layers.explore, made["explorer"], name))
         half = (len(wanted["model"]) + 1) // 2
@@ -374,7 +386,9 @@ class Grade:
         with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
             for future in [pool.submit(*job) for job in jobs]:
                 self.results += future.result()
+        self.results += lab_perf.results(self, wanted[lab_perf.LAYER], folder)
         self.results.sort(key=lambda r: LAYERS.index(r.layer))
+        lab_race.joined(self.results)
 
 
 def interrupted(number, _frame):

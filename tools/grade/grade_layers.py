@@ -41,6 +41,11 @@ class Result:
     about: str = ""
     neutral: bool = False  # a SKIP that is not the student's fault: it does not count
     plan: str = ""  # the failed schedule, if the test is a set of the explorer
+    part: float = 0.0  # of its points that it gives without having passed (lab_perf.py)
+
+    def gained(self):
+        """The part of its points that the test gives."""
+        return 1 if self.verdict == "PASS" else self.part
 
     def key(self):
         return f"{self.layer}.{self.name}"

@@ -104,6 +104,9 @@ def text_of(grade, paint=lambda text, verdict: text):
     if grade.board:
         ours, theirs = grade.board["reference"], grade.board["instructions"]
         yield f"  {theirs:g} instructions per event; the reference: {ours:g}"
+        if "lines" in grade.board:
+            ours, theirs = grade.board["lines_reference"], grade.board["lines"]
+            yield f"  {theirs:g} cache lines per event; the reference: {ours:g}"
     cost = grade.cost_points()
     if cost and not grade.not_graded():
         yield f"  cost is apart: {cost[0]:g} of {cost[1]:g} points"
@@ -167,15 +170,15 @@ def as_gradescope(grade):
     score to the points: what a fault costs beyond its test is taken from the tests that passed."""
     worths, results = grade.worths(), {(r.layer, r.name): r for r in grade.results}
     own = {key: of for key, of in worths.items() if key[0] != "cost"}
-    passed = [key for key in own if key in results and results[key].verdict == "PASS"]
-    factor = min(1, grade.points() / (sum(own[key] for key in passed) or 1))
+    gained = {key: results[key].gained() for key in own if key in results}
+    factor = min(1, grade.points() / (sum(own[key] * part for key, part in gained.items()) or 1))
     tests, before = [], 0.0
     for key, of in worths.items():
         after = before + (of if key in own else 0)
         most, before = round(round(after, 2) - round(before, 2), 2), after
-        good, r = key in passed, results.get(key)
+        part, r = gained.get(key, 0), results.get(key)
         why = f"{r.verdict}: {r.why}" if r else "not run"
-        test = {"name": ".".join(key), "score": round(most * factor, 4) if good else 0}
+        test = {"name": ".".join(key), "score": round(most * part * factor, 4)}
         test |= {"max_score": most, "visibility": "visible", "tags": [key[0]]}
         test["status"] = "passed" if r and r.verdict == "PASS" else "failed"
         if test["status"] == "failed":
@@ -183,9 +186,11 @@ def as_gradescope(grade):
             test["output"] = "\n".join([why, *more])
         tests.append(test)
     board = [{"name": "points", "value": grade.points()}]
-    named = {"instructions per event of a trace": "instructions", "ratio to the reference": "ratio"}
-    for name, key in named.items() if grade.board else ():
-        board.append({"name": name, "value": grade.board[key], "order": "asc"})
+    named = {"instructions per event of a trace": "instructions"}
+    named |= {"cache lines per event of a trace": "lines", "ratio to the reference": "ratio"}
+    for name, key in named.items():
+        if key in (grade.board or {}):
+            board.append({"name": name, "value": grade.board[key], "order": "asc"})
     cost = grade.cost_points()
     return {
         "score": grade.points(), "execution_time": round(grade.seconds),

@@ -232,6 +232,7 @@ def by_compiler(path, kind, name):
 
 def symbol_faults(one, path, source):
     may = set(one.allow) | BY_BUILD
+    may |= {"lab_" + name for other in one.extra for name in one.exports(other)}
     defined = {name for other in one.sources() for name in one.exports(other)}
     for kind, name in symbols(path):
         plain = name[4:] if name.startswith("lab_") else name

@@ -9,7 +9,8 @@ Usage: handout.py [--build DIR] LAB...         follow a handout; print the first
 
 The steps are done in the order of the handout: each "$ command" of a block is run, with a directory
 of its own for ../labLAB.  A heading "### N. ...", or a comment <!-- writes NAME... -->, names
-functions, whose bodies are then copied from this tree.  A command's output must be as the handout
+functions, whose bodies are then copied from this tree; <!-- takes NAME... --> names files of
+labs/LAB/, which are copied whole.  A command's output must be as the handout
 shows below the command: a line "..." stands for any lines, "..." within a line for any text.
 """
 import os
@@ -30,6 +31,7 @@ import outer_make
 LIMIT = 600  # seconds that one command may take, also on a busy machine
 STEP = re.compile(r"^### \d+\. .*$")
 WRITES = re.compile(r"^<!-- writes (.*) -->$")
+TAKES = re.compile(r"^<!-- takes (.*) -->$")
 FULL = "100 of 100 points"
 
 
@@ -48,7 +50,7 @@ def folder_in(lab):
 
 
 def actions(text):
-    """[("write", names) | ("run", (command, lines expected))], in their order."""
+    """[("write", names) | ("take", files) | ("run", (command, lines expected))], in their order."""
     found, inside = [], False
     for line in text.split("\n"):
         writes = WRITES.match(line)
@@ -57,6 +59,8 @@ def actions(text):
         elif not inside and (writes or STEP.match(line)):
             names = writes.group(1).split() if writes else re.findall(r"`(\w+)`", line)
             found.append(("write", names))
+        elif not inside and TAKES.match(line):
+            found.append(("take", TAKES.match(line).group(1).split()))
         elif inside and line.startswith("$ "):
             found.append(("run", (line[2:], [])))
         elif inside and found and found[-1][0] == "run":
@@ -165,6 +169,10 @@ class Follower:
                 if kind == "write":
                     write(self.one, self.folder, what)
                     full = False
+                    continue
+                if kind == "take":
+                    for path in [os.path.join("labs", self.one.name, name) for name in what]:
+                        shutil.copy(os.path.join(labs.ROOT, path), os.path.join(self.folder, path))
                     continue
                 command, want = what
                 status, said, errors = self.run(command)

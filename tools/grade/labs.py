@@ -64,6 +64,7 @@ class Lab:
     neutral: dict  # {function: statement}
     more: set  # key "allow"
     leave_out: list
+    trace: str
     tracks: list  # of words, as all below
     files: list
     short: list  # [hours, names of functions]
@@ -226,7 +227,7 @@ def labs():
         functions, weights = weighed(pairs(row["functions"]))
         named = {
             field.name: row.get(keys.get(field.name, field.name), "").split()
-            for field in fields(Lab)[8:]
+            for field in fields(Lab)[9:]
         }
         # Hidden suites: only if this tree has them.
         named["suites"] += [suite for suite in named["hidden"] if suite in suites.suites()]
@@ -235,6 +236,7 @@ def labs():
             neutral=statements(row.get("neutral", "")),
             more=set((row.get("allow", "") + " " + common["allow"]).split()),
             leave_out=common["leave_out"].split(),
+            trace=row.get("trace", ""),
             **named,
         )
     return found
@@ -375,9 +377,9 @@ def faults():
         said += [f"lab {name}: {what}" for what in faults_of_names(one)]
         said += [f"lab {name}: {what}" for what in faults_of_planted(one)]
         for path in one.files:
-            if path in owner:
+            if path in owner and not one.planted:
                 said.append(f"lab {name}: {path} belongs to lab {owner[path]}")
-            owner[path] = name
+            owner.setdefault(path, name)
         if set(one.tracks) != {t for t, weeks in tracks().items() if name in sum(weeks, [])}:
             said.append(f"lab {name}: its tracks are not those that name it")
     for track, weeks in tracks().items():

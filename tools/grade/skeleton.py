@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
@@ -28,6 +29,7 @@ import bodies
 import grade_build
 import lab_build
 import lab_kernel
+import lab_race
 import labs
 import submission
 from lab_make import Failed, run, write_changed
@@ -60,6 +62,7 @@ def left_out(one, path):
 def texts(one):
     """(path, text) of each file of the student's tree that differs from this tree."""
     found = {path: emptied(one, path, labs.read(path)) for path in one.files}
+    found |= lab_race.texts(one)
     for head, functions in mistakes(one):
         found[head["file"]] = submission.fitted(found[head["file"]], functions)
     return found.items()
@@ -85,10 +88,23 @@ def order(track=None):
     return first + [name for name in labs.labs() if name not in first]
 
 
+def without(one, paths):
+    """The lab @one without those of its files that are in @paths, and without mistakes in them."""
+    left = [path for path in one.files if path not in paths]
+    functions = {path: names for path, names in one.functions.items() if path in left}
+    return one if left == one.files else replace(one, files=left, functions=functions, planted=[])
+
+
 def to_come(one, track=None):
-    """The labs after @one."""
-    names = order(track)
-    return [labs.lab(name) for name in names[names.index(one.name) + 1 :]]
+    """The labs after @one, each without the files of @one and of labs before it; not one that then
+    has none, such as lab 10."""
+    names, found = order(track), []
+    at = names.index(one.name) + 1
+    known = {path for name in names[:at] for path in labs.lab(name).files}
+    for later in map(labs.lab, names[at:]):
+        found.append(without(later, known))
+        known.update(later.files)
+    return [later for later in found if later.files]
 
 
 def texts_to_come(one, track=None):
@@ -159,6 +175,7 @@ def stripped(made, to):
 def write_reference(one, folder, build, track=None):
     """Write the objects of the reference and its trampolines, but no source of the reference."""
     write_given(one, folder, build, track)
+    lab_race.write_reference(one, folder, build)
     if one.in_ring_3():
         return
     for side in (f(one, build) for f in (lab_build.Hosted, lab_build.OnHost, lab_kernel.Kernel)):
@@ -300,7 +317,8 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
         raise
     count = len(one.names())
-    print(f"{where}: lab {one.name}, {one.title}; {count} functions to write")
+    what = f"{count} functions to write" if count else f"{len(one.files)} files to hand in"
+    print(f"{where}: lab {one.name}, {one.title}; {what}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ Usage: submission.py list [LAB]             print the submissions, with their ti
        submission.py compile [LAB]          compile each as a student would; show warnings
 
 A submission is a few functions, which replace those of the same name in the file of the lab that
-has them; other functions go in front of the first of these.  Its first comment says:
+has them; other functions go in front of the first of these.  In lab R it may be the text of a file,
+NAME.txt.  Its first comment says:
 
     title: its fault, or its difference from the reference
     layer: for a wrong submission, the layer in which it must lose a point
@@ -29,6 +30,7 @@ import labs
 import variant
 
 KINDS = ("wrong", "right")
+TEXT = ".txt"  # a submission that is the whole text of a file that is no code
 HEADER = re.compile(r"/\*(.*?)\*/\n+", re.DOTALL)
 
 
@@ -43,12 +45,17 @@ def folder(kind, lab):
 def names(kind, lab):
     path = folder(kind, lab)
     found = os.listdir(path) if os.path.isdir(path) else []
-    return sorted(name[:-2] for name in found if name.endswith(".c"))
+    return sorted(os.path.splitext(name)[0] for name in found if name.endswith((".c", TEXT)))
+
+
+def path_of(kind, lab, name):
+    path = os.path.join(folder(kind, lab), name)
+    return path + (TEXT if os.path.exists(path + TEXT) else ".c")
 
 
 def read(kind, lab, name):
     """({title, layer, file}, the text of the functions) of a submission."""
-    text = labs.read(os.path.join(folder(kind, lab), name + ".c"))
+    text = labs.read(path_of(kind, lab, name))
     text = re.sub(r"\A/\* SPDX[^\n]*\n", "", text)
     head = HEADER.match(text)
     rows = re.findall(
@@ -95,6 +102,8 @@ def texts(lab, name):
     for kind in KINDS:
         if name in names(kind, lab):
             head, new = read(kind, lab, name)
+            if head["file"].endswith(TEXT):
+                return {head["file"]: new}
             return {head["file"]: fitted(labs.read(head["file"]), new)}
     if name in variant.known():
         return variant.edited(variant.read(name))
@@ -122,7 +131,7 @@ def warnings(lab, name, settings):
     with tempfile.TemporaryDirectory(prefix="submission-") as folder:
         write(lab, name, folder)
         for path in one.files:
-            if path in texts(lab, name):
+            if path in texts(lab, name) and not path.endswith(TEXT):
                 # A header is compiled in a source that includes it.
                 source = os.path.join(folder, path) if path.endswith(".c") else one.extra[0]
                 command = [settings["HOSTCC"][0], "-iquote", folder, *flags, "-O0"]

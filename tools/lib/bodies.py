@@ -158,8 +158,9 @@ def names(left_out):
 def rules(one):
     """The text in a lab's handout about the points of its functions, and what its code may use."""
     costs = ", ".join(f"`{name}` {points:g}" for name, points in one.shares().items())
-    said = f"Of the 100 points a failed test costs at least {FAULT}, and a function that is left "
-    said += f"empty at least this many: {costs}."
+    said = f"Of the 100 points a failed test costs at least {FAULT}"
+    empty = ", and a function that is left empty at least this many: "
+    said += f"{empty}{costs}." if costs else "."
     if not one.in_ring_3():
         more = sorted(one.more - {"host_this", "lab_unwritten"})
         headers = " ".join(f"`{name}`" for name in public(tuple(one.files)))

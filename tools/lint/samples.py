@@ -11,6 +11,8 @@ import glob
 import os
 import re
 
+import lab_perf
+import lab_race
 import labs
 import nm
 import race_table
@@ -83,6 +85,8 @@ def wrong_graded(names):
     known = labs.labs().values()
     in_layer = {
         "model": set(labs.plans()),
+        "race": set(lab_race.TESTS),
+        "perf": set(lab_perf.TESTS),
         "explorer": {name for one in known for name in one.sets},
         "cost": {name for one in known for name in one.tests_tagged("cost")},
     }

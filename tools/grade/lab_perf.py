@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The layer of a lab with a trace (labs/labs.ini): what an event of a recorded trace costs in the
+student's allocator, compared with the reference's; for grade.py.
+
+A kernel whose own memory the student's code serves replays the trace on one CPU in QEMU, under
+icount.  A plugin (tools/bench/qemu_count.c) counts the instructions from each call of the allocator
+to its return, and the cache lines of data that they touch.  What interrupt handlers do and what is
+on a stack does not count.  The figures are the same each time, on any host.
+
+A figure gives all its points up to FULL times the reference's, none from NONE times on, and in
+between a part that falls evenly.  Nothing is measured unless all other tests pass.
+"""
+import gzip
+import hashlib
+import json
+import os
+import re
+import shutil
+
+import bench_count
+import lab_kernel
+import lab_make
+import labs
+import nm
+import qemu
+from grade_layers import Result, panic_of
+from lab_make import alone
+
+LAYER = "perf"
+INSTRUCTIONS = "instructions"
+TESTS = {INSTRUCTIONS: "instructions", "cache_lines": "cache lines"}
+FULL, NONE = 1.05, 2.0  # times the reference's figure
+MORE, MEM = "tour=off monitor=off trace=", 1024
+CALLS = {"timed_alloc": "mem_alloc_pages", "timed_free": "mem_free_pages"}  # demo/trace_replay.c
+ROW = 1
+COUNTED = re.compile(rf"^row {ROW} (\d+) (\d+) \d+ (\d+) ", re.MULTILINE)
+AT = re.compile(rf"^at {ROW} (\w+) (\d+)$", re.MULTILINE)
+SHOWN = 5  # functions of the profile
+EVENTS = re.compile(r"^trace \S+: (\d+) events", re.MULTILINE)
+NONE_FAILED = "failed allocations: 0, frees skipped for them: 0"
+
+
+class Unfit(Exception):
+    """The trace was not replayed to its end; the text is the reason, @lines are details."""
+
+    def __init__(self, why, lines=()):
+        super().__init__(why)
+        self.lines = list(lines)
+
+
+class Reference(lab_kernel.Kernel):
+    """The kernel whose memory the reference serves.  Of a student's tree the reference is not the
+    sources, but the objects with which the tree came."""
+
+    def student(self, tree, out):
+        named, found = self.named(), []
+        os.makedirs(out, exist_ok=True)
+        for path in self.one.twice():
+            to = labs.object_in(out, path)
+            plain = {"ref_" + name: name for name in named}
+            lab_make.rename(self.reference(path, named), to, plain)
+            found.append(to)
+        self.builder.save()
+        tests = [path for path in self.one.extra if path.startswith("tests/")]
+        return found + [self.common(path)[path] for path in tests]
+
+
+def tests(one):
+    return list(TESTS) if one.trace else []
+
+
+# ---- counting ----------------------------------------------------------------------------------
+
+
+def spec(elf):
+    """The text of the plugin's spec: the calls of the allocator in the replay are windows."""
+    code = bench_count.instructions(elf)
+    rows = [line.split() for line in bench_count.said(*nm.COMMAND, "-n", elf).split("\n")]
+    at = {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
+    lines = [("text", code[0][1], code[-1][1] + 16), ("stacks", *bench_count.STACKS)]
+    lines.append(("entry", at["trap_stubs"], at["trap_common"]))
+    lines += [("leave", here, here + 1) for _, here, text in code if text.startswith("iret")]
+    calls = 0
+    for (function, here, text), (_, after, _) in zip(code, code[1:]):
+        if text.startswith("call") and text.endswith(f"<{CALLS.get(function)}>"):
+            lines += [("call", here, ROW), ("next", after, ROW)]
+            calls += 1
+    if calls < len(CALLS):
+        raise bench_count.Failed(f"{elf}: timed_alloc and timed_free do not call the allocator")
+    return "".join(f"{kind} {a:x} {b:x}\n" for kind, a, b in lines)
+
+
+def counted(image, trace, build, folder):
+    """(instructions, cache lines) of an event of the trace, in the kernel @image; and the functions
+    with most instructions."""
+    paths = {name: os.path.join(folder, "perf." + name) for name in ("spec", "counts", "trace")}
+    with open(paths["spec"], "w", encoding="utf-8") as f:
+        f.write(spec(image))
+    with gzip.open(os.path.join(labs.ROOT, trace)) as f, open(paths["trace"], "wb") as to:
+        shutil.copyfileobj(f, to)
+    plugin = f"{bench_count.plugin(build)},spec={paths['spec']},out={paths['counts']}"
+    options = {"module": paths["trace"], "extra": ["-plugin", plugin]}
+    done = lab_kernel.boot(image, "none", cpus=1, mem=MEM, more=MORE, **options)
+    row, said, text = None, EVENTS.search(done.text), ""
+    if os.path.exists(paths["counts"]):
+        with open(paths["counts"], encoding="utf-8") as f:
+            text = f.read()
+        row = COUNTED.search(text)
+    if not (done.passed and row and said and NONE_FAILED in done.text):
+        why, lines = panic_of(done.text, done.status == qemu.TIMED_OUT)
+        raise Unfit(f"the trace is not replayed to its end: {why}", lines)
+    events, instructions, lines = map(int, row.groups())
+    if events != int(said.group(1)):
+        raise Unfit(f"the allocator returned from {events} of {said.group(1)} calls")
+    return instructions / events, lines / events, profile(text, image, events)
+
+
+def profile(text, image, events):
+    """A line for each of the functions that take most of an event's instructions."""
+    functions, share = bench_count.Functions(image), {}
+    for address, times in AT.findall(text):
+        name = functions.at(int(address, 16))[0]
+        share[name] = share.get(name, 0) + int(times) / events
+    most = sorted(share.items(), key=lambda item: -item[1])[:SHOWN]
+    return [f"{times:.1f} of them in {name}" for name, times in most]
+
+
+def reference(one, build, folder):
+    """counted() of the reference; it is kept, since the same kernel has the same counts."""
+    image = Reference(one, build, own=True).program(None, "reference")
+    with open(image, "rb") as f:
+        key = hashlib.sha256(f.read()).hexdigest() + one.trace
+    kept = image + ".counts"
+    if os.path.exists(kept):
+        with open(kept, encoding="utf-8") as f:
+            found = json.load(f)
+        if found["of"] == key:
+            return found["counts"]
+    found = {"of": key, "counts": counted(image, one.trace, build, folder)}
+    with open(kept, "w", encoding="utf-8") as f:
+        json.dump(found, f)
+    return found["counts"]
+
+
+def measured(grade, folder):
+    """What counted() says of the student's code, and of the reference."""
+    one, build = grade.one, os.path.abspath(os.path.join(labs.ROOT, grade.args.build))
+    kernel = lab_kernel.Kernel(one, build, own=True)
+    with alone(grade.args.build):
+        ours = reference(one, build, folder)
+        image = kernel.program(grade.tree, grade.label)
+    try:
+        return counted(image, one.trace, build, folder), ours
+    finally:
+        if getattr(grade.args, "clean", False):
+            shutil.rmtree(kernel.folder(grade.label), ignore_errors=True)
+
+
+# ---- the results -------------------------------------------------------------------------------
+
+
+def part(ratio):
+    """The part of its points that a figure gives which is @ratio times the reference's."""
+    return min(1.0, max(0.0, (NONE - ratio) / (NONE - FULL)))
+
+
+def result(name, mine, ours, details):
+    ratio = mine / ours
+    found = Result(LAYER, name, "PASS" if ratio <= FULL else "FAIL", part=part(ratio))
+    found.details = details if name == INSTRUCTIONS else []
+    found.why = f"{mine:.1f} {TESTS[name]} per event; the reference: {ours:.1f}, so {ratio:.2f}"
+    found.why += f" times as many: {100 * found.part:.0f} % of the points"
+    return found
+
+
+def results(grade, wanted, folder):
+    """The results of the tests @wanted; the figures also go to the leaderboard."""
+    bad = [r.key() for r in grade.results if r.verdict != "PASS" and not r.neutral]
+    if not wanted or bad:
+        return [Result(LAYER, name, "SKIP", f"not measured: {bad[0]} failed") for name in wanted]
+    try:
+        (*theirs, details), ours = measured(grade, folder)
+    except Unfit as why:
+        return [Result(LAYER, name, "CRASH", str(why), why.lines) for name in wanted]
+    except (lab_make.Failed, bench_count.Failed) as why:
+        return [Result(LAYER, name, "ERROR", str(why)[:300]) for name in wanted]
+    pairs = dict(zip(TESTS, zip(theirs, ours)))
+    grade.board = {"instructions": round(theirs[0], 1), "reference": round(ours[0], 1)}
+    grade.board |= {"lines": round(theirs[1], 2), "lines_reference": round(ours[1], 2)}
+    grade.board["ratio"] = round(sum(a / b for a, b in pairs.values()) / len(pairs), 3)
+    told = [result(name, *pairs[name], details) for name in wanted]
+    for one in told:
+        grade.screen.tell(one)
+    return told
