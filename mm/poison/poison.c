@@ -14,7 +14,7 @@
  *             never marked.  A soft offline marks a page only when it is out of use: on a free
  *             list, or held by the isolation; that works with caches on too.  If it fails, it marks
  *             and counts nothing.
- * Tests:      poison, poison_states, poison_vm, poison_object, poison_race, held, poison_tries,
+ * Tests:      poison, poison_states, poison_vm, poison_object, poison_race, held,
  *             poison_exact, memory_span, poison_standby, trace_ring.
  */
 #include "mm/core/buddy.h"

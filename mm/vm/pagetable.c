@@ -6,7 +6,7 @@
  * Locks:      pagetable.lock (RANK_PT) to link a table; lookups need none.
  * Invariants: a linked table stays until pt_destroy: so walks need no lock, and the place of an
  *             entry does not change.  Tables are linked filled with zeroes, by a release store.
- * Tests:      vm, vm_object, account, short, held, vm_exact, vm_guard, vm_late.
+ * Tests:      vm, vm_object, account, short, vm_exact, vm_guard, vm_late.
  */
 #include "mm/core/page.h"
 #include "mm/vm/vm.h"

@@ -9,7 +9,7 @@
  *             changed meanwhile: then the machine refuses the access again.  No cross-call is made,
  *             since an entry only gains rights here.  A failed allocation makes a fault fail only
  *             if the page or table is still missing: another fault may have made it meanwhile.
- * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
+ * Tests:      vm, vm_object, vm_bad, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"

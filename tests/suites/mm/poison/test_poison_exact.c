@@ -87,6 +87,7 @@ KTEST(page_in_transit_is_waited_for)
 KTEST_COST(only_movable_pages_are_checked_again)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
+	struct poison_result res;
 	struct zone *zone;
 	struct page *page;
 	unsigned type;
@@ -103,8 +104,14 @@ KTEST_COST(only_movable_pages_are_checked_again)
 		EXPECT_EQ(t, mem_soft_offline_page(mem, page_to_pfn_in(mem, page)), -EBUSY);
 		EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), waits + (moves ? 2 : 0));
 	}
+	/* A failure checks as often, and then flags the page. */
 	set_type(zone, block, MT_MOVABLE);
-	give_block(zone, page);
+	EXPECT_EQ(t, mem_memory_failure(mem, page_to_pfn_in(mem, page), 0, &res), -EBUSY);
+	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
+	EXPECT_EQ(t, res.state, PG_ALLOC);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), 2 * 3);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page)), 0);
 }
 
 static struct failure {

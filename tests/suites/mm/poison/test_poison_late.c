@@ -38,6 +38,16 @@ static void breaks(void *arg)
 	failed = mem_memory_failure(the_memory, page_to_pfn_in(the_memory, the_page), 0, &res);
 }
 
+/* The page that broke, and no other, is retired; it is mended. */
+static void expect_retired(struct ktest *t)
+{
+	pfn_t pfn = page_to_pfn_in(the_memory, the_page);
+
+	EXPECT(t, is_retired(the_memory, pfn));
+	expect_poisoned(t, the_memory, 1);
+	EXPECT_EQ(t, mem_unpoison_page(the_memory, pfn), 0);
+}
+
 KTEST_SUITE(poison_late, 0);
 
 /*
@@ -64,8 +74,7 @@ KTEST(a_page_may_break_just_after_its_allocation)
 	EXPECT_EQ(t, failed, -EBUSY);
 	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	EXPECT_EQ(t, mem_free_pages(the_memory, again, 0), 0);
-	EXPECT_EQ(t, mem_poisoned(the_memory).retired, 1);
-	EXPECT_EQ(t, mem_unpoison_page(the_memory, page_to_pfn_in(the_memory, the_page)), 0);
+	expect_retired(t);
 }
 
 /* ---- a page breaks before others can find it ---- */
@@ -90,9 +99,7 @@ KTEST(a_page_that_breaks_while_it_is_filled_is_not_supplied)
 	EXPECT_EQ(t, vm_object_supply_by(s.object, 0, fill_and_break, NULL), -EAGAIN);
 	EXPECT_EQ(t, failed, -EBUSY);
 	EXPECT(t, !vm_object_has(s.object, 0));
-	EXPECT(t, is_retired(the_memory, page_to_pfn_in(the_memory, the_page)));
-	expect_poisoned(t, the_memory, 1);
-	EXPECT_EQ(t, mem_unpoison_page(the_memory, page_to_pfn_in(the_memory, the_page)), 0);
+	expect_retired(t);
 	scene_end(t, &s);
 }
 
@@ -121,57 +128,49 @@ static unsigned late_replace(struct memory *mem, struct page **old, struct page 
 }
 
 /* Move two pages of an object; the target of page @stays breaks. */
-static void expect_one_stays(struct ktest *t, int stays)
+static void expect_one_stays(struct ktest *t, struct vm_scene *s, int stays)
 {
 	struct migrate_target to = migrate_anywhere;
 	int err[2] = {1, 1}, i;
-	struct vm_scene s;
 
-	if (!scene_begin_filled(t, &s, 4))
-		return;
-	the_memory = s.mem;
 	copied = 0;
 	for (i = 0; i < 2; i++) {
-		moved[i] = page_in(s.object, (u32)i);
+		REQUIRE(t, !vm_object_supply(s->object, (u32)i, NULL));
+		moved[i] = page_in(s->object, (u32)i);
 		EXPECT_EQ(t, isolate_lru_page(the_memory, page_to_pfn_in(the_memory, moved[i])), 0);
 	}
 	migrate_lru_batch(the_memory, moved, 2, &to, err);
 	EXPECT_EQ(t, err[stays], -EAGAIN);
 	EXPECT_EQ(t, err[!stays], 0);
-	EXPECT(t, page_in(s.object, (u32)stays) == moved[stays]);
-	EXPECT(t, page_in(s.object, (u32)!stays) != moved[!stays]);
-	EXPECT(t, is_retired(the_memory, page_to_pfn_in(the_memory, the_page)));
+	EXPECT(t, page_in(s->object, (u32)stays) == moved[stays]);
+	EXPECT(t, page_in(s->object, (u32)!stays) != moved[!stays]);
 	for (i = 0; i < 2; i++) {
 		if (err[i])
 			putback_lru_page(the_memory, moved[i]);
 		else
 			mem_put_page(the_memory, moved[i]);
 	}
-	vm_object_remove(s.object, 0, 4);
-	EXPECT_EQ(t, mem_unpoison_page(the_memory, page_to_pfn_in(the_memory, the_page)), 0);
-	scene_end(t, &s);
+	EXPECT_EQ(t, vm_object_remove(s->object, 0, 2), 0);
+	expect_retired(t);
 }
 
 KTEST(a_page_does_not_move_to_a_frame_that_broke)
 {
-	failed = 0;
-	last = -1;
-	expect_one_stays(t, 0);
-	EXPECT_EQ(t, failed, -EBUSY);
-}
+	struct vm_scene s;
+	int late;
 
-KTEST(the_first_frame_of_a_run_may_break_late)
-{
-	last = 0;
-	expect_one_stays(t, 0);
-	EXPECT_EQ(t, last, -2);
-}
-
-KTEST(the_last_frame_of_a_run_may_break_late)
-{
-	last = 1;
-	expect_one_stays(t, 1);
-	EXPECT_EQ(t, last, -2);
+	if (!scene_begin(t, &s, 4))
+		return;
+	the_memory = s.mem;
+	/* It breaks after its copy; when it is put into the object, as the first; as the last. */
+	for (late = -1; late < 2; late++) {
+		failed = 0;
+		last = late;
+		expect_one_stays(t, &s, late == 1);
+		EXPECT_EQ(t, last, late < 0 ? -1 : -2);
+		EXPECT_EQ(t, failed, late < 0 ? -EBUSY : 0);
+	}
+	scene_end(t, &s);
 }
 
 static struct {
@@ -219,8 +218,7 @@ KTEST(a_page_of_an_owner_does_not_move_to_a_frame_that_broke)
 	EXPECT(t, !owned.moved);
 	page_release_movable(mem, owned.moved ? the_page : page);
 	REQUIRE(t, the_page);
-	EXPECT(t, is_retired(mem, page_to_pfn_in(mem, the_page)));
-	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, the_page)), 0);
+	expect_retired(t);
 }
 
 /* ---- a page gets into an object between memory_failure's judgement and its flag ---- */
@@ -254,8 +252,7 @@ KTEST(a_page_is_judged_again_when_its_owner_came_before_the_flag)
 	WRITE_ONCE(the_page->owner, NULL);
 	mem_put_page(s.mem, the_page);
 	EXPECT_EQ(t, zone_pcp_enable(r.zone), 0);
-	EXPECT(t, is_retired(s.mem, r.pfn));
-	EXPECT_EQ(t, mem_unpoison_page(s.mem, r.pfn), 0);
+	expect_retired(t);
 	scene_end(t, &s);
 }
 
@@ -269,6 +266,5 @@ KTEST(a_broken_page_is_not_taken_out_of_alloc)
 	EXPECT(t, !page_take_state(the_page, PG_PGTABLE));
 	EXPECT_EQ(t, word_state(page_word(the_page)), PG_ALLOC);
 	EXPECT_EQ(t, mem_free_pages(the_memory, the_page, 0), 0);
-	EXPECT(t, is_retired(the_memory, page_to_pfn_in(the_memory, the_page)));
-	EXPECT_EQ(t, mem_unpoison_page(the_memory, page_to_pfn_in(the_memory, the_page)), 0);
+	expect_retired(t);
 }

@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.
+ * test_poison_race.c: a page breaks during its migration, and while many CPUs use it; how long and
+ * how often a page in transit is tried.
  * tests/races/R-PSN.race tests a page that breaks between two steps of a free.
  */
 #include "mm/poison/poison.h"
+#include "tests/lib/mov_help.h"
 #include "tests/lib/race_migrate.h"
 #include "tests/lib/poison_help.h"
+
+/* How long a failure waits for a page in transit. */
+struct waits {
+	unsigned turns;
+	u64 ns;
+};
+
+static struct waits set_patience(unsigned turns, u64 ns)
+{
+	struct waits before = {READ_ONCE(patience_turns), READ_ONCE(poison_patience_ns)};
+
+	WRITE_ONCE(patience_turns, turns);
+	WRITE_ONCE(poison_patience_ns, ns);
+	return before;
+}
 
 struct failure {
 	struct memory *mem;
@@ -13,9 +30,8 @@ struct failure {
 	bool soft;
 	struct poison_result res;
 	int err;
-	u32 ended;      /* atomic */
-	unsigned turns; /* turns, ns: the patience to restore */
-	u64 ns;
+	u32 ended; /* atomic */
+	struct waits before;
 };
 
 static void fail(void *arg)
@@ -27,12 +43,6 @@ static void fail(void *arg)
 	store_release(&f->ended, 1u);
 }
 
-static void set_patience(unsigned turns, u64 ns)
-{
-	WRITE_ONCE(patience_turns, turns);
-	WRITE_ONCE(poison_patience_ns, ns);
-}
-
 /*
  * Start the failure on CPU 2, and wait until it has found the page in transit or has ended.  A busy
  * host may stop the migration for any time, so the patience is unlimited meanwhile.
@@ -40,9 +50,7 @@ static void set_patience(unsigned turns, u64 ns)
 static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool soft)
 {
 	*f = (struct failure){.mem = st->s.mem, .pfn = pfn, .soft = soft};
-	f->turns = READ_ONCE(patience_turns);
-	f->ns = READ_ONCE(poison_patience_ns);
-	set_patience(~0u, ~0ULL);
+	f->before = set_patience(~0u, ~0ULL);
 	ktest_start(2, fail, f);
 	SPIN_UNTIL(mm_event_sum(st->s.mem, EV_POISON_WAIT) || load_acquire(&f->ended));
 }
@@ -50,7 +58,7 @@ static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool s
 static void join_failure(const struct failure *f)
 {
 	ktest_join(2);
-	set_patience(f->turns, f->ns);
+	set_patience(f->before.turns, f->before.ns);
 }
 
 KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE);
@@ -116,16 +124,15 @@ KTEST(page_that_breaks_during_a_failed_migration_is_retired)
 KTEST(page_flagged_during_its_migration_is_not_copied)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.frozen"};
-	unsigned turns = READ_ONCE(patience_turns);
-	u64 ns = READ_ONCE(poison_patience_ns);
 	struct poison_result res;
+	struct waits before;
 	struct stage st;
 
 	if (!stage_begin(t, &st, points[t->seed % ARRAY_SIZE(points)]))
 		return;
-	set_patience(0, 0);
+	before = set_patience(0, 0);
 	EXPECT_EQ(t, mem_memory_failure(st.s.mem, stage_source(&st), 0, &res), -EBUSY);
-	set_patience(turns, ns);
+	set_patience(before.turns, before.ns);
 	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	race_migrate_end(t, &st.r, 1);
 	EXPECT(t, page_in(st.s.object, 1) == st.r.page);
@@ -212,6 +219,7 @@ KTEST(target_that_breaks_during_the_copy_is_retired)
 /* ---- waiters ---- */
 
 #define PATIENCE_NS 200000000ULL
+#define BLOCKS      8u
 
 struct spinner {
 	const u32 *stop; /* atomic */
@@ -239,28 +247,26 @@ KTEST(wait_for_the_holder_of_a_page_is_bounded)
 {
 	u32 stop = 0;
 	struct spinner s = {.stop = &stop, .ns = 20000000000ULL};
-	u64 limit = poison_patience_ns;
 	struct poison_result res;
+	struct waits before;
 	struct vm_scene v;
 	struct page *page;
 	u64 began;
 	pfn_t pfn;
 
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!scene_begin_filled(t, &v, 3))
+	if (!ktest_needs_cpus(t, 2) || !scene_begin_filled(t, &v, 3))
 		return;
 	page = page_in(v.object, 1);
 	pfn = page_to_pfn_in(v.mem, page);
 	EXPECT_EQ(t, isolate_lru_page(v.mem, pfn), 0);
 	ktest_start(1, spin, &s);
 	EXPECT(t, SPIN_UNTIL(load_acquire(&s.spins)));
-	EXPECT(t, limit <= s.ns / 2);
-	WRITE_ONCE(poison_patience_ns, 2 * PATIENCE_NS);
+	before = set_patience(patience_turns, 2 * PATIENCE_NS);
+	EXPECT(t, before.ns <= s.ns / 2);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), -EBUSY);
 	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
-	WRITE_ONCE(poison_patience_ns, limit);
+	set_patience(before.turns, before.ns);
 	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	store_release(&stop, 1u);
 	ktest_join(1);
@@ -272,6 +278,60 @@ KTEST(wait_for_the_holder_of_a_page_is_bounded)
 	expect_poisoned(t, v.mem, 1);
 	EXPECT_EQ(t, mem_unpoison_page(v.mem, pfn), 0);
 	scene_end(t, &v);
+}
+
+/*
+ * A migrator never returns the page. The soft offline fails, but not before it has waited for
+ * PATIENCE_NS, and each thread has had its turns, of which a wait counts one at most.
+ */
+KTEST_COST(page_under_migration_is_waited_for, KTEST_SLOW)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct waits before;
+	struct page *page;
+	u64 began;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	page = mov.pages[0];
+	/* The turns alone decide, however long they take here. */
+	before = set_patience(patience_turns, WAIT_FOREVER);
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
+	began = arch_clock_ns();
+	EXPECT_EQ(t, mem_soft_offline_page(mem, page_to_pfn_in(mem, page)), -EBUSY);
+	set_patience(before.turns, before.ns);
+	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
+	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= patience_turns);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
+	putback_movable_page(mem, page);
+	mov_end(t);
+}
+
+KTEST_COST(migrations_of_a_soft_offline_are_bounded)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(1);
+	REQUIRE(t, mov.nr == 1);
+	page = mov.pages[0];
+	pfn = page_to_pfn_in(mem, page);
+	mov.busy = MIGRATE_PASSES;
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
+	EXPECT_EQ(t, mov.busy, 0);
+	EXPECT_EQ(t, mov.moved, 0);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	EXPECT_EQ(t, mem_poisoned(mem).retired, 0);
+	mov.busy = MIGRATE_PASSES - 1;
+	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
+	EXPECT_EQ(t, mov.moved, 1);
+	EXPECT_EQ(t, mem_poisoned(mem).retired, 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+	mov_end(t);
 }
 
 /* ---- under load ---- */

@@ -50,43 +50,36 @@ KTEST_SUITE(refused, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 /* ---- references ---- */
 
+/* With @nr references @call is refused if @want is true. */
+#define AT_REFS(t, of, nr, call, want)                                                             \
+	do {                                                                                       \
+		u32 refs_ = (of)->refs;                                                            \
+                                                                                                   \
+		(of)->refs = (nr);                                                                 \
+		REFUSED(t, call, want);                                                            \
+		(of)->refs = refs_;                                                                \
+	} while (0)
+
 /* At 0 references none can be taken or put; the largest count is reached, but not exceeded. */
 KTEST(a_reference_is_taken_from_another)
 {
 	static const struct {
 		u32 refs;
 		bool refused;
-	} of[] = {{0, true}, {1, false}, {2, false}, {~0u - 1, false}, {~0u, true}};
+	} rows[] = {{0, true}, {1, false}, {2, false}, {~0u - 1, false}, {~0u, true}};
 	struct vm_scene s;
 	unsigned i;
-	u32 refs;
 
 	if (!scene_begin(t, &s, PAGES))
 		return;
-	for (i = 0; i < ARRAY_SIZE(of); i++) {
-		refs = s.space->refs;
-		s.space->refs = of[i].refs;
-		REFUSED(t, vm_space_get(s.space), of[i].refused);
-		s.space->refs = refs;
-		refs = s.object->refs;
-		s.object->refs = of[i].refs;
-		REFUSED(t, vm_object_get(s.object), of[i].refused);
-		s.object->refs = refs;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		AT_REFS(t, s.space, rows[i].refs, vm_space_get(s.space), rows[i].refused);
+		AT_REFS(t, s.object, rows[i].refs, vm_object_get(s.object), rows[i].refused);
 	}
-	refs = s.space->refs;
-	s.space->refs = 0;
-	REFUSED(t, vm_space_put(s.space), true);
-	s.space->refs = 2;
-	REFUSED(t, vm_space_put(s.space), false);
-	EXPECT_EQ(t, s.space->refs, 1);
-	s.space->refs = refs;
-	refs = s.object->refs;
-	s.object->refs = 0;
-	REFUSED(t, vm_object_put(s.object), true);
-	s.object->refs = 2;
-	REFUSED(t, vm_object_put(s.object), false);
-	EXPECT_EQ(t, s.object->refs, 1);
-	s.object->refs = refs;
+	AT_REFS(t, s.space, 0, vm_space_put(s.space), true);
+	AT_REFS(t, s.space, 2, vm_space_put(s.space), false);
+	AT_REFS(t, s.object, 0, vm_object_put(s.object), true);
+	AT_REFS(t, s.object, 2, vm_object_put(s.object), false);
 	scene_end(t, &s);
 }
 

@@ -47,13 +47,17 @@ KTEST(a_limit_of_any_parent_refuses_and_counts_nothing)
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
 }
 
-/* The increase of @kind since @before. */
-static long more(const struct counts *before, enum account_kind kind)
+/* Expect these increases since @before. */
+static void expect_more(
+    struct ktest *t, const struct counts *before, u64 objects, u64 regions, u64 tables, u64 slots)
 {
 	struct counts now;
 
 	counts_read(&now);
-	return (long)(now.kind[kind] - before->kind[kind]);
+	EXPECT_EQ(t, now.kind[ACCOUNT_OBJECTS] - before->kind[ACCOUNT_OBJECTS], objects);
+	EXPECT_EQ(t, now.kind[ACCOUNT_REGIONS] - before->kind[ACCOUNT_REGIONS], regions);
+	EXPECT_EQ(t, now.kind[ACCOUNT_TABLES] - before->kind[ACCOUNT_TABLES], tables);
+	EXPECT_EQ(t, now.kind[ACCOUNT_SLOTS] - before->kind[ACCOUNT_SLOTS], slots);
 }
 
 KTEST(objects_regions_and_tables_are_counted, KTEST_SLOW)
@@ -64,82 +68,70 @@ KTEST(objects_regions_and_tables_are_counted, KTEST_SLOW)
 	counts_read(&before);
 	if (!scene_begin(t, &s, 600))
 		return;
-	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 1);
-	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 1);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 1);
-	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 1);
+	expect_more(t, &before, 1, 1, 1, 1);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 4);
-	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 2);
+	expect_more(t, &before, 1, 1, 4, 2);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(599), VM_READ), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5);
-	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
+	expect_more(t, &before, 1, 1, 5, 3);
 	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
 	EXPECT_EQ(t, vm_map(s.space, page_at(3), 1, VM_READ, s.object, 0), -EEXIST);
-	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
+	expect_more(t, &before, 1, 3, 5, 3);
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay until the space is freed */
+	expect_more(t, &before, 1, 0, 5, 3); /* tables stay until the space is freed */
 	vm_space_put(s.space);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
+	expect_more(t, &before, 1, 0, 0, 3);
 	vm_object_put(s.object);
-	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_OBJECTS), 0);
+	expect_more(t, &before, 0, 0, 0, 0);
 }
 
-static void expect_nothing(struct ktest *t, const struct account *account)
+/* ---- an account of its own ---- */
+
+static struct account mine;
+
+/* A scene charged to `mine', which has no limit yet; the caller has its own account again. */
+static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+{
+	struct account *before;
+	bool begun;
+
+	mine =
+	    (struct account){.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL};
+	before = account_use(&mine);
+	begun = scene_begin(t, s, nr);
+	EXPECT(t, account_use(before) == &mine);
+	return begun;
+}
+
+/* Whichever thread destroys objects and spaces, their account is uncharged. */
+static void end(struct ktest *t, struct vm_scene *s)
 {
 	unsigned i;
 
+	vm_space_put(s->space);
+	vm_object_put(s->object);
 	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
-		EXPECT_EQ(t, account->used[i], 0);
-}
-
-/* The creator of an object is charged for it, whichever task destroys it. */
-KTEST(object_is_uncharged_from_its_creator)
-{
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
-	               *before;
-	struct vm_scene s;
-
-	before = account_use(&mine);
-	if (!scene_begin(t, &s, 4)) {
-		account_use(before);
-		return;
-	}
-	EXPECT(t, account_use(before) == &mine);
-	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS], 1);
-	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 1);
-	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 1);
-	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
-	EXPECT_EQ(t, vm_map(s.space, page_at(9), 1, VM_READ, s.object, 0), 0);
-	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 4);
-	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 2);
-	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 2);
-	vm_space_put(s.space);
-	vm_object_put(s.object);
-	expect_nothing(t, &mine);
+		EXPECT_EQ(t, mine.used[i], 0);
 }
 
 /* A call that would exceed a limit fails and changes nothing; after a free it succeeds. */
 KTEST(calls_at_a_limit_are_refused_and_change_nothing)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
-	               *before = account_use(&mine);
 	struct vm_object *object;
+	struct account *before;
 	struct vm_scene s;
 
-	if (!scene_begin(t, &s, 16)) {
-		account_use(before);
+	if (!begin(t, &s, 16))
 		return;
-	}
+	EXPECT_EQ(t, mine.used[ACCOUNT_OBJECTS], 1);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 1);
+	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 1);
 	mine.limit[ACCOUNT_OBJECTS] = 1;
 	mine.limit[ACCOUNT_REGIONS] = 2;
 	mine.limit[ACCOUNT_TABLES] = 3;
+	before = account_use(&mine);
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -EDQUOT);
+	account_use(before);
 	/* The region would be cut twice, but the limit allows only one more region. */
 	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 4, VM_READ), -EDQUOT);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 4), -EDQUOT);
@@ -152,28 +144,23 @@ KTEST(calls_at_a_limit_are_refused_and_change_nothing)
 	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 3);
 	mine.limit[ACCOUNT_TABLES] = 4;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
-	account_use(before);
-	vm_space_put(s.space);
-	vm_object_put(s.object);
-	expect_nothing(t, &mine);
+	EXPECT_EQ(t, mine.used[ACCOUNT_TABLES], 4);
+	EXPECT_EQ(t, mine.used[ACCOUNT_SLOTS], 2);
+	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 2);
+	end(t, &s);
 }
 
 /* The number of regions of a space that map one object is limited; parts of a cut region count. */
 KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},
-	               *before;
 	struct vm_object *other;
 	struct vm_space *space;
 	struct vm_scene s;
 	unsigned i;
 
-	before = account_use(&mine);
-	if (!scene_begin(t, &s, 8)) {
-		account_use(before);
+	if (!begin(t, &s, 8))
 		return;
-	}
-	account_use(before);
+	mine.max_mappings = 5;
 	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 3), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(30), 1, VM_READ, s.object, 3), 0);
@@ -190,9 +177,7 @@ KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more)
 	EXPECT_EQ(t, vm_map(s.space, page_at(60), 1, VM_READ, s.object, 3), -EMLINK);
 	vm_space_put(space);
 	vm_object_put(other);
-	vm_space_put(s.space);
-	vm_object_put(s.object);
-	expect_nothing(t, &mine);
+	end(t, &s);
 }
 
 KTEST(small_objects_are_counted_by_size)
@@ -222,8 +207,7 @@ static void count_release(struct account *account)
 
 KTEST(the_last_put_releases)
 {
-	struct account mine = {.refs = 1, .release = count_release};
-
+	mine = (struct account){.refs = 1, .release = count_release};
 	released = 0;
 	account_get(&mine);
 	EXPECT_EQ(t, mine.refs, 2);
@@ -237,36 +221,6 @@ KTEST(the_last_put_releases)
 	account_get(&mine);
 	account_put(&mine);
 	EXPECT_EQ(t, mine.refs, 0);
-}
-
-/* An object and a space each hold the account that they are charged to. */
-KTEST(objects_and_spaces_hold_their_account)
-{
-	struct account mine = {.parent = &account_all,
-	                   .limit = {UNLIMITED},
-	                   .max_mappings = ~0ULL,
-	                   .refs = 1,
-	                   .release = count_release},
-	               *before;
-	struct vm_object *object = NULL;
-	struct vm_space *space = NULL;
-	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
-
-	if (!mem)
-		return;
-	released = 0;
-	before = account_use(&mine);
-	EXPECT_EQ(t, vm_object_create(mem, OBJ_ANON, 1, NULL, NULL, &object), 0);
-	EXPECT_EQ(t, vm_space_create(mem, &space), 0);
-	account_use(before);
-	REQUIRE(t, object && space);
-	EXPECT_EQ(t, mine.refs, 3);
-	vm_object_put(object);
-	EXPECT_EQ(t, mine.refs, 2);
-	vm_space_put(space);
-	EXPECT_EQ(t, mine.refs, 1);
-	EXPECT_EQ(t, released, 0);
-	expect_nothing(t, &mine);
 }
 
 KTEST(charges_stand_for_pages)

@@ -5,6 +5,7 @@
  */
 #include "mm/core/page.h"
 #include "tests/lib/vm_help.h"
+#include <quarry/string.h>
 
 static struct lru_list *list_of(struct memory *mem, unsigned which)
 {
@@ -33,18 +34,16 @@ static pfn_t pfn_in(struct vm_scene *s, u32 index)
 	return page_to_pfn_in(s->mem, page_in(s->object, index));
 }
 
-/* Expect the list to have the pages of slots @index, in order from its head; check both links. */
-static void expect_list(
-    struct ktest *t, struct vm_scene *s, unsigned which, const u32 *index, unsigned nr)
+/* Expect the list to have the pages of @slots, digits in order from its head; check both links. */
+static void expect_list(struct ktest *t, struct vm_scene *s, unsigned which, const char *slots)
 {
 	const struct lru_list *list = list_of(s->mem, which);
 	u32 pfn = list->head, prev = (u32)PFN_NONE;
-	unsigned i;
 
-	EXPECT_EQ(t, list->nr, nr);
-	for (i = 0; i < nr; i++) {
+	EXPECT_EQ(t, list->nr, strlen(slots));
+	for (; *slots; slots++) {
 		REQUIRE(t, pfn != PFN_NONE);
-		EXPECT_EQ(t, pfn, pfn_in(s, index[i]));
+		EXPECT_EQ(t, pfn, pfn_in(s, (u32)(*slots - '0')));
 		EXPECT_EQ(t, pfn_to_page_in(s->mem, pfn)->prev, prev);
 		prev = pfn;
 		pfn = pfn_to_page_in(s->mem, pfn)->next;
@@ -57,29 +56,27 @@ KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 KTEST(new_pages_are_listed_first)
 {
-	const u32 all[] = {3, 2, 1, 0}, less[] = {3, 2, 0}, two[] = {2, 0};
 	struct vm_scene s;
 
 	if (!begin(t, &s, 4))
 		return;
-	expect_list(t, &s, LRU_INACTIVE, all, 0);
+	expect_list(t, &s, LRU_INACTIVE, "");
 	REQUIRE(t, supply(&s, 4));
-	expect_list(t, &s, LRU_INACTIVE, all, 4);
+	expect_list(t, &s, LRU_INACTIVE, "3210");
 	/* Remove a page from the middle, the head and the tail, and then the last page. */
 	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
-	expect_list(t, &s, LRU_INACTIVE, less, 3);
+	expect_list(t, &s, LRU_INACTIVE, "320");
 	EXPECT_EQ(t, vm_object_remove(s.object, 3, 1), 0);
-	expect_list(t, &s, LRU_INACTIVE, two, 2);
+	expect_list(t, &s, LRU_INACTIVE, "20");
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
-	expect_list(t, &s, LRU_INACTIVE, two, 1);
+	expect_list(t, &s, LRU_INACTIVE, "2");
 	EXPECT_EQ(t, vm_object_remove(s.object, 2, 1), 0);
-	expect_list(t, &s, LRU_INACTIVE, two, 0);
+	expect_list(t, &s, LRU_INACTIVE, "");
 	scene_end(t, &s);
 }
 
 KTEST(an_isolated_page_is_on_no_list)
 {
-	const u32 rest[] = {2, 0}, after[] = {1, 2, 0};
 	struct vm_scene s;
 	struct page *page;
 
@@ -89,18 +86,17 @@ KTEST(an_isolated_page_is_on_no_list)
 	page = page_in(s.object, 1);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 1)), 0);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
-	expect_list(t, &s, LRU_INACTIVE, rest, 2);
+	expect_list(t, &s, LRU_INACTIVE, "20");
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 1)), -EAGAIN);
 	expect_sound(t, s.mem);
 	putback_lru_page(s.mem, page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
-	expect_list(t, &s, LRU_INACTIVE, after, 3);
+	expect_list(t, &s, LRU_INACTIVE, "120");
 	scene_end(t, &s);
 }
 
 KTEST(active_pages_have_their_own_list)
 {
-	const u32 first[] = {0}, rest[] = {2, 1};
 	struct vm_scene s;
 
 	if (!begin(t, &s, 3))
@@ -109,24 +105,23 @@ KTEST(active_pages_have_their_own_list)
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), 0);
 	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE);
 	putback_lru_page(s.mem, page_in(s.object, 0));
-	expect_list(t, &s, LRU_ACTIVE, first, 1);
-	expect_list(t, &s, LRU_INACTIVE, rest, 2);
+	expect_list(t, &s, LRU_ACTIVE, "0");
+	expect_list(t, &s, LRU_INACTIVE, "21");
 	expect_sound(t, s.mem);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
-	expect_list(t, &s, LRU_ACTIVE, first, 0);
+	expect_list(t, &s, LRU_ACTIVE, "");
 	scene_end(t, &s);
 }
 
 /* Anonymous pages can be migrated, but not reclaimed: reclaim must not find them. */
 KTEST(anonymous_pages_are_listed_apart, KTEST_SLOW)
 {
-	const u32 both[] = {1, 0};
 	struct vm_scene s;
 
 	if (!scene_begin(t, &s, 2))
 		return;
 	REQUIRE(t, supply(&s, 2));
-	expect_list(t, &s, LRU_UNEVICTABLE, both, 2);
+	expect_list(t, &s, LRU_UNEVICTABLE, "10");
 	EXPECT_EQ(t, zone_evictable(&s.mem->zones[ZONE_MOVABLE]), 0);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), 0);
 	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE);
@@ -242,37 +237,31 @@ KTEST(pages_of_two_zones_are_released_together)
 	scene_end(t, &s);
 }
 
-static void supply_one(struct ktest *t, struct vm_object *object, u32 index)
-{
-	EXPECT_EQ(t, vm_object_supply(object, index, NULL), 0);
-}
-
 /*
  * The list from its head is s.2, 3, 2, s.1, 1, 0, s.0, where s. marks a page of s.object; the
  * others are of @other. Page 3 is isolated, but still names page 2 as its neighbour.
  */
 KTEST(an_object_leaves_the_list_around_other_pages)
 {
-	const u32 rest[] = {2, 1, 0};
+	static const bool mine[] = {true, false, false, true, false, false, true};
 	struct vm_object *other;
 	struct page *isolated;
 	struct vm_scene s;
+	unsigned i;
 
 	if (!scene_begin(t, &s, 3))
 		return;
 	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 4, NULL, NULL, &other));
-	supply_one(t, s.object, 0);
-	supply_one(t, other, 0);
-	supply_one(t, other, 1);
-	supply_one(t, s.object, 1);
-	supply_one(t, other, 2);
-	supply_one(t, other, 3);
-	supply_one(t, s.object, 2);
+	for (i = 0; i < ARRAY_SIZE(mine); i++) {
+		struct vm_object *object = mine[i] ? s.object : other;
+
+		EXPECT_EQ(t, vm_object_supply(object, vm_object_present(object), NULL), 0);
+	}
 	isolated = page_in(other, 3);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, isolated)), 0);
 	EXPECT_EQ(t, list_of(s.mem, LRU_UNEVICTABLE)->nr, 6);
 	vm_object_put(other);
-	expect_list(t, &s, LRU_UNEVICTABLE, rest, 3);
+	expect_list(t, &s, LRU_UNEVICTABLE, "210");
 	putback_lru_page(s.mem, isolated);
 	expect_sound(t, s.mem);
 	scene_end(t, &s);

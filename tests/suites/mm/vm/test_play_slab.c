@@ -345,29 +345,39 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 
 /*
  * A lock of the same rank is held here, so the lock checker reports each time that the lock of a
- * size is taken: once for each size.
+ * size is taken.
  */
-KTEST(each_size_class_is_read_under_its_lock)
+KTEST(lists_are_used_under_the_lock_of_their_size)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);
 	u64 counts[NR_SLAB_COUNTS];
-	unsigned to_count, to_trim;
+	unsigned locked[4];
 	irqflags_t flags;
+	void *object;
 
 	slabs_begin();
+	/* Now there is a page with a free object. */
+	play_kfree(play_kmalloc(64));
 	flags = arch_irq_save();
 	slab_locks = 0;
 	spin_violation_hook = count_slab_lock;
 	spin_lock(&held);
+	object = play_kmalloc(64);
+	locked[0] = slab_locks;
+	play_kfree(object);
+	locked[1] = slab_locks;
 	play_counts(counts);
-	to_count = slab_locks;
+	locked[2] = slab_locks;
 	play_trim();
-	to_trim = slab_locks - to_count;
+	locked[3] = slab_locks;
 	spin_unlock(&held);
 	spin_violation_hook = NULL;
 	arch_irq_restore(flags);
-	EXPECT_EQ(t, to_count, MAX_SHIFT - MIN_SHIFT + 1);
-	EXPECT_EQ(t, to_trim, MAX_SHIFT - MIN_SHIFT + 1);
+	EXPECT_EQ(t, locked[0], 1);
+	EXPECT_EQ(t, locked[1], 2);
+	EXPECT_EQ(t, locked[2] - locked[1], MAX_SHIFT - MIN_SHIFT + 1);
+	/* The size that has an empty page is looked at twice. */
+	EXPECT_EQ(t, locked[3] - locked[2], MAX_SHIFT - MIN_SHIFT + 2);
 	slabs_end(t);
 }
 

@@ -334,9 +334,7 @@ KTEST(a_fault_waits_for_a_walk)
 {
 	u64 faults;
 
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t, NULL))
+	if (!ktest_needs_cpus(t, 2) || !begin(t, NULL))
 		return;
 	EXPECT_EQ(t, unmap_slot(), REGIONS);
 	s.mem->vm.at_once = RMAP_AT_ONCE;
@@ -354,9 +352,7 @@ KTEST(a_fault_waits_for_a_walk)
 
 KTEST(a_removal_waits_for_a_walk)
 {
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t, NULL))
+	if (!ktest_needs_cpus(t, 2) || !begin(t, NULL))
 		return;
 	s.mem->vm.at_once = RMAP_AT_ONCE;
 	/* The removal of another slot waits too, because it would begin a walk. */
@@ -412,9 +408,7 @@ static void lock_and_look(void *arg)
 
 KTEST(a_thread_that_waits_for_a_walk_is_counted)
 {
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t, NULL))
+	if (!ktest_needs_cpus(t, 2) || !begin(t, NULL))
 		return;
 	s.object->walked = SLOT + 1;
 	early = true;
@@ -448,9 +442,7 @@ static void walk_without_end(void *arg)
 
 KTEST(a_wait_ends_with_the_walk_under_way)
 {
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t, NULL))
+	if (!ktest_needs_cpus(t, 2) || !begin(t, NULL))
 		return;
 	s.object->walked = SLOT + 1;
 	ended = 0;

@@ -124,24 +124,6 @@ KTEST(an_object_outlives_its_mapping)
 	scene_end(t, &s);
 }
 
-KTEST_INSIDE(unmapping_returns_tables_only_with_the_space)
-{
-	struct vm_scene s;
-
-	if (!scene_begin(t, &s, 200))
-		return;
-	soft_load_space(s.space);
-	write_pages(t, 0, 200, 1);
-	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 200), 0);
-	soft_unload_space();
-	vm_object_put(s.object);
-	s.object = NULL;
-	EXPECT_EQ(t, s.space->nr_regions, 0);
-	EXPECT(t, !s.space->found);
-	EXPECT_EQ(t, memory_free_pages(s.mem), s.free - s.space->pt.nr_tables);
-	scene_end(t, &s);
-}
-
 KTEST(a_region_is_cut_by_an_unmap)
 {
 	struct vm_scene s;
@@ -171,18 +153,6 @@ KTEST(a_region_is_cut_by_an_unmap)
 	scene_end(t, &s);
 }
 
-KTEST_INSIDE(lowest_table_is_made_when_it_is_needed)
-{
-	struct vm_scene s;
-
-	if (!scene_begin(t, &s, 1))
-		return;
-	EXPECT(t, !pt_entry(&s.space->pt, VM_USER_START));
-	EXPECT_EQ(t, pt_prepare(&s.space->pt, VM_USER_START), 0);
-	EXPECT(t, pt_entry(&s.space->pt, VM_USER_START));
-	scene_end(t, &s);
-}
-
 /*
  * Entries of three tables change: all of the first two and one of the third.  The tables are made
  * in another order than that of their addresses.
@@ -205,26 +175,6 @@ KTEST_INSIDE(change_ends_with_its_range_in_each_table)
 	for (i = 0; i < ARRAY_SIZE(touched); i++)
 		EXPECT_EQ(t, !pte_at(s.space, page_at(touched[i])), touched[i] < 1025);
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
-	scene_end(t, &s);
-}
-
-/* A region that may only be read never becomes writable, nor do the parts of a cut region. */
-KTEST(protection_stays_within_the_regions_maximum)
-{
-	struct vm_scene s;
-
-	if (!scene_begin(t, &s, 4))
-		return;
-	soft_load_space(s.space);
-	EXPECT_EQ(
-	    t, vm_map(s.space, page_at(100), 4, VM_RW | VM_MAY(VM_READ), s.object, 0), -EINVAL);
-	EXPECT_EQ(t, vm_map(s.space, page_at(100), 4, VM_READ | VM_MAY(VM_READ), s.object, 0), 0);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(100), 4, VM_RW), -EACCES);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(101), 1, VM_READ | VM_EXEC), -EACCES);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(101), 1, VM_READ), 0);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(102), 1, VM_RW), -EACCES);
-	EXPECT_EQ(t, soft_write(page_at(102), 1), -EACCES);
-	soft_unload_space();
 	scene_end(t, &s);
 }
 
@@ -287,114 +237,58 @@ static void remember_and_write(void *arg)
 	soft_unload_space();
 }
 
-/* Call @change while CPU 1 has all pages in its TLB. CPU 1 can then still write to @still pages. */
-static void change_under_a_neighbour(
-    struct ktest *t, unsigned pages, int still, int (*change)(struct vm_scene *s))
+static int unmap_some(struct vm_scene *s, unsigned nr)
 {
-	struct neighbour n = {.pages = pages};
+	return vm_unmap(s->space, VM_BASE, nr);
+}
+
+static int protect_some(struct vm_scene *s, unsigned nr)
+{
+	return vm_protect(s->space, VM_BASE, nr, VM_READ);
+}
+
+static int remove_some(struct vm_scene *s, unsigned nr)
+{
+	return vm_object_remove(s->object, 0, nr);
+}
+
+/* CPU 1 has all pages in its TLB while half of them change, and can then write to the rest. */
+KTEST(another_cpu_forgets_changed_pages)
+{
+	static const struct {
+		const char *name;
+		int (*change)(struct vm_scene *s, unsigned nr);
+		unsigned pages;
+	} rows[] = {{"unmap", unmap_some, 8}, {"protect", protect_some, 8},
+	    {"remove", remove_some, 8},
+	    /* more pages than a shootdown names one by one: each CPU flushes its whole TLB */
+	    {"unmap many", unmap_some, 80}};
 	struct vm_scene s;
-	u64 rounds;
+	unsigned i;
 
-	if (!ktest_needs_cpus(t, 2))
+	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, 80))
 		return;
-	if (!scene_begin(t, &s, pages))
-		return;
-	n.space = s.space;
-	ktest_start(1, remember_and_write, &n);
-	EXPECT(t, YIELD_UNTIL(load_acquire(&n.ready)));
-	rounds = mm_event_sum(s.mem, EV_TLB_ASKED);
-	EXPECT_EQ(t, change(&s), 0);
-	EXPECT(t, mm_event_sum(s.mem, EV_TLB_ASKED) > rounds);
-	store_release(&n.go, 1u);
-	ktest_join(1);
-	EXPECT_EQ(t, n.written, still);
-	/* No CPU has the tables loaded any more, and none gets an IPI. */
-	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
-	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, pages), 0);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds);
-	scene_end(t, &s);
-}
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct neighbour n = {.space = s.space, .pages = rows[i].pages};
+		int half = (int)n.pages / 2;
+		u64 asked, rounds;
 
-static int unmap_half(struct vm_scene *s)
-{
-	return vm_unmap(s->space, VM_BASE, s->nr / 2);
-}
-
-static int protect_half(struct vm_scene *s)
-{
-	return vm_protect(s->space, VM_BASE, s->nr / 2, VM_READ);
-}
-
-static int remove_half(struct vm_scene *s)
-{
-	return vm_object_remove(s->object, 0, s->nr / 2);
-}
-
-KTEST(another_cpu_forgets_unmapped_pages)
-{
-	change_under_a_neighbour(t, 8, 4, unmap_half);
-}
-
-KTEST(another_cpu_forgets_protected_pages)
-{
-	change_under_a_neighbour(t, 8, 4, protect_half);
-}
-
-KTEST(another_cpu_forgets_removed_pages)
-{
-	change_under_a_neighbour(t, 8, 4, remove_half);
-}
-
-/* Unmap more pages than a shootdown names one by one, so that each CPU flushes its whole TLB. */
-KTEST_COST(many_pages_are_flushed_as_a_whole)
-{
-	change_under_a_neighbour(t, 80, 40, unmap_half);
-}
-
-/* ---- shootdowns ---- */
-
-static struct {
-	phys_t root;
-	uintptr_t next; /* the page whose TLB entry should be flushed next */
-	unsigned pages, all, wrong;
-} forgotten;
-
-static void note_forgotten(phys_t root, uintptr_t va, bool all)
-{
-	if (all) {
-		forgotten.all++;
-		return;
+		ktest_start(1, remember_and_write, &n);
+		EXPECT(t, YIELD_UNTIL(load_acquire(&n.ready)));
+		asked = mm_event_sum(s.mem, EV_TLB_ASKED);
+		EXPECT_EQ(t, rows[i].change(&s, n.pages / 2), 0);
+		asked = mm_event_sum(s.mem, EV_TLB_ASKED) - asked;
+		store_release(&n.go, 1u);
+		ktest_join(1);
+		if (!asked || n.written != half)
+			ktest_fail(t, __FILE__, __LINE__, "%s: %llu CPUs asked; %d pages written",
+			    rows[i].name, (unsigned long long)asked, n.written);
+		/* No CPU has the tables loaded any more, and none gets an IPI. */
+		rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
+		EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 80), 0);
+		EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds);
+		EXPECT_EQ(t, vm_map(s.space, VM_BASE, 80, VM_RW, s.object, 0), 0);
 	}
-	forgotten.wrong += root != forgotten.root || va != forgotten.next;
-	forgotten.next = va + PAGE_SIZE;
-	forgotten.pages++;
-}
-
-/* Up to 32 entries are flushed by address; for more, the whole TLB is flushed. */
-KTEST_COST(tlb_entries_are_flushed_one_by_one_up_to_a_limit)
-{
-	void (*before)(phys_t, uintptr_t, bool);
-	struct vm_scene s;
-	unsigned nr, i;
-
-	if (!scene_begin(t, &s, 70))
-		return;
-	soft_load_space(s.space);
-	before = READ_ONCE(tlb_flush_hook);
-	for (nr = 31; nr <= 33; nr++) {
-		for (i = 0; i < nr; i++)
-			EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_READ), 0);
-		memset(&forgotten, 0, sizeof(forgotten));
-		forgotten.root = s.space->pt.root;
-		forgotten.next = page_at(0);
-		WRITE_ONCE(tlb_flush_hook, note_forgotten);
-		EXPECT_EQ(t, vm_object_remove(s.object, 0, nr), 0);
-		WRITE_ONCE(tlb_flush_hook, before);
-		EXPECT_EQ(t, forgotten.pages, nr <= 32 ? nr : 0);
-		EXPECT_EQ(t, forgotten.all, nr > 32);
-		EXPECT_EQ(t, forgotten.wrong, 0);
-	}
-	soft_unload_space();
 	scene_end(t, &s);
 }
 

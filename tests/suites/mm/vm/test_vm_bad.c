@@ -72,36 +72,61 @@ KTEST(invalid_protections_are_refused)
 	scene_end(t, &s);
 }
 
-KTEST(mapping_past_the_end_of_an_object_is_refused)
+KTEST(pages_behind_the_end_of_an_object_are_refused)
 {
-	struct vm_object *object = NULL;
+	static const struct {
+		unsigned long nr, offset;
+	} maps[] = {{5, 0}, {1, 4}, {2, 3}, {1, ~0UL}, {2, ~0UL}, {1, 1UL << 32}};
+	struct vm_object *other;
 	struct page *page;
 	struct vm_scene s;
+	unsigned i;
 
 	if (!scene_begin(t, &s, 4))
 		return;
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 5, VM_RW, s.object, 0), -EINVAL);
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, s.object, 4), -EINVAL);
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 2, VM_RW, s.object, 3), -EINVAL);
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, s.object, ~0UL), -EINVAL);
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 2, VM_RW, s.object, ~0UL), -EINVAL);
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, s.object, 1UL << 32), -EINVAL);
+	for (i = 0; i < ARRAY_SIZE(maps); i++)
+		EXPECT_EQ(t,
+		    vm_map(s.space, page_at(10), maps[i].nr, VM_RW, s.object, maps[i].offset),
+		    -EINVAL);
 	EXPECT_EQ(t, vm_object_supply(s.object, 4, NULL), -EINVAL);
-	EXPECT(t, !vm_object_has(s.object, 4));
-	EXPECT(t, !vm_object_has(s.object, ~0u));
+	EXPECT(t, !vm_object_has(s.object, 4) && !vm_object_has(s.object, ~0u));
 	EXPECT_EQ(t, vm_object_remove(s.object, 4, 0), -EINVAL);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 5), -EINVAL);
 	EXPECT_EQ(t, vm_object_remove(s.object, 3, ~0u), -EINVAL);
 	EXPECT_EQ(t, vm_object_pin(s.object, 4, &page), -EINVAL);
-	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 0, NULL, NULL, &object), -EINVAL);
-	EXPECT_EQ(
-	    t, vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES + 1, NULL, NULL, &object), -EINVAL);
-	EXPECT_EQ(
-	    t, vm_object_create(s.mem, (enum vm_object_kind)3, 1, NULL, NULL, &object), -EINVAL);
-	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_PAGER, 1, NULL, NULL, &object), -EINVAL);
-	EXPECT(t, !object);
-	EXPECT_EQ(t, s.space->nr_regions, 1);
 	EXPECT_EQ(t, s.object->refs, 2);
+	/* Nor is an object of another memory mapped. */
+	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 4, NULL, NULL, &other));
+	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, other, 0), -EINVAL);
+	EXPECT_EQ(t, other->refs, 1);
+	vm_object_put(other);
+	EXPECT_EQ(t, s.space->nr_regions, 1);
+	scene_end(t, &s);
+}
+
+/* An object has 1 to OBJ_MAX_PAGES pages, and a pager if it is a pager's. */
+KTEST(impossible_objects_are_refused)
+{
+	static const struct vm_pager_ops none;
+	static const struct {
+		unsigned kind;
+		unsigned long nr;
+		const struct vm_pager_ops *ops;
+	} rows[] = {{OBJ_ANON, 0, NULL}, {OBJ_ANON, OBJ_MAX_PAGES + 1, NULL},
+	    {OBJ_PHYS + 1, 1, NULL}, {OBJ_PAGER, 1, NULL}, {OBJ_PAGER, 1, &none},
+	    {OBJ_ANON, 1, &scene_pager}, {OBJ_PHYS, 1, &scene_pager}};
+	struct vm_object *object = NULL;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		EXPECT_EQ(t,
+		    vm_object_create(s.mem, (enum vm_object_kind)rows[i].kind, rows[i].nr,
+		        rows[i].ops, NULL, &object),
+		    -EINVAL);
+	EXPECT(t, !object);
 	scene_end(t, &s);
 }
 
@@ -123,34 +148,54 @@ KTEST(regions_do_not_overlap)
 	scene_end(t, &s);
 }
 
-KTEST(a_hole_is_not_protected)
+/*
+ * A hole anywhere in the range is reported first; then a right that a region may never have. No
+ * region is cut. Pages 0 to 7 may have all rights, and pages 8 to 11 may only be read.
+ */
+KTEST(refused_protections_change_nothing)
 {
+	static const struct {
+		unsigned long first, nr;
+		unsigned prot;
+		int err;
+	} rows[] = {{11, 2, VM_READ, -EFAULT}, {-1UL, 2, VM_READ, -EFAULT},
+	    {20, 1, VM_READ, -EFAULT}, {9, 4, VM_RW, -EFAULT}, {9, 3, VM_RW, -EACCES},
+	    {8, 4, VM_RW, -EACCES}, {9, 1, VM_READ | VM_EXEC, -EACCES},
+	    {4, 6, VM_READ | VM_EXEC, -EACCES}};
 	struct vm_scene s;
+	unsigned i;
 
-	if (!scene_begin(t, &s, 4))
+	if (!scene_begin(t, &s, 8))
 		return;
-	EXPECT_EQ(t, vm_protect(s.space, page_at(3), 2, VM_READ), -EFAULT);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(0) - PAGE_SIZE, 2, VM_READ), -EFAULT);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(20), 1, VM_READ), -EFAULT);
-	/* No region was cut, and all pages may still be written. */
-	EXPECT_EQ(t, s.space->nr_regions, 1);
-	soft_load_space(s.space);
-	write_pages(t, 0, 4, 1);
-	soft_unload_space();
+	EXPECT_EQ(t, vm_map(s.space, page_at(8), 4, VM_RW | VM_MAY(VM_READ), s.object, 0), -EINVAL);
+	EXPECT_EQ(t, vm_map(s.space, page_at(8), 4, VM_READ | VM_MAY(VM_READ), s.object, 0), 0);
+	for (i = 0; i < ARRAY_SIZE(rows); i++)
+		EXPECT_EQ(t, vm_protect(s.space, page_at(rows[i].first), rows[i].nr, rows[i].prot),
+		    rows[i].err);
+	EXPECT_EQ(t, s.space->nr_regions, 2);
+	EXPECT_EQ(t, region_find(s.space, page_at(4))->prot, VM_RW);
+	EXPECT_EQ(t, vm_map(s.space, page_at(12), 1, VM_RW, s.object, 0), 0);
+	EXPECT_EQ(t, vm_protect(s.space, page_at(9), 4, VM_RW), -EACCES);
+	EXPECT_EQ(t, s.space->nr_regions, 3);
+	/* The parts of a cut region have its maximum. */
+	EXPECT_EQ(t, vm_protect(s.space, page_at(9), 1, VM_READ), 0);
+	for (i = 8; i < 12; i++)
+		EXPECT_EQ(t, vm_protect(s.space, page_at(i), 1, VM_RW), -EACCES);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(10), VM_WRITE), -EACCES);
 	scene_end(t, &s);
 }
 
 KTEST(faults_outside_regions_fail)
 {
+	const uintptr_t outside[] = {
+	    page_at(2), page_at(0) - 1, 0, 0xffff888000000000UL, ~(uintptr_t)0};
 	struct vm_scene s;
+	unsigned i;
 
 	if (!scene_begin(t, &s, 2))
 		return;
-	EXPECT_EQ(t, vm_fault(s.space, page_at(2), VM_READ), -EFAULT);
-	EXPECT_EQ(t, vm_fault(s.space, page_at(0) - 1, VM_READ), -EFAULT);
-	EXPECT_EQ(t, vm_fault(s.space, 0, VM_READ), -EFAULT);
-	EXPECT_EQ(t, vm_fault(s.space, 0xffff888000000000UL, VM_READ), -EFAULT);
-	EXPECT_EQ(t, vm_fault(s.space, ~0UL, VM_READ), -EFAULT);
+	for (i = 0; i < ARRAY_SIZE(outside); i++)
+		EXPECT_EQ(t, vm_fault(s.space, outside[i], VM_READ), -EFAULT);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_EXEC), -EACCES);
 	EXPECT_EQ(t, vm_object_present(s.object), 0);
 	EXPECT_EQ(t, s.space->pt.nr_tables, 1);

@@ -41,55 +41,6 @@ KTEST(the_first_and_the_last_page_can_be_mapped)
 	scene_end(t, &s);
 }
 
-KTEST(an_object_of_another_memory_is_refused)
-{
-	struct vm_object *other = NULL;
-	struct vm_scene s;
-
-	if (!scene_begin(t, &s, 4))
-		return;
-	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 4, NULL, NULL, &other));
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 1, VM_RW, other, 0), -EINVAL);
-	EXPECT_EQ(t, other->refs, 1);
-	EXPECT_EQ(t, s.space->nr_regions, 1);
-	vm_object_put(other);
-	scene_end(t, &s);
-}
-
-KTEST(only_a_pagers_object_has_a_pager)
-{
-	static const struct vm_pager_ops none;
-	struct vm_object *object = NULL;
-	struct vm_scene s;
-
-	if (!scene_begin(t, &s, 1))
-		return;
-	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, &scene_pager, NULL, &object), -EINVAL);
-	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_PHYS, 1, &scene_pager, NULL, &object), -EINVAL);
-	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_PAGER, 1, &none, NULL, &object), -EINVAL);
-	EXPECT(t, !object);
-	scene_end(t, &s);
-}
-
-/* A hole anywhere in the range is reported first; a forbidden change, before a region is cut. */
-KTEST(hole_is_reported_before_a_forbidden_change)
-{
-	const unsigned may = VM_READ | VM_MAY(VM_READ);
-	struct vm_scene s;
-
-	if (!scene_begin(t, &s, 8))
-		return;
-	EXPECT_EQ(t, vm_map(s.space, page_at(8), 4, may, s.object, 0), 0);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(9), 4, VM_RW), -EFAULT);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(9), 3, VM_RW), -EACCES);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 6, VM_READ | VM_EXEC), -EACCES);
-	EXPECT_EQ(t, vm_map(s.space, page_at(12), 1, VM_RW, s.object, 0), 0);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(9), 4, VM_RW), -EACCES);
-	EXPECT_EQ(t, s.space->nr_regions, 3);
-	EXPECT_EQ(t, region_find(s.space, page_at(4))->prot, VM_RW);
-	scene_end(t, &s);
-}
-
 /* ---- rights of entries ---- */
 
 KTEST_INSIDE(entries_allow_what_the_region_allows)

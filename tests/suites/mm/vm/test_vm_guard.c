@@ -1,28 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_guard.c: data guarded by a lock change only while it is held.
+ * test_vm_guard.c: the locks that each call takes, in order; and the data guarded by a lock change
+ * only while it is held.
  *
  * The suite has a copy of objects, spaces, faults, reverse mapping and page tables, with locks of
  * its own. A lock's data are recorded when the lock is released, and must be the same when it is
  * taken again, and after each call.
  */
 #include "tests/lib/vm_help.h"
+#include <quarry/string.h>
 
 /* ---- locks that record ---- */
 
 static u64 listed(void), shown(void), held_by_slots(void), entered(void), used(void);
 
 static struct guard {
-	const char *name;
+	char letter;
 	u64 (*state)(void);
 	const void *lock;
 	u64 then; /* state when the lock was released */
-} guards[] = {{"vm lists", listed, NULL, 0}, {"space", shown, NULL, 0},
-    {"object", held_by_slots, NULL, 0}, {"pagetable", entered, NULL, 0},
-    {"space change", used, NULL, 0}};
+} guards[] = {    /* vm lists, space, object, page tables, change of the space */
+    {'L', listed, NULL, 0}, {'S', shown, NULL, 0}, {'O', held_by_slots, NULL, 0},
+    {'P', entered, NULL, 0}, {'C', used, NULL, 0}};
 
 static struct ktest *test;
-static unsigned taken; /* times that a lock was taken */
+static char taken[80]; /* the letters of the locks taken; '.': of another space or object */
 
 static struct guard *guard_of(const void *lock)
 {
@@ -37,39 +39,49 @@ static struct guard *guard_of(const void *lock)
 static void compare_guard(const struct guard *g, const char *when)
 {
 	if (g && g->state() != g->then)
-		ktest_fail(test, __FILE__, __LINE__, "changed without the lock %s, seen %s",
-		    g->name, when);
+		ktest_fail(test, __FILE__, __LINE__, "changed without the lock %c, seen %s",
+		    g->letter, when);
 }
 
-static void guard_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
+static void note_taken(const void *lock)
 {
-	spin_lock(lock);
-	taken++;
-	compare_guard(guard_of(lock), "when it was taken");
+	const struct guard *g = guard_of(lock);
+	size_t at = strlen(taken);
+
+	if (at + 1 < sizeof(taken))
+		taken[at] = g ? g->letter : '.';
+	compare_guard(g, "when it was taken");
 }
 
-static void guard_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
+static void note_released(const void *lock)
 {
 	struct guard *g = guard_of(lock);
 
 	if (g)
 		g->then = g->state();
+}
+
+static void guard_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+	spin_lock(lock);
+	note_taken(lock);
+}
+
+static void guard_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+	note_released(lock);
 	spin_unlock(lock);
 }
 
 static void guard_mutex_lock(struct mutex *lock) NO_LOCK_ANALYSIS
 {
 	mutex_lock(lock);
-	taken++;
-	compare_guard(guard_of(lock), "when it was taken");
+	note_taken(lock);
 }
 
 static void guard_mutex_unlock(struct mutex *lock) NO_LOCK_ANALYSIS
 {
-	struct guard *g = guard_of(lock);
-
-	if (g)
-		g->then = g->state();
+	note_released(lock);
 	mutex_unlock(lock);
 }
 
@@ -206,12 +218,13 @@ static void settle(const char *call)
 		compare_guard(&guards[i], call);
 }
 
-/* @call takes a lock, returns @want, and changes nothing after it released its locks. */
-#define CALL(t, call, want)                                                                        \
+/* @call takes @locks, returns @want, and changes nothing after it released its locks. */
+#define CALL(t, call, want, locks)                                                                 \
 	do {                                                                                       \
-		taken = 0;                                                                         \
+		memset(taken, 0, sizeof(taken));                                                   \
 		EXPECT_EQ(t, (call), (want));                                                      \
-		EXPECT(t, taken);                                                                  \
+		if (strcmp(taken, (locks)) != 0)                                                   \
+			ktest_fail(t, __FILE__, __LINE__, "took %s: %s", taken, #call);            \
 		settle("after " #call);                                                            \
 	} while (0)
 
@@ -221,21 +234,21 @@ KTEST(regions_change_under_their_locks)
 {
 	if (!begin(t))
 		return;
-	CALL(t, vm_map(s.space, page_at(PAGES), 4, VM_RW, s.object, 2), 0);
-	CALL(t, vm_map(s.space, page_at(PAGES), 4, VM_RW, s.object, 2), -EEXIST);
-	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), 0);
-	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), 0);
-	CALL(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	CALL(t, vm_fault(s.space, page_at(PAGES + 2), VM_READ), 0);
-	CALL(t, vm_fault(s.space, page_at(2 * PAGES), VM_READ), -EFAULT);
+	CALL(t, vm_map(s.space, page_at(PAGES), 4, VM_RW, s.object, 2), 0, "CSO");
+	CALL(t, vm_map(s.space, page_at(PAGES), 4, VM_RW, s.object, 2), -EEXIST, "C");
+	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), 0, "SPPPOOSOP");
+	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), 0, "SOSOP");
+	CALL(t, vm_fault(s.space, page_at(5), VM_WRITE), 0, "SOSOP");
+	CALL(t, vm_fault(s.space, page_at(PAGES + 2), VM_READ), 0, "SOSOP");
+	CALL(t, vm_fault(s.space, page_at(2 * PAGES), VM_READ), -EFAULT, "S");
 	EXPECT_EQ(t, page_in(s.object, 4)->mapcount, 2);
-	CALL(t, vm_protect(s.space, page_at(3), 4, VM_READ), 0);
-	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), -EACCES);
-	CALL(t, vm_protect(s.space, page_at(5), PAGES - 5, VM_RW), 0);
-	CALL(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	CALL(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 3);
-	CALL(t, vm_unmap(s.space, page_at(4), 1), 0);
-	CALL(t, vm_unmap(s.space, page_at(0), 2 * PAGES), 0);
+	CALL(t, vm_protect(s.space, page_at(3), 4, VM_READ), 0, "CSOSOSOOP");
+	CALL(t, vm_fault(s.space, page_at(4), VM_WRITE), -EACCES, "S");
+	CALL(t, vm_protect(s.space, page_at(5), PAGES - 5, VM_RW), 0, "CSOSOSO");
+	CALL(t, vm_fault(s.space, page_at(5), VM_WRITE), 0, "SOSOP");
+	CALL(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 3, "SPPSPSPSPSPS");
+	CALL(t, vm_unmap(s.space, page_at(4), 1), 0, "CSOSOPO");
+	CALL(t, vm_unmap(s.space, page_at(0), 2 * PAGES), 0, "CSOPOSOPOSOPOSOPOSOPO");
 	EXPECT_EQ(t, s.object->refs, 1);
 	end(t);
 }
@@ -247,22 +260,24 @@ KTEST(slots_change_under_their_locks)
 
 	if (!begin(t))
 		return;
-	for (i = 0; i < 8; i++)
-		CALL(t, vm_object_supply(s.object, i, NULL), 0);
-	CALL(t, vm_object_supply(s.object, 3, NULL), -EEXIST);
-	CALL(t, vm_map(s.space, page_at(PAGES), 8, VM_RW, s.object, 0), 0);
+	CALL(t, vm_object_supply(s.object, 0, NULL), 0, "OOO");
+	for (i = 1; i < 8; i++)
+		CALL(t, vm_object_supply(s.object, i, NULL), 0, "OO");
+	CALL(t, vm_object_supply(s.object, 3, NULL), -EEXIST, "OO");
+	CALL(t, vm_map(s.space, page_at(PAGES), 8, VM_RW, s.object, 0), 0, "CSO");
 	s.mem->vm.at_once = 1;
-	for (i = 0; i < 6; i++)
-		CALL(t, vm_fault(s.space, page_at(i), VM_READ), 0);
-	CALL(t, vm_fault(s.space, page_at(PAGES + 2), VM_READ), 0);
-	CALL(t, vm_object_has(s.object, 2), 1);
-	CALL(t, vm_object_pages(s.object, ZONE_MOVABLE), 8);
-	CALL(t, vm_object_tables(s.object), 2);
-	CALL(t, vm_object_pin(s.object, 2, &page), 0);
+	CALL(t, vm_fault(s.space, page_at(0), VM_READ), 0, "SPPPOSOP");
+	for (i = 1; i < 6; i++)
+		CALL(t, vm_fault(s.space, page_at(i), VM_READ), 0, "SOSOP");
+	CALL(t, vm_fault(s.space, page_at(PAGES + 2), VM_READ), 0, "SOSOP");
+	CALL(t, vm_object_has(s.object, 2), 1, "O");
+	CALL(t, vm_object_pages(s.object, ZONE_MOVABLE), 8, "O");
+	CALL(t, vm_object_tables(s.object), 2, "O");
+	CALL(t, vm_object_pin(s.object, 2, &page), 0, "O");
 	if (page)
 		mem_unpin_page(s.mem, page);
-	CALL(t, vm_object_remove(s.object, 2, 3), 0);
-	CALL(t, vm_object_remove(s.object, 0, PAGES), 0);
+	CALL(t, vm_object_remove(s.object, 2, 3), 0, "OPOPOOPOPOOPOPO");
+	CALL(t, vm_object_remove(s.object, 0, PAGES), 0, "OPOPOOPOPOOPOPOO");
 	EXPECT_EQ(t, vm_object_present(s.object), 0);
 	end(t);
 }
@@ -276,9 +291,9 @@ KTEST(entries_change_under_their_locks)
 
 	if (!begin(t))
 		return;
-	CALL(t, vm_map(s.space, page_at(PAGES), 2, VM_RW, s.object, 0), 0);
-	CALL(t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
-	CALL(t, vm_fault(s.space, page_at(PAGES + 1), VM_WRITE), 0);
+	CALL(t, vm_map(s.space, page_at(PAGES), 2, VM_RW, s.object, 0), 0, "CSO");
+	CALL(t, vm_fault(s.space, page_at(1), VM_WRITE), 0, "SPPPOOSOP");
+	CALL(t, vm_fault(s.space, page_at(PAGES + 1), VM_WRITE), 0, "SOSOP");
 	page = page_in(s.object, 1);
 	REQUIRE(t, page && !get_page(page));
 	mark = pte_migration(page_to_pfn_in(s.mem, page));
@@ -286,15 +301,15 @@ KTEST(entries_change_under_their_locks)
 	atomic_or(pt_entry(&s.space->pt, page_at(1)), PTE_ACCESSED);
 	guards[3].then = entered();
 	guard_lock(&s.object->lock);
-	CALL(t, rmap_age(s.object, 1, &g), PTE_ACCESSED);
+	CALL(t, rmap_age(s.object, 1, &g), PTE_ACCESSED, "PP");
 	EXPECT_EQ(t, g.nr, 1);
-	taken = 0;
+	memset(taken, 0, sizeof(taken));
 	EXPECT_EQ(t, rmap_unmap(s.object, 1, mark, &g), 2);
 	EXPECT_EQ(t, g.nr, 3);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), mark);
 	EXPECT_EQ(t, page->mapcount, 0);
 	rmap_restore(s.object, 1, mark, page);
-	EXPECT_EQ(t, taken, 4);
+	EXPECT_EQ(t, strcmp(taken, "PPPP"), 0);
 	guard_unlock(&s.object->lock);
 	settle("after a walk");
 	tlb_flush(&g);
@@ -311,13 +326,13 @@ KTEST(lists_of_objects_and_spaces_change_under_their_locks)
 
 	if (!begin(t))
 		return;
-	CALL(t, vm_object_create(s.mem, OBJ_ANON, 600, NULL, NULL, &object), 0);
-	CALL(t, vm_space_create(s.mem, &space), 0);
+	CALL(t, vm_object_create(s.mem, OBJ_ANON, 600, NULL, NULL, &object), 0, "L");
+	CALL(t, vm_space_create(s.mem, &space), 0, "L");
 	REQUIRE(t, object && space);
-	CALL(t, vm_map(space, page_at(0), 600, VM_RW, object, 0), 0);
-	CALL(t, vm_fault(space, page_at(599), VM_WRITE), 0);
-	CALL(t, (vm_space_put(space), 0), 0);
+	CALL(t, vm_map(space, page_at(0), 600, VM_RW, object, 0), 0, "...");
+	CALL(t, vm_fault(space, page_at(599), VM_WRITE), 0, ".........");
+	CALL(t, (vm_space_put(space), 0), 0, "....L");
 	EXPECT_EQ(t, object->refs, 1);
-	CALL(t, (vm_object_put(object), 0), 0);
+	CALL(t, (vm_object_put(object), 0), 0, "L");
 	end(t);
 }

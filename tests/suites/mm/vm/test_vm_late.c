@@ -185,7 +185,6 @@ KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 KTEST(slots_are_checked_again_under_the_lock)
 {
 	struct page *page = NULL;
-	unsigned long free;
 
 	if (!begin(t, NULL))
 		return;
@@ -194,36 +193,19 @@ KTEST(slots_are_checked_again_under_the_lock)
 	LATE(t, &s.object->lock, 1, supply_it, vm_object_has(s.object, 5), 1);
 	LATE(t, &s.object->lock, 1, remove_it, vm_object_has(s.object, 5), 0);
 	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 1);
-	/*
-	 * A page of another table of slots is supplied before the lock is taken for the second
-	 * time.
-	 */
+	/* The lock is taken for each table of slots. */
 	LATE(t, &s.object->lock, 2, supply_far, vm_object_pages(s.object, ZONE_MOVABLE), 2);
-	vm_object_put(s.object);
-	/* Both threads find no table for the second half of the object; only one table is added. */
-	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
-	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 600, NULL, NULL, &s.object));
-	free = memory_free_pages(s.mem);
-	LATE(t, &s.object->lock, 2, prepare_far, object_prepare(s.object, 513, 0), 0);
-	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
 	end(t);
 }
 
 KTEST(fault_checks_again_under_the_lock)
 {
-	unsigned long free;
-
 	if (!begin(t, NULL))
 		return;
 	LATE(t, &s.space->pt.lock, 1, link_tables, vm_fault(s.space, page_at(5), VM_WRITE), 0);
 	EXPECT_EQ(t, s.space->pt.nr_tables, PT_LEVELS);
 	EXPECT(t, pte_at(s.space, page_at(5)));
 	LATE(t, &s.space->lock, 1, unmap_five, vm_fault(s.space, page_at(5), VM_WRITE), -EFAULT);
-	map_it();
-	free = memory_free_pages(s.mem);
-	LATE(t, &s.space->lock, 2, unmap_five, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	EXPECT_EQ(t, pte_at(s.space, page_at(5)), 0);
-	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	end(t);
 }
 
@@ -449,6 +431,7 @@ KTEST(account_ends_with_a_balance_of_0)
 	account_put(&mine); /* the object has the last reference */
 	REQUIRE(t, object);
 	EXPECT_EQ(t, vm_object_supply(object, 599, NULL), 0);
+	EXPECT_EQ(t, mine.refs, 1);
 	vm_object_put(object);
 	EXPECT_EQ(t, released, 1);
 	mine.refs = 1;
@@ -458,6 +441,7 @@ KTEST(account_ends_with_a_balance_of_0)
 	account_put(&mine);
 	REQUIRE(t, space);
 	EXPECT_EQ(t, pt_prepare(&space->pt, VM_BASE), 0);
+	EXPECT_EQ(t, mine.refs, 1);
 	vm_space_put(space);
 	EXPECT_EQ(t, released, 2);
 	EXPECT_EQ(t, left_charged, 0);

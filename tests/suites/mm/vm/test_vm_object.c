@@ -11,27 +11,6 @@
 
 KTEST_SUITE(vm_object, KTEST_QUICK);
 
-KTEST(bits_of_entries_reach_the_page)
-{
-	struct vm_scene s;
-	u64 value;
-
-	if (!scene_begin(t, &s, 3))
-		return;
-	soft_load_space(s.space);
-	EXPECT_EQ(t, soft_write(page_at(0), 1), 0);
-	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
-	soft_unload_space();
-	REQUIRE(t, page_in(s.object, 0) && page_in(s.object, 1));
-	EXPECT(t, pte_at(s.space, page_at(0)) & PTE_DIRTY);
-	EXPECT(t, !(pte_at(s.space, page_at(1)) & PTE_DIRTY));
-	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 3), 0);
-	EXPECT_EQ(t, page_word(page_in(s.object, 0)) & PAGE_DIRTY, PAGE_DIRTY);
-	EXPECT_EQ(t, page_word(page_in(s.object, 0)) & PAGE_REFERENCED, PAGE_REFERENCED);
-	EXPECT_EQ(t, page_word(page_in(s.object, 1)) & PAGE_DIRTY, 0);
-	scene_end(t, &s);
-}
-
 KTEST(supplied_pages_have_their_content)
 {
 	static u64 text[PAGE_SIZE / sizeof(u64)];
@@ -167,8 +146,6 @@ KTEST(physical_pages_stay_in_kernel_zones)
 struct book {
 	int answer; /* result of get if it does not supply */
 	bool supply;
-	void (*meanwhile)(struct vm_space *space); /* called while a fault waits for the page */
-	struct vm_space *space;
 	unsigned asked, released;
 };
 
@@ -178,8 +155,6 @@ static int book_get(struct vm_object *object, u32 index)
 	u64 text[PAGE_SIZE / sizeof(u64)] = {index + 100};
 
 	book->asked++;
-	if (book->meanwhile)
-		book->meanwhile(book->space);
 	return book->supply ? vm_object_supply(object, index, text) : book->answer;
 }
 
@@ -228,43 +203,6 @@ KTEST(pager_is_asked_for_missing_pages)
 	EXPECT_EQ(t, book.released, 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(10), 5), 0);
 	EXPECT_EQ(t, book.released, 1);
-	scene_end(t, &s);
-}
-
-static void unmap_it(struct vm_space *space)
-{
-	vm_unmap(space, page_at(10), 5);
-}
-
-static void forbid_writing(struct vm_space *space)
-{
-	vm_protect(space, page_at(10), 5, VM_READ);
-}
-
-/* While a fault waits for the pager, the region or the object may change. */
-KTEST(fault_checks_again_after_waiting)
-{
-	struct book book = {.supply = true, .meanwhile = forbid_writing};
-	struct vm_object *object;
-	struct vm_scene s;
-
-	if (!scene_begin(t, &s, 1))
-		return;
-	book.space = s.space;
-	REQUIRE(t, !vm_object_create(s.mem, OBJ_PAGER, 5, &book_ops, &book, &object));
-	EXPECT_EQ(t, vm_map(s.space, page_at(10), 5, VM_RW, object, 0), 0);
-	soft_load_space(s.space);
-	EXPECT_EQ(t, soft_write(page_at(12), 1), -EACCES);
-	EXPECT_EQ(t, pte_at(s.space, page_at(12)) & PTE_WRITE, 0);
-	book.meanwhile = unmap_it;
-	EXPECT_EQ(t, soft_write(page_at(13), 1), -EACCES);
-	EXPECT_EQ(t, vm_protect(s.space, page_at(10), 5, VM_RW), 0);
-	EXPECT_EQ(t, soft_write(page_at(14), 1), -EFAULT);
-	EXPECT_EQ(t, pte_at(s.space, page_at(14)), 0);
-	soft_unload_space();
-	EXPECT_EQ(t, book.asked, 2);
-	expect_sound(t, s.mem);
-	vm_object_put(object);
 	scene_end(t, &s);
 }
 
@@ -322,56 +260,6 @@ KTEST(page_is_zeroed_once)
 	}
 	soft_unload_space();
 	expect_sound(t, s.mem);
-	scene_end(t, &s);
-}
-
-/* Each CPU maps, touches and unmaps the object in a space of its own. */
-static void come_and_go(void *arg)
-{
-	struct crowd *c = arg;
-	struct vm_scene *s = c->scene;
-	unsigned round, cpu = arch_cpu_id();
-	struct vm_space *space;
-
-	for (round = 0; round < 20; round++) {
-		unsigned at = round % 4;
-		u64 value = 0;
-		int err;
-
-		if (vm_space_create(s->mem, &space)) {
-			counter_add(&c->errors, 1u);
-			return;
-		}
-		err = vm_map(space, VM_BASE, s->nr - at, VM_RW, s->object, at);
-		soft_load_space(space);
-		err = err ? err : soft_write(page_at(1) + cpu * 8, stamp(at, cpu, round));
-		err = err ? err : soft_read(page_at(1) + cpu * 8, &value);
-		if (err || value != stamp(at, cpu, round))
-			counter_add(&c->errors, 1u);
-		if (round % 2)
-			err = vm_unmap(space, page_at(1), 2);
-		soft_unload_space();
-		vm_space_put(space);
-	}
-}
-
-KTEST(spaces_are_created_and_destroyed_while_others_use_the_object, KTEST_SLOW)
-{
-	struct vm_scene s;
-	struct crowd crowd = {.scene = &s};
-	unsigned cpu;
-
-	if (!scene_begin(t, &s, 8))
-		return;
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, come_and_go, &crowd);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
-		expect_sound(t, s.mem);
-		ktest_join(cpu);
-	}
-	EXPECT_EQ(t, crowd.errors, 0);
-	REQUIRE(t, page_in(s.object, 1));
-	EXPECT_EQ(t, page_in(s.object, 1)->mapcount, 0);
 	scene_end(t, &s);
 }
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_order.c: changes of objects and spaces step by step: the state that other threads find in
- * between, and the last step's wait for its lock.
+ * test_vm_order.c: changes of objects and spaces step by step, and the state that other threads
+ * find in between.
  *
  * The sources are a copy that calls the test at its scheduling points.
  */
 #include "tests/lib/vm_help.h"
-#include "tests/lib/wait_help.h"
 
 static void at_point(const char *name);
 
@@ -70,83 +69,12 @@ static bool begin(struct ktest *t)
 		EXPECT_EQ(t, now.calls, 1);                                                        \
 	} while (0)
 
-/* ---- a lock that is taken from a point on ---- */
-
-#define TURNS (1u << 14)
-
-static struct {
-	struct spinlock *lock;
-	bool (*done)(void); /* tells if the step that must wait is done */
-	u32 taken, ended;   /* atomic */
-	bool early, too_soon;
-} holder;
-
-static void hold(void *arg)
-{
-	u32 turn;
-
-	spin_lock(holder.lock);
-	store_release(&holder.taken, 1u);
-	for (turn = 0; turn < TURNS && !load_acquire(&holder.ended); turn++)
-		cpu_relax();
-	holder.early = load_acquire(&holder.ended);
-	holder.too_soon = holder.done();
-	spin_unlock(holder.lock);
-}
-
-static void hold_now(void)
-{
-	ktest_start(1, hold, NULL);
-	YIELD_UNTIL(load_acquire(&holder.taken));
-}
-
-/*
- * From @point on another CPU holds lock @l: @call waits for it, and the change that @see checks
- * does not happen before.
- */
-#define WAITS_AT(t, point, l, see, call)                                                           \
-	do {                                                                                       \
-		memset(&holder, 0, sizeof(holder));                                                \
-		holder.lock = (l);                                                                 \
-		holder.done = (see);                                                               \
-		STOPS(t, point, hold_now, call, 0);                                                \
-		store_release(&holder.ended, 1u);                                                  \
-		ktest_join(1);                                                                     \
-		EXPECT(t, !holder.early);                                                          \
-		EXPECT(t, !holder.too_soon);                                                       \
-		EXPECT(t, holder.done());                                                          \
-	} while (0)
-
 static bool nobody_shows_it(void)
 {
 	return RB_EMPTY(&s.object->regions);
 }
 
-static bool second_page_is_mapped(void)
-{
-	return pte_at(s.space, page_at(1)) != 0;
-}
-
 KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
-
-KTEST(the_last_steps_wait_for_their_locks)
-{
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t))
-		return;
-	WAITS_AT(t, "fault.ready", &s.space->lock, second_page_is_mapped,
-	    vm_fault(s.space, page_at(1), VM_READ));
-	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 1), 0);
-	EXPECT_EQ(t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 1), 0);
-	/* The page is present; only the entry is missing. */
-	WAITS_AT(t, "fault.ready", &s.object->lock, second_page_is_mapped,
-	    vm_fault(s.space, page_at(1), VM_READ));
-	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 3), 0);
-	WAITS_AT(
-	    t, "unmap.cleared", &s.object->lock, nobody_shows_it, vm_unmap(s.space, page_at(0), 1));
-	scene_end(t, &s);
-}
 
 /* ---- other threads in between ---- */
 

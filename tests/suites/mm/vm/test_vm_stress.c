@@ -59,7 +59,8 @@ static void touch_at_random(void *arg)
 	vm_space_put(l->s.space);
 }
 
-static bool load_begin(struct ktest *t, unsigned pages)
+/* All CPUs but this one run @use on a scene of @pages pages. */
+static bool load_begin(struct ktest *t, unsigned pages, void (*use)(void *load))
 {
 	unsigned cpu;
 
@@ -71,7 +72,7 @@ static bool load_begin(struct ktest *t, unsigned pages)
 	if (!scene_begin_filled(t, &load.s, pages))
 		return false;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, touch_at_random, &load);
+		ktest_start(cpu, use, &load);
 	EXPECT(t, YIELD_UNTIL(load_acquire(&load.running) >= ktest_cpus() - 1));
 	return true;
 }
@@ -128,38 +129,33 @@ static void expect_first_tries(struct ktest *t, const unsigned *at_try, unsigned
 
 KTEST_SUITE(vm_stress, 0);
 
-KTEST_COST(pages_move_while_all_cpus_touch_them)
+static void move_under_load(struct ktest *t, unsigned pages, unsigned rounds)
 {
 	struct migrate_stats stats = {0};
 	unsigned round;
 
-	if (!load_begin(t, PAGES))
+	if (!load_begin(t, pages, touch_at_random))
 		return;
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < rounds; round++) {
 		move_all(t, &stats);
 		if (round == ROUNDS / 2)
 			expect_sound(t, load.s.mem);
 	}
-	EXPECT_EQ(t, stats.moved, ROUNDS * PAGES);
+	EXPECT_EQ(t, stats.moved, rounds * pages);
 	EXPECT_EQ(t, stats.retries, 0);
 	expect_first_tries(t, stats.at_try, stats.moved);
 	load_end(t);
 }
 
+KTEST_COST(pages_move_while_all_cpus_touch_them)
+{
+	move_under_load(t, PAGES, ROUNDS);
+}
+
 /* If the threads that touch this page held references, no freeze could succeed. */
 KTEST_COST(one_page_moves_while_all_cpus_touch_it)
 {
-	struct migrate_stats stats = {0};
-	unsigned round;
-
-	if (!load_begin(t, 1))
-		return;
-	for (round = 0; round < 20 * ROUNDS; round++)
-		move_all(t, &stats);
-	EXPECT_EQ(t, stats.moved, 20 * ROUNDS);
-	EXPECT_EQ(t, stats.retries, 0);
-	expect_first_tries(t, stats.at_try, stats.moved);
-	load_end(t);
+	move_under_load(t, 1, 20 * ROUNDS);
 }
 
 KTEST(memory_in_use_is_offlined)
@@ -168,7 +164,7 @@ KTEST(memory_in_use_is_offlined)
 	unsigned round, moved = 0, at_try[4] = {0}, i;
 	struct memory *mem;
 
-	if (!load_begin(t, PAGES))
+	if (!load_begin(t, PAGES, touch_at_random))
 		return;
 	mem = load.s.mem;
 	for (round = 0; round < ROUNDS; round++) {
@@ -192,7 +188,10 @@ KTEST(memory_in_use_is_offlined)
 
 /* ---- mappings that come and go ---- */
 
-/* In a space of its own each CPU maps, touches, protects, cuts and unmaps a part of the object. */
+/*
+ * In one space of its own after the other each CPU maps, touches, protects, cuts and unmaps a part
+ * of the object; every other space is destroyed with its mapping.
+ */
 static void map_at_random(void *arg)
 {
 	struct load *l = arg;
@@ -200,15 +199,17 @@ static void map_at_random(void *arg)
 	u64 chance = l->t->seed + cpu + 1, value;
 	struct vm_space *space;
 
-	if (vm_space_create(l->s.mem, &space)) {
-		counter_add(&l->errors, 1u);
-		return;
-	}
-	soft_load_space(space);
+	atomic_add(&l->running, 1u);
 	while (!load_acquire(&l->stop)) {
 		unsigned first = (unsigned)(ktest_rand(&chance) % (l->pages - 8)), i;
-		int err = vm_map(space, page_at(first), 8, VM_RW, l->s.object, first);
+		int err = vm_space_create(l->s.mem, &space);
 
+		if (err) {
+			counter_add(&l->errors, 1u);
+			return;
+		}
+		soft_load_space(space);
+		err = vm_map(space, page_at(first), 8, VM_RW, l->s.object, first);
 		for (i = first; i < first + 8; i++) {
 			err = err ? err : soft_read(my_word(i, cpu), &value);
 			if (err || value != l->written[cpu][i])
@@ -219,13 +220,14 @@ static void map_at_random(void *arg)
 		err = err ? err : vm_protect(space, page_at(first + 2), 3, VM_READ);
 		if (soft_try_write(my_word(first + 3, cpu), 1) == 0)
 			counter_add(&l->errors, 1u);
-		err = err ? err : vm_unmap(space, page_at(first), 8);
+		if (!err && first % 2)
+			err = vm_unmap(space, page_at(first), 8);
 		if (err)
 			counter_add(&l->errors, 1u);
 		counter_add(&l->touches, 1u);
+		soft_unload_space();
+		vm_space_put(space);
 	}
-	soft_unload_space();
-	vm_space_put(space);
 }
 
 /*
@@ -235,17 +237,10 @@ static void map_at_random(void *arg)
 KTEST(pages_move_while_mappings_change)
 {
 	struct migrate_stats stats = {0};
-	unsigned cpu, round, i, again = 0;
+	unsigned round, i, again = 0;
 
-	if (!ktest_needs_cpus(t, 2))
+	if (!load_begin(t, PAGES / 2, map_at_random))
 		return;
-	memset(&load, 0, sizeof(load));
-	load.t = t;
-	load.pages = PAGES / 2;
-	if (!scene_begin_filled(t, &load.s, PAGES / 2))
-		return;
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, map_at_random, &load);
 	for (round = 0;
 	     round < ROUNDS || (READ_ONCE(load.touches) < 4 * ROUNDS && !READ_ONCE(load.errors));
 	     round++) {
