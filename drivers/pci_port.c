@@ -5,7 +5,7 @@
  * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has.
  *             They reach all registers that are needed here.
  * Locks:      none: one thread finds functions, at boot; they are not accessed this way later.
- * Tests:      play_ports, tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
+ * Tests:      play_ports, tests/qemu/test_virtio.py.
  *
  * Interrupts are INTx, on the line that the firmware wrote into the function; docs/virtio.md says
  * why MSI-X is not used.

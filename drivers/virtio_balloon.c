@@ -13,7 +13,7 @@
  *             whose request has no answer stays out of use until the device has been reset.  The
  *             thread that finds the device broken resets it before it releases any page; then the
  *             balloon's thread takes back all pages.
- * Tests:      balloon, tests/qemu/test_balloon.py.
+ * Tests:      balloon, tests/qemu/test_virtio.py.
  *
  * Virtio 1.2, 5.5.
  */

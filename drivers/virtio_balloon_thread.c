@@ -7,7 +7,7 @@
  * Locks:      none: the device is found at boot; then it belongs to its threads.
  * Invariants: only the first thread waits for a slow device.  When the device is broken, that
  *             thread takes back all pages and ends, whichever thread noticed.
- * Tests:      balloon_late, tests/qemu/test_balloon.py.
+ * Tests:      balloon_late, tests/qemu/test_virtio.py.
  */
 #include "drivers/virtio_balloon.h"
 #include <quarry/errname.h>

@@ -4,7 +4,7 @@
  *
  * Owns:       the machine's bus, and VEC_PCI.
  * Locks:      none: devices are found once, at boot.
- * Tests:      play_ports, tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
+ * Tests:      play_ports, tests/qemu/test_virtio.py.
  */
 #include "drivers/virtio_pci.h"
 

@@ -12,7 +12,7 @@
  * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0,
  *             unless it is dead; no sender still uses a mask with it.
  * Tests:      hotplug, hotplug_race, cpu_plug, silence_cpu, silence_smp,
- *             tests/fiber/explore_threads.c, tests/qemu/test_plug.py, tests/qemu/test_monitor.py.
+ *             tests/fiber/explore_threads.c, tests/qemu/test_slots.py, tests/qemu/test_monitor.py.
  *
  * The thread that calls cpu_down or cpu_up (the controller) and the idle thread of the CPU take
  * turns.  Each step is one change of cpu->hotplug, by the side that the state's comment names.

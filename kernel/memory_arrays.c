@@ -7,7 +7,7 @@
  *             lock of kernel_memory.  They take the locks of the page tables.
  * Invariants: descriptors of pages are mapped and unmapped by section; those of pageblocks and
  *             their trees, 52 KiB for 512 MiB, stay.
- * Tests:      memory_add, tests/qemu/test_memory_add.py.
+ * Tests:      memory_add, tests/qemu/test_slots.py.
  */
 #include "kernel/boot_memory.h"
 

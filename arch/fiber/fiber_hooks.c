@@ -9,7 +9,7 @@
  *
  * Owns:  nothing.
  * Locks: none: one OS thread runs all CPUs.
- * Tests: tests/qemu/test_explore.py.
+ * Tests: tests/qemu/test_race.py.
  */
 #include "fiber_stores.h"
 #include <stdio.h>

@@ -8,7 +8,7 @@
  *             one CPU to which the I/O APIC delivers the interrupt.
  * Invariants: an event is cleared before it is reported, so a later event raises the interrupt
  *             again.  Only requested events can raise it.
- * Tests:      play_event, tests/qemu/test_plug.py.
+ * Tests:      play_event, tests/qemu/test_slots.py.
  *
  * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4.  The first half of a block is status bits,
  * which a written 1 clears; the second half is enable bits.  The interrupt is level-triggered.

@@ -5,7 +5,7 @@
  * Owns:       nothing: fills the caller's struct acpi_info.
  * Locks:      none; needs only memory access, and is tested on a host.
  * Invariants: a declaration is used only if it is complete and has the length of its layout.
- * Tests:      acpi, tests/qemu/test_plug.py.
+ * Tests:      acpi, tests/qemu/test_slots.py.
  *
  * This is no AML interpreter.  QEMU's DSDT declares the two blocks of registers, of CPU and memory
  * slots, as operation regions in I/O space, and the number of DIMM slots as a name.  Other

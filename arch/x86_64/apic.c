@@ -9,8 +9,7 @@
  *             the registers are memory and an id has 8 bits, in x2APIC mode they are MSRs and an id
  *             has 32 bits.
  *             All CPUs are in the same mode.
- * Tests:      play_apic, arch_cpu, arch, smp, tick, hotplug, tests/qemu/test_clock.py,
- *             tests/qemu/test_arch.py.
+ * Tests:      play_apic, arch_cpu, arch, smp, tick, hotplug, tests/qemu/test_arch.py.
  *
  * Registers: SDM vol. 3A, table 10-1, for x2APIC 10.12; I/O APIC: Intel 82093AA data sheet, 3.
  */

@@ -5,7 +5,7 @@
  * Owns:       the frequencies of TSC and APIC timer, determined once on the boot CPU.
  * Locks:      none: written before the other CPUs start.
  * Invariants: arch_clock_ns() never goes back on one CPU, not even across clock_init().
- * Tests:      play_clock, arch_cpu, tick, tests/qemu/test_clock.py.
+ * Tests:      play_clock, arch_cpu, tick, tests/qemu/test_arch.py.
  *
  * Both frequencies are measured against the ACPI power management timer, which runs at a known rate
  * on every machine and emulator; without it, or if it stands still, against channel 2 of the old

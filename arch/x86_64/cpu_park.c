@@ -5,8 +5,8 @@
  * Owns:       the value STARTED_PARKED of struct cpu.started, and quiet_until.
  * Locks:      none; one CPU is parked or woken at a time (cpu_hotplug, exclusively).
  * Invariants: a parked CPU keeps its tables, stack and registers: it continues where it halted.
- * Tests:      play_cpus, arch_cpu, arch_map, hotplug, cpu_plug, tests/qemu/test_mce_parked.py,
- *             tests/qemu/test_plug.py.
+ * Tests:      play_cpus, arch_cpu, arch_map, hotplug, cpu_plug, tests/qemu/test_mce.py,
+ *             tests/qemu/test_slots.py.
  *
  * A parked CPU is halted with interrupts off, where only an NMI ends the halt (SDM vol. 2A, HLT).
  * INIT and a start-up interrupt would work for every CPU but the boot CPU, which starts in the

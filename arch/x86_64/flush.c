@@ -5,7 +5,7 @@
  * Owns:       nothing.
  * Locks:      flush_everywhere takes cpu_hotplug, shared.
  * Invariants: none.
- * Tests:      play_cpus, arch_map, memory_add, tests/qemu/test_arch.py, tests/qemu/test_plug.py.
+ * Tests:      play_cpus, arch_map, memory_add, tests/qemu/test_arch.py, tests/qemu/test_slots.py.
  */
 #include <quarry/hotplug.h>
 #include <quarry/port.h>

@@ -10,7 +10,7 @@
  * Invariants: MCIP is cleared last: another machine check before that ends the machine.  After
  *             that, another one may arrive while the handler returns (trap_entry.S).
  *             If an error is fatal no bank has been cleared: the report shows all banks unchanged.
- * Tests:      play_mce, mce_bank, mce_cpu, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
+ * Tests:      play_mce, mce_bank, mce_cpu, tests/qemu/test_mce.py.
  */
 #include <quarry/errno.h>
 #include <quarry/machine.h>

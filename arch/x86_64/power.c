@@ -7,7 +7,7 @@
  * ACPI's S5 state turns the machine off (ACPI specification 6.4: 4.8.3.2.1 PM1 control, 4.8.3.7
  * sleep control).  The firmware's method _PTS is not called: there is no AML interpreter.
  *
- * Tests:      play_event, tests/qemu/test_power.py.
+ * Tests:      play_event, tests/qemu/test_arch.py.
  */
 #include <quarry/acpi.h>
 #include <quarry/cmdline.h>

@@ -8,7 +8,7 @@
  *             (cpu_park.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
  * Tests:      play_cpus, arch_cpu, arch, hotplug, cpu_plug, tests/qemu/test_arch.py,
- *             tests/qemu/test_plug.py.
+ *             tests/qemu/test_slots.py.
  *
  * One broadcast starts all CPUs (SDM vol. 3A, 8.4.4); each finds its stack by its APIC id.
  */

@@ -5,7 +5,7 @@
  * Owns:       the timer's registers, and tick_step of struct cpu.
  * Locks:      none: each CPU has its own timer.
  * Invariants: tick_step is 0 on a CPU whose timer is stopped.
- * Tests:      play_apic, arch_cpu, tick, tests/qemu/test_clock.py.
+ * Tests:      play_apic, arch_cpu, tick, tests/qemu/test_arch.py.
  */
 #include <quarry/machine.h>
 #include <quarry/port.h>

@@ -7,7 +7,7 @@
  * first task starts the head of each family, AT_ONCE heads at a time, and waits until each head has
  * ended, in any way.  The exit status is the number of heads that did not end.  Each member prints
  * a line for a wait for a page that took too long.  Such a time means something only under icount,
- * where guest time does not depend on the host.  tests/qemu/test_families.py judges from the
+ * where guest time does not depend on the host.  tests/qemu/test_memory.py judges from the
  * kernel's tables which tasks were killed, and why.  The kernel's own counts show leaks.
  *
  * This program also runs as a member of a family.  handle: for a head the capability to start

@@ -5,8 +5,10 @@
 tests/qemu -k NAME"""
 import os
 import random
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,6 +92,12 @@ def pytest_runtest_setup(item):
         pytest.skip(needs.line("uefi", needs.why("uefi")))
 
 
+def numbers(run, pattern):
+    """The numbers in the groups of @pattern, which the run's console has."""
+    run.says(pattern)
+    return [int(n) for n in re.search(pattern, run.text, re.MULTILINE).groups()]
+
+
 def whole():
     """True with FULL=1; otherwise a test may take fewer rounds."""
     return bool(os.environ.get("FULL"))
@@ -101,6 +109,12 @@ def copy_tree(into):
         new = os.path.join(into, path)
         os.makedirs(os.path.dirname(new), exist_ok=True)
         shutil.copy2(os.path.join(qemu.ROOT, path), new)
+
+
+def without_exit(command):
+    """QEMU's command without the device that ends QEMU, which no real machine has."""
+    at = command.index("isa-debug-exit,iobase=0xf4,iosize=4")
+    return command[: at - 1] + command[at + 1 :]
 
 
 def threads_of(module):
@@ -258,6 +272,23 @@ def make(request):
         return status_and_output(command, env, timeout, stdin)
 
     return run
+
+
+def gdb_says(script, log, **variables):
+    """What gdb prints of a @script that `make debug` runs with these variables; kept as @log."""
+    path = os.path.join(qemu.BUILD, "qemu", log + ".gdb")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(script)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    env = outer_make.env(GDB_FLAGS=f"-batch -x {path}", PORT=port, **variables)
+    command = ["sh", "tools/run/debug.sh", os.path.relpath(qemu.BUILD, ROOT)]
+    _, said = status_and_output(command, env, qemu.WATCHDOG)
+    with open(qemu.log_path(log), "w", encoding="utf-8") as f:
+        f.write(said)
+    return said
 
 
 @pytest.fixture

@@ -46,20 +46,9 @@ def test_crash(name, text_file, ends, passes, said):
         "PYTHONPATH": os.path.join(qemu.ROOT, "tests/qemu"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    words = [*"-m pytest -p conftest -p no:cacheprovider -v -c".split(), os.devnull]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "conftest",
-            "-p",
-            "no:cacheprovider",
-            "-v",
-            "-c",
-            os.devnull,
-            text_file("test_sample.py", TEST),
-        ],
+        [sys.executable, *words, text_file("test_sample.py", TEST)],
         cwd=qemu.ROOT,
         env=env,
         stdout=subprocess.PIPE,

@@ -3,12 +3,14 @@
 import os
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import conftest
 import pytest
 import qemu
 
 PATHS = ["pvh", "grub", conftest.full("uefi")]
+SINGLE = {"threads": "single"}
 MORE = conftest.CROWD + ",reclaim,poison_race"
 TRACE = """# events=4 allocs=2 frees=2 ids=2 peak_live_pages=3 cpus=2
 a 0 0 U 0
@@ -32,7 +34,7 @@ def test_path(passes, drawn, path):
     suites = "selftest=most" if conftest.whole() else suites
     run = passes(f"{suites} seed={drawn}", boot=path, threads=threads)
     assert machine_line(run, 4), run.story()
-    assert run.has("^boot: by " + ("pvh" if path == "pvh" else "multiboot2")), run.story()
+    run.says("^boot: by " + ("pvh" if path == "pvh" else "multiboot2"))
 
 
 SUITES = conftest.SMALL.split("=")[1].split(",")
@@ -91,6 +93,30 @@ def test_64_cpus(passes):
 
 
 @pytest.mark.parametrize(
+    "cpus, machine",
+    [conftest.full(2, {}), (3, {}), conftest.full(3, SINGLE), conftest.full(4, SINGLE)],
+)
+def test_seed(passes, drawn, cpus, machine):
+    """With the seeds of test_path a twentieth of `make soak TARGET=boots`. With FULL=1 two of the
+    machines have a thread of the host for each CPU, as the machines by PVH in test_path have."""
+    run = passes(f"selftest=most seed={drawn}", cpus=cpus, **machine)
+    run.says(rf"\(seed {drawn}\)")
+
+
+def test_icount_is_deterministic(name):
+    """The same command under icount prints the same, byte for byte. With slow idle ticks it would
+    not: if all CPUs rest for long, QEMU goes on at its next timer, and QEMU's threads decide which
+    timer that is. Without FULL=1 only suites run in which CPUs affect each other."""
+    suites = "selftest=most" if conftest.whole() else conftest.CROWD
+    words = f"{suites} idle_tick=fast tour=off monitor=off"
+    machine = qemu.Machine(icount=True)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda n: machine.run(f"{name}-{n}", words), (1, 2))
+    assert first.passed, first.story()
+    assert first.text == second.text
+
+
+@pytest.mark.parametrize(
     "machine, cpu",
     [("q35", "core2duo"), ("pc", "phenom"), ("q35", "EPYC"), ("pc", "Haswell,level=3")]
     + [conftest.full(*m) for m in [("q35", "qemu64"), ("pc", "Nehalem"), ("pc", "max")]],
@@ -108,8 +134,8 @@ def test_many_holes(passes, monkeypatch):
     holes = range(128 << 20, 328 << 20, 1 << 20)
     monkeypatch.setenv("GRUB_FIRST", "\n".join(f"cutmem {at} {at + 4096}" for at in holes))
     run = passes("selftest=boot_memory,boot_zones", boot="grub", mem=1024)
-    assert run.has(r"^boot: \d+ KiB of RAM left out: more than 128 ranges of RAM$"), run.story()
-    managed = int(re.search(r"(\d+) MiB managed", run.text).group(1))
+    run.says(r"^boot: \d+ KiB of RAM left out: more than 128 ranges of RAM$")
+    (managed,) = conftest.numbers(run, r"(\d+) MiB managed")
     assert 900 < managed < 1024 - (200 - 128), run.story()
 
 
@@ -122,7 +148,7 @@ def test_sparse_apic_ids(passes):
 def test_absent_cpus(passes):
     """The kernel does not wait for CPUs that the MADT lists and that are absent."""
     run = passes(cpus="2,maxcpus=4")
-    assert run.has(r"^machine: 2 CPUs online of \d+"), run.story()
+    run.says(r"^machine: 2 CPUs online of \d+")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +158,7 @@ def test_absent_cpus(passes):
 )
 def test_memory(passes, mem, machine):
     run = passes(mem=mem, machine=machine)
-    managed = int(run.text.split(" MiB managed")[0].split()[-1])
+    (managed,) = conftest.numbers(run, r"(\d+) MiB managed")
     # The memmap (1/128), the kernel and the firmware take the rest.
     assert mem * 0.98 - 24 <= managed <= mem, run.story()
 
@@ -143,7 +169,7 @@ def test_too_little_memory(boot, mem):
     assert run.status != 0, f"a triple fault or a reset\n{run.story()}"
     if mem >= 16 or run.booted:
         assert run.failed, run.story()
-        assert run.has(r"only \d+ KiB of RAM; Quarry needs \d+ MiB"), run.story()
+        run.says(r"only \d+ KiB of RAM; Quarry needs \d+ MiB")
 
 
 def test_devices_are_silenced_before_memory_is_handed_over(name, boot):
@@ -168,11 +194,10 @@ def test_devices_are_silenced_before_memory_is_handed_over(name, boot):
     assert kernel == [False], commands
 
 
-def test_first_selftest_comes_soon(boot, report):
+def test_first_selftest_comes_soon(passes, report):
     """The time is measured and reported; the target is 3 s, by PVH with 4 CPUs under TCG."""
     first = r"^  (not )?ok 1 "
-    run = boot(cpus=4, mem=1024, markers=("^quarry: boot", first))
-    assert run.passed, run.story()
+    run = passes(cpus=4, mem=1024, markers=("^quarry: boot", first))
     report(
         f"first selftest {run.when[first]:.2f} s after QEMU's start (kernel's first line "
         f"{run.when['^quarry: boot']:.2f} s, end {run.seconds:.2f} s; target 3 s)"
@@ -183,8 +208,7 @@ def test_quick_selftests_are_short(passes):
     """The limit is in guest time, which under icount is a nanosecond for an instruction. Without
     icount the run takes about twice as long, on idle cores; 4 s are promised."""
     run = passes("selftest=quick", cpus=4, mem=1024, nodes=[512, 512], icount=True)
-    took = re.search(r"^# selftest: .*, (\d+) ms$", run.text, re.MULTILINE)
-    assert int(took.group(1)) <= 1300, run.story()
+    assert conftest.numbers(run, r"^# selftest: .*, (\d+) ms$")[0] <= 1300, run.story()
 
 
 @pytest.mark.parametrize("count", [conftest.full(16), 100])
@@ -199,21 +223,19 @@ def test_many_modules(boot, text_file, count):
     assert not run.has("the loader brought no boot module font.psf"), run.story()
 
 
-def test_too_many_modules(boot, text_file):
+def test_too_many_modules(passes, text_file):
     """Modules without a place are named; the font comes last."""
-    run = boot("selftest=none", boot="grub", files=[text_file(f"m{i:03}", "x") for i in range(130)])
-    assert run.passed and run.has(
-        r'^boot: 3 boot modules too many: "m128" and all after it are left out; 128 are taken'
-    ), run.story()
+    files = [text_file(f"m{i:03}", "x") for i in range(130)]
+    run = passes("selftest=none", boot="grub", files=files)
+    run.says(r'^boot: 3 boot modules too many: "m128" and all after it are left out; 128 are taken')
 
 
-def test_waiting_cpus_let_others_run(boot, monkeypatch, tmp_path):
+def test_waiting_cpus_let_others_run(passes, monkeypatch, tmp_path):
     """The plugin is used if each CPU has a thread of the host; if QEMU does not load it, an empty
     file replaces it."""
     plugin = os.path.join(os.path.abspath(qemu.BUILD), "qemu", "yield.so")
     for threads, wanted in (("multi", True), ("single", False)):
-        run = boot("selftest=smp", threads=threads)
-        assert run.passed, run.story()
+        run = passes("selftest=smp", threads=threads)
         assert (plugin in run.command) == wanted
     bad = tmp_path / "bad.c"
     bad.write_text("int qemu_plugin_version = 99;")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`make check`: a failure is named at once. Other suites run even if a test does not end, or a
 process ends early."""
+import contextlib
 import os
 import pathlib
 import re
@@ -61,10 +62,7 @@ def few(monkeypatch):
 def test_a_test_without_end_is_named_and_the_other_suites_run(few, name, capsys, lanes):
     folder, counts = made(name, hangs="b"), check.Counts()
     check.judge(counts, folder, "plain", *check.run_build(folder, "plain", None, lanes))
-    assert counts.names == [
-        "hosted plain: test_of_b",
-        "hosted plain: b.second hangs",
-    ]
+    assert counts.names == ["hosted plain: test_of_b", "hosted plain: b.second hangs"]
     assert counts.passed == 3 and counts.failed == 2
     said = capsys.readouterr().out
     assert (
@@ -147,6 +145,25 @@ def sources(into):
         shutil.copytree(objects, os.path.join(into, "build", "host-plain"))
 
 
+@contextlib.contextmanager
+def output(folder, command):
+    """The output of a command, which is killed at the end."""
+    proc = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=outer_make.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield proc.stdout
+    finally:
+        os.killpg(proc.pid, 9)
+        proc.wait()
+
+
 def test_the_suggested_edit_is_caught_by_the_tests_named(name):
     """After the edit that CONTRIBUTING.md suggests, the two tests that it names fail first."""
     with open(os.path.join(qemu.ROOT, "CONTRIBUTING.md"), encoding="utf-8") as f:
@@ -163,26 +180,12 @@ def test_the_suggested_edit_is_caught_by_the_tests_named(name):
     at = source.index(words, source.index(f" {function}("))
     with open(file, "w", encoding="utf-8") as f:
         f.write(source[:at] + source[at + len(words) :])
-    proc = subprocess.Popen(
-        command.split(),
-        cwd=folder,
-        env=outer_make.env(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
     seen = []
-    try:
-        for line in proc.stdout:
-            found = re.search(r"not ok: (\w+) \((\d+) s\)", line)
-            if found:
-                seen.append(found.group(1))
+    with output(folder, command.split()) as lines:
+        for line in lines:
+            seen += re.findall(r"not ok: (\w+) \(\d+ s\)", line)
             if len(seen) == 2:
                 break
-    finally:
-        os.killpg(proc.pid, 9)
-        proc.wait()
     assert tuple(seen) == named
 
 
@@ -201,31 +204,19 @@ def test_a_saved_source_has_its_suites_run(name):
     folder = os.path.join(qemu.BUILD, "qemu", name)
     sources(folder)
     waits = "^waiting for a source to be saved"
-    proc = subprocess.Popen(
-        ["make", "check", "WATCH=1", "SUITE=free_map"],
-        cwd=folder,
-        env=outer_make.env(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    test = "tests/suites/mm/core/test_free_map.c"
+    with output(folder, ["make", "check", "WATCH=1", "SUITE=free_map"]) as lines:
 
-    def saved(path, old, new):
-        file = pathlib.Path(folder, path)
-        file.write_text(file.read_text().replace(old, new, 1))
-        return lines_until(proc.stdout, waits)
+        def saved(old, new):
+            file = pathlib.Path(folder, test)
+            file.write_text(file.read_text().replace(old, new, 1))
+            return lines_until(lines, waits)
 
-    try:
-        assert " 0 failed" in lines_until(proc.stdout, waits)
-        test = "tests/suites/mm/core/test_free_map.c"
-        said = saved(test, "\tEXPECT", "\tEXPECT(t, !t);\n\tEXPECT")
+        assert " 0 failed" in lines_until(lines, waits)
+        said = saved("\tEXPECT", "\tEXPECT(t, !t);\n\tEXPECT")
         assert f"saved: {test}; suites: free_map\n" in said
         assert "FAILED hosted plain: free_map." in said
-        assert " 0 failed" in saved(test, "\tEXPECT(t, !t);\n", "")
-    finally:
-        os.killpg(proc.pid, 9)
-        proc.wait()
+        assert " 0 failed" in saved("\tEXPECT(t, !t);\n", "")
 
 
 def test_a_file_without_suites_concerns_all():

@@ -69,7 +69,7 @@ def test_area_made_at_the_prompt(host):
 
 def test_too_large_an_area_is_refused(passes):
     run = passes("selftest=cma,page_alloc cma=900M", mem=512)
-    assert run.has("^cma: no area of 900 MiB: error ENOMEM: at most half"), run.story()
+    run.says("^cma: no area of 900 MiB: error ENOMEM: at most half")
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ def test_long(boot, path):
     line = (words + filler + " seed=0x600df00d").ljust(4000)
     run = boot(line.strip(), boot=path, tour=None, monitor=None)
     assert run.passed, run.story()
-    assert run.has(r"\(seed 0x600df00d\)"), run.story()
+    run.says(r"\(seed 0x600df00d\)")
 
 
 def test_too_long(boot):
@@ -31,7 +31,7 @@ def test_too_long(boot):
         monitor=None,
     )
     assert run.passed, run.story()
-    assert run.has(r"command line: too long"), run.story()
+    run.says(r"command line: too long")
 
 
 @pytest.mark.parametrize(
@@ -56,23 +56,21 @@ def test_empty(boot):
     """Without options for selftests, the kernel takes selftest=quick and report=short."""
     run = boot("", threads="single", ktap=False)
     assert run.passed, run.story()
-    assert run.has(r"^ok 1 ") and run.has("^# selftest=quick left out "), run.story()
+    run.says(r"^ok 1 ", "^# selftest=quick left out ")
     assert "# begin" not in run.text and not run.has("^  ok "), run.story()
 
 
 def test_unknown_suite(boot):
     run = boot("selftest=nosuchsuite")
     assert run.failed, run.story()
-    assert run.has('no suite or test "nosuchsuite"') and run.has(
-        r"^selftest: known:.*\bsmp\b"
-    ), run.story()
+    run.says('no suite or test "nosuchsuite"', r"^selftest: known:.*\bsmp\b")
 
 
 def test_unknown_group_of_figures(boot):
     """It is named, and nothing is measured."""
     run = boot("selftest=none bench=memmap,nosuch,pairs", tour=None)
     assert run.failed, run.story()
-    assert run.has(r'^bench: no group "nosuch"; known: all memmap pairs '), run.story()
+    run.says(r'^bench: no group "nosuch"; known: all memmap pairs ')
     assert not run.has("^bench: memmap_bytes_per_page"), run.story()
 
 
@@ -81,18 +79,18 @@ def test_all_figures(passes):
     """`all`, also beside a group: the figures that every machine can measure, and that group's."""
     run = passes("selftest=none bench=contig,all", tour=None, mem=1024)
     for figure in ("memmap_bytes_per_page", "order0_pair", "check_memory_page", "alloc_contig_2m"):
-        assert run.has(rf"^bench: {figure}"), run.story()
+        run.says(rf"^bench: {figure}")
     assert not run.has("could not be measured|act 1"), run.story()
 
 
 def test_one_test(passes):
     """SUITE.TEST selects only that test; numbers and plan are those of the selected tests."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
-    assert run.has(
+    run.says(
         r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge "
         r"# \d+ ms\nok 1 buddy +# 1 test, \d+ ms$"
-    ), run.story()
-    assert run.has(r"^# selftest: 2 suites, 2 tests, 0 failed"), run.story()
+    )
+    run.says(r"^# selftest: 2 suites, 2 tests, 0 failed")
 
 
 def test_tests_of_one_tag(passes):
@@ -130,9 +128,5 @@ def test_failing_selftest(boot):
     """A failed selftest is seen outside: all tests of this directory rely on that."""
     run = boot("selftest=fail")
     assert run.failed, run.story()
-    assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(
-        r"^not ok \d+ fail +# 2 tests, 2 failed, \d+ ms$"
-    ), run.story()
-    assert run.has(r"slab 128: \d+ before the test, \d+ after it") and run.has(
-        r"^  not ok \d+ leaves_memory_behind"
-    )
+    run.says(r"^  not ok \d+ fails_as_it_should", r"^not ok \d+ fail +# 2 tests, 2 failed, \d+ ms$")
+    run.says(r"slab 128: \d+ before the test, \d+ after it", r"^  not ok \d+ leaves_memory_behind")

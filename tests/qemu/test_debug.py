@@ -2,13 +2,10 @@
 """`make debug`: the session of docs/debugging.md, typed exactly, and every k- command."""
 import os
 import re
-import socket
-import subprocess
 
-import outer_make
 import pytest
 import qemu
-from conftest import needs_tool
+from conftest import gdb_says, needs_tool
 from test_recipes import says
 
 pytestmark = needs_tool("debug")
@@ -65,27 +62,9 @@ def script(commands):
 def said():
     """[(command, gdb's output)] of the session and of REST, on one machine."""
     commands = [command for command, _ in hunt()] + list(REST)
-    path = os.path.join(qemu.BUILD, "qemu", "debug.gdb")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(script(commands))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    done = subprocess.run(
-        ["sh", "tools/run/debug.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
-        cwd=qemu.ROOT,
-        env=outer_make.env(GDB_FLAGS=f"-batch -x {path}", PORT=str(port)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=qemu.WATCHDOG,
-    )
-    with open(qemu.log_path("debug"), "w", encoding="utf-8") as f:
-        f.write(done.stdout)
-    parts = re.split(r"^==== (\d+)$\n", done.stdout, flags=re.MULTILINE)
-    assert len(parts) == 2 * len(commands) + 1, done.stdout
+    said = gdb_says(script(commands), "debug")
+    parts = re.split(r"^==== (\d+)$\n", said, flags=re.MULTILINE)
+    assert len(parts) == 2 * len(commands) + 1, said
     return list(zip(commands, parts[2::2]))
 
 

@@ -31,8 +31,6 @@ GENERAL_PROTECTION = "general protection"
 
 # The numbers of subjects, for user_arg=.
 SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED, LATE, COSTLY = 6, 7, 8, 9, 10, 11, 12, 13, 14
-
-
 IN_GUEST_TIME = [
     (RECLAIM, "reclaim", 5),
     (SERVED, "served", 2),
@@ -48,27 +46,32 @@ def judge(run, least):
     assert run.passed, run.story()
     cases = re.findall(r"^hostile: (ok|not ok) (\w+)\.(\w+) ", run.text, re.M)
     assert len(cases) >= least and all(ok == "ok" for ok, _, _ in cases), run.story()
-    assert run.has(rf"^hostile: {len(cases)} cases of seed \d+, 0 not as they must$"), run.story()
+    run.says(rf"^hostile: {len(cases)} cases of seed \d+, 0 not as they must$")
     return [subject for _, subject, _ in cases]
 
 
-def test_hostile_to_the_scheduler(boot):
+@pytest.fixture
+def hostile(boot):
+    """hostile(subject, **machine) -> Run of the cases of a subject."""
+
+    def run(subject, mem=64, **machine):
+        words = f"selftest=none user=hostile user_arg={subject}"
+        return boot(words, programs=True, mem=mem, **machine)
+
+    return run
+
+
+def test_hostile_to_the_scheduler(hostile):
     """The program measures guest time, so it runs under icount on one CPU, as in test_fair.py."""
-    run = boot(
-        f"selftest=none user=hostile user_arg={SCHED}",
-        programs=True,
-        mem=256,
-        cpus=1,
-        icount=True,
-        shift=3 if conftest.whole() else 5,  # fewer instructions in the same guest time
-    )
+    shift = 3 if conftest.whole() else 5  # fewer instructions in the same guest time
+    run = hostile(SCHED, mem=256, cpus=1, icount=True, shift=shift)
     assert set(judge(run, 15)) == {"sched"}
 
 
-def test_hostile_on_oom(boot):
+def test_hostile_on_oom(hostile):
     """A task that takes all memory is killed, whatever it has hoarded before. The OOM killer's
     table shows the cost of dead tasks, and no name in it can forge a line of the kernel's."""
-    run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64)
+    run = hostile(OOM)
     assert set(judge(run, 12)) == {"oom"}
     kernel = [int(n) for n in re.findall(r"^oom:.* (\d+)  the most: killed", run.text, re.M)]
     assert kernel[-1] >= kernel[-2] + DEAD * DEAD_BYTES // 4096, run.story()
@@ -76,26 +79,18 @@ def test_hostile_on_oom(boot):
 
 
 @pytest.mark.parametrize("subject, name, least", IN_GUEST_TIME)
-def test_hostile_in_guest_time(boot, subject, name, least):
+def test_hostile_in_guest_time(hostile, subject, name, least):
     """Whatever pagers do, a task that takes all memory is killed in time, and no other task is
     killed. A killed task ends in any system call. A good pager's page comes in time."""
-    run = boot(
-        f"selftest=none user=hostile user_arg={subject}",
-        programs=True,
-        mem=64,
-        cpus=1,
-        icount=True,
-        shift=3,
-    )
+    run = hostile(subject, cpus=1, icount=True, shift=3)
     assert set(judge(run, least)) == {name}
 
 
 @pytest.mark.parametrize("cpus", [1, *map(conftest.full, [2, 4])])
 @pytest.mark.parametrize("subject, name, least", [(PAID, "paid", 5), (DISGUISED, "disguised", 7)])
-def test_hostile_that_hide_what_they_take(boot, subject, name, least, cpus):
+def test_hostile_that_hide_what_they_take(hostile, subject, name, least, cpus):
     """The task that has created an object pays for its pages, whichever task they serve."""
-    run = boot(f"selftest=none user=hostile user_arg={subject}", programs=True, mem=64, cpus=cpus)
-    assert set(judge(run, least)) == {name}
+    assert set(judge(hostile(subject, cpus=cpus), least)) == {name}
 
 
 @pytest.mark.parametrize("cpu", MODELS)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The live screen on a terminal, driven by keys and read from the terminal."""
 import os
+import random
 import re
 import signal
 
+import conftest
 import pytest
 
 import qemu
@@ -44,12 +46,22 @@ def prompt(t):
     t.wait(r"^quarry> ?$", alternate=False)
 
 
-@pytest.mark.parametrize("cols, rows", [(80, 24), (120, 40)])
-def test_screen_has_its_parts(term, cols, rows):
-    t = term(cols, rows, CMDLINE=QUIET)
+def at_prompt(t):
+    prompt(t)
+    return t
+
+
+def opened(t):
+    """@t at its prompt, and then with the live screen."""
     prompt(t)
     t.send("map\r")
-    t.wait("any key: the prompt", alternate=True)
+    t.wait("any key", alternate=True)
+    return t
+
+
+@pytest.mark.parametrize("cols, rows", [(80, 24), (120, 40)])
+def test_screen_has_its_parts(term, cols, rows):
+    t = opened(term(cols, rows, CMDLINE=QUIET))
     t.rest(1)
     lines = t.lines
     assert re.fullmatch(r"QUARRY  4 CPUs · 2 nodes · \d+ MiB", lines[0]), t.text
@@ -107,8 +119,7 @@ def test_screen_on_other_machines(term, kind):
     is written behind a row's end. The screen is erased only when it is opened or resized."""
     environment, machine = MACHINES[kind]
     mib = int(environment["MEM"][:-1]) * (1024 if environment["MEM"].endswith("G") else 1)
-    t = term(80, 24, CMDLINE=QUIET, **environment)
-    prompt(t)
+    t = at_prompt(term(80, 24, CMDLINE=QUIET, **environment))
     size = (80, 24)
     for cols, rows in (80, 24), (120, 40), (80, 24):
         t.other.wrapped = t.other.erased = 0
@@ -130,8 +141,7 @@ def test_screen_on_other_machines(term, kind):
 
 def test_offline_is_seen(term):
     """The screen shows an offline's steps and, as `-`, its pageblocks; its result follows."""
-    t = term(CMDLINE=QUIET)
-    prompt(t)
+    t = at_prompt(term(CMDLINE=QUIET))
     start = movable(t)
     t.seen.clear()
     t.send(f"offline {start:#x} 8192 precise\r")
@@ -148,13 +158,10 @@ def test_offline_is_seen(term):
 
 
 def test_size_is_followed(term):
-    t = term(80, 24, CMDLINE=QUIET)
-    prompt(t)
+    t = at_prompt(term(80, 24, CMDLINE=QUIET))
     t.send("zone\rzone\r")  # the prompt is then in a row that a small terminal lacks
     t.rest(0.5)
-    prompt(t)
-    t.send("map\r")
-    t.wait("any key", alternate=True)
+    opened(t)
     assert t.text.count("node") >= 3 and "cpu1 " in t.lines[12] + t.lines[13] + t.lines[11]
     t.resize(120, 40)
     t.wait(r"cpu0 .*cpu1 .*cpu2 ", alternate=True)
@@ -172,10 +179,7 @@ def test_ctrl_c_restores_the_terminal(term):
     t.wait(r"selftests \[#", alternate=True)
     t.send("\x03")
     assert t.end() == 130 and t.sane() and t.cooked(), t.text
-    t = term(CMDLINE=QUIET)
-    prompt(t)
-    t.send("map\r")
-    t.wait("any key", alternate=True)
+    t = opened(term(CMDLINE=QUIET))
     t.send("\x03")
     assert t.end() == 0 and t.sane() and t.cooked(), t.text
 
@@ -185,10 +189,7 @@ def test_ctrl_c_restores_the_terminal(term):
 )
 def test_a_shell_goes_on_below_the_output(term, typed):
     """However the prompt is left after a live screen, the next output is the terminal's last."""
-    t = term(CMDLINE=QUIET)
-    prompt(t)
-    t.send("map\r")
-    t.wait("any key", alternate=True)
+    t = opened(term(CMDLINE=QUIET))
     t.send("x")
     prompt(t)
     t.send("check\r")
@@ -202,10 +203,7 @@ def test_a_shell_goes_on_below_the_output(term, typed):
 
 def test_killed_qemu_leaves_the_terminal_sane(term):
     path = os.path.join(qemu.BUILD, "terminal.pid")
-    t = term(CMDLINE=QUIET, QEMU_FLAGS=f"-pidfile {path}")
-    prompt(t)
-    t.send("map\r")
-    t.wait("any key", alternate=True)
+    t = opened(term(CMDLINE=QUIET, QEMU_FLAGS=f"-pidfile {path}"))
     with open(path, encoding="ascii") as f:
         pid = int(f.read())
     os.kill(pid, signal.SIGKILL)
@@ -222,11 +220,11 @@ def test_panic_is_readable(term):
 
 
 @pytest.mark.parametrize(
-    "environment", [{"TERM": "dumb"}, {"CMDLINE": QUIET + " picture=plain"}, {"answers": False}]
+    "environment",
+    [{"TERM": "dumb"}, {"CMDLINE": QUIET + " picture=plain"}, {"answers": False}, {"cols": 79}],
 )
 def test_other_terminals_get_lines(term, environment):
-    t = term(**{"CMDLINE": QUIET, **environment})
-    prompt(t)
+    t = at_prompt(term(**{"CMDLINE": QUIET, **environment}))
     t.send("map\r")
     t.wait(r"x broken", alternate=False)
     assert b"1049h" not in t.raw
@@ -234,15 +232,8 @@ def test_other_terminals_get_lines(term, environment):
     t.wait("^offline: error", alternate=False)
 
 
-def test_small_terminals_get_lines(term):
-    t = term(79, 24, CMDLINE=QUIET)
-    prompt(t)
-    assert b"1049h" not in t.raw
-
-
 def test_without_utf8_a_full_stop(term):
-    t = term(80, 24, CMDLINE=QUIET, LC_ALL="C")
-    prompt(t)
+    t = at_prompt(term(80, 24, CMDLINE=QUIET, LC_ALL="C"))
     t.send("map\r")
     t.wait(r" \. free", alternate=True)
     assert t.raw.isascii()
@@ -351,8 +342,7 @@ def test_a_script_gets_one_frame(host):
 def test_map_around_a_page(term):
     """In the map of all memory a cell has several pageblocks; in the map around a page it has one,
     and the row of the page is marked with >."""
-    t = term(CMDLINE=QUIET, MEM="64G")
-    prompt(t)
+    t = at_prompt(term(CMDLINE=QUIET, MEM="64G"))
     t.send("map\r")
     t.wait(r"1 cell = \d+ MiB, \d+ pageblocks", alternate=True)
     t.send("x")
@@ -370,8 +360,7 @@ def test_map_around_a_page(term):
 
 def test_offline_says_what_it_waits_for(term):
     """The live screen shows the page for which an offline waits, below the figures."""
-    t = term(CMDLINE=QUIET)
-    prompt(t)
+    t = at_prompt(term(CMDLINE=QUIET))
     start = movable(t)
     t.send(f"busy {start + 7:#x}\r")
     t.wait("will not be moved")
@@ -380,3 +369,56 @@ def test_offline_says_what_it_waits_for(term):
     t.send("\x15")
     t.wait(r"^offline: error EINTR: cancelled, pfn ", alternate=False)
     prompt(t)
+
+
+# ---- keys of all kinds, at random, on a terminal that changes its size ---------------------------
+KEYS = ["\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[H", "\x1b[F", "\x1b[1~", "\x1b[3~"]
+KEYS += ["\x1b[4~", "\x1bOP", "\x1bOR", "\x1b[[A", "\x1b[15~", "\x1b[1;5C", "\x1b", "\x1b["]
+KEYS += ["\x1b]0;title\x07", "\t", "\t\t", "\b", "\x7f", "\x02", "\x05", "\x0b", "\x0c", "\x15"]
+KEYS += ["\x17", "\r", "\r", "?"]
+LINES = "mem|zone|pcp|map|map 0x8000|help|offline|query 0 512|policy|watch mem|busy 0x8803|history"
+LINES += "|offline 0x8800 512|online 0x8800 512|rounds 1|load 4|load|burst 2|run lock|cpu down 1"
+LINES += "|cpu up 1"
+SIZES = [(80, 24), (120, 40), (60, 20), (100, 30)]
+MAY = set(b"\a\b\t\n\r\x1b")  # control characters that the terminal may receive
+
+
+def typed(rand, t):
+    """Perform one random action of a user."""
+    what = rand.random()
+    if what < 0.25:
+        t.send(rand.choice(LINES.split("|")) + "\r")
+    elif what < 0.9:
+        t.send(rand.choice(KEYS) if rand.random() < 0.6 else chr(rand.randrange(32, 127)))
+    elif what < 0.95:
+        t.resize(*rand.choice(SIZES))
+    else:
+        t.send(bytes(rand.randrange(128, 256) for _ in range(3)).decode("latin-1"))
+
+
+@pytest.mark.parametrize("picture", ["", conftest.full(" picture=plain")])
+def test_random_keys(term, drawn, picture):
+    """No garbage is shown, nothing hangs, and the memory is sound.
+    KEYS in the environment sets the number of actions; it is 200 otherwise, 600 with FULL=1."""
+    rand = random.Random(int(drawn, 0))
+    t = term(CMDLINE="selftest=none tour=off" + picture, CPUS="2", MEM="256M")
+    t.wait(r"^quarry> ?$", alternate=False)
+    for _ in range(int(os.environ.get("KEYS", 600 if conftest.whole() else 200))):
+        typed(rand, t)
+        t.rest(0.02)
+    # A key ends a watch or the map; q leaves a live screen, which a key may have paused; Ctrl-U
+    # ends a running command, or erases typed text.
+    t.resize(80, 24)
+    for _ in range(20):
+        t.send("xq\x15\r")
+        t.rest(0.5)
+    t.send("\x0c")
+    t.wait(r"\A\s*quarry> ?\s*\Z", alternate=False)
+    t.send("check\r")
+    t.wait(r"^check: every invariant holds$", alternate=False)
+    assert t.sane(), (drawn, t.text)
+    odd = {byte for byte in t.raw if byte < 32} - MAY
+    assert not odd and 127 not in t.raw, (drawn, odd)
+    t.raw.decode("utf-8")
+    t.send("halt\r")
+    assert t.end() == 0, (drawn, t.text)

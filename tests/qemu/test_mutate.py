@@ -170,6 +170,11 @@ def test_the_same_seed_draws_the_same_and_shares_follow_the_lines():
     assert sorted(first) == sorted(sites["mm"]["delete"] + sites["mm"]["negate"])
 
 
+def tried_edit(key, verdict, by=""):
+    row = {"key": key, "path": "mm/core/pcp.c", "line": 1, "function": "f", "operator": "delete"}
+    return row | {"verdict": verdict, "by": by, "seconds": 1, "diff": ""}
+
+
 def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
     class Args:
         seed, build, number = "x", str(tmp_path), 3
@@ -180,38 +185,12 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
     sites = {"mm": {"delete": site}}
     trial = mutate.Trial(Args, sites)
     first, key = trial.next()
-    trial.done(
-        first,
-        {
-            "key": key,
-            "path": "mm/core/pcp.c",
-            "line": 1,
-            "function": "f",
-            "operator": "delete",
-            "verdict": "killed",
-            "by": "a test",
-            "seconds": 1,
-            "diff": "",
-        },
-    )
+    trial.done(first, tried_edit(key, "killed", "a test"))
     again = mutate.Trial(Args, sites)
     tried = []
     while found := again.next():
         tried.append(found[1])
-        again.done(
-            found[0],
-            {
-                "key": found[1],
-                "path": "mm/core/pcp.c",
-                "line": 1,
-                "function": "f",
-                "operator": "delete",
-                "verdict": "same code" if len(tried) == 1 else "survived",
-                "by": "",
-                "seconds": 1,
-                "diff": "",
-            },
-        )
+        again.done(found[0], tried_edit(found[1], "survived" if tried[1:] else "same code"))
     # One edit was done before, "same code" does not count, and two more edits make three.
     assert key not in tried and len(tried) == 3 and len(again.chosen) == 3
 

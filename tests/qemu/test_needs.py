@@ -2,6 +2,7 @@
 """tools/run/needs.txt: what is needed, what is left out where it cannot be had, and who says so."""
 import os
 import re
+import shutil
 
 import needs
 import outer_make
@@ -12,13 +13,14 @@ import test as make_test
 from conftest import status_and_output
 from schedule import Verdict
 
+TRAP = "#!/bin/sh\necho TRAP\nexit 9\n"
 POLICY = "#!/bin/sh\necho '  Candidate: (none)'\n"
 
 
 @pytest.fixture
 def without(tmp_path):
     """without(TOOL, ...) -> environment of a machine without these tools, whose apt knows no
-    package, and whose apt-get must not be called."""
+    package, and whose apt-get and sudo must not be called."""
 
     def made(*tools):
         for folder in reversed(os.environ["PATH"].split(":")):
@@ -27,7 +29,7 @@ def without(tmp_path):
                 link.unlink(missing_ok=True)
                 if name not in tools:
                     link.symlink_to(os.path.join(folder, name))
-        for name, text in (("apt-cache", POLICY), ("apt-get", "#!/bin/sh\necho TRAP\nexit 9\n")):
+        for name, text in (("apt-cache", POLICY), ("apt-get", TRAP), ("sudo", TRAP)):
             (tmp_path / name).unlink(missing_ok=True)
             (tmp_path / name).write_text(text)
             (tmp_path / name).chmod(0o755)
@@ -40,6 +42,21 @@ def without(tmp_path):
 
 def said(env, *command):
     return status_and_output(command, env, qemu.WATCHDOG)
+
+
+def test_setup_prints_nothing_if_nothing_is_missing(without):
+    assert said(without(), "sh", "tools/run/setup.sh", "run") == (0, "")
+
+
+def test_setup_elsewhere_prints_the_command(tmp_path):
+    """The system has another package manager, and none of the packages."""
+    for tool in ("sed", "sort", "tr", "uname", "id", "cat"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    (tmp_path / "dnf").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "dnf").chmod(0o755)
+    status, text = said({"PATH": str(tmp_path)}, "/bin/sh", "tools/run/setup.sh", "run")
+    assert status == 1
+    assert re.search(r"sudo dnf install .*\bgcc\b.*\bqemu-system-x86\b", text), text
 
 
 def test_a_tool_that_cannot_be_had_is_left_out(without):

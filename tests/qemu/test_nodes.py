@@ -1,35 +1,34 @@
 # SPDX-License-Identifier: MIT
 """NUMA: nodes, distances, nodes that are empty, come and go, and firmware tables that are broken.
 test_boot.py boots with nodes by each path."""
+import random
 import re
 import struct
 
 import pytest
+from conftest import SMALL
 from slots import DONE, INSERT, SOUND
 
 BOOTS = "single"  # the tests judge the firmware's data about nodes
 
 
-@pytest.mark.parametrize("nr", [1, 2, 3, 4])
-def test_nodes(passes, nr):
-    run = passes(nodes=[256] * nr)
-    assert run.has(rf"^machine: 4 CPUs online of 4, {nr} nodes?,"), run.story()
-
-
-def test_nodes_of_different_size(passes):
-    run = passes(nodes=[64, 512, 128])
-    assert run.has(r"^machine: 4 CPUs online of 4, 3 nodes,"), run.story()
+@pytest.mark.parametrize(
+    "cpus, nodes",
+    [
+        (4, [256]),
+        (4, [256] * 3),
+        (4, [64, 512, 128]),
+        (2, [128] * 4),  # some nodes have memory and no CPU
+    ],
+)
+def test_nodes(passes, cpus, nodes):
+    run = passes(cpus=cpus, nodes=nodes)
+    run.says(rf"^machine: {cpus} CPUs online of {cpus}, {len(nodes)} nodes?,")
 
 
 def test_cpus_go_and_come_back_on_two_nodes(passes):
     """The largest zone is far from the CPU that goes offline."""
     passes("selftest=hotplug", nodes=[256, 256])
-
-
-def test_more_nodes_than_cpus(passes):
-    """Some nodes have memory and no CPU."""
-    run = passes(cpus=2, nodes=[128] * 4)
-    assert run.has(r"^machine: 2 CPUs online of 2, 4 nodes,"), run.story()
 
 
 # ---- unequal distances: nearest to node 0 is 2, then 3, then 1 -----------------------------------
@@ -43,50 +42,29 @@ def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DIST
     apart = {frozenset((a, b)): d for a, b, d in distances}
     for home in homes:
         near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])
-        line = f"# node_order: node {names[home]}{kind}: " + " ".join(
-            str(names[node]) for node in near
-        )
+        order = " ".join(str(names[node]) for node in near)
+        line = f"# node_order: node {names[home]}{kind}: {order}"
         assert line in text.replace("\r", "").split("\n"), f"not there: {line}\n{text}"
 
 
-def test_unequal_distances(passes):
-    run = passes(nodes=[128] * 4, distances=DISTANCES)
-    assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
+# {name: (nodes, their CPUs, nodes with CPUs, nodes with memory, the kernel's number of each node)}.
+# The kernel numbers nodes in the order in which the firmware names them.
+UNEQUAL = {
+    "all": ([128] * 4, None, range(4), range(4), (0, 1, 2, 3)),
+    "no_memory": ([256, 0, 128, 128], ["2-3", "0-1", "", ""], (0, 1), (0, 2, 3), (1, 0, 2, 3)),
+    "no_cpu": ([192, 128, 128, 128], ["0-3", "", "", ""], (0,), range(4), (0, 1, 2, 3)),
+}
 
 
-def test_fallback_by_distance(boot):
-    """When a node is exhausted, the others are used in the order of their distance from it."""
-    run = boot("selftest=node_order", nodes=[128] * 4, distances=DISTANCES)
-    assert run.passed, run.story()
-    for kind in ("", MOVABLE):
-        expect_order(run.text, range(4), range(4), kind)
-
-
-# ---- nodes that lack something -------------------------------------------------------------------
-def test_node_with_cpus_and_no_memory(passes):
-    """CPUs without memory allocate from other nodes, the nearest first. Nodes are numbered in the
-    order in which the firmware names them."""
-    run = passes(
-        "selftest=node_order,drain,offline,reclaim,nodes",
-        nodes=[256, 0, 128, 128],
-        distances=DISTANCES,
-        node_cpus=["2-3", "0-1", "", ""],
-    )
-    assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
-    for kind in ("", MOVABLE):
-        expect_order(run.text, (0, 1), (0, 2, 3), kind, names=(1, 0, 2, 3))
-
-
-def test_node_with_memory_and_no_cpu(passes):
-    run = passes(
-        "selftest=node_order,drain,offline,reclaim,nodes",
-        nodes=[192, 128, 128, 128],
-        distances=DISTANCES,
-        node_cpus=["0-3", "", "", ""],
-    )
-    assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
-    for kind in ("", MOVABLE):
-        expect_order(run.text, (0,), range(4), kind)
+@pytest.mark.parametrize("kind", UNEQUAL)
+def test_fallback_by_distance(passes, kind):
+    """When a node is exhausted or has no memory, the others are used, the nearest first."""
+    nodes, node_cpus, homes, filled, names = UNEQUAL[kind]
+    machine = {"nodes": nodes, "node_cpus": node_cpus, "distances": DISTANCES}
+    run = passes(SMALL + ",node_order,reclaim,nodes", **machine)
+    run.says(r"^machine: 4 CPUs online of 4, 4 nodes,")
+    for movable in ("", MOVABLE):
+        expect_order(run.text, homes, filled, movable, names)
 
 
 # ---- nodes that come and go ----------------------------------------------------------------------
@@ -189,10 +167,8 @@ def test_cpu_of_a_node_without_memory_is_plugged(host):
 # content of such a table can be wrong.  Here QEMU itself makes no SRAT.
 def srat(*entries):
     body = struct.pack("<IQ", 1, 0) + b"".join(entries)
-    header = struct.pack(
-        "<4sIBB6s8sI4sI", b"SRAT", 36 + len(body), 1, 0, b"QUARRY", b"BROKEN  ", 1, b"TEST", 1
-    )
-    return header + body
+    fields = b"SRAT", 36 + len(body), 1, 0, b"QUARRY", b"BROKEN  ", 1, b"TEST", 1
+    return struct.pack("<4sIBB6s8sI4sI", *fields) + body
 
 
 def memory(node, base, length, flags=1):
@@ -216,13 +192,11 @@ def test_broken_srat(passes, text_file, kind):
     table = text_file("srat.bin", BROKEN[kind])
     run = passes(extra=["-acpitable", f"file={table}"])
     if kind == "interleaved_nodes":
-        assert run.has("boot: memory of the nodes interleaves"), run.story()
+        run.says("boot: memory of the nodes interleaves")
 
 
 def test_random_srat(passes, text_file):
     """A SRAT of random bytes does no harm."""
-    import random
-
     chance = random.Random(1)
     for i in range(3):
         table = text_file("srat.bin", srat(bytes(chance.randrange(256) for _ in range(300))))

@@ -174,7 +174,7 @@ def test_silent_cpu(boot):
 def test_report_is_whole_while_others_print(boot):
     """The other CPUs print lines without end; none of them is between the report's lines."""
     run, report = panics(boot, "talk", threads="multi")  # so that CPUs print at the same time
-    assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
+    run.says("^fault: CPU [12] prints a line$")
     assert "prints a line" not in report, run.story(80)
     assert all_cpus(report) == {str(cpu) for cpu in range(CPUS)}, run.story(80)
     ends_well(run, report)
@@ -184,7 +184,7 @@ def test_registers_are_part_of_the_report(boot):
     """An exception is reported while other CPUs print: none of their lines comes after the first
     line of the report."""
     run, report = panics(boot, "talknull", threads="multi")
-    assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
+    run.says("^fault: CPU [12] prints a line$")
     report = run.text[re.search(r"^CPU 0: exception 14, page fault", run.text, re.M).start() :]
     assert "prints a line" not in report and "\ncr2 " in report, run.story(80)
     ends_well(run, report)
@@ -211,6 +211,6 @@ def test_panic_shows_hidden_text(boot):
 
 def test_unknown_fault(boot):
     run = boot("selftest=buddy fault=none")
-    assert run.has(r"command line: .*\bfault\b.* malformed"), run.story()
+    run.says(r"command line: .*\bfault\b.* malformed")
     run = boot("selftest=none fault=both", cpus=1)
     assert run.failed and run.has("^fault: both: the machine continues"), run.story()

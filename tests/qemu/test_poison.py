@@ -5,6 +5,7 @@ import re
 import pytest
 
 import soak
+from conftest import numbers
 
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
@@ -17,51 +18,33 @@ def test_suites(passes, cpus):
         mem=512,
         programs=True,
     )
-    assert run.has("^ok 7 "), run.story()
+    run.says("^ok 7 ")
     # Two tasks end: one has no handler, and the handler of the other refuses.
-    assert (
-        len(
-            re.findall(
-                r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$",
-                run.text,
-                re.M,
-            )
-        )
-        == 2
-    ), run.story()
+    lost = r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$"
+    assert len(re.findall(lost, run.text, re.M)) == 2, run.story()
 
 
 @pytest.mark.parametrize("machine", [dict(cpus=4, mem=256), dict(cpus=4, nodes=[128, 128])])
-def test_under_load(boot, machine):
+def test_under_load(passes, machine):
     """After random requests under load, the flagged pages are those that the answers named."""
-    run = boot("selftest=none poison=400", tour=None, **machine)
-    assert run.passed, run.story()
-    found = re.search(r"^poison: (\d+) pages flagged, on the list (\d+); ", run.text, re.M)
-    assert found and found.group(1) == found.group(2) and int(found.group(1)) > 50, run.story()
-    assert run.text.count("\npoison: 250 of 400 requests, ") == 1 and run.last.endswith(
-        "PASS"
-    ), run.story()
-    done = re.search(
+    run = passes("selftest=none poison=400", tour=None, **machine)
+    flagged, listed = numbers(run, r"^poison: (\d+) pages flagged, on the list (\d+); ")
+    assert flagged == listed > 50, run.story()
+    assert run.text.count("\npoison: 250 of 400 requests, ") == 1, run.story()
+    counts = numbers(
+        run,
         r"^poison: soft (\d+) done, (\d+) refused; hard (\d+) retired, (\d+) delayed, (\d+) "
-        r"ignored, (\d+) refused; "
-        r"(\d+) taken back$",
-        run.text,
-        re.M,
+        r"ignored, (\d+) refused; (\d+) taken back$",
     )
-    counts = list(map(int, done.groups()))
     # An unpoison of no page, or of a page in use, is not counted; a flagged page may be requested
     # again.
     assert 370 <= sum(counts) <= 400, run.story()
-    assert (
-        0 <= counts[0] + counts[2] + counts[3] + counts[4] - counts[6] - int(found.group(1)) <= 20
-    ), run.story()
-    load = re.search(
+    done = counts[0] + counts[2] + counts[3] + counts[4] - counts[6]
+    assert 0 <= done - flagged <= 20, run.story()
+    lost, met, *others = numbers(
+        run,
         r"^poison: (\d+) pages lost, (\d+) met by their users, 0 wrong; (\d+) reclaimed, (\d+) "
-        r"moved, (\d+) offlines, "
-        r"\d+ refused, (\d+) downs, \d+ ups; stress made (\d+) operations$",
-        run.text,
-        re.M,
+        r"moved, (\d+) offlines, \d+ refused, (\d+) downs, \d+ ups; stress made (\d+) operations$",
     )
-    assert load and not soak.complaints("poison", run, 400), run.story()
-    lost, met, *others = map(int, load.groups())
+    assert not soak.complaints("poison", run, 400), run.story()
     assert met <= lost and lost > 0 and all(others), run.story()

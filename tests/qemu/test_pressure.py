@@ -12,9 +12,7 @@ BOOTS = "multi"  # memory runs out on all CPUs at the same time
 CMDLINE = "selftest=none movable=0 pressure="
 
 
-@pytest.mark.parametrize(
-    "cpus,icount", [full(1, False), (4, False), full(8, False), (8, True)]
-)
+@pytest.mark.parametrize("cpus,icount", [full(1, False), (4, False), full(8, False), (8, True)])
 def test_nothing_is_missed(passes, cpus, icount):
     """The figures are exact when all threads have stopped. A thread's last request failed after a
     drain of all CPUs, which came after the thread's last free. So at the end no page is cached, and

@@ -236,9 +236,7 @@ def test_progress_is_shown_while_something_waits(host):
     prompt("busy 0x8803")
     child = prompt.host.child
     child.send("offline 0x8800 512\r")
-    child.expect(
-        r"\r\033\[Koffline: (\d+) s: waits for pfn 0x8803 \(page busy\); Ctrl-U cancels"
-    )
+    child.expect(r"\r\033\[Koffline: (\d+) s: waits for pfn 0x8803 \(page busy\); Ctrl-U cancels")
     assert int(child.match.group(1)) >= 2
     child.send("busy\r")  # other keys are ignored
     child.expect(r"\r\033\[Koffline: \d+ s")

@@ -69,9 +69,7 @@ def readme():
         return f.read()
 
 
-@pytest.mark.parametrize(
-    "command", [full(c) if c == "make lib CORE=1" else c for c in SHORT]
-)
+@pytest.mark.parametrize("command", [full(c) if c == "make lib CORE=1" else c for c in SHORT])
 def test_command_of_readme(tree, command):
     status, said = as_user(tree, command, KEYS.get(command, ""), **SHORT[command])
     assert status == 0, said[-3000:]

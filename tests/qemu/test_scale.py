@@ -45,8 +45,7 @@ def measure(name):
 
 
 def cycles(run):
-    found = re.search(r"^boot: by \w+, (\d+) thousand cycles since", run.text, re.MULTILINE)
-    return int(found.group(1))
+    return conftest.numbers(run, r"^boot: by \w+, (\d+) thousand cycles since")[0]
 
 
 @pytest.mark.parametrize("map_", sorted(CPUS))
@@ -58,8 +57,7 @@ def test_terabyte(measure, report, map_):
     ratio = cycles(big) / cycles(small)
     report(
         f"1 TiB, {map_}: {used - reset:.0f} MiB more resident than at reset, {cycles(big)} "
-        "thousand instructions, "
-        f"{ratio:.2f} times those of 1 GiB"
+        f"thousand instructions, {ratio:.2f} times those of 1 GiB"
     )
     assert used - reset <= RESIDENT_LIMIT, big.story()
     assert ratio <= CYCLES_LIMIT, big.story()
@@ -70,7 +68,7 @@ def test_terabyte_is_used(passes):
     run = passes(
         "selftest=init,standby,memory_add,memory_span,offline,zone,oom", mem=TIB, cpu=CPUS["moved"]
     )
-    assert run.has(r"^machine: 4 CPUs online of 4, 1 node, \d{4} MiB managed"), run.story()
+    run.says(r"^machine: 4 CPUs online of 4, 1 node, \d{4} MiB managed")
 
 
 @pytest.mark.full
@@ -80,8 +78,8 @@ def test_255_cpus(passes, report):
     short for the host. The tour of test_run.py has offlines under each policy."""
     suites, shift = ("selftest=most", 0) if conftest.whole() else (conftest.CROWD, 2)
     run = passes(suites, cpus=255, mem=2048, icount=True, shift=shift)
-    assert run.has("^machine: 255 CPUs online of 255,"), run.story()
-    selftest = int(re.search(r"^# selftest: .*, (\d+) ms$", run.text, re.MULTILINE).group(1))
+    run.says("^machine: 255 CPUs online of 255,")
+    (selftest,) = conftest.numbers(run, r"^# selftest: .*, (\d+) ms$")
     seconds = cycles(run) / 1e6 + selftest / 1e3
     report(f"255 CPUs: {seconds:.1f} s of the guest, {run.seconds:.0f} s")
     assert seconds <= CROWD_LIMIT, run.story()
@@ -93,5 +91,5 @@ def test_standby_by_option(passes, mib):
     run = passes(
         f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192
     )
-    managed = int(re.search(r"(\d+) MiB managed", run.text).group(1))
+    (managed,) = conftest.numbers(run, r"(\d+) MiB managed")
     assert 2048 + mib <= managed < 4096 + 2 * mib, run.story()

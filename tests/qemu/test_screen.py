@@ -10,6 +10,7 @@ import conftest
 import pytest
 import qemu
 import screen
+from conftest import without_exit
 
 BOOTS = "single"  # the tests judge only the drawn text
 
@@ -124,12 +125,6 @@ def watch(name, cmdline, change, enough, typed=(), **machine):
             os.unlink(path)
 
 
-def without_exit(command):
-    """QEMU's command without the device that ends QEMU, which no real machine has."""
-    at = command.index("isa-debug-exit,iobase=0xf4,iosize=4")
-    return command[: at - 1] + command[at + 1 :]
-
-
 @pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_panic_is_on_the_screen(name, path):
     """The whole report is red, and the machine stays on. With three CPUs the report would be longer
@@ -242,7 +237,7 @@ def test_no_font(passes, monkeypatch):
     monkeypatch.setenv("FONT", "missing.psf")
     run = passes("selftest=buddy", boot="grub", extra=VGA)
     said = "screen: not used: the loader brought no boot module font.psf"
-    assert run.has("^" + re.escape(said) + "$"), run.story()
+    run.says("^" + re.escape(said) + "$")
 
 
 def test_no_display(passes):

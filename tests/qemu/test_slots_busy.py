@@ -65,19 +65,8 @@ def sturdy_qemu():
     library = os.path.join(qemu.BUILD, "qemu", "keep_freed.so")
     os.makedirs(os.path.dirname(library), exist_ok=True)
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keep_freed.c")
-    subprocess.run(
-        [
-            os.environ.get("HOSTCC", "gcc"),
-            "-shared",
-            "-fPIC",
-            "-O2",
-            "-fno-builtin",
-            "-o",
-            library,
-            source,
-        ],
-        check=True,
-    )
+    compiler = [os.environ.get("HOSTCC", "gcc"), *"-shared -fPIC -O2 -fno-builtin".split()]
+    subprocess.run([*compiler, "-o", library, source], check=True)
     return {"LD_PRELOAD": os.path.abspath(library)}
 
 

@@ -102,16 +102,14 @@ def test_load_started_at_the_prompt(host):
 def test_loads_on_small_machines(passes):
     """If no range can be offlined, each load says so, and passes."""
     run = passes("selftest=none movable=0 programs=2", tour=None, cpus=2, mem=128, programs=True)
-    assert run.has(
-        "^programs: this machine is too small to take a movable range offline$"
-    ), run.story()
+    run.says("^programs: this machine is too small to take a movable range offline$")
     run = passes("selftest=none movable=0 hotplug=3", tour=None, cpus=1, mem=128)
-    assert run.has(
+    run.says(
         r"^hotplug: 0 downs and 0 ups of 1 CPUs in \d+ ms, 0 of the boot CPU, at most 0 down, 3 "
         r"refused as the "
         r"last; 0 offlines of 0 MiB in all meanwhile( \(no movable range on this machine\))?$"
-    ), run.story()
-    assert run.has("^hotplug: PASS$"), run.story()
+    )
+    run.says("^hotplug: PASS$")
     run = passes("selftest=none movable=0 rounds=2 isolation=disable", tour=None, cpus=1, mem=128)
     assert (
         re.findall("^rounds: (.*)$", run.text, re.M)[0]
@@ -142,9 +140,7 @@ def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
     )
     assert run.failed, run.story()
     nr = 4 if words else 2
-    assert run.has(
-        rf"^programs: not all of {nr} programs with \d+ pages each could be started: {how}$"
-    ), run.story()
+    run.says(rf"^programs: not all of {nr} programs with \d+ pages each could be started: {how}$")
     ends = re.findall(r"^programs: task \d+ (.*)$", run.text, re.M)
     assert (
         ends
@@ -152,11 +148,9 @@ def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
             content
         ]
     ), run.story()
-    assert run.has(
-        r"^programs: \d verified 0 pages, 0 wrong" + ("$" if content else "; all ended well$")
-    )
+    run.says(r"^programs: \d verified 0 pages, 0 wrong" + ("$" if content else "; all ended well$"))
     if not words:
-        assert run.has("^act 3 of 4: ") and run.has("^  check_memory: every "), run.story()
+        run.says("^act 3 of 4: ", "^  check_memory: every ")
         assert not run.has("0 before; 0 from standby"), run.story()
 
 
@@ -175,9 +169,6 @@ def test_scenarios_that_replace_the_tour(boot, choice):
     assert run.passed if good else run.failed, run.story()
     assert not said or run.has(said), run.story()
     assert said or not run.has("^(trace|user|soak|poison)"), run.story()
-    assert run.has(
-        r"^machine: 2 CPUs online of 2, 1 node, \d\d MiB managed\n.*\nboot: by pvh, "
-    ), run.story()
-    assert not run.has("^act |^monitor: |^quarry> ") and run.has(
-        r"^# selftest: 0 suites, 0 tests, 0 failed \(seed 0x\w+\), \d+ ms$"
-    ), run.story()
+    run.says(r"^machine: 2 CPUs online of 2, 1 node, \d\d MiB managed\n.*\nboot: by pvh, ")
+    assert not run.has("^act |^monitor: |^quarry> "), run.story()
+    run.says(r"^# selftest: 0 suites, 0 tests, 0 failed \(seed 0x\w+\), \d+ ms$")

@@ -82,15 +82,16 @@ def script_of(text):
     ).group(0)
 
 
+def ended(command, keys=None):
+    """The result of a command."""
+    limit = qemu.WATCHDOG
+    return subprocess.run(command, input=keys, capture_output=True, text=True, timeout=limit)
+
+
 def outcome_of(fiber, text_file, script):
     """Run a script on fibers, with random delays; returns the outcome, which must be the expected
     one."""
-    done = subprocess.run(
-        [fiber, "--jitter=20", text_file("mine.race", script)],
-        capture_output=True,
-        text=True,
-        timeout=qemu.WATCHDOG,
-    )
+    done = ended([fiber, "--jitter=20", text_file("mine.race", script)])
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{script}"
     return re.search(r"^race: end mine (.*)$", done.stdout, re.MULTILINE).group(1)
 
@@ -191,13 +192,7 @@ def test_back_on_a_new_machine(program):
 def test_same_as_on_fibers(program):
     """The machine and fibers show the same states, up to the timeout of an offline whose page never
     gets free. The timeout comes after a number of moves, not after a time."""
-    out = subprocess.run(
-        [program("fiber", "M01"), "--step", "R-S0A"],
-        input="a" + "b" * 99,
-        capture_output=True,
-        text=True,
-        timeout=qemu.WATCHDOG,
-    ).stdout
+    out = ended([program("fiber", "M01"), "--step", "R-S0A"], "a" + "b" * 99).stdout
     fibers = re.findall(r"^step: A (.*)\nstep: B (.*)\nstep: (P .*)$", out, re.MULTILINE)
     gave_up = fibers.index(("at free.prep", "offline(P) returned -EBUSY", "P is being freed"))
     assert gave_up > 20, out
@@ -222,13 +217,7 @@ def played(text):
 def seeds(boot, program):
     def run(name, which, engine):
         if engine == "fiber":
-            done = subprocess.run(
-                [program("fiber"), f"--schedule={which}", name],
-                capture_output=True,
-                text=True,
-                timeout=qemu.WATCHDOG,
-            )
-            return played(done.stdout)
+            return played(ended([program("fiber"), f"--schedule={which}", name]).stdout)
         run = boot(
             f"selftest=none race={name} race_seed={which}",
             kernel=program("icount"),
@@ -280,20 +269,10 @@ def test_scripts_of_seeds(program, text_file, ident, name, outcome):
     fiber = program("fiber", ident)
     found = set()
     for seed in range(1, 41):
-        out = subprocess.run(
-            [fiber, f"--schedule={seed}", name],
-            capture_output=True,
-            text=True,
-            timeout=qemu.WATCHDOG,
-        ).stdout
+        out = ended([fiber, f"--schedule={seed}", name]).stdout
         end = re.search(rf"^race: end {name} seed {seed} (.*)$", out, re.MULTILINE).group(1)
         script = out[out.index(f"race: {name}-") :]
-        done = subprocess.run(
-            [fiber, "--jitter=2", text_file(f"{seed}.race", script)],
-            capture_output=True,
-            text=True,
-            timeout=qemu.WATCHDOG,
-        )
+        done = ended([fiber, "--jitter=2", text_file(f"{seed}.race", script)])
         assert done.returncode == 0 and re.search(
             rf"^race: end \S+ {re.escape(end)}$", done.stdout, re.MULTILINE
         ), f"seed {seed}, {end}:\n{out}\n{done.stdout}"
@@ -303,9 +282,8 @@ def test_scripts_of_seeds(program, text_file, ident, name, outcome):
 
 def test_seeds_refused(boot, program):
     run = boot("selftest=none race=R-S0A race_seed=4", kernel=program("icount"), cpus=2)
-    assert run.failed and run.has(
-        r"R-S0A has 2 roles, on CPUs 0 to 1, and needs one more: this machine has 2 CPUs"
-    ), run.story()
+    assert run.failed, run.story()
+    run.says(r"R-S0A has 2 roles, on CPUs 0 to 1, and needs one more: this machine has 2 CPUs")
 
 
 # ---- the monitor's command -----------------------------------------------------------------------

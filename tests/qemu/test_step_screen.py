@@ -289,9 +289,7 @@ MORE_STUCK = [
 ]
 
 
-@pytest.mark.parametrize(
-    "name, waits, holds", STUCK + [conftest.full(*row) for row in MORE_STUCK]
-)
+@pytest.mark.parametrize("name, waits, holds", STUCK + [conftest.full(*row) for row in MORE_STUCK])
 def test_stuck(steps, name, waits, holds):
     """Three sentences name the lock or answer that is waited for, its holder, and the line of the
     right code."""

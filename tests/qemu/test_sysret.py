@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""SYSRET as AMD's processors perform it. They load SS with STAR[63:48] + 8 and leave its RPL as it
-is (APM vol. 3, SYSRET); QEMU sets the RPL to 3, as Intel's processors do. Here gdb reads what the
-kernel writes to STAR. After each SYSRET gdb gives SS the value that an AMD processor would give
-it."""
+"""The way into the kernel and back by SYSCALL and SYSRET, with gdb at single instructions.
+
+SYSRET as AMD's processors perform it. They load SS with STAR[63:48] + 8 and leave its RPL as it is
+(APM vol. 3, SYSRET); QEMU sets the RPL to 3, as Intel's processors do. Here gdb reads what the
+kernel writes to STAR. After each SYSRET gdb gives SS the value that an AMD processor would give it.
+
+An NMI or a machine check at an instruction of syscall_entry where the stack pointer is still, or
+again, the program's. A program may set it to an address in the CPU's own stack for NMIs or machine
+checks: the handler must not take it for the place of an interrupted handler. Nor may it follow the
+frame pointer, which is the program's there, too."""
 import os
 import re
 import subprocess
 
 import pytest
 import qemu
-from conftest import full, needs_tool
+from conftest import full, gdb_says, needs_tool
 
 BOOTS = "single"
 pytestmark = needs_tool("debug")
@@ -93,3 +99,48 @@ def test_fault_of_the_return_to_ring_3(name, boot):
     assert "SS 0x18" in said, said[-2000:]
     assert re.search(r"exception 13, general protection, in thread \w+\n", run.text), run.story()
     assert "double fault" not in run.text
+
+
+# The place of each stack of the boot CPU among boot_ist_stacks; the exception, as typed at QEMU's
+# monitor; its vector.
+EXCEPTIONS = {"nmi": (1, "nmi", 2), "mc": (3, "mce 0 0 0xbd00000000000000 0x5 0x1000 0x8c", 18)}
+GUARD = "0xffffd00000000000"  # the guard page of the first kernel stack
+# An address relative to the symbol: the first instruction; the first with the program's RSP on the
+# way back is the last swapgs.
+PLACES = {"entry": "syscall_entry", "exit": "syscall_entry_end - 6"}
+
+
+def script(exception, place):
+    stack, command, vector = EXCEPTIONS[exception]
+    return f"""set pagination off
+hbreak *({PLACES[place]})
+continue
+delete
+set $rsp = (unsigned long)boot_ist_stacks + {stack} * 8192 - 8
+set $rbp = {GUARD}
+set $at = $rip
+set $chosen = $rsp
+monitor {command}
+hbreak trap_dispatch
+continue
+printf "vector %lu: %d %d\\n", $rdi ? ((struct trap_frame *)$rdi)->vector : 0, \\
+    ((struct trap_frame *)$rdi)->rip == $at, ((struct trap_frame *)$rdi)->rsp == $chosen
+delete
+hbreak *$at
+hbreak panic_begin
+continue
+printf "goes on: %d\\n", $rip == $at
+kill
+"""
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_the_stack_pointer_of_a_program_is_not_trusted(exception, place):
+    words = "selftest=none tour=off monitor=off user=hello"
+    log = f"nested-{exception}-{place}"
+    said = gdb_says(script(exception, place), log, CPUS="1", NODES="1", CMDLINE=words)
+    vector = EXCEPTIONS[exception][2]
+    assert re.search(rf"^vector {vector}: 1 1$", said, re.MULTILINE), said
+    if exception == "nmi":  # its handler prints a backtrace, and the program goes on
+        assert re.search(r"^goes on: 1$", said, re.MULTILINE), said

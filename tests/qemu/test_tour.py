@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import full
+from conftest import full, numbers
 
 POLICIES = ("redrain", "disable", "precise")
 LINES, COLUMNS = 40, 80
@@ -40,13 +40,9 @@ def test_figures_differ_as_documented(passes, machine):
     cpus, nodes, near = MACHINES[machine]
     run = passes("selftest=none", tour=None, cpus=cpus, nodes=nodes)
     # If a page is in another CPU's cache, only that CPU gets an IPI.
-    assert run.has(
-        r"^  page 0x\w+ is free, in the cache of cpu\d+: not in the buddy allocator$"
-    ), run.story()
-    assert run.has(
-        r"^  isolated, and it cannot leave: 511 of 512 pages are in the buddy allocator$"
-    )
-    assert run.has(r"^  after 1 drain round, \d IPIs?: it has left \(\d{1,5} ms\)$"), run.story()
+    run.says(r"^  page 0x\w+ is free, in the cache of cpu\d+: not in the buddy allocator$")
+    run.says(r"^  isolated, and it cannot leave: 511 of 512 pages are in the buddy allocator$")
+    run.says(r"^  after 1 drain round, \d IPIs?: it has left \(\d{1,5} ms\)$")
     figures = rows(run)
     assert set(figures) == set(POLICIES), run.story()
     rounds, ipis, hits = figures["redrain"]
@@ -55,19 +51,18 @@ def test_figures_differ_as_documented(passes, machine):
     assert 1 <= ipis and (near > 2 or ipis < 2 * (cpus - 1)), run.story()
     assert figures["disable"][:2] == figures["precise"][:2] == (1, cpus - 1), run.story()
     assert figures["disable"][2] <= 5 and figures["precise"][2] >= 80, run.story()
-    assert run.has("^  redrain drains again; disable costs the caches; precise neither$")
-    assert run.has("^  no programs among the boot modules: acts 3 and 4 are left out$")
-    assert run.has("^  check_memory: every invariant holds$") and run.has(
-        r"^  \d+ cross-calls, \d+ IPIs?, of these 0 by allocations$"
-    ), run.story()
+    run.says("^  redrain drains again; disable costs the caches; precise neither$")
+    run.says("^  no programs among the boot modules: acts 3 and 4 are left out$")
+    run.says("^  check_memory: every invariant holds$")
+    run.says(r"^  \d+ cross-calls, \d+ IPIs?, of these 0 by allocations$")
 
 
 def test_one_cpu_shows_what_it_can(passes):
     run = passes("selftest=none", tour=None, cpus=1, nodes=[256])
-    assert run.has(r"^  after 1 drain round, 0 IPIs: it has left "), run.story()
+    run.says(r"^  after 1 drain round, 0 IPIs: it has left ")
     assert {p: f[:2] for p, f in rows(run).items()} == {p: (1, 0) for p in POLICIES}, run.story()
     assert rows(run)["disable"][2] <= 5 < rows(run)["precise"][2], run.story()
-    assert run.has("^  no free was held back: one CPU, too small a cache, or a pause$"), run.story()
+    run.says("^  no free was held back: one CPU, too small a cache, or a pause$")
 
 
 @pytest.mark.parametrize("cpus, mem", [(1, 64), full(2, 64), full(16, 1024)])
@@ -81,30 +76,25 @@ def test_programs_run_on(passes):
     run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512], programs=True)
     lines = acts(run)
     assert len(lines) <= LINES and max(map(len, lines)) <= COLUMNS, run.story()
-    mapped, moved = map(
-        int,
-        re.search(r"^  (\d+) of 32768 pages were mapped; (\d+) moved,", run.text, re.M).groups(),
-    )
+    mapped, moved = numbers(run, r"^  (\d+) of 32768 pages were mapped; (\d+) moved,")
     # Each node has at least half of the programs' pages, less a quarter that may be in transit.
     assert mapped >= 2 * 6144 // 2 * 3 // 4 and moved > 2048, run.story()
-    faults, verified = map(
-        int, re.search(r"^  meanwhile (\d+) faults, (\d+) pages verified$", run.text, re.M).groups()
-    )
+    faults, verified = numbers(run, r"^  meanwhile (\d+) faults, (\d+) pages verified$")
     assert faults >= 100 and verified > 0, run.story()
     page = re.search(r"^  page (0x\w+), mapped by a program, begins to fail$", run.text, re.M)
     assert page and run.has(
         rf"^  page {page.group(1)} is out of use \(x\): its content was moved to another page$"
     ), run.story()
-    assert run.has(r"^  the programs go on: [1-9]\d* pages verified since, 0 wrong$"), run.story()
-    assert run.has(r"^programs: 2 verified \d+ pages, 0 wrong; all ended well$"), run.story()
+    run.says(r"^  the programs go on: [1-9]\d* pages verified since, 0 wrong$")
+    run.says(r"^programs: 2 verified \d+ pages, 0 wrong; all ended well$")
 
 
 def test_no_movable_memory(passes):
     run = passes("selftest=none movable=0", tour=None, cpus=2, mem=128, programs=True)
     assert acts(run).count(SMALL) == 3, run.story()
-    assert run.has("^  check_memory: every invariant holds$"), run.story()
+    run.says("^  check_memory: every invariant holds$")
 
 
 def test_short_trace_is_replayed_on_request(passes):
     run = passes("selftest=none trace= movable=0", tour=None, cpus=2, mem=128)
-    assert run.has(r"^trace short\.trace: \d+ events"), run.story()
+    run.says(r"^trace short\.trace: \d+ events")

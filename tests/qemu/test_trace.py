@@ -19,7 +19,7 @@ def test_good(passes, text_file):
     run = passes(
         "selftest=none trace=some/where/good.trace", tour=None, module=text_file("good.trace", GOOD)
     )
-    assert run.has(r"^trace good\.trace: "), run.story()
+    run.says(r"^trace good\.trace: ")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_good(passes, text_file):
 def test_no_name(passes, text_file, words, text, name):
     """The only module is replayed; if it may be the script, the kernel's own trace."""
     run = passes(f"selftest=none tour=off trace= {words}", tour=None, module=text_file("x", text))
-    assert run.has(rf"^trace {re.escape(name)}: \d+ events"), run.story()
+    run.says(rf"^trace {re.escape(name)}: \d+ events")
     assert run.has("^> mem$") == (text != GOOD), run.story()
 
 
@@ -37,7 +37,7 @@ def test_broken(boot, text_file):
     text = GOOD.replace("f 1 0", "f 0 0")
     run = boot("selftest=none trace=bad.trace", tour=None, module=text_file("bad.trace", text))
     assert run.failed, run.story()
-    assert run.has(r"^bad\.trace:5: .*not allocated"), run.story()
+    run.says(r"^bad\.trace:5: .*not allocated")
 
 
 def test_no_such_module(boot, text_file):
@@ -49,7 +49,7 @@ def test_no_such_module(boot, text_file):
         module=text_file("good.trace", GOOD),
     )
     assert run.failed, run.story()
-    assert run.has(r"^trace=other\.trace: no module of that name"), run.story()
+    run.says(r"^trace=other\.trace: no module of that name")
 
 
 @pytest.mark.parametrize("path", [full("grub"), "pvh"])

@@ -59,22 +59,14 @@ def test_init(user, machine):
     run = user("init", **MACHINES[machine])
     assert run.passed, run.story()
     assert not run.has("not ok"), run.story()
-    assert run.has("^init: 0 not as expected$") and run.has(
-        "^user: init exited, status 0$"
-    ), run.story()
+    run.says("^init: 0 not as expected$", "^user: init exited, status 0$")
     reports = re.findall(r"^task \d+ fault: (.*)$", run.text, re.M)
     assert len(reports) == len(FAULTS), run.story()
     for have, want in zip(reports, FAULTS):
         assert re.fullmatch(want, have), f"{have!r}, not {want!r}\n{run.story()}"
     # Four tasks needed a page that no pager supplied.
-    assert (
-        len(
-            re.findall(
-                r"^task \d+ paged: page fault: read of [0-9a-f]{16}: not supplied$", run.text, re.M
-            )
-        )
-        == 4
-    ), run.story()
+    lacking = r"^task \d+ paged: page fault: read of [0-9a-f]{16}: not supplied$"
+    assert len(re.findall(lacking, run.text, re.M)) == 4, run.story()
     # Each report has the program's registers; no other report is printed.
     assert run.text.count("\n  rip ") == len(FAULTS) + 4, run.story()
 
@@ -92,32 +84,29 @@ def test_protection(passes, cpu, smep, smap, by):
     """SMEP and SMAP are on if the machine has them; the suite proves it by touching user memory
     from the kernel."""
     run = passes("selftest=task,task_cpu", cpu=cpu)
-    assert run.has(rf"^ring 3: SMEP {smep}, SMAP {smap}, FPU registers by {by}$"), run.story()
-    assert run.has(r"^  ok \d+ smap_and_smep_are_on\b"), run.story()
+    run.says(rf"^ring 3: SMEP {smep}, SMAP {smap}, FPU registers by {by}$")
+    run.says(r"^  ok \d+ smap_and_smep_are_on\b")
 
 
 @pytest.mark.parametrize("cpus", [1, conftest.full(2), 8])
 def test_suites(passes, cpus):
     run = passes("selftest=task,task_cpu,ipc,pager,pager_wait,elf", cpus=cpus)
-    assert run.has("^ok 6 "), run.story()
+    run.says("^ok 6 ")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_fuzz(boot, seed):
+def test_fuzz(passes, seed):
     """The program mostly sleeps; under icount sleep takes none of the host's time."""
     counted = {} if conftest.whole() else {"icount": True, "shift": 3}
-    run = boot(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True, **counted)
-    assert run.passed, run.story()
-    assert run.has(r"^fuzz: 50000 calls of seed \d+: \d{4,} succeeded, \d{4,} failed$"), run.story()
+    run = passes(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True, **counted)
+    run.says(r"^fuzz: 50000 calls of seed \d+: \d{4,} succeeded, \d{4,} failed$")
 
 
 def test_stress(user):
     run = user("stress", 60)
     assert run.passed, run.story()
-    assert run.has(
-        r"^stress: 240 rounds of 4 threads, 0 pages wrong, \d+ times no memory$"
-    ), run.story()
+    run.says(r"^stress: 240 rounds of 4 threads, 0 pages wrong, \d+ times no memory$")
 
 
 def test_offline_under_programs(user):
@@ -126,19 +115,16 @@ def test_offline_under_programs(user):
     rounds, node = (10, 512) if conftest.whole() else (2, 256)
     run = user("", line=f"{QUIET} programs={rounds}", cpus=4, nodes=[node, node])
     assert run.passed, run.story()
-    found = re.search(
+    mapped, pages, moved = conftest.numbers(
+        run,
         rf"^programs: {rounds} offlines, each at the first call: (\d+) of (\d+) pages mapped, "
         r"(\d+) moved",
-        run.text,
-        re.M,
     )
-    assert found, run.story()
-    mapped, pages, moved = map(int, found.groups())
     assert pages == rounds * node * 64 and mapped > 0.8 * pages and moved > 0.3 * pages, run.story()
-    assert run.has(
+    run.says(
         r"^programs: compaction: [1-9]\d* pages moved .*; [1-4] of 4 blocks of 2 MiB allocated$"
-    ), run.story()
-    assert run.has(r"^programs: 4 verified \d+ pages, 0 wrong; all ended well$"), run.story()
+    )
+    run.says(r"^programs: 4 verified \d+ pages, 0 wrong; all ended well$")
     assert not soak.complaints("programs", run, rounds), run.story()
     other = dataclasses.replace(run, text=run.text.replace(", 0 wrong;", ", 1 wrong;"))
     assert soak.complaints("programs", other, rounds), run.story()
@@ -148,9 +134,7 @@ def test_failure_is_seen(user):
     """The run fails if a program faults, or exits with a status but 0; the kernel ends in order."""
     run = user("fault", 0, line=f"{QUIET} user=fault seed=6")
     assert run.failed, run.story()
-    assert run.has(r"^task 1 fault: invalid opcode$") and run.has(
-        r"^user: fault faulted, status 0$"
-    ), run.story()
+    run.says(r"^task 1 fault: invalid opcode$", r"^user: fault faulted, status 0$")
     run = user("fault", 0, line=f"{QUIET} user=fault seed=16")
     assert run.failed and run.has(r"^user: fault exited, status 77$"), run.story()
 
@@ -158,17 +142,16 @@ def test_failure_is_seen(user):
 def test_no_such_program(user):
     run = user("nobody")
     assert run.failed, run.story()
-    assert run.has(
+    run.says(
         r"^user=nobody: no such program among the boot modules:\n(.*\n)* .* fuzz\b[^:]* init\b"
-    ), run.story()
-    assert run.has(r"^user: nobody not started: error ENOENT$"), run.story()
+    )
+    run.says(r"^user: nobody not started: error ENOENT$")
 
 
 def test_no_modules(boot):
     run = boot(f"{QUIET} user=init")
-    assert run.failed and run.has(
-        r"^user=init: no such program .*the loader brought no boot module"
-    ), run.story()
+    assert run.failed, run.story()
+    run.says(r"^user=init: no such program .*the loader brought no boot module")
 
 
 @pytest.mark.parametrize(
@@ -183,22 +166,19 @@ def test_no_modules(boot):
 def test_bad_program(user, text_file, name, content, why):
     run = user(name, module=text_file(name, content))
     assert run.failed, run.story()
-    assert run.has(rf"^program {name}: {why}$") and run.has(
-        rf"^user: {name} not started: error ENOEXEC$"
-    ), run.story()
+    run.says(rf"^program {name}: {why}$", rf"^user: {name} not started: error ENOEXEC$")
 
 
-def test_trace_beside_programs(boot, text_file):
+def test_trace_beside_programs(passes, text_file):
     """By PVH the trace and the programs are in one archive."""
     trace = "# events=2 allocs=1 frees=1 ids=1 peak_live_pages=1 cpus=1\na 0 0 U 0\nf 0 0\n"
-    run = boot(
+    run = passes(
         "selftest=none trace=tiny.trace user=hello",
         tour=None,
         programs=True,
         module=text_file("tiny.trace", trace),
     )
-    assert run.passed, run.story()
-    assert run.has(r"^trace tiny\.trace: ") and run.has("^hello: hello from ring 3"), run.story()
+    run.says(r"^trace tiny\.trace: ", "^hello: hello from ring 3")
 
 
 def test_nmi_in_ring_3(user):
@@ -214,8 +194,7 @@ def test_nmi_in_ring_3(user):
 
     run = user("fpu", 3000, line=f"{QUIET} user=fpu seed=8 user_arg=3000", talk=nmis)
     assert run.passed, run.story()
-    assert run.has(in_ring_3), run.story()
-    assert run.has(r" 0 found a register changed$"), run.story()
+    run.says(in_ring_3, r" 0 found a register changed$")
 
 
 def test_counted(user):

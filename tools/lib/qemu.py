@@ -149,11 +149,14 @@ class Run:
 
     @property
     def failed(self):
-        """The kernel reported a failure and powered off."""
         return self.status == FAIL_STATUS and self.last == FAIL_LINE and self.booted
 
     def has(self, pattern):
         return re.search(pattern, self.text, re.MULTILINE) is not None
+
+    def says(self, *patterns):
+        for pattern in patterns:
+            assert self.has(pattern), f"no /{pattern}/\n{self.story(80)}"
 
     def story(self, nr=40):
         """The text to print when the run is not as expected."""
