@@ -126,6 +126,19 @@ struct memory *one_node(struct ktest *t)
 	return growing(t, 1, specs, ARRAY_SIZE(specs));
 }
 
+struct memory *growing_normal(struct ktest *t, unsigned nr_nodes)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
+
+	return growing(t, nr_nodes, specs, ARRAY_SIZE(specs));
+}
+
+void add_online(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
+{
+	EXPECT_EQ(t, add_memory(mem, start, nr, node), 0);
+	EXPECT_EQ(t, online_pages(mem, start, nr, NULL), 0);
+}
+
 enum pageblock_state state_at(const struct memory *mem, pfn_t pfn)
 {
 	return pageblock_state(pageblock_of(mem, pfn));

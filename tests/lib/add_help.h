@@ -11,7 +11,6 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/memory_init.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 /*
  * The memory begins HALF pageblocks before the border of two sections, and ends HALF behind it.
  * Neither section starts at pfn SECTION_PAGES: a call that confuses start and size is noticed.
@@ -55,6 +54,12 @@ struct memory *growing(
     struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr);
 
 struct memory *one_node(struct ktest *t);
+
+/* As growing, with SIZE pageblocks of zone NORMAL of node 0, and nothing else. */
+struct memory *growing_normal(struct ktest *t, unsigned nr_nodes);
+
+/* Add memory to node @node, and bring it online. */
+void add_online(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, unsigned node);
 
 enum pageblock_state state_at(const struct memory *mem, pfn_t pfn);
 

@@ -6,8 +6,6 @@
 #include "tests/lib/mm_help.h"
 #include <quarry/isolation.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-
 static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 
 /* Isolate a range as an offline does: with policy `disable' the caches of the zone are off. */

@@ -16,4 +16,6 @@
 #include <quarry/contig.h>
 #include <quarry/sched_point.h>
 
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER) /* the first pfn of pageblock @n */
+
 #endif

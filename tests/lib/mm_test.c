@@ -112,6 +112,46 @@ void give_block(struct zone *zone, struct page *page)
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
+struct page *hold_pfn(struct memory *mem, pfn_t pfn)
+{
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	buddy_take_range(zone, pfn, pfn + 1);
+	zone_unlock_irqrestore(zone, flags);
+	return pfn_to_page_in(mem, pfn);
+}
+
+bool take_pages(struct zone *zone, unsigned long nr, struct pile *pile)
+{
+	struct page *page;
+
+	while (nr-- > 0) {
+		page = take_block(zone, 0, MT_MOVABLE);
+		page = page ? page : take_fallback(zone, 0, MT_MOVABLE);
+		if (!page)
+			return false;
+		pile_push(pile, page);
+	}
+	return true;
+}
+
+void give_pages(struct zone *zone, struct pile *pile)
+{
+	while (pile->top)
+		give_block(zone, pile_pop(pile));
+}
+
+unsigned long kept_free(struct memory *mem)
+{
+	const struct zone *zone;
+	unsigned long kept = 0;
+
+	for_each_zone(mem, zone)
+		kept += zone->wmark[WMARK_HIGH] + (zone->kind == ZONE_MOVABLE ? 0 : zone->reserve);
+	return kept;
+}
+
 void set_type(struct zone *zone, pfn_t block, enum migratetype type)
 {
 	irqflags_t flags = spin_lock_irqsave(&zone->lock);

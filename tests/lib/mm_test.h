@@ -45,6 +45,16 @@ struct page *take_block(struct zone *zone, unsigned order, enum migratetype type
 struct page *take_fallback(struct zone *zone, unsigned order, enum migratetype type);
 /* Free a block straight to the buddy. */
 void give_block(struct zone *zone, struct page *page);
+/* The free page @pfn, as take_block. */
+struct page *hold_pfn(struct memory *mem, pfn_t pfn);
+/* Take @nr single pages of @zone, of any type; false if fewer are free.  Give all of them back. */
+bool take_pages(struct zone *zone, unsigned long nr, struct pile *pile);
+void give_pages(struct zone *zone, struct pile *pile);
+/*
+ * The pages that an offline must leave free: every zone's high watermark, and what zones reserve
+ * for the kernel.
+ */
+unsigned long kept_free(struct memory *mem);
 /* Set a pageblock's type, as a fallback would. */
 void set_type(struct zone *zone, pfn_t block, enum migratetype type);
 /* Isolate a pageblock, or undo it. */

@@ -10,8 +10,6 @@
 #include <quarry/isolation.h>
 #include <quarry/string.h>
 
-#define BLOCK(n) ((n) * (pfn_t)PAGEBLOCK_PAGES)
-
 /* ---- printed text ---- */
 
 static u64 began;

@@ -8,7 +8,6 @@
 #include "tests/lib/mov_help.h"
 #include <quarry/contig.h>
 
-#define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 #define AREA      (PAGEBLOCK_ORDER >= 9 ? 2u : 16u) /* pageblocks of the area */
 #define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* the area's first pageblock */
@@ -27,13 +26,9 @@ static bool begin(struct ktest *t, bool caches)
 	zone = zone_in(mem, ZONE_NORMAL);
 	movable = take_block(zone_in(mem, ZONE_MOVABLE), MAX_ORDER, MT_MOVABLE);
 	pile = (struct pile){NULL, 0};
-	if (cma_create(&cma, "test", mem, BLOCK(FIRST), BLOCK(AREA))) {
-		ktest_fail(t, __FILE__, __LINE__, "no area");
-		return false;
-	}
 	if (!caches)
 		all_caches_off(t, mem);
-	return true;
+	return !cma_create(&cma, "test", mem, BLOCK(FIRST), BLOCK(AREA));
 }
 
 static void end(struct ktest *t)
@@ -90,8 +85,7 @@ KTEST_SUITE(cma_lent, KTEST_QUICK);
 
 KTEST(movable_requests_leave_the_kernel_its_watermark, KTEST_SLOW)
 {
-	if (!begin(t, false))
-		return;
+	REQUIRE(t, begin(t, false));
 	take_until_lent(t);
 	EXPECT_EQ(t, unlent(), mark());
 	end(t);
@@ -100,8 +94,7 @@ KTEST(movable_requests_leave_the_kernel_its_watermark, KTEST_SLOW)
 /* A refill takes a batch, of which no page comes from below the watermark. */
 KTEST(refills_leave_the_kernel_its_watermark, KTEST_SLOW)
 {
-	if (!begin(t, true))
-		return;
+	REQUIRE(t, begin(t, true));
 	take_until_lent(t);
 	end(t);
 }
@@ -111,8 +104,7 @@ KTEST(larger_blocks_leave_the_kernel_its_watermark)
 	static const unsigned orders[] = {3, MAX_ORDER > 3 ? 5 : 2, MAX_ORDER};
 	unsigned i;
 
-	if (!begin(t, false))
-		return;
+	REQUIRE(t, begin(t, false));
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, orders[i], ALL_THERE_IS);
 		EXPECT(t, unlent() >= mark());
@@ -138,14 +130,10 @@ static void scatter_lent(struct ktest *t)
 	pile = kept;
 }
 
-/*
- * As many lent pages are free as a larger block has, but apart.  Pages of the watermark lie side by
- * side, but the request gets none; nor does it wait for ever.
- */
+/* Lent pages are free, but apart; those of the watermark lie side by side, but are not given. */
 KTEST(larger_block_of_scattered_lent_pages_is_refused, KTEST_SLOW)
 {
-	if (!begin(t, false))
-		return;
+	REQUIRE(t, begin(t, false));
 	take_until_lent(t);
 	scatter_lent(t);
 	EXPECT(t, zone->nr_free_cma >= BLOCK(AREA) / 2);
@@ -159,8 +147,7 @@ KTEST(larger_block_of_scattered_lent_pages_is_refused, KTEST_SLOW)
 /* A request that may use a reserve does so when no lent page is left. */
 KTEST(lent_pages_go_before_the_reserves, KTEST_SLOW)
 {
-	if (!begin(t, false))
-		return;
+	REQUIRE(t, begin(t, false));
 	take_until_lent(t);
 	scatter_lent(t);
 	EXPECT(t, lent_block(GFP_RESERVE, 0));

@@ -6,20 +6,8 @@
 #include "tests/lib/mov_help.h"
 #include <quarry/isolation.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define BLOCKS   8u
-#define AT       (BLOCK(2) + 4) /* the page under test */
-
-/* Take the free page @pfn from the buddy allocator. */
-static struct page *hold_page(struct memory *mem, pfn_t pfn)
-{
-	struct zone *zone = zone_of(mem, pfn);
-	irqflags_t flags = zone_lock_irqsave(zone);
-
-	buddy_take_range(zone, pfn, pfn + 1);
-	zone_unlock_irqrestore(zone, flags);
-	return pfn_to_page_in(mem, pfn);
-}
+#define BLOCKS 8u
+#define AT     (BLOCK(2) + 4) /* the page under test */
 
 /*
  * The reasons for a page of zone NORMAL in an unmovable pageblock: the scan gives @before, the
@@ -53,6 +41,14 @@ static const struct {
     {PG_ISO_MIG, false, true, WHY_HWPOISON, WHY_HWPOISON},
 };
 
+static void expect_reason(struct ktest *t, unsigned row, const char *when, int err,
+    const struct mm_fail *fail, enum mm_why why)
+{
+	if (err != (why ? -EBUSY : 0) || fail->why != why || fail->pfn != (why ? AT : PFN_NONE))
+		ktest_fail(
+		    t, __FILE__, __LINE__, "row %u %s: %d, reason %d", row, when, err, fail->why);
+}
+
 KTEST_SUITE(isolation_exact, KTEST_QUICK);
 
 KTEST(each_state_has_its_reason)
@@ -63,7 +59,7 @@ KTEST(each_state_has_its_reason)
 	unsigned i;
 
 	zone = zone_in(mem, ZONE_NORMAL);
-	page = hold_page(mem, AT);
+	page = hold_pfn(mem, AT);
 	set_type(zone, BLOCK(2), MT_UNMOVABLE);
 	set_isolated(zone, BLOCK(2), true);
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
@@ -75,16 +71,10 @@ KTEST(each_state_has_its_reason)
 		        (states[i].poisoned ? PAGE_POISON : 0));
 		page->pincount = states[i].pinned;
 		err = scan_unmovable(zone, pfn_range(BLOCK(2), BLOCK(1)), &fail);
-		if (err != (states[i].before ? -EBUSY : 0) || fail.why != states[i].before ||
-		    fail.pfn != (err ? AT : PFN_NONE))
-			ktest_fail(t, __FILE__, __LINE__, "row %u before: %d, reason %d", i, err,
-			    fail.why);
+		expect_reason(t, i, "before", err, &fail, states[i].before);
 		fail = (struct mm_fail){.pfn = PFN_NONE};
 		err = test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail);
-		if (err != (states[i].after ? -EBUSY : 0) || fail.why != states[i].after ||
-		    fail.pfn != (err ? AT : PFN_NONE))
-			ktest_fail(
-			    t, __FILE__, __LINE__, "row %u after: %d, reason %d", i, err, fail.why);
+		expect_reason(t, i, "after", err, &fail, states[i].after);
 	}
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
 	page->pincount = 0;
@@ -103,9 +93,9 @@ KTEST(first_page_that_is_not_free_is_named)
 	unsigned i;
 
 	zone = zone_in(mem, ZONE_MOVABLE);
-	page[0] = hold_page(mem, BLOCK(3) + 2);
-	page[1] = hold_page(mem, BLOCK(3) + 5);
-	page[2] = hold_page(mem, BLOCK(5));
+	page[0] = hold_pfn(mem, BLOCK(3) + 2);
+	page[1] = hold_pfn(mem, BLOCK(3) + 5);
+	page[2] = hold_pfn(mem, BLOCK(5));
 	for (i = 2; i < 5; i++)
 		set_isolated(zone, BLOCK(i), true);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(3), &fail), -EBUSY);
@@ -135,7 +125,7 @@ KTEST(neighbours_of_a_range_do_not_matter)
 	struct mm_fail fail;
 	unsigned p;
 
-	page = hold_page(mem, AT);
+	page = hold_pfn(mem, AT);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		mem->policy = policies[p];
@@ -165,7 +155,7 @@ KTEST_INSIDE(scan_follows_the_drain_round)
 	struct page *page;
 
 	zone = zone_in(mem, ZONE_NORMAL);
-	page = hold_page(mem, AT);
+	page = hold_pfn(mem, AT);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
 	EXPECT_EQ(t,
 	    isolate_range(mem, pfn_range(BLOCK(1), BLOCK(3)), iso_ops(ISO_PRECISE), &fail, &cost),

@@ -46,26 +46,6 @@ KTEST(added_memory_is_used_and_removed)
 	drop_memory(t, mem);
 }
 
-/* The section goes, but its descriptors stay, as those from the boot do. */
-KTEST(broken_pages_are_forgotten_where_descriptors_stay)
-{
-	struct memory *mem = NEED(t, one_node(t));
-
-	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(2), NULL), 0);
-	EXPECT_EQ(t, mem_memory_failure(mem, BORDER + 5, 0, NULL), 0);
-	EXPECT_EQ(t, offline_pages(mem, BORDER, BLOCK(2), NULL, NULL), 0);
-	EXPECT_EQ(t, remove_memory(mem, BORDER, BLOCK(2)), 0);
-	EXPECT_EQ(t, arrays.shrunk, 1);
-	expect_untouched(t, mem);
-	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), 0);
-	EXPECT_EQ(t, mem_unpoison_page(mem, BORDER + 5), -EINVAL);
-	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(2), NULL), 0);
-	expect_poisoned(t, mem, 0);
-	expect_sound(t, mem);
-	drop_memory(t, mem);
-}
-
 /* The range may begin and end amid pageblocks, and outside of the memory. */
 KTEST(memory_is_there_if_one_pageblock_of_the_range_is)
 {
@@ -79,35 +59,35 @@ KTEST(memory_is_there_if_one_pageblock_of_the_range_is)
 	drop_memory(t, mem);
 }
 
-static void refused(struct ktest *t, struct memory *mem)
-{
-	const pfn_t there = START + BLOCK(SIZE), gap = START + BLOCK(2 * SIZE);
-
-	EXPECT_EQ(t, add_memory(mem, gap, 0, 0), -EINVAL);
-	EXPECT_EQ(t, add_memory(mem, gap + 1, BLOCK(1), 0), -EINVAL);
-	EXPECT_EQ(t, add_memory(mem, gap, BLOCK(1) - 1, 0), -EINVAL);
-	EXPECT_EQ(t, add_memory(mem, gap, 0UL - BLOCK(1), 0), -EINVAL);
-	EXPECT_EQ(t, add_memory(mem, START - BLOCK(1), BLOCK(1), 0), -EINVAL);
-	EXPECT_EQ(t, add_memory(mem, END - BLOCK(1), BLOCK(2), 0), -EINVAL);
-	EXPECT_EQ(t, add_memory(mem, gap, BLOCK(1), mem->nr_nodes), -ENODEV);
-	EXPECT_EQ(t, add_memory(mem, gap - BLOCK(1), BLOCK(2), 0), -EEXIST);
-	EXPECT_EQ(t, add_memory(mem, there, BLOCK(1), 0), -EEXIST);
-	EXPECT_EQ(t, remove_memory(mem, there, 0), -EINVAL);
-	EXPECT_EQ(t, remove_memory(mem, there + 1, BLOCK(1)), -EINVAL);
-	EXPECT_EQ(t, remove_memory(mem, END, BLOCK(1)), -EINVAL);
-	EXPECT_EQ(t, remove_memory(mem, gap, BLOCK(1)), -EINVAL);
-	EXPECT_EQ(t, remove_memory(mem, gap - BLOCK(2), BLOCK(3)), -EINVAL);
-	EXPECT_EQ(t, remove_memory(mem, there, BLOCK(2)), -EBUSY);
-}
-
 KTEST(refused_add_or_remove_changes_nothing)
 {
+	const pfn_t there = START + BLOCK(SIZE), gap = START + BLOCK(2 * SIZE);
+	const struct {
+		bool add;
+		pfn_t start;
+		unsigned long nr;
+		int err;
+	} rows[] = {{true, gap, 0, -EINVAL}, {true, gap + 1, BLOCK(1), -EINVAL},
+	    {true, gap, BLOCK(1) - 1, -EINVAL}, {true, gap, 0UL - BLOCK(1), -EINVAL},
+	    {true, START - BLOCK(1), BLOCK(1), -EINVAL}, {true, END - BLOCK(1), BLOCK(2), -EINVAL},
+	    {true, gap - BLOCK(1), BLOCK(2), -EEXIST}, {true, there, BLOCK(1), -EEXIST},
+	    {false, there, 0, -EINVAL}, {false, there + 1, BLOCK(1), -EINVAL},
+	    {false, END, BLOCK(1), -EINVAL}, {false, gap, BLOCK(1), -EINVAL},
+	    {false, gap - BLOCK(2), BLOCK(3), -EINVAL}, {false, there, BLOCK(2), -EBUSY}};
 	struct memory *mem = NEED(t, one_node(t));
 	struct fingerprint before, after;
+	unsigned i;
 
-	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, there, BLOCK(1), NULL, NULL), 0);
 	before = take_fingerprint(mem);
-	refused(t, mem);
+	EXPECT_EQ(t, add_memory(mem, gap, BLOCK(1), mem->nr_nodes), -ENODEV);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		int err = rows[i].add ? add_memory(mem, rows[i].start, rows[i].nr, 0)
+		                      : remove_memory(mem, rows[i].start, rows[i].nr);
+
+		if (err != rows[i].err)
+			ktest_fail(t, __FILE__, __LINE__, "row %u: %d", i, err);
+	}
 	after = take_fingerprint(mem);
 	EXPECT(t, fingerprint_same(&before, &after));
 	expect_untouched(t, mem);
@@ -157,8 +137,7 @@ KTEST(removed_memory_comes_back_as_new, KTEST_SLOW)
 	struct page *page;
 	pfn_t pfn;
 
-	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
+	add_online(t, mem, start, BLOCK(1), 0);
 	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(1), NULL, NULL), 0);
 	for (pfn = start; pfn < start + BLOCK(1); pfn++) {
 		page = pfn_to_page_in(mem, pfn);
@@ -183,7 +162,7 @@ KTEST(removed_memory_comes_back_as_new, KTEST_SLOW)
 
 /*
  * A broken page is no longer flagged or counted after its memory was removed, whether its section
- * was removed or not.
+ * was removed or not.  The section's descriptors stay, as those from the boot do.
  */
 KTEST(broken_pages_are_forgotten_with_their_memory, KTEST_SLOW)
 {
@@ -191,17 +170,22 @@ KTEST(broken_pages_are_forgotten_with_their_memory, KTEST_SLOW)
 
 	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(1), BLOCK(3), 0), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, BORDER - 1, 0, NULL), -ENXIO);
-	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, BORDER + 3), 0);
-	EXPECT_EQ(t, offline_pages(mem, BORDER, BLOCK(1), NULL, NULL), 0);
-	EXPECT_EQ(t, mem_poisoned(mem).offline, 2);
-	expect_poisoned(t, mem, 2);
+	EXPECT_EQ(t, mem_memory_failure(mem, BORDER + 5, 0, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, BORDER, BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, mem_poisoned(mem).offline, 3);
+	expect_poisoned(t, mem, 3);
 	EXPECT_EQ(t, remove_memory(mem, BORDER - BLOCK(1), BLOCK(3)), 0);
+	EXPECT_EQ(t, arrays.shrunk, 1);
+	expect_untouched(t, mem);
 	expect_poisoned(t, mem, 0);
 	EXPECT_EQ(t, mem_unpoison_page(mem, BORDER + 3), -ENXIO);
 	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(1), BLOCK(3), 0), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BORDER + 5), -EINVAL);
 	EXPECT_EQ(t, online_pages(mem, BORDER - BLOCK(1), BLOCK(3), NULL), 0);
 	expect_poisoned(t, mem, 0);
+	expect_sound(t, mem);
 	drop_memory(t, mem);
 }
 
@@ -230,8 +214,7 @@ KTEST(sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last)
 	EXPECT_EQ(t, arrays.mapped, 2);
 	expect_untouched(t, mem);
 	expect_sound(t, mem);
-	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(1), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, BORDER, BLOCK(1), NULL), 0);
+	add_online(t, mem, BORDER, BLOCK(1), 0);
 	EXPECT_EQ(t, arrays.grown, 2);
 	drop_memory(t, mem);
 }
@@ -263,8 +246,7 @@ static void *no_alloc(void *arg, size_t bytes)
 
 KTEST(add_without_memory_for_caches_changes_nothing)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
+	struct memory *mem = NEED(t, growing_normal(t, 1));
 	const pfn_t start = START + BLOCK(SIZE);
 	void *(*alloc)(void *arg, size_t bytes);
 	struct fingerprint before, after;
@@ -277,8 +259,7 @@ KTEST(add_without_memory_for_caches_changes_nothing)
 	after = take_fingerprint(mem);
 	EXPECT(t, fingerprint_same(&before, &after));
 	EXPECT(t, !zone_has_span(&mem->zones[ZONE_MOVABLE]));
-	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, start, BLOCK(SIZE), NULL), 0);
+	add_online(t, mem, start, BLOCK(SIZE), 0);
 	drop_memory(t, mem);
 }
 
@@ -361,8 +342,7 @@ static void use_memory(void *arg)
 
 KTEST(memory_is_added_and_removed_under_load, KTEST_SLOW)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
+	struct memory *mem = NEED(t, growing_normal(t, 2));
 	struct user users[8];
 	unsigned cpu, nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(users)), round, went = 0;
 	u32 stop = 0;

@@ -39,22 +39,21 @@ static void remove_it(void *arg)
 	store_release(&going.ended, 1u);
 }
 
-/* Wait until @nr threads wait for the lock; they get it in order of arrival. */
-static void wait_for_waiters(struct mutex *mutex, unsigned nr)
-{
-	YIELD_UNTIL(sleep_lock_waiters(&mutex->l) >= nr);
-}
-
-static struct memory *two_movable(struct ktest *t, struct failing *f)
+/* Zone MOVABLE of node 1 lies above that of node 0. */
+static struct memory *two_movable(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
-	const pfn_t start = START + BLOCK(2 * SIZE);
-	struct memory *mem;
 
-	if (!ktest_needs_cpus(t, 3))
-		return NULL;
-	mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	return growing(t, 2, specs, ARRAY_SIZE(specs));
+}
+
+/* A page of two offline pageblocks that node 0 gets above node 1 is to break. */
+static struct memory *prepare_failure(struct ktest *t, struct failing *f)
+{
+	const pfn_t start = START + BLOCK(2 * SIZE);
+	struct memory *mem = ktest_needs_cpus(t, 3) ? two_movable(t) : NULL;
+
 	if (!mem || add_memory(mem, start, BLOCK(2), 0))
 		return NULL;
 	*f = (struct failing){.mem = mem, .pfn = start + 5};
@@ -69,10 +68,9 @@ KTEST_SUITE(memory_span, KTEST_QUICK);
 /* Memory is not removed while one of its pages, whose zone was looked up, is being retired. */
 KTEST(memory_of_a_page_being_retired_is_not_removed, KTEST_SLOW)
 {
-	struct memory *mem;
 	struct failing f;
+	struct memory *mem = prepare_failure(t, &f);
 
-	mem = two_movable(t, &f);
 	if (!mem)
 		return;
 	/* The failure needs this lock to switch the caches off, and waits for it. */
@@ -95,29 +93,25 @@ KTEST(memory_of_a_page_being_retired_is_not_removed, KTEST_SLOW)
 	drop_memory(t, mem);
 }
 
-/*
- * While the failure waits for a lock, the memory with the page is removed, and memory of another
- * node is added there.
- */
+/* While the failure waits for a lock, memory of another node replaces that with the page. */
 KTEST(failure_in_memory_removed_meanwhile_is_harmless)
 {
-	struct memory *mem;
 	struct failing f;
+	struct memory *mem = prepare_failure(t, &f);
 
-	mem = two_movable(t, &f);
 	if (!mem)
 		return;
+	/* Threads get the lock in order of arrival. */
 	mutex_lock(&mem->pcp_ctl);
 	mutex_lock(&mem->poison);
 	ktest_start(2, remove_it, NULL);
-	wait_for_waiters(&mem->poison, 1);
+	YIELD_UNTIL(sleep_lock_waiters(&mem->poison.l) >= 1);
 	ktest_start(1, fail_page, &f);
-	wait_for_waiters(&mem->poison, 2);
+	YIELD_UNTIL(sleep_lock_waiters(&mem->poison.l) >= 2);
 	mutex_unlock(&mem->poison);
 	ktest_join(2);
 	EXPECT_EQ(t, going.err, 0);
-	EXPECT_EQ(t, add_memory(mem, f.pfn - 5, BLOCK(2), 1), 0);
-	EXPECT_EQ(t, online_pages(mem, f.pfn - 5, BLOCK(2), NULL), 0);
+	add_online(t, mem, f.pfn - 5, BLOCK(2), 1);
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);
 	/* The failure finds a hole, or the new memory. */
@@ -134,17 +128,13 @@ KTEST(failure_in_memory_removed_meanwhile_is_harmless)
 /* Node 0 gets memory above node 1, and node 1 memory above that. */
 static struct memory *interleaved(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {
-	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
-	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct memory *mem = two_movable(t);
 	const pfn_t start = START + BLOCK(2 * SIZE);
 
 	if (!mem)
 		return NULL;
-	EXPECT_EQ(t, add_memory(mem, start, BLOCK(4), 0), 0);
-	EXPECT_EQ(t, add_memory(mem, start + BLOCK(6), BLOCK(4), 1), 0);
-	EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
-	EXPECT_EQ(t, online_pages(mem, start + BLOCK(6), BLOCK(4), NULL), 0);
+	add_online(t, mem, start, BLOCK(4), 0);
+	add_online(t, mem, start + BLOCK(6), BLOCK(4), 1);
 	return mem;
 }
 
@@ -196,8 +186,7 @@ KTEST(offline_node_takes_its_own_pageblocks_only, KTEST_SLOW)
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2)), 0);
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(6));
 	expect_sound(t, mem);
-	EXPECT_EQ(t, add_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2), 1), 0);
-	EXPECT_EQ(t, online_pages(mem, START + BLOCK(2 * SIZE), BLOCK(2), NULL), 0);
+	add_online(t, mem, START + BLOCK(2 * SIZE), BLOCK(2), 1);
 	EXPECT_EQ(t, mem->zones[NR_ZONE_KINDS + ZONE_MOVABLE].managed, BLOCK(10));
 	drop_memory(t, mem);
 }
@@ -236,8 +225,7 @@ KTEST(compaction_keeps_to_its_zone, KTEST_SLOW)
 
 KTEST(a_node_gets_its_first_memory, KTEST_SLOW)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
+	struct memory *mem = NEED(t, growing_normal(t, 2));
 	const pfn_t start = START + BLOCK(SIZE);
 	const struct node *node;
 	struct pile pile = {NULL, 0};
@@ -273,8 +261,7 @@ KTEST(a_node_gets_its_first_memory, KTEST_SLOW)
 
 KTEST(a_span_grows_both_ways)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
+	struct memory *mem = NEED(t, growing_normal(t, 1));
 	const pfn_t start = START + BLOCK(2 * SIZE);
 	const struct zone *zone;
 
@@ -292,24 +279,13 @@ KTEST(a_span_grows_both_ways)
 
 /* ---- free pageblocks are reported ---- */
 
-static enum page_state state_of(const struct memory *mem, pfn_t pfn)
-{
-	return word_state(block_word(mem, pfn));
-}
-
-static bool is_reported(const struct memory *mem, pfn_t pfn)
-{
-	return READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED;
-}
-
 /*
  * Two pageblocks of one zone lie among those of a second zone. One pageblock of the second zone is
  * a hole, and one is offline. Each free pageblock is taken once, from the zone that owns it.
  */
 KTEST(pageblocks_amid_another_zones_are_taken_from_their_own, KTEST_SLOW)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
+	struct memory *mem = NEED(t, growing_normal(t, 2));
 	pfn_t blocks[3 * SIZE], pfn;
 	struct report_walk walk;
 	unsigned i, nr, total = 0;
@@ -330,14 +306,15 @@ KTEST(pageblocks_amid_another_zones_are_taken_from_their_own, KTEST_SLOW)
 		/* Taken pages no longer count as free in the zone that owns them. */
 		expect_sound(t, mem);
 		for (i = 0; i < nr; i++)
-			EXPECT_EQ(t, state_of(mem, blocks[i]), PG_FREEING);
+			EXPECT_EQ(t, word_state(block_word(mem, blocks[i])), PG_FREEING);
 		give_reported(mem, blocks, nr, true);
 		expect_sound(t, mem);
 		total += nr;
 	}
 	EXPECT_EQ(t, total * PAGEBLOCK_PAGES, memory_managed_pages(mem));
 	for (pfn = START; pfn < START + BLOCK(3 * SIZE); pfn += BLOCK(1))
-		EXPECT_EQ(t, is_reported(mem, pfn), state_at(mem, pfn) == PB_ONLINE);
+		EXPECT_EQ(t, !!(READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED),
+		    state_at(mem, pfn) == PB_ONLINE);
 	drop_memory(t, mem);
 }
 
@@ -356,8 +333,7 @@ KTEST(first_memory_of_a_zone_ends_a_wait)
 		q[i] = request_for(mem, flags[i], 0);
 		EXPECT(t, !request_over(&q[i]));
 	}
-	EXPECT_EQ(t, add_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2), 1), 0);
-	EXPECT_EQ(t, online_pages(mem, START + BLOCK(2 * SIZE), BLOCK(2), NULL), 0);
+	add_online(t, mem, START + BLOCK(2 * SIZE), BLOCK(2), 1);
 	EXPECT(t, request_over(&q[0]));
 	/* The memory is another node's, or movable. */
 	EXPECT(t, !request_over(&q[1]));

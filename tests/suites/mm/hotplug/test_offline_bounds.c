@@ -1,227 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_bounds.c: the exact number of pages that an offline must leave free; the claims that
- * count; candidates for an offline; the results and cache limits of an offline; how long the
- * hotplug lock is held; and the waits of the standby thread.
+ * test_offline_bounds.c: the results and the cache limits of an offline; how long the hotplug lock
+ * is held; and the waits of the standby thread.
  */
 #include "tests/lib/standby_help.h"
-#include <quarry/poison.h>
 #include <quarry/string.h>
 
 #define NORMAL 8u
-#define LARGE  24u
-
-/*
- * The pages that an offline must leave free: every zone's high watermark, and what zones reserve
- * for the kernel.
- */
-static unsigned long kept_free(const struct memory *mem)
-{
-	unsigned long nr = 0;
-	unsigned kind;
-
-	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
-		nr += mem->zones[kind].wmark[WMARK_HIGH];
-		if (kind != ZONE_MOVABLE)
-			nr += mem->zones[kind].reserve;
-	}
-	return nr;
-}
-
-/* Takes @nr single pages of @zone; false if fewer are free. */
-static bool take_pages(struct zone *zone, unsigned long nr, struct pile *pile)
-{
-	struct page *page;
-
-	while (nr-- > 0) {
-		page = take_block(zone, 0, MT_MOVABLE);
-		if (!page)
-			return false;
-		pile_push(pile, page);
-	}
-	return true;
-}
-
-static void give_one(struct zone *zone, struct pile *pile)
-{
-	give_block(zone, pile_pop(pile));
-}
-
-static void give_all(struct zone *zone, struct pile *pile)
-{
-	while (pile->top)
-		give_one(zone, pile);
-}
-
-/* ---- memory that must be left ---- */
-
-static void expect_room(
-    struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, bool room)
-{
-	struct mm_fail fail = {.why = WHY_NONE};
-
-	EXPECT_EQ(t, offline_query(mem, start, nr, &fail), room ? 0 : -EBUSY);
-	EXPECT_EQ(t, fail.why, room ? WHY_NONE : WHY_LAST);
-}
+#define HIGH   12u
 
 KTEST_SUITE(offline_bounds, KTEST_QUICK);
-
-KTEST(memory_left_is_checked_to_the_page)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
-	const pfn_t start = BLOCK(NORMAL), nr = BLOCK(2 * NORMAL);
-	struct pile out = {NULL, 0}, in = {NULL, 0};
-	struct zone *normal, *movable;
-
-	all_caches_off(t, mem);
-	normal = zone_in(mem, ZONE_NORMAL);
-	movable = zone_in(mem, ZONE_MOVABLE);
-	REQUIRE(t, take_pages(normal, BLOCK(NORMAL) - kept_free(mem), &out));
-	expect_room(t, mem, start, nr, true);
-	REQUIRE(t, take_pages(normal, 1, &out));
-	expect_room(t, mem, start, nr, false);
-	give_one(normal, &out);
-	/* A page in use inside the range needs a free page outside. */
-	REQUIRE(t, take_pages(movable, 1, &in));
-	expect_room(t, mem, start, nr, false);
-	give_one(normal, &out);
-	expect_room(t, mem, start, nr, true);
-	give_all(movable, &in);
-	REQUIRE(t, take_pages(normal, 1, &out));
-	/* A retired page needs no target, and cannot be a target. */
-	EXPECT_EQ(t, mem_soft_offline_page(mem, start + 3), 0);
-	expect_room(t, mem, start, nr, true);
-	EXPECT_EQ(t, mem_unpoison_page(mem, start + 3), 0);
-	/* The counts of free and of retired pages may be read at different moments. */
-	pageblock_of(mem, start)->nr_poisoned = 1;
-	expect_room(t, mem, start, nr, true);
-	pageblock_of(mem, start)->nr_poisoned = 0;
-	/* The zone's count of free pages does not include isolated ones. */
-	set_isolated(movable, start, true);
-	expect_room(t, mem, start, nr, true);
-	give_one(normal, &out);
-	REQUIRE(t, take_pages(normal, 2, &out));
-	expect_room(t, mem, start, nr, false);
-	set_isolated(movable, start, false);
-	give_all(normal, &out);
-}
-
-KTEST(some_memory_must_be_left_for_the_kernel)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
-
-	expect_room(t, mem, 0, BLOCK(NORMAL), false);
-	expect_room(t, mem, 0, BLOCK(NORMAL - 1), true);
-	EXPECT_EQ(t, offline_pages(mem, 0, BLOCK(1), NULL, NULL), 0);
-	expect_room(t, mem, BLOCK(1), BLOCK(NORMAL - 1), false);
-	expect_room(t, mem, BLOCK(1), BLOCK(NORMAL - 2), true);
-	EXPECT_EQ(t, online_pages(mem, 0, BLOCK(1), NULL), 0);
-}
-
-#define CLAIMS 20u
-
-/* Each claim takes a pageblock; there are more claims than one check reads at a time. */
-KTEST_INSIDE(earlier_claims_count_once_each)
-{
-	static struct range_claim claim[CLAIMS];
-	struct memory *mem = NEED(t, ktest_memory(t, 0, LARGE, LARGE));
-	const pfn_t start = BLOCK(LARGE + CLAIMS), nr = BLOCK(LARGE - CLAIMS);
-	struct pile out = {NULL, 0};
-	struct zone *normal;
-	unsigned i;
-
-	all_caches_off(t, mem);
-	normal = zone_in(mem, ZONE_NORMAL);
-	REQUIRE(t, take_pages(normal, BLOCK(LARGE) - kept_free(mem), &out));
-	for (i = 0; i < CLAIMS; i++) {
-		claim[i] = (struct range_claim){.range = {BLOCK(LARGE + i), BLOCK(LARGE + i + 1)}};
-		EXPECT_EQ(t, range_claim(mem, &claim[i]), 0);
-		EXPECT_EQ(t, claim[i].nr, i);
-	}
-	EXPECT(t, enough_left(mem, pfn_range(start, nr), NULL));
-	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
-	REQUIRE(t, take_pages(normal, 1, &out));
-	EXPECT(t, !enough_left(mem, pfn_range(start, nr), NULL));
-	/* With a claim as the last argument, neither that claim nor a later claim counts. */
-	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
-	EXPECT(t, enough_left(mem, pfn_range(claim[0].range.start, BLOCK(1)), &claim[0]));
-	for (i = 0; i < CLAIMS; i++)
-		range_unclaim(mem, &claim[i]);
-	EXPECT(t, enough_left(mem, pfn_range(start, nr), NULL));
-	give_all(normal, &out);
-}
-
-/* ---- candidates for an offline ---- */
-
-#define LOW  4u  /* pageblocks of zone NORMAL */
-#define HIGH 68u /* pageblocks of zone MOVABLE */
-
-static void expect_candidate(
-    struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
-{
-	unsigned long nr = 0;
-
-	EXPECT_EQ(t, offline_candidate(mem, want, &nr), start);
-	EXPECT_EQ(t, nr, BLOCK(blocks));
-}
-
-KTEST(a_candidate_is_found_around_claims)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, HIGH));
-	struct range_claim claim;
-	/* The claimed pageblock; the start and length in pageblocks of the longest run left. */
-	static const struct {
-		unsigned block, start, nr;
-	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67},
-	    {50, 4, 46}};
-	unsigned i;
-
-	all_caches_off(t, mem);
-	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(LOW), HIGH);
-	expect_candidate(t, mem, BLOCK(HIGH + 1), BLOCK(LOW), HIGH);
-	expect_candidate(t, mem, BLOCK(4) + 3, BLOCK(LOW + HIGH - 4), 4);
-	expect_candidate(t, mem, BLOCK(1) - 1, PFN_NONE, 0);
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		claim = (struct range_claim){
-		    .range = {BLOCK(cases[i].block), BLOCK(cases[i].block + 1)}, .stays = true};
-		EXPECT_EQ(t, range_claim(mem, &claim), 0);
-		expect_candidate(t, mem, BLOCK(HIGH), BLOCK(cases[i].start), cases[i].nr);
-		range_unclaim(mem, &claim);
-	}
-}
-
-KTEST(candidate_leaves_enough_to_the_page)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, HIGH));
-	struct pile out = {NULL, 0};
-	struct zone *normal;
-
-	all_caches_off(t, mem);
-	normal = zone_in(mem, ZONE_NORMAL);
-	REQUIRE(t, take_pages(normal, BLOCK(LOW) - kept_free(mem), &out));
-	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(LOW), HIGH);
-	REQUIRE(t, take_pages(normal, 1, &out));
-	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(LOW), HIGH - 1);
-	give_all(normal, &out);
-}
-
-/* A run ends with its zone, even if another zone follows directly. */
-KTEST(a_candidate_lies_in_one_zone, KTEST_SLOW)
-{
-	static const struct zone_spec specs[2][3] = {
-	    {{0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 6}, {1, ZONE_MOVABLE, 10}},
-	    {{0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 10}, {1, ZONE_MOVABLE, 6}}};
-	struct memory *mem;
-	unsigned i;
-
-	for (i = 0; i < 2; i++) {
-		mem = NEED(t, build_memory(t, 2, NULL, specs[i], 3));
-		expect_candidate(t, mem, BLOCK(16), BLOCK(i ? NORMAL : NORMAL + 6), 10);
-		drop_memory(t, mem);
-	}
-}
-
-/* ---- results, cache limits and the hotplug lock ---- */
 
 KTEST(the_memorys_policy_is_used_when_none_is_named)
 {
@@ -289,6 +77,43 @@ KTEST(tries_are_counted)
 	mov_end(t);
 }
 
+/* A claimed range is refused with WHY_CLAIMED; one refused for another reason is not claimed. */
+KTEST(refusal_names_a_page_and_leaves_no_claim)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
+	struct range_claim claim = {.range = {BLOCK(NORMAL + 3), BLOCK(NORMAL + 4)}};
+	struct offline_result res;
+	struct mm_fail fail;
+	u64 nr;
+
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	memset(&res, 0xff, sizeof(res));
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), NULL, &res), -EBUSY);
+	EXPECT_EQ(t, res.policy, mem->policy);
+	EXPECT_EQ(t, res.loops + res.rounds + res.ipis + res.moved + res.retries, 0);
+	EXPECT_EQ(t, res.fail.why, WHY_CLAIMED);
+	EXPECT_EQ(t, res.fail.pfn, BLOCK(NORMAL + 2));
+	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_CLAIMED);
+	EXPECT_EQ(t, fail.pfn, BLOCK(NORMAL + 2));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_FAIL), 1);
+	range_unclaim(mem, &claim);
+	nr = mem->nr_claims;
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(NORMAL), BLOCK(1)), -EBUSY);
+	EXPECT_EQ(t, add_memory(mem, BLOCK(NORMAL), BLOCK(1), 0), -EEXIST);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL - 1), BLOCK(2), NULL, NULL), -EINVAL);
+	EXPECT_EQ(t, mem->nr_claims, nr);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, mem->nr_claims, nr + 2);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_OK), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_OK), 1);
+	EXPECT(t, LIST_EMPTY(&mem->claims));
+}
+
+/* ---- cache limits ---- */
+
 struct plan {
 	struct zone *zone;
 	u16 capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES];
@@ -347,6 +172,44 @@ KTEST_INSIDE(cache_limits_follow_memory_from_standby)
 	drop_memory(t, mem);
 }
 
+static unsigned long planned(struct zone *zone)
+{
+	unsigned long sum = 0;
+	unsigned index, type;
+
+	hotplug_lock(zone->mem);
+	zone_reset_limits(zone);
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++)
+			sum += (unsigned long)zone->pcp_capacity[index][type] << index_order(index);
+	}
+	hotplug_unlock(zone->mem);
+	return sum;
+}
+
+/* Claims in another zone, or of memory that comes online, do not count. */
+KTEST_INSIDE(cache_limits_count_leaving_claims_of_the_zone)
+{
+	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
+	struct memory *mem = NEED(t, ktest_memory(t, 0, blocks, blocks));
+	struct range_claim claim = {.range = {BLOCK(2), BLOCK(blocks - 2)}};
+	unsigned long normal, movable, less;
+
+	normal = planned(zone_in(mem, ZONE_NORMAL));
+	movable = planned(zone_in(mem, ZONE_MOVABLE));
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	less = planned(zone_in(mem, ZONE_NORMAL));
+	EXPECT(t, less < normal);
+	EXPECT_EQ(t, planned(zone_in(mem, ZONE_MOVABLE)), movable);
+	claim.stays = true;
+	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
+	range_unclaim(mem, &claim);
+	claim.stays = false;
+	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
+}
+
+/* ---- the hotplug lock ---- */
+
 /* Holds the hotplug lock for @ns or longer. Returns an upper bound of that time; 0: @try failed. */
 static u64 hold_for(struct memory *mem, u64 ns, bool try)
 {
@@ -384,23 +247,6 @@ KTEST_COST(longest_hold_of_the_hotplug_lock_is_recorded)
 	hotplug_unlock(mem);
 }
 
-/*
- * A time beyond the clock's range means no deadline. Any other deadline is exactly as far ahead as
- * requested.
- */
-KTEST_INSIDE(deadlines_are_exact)
-{
-	u64 before = arch_clock_ns(), ahead = 2 * before + 1000,
-	    deadline = deadline_from_now(ahead);
-	u64 after = arch_clock_ns();
-
-	EXPECT(t, deadline >= before + ahead && deadline <= after + ahead);
-	EXPECT_EQ(t, deadline_from_now(~0ULL), ~0ULL);
-	EXPECT_EQ(t, deadline_from_now(~0ULL - 1), ~0ULL);
-	deadline = deadline_from_now(0);
-	EXPECT(t, deadline >= after && deadline <= arch_clock_ns());
-}
-
 /* ---- the standby thread ---- */
 
 static unsigned grows; /* calls of another_grow until the lock is free */
@@ -411,10 +257,7 @@ static void another_grow(struct memory *mem)
 		WRITE_ONCE(inside_result, 0);
 }
 
-/*
- * The lock of the descriptors' page tables is held at first. The standby thread tries again until
- * the waiting allocation gets its page.
- */
+/* The lock of the tables is held at first; the thread tries again until the request is served. */
 KTEST(offline_waits_for_the_lock_of_the_tables, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, without_descriptors(t));

@@ -1,127 +1,111 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_exact.c: the borders of a survey; the pages that count as free or as leaving; the
- * choice among several candidates; the claims that a zone's cache limits count; and the state after
- * a refusal or a success.
+ * test_offline_exact.c: what an offline must leave free, exact to the page; the claims, and the
+ * pages, that count; the candidates for an offline; and the zones that are visited.
  */
 #include "tests/lib/add_help.h"
 #include <quarry/poison.h>
 
 #define NORMAL 8u
 #define HIGH   12u
+#define LARGE  24u
 
-static struct offline_survey survey;
+/* ---- memory that must be left ---- */
 
-static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, unsigned to,
-    unsigned long blocks, pfn_t first)
+static void expect_room(
+    struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, bool room)
 {
-	EXPECT_EQ(t, offline_survey(mem, BLOCK(from), BLOCK(to - from), &survey), 0);
-	EXPECT_EQ(t, survey.pages[WHY_CLAIMED], BLOCK(blocks));
-	EXPECT_EQ(t, survey.first[WHY_CLAIMED], first);
-	EXPECT_EQ(t, survey.err, blocks ? -EBUSY : 0);
+	struct mm_fail fail = {.why = WHY_NONE};
+
+	EXPECT_EQ(t, offline_query(mem, start, nr, &fail), room ? 0 : -EBUSY);
+	EXPECT_EQ(t, fail.why, room ? WHY_NONE : WHY_LAST);
 }
 
 KTEST_SUITE(offline_exact, KTEST_QUICK);
 
-/* Only the part of a claim that lies in the range counts. */
-KTEST(survey_counts_its_part_of_a_claim)
+KTEST(memory_left_is_checked_to_the_page)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, HIGH));
-	struct range_claim claim = {.range = {BLOCK(4), BLOCK(7)}},
-	                   more = {.range = {BLOCK(9), BLOCK(10)}};
-	unsigned why;
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
+	const pfn_t start = BLOCK(NORMAL), nr = BLOCK(2 * NORMAL);
+	struct pile out = {NULL, 0}, in = {NULL, 0};
+	struct zone *normal, *movable;
 
-	EXPECT_EQ(t, range_claim(mem, &claim), 0);
-	EXPECT_EQ(t, range_claim(mem, &more), 0);
-	expect_claimed(t, mem, 2, 4, 0, PFN_NONE);
-	for (why = 0; why < NR_MM_WHY; why++)
-		EXPECT_EQ(t, survey.first[why], PFN_NONE);
-	expect_claimed(t, mem, 7, 9, 0, PFN_NONE);
-	expect_claimed(t, mem, 2, 6, 2, BLOCK(4));
-	expect_claimed(t, mem, 6, 8, 1, BLOCK(6));
-	expect_claimed(t, mem, 5, 6, 1, BLOCK(5));
-	/* The first page is that of the older claim. */
-	expect_claimed(t, mem, 0, HIGH, 4, BLOCK(4));
-	range_unclaim(mem, &claim);
-	range_unclaim(mem, &more);
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	movable = zone_in(mem, ZONE_MOVABLE);
+	REQUIRE(t, take_pages(normal, BLOCK(NORMAL) - kept_free(mem), &out));
+	expect_room(t, mem, start, nr, true);
+	REQUIRE(t, take_pages(normal, 1, &out));
+	expect_room(t, mem, start, nr, false);
+	give_block(normal, pile_pop(&out));
+	/* A page in use inside the range needs a free page outside. */
+	REQUIRE(t, take_pages(movable, 1, &in));
+	expect_room(t, mem, start, nr, false);
+	give_block(normal, pile_pop(&out));
+	expect_room(t, mem, start, nr, true);
+	give_pages(movable, &in);
+	REQUIRE(t, take_pages(normal, 1, &out));
+	/* A retired page needs no target, and cannot be a target. */
+	EXPECT_EQ(t, mem_soft_offline_page(mem, start + 3), 0);
+	expect_room(t, mem, start, nr, true);
+	EXPECT_EQ(t, mem_unpoison_page(mem, start + 3), 0);
+	/* The counts of free and of retired pages may be read at different moments. */
+	pageblock_of(mem, start)->nr_poisoned = 1;
+	expect_room(t, mem, start, nr, true);
+	pageblock_of(mem, start)->nr_poisoned = 0;
+	/* The zone's count of free pages does not include isolated ones. */
+	set_isolated(movable, start, true);
+	expect_room(t, mem, start, nr, true);
+	give_block(normal, pile_pop(&out));
+	REQUIRE(t, take_pages(normal, 2, &out));
+	expect_room(t, mem, start, nr, false);
+	set_isolated(movable, start, false);
+	give_pages(normal, &out);
 }
 
-/*
- * Allocated pages count by the type of their pageblock. Retired pages, offline pages and holes are
- * counted separately.
- */
-KTEST(survey_tells_movable_blockers_from_unmovable)
+KTEST(some_memory_must_be_left_for_the_kernel)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2));
-	struct page *page[4];
-	struct zone *zone;
+	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 2 * NORMAL));
+
+	expect_room(t, mem, 0, BLOCK(NORMAL), false);
+	expect_room(t, mem, 0, BLOCK(NORMAL - 1), true);
+	EXPECT_EQ(t, offline_pages(mem, 0, BLOCK(1), NULL, NULL), 0);
+	expect_room(t, mem, BLOCK(1), BLOCK(NORMAL - 1), false);
+	expect_room(t, mem, BLOCK(1), BLOCK(NORMAL - 2), true);
+	EXPECT_EQ(t, online_pages(mem, 0, BLOCK(1), NULL), 0);
+}
+
+#define CLAIMS 20u
+
+/* Each claim takes a pageblock; there are more claims than one check reads at a time. */
+KTEST_INSIDE(earlier_claims_count_once_each)
+{
+	static struct range_claim claim[CLAIMS];
+	struct memory *mem = NEED(t, ktest_memory(t, 0, LARGE, LARGE));
+	const pfn_t start = BLOCK(LARGE + CLAIMS), nr = BLOCK(LARGE - CLAIMS);
+	struct pile out = {NULL, 0};
+	struct zone *normal;
 	unsigned i;
 
-	zone = zone_in(mem, ZONE_NORMAL);
-	/* The first and the last type serve movable requests: their pages count as busy. */
-	for (i = 0; i < 4; i++) {
-		static const enum migratetype types[] = {
-		    MT_MOVABLE, MT_UNMOVABLE, MT_RECLAIMABLE, MT_CMA};
-
-		page[i] = take_block(zone, MAX_ORDER, MT_MOVABLE);
-		REQUIRE(t, page[i]);
-		set_type(zone, page_to_pfn_in(mem, page[i]), types[i]);
-		EXPECT_EQ(
-		    t, offline_survey(mem, page_to_pfn_in(mem, page[i]), BLOCK(1), &survey), 0);
-		EXPECT_EQ(t, survey.pages[WHY_BUSY], i == 0 || i == 3 ? BLOCK(1) : 0);
-		EXPECT_EQ(t, survey.pages[WHY_UNMOVABLE], i == 0 || i == 3 ? 0 : BLOCK(1));
-		EXPECT_EQ(t, survey.free + survey.movable + survey.retired, 0);
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	REQUIRE(t, take_pages(normal, BLOCK(LARGE) - kept_free(mem), &out));
+	for (i = 0; i < CLAIMS; i++) {
+		claim[i] = (struct range_claim){.range = {BLOCK(LARGE + i), BLOCK(LARGE + i + 1)}};
+		EXPECT_EQ(t, range_claim(mem, &claim[i]), 0);
+		EXPECT_EQ(t, claim[i].nr, i);
 	}
-	for (i = 0; i < 4; i++) {
-		set_type(zone, page_to_pfn_in(mem, page[i]), MT_MOVABLE);
-		give_block(zone, page[i]);
-	}
-	EXPECT_EQ(t, mem_soft_offline_page(mem, BLOCK(NORMAL) + 3), 0);
-	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
-	EXPECT_EQ(t, survey.retired, 1);
-	EXPECT_EQ(t, survey.free, BLOCK(2) - 1);
-	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(NORMAL) + 3), 0);
-	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL, NULL), 0);
-	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
-	EXPECT_EQ(t, survey.pages[WHY_ALREADY], BLOCK(1));
-	EXPECT_EQ(t, survey.free, BLOCK(1));
-	EXPECT_EQ(t, remove_memory(mem, BLOCK(NORMAL), BLOCK(1)), 0);
-	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
-	EXPECT_EQ(t, survey.pages[WHY_HOLE], BLOCK(1));
-	EXPECT_EQ(t, survey.first[WHY_HOLE], BLOCK(NORMAL));
-	EXPECT_EQ(t, survey.pages[WHY_ZONES], 0);
-	EXPECT_EQ(t, survey.pages[WHY_ALREADY], 0);
-	EXPECT_EQ(t, survey.free, BLOCK(1));
-	EXPECT_EQ(t, survey.err, -EINVAL);
-}
-
-/* ---- memory that must be left ---- */
-
-/* The pages that must stay free: the high watermarks, and the kernel's reserve. */
-static unsigned long kept(const struct memory *mem)
-{
-	return mem->zones[ZONE_NORMAL].wmark[WMARK_HIGH] + mem->zones[ZONE_NORMAL].reserve +
-	    mem->zones[ZONE_MOVABLE].wmark[WMARK_HIGH];
-}
-
-static bool take(struct memory *mem, unsigned long nr, struct pile *pile)
-{
-	while (nr-- > 0) {
-		struct zone *zone = zone_in(mem, ZONE_NORMAL);
-		struct page *page = take_block(zone, 0, MT_MOVABLE);
-
-		page = page ? page : take_fallback(zone, 0, MT_MOVABLE);
-		if (!page)
-			return false;
-		pile_push(pile, page);
-	}
-	return true;
-}
-
-static void give(struct memory *mem, struct pile *pile)
-{
-	while (pile->top)
-		give_block(zone_in(mem, ZONE_NORMAL), pile_pop(pile));
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), NULL));
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
+	REQUIRE(t, take_pages(normal, 1, &out));
+	EXPECT(t, !enough_left(mem, pfn_range(start, nr), NULL));
+	/* With a claim as the last argument, neither that claim nor a later claim counts. */
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
+	EXPECT(t, enough_left(mem, pfn_range(claim[0].range.start, BLOCK(1)), &claim[0]));
+	for (i = 0; i < CLAIMS; i++)
+		range_unclaim(mem, &claim[i]);
+	EXPECT(t, enough_left(mem, pfn_range(start, nr), NULL));
+	give_pages(normal, &out);
 }
 
 /* A cached page counts as free, like a page on a free list. */
@@ -138,12 +122,13 @@ KTEST_INSIDE(survey_counts_cached_pages_as_free)
 	REQUIRE(t, page && !mem_free_pages(mem, page, 0));
 	held = zone_pcp_pages(zone);
 	EXPECT(t, held > 0);
-	REQUIRE(t, take(mem, zone->nr_free + held - kept(mem), &pile));
+	REQUIRE(
+	    t, take_pages(zone_in(mem, ZONE_NORMAL), zone->nr_free + held - kept_free(mem), &pile));
 	EXPECT(t, enough_left(mem, pfn_range(BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH)), NULL));
-	REQUIRE(t, take(mem, 1, &pile));
+	REQUIRE(t, take_pages(zone_in(mem, ZONE_NORMAL), 1, &pile));
 	EXPECT_EQ(t, zone_pcp_pages(zone), held);
 	EXPECT(t, !enough_left(mem, pfn_range(BLOCK(2 * CACHED_BLOCKS), BLOCK(HIGH)), NULL));
-	give(mem, &pile);
+	give_pages(zone_in(mem, ZONE_NORMAL), &pile);
 }
 
 /* A claim of memory that is already offline takes nothing from its zone. */
@@ -157,11 +142,11 @@ KTEST_INSIDE(offline_claim_takes_nothing_from_its_zone)
 	all_caches_off(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, claim.range.start, BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
-	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem), &pile));
+	REQUIRE(t, take_pages(zone_in(mem, ZONE_NORMAL), BLOCK(NORMAL) - kept_free(mem), &pile));
 	EXPECT(t, enough_left(mem, pfn_range(start, BLOCK(HIGH - 2)), NULL));
-	REQUIRE(t, take(mem, 1, &pile));
+	REQUIRE(t, take_pages(zone_in(mem, ZONE_NORMAL), 1, &pile));
 	EXPECT(t, !enough_left(mem, pfn_range(start, BLOCK(HIGH - 2)), NULL));
-	give(mem, &pile);
+	give_pages(zone_in(mem, ZONE_NORMAL), &pile);
 	range_unclaim(mem, &claim);
 	EXPECT_EQ(t, online_pages(mem, claim.range.start, BLOCK(2), NULL), 0);
 }
@@ -186,15 +171,74 @@ KTEST_INSIDE(check_of_memory_left_tolerates_counts_of_two_moments)
 	EXPECT(t, enough_left(mem, pfn_range(BLOCK(NORMAL), BLOCK(HIGH)), NULL));
 }
 
-/* ---- candidates ---- */
+/* ---- candidates for an offline ---- */
+
+#define LOW  4u  /* pageblocks of zone NORMAL */
+#define MANY 68u /* pageblocks of zone MOVABLE */
 
 static void expect_candidate(
-    struct ktest *t, struct memory *mem, unsigned long blocks, pfn_t start, unsigned long nr)
+    struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
 {
-	unsigned long got = 0;
+	unsigned long nr = 0;
 
-	EXPECT_EQ(t, offline_candidate(mem, BLOCK(blocks), &got), start);
-	EXPECT_EQ(t, got, BLOCK(nr));
+	EXPECT_EQ(t, offline_candidate(mem, want, &nr), start);
+	EXPECT_EQ(t, nr, BLOCK(blocks));
+}
+
+KTEST(a_candidate_is_found_around_claims)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, MANY));
+	struct range_claim claim;
+	/* The claimed pageblock; the start and length in pageblocks of the longest run left. */
+	static const struct {
+		unsigned block, start, nr;
+	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67},
+	    {50, 4, 46}};
+	unsigned i;
+
+	all_caches_off(t, mem);
+	expect_candidate(t, mem, BLOCK(MANY), BLOCK(LOW), MANY);
+	expect_candidate(t, mem, BLOCK(MANY + 1), BLOCK(LOW), MANY);
+	expect_candidate(t, mem, BLOCK(4) + 3, BLOCK(LOW + MANY - 4), 4);
+	expect_candidate(t, mem, BLOCK(1) - 1, PFN_NONE, 0);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		claim = (struct range_claim){
+		    .range = {BLOCK(cases[i].block), BLOCK(cases[i].block + 1)}, .stays = true};
+		EXPECT_EQ(t, range_claim(mem, &claim), 0);
+		expect_candidate(t, mem, BLOCK(MANY), BLOCK(cases[i].start), cases[i].nr);
+		range_unclaim(mem, &claim);
+	}
+}
+
+KTEST(candidate_leaves_enough_to_the_page)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, LOW, MANY));
+	struct pile out = {NULL, 0};
+	struct zone *normal;
+
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	REQUIRE(t, take_pages(normal, BLOCK(LOW) - kept_free(mem), &out));
+	expect_candidate(t, mem, BLOCK(MANY), BLOCK(LOW), MANY);
+	REQUIRE(t, take_pages(normal, 1, &out));
+	expect_candidate(t, mem, BLOCK(MANY), BLOCK(LOW), MANY - 1);
+	give_pages(normal, &out);
+}
+
+/* A run ends with its zone, even if another zone follows directly. */
+KTEST(a_candidate_lies_in_one_zone, KTEST_SLOW)
+{
+	static const struct zone_spec specs[2][3] = {
+	    {{0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 6}, {1, ZONE_MOVABLE, 10}},
+	    {{0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 10}, {1, ZONE_MOVABLE, 6}}};
+	struct memory *mem;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		mem = NEED(t, build_memory(t, 2, NULL, specs[i], 3));
+		expect_candidate(t, mem, BLOCK(16), BLOCK(i ? NORMAL : NORMAL + 6), 10);
+		drop_memory(t, mem);
+	}
 }
 
 KTEST(upper_of_two_equal_runs_is_the_candidate)
@@ -203,8 +247,8 @@ KTEST(upper_of_two_equal_runs_is_the_candidate)
 	struct range_claim claim = {.range = {BLOCK(NORMAL + 4), BLOCK(NORMAL + 5)}};
 
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
-	expect_candidate(t, mem, 9, BLOCK(NORMAL + 5), 4);
-	expect_candidate(t, mem, 2, BLOCK(NORMAL + 7), 2);
+	expect_candidate(t, mem, BLOCK(9), BLOCK(NORMAL + 5), 4);
+	expect_candidate(t, mem, BLOCK(2), BLOCK(NORMAL + 7), 2);
 	range_unclaim(mem, &claim);
 }
 
@@ -221,14 +265,16 @@ KTEST(candidate_ends_where_free_memory_ends)
 	 * Two pageblocks of pages must move, and one and a half are free outside. So the candidate
 	 * leaves out its last pageblock, whose free pages then count.
 	 */
-	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
-	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
-	REQUIRE(t, take(mem, PAGEBLOCK_PAGES / 2, &pile));
-	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
-	REQUIRE(t, take(mem, 1, &pile));
-	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 2);
-	give(mem, &pile);
-	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH);
+	REQUIRE(t,
+	    take_pages(zone_in(mem, ZONE_NORMAL),
+	        BLOCK(NORMAL) - kept_free(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
+	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(NORMAL), HIGH - 1);
+	REQUIRE(t, take_pages(zone_in(mem, ZONE_NORMAL), PAGEBLOCK_PAGES / 2, &pile));
+	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(NORMAL), HIGH - 1);
+	REQUIRE(t, take_pages(zone_in(mem, ZONE_NORMAL), 1, &pile));
+	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(NORMAL), HIGH - 2);
+	give_pages(zone_in(mem, ZONE_NORMAL), &pile);
+	expect_candidate(t, mem, BLOCK(HIGH), BLOCK(NORMAL), HIGH);
 	mov_end(t);
 }
 
@@ -237,88 +283,14 @@ KTEST(a_candidate_is_found_in_a_memory_that_begins_higher)
 {
 	struct memory *mem = NEED(t, one_node(t));
 
-	expect_candidate(t, mem, 2 * SIZE, START + BLOCK(SIZE), SIZE);
+	expect_candidate(t, mem, BLOCK(2 * SIZE), START + BLOCK(SIZE), SIZE);
 	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(SIZE), NULL, NULL), 0);
-	expect_candidate(t, mem, 2 * SIZE, PFN_NONE, 0);
+	expect_candidate(t, mem, BLOCK(2 * SIZE), PFN_NONE, 0);
 	EXPECT_EQ(t, online_pages(mem, START + BLOCK(SIZE), BLOCK(SIZE), NULL), 0);
 	drop_memory(t, mem);
 }
 
-/* ---- cache limits and claims ---- */
-
-static unsigned long planned(struct zone *zone)
-{
-	unsigned long sum = 0;
-	unsigned index, type;
-
-	hotplug_lock(zone->mem);
-	zone_reset_limits(zone);
-	for (index = 0; index < NR_CACHED_ORDERS; index++) {
-		for (type = 0; type < NR_CACHED_TYPES; type++)
-			sum += (unsigned long)zone->pcp_capacity[index][type] << index_order(index);
-	}
-	hotplug_unlock(zone->mem);
-	return sum;
-}
-
-/* Claims in another zone, or of memory that comes online, do not count. */
-KTEST_INSIDE(cache_limits_count_leaving_claims_of_the_zone)
-{
-	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
-	struct memory *mem = NEED(t, ktest_memory(t, 0, blocks, blocks));
-	struct range_claim claim = {.range = {BLOCK(2), BLOCK(blocks - 2)}};
-	unsigned long normal, movable, less;
-
-	normal = planned(zone_in(mem, ZONE_NORMAL));
-	movable = planned(zone_in(mem, ZONE_MOVABLE));
-	EXPECT_EQ(t, range_claim(mem, &claim), 0);
-	less = planned(zone_in(mem, ZONE_NORMAL));
-	EXPECT(t, less < normal);
-	EXPECT_EQ(t, planned(zone_in(mem, ZONE_MOVABLE)), movable);
-	claim.stays = true;
-	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
-	range_unclaim(mem, &claim);
-	claim.stays = false;
-	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
-}
-
-/*
- * A range that overlaps a claim is refused with WHY_CLAIMED. A range that is refused for another
- * reason is not claimed.
- */
-KTEST(refusal_names_a_page_and_leaves_no_claim)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, HIGH));
-	struct range_claim claim = {.range = {BLOCK(NORMAL + 3), BLOCK(NORMAL + 4)}};
-	struct offline_result res;
-	struct mm_fail fail;
-	u64 nr;
-
-	EXPECT_EQ(t, range_claim(mem, &claim), 0);
-	memset(&res, 0xff, sizeof(res));
-	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), NULL, &res), -EBUSY);
-	EXPECT_EQ(t, res.policy, mem->policy);
-	EXPECT_EQ(t, res.loops + res.rounds + res.ipis + res.moved + res.retries, 0);
-	EXPECT_EQ(t, res.fail.why, WHY_CLAIMED);
-	EXPECT_EQ(t, res.fail.pfn, BLOCK(NORMAL + 2));
-	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL + 2), BLOCK(2), &fail), -EBUSY);
-	EXPECT_EQ(t, fail.why, WHY_CLAIMED);
-	EXPECT_EQ(t, fail.pfn, BLOCK(NORMAL + 2));
-	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL), 1);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_FAIL), 1);
-	range_unclaim(mem, &claim);
-	nr = mem->nr_claims;
-	EXPECT_EQ(t, remove_memory(mem, BLOCK(NORMAL), BLOCK(1)), -EBUSY);
-	EXPECT_EQ(t, add_memory(mem, BLOCK(NORMAL), BLOCK(1), 0), -EEXIST);
-	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL - 1), BLOCK(2), NULL, NULL), -EINVAL);
-	EXPECT_EQ(t, mem->nr_claims, nr);
-	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL, NULL), 0);
-	EXPECT_EQ(t, online_pages(mem, BLOCK(NORMAL), BLOCK(1), NULL), 0);
-	EXPECT_EQ(t, mem->nr_claims, nr + 2);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_OK), 1);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_OK), 1);
-	EXPECT(t, LIST_EMPTY(&mem->claims));
-}
+/* ---- ends ---- */
 
 /* A page that blocked one pass and was moved in a later pass is not reported. */
 KTEST(successful_offline_reports_no_reason)

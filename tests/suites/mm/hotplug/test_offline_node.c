@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
+ * test_offline_node.c: offlining the movable memory of a whole node, and bringing it back online:
+ * which pageblocks go around a blocker, in how many tries, and what a cancel or a deadline leaves.
  */
 #include "mm/core/claim.h"
 #include "tests/lib/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 /* Pageblocks of each zone. The zones are NORMAL and MOVABLE of node 0, then of node 1. */
-#define SIZE 8u
+#define SIZE    8u
+#define FIRST   BLOCK(2 * SIZE) /* first page of node 1 */
+#define MOVABLE BLOCK(3 * SIZE) /* first page of its zone MOVABLE */
+#define END     BLOCK(4 * SIZE)
 
 static struct node_result res;
 
@@ -21,18 +24,9 @@ static struct memory *two_nodes(struct ktest *t)
 	return build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
 }
 
-static struct zone *zone_at(struct memory *mem, pfn_t pfn)
-{
-	return zone_of(mem, pfn);
-}
-
 static unsigned count_state(struct memory *mem, pfn_t start, pfn_t end, enum pageblock_state state)
 {
-	unsigned nr = 0;
-
-	for (; start < end; start += PAGEBLOCK_PAGES)
-		nr += pageblock_state(pageblock_of(mem, start)) == state;
-	return nr;
+	return (unsigned)range_count(mem, pfn_range(start, end - start), state);
 }
 
 KTEST_SUITE(offline_node, KTEST_QUICK);
@@ -48,8 +42,8 @@ KTEST(node_in_use_is_evacuated_and_onlined)
 	managed = memory_managed_pages(mem);
 	mov_fill(BLOCK(SIZE) + BLOCK(SIZE) / 2);
 	/* Allocate a kernel page on node 1, in a pageblock of its own. */
-	set_type(zone_at(mem, BLOCK(2 * SIZE)), BLOCK(2 * SIZE) + BLOCK(3), MT_UNMOVABLE);
-	kernel = NEED(t, take_block(zone_at(mem, BLOCK(2 * SIZE)), 0, MT_UNMOVABLE));
+	set_type(zone_of(mem, FIRST), FIRST + BLOCK(3), MT_UNMOVABLE);
+	kernel = NEED(t, take_block(zone_of(mem, FIRST), 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
@@ -57,9 +51,9 @@ KTEST(node_in_use_is_evacuated_and_onlined)
 	EXPECT_EQ(t, res.rounds, 3);
 	EXPECT_EQ(t, res.moved, mov.moved);
 	EXPECT_EQ(t, res.fail.pfn, PFN_NONE);
-	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_ONLINE), 1);
+	EXPECT_EQ(t, count_state(mem, FIRST, END, PB_ONLINE), 1);
 	for (i = 0; i < mov.nr; i++)
-		EXPECT(t, page_to_pfn_in(mem, mov.pages[i]) < BLOCK(2 * SIZE));
+		EXPECT(t, page_to_pfn_in(mem, mov.pages[i]) < FIRST);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed - BLOCK(2 * SIZE - 1));
 	expect_sound(t, mem);
 	/* Nothing is left to offline. */
@@ -68,7 +62,7 @@ KTEST(node_in_use_is_evacuated_and_onlined)
 	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 1));
 	EXPECT_EQ(t, online_node(mem, 1), 0);
 	EXPECT_EQ(t, memory_managed_pages(mem), managed);
-	give_block(zone_at(mem, BLOCK(2 * SIZE)), kernel);
+	give_block(zone_of(mem, FIRST), kernel);
 	mov_end(t);
 	drop_memory(t, mem);
 }
@@ -77,7 +71,7 @@ KTEST(node_in_use_is_evacuated_and_onlined)
 KTEST(claimed_pageblock_alone_stays, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
-	struct range_claim claim = {.range = {BLOCK(2 * SIZE - 1), BLOCK(2 * SIZE)}};
+	struct range_claim claim = {.range = {BLOCK(2 * SIZE - 1), FIRST}};
 
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
@@ -113,7 +107,7 @@ KTEST(pageblock_that_another_operation_offlines_does_not_stay, KTEST_SLOW)
 
 	other.mem = mem;
 	other.err = -1;
-	other.claim = (struct range_claim){.range = {BLOCK(2 * SIZE - 1), BLOCK(2 * SIZE)}};
+	other.claim = (struct range_claim){.range = {BLOCK(2 * SIZE - 1), FIRST}};
 	EXPECT_EQ(t, range_claim(mem, &other.claim), 0);
 	EXPECT_EQ(t, offline_node(mem, 0, &opts, false, &res), 0);
 	EXPECT_EQ(t, other.err, 0);
@@ -128,11 +122,11 @@ KTEST(pageblock_that_another_operation_offlines_does_not_stay, KTEST_SLOW)
 KTEST(free_pages_of_kernel_pageblocks_are_offlined, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
-	const pfn_t normal = BLOCK(2 * SIZE);
+	const pfn_t normal = FIRST;
 	struct zone *zone;
 	unsigned i;
 
-	zone = zone_at(mem, normal);
+	zone = zone_of(mem, normal);
 	for (i = 0; i < SIZE; i++)
 		set_type(zone, normal + BLOCK(i), i % 2 ? MT_UNMOVABLE : MT_RECLAIMABLE);
 	/* CMA memory is promised to its users, so it stays online. */
@@ -149,7 +143,7 @@ KTEST(free_pages_of_kernel_pageblocks_are_offlined, KTEST_SLOW)
 KTEST(online_node_restores_only_what_offline_node_took, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
-	const pfn_t mine = BLOCK(3 * SIZE + 2);
+	const pfn_t mine = MOVABLE + BLOCK(2);
 
 	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
@@ -166,27 +160,18 @@ KTEST(online_node_restores_only_what_offline_node_took, KTEST_SLOW)
 	drop_memory(t, mem);
 }
 
-/* Pins a page of zone MOVABLE of node 0; few pages are in use there. */
-static pfn_t pin_one(struct ktest *t, struct memory *mem)
-{
-	mov_fill(4);
-	EXPECT(t, mov.nr == 4);
-	EXPECT_EQ(t, zone_at(mem, page_to_pfn_in(mem, mov.pages[0]))->kind, ZONE_MOVABLE);
-	EXPECT_EQ(t, pin_page(mov.pages[0]), 0);
-	return page_to_pfn_in(mem, mov.pages[0]);
-}
-
-/*
- * Two nodes; node 0 is offline except for the pageblock of a pinned page, *@pinned. Sets the
- * variable res.
- */
+/* Node 0 is offline except for the pageblock of a pinned page, *@pinned. Sets the variable res. */
 static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 {
 	struct memory *mem = two_nodes(t);
 
 	if (!mem || !mov_begin(t, mem))
 		return NULL;
-	*pinned = pin_one(t, mem);
+	mov_fill(4);
+	EXPECT(t, mov.nr == 4);
+	*pinned = page_to_pfn_in(mem, mov.pages[0]);
+	EXPECT_EQ(t, zone_of(mem, *pinned)->kind, ZONE_MOVABLE);
+	EXPECT_EQ(t, pin_page(mov.pages[0]), 0);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
 	return mem;
 }
@@ -235,27 +220,6 @@ KTEST(failed_whole_evacuation_keeps_an_earlier_one, KTEST_SLOW)
 	drop_memory(t, mem);
 }
 
-KTEST(last_kernel_zone_stays_online, KTEST_SLOW)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, SIZE, SIZE));
-
-	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), 0);
-	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
-	EXPECT_EQ(t, count_state(mem, 0, BLOCK(SIZE), PB_ONLINE), SIZE);
-	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
-}
-
-KTEST(kernel_memory_of_another_node_may_be_below_4_gib, KTEST_SLOW)
-{
-	static const struct zone_spec specs[] = {{0, ZONE_DMA32, SIZE}, {1, ZONE_NORMAL, SIZE}};
-	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
-
-	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
-	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
-	EXPECT_EQ(t, online_node(mem, 1), BLOCK(SIZE));
-	drop_memory(t, mem);
-}
-
 /* Offline memory of other nodes does not count as memory for the kernel. */
 KTEST(last_node_keeps_its_kernel_memory, KTEST_SLOW)
 {
@@ -286,7 +250,7 @@ KTEST(reserved_pages_stay_and_do_not_count)
 	struct zone *zone;
 	struct page *page;
 
-	zone = zone_at(mem, BLOCK(3 * SIZE));
+	zone = zone_of(mem, MOVABLE);
 	page = NEED(t, take_block(zone, 0, MT_MOVABLE));
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
@@ -310,9 +274,8 @@ KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows, KTEST_SLOW)
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
 	EXPECT(t, res.offlined > 0 && res.stayed > 0);
 	EXPECT_EQ(t, res.offlined + res.stayed, BLOCK(2 * SIZE));
-	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_OFFLINE),
-	    res.offlined / PAGEBLOCK_PAGES);
-	EXPECT(t, res.fail.pfn >= BLOCK(2 * SIZE) && res.fail.pfn < BLOCK(4 * SIZE));
+	EXPECT_EQ(t, count_state(mem, FIRST, END, PB_OFFLINE), res.offlined / PAGEBLOCK_PAGES);
+	EXPECT(t, res.fail.pfn >= FIRST && res.fail.pfn < END);
 	EXPECT_EQ(t, res.fail.pfn % PAGEBLOCK_PAGES, 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, online_node(mem, 1), res.offlined);
@@ -320,45 +283,214 @@ KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows, KTEST_SLOW)
 	drop_memory(t, mem);
 }
 
-KTEST(offline_node_can_be_cancelled)
+KTEST(unknown_node_is_refused)
 {
 	struct memory *mem = NEED(t, two_nodes(t));
-	const u32 cancel = 1;
-	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
 
-	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
-	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
-	EXPECT_EQ(t, res.offlined, 0);
-	EXPECT_EQ(t, count_state(mem, 0, BLOCK(4 * SIZE), PB_ONLINE), 4 * SIZE);
 	EXPECT_EQ(t, offline_node(mem, 2, NULL, false, &res), -EINVAL);
 	EXPECT_EQ(t, online_node(mem, 2), -EINVAL);
 	drop_memory(t, mem);
 }
 
-/* The owner always refuses to move the page: pauses grow until the offline is cancelled. */
-KTEST_COST(busy_page_is_retried_with_back_off, KTEST_SLOW)
+/* The kernel memory that is left lies below 4 GiB. */
+KTEST(every_zone_of_a_node_is_offlined_and_onlined)
 {
-	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};
-	struct memory *mem = ktest_memory(t, 0, 0, 2 * SIZE);
-	struct offline_result r;
-	pfn_t start;
+	static const struct zone_spec specs[] = {{0, ZONE_DMA32, SIZE}, {1, ZONE_DMA32, 4},
+	    {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
+	const unsigned long all = BLOCK(2 * SIZE + 4);
+
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
+	EXPECT_EQ(t, res.offlined, all);
+	EXPECT_EQ(t, res.rounds, 3);
+	EXPECT_EQ(t, count_state(mem, BLOCK(SIZE), mem->end_pfn, PB_ONLINE), 0);
+	EXPECT_EQ(t, online_node(mem, 1), all);
+	EXPECT_EQ(t, count_state(mem, 0, mem->end_pfn, PB_OFFLINE), 0);
+	/* The result may be NULL. */
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, NULL), 0);
+	EXPECT_EQ(t, online_node(mem, 0), 0);
+	EXPECT_EQ(t, online_node(mem, 1), all);
+	drop_memory(t, mem);
+}
+
+/*
+ * Another operation has isolated the pageblocks @blocked of zone MOVABLE, @nr of them, from number
+ * @first on: all others go offline, and come back.  Sets the variable res.
+ */
+static void expect_around(
+    struct ktest *t, struct memory *mem, unsigned blocked, unsigned nr, unsigned first)
+{
+	unsigned i;
+
+	for (i = 0; i < SIZE; i++)
+		if (blocked >> i & 1)
+			set_isolated(zone_of(mem, MOVABLE), MOVABLE + BLOCK(i), true);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, res.stayed, BLOCK(nr));
+	EXPECT_EQ(t, res.offlined, END - FIRST - BLOCK(nr));
+	EXPECT_EQ(t, res.fail.why, WHY_ISOLATED);
+	EXPECT_EQ(t, res.fail.pfn, MOVABLE + BLOCK(first));
+	for (i = 0; i < SIZE; i++)
+		if (blocked >> i & 1)
+			set_isolated(zone_of(mem, MOVABLE), MOVABLE + BLOCK(i), false);
+	EXPECT_EQ(t, count_state(mem, FIRST, END, PB_ONLINE), nr);
+	EXPECT_EQ(t, online_node(mem, 1), END - FIRST - BLOCK(nr));
+}
+
+/* Of two blocked pageblocks the first is named, and both are counted. */
+KTEST(first_blocker_is_named)
+{
+	struct memory *mem = NEED(t, two_nodes(t));
+
+	expect_around(t, mem, 1u << 2 | 1u << 5, 2, 2);
+	drop_memory(t, mem);
+}
+
+/* The range before the blocker is offlined first, then the range behind it. */
+KTEST_COST(blocker_costs_one_pageblock, KTEST_SLOW)
+{
+	static const struct {
+		unsigned at, rounds, tries; /* drain rounds, and tries that fail */
+	} rows[] = {{0, 1, 1}, {1, 2, 2}, {3, 2, 2}, {SIZE - 1, 1, 2}};
+	struct memory *mem = NEED(t, two_nodes(t));
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
+
+		expect_around(t, mem, 1u << rows[i].at, 1, rows[i].at);
+		EXPECT_EQ(t, res.rounds, rows[i].rounds + 1);
+		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL) - failed, rows[i].tries);
+	}
+	drop_memory(t, mem);
+}
+
+/* A run that is too long is halved; after one that is not, a run may be twice as long. */
+KTEST(range_without_targets_is_halved, KTEST_SLOW)
+{
+	/* How many pageblocks can be offlined, and the tries that fail. */
+	static const struct {
+		unsigned fit, tries;
+	} rows[] = {{1, 11}, {3, 10}};
+	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
+	const pfn_t start = BLOCK(SIZE);
+	struct pile pile = {NULL, 0};
+	struct zone *normal;
+	unsigned i;
 
 	REQUIRE(t, mov_begin(t, mem));
-	mov_fill(1);
-	REQUIRE(t, mov.nr == 1);
-	start = ALIGN_DOWN(page_to_pfn_in(mem, mov.pages[0]), PAGEBLOCK_PAGES);
-	mov.refuse = 1;
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &r), -EINTR);
-	EXPECT_EQ(t, r.fail.why, WHY_CANCELLED);
-	EXPECT_EQ(t, r.loops, MOV_ENOUGH);
-	/*
-	 * The first passes follow without a pause, later passes after 1, 2, 4, 8, 16, 16, ... ms.
-	 */
-	EXPECT(t, mov.least_gap >= 16000000);
-	EXPECT_EQ(t, zone_at(mem, start)->nr_isolated, 0);
-	mov.refuse = 0;
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &r), 0);
-	EXPECT_EQ(t, r.loops, 1);
-	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	mov_fill_range(start, start + BLOCK(SIZE));
+	/* Offlining three small pageblocks would lower the watermarks by more than half of one. */
+	for (i = 0; i < (PAGEBLOCK_ORDER >= 9 ? 2u : 1u); i++) {
+		const unsigned fit = rows[i].fit;
+		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
+
+		/* Leave free memory for fit pageblocks, and half a pageblock more. */
+		REQUIRE(t,
+		    take_pages(normal,
+		        normal->nr_free - kept_free(mem) - BLOCK(fit) - PAGEBLOCK_PAGES / 2,
+		        &pile));
+		EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+		EXPECT_EQ(t, res.fail.why, WHY_LAST);
+		EXPECT_EQ(t, res.fail.pfn, start + BLOCK(fit));
+		EXPECT_EQ(t, res.offlined, BLOCK(fit));
+		EXPECT_EQ(t, res.moved, BLOCK(fit));
+		EXPECT_EQ(t, res.stayed, BLOCK(SIZE - fit));
+		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL) - failed, rows[i].tries);
+		EXPECT_EQ(t, online_node(mem, 0), BLOCK(fit));
+		give_pages(normal, &pile);
+		/* Put the movable pages back into the range. */
+		while (mov.nr > 0)
+			mov_free(--mov.nr);
+		mov_fill_range(start, start + BLOCK(SIZE));
+	}
 	mov_end(t);
+}
+
+static u32 cancel;
+
+static void call_off(void *arg)
+{
+	cancel = 1;
+}
+
+/* The cancel comes when the first range is about to be committed. */
+KTEST(cancel_keeps_earlier_ranges_offline_unless_whole)
+{
+	const struct offline_opts opts = {
+	    .policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
+	struct memory *mem = NEED(t, two_nodes(t));
+	struct page *page;
+	unsigned whole;
+
+	/* A slab page blocks its pageblock, but is not the reason that the offline ends. */
+	page = NEED(t, take_block(zone_of(mem, MOVABLE), 0, MT_MOVABLE));
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	for (whole = 0; whole < 2; whole++) {
+		unsigned long first = BLOCK(SIZE - 1);
+
+		cancel = 0;
+		EXPECT_EQ(t, offline_node(mem, 1, &opts, whole, &res), -EINTR);
+		EXPECT_EQ(t, res.offlined, whole ? 0 : first);
+		EXPECT_EQ(t, res.rounds, 1);
+		EXPECT_EQ(t, count_state(mem, FIRST, END, PB_ONLINE), whole ? 2 * SIZE : SIZE + 1);
+		EXPECT_EQ(t, online_node(mem, 1), whole ? 0 : first);
+	}
+	/* Cancelled from the start: no range is isolated. */
+	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
+	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
+	EXPECT_EQ(t, res.rounds, 0);
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, count_state(mem, 0, END, PB_ONLINE), 4 * SIZE);
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	give_block(zone_of(mem, MOVABLE), page);
+	drop_memory(t, mem);
+}
+
+/* For lack of memory elsewhere each try is refused at once. */
+KTEST(cancel_is_noticed_without_targets)
+{
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &cancel};
+	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
+	struct pile pile = {NULL, 0};
+	struct zone *normal;
+
+	REQUIRE(t, mov_begin(t, mem));
+	all_caches_off(t, mem);
+	normal = zone_in(mem, ZONE_NORMAL);
+	mov_fill_range(BLOCK(SIZE), BLOCK(2 * SIZE));
+	REQUIRE(t, take_pages(normal, normal->nr_free - normal->wmark[WMARK_MIN], &pile));
+	cancel = 1;
+	EXPECT_EQ(t, offline_node(mem, 0, &opts, false, &res), -EINTR);
+	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
+	EXPECT_EQ(t, res.fail.pfn, BLOCK(SIZE));
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_FAIL), 0);
+	give_pages(normal, &pile);
+	mov_end(t);
+}
+
+/* The deadline passes at once, in movable pages; the pinned page behind them is not reported. */
+KTEST(deadline_is_told_from_busy, KTEST_SLOW)
+{
+	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 1};
+	struct memory *mem = two_nodes(t);
+	struct page *page;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill_range(MOVABLE + BLOCK(2), MOVABLE + BLOCK(3));
+	mov_fill_range(MOVABLE + BLOCK(6), MOVABLE + BLOCK(7));
+	page = mov.pages[mov.nr - 1];
+	EXPECT_EQ(t, pin_page(page), 0);
+	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -ETIMEDOUT);
+	EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
+	EXPECT_EQ(t, res.fail.pfn, MOVABLE + BLOCK(2));
+	EXPECT_EQ(t, res.offlined, 0);
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, count_state(mem, FIRST, END, PB_ONLINE), 2 * SIZE);
+	mem_unpin_page(mem, page);
+	mov_end(t);
+	drop_memory(t, mem);
 }

@@ -4,8 +4,7 @@
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define ROUNDS   200
+#define ROUNDS 200
 
 struct plans {
 	struct zone *zone;
@@ -114,9 +113,7 @@ static unsigned long may_cache_all(const struct zone *zone)
 	return pages;
 }
 
-/*
- * The number of pages that stay online: at least a pageblock, and so few that the limits are cut.
- */
+/* The pages that stay online: at least a pageblock, and so few that the limits are cut. */
 #define STAYS MAX(PAGEBLOCK_PAGES, 32ul)
 
 /* A CPU that cached nothing gets the new limits too, though a masked round sends it no IPI. */

@@ -8,8 +8,7 @@
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 #include <quarry/memory_hotplug.h>
-
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#include <quarry/poison.h>
 
 static struct offline_survey survey;
 
@@ -28,6 +27,15 @@ static void expect_reason(struct ktest *t, enum mm_why why, unsigned long pages,
 {
 	EXPECT_EQ(t, survey.pages[why], pages);
 	EXPECT_EQ(t, survey.first[why], pfn);
+}
+
+static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, unsigned to,
+    unsigned long blocks, pfn_t first)
+{
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(from), BLOCK(to - from), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_CLAIMED], BLOCK(blocks));
+	EXPECT_EQ(t, survey.first[WHY_CLAIMED], first);
+	EXPECT_EQ(t, survey.err, blocks ? -EBUSY : 0);
 }
 
 KTEST_SUITE(offline_query, KTEST_QUICK);
@@ -143,6 +151,75 @@ KTEST(offline_pageblocks_count_whole)
 	expect_reason(t, WHY_ALREADY, BLOCK(1), BLOCK(10));
 }
 
+/* Only the part of a claim that lies in the range counts. */
+KTEST(survey_counts_its_part_of_a_claim)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 12));
+	struct range_claim claim = {.range = {BLOCK(4), BLOCK(7)}},
+	                   more = {.range = {BLOCK(9), BLOCK(10)}};
+	unsigned why;
+
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, range_claim(mem, &more), 0);
+	expect_claimed(t, mem, 2, 4, 0, PFN_NONE);
+	for (why = 0; why < NR_MM_WHY; why++)
+		EXPECT_EQ(t, survey.first[why], PFN_NONE);
+	expect_claimed(t, mem, 7, 9, 0, PFN_NONE);
+	expect_claimed(t, mem, 2, 6, 2, BLOCK(4));
+	expect_claimed(t, mem, 6, 8, 1, BLOCK(6));
+	expect_claimed(t, mem, 5, 6, 1, BLOCK(5));
+	/* The first page is that of the older claim. */
+	expect_claimed(t, mem, 0, 12, 4, BLOCK(4));
+	range_unclaim(mem, &claim);
+	range_unclaim(mem, &more);
+}
+
+/* Allocated pages count by the type of their pageblock; retired and offline pages, holes apart. */
+KTEST(survey_tells_movable_blockers_from_unmovable)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 2));
+	struct page *page[4];
+	struct zone *zone;
+	unsigned i;
+
+	zone = zone_in(mem, ZONE_NORMAL);
+	/* The first and the last type serve movable requests: their pages count as busy. */
+	for (i = 0; i < 4; i++) {
+		static const enum migratetype types[] = {
+		    MT_MOVABLE, MT_UNMOVABLE, MT_RECLAIMABLE, MT_CMA};
+
+		page[i] = take_block(zone, MAX_ORDER, MT_MOVABLE);
+		REQUIRE(t, page[i]);
+		set_type(zone, page_to_pfn_in(mem, page[i]), types[i]);
+		EXPECT_EQ(
+		    t, offline_survey(mem, page_to_pfn_in(mem, page[i]), BLOCK(1), &survey), 0);
+		EXPECT_EQ(t, survey.pages[WHY_BUSY], i == 0 || i == 3 ? BLOCK(1) : 0);
+		EXPECT_EQ(t, survey.pages[WHY_UNMOVABLE], i == 0 || i == 3 ? 0 : BLOCK(1));
+		EXPECT_EQ(t, survey.free + survey.movable + survey.retired, 0);
+	}
+	for (i = 0; i < 4; i++) {
+		set_type(zone, page_to_pfn_in(mem, page[i]), MT_MOVABLE);
+		give_block(zone, page[i]);
+	}
+	EXPECT_EQ(t, mem_soft_offline_page(mem, BLOCK(8) + 3), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(8), BLOCK(2), &survey), 0);
+	EXPECT_EQ(t, survey.retired, 1);
+	EXPECT_EQ(t, survey.free, BLOCK(2) - 1);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(8) + 3), 0);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(8), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(8), BLOCK(2), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_ALREADY], BLOCK(1));
+	EXPECT_EQ(t, survey.free, BLOCK(1));
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(8), BLOCK(1)), 0);
+	EXPECT_EQ(t, offline_survey(mem, BLOCK(8), BLOCK(2), &survey), 0);
+	EXPECT_EQ(t, survey.pages[WHY_HOLE], BLOCK(1));
+	EXPECT_EQ(t, survey.first[WHY_HOLE], BLOCK(8));
+	EXPECT_EQ(t, survey.pages[WHY_ZONES], 0);
+	EXPECT_EQ(t, survey.pages[WHY_ALREADY], 0);
+	EXPECT_EQ(t, survey.free, BLOCK(1));
+	EXPECT_EQ(t, survey.err, -EINVAL);
+}
+
 /* A claim of memory that comes online does not count as memory that leaves. */
 KTEST(only_memory_that_leaves_is_missing)
 {
@@ -232,10 +309,7 @@ static void hold_hotplug_lock(void *arg)
 	hotplug_unlock(two.mem);
 }
 
-/*
- * Each of the two offlines would take the kernel memory of a node, and there are two nodes.  The
- * first offline is about to commit.
- */
+/* Each offline would take the kernel memory of one of two nodes.  The first is about to commit. */
 static bool two_begin(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
@@ -278,10 +352,7 @@ static void two_end(struct ktest *t)
 	drop_memory(t, two.mem);
 }
 
-/*
- * The first offline commits between two reads of the second one's check: the sum of the memory,
- * and the list of claims.
- */
+/* The first offline commits between two reads of the second one's check: the sum, the claims. */
 KTEST_INSIDE(memory_that_goes_during_a_check_is_not_left, KTEST_SLOW)
 {
 	if (!two_begin(t))

@@ -23,6 +23,27 @@ static bool reported(const struct memory *mem, pfn_t pfn)
 	return READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED;
 }
 
+/* Tell the host of all free memory, also of the pageblocks left for the watermarks. */
+static void report_all(struct memory *mem)
+{
+	pfn_t blocks[MANY];
+	unsigned nr;
+
+	while ((nr = take(mem, blocks, MANY)))
+		give_reported(mem, blocks, nr, true);
+}
+
+/* Reports leave @zone @kept free pages, and at most two pageblocks more. */
+static void expect_left(struct ktest *t, struct zone *zone, unsigned long kept)
+{
+	pfn_t blocks[MANY];
+	unsigned nr = take(zone->mem, blocks, MANY);
+
+	EXPECT(t, nr > 0);
+	EXPECT_RANGE(t, zone->nr_free, kept, kept + 2 * PAGEBLOCK_PAGES - 1);
+	give_reported(zone->mem, blocks, nr, false);
+}
+
 KTEST_SUITE(page_report, KTEST_QUICK);
 
 KTEST(report_walk_continues_where_it_stopped, KTEST_SLOW)
@@ -65,10 +86,7 @@ KTEST(pages_below_the_watermark_are_not_reported)
 	unsigned nr;
 
 	zone = test_zone(mem, ZONE_MOVABLE);
-	nr = take(mem, blocks, MANY);
-	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
-	EXPECT(t, zone->nr_free < zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
-	give_reported(mem, blocks, nr, false);
+	expect_left(t, zone, zone->wmark[WMARK_HIGH]);
 	/* The high watermark decides, however far above the other watermarks it is. */
 	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = PAGEBLOCK_PAGES;
 	zone->wmark[WMARK_HIGH] = 4 * PAGEBLOCK_PAGES;
@@ -118,17 +136,10 @@ KTEST(lent_pages_do_not_count_for_the_kernel)
 KTEST(reserve_of_a_lower_zone_is_not_reported)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 1));
-	pfn_t blocks[MANY];
-	struct zone *zone;
-	unsigned nr;
+	struct zone *zone = test_zone(mem, ZONE_NORMAL);
 
-	zone = test_zone(mem, ZONE_NORMAL);
 	zone->reserve = 3 * PAGEBLOCK_PAGES;
-	nr = take(mem, blocks, MANY);
-	EXPECT(t, nr > 0);
-	EXPECT(t, zone->nr_free >= zone->reserve + zone->wmark[WMARK_HIGH]);
-	EXPECT(t, zone->nr_free < zone->reserve + zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
-	give_reported(mem, blocks, nr, false);
+	expect_left(t, zone, zone->reserve + zone->wmark[WMARK_HIGH]);
 	zone_set_watermarks(zone);
 }
 
@@ -166,23 +177,14 @@ KTEST(one_whole_pageblock_of_each_kind_stays_free)
 	zone_set_watermarks(zone);
 }
 
-/*
- * A pageblock must be reported again after any use, but not after an isolation, because no page of
- * it could be used then.
- */
+/* A pageblock is reported again after any use, but not after an isolation: no page was used. */
 KTEST(allocation_clears_the_reported_mark)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
-	pfn_t blocks[MANY], block;
-	unsigned nr, order;
-	struct zone *zone;
+	unsigned order;
+	pfn_t block;
 
-	zone = test_zone(mem, ZONE_MOVABLE);
-	nr = take(mem, blocks, MANY);
-	give_reported(mem, blocks, nr, true);
-	/* Report also the pageblocks left for the watermarks. */
-	while ((nr = take(mem, blocks, MANY)))
-		give_reported(mem, blocks, nr, true);
+	report_all(mem);
 	for (order = 0; order <= MAX_ORDER; order++) {
 		struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, order);
 
@@ -190,10 +192,9 @@ KTEST(allocation_clears_the_reported_mark)
 		block = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
 		EXPECT(t, !reported(mem, block));
 		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
-		drain_all_pages(mem, zone);
+		drain_all_pages(mem, NULL);
 		EXPECT(t, !reported(mem, block));
-		while ((nr = take(mem, blocks, MANY)))
-			give_reported(mem, blocks, nr, true);
+		report_all(mem);
 		EXPECT(t, reported(mem, block));
 	}
 	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
@@ -211,35 +212,23 @@ KTEST(allocation_clears_the_reported_mark)
 KTEST(isolated_pageblocks_are_not_reported)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
-	pfn_t blocks[MANY], block;
-	unsigned nr, i;
+	pfn_t block = test_zone(mem, ZONE_MOVABLE)->start_pfn;
 
-	block = test_zone(mem, ZONE_MOVABLE)->start_pfn;
 	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
-	while ((nr = take(mem, blocks, MANY))) {
-		for (i = 0; i < nr; i++)
-			EXPECT(t, blocks[i] != block);
-		give_reported(mem, blocks, nr, true);
-	}
+	report_all(mem);
 	EXPECT(t, !reported(mem, block));
 	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
-	while ((nr = take(mem, blocks, MANY)))
-		give_reported(mem, blocks, nr, true);
+	report_all(mem);
 	EXPECT(t, reported(mem, block));
 }
 
 static pfn_t given[MANY];
 static unsigned nr_given;
 
-static void give_all(void *arg)
-{
-	give_reported(arg, given, nr_given, true);
-}
-
 static void give_later(void *arg)
 {
 	thread_sleep(20000000);
-	give_all(arg);
+	give_reported(arg, given, nr_given, true);
 }
 
 /* An offline of a pageblock that is being reported waits until the report has ended. */

@@ -9,14 +9,13 @@
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define NORMAL   12u
-#define FIRST    2u /* first pageblock of the area */
-#define AREA     4u
-#define TRIES    24
+#define NORMAL 12u
+#define FIRST  2u /* first pageblock of the area */
+#define AREA   4u
+#define TRIES  24
 
 static struct {
-	struct {
+	struct run_fail {
 		int err;
 		enum mm_why why;
 		pfn_t pfn;
@@ -72,11 +71,11 @@ static bool begin(struct ktest *t, struct memory *mem)
 	return !err;
 }
 
-static void fail_next(int err, enum mm_why why, pfn_t pfn)
+/* The next @nr tries fail. */
+static void fail_next(unsigned nr, int err, enum mm_why why, pfn_t pfn)
 {
-	runs.fails[runs.nr_fails].err = err;
-	runs.fails[runs.nr_fails].why = why;
-	runs.fails[runs.nr_fails++].pfn = pfn;
+	while (nr-- > 0)
+		runs.fails[runs.nr_fails++] = (struct run_fail){err, why, pfn};
 }
 
 /* The tries were at these pages of the area, and at no others. */
@@ -103,26 +102,23 @@ static void expect_run(struct ktest *t, unsigned long nr, unsigned align, unsign
 
 KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
-/*
- * The next try begins behind the blocker. It begins behind the blocker's pageblock if another
- * operation works on that pageblock.
- */
+/* The next try begins behind the blocker, or its pageblock if another operation works on that. */
 KTEST(search_continues_behind_a_blocker)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	const unsigned long tried[] = {0, 3, 4, 5, 6, PAGEBLOCK_PAGES, 2 * PAGEBLOCK_PAGES + 1};
 
 	REQUIRE(t, begin(t, mem));
-	fail_next(-EBUSY, WHY_PINNED, area.start + 2);
+	fail_next(1, -EBUSY, WHY_PINNED, area.start + 2);
 	/*
 	 * In turn the blocker is the first page; a page before the run; unknown; in an isolated
 	 * pageblock; offline.
 	 */
-	fail_next(-EBUSY, WHY_UNMOVABLE, area.start + 3);
-	fail_next(-EBUSY, WHY_BUSY, area.start + 1);
-	fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
-	fail_next(-EBUSY, WHY_ISOLATED, area.start);
-	fail_next(-EINVAL, WHY_ALREADY, area.start + 2 * PAGEBLOCK_PAGES);
+	fail_next(1, -EBUSY, WHY_UNMOVABLE, area.start + 3);
+	fail_next(1, -EBUSY, WHY_BUSY, area.start + 1);
+	fail_next(1, -EBUSY, WHY_BUSY, PFN_NONE);
+	fail_next(1, -EBUSY, WHY_ISOLATED, area.start);
+	fail_next(1, -EINVAL, WHY_ALREADY, area.start + 2 * PAGEBLOCK_PAGES);
 	expect_run(t, PAGEBLOCK_PAGES + 2, 0, 2 * PAGEBLOCK_PAGES + 1);
 	expect_tried(t, tried, ARRAY_SIZE(tried));
 	EXPECT_EQ(t, exact_destroy(&area), 0);
@@ -135,15 +131,15 @@ KTEST(other_errors_end_the_search)
 	struct page *page = NULL;
 
 	REQUIRE(t, begin(t, mem));
-	fail_next(-ENOMEM, WHY_NO_TARGET, area.start + 1);
+	fail_next(1, -ENOMEM, WHY_NO_TARGET, area.start + 1);
 	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -ENOMEM);
 	expect_tried(t, first, 1);
-	fail_next(-EBUSY, WHY_DEADLINE, area.start);
+	fail_next(1, -EBUSY, WHY_DEADLINE, area.start);
 	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -EBUSY);
 	expect_tried(t, first, 1);
 	/* Each place has a blocker: the result is -EBUSY, whatever the error of the last try. */
-	fail_next(-EBUSY, WHY_ISOLATED, area.start + BLOCK(1));
-	fail_next(-EINVAL, WHY_ALREADY, area.end - 1);
+	fail_next(1, -EBUSY, WHY_ISOLATED, area.start + BLOCK(1));
+	fail_next(1, -EINVAL, WHY_ALREADY, area.end - 1);
 	EXPECT_EQ(t, exact_alloc(&area, BLOCK(2), 0, &page), -EBUSY);
 	expect_tried(t, all, 2);
 	EXPECT(t, !page);
@@ -151,10 +147,7 @@ KTEST(other_errors_end_the_search)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-/*
- * A run fits between the pages in use, exact to the page. The first such place is taken, aligned by
- * page number and not from the area's start.
- */
+/* The first place that fits is taken, aligned by page number and not from the area's start. */
 KTEST(allocations_fit_to_the_page)
 {
 	const unsigned long size = BLOCK(AREA);
@@ -186,10 +179,7 @@ KTEST(allocations_fit_to_the_page)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/*
- * The count of pages in use may be read at another moment than the pageblocks: no count gets
- * negative.
- */
+/* The count of pages in use may be read at another moment than the pageblocks. */
 KTEST(counts_read_at_two_moments_are_not_negative)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -211,10 +201,7 @@ KTEST(counts_read_at_two_moments_are_not_negative)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-/*
- * The limit is half of the kernel's free memory on every node, without CMA areas, zone MOVABLE and
- * offline memory.
- */
+/* CMA areas, zone MOVABLE and offline memory do not count, but each node does. */
 KTEST(area_limit_is_half_of_the_kernels_free_memory)
 {
 	static const struct zone_spec specs[] = {
@@ -235,10 +222,7 @@ KTEST(area_limit_is_half_of_the_kernels_free_memory)
 	drop_memory(t, mem);
 }
 
-/*
- * A pageblock that may not join an area is not tried. A wholly free pageblock may join, even if its
- * type is UNMOVABLE.
- */
+/* A wholly free pageblock may join an area, even if its type is UNMOVABLE. */
 KTEST(impossible_places_are_not_tried)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -263,7 +247,7 @@ KTEST(impossible_places_are_not_tried)
 	EXPECT_EQ(t, exact_destroy(&other), 0);
 	/* If a place is refused, the next place below is tried. */
 	memset(&runs, 0, sizeof(runs));
-	fail_next(-EBUSY, WHY_BUSY, BLOCK(NORMAL - 5));
+	fail_next(1, -EBUSY, WHY_BUSY, BLOCK(NORMAL - 5));
 	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
 	EXPECT_EQ(t, runs.tries, 2);
 	EXPECT_EQ(t, other.start, BLOCK(NORMAL - 5));
@@ -274,10 +258,7 @@ KTEST(impossible_places_are_not_tried)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-/*
- * A refusal on one node is the result, even if the next node has no place, or no try is left for
- * it.
- */
+/* A refusal is the result even if the next node has no place, or no try is left for it. */
 KTEST(refusal_is_kept_across_later_zones)
 {
 	static const struct zone_spec specs[] = {
@@ -288,8 +269,7 @@ KTEST(refusal_is_kept_across_later_zones)
 
 	zone = &mem->zones[ZONE_NORMAL];
 	memset(&runs, 0, sizeof(runs));
-	for (i = 0; i < PLACES; i++)
-		fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
+	fail_next(PLACES, -EBUSY, WHY_BUSY, PFN_NONE);
 	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
 	EXPECT_EQ(t, runs.tries, PLACES);
 	EXPECT_EQ(t, runs.tried[PLACES - 1], BLOCK(NORMAL + 1));
@@ -297,8 +277,7 @@ KTEST(refusal_is_kept_across_later_zones)
 	memset(&runs, 0, sizeof(runs));
 	for (i = 0; i < NORMAL; i += 2)
 		set_isolated(zone, BLOCK(i), true);
-	for (i = 0; i < PLACES; i++)
-		fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
+	fail_next(PLACES, -EBUSY, WHY_BUSY, PFN_NONE);
 	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(3)), -EBUSY);
 	EXPECT_EQ(t, runs.tries, PLACES - 1);
 	for (i = 0; i < NORMAL; i += 2)
@@ -310,19 +289,14 @@ KTEST(refusal_is_kept_across_later_zones)
 KTEST(place_that_has_changed_is_busy)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, NORMAL, 0));
-	unsigned i;
 
 	memset(&runs, 0, sizeof(runs));
-	for (i = 0; i < PLACES; i++)
-		fail_next(-EINVAL, WHY_ALREADY, BLOCK(NORMAL - 1));
+	fail_next(PLACES, -EINVAL, WHY_ALREADY, BLOCK(NORMAL - 1));
 	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
 	EXPECT_EQ(t, runs.tries, NORMAL);
 }
 
-/*
- * A pageblock that has come back in zone MOVABLE still lies in the span, but is no place for an
- * area.
- */
+/* A pageblock that has come back in zone MOVABLE still lies in the span. */
 KTEST(pageblock_of_another_zone_is_no_place)
 {
 	const pfn_t pfn = BLOCK(NORMAL - 2);
@@ -345,9 +319,7 @@ KTEST(pageblock_of_another_zone_is_no_place)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start)), MT_MOVABLE);
 }
 
-/*
- * If alignment moves a run over the area's end there is no run, though the pages behind are free.
- */
+/* Alignment would move the run over the area's end; the pages behind are free. */
 KTEST(no_run_crosses_the_end_of_the_area)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -371,43 +343,16 @@ KTEST(no_run_crosses_the_end_of_the_area)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-/* Of the pages freed, those that are still referenced stay their user's; the others are free. */
-KTEST_CONTRACT(referenced_pages_stay_their_users,
-    .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu ")
-{
-	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
-	struct page *page = NULL;
-
-	REQUIRE(t, begin(t, mem));
-	mem->badpage_panic = false;
-	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), 0);
-	REQUIRE(t, page);
-	EXPECT_EQ(t, pin_page(page + 1), 0);
-	EXPECT_EQ(t, exact_free(&area, page, 4), -EBUSY);
-	mem_unpin_page(mem, page + 1);
-	EXPECT_EQ(t, word_state(page_word(page + 1)), PG_ALLOC);
-	EXPECT_EQ(t, exact_count(&area).users, 1);
-	EXPECT_EQ(t, exact_destroy(&area), -EBUSY);
-	EXPECT_EQ(t, exact_free(&area, page, 1), -EINVAL);
-	EXPECT_EQ(t, exact_free(&area, page + 1, 1), 0);
-	EXPECT_EQ(t, exact_destroy(&area), 0);
-	drain_all_pages(mem, NULL);
-	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-}
-
-static void expect_no_area(struct ktest *t, struct memory *mem, int line)
+static void expect_no_area(struct ktest *t, struct memory *mem)
 {
 	struct cma_use use = exact_count(&area);
 	struct page *none = NULL;
 
-	if (exact_alloc(&area, 1, 0, &none) != -EINVAL || none)
-		ktest_fail(t, __FILE__, line, "allocated without an area");
-	if (exact_free(&area, pfn_to_page_in(mem, BLOCK(FIRST)), 1) != -EINVAL)
-		ktest_fail(t, __FILE__, line, "freed without an area");
-	if (exact_destroy(&area) != -EINVAL)
-		ktest_fail(t, __FILE__, line, "destroyed without an area");
-	if (use.users + use.lent + use.free + use.offline + use.gone)
-		ktest_fail(t, __FILE__, line, "pages without an area");
+	EXPECT_EQ(t, exact_alloc(&area, 1, 0, &none), -EINVAL);
+	EXPECT(t, !none);
+	EXPECT_EQ(t, exact_free(&area, pfn_to_page_in(mem, BLOCK(FIRST)), 1), -EINVAL);
+	EXPECT_EQ(t, exact_destroy(&area), -EINVAL);
+	EXPECT_EQ(t, use.users + use.lent + use.free + use.offline + use.gone, 0);
 }
 
 /* After a failed creation, and after the end of an area, calls are refused, and nothing changes. */
@@ -420,23 +365,23 @@ KTEST_CONTRACT(what_is_no_area_is_refused)
 	memset(&runs, 0, sizeof(runs));
 	REQUIRE(t, begin(t, mem));
 	EXPECT_EQ(t, exact_destroy(&area), 0);
-	expect_no_area(t, mem, __LINE__);
+	expect_no_area(t, mem);
 	/* Another area in the same place is left alone. */
 	REQUIRE(t, !exact_create(&other, "other", mem, BLOCK(FIRST), BLOCK(AREA)));
-	expect_no_area(t, mem, __LINE__);
+	expect_no_area(t, mem);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST))), MT_CMA);
 	EXPECT_EQ(t, exact_alloc(&other, 1, 0, &page), 0);
-	expect_no_area(t, mem, __LINE__);
+	expect_no_area(t, mem);
 	EXPECT_EQ(t, page ? exact_free(&other, page, 1) : 0, 0);
 	EXPECT_EQ(t, exact_destroy(&other), 0);
 	EXPECT_EQ(t, exact_create(&area, "test", mem, BLOCK(FIRST) + 1, BLOCK(AREA)), -EINVAL);
-	expect_no_area(t, mem, __LINE__);
+	expect_no_area(t, mem);
 	memset(&runs, 0, sizeof(runs));
-	fail_next(-EBUSY, WHY_BUSY, BLOCK(FIRST));
+	fail_next(1, -EBUSY, WHY_BUSY, BLOCK(FIRST));
 	EXPECT_EQ(t, exact_create(&area, "test", mem, BLOCK(FIRST), BLOCK(AREA)), -EBUSY);
-	expect_no_area(t, mem, __LINE__);
+	expect_no_area(t, mem);
 	memset(&area, 0, sizeof(area));
 	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(AREA) + 1), -EINVAL);
-	expect_no_area(t, mem, __LINE__);
+	expect_no_area(t, mem);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }

@@ -9,9 +9,8 @@
 #include <quarry/poison.h>
 #include <quarry/memory_hotplug.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define BLOCKS   8u
-#define SECONDS  1000000000ULL
+#define BLOCKS  8u
+#define SECONDS 1000000000ULL
 
 static struct {
 	struct ktest *t;
@@ -22,11 +21,6 @@ static struct {
 	struct evacuation as; /* the request */
 	pfn_t breaks;         /* a page that breaks when the range is free; 0: none */
 } steps;
-
-static u64 steps_deadline(u64 ns)
-{
-	return steps.now + ns;
-}
 
 static int steps_evacuate(struct evacuation *e)
 {
@@ -50,10 +44,10 @@ int steps_alloc_range(struct memory *mem, pfn_t start, pfn_t end, enum migratety
     struct mm_fail *fail) must_check;
 unsigned long steps_free_range(struct memory *mem, pfn_t start, unsigned long nr);
 
-#define deadline_from_now  steps_deadline
-#define evacuate           steps_evacuate
-#define alloc_contig_range steps_alloc_range
-#define free_contig_range  steps_free_range
+#define deadline_from_now(ns) (steps.now + (ns))
+#define evacuate              steps_evacuate
+#define alloc_contig_range    steps_alloc_range
+#define free_contig_range     steps_free_range
 #include "mm/hotplug/contig.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct memory *begin(struct ktest *t, unsigned normal, unsigned movable)
@@ -105,33 +99,7 @@ KTEST(each_result_of_an_evacuation_is_returned)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 2 * NR_ISO_POLICIES);
 }
 
-/* Caches that could not be disabled are not enabled. */
-KTEST(caches_that_stayed_on_are_not_enabled)
-{
-	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));
-	struct zone *zone;
-
-	zone = &mem->zones[ZONE_MOVABLE];
-	mem->policy = ISO_DISABLE;
-	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
-	WRITE_ONCE(zone->pcp_depth, 65535u);
-	EXPECT_EQ(t, steps_alloc_range(mem, 1, 2, MT_MOVABLE, NULL), -EOVERFLOW);
-	EXPECT_EQ(t, zone->pcp_depth, 65535u);
-	EXPECT_EQ(t, zone->nr_isolated, 0);
-	EXPECT_EQ(t, steps.nr, 0);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 1);
-	WRITE_ONCE(zone->pcp_depth, 1u);
-	/* Caches that another caller has disabled stay off. */
-	EXPECT_EQ(t, steps_alloc_range(mem, 1, 2, MT_MOVABLE, NULL), 0);
-	EXPECT_EQ(t, zone->pcp_depth, 1u);
-	EXPECT_EQ(t, steps_free_range(mem, 1, 1), 0);
-	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
-}
-
-/*
- * A page breaks in the first, the second or the last pageblock. Either no page of the range is
- * taken, or the taken pages are freed.
- */
+/* Either no page of the range is taken, or the taken pages are freed. */
 KTEST(page_that_breaks_at_the_end_is_found_anywhere)
 {
 	struct memory *mem = NEED(t, begin(t, 0, BLOCKS));

@@ -22,8 +22,7 @@ static void steps_point(const char *name)
 	steps.pfn = 0;
 	EXPECT_EQ(steps.t, offline_pages(steps.mem, pfn, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(steps.t, remove_memory(steps.mem, pfn, BLOCK(1)), 0);
-	EXPECT_EQ(steps.t, add_memory(steps.mem, pfn, BLOCK(1), 1), 0);
-	EXPECT_EQ(steps.t, online_pages(steps.mem, pfn, BLOCK(1), NULL), 0);
+	add_online(steps.t, steps.mem, pfn, BLOCK(1), 1);
 }
 
 int steps_isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,

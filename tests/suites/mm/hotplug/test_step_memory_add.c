@@ -56,36 +56,6 @@ static void steps_unclaim(struct memory *mem, struct range_claim *claim)
 	range_unclaim(mem, claim);
 }
 
-static int steps_slots(struct zone *zone)
-{
-	note('s');
-	return steps.slots_fail ? -ENOMEM : zone_alloc_slots(zone);
-}
-
-static void steps_lists(struct memory *mem)
-{
-	note('l');
-	memory_build_zonelists(mem);
-}
-
-static void steps_zones(struct memory *mem)
-{
-	note('z');
-	pcp_zones_changed(mem);
-}
-
-static void steps_hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
-{
-	note('H');
-	hotplug_lock(mem);
-}
-
-static void steps_hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
-{
-	note('h');
-	hotplug_unlock(mem);
-}
-
 static irqflags_t steps_lock(struct zone *zone) NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
@@ -104,24 +74,6 @@ static void steps_unlock(struct zone *zone, irqflags_t flags) NO_LOCK_ANALYSIS
 		EXPECT_EQ(steps.t, zone->end_pfn, steps.end);
 	}
 	zone_unlock_irqrestore(zone, flags);
-}
-
-static void steps_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
-{
-	note('i');
-	pageblock_init(mem, pfn, zone, type);
-}
-
-static void steps_state(struct zone *zone, pfn_t pfn, enum pageblock_state state) NO_LOCK_ANALYSIS
-{
-	note(state == PB_OFFLINE ? 'o' : '?');
-	pageblock_set_state(zone, pfn, state);
-}
-
-static void steps_hole(struct zone *zone, pfn_t pfn) NO_LOCK_ANALYSIS
-{
-	note('x');
-	pageblock_set_hole(zone, pfn);
 }
 
 static int steps_map(struct memory *mem, pfn_t start, unsigned long nr)
@@ -155,21 +107,22 @@ int steps_add(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) 
 int steps_remove(struct memory *mem, pfn_t start, unsigned long nr) must_check;
 bool steps_there(const struct memory *mem, pfn_t start, unsigned long nr);
 
-#define range_claim(mem, c)    steps_claim(mem, c)
-#define range_unclaim          steps_unclaim
-#define zone_alloc_slots       steps_slots
-#define memory_build_zonelists steps_lists
-#define pcp_zones_changed      steps_zones
-#define hotplug_lock           steps_hotplug_lock
-#define hotplug_unlock         steps_hotplug_unlock
-#define zone_lock_irqsave      steps_lock
-#define zone_unlock_irqrestore steps_unlock
-#define pageblock_init         steps_init
-#define pageblock_set_state    steps_state
-#define pageblock_set_hole     steps_hole
-#define add_memory             steps_add
-#define remove_memory          steps_remove
-#define memory_there           steps_there
+#define range_claim(mem, c)        steps_claim(mem, c)
+#define range_unclaim(mem, c)      steps_unclaim(mem, c)
+#define zone_alloc_slots(z)        (note('s'), steps.slots_fail ? -ENOMEM : zone_alloc_slots(z))
+#define memory_build_zonelists(m)  (note('l'), memory_build_zonelists(m))
+#define pcp_zones_changed(mem)     (note('z'), pcp_zones_changed(mem))
+#define hotplug_lock(mem)          (note('H'), hotplug_lock(mem))
+#define hotplug_unlock(mem)        (note('h'), hotplug_unlock(mem))
+#define zone_lock_irqsave          steps_lock
+#define zone_unlock_irqrestore     steps_unlock
+#define pageblock_init(m, p, z, t) (note('i'), pageblock_init(m, p, z, t))
+#define pageblock_set_state(z, p, to)                                                              \
+	(note((to) == PB_OFFLINE ? 'o' : '?'), pageblock_set_state(z, p, to))
+#define pageblock_set_hole(z, p) (note('x'), pageblock_set_hole(z, p))
+#define add_memory               steps_add
+#define remove_memory            steps_remove
+#define memory_there             steps_there
 #include "mm/hotplug/memory_add.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static bool begin(struct ktest *t, struct memory *mem)
@@ -189,10 +142,7 @@ static void expect_span(pfn_t start, pfn_t end)
 
 KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
-/*
- * The range is claimed from before the first step until after the last. The descriptors exist from
- * before the first pageblock until after the last.
- */
+/* The claim surrounds all steps, and the descriptors those of pageblocks. */
 KTEST(add_and_remove_take_their_steps_in_order)
 {
 	struct memory *mem = one_node(t);
@@ -215,8 +165,7 @@ KTEST(add_and_remove_take_their_steps_in_order)
 /* A CPU that looks up its first zones finds the new zone in the lists. */
 KTEST(first_span_of_a_zone_enters_the_zonelists)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
-	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
+	struct memory *mem = growing_normal(t, 1);
 
 	REQUIRE(t, begin(t, mem));
 	expect_span(START + BLOCK(SIZE + 2), START + BLOCK(SIZE + 3));
@@ -268,10 +217,7 @@ KTEST(failed_add_is_undone_in_reverse_order)
 	drop_memory(t, mem);
 }
 
-/*
- * Part of the range is onlined between the check and the claim. The removal notices this, and
- * removes nothing.
- */
+/* Part of the range is onlined between the check and the claim: nothing is removed. */
 KTEST(memory_onlined_before_the_claim_stays)
 {
 	struct memory *mem = one_node(t);
@@ -301,10 +247,7 @@ KTEST(claims_of_changes_leave_the_limits)
 	drop_memory(t, mem);
 }
 
-/*
- * Remove @last, a section's last pageblock inside the memory; @outside is a pageblock of the
- * section that lies outside the memory.
- */
+/* Remove @last, a section's last pageblock inside the memory; @outside is one outside of it. */
 static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last, pfn_t outside)
 {
 	struct pageblock *pb = pageblock_of(mem, outside);

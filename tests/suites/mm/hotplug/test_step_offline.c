@@ -7,11 +7,10 @@
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define ZONE     72u
-#define FIRST    3u
-#define HOLD     64u /* pageblocks that one hold of the lock takes */
-#define PLANS    8
+#define ZONE  72u
+#define FIRST 3u
+#define HOLD  64u /* pageblocks that one hold of the lock takes */
+#define PLANS 8
 
 static struct {
 	struct ktest *t;
@@ -55,12 +54,6 @@ static void steps_plan(struct zone *zone, unsigned long leaving)
 	zone_set_limits(zone, leaving);
 }
 
-static void steps_marks(struct zone *zone)
-{
-	steps.marks++;
-	zone_set_watermarks(zone);
-}
-
 static void steps_offline(struct zone *zone, pfn_t pfn);
 
 void steps_lock(struct memory *mem);
@@ -77,22 +70,22 @@ int steps_offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 int steps_online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail);
 void steps_go_online(struct zone *zone, pfn_t pfn);
 
-#define mutex_lock            steps_take
-#define mutex_unlock          steps_drop
-#define zone_set_limits       steps_plan
-#define zone_set_watermarks   steps_marks
-#define pageblock_set_offline steps_offline
-#define hotplug_lock          steps_lock
-#define hotplug_unlock        steps_unlock
-#define hotplug_trylock       steps_trylock
-#define zone_reset_limits     steps_plan_claimed
-#define range_claimed         steps_claimed
-#define range_count           steps_count
-#define range_claim(mem, c)   steps_claim(mem, c)
-#define range_unclaim         steps_unclaim
-#define offline_pages         steps_offline_pages
-#define online_pages          steps_online_pages
-#define block_go_online       steps_go_online
+#define mutex_lock             steps_take
+#define mutex_unlock           steps_drop
+#define zone_set_limits        steps_plan
+#define zone_set_watermarks(z) (steps.marks++, zone_set_watermarks(z))
+#define pageblock_set_offline  steps_offline
+#define hotplug_lock           steps_lock
+#define hotplug_unlock         steps_unlock
+#define hotplug_trylock        steps_trylock
+#define zone_reset_limits      steps_plan_claimed
+#define range_claimed          steps_claimed
+#define range_count            steps_count
+#define range_claim(mem, c)    steps_claim(mem, c)
+#define range_unclaim          steps_unclaim
+#define offline_pages          steps_offline_pages
+#define online_pages           steps_online_pages
+#define block_go_online        steps_go_online
 #include "mm/core/claim.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
 #include "mm/hotplug/offline.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 #undef pageblock_set_offline
@@ -115,10 +108,7 @@ static bool begin(struct ktest *t, struct memory *mem)
 	return mem;
 }
 
-/*
- * An offlined pageblock is no longer claimed; the rest of the range still is. So the limits count
- * only the rest as leaving.
- */
+/* An offlined pageblock is no longer claimed: the limits count only the rest as leaving. */
 static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 {
 	unsigned left = blocks, i;

@@ -14,11 +14,6 @@ static struct {
 	unsigned moved;
 } steps;
 
-static void *steps_alloc(size_t size)
-{
-	return ++steps.notes == steps.no_note_at ? NULL : kmalloc(size);
-}
-
 static int steps_offline(struct memory *mem, pfn_t start, unsigned long nr,
     const struct offline_opts *opts, struct offline_result *result)
 {
@@ -37,7 +32,7 @@ int steps_offline_node(struct memory *mem, unsigned node, const struct offline_o
     bool whole, struct node_result *result);
 long steps_online_node(struct memory *mem, unsigned node);
 
-#define kmalloc       steps_alloc
+#define kmalloc(size) (++steps.notes == steps.no_note_at ? NULL : kmalloc(size))
 #define offline_pages steps_offline
 #define offline_node  steps_offline_node
 #define online_node   steps_online_node
@@ -61,10 +56,7 @@ static unsigned count(const struct memory *mem, enum pageblock_state state)
 
 KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
-/*
- * Memory that is onlined before it is noted is in use, so it is not noted as offlined with its
- * node.
- */
+/* Another thread onlines memory before it is noted as offlined with its node. */
 KTEST(memory_back_online_is_not_noted_with_its_node)
 {
 	struct memory *mem = NEED(t, begin(t));
@@ -105,9 +97,7 @@ KTEST(memory_of_another_node_is_not_noted)
 	drop_memory(t, mem);
 }
 
-/*
- * All of the range but the first pageblock, which has come to another node, is brought back online.
- */
+/* The first pageblock of the range has come to another node: the rest is brought back online. */
 KTEST(rest_of_a_moved_range_is_brought_back)
 {
 	struct memory *mem = NEED(t, begin_moving(t, 0));
@@ -123,10 +113,7 @@ KTEST(rest_of_a_moved_range_is_brought_back)
 	drop_memory(t, mem);
 }
 
-/*
- * A range is noted before it is offlined. Without memory for the note the range stays online, and
- * the ranges before it are brought back online.
- */
+/* The range without a note stays online, and those before it are brought back. */
 KTEST(offline_node_without_memory_for_its_note_is_undone)
 {
 	struct memory *mem = NEED(t, begin(t));

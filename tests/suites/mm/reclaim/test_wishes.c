@@ -214,17 +214,6 @@ KTEST(a_request_whose_pages_are_cached_asks_for_a_drain, KTEST_SLOW)
 
 /* ---- offlines ---- */
 
-/* The pages that must stay free besides those that other pages move to. */
-static unsigned long kept_free(struct memory *mem)
-{
-	const struct zone *zone;
-	unsigned long kept = 0;
-
-	for_each_zone(mem, zone)
-		kept += zone->wmark[WMARK_HIGH] + (zone->kind == ZONE_MOVABLE ? 0 : zone->reserve);
-	return kept;
-}
-
 /*
  * All memory is in use, most of a pageblock by pages that can be dropped.  It goes offline without
  * free memory to move them to, whether an allocation can drop them or only the thread.
