@@ -8,8 +8,8 @@ SUITE_ROOMS := kernel $(addprefix mm/,core vm move hotplug poison reclaim check)
 # Hosted only; most include a source, to play its callees, to stop between its steps, to judge it.
 HOSTED_ONLY := play_% judge_% step_% fields_help rich_help
 HOSTED_ONLY += bootfile bootinfo cmdline_init errname oom_choice
-HOSTED_ONLY += buddy_batch churn cpu_nodes events faults free_map free_reasons layouts \
-	memblock_exact pcp_late short
+HOSTED_ONLY += buddy_batch churn cpu_nodes events faults free_map layouts \
+	memblock_exact short
 HOSTED_ONLY += rmap_walk vm_guard vm_late vm_order handle_exact migrate_near contig_late contig_race
 HOSTED_ONLY += poison_late refused cover fields words
 HOSTED_ONLY += machines cpu_slots device_pages dimm_late virtio_mem_late

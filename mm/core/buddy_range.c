@@ -7,7 +7,7 @@
  * Locks:      the zone lock throughout.
  * Invariants: those of buddy.c, at the end of each function; no page outside the given range is
  *             allocated or freed.
- * Tests:      contig, buddy, init, init_exact, standby_exact.
+ * Tests:      contig, buddy, init, standby_exact.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/page.h"

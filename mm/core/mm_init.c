@@ -6,7 +6,7 @@
  * Locks:      memories_lock for the list; no other, since one CPU uses the memory before its start.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM that is not standby is ONLINE with
  *             all its pages RESERVED until parts of it are given to the allocator.
- * Tests:      init, init_exact, cpu_nodes, standby, standby_exact, held.
+ * Tests:      init, cpu_nodes, standby, standby_exact, held.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/claim.h"

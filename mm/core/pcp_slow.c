@@ -8,7 +8,7 @@
  * Invariants: no poisoned page gets into a cache.  A free reads the page's word again under the
  *             zone lock, so it notices changes since the caller's check.  A stack never holds more
  *             than its capacity when interrupts go on again.
- * Tests:      pcp, pcp_exact, play_refill, nodes, zone_locks, free_reasons, poison_race.
+ * Tests:      pcp, pcp_exact, play_uncached, nodes, zone_locks, badinput, poison_race.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/pcp_inline.h"

@@ -268,6 +268,33 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 	return true;
 }
 
+struct memory *bare_memory(
+    struct ktest *t, pfn_t start, unsigned blocks, unsigned nr_nodes, const u8 *distance)
+{
+	struct memory_config cfg;
+	struct memory *mem;
+
+	if (!bare_config(t, &cfg, start, blocks))
+		return NULL;
+	cfg.nr_nodes = nr_nodes;
+	cfg.distance = distance;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	if (mem && !memory_init(mem, &cfg))
+		return mem;
+	ktest_fail(t, __FILE__, __LINE__, "memory_init failed");
+	return NULL;
+}
+
+struct zone *bare_zone(struct ktest *t, unsigned blocks)
+{
+	struct memory *mem = bare_memory(t, 0, blocks, 1, NULL);
+
+	if (mem && !memory_add_zone(mem, 0, ZONE_NORMAL, 0, mem->end_pfn))
+		return &mem->zones[ZONE_NORMAL];
+	ktest_fail(t, __FILE__, __LINE__, "no zone");
+	return NULL;
+}
+
 static int add_zones(struct memory *mem, const struct zone_spec *specs, unsigned nr)
 {
 	pfn_t start = mem->start_pfn, next;
@@ -300,20 +327,12 @@ struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distan
     const struct zone_spec *specs, unsigned nr)
 {
 	unsigned blocks = 0, i;
-	struct memory_config cfg;
 	struct memory *mem;
-	int err;
 
 	for (i = 0; i < nr; i++)
 		blocks += specs[i].blocks;
-	if (!bare_config(t, &cfg, 0, blocks))
-		return NULL;
-	cfg.nr_nodes = nr_nodes;
-	cfg.distance = distance;
-	mem = cfg.alloc(cfg.arg, sizeof(*mem));
-	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
-	err = err ? err : add_zones(mem, specs, nr);
-	return begin_memory(t, mem, err);
+	mem = bare_memory(t, 0, blocks, nr_nodes, distance);
+	return mem ? begin_memory(t, mem, add_zones(mem, specs, nr)) : NULL;
 }
 
 void drop_memory(struct ktest *t, struct memory *mem)

@@ -81,6 +81,11 @@ struct zone_spec {
  * test has failed.
  */
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks);
+/* A memory of @blocks pageblocks from pfn @start on, without zones.  NULL: the test has failed. */
+struct memory *bare_memory(
+    struct ktest *t, pfn_t start, unsigned blocks, unsigned nr_nodes, const u8 *distance);
+/* Zone NORMAL, from pfn 0 on, of a new memory that has no RAM yet.  NULL: the test has failed. */
+struct zone *bare_zone(struct ktest *t, unsigned blocks);
 /*
  * Build a memory of these zones, one after the other, all free, caches on. NULL: the test has
  * failed.

@@ -54,33 +54,25 @@ static unsigned whole_after_churn(struct zone *zone, bool mixed, unsigned *possi
 	return round;
 }
 
-static void churn(struct ktest *t, bool mixed)
+KTEST_SUITE(churn, KTEST_QUICK);
+
+/*
+ * Nine of ten pageblocks are wholly free. With last-in, first-out lists of free blocks none would
+ * be.
+ */
+KTEST_COST(whole_pageblocks_come_back)
 {
-	unsigned whole, possible;
-	struct memory *mem;
+	unsigned whole, possible, mixed;
+	struct zone *zone;
 
 	if (PAGEBLOCK_ORDER != 9) {
 		ktest_skip(t, "the share is that of pageblocks of 512 pages");
 		return;
 	}
-	mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
-	whole = whole_after_churn(&mem->zones[ZONE_NORMAL], mixed, &possible);
-	/*
-	 * Nine of ten pageblocks are wholly free. With last-in, first-out lists of free blocks none
-	 * would be.
-	 */
-	EXPECT(t, whole * 10 >= possible * 9);
-	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), BLOCKS);
-}
-
-KTEST_SUITE(churn, KTEST_QUICK);
-
-KTEST_COST(whole_pageblocks_come_back)
-{
-	churn(t, false);
-}
-
-KTEST_COST(whole_pageblocks_come_back_with_mixed_orders)
-{
-	churn(t, true);
+	zone = NEED(t, normal_zone(t, BLOCKS));
+	for (mixed = 0; mixed < 2; mixed++) {
+		whole = whole_after_churn(zone, mixed, &possible);
+		EXPECT(t, whole * 10 >= possible * 9);
+		EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), BLOCKS);
+	}
 }

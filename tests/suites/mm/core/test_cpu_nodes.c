@@ -10,6 +10,11 @@
 
 static struct memory *mem;
 
+/* A CPU that is on @node looks like one of node @as. */
+static const struct {
+	unsigned node, as;
+} nodes[] = {{0, 0}, {NODES - 1, NODES - 1}, {NODES, 0}, {MAX_NODES - 1, 0}, {~0u, 0}};
+
 /* The request of CPU 1, the page that it gets, and its first zone. */
 static struct {
 	struct page *page;
@@ -57,21 +62,15 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 
 KTEST_SUITE(cpu_nodes, 0);
 
+/* An unknown node counts as node 0. */
 KTEST(cpu_allocates_from_its_own_node_first)
 {
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	looks_as(t, 0, 0);
-	looks_as(t, NODES - 1, NODES - 1);
-}
+	unsigned i;
 
-KTEST(unknown_node_counts_as_node_0)
-{
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	looks_as(t, NODES, 0);
-	looks_as(t, MAX_NODES - 1, 0);
-	looks_as(t, ~0u, 0);
+	for (i = 0; i < ARRAY_SIZE(nodes); i++)
+		looks_as(t, nodes[i].node, nodes[i].as);
 }
 
 /* ---- requests to reclaim threads ---- */
@@ -84,7 +83,6 @@ static void ask_for_a_drain(void *arg)
 KTEST_INSIDE(allocation_asks_the_reclaim_thread_of_its_node)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}, {1, ZONE_NORMAL, 2}};
-	static const unsigned nodes[] = {0, 1, NODES, ~0u}, as[] = {0, 1, 0, 0};
 	u64 before[NODES];
 	unsigned i, n;
 
@@ -94,11 +92,11 @@ KTEST_INSIDE(allocation_asks_the_reclaim_thread_of_its_node)
 	for (i = 0; i < ARRAY_SIZE(nodes); i++) {
 		for (n = 0; n < NODES; n++)
 			before[n] = READ_ONCE(mem->nodes[n].reclaim.drains.asked);
-		WRITE_ONCE(host_cpu_nodes[1], nodes[i]);
+		WRITE_ONCE(host_cpu_nodes[1], nodes[i].node);
 		ktest_on_cpu(1, ask_for_a_drain, NULL);
 		for (n = 0; n < NODES; n++)
 			EXPECT_EQ(t, READ_ONCE(mem->nodes[n].reclaim.drains.asked),
-			    before[n] + (n == as[i]));
+			    before[n] + (n == nodes[i].as));
 	}
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 	drop_memory(t, mem);

@@ -25,11 +25,26 @@ static void job_ask(void *arg)
 
 KTEST_SUITE(drain_bounds, KTEST_QUICK);
 
-/* Only CPU 0 has a cache of the memory. */
+static void do_without_a_cache(void *arg)
+{
+	struct memory *mem = arg;
+	irqflags_t flags;
+
+	drain_local_pages(mem, NULL);
+	trace_page(mem, TR_put, 1, 0);
+	MM_EVENT(mem, QUARANTINED);
+	flags = arch_irq_save();
+	pcp_cpu_leave(mem);
+	pcp_cpu_join(mem);
+	arch_irq_restore(flags);
+}
+
+/* Only CPU 0 has a cache of the memory: other CPUs have nothing to drain, and get no IPI. */
 KTEST_COST(cpus_without_a_cache_get_no_ipi)
 {
 	struct asking a = {.drained = -1};
 	struct memory_config cfg;
+	struct trace_hit hit[2];
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -40,13 +55,19 @@ KTEST_COST(cpus_without_a_cache_get_no_ipi)
 	REQUIRE(t, !memory_add_zone(a.mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
 	memory_add_ram(a.mem, 0, cfg.end_pfn);
 	memory_free_range(a.mem, 0, cfg.end_pfn);
-	REQUIRE(t, !memory_ready(a.mem) && !memory_start(a.mem));
+	REQUIRE(t, begin_memory(t, a.mem, 0));
 	ktest_on_cpu(0, job_ask, &a);
 	EXPECT_EQ(t, a.drained, 0);
 	EXPECT_EQ(t, a.isolated, 0);
 	ktest_on_cpu(1, job_ask, &a);
 	EXPECT_EQ(t, a.drained, 0);
 	EXPECT_EQ(t, a.isolated, 1);
+	ktest_on_cpu(1, do_without_a_cache, a.mem);
+	EXPECT_EQ(t, mm_event_sum(a.mem, EV_QUARANTINED), 1);
+	EXPECT_EQ(t, trace_find(a.mem, 1, hit, 2), 0);
+	pcp_zones_changed(a.mem);
+	pcp_refresh_all(a.mem);
+	EXPECT_EQ(t, memory_free_pages(a.mem), memory_managed_pages(a.mem));
 	drop_memory(t, a.mem);
 }
 

@@ -12,16 +12,18 @@
 /* The time after which a lost wake-up is sent again. */
 #define SHORT_NS 20000000ULL
 
-/* Let the next @n wake-ups get lost; returns the timeout from before. */
-static u64 lose(u32 n)
+#define LATE "?has not answered call|?host: no backtraces of other CPUs; attach a debugger"
+
+/* Let the next wake-up get lost; returns the timeout from before. */
+static u64 lose(void)
 {
 	u64 before = set_call_timeout(SHORT_NS);
 
-	atomic_xchg(&host_ipi_faults.drop, n);
+	atomic_xchg(&host_ipi_faults.drop, 1u);
 	return before;
 }
 
-/* Check that the requested number of wake-ups was lost, and let no more get lost. */
+/* Check that it was lost, and let no more get lost. */
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
@@ -35,8 +37,7 @@ static void count_runs(void *arg)
 
 KTEST_SUITE(faults, 0);
 
-KTEST(a_lost_wake_up_is_sent_again,
-    .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger")
+KTEST(a_lost_wake_up_is_sent_again, .reports = LATE)
 {
 	u32 ran = 0;
 	u64 timeout;
@@ -44,7 +45,7 @@ KTEST(a_lost_wake_up_is_sent_again,
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
-	timeout = lose(1);
+	timeout = lose();
 	asked = smp_call_mask(NULL, count_runs, &ran);
 	lose_no_more(t, timeout);
 	EXPECT_EQ(t, asked, (int)nr_cpus_online() - 1);
@@ -65,8 +66,7 @@ static void fill_caches(struct ktest *t, struct memory *mem)
 	}
 }
 
-KTEST(rounds_are_complete_although_a_wake_up_is_lost,
-    .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger")
+KTEST(rounds_are_complete_although_a_wake_up_is_lost, .reports = LATE)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	struct zone *zone;
@@ -76,13 +76,13 @@ KTEST(rounds_are_complete_although_a_wake_up_is_lost,
 		return;
 	zone = test_zone(mem, ZONE_NORMAL);
 	fill_caches(t, mem);
-	timeout = lose(1);
+	timeout = lose();
 	EXPECT(t, drain_all_pages(mem, zone) >= 0);
 	lose_no_more(t, timeout);
 	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
 
 	fill_caches(t, mem);
-	timeout = lose(1);
+	timeout = lose();
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	lose_no_more(t, timeout);
 	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
@@ -91,8 +91,7 @@ KTEST(rounds_are_complete_although_a_wake_up_is_lost,
 	fill_caches(t, mem);
 }
 
-KTEST(offline_is_complete_although_a_wake_up_is_lost,
-    .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger")
+KTEST(offline_is_complete_although_a_wake_up_is_lost, .reports = LATE)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS * 3 / 4, TEST_BLOCKS / 4));
 	pfn_t start = (TEST_BLOCKS - 1) * PAGEBLOCK_PAGES;
@@ -103,7 +102,7 @@ KTEST(offline_is_complete_although_a_wake_up_is_lost,
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	for (; opts.policy <= ISO_PRECISE; opts.policy++) {
-		timeout = lose(1);
+		timeout = lose();
 		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), 0);
 		lose_no_more(t, timeout);
 		EXPECT_EQ(t, res.rounds, 1);
@@ -202,18 +201,16 @@ static bool stubborn_putback(struct memory *mem, struct page *page)
 static const struct movable_ops stubborn_ops = {
     .isolate = stubborn_isolate, .migrate = stubborn_migrate, .putback = stubborn_putback};
 
-/* A memory with one movable page in its last zone; the range to take is that page's pageblock. */
-static struct memory *with_stubborn(struct ktest *t, struct stubborn *s, pfn_t *start)
+/* @s gets a movable page of @mem, in the pageblock @start. */
+static bool own_one(struct memory *mem, struct stubborn *s, pfn_t *start)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
-
 	s->owner.ops = &stubborn_ops;
-	s->page = mem ? mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0) : NULL;
+	s->page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
 	if (!s->page)
-		return NULL;
+		return false;
 	make_movable(mem, s->page, &s->owner, 0);
 	*start = ALIGN_DOWN(page_to_pfn_in(mem, s->page), PAGEBLOCK_PAGES);
-	return mem;
+	return true;
 }
 
 /* After a refusal the page and the counts are as before. */
@@ -228,51 +225,50 @@ static void expect_untouched(
 	expect_sound(t, mem);
 }
 
-static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int want)
-{
-	struct stubborn s = {.isolate = isolate, .migrate = migrate};
-	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = 400000000};
-	struct offline_result res;
-	struct memory *mem;
-	pfn_t start;
-
-	mem = NEED(t, with_stubborn(t, &s, &start));
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), want);
-	EXPECT_EQ(t, res.moved, 0);
-	EXPECT(t,
-	    res.fail.why == WHY_BUSY || res.fail.why == WHY_DEADLINE || res.fail.why == WHY_PINNED);
-	expect_untouched(t, mem, &s, start);
-	s.isolate = s.migrate = 0;
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
-	EXPECT_EQ(t, res.moved, 1);
-	EXPECT(t, ALIGN_DOWN(page_to_pfn_in(mem, s.page), PAGEBLOCK_PAGES) != start);
-	page_release_movable(mem, s.page);
-	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-}
-
-KTEST(owner_that_refuses_keeps_its_page)
-{
-	refuse_then_agree(t, 0, -EBUSY, -ETIMEDOUT);
-}
-
+/* The owner refuses the isolation or the migration, and later agrees. */
 KTEST(owner_that_is_always_busy_keeps_its_page)
 {
-	refuse_then_agree(t, 0, -EAGAIN, -ETIMEDOUT);
-}
+	static const struct {
+		int isolate, migrate;
+	} rows[] = {{-EBUSY, 0}, {0, -EBUSY}, {0, -EAGAIN}};
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = 400000000};
+	struct offline_result res;
+	struct stubborn s = {.page = NULL};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
+	unsigned i;
+	pfn_t start;
 
-KTEST(owner_that_refuses_isolation_keeps_its_page)
-{
-	refuse_then_agree(t, -EBUSY, 0, -ETIMEDOUT);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		s.isolate = rows[i].isolate;
+		s.migrate = rows[i].migrate;
+		REQUIRE(t, own_one(mem, &s, &start));
+		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), -ETIMEDOUT);
+		EXPECT_EQ(t, res.moved, 0);
+		EXPECT(t,
+		    res.fail.why == WHY_BUSY || res.fail.why == WHY_DEADLINE ||
+		        res.fail.why == WHY_PINNED);
+		expect_untouched(t, mem, &s, start);
+		s.isolate = s.migrate = 0;
+		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
+		EXPECT_EQ(t, res.moved, 1);
+		EXPECT(t, ALIGN_DOWN(page_to_pfn_in(mem, s.page), PAGEBLOCK_PAGES) != start);
+		page_release_movable(mem, s.page);
+		EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+		EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), 0);
+		if (t->failures)
+			printk("  # isolate %d, migrate %d\n", rows[i].isolate, rows[i].migrate);
+	}
 }
 
 /* A memory with a page of @s, whose pageblock has been offlined. */
 static struct memory *offline_with(struct ktest *t, struct stubborn *s, struct offline_result *res)
 {
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	pfn_t start;
-	struct memory *mem = with_stubborn(t, s, &start);
 
-	if (mem)
-		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, res), 0);
+	if (!mem || !own_one(mem, s, &start))
+		return NULL;
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, res), 0);
 	return mem;
 }
 
@@ -306,13 +302,12 @@ KTEST(refused_pages_of_a_list_are_all_put_back)
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct page *pages[4], *moved;
 	struct mm_fail fail = {0};
+	pfn_t start;
 	unsigned i;
 
 	for (i = 0; i < 4; i++) {
-		s[i].owner.ops = &stubborn_ops;
-		s[i].page = pages[i] = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
-		REQUIRE(t, pages[i]);
-		make_movable(mem, pages[i], &s[i].owner, 0);
+		REQUIRE(t, own_one(mem, &s[i], &start));
+		pages[i] = s[i].page;
 		EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, pages[i])), 0);
 	}
 	moved = pages[1];

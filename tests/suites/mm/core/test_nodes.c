@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_nodes.c: the nodes from which an allocation gets memory if a node has CPUs but no memory,
- * was offlined, or was removed.
+ * was offlined, or was removed; and the reserve that a zone keeps from requests that can use a
+ * higher kind (what requests get then: suite layouts).
  *
  * Allocations are made on CPU 0, whose node is OWN; NEAR and FAR are the other two.
  */
+#include "mm/core/zone.h"
 #include "tests/lib/add_help.h"
-#include <quarry/isolation.h>
 
 #define NODES 3u
 enum { OWN, FAR, NEAR };
@@ -216,47 +217,26 @@ KTEST_INSIDE(each_request_has_its_first_stack, KTEST_SLOW)
 	}
 }
 
-/* ---- CPUs without a cache ---- */
-
-static void do_without_a_cache(void *arg)
+/* Only kinds of zone that have memory, and that the request may use, hold back a reserve. */
+KTEST(a_reserve_is_kept_for_kinds_that_have_memory)
 {
-	struct memory *mem = arg;
-	irqflags_t flags;
+	static const struct zone_spec specs[] = {{0, ZONE_DMA32, 2}, {1, ZONE_NORMAL, 2}};
+	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
+	struct zone *dma32 = &mem->zones[ZONE_DMA32];
+	struct zone *normal = &mem->zones[NR_ZONE_KINDS + ZONE_NORMAL];
+	unsigned long managed = normal->managed;
 
-	drain_local_pages(mem, NULL);
-	trace_page(mem, TR_put, 1, 0);
-	MM_EVENT(mem, QUARANTINED);
-	flags = arch_irq_save();
-	pcp_cpu_leave(mem);
-	pcp_cpu_join(mem);
-	arch_irq_restore(flags);
-}
-
-/* The memory has a cache for CPU 0 only: other CPUs have nothing to drain. */
-KTEST(cpu_without_a_cache_has_nothing_to_drain)
-{
-	struct memory_config cfg;
-	struct trace_hit hit[2];
-	struct memory *mem;
-
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	REQUIRE(t, bare_config(t, &cfg, 0, BLOCKS));
-	cfg.nr_cpus = 1;
-	mem = cfg.alloc(cfg.arg, sizeof(*mem));
-	REQUIRE(t, mem && !memory_init(mem, &cfg));
-	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
-	memory_add_ram(mem, 0, cfg.end_pfn);
-	memory_free_range(mem, 0, cfg.end_pfn);
-	REQUIRE(t, !memory_ready(mem) && !memory_start(mem));
-	ktest_on_cpu(1, do_without_a_cache, mem);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_QUARANTINED), 1);
-	EXPECT_EQ(t, trace_find(mem, 1, hit, 2), 0);
-	pcp_zones_changed(mem);
-	pcp_refresh_all(mem);
-	EXPECT_EQ(t, drain_all_pages(mem, NULL), 0);
-	EXPECT(t, drain_isolated_pages(mem) <= 1);
-	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+	EXPECT(t, !zone_reserved(dma32, GFP_DMA32));
+	EXPECT(t, !zone_reserved(dma32, GFP_DMA32 | GFP_MOVABLE));
+	EXPECT(t, zone_reserved(dma32, GFP_KERNEL));
+	EXPECT(t, zone_reserved(dma32, GFP_MOVABLE));
+	EXPECT(t, !zone_reserved(dma32, GFP_KERNEL | GFP_THISNODE));
+	EXPECT(t, !zone_reserved(normal, GFP_KERNEL));
+	EXPECT(t, !zone_reserved(normal, GFP_MOVABLE));
+	/* All of NORMAL is offline. */
+	normal->managed = 0;
+	EXPECT(t, !zone_reserved(dma32, GFP_KERNEL));
+	normal->managed = managed;
 	drop_memory(t, mem);
 }
 

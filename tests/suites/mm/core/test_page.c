@@ -8,13 +8,6 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/poison.h>
 
-static struct zone *one_block(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 1, 0);
-
-	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
-}
-
 /* Compare page_head of each page with the heads that a walk of the pageblock finds. */
 static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 {
@@ -34,33 +27,24 @@ static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 
 KTEST_SUITE(page, KTEST_QUICK);
 
+/* A block of each order alone, and then many at random. */
 KTEST_INSIDE(page_head_is_found_in_every_split)
 {
-	struct zone *zone = NEED(t, one_block(t));
-	unsigned order;
-
-	expect_heads(t, zone->mem, 0);
-	for (order = 0; order <= MAX_ORDER; order++) {
-		struct page *page = take_block(zone, order, MT_MOVABLE);
-
-		REQUIRE(t, page);
-		expect_heads(t, zone->mem, 0);
-		EXPECT_EQ(t, page_head(zone->mem, (1UL << order) - 1), 0);
-		give_block(zone, page);
-	}
-}
-
-KTEST_INSIDE(page_head_is_found_in_random_splits)
-{
-	struct zone *zone = NEED(t, one_block(t));
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct pile pile = {NULL, 0};
 	u64 rand = t->seed;
+	struct page *page;
 	unsigned i;
 
+	expect_heads(t, zone->mem, 0);
+	for (i = 0; i <= MAX_ORDER; i++) {
+		page = NEED(t, take_block(zone, i, MT_MOVABLE));
+		expect_heads(t, zone->mem, 0);
+		EXPECT_EQ(t, page_head(zone->mem, (1UL << i) - 1), 0);
+		give_block(zone, page);
+	}
 	for (i = 0; i < 24; i++) {
-		unsigned order = ktest_rand(&rand) % (MAX_ORDER > 4 ? 5 : 2);
-		struct page *page = take_block(zone, order, MT_MOVABLE);
-
+		page = take_block(zone, ktest_rand(&rand) % (MAX_ORDER > 4 ? 5 : 2), MT_MOVABLE);
 		if (page)
 			pile_push(&pile, page);
 		if (ktest_rand(&rand) % 3 == 0 && (page = pile_pop(&pile)))
@@ -75,10 +59,9 @@ KTEST_INSIDE(page_head_is_found_in_random_splits)
 /* A split is in progress: the block of the last head before a page ends before that page. */
 KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown)
 {
-	struct zone *zone = NEED(t, one_block(t));
-	struct page *head;
+	struct zone *zone = NEED(t, normal_zone(t, 1));
+	struct page *head = NEED(t, take_block(zone, MAX_ORDER, MT_MOVABLE));
 
-	head = NEED(t, take_block(zone, MAX_ORDER, MT_MOVABLE));
 	WRITE_ONCE(head->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER - 1));
 	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2), PFN_NONE);
 	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2 - 1), 0);
@@ -90,10 +73,9 @@ KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown)
 
 KTEST(get_page_stops_at_the_limit)
 {
-	struct zone *zone = NEED(t, one_block(t));
-	struct page *page;
+	struct zone *zone = NEED(t, normal_zone(t, 1));
+	struct page *page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 
-	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	WRITE_ONCE(page->word, PAGE_WORD(PAGE_REF_MAX - 2, PG_ALLOC, 0));
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -107,7 +89,7 @@ KTEST(get_page_stops_at_the_limit)
 
 KTEST(last_put_frees_the_block)
 {
-	struct zone *zone = NEED(t, one_block(t));
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct page *page;
 	unsigned order;
 
@@ -121,13 +103,7 @@ KTEST(last_put_frees_the_block)
 		EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 		EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
 	}
-}
-
-KTEST(last_put_clears_flags)
-{
-	struct zone *zone = NEED(t, one_block(t));
-	struct page *page;
-
+	/* The flags go with the last reference. */
 	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	page_cas_state(page, PG_ALLOC, PG_LRU);
 	atomic_or(&page->word, PAGE_DIRTY | PAGE_REFERENCED | PAGE_UPTODATE);
@@ -135,12 +111,12 @@ KTEST(last_put_clears_flags)
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
 }
 
-KTEST(put_without_references_is_refused,
-    .reports = "bad free: pfn|bad free: block|bad free: put of a page without references, "
-               "order|?history of "
-               "pfn|? us  cpu ")
+#define REPORT "bad free: pfn|bad free: block|?history of pfn|? us  cpu |bad free: "
+
+KTEST(
+    put_without_references_is_refused, .reports = REPORT "put of a page without references, order")
 {
-	struct zone *zone = NEED(t, one_block(t));
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct fingerprint before, after;
 	struct page *page;
 	pfn_t pfn;
@@ -148,10 +124,8 @@ KTEST(put_without_references_is_refused,
 	before = take_fingerprint(zone->mem);
 	/* Put the head of the free block, and then a tail of this block. */
 	for (pfn = 0; pfn < 2; pfn++) {
-		u64 bad = mm_event_sum(zone->mem, EV_BAD_FREE);
-
 		EXPECT_EQ(t, mem_put_page(zone->mem, pfn_to_page_in(zone->mem, pfn)), -EINVAL);
-		EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), bad + 1);
+		EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), pfn + 1);
 	}
 	after = take_fingerprint(zone->mem);
 	EXPECT(t, fingerprint_same(&before, &after));
@@ -165,16 +139,13 @@ KTEST(put_without_references_is_refused,
 }
 
 KTEST(put_of_a_page_in_a_wrong_state_is_refused,
-    .reports = "bad free: pfn|bad free: block|bad free: last put of what a put does not free, "
-               "order|?history "
-               "of pfn|? us  cpu ")
+    .reports = REPORT "last put of what a put does not free, order")
 {
 	static const enum page_state states[] = {PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
-	struct zone *zone = NEED(t, one_block(t));
-	struct page *page;
+	struct zone *zone = NEED(t, normal_zone(t, 1));
+	struct page *page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	unsigned i;
 
-	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		WRITE_ONCE(page->word, PAGE_WORD(1, states[i], 0));
 		EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
@@ -185,52 +156,40 @@ KTEST(put_of_a_page_in_a_wrong_state_is_refused,
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 }
 
-KTEST(last_put_of_a_pinned_page_is_quarantined,
-    .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
-               "order|?history of pfn|? us  cpu ")
+/* Mapped, locked, or pinned: then only the pin's own reference is left, which only unpin drops. */
+KTEST(
+    last_put_of_a_page_in_use_is_quarantined, .reports = REPORT "last put of a page in use, order")
 {
-	struct zone *zone = NEED(t, one_block(t));
-	struct page *page;
+	static const u32 flags[] = {0, PAGE_LOCKED, PAGE_PINNED};
+	struct zone *zone = NEED(t, normal_zone(t, 1));
+	struct page *page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
+	unsigned i;
 
-	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
-	EXPECT_EQ(t, pin_page(page), 0);
-	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
-	/* The pin's own reference is left: only unpin may drop it. */
-	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_QUARANTINED), 1);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), 1);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0) | PAGE_PINNED);
-	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 1);
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		page->mapcount = i == 0;
+		if (flags[i] == PAGE_PINNED) {
+			EXPECT_EQ(t, pin_page(page), 0);
+			EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
+		} else {
+			atomic_or(&page->word, flags[i]);
+		}
+		EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
+		EXPECT_EQ(t, mm_event_sum(zone->mem, EV_QUARANTINED), i + 1);
+		EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), i + 1);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0) | flags[i]);
+		EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 1);
+		if (flags[i] == PAGE_LOCKED)
+			atomic_and(&page->word, ~PAGE_LOCKED);
+	}
 	mem_unpin_page(zone->mem, page);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);
 }
 
-KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined,
-    .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
-               "order|?history of pfn|? us  cpu ")
-{
-	struct zone *zone = NEED(t, one_block(t));
-	struct page *page;
-
-	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 0));
-	page->mapcount = 1;
-	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
-	page->mapcount = 0;
-	atomic_or(&page->word, PAGE_LOCKED);
-	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0) | PAGE_LOCKED);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_QUARANTINED), 2);
-	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 1);
-	atomic_and(&page->word, ~PAGE_LOCKED);
-	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
-}
-
 KTEST(a_pin_holds_a_reference)
 {
-	struct zone *zone = NEED(t, one_block(t));
-	struct page *page;
+	struct zone *zone = NEED(t, normal_zone(t, 1));
+	struct page *page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 1));
 
-	page = NEED(t, mem_alloc_pages(zone->mem, GFP_KERNEL, 1));
 	EXPECT_EQ(t, pin_page(page), 0);
 	EXPECT_EQ(t, pin_page(page), 0);
 	EXPECT_EQ(t, page->pincount, 2);
@@ -277,7 +236,7 @@ static void get_and_put(void *arg)
 
 KTEST(one_of_many_puts_is_the_last)
 {
-	struct zone *zone = NEED(t, one_block(t));
+	struct zone *zone = NEED(t, normal_zone(t, 1));
 	struct putters p = {.cpus = ktest_cpus()};
 	unsigned cpu;
 
@@ -296,27 +255,34 @@ KTEST(one_of_many_puts_is_the_last)
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), 0);
 }
 
-KTEST(states_and_reasons_have_names)
+static const char *state_text(unsigned i)
+{
+	return page_state_name((enum page_state)i);
+}
+
+static const char *why_text(unsigned i)
+{
+	return mm_why_text((enum mm_why)i);
+}
+
+static void expect_names(struct ktest *t, const char *(*text)(unsigned i), unsigned nr)
 {
 	unsigned i, j;
 
-	for (i = 0; i < NR_PAGE_STATES; i++) {
-		REQUIRE(t, page_state_name((enum page_state)i));
+	for (i = 0; i < nr; i++) {
+		REQUIRE(t, text(i));
 		for (j = 0; j < i; j++)
-			EXPECT(t,
-			    strcmp(page_state_name((enum page_state)i),
-			        page_state_name((enum page_state)j)) != 0);
+			EXPECT(t, strcmp(text(i), text(j)) != 0);
 	}
+	EXPECT(t, !strcmp(text(nr), "?"));
+}
+
+KTEST(states_and_reasons_have_names)
+{
+	expect_names(t, state_text, NR_PAGE_STATES);
+	expect_names(t, why_text, NR_MM_WHY);
 	EXPECT(t, !strcmp(page_state_name(PG_TAIL), "TAIL"));
 	EXPECT(t, !strcmp(page_state_name(PG_ISO_MIG), "ISO_MIG"));
-	EXPECT(t, !strcmp(page_state_name(NR_PAGE_STATES), "?"));
-	for (i = 0; i < NR_MM_WHY; i++) {
-		REQUIRE(t, mm_why_text((enum mm_why)i));
-		for (j = 0; j < i; j++)
-			EXPECT(t,
-			    strcmp(mm_why_text((enum mm_why)i), mm_why_text((enum mm_why)j)) != 0);
-	}
-	EXPECT(t, !strcmp(mm_why_text(NR_MM_WHY), "?"));
 }
 
 KTEST(a_pfn_is_valid_where_ram_is_or_was)

@@ -3,6 +3,7 @@
  * test_pcp_bounds.c: the caches in extreme cases: more pages leave than a zone has; a refill from a
  * lower zone; CPUs that go offline and online; and CPUs that get no IPI.
  */
+#include "mm/core/drain.h"
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
@@ -37,10 +38,9 @@ KTEST(claim_may_exceed_the_remaining_memory)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 16));
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(20)}};
-	struct zone *zone;
 	unsigned i;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(14), NULL, NULL), 0);
 	EXPECT_EQ(t, zone->managed, BLOCK(2));
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
@@ -109,6 +109,51 @@ KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve)
 	restore_plan(dma32);
 }
 
+/* No capacity exceeds its limit, but a CPU may be about to store an old one. */
+KTEST(a_cut_asks_every_cpu)
+{
+	struct zone *zone = NEED(t, normal_zone(t, CACHED_BLOCKS));
+	u64 rounds = mm_event_sum(zone->mem, EV_DRAIN_FORCED);
+
+	pcp_cut(zone);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_DRAIN_FORCED), rounds + 1);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	pcp_cut(zone);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_DRAIN_FORCED), rounds + 2);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+}
+
+/* In the middle of a round the first stack has more pages than its new capacity. */
+static void free_in_a_round(void *arg)
+{
+	struct ktest *t = arg;
+	struct page *page, *block;
+	struct pcp_stack *s;
+	irqflags_t flags;
+	unsigned capacity;
+
+	block = NEED(t, mem_alloc_pages(t->mem, GFP_DMA32, NR_SMALL_CACHED));
+	page = NEED(t, mem_alloc_pages(t->mem, GFP_DMA32, 0));
+	flags = arch_irq_save();
+	s = &this_pcp(t->mem)->stack[stacks_of(0)];
+	capacity = stack_capacity(s);
+	EXPECT(t, stack_count(s) > 0);
+	stack_set_capacity(s, 0);
+	mem_put_page(t->mem, block);
+	EXPECT_EQ(t, stack_capacity(s), 0);
+	stack_set_capacity(s, capacity);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, mem_free_pages(t->mem, page, 0), 0);
+}
+
+KTEST(free_of_an_order_without_a_stack_changes_no_capacity)
+{
+	if (MAX_ORDER <= NR_SMALL_CACHED)
+		return; /* all orders have stacks */
+	REQUIRE(t, ktest_memory(t, CACHED_BLOCKS, 0, 0));
+	ktest_on_cpu(0, free_in_a_round, t);
+}
+
 struct pinned {
 	struct ktest *t;
 	struct memory *mem;
@@ -170,9 +215,8 @@ KTEST(spill_under_a_cut_limit_leaves_no_more_than_the_capacity, KTEST_SLOW)
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct mm_violation v;
 	unsigned i, had, has;
-	struct zone *zone;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, MANY);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2 * MANY, many), 2 * MANY);
 	ktest_on_cpu(0, job_drain, mem);
@@ -230,14 +274,6 @@ KTEST(a_local_drain_of_one_zone_leaves_the_others)
 	restore_plan(test_zone(mem, ZONE_MOVABLE));
 }
 
-static void isolate(struct zone *zone, pfn_t block, bool on)
-{
-	irqflags_t flags = zone_lock_irqsave(zone);
-
-	pageblock_set_isolated(zone, block, on);
-	zone_unlock_irqrestore(zone, flags);
-}
-
 static void job_drain_isolated(void *arg)
 {
 	struct memory *mem = arg;
@@ -266,19 +302,19 @@ KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained);
 	EXPECT_EQ(t, cached(movable, 0, 0, MT_MOVABLE), 2);
 	EXPECT_EQ(t, may_cache(movable, 0, 0, MT_MOVABLE), 2);
-	isolate(movable, other, true);
+	set_isolated(movable, other, true);
 	ktest_on_cpu(0, job_drain_isolated, mem);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + 1);
 	EXPECT_EQ(t, cached(movable, 0, 0, MT_MOVABLE), 1);
 	EXPECT_EQ(t, may_cache(movable, 0, 0, MT_MOVABLE), 1);
-	isolate(movable, own, true);
+	set_isolated(movable, own, true);
 	ktest_on_cpu(0, job_drain_isolated, mem);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + 2);
 	EXPECT_EQ(t, cached(movable, 0, 0, MT_MOVABLE), 0);
 	EXPECT_EQ(t, cached(normal, 0, 0, MT_UNMOVABLE), 2);
 	EXPECT_EQ(t, may_cache(normal, 0, 0, MT_UNMOVABLE), 2);
-	isolate(movable, own, false);
-	isolate(movable, other, false);
+	set_isolated(movable, own, false);
+	set_isolated(movable, other, false);
 	restore_plan(normal);
 	restore_plan(movable);
 }
@@ -437,10 +473,9 @@ KTEST_CONTRACT(request_past_the_caches_leaves_the_watermark_beside_lent_pages, K
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
 	const unsigned long lent = TEST_BLOCKS / 2 * PAGEBLOCK_PAGES;
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
 	struct cma area;
+	struct zone *zone = test_zone(mem, ZONE_NORMAL);
 
-	zone = test_zone(mem, ZONE_NORMAL);
 	REQUIRE(t, !cma_create(&area, "test", mem, zone->end_pfn - lent, lent));
 	all_caches_off(t, mem);
 	/* Not order 0, which the slow path serves. */

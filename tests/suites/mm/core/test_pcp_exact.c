@@ -130,10 +130,9 @@ KTEST(a_large_stack_is_refilled_to_its_half)
 		u16 capacity, cached;
 	} rows[] = {{16, 15}, {17, 15}, {64, 15}, {65, 31}, {254, 126}, {256, 127}, {STACK, 127}};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
-	struct zone *zone;
 	unsigned i;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		set_plan(zone, 0, MT_MOVABLE, rows[i].capacity);
 		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
@@ -167,9 +166,8 @@ static void one_piece(void *arg)
 KTEST(a_round_gives_back_a_stack_in_pieces)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
-	struct zone *zone;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, fill_stack(t, mem, zone));
 	ktest_on_cpu(0, one_piece, zone);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), STACK - DRAIN_PIECE);
@@ -194,10 +192,9 @@ KTEST(precise_looks_at_all_of_a_large_stack)
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	unsigned i, inside = 0;
 	struct mm_fail fail;
-	struct zone *zone;
 	pfn_t block;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, fill_stack(t, mem, zone));
 	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
 	for (i = 0; i < STACK; i++)
@@ -225,10 +222,9 @@ static void one_look(void *arg)
 KTEST(place_of_a_round_goes_with_the_isolation)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
-	struct zone *zone;
 	pfn_t block;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	REQUIRE(t, fill_stack(t, mem, zone));
 	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[STACK - 1]), PAGEBLOCK_PAGES);
 	set_isolated(zone, block, true);
@@ -243,60 +239,51 @@ KTEST(place_of_a_round_goes_with_the_isolation)
 
 /* ---- zones ---- */
 
-/* The first zone is at its watermark. So a batch comes from the second zone, with one slow path. */
-KTEST(hot_path_follows_the_zone_that_has_pages)
+/* Let @zone refuse all requests, or no longer. */
+static void close_zone(struct zone *zone, bool closed)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
-	struct zone *near, *other;
+	if (closed)
+		WRITE_ONCE(zone->wmark[WMARK_MIN], zone->nr_free);
+	else
+		zone_set_watermarks(zone);
+}
+
+static void expect_from(
+    struct ktest *t, struct zone *zone, unsigned order, unsigned nr, struct page **got)
+{
 	unsigned i;
 
-	near = test_zone(mem, ZONE_MOVABLE);
-	other = test_zone(mem, ZONE_NORMAL);
-	set_plan(near, 0, MT_MOVABLE, 4);
-	set_plan(other, 0, MT_MOVABLE, 4);
-	WRITE_ONCE(near->wmark[WMARK_MIN], near->nr_free);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_SLOW), 1);
-	for (i = 0; i < 4; i++)
-		EXPECT(t, zone_of(mem, page_to_pfn_in(mem, pages[i])) == other);
-	/* The next batch comes from the first zone again, which is above its watermark now. */
-	zone_set_watermarks(near);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, others), 4);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_SLOW), 2);
-	for (i = 0; i < 4; i++)
-		EXPECT(t, zone_of(mem, page_to_pfn_in(mem, others[i])) == near);
-	EXPECT_EQ(t, free_on(0, mem, 0, 4, pages), 4);
-	EXPECT_EQ(t, free_on(0, mem, 0, 4, others), 4);
-	restore_plan(near);
-	restore_plan(other);
+	EXPECT_EQ(t, alloc_on(0, zone->mem, GFP_MOVABLE, order, nr, got), nr);
+	for (i = 0; i < nr; i++)
+		EXPECT(t, zone_of(zone->mem, page_to_pfn_in(zone->mem, got[i])) == zone);
 }
 
 /*
- * The nearest zone has no larger block to give: it comes from the other zone.  Single pages, which
- * the nearest zone has, still come from there, although the CPU caches some of the other zone.
+ * The first zone is at its watermark. So a batch comes from the second zone, with one slow path.
+ * A larger block, which the first zone has not, draws no single pages after it from the second
+ * zone, although the CPU caches some of these.
  */
-KTEST_CONTRACT(larger_block_of_another_zone_draws_no_pages_after_it)
+KTEST_CONTRACT(hot_path_follows_the_zone_that_has_pages)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
-	struct zone *near, *other;
+	struct zone *near = test_zone(mem, ZONE_MOVABLE), *other = test_zone(mem, ZONE_NORMAL);
 	struct page *pair;
 
-	near = test_zone(mem, ZONE_MOVABLE);
-	other = test_zone(mem, ZONE_NORMAL);
 	set_plan(near, 0, MT_MOVABLE, 4);
 	set_plan(other, 0, MT_MOVABLE, 4);
-	WRITE_ONCE(near->wmark[WMARK_MIN], near->nr_free);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
-	zone_set_watermarks(near);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, others), 4);
+	close_zone(near, true);
+	expect_from(t, other, 0, 4, pages);
+	EXPECT_COUNTED(t, mem, EV_ALLOC_SLOW, 1);
+	/* The next batch comes from the first zone again, which is above its watermark now. */
+	close_zone(near, false);
+	expect_from(t, near, 0, 4, others);
+	EXPECT_COUNTED(t, mem, EV_ALLOC_SLOW, 2);
 	EXPECT_EQ(t, free_on(0, mem, 0, 4, pages), 4);
 	EXPECT_EQ(t, cached(other, 0, 0, MT_MOVABLE), 4);
-	WRITE_ONCE(near->wmark[WMARK_MIN], near->nr_free);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 1, 1, &pair), 1);
-	EXPECT(t, zone_of(mem, page_to_pfn_in(mem, pair)) == other);
-	zone_set_watermarks(near);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
-	EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, pages[0]))->kind, ZONE_MOVABLE);
+	close_zone(near, true);
+	expect_from(t, other, 1, 1, &pair);
+	close_zone(near, false);
+	expect_from(t, near, 0, 1, pages);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 4, others), 4);
 	EXPECT_EQ(t, free_on(0, mem, 1, 1, &pair), 1);
@@ -308,9 +295,8 @@ KTEST_CONTRACT(larger_block_of_another_zone_draws_no_pages_after_it)
 KTEST(first_request_of_a_type_gets_its_type)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_MAX_BLOCKS, 0));
-	struct zone *zone;
+	struct zone *zone = test_zone(mem, ZONE_NORMAL);
 
-	zone = test_zone(mem, ZONE_NORMAL);
 	set_plan(zone, 0, MT_UNMOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_UNMOVABLE, 0, 1, pages), 1);
 	EXPECT(t, cached(zone, 0, 0, MT_UNMOVABLE) > 0);
@@ -368,10 +354,9 @@ KTEST(a_spill_touches_no_other_stack)
 KTEST_CONTRACT(a_refill_leaves_the_watermark)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
-	struct zone *zone;
 	unsigned order;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	for (order = 0; order < 2; order++) {
 		set_plan(zone, order, MT_MOVABLE, 16);
 		zone->wmark[WMARK_MIN] = zone->nr_free - 7;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_play_zones.c: zonelists that change while other CPUs read them: no reader misses a zone that
- * was there. Also look-ups in zonelists and in ranges. The source is included with its stores
- * watched.
+ * was there. Also look-ups in ranges. The source is included with its stores watched.
  */
 #define zone_marks             played_zone_marks
 #define zone_set_watermarks    played_zone_set_watermarks
@@ -13,21 +12,17 @@
 #define range_zone             played_range_zone
 #include "tests/lib/mm_test.h"
 
-static struct {
-	unsigned node; /* node of this CPU */
-	void (*stored)(void);
-} world;
+static void (*stored)(void);
 
 static void store(u8 *to, u8 value)
 {
 	WRITE_ONCE(*to, value);
-	if (world.stored)
-		world.stored();
+	if (stored)
+		stored();
 }
 
 #undef store_release
-#define store_release      store
-#define arch_cpu_node(cpu) ((void)(cpu), world.node)
+#define store_release store
 #include "mm/core/zone.c"     /* NOLINT(bugprone-suspicious-include): the tested source */
 #include "mm/core/zonelist.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
@@ -92,9 +87,9 @@ static void add_zone(unsigned id)
 	begin_reading();
 	mem.zones[id].start_pfn = id * PAGEBLOCK_PAGES;
 	mem.zones[id].end_pfn = (id + 1) * PAGEBLOCK_PAGES;
-	world.stored = look;
+	stored = look;
 	memory_build_zonelists(&mem);
-	world.stored = NULL;
+	stored = NULL;
 	for (kind = id % NR_ZONE_KINDS; kind < NR_ZONE_KINDS; kind++)
 		there[kind] |= 1u << id;
 	/* A reader that begins now sees the new zone. */
@@ -146,48 +141,7 @@ KTEST(zone_list_readers_miss_no_zone)
 	}
 }
 
-/* ---- look-ups ---- */
-
-static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr)
-{
-	struct zone *zone;
-	unsigned at, i = 0;
-
-	for_each_zone_of(memory_node(&mem, 0), gfp, zone, at) {
-		EXPECT(t, want && i < nr && zone == &mem.zones[want[i]]);
-		i++;
-	}
-	EXPECT_EQ(t, i, nr);
-	/* No call finds more zones. */
-	EXPECT(t, !zonelist_next(memory_node(&mem, 0), gfp, &at));
-}
-
-KTEST(zones_are_numbered_from_the_own_node_on)
-{
-	static const u8 movable[2][4] = {{2, 1, 5, 4}, {5, 4, 2, 1}},
-	                kernel[2][2] = {{1, 4}, {4, 1}};
-	unsigned node;
-
-	now = t;
-	rand_state = t->seed;
-	set_nodes(2);
-	for (node = 0; node < 4; node++)
-		add_zone(kernel[node % 2][0] + node / 2);
-	for (node = 0; node < 2; node++) {
-		world.node = node;
-		expect_zones(t, GFP_MOVABLE, movable[node], 4);
-		expect_zones(t, GFP_KERNEL, kernel[node], 2);
-		expect_zones(t, GFP_DMA32, NULL, 0);
-		expect_zones(t, GFP_MOVABLE | GFP_THISNODE, movable[node], 2);
-		expect_zones(t, GFP_KERNEL | GFP_THISNODE, kernel[node], 1);
-	}
-	/* The CPU is on a node that the memory does not have. */
-	for (world.node = 2; world.node <= MAX_NODES; world.node++) {
-		expect_zones(t, GFP_MOVABLE, movable[0], 4);
-		expect_zones(t, GFP_MOVABLE | GFP_THISNODE, movable[0], 2);
-	}
-	world.node = 0;
-}
+/* ---- ranges ---- */
 
 KTEST(first_blocking_pageblock_is_named)
 {

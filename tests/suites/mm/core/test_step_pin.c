@@ -56,10 +56,9 @@ KTEST_SUITE(step_pin, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 KTEST(a_pin_and_its_reference_are_dropped_in_one_piece)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
-	struct page *page;
 	irqflags_t flags;
+	struct page *page = NEED(t, pinned(t, mem, 2));
 
-	page = NEED(t, pinned(t, mem, 2));
 	pin.pins = 1;
 	mem_unpin_page(mem, page);
 	EXPECT(t, arch_irqs_enabled());

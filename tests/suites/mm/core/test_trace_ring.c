@@ -46,10 +46,9 @@ KTEST_INSIDE(records_of_batches_and_single_blocks_are_in_order)
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct page *page, *first;
 	struct trace_hit hit[HITS];
-	struct zone *zone;
 	unsigned i;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 2, 1, &first), 1);
 	EXPECT_EQ(t, free_on(0, mem, 2, 1, &first), 1);
@@ -72,11 +71,10 @@ KTEST(hot_paths_are_recorded_only_on_request)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 64, 4));
 	struct trace_hit hit[HITS];
-	struct page *page;
 	unsigned before;
 	pfn_t pfn;
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 
-	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	pfn = page_to_pfn_in(mem, page);
 	before = kinds(mem, pfn, hit);
 	/* The freed page is cached, and the next allocation gets the newest cached page. */
