@@ -124,6 +124,26 @@ void mov_fill_range(pfn_t start, pfn_t end)
 	}
 }
 
+struct zone *mov_only_zone(struct ktest *t, enum zone_kind kind, unsigned blocks)
+{
+	unsigned normal = kind == ZONE_NORMAL ? blocks : 0;
+	struct memory *mem = ktest_memory(t, 0, normal, blocks - normal);
+
+	if (!mem || !mov_begin(t, mem))
+		return NULL;
+	all_caches_off(t, mem);
+	return zone_in(mem, kind);
+}
+
+void mov_half_fill(pfn_t start, pfn_t end)
+{
+	u32 i = mov.nr;
+
+	for (mov_fill_range(start, end); i < mov.nr; i++)
+		if (page_to_pfn_in(mov.mem, mov.pages[i]) % 2)
+			mov_free(i);
+}
+
 void mov_free(u32 index)
 {
 	if (mov.pages[index])

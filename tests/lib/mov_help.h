@@ -56,11 +56,17 @@ extern const struct movable_ops mov_ops;
 
 bool mov_begin(struct ktest *t, struct memory *mem);
 
+/* A memory whose only zone is of @kind, all free, its caches off; NULL: the test has failed. */
+struct zone *mov_only_zone(struct ktest *t, enum zone_kind kind, unsigned blocks);
+
 /* Allocate movable pages: @max of them, or until no memory is left. */
 void mov_fill(unsigned long max);
 
 /* Allocate all pages of [@start, @end), free pages of one zone, as movable pages. */
 void mov_fill_range(pfn_t start, pfn_t end);
+
+/* Movable pages in every second place of [@start, @end), free pages of one zone. */
+void mov_half_fill(pfn_t start, pfn_t end);
 
 void mov_free(u32 index);
 

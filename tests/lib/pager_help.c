@@ -65,6 +65,19 @@ bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsig
 	return store_scene_by(t, s, store, nr, &store_ops);
 }
 
+void supply_all(struct ktest *t, struct vm_scene *s, struct store *store, u32 flags)
+{
+	u32 i;
+
+	for (i = 0; i < s->nr; i++) {
+		const void *from = store ? page_address(store->page[i]) : NULL;
+
+		EXPECT_EQ(t, vm_object_supply(s->object, i, from), 0);
+		if (flags && page_in(s->object, i))
+			page_set_flags(page_in(s->object, i), flags);
+	}
+}
+
 void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store)
 {
 	scene_end(t, s);
@@ -89,6 +102,20 @@ void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store
 struct zone *movable_zone(struct memory *mem)
 {
 	return &mem->zones[ZONE_MOVABLE];
+}
+
+void use_up_movable(struct memory *mem, struct pile *pile)
+{
+	while (pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
+	    zone_of(mem, page_to_pfn_in(mem, pile->top)) == movable_zone(mem))
+		;
+}
+
+void raise_high(struct memory *mem, unsigned nr)
+{
+	unsigned long *mark = &movable_zone(mem)->wmark[WMARK_HIGH];
+
+	WRITE_ONCE(*mark, *mark + nr);
 }
 
 /* ---- reclaim by hand ---- */

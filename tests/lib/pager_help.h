@@ -36,14 +36,17 @@ bool store_scene_by(struct ktest *t, struct vm_scene *s, struct store *store, un
 bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr);
 
 /* As REQUIRE, for a test that has begun: it calls the suite's end() before the test ends. */
-#define REQUIRE_OR_END(t, s, cond)                                                                 \
+#define REQUIRE_OR_END(t, cond)                                                                    \
 	do {                                                                                       \
 		bool holds = (cond);                                                               \
                                                                                                    \
 		if (!holds)                                                                        \
-			end(t, s);                                                                 \
+			end(t);                                                                    \
 		REQUIRE(t, holds);                                                                 \
 	} while (0)
+
+/* Supply all pages of the scene, unmapped, with @flags; from @store, or zeros if it is NULL. */
+void supply_all(struct ktest *t, struct vm_scene *s, struct store *store, u32 flags);
 
 void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store);
 
@@ -55,6 +58,12 @@ bool store_scene_loaded(struct ktest *t, struct vm_scene *s, struct store *store
 void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store);
 
 struct zone *movable_zone(struct memory *mem);
+
+/* Allocate all pages of zone MOVABLE that may be had, and one page of the next zone: the top. */
+void use_up_movable(struct memory *mem, struct pile *pile);
+
+/* Let a run of zone MOVABLE go on until @nr more pages are free; zone_set_watermarks undoes it. */
+void raise_high(struct memory *mem, unsigned nr);
 
 /* ---- reclaim by hand ---- */
 

@@ -73,6 +73,13 @@ void scene_end(struct ktest *t, struct vm_scene *s)
 	EXPECT(t, LIST_EMPTY(&s->mem->vm.objects));
 }
 
+void scene_unload(struct ktest *t, struct vm_scene *s)
+{
+	soft_unload_space();
+	expect_sound(t, s->mem);
+	scene_end(t, s);
+}
+
 struct page *page_in(struct vm_object *object, u32 index)
 {
 	u64 slot;
@@ -122,6 +129,20 @@ void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed)
 		EXPECT_EQ(t, soft_write(page_at(i), stamp(i, 0, seed)), 0);
 		EXPECT_EQ(t, soft_write(page_at(i) + PAGE_SIZE - 8, stamp(i, 511, seed)), 0);
 	}
+}
+
+void read_pages(struct ktest *t, unsigned from, unsigned to)
+{
+	u64 value;
+
+	for (; from < to; from++)
+		EXPECT_EQ(t, soft_read(page_at(from), &value), 0);
+}
+
+void fault_pages(struct ktest *t, struct vm_scene *s, unsigned from, unsigned to)
+{
+	for (; from < to; from++)
+		EXPECT_EQ(t, vm_fault(s->space, page_at(from), VM_WRITE), 0);
 }
 
 bool scene_begin_loaded(struct ktest *t, struct vm_scene *s, unsigned nr, u64 seed)

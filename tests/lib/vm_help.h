@@ -51,6 +51,9 @@ bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 /* Drop everything, and expect every page back. */
 void scene_end(struct ktest *t, struct vm_scene *s);
 
+/* As scene_end; but first unload the space that is loaded on this CPU, and check the memory. */
+void scene_unload(struct ktest *t, struct vm_scene *s);
+
 /* The page in slot @index. NULL: the slot is empty, has a marker, or its page is lost. */
 struct page *page_in(struct vm_object *object, u32 index);
 
@@ -68,6 +71,12 @@ u64 stamp(unsigned long page, unsigned word, u64 seed);
 
 /* Write to pages @from to @to - 1 of a scene, through the space loaded here. */
 void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
+
+/* Read pages @from to @to - 1 of a scene, through the space loaded here. */
+void read_pages(struct ktest *t, unsigned from, unsigned to);
+
+/* Fault pages @from to @to - 1 of a scene in, to write to them. */
+void fault_pages(struct ktest *t, struct vm_scene *s, unsigned from, unsigned to);
 
 /* A scene of @nr pages, all written to; the space stays loaded on this CPU. */
 bool scene_begin_loaded(struct ktest *t, struct vm_scene *s, unsigned nr, u64 seed);

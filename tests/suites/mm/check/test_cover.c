@@ -1,61 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cover.c: code that no other suite reaches: the texts that mm/ prints of its state, and
- * refusals whose only reason is the caller's context.  Hosted only, because of how much it prints.
+ * test_cover.c: code that no other suite reaches: texts of extreme figures, and refusals whose only
+ * reason is the caller's context.  Hosted only, because of how much it prints.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/console.h>
 #include <quarry/contig.h>
-#include <quarry/handle.h>
 #include <quarry/memory_hotplug.h>
-#include <quarry/memory_init.h>
 #include <quarry/isolation.h>
 
-/* A memory with a hole, and with an offline, an isolated and a mixed pageblock. */
-static struct memory *motley(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 2, 8, 6);
-	struct page *page;
-
-	if (!mem)
-		return NULL;
-	make_hole(t, mem, 15 * PAGEBLOCK_PAGES);
-	EXPECT_EQ(t, offline_pages(mem, 14 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL), 0);
-	EXPECT_EQ(t,
-	    start_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, ISO_PRECISE, NULL),
-	    0);
-	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-	return mem;
-}
-
 KTEST_SUITE(cover, 0);
-
-KTEST(state_is_shown_in_words, KTEST_REPORTS)
-{
-	struct memory *mem = NEED(t, motley(t));
-	struct page *page;
-	pfn_t pfn;
-
-	page = NEED(t, mem_alloc_pages(mem, GFP_RECLAIMABLE, 1));
-	show_mem(mem);
-	show_events(mem, NULL);
-	show_zones(mem);
-	show_pcp(mem);
-	for (pfn = 0; pfn <= mem->end_pfn; pfn += PAGEBLOCK_PAGES)
-		show_block(mem, pfn);
-	show_block(mem, page_to_pfn_in(mem, page) + 1);
-	/* Isolated memory is free memory that cannot be allocated. */
-	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
-	dump_page(mem, 15 * PAGEBLOCK_PAGES, "hole");
-	dump_page(mem, 14 * PAGEBLOCK_PAGES, "offline");
-	dump_page(mem, 13 * PAGEBLOCK_PAGES, "isolated");
-	EXPECT_EQ(t, mem_free_pages(mem, page, 1), 0);
-	undo_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
-	restore_plan(test_zone(mem, ZONE_NORMAL));
-}
 
 /* The longest line printed since @pos. */
 static unsigned longest_line(u64 pos)
@@ -132,29 +87,25 @@ KTEST_INSIDE(zones_of_any_size_are_shown_in_80_columns, KTEST_REPORTS)
 	EXPECT(t, longest_line(pos) <= 80);
 }
 
-KTEST(everything_has_a_name)
+KTEST(events_policies_and_records_have_names)
 {
 	unsigned i, j;
 
 	for (i = 0; i < NR_MM_EVENTS; i++) {
-		EXPECT(t, mm_event_name((enum mm_event)i)[0] != '?');
+		const char *name = mm_event_name((enum mm_event)i);
+
+		EXPECT(t, name[0] != '?');
 		for (j = 0; j < i; j++)
-			EXPECT(t,
-			    strcmp(
-			        mm_event_name((enum mm_event)i), mm_event_name((enum mm_event)j)));
+			EXPECT(t, strcmp(name, mm_event_name((enum mm_event)j)));
 	}
 	EXPECT_EQ(t, strcmp(mm_event_name(NR_MM_EVENTS), "?"), 0);
 	for (i = 0; i < NR_ISO_POLICIES; i++)
 		EXPECT_EQ(t, iso_policy_by_name(iso_policy_name((enum iso_policy)i)), i);
 	EXPECT_EQ(t, iso_policy_by_name("none"), NR_ISO_POLICIES);
 	EXPECT(t, !iso_policy_name(NR_ISO_POLICIES));
-	for (i = 0; i < NR_PAGE_STATES; i++)
-		EXPECT(t, page_state_name((enum page_state)i)[0] != '?');
-	EXPECT_EQ(t, page_state_name(NR_PAGE_STATES)[0], '?');
 	for (i = 0; i < NR_TRACE_KINDS; i++)
 		EXPECT(t, trace_kind_name((enum trace_kind)i)[0] != '?');
 	EXPECT_EQ(t, trace_kind_name(NR_TRACE_KINDS)[0], '?');
-	EXPECT_EQ(t, mm_why_text(NR_MM_WHY)[0], '?');
 }
 
 static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *cma)
@@ -181,14 +132,11 @@ KTEST(sleeping_calls_are_refused_in_atomic_context,
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	static struct cma cma;
+	static struct census before, after;
 	struct mm_violation v;
-	struct census *before, *after;
-	static struct census both[2];
 	irqflags_t flags;
 
-	before = &both[0];
-	after = &both[1];
-	census_take(before, mem);
+	census_take(&before, mem);
 	cma = (struct cma){.mem = mem, .end = PAGEBLOCK_PAGES};
 	flags = arch_irq_save();
 	all_that_may_sleep(t, mem, &cma);
@@ -197,8 +145,8 @@ KTEST(sleeping_calls_are_refused_in_atomic_context,
 	arch_irq_restore(flags);
 	preempt_disable();
 	preempt_enable();
-	census_take(after, mem);
-	census_compare(t, before, after);
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 }
 
@@ -221,149 +169,6 @@ KTEST_INSIDE(a_traced_cpu_uses_the_same_pages)
 	EXPECT_EQ(t, alloc_pages_bulk(GFP_KERNEL | GFP_ZERO, 40, bulk), 40);
 	EXPECT_EQ(t, free_pages_bulk(40, bulk), 0);
 	trace_switch(&kernel_memory, false);
-}
-
-static void leave_and_join(void *arg)
-{
-	struct memory *mem = arg;
-	irqflags_t flags = arch_irq_save();
-
-	pcp_cpu_leave(mem);
-	if (capacity_sum(test_zone(mem, ZONE_NORMAL), arch_cpu_id()))
-		panic("a CPU that has left may still cache");
-	pcp_cpu_join(mem);
-	arch_irq_restore(flags);
-}
-
-KTEST_INSIDE(leaving_cpu_empties_its_caches)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
-	struct zone *zone;
-	struct page *page;
-	unsigned had;
-
-	zone = test_zone(mem, ZONE_NORMAL);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
-	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-	EXPECT(t, zone_pcp_pages(zone) > 0);
-	had = capacity_sum(zone, 0);
-	ktest_on_cpu(0, leave_and_join, mem);
-	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
-	EXPECT_EQ(t, capacity_sum(zone, 0), had);
-}
-
-/*
- * There are more pages than one batch migrates. The first offline fails because of a pinned page
- * among them.
- */
-KTEST(offline_moves_a_full_pageblock)
-{
-	static struct handle handles[40];
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, TEST_BLOCKS));
-	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
-	struct offline_result res;
-	struct handle_table table;
-	pfn_t start, end = 0;
-	unsigned i;
-
-	handle_table_init(&table, mem, handles, ARRAY_SIZE(handles));
-	start = ~0UL;
-	for (i = 0; i < ARRAY_SIZE(handles); i++) {
-		REQUIRE(t, !handle_alloc(&table, i, 0, GFP_NOWAIT, i));
-		start = MIN(start, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES));
-		end =
-		    MAX(end, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
-	}
-	EXPECT_EQ(t, handle_pin(&table, 39), 0);
-	EXPECT_EQ(t, offline_pages(mem, start, end - start, &opts, &res), -EBUSY);
-	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
-	EXPECT_EQ(t, handle_unpin(&table, 39), 0);
-	EXPECT_EQ(t, offline_pages(mem, start, end - start, &opts, &res), 0);
-	EXPECT_EQ(t, res.moved, ARRAY_SIZE(handles));
-	for (i = 0; i < ARRAY_SIZE(handles); i++)
-		EXPECT_EQ(t, handle_free(&table, i), 0);
-	movable_owner_drain(&table.owner);
-	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-}
-
-KTEST_INSIDE(redrain_drains_again_while_waiting)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
-	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
-	struct offline_result res;
-	struct mm_fail fail;
-	struct page *page;
-	pfn_t start;
-
-	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0));
-	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
-	/*
-	 * A page without an owner in zone MOVABLE may get an owner soon, so the offline retries
-	 * until its deadline.
-	 */
-	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
-	EXPECT(t, res.rounds > 1);
-	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), -EBUSY);
-	EXPECT_EQ(t, test_pages_isolated(mem, start, PAGEBLOCK_PAGES, &fail), -EBUSY);
-	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
-	undo_isolate_page_range(mem, start, PAGEBLOCK_PAGES);
-	EXPECT_EQ(t, test_pages_isolated(mem, start, PAGEBLOCK_PAGES, NULL), -EINVAL);
-	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-}
-
-KTEST(reserved_pages_are_named)
-{
-	struct memory_config cfg;
-	struct memory *mem;
-	struct mm_fail fail;
-	struct zone *zone;
-
-	REQUIRE(t, ktest_memory(t, 0, 1, 0));
-	cfg = (struct memory_config){.name = "reserved",
-	    .end_pfn = 2 * PAGEBLOCK_PAGES,
-	    .nr_cpus = ktest_cpus(),
-	    .nr_nodes = 1,
-	    .reclaim = &memory_reclaim,
-	    .alloc = t->mem->alloc,
-	    .arg = t->mem->alloc_arg};
-	cfg.memmap = cfg.alloc(cfg.arg, cfg.end_pfn * sizeof(struct page));
-	cfg.pageblocks = cfg.alloc(cfg.arg, 2 * sizeof(struct pageblock));
-	cfg.trees = cfg.alloc(cfg.arg, 2 * sizeof(struct pageblock_tree));
-	mem = cfg.alloc(cfg.arg, sizeof(*mem));
-	REQUIRE(t, cfg.memmap && cfg.pageblocks && cfg.trees && mem && !memory_init(mem, &cfg));
-	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
-	memory_add_ram(mem, 0, cfg.end_pfn);
-	memory_free_range(mem, 1, cfg.end_pfn);
-	REQUIRE(t, !memory_ready(mem));
-	EXPECT_EQ(t, offline_query(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
-	EXPECT_EQ(t, fail.why, WHY_RESERVED);
-	/* Isolate without the scan, as if the page had been allocated after the scan. */
-	zone = test_zone(mem, ZONE_NORMAL);
-	spin_lock(&zone->lock);
-	pageblock_set_isolated(zone, 0, true);
-	spin_unlock(&zone->lock);
-	EXPECT_EQ(t, test_pages_isolated(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
-	EXPECT_EQ(t, fail.why, WHY_RESERVED);
-	undo_isolate_page_range(mem, 0, PAGEBLOCK_PAGES);
-	expect_sound(t, mem);
-}
-
-KTEST(handles_out_of_range_are_refused)
-{
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
-	struct handle handles[2] = {{.page = NULL}};
-	struct handle_table table;
-
-	handle_table_init(&table, mem, handles, 2);
-	EXPECT_EQ(t, handle_alloc(&table, 2, 0, GFP_NOWAIT, 0), -EINVAL);
-	EXPECT_EQ(t, handle_alloc(&table, 0, 4, GFP_NOWAIT, 0), -EINVAL);
-	EXPECT_EQ(t, handle_free(&table, 2), -EINVAL);
-	EXPECT_EQ(t, handle_write(&table, 2, 0), -EINVAL);
-	EXPECT_EQ(t, handle_verify(&table, 2), -EINVAL);
-	EXPECT_EQ(t, handle_pin(&table, 2), -EINVAL);
-	EXPECT_EQ(t, handle_unpin(&table, 2), -EINVAL);
-	EXPECT_EQ(t, handle_pfn(&table, 2), PFN_NONE);
 }
 
 /* Calls on a range return their results also if the pointer for the reason is NULL. */

@@ -18,21 +18,29 @@ static unsigned long blocks_possible(const struct zone *zone)
 	return (zone->nr_free - zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
 }
 
+/* A fragmented zone of @kind, in a memory without others; NULL: the test has failed. */
+static struct zone *fragmented(struct ktest *t, enum zone_kind kind)
+{
+	unsigned normal = kind == ZONE_NORMAL ? MOV_ZONE : 0;
+
+	return mov_begin(t, ktest_memory(t, 0, normal, MOV_ZONE - normal))
+	    ? mov_fragmented(t, mov.mem, kind)
+	    : NULL;
+}
+
 /* ---- large blocks ---- */
 
 /*
  * Allocate every block of the largest order that the free pages can form. Only compaction can form
  * these blocks.
  */
-static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_kind kind, gfp_t gfp)
+static void take_largest_blocks(struct ktest *t, enum zone_kind kind, gfp_t gfp)
 {
+	struct zone *zone = NEED(t, fragmented(t, kind));
+	unsigned long possible = blocks_possible(zone);
+	struct memory *mem = zone->mem;
 	struct pile pile = {NULL, 0};
-	unsigned long possible;
-	struct zone *zone;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, kind);
-	possible = blocks_possible(zone);
 	EXPECT(t, possible >= 2);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp | GFP_NOWAIT, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, possible), possible);
@@ -52,24 +60,21 @@ KTEST_SUITE(compact, KTEST_QUICK);
 
 KTEST(movable_requests_get_every_largest_block, KTEST_SLOW)
 {
-	take_largest_blocks(t, ktest_memory(t, 0, 0, MOV_ZONE), ZONE_MOVABLE, GFP_MOVABLE);
+	take_largest_blocks(t, ZONE_MOVABLE, GFP_MOVABLE);
 }
 
 /* Movable pages have filled the zone, so all its pageblocks are movable. */
 KTEST(unmovable_requests_get_every_largest_block, KTEST_SLOW)
 {
-	take_largest_blocks(t, ktest_memory(t, 0, MOV_ZONE, 0), ZONE_NORMAL, GFP_KERNEL);
+	take_largest_blocks(t, ZONE_NORMAL, GFP_KERNEL);
 }
 
 KTEST_COST(small_orders_need_small_windows, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct zone *zone = NEED(t, fragmented(t, ZONE_MOVABLE));
 	struct compact_stats stats = {0};
-	struct zone *zone;
 	unsigned order;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	for (order = 1; order < MAX_ORDER; order++) {
 		stats = (struct compact_stats){0};
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
@@ -136,12 +141,10 @@ static struct page *one_of(struct memory *mem, pfn_t block)
 
 KTEST(pinned_page_skips_its_window, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
-	struct zone *zone;
+	struct zone *zone = NEED(t, fragmented(t, ZONE_MOVABLE));
+	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		EXPECT_EQ(t, pin_page(one_of(mem, pfn)), 0);
 	expect_vain(t, zone);
@@ -153,12 +156,10 @@ KTEST(pinned_page_skips_its_window, KTEST_SLOW)
 
 KTEST(broken_page_skips_its_window, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
-	struct zone *zone;
+	struct zone *zone = NEED(t, fragmented(t, ZONE_MOVABLE));
+	struct memory *mem = zone->mem;
 	pfn_t pfn;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		EXPECT_EQ(t,
 		    mem_memory_failure(mem, page_to_pfn_in(mem, one_of(mem, pfn)), 0, NULL),
@@ -195,12 +196,10 @@ static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile 
 
 KTEST(unmovable_page_skips_its_window, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
+	struct zone *zone = NEED(t, fragmented(t, ZONE_NORMAL));
+	struct memory *mem = zone->mem;
 	struct pile kept = {NULL, 0};
-	struct zone *zone;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_NORMAL);
 	take_one_of_each(mem, zone, &kept);
 	expect_vain(t, zone);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
@@ -211,14 +210,11 @@ KTEST(unmovable_page_skips_its_window, KTEST_SLOW)
 
 KTEST(isolated_pageblocks_are_left_alone, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct zone *zone = NEED(t, fragmented(t, ZONE_MOVABLE));
+	struct memory *mem = zone->mem;
 	struct pageblock low, high;
-	struct zone *zone;
-	pfn_t last;
+	pfn_t last = zone->end_pfn - PAGEBLOCK_PAGES;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
-	last = zone->end_pfn - PAGEBLOCK_PAGES;
 	set_isolated(zone, zone->start_pfn, true);
 	set_isolated(zone, last, true);
 	low = *pageblock_of(mem, zone->start_pfn);
@@ -235,12 +231,10 @@ KTEST(isolated_pageblocks_are_left_alone, KTEST_SLOW)
 /* Emptying a CMA pageblock is useless: movable requests would only borrow it again. */
 KTEST(cma_pageblocks_are_not_emptied, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
+	struct zone *zone = NEED(t, fragmented(t, ZONE_NORMAL));
+	struct memory *mem = zone->mem;
 	struct pageblock low;
-	struct zone *zone;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_NORMAL);
 	set_type(zone, zone->start_pfn, MT_CMA);
 	low = *pageblock_of(mem, zone->start_pfn);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
@@ -344,11 +338,10 @@ KTEST(zones_of_a_request_are_compacted_in_turn, KTEST_SLOW)
 KTEST(bad_arguments_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, MOV_ZONE));
-	struct zone *zone;
 	irqflags_t flags;
 	int err;
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 
-	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 0, NULL), -EINVAL);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER + 1, NULL), -EINVAL);
 	EXPECT_EQ(t, compact_zone(zone_in(mem, ZONE_NORMAL), GFP_KERNEL, 1, NULL), -ENOMEM);
@@ -375,13 +368,11 @@ static void allocate_largest(void *arg)
 
 KTEST_COST(many_waiters_share_one_compaction_thread, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct zone *zone = NEED(t, fragmented(t, ZONE_MOVABLE));
+	struct memory *mem = zone->mem;
 	struct asker ask[MAX_CPUS] = {{.mem = NULL}};
 	unsigned cpu, want, got = 0;
-	struct zone *zone;
 
-	REQUIRE(t, mov_begin(t, mem));
-	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	want = (unsigned)MIN(blocks_possible(zone), (unsigned long)ktest_cpus());
 	for (cpu = 0; cpu < want; cpu++) {
 		ask[cpu].mem = mem;

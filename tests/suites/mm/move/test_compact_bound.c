@@ -11,20 +11,6 @@
 
 static struct zone *the_zone;
 
-/* Fill [@start, @half) with movable pages, and every second place of [@half, @end). */
-static void fill(pfn_t start, pfn_t half, pfn_t end)
-{
-	u32 i;
-
-	mov_fill_range(start, end);
-	for (i = 0; i < mov.nr; i++) {
-		pfn_t pfn = page_to_pfn_in(mov.mem, mov.pages[i]);
-
-		if (pfn >= half && pfn % 2)
-			mov_free(i);
-	}
-}
-
 KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST);
 
 /* ---- watermarks ---- */
@@ -119,25 +105,24 @@ static void fill_again(struct page *dst, struct page *src)
 	make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
-/* Fill zone MOVABLE of @mem: the first @from pageblocks wholly, the others half. */
-static bool begin_filled(struct ktest *t, struct memory *mem, unsigned from)
+/* Fill a zone MOVABLE: the first @from pageblocks wholly, the others half. */
+static struct zone *begin_filled(struct ktest *t, unsigned from)
 {
-	if (!mov_begin(t, mem))
-		return false;
-	the_zone = zone_in(mem, ZONE_MOVABLE);
-	all_caches_off(t, mem);
-	fill(the_zone->start_pfn, the_zone->start_pfn + BLOCK(from), the_zone->end_pfn);
-	return true;
+	struct zone *zone = mov_only_zone(t, ZONE_MOVABLE, ZONE_SIZE);
+
+	if (!zone)
+		return NULL;
+	mov_fill_range(zone->start_pfn, zone->start_pfn + BLOCK(from));
+	mov_half_fill(zone->start_pfn + BLOCK(from), zone->end_pfn);
+	return zone;
 }
 
 KTEST(refilled_window_is_abandoned, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
-
-	REQUIRE(t, begin_filled(t, mem, 0));
+	the_zone = NEED(t, begin_filled(t, 0));
 	from_first = number = 0;
 	mov.on_move = fill_again;
-	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT_EQ(t, compact_memory(mov.mem, NULL), 0);
 	EXPECT(t, number > 0);
 	EXPECT(t, from_first > 0 && from_first <= PAGEBLOCK_PAGES + MIGRATE_BATCH);
 	mov_end(t);
@@ -162,19 +147,18 @@ static void isolate_target(struct page *dst, struct page *src)
 
 KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	const struct pageblock *pb;
 
-	REQUIRE(t, begin_filled(t, mem, 2));
+	the_zone = NEED(t, begin_filled(t, 2));
 	isolated = PFN_NONE;
 	into_isolated = 0;
 	mov.on_move = isolate_target;
-	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT_EQ(t, compact_memory(mov.mem, NULL), 0);
 	EXPECT(t, mov.moved > MIGRATE_BATCH / 2);
 	REQUIRE(t, isolated != PFN_NONE);
 	EXPECT_EQ(t, into_isolated, 0);
 	/* The isolated pageblock is still half free, except for the target of the first move. */
-	pb = pageblock_of(mem, isolated);
+	pb = pageblock_of(mov.mem, isolated);
 	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES / 2 - 1);
 	set_isolated(the_zone, isolated, false);
 	mov_end(t);
@@ -193,20 +177,19 @@ static void isolate_last(struct page *dst, struct page *src)
 
 KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_move, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct pile pile = {NULL, 0};
 
-	REQUIRE(t, begin_filled(t, mem, 2));
+	the_zone = NEED(t, begin_filled(t, 2));
 	isolated = the_zone->end_pfn - PAGEBLOCK_PAGES;
 	/* Leave 4 free pages in the last pageblock: a batch captures these and more. */
-	while (pageblock_of(mem, isolated)->nr_free > 4)
+	while (pageblock_of(mov.mem, isolated)->nr_free > 4)
 		pile_push(&pile, take_one_of(isolated));
 	mov.on_move = isolate_last;
-	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT_EQ(t, compact_memory(mov.mem, NULL), 0);
 	EXPECT(t, mov.moved > 2);
 	EXPECT_EQ(t, free_at_next, 4);
 	set_isolated(the_zone, isolated, false);
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, pile_free(mov.mem, &pile), 0);
 	mov_end(t);
 }
 
@@ -236,20 +219,19 @@ KTEST_CONTRACT(captured_pages_that_are_isolated_are_free_at_the_next_window, KTE
 {
 	static const struct movable_ops looks = {
 	    .isolate = look_and_isolate, .migrate = mov_migrate, .putback = mov_putback};
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	u32 i;
 
-	REQUIRE(t, begin_filled(t, mem, 2));
+	the_zone = NEED(t, begin_filled(t, 2));
 	mov.owner.ops = &looks;
 	isolated = PFN_NONE;
 	free_at_next = ~0u;
 	mov.on_move = isolate_and_pin;
-	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT_EQ(t, compact_memory(mov.mem, NULL), 0);
 	/* All pages that were free are free again, except for the target of the first move. */
 	EXPECT_EQ(t, free_at_next, PAGEBLOCK_PAGES / 2 - 1);
 	for (i = 0; i < mov.nr; i++)
 		if (mov.pages[i] && mov.pages[i]->pincount)
-			mem_unpin_page(mem, mov.pages[i]);
+			mem_unpin_page(mov.mem, mov.pages[i]);
 	set_isolated(the_zone, isolated, false);
 	mov_end(t);
 }
@@ -280,18 +262,16 @@ static void break_one_in_hand(struct page *dst, struct page *src)
 
 KTEST_CONTRACT(captured_page_that_broke_is_not_moved_to, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
-
-	REQUIRE(t, begin_filled(t, mem, 2));
+	the_zone = NEED(t, begin_filled(t, 2));
 	broken = NULL;
 	into_broken = 0;
 	mov.on_move = break_one_in_hand;
-	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT_EQ(t, compact_memory(mov.mem, NULL), 0);
 	REQUIRE(t, broken);
 	EXPECT_EQ(t, into_broken, 0);
 	/* The page was retired when it was freed. */
 	EXPECT_EQ(t, word_state(page_word(broken)), PG_HWPOISON);
-	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken)), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mov.mem, page_to_pfn_in(mov.mem, broken)), 0);
 	mov_end(t);
 }
 
@@ -307,7 +287,8 @@ static unsigned long looks_of(struct ktest *t, struct memory *mem)
 		return 0;
 	}
 	all_caches_off(t, mem);
-	fill(0, BLOCK(1), BLOCK(ONLINE));
+	mov_fill_range(0, BLOCK(1));
+	mov_half_fill(BLOCK(1), BLOCK(ONLINE));
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
 	EXPECT_EQ(t, stats.moved, mov.moved);
 	EXPECT(t, stats.moved >= PAGEBLOCK_PAGES);

@@ -11,31 +11,10 @@
 
 static struct zone *the_zone;
 
-/* A memory with one zone, of @kind: all of it is free, and its caches are off. */
-static bool begin(struct ktest *t, enum zone_kind kind)
-{
-	bool normal = kind == ZONE_NORMAL;
-	struct memory *mem = ktest_memory(t, 0, normal ? ZONE_SIZE : 0, normal ? 0 : ZONE_SIZE);
-
-	if (!mem || !mov_begin(t, mem)) {
-		ktest_fail(t, __FILE__, __LINE__, "no memory");
-		return false;
-	}
-	the_zone = zone_in(mem, kind);
-	all_caches_off(t, mem);
-	return true;
-}
-
 /* Movable pages in every second place of the pageblocks @from to @to - 1. */
 static void half_fill(unsigned from, unsigned to)
 {
-	u32 first = mov.nr, i;
-
-	mov_fill_range(the_zone->start_pfn + BLOCK(from), the_zone->start_pfn + BLOCK(to));
-	for (i = first; i < mov.nr; i++) {
-		if (page_to_pfn_in(mov.mem, mov.pages[i]) % 2)
-			mov_free(i);
-	}
+	mov_half_fill(the_zone->start_pfn + BLOCK(from), the_zone->start_pfn + BLOCK(to));
 }
 
 static struct pageblock *block(unsigned nr)
@@ -57,8 +36,7 @@ KTEST_COST(only_windows_that_can_be_emptied_are_scanned)
 	unsigned batches = (PAGEBLOCK_PAGES / 2 + MIGRATE_BATCH - 1) / MIGRATE_BATCH;
 	unsigned last = ZONE_SIZE - 1;
 
-	if (!begin(t, ZONE_NORMAL))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_NORMAL, ZONE_SIZE));
 	/* Pageblock 0 is CMA, 1 isolated, 2 offline, 3 free; 4 will be emptied, the last filled. */
 	half_fill(0, 2);
 	half_fill(4, 5);
@@ -89,8 +67,7 @@ KTEST(pages_move_to_movable_pageblocks, KTEST_SLOW)
 	struct compact_stats stats = {0};
 	unsigned last = ZONE_SIZE - 1;
 
-	if (!begin(t, ZONE_NORMAL))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_NORMAL, ZONE_SIZE));
 	half_fill(0, 1);
 	half_fill(last - 3, ZONE_SIZE);
 	set_type(the_zone, the_zone->start_pfn + BLOCK(last), MT_UNMOVABLE);
@@ -117,8 +94,7 @@ KTEST(captures_leave_the_kernel_its_watermark, KTEST_SLOW)
 	struct compact_stats stats = {0};
 	unsigned long lent;
 
-	if (!begin(t, ZONE_NORMAL))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_NORMAL, ZONE_SIZE));
 	half_fill(0, 1);
 	half_fill(ZONE_SIZE - 1, ZONE_SIZE);
 	/* A lent pageblock that is wholly free stays whole, so nothing is captured there. */
@@ -146,8 +122,7 @@ KTEST_COST(compaction_at_the_watermark_ends_at_once)
 	struct page *page = NULL;
 	u32 i;
 
-	if (!begin(t, ZONE_MOVABLE))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_MOVABLE, ZONE_SIZE));
 	half_fill(0, 1);
 	half_fill(ZONE_SIZE - 1, ZONE_SIZE);
 	the_zone->wmark[WMARK_MIN] = the_zone->nr_free;
@@ -184,8 +159,7 @@ KTEST_CONTRACT(free_blocks_as_large_as_wanted_stay_whole)
 	unsigned last = ZONE_SIZE - 1;
 	u32 first;
 
-	if (!begin(t, ZONE_MOVABLE))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_MOVABLE, ZONE_SIZE));
 	half_fill(0, 1);
 	first = mov.nr;
 	half_fill(last - 1, last);
@@ -236,8 +210,7 @@ KTEST(blocks_move_to_free_blocks_of_their_order, KTEST_SLOW)
 	struct page *page;
 	unsigned emptied = 0, i;
 
-	if (!begin(t, ZONE_MOVABLE))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_MOVABLE, ZONE_SIZE));
 	while ((page = take_block(the_zone, 2, MT_MOVABLE))) {
 		make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
@@ -268,8 +241,7 @@ KTEST(blocks_as_large_as_wanted_are_not_moved, KTEST_SLOW)
 	struct page *page;
 	u32 i;
 
-	if (!begin(t, ZONE_MOVABLE))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_MOVABLE, ZONE_SIZE));
 	while ((page = take_block(the_zone, 2, MT_MOVABLE))) {
 		make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
@@ -314,8 +286,7 @@ KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again, KTEST_SLOW)
 	static const struct movable_ops ops = {
 	    .isolate = mov_isolate, .migrate = break_the_first, .putback = mov_putback};
 
-	if (!begin(t, ZONE_MOVABLE))
-		return;
+	the_zone = NEED(t, mov_only_zone(t, ZONE_MOVABLE, ZONE_SIZE));
 	mov.owner.ops = &ops;
 	broken = NULL;
 	reused = 0;

@@ -19,6 +19,33 @@ static struct page *page_of(struct handle_table *ht, u32 h)
 	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
 }
 
+enum op { OP_ALLOC, OP_TAKEN, OP_WRITE, OP_VERIFY, OP_PIN, OP_UNPIN, OP_PFN, OP_FREE, NR_OPS };
+
+static int run_op(struct handle_table *ht, u32 h, enum op op)
+{
+	switch (op) {
+	case OP_ALLOC:
+	case OP_TAKEN: return handle_alloc(ht, h, 0, GFP_NOWAIT, 1);
+	case OP_WRITE: return handle_write(ht, h, 2);
+	case OP_VERIFY: return handle_verify(ht, h);
+	case OP_PIN: return handle_pin(ht, h);
+	case OP_UNPIN: return handle_unpin(ht, h);
+	case OP_PFN: return handle_pfn(ht, h) == PFN_NONE ? -EINVAL : 0;
+	default: return handle_free(ht, h);
+	}
+}
+
+/* Expect each operation from @op on to end with @err. */
+static void expect_each(struct ktest *t, struct handle_table *ht, u32 h, unsigned op, int err)
+{
+	for (; op < NR_OPS; op++) {
+		int is = run_op(ht, h, (enum op)op);
+
+		if (is != err)
+			ktest_fail(t, __FILE__, __LINE__, "operation %u: %d, not %d", op, is, err);
+	}
+}
+
 KTEST_SUITE(handle_exact, KTEST_QUICK);
 
 /* ---- bounds ---- */
@@ -41,25 +68,15 @@ KTEST(no_handle_is_beyond_the_last)
 		REQUIRE(t, !handle_alloc(&table, h, h % 2, GFP_NOWAIT, h));
 	h = HANDLES - 1;
 	free = memory_free_pages(mem);
-	EXPECT_EQ(t, handle_alloc(&small, h, 0, GFP_NOWAIT, 1), -EINVAL);
-	EXPECT_EQ(t, handle_write(&small, h, 1), -EINVAL);
-	EXPECT_EQ(t, handle_verify(&small, h), -EINVAL);
-	EXPECT_EQ(t, handle_pin(&small, h), -EINVAL);
+	expect_each(t, &small, h, OP_ALLOC, -EINVAL);
 	EXPECT_EQ(t, handle_pin(&table, h), 0);
 	EXPECT_EQ(t, handle_unpin(&small, h), -EINVAL);
 	EXPECT_EQ(t, handle_free(&table, h), -EBUSY);
 	EXPECT_EQ(t, handle_unpin(&table, h), 0);
 	EXPECT_EQ(t, handle_unpin(&table, h), -EINVAL);
-	EXPECT_EQ(t, handle_pfn(&small, h), PFN_NONE);
-	EXPECT_EQ(t, handle_free(&small, h), -EINVAL);
 	EXPECT_EQ(t, memory_free_pages(mem), free);
 	/* The table's own last handle is valid. */
-	EXPECT_EQ(t, handle_verify(&small, h - 1), 0);
-	EXPECT_EQ(t, handle_write(&small, h - 1, 1), 0);
-	EXPECT_EQ(t, handle_pin(&small, h - 1), 0);
-	EXPECT_EQ(t, handle_unpin(&small, h - 1), 0);
-	EXPECT(t, handle_pfn(&small, h - 1) != PFN_NONE);
-	EXPECT_EQ(t, handle_free(&small, h - 1), 0);
+	expect_each(t, &small, h - 1, OP_WRITE, 0);
 	EXPECT_EQ(t, handle_alloc(&small, h - 1, 3, GFP_NOWAIT, 1), 0);
 	for (h = 0; h < HANDLES; h++)
 		EXPECT_EQ(t, handle_free(&table, h), 0);
@@ -72,12 +89,7 @@ KTEST(a_free_handle_has_no_object)
 
 	memset(handles, 0xa5, sizeof(handles));
 	handle_table_init(&table, mem, handles, HANDLES);
-	EXPECT_EQ(t, handle_write(&table, 1, 1), -EINVAL);
-	EXPECT_EQ(t, handle_verify(&table, 1), -EINVAL);
-	EXPECT_EQ(t, handle_pin(&table, 1), -EINVAL);
-	EXPECT_EQ(t, handle_unpin(&table, 1), -EINVAL);
-	EXPECT_EQ(t, handle_free(&table, 1), -EINVAL);
-	EXPECT_EQ(t, handle_pfn(&table, 1), PFN_NONE);
+	expect_each(t, &table, 1, OP_WRITE, -EINVAL);
 	EXPECT_EQ(t, table.corrupt, 0);
 	EXPECT_EQ(t, table.moved, 0);
 }
@@ -89,22 +101,6 @@ static unsigned locks;
 static void count_lock(const char *what, const struct spinlock *lock)
 {
 	locks += lock == &handles[1].lock;
-}
-
-enum op { OP_ALLOC, OP_TAKEN, OP_WRITE, OP_VERIFY, OP_PIN, OP_UNPIN, OP_PFN, OP_FREE, NR_OPS };
-
-static int run_op(enum op op)
-{
-	switch (op) {
-	case OP_ALLOC:
-	case OP_TAKEN: return handle_alloc(&table, 1, 0, GFP_NOWAIT, 1);
-	case OP_WRITE: return handle_write(&table, 1, 2);
-	case OP_VERIFY: return handle_verify(&table, 1);
-	case OP_PIN: return handle_pin(&table, 1);
-	case OP_UNPIN: return handle_unpin(&table, 1);
-	case OP_PFN: return handle_pfn(&table, 1) == PFN_NONE;
-	default: return handle_free(&table, 1);
-	}
 }
 
 /*
@@ -119,7 +115,7 @@ static unsigned locks_of(enum op op, int *err)
 	locks = 0;
 	spin_violation_hook = count_lock;
 	spin_lock(&held);
-	*err = run_op(op);
+	*err = run_op(&table, 1, op);
 	spin_unlock(&held);
 	spin_violation_hook = NULL;
 	arch_irq_restore(flags);

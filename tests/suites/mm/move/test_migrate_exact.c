@@ -213,6 +213,22 @@ KTEST(each_page_of_a_batch_ends_by_itself, KTEST_SLOW)
 
 /* ---- owners ---- */
 
+/* A memory with one movable page, whose owner has @migrate, @isolate or @putback of its own. */
+static struct page *begin_one(struct ktest *t, struct movable_ops own)
+{
+	static struct movable_ops ops;
+
+	if (!mov_begin(t, ktest_memory(t, 0, 0, BLOCKS)))
+		return NULL;
+	ops = mov_ops;
+	ops.isolate = own.isolate ? own.isolate : ops.isolate;
+	ops.migrate = own.migrate ? own.migrate : ops.migrate;
+	ops.putback = own.putback ? own.putback : ops.putback;
+	mov.owner.ops = &ops;
+	mov_fill(1);
+	return mov.nr == 1 ? mov.pages[0] : NULL;
+}
+
 static bool unwanted(struct memory *mem, struct page *page)
 {
 	return false;
@@ -224,17 +240,9 @@ static bool unwanted(struct memory *mem, struct page *page)
  */
 KTEST(page_not_taken_back_by_its_owner_is_freed)
 {
-	static struct movable_ops ops;
-	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
-	struct page *page;
+	struct page *page = NEED(t, begin_one(t, (struct movable_ops){.putback = unwanted}));
+	struct memory *mem = mov.mem;
 
-	REQUIRE(t, mov_begin(t, mem));
-	ops = mov_ops;
-	ops.putback = unwanted;
-	mov.owner.ops = &ops;
-	mov_fill(1);
-	REQUIRE(t, mov.nr == 1);
-	page = mov.pages[0];
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
 	putback_movable_page(mem, page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
@@ -253,19 +261,11 @@ static int count_asked(struct memory *mem, struct page *page)
 /* If no reference can be taken, the owner of the page is not called. */
 KTEST_INSIDE(a_page_without_references_left_stays)
 {
-	static struct movable_ops ops;
-	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
-	struct page *page;
+	struct page *page = NEED(t, begin_one(t, (struct movable_ops){.isolate = count_asked}));
+	struct memory *mem = mov.mem;
 	unsigned refs = 0;
 	u32 word;
 
-	REQUIRE(t, mov_begin(t, mem));
-	ops = mov_ops;
-	ops.isolate = count_asked;
-	mov.owner.ops = &ops;
-	mov_fill(1);
-	REQUIRE(t, mov.nr == 1);
-	page = mov.pages[0];
 	while (get_page(page) == 0)
 		refs++;
 	word = page_word(page);
@@ -310,24 +310,16 @@ static void drain_it(void *arg)
 /* Draining an owner waits for a migration that uses it, and no longer. */
 KTEST(owner_drain_waits_for_its_migrations)
 {
-	static struct movable_ops ops;
-	struct memory *mem;
 	unsigned i;
 
 	if (!ktest_needs_cpus(t, 3))
 		return;
-	mem = ktest_memory(t, 0, 0, BLOCKS);
-	REQUIRE(t, mov_begin(t, mem));
-	ops = mov_ops;
-	ops.migrate = migrate_and_wait;
-	mov.owner.ops = &ops;
-	mov_fill(1);
-	REQUIRE(t, mov.nr == 1);
+	NEED(t, begin_one(t, (struct movable_ops){.migrate = migrate_and_wait}));
 	turn.inside = turn.go = turn.drained = 0;
 	drain_it(NULL);
 	EXPECT_EQ(t, turn.drained, 1);
 	turn.drained = 0;
-	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, mov.pages[0])), 0);
+	EXPECT_EQ(t, isolate_movable_page(mov.mem, page_to_pfn_in(mov.mem, mov.pages[0])), 0);
 	ktest_start(1, move_it, mov.pages[0]);
 	EXPECT(t, SPIN_UNTIL(load_acquire(&turn.inside)));
 	EXPECT_EQ(t, READ_ONCE(mov.owner.users), 1);

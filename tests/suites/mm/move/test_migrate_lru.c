@@ -4,36 +4,53 @@
  * what is kept, which pages are refused and put back, and the cost.  With other CPUs:
  * test_migrate_race.c.
  */
-#include "tests/lib/mm_test.h"
-#include "tests/lib/vm_help.h"
+#include "tests/lib/pager_help.h"
 #include <quarry/account.h>
 #include <quarry/memory_hotplug.h>
 
 #define PAGES 100
 
-static struct isolated_pages isolated; /* used by one test at a time */
+/* Used by one test at a time. */
+static struct vm_scene s;
+static struct isolated_pages isolated;
+static struct migrate_stats stats;
+static struct mm_fail fail;
+
+/* A scene of @nr pages, all written to, whose space is loaded here. */
+static bool begin(struct ktest *t, unsigned nr, u64 seed)
+{
+	memset(&isolated, 0, sizeof(isolated));
+	memset(&stats, 0, sizeof(stats));
+	memset(&fail, 0, sizeof(fail));
+	return scene_begin_loaded(t, &s, nr, seed);
+}
+
+static void isolate(struct ktest *t, u32 index)
+{
+	const struct page *page = page_in(s.object, index);
+
+	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
+}
 
 /*
  * Isolate the pages in slots [from, to) of the scene's object and move them.  Returns how many did
- * not move.
+ * not move; @stats and @fail are of this move.
  */
-static unsigned move_pages(struct ktest *t, struct vm_scene *s, u32 from, u32 to,
-    struct mm_fail *fail, struct migrate_stats *stats)
+static unsigned move_pages(struct ktest *t, u32 from, u32 to)
 {
 	unsigned failed = 0;
 
 	isolated.nr_lru = isolated.nr_movable = 0;
+	memset(&stats, 0, sizeof(stats));
+	memset(&fail, 0, sizeof(fail));
 	for (; from < to; from++) {
-		if (!page_in(s->object, from)) {
+		if (!page_in(s.object, from)) {
 			ktest_fail(t, __FILE__, __LINE__, "no page %u", from);
 			return failed;
 		}
-		EXPECT_EQ(t,
-		    isolate_page(
-		        s->mem, page_to_pfn_in(s->mem, page_in(s->object, from)), &isolated),
-		    0);
+		isolate(t, from);
 		if (isolated.nr_lru == MIGRATE_BATCH || from + 1 == to) {
-			failed += migrate_isolated(s->mem, &isolated, fail, stats);
+			failed += migrate_isolated(s.mem, &isolated, &fail, &stats);
 			isolated.nr_lru = 0;
 		}
 	}
@@ -44,16 +61,14 @@ KTEST_SUITE(migrate_lru, KTEST_QUICK);
 
 KTEST(content_and_mapping_survive_a_move)
 {
-	struct migrate_stats stats = {0};
-	struct vm_scene s;
 	struct page *src;
 	u64 faults;
 
-	if (!scene_begin_loaded(t, &s, 3, t->seed))
+	if (!begin(t, 3, t->seed))
 		return;
 	src = page_in(s.object, 1);
 	faults = mm_event_sum(s.mem, EV_FAULTS);
-	EXPECT_EQ(t, move_pages(t, &s, 1, 2, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 1, 2), 0);
 	EXPECT_EQ(t, stats.moved, 1);
 	EXPECT_EQ(t, stats.at_try[0], 1);
 	EXPECT(t, page_in(s.object, 1) && page_in(s.object, 1) != src);
@@ -62,16 +77,12 @@ KTEST(content_and_mapping_survive_a_move)
 	EXPECT_EQ(t, soft_write(page_at(1), stamp(1, 0, t->seed)), 0);
 	/* The new page was mapped where the old one was: no fault is needed. */
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults);
-	soft_unload_space();
-	expect_sound(t, s.mem);
-	scene_end(t, &s);
+	scene_unload(t, &s);
 }
 
 KTEST(references_flags_and_counts_are_kept)
 {
-	struct migrate_stats stats = {0};
 	struct vm_space *other;
-	struct vm_scene s;
 	unsigned long free;
 	struct page *page;
 
@@ -92,7 +103,7 @@ KTEST(references_flags_and_counts_are_kept)
 	/* For page 1 only the bits of its page-table entries say that it was used. */
 	page_clear_flags(page_in(s.object, 1), PAGE_REFERENCED);
 	free = memory_free_pages(s.mem);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 2, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 0, 2), 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	REQUIRE(t, pages_there(&s, 2));
 	page = page_in(s.object, 0);
@@ -118,83 +129,59 @@ KTEST(references_flags_and_counts_are_kept)
 	scene_end(t, &s);
 }
 
-KTEST(unmapped_pages_move_too)
-{
-	struct migrate_stats stats = {0};
-	struct vm_scene s;
-	u64 rounds;
-
-	if (!scene_begin_loaded(t, &s, 4, 6))
-		return;
-	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 4), 0);
-	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 4, NULL, &stats), 0);
-	EXPECT_EQ(t, stats.moved, 4);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds);
-	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 4, VM_RW, s.object, 0), 0);
-	expect_pages(t, 0, 4, 6);
-	soft_unload_space();
-	scene_end(t, &s);
-}
-
-/* The region shows slots 2 and 3 only. */
+/* The region shows slots 2 and 3 only; later none, so that no shootdown is needed. */
 KTEST(pages_outside_the_region_move_unmapped)
 {
-	struct migrate_stats stats = {0};
-	struct vm_scene s;
+	u64 rounds;
 	u32 i;
 
-	if (!scene_begin_loaded(t, &s, 6, 6))
+	if (!begin(t, 6, 6))
 		return;
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 2), 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 2), 0);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 6, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 0, 6), 0);
 	EXPECT_EQ(t, stats.moved, 6);
 	for (i = 0; i < 6; i++)
 		EXPECT_EQ(t, page_in(s.object, i)->mapcount, i == 2 || i == 3);
 	expect_pages(t, 2, 4, 6);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(2), 2), 0);
+	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
+	EXPECT_EQ(t, move_pages(t, 0, 6), 0);
+	EXPECT_EQ(t, stats.moved, 6);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds);
+	EXPECT_EQ(t, vm_map(s.space, page_at(2), 2, VM_RW, s.object, 2), 0);
 	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 2, VM_RW, s.object, 0), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(4), 2, VM_RW, s.object, 4), 0);
 	expect_pages(t, 0, 6, 6);
-	soft_unload_space();
-	expect_sound(t, s.mem);
-	scene_end(t, &s);
+	scene_unload(t, &s);
 }
 
 KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW)
 {
-	struct migrate_stats stats = {0};
-	struct vm_scene s;
 	u64 rounds;
 
-	if (!scene_begin_loaded(t, &s, PAGES, 7))
+	if (!begin(t, PAGES, 7))
 		return;
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
-	EXPECT_EQ(t, move_pages(t, &s, 0, PAGES, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 0, PAGES), 0);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS),
 	    rounds + (PAGES + MIGRATE_BATCH - 1) / MIGRATE_BATCH);
 	EXPECT_EQ(t, stats.moved, PAGES);
 	EXPECT_EQ(t, stats.retries, 0);
 	expect_pages(t, 0, PAGES, 7);
-	soft_unload_space();
-	expect_sound(t, s.mem);
-	scene_end(t, &s);
+	scene_unload(t, &s);
 }
 
 /* ---- pages that are put back ---- */
 
 KTEST(a_pinned_page_is_put_back)
 {
-	struct migrate_stats stats = {0};
-	struct mm_fail fail = {0};
 	struct page *page, *pinned;
-	struct vm_scene s;
 
-	if (!scene_begin_loaded(t, &s, 3, 8))
+	if (!begin(t, 3, 8))
 		return;
 	page = page_in(s.object, 1);
-	isolated.nr_movable = isolated.nr_lru = 0;
-	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
+	isolate(t, 1);
 	/* Pin the page after its isolation. */
 	REQUIRE(t, vm_object_pin(s.object, 1, &pinned) == 0);
 	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, &fail, &stats), 1);
@@ -209,26 +196,22 @@ KTEST(a_pinned_page_is_put_back)
 	expect_pages(t, 0, 3, 8);
 	expect_sound(t, s.mem);
 	mem_unpin_page(s.mem, pinned);
-	EXPECT_EQ(t, move_pages(t, &s, 1, 2, &fail, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 1, 2), 0);
 	expect_pages(t, 0, 3, 8);
-	soft_unload_space();
-	scene_end(t, &s);
+	scene_unload(t, &s);
 }
 
 KTEST(a_page_with_a_reference_too_many_is_put_back)
 {
-	struct migrate_stats stats = {0};
-	struct mm_fail fail = {0};
-	struct vm_scene s;
 	struct page *page;
 	unsigned long free;
 
-	if (!scene_begin_loaded(t, &s, 3, 8))
+	if (!begin(t, 3, 8))
 		return;
 	page = page_in(s.object, 1);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, get_page(page), 0);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 3, &fail, &stats), 1);
+	EXPECT_EQ(t, move_pages(t, 0, 3), 1);
 	EXPECT_EQ(t, fail.why, WHY_BUSY);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, page));
 	EXPECT_EQ(t, stats.moved, 2);
@@ -243,16 +226,13 @@ KTEST(a_page_with_a_reference_too_many_is_put_back)
 	expect_pages(t, 0, 3, 8);
 	EXPECT_EQ(t, mem_put_page(s.mem, page), 0);
 	expect_sound(t, s.mem);
-	EXPECT_EQ(t, move_pages(t, &s, 1, 2, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 1, 2), 0);
 	expect_pages(t, 0, 3, 8);
-	soft_unload_space();
-	scene_end(t, &s);
+	scene_unload(t, &s);
 }
 
 KTEST_COST(a_locked_page_is_put_back)
 {
-	struct migrate_stats stats = {0};
-	struct vm_scene s;
 	struct page *page;
 	unsigned long free;
 
@@ -263,29 +243,26 @@ KTEST_COST(a_locked_page_is_put_back)
 	free = memory_free_pages(s.mem);
 	EXPECT(t, page_trylock(page));
 	EXPECT(t, !page_trylock(page));
-	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 1);
+	EXPECT_EQ(t, move_pages(t, 0, 1), 1);
 	EXPECT_EQ(t, stats.retries, 9);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0) | PAGE_LOCKED);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	atomic_and(&page->word, ~PAGE_LOCKED);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 0, 1), 0);
 	scene_end(t, &s);
 }
 
 KTEST(batch_without_targets_is_put_back)
 {
-	struct migrate_stats stats = {0};
 	struct pile pile = {NULL, 0};
-	struct mm_fail fail = {0};
-	struct vm_scene s;
 	unsigned i;
 	u64 failed;
 
-	if (!scene_begin_loaded(t, &s, 20, 9))
+	if (!begin(t, 20, 9))
 		return;
 	pile_alloc_last(s.mem, &pile);
 	failed = mm_event_sum(s.mem, EV_ALLOC_FAIL);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 20, &fail, &stats), 20);
+	EXPECT_EQ(t, move_pages(t, 0, 20), 20);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.retries, 0);
@@ -295,26 +272,20 @@ KTEST(batch_without_targets_is_put_back)
 		EXPECT_EQ(t, word_state(page_word(page_in(s.object, i))), PG_LRU);
 	expect_pages(t, 0, 20, 9);
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 20, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 0, 20), 0);
 	expect_pages(t, 0, 20, 9);
-	soft_unload_space();
-	expect_sound(t, s.mem);
-	scene_end(t, &s);
+	scene_unload(t, &s);
 }
 
 KTEST(released_page_is_not_migrated)
 {
-	struct migrate_stats stats = {0};
-	struct vm_scene s;
 	unsigned i;
 
-	if (!scene_begin_loaded(t, &s, 3, 1))
+	if (!begin(t, 3, 1))
 		return;
 	soft_unload_space();
-	isolated.nr_movable = isolated.nr_lru = 0;
 	for (i = 0; i < 3; i++)
-		EXPECT_EQ(t,
-		    isolate_page(s.mem, page_to_pfn_in(s.mem, page_in(s.object, i)), &isolated), 0);
+		isolate(t, i);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	vm_object_put(s.object);
 	vm_space_put(s.space);
@@ -329,25 +300,22 @@ KTEST(released_page_is_not_migrated)
 /* A shootdown that is not over counts as a user: the page may still be written to. */
 KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown, KTEST_SLOW)
 {
-	struct migrate_stats stats = {0};
 	struct tlb_gather g;
-	struct vm_scene s;
 	struct page *page;
 
-	if (!scene_begin_loaded(t, &s, 1, 1))
+	if (!begin(t, 1, 1))
 		return;
 	page = page_in(s.object, 0);
 	unmap_without_flush(&s, &g);
 	EXPECT_EQ(t, soft_try_write(VM_BASE, stamp(0, 0, 1)), 0);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 1);
+	EXPECT_EQ(t, move_pages(t, 0, 1), 1);
 	EXPECT(t, page_in(s.object, 0) == page);
 	expect_sound(t, s.mem);
 	tlb_flush(&g);
 	EXPECT_EQ(t, soft_try_write(VM_BASE, 1), -EFAULT);
-	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 0);
+	EXPECT_EQ(t, move_pages(t, 0, 1), 0);
 	expect_pages(t, 0, 1, 1);
-	soft_unload_space();
-	scene_end(t, &s);
+	scene_unload(t, &s);
 }
 
 /* ---- offline ---- */
@@ -357,12 +325,11 @@ KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown, KTEST_SLOW)
 KTEST(mapped_memory_is_offlined, KTEST_SLOW)
 {
 	struct offline_result res;
-	struct vm_scene s;
 	unsigned inside = 0, i;
 	pfn_t start;
 	u64 faults;
 
-	if (!scene_begin_loaded(t, &s, PAGES, 2))
+	if (!begin(t, PAGES, 2))
 		return;
 	start = ALIGN_DOWN(page_to_pfn_in(s.mem, page_in(s.object, 0)), RANGE);
 	for (i = 0; i < PAGES; i++)
@@ -385,11 +352,10 @@ KTEST(mapped_memory_is_offlined, KTEST_SLOW)
 KTEST(a_pinned_page_stops_an_offline)
 {
 	struct offline_result res;
-	struct vm_scene s;
 	struct page *pinned;
 	pfn_t start, pfn;
 
-	if (!scene_begin_loaded(t, &s, 10, 2))
+	if (!begin(t, 10, 2))
 		return;
 	REQUIRE(t, vm_object_pin(s.object, 4, &pinned) == 0);
 	pfn = page_to_pfn_in(s.mem, pinned);
@@ -408,15 +374,15 @@ KTEST(a_pinned_page_stops_an_offline)
 }
 
 /* Expect each page to count for its object's account, by the kind of zone that it lies in. */
-static void expect_account(struct ktest *t, struct vm_scene *s, const struct account *account)
+static void expect_account(struct ktest *t, const struct account *account)
 {
 	unsigned i, low = 0, all = 0;
 
-	for (i = 0; i < s->nr; i++) {
-		const struct page *page = page_in(s->object, i);
+	for (i = 0; i < s.nr; i++) {
+		const struct page *page = page_in(s.object, i);
 
 		all += page != NULL;
-		low += page && zone_of(s->mem, page_to_pfn_in(s->mem, page))->kind != ZONE_MOVABLE;
+		low += page && zone_of(s.mem, page_to_pfn_in(s.mem, page))->kind != ZONE_MOVABLE;
 	}
 	EXPECT_EQ(t, account_content(account, false), low);
 	EXPECT_EQ(t, account_content(account, true), all);
@@ -425,9 +391,7 @@ static void expect_account(struct ktest *t, struct vm_scene *s, const struct acc
 KTEST(pages_count_where_they_have_moved_to)
 {
 	struct account mine = {.parent = &account_all, .max_mappings = ~0ULL}, *before;
-	struct migrate_stats stats = {0};
 	struct pile pile = {0};
-	struct vm_scene s;
 	bool made, moved = false;
 	unsigned i;
 
@@ -438,32 +402,27 @@ KTEST(pages_count_where_they_have_moved_to)
 	account_use(before);
 	if (!made)
 		return;
-	/* Allocate until zone MOVABLE has no page left. */
-	while (pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
-	    zone_of(s.mem, page_to_pfn_in(s.mem, pile.top))->kind == ZONE_MOVABLE)
-		;
-	for (i = 0; i < PAGES / 2; i++)
-		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
-	expect_account(t, &s, &mine);
+	use_up_movable(s.mem, &pile);
+	fault_pages(t, &s, 0, PAGES / 2);
+	expect_account(t, &mine);
 	EXPECT(t, account_content(&mine, false) > 0);
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
 	drain_all_pages(s.mem, NULL);
-	for (i = PAGES / 2; i < PAGES; i++)
-		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
-	expect_account(t, &s, &mine);
+	fault_pages(t, &s, PAGES / 2, PAGES);
+	expect_account(t, &mine);
 	/* A batch has pages of both zones, the last one of zone MOVABLE. */
-	EXPECT_EQ(t, move_pages(t, &s, PAGES / 2 - 8, PAGES / 2 + 8, NULL, &stats), 0);
-	expect_account(t, &s, &mine);
+	EXPECT_EQ(t, move_pages(t, PAGES / 2 - 8, PAGES / 2 + 8), 0);
+	expect_account(t, &mine);
 	for (i = 0; i < PAGES / 2; i++) {
 		unsigned long low = account_content(&mine, false);
 
-		EXPECT_EQ(t, move_pages(t, &s, i, i + 1, NULL, &stats), 0);
-		expect_account(t, &s, &mine);
+		EXPECT_EQ(t, move_pages(t, i, i + 1), 0);
+		expect_account(t, &mine);
 		moved |= account_content(&mine, false) < low;
 	}
 	EXPECT(t, moved);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 3), 0);
-	expect_account(t, &s, &mine);
+	expect_account(t, &mine);
 	scene_end(t, &s);
 	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
 		EXPECT_EQ(t, mine.used[i], 0);

@@ -351,16 +351,16 @@ KTEST(a_report_locks_for_free_pageblocks_only, KTEST_SLOW)
 #define RUNS 20u
 
 /* A pager that takes no page is asked once in each run, however many pages it has. */
-static void expect_one_question_in_a_run(struct ktest *t, unsigned pages)
+KTEST(a_pager_of_many_pages_is_asked_once_in_a_run, KTEST_SLOW)
 {
 	static struct store store;
 	struct vm_scene s;
 	unsigned n;
 
-	if (!store_scene_loaded(t, &s, &store, pages))
+	if (!store_scene_loaded(t, &s, &store, STORE_PAGES))
 		return;
 	store.answer = -EIO;
-	for (n = 0; n < pages; n++)
+	for (n = 0; n < STORE_PAGES; n++)
 		EXPECT_EQ(t, soft_write(page_at(n), n), 0);
 	for (n = 0; n < RUNS; n++) {
 		struct lru_scan scan = {.desperate = true};
@@ -369,14 +369,4 @@ static void expect_one_question_in_a_run(struct ktest *t, unsigned pages)
 	}
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), RUNS);
 	store_scene_unload(t, &s, &store);
-}
-
-KTEST(a_pager_that_takes_nothing_is_asked_once_in_a_run, KTEST_SLOW)
-{
-	expect_one_question_in_a_run(t, RECLAIM_BATCH);
-}
-
-KTEST(a_pager_of_many_pages_is_asked_once_in_a_run, KTEST_SLOW)
-{
-	expect_one_question_in_a_run(t, STORE_PAGES);
 }

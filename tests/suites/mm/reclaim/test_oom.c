@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom.c: the OOM killer: when it chooses a victim; that there is one victim at a time; and
- * that the victim can exit. test_oom_tasks.c tests that other tasks finish, test_silence_oom.c how
- * long allocations wait.
+ * test_oom.c: the OOM killer: when it chooses a victim; that there is one victim at a time; that
+ * the victim can exit; and how often an allocation starts over because tasks exit. test_oom_tasks.c
+ * tests that other tasks finish, test_silence_oom.c how long allocations wait.
  */
-#include "mm/reclaim/request.h"
 #include "tests/lib/oom_help.h"
+#include "tests/lib/request_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
+#include <quarry/page_report.h>
 
 #define LEFT 40u
 
@@ -23,6 +24,15 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
+/* Begin with a hook that finds no victim. */
+static struct memory *begin_in_vain(struct ktest *t)
+{
+	struct memory *mem = killer_begin(t, &hoard);
+
+	killer.nobody = true;
+	return mem;
+}
+
 static struct memory *begin_on_two(struct ktest *t)
 {
 	return ktest_needs_cpus(t, 2) ? begin(t) : NULL;
@@ -32,12 +42,9 @@ KTEST_SUITE(oom, KTEST_QUICK);
 
 KTEST(kill_gives_the_allocation_its_page, KTEST_SLOW)
 {
-	struct memory *mem = begin(t);
-	struct page *page;
+	struct memory *mem = NEED(t, begin(t));
+	struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 
-	if (!mem)
-		return;
-	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 	EXPECT(t, page);
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
@@ -54,12 +61,8 @@ KTEST(kill_gives_the_allocation_its_page, KTEST_SLOW)
 
 KTEST(allocation_without_a_victim_fails, KTEST_SLOW)
 {
-	struct memory *mem = begin(t);
+	struct memory *mem = NEED(t, begin_in_vain(t));
 
-	if (!mem)
-		return;
-	killer.nobody = true;
-	killer.at_once = false;
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
@@ -73,25 +76,14 @@ KTEST(allocation_without_a_victim_fails, KTEST_SLOW)
 KTEST(requests_that_may_fail_kill_no_task)
 {
 	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
-	struct memory *mem = begin(t);
+	struct memory *mem = NEED(t, begin(t));
 	unsigned i;
 
-	if (!mem)
-		return;
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		/* GFP_ATOMIC may still get pages of the reserve. */
 		EXPECT(t, pile_alloc(mem, &hoard, GFP_MOVABLE | flags[i], 0, 2 * LEFT) < 2 * LEFT);
 		EXPECT_EQ(t, killer.calls, 0);
 	}
-	/* Make a request of order 1 while many pages are free, but no two buddies. */
-	port_task()->reserve = 1;
-	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
-	port_task()->reserve = 0;
-	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
-	free_single_pages(t, mem, &kept, 2 * movable_zone(mem)->wmark[WMARK_HIGH]);
-	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
-	EXPECT_EQ(t, killer.calls, 0);
-	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	killer_end(t, mem);
 }
 
@@ -212,14 +204,11 @@ KTEST(cached_pages_prevent_a_kill)
 
 /* ---- one victim at a time ---- */
 
-struct alone {
-	struct page *page;
-};
-static struct alone alone[4];
+static struct page *alone[4];
 
 static void alloc_alone(void *arg)
 {
-	((struct alone *)arg)->page = mem_alloc_pages(killer.mem, GFP_MOVABLE, 0);
+	*(struct page **)arg = mem_alloc_pages(killer.mem, GFP_MOVABLE, 0);
 }
 
 KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW)
@@ -227,10 +216,8 @@ KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW)
 	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
 	struct memory *mem;
 
-	if (cpus < 3) {
-		ktest_skip(t, "needs 3 CPUs");
+	if (!ktest_needs_cpus(t, 3))
 		return;
-	}
 	mem = NEED(t, begin(t));
 	killer.at_once = false;
 	for (cpu = 1; cpu < cpus; cpu++)
@@ -248,9 +235,9 @@ KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 0);
 	for (cpu = 1; cpu < cpus; cpu++) {
-		EXPECT(t, alone[cpu].page);
-		if (alone[cpu].page)
-			EXPECT_EQ(t, mem_free_pages(mem, alone[cpu].page, 0), 0);
+		EXPECT(t, alone[cpu]);
+		if (alone[cpu])
+			EXPECT_EQ(t, mem_free_pages(mem, alone[cpu], 0), 0);
 	}
 	killer_end(t, mem);
 }
@@ -268,10 +255,8 @@ static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg
 
 KTEST(victim_may_use_the_reserve)
 {
-	struct memory *mem = begin(t);
+	struct memory *mem = NEED(t, begin(t));
 
-	if (!mem)
-		return;
 	memory_set_oom(mem, kill_caller, &killer);
 	EXPECT_EQ(t, pile_alloc(mem, &kept, GFP_MOVABLE, 0, 1), 1);
 	EXPECT_EQ(t, killer.calls, 1);
@@ -284,5 +269,118 @@ KTEST(victim_may_use_the_reserve)
 	WRITE_ONCE(port_task()->reserve, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	memory_oom_gone(mem, mem->oom.going);
+	killer_end(t, mem);
+}
+
+/* ---- limits ---- */
+
+/* Only single pages are free. If their number exceeds the high watermark, no task is killed. */
+KTEST(large_request_kills_up_to_the_high_watermark)
+{
+	struct memory *mem = NEED(t, begin_in_vain(t));
+	unsigned long high = movable_zone(mem)->wmark[WMARK_HIGH];
+
+	port_task()->reserve = 1;
+	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
+	port_task()->reserve = 0;
+	free_single_pages(t, mem, &kept, high);
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, killer.order, 1);
+	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
+	free_single_pages(t, mem, &kept, high + 1);
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT_EQ(t, pile_free(mem, &kept), 0);
+	killer_end(t, mem);
+}
+
+#define RUNS 8 /* an allocation runs at most this often while other tasks exit */
+
+static unsigned outdated, too_early;
+
+/* The hook finds no victim, because a task has just exited and freed its pages. */
+static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
+{
+	killer.calls++;
+	too_early += memory_oom_outdated(mem);
+	memory_oom_left(mem);
+	outdated += memory_oom_outdated(mem);
+	return false;
+}
+
+KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times)
+{
+	struct memory *mem = NEED(t, begin_in_vain(t));
+
+	outdated = too_early = 0;
+	memory_set_oom(mem, find_nobody_left, NULL);
+	EXPECT(t, !memory_oom_outdated(mem));
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, RUNS);
+	EXPECT_EQ(t, outdated, RUNS - 1);
+	EXPECT_EQ(t, too_early, 0);
+	EXPECT_EQ(t, mem->oom.left, RUNS);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
+	/* Each run drains the caches again. */
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), RUNS);
+	EXPECT(t, !memory_oom_outdated(mem));
+	killer_end(t, mem);
+}
+
+/* A request for a larger block that has used up its tries. */
+static struct request tired(struct memory *mem)
+{
+	struct request q = request_for(mem, GFP_MOVABLE, 3);
+
+	oom_begin(&q);
+	q.drops = 16;
+	q.compactions = 4;
+	q.unmade = true;
+	return q;
+}
+
+/* The task has exited before the search for a victim, or during it. */
+KTEST(task_that_has_exited_renews_the_tries)
+{
+	struct memory *mem = NEED(t, begin_in_vain(t));
+	struct request q;
+
+	memory_set_oom(mem, find_nobody_left, NULL);
+	q = tired(mem);
+	EXPECT_EQ(t, oom_alloc(&q), TRY_ANEW);
+	EXPECT(t, !q.drops && !q.compactions && !q.unmade);
+	q = tired(mem);
+	memory_oom_gone(mem, 0);
+	EXPECT_EQ(t, oom_alloc(&q), TRY_ANEW);
+	EXPECT(t, !q.drops && !q.compactions && !q.unmade);
+	EXPECT_EQ(t, killer.calls, 1);
+	killer_end(t, mem);
+}
+
+/* A report has a pageblock, and others have taken the pages that it left free. */
+KTEST(no_task_is_killed_while_free_memory_is_reported, KTEST_SLOW)
+{
+	struct report_walk walk = {0};
+	struct memory *mem = NEED(t, begin_in_vain(t));
+	struct request q;
+	pfn_t block;
+
+	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+	REQUIRE(t, take_unreported(mem, &walk, &block, 1) == 1);
+	EXPECT_EQ(t, zone_of(mem, block)->nr_reporting, 1);
+	take_all_but(t, mem, &hoard, 0);
+	q = request_for(mem, GFP_MOVABLE, 0);
+	oom_begin(&q);
+	EXPECT_EQ(t, oom_alloc(&q), TRY_ANEW);
+	EXPECT_EQ(t, killer.calls, 0);
+	give_reported(mem, &block, 1, true);
+	EXPECT_EQ(t, oom_alloc(&q), GOT_IT);
+	EXPECT_EQ(t, mem_free_pages(mem, q.page, 0), 0);
+	/* After the report its memory is used up too. */
+	EXPECT_EQ(t, zone_of(mem, block)->nr_reporting, 0);
+	take_all_but(t, mem, &hoard, 0);
+	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 0));
+	EXPECT_EQ(t, killer.calls, 1);
 	killer_end(t, mem);
 }

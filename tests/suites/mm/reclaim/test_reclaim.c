@@ -296,11 +296,10 @@ KTEST(a_local_drain_merges_a_high_order_block)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct page *block[8], *merged;
-	struct zone *zone;
 	unsigned i;
 	pfn_t pfn;
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	zone = test_zone(mem, ZONE_MOVABLE);
 	set_plan(zone, 0, MT_MOVABLE, 8);
 	zone->wmark[WMARK_MIN] = 0;
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 8, block), 8);
@@ -334,6 +333,15 @@ static void ask(void *arg)
 	store_release(&a->answered, 1u);
 }
 
+/* Start @a on any CPU but CPU 1, which caches the pages. */
+static struct thread *start_asker(struct asker *a, struct memory *mem, unsigned nr)
+{
+	unsigned cpu = (nr % (ktest_cpus() - 1) + 2) % ktest_cpus();
+
+	*a = (struct asker){.mem = mem};
+	return thread_start("asker", (int)cpu, ask, a);
+}
+
 /*
  * The test holds the mutex of all drain rounds, so no drain can end before all waiters have
  * tickets. One drain serves the tickets that were handed out before the thread woke; a second drain
@@ -342,7 +350,7 @@ static void ask(void *arg)
  */
 KTEST_COST(many_waiters_share_two_drains)
 {
-	struct asker askers[ASKERS] = {{.mem = NULL}};
+	struct asker askers[ASKERS];
 	struct thread *threads[ASKERS];
 	struct memory *mem = starve(t, 1);
 	unsigned i, got = 0;
@@ -356,11 +364,7 @@ KTEST_COST(many_waiters_share_two_drains)
 	before = sums_of(mem);
 	mutex_lock(&mem->pcp_ctl);
 	for (i = 0; i < ASKERS; i++) {
-		/* Use any CPU but CPU 1, which caches the pages. */
-		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
-
-		askers[i].mem = mem;
-		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
+		threads[i] = start_asker(&askers[i], mem, i);
 		REQUIRE(t, threads[i]);
 	}
 	YIELD_UNTIL(READ_ONCE(r->drains.asked) >= ASKERS);
@@ -393,7 +397,7 @@ KTEST_COST(many_waiters_share_two_drains)
 /* A drain that began before the ticket may have passed a cache before a page was freed into it. */
 KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it, KTEST_SLOW)
 {
-	struct asker askers[2] = {{.mem = NULL}};
+	struct asker askers[2];
 	struct thread *threads[2];
 	struct memory *mem = starve(t, 1);
 	struct sums before;
@@ -406,10 +410,7 @@ KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it, KTEST_SLOW)
 	before = sums_of(mem);
 	mutex_lock(&mem->pcp_ctl);
 	for (i = 0; i < 2; i++) {
-		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
-
-		askers[i].mem = mem;
-		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
+		threads[i] = start_asker(&askers[i], mem, i);
 		REQUIRE(t, threads[i]);
 		/* The first drain has begun before the second ticket is handed out. */
 		YIELD_UNTIL(i ? READ_ONCE(r->drains.asked) >= 2 : READ_ONCE(r->drains.started));

@@ -12,18 +12,25 @@
 #define MAX_RUNS 20u
 #define TURNS    (1u << 20) /* most turns of one wait */
 
+static struct vm_scene s;
 static struct store store;
 static struct pile hoard;
 static struct cma area;
 
-static u64 event(const struct vm_scene *s, enum mm_event ev)
+static u64 event(enum mm_event ev)
 {
-	return mm_event_sum(s->mem, ev);
+	return mm_event_sum(s.mem, ev);
 }
 
 static struct zone *normal_of(struct memory *mem)
 {
 	return &mem->zones[ZONE_NORMAL];
+}
+
+/* Does a page of the scene lie in @zone? */
+static bool lies_in(const struct page *page, const struct zone *zone)
+{
+	return page && zone_of(s.mem, page_to_pfn_in(s.mem, page)) == zone;
 }
 
 /* Pageblocks of a CMA area; half of its pages are more than any watermark. */
@@ -45,34 +52,34 @@ static bool make_area(struct ktest *t, struct memory *mem)
  * All free pages are taken, past all watermarks, the caches are off, and the reclaim thread does
  * not run. With @lend there is a CMA area in zone NORMAL.
  */
-static bool begin_full(struct ktest *t, struct vm_scene *s, bool lend)
+static bool begin_full(struct ktest *t, bool lend)
 {
-	if (!store_scene(t, s, &store, PAGES))
+	if (!store_scene(t, &s, &store, PAGES))
 		return false;
 	area = (struct cma){.mem = NULL};
-	if (lend && !make_area(t, s->mem)) {
-		store_scene_end(t, s, &store);
+	if (lend && !make_area(t, s.mem)) {
+		store_scene_end(t, &s, &store);
 		return false;
 	}
-	caches_off(t, s->mem);
-	prepare_scene(t, s);
-	reclaim_stop(s->mem);
+	caches_off(t, s.mem);
+	prepare_scene(t, &s);
+	reclaim_stop(s.mem);
 	hoard = (struct pile){NULL, 0};
-	pile_alloc_last(s->mem, &hoard);
-	EXPECT_EQ(t, memory_free_pages(s->mem), 0);
+	pile_alloc_last(s.mem, &hoard);
+	EXPECT_EQ(t, memory_free_pages(s.mem), 0);
 	return true;
 }
 
-static void end(struct ktest *t, struct vm_scene *s)
+static void end(struct ktest *t)
 {
 	/* A run in progress may have references to the object. */
-	store_scene_relieve(t, s, &hoard);
-	vm_object_put(s->object);
-	s->object = NULL;
+	store_scene_relieve(t, &s, &hoard);
+	vm_object_put(s.object);
+	s.object = NULL;
 	if (area.mem)
 		EXPECT_EQ(t, cma_destroy(&area), 0);
 	area.mem = NULL;
-	store_scene_end(t, s, &store);
+	store_scene_end(t, &s, &store);
 }
 
 /* Free @nr pages of the hoard that lie in @zone and in area @in; if @in is NULL, in no area. */
@@ -98,33 +105,36 @@ static void give(
 	EXPECT_EQ(t, nr, 0);
 }
 
-/* Make @page dirty, unless it is NULL because there was no memory. */
-static void dirty(struct page *page)
-{
-	if (page)
-		page_set_flags(page, PAGE_DIRTY);
-}
-
 /* Supply page @index of the scene, past all watermarks; NULL if there is no memory. */
-static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
+static struct page *supply(struct ktest *t, u32 index)
 {
 	WRITE_ONCE(port_task()->reserve, 1);
-	EXPECT_EQ(t, vm_object_supply(s->object, index, page_address(store.page[index])), 0);
+	EXPECT_EQ(t, vm_object_supply(s.object, index, page_address(store.page[index])), 0);
 	WRITE_ONCE(port_task()->reserve, 0);
-	return page_in(s->object, index);
+	return page_in(s.object, index);
+}
+
+static void supply_dirty(struct ktest *t, u32 from, u32 to)
+{
+	for (; from < to; from++) {
+		struct page *page = supply(t, from);
+
+		if (page)
+			page_set_flags(page, PAGE_DIRTY);
+	}
 }
 
 /*
  * Pin a page of @zone. Reclaim cannot drop this page, but a request asks for a run because of it.
  */
-static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
+static struct page *pin_one(struct ktest *t, struct zone *zone)
 {
 	struct page *page;
 
-	give(t, s->mem, zone, NULL, 1);
-	page = supply(t, s, PAGES - 1);
-	EXPECT(t, page && zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
-	EXPECT_EQ(t, vm_object_pin(s->object, PAGES - 1, &page), 0);
+	give(t, s.mem, zone, NULL, 1);
+	page = supply(t, PAGES - 1);
+	EXPECT(t, lies_in(page, zone));
+	EXPECT_EQ(t, vm_object_pin(s.object, PAGES - 1, &page), 0);
 	return page;
 }
 
@@ -157,19 +167,17 @@ static void bring_the_next(struct store *st, struct vm_object *object, u32 index
 	load_turns++;
 }
 
-static void start_load(struct ktest *t, struct vm_scene *s, const struct zone *zone)
+static void start_load(struct ktest *t, const struct zone *zone)
 {
-	struct page *page = supply(t, s, 0);
-
-	EXPECT(t, page && zone_of(s->mem, page_to_pfn_in(s->mem, page)) == zone);
-	dirty(page);
+	supply_dirty(t, 0, 1);
+	EXPECT(t, lies_in(page_in(s.object, 0), zone));
 	load_turns = 0;
 	WRITE_ONCE(store.meanwhile, bring_the_next);
 }
 
 static void make_request(void *arg)
 {
-	request.page = mem_alloc_pages(((struct vm_scene *)arg)->mem, GFP_KERNEL, 0);
+	request.page = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
 	store_release(&request.done, 1u);
 }
 
@@ -177,27 +185,27 @@ static void make_request(void *arg)
  * The number of runs that a request on another CPU waits for. After far too many runs the reclaim
  * thread is stopped, which ends the request.
  */
-static u64 runs_of_a_request(struct ktest *t, struct vm_scene *s, bool served)
+static u64 runs_of_a_request(struct ktest *t, bool served)
 {
 	bool stopped = false;
 
 	request = (struct request){.page = NULL};
-	EXPECT_EQ(t, reclaim_start(s->mem), 0);
-	ktest_start(ktest_cpus() - 1, make_request, s);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
+	ktest_start(ktest_cpus() - 1, make_request, NULL);
 	while (!load_acquire(&request.done)) {
-		if (!stopped && event(s, EV_RECLAIM_WAIT) > 10 * MAX_RUNS) {
-			reclaim_stop(s->mem);
+		if (!stopped && event(EV_RECLAIM_WAIT) > 10 * MAX_RUNS) {
+			reclaim_stop(s.mem);
 			stopped = true;
 		}
 		thread_yield();
 	}
 	ktest_join(ktest_cpus() - 1);
 	if (stopped)
-		EXPECT_EQ(t, reclaim_start(s->mem), 0);
+		EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT_EQ(t, request.page != NULL, served);
 	if (request.page)
 		pile_push(&hoard, request.page);
-	return event(s, EV_RECLAIM_WAIT);
+	return event(EV_RECLAIM_WAIT);
 }
 
 KTEST_SUITE(reclaim_ask, KTEST_QUICK);
@@ -206,19 +214,18 @@ KTEST_COST(frees_in_other_zones_do_not_keep_a_request_waiting, KTEST_SLOW)
 {
 	struct page *pinned;
 	struct zone *movable;
-	struct vm_scene s;
 
-	if (!begin_full(t, &s, false))
+	if (!begin_full(t, false))
 		return;
 	movable = movable_zone(s.mem);
-	pinned = pin_one(t, &s, normal_of(s.mem));
+	pinned = pin_one(t, normal_of(s.mem));
 	give(t, s.mem, movable, NULL, (unsigned)movable->wmark[WMARK_MIN]);
-	start_load(t, &s, movable);
-	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
+	start_load(t, movable);
+	EXPECT(t, runs_of_a_request(t, false) <= MAX_RUNS);
 	EXPECT(t, load_turns > 0);
 	WRITE_ONCE(store.meanwhile, NULL);
 	mem_unpin_page(s.mem, pinned);
-	end(t, &s);
+	end(t);
 }
 
 /*
@@ -229,22 +236,21 @@ static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
 {
 	struct page *pinned;
 	struct zone *normal;
-	struct vm_scene s;
 	u64 freed;
 
-	if (!begin_full(t, &s, true))
+	if (!begin_full(t, true))
 		return;
 	normal = normal_of(s.mem);
-	pinned = pin_one(t, &s, normal);
+	pinned = pin_one(t, normal);
 	give(t, s.mem, normal, &area, (unsigned)nr);
-	start_load(t, &s, normal);
-	freed = event(&s, EV_RECLAIM_FREED);
-	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
+	start_load(t, normal);
+	freed = event(EV_RECLAIM_FREED);
+	EXPECT(t, runs_of_a_request(t, false) <= MAX_RUNS);
 	/* Lent pages are dropped only while movable requests would lack pages. */
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED) > freed, nr < normal->wmark[WMARK_HIGH]);
+	EXPECT_EQ(t, event(EV_RECLAIM_FREED) > freed, nr < normal->wmark[WMARK_HIGH]);
 	WRITE_ONCE(store.meanwhile, NULL);
 	mem_unpin_page(s.mem, pinned);
-	end(t, &s);
+	end(t);
 }
 
 KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them, KTEST_SLOW)
@@ -258,43 +264,40 @@ KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting, KTEST_SLOW)
 	fail_beside_lent_pages(t, 8);
 }
 
+/* PAGES dirty pages of zone NORMAL outside the area, and only lent pages free. */
+static bool begin_dirty(struct ktest *t)
+{
+	if (!begin_full(t, true))
+		return false;
+	give(t, s.mem, normal_of(s.mem), NULL, PAGES);
+	supply_dirty(t, 0, PAGES);
+	give(t, s.mem, normal_of(s.mem), &area, 2 * RECLAIM_BATCH);
+	return true;
+}
+
 /* The dirty pages lie outside the area: after they are dropped, the request gets one of them. */
 KTEST_COST(request_that_cannot_borrow_gets_dropped_pages)
 {
 	struct zone *normal;
-	struct vm_scene s;
-	unsigned i;
 
-	if (!begin_full(t, &s, true))
+	if (!begin_dirty(t))
 		return;
 	normal = normal_of(s.mem);
-	give(t, s.mem, normal, NULL, PAGES);
-	for (i = 0; i < PAGES; i++)
-		dirty(supply(t, &s, i));
-	give(t, s.mem, normal, &area, 2 * RECLAIM_BATCH);
 	EXPECT(t, READ_ONCE(normal->nr_free) > normal->wmark[WMARK_HIGH]);
-	EXPECT(t, runs_of_a_request(t, &s, true) <= MAX_RUNS);
-	end(t, &s);
+	EXPECT(t, runs_of_a_request(t, true) <= MAX_RUNS);
+	end(t);
 }
 
 KTEST(lent_pages_do_not_hide_that_a_zone_is_low, KTEST_SLOW)
 {
-	struct vm_scene s;
-	unsigned i;
-
-	if (!begin_full(t, &s, true))
+	if (!begin_dirty(t))
 		return;
-	give(t, s.mem, normal_of(s.mem), NULL, PAGES);
-	for (i = 0; i < PAGES; i++)
-		dirty(supply(t, &s, i));
-	give(t, s.mem, normal_of(s.mem), &area, 2 * RECLAIM_BATCH);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
+	EXPECT_EQ(t, event(EV_RECLAIM_RUNS), 0);
 	EXPECT(t, zone_low(normal_of(s.mem)));
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
-	YIELD_UNTIL(event(&s, EV_RECLAIM_FREED));
-	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
-	end(t, &s);
+	EXPECT(t, YIELD_UNTIL(event(EV_RECLAIM_FREED)));
+	end(t);
 }
 
 /* ---- when a run may stop ---- */
@@ -343,98 +346,81 @@ KTEST(a_run_stops_only_where_the_request_can_be_served)
 /* ---- low watermarks after a run that freed nothing ---- */
 
 /* Allocate pages of zone MOVABLE without sleeping, until it is below its low watermark. */
-static void use_until_low(struct vm_scene *s)
+static void use_until_low(void)
 {
-	const struct zone *zone = movable_zone(s->mem);
-	struct page *page;
+	const struct zone *zone = movable_zone(s.mem);
 
 	while (READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_LOW] &&
-	    (page = mem_alloc_pages(s->mem, GFP_MOVABLE | GFP_NOWAIT, 0)))
-		pile_push(&hoard, page);
-}
-
-static bool wait_until_futile(struct zone *zone)
-{
-	return YIELD_UNTIL(READ_ONCE(zone->futile));
-}
-
-static bool wait_for_a_run(struct vm_scene *s, u64 runs)
-{
-	return YIELD_UNTIL(event(s, EV_RECLAIM_RUNS) > runs);
+	    pile_alloc(s.mem, &hoard, GFP_MOVABLE | GFP_NOWAIT, 0, 1))
+		;
 }
 
 /* Make @pages dirty pages that their pager refuses, and zone MOVABLE low: runs free nothing. */
-static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
+static bool begin_futile(struct ktest *t, unsigned pages)
 {
-	unsigned i;
-
-	if (!store_scene_short(t, s, &store, PAGES, &hoard))
+	if (!store_scene_short(t, &s, &store, PAGES, &hoard))
 		return false;
-	take_all_but(t, s->mem, &hoard, pages + 40);
+	take_all_but(t, s.mem, &hoard, pages + 40);
 	WRITE_ONCE(store.answer, -ETIMEDOUT);
-	for (i = 0; i < pages; i++)
-		dirty(supply(t, s, i));
-	use_until_low(s);
-	EXPECT(t, wait_until_futile(movable_zone(s->mem)));
+	supply_dirty(t, 0, pages);
+	use_until_low();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(movable_zone(s.mem)->futile)));
 	return true;
 }
 
 KTEST(zone_back_above_high_may_wake_the_thread_again, KTEST_SLOW)
 {
-	struct vm_scene s;
 	struct zone *zone;
 	u64 runs;
 
-	if (!begin_futile(t, &s, PAGES))
+	if (!begin_futile(t, PAGES))
 		return;
 	zone = movable_zone(s.mem);
 	/* The shortage is over: enough pages are free again, and the pager accepts pages. */
 	give(t, s.mem, zone, NULL, 40);
 	EXPECT(t, READ_ONCE(zone->nr_free) > zone->wmark[WMARK_HIGH]);
 	WRITE_ONCE(store.answer, 0);
-	runs = event(&s, EV_RECLAIM_RUNS);
-	use_until_low(&s);
-	EXPECT(t, wait_for_a_run(&s, runs));
-	end(t, &s);
+	runs = event(EV_RECLAIM_RUNS);
+	use_until_low();
+	EXPECT(t, YIELD_UNTIL(event(EV_RECLAIM_RUNS) > runs));
+	end(t);
 }
 
 KTEST(new_pages_after_a_futile_run_wake_the_thread, KTEST_SLOW)
 {
-	struct vm_scene s;
 	u64 runs;
 
-	if (!begin_futile(t, &s, PAGES / 2))
+	if (!begin_futile(t, PAGES / 2))
 		return;
-	runs = event(&s, EV_RECLAIM_RUNS);
+	runs = event(EV_RECLAIM_RUNS);
 	give(t, s.mem, movable_zone(s.mem), NULL, 1);
-	supply(t, &s, PAGES / 2);
+	supply(t, PAGES / 2);
 	EXPECT(t, READ_ONCE(movable_zone(s.mem)->nr_free) < movable_zone(s.mem)->wmark[WMARK_LOW]);
 	pile_alloc(s.mem, &hoard, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
-	EXPECT(t, wait_for_a_run(&s, runs));
-	end(t, &s);
+	EXPECT(t, YIELD_UNTIL(event(EV_RECLAIM_RUNS) > runs));
+	end(t);
 }
 
 KTEST(futile_zone_does_not_keep_another_low, KTEST_SLOW)
 {
 	struct page *page, *pinned;
-	struct vm_scene s;
 	struct zone *zone;
 	u64 runs;
 
-	if (!begin_full(t, &s, false))
+	if (!begin_full(t, false))
 		return;
 	/* NORMAL is low, and its only page on a list is pinned; MOVABLE has enough free pages. */
-	pinned = pin_one(t, &s, normal_of(s.mem));
+	pinned = pin_one(t, normal_of(s.mem));
 	zone = movable_zone(s.mem);
 	give(t, s.mem, zone, NULL, (unsigned)zone->wmark[WMARK_HIGH] + 8);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
-	EXPECT(t, wait_until_futile(normal_of(s.mem)));
-	runs = event(&s, EV_RECLAIM_RUNS);
-	page = supply(t, &s, 0);
-	EXPECT(t, page && zone_of(s.mem, page_to_pfn_in(s.mem, page)) == zone);
-	use_until_low(&s);
-	EXPECT(t, wait_for_a_run(&s, runs));
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(normal_of(s.mem)->futile)));
+	runs = event(EV_RECLAIM_RUNS);
+	page = supply(t, 0);
+	EXPECT(t, lies_in(page, zone));
+	use_until_low();
+	EXPECT(t, YIELD_UNTIL(event(EV_RECLAIM_RUNS) > runs));
 	mem_unpin_page(s.mem, pinned);
-	end(t, &s);
+	end(t);
 }

@@ -13,13 +13,10 @@ static struct store store;
 static struct vm_scene s;
 
 /* Replace all pages by new ones, unmapped; page 0 is at the tail of the list. */
-static void supply_all(struct ktest *t)
+static void supply_anew(struct ktest *t)
 {
-	u32 i;
-
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, PAGES), 0);
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
+	supply_all(t, &s, &store, 0);
 }
 
 /* A scene of PAGES pages that have a pager. */
@@ -27,7 +24,7 @@ static bool begin(struct ktest *t)
 {
 	if (!store_scene(t, &s, &store, PAGES))
 		return false;
-	supply_all(t);
+	supply_anew(t);
 	if (vm_object_present(s.object) == PAGES)
 		return true;
 	ktest_fail(t, __FILE__, __LINE__, "not all pages are there");
@@ -314,7 +311,7 @@ KTEST(changes_to_a_page_count_until_it_is_judged, KTEST_SLOW)
 	for (i = 0; i < ARRAY_SIZE(changes); i++) {
 		change_once(t, &changes[i]);
 		expect_sound(t, s.mem);
-		supply_all(t);
+		supply_anew(t);
 	}
 	end(t);
 }

@@ -8,16 +8,17 @@
 #include "tests/lib/wait_help.h"
 
 static struct store store;
+static struct vm_scene s;
 
 /* Make a scene whose space is loaded on this CPU. */
-static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+static bool begin(struct ktest *t, unsigned nr)
 {
-	return store_scene_loaded(t, s, &store, nr);
+	return store_scene_loaded(t, &s, &store, nr);
 }
 
-static void end(struct ktest *t, struct vm_scene *s)
+static void end(struct ktest *t)
 {
-	store_scene_unload(t, s, &store);
+	store_scene_unload(t, &s, &store);
 }
 
 /* Set if a step of another thread failed. */
@@ -25,9 +26,7 @@ static u32 failed;
 
 static void touch_first(void *arg)
 {
-	struct vm_scene *s = arg;
-
-	soft_load_space(s->space);
+	soft_load_space(s.space);
 	if (soft_write(page_at(0), 77))
 		WRITE_ONCE(failed, 1);
 	soft_unload_space();
@@ -36,15 +35,13 @@ static void touch_first(void *arg)
 /* Another CPU writes to the page, and must wait until the pager has taken the page. */
 static void touch_elsewhere(struct store *st, struct vm_object *object, u32 index)
 {
-	u64 end = arch_clock_ns() + 5000000000ULL;
 	pfn_t pfn;
 
 	if (index != 0)
 		return;
 	pfn = slot_marker_pfn(object_lookup(object, 0)); /* no other thread uses the slot yet */
-	ktest_start(1, touch_first, st->arg);
-	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
-		thread_yield();
+	ktest_start(1, touch_first, NULL);
+	YIELD_UNTIL(migwait_waiting(object->mem, pfn));
 }
 
 KTEST_SUITE(reclaim_clean, KTEST_QUICK);
@@ -52,18 +49,14 @@ KTEST_SUITE(reclaim_clean, KTEST_QUICK);
 KTEST(access_to_a_page_being_cleaned_waits)
 {
 	struct lru_scan scan = {.desperate = true};
-	struct vm_scene s;
 	u64 value = 0;
 
-	if (!ktest_needs_cpus(t, 2))
-		return;
-	if (!begin(t, &s, 2))
+	if (!ktest_needs_cpus(t, 2) || !begin(t, 2))
 		return;
 	write_pages(t, 0, 2, 5);
-	REQUIRE_OR_END(t, &s, pages_there(&s, 2));
+	REQUIRE_OR_END(t, pages_there(&s, 2));
 	failed = 0;
 	store.meanwhile = touch_elsewhere;
-	store.arg = &s;
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 2);
 	ktest_join(1);
 	EXPECT_EQ(t, READ_ONCE(failed), 0);
@@ -73,7 +66,7 @@ KTEST(access_to_a_page_being_cleaned_waits)
 	EXPECT_EQ(t, *(u64 *)page_address(store.page[0]), stamp(0, 0, 5));
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
 	EXPECT_EQ(t, value, 77);
-	end(t, &s);
+	end(t);
 }
 
 static void remove_it(struct store *st, struct vm_object *object, u32 index)
@@ -94,12 +87,11 @@ KTEST(a_page_removed_while_it_is_cleaned_is_freed_once, KTEST_SLOW)
 	static void (*const meanwhile[])(struct store *, struct vm_object *, u32) = {
 	    remove_it, supply_anew};
 	static const int answers[] = {0, -EIO};
-	struct vm_scene s;
 	unsigned long free;
 	unsigned i, j;
 	u64 value;
 
-	if (!begin(t, &s, 2))
+	if (!begin(t, 2))
 		return;
 	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
 	free = memory_free_pages(s.mem);
@@ -125,7 +117,7 @@ KTEST(a_page_removed_while_it_is_cleaned_is_freed_once, KTEST_SLOW)
 	}
 	store.meanwhile = NULL;
 	EXPECT_EQ(t, failed, 0);
-	end(t, &s);
+	end(t);
 }
 
 static u64 told[2]; /* what waiting allocations know to be freed when each page is cleaned */
@@ -140,42 +132,36 @@ static void note_told(struct store *st, struct vm_object *object, u32 index)
 KTEST(freed_pages_do_not_wait_for_pagers_of_other_pages, KTEST_SLOW)
 {
 	struct lru_scan scan = {.desperate = true};
-	struct vm_scene s;
 	u64 value;
 
-	if (!begin(t, &s, 3))
+	if (!begin(t, 3))
 		return;
 	write_pages(t, 0, 2, 5);
 	EXPECT_EQ(t, soft_read(page_at(2), &value), 0);
-	REQUIRE_OR_END(t, &s, pages_there(&s, 3));
+	REQUIRE_OR_END(t, pages_there(&s, 3));
 	store.meanwhile = note_told;
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 3);
 	EXPECT_EQ(t, told[0], 1);
 	EXPECT_EQ(t, told[1], 2);
-	end(t, &s);
+	end(t);
 }
-
-static struct vm_scene *protected;
 
 static void forbid_and_unmap(struct store *st, struct vm_object *object, u32 index)
 {
-	if (vm_protect(protected->space, page_at(0), 1, VM_READ) ||
-	    vm_unmap(protected->space, page_at(1), 1))
+	if (vm_protect(s.space, page_at(0), 1, VM_READ) || vm_unmap(s.space, page_at(1), 1))
 		failed = 1;
 }
 
 KTEST(refused_page_comes_back_with_the_rights_of_its_region, KTEST_SLOW)
 {
 	struct lru_scan scan = {.desperate = true};
-	struct vm_scene s;
 	u64 value = 0;
 
-	if (!begin(t, &s, 2))
+	if (!begin(t, 2))
 		return;
-	protected = &s;
 	failed = 0;
 	write_pages(t, 0, 2, 6);
-	REQUIRE_OR_END(t, &s, pages_there(&s, 2));
+	REQUIRE_OR_END(t, pages_there(&s, 2));
 	store.meanwhile = forbid_and_unmap;
 	store.answer = -EIO;
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
@@ -187,7 +173,7 @@ KTEST(refused_page_comes_back_with_the_rights_of_its_region, KTEST_SLOW)
 	EXPECT_EQ(t, soft_read(page_at(1), &value), -EFAULT);
 	EXPECT_EQ(t, page_in(s.object, 1)->mapcount, 0);
 	EXPECT_EQ(t, page_word(page_in(s.object, 1)) & PAGE_DIRTY, PAGE_DIRTY);
-	end(t, &s);
+	end(t);
 }
 
 /* The page is unmapped, but its TLB entry is not flushed yet: a CPU may still write to it. */
@@ -195,12 +181,11 @@ KTEST(page_just_unmapped_waits_for_its_shootdown)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct tlb_gather g;
-	struct vm_scene s;
 
-	if (!begin(t, &s, 1))
+	if (!begin(t, 1))
 		return;
 	write_pages(t, 0, 1, 1);
-	REQUIRE_OR_END(t, &s, pages_there(&s, 1));
+	REQUIRE_OR_END(t, pages_there(&s, 1));
 	unmap_without_flush(&s, &g);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
 	EXPECT_EQ(t, store.cleans, 0);
@@ -208,7 +193,7 @@ KTEST(page_just_unmapped_waits_for_its_shootdown)
 	tlb_flush(&g);
 	EXPECT_EQ(t, scan_once(s.mem, &scan) + scan_once(s.mem, &scan), 1);
 	EXPECT_EQ(t, *(u64 *)page_address(store.page[0]), stamp(0, 0, 2));
-	end(t, &s);
+	end(t);
 }
 
 /* Wait until scene_end waits for the reclaim thread, which then has the last reference. */
@@ -221,7 +206,6 @@ static void wait_for_the_scenes_end(struct store *st, struct vm_object *object, 
 KTEST(scene_ends_after_the_batch_that_holds_its_object, KTEST_SLOW)
 {
 	struct pile pile = {NULL, 0};
-	struct vm_scene s;
 
 	if (!store_scene(t, &s, &store, 1))
 		return;
@@ -255,7 +239,6 @@ KTEST(refusing_pager_is_called_once_in_a_run, KTEST_SLOW)
 {
 	static const gfp_t where[] = {GFP_KERNEL, GFP_MOVABLE};
 	struct pile pile = {NULL, 0};
-	struct vm_scene s;
 	unsigned i;
 
 	if (!store_scene(t, &s, &store, 2))

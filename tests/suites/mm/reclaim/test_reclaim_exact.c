@@ -129,9 +129,8 @@ KTEST(zone_lacks_the_pages_missing_to_its_high_watermark)
 KTEST(freed_pages_are_noted_in_their_zone)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
-	struct zone *zone;
+	struct zone *zone = &mem->zones[ZONE_NORMAL];
 
-	zone = &mem->zones[ZONE_NORMAL];
 	zone->futile = 1;
 	reclaim_note_freed(zone, 0, 0);
 	EXPECT_EQ(t, zone->futile, 1);
@@ -150,9 +149,8 @@ KTEST(freed_pages_are_noted_in_their_zone)
 KTEST(futile_zone_is_reconsidered_at_its_high_watermark)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 2));
-	struct zone zone;
+	struct zone zone = mem->zones[ZONE_NORMAL];
 
-	zone = mem->zones[ZONE_NORMAL];
 	zone.futile = 1;
 	zone.nr_free_cma = 3;
 	zone.nr_free = zone.wmark[WMARK_HIGH] + 2;
@@ -163,41 +161,33 @@ KTEST(futile_zone_is_reconsidered_at_its_high_watermark)
 	EXPECT_EQ(t, zone.futile, 0);
 }
 
+static struct vm_scene s;
 static struct store store;
 static struct pile hoard;
 
 #define PAGES 96u
 
-static u64 event(const struct vm_scene *s, enum mm_event ev)
+static u64 event(enum mm_event ev)
 {
-	return mm_event_sum(s->mem, ev);
+	return mm_event_sum(s.mem, ev);
 }
 
-/*
- * PAGES dirty pages of a pager, caches off, and @left free pages above the min watermark of zone
- * MOVABLE.
- */
-static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
+/* PAGES dirty pages of a pager, caches off, and no free page above zone MOVABLE's min watermark. */
+static bool begin(struct ktest *t)
 {
-	unsigned i;
-
-	if (!store_scene_short(t, s, &store, PAGES, &hoard))
+	if (!store_scene_short(t, &s, &store, PAGES, &hoard))
 		return false;
-	reclaim_stop(s->mem);
-	take_all_but(t, s->mem, &hoard, PAGES + left);
-	for (i = 0; i < PAGES; i++) {
-		EXPECT_EQ(t, vm_object_supply(s->object, i, page_address(store.page[i])), 0);
-		if (page_in(s->object, i))
-			page_set_flags(page_in(s->object, i), PAGE_DIRTY);
-	}
-	EXPECT_EQ(t, reclaim_start(s->mem), 0);
+	reclaim_stop(s.mem);
+	take_all_but(t, s.mem, &hoard, PAGES);
+	supply_all(t, &s, &store, PAGE_DIRTY);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	return true;
 }
 
-static void end(struct ktest *t, struct vm_scene *s)
+static void end(struct ktest *t)
 {
-	store_scene_relieve(t, s, &hoard);
-	store_scene_end(t, s, &store);
+	store_scene_relieve(t, &s, &hoard);
+	store_scene_end(t, &s, &store);
 }
 
 /* Wait until the reclaim thread has served every request. */
@@ -206,43 +196,41 @@ static bool at_rest(const struct reclaim *r)
 	return YIELD_UNTIL(load_acquire(&r->runs.done) == READ_ONCE(r->runs.asked));
 }
 
-static bool alloc_one(struct vm_scene *s, gfp_t gfp)
+static bool alloc_one(gfp_t gfp)
 {
-	return pile_alloc(s->mem, &hoard, gfp, 0, 1) == 1;
+	return pile_alloc(s.mem, &hoard, gfp, 0, 1) == 1;
 }
 
 /* Each page that a batch of a run or direct reclaim drops is noted once. */
 KTEST(every_dropped_page_is_noted_once, KTEST_SLOW)
 {
-	struct vm_scene s;
 	struct zone *zone;
 	unsigned i;
 
-	if (!begin(t, &s, 0))
+	if (!begin(t))
 		return;
 	zone = movable_zone(s.mem);
-	/* Let the run continue to the last page. */
-	WRITE_ONCE(zone->wmark[WMARK_HIGH], zone->wmark[WMARK_HIGH] + PAGES);
-	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	raise_high(s.mem, PAGES);
+	EXPECT(t, alloc_one(GFP_MOVABLE));
 	YIELD_UNTIL(!vm_object_present(s.object));
 	reclaim_stop(s.mem);
 	EXPECT_EQ(t, zone->freed, PAGES);
 	EXPECT_EQ(t, zone->freed_cma, 0);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED), PAGES);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_CLEANED), PAGES);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), PAGES);
+	EXPECT_EQ(t, event(EV_RECLAIM_FREED), PAGES);
+	EXPECT_EQ(t, event(EV_RECLAIM_CLEANED), PAGES);
+	EXPECT_EQ(t, event(EV_RECLAIM_SCANNED), PAGES);
 	EXPECT_EQ(t, zone->nr_reclaiming, 0);
 	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] + PAGES - 1);
 	zone_set_watermarks(zone);
 	for (i = 0; i < RECLAIM_BATCH; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
-	while (alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT))
+	while (alloc_one(GFP_MOVABLE | GFP_NOWAIT))
 		;
-	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT(t, alloc_one(GFP_MOVABLE));
 	EXPECT_EQ(t, zone->freed, PAGES + RECLAIM_BATCH);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_DIRECT), RECLAIM_BATCH);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED), PAGES + RECLAIM_BATCH);
-	end(t, &s);
+	EXPECT_EQ(t, event(EV_RECLAIM_DIRECT), RECLAIM_BATCH);
+	EXPECT_EQ(t, event(EV_RECLAIM_FREED), PAGES + RECLAIM_BATCH);
+	end(t);
 }
 
 /* ---- scanned pages ---- */
@@ -253,15 +241,13 @@ KTEST(every_dropped_page_is_noted_once, KTEST_SLOW)
 KTEST_COST(pages_scanned_per_lock_hold_are_bounded)
 {
 	struct page *taken[RECLAIM_BATCH];
-	struct vm_scene s;
 	struct zone *zone;
 	unsigned i, unfit;
 
 	if (!scene_begin_pager(t, &s, LOOK_AT_ONCE + 1, &scene_pager, NULL))
 		return;
 	zone = movable_zone(s.mem);
-	for (i = 0; i <= LOOK_AT_ONCE; i++)
-		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
+	supply_all(t, &s, NULL, 0);
 	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
 	/*
 	 * Only the youngest page is clean. Before it are first as many dirty pages as one hold
@@ -283,27 +269,20 @@ KTEST_COST(pages_scanned_per_lock_hold_are_bounded)
 	scene_end(t, &s);
 }
 
-/* Returns whether all pages are present. If not, the test has failed and the scene has ended. */
-static bool all_there(struct ktest *t, struct vm_scene *s)
-{
-	bool all = vm_object_present(s->object) == PAGES;
-
-	EXPECT(t, all);
-	if (!all)
-		end(t, s);
-	return all;
-}
-
 /*
  * Begin with all pages present, and the reclaim thread stopped. Returns zone MOVABLE; NULL if the
- * test has failed.
+ * test has failed, and the scene has ended.
  */
-static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
+static struct zone *begin_all_there(struct ktest *t)
 {
-	if (!begin(t, s, 0) || !all_there(t, s))
+	if (!begin(t))
 		return NULL;
-	reclaim_stop(s->mem);
-	return movable_zone(s->mem);
+	reclaim_stop(s.mem);
+	if (vm_object_present(s.object) == PAGES)
+		return movable_zone(s.mem);
+	ktest_fail(t, __FILE__, __LINE__, "not all pages are there");
+	end(t);
+	return NULL;
 }
 
 /*
@@ -312,11 +291,10 @@ static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
  */
 KTEST(direct_reclaim_stops_at_half_the_pages_isolated, KTEST_SLOW)
 {
-	struct vm_scene s;
 	struct zone *zone;
 	unsigned i;
 
-	zone = begin_all_there(t, &s);
+	zone = begin_all_there(t);
 	if (!zone)
 		return;
 	for (i = 0; i < PAGES; i++)
@@ -324,25 +302,24 @@ KTEST(direct_reclaim_stops_at_half_the_pages_isolated, KTEST_SLOW)
 	EXPECT_EQ(t, zone->lru[LRU_INACTIVE].nr, PAGES);
 	atomic_add(&zone->nr_reclaiming, PAGES / 2 + 1);
 	EXPECT(t, !reclaims(s.mem, GFP_MOVABLE, 0));
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
+	EXPECT_EQ(t, event(EV_RECLAIM_THROTTLED), 1);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	atomic_sub(&zone->nr_reclaiming, 1u);
 	EXPECT(t, reclaims(s.mem, GFP_MOVABLE, 0));
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
+	EXPECT_EQ(t, event(EV_RECLAIM_THROTTLED), 1);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES - RECLAIM_BATCH);
 	atomic_sub(&zone->nr_reclaiming, PAGES / 2);
-	end(t, &s);
+	end(t);
 }
 
 /* Active pages age only if they are more than the inactive pages. */
 KTEST(active_pages_age_only_if_they_are_more, KTEST_SLOW)
 {
 	struct lru_scan scan = {.batch = 1};
-	struct vm_scene s;
 	struct zone *zone;
 	unsigned i;
 
-	zone = begin_all_there(t, &s);
+	zone = begin_all_there(t);
 	if (!zone)
 		return;
 	scan.zone = zone;
@@ -355,12 +332,12 @@ KTEST(active_pages_age_only_if_they_are_more, KTEST_SLOW)
 	}
 	EXPECT_EQ(t, zone->lru[LRU_ACTIVE].nr, PAGES / 2);
 	reclaim_batch(&scan);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_AGED), 0);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 1);
+	EXPECT_EQ(t, event(EV_RECLAIM_AGED), 0);
+	EXPECT_EQ(t, event(EV_RECLAIM_SCANNED), 1);
 	EXPECT_EQ(t, scan.freed, 1);
 	reclaim_batch(&scan);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_AGED), RECLAIM_BATCH);
-	end(t, &s);
+	EXPECT_EQ(t, event(EV_RECLAIM_AGED), RECLAIM_BATCH);
+	end(t);
 }
 
 /* ---- requests that fail ---- */
@@ -369,10 +346,9 @@ KTEST(run_reports_the_requests_it_failed, KTEST_SLOW)
 {
 	const u64 mine = request_bit(GFP_MOVABLE, 0), another = request_bit(GFP_KERNEL, 1);
 	u64 look_ns = READ_ONCE(reclaim_recheck_ns);
-	struct vm_scene s;
 	struct reclaim *r;
 
-	if (!begin(t, &s, 0))
+	if (!begin(t))
 		return;
 	r = &s.mem->nodes[0].reclaim;
 	WRITE_ONCE(store.answer, -EIO);
@@ -381,28 +357,27 @@ KTEST(run_reports_the_requests_it_failed, KTEST_SLOW)
 	/* The result of an earlier run for a request of another kind stays. */
 	WRITE_ONCE(r->run_failed, another);
 	/* The run makes whole batches, and the low watermark starts no run. */
-	WRITE_ONCE(
-	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	raise_high(s.mem, PAGES);
 	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
 	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
-	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
+	EXPECT(t, !alloc_one(GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
 	/*
 	 * There are two passes over the lists, and one without second chances; a pager that refuses
 	 * is called only once.
 	 */
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 3 * PAGES);
-	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);
+	EXPECT_EQ(t, event(EV_RECLAIM_SCANNED), 3 * PAGES);
+	EXPECT_EQ(t, event(EV_RECLAIM_WAIT), 1);
 	EXPECT_EQ(t, READ_ONCE(store.cleans), 1);
 	zone_set_watermarks(movable_zone(s.mem));
 	EXPECT_EQ(t, READ_ONCE(r->run_failed), mine | another);
 	EXPECT_EQ(t, READ_ONCE(r->run_for), 0);
 	WRITE_ONCE(store.answer, 0);
-	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
+	EXPECT(t, alloc_one(GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
 	EXPECT_EQ(t, READ_ONCE(r->run_failed), another);
 	WRITE_ONCE(reclaim_recheck_ns, look_ns);
-	end(t, &s);
+	end(t);
 }
 
 /* ---- waiters ---- */
@@ -424,7 +399,7 @@ static void wait_for_the_request(struct store *st, struct vm_object *object, u32
 
 static void request_one(void *arg)
 {
-	pile_alloc(((struct vm_scene *)arg)->mem, &hoard, GFP_MOVABLE, 0, 1);
+	pile_alloc(s.mem, &hoard, GFP_MOVABLE, 0, 1);
 	store_release(&got_it, 1u);
 }
 
@@ -433,19 +408,16 @@ KTEST(batch_wakes_its_waiters)
 {
 	u64 look_ns = READ_ONCE(reclaim_recheck_ns);
 	unsigned long nr;
-	struct vm_scene s;
 
-	if (!ktest_needs_cpus(t, 2) || !begin(t, &s, 0))
+	if (!ktest_needs_cpus(t, 2) || !begin(t))
 		return;
-	/* Let the run continue to the last page. */
-	WRITE_ONCE(
-	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	raise_high(s.mem, PAGES);
 	WRITE_ONCE(got_it, 0);
 	WRITE_ONCE(too_late, 0);
 	nr = hoard.nr;
 	WRITE_ONCE(store.meanwhile, wait_for_the_request);
 	WRITE_ONCE(reclaim_recheck_ns, WAIT_FOREVER);
-	ktest_start(1, request_one, &s);
+	ktest_start(1, request_one, NULL);
 	EXPECT(t, YIELD_UNTIL(load_acquire(&got_it)));
 	ktest_join(1);
 	EXPECT(t, at_rest(&s.mem->nodes[0].reclaim));
@@ -455,7 +427,7 @@ KTEST(batch_wakes_its_waiters)
 	EXPECT_EQ(t, too_late, 0);
 	EXPECT_EQ(t, hoard.nr, nr + 1);
 	zone_set_watermarks(movable_zone(s.mem));
-	end(t, &s);
+	end(t);
 }
 
 /* In each pageblock one unmovable page is in use at first; later these pages are freed. */
@@ -463,13 +435,11 @@ KTEST(compaction_reports_the_requests_it_failed)
 {
 	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
-	struct reclaim *r;
-	struct zone *zone;
 	irqflags_t flags;
 	pfn_t pfn;
+	struct reclaim *r = &mem->nodes[0].reclaim;
+	struct zone *zone = &mem->zones[ZONE_NORMAL];
 
-	r = &mem->nodes[0].reclaim;
-	zone = &mem->zones[ZONE_NORMAL];
 	for (pfn = 0; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES) {
 		flags = spin_lock_irqsave(&zone->lock);
 		buddy_take_range(zone, pfn + 1, pfn + 2);

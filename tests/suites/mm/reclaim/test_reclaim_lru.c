@@ -6,6 +6,7 @@
 #include "tests/lib/pager_help.h"
 
 static struct store store;
+static struct vm_scene s;
 
 /* Reclaim one batch. Returns the number of pages freed. */
 static unsigned long one_batch(struct memory *mem)
@@ -17,25 +18,21 @@ static unsigned long one_batch(struct memory *mem)
 }
 
 /* Make a scene whose space is loaded on this CPU. */
-static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
+static bool begin(struct ktest *t, unsigned nr)
 {
-	return store_scene_loaded(t, s, &store, nr);
+	return store_scene_loaded(t, &s, &store, nr);
 }
 
-static void end(struct ktest *t, struct vm_scene *s)
+static void end(struct ktest *t)
 {
-	store_scene_unload(t, s, &store);
+	store_scene_unload(t, &s, &store);
 }
 
 /* Read all pages, so that they are present, mapped and clean. */
-static void bring_in(struct ktest *t, struct vm_scene *s)
+static void bring_in(struct ktest *t)
 {
-	u64 value;
-	unsigned i;
-
-	for (i = 0; i < s->nr; i++)
-		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
-	EXPECT(t, pages_there(s, s->nr));
+	read_pages(t, 0, s.nr);
+	EXPECT(t, pages_there(&s, s.nr));
 }
 
 KTEST_SUITE(reclaim_lru, KTEST_QUICK);
@@ -43,16 +40,15 @@ KTEST_SUITE(reclaim_lru, KTEST_QUICK);
 KTEST(clean_pages_are_dropped_and_brought_back, KTEST_SLOW)
 {
 	struct lru_scan scan = {.direct = false};
-	struct vm_scene s;
 	unsigned long free;
 	u64 value = 0;
 	unsigned i;
 
-	if (!begin(t, &s, 32))
+	if (!begin(t, 32))
 		return;
 	for (i = 0; i < 32; i++)
 		*(u64 *)page_address(store.page[i]) = stamp(i, 0, t->seed);
-	bring_in(t, &s);
+	bring_in(t);
 	free = memory_free_pages(s.mem);
 	/* The pages were touched: the first scan makes them active, the next finds them idle. */
 	EXPECT_EQ(t, one_batch(s.mem), 0);
@@ -73,18 +69,17 @@ KTEST(clean_pages_are_dropped_and_brought_back, KTEST_SLOW)
 		EXPECT_EQ(t, value, stamp(i, 0, t->seed));
 	}
 	EXPECT_EQ(t, store.gets, 64);
-	end(t, &s);
+	end(t);
 }
 
 /* Every byte that went to the pager comes back. */
 KTEST(dirty_pages_survive_byte_for_byte)
 {
 	struct lru_scan scan = {.desperate = true};
-	struct vm_scene s;
 	unsigned i, word;
 	u64 value;
 
-	if (!begin(t, &s, 10))
+	if (!begin(t, 10))
 		return;
 	for (i = 0; i < 10; i++)
 		for (word = 0; word < 512; word++)
@@ -103,22 +98,22 @@ KTEST(dirty_pages_survive_byte_for_byte)
 	/* After the pages came back they were only read, so the pager still has their content. */
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 10);
 	EXPECT_EQ(t, store.cleans, 10);
-	end(t, &s);
+	end(t);
 }
 
-static void expect_refused(struct ktest *t, struct vm_scene *s, int answer)
+static void expect_refused(struct ktest *t, int answer)
 {
 	struct lru_scan scan = {.desperate = true};
 	u32 cleans = store.cleans;
 	unsigned i;
 
 	store.answer = answer;
-	EXPECT_EQ(t, scan_once(s->mem, &scan), 0);
+	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
 	/* The pager is called only once in this run. */
 	EXPECT_EQ(t, store.cleans, cleans + 1);
-	EXPECT_EQ(t, vm_object_present(s->object), s->nr);
-	for (i = 0; i < s->nr; i++) {
-		struct page *page = page_in(s->object, i);
+	EXPECT_EQ(t, vm_object_present(s.object), s.nr);
+	for (i = 0; i < s.nr; i++) {
+		struct page *page = page_in(s.object, i);
 
 		EXPECT(t, page);
 		if (!page)
@@ -128,19 +123,18 @@ static void expect_refused(struct ktest *t, struct vm_scene *s, int answer)
 		EXPECT_EQ(t, page->mapcount, 1);
 		EXPECT(t, !(page_word(page) & PAGE_LOCKED));
 	}
-	expect_sound(t, s->mem);
+	expect_sound(t, s.mem);
 }
 
 KTEST(a_pager_that_refuses_loses_nothing, KTEST_SLOW)
 {
 	struct lru_scan scan = {.desperate = true};
-	struct vm_scene s;
 
-	if (!begin(t, &s, 20))
+	if (!begin(t, 20))
 		return;
 	write_pages(t, 0, 20, 3);
-	expect_refused(t, &s, -EIO);
-	expect_refused(t, &s, -ETIMEDOUT);
+	expect_refused(t, -EIO);
+	expect_refused(t, -ETIMEDOUT);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 2);
 	EXPECT(t, s.object->refused != 0);
 	/* The pages are mapped as before, so reads cause no fault. */
@@ -152,21 +146,18 @@ KTEST(a_pager_that_refuses_loses_nothing, KTEST_SLOW)
 	EXPECT_EQ(t, scan.freed + scan_once(s.mem, &scan) + scan_once(s.mem, &scan) > 0, true);
 	EXPECT_EQ(t, s.object->refused, 0);
 	expect_pages(t, 0, 20, 3);
-	end(t, &s);
+	end(t);
 }
 
 KTEST(dirty_pages_stay_without_a_clean_operation)
 {
 	struct lru_scan scan = {.desperate = true};
-	struct vm_scene s;
-	u64 value;
 
 	if (!scene_begin_pager(t, &s, 6, &scene_pager, NULL))
 		return;
 	soft_load_space(s.space);
 	write_pages(t, 0, 3, 7);
-	EXPECT_EQ(t, soft_read(page_at(3), &value), 0);
-	EXPECT_EQ(t, soft_read(page_at(4), &value), 0);
+	read_pages(t, 3, 5);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 2);
 	EXPECT_EQ(t, vm_object_present(s.object), 3);
 	/* The dirty pages are active now: later scans do not meet them. */
@@ -179,13 +170,12 @@ KTEST(dirty_pages_stay_without_a_clean_operation)
 /* A page stays if it is touched between two scans, though its entry never left the TLB. */
 KTEST(idle_pages_are_dropped_and_touched_ones_kept)
 {
-	struct vm_scene s;
 	unsigned round, i;
 	u64 value;
 
-	if (!begin(t, &s, 60))
+	if (!begin(t, 60))
 		return;
-	bring_in(t, &s);
+	bring_in(t);
 	for (round = 0; round < 20; round++) {
 		one_batch(s.mem);
 		for (i = 0; i < 60; i += 4)
@@ -203,24 +193,21 @@ KTEST(idle_pages_are_dropped_and_touched_ones_kept)
 		scan_once(s.mem, &scan);
 	}
 	EXPECT_EQ(t, vm_object_present(s.object), 0);
-	end(t, &s);
+	end(t);
 }
 
 KTEST(active_pages_age, KTEST_SLOW)
 {
-	struct vm_scene s;
 	struct lru_list *lru;
-	u64 value;
 	unsigned i;
 
-	if (!begin(t, &s, 30))
+	if (!begin(t, 30))
 		return;
 	lru = movable_zone(s.mem)->lru;
-	bring_in(t, &s);
+	bring_in(t);
 	EXPECT_EQ(t, one_batch(s.mem), 0);
 	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 30);
-	for (i = 0; i < 10; i++)
-		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	read_pages(t, 0, 10);
 	/*
 	 * The batch scans the active list: the ten touched pages stay, and the others become
 	 * inactive and are dropped.
@@ -231,26 +218,25 @@ KTEST(active_pages_age, KTEST_SLOW)
 	EXPECT_EQ(t, lru[LRU_INACTIVE].nr, 0);
 	for (i = 0; i < 10; i++)
 		EXPECT(t, page_in(s.object, i));
-	end(t, &s);
+	end(t);
 }
 
 /* Reclaim does not wait for a thread that walks the regions: it may not run for long. */
 KTEST(active_pages_of_a_walked_object_do_not_age)
 {
 	const struct lru_list *lru;
-	struct vm_scene s;
 
-	if (!begin(t, &s, 30))
+	if (!begin(t, 30))
 		return;
 	lru = movable_zone(s.mem)->lru;
-	bring_in(t, &s);
+	bring_in(t);
 	EXPECT_EQ(t, one_batch(s.mem), 0);
 	WRITE_ONCE(s.object->walked, 31u);
 	EXPECT_EQ(t, one_batch(s.mem), 0);
 	WRITE_ONCE(s.object->walked, 0u);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_AGED), 0);
 	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 30);
-	end(t, &s);
+	end(t);
 }
 
 KTEST(pages_in_use_are_not_reclaimed)
@@ -258,17 +244,16 @@ KTEST(pages_in_use_are_not_reclaimed)
 	struct lru_scan scan = {.desperate = true};
 	struct page *pinned, *held, *locked;
 	struct vm_object *anon, *phys;
-	struct vm_scene s;
 	unsigned i;
 
-	if (!begin(t, &s, 4))
+	if (!begin(t, 4))
 		return;
-	REQUIRE_OR_END(t, &s, !vm_object_create(s.mem, OBJ_ANON, 3, NULL, NULL, &anon));
-	REQUIRE_OR_END(t, &s, !vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &phys));
+	REQUIRE_OR_END(t, !vm_object_create(s.mem, OBJ_ANON, 3, NULL, NULL, &anon));
+	REQUIRE_OR_END(t, !vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &phys));
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, vm_object_supply(anon, i, NULL) + vm_object_supply(phys, i, NULL), 0);
-	bring_in(t, &s);
-	REQUIRE_OR_END(t, &s, pages_there(&s, 4));
+	bring_in(t);
+	REQUIRE_OR_END(t, pages_there(&s, 4));
 	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	held = page_in(s.object, 1);
 	EXPECT_EQ(t, get_page(held), 0);
@@ -290,23 +275,22 @@ KTEST(pages_in_use_are_not_reclaimed)
 	EXPECT_EQ(t, vm_object_present(s.object), 0);
 	vm_object_put(anon);
 	vm_object_put(phys);
-	end(t, &s);
+	end(t);
 }
 
 KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW)
 {
 	struct lru_scan scan = {.desperate = true};
-	struct vm_scene s;
 	u64 rounds;
 
-	if (!begin(t, &s, RECLAIM_BATCH))
+	if (!begin(t, RECLAIM_BATCH))
 		return;
 	write_pages(t, 0, RECLAIM_BATCH, 1);
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), RECLAIM_BATCH);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds + 1);
 	expect_pages(t, 0, RECLAIM_BATCH, 1);
-	end(t, &s);
+	end(t);
 }
 
 /* ---- pagers and memory ---- */
@@ -322,10 +306,9 @@ static int get_and_look(struct vm_object *object, u32 index)
 KTEST(pager_never_waits_for_memory)
 {
 	struct pile pile = {NULL, 0};
-	struct vm_scene s;
 	u64 waits;
 
-	if (!begin(t, &s, 2))
+	if (!begin(t, 2))
 		return;
 	EXPECT_EQ(t, object_prepare(s.object, 1, 0), 0);
 	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
@@ -336,14 +319,13 @@ KTEST(pager_never_waits_for_memory)
 	    mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT), waits);
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
 	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), 0);
-	end(t, &s);
+	end(t);
 }
 
 KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW)
 {
 	static const struct vm_pager_ops ops = {.get = get_and_look};
 	struct pile pile = {NULL, 0};
-	struct vm_scene s;
 	unsigned long free;
 	u64 value = 1;
 
@@ -357,8 +339,8 @@ KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW)
 	EXPECT_EQ(t, free_in_get, free);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
 	/* No page can be reclaimed, so the pager is not called. */
-	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 0, &(struct page *){NULL}));
-	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 1, &(struct page *){NULL}));
+	REQUIRE_OR_END(t, !vm_object_pin(s.object, 0, &(struct page *){NULL}));
+	REQUIRE_OR_END(t, !vm_object_pin(s.object, 1, &(struct page *){NULL}));
 	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
 	pile_alloc(s.mem, &pile, GFP_KERNEL | GFP_ATOMIC, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, soft_read(page_at(2), &value), -ENOMEM);
@@ -374,23 +356,17 @@ KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW)
 
 KTEST(resident_pages_are_counted, KTEST_SLOW)
 {
-	struct vm_scene s;
-	u64 value;
-	unsigned i;
-
-	if (!begin(t, &s, 30))
+	if (!begin(t, 30))
 		return;
 	EXPECT_EQ(t, vm_map(s.space, page_at(5000), 30, VM_READ, s.object, 0), 0);
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 0);
-	for (i = 0; i < 20; i++)
-		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	read_pages(t, 0, 20);
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 20);
-	for (i = 0; i < 5; i++)
-		EXPECT_EQ(t, soft_read(page_at(5000 + i), &value), 0);
+	read_pages(t, 5000, 5005);
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 25);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 10), 0);
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 15);
-	end(t, &s);
+	end(t);
 }
 
 /*
@@ -401,13 +377,12 @@ KTEST(pages_with_too_many_mappings_stay)
 {
 	const u32 most = PASS_MAPPINGS / PASS_SHARE;
 	struct lru_scan scan = {.desperate = true}, patient = {.run = 0};
-	struct vm_scene s;
 	u32 own, i;
 	u64 aged;
 
-	if (!begin(t, &s, 8))
+	if (!begin(t, 8))
 		return;
-	bring_in(t, &s);
+	bring_in(t);
 	own = s.object->nr_regions;
 	s.object->nr_regions = most + 1;
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
@@ -429,5 +404,5 @@ KTEST(pages_with_too_many_mappings_stay)
 	scan.walked = PASS_MAPPINGS;
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 6);
 	s.object->nr_regions = own;
-	end(t, &s);
+	end(t);
 }

@@ -14,15 +14,21 @@ static unsigned long blocks_online(const struct memory *mem)
 	return range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_ONLINE);
 }
 
+static void end(struct ktest *t, struct memory *mem, struct pile *pile)
+{
+	memory_set_oom(mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(mem, pile), 0);
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(standby, KTEST_QUICK);
 
 KTEST(standby_memory_is_offline_in_every_respect, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 	struct mm_fail fail;
 
-	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(ONLINE));
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE), BLOCK(STEPS * STEP)), PB_OFFLINE),
 	    STEPS * STEP);
@@ -66,10 +72,9 @@ KTEST_COST(low_watermark_brings_one_step_online)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 	unsigned long mark, from_standby;
 
-	zone = zone_in(mem, ZONE_MOVABLE);
 	mark = zone->wmark[WMARK_LOW];
 	garble_trees(mem);
 	expect_sound(t, mem);
@@ -93,11 +98,9 @@ KTEST_COST(low_watermark_brings_one_step_online)
 	drop_memory(t, mem);
 }
 
-static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *arg)
+static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *asked)
 {
-	unsigned *asked = arg;
-
-	(*asked)++;
+	atomic_add((u32 *)asked, 1u);
 	return false;
 }
 
@@ -116,9 +119,7 @@ KTEST(all_standby_memory_comes_online_before_a_kill, KTEST_SLOW)
 	EXPECT_EQ(t, asked, 0);
 	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_NORMAL)), 0);
 	expect_sound(t, mem);
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	memory_set_oom(mem, NULL, NULL);
-	drop_memory(t, mem);
+	end(t, mem, &pile);
 }
 
 /* The zone is not low, so a step comes online only for a request that the reserve limits. */
@@ -127,9 +128,8 @@ KTEST(request_limited_by_a_reserve_asks_for_standby)
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
 	unsigned asked = 0;
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
 
-	zone = zone_in(mem, ZONE_NORMAL);
 	memory_set_oom(mem, nobody_dies, &asked);
 	zone->reserve = BLOCK(1);
 	/* The reserve is kept from requests that could use a higher kind, if there is one. */
@@ -146,9 +146,7 @@ KTEST(request_limited_by_a_reserve_asks_for_standby)
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	zone_pcp_enable(zone);
 	zone_in(mem, ZONE_MOVABLE)->managed = 0;
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	memory_set_oom(mem, NULL, NULL);
-	drop_memory(t, mem);
+	end(t, mem, &pile);
 }
 
 KTEST(memory_offlined_by_request_stays_offline, KTEST_SLOW)
@@ -165,17 +163,15 @@ KTEST(memory_offlined_by_request_stays_offline, KTEST_SLOW)
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + 1), BLOCK(2)), PB_OFFLINE), 2);
 	/* Memory offlined by request can be onlined by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL), 0);
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	drop_memory(t, mem);
+	end(t, mem, &pile);
 }
 
 KTEST(holes_in_standby_memory_are_skipped)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, ONLINE + 1));
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 	unsigned i;
 
-	zone = zone_in(mem, ZONE_MOVABLE);
 	/* Make one whole step of holes too. */
 	for (i = 0; i < STEP; i++)
 		pageblock_of(mem, BLOCK(ONLINE + STEP + i))->bits = 0;
@@ -221,9 +217,8 @@ KTEST(large_block_is_allocated_from_standby)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
 
-	zone = zone_in(mem, ZONE_NORMAL);
 	take_one_of_each(zone);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, MAX_ORDER, 1), 1);
@@ -241,9 +236,8 @@ KTEST(large_block_is_allocated_from_standby)
 KTEST(large_request_asks_for_standby_while_the_lock_is_held, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
 
-	zone = zone_in(mem, ZONE_NORMAL);
 	take_one_of_each(zone);
 	hotplug_lock(mem);
 	EXPECT(t, !asked_compaction(mem, GFP_MOVABLE, MAX_ORDER));
@@ -260,9 +254,8 @@ KTEST(standby_thread_never_waits_for_the_lock, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
 
-	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
 	/* As in add_memory, the lock is held: no request gets memory, but the thread still runs. */
@@ -274,17 +267,15 @@ KTEST(standby_thread_never_waits_for_the_lock, KTEST_SLOW)
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	drop_memory(t, mem);
+	end(t, mem, &pile);
 }
 
 KTEST(zone_low_under_a_held_lock_gets_standby_later, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 
-	zone = zone_in(mem, ZONE_MOVABLE);
 	/* Pages from a drain could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
@@ -298,8 +289,7 @@ KTEST(zone_low_under_a_held_lock_gets_standby_later, KTEST_SLOW)
 	/* The low watermark alone asks for standby memory: no thread waits for memory. */
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	drop_memory(t, mem);
+	end(t, mem, &pile);
 }
 
 /* ---- another thread holds the lock ---- */
@@ -307,12 +297,6 @@ KTEST(zone_low_under_a_held_lock_gets_standby_later, KTEST_SLOW)
 static u32 killed;
 static struct pile served;
 static gfp_t wanted;
-
-static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
-{
-	atomic_add(&killed, 1u);
-	return false;
-}
 
 /* Allocate more than is online, and less than all memory. */
 static void take_some_of_standby(void *arg)
@@ -329,7 +313,7 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	killed = 0;
 	served = (struct pile){NULL, 0};
 	wanted = gfp;
-	memory_set_oom(mem, count_kill, NULL);
+	memory_set_oom(mem, nobody_dies, &killed);
 	/* Only a wake-up can end the wait: its limit is an hour. */
 	WRITE_ONCE(standby_wait_ns, 3600 * 1000000000ULL);
 	hotplug_lock(mem);
@@ -345,9 +329,7 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	WRITE_ONCE(standby_wait_ns, limit);
 	EXPECT_EQ(t, killed, 0);
 	EXPECT_EQ(t, served.nr, BLOCK(ONLINE + 1));
-	memory_set_oom(mem, NULL, NULL);
-	EXPECT_EQ(t, pile_free(mem, &served), 0);
-	drop_memory(t, mem);
+	end(t, mem, &served);
 }
 
 KTEST(no_task_dies_while_standby_waits_for_a_lock, KTEST_SLOW)
@@ -367,7 +349,7 @@ KTEST(wait_for_the_hotplug_lock_has_a_limit, KTEST_SLOW)
 	killed = 0;
 	served = (struct pile){NULL, 0};
 	wanted = GFP_KERNEL;
-	memory_set_oom(mem, count_kill, NULL);
+	memory_set_oom(mem, nobody_dies, &killed);
 	WRITE_ONCE(standby_wait_ns, 1000000ULL);
 	hotplug_lock(mem);
 	take_some_of_standby(mem);
@@ -376,9 +358,7 @@ KTEST(wait_for_the_hotplug_lock_has_a_limit, KTEST_SLOW)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
 	EXPECT_EQ(t, killed, 0);
 	EXPECT(t, served.nr > 0 && served.nr < BLOCK(ONLINE));
-	memory_set_oom(mem, NULL, NULL);
-	EXPECT_EQ(t, pile_free(mem, &served), 0);
-	drop_memory(t, mem);
+	end(t, mem, &served);
 }
 
 /* ---- descriptors inside ---- */
@@ -387,10 +367,9 @@ KTEST(standby_memory_holds_its_own_descriptors)
 {
 	struct memory *mem = NEED(t, without_descriptors(t));
 	unsigned long brought;
-	struct zone *zone;
 	pfn_t pfn;
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 
-	zone = zone_in(mem, ZONE_MOVABLE);
 	inside_result = -ENOMEM;
 	EXPECT_EQ(t, standby_online(zone), -ENOMEM);
 	EXPECT_EQ(t, zone->standby, BLOCK(ONLINE));
@@ -434,9 +413,7 @@ KTEST(standby_that_cannot_come_is_not_waited_for)
 	EXPECT_EQ(t, brought(mem, STEP), STEP);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, asked, 1);
-	memory_set_oom(mem, NULL, NULL);
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	drop_memory(t, mem);
+	end(t, mem, &pile);
 }
 
 /* ---- under load ---- */

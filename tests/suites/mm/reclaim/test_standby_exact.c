@@ -20,9 +20,8 @@ KTEST(watermarks_and_limits_follow_each_step)
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	u16 capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES];
 	unsigned long low, step, from;
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
 
-	zone = zone_in(mem, ZONE_NORMAL);
 	for (step = 1; step <= STEPS; step++) {
 		low = zone->wmark[WMARK_LOW];
 		EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
@@ -110,9 +109,8 @@ static struct memory *with_busy_tables(struct ktest *t, u32 nr)
 KTEST_COST(busy_tables_are_tried_again)
 {
 	struct memory *mem = NEED(t, with_busy_tables(t, 3));
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 
-	zone = zone_in(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 1);
 	EXPECT(t, served(mem, 1));
 	EXPECT_EQ(t, tries, 4);

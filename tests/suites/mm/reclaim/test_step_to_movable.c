@@ -46,17 +46,13 @@ KTEST(others_see_sound_memory_and_hope_for_the_pages)
 {
 	struct pile there = {0};
 	struct vm_scene s;
-	unsigned i;
 
 	if (!scene_begin(t, &s, PAGES))
 		return;
 	seen.t = t;
 	seen.moved = 0;
-	while (pile_alloc(s.mem, &there, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
-	    zone_of(s.mem, page_to_pfn_in(s.mem, there.top)) == movable_zone(s.mem))
-		;
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
+	use_up_movable(s.mem, &there);
+	fault_pages(t, &s, 0, PAGES);
 	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
 	drain_all_pages(s.mem, NULL);
 	EXPECT_EQ(t, stepped_move(&s.mem->zones[ZONE_NORMAL], PAGES, false, NULL), PAGES);

@@ -22,15 +22,11 @@ KTEST(pages_of_a_lower_zone_move_up, KTEST_SLOW)
 {
 	struct pile there = {0}, low = {0};
 	struct vm_scene s;
-	unsigned i;
 
 	if (!scene_begin(t, &s, PAGES))
 		return;
-	while (pile_alloc(s.mem, &there, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
-	    zone_of(s.mem, page_to_pfn_in(s.mem, there.top)) == movable_zone(s.mem))
-		;
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
+	use_up_movable(s.mem, &there);
+	fault_pages(t, &s, 0, PAGES);
 	/* Drain too: cached pages could serve some of the requests. */
 	do {
 		while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
@@ -61,11 +57,8 @@ KTEST_CONTRACT(moves_leave_movable_its_high_watermark, KTEST_SLOW)
 	all_caches_off(t, s.mem);
 	movable = movable_zone(s.mem);
 	low = &s.mem->zones[ZONE_NORMAL];
-	while (pile_alloc(s.mem, &there, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
-	    zone_of(s.mem, page_to_pfn_in(s.mem, there.top)) == movable)
-		;
-	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
+	use_up_movable(s.mem, &there);
+	fault_pages(t, &s, 0, PAGES);
 	while (movable->nr_free < movable->wmark[WMARK_HIGH])
 		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
 	EXPECT_EQ(t, memory_can_move_up(s.mem), PAGES);
@@ -83,15 +76,6 @@ KTEST_CONTRACT(moves_leave_movable_its_high_watermark, KTEST_SLOW)
 
 /* Pages of MOVABLE, and those that lie beside lent pages of the lower zone. */
 static struct pile hoard, beside;
-
-/* Allocate all pages of MOVABLE, and one page of the lower zone. */
-static void use_up_movable(struct memory *mem)
-{
-	while (pile_alloc(mem, &hoard, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
-	    zone_of(mem, page_to_pfn_in(mem, hoard.top)) == movable_zone(mem))
-		;
-	pile_push(&beside, pile_pop(&hoard));
-}
 
 /* Free pages until MOVABLE has @room pages above its high watermark. */
 static void give_room(struct ktest *t, struct memory *mem, unsigned long room)
@@ -133,18 +117,17 @@ static void lend(struct vm_scene *s, unsigned nr)
  */
 static bool begin_lent(struct ktest *t, struct vm_scene *s, unsigned nr, unsigned old)
 {
-	u32 i;
-
 	if (!scene_begin(t, s, nr))
 		return false;
 	hoard = beside = (struct pile){0};
 	all_caches_off(t, s->mem);
-	use_up_movable(s->mem);
-	for (i = 0; i < nr; i++) {
-		EXPECT_EQ(t, vm_fault(s->space, page_at(i), VM_WRITE), 0);
-		if (i + 1 == old && pages_there(s, old))
-			lend(s, old);
-	}
+	/* The last page is of the lower zone. */
+	use_up_movable(s->mem, &hoard);
+	pile_push(&beside, pile_pop(&hoard));
+	fault_pages(t, s, 0, old);
+	if (pages_there(s, old))
+		lend(s, old);
+	fault_pages(t, s, old, nr);
 	if (pages_there(s, nr) && s->mem->zones[ZONE_NORMAL].nr_free_cma == 0)
 		return true;
 	ktest_fail(t, __FILE__, __LINE__, "required %u pages", nr);

@@ -347,10 +347,9 @@ KTEST(larger_block_has_so_many_turns)
 KTEST(compaction_is_tried_four_times)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
-	struct request q;
 	unsigned i;
+	struct request q = request_for_work(mem, GFP_MOVABLE, 2);
 
-	q = request_for_work(mem, GFP_MOVABLE, 2);
 	for (i = 0; i < 5; i++)
 		EXPECT(t, reclaim_compact(&q) == (i < 4 ? TRY_ANEW : TRY_NEXT));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_COMPACT_WAIT), 4);
@@ -398,9 +397,8 @@ KTEST(compaction_comes_before_the_page_cache_goes)
 KTEST(standby_memory_renews_the_tries)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
-	struct request q;
+	struct request q = request_for(mem, GFP_KERNEL, 3);
 
-	q = request_for(mem, GFP_KERNEL, 3);
 	q.drops = 16;
 	q.compactions = 4;
 	q.unmade = true;
@@ -471,9 +469,8 @@ KTEST(lent_block_ends_the_wait_of_a_movable_request)
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 0));
 	struct request kernel, movable;
 	unsigned type, have[NR_MIGRATETYPES];
-	struct zone *zone;
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
 
-	zone = zone_in(mem, ZONE_NORMAL);
 	kernel = request_for(mem, GFP_KERNEL, 3);
 	movable = request_for(mem, GFP_MOVABLE, 3);
 	kernel.scattered = movable.scattered = true;
