@@ -1,16 +1,60 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cover.c: code that no other suite reaches: texts of extreme figures, and refusals whose only
+ * test_cover.c: code that no other suite reaches: texts of the state, and refusals whose only
  * reason is the caller's context.  Hosted only, because of how much it prints.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/console.h>
 #include <quarry/contig.h>
+#include <quarry/handle.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
 
+/* A memory with a hole, and with an offline, an isolated and a mixed pageblock. */
+static struct memory *motley(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 2, 8, 6);
+	struct page *page;
+
+	if (!mem)
+		return NULL;
+	make_hole(t, mem, 15 * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, offline_pages(mem, 14 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	EXPECT_EQ(t,
+	    start_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, ISO_PRECISE, NULL),
+	    0);
+	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	return mem;
+}
+
 KTEST_SUITE(cover, 0);
+
+KTEST(state_is_shown_in_words, KTEST_REPORTS)
+{
+	struct memory *mem = NEED(t, motley(t));
+	struct page *page;
+	pfn_t pfn;
+
+	page = NEED(t, mem_alloc_pages(mem, GFP_RECLAIMABLE, 1));
+	show_mem(mem);
+	show_events(mem, NULL);
+	show_zones(mem);
+	show_pcp(mem);
+	for (pfn = 0; pfn <= mem->end_pfn; pfn += PAGEBLOCK_PAGES)
+		show_block(mem, pfn);
+	show_block(mem, page_to_pfn_in(mem, page) + 1);
+	/* Isolated memory is free memory that cannot be allocated. */
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
+	dump_page(mem, 15 * PAGEBLOCK_PAGES, "hole");
+	dump_page(mem, 14 * PAGEBLOCK_PAGES, "offline");
+	dump_page(mem, 13 * PAGEBLOCK_PAGES, "isolated");
+	EXPECT_EQ(t, mem_free_pages(mem, page, 1), 0);
+	undo_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
+	restore_plan(test_zone(mem, ZONE_NORMAL));
+}
 
 /* The longest line printed since @pos. */
 static unsigned longest_line(u64 pos)
@@ -169,6 +213,66 @@ KTEST_INSIDE(a_traced_cpu_uses_the_same_pages)
 	EXPECT_EQ(t, alloc_pages_bulk(GFP_KERNEL | GFP_ZERO, 40, bulk), 40);
 	EXPECT_EQ(t, free_pages_bulk(40, bulk), 0);
 	trace_switch(&kernel_memory, false);
+}
+
+/*
+ * There are more pages than one batch migrates. The first offline fails because of a pinned page
+ * among them.
+ */
+KTEST(offline_moves_a_full_pageblock)
+{
+	static struct handle handles[40];
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, TEST_BLOCKS));
+	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
+	struct offline_result res;
+	struct handle_table table;
+	pfn_t start, end = 0;
+	unsigned i;
+
+	handle_table_init(&table, mem, handles, ARRAY_SIZE(handles));
+	start = ~0UL;
+	for (i = 0; i < ARRAY_SIZE(handles); i++) {
+		REQUIRE(t, !handle_alloc(&table, i, 0, GFP_NOWAIT, i));
+		start = MIN(start, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES));
+		end =
+		    MAX(end, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+	}
+	EXPECT_EQ(t, handle_pin(&table, 39), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, end - start, &opts, &res), -EBUSY);
+	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
+	EXPECT_EQ(t, handle_unpin(&table, 39), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, end - start, &opts, &res), 0);
+	EXPECT_EQ(t, res.moved, ARRAY_SIZE(handles));
+	for (i = 0; i < ARRAY_SIZE(handles); i++)
+		EXPECT_EQ(t, handle_free(&table, i), 0);
+	movable_owner_drain(&table.owner);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+KTEST_INSIDE(redrain_drains_again_while_waiting)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
+	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
+	struct offline_result res;
+	struct mm_fail fail;
+	struct page *page;
+	pfn_t start;
+
+	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0));
+	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
+	/*
+	 * A page without an owner in zone MOVABLE may get an owner soon, so the offline retries
+	 * until its deadline.
+	 */
+	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
+	EXPECT(t, res.rounds > 1);
+	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), -EBUSY);
+	EXPECT_EQ(t, test_pages_isolated(mem, start, PAGEBLOCK_PAGES, &fail), -EBUSY);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+	undo_isolate_page_range(mem, start, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, test_pages_isolated(mem, start, PAGEBLOCK_PAGES, NULL), -EINVAL);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
 /* Calls on a range return their results also if the pointer for the reason is NULL. */
