@@ -17,9 +17,9 @@ HOSTED_ONLY += line_edit live_cells live_draw progress
 
 # In the kernel only: these need its threads, its CPUs or its page tables.
 KERNEL_ONLY := arch arch_% string mce_bank mce_cpu mce_outside mce_help monitor_about boot_memory
-KERNEL_ONLY += hotplug hotplug_race hotplug_help cpu_plug tick console hang fair fatal move_help
+KERNEL_ONLY += hotplug hotplug_race hotplug_help tick console hang fair fatal move_help
 KERNEL_ONLY += task task_cpu task_help ipc ipc_turns pager pager_wait server_help user_code
-KERNEL_ONLY += oom_task oom_task_help poison_task
+KERNEL_ONLY += oom_task poison_task
 
 # Of the kernel's own cross-calls and locks: in the kernel, and in the hosted build that links these
 # ("plain").

@@ -3,7 +3,6 @@
 #include "tests/fiber/silence_help.h"
 #include "mm/reclaim/reclaim.h"
 #include "tests/lib/mm_test.h"
-#include "tests/lib/sound_help.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/pager.h>
 

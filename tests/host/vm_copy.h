@@ -13,69 +13,59 @@
 #include "tests/lib/mm_priv.h"
 #include "mm/vm/vm.h"
 
-static unused int copy_pt_init(struct pagetable *pt, struct memory *mem);
-static unused void copy_pt_destroy(struct pagetable *pt);
-static unused int copy_pt_prepare(struct pagetable *pt, uintptr_t va);
-static unused u64 *copy_pt_entry(const struct pagetable *pt, uintptr_t va);
-static unused u64 *copy_pt_entry_anew(struct pagetable *pt, uintptr_t va);
-static unused u64 *copy_pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
-static unused void copy_rmap_add(struct vm_region *r);
-static unused void copy_rmap_remove(struct vm_region *r);
-static unused void copy_rmap_cut(struct vm_region *r, uintptr_t end);
-static unused struct vm_region *copy_rmap_stale(struct vm_object *object, u32 *below, u32 *nr);
-static unused int copy_rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
-static unused struct page *copy_rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
-static unused u64 copy_rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
-static unused unsigned copy_rmap_unmap(
-    struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
-static unused void copy_rmap_restore(
-    struct vm_object *object, u32 index, u64 entry, struct page *page);
-static unused void copy_rmap_migrate(
-    struct vm_object *object, struct page **pages, unsigned nr, struct tlb_gather *g);
-static unused void copy_rmap_arrive(
-    struct vm_object *object, struct page **old, struct page **new, unsigned nr);
-static unused void copy_object_wait(const struct vm_object *object);
-static unused void copy_object_lock(struct vm_object *object);
-static unused bool copy_object_lock_to_remove(struct vm_object *object, bool (*over)(void));
-static unused void copy_object_walk_ends(struct vm_object *object);
-static unused u64 *copy_object_slot(const struct vm_object *object, u32 index);
-static unused u64 copy_object_lookup(struct vm_object *object, u32 index);
-static unused int copy_object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
-static unused bool copy_object_fill(
-    struct vm_object *object, u64 *slot, u32 index, struct page *page);
-static unused void copy_object_release_page(struct vm_object *object, struct page *page, u64 with);
-static unused bool copy_object_tryget(struct vm_object *object);
-static unused struct vm_object *copy_lru_get_object(struct memory *mem, struct page *page);
-static unused void copy_lru_get_objects(
-    struct memory *mem, struct page **pages, unsigned nr, struct vm_object **object);
-static unused int copy_vm_object_create(struct memory *mem, enum vm_object_kind kind,
-    unsigned long nr_pages, const struct vm_pager_ops *ops, void *pager, struct vm_object **out);
-static unused void copy_vm_object_get(struct vm_object *object);
-static unused void copy_vm_object_put(struct vm_object *object);
-static unused void copy_vm_object_put_many(struct vm_object *object, u32 nr);
-static unused int copy_vm_object_supply(struct vm_object *object, u32 index, const void *data);
-static unused int copy_vm_object_supply_by(
-    struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg);
-static unused int copy_vm_object_remove(struct vm_object *object, u32 index, u32 nr);
-static unused u32 copy_vm_object_remove_some(
-    struct vm_object *object, u32 index, u32 nr, bool (*over)(void));
-static unused bool copy_vm_object_has(struct vm_object *object, u32 index);
-static unused int copy_vm_await_memory(struct vm_object *object, u32 index);
-static unused unsigned long copy_vm_object_pages(struct vm_object *object, enum zone_kind highest);
-static unused unsigned long copy_vm_object_tables(struct vm_object *object);
-static unused int copy_vm_object_pin(struct vm_object *object, u32 index, struct page **page);
-static unused struct vm_region *copy_region_find(struct vm_space *space, uintptr_t va);
-static unused int copy_vm_space_create(struct memory *mem, struct vm_space **out);
-static unused void copy_vm_space_get(struct vm_space *space);
-static unused void copy_vm_space_put(struct vm_space *space);
-static unused int copy_vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot,
-    struct vm_object *object, unsigned long offset);
-static unused int copy_vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
-static unused int copy_vm_protect(
-    struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
-static unused unsigned long copy_vm_space_resident(struct vm_space *space, enum zone_kind highest,
-    void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);
-static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned access);
+/* The copy of a function has its type, and is this suite's own. */
+#define COPY(name) static unused __typeof__(name) copy_##name
+COPY(pt_init);
+COPY(pt_destroy);
+COPY(pt_prepare);
+COPY(pt_entry);
+COPY(pt_entry_anew);
+COPY(pt_next);
+COPY(rmap_add);
+COPY(rmap_remove);
+COPY(rmap_cut);
+COPY(rmap_stale);
+COPY(rmap_map);
+COPY(rmap_take_entry);
+COPY(rmap_age);
+COPY(rmap_unmap);
+COPY(rmap_restore);
+COPY(rmap_migrate);
+COPY(rmap_arrive);
+COPY(object_wait);
+COPY(object_lock);
+COPY(object_lock_to_remove);
+COPY(object_walk_ends);
+COPY(object_slot);
+COPY(object_lookup);
+COPY(object_prepare);
+COPY(object_fill);
+COPY(object_release_page);
+COPY(object_tryget);
+COPY(lru_get_object);
+COPY(lru_get_objects);
+COPY(vm_object_create);
+COPY(vm_object_get);
+COPY(vm_object_put);
+COPY(vm_object_put_many);
+COPY(vm_object_supply);
+COPY(vm_object_supply_by);
+COPY(vm_object_remove);
+COPY(vm_object_remove_some);
+COPY(vm_object_has);
+COPY(vm_await_memory);
+COPY(vm_object_pages);
+COPY(vm_object_tables);
+COPY(vm_object_pin);
+COPY(region_find);
+COPY(vm_space_create);
+COPY(vm_space_get);
+COPY(vm_space_put);
+COPY(vm_map);
+COPY(vm_unmap);
+COPY(vm_protect);
+COPY(vm_space_resident);
+COPY(vm_fault);
 
 #define pt_init               copy_pt_init
 #define pt_destroy            copy_pt_destroy

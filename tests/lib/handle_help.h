@@ -9,8 +9,18 @@
 #define HANDLES 24
 
 /* An empty table, whose objects are in @mem. */
-struct handle_table *new_table(struct memory *mem);
+static inline struct handle_table *new_table(struct memory *mem)
+{
+	static struct handle handles[HANDLES];
+	static struct handle_table table;
 
-struct page *page_of(struct handle_table *ht, u32 h);
+	handle_table_init(&table, mem, handles, HANDLES);
+	return &table;
+}
+
+static inline struct page *page_of(struct handle_table *ht, u32 h)
+{
+	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
+}
 
 #endif

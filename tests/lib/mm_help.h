@@ -6,10 +6,7 @@
 #ifndef QUARRY_TESTS_MM_HELP_H
 #define QUARRY_TESTS_MM_HELP_H
 
-#include "tests/lib/mm_priv.h"
-#include "tests/lib/locked_help.h"
-#include "tests/lib/sound_help.h"
-#include <quarry/ktest.h>
+#include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/string.h>
 

@@ -1,7 +1,75 @@
 /* SPDX-License-Identifier: MIT */
 /* mm_test.c: helpers that the suites of the memory manager share. */
 #include "tests/lib/mm_test.h"
-#include "tests/lib/sound_help.h"
+#include "mm/check/check.h"
+#include <quarry/lock.h>
+#include <quarry/port.h>
+
+static void judge(struct ktest *t, int err, const struct mm_violation *v)
+{
+	if (err)
+		ktest_fail(t, __FILE__, __LINE__, "check_memory: %d %s: pfn %#lx have %ld want %ld",
+		    err, v->what ? v->what : "?", v->pfn, (long)v->have, (long)v->want);
+}
+
+void expect_sound(struct ktest *t, struct memory *mem)
+{
+	struct mm_violation v = {.what = NULL};
+	int err = check_memory(mem, &v);
+
+	judge(t, err, &v);
+}
+
+void expect_sound_unshared(struct ktest *t, struct memory *mem) NO_LOCK_ANALYSIS
+{
+	struct mm_violation v = {.what = NULL};
+	irqflags_t flags = arch_irq_save();
+
+	if (check_zones(mem, false, &v))
+		check_vm(mem, &v);
+	arch_irq_restore(flags);
+	judge(t, v.what ? -EUCLEAN : 0, &v);
+}
+
+void set_limits(struct zone *zone, unsigned long leaving)
+{
+	hotplug_lock(zone->mem);
+	zone_set_limits(zone, leaving);
+	hotplug_unlock(zone->mem);
+}
+
+bool has_free(struct zone *zone, unsigned order, enum migratetype type)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	bool has = buddy_has(zone, order, type);
+
+	zone_unlock_irqrestore(zone, flags);
+	return has;
+}
+
+static const struct zone *counted;
+static unsigned locks;
+
+static void count_lock(const char *what, const struct spinlock *lock)
+{
+	locks += lock == &counted->lock;
+}
+
+unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
+{
+	struct spinlock held = SPINLOCK("held", RANK_ZONE);
+	irqflags_t flags = arch_irq_save();
+
+	counted = zone;
+	locks = 0;
+	spin_violation_hook = count_lock;
+	spin_lock(&held);
+	fn(arg);
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(flags);
+	return locks;
+}
 
 void pile_push(struct pile *p, struct page *page)
 {

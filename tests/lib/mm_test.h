@@ -1,15 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_test.h: helpers of the suites of the memory manager: piles of blocks, blocks taken straight
- * from the buddy, fingerprints to compare, and memories of several nodes built by hand.
+ * mm_test.h: helpers of the suites of the memory manager: checks, functions that need a lock, piles
+ * of blocks, blocks taken straight from the buddy, fingerprints to compare, and memories of several
+ * nodes built by hand.
  */
 #ifndef QUARRY_TESTS_MM_TEST_H
 #define QUARRY_TESTS_MM_TEST_H
 
 #include "tests/lib/mm_priv.h"
-#include "tests/lib/locked_help.h"
 #include <quarry/ktest.h>
 #include <quarry/memory_init.h>
+
+/* Expect check_memory to find nothing in @mem; if it does, the test fails with its message. */
+void expect_sound(struct ktest *t, struct memory *mem);
+/*
+ * As expect_sound, for a memory that no other CPU uses meanwhile, so no CPU has to stop. For tests
+ * that check hundreds of times: a stop takes many milliseconds where CPUs are threads that share a
+ * core.
+ */
+void expect_sound_unshared(struct ktest *t, struct memory *mem);
+
+/* zone_set_limits, under hotplug.  Context: thread, may sleep. */
+void set_limits(struct zone *zone, unsigned long leaving);
+/* buddy_has, under the zone lock. */
+bool has_free(struct zone *zone, unsigned order, enum migratetype type);
+/*
+ * How often @fn takes the zone's lock.  A lock of the same rank is held meanwhile, so each time is
+ * reported.  Interrupts are off.
+ */
+unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg);
 
 /* Pageblocks of a zone that is large enough for every CPU to cache order 0 of every type. */
 #define CACHED_BLOCKS ((unsigned)MAX(2UL, 512 / PAGEBLOCK_PAGES))

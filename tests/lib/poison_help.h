@@ -7,7 +7,6 @@
 #define QUARRY_TESTS_POISON_HELP_H
 
 #include "tests/lib/mm_test.h"
-#include "tests/lib/sound_help.h"
 #include <quarry/poison.h>
 
 /* Flagged pages, according to the counts. */

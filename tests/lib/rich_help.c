@@ -4,7 +4,6 @@
 #include "mm/check/check.h"
 #include "mm/core/claim.h"
 #include "tests/lib/mm_help.h"
-#include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
 #include <quarry/poison.h>
 

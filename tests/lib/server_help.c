@@ -73,6 +73,24 @@ void server_start(struct ktest *t, struct server *s)
 	REQUIRE(t, s->thread);
 }
 
+static void read_pages(void *arg)
+{
+	struct reader *r = arg;
+	u64 i;
+
+	space_use(r->s->space);
+	for (i = r->from; i < r->end && !r->err; i++)
+		r->err = copy_from_user(&r->have[i], WINDOW + i * PAGE_SIZE, 1);
+	space_use(NULL);
+}
+
+void reader_start(struct ktest *t, struct reader *r, struct server *s, u32 from, u32 end)
+{
+	*r = (struct reader){.s = s, .from = from, .end = end};
+	r->thread = thread_start("reader", -1, read_pages, r);
+	REQUIRE(t, r->thread);
+}
+
 void server_end(struct ktest *t, struct server *s)
 {
 	struct ipc_msg msg = {.word = {STOP}};

@@ -33,10 +33,12 @@ struct server {
 	int err;          /* result of the last pager_supply or pager_take_back */
 };
 
+/* A thread that reads a byte of pages of the object, up to the first error. */
 struct reader {
 	struct server *s;
 	struct thread *thread;
 	u8 have[NR];
+	u32 from, end; /* the pages */
 	int err;
 };
 
@@ -50,6 +52,8 @@ u64 store_page(u64 index);
 bool server_begin(struct ktest *t, struct server *s, u64 timeout);
 
 void server_start(struct ktest *t, struct server *s);
+
+void reader_start(struct ktest *t, struct reader *r, struct server *s, u32 from, u32 end);
 
 /* Stop the thread, if there is one, drop everything, and expect that no call was wrong. */
 void server_end(struct ktest *t, struct server *s);

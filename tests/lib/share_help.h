@@ -8,6 +8,17 @@
 #include <quarry/port.h>
 
 /* Prepare @rq and the shares of @nr tasks, which are all zeros at first. */
-void start_queue(struct runq *rq, struct share *task, unsigned nr);
+static inline void start_queue(struct runq *rq, struct share *task, unsigned nr)
+{
+	unsigned i;
+
+	/*
+	 * The lock has no rank: a tick while it is held takes the lock of this CPU's own run queue.
+	 */
+	rq->lock = SPINLOCK("a test's run queue", RANK_NONE);
+	runq_lists_init(rq);
+	for (i = 0; i < nr; i++)
+		share_init(&task[i]);
+}
 
 #endif

@@ -67,3 +67,9 @@ void expect_end(struct ktest *t, struct task *task, enum task_end how, int statu
 	if (!tasks_alive())
 		EXPECT_EQ(t, tasks_wait_none(END_NS), 0);
 }
+
+void expect_killed(struct ktest *t, struct task *task, int status)
+{
+	task_end(task, TASK_KILLED, status);
+	expect_end(t, task, TASK_KILLED, status);
+}

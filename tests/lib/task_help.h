@@ -45,4 +45,7 @@ int add_thread(struct task *task, int cpu, u64 entry, u64 arg);
 /* Wait for the end of @task. If it was the last task, wait until all its memory is freed too. */
 void expect_end(struct ktest *t, struct task *task, enum task_end how, int status);
 
+/* Kill the task, which has not ended before, and expect_end. */
+void expect_killed(struct ktest *t, struct task *task, int status);
+
 #endif

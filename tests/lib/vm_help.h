@@ -10,7 +10,7 @@
 #include "mm/vm/lru.h"
 #include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"
-#include "tests/lib/sound_help.h"
+#include "tests/lib/mm_test.h"
 #include <quarry/ktest.h>
 
 /*

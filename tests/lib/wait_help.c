@@ -51,3 +51,12 @@ bool own_wait(const u32 *flag)
 {
 	return OWN_SPIN_UNTIL(load_acquire(flag));
 }
+
+int call_cpu(unsigned cpu, void (*fn)(void *arg), void *arg)
+{
+	cpumask_t mask[64] = {0};
+
+	KASSERT(CPUMASK_WORDS(nr_cpus) <= ARRAY_SIZE(mask));
+	cpumask_set(mask, cpu);
+	return smp_call_mask(mask, fn, arg);
+}

@@ -68,4 +68,7 @@ bool wait_goes_on(struct wait_limit *limit);
 bool race_wait(const u32 *flag);
 bool own_wait(const u32 *flag);
 
+/* smp_call_mask of one CPU, which may be out of range. */
+int call_cpu(unsigned cpu, void (*fn)(void *arg), void *arg);
+
 #endif

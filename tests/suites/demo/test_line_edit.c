@@ -143,11 +143,15 @@ static bool is(const char *left, const char *right)
 	    !memcmp(tty.e.text + n, right, strlen(right));
 }
 
+#define EXPECT_TYPED(t, keys, left, right)                                                         \
+	do {                                                                                       \
+		EXPECT_EQ(t, type(keys), LINE_GOES_ON);                                            \
+		EXPECT(t, is(left, right));                                                        \
+	} while (0)
 #define EXPECT_KEYS(t, keys, left, right)                                                          \
 	do {                                                                                       \
 		begin();                                                                           \
-		EXPECT_EQ(t, type(keys), LINE_GOES_ON);                                            \
-		EXPECT(t, is(left, right));                                                        \
+		EXPECT_TYPED(t, keys, left, right);                                                \
 	} while (0)
 
 KTEST_SUITE(line_edit, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
@@ -231,8 +235,7 @@ KTEST(the_line_ends_before_its_limit)
 		EXPECT_EQ(t, type("\033[C"), LINE_GOES_ON);
 	EXPECT_EQ(t, type("\x01z"), LINE_GOES_ON);
 	EXPECT(t, tty.e.len == LINE_MAX - 1);
-	EXPECT_EQ(t, type("\033[3~z\x05\x17"), LINE_GOES_ON);
-	EXPECT(t, is("", ""));
+	EXPECT_TYPED(t, "\033[3~z\x05\x17", "", "");
 	EXPECT_EQ(t, type(full), LINE_GOES_ON);
 	EXPECT_EQ(t, type("\r"), LINE_READY);
 	EXPECT_EQ(t, strlen(tty.e.text), LINE_MAX - 1);
@@ -266,8 +269,7 @@ KTEST(unknown_sequences_are_never_typed)
 	EXPECT_EQ(t, type("ab\033"), LINE_GOES_ON);
 	new_row();
 	line_begin(&tty.e);
-	EXPECT_EQ(t, type("[c"), LINE_GOES_ON);
-	EXPECT(t, is("[c", ""));
+	EXPECT_TYPED(t, "[c", "[c", "");
 }
 
 /* The terminal shows the line after each key of any kind, and after bytes that are no keys. */
@@ -330,29 +332,21 @@ static void enter(const char *line)
 
 KTEST(earlier_lines_come_back)
 {
-	begin();
-	EXPECT_EQ(t, type("\033[A\033[B"), LINE_GOES_ON);
-	EXPECT(t, is("", ""));
+	EXPECT_KEYS(t, "\033[A\033[B", "", "");
 	enter("one");
 	enter("two");
 	enter("two");
 	enter("");
 	line_begin(&tty.e);
-	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);
-	EXPECT(t, is("two", ""));
-	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);
-	EXPECT(t, is("one", ""));
-	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);
-	EXPECT(t, is("one", ""));
-	EXPECT_EQ(t, type("\033OB"), LINE_GOES_ON);
-	EXPECT(t, is("two", ""));
+	EXPECT_TYPED(t, "\033[A", "two", "");
+	EXPECT_TYPED(t, "\033[A", "one", "");
+	EXPECT_TYPED(t, "\033[A", "one", "");
+	EXPECT_TYPED(t, "\033OB", "two", "");
 	/* A recalled line that is changed becomes a new line; the old line stays. */
 	EXPECT_EQ(t, type("!\r"), LINE_READY);
 	line_begin(&tty.e);
-	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);
-	EXPECT(t, is("two!", ""));
-	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);
-	EXPECT(t, is("two", ""));
+	EXPECT_TYPED(t, "\033[A", "two!", "");
+	EXPECT_TYPED(t, "\033[A", "two", "");
 }
 
 KTEST(the_line_being_typed_is_kept_meanwhile)
@@ -361,15 +355,12 @@ KTEST(the_line_being_typed_is_kept_meanwhile)
 	enter("one");
 	enter("two");
 	line_begin(&tty.e);
-	EXPECT_EQ(t, type("draft\033[A\033[A\033[B\033[B"), LINE_GOES_ON);
-	EXPECT(t, is("draft", ""));
-	EXPECT_EQ(t, type("\033[B!"), LINE_GOES_ON);
-	EXPECT(t, is("draft!", ""));
+	EXPECT_TYPED(t, "draft\033[A\033[A\033[B\033[B", "draft", "");
+	EXPECT_TYPED(t, "\033[B!", "draft!", "");
 	/* No part of the draft is left in the next line. */
 	EXPECT_EQ(t, type("\r"), LINE_READY);
 	line_begin(&tty.e);
-	EXPECT_EQ(t, type("\033[A\033[B"), LINE_GOES_ON);
-	EXPECT(t, is("", ""));
+	EXPECT_TYPED(t, "\033[A\033[B", "", "");
 }
 
 KTEST(the_oldest_line_is_forgotten_first)
@@ -401,15 +392,13 @@ KTEST(a_word_that_is_alone_is_completed)
 {
 	begin();
 	tty.words = few;
-	EXPECT_EQ(t, type("p\t"), LINE_GOES_ON);
-	EXPECT(t, is("policy ", "") && !tty.bells);
+	EXPECT_TYPED(t, "p\t", "policy ", "");
+	EXPECT(t, !tty.bells);
 	EXPECT(t, !strcmp(tty.before, "") && !strcmp(tty.word, "p"));
-	EXPECT_EQ(t, type("on\t"), LINE_GOES_ON);
-	EXPECT(t, is("policy online ", ""));
+	EXPECT_TYPED(t, "on\t", "policy online ", "");
 	EXPECT(t, !strcmp(tty.before, "policy ") && !strcmp(tty.word, "on"));
 	/* A word that was typed completely gets a blank. */
-	EXPECT_EQ(t, type("online\t"), LINE_GOES_ON);
-	EXPECT(t, is("policy online online ", ""));
+	EXPECT_TYPED(t, "online\t", "policy online online ", "");
 	/* Behind a comma another word begins. */
 	EXPECT_EQ(t, type("mem,on\t"), LINE_GOES_ON);
 	EXPECT(t, !strcmp(tty.before, "policy online online mem,") && !strcmp(tty.word, "on"));
@@ -417,8 +406,7 @@ KTEST(a_word_that_is_alone_is_completed)
 	/* A word in the middle is completed, and the rest stays. */
 	begin();
 	tty.words = few;
-	EXPECT_EQ(t, type("x\x01pol\t"), LINE_GOES_ON);
-	EXPECT(t, is("policy", "x"));
+	EXPECT_TYPED(t, "x\x01pol\t", "policy", "x");
 }
 
 KTEST(what_all_words_have_in_common_is_added)
@@ -428,17 +416,16 @@ KTEST(what_all_words_have_in_common_is_added)
 
 	begin();
 	tty.words = few;
-	EXPECT_EQ(t, type("o\t"), LINE_GOES_ON);
-	EXPECT(t, is("o", "") && tty.bells == 1);
+	EXPECT_TYPED(t, "o\t", "o", "");
+	EXPECT(t, tty.bells == 1);
 	tty.words = same;
-	EXPECT_EQ(t, type("\x15l\t"), LINE_GOES_ON);
-	EXPECT(t, is("lock", "") && tty.bells == 1);
+	EXPECT_TYPED(t, "\x15l\t", "lock", "");
+	EXPECT(t, tty.bells == 1);
 	/* A word that more text must follow gets no blank. */
 	tty.words = open;
-	EXPECT_EQ(t, type("\x15l\t"), LINE_GOES_ON);
-	EXPECT(t, is("lock", ""));
-	EXPECT_EQ(t, type("\x15z\t\t"), LINE_GOES_ON);
-	EXPECT(t, is("z", "") && !tty.above_len);
+	EXPECT_TYPED(t, "\x15l\t", "lock", "");
+	EXPECT_TYPED(t, "\x15z\t\t", "z", "");
+	EXPECT(t, !tty.above_len);
 }
 
 KTEST(the_second_tab_lists_the_words)
@@ -486,6 +473,5 @@ KTEST(words_that_cannot_fit_are_not_offered)
 	memset(huge, 'h', sizeof(huge) - 1);
 	begin();
 	tty.words = list;
-	EXPECT_EQ(t, type("h\t"), LINE_GOES_ON);
-	EXPECT(t, is("hush ", ""));
+	EXPECT_TYPED(t, "h\t", "hush ", "");
 }

@@ -38,6 +38,19 @@ static struct progress begin(const char *hint, bool off)
 	return p;
 }
 
+/* A tick @ns later, or the end of the operation; what is said then. */
+#define EXPECT_TICK(t, p, ns, said)                                                                \
+	do {                                                                                       \
+		judge.now += (ns);                                                                 \
+		tick(p);                                                                           \
+		EXPECT_SAID(t, said);                                                              \
+	} while (0)
+#define EXPECT_END(t, p, said)                                                                     \
+	do {                                                                                       \
+		end(p);                                                                            \
+		EXPECT_SAID(t, said);                                                              \
+	} while (0)
+
 KTEST_SUITE(progress, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 KTEST(a_short_operation_shows_nothing)
@@ -47,38 +60,29 @@ KTEST(a_short_operation_shows_nothing)
 	tick(&p);
 	judge.now += 2 * SECOND - 1;
 	tick(&p);
-	end(&p);
-	EXPECT_SAID(t, "");
+	EXPECT_END(t, &p, "");
 	picture = NULL;
 	start(&p, "offline", "", false);
 	judge.now += 60 * SECOND;
 	tick(&p);
-	end(&p);
-	EXPECT_SAID(t, "");
+	EXPECT_END(t, &p, "");
 	p = begin("", true);
 	judge.now += 60 * SECOND;
 	tick(&p);
-	end(&p);
-	EXPECT_SAID(t, "");
+	EXPECT_END(t, &p, "");
 }
 
 KTEST(a_long_one_is_shown_twice_a_second)
 {
 	struct progress p = begin("Ctrl-U cancels", false);
 
-	judge.now += 2 * SECOND;
-	tick(&p);
-	EXPECT_SAID(t, "[offline: 2 s; Ctrl-U cancels]");
-	judge.now += SECOND / 2 - 1;
-	tick(&p);
-	EXPECT_SAID(t, "");
-	judge.now += SECOND / 2 + 1;
+	EXPECT_TICK(t, &p, 2 * SECOND, "[offline: 2 s; Ctrl-U cancels]");
+	EXPECT_TICK(t, &p, SECOND / 2 - 1, "");
 	judge.event[EV_MIGRATE_OK] = 8;
 	judge.event[EV_OFFLINE_LOOPS] = 12;
-	tick(&p);
-	EXPECT_SAID(t, "[offline: 3 s: 3 passes, 1 block moved; Ctrl-U cancels]");
-	end(&p);
-	EXPECT_SAID(t, "[]");
+	EXPECT_TICK(
+	    t, &p, SECOND / 2 + 1, "[offline: 3 s: 3 passes, 1 block moved; Ctrl-U cancels]");
+	EXPECT_END(t, &p, "[]");
 }
 
 KTEST(on_the_live_screen_it_is_the_explanation)
@@ -90,8 +94,7 @@ KTEST(on_the_live_screen_it_is_the_explanation)
 	tick(&p);
 	tick(&p);
 	EXPECT_SAID(t, "<offline: 2 s; Ctrl-U cancels>");
-	end(&p);
-	EXPECT_SAID(t, "");
+	EXPECT_END(t, &p, "");
 }
 
 KTEST(where_no_row_is_rewritten_it_is_a_line_every_ten_seconds)
@@ -99,17 +102,10 @@ KTEST(where_no_row_is_rewritten_it_is_a_line_every_ten_seconds)
 	struct progress p = begin("Ctrl-U cancels", false);
 
 	picture = "plain";
-	judge.now += 2 * SECOND;
-	tick(&p);
-	EXPECT_SAID(t, "offline: 2 s; Ctrl-U cancels\n");
-	judge.now += 10 * SECOND - 1;
-	tick(&p);
-	EXPECT_SAID(t, "");
-	judge.now += 1;
-	tick(&p);
-	EXPECT_SAID(t, "offline: 12 s; Ctrl-U cancels\n");
-	end(&p);
-	EXPECT_SAID(t, "");
+	EXPECT_TICK(t, &p, 2 * SECOND, "offline: 2 s; Ctrl-U cancels\n");
+	EXPECT_TICK(t, &p, 10 * SECOND - 1, "");
+	EXPECT_TICK(t, &p, 1, "offline: 12 s; Ctrl-U cancels\n");
+	EXPECT_END(t, &p, "");
 }
 
 KTEST(the_page_that_is_waited_for_is_named)
@@ -118,14 +114,11 @@ KTEST(the_page_that_is_waited_for_is_named)
 	struct progress p = begin("Ctrl-U cancels", false);
 
 	p.blocker = &blocker;
-	judge.now += 2 * SECOND;
 	judge.event[EV_OFFLINE_LOOPS] = 12;
-	tick(&p);
-	EXPECT_SAID(t, "[offline: 2 s: 3 passes; Ctrl-U cancels]");
+	EXPECT_TICK(t, &p, 2 * SECOND, "[offline: 2 s: 3 passes; Ctrl-U cancels]");
 	blocker = (struct mm_fail){0x8803, WHY_BUSY};
-	judge.now += SECOND;
-	tick(&p);
-	EXPECT_SAID(t, "[offline: 3 s: waits for pfn 0x8803 (page busy); Ctrl-U cancels]");
+	EXPECT_TICK(
+	    t, &p, SECOND, "[offline: 3 s: waits for pfn 0x8803 (page busy); Ctrl-U cancels]");
 }
 
 KTEST(what_is_counted_is_shown_instead)
@@ -136,13 +129,9 @@ KTEST(what_is_counted_is_shown_instead)
 	p.total = 64;
 	p.done = 5;
 	judge.event[EV_MIGRATE_OK] = 8;
-	judge.now += 7 * SECOND;
-	tick(&p);
-	EXPECT_SAID(t, "[offline: 7 s: 5 of 64 MiB]");
+	EXPECT_TICK(t, &p, 7 * SECOND, "[offline: 7 s: 5 of 64 MiB]");
 	p.total = 0;
-	judge.now += SECOND;
-	tick(&p);
-	EXPECT_SAID(t, "[offline: 8 s: 5 MiB]");
+	EXPECT_TICK(t, &p, SECOND, "[offline: 8 s: 5 MiB]");
 }
 
 KTEST(the_line_fits_into_a_row)

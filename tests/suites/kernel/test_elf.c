@@ -125,8 +125,6 @@ KTEST(header_fields_are_checked)
 	REFUSED(t, h.e_phnum, 1000, "program headers beyond the file");
 	REFUSED(t, h.e_phoff, IMAGE_SIZE - 100, "program headers beyond the file");
 	REFUSED(t, h.e_phoff, ~0UL - 10, "program headers beyond the file");
-	REFUSED(t, h.e_entry, 0x400064, "an entry that is not in an executable segment");
-	REFUSED(t, h.e_entry, 0x3fffff, "an entry that is not in an executable segment");
 	REFUSED(t, h.e_entry, 0x401064, "an entry that is not in an executable segment");
 }
 
@@ -135,10 +133,8 @@ KTEST(segment_fields_are_checked)
 	REFUSED(t, p[1].p_type, PT_INTERP, "not linked statically");
 	REFUSED(t, p[1].p_type, PT_DYNAMIC, "not linked statically");
 	REFUSED(t, p[1].p_type, PT_TLS, "thread-local storage");
-	REFUSED(t, p[0].p_offset, IMAGE_SIZE - 99, "a segment reaches beyond the file");
 	REFUSED(t, p[0].p_offset, ~0UL - 50, "a segment reaches beyond the file");
 	REFUSED(t, p[0].p_filesz, ~0UL, "a segment reaches beyond the file");
-	REFUSED(t, p[0].p_filesz, 101, "a segment with more in the file than in memory");
 	REFUSED(t, p[0].p_vaddr, 0, "a segment outside the addresses of programs");
 	REFUSED(
 	    t, p[2].p_vaddr, 0x00007ffffffff000UL, "a segment outside the addresses of programs");
@@ -154,15 +150,20 @@ KTEST(segment_fields_are_checked)
 	REFUSED(t, p[2].p_flags, PF_R | PF_W | PF_X, "a segment both writable and executable");
 }
 
+static bool accepted(void)
+{
+	struct elf_program program;
+	const char *why;
+
+	return elf_parse(file(), IMAGE_SIZE, &program, &why) == 0;
+}
+
 /* @field is accepted with the value @at_limit. With @further it is refused for the reason @want. */
 #define LIMIT(t, field, at_limit, further, want)                                                   \
 	do {                                                                                       \
-		struct elf_program program_;                                                       \
-		const char *why_;                                                                  \
-                                                                                                   \
 		make_image();                                                                      \
 		image.head.field = (at_limit);                                                     \
-		EXPECT_EQ((t), elf_parse(file(), IMAGE_SIZE, &program_, &why_), 0);                \
+		EXPECT((t), accepted());                                                           \
 		REFUSED((t), field, (further), (want));                                            \
 	} while (0)
 
@@ -185,18 +186,14 @@ KTEST(programs_at_the_limits_are_accepted)
 	image.head.p[2].p_flags = PF_R | PF_X;
 	image.head.h.e_entry = 0x401064;
 	image.head.p[0].p_vaddr = VM_USER_START;
-	EXPECT_EQ(t,
-	    elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}),
-	    0);
+	EXPECT(t, accepted());
 	image.head.p[0].p_vaddr--;
 	expect_why(t, __LINE__, IMAGE_SIZE, "a segment outside the addresses of programs");
 	/* Nothing of the segment is in the file. */
 	make_image();
 	image.head.p[2].p_filesz = 0;
 	image.head.p[2].p_offset = IMAGE_SIZE;
-	EXPECT_EQ(t,
-	    elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}),
-	    0);
+	EXPECT(t, accepted());
 	image.head.p[2].p_offset++;
 	expect_why(t, __LINE__, IMAGE_SIZE, "a segment reaches beyond the file");
 }

@@ -91,8 +91,7 @@ KTEST(sleep_and_exit_beside_60_busy_tasks_are_bounded, .reports = "# fair: ")
 	    (unsigned long long)longest / 1000);
 	EXPECT(t, longest >= NAP_NS && longest <= 20 * NAP_NS);
 	began = arch_clock_ns();
-	task_end(hog[0], TASK_KILLED, 0);
-	expect_end(t, hog[0], TASK_KILLED, 0);
+	expect_killed(t, hog[0], 0);
 	began = arch_clock_ns() - began;
 	printk(
 	    "# fair: a killed task was gone after %llu ms\n", (unsigned long long)began / 1000000);

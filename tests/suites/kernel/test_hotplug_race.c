@@ -14,11 +14,8 @@
 #include <quarry/smp.h>
 
 #define STEPS      48
-#define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
 #define LEAVE_NS   500000000ULL /* a CPU that need not wait stops in a thousandth of this time */
-
-static cpumask_t mask[MASK_WORDS];
 
 /* ---- while other threads work ---- */
 
@@ -181,10 +178,7 @@ static void take_long(void *arg)
 
 static void call_long(void *arg)
 {
-	cpumask_t target[MASK_WORDS] = {0};
-
-	cpumask_set(target, 1);
-	smp_call_mask(target, take_long, arg);
+	call_cpu(1, take_long, arg);
 }
 
 /*
@@ -218,17 +212,13 @@ KTEST(offline_and_absent_cpus_are_counted_apart)
 
 	if (!needs_two(t))
 		return;
-	memset(mask, 0, sizeof(mask));
-	cpumask_set(mask, cpu);
 	EXPECT_EQ(t, cpu_down(cpu), 0);
-	EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 0);
+	EXPECT_EQ(t, call_cpu(cpu, add_one, &runs), 0);
 	EXPECT_EQ(t, runs, 0);
 	EXPECT_EQ(t, smp_stats.offline_cpu, before.offline_cpu + 1);
 	EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu);
 	if (nr_cpus % 64) {
-		cpumask_clear(mask, cpu);
-		cpumask_set(mask, nr_cpus);
-		EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 0);
+		EXPECT_EQ(t, call_cpu(nr_cpus, add_one, &runs), 0);
 		EXPECT_EQ(t, smp_stats.offline_cpu, before.offline_cpu + 1);
 		EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu + 1);
 	}
@@ -290,10 +280,11 @@ struct silent {
 	struct thread *ender;
 };
 
-static bool silent_begin(struct ktest *t, struct silent *s)
+/* False: the test is skipped, because there are fewer than @least CPUs, or has failed. */
+static bool silent_begin(struct ktest *t, struct silent *s, unsigned least)
 {
-	if (nr_boot_cpus < 3 || !needs_two(t)) {
-		ktest_skip(t, "needs 3 CPUs, all of them online");
+	if (nr_boot_cpus < least || !needs_two(t)) {
+		ktest_skip(t, "needs 3 or 4 CPUs, all of them online");
 		return false;
 	}
 	*s = (struct silent){
@@ -325,12 +316,10 @@ KTEST(a_silent_cpu_is_reported, KTEST_REPORTS)
 	u32 runs = 0;
 	u64 began;
 
-	if (!silent_begin(t, &s))
+	if (!silent_begin(t, &s, 3))
 		return;
-	memset(mask, 0, sizeof(mask));
-	cpumask_set(mask, s.cpu);
 	began = arch_clock_ns();
-	EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 1);
+	EXPECT_EQ(t, call_cpu(s.cpu, add_one, &runs), 1);
 	EXPECT(t, arch_clock_ns() - began >= smp_timeout_ns);
 	EXPECT_EQ(t, runs, 1);
 	silent_end(t, &s);
@@ -341,7 +330,7 @@ KTEST(check_memory_reports_a_silent_cpu, KTEST_REPORTS)
 {
 	struct silent s;
 
-	if (!silent_begin(t, &s))
+	if (!silent_begin(t, &s, 3))
 		return;
 	expect_sound(t, &kernel_memory);
 	silent_end(t, &s);
@@ -398,43 +387,35 @@ struct caller {
 static void call_one(void *arg)
 {
 	struct caller *c = arg;
-	cpumask_t target[MASK_WORDS] = {0};
 
-	cpumask_set(target, c->cpu);
-	WRITE_ONCE(c->asked, (u32)smp_call_mask(target, add_one, &c->runs));
+	WRITE_ONCE(c->asked, (u32)call_cpu(c->cpu, add_one, &c->runs));
 }
 
 KTEST(call_to_a_leaving_cpu_is_answered, KTEST_REPORTS)
 {
-	u64 timeout, before = smp_stats.silent, ipis;
 	struct caller c = {.cpu = ktest_cpus() - 1};
-	struct fault_hang hang;
-	struct thread *ender;
+	struct silent s;
+	u64 ipis;
 	int err;
 
-	if (nr_boot_cpus < 4 || !needs_two(t)) {
-		ktest_skip(t, "needs 4 CPUs, all of them online");
+	if (!silent_begin(t, &s, 4))
 		return;
-	}
-	timeout = set_call_timeout(TIMEOUT_NS);
-	REQUIRE(t, fault_hang_start(&hang, c.cpu, WAIT_NS) == 0);
 	ipis = READ_ONCE(smp_stats.ipis);
-	ender = thread_start("ender", 1, end_once_reported, &hang);
 	ktest_start(2, call_one, &c);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(smp_stats.ipis) != ipis));
 	/* The time limit is over: the CPU may have parked in time or not. */
 	err = cpu_down(c.cpu);
 	EXPECT(t, err == 0 || err == -EIO);
-	restore_call_timeout(timeout);
+	restore_call_timeout(s.timeout);
 	EXPECT_EQ(t, READ_ONCE(c.runs), 1);
 	ktest_join(2);
 	EXPECT_EQ(t, c.asked, 1);
-	thread_join(ender);
-	fault_hang_end(&hang);
+	thread_join(s.ender);
+	fault_hang_end(&s.hang);
 	EXPECT(t, wait_for(is_parked, &c.cpu));
 	EXPECT_EQ(t, cpu_up(c.cpu), 0);
-	EXPECT(t, smp_stats.silent > before);
-	WRITE_ONCE(smp_stats.silent, before);
+	EXPECT(t, smp_stats.silent > s.before);
+	WRITE_ONCE(smp_stats.silent, s.before);
 }
 
 /* The boot binds this thread to its CPU, and the suites after this one rely on it. */

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* test_ktest_text.c: printed text that fails the test that printed it. */
+/*
+ * test_ktest_text.c: printed text that fails the test that printed it, and waits for a function of
+ * a lab that is not written.
+ */
 #include "tests/lib/ktest_text.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/console.h>
+#include <quarry/lab.h>
 #include <quarry/port.h>
 
 #define LOG_SIZE 65536u /* as in kernel/printk.c; hosted programs keep at most as much */
@@ -125,4 +130,21 @@ KTEST(text_that_the_log_has_lost_is_not_checked, KTEST_REPORTS)
 KTEST(test_that_compares_its_text_is_not_checked, KTEST_REPORTS)
 {
 	EXPECT_EQ(t, failures_of((struct ktest_case){.flags = KTEST_REPORTS}, "a report\n"), 0);
+}
+
+KTEST_SUITE(ktest_wait, KTEST_MOSTLY_INSIDE);
+
+/*
+ * A wait for lab code that is not written ends after RACE_TURNS turns. A wait for an event of the
+ * test itself goes on, because the time that turns take depends on the host.
+ */
+KTEST(a_wait_for_what_is_not_written_ends_by_its_turns)
+{
+	struct wait_limit other = {.turns = RACE_TURNS}, own = {.turns = RACE_TURNS, .own = true};
+	bool before = lab_unwritten;
+
+	lab_unwritten = true;
+	EXPECT(t, !wait_goes_on(&other));
+	EXPECT(t, wait_goes_on(&own));
+	lab_unwritten = before;
 }

@@ -176,7 +176,6 @@ KTEST(rwsem_exclusive_keeps_new_sharers_out)
 struct in_line {
 	struct shared *s;
 	unsigned nth;
-	bool share;
 	struct thread *thread;
 };
 
@@ -184,15 +183,9 @@ static void stand_in_line(void *arg)
 {
 	struct in_line *w = arg;
 
-	if (w->share)
-		rwsem_lock_shared(&w->s->sem);
-	else
-		rwsem_lock_exclusive(&w->s->sem);
+	rwsem_lock_exclusive(&w->s->sem);
 	w->s->plain = w->s->plain * 10 + w->nth;
-	if (w->share)
-		rwsem_unlock_shared(&w->s->sem);
-	else
-		rwsem_unlock_exclusive(&w->s->sem);
+	rwsem_unlock_exclusive(&w->s->sem);
 }
 
 static void stand_in_line_for_mutex(void *arg)
@@ -202,6 +195,15 @@ static void stand_in_line_for_mutex(void *arg)
 	mutex_lock(&w->s->mutex);
 	w->s->plain = w->s->plain * 10 + w->nth;
 	mutex_unlock(&w->s->mutex);
+}
+
+static void share_once(void *arg)
+{
+	struct in_line *w = arg;
+
+	rwsem_lock_shared(&w->s->sem);
+	w->s->plain = w->s->plain * 10 + w->nth;
+	rwsem_unlock_shared(&w->s->sem);
 }
 
 /* Start threads 1 to IN_LINE; each is asleep in the line before the next one starts. */
@@ -255,14 +257,6 @@ KTEST(rwsem_serves_in_order_of_arrival)
 	for (i = 0; i < IN_LINE; i++)
 		thread_join(line[i].thread);
 	EXPECT_EQ(t, s.sem.l.count, 0);
-}
-
-static void share_once(void *arg)
-{
-	struct in_line *w = arg;
-
-	w->share = true;
-	stand_in_line(w);
 }
 
 /* Waiters behind a thread that times out are admitted; and the lock is as before. */

@@ -3,10 +3,150 @@
  * test_oom_task.c: the choice of the task that is killed on OOM; the hook is called as mm/ calls
  * it, although memory is free.
  */
-#include "tests/lib/oom_task_help.h"
+#include "tests/lib/task_help.h"
 #include <quarry/account.h>
+#include <quarry/oom.h>
 #include <quarry/pager.h>
 #include <quarry/sched.h>
+
+#define WINDOW  0x10000000UL /* where a task has its pages */
+#define NR      64           /* pages of its object */
+#define MEMBERS 8
+
+/* A task without threads that has touched pages of its object, which its account pays for. */
+static struct member {
+	struct task *task; /* NULL: there is none */
+	struct vm_object *object;
+} m[MEMBERS];
+
+enum { NOBODY = -2, FIRST = -1 };
+struct plan {
+	unsigned pages;
+	int parent; /* its number, as if it had started the task; FIRST: the task is never killed */
+};
+
+static bool start_one(struct member *x, struct ktest *t, const struct plan *plan)
+{
+	struct account *before = NULL;
+	unsigned i;
+
+	if (plan->parent >= 0)
+		before = account_use(m[plan->parent].task->account);
+	if (task_create("test", &x->task)) {
+		EXPECT(t, !"a task");
+		x->task = NULL;
+	} else {
+		struct account *outer = account_use(x->task->account);
+
+		x->task->first = plan->parent == FIRST;
+		if (vm_object_create(&kernel_memory, OBJ_ANON, NR, NULL, NULL, &x->object) ||
+		    vm_map(x->task->space, WINDOW, NR, VM_READ | VM_WRITE, x->object, 0))
+			EXPECT(t, !"its memory");
+		space_use(x->task->space);
+		for (i = 0; i < plan->pages; i++)
+			EXPECT_EQ(t, copy_to_user(WINDOW + i * PAGE_SIZE, &i, sizeof(i)), 0);
+		space_use(NULL);
+		account_use(outer);
+	}
+	if (plan->parent >= 0)
+		account_use(before);
+	return x->task;
+}
+
+static bool start(struct ktest *t, const struct plan *plan, unsigned nr)
+{
+	unsigned i;
+
+	memset(m, 0, sizeof(m));
+	for (i = 0; i < nr; i++)
+		if (!start_one(&m[i], t, &plan[i]))
+			return false;
+	return true;
+}
+#define START(t, ...)                                                                              \
+	do {                                                                                       \
+		static const struct plan plan_[] = {__VA_ARGS__};                                  \
+		REQUIRE(t, start(t, plan_, ARRAY_SIZE(plan_)));                                    \
+	} while (0)
+
+static void leave(unsigned nr)
+{
+	vm_object_put(m[nr].object);
+	task_abandon(m[nr].task);
+	task_put(m[nr].task);
+	m[nr].task = NULL;
+}
+
+static void leave_all(void)
+{
+	unsigned i;
+
+	for (i = MEMBERS; i-- > 0;)
+		if (m[i].task)
+			leave(i);
+}
+
+/* Call the hook as a new allocation does, which knows of all victims that are gone. */
+static bool ask_for(gfp_t gfp)
+{
+	static u32 number = 1000;
+	bool found;
+
+	kernel_memory.oom.asked = load_acquire(&kernel_memory.oom.left);
+	kernel_memory.oom.going = ++number;
+	found = kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
+	if (!found)
+		kernel_memory.oom.going = 0;
+	return found;
+}
+
+static bool is_victim(unsigned nr)
+{
+	const struct task *task = m[nr].task;
+
+	return task->victim && task->ending == TASK_KILLED && task->status == -ENOMEM;
+}
+
+/* The hook kills number @nr, and no other task. */
+static void expect_victim(struct ktest *t, gfp_t gfp, unsigned nr)
+{
+	bool ended[MEMBERS];
+	unsigned i;
+
+	for (i = 0; i < MEMBERS; i++)
+		ended[i] = m[i].task && m[i].task->ending;
+	EXPECT(t, ask_for(gfp));
+	EXPECT(t, is_victim(nr));
+	for (i = 0; i < MEMBERS; i++)
+		if (m[i].task && i != nr)
+			EXPECT_EQ(t, m[i].task->ending != TASK_RUNS, ended[i]);
+}
+
+/* Touch @nr pages so far apart that each needs a page table of its own. */
+static void use_tables(struct ktest *t, const struct member *x, unsigned nr)
+{
+	struct account *before = account_use(x->task->account);
+	unsigned i;
+
+	space_use(x->task->space);
+	for (i = 1; i <= nr; i++) {
+		u64 va = WINDOW + (u64)i * PT_ENTRIES * PAGE_SIZE;
+
+		EXPECT_EQ(t, vm_map(x->task->space, va, 1, VM_READ | VM_WRITE, x->object, 0), 0);
+		EXPECT_EQ(t, copy_to_user(va, &i, sizeof(i)), 0);
+	}
+	space_use(NULL);
+	account_use(before);
+}
+
+/* Give number @to a handle to the object of number @of. */
+static void give(struct ktest *t, unsigned to, unsigned of)
+{
+	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ, .object = m[of].object};
+
+	cap_get(&cap);
+	EXPECT(t, cap_install(&m[to].task->caps, &cap) > 0);
+}
 
 KTEST_SUITE(oom_task, 0);
 
@@ -24,24 +164,15 @@ KTEST(task_with_the_most_pages_is_killed,
                   "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
                   "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE)
 {
-	struct vm_object *object[3];
-	struct task *task[3];
 	u64 gone = kernel_memory.oom.gone;
-	unsigned i;
 
-	for (i = 0; i < 3; i++) {
-		task[i] = task_with(t, i == 1 ? 20 : 10, false, &object[i]);
-		REQUIRE(t, task[i]);
-	}
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(task[1]));
-	EXPECT(t, !task[0]->ending && !task[2]->ending);
+	START(t, {10, NOBODY}, {20, NOBODY}, {10, NOBODY});
+	expect_victim(t, GFP_MOVABLE, 1);
 	/* A victim is gone when it has freed everything; it is counted once. */
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone);
-	leave(task[1], object[1]);
+	leave(1);
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
-	leave(task[0], object[0]);
-	leave(task[2], object[2]);
+	leave_all();
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 }
 
@@ -50,18 +181,15 @@ KTEST(pages_count_for_their_account_though_nobody_maps_them,
     .says = TABLE "oom: * test * 0 * 12 * 0 * 0 * 6  the most: killed\n"
                   "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE)
 {
-	struct vm_object *object[2];
-	struct task *hides = task_with(t, 12, false, &object[0]),
-	            *shows = task_with(t, 10, false, &object[1]);
+	struct vm_space *space;
 
-	REQUIRE(t, hides && shows);
-	EXPECT_EQ(t, vm_map(hides->space, 2 * WINDOW, NR, VM_READ, object[0], 0), 0);
-	EXPECT_EQ(t, vm_unmap(hides->space, WINDOW, NR), 0);
-	EXPECT_EQ(t, vm_space_resident(hides->space, ZONE_MOVABLE, NULL, NULL), 0);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(hides) && !shows->ending);
-	leave(hides, object[0]);
-	leave(shows, object[1]);
+	START(t, {12, NOBODY}, {10, NOBODY});
+	space = m[0].task->space;
+	EXPECT_EQ(t, vm_map(space, 2 * WINDOW, NR, VM_READ, m[0].object, 0), 0);
+	EXPECT_EQ(t, vm_unmap(space, WINDOW, NR), 0);
+	EXPECT_EQ(t, vm_space_resident(space, ZONE_MOVABLE, NULL, NULL), 0);
+	expect_victim(t, GFP_MOVABLE, 0);
+	leave_all();
 }
 
 /* The server has the pages mapped, and a handle, but its end would free nothing. */
@@ -70,19 +198,14 @@ KTEST(pages_do_not_count_for_who_was_given_them,
                   "oom: * test * 0 * 5 * 0 * 0 * 7\n" GONE TABLE
                   "oom: * test * 0 * 5 * 0 * 22 * 7  the most: killed\n" GONE)
 {
-	struct task *client, *server;
-	struct vm_object *object, *own;
-	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
+	struct vm_space *space;
 	unsigned i;
 
-	client = task_with(t, 20, false, &object);
-	server = task_with(t, 5, false, &own);
-	REQUIRE(t, client && server);
-	cap.object = object;
-	cap_get(&cap);
-	EXPECT(t, cap_install(&server->caps, &cap) > 0);
-	EXPECT_EQ(t, vm_map(server->space, 2 * WINDOW, NR, VM_READ, object, 0), 0);
-	space_use(server->space);
+	START(t, {20, NOBODY}, {5, NOBODY});
+	give(t, 1, 0);
+	space = m[1].task->space;
+	EXPECT_EQ(t, vm_map(space, 2 * WINDOW, NR, VM_READ, m[0].object, 0), 0);
+	space_use(space);
 	for (i = 0; i < 20; i++) {
 		u32 word;
 
@@ -90,13 +213,11 @@ KTEST(pages_do_not_count_for_who_was_given_them,
 		EXPECT_EQ(t, word, i);
 	}
 	space_use(NULL);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(client) && !server->ending);
+	expect_victim(t, GFP_MOVABLE, 0);
 	/* The pages are charged to no task any more, so they count for the task that has them. */
-	leave(client, object);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(server));
-	leave(server, own);
+	leave(0);
+	expect_victim(t, GFP_MOVABLE, 1);
+	leave_all();
 }
 
 /* Unmapped pages of an ended task count once: for a task with a handle, or for the family. */
@@ -107,34 +228,19 @@ KTEST(pages_of_the_dead_count_for_who_is_left,
                   "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
                   "oom: * test * 0 * 25 * 0 * 0 * 6  the most: killed\n" GONE)
 {
-	struct vm_object *none, *object, *own[3];
-	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
-	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
-	s64 handle[2];
-	unsigned i;
+	struct vm_object *object;
 
-	REQUIRE(t, first);
-	head = NEED(t, child_with(t, first, 30, &object));
-	child = child_with(t, head, 2, &own[0]);
-	other = child_with(t, first, 25, &own[1]);
-	REQUIRE(t, child && other);
-	cap.object = object;
-	for (i = 0; i < 2; i++) {
-		cap_get(&cap);
-		handle[i] = cap_install(&child->caps, &cap);
-		EXPECT(t, handle[i] > 0);
-	}
+	START(t, {1, FIRST}, {30, 0}, {2, 1}, {25, 0});
+	give(t, 2, 1);
+	give(t, 2, 1);
+	object = m[1].object;
 	vm_object_get(object); /* as a message would */
-	leave(head, object);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(child) && !other->ending);
-	leave(child, own[0]);
-	child = NULL;
+	leave(1);
+	expect_victim(t, GFP_MOVABLE, 2);
+	leave(2);
 	vm_object_put(object);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(other));
-	leave(other, own[1]);
-	leave(first, none);
+	expect_victim(t, GFP_MOVABLE, 3);
+	leave_all();
 }
 
 /* The family's task that is left has more than the other, but not what the other has inherited. */
@@ -143,24 +249,11 @@ KTEST(pages_of_the_dead_count_once_if_another_family_has_them,
                   "oom: * test * 0 * 10 * 0 * 0 * 6\n"
                   "oom: * test * 0 * 5 * 0 * 32 * 6  the most: killed\n" GONE)
 {
-	struct vm_object *none, *object, *own[2];
-	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
-	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
-
-	REQUIRE(t, first);
-	head = NEED(t, child_with(t, first, 30, &object));
-	child = child_with(t, head, 10, &own[0]);
-	other = child_with(t, first, 5, &own[1]);
-	REQUIRE(t, child && other);
-	cap.object = object;
-	cap_get(&cap);
-	EXPECT(t, cap_install(&other->caps, &cap) > 0);
-	leave(head, object);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(other) && !child->ending);
-	leave(other, own[1]);
-	leave(child, own[0]);
-	leave(first, none);
+	START(t, {1, FIRST}, {30, 0}, {10, 1}, {5, 0});
+	give(t, 3, 1);
+	leave(1);
+	expect_victim(t, GFP_MOVABLE, 3);
+	leave_all();
 }
 
 #define LEAVES 60u /* tables of slots */
@@ -195,21 +288,11 @@ KTEST(kernel_memory_of_the_dead_counts_for_who_is_left,
                   "oom: * test * 0 * 1 * 0 * 63 * 6  the most: killed\n"
                   "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE)
 {
-	struct vm_object *none, *own[3];
-	struct task *first = task_with(t, 1, true, &none), *head, *holder, *other;
-
-	REQUIRE(t, first);
-	head = NEED(t, child_with(t, first, 1, &own[0]));
-	holder = child_with(t, first, 1, &own[1]);
-	other = child_with(t, first, 25, &own[2]);
-	REQUIRE(t, holder && other);
-	give_empty_objects(t, head->account, holder);
-	leave(head, own[0]);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(holder) && !other->ending);
-	leave(holder, own[1]);
-	leave(other, own[2]);
-	leave(first, none);
+	START(t, {1, FIRST}, {1, 0}, {1, 1}, {25, 0});
+	give_empty_objects(t, m[1].task->account, m[2].task);
+	leave(1);
+	expect_victim(t, GFP_MOVABLE, 2);
+	leave_all();
 }
 
 KTEST(pages_in_a_message_count_for_their_family,
@@ -217,40 +300,27 @@ KTEST(pages_in_a_message_count_for_their_family,
                   "oom: * test * 0 * 2 * 0 * 0 * 6  the most: killed\n"
                   "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE)
 {
-	struct vm_object *none, *object, *own[2];
-	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
+	struct vm_object *object;
 
-	REQUIRE(t, first);
-	head = NEED(t, child_with(t, first, 30, &object));
-	child = child_with(t, head, 2, &own[0]);
-	other = child_with(t, first, 25, &own[1]);
-	REQUIRE(t, child && other);
+	START(t, {1, FIRST}, {30, 0}, {2, 1}, {25, 0});
+	object = m[1].object;
 	vm_object_get(object);
-	leave(head, object);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(child) && !other->ending);
+	leave(1);
+	expect_victim(t, GFP_MOVABLE, 2);
 	vm_object_put(object);
-	leave(child, own[0]);
-	leave(other, own[1]);
-	leave(first, none);
+	leave_all();
 }
 
 KTEST(kernel_allocations_count_for_their_task,
     .says = TABLE "oom: * test * 0 * 60 * 0 * 0 * 6\n"
                   "oom: * test * 0 * 1 * 0 * 0 * 86  the most: killed\n" GONE)
 {
-	struct vm_object *object[2];
-	struct task *many = task_with(t, 60, false, &object[0]),
-	            *tables = task_with(t, 1, false, &object[1]);
-
-	REQUIRE(t, many && tables);
-	use_tables(t, tables, object[1], 80);
-	EXPECT_EQ(t, vm_object_present(object[1]), 1);
-	EXPECT_EQ(t, vm_unmap(tables->space, WINDOW, 81 * PT_ENTRIES), 0);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(tables) && !many->ending);
-	leave(many, object[0]);
-	leave(tables, object[1]);
+	START(t, {60, NOBODY}, {1, NOBODY});
+	use_tables(t, &m[1], 80);
+	EXPECT_EQ(t, vm_object_present(m[1].object), 1);
+	EXPECT_EQ(t, vm_unmap(m[1].task->space, WINDOW, 81 * PT_ENTRIES), 0);
+	expect_victim(t, GFP_MOVABLE, 1);
+	leave_all();
 }
 
 KTEST(pages_that_the_request_cannot_use_do_not_count,
@@ -260,26 +330,19 @@ KTEST(pages_that_the_request_cannot_use_do_not_count,
     "oom: * test * 0 * 60 * 0 * 0 * 6  the most: killed\n"
     "oom: * test * 0 * 1 * 0 * 0 * 26  ending\n" GONE GONE_TOO)
 {
-	struct vm_object *object[2];
-	struct task *movable = task_with(t, 60, false, &object[0]),
-	            *tables = task_with(t, 1, false, &object[1]);
-
-	REQUIRE(t, movable && tables);
-	use_tables(t, tables, object[1], 20);
-	if (vm_space_resident(movable->space, ZONE_NORMAL, NULL, NULL)) {
+	START(t, {60, NOBODY}, {1, NOBODY});
+	use_tables(t, &m[1], 20);
+	if (vm_space_resident(m[0].task->space, ZONE_NORMAL, NULL, NULL)) {
 		ktest_skip(t, "there is no zone of movable pages only");
 	} else {
-		EXPECT_EQ(t, vm_space_resident(movable->space, ZONE_MOVABLE, NULL, NULL), 60);
-		EXPECT(t, ask_for(GFP_KERNEL));
-		EXPECT(t, is_victim(tables) && !movable->ending);
-		EXPECT(t, ask_for(GFP_MOVABLE));
-		EXPECT(t, is_victim(movable));
+		EXPECT_EQ(t, vm_space_resident(m[0].task->space, ZONE_MOVABLE, NULL, NULL), 60);
+		expect_victim(t, GFP_KERNEL, 1);
+		expect_victim(t, GFP_MOVABLE, 0);
 	}
-	leave(movable, object[0]);
-	leave(tables, object[1]);
+	leave_all();
 }
 
-/* Task 1 has little, but the largest family: the largest task of this family is killed. */
+/* Task 2 has little, but the largest family: the largest task of this family is killed. */
 KTEST(family_with_the_most_pages_loses_its_largest_task,
     .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
                   "oom: * test * 0 * 63 * 0 * 0 * 6\n"
@@ -300,36 +363,15 @@ KTEST(family_with_the_most_pages_loses_its_largest_task,
                   "oom: * test * 0 * 24 * 0 * 0 * 6  the most: killed\n"
                   "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE)
 {
-	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
-	struct vm_object *object[ARRAY_SIZE(pages)];
-	struct task *task[ARRAY_SIZE(pages)] = {NULL}, *first;
-	struct vm_object *none;
-	unsigned i;
-
-	first = NEED(t, task_with(t, 1, true, &none));
-	for (i = 0; i < ARRAY_SIZE(pages); i++) {
-		/*
-		 * Task 0 is alone; task 1 has the children 2 and 3, and task 2 has the children 4
-		 * and 5.
-		 */
-		const struct task *parent = i < 2 ? first : i < 4 ? task[1] : task[2];
-
-		task[i] = child_with(t, parent, pages[i], &object[i]);
-		REQUIRE(t, task[i]);
-	}
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(task[2]));
-	leave(task[2], object[2]);
-	/* Now the family has less than task 0. */
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(task[0]) && !task[4]->ending);
-	leave(task[0], object[0]);
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(task[4]) && !task[1]->ending && !first->ending);
-	leave(task[4], object[4]);
-	for (i = 1; i < ARRAY_SIZE(pages); i += 2)
-		leave(task[i], object[i]);
-	leave(first, none);
+	/* 1 is alone; 2 has the children 3 and 4, and 3 has the children 5 and 6. */
+	START(t, {1, FIRST}, {63, 0}, {1, 0}, {30, 2}, {3, 2}, {24, 3}, {1, 3});
+	expect_victim(t, GFP_MOVABLE, 3);
+	leave(3);
+	/* Now the family has less than task 1. */
+	expect_victim(t, GFP_MOVABLE, 1);
+	leave(1);
+	expect_victim(t, GFP_MOVABLE, 5);
+	leave_all();
 }
 
 /*
@@ -342,39 +384,24 @@ KTEST(orphans_do_not_count_for_their_grandparent,
     "oom: * test * 0 * 0 * 0 * 0 * *  and 5 in other zones\n"
     "oom: * test * 0 * 0 * 0 * 0 * 88  the most: killed  and 1 in other zones\n" GONE)
 {
-	struct vm_object *object[4];
-	struct task *first = task_with(t, 1, true, &object[0]), *top, *middle, *orphan;
-
-	REQUIRE(t, first);
-	top = NEED(t, child_with(t, first, 5, &object[1]));
-	middle = NEED(t, child_with(t, top, 1, &object[2]));
-	orphan = NEED(t, child_with(t, middle, 1, &object[3]));
-	use_tables(t, orphan, object[3], 80);
-	leave(middle, object[2]);
-	EXPECT(t, ask_for(GFP_KERNEL));
-	EXPECT(t, is_victim(orphan));
-	EXPECT(t, !top->ending);
-	leave(orphan, object[3]);
-	leave(top, object[1]);
-	leave(first, object[0]);
+	START(t, {1, FIRST}, {5, 0}, {1, 1}, {1, 2});
+	use_tables(t, &m[3], 80);
+	leave(2);
+	expect_victim(t, GFP_KERNEL, 3);
+	leave_all();
 }
 
 KTEST(first_task_is_never_killed,
     .says = TABLE "oom: * test * 0 * 30 * 0 * 0 * 6  first task: exempt\n"
                   "oom: * test * 0 * 1 * 0 * 0 * 6  the most: killed\n" GONE)
 {
-	struct vm_object *object[2];
-	struct task *first = task_with(t, 30, true, &object[0]), *task;
-
-	REQUIRE(t, first);
-	EXPECT(t, !ask()); /* no victim: the allocation fails */
-	EXPECT(t, !first->ending);
-	task = NEED(t, task_with(t, 1, false, &object[1]));
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(task) && !first->ending);
-	leave(task, object[1]);
-	leave(first, object[0]);
-	EXPECT(t, !ask());
+	START(t, {30, FIRST});
+	EXPECT(t, !ask_for(GFP_MOVABLE)); /* no victim: the allocation fails */
+	EXPECT(t, !m[0].task->ending);
+	REQUIRE(t, start_one(&m[1], t, &(struct plan){1, NOBODY}));
+	expect_victim(t, GFP_MOVABLE, 1);
+	leave_all();
+	EXPECT(t, !ask_for(GFP_MOVABLE));
 }
 
 KTEST(exiting_task_is_the_victim,
@@ -383,20 +410,15 @@ KTEST(exiting_task_is_the_victim,
                   "oom: * test * 0 * 1 * 0 * 0 * 6  ending\n"
                   "oom: * test * 0 * 30 * 0 * 0 * 6  the most: killed\n" GONE GONE_TOO)
 {
-	struct vm_object *object[2];
-	struct task *ends = task_with(t, 1, false, &object[0]),
-	            *other = task_with(t, 30, false, &object[1]);
 	u64 gone = kernel_memory.oom.gone;
 
-	REQUIRE(t, ends && other);
-	task_end(ends, TASK_EXITED, 7);
-	EXPECT(t, ask());
-	EXPECT(t, ends->victim && ends->status == 7 && !other->ending);
+	START(t, {1, NOBODY}, {30, NOBODY});
+	task_end(m[0].task, TASK_EXITED, 7);
+	EXPECT(t, ask_for(GFP_MOVABLE));
+	EXPECT(t, m[0].task->victim && m[0].task->status == 7 && !m[1].task->ending);
 	/* The first victim is stuck, so the next one is chosen. */
-	EXPECT(t, ask());
-	EXPECT(t, is_victim(other));
-	leave(ends, object[0]);
-	leave(other, object[1]);
+	expect_victim(t, GFP_MOVABLE, 1);
+	leave_all();
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 2);
 }
 
@@ -419,7 +441,7 @@ KTEST(killed_victim_exits,
 		 * The thread has its stack and registers from the start, so it may be killed in any
 		 * state.
 		 */
-		EXPECT(t, ask());
+		EXPECT(t, ask_for(GFP_MOVABLE));
 		expect_end(t, task, TASK_KILLED, -ENOMEM);
 		EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 	}
@@ -428,19 +450,20 @@ KTEST(killed_victim_exits,
 /* The record of an ended task, kept by a reference, counts for the task that started it. */
 KTEST(an_ended_task_counts_until_its_last_reference_goes)
 {
-	struct vm_object *none, *object;
-	struct task *parent = task_with(t, 1, false, &none), *child;
-	const u64 *records = &parent->account->used[ACCOUNT_RECORDS];
+	const u64 *records;
+	struct task *child;
 
-	REQUIRE(t, parent);
+	START(t, {1, NOBODY});
+	records = &m[0].task->account->used[ACCOUNT_RECORDS];
 	EXPECT_EQ(t, *records, 0);
-	child = NEED(t, child_with(t, parent, 1, &object));
+	REQUIRE(t, start_one(&m[1], t, &(struct plan){1, 0}));
+	child = m[1].task;
 	task_get(child);
-	leave(child, object);
+	leave(1);
 	EXPECT(t, *records * (PAGE_SIZE / 32) > sizeof(struct task));
 	task_put(child);
 	EXPECT_EQ(t, *records, 0);
-	leave(parent, none);
+	leave_all();
 }
 
 /* A thread that needs a decision is a share of its own: the kernel has set the hook for it. */
@@ -453,16 +476,14 @@ KTEST_INSIDE(decisions_about_the_kernels_memory_have_a_share)
 
 KTEST(a_pinned_page_comes_back_with_its_pin)
 {
-	struct vm_object *object;
 	unsigned long free;
-	struct task *task;
 	struct page *page;
 
 	kmalloc_trim();
 	free = memory_free_pages(&kernel_memory);
-	task = NEED(t, task_with(t, 10, false, &object));
-	REQUIRE(t, vm_object_pin(object, 3, &page) == 0);
-	leave(task, object);
+	START(t, {10, NOBODY});
+	REQUIRE(t, vm_object_pin(m[0].object, 3, &page) == 0);
+	leave_all();
 	kmalloc_trim();
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free - 1);
 	mem_unpin_page(&kernel_memory, page);

@@ -9,17 +9,6 @@
 
 #define READERS 6
 
-static void read_all(void *arg)
-{
-	struct reader *r = arg;
-	u64 i;
-
-	space_use(r->s->space);
-	for (i = 0; i < NR && !r->err; i++)
-		r->err = copy_from_user(&r->have[i], WINDOW + i * PAGE_SIZE, 1);
-	space_use(NULL);
-}
-
 KTEST_SUITE(pager, KTEST_QUICK);
 
 KTEST_COST(one_page_is_requested_once)
@@ -31,11 +20,8 @@ KTEST_COST(one_page_is_requested_once)
 	if (!server_begin(t, &s, LONG_NS))
 		return;
 	/* All readers wait for the first page before it is supplied. */
-	for (i = 0; i < READERS; i++) {
-		readers[i] = (struct reader){.s = &s};
-		readers[i].thread = thread_start("reader", -1, read_all, &readers[i]);
-		REQUIRE(t, readers[i].thread);
-	}
+	for (i = 0; i < READERS; i++)
+		reader_start(t, &readers[i], &s, 0, NR);
 	thread_sleep(20 * MS);
 	server_start(t, &s);
 	for (i = 0; i < READERS; i++) {
@@ -49,15 +35,6 @@ KTEST_COST(one_page_is_requested_once)
 	server_end(t, &s);
 }
 
-static void read_page_5(void *arg)
-{
-	struct reader *r = arg;
-
-	space_use(r->s->space);
-	r->err = copy_from_user(&r->have[5], WINDOW + 5 * PAGE_SIZE, 1);
-	space_use(NULL);
-}
-
 /* Requests for two pages can be open at a time: each has its own record. */
 KTEST(two_pages_are_requested_at_a_time)
 {
@@ -69,12 +46,8 @@ KTEST(two_pages_are_requested_at_a_time)
 	if (!server_begin(t, &s, LONG_NS))
 		return;
 	messages = READ_ONCE(account_all.used[ACCOUNT_MESSAGES]);
-	for (i = 0; i < 2; i++) {
-		readers[i] = (struct reader){.s = &s};
-		readers[i].thread =
-		    thread_start("reader", -1, i ? read_page_5 : read_all, &readers[i]);
-		REQUIRE(t, readers[i].thread);
-	}
+	reader_start(t, &readers[0], &s, 0, NR);
+	reader_start(t, &readers[1], &s, 5, 6);
 	/* A thread that has made its call has a record of it. */
 	for (waits = 0; waits < 10000; waits++) {
 		if (READ_ONCE(account_all.used[ACCOUNT_MESSAGES]) >= messages + 2)
@@ -142,9 +115,8 @@ KTEST(a_page_that_is_there_already_counts_as_supplied)
 
 	if (!server_begin(t, &s, LONG_NS))
 		return;
-	reader = (struct reader){.s = &s, .have = {[5] = 77}};
-	reader.thread = thread_start("reader", -1, read_page_5, &reader);
-	REQUIRE(t, reader.thread);
+	reader_start(t, &reader, &s, 5, 6);
+	reader.have[5] = 77;
 	REQUIRE(t, ipc_receive(s.ep, &msg, &call, LONG_NS) == 0);
 	EXPECT(t, msg.word[0] == ABI_PAGER_GET && msg.word[1] == 5);
 	EXPECT_EQ(t, vm_object_supply(s.object, 5, NULL), 0);

@@ -125,15 +125,6 @@ KTEST(endless_supply_can_be_killed)
 	server_end(t, &s);
 }
 
-static void read_page_1(void *arg)
-{
-	struct reader *r = arg;
-
-	space_use(r->s->space);
-	r->err = copy_from_user(&r->have[1], WINDOW + PAGE_SIZE, 1);
-	space_use(NULL);
-}
-
 /* The thread that waits for the answer is killed; the other waiter belongs to another task. */
 KTEST(killed_requester_leaves_other_waiters_alone)
 {
@@ -155,9 +146,7 @@ KTEST(killed_requester_leaves_other_waiters_alone)
 	EXPECT(t, i < 10000);
 	/* A fault has a reference to the object, and after a turn or two it waits for the pager. */
 	refs = READ_ONCE(s.object->refs);
-	reader = (struct reader){.s = &s};
-	reader.thread = thread_start("reader", -1, read_page_1, &reader);
-	REQUIRE(t, reader.thread);
+	reader_start(t, &reader, &s, 1, 2);
 	for (i = 0; i < 10000 && READ_ONCE(s.object->refs) == refs; i++)
 		thread_sleep(MS);
 	EXPECT(t, i < 10000);
@@ -166,8 +155,7 @@ KTEST(killed_requester_leaves_other_waiters_alone)
 
 		EXPECT(t, YIELD_UNTIL(threads_had_turn(since)));
 	}
-	task_end(task, TASK_KILLED, 9);
-	expect_end(t, task, TASK_KILLED, 9);
+	expect_killed(t, task, 9);
 	server_start(t, &s);
 	thread_join(reader.thread);
 	EXPECT_EQ(t, reader.err, 0);

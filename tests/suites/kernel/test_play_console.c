@@ -3,6 +3,23 @@
  * test_play_console.c: kernel/printk.c with a serial line, a screen and a log port that keep their
  * text: hidden text, and its use in a panic.
  */
+#define console_cursor      play_cursor
+#define printk              play_printk
+#define vprintk             play_vprintk
+#define console_write       play_write
+#define console_hide        play_hide
+#define console_unhide      play_unhide
+#define console_hidden      play_hidden
+#define console_mark        play_mark
+#define console_show_marked play_show_marked
+#define console_say         play_say
+#define console_bust_lock   play_bust_lock
+#define console_invite      play_invite
+#define terminal_write      play_terminal
+#define ksnprintf           play_snprintf
+#define kvsnprintf          play_vsnprintf
+#define log_position        play_position
+#define log_read            play_read
 #include <quarry/console.h>
 #include <quarry/ktest.h>
 #include <quarry/lock.h>
@@ -52,41 +69,7 @@ static void monitor_cursor(bool on)
 #define serial_write        line_write
 #define screen_write        monitor_write
 #define screen_cursor       monitor_cursor
-#define console_cursor      play_cursor
 #define log_port_write      port_write
-#define printk              play_printk
-#define vprintk             play_vprintk
-#define console_write       play_write
-#define console_hide        play_hide
-#define console_unhide      play_unhide
-#define console_hidden      play_hidden
-#define console_mark        play_mark
-#define console_show_marked play_show_marked
-#define console_say         play_say
-#define console_bust_lock   play_bust_lock
-#define console_invite      play_invite
-#define terminal_write      play_terminal
-#define ksnprintf           play_snprintf
-#define kvsnprintf          play_vsnprintf
-#define log_position        play_position
-#define log_read            play_read
-void play_vprintk(const char *fmt, va_list ap);
-void play_printk(const char *fmt, ...);
-void play_write(const char *s, size_t len);
-void play_cursor(bool on);
-void play_hide(void);
-void play_unhide(void);
-bool play_hidden(void);
-void play_mark(void);
-void play_show_marked(void);
-void play_say(const char *fmt, ...);
-void play_bust_lock(void);
-void play_invite(unsigned cpu);
-void play_terminal(const char *s, size_t len, const char *undo);
-int play_snprintf(char *buf, size_t size, const char *fmt, ...);
-int play_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
-u64 play_position(void);
-size_t play_read(u64 *pos, char *buf, size_t size);
 #include "kernel/printk.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static void begin(void)

@@ -58,87 +58,70 @@ KTEST(woken_thread_runs_first_for_one_turn)
 	 * its turn, a thread of the same task.
 	 */
 	enum { NOBODY, IDLE, OTHER, OTHER_EARLY, SAME, NR_WAYS };
-	unsigned way, waits, over;
+	unsigned i;
 
-	for (way = NOBODY; way < NR_WAYS; way++) {
-		for (waits = 0; waits < 2; waits++) {
-			for (over = 0; over < 2; over++) {
-				bool round = !waits && way != OTHER;
-				struct scene *s = new_scene();
-				struct thread *woken = thread_of(s, &s->task[0]);
+	for (i = 0; i < 4 * NR_WAYS; i++) {
+		unsigned waits = i & 1, over = i >> 1 & 1, way = i / 4;
+		bool round = !waits && way != OTHER;
+		struct scene *s = new_scene();
+		struct thread *woken = thread_of(s, &s->task[0]);
 
-				s->rq.idle = thread_of(s, NULL);
-				s->rq.running = way == IDLE ? s->rq.idle
-				    : way == NOBODY         ? NULL
-				                            : thread_of(s, &s->task[way != SAME]);
-				s->rq.early = way == OTHER_EARLY;
-				spin_lock(&s->rq.lock);
-				if (waits)
-					runq_insert(&s->rq, thread_of(s, &s->task[2]), false);
-				s->task[0].early_ns = TURN_NS - 1 + over;
-				runq_insert(&s->rq, woken, true);
-				spin_unlock(&s->rq.lock);
-				/*
-				 * A single share completes a turn of the ring by itself, and its
-				 * used time is forgotten.
-				 */
-				EXPECT_EQ(t, s->rq.ring, round);
-				EXPECT_EQ(t, s->task[0].ring, round);
-				EXPECT_EQ(t, s->task[0].early_ns, round ? 0 : TURN_NS - 1 + over);
-				EXPECT_EQ(t, s->task[0].early, round || !over);
-				EXPECT_EQ(t, list_of(s, &s->task[0]), round || !over ? 1 : 2);
-				EXPECT_EQ(t, s->rq.nr_ready, 1 + waits);
-			}
-		}
+		s->rq.idle = thread_of(s, NULL);
+		s->rq.running = way == IDLE ? s->rq.idle
+		    : way == NOBODY         ? NULL
+		                            : thread_of(s, &s->task[way != SAME]);
+		s->rq.early = way == OTHER_EARLY;
+		spin_lock(&s->rq.lock);
+		if (waits)
+			runq_insert(&s->rq, thread_of(s, &s->task[2]), false);
+		s->task[0].early_ns = TURN_NS - 1 + over;
+		runq_insert(&s->rq, woken, true);
+		spin_unlock(&s->rq.lock);
+		/* A single share goes round the ring by itself; its used time is forgotten. */
+		EXPECT_EQ(t, s->rq.ring, round);
+		EXPECT_EQ(t, s->task[0].ring, round);
+		EXPECT_EQ(t, s->task[0].early_ns, round ? 0 : TURN_NS - 1 + over);
+		EXPECT_EQ(t, s->task[0].early, round || !over);
+		EXPECT_EQ(t, list_of(s, &s->task[0]), round || !over ? 1 : 2);
+		EXPECT_EQ(t, s->rq.nr_ready, 1 + waits);
 	}
 }
 
 KTEST(short_turn_is_continued)
 {
-	unsigned early, enough, others;
+	unsigned i;
 
-	for (early = 0; early < 2; early++) {
-		for (enough = 0; enough < 2; enough++) {
-			for (others = 0; others < 2; others++) {
-				struct scene *s = new_scene();
-				struct thread *prev = thread_of(s, &s->task[0]),
-				              *sibling = thread_of(s, &s->task[0]);
-				bool goes_on = !early && !enough;
+	for (i = 0; i < 8; i++) {
+		unsigned early = i & 1, enough = i >> 1 & 1, others = i >> 2;
+		struct scene *s = new_scene();
+		struct thread *prev = thread_of(s, &s->task[0]),
+		              *sibling = thread_of(s, &s->task[0]);
+		bool goes_on = !early && !enough;
 
-				spin_lock(&s->rq.lock);
-				runq_insert(&s->rq, thread_of(s, &s->task[1]), false);
-				if (others)
-					runq_insert(&s->rq, sibling, false);
-				s->rq.early = early;
-				s->rq.round = 5;
-				s->task[0].turn_ns = SHORT_NS - 1 + enough;
-				runq_put_back(&s->rq, prev, true);
-				spin_unlock(&s->rq.lock);
-				EXPECT_EQ(t, s->task[0].resumes, goes_on);
-				EXPECT_EQ(t, STAILQ_FIRST(&s->rq.ready) == &s->task[0], goes_on);
-				EXPECT_EQ(t, STAILQ_FIRST(&s->task[0].threads) == prev,
-				    goes_on || !others);
-				EXPECT_EQ(t, list_of(s, &s->task[0]), 2);
-				EXPECT_EQ(t, prev->round, 5);
-				EXPECT_EQ(t, s->rq.nr_ready, 2 + others);
-				/* The share is listed only once: the ring ends behind it. */
-				EXPECT_EQ(t,
-				    STAILQ_NEXT(goes_on ? &s->task[1] : &s->task[0], link) == NULL,
-				    true);
-				spin_lock(&s->rq.lock);
-				if (goes_on) {
-					EXPECT(t, runq_take(&s->rq) == prev);
-					/*
-					 * The share has not begun another turn, and the ring has
-					 * not completed a turn.
-					 */
-					EXPECT_EQ(t, s->task[0].turn_ns, SHORT_NS - 1);
-					EXPECT_EQ(t, s->rq.ring, 0);
-					EXPECT(t, !s->task[0].resumes);
-				}
-				spin_unlock(&s->rq.lock);
-			}
+		spin_lock(&s->rq.lock);
+		runq_insert(&s->rq, thread_of(s, &s->task[1]), false);
+		if (others)
+			runq_insert(&s->rq, sibling, false);
+		s->rq.early = early;
+		s->rq.round = 5;
+		s->task[0].turn_ns = SHORT_NS - 1 + enough;
+		runq_put_back(&s->rq, prev, true);
+		EXPECT_EQ(t, s->task[0].resumes, goes_on);
+		EXPECT_EQ(t, STAILQ_FIRST(&s->rq.ready) == &s->task[0], goes_on);
+		EXPECT_EQ(t, STAILQ_FIRST(&s->task[0].threads) == prev, goes_on || !others);
+		EXPECT_EQ(t, list_of(s, &s->task[0]), 2);
+		EXPECT_EQ(t, prev->round, 5);
+		EXPECT_EQ(t, s->rq.nr_ready, 2 + others);
+		/* The share is listed only once: the ring ends behind it. */
+		EXPECT(t, !STAILQ_NEXT(goes_on ? &s->task[1] : &s->task[0], link));
+		if (goes_on) {
+			EXPECT(t, runq_take(&s->rq) == prev);
+			/* The share has not begun another turn, nor the ring gone round. */
+			EXPECT_EQ(t, s->task[0].turn_ns, SHORT_NS - 1);
+			EXPECT_EQ(t, s->rq.ring, 0);
+			EXPECT(t, !s->task[0].resumes);
 		}
+		spin_unlock(&s->rq.lock);
 	}
 }
 

@@ -10,9 +10,7 @@
 #define MAX_CPUS 8
 #define ROUNDS   200
 
-/* Masks are as long as nr_cpus needs; a test looks at the first word's CPUs only. */
-#define MASK_WORDS 64
-static cpumask_t mask[MASK_WORDS];
+#define MASK_WORDS 64 /* as many as nr_cpus may need */
 
 struct seen {
 	u32 runs[MAX_CPUS]; /* atomic: by CPU */
@@ -28,12 +26,6 @@ static void note(void *arg)
 	if (arch_irqs_enabled())
 		counter_add(&seen->irqs_on, 1);
 	counter_add(cpu < MAX_CPUS ? &seen->runs[cpu] : &seen->others, 1);
-}
-
-static void clear_mask(void)
-{
-	KASSERT(CPUMASK_WORDS(nr_cpus) <= MASK_WORDS);
-	memset(mask, 0, sizeof(mask));
 }
 
 KTEST_SUITE(smp, 0);
@@ -56,9 +48,7 @@ KTEST(call_runs_on_the_masked_cpus_only)
 	for (asked = 0; asked < ktest_cpus(); asked++) {
 		struct seen seen = {.others = 0};
 
-		clear_mask();
-		cpumask_set(mask, asked);
-		EXPECT_EQ(t, smp_call_mask(mask, note, &seen), asked != arch_cpu_id());
+		EXPECT_EQ(t, call_cpu(asked, note, &seen), asked != arch_cpu_id());
 		for (cpu = 0; cpu < ktest_cpus(); cpu++)
 			EXPECT_EQ(t, seen.runs[cpu], cpu == asked);
 		EXPECT_EQ(t, seen.others, 0);
@@ -67,18 +57,16 @@ KTEST(call_runs_on_the_masked_cpus_only)
 
 KTEST_COST(call_on_the_own_cpu_is_direct)
 {
+	cpumask_t nobody[MASK_WORDS] = {0};
 	struct seen seen = {.others = 0};
 	u64 ipis = READ_ONCE(smp_stats.ipis);
 
-	clear_mask();
-	cpumask_set(mask, arch_cpu_id());
-	EXPECT_EQ(t, smp_call_mask(mask, note, &seen), 0);
+	EXPECT_EQ(t, call_cpu(arch_cpu_id(), note, &seen), 0);
 	EXPECT_EQ(t, seen.runs[arch_cpu_id()], 1);
 	EXPECT_EQ(t, seen.irqs_on, 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.ipis), ipis);
 	EXPECT(t, arch_irqs_enabled());
-	clear_mask();
-	EXPECT_EQ(t, smp_call_mask(mask, note, &seen), 0);
+	EXPECT_EQ(t, smp_call_mask(nobody, note, &seen), 0);
 	EXPECT_EQ(t, seen.runs[arch_cpu_id()], 1);
 }
 
@@ -91,9 +79,7 @@ KTEST(invalid_targets_are_counted)
 		ktest_skip(t, "no bit of the mask is out of range");
 		return;
 	}
-	clear_mask();
-	cpumask_set(mask, nr_cpus);
-	EXPECT_EQ(t, smp_call_mask(mask, note, &seen), 0);
+	EXPECT_EQ(t, call_cpu(nr_cpus, note, &seen), 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_cpu), bad + 1);
 }
 
@@ -173,12 +159,10 @@ static void be_deaf(void *arg)
 static void call_deaf(void *arg)
 {
 	struct sender *s = arg;
-	cpumask_t target[MASK_WORDS] = {0};
 
 	SPIN_UNTIL(load_acquire(&s->m->deaf));
-	cpumask_set(target, 0);
 	atomic_add(&s->m->asked, 1);
-	if (smp_call_mask(target, mark, s) != 1 || !READ_ONCE(s->ran))
+	if (call_cpu(0, mark, s) != 1 || !READ_ONCE(s->ran))
 		s->unserved = 1;
 }
 
@@ -228,10 +212,8 @@ static void run_until_told(void *arg)
 static void call_held(void *arg)
 {
 	struct held *h = arg;
-	cpumask_t target[MASK_WORDS] = {0};
 
-	cpumask_set(target, 1);
-	smp_call_mask(target, run_until_told, h);
+	call_cpu(1, run_until_told, h);
 	WRITE_ONCE(h->early, !load_acquire(&h->ended));
 	store_release(&h->returned, 1u);
 }
@@ -239,12 +221,10 @@ static void call_held(void *arg)
 static void keep_sender_looking(void *arg)
 {
 	struct held *h = arg;
-	cpumask_t target[MASK_WORDS] = {0};
 
-	cpumask_set(target, 0);
 	SPIN_UNTIL(load_acquire(&h->began));
 	while (READ_ONCE(h->served) < LOOKS && !load_acquire(&h->returned))
-		smp_call_mask(target, count_run, &h->served);
+		call_cpu(0, count_run, &h->served);
 	store_release(&h->go, 1u);
 }
 
@@ -283,11 +263,11 @@ static void run_in_pieces(void *arg)
 
 KTEST(function_runs_again_before_it_is_answered)
 {
+	cpumask_t mask[MASK_WORDS] = {0};
 	struct pieces p = {.wait = 0};
 	u64 ipis = READ_ONCE(smp_stats.ipis);
 	unsigned cpu, nr = ktest_cpus();
 
-	clear_mask();
 	for (cpu = 0; cpu < nr; cpu++)
 		cpumask_set(mask, cpu);
 	EXPECT_EQ(t, smp_call_mask(mask, run_in_pieces, &p), nr - (arch_cpu_id() < nr));
@@ -306,19 +286,14 @@ static void note_other(void *arg)
 static void call_in_between(void *arg)
 {
 	struct pieces *p = arg;
-	cpumask_t target[MASK_WORDS] = {0};
 
 	SPIN_UNTIL(READ_ONCE(p->seen.runs[0]) > 0);
-	cpumask_set(target, 0);
-	smp_call_mask(target, note_other, p);
+	call_cpu(0, note_other, p);
 }
 
 static void call_in_pieces(void *arg)
 {
-	cpumask_t target[MASK_WORDS] = {0};
-
-	cpumask_set(target, 0);
-	smp_call_mask(target, run_in_pieces, arg);
+	call_cpu(0, run_in_pieces, arg);
 }
 
 /* CPU 0 runs the pieces; the call comes from CPU 0, then from CPU 1. */
@@ -367,9 +342,7 @@ KTEST(call_in_a_wrong_context_sends_nothing,
 	spin_lock(&lock);
 	r.locked = smp_call_mask(NULL, note, &r.seen);
 	spin_unlock(&lock);
-	clear_mask();
-	cpumask_set(mask, ktest_cpus() - 1);
-	smp_call_mask(mask, call_again, &r);
+	call_cpu(ktest_cpus() - 1, call_again, &r);
 	EXPECT_EQ(t, r.irqs_off, -EDEADLK);
 	EXPECT_EQ(t, r.locked, -EDEADLK);
 	EXPECT_EQ(t, r.nested, -EDEADLK);
@@ -388,9 +361,7 @@ KTEST(calls_from_an_allocation_are_counted,
 	struct seen seen = {.others = 0};
 
 	port_task()->in_alloc++;
-	clear_mask();
-	cpumask_set(mask, arch_cpu_id());
-	smp_call_mask(mask, note, &seen);
+	call_cpu(arch_cpu_id(), note, &seen);
 	port_task()->in_alloc--;
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), before + 1);
 	/* The figure counts calls of the allocator; this was no allocation. */

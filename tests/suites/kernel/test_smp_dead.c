@@ -4,8 +4,6 @@
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
 
-#define MASK_WORDS 64
-
 struct stopped {
 	u32 inside;  /* atomic: the CPU is inside the call, with an odd gate */
 	u32 release; /* atomic */
@@ -25,11 +23,7 @@ static void stop_until_released(void *arg)
 
 static void call_itself(void *arg)
 {
-	static cpumask_t self[MASK_WORDS];
-
-	memset(self, 0, sizeof(self));
-	cpumask_set(self, arch_cpu_id());
-	smp_call_mask(self, stop_until_released, arg);
+	call_cpu(arch_cpu_id(), stop_until_released, arg);
 }
 
 KTEST_SUITE(smp_dead, 0);

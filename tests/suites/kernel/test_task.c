@@ -87,8 +87,7 @@ KTEST(faults_end_the_task_alone, .says = six_faults)
 	run(t, DATA, 0, TASK_FAULTED, 0);
 	run(t, USER_END - 1, 0, TASK_FAULTED, 0);
 	EXPECT_EQ(t, tasks_alive(), 1);
-	task_end(other, TASK_KILLED, 0);
-	expect_end(t, other, TASK_KILLED, 0);
+	expect_killed(t, other, 0);
 }
 
 /*
@@ -150,8 +149,7 @@ KTEST(limits_of_threads_and_tasks_hold)
 		task_abandon(many[i]);
 		task_put(many[i]);
 	}
-	task_end(task, TASK_KILLED, 0);
-	expect_end(t, task, TASK_KILLED, 0);
+	expect_killed(t, task, 0);
 }
 
 /* ---- waiting for an end ---- */

@@ -33,8 +33,7 @@ static void keep_registers(struct ktest *t, const char *code, const u64 value[4]
 
 		while (READ_ONCE(task[i]->nr_threads) > 1 && arch_clock_ns() < until)
 			thread_sleep(1000000);
-		task_end(task[i], TASK_KILLED, 0);
-		expect_end(t, task[i], TASK_KILLED, 0);
+		expect_killed(t, task[i], 0);
 	}
 }
 
@@ -70,8 +69,7 @@ KTEST(selectors_of_a_new_thread_are_null)
 		thread_yield();
 	EXPECT_EQ(t, add_thread(task, 0, code_at(user_null_selectors), 0), 0);
 	expect_end(t, task, TASK_EXITED, 0);
-	task_end(before, TASK_KILLED, 0);
-	expect_end(t, before, TASK_KILLED, 0);
+	expect_killed(t, before, 0);
 }
 
 /*
@@ -115,8 +113,7 @@ KTEST(threads_move_to_idle_cpus)
 	for (cpu = 1; cpu < nr_boot_cpus; cpu++)
 		EXPECT_EQ(t, cpu_up(cpu), 0);
 	EXPECT_EQ(t, cpus_seen(t, task, all), all);
-	task_end(task, TASK_KILLED, 0);
-	expect_end(t, task, TASK_KILLED, 0);
+	expect_killed(t, task, 0);
 }
 
 /* A CPU that comes back takes system calls again; while it is offline its threads run elsewhere. */
@@ -143,8 +140,7 @@ KTEST(programs_survive_cpu_hotplug)
 		expect_end(t, bound, TASK_EXITED, 0);
 	}
 	EXPECT(t, !load_acquire(&task->ended));
-	task_end(task, TASK_KILLED, 0);
-	expect_end(t, task, TASK_KILLED, 0);
+	expect_killed(t, task, 0);
 }
 
 /* ---- memory that moves ---- */

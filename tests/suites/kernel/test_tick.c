@@ -125,15 +125,11 @@ static void call_for_long(void *arg)
 	struct ktest *t = arg;
 	unsigned cpu = ktest_cpus() - 1;
 	struct long_call call = {.pieces = 0};
-	static cpumask_t mask[64];
 
-	KASSERT(CPUMASK_WORDS(nr_cpus) <= ARRAY_SIZE(mask));
-	cpumask_set(mask, cpu);
 	ktest_start(cpu, work, &call);
-	smp_call_mask(mask, until_a_tick, &call);
+	call_cpu(cpu, until_a_tick, &call);
 	store_release(&call.ended, 1u);
 	ktest_join(cpu);
-	cpumask_clear(mask, cpu);
 	EXPECT(t, call.pieces < MOST_PIECES);
 }
 
