@@ -7,6 +7,7 @@
 #include "mm/reclaim/refusal.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/pager_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
 
@@ -121,12 +122,11 @@ KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW)
 	mov_fragmented(t, mem, ZONE_NORMAL);
 	mov.refuse = 1;
 	reclaim_recheck_ns = ~0ULL;
-	for (i = 0; i < REQUESTS && !(READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit); i++)
+	for (i = 0; i < REQUESTS && !(READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit); i++) {
 		EXPECT(t, !served_some_day(mem, GFP_ATOMIC, 1, 1));
+		EXPECT(t, YIELD_UNTIL(READ_ONCE(tickets->done) == READ_ONCE(tickets->asked)));
+	}
 	EXPECT(t, READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit);
-	/* A request that failed before that work ended has left another ticket. */
-	while (READ_ONCE(tickets->done) != READ_ONCE(tickets->asked))
-		thread_yield();
 	before = mm_event_sum(mem, EV_COMPACT_FAIL);
 	EXPECT(t, !served_some_day(mem, GFP_ATOMIC, 1, 20));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_COMPACT_FAIL), before);
