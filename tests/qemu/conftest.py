@@ -275,7 +275,7 @@ def make(request):
 
 
 def gdb_says(script, log, **variables):
-    """What gdb prints of a @script that `make debug` runs with these variables; kept as @log."""
+    """The text that gdb prints of a @script in `make debug` with these variables; kept as @log."""
     path = os.path.join(qemu.BUILD, "qemu", log + ".gdb")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:

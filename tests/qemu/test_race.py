@@ -266,7 +266,7 @@ def test_right_code_is_right_on_weaker_machines():
 
 
 def offsets(path, text, *args):
-    """Where the program @path comes to an order whose place or line has the @text."""
+    """The places at which the program @path comes to an order whose place or line has the @text."""
     said = orders.output(path, *args, "--orders")
     found = [line.split()[1] for line in said if line.startswith("order ")]
     places = list(zip(found, orders.sources(path, found)))

@@ -22,7 +22,7 @@ class Failed(Exception):
 
 
 def said(*command, what=None, **more):
-    """What a program prints; Failed if it cannot be run, or fails."""
+    """The output of a program; Failed if it cannot be run, or fails."""
     try:
         done = rooms.call(command, stderr=subprocess.PIPE, **more)
     except OSError as error:

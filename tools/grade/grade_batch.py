@@ -224,8 +224,7 @@ def write(path, text):
 
 def grade(one, tree, options, more=()):
     words = [one.name, *filter(None, [tree]), *options, *more]
-    how = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "timeout": LIMIT}
-    return rooms.finished([sys.executable, rooms.tool("grade.py"), *words], **how)
+    return rooms.call([sys.executable, rooms.tool("grade.py"), *words], timeout=LIMIT)
 
 
 def put(files, tree):

@@ -31,6 +31,14 @@ REASON = re.compile(
 )
 
 
+class Unfit(Exception):
+    """What a student has handed in cannot be judged; the text is the reason, @lines are details."""
+
+    def __init__(self, why, lines=()):
+        super().__init__(why)
+        self.lines = [line for line in lines if line.strip()]
+
+
 @dataclass
 class Result:
     layer: str

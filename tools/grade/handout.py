@@ -141,8 +141,8 @@ class Follower:
 
     def run(self, command):
         """(status, the lines that it prints)"""
-        env, null = outer_make.env(PYTHONDONTWRITEBYTECODE="1"), subprocess.DEVNULL
-        done = rooms.finished(self.words(command), env=env, stdin=null, timeout=LIMIT)
+        env = outer_make.env(PYTHONDONTWRITEBYTECODE="1")
+        done = rooms.call(self.words(command), env=env, stderr=subprocess.PIPE, timeout=LIMIT)
         text = done.stdout.replace(self.folder, folder_in(self.one.name))
         lines = text.rstrip("\n").split("\n") if text.strip() else []
         self.told(command, lines)

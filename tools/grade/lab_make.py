@@ -53,7 +53,7 @@ def english():
 
 def run(*command):
     """The command's output; raises Failed with its errors."""
-    done = rooms.finished(command, env=english())
+    done = rooms.call(command, env=english(), stderr=subprocess.PIPE)
     if done.returncode:
         raise Failed(done.stderr.strip() or f"{command[0]}: exit status {done.returncode}")
     return done.stdout
@@ -65,10 +65,8 @@ def compiled(command, source):
     limits = ["prlimit", f"--cpu={MOST_CPU}:{MOST_CPU + 5}", f"--as={MOST_MEMORY}"]
     limits += [f"--fsize={MOST_FILE}", "--core=0", "--"]
     with tempfile.TemporaryFile() as said:
-        null = subprocess.DEVNULL
-        done = rooms.finished(
-            [*limits, *command], env=english(), stdin=null, stdout=null, stderr=said
-        )
+        words = [*limits, *command]
+        done = rooms.call(words, env=english(), stdout=subprocess.DEVNULL, stderr=said)
         size = said.tell()
         said.seek(0)
         text = said.read(SAID).decode("utf-8", "replace")
@@ -128,7 +126,7 @@ class Settings:
     def asked(self):
         """{name: value}, from make."""
         command = ["make", "-s", "--no-print-directory", "lab-settings"]
-        text = rooms.finished(command, env=outer_make.env(), check=True).stdout
+        text = rooms.call(command, env=outer_make.env(), stderr=subprocess.PIPE, check=True).stdout
         return dict(line.split(" ", 1) for line in text.split("\n") if " " in line)
 
     def __getitem__(self, name):

@@ -23,7 +23,7 @@ import lab_make
 import labs
 import nm
 import qemu
-from grade_layers import Result, panic_of
+from grade_layers import Result, Unfit, panic_of
 from lab_make import alone
 
 LAYER = "perf"
@@ -38,14 +38,6 @@ AT = re.compile(rf"^at {ROW} (\w+) (\d+)$", re.MULTILINE)
 SHOWN = 5  # functions of the profile
 EVENTS = re.compile(r"^trace \S+: (\d+) events", re.MULTILINE)
 NONE_FAILED = "failed allocations: 0, frees skipped for them: 0"
-
-
-class Unfit(Exception):
-    """The trace was not replayed to its end; the text is the reason, @lines are details."""
-
-    def __init__(self, why, lines=()):
-        super().__init__(why)
-        self.lines = list(lines)
 
 
 class Reference(lab_kernel.Kernel):
@@ -143,7 +135,7 @@ def reference(one, build, folder):
 
 
 def measured(grade, folder):
-    """What counted() says of the student's code, and of the reference."""
+    """The results of counted() for the student's code, and for the reference."""
     one, build = grade.one, os.path.abspath(os.path.join(labs.ROOT, grade.args.build))
     kernel = lab_kernel.Kernel(one, build, own=True)
     with alone(grade.args.build):

@@ -15,7 +15,7 @@ import lab_build
 import lab_make
 import labs
 import skeleton
-from grade_layers import ALIVE_CPU, SET_CPU, Result, first_trouble
+from grade_layers import ALIVE_CPU, SET_CPU, Result, Unfit, first_trouble
 from lab_make import Once
 import grade_run
 
@@ -33,14 +33,6 @@ HANDED = {
     SCRIPT_FILE: "race: mine\npolicy: precise\nsetup: A:scene\n"
     "script: A!drain ; B!drain ; A:join=0 ; B:join=0 ; check final\nexpect: OK\n",
 }
-
-
-class Unfit(Exception):
-    """A set or a script that shows nothing; the text is the reason, @lines are details."""
-
-    def __init__(self, why, lines=()):
-        super().__init__(why)
-        self.lines = [line for line in lines if line.strip()]
 
 
 def tests(one):

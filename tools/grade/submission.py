@@ -18,6 +18,7 @@ A lab's other wrong solutions are variants of tests/mutants, whose ids labs/labs
 """
 import os
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -136,7 +137,7 @@ def warnings(lab, name, settings):
                 source = os.path.join(folder, path) if path.endswith(".c") else one.extra[0]
                 command = [settings["HOSTCC"][0], "-iquote", folder, *flags, "-O0"]
                 command += ["-Wno-unused-function", "-fsyntax-only", source]
-                said += rooms.finished(command).stderr
+                said += rooms.call(command, stderr=subprocess.PIPE).stderr
     return said
 
 

@@ -2,6 +2,7 @@
 """Call make.  An outer make passes its state in the environment: it is hidden from what we call."""
 import os
 import re
+import shlex
 
 import rooms
 from rooms import ROOT
@@ -32,6 +33,15 @@ def command(build, *words, threads=None):
     """The command that makes @words in the directory @build."""
     make = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", ROOT]
     return [*make, f"-j{threads or jobs()}", f"B={named(build)}", *map(named, words)]
+
+
+def values(build, wanted, settings=None):
+    """{key: words} with the values of @wanted, {key: expression of the Makefile}."""
+    rule = "make-values: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
+    words = [*(f"{k}={v}" for k, v in (settings or {}).items()), "-s", "--eval", rule]
+    make = [*command(build, *words, "make-values"), f"B={build}"]  # whole paths
+    out = rooms.call(make, env=env(), stderr=None, check=True).stdout
+    return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
 
 
 def run(build, *goals, **variables):

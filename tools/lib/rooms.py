@@ -29,17 +29,12 @@ def write(path, text):
         f.write(text)
 
 
-def finished(command, **more):
-    """A command that has ended, called at the tree's top; what it said may be in any encoding."""
-    more = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
-    return subprocess.run(command, encoding="utf-8", errors="replace", **more)
-
-
 def call(command, **more):
     """Run a command at the tree's top, without input.  In the result, stdout is all that it says;
     @more are arguments of subprocess.run()."""
-    usual = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    usual |= {"errors": "replace"} | ({} if "input" in more else {"stdin": subprocess.DEVNULL})
+    usual = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    usual |= {"encoding": "utf-8", "errors": "replace"}
+    usual |= {} if "input" in more else {"stdin": subprocess.DEVNULL}
     return subprocess.run(command, **usual | more)
 
 

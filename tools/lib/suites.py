@@ -10,7 +10,6 @@ The other tools take the names from here.
 import glob
 import os
 import re
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -48,10 +47,7 @@ class Suite:
 @lru_cache(None)
 def listed(name):
     """The files of the Makefile's list @name."""
-    command = [os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", ROOT]
-    command += ["--eval", f"listed: ; @echo $({name})", "listed"]
-    done = subprocess.run(command, env=outer_make.env(), check=True, capture_output=True, text=True)
-    return set(done.stdout.split())
+    return set(outer_make.values("build", {"files": f"$({name})"})["files"])
 
 
 def names_in(text):

@@ -25,7 +25,7 @@ import rooms
 import check
 import needs
 import qemu
-import variant_build
+import outer_make
 from rooms import read
 
 ROOT = qemu.ROOT
@@ -76,7 +76,7 @@ FOR_X86 = ("time", "kernel", "user", "port")
 def programs(build):
     """{program: (compiler, flags, sources)}, from the Makefile."""
     wanted = {f"{n}-{i}": word for n, words in PROGRAMS.items() for i, word in enumerate(words)}
-    said = variant_build.ask_make(build, wanted)
+    said = outer_make.values(build, wanted)
     return {name: tuple(said[f"{name}-{i}"] for i in range(3)) for name in PROGRAMS}
 
 

@@ -30,7 +30,7 @@ import race
 import race_table
 import samples
 import suites
-import variant_build
+import outer_make
 
 EVENING = "docs/evening.md"
 ROOMS = "arch|bench|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools|user"
@@ -240,7 +240,7 @@ def core_files():
 
 def core_of(build):
     """(lines, KiB of code in the kernel or None) of the core of mm/."""
-    sources = variant_build.ask_make(build, {"core": "$(CORE_SRCS)"})["core"]
+    sources = outer_make.values(build, {"core": "$(CORE_SRCS)"})["core"]
     objects = [os.path.join(ROOT, build, "kernel", name + ".o") for name in sources]
     if not all(map(os.path.exists, objects)):
         return count(core_files()), None

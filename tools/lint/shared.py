@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What CPUs share: which functions wait for others, and which one stores a field; part of lint.
+"""Checks of what CPUs share: which functions wait, and which stores a field; part of lint.
 
 A function of mm/, kernel/, demo/, drivers/ or arch/x86_64 waits if it sleeps, yields or relaxes;
 has a loop without a condition; a loop around a compare-and-swap; or a loop whose condition reads a

@@ -25,7 +25,6 @@ import glob
 import json
 import os
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -53,10 +52,7 @@ FAILED = re.compile(r"^  # begin (\S+)\n(?:(?!  # begin |  ok ).*\n)*?  not ok "
 
 def suites_of(build, room):
     """The suites of tests/suites/@room that the program has, in the order in which they run."""
-    said = subprocess.run(
-        [variant_build.program_of(build, BUILD), "--list"], stdout=subprocess.PIPE, text=True
-    ).stdout
-    found, names = suites.suites(), dict.fromkeys(re.findall(r"^(\w+)\.", said, re.MULTILINE))
+    found, names = suites.suites(), check.all_suites(variant_build.program_of(build, BUILD))
     folder = f"tests/suites/{room.split('/')[0]}/"
     return [n for n in names if n in found and found[n].path.startswith(folder)]
 

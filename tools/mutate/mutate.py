@@ -31,7 +31,7 @@ import rooms
 import check
 import mutate_run
 import variant
-import variant_build
+import outer_make
 
 try:
     import mutate_sites
@@ -52,7 +52,7 @@ contents = mutate_run.contents
 
 def all_sites(build, files, areas=AREAS):
     """Every edit that the operators can make: {directory: {operator: [Site]}}."""
-    words = variant_build.ask_make(build, {"FLAGS": "$(KFLAGS)", "SOURCES": "$(KSRCS)"})
+    words = outer_make.values(build, {"FLAGS": "$(KFLAGS)", "SOURCES": "$(KSRCS)"})
     kept = re.compile(r"-([IDm]|std|ff|isystem|idirafter)")
     flags = ["--target=x86_64-linux-gnu", *filter(kept.match, words["FLAGS"])]
     found, seen = {}, set()

@@ -8,7 +8,6 @@ so ccache is asked, if the Makefile uses it ($CCACHE).
 """
 import os
 import re
-import shlex
 import shutil
 
 import outer_make
@@ -40,15 +39,6 @@ def run(command, cwd):
         raise BuildError(f"{command[0]} ... {command[-3]}:\n{done.stdout}")
 
 
-def ask_make(build, wanted, settings=None):
-    """{key: words} with the values of @wanted, {key: expression of the Makefile}."""
-    rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
-    words = [*(f"{k}={v}" for k, v in (settings or {}).items()), "-s", "--eval", rule]
-    make = [*outer_make.command(build, *words, "variant-vars"), f"B={build}"]  # whole paths
-    out = rooms.call(make, env=outer_make.env(), stderr=None, check=True).stdout
-    return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
-
-
 class Base:
     """A finished build of the unmodified tree, and its commands to compile and link."""
 
@@ -78,7 +68,7 @@ class Base:
         return os.path.relpath(object_file, self.build).split(os.sep, 1)[1][:-2]
 
     def ask_make(self, wanted):
-        return ask_make(self.build, wanted, KERNELS.get(self.name, ("", {}))[1])
+        return outer_make.values(self.build, wanted, KERNELS.get(self.name, ("", {}))[1])
 
     @staticmethod
     def read_deps(path):

@@ -34,7 +34,7 @@ LIMIT = 20000  # most schedules of one seed on a variant
 
 def lines_of(command, timeout=1800):
     """The JSON lines that a command prints."""
-    done = rooms.finished(command, timeout=timeout)
+    done = rooms.call(command, stderr=subprocess.PIPE, timeout=timeout)
     if done.returncode and not done.stdout:
         print(f"    {done.stderr.strip()[-400:]}")
     return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")]
@@ -93,7 +93,7 @@ def refused(counts, program):
         ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain"),
     ):
         command = [program, "--explore", roles, f"--setup={setup}"]
-        run = rooms.finished(command, stderr=subprocess.STDOUT)
+        run = rooms.call(command)
         counts.one(run.returncode != 0 and "goes down" in run.stdout, f"explore refuses {roles}")
 
 

@@ -28,7 +28,7 @@ ATOMIC = re.compile(r"atomic_(add|sub|or|and|xchg|cas)|compare_exchange")
 def output(*command):
     """The lines that @command prints; none if it has not ended after ten minutes."""
     try:
-        return rooms.finished(command, stderr=None, timeout=600).stdout.splitlines()
+        return rooms.call(command, stderr=None, timeout=600).stdout.splitlines()
     except subprocess.TimeoutExpired:
         return []
 

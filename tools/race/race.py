@@ -89,7 +89,7 @@ def run_program(program, engine, tag, names, times, patience=None):
     if engine == "fiber":
         command = [os.path.abspath(program), *HOSTED, *names * times]
         try:
-            done = rooms.finished(command, stderr=subprocess.STDOUT, timeout=timeout)
+            done = rooms.call(command, timeout=timeout)
             return done.stdout, "CRASH" if done.returncode < 0 else ""
         except subprocess.TimeoutExpired:
             return "", "TIMEOUT"
