@@ -63,7 +63,9 @@ def stores_at(elf, path, text):
     name = os.path.basename(path)
     for row in said("objdump", "--dwarf=decodedline", elf).split("\n"):
         words = row.split()
-        if len(words) >= 3 and words[0] == name and words[1].isdigit() and int(words[1]) in lines:
+        if len(words) < 3 or not words[1].isdigit():
+            continue
+        if os.path.basename(words[0]) == name and int(words[1]) in lines:
             found.add(int(words[2], 16))
     return found
 
