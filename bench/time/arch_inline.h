@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arch_inline.h: the inline half of arch.h for `make bench TIME=1`: a process of one CPU, which
+ * arch_inline.h: the inline half of arch.h for `make bench TIME=1`: a process, which
  * executes what the kernel would, but for cli and sti.
  *
  * The GS base is the address of the CPU's block, as in arch/x86_64.  Interrupts are off while a
@@ -27,11 +27,11 @@ struct time_cpu {
 	struct spinlock *top_lock;                    /* innermost of the locks held */
 	char pcp[32768] __attribute__((aligned(64))); /* struct pcp of an earlier tree: earlier.h */
 };
-extern struct time_cpu time_block;
+extern struct time_cpu time_block[];
 
 /* The member @m of this CPU's block. */
 #define time_this(m)                                                                               \
-	(*(volatile __typeof__(time_block.m) __seg_gs *)__builtin_offsetof(struct time_cpu, m))
+	(*(volatile __typeof__(time_block[0].m) __seg_gs *)__builtin_offsetof(struct time_cpu, m))
 #define time_barrier() __asm__ volatile("" : : : "memory")
 
 /*

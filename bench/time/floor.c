@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * floor.c: the least that an allocator does, for `make bench TIME=1`: a stack of frames, filled
- * from and emptied into a global one by halves, under a lock.  Orders make no difference to it.
+ * floor.c: the least that an allocator does, for `make bench TIME=1` : a stack of frames for each
+ * CPU, filled from and emptied into a global one by halves, under a lock.  Orders make no
+ * difference to it.
  *
- * Owns:       the two stacks.
- * Locks:      one byte, of which the owner is the only thread.
+ * Owns:       the stacks.
+ * Locks:      one byte, around the global stack.
  * Invariants: none are checked; that is what makes it the floor.
  */
 #include "subject.h"
@@ -13,8 +14,17 @@
 
 #define OWN 512
 
-static uint64_t own[OWN], *all, nr_own, nr_all;
+struct own {
+	uint64_t frame[OWN], nr;
+} __attribute__((aligned(64)));
+
+static struct own owns[2];
+static uint64_t *all, nr_all;
 static char lock;
+
+void enter(unsigned cpu)
+{
+}
 
 int init(uint64_t nr, unsigned cpus)
 {
@@ -26,33 +36,42 @@ int init(uint64_t nr, unsigned cpus)
 	return all ? 0 : -1;
 }
 
-/* Move @nr frames: from @from to @to. */
-static __attribute__((noinline)) void move(uint64_t *to, const uint64_t *from, uint64_t nr)
+static __attribute__((noinline)) void refill(struct own *own)
 {
 	while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE))
 		;
-	memcpy(to, from, nr * sizeof(*to));
+	own->nr = nr_all < OWN / 2 ? nr_all : OWN / 2;
+	nr_all -= own->nr;
+	memcpy(own->frame, all + nr_all, own->nr * sizeof(*all));
+	__atomic_clear(&lock, __ATOMIC_RELEASE);
+}
+
+static __attribute__((noinline)) void flush(struct own *own)
+{
+	while (__atomic_test_and_set(&lock, __ATOMIC_ACQUIRE))
+		;
+	own->nr = OWN / 2;
+	memcpy(all + nr_all, own->frame + OWN / 2, OWN / 2 * sizeof(*all));
+	nr_all += OWN / 2;
 	__atomic_clear(&lock, __ATOMIC_RELEASE);
 }
 
 uint64_t get(unsigned cpu, unsigned order)
 {
-	if (!nr_own) {
-		nr_own = nr_all < OWN / 2 ? nr_all : OWN / 2;
-		nr_all -= nr_own;
-		move(own, all + nr_all, nr_own);
-	}
-	return nr_own ? own[--nr_own] : PLUGIN_NONE;
+	struct own *own = &owns[cpu];
+
+	if (!own->nr)
+		refill(own);
+	return own->nr ? own->frame[--own->nr] : PLUGIN_NONE;
 }
 
 int put(unsigned cpu, uint64_t at, unsigned order)
 {
-	if (nr_own == OWN) {
-		nr_own = OWN / 2;
-		move(all + nr_all, own + nr_own, OWN / 2);
-		nr_all += OWN / 2;
-	}
-	own[nr_own++] = at;
+	struct own *own = &owns[cpu];
+
+	if (own->nr == OWN)
+		flush(own);
+	own->frame[own->nr++] = at;
 	return 0;
 }
 

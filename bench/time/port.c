@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port.c: the core of mm/ in a process with one CPU and one thread, for `make bench TIME=1`: the
- * machine, port.h, and the functions of subject.h.
+ * port.c: the core of mm/ in a process, a thread for each of up to two CPUs, for
+ * `make bench TIME=1` : the machine, port.h, and the functions of subject.h.
  *
  * Locks are those of the tree's kernel/lock.c.  The memmap is mapped in pages of 2 MiB where the
  * host has them, and touched before anything is measured, as the kernel's is.
  *
- * Owns:       the CPU's block, the arrays behind kernel_memory.
+ * Owns:       the CPUs' blocks, the arrays behind kernel_memory.
  * Locks:      none of its own.
- * Invariants: nothing is waited for: no other thread would make a condition true.
+ * Invariants: no CPU is asked for anything, and nothing is waited for but a lock.
  */
 #define _GNU_SOURCE
 #include "subject.h"
@@ -27,14 +27,16 @@
 
 #define HUGE (2UL << 20)
 
-struct time_cpu time_block __attribute__((aligned(4096)));
+#define CPUS 2
+struct time_cpu time_block[CPUS] __attribute__((aligned(4096)));
 static struct pageblock_tree trees[SUBJECT_FRAMES / PAGEBLOCK_PAGES] __attribute__((aligned(4096)));
-static cpumask_t online = 1;
+static cpumask_t online;
 cpumask_t *cpu_online_mask = &online;
 struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
-unsigned nr_cpus = 1;
+unsigned nr_cpus;
 #ifdef TIME_EARLIER
-static struct pcp *time_pcp[] = {(struct pcp *)(void *)time_block.pcp};
+static struct pcp *time_pcp[] = {
+    (struct pcp *)(void *)time_block[0].pcp, (struct pcp *)(void *)time_block[1].pcp};
 #endif
 
 /* ---- the machine, and port.h ---- */
@@ -62,7 +64,7 @@ void panic(const char *fmt, ...)
 
 void time_attend(void)
 {
-	panic("a request to the only CPU");
+	panic("a request to a CPU");
 }
 
 u64 arch_clock_ns(void)
@@ -80,15 +82,15 @@ unsigned arch_cpu_node(unsigned cpu)
 
 struct mm_task *port_task(void)
 {
-	static struct mm_task task;
+	static struct mm_task task[CPUS];
 
-	return &task;
+	return &task[arch_cpu_id()];
 }
 
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
 	if (!cond(arg))
-		panic("a wait with one thread");
+		panic("a wait");
 	return true;
 }
 
@@ -128,6 +130,14 @@ static void map_at(void *at, size_t bytes)
 	memset(at, 0, size);
 }
 
+void enter(unsigned cpu)
+{
+	time_block[cpu].id = cpu;
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, &time_block[cpu]))
+		panic("the host sets no GS base");
+	arch_set_top_lock(&lock_none);
+}
+
 int init(uint64_t nr, unsigned cpus)
 {
 	struct memory_config cfg = {.name = "kernel",
@@ -141,9 +151,11 @@ int init(uint64_t nr, unsigned cpus)
 	    .alloc = zeroed};
 	int err;
 
-	if (syscall(SYS_arch_prctl, ARCH_SET_GS, &time_block))
-		panic("the host sets no GS base");
-	arch_set_top_lock(&lock_none);
+	if (cpus > CPUS)
+		return -EINVAL;
+	nr_cpus = cpus;
+	online = (1u << cpus) - 1;
+	enter(0);
 #ifdef TIME_EARLIER
 	cfg.pcp = time_pcp;
 #endif

@@ -2,22 +2,26 @@
 /*
  * time.c: the time of single operations of an allocator, for `make bench TIME=1`.
  *
- *     time SECONDS      prints "time: ROW NS" for each row
+ *     time SECONDS [CPU]    prints "time: ROW NS" for each row; CPU: the host's, of a second thread
  *
  * It is linked with one allocator, which has the functions of examples/plugin/plugin.h: mm/ through
  * port.c, floor.c, or a plugin.
  *
  * A row is repeated for SECONDS in chunks of some microseconds; its figure is the median of the
  * chunks, so those in which the host ran something else do not count.  fill_order0 and the rows
- * that free at random are done once: their chunks are 1,024 pages each.
+ * that free at random are done once: their chunks are 1,024 pages each.  The rows of a second
+ * thread, which frees what the first one allocates, count single allocations.
  *
- * Owns:       the table of the frames held.
- * Locks:      none: one thread.
+ * Owns:       the table of the frames held; the ring between the two threads.
+ * Locks:      none: each index of the ring has one writer.
  * Invariants: the same requests for each allocator, from a fixed seed; each row begins and ends
  *             with all memory free.
  * Tests:      tests/qemu/test_bench_time.py.
  */
+#define _GNU_SOURCE
 #include "subject.h"
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +33,8 @@
 #define BULK   64 /* pages in a call of put_many */
 #define PAIRS  250
 #define CHUNKS 100000
+#define RING   4096 /* pages on the way to the second thread */
+#define REMOTE 1000000
 
 static uint64_t held[FILL];
 static double chunk[CHUNKS];
@@ -77,6 +83,13 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int by_ticks(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 /* A chunk of @nr operations has taken the ticks since @from. */
 static void add(uint64_t from, unsigned nr)
 {
@@ -89,6 +102,63 @@ static void say(const char *row)
 	qsort(chunk, nr_chunks, sizeof(chunk[0]), by_size);
 	printf("time: %s %.3f\n", row, chunk[nr_chunks / 2]);
 	nr_chunks = 0;
+}
+
+/* ---- two threads ---- */
+
+static uint64_t ring[RING];
+static struct {
+	unsigned at __attribute__((aligned(64)));
+} made, freed; /* frames put into the ring, and taken out of it */
+static unsigned other_cpu;
+
+static void *free_all(void *arg)
+{
+	cpu_set_t set;
+	unsigned i;
+
+	CPU_ZERO(&set);
+	CPU_SET(other_cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		fail("no CPU %u", other_cpu);
+	enter(1);
+	for (i = 0; i < REMOTE; i++) {
+		while (__atomic_load_n(&made.at, __ATOMIC_ACQUIRE) == i)
+			__builtin_ia32_pause();
+		put(1, ring[i % RING], 0);
+		__atomic_store_n(&freed.at, i + 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* The time of each of many allocations, while another CPU frees what they gave before. */
+static void remote_frees(void)
+{
+	static uint32_t took[REMOTE];
+	static const struct {
+		const char *row;
+		unsigned of_10000;
+	} parts[] = {
+	    {"alloc_remote_p50", 5000}, {"alloc_remote_p99", 9900}, {"alloc_remote_p999", 9990}};
+	pthread_t thread;
+	uint64_t from;
+	unsigned i;
+
+	if (pthread_create(&thread, NULL, free_all, NULL))
+		fail("no second thread");
+	for (i = 0; i < REMOTE; i++) {
+		while (i - __atomic_load_n(&freed.at, __ATOMIC_ACQUIRE) == RING)
+			__builtin_ia32_pause();
+		from = ticks();
+		ring[i % RING] = get(0, 0);
+		took[i] = (uint32_t)(ticks() - from);
+		__atomic_store_n(&made.at, i + 1, __ATOMIC_RELEASE);
+	}
+	pthread_join(thread, NULL);
+	qsort(took, REMOTE, sizeof(took[0]), by_ticks);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		printf("time: %s %.3f\n", parts[i].row,
+		    took[(uint64_t)REMOTE * parts[i].of_10000 / 10000] / ticks_per_ns);
 }
 
 /* ---- rows that are repeated ---- */
@@ -222,11 +292,17 @@ static void measure(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2 || (seconds = strtod(argv[1], NULL)) <= 0)
-		fail("usage: time SECONDS");
-	if (init(SUBJECT_FRAMES, 1))
+	int two = argc == 3 && enter;
+
+	if (argc < 2 || argc > 3 || (seconds = strtod(argv[1], NULL)) <= 0)
+		fail("usage: time SECONDS [CPU]");
+	if (init(SUBJECT_FRAMES, two ? 2 : 1))
 		fail("init: no memory");
 	find_ticks_per_ns();
 	measure();
+	if (two) {
+		other_cpu = (unsigned)atoi(argv[2]);
+		remote_frees();
+	}
 	return 0;
 }
