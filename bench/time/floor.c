@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * floor.c: the least that an allocator does, for `make bench TIME=1` : a stack of frames for each
+ * floor.c: the least that an allocator does, for `make bench TIME=1`: a stack of frames for each
  * CPU, filled from and emptied into a global one by halves, under a lock.  Orders make no
  * difference to it.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * port.c: the core of mm/ in a process, a thread for each of up to two CPUs, for
- * `make bench TIME=1` : the machine, port.h, and the functions of subject.h.
+ * `make bench TIME=1`: the machine, port.h, and the functions of subject.h.
  *
  * Locks are those of the tree's kernel/lock.c.  The memmap is mapped in pages of 2 MiB where the
  * host has them, and touched before anything is measured, as the kernel's is.

@@ -137,9 +137,9 @@ static void remote_frees(void)
 	static uint32_t took[REMOTE];
 	static const struct {
 		const char *row;
-		unsigned of_10000;
-	} parts[] = {
-	    {"alloc_remote_p50", 5000}, {"alloc_remote_p99", 9900}, {"alloc_remote_p999", 9990}};
+		unsigned at;
+	} parts[] = {{"alloc_remote_p50", REMOTE / 2}, {"alloc_remote_p99", REMOTE / 100 * 99},
+	    {"alloc_remote_p999", REMOTE / 1000 * 999}};
 	pthread_t thread;
 	uint64_t from;
 	unsigned i;
@@ -157,8 +157,7 @@ static void remote_frees(void)
 	pthread_join(thread, NULL);
 	qsort(took, REMOTE, sizeof(took[0]), by_ticks);
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		printf("time: %s %.3f\n", parts[i].row,
-		    took[(uint64_t)REMOTE * parts[i].of_10000 / 10000] / ticks_per_ns);
+		printf("time: %s %.3f\n", parts[i].row, took[parts[i].at] / ticks_per_ns);
 }
 
 /* ---- rows that are repeated ---- */
@@ -301,7 +300,7 @@ int main(int argc, char **argv)
 	find_ticks_per_ns();
 	measure();
 	if (two) {
-		other_cpu = (unsigned)atoi(argv[2]);
+		other_cpu = (unsigned)strtoul(argv[2], NULL, 10);
 		remote_frees();
 	}
 	return 0;

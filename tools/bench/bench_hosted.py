@@ -107,7 +107,8 @@ KERNEL = (
     "-fno-pie -fno-omit-frame-pointer -fno-stack-protector -fcf-protection=none "
     "-fno-delete-null-pointer-checks -fno-asynchronous-unwind-tables -falign-functions=64"
 )
-PROGRAM = f"-std=gnu11 -O2 -g1 -fno-strict-aliasing -no-pie -pthread -I{PLUGINS} -I{FOLDER} {KERNEL}".split()
+PROGRAM = f"-std=gnu11 -O2 -g1 -fno-strict-aliasing -no-pie -pthread -I{PLUGINS} -I{FOLDER} "
+PROGRAM = (PROGRAM + KERNEL).split()
 
 
 # ---- the programs --------------------------------------------------------------------------------

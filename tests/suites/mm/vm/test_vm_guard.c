@@ -49,7 +49,7 @@ static void note_taken(const void *lock)
 	size_t at = strlen(taken);
 
 	if (at + 1 < sizeof(taken))
-		taken[at] = g ? g->letter : '.';
+		taken[at] = (char)(g ? g->letter : '.');
 	compare_guard(g, "when it was taken");
 }
 
