@@ -159,9 +159,8 @@ $(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
 	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
 -include $(call there,$(call goals_of,$(1)),$(patsubst %,$(B)/$(1)/%.d,$(4)))
 endef
-$(foreach b,$(HOST_BUILDS),$(eval \
-	$(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)), \
-	$(call host_objs,$(b)))))
+$(foreach b,$(HOST_BUILDS),$(eval $(call host_build,host-$(b),check, \
+	$(HFLAGS) $(WATCH) $(HFLAGS_$(b)),$(call host_srcs,$(b)),$(call host_objs,$(b)))))
 # mm/ alone, with nothing of kernel/: the least that another kernel needs.
 ALONE_SRCS := $(MM_SRCS) $(HOST_BASE) $(HOST_PORT) arch/host/host_alone.c
 $(eval $(call host_build,alone,alone,$(HFLAGS),$(ALONE_SRCS)))

@@ -91,7 +91,7 @@ static bool bench_trace(void)
 {
 	struct trace_report report;
 
-	if (trace_replay_report(&report) || !report.events)
+	if (trace_replay_boot(&report) || !report.events)
 		return false;
 	bench_ratio(
 	    "trace", report.ticks - report.events * report.reading, report.events, "instructions");

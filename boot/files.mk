@@ -6,3 +6,6 @@ BOTH_SRCS += boot/framebuffer.c
 BOOT_SRCS += boot/boot.S
 BOOT_SRCS += boot/ap_trampoline.S
 BOOT_SRCS += boot/bootinfo.c
+
+# Hosted, a suite calls the parser of the loader's data.
+HOST_SRCS += boot/bootinfo.c

@@ -3,6 +3,8 @@
 #ifndef DEMO_ACT_H
 #define DEMO_ACT_H
 
+#include "demo/verdict.h"
+
 #include <quarry/memory_hotplug.h>
 #include <quarry/mm.h>
 #include <quarry/plural.h>
@@ -19,10 +21,54 @@
 bool act_drain(void);        /* 1: a cached free page blocks an offline */
 bool act_policies(u64 seed); /* 2: a range goes offline under each policy */
 bool act_programs(u64 seed); /* 3: memory of programs goes offline; runs act 4 too */
+/* The programs of acts 3 and 4: pages verified and wrong so far; have all programs gone on? */
 struct crowd;
-bool act_broken(struct crowd *crowd); /* 4: a page of @crowd's programs breaks */
+struct act_users {
+	const struct crowd *crowd;
+	u64 (*verified)(const struct crowd *crowd, u64 *wrong);
+	bool (*is_whole)(const struct crowd *crowd);
+};
+bool act_broken(const struct act_users *users); /* 4: a page that a program has mapped breaks */
 
-/* ---- demo/act.c ---- */
+/*
+ * The tour: show these acts in order, as long as the user has not asked for the prompt, and print
+ * the numbers of cross-calls and IPIs.  Returns true if each act showed its claim, and all memory
+ * is as before.  Context: thread.
+ */
+bool tour(bool (*const *act)(u64 seed), unsigned nr, u64 seed);
+
+/* ---- demo/programs.c ---- */
+
+/*
+ * @rounds times, offline 128 MiB (less on small machines) that programs in ring 3 have mapped, and
+ * bring them back, under each policy in turn.  The programs verify their memory meanwhile.  Then
+ * compact all memory while they run.  Returns 0 if each offline succeeded at the first call, each
+ * program ended well, check_memory is clean and as many pages are managed as before; else negative,
+ * with a line that gives the reason.  Context: thread.
+ */
+int programs_run(unsigned rounds, u64 seed);
+
+/* ---- demo/crowd.c: programs in ring 3 that hold memory and verify it, until stopped ---- */
+
+/*
+ * Start @nr programs (user/stress.c), at most CROWD_MAX, that hold about @pages each, and wait
+ * until they do.  Returns NULL and prints the reason if there is no such program or no memory, or
+ * if too few pages are held in time.
+ * Context: thread.
+ */
+#define CROWD_MAX 8
+struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed);
+/*
+ * Let the programs verify all their pages a last time and end; prints a summary.  Returns true if
+ * no program reports a wrong page, and no task or thread of them is left.
+ */
+bool crowd_stop(struct crowd *c);
+/* False: a program has ended before crowd_stop. */
+bool crowd_is_whole(const struct crowd *c);
+/* Pages verified so far, according to the programs' last reports; *@wrong: wrong pages found. */
+u64 crowd_verified(const struct crowd *c, u64 *wrong);
+
+/* ---- what the acts share ---- */
 
 /*
  * Write the CPUs that take part to @cpu: the caller's, then others online.  Returns their number.
@@ -30,8 +76,10 @@ bool act_broken(struct crowd *crowd); /* 4: a page of @crowd's programs breaks *
 unsigned act_cpus(unsigned *cpu);
 /* Print that @what failed with @err, and @fail's reason unless @fail is NULL; returns false. */
 bool act_failed(const char *what, int err, const struct mm_fail *fail);
+/* Show the words of @v, if it has some; returns @v.good. */
+bool act_concludes(struct verdict v);
 
-/* ---- demo/act_hold.c: a CPU that stops in the middle of a free ---- */
+/* ---- a CPU that stops in the middle of a free ---- */
 
 struct act_hold {
 	struct memory *mem;
@@ -65,7 +113,7 @@ void act_hold_push(struct act_hold *hold);
 /* Let the CPU continue; returns when the page is freed and the CPU runs as before. */
 void act_hold_end(struct act_hold *hold);
 
-/* ---- demo/act_load.c: CPUs that allocate and free ---- */
+/* ---- CPUs that allocate and free ---- */
 
 struct act_load;
 /*

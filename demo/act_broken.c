@@ -5,11 +5,9 @@
  * Owns:       nothing; the page stays retired.
  * Locks:      none.
  * Invariants: none.
- * Tests:      judge_broken, tests/qemu/test_tour.py.
+ * Tests:      acts, verdict, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
-#include "demo/crowd.h"
-#include "demo/live.h"
 
 #include <quarry/poison.h>
 
@@ -62,36 +60,35 @@ static pfn_t replace_one(const struct zone *zone, int *err)
 }
 
 /* Wait until the programs report that they have verified more pages.  Returns their number. */
-static u64 verified_since(const struct crowd *crowd, u64 before)
+static u64 verified_since(const struct act_users *users, u64 before)
 {
 	u64 until = arch_clock_ns() + VERIFY_NS, wrong, now;
 
 	do {
 		thread_sleep(20000000);
-		now = crowd_verified(crowd, &wrong) - before;
+		now = users->verified(users->crowd, &wrong) - before;
 	} while (!now && !wrong && !live_quit() && arch_clock_ns() < until);
 	return now;
 }
 
-static bool goes_on(const struct crowd *crowd, pfn_t pfn, u64 before)
+static bool goes_on(const struct act_users *users, pfn_t pfn, u64 before)
 {
-	u64 wrong, verified = verified_since(crowd, before);
+	u64 wrong, verified = verified_since(users, before);
+	struct verdict v;
 
-	(void)crowd_verified(crowd, &wrong);
-	if (word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))) != PG_HWPOISON || wrong ||
-	    !crowd_is_whole(crowd) || (!verified && !live_quit())) {
-		live_result("FAIL: page %#lx is in use, or the programs do not go on: %llu wrong",
-		    pfn, (unsigned long long)wrong);
-		return false;
-	}
-	live_result("page %#lx is out of use (x): its content was moved to another page", pfn);
-	live_result("the programs go on: %llu page%s verified since, 0 wrong",
-	    (unsigned long long)verified, plural(verified));
-	live_hold(HOLD_MS);
-	return true;
+	(void)users->verified(users->crowd, &wrong);
+	v = broken_verdict(pfn,
+	    word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))) == PG_HWPOISON, verified,
+	    wrong, users->is_whole(users->crowd), live_quit());
+	if (v.good)
+		live_result(
+		    "page %#lx is out of use (x): its content was moved to another page", pfn);
+	if (act_concludes(v))
+		live_hold(HOLD_MS);
+	return v.good;
 }
 
-bool act_broken(struct crowd *crowd)
+bool act_broken(const struct act_users *users)
 {
 	pfn_t pfn = PFN_NONE;
 	bool good = true;
@@ -100,12 +97,12 @@ bool act_broken(struct crowd *crowd)
 	unsigned i;
 
 	live_act(4, NR_ACTS, "a page breaks, and is replaced");
-	before = crowd_verified(crowd, &wrong);
+	before = users->verified(users->crowd, &wrong);
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS && pfn == PFN_NONE; i++)
 		if (kernel_memory.zones[i].kind == ZONE_MOVABLE)
 			pfn = replace_one(&kernel_memory.zones[i], &err);
 	if (pfn != PFN_NONE)
-		good = goes_on(crowd, pfn, before);
+		good = goes_on(users, pfn, before);
 	else if (err)
 		good = act_failed("no page could be replaced", err, NULL);
 	else

@@ -7,13 +7,11 @@
  * Locks:      none.
  * Invariants: the page got into the cache by a free on that CPU; the rest of the range is in
  *             the buddy allocator.
- * Tests:      judge_drain, tests/qemu/test_tour.py.
+ * Tests:      acts, verdict, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
-#include "demo/live.h"
 
 #include <quarry/contig.h>
-#include <quarry/isolation.h>
 #include <quarry/smp.h>
 
 #define HOLD_MS  1200u /* how long the stuck page is shown */
@@ -32,16 +30,6 @@ struct stuck {
 	struct mm_fail fail;
 	unsigned long listed; /* pages of the range in the buddy allocator */
 };
-
-static unsigned long listed_pages(pfn_t start, unsigned long nr)
-{
-	unsigned long free = 0;
-	pfn_t pfn;
-
-	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
-		free += READ_ONCE(pageblock_of(&kernel_memory, pfn)->nr_free);
-	return free;
-}
 
 static bool is_cached(const struct page *page)
 {
@@ -72,7 +60,7 @@ static void stay_deaf(void *arg)
 	if (s->called) {
 		s->stuck = test_pages_isolated(&kernel_memory, s->start, s->nr, &s->fail) != 0 &&
 		    s->fail.pfn == page_to_pfn_in(&kernel_memory, s->page);
-		s->listed = listed_pages(s->start, s->nr);
+		s->listed = s->nr - range_in_use(&kernel_memory, s->start, s->nr);
 		until = arch_clock_ns() + s->linger_ns;
 		while (arch_clock_ns() < until)
 			cpu_relax();
@@ -138,11 +126,7 @@ static bool leave(struct stuck *s, unsigned online)
 	err = online_pages(&kernel_memory, s->start, s->nr, &s->fail);
 	if (err)
 		return act_failed("online", err, &s->fail);
-	if (thread && s->is_free && !s->stuck) {
-		live_result("FAIL: the page did not keep the range from leaving");
-		return false;
-	}
-	return true;
+	return act_concludes(drain_verdict(thread, s->is_free, s->stuck));
 }
 
 bool act_drain(void)

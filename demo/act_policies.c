@@ -9,13 +9,11 @@
  *             drain rounds differ by construction: the stopped CPU caches nothing, so the first
  *             round of redrain sends it no IPI.  Then it caches a page of the range.  A forced
  *             round waits for that CPU.
- * Tests:      judge_policies, tests/qemu/test_tour.py.
+ * Tests:      acts, verdict, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
-#include "demo/live.h"
 
 #include <quarry/contig.h>
-#include <quarry/isolation.h>
 
 #define RANGE      (16UL << (20 - PAGE_SHIFT)) /* pages; less on small machines */
 #define LOAD_PAGES 1024u                       /* pages of each CPU that allocates */
@@ -24,7 +22,6 @@
 #define HOLD_MS    500u
 #define TRIES      16u
 #define STRIDE     61u /* distance of the load's handles whose pages are tried */
-#define PRICE_MOST 5u  /* the most cache hits under disable, in per cent */
 
 struct policies {
 	struct act_load *load;
@@ -61,14 +58,6 @@ static u64 sum_loads(const struct policies *p, u64 (*of)(const struct act_load *
 	return all;
 }
 
-static void show_loads(struct policies *p, unsigned ms)
-{
-	u64 began = arch_clock_ns();
-
-	live_hold(ms);
-	p->shown_ns += arch_clock_ns() - began;
-}
-
 /*
  * The whole range is isolated, and no page has moved yet: count hits, then let the held CPU push
  * its page.  Misses are read before the allocations at the start, and after them at the end: an
@@ -77,7 +66,7 @@ static void show_loads(struct policies *p, unsigned ms)
 static void policy_isolated(void *arg)
 {
 	struct policies *p = arg;
-	u64 until = arch_clock_ns() + WINDOW_NS;
+	u64 until = arch_clock_ns() + WINDOW_NS, shown;
 	u64 misses = sum_loads(p, act_load_misses), allocs = sum_loads(p, act_load_allocs);
 
 	do {
@@ -88,7 +77,9 @@ static void policy_isolated(void *arg)
 	p->windows += p->allocs >= WINDOW;
 	if (p->held && !p->hold.until_call)
 		act_hold_push(&p->hold);
-	show_loads(p, HOLD_MS);
+	shown = arch_clock_ns();
+	live_hold(HOLD_MS);
+	p->shown_ns += arch_clock_ns() - shown;
 }
 
 /* Allocate a page of the range for the CPU that is to be held.  Returns 0 or an error. */
@@ -163,8 +154,7 @@ static bool show_policy(struct policies *p, enum iso_policy policy)
 		return act_failed(iso_policy_name(policy), err, &res.fail);
 	*row = (struct live_policy){.rounds = res.rounds,
 	    .ipis = res.ipis,
-	    .hit_rate =
-	        p->allocs > p->misses ? (unsigned)((p->allocs - p->misses) * 100 / p->allocs) : 0,
+	    .hit_rate = hit_rate(p->allocs, p->misses),
 	    .ms = (began - MIN(began, p->shown_ns)) / 1000000};
 	live_policy(policy, row);
 	live_hold(HOLD_MS);
@@ -187,7 +177,7 @@ static bool choose_policy_range(struct policies *p)
 			if (pfn == PFN_NONE)
 				continue;
 			p->zone = zone_of(&kernel_memory, pfn);
-			p->start = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES - p->pages;
+			p->start = range_ending_with(pfn, p->pages);
 			if (p->zone->kind == ZONE_MOVABLE &&
 			    offline_query(&kernel_memory, p->start, p->pages, NULL) == 0)
 				return true;
@@ -197,29 +187,6 @@ static bool choose_policy_range(struct policies *p)
 	if (p->start != PFN_NONE)
 		p->zone = zone_of(&kernel_memory, p->start);
 	return p->start != PFN_NONE;
-}
-
-/*
- * Do the figures differ as they must?  The rounds of redrain count only if a free was held until
- * its push, the hits only if they could be counted under each policy.
- */
-static bool figures_differ(const struct policies *p)
-{
-	const struct live_policy *row = p->row;
-	bool good = row[ISO_DISABLE].rounds == 1 && row[ISO_PRECISE].rounds == 1;
-
-	if (p->redrained)
-		good = good && row[ISO_REDRAIN].rounds > 1;
-	if (p->windows == NR_ISO_POLICIES)
-		good = good && row[ISO_DISABLE].hit_rate <= PRICE_MOST &&
-		    row[ISO_PRECISE].hit_rate > row[ISO_DISABLE].hit_rate;
-	if (!good)
-		live_result("FAIL: these figures do not differ as the policies do");
-	else if (p->redrained)
-		live_result("redrain drains again; disable costs the caches; precise neither");
-	else
-		live_result("no free was held back: one CPU, too small a cache, or a pause");
-	return good;
 }
 
 /*
@@ -251,7 +218,7 @@ static bool all_policies(struct policies *p)
 		if (!show_policy(p, (enum iso_policy)policy))
 			return false;
 	}
-	return figures_differ(p);
+	return act_concludes(policies_verdict(p->row, p->redrained, p->windows == NR_ISO_POLICIES));
 }
 
 bool act_policies(u64 seed)

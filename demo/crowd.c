@@ -5,15 +5,15 @@
  * Owns:       struct crowd.
  * Locks:      none: figures are written by the thread that takes reports, and read racily.
  * Invariants: programs stop at their next report once stop is set; each reports twice a second.
- * Tests:      judge_crowd, tests/qemu/test_start.py.
+ * Tests:      verdict, tests/qemu/test_start.py.
  */
-#include "demo/crowd.h"
+#include "demo/act.h"
+#include "demo/verdict.h"
 
 #include <quarry/bootfile.h>
 #include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/ipc.h>
-#include <quarry/mm.h>
 #include <quarry/task.h>
 
 #define START_NS   120000000000ULL
@@ -130,8 +130,8 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 		c->thread = thread_start("crowd", -1, take_reports, c);
 	if (c->thread)
 		err = start_programs(c, nr, pages);
-	/* The programs' areas differ in size: 7/8 of the requested pages are enough. */
-	if (!err && wait_until_held(c, nr * pages / 8 * 7))
+	/* The programs' areas differ in size. */
+	if (!err && wait_until_held(c, programs_least(nr, pages)))
 		return c;
 	printk("programs: not all of %u programs with %lu pages each could be started: error %s, "
 	       "%llu pages held\n",
@@ -143,45 +143,35 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 /* Wait for the end of a program; true if it exited with status 0. */
 static bool has_ended_well(struct task *task)
 {
-	enum task_end how;
-	s32 status;
+	enum task_end how = TASK_RUNS;
+	s32 status = 0;
+	int err = task_wait(task, END_NS, &how, &status);
+	struct verdict v = task_verdict(task->id, err, how, status);
 
-	if (task_wait(task, END_NS, &how, &status)) {
-		printk("programs: task %lu does not end\n", task->id);
+	if (*v.text)
+		printk("programs: %s\n", v.text);
+	if (err)
 		task_end(task, TASK_KILLED, 0);
-		return false;
-	}
-	if (how == TASK_EXITED && status == 0)
-		return true;
-	printk("programs: task %lu %s, status %d\n", task->id,
-	    how == TASK_EXITED        ? "exited"
-	        : how == TASK_FAULTED ? "faulted"
-	                              : "was killed",
-	    status);
-	return false;
+	return v.good;
 }
 
 bool crowd_stop(struct crowd *c)
 {
-	bool good = true;
-	unsigned i;
-	u64 wrong;
+	unsigned i, bad = 0;
+	struct verdict v;
 
 	store_release(&c->stop, 1u);
 	for (i = 0; i < c->nr; i++) {
-		good = has_ended_well(c->task[i]) && good;
+		bad += !has_ended_well(c->task[i]);
 		task_put(c->task[i]);
 	}
-	wrong = sum_counts(c->wrong, c->nr);
-	printk("programs: %u verified %llu pages, %llu wrong%s\n", c->nr,
-	    (unsigned long long)sum_counts(c->verified, c->nr), (unsigned long long)wrong,
-	    good ? "; all ended well" : "");
-	good = good && wrong == 0;
+	v = crowd_verdict(c->nr, bad, sum_counts(c->verified, c->nr), sum_counts(c->wrong, c->nr));
+	printk("programs: %s\n", v.text);
 	free_crowd(c);
 	if (tasks_wait_none(END_NS)) {
 		printk("programs: %u tasks and %u threads do not end\n", tasks_alive(),
 		    task_threads_alive());
-		good = false;
+		return false;
 	}
-	return good;
+	return v.good;
 }

@@ -6,7 +6,7 @@
  * Locks:      none: one thread asks, opens and closes; any thread may send.
  * Invariants: while the screen is open a panic first restores the terminal; closing the screen
  *             waits for the terminal's answer, if it has not come yet.
- * Tests:      tests/qemu/test_map.py; the bytes: live_draw.
+ * Tests:      live, tests/qemu/test_map.py; the bytes: live_draw.
  */
 #include "demo/live_term.h"
 #include "demo/live_draw.h"
@@ -31,12 +31,12 @@ static struct {
 
 static void write_term(const char *s)
 {
-	terminal_write(s, strlen(s), term.open ? RESTORE : NULL);
+	live_tty.write(s, strlen(s), term.open ? RESTORE : NULL);
 }
 
 void live_term_send(void *arg, const char *bytes, size_t len)
 {
-	terminal_write(bytes, len, RESTORE);
+	live_tty.write(bytes, len, RESTORE);
 }
 
 static void ask(void)
@@ -51,7 +51,7 @@ static int take(bool *resized)
 {
 	int c;
 
-	while ((c = console_getc()) >= 0) {
+	while ((c = live_tty.key()) >= 0) {
 		switch (live_input(&term.input, (u8)c)) {
 		case LIVE_NOTHING: break;
 		case LIVE_TYPED: return term.input.key;
@@ -79,7 +79,7 @@ static void wait_for_answer(void)
 
 bool live_term_ask(void)
 {
-	if (!serial_present())
+	if (!live_tty.present())
 		return false;
 	term.cols = term.rows = 0;
 	ask();
@@ -123,7 +123,7 @@ void live_term_replay(u64 pos)
 	size_t n;
 
 	while ((n = log_read(&pos, piece, sizeof(piece))) > 0)
-		terminal_write(piece, n, NULL);
+		live_tty.write(piece, n, NULL);
 }
 
 void live_term_line(const char *text)

@@ -8,6 +8,16 @@
 
 #include <quarry/types.h>
 
+/* The terminal at the serial line: the kernel's (demo/monitor.c), or one that a test simulates. */
+struct live_tty {
+	bool (*present)(void);
+	int (*key)(void); /* the next byte that was typed; -1: none yet */
+	/* As terminal_write and console_status of console.h. */
+	void (*write)(const char *s, size_t len, const char *undo);
+	void (*status)(const char *s, size_t len);
+};
+extern const struct live_tty live_tty;
+
 /*
  * Ask the terminal for its size, and wait for the answer a second of guest time at most.  False:
  * there is no terminal that can show the screen.

@@ -7,7 +7,7 @@
  * Locks:      none of its own: only the prompt's thread calls it; handles have their own locks.
  * Invariants: content that was written is read back, although pages are moved, lent or returned
  *             meanwhile.
- * Tests:      judge_load, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
+ * Tests:      load, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"
@@ -15,7 +15,6 @@
 #include <quarry/errno.h>
 #include <quarry/handle.h>
 #include <quarry/ktest.h>
-#include <quarry/panic.h>
 #include <quarry/plural.h>
 #include <quarry/stress.h>
 
@@ -65,17 +64,18 @@ static int load_start(unsigned long mib)
 	progress.total = mib;
 	handle_table_init(&load.table, &kernel_memory, load.handles, nr);
 	for (i = 0; i < nr && !monitor_key_cancels(); i++) {
-		got += handle_alloc(&load.table, i, OBJECT_ORDER, GFP_NORETRY, run_seed + i) == 0;
+		got += handle_alloc(
+		           &load.table, i, OBJECT_ORDER, GFP_NORETRY, monitor_state.seed + i) == 0;
 		progress.done = i / PER_MIB;
 		progress_tick(&progress);
 	}
 	progress_end(&progress);
 	load.stop = 0;
 	for (i = 0; i < NR_THREADS; i++) {
-		load.rand[i] = (run_seed + i) | 1;
+		load.rand[i] = (monitor_state.seed + i) | 1;
 		load.thread[i] = thread_start("load", -1, load_thread, &load.rand[i]);
 	}
-	load.stress = stress_start(&kernel_memory, 0, nr_cpus, run_seed);
+	load.stress = stress_start(&kernel_memory, 0, nr_cpus, monitor_state.seed);
 	printk("load: %lu MiB in movable objects, %s\n", got / PER_MIB,
 	    load.stress ? "and stress on all CPUs" : "and no memory for the stress threads");
 	return load.stress ? 0 : -ENOMEM;
@@ -133,44 +133,7 @@ int cmd_load(unsigned n, char **arg)
 
 #define ANY_MIB (1ULL << 40) /* more than a machine can have */
 
-/* Allocated blocks, chained by their owner fields. */
-struct burst {
-	struct page *top;
-	unsigned long pages, damaged;
-	u64 seed;
-};
-
-static const unsigned places[] = {0, 170, 341, 511}; /* the words of each page that are written */
-
-static void burst_write(const struct burst *b, struct page *page, unsigned order)
-{
-	pfn_t first = page_to_pfn_in(&kernel_memory, page), pfn;
-	unsigned i;
-
-	for (pfn = first; pfn < first + (1UL << order); pfn++) {
-		u64 *words = page_address(page + (pfn - first));
-
-		for (i = 0; i < ARRAY_SIZE(places); i++)
-			words[places[i]] = (pfn + i) * 0x9e3779b97f4a7c15ULL ^ b->seed;
-	}
-}
-
-static void burst_verify(struct burst *b, struct page *page, unsigned order)
-{
-	pfn_t first = page_to_pfn_in(&kernel_memory, page), pfn;
-	unsigned i, wrong;
-
-	for (pfn = first; pfn < first + (1UL << order); pfn++) {
-		const u64 *words = page_address(page + (pfn - first));
-
-		for (i = wrong = 0; i < ARRAY_SIZE(places); i++)
-			wrong += words[places[i]] != ((pfn + i) * 0x9e3779b97f4a7c15ULL ^ b->seed);
-		if (wrong && b->damaged++ == 0)
-			dump_page(&kernel_memory, pfn, "burst: content damaged");
-	}
-}
-
-static void burst_take(struct burst *b, unsigned long pages)
+void burst_take(struct burst *b, unsigned long pages)
 {
 	static const unsigned orders[] = {MAX_ORDER, MAX_ORDER, MAX_ORDER, 5, 3, 0, 0, 0};
 	unsigned i = 0;
@@ -186,20 +149,20 @@ static void burst_take(struct burst *b, unsigned long pages)
 			continue;
 		if (!page)
 			return;
-		burst_write(b, page, order);
+		pattern_write(&kernel_memory, page, order, (u32)b->seed);
 		page->owner = b->top;
 		b->top = page;
 		b->pages += 1UL << order;
 	}
 }
 
-static void burst_give(struct burst *b)
+void burst_give(struct burst *b)
 {
 	while (b->top) {
 		struct page *page = b->top;
 		unsigned order = word_order(page_word(page));
 
-		burst_verify(b, page, order);
+		b->damaged += pattern_damaged(&kernel_memory, page, order);
 		b->top = page->owner;
 		page->owner = NULL;
 		free_pages(page, order);
@@ -223,7 +186,7 @@ int cmd_burst(unsigned n, char **arg)
 	progress.unit = "rounds";
 	progress.total = rounds;
 	for (i = 0; i < rounds && !monitor_key_cancels(); i++) {
-		struct burst b = {.seed = run_seed + i};
+		struct burst b = {.seed = monitor_state.seed + i};
 
 		burst_take(&b, (unsigned long)MIN(mib, ANY_MIB) << (20 - PAGE_SHIFT));
 		progress_tick(&progress);

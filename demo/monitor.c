@@ -11,6 +11,7 @@
 #include "demo/demo.h"
 #include "demo/line_edit.h"
 #include "demo/live.h"
+#include "demo/live_term.h"
 #include "demo/monitor.h"
 
 #include <quarry/console.h>
@@ -24,7 +25,10 @@
 #define KEY_MS    10
 #define CLEAR     "\033[H\033[2J"
 
-struct monitor_state monitor_state;
+const struct live_tty live_tty = {.present = serial_present,
+    .key = console_getc,
+    .write = terminal_write,
+    .status = console_status};
 
 /* ---- commands about commands ---- */
 

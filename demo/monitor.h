@@ -140,15 +140,6 @@ void range_show_online(const char *what);
 struct line_edit;
 void monitor_complete(void *arg, struct line_edit *e, const char *before, const char *word);
 
-/* ---- scripts (demo/script.c) ---- */
-
-/*
- * Carry out the commands of the boot module script=NAME, if the command line has that option.
- * Returns true if there is no script, or all its commands gave the expected results.  Context:
- * thread.
- */
-bool script_run(u64 seed);
-
 /* ---- the machine (demo/monitor_about.c) ---- */
 
 /* Print one page about this machine: at most 24 lines of 79 columns.  One caller at a time. */
@@ -176,11 +167,10 @@ int cmd_mce(unsigned n, char **arg);
 int cmd_race(unsigned n, char **arg);
 int cmd_user(unsigned n, char **arg);
 int cmd_virtio(unsigned n, char **arg);
-/* demo/monitor_about.c */
-int cmd_about(unsigned n, char **arg);
-/* demo/monitor_cpu.c */
 int cmd_cpus(unsigned n, char **arg);
 int cmd_cpu(unsigned n, char **arg);
+/* demo/monitor_about.c */
+int cmd_about(unsigned n, char **arg);
 /* demo/monitor_offline.c */
 int cmd_offline(unsigned n, char **arg);
 int cmd_online(unsigned n, char **arg);
@@ -193,6 +183,15 @@ int cmd_busy(unsigned n, char **arg);
 /* demo/load.c */
 int cmd_load(unsigned n, char **arg);
 int cmd_burst(unsigned n, char **arg);
+/* Allocated blocks, chained by their owner fields; words of each page are written. */
+struct burst {
+	struct page *top;
+	unsigned long pages, damaged;
+	u64 seed;
+};
+/* Take @pages pages, or all there are; free them, and count the pages that are damaged. */
+void burst_take(struct burst *b, unsigned long pages);
+void burst_give(struct burst *b);
 /* demo/monitor_cma.c */
 int cmd_cma(unsigned n, char **arg);
 /* demo/monitor_poison.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor_show.c: the prompt's commands that show memory and the machine, and that run tests.
+ * monitor_show.c: the prompt's commands that show memory and the machine, that take CPUs down and
+ * up, and that run tests.
  *
  * Owns:       the progress of the tests under way; the events of tests that have ended.
  * Locks:      none.
@@ -8,6 +9,7 @@
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"
+#include "demo/provoke.h"
 #include "demo/soak.h"
 
 #include <quarry/account.h>
@@ -16,6 +18,9 @@
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/errno.h>
+#include <quarry/errname.h>
+#include <quarry/hotplug.h>
+#include <quarry/smp.h>
 #include <quarry/isolation.h>
 #include <quarry/ktest.h>
 #include <quarry/ktest_stop.h>
@@ -29,16 +34,10 @@
 #define MAX_ROUNDS   1000000
 #define ROUNDS_PAGES (16UL << (20 - PAGE_SHIFT)) /* pages of a round, about */
 #define LIST_COLUMNS 78
+#define HANG_MAX_MS  3600000u
+#define CPU_USAGE    "usage: cpu down N, cpu up N, cpu hang N [MS]\n"
 
 /* ---- arguments ---- */
-
-bool monitor_number(const char *word, u64 *value)
-{
-	if (parse_u64(word, value) == 0)
-		return true;
-	printk("%s: not a number (decimal, or 0x and hexadecimal)\n", word);
-	return false;
-}
 
 bool monitor_policy(const char *word, enum iso_policy *policy)
 {
@@ -330,4 +329,83 @@ int cmd_virtio(unsigned n, char **arg)
 	if (!virtio_show())
 		printk("virtio: no memory device and no balloon\n");
 	return 0;
+}
+
+/* ---- CPUs ---- */
+
+int cmd_cpus(unsigned n, char **arg)
+{
+	show_cpus();
+	return 0;
+}
+
+/* Print the error, if there is one, and return it.  @already: the text for -EALREADY. */
+static int cpu_said(int err, const char *already)
+{
+	if (err)
+		printk("cpu: error %s: %s\n", errno_name(err),
+		    err == -ENODEV         ? "no such CPU"
+		        : err == -EALREADY ? already
+		        : err == -EBUSY    ? "the last CPU online"
+		                           : "no answer");
+	return err;
+}
+
+static void answer_call(void *arg)
+{
+}
+
+/* Let @cpu spin with interrupts off for @ms, and make a cross-call, which waits for that CPU. */
+static int hang_cpu(unsigned cpu, u64 ms)
+{
+	u64 began = arch_clock_ns();
+	struct fault_hang hang;
+	int err = fault_hang_start(&hang, cpu, ms * 1000000);
+
+	if (err)
+		return cpu_said(err, "");
+	printk("cpu: CPU %u has interrupts off for %llu ms; a call waits for it\n", cpu,
+	    (unsigned long long)ms);
+	smp_call_mask(NULL, answer_call, NULL);
+	printk("cpu: all have answered after %llu ms\n",
+	    (unsigned long long)((arch_clock_ns() - began) / 1000000));
+	fault_hang_end(&hang);
+	return 0;
+}
+
+int cmd_cpu(unsigned n, char **arg)
+{
+	u64 cpu, ms = smp_timeout_ns / 1000000 * 2;
+	bool hang;
+	int err;
+
+	if (n == 0) {
+		printk("cpu: %u of %u online; cpus shows each\n", nr_cpus_online(), nr_cpus);
+		return 0;
+	}
+	if (!monitor_number(arg[1], &cpu) || (n > 2 && !monitor_number(arg[2], &ms)))
+		return -EINVAL;
+	hang = strcmp(arg[0], "hang") == 0;
+	if (n > 2 && !hang) {
+		printk(CPU_USAGE);
+		return -EINVAL;
+	}
+	cpu = MIN(cpu, (u64)nr_cpus);
+	if (hang && ms > HANG_MAX_MS) {
+		printk("cpu hang: at most %u ms\n", HANG_MAX_MS);
+		return -EINVAL;
+	}
+	if (hang)
+		return hang_cpu((unsigned)cpu, ms);
+	if (strcmp(arg[0], "down") == 0) {
+		err = cpu_down((unsigned)cpu);
+	} else if (strcmp(arg[0], "up") == 0) {
+		err = cpu_up((unsigned)cpu);
+	} else {
+		printk(CPU_USAGE);
+		return -EINVAL;
+	}
+	if (!err)
+		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
+	return cpu_said(err, strcmp(arg[0], "up") == 0 ? "already online" : "already offline");
 }

@@ -9,16 +9,27 @@
  *             In a script or a watch no key is read: keys typed ahead are for the prompt.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_prompt.py, tests/qemu/test_script.py.
  */
+#include "demo/live_term.h"
 #include "demo/monitor.h"
 #include "demo/progress.h"
 
-#include <quarry/console.h>
+#include <quarry/cmdline.h>
 #include <quarry/errno.h>
 #include <quarry/port.h>
 
 #define CTRL_C  3
 #define CTRL_U  21
 #define TURN_NS 1000000
+
+struct monitor_state monitor_state;
+
+bool monitor_number(const char *word, u64 *value)
+{
+	if (parse_u64(word, value) == 0)
+		return true;
+	printk("%s: not a number (decimal, or 0x and hexadecimal)\n", word);
+	return false;
+}
 
 struct job {
 	int (*fn)(void *arg);
@@ -46,7 +57,7 @@ bool monitor_key_cancels(void)
 
 	if (monitor_state.no_keys)
 		return false;
-	while ((c = console_getc()) >= 0)
+	while ((c = live_tty.key()) >= 0)
 		if (cancels(c))
 			return true;
 	return false;

@@ -7,27 +7,19 @@
  * Invariants: the range is the one with the most pages in use; a round commits only after FAULTS
  *             page faults between its last isolate bit and its commit; it succeeds at the first
  *             call or fails.
- * Tests:      judge_programs, tests/qemu/test_start.py.
+ * Tests:      verdict, tests/qemu/test_start.py.
  */
 #include "demo/act.h"
-#include "demo/crowd.h"
-#include "demo/live.h"
 #include "demo/soak.h"
-#include "demo/tour.h"
 
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
 #include <quarry/errname.h>
 #include <quarry/errno.h>
-#include <quarry/memory_hotplug.h>
-#include <quarry/stress.h>
-#include <quarry/isolation.h>
 
 #define NR_PROGRAMS  4
 #define ACT_PROGRAMS 2 /* programs of the tour: few, so that the offline gets more CPU time */
-#define RANGE        (128UL << (20 - PAGE_SHIFT)) /* pages; less on small machines */
 #define MOST         (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most */
-#define FAULTS       100
 #define LARGE_BLOCKS 4u
 #define WAIT_NS      60000000000ULL
 #define HOLD_MS      1000u
@@ -56,7 +48,7 @@ static void program_isolated(void *arg)
 	u64 until = arch_clock_ns() + WAIT_NS;
 
 	r->faults0 = faults_so_far();
-	while (faults_so_far() - r->faults0 < FAULTS && arch_clock_ns() < until) {
+	while (faults_so_far() - r->faults0 < PROGRAM_FAULTS && arch_clock_ns() < until) {
 		if (r->act && live_quit())
 			store_release(&r->cancel, 1u);
 		if (r->cancel)
@@ -160,6 +152,7 @@ static int one_round(struct program_round *r, unsigned long want, enum iso_polic
 	    .on_commit = program_commits,
 	    .arg = r};
 	u64 began = arch_clock_ns();
+	struct verdict v;
 	int err;
 
 	*r = (struct program_round){.act = r->act, .least = r->least};
@@ -184,14 +177,11 @@ static int one_round(struct program_round *r, unsigned long want, enum iso_polic
 		return err;
 	}
 	err = come_back(r);
-	if (err || r->faults < FAULTS || (r->res.rounds != 1 && iso_policy_one_round(policy))) {
-		printk(
-		    "programs: FAIL: online: error %s; %llu faults meanwhile, %u drain round%s\n",
-		    errno_name(err), (unsigned long long)r->faults, r->res.rounds,
-		    plural(r->res.rounds));
-		return err ? err : -EIO;
-	}
-	return 0;
+	v = program_round_verdict(err, r->faults, r->res.rounds, policy);
+	if (v.good)
+		return 0;
+	printk("programs: %s\n", v.text);
+	return err ? err : -EIO;
 }
 
 static int all_rounds(
@@ -242,23 +232,10 @@ static void compact_under_programs(void)
 	    stats.moved, nr, LARGE_BLOCKS);
 }
 
-/*
- * The number of pages that the machine can offline at once, up to RANGE; less than a pageblock:
- * none.  *@all: pages of all zones MOVABLE.
- */
-static unsigned long spare_range(unsigned long *all)
-{
-	unsigned long largest, want = RANGE;
-
-	*all = movable_pages(&largest);
-	while (want > largest / 2)
-		want /= 2;
-	return want;
-}
-
 int programs_run(unsigned rounds, u64 seed)
 {
-	unsigned long all, want = spare_range(&all), pages = all / 4 * 3 / NR_PROGRAMS;
+	unsigned long largest, pages = movable_pages(&largest) / 4 * 3 / NR_PROGRAMS;
+	unsigned long want = programs_range(largest);
 	struct crowd *crowd;
 	struct soak soak;
 	int err;
@@ -308,21 +285,29 @@ static bool leave_once(const struct crowd *crowd, unsigned long want, unsigned l
 		return false;
 	before = crowd_verified(crowd, &wrong) - before;
 	say_round(&r, before);
-	if (wrong || !crowd_is_whole(crowd)) {
-		live_result("FAIL: %llu pages are wrong, or a program has ended",
-		    (unsigned long long)wrong);
+	if (!act_concludes(programs_verdict(wrong, crowd_is_whole(crowd))))
 		return false;
-	}
 	live_hold(HOLD_MS / 2);
 	return true;
 }
 
+/* Is the program of act 3, stress, among the boot modules? */
+static bool programs_are_there(void)
+{
+	struct boot_file file;
+
+	return boot_file_find("stress", &file);
+}
+
 bool act_programs(u64 seed)
 {
-	unsigned long all, want = spare_range(&all), pages = want / 8 * 3 / ACT_PROGRAMS;
+	unsigned long largest, want, pages;
 	struct crowd *crowd;
 	bool good;
 
+	movable_pages(&largest);
+	want = programs_range(largest);
+	pages = want / 8 * 3 / ACT_PROGRAMS;
 	live_act(3, NR_ACTS, "%lu MiB leave under running programs", want >> (20 - PAGE_SHIFT));
 	if (!programs_are_there() || want < PAGEBLOCK_PAGES) {
 		live_result(want < PAGEBLOCK_PAGES
@@ -335,19 +320,9 @@ bool act_programs(u64 seed)
 		return false;
 	live_say("%u programs in ring 3 hold %lu MiB each, and verify every word", ACT_PROGRAMS,
 	    pages >> (20 - PAGE_SHIFT));
-	/*
-	 * Wait only for 7/8 of the programs' memory: the programs are replacing a part at any time.
-	 */
-	good = leave_once(crowd, want, ACT_PROGRAMS * pages / 8 * 7);
+	good = leave_once(crowd, want, programs_least(ACT_PROGRAMS, pages));
 	live_range(0, 0);
 	if (good && !live_quit())
-		good = act_broken(crowd);
+		good = act_broken(&(struct act_users){crowd, crowd_verified, crowd_is_whole});
 	return crowd_stop(crowd) && good;
-}
-
-bool programs_are_there(void)
-{
-	struct boot_file file;
-
-	return boot_file_find("stress", &file);
 }

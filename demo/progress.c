@@ -8,6 +8,7 @@
  * Tests:      progress, tests/qemu/test_prompt.py.
  */
 #include "demo/live.h"
+#include "demo/live_term.h"
 #include "demo/progress.h"
 
 #include <quarry/cmdline.h>
@@ -26,25 +27,20 @@ static const struct {
     {EV_DRAIN_FORCED, "forced round", "forced rounds"},
 };
 
-/*
- * run.sh sets picture= if there is a terminal; the value says whether a row can be rewritten.
- */
-static const char *terminal(void)
-{
-	return cmdline_get("picture", NULL);
-}
-
+/* run.sh sets picture= if there is a terminal; the value says whether a row can be rewritten. */
 static bool rewrites(void)
 {
-	return strcmp(terminal(), "live") == 0;
+	return strcmp(cmdline_get("picture", ""), "live") == 0;
 }
 
 void progress_begin(struct progress *p, const char *what, const char *hint, bool off)
 {
 	unsigned i;
 
-	*p = (struct progress){
-	    .what = what, .hint = hint, .off = off || !terminal(), .began = arch_clock_ns()};
+	*p = (struct progress){.what = what,
+	    .hint = hint,
+	    .off = off || !cmdline_get("picture", NULL),
+	    .began = arch_clock_ns()};
 	for (i = 0; i < ARRAY_SIZE(said); i++)
 		p->before[i] = mm_event_sum(&kernel_memory, said[i].event);
 }
@@ -91,7 +87,7 @@ void progress_tick(struct progress *p)
 	if (live_on())
 		live_explain(text);
 	else if (rewrites())
-		console_status(text, strlen(text));
+		live_tty.status(text, strlen(text));
 	else
 		printk("%s\n", text);
 }
@@ -99,5 +95,5 @@ void progress_tick(struct progress *p)
 void progress_end(struct progress *p)
 {
 	if (p->shown && !live_on() && rewrites())
-		console_status("", 0);
+		live_tty.status("", 0);
 }

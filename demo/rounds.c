@@ -7,16 +7,13 @@
  * Invariants: a round commits only after 100 operations on two CPUs (or on the only one) between
  *             its first isolate bit and its commit.  In every 10 rounds pages were migrated, and
  *             pages were freed into isolated pageblocks.
- * Tests:      stress, judge_rounds, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
+ * Tests:      stress, verdict, tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
  */
 #include "demo/soak.h"
 
 #include <quarry/errname.h>
-#include <quarry/memory_hotplug.h>
 #include <quarry/plural.h>
 #include <quarry/smp.h>
-#include <quarry/stress.h>
-#include <quarry/isolation.h>
 
 #define ROUND_OPS     100
 #define ROUND_RANGE   (16UL << (20 - PAGE_SHIFT)) /* pages */
@@ -99,13 +96,10 @@ int offline_round(
 	err = online_pages(mem, opts->start, opts->nr, &fail);
 	if (err)
 		return err;
-	if (r.stalled)
-		return -ETIME;
-	return result->rounds == 1 || !iso_policy_one_round(result->policy) ? 0 : -ERANGE;
+	return round_verdict(r.stalled, result->rounds, result->policy);
 }
 
-/* Pages in use in the range; read without locks. */
-static unsigned long range_in_use(const struct memory *mem, pfn_t start, unsigned long nr)
+unsigned long range_in_use(const struct memory *mem, pfn_t start, unsigned long nr)
 {
 	unsigned long used = nr;
 	pfn_t pfn;
@@ -147,22 +141,18 @@ struct tally {
 	u64 moved, retries, ops, window_moved, window_freed;
 };
 
-static int window_check(struct memory *mem, struct tally *t, unsigned round)
+static bool window_is_good(const struct soak *soak, struct tally *t, unsigned round)
 {
-	u64 freed = mm_event_sum(mem, EV_FREE_ISOLATED);
+	u64 freed = mm_event_sum(soak->mem, EV_FREE_ISOLATED);
+	bool good = true;
 
-	if (round % WINDOW)
-		return 0;
-	if (t->moved == t->window_moved || freed == t->window_freed) {
-		printk("rounds: FAIL: in the last %u rounds %llu pages moved, %llu freed while "
-		       "isolated\n",
-		    WINDOW, (unsigned long long)(t->moved - t->window_moved),
-		    (unsigned long long)(freed - t->window_freed));
-		return -EIO;
+	if (round % WINDOW == 0) {
+		good = soak_says(soak,
+		    window_verdict(WINDOW, t->moved - t->window_moved, freed - t->window_freed));
+		t->window_moved = t->moved;
+		t->window_freed = freed;
 	}
-	t->window_moved = t->moved;
-	t->window_freed = freed;
-	return 0;
+	return good;
 }
 
 static int round_by_policy(
@@ -197,7 +187,7 @@ static int round_by_policy(
 		t.retries += res.retries;
 		t.rounds_ipis += res.ipis;
 		t.ops += ops;
-		if (window_check(mem, &t, round))
+		if (!window_is_good(soak, &t, round))
 			return -EIO;
 		if (soak_report_due(soak))
 			printk("rounds: %s: %u of %u\n", iso_policy_name(policy), round, rounds);
@@ -234,9 +224,7 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 	if (READ_ONCE(soak_stop))
 		printk("rounds: ended early, as asked\n");
 	bad = stress_stop(stress, &report);
-	printk("rounds: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
-	    (unsigned long long)report.ops, (unsigned long long)report.frees_remote,
-	    (unsigned long long)report.frees, (unsigned long long)report.corrupt);
+	soak_stressed(&soak, &report);
 	if (bad)
 		printk("rounds: FAIL: stress ended with error %s\n", errno_name(bad));
 	return soak_end(&soak) && !err && !bad ? 0 : -EIO;

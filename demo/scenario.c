@@ -3,118 +3,71 @@
  * scenario.c: the scenario that runs after the selftests: the command line names it; by default the
  * tour.
  *
- * Owns:       the table of scenarios.
+ * Owns:       nothing.
  * Locks:      none.
- * Invariants: exactly one scenario runs: the first scenario of the table that is requested.  The
- *             last one is always requested.
- * Tests:      judge_scenario, tests/qemu/test_start.py, tests/qemu/test_panic.py.
+ * Invariants: exactly one scenario runs: the one that demo/choose.c chooses.
+ * Tests:      tests/qemu/test_start.py, tests/qemu/test_panic.py.
  */
 #include "bench/bench.h"
+#include "demo/act.h"
 #include "demo/demo.h"
 #include "demo/live.h"
 #include "demo/monitor.h"
 #include "demo/provoke.h"
 #include "demo/soak.h"
-#include "demo/tour.h"
 #include "tests/soak/soaks.h"
 
 #include <quarry/isolation.h>
+#include <quarry/bootfile.h>
 #include <quarry/cmdline.h>
 #include <quarry/race.h>
 #include <quarry/task.h>
 #include <quarry/trace.h>
 
-/* ---- is a scenario requested by its option? ---- */
-
-static bool given(const char *option)
+/* Replay the trace that the command line names, if it names one. */
+static bool run_trace(void)
 {
-	return cmdline_get(option, NULL) != NULL;
+	return !cmdline_get("trace", NULL) || trace_replay_boot(NULL) == 0;
 }
 
-static bool counted(const char *option)
+static bool first_act(u64 seed)
 {
-	return cmdline_u64(option, 0) > 0;
+	bool good = run_trace();
+
+	return act_drain() && good;
 }
 
-static bool not_off(const char *option)
+static unsigned number(const char *option)
 {
-	return strcmp(cmdline_get(option, "on"), "off") != 0;
+	return (unsigned)cmdline_u64(option, 0);
 }
 
-static bool always(const char *option)
+/* True if all went well. */
+static bool run(enum scenario asked, u64 seed)
 {
-	return true;
-}
-
-/* ---- scenarios: true if all went well ---- */
-
-static bool run_bench(u64 seed)
-{
-	return bench_run();
-}
-
-static bool run_fault(u64 seed)
-{
-	fault_provoke(cmdline_get("fault", NULL));
-	return false; /* the fault should not have returned */
-}
-
-static bool run_programs(u64 seed)
-{
-	return programs_run((unsigned)cmdline_u64("programs", 0), seed) == 0;
-}
-
-static bool run_poison(u64 seed)
-{
-	return poison_soak(&kernel_memory, (unsigned)cmdline_u64("poison", 0), seed) == 0;
-}
-
-static bool run_hotplug(u64 seed)
-{
-	return hotplug_soak(&kernel_memory, (unsigned)cmdline_u64("hotplug", 0), seed) == 0;
-}
-
-static bool run_pressure(u64 seed)
-{
+	/* Acts 3 and 4 share their programs. */
+	static bool (*const acts[])(u64 seed) = {first_act, act_policies, act_programs};
+	enum iso_policy policy = iso_policy_by_name(cmdline_get("isolation", ""));
 	u64 first = 0, last = 0;
 
-	return cmdline_range("pressure", &first, &last) && pressure_run(first, last) == 0;
+	switch (asked) {
+	case SCENARIO_BENCH: return bench_run();
+	case SCENARIO_FAULT:
+		fault_provoke(cmdline_get("fault", NULL));
+		return false; /* the fault should not have returned */
+	case SCENARIO_PROGRAMS: return programs_run(number("programs"), seed) == 0;
+	case SCENARIO_POISON: return poison_soak(&kernel_memory, number("poison"), seed) == 0;
+	case SCENARIO_HOTPLUG: return hotplug_soak(&kernel_memory, number("hotplug"), seed) == 0;
+	case SCENARIO_PRESSURE:
+		return cmdline_range("pressure", &first, &last) && pressure_run(first, last) == 0;
+	case SCENARIO_RACE: return race_boot(cmdline_get("race", NULL));
+	case SCENARIO_ROUNDS:
+		return offline_soak(&kernel_memory, number("rounds"), policy, seed) == 0;
+	case SCENARIO_TOUR: return tour(acts, ARRAY_SIZE(acts), seed);
+	case SCENARIO_TRACE: break;
+	}
+	return run_trace();
 }
-
-static bool run_race(u64 seed)
-{
-	return race_boot(cmdline_get("race", NULL));
-}
-
-static bool scenario_rounds(u64 seed)
-{
-	enum iso_policy policy = iso_policy_by_name(cmdline_get("isolation", ""));
-
-	return offline_soak(&kernel_memory, (unsigned)cmdline_u64("rounds", 0), policy, seed) == 0;
-}
-
-/* Replay the trace that the command line names, if it names one. */
-static bool run_trace(u64 seed)
-{
-	return !given("trace") || trace_replay_boot() == 0;
-}
-
-static const struct scenario {
-	const char *option;
-	bool (*asked)(const char *option);
-	bool (*run)(u64 seed);
-} scenarios[] = {
-    {"bench", given, run_bench},
-    {"fault", given, run_fault},
-    {"programs", counted, run_programs},
-    {"poison", counted, run_poison},
-    {"hotplug", counted, run_hotplug},
-    {"pressure", given, run_pressure},
-    {"race", given, run_race},
-    {"rounds", counted, scenario_rounds},
-    {"tour", not_off, tour},
-    {"trace", always, run_trace},
-};
 
 /* Run the program that the command line names, if it names one, in ring 3. */
 static bool scenario_user(u64 seed)
@@ -128,18 +81,43 @@ static bool scenario_user(u64 seed)
 	return rounds ? user_soak(program, rounds, seed, arg) : user_run(program, seed, arg);
 }
 
+/*
+ * Carry out the commands of the boot module script=NAME, if the command line has that option.
+ * Returns true if there is no script, or all its commands gave the expected results.
+ */
+static bool run_script(u64 seed)
+{
+	const char *name = cmdline_get("script", NULL);
+	struct boot_file file;
+	bool good;
+
+	if (!name)
+		return true;
+	/* A boot by PVH gives modules no names; only files of an archive have names. */
+	if (!boot_file_find(name, &file) && (!boot_file_single(&file) || file.name[0])) {
+		printk("script=%s: no module of that name; the loader brought:", name);
+		boot_files_print();
+		printk("\n");
+		return false;
+	}
+	monitor_state.seed = seed;
+	monitor_state.no_keys = true;
+	good = script_lines(file.data, (const char *)file.data + file.size, monitor_obey_text,
+	    &monitor_state.halted);
+	monitor_state.no_keys = false;
+	return good;
+}
+
 bool demo_run(u64 seed)
 {
-	const struct scenario *s = scenarios;
+	enum scenario asked = scenario_asked();
 	bool pass;
 
 	monitor_tests(true);
-	while (!s->asked(s->option))
-		s++;
 	/* The other scenarios print lines.  A fault must happen with the screen on. */
-	if (s->run != tour && s->run != run_fault)
+	if (asked != SCENARIO_TOUR && asked != SCENARIO_FAULT)
 		live_stop();
-	pass = s->run(seed);
+	pass = run(asked, seed);
 	pass = scenario_user(seed) && pass;
-	return script_run(seed) && pass;
+	return run_script(seed) && pass;
 }

@@ -6,8 +6,7 @@
  * Owns:       nothing; the caller provides struct soak.
  * Locks:      none.
  * Invariants: each difference at the end is printed as a line of its own, and makes the soak fail.
- * Tests:      judge_rounds, judge_hotplug, judge_user, judge_poison, judge_programs, judge_tour,
- *             stress, tests/qemu/test_soak.py, tests/qemu/test_memory.py.
+ * Tests:      stress, acts, tests/qemu/test_soak.py, tests/qemu/test_memory.py.
  */
 #include "demo/soak.h"
 
@@ -33,15 +32,28 @@ bool soak_report_due(struct soak *s)
 	return true;
 }
 
+bool soak_says(const struct soak *s, struct verdict v)
+{
+	if (*v.text)
+		printk("%s: %s\n", s->name, v.text);
+	return v.good;
+}
+
+void soak_stressed(const struct soak *s, const struct stress_report *r)
+{
+	printk("%s: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
+	    s->name, (unsigned long long)r->ops, (unsigned long long)r->frees_remote,
+	    (unsigned long long)r->frees, (unsigned long long)r->corrupt);
+}
+
 bool soak_check(const struct soak *s)
 {
 	struct mm_violation v;
 
-	if (check_memory(s->mem, &v) == 0)
-		return true;
-	printk(
-	    "%s: FAIL: %s at %#lx: %#lx, should be %#lx\n", s->name, v.what, v.pfn, v.have, v.want);
-	return false;
+	return !check_memory(s->mem, &v) ||
+	    soak_says(s,
+	        verdict_of(
+	            false, "%s at %#lx: %#lx, should be %#lx", v.what, v.pfn, v.have, v.want));
 }
 
 bool soak_end(const struct soak *s)

@@ -3,6 +3,8 @@
 #ifndef DEMO_SOAK_H
 #define DEMO_SOAK_H
 
+#include "demo/verdict.h"
+
 #include <quarry/mm.h>
 
 struct soak {
@@ -17,6 +19,10 @@ struct soak {
 void soak_begin(struct soak *s, struct memory *mem, const char *name);
 /* True once every two seconds: a line on progress is due. */
 bool soak_report_due(struct soak *s);
+/* Print the words of @v, if it has some, behind the name of the soak; returns @v.good. */
+bool soak_says(const struct soak *s, struct verdict v);
+/* Print what the stress of the soak made. */
+void soak_stressed(const struct soak *s, const struct stress_report *r);
 /* Is check_memory clean?  If not, prints the violation. */
 bool soak_check(const struct soak *s);
 /*

@@ -7,9 +7,9 @@
  *             handed over through its inbox by one atomic_cas.  Handles have their own locks.
  * Invariants: each page of a bare block carries words computed from its pfn and the block's
  *             generation, from allocation to free.
- * Tests:      stress, judge_stress, tests/qemu/test_monitor.py.
+ * Tests:      stress, verdict, tests/qemu/test_monitor.py.
  */
-#include <quarry/stress.h>
+#include "demo/verdict.h"
 
 #include <quarry/handle.h>
 #include <quarry/ktest.h>
@@ -55,7 +55,7 @@ static u64 pattern_word(pfn_t pfn, u32 generation, unsigned i)
 	return (pfn * 0x9e3779b97f4a7c15ULL) ^ ((u64)generation << 32 | i);
 }
 
-static void pattern_write(struct memory *mem, struct page *page, unsigned order, u32 generation)
+void pattern_write(struct memory *mem, struct page *page, unsigned order, u32 generation)
 {
 	pfn_t first = page_to_pfn_in(mem, page), pfn;
 	unsigned i;
@@ -72,25 +72,24 @@ static void pattern_write(struct memory *mem, struct page *page, unsigned order,
 	}
 }
 
-static bool pattern_intact(struct memory *mem, struct page *page, unsigned order)
+unsigned pattern_damaged(struct memory *mem, struct page *page, unsigned order)
 {
 	pfn_t first = page_to_pfn_in(mem, page), pfn;
-	unsigned i;
+	unsigned damaged = 0, i;
 
 	if (!mem->backed)
-		return true;
+		return 0;
 	for (pfn = first; pfn < first + (1UL << order); pfn++) {
 		const u64 *p = page_address_in(mem, pfn_to_page_in(mem, pfn));
+		bool wrong = false;
 
-		for (i = 0; i < WORDS_PER_PAGE; i++) {
-			if (p[i * (PAGE_SIZE / 8 / WORDS_PER_PAGE) + i] !=
-			    pattern_word(pfn, page->index, i)) {
-				dump_page(mem, pfn, "stress: content damaged");
-				return false;
-			}
-		}
+		for (i = 0; i < WORDS_PER_PAGE; i++)
+			wrong |= p[i * (PAGE_SIZE / 8 / WORDS_PER_PAGE) + i] !=
+			    pattern_word(pfn, page->index, i);
+		if (wrong && damaged++ == 0)
+			dump_page(mem, pfn, "content damaged");
 	}
-	return true;
+	return damaged;
 }
 
 /* ---- bare blocks ---- */
@@ -99,7 +98,7 @@ static void bare_free(struct stress_thread *t, struct page *page)
 {
 	unsigned order = word_order(page_word(page));
 
-	t->corrupt += !pattern_intact(t->s->mem, page, order);
+	t->corrupt += pattern_damaged(t->s->mem, page, order) > 0;
 	WRITE_ONCE(t->frees, t->frees + 1);
 	if (mem_free_pages(t->s->mem, page, order))
 		t->corrupt++;
@@ -364,9 +363,5 @@ int stress_stop(struct stress *s, struct stress_report *report)
 	report->moved = s->handles.moved;
 	movable_owner_drain(&s->handles.owner);
 	stress_drop(s);
-	if (report->corrupt)
-		return -EUCLEAN;
-	if (nr > 1 && report->frees >= 1000 && report->frees_remote * 5 < report->frees)
-		return -ERANGE;
-	return 0;
+	return stress_verdict(report, nr);
 }

@@ -50,7 +50,7 @@ int trace_replay(const char *name, const char *text, size_t len, struct trace_re
 	return err;
 }
 
-int trace_replay_report(struct trace_report *out)
+int trace_replay_boot(struct trace_report *out)
 {
 	const char *path = cmdline_get("trace", ""), *name = path;
 	struct boot_file file;
@@ -72,9 +72,4 @@ int trace_replay_report(struct trace_report *out)
 	if (!name[0])
 		name = file.name[0] ? file.name : "module";
 	return trace_replay(name, file.data, file.size, out);
-}
-
-int trace_replay_boot(void)
-{
-	return trace_replay_report(NULL);
 }

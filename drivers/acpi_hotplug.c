@@ -4,16 +4,13 @@
  *
  * Owns:       the two banks of slots; the thread that scans them.
  * Locks:      none: the interrupt sets bits in pending, and one thread does all other work.
- * Invariants: a CPU that is not in its slot is absent (cpu_plug.c); a CPU is made absent before it
- *             is ejected.
- * Tests:      cpu_slots, tests/qemu/test_slots.py.
+ * Tests:      tests/qemu/test_slots.py.
  *
  * docs/hotplug.md describes the whole sequence.
  */
 #include <quarry/acpi.h>
 #include <quarry/acpi_slots.h>
 #include <quarry/cmdline.h>
-#include <quarry/cpu.h>
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
@@ -29,59 +26,6 @@ static struct dimm_user dimms = {
     .mem = &kernel_memory, .domain = acpi.domain, .deadline_ns = OFFLINE_NS};
 static u32 pending; /* atomic: events that have not been handled */
 static struct waitq wake = WAITQ("acpi");
-
-/* ---- the user of CPUs ---- */
-
-static unsigned cpu_by_apic_id(u32 id)
-{
-	unsigned cpu = 0;
-
-	while (cpu < nr_cpus && cpus[cpu]->apic_id != id)
-		cpu++;
-	return cpu;
-}
-
-static const char *cpu_text(int err)
-{
-	switch (err) {
-	case -ENODEV: return "a CPU that the firmware does not describe";
-	case -EBUSY: return "the last CPU online, or the boot CPU";
-	case -EIO: return "it does not answer";
-	default: return "error of CPU hotplug";
-	}
-}
-
-static int cpu_take(void *arg, const struct slot_device *dev, const char **why)
-{
-	unsigned cpu = cpu_by_apic_id(dev->id);
-	int err = cpu_plug(cpu);
-
-	if (!err)
-		err = cpu_up(cpu);
-	/* It cannot be made absent now, so it counts as in use: cpu_give tries that again. */
-	if (err && err != -EALREADY && cpu_unplug(cpu) == -EBUSY) {
-		printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
-		err = -EALREADY;
-	}
-	*why = cpu_text(err);
-	return err;
-}
-
-static int cpu_give(void *arg, const struct slot_device *dev, const char **why)
-{
-	unsigned cpu = cpu_by_apic_id(dev->id);
-	/* Refuse the boot CPU here, before its threads have to move. */
-	int err = cpu == 0 ? -EBUSY : cpu_down(cpu);
-	bool was_up = !err;
-
-	/* A CPU that was taken down by hand before may be ejected too. */
-	if (!err || err == -EALREADY)
-		err = cpu_unplug(cpu);
-	if (err && was_up && cpu_up(cpu))
-		printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
-	*why = cpu_text(err);
-	return err;
-}
 
 /* ---- events ---- */
 
@@ -127,7 +71,7 @@ void acpi_hotplug_init(void)
 
 static void init_banks(void)
 {
-	const struct slot_user cpu_user = {.take = cpu_take, .give = cpu_give};
+	const struct slot_user cpu_user = {.take = cpu_slot_take, .give = cpu_slot_give};
 	const struct slot_user dimm_user = {.take = dimm_take,
 	    .give = dimm_give,
 	    .used = dimm_used,
@@ -164,10 +108,5 @@ void acpi_hotplug_start(void)
 
 void show_all_slots(void)
 {
-	if (!memory_slots.nr && !cpu_slots.nr)
-		printk("slots: none\n");
-	if (memory_slots.nr)
-		show_slots(&memory_slots);
-	if (cpu_slots.nr)
-		show_slots(&cpu_slots);
+	show_slot_banks(&memory_slots, &cpu_slots);
 }

@@ -312,3 +312,13 @@ void show_slots(const struct slot_bank *bank)
 	    bank->nr, bank->kind == SLOT_CPU ? "CPU" : "DIMM", bank->taken, bank->given,
 	    bank->refused, bank->odd);
 }
+
+void show_slot_banks(const struct slot_bank *memory, const struct slot_bank *cpus)
+{
+	if (!memory->nr && !cpus->nr)
+		printk("slots: none\n");
+	if (memory->nr)
+		show_slots(memory);
+	if (cpus->nr)
+		show_slots(cpus);
+}

@@ -7,7 +7,7 @@
  * Invariants: a module is taken as a whole or not at all.  If other operations have changed parts
  *             of it by hand, all of it must be online, offline or removed before the module can be
  *             ejected.
- * Tests:      dimm, dimm_late, tests/qemu/test_slots.py.
+ * Tests:      dimm, tests/qemu/test_slots.py.
  */
 #include <quarry/acpi_slots.h>
 #include <quarry/errno.h>
@@ -57,8 +57,13 @@ int dimm_take(void *arg, const struct slot_device *dev, const char **why)
 	}
 	err = online_pages(user->mem, start, nr, &fail);
 	*why = mm_why_text(fail.why);
+	return dimm_use(user, dev, err);
+}
+
+int dimm_use(const struct dimm_user *user, const struct slot_device *dev, int err)
+{
 	/* What another operation uses cannot be removed: it must go offline before an eject. */
-	if (!err || remove_memory(user->mem, start, nr))
+	if (!err || remove_memory(user->mem, dev->address >> PAGE_SHIFT, dev->size >> PAGE_SHIFT))
 		return 0;
 	/* It was online, and went offline again: -EALREADY would mean that it is in use. */
 	return err == -EALREADY ? -EAGAIN : err;
@@ -109,8 +114,16 @@ int dimm_give(void *arg, const struct slot_device *dev, const char **why)
 	err = remove_memory(user->mem, start, nr);
 	if (err) {
 		*why = "another operation works on it";
-		if (!offline && online_pages(user->mem, start, nr, NULL))
-			printk("slots: pfn %#lx to %#lx stay offline\n", start, start + nr);
+		dimm_keep(user, dev, !offline);
 	}
 	return err;
+}
+
+void dimm_keep(const struct dimm_user *user, const struct slot_device *dev, bool offlined)
+{
+	pfn_t start = dev->address >> PAGE_SHIFT;
+	unsigned long nr = dev->size >> PAGE_SHIFT;
+
+	if (offlined && online_pages(user->mem, start, nr, NULL))
+		printk("slots: pfn %#lx to %#lx stay offline\n", start, start + nr);
 }

@@ -25,4 +25,5 @@ BOOT_SRCS += drivers/console_in.c
 BOOT_SRCS += drivers/log_port.c
 BOOT_SRCS += drivers/pci_port.c
 BOOT_SRCS += drivers/virtio_start.c
+BOOT_SRCS += drivers/cpu_slot.c
 BOOT_SRCS += drivers/acpi_hotplug.c

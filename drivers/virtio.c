@@ -11,7 +11,7 @@
  *             Memory that the device can write is read once: it may change at any time.
  *             A buffer handed to the device stays there until it comes back or the device has been
  *             reset.
- * Tests:      virtio, virtio_poll, silence_device, tests/qemu/test_virtio.py.
+ * Tests:      virtio, virtio_poll, virtio_steps, silence_device, tests/qemu/test_virtio.py.
  */
 #include "drivers/virtio.h"
 

@@ -70,7 +70,12 @@ static int use_units(struct virtio_mem *vm, unsigned long first, unsigned long n
 		    nr * vm->unit >> (20 - PAGE_SHIFT), unit_pfn(vm, first), errno_name(err));
 		return err == -ENOMEM ? -ENOMEM : -EBUSY;
 	}
-	err = online_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, NULL);
+	return virtio_mem_use(
+	    vm, first, nr, online_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, NULL));
+}
+
+int virtio_mem_use(struct virtio_mem *vm, unsigned long first, unsigned long nr, int err)
+{
 	/*
 	 * Another operation has brought the units online already, or works on them.  If they cannot
 	 * be removed again, they count as in use, like units that were taken offline by hand.

@@ -58,6 +58,11 @@ void virtio_mem_close(struct virtio_mem *vm);
  */
 int virtio_mem_follow(struct virtio_mem *vm);
 /*
+ * A part of it: online_pages of added units [@first, @first + @nr) has returned @err.  What another
+ * operation uses is in use; else the units are removed: -EBUSY.
+ */
+int virtio_mem_use(struct virtio_mem *vm, unsigned long first, unsigned long nr, int err);
+/*
  * Reset the device, agree again, and ask for the state of units in doubt.  0; or negative errno:
  * the device gets no requests, and virtio_mem_follow returns -EIO, until a restart succeeds.
  */

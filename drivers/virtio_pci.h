@@ -15,6 +15,9 @@ struct virtio_regs {
 	void (*write)(volatile u8 *at, unsigned len, u32 value);
 };
 
+/* virtio_start.c: registers that are mapped as they are. */
+extern const struct virtio_regs virtio_mapped_regs;
+
 struct virtio_pci {
 	struct virtio_device dev;
 	struct pci_function fn;

@@ -27,15 +27,11 @@ static void reg_write(volatile u8 *at, unsigned len, u32 value)
 		*(volatile u32 *)at = value;
 }
 
-static const struct virtio_regs mapped_regs = {.read = reg_read, .write = reg_write};
+const struct virtio_regs virtio_mapped_regs = {.read = reg_read, .write = reg_write};
 
 static unsigned virtio_node(u32 domain)
 {
-	for (unsigned i = 0; i < acpi.nr_nodes && i < kernel_memory.nr_nodes; i++) {
-		if (acpi.domain[i] == domain)
-			return i;
-	}
-	return 0;
+	return acpi_domain_node(&acpi, kernel_memory.nr_nodes, domain);
 }
 
 static int probe(struct virtio_device *dev)
@@ -43,7 +39,7 @@ static int probe(struct virtio_device *dev)
 	return dev->id == VIRTIO_ID_MEM ? virtio_mem_probe(dev) : virtio_balloon_probe(dev);
 }
 
-static struct virtio_bus bus = {.regs = &mapped_regs,
+static struct virtio_bus bus = {.regs = &virtio_mapped_regs,
     .map = arch_map_mmio,
     .route = pci_route_intx,
     .node_of = virtio_node,

@@ -168,8 +168,10 @@ static always_inline bool lock_fast(struct spinlock *lock) TRY_ACQUIRE(true, loc
  */
 void spin_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
+	WATCH(spin, lock, LOCK_WANTED);
 	if (unlikely(!lock_fast(lock)))
 		lock_slow(lock);
+	WATCH(spin, lock, LOCK_TAKEN);
 }
 
 /* Never waits, so any order is allowed; the lock is recorded as held like any other. */
@@ -233,27 +235,35 @@ static noinline void unlock_slow_irqrestore(struct spinlock *lock, irqflags_t fl
 
 void spin_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
+	WATCH(spin, lock, LOCK_LEAVING);
 	if (likely(drop(lock)))
 		preempt_enable();
 	else
 		unlock_slow(lock);
+	WATCH(spin, lock, LOCK_LEFT);
 }
 
 irqflags_t spin_lock_irqsave(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
-	irqflags_t flags = arch_irq_save();
+	irqflags_t flags;
 
-	return likely(lock_fast(lock)) ? flags : lock_slow_irqsave(lock, flags);
+	WATCH(spin, lock, LOCK_WANTED);
+	flags = arch_irq_save();
+	flags = likely(lock_fast(lock)) ? flags : lock_slow_irqsave(lock, flags);
+	WATCH(spin, lock, LOCK_TAKEN);
+	return flags;
 }
 
 void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) NO_LOCK_ANALYSIS
 {
+	WATCH(spin, lock, LOCK_LEAVING);
 	if (unlikely(!drop(lock))) {
 		unlock_slow_irqrestore(lock, flags);
-		return;
+	} else {
+		arch_irq_restore(flags);
+		preempt_enable();
 	}
-	arch_irq_restore(flags);
-	preempt_enable();
+	WATCH(spin, lock, LOCK_LEFT);
 }
 
 /*

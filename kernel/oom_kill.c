@@ -32,8 +32,7 @@
  *             to the victim's when the victim is told to end. So its memory is free when it reports
  *             its end.
  * Tests:      oom_task, oom_choice, tests/fiber/explore_oom.c, tests/fiber/explore_oom_said.c,
- *             tests/fiber/explore_oom_seen.c, tests/qemu/test_memory.py,
- *             tests/qemu/test_hostile.py.
+ *             tests/qemu/test_memory.py, tests/qemu/test_hostile.py.
  */
 #include <quarry/mm.h>
 #include <quarry/oom.h>

@@ -7,7 +7,7 @@
  * Invariants: a thread on its task's list may be woken (task_thread.c).  A task is on the list of
  *             tasks until its capabilities and its space have been released.  Its last thread
  *             releases them; if its start failed it has no thread, and task_abandon does so.
- * Tests:      task, oom_task, tests/fiber/explore_tasks.c, explore_list.c, explore_ids.c,
+ * Tests:      task, oom_task, tests/fiber/explore_tasks.c, explore_list.c,
  *             tests/qemu/test_user.py.
  */
 #include "task_thread.h"

@@ -9,7 +9,7 @@
  *             listed thread may be woken, and if the list is empty no CPU has the tables loaded.
  *             A thread of a task does not return to ring 3 while the task is ending.
  *             The reaper waits for no CPU: it joins only threads whose stacks were left.
- * Tests:      task, task_cpu, tests/fiber/explore_tasks.c, explore_reaper.c,
+ * Tests:      task, task_cpu, tests/fiber/explore_tasks.c,
  *             tests/qemu/test_hostile.py.
  */
 #include "task_thread.h"
@@ -69,6 +69,7 @@ static void reap(void *arg)
 		task_lock(&reaper.lock);
 		t = reaper_pop();
 		task_unlock(&reaper.lock);
+		KASSERT(load_acquire(&t->done));
 		fpu = t->fpu;
 		thread_join(t);
 		kfree(fpu);

@@ -5,7 +5,7 @@
  * Owns:       nothing.
  * Locks:      none.
  * Invariants: when user_run returns true, no task is left, and no page of a task.
- * Tests:      judge_user_boot, tests/qemu/test_monitor.py, tests/qemu/test_user.py.
+ * Tests:      tests/fiber/explore_boot.c, tests/qemu/test_monitor.py, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
 #include <quarry/errname.h>

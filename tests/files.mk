@@ -5,15 +5,15 @@
 # rooms first, from the ground up, so that the first failure is the lowest; in a room by name.
 SUITE_ROOMS := kernel $(addprefix mm/,core vm move hotplug poison reclaim check)
 
-# Hosted only; most include a source, to play its callees, to stop between its steps, to judge it.
+# Hosted only; many simulate the machine, or include a source to stop between its steps or judge it.
 HOSTED_ONLY := play_% judge_% step_% fields_help rich_help
 HOSTED_ONLY += bootfile bootinfo cmdline_init errname oom_choice
 HOSTED_ONLY += buddy_batch churn cpu_nodes events faults free_map layouts \
 	memblock_exact short
 HOSTED_ONLY += rmap_walk vm_guard vm_late vm_order handle_exact migrate_near contig_late contig_race
-HOSTED_ONLY += poison_late refused cover fields words
-HOSTED_ONLY += machines cpu_slots device_pages dimm_late virtio_mem_late
-HOSTED_ONLY += line_edit live_cells live_draw progress
+HOSTED_ONLY += cma_exact poison_late refused cover fields words
+HOSTED_ONLY += machines cpu_slots device_pages
+HOSTED_ONLY += line_edit live live_cells live_draw acts progress load choose verdict
 
 # In the kernel only: these need its threads, its CPUs or its page tables.
 KERNEL_ONLY := arch arch_% string mce_bank mce_cpu mce_outside mce_help monitor_about boot_memory
@@ -34,7 +34,8 @@ ALL_TESTS   += $(filter-out $(ALL_TESTS),$(sort $(wildcard $(addsuffix test_*.c,
 KTEST_SRCS     := $(call tests_named,$(KERNEL_ONLY))
 SHARED_TESTS   := $(call tests_named,$(SHARED_ONLY))
 # Hosted only is linked last, to run last: a broken allocator makes these suites wait.
-HOST_TEST_SRCS := $(addprefix tests/host/,judge_help.c play_help.c) \
+HOST_TEST_SRCS := \
+	$(addprefix tests/host/,judge_help.c moment.c play_help.c play_kernel.c tty_help.c) \
 	$(sort $(wildcard tests/machines/*.c)) $(call tests_named,$(HOSTED_ONLY))
 TEST_SRCS      := $(filter-out $(KTEST_SRCS) $(SHARED_TESTS) $(HOST_TEST_SRCS),$(ALL_TESTS))
 

@@ -7,11 +7,15 @@
  * may be early.  Read-modify-write operations that are sequentially consistent are full barriers,
  * as types.h promises; with acquire they are fences for loads only.
  *
+ * With fiber_fine each of these stores to shared memory is a scheduling point, and so is the place
+ * behind one with release: behind an unlock, say.
+ *
  * Owns:  nothing.
  * Locks: none: one OS thread runs all CPUs.
  * Tests: tests/qemu/test_race.py.
  */
 #include "fiber_stores.h"
+#include <quarry/sched_point.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,6 +25,13 @@
 static bool weak(void)
 {
 	return fiber_model == FIBER_WEAK;
+}
+
+/* A store to @at is next, or was the last. */
+static void fine_point(const void *at)
+{
+	if (fiber_fine && fiber_this && !fiber_on_stack(at))
+		race_point("store");
 }
 
 /* ---- orders ---- */
@@ -82,6 +93,7 @@ static void writes(void *at, size_t bytes)
 {
 	size_t part;
 
+	fine_point(at);
 	for (; weak() && bytes; at = (char *)at + part, bytes -= part)
 		store_note(at, part = MIN(bytes, sizeof(u64)), false);
 }
@@ -130,9 +142,12 @@ void __tsan_write_range(void *at, size_t bytes)
 	}                                                                                          \
 	void __tsan_atomic##bits##_store(u##bits *at, u##bits value, int order)                    \
 	{                                                                                          \
+		fine_point(at);                                                                    \
 		if (weak())                                                                        \
 			store_note(at, sizeof(*at), ORDER(order) != __ATOMIC_RELAXED);             \
 		__atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                     \
+		if (order != __ATOMIC_RELAXED)                                                     \
+			fine_point(at);                                                            \
 	}                                                                                          \
 	CHANGE(bits, fetch_add)                                                                    \
 	CHANGE(bits, fetch_sub)                                                                    \
@@ -154,6 +169,7 @@ void __tsan_write_range(void *at, size_t bytes)
 
 static void changes(void *at, size_t bytes, int order)
 {
+	fine_point(at);
 	if (fiber_model == FIBER_TSO)
 		stores_drain(); /* each is a locked instruction */
 	if (!weak())

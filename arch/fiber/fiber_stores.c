@@ -65,6 +65,7 @@ enum fiber_model fiber_model;
 bool fiber_hooked;
 const char *fiber_left_out;
 unsigned fiber_orders;
+bool fiber_fine;
 u64 fiber_chance;
 
 static struct buffer *mine(void)

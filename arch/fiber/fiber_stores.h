@@ -21,6 +21,8 @@ extern bool fiber_hooked; /* the program has fiber_hooks.c */
  */
 extern const char *fiber_left_out;
 extern unsigned fiber_orders;
+/* In a program with fiber_hooks.c: each store to shared memory is a scheduling point. */
+extern bool fiber_fine;
 
 /*
  * For the macros of types.h (RACE_BUILD): before a store of @size bytes to the expression @what; at

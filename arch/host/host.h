@@ -10,6 +10,18 @@
 #define HOST_PAGES      (PAGEBLOCK_ORDER >= 9 ? 65536UL : 1024 * PAGEBLOCK_PAGES)
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
+/*
+ * What a test simulates for code that its own thread runs, which then waits without yielding.
+ * clock: arch_clock_ns; NULL: as usual.  turn: called at each 16th cpu_relax; NULL: nothing.
+ * say: printk; false: print as usual.
+ */
+struct host_hooks {
+	u64 (*clock)(void);
+	void (*turn)(void);
+	bool (*say)(const char *text);
+};
+extern __thread const struct host_hooks *host_hooks; /* NULL: nothing is simulated */
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -18,10 +30,10 @@ extern "C" {
  * Start the CPUs, set them online, and set up kernel_memory with HOST_PAGES pages; @reclaim is NULL
  * where only the core of mm/ is linked.  Panics if there is no memory.
  */
-void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim);
-static inline void host_start(unsigned cpus)
+void host_start_with(unsigned nr, const struct reclaim_ops *reclaim);
+static inline void host_start(unsigned nr)
 {
-	host_start_with(cpus, &memory_reclaim);
+	host_start_with(nr, &memory_reclaim);
 }
 /* Start @nr CPUs with their idle loops; the calling pthread becomes a thread of CPU 0. */
 void host_cpus_start(unsigned nr);

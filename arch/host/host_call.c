@@ -58,6 +58,21 @@ bool smp_call_pending(void)
 	return false;
 }
 
+bool smp_unanswered(unsigned from, unsigned to)
+{
+	return READ_ONCE(box[to][from]) != NULL;
+}
+
+bool smp_calling(unsigned cpu)
+{
+	unsigned to;
+
+	for (to = 0; to < nr_cpus; to++)
+		if (smp_unanswered(cpu, to))
+			return true;
+	return false;
+}
+
 /* Run the call's function; true: it must run once more. */
 static bool run(const struct call *call)
 {

@@ -45,6 +45,7 @@ struct host_attention host_attention[HOST_MAX_CPUS];
 struct host_ipi_faults host_ipi_faults;
 unsigned host_cpu_nodes[HOST_MAX_CPUS];
 __thread struct host_this host_this;
+__thread const struct host_hooks *host_hooks;
 unsigned nr_cpus = 1;
 u64 hosted_clock_ahead;
 
@@ -52,6 +53,8 @@ u64 arch_clock_ns(void)
 {
 	struct timespec ts;
 
+	if (host_hooks && host_hooks->clock)
+		return host_hooks->clock();
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec + READ_ONCE(hosted_clock_ahead);
 }
@@ -184,8 +187,14 @@ void host_cpu_give(void)
 
 void host_yield(void)
 {
-	u64 start = arch_clock_ns();
+	u64 start;
 
+	if (host_hooks) {
+		if (host_hooks->turn)
+			host_hooks->turn();
+		return;
+	}
+	start = arch_clock_ns();
 	if (host_this.naps) {
 		host_this.naps--;
 		nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);

@@ -37,7 +37,7 @@ static void taken(struct spinlock *lock)
 	held[nr_held++] = lock;
 }
 
-void spin_lock(struct spinlock *lock)
+static void take(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
 	unsigned i;
 
@@ -53,6 +53,13 @@ void spin_lock(struct spinlock *lock)
 	while (!try_once(lock))
 		cpu_relax();
 	taken(lock);
+	WATCH(spin, lock, LOCK_TAKEN);
+}
+
+void spin_lock(struct spinlock *lock)
+{
+	WATCH(spin, lock, LOCK_WANTED);
+	take(lock);
 }
 
 bool spin_trylock(struct spinlock *lock)
@@ -70,6 +77,7 @@ static bool release(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
 {
 	unsigned i = nr_held;
 
+	WATCH(spin, lock, LOCK_LEAVING);
 	while (i > 0 && held[i - 1] != lock)
 		i--;
 	if (i == 0) {
@@ -86,13 +94,16 @@ void spin_unlock(struct spinlock *lock)
 {
 	if (release(lock))
 		preempt_enable();
+	WATCH(spin, lock, LOCK_LEFT);
 }
 
 irqflags_t spin_lock_irqsave(struct spinlock *lock)
 {
-	irqflags_t flags = arch_irq_save();
+	irqflags_t flags;
 
-	spin_lock(lock);
+	WATCH(spin, lock, LOCK_WANTED);
+	flags = arch_irq_save();
+	take(lock);
 	return flags;
 }
 
@@ -103,6 +114,7 @@ void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags)
 	arch_irq_restore(flags);
 	if (ours)
 		preempt_enable();
+	WATCH(spin, lock, LOCK_LEFT);
 }
 
 bool spin_is_held(const struct spinlock *lock)

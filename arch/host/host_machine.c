@@ -3,4 +3,4 @@
 #include <quarry/types.h>
 #include <x86_instr.h>
 
-const struct host_machine *host_machine;
+__thread const struct host_machine *host_machine;

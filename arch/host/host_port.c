@@ -26,6 +26,7 @@ struct thread {
 	const char *name;
 	void (*fn)(void *);
 	void *arg;
+	const struct watch *watch; /* of the thread that started it */
 };
 
 static pthread_mutex_t wake_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -129,6 +130,7 @@ static void *thread_main(void *arg)
 
 	host_this.cpu = t->cpu;
 	host_cpu_take();
+	watch_set(t->watch);
 	t->fn(t->arg);
 	assert_may_sleep();
 	host_cpu_give();
@@ -145,7 +147,8 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
-	*t = (struct thread){.cpu = host_cpu_choose(cpu), .name = name, .fn = fn, .arg = arg};
+	*t = (struct thread){
+	    .cpu = host_cpu_choose(cpu), .name = name, .fn = fn, .arg = arg, .watch = watch_get()};
 	if (pthread_create(&t->pthread, NULL, thread_main, t)) {
 		host_cpu_leave(t->cpu);
 		free(t);
@@ -195,6 +198,8 @@ void printk(const char *fmt, ...)
 	va_start(ap, fmt);
 	len = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	if (host_hooks && host_hooks->say(text))
+		return;
 	pthread_mutex_lock(&print_lock);
 	fputs(text, stdout);
 	fflush(stdout);
@@ -231,6 +236,7 @@ void panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	WATCH(panic, text);
 	/* Without print_lock: the panic message must come out. */
 	printf("\nPANIC on CPU %u: %s\n", host_this.cpu, text);
 	fflush(stdout);

@@ -3,15 +3,32 @@
  * x86_instr.h: the machine's instructions, simulated by a test; arch/x86_64/x86_instr.h says what
  * each does.
  *
- * For suites that include a source of arch/x86_64; no other code here uses it.
+ * Sources of arch/x86_64, boot/ and drivers/ that need a PC are part of the hosted test program,
+ * unchanged.  A test that calls them simulates a machine for its own thread
+ * (tests/host/play_help.h).
  *
- * Owns: host_machine; such a suite sets it before it calls any function.
+ * Owns: host_machine.
  */
 #ifndef QUARRY_HOST_X86_INSTR_H
 #define QUARRY_HOST_X86_INSTR_H
 
 #include <quarry/cpu.h>
 #include <quarry/types.h>
+
+#define X86_FLAGS_IF 0x200UL
+
+static inline bool arch_may_sleep(void)
+{
+	return !host_this.irqs_off && !host_this.irq_depth && !host_this.preempt;
+}
+
+/* Kernel stacks, which are only addresses here. */
+#define ARCH_STACK_BASE 0xffffd00000000000UL
+
+static inline phys_t arch_virt_to_phys(const void *p)
+{
+	return (phys_t)((const char *)p - host_ram);
+}
 
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
@@ -28,10 +45,13 @@ struct host_machine {
 	void (*mmio_write8)(volatile u8 *at, u8 value);
 	u64 (*read_cr4)(void);
 	void (*write_cr4)(u64 value);
+	void (*invlpg)(uintptr_t va);
 	void (*note)(const char *what); /* called for an instruction without operand and result */
+	void *(*map)(phys_t pa, size_t len, unsigned flags); /* arch_map_device */
+	u64 (*tsc)(void);
 	struct cpu *cpu;
 };
-extern const struct host_machine *host_machine;
+extern __thread const struct host_machine *host_machine;
 
 static inline u8 inb(u16 port)
 {
@@ -78,14 +98,27 @@ static inline struct cpuid_regs cpuid(u32 leaf, u32 subleaf)
 	return host_machine->cpuid(leaf, subleaf);
 }
 
+/* A CPU that only serves a call of the test's has no machine. */
 static inline u64 read_cr4(void)
 {
-	return host_machine->read_cr4();
+	return host_machine ? host_machine->read_cr4() : 0;
 }
 
 static inline void write_cr4(u64 value)
 {
-	host_machine->write_cr4(value);
+	if (host_machine)
+		host_machine->write_cr4(value);
+}
+
+static inline void invlpg(uintptr_t va)
+{
+	if (host_machine)
+		host_machine->invlpg(va);
+}
+
+static inline u64 rdtsc(void)
+{
+	return host_machine->tsc();
 }
 
 static inline u32 mmio_read(const volatile u32 *at)

@@ -127,3 +127,12 @@ unsigned acpi_node_in(const struct acpi_info *info, phys_t pa)
 	}
 	return 0;
 }
+
+unsigned acpi_domain_node(const struct acpi_info *info, unsigned nr_nodes, u32 domain)
+{
+	for (unsigned i = 0; i < info->nr_nodes && i < nr_nodes; i++) {
+		if (info->domain[i] == domain)
+			return i;
+	}
+	return 0;
+}

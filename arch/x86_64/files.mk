@@ -22,6 +22,7 @@ ARCH_SRCS += arch/x86_64/firmware.c
 
 # 3: interrupts, time
 ARCH_SRCS += arch/x86_64/apic.c
+ARCH_SRCS += arch/x86_64/clock_rate.c
 ARCH_SRCS += arch/x86_64/clock.c
 ARCH_SRCS += arch/x86_64/timer.c
 ARCH_SRCS += arch/x86_64/acpi_event.c

@@ -78,18 +78,23 @@ void mce_print_banks(bool all)
 		printk("  %u of %u banks are empty\n", empty, banks);
 }
 
+u32 mce_amd_features(void)
+{
+	u32 features = MCE_AMD_OVERFLOW | MCE_AMD_SUCCOR | MCE_AMD_SMCA;
+
+	if (!cpu_is_amd())
+		return 0;
+	if (cpuid(0x80000000, 0).eax < 0x80000007)
+		return MCE_AMD;
+	return MCE_AMD | (cpuid(0x80000007, 0).ebx & features);
+}
+
 static void find_features(void)
 {
 	u32 features = cpuid(1, 0).edx;
 
 	has_banks = features & CPUID_MCE && features & CPUID_MCA;
-	if (!cpu_is_amd())
-		amd = 0;
-	else if (cpuid(0x80000000, 0).eax < 0x80000007)
-		amd = MCE_AMD;
-	else
-		amd = MCE_AMD |
-		    (cpuid(0x80000007, 0).ebx & (MCE_AMD_OVERFLOW | MCE_AMD_SUCCOR | MCE_AMD_SMCA));
+	amd = mce_amd_features();
 }
 
 /* On old processors bank 0's control register is the platform's (SDM vol. 3B, 15.3.2.1). */

@@ -7,14 +7,14 @@
  * Invariants: a CPU answers a request before it prints: a line takes long on a serial port.
  * Tests:      play_nmi, arch, tests/qemu/test_panic.py.
  */
+#include "nmi.h"
+#include "x86.h"
 #include <quarry/console.h>
 #include <quarry/machine.h>
 #include <quarry/panic.h>
 #include <quarry/port.h>
 #include <quarry/sched.h>
 #include <quarry/smp.h>
-
-#include "x86.h"
 
 /* Atomic: the CPU that must print its backtrace; or PRINTING; or NULL: nothing is to come. */
 static struct cpu *backtrace_cpu;
@@ -50,13 +50,6 @@ void trap_nmi(const struct trap_frame *f)
 	if (asked)
 		atomic_cas(&backtrace_cpu, PRINTING, NULL);
 	panic_stop();
-}
-
-void arch_backtrace_self(void)
-{
-	printk("CPU %u (APIC id %u): asks, in thread %s\n", arch_cpu_id(), this_cpu()->apic_id,
-	    thread_name());
-	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
 }
 
 /*
@@ -105,7 +98,7 @@ static void ask_others(struct cpu *self)
 	atomic_cas(&asking, self, NULL);
 }
 
-void arch_backtrace_others(void)
+void nmi_ask_others(void)
 {
 	preempt_disable();
 	ask_others(this_cpu());

@@ -30,8 +30,9 @@ static volatile u8 *sleep_control; /* where acpi.sleep_control is mapped, if it 
 
 void power_init(void)
 {
-	if (acpi.sleep_in_memory && acpi.sleep_control)
-		sleep_control = arch_map_mmio(acpi.sleep_control, 1);
+	bool mapped = acpi.sleep_in_memory && acpi.sleep_control;
+
+	sleep_control = mapped ? arch_map_mmio(acpi.sleep_control, 1) : NULL;
 }
 
 bool power_off_wanted;

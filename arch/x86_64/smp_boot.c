@@ -26,13 +26,6 @@
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
 
-/* An element of ap_slots, which is indexed by APIC id and read by ap_trampoline.S. */
-struct ap_slot {
-	void *stack_top;
-	struct cpu *cpu;
-};
-extern struct ap_slot *ap_slots;
-extern u32 ap_nr_slots;
 struct ap_slot *ap_slots;
 u32 ap_nr_slots;
 
@@ -71,7 +64,7 @@ static void add_cpus(struct cpu **table, unsigned *nr, bool there)
 	}
 }
 
-void arch_cpus_init(void)
+unsigned cpus_find(void)
 {
 	struct cpu *boot = this_cpu(), **table;
 	unsigned nr = 1;
@@ -92,7 +85,12 @@ void arch_cpus_init(void)
 	for (unsigned i = 1; i < nr; i++)
 		ap_slots[table[i]->apic_id] = (struct ap_slot){table[i]->boot_stack_top, table[i]};
 	cpus = table;
-	nr_cpus = nr;
+	return nr;
+}
+
+void arch_cpus_init(void)
+{
+	nr_cpus = cpus_find();
 }
 
 /* The GDT's offset in the trampoline, which ap_slot_gdtr holds in place of an address. */
@@ -173,7 +171,7 @@ static void report_missing(void)
 
 void smp_start_aps(void)
 {
-	u64 began = arch_tsc();
+	u64 began = rdtsc();
 
 	if (nr_boot_cpus == 1)
 		return;
@@ -189,7 +187,7 @@ void smp_start_aps(void)
 		report_missing();
 	for (unsigned i = 1; i < nr_boot_cpus; i++) {
 		if (cpus[i]->started == STARTED_RUNS)
-			clock_compare(i, began, cpus[i]->start_tsc, arch_tsc());
+			clock_compare(i, began, cpus[i]->start_tsc, rdtsc());
 	}
 }
 
@@ -197,7 +195,7 @@ void smp_start_aps(void)
 bool arch_cpu_start(unsigned id)
 {
 	struct cpu *cpu = cpus[id];
-	u64 tsc = arch_tsc();
+	u64 tsc = rdtsc();
 
 	if (!boot_trampoline_page)
 		return false;
@@ -210,7 +208,7 @@ bool arch_cpu_start(unsigned id)
 		arch_cpu_stop(id);
 		return false;
 	}
-	clock_compare(id, tsc, cpu->start_tsc, arch_tsc());
+	clock_compare(id, tsc, cpu->start_tsc, rdtsc());
 	return true;
 }
 
@@ -222,7 +220,7 @@ void arch_cpu_stop(unsigned id)
 
 void ap_main(struct cpu *cpu)
 {
-	cpu->start_tsc = arch_tsc();
+	cpu->start_tsc = rdtsc();
 	while (!atomic_cas(&cpu->started, 0u, 1u))
 		halt_deaf();
 	cpu_load(cpu);

@@ -17,6 +17,7 @@
 #include <quarry/sched.h>
 #include <quarry/smp.h>
 
+#include "nmi.h"
 #include "x86.h"
 
 static const char *const exception_name[] = {
@@ -223,4 +224,16 @@ void arch_ipi_kick(unsigned cpu)
 {
 	counter_add(&cpus[cpu]->kicks, 1);
 	apic_send(cpus[cpu]->apic_id, ICR_FIXED | VEC_KICK);
+}
+
+void arch_backtrace_self(void)
+{
+	printk("CPU %u (APIC id %u): asks, in thread %s\n", arch_cpu_id(), this_cpu()->apic_id,
+	    thread_name());
+	print_backtrace(0, (uintptr_t)__builtin_frame_address(0));
+}
+
+void arch_backtrace_others(void)
+{
+	nmi_ask_others();
 }

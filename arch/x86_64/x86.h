@@ -386,11 +386,13 @@ void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
 
-/* clock.c: find the rates of TSC and APIC timer (divided by 16, counting down), in Hz. */
+/* clock.c: clock_measure, and set the clock. */
 void clock_init(void);
+/* clock_rate.c: find the rates of TSC and APIC timer (divided by 16, counting down), in Hz. */
+void clock_measure(void);
 /*
  * Report a CPU that read @at from its TSC, while this CPU's TSC went from @before to @after, if the
- * two TSCs differ.  After clock_init.
+ * two TSCs differ.  After clock_measure.
  */
 void clock_compare(unsigned cpu, u64 before, u64 at, u64 after);
 
@@ -405,7 +407,15 @@ extern bool clock_assumed; /* the rates are a guess */
 #define STARTED_GIVEN_UP 3u
 #define STARTED_PARKED   4u
 
-/* smp_boot.c */
+/* smp_boot.c; an element of ap_slots, which is indexed by APIC id and read by ap_trampoline.S. */
+struct ap_slot {
+	void *stack_top;
+	struct cpu *cpu;
+};
+extern struct ap_slot *ap_slots;
+extern u32 ap_nr_slots;
+/* Set cpus, nr_boot_cpus and ap_slots from the firmware's tables; returns nr_cpus. */
+unsigned cpus_find(void);
 void arch_cpus_init(void);
 void smp_start_aps(void);
 void ap_main(struct cpu *cpu) __attribute__((noreturn));

@@ -113,6 +113,11 @@ static inline void write_cr4(u64 value)
 	__asm__ volatile("movq %0, %%cr4" : : "r"(value) : "memory");
 }
 
+static inline u64 rdtsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
 /*
  * Load an empty LDT, so that each LDT selector faults.  After a reset the LDT has base 0 and 64 KiB
  * (SDM vol. 3A, table 10-1), and the CPU would read descriptors and gates from user memory.

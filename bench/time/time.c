@@ -16,7 +16,7 @@
  * Locks:      none: each index of the ring has one writer.
  * Invariants: the same requests for each allocator, from a fixed seed; each row begins and ends
  *             with all memory free.
- * Tests:      tests/qemu/test_bench_time.py.
+ * Tests:      tests/qemu/test_bench.py.
  */
 #define _GNU_SOURCE
 #include "subject.h"

@@ -75,6 +75,11 @@ void acpi_init(void);
 unsigned acpi_node_of(phys_t pa);
 /* As acpi_node_of, but from @info. */
 unsigned acpi_node_in(const struct acpi_info *info, phys_t pa);
+/*
+ * The node of proximity domain @domain; 0: the tables lack it, or a memory of @nr_nodes nodes does.
+ * Any context.
+ */
+unsigned acpi_domain_node(const struct acpi_info *info, unsigned nr_nodes, u32 domain);
 
 /*
  * Fill the zeroed @info from the tables of the root pointer: @len bytes at @rsdp, NULL: none.  The

@@ -84,6 +84,14 @@ void slot_bank_scan(struct slot_bank *bank);
 bool slot_bank_lacks_memory(const struct slot_bank *bank);
 /* Print one line for each slot with a device, and a summary.  Context: thread. */
 void show_slots(const struct slot_bank *bank);
+/* The same for both banks; a bank without slots is left out.  Context: thread. */
+void show_slot_banks(const struct slot_bank *memory, const struct slot_bank *cpus);
+
+/* ---- the user of CPUs (drivers/cpu_slot.c) ---- */
+
+/* Return the errors of cpu_plug, cpu_up, cpu_down and cpu_unplug; -EALREADY: it stays in use. */
+int cpu_slot_take(void *arg, const struct slot_device *dev, const char **why);
+int cpu_slot_give(void *arg, const struct slot_device *dev, const char **why);
 
 /* ---- the user of memory modules (drivers/dimm.c) ---- */
 
@@ -100,6 +108,13 @@ struct dimm_user {
  */
 int dimm_take(void *arg, const struct slot_device *dev, const char **why);
 int dimm_give(void *arg, const struct slot_device *dev, const char **why);
+/*
+ * Their responses if another thread works on the memory at the same time.  dimm_use: online_pages
+ * of added memory has returned @err; what is in use stays, else the memory is removed.  Returns as
+ * dimm_take.  dimm_keep: the memory cannot be removed; if @offlined, bring it back online.
+ */
+int dimm_use(const struct dimm_user *user, const struct slot_device *dev, int err);
+void dimm_keep(const struct dimm_user *user, const struct slot_device *dev, bool offlined);
 /* Has memory been added at some of the module's addresses? */
 bool dimm_used(void *arg, const struct slot_device *dev);
 /* Is there enough free memory for the descriptors of the module's pages, and none was added? */

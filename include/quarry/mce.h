@@ -184,6 +184,8 @@ void mce_parked(void);
 
 /* Report and clear errors left in this CPU's banks, and enable all reports.  irqs off. */
 void mce_init_cpu(void);
+/* mce_context.amd of this CPU.  Any context. */
+u32 mce_amd_features(void);
 /*
  * Handle a machine check at @ip.
  * Returns NULL: the errors are handed over, and their banks are empty.  If the severity of *@hit is

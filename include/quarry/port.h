@@ -277,6 +277,7 @@ static inline bool sleep_lock_take(
 
 	claim.share = share;
 	claim.over = over;
+	WATCH(sleep, l, LOCK_WANTED);
 	if (unlikely(!may_sleep()) && cpu_online_mask[0])
 		panic("lock %s taken where nothing may sleep",
 		    l->wq.lock.name ? l->wq.lock.name : "without a name");
@@ -288,16 +289,21 @@ static inline bool sleep_lock_take(
 		*link = &claim;
 	}
 	spin_unlock_irqrestore(&l->wq.lock, flags);
+	if (!mine) {
+		wait_until(&l->wq, sleep_lock_granted, &claim, timeout_ns);
+		mine = sleep_lock_waited(l, &claim);
+	}
 	if (mine)
-		return true;
-	wait_until(&l->wq, sleep_lock_granted, &claim, timeout_ns);
-	return sleep_lock_waited(l, &claim);
+		WATCH(sleep, l, LOCK_TAKEN);
+	return mine;
 }
 
 static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANALYSIS
 {
-	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
+	irqflags_t flags;
 
+	WATCH(sleep, l, LOCK_LEAVING);
+	flags = spin_lock_irqsave(&l->wq.lock);
 	WRITE_ONCE(l->count, share ? l->count - 1 : 0);
 	sleep_lock_admit(l);
 	spin_unlock_irqrestore(&l->wq.lock, flags);

@@ -2,13 +2,15 @@
 /*
  * sched_point.h: names for the places where the order of two CPUs matters.
  *
- * A normal build compiles them to nothing.  A race build (-DRACE_BUILD) calls race_point, which may
+ * A normal build compiles them to nothing, a hosted one lets a test act there (watch.h).  A race
+ * build (-DRACE_BUILD) calls race_point, which may
  * keep the CPU there until a script lets it continue.  A test that wants to stop a CPU in the hot
  * paths defines SCHED_POINT before it includes their code; so this file may be included again, with
  * another definition.
  */
-#ifdef RACE_BUILD
 #include <quarry/types.h>
+
+#ifdef RACE_BUILD
 
 void race_point(const char *name);
 void race_lock_wait(const char *lock);
@@ -55,5 +57,5 @@ bool race_turns(bool had);
 #elif defined(RACE_BUILD)
 #define sched_point(name) race_point(name)
 #else
-#define sched_point(name) ((void)0)
+#define sched_point(name) WATCH(point, name)
 #endif

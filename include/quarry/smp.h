@@ -28,12 +28,9 @@ void cpu_clear_online(unsigned cpu);
  */
 void smp_call_close(void);
 unsigned nr_cpus_online(void);
-/*
- * Is a call of CPU @from to CPU @to still unanswered?  Defined only by kernel/smp.c.  An unlocked
- * read.
- */
+/* Is a call of CPU @from to CPU @to still unanswered?  An unlocked read. */
 bool smp_unanswered(unsigned from, unsigned to);
-/* Is @cpu making a call at this moment?  Defined only by kernel/smp.c.  An unlocked read. */
+/* Is @cpu making a call at this moment?  An unlocked read. */
 bool smp_calling(unsigned cpu);
 /*
  * Return true when every cross-call that was under way has ended: a CPU whose bit was cleared from

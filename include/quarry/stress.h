@@ -36,6 +36,14 @@ unsigned stress_cpus(const struct stress *s);
  */
 int stress_stop(struct stress *s, struct stress_report *report);
 
+/*
+ * Write words to each page of the block @page that no other page or @generation has; count the
+ * pages in which they have changed, and report the first one.  The block's index keeps @generation.
+ * A memory without bytes is not written and has no damage.  Context: any.
+ */
+void pattern_write(struct memory *mem, struct page *page, unsigned order, u32 generation);
+unsigned pattern_damaged(struct memory *mem, struct page *page, unsigned order);
+
 /* ---- offline rounds (demo/rounds.c) ---- */
 
 struct round_opts {
@@ -55,6 +63,8 @@ struct round_opts {
  */
 int offline_round(
     struct memory *mem, const struct round_opts *opts, struct offline_result *result, u64 *ops);
+/* Pages in use in a range; read without locks.  Any context. */
+unsigned long range_in_use(const struct memory *mem, pfn_t start, unsigned long nr);
 /*
  * The range of up to @want pages that could go offline and has the most pages in use, so that there
  * are pages to move.  PFN_NONE: none.  Context: thread.

@@ -142,10 +142,9 @@ int trace_replay(const char *name, const char *text, size_t len, struct trace_re
 /*
  * trace_replay_boot - trace_replay for a trace named at boot: the module of trace=NAME, or the only
  * module, which may have no name; without both, the short trace of the kernel.
- * Returns as trace_replay; -ENOENT (printed): trace=NAME without such a module.
+ * Returns as trace_replay; -ENOENT (printed): trace=NAME without such a module.  *@out gets the
+ * report, unless it is NULL.
  */
-int trace_replay_boot(void);
-/* As trace_replay_boot, and *@out gets the report. */
-int trace_replay_report(struct trace_report *out);
+int trace_replay_boot(struct trace_report *out);
 
 #endif

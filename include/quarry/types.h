@@ -9,6 +9,7 @@
 #define QUARRY_TYPES_H
 
 #include <quarry/lock_attr.h>
+#include <quarry/watch.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -124,11 +125,11 @@ static inline u64 divide(u64 n, u32 d)
 #define load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define store_release(p, v) ordered_store((p), (v), __ATOMIC_RELEASE)
 /* A read-modify-write operation is a full barrier too: on x86 it is one, see docs/porting.md. */
-#define atomic_add(p, v)  NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_sub(p, v)  NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_or(p, v)   NOTE_BARRIER(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_and(p, v)  NOTE_BARRIER(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_xchg(p, v) NOTE_BARRIER(__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_add(p, v)  ATOMIC_STEP(__atomic_fetch_add, p, (v), __ATOMIC_SEQ_CST)
+#define atomic_sub(p, v)  ATOMIC_STEP(__atomic_fetch_sub, p, (v), __ATOMIC_SEQ_CST)
+#define atomic_or(p, v)   ATOMIC_STEP(__atomic_fetch_or, p, (v), __ATOMIC_SEQ_CST)
+#define atomic_and(p, v)  ATOMIC_STEP(__atomic_fetch_and, p, (v), __ATOMIC_SEQ_CST)
+#define atomic_xchg(p, v) ATOMIC_STEP(__atomic_exchange_n, p, (v), __ATOMIC_SEQ_CST)
 #define full_barrier()    NOTE_BARRIER(__atomic_thread_fence(__ATOMIC_SEQ_CST))
 /*
  * Earlier loads come before later loads and stores; earlier loads and stores come before later
@@ -137,7 +138,7 @@ static inline u64 divide(u64 n, u32 d)
 #define load_barrier()  __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define store_barrier() __atomic_thread_fence(__ATOMIC_RELEASE)
 /* Counters that imply no order. */
-#define counter_add(p, v) ((void)NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_RELAXED)))
+#define counter_add(p, v) ((void)ATOMIC_STEP(__atomic_fetch_add, p, (v), __ATOMIC_RELAXED))
 
 /*
  * Other CPUs may see a store after this CPU's next reads, until a full barrier.  No test could wait
@@ -160,12 +161,28 @@ void stores_out(void);
 		__atomic_store_n(store_to_, store_this_, (order));                                 \
 	})
 #elif defined(CHECKED_BUILD) && __STDC_HOSTED__
-#define NOTE_BARRIER(step)         (stores_wait = false, step)
-#define ordered_store(p, v, order) (stores_wait = true, __atomic_store_n((p), (v), (order)))
-#define expect_stores_out()        KASSERT(!stores_wait)
+#define NOTE_BARRIER(step) (stores_wait = false, step)
+#define ATOMIC_STEP(op, p, ...)                                                                    \
+	({                                                                                         \
+		__typeof__(p) atomic_to_ = (p);                                                    \
+		watch_store(atomic_to_);                                                           \
+		NOTE_BARRIER(op(atomic_to_, __VA_ARGS__));                                         \
+	})
+#define ordered_store(p, v, order)                                                                 \
+	({                                                                                         \
+		__typeof__(p) store_to_ = (p);                                                     \
+		watch_store(store_to_);                                                            \
+		stores_wait = true;                                                                \
+		__atomic_store_n(store_to_, (v), (order));                                         \
+	})
+#define expect_stores_out() KASSERT(!stores_wait)
 #else
 #define NOTE_BARRIER(step)         step
 #define ordered_store(p, v, order) __atomic_store_n((p), (v), (order))
+#endif
+
+#ifndef ATOMIC_STEP
+#define ATOMIC_STEP(op, p, ...) NOTE_BARRIER(op((p), __VA_ARGS__))
 #endif
 
 /*
@@ -187,8 +204,8 @@ void stores_out(void);
 #define atomic_cas(p, old, new)                                                                    \
 	({                                                                                         \
 		__typeof__(*(p)) cas_old_ = (old);                                                 \
-		NOTE_BARRIER(__atomic_compare_exchange_n(                                          \
-		    (p), &cas_old_, (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));            \
+		ATOMIC_STEP(__atomic_compare_exchange_n, p, &cas_old_, (new), false,               \
+		    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                           \
 	})
 
 #endif

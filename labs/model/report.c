@@ -127,9 +127,13 @@ static void describe_owner(char *out, size_t size, pfn_t pfn)
 	if (who & OWNER_LIVE) {
 		const struct model_live *l = &m.live[who - OWNER_LIVE];
 
-		snprintf(out, size,
-		    "allocated, in a block of order %u at pfn %#x with %u references", l->order,
-		    l->pfn, l->refs);
+		/* The model records a block when it has judged the call that allocated it. */
+		if (l >= m.live + m.nr_live)
+			snprintf(out, size, "allocated by the last call");
+		else
+			snprintf(out, size,
+			    "allocated, in a block of order %u at pfn %#x with %u references",
+			    l->order, l->pfn, l->refs);
 	} else if (who & OWNER_HANDLE) {
 		snprintf(out, size, "a page of handle %u", who - OWNER_HANDLE);
 	} else {

@@ -7,7 +7,7 @@
  * Locks:      mem->hotplug for the list; the time of each hold is measured.
  * Invariants: no two claims share a pageblock; only the operation that has claimed a range changes
  *             it.
- * Tests:      offline_race, offline_plan, offline_steps, held.
+ * Tests:      offline_race, offline_plan, offline_bounds, held.
  */
 #include "mm/core/claim.h"
 #include "mm/core/pcp.h"

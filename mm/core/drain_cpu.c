@@ -9,7 +9,7 @@
  * Invariants: a CPU that has left caches nothing, and its capacities are 0 until it joins again.  A
  *             CPU answers a round when it has found each of its stacks as the round wants it, at
  *             some moment since the round began.
- * Tests:      drain, drain_bounds, pcp_bounds, memory_span, play_drain.
+ * Tests:      drain, drain_bounds, pcp_bounds, memory_span, step_core.
  *
  * A round may make a CPU give back three stacks of 512 pages for each zone.  It does so in pieces,
  * with interrupts on between them (smp_call_again), and answers after the last.  Between two pieces

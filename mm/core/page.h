@@ -72,9 +72,8 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 
 /*
  * page_store - change the state of a page that no other CPU can change now (it is free, or the
- * caller alone owns it): a plain compare and a plain store.
- * @from, @to: AS_TAIL, AS_PCP(order), ...; the edge is checked when this is compiled, and the whole
- * word when it runs.
+ * caller alone owns it): a plain compare and store.  @from, @to: AS_TAIL, AS_PCP(order), ...; the
+ * edge is checked when this is compiled, and the whole word when it runs.
  */
 #define page_store(page, ...) page_store_edge(page, __VA_ARGS__)
 #define page_store_edge(page, from, old_order, to, new_order)                                      \

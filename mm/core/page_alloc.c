@@ -5,8 +5,7 @@
  * Owns:       pages in state ALLOC, until their owner gives them another state.
  * Locks:      none of its own.
  * Invariants: an allocation never makes a cross-call.
- * Tests:      page_alloc, play_alloc, badinput, zone_locks, events, reclaim, oom,
- *             compact.
+ * Tests:      page_alloc, play_alloc, badinput, zone_locks, reclaim, oom, compact.
  */
 #include "mm/core/drain.h"
 #include "mm/core/event.h"

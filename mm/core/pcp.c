@@ -11,8 +11,7 @@
  *             depth > 0, after the round of the first zone_pcp_disable has ended, every count and
  *             capacity of the zone is 0.  A refill leaves the zone its watermark in pages that are
  *             not lent (CMA), and caches no lent page.
- * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_uncached, zone_locks, drain,
- *             nodes, cma_lent.
+ * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_uncached, nodes, cma_lent.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/page.h"

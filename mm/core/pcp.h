@@ -86,10 +86,9 @@ void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotp
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*
  * Bring the owner's capacity of one stack up to date, and return it; irqs off.  Only the owner ever
- * writes it, as depth ? 0 : limit (or as the count, while the stack holds more).  So one
- * interrupt-off section never sees two capacities.  The acquire pairs with the release in
- * zone_pcp_enable: a CPU that sees depth 0 sees all earlier changes, such as the flags of broken
- * pages.
+ * writes it, as depth ? 0 : limit (or as the count, while the stack holds more).  So one section
+ * with interrupts off never sees two.  The acquire pairs with the release in zone_pcp_enable: a CPU
+ * that sees depth 0 sees all earlier changes, such as the flags of broken pages.
  */
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack);
 /* Give back all that this CPU caches of the zone.  Owner, irqs off. */

@@ -8,7 +8,7 @@
  * Invariants: the limits of a zone, for all CPUs together, are at most 1/16 of it; no stack has a
  *             limit without slots.  The owner's capacity follows a limit at its next refill or
  *             spill, or in the round of the operation that lowered the limit.
- * Tests:      pcp, pcp_exact, pcp_bounds, step_limits, play_uncached, nodes.
+ * Tests:      pcp, pcp_exact, pcp_bounds, step_core, play_uncached, nodes.
  */
 #include "mm/core/pcp.h"
 

@@ -12,7 +12,7 @@
  *             use has HAS_HWPOISON if a page of the block is flagged.  No flagged page is free or
  *             cached: it leaves the buddy allocator, or does not come back to it, in the lock hold
  *             that flags it or finds the flag.
- * Checked by: check_memory().  Tests: poison, poison_states, poison_exact, refused.
+ * Checked by: check_memory().  Tests: poison, poison_states, poison_exact.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/page.h"

@@ -7,7 +7,7 @@
  * Invariants: the last put makes the page FREEING, held by the putting thread, or puts it into the
  *             cache in the same step.  As in pcp_free_slow the word is read again under the zone
  *             lock, so that poison flags set meanwhile are noticed.
- * Tests:      page, step_pin, badinput, events, migrate, poison_race.
+ * Tests:      page, step_core, badinput, events, migrate, poison_race.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/pcp_inline.h"

@@ -5,7 +5,7 @@
  * Owns:       struct zone's span, watermarks and reserve.
  * Locks:      mem->hotplug for spans; the watermarks are read racily by allocations.
  * Invariants: min <= low <= high.
- * Tests:      zone, nodes, memory_span, zone_locks.
+ * Tests:      zone, pageblock, nodes, memory_span, zone_locks.
  */
 #include "mm/core/event.h"
 #include "mm/core/zone.h"

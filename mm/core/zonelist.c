@@ -7,7 +7,7 @@
  * Invariants: a zonelist names each zone that has memory once, nearest node first and, on a node,
  *             highest kind first.  An allocation that finds a zone low wakes the reclaim thread of
  *             the zone's node, whether it got a page or not.
- * Tests:      play_zones, play_alloc, zone, nodes, node_order, memory_span, reclaim.
+ * Tests:      step_core, play_alloc, zone, nodes, node_order, memory_span, reclaim.
  */
 #include "mm/core/pcp.h"
 

@@ -7,7 +7,7 @@
  * Invariants: before a call returns, it undoes its isolation, and turns the caches on if it turned
  *             them off.  The first operation to isolate a pageblock owns it (page_isolation.c):
  *             meanwhile an offline of that pageblock is refused, and vice versa.
- * Tests:      contig, contig_race, contig_steps, isolation_exact, poison, cma.
+ * Tests:      contig, contig_late, contig_race, contig_exact, isolation_exact, poison, cma.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"

@@ -12,8 +12,8 @@
  */
 void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 /*
- * The functions of a policy, one for each step of an isolation (isolate_policy.c).  Each returns 0
- * or an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
+ * The functions of a policy, one for each step of an isolation (isolate_policy.c), none NULL.  Each
+ * returns 0 or an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
  */
 struct iso_ops {
 	const char *story; /* the policy in one line, for the console */
@@ -62,8 +62,15 @@ u64 deadline_from_now(u64 ns);
 bool deadline_past(u64 deadline);
 /* Start again: something has changed just now. */
 void patience_begin(struct patience *p);
-/* Has nothing changed for so long that the blocker will stay?  Called once a pass. */
+/*
+ * Has nothing changed for so long, at the time @now in ns, that the blocker will stay?  @turned:
+ * all threads have had a turn since p->counted.  Called once a pass.
+ */
+bool patience_spent(struct patience *p, u64 now, bool turned);
+/* patience_spent, now. */
 bool patience_over(struct patience *p);
+/* The pause before the next pass, in ns; 0: a yield. */
+u64 patience_pause(struct patience *p);
 /* Let other threads run: one may be about to release a page.  Context: thread, may sleep. */
 void patience_wait(struct patience *p);
 

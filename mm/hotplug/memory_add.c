@@ -13,7 +13,7 @@
  *             missing memory, which reads as HOLE.  Removed memory takes its broken pages with it:
  *             memory added later at their place is other memory.  A range is claimed throughout all
  *             changes: no other operation can bring online, offline or remove any of it meanwhile.
- * Tests:      memory_add, memory_add_steps, memory_span, held.
+ * Tests:      memory_add, memory_add_exact, memory_span, held, tests/races/R-ADD-online.race.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/drain.h"
@@ -220,6 +220,7 @@ static int change_memory(struct memory *mem, struct pfn_range range, struct zone
 	adding_lock(mem);
 	/* Check first: a claim on a range that is refused could make another operation fail. */
 	err = zone ? addable(mem, range) : removable(mem, range);
+	sched_point("add.checked");
 	if (!err)
 		err = range_claim(mem, &claim);
 	if (!err) {

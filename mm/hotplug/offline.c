@@ -9,8 +9,7 @@
  * Invariants: until the commit an offline can be undone, which leaves everything as it was; from
  *             then on it cannot fail.  One offline makes at most one drain round, except with the
  *             policy redrain, which drains again each time the range is not yet free.
- * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact,
- *             offline_steps, online_steps, cover.
+ * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact, cover.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
@@ -261,6 +260,7 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 	if (!may_sleep())
 		return -EDEADLK;
 	err = claim_range(mem, &claim, fail);
+	sched_point("online.claimed");
 	if (!err) {
 		err = online_check(mem, claim.range, fail);
 		if (!err)

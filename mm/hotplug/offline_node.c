@@ -5,7 +5,7 @@
  * Owns:       the bit EVACUATED of pageblocks, which go offline and come online with their node.
  * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
  * Invariants: only an OFFLINE pageblock has the bit; bringing it online clears it.
- * Tests:      offline_node, offline_node_steps.
+ * Tests:      offline_node, offline_node_late.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"

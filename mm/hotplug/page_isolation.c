@@ -8,8 +8,8 @@
  *             no allocation will get one, until the undo or the commit of an offline.  The
  *             exception is redrain, whose round may miss a page (below).  Nothing is promised about
  *             allocated pages: they stay where they are.
- * Tests:      isolation, isolation_scan, isolation_exact, isolation_race, isolation_steps,
- *             offline_bounds.
+ * Tests:      isolation, isolation_scan, isolation_exact, isolation_race, offline_bounds,
+ *             tests/races/R-ISO.race, R-ISO-zone.race.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
  * drained already, since no later drain would find it there.  There are three policies.  The last

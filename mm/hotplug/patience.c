@@ -47,21 +47,37 @@ void patience_begin(struct patience *p)
 	*p = (struct patience){.progress = now, .counted = now};
 }
 
-bool patience_over(struct patience *p)
+bool patience_spent(struct patience *p, u64 now, bool turned)
 {
-	if (threads_had_turn(p->counted)) {
-		p->counted = clock_ns();
+	if (turned) {
+		p->counted = now;
 		p->stuck++;
 	}
-	return p->stuck >= READ_ONCE(patience_turns) && clock_ns() - p->progress >= STUCK_NS;
+	return p->stuck >= READ_ONCE(patience_turns) && now - p->progress >= STUCK_NS;
+}
+
+bool patience_over(struct patience *p)
+{
+	bool turned = threads_had_turn(p->counted);
+
+	return patience_spent(p, clock_ns(), turned);
+}
+
+u64 patience_pause(struct patience *p)
+{
+	unsigned fruitless = ++p->fruitless;
+
+	return fruitless <= EAGER_PASSES
+	    ? 0
+	    : BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, BACK_OFF_DOUBLINGS);
 }
 
 void patience_wait(struct patience *p)
 {
-	unsigned fruitless = ++p->fruitless;
+	u64 ns = patience_pause(p);
 
-	if (fruitless <= EAGER_PASSES)
-		thread_yield();
+	if (ns)
+		thread_sleep(ns);
 	else
-		thread_sleep(BACK_OFF_MIN << MIN(fruitless - EAGER_PASSES - 1, BACK_OFF_DOUBLINGS));
+		thread_yield();
 }

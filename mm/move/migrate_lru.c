@@ -247,6 +247,7 @@ static u32 mig_replace(
 		old[nr] = src;
 		new[nr++] = dst;
 	}
+	sched_point("mig.replace");
 	/* First the lists: a thread that takes a copy off one waits for the object's lock. */
 	done = lru_replace_pages(mem, old, new, nr);
 	KASSERT(done <= nr);

@@ -10,7 +10,7 @@
  *             back in another zone.
  * Invariants: an owner may release its page at any time: then the drop of the last reference frees
  *             the page.  An owner that has users is not freed (movable_owner_drain).
- * Tests:      migrate, migrate_list, handle, migrate_exact, isolate_late, silence_owner.
+ * Tests:      migrate, migrate_list, handle, migrate_exact, step_move, silence_owner.
  */
 #include "mm/core/page.h"
 #include "mm/core/zone.h"

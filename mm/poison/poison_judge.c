@@ -90,6 +90,7 @@ static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUI
 	if (!r->hard)
 		return settled(r, POISON_FAILED, -EBUSY, err);
 	CACHES_ASSERT_OFF(r);
+	sched_point("mf.stays");
 	/* Since it was judged, the page may have become an object's, which can lose it. */
 	if (object_has(r, poison_doom(r->zone, r->head, r->pfn)))
 		return TAKE;

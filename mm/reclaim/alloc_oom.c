@@ -12,7 +12,7 @@
  *             drained.  Nor is one chosen if a task has released its memory since then
  *             (memory_oom_outdated), nor while free pages that the request can use are being
  *             reported to the host: they come back (page_report.c).
- * Tests:      oom, oom_steps, silence_oom, oom_tasks, held, standby.
+ * Tests:      oom, step_reclaim, silence_oom, oom_tasks, held, standby.
  */
 #include "mm/core/event.h"
 #include "mm/core/zone.h"

@@ -8,8 +8,8 @@
  * Invariants: an allocation makes no cross-call.  Every wait ends by request_over, which is checked
  *             after each wake-up and every reclaim_recheck_ns, since a free wakes no thread: so no
  *             thread waits for memory that is there.
- * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby,
- *             freed_steps.
+ * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact,
+ *             step_reclaim.
  */
 #include "mm/core/event.h"
 #include "mm/reclaim/reclaim.h"

@@ -13,8 +13,7 @@
  *             does not come back by itself.  A pageblock that broke while it was standby has all
  *             its pages counted in nr_poisoned; they are flagged in their descriptors too, in the
  *             lock hold in which the cursor passes the pageblock.
- * Tests:      standby, standby_exact, standby_steps, offline_bounds, silence_standby,
- *             tests/races/R-SBY.race.
+ * Tests:      standby, standby_exact, step_reclaim, offline_bounds, silence_standby.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"

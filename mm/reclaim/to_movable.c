@@ -11,7 +11,7 @@
  * Locks:      none of its own.
  * Invariants: it uses only free pages of MOVABLE above the high watermark.  Only the reclaim thread
  *             runs this code, since its allocations never wait.
- * Tests:      to_movable, to_movable_steps.
+ * Tests:      to_movable, step_reclaim.
  */
 #include "mm/move/migrate.h"
 #include "mm/reclaim/reclaim.h"

@@ -7,7 +7,7 @@
  * Invariants: an account's number is at least the sum of its children's, except inside a charge or
  *             a count, which adds to the child before its parent.  No charge exceeds a limit, not
  *             even for a moment; two charges that meet right below it may both be refused.
- * Tests:      account, short.
+ * Tests:      account, account_steps, short.
  */
 #include <quarry/mm.h>
 #include <quarry/account.h>

@@ -11,7 +11,7 @@
  *             last put.  An object's slot holds a reference, which is dropped only after the page
  *             has left its list; so a page found on a list is referenced.  There is no list per
  *             CPU: it would hide pages from a scanner, and hold references to them.
- * Tests:      lru, reclaim_choice, reclaim_lru, held, isolate_late.
+ * Tests:      lru, reclaim_choice, reclaim_lru, held, step_move.
  */
 #include "mm/core/page.h"
 #include "mm/core/zone.h"

@@ -11,7 +11,7 @@
  * Locks:      the object's lock, and inside it that of the wait queue.
  * Invariants: while a thread waits in object_lock, no removal of that object begins.
  *             The thread of a walk runs until the walk is over: preemption is off (walk_on).
- * Tests:      rmap_walk, silence_drop, poison_vm, tests/qemu/test_hostile.py.
+ * Tests:      rmap_walk, object_lock_steps, silence_drop, poison_vm, tests/qemu/test_hostile.py.
  */
 #include "mm/vm/vm.h"
 

@@ -7,7 +7,7 @@
  * Invariants: a present entry holds one reference to its page and counts once in its mapcount; a
  *             migration entry holds neither.  The accessed and dirty bits of an entry are collected
  *             by the instruction that removes it, so none is lost.
- * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, refused, fields.
+ * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, fields.
  */
 #include "mm/core/event.h"
 #include "mm/core/page.h"

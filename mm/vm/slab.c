@@ -12,6 +12,7 @@
 #include "mm/core/event.h"
 #include "mm/core/page.h"
 #include <quarry/account.h>
+#include <quarry/alloc_check.h>
 
 #define MIN_SHIFT SLAB_MIN_SHIFT
 #define MAX_SHIFT SLAB_MAX_SHIFT /* half a page; larger requests get whole blocks */
@@ -200,6 +201,7 @@ static void free_small(struct page *page, void *ptr)
 	if (!(*word & bit))
 		bad_kfree(page, ptr, "freed twice");
 	*word &= ~bit;
+	free_check(ptr, (size_t)1 << slab->shift);
 	CHECKED_ASSERT(size->in_use >= slab->used);
 	size->in_use--;
 	*(void **)ptr = slab->free;

@@ -29,22 +29,27 @@ void tlb_gather_init(struct tlb_gather *g, struct memory *mem)
 	memset(g->cpus, 0, sizeof(g->cpus));
 }
 
+void tlb_gather_mask(struct tlb_gather *g, const cpumask_t *active, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < CPUMASK_WORDS(nr); i++) {
+		cpumask_t cpus = load_acquire(&active[i]);
+
+		if (i < ARRAY_SIZE(g->cpus))
+			g->cpus[i] |= cpus;
+		if (cpus && nr > TLB_CPUS)
+			g->everybody = true;
+	}
+}
+
 /*
  * The entries were changed before, each by a full barrier, and a CPU sets its bit before it loads
  * the tables (vm_space_enter).  So one whose bit is not seen here finds the new entries.
  */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space)
 {
-	unsigned i;
-
-	for (i = 0; i < CPUMASK_WORDS(nr_cpus); i++) {
-		cpumask_t cpus = load_acquire(&space->active[i]);
-
-		if (i < ARRAY_SIZE(g->cpus))
-			g->cpus[i] |= cpus;
-		if (cpus && nr_cpus > TLB_CPUS)
-			g->everybody = true;
-	}
+	tlb_gather_mask(g, space->active, nr_cpus);
 	sched_point("look.active");
 }
 

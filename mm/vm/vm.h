@@ -105,6 +105,8 @@ static inline void tlb_gather_all(struct tlb_gather *g)
 }
 /* Gather the CPUs that use @space, after its entries were changed and under the same lock. */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space);
+/* Gather the CPUs of @active, a mask of @nr CPUs; beyond TLB_CPUS of them, all if there is one. */
+void tlb_gather_mask(struct tlb_gather *g, const cpumask_t *active, unsigned nr);
 /* tlb_gather_entry and tlb_gather_cpus, for one entry. */
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
 /*

@@ -12,8 +12,7 @@
  *             While object->unflushed is 0, no CPU can use an entry that a removal has emptied.
  *             Regions, migrators and faults hold references: when the last one is dropped, no
  *             thread reads the slots, and no entry or marker is left.
- * Tests:      vm, vm_exact, vm_object, account, short, rmap_walk, vm_order, vm_guard,
- *             vm_late, refused.
+ * Tests:      vm, vm_exact, vm_object, account, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/core/page.h"
 #include "mm/core/zone.h"

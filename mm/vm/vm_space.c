@@ -11,7 +11,7 @@
  *             its entries.  While space->change is held nothing else is mapped there.
  *             Regions that were cut are not joined again.
  *             A use counts the regions of its space that show one object, at least one.
- * Tests:      vm, vm_exact, vm_bad, account, short, vm_order, vm_guard, vm_late, refused.
+ * Tests:      vm, vm_exact, vm_bad, account, short, vm_order, vm_guard, vm_late.
  */
 #include "mm/vm/vm.h"
 #include <quarry/account.h>

@@ -325,21 +325,18 @@ static void bad_arguments(void)
 
 JUDGE(judge_done, x.done, "the program has ended early, or nothing was missing");
 
-/* Each set has a name and a setup function. */
-#define SETS                                                                                       \
-	X(a_good_call_gives_what_is_documented_and_no_more, good_calls)                            \
-	X(writers_print_one_at_a_time, writers_in_turn)                                            \
-	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \
-	X(what_is_said_when_memory_runs_out_is_so, oom_said)                                       \
-	X(an_object_in_a_call_counts_for_the_task_that_gives_it, oom_gifts)                        \
-	X(the_first_task_is_listed_as_such, oom_first)                                             \
-	X(a_bad_argument_gets_its_error_and_changes_nothing, bad_arguments)                        \
-	X(a_call_without_memory_or_above_a_limit_leaves_nothing, calls_without_objects)            \
-	X(a_call_without_free_handles_leaves_nothing, calls_without_slots)                         \
-	X(a_call_without_pages_leaves_nothing, calls_without_pages)
+static const struct set sets[] = {
+    X(a_good_call_gives_what_is_documented_and_no_more, good_calls, judge_done, .once = true),
+    X(writers_print_one_at_a_time, writers_in_turn, judge_done, .once = true),
+    X(tasks_are_listed_counted_and_ended, tasks_listed, judge_done, .once = true),
+    X(what_is_said_when_memory_runs_out_is_so, oom_said, judge_done, .once = true),
+    X(an_object_in_a_call_counts_for_the_task_that_gives_it, oom_gifts, judge_done, .once = true),
+    X(the_first_task_is_listed_as_such, oom_first, judge_done, .once = true),
+    X(a_bad_argument_gets_its_error_and_changes_nothing, bad_arguments, judge_done, .once = true),
+    X(a_call_without_memory_or_above_a_limit_leaves_nothing, calls_without_objects, judge_done,
+        .once = true),
+    X(a_call_without_free_handles_leaves_nothing, calls_without_slots, judge_done, .once = true),
+    X(a_call_without_pages_leaves_nothing, calls_without_pages, judge_done, .once = true),
+};
 
-#define X(id, before) {.name = #id, .setup = (before), .judge = judge_done, .once = true},
-static const struct set sets[] = {SETS};
-#undef X
-
-const struct explore_suite call_suite = {"calls", sets, ARRAY_SIZE(sets)};
+const struct explore_suite call_suite = {"calls", sets, ARRAY_SIZE(sets), NULL};

@@ -12,27 +12,20 @@ static u64 to_programs;
 
 static void start_child(u64 arg)
 {
-	static const char name[] = "program";
-	struct syscall_regs r = {
-	    .nr = SYS_TASK_CREATE, .arg = {to_programs, DATA, sizeof(name) - 1}};
 	u64 word;
 
-	memcpy(&word, name, sizeof(word));
+	memcpy(&word, "program", sizeof(word));
 	user_store(DATA, word);
-	r.arg[3] = (u64)CALL(SYS_ENDPOINT_CREATE);
-	x.result[0] = user_call(&r);
+	x.result[0] = CALL(SYS_TASK_CREATE, to_programs, DATA, 7, (u64)CALL(SYS_ENDPOINT_CREATE));
 	if (x.result[0] > 0)
 		x.result[1] = CALL(SYS_TASK_WAIT, (u64)x.result[0], WAIT_FOREVER);
 }
 
 static void parent(void)
 {
-	struct vm_object *object = new_object(1);
-	struct task *task = new_task(0);
+	struct task *task = task_with_data(0, 1);
 
 	programs_started = NULL;
-	map_data(task, object);
-	vm_object_put(object);
 	to_programs = (u64)give(task, CAP_PROGRAMS, RIGHT_EXEC, NULL);
 	new_program(task, 1, start_child, 0);
 }
@@ -60,10 +53,7 @@ static void parent_killed_by_what_it_loads(void)
 	programs_started = note_start;
 }
 
-static const char *judge_not_started(void)
-{
-	return x.done ? "a child of a killed parent was started" : NULL;
-}
+JUDGE(judge_not_started, !x.done, "a child of a killed parent was started");
 
 /* ---- all tasks are killed ---- */
 
@@ -76,21 +66,13 @@ static void note_survivor(void)
 ROLE(parent_of_one_too_late, parent(); programs_started = note_survivor);
 ROLE(kill_all, tasks_kill_all(); x.done = true);
 
-static const char *judge_all_killed(void)
-{
-	return x.done_second ? "a task outlives the end of all" : NULL;
-}
+JUDGE(judge_all_killed, !x.done_second, "a task outlives the end of all");
 
-#define SETS                                                                                       \
-	X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, NULL, judge_child)        \
-	X(a_parent_is_killed_while_it_loads_a_child, parent_killed_by_what_it_loads, NULL,         \
-	    judge_not_started)                                                                     \
-	X(all_are_killed_while_one_starts_a_child, parent_of_one_too_late, kill_all,               \
-	    judge_all_killed)
+static const struct set sets[] = {
+    X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, judge_child),
+    X(a_parent_is_killed_while_it_loads_a_child, parent_killed_by_what_it_loads, judge_not_started),
+    X(all_are_killed_while_one_starts_a_child, parent_of_one_too_late, judge_all_killed,
+        .role = {kill_all}),
+};
 
-#define X(id, before, role_, judges)                                                               \
-	{.name = #id, .setup = (before), .role = {(role_)}, .judge = (judges)},
-static const struct set sets[] = {SETS};
-#undef X
-
-const struct explore_suite family_suite = {"family", sets, ARRAY_SIZE(sets)};
+const struct explore_suite family_suite = {"family", sets, ARRAY_SIZE(sets), NULL};

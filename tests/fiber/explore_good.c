@@ -14,11 +14,6 @@
 #define WINDOW 0x700000UL
 #define OTHER  0x800000UL
 
-#define CHECK(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			call_wrong(#cond, "is not so", 0);                                         \
-	} while (0)
 /* The call gives @want, and changes no register. */
 #define GIVES(want, number, ...)                                                                   \
 	gives(#number " " #__VA_ARGS__, want,                                                      \
@@ -27,8 +22,6 @@
 #define MAKES(rights, number, ...)                                                                 \
 	makes(#number " " #__VA_ARGS__, rights,                                                    \
 	    &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
-
-static char printed[1024];
 
 static s64 unchanged(const char *call, struct syscall_regs *r)
 {
@@ -387,13 +380,6 @@ static void limits(void)
 
 /* ---- printed text ---- */
 
-static void keep_printed(const char *text)
-{
-	size_t have = strlen(printed);
-
-	snprintf(printed + have, sizeof(printed) - have, "%s", text);
-}
-
 static void prints(const char *text, size_t len, const char *want)
 {
 	u64 word;
@@ -404,12 +390,10 @@ static void prints(const char *text, size_t len, const char *want)
 		memcpy(&word, text + i, MIN(len - i, sizeof(word)));
 		user_store(DATA + PAGE_SIZE + i, word);
 	}
-	printed[0] = '\0';
-	threads_on_print = keep_printed;
+	listen();
 	GIVES(0, SYS_DEBUG_WRITE, DATA + PAGE_SIZE, len);
-	threads_on_print = NULL;
-	if (strcmp(printed, want) != 0)
-		call_wrong("SYS_DEBUG_WRITE", printed, (s64)len);
+	if (strcmp(heard(), want) != 0)
+		call_wrong("SYS_DEBUG_WRITE", heard(), (s64)len);
 }
 
 static void words(void)
@@ -472,11 +456,8 @@ static void write_once(u64 arg)
 
 void writers_in_turn(void)
 {
-	struct vm_object *object = new_object(1);
-	struct task *task = new_task(0);
+	struct task *task = task_with_data(0, 1);
 
-	map_data(task, object);
-	vm_object_put(object);
 	new_program(task, 1, write_once, 0);
 	new_program(task, 1, write_once, 0);
 	printing = writers = 0;

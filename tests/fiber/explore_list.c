@@ -12,29 +12,13 @@
 #include <quarry/user.h>
 #include <stdio.h>
 
-#define CHECK(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond))                                                                       \
-			explore_fail("WRONG", #cond);                                              \
-	} while (0)
-
 static struct task *task[ABI_MAX_TASKS];
-static char said[1024];
-
-static void keep(const char *text)
-{
-	size_t have = strlen(said);
-
-	snprintf(said + have, sizeof(said) - have, "%s", text);
-}
 
 static const char *shown(void)
 {
-	said[0] = '\0';
-	threads_on_print = keep;
+	listen();
 	show_tasks();
-	threads_on_print = NULL;
-	return said;
+	return heard();
 }
 
 static void drop(unsigned i)
@@ -182,8 +166,6 @@ void tasks_listed(void)
 	three_are_listed();
 	the_first_decides();
 	there_may_be_so_many();
-	task_ids_grow();
-	reaper_gets_only_what_is_gone();
 	threads_are_numbered();
 	x.done = true;
 }

@@ -40,8 +40,8 @@ static void on_panic(const char *text)
 	explore_fail("CRASH", text);
 }
 
-static const struct explore_suite *const suites[] = {
-    &thread_suite, &task_suite, &pager_suite, &lost_suite, &oom_suite, &family_suite, &call_suite};
+static const struct explore_suite *const suites[] = {&thread_suite, &task_suite, &pager_suite,
+    &lost_suite, &oom_suite, &family_suite, &call_suite, &boot_suite};
 
 static bool is_wanted(const char *which, const char *suite, const char *name)
 {
@@ -90,27 +90,31 @@ static unsigned nr_wanted(const char *which, const struct explore_suite *suite)
 {
 	unsigned i, nr = 0;
 
-	for (i = 0; i < suite->nr; i++)
-		nr += is_wanted(which, suite->name, suite->sets[i].name);
+	for (; suite; suite = suite->more)
+		for (i = 0; i < suite->nr; i++)
+			nr += is_wanted(which, suite->name, suite->sets[i].name);
 	return nr;
 }
 
 /* Returns the number of sets that failed. */
 static unsigned run_suite(const char *which, const struct explore_suite *suite, unsigned number)
 {
+	const struct explore_suite *part;
 	unsigned i, nr = 0, failed = 0;
 
 	printf("  KTAP version 1\n  1..%u\n", nr_wanted(which, suite));
-	for (i = 0; i < suite->nr; i++) {
-		const char *name = suite->sets[i].name;
-		bool good;
+	for (part = suite; part; part = part->more) {
+		for (i = 0; i < part->nr; i++) {
+			const char *name = part->sets[i].name;
+			bool good;
 
-		if (!is_wanted(which, suite->name, name))
-			continue;
-		printf("  # begin %s.%s\n", suite->name, name);
-		good = run_set(&suite->sets[i]);
-		failed += !good;
-		printf("  %sok %u %s\n", good ? "" : "not ", ++nr, name);
+			if (!is_wanted(which, suite->name, name))
+				continue;
+			printf("  # begin %s.%s\n", suite->name, name);
+			good = run_set(&part->sets[i]);
+			failed += !good;
+			printf("  %sok %u %s\n", good ? "" : "not ", ++nr, name);
+		}
 	}
 	printf("%sok %u %s\n", failed ? "not " : "", number, suite->name);
 	return failed;
@@ -125,6 +129,8 @@ int main(int argc, char **argv)
 	for (a = 1; a < argc; a++)
 		if (!strncmp(argv[a], "--leave-out=", 12))
 			fiber_left_out = argv[a] + 12;
+		else if (!strcmp(argv[a], "--fine"))
+			fiber_fine = true;
 		else if (!strcmp(argv[a], "--orders"))
 			fiber_orders = 1;
 		else if (strncmp(argv[a], "--", 2) != 0)

@@ -21,45 +21,31 @@ struct maker {
 	s64 errors[3]; /* allowed errors of make, besides -ENOMEM */
 };
 
-static s64 make_endpoint(void)
-{
-	return CALL(SYS_ENDPOINT_CREATE);
-}
-
-static s64 make_object(void)
-{
-	return CALL(SYS_OBJECT_CREATE, 1);
-}
-
-static s64 make_paged(void)
-{
-	return CALL(SYS_PAGER_BIND, caller.ep, 1, 0, THREADS_TICK_NS);
-}
-
-static s64 make_dup(void)
-{
-	return CALL(SYS_HANDLE_DUP, caller.ep, RIGHT_SEND);
-}
+#define MAKER(name, ...)                                                                           \
+	static s64 name(void)                                                                      \
+	{                                                                                          \
+		return CALL(__VA_ARGS__);                                                          \
+	}                                                                                          \
+	_Static_assert(1, #name)
+MAKER(make_endpoint, SYS_ENDPOINT_CREATE);
+MAKER(make_object, SYS_OBJECT_CREATE, 1);
+MAKER(make_paged, SYS_PAGER_BIND, caller.ep, 1, 0, THREADS_TICK_NS);
+MAKER(make_dup, SYS_HANDLE_DUP, caller.ep, RIGHT_SEND);
+MAKER(make_mapping, SYS_MAP, caller.object, NOWHERE, 1, 0, ABI_READ);
+/* Unmap the middle of three pages, so that the rest becomes two regions. */
+MAKER(make_hole, SYS_UNMAP, DATA + PAGE_SIZE, 1);
+MAKER(make_protection, SYS_PROTECT, DATA + PAGE_SIZE, 1, ABI_READ);
+MAKER(make_thread, SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
+MAKER(make_task, SYS_TASK_CREATE, caller.programs, DATA, 7, caller.send);
 
 static void close_handle(s64 made)
 {
 	CALL(SYS_HANDLE_CLOSE, (u64)made);
 }
 
-static s64 make_mapping(void)
-{
-	return CALL(SYS_MAP, caller.object, NOWHERE, 1, 0, ABI_READ);
-}
-
 static void unmap(s64 made)
 {
 	CALL(SYS_UNMAP, NOWHERE, 2);
-}
-
-/* Unmap the middle of three pages, so that the rest becomes two regions. */
-static s64 make_hole(void)
-{
-	return CALL(SYS_UNMAP, DATA + PAGE_SIZE, 1);
 }
 
 static void fill_hole(s64 made)
@@ -69,23 +55,8 @@ static void fill_hole(s64 made)
 		panic("the hole cannot be filled");
 }
 
-static s64 make_protection(void)
-{
-	return CALL(SYS_PROTECT, DATA + PAGE_SIZE, 1, ABI_READ);
-}
-
-static s64 make_thread(void)
-{
-	return CALL(SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
-}
-
 static void nothing(s64 made)
 {
-}
-
-static s64 make_task(void)
-{
-	return CALL(SYS_TASK_CREATE, caller.programs, DATA, 7, caller.send);
 }
 
 static void end_child(s64 made)
@@ -245,19 +216,14 @@ static void run_makers(void (*with)(const struct maker *), unsigned expected)
 	CALL(SYS_TASK_KILL, caller.task);
 }
 
-static void without_objects(u64 arg)
+static void without(u64 what)
 {
-	run_makers(try_without_objects, 50);
-}
+	static const struct {
+		void (*with)(const struct maker *);
+		unsigned expected;
+	} missing[] = {{try_without_objects, 50}, {try_without_slots, 8}, {try_without_pages, 20}};
 
-static void without_slots(u64 arg)
-{
-	run_makers(try_without_slots, 8);
-}
-
-static void without_pages(u64 arg)
-{
-	run_makers(try_without_pages, 20);
+	run_makers(missing[what].with, missing[what].expected);
 }
 
 /* Answers each call with a duplicate of the handle it got. */
@@ -276,23 +242,23 @@ static void serve_for_ever(u64 receive)
 	}
 }
 
-static void maker_and_server(void (*program)(u64))
+static void maker_and_server(unsigned what)
 {
 	caller_and(serve_for_ever, RIGHT_RECEIVE);
-	new_program(caller.self, 1, program, 0);
+	new_program(caller.self, 1, without, what);
 }
 
 void calls_without_objects(void)
 {
-	maker_and_server(without_objects);
+	maker_and_server(0);
 }
 
 void calls_without_slots(void)
 {
-	maker_and_server(without_slots);
+	maker_and_server(1);
 }
 
 void calls_without_pages(void)
 {
-	maker_and_server(without_pages);
+	maker_and_server(2);
 }

@@ -10,9 +10,8 @@
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 
-#define STATUS 7
-#define LARGE  8 /* pages of the victim */
-#define SMALL  2 /* pages of the other task */
+#define LARGE 8 /* pages of the victim */
+#define SMALL 2 /* pages of the other task */
 
 static struct page *hoard[THREADS_PAGES];
 static unsigned orders[THREADS_PAGES], nr_hoarded;
@@ -52,12 +51,9 @@ static void give_back(void)
 
 static struct task *task_with(unsigned nr, unsigned pages, unsigned touched)
 {
-	struct vm_object *object = new_object(pages);
-	struct task *task = new_task(nr);
+	struct task *task = task_with_data(nr, pages);
 	unsigned i;
 
-	map_data(task, object);
-	vm_object_put(object);
 	for (i = 0; i < touched; i++)
 		if (vm_fault(task->space, DATA + i * PAGE_SIZE, VM_WRITE))
 			panic("no page");
@@ -72,16 +68,6 @@ static void look_on(u64 arg)
 	x.result[0] = user_call(&r);
 	x.result[1] = (s64)r.arg[1];
 	CALL(SYS_EXIT, STATUS);
-}
-
-static void end_task(u64 arg)
-{
-	CALL(SYS_EXIT, STATUS);
-}
-
-static void end_thread(u64 arg)
-{
-	CALL(SYS_THREAD_EXIT);
 }
 
 static void touch_one_more(u64 arg)
@@ -201,19 +187,15 @@ static const char *judge_victim(s32 status)
 	return NULL;
 }
 
-static const char *judge_exit(void)
+static const char *judge_had(s32 status)
 {
-	const char *bad = judge_victim(STATUS);
+	const char *bad = judge_victim(status);
 
 	return bad || x.done ? bad : "an allocation has failed";
 }
 
-static const char *judge_last(void)
-{
-	const char *bad = judge_victim(0);
-
-	return bad || x.done ? bad : "an allocation has failed";
-}
+JUDGE_BY(judge_exit, judge_had(STATUS));
+JUDGE_BY(judge_last, judge_had(0));
 
 static const char *judge_asker(void)
 {
@@ -234,19 +216,13 @@ static const char *judge_starter(void)
 	return x.done ? NULL : "a task that has run cannot be killed";
 }
 
-/*
- * Name, setup, the role that allocates, the judge, and .rare: a race that needs three preemptions
- * shows in about one of 3,000 random schedules.
- */
-#define SETS                                                                                       \
-	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 6)                                    \
-	X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, ask, judge_last, 6)     \
-	X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, NULL, judge_asker, 0)            \
-	X(a_task_is_started_without_memory, starts_without_memory, NULL, judge_starter, 0)
+/* A race that needs three preemptions shows in about one of 3,000 random schedules: .rare. */
+static const struct set sets[] = {
+    X(an_oom_kill_meets_an_exit, exits, judge_exit, .role = {ask}, .rare = 6),
+    X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, judge_last, .role = {ask},
+        .rare = 6),
+    X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, judge_asker),
+    X(a_task_is_started_without_memory, starts_without_memory, judge_starter),
+};
 
-#define X(id, before, asks, judges, more)                                                          \
-	{.name = #id, .setup = (before), .role = {(asks)}, .judge = (judges), .rare = (more)},
-static const struct set sets[] = {SETS};
-#undef X
-
-const struct explore_suite oom_suite = {"oom", sets, ARRAY_SIZE(sets)};
+const struct explore_suite oom_suite = {"oom", sets, ARRAY_SIZE(sets), NULL};

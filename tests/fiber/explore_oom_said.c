@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_oom_said.c: the messages of the OOM killer, word by word: each task's pages by kind, the
- * exempt task, the victim. Run without preemption; the hook is called as by mm/, but with free
- * memory left.
+ * exempt task, the victim.  And what it finds out about tasks: objects that a thread gives away
+ * while no task has a handle, and which task is the first. Run without preemption; the hook is
+ * called as by mm/, but with free memory left.
  *
- * Owns:  four tasks without threads.
+ * Owns:  the tasks.
  */
 #include "explore_tasks.h"
 #include <quarry/errno.h>
@@ -23,20 +24,13 @@
 
 /* The first task; a task with the most pages; a pager; a task with few pages. */
 enum { FIRST, HOG, PAGER, LITTLE };
-static const char *const name[NR] = {"first", "hog", "pager", "little"};
+static const char *const names[NR] = {"first", "hog", "pager", "little"};
 static const unsigned anon[NR] = {30, 20, 25, 5};
 
-static struct task *task[NR];
+static struct task *one[NR];
 static struct vm_object *paged;
-static struct endpoint *ep;
-static char said[2048], want[2048];
-
-static void keep(const char *text)
-{
-	size_t have = strlen(said);
-
-	snprintf(said + have, sizeof(said) - have, "%s", text);
-}
+static struct endpoint *to_pager;
+static char want[2048];
 
 static void touch(struct task *of, u64 va, unsigned nr, bool write)
 {
@@ -59,9 +53,10 @@ static void serve(void *arg)
 	struct ipc_msg msg;
 	unsigned i;
 
-	space_use(task[PAGER]->space);
+	space_use(one[PAGER]->space);
 	for (i = 0; i < SERVED; i++) {
-		if (ipc_receive(ep, &msg, &call, FOREVER) || pager_supply(paged, msg.word[1], DATA))
+		if (ipc_receive(to_pager, &msg, &call, FOREVER) ||
+		    pager_supply(paged, msg.word[1], DATA))
 			panic("nothing to supply");
 		msg = (struct ipc_msg){.word = {ABI_PAGER_DONE}};
 		if (ipc_reply(call, &msg))
@@ -72,20 +67,19 @@ static void serve(void *arg)
 
 static void serve_hog(void)
 {
-	struct account *before = account_use(task[PAGER]->account);
+	struct account *before = account_use(one[PAGER]->account);
 	struct thread *server;
 	int err;
 
-	ep = endpoint_create();
-	thread_current()->task = task[PAGER];
-	err = pager_create(ep, SERVED, 1, THREADS_TICK_NS * 10, &paged);
+	to_pager = endpoint_create();
+	thread_current()->task = one[PAGER];
+	err = pager_create(to_pager, SERVED, 1, THREADS_TICK_NS * 10, &paged);
 	thread_current()->task = NULL;
 	account_use(before);
 	server = thread_start("server", 2, serve, NULL);
-	if (err || !server ||
-	    vm_map(task[HOG]->space, WINDOW, SERVED, VM_READ | VM_WRITE, paged, 0))
+	if (err || !server || vm_map(one[HOG]->space, WINDOW, SERVED, VM_READ | VM_WRITE, paged, 0))
 		panic("no pager");
-	touch(task[HOG], WINDOW, SERVED, false);
+	touch(one[HOG], WINDOW, SERVED, false);
 	thread_join(server);
 }
 
@@ -98,20 +92,20 @@ static void make_tasks(void)
 		struct account *before;
 		struct vm_object *object;
 
-		if (task_create(name[i], &task[i]))
+		if (task_create(names[i], &one[i]))
 			panic("no task");
-		before = account_use(task[i]->account);
+		before = account_use(one[i]->account);
 		object = new_object(anon[i]);
 		account_use(before);
-		map_data(task[i], object);
+		map_data(one[i], object);
 		vm_object_put(object);
-		touch(task[i], DATA, anon[i], true);
+		touch(one[i], DATA, anon[i], true);
 	}
-	task[FIRST]->first = true;
+	one[FIRST]->first = true;
 	for (i = 0; i < HELD; i++)
 		if (vm_object_supply(held, i, NULL))
 			panic("no page");
-	give(task[HOG], CAP_OBJECT, RIGHT_READ, held);
+	give(one[HOG], CAP_OBJECT, RIGHT_READ, held);
 	vm_object_put(held);
 	serve_hog();
 }
@@ -129,13 +123,13 @@ static void expect_line(const char *fmt, ...)
 static void expect_row(
     unsigned i, unsigned pages, unsigned shared, unsigned has, const char *remark)
 {
-	expect_line("oom: %5lu %-12s %6lu %8u %8u %8u %8u %8lu%s\n", task[i]->id, name[i],
-	    task[i]->id, 0u, pages, shared, has, account_pages(task[i]->account), remark);
+	expect_line("oom: %5lu %-12s %6lu %8u %8u %8u %8u %8lu%s\n", one[i]->id, names[i],
+	    one[i]->id, 0u, pages, shared, has, account_pages(one[i]->account), remark);
 }
 
 static void expect_head(gfp_t gfp, unsigned pages)
 {
-	said[0] = want[0] = '\0';
+	want[0] = '\0';
 	expect_line("oom: no memory for the kernel, %u page%s, flags %#x; of %lu pages in use none "
 	            "can be reclaimed\n",
 	    pages, pages == 1 ? "" : "s", gfp, memory_managed_pages(&kernel_memory));
@@ -156,38 +150,38 @@ static void expect_sum(void)
 
 static void ask(gfp_t gfp, unsigned order, unsigned victim)
 {
+	const char *said;
 	unsigned i;
 
 	expect_sum();
 	/* Give the victim a number, as oom_alloc does. */
 	kernel_memory.oom.going++;
-	threads_on_print = keep;
+	listen();
 	if (!kernel_memory.oom.kill(&kernel_memory, gfp, order, kernel_memory.oom.arg))
 		explore_fail("WRONG", "nobody is chosen");
-	threads_on_print = NULL;
+	said = heard();
 	if (strcmp(said, want) != 0) {
 		printf("%s%s", said, want);
 		explore_fail("WRONG", "something else is said");
 	}
 	for (i = 0; i < NR; i++)
 		if (i == victim &&
-		    (!task[i]->victim || task[i]->ending != TASK_KILLED ||
-		        task[i]->status != -ENOMEM))
+		    (!one[i]->victim || one[i]->ending != TASK_KILLED || one[i]->status != -ENOMEM))
 			explore_fail("WRONG", "another one is chosen");
 }
 
 static void leave(unsigned i)
 {
+	const char *said;
 	char line[128];
 
-	said[0] = '\0';
-	threads_on_print = keep;
-	task_abandon(task[i]);
-	threads_on_print = NULL;
-	snprintf(line, sizeof(line), "oom: task %lu %s is gone, ", task[i]->id, name[i]);
-	if (task[i]->victim ? strncmp(said, line, strlen(line)) != 0 : said[0] != '\0')
+	listen();
+	task_abandon(one[i]);
+	said = heard();
+	snprintf(line, sizeof(line), "oom: task %lu %s is gone, ", one[i]->id, names[i]);
+	if (one[i]->victim ? strncmp(said, line, strlen(line)) != 0 : said[0] != '\0')
 		explore_fail("WRONG", "who is gone is not said");
-	task_put(task[i]);
+	task_put(one[i]);
 }
 
 void oom_said(void)
@@ -221,7 +215,145 @@ void oom_said(void)
 	leave(PAGER);
 	leave(FIRST);
 	vm_object_put(paged);
-	endpoint_put(ep, RIGHT_RECEIVE);
+	endpoint_put(to_pager, RIGHT_RECEIVE);
 	memory_set_oom(&kernel_memory, NULL, NULL);
+	x.done = true;
+}
+
+/* ---- objects given away; the first task ---- */
+
+/* The first task, and two tasks that it has started. */
+static struct task *first, *giver, *other;
+static s64 to_call, to_give; /* handles of the giver */
+static bool seen;
+
+/* A handle of @task to an object with @nr pages that is charged to @account. */
+static s64 has_object(struct task *task, struct account *account, unsigned nr)
+{
+	struct account *before = account_use(account);
+	struct vm_object *object = new_object(nr);
+	s64 handle;
+	unsigned i;
+
+	account_use(before);
+	for (i = 0; i < nr; i++)
+		if (vm_object_supply(object, i, NULL))
+			panic("no page");
+	handle = give(task, CAP_OBJECT, RIGHT_READ | RIGHT_DUP, object);
+	vm_object_put(object);
+	return handle;
+}
+
+static void close_in(struct task *task, s64 handle)
+{
+	struct cap cap;
+
+	CHECK(!cap_take(&task->caps, (u64)handle, CAP_OBJECT, &cap));
+	cap_drop(&cap);
+}
+
+static void give_by_call(u64 arg)
+{
+	struct syscall_regs r = {.nr = SYS_CALL, .arg = {(u64)to_call, WAIT_FOREVER}};
+
+	r.arg[ABI_GIVE] = (u64)to_give;
+	user_call(&r);
+}
+
+/* While a new task is loaded. */
+static void look_at_gift(void)
+{
+	struct vm_object *gift[ABI_MAX_THREADS];
+	unsigned nr;
+
+	close_in(first, to_give);
+	nr = task_gifts(first, gift);
+	CHECK(nr == 1 && vm_object_present(gift[0]) == 2);
+	vm_object_put(gift[0]);
+	seen = true;
+}
+
+static void give_to_a_new_task(void)
+{
+	u64 name, programs = (u64)give(first, CAP_PROGRAMS, RIGHT_EXEC, NULL);
+	struct vm_object *gift[ABI_MAX_THREADS];
+	s64 task;
+
+	memcpy(&name, "program", sizeof(name));
+	user_store(DATA, name);
+	to_give = has_object(first, first->account, 2);
+	programs_found = look_at_gift;
+	task = CALL(SYS_TASK_CREATE, programs, DATA, 7, (u64)to_give);
+	programs_found = NULL;
+	CHECK(seen && !task_gifts(first, gift));
+	CHECK(CALL(SYS_TASK_WAIT, (u64)task, WAIT_FOREVER) == TASK_EXITED);
+}
+
+/* The program of the first task. */
+static void look_at_call(u64 arg)
+{
+	CALL(SYS_SLEEP, 5 * THREADS_TICK_NS);
+	close_in(giver, to_give);
+	/* As oom_alloc does. */
+	kernel_memory.oom.asked = load_acquire(&kernel_memory.oom.left);
+	kernel_memory.oom.going++;
+	CHECK(kernel_memory.oom.kill(&kernel_memory, GFP_MOVABLE, 0, kernel_memory.oom.arg));
+	CHECK(giver->victim && !other->ending);
+	task_abandon(other);
+	give_to_a_new_task();
+	x.done = true;
+}
+
+/*
+ * A task that has ended was charged for the gift, which is larger than the other task's object.
+ */
+void oom_gifts(void)
+{
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *data = new_object(1);
+	struct account *before;
+	struct task *head;
+
+	oom_init();
+	first = new_task(0);
+	first->first = true;
+	map_data(first, data);
+	vm_object_put(data);
+	before = account_use(first->account);
+	if (task_create("head", &head))
+		panic("no task");
+	giver = new_task(1);
+	other = new_task(2);
+	account_use(before);
+	to_call = give(giver, CAP_ENDPOINT, RIGHT_SEND, ep);
+	give(first, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	to_give = has_object(giver, head->account, 40);
+	has_object(other, other->account, 25);
+	task_abandon(head);
+	task_put(head);
+	new_program(giver, 1, give_by_call, 0);
+	new_program(first, 2, look_at_call, 0);
+}
+
+/* While the first task is loaded. */
+static void look_at_first(void)
+{
+	struct task *task = task_after(0);
+
+	CHECK(task && task->first && task->starting);
+	task_put(task);
+	seen = true;
+}
+
+void oom_first(void)
+{
+	struct cap none = {.kind = CAP_NONE};
+	const u64 arg[2] = {0};
+
+	programs_found = look_at_first;
+	CHECK(!task_start_first("program", &none, arg, &x.tasks[0]));
+	programs_found = NULL;
+	CHECK(seen && x.tasks[0]->first && !x.tasks[0]->starting);
 	x.done = true;
 }

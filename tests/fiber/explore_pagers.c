@@ -174,21 +174,9 @@ void new_killer_of(unsigned nr)
 
 ROLE(two_users, new_pager(PATIENT); new_user(1, 1, load_into, 0); new_user(2, 3, load_into, 1));
 
-static void user_killed(void)
-{
-	new_pager(PATIENT);
-	new_user(1, 1, load_into, 0);
-	new_user(2, 3, load_into, 1);
-	new_killer_of(1);
-}
-
-static void pager_killed(void)
-{
-	new_pager(PATIENT);
-	new_user(1, 1, load_into, 0);
-	new_user(2, 3, load_into, 1);
-	new_killer_of(0);
-}
+ROLE(user_killed, two_users(); new_killer_of(1));
+ROLE(pager_killed, two_users(); new_killer_of(0));
+ROLE(page_dropped_under_two, two_users(); new_program(p.pager, 2, drop_page, 0));
 
 static void pager_killed_supplying(void)
 {
@@ -206,15 +194,6 @@ static void page_dropped(void)
 
 	new_user(1, 1, load_twice, 0);
 	new_program(pager, 3, drop_page, 0);
-}
-
-static void page_dropped_under_two(void)
-{
-	struct task *pager = new_pager(PATIENT);
-
-	new_user(1, 1, load_into, 0);
-	new_user(2, 3, load_into, 1);
-	new_program(pager, 2, drop_page, 0);
 }
 
 static void pager_late(void)
@@ -245,22 +224,10 @@ static const char *judge(enum task_end first, enum task_end second)
 	return NULL;
 }
 
-static const char *judge_two(void)
-{
-	if (p.gets != 1)
-		return "a page was not asked for once";
-	return judge(TASK_EXITED, TASK_EXITED);
-}
-
-static const char *judge_user_killed(void)
-{
-	return judge(TASK_KILLED, TASK_EXITED);
-}
-
-static const char *judge_faults(void)
-{
-	return judge(TASK_FAULTED, TASK_FAULTED);
-}
+JUDGE_BY(
+    judge_two, p.gets == 1 ? judge(TASK_EXITED, TASK_EXITED) : "a page was not asked for once");
+JUDGE_BY(judge_user_killed, judge(TASK_KILLED, TASK_EXITED));
+JUDGE_BY(judge_faults, judge(TASK_FAULTED, TASK_FAULTED));
 
 static const char *judge_one(void)
 {
@@ -316,12 +283,7 @@ static const char *judge_both_taken(void)
 ROLE(cleaner, new_pager(PATIENT));
 ROLE(cleaner_and_killer, new_pager(PATIENT); new_killer_of(0));
 
-static void impatient_cleaner(void)
-{
-	struct task *pager = new_pager(2 * THREADS_TICK_NS);
-
-	new_program(pager, 3, drop_page, 0);
-}
+ROLE(impatient_cleaner, new_program(new_pager(2 * THREADS_TICK_NS), 3, drop_page, 0));
 
 static const char *judge_handed_over(void)
 {
@@ -365,27 +327,21 @@ static void two_become_pagers(void)
 JUDGE(judge_pagers, x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3],
     "a thread is no pager");
 
-/* Name, setup, roles of the kernel on CPUs 1 and 2, the judge. */
-#define SETS                                                                                       \
-	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, NULL, judge_two)               \
-	X(who_touches_a_page_is_killed, user_killed, NULL, NULL, judge_user_killed)                \
-	X(a_pager_is_killed_under_faults, pager_killed, NULL, NULL, judge_faults)                  \
-	X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, NULL, NULL, judge_one)      \
-	X(a_page_is_dropped_under_a_fault, page_dropped, NULL, NULL, judge_dropped)                \
-	X(a_page_is_dropped_under_two_faults, page_dropped_under_two, NULL, NULL, judge_dropped)   \
-	X(a_pager_is_late, pager_late, NULL, NULL, judge_faults)                                   \
-	X(a_page_is_handed_over, cleaner, hand_over, NULL, judge_taken_back)                       \
-	X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, hand_over, NULL,    \
-	    judge_handed_over)                                                                     \
-	X(a_page_is_handed_over_and_dropped, impatient_cleaner, hand_over, NULL,                   \
-	    judge_handed_over)                                                                     \
-	X(two_pages_are_handed_over_at_once, two_servers, hand_over, hand_over_other,              \
-	    judge_both_taken)                                                                      \
-	X(two_threads_become_pagers_at_once, two_become_pagers, NULL, NULL, judge_pagers)
+static const struct set sets[] = {
+    X(two_touch_a_page_that_is_asked_for_once, two_users, judge_two),
+    X(who_touches_a_page_is_killed, user_killed, judge_user_killed),
+    X(a_pager_is_killed_under_faults, pager_killed, judge_faults),
+    X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, judge_one),
+    X(a_page_is_dropped_under_a_fault, page_dropped, judge_dropped),
+    X(a_page_is_dropped_under_two_faults, page_dropped_under_two, judge_dropped),
+    X(a_pager_is_late, pager_late, judge_faults),
+    X(a_page_is_handed_over, cleaner, judge_taken_back, .role = {hand_over}),
+    X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, judge_handed_over,
+        .role = {hand_over}),
+    X(a_page_is_handed_over_and_dropped, impatient_cleaner, judge_handed_over, .role = {hand_over}),
+    X(two_pages_are_handed_over_at_once, two_servers, judge_both_taken,
+        .role = {hand_over, hand_over_other}),
+    X(two_threads_become_pagers_at_once, two_become_pagers, judge_pagers),
+};
 
-#define X(id, before, a, b, judges)                                                                \
-	{.name = #id, .setup = (before), .role = {(a), (b)}, .judge = (judges)},
-static const struct set sets[] = {SETS};
-#undef X
-
-const struct explore_suite pager_suite = {"pagers", sets, ARRAY_SIZE(sets)};
+const struct explore_suite pager_suite = {"pagers", sets, ARRAY_SIZE(sets), NULL};

@@ -101,8 +101,9 @@ static void start_roles(void)
 	unsigned i;
 
 	for (i = 0; i < ROLES && set_now->role[i]; i++)
-		x.thread[i] = thread_start("role", i < 2 ? (int)i + 1 : set_now->third_on,
-		    role_main, (void *)(uintptr_t)set_now->role[i]);
+		x.thread[i] = thread_start("role",
+		    i < 2 || !set_now->third_on ? (int)i + 1 : set_now->third_on, role_main,
+		    (void *)(uintptr_t)set_now->role[i]);
 	/* All roles reach their wait for the start in this time. */
 	thread_sleep(3 * THREADS_TICK_NS);
 }

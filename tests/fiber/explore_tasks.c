@@ -9,8 +9,8 @@
 #include <elf.h>
 #include <quarry/bootfile.h>
 #include <quarry/mm.h>
-
-#define STATUS 7
+#include <quarry/string.h>
+#include <stdio.h>
 
 static void (*programs[PROGRAMS])(u64 arg);
 static u64 arguments[PROGRAMS];
@@ -25,10 +25,12 @@ static void run_program(uintptr_t entry, const u64 arg[3])
 	unsigned nr = (unsigned)(entry - CODE);
 
 	explore_wait_start();
-	if (nr < nr_programs)
+	if (nr < nr_programs) {
 		programs[nr](arguments[nr]);
-	else if (programs_started)
+	} else if (programs_started) {
+		x.handle = (s64)arg[0];
 		programs_started();
+	}
 }
 
 void new_program(struct task *task, int cpu, void (*program)(u64 arg), u64 arg)
@@ -75,6 +77,16 @@ void map_data(struct task *task, struct vm_object *object)
 		panic("no memory mapped");
 }
 
+struct task *task_with_data(unsigned nr, unsigned long pages)
+{
+	struct vm_object *object = new_object(pages);
+	struct task *task = new_task(nr);
+
+	map_data(task, object);
+	vm_object_put(object);
+	return task;
+}
+
 /* The only file: a page of code that is never read, and two pages of data. */
 bool boot_file_find(const char *name, struct boot_file *out)
 {
@@ -109,6 +121,27 @@ bool boot_file_find(const char *name, struct boot_file *out)
 		programs_found();
 	*out = (struct boot_file){.data = &file, .size = strcmp(name, "broken") ? sizeof(file) : 3};
 	return !strcmp(name, "program") || !strcmp(name, "broken");
+}
+
+static char said[2048];
+
+static void note_said(const char *text)
+{
+	size_t have = strlen(said);
+
+	snprintf(said + have, sizeof(said) - have, "%s", text);
+}
+
+void listen(void)
+{
+	said[0] = '\0';
+	threads_on_print = note_said;
+}
+
+const char *heard(void)
+{
+	threads_on_print = NULL;
+	return said;
 }
 
 void tasks_start(void)
@@ -213,24 +246,17 @@ static const char *judge_calls(bool caller_killed)
 	    : "calling failed";
 }
 
-static const char *judge_caller_killed(void)
-{
-	return judge_calls(true);
-}
-
-static const char *judge_server_killed(void)
-{
-	return judge_calls(false);
-}
+JUDGE_BY(judge_caller_killed, judge_calls(true));
+JUDGE_BY(judge_server_killed, judge_calls(false));
 
 /* ---- ends of tasks ---- */
 
-static void end_thread(u64 arg)
+void end_thread(u64 arg)
 {
 	CALL(SYS_THREAD_EXIT);
 }
 
-static void end_task(u64 arg)
+void end_task(u64 arg)
 {
 	CALL(SYS_EXIT, STATUS);
 }
@@ -290,15 +316,8 @@ static const char *judge_end(enum task_end other)
 	    : "two who waited were told differently";
 }
 
-static const char *judge_fault(void)
-{
-	return judge_end(TASK_FAULTED);
-}
-
-static const char *judge_kill(void)
-{
-	return judge_end(TASK_KILLED);
-}
+JUDGE_BY(judge_fault, judge_end(TASK_FAULTED));
+JUDGE_BY(judge_kill, judge_end(TASK_KILLED));
 
 static const char *judge_create(void)
 {
@@ -379,10 +398,7 @@ static const char *judge_closed(void)
 	return x.result[3] ? "the handle was not there to close" : NULL;
 }
 
-static const char *judge_nothing(void)
-{
-	return NULL;
-}
+JUDGE(judge_nothing, true, "");
 
 /* ---- memory that two tasks share, one of which is killed ---- */
 
@@ -422,20 +438,16 @@ static const char *judge_shared(void)
 	return x.result[2] == 2 ? NULL : "a word was lost";
 }
 
-/* Name, setup, the judge. */
-#define SETS                                                                                       \
-	X(a_caller_is_killed, caller_server_killer_of_caller, judge_caller_killed)                 \
-	X(a_server_is_killed, caller_server_killer_of_server, judge_server_killed)                 \
-	X(the_last_two_threads_end_at_once, two_threads_end, judge_last)                           \
-	X(an_exit_meets_a_kill_and_those_who_wait, exit_and_kill, judge_kill)                      \
-	X(an_exit_meets_a_fault, exit_and_fault, judge_fault)                                      \
-	X(an_exit_meets_new_threads, exit_and_create, judge_create)                                \
-	X(a_handle_is_closed_under_a_call_and_a_receiver, call_receive_close, judge_closed)        \
-	X(a_task_is_killed_while_it_changes_handles, dup_close_kill, judge_nothing)                \
-	X(who_shares_memory_is_killed, sharers_and_killer, judge_shared)
+static const struct set sets[] = {
+    X(a_caller_is_killed, caller_server_killer_of_caller, judge_caller_killed),
+    X(a_server_is_killed, caller_server_killer_of_server, judge_server_killed),
+    X(the_last_two_threads_end_at_once, two_threads_end, judge_last),
+    X(an_exit_meets_a_kill_and_those_who_wait, exit_and_kill, judge_kill),
+    X(an_exit_meets_a_fault, exit_and_fault, judge_fault),
+    X(an_exit_meets_new_threads, exit_and_create, judge_create),
+    X(a_handle_is_closed_under_a_call_and_a_receiver, call_receive_close, judge_closed),
+    X(a_task_is_killed_while_it_changes_handles, dup_close_kill, judge_nothing),
+    X(who_shares_memory_is_killed, sharers_and_killer, judge_shared),
+};
 
-#define X(id, before, judges) {.name = #id, .setup = (before), .judge = (judges)},
-static const struct set sets[] = {SETS};
-#undef X
-
-const struct explore_suite task_suite = {"tasks", sets, ARRAY_SIZE(sets)};
+const struct explore_suite task_suite = {"tasks", sets, ARRAY_SIZE(sets), NULL};

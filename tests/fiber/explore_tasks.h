@@ -44,6 +44,15 @@ s64 give(struct task *task, enum cap_kind kind, unsigned rights, void *object);
 struct vm_object *new_object(unsigned long pages);
 /* Map all of @object at DATA, to read and write. */
 void map_data(struct task *task, struct vm_object *object);
+/* new_task, with a new object of @pages mapped at DATA. */
+struct task *task_with_data(unsigned nr, unsigned long pages);
+#define STATUS 7
+/* Programs: exit with STATUS; end the thread. */
+void end_task(u64 arg);
+void end_thread(u64 arg);
+/* Keep what is printed, from here on; end that, and return the text. */
+void listen(void);
+const char *heard(void);
 /* Set up kernel memory and tasks, before the first run. */
 void tasks_start(void);
 /* Wait until all tasks have ended. */
@@ -86,8 +95,6 @@ void oom_said(void);
 void oom_gifts(void);
 void oom_first(void);
 void tasks_listed(void);
-void task_ids_grow(void);
-void reaper_gets_only_what_is_gone(void);
 void calls_without_objects(void);
 void calls_without_slots(void);
 void calls_without_pages(void);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_threads.c: sets of the explorer of threads: waits, messages, capabilities, a CPU that
- * goes down; all roles are threads of the kernel.
+ * explore_threads.c: sets of the explorer of threads: waits, sleeping locks, a CPU that goes down;
+ * all roles are threads of the kernel.
  */
 #include "explore_threads.h"
 #include <quarry/hotplug.h>
+#include <quarry/lock.h>
+#include <quarry/mm.h>
 
 /* ---- waiting ---- */
 
@@ -28,8 +30,7 @@ static void wait_for_both(void)
 ROLE(wake, store_release(&x.flag, 1u); wake_up(&x.wq));
 ROLE(wake_second, store_release(&x.second, 1u); wake_up(&x.other));
 
-/* Pass points at which a tick can find that another thread waits for this CPU. */
-static void compute(void)
+void compute(void)
 {
 	unsigned i;
 
@@ -50,164 +51,155 @@ static void wait_twice_with_an_alarm(void)
 	x.done_second = wait_until(&x.other, is_flagged, &x.second, WAIT_FOREVER);
 }
 
-/* ---- messages: a call and its answer, each with a capability ---- */
+/* ---- sleeping locks: the last of two owners frees a lock's memory; a release wakes its next owner
+ * only ---- */
 
-static struct cap new_gift(void)
+ROLE(new_lock, x.mutex = MUTEX("of the roles"));
+
+/* The last owner overwrites the lock, as free() would: a later access hangs or panics. */
+static void lock_and_free_as_last(void)
 {
-	return (struct cap){
-	    .object = endpoint_create(), .rights = RIGHTS_ALL, .kind = CAP_ENDPOINT};
+	bool last;
+
+	mutex_lock(&x.mutex);
+	last = x.flag++;
+	if (last)
+		memset(&x.mutex, 0x5a, sizeof(x.mutex));
+	else
+		mutex_unlock(&x.mutex);
+	atomic_add(&x.ended, 1u);
 }
 
-static void new_endpoint(void)
+JUDGE(judge_both_ended, x.ended == 2, "the lock was not had twice");
+
+/* Called between the claim and the sleep: wait until the claim is granted. */
+static bool looked_late(void)
 {
-	x.task.refs = 1;
+	WRITE_ONCE(x.second, 1u);
+	while (READ_ONCE(x.mutex.l.first))
+		cpu_relax();
+	return true;
+}
+
+static void lock_late_and_free(void)
+{
+	if (!mutex_lock_unless(&x.mutex, looked_late, WAIT_FOREVER))
+		explore_fail("WRONG", "a granted lock was not had");
+	memset(&x.mutex, 0x5a, sizeof(x.mutex));
+	atomic_add(&x.ended, 1u);
+}
+
+static void unlock_for_one(void)
+{
+	while (!READ_ONCE(x.second))
+		cpu_relax();
+	mutex_unlock(&x.mutex);
+	atomic_add(&x.ended, 1u);
+}
+
+static bool looked(void)
+{
+	x.second++;
+	return false;
+}
+
+static void lock_and_count_looks(void)
+{
+	if (!mutex_lock_unless(&x.mutex, looked, WAIT_FOREVER))
+		explore_fail("WRONG", "a lock without a limit was not had");
+	x.flag++;
+	mutex_unlock(&x.mutex);
+}
+
+/* The first role has the lock from the beginning. */
+static void new_held_lock(void)
+{
+	new_lock();
+	if (!mutex_trylock(&x.mutex))
+		explore_fail("WRONG", "a new lock is not free");
+}
+
+static void hold_until_two_wait(void)
+{
+	while (READ_ONCE(x.second) < 4)
+		cpu_relax();
+	x.flag++;
+	mutex_unlock(&x.mutex);
+}
+
+/* Each of two waiters checked twice: before it slept, and in the queue as it fell asleep. */
+static const char *judge_looks(void)
+{
+	if (x.flag != 3)
+		return "the lock was not had three times";
+	return x.second == 4 ? NULL : "a thread that is not the next owner was woken";
+}
+
+/* ---- a task ends while its thread goes to sleep ---- */
+
+static void new_shares(void)
+{
 	x.task.lock = SPINLOCK("task", RANK_TASK);
-	x.ep = endpoint_create();
+	TAILQ_INIT(&x.task.threads);
+	x.task.shares = shares_new();
 }
 
-static void call(u64 timeout_ns)
+/* The sleeper runs when the task ends: its next step is the sleep. */
+static void say_and_spin(u32 *said, const u32 *until)
 {
-	struct ipc_msg msg = {.word = {1}, .give = new_gift()};
-
-	x.called = ipc_call(x.ep, &msg, timeout_ns);
-	cap_drop(&msg.give);
+	store_release(said, 1u);
+	threads_progress();
+	while (until && !load_acquire(until))
+		cpu_relax();
 }
 
-static void call_for_ever(void)
+static void end_task_of_second(void)
 {
-	thread_current()->task = &x.task;
-	call(WAIT_FOREVER);
+	while (!load_acquire(&x.second))
+		cpu_relax();
+	say_and_spin(&x.flag, NULL);
+	x.thread[1]->task = &x.task;
+	TAILQ_INSERT_TAIL(&x.task.threads, x.thread[1], task_link);
+	task_end(&x.task, TASK_KILLED, 0);
+}
+
+static bool is_killed(void *arg)
+{
+	return task_interrupted();
+}
+
+static void sleep_until_killed(void)
+{
+	say_and_spin(&x.second, &x.flag);
+	x.done = wait_until(&x.wq, is_killed, NULL, WAIT_FOREVER);
+	spin_lock(&x.task.lock);
 	thread_current()->task = NULL;
-	spin_lock(&x.task.lock);
-	x.ended = 1;
 	spin_unlock(&x.task.lock);
 }
 
-ROLE(call_with_timeout, call(THREADS_TICK_NS));
-
-static void serve_until(u64 timeout_ns)
+static const char *judge_killed(void)
 {
-	struct ipc_call *from;
-	struct ipc_msg msg;
-
-	x.received = ipc_receive(x.ep, &msg, &from, timeout_ns);
-	if (x.received)
-		return;
-	cap_drop(&msg.give);
-	msg.give = new_gift();
-	x.replied = ipc_reply(from, &msg);
-}
-
-ROLE(serve, serve_until(5 * THREADS_TICK_NS));
-ROLE(serve_for_ever, serve_until(WAIT_FOREVER));
-ROLE(call_after_half_of_the_time, thread_sleep(10 * THREADS_TICK_NS); call(40 * THREADS_TICK_NS));
-
-static void receive_and_drop(void)
-{
-	struct ipc_call *from;
-	struct ipc_msg msg;
-
-	x.received = ipc_receive(x.ep, &msg, &from, 5 * THREADS_TICK_NS);
-	if (x.received)
-		return;
-	cap_drop(&msg.give);
-	ipc_call_drop(from);
-}
-
-static void kill_caller(void)
-{
-	store_release(&x.task.ending, (u32)TASK_KILLED);
-	/* A thread that has left its task must not be woken. */
-	spin_lock(&x.task.lock);
-	if (!x.ended)
-		thread_wake(x.thread[0]);
-	spin_unlock(&x.task.lock);
-}
-
-ROLE(close_endpoint, endpoint_get(x.ep, 0); endpoint_put(x.ep, RIGHT_RECEIVE));
-
-static const char *judge_call(void)
-{
-	endpoint_put(x.ep, RIGHT_RECEIVE);
-	if (!x.called && (x.received || x.replied))
-		return "the caller has an answer that nobody gave";
-	if (x.called && !x.received && !x.replied)
-		return "the answer was taken, and the caller has none";
-	if (x.received && x.received != -ETIMEDOUT)
-		return "receiving failed";
-	return x.called == 0 || x.called == -EINTR || x.called == -ETIMEDOUT ? NULL
-	                                                                     : "calling failed";
-}
-
-/* The last receiver left first, or the answer arrived first, or the call was never received. */
-static const char *judge_closed(void)
-{
-	endpoint_put(x.ep, 0);
-	return x.called == -EPIPE && (!x.received || x.received == -ETIMEDOUT)
-	    ? NULL
-	    : "a call whose endpoint was closed did not fail";
-}
-
-/* ---- capabilities ---- */
-
-static void new_table(void)
-{
-	const struct cap gift = new_gift();
-
-	if (cap_table_init(&x.table))
-		panic("no table");
-	x.handle = cap_install(&x.table, &gift);
-}
-
-static void take(unsigned nr)
-{
-	struct cap cap;
-
-	x.took[nr] = cap_take(&x.table, (u64)x.handle, CAP_ENDPOINT, &cap);
-	if (!x.took[nr])
-		cap_drop(&cap);
-}
-
-ROLE(take_0, take(0));
-ROLE(take_1, take(1));
-
-static void look_up(void)
-{
-	struct cap cap;
-
-	if (!cap_lookup(&x.table, (u64)x.handle, CAP_ENDPOINT, RIGHT_SEND, &cap))
-		cap_drop(&cap);
-}
-
-static const char *judge_taken(void)
-{
-	cap_table_destroy(&x.table);
-	return (x.took[0] == 0) + (x.took[1] == 0) == 1 ? NULL : "not exactly one has taken it";
+	kfree(x.task.shares);
+	return x.done ? NULL : "its task has ended, and the wait says no";
 }
 
 /* ---- a CPU that goes down ---- */
 
-static void goes(unsigned cpu)
+void cpu_3_goes_and_comes(void)
 {
-	if (cpu_down(cpu))
-		panic("CPU %u does not go", cpu);
+	if (cpu_down(3) || cpu_up(3))
+		panic("CPU 3 does not go, or come");
 }
-
-static void comes(unsigned cpu)
-{
-	if (cpu_up(cpu))
-		panic("CPU %u does not come", cpu);
-}
-
-ROLE(cpu_3_goes_and_comes, goes(3); comes(3));
 
 /* CPU 3 hands the sleeper to another CPU, and stays down until the sleeper has ended. */
 static void cpu_3_is_away(void)
 {
-	goes(3);
+	if (cpu_down(3))
+		panic("CPU 3 does not go");
 	while (!load_acquire(&x.ended))
 		thread_yield();
-	comes(3);
+	if (cpu_up(3))
+		panic("CPU 3 does not come");
 }
 
 JUDGE(judge_wait, x.done, "the condition held, and the wait says no");
@@ -242,12 +234,6 @@ static void start_another(void)
 }
 
 ROLE(wake_both, wake(); wake_second());
-
-static const char *judge_answered(void)
-{
-	endpoint_put(x.ep, RIGHT_RECEIVE);
-	return x.called || x.received || x.replied ? "a message was lost with a CPU" : NULL;
-}
 
 static void ask_down(unsigned nr, unsigned cpu)
 {
@@ -327,67 +313,37 @@ static const char *judge_last_stays(void)
 	    : "not the last CPU alone was refused";
 }
 
-/* Name, setup, the roles, the CPU of the third, the judge. */
-#define SETS                                                                                       \
-	X(no_wake_up_is_lost, NULL, wait_for_both, wake, wake_second, 3, judge_both)               \
-	X(no_wake_up_is_lost_beside_another, NULL, wait_for_flag, wake, compute, 1, judge_wait)    \
-	X(an_alarm_meets_a_wake_up, NULL, wait_twice_with_an_alarm, wake, wake_second, 3,          \
-	    judge_both)                                                                            \
-	X(a_task_ends_while_its_thread_goes_to_sleep, new_shares, end_task_of_second,              \
-	    sleep_until_killed, NULL, 3, judge_killed)                                             \
-	X(a_lock_is_freed_by_its_last_owner, new_lock, lock_and_free_as_last,                      \
-	    lock_and_free_as_last, NULL, 3, judge_both_ended)                                      \
-	X(a_lock_is_freed_by_an_owner_that_never_slept, new_held_lock, unlock_for_one,             \
-	    lock_late_and_free, NULL, 3, judge_both_ended)                                         \
-	X(a_lock_wakes_its_next_owner_only, new_held_lock, hold_until_two_wait,                    \
-	    lock_and_count_looks, lock_and_count_looks, 3, judge_looks)                            \
-	X(a_kill_meets_a_transfer, new_endpoint, call_for_ever, serve, kill_caller, 3, judge_call) \
-	X(a_kill_meets_a_transfer_on_one_cpu, new_endpoint, call_for_ever, serve, kill_caller, 1,  \
-	    judge_call)                                                                            \
-	X(a_time_out_meets_a_reply, new_endpoint, call_with_timeout, serve, NULL, 3, judge_call)   \
-	X(an_old_answer_meets_the_next_call, new_endpoint, call_again, answer_both_late, NULL, 3,  \
-	    judge_own_answers)                                                                     \
-	X(one_of_two_receivers_has_the_call, new_endpoint, receive_first, receive_second,          \
-	    call_after_half_of_the_time, 3, judge_one_received)                                    \
-	X(answers_and_waits_in_one_step, new_endpoint, serve_four_in_one, ask_twice, ask_twice, 1, \
-	    judge_four_answers)                                                                    \
-	X(a_kill_meets_an_answer_and_a_wait, new_endpoint, call_for_ever, kill_caller,             \
-	    serve_in_one, 1, judge_killed_or_answered)                                             \
-	X(a_call_after_an_answered_one_times_out, new_endpoint, answer_the_first_in_time, compute, \
-	    call_answered_and_not, 1, judge_first_answered)                                        \
-	X(an_endpoint_closes_under_a_call, new_endpoint, call_for_ever, receive_and_drop,          \
-	    close_endpoint, 3, judge_closed)                                                       \
-	X(two_take_one_capability, new_table, take_0, take_1, look_up, 3, judge_taken)             \
-	X(a_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_for_flag, 3,          \
-	    judge_wait)                                                                            \
-	X(a_thread_is_handed_over_and_comes_back, NULL, wake, cpu_3_goes_and_comes, wait_for_flag, \
-	    3, judge_wait)                                                                         \
-	X(a_cpu_that_goes_hands_its_alarms_over, NULL, flag_silently, cpu_3_is_away,               \
-	    wait_with_alarms, 3, judge_wait)                                                       \
-	X(an_unbound_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_unbound, 3,  \
-	    judge_wait)                                                                            \
-	X(a_thread_starts_while_a_cpu_goes, NULL, start_another, cpu_3_is_away, NULL, 3,           \
-	    judge_wait)                                                                            \
-	X(a_wake_up_meets_an_alarm_of_a_cpu_that_goes, NULL, wake_both, cpu_3_goes_and_comes,      \
-	    wait_twice_with_an_alarm, 3, judge_both)                                               \
-	X(a_receiver_whose_cpu_goes_has_its_message, new_endpoint, call_for_ever,                  \
-	    cpu_3_goes_and_comes, serve_for_ever, 3, judge_answered)                               \
-	X(a_caller_whose_cpu_goes_has_its_answer, new_endpoint, serve_for_ever,                    \
-	    cpu_3_goes_and_comes, call_for_ever, 3, judge_answered)                                \
-	X(a_cpu_goes_once_if_two_take_it_down, NULL, cpu_3_goes, cpu_3_goes_too, compute, 3,       \
-	    judge_went_once)                                                                       \
-	X(two_cpus_take_each_other_down, NULL, cpu_2_goes, cpu_1_goes, compute, 3,                 \
-	    judge_both_went)                                                                       \
-	X(a_cpu_comes_while_it_goes, NULL, cpu_3_goes, cpu_3_comes, compute, 3, judge_came)        \
-	X(the_last_cpu_stays, NULL, all_go_from_0, all_go_from_3, compute, 3, judge_last_stays)
+static const struct set sets[] = {
+    X(no_wake_up_is_lost, NULL, judge_both, .role = {wait_for_both, wake, wake_second}),
+    X(no_wake_up_is_lost_beside_another, NULL, judge_wait, .role = {wait_for_flag, wake, compute},
+        .third_on = 1),
+    X(an_alarm_meets_a_wake_up, NULL, judge_both,
+        .role = {wait_twice_with_an_alarm, wake, wake_second}),
+    X(a_task_ends_while_its_thread_goes_to_sleep, new_shares, judge_killed,
+        .role = {end_task_of_second, sleep_until_killed}),
+    X(a_lock_is_freed_by_its_last_owner, new_lock, judge_both_ended,
+        .role = {lock_and_free_as_last, lock_and_free_as_last}),
+    X(a_lock_is_freed_by_an_owner_that_never_slept, new_held_lock, judge_both_ended,
+        .role = {unlock_for_one, lock_late_and_free}),
+    X(a_lock_wakes_its_next_owner_only, new_held_lock, judge_looks,
+        .role = {hold_until_two_wait, lock_and_count_looks, lock_and_count_looks}),
+    X(a_sleeper_whose_cpu_goes_is_woken, NULL, judge_wait,
+        .role = {wake, cpu_3_is_away, wait_for_flag}),
+    X(a_thread_is_handed_over_and_comes_back, NULL, judge_wait,
+        .role = {wake, cpu_3_goes_and_comes, wait_for_flag}),
+    X(a_cpu_that_goes_hands_its_alarms_over, NULL, judge_wait,
+        .role = {flag_silently, cpu_3_is_away, wait_with_alarms}),
+    X(an_unbound_sleeper_whose_cpu_goes_is_woken, NULL, judge_wait,
+        .role = {wake, cpu_3_is_away, wait_unbound}),
+    X(a_thread_starts_while_a_cpu_goes, NULL, judge_wait, .role = {start_another, cpu_3_is_away}),
+    X(a_wake_up_meets_an_alarm_of_a_cpu_that_goes, NULL, judge_both,
+        .role = {wake_both, cpu_3_goes_and_comes, wait_twice_with_an_alarm}),
+    X(a_cpu_goes_once_if_two_take_it_down, NULL, judge_went_once,
+        .role = {cpu_3_goes, cpu_3_goes_too, compute}),
+    X(two_cpus_take_each_other_down, NULL, judge_both_went,
+        .role = {cpu_2_goes, cpu_1_goes, compute}),
+    X(a_cpu_comes_while_it_goes, NULL, judge_came, .role = {cpu_3_goes, cpu_3_comes, compute}),
+    X(the_last_cpu_stays, NULL, judge_last_stays, .role = {all_go_from_0, all_go_from_3, compute}),
+};
 
-#define X(id, before, a, b, c, c_on, judges)                                                       \
-	{.name = #id,                                                                              \
-	    .setup = (before),                                                                     \
-	    .role = {(a), (b), (c)},                                                               \
-	    .third_on = (c_on),                                                                    \
-	    .judge = (judges)},
-static const struct set sets[] = {SETS};
-#undef X
-
-const struct explore_suite thread_suite = {"threads", sets, ARRAY_SIZE(sets)};
+const struct explore_suite thread_suite = {"threads", sets, ARRAY_SIZE(sets), &message_sets};

@@ -15,22 +15,28 @@
 
 struct set {
 	const char *name;
-	void (*setup)(void);       /* runs on CPU 0 without preemption; may be NULL */
-	void (*role[ROLES])(void); /* threads of the kernel; NULL: no role */
-	int third_on;              /* the CPU of the third role */
+	void (*setup)(void); /* runs on CPU 0 without preemption; may be NULL */
 	/* called when all roles have ended; returns the failure, or NULL */
 	const char *(*judge)(void);
-	bool once;     /* run it without preemption only */
-	unsigned rare; /* the set has 1 + rare times RANDOM random schedules */
+	void (*role[ROLES])(void); /* threads of the kernel; NULL: no role */
+	int third_on;              /* the CPU of the third role; 0: CPU 3 */
+	bool once;                 /* run it without preemption only */
+	unsigned rare;             /* the set has 1 + rare times RANDOM random schedules */
 };
+/* A row of a file's table of sets. */
+#define X(id, before, judges, ...)                                                                 \
+	{                                                                                          \
+		.name = #id, .setup = (before), .judge = (judges), __VA_ARGS__                     \
+	}
 
 struct explore_suite {
 	const char *name;
 	const struct set *sets;
 	unsigned nr;
+	const struct explore_suite *more; /* the same suite's sets in another file; or NULL */
 };
-extern const struct explore_suite thread_suite, task_suite, pager_suite, lost_suite, oom_suite,
-    family_suite, call_suite;
+extern const struct explore_suite thread_suite, message_sets, task_suite, pager_suite, lost_suite,
+    oom_suite, family_suite, call_suite, boot_suite;
 
 /* A role, or a setup, of a set: it does @... .  A judge: what is wrong unless @right. */
 #define ROLE(name, ...)                                                                            \
@@ -39,12 +45,18 @@ extern const struct explore_suite thread_suite, task_suite, pager_suite, lost_su
 		__VA_ARGS__;                                                                       \
 	}                                                                                          \
 	_Static_assert(1, #name)
-#define JUDGE(name, right, wrong)                                                                  \
+#define JUDGE_BY(name, judgement)                                                                  \
 	static const char *name(void)                                                              \
 	{                                                                                          \
-		return (right) ? NULL : (wrong);                                                   \
+		return (judgement);                                                                \
 	}                                                                                          \
 	_Static_assert(1, #name)
+#define JUDGE(name, right, wrong) JUDGE_BY(name, (right) ? NULL : (wrong))
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			explore_fail("WRONG", #cond);                                              \
+	} while (0)
 
 /* Shared by the roles; zero before each run unless stated. */
 struct shared {
@@ -65,38 +77,11 @@ extern struct shared x;
 
 /* Report a bad run, and end the program. */
 void explore_fail(const char *what, const char *why) __attribute__((noreturn));
-/* explore_locks.c: roles of sets of sleeping locks and of a sleep, and their judges. */
-void new_lock(void);
-void lock_and_free_as_last(void);
-const char *judge_both_ended(void);
-void lock_and_count_looks(void);
-void lock_late_and_free(void);
-void unlock_for_one(void);
-void new_held_lock(void);
-void hold_until_two_wait(void);
-const char *judge_looks(void);
-void new_shares(void);
-void end_task_of_second(void);
-void sleep_until_killed(void);
-const char *judge_killed(void);
-/* explore_again.c: roles of sets of messages, and their judges. */
-void call_again(void);
-void answer_both_late(void);
-const char *judge_own_answers(void);
-void receive_first(void);
-void receive_second(void);
-const char *judge_one_received(void);
-void ask_twice(void);
-void serve_four_in_one(void);
-const char *judge_four_answers(void);
-void serve_in_one(void);
-const char *judge_killed_or_answered(void);
-void call_answered_and_not(void);
-void answer_the_first_in_time(void);
-const char *judge_first_answered(void);
+/* Roles: pass points at which a tick can find that another thread waits; CPU 3 goes and comes. */
+void compute(void);
+void cpu_3_goes_and_comes(void);
 /* For a role: wait until all roles start. */
 void explore_wait_start(void);
-
 /*
  * Run set_now with no cut (preemption), with one cut, and with several. Context: the first thread.
  * A bad run ends the program.

@@ -12,7 +12,6 @@ extern struct pageblock_tree host_trees[];
  * Run the target on one input; always returns 0. At a finding it panics, or a sanitizer stops it.
  */
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
 /* Set the state after a boot with @cpus CPUs: no threads, empty caches, nothing counted. */
 void host_fuzz_reset(unsigned cpus);
 /* Let the target run on @cpu from now on. */

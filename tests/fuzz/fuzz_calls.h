@@ -8,7 +8,6 @@
 
 /* Make and judge a call; does not return if it is wrong. */
 void call(const struct wire_call *c);
-
 /* Each completes the call @c by operands from @b, and makes it. */
 void op_isolate(struct wire_call *c, struct bytes *b);
 void op_undo(struct wire_call *c, struct bytes *b, bool undo); /* @undo false: only check */

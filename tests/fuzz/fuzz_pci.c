@@ -7,7 +7,7 @@
 #include "fuzz_boot.h"
 #include "tests/lib/pretend_pci.h"
 
-#define MAX_READS 10000u
+#define MOST_READS 10000u
 
 static struct bytes answers;
 
@@ -33,7 +33,7 @@ static void judge(const struct pci_function *fn)
 	int err = virtio_find_places(fn, &places);
 	unsigned i, j;
 
-	MUST(space.reads < MAX_READS && !space.beyond, "%u reads, %u beyond", space.reads,
+	MUST(space.reads < MOST_READS && !space.beyond, "%u reads, %u beyond", space.reads,
 	    space.beyond);
 	MUST(!err || places.why, "error %d without a reason", err);
 	for (i = 0; !err && i < NR_VIRTIO_PARTS; i++) {

@@ -18,17 +18,12 @@ extern struct table fw_table;
 extern struct acpi_info fw_info;
 
 void put16(u8 *to, u32 value);
-
 void put32(u8 *to, u32 value);
-
 void put64(u8 *to, u64 value);
-
 /* Start with an empty table of @len bytes; fw_info is cleared. */
 void begin_table(size_t len);
-
 /* Append an entry of @len bytes; its length field is @says. */
 u8 *add_entry(u8 type, u8 len, u8 says);
-
 /*
  * @parse accepts a table of @header bytes and more, and entries, whose lengths are at least 2, that
  * end within it.

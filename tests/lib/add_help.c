@@ -92,8 +92,6 @@ struct memory *growing(
 {
 	struct memory_config cfg;
 	struct memory *mem;
-	pfn_t start = START;
-	unsigned i;
 	int err;
 
 	memset(&arrays, 0, sizeof(arrays));
@@ -105,18 +103,7 @@ struct memory *growing(
 	cfg.arrays = &test_arrays;
 	mem = cfg.alloc(cfg.arg, sizeof(*mem));
 	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
-	for (i = 0; i < nr && !err; i++) {
-		pfn_t end = start + BLOCK(specs[i].blocks);
-
-		err =
-		    memory_add_zone(mem, specs[i].node, (enum zone_kind)specs[i].kind, start, end);
-		if (!err) {
-			memory_add_ram(mem, start, end);
-			memory_free_range(mem, start, end);
-		}
-		start = end;
-	}
-	return begin_memory(t, mem, err);
+	return begin_memory(t, mem, err ? err : add_zones(mem, specs, nr));
 }
 
 struct memory *one_node(struct ktest *t)

@@ -38,31 +38,22 @@ struct arrays {
 extern struct arrays arrays;
 
 struct page *descriptors(struct memory *mem, pfn_t section, size_t *size);
-
 int test_map(struct memory *mem, pfn_t start, unsigned long nr);
-
 void test_unmap(struct memory *mem, pfn_t start, unsigned long nr);
-
 int test_grow(struct memory *mem, pfn_t start, unsigned long nr);
-
 void test_shrink(struct memory *mem, pfn_t start, unsigned long nr);
-
 void expect_untouched(struct ktest *t, struct memory *mem);
-
 /* A memory with these zones, one after the other from START on; its other pageblocks are holes. */
 struct memory *growing(
     struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr);
 
 struct memory *one_node(struct ktest *t);
-
 /* As growing, with SIZE pageblocks of zone NORMAL of node 0, and nothing else. */
 struct memory *growing_normal(struct ktest *t, unsigned nr_nodes);
-
 /* Add memory to node @node, and bring it online. */
 void add_online(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, unsigned node);
 
 enum pageblock_state state_at(const struct memory *mem, pfn_t pfn);
-
 /* Pages of @pile that lie in [@start, @end). */
 unsigned long pile_inside(struct memory *mem, const struct pile *pile, pfn_t start, pfn_t end);
 

@@ -31,17 +31,13 @@ extern void (*balloon_meanwhile)(void); /* called while the device gets pages */
 extern struct virtio_balloon_stat balloon_stats[VIRTIO_BALLOON_S_NR];
 
 u32 balloon_host(struct pretend *p, const struct pretend_buf *buf);
-
 bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned movable);
-
 bool balloon_begin(struct ktest *t);
-
 /* Open the balloon on the same memory with a working device, after one broke. */
 bool balloon_begin_again_with(struct ktest *t, u64 features);
 bool balloon_begin_again(struct ktest *t);
 
 void balloon_end(struct ktest *t);
-
 void balloon_ask_for(u32 pages);
 
 /* The host wants @pages; returns the driver's result. */
@@ -55,7 +51,6 @@ int balloon_resize(u32 pages);
 
 /* Exactly @nr pages are lent: the host has them, and no other page is in state BALLOON. */
 void expect_lent(struct ktest *t, unsigned long nr);
-
 /* A pageblock of zone MOVABLE with lent pages in it. */
 pfn_t block_with_lent(struct ktest *t);
 

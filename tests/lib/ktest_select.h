@@ -7,7 +7,6 @@
 
 /* Does @which, as of ktest_run, select test @i of @s? */
 bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which);
-
 /* 0 if each name in @which stands for a test; else -EINVAL, and a message. */
 int ktest_check_names(const char *which);
 

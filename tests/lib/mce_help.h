@@ -13,7 +13,6 @@
  * started.  Otherwise the test is skipped.
  */
 bool emulated(struct ktest *t, unsigned last);
-
 /* Unpoison a page that the test itself reported as broken; forget that a machine check came. */
 void undo(struct ktest *t, pfn_t pfn);
 
@@ -22,12 +21,10 @@ extern bool real_check;
 
 /* Wait until *@count is at least @nr. */
 bool wait_for_count(const u64 *count, u64 nr);
-
 /*
  * Wait until all errors found have been dealt with; returns the number of errors dealt with so far.
  */
 u64 wait_all_dealt(void);
-
 /*
  * Allocate and free 1 << @order pages, and return the first pfn; some_page: the same for one page.
  */

@@ -9,6 +9,7 @@
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/string.h>
+#include <quarry/isolation.h>
 
 #define TEST_MAX_CPUS   8
 #define TEST_MAX_BLOCKS 72
@@ -19,22 +20,18 @@
 #define TEST_BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 
 struct zone *test_zone(struct memory *mem, enum zone_kind kind);
-
 /* Blocks of one order and type that @cpu caches (cached), and that it may cache (may_cache). */
 unsigned cached(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
 /* Block number @i from below of CPU @cpu's stack of movable pages of order 0; NULL: none. */
 const struct page *movable_slot(const struct zone *zone, unsigned cpu, unsigned i);
 
 unsigned may_cache(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
-
 /* Sum of the capacities of @zone on @cpu. */
 unsigned capacity_sum(const struct zone *zone, unsigned cpu);
-
 /* Let every CPU cache up to @capacity blocks of one order and type, and no others of @zone. */
 void set_plan(struct zone *zone, unsigned order, enum migratetype type, u16 capacity);
 
 void restore_plan(struct zone *zone);
-
 /* The state of the block that @page lies in; exact while no other CPU uses the memory. */
 enum page_state state_of(const struct memory *mem, const struct page *page);
 
@@ -48,14 +45,12 @@ struct page_job {
 };
 
 void job_drain(void *arg);
-
 /* Allocate, or free, @nr blocks on @cpu; returns the number of blocks allocated or freed. */
 unsigned alloc_on(
     unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order, unsigned nr, struct page **pages);
 
 unsigned free_on(
     unsigned cpu, struct memory *mem, unsigned order, unsigned nr, struct page **pages);
-
 /* Empty the caches of all CPUs, without drain_all_pages. */
 void empty_all(struct memory *mem);
 
@@ -98,11 +93,36 @@ struct census {
  * buddy allocator.
  */
 void census_take(struct census *c, struct memory *mem);
-
 /* Expect all of @b, the later census, to be as in @a. */
 void census_compare(struct ktest *t, const struct census *a, const struct census *b);
-
 /* Turn the free pageblock at @pfn into one that has no memory. */
 void make_hole(struct ktest *t, struct memory *mem, pfn_t pfn);
+
+/* ---- isolation ---- */
+
+static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
+
+/* Isolate a range as an offline does: with policy `disable' the caches of the zone are off. */
+static inline int isolate(
+    struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
+{
+	struct zone *zone = zone_of(mem, start);
+	int err = 0;
+
+	if (policy == ISO_DISABLE && zone_pcp_disable(zone))
+		panic("isolation: caches cannot be disabled");
+	err = start_isolate_page_range(mem, start, nr, policy, fail);
+	if (err && policy == ISO_DISABLE)
+		zone_pcp_enable(zone);
+	return err;
+}
+
+static inline void unisolate(
+    struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy)
+{
+	undo_isolate_page_range(mem, start, nr);
+	if (policy == ISO_DISABLE)
+		zone_pcp_enable(zone_of(mem, start));
+}
 
 #endif

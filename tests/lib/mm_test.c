@@ -71,6 +71,24 @@ unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
 	return locks;
 }
 
+void start_from(unsigned first, void (*fn)(void *), void *arg)
+{
+	for (; first < ktest_cpus(); first++)
+		ktest_start(first, fn, arg);
+}
+
+void join_from(unsigned first)
+{
+	for (; first < ktest_cpus(); first++)
+		ktest_join(first);
+}
+
+void run_from(unsigned first, void (*fn)(void *), void *arg)
+{
+	start_from(first, fn, arg);
+	join_from(first);
+}
+
 void pile_push(struct pile *p, struct page *page)
 {
 	page->owner = p->top;
@@ -363,7 +381,7 @@ struct zone *bare_zone(struct ktest *t, unsigned blocks)
 	return NULL;
 }
 
-static int add_zones(struct memory *mem, const struct zone_spec *specs, unsigned nr)
+int add_zones(struct memory *mem, const struct zone_spec *specs, unsigned nr)
 {
 	pfn_t start = mem->start_pfn, next;
 	int err = 0;

@@ -10,6 +10,7 @@
 #include "tests/lib/mm_priv.h"
 #include <quarry/ktest.h>
 #include <quarry/memory_init.h>
+#include <quarry/string.h>
 
 /* Expect check_memory to find nothing in @mem; if it does, the test fails with its message. */
 void expect_sound(struct ktest *t, struct memory *mem);
@@ -19,7 +20,6 @@ void expect_sound(struct ktest *t, struct memory *mem);
  * core.
  */
 void expect_sound_unshared(struct ktest *t, struct memory *mem);
-
 /* zone_set_limits, under hotplug.  Context: thread, may sleep. */
 void set_limits(struct zone *zone, unsigned long leaving);
 /* buddy_has, under the zone lock. */
@@ -29,6 +29,10 @@ bool has_free(struct zone *zone, unsigned order, enum migratetype type);
  * reported.  Interrupts are off.
  */
 unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg);
+/* ktest_start on each CPU from @first on; ktest_join on each; both. */
+void start_from(unsigned first, void (*fn)(void *), void *arg);
+void join_from(unsigned first);
+void run_from(unsigned first, void (*fn)(void *), void *arg);
 
 /* Pageblocks of a zone that is large enough for every CPU to cache order 0 of every type. */
 #define CACHED_BLOCKS ((unsigned)MAX(2UL, 512 / PAGEBLOCK_PAGES))
@@ -51,13 +55,10 @@ unsigned long pile_free(struct memory *mem, struct pile *p);
 
 /* Disable the CPU caches of all zones of @mem: allocations would take cached pages first. */
 void all_caches_off(struct ktest *t, struct memory *mem);
-
 /* Set whether bad frees of the kernel's own memory panic; returns the old setting. */
 bool set_badpage_panic(bool on);
-
 /* Zone NORMAL of a new memory that has no other pageblocks; NULL: the test has failed. */
 struct zone *normal_zone(struct ktest *t, unsigned blocks);
-
 /* A block straight from the buddy, state ALLOC, past the watermarks; NULL if there is none. */
 struct page *take_block(struct zone *zone, unsigned order, enum migratetype type);
 /* As take_block, but from the lists of other types. */
@@ -95,6 +96,8 @@ struct zone_spec {
 	u8 node, kind;
 	u16 blocks;
 };
+/* Add these zones to @mem, one after the other, all free.  Returns 0, or an error. */
+int add_zones(struct memory *mem, const struct zone_spec *specs, unsigned nr);
 /*
  * Fill in @cfg with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. False: the
  * test has failed.
@@ -118,5 +121,27 @@ struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distan
 struct memory *begin_memory(struct ktest *t, struct memory *mem, int err);
 /* Check @mem, and stop its threads. */
 void drop_memory(struct ktest *t, struct memory *mem);
+
+/* ---- planted damage ---- */
+
+/* check_memory fails, and its message starts with @name. */
+static inline void expect_said(struct ktest *t, struct memory *mem, const char *name, int line)
+{
+	struct mm_violation v = {.what = NULL};
+	int err = check_memory(mem, &v);
+
+	if (err != -EUCLEAN || !v.what || strncmp(v.what, name, strlen(name)) != 0)
+		ktest_fail(t, __FILE__, line, "expected \"%s\", got %d %s", name, err,
+		    v.what ? v.what : "nothing");
+}
+
+/* Store @value in @place, expect the damage to be found as @name, and restore the old value. */
+#define PLANT(t, mem, place, value, name)                                                          \
+	do {                                                                                       \
+		__typeof__(place) saved_ = (place);                                                \
+		(place) = (value);                                                                 \
+		expect_said((t), (mem), (name), __LINE__);                                         \
+		(place) = saved_;                                                                  \
+	} while (0)
 
 #endif

@@ -7,12 +7,11 @@
 #define QUARRY_TESTS_MOV_HELP_H
 
 #include "tests/lib/mm_test.h"
-#include "tests/lib/movable_help.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/movable.h>
+#include <quarry/port.h>
 
 struct zone *zone_in(struct memory *mem, enum zone_kind kind);
-
 /* Empty the caches of @mem, which no other CPU uses. */
 void empty_caches(struct memory *mem);
 
@@ -46,36 +45,25 @@ struct mov {
 extern struct mov mov;
 
 int mov_isolate(struct memory *mem, struct page *page);
-
 int mov_migrate(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src);
-
 bool mov_putback(struct memory *mem, struct page *page);
-
 extern const struct movable_ops mov_ops;
-
 bool mov_begin(struct ktest *t, struct memory *mem);
-
 /* A memory whose only zone is of @kind, all free, its caches off; NULL: the test has failed. */
 struct zone *mov_only_zone(struct ktest *t, enum zone_kind kind, unsigned blocks);
-
 /* Allocate movable pages: @max of them, or until no memory is left. */
 void mov_fill(unsigned long max);
-
 /* Allocate all pages of [@start, @end), free pages of one zone, as movable pages. */
 void mov_fill_range(pfn_t start, pfn_t end);
-
 /* Movable pages in every second place of [@start, @end), free pages of one zone. */
 void mov_half_fill(pfn_t start, pfn_t end);
 
 void mov_free(u32 index);
-
 /* Take every page, also pages below the watermarks, so that no migration finds a free target. */
 void mov_take_rest(void);
-
 /* Free every fifth page, so that no two free pages are neighbours. */
 void mov_thin_out(void);
-
 /* Pageblocks that are wholly free. */
 unsigned free_blocks(struct zone *zone);
 
@@ -86,8 +74,14 @@ unsigned free_blocks(struct zone *zone);
 struct zone *mov_fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind);
 
 void mov_end(struct ktest *t);
-
 /* As mov_end, and expect that no migration went to a lower pageblock. */
 void mov_end_upwards(struct ktest *t);
+
+static inline void make_movable(
+    struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
+{
+	if (!page_make_movable(mem, page, owner, index))
+		panic("a page of a test broke");
+}
 
 #endif

@@ -10,7 +10,6 @@
 void hoard_pages(struct ktest *t);
 
 void release_pages(struct ktest *t);
-
 /* The frame that page @index of @object lies in just now. */
 pfn_t frame_of(struct vm_object *object, u32 index);
 

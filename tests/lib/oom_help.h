@@ -24,22 +24,18 @@ extern struct killer killer;
 
 /* The victim frees its pages and is reported as gone. */
 void killer_victim_dies(struct killer *k);
-
 /*
  * A memory and a killer whose victim never exits. @hoard has all pages but those below the
  * watermarks, and no page can be reclaimed. NULL: no memory, and the test has failed.
  */
 struct memory *killer_begin(struct ktest *t, struct pile *hoard);
-
 /* Give the hoard back. */
 void killer_end(struct ktest *t, struct memory *mem);
-
 /*
  * Free pages of the hoard until @nr pages of zone MOVABLE are free; no two of them are buddies. The
  * other pages that were popped are in @kept.
  */
 void free_single_pages(struct ktest *t, struct memory *mem, struct pile *kept, unsigned long nr);
-
 /* Can a block be allocated?  It is freed again. */
 bool alloc_one(struct memory *mem, gfp_t gfp, unsigned order);
 

@@ -26,9 +26,7 @@ struct store {
 };
 
 int store_get(struct vm_object *object, u32 index);
-
 void store_end(struct store *s);
-
 /* A scene whose object has @store as its pager, called through @ops. */
 bool store_scene_by(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
     const struct vm_pager_ops *ops);
@@ -49,7 +47,6 @@ bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsig
 void supply_all(struct ktest *t, struct vm_scene *s, struct store *store, u32 flags);
 
 void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store);
-
 /*
  * store_scene with its space loaded on this CPU. The second function ends the scene and checks the
  * memory.
@@ -58,10 +55,8 @@ bool store_scene_loaded(struct ktest *t, struct vm_scene *s, struct store *store
 void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store);
 
 struct zone *movable_zone(struct memory *mem);
-
 /* Allocate all pages of zone MOVABLE that may be had, and one page of the next zone: the top. */
 void use_up_movable(struct memory *mem, struct pile *pile);
-
 /* Let a run of zone MOVABLE go on until @nr more pages are free; zone_set_watermarks undoes it. */
 void raise_high(struct memory *mem, unsigned nr);
 
@@ -78,20 +73,16 @@ unsigned long scan_once(struct memory *mem, struct lru_scan *scan);
 void caches_off(struct ktest *t, struct memory *mem);
 
 void caches_on(struct ktest *t, struct memory *mem);
-
 /*
  * Take all pages that movable allocations can get, except @left pages above the min watermark.
  * These @left pages are in zone MOVABLE, from which objects get their pages first.
  */
 void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsigned left);
-
 /* Allocate the tables and slots of the scene: from now on it allocates only its pages. */
 void prepare_scene(struct ktest *t, struct vm_scene *s);
-
 /* store_scene and prepare_scene; caches are off, and @hoard is empty. */
 bool store_scene_short(
     struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr, struct pile *hoard);
-
 /* Stop the reclaim thread, free @hoard and enable the caches; before store_scene_end. */
 void store_scene_relieve(struct ktest *t, struct vm_scene *s, struct pile *hoard);
 

@@ -67,3 +67,136 @@ void expect_never_allocated(struct ktest *t, struct memory *mem, pfn_t pfn)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drain_all_pages(mem, NULL);
 }
+
+/* ---- one page in one state ---- */
+
+static bool stand_begin(struct stand *s, const struct page_in_state *state)
+{
+	s->page = s->other[0] = NULL;
+	drain_all_pages(s->mem, NULL);
+	if (state->make(s))
+		return true;
+	ktest_fail(s->t, __FILE__, __LINE__, "the page could not be brought into its state");
+	return false;
+}
+
+/*
+ * Drop all references: a flagged page is retired then and never allocated. After unpoison it is
+ * free again.
+ */
+static void stand_end(struct stand *s, const struct page_in_state *state, unsigned long free)
+{
+	struct ktest *t = s->t;
+	u64 unpoisoned;
+	bool page = pfn_valid_in(s->mem, s->pfn), was = page && is_flagged(s->mem, s->pfn);
+
+	if (state->release)
+		state->release(s);
+	if (s->other[0])
+		give_block(zone_of(s->mem, s->pfn), s->other[0]);
+	if (was) {
+		EXPECT(t, is_retired(s->mem, s->pfn));
+		expect_poisoned(t, s->mem, 1);
+		EXPECT_EQ(t, mem_poisoned(s->mem).retired, 1);
+		EXPECT_EQ(t, mem_poisoned_next(s->mem, 0), s->pfn);
+		expect_never_allocated(t, s->mem, s->pfn);
+		EXPECT_EQ(t, memory_free_pages(s->mem), free - 1);
+		unpoisoned = mm_event_sum(s->mem, EV_UNPOISON_OK);
+		EXPECT_EQ(t, mem_unpoison_page(s->mem, s->pfn), 0);
+		EXPECT_EQ(t, mm_event_sum(s->mem, EV_UNPOISON_OK), unpoisoned + 1);
+	}
+	drain_all_pages(s->mem, NULL);
+	expect_poisoned(t, s->mem, 0);
+	EXPECT_EQ(t, memory_free_pages(s->mem), free);
+}
+
+static void try_soft(struct stand *s, const struct page_in_state *state, unsigned long free)
+{
+	struct ktest *t = s->t;
+	enum mm_event event = state->soft ? EV_SOFT_OFFLINE_FAIL : EV_SOFT_OFFLINE_OK;
+	unsigned long before;
+	u64 events;
+
+	if (!stand_begin(s, state))
+		return;
+	before = nr_poisoned(s->mem);
+	events = mm_event_sum(s->mem, event);
+	EXPECT_EQ(t, mem_soft_offline_page(s->mem, s->pfn), state->soft);
+	/* A soft offline is counted only if it succeeded, and only once. */
+	expect_poisoned(t, s->mem, state->soft || before ? before : 1);
+	if (!state->soft)
+		EXPECT(t, is_retired(s->mem, s->pfn));
+	EXPECT_EQ(t, mem_soft_offline_page(s->mem, s->pfn), state->soft);
+	expect_poisoned(t, s->mem, state->soft || before ? before : 1);
+	EXPECT_EQ(t, mm_event_sum(s->mem, event), events + 2);
+	stand_end(s, state, free);
+}
+
+/* The number of failures that had outcome @outcome. */
+static u64 counted(const struct memory *mem, enum poison_outcome outcome)
+{
+	switch (outcome) {
+	case POISON_RECOVERED: return mm_event_sum(mem, EV_FAILURE_RECOVERED);
+	case POISON_DELAYED: return mm_event_sum(mem, EV_FAILURE_DELAYED);
+	case POISON_IGNORED: return mm_event_sum(mem, EV_FAILURE_IGNORED);
+	default: return 0;
+	}
+}
+
+static u64 counted_all(const struct memory *mem)
+{
+	return counted(mem, POISON_RECOVERED) + counted(mem, POISON_DELAYED) +
+	    counted(mem, POISON_IGNORED);
+}
+
+static void try_hard(struct stand *s, const struct page_in_state *state, unsigned long free)
+{
+	bool marks = state->outcome != POISON_FAILED;
+	struct poison_result res;
+	struct ktest *t = s->t;
+	unsigned long before;
+	u64 same, all;
+
+	if (!stand_begin(s, state))
+		return;
+	before = nr_poisoned(s->mem);
+	same = counted(s->mem, state->outcome) + marks;
+	all = counted_all(s->mem) + marks;
+	EXPECT_EQ(t, mem_memory_failure(s->mem, s->pfn, 0, &res), state->hard);
+	EXPECT_EQ(t, res.outcome, state->outcome);
+	EXPECT_EQ(t, counted(s->mem, state->outcome), same);
+	EXPECT_EQ(t, counted_all(s->mem), all);
+	expect_poisoned(t, s->mem, before + marks);
+	if (marks) {
+		EXPECT(t, is_flagged(s->mem, s->pfn));
+		EXPECT_EQ(t, mem_memory_failure(s->mem, s->pfn, 0, &res), -EHWPOISON);
+		/* A page whose failure was delayed may be in transit still. */
+		EXPECT_EQ(t, res.outcome,
+		    state->outcome == POISON_DELAYED ? POISON_DELAYED : POISON_FAILED);
+		expect_poisoned(t, s->mem, before + 1);
+		/* A second failure of the page is not counted. */
+		EXPECT_EQ(t, counted_all(s->mem), all);
+	}
+	EXPECT_EQ(t, mem_unpoison_page(s->mem, s->pfn), state->unpoison);
+	expect_poisoned(t, s->mem, state->unpoison ? before + marks : 0);
+	stand_end(s, state, free);
+}
+
+void try_state(struct ktest *t, struct memory *mem, const struct page_in_state *state)
+{
+	struct stand s = {.t = t, .mem = mem};
+	unsigned long free;
+
+	if (!mem)
+		return;
+	free = memory_free_pages(mem);
+	try_soft(&s, state, free);
+	try_hard(&s, state, free);
+	/* Unpoison is refused if there was no failure. */
+	if (stand_begin(&s, state)) {
+		if (nr_poisoned(mem) == 0)
+			EXPECT_EQ(t, mem_unpoison_page(mem, s.pfn),
+			    pfn_valid_in(mem, s.pfn) ? -EINVAL : -ENXIO);
+		stand_end(&s, state, free);
+	}
+}

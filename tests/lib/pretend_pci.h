@@ -12,6 +12,7 @@
 
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
+#include <quarry/ktest.h>
 
 struct pretend_pci {
 	u8 byte[PCI_CONFIG_LEN];
@@ -30,12 +31,25 @@ extern struct pretend_pci space; /* one device at a time */
 bool is_register(unsigned reg, unsigned len);
 
 u32 space_read(const struct pci_function *fn, unsigned reg, unsigned len);
-
 void space_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
-
 extern const struct pci_access space_access;
 extern const struct pci_function space_fn;
-
 void space_set(unsigned reg, unsigned len, u32 value);
+
+/* ---- a correct virtio device ---- */
+
+/* Offsets of a correct device's capabilities; its only BAR has 16 KiB at 896 GiB. */
+#define COMMON  0x40u
+#define ISR     0x50u
+#define CONFIG  0x60u
+#define NOTIFY  0x70u
+#define BAR     4u
+#define BAR_REG (PCI_BASE_ADDRESS_0 + 4 * BAR)
+#define START   0xe000004000UL
+/* A driver that reads a configuration space with all capabilities makes no more reads than this. */
+#define MAX_READS 2000u
+
+void add_cap(unsigned at, unsigned next, u8 type, u32 offset, u32 len);
+void good_space(void);
 
 #endif

@@ -61,9 +61,7 @@ struct pretend {
 void *pretend_memory(phys_t addr);
 
 void pretend_return(struct pretend *p, unsigned queue, u16 first, u32 wrote);
-
 void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first);
-
 /* Return the buffer that was kept, and interrupt. */
 void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
 
@@ -73,7 +71,6 @@ extern struct pretend pretend_dev;
 /* A device with VERSION_1 and queues of 64, whose buffers @serve handles. */
 void pretend_init(struct pretend *p, struct ktest *t, u64 features,
     u32 (*serve)(struct pretend *, const struct pretend_buf *));
-
 /* Start @p and its queue 0. */
 bool pretend_start_queue(struct ktest *t, struct pretend *p, struct virtqueue *q);
 

@@ -37,10 +37,8 @@ void race_free_page(struct ktest *t, struct race_free *race);
  * failed.
  */
 bool race_free_prepare(struct ktest *t, struct race_free *race);
-
 /* Start @r on @cpu and wait until it is held. */
 bool race_free_start(struct race_free *r, unsigned cpu);
-
 /* Release @r, if it still waits, and wait for its end. */
 void race_free_end(struct ktest *t, struct race_free *r, unsigned cpu);
 

@@ -11,10 +11,8 @@
 bool says(const char *text, const char *words);
 
 unsigned times_in(const char *text, const char *words);
-
 /* The text printed since @pos, at most 16 KiB; the next call overwrites it. */
 const char *text_since(u64 pos);
-
 /* Was @words printed since @pos? Other threads may print too. */
 bool said(u64 pos, const char *words);
 

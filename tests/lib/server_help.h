@@ -44,7 +44,6 @@ struct reader {
 
 /* The address of a page of the store; page i holds i + 1 in its first byte. */
 u64 store_page(u64 index);
-
 /*
  * Make the object, its pager with time limit @timeout, and the space, which this thread uses from
  * now on. No thread serves yet. False: the test has failed.
@@ -52,15 +51,11 @@ u64 store_page(u64 index);
 bool server_begin(struct ktest *t, struct server *s, u64 timeout);
 
 void server_start(struct ktest *t, struct server *s);
-
 void reader_start(struct ktest *t, struct reader *r, struct server *s, u32 from, u32 end);
-
 /* Stop the thread, if there is one, drop everything, and expect that no call was wrong. */
 void server_end(struct ktest *t, struct server *s);
-
 /* Give a page to the pager, as reclaim does. */
 int server_clean(const struct server *s, u32 index, const void *data);
-
 /* Any page, as data for server_clean. */
 const void *server_page(const struct server *s);
 

@@ -38,15 +38,10 @@ struct fake_slots {
 extern struct fake_slots fake_slots;
 
 extern struct slot_bank slots_bank;
-
 void told(struct fake_slot *s, u32 result);
-
 extern const struct slot_regs fake_regs;
-
 void slots_plug(unsigned i, u64 address, u64 size, u32 id);
-
 void slots_ask_for(unsigned i);
-
 /* The same, and the driver looks at all slots. */
 void slots_insert(unsigned i, u64 address, u64 size, u32 id);
 void slots_eject(unsigned i);
@@ -54,11 +49,8 @@ void slots_eject(unsigned i);
 /* ---- a pretended user ---- */
 
 int fake_take(void *arg, const struct slot_device *dev, const char **why);
-
 int fake_give(void *arg, const struct slot_device *dev, const char **why);
-
 void slots_begin(enum slot_kind kind);
-
 void expect_told(struct ktest *t, unsigned i, u32 event, u32 result);
 
 #endif

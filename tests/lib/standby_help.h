@@ -31,7 +31,6 @@ extern void (*inside_meanwhile)(struct memory *mem);
 #define OWN (ALIGN_UP(BLOCK(STEP) * sizeof(struct page), PAGE_SIZE) / PAGE_SIZE)
 
 struct memory *without_descriptors(struct ktest *t);
-
 /*
  * Wait, ten seconds at most, until the reclaim thread has brought @blocks pageblocks online.
  * Returns the number of pageblocks.

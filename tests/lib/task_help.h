@@ -32,19 +32,15 @@ extern const char user_ud2[], user_registers[], user_sse[], user_selectors[], us
     user_count[], user_ret[], user_load_ds[], user_last[], user_last_end[];
 
 u64 code_at(const char *code);
-
 /* Map a page at @va; it starts with @len bytes of @content, if any. The object, or NULL. */
 struct vm_object *map_page(
     struct task *task, u64 va, unsigned prot, const char *content, size_t len);
-
 /* A task with the code in it and, at DATA, a page to write to. */
 struct task *new_task(struct ktest *t);
 
 int add_thread(struct task *task, int cpu, u64 entry, u64 arg);
-
 /* Wait for the end of @task. If it was the last task, wait until all its memory is freed too. */
 void expect_end(struct ktest *t, struct task *task, enum task_end how, int status);
-
 /* Kill the task, which has not ended before, and expect_end. */
 void expect_killed(struct ktest *t, struct task *task, int status);
 

@@ -26,16 +26,11 @@ extern struct text terminal;
 #define PIXELS (text_memory + GUARD)
 
 struct framebuffer text_framebuffer(u32 pixel_size);
-
 bool text_start(struct ktest *t, u32 pixel_size);
-
 void text_say(const char *s);
-
 u32 text_pixel(u32 x, u32 y);
-
 /* Does the cell at @row and @column show @c in these colours? */
 bool text_shows(u32 row, u32 column, u8 c, u32 front, u32 back);
-
 /*
  * Is the cell all black: never written, or in a row scrolled in? A written blank shows its glyph.
  */

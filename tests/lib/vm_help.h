@@ -35,7 +35,6 @@ struct vm_scene {
 /* A pager that supplies zeroed pages, for suites that do not test the pager. */
 int scene_get(struct vm_object *object, u32 index);
 extern const struct vm_pager_ops scene_pager;
-
 /*
  * Make a scene of @nr pages. False: the test has failed or is skipped. Without @ops the object is
  * anonymous; with @ops its pages are on the lists that reclaim scans.
@@ -44,43 +43,30 @@ bool scene_begin_pager(
     struct ktest *t, struct vm_scene *s, unsigned nr, const struct vm_pager_ops *ops, void *pager);
 
 bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
-
 /* As scene_begin, and every slot has a page of zeros. */
 bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
-
 /* Drop everything, and expect every page back. */
 void scene_end(struct ktest *t, struct vm_scene *s);
-
 /* As scene_end; but first unload the space that is loaded on this CPU, and check the memory. */
 void scene_unload(struct ktest *t, struct vm_scene *s);
-
 /* The page in slot @index. NULL: the slot is empty, has a marker, or its page is lost. */
 struct page *page_in(struct vm_object *object, u32 index);
-
 /* Unmap the page at VM_BASE, without the shootdown: the caller does that by tlb_flush(@g). */
 void unmap_without_flush(struct vm_scene *s, struct tlb_gather *g);
-
 /* Is there a page in each of the first @nr slots? */
 bool pages_there(struct vm_scene *s, u32 nr);
-
 /* The table entry of @va. */
 u64 pte_at(struct vm_space *space, uintptr_t va);
-
 /* A value that differs by page, word and seed. */
 u64 stamp(unsigned long page, unsigned word, u64 seed);
-
 /* Write to pages @from to @to - 1 of a scene, through the space loaded here. */
 void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
-
 /* Read pages @from to @to - 1 of a scene, through the space loaded here. */
 void read_pages(struct ktest *t, unsigned from, unsigned to);
-
 /* Fault pages @from to @to - 1 of a scene in, to write to them. */
 void fault_pages(struct ktest *t, struct vm_scene *s, unsigned from, unsigned to);
-
 /* A scene of @nr pages, all written to; the space stays loaded on this CPU. */
 bool scene_begin_loaded(struct ktest *t, struct vm_scene *s, unsigned nr, u64 seed);
-
 /* A scene of @nr pages, all mapped and written to; the object's pager is scene_pager. */
 bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr);
 

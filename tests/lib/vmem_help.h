@@ -36,7 +36,6 @@ struct vmem_fault {
 extern struct vmem_fault vmem_fault;
 
 void vmem_set_config(void);
-
 void vmem_ask_for(unsigned blocks);
 
 /* The host wants @blocks pageblocks; returns the driver's result. */
@@ -49,23 +48,17 @@ int vmem_follow(unsigned blocks);
 	} while (0)
 
 u32 serve(struct pretend *p, const struct pretend_buf *buf);
-
 void vmem_set_fault(u16 type, u16 answer, bool once);
-
 /* A memory without its last pageblocks, and a device that has them, in blocks of @size. */
 bool vmem_prepare(struct ktest *t, u64 size);
 
 bool vmem_begin(struct ktest *t);
-
 /* Open the driver on the same memory, after vmem_end. */
 bool vmem_begin_again(struct ktest *t);
-
 /* Fill the memory with movable pages, except four pageblocks' worth; mov_end frees them. */
 bool vmem_fill(struct ktest *t);
-
 /* Unplug everything and close the device. */
 void vmem_end(struct ktest *t);
-
 /*
  * The device, the driver and the memory agree: @blocks pageblocks are plugged, @used of them
  * online.

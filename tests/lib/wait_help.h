@@ -26,7 +26,6 @@
  * CPUs must also have answered WAIT_ROUNDS calls.
  */
 bool waited_enough(u64 end, unsigned *rounds);
-
 /*
  * Report a CPU that has not answered a cross-call for @ns, but never panic: a busy host may stop a
  * CPU for six times as long. Returns the limit as it was, for restore_call_timeout.
@@ -67,7 +66,6 @@ bool wait_goes_on(struct wait_limit *limit);
 /* Wait for @flag to be set, as SPIN_UNTIL and OWN_SPIN_UNTIL. */
 bool race_wait(const u32 *flag);
 bool own_wait(const u32 *flag);
-
 /* smp_call_mask of one CPU, which may be out of range. */
 int call_cpu(unsigned cpu, void (*fn)(void *arg), void *arg);
 

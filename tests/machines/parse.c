@@ -470,5 +470,5 @@ struct cpuid_regs machine_cpuid(const struct machine *m, u32 leaf)
 		if (m->cpuid[i].leaf == leaf)
 			return m->cpuid[i].regs;
 	}
-	return (struct cpuid_regs){0};
+	return (struct cpuid_regs){.eax = leaf == 0x80000008 ? 40 : 0}; /* bits of an address */
 }

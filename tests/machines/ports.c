@@ -6,6 +6,7 @@
  * timers count.
  */
 #include "tests/machines/ports.h"
+#include "tests/host/play_help.h"
 #include <quarry/console.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
@@ -25,9 +26,14 @@ static u64 count(u64 since, u64 hz)
 	return (ports.ticks - since) * hz / (ports.m->tsc * 1000ULL);
 }
 
-u64 ports_tsc(void)
+static u64 tsc(void)
 {
 	return ports.ticks += 10;
+}
+
+static u64 clock_ns(void)
+{
+	return tsc() * 1000000ULL / ports.m->tsc;
 }
 
 /* ---- ports ---- */
@@ -59,6 +65,8 @@ static u32 port_in(u16 port, unsigned bytes)
 		return (port == fadt16(64) && ports.sci_en) | 0x1c00u;
 	if (port && port == fadt16(56))
 		return 0;
+	if (port >= 0x3f8 && port < 0x400 && ports.m->com1)
+		return ports.byte[port];
 	return ~0u;
 }
 
@@ -99,19 +107,9 @@ static void port_out(u16 port, unsigned bytes, u32 value)
 		turns_off("register", port, value >> 2 & 7);
 }
 
-u8 ports_com1_in(unsigned reg)
-{
-	return ports.m->com1 ? ports.byte[0x3f8 + reg] : 0xff;
-}
-
-void ports_com1_out(unsigned reg, u8 value)
-{
-	ports.byte[0x3f8 + reg] = value;
-}
-
 /* ---- registers ---- */
 
-void *ports_map(phys_t pa, size_t len)
+static void *map(phys_t pa, size_t len, unsigned flags)
 {
 	const u8 *madt = ports.m->memory + MACHINE_MADT;
 	unsigned i = 0;
@@ -189,6 +187,7 @@ static void msr_out(u32 msr, u64 value)
 		ports.lapic[(msr - 0x800) * 4] = (u32)value;
 	else if (msr < PORTS_MSRS)
 		ports.msr[msr] = value;
+	ports.banks += msr >= MSR_MC0_CTL && msr < MSR_X2APIC && msr % 4 == MSR_MC0_STATUS % 4;
 }
 
 static struct cpuid_regs cpuid_of(u32 leaf, u32 subleaf)
@@ -251,6 +250,8 @@ static const struct host_machine hardware = {.in = port_in,
     .mmio_write = mmio_out,
     .mmio_write8 = mmio_out8,
     .note = note,
+    .map = map,
+    .tsc = tsc,
     .cpu = &boot_cpu};
 
 void ports_begin(struct machine *m)
@@ -267,5 +268,6 @@ void ports_begin(struct machine *m)
 		ports.msr[m->msr[i].msr] = m->msr[i].value;
 	for (i = 0; i < m->nr_ioapics; i++)
 		ports.redirect[i][1] = (m->pins[i] - 1u) << 16;
-	host_machine = &hardware;
+	ports.byte[0x3fd] = 0x60; /* COM1 has sent all bytes */
+	play_use(&hardware, clock_ns);
 }

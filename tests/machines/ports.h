@@ -24,6 +24,7 @@ struct ports {
 	volatile u32 window[ACPI_MAX_IOAPICS][8];
 	u8 sleep; /* the sleep control register in memory */
 	phys_t lapic_at;
+	unsigned banks; /* machine-check banks cleared */
 	bool sci_en, asked_cpuid;
 	char off[64];   /* the writes that turn the machine off */
 	jmp_buf *ended; /* a halt ends the call */
@@ -31,10 +32,6 @@ struct ports {
 extern struct ports ports;
 
 void ports_begin(struct machine *m);
-u64 ports_tsc(void);
-void *ports_map(phys_t pa, size_t len);
-u8 ports_com1_in(unsigned reg);
-void ports_com1_out(unsigned reg, u8 value);
 extern const struct pci_access ports_pci;
 
 #endif

@@ -125,7 +125,6 @@ void model_own_page(pfn_t pfn);
 void model_disown_page(pfn_t pfn);
 /* Is @pfn a live block of order 0, with one reference and no pin? */
 bool model_plain_page(pfn_t pfn);
-
 /* Before it: must a request succeed?  Some zone has a block, and is well above all watermarks. */
 bool model_must_succeed(gfp_t gfp, unsigned order, unsigned cpu);
 /*
@@ -156,7 +155,6 @@ void judge_handle(const struct wire_call *c, const struct wire_result *r);
 void check_blocks(void);
 /* Pages of handles have moved: replace their places by those in @at. */
 void model_resync(const u64 *at);
-
 /*
  * Choose a call that gives something back: caches on, ranges online and not isolated, blocks and
  * handles freed, pages repaired, and in the end all caches drained.  False: nothing is left.

@@ -171,12 +171,7 @@ def boot(name, threads):
     for them."""
 
     def run(
-        cmdline=SMALL,
-        timeout=qemu.LIMIT,
-        markers=(),
-        talk=None,
-        tour="off",
-        monitor="off",
+        cmdline=SMALL, timeout=qemu.LIMIT, markers=(), talk=None, tour="off", monitor="off",
         **machine,
     ):
         words = (
@@ -232,12 +227,7 @@ def on_threads(request):
 
 def status_and_output(command, env, timeout, stdin=subprocess.DEVNULL):
     done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=env,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        command, cwd=ROOT, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         timeout=timeout,
     )
     return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")

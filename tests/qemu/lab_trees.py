@@ -9,7 +9,9 @@ import conftest
 import lab_build
 import lab_kernel
 import labs
+import outer_make
 import qemu
+import rooms
 import skeleton
 
 ROOT = labs.ROOT
@@ -75,6 +77,13 @@ class Lab:
             "text": text,
             "said": hosted.said,
         }
+
+
+def tool(folder, *words, **more):
+    """(exit status, output) of a program, in a tree that is not this one."""
+    env = outer_make.env("PYTHONPATH", "CC", "HOSTCC", "LD", **more)
+    done = rooms.call(words, cwd=folder, env=env)
+    return done.returncode, done.stdout
 
 
 def ending(one):

@@ -76,18 +76,20 @@ class Host:
         assert (info["slot"], info["source"], info["status"]) == (str(slot), source, status), info
 
     def plug_dimm(self, number, mib, node=0, **more):
-        self.qmp(
-            "object-add",
-            **{
-                "qom-type": "memory-backend-ram",
-                "id": f"m{number}",
-                "size": mib * MIB,
-                "reserve": False,
-            },
-        )
-        self.qmp(
-            "device_add", driver="pc-dimm", id=f"d{number}", memdev=f"m{number}", node=node, **more
-        )
+        memory = {"qom-type": "memory-backend-ram", "id": f"m{number}", "size": mib * MIB}
+        self.qmp("object-add", **memory, reserve=False)
+        device = {"driver": "pc-dimm", "id": f"d{number}", "memdev": f"m{number}", "node": node}
+        self.qmp("device_add", **device, **more)
+
+    def give(self, number, mib, node=0, slot=None):
+        """Plug a DIMM, which the kernel uses."""
+        self.plug_dimm(number, mib, node)
+        self.ost(number if slot is None else slot, INSERT, DONE)
+
+    def take(self, device):
+        """Unplug a device; the kernel gives it back."""
+        self.unplug(device)
+        self.gone(device)
 
     def unplug(self, device):
         """Request the unplug; the kernel decides."""
@@ -97,14 +99,11 @@ class Host:
         while True:
             data = self.qmp.event("DEVICE_DELETED")
             # For a CPU, QEMU 7.2 names only its local APIC.
-            if (
-                data.get("device") == device
-                or data["path"] == f"/machine/peripheral/{device}/lapic"
-            ):
+            lapic = data["path"] == f"/machine/peripheral/{device}/lapic"
+            if data.get("device") == device or lapic:
                 break
-        assert device not in [
-            child["name"] for child in self.qmp("qom-list", path="/machine/peripheral")
-        ]
+        there = self.qmp("qom-list", path="/machine/peripheral")
+        assert device not in [child["name"] for child in there]
 
     def dimms(self):
         return {d["data"]["id"]: d["data"] for d in self.qmp("query-memory-devices")}
@@ -114,30 +113,20 @@ class Host:
 
     def present(self):
         """Pages present in each node's zone MOVABLE."""
-        return {
-            int(n): int(p)
-            for n, p in re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", self.ask("zone"))
-        }
+        rows = re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", self.ask("zone"))
+        return {int(n): int(p) for n, p in rows}
 
     def spans(self, node):
         """(first pfn, end, pages present) of each of a node's zones."""
-        return [
-            (int(first, 16), int(end, 16), int(present))
-            for first, end, present in re.findall(
-                rf": node {node} \S+ +pfn (\S+)-(\S+) present (\d+)", self.ask("zone")
-            )
-        ]
+        row = rf": node {node} \S+ +pfn (\S+)-(\S+) present (\d+)"
+        found = re.findall(row, self.ask("zone"))
+        return [(int(first, 16), int(end, 16), int(present)) for first, end, present in found]
 
     def evacuate(self, node):
         """(pages that went offline, pages that stayed)."""
-        return tuple(
-            map(
-                int,
-                re.search(
-                    r"evacuate: (\d+) pages offlined, (\d+) stayed", self.ask(f"evacuate {node}")
-                ).groups(),
-            )
-        )
+        said = self.ask(f"evacuate {node}")
+        found = re.search(r"evacuate: (\d+) pages offlined, (\d+) stayed", said)
+        return tuple(map(int, found.groups()))
 
     def places(self):
         """The arguments of device_add for each absent CPU."""
@@ -146,8 +135,13 @@ class Host:
     def plug_cpu(self, device, place):
         self.qmp("device_add", driver=place["type"], id=device, **place["props"])
 
+    def give_cpu(self, device, place):
+        """Plug a CPU, which the kernel uses: what it told the host."""
+        self.plug_cpu(device, place)
+        info = self.qmp.event("ACPI_DEVICE_OST")["info"]
+        assert (info["source"], info["status"]) == (INSERT, DONE), info
+        return info
+
     def cpus(self):
         """The state of each CPU."""
-        return [
-            state for _, state in re.findall(r"^cpu (\d+): (\w+)", self.ask("cpus"), re.MULTILINE)
-        ]
+        return re.findall(r"^cpu \d+: (\w+)", self.ask("cpus"), re.MULTILINE)

@@ -27,10 +27,7 @@ MACHINES = {
     # Free places for CPUs and memory, also beyond the first 512 GiB; pages of 1 GiB.
     "places": (
         dict(
-            cpus="2,maxcpus=4",
-            mem=3072,
-            room=600 << 10,
-            nodes=[2048, 1024],
+            cpus="2,maxcpus=4", mem=3072, room=600 << 10, nodes=[2048, 1024],
             node_cpus=["0-1", "2-3"],
         ),
         "arch_cpu,arch_full,arch_page",
@@ -39,8 +36,7 @@ MACHINES = {
     # No machine checks, no PAT; XSAVE, but CPUID limited to fewer leaves than XSAVE has.
     "old": (
         dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat,+xsave,level=0xb", cpus=2),
-        "arch_cpu,arch_page,mce_cpu.every_cpu_enables_machine_checks",
-        2,
+        "arch_cpu,arch_page,mce_cpu.every_cpu_enables_machine_checks", 2,
     ),
 }
 

@@ -49,10 +49,8 @@ def brought(request):
     with open(module, "w", encoding="utf-8") as f:
         f.write(TRACE)
     machine = qemu.Machine(
-        boot=request.param,
-        nodes=[64, 64] if request.param == "uefi" else [256, 256],
-        module=module,
-        threads=conftest.threads_of(request.module),
+        boot=request.param, nodes=[64, 64] if request.param == "uefi" else [256, 256],
+        module=module, threads=conftest.threads_of(request.module),
     )
     words = f"{conftest.SMALL} seed=0xbeefcafe trace=tiny.trace tour=off monitor=off"
     return machine.run(f"boot-brought-{request.param}", words)

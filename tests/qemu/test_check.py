@@ -13,6 +13,7 @@ import pytest
 import check
 import outer_make
 import qemu
+import rooms
 import watchdog
 from conftest import copy_tree, needs_tool
 
@@ -149,13 +150,8 @@ def sources(into):
 def output(folder, command):
     """The output of a command, which is killed at the end."""
     proc = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=outer_make.env(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        command, cwd=folder, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
     )
     try:
         yield proc.stdout
@@ -276,12 +272,8 @@ def test_a_commit_is_formatted(tmp_path):
 def test_changed_header_is_compiled_again(goal, folder):
     """Make reads the headers of the objects that a goal links, also of those in other folders."""
     build = os.path.relpath(qemu.BUILD, qemu.ROOT)
-    said = subprocess.run(
+    said = rooms.call(
         ["make", "-n", "-W", "include/quarry/mm_types.h", f"B={build}", f"{build}/{goal}"],
-        cwd=qemu.ROOT,
-        env=outer_make.env(),
-        capture_output=True,
-        text=True,
-        check=True,
+        env=outer_make.env(), stderr=subprocess.PIPE, check=True
     ).stdout
     assert f"-o {build}/{folder}/mm/core/buddy.c.o" in said

@@ -25,9 +25,7 @@ def test_too_long(boot):
     """A line that is too long is truncated, with a message.  (With PVH, QEMU itself fails beyond
     4095 bytes.)"""
     run = boot(
-        "selftest=buddy monitor=off tour=off" + " seed=1" * 900,
-        boot="grub",
-        tour=None,
+        "selftest=buddy monitor=off tour=off" + " seed=1" * 900, boot="grub", tour=None,
         monitor=None,
     )
     assert run.passed, run.story()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The grader: the reference and right submissions have all points; wrong ones lose some in the
-layer that their file names; attacks gain none. And the grader's messages."""
+"""The grader: points, attacks, which gain none, and its messages.  labs_check.py grades the
+reference, right and wrong submissions."""
 import json
 import os
 import re
@@ -14,6 +14,7 @@ import pytest
 import grade
 import grade_report
 import grade_source
+import lab_kills
 import labs
 import qemu
 import skeleton
@@ -64,13 +65,16 @@ def graded(folder, lab=LAB, only="", name="reference", text=None, **more):
     if text:
         for path, new in text.items():
             (folder / path).write_bytes(new.encode("utf-8", "surrogateescape"))
-    args = {"build": BUILD, "only": only, "seed": 1, "tree": str(folder), "kernel": False}
-    args["plan"] = ""
-    args.update(more)
-    arguments = type("Arguments", (), args)
-    one = grade.Grade(labs.lab(lab), str(folder), arguments)
+    one = grade_of(lab, str(folder), only, **more)
     one.run()
     return one
+
+
+def grade_of(lab, tree=None, only="", **more):
+    """A Grade that has not run yet."""
+    arguments = lab_kills.arguments(BUILD, tree, only)
+    vars(arguments).update(more)
+    return grade.Grade(labs.lab(lab), tree, arguments)
 
 
 def attack(name):
@@ -87,16 +91,10 @@ def lost(one):
     return [(r.key(), r.why) for r in one.results if r.verdict != "PASS" and not r.neutral]
 
 
-def names_of(lab, kind):
-    """A sample of the submissions: `make labs-check` grades all of them."""
-    return submission.names(kind, lab)[::4]
-
-
 @pytest.mark.parametrize("lab", [lab for lab in labs.labs() if grade.worthless(lab)])
 def test_what_the_empty_tree_passes_gives_no_points(lab):
     """A submission that fails such a test loses points."""
-    arguments = type("Arguments", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
-    one = grade.Grade(labs.lab(lab), None, arguments)
+    one = grade_of(lab)
     tests = [(layer, name) for layer, names in one.layers().items() for name in names]
 
     def points(passes):
@@ -123,10 +121,7 @@ def test_what_the_empty_tree_passes_gives_no_points(lab):
 
 def unbuilt(lab, fails=()):
     """A Grade of a lab, with results as if all tests had passed but those whose layer is named."""
-    arguments = type("Arguments", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
-    arguments.tree = None
-    one = grade.Grade(labs.lab(lab), None, arguments)
-    left = list(fails)
+    one, left = grade_of(lab), list(fails)
     for layer, names in one.layers().items():
         for name in names:
             bad = layer in left and not left.remove(layer)
@@ -175,30 +170,6 @@ def test_what_headers_declare_may_be_used():
     assert not may & {"ktest_fail", "race_point", "machine_power_off", "puts", "stack_count"}
     # Of a header that the student writes nothing counts.
     assert "free_map_ok" in may and "free_map_ok" not in labs.lab("2").allow
-
-
-@pytest.mark.full
-def test_reference_has_all_points(tmp_path):
-    one = graded(tmp_path)
-    assert lost(one) == []
-    assert one.points() == 100
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("name", names_of(LAB, "right"))
-def test_right_submissions_have_all_points(tmp_path, name):
-    one = graded(tmp_path, name=name)
-    assert [row for row in lost(one) if not row[0].startswith("cost.")] == []
-    assert one.points() == 100
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("name", names_of(LAB, "wrong"))
-def test_wrong_submissions_lose_in_their_layer(tmp_path, name):
-    layer = submission.read("wrong", LAB, name)[0]["layer"]
-    one = graded(tmp_path, name=name, only=layer)
-    bad = [r for r in one.results if r.layer == layer and r.verdict in ("FAIL", "CRASH", "HANG")]
-    assert bad and all(r.why for r in bad)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -339,8 +310,7 @@ def test_special_cases_lose_in_the_other_layer(tmp_path, layer):
 def test_a_crash_has_the_name_of_its_test(tmp_path):
     """The place of the failure is reported, and the tests after it are run."""
     one = graded(
-        tmp_path,
-        text=taking("", "\tif (order == 4)\n\t\t*(volatile int *)8 = 1;\n"),
+        tmp_path, text=taking("", "\tif (order == 4)\n\t\t*(volatile int *)8 = 1;\n"),
         only="contract",
     )
     names = [r.name for r in one.results]
@@ -412,9 +382,7 @@ def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
     tree = tmp_path / "tree"
     submission.write(LAB, "reference", str(tree))
     instead(tree, secret)
-    arguments = type("A", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False, "plan": ""})
-    arguments.tree = str(tree)
-    one = grade.Grade(labs.lab(LAB), str(tree), arguments)
+    one = grade_of(LAB, str(tree))
     one.run()
     assert [(r.layer, r.verdict) for r in one.results] == [("build", "FAIL")]
     assert one.results[0].why.startswith("mm/core/free_map.") and one.points() == 0
@@ -441,9 +409,7 @@ def test_a_file_that_is_not_handed_in_is_the_emptied_one(tmp_path):
         assert grade_source.stage(one, str(tree), to) == [missing]
         with open(os.path.join(to, missing), encoding="utf-8") as f:
             assert ("LAB_TODO" in f.read()) == (track is None)
-    arguments = type("A", (), {"build": BUILD, "only": "model.one_block", "seed": 1, "plan": ""})
-    arguments.kernel, arguments.tree = False, str(tmp_path / f"{LAB}-None")
-    one = grade.Grade(labs.lab(LAB), arguments.tree, arguments)
+    one = grade_of(LAB, str(tmp_path / f"{LAB}-None"), "model.one_block")
     one.run()
     assert lost(one) and "  note: mm/core/free_map.c is not handed in" in "\n".join(
         grade_report.text_of(one)
@@ -452,16 +418,8 @@ def test_a_file_that_is_not_handed_in_is_the_emptied_one(tmp_path):
 
 def test_results_in_every_form(tmp_path):
     out = tmp_path / "out"
-    one = graded(
-        tmp_path / "tree",
-        name="never_merges",
-        only="model.blocks",
-        out=str(out),
-        json=None,
-        junit=None,
-        gradescope=None,
-        github=True,
-    )
+    more = {"out": str(out), "github": True}
+    one = graded(tmp_path / "tree", name="never_merges", only="model.blocks", **more)
     grade_report.write(one, one.args)
     (row,) = json.loads((out / "grade.json").read_text())["tests"]
     assert row["verdict"] in ("FAIL", "CRASH") and row["why"]

@@ -18,6 +18,7 @@ import pytest
 import grade_batch
 import labs
 import outer_make
+import rooms
 import submission
 
 BUILD = os.environ.get("QUARRY_BUILD", "build")
@@ -45,14 +46,9 @@ def fill(folder):
 
 def batch(folder, out):
     """Both folders are named as seen from the one that has them."""
-    return subprocess.run(
+    return rooms.call(
         [os.path.join(labs.ROOT, "tools/grade/grade-batch"), LAB, folder.name, out.name, *OPTIONS],
-        cwd=folder.parent,
-        env=outer_make.env(PYTHONDONTWRITEBYTECODE="1"),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        cwd=folder.parent, env=outer_make.env(PYTHONDONTWRITEBYTECODE="1"), stderr=subprocess.PIPE
     )
 
 

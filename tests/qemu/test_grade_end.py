@@ -14,6 +14,7 @@ import grade_build
 import grade_run
 import labs
 import qemu
+import rooms
 
 BEGIN = """
 import os, sys, time
@@ -128,12 +129,8 @@ def test_a_program_is_named_from_here(tmp_path):
     closed.mkdir(mode=0o700)
     (closed / "program").write_text("#!/bin/sh\necho said\n")
     (closed / "program").chmod(0o755)
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + RUNS, str(tmp_path), str(closed)],
-        cwd=qemu.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = rooms.call(
+        [sys.executable, "-c", BEGIN + RUNS, str(tmp_path), str(closed)], stderr=subprocess.PIPE
     )
     assert done.stdout == "said\n", done.stderr
 

@@ -36,12 +36,3 @@ def test_powering_off_is_not_allowed(tmp_path):
     one = graded(tmp_path, text={"mm/hotplug/page_isolation.c": text})
     assert one.points() == 0
     assert "uses machine_power_off" in one.results[0].why
-
-
-@pytest.mark.full
-def test_programs_of_ring_3(tmp_path):
-    """The tests in the machine decide about right and wrong submissions."""
-    one = test_grade.graded(tmp_path / "right", lab="P")
-    assert test_grade.lost(one) == [] and one.points() == 100
-    one = test_grade.graded(tmp_path / "wrong", lab="P", name="serves_once")
-    assert one.points() < 100 and all(r.why for r in one.results if r.verdict != "PASS")

@@ -15,6 +15,7 @@ import pytest
 
 import outer_make
 import qemu
+import rooms
 import soak
 
 BOOTS = "single"  # the tests judge only make's output and exit status
@@ -143,17 +144,11 @@ def test_killed_run_leaves_no_qemu(command, how):
     """QEMU ends with its parent, even if the parent is killed."""
     word = f"quarry-killed-{os.getpid()}-{how}"
     env = dict(
-        outer_make.env(),
-        BOOT="pvh",
-        CMDLINE="selftest=none tour=off",
+        outer_make.env(), BOOT="pvh", CMDLINE="selftest=none tour=off",
         QEMU_FLAGS=f"-S -name {word}",
     )
     proc = subprocess.Popen(
-        command,
-        cwd=qemu.ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        command, cwd=qemu.ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
@@ -367,13 +362,8 @@ def test_help_names_everything(make):
 @pytest.mark.parametrize("target", [["model"], ["grade", "LAB=2"]])
 def test_names_in_only_have_commas_or_blanks(target, given):
     make = [os.environ.get("MAKE", "make"), "-n", "--no-print-directory", *target]
-    done = subprocess.run(
-        [*make, f"ONLY={given}"],
-        cwd=qemu.ROOT,
-        env=outer_make.env(),
-        capture_output=True,
-        text=True,
-        check=True,
+    done = rooms.call(
+        [*make, f"ONLY={given}"], env=outer_make.env(), stderr=subprocess.PIPE, check=True
     )
     assert re.search(r" --only '?a,b'? ", done.stdout), done.stdout
 

@@ -59,8 +59,7 @@ def server(cpus, asked):
     def serve(qmp):
         while True:
             text = qmp.wait_for(
-                r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC",
-                qemu.WATCHDOG,
+                r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC", qemu.WATCHDOG,
                 times=len(asked) + 1,
             )
             wanted = WANTED.findall(text)
@@ -131,13 +130,10 @@ FATAL = {
     "kernel": (REQUIRED, RIPV | EIPV | MCIP, "action required in the kernel"),
     "kernel-fetch": (REQUIRED ^ LOAD ^ FETCH, MCIP, "action required in the kernel"),
     "unknown": (
-        REQUIRED ^ LOAD ^ (LOAD | 1),
-        RIPV | EIPV | MCIP,
-        "action required for an unknown error",
+        REQUIRED ^ LOAD ^ (LOAD | 1), RIPV | EIPV | MCIP, "action required for an unknown error",
     ),
     "lost": (
-        REQUIRED | OVER,
-        RIPV | EIPV | MCIP,
+        REQUIRED | OVER, RIPV | EIPV | MCIP,
         r"action required, and another error was lost \(OVER\)",
     ),
 }

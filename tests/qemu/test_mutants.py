@@ -42,9 +42,7 @@ VERDICTS = {
     "no_c": (HEAD, "\treturn;;)\n", "BUILD ERROR"),
     "compiled_alone": (HEAD.replace("kill:", "compile: mm/core/zone.c\nkill:"), WRONG, "KILLED"),
     "compiled_elsewhere": (
-        HEAD.replace("kill:", "compile: mm/hotplug/cma.c\nkill:"),
-        WRONG,
-        "BAD PATCH",
+        HEAD.replace("kill:", "compile: mm/hotplug/cma.c\nkill:"), WRONG, "BAD PATCH",
     ),
     "hangs": (HEAD, LOOP + OLD, "TIMEOUT"),
     "hangs_as_it_must": (HEAD.replace(WORDS, "hangs"), LOOP + OLD, "KILLED"),
@@ -94,21 +92,18 @@ MALFORMED = {
     "twice": (2 * (HEAD + block(WRONG)), "is in .* and in"),
     "kill_alone": (HEAD + "kill: zone.another\n" + block(WRONG), "go together"),
     "no_such_kill": (
-        HEAD.replace("zone.ranges", "zone ranges") + block(WRONG),
-        "mut:4: kill: .* is none of",
+        HEAD.replace("zone.ranges", "zone ranges") + block(WRONG), "mut:4: kill: .* is none of",
     ),
     "no_such_build": (HEAD + "build: fast\n" + block(WRONG), "mut:6: build: 'fast' is none of"),
     "no_block": (HEAD, "changes nothing"),
     "no_file": (
-        HEAD + block(WRONG).replace("@@ mm/core/zone.c\n", ""),
-        "mut:6: .*@@ PATH names one",
+        HEAD + block(WRONG).replace("@@ mm/core/zone.c\n", ""), "mut:6: .*@@ PATH names one",
     ),
     "outside": (HEAD + block(WRONG).replace("mm/", "../"), "mut:6: .* not a file of the tree"),
     "no_mark": (HEAD + block(WRONG) + "}\n", "mut:9: not a line of .* a diff: '}'"),
     "header_last": (HEAD + block(WRONG) + "cpus: 2\n", "mut:9: not a line of"),
     "numbers": (
-        HEAD + block(WRONG).replace("mm/core/zone.c", "-1,2 +1,2 @@"),
-        "mut:6: not a line of",
+        HEAD + block(WRONG).replace("mm/core/zone.c", "-1,2 +1,2 @@"), "mut:6: not a line of",
     ),
     "only_new": (HEAD + block(WRONG, ""), "mut:6: nothing to replace"),
     "nothing_new": (HEAD + block(WRONG) + "@@\n }\n", "mut:9: nothing to replace"),
@@ -161,7 +156,7 @@ def test_a_test_that_the_build_does_not_have_is_a_fault(tmp_path):
     assert faults == [f"TST: {test} is a test of build: silence"]
 
 
-def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
+def test_a_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
     tree = str(tmp_path / "tree")
     (tmp_path / "tree" / "build").mkdir(parents=True)
     (tmp_path / "tree" / "build" / "kept.o").write_text("")
@@ -170,7 +165,7 @@ def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
     other = f"@@ include/quarry/types.h\n {first}+/* new */\n"
     for text in (other, block(WRONG)):  # nothing of the first text stays behind
         v = read(tmp_path, HEAD + text)
-        (path,) = variant.thin_tree(v, tree)
+        (path,) = variant.make_tree(v, tree)
         for name in (
             "mm/core/zone.c",
             "mm/core/zone.h",

@@ -185,12 +185,12 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
     sites = {"mm": {"delete": site}}
     trial = mutate.Trial(Args, sites)
     first, key = trial.next()
-    trial.done(first, tried_edit(key, "killed", "a test"))
+    trial.done(tried_edit(key, "killed", "a test"))
     again = mutate.Trial(Args, sites)
     tried = []
     while found := again.next():
         tried.append(found[1])
-        again.done(found[0], tried_edit(found[1], "survived" if tried[1:] else "same code"))
+        again.done(tried_edit(found[1], "survived" if tried[1:] else "same code"))
     # One edit was done before, "same code" does not count, and two more edits make three.
     assert key not in tried and len(tried) == 3 and len(again.chosen) == 3
 
@@ -217,8 +217,8 @@ def test_the_suites_of_a_file_are_those_that_its_head_names():
     assert "pcp" in hosted and "pcp" in booted
     hosted, booted = mutate_run.suites_of("kernel/cap.c")
     assert not hosted and "ipc" in booted
-    hosted, booted = mutate_run.suites_of("demo/tour.c")
-    assert hosted == ["judge_tour"] and "judge_tour" not in booted
+    hosted, booted = mutate_run.suites_of("demo/progress.c")
+    assert hosted == ["progress"] and "progress" not in booted
 
 
 def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monkeypatch):

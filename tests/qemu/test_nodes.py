@@ -7,7 +7,7 @@ import struct
 
 import pytest
 from conftest import SMALL
-from slots import DONE, INSERT, SOUND
+from slots import DONE, SOUND
 
 BOOTS = "single"  # the tests judge the firmware's data about nodes
 
@@ -106,8 +106,7 @@ def test_cpu_with_a_node_of_its_own(host):
     h = host(nodes=[192, 128, 0], node_cpus=["0-1", "2-3", ""], distances=distances)
     assert 2 not in h.present()
     for number in range(2):
-        h.plug_dimm(number, 128, node=2)
-        h.ost(0, INSERT, DONE)
+        h.give(number, 128, node=2, slot=0)
         assert h.present()[2] == 128 * 256
         text = h.ask("run node_order,offline")
         assert ", 0 failed" in text
@@ -118,8 +117,7 @@ def test_cpu_with_a_node_of_its_own(host):
         assert h.present().get(2, 0) == 0
         if number:
             assert "evacuate: 32768 pages are back online" in h.ask("evacuate 2 undo")
-        h.unplug(f"d{number}")
-        h.gone(f"d{number}")
+        h.take(f"d{number}")
         assert h.present().get(2, 0) == 0
         expect_order(h.ask("run node_order"), (0, 1), (0, 1), MOVABLE, distances=distances)
         assert SOUND in h.ask("check")
@@ -129,14 +127,12 @@ def test_each_node_gets_its_dimm(host):
     """Four nodes get DIMMs above all other memory, in mixed order."""
     h = host(nodes=[128] * 4)
     for number, node in enumerate((3, 1, 0, 2)):
-        h.plug_dimm(number, 64, node=node)
-        h.ost(number, INSERT, DONE)
+        h.give(number, 64, node=node)
     present = h.present()
     assert all(present[node] >= 64 * 256 for node in range(4)), present
     assert ", 0 failed" in h.ask("run node_order,offline")
     for number in (1, 3, 0, 2):
-        h.unplug(f"d{number}")
-        h.gone(f"d{number}")
+        h.take(f"d{number}")
     assert SOUND in h.ask("check")
 
 
@@ -148,18 +144,15 @@ def test_cpu_of_a_node_without_memory_is_plugged(host):
         node_cpus=["0-1", "2-3"],
         threads="multi",  # with one thread for all CPUs, QEMU 7.2 crashes when a CPU is unplugged
     )
-    h.plug_cpu("c2", h.places()[0])
-    assert h.qmp.event("ACPI_DEVICE_OST")["info"]["status"] == DONE
+    h.give_cpu("c2", h.places()[0])
     assert re.search(r"^cpu \d: online, APIC id \d, node 1", h.ask("cpus"), re.MULTILINE)
     h.plug_dimm(0, 128, node=1)
     assert h.qmp.event("ACPI_DEVICE_OST")["info"]["status"] == DONE
     assert h.present()[1] == 128 * 256
     assert ", 0 failed" in h.ask("run drain,offline")
-    h.unplug("d0")
-    h.gone("d0")
+    h.take("d0")
     assert SOUND in h.ask("check")
-    h.unplug("c2")
-    h.gone("c2")
+    h.take("c2")
 
 
 # ---- a broken SRAT -------------------------------------------------------------------------------

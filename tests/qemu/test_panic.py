@@ -57,8 +57,7 @@ def ends_well(run, report):
 def all_cpus(report):
     return set(
         re.findall(
-            r"^CPU (\d+)(?: \(APIC id \d+\): asked, NMI in thread .*|: panics)$",
-            report,
+            r"^CPU (\d+)(?: \(APIC id \d+\): asked, NMI in thread .*|: panics)$", report,
             re.MULTILINE,
         )
     )

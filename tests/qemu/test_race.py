@@ -265,6 +265,14 @@ def test_right_code_is_right_on_weaker_machines():
     assert len(rows) > 70 and {row["outcome"] for row in rows} == {"OK"}
 
 
+def test_right_code_is_right_with_a_point_at_each_store():
+    """The compiler puts a point before each store of mm/ and kernel/, and behind each unlock."""
+    for model, most in (("sc", 60), ("tso", 25), ("weak", 15)):
+        words = ["--fine", "--seed=1", f"--model={model}", f"--max={most}"]
+        rows = lines("all", *words, by="fiber-weak/race").split("\n")[:-1]
+        assert len(rows) > 70 and {json.loads(row)["outcome"] for row in rows} == {"OK"}
+
+
 def offsets(path, text, *args):
     """The places at which the program @path comes to an order whose place or line has the @text."""
     said = orders.output(path, *args, "--orders")

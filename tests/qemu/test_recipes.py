@@ -83,13 +83,8 @@ def at_prompt(tree, command, script):
 
 def run(tree, command):
     done = subprocess.run(
-        shlex.split(command),
-        cwd=tree,
-        env=outer_make.env(**MODE),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=qemu.WATCHDOG,
+        shlex.split(command), cwd=tree, env=outer_make.env(**MODE), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=qemu.WATCHDOG,
     )
     said = done.stdout.decode("utf-8", "replace").replace("\r", "")
     assert done.returncode == 0, f"{command}: status {done.returncode}\n{said[-3000:]}"

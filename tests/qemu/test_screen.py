@@ -9,6 +9,7 @@ import time
 import conftest
 import pytest
 import qemu
+import rooms
 import screen
 from conftest import without_exit
 
@@ -95,8 +96,7 @@ def watch(name, cmdline, change, enough, typed=(), **machine):
     command = change(qemu.Machine(extra=VGA, threads=threads, **machine).command(name, cmdline))
     path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
     proc = subprocess.Popen(
-        command + ["-qmp", f"unix:{path},server=on,wait=off"],
-        stdin=subprocess.DEVNULL,
+        command + ["-qmp", f"unix:{path},server=on,wait=off"], stdin=subprocess.DEVNULL,
         preexec_fn=qemu._die_with_parent,
     )
     seen, last, read = None, None, None
@@ -130,12 +130,8 @@ def test_panic_is_on_the_screen(name, path):
     """The whole report is red, and the machine stays on. With three CPUs the report would be longer
     than the screen."""
     seen, status = watch(
-        name,
-        "selftest=none fault=badfree poweroff=off",
-        without_exit,
-        "^quarry: halted",
-        boot=path,
-        cpus=2,
+        name, "selftest=none fault=badfree poweroff=off", without_exit, "^quarry: halted",
+        boot=path, cpus=2,
     )
     assert status == "running", seen.text
     text = qemu.clean_log(qemu.log_path(name))[0]
@@ -157,11 +153,9 @@ def from_usb(command):
     command = without_serial(command)
     at = command.index("-cdrom")
     image = command[at + 1]
-    said = subprocess.run(
+    said = rooms.call(
         ["sh", os.path.join(qemu.ROOT, "tools/run/usb.sh"), image],
-        check=True,
-        capture_output=True,
-        text=True,
+        cwd=None, stderr=subprocess.PIPE, check=True
     ).stdout
     assert f"\n  sudo dd if={image} of=/dev/sdX bs=4M conv=fsync\n" in said, said
     command[at : at + 2] = [

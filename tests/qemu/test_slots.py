@@ -25,13 +25,11 @@ def test_dimm_comes_and_goes(host, machine):
     assert "slots: 8 for DIMMs, 0 for CPUs" in h.boot
     before = h.managed()
     for number in range(3):
-        h.plug_dimm(number, 256)
-        h.ost(0, INSERT, DONE)
+        h.give(number, 256, slot=0)
         h.says(r"slots: DIMM slot 0, 256 MiB at 0x100000000, domain 0: in use")
         assert h.managed() >= before + 256 - 3
         assert list(h.dimms()) == [f"d{number}"]
-        h.unplug(f"d{number}")
-        h.gone(f"d{number}")
+        h.take(f"d{number}")
         h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: gone")
         assert h.dimms() == {}
         h.qmp("object-del", id=f"m{number}")
@@ -44,15 +42,13 @@ def test_dimm_comes_and_goes(host, machine):
 def test_several_dimms_of_several_sizes(host):
     h = host()
     for number, mib in enumerate((128, 2, 64, 512)):
-        h.plug_dimm(number, mib)
-        h.ost(number, INSERT, DONE)
+        h.give(number, mib)
     assert "4 of 8 DIMM slots full; 4 taken" in h.ask("slots")
     assert h.managed() >= 256 + 706 - 40
     # The modules are used, and then unplugged in another order.
     assert ", 0 failed" in h.ask("run offline,memory_span")
     for number in (2, 0, 3, 1):
-        h.unplug(f"d{number}")
-        h.gone(f"d{number}")
+        h.take(f"d{number}")
     assert h.dimms() == {}
     assert SOUND in h.ask("check")
 
@@ -66,8 +62,7 @@ def test_dimm_ejected_before_the_first_scan(host):
     h.qmp("cont")
     h.ost(0, INSERT, DONE)
     h.gone("d0")
-    h.plug_dimm(1, 128)
-    h.ost(0, INSERT, DONE)
+    h.give(1, 128, slot=0)
     assert "1 of 8 DIMM slots full; 2 taken, 1 given back, 0 refused, 0 odd" in h.ask("slots")
     assert list(h.dimms()) == ["d1"]
 
@@ -75,8 +70,7 @@ def test_dimm_ejected_before_the_first_scan(host):
 def test_dimm_that_was_there_at_boot(host):
     h = host(extra=dimm(128))
     assert re.search(r"slots: DIMM slot 0, 128 MiB at 0x100000000, domain 0: in use", h.boot)
-    h.unplug("d0")
-    h.gone("d0")
+    h.take("d0")
     assert h.dimms() == {}
 
 
@@ -91,8 +85,7 @@ def test_slots_off(host):
 def test_dimm_in_use_stays(host):
     """If a page cannot be moved, the host is told, nothing changes, and a later unplug succeeds."""
     h = host()
-    h.plug_dimm(0, 128)
-    h.ost(0, INSERT, DONE)
+    h.give(0, 128)
     before = h.managed()
     assert f"busy: pfn {FIRST + 100:#x} will not be moved" in h.ask(f"busy {FIRST + 100:#x}")
     for _ in range(2):
@@ -105,8 +98,7 @@ def test_dimm_in_use_stays(host):
         assert SOUND in h.ask("check")
     assert "last refused:\nslots:   error E" in h.ask("slots")
     h.ask("busy")
-    h.unplug("d0")
-    h.gone("d0")
+    h.take("d0")
     assert h.dimms() == {}
 
 
@@ -114,14 +106,12 @@ def test_dimm_with_broken_pages_is_unplugged(host):
     """An unplugged module's broken pages are forgotten: the next module in its slot has none."""
     h = host()
     for number in range(2):
-        h.plug_dimm(number, 128)
-        h.ost(0, INSERT, DONE)
+        h.give(number, 128, slot=0)
         assert "poison: 0 pages retired, 0 flagged and in use, 0 offline" in h.ask("poison")
         for pfn in (FIRST + 77, FIRST + 5000):
             h.ask(f"poison {pfn:#x}")
         assert "poison: 2 pages retired" in h.ask("poison")
-        h.unplug(f"d{number}")
-        h.gone(f"d{number}")
+        h.take(f"d{number}")
         assert SOUND in h.ask("check")
     assert "poison: 0 pages retired, 0 flagged and in use, 0 offline" in h.ask("poison")
 
@@ -129,14 +119,12 @@ def test_dimm_with_broken_pages_is_unplugged(host):
 def test_dimm_offlined_by_hand(host):
     """A module that is partly offline cannot be unplugged; one that is wholly offline can."""
     h = host()
-    h.plug_dimm(0, 128)
-    h.ost(0, INSERT, DONE)
+    h.give(0, 128)
     assert "offline: done" in h.ask(f"offline {FIRST:#x} 512")
     h.unplug("d0")
     h.ost(0, EJECT, FAILED)
     assert "offline: done" in h.ask(f"offline {FIRST + 512:#x} {128 * 256 - 512}")
-    h.unplug("d0")
-    h.gone("d0")
+    h.take("d0")
     assert h.dimms() == {}
 
 
@@ -155,11 +143,9 @@ def test_dimm_too_large_to_be_described(host):
     assert "ALLOC_FAIL" in text and "OOM_" not in text, text
     assert before - 1 <= h.managed() <= before
     # A module that fits is still used.
-    h.plug_dimm(1, 64)
-    h.ost(1, INSERT, DONE)
+    h.give(1, 64)
     for number in range(2):
-        h.unplug(f"d{number}")
-        h.gone(f"d{number}")
+        h.take(f"d{number}")
     assert before - 1 <= h.managed() <= before
     assert SOUND in h.ask("check")
 
@@ -220,13 +206,11 @@ def test_cpu_comes_and_goes(host, machine):
     places = h.places()
     assert len(places) == 2
     for i, place in enumerate(places):
-        h.plug_cpu(f"c{i}", place)
-        assert h.qmp.event("ACPI_DEVICE_OST")["info"]["status"] == DONE
+        h.give_cpu(f"c{i}", place)
     assert h.cpus() == ["online"] * 4
     # The CPU is unplugged at the end, here and below: QEMU 7.2 damages its own memory when a CPU is
     # unplugged. test_slots_busy.py unplugs more CPUs.
-    h.unplug("c1")
-    h.gone("c1")
+    h.take("c1")
     assert sorted(h.cpus()) == ["absent", "online", "online", "online"]
     assert len(h.places()) == 1
     assert SOUND in h.ask("check")
@@ -239,9 +223,7 @@ def test_plugged_cpu_works(host):
     h = host(cpus="1,maxcpus=3", room=0, **UNPLUG)
     devices = {}
     for i, place in enumerate(h.places()):
-        h.plug_cpu(f"c{i}", place)
-        info = h.qmp.event("ACPI_DEVICE_OST")["info"]
-        assert info["status"] == DONE
+        info = h.give_cpu(f"c{i}", place)
         devices[int(info["slot"])] = info["device"]
     assert "cpu: done: 2 of 3 online" in h.ask("cpu down 1")
     assert "cpu: done: 3 of 3 online" in h.ask("cpu up 1")
@@ -251,24 +233,21 @@ def test_plugged_cpu_works(host):
     # A CPU that is down can be unplugged, too.  With APIC ids in order a CPU has its slot's number.
     first = min(devices)
     assert "cpu: done: 2 of 3 online" in h.ask(f"cpu down {first}")
-    h.unplug(devices[first])
-    h.gone(devices[first])
+    h.take(devices[first])
     assert sorted(h.cpus()) == ["absent", "online", "online"]
     assert SOUND in h.ask("check")
 
 
 def test_last_cpu_stays(host):
     h = host(cpus="1,maxcpus=2", room=0, **UNPLUG)
-    h.plug_cpu("c1", h.places()[0])
-    assert h.qmp.event("ACPI_DEVICE_OST")["info"]["status"] == DONE
+    h.give_cpu("c1", h.places()[0])
     assert "cpu: done: 1 of 2 online" in h.ask("cpu down 0")
     h.unplug("c1")
     info = h.qmp.event("ACPI_DEVICE_OST")["info"]
     assert (info["source"], info["status"]) == (EJECT, BUSY), info
     assert h.cpus() == ["down", "online"]
     assert "cpu: done: 2 of 2 online" in h.ask("cpu up 0")
-    h.unplug("c1")
-    h.gone("c1")
+    h.take("c1")
     assert h.cpus() == ["online", "absent"]
 
 

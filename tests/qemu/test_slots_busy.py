@@ -7,7 +7,7 @@ import subprocess
 import conftest
 import pytest
 import qemu
-from slots import BUSY, DONE, EJECT, INSERT, MIB, SOUND
+from slots import BUSY, EJECT, MIB, SOUND
 
 PAGE = 4096
 OBJECTS = 32  # objects of a load in each MiB
@@ -26,23 +26,18 @@ def test_dimm_under_load(host, boot):
     pages it stays, and the host is told."""
     h = host(boot=boot, mem=192)
     movable = sum(h.present().values()) * PAGE // MIB
-    h.plug_dimm(0, 192)
-    h.ost(0, INSERT, DONE)
+    h.give(0, 192)
     # The load is larger than the movable memory at boot, so a part of it lies in the module.
     beyond = 32
     assert "and stress on all CPUs" in h.ask(f"load {movable + beyond}")
-    h.unplug("d0")
-    h.gone("d0")
+    h.take("d0")
     h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: gone")
     # Another module is plugged and unplugged while the load goes on.
-    h.plug_dimm(1, 192)
-    h.ost(0, INSERT, DONE)
-    h.unplug("d1")
-    h.gone("d1")
+    h.give(1, 192, slot=0)
+    h.take("d1")
     assert moved(h.ask("load")) >= beyond * OBJECTS
     # Now the load is larger than the memory that would be left without the module.
-    h.plug_dimm(2, 192)
-    h.ost(0, INSERT, DONE)
+    h.give(2, 192, slot=0)
     assert "and stress on all CPUs" in h.ask("load 256")
     h.unplug("d2")
     h.ost(0, EJECT, BUSY)
@@ -53,8 +48,7 @@ def test_dimm_under_load(host, boot):
     assert "blocker" not in h.child.before
     assert list(h.dimms()) == ["d2"]
     moved(h.ask("load"))
-    h.unplug("d2")
-    h.gone("d2")
+    h.take("d2")
     assert SOUND in h.ask("check")
     assert "3 taken, 3 given back, 1 refused, 0 odd" in h.ask("slots")
 
@@ -79,27 +73,22 @@ def test_cpus_under_load(host, sturdy_qemu):
     for number in range(rounds):
         slots = []
         for i, place in enumerate(places):
-            h.plug_cpu(f"c{i}", place)
-            info = h.qmp.event("ACPI_DEVICE_OST")["info"]
-            assert (info["source"], info["status"]) == (INSERT, DONE), info
+            info = h.give_cpu(f"c{i}", place)
             slots.append(int(info["slot"]))
         assert h.cpus().count("online") == 4
         if number == 0:
             # Threads run on the plugged CPUs, move to others when these are unplugged, and return
             # with the next ones.
             assert "and stress on all CPUs" in h.ask("load 64")
-        h.plug_dimm(number, 128)
-        h.ost(0, INSERT, DONE)
+        h.give(number, 128, slot=0)
         # The CPUs work: with APIC ids in order a CPU's number is that of its slot.
         for slot in slots:
             assert "cpu: done: 3 of " in h.ask(f"cpu down {slot}")
             assert "cpu: done: 4 of " in h.ask(f"cpu up {slot}")
         for i in range(2):
-            h.unplug(f"c{i}")
-            h.gone(f"c{i}")
+            h.take(f"c{i}")
         assert h.cpus().count("online") == 2 and len(h.places()) == 2 * rounds
-        h.unplug(f"d{number}")
-        h.gone(f"d{number}")
+        h.take(f"d{number}")
     moved(h.ask("load"))
     assert SOUND in h.ask("check")
     assert "taken by CPUs not online 0; CPUs reported silent 0" in h.ask("cpus")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import qemu
-from slots import DONE, INSERT, SOUND
+from slots import DONE, SOUND
 
 # {name: (options of the machine, words of its command line,
 #         [(node, zone, first pfn, end, pages online) of each zone], MiB of standby memory)}
@@ -72,8 +72,7 @@ def test_zones(host, layout):
     have = [
         (int(node), kind, int(first, 16), int(end, 16), int(present))
         for node, kind, first, end, present in re.findall(
-            r"^zone \d+: node (\d) (\S+) +pfn (\S+)-(\S+) present (\d+)",
-            h.ask("zone"),
+            r"^zone \d+: node (\d) (\S+) +pfn (\S+)-(\S+) present (\d+)", h.ask("zone"),
             re.MULTILINE,
         )
     ]
@@ -91,8 +90,7 @@ def test_load_started_at_the_prompt(host):
     """A machine that waits at its prompt takes plugged memory and CPUs."""
     h = host(cpus="1,maxcpus=2", mem=128, extra=["-device", "virtio-balloon-pci,id=balloon"])
     assert h.ask("virtio") != "virtio\n"
-    h.plug_dimm(0, 128)
-    h.ost(0, INSERT, DONE)
+    h.give(0, 128)
     assert h.managed() > 240
     h.plug_cpu("c1", h.places()[0])
     assert h.qmp.event("ACPI_DEVICE_OST", 60)["info"]["status"] == DONE

@@ -12,6 +12,7 @@ import check
 import fuzz
 import outer_make
 import qemu
+import rooms
 import states
 
 BUILD = os.path.abspath(qemu.BUILD)
@@ -45,12 +46,9 @@ def program():
 
 def settings():
     """The compiler of hosted programs and its flags: (compiler, [flags])."""
-    text = subprocess.run(
+    text = rooms.call(
         ["make", "--no-print-directory", "-C", qemu.ROOT, f"B={BUILD}", "lab-settings"],
-        env=outer_make.env(),
-        capture_output=True,
-        text=True,
-        check=True,
+        cwd=None, env=outer_make.env(), stderr=subprocess.PIPE, check=True
     ).stdout
     rows = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
     return rows["HOSTCC"], rows["HFLAGS"].split() + ["-w", "-DPAGEBLOCK_ORDER=3"]

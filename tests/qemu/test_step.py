@@ -219,8 +219,7 @@ def seeds(boot, program):
         if engine == "fiber":
             return played(ended([program("fiber"), f"--schedule={which}", name]).stdout)
         run = boot(
-            f"selftest=none race={name} race_seed={which}",
-            kernel=program("icount"),
+            f"selftest=none race={name} race_seed={which}", kernel=program("icount"),
             icount=engine == "icount",
         )
         assert run.passed, run.story()

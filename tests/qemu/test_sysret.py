@@ -11,10 +11,10 @@ checks: the handler must not take it for the place of an interrupted handler. No
 frame pointer, which is the program's there, too."""
 import os
 import re
-import subprocess
 
 import pytest
 import qemu
+import rooms
 from conftest import full, gdb_says, needs_tool
 
 BOOTS = "single"
@@ -62,13 +62,9 @@ def run_with_gdb(name, boot, program, most, mask):
         f.write(GDB.format(socket=socket, most=most, mask=mask))
 
     def attach(_):
-        done = subprocess.run(
+        done = rooms.call(
             ["gdb", "-q", "-nx", "-batch", "-x", script, os.path.join(qemu.BUILD, "quarry.elf")],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=qemu.WATCHDOG,
+            cwd=None, timeout=qemu.WATCHDOG
         )
         with open(base + ".gdb.log", "w", encoding="utf-8") as f:
             f.write(done.stdout)

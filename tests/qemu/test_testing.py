@@ -143,15 +143,10 @@ def names_of(part, **more):
 
 
 def test_with_full_there_is_more():
-    assert names_of("lint", full=True) - names_of("lint") == {
-        "lint tidy",
-        "lint cppcheck",
-        "lint bodies",
-    }
-    assert names_of("hosted", full=True) - names_of("hosted") == {
-        "hosted order3",
-        "hosted threads-asan",
-    }
+    more = names_of("lint", full=True) - names_of("lint")
+    assert more == {"lint tidy", "lint cppcheck"}
+    more = names_of("hosted", full=True) - names_of("hosted")
+    assert more == {"hosted order3", "hosted threads-asan"}
     assert names_of("library") < names_of("library", full=True)
     every = parts.builds(parts.Run("build", 2, full=True))
     assert set(every) - set(parts.builds(parts.Run("build", 2))) == {

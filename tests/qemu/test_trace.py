@@ -43,9 +43,7 @@ def test_broken(boot, text_file):
 def test_no_such_module(boot, text_file):
     """By GRUB modules have names, so a module of another name is not taken."""
     run = boot(
-        "selftest=none trace=other.trace",
-        tour=None,
-        boot="grub",
+        "selftest=none trace=other.trace", tour=None, boot="grub",
         module=text_file("good.trace", GOOD),
     )
     assert run.failed, run.story()

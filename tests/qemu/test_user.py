@@ -173,9 +173,7 @@ def test_trace_beside_programs(passes, text_file):
     """By PVH the trace and the programs are in one archive."""
     trace = "# events=2 allocs=1 frees=1 ids=1 peak_live_pages=1 cpus=1\na 0 0 U 0\nf 0 0\n"
     run = passes(
-        "selftest=none trace=tiny.trace user=hello",
-        tour=None,
-        programs=True,
+        "selftest=none trace=tiny.trace user=hello", tour=None, programs=True,
         module=text_file("tiny.trace", trace),
     )
     run.says(r"^trace tiny\.trace: ", "^hello: hello from ring 3")

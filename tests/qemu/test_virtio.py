@@ -146,17 +146,14 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
         )
         for i in (3, 0):
             g.qmp(
-                "qom-set",
-                path=f"/machine/peripheral/vm{i}",
-                property="requested-size",
+                "qom-set", path=f"/machine/peripheral/vm{i}", property="requested-size",
                 value=6 << 20,
             )
             g.wait(
                 lambda text, i=i: f"virtio{i}: 6 MiB plugged, 6 asked for\n" in text, f"device {i}"
             )
         assert re.findall(
-            r"^virtio(\d): virtio-mem: (\d+) MiB plugged, .* 0 answers not ACK$",
-            g("virtio"),
+            r"^virtio(\d): virtio-mem: (\d+) MiB plugged, .* 0 answers not ACK$", g("virtio"),
             re.MULTILINE,
         ) == [("0", "6"), ("1", "0"), ("2", "0"), ("3", "6")]
         ends_well(g)

@@ -182,47 +182,42 @@ static bool check_owners(struct mm_violation *v)
 	return known == found || ops_broken(v, "leak blocks in use", 0, found, known);
 }
 
-static u64 count_offline_cpu(void)
-{
-	return READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu;
-}
-
-static u64 count_from_alloc(void)
-{
-	return READ_ONCE(smp_stats.from_alloc) - ops.from_alloc;
-}
-
-static u64 count_cached(void)
-{
-	return zone_pcp_pages(&ops.mem->zones[ZONE_MOVABLE]);
-}
-
-static u64 count_cached_u(void)
-{
-	return zone_pcp_pages(&ops.mem->zones[ZONE_NORMAL]);
-}
-
-static u64 count_poisoned(void)
+/* Poisoned pages: retired, in use still, and offline. */
+static u64 poisoned(void)
 {
 	struct poison_count n = mem_poisoned(ops.mem);
 
 	return n.retired + n.doomed + n.offline;
 }
 
-static u64 count_copied(void)
-{
-	return mm_event_sum(ops.mem, EV_FAILURE_COPIED);
-}
+#define COUNT(name, value)                                                                         \
+	static u64 count_##name(void)                                                              \
+	{                                                                                          \
+		return (value);                                                                    \
+	}                                                                                          \
+	_Static_assert(1, #name)
+COUNT(offline_cpu, READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu);
+COUNT(from_alloc, READ_ONCE(smp_stats.from_alloc) - ops.from_alloc);
+COUNT(cached, zone_pcp_pages(&ops.mem->zones[ZONE_MOVABLE]));
+COUNT(cached_u, zone_pcp_pages(&ops.mem->zones[ZONE_NORMAL]));
+COUNT(copied, mm_event_sum(ops.mem, EV_FAILURE_COPIED));
+COUNT(refs, word_ref(page_word(pfn_to_page_in(ops.mem, ops.page_p))));
+COUNT(tries, READ_ONCE(ops.vm.tries));
 
-static u64 count_refs(void)
-{
-	return word_ref(page_word(pfn_to_page_in(ops.mem, ops.page_p)));
-}
-
-static u64 count_tries(void)
-{
-	return READ_ONCE(ops.vm.tries);
-}
+static const struct {
+	const char *name;
+	u64 (*fn)(void);
+} counts[] = {
+    {"offline_cpu", count_offline_cpu},
+    {"from_alloc", count_from_alloc},
+    {"cached", count_cached},
+    {"cached(U)", count_cached_u},
+    {"tries", count_tries},
+    {"poisoned", poisoned},
+    {"copied", count_copied},
+    {"refs(V)", count_refs},
+    {"tables", vm_tables},
+};
 
 unsigned ops_unseen(unsigned role, char *buf, size_t size)
 {
@@ -247,26 +242,6 @@ unsigned ops_unseen(unsigned role, char *buf, size_t size)
 	}
 	return nr;
 }
-
-static u64 count_tables(void)
-{
-	return vm_tables();
-}
-
-static const struct {
-	const char *name;
-	u64 (*fn)(void);
-} counts[] = {
-    {"offline_cpu", count_offline_cpu},
-    {"from_alloc", count_from_alloc},
-    {"cached", count_cached},
-    {"cached(U)", count_cached_u},
-    {"tries", count_tries},
-    {"poisoned", count_poisoned},
-    {"copied", count_copied},
-    {"refs(V)", count_refs},
-    {"tables", count_tables},
-};
 
 void ops_detail(const char *what, char *buf, size_t size)
 {

@@ -180,4 +180,10 @@ bool ops_owns(const void *what);
 /* Not 0: the outcome is known, and operations are to be cancelled. */
 extern u32 ops_cancel;
 
+/*
+ * waiters.c: run all phases of threads that touch pages being moved (docs/races/d-waiters.md), and
+ * print a line for each. True: every page moved in at most 2 tries. Context: the kernel, at boot.
+ */
+bool waiters_run(void);
+
 #endif

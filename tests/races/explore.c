@@ -176,11 +176,6 @@ static void at_point(unsigned role, const char *name, bool waits)
 	}
 }
 
-static void idle_main(void *arg)
-{
-	fiber_idle();
-}
-
 static void setup_main(void *arg)
 {
 	const struct race_entry *e = arg;
@@ -296,9 +291,7 @@ static void drive(void *arg)
 	struct race_script *s = &ex.setup;
 	unsigned i;
 
-	fiber_boot(ex.nr_cpus + 1);
-	for (i = 0; i < ex.nr_cpus; i++)
-		fiber_start("idle", i, idle_main, NULL);
+	fibers_boot(0, ex.nr_cpus);
 	s->nr_cpus = ex.nr_cpus;
 	s->policy = ex.policy;
 	ops_build(s);
@@ -327,12 +320,7 @@ void explore_once(const struct plan *plan, struct outcome *out)
 	explore_begin(out);
 	fiber_chance = plan->chance;
 	fiber_order = NULL;
-	race_hook = NULL;
-	race_begin(0, NULL, &unused_result);
-	fiber_run(ex.nr_cpus, drive, NULL);
-	race_hook = NULL;
-	fiber_order = NULL;
-	race_begin(0, NULL, &unused_result);
+	fibers_once(ex.nr_cpus, drive);
 }
 
 /* ---- many ---- */

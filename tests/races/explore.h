@@ -69,16 +69,14 @@ void explore_begin(struct outcome *out);
 void explore_fail(const char *what, const char *why);
 void explore_fail_check(const struct mm_violation *v);
 bool explore_failed(const struct outcome *out);
-
+/* fiber_main.c: call @drive on @nr CPUs that are fibers; no hook is set before or after it. */
+bool fibers_once(unsigned nr, void (*drive)(void *));
+/* Boot the fibers of @nr CPUs, and one more; those from @first on idle. */
+void fibers_boot(unsigned first, unsigned nr);
 bool explore_read(const struct explore_set *set);
 void explore_once(const struct plan *plan, struct outcome *out);
 /* Run a script on fibers; with a seed other than 0, CPUs are preempted by chance at every point. */
 void script_once(const struct race_script *s, struct race_result *res, u64 seed);
-
-/* fiber_step.c: step_by_keys and step_by_seed, from stdin and to stdout; seeds "N" or "N-M". */
-bool fiber_step(const struct race_script *s, const char *moves);
-bool fiber_schedules(const struct race_script *s, const char *seeds);
-
 struct explore_report {
 	u64 schedules; /* schedules that were run */
 	u64 failed_at; /* number of the first schedule that failed; 0: none */
@@ -122,5 +120,12 @@ bool explore_named(const char *name, const struct explore_options *o);
 void explore_list(void);
 /* For explore_goes_on: prints a line. */
 void explore_say_alive(void);
+
+/*
+ * fiber_memory.c: run @operations, with ';' between them, on a small memory, and print a line of
+ * JSON for the memory at first and for each operation.  False: an operation could not be read, or
+ * did not return.  Context: outside all CPUs.
+ */
+bool play_memory(const char *operations);
 
 #endif

@@ -101,6 +101,8 @@ static const struct explore_set sets[] = {
     {"report-query-leaving", "A:scene ; A:hoard(UNMOVABLE)",
         "report=0; report=0 | query(0-25)=0; query(0-26)=-EBUSY", ISO_PRECISE},
     {"report-oom", "A:scene ; A:hoard(UNMOVABLE)", "report | hoard | oom=0", ISO_PRECISE},
+    {"give-oom", "A:scene ; A:hoard(UNMOVABLE) ; A:report(take) ; A:hoard",
+        "report(give)=0 | oom=0", ISO_PRECISE},
     {"call-call", "A:scene", "call=0; free(P)=0 | call=0; drain=0 | disable=0", ISO_PRECISE},
     {"fault-fault", "A:scene(N) ; A:limit(3)", "store(V)=0 | store(V)=0", ISO_PRECISE},
     {"fault-fault-spaces", "A:scene(N)", "store(V)=0 | store(W)=0 | store(V)=0", ISO_PRECISE},

@@ -13,13 +13,13 @@
  *                                     without a seed all with at most two preemptions, or about N
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
  *        [--orders] [--leave-out=PLACES]   fiber_left_out
+ *        [--fine]                          fiber_fine
  *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
  *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c; race --memory=OPERATIONS
  *
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
  */
 #include "explore.h"
-#include "fiber_memory.h"
 #include "matrix.h"
 #include "step.h"
 #include <quarry/ktest.h>
@@ -37,6 +37,37 @@ static struct race_script script;
 static struct race_result result;
 static const struct race_script *script_now;
 static struct race_result *result_now;
+
+/* ---- CPUs ---- */
+
+static void idle_main(void *arg)
+{
+	fiber_idle();
+}
+
+void fibers_boot(unsigned first, unsigned nr)
+{
+	unsigned i;
+
+	fiber_boot(nr + 1);
+	for (i = first; i < nr; i++)
+		fiber_start("idle", i, idle_main, NULL);
+}
+
+bool fibers_once(unsigned nr, void (*drive)(void *))
+{
+	static struct race_result none;
+	bool good;
+
+	race_hook = NULL;
+	race_begin(0, NULL, &none);
+	good = fiber_run(nr, drive, NULL);
+	race_hook = NULL;
+	race_jitter = NULL;
+	fiber_order = NULL;
+	race_begin(0, NULL, &none);
+	return good;
+}
 
 /* ---- replay ---- */
 
@@ -62,38 +93,23 @@ static void jitter(void)
 		fiber_preempt_to((unsigned)(r / 3 % script_now->nr_roles));
 }
 
-static void idle_main(void *arg)
-{
-	fiber_idle();
-}
-
 static void script_drive(void *arg)
 {
-	unsigned i;
-
-	fiber_boot(script_now->nr_cpus + 1);
-	for (i = script_now->nr_roles; i < script_now->nr_cpus; i++)
-		fiber_start("idle", i, idle_main, NULL);
+	fibers_boot(script_now->nr_roles, script_now->nr_cpus);
 	race_run(script_now, result_now);
 }
 
 void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 {
-	static struct race_result none;
-
 	script_now = s;
 	result_now = res;
 	fiber_on_stuck = script_stuck;
 	fiber_on_panic = script_panic;
 	fiber_patience = step_session ? ~0ULL : 200000; /* a reader may take any time */
-	race_hook = NULL;
 	race_jitter = seed ? jitter : NULL;
 	fiber_model = !s->tso ? FIBER_SC : model == FIBER_WEAK ? FIBER_WEAK : FIBER_TSO;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
-	race_begin(0, NULL, &none);
-	fiber_run(s->nr_cpus, script_drive, NULL);
-	race_jitter = NULL;
-	race_begin(0, NULL, &none);
+	fibers_once(s->nr_cpus, script_drive);
 }
 
 /* Replay the script again, disturbed by chance: the trace must be the same. */
@@ -113,6 +129,49 @@ static bool replay_disturbed(void)
 	return true;
 }
 
+/* ---- steps by keys from stdin; schedules by seeds "N" or "N-M" ---- */
+
+static void print(const char *line)
+{
+	printf("%s\n", line);
+	fflush(stdout);
+}
+
+static int key(void)
+{
+	int c = getchar();
+
+	return c == EOF ? -1 : c;
+}
+
+static void run_once(const struct race_script *s, struct race_result *res)
+{
+	script_once(s, res, 0);
+}
+
+static bool step_through(void)
+{
+	step_run = run_once;
+	return step_by_keys(&script, moves, key, print);
+}
+
+static bool run_seeds(void)
+{
+	char *end;
+	u64 from = strtoull(seeds, &end, 0), to = *end == '-' ? strtoull(end + 1, &end, 0) : from,
+	    seed;
+	bool good = true;
+
+	if (*end || end == seeds || to < from) {
+		fprintf(stderr, "race: not a seed, or seeds as N-M: %s\n", seeds);
+		return false;
+	}
+	step_run = run_once;
+	for (seed = from; seed <= to; seed++)
+		good &= step_by_seed(&script, seed, from == to, print);
+	return good;
+}
+
 static bool replay(void)
 {
 	if (script.error[0]) {
@@ -122,9 +181,9 @@ static bool replay(void)
 	if (model >= 0)
 		script.tso = model != FIBER_SC;
 	if (moves)
-		return fiber_step(&script, moves);
+		return step_through();
 	if (seeds)
-		return fiber_schedules(&script, seeds);
+		return run_seeds();
 	script_once(&script, &result, 0);
 	printf("race: begin %s\n%srace: end %s %s\n", script.name, result.trace, script.name,
 	    result.outcome);
@@ -213,6 +272,8 @@ static void option(const char *arg, struct explore_options *o)
 		fiber_orders = 1;
 	else if ((value = value_of(arg, "--leave-out")))
 		fiber_left_out = value;
+	else if (!strcmp(arg, "--fine"))
+		fiber_fine = true;
 	else if (!strcmp(arg, "--verbose"))
 		fiber_verbose = true;
 	else if ((value = value_of(arg, "--seed")))
@@ -248,6 +309,10 @@ int main(int argc, char **argv)
 		option(argv[i], &o);
 	if (o.policy == NR_ISO_POLICIES) {
 		fprintf(stderr, "race: --policy=redrain, disable or precise\n");
+		return 2;
+	}
+	if (fiber_fine && !fiber_hooked) {
+		fprintf(stderr, "race: --fine: build/fiber-weak/race\n");
 		return 2;
 	}
 	if (o.model == NR_FIBER_MODELS || (o.model == FIBER_WEAK && !fiber_hooked)) {

@@ -18,8 +18,8 @@
  */
 #include "fiber.h"
 #include "mm/core/pcp.h"
+#include "explore.h"
 #include "ops.h"
-#include "fiber_memory.h"
 #include <quarry/console.h>
 #include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
@@ -128,28 +128,18 @@ static int on_caches(int (*op)(struct zone *zone))
 	return err;
 }
 
-static int play_on_block(const char *name, pfn_t pfn)
+static int play_undo(struct memory *mem, pfn_t start)
 {
-	pfn_t start = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
-
-	now.pfn = start;
-	if (!strcmp(name, "isolate"))
-		return start_isolate_page_range(
-		    ops.mem, start, PAGEBLOCK_PAGES, ops.mem->policy, NULL);
-	if (!strcmp(name, "offline"))
-		return offline_pages(ops.mem, start, PAGEBLOCK_PAGES, NULL, NULL);
-	if (!strcmp(name, "online"))
-		return online_pages(ops.mem, start, PAGEBLOCK_PAGES, NULL);
-	if (strcmp(name, "undo") != 0)
-		return -ENOSYS;
-	if (!pageblock_isolated(pageblock_of(ops.mem, start)))
+	if (!pageblock_isolated(pageblock_of(mem, start)))
 		return -EINVAL;
-	undo_isolate_page_range(ops.mem, start, PAGEBLOCK_PAGES);
+	undo_isolate_page_range(mem, start, PAGEBLOCK_PAGES);
 	return 0;
 }
 
 static int play_on_pfn(const char *name, pfn_t pfn)
 {
+	pfn_t start = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+
 	now.pfn = pfn;
 	if (!strcmp(name, "free"))
 		return play_free(pfn);
@@ -159,7 +149,15 @@ static int play_on_pfn(const char *name, pfn_t pfn)
 		return mem_soft_offline_page(ops.mem, pfn);
 	if (!strcmp(name, "unpoison"))
 		return mem_unpoison_page(ops.mem, pfn);
-	return play_on_block(name, pfn);
+	now.pfn = start;
+	if (!strcmp(name, "isolate"))
+		return start_isolate_page_range(
+		    ops.mem, start, PAGEBLOCK_PAGES, ops.mem->policy, NULL);
+	if (!strcmp(name, "offline"))
+		return offline_pages(ops.mem, start, PAGEBLOCK_PAGES, NULL, NULL);
+	if (!strcmp(name, "online"))
+		return online_pages(ops.mem, start, PAGEBLOCK_PAGES, NULL);
+	return strcmp(name, "undo") != 0 ? -ENOSYS : play_undo(ops.mem, start);
 }
 
 static int play_named(void)
@@ -339,20 +337,12 @@ static void say_all(void)
 static const char *script;
 static bool all_read;
 
-static void idle(void *arg)
-{
-	fiber_idle();
-}
-
 static void begin(void)
 {
 	static const struct race_script memory = {
 	    .name = "memory", .policy = ISO_PRECISE, .nr_roles = CPUS, .nr_cpus = CPUS};
-	unsigned cpu;
 
-	fiber_boot(CPUS + 1);
-	for (cpu = 0; cpu < CPUS; cpu++)
-		fiber_start("idle", cpu, idle, NULL);
+	fibers_boot(0, CPUS);
 	ops_build(&memory);
 	memset(objects, 0, sizeof(objects));
 	handle_table_init(&table, ops.mem, objects, OBJECTS);
@@ -413,14 +403,9 @@ static void panicked(const char *text)
 
 bool play_memory(const char *operations)
 {
-	static struct race_result none;
-
-	race_hook = NULL;
-	race_jitter = NULL;
-	race_begin(0, NULL, &none);
 	script = operations;
 	fiber_on_stuck = stuck;
 	fiber_on_panic = panicked;
 	fiber_patience = 200000;
-	return fiber_run(CPUS, drive, NULL) && all_read;
+	return fibers_once(CPUS, drive) && all_read;
 }

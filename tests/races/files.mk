@@ -15,7 +15,6 @@ RACE_SRCS += tests/races/scripts.c
 
 # The program on fibers, and the explorer, which looks for races.
 FIBER_SRCS += tests/races/fiber_main.c
-FIBER_SRCS += tests/races/fiber_step.c
 FIBER_SRCS += tests/races/fiber_memory.c
 FIBER_SRCS += tests/races/explore.c
 FIBER_SRCS += tests/races/fiber_explore.c

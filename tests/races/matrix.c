@@ -89,11 +89,6 @@ static void at_point(unsigned role, const char *name, bool waits)
 	}
 }
 
-static void idle_main(void *arg)
-{
-	fiber_idle();
-}
-
 static void other_main(void *arg)
 {
 	race_be(MATRIX_CPUS - 1);
@@ -145,11 +140,8 @@ static void row_main(void *arg)
 static void drive(void *arg)
 {
 	struct mm_violation v;
-	unsigned i;
 
-	fiber_boot(MATRIX_CPUS + 1);
-	for (i = 0; i < MATRIX_CPUS; i++)
-		fiber_start("idle", i, idle_main, NULL);
+	fibers_boot(0, MATRIX_CPUS);
 	fiber_start("set", 0, set_main, NULL);
 	fiber_wait_all();
 	fiber_start("set", VISITOR_CPU, set_visitor_main, NULL);
@@ -175,12 +167,7 @@ static bool run_cell(const struct cell *cell, bool show)
 	run.show = show;
 	explore_begin(&run.out);
 	fiber_order = order;
-	race_hook = NULL;
-	race_begin(0, NULL, &unused_result);
-	fiber_run(MATRIX_CPUS, drive, NULL);
-	race_hook = NULL;
-	fiber_order = NULL;
-	race_begin(0, NULL, &unused_result);
+	fibers_once(MATRIX_CPUS, drive);
 	return !explore_failed(&run.out);
 }
 

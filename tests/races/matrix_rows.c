@@ -194,25 +194,17 @@ static bool visit_alloc(enum page_state state, struct mm_violation *v)
 	return freed && visit_free(state, v);
 }
 
-static bool visit_blocks(enum page_state state, struct mm_violation *v)
-{
-	return !do_blocks(state) || ops_broken(v, "I-E3 a free was refused", 0, 1, 0);
-}
-
-static bool visit_bulk(enum page_state state, struct mm_violation *v)
-{
-	return !do_bulk(state) || ops_broken(v, "I-E3 a free was refused", 0, 1, 0);
-}
-
-static bool visit_drain(enum page_state state, struct mm_violation *v)
-{
-	return !do_drain(state) || ops_broken(v, "I-E4 a drain was refused", 0, 1, 0);
-}
-
-static bool visit_disable(enum page_state state, struct mm_violation *v)
-{
-	return !do_disable(state) || ops_broken(v, "I-E4 a disable was refused", 0, 1, 0);
-}
+/* A row's operation, as a visitor, must succeed. */
+#define VISIT_BY_ROW(name, row, law)                                                               \
+	static bool name(enum page_state state, struct mm_violation *v)                            \
+	{                                                                                          \
+		return !row(state) || ops_broken(v, law, 0, 1, 0);                                 \
+	}                                                                                          \
+	_Static_assert(1, #name)
+VISIT_BY_ROW(visit_blocks, do_blocks, "I-E3 a free was refused");
+VISIT_BY_ROW(visit_bulk, do_bulk, "I-E3 a free was refused");
+VISIT_BY_ROW(visit_drain, do_drain, "I-E4 a drain was refused");
+VISIT_BY_ROW(visit_disable, do_disable, "I-E4 a disable was refused");
 
 static bool visit_offline(enum page_state state, struct mm_violation *v)
 {

@@ -13,6 +13,7 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
+#include <quarry/vm.h>
 
 u32 ops_cancel;
 
@@ -20,9 +21,10 @@ u32 ops_cancel;
 
 /*
  * The pageblocks that @arg names. P, O, V: the pageblock of that page; U: that pageblock; S: the 4
- * aligned pageblocks around P; N-M: pageblocks of zone MOVABLE.
+ * aligned pageblocks around P; E, E2: the last pageblock of zone NORMAL, the last two; N-M:
+ * pageblocks of zone MOVABLE.
  */
-bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
+static bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 {
 	unsigned from = 0, to = 0;
 
@@ -33,6 +35,11 @@ bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 	if (!strcmp(arg, "S")) {
 		*nr = 4 * PAGEBLOCK_PAGES;
 		*start = ALIGN_DOWN(ops.block_p, 4 * PAGEBLOCK_PAGES);
+		return true;
+	}
+	if (arg[0] == 'E') {
+		*nr = arg[1] ? 2 * PAGEBLOCK_PAGES : PAGEBLOCK_PAGES;
+		*start = ops.mem->zones[ZONE_NORMAL].end_pfn - *nr;
 		return true;
 	}
 	if (!strcmp(arg, "U") || !strcmp(arg, "O") || !strcmp(arg, "V")) {
@@ -116,9 +123,8 @@ static int op_fill(unsigned role, const char *arg)
 	return page ? mem_free_pages(ops.mem, page, 0) : -ENOMEM;
 }
 
-static int op_disable(unsigned role, const char *arg)
+static int op_disable(struct zone *zone)
 {
-	struct zone *zone = zone_arg(arg);
 	int err = zone_pcp_disable(zone);
 
 	if (!err)
@@ -126,9 +132,8 @@ static int op_disable(unsigned role, const char *arg)
 	return err;
 }
 
-static int op_enable(unsigned role, const char *arg)
+static int op_enable(struct zone *zone)
 {
-	struct zone *zone = zone_arg(arg);
 	int err = zone_pcp_enable(zone);
 
 	if (!err)
@@ -198,66 +203,39 @@ static void note_isolated(pfn_t start, unsigned long nr, bool on)
 	}
 }
 
-static int op_isolate(unsigned role, const char *arg)
+static int op_isolate(pfn_t start, unsigned long nr)
 {
-	unsigned long nr;
-	pfn_t start;
-	int err;
+	int err = start_isolate_page_range(ops.mem, start, nr, ops.mem->policy, NULL);
 
-	if (!ops_range(arg, &start, &nr))
-		return -EINVAL;
-	err = start_isolate_page_range(ops.mem, start, nr, ops.mem->policy, NULL);
 	if (!err)
 		note_isolated(start, nr, true);
 	return err;
 }
 
-static int op_undo(unsigned role, const char *arg)
+static int op_undo(pfn_t start, unsigned long nr)
 {
-	unsigned long nr;
-	pfn_t start;
-
-	if (!ops_range(arg, &start, &nr))
-		return -EINVAL;
 	note_isolated(start, nr, false);
 	undo_isolate_page_range(ops.mem, start, nr);
 	return 0;
 }
 
-static int op_offline(unsigned role, const char *arg)
+static int op_offline(pfn_t start, unsigned long nr)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &ops_cancel};
-	unsigned long nr;
-	pfn_t start;
 
-	if (!ops_range(arg, &start, &nr))
-		return -EINVAL;
 	return offline_pages(ops.mem, start, nr, &opts, NULL);
 }
 
 /* Allocate the range's pages, which are this role's alone until it frees them. */
-static int op_contig(unsigned role, const char *arg)
+static int op_contig(pfn_t start, unsigned long nr)
 {
-	unsigned long nr, refused;
-	pfn_t start;
-	int err;
+	int err = alloc_contig_range(ops.mem, start, start + nr, MT_MOVABLE, NULL);
 
-	if (!ops_range(arg, &start, &nr))
-		return -EINVAL;
-	err = alloc_contig_range(ops.mem, start, start + nr, MT_MOVABLE, NULL);
-	if (err)
-		return err;
-	refused = free_contig_range(ops.mem, start, nr);
-	return refused ? -EINVAL : 0;
+	return err ? err : free_contig_range(ops.mem, start, nr) ? -EINVAL : 0;
 }
 
-static int op_online(unsigned role, const char *arg)
+static int op_online(pfn_t start, unsigned long nr)
 {
-	unsigned long nr;
-	pfn_t start;
-
-	if (!ops_range(arg, &start, &nr))
-		return -EINVAL;
 	return online_pages(ops.mem, start, nr, NULL);
 }
 
@@ -320,12 +298,12 @@ static int op_write(unsigned role, const char *arg)
 
 static int op_pin(unsigned role, const char *arg)
 {
-	return arg[0] == 'V' ? vm_op_pin(role) : handle_pin(&ops.objects, object_of(role, arg));
+	return arg[0] == 'V' ? vm_pin(role) : handle_pin(&ops.objects, object_of(role, arg));
 }
 
 static int op_unpin(unsigned role, const char *arg)
 {
-	return arg[0] == 'V' ? vm_op_unpin(role) : handle_unpin(&ops.objects, object_of(role, arg));
+	return arg[0] == 'V' ? vm_unpin(role) : handle_unpin(&ops.objects, object_of(role, arg));
 }
 
 /* Move an object as a scanner does: find its address, isolate it from its owner, migrate it. */
@@ -344,9 +322,9 @@ static int op_migrate(unsigned role, const char *arg)
 
 /* ---- operations on broken pages ---- */
 
-static int op_soft(unsigned role, const char *arg)
+static int op_soft(pfn_t pfn)
 {
-	return mem_soft_offline_page(ops.mem, ops_pfn(arg));
+	return mem_soft_offline_page(ops.mem, pfn);
 }
 
 int ops_fail(unsigned role, const char *arg)
@@ -367,9 +345,9 @@ static int op_retired(unsigned role, const char *arg)
 }
 
 /* As ops_fail, but a machine check reports the page. */
-static int op_machine(unsigned role, const char *arg)
+static int op_machine(pfn_t pfn)
 {
-	return mem_memory_failure(ops.mem, ops_pfn(arg), FAILURE_MACHINE_CHECK, NULL);
+	return mem_memory_failure(ops.mem, pfn, FAILURE_MACHINE_CHECK, NULL);
 }
 
 static int op_standby(unsigned role, const char *arg)
@@ -379,79 +357,50 @@ static int op_standby(unsigned role, const char *arg)
 	return pages < 0 ? (int)pages : 0;
 }
 
-static int op_unpoison(unsigned role, const char *arg)
+static int op_unpoison(pfn_t pfn)
 {
-	return mem_unpoison_page(ops.mem, ops_pfn(arg));
+	return mem_unpoison_page(ops.mem, pfn);
 }
 
-static const struct {
-	const char *name;
-	int (*fn)(unsigned role, const char *arg);
-} known[] = {
-    {"scene", ops_scene},
-    {"alloc", op_alloc},
-    {"free", op_free},
-    {"fill", op_fill},
-    {"disable", op_disable},
-    {"enable", op_enable},
-    {"drain", op_drain},
-    {"empty", op_empty},
-    {"off", op_off},
-    {"uncached", op_uncached},
-    {"isolate", op_isolate},
-    {"undo", op_undo},
-    {"offline", op_offline},
-    {"online", op_online},
-    {"contig", op_contig},
-    {"hoard", add_op_hoard},
-    {"report", add_op_report},
-    {"query", add_op_query},
-    {"oom", add_op_oom},
-    {"call", op_call},
-    {"get", op_get},
-    {"put", op_put},
-    {"cpu_down", cpu_op_down},
-    {"cpu_up", cpu_op_up},
-    {"reuse", cpu_op_reuse},
-    {"timeout", cpu_op_timeout},
-    {"trace", cpu_op_trace},
-    {"find", cpu_op_find},
-    {"hold", op_hold},
-    {"drop", op_drop},
-    {"retire", op_retire},
-    {"write", op_write},
-    {"pin", op_pin},
-    {"unpin", op_unpin},
-    {"migrate", op_migrate},
-    {"touch", vm_op_touch},
-    {"hammer", vm_op_hammer},
-    {"move", vm_op_move},
-    {"once", vm_op_once},
-    {"unmap", vm_op_unmap},
-    {"remove", vm_op_remove},
-    {"store", vm_op_store},
-    {"remap", vm_op_remap},
-    {"shift", vm_op_shift},
-    {"protect", vm_op_protect},
-    {"supply", vm_op_supply},
-    {"leave", vm_op_leave},
-    {"close", vm_op_close},
-    {"end", vm_op_end},
-    {"limit", vm_op_limit},
-    {"soft", op_soft},
-    {"retired", op_retired},
-    {"fail", ops_fail},
-    {"fail_now", vm_op_fail_now},
-    {"machine", op_machine},
-    {"unpoison", op_unpoison},
-    {"standby", op_standby},
-    {"add_memory", add_op_add},
-    {"remove_memory", add_op_remove},
+static const struct op ops_here[] = {
+    {.name = "scene", .fn = ops_scene},
+    {.name = "alloc", .fn = op_alloc},
+    {.name = "free", .fn = op_free},
+    {.name = "fill", .fn = op_fill},
+    {.name = "disable", .zone = op_disable},
+    {.name = "enable", .zone = op_enable},
+    {.name = "drain", .fn = op_drain},
+    {.name = "empty", .fn = op_empty},
+    {.name = "off", .fn = op_off},
+    {.name = "uncached", .fn = op_uncached},
+    {.name = "isolate", .range = op_isolate},
+    {.name = "undo", .range = op_undo},
+    {.name = "offline", .range = op_offline},
+    {.name = "online", .range = op_online},
+    {.name = "contig", .range = op_contig},
+    {.name = "call", .fn = op_call},
+    {.name = "get", .fn = op_get},
+    {.name = "put", .fn = op_put},
+    {.name = "hold", .fn = op_hold},
+    {.name = "drop", .fn = op_drop},
+    {.name = "retire", .fn = op_retire},
+    {.name = "write", .fn = op_write},
+    {.name = "pin", .fn = op_pin},
+    {.name = "unpin", .fn = op_unpin},
+    {.name = "migrate", .fn = op_migrate},
+    {.name = "soft", .pfn = op_soft},
+    {.name = "retired", .fn = op_retired},
+    {.name = "fail", .fn = ops_fail},
+    {.name = "machine", .pfn = op_machine},
+    {.name = "unpoison", .pfn = op_unpoison},
+    {.name = "standby", .fn = op_standby},
+    {.name = NULL},
 };
 
-/* Split "name(argument)"; returns the index of @name in known[], or known[]'s size. */
-static unsigned look_up(const char *op, char *arg, size_t size)
+/* Split "name(argument)"; returns the operation, or NULL. */
+static const struct op *look_up(const char *op, char *arg, size_t size)
 {
+	static const struct op *const tables[] = {ops_here, ops_add, ops_cpu, ops_vm, ops_space};
 	size_t len = 0, i;
 	unsigned k;
 
@@ -460,23 +409,63 @@ static unsigned look_up(const char *op, char *arg, size_t size)
 	for (i = 0; op[len] && op[len + 1 + i] && op[len + 1 + i] != ')' && i + 1 < size; i++)
 		arg[i] = op[len + 1 + i];
 	arg[i] = '\0';
-	for (k = 0; k < ARRAY_SIZE(known); k++)
-		if (strlen(known[k].name) == len && !strncmp(known[k].name, op, len))
-			break;
-	return k;
+	for (k = 0; k < ARRAY_SIZE(tables); k++) {
+		const struct op *o;
+
+		for (o = tables[k]; o->name; o++)
+			if (strlen(o->name) == len && !strncmp(o->name, op, len))
+				return o;
+	}
+	return NULL;
 }
 
 bool ops_known(const char *op)
 {
 	char arg[RACE_NAME];
 
-	return look_up(op, arg, sizeof(arg)) < ARRAY_SIZE(known);
+	return look_up(op, arg, sizeof(arg));
+}
+
+static int run_on_object(const struct op *o, unsigned role)
+{
+	struct vm_object *object = vm_object_use(false);
+	int err;
+
+	if (!object)
+		return -ENOENT;
+	err = o->object(object, role);
+	vm_object_put(object);
+	return err;
+}
+
+static int run_in_space(const struct op *o, unsigned role, const char *arg)
+{
+	struct vm_space *space = vm_space_use(arg);
+	int err;
+
+	if (!space)
+		return -ENOENT;
+	err = o->space(space, role, arg);
+	vm_space_put(space);
+	return err;
 }
 
 int ops_run(unsigned role, const char *op)
 {
 	char arg[RACE_NAME];
-	unsigned k = look_up(op, arg, sizeof(arg));
+	const struct op *o = look_up(op, arg, sizeof(arg));
+	unsigned long nr;
+	pfn_t start;
 
-	return k < ARRAY_SIZE(known) ? known[k].fn(role, arg) : -ENOSYS;
+	if (!o)
+		return -ENOSYS;
+	if (o->range)
+		return ops_range(arg, &start, &nr) ? o->range(start, nr) : -EINVAL;
+	if (o->pfn)
+		return o->pfn(ops_pfn(arg));
+	if (o->zone)
+		return o->zone(zone_arg(arg));
+	if (o->object)
+		return run_on_object(o, role);
+	return o->space ? run_in_space(o, role, arg) : o->fn(role, arg);
 }

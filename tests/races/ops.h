@@ -78,7 +78,7 @@ struct zone *ops_movable(void);
 pfn_t ops_block_of(const struct page *page);
 /* Operation: take the pages of the scene of kind @arg. */
 int ops_scene(unsigned role, const char *arg);
-/* The page that @arg names: B; T; Q; K; else P, or the first page of V. */
+/* The page that @arg names: B; D, the frame that V moves to; T; Q; K; else P, or V's first. */
 pfn_t ops_pfn(const char *arg);
 
 /* ---- ops_vm.c: operations on V; as those in ops.c ---- */
@@ -108,22 +108,28 @@ struct page *vm_page_now(void);
  */
 struct vm_object *vm_object_use(bool other);
 struct vm_space *vm_space_use(const char *arg);
-int vm_op_touch(unsigned role, const char *arg);
-int vm_op_hammer(unsigned role, const char *arg);
-int vm_op_move(unsigned role, const char *arg);
-int vm_op_once(unsigned role, const char *arg);
-int vm_op_fail_now(unsigned role, const char *arg);
-/* fail, of which fail_now is a variation.  In ops.c. */
+int vm_pin(unsigned role);
+int vm_unpin(unsigned role);
+/* Describe the owners of the references to V's first page in a few words. */
+void vm_holders(char *buf, size_t size);
+
+/* ---- operations ---- */
+
+/* One by name, and one of these functions; the text in parentheses behind the name is its @arg. */
+struct op {
+	const char *name; /* NULL: the end of a table */
+	int (*fn)(unsigned role, const char *arg);
+	int (*range)(pfn_t start, unsigned long nr); /* on the pageblocks that @arg names */
+	int (*pfn)(pfn_t pfn);                       /* on the page that @arg names */
+	int (*zone)(struct zone *zone);              /* U: zone NORMAL; else zone MOVABLE */
+	/* in the space that @arg names; on the object.  -ENOENT: the scene has dropped it */
+	int (*space)(struct vm_space *space, unsigned role, const char *arg);
+	int (*object)(struct vm_object *object, unsigned role);
+};
+/* Of memory that comes and goes, of CPUs, of V, of objects and spaces: of the file of that name. */
+extern const struct op ops_add[], ops_cpu[], ops_vm[], ops_space[];
+/* The operation fail, of which fail_now is a variation.  In ops.c. */
 int ops_fail(unsigned role, const char *arg);
-int vm_op_pin(unsigned role);
-int vm_op_unpin(unsigned role);
-
-/*
- * ---- ops_add.c: operations on a range of node 0, which is HOLE or OFFLINE, and on all memory ----
- */
-
-/* The pageblocks that @arg names; false: it names none.  In ops.c. */
-bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
 /* The kind of allocation that @arg names.  In ops.c. */
 gfp_t ops_gfp(const char *arg);
 /*
@@ -131,19 +137,6 @@ gfp_t ops_gfp(const char *arg);
  * it.
  */
 extern const struct memory_arrays ops_standby_arrays;
-int add_op_add(unsigned role, const char *arg);
-int add_op_remove(unsigned role, const char *arg);
-/* Report one free pageblock to the host.  -EBUSY: none can be spared. */
-int add_op_report(unsigned role, const char *arg);
-/* Ask the OOM killer for a page.  -EUCLEAN: a victim is sought although a report has pages. */
-int add_op_oom(unsigned role, const char *arg);
-/* Would an offline of the pageblocks succeed? */
-int add_op_query(unsigned role, const char *arg);
-/*
- * Allocate all pages that can be had without waiting, largest blocks first; hoard(UNMOVABLE): from
- * zone NORMAL.
- */
-int add_op_hoard(unsigned role, const char *arg);
 
 /* ---- ops_space.c: operations on objects and spaces, and the checks at the end ---- */
 
@@ -154,17 +147,6 @@ int add_op_hoard(unsigned role, const char *arg);
 struct account *vm_account_begin(void);
 /* The pager of objects of scene(G), which supplies pages by itself. */
 extern const struct vm_pager_ops vm_pager;
-int vm_op_store(unsigned role, const char *arg);
-int vm_op_unmap(unsigned role, const char *arg);
-int vm_op_remap(unsigned role, const char *arg);
-int vm_op_shift(unsigned role, const char *arg);
-int vm_op_protect(unsigned role, const char *arg);
-int vm_op_remove(unsigned role, const char *arg);
-int vm_op_supply(unsigned role, const char *arg);
-int vm_op_leave(unsigned role, const char *arg);
-int vm_op_close(unsigned role, const char *arg);
-int vm_op_end(unsigned role, const char *arg);
-int vm_op_limit(unsigned role, const char *arg);
 /* Pages that objects and spaces have, tables included; tables alone. */
 unsigned long vm_pages(void);
 unsigned long vm_tables(void);
@@ -176,22 +158,5 @@ bool vm_sound(struct mm_violation *v);
 /* Fill in *@v with the damage; returns false. */
 bool ops_broken(
     struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want);
-
-/* ---- operations of ops_cpu.c ---- */
-
-int cpu_op_down(unsigned role, const char *arg);
-int cpu_op_up(unsigned role, const char *arg);
-/* Free P and allocate it again: -EBUSY if not both are served by this CPU's cache alone. */
-int cpu_op_reuse(unsigned role, const char *arg);
-/*
- * Set the milliseconds after which a CPU that is held counts as silent, until the race's memory is
- * removed.
- */
-int cpu_op_timeout(unsigned role, const char *arg);
-/* Record all events. cpu_op_find: -EUCLEAN if a record is found that is not written. */
-int cpu_op_trace(unsigned role, const char *arg);
-int cpu_op_find(unsigned role, const char *arg);
-/* Describe the owners of the references to V's first page in a few words. */
-void vm_holders(char *buf, size_t size);
 
 #endif

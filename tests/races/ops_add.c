@@ -3,13 +3,18 @@
  * ops_add.c: adding and removing memory, taking all of it, and telling the host what is free, for
  * the roles of a race.
  *
- * Owns: the operations of reclaim while a role takes all memory.
+ * Owns: the operations of reclaim while a role takes all memory; the pageblock that is being
+ * reported.
  */
+#include "mm/core/page.h"
 #include "mm/reclaim/request.h"
 #include "ops.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/oom.h>
 #include <quarry/page_report.h>
+
+static pfn_t reported;
+static unsigned nr_reported;
 
 static int grow_nothing(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at)
 {
@@ -17,51 +22,55 @@ static int grow_nothing(struct memory *mem, pfn_t start, unsigned long nr, pfn_t
 }
 const struct memory_arrays ops_standby_arrays = {.grow_inside = grow_nothing};
 
-int add_op_add(unsigned role, const char *arg)
+static int op_add(pfn_t start, unsigned long nr)
 {
-	unsigned long nr;
-	pfn_t start;
-
-	return ops_range(arg, &start, &nr) ? add_memory(ops.mem, start, nr, 0) : -EINVAL;
+	return add_memory(ops.mem, start, nr, 0);
 }
 
-int add_op_remove(unsigned role, const char *arg)
+static int op_remove(pfn_t start, unsigned long nr)
 {
-	unsigned long nr;
-	pfn_t start;
-
-	return ops_range(arg, &start, &nr) ? remove_memory(ops.mem, start, nr) : -EINVAL;
+	return remove_memory(ops.mem, start, nr);
 }
 
-int add_op_report(unsigned role, const char *arg)
+/*
+ * Report one free pageblock to the host: report(take), then report(give), in two operations.
+ * -EBUSY: none can be spared.
+ */
+static int op_report(unsigned role, const char *arg)
 {
 	struct report_walk walk = {0};
-	pfn_t block;
-	unsigned nr = take_unreported(ops.mem, &walk, &block, 1);
 
-	give_reported(ops.mem, &block, nr, true);
-	return nr ? 0 : -EBUSY;
+	if (strcmp(arg, "give") != 0)
+		nr_reported = take_unreported(ops.mem, &walk, &reported, 1);
+	if (!nr_reported)
+		return -EBUSY;
+	if (strcmp(arg, "take") != 0)
+		give_reported(ops.mem, &reported, nr_reported, true);
+	return 0;
 }
 
-int add_op_query(unsigned role, const char *arg)
+/* Would an offline of the pageblocks succeed? */
+static int op_query(pfn_t start, unsigned long nr)
 {
-	unsigned long nr;
-	pfn_t start;
-
-	return ops_range(arg, &start, &nr) ? offline_query(ops.mem, start, nr, NULL) : -EINVAL;
+	return offline_query(ops.mem, start, nr, NULL);
 }
 
-/* Finds no victim, and notes in *@arg if pages of a report were to come back. */
+/* Finds no victim, and notes in *@arg if a pageblock of a report was to come back, or is back. */
 static bool nobody(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
-	const struct zone *zone;
+	pfn_t pfn;
 
-	for_each_zone(mem, zone)
-		*(bool *)arg |= READ_ONCE(zone->nr_reporting) > 0;
+	for (pfn = ops_movable()->start_pfn; pfn < ops_movable()->end_pfn; pfn += PAGEBLOCK_PAGES) {
+		u32 word = page_word(pfn_to_page_in(mem, pfn));
+
+		*(bool *)arg |= word_order(word) == MAX_ORDER &&
+		    (word_state(word) == PG_FREEING || word_state(word) == PG_FREE);
+	}
 	return false;
 }
 
-int add_op_oom(unsigned role, const char *arg)
+/* Ask the OOM killer for a page.  -EUCLEAN: a victim is sought although a report has pages. */
+static int op_oom(unsigned role, const char *arg)
 {
 	struct request q = {.mem = ops.mem, .gfp = GFP_MOVABLE};
 	enum outcome then;
@@ -82,10 +91,11 @@ static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
 }
 
 /*
- * Refusals here ask for nothing: what the reclaim thread does for them would come at any time, so
- * the script's next allocation would find a page on some machines and none on others.
+ * Allocate all pages that can be had without waiting, largest blocks first; hoard(UNMOVABLE): from
+ * zone NORMAL. Refusals here ask for nothing: what the reclaim thread does for them would come at
+ * any time, so the script's next allocation would find a page on some machines and none on others.
  */
-int add_op_hoard(unsigned role, const char *arg)
+static int op_hoard(unsigned role, const char *arg)
 {
 	const struct reclaim_ops *reclaim = ops.mem->reclaim;
 	static struct reclaim_ops quiet;
@@ -108,3 +118,13 @@ int add_op_hoard(unsigned role, const char *arg)
 	WRITE_ONCE(ops.mem->reclaim, reclaim);
 	return ops.nr_hoard < MAX_HOARD ? 0 : -ENOMEM;
 }
+
+const struct op ops_add[] = {
+    {.name = "hoard", .fn = op_hoard},
+    {.name = "report", .fn = op_report},
+    {.name = "query", .range = op_query},
+    {.name = "oom", .fn = op_oom},
+    {.name = "add_memory", .range = op_add},
+    {.name = "remove_memory", .range = op_remove},
+    {.name = NULL},
+};

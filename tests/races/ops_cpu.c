@@ -11,12 +11,12 @@
 #include <quarry/smp.h>
 #include <quarry/trace_ring.h>
 
-int cpu_op_down(unsigned role, const char *arg)
+static int op_down(unsigned role, const char *arg)
 {
 	return arg[0] && !arg[1] ? cpu_down((unsigned)(arg[0] - '0')) : -EINVAL;
 }
 
-int cpu_op_up(unsigned role, const char *arg)
+static int op_up(unsigned role, const char *arg)
 {
 	return arg[0] && !arg[1] ? cpu_up((unsigned)(arg[0] - '0')) : -EINVAL;
 }
@@ -25,7 +25,8 @@ static void go_on(void *arg)
 {
 }
 
-int cpu_op_reuse(unsigned role, const char *arg)
+/* Free P and allocate it again: -EBUSY if not both are served by this CPU's cache alone. */
+static int op_reuse(unsigned role, const char *arg)
 {
 	u64 *slow = &ops.mem->pcp[role]->event[EV_ALLOC_SLOW], before;
 	struct page *page = ops.p;
@@ -40,13 +41,14 @@ int cpu_op_reuse(unsigned role, const char *arg)
 	return ops.p == page && READ_ONCE(*slow) == before ? 0 : -EBUSY;
 }
 
-int cpu_op_trace(unsigned role, const char *arg)
+static int op_trace(unsigned role, const char *arg)
 {
 	trace_switch(ops.mem, true);
 	return 0;
 }
 
-int cpu_op_find(unsigned role, const char *arg)
+/* -EUCLEAN: a record is found that is not written. */
+static int op_find(unsigned role, const char *arg)
 {
 	struct trace_hit hit[64];
 	unsigned i, nr = trace_find(ops.mem, PFN_NONE, hit, ARRAY_SIZE(hit));
@@ -57,7 +59,11 @@ int cpu_op_find(unsigned role, const char *arg)
 	return 0;
 }
 
-int cpu_op_timeout(unsigned role, const char *arg)
+/*
+ * Set the milliseconds after which a CPU that is held counts as silent, until the race's memory is
+ * removed.
+ */
+static int op_timeout(unsigned role, const char *arg)
 {
 	u64 ms = 0;
 
@@ -66,3 +72,13 @@ int cpu_op_timeout(unsigned role, const char *arg)
 	smp_timeout_ns = ms * 1000000;
 	return *arg || !ms ? -EINVAL : 0;
 }
+
+const struct op ops_cpu[] = {
+    {.name = "cpu_down", .fn = op_down},
+    {.name = "cpu_up", .fn = op_up},
+    {.name = "reuse", .fn = op_reuse},
+    {.name = "timeout", .fn = op_timeout},
+    {.name = "trace", .fn = op_trace},
+    {.name = "find", .fn = op_find},
+    {.name = NULL},
+};

@@ -215,7 +215,8 @@ pfn_t ops_pfn(const char *arg)
 {
 	if (arg[0] == 'B')
 		return ops_movable()->end_pfn - STANDBY * PAGEBLOCK_PAGES;
-	return arg[0] == 'T' ? ops.page_t
+	return arg[0] == 'D' ? ops.vm.v->next
+	    : arg[0] == 'T'  ? ops.page_t
 	    : arg[0] == 'Q'  ? ops.page_q
 	    : arg[0] == 'K'  ? ops.page_k
 	                     : ops.page_p;

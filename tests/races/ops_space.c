@@ -62,15 +62,12 @@ static size_t word_of(unsigned role)
  * Write twice to the role's word in the page that the space shows: the second write needs no fault
  * unless something changed.
  */
-int vm_op_store(unsigned role, const char *arg)
+static int op_store(struct vm_space *space, unsigned role, const char *arg)
 {
 	const u64 value = 0x1000 + atomic_add(&ops.vm.stores, 1u);
-	struct vm_space *space = vm_space_use(arg);
 	const unsigned nr = space_nr(arg);
 	int err = 0, i;
 
-	if (!space)
-		return -ENOENT;
 	soft_load_space(space);
 	for (i = 0; i < 2 && !err; i++) {
 		u32 refused = load_acquire(&ops.vm.refused[nr]),
@@ -87,22 +84,25 @@ int vm_op_store(unsigned role, const char *arg)
 		sched_point("op.stored");
 	}
 	soft_unload_space();
-	vm_space_put(space);
 	return err;
 }
 
-int vm_op_unmap(unsigned role, const char *arg)
+/* Unless @err, a write in the space that @arg names must fail from now on. */
+static int refuse(int err, const char *arg)
 {
-	struct vm_space *space = vm_space_use(arg);
-	int err;
-
-	if (!space)
-		return -ENOENT;
-	err = vm_unmap(space, VM_V, 1);
 	if (!err)
 		store_release(&ops.vm.refused[space_nr(arg)], 1u);
-	vm_space_put(space);
 	return err;
+}
+
+static int op_unmap(struct vm_space *space, unsigned role, const char *arg)
+{
+	return refuse(vm_unmap(space, VM_V, 1), arg);
+}
+
+static int op_protect(struct vm_space *space, unsigned role, const char *arg)
+{
+	return refuse(vm_protect(space, VM_BASE, VM_PAGES, VM_READ), arg);
 }
 
 /* Map another page at the same addresses. */
@@ -128,60 +128,32 @@ static int show_instead(const char *arg, unsigned offset, enum vm_shows shows)
 	return err;
 }
 
-int vm_op_remap(unsigned role, const char *arg)
+static int op_remap(unsigned role, const char *arg)
 {
 	return show_instead(arg, 0, SHOWS_OTHER);
 }
 
-int vm_op_shift(unsigned role, const char *arg)
+static int op_shift(unsigned role, const char *arg)
 {
 	return show_instead(arg, 1, SHOWS_NEXT);
 }
 
-int vm_op_protect(unsigned role, const char *arg)
+static int op_remove(struct vm_object *object, unsigned role)
 {
-	struct vm_space *space = vm_space_use(arg);
-	int err;
-
-	if (!space)
-		return -ENOENT;
-	err = vm_protect(space, VM_BASE, VM_PAGES, VM_READ);
-	if (!err)
-		store_release(&ops.vm.refused[space_nr(arg)], 1u);
-	vm_space_put(space);
-	return err;
-}
-
-int vm_op_remove(unsigned role, const char *arg)
-{
-	struct vm_object *object = vm_object_use(false);
-	int err;
-
-	if (!object)
-		return -ENOENT;
 	store_release(&ops.vm.removed, 1u);
-	err = vm_object_remove(object, VM_SLOT, 1);
-	vm_object_put(object);
-	return err;
+	return vm_object_remove(object, VM_SLOT, 1);
 }
 
 /* Supply V's slot, as a pager or a loader does. */
-int vm_op_supply(unsigned role, const char *arg)
+static int op_supply(struct vm_object *object, unsigned role)
 {
-	struct vm_object *object = vm_object_use(false);
-	int err;
-
-	if (!object)
-		return -ENOENT;
-	err = vm_object_supply(object, VM_SLOT, NULL);
-	vm_object_put(object);
-	return err;
+	return vm_object_supply(object, VM_SLOT, NULL);
 }
 
 /*
  * The scene's reference to the space is dropped: the space ends with the last role that is in it.
  */
-int vm_op_leave(unsigned role, const char *arg)
+static int op_leave(unsigned role, const char *arg)
 {
 	const unsigned nr = space_nr(arg);
 	bool left;
@@ -197,7 +169,7 @@ int vm_op_leave(unsigned role, const char *arg)
 }
 
 /* Drop the scene's references to the objects, which end with the last region or fault. */
-int vm_op_close(unsigned role, const char *arg)
+static int op_close(unsigned role, const char *arg)
 {
 	bool closed;
 
@@ -214,24 +186,39 @@ int vm_op_close(unsigned role, const char *arg)
 }
 
 /* Drop all pins and references. */
-int vm_op_end(unsigned role, const char *arg)
+static int op_end(unsigned role, const char *arg)
 {
 	unsigned i;
 
 	for (i = 0; i < RACE_ROLES; i++)
-		vm_op_unpin(i);
-	vm_op_leave(role, "V");
-	vm_op_leave(role, "W");
-	vm_op_close(role, "");
+		vm_unpin(i);
+	op_leave(role, "V");
+	op_leave(role, "W");
+	op_close(role, "");
 	return 0;
 }
 
 /* Allow only @arg more page tables. */
-int vm_op_limit(unsigned role, const char *arg)
+static int op_limit(unsigned role, const char *arg)
 {
 	account.limit[ACCOUNT_TABLES] = account.used[ACCOUNT_TABLES] + (u64)(arg[0] - '0');
 	return 0;
 }
+
+const struct op ops_space[] = {
+    {.name = "unmap", .space = op_unmap},
+    {.name = "remove", .object = op_remove},
+    {.name = "store", .space = op_store},
+    {.name = "remap", .fn = op_remap},
+    {.name = "shift", .fn = op_shift},
+    {.name = "protect", .space = op_protect},
+    {.name = "supply", .object = op_supply},
+    {.name = "leave", .fn = op_leave},
+    {.name = "close", .fn = op_close},
+    {.name = "end", .fn = op_end},
+    {.name = "limit", .fn = op_limit},
+    {.name = NULL},
+};
 
 /* ---- checks while every role is idle ---- */
 

@@ -101,7 +101,7 @@ void vm_forget(void)
 
 void vm_drop_all(void *arg)
 {
-	vm_op_end(0, "");
+	ops_run(0, "end");
 	memset(&ops.vm, 0, sizeof(ops.vm));
 }
 
@@ -129,35 +129,31 @@ bool vm_owns(const void *what)
 }
 
 /* Read V where it is mapped; touch(W): where it was not touched yet.  -EUCLEAN: other content. */
-int vm_op_touch(unsigned role, const char *arg)
+static int op_touch(struct vm_space *space, unsigned role, const char *arg)
 {
-	struct vm_space *space = vm_space_use(arg);
 	u64 value = 0;
 	int err;
 
-	if (!space)
-		return -ENOENT;
 	soft_load_space(space);
 	err = soft_read(VM_V, &value);
 	soft_unload_space();
-	vm_space_put(space);
 	return err ? err : value == CONTENT ? 0 : -EUCLEAN;
 }
 
 /* Touch V again and again, until a move has ended. */
-int vm_op_hammer(unsigned role, const char *arg)
+static int op_hammer(unsigned role, const char *arg)
 {
 	int err = 0;
 
 	while (!err && !load_acquire(&ops.vm.moves) && !load_acquire(&ops_cancel)) {
-		err = vm_op_touch(role, arg);
+		err = ops_run(role, arg[0] == 'W' ? "touch(W)" : "touch");
 		thread_yield();
 	}
 	return err;
 }
 
 /* Move V as a scanner does: find its address, isolate it from its list, migrate it. */
-int vm_op_move(unsigned role, const char *arg)
+static int op_move(unsigned role, const char *arg)
 {
 	static struct isolated_pages isolated[RACE_ROLES];
 	struct isolated_pages *pages = &isolated[role];
@@ -177,15 +173,15 @@ int vm_op_move(unsigned role, const char *arg)
 }
 
 /* Move V, which must succeed at the first try. */
-int vm_op_once(unsigned role, const char *arg)
+static int op_once(unsigned role, const char *arg)
 {
-	int err = vm_op_move(role, arg);
+	int err = op_move(role, arg);
 
 	return err ? err : READ_ONCE(ops.vm.tries) == 1 ? 0 : -EAGAIN;
 }
 
 /* The wait may take seconds, and longer than the engine waits for a role that does not get on. */
-int vm_op_fail_now(unsigned role, const char *arg)
+static int op_fail_now(unsigned role, const char *arg)
 {
 	u64 limit = poison_patience_ns;
 	int err;
@@ -196,7 +192,7 @@ int vm_op_fail_now(unsigned role, const char *arg)
 	return err;
 }
 
-int vm_op_pin(unsigned role)
+int vm_pin(unsigned role)
 {
 	struct vm_object *object = vm_object_use(false);
 	int err;
@@ -208,7 +204,7 @@ int vm_op_pin(unsigned role)
 	return err;
 }
 
-int vm_op_unpin(unsigned role)
+int vm_unpin(unsigned role)
 {
 	struct page *page = ops.vm.pinned[role];
 
@@ -253,3 +249,12 @@ void vm_holders(char *buf, size_t size)
 	if (len >= 2)
 		buf[len - 2] = '\0';
 }
+
+const struct op ops_vm[] = {
+    {.name = "touch", .space = op_touch},
+    {.name = "hammer", .fn = op_hammer},
+    {.name = "move", .fn = op_move},
+    {.name = "once", .fn = op_once},
+    {.name = "fail_now", .fn = op_fail_now},
+    {.name = NULL},
+};

@@ -9,7 +9,6 @@
  * Owns: the script and the result under way; pages taken offline, whose bytes scripts use.
  */
 #include "step.h"
-#include "waiters.h"
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/machine.h>

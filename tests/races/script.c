@@ -40,32 +40,17 @@ static bool copy_trimmed(
 	return from + len == end || fail(s, "too long", from);
 }
 
+#define NAMED(err)                                                                                 \
+	{                                                                                          \
+		"-" #err, -err                                                                     \
+	}
 static const struct {
 	const char *name;
 	int err;
-} errors[] = {
-    {"-EINVAL", -EINVAL},
-    {"-EBUSY", -EBUSY},
-    {"-EIO", -EIO},
-    {"-ENOMEM", -ENOMEM},
-    {"-EAGAIN", -EAGAIN},
-    {"-ETIMEDOUT", -ETIMEDOUT},
-    {"-EINTR", -EINTR},
-    {"-EALREADY", -EALREADY},
-    {"-EDEADLK", -EDEADLK},
-    {"-EOVERFLOW", -EOVERFLOW},
-    {"-EUCLEAN", -EUCLEAN},
-    {"-ENOSYS", -ENOSYS},
-    {"-ENXIO", -ENXIO},
-    {"-EHWPOISON", -EHWPOISON},
-    {"-EOPNOTSUPP", -EOPNOTSUPP},
-    {"-EDQUOT", -EDQUOT},
-    {"-EFAULT", -EFAULT},
-    {"-EACCES", -EACCES},
-    {"-EEXIST", -EEXIST},
-    {"-ENOENT", -ENOENT},
-    {"0", 0},
-};
+} errors[] = {NAMED(EINVAL), NAMED(EBUSY), NAMED(EIO), NAMED(ENOMEM), NAMED(EAGAIN),
+    NAMED(ETIMEDOUT), NAMED(EINTR), NAMED(EALREADY), NAMED(EDEADLK), NAMED(EOVERFLOW),
+    NAMED(EUCLEAN), NAMED(ENOSYS), NAMED(ENXIO), NAMED(EHWPOISON), NAMED(EOPNOTSUPP), NAMED(EDQUOT),
+    NAMED(EFAULT), NAMED(EACCES), NAMED(EEXIST), NAMED(ENOENT), {"0", 0}};
 
 const char *race_errno(int err)
 {

@@ -19,7 +19,6 @@
  *             it wrote last.
  */
 #include "ops.h"
-#include "waiters.h"
 #include "tests/lib/mm_priv.h"
 #include "mm/vm/vm.h"
 #include "tests/lib/soft_mmu.h"

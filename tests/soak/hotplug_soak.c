@@ -5,21 +5,17 @@
  * Owns:       the scenario's rules.
  * Locks:      none.
  * Invariants: at the end all CPUs are online, and every page is accounted for.
- * Tests:      judge_hotplug, tests/qemu/test_start.py, tests/qemu/test_soak.py.
+ * Tests:      verdict, tests/qemu/test_start.py, tests/qemu/test_soak.py.
  */
+#include "tests/soak/soak_verdict.h"
 #include "tests/soak/soaks.h"
 #include "demo/soak.h"
 
 #include <quarry/errname.h>
-#include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
 #include <quarry/machine.h>
-#include <quarry/memory_hotplug.h>
-#include <quarry/smp.h>
-#include <quarry/stress.h>
 
-#define FAIR       100                         /* the most CPU downs for one memory offline */
 #define SOAK_RANGE (16UL << (20 - PAGE_SHIFT)) /* pages */
 
 struct offliner {
@@ -84,18 +80,19 @@ static void one_step(struct steps *s)
 {
 	unsigned cpu = (unsigned)(ktest_rand(&s->rand) % nr_boot_cpus);
 
-	if (!cpumask_test(cpu_online_mask, cpu)) {
-		took(s, "cpu_up", cpu, cpu_up(cpu), 0);
+	struct hotplug_step step =
+	    hotplug_step(cpumask_test(cpu_online_mask, cpu), nr_cpus_online());
+
+	if (step.up) {
+		took(s, "cpu_up", cpu, cpu_up(cpu), step.want);
 		s->ups++;
-	} else if (nr_cpus_online() == 1) {
-		took(s, "cpu_down", cpu, cpu_down(cpu), -EBUSY);
-		s->refused++;
-	} else {
-		took(s, "cpu_down", cpu, cpu_down(cpu), 0);
-		s->downs++;
-		s->boot_cpu += cpu == 0;
-		s->at_most_down = MAX(s->at_most_down, nr_boot_cpus - nr_cpus_online());
+		return;
 	}
+	took(s, "cpu_down", cpu, cpu_down(cpu), step.want);
+	s->refused += step.want != 0;
+	s->downs += !step.want;
+	s->boot_cpu += !step.want && cpu == 0;
+	s->at_most_down = MAX(s->at_most_down, nr_boot_cpus - nr_cpus_online());
 }
 
 static void all_up(struct steps *s)
@@ -110,37 +107,17 @@ static void all_up(struct steps *s)
 	}
 }
 
-static bool is_zero(const char *what, u64 now, u64 before)
-{
-	if (now != before)
-		printk("hotplug: FAIL: %s: %llu\n", what, (unsigned long long)(now - before));
-	return now == before;
-}
-
-static bool counters_clean(const struct smp_stats *before)
-{
-	bool good = is_zero(
-	    "calls asked of CPUs that are not online", smp_stats.offline_cpu, before->offline_cpu);
-
-	good &= is_zero("call interrupts at CPUs that are not online", smp_stats.spurious_calls,
-	    before->spurious_calls);
-	good &= is_zero("calls asked of CPUs out of range", smp_stats.bad_cpu, before->bad_cpu);
-	good &= is_zero("calls in a wrong context", smp_stats.bad_context, before->bad_context);
-	return good & is_zero("CPUs reported silent", smp_stats.silent, before->silent);
-}
-
-static void summary(
-    const struct steps *s, const struct offliner *o, const struct stress_report *r, u64 ns)
+static void summary(const struct soak *soak, const struct steps *s, const struct offliner *o,
+    const struct stress_report *r)
 {
 	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u "
 	       "down, %u "
 	       "refused as the last; %u offlines of %lu MiB in all meanwhile%s\n",
-	    s->downs, s->ups, nr_boot_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu,
+	    s->downs, s->ups, nr_boot_cpus,
+	    (unsigned long long)(arch_clock_ns() - soak->began) / 1000000, s->boot_cpu,
 	    s->at_most_down, s->refused, o->rounds, o->pages >> (20 - PAGE_SHIFT),
 	    o->no_range ? " (no movable range on this machine)" : "");
-	printk("hotplug: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
-	    (unsigned long long)r->ops, (unsigned long long)r->frees_remote,
-	    (unsigned long long)r->frees, (unsigned long long)r->corrupt);
+	soak_stressed(soak, r);
 	printk("hotplug: IPIs %llu; to CPUs not online %llu, taken by such %llu, to CPUs out of "
 	       "range %llu\n",
 	    (unsigned long long)smp_stats.ipis, (unsigned long long)smp_stats.offline_cpu,
@@ -154,6 +131,7 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	struct smp_stats before = smp_stats;
 	struct stress_report report;
 	struct soak soak;
+	unsigned i;
 	bool good;
 
 	soak_begin(&soak, mem, "hotplug");
@@ -177,21 +155,14 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	thread_join(o.thread);
 	all_up(&s);
 	good = !s.err && !o.err;
-	/*
-	 * CPU hotplug and memory offlines both need the lock cpu_hotplug: neither may starve the
-	 * other.
-	 */
-	if (!o.no_range && (o.rounds + 1) * FAIR < s.downs) {
-		printk("hotplug: FAIL: %u offlines beside %u downs: they hardly got through\n",
-		    o.rounds, s.downs);
-		good = false;
-	}
+	good &= soak_says(&soak, hotplug_verdict(o.rounds, s.downs, o.no_range));
 	if (stress_stop(o.stress, &report)) {
 		printk("hotplug: FAIL: stress: damaged memory, or too few remote frees\n");
 		good = false;
 	}
-	summary(&s, &o, &report, arch_clock_ns() - soak.began);
-	good &= counters_clean(&before);
+	summary(&soak, &s, &o, &report);
+	for (i = 0; i < NR_BAD_CALLS; i++)
+		good &= soak_says(&soak, calls_verdict(i, &before, &smp_stats));
 	good &= soak_end(&soak);
 	printk("hotplug: %s\n", good ? "PASS" : "FAIL");
 	return good ? 0 : -EIO;

@@ -8,24 +8,20 @@
  * Locks:      none.
  * Invariants: a page of the object belongs to one user thread, which knows its content: the number
  *             that it wrote last or, after a loss, the pager's number.
- * Tests:      judge_poison, tests/qemu/test_poison.py; make soak TARGET=poison.
+ * Tests:      verdict, tests/qemu/test_poison.py; make soak TARGET=poison.
  */
-#include "tests/soak/shake.h"
+#include "tests/soak/soak_verdict.h"
 #include "tests/soak/soaks.h"
 #include "demo/soak.h"
 
-#include <quarry/errno.h>
 #include <quarry/ktest.h>
 #include <quarry/machine.h>
-#include <quarry/poison.h>
-#include <quarry/stress.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
 #include <quarry/vm.h>
 
 #define BASE        0x10000000UL
 #define USERS       4
-#define LISTED_MAX  512 /* with more flagged pages than this, only unpoison */
 #define CHECK_EVERY 250
 #define BESIDE_NS   20000000000ULL
 #define SAID_MAX    10 /* fewer failures than this are printed */
@@ -79,7 +75,7 @@ static int store_clean(struct vm_object *object, u32 index, const void *data, u6
 	const u64 *page = data;
 
 	/* The user thread may be between its two writes. */
-	if (page[0] - page[PAGE_SIZE / sizeof(u64) - 1] > 1)
+	if (!page_is_cleanable(page[0], page[PAGE_SIZE / sizeof(u64) - 1]))
 		counter_add(&soak.wrong, 1u);
 	WRITE_ONCE(soak.store[index], page[0]);
 	return 0;
@@ -211,16 +207,20 @@ static void list_pfn(pfn_t pfn, bool on)
 	soak.listed[pfn / 64] ^= 1ULL << pfn % 64;
 }
 
+static void take_answer(pfn_t pfn, int err, struct poison_answer a)
+{
+	if (a.failure)
+		failed(a.failure, pfn, err);
+	list_pfn(pfn, a.listed);
+}
+
 static void request_soft(pfn_t pfn)
 {
 	int err = mem_soft_offline_page(soak.mem, pfn);
 
 	soak.soft_ok += !err;
 	soak.soft_no += err != 0;
-	if (!err)
-		list_pfn(pfn, true);
-	else if (err != -EBUSY && err != -ENOMEM && err != -ENXIO)
-		failed("soft offline", pfn, err);
+	take_answer(pfn, err, soft_answer(err, pfn_is_listed(pfn)));
 }
 
 static void request_hard(pfn_t pfn)
@@ -233,12 +233,7 @@ static void request_hard(pfn_t pfn)
 	soak.ignored += res.outcome == POISON_IGNORED;
 	soak.hard_no += res.outcome == POISON_FAILED;
 	soak.lost += res.lost;
-	if (err == -EHWPOISON && !pfn_is_listed(pfn))
-		failed("flagged, and no answer said so", pfn, err);
-	if (res.outcome != POISON_FAILED)
-		list_pfn(pfn, true);
-	else if (err != -EHWPOISON && err != -EBUSY && err != -ENXIO)
-		failed("memory failure", pfn, err);
+	take_answer(pfn, err, hard_answer(res.outcome, err, pfn_is_listed(pfn)));
 }
 
 /* Unpoison the first flagged page from @from on; it must be on the list. */
@@ -251,28 +246,19 @@ static void request_back(pfn_t from)
 		return;
 	err = mem_unpoison_page(soak.mem, pfn);
 	soak.back += !err;
-	if (!pfn_is_listed(pfn))
-		failed("flagged, and no answer said so", pfn, err);
-	if (!err)
-		list_pfn(pfn, false);
-	else if (err != -EBUSY)
-		failed("unpoison", pfn, err);
+	take_answer(pfn, err, back_answer(err, pfn_is_listed(pfn)));
 }
 
 static void request(void)
 {
 	pfn_t pfn = soak.mem->start_pfn +
 	    ktest_rand(&soak.rand) % (soak.mem->end_pfn - soak.mem->start_pfn);
-	u64 what = ktest_rand(&soak.rand) % 8;
 
-	if (soak.nr_listed > LISTED_MAX)
-		request_back(pfn);
-	else if (what < 4)
-		request_soft(pfn);
-	else if (what < 7)
-		request_hard(pfn);
-	else
-		request_back(pfn);
+	switch (poison_request(ktest_rand(&soak.rand), soak.nr_listed)) {
+	case ASK_SOFT: request_soft(pfn); break;
+	case ASK_HARD: request_hard(pfn); break;
+	case ASK_BACK: request_back(pfn); break;
+	}
 }
 
 static bool any_failed(void)
@@ -299,7 +285,7 @@ static void compare(void)
 		if (!pfn_is_listed(pfn))
 			failed("flagged, and not on the list", pfn, 0);
 	}
-	if (found != soak.nr_listed || n.retired + n.doomed + n.offline != found)
+	if (!flags_agree(found, soak.nr_listed, n))
 		failed("flagged pages", soak.nr_listed, (long)found);
 	printk("poison: %lu pages flagged, on the list %lu; %lu retired, %lu in use, %lu offline\n",
 	    found, soak.nr_listed, n.retired, n.doomed, n.offline);
@@ -313,12 +299,6 @@ static void all_back(void)
 	     pfn = mem_poisoned_next(soak.mem, pfn + 1))
 		mem_unpoison_page(soak.mem, pfn);
 }
-
-/* Progress of the load beside the requests. */
-struct beside {
-	u64 reclaimed, moved;
-	unsigned offlines, downs;
-};
 
 static struct beside beside_now(void)
 {
@@ -336,10 +316,7 @@ static void wait_for_load(struct beside then)
 	u64 end = arch_clock_ns() + BESIDE_NS;
 	struct beside now = beside_now();
 
-	while (
-	    (now.reclaimed == then.reclaimed || now.moved == then.moved ||
-	        now.offlines == then.offlines || (nr_boot_cpus > 1 && now.downs == then.downs)) &&
-	    arch_clock_ns() < end && !any_failed()) {
+	while (!beside_went_on(then, now, nr_boot_cpus) && arch_clock_ns() < end && !any_failed()) {
 		thread_sleep(1000000);
 		now = beside_now();
 	}
@@ -403,7 +380,7 @@ int poison_soak(struct memory *mem, unsigned requests, u64 seed)
 	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK), soak.shaker.offlines,
 	    soak.shaker.refused, soak.shaker.downs, soak.shaker.ups,
 	    (unsigned long long)report.ops);
-	good = good && !any_failed() && !soak.wrong && soak.lost_seen <= soak.lost;
+	good = good && poison_passes(any_failed(), soak.wrong, soak.lost_seen, soak.lost);
 	scene_end();
 	printk("poison: %s\n", good ? "PASS" : "FAIL");
 	return good ? 0 : -EIO;

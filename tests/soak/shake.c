@@ -7,16 +7,15 @@
  * Locks:      none.
  * Invariants: the last CPU stays online; a range comes back online before the next one goes
  *             offline.
- * Tests:      judge_user, tests/qemu/test_poison.py, tests/qemu/test_memory.py.
+ * Tests:      verdict, tests/qemu/test_poison.py, tests/qemu/test_memory.py.
  */
-#include "tests/soak/shake.h"
+#include "tests/soak/soak_verdict.h"
+#include "tests/soak/soaks.h"
 
 #include <quarry/errname.h>
-#include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
 #include <quarry/machine.h>
-#include <quarry/smp.h>
 
 #define SHAKE_OFFLINE_NS 2000000000ULL
 
@@ -50,12 +49,6 @@ static void shake_cpus(void *arg)
 	}
 }
 
-/* Memory may be too full, a page in use for too long, or the offline stopped by shaker_stop. */
-static bool may_fail(int err)
-{
-	return err == -ENOMEM || err == -EBUSY || err == -ETIMEDOUT || err == -EINTR;
-}
-
 static void shake_memory(void *arg)
 {
 	struct shaker *s = arg;
@@ -77,7 +70,7 @@ static void shake_memory(void *arg)
 			err = online_pages(s->mem, start, nr, &fail);
 			if (err)
 				shake_failed(s, "online", err, mm_why_text(fail.why));
-		} else if (may_fail(err)) {
+		} else if (shaken_may_fail(err)) {
 			s->refused++;
 		} else {
 			shake_failed(s, "offline", err, mm_why_text(res.fail.why));

@@ -3,7 +3,7 @@
 #ifndef TESTS_SOAKS_H
 #define TESTS_SOAKS_H
 
-#include <quarry/mm.h>
+#include <quarry/memory_hotplug.h>
 
 /* ---- hotplug_soak.c ---- */
 
@@ -50,5 +50,33 @@ bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg);
  * Context: thread; no other code uses memory meanwhile.
  */
 int pressure_run(u64 first, u64 last);
+
+/* ---- shake.c: two threads that take CPUs and ranges offline and back, beside another load ---- */
+
+struct shaker {
+	struct memory *mem;
+	const char *name; /* prefix of each printed line */
+	/* Chooses up to @want pages, as offline_candidate and offline_busiest do. */
+	pfn_t (*pick)(struct memory *mem, unsigned long want, unsigned long *nr);
+	unsigned long range; /* pages that go offline at once, at most */
+	u64 pause_ns;        /* the longest pause between two steps */
+	u32 stop;            /* atomic */
+	u32 failed;          /* atomic: failures, each printed */
+	unsigned downs, ups, offlines, moved;
+	unsigned refused; /* offlines: no range, no memory, a page in use, or stopped */
+	u64 rand_cpu, rand_mem;
+	struct thread *cpus, *memory;
+};
+
+/*
+ * Start both threads; the counts are not reset.  False: no memory for a thread; call shaker_stop
+ * all the same.
+ */
+bool shaker_start(struct shaker *s, u64 seed) must_check;
+/*
+ * Stop both threads.  Then all CPUs are online, and so is all memory that the threads took offline.
+ * Context: thread.
+ */
+void shaker_stop(struct shaker *s);
 
 #endif

@@ -235,9 +235,7 @@ def labs():
             name, row["title"], int(row["hours"]), functions, weights,
             neutral=statements(row.get("neutral", "")),
             more=set((row.get("allow", "") + " " + common["allow"]).split()),
-            leave_out=common["leave_out"].split(),
-            trace=row.get("trace", ""),
-            **named,
+            leave_out=common["leave_out"].split(), trace=row.get("trace", ""), **named,
         )
     return found
 

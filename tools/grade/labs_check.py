@@ -193,7 +193,7 @@ class Checked:
 
     def __init__(self, build, lab, name, whole, repeat, known):
         self.lab, self.name, self.kind = lab, name, kind_of(lab, name)
-        self.said, self.fails, self.cpu = "not graded", {}, 0.0
+        self.said, self.fails = "not graded", {}
         # All solutions of a process use one folder, so that their programs replace each other.
         folder = os.path.join(build, "labs", "checked", f"{lab}-{Checked.slot}")
         shutil.rmtree(folder, ignore_errors=True)
@@ -205,7 +205,6 @@ class Checked:
         except (submission.BadSubmission, variant.BadVariant) as error:
             self.wrong = str(error)
             return
-        began = sum(os.times()[:4])
         if whole or repeat > 1:
             got = graded(lab, folder, build)
         else:
@@ -213,14 +212,11 @@ class Checked:
         self.wrong = judge(lab, name, got)
         for number in range(1, repeat):
             now = verdicts(graded(lab, folder, build))
-            for key, verdict in verdicts(got).items():
-                if now.get(key) != verdict and not self.wrong:
-                    self.wrong = f"{key} was {verdict}, and {now.get(key)} after {number}"
+            self.wrong = self.wrong or difference(verdicts(got), now, f"after {number}")
         self.said = said(got)
         for r in lost(got):
             if r.verdict != "SKIP":
                 self.fails.setdefault(r.layer, []).append(r.name)
-        self.cpu = sum(os.times()[:4]) - began
 
     def line(self):
         which = f"{self.lab}.{self.name} ({self.kind})"
@@ -230,14 +226,6 @@ class Checked:
 def in_turn(pairs):
     """@pairs with right solutions first: all tests grade these, which takes longest."""
     return sorted(pairs, key=lambda pair: kind_of(*pair) in WRONG)
-
-
-def times(solutions):
-    """A line for each lab with the processor time of its solutions."""
-    for lab in dict.fromkeys(s.lab for s in solutions):
-        mine = [s for s in solutions if s.lab == lab]
-        some = "1 solution" if len(mine) == 1 else f"{len(mine)} solutions"
-        yield f"# lab {lab}: {some}, {sum(s.cpu for s in mine):.0f} s of processor time"
 
 
 def check_all(args, counts):
@@ -272,7 +260,6 @@ def check_all(args, counts):
         for fault in faults:
             print(f"  not ok {fault}")
         counts.one(not faults, f"{lab}: {faults[0] if faults else ''}")
-    print("\n".join(times(solutions)))
 
 
 # ---- are verdicts sure? --------------------------------------------------------------------------

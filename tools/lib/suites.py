@@ -26,7 +26,7 @@ SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),\s*([\w\s|]+)\);", re.MULTILINE)
 CASE = re.compile(r"^KTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)", re.MULTILINE)
 # Matches a line in a source's head: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
 HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
-TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # matches a test that is a line of a table
+TABLE = re.compile(r"^\s+X\((\w+),", re.MULTILINE)  # matches a test that is a line of a table
 
 
 @dataclass

@@ -62,7 +62,11 @@ MESSAGE = re.compile(
 
 # {program: (its compiler, flags, sources)}, as the Makefile has them.
 PROGRAMS = {
-    "host": ("$(HOSTCC)", "$(HFLAGS) $(HFLAGS_plain)", "$(call host_srcs,port) $(SHARED_SRCS)"),
+    "host": (
+        "$(HOSTCC)",
+        "$(HFLAGS) $(WATCH) $(HFLAGS_plain)",
+        "$(call host_srcs,port) $(SHARED_SRCS)",
+    ),
     "time": ("$(HOSTCC)", "-Iexamples/plugin -Ibench/time $(COMMON)", ""),
     "kernel": ("$(CC)", "$(KFLAGS)", "$(KSRCS)"),
     "fiber": ("$(HOSTCC)", "$(FIBER_FLAGS)", "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)"),

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
@@ -24,142 +25,59 @@ TOOL = "clang-format-14"
 KINDS = (".c", ".cc", ".h")
 MAX_COLUMNS = 100
 # The beginning of a paragraph whose further lines are indented below its text: a field of a file's
-# head, or an item of a list.  TERM: a defined term begins one, too.
+# head, an item of a list, or a row of a table.
 ITEM = re.compile(
-    r"^(?:[A-Z][A-Za-z ]{1,14}:\s{2,}|(?:Owns|Locks|Invariants|Tests|References|Order):\s+"
-    r"|[-*] |\d+[.)] |[a-z]\) |@\w+ {2,})"
+    r"(?:[A-Z][A-Za-z ]{1,14}:\s{2,}|(?:Owns|Locks|Invariants|Tests|References|Order):\s+"
+    r"|[-*] |\d+[.)] |[a-z]\) |[A-Z]\d+ {2}|@\w+ {2,}|\S.{0,44}?\S {3,}(?=\S))"
 )
-TERM = re.compile(r"^(?:.{1,45}?\S {3,}|.{0,45}?[^\s.:;!?] {2,})(?=\S)")
-COLUMNS = re.compile(r"\S {3,}\S")  # a table
+
+
+# ---- comments ------------------------------------------------------------------------------------
 
 
 def width(line):
     return len(line.expandtabs(8))
 
 
-# ---- comments ------------------------------------------------------------------------------------
-
-
-def hang(text):
-    """The beginning of @text that indents its further lines: "1. ", "@page  "; or ""."""
-    found = ITEM.match(text) or TERM.match(text)
-    return found.group() if found else ""
-
-
-def indent_of(line):
-    return len(line) - len(line.lstrip())
-
-
-def fill(prefix, first, indent, text):
-    """@text in lines that begin with @prefix; behind it the first line has @first, and the others
-    have @indent blanks."""
-    lines, line, empty = [], prefix + first, True
-    for gap, word in re.findall(r"(\s*)(`[^`]*`|\S+)", text):
-        if not empty and width(line + (gap or " ") + word) > MAX_COLUMNS:
-            lines.append(line.rstrip())
-            line, empty = prefix + " " * indent, True
-        line += word if empty else (gap or " ") + word
-        empty = False
-    return lines + [line.rstrip()]
-
-
-def paragraph_end(lines, start):
-    """(index behind the paragraph that begins at @start, the indent of its further lines)"""
-    indent, term = indent_of(lines[start]), hang(lines[start].lstrip())
-    further, end = None, start + 1
-    while end < len(lines) and lines[end].strip():
-        here, text = indent_of(lines[end]), lines[end].lstrip()
-        if hang(text) and (here <= indent or not term) or COLUMNS.search(text):
+def filled(lines, at, prefix, blanks, text):
+    """(the paragraph of a comment from its line @at on, @prefix, @blanks and @text, in lines that
+    fit; the index behind it)"""
+    item = ITEM.match(text)
+    head, hang, end = item[0] if item else "", len(blanks + (item[0] if item else "")), at + 1
+    while more := re.fullmatch(re.escape(prefix) + r"( *)(\S.*)", "".join(lines[end : end + 1])):
+        inside = len(more[1]) > len(blanks) if item else more[1] == blanks
+        if not inside or ITEM.match(more[2]) or end > at + 1 and len(more[1]) != hang:
             break
-        # Does the sentence go on in this line?
-        goes_on = not re.search(r"[.:;!?]$", lines[end - 1].rstrip())
-        if further is None and (here < indent or here > indent and not term and not goes_on):
-            break
-        if further not in (None, here):
-            break
-        further, end = here, end + 1
-    return end, indent + len(term) if further is None else further
-
-
-def wrap_paragraphs(prefix, lines):
-    """The @lines of a comment, each behind @prefix; a paragraph with too wide a line is filled
-    again."""
-    result, start = [], 0
-    while start < len(lines):
-        first = lines[start].lstrip()
-        end, further = paragraph_end(lines, start) if first else (start + 1, 0)
-        part, term = lines[start:end], hang(first)
-        wide = any(width(prefix + line) > MAX_COLUMNS for line in part)
-        if wide and not COLUMNS.search(first[len(term) :]):
-            text = part[0].strip()
-            for line in part[1:]:
-                sentence = re.search(r"[.!?:]$", text) and re.match(r"[A-Z@]", line.strip())
-                text += ("  " if sentence else " ") + line.strip()
-            result += fill(prefix, " " * indent_of(part[0]) + term, further, text[len(term) :])
-        else:
-            result += [(prefix + line).rstrip() for line in part]
-        start = end
-    return result
-
-
-def wrap_block(block):
-    """Wrap a comment of several lines, each of which begins with a star."""
-    indent = re.match(r"\s*", block[0]).group()
-    texts = [re.sub(r"^\s* \* ?", "", line) for line in block[1:]]
-    texts[-1] = re.sub(r"\s*\*?/$", "", texts[-1])
-    first = block[0].strip()[2:].strip()
-    texts = ([first] if first else []) + texts[:-1] + ([texts[-1]] if texts[-1] else [])
-    return [indent + "/*"] + wrap_paragraphs(indent + " * ", texts) + [indent + " */"]
-
-
-def starts_something(line, before):
-    """Is @line the first line of a statement, a member or an entry?"""
-    return (
-        not before.strip()
-        or re.search(r"([;{}:]|\*/)\s*(/\*.*\*/)?$", before.rstrip())
-        or before.rstrip().endswith(",")
-        and re.match(r"^\s*(\[|\{|[A-Z_]+( = .*)?,)", line)
-    )
-
-
-def wrap_line(line, before):
-    """Wrap a line that its comment makes too wide."""
-    if line.endswith("\\") or before.endswith("\\"):
-        return [line]
-    alone = re.match(r"^(\s*)/\* (.*) \*/\s*$", line)
-    if alone and "/*" not in alone.group(2):
-        indent, text = alone.groups()
-        return [indent + "/*"] + wrap_paragraphs(indent + " * ", [text]) + [indent + " */"]
-    behind = re.match(r"^(\s*)(\S.*?)\s+/\* (.*) \*/\s*$", line)
-    if not behind:
-        return [line]
-    indent, code, text = behind.groups()
-    if "/*" in code or "NOLINT" in text or code.startswith("#"):
-        return [line]
-    if width(f"{indent}{code} /* {text} */") <= MAX_COLUMNS:
-        return [f"{indent}{code} /* {text} */"]
-    if not starts_something(line, before):
-        return [line]
-    comment = f"{indent}/* {text} */"
-    return (wrap_line(comment, "") if width(comment) > MAX_COLUMNS else [comment]) + [indent + code]
+        sentence = re.search(r"[.!?:]$", text) and re.match(r"[A-Z@]", more[2])
+        text += ("  " if sentence else " ") + more[2]
+        hang, end = len(more[1]), end + 1
+    how = {"initial_indent": blanks + head, "subsequent_indent": " " * hang}
+    how |= {"break_long_words": False, "break_on_hyphens": False}
+    rows = textwrap.wrap(text[len(head) :], MAX_COLUMNS - width(prefix), **how)
+    return [prefix + row for row in rows], end
 
 
 def wrap_comments(text):
-    lines, result, at = text.split("\n"), [], 0
+    """@text, in which no comment makes a line wider than MAX_COLUMNS: a comment of several lines is
+    filled again; one behind code comes to stand above it."""
+    lines, at = text.split("\n"), 0
     while at < len(lines):
-        line, end = lines[at], at + 1
-        if re.match(r"^\s*/\*(?!.*\*/)", line) and not line.endswith("\\"):
-            while end < len(lines) and "*/" not in lines[end - 1]:
-                end += 1
-            block = lines[at:end]
-            starred = all(re.match(r"^\s* \*( |$|/)", other) for other in block[1:])
-            wide = any(width(other) > MAX_COLUMNS for other in block)
-            result += wrap_block(block) if starred and wide else block
+        line = lines[at]
+        inside = re.fullmatch(r"(\s* \* )( *)(\S.*)", line)
+        alone = re.fullmatch(r"(\s*)/\* (.*) \*/", line)
+        behind = re.fullmatch(r"(\s*)([^\s#].*?)\s+(/\* .* \*/)", line)
+        if width(line) <= MAX_COLUMNS or line.endswith("\\") or "NOLINT" in line:
+            at += 1
+        elif inside:
+            new, end = filled(lines, at, *inside.groups())
+            lines[at:end], at = new, at + len(new)
+        elif alone and "/*" not in alone[2]:
+            lines[at : at + 1] = [f"{alone[1]}/*", f"{alone[1]} * {alone[2]}", f"{alone[1]} */"]
+        elif behind and "/*" not in behind[2]:
+            lines[at : at + 1] = [behind[1] + behind[3], behind[1] + behind[2]]
         else:
-            wide = width(line) > MAX_COLUMNS
-            result += wrap_line(line, result[-1] if result else "") if wide else [line]
-        at = end
-    return "\n".join(result)
+            at += 1
+    return "\n".join(lines)
 
 
 def formatted(path, text):

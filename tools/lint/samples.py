@@ -15,6 +15,7 @@ import lab_perf
 import lab_race
 import labs
 import nm
+import race_engine
 import race_table
 import suites
 import variant
@@ -181,17 +182,10 @@ def wrong_sample(line, place):
 
 def entries(race):
     """For each step of a race script: texts, one of which the trace must have at that step."""
-    whole = re.compile(r"^script:(.*?)^\w+(?: \w+)?:", re.M | re.S)
-    text = whole.search(read(f"tests/races/{race}.race")).group(1)
-    for entry in " ".join(text.split()).split(" ; "):
-        step = re.match(r"[A-HR]([!?@:])(.*)", entry)
-        operation = re.sub(r"[#=].*", "", step.group(2)) if step else entry.partition("=")[0]
-        if step and step.group(1) == ":" and operation == "join":
-            yield [""]
-        else:
-            said = {"!": " started", "?": " arrived", "@": " left"}
-            said = said.get(step.group(1), "") if step else ""
-            yield [re.sub("#.*", "", name) + said for name in operation.split("|")]
+    said = {"start": " started", "arrive": " arrived", "leave": " left"}
+    for e in race_engine.entries(read(f"tests/races/{race}.race")):
+        names = [name for name, _ in e.places] if e.role else [e.rest.partition("=")[0]]
+        yield [""] if e.kind == "join" else [name + said.get(e.kind, "") for name in names]
 
 
 def wrong_step(race, line):

@@ -2,10 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Which suites notice which edits, and which may go?  `make kills N=300 SEED=s ROOM=mm`
 
-Usage: kills.py [--build DIR] [--room ROOM] [--number N] [--seed S] [--files PATH,...] [--jobs N]
-       kills.py [--build DIR] [--room ROOM] --report [--keep SUITE,...]
-       kills.py [--build DIR] [--room ROOM] [--number N] [--seed S] ... --without SUITE,...
-
 Edits of the directory ROOM are drawn as mutate.py draws them.  With each, all suites of
 tests/suites/ROOM run in the build host-plain, to their end: a test that panics counts as failed,
 and the run goes on with the next suite.
@@ -22,14 +18,10 @@ Exit status 0 if all ran: what goes is for the reader to judge.
 """
 import collections
 import glob
-import json
 import os
 import re
 import sys
-import threading
-import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
@@ -84,49 +76,20 @@ def file_of(args, seed):
     return os.path.join(folder, f"{args.room.replace('/', '-')}-{seed}.jsonl")
 
 
-class Run:
+class Run(mutate.Trial):
     """One seed's edits."""
 
     def __init__(self, args, sites):
-        self.path = file_of(args, args.seed)
-        os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        self.rows, self.lock, self.number = read(self.path), threading.Lock(), args.number
-        self.order, self.argued = mutate.draw(sites, args.room, args.seed), mutate.argued()
-        self.names, self.counted = suites_of(args.build, args.room), 0
+        super().__init__(args, sites, file_of(args, args.seed))
+        self.names = suites_of(args.build, args.room)
         self.without = [n for n in self.names if n in args.without.split(",")]
 
-    def next(self):
-        """(site, key) to try next; None if enough were tried."""
-        with self.lock:
-            while self.counted < self.number and (site := next(self.order, None)):
-                key = site.key(mutate.contents(site.path))
-                if key in self.argued:
-                    continue
-                self.counted += 1
-                if key not in self.rows:
-                    return site, key
-                self.counted -= self.rows[key]["verdict"] in mutate.NO_COUNT
-            return None
+    def said(self, row):
+        return f"{row['verdict']}, {len(row['tests'])} tests of {len(suites_in(row))} suites"
 
-    def done(self, row):
-        with self.lock:
-            self.rows[row["key"]] = row
-            self.counted -= row["verdict"] in mutate.NO_COUNT
-            with open(self.path, "a", encoding="utf-8") as f:
-                f.write(json.dumps(row) + "\n")
-            print(
-                f"{self.counted:4}/{self.number} {row['path']}:{row['line']} {row['operator']} "
-                f"({row['seconds']:.0f} s): {row['verdict']}, {len(row['tests'])} tests of "
-                f"{len(suites_in(row))} suites",
-                flush=True,
-            )
-
-
-def read(path):
-    if not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as f:
-        return {row["key"]: row for row in map(json.loads, f)}
+    def tried(self, worker, site):
+        verdict, tests = worker.try_one(site, partial(judge, worker.bench, worker, self))
+        return {"verdict": verdict, "tests": sorted(set(tests))}
 
 
 def suites_in(row):
@@ -182,25 +145,6 @@ def alone(bench, worker, run, site, program):
     return (how, []) if how else ("would live", tests)
 
 
-def work(bench, run, number):
-    worker = mutate_run.Worker(bench, f"-kills{number}")
-    while found := run.next():
-        site, key = found
-        start = time.monotonic()
-        verdict, tests = worker.try_one(site, partial(judge, bench, worker, run))
-        run.done(
-            {
-                "key": key,
-                "path": site.path,
-                "line": site.line,
-                "operator": site.operator,
-                "verdict": verdict,
-                "tests": sorted(set(tests)),
-                "seconds": round(time.monotonic() - start, 1),
-            }
-        )
-
-
 def report(rows, names, keep):
     """Print a line for each suite, those first that may go, the longest first."""
     rows = [suites_in(r) for r in rows if r["verdict"] == "killed" and r["tests"] != [START]]
@@ -224,47 +168,32 @@ def report(rows, names, keep):
 def main():
     parser = rooms.parser(__doc__)
     parser.add_argument("--room", default="mm", choices=mutate.AREAS)
-    parser.add_argument("--number", type=int, default=200)
-    parser.add_argument("--seed", default="1")
-    parser.add_argument("--files", help="paths, with commas")
-    parser.add_argument("--jobs", type=int, default=check.jobs())
-    parser.add_argument("--report", action="store_true", help="of what has been tried so far")
     parser.add_argument("--keep", default="", help="suites that stay, with commas")
     parser.add_argument("--without", default="", help="suites, with commas: what would live?")
-    args = parser.parse_args()
-    args.stages = [BUILD, *SEARCHES] if args.without else [BUILD]
-    if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
-        parser.error("--number and --jobs are at least 1, --seed is a word")
+    args = mutate.arguments(parser)
+    keep = set(args.keep.split(","))
     if args.report:
         found = glob.glob(file_of(args, "*"))
-        rows = [row for path in found for row in read(path).values()]
-        report(rows, suites_of(args.build, args.room), set(args.keep.split(",")))
+        rows = [row for path in found for row in mutate.read(path).values()]
+        report(rows, suites_of(args.build, args.room), keep)
         return 0
-    files = args.files.split(",") if args.files else None
-    sites = mutate.all_sites(args.build, files, [args.room])
+    sites = mutate.all_sites(args.build, args.files, [args.room])
     if args.room not in sites:
-        parser.error(f"no site of {args.room}/ in {args.files or 'the tree'}")
-    bench = mutate_run.Bench(args.build, args.stages)
-    if wrong := bench.prepare():
+        parser.error(f"no site of {args.room}/ in {','.join(args.files) or 'the tree'}")
+    stages = [BUILD, *SEARCHES] if args.without else [BUILD]
+    run = Run(args, sites)
+    if wrong := run.run(mutate_run.Bench(args.build, stages), args.jobs):
         print(f"kills: {wrong}")
         return 1
-    run = Run(args, sites)
-    with ThreadPoolExecutor(args.jobs) as pool:
-        for job in [pool.submit(work, bench, run, n) for n in range(args.jobs)]:
-            job.result()
     if args.without:
         only = [row for row in run.rows.values() if row["verdict"] == "would live"]
         for row in only:
             print(f"{row['path']}:{row['line']} {row['operator']}: {' '.join(row['tests'])}")
-        print(f"{len(only)} of {run.counted} edits would live")
+        print(f"{len(only)} of {len(run.chosen)} edits would live")
     else:
-        report(run.rows.values(), run.names, set(args.keep.split(",")))
+        report(run.rows.values(), run.names, keep)
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues from here", file=sys.stderr)
-        os._exit(130)
+    rooms.run(main, interrupted="interrupted; the same command continues from here")

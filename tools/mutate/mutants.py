@@ -15,10 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
@@ -137,25 +135,6 @@ def run_kernel(kernel, tests, cpus=4, hangs=False, tag="unmodified"):
     return Report(run.text, 0 if run.passed else watch.status(run.status))
 
 
-class Seconds:
-    """The time of each phase, summed over all jobs."""
-
-    def __init__(self):
-        self.sums, self.lock = {}, threading.Lock()
-
-    @contextmanager
-    def of(self, what):
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.sums[what] = self.sums.get(what, 0) + time.monotonic() - start
-
-    def line(self):
-        return ", ".join(f"{what} {seconds:.0f}" for what, seconds in self.sums.items())
-
-
 def base_of(v, kill):
     """The name of the build that runs the kill."""
     if kill.kind in ("race", "explore", "matrix"):
@@ -181,7 +160,6 @@ class Hunt:
         self.build, self.keep = os.path.abspath(build), keep
         self.bases = {}  # {name of a build: variant_build.Base}
         self.normal = {}  # {(name of a build, test): the unmodified tree's output}
-        self.seconds = Seconds()
 
     # ---- the unmodified tree ---------------------------------------------------------------------
 
@@ -192,17 +170,15 @@ class Hunt:
         for v in variants:
             for kill in v.kills:
                 kills.setdefault(base_of(v, kill), []).append(kill)
-        with self.seconds.of("build of the unmodified tree"):
-            goals = [variant_build.program_of(self.build, name) for name in kills if name != "race"]
-            if goals and not check.make(self.build, *goals):
-                return "the unmodified tree does not build"
-            race_build = os.path.join(self.build, "race")
-            if "race" in kills and not check.make(race_build, "kernel", RACE="1"):
-                return "the unmodified race build does not build"
-            self.bases = {name: variant_build.Base(self.build, name) for name in kills}
-        with self.seconds.of("its tests"):
-            faults = (self.look(name, kills[name]) for name in sorted(kills))
-            return next(filter(None, faults), None)
+        goals = [variant_build.program_of(self.build, name) for name in kills if name != "race"]
+        if goals and not check.make(self.build, *goals):
+            return "the unmodified tree does not build"
+        race_build = os.path.join(self.build, "race")
+        if "race" in kills and not check.make(race_build, "kernel", RACE="1"):
+            return "the unmodified race build does not build"
+        self.bases = {name: variant_build.Base(self.build, name) for name in kills}
+        faults = (self.look(name, kills[name]) for name in sorted(kills))
+        return next(filter(None, faults), None)
 
     def look(self, name, kills):
         program = variant_build.program_of(self.build, name)
@@ -231,8 +207,7 @@ class Hunt:
             try:
                 if name not in programs:
                     programs[name] = self.build_one(v, tree, name)
-                with self.seconds.of(f"run {name}"):
-                    verdict, note = self.judge(v, kill, name, programs[name])
+                verdict, note = self.judge(v, kill, name, programs[name])
             except variant.BadVariant as e:
                 verdict, note = "BAD PATCH", str(e)
             except variant_build.BuildError as e:
@@ -245,15 +220,12 @@ class Hunt:
         return rows
 
     def build_one(self, v, tree, name):
-        with self.seconds.of("trees"):
-            changed = variant.thin_tree(v, tree)
-        with self.seconds.of("compile"):
-            kills = [kill for kill in v.kills if base_of(v, kill) == name]
-            suites = {kill.name.split(".")[0] for kill in kills}
-            suites = suites if all(kill.kind == "test" for kill in kills) else None
-            objects = self.bases[name].compile(tree, changed, v.get("compile").split(), suites)
-        with self.seconds.of("link"):
-            return self.bases[name].link(tree, objects)
+        changed = variant.make_tree(v, tree)
+        kills = [kill for kill in v.kills if base_of(v, kill) == name]
+        suites = {kill.name.split(".")[0] for kill in kills}
+        suites = suites if all(kill.kind == "test" for kill in kills) else None
+        objects = self.bases[name].compile(tree, changed, v.get("compile").split(), suites)
+        return self.bases[name].link(tree, objects)
 
     def judge(self, v, kill, name, program):
         if kill.kind != "test":
@@ -289,12 +261,11 @@ def line_of(row, first):
 
 
 def hunt(build, variants, jobs, keep):
-    """(rows, seconds by phase); None for rows if the unmodified tree is not right."""
+    """The rows of all variants; None if the unmodified tree is not right."""
     hunt_ = Hunt(build, keep)
-    wrong = hunt_.prepare(variants)
-    if wrong:
+    if wrong := hunt_.prepare(variants):
         print(f"mutants: {wrong}")
-        return None, hunt_.seconds
+        return None
     rows = []
     # One QEMU at a time beside the hosted programs: a guest that hangs would slow others down.
     with ThreadPoolExecutor(max(1, jobs)) as hosted, ThreadPoolExecutor(1) as booted:
@@ -306,7 +277,7 @@ def hunt(build, variants, jobs, keep):
             for i, row in enumerate(job.result()):
                 print(line_of(row, i == 0), flush=True)
                 rows.append(row)
-    return rows, hunt_.seconds
+    return rows
 
 
 def main():
@@ -323,7 +294,7 @@ def main():
         import mutate_run  # not at the top: it imports this module
 
         return mutate_run.who(args.build, variants)
-    rows, seconds = hunt(args.build, variants, args.jobs, args.keep)
+    rows = hunt(args.build, variants, args.jobs, args.keep)
     counts = check.Counts()
     for row in rows or ():
         what = f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}"
@@ -332,16 +303,9 @@ def main():
         counts.one(False, "the unmodified tree")
     path = os.path.join(os.path.abspath(args.build), args.result)
     rooms.write(path, json.dumps(rows or [], indent=1) + "\n")
-    said = f"{len(variants)} variants, {len(rows or ())} kills"
-    print(f"# {said}; seconds of all jobs: {seconds.line()}")
+    print(f"# {len(variants)} variants, {len(rows or ())} kills")
     return counts.close("mutants", start)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except variant.BadVariant as e:
-        print(f"mutants: {e}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    rooms.run(main, variant.BadVariant)

@@ -101,24 +101,19 @@ def draw(sites, area, seed):
 
 
 class Trial:
-    """One seed's variants, and the results of those that were tried already."""
+    """One seed's variants, and the results of those that were tried already: lines of @path."""
 
-    def __init__(self, args, sites):
-        self.seed, self.build = args.seed, args.build
-        home = os.path.join(args.build, "mutate")
-        os.makedirs(home, exist_ok=True)
-        self.path = os.path.join(home, f"{args.seed}.jsonl")
-        self.rows, self.lock, self.argued = {}, threading.Lock(), argued()
-        if os.path.exists(self.path):
-            with open(self.path, encoding="utf-8") as f:
-                self.rows = {row["key"]: row for row in map(json.loads, f)}
+    def __init__(self, args, sites, path=None):
+        self.seed, self.build, self.total = args.seed, args.build, args.number
+        self.path = path or os.path.join(args.build, "mutate", f"{args.seed}.jsonl")
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        self.rows, self.lock, self.argued = read(self.path), threading.Lock(), argued()
         wanted = shares(sites, args.number)
         self.areas = {
             a: {"wanted": wanted[a], "order": draw(sites, a, args.seed), "counted": 0, "out": 0}
             for a in sites
         }
         self.chosen, self.began = [], time.monotonic()
-        self.total = args.number
 
     def next(self):
         """(site, key) to try next, or None if enough sites were tried.  Sites that an earlier run
@@ -144,36 +139,55 @@ class Trial:
             area["counted"] += 1
             self.chosen.append(row)
 
-    def done(self, site, row):
+    def done(self, row):
         with self.lock:
-            area = self.areas[area_of(site.path)]
+            area = self.areas[area_of(row["path"])]
             area["out"] -= 1
             self.rows[row["key"]] = row
             with open(self.path, "a", encoding="utf-8") as f:
                 f.write(json.dumps(row) + "\n")
             self.take(area, row)
             if row["verdict"] not in NO_COUNT:
-                survived = sum(r["verdict"] == "survived" for r in self.chosen)
                 where = f"{row['path']}:{row['line']} {row['operator']} ({row['seconds']:.0f} s)"
-                said = f"{row['verdict']:8} {where} {row['by']}  [{survived} survive]"
-                print(f"{len(self.chosen):4}/{self.total} {said}", flush=True)
+                print(f"{len(self.chosen):4}/{self.total} {where}: {self.said(row)}", flush=True)
 
+    def said(self, row):
+        survived = sum(r["verdict"] == "survived" for r in self.chosen)
+        return f"{row['verdict']} {row['by']}  [{survived} survive]"
 
-def work(trial, bench, number):
-    worker = mutate_run.Worker(bench, number)
-    while True:
-        found = trial.next()
-        if not found:
-            return
-        site, key = found
-        start = time.monotonic()
-        verdict, by = worker.try_one(site)
+    def tried(self, worker, site):
+        """What a line says about the test of an edit."""
         before = contents(site.path)
         old, new = (text.decode().splitlines(True) for text in (before, site.apply(before)))
         diff = difflib.unified_diff(old, new, "a/" + site.path, "b/" + site.path, n=2)
-        row = {name: getattr(site, name) for name in ("path", "line", "function", "operator")}
-        row |= {"verdict": verdict, "by": by, "seconds": round(time.monotonic() - start, 1)}
-        trial.done(site, {"key": key, **row, "diff": "".join(diff)})
+        verdict, by = worker.try_one(site)
+        return {"verdict": verdict, "by": by, "diff": "".join(diff)}
+
+    def work(self, bench, number):
+        worker = mutate_run.Worker(bench, number)
+        while found := self.next():
+            site, key = found
+            start, names = time.monotonic(), ("path", "line", "function", "operator")
+            row = {"key": key, **{name: getattr(site, name) for name in names}}
+            row |= self.tried(worker, site)
+            self.done(row | {"seconds": round(time.monotonic() - start, 1)})
+
+    def run(self, bench, jobs):
+        """Try all; the first fault of the unmodified tree, or None."""
+        if wrong := bench.prepare():
+            return wrong
+        with ThreadPoolExecutor(jobs) as pool:
+            for job in [pool.submit(self.work, bench, n) for n in range(jobs)]:
+                job.result()
+        return None
+
+
+def read(path):
+    """{key: row} of a file with a JSON line for each edit."""
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as f:
+        return {row["key"]: row for row in map(json.loads, f)}
 
 
 # ---- the report ----------------------------------------------------------------------------------
@@ -223,25 +237,31 @@ def stages_of(text):
     return [s for word in text.split(",") for s in mutate_run.GROUPS.get(word, [word])]
 
 
-def main():
-    parser = rooms.parser(__doc__)
+def arguments(parser):
+    """The arguments, with those of mutate.py and kills.py."""
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")
-    every = ",".join([*mutate_run.GROUPS, *mutate_run.STAGES])
-    parser.add_argument("--stages", type=stages_of, help="only these, with commas: " + every)
     parser.add_argument("--jobs", type=int, default=check.jobs())
-    parser.add_argument("--count", action="store_true", help="how many sites there are")
     parser.add_argument("--report", action="store_true", help="of what has been tried so far")
     args = parser.parse_args()
     if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
         parser.error("--number and --jobs are at least 1, --seed is a word")
+    args.files = args.files.split(",") if args.files else []
+    return args
+
+
+def main():
+    parser = rooms.parser(__doc__)
+    every = ",".join([*mutate_run.GROUPS, *mutate_run.STAGES])
+    parser.add_argument("--stages", type=stages_of, help="only these, with commas: " + every)
+    parser.add_argument("--count", action="store_true", help="how many sites there are")
+    args = arguments(parser)
     if unknown := set(args.stages or []) - set(mutate_run.STAGES):
         parser.error(f"--stages: no {', '.join(unknown)}; there are {','.join(mutate_run.STAGES)}")
-    files = args.files.split(",") if args.files else None
-    sites = all_sites(args.build, files)
+    sites = all_sites(args.build, args.files)
     if not sites:
-        parser.error("no site in " + (args.files or "the tree"))
+        parser.error(f"no site in {','.join(args.files) or 'the tree'}")
     if args.count:
         rows = [(a, op, len(found)) for a in sites for op, found in sorted(sites[a].items())]
         print("\n".join(f"{area:12} {operator:14} {found:6}" for area, operator, found in rows))
@@ -252,14 +272,9 @@ def main():
             trial.areas[area_of(found[0].path)]["out"] -= 1
         report(trial, 0)
         return 0
-    bench = mutate_run.Bench(args.build, args.stages)
-    wrong = bench.prepare()
-    if wrong:
+    if wrong := trial.run(mutate_run.Bench(args.build, args.stages), args.jobs):
         print(f"mutate: {wrong}")
         return 1
-    with ThreadPoolExecutor(args.jobs) as pool:
-        for job in [pool.submit(work, trial, bench, n) for n in range(args.jobs)]:
-            job.result()
     report(trial, time.monotonic() - trial.began)
     return 0
 

@@ -268,14 +268,7 @@ class Worker:
 
     def __init__(self, bench, number):
         self.bench, self.tree = bench, os.path.join(bench.build, "mutate", f"tree{number}")
-        variant.link_tree(self.tree)
         self.plain = {}  # {(build, source): the unmodified object, without debug information}
-
-    def write(self, path, text):
-        copy = os.path.join(self.tree, path)
-        os.unlink(copy)  # a link: the tree's own file must not change
-        with open(copy, "wb") as f:
-            f.write(text)
 
     def same(self, name, path, base):
         """Is every object that needs @path the same as in the unmodified tree?"""
@@ -295,13 +288,11 @@ class Worker:
     def try_one(self, site, judge=None):
         """What judge(site) returns while the tree has the edit.  Without it (verdict, failed
         check): killed, survived, or the reason why it does not count."""
-        before = contents(site.path)
+        variant.fill(self.tree, {site.path: site.apply(contents(site.path)).decode()})
         try:
-            self.write(site.path, site.apply(before))
             return (judge or self.stages)(site)
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
-            self.write(site.path, before)
 
     def breaks_lock_rules(self, path):
         """Does lint complain about the variant, but not about the unmodified file?"""
@@ -363,7 +354,6 @@ class Worker:
             return f"{name}: {outcome.how}", failed
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
-            variant.link_tree(self.tree)
 
 
 def who(build, variants):

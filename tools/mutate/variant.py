@@ -9,8 +9,8 @@ Usage: variant.py check                    check that each variant is well forme
        variant.py [--build DIR] tree ID    copy the tree to DIR/variant/ID; prints the path
        variant.py [--build DIR] make ID TARGET... [VARIABLE=value...]     make in that copy
 
-The copy consists of hard links, except for the files that the variant changes, and of the objects
-built so far, so that only the differences are compiled.  ID "none" is the unmodified tree.
+The copy consists of links, except for the files that the variant changes, and of the objects built
+so far, so that only the differences are compiled.  ID "none" is the unmodified tree.
 docs/mutants.md describes the format.
 """
 import difflib
@@ -45,7 +45,6 @@ PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # bugs for fuzz.py to 
 RACES = os.path.join(ROOT, "tests", "races")
 NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
 HANGS = "hangs"  # a value of "expect:": the variant never ends
-LEFT_OUT = ("tests/mutants", "tests/qemu")  # nothing in these folders is compiled
 # Builds whose objects are worth copying.
 OBJECTS = "fiber race host-plain host-port host-order3 host-threads host-threads-asan".split()
 OBJECTS += ["host-silence", "kernel"]
@@ -210,12 +209,6 @@ def read(ident, folder=None, needed=NEEDED):
     return parse(*found[ident], needed)
 
 
-def load(ident):
-    """({key of the header: [values]}, [(path, old, new)]) of a variant."""
-    v = read(ident)
-    return v.header, v.edits
-
-
 def edited(v, root=ROOT):
     """{path: the new text} of every file that the variant changes."""
     texts = {}
@@ -239,92 +232,36 @@ def edited(v, root=ROOT):
 # ---- a tree with the variant in it ---------------------------------------------------------------
 
 
-def link(source, to):
-    try:
-        os.link(source, to)
-    except OSError:  # no hard link across file systems
-        shutil.copy2(source, to)
-
-
-def link_tree(tree):
-    """Make @tree equal to ROOT by hard links, without builds and version control; returns the
-    files that were changed there."""
-    wanted = set()
-    for folder, folders, names in os.walk(ROOT):
-        rel = os.path.relpath(folder, ROOT)
-        folders[:] = [
-            d
-            for d in folders
-            if d not in (".git", "__pycache__")
-            and os.path.normpath(os.path.join(rel, d)) not in LEFT_OUT
-            and not (rel == "." and d.startswith("build"))
-        ]
-        os.makedirs(os.path.join(tree, rel), exist_ok=True)
-        for name in names:
-            path = os.path.normpath(os.path.join(rel, name))
-            if path == ".git":
-                continue
-            wanted.add(path)
-            source, copy = os.path.join(ROOT, path), os.path.join(tree, path)
-            if os.path.lexists(copy) and not os.path.samefile(source, copy):
-                os.unlink(copy)
-            if not os.path.lexists(copy):
-                link(source, copy)
-    for folder, folders, names in os.walk(tree):
-        rel = os.path.relpath(folder, tree)
-        folders[:] = [d for d in folders if not (rel == "." and d.startswith("build"))]
-        for name in names:
-            if os.path.normpath(os.path.join(rel, name)) not in wanted:
-                os.unlink(os.path.join(folder, name))
-
-
 def make_tree(v, tree):
-    """Bring the variant's tree @tree up to date; returns the files that the variant changes."""
+    """Bring the variant's tree @tree up to date: the files that the variant changes, and symbolic
+    links to the rest.  A file with the same text keeps its time.  Returns the changed files."""
     texts = edited(v)
-    kept = {}
-    for path, text in texts.items():
-        copy = os.path.join(tree, path)
-        if os.path.exists(copy) and read_text(copy) == text:
-            kept[path] = os.stat(copy).st_mtime_ns
-    link_tree(tree)
-    for path, text in texts.items():
-        copy = os.path.join(tree, path)
-        os.unlink(copy)  # a link: the tree's own file must not change
-        rooms.write(copy, text)
-        if path in kept:
-            os.utime(copy, ns=(kept[path], kept[path]))
+    fill(tree, texts)
     return sorted(texts)
 
 
-def thin_tree(v, tree):
-    """As make_tree(), with symbolic links to whole folders without changes: a hundredth of the
-    links.  For compilers only: make would see new files each time.  Keeps tree/build."""
-    texts = edited(v)
-    os.makedirs(tree, exist_ok=True)
-    for name in set(os.listdir(tree)) - {"build"}:
-        path = os.path.join(tree, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-    link_folder(tree, "", texts)
-    return sorted(texts)
-
-
-def link_folder(tree, rel, texts):
-    """Make the folder @rel of @tree, "" or ending with a slash: the files of @texts, and links to
-    the rest of ROOT/@rel."""
-    os.makedirs(os.path.join(tree, rel), exist_ok=True)
+def fill(tree, texts, rel=""):
+    """Give the folder @rel of @tree, "" or ending with a slash, the files of @texts, and links to
+    the rest of ROOT/@rel, to whole folders if nothing in them changes.  Keeps tree/build."""
+    here = os.path.join(tree, rel)
+    os.makedirs(here, exist_ok=True)
     mine = {path[len(rel) :].split("/")[0] for path in texts if path.startswith(rel)}
-    for name in os.listdir(os.path.join(ROOT, rel)):
-        path = rel + name
+    others = {n for n in os.listdir(ROOT + "/" + rel) if rel or not n.startswith((".git", "build"))}
+    for name in set(os.listdir(here)) - ({"build"} if not rel else set()):
+        path = os.path.join(here, name)
+        if os.path.islink(path) and (name in mine or name not in others):
+            os.unlink(path)
+        elif not os.path.islink(path) and name not in mine:
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+    for name in others:
+        path, copy = rel + name, os.path.join(here, name)
         if path in texts:
-            with open(os.path.join(tree, path), "x", encoding="utf-8") as f:
-                f.write(texts[path])
+            if not os.path.exists(copy) or read_text(copy) != texts[path]:
+                rooms.write(copy, texts[path])
         elif name in mine:
-            link_folder(tree, path + "/", texts)
-        elif rel or name != ".git" and not name.startswith("build"):
-            os.symlink(os.path.join(ROOT, path), os.path.join(tree, path))
+            fill(tree, texts, path + "/")
+        elif not os.path.lexists(copy):
+            os.symlink(os.path.join(ROOT, path), copy)
 
 
 def own_deps(tree, copy):
@@ -486,8 +423,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BadVariant as e:
-        print(f"variant: {e}", file=sys.stderr)
-        sys.exit(2)
+    rooms.run(main, BadVariant)

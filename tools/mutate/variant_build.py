@@ -57,7 +57,7 @@ class Base:
             wanted |= {"FLAGS": "$(HFLAGS) -DPAGEBLOCK_ORDER=3", "TESTS": ""}
             wanted["OBJS"] = "$(patsubst %,$(B)/states/%.o,$(MM_SRCS) $(STATES_SRCS))"
         else:
-            wanted["FLAGS"] = f"$(HFLAGS) $(HFLAGS_{name[5:]})"
+            wanted["FLAGS"] = f"$(HFLAGS) $(WATCH) $(HFLAGS_{name[5:]})"
             wanted["OBJS"] = f"$(call host_objs,{name[5:]})"
         self.vars = self.ask_make(wanted)
         self.objects = {self.source_of(o): o for o in self.vars["OBJS"]}

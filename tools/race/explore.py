@@ -198,7 +198,7 @@ def base_of(build, name):
 def build_quick(build, ident, engines):
     """As build_one(), of a variant that is run and not debugged: (programs or None, its tree)."""
     tree, programs = os.path.join(build, "mutant", f"race-{ident}-{os.getpid()}"), {}
-    changed = variant.thin_tree(variant.read(ident), tree)
+    changed = variant.make_tree(variant.read(ident), tree)
     for name, mine in (("fiber", {"fiber"}), ("race", set(engines) - {"fiber"})):
         if not mine & set(engines):
             continue

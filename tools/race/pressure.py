@@ -63,7 +63,7 @@ def kernel_of(build, policy):
     if policy == RIGHT:
         return os.path.join(build, "quarry.elf")
     tree = os.path.join(os.path.abspath(build), "variant", policy)
-    changed = variant.thin_tree(variant.read(policy, FOLDER), tree)
+    changed = variant.make_tree(variant.read(policy, FOLDER), tree)
     base = variant_build.Base(build, "kernel")
     try:
         return base.link(tree, base.compile(tree, changed))

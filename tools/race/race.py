@@ -270,7 +270,7 @@ def choose(names):
 
 def title_of(ident):
     """The title of a wrong variant."""
-    return variant.load(ident)[0]["title"][0]
+    return variant.read(ident).title
 
 
 def list_all():

@@ -18,7 +18,6 @@ import sys
 import termios
 import tty
 
-import check
 import outer_make
 import qemu
 import race
@@ -60,12 +59,12 @@ class Left(Exception):
 # ---- programs ------------------------------------------------------------------------------------
 
 
-def show_progress(what, command, cwd):
+def show_progress(what, command):
     """Run make, and show its progress in one line.  True if it worked."""
     terminal = sys.stdout.isatty()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     command = command + (["TTY=1"] if terminal else [])
-    proc = subprocess.Popen(command, cwd=cwd, env=outer_make.env(), **pipes)
+    proc = subprocess.Popen(command, env=outer_make.env(), **pipes)
     said, steps = [], 0
     for line in proc.stdout:
         said.append(line)
@@ -84,9 +83,8 @@ def show_progress(what, command, cwd):
 
 def fiber_program(build, ident):
     """The path of the hosted program, for which no other is built; None if it does not build."""
-    make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{check.jobs()}"]
-    make += [f"B={outer_make.named(build)}", outer_make.named(os.path.join(build, "fiber/race"))]
-    if not show_progress("the race program", make, qemu.ROOT):
+    make = outer_make.command(build, os.path.join(build, "fiber/race"))
+    if not show_progress("the race program", make):
         return None
     programs = race.build_one(build, ident, ["fiber"])
     return programs and programs["fiber"]

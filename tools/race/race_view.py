@@ -308,8 +308,9 @@ class Source:
             for path in sorted(glob.glob(os.path.join(tree, pattern))):
                 self.scan(os.path.relpath(path, tree))
         self.known = {}  # {operation: its place}
-        ops = read(os.path.join(tree, "tests/races/ops.c"))
-        self.functions = dict(re.findall(r'^\s+\{"(\w+)", (\w+)\},', ops, re.MULTILINE))
+        paths = sorted(glob.glob(os.path.join(tree, "tests/races/ops*.c")))
+        row = re.compile(r'^\s+\{\.name = "(\w+)", \.\w+ = (\w+)\},', re.MULTILINE)
+        self.functions = {n: (p, f) for p in paths for n, f in row.findall(read(p))}
 
     def scan(self, path):
         text = read(os.path.join(self.tree, path))
@@ -351,11 +352,12 @@ class Source:
     def find_operation(self, op):
         name = op.split("(")[0]
         ahead = f"it begins {op}: {OPERATIONS.get(name, 'see docs/races')}"
-        function = self.functions.get(name, "")
-        for path, lines in self.lines.items():
-            for i, line in enumerate(lines):
+        where, function = self.functions.get(name, (self.tree, ""))
+        own = os.path.relpath(where, self.tree)
+        for path in sorted(self.lines, key=lambda p: p != own):
+            for i, line in enumerate(self.lines[path]):
                 if function and re.match(rf"[\w ]*\**{function}\(", line):
-                    shown = self.call_in(lines, i)
+                    shown = self.call_in(self.lines[path], i)
                     return Place(f"{path}:{shown + 1}", self.text(path, shown), "", ahead)
         return Place("", "", "", ahead)
 

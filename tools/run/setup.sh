@@ -141,21 +141,16 @@ other_names() { # MANAGER: Debian's names on stdin, one a line, the manager's on
 		s/^grub-efi-amd64-bin$/grub-efi/; s/^python3-/py3-/
 		s/^clang-tidy$/clang-extra-tools/; s/^lib\(.*\)-dev$/\1-dev/
 		s/^bsd-dev$/libbsd-dev/' ;;
-	brew) sed 's/^gcc-x86-64.*/x86_64-elf-gcc/; s/^qemu-system-x86$/qemu/
-		s/^clang\(-tidy\)*$/llvm/; s/^grub-.*/x86_64-elf-grub/
-		s/^python3$/python/; s/^python3-.*//; s/^lib.*-dev$//; s/^linux-libc-dev$//
-		s/^ovmf$//' ;;
 	esac | sort -u | tr '\n' ' '
 }
 
 print_elsewhere() {
 	for manager in "dnf:dnf install" "pacman:pacman -S --needed" "zypper:zypper install" \
-		"apk:apk add" "brew:brew install"; do
+		"apk:apk add"; do
 		command -v "${manager%%:*}" > /dev/null 2>&1 || continue
 		names=$(for p in $missing; do echo "$p"; done | other_names "${manager%%:*}")
 		echo "setup: not a system with apt.  Type this, then try again:" >&2
-		case $manager in brew*) sudo= ;; *) sudo="sudo " ;; esac
-		echo "    $sudo${manager#*:} $names" >&2
+		echo "    sudo ${manager#*:} $names" >&2
 		return
 	done
 	echo "setup: no package manager known here.  Install what Debian calls:$missing" >&2

@@ -12,7 +12,6 @@ import glob
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -52,8 +51,7 @@ KEEP_FILES, KEEP_BYTES = 40, 4096
 ONCE_IS_ENOUGH = ("cmdline",)
 PLANTED_SECONDS, PLANTED_NEEDED = 60, 3
 ENV = dict(
-    os.environ,
-    ASAN_OPTIONS="detect_stack_use_after_return=0:abort_on_error=0",
+    os.environ, ASAN_OPTIONS="detect_stack_use_after_return=0:abort_on_error=0",
     UBSAN_OPTIONS="print_stacktrace=1",
 )
 
@@ -251,7 +249,6 @@ def main():
     parser.add_argument("--only", help="targets, with commas: " + ",".join(TARGETS))
     for option in ("smoke", "planted", "merge"):
         parser.add_argument(f"--{option}", action="store_true")
-    parser.add_argument("--replay")
     args = parser.parse_args()
     if args.planted:
         only = args.only.split(",") if args.only else None
@@ -262,10 +259,6 @@ def main():
     if args.merge:
         merge(names, args.build)
         return 0
-    if args.replay:
-        programs = build_all(names[:1], args.build)
-        command = [*programs.values(), args.replay]
-        return subprocess.run(command, env=dict(ENV, FUZZ_VERBOSE="1")).returncode
     bad = fuzz(names, args.build, args.seconds, args.smoke)
     print(f"fuzz: {bad} finding{'' if bad == 1 else 's'}")
     return 1 if bad else 0

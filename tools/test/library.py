@@ -30,7 +30,6 @@ import watchdog
 ROOT = qemu.ROOT
 MOMENT = 0.5  # seconds that checks get after the expected failure: some wait for long
 TEMPLATE = "examples/port-template"
-make = outer_make.run
 # The template is written for x86; on other machines it is only compiled and linked.
 X86 = platform.machine() == "x86_64"
 CROSS = {} if X86 else {"CROSS_COMPILE": "x86_64-linux-gnu-", "LIBCC": "x86_64-linux-gnu-gcc"}
@@ -69,6 +68,27 @@ void *first(struct memory_config *cfg)
 """
 
 
+class Wrong(Exception):
+    """A test has failed; the text says how."""
+
+
+def make(build, *goals, **variables):
+    if (said := outer_make.run(build, *goals, **variables)) is not None:
+        raise Wrong(said)
+
+
+def call(words, what=None, **more):
+    """Run a command, which must succeed."""
+    done = rooms.call(words, **more)
+    if done.returncode:
+        raise Wrong(f"{what or ' '.join(words)}: {done.stdout}")
+    return done.stdout
+
+
+def shell(command):
+    call(["sh", "-c", command], command)
+
+
 def run(program, until=None, **env):
     """(exit status, output) of a program in a build directory.  After the line @until it has only
     MOMENT seconds to end; if it is then killed, the status is None."""
@@ -89,121 +109,88 @@ def run(program, until=None, **env):
     return guard.why or status, "".join(said)
 
 
-def ended(program, name=None):
-    """Errors of running a program."""
+def ends(program, pattern=""):
+    """Run a program, which must end well and print @pattern."""
     status, text = run(program)
     if isinstance(status, str) and "Exec format" in status:
         print("    # this host does not run it: linked only")
-    elif status:
-        yield f"{name or program} ended with {status}: {text}"
+    elif status or not re.search(pattern, text, re.MULTILINE):
+        raise Wrong(f"{program} ended with {status}: {text}")
 
 
 def built_and_run(build, *programs, **variables):
-    """Errors of building @programs, in BUILD/use/, and running them where the host can."""
-    said = make(build, *(f"{build}/use/{name}" for name in programs), **variables)
-    if said is not None:
-        yield said
-        return
-    for name in programs:
-        yield from ended(f"{build}/use/{name}", name)
+    """Build @programs, in BUILD/use/, and run them where the host can."""
+    paths = [f"{build}/use/{name}" for name in programs]
+    make(build, *paths, **variables)
+    for path in paths:
+        ends(path)
 
 
 def template(build, more, *programs, **variables):
-    """Errors of building programs on the template, and running them where the host can."""
+    """Build programs on the template, and run them where the host can."""
     settings = CROSS | variables | {"PORT": TEMPLATE, "LIBFLAGS": f"{more} {BARE}"}
-    yield from built_and_run(build, *programs, **settings)
+    built_and_run(build, *programs, **settings)
 
 
 def no_system_headers(cc=CROSS.get("LIBCC", "gcc")):
     """Flags with which the compiler finds only its own headers."""
-    done = rooms.call([cc, "-print-file-name=include"], check=True)
-    return f"-nostdinc -isystem {done.stdout.strip()}"
+    return f"-nostdinc -isystem {call([cc, '-print-file-name=include']).strip()}"
 
 
 def test_core(build):
     """the core alone: examples/arena on arch/host"""
-    yield from built_and_run(build, "arena", CORE="1")
+    built_and_run(build, "arena", CORE="1")
 
 
 def test_program(build):
     """the commands of docs/porting.md in their order, then its program by the line printed last"""
     rooms.write(os.path.join(ROOT, build, "program.c"), lib.program())
     said = ""
-    for command in lib.commands():
-        if "PORT=" in command and not X86:
-            continue
+    for command in [c for c in lib.commands() if "PORT=" not in c or X86]:
         words = outer_make.command(build, *command.split()[1:])
-        done = rooms.call(words, env=outer_make.env())
-        said += done.stdout
-        if done.returncode:
-            yield f"{command}: {done.stdout}"
-            return
+        said += call(words, command, env=outer_make.env())
     words = re.findall(r"^a program of yours: *(.*program\.c.*)$", said, re.MULTILINE)[-1]
     words = words.replace("program.c", f"{build}/program.c")
-    words = words.replace("-o program", f"-o {build}/program")
-    if wrong := wrong_command(words):
-        yield wrong
-        return
-    status, text = run(os.path.join(build, "program"))
-    if status or not re.search(r"^\d+ of \d+ pages free$", text, re.MULTILINE):
-        yield f"it ended with {status}: {text}"
+    shell(words.replace("-o program", f"-o {build}/program"))
+    ends(os.path.join(build, "program"), r"^\d+ of \d+ pages free$")
 
 
 def compiled(cc, folder, sources, flags):
-    """Compile @sources with the flags of `make amalgamation`: (objects, errors or None)."""
+    """Compile @sources with the flags of `make amalgamation`: their objects."""
     objects = []
     for source in sources:
         objects.append(f"{folder}/{os.path.basename(source)[:-2]}.{cc}.o")
         words = [cc, *amalgamation.FLAGS.split(), "-Wall", "-Wextra", "-Wno-unused-parameter"]
         words += ["-Werror", *flags]
-        done = rooms.call([*words, "-c", source, "-o", objects[-1]])
-        if done.returncode:
-            return objects, f"{cc} {source}: {done.stdout}"
-    return objects, None
+        call([*words, "-c", source, "-o", objects[-1]], f"{cc} {source}")
+    return objects
 
 
 def linked(cc, program, objects, *flags):
-    """Errors of linking a program and running it."""
-    done = rooms.call([cc, *objects, *flags, "-o", program])
-    if done.returncode:
-        yield f"{cc} {program}: {done.stdout}"
-    else:
-        yield from ended(program)
+    """Link a program, and run it."""
+    call([cc, *objects, *flags, "-o", program], f"{cc} {program}")
+    ends(program)
 
 
 def test_amalgamation(build):
     """two files instead of the core's: the template on them, with gcc and clang, and the program in
     docs/porting.md"""
     folder = os.path.join(build, "amalgamation")
-    for port in (TEMPLATE, "arch/host"):
-        targets = ["amalgamation"] + (["lib"] if port != TEMPLATE else [])
-        said = make(build, *targets, CORE="1", PORT=port)
-        if said is not None:
-            yield said
-            return
-        if port != TEMPLATE:
-            break
-        # The template's sources include quarry/NAME.h: each such file must include quarry.h.
-        for path in glob.glob(os.path.join(ROOT, "include", "quarry", "*.h")):
-            name = os.path.join(folder, "one", "quarry", os.path.basename(path))
-            rooms.write(os.path.join(ROOT, name), "#include <quarry.h>\n")
-        alone = [f"{folder}/quarry.c", *(f"{TEMPLATE}/{n}.c" for n in ("main", "port", "machine"))]
-        for cc in ("gcc", "clang") if X86 else ():
-            flags = [f"-I{folder}", f"-I{folder}/one", f"-I{TEMPLATE}", *BARE.split()]
-            objects, wrong = compiled(cc, folder, alone, [*flags, *no_system_headers(cc).split()])
-            if wrong:
-                yield wrong
-                return
-            bare = ("-nostdlib", "-static", "-no-pie")
-            yield from linked(cc, f"{folder}/template.{cc}", objects, *bare)
+    make(build, "amalgamation", CORE="1", PORT=TEMPLATE)
+    # The template's sources include quarry/NAME.h: each such file must include quarry.h.
+    for path in glob.glob(os.path.join(ROOT, "include", "quarry", "*.h")):
+        name = os.path.join(folder, "one", "quarry", os.path.basename(path))
+        rooms.write(os.path.join(ROOT, name), "#include <quarry.h>\n")
+    alone = [f"{folder}/quarry.c", *(f"{TEMPLATE}/{n}.c" for n in ("main", "port", "machine"))]
+    for cc in ("gcc", "clang") if X86 else ():
+        flags = [f"-I{folder}", f"-I{folder}/one", f"-I{TEMPLATE}", *BARE.split()]
+        objects = compiled(cc, folder, alone, [*flags, *no_system_headers(cc).split()])
+        linked(cc, f"{folder}/template.{cc}", objects, "-nostdlib", "-static", "-no-pie")
+    make(build, "amalgamation", "lib", CORE="1", PORT="arch/host")
     rooms.write(os.path.join(ROOT, folder, "program.c"), lib.program())
     flags = [f"-I{build}/include", "-Iarch/host", "-pthread"]
-    objects, wrong = compiled("gcc", folder, [f"{folder}/quarry.c", f"{folder}/program.c"], flags)
-    if wrong:
-        yield wrong
-        return
-    both = (f"{build}/libquarry-port.a", "-pthread")
-    yield from linked("gcc", f"{folder}/program", objects, *both)
+    objects = compiled("gcc", folder, [f"{folder}/quarry.c", f"{folder}/program.c"], flags)
+    linked("gcc", f"{folder}/program", objects, f"{build}/libquarry-port.a", "-pthread")
 
 
 def cplusplus():
@@ -215,123 +202,97 @@ def cplusplus():
             print("    " + needs.line("C++", f"no {cc} here"))
 
 
-def wrong_command(words):
-    """Why a command of the shell fails, or None."""
-    done = rooms.call(["sh", "-c", words])
-    return f"{words}: {done.stdout}" if done.returncode else None
-
-
 def headers_in_cplusplus(words, build):
-    """Why not all headers of the library compile as C++, before and after C++'s own, or None."""
+    """Compile all headers of the library as C++, before and after C++'s own."""
     paths = sorted(glob.glob(os.path.join(ROOT, build, "include", "quarry", "*.h")))
     text = "".join(f"#include <quarry/{os.path.basename(path)}>\n" for path in paths)
     rooms.write(os.path.join(ROOT, build, "before.cc"), f"{text}#include <cstring>\n")
     rooms.write(os.path.join(ROOT, build, "after.cc"), f"#include <cstring>\n{text}")
     sources = f"{build}/before.cc {build}/after.cc"
-    return wrong_command(f"{words} -I{build}/include -Iarch/host -fsyntax-only {sources}")
+    shell(f"{words} -I{build}/include -Iarch/host -fsyntax-only {sources}")
 
 
 def test_cplusplus(build):
     """C++: the command in docs/porting.md, with the headers and with quarry.h"""
     quarry, template_h = (f"{build}/amalgamation/{name}.h" for name in ("quarry", "template"))
-    said = make(build, "amalgamation", PORT=TEMPLATE)
-    if said is None:
-        shutil.copy(os.path.join(ROOT, quarry), os.path.join(ROOT, template_h))
-        said = make(build, "amalgamation", "lib", CORE="1")
-    if said is None:
-        objects, said = compiled("gcc", f"{build}/amalgamation", [f"{quarry[:-2]}.c"], [])
-    if said is not None:
-        yield said
-        return
-    program = f"{build}/blocks"
+    make(build, "amalgamation", PORT=TEMPLATE)
+    shutil.copy(os.path.join(ROOT, quarry), os.path.join(ROOT, template_h))
+    make(build, "amalgamation", "lib", CORE="1")
+    objects = compiled("gcc", f"{build}/amalgamation", [f"{quarry[:-2]}.c"], [])
     for words in cplusplus():
         headers = lib.cplusplus().replace("g++ -std=c++17", words).replace("build/", f"{build}/")
         # What is in quarry.h hides the headers: each has a guard.
         one = headers.replace(f"-I{build}", f"-include {quarry} -I{build}")
-        one = one.replace(f"{build}/libquarry-mm.a", objects[0])
-        wrong = [
-            headers_in_cplusplus(words, build),
-            wrong_command(f"{words} -fsyntax-only -include {template_h} -xc++ /dev/null"),
-        ]
-        for command in (headers, one):
-            wrong.append(wrong_command(command))
-            status, text = run(program) if wrong[-1] is None else (0, "")
-            wrong.append(f"{command}: it ended with {status}: {text}" if status else None)
-        yield from filter(None, wrong)
+        headers_in_cplusplus(words, build)
+        shell(f"{words} -fsyntax-only -include {template_h} -xc++ /dev/null")
+        for command in (headers, one.replace(f"{build}/libquarry-mm.a", objects[0])):
+            shell(command)
+            ends(f"{build}/blocks")
 
 
 def test_full(build):
     """all of mm/: the same program, and its headers as C++"""
-    yield from built_and_run(build, "arena")
-    yield from filter(None, (headers_in_cplusplus(words, build) for words in cplusplus()))
+    built_and_run(build, "arena")
+    for words in cplusplus():
+        headers_in_cplusplus(words, build)
 
 
 def test_order3(build):
     """the core with pageblocks of 8 pages, in the headers too"""
-    yield from built_and_run(build, "arena", CORE="1", LIBFLAGS="-DPAGEBLOCK_ORDER=3")
+    built_and_run(build, "arena", CORE="1", LIBFLAGS="-DPAGEBLOCK_ORDER=3")
 
 
 def test_prefix(build):
     """PREFIX=quarry_: no other name is left, and the headers stand beside a kernel that has the
     same names"""
-    yield from built_and_run(build, "arena", CORE="1", PREFIX="quarry_")
-    archive = os.path.join(ROOT, build, "libquarry-mm.a")
-    defined = lib.symbols(archive)[0] if os.path.exists(archive) else {"nothing"}
-    yield from (f"{name} has no prefix" for name in defined if not name.startswith("quarry_"))
+    built_and_run(build, "arena", CORE="1", PREFIX="quarry_")
+    defined = lib.symbols(os.path.join(ROOT, build, "libquarry-mm.a"))[0]
+    if bare := [name for name in defined if not name.startswith("quarry_")]:
+        raise Wrong(f"no prefix: {' '.join(bare)}")
     words = f"gcc -Wall -Werror -fsyntax-only -I{build}/include -Iarch/host -xc -"
-    done = rooms.call(words.split(), input=NEIGHBOUR)
-    if done.returncode:
-        yield done.stdout
+    call(words.split(), input=NEIGHBOUR)
 
 
 def test_bare32(build):
     """the core with -m32, no C library and no header of the host, on the template: links, and runs
     if the host can"""
-    yield from template(
-        build, f"-m32 -march=i686 {no_system_headers()}", "template", "porting-check", CORE="1"
-    )
+    flags = f"-m32 -march=i686 {no_system_headers()}"
+    template(build, flags, "template", "porting-check", CORE="1")
 
 
 def test_full32(build):
     """all of mm/ with -m32 and no C library, on the template"""
-    yield from template(build, "-m32 -march=i686", "template")
+    template(build, "-m32 -march=i686", "template")
 
 
 def test_one_cpu(build):
     """the core for one CPU, NR_CPUS=1, without a C library: the template as it is"""
-    yield from template(
+    template(
         build, f"-DNR_CPUS=1 {no_system_headers()}", "template", "porting-check", CORE="1"
     )
 
 
 def test_port(build):
     """arch/host passes the conformance suite, and no check is skipped"""
-    said = make(build, f"{build}/use/porting-check", f"{build}/use/porting-wrong", CORE="1")
-    if said is not None:
-        yield said
-        return
-    for program in ("porting-check", "porting-wrong"):
-        status, text = run(f"{build}/use/{program}")
-        if status or not re.search(r" 0 failed, 0 skipped", text):
-            yield f"{program} ended with {status}: {text}"
+    paths = [f"{build}/use/{name}" for name in ("porting-check", "porting-wrong")]
+    make(build, *paths, CORE="1")
+    for path in paths:
+        ends(path, r" 0 failed, 0 skipped")
 
 
 def test_kernel_port(build):
     """the kernel's own locks and cross-calls pass the conformance suite"""
     sources = {"PORT_SRCS": "$(HOST_BASE) $(SHARED_SRCS)"}
-    yield from built_and_run(build, "porting-check", CORE="1", **sources)
+    built_and_run(build, "porting-check", CORE="1", **sources)
 
 
 def test_wrong_ports(build):
     """in each port with one fault, the check for that fault finds it"""
-    said = make(build, f"{build}/use/porting-wrong", CORE="1")
-    if said is not None:
-        yield said
-        return
+    make(build, f"{build}/use/porting-wrong", CORE="1")
     for wrong, name in WRONG.items():
         status, text = run(f"{build}/use/porting-wrong", f"not ok {name}\n", WRONG=wrong)
         if status == 0 or f"not ok {name}\n" not in text:
-            yield f"WRONG={wrong}: {name} does not notice (status {status}): {text}"
+            raise Wrong(f"WRONG={wrong}: {name} does not notice (status {status}): {text}")
 
 
 # {name: (directory, test)}; tests of one directory share its builds.
@@ -359,10 +320,11 @@ def main():
     counts, start = check.Counts(), time.monotonic()
     for name in rooms.chosen(parser, args.only, TESTS, "test"):
         folder, test = TESTS[name]
-        wrong = list(test(os.path.join(args.build, f"lib-{folder}")))
-        print(f"  {'not ok' if wrong else 'ok'} {name}: {test.__doc__}", flush=True)
-        for text in wrong:
-            print("    " + text.strip().replace("\n", "\n    "))
+        try:
+            wrong = test(os.path.join(args.build, f"lib-{folder}")) or ""
+        except Wrong as error:
+            wrong = "\n    " + str(error).strip().replace("\n", "\n    ")
+        print(f"  {'not ok' if wrong else 'ok'} {name}: {test.__doc__}{wrong}", flush=True)
         counts.one(not wrong, f"library: {name}")
     return counts.close("library", start)
 

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
@@ -124,18 +123,6 @@ CASES = [
 ]
 
 
-@dataclass
-class Result:
-    model: str
-    variant: str
-    expected: str
-    got: str
-    good: bool
-    states: str
-    seconds: float
-    text: str = ""  # file of the counterexample
-
-
 def run(command, cwd, seconds=SECONDS):
     """(the output, the exit status; -1 if the command took more than @seconds)"""
     try:
@@ -161,11 +148,11 @@ def limit(out):
 
 
 def replay(case, folder, macros, out):
-    """The counterexample as a numbered table of steps."""
+    """Write the counterexample as a numbered table of steps; False if there is none."""
     model, variant, _, expected = case
     trail = next((f for f in os.listdir(folder) if f.endswith(".trail")), None)
     if not trail:
-        return None
+        return False
     text, _ = run(["spin", "-T", "-k", trail, *macros, f"{MODELS}/{model}.pml"], folder)
     rows, loop, last = [], False, None
     for line in text.splitlines():
@@ -178,7 +165,7 @@ def replay(case, folder, macros, out):
             number = sum(not r.startswith("    --") for r in rows) + 1
             rows.append(f"{number:4}  {step[1]:5} {step[2]}")
     if sum(not r.startswith("    --") for r in rows) < 2:
-        return None
+        return False
     why = re.search(r"^pan:\d+: (.*)", out, re.M)
     lines = [
         f"{model}.pml, {variant}: spin macros {' '.join(macros) or '(none)'}",
@@ -193,10 +180,11 @@ def replay(case, folder, macros, out):
     lines += ["where each process stands:", *("  " + shorter.sub("", line) for line in stands)]
     path = os.path.join(os.path.dirname(folder), f"{model}-{variant}.txt")
     rooms.write(path, "\n".join(lines) + "\n")
-    return path
+    return True
 
 
 def check(case, build):
+    """(is the result as expected?, a line that says so) of a case."""
     model, variant, macros, expected = case
     start = time.monotonic()
     folder = os.path.join(build, "model", f"{model}-{variant}")
@@ -205,12 +193,13 @@ def check(case, build):
     macros = ["-D" + m for m in macros.split()]
     live, wrong = "-DLIVE" in macros, expected != HOLDS
 
-    def result(got, good, out="", text=""):
+    def result(got, good, out=""):
         states = re.findall(r"^\s*(\S+) states, stored", out, re.M)
-        states = f"{int(float(states[-1])):,}" if states else "-"
+        states = f"{int(float(states[-1])):,} states, " if states else ""
         rooms.write(os.path.join(folder, "pan.log"), out)
-        took = time.monotonic() - start
-        return Result(model, variant, expected, got, good, states, took, text)
+        said = f"{'ok' if good else 'not ok'} {model} {variant}: {got}"
+        said += "" if good else f", not {expected}"
+        return good, f"  {said} ({states}{time.monotonic() - start:.1f} s)"
 
     out, status = run(["spin", "-a", *macros, f"{MODELS}/{model}.pml"], folder)
     if status or not os.path.exists(os.path.join(folder, "pan.c")):
@@ -222,16 +211,12 @@ def check(case, build):
     out, status = run(["gcc", *options, "-o", "pan", "pan.c"], folder)
     if status:
         return result("does not compile", False, out)
-    depths = CYCLE_DEPTHS if live and wrong else [RIGHT_DEPTH]
-    for depth in depths:
+    for depth in CYCLE_DEPTHS if live and wrong else [RIGHT_DEPTH]:
         out, _ = run(["./pan", f"-m{depth}", "-w22", *(["-a", "-f"] if live else [])], folder)
-        if verdict(out):
-            break
-    found = verdict(out)
-    if found:
-        text = replay(case, folder, macros, out)
-        good = found == expected and text is not None
-        return result(found if text else found + ", but no replay", good, out, text or "")
+        if found := verdict(out):
+            shown = replay(case, folder, macros, out)
+            got = found if shown else found + ", but no replay"
+            return result(got, found == expected and shown, out)
     why = limit(out)
     return result(why or HOLDS, not wrong and not why, out)
 
@@ -243,12 +228,9 @@ def main():
     parser.add_argument("--cases", help="only these: MODEL-VARIANT, with commas")
     parser.add_argument("--list", action="store_true", help="print the cases and their macros")
     args = parser.parse_args()
-    cases = [c for c in CASES if args.only in f"{c[0]}-{c[1]}"]
-    if args.cases:
-        wanted = args.cases.split(",")
-        cases = [c for c in cases if f"{c[0]}-{c[1]}" in wanted]
-        if len(cases) != len(wanted):
-            sys.exit(f"model.py: not all of {args.cases} are cases; --list names them")
+    names = {f"{model}-{variant}": (model, variant, *_) for model, variant, *_ in CASES}
+    wanted = rooms.chosen(parser, args.cases, names, "case")
+    cases = [names[name] for name in wanted if args.only in name]
     if args.list:
         for model, variant, macros, expected in cases:
             print(f"{model + '-' + variant:40} {expected:15} {macros}")
@@ -259,27 +241,18 @@ def main():
         print("  " + needs.line("models", needs.why("models")))
         print("model: 0 passed, 0 failed, 1 skipped")
         return 0
-    start, results = time.monotonic(), []
+    start, good = time.monotonic(), []
     # The long searches, of models that hold, come first, so that no core idles at the end.
     order = sorted(cases, key=lambda c: (c[3] != HOLDS, "LIVE" not in c[2] and "PAGES" not in c[2]))
     with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
         jobs = [pool.submit(check, c, os.path.abspath(args.build)) for c in order]
         for job in concurrent.futures.as_completed(jobs):
-            r = job.result()
-            results.append(r)
-            how = f"{'ok' if r.good else 'not ok'} {r.model} {r.variant}: {r.got}"
-            print(f"  {how} ({r.seconds:.1f} s)", flush=True)
-    rank = {c[:2]: i for i, c in enumerate(CASES)}
-    heads = f"{'model':20} {'variant':20} {'expected':15} {'result':15}"
-    print(f"\n{heads} {'states':>11} {'seconds':>8}")
-    for r in sorted(results, key=lambda r: rank[r.model, r.variant]):
-        row = f"{r.model:20} {r.variant:20} {r.expected:15} {r.got:15} {r.states:>11}"
-        print(f"{row} {r.seconds:8.1f}{'' if r.good else '  <-- not as expected'}")
-    failed = sum(not r.good for r in results)
+            good.append(job.result()[0])
+            print(job.result()[1], flush=True)
     place = os.path.relpath(os.path.join(args.build, "model"))
-    print(f"\ncounterexamples: {place}/*.txt; {time.monotonic() - start:.0f} s in all")
-    print(f"{len(results) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    print(f"counterexamples: {place}/*.txt; {time.monotonic() - start:.0f} s in all")
+    print(f"{sum(good)} passed, {len(good) - sum(good)} failed")
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

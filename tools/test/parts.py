@@ -28,14 +28,14 @@ from schedule import CPU, WALL, Job, Verdict
 LENGTHS = os.path.join(qemu.ROOT, "tests", "lengths.txt")
 BOCHS = ("x2apic", "xapic")
 # Checks of lint that are jobs of their own; the others together are one job.
-LONG_CHECKS = (["tidy"], ["cppcheck"], ["bodies"], ["locks"], ["core"], ["alone", "plants"])
+LONG_CHECKS = (["tidy"], ["cppcheck"], ["locks"], ["core"], ["alone", "plants"])
 # Jobs that do more with FULL=1, as many tests in QEMU do.
 MORE = ("bench", "races", "states")
 # Done only with FULL=1: these parts and hosted builds, and the longest checks of lint.
 FULL_PARTS = ("builds", "failures", "models", "bochs", "web", "minimal")
 MINIMAL = {"bookworm": ["--archive"], "trixie": []}  # from an archive, and from a clone
 FULL_BUILDS = ("order3", "threads-asan")
-FULL_CHECKS = ("tidy", "cppcheck", "bodies")
+FULL_CHECKS = ("tidy", "cppcheck")
 LIBRARY = ("core", "plain")  # the folders of library.py that `make test` builds
 LABS_NEED = ["host-asan", "fiber", "kernel"]  # builds whose objects graded programs use
 UPTO = 40  # allocations of each test that are made to fail, one per run

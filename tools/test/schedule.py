@@ -6,6 +6,7 @@ ended.  Jobs with the longest way to the end go first; a job starts when its nee
 cores that it keeps busy are free.  No process that a job started survives the job: this process
 adopts orphans.
 """
+import graphlib
 import os
 import re
 import shutil
@@ -64,22 +65,10 @@ def rank(jobs):
     missing = [need for job in jobs for need in job.needs if need not in by_name]
     if missing or len(by_name) != len(jobs):
         raise ValueError(f"jobs: missing {missing}, or two of one name")
-    waiting = {job.name: [] for job in jobs}
-    for job in jobs:
-        for need in job.needs:
-            waiting[need].append(job)
-    known = {}
-
-    def way(job, above=()):
-        if job.name in above:
-            raise ValueError(f"jobs: {job.name} needs itself")
-        if job.name not in known:
-            after = [way(other, (*above, job.name)) for other in waiting[job.name]]
-            known[job.name] = job.wall + max(after, default=0)
-        return known[job.name]
-
-    for job in jobs:
-        job.first = way(job)
+    order = graphlib.TopologicalSorter({job.name: job.needs for job in jobs}).static_order()
+    for name in reversed([*order]):  # CycleError, a ValueError: a job needs itself
+        after = [job.first for job in jobs if name in job.needs]
+        by_name[name].first = by_name[name].wall + max(after, default=0)
     return sorted(jobs, key=lambda job: (job.alone, -job.first))
 
 

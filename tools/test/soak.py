@@ -2,26 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Long stress in QEMU, one boot after the other, one JSON line each; `make soak TARGET=...`.
 
-A TARGET, and the rounds that it makes unless ROUNDS says how many:
-
-  boots     200 boots with selftest=most, CPUs and seed different each time
-  suites    100 boots with selftest=all: 1 to 8 CPUs, with and without nodes, a quarter of them
-            under icount, another seed each time
-  offline   2000 ranges offlined under stress, in both policies
-  hotplug   2000 downs and ups of 8 CPUs under stress, while ranges go offline and back
-  programs  200 times 128 MiB that programs in ring 3 have mapped go offline and back
-  syscalls  1000000 random system calls (user/over.c, case 5) while memory is short and a task is
-            killed, CPUs and ranges of memory go offline and back
-  poison    10000 random requests to retire pages while memory is in use, and pages and CPUs go
-            offline and back; a build that checks allocated blocks
-  hoard     10000 random programs that hoard each kind of the kernel's memory; only they may die or
-            be refused, and all memory must come back
-  virtio    2 times 4 GiB plugged, used and unplugged by QEMU's virtio-mem, under load on every CPU;
-            QEMU's resident memory must fall by 95 % of that within a second
-
-The results are in BUILD/soak/TARGET.jsonl.  A target continues where it stopped: a run with a line
-is not repeated; remove the file to begin anew.  Each line has the seed and the whole command: any
-run can be repeated alone.  Exit status 0 only if every run on file, up to ROUNDS, passed.
+docs/build.md says what a round of each TARGET is.  The results are in BUILD/soak/TARGET.jsonl.  A
+target continues where it stopped: a run with a line is not repeated; remove the file to begin anew.
+Each line has the seed and the whole command: any run can be repeated alone.  Exit status 0 only if
+every run on file, up to ROUNDS, passed.
 """
 import contextlib
 import json

@@ -2,30 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Run all tests; one closing line "N passed, N failed"; `make test`.
 
-  hosted    check.py: every suite in six builds; FULL: in eight
-  lint      lint.py; FULL: also clang-tidy and cppcheck
-  library   library.py: the core of mm/ as a library, and ports, right and wrong; FULL: also
-            all of mm/, with a prefix, for 32 bits, for one CPU
-  races     race.py: every script, right code and wrong, on fibers; FULL: also in QEMU
-  mutants   mutants.py: for each mechanism a wrong variant, which must be noticed; FULL: all
-  labs      labs_check.py: right and wrong solutions, graded; FULL: all
-  bench     bench.py: no figure is worse than recorded; FULL: all figures
-  qemu      tests/qemu by pytest: the real image, judged from outside
-  user      the same for programs in ring 3: test_user.py, test_hostile.py, test_memory.py
-  devices   the same for virtio devices and slots: test_virtio.py, test_slots.py, test_slots_busy.py
-  builds    FULL: the kernel with clang and lld, and with the cross prefix
-  failures  FULL: failsweep.py --upto 40: the n-th allocation of a test fails, up to 40
-  models    FULL: model.py: SPIN models of the protocols, right ones and wrong ones
-  bochs     FULL: test-bochs.py: the same image in another emulator
-  minimal   FULL: minimal.py: README's commands and make test, on Debian 12 and 13
-
-Each part is split into jobs (parts.py), which run beside each other on all cores, the longest
-first (schedule.py), by the lengths in tests/lengths.txt.  A run writes DIR/lengths.txt, which
-may be copied there, and each job's output to DIR/test/JOB.log.
-
-A test that fails is tried again, alone, at the end.  If it passes then, it counts as passed, and a
-line "FLAKY name" says so: that is a defect all the same.  More than three flaky tests fail the run;
-with --full, one does.
+docs/testing.md has the parts, what FULL adds to each, and what becomes of a test that fails.  A run
+writes DIR/lengths.txt, which may be copied to tests/lengths.txt, and each job's output to
+DIR/test/JOB.log.
 
 The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's
 tests.  Tests that were skipped, or are expected to fail, are counted apart.  What lacks its tool is

@@ -49,7 +49,7 @@ def write_texts(path):
     """Write the texts of the race scripts as a C array: scripts.c includes them by .incbin, which
     the assembler of WebAssembly lacks."""
     listed = read("tests/races/scripts.c")
-    names = re.findall(r'^ *RACE\("(\S+)"\)', listed, re.MULTILINE)
+    names = re.findall(r'\bRACE\("(\S+?)"\)', listed)
     texts = "".join(read(f"tests/races/{name}.race") for name in names)
     numbers = ",".join(str(byte) for byte in texts.encode())
     source = f'#include "engine.h"\nconst char race_texts[] = {{{numbers},0}};\n'
@@ -277,7 +277,7 @@ def make_variant(wasm, ident, to):
     if os.path.exists(to) and os.stat(to).st_mtime > newest([source, *wasm.objects.values()]):
         return False
     tree = os.path.join(wasm.build, "wasm", "variant", ident)
-    changed = variant.thin_tree(variant.read(ident), tree)
+    changed = variant.make_tree(variant.read(ident), tree)
     module = wasm.link(tree, wasm.compile(tree, changed))
     os.makedirs(os.path.dirname(to), exist_ok=True)
     shutil.copyfile(module, to)

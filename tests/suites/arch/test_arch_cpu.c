@@ -291,13 +291,6 @@ KTEST(the_firmware_leaves_no_entry_for_sysenter)
 
 /* ---- places ---- */
 
-struct ap_slot {
-	void *stack_top;
-	struct cpu *cpu;
-};
-extern struct ap_slot *ap_slots;
-extern u32 ap_nr_slots;
-
 /* The kernel's data about @cpu agrees with the MADT and the SRAT. */
 static void expect_place(struct ktest *t, unsigned cpu)
 {

@@ -6,139 +6,22 @@
  * Left out are decisions of code that only a CPU can run: the control registers (start.c), the page
  * tables (paging.c), and the extended states of ring 3 (user.c).
  */
-#include "tests/machines/renamed.h"
+#include "tests/host/play_help.h"
 
 #include "drivers/pci.h"
-#include "drivers/uart.h"
 #include "tests/machines/machine.h"
 #include "tests/machines/ports.h"
-#include <quarry/bootinfo.h>
-#include <quarry/cmdline.h>
 #include <quarry/console.h>
-#include <quarry/errno.h>
-#include <quarry/hotplug.h>
-#include <quarry/ktest.h>
 #include <quarry/machine.h>
 #include <quarry/mce.h>
-#include <quarry/panic.h>
-#include <quarry/smp.h>
 
 #include <linux/pci_regs.h>
 #include <setjmp.h>
 
-struct cpu **cpus;
-unsigned nr_cpus, nr_boot_cpus;
+#define LOW_END (1ULL << 20)
+
 static struct machine described;
-static bool assumed; /* the clock's rate */
-static bool serial;  /* the serial port is present */
-static u8 pool[8 << 20] __attribute__((aligned(256)));
-static size_t pool_used;
 static jmp_buf ended;
-
-/* ---- what the sources call ---- */
-
-static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void say(const char *fmt, ...)
-{
-	assumed |= !strcmp(fmt, "clock: no timer to measure by, 1 GHz assumed\n");
-}
-
-static const char *option(const char *name, const char *otherwise)
-{
-	return otherwise;
-}
-
-static void *zeroed(size_t bytes, size_t align)
-{
-	u8 *at = pool + ALIGN_UP(pool_used, align);
-
-	pool_used = ALIGN_UP(pool_used, align) + bytes;
-	if (pool_used > sizeof(pool))
-		panic("machines: too many CPUs");
-	memset(at, 0, bytes);
-	return at;
-}
-
-static void prepare(struct cpu *cpu)
-{
-	cpu->boot_stack_top = pool;
-}
-
-static void nothing(void)
-{
-}
-
-static void no_cpu(struct cpu *cpu)
-{
-}
-
-static void no_ring(void) __attribute__((noreturn));
-static void no_ring(void)
-{
-	panic("machines: a CPU started");
-}
-
-static bool no(void)
-{
-	return false;
-}
-
-static bool has_serial(void)
-{
-	return serial;
-}
-
-static bool has_screen(void)
-{
-	return described.screen;
-}
-
-static struct mce_stats stats;
-
-static bool post(const struct mce_record *rec)
-{
-	return true;
-}
-
-/* Offsets in it do not count: it is never copied. */
-static char code[1];
-
-u64 machine_ticks_ns(u64 at);
-#define arch_ticks_ns     machine_ticks_ns
-#define mce_stats         stats
-#define mce_post          post
-#define mce_wake          nothing
-#define mce_started       no
-#define cmdline_get       option
-#define screen_present    has_screen
-#define serial_present    has_serial
-#define serial_flush      nothing
-#define panicking         no
-#define panic_pages       nothing
-#define boot_alloc        zeroed
-#define cpu_prepare       prepare
-#define cpu_set_absent    no_cpu
-#define cpu_load          no_cpu
-#define kernel_ap_entry   no_ring
-#define arch_map_mmio     ports_map
-#define arch_tsc          ports_tsc
-#define image_phys(p)     ((phys_t)0x100000)
-#define image_start       code
-#define image_end         code
-#define ap_trampoline     code
-#define ap_trampoline_end code
-#undef cpu_relax
-#define cpu_relax nothing
-#define printk    say
-#include "arch/x86_64/acpi.c"       /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/acpi_event.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/apic.c"       /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/clock.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/mce_bank.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/power.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/smp_boot.c"   /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "boot/bootinfo.c"          /* NOLINT(bugprone-suspicious-include): the tested source */
-#undef printk
 
 /* ---- decisions ---- */
 
@@ -194,7 +77,7 @@ static void decide_cpus(void)
 	u32 most = 0;
 	unsigned i;
 
-	arch_cpus_init();
+	cpus_find();
 	for (i = 0; i < nr_boot_cpus; i++)
 		most = MAX(most, cpus[i]->apic_id);
 	add("%u, ids to %u", nr_boot_cpus, most);
@@ -228,7 +111,7 @@ static void decide_nodes(void)
 static void decide_apic(void)
 {
 	arch_apic_init();
-	if (x2apic)
+	if (apic_max_id() == X2APIC_MAX_ID)
 		add("x2APIC");
 	else
 		add("xAPIC at %llx", (unsigned long long)ports.lapic_at);
@@ -238,15 +121,14 @@ static void decide_clock(void)
 {
 	u64 hz = described.tsc * 1000ULL, bus = described.bus * 1000ULL / 16;
 
-	ports.asked_cpuid = assumed = by_pm = false;
-	clock_tsc_hz = clock_apic_hz = 0;
-	clock_init();
+	ports.asked_cpuid = false;
+	clock_measure();
 	add("%s",
-	    assumed                 ? "assumed"
+	    clock_assumed           ? "assumed"
 	        : ports.asked_cpuid ? "CPUID"
-	        : by_pm             ? "PM timer"
-	                            : "interval timer");
-	if (!assumed &&
+	        : ports.pit_began   ? "interval timer"
+	                            : "PM timer");
+	if (!clock_assumed &&
 	    (clock_tsc_hz < hz - hz / 100 || clock_tsc_hz > hz + hz / 100 ||
 	        clock_apic_hz < bus - bus / 100 || clock_apic_hz > bus + bus / 100))
 		add(", rates %llu and %llu", (unsigned long long)clock_tsc_hz,
@@ -279,7 +161,7 @@ static void no_event(u32 events)
 static void decide_lines(void)
 {
 	ioapic_route_isa(1, VEC_KEYBOARD);
-	if (serial)
+	if (serial_present())
 		ioapic_route_isa(4, VEC_SERIAL);
 	acpi_events_start(1, no_event);
 	add_line("keyboard", VEC_KEYBOARD);
@@ -289,13 +171,10 @@ static void decide_lines(void)
 
 static void decide_console(void)
 {
-	static const struct uart_regs regs = {.in = ports_com1_in, .out = ports_com1_out};
-	struct uart uart;
-
-	uart_init(&uart, &regs, NULL);
-	serial = uart.present;
-	add("%s%s%s", serial ? "COM1" : "", serial && described.screen ? ", " : "",
-	    described.screen ? "screen" : "");
+	serial_init();
+	play_screen(described.screen);
+	add("%s%s%s", serial_present() ? "COM1" : "",
+	    serial_present() && screen_present() ? ", " : "", screen_present() ? "screen" : "");
 }
 
 static void switch_off(bool asked)
@@ -303,7 +182,6 @@ static void switch_off(bool asked)
 	ports.sci_en = described.acpi_mode;
 	ports.off[0] = '\0';
 	ports.ended = &ended;
-	sleep_control = NULL;
 	power_off_wanted = asked;
 	power_init();
 	if (!setjmp(ended))
@@ -327,12 +205,12 @@ static void decide_end(void)
 
 static void decide_mce(void)
 {
-	unsigned i, banks, left = 0;
+	unsigned i, left = 0;
+	u32 amd = mce_amd_features();
 
 	mce_init_cpu();
-	banks = nr_banks();
-	add("%u banks", banks);
-	for (i = 0; i < banks; i++)
+	add("%u banks", ports.banks);
+	for (i = 0; i < ports.banks; i++)
 		left += ports.msr[MSR_MC0_CTL + 4 * i] != ~0UL;
 	if (left)
 		add(", %u not enabled", left);
@@ -381,16 +259,11 @@ static const struct {
 /* Boot the described machine as far as its tables. */
 static void boot(void)
 {
+	play_begin();
+	judge.quiet = true;
+	play_pool_clear();
 	ports_begin(&described);
-	memset(&bootinfo, 0, sizeof(bootinfo));
-	memset(&acpi, 0, sizeof(acpi));
-	memset(ioapic, 0, sizeof(ioapic));
 	boot_trampoline_page = 0;
-	pool_used = 0;
-	tell = NULL;
-	x2apic = false;
-	lapic = NULL;
-	base_ns = base_tsc = 0;
 	boot_info_init((u32)described.where, BOOT_BY_MULTIBOOT2);
 	acpi_init();
 }
@@ -441,6 +314,7 @@ KTEST(decisions_are_those_that_the_description_expects)
 		else
 			one_machine(t);
 	}
+	play_screen(false);
 	EXPECT_EQ(t, nr, 14);
 	EXPECT_EQ(t, free_pages(page, MACHINE_ORDER), 0);
 }

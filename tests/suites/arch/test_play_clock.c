@@ -4,16 +4,15 @@
  * on which each access takes a time that the test chooses. So the right figures are known exactly.
  */
 #include "tests/host/play_help.h"
-#include <quarry/acpi.h>
-#include <quarry/machine.h>
+
+#include "arch/x86_64/clock.h"
 
 #define PM_PORT 0x608u
 #define PM_HZ   3579545ULL
 #define PIT_HZ  1193182ULL
 #define TICKS   100u /* ticks of the time stamp counter for one tick of the timer */
 
-static struct acpi_info firmware;
-static u64 ticks;               /* the time stamp counter */
+static unsigned timer_reads;
 static unsigned apic_reads;     /* a reading of the clock makes five; the third is the best */
 static u64 pit_began;           /* time at which the PIT began to count; 0: it did not */
 static unsigned written;        /* bytes written to the PIT's count */
@@ -55,33 +54,27 @@ static struct cost cost(void)
 	return apic_reads % 5 == 2 ? costs[MIN(reading, 7u)] : bad[reading % 2];
 }
 
-static u64 read_tsc(void)
+static u32 read_apic(void)
 {
-	return ticks;
-}
+	u64 at = play.tsc;
 
-static u32 read_apic(u32 reg)
-{
-	u64 at = ticks;
-
-	ticks += cost().apic;
+	play.tsc += cost().apic;
 	/* The next read of the timer, by the second reading's third try, advances it by a tick. */
 	if (pauses && apic_reads == 6)
-		ticks += ((shown - 1 - ticks / TICKS) & 0xffffff) * TICKS;
+		play.tsc += ((shown - 1 - play.tsc / TICKS) & 0xffffff) * TICKS;
 	apic_reads++;
-	if (reg != 0x390)
-		judge_note("APIC register %x\n", reg);
 	return ~0u - (u32)(at / 20);
 }
 
 /* Between two readings the timer advances by one tick of its own. */
 static void read_timer(void)
 {
-	ticks += apic_reads % 10 == 5 ? TICKS : cost().port;
+	timer_reads++;
+	play.tsc += apic_reads % 10 == 5 ? TICKS : cost().port;
 	if (apic_reads == 2)
-		shown = ticks / TICKS;
+		shown = play.tsc / TICKS;
 	if (apic_reads == 15) {
-		ticks += long_round * TICKS;
+		play.tsc += long_round * TICKS;
 		long_round = 0;
 	}
 }
@@ -100,9 +93,9 @@ static u32 read_port(u16 port, unsigned bytes, u32 kept)
 	if (timer == ABSENT)
 		return ~0u;
 	if (port == 0x61) {
-		ticks += TICKS;
+		play.tsc += TICKS;
 		return (kept & 0xdf) |
-		    (pit_runs() && ticks - pit_began > from_count * TICKS ? 0x20 : 0);
+		    (pit_runs() && play.tsc - pit_began > from_count * TICKS ? 0x20 : 0);
 	}
 	if (port == 0x42) {
 		high_byte = !high_byte;
@@ -111,7 +104,7 @@ static u32 read_port(u16 port, unsigned bytes, u32 kept)
 	read_timer();
 	return timer == STUCK || timer == PM_STUCK
 	    ? 0x123456 | high
-	    : ((u32)(0xfffff0 + ticks / TICKS) & 0xffffff) | high;
+	    : ((u32)(0xfffff0 + play.tsc / TICKS) & 0xffffff) | high;
 }
 
 static void latch(void)
@@ -120,7 +113,7 @@ static void latch(void)
 	judge.len -= strlen("out8 43=80\n");
 	judge.text[judge.len] = '\0';
 	read_timer();
-	latched = pit_runs() ? (u16)(from_count - (ticks - pit_began) / TICKS) : 0x1234;
+	latched = pit_runs() ? (u16)(from_count - (play.tsc - pit_began) / TICKS) : 0x1234;
 }
 
 static void write_port(u16 port)
@@ -136,42 +129,24 @@ static void write_port(u16 port)
 	if (++written % 2)
 		return;
 	from_count = from_count ? from_count : 0x10000;
-	pit_began = ticks;
+	pit_began = play.tsc;
 	if (written == 4)
-		ticks += late_start * TICKS;
+		play.tsc += late_start * TICKS;
 }
-
-static u64 clock_ns(void);
-u64 played_ticks_ns(u64 at);
-void played_compare(unsigned cpu, u64 before, u64 at, u64 after);
-#define acpi          firmware
-#define arch_clock_ns clock_ns
-#define arch_ticks_ns played_ticks_ns
-#define arch_tsc      read_tsc
-#define clock_compare played_compare
-#define apic_read     read_apic
-#define clock_tsc_hz  played_tsc_hz
-#define clock_apic_hz played_apic_hz
-#define clock_assumed played_assumed
-#define cpu_relax     play_turn
-#define printk        judge_say
-#include "arch/x86_64/clock.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#undef printk
 
 static void begin(void)
 {
 	play_begin();
+	play_apics(0);
 	play.in = read_port;
 	play.out = write_port;
-	firmware.pm_timer_port = PM_PORT;
-	ticks = 5000000 * TICKS;
-	apic_reads = written = late_start = long_round = 0;
+	play.count = read_apic;
+	acpi.pm_timer_port = PM_PORT;
+	play.tsc = 5000000 * TICKS;
+	apic_reads = timer_reads = written = late_start = long_round = 0;
 	pit_began = 0;
 	timer = PM;
 	pauses = false;
-	clock_tsc_hz = clock_apic_hz = 0;
-	base_ns = base_tsc = 0;
-	scale = 1ULL << 32;
 }
 
 #define EXPECT_MEASURED(t, hz) EXPECT((t), clock_tsc_hz == (hz)*TICKS && clock_apic_hz == (hz)*5)
@@ -182,7 +157,7 @@ KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 KTEST(clock_rate_comes_from_the_tightest_readings)
 {
 	begin();
-	clock_init();
+	clock_measure();
 	EXPECT_MEASURED(t, PM_HZ);
 	EXPECT_EQ(t, apic_reads, 30);
 	EXPECT_SAID(t, "");
@@ -193,7 +168,7 @@ KTEST(round_in_which_the_timer_seems_to_stand_is_left_out)
 {
 	begin();
 	pauses = true;
-	clock_init();
+	clock_measure();
 	EXPECT_MEASURED(t, PM_HZ);
 }
 
@@ -201,8 +176,8 @@ KTEST(round_in_which_the_timer_seems_to_stand_is_left_out)
 static void measure_by_pit(enum timer_kind which)
 {
 	timer = which;
-	firmware.pm_timer_port = 0;
-	clock_init();
+	acpi.pm_timer_port = 0;
+	clock_measure();
 }
 
 #define PIT_STARTED "43=b0\nout8 42=0\nout8 42=0\n"
@@ -225,7 +200,7 @@ KTEST(calibration_leaves_a_pm_timer_that_stands_still)
 {
 	begin();
 	timer = PM_STUCK;
-	clock_init();
+	clock_measure();
 	EXPECT_MEASURED(t, PIT_HZ);
 	EXPECT_EQ(t, judge_times("clock: "), 0);
 }
@@ -253,19 +228,19 @@ KTEST(clock_without_a_timer_assumes_a_rate)
 {
 	begin();
 	timer = STUCK;
-	clock_init();
+	clock_measure();
 	EXPECT_EQ(t, judge_times(ASSUMED), 1);
 	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
 	EXPECT_EQ(t, clock_apic_hz, 62500000);
-	EXPECT_EQ(t, play.turns, 2000000);
+	EXPECT_EQ(t, timer_reads, 2000000 + 2 * 5);
 	begin();
 	measure_by_pit(STUCK);
 	EXPECT_EQ(t, judge_times(ASSUMED), 1);
-	EXPECT_EQ(t, play.turns, 1000000);
+	EXPECT_EQ(t, timer_reads, 1000000 + 5);
 	begin();
 	measure_by_pit(ABSENT);
 	EXPECT_EQ(t, judge_times(ASSUMED), 1);
-	EXPECT_EQ(t, play.turns + apic_reads, 0);
+	EXPECT_EQ(t, timer_reads + apic_reads, 0);
 	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
 }
 
@@ -285,7 +260,6 @@ static void expect_rates(struct ktest *t, u32 last, u64 tsc_mhz, u64 apic_khz)
 	begin();
 	last_leaf = last;
 	play.cpuid = leaves;
-	clock_assumed = false;
 	measure_by_pit(ABSENT);
 	EXPECT_EQ(t, clock_assumed, !tsc_mhz);
 	EXPECT_EQ(t, judge_times(ASSUMED), !tsc_mhz);
@@ -313,46 +287,28 @@ KTEST(clock_without_a_timer_uses_the_rates_of_cpuid)
 	expect_rates(t, 0x16, 0, 0);
 }
 
-/* The clock continues from its last value at the measured rate. */
+/*
+ * The clock continues from its last value at the measured rate.  The TSC of a CPU in another
+ * socket, of one that was plugged in later, or of one whose firmware wrote TSC_ADJUST may be behind
+ * the boot CPU's: there the clock stands still until then.
+ */
 KTEST(clock_advances_at_the_measured_rate)
 {
-	u64 begun, want;
+	const u64 hz = PM_HZ * TICKS, at = 5 * hz;
+	struct tsc_clock c = TSC_CLOCK;
 
-	begin();
-	begun = clock_ns();
-	EXPECT_EQ(t, begun, ticks);
-	clock_init();
-	begun = clock_ns();
-	EXPECT_EQ(t, begun, ticks);
-	ticks += 1000 * PM_HZ * TICKS;
-	/* A thousand seconds pass; the time is rounded down. */
-	want =
-	    (unsigned __int128)(1000 * PM_HZ * TICKS) * ((1000000000ULL << 32) / (PM_HZ * TICKS)) >>
-	    32;
-	EXPECT_EQ(t, clock_ns() - begun, want);
-	EXPECT(t, clock_ns() - begun > 999999999900 && clock_ns() - begun <= 1000000000000);
+	EXPECT_EQ(t, tsc_clock_now(&c, at), at);
+	tsc_clock_set(&c, at, hz);
+	EXPECT_EQ(t, tsc_clock_now(&c, at), at);
+	EXPECT_EQ(t, tsc_clock_now(&c, at - 1000), at);
+	/* The time is rounded down. */
+	EXPECT_RANGE(t, tsc_clock_now(&c, at + 1000 * hz) - at, 999999999901, 1000000000000);
 	/* A trace record's time is the clock's at that tick, also before the clock was set. */
-	EXPECT_EQ(t, played_ticks_ns(ticks), clock_ns());
-	want = (unsigned __int128)(PM_HZ * TICKS / 1000) * scale >> 32;
-	EXPECT_EQ(t, base_ns - played_ticks_ns(base_tsc - PM_HZ * TICKS / 1000), want);
-	EXPECT_EQ(t, played_ticks_ns(0), 0);
-}
-
-/*
- * The TSC of a CPU in another socket, of one that was plugged in later, or of one whose firmware
- * wrote TSC_ADJUST may be behind the boot CPU's.
- */
-KTEST(clock_of_a_cpu_that_is_behind_stands_still)
-{
-	u64 at_start;
-
-	begin();
-	clock_init();
-	at_start = clock_ns();
-	ticks = base_tsc - 1000;
-	EXPECT_EQ(t, clock_ns(), at_start);
-	ticks = base_tsc + PM_HZ * TICKS;
-	EXPECT(t, clock_ns() > at_start);
+	EXPECT_EQ(t, tsc_clock_at(&c, at + hz), tsc_clock_now(&c, at + hz));
+	EXPECT_RANGE(t, at - tsc_clock_at(&c, at - hz), 999999999, 1000000000);
+	EXPECT_EQ(t, tsc_clock_at(&c, 0), 0);
+	tsc_clock_set(&c, at + hz, 2 * hz);
+	EXPECT_RANGE(t, tsc_clock_now(&c, at + 3 * hz) - at, 1999999998, 2000000000);
 }
 
 KTEST(cpu_with_another_time_is_reported)

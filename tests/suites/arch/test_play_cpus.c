@@ -4,35 +4,58 @@
  * sent to them, with their times, and their data. The CPUs are simulated: they start when a test
  * wants them to.
  */
-#include "tests/host/play_cpus.h"
+#include "tests/host/play_help.h"
 
-#define acpi                 firmware
-#define cpus                 all
-#define nr_cpus              nr_all
-#define nr_boot_cpus         nr_first
-#define boot_trampoline_page trampoline
-#define boot_alloc           zeroed
-#define cpu_prepare          prepare
-#define cpu_set_absent       absent
-#define cpu_load             load
-#define cpu_out_of_reach     any_out_of_reach
-#define apic_id()            read_id()
-#define apic_max_id          max_id
-#define apic_send            send
-#define apic_enable          enable
-#define kernel_ap_entry      enter
-#define arch_clock_ns        look
-#define arch_tsc             read_tsc
-#define clock_compare        compare
-#define ioapic_move          move
-#define mce_parked           parked
-#define smp_call_mask        call
-#define cpu_relax            play_turn
-#define printk               judge_say
-#include "arch/x86_64/smp_boot.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/flush.c"    /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#undef printk
+#include <quarry/hotplug.h>
+#include <quarry/lock.h>
+#include <quarry/machine.h>
+#include <quarry/smp.h>
+
+#define CPUS 4u
+#define PAGE 0x7000u /* address of the trampoline */
+#define US   1000ULL
+#define SEC  1000000000ULL
+
+extern char boot_pml4[], ap_entry64[];
+
+static struct cpu area[CPUS], *areas[HOST_MAX_CPUS];
+static struct {
+	u64 at; /* time at which the CPU starts, in ns; 0: never */
+	u32 started;
+	s64 ahead; /* of its time stamp counter */
+} comes[CPUS];
+static bool starts_at_the_end; /* CPU 1, after its last interrupt */
+
+/* Note the time, the target's state, and whether the trampoline is in its place. */
+static void send(u32 dest, u32 low)
+{
+	unsigned i;
+
+	judge_note("%llu us: %x to %x%s", play_llu(judge.now / US), low, dest,
+	    host_ram[PAGE] == play_code[0] ? "" : ", no page");
+	for (i = 1; i < CPUS; i++) {
+		if (area[i].apic_id == dest)
+			judge_note(", %u%s", area[i].started,
+			    area[i].quiet_until == judge.now + 100000 * US ? ", quiet" : "");
+	}
+	if (starts_at_the_end && judge.now > 5 * SEC)
+		area[1].started = 1;
+	judge_note("\n");
+}
+
+static void pass(u64 now)
+{
+	unsigned i;
+
+	play.tsc = 1000 + now / US;
+	for (i = 0; i < CPUS; i++) {
+		if (comes[i].at && now >= comes[i].at) {
+			area[i].started = comes[i].started;
+			area[i].start_tsc = play.tsc + (u64)comes[i].ahead;
+			comes[i].at = 0;
+		}
+	}
+}
 
 /* CPUs with the ids 3 (this one), 0x11, 0x22 and 0x33; each clock read takes @tick. */
 static void begin(u64 tick)
@@ -40,12 +63,17 @@ static void begin(u64 tick)
 	unsigned i;
 
 	play_begin();
-	judge.tick = tick;
+	play_apics(1);
+	play_timed(tick);
+	play.sent = send;
+	play.clocked = pass;
+	play.tsc = 1000;
+	clock_tsc_hz = 1000000;
 	memset(area, 0, sizeof(area));
 	memset(comes, 0, sizeof(comes));
-	memset(host_ram + PAGE, 0xee, 2 * CODE);
-	for (i = 0; i < CODE; i++)
-		played_code[i] = (char)(i ^ 0x5a);
+	memset(host_ram + PAGE, 0xee, 2 * PLAY_CODE);
+	for (i = 0; i < PLAY_CODE; i++)
+		play_code[i] = (char)(i ^ 0x5a);
 	for (i = 0; i < CPUS; i++) {
 		areas[i] = &area[i];
 		area[i].id = i;
@@ -53,30 +81,28 @@ static void begin(u64 tick)
 		area[i].preempt = area[i].irq_depth = area[i].need_resched = 7;
 	}
 	area[0].started = STARTED_RUNS;
-	all = areas;
-	nr_all = nr_first = CPUS;
-	trampoline = PAGE;
-	given_up = starts_at_the_end = false;
+	cpus = areas;
+	nr_boot_cpus = CPUS;
+	boot_trampoline_page = PAGE;
+	starts_at_the_end = false;
 }
 
 /* ---- the CPUs that exist ---- */
 
-static void find_cpus(bool slots)
+static unsigned find_cpus(bool slots)
 {
 	static const struct acpi_cpu found[] = {{0x12, 1, true}, {0x40, 2, false}, {5, 3, true},
 	    {0xff, 4, true}, {0x07, 5, true}, {0x100, 6, false}, {0xfe, 7, false},
 	    {0x11, 0, false}};
 
 	begin(1);
-	memset(pool, 0, sizeof(pool));
-	pool_used = 0;
-	own_id = 5;
-	most = 0xfe;
+	play_pool_clear();
+	play.lapic[0x20 / 4] = 5 << 24;
 	play.cpu.apic_id = 0x1234; /* not read yet */
-	firmware.nr_all = ARRAY_SIZE(found);
-	memcpy(firmware.cpu, found, sizeof(found));
-	firmware.cpu_slots_port = slots ? 0xcd8 : 0;
-	arch_cpus_init();
+	acpi.nr_cpus = ARRAY_SIZE(found);
+	memcpy(acpi.cpu, found, sizeof(found));
+	acpi.cpu_slots_port = slots ? 0xcd8 : 0;
+	return cpus_find();
 }
 
 #define FIRST                                                                                      \
@@ -86,18 +112,18 @@ static void find_cpus(bool slots)
 	"CPU 3: id 40, node 2\nCPU 3: absent\nsmp: CPU with APIC id 256: above 254, not used\n"    \
 	"CPU 4: id fe, node 7\nCPU 4: absent\nCPU 5: id 11, node 0\nCPU 5: absent\n"
 
-static void expect_slots(struct ktest *t, u32 nr)
+static void expect_slots(struct ktest *t, unsigned found, u32 nr)
 {
 	unsigned i, used = 0;
 
 	EXPECT_EQ(t, ap_nr_slots, nr);
 	for (i = 0; i < nr; i++)
 		used += ap_slots[i].cpu != NULL;
-	EXPECT_EQ(t, used, nr_all - 1);
-	for (i = 1; i < nr_all; i++) {
-		EXPECT(t, ap_slots[all[i]->apic_id].cpu == all[i]);
-		EXPECT_EQ(t, (uintptr_t)all[i] % __alignof__(struct cpu), 0);
-		EXPECT(t, ap_slots[all[i]->apic_id].stack_top == pool + i);
+	EXPECT_EQ(t, used, found - 1);
+	for (i = 1; i < found; i++) {
+		EXPECT(t, ap_slots[cpus[i]->apic_id].cpu == cpus[i]);
+		EXPECT_EQ(t, (uintptr_t)cpus[i] % __alignof__(struct cpu), 0);
+		EXPECT(t, ap_slots[cpus[i]->apic_id].stack_top == play_stack(i));
 	}
 }
 
@@ -105,27 +131,24 @@ KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 KTEST(cpus_are_those_of_the_firmware)
 {
-	EXPECT_DOES(t, find_cpus(false), FIRST);
-	EXPECT_EQ(t, nr_all, 3);
-	EXPECT_EQ(t, nr_first, 3);
-	EXPECT(t, all[0] == &play.cpu);
-	EXPECT_EQ(t, all[0]->apic_id, 5);
-	EXPECT_EQ(t, all[0]->node, 3);
-	expect_slots(t, 0x13);
-	EXPECT_DOES(t, find_cpus(true), FIRST LATER);
-	EXPECT_EQ(t, nr_all, 6);
-	EXPECT_EQ(t, nr_first, 3);
-	expect_slots(t, 0xff);
+	EXPECT_CALL(t, find_cpus(false), 3, FIRST);
+	EXPECT_EQ(t, nr_boot_cpus, 3);
+	EXPECT(t, cpus[0] == &play.cpu);
+	EXPECT_EQ(t, cpus[0]->apic_id, 5);
+	EXPECT_EQ(t, cpus[0]->node, 3);
+	expect_slots(t, 3, 0x13);
+	EXPECT_CALL(t, find_cpus(true), 6, FIRST LATER);
+	EXPECT_EQ(t, nr_boot_cpus, 3);
+	expect_slots(t, 6, 0xff);
 	/* The largest id is this CPU's. */
 	begin(1);
-	pool_used = 0;
-	own_id = 9;
-	firmware.nr_all = 1;
-	firmware.cpu[0] = (struct acpi_cpu){9, 2, true};
-	EXPECT_DOES(t, arch_cpus_init(), "");
-	EXPECT_EQ(t, nr_all, 1);
+	play_pool_clear();
+	play.lapic[0x20 / 4] = 9 << 24;
+	acpi.nr_cpus = 1;
+	acpi.cpu[0] = (struct acpi_cpu){9, 2, true};
+	EXPECT_CALL(t, cpus_find(), 1, "");
 	EXPECT_EQ(t, ap_nr_slots, 10);
-	EXPECT_EQ(t, all[0]->node, 2);
+	EXPECT_EQ(t, cpus[0]->node, 2);
 }
 
 /* ---- the trampoline ---- */
@@ -137,12 +160,12 @@ static void put(u8 *want, unsigned at, u64 value, unsigned bytes)
 
 static void expect_trampoline(struct ktest *t)
 {
-	u8 want[CODE + 16];
+	u8 want[PLAY_CODE + 16];
 	u32 gdt;
 
 	memset(want, 0xee, sizeof(want));
-	memcpy(want, played_code, CODE);
-	memcpy(&gdt, played_code + 0x62, 4);
+	memcpy(want, play_code, PLAY_CODE);
+	memcpy(&gdt, play_code + 0x62, 4);
 	put(want, 0x62, gdt + PAGE, 4);
 	put(want, 0x70, PAGE + 0x20, 4);
 	put(want, 0x7c, PAGE + 0x34, 4);
@@ -164,13 +187,12 @@ KTEST(all_cpus_start_by_one_broadcast)
 		comes[i].at = 50 * US * i, comes[i].started = STARTED_RUNS;
 	EXPECT_DOES(t, smp_start_aps(), ALL);
 	EXPECT_EQ(t, judge.now, 150 * US);
-	EXPECT_EQ(t, play.turns, 1);
 	expect_trampoline(t);
 	begin(50 * US);
-	nr_first = 1; /* the others are absent */
+	nr_boot_cpus = 1; /* the others are absent */
 	EXPECT_DOES(t, smp_start_aps(), "");
 	begin(50 * US);
-	trampoline = 0;
+	boot_trampoline_page = 0;
 	area[2].started = STARTED_RUNS;
 	smp_start_aps();
 	EXPECT_SAID(t,
@@ -211,6 +233,8 @@ KTEST(late_cpus_get_further_start_up_interrupts)
 	EXPECT_EQ(t, judge.now, 5000050 * US);
 }
 
+#define ANOTHER_TIME(cpu, how) "clock: the time stamp counter of CPU " #cpu " is " how "\n"
+
 KTEST(cpu_with_another_time_is_reported)
 {
 	unsigned i;
@@ -220,11 +244,12 @@ KTEST(cpu_with_another_time_is_reported)
 		comes[i].at = 100 * US, comes[i].started = STARTED_RUNS;
 	comes[1].ahead = -500;
 	comes[3].ahead = 500;
-	EXPECT_DOES(t, smp_start_aps(), ALL "CPU 1: TSC behind\nCPU 3: TSC ahead\n");
+	EXPECT_DOES(t, smp_start_aps(),
+	    ALL ANOTHER_TIME(1, "400 us or more behind") ANOTHER_TIME(3, "500 us or more ahead"));
 	begin(50 * US);
 	comes[2].at = 100 * US, comes[2].started = 1, comes[2].ahead = 500;
 	EXPECT(t, arch_cpu_start(2));
-	EXPECT_EQ(t, judge_times("CPU 2: TSC ahead\n"), 1);
+	EXPECT_EQ(t, judge_times(ANOTHER_TIME(2, "500 us or more ahead")), 1);
 	PLAY_TO_THE_END(1, ap_main(&area[1]));
 	EXPECT_EQ(t, area[1].start_tsc, 1100);
 }
@@ -241,14 +266,13 @@ KTEST(one_cpu_is_started_and_stopped)
 	EXPECT_EQ(t, area[2].preempt + area[2].irq_depth + area[2].need_resched, 0);
 	EXPECT_EQ(t, area[1].preempt, 7);
 	EXPECT_EQ(t, area[2].started, 1);
-	EXPECT_EQ(t, play.turns, 0);
 	expect_trampoline(t);
 	EXPECT_DOES(t, arch_cpu_stop(2), "100 us: 4500 to 22, 1\n");
 	EXPECT_EQ(t, area[2].started, 0);
 	/* Without a page for the trampoline nothing is changed. */
 	begin(50 * US);
 	area[2].started = 9;
-	trampoline = 0;
+	boot_trampoline_page = 0;
 	EXPECT(t, !arch_cpu_start(2));
 	EXPECT_SAID(t, "");
 	EXPECT_EQ(t, area[2].started, 9);
@@ -277,6 +301,14 @@ KTEST(cpu_that_does_not_start_is_stopped)
 	EXPECT_EQ(t, area[1].started, 1);
 }
 
+static void give_up(struct cpu *cpu)
+{
+	cpu->started = STARTED_GIVEN_UP;
+}
+
+#define APIC_ON "msr 1b=fee00900\n80=0\nf0=1ff\n320=10000\n350=10000\n360=400\n370=10000\nb0=0\n"
+#define STOPPED "cli hlt\ncli hlt\n"
+
 /* The steps of a CPU that comes up.  A CPU that was given up, at any step, goes no further. */
 KTEST(a_cpu_comes_up)
 {
@@ -284,23 +316,22 @@ KTEST(a_cpu_comes_up)
 
 	begin(1);
 	PLAY_TO_THE_END(1, ap_main(&area[1]));
-	EXPECT_SAID(t, "load 1, 1\nAPIC, 1\nenter, 2\n");
+	EXPECT_SAID(t, "load 1, 1\n" APIC_ON "enter\n");
+	EXPECT_EQ(t, area[1].started, STARTED_RUNS);
 	begin(1);
 	area[1].started = STARTED_GIVEN_UP;
-	PLAY_TO_THE_END(3, ap_main(&area[1]));
-	EXPECT_SAID(t, "cli hlt\ncli hlt\ncli hlt\n");
+	PLAY_TO_THE_END(2, ap_main(&area[1]));
+	EXPECT_SAID(t, STOPPED);
 	EXPECT_EQ(t, area[1].started, STARTED_GIVEN_UP);
 	begin(1);
-	given_up = true;
+	play.loaded = give_up;
 	PLAY_TO_THE_END(2, ap_main(&area[1]));
-	EXPECT_SAID(t, "load 1, 1\nAPIC, 3\ncli hlt\ncli hlt\n");
+	EXPECT_SAID(t, "load 1, 1\n" APIC_ON STOPPED);
 	EXPECT_EQ(t, area[1].started, STARTED_GIVEN_UP);
 	arch_irq_restore(flags);
 }
 
 /* ---- offline and back online ---- */
-
-#define FLUSHED "cr4=620\ncr4=6a0\n"
 
 static u32 word;
 
@@ -317,32 +348,42 @@ KTEST(a_cpu_is_parked_and_woken)
 	begin(1);
 	play.noted = look_at_state;
 	play.cr4 = 0x6a0;
+	play.mce_started = true;
+	play.lapic[0x270 / 4] = 1; /* an interrupt is pending */
 	word = 5;
 	play.cpu.started = STARTED_RUNS;
 	arch_cpu_park(&word, 7);
 	arch_irq_restore(flags);
 	/*
 	 * The CPU reports that it is parked before it passes an interrupt on, and before it checks
-	 * its word. It reports that it runs only after its TLB has been emptied.
+	 * its word.  It reports that it runs only after its TLB has been emptied.
 	 */
-	EXPECT_SAID(t, "parked, 4\nhlt\n4\nhlt\n4\n" FLUSHED "lldt\n4\n");
+	EXPECT_SAID(
+	    t, "0 us: 404f to 3, no page\nhlt\n4\nhlt\n4\ncr4=620\n4\ncr4=6a0\n4\nlldt\n4\n");
 	EXPECT_EQ(t, play.cpu.started, STARTED_RUNS);
 	begin(1);
 	area[2].started = STARTED_PARKED;
-	memcpy(host_ram + PAGE, played_code, 1);
+	memcpy(host_ram + PAGE, play_code, 1);
 	EXPECT_DOES(t, arch_cpu_unpark(2), "0 us: 4400 to 22, 4, quiet\n");
-	EXPECT_DOES(t, arch_irqs_move(1, 3), "lines from 11 to 33\n");
+	play.redirect[0][0x10] = 0x43;
+	play.redirect[0][0x11] = 0x11000000;
+	EXPECT_DOES(t, arch_irqs_move(1, 3), "io0 11=33000000\n");
+}
+
+static void look_at_lock(void)
+{
+	if (!rwsem_is_held(&cpu_hotplug))
+		judge_note("a CPU may come online now\n");
 }
 
 KTEST(all_cpus_forget_their_mappings)
 {
 	begin(1);
+	play.noted = look_at_lock;
 	play.cr4 = 0x6a0;
 	EXPECT(t, flush_everywhere());
-	EXPECT_SAID(t, "call\n" FLUSHED);
-	dead = true;
+	EXPECT_SAID(t, "cr4=620\ncr4=6a0\n");
+	play.out_of_reach = true;
 	EXPECT(t, !flush_everywhere());
-	dead = false;
-	EXPECT(t, rwsem_lock_exclusive_timeout(&cpu_hotplug, 0));
-	rwsem_unlock_exclusive(&cpu_hotplug);
+	EXPECT(t, !rwsem_is_held(&cpu_hotplug));
 }

@@ -2,10 +2,6 @@
 /* test_play_firmware.c: no-execute pages and C1E as firmware leaves them, and what is changed. */
 #include "tests/host/play_help.h"
 
-#define printk judge_say
-#include "arch/x86_64/firmware.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#undef printk
-
 static u32 vendor, signature, features;
 static bool without; /* the CPU has no such pages at all */
 
@@ -77,12 +73,12 @@ KTEST(c1e_is_switched_off_where_the_timer_stops)
 		EXPECT_DOES(t, firmware_c1e(), cpu[i].has ? "read msr c0010055\n" : "");
 	}
 	begin(VENDOR_AMD, 0x100f42, 0);
-	play.msr[MSR_INT_PENDING % PLAY_MSRS] = 0x1a000123;
+	play.msr[0xc0010055 % PLAY_MSRS] = 0x1a000123;
 	firmware_c1e();
 	EXPECT_SAID(t,
 	    "read msr c0010055\nmsr c0010055=2000123\n"
 	    "boot: C1E, in which the CPUs' timers stop, switched off\n");
 	/* The next CPU says nothing. */
-	play.msr[MSR_INT_PENDING % PLAY_MSRS] = 0x8000000;
+	play.msr[0xc0010055 % PLAY_MSRS] = 0x8000000;
 	EXPECT_DOES(t, firmware_c1e(), "read msr c0010055\nmsr c0010055=0\n");
 }

@@ -14,59 +14,8 @@
 #define FETCHED      (ENABLED | MCE_S | MCE_AR | 0x150)
 #define STATUS(bank) play.msr[MSR_MC0_STATUS + 4 * (bank)]
 
-static struct mce_stats stats;
-static struct cpu *areas[1] = {&play.cpu};
 static struct cpuid_regs vendor, leaf1, ras, sizes;
 static u32 last_leaf;
-static bool full; /* the ring of records */
-
-static bool post(const struct mce_record *rec)
-{
-	judge_note("bank %u: %s, pfn %lx%s\n", rec->bank, mce_severity_name(rec->severity),
-	    rec->pfn == PFN_NONE ? 0 : rec->pfn, rec->ends ? ", ends" : "");
-	return !full;
-}
-
-static void wake(void)
-{
-	judge_note("wake\n");
-}
-
-static bool not_started(void)
-{
-	return false;
-}
-
-static void send_self(u8 vector)
-{
-}
-
-static void send(u32 dest, u32 low)
-{
-}
-
-#define cpus            areas
-#define mce_stats       stats
-#define mce_post        post
-#define mce_wake        wake
-#define mce_started     not_started
-#define mce_init_cpu    tested_init
-#define mce_exception   tested_exception
-#define mce_poll        tested_poll
-#define mce_parked      tested_parked
-#define mce_inject      tested_inject
-#define mce_print_banks tested_print
-#define apic_send_self  send_self
-#define apic_send       send
-#define printk          judge_say
-void tested_init(void);
-const char *tested_exception(u64 ip, enum mce_from from, struct mce_record *hit);
-void tested_poll(void);
-void tested_parked(void);
-int tested_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status);
-void tested_print(bool all);
-#include "arch/x86_64/mce_bank.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#undef printk
 
 static struct cpuid_regs leaf_of(u32 leaf)
 {
@@ -84,15 +33,14 @@ static struct cpuid_regs leaf_of(u32 leaf)
 static void begin(u32 maker, u32 signature, u64 cap)
 {
 	play_begin();
-	memset(&stats, 0, sizeof(stats));
-	full = false;
+	memset(&mce_stats, 0, sizeof(mce_stats));
 	play.cpuid = leaf_of;
 	vendor.ebx = maker;
 	leaf1 = (struct cpuid_regs){.eax = signature, .edx = 1u << 7 | 1u << 14};
 	last_leaf = 0x80000008;
 	ras.ebx = sizes.ebx = 0;
 	play.msr[MSR_MCG_CAP] = cap;
-	tested_init();
+	mce_init_cpu();
 	judge_clear();
 }
 
@@ -131,11 +79,11 @@ KTEST(registers_beyond_the_last_bank_are_left_alone)
 	for (i = 0; i < 32; i++)
 		STATUS(i) = MCE_VAL;
 	STATUS(32) = STATUS(40) = MCE_VAL;
-	tested_poll();
+	mce_poll();
 	for (i = 0; i < 64; i++)
 		nr += STATUS(i) != 0;
 	EXPECT_EQ(t, nr, 2);
-	EXPECT_EQ(t, stats.found[MCE_CORRECTED], 32);
+	EXPECT_EQ(t, mce_stats.found[MCE_CORRECTED], 32);
 }
 
 /* ---- polling ---- */
@@ -151,7 +99,7 @@ static void fill(unsigned bank, u64 status)
 #define EXPECT_POLLED(t, bank, status, want)                                                       \
 	do {                                                                                       \
 		fill((bank), (status));                                                            \
-		EXPECT_DOES((t), tested_poll(), (want));                                           \
+		EXPECT_DOES((t), mce_poll(), (want));                                              \
 	} while (0)
 
 KTEST(error_without_an_exception_is_polled)
@@ -160,16 +108,16 @@ KTEST(error_without_an_exception_is_polled)
 	EXPECT_POLLED(t, 2, DEFERRED | 0xc0, "bank 2: deferred, pfn 12345\nmsr 409=0\nwake\n");
 	EXPECT_POLLED(
 	    t, 2, DEFERRED | MCE_PCC | 0xc0, "bank 2: deferred, pfn 0\nmsr 409=0\nwake\n");
-	EXPECT_EQ(t, stats.found[MCE_DEFERRED], 2);
+	EXPECT_EQ(t, mce_stats.found[MCE_DEFERRED], 2);
 	/* The exception of these has just been raised. */
 	fill(2, ENABLED | MCE_PCC | 0xc0);
 	EXPECT_POLLED(t, 3, LOADED, "");
 	/* If the ring is full the error stays in its bank. */
 	fill(3, 0);
-	full = true;
+	play.mce_full = true;
 	EXPECT_POLLED(t, 2, DEFERRED | 0xc0, "bank 2: deferred, pfn 12345\n");
 	EXPECT_EQ(t, STATUS(2), DEFERRED | 0xc0);
-	EXPECT_EQ(t, stats.found[MCE_DEFERRED], 2);
+	EXPECT_EQ(t, mce_stats.found[MCE_DEFERRED], 2);
 }
 
 /* AMD's CPUs mark an error as deferred by a bit of their own, and UC is clear then. */
@@ -181,7 +129,7 @@ KTEST(deferred_error_of_amd_is_polled)
 	EXPECT_POLLED(t, 4, status, "bank 4: deferred, pfn 12345\nmsr 411=0\nwake\n");
 	ras.ebx = MCE_AMD_SMCA;
 	leaf1.eax = 0x00800f11;
-	tested_init();
+	mce_init_cpu();
 	judge_clear();
 	EXPECT_POLLED(t, 4, status, "bank 4: deferred, pfn 0\nmsr 411=0\nwake\n");
 	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
@@ -196,7 +144,7 @@ static struct mce_record hit;
 static bool raise(u64 mcg_status, enum mce_from from)
 {
 	play.msr[MSR_MCG_STATUS] = mcg_status | MCG_STATUS_MCIP;
-	return tested_exception(0x55, from, &hit) != NULL;
+	return mce_exception(0x55, from, &hit) != NULL;
 }
 
 /* A row: bank 1 has @status when the exception is raised, which is not fatal. */
@@ -220,10 +168,10 @@ KTEST(exception_leaves_errors_that_did_not_raise_it)
 	fill(2, DEFERRED | 0xc0);
 	fill(3, DEFERRED | MCE_PCC);
 	EXPECT_SURVIVED(t, ENABLED | MCE_S | 0xc0, MCG_STATUS_RIPV, MCE_FROM_KERNEL, OPTIONAL);
-	EXPECT_EQ(t, stats.found[MCE_NOTHING], 0);
+	EXPECT_EQ(t, mce_stats.found[MCE_NOTHING], 0);
 	EXPECT_CALL(t, raise(MCG_STATUS_RIPV, MCE_FROM_KERNEL), false, "msr 17a=0\n");
-	EXPECT_EQ(t, stats.found[MCE_NOTHING], 1);
-	EXPECT_DOES(t, tested_poll(),
+	EXPECT_EQ(t, mce_stats.found[MCE_NOTHING], 1);
+	EXPECT_DOES(t, mce_poll(),
 	    "bank 2: deferred, pfn 12345\nmsr 409=0\nbank 3: deferred, pfn 0\nmsr 40d=0\nwake\n");
 }
 
@@ -256,7 +204,7 @@ KTEST(error_met_by_a_copy_is_handed_over)
 	EXPECT_SURVIVED(t, LOADED, here, MCE_FROM_USER, DONE);
 	EXPECT(t, hit.severity == MCE_REQUIRED && !hit.ends);
 	EXPECT(t, hit.bank == 1 && hit.ip == 0x55 && hit.status == LOADED && !hit.cpu);
-	EXPECT(t, stats.exceptions == 2 && stats.found[MCE_REQUIRED] == 2);
+	EXPECT(t, mce_stats.exceptions == 2 && mce_stats.found[MCE_REQUIRED] == 2);
 }
 
 /* AMD's banks have no bits S and AR; a program can be ended if CPUID says so. */
@@ -268,14 +216,14 @@ KTEST(uncorrected_error_of_amd_ends_the_program)
 	EXPECT_FATAL(t, status, MCG_STATUS_RIPV, MCE_FROM_USER);
 	begin(VENDOR_HYGON, 0x00900f01, 4);
 	ras.ebx = MCE_AMD_SUCCOR | MCE_AMD_SMCA;
-	tested_init();
+	mce_init_cpu();
 	judge_clear();
 	EXPECT_SURVIVED(t, status, MCG_STATUS_RIPV, MCE_FROM_USER, DONE);
 	EXPECT(t, hit.severity == MCE_REQUIRED && hit.pfn == PFN_NONE);
 	EXPECT_FATAL(t, status, MCG_STATUS_RIPV, MCE_FROM_KERNEL);
 	/* CPUID has no such leaf. */
 	last_leaf = 0x80000006;
-	tested_init();
+	mce_init_cpu();
 	judge_clear();
 	EXPECT_FATAL(t, status, MCG_STATUS_RIPV, MCE_FROM_USER);
 }

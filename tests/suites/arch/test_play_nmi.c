@@ -4,162 +4,105 @@
  * and how long.
  */
 #include "tests/host/play_help.h"
+
+#include "arch/x86_64/nmi.h"
 #include <quarry/console.h>
-#include <quarry/machine.h>
-#include <quarry/panic.h>
-#include <quarry/smp.h>
 
-#define arch_may_sleep() true  /* for sched.h */
-#define MS               1000u /* turns of a microsecond */
+#define MS 1000000ULL
 
-static struct cpu area[3], *areas[] = {&area[0], &area[1], &area[2]};
-static unsigned nr_areas = 3;
-/* turns since then, until it answers, for each line */
-static unsigned turns, answer, line_turns, nr_lines;
-static u64 printed_to;
+static struct cpu area[3], *areas[HOST_MAX_CPUS];
+static struct trap_frame frame = {.rip = 1};
+static enum { SILENT, BUSY, DONE } answer; /* to an NMI: none; it prints for ever; complete */
+static u64 each, asked_at;                 /* time between two lines; when the NMI was sent */
+static unsigned nr_lines;
+static jmp_buf busy;
 
-static void send(u32 id, u32 command);
-static void turn(void);
-static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static u64 now(void)
+/* A CPU that never ends its lines: the other one goes on. */
+static void print_on(void)
 {
-	return judge.now;
-}
-
-static u64 position(void)
-{
-	return printed_to;
-}
-
-static void frames(const struct trap_frame *f)
-{
-	judge_note("frames\n");
-}
-
-static void own_frames(uintptr_t rip, uintptr_t rbp)
-{
-}
-
-static void invite(unsigned cpu)
-{
-	judge_note("invite %u\n", cpu);
-}
-
-static const char *thread(void)
-{
-	return "some";
-}
-
-static void stop(void)
-{
-	judge_note("stop\n");
-}
-
-#define cpus                  areas
-#define X86_FLAGS_IF          (1u << 9)
-#define nr_cpus               nr_areas
-#define apic_send             send
-#define arch_clock_ns         now
-#define arch_backtrace_self   tested_self
-#define arch_backtrace_others tested_others
-#define console_invite        invite
-#define cpu_relax             turn
-#define frame_backtrace       frames
-#define log_position          position
-#define panic_stop            stop
-#define print_backtrace       own_frames
-#define printk                say
-#define thread_name           thread
-void tested_self(void);
-void tested_others(void);
-#include "arch/x86_64/nmi.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#undef printk
-#undef cpus
-
-/* The state of the request is noted with each line. */
-static void say(const char *fmt, ...)
-{
-	char text[160];
-	va_list ap;
-
-	va_start(ap, fmt);
-	kvsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	judge_note("%s%s", backtrace_cpu == PRINTING ? "answered: " : "", text);
+	if (answer == BUSY)
+		longjmp(busy, 1);
 }
 
 static void send(u32 id, u32 command)
 {
-	judge_note("NMI to %x\n", id);
-	turns = 0;
+	judge_note("%x to %x\n", command, id);
+	asked_at = judge.now;
+	play_cpu(&area[id - 0x10]);
+	if (answer != SILENT && !setjmp(busy))
+		trap_nmi(&frame);
+	play_cpu(&area[0]);
 }
 
-/* The asked CPU answers in time, or not, and takes its time for each line. */
+/* A microsecond for each pass of a waiting loop. */
 static void turn(void)
 {
-	judge.now += 1000;
-	turns++;
-	if (turns == answer && backtrace_cpu)
-		backtrace_cpu = PRINTING;
-	if (turns > answer && backtrace_cpu == PRINTING && (turns - answer) % line_turns == 0) {
-		printed_to++;
-		if ((turns - answer) / line_turns == nr_lines)
-			backtrace_cpu = NULL;
+	u64 since = judge.now - asked_at;
+
+	judge.now += 16000;
+	if (answer == BUSY && nr_lines && since / each != (since + 16000) / each) {
+		nr_lines--;
+		play.logs = true;
+		printk("line\n");
+		play.logs = false;
 	}
 }
 
-static void begin(unsigned until, unsigned each, unsigned number)
+/* Ask CPU 2, the only one that runs; returns the time until the end, in ms. */
+static u64 ask(int how, u64 line_ms, unsigned lines)
 {
 	play_begin();
-	play.cpu.started = STARTED_RUNS;
-	for (unsigned i = 0; i < 3; i++)
-		area[i] = (struct cpu){.id = i, .apic_id = 0x10 + i, .started = STARTED_RUNS};
+	play_apics(0);
+	play_timed(0);
+	play.sent = send;
+	play.turned = turn;
+	play.frames = print_on;
+	memset(area, 0, sizeof(area));
+	for (unsigned i = 0; i < HOST_MAX_CPUS; i++) {
+		areas[i] = &area[i < 3 ? i : 1];
+		if (i < 3)
+			area[i] =
+			    (struct cpu){.id = i, .apic_id = 0x10 + i, .started = STARTED_RUNS};
+	}
 	area[1].started = STARTED_PARKED;
-	backtrace_cpu = NULL;
-	answer = until;
-	line_turns = each;
-	nr_lines = number;
-	ask_others(&area[0]);
+	cpus = areas;
+	answer = how;
+	each = line_ms * MS;
+	nr_lines = lines;
+	play_cpu(&area[0]);
+	nmi_ask_others();
+	return judge.now / MS;
 }
+
+#define LINE(cpu, id, how) "CPU " #cpu " (APIC id " #id "): " how
+#define ASKED              LINE(2, 18, "asked, NMI in thread some, irqs off\n") "frames\n"
 
 KTEST_SUITE(play_nmi, KTEST_QUICK);
 
-KTEST(lines_are_awaited_while_they_come)
+KTEST(answered_backtrace_is_not_awaited)
 {
-	begin(1, 99 * MS, 30);
-	EXPECT_SAID(t, "invite 2\nNMI to 12\ninvite 0\n");
-	EXPECT_EQ(t, turns, 30 * 99 * MS + 1);
-	/* Lines that never end, and a CPU that stops amid its lines. */
-	begin(1, 99 * MS, 1000);
-	EXPECT_EQ(t, turns / MS, MAX_LINES * 99 + 100);
-	begin(1, 101 * MS, 30);
-	EXPECT_EQ(t, turns / MS, 100);
-	EXPECT(t, !backtrace_cpu);
+	EXPECT_EQ(t, ask(DONE, 0, 0), 0);
+	EXPECT_SAID(t, "invite 2\n4400 to 12\n" ASKED "stop\ninvite 0\n");
+	/* Nobody has asked.  A parked CPU is woken by an NMI. */
+	play_cpu(&area[2]);
+	EXPECT_DOES(t, trap_nmi(&frame),
+	    LINE(2, 18, "not asked, NMI in thread some, irqs off\n") "frames\nstop\n");
+	play_cpu(&area[1]);
+	EXPECT_DOES(t, trap_nmi(&frame), "");
 }
 
 KTEST(cpu_without_an_answer_is_named)
 {
-	begin(101 * MS, 1, 1);
+	EXPECT_RANGE(t, ask(SILENT, 0, 0), 100, 101);
 	EXPECT_SAID(
-	    t, "invite 2\nNMI to 12\nCPU 2 (APIC id 18): does not answer an NMI\ninvite 0\n");
-	EXPECT_EQ(t, turns / MS, 100);
+	    t, "invite 2\n4400 to 12\n" LINE(2, 18, "does not answer an NMI\n") "invite 0\n");
 }
 
-#define STORY(how) "CPU 2 (APIC id 18): " how ", NMI in thread some, irqs off\nframes\nstop\n"
-
-KTEST(answer_comes_before_the_lines)
+/* 30 lines; lines that never end; lines that come too late. */
+KTEST(lines_are_awaited_while_they_come, .reports = "line")
 {
-	struct trap_frame f = {.rip = 1};
-
-	begin(1, 1, 1);
-	judge_clear();
-	play.cpu = area[2];
-	backtrace_cpu = &play.cpu;
-	EXPECT_DOES(t, trap_nmi(&f), "answered: " STORY("asked"));
-	EXPECT(t, !backtrace_cpu);
-	/* Another CPU is asked by then. */
-	backtrace_cpu = &area[1];
-	EXPECT_DOES(t, trap_nmi(&f), STORY("not asked"));
-	EXPECT(t, backtrace_cpu == &area[1]);
+	EXPECT_RANGE(t, ask(BUSY, 99, 30), 30 * 99 + 100, 30 * 99 + 101);
+	EXPECT_SAID(t, "invite 2\n4400 to 12\n" ASKED "invite 0\n");
+	EXPECT_RANGE(t, ask(BUSY, 99, 1000), 64 * 99 + 100, 64 * 99 + 101);
+	EXPECT_RANGE(t, ask(BUSY, 101, 30), 100, 101);
 }

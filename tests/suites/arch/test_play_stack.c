@@ -1,222 +1,192 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_play_stack.c: freed stacks that are kept, and those whose pages are freed: not while a CPU
- * that gets no cross-calls may still use them.  Page tables, pages and the CPUs are simulated.
+ * that gets no cross-calls may still use them.  Page tables and the CPUs are simulated.
  */
 #include "tests/host/play_help.h"
+
 #include <quarry/hotplug.h>
 #include <quarry/lock.h>
 #include <quarry/machine.h>
 #include <quarry/mm.h>
 
-#define SLOTS 128u
 #define KEPT  64u /* the most freed stacks that are kept */
 #define NR    70u
 #define PAGES 4u
+#define HELD  (KEPT + 1)
 
-static phys_t table[SLOTS][8];  /* by slot and page: the page that is mapped there */
-static unsigned given;          /* pages allocated and not freed */
-static unsigned no_table;       /* this mapping fails, counted from 1; 0: none */
-static unsigned no_page;        /* this allocation fails, counted from 1; 0: none */
-static bool out_of_reach, dies; /* a CPU is dead; dies in the next cross-call */
-static void *tops[NR];
+static void *tops[NR], *held[HELD];
+static unsigned flushes;
+static phys_t watched; /* the page at the end of the stack that is freed; 0: none */
+static void *watched_top;
+static bool dies; /* a CPU, in the next cross-call */
 
-static void *give_page(void)
+/* The page of the stack that ends at @top. */
+static phys_t page_of(void *top, unsigned i)
 {
-	static uintptr_t next;
-
-	if (no_page && --no_page == 0)
-		return NULL;
-	given++;
-	return (void *)(++next << PAGE_SHIFT);
+	return arch_mapped_at((uintptr_t)top - (i + 1) * PAGE_SIZE);
 }
 
-static void take_page(void)
+static bool is_allocated(phys_t pa)
 {
-	given--;
-	judge_note("free\n");
+	struct page *page = pfn_to_page_in(&kernel_memory, pa >> PAGE_SHIFT);
+
+	return page_word(page) == PAGE_WORD(1, PG_ALLOC, 0);
 }
 
-#define BASE 0x40000000UL
-
-static phys_t *entry(uintptr_t va)
+static void flushed(uintptr_t va)
 {
-	return &table[(va - BASE) / 32768][(va - BASE) / PAGE_SIZE % 8];
-}
-
-static int map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
-{
-	if (no_table && --no_table == 0)
-		return -1;
-	if (*entry(va) || len != PAGE_SIZE || flags != MAP_WRITE)
-		panic("mapped twice");
-	*entry(va) = pa;
-	return 0;
-}
-
-static bool unmap(uintptr_t va, size_t len)
-{
-	judge_note("unmap %lu\n", (unsigned long)(va - BASE) / 32768);
-	for (; len; len -= PAGE_SIZE, va += PAGE_SIZE)
-		*entry(va) = 0;
-	return true;
-}
-
-static phys_t mapped_at(uintptr_t va)
-{
-	return *entry(va);
-}
-
-static void flush_page(uintptr_t va)
-{
-	if (*entry(va))
+	flushes++;
+	play.out_of_reach |= dies;
+	if (arch_mapped_at(va) ||
+	    (va == (uintptr_t)watched_top - PAGE_SIZE && !is_allocated(watched)))
 		judge_note("flush of %lx too early\n", (unsigned long)va);
 }
 
-static int call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
-{
-	judge_note("call%s\n", mask ? " some" : "");
-	fn(arg);
-	out_of_reach |= dies;
-	return 0;
-}
-
-static bool any_out_of_reach(void)
-{
-	return out_of_reach;
-}
-
-void played_entry(void);
-void played_entry(void)
-{
-}
-
-bool played_guard(uintptr_t va);
-void *played_alloc(void);
-void played_free(void *top);
-unsigned long played_pages(void), played_tables(void);
-void *played_prepare(void *stack_top, void (*fn)(void *), void *arg);
-#undef ARCH_STACK_BASE
-#define ARCH_STACK_BASE          BASE
-#define arch_page_alloc          give_page
-#define arch_virt_to_phys(p)     ((phys_t)(uintptr_t)(p))
-#define pfn_to_page_in(mem, pfn) (pfn)
-#define free_pages(page, order)  ((void)(page), take_page())
-#define arch_map                 map
-#define arch_unmap               unmap
-#define arch_mapped_at           mapped_at
-#define invlpg                   flush_page
-#define smp_call_mask            call
-#define cpu_out_of_reach         any_out_of_reach
-#define thread_entry             played_entry
-#define stack_is_guard           played_guard
-#define arch_stack_alloc         played_alloc
-#define arch_stack_free          played_free
-#define arch_stack_pages         played_pages
-#define arch_stack_tables        played_tables
-#define arch_stack_prepare       played_prepare
-#include "arch/x86_64/stack.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-
+/* No stack is kept: those of earlier tests are held. */
 static void begin(void)
 {
+	unsigned long pages = arch_stack_pages();
+
 	play_begin();
-	memset(table, 0, sizeof(table));
-	given = no_table = no_page = 0;
-	out_of_reach = dies = false;
-	nr_cached = nr_empty = next_slot = 0;
-	memset(has_table, 0, sizeof(has_table));
+	play.flushed = flushed;
+	dies = false;
+	watched_top = NULL;
+	for (unsigned i = 0; i < HELD && arch_stack_pages() == pages; i++)
+		held[i] = arch_stack_alloc();
+}
+
+static void drop(void **stacks, unsigned nr)
+{
+	for (unsigned i = 0; i < nr; i++) {
+		if (stacks[i] && page_of(stacks[i], 0))
+			arch_stack_free(stacks[i]);
+		stacks[i] = NULL;
+	}
 }
 
 /* Allocate NR stacks, and free the first @nr of them, without notes. */
 static void use_stacks(struct ktest *t, unsigned nr)
 {
-	unsigned i;
-
-	for (i = 0; i < NR; i++) {
+	for (unsigned i = 0; i < NR; i++) {
 		tops[i] = arch_stack_alloc();
-		EXPECT(t, tops[i]);
+		EXPECT(t, tops[i] && page_of(tops[i], 0) && page_of(tops[i], PAGES - 1));
 	}
-	for (i = 0; i < nr; i++)
+	for (unsigned i = 0; i < nr; i++)
 		arch_stack_free(tops[i]);
 	judge_clear();
+	flushes = 0;
 }
 
-#define FREED(slot) "unmap " #slot "\ncall\nfree\nfree\nfree\nfree\n"
+static void end(void)
+{
+	play.out_of_reach = dies = false;
+	watched_top = NULL;
+	drop(tops, NR);
+	drop(held, HELD);
+}
+
+/* Free the stack @nr.  Are its pages freed, after its addresses have been flushed? */
+static bool frees(unsigned nr)
+{
+	void *top = tops[nr];
+	unsigned before = flushes;
+
+	watched = page_of(top, 0);
+	watched_top = top;
+	arch_stack_free(top);
+	for (unsigned i = 0; i < PAGES; i++) {
+		if (page_of(top, i))
+			return false;
+	}
+	return flushes >= before + PAGES && !is_allocated(watched);
+}
 
 KTEST_SUITE(play_stack, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 /* A page is freed after all CPUs have forgotten its address. */
 KTEST(surplus_stacks_are_freed)
 {
+	unsigned long pages;
+
 	begin();
 	use_stacks(t, KEPT);
-	EXPECT_EQ(t, given, NR * PAGES);
-	EXPECT_DOES(t, arch_stack_free(tops[KEPT]), FREED(64));
-	EXPECT_DOES(t, arch_stack_free(tops[KEPT + 1]), FREED(65));
-	EXPECT_EQ(t, given, (NR - 2) * PAGES);
-	EXPECT_EQ(t, arch_stack_pages(), given);
-	/* A table for 64 slots each: that of slot 64 and 65 stays. */
-	EXPECT_EQ(t, arch_stack_tables(), 2);
+	pages = arch_stack_pages();
+	EXPECT(t, frees(KEPT) && frees(KEPT + 1));
+	EXPECT_EQ(t, judge_times("unmap "), 2);
+	EXPECT_EQ(t, judge_times("early"), 0);
+	EXPECT_EQ(t, flushes, 2 * PAGES);
+	EXPECT_EQ(t, arch_stack_pages(), pages - 2 * PAGES);
+	/* A table for 64 slots each, which stays. */
+	EXPECT_RANGE(t, arch_stack_tables(), 2, 3);
+	end();
 }
 
 KTEST(stacks_are_kept_while_a_cpu_is_out_of_reach)
 {
-	unsigned i;
+	unsigned long pages;
 
 	begin();
 	use_stacks(t, KEPT);
-	out_of_reach = true;
-	for (i = KEPT; i < NR; i++)
+	pages = arch_stack_pages();
+	play.out_of_reach = true;
+	for (unsigned i = KEPT; i < NR; i++)
 		EXPECT_DOES(t, arch_stack_free(tops[i]), "");
 	/* They are used again, the stack freed last first. */
 	EXPECT(t, arch_stack_alloc() == tops[NR - 1]);
-	arch_stack_free(tops[NR - 1]);
-	use_stacks(t, NR - 1);
-	EXPECT_EQ(t, given, NR * PAGES);
 	/* The next free after the end of that time frees all that are too many. */
-	out_of_reach = false;
-	arch_stack_free(tops[NR - 1]);
+	play.out_of_reach = false;
+	EXPECT(t, frees(NR - 1));
 	EXPECT_EQ(t, judge_times("unmap "), NR - KEPT);
-	EXPECT_EQ(t, given, KEPT * PAGES);
-	EXPECT_EQ(t, arch_stack_pages(), given);
+	EXPECT_EQ(t, judge_times("early"), 0);
+	EXPECT_EQ(t, arch_stack_pages(), pages - (NR - KEPT) * PAGES);
+	end();
 }
 
 /* The CPU dies, or the set of CPUs begins to change, when the stack is unmapped already. */
 KTEST(stack_that_a_cpu_may_reach_is_mapped_again)
 {
+	unsigned long pages;
 	phys_t page;
 
 	begin();
 	use_stacks(t, KEPT);
-	page = mapped_at((uintptr_t)tops[KEPT] - 1);
+	pages = arch_stack_pages();
+	page = page_of(tops[KEPT], 0);
 	dies = true;
-	EXPECT_DOES(t, arch_stack_free(tops[KEPT]), "unmap 64\ncall\n");
-	EXPECT_EQ(t, mapped_at((uintptr_t)tops[KEPT] - 1), page);
-	dies = out_of_reach = false;
+	EXPECT(t, !frees(KEPT));
+	EXPECT_EQ(t, page_of(tops[KEPT], 0), page);
+	EXPECT(t, is_allocated(page) && page_of(tops[KEPT], PAGES - 1));
+	dies = play.out_of_reach = false;
 	EXPECT(t, rwsem_lock_exclusive_timeout(&cpu_hotplug, 0));
-	arch_stack_free(tops[KEPT + 1]);
-	EXPECT_DOES(t, rwsem_unlock_exclusive(&cpu_hotplug), "unmap 65\n");
-	EXPECT_EQ(t, given, NR * PAGES);
-	EXPECT_EQ(t, arch_stack_pages(), given);
-	EXPECT_DOES(t, arch_stack_free(tops[KEPT + 2]), FREED(66) FREED(65) FREED(64));
+	EXPECT(t, !frees(KEPT + 1) && is_allocated(watched));
+	rwsem_unlock_exclusive(&cpu_hotplug);
+	EXPECT_EQ(t, flushes, PAGES);
+	EXPECT_EQ(t, arch_stack_pages(), pages);
+	EXPECT(t, frees(KEPT + 2));
+	EXPECT_EQ(t, arch_stack_pages(), pages - 3 * PAGES);
 	EXPECT(t, !rwsem_is_held(&cpu_hotplug));
+	end();
 }
 
 KTEST(stack_without_memory_leaves_nothing)
 {
-	unsigned at;
+	for (unsigned at = 1; at <= PAGES; at++) {
+		unsigned long pages;
 
-	for (at = 1; at <= PAGES; at++) {
 		begin();
-		no_table = at;
+		pages = arch_stack_pages();
+		play.nr_given = 0;
+		flushes = 0;
+		play.no_table = at;
 		EXPECT(t, !arch_stack_alloc());
-		EXPECT_EQ(t, given + (unsigned)arch_stack_pages(), 0);
-		EXPECT_EQ(t, judge_times("call\n"), at > 1);
-		EXPECT_EQ(t, arch_stack_tables(), at > 1);
-		EXPECT(t, arch_stack_alloc());
-		begin();
-		no_page = at;
+		EXPECT_EQ(t, flushes, at > 1 ? PAGES : 0);
+		play.no_page = at;
 		EXPECT(t, !arch_stack_alloc());
-		EXPECT_EQ(t, given + (unsigned)arch_stack_pages(), 0);
+		EXPECT_EQ(t, arch_stack_pages(), pages);
+		EXPECT_EQ(t, play.nr_given, PAGES + at - 1);
+		for (unsigned i = 0; i < play.nr_given; i++)
+			EXPECT(t, !is_allocated(play.given[i]));
+		end();
 	}
 }

@@ -1,147 +1,138 @@
 /* SPDX-License-Identifier: MIT */
 /* test_progress.c: the line of progress at the prompt: the time when it is shown, and its text. */
-#define JUDGE(name)    progress_##name
-#define progress_begin start
-#define progress_tick  tick
-#define progress_text  text_of
-#define progress_end   end
-#include "tests/host/judge_world.h"
-
+#include "demo/live.h"
+#include "demo/live_screen.h"
 #include "demo/progress.h"
-#include <quarry/console.h>
+#include "tests/host/tty_help.h"
+#include "tests/lib/said_help.h"
+
+#include <quarry/ktest.h>
 
 #define SECOND 1000000000ULL
 
-static const char *picture; /* the option's value; NULL: it is not given */
+static struct progress p;
 
-static const char *option(const char *name, const char *fallback)
+/* An operation that began @ns ago, on a terminal of a kind; no event has happened since. */
+static void begin(const char *picture, const char *hint, bool off, u64 ns)
 {
-	return picture && strcmp(name, "picture") == 0 ? picture : fallback;
+	tty_begin(picture, 80, 24, "");
+	progress_begin(&p, "offline", hint, off);
+	p.began -= ns;
 }
 
-#define live_explain(text)     judge_say("<%s>", (text))
-#define cmdline_get            option
-#define console_status(s, len) judge_say("[%.*s]", (int)(len), (s))
-#include "demo/progress.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-
-static struct progress begin(const char *hint, bool off)
+/* What a tick shows in the status line; NULL: nothing. */
+static const char *shown(void)
 {
-	struct progress p;
+	unsigned before = tty.statuses;
 
-	judge_begin();
-	judge.tick = 0;
-	picture = "live";
-	judge.now = 50 * SECOND;
-	judge.event[EV_MIGRATE_OK] = 7;
-	judge.event[EV_OFFLINE_LOOPS] = 9;
-	start(&p, "offline", hint, off);
-	return p;
+	progress_tick(&p);
+	return tty.statuses == before ? NULL : tty.status;
 }
 
-/* A tick @ns later, or the end of the operation; what is said then. */
-#define EXPECT_TICK(t, p, ns, said)                                                                \
-	do {                                                                                       \
-		judge.now += (ns);                                                                 \
-		tick(p);                                                                           \
-		EXPECT_SAID(t, said);                                                              \
-	} while (0)
-#define EXPECT_END(t, p, said)                                                                     \
-	do {                                                                                       \
-		end(p);                                                                            \
-		EXPECT_SAID(t, said);                                                              \
-	} while (0)
+/* The line of an operation that began 60 s before the last tick. */
+static void expect_text(struct ktest *t, const char *want)
+{
+	char text[PROGRESS_WIDTH + 1];
+
+	progress_text(&p, p.began + 60 * SECOND, text, sizeof(text));
+	if (strcmp(text, want))
+		ktest_fail(t, __FILE__, __LINE__, "\"%s\", not \"%s\"", text, want);
+}
+
+/* Events of these kinds happened since the operation began, the others did not. */
+static void happened(u64 offlines, u64 passes, u64 moved, u64 again)
+{
+	p.before[0] -= offlines;
+	p.before[1] -= passes;
+	p.before[2] -= moved;
+	p.before[3] -= again;
+}
 
 KTEST_SUITE(progress, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
-KTEST(a_short_operation_shows_nothing)
+KTEST(short_or_unseen_operation_shows_nothing)
 {
-	struct progress p = begin("", false);
-
-	tick(&p);
-	judge.now += 2 * SECOND - 1;
-	tick(&p);
-	EXPECT_END(t, &p, "");
-	picture = NULL;
-	start(&p, "offline", "", false);
-	judge.now += 60 * SECOND;
-	tick(&p);
-	EXPECT_END(t, &p, "");
-	p = begin("", true);
-	judge.now += 60 * SECOND;
-	tick(&p);
-	EXPECT_END(t, &p, "");
+	begin("live", "", false, 0);
+	EXPECT(t, !shown());
+	progress_end(&p);
+	EXPECT(t, !tty.statuses);
+	begin("", "", false, 60 * SECOND);
+	EXPECT(t, !shown());
+	begin("live", "", true, 60 * SECOND);
+	EXPECT(t, !shown());
+	progress_end(&p);
+	EXPECT(t, !tty.statuses);
+	tty_end();
 }
 
 KTEST(a_long_one_is_shown_twice_a_second)
 {
-	struct progress p = begin("Ctrl-U cancels", false);
-
-	EXPECT_TICK(t, &p, 2 * SECOND, "[offline: 2 s; Ctrl-U cancels]");
-	EXPECT_TICK(t, &p, SECOND / 2 - 1, "");
-	judge.event[EV_MIGRATE_OK] = 8;
-	judge.event[EV_OFFLINE_LOOPS] = 12;
-	EXPECT_TICK(
-	    t, &p, SECOND / 2 + 1, "[offline: 3 s: 3 passes, 1 block moved; Ctrl-U cancels]");
-	EXPECT_END(t, &p, "[]");
+	begin("live", "Ctrl-U cancels", false, 60 * SECOND);
+	EXPECT(t, !strcmp(NEED(t, shown()), "offline: 60 s; Ctrl-U cancels"));
+	EXPECT(t, !shown());
+	p.shown -= SECOND / 2;
+	EXPECT(t, shown());
+	progress_end(&p);
+	EXPECT(t, !*tty.status && tty.statuses == 3);
+	tty_end();
 }
 
 KTEST(on_the_live_screen_it_is_the_explanation)
 {
-	struct progress p = begin("Ctrl-U cancels", false);
-
-	judge.live = true;
-	judge.now += 2 * SECOND;
-	tick(&p);
-	tick(&p);
-	EXPECT_SAID(t, "<offline: 2 s; Ctrl-U cancels>");
-	EXPECT_END(t, &p, "");
+	begin("live", "Ctrl-U cancels", false, 60 * SECOND);
+	if (!tty_fits(t))
+		return;
+	REQUIRE(t, live_begin("test"));
+	EXPECT(t, !shown());
+	EXPECT(t, !strcmp(live_screen.s->view.say, " offline: 60 s; Ctrl-U cancels"));
+	progress_end(&p);
+	EXPECT(t, !tty.statuses);
+	live_stop();
+	tty_forget();
 }
 
-KTEST(where_no_row_is_rewritten_it_is_a_line_every_ten_seconds)
+KTEST(where_no_row_is_rewritten_it_is_a_line_every_ten_seconds, KTEST_REPORTS)
 {
-	struct progress p = begin("Ctrl-U cancels", false);
+	u64 pos = log_position();
 
-	picture = "plain";
-	EXPECT_TICK(t, &p, 2 * SECOND, "offline: 2 s; Ctrl-U cancels\n");
-	EXPECT_TICK(t, &p, 10 * SECOND - 1, "");
-	EXPECT_TICK(t, &p, 1, "offline: 12 s; Ctrl-U cancels\n");
-	EXPECT_END(t, &p, "");
+	begin("plain", "Ctrl-U cancels", false, 60 * SECOND);
+	EXPECT(t, !shown());
+	EXPECT(t, !strcmp(text_since(pos), "offline: 60 s; Ctrl-U cancels\n"));
+	p.shown -= 9 * SECOND;
+	progress_tick(&p);
+	EXPECT_EQ(t, times_in(text_since(pos), "\n"), 1);
+	p.shown -= SECOND;
+	progress_tick(&p);
+	EXPECT_EQ(t, times_in(text_since(pos), "\n"), 2);
+	progress_end(&p);
+	EXPECT(t, !tty.statuses);
+	tty_end();
 }
 
-KTEST(the_page_that_is_waited_for_is_named)
+KTEST(the_line_says_what_has_happened)
 {
 	struct mm_fail blocker = {.pfn = PFN_NONE};
-	struct progress p = begin("Ctrl-U cancels", false);
 
+	begin("live", "", false, 0);
+	expect_text(t, "offline: 60 s");
+	happened(0, 3, 1, 0);
+	expect_text(t, "offline: 60 s: 3 passes, 1 block moved");
+	happened(1, 0, 1, 1);
+	expect_text(t, "offline: 60 s: 1 offline done, 3 passes, 2 blocks moved, 1 retry");
+	/* The page that is waited for is named instead; and so is what is counted. */
 	p.blocker = &blocker;
-	judge.event[EV_OFFLINE_LOOPS] = 12;
-	EXPECT_TICK(t, &p, 2 * SECOND, "[offline: 2 s: 3 passes; Ctrl-U cancels]");
+	p.hint = "Ctrl-U cancels";
+	expect_text(
+	    t, "offline: 60 s: 1 offline done, 3 passes, 2 blocks moved, 1 retry; Ctrl-U cancel");
 	blocker = (struct mm_fail){0x8803, WHY_BUSY};
-	EXPECT_TICK(
-	    t, &p, SECOND, "[offline: 3 s: waits for pfn 0x8803 (page busy); Ctrl-U cancels]");
-}
-
-KTEST(what_is_counted_is_shown_instead)
-{
-	struct progress p = begin("", false);
-
+	expect_text(t, "offline: 60 s: waits for pfn 0x8803 (page busy); Ctrl-U cancels");
+	p.blocker = NULL;
+	p.hint = "";
 	p.unit = "MiB";
 	p.total = 64;
 	p.done = 5;
-	judge.event[EV_MIGRATE_OK] = 8;
-	EXPECT_TICK(t, &p, 7 * SECOND, "[offline: 7 s: 5 of 64 MiB]");
+	expect_text(t, "offline: 60 s: 5 of 64 MiB");
 	p.total = 0;
-	EXPECT_TICK(t, &p, SECOND, "[offline: 8 s: 5 MiB]");
-}
-
-KTEST(the_line_fits_into_a_row)
-{
-	struct progress p = begin("Ctrl-U cancels", false);
-	char text[PROGRESS_WIDTH + 1];
-	unsigned i;
-
-	for (i = 0; i < NR_MM_EVENTS; i++)
-		judge.event[i] = 1ULL << 40;
-	text_of(&p, judge.now, text, sizeof(text));
-	EXPECT_EQ(t, strlen(text), PROGRESS_WIDTH);
+	expect_text(t, "offline: 60 s: 5 MiB");
+	tty_end();
 }

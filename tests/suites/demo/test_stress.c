@@ -252,7 +252,7 @@ KTEST(rounds_wait_for_the_stress)
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
 }
 
-KTEST(lost_pages_are_reported)
+KTEST(lost_and_damaged_pages_are_reported)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 4));
 	struct soak soak;
@@ -270,6 +270,17 @@ KTEST(lost_pages_are_reported)
 	    "standby\n",
 	    soak.managed - 1, soak.managed);
 	EXPECT(t, said(pos, want));
+	soak.managed--;
+	mem->zones[ZONE_NORMAL].nr_free++;
+	pos = log_position();
+	EXPECT(t, !soak_check(&soak) && !soak_end(&soak));
+	EXPECT_EQ(t, times_in(text_since(pos), "  # test: FAIL: "), 2);
+	mem->zones[ZONE_NORMAL].nr_free--;
+	EXPECT(t, soak_check(&soak));
+	/* A line of progress is due every two seconds. */
+	EXPECT(t, !soak_report_due(&soak));
+	soak.next_report -= 3000000000;
+	EXPECT(t, soak_report_due(&soak) && !soak_report_due(&soak));
 }
 
 KTEST(soaks_run_each_policy, KTEST_REPORTS)

@@ -117,6 +117,19 @@ KTEST(eject_request_during_insertion_is_served,
 	EXPECT_EQ(t, slots_bank.odd, 0);
 }
 
+/* What was taken is given back, whatever the registers say later. */
+KTEST(device_that_changes_its_id_is_given_back_by_the_old_one,
+    .says = "slots: CPU slot 1, APIC id 1: in use\n"
+            "slots: CPU slot 1, APIC id 1: gone\n")
+{
+	slots_begin(SLOT_CPU);
+	slots_insert(1, 0, 0, 1);
+	EXPECT_EQ(t, fake_slots.taken, 1);
+	fake_slots.slot[1].dev.id = 9;
+	slots_eject(1);
+	EXPECT_EQ(t, fake_slots.given, 1);
+}
+
 /* The host fills the slot between the eject and the kernel's check of the result. */
 KTEST(slot_filled_right_after_an_eject_is_used,
     .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"

@@ -339,3 +339,74 @@ KTEST(random_registers_lose_nothing, KTEST_SLOW, .reports = "?slots: ")
 	EXPECT(t, slots_bank.taken > 0 && slots_bank.refused > 0 && slots_bank.odd > 0);
 	drop_memory(t, mem);
 }
+
+/* ---- other threads work on the memory at the same time ---- */
+
+static unsigned online_before; /* pageblocks brought online after the driver has added them */
+
+static int take_late(void *arg, const struct slot_device *dev, const char **why)
+{
+	pfn_t start = dev->address >> PAGE_SHIFT;
+	unsigned long nr = dev->size >> PAGE_SHIFT;
+
+	if (add_memory(dimms.mem, start, nr, 0) ||
+	    online_pages(dimms.mem, start, BLOCK(online_before), NULL))
+		return -EIO;
+	return dimm_use(arg, dev, online_pages(dimms.mem, start, nr, NULL));
+}
+
+/* Memory in use must go offline before its module is ejected. */
+KTEST(memory_that_others_use_is_not_ejected,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: blocker: pfn *: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
+            "slots:   error EINVAL: partly offline\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots: DIMM slot 0, * MiB at *, domain 7: gone\n")
+{
+	for (online_before = 1; online_before <= 4; online_before += 3) {
+		struct memory *mem = NEED(t, begin_dimms(t));
+		const struct slot_user user = {.take = take_late, .give = dimm_give, .arg = &dimms};
+
+		slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
+		insert_blocks(0, FREE, 4);
+		EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+		slots_eject(0);
+		/* A module that is partly offline stays, one that is online goes offline first. */
+		EXPECT_EQ(t, fake_slots.slot[0].ejected, online_before == 4);
+		EXPECT_EQ(
+		    t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_ONLINE), online_before % 4);
+		drop_memory(t, mem);
+	}
+}
+
+/*
+ * Memory that was online, and went offline again, is not in use.  A module that cannot be removed
+ * stays as it was: online, or offline if an operator has taken it offline.
+ */
+KTEST(module_stays_as_it_was, .reports = "another operation works on it")
+{
+	struct memory *mem = NEED(t, begin_dimms(t));
+	const struct slot_device dev = {
+	    .address = (u64)FREE << PAGE_SHIFT, .size = (u64)BLOCK(4) << PAGE_SHIFT};
+	struct pfn_range range = pfn_range(FREE, BLOCK(4));
+	struct range_claim claim = {.range = range, .stays = true};
+	const char *why = NULL;
+
+	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(4), 0), 0);
+	EXPECT_EQ(t, dimm_use(&dimms, &dev, -EALREADY), -EAGAIN);
+	EXPECT_EQ(t, range_count(mem, range, PB_HOLE), 4);
+	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(4), 0), 0);
+	dimm_keep(&dimms, &dev, false);
+	EXPECT_EQ(t, range_count(mem, range, PB_OFFLINE), 4);
+	dimm_keep(&dimms, &dev, true);
+	EXPECT_EQ(t, range_count(mem, range, PB_ONLINE), 4);
+	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(4), NULL, NULL), 0);
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, dimm_use(&dimms, &dev, -EBUSY), 0);
+	EXPECT_EQ(t, dimm_give(&dimms, &dev, &why), -EBUSY);
+	range_unclaim(mem, &claim);
+	EXPECT_EQ(t, dimm_give(&dimms, &dev, &why), 0);
+	EXPECT_EQ(t, range_count(mem, range, PB_HOLE), 4);
+	drop_memory(t, mem);
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_pci.c: buses, registers, capabilities and BARs of PCI functions with arbitrary contents. */
-#include "tests/lib/pci_help.h"
+#include "tests/lib/pretend_pci.h"
 
 KTEST_SUITE(pci, KTEST_QUICK);
 

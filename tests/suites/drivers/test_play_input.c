@@ -5,36 +5,8 @@
  */
 #include "tests/host/play_help.h"
 
-#define printk           judge_say
-#define cpu_relax        play_turn
-#define ioapic_route_isa route_isa
-#define screen_present   has_screen
-#define console_cursor   show_cursor
-
-static int route_err;
-static bool screen;
-
-static int route_isa(unsigned irq, u8 vector)
-{
-	judge_note(
-	    "ISA line %u is vector %x%s\n", irq, vector, arch_irqs_enabled() ? ", irqs on" : "");
-	return route_err;
-}
-
-static bool has_screen(void)
-{
-	return screen;
-}
-
-static void show_cursor(bool on)
-{
-	judge_note("cursor %s\n", on ? "on" : "off");
-}
-
-#include "drivers/serial.c"     /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "drivers/i8042.c"      /* NOLINT(bugprone-suspicious-include): the tested source */
-#include "drivers/console_in.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#include <quarry/ktest.h>
+#include "drivers/input.h"
+#include <quarry/console.h>
 
 /* ---- the serial port ---- */
 
@@ -45,13 +17,9 @@ static void show_cursor(bool on)
 static void begin_serial(void)
 {
 	play_begin();
-	memset(&com1, 0, sizeof(com1));
-	present = by_interrupt = false;
+	play_apics(1);
 	console_input.tail = console_input.head;
-	route_err = 0;
-	play.port[0x3fd] = 0x60; /* all bytes have been sent */
-	serial_init();
-	judge_clear();
+	play_serial(true);
 }
 
 KTEST_SUITE(play_input, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
@@ -59,7 +27,7 @@ KTEST_SUITE(play_input, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 KTEST(the_serial_port_is_com1)
 {
 	play_begin();
-	memset(&com1, 0, sizeof(com1));
+	play_serial(false);
 	EXPECT(t, !serial_present());
 	EXPECT_DOES(t, serial_init(), START);
 	EXPECT(t, serial_present());
@@ -102,17 +70,16 @@ KTEST(every_byte_is_received)
 KTEST(the_serial_port_interrupts)
 {
 	begin_serial();
-	com1.present = false;
+	play_serial(false);
 	EXPECT_DOES(t, serial_enable_irq(), "");
-	com1.present = true;
-	route_err = -ENODEV;
-	EXPECT_DOES(t, serial_enable_irq(), "ISA line 4 is vector 43\n");
-	EXPECT(t, arch_irqs_enabled() && !com1.interrupt_driven);
-	route_err = 0;
-	EXPECT_DOES(t, serial_enable_irq(), "ISA line 4 is vector 43\nout8 3f9=1\n");
-	EXPECT(t, arch_irqs_enabled() && com1.interrupt_driven);
+	play_serial(true);
+	acpi.nr_ioapics = 0;
 	EXPECT_DOES(t, serial_enable_irq(), "");
-	EXPECT(t, !serial_polled());
+	EXPECT(t, arch_irqs_enabled() && serial_polled());
+	acpi.nr_ioapics = 1;
+	EXPECT_DOES(t, serial_enable_irq(), "io0 19=0\nio0 18=43\nout8 3f9=1\n");
+	EXPECT(t, arch_irqs_enabled() && !serial_polled());
+	EXPECT_DOES(t, serial_enable_irq(), "");
 	play.in = count_bytes;
 	coming = 0;
 	serial_interrupt();
@@ -123,7 +90,7 @@ KTEST(the_serial_port_interrupts)
 	serial_interrupt();
 	EXPECT_EQ(t, console_getc(), 'q');
 	EXPECT_DOES(t, serial_disable_irq(), "out8 3f9=0\n");
-	EXPECT(t, !com1.interrupt_driven);
+	EXPECT(t, serial_polled());
 }
 
 /* ---- the keyboard ---- */
@@ -176,16 +143,15 @@ static void chip_out(u16 port)
 static void begin_keyboard(void)
 {
 	begin_serial();
-	com1.present = false;
+	play_serial(false);
 	memset(&chip, 0, sizeof(chip));
-	memset(&keys, 0, sizeof(keys));
 	chip.config = 0x32; /* the mouse interrupts, and both are off, as some firmware leaves it */
 	play.in = chip_in;
 	play.out = chip_out;
 }
 
 #define SETTING "out8 64=a7\nout8 64=20\nout8 64=60\nout8 60=61\nout8 64=ae\nout8 60=f4\n"
-#define ROUTED  "ISA line 1 is vector 46, irqs on\n"
+#define ROUTED  "io0 13=0\nio0 12=46\n"
 
 KTEST(keyboard_is_switched_on_and_the_mouse_off)
 {
@@ -227,9 +193,8 @@ KTEST(missing_controller_is_said_and_left_alone)
 KTEST(keys_come_by_interrupt_or_by_polls)
 {
 	begin_keyboard();
-	route_err = -19;
-	EXPECT_DOES(
-	    t, keyboard_init(), SETTING ROUTED "keyboard: polled: no route for its interrupt\n");
+	acpi.nr_ioapics = 0;
+	EXPECT_DOES(t, keyboard_init(), SETTING "keyboard: polled: no route for its interrupt\n");
 	EXPECT(t, keyboard_present() && !keyboard_by_interrupt());
 	chip_gives(0x1e, false);
 	chip_gives(0x2a, true); /* the mouse moves: no Shift */
@@ -266,7 +231,7 @@ KTEST(serial_port_and_keyboard_share_the_ring)
 {
 	begin_keyboard();
 	keyboard_init();
-	com1.present = true;
+	play_serial(true);
 	chip_gives(0x1e, false);
 	keyboard_interrupt();
 	play.in = count_bytes;
@@ -281,14 +246,19 @@ KTEST(serial_port_and_keyboard_share_the_ring)
 /* A keyboard counts only beside a screen: without one its user would see nothing. */
 KTEST(a_person_can_type_where_output_is_seen)
 {
-	begin_serial();
-	screen = true;
-	EXPECT(t, console_can_read());
-	com1.present = false;
+	begin_keyboard();
+	chip.absent = true;
+	keyboard_init();
+	play_screen(true);
 	EXPECT(t, !console_can_read());
-	present = true;
+	play_serial(true);
 	EXPECT(t, console_can_read());
-	screen = false;
+	play_serial(false);
+	chip.absent = false;
+	keyboard_init();
+	EXPECT(t, console_can_read());
+	play_screen(false);
 	EXPECT(t, !console_can_read());
-	present = false;
+	chip.absent = true;
+	keyboard_init();
 }

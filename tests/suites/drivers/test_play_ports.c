@@ -4,84 +4,10 @@
  * interrupt lines.
  */
 #include "tests/host/play_help.h"
-#include <quarry/acpi.h>
-#include <quarry/virtio.h>
 
 #include "drivers/pci.h"
 #include "drivers/virtio_pci.h"
-
-static struct acpi_info firmware;
-static int route_err;
-
-static int route(u32 gsi, u8 vector, bool level, bool active_low)
-{
-	judge_note("line %u is vector %x%s%s\n", gsi, vector, level ? ", level" : "",
-	    active_low ? ", low" : "");
-	return route_err;
-}
-
-static struct {
-	unsigned nr_nodes;
-} their_memory;
-
-static void scan(const struct pci_access *access, void (*fn)(const struct pci_function *))
-{
-	const struct pci_function some = {.access = access, .device = 9};
-
-	judge_note(access == &pci_ports ? "scan\n" : "scan what?\n");
-	fn(&some);
-}
-
-static void take_over(struct virtio_bus *bus, const struct pci_function *fn)
-{
-	judge_note("device %u\n", fn->device);
-}
-
-static void news(struct virtio_bus *bus)
-{
-	judge_note("news\n");
-}
-
-static int mem_probe(struct virtio_device *dev)
-{
-	return 1;
-}
-
-static int balloon_probe(struct virtio_device *dev)
-{
-	return 2;
-}
-
-static bool mem_show(void)
-{
-	judge_note("memory\n");
-	return false;
-}
-
-static bool balloon_show(void)
-{
-	judge_note("balloon\n");
-	return false;
-}
-
-static void *map(phys_t pa, size_t len)
-{
-	return NULL;
-}
-
-#define acpi         firmware
-#define ioapic_route route
-#include "drivers/pci_port.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#define pci_scan             scan
-#define virtio_bus_found     take_over
-#define virtio_bus_interrupt news
-#define virtio_mem_probe     mem_probe
-#define virtio_balloon_probe balloon_probe
-#define virtio_mem_show      mem_show
-#define virtio_balloon_show  balloon_show
-#define arch_map_mmio        map
-#define kernel_memory        their_memory
-#include "drivers/virtio_start.c" /* NOLINT(bugprone-suspicious-include): the tested source */
+#include <quarry/errno.h>
 
 /* ---- PCI ---- */
 
@@ -112,10 +38,10 @@ static void begin(void)
 	play.in = config_in;
 	for (i = 0; i < sizeof(config); i++)
 		config[i] = (u8)(i + 1);
+	play_apics(1);
 	for (i = 0; i < ACPI_NR_ISA; i++)
-		firmware.isa[i] =
-		    (struct acpi_isa){.gsi = 100 + i, .active_low = i == 5, .level = i == 6};
-	route_err = 0;
+		acpi.isa[i] =
+		    (struct acpi_isa){.gsi = 8 + i, .active_low = i == 5, .level = i == 6};
 }
 
 KTEST_SUITE(play_ports, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
@@ -150,11 +76,11 @@ KTEST(a_function_has_its_line)
 		config[4] = 0x07;
 		config[5] = 0x05;
 		EXPECT_EQ(t, pci_route_intx(&fn), 0);
-		EXPECT_EQ(t, judge_times("line "), 1);
+		EXPECT_EQ(t, judge_times("io0 "), 2);
 		EXPECT_EQ(t,
-		    judge_times(line == 5 ? "line 105 is vector 44, level, low\n"
-		            : line == 6   ? "line 106 is vector 44, level\n"
-		                          : "line 107 is vector 44, level\n"),
+		    judge_times(line == 5 ? "io0 2a=a044\n"
+		            : line == 6   ? "io0 2c=8044\n"
+		                          : "io0 2e=8044\n"),
 		    1);
 		EXPECT_EQ(t, judge_times("out16 cfc=107\n"), 1);
 	}
@@ -162,29 +88,14 @@ KTEST(a_function_has_its_line)
 	config[LINE] = 5;
 	config[PIN] = 0;
 	EXPECT_EQ(t, pci_route_intx(&fn), -ENODEV);
-	EXPECT_EQ(t, judge_times("line ") + judge_times("out16 "), 0);
+	EXPECT_EQ(t, judge_times("io0 ") + judge_times("out16 "), 0);
 	config[PIN] = 1;
-	route_err = -EIO;
-	EXPECT_EQ(t, pci_route_intx(&fn), -EIO);
-	EXPECT_EQ(t, judge_times("line "), 1);
-	EXPECT_EQ(t, judge_times("out16 "), 0);
+	acpi.isa[5].gsi = 99; /* there is no such pin */
+	EXPECT_EQ(t, pci_route_intx(&fn), -ENODEV);
+	EXPECT_EQ(t, judge_times("io0 ") + judge_times("out16 "), 0);
 }
 
 /* ---- virtio ---- */
-
-KTEST(virtio_devices_are_those_of_the_bus)
-{
-	struct virtio_device dev = {.id = VIRTIO_ID_MEM};
-
-	play_begin();
-	EXPECT_DOES(t, virtio_init(), "scan\ndevice 9\n");
-	EXPECT_DOES(t, pci_interrupt(), "news\n");
-	EXPECT_DOES(t, virtio_show(), "memory\nballoon\n");
-	EXPECT_EQ(t, bus.probe(&dev), 1);
-	dev.id = VIRTIO_ID_BALLOON;
-	EXPECT_EQ(t, bus.probe(&dev), 2);
-	EXPECT(t, bus.map == map && bus.route == pci_route_intx);
-}
 
 /* Registers are read and written in their width: their neighbours do not change. */
 KTEST(mapped_registers_have_their_width)
@@ -196,8 +107,8 @@ KTEST(mapped_registers_have_their_width)
 	for (len = 1; len <= 4; len *= 2) {
 		for (i = 0; i < sizeof(byte); i++)
 			byte[i] = (u8)(0x11 * i);
-		EXPECT_EQ(t, bus.regs->read(byte + 4, len), read[len]);
-		bus.regs->write(byte + 4, len, 0x12345678);
+		EXPECT_EQ(t, virtio_mapped_regs.read(byte + 4, len), read[len]);
+		virtio_mapped_regs.write(byte + 4, len, 0x12345678);
 		for (i = 0; i < sizeof(byte); i++) {
 			bool its_own = i >= 4 && i < 4 + len;
 
@@ -210,19 +121,14 @@ KTEST(mapped_registers_have_their_width)
 /* A node that the firmware does not name, or that the memory does not have, counts as node 0. */
 KTEST(nodes_are_those_of_the_firmware)
 {
-	firmware.nr_nodes = their_memory.nr_nodes = 3;
-	firmware.domain[0] = 7;
-	firmware.domain[1] = 5;
-	firmware.domain[2] = 9;
-	firmware.domain[3] = 11;
-	EXPECT_EQ(t, bus.node_of(7), 0);
-	EXPECT_EQ(t, bus.node_of(5), 1);
-	EXPECT_EQ(t, bus.node_of(9), 2);
-	EXPECT_EQ(t, bus.node_of(11), 0);
-	firmware.nr_nodes = 2;
-	EXPECT_EQ(t, bus.node_of(9), 0);
-	firmware.nr_nodes = 3;
-	their_memory.nr_nodes = 2;
-	EXPECT_EQ(t, bus.node_of(9), 0);
-	EXPECT_EQ(t, bus.node_of(5), 1);
+	static struct acpi_info info = {.domain = {7, 5, 9, 11}, .nr_nodes = 3};
+
+	EXPECT_EQ(t, acpi_domain_node(&info, 3, 7), 0);
+	EXPECT_EQ(t, acpi_domain_node(&info, 3, 5), 1);
+	EXPECT_EQ(t, acpi_domain_node(&info, 3, 9), 2);
+	EXPECT_EQ(t, acpi_domain_node(&info, 3, 11), 0);
+	EXPECT_EQ(t, acpi_domain_node(&info, 2, 9), 0);
+	info.nr_nodes = 2;
+	EXPECT_EQ(t, acpi_domain_node(&info, 3, 9), 0);
+	EXPECT_EQ(t, acpi_domain_node(&info, 3, 5), 1);
 }

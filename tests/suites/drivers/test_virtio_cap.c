@@ -3,7 +3,7 @@
  * test_virtio_cap.c: the structures of a virtio device, with a configuration space of arbitrary
  * content.
  */
-#include "tests/lib/pci_help.h"
+#include "tests/lib/pretend_pci.h"
 #include <quarry/string.h>
 
 static void expect_found(struct ktest *t)

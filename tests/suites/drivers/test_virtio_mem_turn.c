@@ -4,7 +4,7 @@
  * without memory for descriptors; and virtio_mem_turn, one pass of its thread: its messages, its
  * restarts of the device, and the pause after it.
  */
-#include "tests/lib/movable_help.h"
+#include "tests/lib/mov_help.h"
 #include "tests/lib/said_help.h"
 #include "tests/lib/vmem_help.h"
 
@@ -162,6 +162,39 @@ KTEST(removed_unit_is_unplugged)
 	EXPECT_EQ(t, pageblock_state(pageblock_of(vmem, claim.range.start)), PB_ONLINE);
 	range_unclaim(vmem, &claim);
 	vmem_end(t);
+}
+
+/*
+ * Units that are plugged, and added, when another operation has brought all or some of them online:
+ * they are in use.  Those that are still offline, with an error, are removed and tried again.
+ */
+KTEST(units_changed_before_they_come_online_are_used_or_removed, .reports = "cannot be added")
+{
+	static const unsigned online[] = {8, 1, 0};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(online); i++) {
+		struct range_claim claim = {.stays = true};
+		unsigned long unit = PAGEBLOCK_PAGES;
+		pfn_t start;
+
+		REQUIRE(t, i ? vmem_begin_again(t) : vmem_begin(t));
+		start = vmem_config.addr >> PAGE_SHIFT;
+		claim.range = pfn_range(start, 8 * unit);
+		EXPECT_EQ(t, range_claim(vmem, &claim), 0);
+		FOLLOW(t, 8, -EBUSY, 8, 0); /* they are plugged, and cannot be added yet */
+		range_unclaim(vmem, &claim);
+		EXPECT_EQ(t, add_memory(vmem, start, 8 * unit, vmem_dev.node), 0);
+		if (online[i])
+			EXPECT_EQ(t, online_pages(vmem, start, online[i] * unit, NULL), 0);
+		EXPECT_EQ(t,
+		    virtio_mem_use(&vmem_dev, 0, 8,
+		        online[i] ? online_pages(vmem, start, 8 * unit, NULL) : -EBUSY),
+		    online[i] ? 0 : -EBUSY);
+		expect_units(t, 8, online[i]);
+		FOLLOW(t, 8, 0, 8, online[i] ? online[i] : 8);
+		FOLLOW(t, 0, 0, 0, 0);
+		vmem_end(t);
+	}
 }
 
 /* One of four units that are not in use is added at the prompt; the host wants none, or four. */

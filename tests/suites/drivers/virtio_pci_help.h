@@ -7,7 +7,7 @@
 #ifndef QUARRY_TESTS_VIRTIO_PCI_HELP_H
 #define QUARRY_TESTS_VIRTIO_PCI_HELP_H
 
-#include "tests/lib/pci_help.h"
+#include "tests/lib/pretend_pci.h"
 #include <quarry/console.h>
 
 #include "drivers/virtio_pci.h"

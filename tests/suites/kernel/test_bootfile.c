@@ -5,24 +5,17 @@
  *
  * The kernel has one screen, which keeps its state, so one test makes all checks of the screen.
  */
-#include "tests/lib/screen_help.h"
+#include "tests/host/play_help.h"
 
+#include "tests/lib/screen_help.h"
 #include <quarry/bootfile.h>
-#include <quarry/bootinfo.h>
-#include <quarry/cmdline.h>
 #include <quarry/console.h>
-#include <quarry/ktest.h>
 #include <quarry/machine.h>
-#include <quarry/panic.h>
-#include <quarry/string.h>
 
 /* Sizes and places in unused memory of the first pageblock: modules, and two framebuffers. */
 #define MODULE_BYTES 0x900
 #define SCREEN_AT    0x3800
 #define MAPPED_AT    0x5400
-
-/* The loader's data, which the tests set. */
-struct bootinfo bootinfo;
 
 static char said[8192];
 
@@ -210,24 +203,18 @@ KTEST(a_single_file_is_one_besides_the_font)
 
 static bool panics;
 static unsigned nest; /* screen writes that panicking() still makes, inside its caller's write */
-static void *mapped;
 static struct text ref;
 static struct psf_font ref_font;
 static struct text_cell ref_cells[(WIDTH / 8) * (HEIGHT / 8)];
 static u8 ref_pixels[PITCH * HEIGHT], ref_file[FONT_FILE_SIZE];
 
-bool panicking(void)
+static bool panicking_now(void)
 {
 	if (nest) {
 		nest--;
 		screen_write("n", 1);
 	}
 	return panics;
-}
-
-void *arch_map_framebuffer(phys_t pa, size_t len)
-{
-	return pa == bootinfo.framebuffer.address && len == PITCH * HEIGHT ? mapped : NULL;
 }
 
 static void set_framebuffer(void)
@@ -323,21 +310,21 @@ static void a_panic_is_red(struct ktest *t)
 	nest = 5;
 	screen_write("e", 1);
 	text_write(&ref, "nne", 3);
-	EXPECT(t, shows_as_it_should(mapped));
+	EXPECT(t, shows_as_it_should(play.mapped));
 	EXPECT_EQ(t, nest, 2);
 	nest = 0;
 	screen_write("f", 1);
 	text_write(&ref, "f", 1);
-	EXPECT(t, shows_as_it_should(mapped));
+	EXPECT(t, shows_as_it_should(play.mapped));
 	panics = true;
 	screen_write("g\33[32mh", 7);
 	text_set_colour(&ref, TEXT_RED_ON_BLACK);
 	text_write(&ref, "g\33[32mh", 7);
-	EXPECT(t, shows_as_it_should(mapped));
+	EXPECT(t, shows_as_it_should(play.mapped));
 	/* The colour that the text has set stays. */
 	screen_write("i", 1);
 	text_write(&ref, "i", 1);
-	EXPECT(t, shows_as_it_should(mapped));
+	EXPECT(t, shows_as_it_should(play.mapped));
 	panics = false;
 }
 
@@ -346,23 +333,25 @@ KTEST(screen_shows_the_log_and_new_output, KTEST_REPORTS)
 	void *first = arch_phys_to_virt(SCREEN_AT);
 	u64 pos;
 
-	no_modules();
+	play_begin();
+	play.logs = true;
+	play.panics = panicking_now;
 	refuse_what_is_no_screen(t);
 	EXPECT_EQ(t, psf_parse(&ref_font, ref_file, 4 + NR_GLYPHS * FONT_HEIGHT), 0);
 	/* A framebuffer above the memory mapped so far is used later. */
 	bootinfo.framebuffer.address = (1ULL << 32) - PITCH * HEIGHT + 1;
 	screen_init();
 	EXPECT(t, !screen_present());
-	mapped = NULL;
+	play.mapped = NULL;
 	pos = log_position();
 	screen_map();
 	EXPECT(t,
 	    !screen_present() && !strcmp(said_since(pos), "screen: cannot be mapped: not used\n"));
-	mapped = arch_phys_to_virt(MAPPED_AT);
+	play.mapped = arch_phys_to_virt(MAPPED_AT);
 	pos = log_position();
 	show_log_on(&ref, ref_pixels);
 	screen_map();
-	EXPECT(t, screen_present() && shows_as_it_should(mapped));
+	EXPECT(t, screen_present() && shows_as_it_should(play.mapped));
 	EXPECT(t, !strcmp(said_since(pos), "screen: 64 by 24 pixels, 8 by 3 characters\n"));
 	/* Now screen_init uses the framebuffer immediately; then the framebuffer moves. */
 	set_framebuffer();
@@ -372,15 +361,15 @@ KTEST(screen_shows_the_log_and_new_output, KTEST_REPORTS)
 	screen_write("abc", 2);
 	text_write(&ref, "ab", 2);
 	EXPECT(t, shows_as_it_should(first));
-	memcpy(mapped, first, PITCH * HEIGHT);
+	memcpy(play.mapped, first, PITCH * HEIGHT);
 	memset(first, 0, PITCH * HEIGHT);
 	screen_map();
 	screen_write("c\nd", 3);
 	text_write(&ref, "c\nd", 3);
-	EXPECT(t, screen_present() && shows_as_it_should(mapped));
+	EXPECT(t, screen_present() && shows_as_it_should(play.mapped));
 	a_panic_is_red(t);
 	/* A screen that cannot be mapped any more is not present. */
-	mapped = NULL;
+	play.mapped = NULL;
 	screen_map();
 	EXPECT(t, !screen_present());
 	/* A screen that is too small is not used. */

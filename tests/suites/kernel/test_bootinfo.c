@@ -1,29 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_bootinfo.c: the loader's map of memory.  The test includes the source of boot/bootinfo.c.
- * Hosted only: in the kernel it would undo the loader's work.
+ * test_bootinfo.c: the loader's map of memory.  Hosted only: in the kernel it would undo the
+ * loader's work.
  */
-#define bootinfo tested_bootinfo /* the suite bootfile has data of its own by the other name */
-#include "boot/bootinfo.c"       /* NOLINT(bugprone-suspicious-include): the tested source */
+#include <quarry/bootinfo.h>
 #include <quarry/ktest.h>
+#include <quarry/mm.h>
+#include <quarry/string.h>
 
-/* Symbols that linker.ld defines for boot_info_init, which is not called. */
-char image_start[1], image_end[1];
+#define TIB   (1ULL << 40)
+#define HOLES 200u
+#define MIB   (1ULL << 20)
 
-#define TIB (1ULL << 40)
+/* A multiboot2 block whose only tag is a map of memory: RAM, and holes in it. */
+static struct {
+	u32 head[2], type, size, entry_size, version;
+	struct {
+		u64 base, length;
+		u32 ram, reserved;
+	} entry[HOLES + 1];
+} block = {.type = 6, .entry_size = sizeof(block.entry[0])};
+
+static void parse(unsigned entries)
+{
+	block.size = 16 + entries * block.entry_size;
+	memset(&bootinfo, 0, sizeof(bootinfo));
+	multiboot2_parse(&block, 8 + block.size);
+}
 
 /* Parse a map with one entry, of RAM. */
 static void parse_ram(u64 base, u64 length)
 {
-	struct {
-		u32 head[2];
-		struct mb2_mmap map;
-		struct mb2_mmap_entry entry;
-	} block = {.map = {{MB2_MMAP, sizeof(block) - sizeof(block.head)}, sizeof(block.entry), 0},
-	    .entry = {base, length, MMAP_RAM, 0}};
-
-	memset(&bootinfo, 0, sizeof(bootinfo));
-	multiboot2_parse(&block, sizeof(block));
+	block.entry[0].base = base;
+	block.entry[0].length = length;
+	block.entry[0].ram = 1;
+	parse(1);
 }
 
 KTEST_SUITE(bootinfo, KTEST_QUICK);
@@ -50,30 +61,21 @@ KTEST(ram_behind_the_last_pageblock_below_16_tib_is_left_out)
 	EXPECT_EQ(t, bootinfo.nr_ram, 0);
 }
 
-#define HOLES 200u
-#define MIB   (1ULL << 20)
-
 /*
  * Parse a map with 64 GiB of RAM from @base on, in which a page at the end of each @step bytes is
  * reserved.
  */
 static void parse_holes(u64 base, u64 step)
 {
-	static struct {
-		u32 head[2];
-		struct mb2_mmap map;
-		struct mb2_mmap_entry entry[HOLES + 1];
-	} block;
 	unsigned i;
 
-	block.map = (struct mb2_mmap){
-	    {MB2_MMAP, sizeof(block) - sizeof(block.head)}, sizeof(block.entry[0]), 0};
-	block.entry[0] = (struct mb2_mmap_entry){base, 64ULL << 30, MMAP_RAM, 0};
-	for (i = 1; i <= HOLES; i++)
-		block.entry[i] =
-		    (struct mb2_mmap_entry){base + i * step - PAGE_SIZE, PAGE_SIZE, 2, 0};
-	memset(&bootinfo, 0, sizeof(bootinfo));
-	multiboot2_parse(&block, sizeof(block));
+	parse_ram(base, 64ULL << 30);
+	for (i = 1; i <= HOLES; i++) {
+		block.entry[i].base = base + i * step - PAGE_SIZE;
+		block.entry[i].length = PAGE_SIZE;
+		block.entry[i].ram = 2;
+	}
+	parse(HOLES + 1);
 }
 
 static u64 ram_kept(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_lock.c: spin locks, mutexes and rwsems, on as many CPUs as there are. */
+#include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/lock.h>
@@ -27,13 +28,8 @@ static void gather(struct shared *s)
 
 static void run_everywhere(struct shared *s, void (*fn)(void *))
 {
-	unsigned cpu;
-
 	s->cpus = ktest_cpus();
-	for (cpu = 0; cpu < s->cpus; cpu++)
-		ktest_start(cpu, fn, s);
-	for (cpu = 0; cpu < s->cpus; cpu++)
-		ktest_join(cpu);
+	run_from(0, fn, s);
 }
 
 static void enter_and_leave(struct shared *s)

@@ -3,7 +3,8 @@
  * test_oom_choice.c: the choice of the OOM killer while tasks go on: each look at a family's kernel
  * memory finds another amount.  And which pages count if the request cannot use all zones, or if a
  * pager does not take its pages back. It includes the source of kernel/oom_kill.c, with tasks that
- * have only an account, and perhaps pages of a pager's object mapped. Hosted only.
+ * have only an account, and perhaps pages of a pager's object mapped, a handle to an object, or one
+ * to give away. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/account.h>
@@ -69,14 +70,23 @@ static unsigned long count_mapped(struct vm_space *space, enum zone_kind zones,
 	return nr;
 }
 
-static void no_objects(
+static int has_handle = NOBODY, gives = NOBODY; /* of and to served */
+
+static void one_object(
     struct cap_table *t, void (*fn)(struct vm_object *object, void *arg), void *arg)
 {
+	if (has_handle != NOBODY && t == &tasks[has_handle].caps)
+		fn(&served, arg);
 }
 
-static unsigned no_gifts(struct task *task, struct vm_object **gift)
+static unsigned one_gift(struct task *task, struct vm_object **gift)
 {
-	return 0;
+	gift[0] = &served;
+	return gives != NOBODY && task == &tasks[gives];
+}
+
+static void put_gift(struct vm_object *object)
+{
 }
 
 static struct task *nobody(void)
@@ -103,8 +113,9 @@ static void __attribute__((format(printf, 1, 2))) say_nothing(const char *fmt, .
 #define memory_can_move_up can_move_up
 #define task_current       nobody
 #define task_end_victim    end_victim
-#define cap_table_objects  no_objects
-#define task_gifts         no_gifts
+#define cap_table_objects  one_object
+#define task_gifts         one_gift
+#define vm_object_put      put_gift
 #define account_pages      pages_now
 #define oom_init           choice_init
 void choice_init(void);
@@ -238,4 +249,22 @@ KTEST(pages_that_their_pager_refuses_count_for_the_pager)
 	served.refused = 0;
 	EXPECT_EQ(t, chosen_for(GFP_MOVABLE), LARGE);
 	EXPECT(t, table[LARGE].whole == 910 && table[OTHER].whole == 100);
+}
+
+/* What an ended task has left counts for whoever has a handle, wherever it is in the list. */
+KTEST(a_handle_counts_before_a_gift)
+{
+	static const unsigned pages[NR] = {[LARGE] = 10, [OTHER] = 10};
+	static struct account gone = {.parent = &account_all};
+
+	(void)choose(0);
+	set_pages(pages, NULL);
+	served = (struct vm_object){.kind = OBJ_ANON, .account = &gone};
+	gives = HEAD;
+	(void)chosen_for(GFP_MOVABLE);
+	EXPECT(t, table[HEAD].has == 1 && table[OTHER].has == 0);
+	has_handle = OTHER;
+	(void)chosen_for(GFP_MOVABLE);
+	EXPECT(t, table[HEAD].has == 0 && table[OTHER].has == 1);
+	has_handle = gives = NOBODY;
 }

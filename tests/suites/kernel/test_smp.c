@@ -3,6 +3,7 @@
  * test_smp.c: cross-calls: which CPUs run them, how often, when they end, and in which contexts
  * they are refused.
  */
+#include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
@@ -111,12 +112,8 @@ static void call_all(void *arg)
 KTEST(crossing_calls_end)
 {
 	struct crossing c = {.cpus = ktest_cpus()};
-	unsigned cpu;
 
-	for (cpu = 0; cpu < c.cpus; cpu++)
-		ktest_start(cpu, call_all, &c);
-	for (cpu = 0; cpu < c.cpus; cpu++)
-		ktest_join(cpu);
+	run_from(0, call_all, &c);
 	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
 	EXPECT_EQ(t, c.wrong, 0);
 }
@@ -372,18 +369,16 @@ KTEST(waiting_for_senders_ends)
 {
 	struct crossing c = {.cpus = ktest_cpus() - 1};
 	struct seen seen = {.others = 0};
-	unsigned cpu, i;
+	unsigned i;
 
 	/* Waiting for a call that has ended returns at once, whatever its number. */
 	for (i = 0; i < 2; i++) {
 		smp_call_mask(NULL, note, &seen);
 		smp_wait_senders();
 	}
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, call_all, &c);
+	start_from(1, call_all, &c);
 	for (i = 0; i < 20; i++)
 		smp_wait_senders();
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
 }

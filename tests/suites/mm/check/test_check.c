@@ -7,7 +7,6 @@
 #include "mm/core/free_map.h"
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
-#include "tests/lib/plant_help.h"
 #include <quarry/isolation.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)

@@ -8,7 +8,7 @@
 #include <quarry/errno.h>
 #include <quarry/lock.h>
 #include <quarry/smp.h>
-#include "tests/lib/isolate_help.h"
+#include "tests/lib/mm_help.h"
 
 #define TURNS (1u << 16) /* turns of a wait for an event that must not happen */
 /*

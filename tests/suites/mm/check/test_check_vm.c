@@ -3,7 +3,7 @@
  * test_check_vm.c: what check_memory says of objects and spaces while they are being changed, and
  * of damage that lies in more than one field; test_fields.c plants the rest.
  */
-#include "tests/lib/plant_help.h"
+#include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
 
 #define PAGES 6

@@ -9,7 +9,6 @@
 #include "tests/lib/fields_help.h"
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
-#include "tests/lib/plant_help.h"
 
 /* The same value of another instance; for one instance alone, the next element. */
 static u64 value_of(

@@ -20,7 +20,7 @@ static void listen(void)
 }
 
 /* The text printed since listen() must be @want. */
-static void expect_said(struct ktest *t, const char *want)
+static void expect_text(struct ktest *t, const char *want)
 {
 	static char text[8192];
 	u64 pos = began;
@@ -104,7 +104,7 @@ KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS)
 	zone->standby_end = BLOCK(11);
 	listen();
 	show_zones(mem);
-	expect_said(t,
+	expect_text(t,
 	    "zone 0: node 0 DMA32   pfn 0-0x400 present 1024\n"
 	    "  managed 1024 free 1024 cached 0\n"
 	    "  min 16 low 20 high 24 reserve 32\n"
@@ -128,7 +128,7 @@ KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS)
 	    "  free movable         1     1     1     1     1     1     1     1     1     2\n");
 	listen();
 	show_pcp(mem);
-	expect_said(t,
+	expect_text(t,
 	    "zone 0 DMA32: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
 	    "zone 1 NORMAL: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
 	    "  cpu 0   1/1 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 | 0/0 0/0 0/0 |\n"
@@ -137,7 +137,7 @@ KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS)
 	listen();
 	show_mem(mem);
 	show_events(mem, NULL);
-	expect_said(t,
+	expect_text(t,
 	    "test: 28 MiB managed, 27 MiB free, 2 MiB standby\n"
 	    "  1 node, 4 CPUs, policy precise\n"
 	    "  ALLOC_UNCACHED     2\n"
@@ -168,11 +168,11 @@ KTEST(events_before_are_left_out, KTEST_REPORTS)
 		before[ev] = mm_event_sum(mem, (enum mm_event)ev);
 	listen();
 	show_events(mem, before);
-	expect_said(t, "  none\n");
+	expect_text(t, "  none\n");
 	before[EV_ISO_BLOCKS]--;
 	listen();
 	show_events(mem, before);
-	expect_said(t, "  ISO_BLOCKS         1\n");
+	expect_text(t, "  ISO_BLOCKS         1\n");
 	motley_end(t, mem);
 }
 
@@ -195,7 +195,7 @@ KTEST(a_wide_row_of_stacks_continues_below, KTEST_REPORTS)
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
 		mem->pcp[0]->stack[zone_stack(zone, i / 3, (enum migratetype)(i % 3))].limit -=
 		    1300;
-	expect_said(t,
+	expect_text(t,
 	    "zone 0 DMA32: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
 	    "zone 1 NORMAL: count/capacity by order (0 1 2 3 4 and largest) and type (U M R)\n"
 	    "  cpu 0   1/1301 0/1300 0/1300 | 0/1300 0/1300 0/1300 | 0/1300 0/1300 0/1300 |\n"
@@ -221,7 +221,7 @@ KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS)
 	show_block(mem, BLOCK(13) + 1);
 	show_block(mem, BLOCK(12) + 5);
 	show_block(mem, page_to_pfn_in(mem, kept) + 1);
-	expect_said(t,
+	expect_text(t,
 	    "pfn 0x2000: outside 0-0x2000\n"
 	    "pageblock 0xf (pfn 0x1e00): hole, movable, zone 2, 0 pages free\n"
 	    "pageblock 0xe (pfn 0x1c00): offline, movable, zone 2, 0 pages free\n"
@@ -246,7 +246,7 @@ KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS)
 	dump_page(mem, BLOCK(15), "hole");
 	dump_page(mem, BLOCK(14), "offline");
 	dump_page(mem, BLOCK(13), "isolated");
-	expect_said(t,
+	expect_text(t,
 	    "outside: pfn 0x2000: no such page\n"
 	    "hole: pfn 0x1e00: no such page\n"
 	    "offline: pfn 0x1c00 TAIL order 0 refs 0 flags 0 pins 0\n"
@@ -349,7 +349,7 @@ KTEST(counts_of_each_kind_are_printed, KTEST_REPORTS)
 		                                              : now.slab[i - NR_ACCOUNT_KINDS]));
 	listen();
 	show_counts();
-	expect_said(t, want);
+	expect_text(t, want);
 }
 
 /* The first kind whose numbers differ is named. */
@@ -391,7 +391,7 @@ KTEST(a_panic_names_the_page, KTEST_REPORTS)
 	memory_panic_page();
 	port_task()->blamed = before.blamed;
 	port_task()->blamed_pfn = before.blamed_pfn;
-	expect_said(t,
+	expect_text(t,
 	    PAGEBLOCK_ORDER == 9
 	        ? "page: pfn 0x201 TAIL order 0 refs 0 flags 0 pins 0\n"
 	          "page: block 0x1 movable, zone 1\n"

@@ -282,16 +282,12 @@ KTEST(nothing_is_cached_while_disabled)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct churn c = {.mem = mem, .expect_off = true};
-	unsigned cpu;
 	u64 frees;
 
 	c.zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_disable(c.zone), 0);
 	frees = mm_event_sum(mem, EV_FREE_UNCACHED);
-	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		ktest_start(cpu, churn, &c);
-	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		ktest_join(cpu);
+	run_from(0, churn, &c);
 	EXPECT_EQ(t, c.failed, 0);
 	EXPECT_EQ(t, c.strays, 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_FREE_UNCACHED), frees + MANY * mem->nr_cpus);
@@ -304,19 +300,17 @@ KTEST(disable_works_while_all_cpus_allocate)
 {
 	struct memory *mem = NEED(t, all_caching(t));
 	struct churn c = {.mem = mem};
-	unsigned cpu, round;
+	unsigned round;
 
 	c.zone = test_zone(mem, ZONE_MOVABLE);
 	restore_plan(c.zone);
-	for (cpu = 1; cpu < mem->nr_cpus; cpu++)
-		ktest_start(cpu, churn, &c);
+	start_from(1, churn, &c);
 	for (round = 0; round < 20; round++) {
 		EXPECT_EQ(t, zone_pcp_disable(c.zone), 0);
 		expect_off(t, c.zone);
 		EXPECT_EQ(t, zone_pcp_enable(c.zone), 0);
 	}
-	for (cpu = 1; cpu < mem->nr_cpus; cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	EXPECT_EQ(t, c.failed, 0);
 	expect_on(t, c.zone);
 }

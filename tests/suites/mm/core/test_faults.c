@@ -4,7 +4,7 @@
  * a migration. Hosted only: arch/host/host_cpu.c simulates these failures of the machine.
  */
 #include "tests/lib/mm_help.h"
-#include "tests/lib/movable_help.h"
+#include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/smp.h>
 #include <quarry/movable.h>
@@ -135,11 +135,10 @@ KTEST(late_answers_change_nothing)
 	struct churn c = {.mem = mem};
 	struct offline_opts opts = {0};
 	struct offline_result res;
-	unsigned cpu, turn;
+	unsigned turn;
 
 	atomic_xchg(&host_ipi_faults.late_ns, 200000u);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, churn, &c);
+	start_from(1, churn, &c);
 	for (turn = 0; turn < 6; turn++) {
 		opts.policy = (enum iso_policy)(turn % NR_ISO_POLICIES);
 		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), 0);
@@ -148,8 +147,7 @@ KTEST(late_answers_change_nothing)
 		EXPECT(t, drain_all_pages(mem, NULL) >= 0);
 	}
 	WRITE_ONCE(c.stop, 1);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	atomic_xchg(&host_ipi_faults.late_ns, 0u);
 	EXPECT_EQ(t, c.failed, 0);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));

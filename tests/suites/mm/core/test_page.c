@@ -245,10 +245,7 @@ KTEST(one_of_many_puts_is_the_last)
 	REQUIRE(t, p.page);
 	for (cpu = 1; cpu < p.cpus; cpu++)
 		EXPECT_EQ(t, get_page(p.page), 0);
-	for (cpu = 0; cpu < p.cpus; cpu++)
-		ktest_start(cpu, get_and_put, &p);
-	for (cpu = 0; cpu < p.cpus; cpu++)
-		ktest_join(cpu);
+	run_from(0, get_and_put, &p);
 	EXPECT_EQ(t, p.errors, 0);
 	EXPECT_EQ(t, p.page->pincount, 0);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES);

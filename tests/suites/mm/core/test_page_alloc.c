@@ -469,13 +469,9 @@ static void churn(void *arg)
 KTEST(no_page_is_lost_between_many_cpus)
 {
 	struct churn c = {.mem = ktest_memory(t, 2, CACHED_BLOCKS / 2, 2), .seed = t->seed};
-	unsigned cpu;
 
 	REQUIRE(t, c.mem);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, churn, &c);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	run_from(0, churn, &c);
 	EXPECT_EQ(t, c.refused, 0);
 	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_pageblock.c: types and isolate bits of pageblocks, and the stack numbers that follow from
- * them; when a fallback converts a pageblock, and when it takes only a block of it.
+ * them; when a fallback converts a pageblock, and when it takes only a block of it; and the first
+ * pageblock because of which a range is refused.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -282,4 +283,32 @@ KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type)
 	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
 	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_RECLAIMABLE), 1);
 	EXPECT_EQ(t, listed_pages(zone, MT_RECLAIMABLE), PAGEBLOCK_PAGES);
+}
+
+KTEST(first_blocking_pageblock_is_named)
+{
+	const unsigned long p = PAGEBLOCK_PAGES;
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 2));
+	struct mm_fail fail;
+	struct zone *zone = NULL;
+	unsigned i;
+	u8 bits;
+
+	for (i = 0; i < 4; i++) {
+		bits = mem->pageblocks[i].bits;
+		mem->pageblocks[i].bits = 0; /* PB_HOLE */
+		EXPECT_EQ(t, range_zone(mem, pfn_range(0, 4 * p), &zone, &fail), -EINVAL);
+		EXPECT_EQ(t, fail.why, WHY_HOLE);
+		EXPECT_EQ(t, fail.pfn, i * p);
+		EXPECT_EQ(t, range_zone(mem, pfn_range(0, 6 * p), &zone, &fail), -EINVAL);
+		EXPECT_EQ(t, fail.why, WHY_HOLE);
+		if (i > 0)
+			EXPECT_EQ(t, range_zone(mem, pfn_range(0, i * p), &zone, NULL), 0);
+		mem->pageblocks[i].bits = bits;
+	}
+	EXPECT_EQ(t, range_zone(mem, pfn_range(0, 6 * p), &zone, &fail), -EINVAL);
+	EXPECT_EQ(t, fail.why, WHY_ZONES);
+	EXPECT_EQ(t, fail.pfn, 4 * p);
+	EXPECT_EQ(t, range_zone(mem, pfn_range(0, 4 * p), &zone, &fail), 0);
+	EXPECT(t, zone == &mem->zones[ZONE_NORMAL]);
 }

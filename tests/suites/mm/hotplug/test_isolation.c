@@ -4,7 +4,7 @@
  * which state changes, which ranges are refused, and that no page of the range is allocated or
  * cached meanwhile.
  */
-#include "tests/lib/isolate_help.h"
+#include "tests/lib/mm_help.h"
 #include <quarry/handle.h>
 #include <quarry/isolation.h>
 

@@ -3,7 +3,7 @@
  * test_isolation_scan.c: the scan of an isolation: it refuses and names pages that cannot move,
  * wherever they lie in the range, and no others; and the round that comes before it.
  */
-#include "tests/lib/isolate_help.h"
+#include "tests/lib/mm_help.h"
 #include <quarry/handle.h>
 #include <quarry/poison.h>
 

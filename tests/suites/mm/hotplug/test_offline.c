@@ -16,7 +16,6 @@ static struct census before, after;
 static struct hoard hoard;
 static struct handle handles[HANDLES];
 static struct handle_table table;
-static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 
 static int offline(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
     struct offline_result *result)

@@ -247,6 +247,23 @@ KTEST_COST(longest_hold_of_the_hotplug_lock_is_recorded)
 	hotplug_unlock(mem);
 }
 
+/* No hold of the lock grows with the range: each takes 64 pageblocks at most. */
+KTEST_COST(commit_takes_64_pageblocks_in_a_hold)
+{
+	static const unsigned sizes[] = {1, 64, 65};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 72));
+	unsigned i, commits;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		commits = (unsigned)mem->nr_commits;
+		EXPECT_EQ(t, offline_pages(mem, BLOCK(3), BLOCK(sizes[i]), NULL, NULL), 0);
+		EXPECT_EQ(t, mem->nr_commits - commits, (sizes[i] + 63) / 64);
+		EXPECT(t, LIST_EMPTY(&mem->claims));
+		EXPECT_EQ(t, online_pages(mem, BLOCK(3), BLOCK(sizes[i]), NULL), 0);
+		EXPECT(t, LIST_EMPTY(&mem->claims));
+	}
+}
+
 /* ---- the standby thread ---- */
 
 static unsigned grows; /* calls of another_grow until the lock is free */

@@ -16,7 +16,6 @@ static struct census before, after;
 static struct hoard hoard;
 static struct handle handles[PER_CPU * TEST_MAX_CPUS];
 static struct handle_table table;
-static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 
 /* An object, and the change that a callback of the offline makes to it. */
 struct scene {
@@ -443,8 +442,7 @@ static void stress(struct ktest *t, bool pins)
 		expect_sound(t, mem);
 	}
 	store_release(&stop, 1u);
-	for (cpu = 1; cpu < mem->nr_cpus; cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_OK), done);
 	EXPECT_EQ(t, table.corrupt, 0);
 	for (h = 0; h < ARRAY_SIZE(handles); h++)

@@ -59,7 +59,6 @@ KTEST_SUITE(offline_stall, 0);
 
 KTEST(stalled_cpu_is_waited_for)
 {
-	static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 	struct stall s = {.ns = STALL_NS, .go = 1};
 	unsigned p;
 
@@ -170,8 +169,7 @@ KTEST_INSIDE(ready_threads_have_had_their_turns)
 			EXPECT(t, READ_ONCE(runners[cpu].turns) != before[cpu]);
 	}
 	store_release(&stop, 1u);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(0);
 }
 
 KTEST(cpu_with_interrupts_off_gives_no_turns)

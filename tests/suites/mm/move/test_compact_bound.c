@@ -3,7 +3,7 @@
  * test_compact_bound.c: the bounds of a compaction: watermarks, emptied pageblocks
  * that are refilled, captured pages that are isolated or break meanwhile, and standby memory.
  */
-#include "tests/lib/movable_help.h"
+#include "tests/lib/mov_help.h"
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
 

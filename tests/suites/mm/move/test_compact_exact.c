@@ -3,7 +3,7 @@
  * test_compact_exact.c: exactly which pages a compaction scans, moves and captures: which
  * pageblocks it leaves alone, which blocks it captures, and that it does not use a broken block.
  */
-#include "tests/lib/movable_help.h"
+#include "tests/lib/mov_help.h"
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
 

@@ -191,22 +191,19 @@ static void touch_at_random(void *arg)
 KTEST(compaction_is_invisible_to_users)
 {
 	struct pile pile = {NULL, 0};
-	unsigned cpu;
 	u64 before;
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	if (!frag_begin(t))
 		return;
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, touch_at_random, NULL);
+	start_from(1, touch_at_random, NULL);
 	EXPECT(t, YIELD_UNTIL(load_acquire(&frag.running) >= ktest_cpus() - 1));
 	before = READ_ONCE(frag.touches);
 	take_all_blocks(t, &pile);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(frag.touches) != before));
 	store_release(&frag.stop, 1u);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	EXPECT_EQ(t, frag.errors, 0);
 	expect_content(t);
 	frag_end(t, &pile);

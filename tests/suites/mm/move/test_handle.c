@@ -194,16 +194,13 @@ KTEST(objects_move_while_they_are_used)
 	struct writers w = {
 	    .ht = new_table(&kernel_memory), .seed = t->seed, .running = ktest_cpus()};
 	u64 bad = mm_event_sum(&kernel_memory, EV_BAD_FREE);
-	unsigned cpu;
 	u32 h;
 
 	for (h = 0; h < HANDLES; h++)
 		EXPECT_EQ(t, handle_alloc(w.ht, h, h % 3, GFP_KERNEL, h), 0);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, write_and_verify, &w);
+	start_from(0, write_and_verify, &w);
 	move_everything(&w);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(0);
 	EXPECT_EQ(t, w.errors, 0);
 	EXPECT_EQ(t, w.ht->corrupt, 0);
 	EXPECT(t, w.ht->moved > 0);

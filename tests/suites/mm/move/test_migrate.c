@@ -5,7 +5,7 @@
  * memory.
  */
 #include "tests/lib/handle_help.h"
-#include "tests/lib/movable_help.h"
+#include "tests/lib/mov_help.h"
 #include <quarry/oom.h>
 
 /*

@@ -5,7 +5,7 @@
  */
 #include "mm/move/migrate.h"
 #include "tests/lib/mm_test.h"
-#include "tests/lib/movable_help.h"
+#include "tests/lib/mov_help.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/movable.h>
 #include <quarry/poison.h>

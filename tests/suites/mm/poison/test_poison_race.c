@@ -407,8 +407,7 @@ KTEST_CONTRACT(pages_break_while_all_cpus_use_them)
 		EXPECT(t, err == 0 || err == -EBUSY);
 	}
 	store_release(&load.stop, 1u);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	EXPECT_EQ(t, load.wrong, 0);
 	EXPECT_EQ(t, vm_object_present(load.s.object), LOAD_PAGES - hard);
 	EXPECT_EQ(t, nr_poisoned(load.s.mem), nr_flagged(load.s.mem));

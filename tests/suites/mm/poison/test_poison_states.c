@@ -6,7 +6,7 @@
  * Each line of STATES is a test, named in the line's first column. docs/mm/poison.md has the same
  * lines as a table, and `make lint' compares them.
  */
-#include "tests/lib/poison_states.h"
+#include "tests/lib/poison_help.h"
 #include <quarry/handle.h>
 #include <quarry/memory_hotplug.h>
 

@@ -4,7 +4,7 @@
  * that only a table entry records; and a walk in progress.  test_poison_object.c tests the users of
  * such pages.
  */
-#include "tests/lib/poison_states.h"
+#include "tests/lib/poison_help.h"
 #include "tests/lib/vm_help.h"
 
 #define PAGES  4

@@ -1,48 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_refused.c: the exact values that the assertions about references, regions and broken pages
- * refuse: one less or more is accepted. The test has copies of the sources whose panics come back
- * here. Hosted only.
+ * refuse: one less or more is accepted. Hosted only.
  */
-#define poison_first           copy_poison_first
-#define poison_check_allocated copy_poison_check_allocated
-#define poison_take_free       copy_poison_take_free
-#define poison_doom            copy_poison_doom
-#define poison_free_block      copy_poison_free_block
-#define poison_give_back       copy_poison_give_back
-#define poison_pack_block      copy_poison_pack_block
-#define poison_flag_block      copy_poison_flag_block
-#define poison_unpack_block    copy_poison_unpack_block
+#include "tests/host/moment.h"
 #include "tests/lib/vm_help.h"
-
-#include <setjmp.h>
-
-static jmp_buf refused;
-
-static void __attribute__((noreturn)) end_here(const char *fmt, ...)
-{
-	longjmp(refused, 1);
-}
-
-#define panic                          end_here
-#define page_assert_failed(m, p, w, c) end_here(c)
-#include "tests/host/vm_copy.h"
-
-#include "mm/core/poison_take.c" /* NOLINT(bugprone-suspicious-include): the tested source */
-#undef panic
-#undef page_assert_failed
+#include <quarry/alloc_check.h>
 
 /* @call is refused if @want is true, and accepted otherwise. */
-#define REFUSED(t, call, want)                                                                     \
-	do {                                                                                       \
-		volatile bool ended_ = false;                                                      \
-                                                                                                   \
-		if (!setjmp(refused)) {                                                            \
-			call;                                                                      \
-			ended_ = true;                                                             \
-		}                                                                                  \
-		EXPECT_EQ(t, !ended_, (want));                                                     \
-	} while (0)
+#define REFUSED(t, call, want) EXPECT_EQ(t, PANICS(call), want)
 
 #define PAGES 8
 
@@ -88,10 +54,11 @@ KTEST(a_reference_is_taken_from_another)
 static void cut_to(struct vm_region *r, uintptr_t end)
 {
 	uintptr_t whole = r->end;
+	u32 below = r->below;
 
 	rmap_cut(r, end);
 	r->end = whole;
-	update_below(r);
+	r->below = below;
 }
 
 /* A cut must leave a part of the region, and cut a part off, in whole pages. */

@@ -144,7 +144,7 @@ KTEST(working_set_of_twice_the_memory_is_served)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
 	struct pile hoard = {NULL, 0};
-	unsigned cpu, checks = 0;
+	unsigned checks = 0;
 
 	if (!load_begin(t))
 		return;
@@ -159,8 +159,7 @@ KTEST(working_set_of_twice_the_memory_is_served)
 			expect_sound(t, load.s.mem);
 		thread_yield();
 	}
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	EXPECT_EQ(t, load.touches, (ktest_cpus() - 1) * TURNS);
 	/*
 	 * Not all pages fit: some were dropped and supplied again. Most accesses found their page.
@@ -263,7 +262,7 @@ static bool each_has_happened(const struct memory *mem, unsigned ranges)
 
 KTEST(pages_are_dropped_moved_and_taken_offline_at_once)
 {
-	unsigned cpus = ktest_cpus(), round, cpu, done = 0;
+	unsigned cpus = ktest_cpus(), round, done = 0;
 	struct wait_limit limit = {0};
 	struct memory *mem;
 
@@ -293,8 +292,7 @@ KTEST(pages_are_dropped_moved_and_taken_offline_at_once)
 		thread_yield();
 	}
 	store_release(&load.stop, 1u);
-	for (cpu = 1; cpu < cpus; cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	EXPECT(t, each_has_happened(mem, done));
 	printk("  # %u of %u ranges offline, %llu pages moved\n", done, round,
 	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK));
@@ -320,17 +318,13 @@ KTEST(every_request_has_its_own_ticket)
 	struct memory *mem = ktest_memory(t, 4, 4, 4);
 	const struct ticket_queue *drains;
 	u64 before;
-	unsigned cpu;
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	REQUIRE(t, mem);
 	drains = &mem->nodes[0].reclaim.drains;
 	before = drains->asked;
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, ask_often, mem);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	run_from(1, ask_often, mem);
 	EXPECT_EQ(t, drains->asked - before, (ktest_cpus() - 1) * ASKED);
 	EXPECT_EQ(t, drains->done, drains->asked);
 }

@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_rmap_walk.c: walks over the regions that show a slot: the result of each entry, changes by
- * other threads in the pauses, and waits for the end of a walk, or of the first of many.
- *
- * The suite has a copy of mm/vm/rmap.c, which calls the test in each pause of a walk, with the lock
- * released.
+ * other threads in the pauses, in which the lock is released, and waits for the end of a walk, or
+ * of the first of many. Hosted only.
  */
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
-
-/* ---- a copy that stops in each pause ---- */
-
-static void in_a_pause(const char *name);
-
-#undef SCHED_POINT
-#define SCHED_POINT(name) in_a_pause(name)
-#include "tests/host/vm_copy.h"
+#include <quarry/watch.h>
 
 /* ---- the scene ---- */
 
@@ -83,9 +74,11 @@ static unsigned unmap_slot(void)
 	unsigned nr;
 
 	tlb_gather_init(&g, s.mem);
+	watch_set(&(const struct watch){.point = in_a_pause});
 	spin_lock(&s.object->lock);
 	nr = rmap_unmap(s.object, SLOT, 0, &g);
 	spin_unlock(&s.object->lock);
+	watch_set(NULL);
 	tlb_flush(&g);
 	EXPECT_EQ(pause.t, s.object->walked, 0);
 	EXPECT_EQ(pause.t, page_in(s.object, SLOT)->mapcount, 0);
@@ -424,14 +417,16 @@ KTEST(a_thread_that_waits_for_a_walk_is_counted)
 	scene_end(t, &s);
 }
 
-/* Whenever another thread looks, there is a walk, but never for long the same one. */
+/* Walks end, again and again, but whenever another thread looks there is one. */
 static void walk_without_end(void *arg)
 {
-	u32 turn;
+	struct vm_object *other = arg;
+	struct wait_limit limit = {0};
 
-	for (turn = 0; turn < TURNS && !load_acquire(&ended); turn++) {
-		atomic_add(&nr_ended, 1u);
-		wake_up(&walks);
+	while (!load_acquire(&ended) && wait_goes_on(&limit)) {
+		spin_lock(&other->lock);
+		object_walk_ends(other);
+		spin_unlock(&other->lock);
 		cpu_relax();
 	}
 	early = !load_acquire(&ended);
@@ -442,14 +437,18 @@ static void walk_without_end(void *arg)
 
 KTEST(a_wait_ends_with_the_walk_under_way)
 {
+	struct vm_object *other;
+
 	if (!ktest_needs_cpus(t, 2) || !begin(t, NULL))
 		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &other));
 	s.object->walked = SLOT + 1;
 	ended = 0;
-	ktest_start(1, walk_without_end, NULL);
+	ktest_start(1, walk_without_end, other);
 	object_wait(s.object);
 	store_release(&ended, 1u);
 	ktest_join(1);
 	EXPECT(t, !early);
+	vm_object_put(other);
 	scene_end(t, &s);
 }

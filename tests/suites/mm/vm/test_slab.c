@@ -151,12 +151,9 @@ static void pass_objects_on(void *arg)
 KTEST(objects_pass_between_cpus)
 {
 	struct exchange x = {.seed = t->seed};
-	unsigned cpu, i;
+	unsigned i;
 
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, pass_objects_on, &x);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	run_from(0, pass_objects_on, &x);
 	for (i = 0; i < SHARED; i++) {
 		if (x.slot[i])
 			check_and_free(&x, x.slot[i]);

@@ -1,133 +1,69 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_tlb.c: the CPUs that get a shootdown, and the entries that each of them flushes, on
- * machines with any number of CPUs.
- *
- * The test has a copy of mm/vm/tlb.c, and its own number of CPUs, cross-call and TLB.
+ * test_step_tlb.c: the CPUs that get a shootdown, on machines with any number of CPUs; the entries
+ * that each of them flushes; and when the references of the gathering are dropped. Hosted only.
  */
-#include "tests/lib/mm_priv.h"
-#include "mm/vm/vm.h"
-#include <quarry/ktest.h>
+#include "tests/host/moment.h"
+#include "tests/lib/vm_help.h"
 #include <quarry/string.h>
 
-#define MOST  320u /* CPUs: more than a gathering has bits for */
-#define WORDS CPUMASK_WORDS(MOST)
+#define MOST 320u /* CPUs: more than a gathering has bits for */
 
-static unsigned cpus_here;
+static struct vm_scene one; /* with a space of its own, as is @two */
+static struct vm_space *two;
+static struct ktest *now;
 static struct {
-	unsigned calls;
-	bool all; /* the call had no mask */
-	cpumask_t mask[CPUMASK_WORDS(TLB_CPUS)];
-	int answer;
-} call;
-static struct {
-	unsigned pages, all, hooked, hooked_all;
+	unsigned pages, all;
 	phys_t root;
 	uintptr_t first, last;
-} forgot;
+} flushed[TLB_CPUS]; /* by each CPU since the last flush() */
 
-/* A CPU that goes offline in the next cross-call, or before the next lock is taken; 0: none. */
-static unsigned dies_in_call, dies_before_lock;
-static cpumask_t all_online[WORDS];
-
-static int note_call(const cpumask_t *mask, void (*fn)(void *), void *arg)
+static void note_flush(phys_t root, uintptr_t va, bool all)
 {
-	if (dies_in_call)
-		cpumask_clear(all_online, dies_in_call);
-	call.calls++;
-	call.all = !mask;
-	if (mask)
-		memcpy(call.mask, mask, CPUMASK_WORDS(cpus_here) * sizeof(*mask));
-	fn(arg);
-	return call.answer;
+	unsigned cpu = arch_cpu_id();
+
+	if (all) {
+		flushed[cpu].all++;
+		return;
+	}
+	if (flushed[cpu].pages++ == 0)
+		flushed[cpu].first = va;
+	flushed[cpu].last = va;
+	flushed[cpu].root = root;
 }
 
-static void note_page(phys_t root, uintptr_t va)
+/* No CPU has a space loaded. */
+static bool begin(struct ktest *t, struct tlb_gather *g)
 {
-	if (forgot.pages++ == 0)
-		forgot.first = va;
-	forgot.last = va;
-	forgot.root = root;
+	now = t;
+	if (!scene_begin(t, &one, 1) || vm_space_create(one.mem, &two))
+		return false;
+	tlb_gather_init(g, one.mem);
+	WRITE_ONCE(tlb_flush_hook, note_flush);
+	return true;
 }
 
-static void note_all(void)
+static void end(struct ktest *t)
 {
-	forgot.all++;
+	WRITE_ONCE(tlb_flush_hook, NULL);
+	memset(one.space->active, 0, CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
+	memset(two->active, 0, CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
+	vm_space_put(two);
+	scene_end(t, &one);
 }
 
-static struct {
-	unsigned pages, calls; /* cross-calls made before the put */
-	u32 flushing;
-} put;
-
-static void note_put(struct memory *mem, struct page **pages, unsigned nr)
+/* Flush: @cpus, a bit for each, flush @nr entries, or all if @nr is 0; other CPUs flush none. */
+static void expect_flush(struct ktest *t, struct tlb_gather *g, u64 cpus, unsigned nr)
 {
-	put.pages += nr;
-	put.calls = call.calls;
-	put.flushing = READ_ONCE(mem->vm.flushing);
-}
+	unsigned cpu;
 
-static void lock_late(struct mutex *m)
-{
-	if (dies_before_lock)
-		cpumask_clear(all_online, dies_before_lock);
-	mutex_lock(m);
-}
-
-static void my_init(struct tlb_gather *g, struct memory *mem);
-static void my_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
-static void my_cpus(struct tlb_gather *g, const struct vm_space *space);
-static void my_page(struct tlb_gather *g, struct page *page);
-static bool my_flush(struct tlb_gather *g);
-static void my_flush_pending(struct memory *mem);
-static void my_release_kept(struct memory *mem);
-static void my_keep(struct memory *mem, struct page *page) unused;
-static cpumask_t *my_online = all_online;
-extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
-
-#define nr_cpus             cpus_here
-#define cpu_online_mask     my_online
-#define smp_call_mask       note_call
-#define arch_tlb_flush_page note_page
-#define put_many            note_put
-#define mutex_lock          lock_late
-#define arch_tlb_flush_user note_all
-#define tlb_gather_init     my_init
-#define tlb_gather_add      my_add
-#define tlb_gather_cpus     my_cpus
-#define tlb_gather_page     my_page
-#define tlb_flush           my_flush
-#define tlb_flush_pending   my_flush_pending
-#define tlb_release_kept    my_release_kept
-#define tlb_keep            my_keep
-#define tlb_flush_hook      tlb_many_hook
-#include "mm/vm/tlb.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-
-/* ---- the scene ---- */
-
-static union {
-	struct vm_space space;
-	u8 bytes[sizeof(struct vm_space) + WORDS * sizeof(cpumask_t)];
-} room[2];
-static struct vm_space *const one = &room[0].space, *const two = &room[1].space;
-
-static void begin(unsigned cpus)
-{
-	cpus_here = cpus;
-	memset(all_online, 0xff, sizeof(all_online));
-	memset(room, 0, sizeof(room));
-	one->pt.root = 0x1000;
-	two->pt.root = 0x2000;
-	memset(&call, 0, sizeof(call));
-	memset(&forgot, 0, sizeof(forgot));
-	dies_in_call = dies_before_lock = 0;
-}
-
-static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
-{
-	const u64 want[] = {first, second, third, fourth};
-
-	return !call.all && memcmp(call.mask, want, sizeof(want)) == 0;
+	memset(flushed, 0, sizeof(flushed));
+	EXPECT(t, tlb_flush(g));
+	EXPECT(t, g->nr == 0 && !g->everybody);
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		EXPECT_EQ(t, flushed[cpu].pages, cpus >> cpu & 1 ? nr : 0);
+		EXPECT_EQ(t, flushed[cpu].all, (cpus >> cpu & 1) && !nr);
+	}
 }
 
 KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST);
@@ -136,108 +72,94 @@ KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST);
 
 KTEST(cpus_with_the_space_loaded_get_the_shootdown)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
+	const unsigned last = nr_cpus - 1;
 	struct tlb_gather g;
+	u64 rounds, asked;
 
-	begin(TLB_CPUS);
-	my_init(&g, mem);
-	/* No CPU has the space loaded. */
-	my_add(&g, one, 0x5000);
-	my_flush(&g);
-	EXPECT_EQ(t, call.calls, 0);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 0);
-	EXPECT_EQ(t, g.nr, 0);
-	/* The first and the last CPU have the space loaded, and one CPU has another space. */
-	cpumask_set(one->active, 0);
-	cpumask_set(one->active, TLB_CPUS - 1);
-	cpumask_set(two->active, 70);
-	call.answer = 2;
-	my_add(&g, one, 0x5000);
-	my_add(&g, two, 0x6000);
-	my_flush(&g);
-	EXPECT_EQ(t, call.calls, 1);
-	EXPECT(t, same_mask(1, 1UL << 6, 0, 1UL << 63));
-	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 1);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 2);
+	if (!ktest_needs_cpus(t, 3) || !begin(t, &g))
+		return;
+	rounds = mm_event_sum(one.mem, EV_TLB_ROUNDS);
+	asked = mm_event_sum(one.mem, EV_TLB_ASKED);
+	tlb_gather_add(&g, one.space, 0x5000);
+	expect_flush(t, &g, 0, 0);
+	EXPECT_EQ(t, mm_event_sum(one.mem, EV_TLB_ROUNDS), rounds);
+	/* This CPU and the last one have the space loaded, and one CPU has another space. */
+	cpumask_set(one.space->active, 0);
+	cpumask_set(one.space->active, last);
+	cpumask_set(two->active, 1);
+	tlb_gather_add(&g, one.space, 0x5000);
+	tlb_gather_add(&g, two, 0x6000);
+	expect_flush(t, &g, 3 | 1ULL << last, 2);
+	EXPECT_EQ(t, mm_event_sum(one.mem, EV_TLB_ROUNDS), rounds + 1);
+	EXPECT_EQ(t, mm_event_sum(one.mem, EV_TLB_ASKED), asked + 2);
 	/* CPUs of an earlier shootdown that do not have the space loaded now get no IPI. */
-	cpumask_clear(one->active, 0);
-	my_add(&g, one, 0x5000);
-	my_flush(&g);
-	EXPECT(t, same_mask(0, 0, 0, 1UL << 63));
-	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 4);
+	cpumask_clear(one.space->active, 0);
+	tlb_gather_add(&g, one.space, 0x5000);
+	expect_flush(t, &g, 1ULL << last, 1);
+	EXPECT_EQ(t, mm_event_sum(one.mem, EV_TLB_ASKED), asked + 3);
+	end(t);
 }
 
+/* A CPU that has no bit in the gathering gets the shootdown, too. */
 KTEST(shootdown_to_too_many_cpus_goes_to_all)
 {
-	static const unsigned sizes[] = {TLB_CPUS + 1, MOST};
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
+	static const struct {
+		unsigned nr, cpu; /* CPUs of the machine; the one that has the space loaded */
+		bool everybody;
+	} rows[] = {{1, 0, false}, {TLB_CPUS, 0, false}, {TLB_CPUS, 70, false},
+	    {TLB_CPUS, TLB_CPUS - 1, false}, {TLB_CPUS + 1, 3, true},
+	    {TLB_CPUS + 1, TLB_CPUS, true}, {MOST, 3, true}, {MOST, MOST - 1, true}};
 	struct tlb_gather g;
 	unsigned i;
 
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		begin(sizes[i]);
-		my_init(&g, mem);
-		my_add(&g, one, 0x5000);
-		my_flush(&g);
-		EXPECT_EQ(t, call.calls, 0);
-		cpumask_set(one->active, 3);
-		my_add(&g, one, 0x5000);
-		EXPECT(t, g.everybody);
-		my_flush(&g);
-		EXPECT_EQ(t, call.calls, 1);
-		EXPECT(t, call.all && !g.everybody);
-		/* One CPU has no bit in the gathering. */
-		cpumask_clear(one->active, 3);
-		cpumask_set(two->active, sizes[i] - 1);
-		my_add(&g, one, 0x5000);
-		my_add(&g, two, 0x6000);
-		EXPECT_EQ(t, g.entry[0].root, one->pt.root);
-		EXPECT_EQ(t, g.entry[1].root, two->pt.root);
-		my_flush(&g);
-		EXPECT_EQ(t, call.calls, 2);
-		EXPECT(t, call.all);
+	if (!begin(t, &g))
+		return;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		cpumask_t active[CPUMASK_WORDS(MOST)] = {0};
+
+		tlb_gather_init(&g, one.mem);
+		tlb_gather_mask(&g, active, rows[i].nr);
+		EXPECT(t, !g.everybody);
+		cpumask_set(active, rows[i].cpu);
+		tlb_gather_mask(&g, active, rows[i].nr);
+		EXPECT_EQ(t, g.everybody, rows[i].everybody);
+		EXPECT_EQ(t, memcmp(g.cpus, active, sizeof(g.cpus)), 0);
 	}
+	tlb_gather_init(&g, one.mem);
+	g.everybody = true;
+	tlb_gather_add(&g, one.space, 0x5000);
+	expect_flush(t, &g, (1ULL << nr_cpus) - 1, 1);
+	end(t);
 }
 
 /* ---- shootdowns ---- */
 
-static void note_hook(phys_t root, uintptr_t va, bool all)
-{
-	if (all)
-		forgot.hooked_all++;
-	else
-		forgot.hooked += root == forgot.root && va == forgot.last;
-}
-
-/* The test runs with a hook, and without one. */
 KTEST(entries_are_flushed_one_by_one_up_to_a_limit)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
 	unsigned nr, i;
 
+	if (!begin(t, &g))
+		return;
+	cpumask_set(two->active, 0);
 	for (nr = 31; nr <= 33; nr++) {
-		const bool all = nr > 32;
-
-		begin(1);
-		tlb_many_hook = nr == 31 ? NULL : note_hook;
-		cpumask_set(two->active, 0);
-		my_init(&g, mem);
 		for (i = 0; i < nr; i++)
-			my_add(&g, two, 0x10000 + i * PAGE_SIZE);
+			tlb_gather_add(&g, two, 0x10000 + i * PAGE_SIZE);
 		EXPECT_EQ(t, g.nr, nr);
-		my_flush(&g);
-		EXPECT_EQ(t, forgot.all, all);
-		EXPECT_EQ(t, forgot.pages, all ? 0 : nr);
-		EXPECT_EQ(t, forgot.hooked_all, all);
-		EXPECT_EQ(t, forgot.hooked, nr == 32 ? nr : 0);
-		if (!all) {
-			EXPECT_EQ(t, forgot.root, two->pt.root);
-			EXPECT_EQ(t, forgot.first, 0x10000);
-			EXPECT_EQ(t, forgot.last, 0x10000 + (nr - 1) * PAGE_SIZE);
-		}
+		expect_flush(t, &g, 1, nr <= 32 ? nr : 0);
+		if (nr > 32)
+			continue;
+		EXPECT_EQ(t, flushed[0].root, two->pt.root);
+		EXPECT_EQ(t, flushed[0].first, 0x10000);
+		EXPECT_EQ(t, flushed[0].last, 0x10000 + (nr - 1) * PAGE_SIZE);
 	}
-	tlb_many_hook = NULL;
+	end(t);
+}
+
+static void look_at_the_put(void)
+{
+	EXPECT_EQ(now, flushed[0].pages, 1);
+	EXPECT_EQ(now, one.mem->vm.flushing, 1);
 }
 
 /*
@@ -246,85 +168,35 @@ KTEST(entries_are_flushed_one_by_one_up_to_a_limit)
  */
 KTEST(gathering_counts_until_its_references_are_dropped)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
 	struct tlb_gather g;
 	struct page *page;
 
-	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
-	begin(TLB_CPUS);
-	memset(&put, 0, sizeof(put));
-	cpumask_set(one->active, 1);
-	my_init(&g, mem);
-	my_add(&g, one, 0x5000);
-	my_page(&g, page);
-	EXPECT_EQ(t, mem->vm.flushing, 1);
-	my_flush(&g);
-	EXPECT_EQ(t, put.pages, 1);
-	EXPECT_EQ(t, put.calls, 1);
-	EXPECT_EQ(t, put.flushing, 1);
-	EXPECT_EQ(t, mem->vm.flushing, 0);
-	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	if (!begin(t, &g))
+		return;
+	page = NEED(t, mem_alloc_pages(one.mem, GFP_KERNEL, 0));
+	cpumask_set(one.space->active, 0);
+	tlb_gather_add(&g, one.space, 0x5000);
+	EXPECT_EQ(t, get_page(page), 0);
+	tlb_gather_page(&g, page);
+	EXPECT_EQ(t, one.mem->vm.flushing, 1);
+	memset(flushed, 0, sizeof(flushed));
+	EXPECT_AT(t, tlb_flush(&g), true, .point = "put.many", .act = look_at_the_put);
+	EXPECT_EQ(t, one.mem->vm.flushing, 0);
+	EXPECT_EQ(t, mem_free_pages(one.mem, page, 0), 0);
+	end(t);
 }
 
 /* The entries of other threads are not known: every CPU flushes all. */
 KTEST(shootdown_for_other_threads_goes_to_all)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
-
-	begin(4);
-	my_flush_pending(mem);
-	EXPECT_EQ(t, call.calls, 1);
-	EXPECT(t, call.all);
-	EXPECT_EQ(t, forgot.all, 1);
-	EXPECT_EQ(t, forgot.pages, 0);
-}
-
-/* ---- CPUs that die ---- */
-
-/* Gather a page for a shootdown in which @cpu dies; true: the page is kept. */
-static bool kept_for(struct memory *mem, struct page *page, unsigned cpu)
-{
 	struct tlb_gather g;
-	bool all;
+	unsigned cpu;
 
-	cpumask_set(one->active, cpu);
-	my_init(&g, mem);
-	my_add(&g, one, 0x5000);
-	my_page(&g, page);
-	dies_in_call = cpu;
-	all = my_flush(&g);
-	dies_in_call = 0;
-	return !all && page->kept;
-}
-
-#define KEPT "vm: a CPU died in a program: pages that it may still use are kept\n"
-
-/* A CPU with a bit in the gathering, one that has none, and one of a machine where none has. */
-KTEST_INSIDE(a_page_is_kept_for_a_cpu_that_dies_in_the_call, .says = KEPT KEPT KEPT KEPT)
-{
-	static const struct {
-		unsigned cpus, dies;
-	} machine[] = {{TLB_CPUS, 1}, {TLB_CPUS, TLB_CPUS - 1}, {MOST, 3}, {MOST, MOST - 1}};
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 1));
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(machine); i++) {
-		struct page *page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
-
-		begin(machine[i].cpus);
-		LIST_INSERT_HEAD(&mem->vm.spaces, one, link);
-		EXPECT(t, kept_for(mem, page, machine[i].dies));
-		my_release_kept(mem);
-		EXPECT(t, page->kept && mem->vm.nr_kept == 1);
-		/* It dies again after the first look. */
-		cpumask_set(all_online, machine[i].dies);
-		dies_before_lock = machine[i].dies;
-		my_release_kept(mem);
-		EXPECT(t, page->kept && mem->vm.nr_kept == 1);
-		dies_before_lock = 0;
-		cpumask_clear(one->active, machine[i].dies);
-		my_release_kept(mem);
-		EXPECT(t, !page->kept && !mem->vm.nr_kept);
-		LIST_REMOVE(one, link);
-	}
+	if (!begin(t, &g))
+		return;
+	memset(flushed, 0, sizeof(flushed));
+	tlb_flush_pending(one.mem);
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		EXPECT(t, flushed[cpu].all == 1 && !flushed[cpu].pages);
+	end(t);
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_guard.c: the locks that each call takes, in order; and the data guarded by a lock change
- * only while it is held.
- *
- * The suite has a copy of objects, spaces, faults, reverse mapping and page tables, with locks of
- * its own. A lock's data are recorded when the lock is released, and must be the same when it is
- * taken again, and after each call.
+ * test_vm_guard.c: the locks of objects, spaces and page tables that each call takes, in order; and
+ * the data guarded by a lock change only while it is held: they are recorded when the lock is
+ * released, and must be the same when it is taken again, and after each call. Hosted only.
  */
+#include "tests/host/moment.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/string.h>
 
-/* ---- locks that record ---- */
+#define PAGES 24u
+
+static struct vm_scene s;
+
+/* ---- locks that are recorded ---- */
 
 static u64 listed(void), shown(void), held_by_slots(void), entered(void), used(void);
 
@@ -43,65 +45,34 @@ static void compare_guard(const struct guard *g, const char *when)
 		    g->letter, when);
 }
 
-static void note_taken(const void *lock)
-{
-	const struct guard *g = guard_of(lock);
-	size_t at = strlen(taken);
-
-	if (at + 1 < sizeof(taken))
-		taken[at] = (char)(g ? g->letter : '.');
-	compare_guard(g, "when it was taken");
-}
-
-static void note_released(const void *lock)
+/* @others: of another space or object. */
+static void note_step(const void *lock, enum lock_step step, bool others)
 {
 	struct guard *g = guard_of(lock);
+	size_t at = strlen(taken);
 
-	if (g)
+	if (step == LOCK_TAKEN && (g || others) && at + 1 < sizeof(taken))
+		taken[at] = (char)(g ? g->letter : '.');
+	if (step == LOCK_TAKEN)
+		compare_guard(g, "when it was taken");
+	if (step == LOCK_LEAVING && g)
 		g->then = g->state();
 }
 
-static void guard_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
+static void note_spin(struct spinlock *lock, enum lock_step step)
 {
-	spin_lock(lock);
-	note_taken(lock);
+	note_step(lock, step,
+	    lock->rank == RANK_SPACE || lock->rank == RANK_OBJECT || lock->rank == RANK_PT);
 }
 
-static void guard_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
+static void note_sleep(struct sleep_lock *lock, enum lock_step step)
 {
-	note_released(lock);
-	spin_unlock(lock);
+	note_step(lock, step, !strcmp(lock->wq.lock.name, s.space->change.l.wq.lock.name));
 }
 
-static void guard_mutex_lock(struct mutex *lock) NO_LOCK_ANALYSIS
-{
-	mutex_lock(lock);
-	note_taken(lock);
-}
-
-static void guard_mutex_unlock(struct mutex *lock) NO_LOCK_ANALYSIS
-{
-	note_released(lock);
-	mutex_unlock(lock);
-}
-
-/* ---- the copy ---- */
-
-#define spin_lock    guard_lock
-#define spin_unlock  guard_unlock
-#define mutex_lock   guard_mutex_lock
-#define mutex_unlock guard_mutex_unlock
-#include "tests/host/vm_copy.h"
-#undef spin_lock
-#undef spin_unlock
-#undef mutex_lock
-#undef mutex_unlock
+static const struct watch watch = {.spin = note_spin, .sleep = note_sleep};
 
 /* ---- data guarded by each lock ---- */
-
-#define PAGES 24u
-
-static struct vm_scene s;
 
 static u64 mix(u64 hash, u64 value)
 {
@@ -126,20 +97,36 @@ static u64 mix_region(u64 hash, const struct vm_region *r)
 	return mix(mix(mix(mix(hash, r->start), r->end), r->offset), r->prot);
 }
 
+static u64 mix_shown(u64 hash, struct vm_region *r)
+{
+	return r ? mix_shown(mix_shown(mix_region(hash, r), RB_LEFT(r, node)), RB_RIGHT(r, node))
+	         : mix(hash, 0);
+}
+
+static u64 mix_showing(u64 hash, struct vm_region *r)
+{
+	if (!r)
+		return mix(hash, 0);
+	hash = mix(mix_region(hash, r), r->below);
+	return mix_showing(mix_showing(hash, RB_LEFT(r, link)), RB_RIGHT(r, link));
+}
+
+static u64 mix_uses(u64 hash, struct vm_use *use)
+{
+	if (!use)
+		return mix(hash, 0);
+	hash = mix(mix(hash, (uintptr_t)use->object), use->nr);
+	return mix_uses(mix_uses(hash, RB_LEFT(use, node)), RB_RIGHT(use, node));
+}
+
 static u64 shown(void)
 {
-	u64 hash = s.space->nr_regions;
-	struct vm_region *r;
-
-	RB_FOREACH(r, vm_region_tree, &s.space->regions)
-		hash = mix_region(hash, r);
-	return hash;
+	return mix_shown(s.space->nr_regions, RB_ROOT(&s.space->regions));
 }
 
 static u64 held_by_slots(void)
 {
 	u64 hash = mix(s.object->nr_present, s.object->walked);
-	struct vm_region *r;
 	u32 i;
 
 	for (i = 0; i < s.object->nr_pages; i++) {
@@ -149,9 +136,7 @@ static u64 held_by_slots(void)
 		if (slot_has_page(slot))
 			hash = mix(hash, slot_page(slot)->mapcount);
 	}
-	RB_FOREACH(r, vm_region_index, &s.object->regions)
-		hash = mix(mix_region(hash, r), r->below);
-	return hash;
+	return mix_showing(hash, RB_ROOT(&s.object->regions));
 }
 
 static u64 entered(void)
@@ -169,12 +154,7 @@ static u64 entered(void)
 
 static u64 used(void)
 {
-	struct vm_use *use;
-	u64 hash = 1;
-
-	RB_FOREACH(use, vm_use_tree, &s.space->uses)
-		hash = mix(mix(hash, (uintptr_t)use->object), use->nr);
-	return hash;
+	return mix_uses(1, RB_ROOT(&s.space->uses));
 }
 
 /* ---- the tests ---- */
@@ -222,7 +202,7 @@ static void settle(const char *call)
 #define CALL(t, call, want, locks)                                                                 \
 	do {                                                                                       \
 		memset(taken, 0, sizeof(taken));                                                   \
-		EXPECT_EQ(t, (call), (want));                                                      \
+		EXPECT_EQ(t, WATCHED(&watch, call), (want));                                       \
 		if (strcmp(taken, (locks)) != 0)                                                   \
 			ktest_fail(t, __FILE__, __LINE__, "took %s: %s", taken, #call);            \
 		settle("after " #call);                                                            \
@@ -300,17 +280,19 @@ KTEST(entries_change_under_their_locks)
 	tlb_gather_init(&g, s.mem);
 	atomic_or(pt_entry(&s.space->pt, page_at(1)), PTE_ACCESSED);
 	guards[3].then = entered();
-	guard_lock(&s.object->lock);
+	spin_lock(&s.object->lock);
 	CALL(t, rmap_age(s.object, 1, &g), PTE_ACCESSED, "PP");
 	EXPECT_EQ(t, g.nr, 1);
 	memset(taken, 0, sizeof(taken));
+	watch_set(&watch);
 	EXPECT_EQ(t, rmap_unmap(s.object, 1, mark, &g), 2);
 	EXPECT_EQ(t, g.nr, 3);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), mark);
 	EXPECT_EQ(t, page->mapcount, 0);
 	rmap_restore(s.object, 1, mark, page);
 	EXPECT_EQ(t, strcmp(taken, "PPPP"), 0);
-	guard_unlock(&s.object->lock);
+	spin_unlock(&s.object->lock);
+	watch_set(NULL);
 	settle("after a walk");
 	tlb_flush(&g);
 	EXPECT_EQ(t, page->mapcount, 2);

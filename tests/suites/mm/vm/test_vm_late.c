@@ -1,112 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_vm_late.c: another thread acts just before a lock is taken, just after it is released, or
- * while an allocation fails. And freed memory is not read again.
+ * while an allocation fails. Hosted only.
  */
+#include "tests/host/moment.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
+#include <quarry/memory_init.h>
 #include <quarry/poison.h>
-
-/* ---- a copy that is late ---- */
-
-static struct {
-	const void *lock;       /* the lock that is watched; NULL: allocations */
-	unsigned before, after; /* call @then before this taking, after this release; 0: never */
-	void (*then)(void);
-	unsigned calls;
-} late;
-
-static void come_first(const void *what, unsigned *count)
-{
-	if (!late.then || late.lock != what || !*count || --*count)
-		return;
-	late.calls++;
-	late.then();
-}
-
-static void late_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
-{
-	come_first(lock, &late.before);
-	spin_lock(lock);
-}
-
-static void late_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
-{
-	spin_unlock(lock);
-	come_first(lock, &late.after);
-}
-
-static void late_mutex_lock(struct mutex *lock) NO_LOCK_ANALYSIS
-{
-	come_first(lock, &late.before);
-	mutex_lock(lock);
-}
-
-static struct page *newest; /* the last page allocated */
-
-static struct page *late_alloc(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	unsigned calls = late.calls;
-
-	come_first(NULL, &late.before);
-	newest = late.calls == calls ? mem_alloc_pages(mem, gfp, order) : NULL;
-	return newest;
-}
-
-/* Small objects are filled with ones when they are freed. */
-static struct {
-	void *object;
-	size_t size;
-} small[64];
-
-static void *late_kmalloc(size_t size)
-{
-	void *object = kmalloc(size);
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(small) && small[i].object; i++)
-		;
-	if (object && i < ARRAY_SIZE(small)) {
-		small[i].object = object;
-		small[i].size = size;
-	}
-	return object;
-}
-
-static void late_kfree(void *object)
-{
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(small); i++) {
-		if (small[i].object != object)
-			continue;
-		memset(object, 0xff, small[i].size);
-		small[i].object = NULL;
-	}
-	kfree(object);
-}
-
-#define spin_lock       late_lock
-#define spin_unlock     late_unlock
-#define mutex_lock      late_mutex_lock
-#define mem_alloc_pages late_alloc
-#define kmalloc         late_kmalloc
-#define kfree           late_kfree
-#include "tests/host/vm_copy.h"
 
 /* ---- the scene ---- */
 
 static struct vm_scene s;
 static struct ktest *test;
 
-/* An object of the copy, in a space of the copy; its second page is present. */
+/* The second page of the object is present. */
 static bool begin(struct ktest *t, const struct vm_pager_ops *ops)
 {
 	int err;
 
 	test = t;
-	memset(&late, 0, sizeof(late));
-	memset(small, 0, sizeof(small));
 	if (t->mem != s.mem || !s.mem)
 		s.mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
 	if (!s.mem)
@@ -126,22 +39,12 @@ static void end(struct ktest *t)
 	vm_object_put(s.object);
 	s.space = NULL;
 	s.object = NULL;
-	memset(&late, 0, sizeof(late));
 	scene_end(t, &s);
 }
 
-/*
- * Just before lock @l is taken for the @n-th time, @meanwhile is called; then @call returns @want.
- */
+/* Just before lock @l is taken for the @n-th time, @meanwhile is called; @call returns @want. */
 #define LATE(t, l, n, meanwhile, call, want)                                                       \
-	do {                                                                                       \
-		memset(&late, 0, sizeof(late));                                                    \
-		late.lock = (l);                                                                   \
-		late.before = (n);                                                                 \
-		late.then = (meanwhile);                                                           \
-		EXPECT_EQ(t, (call), (want));                                                      \
-		EXPECT_EQ(t, late.calls, 1);                                                       \
-	} while (0)
+	EXPECT_AT(t, call, want, .lock = (l), .nth = (n), .act = (meanwhile))
 
 static void supply_it(void)
 {
@@ -228,12 +131,8 @@ KTEST(space_is_checked_again_under_its_lock)
 	 * A region is removed just before it is counted: the region behind it is counted all the
 	 * same.
 	 */
-	memset(&late, 0, sizeof(late));
-	late.lock = &s.space->lock;
-	late.after = 2;
-	late.then = unmap_five;
-	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
-	EXPECT_EQ(t, late.calls, 1);
+	EXPECT_AT(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1,
+	    .lock = &s.space->lock, .step = LOCK_LEFT, .nth = 2, .act = unmap_five);
 	end(t);
 }
 
@@ -272,9 +171,13 @@ KTEST(entry_is_checked_again_under_the_lock)
 
 static pfn_t broken;
 
+/* The one table besides the root breaks. */
 static void break_newest(void)
 {
-	broken = page_to_pfn_in(s.mem, newest);
+	broken = s.mem->start_pfn;
+	while (broken == s.space->pt.root >> PAGE_SHIFT ||
+	    word_state(page_word(pfn_to_page_in(s.mem, broken))) != PG_PGTABLE)
+		broken++;
 	EXPECT_EQ(test, mem_memory_failure(s.mem, broken, 0, NULL), -EBUSY);
 }
 
@@ -293,6 +196,59 @@ KTEST(table_that_breaks_before_it_is_linked_is_used)
 
 /* ---- memory ---- */
 
+static struct pile hoard;       /* all free pages */
+static void (*meanwhile)(void); /* called once, by another thread, which has memory */
+static unsigned waits;          /* allocations that found no page */
+
+static void take_all(void)
+{
+	drain_local_pages(s.mem, NULL);
+	pile_alloc_last(s.mem, &hoard);
+}
+
+static struct page *wait_in_vain(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	u32 in_alloc = port_task()->in_alloc;
+	void (*others)(void) = meanwhile;
+
+	waits++;
+	meanwhile = NULL;
+	if (others) {
+		port_task()->in_alloc = 0;
+		EXPECT_EQ(test, pile_free(mem, &hoard), 0);
+		others();
+		take_all();
+		port_task()->in_alloc = in_alloc;
+	}
+	return NULL;
+}
+
+static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
+{
+}
+
+static void no_wake(struct zone *zone)
+{
+}
+
+/* @call returns @want; its first allocation fails, and meanwhile another thread does @others. */
+#define IN_VAIN(t, others, call, want)                                                             \
+	do {                                                                                       \
+		static const struct reclaim_ops none_ = {                                          \
+		    .wait = wait_in_vain, .wish = no_wish, .wake = no_wake};                       \
+		const struct reclaim_ops *before_ = s.mem->reclaim;                                \
+                                                                                                   \
+		s.mem->reclaim = &none_;                                                           \
+		meanwhile = NULL;                                                                  \
+		take_all();                                                                        \
+		meanwhile = (others);                                                              \
+		waits = 0;                                                                         \
+		EXPECT_EQ(t, (call), (want));                                                      \
+		EXPECT(t, !meanwhile);                                                             \
+		EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);                                         \
+		s.mem->reclaim = before_;                                                          \
+	} while (0)
+
 static unsigned gets;
 
 static int count_get(struct vm_object *object, u32 index)
@@ -308,16 +264,16 @@ KTEST(table_added_by_another_thread_is_used)
 {
 	if (!begin(t, NULL))
 		return;
-	LATE(t, NULL, 1, link_tables, pt_prepare(&s.space->pt, page_at(5)), 0);
-	LATE(t, NULL, 1, prepare_far, object_prepare(s.object, 513, 0), 0);
-	LATE(t, NULL, 1, supply_it, vm_fault(s.space, page_at(5), VM_WRITE), 0);
+	IN_VAIN(t, link_tables, pt_prepare(&s.space->pt, page_at(5)), 0);
+	IN_VAIN(t, prepare_far, object_prepare(s.object, 513, 0), 0);
+	IN_VAIN(t, supply_it, vm_fault(s.space, page_at(5), VM_WRITE), 0);
 	EXPECT(t, pte_at(s.space, page_at(5)));
 	end(t);
 	gets = 0;
 	if (!begin(t, &counting))
 		return;
 	EXPECT_EQ(t, pt_prepare(&s.space->pt, page_at(5)), 0);
-	LATE(t, NULL, 1, supply_it, vm_fault(s.space, page_at(5), VM_READ), 0);
+	IN_VAIN(t, supply_it, vm_fault(s.space, page_at(5), VM_READ), 0);
 	EXPECT(t, pte_at(s.space, page_at(5)));
 	EXPECT_EQ(t, gets, 0);
 	end(t);
@@ -373,21 +329,15 @@ KTEST(access_that_has_ended_leaves_no_time)
 /* A fault on a present page allocates nothing. */
 KTEST(present_page_needs_no_allocation)
 {
-	u64 allocs;
-
 	gets = 0;
 	if (!begin(t, &counting))
 		return;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
 	EXPECT_EQ(t, gets, 0);
-	memset(&late, 0, sizeof(late));
-	late.before = 1000;
-	late.then = supply_it;
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
 	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 600, VM_RW, s.object, 0), 0);
-	allocs = late.before;
-	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
-	EXPECT_EQ(t, late.before, allocs);
+	IN_VAIN(t, NULL, vm_fault(s.space, page_at(1), VM_READ), 0);
+	EXPECT_EQ(t, waits, 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(2), VM_READ), -EIO);
 	EXPECT_EQ(t, gets, 1);
 	end(t);
@@ -422,7 +372,6 @@ KTEST(account_ends_with_a_balance_of_0)
 
 	if (!mem)
 		return;
-	memset(&late, 0, sizeof(late));
 	left_charged = 0;
 	released = 0;
 	before = account_use(&mine);

@@ -240,10 +240,7 @@ KTEST(page_is_zeroed_once)
 
 	if (!scene_begin(t, &s, SHARED_PAGES))
 		return;
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, touch_all, &crowd);
-	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	run_from(0, touch_all, &crowd);
 	EXPECT_EQ(t, crowd.errors, 0);
 	EXPECT_EQ(t, vm_object_present(s.object), SHARED_PAGES);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULT_NEW), SHARED_PAGES);

@@ -1,60 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_vm_order.c: changes of objects and spaces step by step, and the state that other threads
- * find in between.
- *
- * The sources are a copy that calls the test at its scheduling points.
+ * find in between. Hosted only.
  */
+#include "tests/host/moment.h"
 #include "tests/lib/vm_help.h"
-
-static void at_point(const char *name);
-
-#undef SCHED_POINT
-#define SCHED_POINT(name) at_point(name)
-
-static size_t asked; /* size of the last kmalloc */
-
-static void *note_kmalloc(size_t size)
-{
-	asked = size;
-	return kmalloc(size);
-}
-
-#define kmalloc note_kmalloc
-#include "tests/host/vm_copy.h"
-#undef kmalloc
+#include <quarry/account.h>
 
 /* ---- the scene ---- */
 
 static struct vm_scene s;
-static struct {
-	struct ktest *t;
-	const char *point; /* the point at which @then is called, once */
-	void (*then)(void);
-	unsigned calls;
-} now;
-
-static void at_point(const char *name)
-{
-	if (!now.point || strcmp(name, now.point) != 0)
-		return;
-	now.point = NULL;
-	now.calls++;
-	now.then();
-}
-
-static void stop_at(const char *point, void (*then)(void))
-{
-	now.point = point;
-	now.then = then;
-	now.calls = 0;
-}
+static struct ktest *now;
 
 /* An object of four pages, with an entry for the first page. */
 static bool begin(struct ktest *t)
 {
-	now.t = t;
-	now.point = NULL;
+	now = t;
 	if (!scene_begin(t, &s, 4))
 		return false;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
@@ -62,12 +23,7 @@ static bool begin(struct ktest *t)
 }
 
 /* @call returns @err, and @then was called at point @name. */
-#define STOPS(t, name, then, call, err)                                                            \
-	do {                                                                                       \
-		stop_at((name), (then));                                                           \
-		EXPECT_EQ(t, (call), (err));                                                       \
-		EXPECT_EQ(t, now.calls, 1);                                                        \
-	} while (0)
+#define STOPS(t, name, then, call, err) EXPECT_AT(t, call, err, .point = (name), .act = (then))
 
 static bool nobody_shows_it(void)
 {
@@ -85,28 +41,28 @@ static u32 refs_of(u32 index)
 
 static void a_hidden_region(void)
 {
-	EXPECT_EQ(now.t, vm_fault(s.space, page_at(1), VM_READ), -EFAULT);
-	EXPECT_EQ(now.t, s.space->nr_regions, 0);
-	EXPECT(now.t, !nobody_shows_it());
-	EXPECT_EQ(now.t, page_in(s.object, 0)->mapcount, 1);
-	EXPECT(now.t, pte_at(s.space, page_at(0)));
+	EXPECT_EQ(now, vm_fault(s.space, page_at(1), VM_READ), -EFAULT);
+	EXPECT_EQ(now, s.space->nr_regions, 0);
+	EXPECT(now, !nobody_shows_it());
+	EXPECT_EQ(now, page_in(s.object, 0)->mapcount, 1);
+	EXPECT(now, pte_at(s.space, page_at(0)));
 }
 
 /* The entry is gone, but another CPU may have it in its TLB. */
 static void an_entry_to_forget(void)
 {
-	EXPECT_EQ(now.t, pte_at(s.space, page_at(0)), 0);
-	EXPECT_EQ(now.t, page_in(s.object, 0)->mapcount, 0);
-	EXPECT_EQ(now.t, refs_of(0), 2);
-	EXPECT_EQ(now.t, s.mem->vm.flushing, 1);
+	EXPECT_EQ(now, pte_at(s.space, page_at(0)), 0);
+	EXPECT_EQ(now, page_in(s.object, 0)->mapcount, 0);
+	EXPECT_EQ(now, refs_of(0), 2);
+	EXPECT_EQ(now, s.mem->vm.flushing, 1);
 }
 
 static void a_cleared_region(void)
 {
-	EXPECT_EQ(now.t, refs_of(0), 1);
-	EXPECT_EQ(now.t, s.mem->vm.flushing, 0);
-	EXPECT(now.t, !nobody_shows_it());
-	EXPECT_EQ(now.t, s.object->refs, 2);
+	EXPECT_EQ(now, refs_of(0), 1);
+	EXPECT_EQ(now, s.mem->vm.flushing, 0);
+	EXPECT(now, !nobody_shows_it());
+	EXPECT_EQ(now, s.object->refs, 2);
 }
 
 KTEST(unmap_works_in_bounded_steps)
@@ -134,14 +90,13 @@ KTEST(unmap_works_in_bounded_steps)
 
 static void unmap_the_second_piece(void)
 {
-	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(128), 128), 0);
+	EXPECT_EQ(now, vm_unmap(s.space, page_at(128), 128), 0);
 }
 
 /* The lock of the space is free between the pieces. */
 KTEST(pages_are_counted_piece_by_piece)
 {
-	now.t = t;
-	now.point = NULL;
+	now = t;
 	if (!scene_begin(t, &s, MANY))
 		return;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
@@ -155,11 +110,11 @@ KTEST(pages_are_counted_piece_by_piece)
 
 static void move_a_region_up(void)
 {
-	unsigned long from = 6 + 2 * now.calls;
+	unsigned long from = 6 + 2 * moment.acted;
 
-	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(from), 1), 0);
-	EXPECT_EQ(now.t, vm_map(s.space, page_at(from + 2), 1, VM_RW, s.object, 0), 0);
-	now.point = now.calls < 1000 ? "space.counted" : NULL;
+	EXPECT_EQ(now, vm_unmap(s.space, page_at(from), 1), 0);
+	EXPECT_EQ(now, vm_map(s.space, page_at(from + 2), 1, VM_RW, s.object, 0), 0);
+	moment.always = moment.acted < 1000;
 }
 
 /* There are two regions, and each page table has entries for four pieces. */
@@ -168,29 +123,31 @@ KTEST(counting_ends_though_a_region_moves_ahead_of_it)
 	if (!begin(t))
 		return;
 	EXPECT_EQ(t, vm_map(s.space, page_at(8), 1, VM_RW, s.object, 0), 0);
-	stop_at("space.counted", move_a_region_up);
-	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
-	EXPECT_EQ(t, now.calls, 2 * (2 + 4 * PT_LEVELS));
+	EXPECT_EQ(t,
+	    AT(vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), .point = "space.counted",
+	        .always = true, .act = move_a_region_up),
+	    1);
+	EXPECT_EQ(t, moment.acted, 2 * (2 + 4 * PT_LEVELS));
 	scene_end(t, &s);
 }
 
 /* No new write is allowed, though a CPU with a stale entry may still write. */
 static void a_lower_protection(void)
 {
-	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), -EACCES);
-	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+	EXPECT_EQ(now, vm_fault(s.space, page_at(0), VM_WRITE), -EACCES);
+	EXPECT(now, pte_at(s.space, page_at(0)) & PTE_WRITE);
 }
 
 static void write_it(void)
 {
-	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
-	EXPECT(now.t, pte_at(s.space, page_at(0)) & PTE_WRITE);
+	EXPECT_EQ(now, vm_fault(s.space, page_at(0), VM_WRITE), 0);
+	EXPECT(now, pte_at(s.space, page_at(0)) & PTE_WRITE);
 }
 
 static void execute_it(void)
 {
-	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_EXEC), 0);
-	EXPECT(now.t, !(pte_at(s.space, page_at(0)) & PTE_NX));
+	EXPECT_EQ(now, vm_fault(s.space, page_at(0), VM_EXEC), 0);
+	EXPECT(now, !(pte_at(s.space, page_at(0)) & PTE_NX));
 }
 
 /* Added rights may be used before other rights are removed, and stay when those are removed. */
@@ -209,11 +166,11 @@ static struct page *removed;
 
 static void a_removed_page(void)
 {
-	EXPECT(now.t, !vm_object_has(s.object, 0));
-	EXPECT_EQ(now.t, pte_at(s.space, page_at(0)), 0);
-	EXPECT_EQ(now.t, vm_object_present(s.object), 0);
-	EXPECT_EQ(now.t, word_ref(page_word(removed)), 1);
-	EXPECT_EQ(now.t, s.mem->vm.flushing, 1);
+	EXPECT(now, !vm_object_has(s.object, 0));
+	EXPECT_EQ(now, pte_at(s.space, page_at(0)), 0);
+	EXPECT_EQ(now, vm_object_present(s.object), 0);
+	EXPECT_EQ(now, word_ref(page_word(removed)), 1);
+	EXPECT_EQ(now, s.mem->vm.flushing, 1);
 }
 
 KTEST(removed_pages_are_kept_until_the_shootdown)
@@ -241,11 +198,11 @@ static void unmap_the_emptied_region(void)
 {
 	unsigned long nr = pte_at(s.space, page_at(0)) ? 8 : 0;
 
-	EXPECT_EQ(now.t, pte_at(s.space, page_at(nr)), 0);
-	EXPECT(now.t, pte_at(s.space, page_at(8 - nr)));
-	EXPECT(now.t, writable(nr)); /* by the TLB */
-	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(nr), 1), 0);
-	EXPECT(now.t, !writable(nr));
+	EXPECT_EQ(now, pte_at(s.space, page_at(nr)), 0);
+	EXPECT(now, pte_at(s.space, page_at(8 - nr)));
+	EXPECT(now, writable(nr)); /* by the TLB */
+	EXPECT_EQ(now, vm_unmap(s.space, page_at(nr), 1), 0);
+	EXPECT(now, !writable(nr));
 }
 
 /* The removal makes its shootdown at the end of its walk; an unmapping does not rely on it. */
@@ -269,26 +226,11 @@ KTEST(unmap_flushes_what_a_removal_has_emptied)
 	scene_end(t, &s);
 }
 
-/* A space has a bit for each CPU. */
-KTEST(a_space_is_as_large_as_its_cpus_need)
-{
-	struct vm_space *space = NULL;
-
-	if (!begin(t))
-		return;
-	EXPECT_EQ(t, vm_space_create(s.mem, &space), 0);
-	EXPECT_EQ(t, asked,
-	    offsetof(struct vm_space, active) + CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
-	if (space)
-		vm_space_put(space);
-	scene_end(t, &s);
-}
-
 /* ---- another thread was first ---- */
 
 static void supply_it(void)
 {
-	EXPECT_EQ(now.t, vm_object_supply(s.object, 1, NULL), 0);
+	EXPECT_EQ(now, vm_object_supply(s.object, 1, NULL), 0);
 }
 
 static void lose_it(void)
@@ -341,7 +283,7 @@ KTEST(a_slot_is_filled_once)
 
 static void prepare_it(void)
 {
-	EXPECT_EQ(now.t, object_prepare(s.object, 513, 0), 0);
+	EXPECT_EQ(now, object_prepare(s.object, 513, 0), 0);
 }
 
 KTEST(a_table_of_slots_is_brought_once)
@@ -349,7 +291,7 @@ KTEST(a_table_of_slots_is_brought_once)
 	struct counts before, after;
 	unsigned long free;
 
-	now.t = t;
+	now = t;
 	if (!scene_begin(t, &s, 600))
 		return;
 	free = memory_free_pages(s.mem);
@@ -367,29 +309,29 @@ static struct vm_object *other;
 
 static void unmap_it(void)
 {
-	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(1), 1), 0);
+	EXPECT_EQ(now, vm_unmap(s.space, page_at(1), 1), 0);
 }
 
 static void show_another_slot(void)
 {
 	unmap_it();
-	EXPECT_EQ(now.t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 2), 0);
+	EXPECT_EQ(now, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 2), 0);
 }
 
 static void show_another_object(void)
 {
 	unmap_it();
-	EXPECT_EQ(now.t, vm_map(s.space, page_at(1), 1, VM_RW, other, 1), 0);
+	EXPECT_EQ(now, vm_map(s.space, page_at(1), 1, VM_RW, other, 1), 0);
 }
 
 static void forbid_it(void)
 {
-	EXPECT_EQ(now.t, vm_protect(s.space, page_at(1), 1, VM_READ), 0);
+	EXPECT_EQ(now, vm_protect(s.space, page_at(1), 1, VM_READ), 0);
 }
 
 static void touch_it(void)
 {
-	EXPECT_EQ(now.t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
+	EXPECT_EQ(now, vm_fault(s.space, page_at(1), VM_WRITE), 0);
 }
 
 /* A fault that is too late maps no page, returns 0, and frees its page. */

@@ -62,8 +62,6 @@ static void touch_at_random(void *arg)
 /* All CPUs but this one run @use on a scene of @pages pages. */
 static bool load_begin(struct ktest *t, unsigned pages, void (*use)(void *load))
 {
-	unsigned cpu;
-
 	if (!ktest_needs_cpus(t, 2))
 		return false;
 	memset(&load, 0, sizeof(load));
@@ -71,8 +69,7 @@ static bool load_begin(struct ktest *t, unsigned pages, void (*use)(void *load))
 	load.pages = pages;
 	if (!scene_begin_filled(t, &load.s, pages))
 		return false;
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_start(cpu, use, &load);
+	start_from(1, use, &load);
 	EXPECT(t, YIELD_UNTIL(load_acquire(&load.running) >= ktest_cpus() - 1));
 	return true;
 }
@@ -83,8 +80,7 @@ static void load_end(struct ktest *t)
 	u64 value = 0;
 
 	store_release(&load.stop, 1u);
-	for (cpu = 1; cpu < ktest_cpus(); cpu++)
-		ktest_join(cpu);
+	join_from(1);
 	soft_load_space(load.s.space);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++) {
 		for (page = 0; page < load.pages; page++) {
