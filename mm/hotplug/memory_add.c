@@ -13,7 +13,7 @@
  *             missing memory, which reads as HOLE.  Removed memory takes its broken pages with it:
  *             memory added later at their place is other memory.  A range is claimed throughout all
  *             changes: no other operation can bring online, offline or remove any of it meanwhile.
- * Tests:      memory_add, memory_add_exact, memory_span, held, tests/races/R-ADD-online.race.
+ * Tests:      memory_add, memory_add_exact, memory_span, held, step_add.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/drain.h"

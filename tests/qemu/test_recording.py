@@ -164,6 +164,7 @@ def test_a_frame_that_is_half_drawn_is_not_recorded(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(recording.qemu, "ROOT", str(tmp_path))
     monkeypatch.setattr(recording, "PAUSE", 0.1)
+    monkeypatch.setattr(recording, "REST", 9)  # a busy host may stop the script for long
     made = recording.Recording(["sh", str(script)], 50, 6, str(tmp_path))
     assert made.run() == 0
     shown = ["\n".join(plain(frame)) for _, frame in made.film.frames]

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_add.c: what other CPUs see while a zone gets its first memory, and loses it. Hosted
+ * only.
+ */
+#include "tests/host/moment.h"
+#include "tests/lib/add_help.h"
+
+KTEST_SUITE(step_add, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+static struct ktest *now;
+static struct memory *world;
+static struct zone *grown;
+static unsigned looks;
+
+/* A pageblock that is there is in its zone's span; a zone in a list has one, with its start. */
+static void look(const void *to)
+{
+	const struct node *node = &world->nodes[grown->node];
+	unsigned i;
+	pfn_t pfn;
+
+	looks++;
+	for (pfn = BORDER; pfn < BORDER + BLOCK(2); pfn += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(world, pfn);
+
+		if (pageblock_state(pb) != PB_HOLE)
+			EXPECT(now, pb->zone == grown->id && pfn < grown->end_pfn);
+	}
+	if (grown->end_pfn)
+		EXPECT_EQ(now, grown->start_pfn, BORDER);
+	for (i = 0; i < node->nr_zones[ZONE_MOVABLE]; i++)
+		if (node->zonelist[ZONE_MOVABLE][i] == grown->id)
+			EXPECT(now, grown->end_pfn);
+}
+
+static void expect_zeros(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	unsigned long i;
+
+	looks++;
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(now, page_word(pfn_to_page_in(mem, start + i)), 0);
+	test_unmap(mem, start, nr);
+}
+
+KTEST(first_memory_of_a_zone_comes_and_goes_in_order)
+{
+	static const struct watch watch = {.store = look};
+	static struct memory_arrays arrays_;
+	pfn_t pfn;
+
+	now = t;
+	world = NEED(t, growing_normal(t, 2));
+	grown = &world->zones[NR_ZONE_KINDS + ZONE_MOVABLE];
+	looks = 0;
+	EXPECT_EQ(t, WATCHED(&watch, add_memory(world, BORDER, BLOCK(2), 1)), 0);
+	EXPECT(t, looks > 10);
+	for (pfn = BORDER; pfn < BORDER + BLOCK(2); pfn++)
+		pfn_to_page_in(world, pfn)->word = PAGE_F_HWPOISON;
+	pageblock_of(world, BORDER)->nr_poisoned = PAGEBLOCK_PAGES;
+	pageblock_of(world, BORDER + BLOCK(1))->nr_poisoned = PAGEBLOCK_PAGES;
+	arrays_ = *world->arrays;
+	arrays_.unmap = expect_zeros;
+	world->arrays = &arrays_;
+	looks = 0;
+	EXPECT_EQ(t, remove_memory(world, BORDER, BLOCK(2)), 0);
+	EXPECT_EQ(t, looks, 1);
+	drop_memory(t, world);
+}
