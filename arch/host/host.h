@@ -30,7 +30,7 @@ extern "C" {
  * Start the CPUs, set them online, and set up kernel_memory with HOST_PAGES pages; @reclaim is NULL
  * where only the core of mm/ is linked.  Panics if there is no memory.
  */
-void host_start_with(unsigned nr, const struct reclaim_ops *reclaim);
+void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim);
 static inline void host_start(unsigned nr)
 {
 	host_start_with(nr, &memory_reclaim);

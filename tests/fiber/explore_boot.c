@@ -8,9 +8,9 @@
 #include "explore_tasks.h"
 #include <quarry/bootfile.h>
 #include <quarry/errno.h>
+#include <quarry/string.h>
 #include <quarry/user.h>
 #include <stdio.h>
-#include <string.h>
 
 #define SECOND (100 * THREADS_TICK_NS)
 #define ENDED  "user: program exited, status 0\n"

@@ -100,6 +100,7 @@ static unsigned nr_wanted(const char *which, const struct explore_suite *suite)
 static unsigned run_suite(const char *which, const struct explore_suite *suite, unsigned number)
 {
 	const struct explore_suite *part;
+	const char *of = suite->name;
 	unsigned i, nr = 0, failed = 0;
 
 	printf("  KTAP version 1\n  1..%u\n", nr_wanted(which, suite));
@@ -108,15 +109,15 @@ static unsigned run_suite(const char *which, const struct explore_suite *suite, 
 			const char *name = part->sets[i].name;
 			bool good;
 
-			if (!is_wanted(which, suite->name, name))
+			if (!is_wanted(which, of, name))
 				continue;
-			printf("  # begin %s.%s\n", suite->name, name);
+			printf("  # begin %s.%s\n", of, name);
 			good = run_set(&part->sets[i]);
 			failed += !good;
 			printf("  %sok %u %s\n", good ? "" : "not ", ++nr, name);
 		}
 	}
-	printf("%sok %u %s\n", failed ? "not " : "", number, suite->name);
+	printf("%sok %u %s\n", failed ? "not " : "", number, of);
 	return failed;
 }
 

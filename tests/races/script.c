@@ -42,7 +42,7 @@ static bool copy_trimmed(
 
 #define NAMED(err)                                                                                 \
 	{                                                                                          \
-		"-" #err, -err                                                                     \
+		"-" #err, -(err)                                                                   \
 	}
 static const struct {
 	const char *name;

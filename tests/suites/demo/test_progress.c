@@ -35,7 +35,7 @@ static void expect_text(struct ktest *t, const char *want)
 	char text[PROGRESS_WIDTH + 1];
 
 	progress_text(&p, p.began + 60 * SECOND, text, sizeof(text));
-	if (strcmp(text, want))
+	if (strcmp(text, want) != 0)
 		ktest_fail(t, __FILE__, __LINE__, "\"%s\", not \"%s\"", text, want);
 }
 

@@ -15,7 +15,7 @@
 
 static void expect_row(struct ktest *t, struct verdict have, bool good, const char *words, int line)
 {
-	if (have.good != good || strcmp(have.text, words))
+	if (have.good != good || strcmp(have.text, words) != 0)
 		ktest_fail(t, __FILE__, line, "%s: \"%s\"", have.good ? "good" : "bad", have.text);
 }
 /* A row: a verdict, whether it is good, and its words; "FAIL: " comes before those of BAD. */

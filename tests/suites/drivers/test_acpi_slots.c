@@ -298,7 +298,9 @@ static void expect_shown(struct ktest *t, const char *words)
 	what("1", "in use") AFTER_EACH(what("1", "cannot leave")) what("1", "cannot leave")        \
 	    ERROR("EALREADY") AFTER_EACH(what("2", "not taken"))
 
-KTEST(host_learns_whether_to_retry, .says = REFUSALS(DIMM_7) REFUSALS(CPU_7))
+static const char all_refusals[] = REFUSALS(DIMM_7) REFUSALS(CPU_7);
+
+KTEST(host_learns_whether_to_retry, .says = all_refusals)
 {
 	static const struct {
 		int err;

@@ -271,9 +271,11 @@ KTEST(full_queue_refuses_until_a_buffer_returns)
 	end();
 }
 
+static const char all_too_much[] =
+    TOO_MUCH("33") TOO_MUCH("41") TOO_MUCH("57") TOO_MUCH("1") TOO_MUCH("17");
+
 /* The length that the device reports must fit into the writable pieces of this very buffer. */
-KTEST(written_length_is_checked_against_the_buffer,
-    .says = TOO_MUCH("33") TOO_MUCH("41") TOO_MUCH("57") TOO_MUCH("1") TOO_MUCH("17"))
+KTEST(written_length_is_checked_against_the_buffer, .says = all_too_much)
 {
 	static const struct {
 		unsigned out, in;
@@ -310,9 +312,10 @@ KTEST(written_length_is_checked_against_the_buffer,
 	}
 }
 
-KTEST(invalid_answers_of_a_device_are_rejected,
-    .says = NOT_ITS("8") TOO_MUCH("4294967295") WRONG("returned more buffers than it had", "16")
-        NOT_ITS("2"))
+static const char all_wrong[] = NOT_ITS("8") TOO_MUCH("4294967295")
+    WRONG("returned more buffers than it had", "16") NOT_ITS("2");
+
+KTEST(invalid_answers_of_a_device_are_rejected, .says = all_wrong)
 {
 	static const enum pretend_lie lies[] = {LIE_ID, LIE_LEN, LIE_COUNT, LIE_TWICE};
 	unsigned i;
