@@ -11,7 +11,7 @@
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
 /*
- * What a test simulates for code that its own thread runs, which then waits without yielding.
+ * Surroundings that a test simulates for code of its own thread, which then waits without yielding.
  * clock: arch_clock_ns; NULL: as usual.  turn: called at each 16th cpu_relax; NULL: nothing.
  * say: printk; false: print as usual.
  */

@@ -3,10 +3,9 @@
  * sched_point.h: names for the places where the order of two CPUs matters.
  *
  * A normal build compiles them to nothing, a hosted one lets a test act there (watch.h).  A race
- * build (-DRACE_BUILD) calls race_point, which may
- * keep the CPU there until a script lets it continue.  A test that wants to stop a CPU in the hot
- * paths defines SCHED_POINT before it includes their code; so this file may be included again, with
- * another definition.
+ * build (-DRACE_BUILD) calls race_point, which may keep the CPU there until a script lets it
+ * continue.  A test that wants to stop a CPU in the hot paths defines SCHED_POINT before it
+ * includes their code; so this file may be included again, with another definition.
  */
 #include <quarry/types.h>
 

@@ -41,15 +41,22 @@ static void call_for_ever(void)
 
 ROLE(call_with_timeout, call(THREADS_TICK_NS));
 
+/* Receive a call, and drop what it gives.  False: no call came. */
+static bool receive(struct ipc_msg *msg, struct ipc_call **from, u64 timeout_ns)
+{
+	x.received = ipc_receive(x.ep, msg, from, timeout_ns);
+	if (x.received == 0)
+		cap_drop(&msg->give);
+	return x.received == 0;
+}
+
 static void serve_until(u64 timeout_ns)
 {
 	struct ipc_call *from;
 	struct ipc_msg msg;
 
-	x.received = ipc_receive(x.ep, &msg, &from, timeout_ns);
-	if (x.received)
+	if (!receive(&msg, &from, timeout_ns))
 		return;
-	cap_drop(&msg.give);
 	msg.give = new_gift();
 	x.replied = ipc_reply(from, &msg);
 }
@@ -63,10 +70,8 @@ static void receive_and_drop(void)
 	struct ipc_call *from;
 	struct ipc_msg msg;
 
-	x.received = ipc_receive(x.ep, &msg, &from, 5 * THREADS_TICK_NS);
-	if (x.received)
+	if (!receive(&msg, &from, 5 * THREADS_TICK_NS))
 		return;
-	cap_drop(&msg.give);
 	ipc_call_drop(from);
 }
 
@@ -232,10 +237,8 @@ static void serve_in_one(void)
 	struct ipc_call *from;
 	struct ipc_msg msg;
 
-	x.received = ipc_receive(x.ep, &msg, &from, 5 * THREADS_TICK_NS);
-	if (x.received)
+	if (!receive(&msg, &from, 5 * THREADS_TICK_NS))
 		return;
-	cap_drop(&msg.give);
 	x.result[0] = ipc_reply_receive(from, x.ep, &msg, &from, 2 * THREADS_TICK_NS);
 	if (x.result[0] != -ETIMEDOUT || msg.give.kind != CAP_NONE)
 		explore_fail("WRONG", "a call that nobody made was received");

@@ -10,16 +10,10 @@ void judge_clear(void)
 	judge.text[0] = '\0';
 }
 
-void judge_again(void)
-{
-	memset(&judge.quiet, 0, sizeof(judge) - offsetof(struct judge, quiet));
-	judge.tick = 1;
-}
-
 void judge_begin(void)
 {
-	judge_clear();
-	judge_again();
+	memset(&judge, 0, sizeof(judge));
+	judge.tick = 1;
 }
 
 void judge_say(const char *fmt, ...)
@@ -107,27 +101,4 @@ u64 judge_clock(void)
 {
 	judge.now += judge.tick;
 	return judge.now;
-}
-
-struct thread *judge_start(const char *name, int cpu, void (*fn)(void *), void *arg)
-{
-	bool some = ++judge.jobs != judge.no_job;
-	struct judge_job *job = &judge.job[(judge.jobs - 1) % JUDGE_JOBS];
-
-	judge_note("[%s%s on %d]", some ? "" : "no ", name, cpu);
-	*job = (struct judge_job){name, fn, arg};
-	return some ? (struct thread *)job : NULL;
-}
-
-void judge_join(struct thread *thread)
-{
-	struct judge_job *job = (struct judge_job *)thread;
-
-	job->fn(job->arg);
-	judge_note("[%s joined]\n", job->name);
-}
-
-void judge_sleep(u64 ns)
-{
-	judge_note("[sleep %llu]\n", (unsigned long long)ns);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * judge_help.h: one text has every call that a tested source makes and all that it prints; a test
- * compares it with the expected one.  The time, and the threads that are started, are the test's.
+ * compares it with the expected one.  The time is the test's.
  */
 #ifndef QUARRY_TESTS_JUDGE_HELP_H
 #define QUARRY_TESTS_JUDGE_HELP_H
@@ -12,29 +12,16 @@
 #include <quarry/string.h>
 
 #define JUDGE_TEXT 16384
-#define JUDGE_JOBS 8
-
-/* A thread that was started; it runs when it is joined. */
-struct judge_job {
-	const char *name;
-	void (*fn)(void *arg);
-	void *arg;
-};
 
 struct judge {
 	char text[JUDGE_TEXT];
 	size_t len;
-	bool quiet;            /* calls are not noted */
-	u64 now, tick;         /* the clock, and the time that each reading takes */
-	unsigned jobs, no_job; /* threads started; number, from 1, of the one that does not start */
-	struct judge_job job[JUDGE_JOBS];
+	bool quiet;    /* calls are not noted */
+	u64 now, tick; /* the clock, and the time that each reading takes */
 };
 extern struct judge judge;
 
 void judge_clear(void);
-/* Begin another run; its text is appended to that of the run before. */
-void judge_again(void);
-
 void judge_begin(void);
 
 /* Append text that the source prints, or a call that it makes. */
@@ -55,10 +42,5 @@ void judge_words(struct ktest *t, const char *file, const char *words, int line)
 #define EXPECT_WORDS(t, words) judge_words((t), __FILE__, (words), __LINE__)
 
 u64 judge_clock(void);
-
-struct thread *judge_start(const char *name, int cpu, void (*fn)(void *), void *arg);
-void judge_join(struct thread *thread);
-
-void judge_sleep(u64 ns);
 
 #endif

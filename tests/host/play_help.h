@@ -52,7 +52,7 @@ struct play {
 	void (*turned)(void);                /* at each 16th cpu_relax */
 	void (*clocked)(u64 now);            /* at each reading of a timed clock */
 	void (*flushed)(uintptr_t va);       /* from this CPU's TLB */
-	/* What the kernel around the sources does. */
+	/* The kernel around the sources. */
 	bool (*panics)(void);
 	void (*frames)(void);            /* called by frame_backtrace */
 	void (*loaded)(struct cpu *cpu); /* at the end of cpu_load */

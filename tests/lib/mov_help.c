@@ -100,6 +100,14 @@ void mov_fill(unsigned long max)
 	}
 }
 
+struct page *mov_begin_one(struct ktest *t, struct memory *mem)
+{
+	if (!mov_begin(t, mem))
+		return NULL;
+	mov_fill(1);
+	return mov.nr == 1 ? mov.pages[0] : NULL;
+}
+
 void mov_fill_range(pfn_t start, pfn_t end)
 {
 	struct zone *zone = zone_of(mov.mem, start);

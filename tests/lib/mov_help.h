@@ -50,6 +50,8 @@ int mov_migrate(
 bool mov_putback(struct memory *mem, struct page *page);
 extern const struct movable_ops mov_ops;
 bool mov_begin(struct ktest *t, struct memory *mem);
+/* mov_begin with one movable page; NULL: there is none. */
+struct page *mov_begin_one(struct ktest *t, struct memory *mem);
 /* A memory whose only zone is of @kind, all free, its caches off; NULL: the test has failed. */
 struct zone *mov_only_zone(struct ktest *t, enum zone_kind kind, unsigned blocks);
 /* Allocate movable pages: @max of them, or until no memory is left. */

@@ -63,7 +63,7 @@ static inline struct verdict rest_verdict(unsigned long now, unsigned long befor
 	return verdict_of(now == before, "%lu pages free, %lu before", now, before);
 }
 
-/* What an answer to a request says: its page is on the list of flagged pages from now on. */
+/* An answer to a request says whether its page is on the list of flagged pages from now on. */
 struct poison_answer {
 	bool listed;
 	const char *failure; /* NULL: the answer is allowed */

@@ -20,7 +20,7 @@ static void begin(const char *picture, const char *hint, bool off, u64 ns)
 	p.began -= ns;
 }
 
-/* What a tick shows in the status line; NULL: nothing. */
+/* The text that a tick shows in the status line; NULL: none. */
 static const char *shown(void)
 {
 	unsigned before = tty.statuses;

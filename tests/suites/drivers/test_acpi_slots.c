@@ -117,7 +117,7 @@ KTEST(eject_request_during_insertion_is_served,
 	EXPECT_EQ(t, slots_bank.odd, 0);
 }
 
-/* What was taken is given back, whatever the registers say later. */
+/* The device that was taken is given back, whatever the registers say later. */
 KTEST(device_that_changes_its_id_is_given_back_by_the_old_one,
     .says = "slots: CPU slot 1, APIC id 1: in use\n"
             "slots: CPU slot 1, APIC id 1: gone\n")

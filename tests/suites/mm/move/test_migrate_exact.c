@@ -218,15 +218,14 @@ static struct page *begin_one(struct ktest *t, struct movable_ops own)
 {
 	static struct movable_ops ops;
 
-	if (!mov_begin(t, ktest_memory(t, 0, 0, BLOCKS)))
-		return NULL;
+	struct page *page = mov_begin_one(t, ktest_memory(t, 0, 0, BLOCKS));
+
 	ops = mov_ops;
 	ops.isolate = own.isolate ? own.isolate : ops.isolate;
 	ops.migrate = own.migrate ? own.migrate : ops.migrate;
 	ops.putback = own.putback ? own.putback : ops.putback;
 	mov.owner.ops = &ops;
-	mov_fill(1);
-	return mov.nr == 1 ? mov.pages[0] : NULL;
+	return page;
 }
 
 static bool unwanted(struct memory *mem, struct page *page)

@@ -50,14 +50,9 @@ KTEST(page_of_an_object_is_left_in_its_new_zone)
 KTEST(page_of_an_owner_is_left_in_its_new_zone)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
-	struct page *page;
-	pfn_t pfn;
+	struct page *page = NEED(t, mov_begin_one(t, mem));
+	pfn_t pfn = page_to_pfn_in(mem, page);
 
-	REQUIRE(t, mov_begin(t, mem));
-	mov_fill(1);
-	REQUIRE(t, mov.nr == 1);
-	page = mov.pages[0];
-	pfn = page_to_pfn_in(mem, page);
 	moved = pageblock_of(mem, pfn);
 	EXPECT(t, movable_ops_at(mem, pfn) == &mov_ops);
 	TOO_LATE(t, mem, movable_ops_at(mem, pfn) == NULL, true);

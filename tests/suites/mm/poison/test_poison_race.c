@@ -288,13 +288,9 @@ KTEST_COST(page_under_migration_is_waited_for, KTEST_SLOW)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct waits before;
-	struct page *page;
+	struct page *page = NEED(t, mov_begin_one(t, mem));
 	u64 began;
 
-	REQUIRE(t, mov_begin(t, mem));
-	mov_fill(1);
-	REQUIRE(t, mov.nr == 1);
-	page = mov.pages[0];
 	/* The turns alone decide, however long they take here. */
 	before = set_patience(patience_turns, WAIT_FOREVER);
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
@@ -311,14 +307,9 @@ KTEST_COST(page_under_migration_is_waited_for, KTEST_SLOW)
 KTEST_COST(migrations_of_a_soft_offline_are_bounded)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
-	struct page *page;
-	pfn_t pfn;
+	struct page *page = NEED(t, mov_begin_one(t, mem));
+	pfn_t pfn = page_to_pfn_in(mem, page);
 
-	REQUIRE(t, mov_begin(t, mem));
-	mov_fill(1);
-	REQUIRE(t, mov.nr == 1);
-	page = mov.pages[0];
-	pfn = page_to_pfn_in(mem, page);
 	mov.busy = MIGRATE_PASSES;
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
 	EXPECT_EQ(t, mov.busy, 0);
