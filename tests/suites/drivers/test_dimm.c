@@ -355,29 +355,36 @@ static int take_late(void *arg, const struct slot_device *dev, const char **why)
 	return dimm_use(arg, dev, online_pages(dimms.mem, start, nr, NULL));
 }
 
-/* Memory in use must go offline before its module is ejected. */
-KTEST(memory_that_others_use_is_not_ejected,
+/* Insert 4 pageblocks, of which @online go online, and ask for them back. */
+static void eject_with_online(struct ktest *t, unsigned online)
+{
+	struct memory *mem = NEED(t, begin_dimms(t));
+	const struct slot_user user = {.take = take_late, .give = dimm_give, .arg = &dimms};
+
+	online_before = online;
+	slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
+	insert_blocks(0, FREE, 4);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+	slots_eject(0);
+	EXPECT_EQ(t, fake_slots.slot[0].ejected, online == 4);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_ONLINE), online % 4);
+	drop_memory(t, mem);
+}
+
+KTEST(memory_that_is_partly_offline_stays,
     .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
             "slots: blocker: pfn *: partly offline\n"
             "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
-            "slots:   error EINVAL: partly offline\n"
-            "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+            "slots:   error EINVAL: partly offline\n")
+{
+	eject_with_online(t, 1);
+}
+
+KTEST(memory_in_use_goes_offline_before_its_module_is_ejected,
+    .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
             "slots: DIMM slot 0, * MiB at *, domain 7: gone\n")
 {
-	for (online_before = 1; online_before <= 4; online_before += 3) {
-		struct memory *mem = NEED(t, begin_dimms(t));
-		const struct slot_user user = {.take = take_late, .give = dimm_give, .arg = &dimms};
-
-		slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
-		insert_blocks(0, FREE, 4);
-		EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
-		slots_eject(0);
-		/* A module that is partly offline stays, one that is online goes offline first. */
-		EXPECT_EQ(t, fake_slots.slot[0].ejected, online_before == 4);
-		EXPECT_EQ(
-		    t, range_count(mem, pfn_range(FREE, BLOCK(4)), PB_ONLINE), online_before % 4);
-		drop_memory(t, mem);
-	}
+	eject_with_online(t, 4);
 }
 
 /*

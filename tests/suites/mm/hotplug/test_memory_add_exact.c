@@ -107,10 +107,9 @@ static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last,
 	pb->bits = 0;
 }
 
-/* Sections reach beyond the memory, before and behind it; pageblocks outside are not read. */
+/* Sections reach beyond the memory, behind it or before it; pageblocks outside are not read. */
 KTEST(a_section_goes_with_the_last_pageblock_inside_the_memory)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, HALF + SIZE}};
 	struct memory *mem = NEED(t, one_node(t));
 
 	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(1), 0), 0);
@@ -118,8 +117,14 @@ KTEST(a_section_goes_with_the_last_pageblock_inside_the_memory)
 	expect_section_goes(t, mem, BORDER, mem->end_pfn);
 	mem->end_pfn += BLOCK(1);
 	drop_memory(t, mem);
-	/* The section lies before the border: all but its last pageblock are removed first. */
-	mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
+}
+
+/* All but its last pageblock are removed first. */
+KTEST(a_section_before_the_border_goes_with_its_last_pageblock)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, HALF + SIZE}};
+	struct memory *mem = NEED(t, growing(t, 1, specs, ARRAY_SIZE(specs)));
+
 	arrays.behind[1] = true;
 	EXPECT_EQ(t, offline_pages(mem, START, BLOCK(HALF), NULL, NULL), 0);
 	EXPECT_EQ(t, remove_memory(mem, START, BLOCK(HALF - 1)), 0);
