@@ -117,12 +117,16 @@ static noinline bool mig_prepare(
 	return enough;
 }
 
-/* Give back the target of a page that has not moved. */
+/*
+ * Give back the target of a page that has not moved.  If it broke in lru_replace_pages, it has the
+ * page's flags.
+ */
 static void mig_give_back(struct memory *mem, const struct page *src, struct migrate_target *to)
 {
 	struct page *dst = mig_target(mem, src);
 
 	dst->owner = NULL;
+	page_clear_flags(dst, FLAGS_MOVED);
 	to->give_back(to, mem, dst, 0);
 }
 

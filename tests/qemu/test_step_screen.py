@@ -285,7 +285,7 @@ STUCK = [
 MORE_STUCK = [
     ("R-S3B M81", "B waits for lock cpu_hotplug", "B itself holds cpu_hotplug since move 1 "),
     ("R-S3G", "B waits for lock zone", "A holds zone, and would release it once its own"),
-    ("R-ADD OD03", "B waits for lock mem_hotplug", "A holds mem_hotplug since move 1 "),
+    ("R-ADD OD03", "B waits for lock mem_hotplug", "A holds mem_hotplug since move 2 "),
 ]
 
 
