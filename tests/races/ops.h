@@ -149,7 +149,7 @@ struct account *vm_account_begin(void);
 extern const struct vm_pager_ops vm_pager;
 /* Pages that objects and spaces have, tables included; tables alone. */
 unsigned long vm_pages(void);
-unsigned long vm_tables(void);
+u64 vm_tables(void);
 /*
  * Check, with every role idle: references and charges are those of the existing objects, and stored
  * values are kept.

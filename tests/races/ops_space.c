@@ -233,7 +233,7 @@ static unsigned long leaves_of(const struct vm_object *object)
 	return nr;
 }
 
-unsigned long vm_tables(void)
+u64 vm_tables(void)
 {
 	const struct vm_space *space;
 	unsigned long nr = 0;
