@@ -34,6 +34,8 @@ extern struct fiber_cpu *fiber_this;
  * Called, if not NULL, before the preemption count rises and after it has fallen (fiber_threads.c).
  */
 extern void (*fiber_at_lock)(void);
+/* Called, if not NULL, before interrupts go off: the last place where one arrives (fiber_fine). */
+extern void (*fiber_at_irq)(void);
 /* preempt_schedule of kernel/sched.c, or NULL. */
 extern void (*fiber_preempt)(void);
 
@@ -62,6 +64,8 @@ static inline bool arch_in_interrupt(void)
 
 static inline void arch_irq_disable(void)
 {
+	if (unlikely(fiber_at_irq != NULL) && !fiber_this->irqs_off)
+		fiber_at_irq();
 	fiber_this->irqs_off = true;
 }
 
@@ -76,7 +80,7 @@ static inline irqflags_t arch_irq_save(void)
 {
 	irqflags_t were_on = !fiber_this->irqs_off;
 
-	fiber_this->irqs_off = true;
+	arch_irq_disable();
 	return were_on;
 }
 

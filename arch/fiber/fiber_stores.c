@@ -66,6 +66,7 @@ bool fiber_hooked;
 const char *fiber_left_out;
 unsigned fiber_orders;
 bool fiber_fine;
+void (*fiber_at_irq)(void);
 u64 fiber_chance;
 
 static struct buffer *mine(void)

@@ -82,7 +82,7 @@ static struct machine_cpu *self(void)
 	return container_of(fiber_this, struct machine_cpu, cpu);
 }
 
-static void happened(void)
+void threads_progress(void)
 {
 	progress++;
 	idle_ticks = 0;
@@ -97,11 +97,8 @@ static bool has_interrupt(const struct machine_cpu *c)
 
 static bool can_run(const struct machine_cpu *c)
 {
-	switch (c->state) {
-	case CPU_RUNS: return true;
-	case CPU_SPINS: return c->seen != progress || has_interrupt(c);
-	default: return has_interrupt(c);
-	}
+	return c->state == CPU_RUNS || has_interrupt(c) ||
+	    (c->state == CPU_SPINS && c->seen != progress);
 }
 
 static void time_goes_by(void)
@@ -182,7 +179,7 @@ static void take_interrupts(void)
 		if (c->cpu.wanted) {
 			c->cpu.wanted = false;
 			smp_call_serve();
-			happened();
+			threads_progress();
 		}
 		if (tick)
 			sched_tick();
@@ -360,14 +357,14 @@ void arch_ipi_kick(unsigned cpu)
 {
 	stores_drain();
 	machine[cpu].kick = true;
-	happened();
+	threads_progress();
 }
 
 void arch_ipi_call(unsigned cpu)
 {
 	stores_drain();
 	machine[cpu].cpu.wanted = true;
-	happened();
+	threads_progress();
 }
 
 void arch_idle_wait(void)
@@ -396,11 +393,6 @@ bool arch_irqs_pending(void)
 	return self()->kick || self()->tick || self()->cpu.wanted;
 }
 
-void threads_progress(void)
-{
-	happened();
-}
-
 /* The CPU that receives device interrupts. */
 static unsigned irqs_at;
 
@@ -413,7 +405,7 @@ void arch_cpu_park(const u32 *word, u32 until)
 
 void arch_cpu_unpark(unsigned cpu)
 {
-	happened();
+	threads_progress();
 }
 
 void arch_irqs_move(unsigned from, unsigned to)
@@ -477,6 +469,7 @@ void threads_boot(int (*fn)(void *), void *arg)
 	machine[0].state = CPU_RUNS;
 	fiber_preempt = preempt_schedule;
 	fiber_at_lock = at_point;
+	fiber_at_irq = fiber_fine ? at_point : NULL;
 	fiber_model = fiber_hooked ? FIBER_WEAK : FIBER_TSO;
 	fiber_this = &machine[0].cpu;
 	jump(&outside, &machine[0].boot);

@@ -54,6 +54,8 @@ extern void (*threads_on_print)(const char *text);
 /* The number of kmalloc allocations and stacks not freed; threads_count adds @nr to it. */
 long threads_allocated(void);
 void threads_count(long nr);
+/* Objects freed so far: panics if one was changed afterwards. */
+void threads_let_go(void);
 /* Fail the n-th kmalloc from here on; 0: none, or it has failed already. */
 extern unsigned threads_fail_at;
 /* If set, a parked CPU stays parked. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_family.c: sets of the explorer of threads: a task starts another one, while the first is
- * killed, or all tasks are. The new task ends by itself or with the others.
+ * killed, or all tasks are. The new task ends by itself or with the others.  And a task whose last
+ * reference is its thread's.
  *
  * Owns: programs_started, programs_found.
  */
@@ -68,11 +69,23 @@ ROLE(kill_all, tasks_kill_all(); x.done = true);
 
 JUDGE(judge_all_killed, !x.done_second, "a task outlives the end of all");
 
+/* ---- a task whose last reference is its thread's ---- */
+
+static void only_a_thread(void)
+{
+	new_program(new_task(0), 1, end_task, 0);
+	task_put(x.tasks[0]);
+	x.tasks[0] = NULL;
+}
+
+JUDGE(judge_gone, !tasks_alive(), "the task has not ended");
+
 static const struct set sets[] = {
+    X(a_task_goes_with_its_last_thread, only_a_thread, judge_gone, .role = {compute}),
     X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, judge_child),
     X(a_parent_is_killed_while_it_loads_a_child, parent_killed_by_what_it_loads, judge_not_started),
     X(all_are_killed_while_one_starts_a_child, parent_of_one_too_late, judge_all_killed,
         .role = {kill_all}),
 };
 
-const struct explore_suite family_suite = {"family", sets, ARRAY_SIZE(sets), NULL};
+const struct explore_suite family_suite = {"family", sets, ARRAY_SIZE(sets), &gift_sets};

@@ -20,19 +20,13 @@
 
 ROLE(on_stuck, explore_fail("STUCK", "no role can go on"));
 
-/* A loop without scheduling points has used up the CPU time of the set. */
+/* SIGPROF: a loop without scheduling points has used up the CPU time of the set. */
 static void on_signal(int number)
 {
-	static const char text[] = "  # HANGS: a loop does not end\n";
+	const char *text =
+	    number == SIGPROF ? "  # HANGS: a loop does not end\n" : "  # CRASH: a bad address\n";
 
-	_exit(write(STDOUT_FILENO, text, sizeof(text) - 1) < 0 ? 2 : 1);
-}
-
-static void on_bad_address(int number)
-{
-	static const char text[] = "  # CRASH: a bad address\n";
-
-	_exit(write(STDOUT_FILENO, text, sizeof(text) - 1) < 0 ? 2 : 1);
+	_exit(write(STDOUT_FILENO, text, strlen(text)) < 0 ? 2 : 1);
 }
 
 static void on_panic(const char *text)
@@ -75,8 +69,8 @@ static bool run_set(const struct set *set)
 	child = fork();
 	if (!child) {
 		signal(SIGPROF, on_signal);
-		signal(SIGSEGV, on_bad_address);
-		signal(SIGBUS, on_bad_address);
+		signal(SIGSEGV, on_signal);
+		signal(SIGBUS, on_signal);
 		setitimer(ITIMER_PROF, &limit, NULL);
 		threads_on_stuck = on_stuck;
 		threads_on_panic = on_panic;

@@ -247,7 +247,7 @@ static void serve_in_one(void)
 static const char *judge_killed_or_answered(void)
 {
 	endpoint_put(x.ep, RIGHT_RECEIVE);
-	if (x.called != 0 && x.called != -EINTR)
+	if (x.called != 0 && x.called != -EINTR && x.called != -ETIMEDOUT)
 		return "calling failed";
 	return !x.called && x.received ? "the caller has an answer that nobody gave" : NULL;
 }
@@ -337,6 +337,8 @@ static const struct set sets[] = {
         .role = {serve_four_in_one, ask_twice, ask_twice}, .third_on = 1),
     X(a_kill_meets_an_answer_and_a_wait, new_endpoint, judge_killed_or_answered,
         .role = {call_for_ever, kill_caller, serve_in_one}, .third_on = 1),
+    X(a_time_out_meets_an_answer_and_a_wait, new_endpoint, judge_killed_or_answered,
+        .role = {call_with_timeout, serve_in_one}),
     X(a_call_after_an_answered_one_times_out, new_endpoint, judge_first_answered,
         .role = {answer_the_first_in_time, compute, call_answered_and_not}, .third_on = 1),
     X(an_endpoint_closes_under_a_call, new_endpoint, judge_closed,

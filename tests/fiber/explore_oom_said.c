@@ -2,8 +2,8 @@
 /*
  * explore_oom_said.c: the messages of the OOM killer, word by word: each task's pages by kind, the
  * exempt task, the victim.  And what it finds out about tasks: objects that a thread gives away
- * while no task has a handle, and which task is the first. Run without preemption; the hook is
- * called as by mm/, but with free memory left.
+ * while no task has a handle, and which task is the first. All but the last set run without
+ * preemption; the hook is called as by mm/, but with free memory left.
  *
  * Owns:  the tasks.
  */
@@ -257,7 +257,8 @@ static void give_by_call(u64 arg)
 	struct syscall_regs r = {.nr = SYS_CALL, .arg = {(u64)to_call, WAIT_FOREVER}};
 
 	r.arg[ABI_GIVE] = (u64)to_give;
-	user_call(&r);
+	x.result[0] = user_call(&r);
+	store_release(&x.ended, 1u);
 }
 
 /* While a new task is loaded. */
@@ -357,3 +358,57 @@ void oom_first(void)
 	CHECK(seen && x.tasks[0]->first && !x.tasks[0]->starting);
 	x.done = true;
 }
+
+/* ---- a gift is counted while its last reference goes ---- */
+
+static struct endpoint *to_server;
+static struct vm_object *given; /* no reference */
+
+static void give_the_last(void)
+{
+	struct cap cap;
+
+	giver = new_task(0);
+	to_server = endpoint_create();
+	to_call = give(giver, CAP_ENDPOINT, RIGHT_SEND, to_server);
+	to_give = has_object(giver, account_current(), 2);
+	CHECK(!cap_lookup(&giver->caps, (u64)to_give, CAP_OBJECT, RIGHT_READ, &cap));
+	given = cap.object;
+	cap_drop(&cap);
+	new_program(giver, 3, give_by_call, 0);
+}
+
+/* Of all references only that of the thread that gives the object away is left. */
+static void take_and_close(void)
+{
+	struct ipc_call *from;
+	struct ipc_msg msg;
+
+	CHECK(!ipc_receive(to_server, &msg, &from, WAIT_FOREVER));
+	cap_drop(&msg.give);
+	close_in(giver, to_give);
+	x.replied = ipc_reply(from, &msg);
+}
+
+static void count_all_the_time(void)
+{
+	struct vm_object *shown[ABI_MAX_THREADS];
+
+	do {
+		if (task_gifts(giver, shown)) {
+			CHECK(shown[0] == given && vm_object_present(given) == 2);
+			vm_object_put(given);
+		}
+		cpu_relax();
+	} while (!load_acquire(&x.ended));
+	endpoint_put(to_server, RIGHT_RECEIVE);
+}
+
+JUDGE(judge_given, !x.result[0] && !x.replied, "the call was not answered");
+
+static const struct set sets[] = {
+    X(a_gift_is_counted_while_its_last_reference_goes, give_the_last, judge_given,
+        .role = {count_all_the_time, take_and_close}),
+};
+
+const struct explore_suite gift_sets = {"family", sets, ARRAY_SIZE(sets), NULL};

@@ -90,6 +90,7 @@ static void expect_all_back(const struct kept *before)
 	const char *what = kept_differ(before);
 	struct mm_violation v;
 
+	threads_let_go();
 	if (what)
 		explore_fail("LEAK", what);
 	if (check_memory(&kernel_memory, &v))

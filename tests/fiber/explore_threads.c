@@ -177,11 +177,8 @@ static void sleep_until_killed(void)
 	spin_unlock(&x.task.lock);
 }
 
-static const char *judge_killed(void)
-{
-	kfree(x.task.shares);
-	return x.done ? NULL : "its task has ended, and the wait says no";
-}
+JUDGE_BY(judge_killed,
+    (kfree(x.task.shares), x.done ? NULL : "its task has ended, and the wait says no"));
 
 /* ---- a CPU that goes down ---- */
 
@@ -223,16 +220,21 @@ static void say_ended(void *arg)
 	store_release(&x.ended, 1u);
 }
 
-static void start_another(void)
+/* Start a thread and join it; if @late, in its last steps. */
+static void start_and_join(int cpu, bool late)
 {
-	struct thread *t = thread_start("other", -1, say_ended, NULL);
+	struct thread *t = thread_start("other", cpu, say_ended, NULL);
 
 	if (!t)
 		panic("no thread");
+	while (late && !load_acquire(&x.ended))
+		cpu_relax();
 	thread_join(t);
 	x.done = true;
 }
 
+ROLE(start_another, start_and_join(-1, false));
+ROLE(start_and_join_late, start_and_join(2, true));
 ROLE(wake_both, wake(); wake_second());
 
 static void ask_down(unsigned nr, unsigned cpu)
@@ -336,6 +338,7 @@ static const struct set sets[] = {
     X(an_unbound_sleeper_whose_cpu_goes_is_woken, NULL, judge_wait,
         .role = {wake, cpu_3_is_away, wait_unbound}),
     X(a_thread_starts_while_a_cpu_goes, NULL, judge_wait, .role = {start_another, cpu_3_is_away}),
+    X(a_thread_is_joined_while_it_ends, NULL, judge_wait, .role = {start_and_join_late}),
     X(a_wake_up_meets_an_alarm_of_a_cpu_that_goes, NULL, judge_both,
         .role = {wake_both, cpu_3_goes_and_comes, wait_twice_with_an_alarm}),
     X(a_cpu_goes_once_if_two_take_it_down, NULL, judge_went_once,

@@ -109,7 +109,7 @@ KTEST(failure_names_its_reason, KTEST_REPORTS)
 
 static struct act_hold hold;
 
-/* Hold CPU 1 in the free of a movable page.  False: there is no such CPU or page. */
+/* Hold CPU 1 in the free of a movable page.  False: there is no such CPU, page or thread. */
 static bool begin_hold(struct ktest *t, bool until_call)
 {
 	struct page *page;
@@ -126,7 +126,11 @@ static bool begin_hold(struct ktest *t, bool until_call)
 	    .cpu = 1,
 	    .until_call = until_call,
 	    .linger_ns = 20000000};
-	EXPECT_EQ(t, act_hold_start(&hold), 0);
+	if (act_hold_start(&hold)) {
+		ktest_fail(t, __FILE__, __LINE__, "CPU 1 is not held");
+		free_pages(page, 0);
+		return false;
+	}
 	EXPECT(t,
 	    hold.cached && !load_acquire(&hold.pushed) &&
 	        page_word(page) == PAGE_WORD(1, PG_ALLOC, 0));
@@ -302,6 +306,7 @@ static struct vm_scene scene;
 /* An object in the kernel's own memory whose pages are mapped, except the first one. */
 static bool begin_mapped(struct ktest *t)
 {
+	bool loaded;
 	unsigned i;
 	int err;
 
@@ -312,11 +317,21 @@ static bool begin_mapped(struct ktest *t)
 	err = err ? err : vm_map(scene.space, VM_BASE, PAGES, VM_RW, scene.object, 0);
 	err = err ? err : vm_map(scene.space, page_at(PAGES), 1, VM_RW, scene.object, 1);
 	err = err ? err : vm_object_supply(scene.object, 0, NULL);
-	soft_load_space(scene.space);
+	loaded = !err;
+	if (loaded)
+		soft_load_space(scene.space);
 	for (i = 1; i <= PAGES && !err; i++)
 		err = soft_write(page_at(i), 100 + i);
-	EXPECT_EQ(t, err, 0);
 	begin();
+	if (err) {
+		if (loaded)
+			soft_unload_space();
+		ktest_fail(t, __FILE__, __LINE__, "nothing is mapped: %d", err);
+		if (scene.space)
+			vm_space_put(scene.space);
+		if (scene.object)
+			vm_object_put(scene.object);
+	}
 	return !err;
 }
 

@@ -62,6 +62,10 @@ static bool begin(struct ktest *t, void (*then)(void))
 		gone[i] = false;
 	}
 	EXPECT_EQ(t, err, 0);
+	if (err) {
+		scene_end(t, &s);
+		return false;
+	}
 	s.mem->vm.at_once = 1;
 	pause = (struct pause){.t = t, .then = then};
 	return true;

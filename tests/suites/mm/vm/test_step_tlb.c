@@ -36,8 +36,12 @@ static void note_flush(phys_t root, uintptr_t va, bool all)
 static bool begin(struct ktest *t, struct tlb_gather *g)
 {
 	now = t;
-	if (!scene_begin(t, &one, 1) || vm_space_create(one.mem, &two))
+	if (!scene_begin(t, &one, 1))
 		return false;
+	if (vm_space_create(one.mem, &two)) {
+		scene_end(t, &one);
+		return false;
+	}
 	tlb_gather_init(g, one.mem);
 	WRITE_ONCE(tlb_flush_hook, note_flush);
 	return true;
