@@ -349,8 +349,7 @@ void arch_switch(void **from_sp, void *to_sp)
 
 u64 arch_clock_ns(void)
 {
-	clock_ns += LOOK_NS;
-	return clock_ns + hosted_clock_ahead;
+	return (clock_ns += LOOK_NS) + hosted_clock_ahead;
 }
 
 void arch_ipi_kick(unsigned cpu)

@@ -35,8 +35,8 @@ struct explore_suite {
 	unsigned nr;
 	const struct explore_suite *more; /* the same suite's sets in another file; or NULL */
 };
-extern const struct explore_suite thread_suite, message_sets, gift_sets, task_suite, pager_suite, lost_suite,
-    oom_suite, family_suite, call_suite, boot_suite;
+extern const struct explore_suite thread_suite, message_sets, gift_sets, task_suite, pager_suite,
+    lost_suite, oom_suite, family_suite, call_suite, boot_suite;
 
 /* A role, or a setup, of a set: it does @... .  A judge: what is wrong unless @right. */
 #define ROLE(name, ...)                                                                            \

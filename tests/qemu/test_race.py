@@ -273,6 +273,12 @@ def test_right_code_is_right_with_a_point_at_each_store():
         assert len(rows) > 70 and {json.loads(row)["outcome"] for row in rows} == {"OK"}
 
 
+@pytest.mark.full
+def test_threads_are_right_with_a_point_at_each_store():
+    said = orders.output(program("threads-weak/check"), "--fine", "all")
+    assert said[-1].endswith(" 0 failed"), "\n".join(said)
+
+
 def offsets(path, text, *args):
     """The places at which the program @path comes to an order whose place or line has the @text."""
     said = orders.output(path, *args, "--orders")
