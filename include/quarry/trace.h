@@ -128,7 +128,7 @@ static inline struct trace_id *trace_id_at(const struct trace *trace, u32 id)
 	return trace_array_at(&trace->ids, id);
 }
 
-/* A trace of a few thousand events, part of the kernel (demo/trace_short.c); not NUL-terminated. */
+/* A trace of over a thousand events in the kernel (demo/trace_short.c); not NUL-terminated. */
 extern const char trace_short[], trace_short_end[];
 
 /* ---- the kernel's own memory (demo/trace_boot.c) ---- */

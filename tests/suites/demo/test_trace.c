@@ -249,7 +249,7 @@ KTEST(four_cpus_leave_the_same_pages_live, REPLAY)
 
 KTEST(failures_are_counted_and_their_frees_skipped, REPLAY)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 2, 0));
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 1, 0));
 	struct trace_report report;
 	struct trace trace;
 	unsigned cpus;
