@@ -219,11 +219,12 @@ static bool check_cpu(struct setup *c, unsigned cpu)
 	unsigned node = memory_node(c->mem, cpu)->id, gfp;
 
 	for (gfp = 0; c->adding && gfp < ARRAY_SIZE(pcp->first); gfp++) {
-		unsigned home = gfp % ARRAY_SIZE(pcp->home),
-		         id = pcp->first[gfp] / STACKS_PER_ZONE - 1;
+		unsigned id = pcp->first[gfp] / STACKS_PER_ZONE - 1;
 
-		CHECK(c, pcp->home[home] == &zones[first_zone(c->mem, node, home)],
-		    "I-P5 first zone of a CPU", cpu, home, first_zone(c->mem, node, home));
+		CHECK(c,
+		    gfp >= ARRAY_SIZE(pcp->home) ||
+		        pcp->home[gfp] == &zones[first_zone(c->mem, node, gfp)],
+		    "I-P5 first zone of a CPU", cpu, gfp, first_zone(c->mem, node, gfp));
 		CHECK(c,
 		    id < nr_zones(c->mem) && id % NR_ZONE_KINDS <= gfp_kind(gfp) &&
 		        (!(gfp & GFP_THISNODE) || id / NR_ZONE_KINDS == node),

@@ -126,10 +126,11 @@ static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word)
 	enum page_state state = word_state(word);
 
 	for (page++; page < end; page++) {
-		u32 tail = page_word(page);
+		u32 tail;
 
-		if (likely(!tail && let_alone(page)))
+		if (likely(arch_u32_is(&page->word, 0) && let_alone(page)))
 			continue;
+		tail = page_word(page);
 		CHECK(c, !(tail & ~PAGE_F_HWPOISON) && let_alone(page), "I-B3 tail of a block",
 		    page_to_pfn_in(c->mem, page), tail, 0);
 		flagged++;
@@ -148,10 +149,11 @@ static bool check_free(struct zone_check *c, pfn_t pfn, unsigned order)
 	const struct page *page = pfn_to_page_in(c->mem, pfn), *end = page + (1UL << order);
 
 	for (; page < end; page++) {
-		u32 word = page_word(page);
+		u32 word;
 
-		if (likely(!word && let_alone(page)))
+		if (likely(arch_u32_is(&page->word, 0) && let_alone(page)))
 			continue;
+		word = page_word(page);
 		pfn = page_to_pfn_in(c->mem, page);
 		CHECK(c, word != PAGE_F_HWPOISON, "I-H1 flagged page is free", pfn, word, 0);
 		CHECK(c, !word, "I-S1 word of a free page", pfn, word, 0);

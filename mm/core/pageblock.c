@@ -25,7 +25,8 @@ static void store_bits(struct pageblock *pb, u8 bits) REQUIRES(zone_class)
 }
 
 /* The isolate bit is stored beside the type, so an undo need not know the type. */
-static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
+static always_inline void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits)
+    REQUIRES_ZONE(zone)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
 	    (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE;
