@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
@@ -75,8 +76,18 @@ def compile_target(name, build, root=ROOT):
     return (out, "") if done.returncode == 0 else (None, done.stdout[-4000:])
 
 
-def corpus(name):
-    return os.path.join(ROOT, HERE, "corpus", name)
+def corpus_file(name):
+    return os.path.join(ROOT, HERE, "corpus", f"{name}.zip")
+
+
+def corpus(name, build):
+    """The folder below @build with the corpus' inputs; None: the target has none."""
+    folder = os.path.join(build, "fuzz", f"{name}.corpus")
+    if not os.path.exists(corpus_file(name)):
+        return None
+    with zipfile.ZipFile(corpus_file(name)) as packed:
+        packed.extractall(folder)
+    return folder
 
 
 class Result:
@@ -115,16 +126,18 @@ def run(name, program, build, seconds, seed=0):
     command += [f"-artifact_prefix={os.path.join(build, 'fuzz', name)}-", home + ".found"]
     words = os.path.join(ROOT, HERE, f"{name}.dict")
     command += [f"-dict={words}"] if os.path.exists(words) else []
-    command += [corpus(name)] if os.path.isdir(corpus(name)) else []
+    known = corpus(name, build)
+    command += [known] if known else []
     result = Result(name, command)
     with open(home + ".log", "w", encoding="utf-8") as f:
         f.write(result.text)
     return result
 
 
-def replay(name, program):
+def replay(name, program, build):
     """Run a target on its corpus."""
-    files = sorted(glob.glob(os.path.join(corpus(name), "*")))
+    folder = corpus(name, build)
+    files = sorted(glob.glob(os.path.join(folder, "*"))) if folder else []
     return Result(name, [program, "-timeout=10", *files] if files else None)
 
 
@@ -163,7 +176,7 @@ def fuzz(names, build, seconds, smoke=False):
         number, (name, part) = job
         return run(name, programs[name], build, part, number + 1 if seconds < 300 else 0)
 
-    results = [first for n in programs if (first := replay(n, programs[n])).found]
+    results = [first for n in programs if (first := replay(n, programs[n], build)).found]
     with ThreadPoolExecutor(2) as pool:
         results += pool.map(one, enumerate(jobs))
     for result in results:
@@ -195,7 +208,7 @@ def planted(build, seconds, only):
             return v, None, said
         home = os.path.join(build, "fuzz", "planted", v.id, "build")
         start, how = time.monotonic(), "by the corpus"
-        result = replay(target, program)
+        result = replay(target, program, home)
         if not result.found:
             result, how = run(target, program, home, seconds, seed=1), "by fuzzing"
         return v, (result, time.monotonic() - start, how), ""
@@ -229,17 +242,17 @@ def merge(names, build):
         shutil.rmtree(fresh, ignore_errors=True)
         os.makedirs(fresh)
         os.makedirs(found, exist_ok=True)
-        os.makedirs(corpus(name), exist_ok=True)
         options = ["-set_cover_merge=1", f"-max_len={KEEP_BYTES}"]
         options += ["-use_counters=0"] if name in ONCE_IS_ENOUGH else []
-        rooms.call([program, *options, fresh, corpus(name), found], env=ENV, cwd=None, check=True)
+        inputs = [folder for folder in (corpus(name, build), found) if folder]
+        rooms.call([program, *options, fresh, *inputs], env=ENV, cwd=None, check=True)
         # Largest first: a long input does the work of many short ones.
         files = sorted(os.listdir(fresh), key=lambda f: -os.path.getsize(os.path.join(fresh, f)))
         kept = files[:KEEP_FILES]
-        for old in os.listdir(corpus(name)):
-            os.unlink(os.path.join(corpus(name), old))
-        for f in kept:
-            shutil.copy(os.path.join(fresh, f), os.path.join(corpus(name), f[:12]))
+        with zipfile.ZipFile(corpus_file(name), "w", zipfile.ZIP_DEFLATED) as packed:
+            for f in sorted(kept):
+                with open(os.path.join(fresh, f), "rb") as file:
+                    packed.writestr(zipfile.ZipInfo(f[:12]), file.read(), zipfile.ZIP_DEFLATED)
         print(f"  {name:10} {len(files)} inputs cover all, {len(kept)} kept")
 
 
