@@ -115,8 +115,8 @@ def test_a_script_names_its_model_and_an_option_overrides_it(tmp_path):
 
 # ---- pages: tables and time lines are compared with the run --------------------------------------
 PAGE = (
-    "before\n<!-- race R-S1 M05 -->\n<!-- end -->\nbetween\n"
-    "<!-- race R-S1 -->\n<!-- end -->\nafter\n"
+    "before\n<!-- race R-S1 -->\n<!-- end -->\nbetween\n"
+    "<!-- race R-S1 M05 -->\n<!-- end -->\nafter\n"
 )
 
 

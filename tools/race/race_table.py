@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A race's trace as a table: printed, and in the pages of docs/races/, with its time line; for
-race.py.  Tables of figures in these pages; for pressure.py and waiters.py.
+"""A race's trace as a table: printed, and in the pages of docs/races/, the first of each page with
+its time line; for race.py.  Tables of figures in these pages; for pressure.py and waiters.py.
 """
 import contextlib
 import glob
@@ -53,7 +53,7 @@ def table(trace, against=""):
 
 
 def page_table(trace, outcome, against, figure):
-    """The table of steps, in Markdown, for a page of docs/races/; its time line is above it."""
+    """The table of steps, in Markdown, for a page of docs/races/; above it its time line, or ""."""
     rows = steps(trace, against)
     roles = columns(rows)
     checks = any(role == "-" for _, role, _, _ in rows)
@@ -65,8 +65,9 @@ def page_table(trace, outcome, against, figure):
         rest = rest.replace("|", "\\|")
         cells = [rest if r == role else "" for r in roles] + [rest if role == "-" else ""] * checks
         lines.append(f"| {step if same else step + ' *'} | " + " | ".join(cells) + " |")
-    line = f"![{figure[:-4].replace('.', ' with ')} in time](figures/{figure})"
-    return f"\n{line}\n\n" + "\n".join(lines) + f"\n\nOutcome: **{outcome}**\n\n"
+    if figure:
+        lines[:0] = [f"![{figure[:-4].replace('.', ' with ')} in time](figures/{figure})", ""]
+    return "\n" + "\n".join(lines) + f"\n\nOutcome: **{outcome}**\n\n"
 
 
 def references(trace):
@@ -99,30 +100,29 @@ class Pages:
         self.update, self.compared = update, 0
         self.wrong = []  # tables that differ from the run
         self.pairs = {}  # {(script, variant): the first page that shows it}
+        self.drawn = set()  # those that a page shows first, and those that have been drawn
         for path in sorted(glob.glob(PAGES)):
-            for m in TABLE.finditer(read(path)):
-                pair = (m.group(2), m.group(3) or "none")
+            found = [(m.group(2), m.group(3) or "none") for m in TABLE.finditer(read(path))]
+            self.drawn |= {p for p in found if p == found[0] or os.path.exists(drawing(p))}
+            for pair in found:
                 self.pairs.setdefault(pair, os.path.relpath(path, qemu.ROOT))
 
-    def show_figure(self, folder, name, svg):
-        """Write a time line into @folder, or compare it with the file there."""
-        path = os.path.join(folder, "figures", name)
-        old = read(path) if os.path.exists(path) else ""
-        if old != svg and self.update:
-            write(path, svg)
-        elif old != svg:
-            self.differs(path, name[:-4])
-
-    def differs(self, path, what):
+    def differs(self, path, what, new):
+        """Write @new, or note that the file differs."""
         again = "not what the run shows; tools/race/race.py --update-docs writes it anew"
-        self.wrong.append(f"{os.path.relpath(path, qemu.ROOT)}: {what}: {again}")
+        if self.update:
+            write(path, new)
+        else:
+            self.wrong.append(f"{os.path.relpath(path, qemu.ROOT)}: {what}: {again}")
 
     def show(self, script, ident, trace, outcome, against):
         if (script, ident) not in self.pairs:
             return
-        figure = name(script, ident)
-        svg = draw(steps(trace, against), outcome)
-        self.show_figure(os.path.dirname(PAGES), figure, svg)
+        figure, path = "", drawing((script, ident))
+        if (script, ident) in self.drawn:
+            figure, svg = name(script, ident), draw(steps(trace, against), outcome)
+            if not os.path.exists(path) or read(path) != svg:
+                self.differs(path, figure[:-4], svg)
         for path in sorted(glob.glob(PAGES)):
             text = read(path)
 
@@ -140,12 +140,8 @@ class Pages:
                 return m.group(1) + "\n" + "\n".join(lines) + "\n\n" + m.group(4)
 
             new = REFS.sub(replace_refs, TABLE.sub(replace, text))
-            if new == text:
-                continue
-            if self.update:
-                write(path, new)
-            else:
-                self.differs(path, f"{script} {ident}")
+            if new != text:
+                self.differs(path, f"{script} {ident}", new)
 
     def judge(self, counts, known=None):
         """Count the faults of the pages.  @known: {(script, variant)} of all runs, or None if not
@@ -153,7 +149,7 @@ class Pages:
         if known is not None:
             unknown = sorted(set(self.pairs) - known)
             self.wrong += [f"docs/races: no such run: {' '.join(pair)}" for pair in unknown]
-            have, there = {name(*pair) for pair in self.pairs}, glob.glob(PAGES[:-4] + "figures/*")
+            have, there = {name(*pair) for pair in self.drawn}, glob.glob(PAGES[:-4] + "figures/*")
             odd = [path for path in sorted(there) if os.path.basename(path) not in have]
             self.wrong += [f"{os.path.relpath(path, qemu.ROOT)}: no page shows it" for path in odd]
         for line in self.wrong:
@@ -211,6 +207,10 @@ MAX_BYTES = 15_000
 
 def name(script, ident):
     return script + ("" if ident == "none" else "." + ident) + ".svg"
+
+
+def drawing(pair):
+    return os.path.join(os.path.dirname(PAGES), "figures", name(*pair))
 
 
 def state_after(text):
