@@ -3,7 +3,7 @@
 """Fuzz mm/ against a model, and the parsers of external data; `make fuzz`.
 
 Two targets run at a time.  --smoke replays the corpus, then fuzzes each target for 5 s; --planted
-says how long until each planted bug is found (tests/fuzz/planted/*.mut); --merge adds the useful
+says how long until each planted bug is found (tests/fuzz/planted/bugs.mut); --merge adds the useful
 findings of the last runs to tests/fuzz/corpus/.
 
 Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
