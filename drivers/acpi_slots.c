@@ -157,11 +157,14 @@ static void arrive(struct slot_bank *bank, unsigned i, bool again)
 		return;
 	slot->err = 0;
 	slot->why = NULL;
+	slot->lacks = slot->lacks && again;
 	if (err == -EALREADY) {
 		slot->state = SLOT_USED;
 	} else if (err) {
+		slot->foreign =
+		    err == -EEXIST && !again && (slot->state == SLOT_EMPTY || slot->foreign);
 		slot->state = SLOT_REFUSED;
-		slot->foreign = err == -EEXIST && !again;
+		slot->lacks = err == -ENOMEM || (again && slot->lacks);
 		slot_refuse(bank, i, OST_INSERT, err, why);
 	} else {
 		slot->state = SLOT_USED;
@@ -171,14 +174,28 @@ static void arrive(struct slot_bank *bank, unsigned i, bool again)
 	}
 }
 
-/* Must the slot's device be given back before it is ejected? */
-static bool in_use(const struct slot_bank *bank, const struct slot *slot)
+/* Is a device in use by hand? */
+static bool used_by_hand(const struct slot_bank *bank, const struct slot *slot)
 {
 	const struct slot_user *user = &bank->user;
 
-	if (slot->state == SLOT_REFUSED)
-		return !slot->foreign && user->used && user->used(user->arg, &slot->dev);
-	return slot->state == SLOT_USED;
+	return slot->state == SLOT_REFUSED && user->used && user->used(user->arg, &slot->dev);
+}
+
+/* A device has gone, and perhaps all that others had at the addresses of a refused one. */
+static void look_for_owners(struct slot_bank *bank)
+{
+	unsigned i;
+
+	for (i = 0; i < bank->nr; i++)
+		if (bank->slot[i].foreign && !used_by_hand(bank, &bank->slot[i]))
+			bank->slot[i].foreign = false;
+}
+
+/* Must the slot's device be given back before it is ejected? */
+static bool in_use(const struct slot_bank *bank, const struct slot *slot)
+{
+	return slot->state == SLOT_USED || (!slot->foreign && used_by_hand(bank, slot));
 }
 
 static void depart(struct slot_bank *bank, unsigned i)
@@ -207,12 +224,13 @@ static void depart(struct slot_bank *bank, unsigned i)
 	}
 	slot->state = SLOT_EMPTY;
 	bank->given++;
+	look_for_owners(bank);
 	say_which(bank, i, "gone\n");
 }
 
 static bool lacks_memory(const struct slot *slot)
 {
-	return slot->state == SLOT_REFUSED && slot->err == -ENOMEM;
+	return slot->state == SLOT_REFUSED && slot->lacks;
 }
 
 bool slot_bank_lacks_memory(const struct slot_bank *bank)

@@ -28,6 +28,7 @@ static const char *cpu_text(int err)
 	case -ENODEV: return "a CPU that the firmware does not describe";
 	case -EBUSY: return "the last CPU online, or the boot CPU";
 	case -EIO: return "it does not answer";
+	case -ETIMEDOUT: return "an operation on all CPUs does not end";
 	default: return "error of CPU hotplug";
 	}
 }
@@ -35,12 +36,14 @@ static const char *cpu_text(int err)
 int cpu_slot_take(void *arg, const struct slot_device *dev, const char **why)
 {
 	unsigned cpu = cpu_by_apic_id(dev->id);
-	int err = cpu_plug(cpu);
+	int err = cpu_plug(cpu), absent = err == -ETIMEDOUT ? 0 : -EBUSY;
 
 	if (!err)
 		err = cpu_up(cpu);
+	if (err && err != -EALREADY && absent)
+		absent = cpu_unplug(cpu);
 	/* It cannot be made absent now, so it counts as in use: cpu_slot_give tries that again. */
-	if (err && err != -EALREADY && cpu_unplug(cpu) == -EBUSY) {
+	if (err && err != -EALREADY && (absent == -EBUSY || absent == -ETIMEDOUT)) {
 		printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
 		err = -EALREADY;
 	}

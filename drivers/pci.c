@@ -205,6 +205,13 @@ void pci_enable(const struct pci_function *fn)
 	pci_write(fn, PCI_COMMAND, 2, command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
+void pci_disable(const struct pci_function *fn)
+{
+	u32 command = pci_read(fn, PCI_COMMAND, 2);
+
+	pci_write(fn, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MASTER);
+}
+
 /* ---- interrupts ---- */
 
 int pci_intx_line(const struct pci_function *fn)

@@ -62,6 +62,8 @@ struct pci_memory {
 int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memory *memory);
 /* Let the function answer at its addresses, and use DMA. */
 void pci_enable(const struct pci_function *fn);
+/* The function has no driver: it does not write to memory any more. */
+void pci_disable(const struct pci_function *fn);
 /*
  * The ISA interrupt, 1 to 15, that the firmware assigned to the function's INTx pin; -ENODEV: none.
  */

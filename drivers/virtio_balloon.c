@@ -22,9 +22,7 @@
 #include <quarry/lock.h>
 #include <quarry/page_report.h>
 
-/*
- * The longest wait of a migrator for the lock, and for each answer: a migrator may have a deadline.
- */
+/* The longest wait of a migrator, which may have a deadline: for the lock, for each answer. */
 #define MOVE_WAIT_NS 50000000ULL
 
 #define HAS(features, bit) ((features) >> (bit)&1)
@@ -175,14 +173,10 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 	}
 	if (err)
 		return err == -EAGAIN ? err : -EBUSY;
-	/* If @dst broke, a page less is lent. */
 	if (!page_make_movable(b->mem, dst, &b->owner, 0))
 		return -ENOENT;
 	b->pfns[0] = (u32)to;
-	/*
-	 * The answer may arrive later, or a reset may replace it: in both cases the page is lent
-	 * until it is taken back.
-	 */
+	/* Whether the answer is late or a reset replaces it: the page is lent until taken back. */
 	balloon_tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
 	link_page(b, to);
 	counter_add(&b->moved, 1u);
@@ -197,13 +191,18 @@ static int balloon_migrate(struct movable_owner *owner, struct memory *mem, stru
     struct page *src) NO_LOCK_ANALYSIS
 {
 	struct virtio_balloon *b = container_of(owner, struct virtio_balloon, owner);
+	unsigned long nr;
 	int err;
 
 	if (load_acquire(&b->slow) || !mutex_lock_unless(&b->lock, NULL, MOVE_WAIT_NS))
 		return -EAGAIN;
+	nr = b->nr;
 	err = lend_instead(b, dst, src);
+	/* A page was taken back, late or for a @dst that broke: the thread lends another one. */
+	if (b->nr < nr)
+		store_release(&b->dev->config_changed, 1u);
 	mutex_unlock(&b->lock);
-	if (READ_ONCE(b->slow))
+	if (READ_ONCE(b->slow) || READ_ONCE(b->dev->config_changed))
 		wake_up(&b->dev->wq);
 	return err;
 }

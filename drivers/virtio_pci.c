@@ -222,14 +222,17 @@ void virtio_bus_found(struct virtio_bus *bus, const struct pci_function *fn)
 	p->dev.patience_ns = VIRTIO_PATIENCE_NS;
 	p->dev.node_of = bus->node_of;
 	pci_enable(fn);
-	if (!map_all(bus, p))
+	if (!map_all(bus, p)) {
+		pci_disable(fn);
 		return;
+	}
 	virtio_reset(&p->dev);
 	store_release(&bus->nr, bus->nr + 1);
 	err = bus->route(fn);
 	if (err) {
 		printk("%s: PCI %02x:%02x.%x: no interrupt: left alone\n", p->name, fn->bus,
 		    fn->device, fn->function);
+		pci_disable(fn);
 		return;
 	}
 	printk("%s: PCI %02x:%02x.%x: %s\n", p->name, fn->bus, fn->device, fn->function,

@@ -298,7 +298,7 @@ static int bring_up(unsigned cpu)
  * Take cpu_hotplug exclusively.  A thread that holds it shared releases it in time, or the machine
  * panics; but a thread whose CPU died never releases it.  False: timed out.
  */
-static bool lock_cpus(void) TRY_ACQUIRE(true, cpu_hotplug)
+bool lock_cpus(void) TRY_ACQUIRE(true, cpu_hotplug)
 {
 	return rwsem_lock_exclusive_timeout(&cpu_hotplug, smp_timeout_ns * TURN_FACTOR);
 }

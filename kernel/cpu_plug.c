@@ -56,7 +56,8 @@ int cpu_plug(unsigned cpu)
 		return -ENODEV;
 	if (!may_sleep())
 		return -EDEADLK;
-	rwsem_lock_exclusive(&cpu_hotplug);
+	if (!lock_cpus())
+		return -ETIMEDOUT;
 	err = cpu_is_absent(cpu) ? start(cpu) : -EALREADY;
 	rwsem_unlock_exclusive(&cpu_hotplug);
 	return err;
@@ -70,7 +71,8 @@ int cpu_unplug(unsigned cpu)
 		return -ENODEV;
 	if (!may_sleep())
 		return -EDEADLK;
-	rwsem_lock_exclusive(&cpu_hotplug);
+	if (!lock_cpus())
+		return -ETIMEDOUT;
 	if (cpu_is_absent(cpu)) {
 		err = -EALREADY;
 	} else if (cpu == 0 || !cpu_is_parked(cpu)) {

@@ -38,4 +38,7 @@ bool cpu_wait_parked(unsigned cpu, u64 ns);
 /* Wait until @cpu is online; false: not within @ns.  Context: thread, may sleep. */
 bool cpu_wait_online(unsigned cpu, u64 ns);
 
+/* Take cpu_hotplug exclusively; false: not within six times smp_timeout_ns. */
+bool lock_cpus(void) TRY_ACQUIRE(true, cpu_hotplug) must_check;
+
 #endif

@@ -31,9 +31,10 @@ struct request {
 	u32 index;                       /* c */
 	u64 id;                          /* c: unique within this pager, not 0 */
 	u32 refs GUARDED_BY(task_class); /* lock: the requester and other waiters */
-	u32 served; /* a, set under lock: the page is in its slot, or the pager has the content */
-	u32 done;   /* a: result is valid */
-	int result; /* written before done */
+	u32 served;   /* a, set under lock: the page is in its slot, or the pager has the content */
+	u32 done;     /* a: result is valid */
+	bool dropped; /* lock: the pager has dropped the page that is handed over */
+	int result;   /* written before done */
 	const void *data;         /* c: the content handed over; NULL: a page is requested */
 	LIST_ENTRY(request) link; /* lock */
 };
@@ -66,7 +67,8 @@ static struct request *find(struct pager *p, u32 what, u64 index) REQUIRES(task_
 	struct request *r;
 
 	LIST_FOREACH(r, &p->requests, link)
-		if (r->what == what && r->index == index && !(what == ABI_PAGER_GET && r->served))
+		if (r->what == what && r->index == index && !r->dropped &&
+		    !(what == ABI_PAGER_GET && r->served))
 			break;
 	return r;
 }
@@ -471,14 +473,23 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 
 int pager_drop(struct vm_object *object, u64 index, u64 nr)
 {
-	u64 end = index + nr;
+	struct pager *p = pager_of(object, index);
+	u64 end = index + nr, first;
+	struct request *r;
 
-	if (!pager_of(object, index) || nr > object->nr_pages || end > object->nr_pages)
+	if (!p || nr > object->nr_pages || end > object->nr_pages)
 		return -EINVAL;
 	/* Many regions may show a page: a task that is ending does not wait for all. */
 	while (index < end) {
+		first = index;
 		index +=
 		    vm_object_remove_some(object, (u32)index, (u32)(end - index), task_interrupted);
+		/* What is being handed over of these pages is their content no more. */
+		task_lock(&p->lock);
+		LIST_FOREACH(r, &p->requests, link)
+			if (r->what == ABI_PAGER_CLEAN && r->index >= first && r->index < index)
+				r->dropped = true;
+		task_unlock(&p->lock);
 		if (task_interrupted())
 			return -EINTR;
 	}

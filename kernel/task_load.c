@@ -42,7 +42,10 @@ static int fill_object(struct vm_object *object, const struct elf_segment *s, co
 		memset(buf, 0, PAGE_SIZE);
 		if (!fill_page(s, file, i, buf))
 			break;
-		err = task_interrupted() ? -EINTR : vm_object_supply(object, i, buf);
+		/* -EAGAIN: its frame broke before it was in its slot; the next try gets another. */
+		do
+			err = task_interrupted() ? -EINTR : vm_object_supply(object, i, buf);
+		while (err == -EAGAIN);
 	}
 	kfree(buf);
 	return err;

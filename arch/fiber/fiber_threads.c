@@ -71,8 +71,7 @@ void (*threads_on_stuck)(void);
 void (*threads_on_panic)(const char *text);
 u64 hosted_clock_ahead;
 
-static u64 clock_ns = LOOK_NS, progress, preemptions;
-static unsigned idle_ticks;
+static u64 clock_ns = LOOK_NS, progress, preemptions, idle_ticks;
 static const struct threads_cut *cuts;
 static unsigned nr_cuts, next_cut, points;
 static bool planned;

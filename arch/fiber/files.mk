@@ -39,6 +39,7 @@ HFLAGS_silence := $(HFLAGS_threads)
 SHARES_silence := threads
 SILENCE_SRCS += arch/fiber/fiber_whole.c
 SILENCE_SRCS += kernel/errname.c
+SILENCE_SRCS += kernel/cpu_plug.c
 SILENCE_SRCS += drivers/virtio.c
 SILENCE_SRCS += drivers/virtio_balloon.c
 SILENCE_SRCS += drivers/virtio_mem.c

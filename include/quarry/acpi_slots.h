@@ -53,6 +53,7 @@ enum slot_state {
 struct slot {
 	enum slot_state state;
 	bool foreign;           /* REFUSED: its addresses belong to another device */
+	bool lacks;             /* REFUSED for lack of memory */
 	struct slot_device dev; /* the device in the slot */
 	int err;                /* error of the last refused request for this device; 0: none */
 	const char *why;

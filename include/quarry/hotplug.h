@@ -55,7 +55,7 @@ void cpu_leave(void);
  *
  * Context as cpu_down.  Returns 0; -ENODEV no slot for it; -EALREADY it is present, or absent,
  * already; -EBUSY cpu_unplug: it is not offline, or it is the boot CPU; -EIO it did not start;
- * -EDEADLK context.
+ * -EDEADLK context; -ETIMEDOUT as cpu_down, and nothing was done.
  */
 int cpu_plug(unsigned cpu) must_check;
 int cpu_unplug(unsigned cpu) must_check;

@@ -197,10 +197,14 @@ unsigned long zone_pcp_pages(const struct zone *zone)
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		if (!seems_to_cache(mem->pcp[cpu], zone->id))
 			continue;
-		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
-			pages += (unsigned long)stack_count(
-			             &mem->pcp[cpu]->stack[stacks_of(zone->id) + i])
-			    << index_order(i / NR_CACHED_TYPES);
+		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+			const struct pcp_stack *s = &mem->pcp[cpu]->stack[stacks_of(zone->id) + i];
+			unsigned index = i / NR_CACHED_TYPES, count = stack_count(s);
+
+			/* Its owner may be giving it its slots: the new slot beside the old top. */
+			if (count <= stack_most(index))
+				pages += (unsigned long)count << index_order(index);
+		}
 	}
 	return pages;
 }

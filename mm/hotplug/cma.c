@@ -63,7 +63,8 @@ static void cma_set_types(struct cma *cma, enum migratetype type)
 	}
 }
 
-int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
+static int create_at(struct cma *cma, const char *name, struct memory *mem, pfn_t start,
+    unsigned long nr, struct mm_fail *fail)
 {
 	int err;
 
@@ -75,7 +76,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	if (!cma->used)
 		return -ENOMEM;
 	/* MT_UNMOVABLE: the range is neither in zone MOVABLE nor in another area. */
-	err = alloc_contig_range(mem, start, start + nr, MT_UNMOVABLE, NULL);
+	err = alloc_contig_range(mem, start, start + nr, MT_UNMOVABLE, fail);
 	if (err) {
 		kfree(cma->used);
 		cma->used = NULL;
@@ -88,7 +89,12 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	return 0;
 }
 
-/* An unlocked read: may the pageblock become part of an area?  cma_create checks again. */
+int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
+{
+	return create_at(cma, name, mem, start, nr, NULL);
+}
+
+/* An unlocked read: may the pageblock become part of an area?  create_at checks again. */
 static bool block_may_join(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -129,15 +135,20 @@ static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, 
 	unsigned long run = 0;
 
 	while (pfn > READ_ONCE(zone->start_pfn) && *tries > 0 && err) {
+		struct mm_fail fail = {.pfn = PFN_NONE};
+
 		pfn -= PAGEBLOCK_PAGES;
 		run = block_may_join(zone, pfn) ? run + PAGEBLOCK_PAGES : 0;
 		if (run < nr)
 			continue;
-		err = cma_create(cma, name, zone->mem, pfn, nr);
+		err = create_at(cma, name, zone->mem, pfn, nr, &fail);
 		/* The place has changed since the check. */
 		if (err == -EINVAL)
 			err = -EBUSY;
 		--*tries;
+		/* The next place to try ends below the blocker. */
+		if (fail.pfn >= pfn && fail.pfn < pfn + nr)
+			run = ALIGN_DOWN(fail.pfn, PAGEBLOCK_PAGES) - pfn;
 	}
 	return err;
 }

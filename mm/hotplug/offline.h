@@ -34,8 +34,10 @@ static inline unsigned long zone_standby(const struct zone *zone)
  */
 static inline bool range_is_standby(const struct zone *zone, struct pfn_range range)
 {
-	return ranges_meet(
-	    range, (struct pfn_range){READ_ONCE(zone->standby), READ_ONCE(zone->standby_end)});
+	struct pfn_range standby = {READ_ONCE(zone->standby), READ_ONCE(zone->standby_end)};
+
+	/* All of it may have come online: an empty range inside @range meets nothing. */
+	return standby.start < standby.end && ranges_meet(range, standby);
 }
 static inline bool block_is_standby(const struct zone *zone, pfn_t pfn)
 {

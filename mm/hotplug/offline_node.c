@@ -108,6 +108,12 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 		/* A range that is refused at once does not look for a cancel. */
 		if (cancel && READ_ONCE(*cancel))
 			return mm_fail(&op->res->fail, start, WHY_CANCELLED, -EINTR);
+		/* It was removed meanwhile; it may have come back as memory of another node. */
+		if (!zone_owns_block(zone, start)) {
+			start += PAGEBLOCK_PAGES;
+			to = start + MIN(most, end - start);
+			continue;
+		}
 		err = node_take_range(op, zone, (struct pfn_range){start, to}, &r);
 		why = r.fail.why;
 		op->res->rounds += r.rounds;
@@ -129,7 +135,9 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 			to = ALIGN_DOWN(r.fail.pfn, PAGEBLOCK_PAGES);
 			continue;
 		} else {
-			note_stayed(op, start, &r.fail);
+			/* In other zones a pageblock with a kernel page need not go. */
+			if (zone->kind == ZONE_MOVABLE || why != WHY_UNMOVABLE)
+				note_stayed(op, start, &r.fail);
 			start += PAGEBLOCK_PAGES;
 		}
 		to = start + MIN(most, end - start);

@@ -124,6 +124,7 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 /* The pages that memory loses when ranges go offline. */
 struct leaving {
 	unsigned long listed; /* free pages that their zone still counts as free */
+	unsigned long lent;   /* the part of them in CMA pageblocks */
 	unsigned long in_use; /* pages that must move elsewhere */
 	unsigned long kernel; /* pages of zones that serve the kernel's own allocations */
 };
@@ -146,6 +147,8 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
 		if (!(bits & PB_ISOLATED))
 			out->listed += free;
+		if (!(bits & PB_ISOLATED) && (bits & PB_TYPE_MASK) == MT_CMA)
+			out->lent += free;
 		if (kernel)
 			out->kernel += PAGEBLOCK_PAGES;
 	}
@@ -156,7 +159,7 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
  * not move (a hint); high watermarks; the kernel's.
  */
 struct stock {
-	unsigned long free, high, kernel;
+	unsigned long free, lent, high, kernel; /* lent: the part of free that is lent (CMA) */
 };
 
 static void take_stock(struct memory *mem, struct stock *s)
@@ -169,6 +172,7 @@ static void take_stock(struct memory *mem, struct stock *s)
 
 		/* Pageblocks being reported are free soon; range_leaving counts them as used. */
 		s->free += z->nr_free + (unsigned long)z->nr_reporting * PAGEBLOCK_PAGES;
+		s->lent += z->nr_free_cma;
 		zone_unlock_irqrestore(z, flags);
 		s->free += zone_pcp_pages(z) + zone_evictable(z);
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
@@ -209,12 +213,13 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 
 /*
  * Can all pages in use move to the remaining memory or be dropped, with as much free as all high
- * watermarks together, and some memory left for the kernel if it loses any?
+ * watermarks together, without lent pages, and some memory left for the kernel if it loses any?
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {
 	return (out->kernel == 0 || s->kernel > out->kernel) && s->free >= out->listed &&
-	    s->free - out->listed >= out->in_use + s->high;
+	    s->free - out->listed >= out->in_use + s->high &&
+	    s->free + out->lent >= out->listed + s->lent + s->high;
 }
 
 bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)

@@ -133,7 +133,7 @@ static unsigned long make_room(struct zone *zone, unsigned long want, u64 waitin
 static bool free_by_moving(
     struct node *node, struct lru_scan *scan, struct zone *zone, u64 unmovable)
 {
-	struct zone *movable = zone_movable_beside(zone);
+	struct zone *movable;
 	unsigned long want;
 	unsigned turn;
 
@@ -143,7 +143,10 @@ static bool free_by_moving(
 			return true;
 		if (!zone_can_move_up(zone) || READ_ONCE(node->reclaim.stop))
 			break;
-		if (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH)
+		movable = zone_movable_for(zone);
+		/* Standby memory comes before pages are dropped. */
+		if (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH &&
+		    !bring_step(movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER)))
 			reclaim_zone(
 			    node, scan, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER));
 		if (!make_room(zone, want, unmovable, &scan->moves_walked))

@@ -69,30 +69,41 @@ static inline u64 requests_large(u64 requests)
 
 /* ---- reclaimable pages ---- */
 
-/* The MOVABLE zone of @zone's node. */
-static inline struct zone *zone_movable_beside(const struct zone *zone)
+/* Has the MOVABLE zone, with memory, pages for moves: free above its high watermark, or soon? */
+static inline bool movable_has_room(const struct zone *movable, bool soon)
 {
-	return &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
+	return READ_ONCE(movable->managed) > 0 &&
+	    (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) > 0 ||
+	        (soon && zone_evictable(movable) + zone_standby(movable) > 0));
+}
+
+/* The MOVABLE zone that pages of @zone move to: the node's own or, if that is full, another's. */
+static inline struct zone *zone_movable_for(const struct zone *zone)
+{
+	struct zone *own = &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
+	unsigned node;
+
+	for (node = 0; node < zone->mem->nr_nodes && !movable_has_room(own, true); node++) {
+		struct zone *other = &zone->mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE];
+
+		if (movable_has_room(other, false))
+			return other;
+	}
+	return own;
 }
 
 /* The number of pages of @zone that could move to MOVABLE if pages were free there; a hint. */
 static inline unsigned long zone_below_movable(const struct zone *zone)
 {
-	const struct zone *movable = zone_movable_beside(zone);
-
-	return zone != movable && READ_ONCE(movable->managed) > 0
+	return zone->kind != ZONE_MOVABLE && READ_ONCE(zone_movable_for(zone)->managed) > 0
 	    ? READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr)
 	    : 0;
 }
 
-/* Can pages of @zone be moved to MOVABLE, where pages are free or can be dropped?  A hint. */
+/* Can pages of @zone move to MOVABLE: is there room, droppable pages, standby memory?  A hint. */
 static inline bool zone_can_move_up(const struct zone *zone)
 {
-	const struct zone *movable = zone_movable_beside(zone);
-
-	return zone_below_movable(zone) > 0 &&
-	    (zone_evictable(movable) > 0 ||
-	        zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) > 0);
+	return zone_below_movable(zone) > 0 && movable_has_room(zone_movable_for(zone), true);
 }
 
 /* Is there anything in @zone that a run could free, or bring online?  A hint. */

@@ -17,13 +17,19 @@
 #include "mm/reclaim/reclaim.h"
 #include <quarry/oom.h>
 
+struct target_up {
+	struct migrate_target to;
+	const struct node *node; /* of the zone MOVABLE */
+};
+
 /* Allocate a page of zone MOVABLE; NULL: there is none. */
 static struct page *get_there(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	struct page *page;
 
 	KASSERT(order == 0); /* as all pages of objects */
-	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
+	page = alloc_from_zonelist(container_of(to, struct target_up, to)->node,
+	    GFP_MOVABLE | GFP_NOWAIT | GFP_THISNODE, 0);
 	if (page && zone_of(mem, page_to_pfn_in(mem, page))->kind == ZONE_MOVABLE)
 		return page;
 	if (page)
@@ -58,10 +64,11 @@ unsigned long memory_can_move_up(struct memory *mem)
 
 unsigned long move_to_movable(struct zone *zone, unsigned long want, bool lent, u32 *walked)
 {
-	struct migrate_target to = {
-	    .get = get_there, .give_back = migrate_anywhere.give_back, .walked = walked};
-	const struct zone *movable = zone_movable_beside(zone);
-	struct isolated_pages pages = {.to = &to};
+	const struct zone *movable = zone_movable_for(zone);
+	struct target_up up = {
+	    .to = {.get = get_there, .give_back = migrate_anywhere.give_back, .walked = walked},
+	    .node = &zone->mem->nodes[movable->node]};
+	struct isolated_pages pages = {.to = &up.to};
 	struct migrate_stats stats = {0};
 	long there = zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false);
 

@@ -304,6 +304,58 @@ static const char *judge_taken_back(void)
 	    : "a pager that serves was not served";
 }
 
+/* The pager replaces the page that is handed over: from then on it is not handed over any more. */
+static void replace_and_take(u64 arg)
+{
+	struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {p.to_endpoint, PATIENT}};
+	struct syscall_regs reply = {.nr = SYS_REPLY};
+
+	if (user_call(&r))
+		return;
+	x.result[3] = CALL(SYS_PAGER_DROP, p.to_object, 0, 1);
+	x.result[4] = CALL(SYS_PAGER_SUPPLY, p.to_object, 0, DATA + PAGE_SIZE);
+	x.result[5] = CALL(SYS_PAGER_TAKE_BACK, p.to_object, 0, DATA);
+	x.result[6] = (s64)user_load(DATA);
+	reply.arg[0] = r.arg[0];
+	reply.arg[ABI_WORD0] = x.result[5] ? ABI_PAGER_FAILED : ABI_PAGER_DONE;
+	user_call(&reply);
+}
+
+static void replacer(void)
+{
+	struct vm_object *store = new_object(PAGES);
+	struct endpoint *ep = endpoint_create();
+	struct task *task = new_task(0);
+	u32 i;
+
+	memset(&p, 0, sizeof(p));
+	for (i = 0; i < PAGES; i++) {
+		p.data[0] = CONTENT + i;
+		if (vm_object_supply(store, i, p.data))
+			panic("no page of the store");
+	}
+	map_data(task, store);
+	vm_object_put(store);
+	bind_object(task, ep, PATIENT);
+	if (vm_object_supply(p.object, 0, p.data))
+		panic("no page to be handed over");
+	p.pager = task;
+	p.to_object = (u64)give(task, CAP_OBJECT, RIGHT_SUPPLY, p.object);
+	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	new_program(task, 2, replace_and_take, 0);
+}
+
+static const char *judge_replaced(void)
+{
+	vm_object_put(p.object);
+	if (x.result[3] || x.result[4])
+		return "the page was not replaced";
+	if (x.result[6] == WRITTEN)
+		return "the pager got the content of a page that it has dropped and replaced";
+	return x.result[5] == -ENOENT ? NULL : "a page that was replaced can be taken back";
+}
+
 /* ---- the first two pagers of a task: they share the time that reclaim may wait ---- */
 
 static void become_pager(u64 nr)
@@ -341,6 +393,7 @@ static const struct set sets[] = {
     X(a_page_is_handed_over_and_dropped, impatient_cleaner, judge_handed_over, .role = {hand_over}),
     X(two_pages_are_handed_over_at_once, two_servers, judge_both_taken,
         .role = {hand_over, hand_over_other}),
+    X(a_page_is_replaced_while_it_is_handed_over, replacer, judge_replaced, .role = {hand_over}),
     X(two_threads_become_pagers_at_once, two_become_pagers, judge_pagers),
 };
 

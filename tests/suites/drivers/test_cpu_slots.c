@@ -36,13 +36,13 @@ KTEST(cpu_is_made_absent_before_its_eject, .reports = "slots: ")
 		enum slot_state state;
 		unsigned ejected; /* how often, when the host asks for the CPU */
 	} c[] = {
-	    {0, 0, -EBUSY, SLOT_USED, 0},
-	    {-EALREADY, 0, -EBUSY, SLOT_USED, 0},
+	    {0, 0, -EBUSY, SLOT_USED, 0}, {-EALREADY, 0, -EBUSY, SLOT_USED, 0},
 	    {-ENODEV, 0, -ENODEV, SLOT_REFUSED, 1},
 	    {-EIO, 0, -EALREADY, SLOT_REFUSED, 1}, /* it did not start */
 	    {-EIO, 0, -EBUSY, SLOT_USED, 0},       /* it did not park in time */
-	    {0, -EIO, 0, SLOT_REFUSED, 1},
-	    {0, -EIO, -EBUSY, SLOT_USED, 0},
+	    {0, -EIO, 0, SLOT_REFUSED, 1}, {0, -EIO, -EBUSY, SLOT_USED, 0},
+	    {0, -ETIMEDOUT, -ETIMEDOUT, SLOT_USED, 0},
+	    {-ETIMEDOUT, 0, -EALREADY, SLOT_REFUSED, 1}, /* still absent */
 	};
 	unsigned i;
 

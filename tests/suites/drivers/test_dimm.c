@@ -417,3 +417,64 @@ KTEST(module_stays_as_it_was, .reports = "another operation works on it")
 	EXPECT_EQ(t, range_count(mem, range, PB_HOLE), 4);
 	drop_memory(t, mem);
 }
+
+/* A second arrival is signalled for a refused module whose memory an operator has added. */
+KTEST(second_arrival_does_not_make_memory_in_use_foreign, .reports = "slots")
+{
+	struct memory *mem = NEED(t, begin_dimms(t));
+
+	arrays.maps_left = 0;
+	insert_blocks(0, FREE, 2);
+	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
+	arrays.maps_left = -1;
+	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+	fake_slots.slot[0].status |= INSERT;
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
+	slots_eject(0);
+	EXPECT_EQ(t, fake_slots.slot[0].ejected, 1);
+	/* The module is gone: is its memory still online? */
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 0);
+	drop_memory(t, mem);
+}
+
+/* The other module has gone; an operator adds the memory of this one. */
+KTEST(module_is_not_foreign_for_ever, .reports = "slots")
+{
+	struct memory *mem = NEED(t, begin_dimms(t));
+
+	plug_blocks(0, FREE, 2);
+	insert_blocks(1, FREE, 2);
+	EXPECT_EQ(t, slots_bank.slot[1].err, -EEXIST);
+	slots_eject(0);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_EMPTY);
+	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+	slots_eject(1);
+	EXPECT_EQ(t, fake_slots.slot[1].ejected, 1);
+	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 0);
+	drop_memory(t, mem);
+}
+
+/* A removal that was refused does not end the tries of a module refused for lack of memory. */
+KTEST(module_without_descriptors_is_tried_again_after_a_refused_removal, .reports = "slots")
+{
+	struct memory *mem = NEED(t, begin_dimms(t));
+
+	arrays.maps_left = 0;
+	insert_blocks(0, FREE, 2);
+	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
+	arrays.maps_left = -1;
+	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
+	slots_eject(0);
+	EXPECT_EQ(t, fake_slots.slot[0].ejected, 0);
+	EXPECT_EQ(t, offline_pages(mem, FREE + BLOCK(1), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, remove_memory(mem, FREE, BLOCK(2)), 0);
+	EXPECT(t, slot_bank_lacks_memory(&slots_bank));
+	slot_bank_scan(&slots_bank);
+	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
+	drop_memory(t, mem);
+}

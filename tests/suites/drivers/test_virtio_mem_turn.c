@@ -400,3 +400,40 @@ KTEST(answer_between_failures_allows_restarts_again, KTEST_SLOW | KTEST_REPORTS)
 	EXPECT_LINE(t, 4, 4, "");
 	vmem_end(t);
 }
+
+/* ---- an operator adds a plugged unit while the device unplugs another one ---- */
+
+static struct ktest *the_test;
+static pfn_t start;
+static unsigned unplugs;
+
+static u32 add_meanwhile(struct pretend *p, const struct pretend_buf *buf)
+{
+	const struct virtio_mem_req *req = pretend_memory(buf->out[0].addr);
+
+	if (req->type == VIRTIO_MEM_REQ_UNPLUG && !unplugs++) {
+		pfn_t at = start + 2 * PAGEBLOCK_PAGES;
+
+		EXPECT_EQ(the_test, add_memory(vmem, at, 2 * PAGEBLOCK_PAGES, vmem_dev.node), 0);
+		EXPECT_EQ(the_test, online_pages(vmem, at, 2 * PAGEBLOCK_PAGES, NULL), 0);
+	}
+	return serve(p, buf);
+}
+
+KTEST(
+    unit_added_by_hand_while_another_is_unplugged_goes_offline_first, .reports = "pretend: UNPLUG")
+{
+	REQUIRE(t, vmem_begin(t));
+	the_test = t;
+	unplugs = 0;
+	start = vmem_config.addr >> PAGE_SHIFT;
+	EXPECT_EQ(t, vmem_follow(4), 0);
+	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_BUSY, true);
+	FOLLOW(t, 0, -EBUSY, 4, 0);
+	/* Unit 1 is in use again; units 0, 2 and 3 are plugged. */
+	EXPECT_EQ(t, add_memory(vmem, start + PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, vmem_dev.node), 0);
+	EXPECT_EQ(t, online_pages(vmem, start + PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL), 0);
+	pretend_dev.serve = add_meanwhile;
+	FOLLOW(t, 0, 0, 0, 0);
+	vmem_end(t);
+}

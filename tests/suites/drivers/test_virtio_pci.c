@@ -337,3 +337,23 @@ KTEST(shared_interrupt_line_asks_each_device, KTEST_REPORTS)
 	start_over();
 	EXPECT_DOES(t, virtio_bus_interrupt(&bus), "");
 }
+
+/* pci.c, Invariants. */
+KTEST(device_that_is_left_alone_writes_to_no_memory, KTEST_REPORTS)
+{
+	unsigned how;
+
+	for (how = 0; how < 3; how++) {
+		start_over();
+		space_set(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE); /* as pci_scan leaves it */
+		if (how == 0)
+			fake.no_map = VIRTIO_CONFIG;
+		else if (how == 1)
+			space_set(PCI_CAPABILITY_LIST, 1, 0);
+		else
+			fake.no_route = -ENODEV;
+		virtio_bus_found(&bus, &fn);
+		EXPECT(t, !fake.probed);
+		EXPECT_EQ(t, pci_read(&fn, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
+	}
+}

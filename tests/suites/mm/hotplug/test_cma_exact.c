@@ -244,11 +244,11 @@ KTEST(refusal_is_kept_across_later_zones)
 	tried = 0;
 	EXPECT_EQ(t, cma_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
 	EXPECT_EQ(t, tries(mem), PLACES);
-	/* Only node 1 has two free pageblocks in a row. */
+	/* Only node 1 has pageblocks in a row; the next place begins below what was in the way. */
 	for (i = 0; i < NORMAL; i += 2)
 		set_isolated(&mem->zones[ZONE_NORMAL], BLOCK(i), true);
 	EXPECT_EQ(t, cma_create_anywhere(&area, "test", mem, BLOCK(3)), -EBUSY);
-	EXPECT_EQ(t, tries(mem), PLACES - 1);
+	EXPECT_EQ(t, tries(mem), (PLACES + 1) / 3);
 	for (i = 0; i < NORMAL; i += 2)
 		set_isolated(&mem->zones[ZONE_NORMAL], BLOCK(i), false);
 	for (i = 0; i <= PLACES; i++)
@@ -376,4 +376,59 @@ KTEST_CONTRACT(what_is_no_area_is_refused)
 	EXPECT_EQ(t, cma_create_anywhere(&area, "test", mem, BLOCK(AREA) + 1), -EINVAL);
 	expect_no_area(t, mem);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+#define ZONE_SIZE 48u
+#define LARGE     20u
+
+KTEST(one_blocker_does_not_use_up_all_tries)
+{
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct zone *zone = &mem->zones[ZONE_NORMAL];
+	struct page *page;
+	int err;
+
+	/* A page that cannot move, in a movable pageblock: the lowest of the first place tried. */
+	page = hold_pfn(mem, zone->end_pfn - BLOCK(LARGE) + 3);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, page_to_pfn_in(mem, page))), MT_MOVABLE);
+	err = cma_create_anywhere(&area, "test", mem, BLOCK(LARGE));
+	EXPECT_EQ(t, err, 0);
+	if (!err)
+		EXPECT_EQ(t, cma_destroy(&area), 0);
+	/* The place below the blocker is free. */
+	err = cma_create(&area, "test", mem, zone->start_pfn, BLOCK(LARGE));
+	EXPECT_EQ(t, err, 0);
+	if (!err)
+		EXPECT_EQ(t, cma_destroy(&area), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	expect_sound(t, mem);
+}
+
+/* Lent pages do not count for watermarks: the offline would leave the kernel no free page. */
+KTEST(free_area_is_not_enough_for_the_kernel)
+{
+	struct memory *mem = ktest_memory(t, 0, 16, 0);
+	struct zone *zone = &mem->zones[ZONE_NORMAL];
+	struct pile pile = {0};
+	struct mm_fail fail = {0};
+	struct page *page;
+	pfn_t pfn;
+
+	EXPECT_EQ(t, cma_create(&area, "test", mem, BLOCK(8), BLOCK(8)), 0);
+	all_caches_off(t, mem);
+	for (pfn = 0; pfn < BLOCK(1); pfn++)
+		pile_push(&pile, hold_pfn(mem, pfn));
+	EXPECT_EQ(t, offline_query(mem, BLOCK(1), BLOCK(7), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_LAST);
+	if (!offline_pages(mem, BLOCK(1), BLOCK(7), NULL, NULL)) {
+		EXPECT_EQ(t, zone->nr_free - zone->nr_free_cma, 0);
+		page = mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, 0);
+		EXPECT(t, page);
+		if (page)
+			pile_push(&pile, page);
+		EXPECT_EQ(t, online_pages(mem, BLOCK(1), BLOCK(7), NULL), 0);
+	}
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	EXPECT_EQ(t, cma_destroy(&area), 0);
+	expect_sound(t, mem);
 }

@@ -147,3 +147,89 @@ KTEST(rest_of_a_moved_range_is_brought_back)
 	EXPECT_EQ(t, range_count(mem, pfn_range(start, BLOCK(SIZE)), PB_ONLINE), SIZE - 2);
 	drop_memory(t, mem);
 }
+
+/* ---- memory that leaves its node by itself while the node goes offline ---- */
+
+static struct {
+	struct memory *mem;
+	pfn_t pfn;  /* of the pageblock that goes; 0: it has gone */
+	bool comes; /* to node 1 */
+	int err;
+} away;
+
+static void take_away(void *arg)
+{
+	pfn_t pfn = away.pfn;
+
+	away.pfn = 0;
+	if (!pfn)
+		return;
+	away.err = offline_pages(away.mem, pfn, BLOCK(1), NULL, NULL);
+	away.err = away.err ? away.err : remove_memory(away.mem, pfn, BLOCK(1));
+	if (!away.comes || away.err)
+		return;
+	away.err = add_memory(away.mem, pfn, BLOCK(1), 1);
+	away.err = away.err ? away.err : online_pages(away.mem, pfn, BLOCK(1), NULL);
+}
+
+/* Node 0 goes offline but for one page; a pageblock of it leaves by itself before its turn. */
+static void offline_while_some_leaves(struct ktest *t, bool comes)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_commit = take_away};
+	const pfn_t start = START + BLOCK(SIZE), pfn = start + BLOCK(SIZE - 2);
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
+	struct node_result res;
+	struct page *page;
+
+	page = hold_pfn(mem, start + BLOCK(2));
+	away.mem = mem;
+	away.pfn = pfn;
+	away.comes = comes;
+	EXPECT_EQ(t, offline_node(mem, 0, &opts, false, &res), -EBUSY);
+	EXPECT_EQ(t, away.err, 0);
+	EXPECT_EQ(t, res.stayed, BLOCK(1)); /* that of @page alone */
+	EXPECT_EQ(t, res.offlined, BLOCK(SIZE - 2));
+	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, pfn)), comes ? PB_ONLINE : PB_HOLE);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	drop_memory(t, mem);
+}
+
+KTEST(memory_removed_meanwhile_counts_as_neither)
+{
+	offline_while_some_leaves(t, false);
+}
+
+KTEST(memory_of_another_node_stays_online)
+{
+	offline_while_some_leaves(t, true);
+}
+
+/* A kernel page in zone NORMAL: its pageblock is none that has to go, whatever its type. */
+static void kernel_page(struct ktest *t, enum migratetype type)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, SIZE},
+	    {1, ZONE_NORMAL, SIZE}, {1, ZONE_MOVABLE, SIZE}};
+	struct memory *mem = NEED(t, growing(t, 2, specs, ARRAY_SIZE(specs)));
+	struct node_result res;
+	struct page *page;
+
+	set_type(&mem->zones[ZONE_NORMAL], START + BLOCK(2), type);
+	page = hold_pfn(mem, START + BLOCK(2));
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), 0);
+	EXPECT_EQ(t, res.stayed, 0);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	drop_memory(t, mem);
+}
+
+KTEST(kernel_page_in_an_unmovable_pageblock)
+{
+	kernel_page(t, MT_UNMOVABLE);
+}
+
+KTEST(kernel_page_in_a_movable_pageblock)
+{
+	kernel_page(t, MT_MOVABLE);
+}

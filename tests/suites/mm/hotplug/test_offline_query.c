@@ -4,6 +4,8 @@
  * changes none of them.
  */
 #include "mm/core/claim.h"
+#include "mm/core/pcp.h"
+#include "mm/hotplug/offline.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
@@ -383,4 +385,30 @@ KTEST_INSIDE(memory_that_is_going_when_a_check_begins_is_not_left, KTEST_SLOW)
 	ktest_start(2, check_second, NULL);
 	EXPECT(t, hotplug_waiters(1));
 	two_end(t);
+}
+
+/* Between the two stores of pcp_give_slots a stack seems to have more than fit. */
+KTEST(a_stack_that_gets_its_slots_counts_nothing)
+{
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct zone *zone = &mem->zones[ZONE_MOVABLE];
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
+	struct pcp *pcp = mem->pcp[arch_cpu_id()];
+	unsigned index = 1, stack;
+	struct pcp_stack was;
+	unsigned long before;
+
+	/* CPU 0 caches a page of order 0. */
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	before = zone_pcp_pages(zone);
+	EXPECT(t, before > 0);
+	while (pcp->stack[stack = zone_stack(zone, index, MT_MOVABLE)].slot)
+		if (++index == NR_CACHED_ORDERS)
+			return;
+	was = pcp->stack[stack];
+	WRITE_ONCE(pcp->stack[stack].slot, pcp_slots(zone, pcp, stack));
+	EXPECT_EQ(t, zone_pcp_pages(zone), before);
+	/* All of the movable memory may leave? */
+	EXPECT(t, !enough_left(mem, (struct pfn_range){mem->start_pfn, mem->end_pfn}, NULL));
+	pcp->stack[stack] = was;
 }

@@ -133,3 +133,53 @@ KTEST(stop_ends_the_retries)
 	EXPECT_EQ(t, zone_in(mem, ZONE_MOVABLE)->freed, 0);
 	inside_meanwhile = NULL;
 }
+
+/* ---- memory on both sides of the end of standby memory that has all come online ---- */
+
+#define TAIL 4u /* pageblocks behind the standby memory, online from the boot */
+
+static struct memory *with_tail(struct ktest *t)
+{
+	struct memory_config cfg;
+	struct memory *mem;
+	int err;
+
+	if (!bare_config(t, &cfg, 0, TOTAL + TAIL))
+		return NULL;
+	cfg.standby_step = BLOCK(STEP);
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
+	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, 0, BLOCK(TOTAL + TAIL));
+	if (!err) {
+		memory_add_ram(mem, 0, BLOCK(ONLINE));
+		memory_free_range(mem, 0, BLOCK(ONLINE));
+		memory_add_standby(mem, BLOCK(ONLINE), BLOCK(TOTAL));
+		memory_add_ram(mem, BLOCK(TOTAL), BLOCK(TOTAL + TAIL));
+		memory_free_range(mem, BLOCK(TOTAL), BLOCK(TOTAL + TAIL));
+	}
+	return begin_memory(t, mem, err);
+}
+
+KTEST(range_across_the_end_of_used_up_standby_memory)
+{
+	struct memory *mem = with_tail(t);
+	struct zone *zone = &mem->zones[ZONE_MOVABLE];
+	struct mm_fail fail = {0};
+	unsigned i;
+
+	for (i = 0; i < STEPS; i++)
+		EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
+	EXPECT_EQ(t, zone_standby(zone), 0);
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(TOTAL - 1), BLOCK(2), NULL, NULL), 0);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(TOTAL - 1), BLOCK(2), &fail), 0);
+	EXPECT_EQ(t, fail.why, WHY_NONE);
+	offline_pages(mem, BLOCK(TOTAL - 1), BLOCK(2), NULL, NULL);
+	EXPECT_EQ(t, remove_memory(mem, BLOCK(TOTAL - 1), BLOCK(2)), 0);
+	/* One pageblock at a time it works. */
+	if (pageblock_state(pageblock_of(mem, BLOCK(TOTAL))) == PB_OFFLINE) {
+		EXPECT_EQ(t, remove_memory(mem, BLOCK(TOTAL - 1), BLOCK(1)), 0);
+		EXPECT_EQ(t, remove_memory(mem, BLOCK(TOTAL), BLOCK(1)), 0);
+	}
+	EXPECT_EQ(t, add_memory(mem, BLOCK(TOTAL - 1), BLOCK(2), 0), 0);
+	drop_memory(t, mem);
+}

@@ -9,6 +9,8 @@
 #include "mm/vm/lru.h"
 #include "mm/vm/vm.h"
 #include "mm/reclaim/reclaim.h"
+#include <quarry/memory_hotplug.h>
+#include <quarry/memory_init.h>
 #include <quarry/oom.h>
 
 #define PAGES 64u
@@ -225,4 +227,133 @@ KTEST(pages_younger_than_all_lent_ones_move_up, KTEST_SLOW)
 	EXPECT_EQ(t, zone->nr_reclaiming + zone->nr_moving, 0);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	end_lent(t, &s);
+}
+
+/* ---- no task is killed while pages can move up ---- */
+
+static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *asked)
+{
+	atomic_add((u32 *)asked, 1u);
+	return false;
+}
+
+static void ask_while_movable_has(struct ktest *t, unsigned long above_high)
+{
+	struct pile there = {0}, low = {0};
+	struct zone *movable;
+	struct vm_scene s;
+	unsigned asked = 0;
+	unsigned long got;
+	pfn_t block;
+
+	if (!scene_begin(t, &s, PAGES))
+		return;
+	all_caches_off(t, s.mem);
+	movable = movable_zone(s.mem);
+	block = movable->end_pfn - PAGEBLOCK_PAGES;
+	EXPECT_EQ(t, offline_pages(s.mem, block, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	use_up_movable(s.mem, &there);
+	fault_pages(t, &s, 0, PAGES);
+	while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
+		;
+	while (movable->nr_free < movable->wmark[WMARK_HIGH] + above_high)
+		EXPECT_EQ(t, mem_free_pages(s.mem, pile_pop(&there), 0), 0);
+	EXPECT(t, !zone_low(movable));
+	/* The offline pageblock becomes standby memory, as if the zone had had it from the boot. */
+	movable->standby = block;
+	movable->standby_end = movable->end_pfn;
+	memory_set_oom(s.mem, nobody_dies, &asked);
+	got = pile_alloc(s.mem, &low, GFP_KERNEL, 0, 8);
+	EXPECT_EQ(t, got, 8);
+	EXPECT_EQ(t, asked, 0);
+	memory_set_oom(s.mem, NULL, NULL);
+	movable->standby = movable->standby_end = 0;
+	if (pageblock_state(pageblock_of(s.mem, block)) == PB_OFFLINE)
+		EXPECT_EQ(t, online_pages(s.mem, block, PAGEBLOCK_PAGES, NULL), 0);
+	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
+	EXPECT_EQ(t, pile_free(s.mem, &low), 0);
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+KTEST(kernel_gets_pages_by_moves_above_high)
+{
+	ask_while_movable_has(t, 16);
+}
+
+KTEST(kernel_gets_pages_by_moves_into_standby)
+{
+	ask_while_movable_has(t, 0);
+}
+
+#define BLOCKS 16u
+
+static struct {
+	struct vm_scene s;
+	struct ktest *t;
+	unsigned long got;
+	unsigned asked;
+} far;
+
+static void lack(void *arg)
+{
+	struct pile there = {0}, low = {0};
+	struct page *page;
+	unsigned near = arch_cpu_node(arch_cpu_id()) % 2;
+	struct zone *movable = &far.s.mem->zones[near * NR_ZONE_KINDS + ZONE_MOVABLE];
+
+	all_caches_off(far.t, far.s.mem);
+	while ((page = take_block(movable, 0, MT_MOVABLE)))
+		pile_push(&there, page);
+	fault_pages(far.t, &far.s, 0, PAGES);
+	while (pile_alloc(far.s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
+		;
+	far.asked = 0;
+	memory_set_oom(far.s.mem, nobody_dies, &far.asked);
+	far.got = pile_alloc(far.s.mem, &low, GFP_KERNEL, 0, 8);
+	memory_set_oom(far.s.mem, NULL, NULL);
+	EXPECT_EQ(far.t, pile_free(far.s.mem, &there), 0);
+	EXPECT_EQ(far.t, pile_free(far.s.mem, &low), 0);
+}
+
+KTEST(kernel_gets_pages_by_moves_to_another_node)
+{
+	unsigned near = arch_cpu_node(0) % 2;
+	const struct zone_spec specs[] = {
+	    {near, ZONE_NORMAL, 6}, {near, ZONE_MOVABLE, 2}, {1 - near, ZONE_MOVABLE, 8}};
+	struct memory_config cfg;
+	unsigned long nr = BLOCKS * PAGEBLOCK_PAGES, have;
+	pfn_t start = offline_candidate(&kernel_memory, nr, &have);
+	int err;
+
+	if (have < nr || offline_pages(&kernel_memory, start, nr, NULL, NULL)) {
+		ktest_skip(t, "no range to lend");
+		return;
+	}
+	far.t = t;
+	far.s = (struct vm_scene){.nr = PAGES};
+	err = bare_config(t, &cfg, start, BLOCKS) ? 0 : -ENOMEM;
+	if (!err) {
+		cfg.nr_nodes = 2;
+		cfg.backed = true;
+		cfg.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0;
+		far.s.mem = cfg.alloc(cfg.arg, sizeof(*far.s.mem));
+		err = memory_init(far.s.mem, &cfg);
+		err = err ? err : add_zones(far.s.mem, specs, ARRAY_SIZE(specs));
+		far.s.mem = begin_memory(t, far.s.mem, err);
+	}
+	if (far.s.mem) {
+		far.s.free = memory_free_pages(far.s.mem);
+		err = vm_object_create(far.s.mem, OBJ_ANON, PAGES, NULL, NULL, &far.s.object);
+		err = err ? err : vm_space_create(far.s.mem, &far.s.space);
+		err = err ? err : vm_map(far.s.space, VM_BASE, PAGES, VM_RW, far.s.object, 0);
+		EXPECT_EQ(t, err, 0);
+		if (!err)
+			ktest_on_cpu(0, lack, NULL);
+		EXPECT_EQ(t, far.got, 8);
+		EXPECT_EQ(t, far.asked, 0);
+		scene_end(t, &far.s);
+		drop_memory(t, far.s.mem);
+	}
+	EXPECT_EQ(t, online_pages(&kernel_memory, start, nr, NULL), 0);
 }
