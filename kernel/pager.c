@@ -114,13 +114,6 @@ static bool pager_done(void *arg)
 	return READ_ONCE(r->served) || READ_ONCE(r->done) || task_interrupted();
 }
 
-/* The last reference to a request for a page has gone. */
-static void request_free(const struct pager *p, struct request *r)
-{
-	if (r != &p->own)
-		kfree(r);
-}
-
 static void request_put(struct pager *p, struct request *r)
 {
 	bool last;
@@ -129,7 +122,7 @@ static void request_put(struct pager *p, struct request *r)
 	last = --r->refs == 0;
 	task_unlock(&p->lock);
 	if (last)
-		request_free(p, r);
+		kfree(r == &p->own ? NULL : r);
 }
 
 /* Does the result concern only the thread that has asked: its end, its memory, its time? */
@@ -257,7 +250,7 @@ static int try_get(struct pager *p, struct vm_object *object, u32 index)
 	if (err == ABI_PAGER_FAILED || err == -EPIPE)
 		err = -EIO;
 	if (pager_finish(p, r, &err))
-		request_free(p, r);
+		kfree(r == &p->own ? NULL : r);
 	return err;
 }
 
@@ -423,11 +416,15 @@ int pager_supply(struct vm_object *object, u64 index, u64 from)
 static u64 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 {
 	struct request *r;
-	u64 id = 0;
+	u64 id = 0, pfn;
 
 	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_CLEAN, index);
-	if (r) {
+	/* Reading a page that is known to be broken would raise a fatal machine check. */
+	pfn = r ? ((uintptr_t)r->data - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT : 0;
+	if (r &&
+	    !(pfn_valid_in(&kernel_memory, pfn) &&
+	        page_word(pfn_to_page_in(&kernel_memory, pfn)) & PAGE_POISON)) {
 		memcpy(p->buffer, r->data, PAGE_SIZE);
 		id = r->id;
 	}
@@ -474,22 +471,22 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 int pager_drop(struct vm_object *object, u64 index, u64 nr)
 {
 	struct pager *p = pager_of(object, index);
-	u64 end = index + nr, first;
+	u64 end = index + nr;
 	struct request *r;
 
 	if (!p || nr > object->nr_pages || end > object->nr_pages)
 		return -EINVAL;
 	/* Many regions may show a page: a task that is ending does not wait for all. */
 	while (index < end) {
-		first = index;
-		index +=
+		nr =
 		    vm_object_remove_some(object, (u32)index, (u32)(end - index), task_interrupted);
 		/* What is being handed over of these pages is their content no more. */
 		task_lock(&p->lock);
 		LIST_FOREACH(r, &p->requests, link)
-			if (r->what == ABI_PAGER_CLEAN && r->index >= first && r->index < index)
+			if (r->what == ABI_PAGER_CLEAN && r->index - index < nr)
 				r->dropped = true;
 		task_unlock(&p->lock);
+		index += nr;
 		if (task_interrupted())
 			return -EINTR;
 	}

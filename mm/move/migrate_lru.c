@@ -139,11 +139,11 @@ static int mig_unmap(struct vm_object *object, struct page *src)
 {
 	u64 *slot = object_slot(object, src->index);
 
-	if (!slot || slot_page(*slot) != src)
-		return -ENOENT;
 	/* Pins are taken from slots under this lock, so no new pin can follow. */
 	if (READ_ONCE(src->pincount))
 		return -EBUSY;
+	if (!slot || slot_page(*slot) != src)
+		return -ENOENT;
 	mig_mark(object, slot, src);
 	return 0;
 }

@@ -154,8 +154,7 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 	sched_point("mig.begin");
 	if (READ_ONCE(src->pincount) || page_poisoned(src))
 		return page_poisoned(src) ? -EHWPOISON : -EBUSY;
-	dst = to->get(to, mem, order);
-	if (!dst)
+	if (!(dst = to->get(to, mem, order)))
 		return -ENOMEM;
 	PAGE_ASSERT(mem, dst, (page_word(dst) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, order));
 	owner = get_owner(mem, src);
@@ -164,8 +163,9 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 		return -ENOENT;
 	}
 	sched_point("mig.target");
-	/* If the target has broken since it was allocated, the next try gets another one. */
-	err = page_poisoned(dst) ? -EAGAIN : owner->ops->migrate(owner, mem, dst, src);
+	/* Either page may have broken meanwhile; the next try gets another target. */
+	err = page_poisoned(src) ? -EHWPOISON : page_poisoned(dst) ? -EAGAIN : 0;
+	err = err ? err : owner->ops->migrate(owner, mem, dst, src);
 	sched_point("mig.done");
 	put_owner(owner);
 	if (!err)

@@ -218,6 +218,9 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	/* Checked under the lock: the machine may have reported a page while we waited for it. */
 	if (READ_ONCE(zone->mem->machine_check))
 		return -EOPNOTSUPP;
+	/* Standby memory whose whole step was broken is a hole now. */
+	if (!zone_owns_block(zone, pfn))
+		return -ENXIO;
 	if (pageblock_state(pb) == PB_OFFLINE && block_is_standby(zone, pfn))
 		return pb->nr_poisoned ? -EBUSY : -EINVAL;
 	if (!(page_word(page) & PAGE_F_HWPOISON))

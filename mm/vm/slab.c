@@ -98,14 +98,28 @@ static u64 *taken_word(struct slab *slab, const void *ptr, u64 *bit) REQUIRES(sl
 	return &slab->taken[place / 64];
 }
 
-/* Take an object from the size's first listed page; lock held.  NULL: no page has a free one. */
+static struct page *page_of_slab(const struct slab *slab)
+{
+	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
+
+	return pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
+}
+
+/*
+ * Take an object from the size's first listed page that is not broken; lock held.  NULL: no such
+ * page has a free one.
+ */
 static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class)
 {
-	struct slab *slab = LIST_FIRST(&size->partial);
+	struct slab *slab;
 	u64 *word, bit;
 	void **object;
 
 	CHECKED_ASSERT(spin_is_held(&size->lock));
+	LIST_FOREACH(slab, &size->partial, link) {
+		if (likely(!page_poisoned(page_of_slab(slab))))
+			break;
+	}
 	if (!slab)
 		return NULL;
 	CHECKED_ASSERT(slab->used > 0 || size->nr_empty > 0);
@@ -131,17 +145,14 @@ static void *alloc_small(unsigned shift)
 	slab_lock(size);
 	object = take_object(size);
 	slab_unlock(size);
-	if (object)
-		return object;
-	/* No lock is held here, since slab_new may sleep. */
-	fresh = slab_new(shift);
-	if (!fresh)
-		return NULL;
-	slab_lock(size);
-	slab_list_insert(size, fresh);
-	size->nr_empty++;
-	object = take_object(size);
-	slab_unlock(size);
+	/* No lock is held here, since slab_new may sleep.  Again, if the new page has broken. */
+	while (!object && (fresh = slab_new(shift))) {
+		slab_lock(size);
+		slab_list_insert(size, fresh);
+		size->nr_empty++;
+		object = take_object(size);
+		slab_unlock(size);
+	}
 	return object;
 }
 
@@ -177,8 +188,7 @@ bad_kfree(const struct page *page, void *ptr, const char *why)
 /* Free a slab page that is on no list. */
 static void release_slab(struct slab *slab)
 {
-	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
-	struct page *page = pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
+	struct page *page = page_of_slab(slab);
 
 	PAGE_ASSERT(&kernel_memory, page, !READ_ONCE(slab->used) && !READ_ONCE(slab->link.le_prev));
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
@@ -208,7 +218,8 @@ static void free_small(struct page *page, void *ptr)
 	slab->free = ptr;
 	if (!slab->link.le_prev)
 		slab_list_insert(size, slab);
-	if (--slab->used == 0 && size->nr_empty++ > 0) {
+	/* A broken page is not kept: its free retires it. */
+	if (--slab->used == 0 && (size->nr_empty++ > 0 || page_poisoned(page))) {
 		size->nr_empty--;
 		slab_list_remove(slab);
 		release = true;

@@ -10,6 +10,7 @@
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/pager.h>
+#include <quarry/poison.h>
 #include <quarry/task.h>
 
 DO(policy, play_opts = (struct offline_opts){.policy = NR_ISO_POLICIES});
@@ -216,3 +217,16 @@ DO(unpin, mem_unpin_page(&kernel_memory, pinned));
 KTEST(page_supplied_without_memory_is_used)
 ROWS("begin_pager 0 1 2 500ms; 1> fault 0; receive GET 0 1s; supply 0; pin; drain; fill;"
      "answer NO_MEMORY; join; unpin; give; end_pager 0")
+
+/* ---- a page that breaks while it is handed over ---- */
+
+static struct poison_result broken;
+static pfn_t frame;
+
+DO(note_frame, frame = page_to_pfn_in(&kernel_memory, page_in(paged[0].object, 0)));
+VERB(fails, memory_failure(frame, 0, &broken));
+VERB(mended, unpoison_page(frame));
+
+KTEST(a_broken_page_is_not_handed_over)
+ROWS(BEGIN "write 0; note_frame; 2> reclaim 0 = -ETIMEDOUT @?; receive CLEAN 0 1s;"
+           "fails = -EBUSY @?; take 0 = -ENOENT; answer DONE; join; drop 0;" END "; mended")

@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_poison_late.c: a page that breaks after its allocation, when only its owner knows of it: no
- * check takes it for an error, and it gets into no object.
+ * check takes it for an error, and it gets into no object; and pages that break while somebody
+ * waits for something else.
  */
+#include "mm/core/buddy.h"
+#include "mm/core/zone.h"
+#include "mm/move/migrate.h"
+#include "mm/poison/poison.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/standby_help.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
+#include <quarry/lock.h>
 #include <quarry/movable.h>
 #include <quarry/string.h>
 
@@ -142,4 +150,135 @@ KTEST(a_broken_page_is_not_taken_out_of_alloc)
 	EXPECT_EQ(t, word_state(page_word(the_page)), PG_ALLOC);
 	EXPECT_EQ(t, mem_free_pages(the_memory, the_page, 0), 0);
 	expect_retired(t);
+}
+
+/* ---- a page that breaks while a target for it is awaited; a page of small objects ---- */
+
+static bool asked;
+
+static int failure_now(struct memory *mem, pfn_t pfn)
+{
+	unsigned turns = patience_turns;
+	u64 ns = poison_patience_ns;
+	int err;
+
+	patience_turns = 0;
+	poison_patience_ns = 0;
+	err = mem_memory_failure(mem, pfn, 0, &res);
+	patience_turns = turns;
+	poison_patience_ns = ns;
+	return err;
+}
+
+static int lost_isolate(struct memory *mem, struct page *page)
+{
+	return 0;
+}
+
+static bool lost_putback(struct memory *mem, struct page *page)
+{
+	return true;
+}
+
+static int lost_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	asked = true;
+	return -EBUSY;
+}
+
+/* The wait for a target takes so long that a failure gives up waiting, and flags the the_page. */
+static struct page *slow_get(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	if (failed == 1)
+		failed = failure_now(mem, page_to_pfn_in(mem, the_page));
+	return migrate_anywhere.get(to, mem, order);
+}
+
+KTEST(a_page_flagged_while_a_target_is_awaited_is_not_copied)
+{
+	static const struct movable_ops ops = {
+	    .isolate = lost_isolate, .migrate = lost_migrate, .putback = lost_putback};
+	static struct movable_owner owner = {.ops = &ops};
+	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS));
+	struct migrate_target to = migrate_anywhere;
+	int err = 1;
+
+	to.get = slow_get;
+	asked = false;
+	failed = 1;
+	the_page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
+	REQUIRE(t, page_make_movable(mem, the_page, &owner, 0));
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, the_page)), 0);
+	migrate_movable_batch(mem, &the_page, 1, &to, &err);
+	EXPECT_EQ(t, failed, -EBUSY);
+	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
+	EXPECT(t, !asked);
+	EXPECT_EQ(t, err, -EHWPOISON);
+	putback_movable_page(mem, the_page);
+	page_release_movable(mem, the_page);
+	EXPECT(t, is_retired(mem, page_to_pfn_in(mem, the_page)));
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, the_page)), 0);
+}
+
+KTEST(no_object_is_allocated_in_a_broken_slab_page)
+{
+	void *first = kmalloc(2048), *second;
+	uintptr_t offset = (uintptr_t)first - (uintptr_t)arch_phys_to_virt(0);
+	pfn_t pfn = offset >> PAGE_SHIFT;
+
+	REQUIRE(t, first);
+	EXPECT_EQ(t, memory_failure(pfn, 0, &res), -EBUSY);
+	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
+	kfree(first);
+	EXPECT(t, is_retired(&kernel_memory, pfn));
+	second = kmalloc(2048);
+	EXPECT(t, second != first);
+	kfree(second);
+	kmalloc_trim();
+	EXPECT_EQ(t, unpoison_page(pfn), 0);
+}
+
+/* ---- unpoison of a page whose standby step becomes holes ---- */
+
+static u32 go;
+
+static void unpoison_it(void *arg)
+{
+	while (!load_acquire(&go))
+		thread_yield();
+	failed = mem_unpoison_page(the_memory, BLOCK(ONLINE) + 1);
+}
+
+/* A step that is all broken becomes holes, as by block_comes(), while unpoison waits. */
+KTEST(unpoison_in_a_new_hole_is_refused_as_a_hole)
+{
+	struct zone *zone;
+	irqflags_t flags;
+	unsigned i;
+	u64 until;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	the_memory = NEED(t, without_descriptors(t));
+	zone = zone_in(the_memory, ZONE_MOVABLE);
+	for (i = 0; i < STEP; i++)
+		EXPECT_EQ(
+		    t, mem_memory_failure(the_memory, BLOCK(ONLINE + i) + 3, 0, &res), -ENXIO);
+	go = 0;
+	ktest_start(1, unpoison_it, NULL);
+	flags = zone_lock_irqsave(zone);
+	store_release(&go, 1u);
+	while (!mutex_is_held(&the_memory->poison))
+		;
+	for (until = arch_clock_ns() + 50000000ULL; arch_clock_ns() < until;)
+		;
+	for (i = 0; i < STEP; i++) {
+		WRITE_ONCE(zone->standby, BLOCK(ONLINE + i + 1));
+		pageblock_set_hole(zone, BLOCK(ONLINE + i));
+	}
+	zone_unlock_irqrestore(zone, flags);
+	ktest_join(1);
+	EXPECT_EQ(t, failed, -ENXIO);
+	drop_memory(t, the_memory);
 }
