@@ -196,12 +196,12 @@ static void offline_while_some_leaves(struct ktest *t, bool comes)
 	drop_memory(t, mem);
 }
 
-KTEST(memory_removed_meanwhile_counts_as_neither)
+KTEST(memory_removed_meanwhile_counts_as_neither, KTEST_SLOW)
 {
 	offline_while_some_leaves(t, false);
 }
 
-KTEST(memory_of_another_node_stays_online)
+KTEST(memory_of_another_node_stays_online, KTEST_SLOW)
 {
 	offline_while_some_leaves(t, true);
 }
@@ -229,7 +229,7 @@ KTEST(kernel_page_in_an_unmovable_pageblock)
 	kernel_page(t, MT_UNMOVABLE);
 }
 
-KTEST(kernel_page_in_a_movable_pageblock)
+KTEST(kernel_page_in_a_movable_pageblock, KTEST_SLOW)
 {
 	kernel_page(t, MT_MOVABLE);
 }
