@@ -191,18 +191,19 @@ bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone
 unsigned long zone_pcp_pages(const struct zone *zone)
 {
 	const struct memory *mem = zone->mem;
+	const struct pcp_stack *s;
 	unsigned long pages = 0;
 	unsigned cpu, i;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		if (!seems_to_cache(mem->pcp[cpu], zone->id))
 			continue;
-		for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-			const struct pcp_stack *s = &mem->pcp[cpu]->stack[stacks_of(zone->id) + i];
+		s = &mem->pcp[cpu]->stack[stacks_of(zone->id)];
+		for (i = 0; i < STACKS_PER_ZONE; i++, s++) {
 			unsigned index = i / NR_CACHED_TYPES, count = stack_count(s);
 
 			/* Its owner may be giving it its slots: the new slot beside the old top. */
-			if (count <= stack_most(index))
+			if (count && count <= stack_most(index))
 				pages += (unsigned long)count << index_order(index);
 		}
 	}

@@ -8,6 +8,7 @@
 #include "mm/core/zone.h"
 #include "mm/move/migrate.h"
 #include "mm/poison/poison.h"
+#include "tests/host/moment.h"
 #include "tests/lib/poison_help.h"
 #include "tests/lib/standby_help.h"
 #include "tests/lib/vm_help.h"
@@ -281,4 +282,33 @@ KTEST(unpoison_in_a_new_hole_is_refused_as_a_hole)
 	ktest_join(1);
 	EXPECT_EQ(t, failed, -ENXIO);
 	drop_memory(t, the_memory);
+}
+
+/* ---- a soft offline, and a pin in its last moment ---- */
+
+static struct vm_object *object;
+
+static void pin_and_remove(void)
+{
+	failed = vm_object_pin(object, 0, &the_page);
+	vm_object_remove(object, 0, 1);
+}
+
+KTEST(a_page_that_was_pinned_and_removed_is_not_taken_softly)
+{
+	struct vm_scene s;
+	pfn_t pfn;
+
+	if (!scene_begin(t, &s, 4))
+		return;
+	object = s.object;
+	REQUIRE(t, !vm_object_supply(object, 0, NULL));
+	pfn = page_to_pfn_in(s.mem, page_in(object, 0));
+	EXPECT_AT(t, mem_soft_offline_page(s.mem, pfn), -EBUSY, .point = "mig.locked",
+	    .act = pin_and_remove);
+	EXPECT_EQ(t, failed, 0);
+	expect_poisoned(t, s.mem, 0);
+	if (!failed)
+		mem_unpin_page(s.mem, the_page);
+	scene_end(t, &s);
 }
