@@ -265,7 +265,9 @@ class Builder:
 
 
 # Symbols that the headers of a port need where interrupts or preemption are switched on again.
-BY_PORT = set("host_attend host_attention fiber_at_lock fiber_interrupt fiber_preempt".split())
+BY_PORT = set(
+    "host_attend host_attention fiber_at_irq fiber_at_lock fiber_interrupt fiber_preempt".split()
+)
 BY_PORT |= {"preempt_schedule"}
 # (type of a parameter, test whether it belongs to the kernel's memory).  A function uses the first
 # row whose type one of its parameters has.

@@ -383,7 +383,7 @@ KTEST_CONTRACT(what_is_no_area_is_refused)
 
 KTEST(one_blocker_does_not_use_up_all_tries)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 0));
 	struct zone *zone = &mem->zones[ZONE_NORMAL];
 	struct page *page;
 	int err;
@@ -407,7 +407,7 @@ KTEST(one_blocker_does_not_use_up_all_tries)
 /* Lent pages do not count for watermarks: the offline would leave the kernel no free page. */
 KTEST(free_area_is_not_enough_for_the_kernel)
 {
-	struct memory *mem = ktest_memory(t, 0, 16, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 16, 0));
 	struct zone *zone = &mem->zones[ZONE_NORMAL];
 	struct pile pile = {0};
 	struct mm_fail fail = {0};

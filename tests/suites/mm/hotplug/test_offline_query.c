@@ -390,7 +390,7 @@ KTEST_INSIDE(memory_that_is_going_when_a_check_begins_is_not_left, KTEST_SLOW)
 /* Between the two stores of pcp_give_slots a stack seems to have more than fit. */
 KTEST(a_stack_that_gets_its_slots_counts_nothing)
 {
-	struct memory *mem = ktest_memory(t, 0, 8, 8);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 8));
 	struct zone *zone = &mem->zones[ZONE_MOVABLE];
 	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	struct pcp *pcp = mem->pcp[arch_cpu_id()];

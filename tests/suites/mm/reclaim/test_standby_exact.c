@@ -162,7 +162,7 @@ static struct memory *with_tail(struct ktest *t)
 
 KTEST(range_across_the_end_of_used_up_standby_memory)
 {
-	struct memory *mem = with_tail(t);
+	struct memory *mem = NEED(t, with_tail(t));
 	struct zone *zone = &mem->zones[ZONE_MOVABLE];
 	struct mm_fail fail = {0};
 	unsigned i;

@@ -338,7 +338,7 @@ KTEST(kernel_gets_pages_by_moves_to_another_node)
 		cfg.backed = true;
 		cfg.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0;
 		far.s.mem = cfg.alloc(cfg.arg, sizeof(*far.s.mem));
-		err = memory_init(far.s.mem, &cfg);
+		err = far.s.mem ? memory_init(far.s.mem, &cfg) : -ENOMEM;
 		err = err ? err : add_zones(far.s.mem, specs, ARRAY_SIZE(specs));
 		far.s.mem = begin_memory(t, far.s.mem, err);
 	}
