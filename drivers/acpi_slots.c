@@ -164,7 +164,7 @@ static void arrive(struct slot_bank *bank, unsigned i, bool again)
 		slot->foreign =
 		    err == -EEXIST && !again && (slot->state == SLOT_EMPTY || slot->foreign);
 		slot->state = SLOT_REFUSED;
-		slot->lacks = err == -ENOMEM || (again && slot->lacks);
+		slot->lacks |= err == -ENOMEM;
 		slot_refuse(bank, i, OST_INSERT, err, why);
 	} else {
 		slot->state = SLOT_USED;

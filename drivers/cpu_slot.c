@@ -36,14 +36,15 @@ static const char *cpu_text(int err)
 int cpu_slot_take(void *arg, const struct slot_device *dev, const char **why)
 {
 	unsigned cpu = cpu_by_apic_id(dev->id);
-	int err = cpu_plug(cpu), absent = err == -ETIMEDOUT ? 0 : -EBUSY;
+	int err = cpu_plug(cpu), absent = 0;
 
-	if (!err)
-		err = cpu_up(cpu);
-	if (err && err != -EALREADY && absent)
-		absent = cpu_unplug(cpu);
+	/* After a time-out nothing was done. */
+	if (err != -ETIMEDOUT) {
+		err = err ? err : cpu_up(cpu);
+		absent = err && err != -EALREADY ? cpu_unplug(cpu) : 0;
+	}
 	/* It cannot be made absent now, so it counts as in use: cpu_slot_give tries that again. */
-	if (err && err != -EALREADY && (absent == -EBUSY || absent == -ETIMEDOUT)) {
+	if (absent == -EBUSY || absent == -ETIMEDOUT) {
 		printk("slots: CPU %u is %s\n", cpu, cpu_state_name(cpu));
 		err = -EALREADY;
 	}

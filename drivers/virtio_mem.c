@@ -177,31 +177,26 @@ static int offline_units(struct virtio_mem *vm, unsigned long excess)
 
 /* ---- following the host's wish ---- */
 
-static bool agree(const struct virtio_mem *vm)
+/*
+ * Has the device as many units as the host wishes, and is each in use?  Units that were not may
+ * have been added by hand, even since the last step.
+ */
+static bool agree(struct virtio_mem *vm)
 {
-	unsigned long first;
-
-	return vm->nr_plugged == vm->goal && !lowest(vm, UNIT_PLUGGED, vm->nr_units, 1, &first);
-}
-
-/* Units that were not in use may have been added by hand, even since the last step. */
-static void adopt(struct virtio_mem *vm)
-{
-	unsigned long i;
+	unsigned long first, i;
 
 	for (i = 0; i < vm->nr_units; i++)
 		if (vm->state[i] == UNIT_PLUGGED &&
 		    memory_there(vm->mem, unit_pfn(vm, i), vm->unit))
 			vm->state[i] = UNIT_IN_USE;
+	return vm->nr_plugged == vm->goal && !lowest(vm, UNIT_PLUGGED, vm->nr_units, 1, &first);
 }
 
 /* Make one step towards the goal; returns as virtio_mem_follow, or -EAGAIN: read the goal again. */
 static int step(struct virtio_mem *vm)
 {
-	unsigned long first, nr;
+	unsigned long first, nr = lowest(vm, UNIT_PLUGGED, vm->nr_units, vm->nr_units, &first);
 
-	adopt(vm);
-	nr = lowest(vm, UNIT_PLUGGED, vm->nr_units, vm->nr_units, &first);
 	/* Units that are plugged but not in use come first. */
 	if (nr && vm->nr_plugged > vm->goal)
 		return unplug_units(vm, first, MIN(nr, vm->nr_plugged - vm->goal));
@@ -222,7 +217,6 @@ int virtio_mem_follow(struct virtio_mem *vm)
 	for (i = 0; i < vm->nr_units; i++)
 		if (vm->state[i] == UNIT_KEPT)
 			vm->state[i] = UNIT_IN_USE;
-	adopt(vm);
 	vm->chunk = MAX(SECTION_PAGES / vm->unit, 1UL);
 	vm->fail = (struct mm_fail){.pfn = PFN_NONE};
 	err = virtio_mem_read_goal(vm);

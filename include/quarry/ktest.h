@@ -193,6 +193,8 @@ int ktest_start_memory(struct memory *mem);
  * counts as skipped, if it has none to lend.
  */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable);
+/* Borrow @nr pages, once in a test; returns the first one's number, PFN_NONE as above. */
+pfn_t ktest_borrow(struct ktest *t, unsigned long nr);
 
 /*
  * Called before each test, and after it, when its threads have ended but its memory is still there;

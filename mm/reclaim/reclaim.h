@@ -103,7 +103,8 @@ static inline unsigned long zone_below_movable(const struct zone *zone)
 /* Can pages of @zone move to MOVABLE: is there room, droppable pages, standby memory?  A hint. */
 static inline bool zone_can_move_up(const struct zone *zone)
 {
-	return zone_below_movable(zone) > 0 && movable_has_room(zone_movable_for(zone), true);
+	return zone->kind != ZONE_MOVABLE && READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr) > 0 &&
+	    movable_has_room(zone_movable_for(zone), true);
 }
 
 /* Is there anything in @zone that a run could free, or bring online?  A hint. */

@@ -97,7 +97,8 @@ static void bind_object(struct task *task, struct endpoint *ep, u64 timeout_ns)
 		panic("no paged object");
 }
 
-static struct task *new_pager(u64 timeout_ns)
+/* A pager whose thread on CPU 2 runs @program. */
+static struct task *new_pager_for(void (*program)(u64), u64 timeout_ns)
 {
 	struct vm_object *store = new_object(PAGES);
 	struct endpoint *ep = endpoint_create();
@@ -117,8 +118,13 @@ static struct task *new_pager(u64 timeout_ns)
 	p.to_object = (u64)give(task, CAP_OBJECT, RIGHT_SUPPLY, p.object);
 	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
 	endpoint_put(ep, RIGHT_RECEIVE);
-	new_program(task, 2, serve, 0);
+	new_program(task, 2, program, 0);
 	return task;
+}
+
+static struct task *new_pager(u64 timeout_ns)
+{
+	return new_pager_for(serve, timeout_ns);
 }
 
 /* ---- users of the pager ---- */
@@ -323,27 +329,9 @@ static void replace_and_take(u64 arg)
 
 static void replacer(void)
 {
-	struct vm_object *store = new_object(PAGES);
-	struct endpoint *ep = endpoint_create();
-	struct task *task = new_task(0);
-	u32 i;
-
-	memset(&p, 0, sizeof(p));
-	for (i = 0; i < PAGES; i++) {
-		p.data[0] = CONTENT + i;
-		if (vm_object_supply(store, i, p.data))
-			panic("no page of the store");
-	}
-	map_data(task, store);
-	vm_object_put(store);
-	bind_object(task, ep, PATIENT);
+	new_pager_for(replace_and_take, PATIENT);
 	if (vm_object_supply(p.object, 0, p.data))
 		panic("no page to be handed over");
-	p.pager = task;
-	p.to_object = (u64)give(task, CAP_OBJECT, RIGHT_SUPPLY, p.object);
-	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
-	endpoint_put(ep, RIGHT_RECEIVE);
-	new_program(task, 2, replace_and_take, 0);
 }
 
 static const char *judge_replaced(void)

@@ -196,28 +196,29 @@ struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, un
 	return new_memory(t, blocks, 0, false);
 }
 
-/*
- * The test may use the bytes of a range that the kernel has offlined; the descriptors are its own.
- */
+pfn_t ktest_borrow(struct ktest *t, unsigned long nr)
+{
+	unsigned long got;
+	pfn_t start = offline_candidate(&kernel_memory, nr, &got);
+	bool there = start != PFN_NONE && got >= nr;
+	int err = there ? offline_pages(&kernel_memory, start, nr, NULL, NULL) : 0;
+
+	if (!there)
+		ktest_skip(t, "the kernel has no range to lend");
+	if (err)
+		ktest_fail(t, __FILE__, __LINE__, "no range borrowed: error %d", err);
+	borrowed_start = start;
+	borrowed_nr = there && !err ? nr : 0;
+	return borrowed_nr ? start : PFN_NONE;
+}
+
+/* The test may use the bytes of the borrowed range; the descriptors are its own. */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable)
 {
 	const unsigned blocks[NR_ZONE_KINDS] = {0, normal, movable};
-	unsigned long nr = (normal + movable) * PAGEBLOCK_PAGES, got;
-	pfn_t start = offline_candidate(&kernel_memory, nr, &got);
-	int err;
+	pfn_t start = ktest_borrow(t, (normal + movable) * PAGEBLOCK_PAGES);
 
-	if (start == PFN_NONE || got < nr) {
-		ktest_skip(t, "the kernel has no range to lend");
-		return NULL;
-	}
-	err = offline_pages(&kernel_memory, start, nr, NULL, NULL);
-	if (err) {
-		ktest_fail(t, __FILE__, __LINE__, "no range borrowed: error %d", err);
-		return NULL;
-	}
-	borrowed_start = start;
-	borrowed_nr = nr;
-	return new_memory(t, blocks, start, true);
+	return start == PFN_NONE ? NULL : new_memory(t, blocks, start, true);
 }
 
 static void give_back(struct ktest *t)

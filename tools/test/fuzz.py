@@ -8,6 +8,7 @@ findings of the last runs to tests/fuzz/corpus/.
 
 Exit status: 0 without a finding; 1 with one, or if fewer than 3 planted bugs are found.
 """
+import functools
 import glob
 import os
 import re
@@ -80,11 +81,14 @@ def corpus_file(name):
     return os.path.join(ROOT, HERE, "corpus", f"{name}.zip")
 
 
+@functools.cache
 def corpus(name, build):
-    """The folder below @build with the corpus' inputs; None: the target has none."""
+    """The folder below @build with the corpus' inputs, unpacked once: two runs of a target may read
+    it at a time.  None: the target has none."""
     folder = os.path.join(build, "fuzz", f"{name}.corpus")
     if not os.path.exists(corpus_file(name)):
         return None
+    shutil.rmtree(folder, ignore_errors=True)
     with zipfile.ZipFile(corpus_file(name)) as packed:
         packed.extractall(folder)
     return folder

@@ -36,6 +36,23 @@ static void insert_blocks(unsigned i, pfn_t pfn, unsigned blocks)
 	slot_bank_scan(&slots_bank);
 }
 
+/* An operator adds the memory of a module of two pageblocks, and brings it online. */
+static void add_by_hand(struct ktest *t, struct memory *mem)
+{
+	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
+	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+}
+
+/* Such a module is refused for lack of memory for its descriptors; then its memory is added. */
+static void refuse_and_add(struct ktest *t, struct memory *mem)
+{
+	arrays.maps_left = 0;
+	insert_blocks(0, FREE, 2);
+	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
+	arrays.maps_left = -1;
+	add_by_hand(t, mem);
+}
+
 KTEST_SUITE(dimm, KTEST_QUICK);
 
 KTEST(dimm_is_plugged_and_unplugged, KTEST_SLOW,
@@ -231,12 +248,8 @@ KTEST(refused_dimm_in_use_goes_offline_before_the_eject,
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
-	arrays.maps_left = 0;
-	insert_blocks(0, FREE, 2);
+	refuse_and_add(t, mem);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
-	arrays.maps_left = -1;
-	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
 	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.slot[0].ejected, 0);
@@ -423,12 +436,7 @@ KTEST(second_arrival_does_not_make_memory_in_use_foreign, .reports = "slots")
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
-	arrays.maps_left = 0;
-	insert_blocks(0, FREE, 2);
-	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
-	arrays.maps_left = -1;
-	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+	refuse_and_add(t, mem);
 	fake_slots.slot[0].status |= INSERT;
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
@@ -449,8 +457,7 @@ KTEST(module_is_not_foreign_for_ever, .reports = "slots")
 	EXPECT_EQ(t, slots_bank.slot[1].err, -EEXIST);
 	slots_eject(0);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_EMPTY);
-	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+	add_by_hand(t, mem);
 	slots_eject(1);
 	EXPECT_EQ(t, fake_slots.slot[1].ejected, 1);
 	EXPECT_EQ(t, range_count(mem, pfn_range(FREE, BLOCK(2)), PB_ONLINE), 0);
@@ -462,12 +469,7 @@ KTEST(module_without_descriptors_is_tried_again_after_a_refused_removal, .report
 {
 	struct memory *mem = NEED(t, begin_dimms(t));
 
-	arrays.maps_left = 0;
-	insert_blocks(0, FREE, 2);
-	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
-	arrays.maps_left = -1;
-	EXPECT_EQ(t, add_memory(mem, FREE, BLOCK(2), 0), 0);
-	EXPECT_EQ(t, online_pages(mem, FREE, BLOCK(2), NULL), 0);
+	refuse_and_add(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, FREE, BLOCK(1), NULL, NULL), 0);
 	slots_eject(0);
 	EXPECT_EQ(t, fake_slots.slot[0].ejected, 0);

@@ -68,11 +68,14 @@ KTEST(a_page_may_break_just_after_its_allocation)
 
 /* ---- a page breaks before others can find it ---- */
 
+static pfn_t pfn_of(const void *data)
+{
+	return ((uintptr_t)data - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT;
+}
+
 static int fill_and_break(void *data, void *arg)
 {
-	pfn_t pfn = ((uintptr_t)data - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT;
-
-	the_page = pfn_to_page_in(the_memory, pfn);
+	the_page = pfn_to_page_in(the_memory, pfn_of(data));
 	memset(data, 0x5a, PAGE_SIZE);
 	breaks(NULL);
 	return 0;
@@ -171,16 +174,6 @@ static int failure_now(struct memory *mem, pfn_t pfn)
 	return err;
 }
 
-static int lost_isolate(struct memory *mem, struct page *page)
-{
-	return 0;
-}
-
-static bool lost_putback(struct memory *mem, struct page *page)
-{
-	return true;
-}
-
 static int lost_migrate(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
@@ -188,7 +181,7 @@ static int lost_migrate(
 	return -EBUSY;
 }
 
-/* The wait for a target takes so long that a failure gives up waiting, and flags the the_page. */
+/* The wait for a target takes so long that a failure gives up waiting, and flags the page. */
 static struct page *slow_get(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	if (failed == 1)
@@ -199,7 +192,7 @@ static struct page *slow_get(struct migrate_target *to, struct memory *mem, unsi
 KTEST(a_page_flagged_while_a_target_is_awaited_is_not_copied)
 {
 	static const struct movable_ops ops = {
-	    .isolate = lost_isolate, .migrate = lost_migrate, .putback = lost_putback};
+	    .isolate = owned_isolate, .migrate = lost_migrate, .putback = owned_putback};
 	static struct movable_owner owner = {.ops = &ops};
 	struct memory *mem = NEED(t, ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS));
 	struct migrate_target to = migrate_anywhere;
@@ -225,8 +218,7 @@ KTEST(a_page_flagged_while_a_target_is_awaited_is_not_copied)
 KTEST(no_object_is_allocated_in_a_broken_slab_page)
 {
 	void *first = kmalloc(2048), *second;
-	uintptr_t offset = (uintptr_t)first - (uintptr_t)arch_phys_to_virt(0);
-	pfn_t pfn = offset >> PAGE_SHIFT;
+	pfn_t pfn = pfn_of(first);
 
 	REQUIRE(t, first);
 	EXPECT_EQ(t, memory_failure(pfn, 0, &res), -EBUSY);

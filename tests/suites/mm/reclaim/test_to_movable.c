@@ -322,38 +322,31 @@ KTEST(kernel_gets_pages_by_moves_to_another_node)
 	const struct zone_spec specs[] = {
 	    {near, ZONE_NORMAL, 6}, {near, ZONE_MOVABLE, 2}, {1 - near, ZONE_MOVABLE, 8}};
 	struct memory_config cfg;
-	unsigned long nr = BLOCKS * PAGEBLOCK_PAGES, have;
-	pfn_t start = offline_candidate(&kernel_memory, nr, &have);
+	struct memory *mem;
+	pfn_t start = ktest_borrow(t, BLOCKS * PAGEBLOCK_PAGES);
 	int err;
 
-	if (have < nr || offline_pages(&kernel_memory, start, nr, NULL, NULL)) {
-		ktest_skip(t, "no range to lend");
+	if (start == PFN_NONE)
 		return;
-	}
+	REQUIRE(t, bare_config(t, &cfg, start, BLOCKS));
+	cfg.nr_nodes = 2;
+	cfg.backed = true;
+	cfg.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
+	err = err ? err : add_zones(mem, specs, ARRAY_SIZE(specs));
+	mem = NEED(t, begin_memory(t, mem, err));
 	far.t = t;
-	far.s = (struct vm_scene){.nr = PAGES};
-	err = bare_config(t, &cfg, start, BLOCKS) ? 0 : -ENOMEM;
-	if (!err) {
-		cfg.nr_nodes = 2;
-		cfg.backed = true;
-		cfg.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0;
-		far.s.mem = cfg.alloc(cfg.arg, sizeof(*far.s.mem));
-		err = far.s.mem ? memory_init(far.s.mem, &cfg) : -ENOMEM;
-		err = err ? err : add_zones(far.s.mem, specs, ARRAY_SIZE(specs));
-		far.s.mem = begin_memory(t, far.s.mem, err);
-	}
-	if (far.s.mem) {
-		far.s.free = memory_free_pages(far.s.mem);
-		err = vm_object_create(far.s.mem, OBJ_ANON, PAGES, NULL, NULL, &far.s.object);
-		err = err ? err : vm_space_create(far.s.mem, &far.s.space);
-		err = err ? err : vm_map(far.s.space, VM_BASE, PAGES, VM_RW, far.s.object, 0);
-		EXPECT_EQ(t, err, 0);
-		if (!err)
-			ktest_on_cpu(0, lack, NULL);
-		EXPECT_EQ(t, far.got, 8);
-		EXPECT_EQ(t, far.asked, 0);
-		scene_end(t, &far.s);
-		drop_memory(t, far.s.mem);
-	}
-	EXPECT_EQ(t, online_pages(&kernel_memory, start, nr, NULL), 0);
+	far.got = 0;
+	far.s = (struct vm_scene){.mem = mem, .nr = PAGES, .free = memory_free_pages(mem)};
+	err = vm_object_create(mem, OBJ_ANON, PAGES, NULL, NULL, &far.s.object);
+	err = err ? err : vm_space_create(mem, &far.s.space);
+	err = err ? err : vm_map(far.s.space, VM_BASE, PAGES, VM_RW, far.s.object, 0);
+	EXPECT_EQ(t, err, 0);
+	if (!err)
+		ktest_on_cpu(0, lack, NULL);
+	EXPECT_EQ(t, far.got, 8);
+	EXPECT_EQ(t, far.asked, 0);
+	scene_end(t, &far.s);
+	drop_memory(t, mem);
 }
