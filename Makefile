@@ -16,7 +16,7 @@ endif
 override CMDLINE := $(value CMDLINE)
 
 # ---- sources ---------------------------------------------------------------------------------
-# Each room lists its own sources in its files.mk, one name a line, in link order.
+# Each room lists its own sources in its files.mk, in link order.
 LISTS := MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAM_SRCS HOSTILE_SRCS ARCH_SRCS \
 	BOOT_SRCS HOST_BASE HOST_SRCS HOST_TEST_SRCS HOST_PORT TEST_SRCS SHARED_TESTS KTEST_SRCS \
 	RACE_SRCS FIBER_SRCS THREAD_SRCS SILENCE_SRCS SCHED_SRCS LAB_SRCS

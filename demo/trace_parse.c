@@ -61,11 +61,8 @@ static void array_free(struct trace_array *array)
 	unsigned i;
 
 	for (i = 0; array->chunk && i < array->nr_chunks; i++) {
-		phys_t pa = (phys_t)((uintptr_t)array->chunk[i] - (uintptr_t)arch_phys_to_virt(0));
-
 		if (array->chunk[i])
-			free_pages(
-			    pfn_to_page_in(&kernel_memory, pa >> PAGE_SHIFT), TRACE_CHUNK_ORDER);
+			free_pages(virt_to_page(array->chunk[i]), TRACE_CHUNK_ORDER);
 	}
 	kfree(array->chunk);
 	*array = (struct trace_array){.chunk = NULL};

@@ -416,15 +416,14 @@ int pager_supply(struct vm_object *object, u64 index, u64 from)
 static u64 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 {
 	struct request *r;
-	u64 id = 0, pfn;
+	u64 id = 0;
 
 	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_CLEAN, index);
 	/* Reading a page that is known to be broken would raise a fatal machine check. */
-	pfn = r ? ((uintptr_t)r->data - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT : 0;
 	if (r &&
-	    !(pfn_valid_in(&kernel_memory, pfn) &&
-	        page_word(pfn_to_page_in(&kernel_memory, pfn)) & PAGE_POISON)) {
+	    !(pfn_valid_in(&kernel_memory, virt_to_pfn(r->data)) &&
+	        page_word(virt_to_page(r->data)) & PAGE_POISON)) {
 		memcpy(p->buffer, r->data, PAGE_SIZE);
 		id = r->id;
 	}

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * cmdline.h: the options of the kernel's command line (kernel/cmdline.c).
- */
+/* cmdline.h: the options of the kernel's command line (kernel/cmdline.c). */
 #ifndef QUARRY_CMDLINE_H
 #define QUARRY_CMDLINE_H
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * elf.h: parsing ELF files: static programs for x86_64 only.
- */
+/* elf.h: parsing ELF files: static programs for x86_64 only. */
 #ifndef QUARRY_ELF_H
 #define QUARRY_ELF_H
 

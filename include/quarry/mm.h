@@ -173,6 +173,7 @@ static inline u32 block_word(const struct memory *mem, pfn_t pfn)
  */
 pfn_t page_head(const struct memory *mem, pfn_t pfn);
 const char *page_state_name(enum page_state state);
+extern const char *const migratetype_names[NR_MIGRATETYPES];
 /* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
 /*
@@ -243,6 +244,15 @@ static inline void *page_address_in(const struct memory *mem, const struct page 
 static inline void *page_address(const struct page *page)
 {
 	return page_address_in(&kernel_memory, page);
+}
+/* The page at an address in the direct map; another address has a pfn that is not valid. */
+static inline pfn_t virt_to_pfn(const void *va)
+{
+	return ((uintptr_t)va - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT;
+}
+static inline struct page *virt_to_page(const void *va)
+{
+	return pfn_to_page_in(&kernel_memory, virt_to_pfn(va));
 }
 
 /* The zones that the machine's nodes can have; some may be empty. */

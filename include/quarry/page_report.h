@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * page_report.h: reporting free memory to the host, which may drop it (mm/hotplug/page_report.c).
- */
+/* page_report.h: reporting free memory to the host, which may drop it (page_report.c). */
 #ifndef QUARRY_PAGE_REPORT_H
 #define QUARRY_PAGE_REPORT_H
 

@@ -71,7 +71,7 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 /*
  * task_load - load the program @name of the boot modules and map a stack.
  * Returns 0, with *@entry and *@sp; -ENOENT no such program; -ENOEXEC it cannot run here (reported,
- * with the reason); -ENOMEM; -EINTR the running task is ending.
+ * with the reason); -ENOMEM; -EDQUOT a limit of the task; -EINTR the running task is ending.
  */
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
 /*
@@ -88,7 +88,7 @@ int task_start_first(const char *name, struct cap *gift, const u64 arg[2], struc
     must_check;
 /*
  * Map ABI_STACK_PAGES of zeroes at the place of first threads' stacks.  Returns 0, with *@sp;
- * -ENOMEM.
+ * -ENOMEM; -EDQUOT.
  */
 int task_map_stack(struct task *task, u64 *sp) must_check;
 

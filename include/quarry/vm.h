@@ -154,8 +154,8 @@ void vm_object_put(struct vm_object *object);
  * vm_object_supply - fill an empty slot with a copy of PAGE_SIZE bytes at @data, zeroes if NULL.
  * For any kind of object: called by pagers and by the program loader.  For an OBJ_PAGER it does not
  * wait for memory, since reclaim may be waiting for the pager.
- * Returns 0; -EINVAL no such index; -EEXIST it has a page; -EAGAIN its page is being moved;
- * -EHWPOISON its page is lost (vm_object_remove empties the slot); -ENOMEM.
+ * Returns 0; -EINVAL no such index; -EEXIST it has a page; -EAGAIN its page is being moved, or a
+ * frame broke just now; -EHWPOISON its page is lost (vm_object_remove empties the slot); -ENOMEM.
  */
 int vm_object_supply(struct vm_object *object, u32 index, const void *data);
 /*

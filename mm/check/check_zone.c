@@ -45,6 +45,12 @@ static u64 set_hash(pfn_t pfn)
 	return (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9ULL;
 }
 
+static bool in_zone(const struct zone *zone, pfn_t pfn)
+{
+	return pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+	    pageblock_of(zone->mem, pfn)->zone == zone->id;
+}
+
 /* No thread pins, maps or keeps the page. */
 static bool let_alone(const struct page *page)
 {
@@ -301,12 +307,10 @@ static bool check_list(struct zone_check *c, unsigned type, unsigned order, u32 
 		const struct pageblock_tree *tree;
 		const struct pageblock *pb;
 
-		CHECK(c, pfn >= c->zone->start_pfn && pfn < c->zone->end_pfn,
-		    "I-N4 listed pageblock's zone", pfn, order, type);
+		CHECK(c, in_zone(c->zone, pfn), "I-N4 listed pageblock's zone", pfn, order, type);
 		CHECK(c, nr < want, "I-B8 list longer than it has pageblocks", pfn, nr, want);
 		pb = pageblock_of(c->mem, pfn);
 		tree = tree_of(c->mem, pfn);
-		CHECK_EQ(c, pb->zone, c->zone->id, "I-N4 listed pageblock's zone", pfn);
 		CHECK(c, !(pfn & (PAGEBLOCK_PAGES - 1)) && tree->prev == prev,
 		    "I-B8 links of a list", pfn, tree->prev, prev);
 		CHECK(c, !pageblock_isolated(pb), "I-I1 isolated pageblock on a list", pfn, order,
@@ -341,10 +345,7 @@ static bool check_cpu_stack(
 		const struct page *page = pcp->stack[stack].slot[i];
 		pfn_t pfn = page_to_pfn_in(c->mem, page);
 
-		CHECK(c,
-		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
-		        page == pfn_to_page_in(c->mem, pfn) &&
-		        pageblock_of(c->mem, pfn)->zone == zone->id,
+		CHECK(c, in_zone(zone, pfn) && page == pfn_to_page_in(c->mem, pfn),
 		    "I-P2 cached page's zone", pfn, cpu, zone->id);
 		CHECK_EQ(c, page_word(page), PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn);
 		CHECK(c,
@@ -402,10 +403,8 @@ static bool check_lru_list(struct zone_check *c, unsigned which)
 
 		CHECK(
 		    c, nr < list->nr, "I-N5 reclaim list longer than its count", pfn, nr, list->nr);
-		CHECK(c,
-		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
-		        pageblock_of(c->mem, pfn)->zone == zone->id,
-		    "I-N5 zone of a page on a reclaim list", pfn, which, zone->id);
+		CHECK(c, in_zone(zone, pfn), "I-N5 zone of a page on a reclaim list", pfn, which,
+		    zone->id);
 		word = page_word(page);
 		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list",
 		    pfn, word, PAGE_WORD(1, PG_LRU, 0));

@@ -18,8 +18,6 @@
 #define BLOCKS_AT     18 /* the column behind "  free TYPE" */
 
 static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
-static const char *const type_names[NR_MIGRATETYPES] = {
-    "unmovable", "movable", "reclaimable", "cma"};
 
 unsigned long memory_free_pages(struct memory *mem)
 {
@@ -185,7 +183,7 @@ static void show_zone(const struct zone *zone)
 			any |= zone_free_blocks(zone, order, type);
 		if (!any)
 			continue;
-		printk("  free %-11s", type_names[type]);
+		printk("  free %-11s", migratetype_names[type]);
 		for (order = 0, column = BLOCKS_AT; order < NR_ORDERS; order++) {
 			nr = zone_free_blocks(zone, order, type);
 			column = fit(BLOCKS_AT, column, 1 + MAX(5u, digits(nr)));
@@ -263,7 +261,7 @@ void show_block(struct memory *mem, pfn_t pfn)
 	pb = pageblock_of(mem, pfn);
 	printk("pageblock %#lx (pfn %#lx): %s, %s%s, zone %u, %u pages free\n",
 	    pfn >> PAGEBLOCK_ORDER, block, states[pageblock_state(pb)],
-	    type_names[pageblock_type(pb) & 3], pageblock_isolated(pb) ? ", isolated" : "",
+	    migratetype_names[pageblock_type(pb) & 3], pageblock_isolated(pb) ? ", isolated" : "",
 	    pb->zone, READ_ONCE(pb->nr_free));
 	if (READ_ONCE(pb->nr_poisoned))
 		printk("  broken       %u\n", READ_ONCE(pb->nr_poisoned));

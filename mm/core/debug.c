@@ -9,6 +9,8 @@
  */
 #include <quarry/mm.h>
 
+const char *const migratetype_names[] = {"unmovable", "movable", "reclaimable", "cma"};
+
 u64 mm_event_sum(const struct memory *mem, enum mm_event ev)
 {
 	unsigned cpu;
@@ -59,7 +61,6 @@ const char *mm_why_text(enum mm_why why)
 
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why)
 {
-	static const char *const types[] = {"unmovable", "movable", "reclaimable", "cma"};
 	const struct pageblock *pb;
 	const struct page *page;
 	u32 word;
@@ -75,7 +76,7 @@ void dump_page(const struct memory *mem, pfn_t pfn, const char *why)
 	    page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24,
 	    READ_ONCE(page->pincount));
 	printk("%s: block %#lx %s%s%s, zone %u\n", why, pfn >> PAGEBLOCK_ORDER,
-	    types[pageblock_type(pb) & 3], pageblock_isolated(pb) ? " isolated" : "",
+	    migratetype_names[pageblock_type(pb) & 3], pageblock_isolated(pb) ? " isolated" : "",
 	    pageblock_state(pb) == PB_OFFLINE ? " offline" : "", pb->zone);
 }
 

@@ -13,22 +13,10 @@
 
 struct memory kernel_memory;
 
-static const char *const state_names[NR_PAGE_STATES] = {
-    [PG_TAIL] = "TAIL",
-    [PG_RESERVED] = "RESERVED",
-    [PG_FREE] = "FREE",
-    [PG_PCP] = "PCP",
-    [PG_FREEING] = "FREEING",
-    [PG_ALLOC] = "ALLOC",
-    [PG_SLAB] = "SLAB",
-    [PG_PGTABLE] = "PGTABLE",
-    [PG_OBJECT] = "OBJECT",
-    [PG_MOVABLE_OPS] = "MOVABLE_OPS",
-    [PG_LRU] = "LRU",
-    [PG_ISO_MIG] = "ISO_MIG",
-    [PG_BALLOON] = "BALLOON",
-    [PG_HWPOISON] = "HWPOISON",
-};
+/* In the order of enum page_state. */
+static const char *const state_names[] = {"TAIL", "RESERVED", "FREE", "PCP", "FREEING", "ALLOC",
+    "SLAB", "PGTABLE", "OBJECT", "MOVABLE_OPS", "LRU", "ISO_MIG", "BALLOON", "HWPOISON"};
+BUILD_ASSERT(ARRAY_SIZE(state_names) == NR_PAGE_STATES);
 
 const char *page_state_name(enum page_state state)
 {

@@ -145,8 +145,7 @@ int evacuate(struct evacuation *e)
 	pfn_t blocker = PFN_NONE;
 	struct patience patience;
 
-	KASSERT(may_sleep());
-	KASSERT(e->range.start < e->range.end);
+	KASSERT(may_sleep() && e->range.start < e->range.end);
 	KASSERT(pageblock_isolated(pageblock_of(mem, e->range.start)));
 	patience_begin(&patience);
 	for (;;) {

@@ -154,9 +154,8 @@ static int removable(const struct memory *mem, struct pfn_range range) REQUIRES(
 {
 	if (range_count(mem, range, PB_HOLE))
 		return -EINVAL;
-	if (any_is_standby(mem, range))
-		return -EBUSY;
-	if (range_count(mem, range, PB_OFFLINE) != range_pages(range) >> PAGEBLOCK_ORDER)
+	if (any_is_standby(mem, range) ||
+	    range_count(mem, range, PB_OFFLINE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EBUSY;
 	return 0;
 }

@@ -96,6 +96,14 @@ static int poison_take_page(struct poison_request *r)
 	return err;
 }
 
+/* The answer if the flagged page's object has let go of it just before it could be taken. */
+static int let_go(struct poison_result *res)
+{
+	if (res->outcome == POISON_FAILED)
+		res->outcome = res->state == PG_HWPOISON ? POISON_RECOVERED : POISON_IGNORED;
+	return res->outcome == POISON_IGNORED ? -EBUSY : 0;
+}
+
 /*
  * Check the page and take it, until the request is settled.  The caches are off.  As in evacuate, a
  * thread that holds the page counts as keeping it only after its turns.
@@ -104,6 +112,7 @@ static int poison_settle(struct poison_request *r)
 {
 	u64 deadline = deadline_from_now(READ_ONCE(poison_patience_ns));
 	struct patience patience;
+	bool tried = false;
 	int err = 0;
 
 	patience_begin(&patience);
@@ -111,8 +120,9 @@ static int poison_settle(struct poison_request *r)
 		enum poison_verdict v = poison_judge_once(r, &err);
 
 		if (v == SETTLED)
-			return err;
+			return tried && err == -EHWPOISON ? let_go(r->res) : err;
 		if (v == TAKE) {
+			tried = true;
 			err = poison_take_page(r);
 			if (err != -EAGAIN)
 				return err;

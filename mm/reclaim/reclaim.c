@@ -7,7 +7,7 @@
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
  * Invariants: done <= started <= asked, for drains, runs and compactions; a ticket is served only
  *             by work that started after it was handed out, so the work takes account of the
- *             request of the ticket's holder.  A drain waits for one batch of a run at most, or for
+ *             request of the ticket's holder.  A drain waits for one step of a run at most, or for
  *             one compaction.  A run stops in a zone when the zone lacks nothing (zone_lacks): then
  *             each request that waits for the run and may use the zone passes zone_watermark_ok
  *             there.  A reclaim thread never waits for memory: its allocations may use the reserve.
@@ -41,12 +41,16 @@ static bool wanted(void *arg)
 	    tickets_waiting(&r->compactions);
 }
 
+/* Serve the tickets for drains, if any: between any two steps of other work. */
 static void serve_drain(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
-	u64 upto = tickets_begin(&r->drains);
+	u64 upto;
 
 	KASSERT(may_sleep());
+	if (!tickets_waiting(&r->drains))
+		return;
+	upto = tickets_begin(&r->drains);
 	drain_all_pages(node->mem, NULL);
 	MM_EVENT(node->mem, RECLAIM_RUNS);
 	tickets_end(&r->drains, upto);
@@ -68,8 +72,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
 		left -= MIN(left, (unsigned long)scan->batch);
-		if (tickets_waiting(&node->reclaim.drains))
-			serve_drain(node);
+		serve_drain(node);
 	}
 	return true;
 }
@@ -151,6 +154,7 @@ static bool free_by_moving(
 			    node, scan, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER));
 		if (!make_room(zone, want, unmovable, &scan->moves_walked))
 			break;
+		serve_drain(node);
 	}
 	return false;
 }
@@ -199,7 +203,7 @@ static void serve_run(struct node *node)
 		/* Standby memory comes before pages are dropped. */
 		while ((zone_low(zone) || (mine && zone_lacks(zone, mine, false) > 0)) &&
 		    bring_step(zone, mine))
-			;
+			serve_drain(node);
 		if (reclaim_zone(node, &scan, zone, mine))
 			found |= mine;
 		else if (kind < ZONE_MOVABLE &&
@@ -247,8 +251,7 @@ static void serve_compact(struct node *node)
 				WRITE_ONCE(r->compact_failed, r->compact_failed | bit);
 			else
 				WRITE_ONCE(r->compact_failed, r->compact_failed & ~bit);
-			if (tickets_waiting(&r->drains))
-				serve_drain(node);
+			serve_drain(node);
 		}
 	}
 	tickets_end(&r->compactions, upto);
@@ -266,8 +269,7 @@ static void reclaim_thread(void *arg)
 		if (READ_ONCE(r->stop))
 			return;
 		sched_point("reclaim.woken");
-		if (tickets_waiting(&r->drains))
-			serve_drain(node);
+		serve_drain(node);
 		if (run_wanted(r))
 			serve_run(node);
 		if (tickets_waiting(&r->compactions))

@@ -36,15 +36,10 @@ static const struct {
     [ACCOUNT_RECORDS] = {"task records", 1},
     [ACCOUNT_PAGES] = {"pages", 0}, /* counted by account_content */
     [ACCOUNT_MOVABLE] = {"pages MOVABLE", 0},
-    [NR_ACCOUNT_KINDS] = {"slab 16", 0},
-    {"slab 32", 0},
-    {"slab 64", 0},
-    {"slab 128", 0},
-    {"slab 256", 0},
-    {"slab 512", 0},
-    {"slab 1024", 0},
-    {"slab 2048", 0},
-    {"larger blocks", 0},
+    /* clang-format off */
+    [NR_ACCOUNT_KINDS] = {"slab 16", 0}, {"slab 32", 0}, {"slab 64", 0}, {"slab 128", 0},
+    {"slab 256", 0}, {"slab 512", 0}, {"slab 1024", 0}, {"slab 2048", 0}, {"larger blocks", 0},
+    /* clang-format on */
 };
 
 /* Undo a charge of @account and its ancestors, up to but without @end; NULL: of all of them. */

@@ -97,19 +97,6 @@ void migwait_wake(struct memory *mem, pfn_t pfn)
 		wake_in(b, mem, pfn);
 }
 
-unsigned migwait_waiting(const struct memory *mem, pfn_t pfn)
-{
-	struct bucket *b = bucket_of(pfn);
-	const struct migwait *w;
-	unsigned nr = 0;
-
-	spin_lock(&b->lock);
-	for (w = b->first; w; w = w->next)
-		nr += w->mem == mem && w->pfn == pfn;
-	spin_unlock(&b->lock);
-	return nr;
-}
-
 bool migwait_owns(const void *what)
 {
 	return (uintptr_t)what - (uintptr_t)buckets < sizeof(buckets);

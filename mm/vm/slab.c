@@ -98,13 +98,6 @@ static u64 *taken_word(struct slab *slab, const void *ptr, u64 *bit) REQUIRES(sl
 	return &slab->taken[place / 64];
 }
 
-static struct page *page_of_slab(const struct slab *slab)
-{
-	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
-
-	return pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
-}
-
 /*
  * Take an object from the size's first listed page that is not broken; lock held.  NULL: no such
  * page has a free one.
@@ -117,7 +110,7 @@ static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class
 
 	CHECKED_ASSERT(spin_is_held(&size->lock));
 	LIST_FOREACH(slab, &size->partial, link) {
-		if (likely(!page_poisoned(page_of_slab(slab))))
+		if (likely(!page_poisoned(virt_to_page(slab))))
 			break;
 	}
 	if (!slab)
@@ -188,7 +181,7 @@ bad_kfree(const struct page *page, void *ptr, const char *why)
 /* Free a slab page that is on no list. */
 static void release_slab(struct slab *slab)
 {
-	struct page *page = page_of_slab(slab);
+	struct page *page = virt_to_page(slab);
 
 	PAGE_ASSERT(&kernel_memory, page, !READ_ONCE(slab->used) && !READ_ONCE(slab->link.le_prev));
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
@@ -231,18 +224,17 @@ static void free_small(struct page *page, void *ptr)
 
 void kfree(void *ptr)
 {
-	uintptr_t offset = (uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0);
-	struct page *page = pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
+	struct page *page = virt_to_page(ptr);
 	u32 word;
 
 	if (!ptr)
 		return;
-	if (!pfn_valid_in(&kernel_memory, offset >> PAGE_SHIFT))
+	if (!pfn_valid_in(&kernel_memory, virt_to_pfn(ptr)))
 		panic("kfree(%p): not memory of the kernel", ptr);
 	word = page_word(page);
 	if (word_state(word) == PG_SLAB) {
 		free_small(page, ptr);
-	} else if (word_state(word) == PG_ALLOC && !(offset & (PAGE_SIZE - 1))) {
+	} else if (word_state(word) == PG_ALLOC && !((uintptr_t)ptr & (PAGE_SIZE - 1))) {
 		atomic_sub(&blocks_in_use, 1ull);
 		free_pages(page, word_order(word));
 	} else {

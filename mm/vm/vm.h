@@ -163,8 +163,6 @@ void migwait_queue(struct migwait *w, struct memory *mem, pfn_t pfn);
 void migwait_sleep(struct migwait *w);
 /* Wake all waiters for @pfn.  No spin lock held. */
 void migwait_wake(struct memory *mem, pfn_t pfn);
-/* The number of waiters for @pfn. */
-unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
 /* Forget all waiters, since their machine has ended: for a program that starts another machine. */
 void migwait_forget(void);
 /* Does @what, a lock or a wait queue, belong to the waiters for pages? */

@@ -23,10 +23,13 @@ ROLE(on_stuck, explore_fail("STUCK", "no role can go on"));
 /* SIGPROF: a loop without scheduling points has used up the CPU time of the set. */
 static void on_signal(int number)
 {
-	const char *text =
-	    number == SIGPROF ? "  # HANGS: a loop does not end\n" : "  # CRASH: a bad address\n";
+	static const char hangs[] = "  # HANGS: a loop does not end\n",
+	                  crash[] = "  # CRASH: a bad address\n";
 
-	_exit(write(STDOUT_FILENO, text, strlen(text)) < 0 ? 2 : 1);
+	_exit((number == SIGPROF ? write(STDOUT_FILENO, hangs, sizeof(hangs) - 1)
+	                         : write(STDOUT_FILENO, crash, sizeof(crash) - 1)) < 0
+	        ? 2
+	        : 1);
 }
 
 static void on_panic(const char *text)

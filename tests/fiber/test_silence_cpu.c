@@ -61,12 +61,12 @@ KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time)
 ROWS("begin; leave 3; silence_in_call 2; down 3 @timeout; free = managed; speak 2; up 3; sound")
 
 /* No CPU is started, or stopped, in this machine. */
-bool arch_cpu_start(unsigned cpu)
+bool arch_cpu_start(unsigned id)
 {
 	return true;
 }
 
-void arch_cpu_stop(unsigned cpu)
+void arch_cpu_stop(unsigned id)
 {
 }
 

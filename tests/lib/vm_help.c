@@ -67,8 +67,7 @@ void scene_end(struct ktest *t, struct vm_scene *s)
 	(void)asked_drain(s->mem);
 	EXPECT_EQ(t, memory_free_pages(s->mem), s->free);
 	EXPECT_EQ(t, mm_event_sum(s->mem, EV_BAD_FREE), 0);
-	EXPECT_EQ(
-	    t, mm_event_sum(s->mem, EV_MIGWAIT_WOKEN), mm_event_sum(s->mem, EV_MIGWAIT_QUEUED));
+	EXPECT_EQ(t, migwait_waiting(s->mem), 0);
 	EXPECT(t, LIST_EMPTY(&s->mem->vm.spaces));
 	EXPECT(t, LIST_EMPTY(&s->mem->vm.objects));
 }

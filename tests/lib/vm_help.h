@@ -49,6 +49,13 @@ bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 void scene_end(struct ktest *t, struct vm_scene *s);
 /* As scene_end; but first unload the space that is loaded on this CPU, and check the memory. */
 void scene_unload(struct ktest *t, struct vm_scene *s);
+/* The number of threads that wait for pages of @mem that are being moved. */
+static inline u64 migwait_waiting(const struct memory *mem)
+{
+	u64 woken = mm_event_sum(mem, EV_MIGWAIT_WOKEN);
+
+	return mm_event_sum(mem, EV_MIGWAIT_QUEUED) - woken;
+}
 /* The page in slot @index. NULL: the slot is empty, has a marker, or its page is lost. */
 struct page *page_in(struct vm_object *object, u32 index);
 /* Unmap the page at VM_BASE, without the shootdown: the caller does that by tlb_flush(@g). */

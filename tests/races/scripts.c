@@ -29,7 +29,7 @@ __asm__(
     RACE("R-S4c") RACE("R-S4d") RACE("R-S4e") RACE("R-S4f")
     RACE("R-PSN") RACE("R-PSN2") RACE("R-PSN-put") RACE("R-PSN-soft") RACE("R-PSN-for-ever")
     RACE("R-PSN-tail") RACE("R-PSN-moved") RACE("R-PSN-gone") RACE("R-PSN-owner")
-    RACE("R-PSN-target") RACE("R-PSN-late")
+    RACE("R-PSN-target") RACE("R-PSN-late") RACE("R-PSN-first")
     RACE("R-PSN-late-removed") RACE("R-PSN-late-moving")
     RACE("R-ADD") RACE("R-ADD-online") RACE("R-ADD-remove")
     RACE("R-SBY") RACE("R-SBY-broken") RACE("R-SBY-online")

@@ -24,8 +24,9 @@ ONE = ({f"arch/x86_64/{name}" for name in ENTRIES},)
 
 def sources(room="mm"):
     """The sources of a room, lowest first."""
-    lines = re.compile(rf"^\w+_SRCS \+= ({room}/(?:\w+/)?\w+\.[cS])$", re.MULTILINE)
-    return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk"))))
+    text = read(f"{room}/files.mk").replace("\\\n", "")
+    lists = " ".join(re.findall(r"^\w+_SRCS \+= (.*)$", text, re.MULTILINE))
+    return list(dict.fromkeys(re.findall(rf"(?<!\S){room}/(?:\w+/)?\w+\.[cS](?!\S)", lists)))
 
 
 def needs(build, room="mm"):

@@ -59,8 +59,8 @@ ENV = dict(
 
 
 def mm_sources(root):
-    text = rooms.read(os.path.join(root, "mm/files.mk"))
-    return re.findall(r"^MM_SRCS \+= (\S+)$", text, re.MULTILINE)
+    text = rooms.read(os.path.join(root, "mm/files.mk")).replace("\\\n", "")
+    return " ".join(re.findall(r"^MM_SRCS \+= (.+)$", text, re.MULTILINE)).split()
 
 
 def compile_target(name, build, root=ROOT):

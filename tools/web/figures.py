@@ -208,12 +208,11 @@ def wrong_states(figure, code):
 def wrong_floors(figure, makefile):
     """Check that floors.dot has the sources of mm/files.mk, each on its floor."""
     floor, want = 0, {}
-    for line in makefile.split("\n"):
+    for line in makefile.replace("\\\n", "").split("\n"):
         head = re.match(r"# (\d+): ", line)
-        source = re.match(r"MM_SRCS \+= mm/\w+/(\w+)\.c", line)
         floor = int(head.group(1)) if head else floor
-        if source:
-            want[source.group(1)] = floor
+        if line.startswith("MM_SRCS +="):
+            want.update(dict.fromkeys(re.findall(r"mm/\w+/(\w+)\.c", line), floor))
     have = {}
     for number, row in re.findall(r"<tr><td>(\d+)</td>(.*)</tr>", figure):
         cell = re.findall(r"<td[^>]*>(.*?)</td>", row)[1]

@@ -115,8 +115,7 @@ KTEST(trim_frees_every_slab_page_without_objects)
 			first = one;
 		}
 		REQUIRE(t, one);
-		page = pfn_to_page_in(&kernel_memory,
-		    ((uintptr_t)one - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
+		page = virt_to_page(one);
 		kmalloc_trim();
 		EXPECT_EQ(t, word_state(page_word(page)), PG_SLAB);
 		first = give_one(first);

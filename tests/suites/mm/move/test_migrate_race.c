@@ -102,7 +102,7 @@ KTEST(only_waiters_of_this_page_are_woken)
 	migwait_queue(&other, st.s.mem, page_to_pfn_in(st.s.mem, far));
 	race_migrate_end(t, &st.r, 1);
 	EXPECT_EQ(t, other.woken, 0);
-	EXPECT_EQ(t, migwait_waiting(st.s.mem, other.pfn), 1);
+	EXPECT_EQ(t, migwait_waiting(st.s.mem), 1);
 	migwait_wake(st.s.mem, other.pfn);
 	EXPECT_EQ(t, other.woken, 1);
 	atomic_and(&far->word, ~PAGE_LOCKED);

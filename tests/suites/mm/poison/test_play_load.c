@@ -5,7 +5,7 @@
 #include "tests/lib/vm_help.h"
 #include <quarry/string.h>
 
-#include "kernel/task_load.c"
+#include "kernel/task_load.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 int task_create_limited(
     const char *name, const struct abi_limits *limits, unsigned as, struct task **out)

@@ -68,14 +68,9 @@ KTEST(a_page_may_break_just_after_its_allocation)
 
 /* ---- a page breaks before others can find it ---- */
 
-static pfn_t pfn_of(const void *data)
-{
-	return ((uintptr_t)data - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT;
-}
-
 static int fill_and_break(void *data, void *arg)
 {
-	the_page = pfn_to_page_in(the_memory, pfn_of(data));
+	the_page = pfn_to_page_in(the_memory, virt_to_pfn(data));
 	memset(data, 0x5a, PAGE_SIZE);
 	breaks(NULL);
 	return 0;
@@ -218,7 +213,7 @@ KTEST(a_page_flagged_while_a_target_is_awaited_is_not_copied)
 KTEST(no_object_is_allocated_in_a_broken_slab_page)
 {
 	void *first = kmalloc(2048), *second;
-	pfn_t pfn = pfn_of(first);
+	pfn_t pfn = virt_to_pfn(first);
 
 	REQUIRE(t, first);
 	EXPECT_EQ(t, memory_failure(pfn, 0, &res), -EBUSY);

@@ -35,13 +35,10 @@ static void touch_first(void *arg)
 /* Another CPU writes to the page, and must wait until the pager has taken the page. */
 static void touch_elsewhere(struct store *st, struct vm_object *object, u32 index)
 {
-	pfn_t pfn;
-
 	if (index != 0)
 		return;
-	pfn = slot_marker_pfn(object_lookup(object, 0)); /* no other thread uses the slot yet */
 	ktest_start(1, touch_first, NULL);
-	YIELD_UNTIL(migwait_waiting(object->mem, pfn));
+	YIELD_UNTIL(migwait_waiting(object->mem));
 }
 
 KTEST_SUITE(reclaim_clean, KTEST_QUICK);

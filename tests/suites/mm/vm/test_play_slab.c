@@ -31,15 +31,9 @@ static u64 in_use(unsigned i)
 	return counts[i] - begun[i];
 }
 
-static struct page *page_of(const void *ptr)
-{
-	return pfn_to_page_in(
-	    &kernel_memory, ((uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
-}
-
 static bool in_slab(const void *ptr)
 {
-	return word_state(page_word(page_of(ptr))) == PG_SLAB;
+	return word_state(page_word(virt_to_page(ptr))) == PG_SLAB;
 }
 
 KTEST_SUITE(play_slab, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
@@ -164,7 +158,7 @@ KTEST(two_threads_may_each_add_a_slab_page)
 	theirs = NULL;
 	ours = WATCHED(&watch, kmalloc(500));
 	REQUIRE(t, ours && theirs);
-	EXPECT(t, page_of(ours) != page_of(theirs));
+	EXPECT(t, virt_to_page(ours) != virt_to_page(theirs));
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages, 2);
 	EXPECT_EQ(t, in_use(9 - SLAB_MIN_SHIFT), 2);
 	kfree(ours);
@@ -220,14 +214,14 @@ KTEST(kfree_of_a_pointer_that_is_no_object_is_refused)
 
 		/* The header, at every offset at which an object could begin, is no object. */
 		for (at = 0; at < HEADER; at += MIN(size, (size_t)HEADER))
-			EXPECT_PANIC(t, start + at, page_of(object), why);
+			EXPECT_PANIC(t, start + at, virt_to_page(object), why);
 		/* Nor is a pointer into an object. */
-		EXPECT_PANIC(t, object + 1, page_of(object), why);
-		EXPECT_PANIC(t, object + size / 2, page_of(object), why);
+		EXPECT_PANIC(t, object + 1, virt_to_page(object), why);
+		EXPECT_PANIC(t, object + size / 2, virt_to_page(object), why);
 		EXPECT_EQ(t, in_use(class), 1);
 		kfree(object);
 		/* The object's page has no object in use. */
-		EXPECT_PANIC(t, object, page_of(object), why);
+		EXPECT_PANIC(t, object, virt_to_page(object), why);
 		EXPECT_EQ(t, in_use(class), 0);
 	}
 }
@@ -242,8 +236,8 @@ KTEST(double_kfree_is_refused)
 		object[i] = NEED(t, kmalloc(64));
 	kfree(object[0]);
 	kfree(object[1]);
-	EXPECT_PANIC(t, object[1], page_of(object[1]), "freed twice");
-	EXPECT_PANIC(t, object[0], page_of(object[0]), "freed twice");
+	EXPECT_PANIC(t, object[1], virt_to_page(object[1]), "freed twice");
+	EXPECT_PANIC(t, object[0], virt_to_page(object[0]), "freed twice");
 	EXPECT_EQ(t, in_use(6 - SLAB_MIN_SHIFT), 1);
 	kfree(object[2]);
 }
@@ -255,8 +249,8 @@ KTEST(kfree_outside_slab_pages_is_refused)
 	struct page *page;
 
 	block = NEED(t, kmalloc(2 * PAGE_SIZE));
-	EXPECT_PANIC(t, block + 16, page_of(block), why);
-	EXPECT_PANIC(t, block + PAGE_SIZE, page_of(block + PAGE_SIZE), why);
+	EXPECT_PANIC(t, block + 16, virt_to_page(block), why);
+	EXPECT_PANIC(t, block + PAGE_SIZE, virt_to_page(block + PAGE_SIZE), why);
 	EXPECT_PANIC(t, beyond, NULL, "not memory of the kernel");
 	kfree(block);
 	page = NEED(t, mem_alloc_pages(&kernel_memory, GFP_KERNEL, 0));

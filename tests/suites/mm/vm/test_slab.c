@@ -7,13 +7,6 @@
 
 #define LARGEST (PAGE_SIZE << MAX_ORDER)
 
-static struct page *page_of(const void *ptr)
-{
-	uintptr_t offset = (uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0);
-
-	return pfn_to_page_in(&kernel_memory, offset >> PAGE_SHIFT);
-}
-
 /* A pattern that differs by object and by place. */
 static void fill(void *ptr, size_t size, unsigned tag)
 {
@@ -58,7 +51,7 @@ KTEST_COST(pages_without_objects_are_freed)
 	/* A page holds one of these objects. */
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {
 		objects[i] = kmalloc(2048);
-		EXPECT(t, objects[i] && word_state(page_word(page_of(objects[i]))) == PG_SLAB);
+		EXPECT(t, objects[i] && word_state(page_word(virt_to_page(objects[i]))) == PG_SLAB);
 	}
 	direct = mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - before;
 	EXPECT(t, direct >= ARRAY_SIZE(objects) - 1);
@@ -66,7 +59,7 @@ KTEST_COST(pages_without_objects_are_freed)
 		kfree(objects[i]);
 	/* One page is kept for the next request. */
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
-		slabs += objects[i] && word_state(page_word(page_of(objects[i]))) == PG_SLAB;
+		slabs += objects[i] && word_state(page_word(virt_to_page(objects[i]))) == PG_SLAB;
 	EXPECT_EQ(t, slabs, 1);
 }
 
@@ -79,14 +72,14 @@ KTEST(large_objects_are_whole_blocks)
 		u8 *object = kmalloc(size);
 
 		REQUIRE(t, object);
-		EXPECT_EQ(t, page_word(page_of(object)), PAGE_WORD(1, PG_ALLOC, order));
+		EXPECT_EQ(t, page_word(virt_to_page(object)), PAGE_WORD(1, PG_ALLOC, order));
 		EXPECT(t, zeroed(object, size) && !((uintptr_t)object & (PAGE_SIZE - 1)));
 		memset(object, 0xa5, size);
 		kfree(object);
 		/* One byte more needs the next order. */
 		if (order < MIN((unsigned)MAX_ORDER, 4u)) {
 			object = NEED(t, kmalloc(size + 1));
-			EXPECT_EQ(t, word_order(page_word(page_of(object))), order + 1);
+			EXPECT_EQ(t, word_order(page_word(virt_to_page(object))), order + 1);
 			kfree(object);
 		}
 	}
