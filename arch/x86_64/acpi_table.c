@@ -58,7 +58,7 @@ static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 		u32 id = e[0] ? acpi_get32(e + 4) : e[3];
 		u32 flags = acpi_get32(e[0] ? e + 8 : e + 4);
 
-		if (e[0] == 0 && id == 0xff)
+		if (id == (e[0] ? ~0u : 0xff)) /* all CPUs: the entry is unused */
 			return NULL;
 		for (unsigned i = 0; i < info->nr_cpus; i++) {
 			if (info->cpu[i].apic_id != id)

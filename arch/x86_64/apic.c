@@ -185,6 +185,7 @@ static u32 ioapic_pins(unsigned i) REQUIRES(ioapic_lock)
 	return (ioapic_read(i, IOAPIC_VERSION) >> 16 & 0xff) + 1;
 }
 
+/* As mask_newer_entries: a pin may raise an SMI. */
 static void ioapic_init(void)
 {
 	irqflags_t flags;
@@ -193,8 +194,12 @@ static void ioapic_init(void)
 		ioapic[i] = arch_map_mmio(acpi.ioapic[i].address, 0x20);
 	flags = spin_lock_irqsave(&ioapic_lock);
 	for (unsigned i = 0; i < acpi.nr_ioapics; i++) {
-		for (u32 pin = 0; ioapic[i] && pin < ioapic_pins(i); pin++)
-			ioapic_write(i, IOAPIC_REDIRECT + 2 * pin, LVT_MASKED);
+		for (u32 pin = 0; ioapic[i] && pin < ioapic_pins(i); pin++) {
+			u32 reg = IOAPIC_REDIRECT + 2 * pin;
+
+			if ((ioapic_read(i, reg) & LVT_MODE) != LVT_SMI)
+				ioapic_write(i, reg, LVT_MASKED);
+		}
 	}
 	spin_unlock_irqrestore(&ioapic_lock, flags);
 }
@@ -297,14 +302,16 @@ static void map_xapic(void)
 /*
  * Should a CPU in xAPIC mode be switched to x2APIC mode?  Without interrupt remapping, only a
  * hypervisor promises that the I/O APIC works in that mode, and some firmware's SMM does not expect
- * it.  But in xAPIC mode a CPU with a larger id cannot be reached.
+ * it.  But in xAPIC mode a CPU with a larger id cannot be reached.  An entry that is not enabled has
+ * any id, and is a CPU's only where CPUs can be plugged in.
  */
 static bool wants_x2apic(void)
 {
 	bool wants = cpuid(1, 0).ecx & CPUID_HYPERVISOR;
 
 	for (unsigned i = 0; i < acpi.nr_cpus; i++)
-		wants |= acpi.cpu[i].apic_id > XAPIC_MAX_ID;
+		wants |= acpi.cpu[i].apic_id > XAPIC_MAX_ID &&
+		    (acpi.cpu[i].enabled || acpi.cpu_slots_port);
 	return wants;
 }
 

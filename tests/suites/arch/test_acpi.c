@@ -61,7 +61,7 @@ KTEST_SUITE(acpi, KTEST_QUICK);
 
 /*
  * Entries are ignored if they are too short for their type, of a type that the parser does not use
- * (4), or for a local APIC with the id 0xff, which no CPU has.
+ * (4), or if their id is that of all CPUs, which firmware gives to entries that it does not use.
  */
 KTEST(madt_lists_the_cpus)
 {
@@ -73,6 +73,7 @@ KTEST(madt_lists_the_cpus)
 	add_lapic(9, 6, 2);
 	add_x2apic(16, 0x12345678, 3);
 	add_x2apic(15, 8, 1);
+	add_x2apic(16, 0xffffffff, 0);
 	add_x2apic(16, 0xff, 0);
 	add_entry(4, 20, 20)[4] = 9;
 	EXPECT_TEXT(t, parse_madt(), NULL);

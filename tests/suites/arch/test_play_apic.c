@@ -98,6 +98,11 @@ KTEST(newer_entries_are_masked)
 	apic_enable();
 	EXPECT_WORDS(t, "msr 834=10000\n|msr 82f=10000\n|5:=10000\n");
 	EXPECT_EQ(t, play.msr[0x833], 0x12fa);
+	begin();
+	play.redirect[0][0x12] = 0x02000200; /* an SMI for CPU 2 */
+	arch_apic_init();
+	EXPECT_EQ(t, judge_times("io0 12="), 0);
+	EXPECT_EQ(t, judge_times("io0 14=10000\n"), 1);
 }
 
 KTEST(apic_mode_follows_cpu_and_option)
@@ -130,6 +135,7 @@ KTEST(apic_mode_follows_cpu_and_option)
 		play.leaf1.ecx = cases[i].ecx;
 		acpi.nr_cpus = 2;
 		acpi.cpu[1].apic_id = cases[i].largest_id;
+		acpi.cpu[1].enabled = true;
 		play.msr[0x1b] = PLAY_LAPIC | (cases[i].base & 0xfff);
 		if (cases[i].option)
 			cmdline_init(cases[i].option, false);
@@ -139,6 +145,16 @@ KTEST(apic_mode_follows_cpu_and_option)
 		EXPECT_EQ(t, judge_times("apic: x2APIC mode"), cases[i].x2apic);
 		EXPECT_EQ(t, judge_times(" mode, as the firmware left it\n"),
 		    cases[i].x2apic && cases[i].option && !strcmp(cases[i].option, "apic=xapic"));
+	}
+	/* An entry that is not enabled has any id, and counts where CPUs can be plugged in. */
+	for (i = 0; i < 2; i++) {
+		begin();
+		play.leaf1.ecx = HAS;
+		acpi.nr_cpus = 1;
+		acpi.cpu[0] = (struct acpi_cpu){.apic_id = 0xff};
+		acpi.cpu_slots_port = i ? 0xcd8 : 0;
+		init();
+		EXPECT_EQ(t, apic_max_id() == X2APIC_MAX_ID, i == 1);
 	}
 }
 
