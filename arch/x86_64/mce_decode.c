@@ -45,6 +45,15 @@ static bool of_content(unsigned code)
 	return of_memory(code) || (code & CODE_CACHE_MASK) == CODE_CACHE;
 }
 
+/*
+ * On an AMD host a hypervisor reports broken memory like this, without a code and without S and AR,
+ * although it may set SER.
+ */
+static bool is_poison(u64 status, const struct mce_context *c)
+{
+	return c->amd && status & MCE_AMD_POISON;
+}
+
 /* If the CPU has SER, MISC has the kind of address and the number of invalid low bits in it. */
 static pfn_t bank_pfn(const struct mce_bank *b, const struct mce_context *c)
 {
@@ -92,9 +101,7 @@ static struct mce_verdict decode_required(u64 status, const struct mce_context *
 /* Decode an error that its CPU cannot call recoverable: it has no bits S and AR. */
 static struct mce_verdict decode_without_ser(u64 status, const struct mce_context *c, pfn_t pfn)
 {
-	const u32 recovery = MCE_AMD_SUCCOR | MCE_AMD_SMCA;
-
-	if ((c->amd & recovery) != recovery)
+	if (!(c->amd & MCE_AMD_SUCCOR) || !(c->amd & MCE_AMD_SMCA || is_poison(status, c)))
 		return fatal("uncorrected, on a CPU that knows no recovery");
 	if (status & MCE_OVER && !(c->amd & MCE_AMD_OVERFLOW))
 		return fatal("uncorrected, and another error was lost (OVER)");
@@ -105,7 +112,7 @@ static struct mce_verdict decode_without_ser(u64 status, const struct mce_contex
 /* Decode an uncorrected error.  EN: the bank was enabled to raise an exception for it. */
 static struct mce_verdict decode_uncorrected(u64 status, const struct mce_context *c, pfn_t pfn)
 {
-	bool ser = c->cap & MCG_CAP_SER;
+	bool ser = c->cap & MCG_CAP_SER && !is_poison(status, c);
 
 	if (c->polled) {
 		/* An exception reports it, or has just been raised. */
@@ -130,7 +137,7 @@ static struct mce_verdict decode_uncorrected(u64 status, const struct mce_contex
 struct mce_verdict mce_decode(const struct mce_bank *b, const struct mce_context *c)
 {
 	unsigned code = code_of(b->status);
-	pfn_t pfn = of_content(code) ? bank_pfn(b, c) : PFN_NONE;
+	pfn_t pfn = of_content(code) || is_poison(b->status, c) ? bank_pfn(b, c) : PFN_NONE;
 
 	if (!(b->status & MCE_VAL))
 		return verdict(MCE_NOTHING, PFN_NONE);

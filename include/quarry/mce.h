@@ -28,6 +28,7 @@
 #define MCE_S               (1UL << 56) /* reported by an exception */
 #define MCE_AR              (1UL << 55) /* action required */
 #define MCE_AMD_DEFERRED    (1UL << 44) /* AMD: uncorrected, not used yet; UC is clear then */
+#define MCE_AMD_POISON      (1UL << 43) /* AMD: memory at this address is known to be broken */
 #define MCE_CODE            0xffffUL
 #define MCE_MISC_LSB(misc)  ((misc)&0x3f) /* lowest valid bit of the address */
 #define MCE_MISC_MODE(misc) ((misc) >> 6 & 7)

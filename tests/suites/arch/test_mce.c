@@ -18,6 +18,7 @@
 #define FETCHED   (LOADED ^ 0x134 ^ 0x150)
 #define DEFERRED  (BASE | MCE_UC | 0xc0)
 #define BIT44     (1UL << 44)
+#define POISON    (BASE | 1UL << 43)
 #define RECOVERS  (MCE_AMD_OVERFLOW | MCE_AMD_SUCCOR | MCE_AMD_SMCA)
 #define ROUNDS    200000
 
@@ -43,6 +44,10 @@
 #define AMD(bits, who)                                                                             \
 	{                                                                                          \
 		CAP & ~MCG_CAP_SER, HERE, MCE_AMD | (bits), .from = MCE_FROM_##who                 \
+	}
+#define AMD_GUEST(bits, who)                                                                       \
+	{                                                                                          \
+		CAP, HERE, MCE_AMD | (bits), .from = MCE_FROM_##who                                \
 	}
 #define AMD_POLL(bits)                                                                             \
 	{                                                                                          \
@@ -134,6 +139,13 @@ static const struct {
     {DEFERRED, 0, AMD_POLL(0), MCE_NOTHING, false},
     {DEFERRED & ~MCE_EN, 0, AMD_POLL(0), MCE_DEFERRED, true},
     {SCRUBBED & ~MCE_EN, 0, AMD(RECOVERS, USER), MCE_NOTHING, false},
+    /* AMD: memory that broke, as QEMU 8.1 reports it to a guest on such a host. */
+    {POISON | MCE_UC, PAGE_MISC, AMD_GUEST(MCE_AMD_SUCCOR, USER), MCE_REQUIRED, true},
+    {POISON | MCE_UC, PAGE_MISC, AMD_GUEST(MCE_AMD_SUCCOR, COPY), MCE_FATAL, false},
+    {POISON | MCE_UC, PAGE_MISC, AMD_GUEST(0, USER), MCE_FATAL, false},
+    {POISON | MCE_UC, PAGE_MISC, USER(HERE), MCE_DEFERRED, false},
+    {POISON | BIT44, PAGE_MISC, AMD_GUEST(0, USER), MCE_DEFERRED, true},
+    {POISON | BIT44, PAGE_MISC, AMD_GUEST(MCE_AMD_SMCA, USER), MCE_DEFERRED, false},
 };
 
 KTEST_SUITE(mce, KTEST_QUICK);
@@ -173,8 +185,8 @@ static bool sound(
 {
 	bool valid = b->status >> 63, uncorrected = b->status >> 61 & 1,
 	     enabled = b->status >> 60 & 1, corrupt = b->status >> 57 & 1,
-	     required = b->status >> 55 & 1, ser = c->cap >> 24 & 1,
-	     deferred = c->amd && b->status >> 44 & 1;
+	     required = b->status >> 55 & 1, deferred = c->amd && b->status >> 44 & 1,
+	     poison = c->amd && b->status >> 43 & 1, ser = c->cap >> 24 & 1 && !poison;
 
 	if ((v->severity == MCE_FATAL) != (v->why != NULL))
 		return false;
@@ -193,7 +205,7 @@ static bool sound(
 		return false;
 	/* Not fatal: the CPU's state is intact, and recovery is supported. */
 	if (v->severity < MCE_FATAL)
-		return !corrupt && (ser || (c->amd & 10) == 10) &&
+		return !corrupt && (ser || (c->amd & 2 && (c->amd & 8 || poison))) &&
 		    !(c->from == MCE_FROM_KERNEL && required && c->mcg_status & 2);
 	return true;
 }
