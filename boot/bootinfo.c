@@ -6,6 +6,7 @@
  * Locks:      none: the boot CPU, irqs off, no per-CPU area yet, so nothing here may print.
  * Invariants: ram[] and used[] are sorted and disjoint; ram[] is rounded inward to pages, used[]
  *             outward.
+ *             Each module's bytes are in ram[], as the kernel's tables map nothing else.
  *             Nothing is read beyond the sizes that the loader gives, nor above 4 GiB.
  * Tests:      bootinfo, tests/fuzz/fuzz_multiboot2.c.
  */
@@ -251,6 +252,31 @@ static void pvh_parse(phys_t info)
 	pvh_modules(si);
 }
 
+static bool is_all_ram(phys_t start, u64 size)
+{
+	bool all = !size;
+
+	for (unsigned i = 0; i < bootinfo.nr_ram; i++)
+		all |= bootinfo.ram[i].start <= start && start + size <= bootinfo.ram[i].end;
+	return all;
+}
+
+/* A module may reach into a page of which only a part is RAM. */
+static void leave_out_modules(void)
+{
+	unsigned i, kept = 0;
+
+	for (i = 0; i < bootinfo.nr_modules; i++) {
+		const struct boot_module *m = &bootinfo.module[i];
+
+		if (is_all_ram(m->start, m->size))
+			bootinfo.module[kept++] = *m;
+		else if (!bootinfo.modules_outside++)
+			memcpy(bootinfo.outside_name, m->name, sizeof(m->name));
+	}
+	bootinfo.nr_modules = kept;
+}
+
 static void mb2_mmap(const struct mb2_mmap *map)
 {
 	u32 size = map->tag.size < sizeof(*map) ? 0 : map->entry_size;
@@ -376,6 +402,7 @@ void boot_info_init(u32 info, u32 by)
 	else
 		mb2_parse(info);
 	align_ram();
+	leave_out_modules();
 	choose_trampoline();
 }
 

@@ -10,6 +10,7 @@
 #include <quarry/bootfile.h>
 #include <quarry/bootinfo.h>
 #include <quarry/console.h>
+#include <quarry/plural.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
 
@@ -113,6 +114,10 @@ void boot_files_report_dropped(void)
 		printk("boot: %u boot modules too many: \"%s\" and all after it are left out; %u "
 		       "are taken\n",
 		    bootinfo.modules_dropped, bootinfo.dropped_name, BOOT_MAX_MODULES);
+	if (bootinfo.modules_outside)
+		printk("boot: %u boot module%s not all in usable RAM, left out: first \"%s\"\n",
+		    bootinfo.modules_outside, plural(bootinfo.modules_outside),
+		    bootinfo.outside_name);
 }
 
 void boot_files_print(void)

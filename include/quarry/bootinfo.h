@@ -38,6 +38,8 @@ struct bootinfo {
 	unsigned nr_modules;
 	unsigned modules_dropped;         /* number of modules that did not fit */
 	char dropped_name[BOOT_NAME_MAX]; /* the name of the first of these modules */
+	unsigned modules_outside;         /* modules that are not all in RAM, which are left out */
+	char outside_name[BOOT_NAME_MAX]; /* the name of the first of these */
 	phys_t rsdp;                      /* address of the RSDP, 0 unknown */
 	u8 rsdp_copy[36];                 /* multiboot2: a copy of the RSDP */
 	u8 rsdp_len;                      /* bytes in the copy, 0: use the address */

@@ -148,12 +148,15 @@ KTEST(dropped_modules_are_named, KTEST_REPORTS)
 	boot_files_report_dropped();
 	EXPECT_EQ(t, strlen(said_since(pos)), 0);
 	bootinfo.modules_dropped = 3;
+	bootinfo.modules_outside = 1;
+	memcpy(bootinfo.outside_name, "beside", 7);
 	memcpy(bootinfo.dropped_name, "late", 5);
 	boot_files_report_dropped();
 	EXPECT(t,
 	    !strcmp(said_since(pos),
 	        "boot: 3 boot modules too many: \"late\" and all after it are left out; 128 are "
-	        "taken\n"));
+	        "taken\nboot: 1 boot module not all in usable RAM, left out: first "
+	        "\"beside\"\n"));
 	no_modules();
 }
 

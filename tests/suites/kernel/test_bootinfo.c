@@ -3,6 +3,7 @@
  * test_bootinfo.c: the loader's map of memory.  Hosted only: in the kernel it would undo the
  * loader's work.
  */
+#include "x86.h"
 #include <quarry/bootinfo.h>
 #include <quarry/ktest.h>
 #include <quarry/mm.h>
@@ -108,4 +109,44 @@ KTEST(many_holes_cost_the_smallest_ranges)
 	EXPECT_EQ(t, bootinfo.ram[63].end, MIB - PAGE_SIZE);
 	parse_ram(TIB, TIB);
 	EXPECT_EQ(t, bootinfo.ram_left_out, 0);
+}
+
+/* A multiboot2 block with a map of memory and modules. */
+struct boot_block {
+	u32 total, reserved, type, size, entry_size, version;
+	struct {
+		u64 base, length;
+		u32 ram, reserved;
+	} entry[2];
+	struct {
+		u32 type, size, start, end;
+		char name[8];
+	} module[5];
+};
+
+/* The kernel maps whole pages of RAM only: it would fault at the rest of a module. */
+KTEST(module_that_is_not_all_in_ram_is_left_out)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | GFP_DMA32, 0);
+	const struct boot_block content = {.total = sizeof(content),
+	    .type = 6,
+	    .size = 16 + sizeof(content.entry),
+	    .entry_size = sizeof(content.entry[0]),
+	    .entry = {{MIB, 0x100800, 1, 0}, {4 * MIB, MIB, 1, 0}},
+	    .module = {{3, 24, 0x1fff00, 0x200000, "in"}, {3, 24, 0x1fff00, 0x200001, "part"},
+	        {3, 24, 0x300000, 0x300010, "none"}, {3, 24, 0x3fffff, 0x400010, "before"},
+	        {3, 24, 0x400000, 0x500000, "all"}}};
+
+	REQUIRE(t, page);
+	memcpy(page_address(page), &content, sizeof(content));
+	memset(&bootinfo, 0, sizeof(bootinfo));
+	boot_info_init(
+	    (u32)(page_to_pfn_in(&kernel_memory, page) << PAGE_SHIFT), BOOT_BY_MULTIBOOT2);
+	EXPECT_EQ(t, bootinfo.nr_modules, 2);
+	EXPECT_EQ(t, strcmp(bootinfo.module[0].name, "in"), 0);
+	EXPECT_EQ(t, strcmp(bootinfo.module[1].name, "all"), 0);
+	EXPECT_EQ(t, bootinfo.module[1].start, 0x400000);
+	EXPECT_EQ(t, bootinfo.modules_outside, 3);
+	EXPECT_EQ(t, strcmp(bootinfo.outside_name, "part"), 0);
+	EXPECT_EQ(t, free_pages(page, 0), 0);
 }
