@@ -79,13 +79,14 @@ static bool cpus_by_digits(const struct live_view *v, const struct live_frame *f
 	return rows_with_bars(v, f) > f->rows / 6;
 }
 
+/* CPUs that need more than a third of the screen are left out. */
 static unsigned cpu_rows(const struct live_view *v, const struct live_frame *f)
 {
 	unsigned cells = live_map_cols(f);
 
 	if (!cpus_by_digits(v, f))
 		return rows_with_bars(v, f);
-	return 1 + (v->nr_cpus + cells - 1) / cells;
+	return MIN(1 + (v->nr_cpus + cells - 1) / cells, f->rows / 3);
 }
 
 unsigned live_map_cols(const struct live_frame *f)
@@ -252,7 +253,7 @@ static unsigned put_cpus(struct live_frame *f, const struct live_view *v, unsign
 	}
 	put_cells(f, row, 1, LIVE_PLAIN,
 	    "CPUs' caches, in tenths; o off, ? asked by an IPI, ! has answered, - offline");
-	for (cpu = 0; cpu < v->nr_cpus; cpu++) {
+	for (cpu = 0; cpu < v->nr_cpus && 1 + cpu / cells < cpu_rows(v, f); cpu++) {
 		const struct live_cpu *c = &v->cpu[cpu];
 		unsigned at = row + 1 + cpu / cells, col = LABEL + cpu % cells;
 

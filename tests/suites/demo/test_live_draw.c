@@ -14,7 +14,7 @@
 
 static struct live_view view;
 static struct live_frame frame, shown;
-static struct live_cpu cpus[CPUS];
+static struct live_cpu cpus[2 * CPUS];
 
 /* ---- a terminal ---- */
 
@@ -282,7 +282,17 @@ KTEST(many_cpus_are_a_digit_each)
 	i = live_map_rows(&view, &frame);
 	view.nr_cpus = 65;
 	EXPECT_EQ(t, i, live_map_rows(&view, &frame) + 1);
+	/* The map keeps its place, and CPUs beyond a third of the screen are left out. */
+	view.nr_cpus = 4096;
+	EXPECT_EQ(t, live_map_rows(&view, &frame), 24 - 11 - 8);
+	view.map.nr_rows = 5;
+	live_compose(&frame, &view);
+	expect_row(
+	    t, 10, " cpu0    0?!-o00111111222222233333344444455555556666667777777888888999999");
+	EXPECT_EQ(t, frame.text[16][3], 'u');
+	EXPECT_EQ(t, frame.text[17][3], ' ');
 	/* On a larger screen more CPUs have a bar. */
+	view.map.nr_rows = 2;
 	view.nr_cpus = 60;
 	live_frame_init(&frame, 120, 40);
 	EXPECT(t, live_map_rows(&view, &frame) >= 8);
