@@ -102,7 +102,7 @@ static int load_end(void)
 	damaged = report.corrupt + load.table.corrupt;
 	printk("load: ended: %llu operations, %llu objects moved, %llu damaged%s\n",
 	    (unsigned long long)report.ops, (unsigned long long)moved, (unsigned long long)damaged,
-	    err == -EUCLEAN ? ": FAIL" : "");
+	    err || damaged ? ": FAIL" : "");
 	kfree(load.handles);
 	load.handles = NULL;
 	load.stress = NULL;
