@@ -156,6 +156,7 @@ def test_the_best_of_several_and_the_days_late(tmp_path, monkeypatch):
         "anna@2026-11-04T00.10": 90,
         "anna@2026-11-06T12.00": 90,
         "bert": 70,
+        "carl@2026-11-02T00.00+00.00": 60,
     }
     for name in points:
         (tmp_path / name).mkdir()
@@ -164,9 +165,9 @@ def test_the_best_of_several_and_the_days_late(tmp_path, monkeypatch):
     rows[3][1]["notes"] = ["mm/core/free_map.h is not handed in"]
     grade_batch.as_csv(rows, text, str(tmp_path))
     table = list(csv.DictReader(io.StringIO(text.getvalue())))
-    assert [row["id"] for row in table] == ["anna", "anna", "anna", "bert"]
-    assert [row["late days"] for row in table] == ["0", "1", "3", "0"]
-    assert [row["best"] for row in table] == ["", "yes", "", "yes"]
+    assert [row["id"] for row in table] == ["anna", "anna", "anna", "bert", "carl"]
+    assert [row["late days"] for row in table] == ["0", "1", "3", "0", "0"]
+    assert [row["best"] for row in table] == ["", "yes", "", "yes", "yes"]
     assert table[0]["time"] == "2026-11-03T18:20:00" and table[3]["time"].startswith("19")
     assert table[3]["notes"] == "mm/core/free_map.h is not handed in"
 

@@ -287,9 +287,11 @@ def layers_of(rows):
 
 
 def time_of(text):
-    """The time of ISO 8601 in @text, which may have dots for colons."""
+    """The time of ISO 8601 in @text, which may have dots for colons; in the zone of this machine,
+    if @text has one, because a time with a zone cannot be compared with one without."""
     day, _, time = text.partition("T")
-    return datetime.datetime.fromisoformat(day + "T" + (time.replace(".", ":") or "00:00"))
+    time = datetime.datetime.fromisoformat(day + "T" + (time.replace(".", ":") or "00:00"))
+    return time.astimezone().replace(tzinfo=None) if time.tzinfo else time
 
 
 def about(names, folder=None):
