@@ -27,8 +27,7 @@
 
 /* Letters behind fields: a atomic; c constant. */
 struct request {
-	u32 what;                        /* c: ABI_PAGER_... */
-	u32 index;                       /* c */
+	u32 what, index;                 /* c: ABI_PAGER_..., the page's number */
 	u64 id;                          /* c: unique within this pager, not 0 */
 	u32 refs GUARDED_BY(task_class); /* lock: the requester and other waiters */
 	u32 served;   /* a, set under lock: the page is in its slot, or the pager has the content */
@@ -125,12 +124,6 @@ static void request_put(struct pager *p, struct request *r)
 		kfree(r == &p->own ? NULL : r);
 }
 
-/* Does the result concern only the thread that has asked: its end, its memory, its time? */
-static bool is_its_own(int result)
-{
-	return result == -EINTR || result == -ENOMEM || result == -ETIMEDOUT;
-}
-
 /*
  * Wait for another thread's request; returns 0 if the page was supplied; else the answer, or
  * -EAGAIN if only that thread failed.
@@ -143,7 +136,10 @@ static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 	if (READ_ONCE(r->served))
 		err = 0;
 	else if (load_acquire(&r->done))
-		err = is_its_own(r->result) ? -EAGAIN : r->result;
+		/* The end, the memory or the time of the thread that has asked is its own. */
+		err = r->result == -EINTR || r->result == -ENOMEM || r->result == -ETIMEDOUT
+		    ? -EAGAIN
+		    : r->result;
 	request_put(p, r);
 	return err && task_interrupted() ? -EINTR : err;
 }
@@ -412,6 +408,20 @@ int pager_supply(struct vm_object *object, u64 index, u64 from)
 	return err;
 }
 
+/*
+ * Must the content not be read?  Reading a page that is known to be broken would raise a fatal
+ * machine check; one that the pager dropped before the request was added has left its object.
+ */
+static bool is_gone(const void *data)
+{
+	const struct page *page = virt_to_page(data);
+
+	if (!pfn_valid_in(&kernel_memory, virt_to_pfn(data)))
+		return false;
+	return page_word(page) & PAGE_POISON ||
+	    (word_state(page_word(page)) == PG_ISO_MIG && !READ_ONCE(page->owner));
+}
+
 /* Copy the content of a handed-over page to the buffer; returns the request's id, 0: none. */
 static u64 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 {
@@ -420,10 +430,7 @@ static u64 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 
 	task_lock(&p->lock);
 	r = find(p, ABI_PAGER_CLEAN, index);
-	/* Reading a page that is known to be broken would raise a fatal machine check. */
-	if (r &&
-	    !(pfn_valid_in(&kernel_memory, virt_to_pfn(r->data)) &&
-	        page_word(virt_to_page(r->data)) & PAGE_POISON)) {
+	if (r && !is_gone(r->data)) {
 		memcpy(p->buffer, r->data, PAGE_SIZE);
 		id = r->id;
 	}
@@ -462,9 +469,7 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 	id = fetch(p, index);
 	err = id ? copy_to_user(to, p->buffer, PAGE_SIZE) : -ENOENT;
 	unlock_buffer(p);
-	if (!err && !fetched(p, index, id))
-		err = -ENOENT;
-	return err;
+	return err || fetched(p, index, id) ? err : -ENOENT;
 }
 
 int pager_drop(struct vm_object *object, u64 index, u64 nr)

@@ -84,6 +84,15 @@ KTEST(content_of_an_earlier_request_is_refused)
 ROWS(BEGIN "begin_copy; 2> hand_over 1 = -ETIMEDOUT @200ms; receive CLEAN 0 1s; take 0 = -ENOENT;"
            "taken = 1; answer DONE = -EPIPE; receive CLEAN 0 1s; answer DONE; join;" END)
 
+/*
+ * Both pages were taken out of their slots to be handed over.  While the pager takes the first, it
+ * drops and replaces the second: the request for that comes too late.
+ */
+KTEST(content_of_a_page_that_was_dropped_before_the_request_is_refused)
+ROWS("policy; begin_pager 0 1 2 5s; write 0..1; 2> reclaim 0 = -ETIMEDOUT @?; receive CLEAN 0 1s;"
+     "drop 1; supply 1; take 0; answer DONE; receive CLEAN 1 1s @?; take 1 = -ENOENT; answer DONE;"
+     "join; has 1 = 1; end_pager 0")
+
 /* ---- requests of threads that end ---- */
 
 static struct task ending;
