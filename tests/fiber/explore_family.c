@@ -22,14 +22,16 @@ static void start_child(u64 arg)
 		x.result[1] = CALL(SYS_TASK_WAIT, (u64)x.result[0], WAIT_FOREVER);
 }
 
-static void parent(void)
+static void parent_that(void (*program)(u64))
 {
 	struct task *task = task_with_data(0, 1);
 
 	programs_started = NULL;
 	to_programs = (u64)give(task, CAP_PROGRAMS, RIGHT_EXEC, NULL);
-	new_program(task, 1, start_child, 0);
+	new_program(task, 1, program, 0);
 }
+
+ROLE(parent, parent_that(start_child));
 
 ROLE(parent_and_killer, parent(); new_killer_of(0));
 
@@ -41,6 +43,19 @@ static const char *judge_child(void)
 	    ? NULL
 	    : "the child has not ended by itself";
 }
+
+/* ---- a parent that may have one child ---- */
+
+static void start_one_after_the_other(u64 arg)
+{
+	start_child(arg);
+	x.result[2] = CALL(SYS_TASK_CREATE, to_programs, DATA, 7);
+}
+
+ROLE(parent_of_one, parent_that(start_one_after_the_other);
+     x.tasks[0]->account->limit[ACCOUNT_TASKS] = 1);
+
+JUDGE(judge_next_child, x.result[2] > 0, "a task that has ended counts for its parent's limit");
 
 /* ---- the parent is killed while the child has no page yet ---- */
 
@@ -84,6 +99,7 @@ static const struct set sets[] = {
     X(a_task_goes_with_its_last_thread, only_a_thread, judge_gone, .role = {compute}),
     X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, judge_child),
     X(a_parent_is_killed_while_it_loads_a_child, parent_killed_by_what_it_loads, judge_not_started),
+    X(a_child_follows_another_that_has_ended, parent_of_one, judge_next_child, .role = {compute}),
     X(all_are_killed_while_one_starts_a_child, parent_of_one_too_late, judge_all_killed,
         .role = {kill_all}),
 };

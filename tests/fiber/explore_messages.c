@@ -29,14 +29,19 @@ static void call(u64 timeout_ns)
 	cap_drop(&msg.give);
 }
 
-static void call_for_ever(void)
+static void leave_task(void)
 {
-	thread_current()->task = &x.task;
-	call(WAIT_FOREVER);
 	thread_current()->task = NULL;
 	spin_lock(&x.task.lock);
 	x.ended = 1;
 	spin_unlock(&x.task.lock);
+}
+
+static void call_for_ever(void)
+{
+	thread_current()->task = &x.task;
+	call(WAIT_FOREVER);
+	leave_task();
 }
 
 ROLE(call_with_timeout, call(THREADS_TICK_NS));
@@ -75,15 +80,18 @@ static void receive_and_drop(void)
 	ipc_call_drop(from);
 }
 
-static void kill_caller(void)
+static void kill_role(unsigned nr)
 {
 	store_release(&x.task.ending, (u32)TASK_KILLED);
 	/* A thread that has left its task must not be woken. */
 	spin_lock(&x.task.lock);
 	if (!x.ended)
-		thread_wake(x.thread[0]);
+		thread_wake(x.thread[nr]);
 	spin_unlock(&x.task.lock);
 }
+
+ROLE(kill_caller, kill_role(0));
+ROLE(kill_receiver, kill_role(2));
 
 ROLE(close_endpoint, endpoint_get(x.ep, 0); endpoint_put(x.ep, RIGHT_RECEIVE));
 
@@ -252,6 +260,47 @@ static const char *judge_killed_or_answered(void)
 	return !x.called && x.received ? "the caller has an answer that nobody gave" : NULL;
 }
 
+/* The receiver, of a task that is killed, answers one call, and waits for the next one. */
+static void serve_until_killed(void)
+{
+	struct ipc_call *from;
+	struct ipc_msg msg;
+
+	thread_current()->task = &x.task;
+	if (receive(&msg, &from, WAIT_FOREVER))
+		x.replied = ipc_reply_receive(from, x.ep, &msg, &from, WAIT_FOREVER);
+	leave_task();
+}
+
+static const char *judge_receiver_killed(void)
+{
+	endpoint_put(x.ep, RIGHT_RECEIVE);
+	if (x.called && x.called != -ETIMEDOUT)
+		return "calling failed";
+	if ((x.received ? x.received : x.replied) != -EINTR)
+		return "who was killed has not stopped waiting";
+	return !x.called && x.received ? "the caller has an answer that nobody gave" : NULL;
+}
+
+/* ---- the last reference to an endpoint is that of a call whose caller has left ---- */
+
+ROLE(new_endpoint_of_two, new_endpoint(); endpoint_get(x.ep, 0));
+ROLE(call_and_leave, call(THREADS_TICK_NS); endpoint_put(x.ep, 0));
+
+static void drop_as_last(void)
+{
+	struct ipc_call *from;
+	struct ipc_msg msg;
+	bool has = receive(&msg, &from, 5 * THREADS_TICK_NS);
+
+	thread_sleep(3 * THREADS_TICK_NS);
+	endpoint_put(x.ep, RIGHT_RECEIVE);
+	if (has)
+		ipc_call_drop(from);
+}
+
+JUDGE(judge_left, x.called == -ETIMEDOUT || x.called == -EPIPE, "a call has an answer");
+
 /* ---- an answered call, and an unanswered one ---- */
 
 static void call_answered_and_not(void)
@@ -337,6 +386,10 @@ static const struct set sets[] = {
         .role = {serve_four_in_one, ask_twice, ask_twice}, .third_on = 1),
     X(a_kill_meets_an_answer_and_a_wait, new_endpoint, judge_killed_or_answered,
         .role = {call_for_ever, kill_caller, serve_in_one}, .third_on = 1),
+    X(a_receiver_is_killed_as_it_answers_and_waits, new_endpoint, judge_receiver_killed,
+        .role = {call_with_timeout, kill_receiver, serve_until_killed}, .third_on = 1),
+    X(a_call_is_dropped_with_its_endpoint, new_endpoint_of_two, judge_left,
+        .role = {call_and_leave, drop_as_last}),
     X(a_time_out_meets_an_answer_and_a_wait, new_endpoint, judge_killed_or_answered,
         .role = {call_with_timeout, serve_in_one}),
     X(a_call_after_an_answered_one_times_out, new_endpoint, judge_first_answered,

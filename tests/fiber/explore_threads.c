@@ -188,6 +188,8 @@ void cpu_3_goes_and_comes(void)
 		panic("CPU 3 does not go, or come");
 }
 
+ROLE(cpu_3_goes_and_comes_twice, cpu_3_goes_and_comes(); cpu_3_goes_and_comes(); x.done = true);
+
 /* CPU 3 hands the sleeper to another CPU, and stays down until the sleeper has ended. */
 static void cpu_3_is_away(void)
 {
@@ -346,6 +348,8 @@ static const struct set sets[] = {
     X(two_cpus_take_each_other_down, NULL, judge_both_went,
         .role = {cpu_2_goes, cpu_1_goes, compute}),
     X(a_cpu_comes_while_it_goes, NULL, judge_came, .role = {cpu_3_goes, cpu_3_comes, compute}),
+    X(a_cpu_goes_as_soon_as_it_has_come, NULL, judge_wait,
+        .role = {cpu_3_goes_and_comes_twice, compute}),
     X(the_last_cpu_stays, NULL, judge_last_stays, .role = {all_go_from_0, all_go_from_3, compute}),
 };
 
