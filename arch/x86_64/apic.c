@@ -302,8 +302,8 @@ static void map_xapic(void)
 /*
  * Should a CPU in xAPIC mode be switched to x2APIC mode?  Without interrupt remapping, only a
  * hypervisor promises that the I/O APIC works in that mode, and some firmware's SMM does not expect
- * it.  But in xAPIC mode a CPU with a larger id cannot be reached.  An entry that is not enabled has
- * any id, and is a CPU's only where CPUs can be plugged in.
+ * it.  But in xAPIC mode a CPU with a larger id cannot be reached.  An entry that is not enabled
+ * has any id, and is a CPU's only where CPUs can be plugged in.
  */
 static bool wants_x2apic(void)
 {

@@ -34,9 +34,7 @@ struct cmdline_option {
  * default.  @truncated: the loader cut the line.  Called once, before the functions below.
  */
 void cmdline_init(const char *line, bool truncated);
-/*
- * The value as typed ("" for a bare name), or @def if it was not given.  Values are valid for ever.
- */
+/* The value as typed ("" for a bare name), or @def if it was not given; valid for ever. */
 const char *cmdline_get(const char *name, const char *def);
 /*
  * The value of a number, percentage or size, in the option's unit and range; or @def if it was not

@@ -17,9 +17,7 @@
 void smp_init(void);
 /* From now on @cpu answers cross-calls: its call vector is live.  Context: that CPU, or boot. */
 void cpu_set_online(unsigned cpu);
-/*
- * From now on no call chooses @cpu; smp_wait_senders waits for calls that have chosen it already.
- */
+/* From now on no call chooses @cpu; smp_wait_senders waits for calls that chose it before. */
 void cpu_clear_online(unsigned cpu);
 /*
  * Serve calls for the last time, on a CPU that has left the mask; after smp_wait_senders, when no
