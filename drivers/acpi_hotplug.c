@@ -49,14 +49,19 @@ static bool any_pending(void *arg)
 	return load_acquire(&pending) != 0;
 }
 
+/* Wait for events, and handle them.  One that comes during the scan is left to the next turn. */
+static void acpi_turn(void)
+{
+	bool lacks = slot_bank_lacks_memory(&memory_slots);
+
+	wait_until(&wake, any_pending, NULL, lacks ? AGAIN_NS : WAIT_FOREVER);
+	scan(atomic_xchg(&pending, 0u) | (lacks ? EVENT_MEMORY : 0));
+}
+
 static void acpi_thread(void *arg)
 {
-	for (;;) {
-		bool lacks = slot_bank_lacks_memory(&memory_slots);
-
-		wait_until(&wake, any_pending, NULL, lacks ? AGAIN_NS : WAIT_FOREVER);
-		scan(atomic_xchg(&pending, 0u) | (lacks ? EVENT_MEMORY : 0));
-	}
+	for (;;)
+		acpi_turn();
 }
 
 /* ---- set-up ---- */

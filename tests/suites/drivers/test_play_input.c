@@ -3,6 +3,7 @@
  * test_play_input.c: what is typed at the console: the ports of the serial port and of the keyboard
  * controller, their interrupt lines, and the ring that both fill.
  */
+#include "tests/host/moment.h"
 #include "tests/host/play_help.h"
 
 #include "drivers/input.h"
@@ -64,6 +65,31 @@ KTEST(every_byte_is_received)
 	EXPECT_EQ(t, console_getc(), 255);
 	EXPECT_EQ(t, console_getc_wait(), 0);
 	EXPECT_EQ(t, console_getc(), -1);
+}
+
+static u8 there; /* the byte at the head, as the head moves */
+
+static void read_the_head(void)
+{
+	there = console_input.ring[console_input.head % sizeof(console_input.ring)];
+}
+
+static void use_the_place(void)
+{
+	console_input.ring[console_input.tail % sizeof(console_input.ring)] = 0xee;
+}
+
+/* A place of the ring is filled before its reader can see it, and read before it is filled anew. */
+KTEST(byte_is_moved_before_its_place_changes_hands)
+{
+	begin_serial();
+	play.in = count_bytes;
+	next = 5;
+	coming = 1;
+	EXPECT_AT(t, console_getc(), 5, .store = &console_input.head, .act = read_the_head);
+	EXPECT_EQ(t, there, 5);
+	coming = 1;
+	EXPECT_AT(t, console_getc(), 6, .store = &console_input.tail, .act = use_the_place);
 }
 
 /* The interrupt is set up a single time, and only when it can be delivered. */

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_virtio.c: a device that changes what the driver reads right after each read.  The test
- * includes the source of drivers/virtio.c, with its reads of the device's memory.  Hosted only.
+ * test_step_virtio.c: a device that changes what the driver reads right after each read, and slots
+ * that have an event while they are scanned.  The test includes the source of drivers/virtio.c,
+ * with its reads of the device's memory, and that of drivers/acpi_hotplug.c.  Hosted only.
  */
+#define acpi_hotplug_init  stepped_init
+#define acpi_hotplug_start stepped_start
+#define show_all_slots     stepped_show
 #define virtio_begin       changed_begin
 #define virtio_ready       changed_ready
 #define virtio_reset       changed_reset
@@ -17,8 +21,10 @@
 #define virtqueue_take     changed_take
 #define virtqueue_wait     changed_wait
 #define virtqueue_call     changed_call
+#include "tests/host/moment.h"
 #include "tests/lib/mm_test.h"
 #include "drivers/virtio.h"
+#include "drivers/acpi_hotplug.c" /* NOLINT(bugprone-suspicious-include): the tested source */
 
 static struct virtqueue queue;
 static u16 idx_behind; /* the index after its read */
@@ -92,4 +98,43 @@ KTEST(id_is_verified_as_it_is_used,
 	queue.ring.used->ring[0].id = 1u << 30;
 	id_behind = 0;
 	EXPECT(t, !virtqueue_take(&queue, &len) && queue.broken);
+}
+
+static struct virtio_device woken = {.name = "woken", .wq = WAITQ("woken")};
+static bool noted;
+
+static void note_change(void)
+{
+	noted = woken.config_changed;
+}
+
+KTEST(who_is_woken_finds_the_change)
+{
+	EXPECT_AT(t, (virtio_interrupt(&woken, VIRTIO_PCI_ISR_CONFIG), 0), 0,
+	    .lock = &woken.wq.lock, .step = LOCK_TAKEN, .act = note_change);
+	EXPECT(t, noted);
+}
+
+/* ---- slots ---- */
+
+/* The only slot is empty; when the driver looks at it, its bank has another event. */
+static u32 read_status(void *arg, unsigned offset, unsigned bytes)
+{
+	event(EVENT_MEMORY);
+	return 0;
+}
+
+static void ignore(void *arg, unsigned offset, unsigned bytes, u32 value)
+{
+}
+
+KTEST(event_of_a_slot_during_a_scan_is_not_lost)
+{
+	const struct slot_regs regs = {.read = read_status, .write = ignore};
+	const struct slot_user user = {.take = NULL};
+
+	slot_bank_init(&memory_slots, SLOT_MEMORY, &regs, &user, 1);
+	event(EVENT_MEMORY);
+	acpi_turn();
+	EXPECT(t, any_pending(NULL));
 }

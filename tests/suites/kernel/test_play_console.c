@@ -20,6 +20,7 @@
 #define kvsnprintf          play_vsnprintf
 #define log_position        play_position
 #define log_read            play_read
+#include "tests/host/moment.h"
 #include <quarry/console.h>
 #include <quarry/ktest.h>
 #include <quarry/lock.h>
@@ -234,4 +235,20 @@ KTEST(others_print_in_a_panic_only_when_invited)
 	as_cpu = 2;
 	printk("k");
 	EXPECT_TEXT(t, "afgk", "afgk");
+}
+
+static bool interruptible;
+
+static void note_interrupts(void)
+{
+	interruptible = arch_irqs_enabled();
+}
+
+/* A handler in between could take no lock: this one is the innermost of all. */
+KTEST(lock_is_released_before_interrupts_come)
+{
+	begin();
+	EXPECT_AT(t, (printk("text"), 0), 0, .lock = &console_lock, .step = LOCK_LEAVING,
+	    .act = note_interrupts);
+	EXPECT(t, !interruptible && arch_irqs_enabled());
 }

@@ -36,10 +36,16 @@ KTEST(freed_pages_clear_the_mark_of_a_run_that_missed_them)
 
 static struct request asker;
 static enum outcome decision;
+static u32 going; /* the victim, as its end is counted */
 
 static void decide(void)
 {
 	decision = oom_alloc(&asker);
+}
+
+static void note_victim(void)
+{
+	going = READ_ONCE(asker.mem->oom.going);
 }
 
 /* As soon as the victim has ended the request searches again; nobody else is chosen for it. */
@@ -58,6 +64,9 @@ KTEST(end_of_a_victim_is_counted_before_another_may_be_chosen)
 	EXPECT_EQ(t, decision, TRY_ANEW);
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, mem->oom.gone, 1);
+	WRITE_ONCE(mem->oom.going, 2);
+	EXPECT_AT(t, (memory_oom_gone(mem, 2), 0), 0, .store = &mem->oom.gone, .act = note_victim);
+	EXPECT_EQ(t, going, 2);
 	killer_end(t, mem);
 }
 
