@@ -117,6 +117,10 @@ static const char *judge_closed(void)
 	    : "a call whose endpoint was closed did not fail";
 }
 
+JUDGE_BY(judge_unreceived,
+    (endpoint_put(x.ep, 0),
+        x.called == -EPIPE ? NULL : "a call that nobody received has not failed"));
+
 static const char *judge_answered(void)
 {
 	endpoint_put(x.ep, RIGHT_RECEIVE);
@@ -396,6 +400,8 @@ static const struct set sets[] = {
         .role = {answer_the_first_in_time, compute, call_answered_and_not}, .third_on = 1),
     X(an_endpoint_closes_under_a_call, new_endpoint, judge_closed,
         .role = {call_for_ever, receive_and_drop, close_endpoint}),
+    X(an_endpoint_closes_as_it_is_called, new_endpoint, judge_unreceived,
+        .role = {call_for_ever, close_endpoint}),
     X(two_take_one_capability, new_table, judge_taken, .role = {take_0, take_1, look_up}),
     X(a_receiver_whose_cpu_goes_has_its_message, new_endpoint, judge_answered,
         .role = {call_for_ever, cpu_3_goes_and_comes, serve_for_ever}),

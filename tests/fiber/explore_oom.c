@@ -89,8 +89,12 @@ static void ask(void)
 static void set_up(void (*a)(u64), void (*b)(u64))
 {
 	struct task *victim = task_with(0, LARGE + 1, LARGE), *other = task_with(1, SMALL, SMALL);
+	struct vm_object *object = new_object(1);
 
 	oom_init();
+	/* An object that may be counted while it goes. */
+	give(victim, CAP_OBJECT, RIGHT_READ, object);
+	vm_object_put(object);
 	to_victim = give(other, CAP_TASK, RIGHT_WAIT, victim);
 	new_program(other, 3, look_on, 0);
 	new_program(victim, 2, a, 0);
@@ -102,6 +106,28 @@ static void set_up(void (*a)(u64), void (*b)(u64))
 ROLE(exits, set_up(end_task, NULL));
 ROLE(last_threads_end, set_up(end_thread, end_thread));
 ROLE(exits_and_asks, set_up(end_task, touch_one_more));
+
+/* ---- a task releases the last of what it has ---- */
+
+static u32 had_left, was_gone;
+static unsigned long content;
+
+static void exits_with_pages(void)
+{
+	had_left = kernel_memory.oom.left;
+	was_gone = kernel_memory.oom.gone;
+	content = account_content(&account_all, true);
+	new_program(task_with(0, SMALL, SMALL), 2, end_task, 0);
+}
+
+/* Wait until the task has left; it is chosen a moment before its end, or too late. */
+static void look_and_choose(void)
+{
+	while (READ_ONCE(kernel_memory.oom.left) == had_left)
+		cpu_relax();
+	x.done = account_content(&account_all, true) == content;
+	x.flag = task_end_victim(x.tasks[0], 5);
+}
 
 /* ---- a task starts another one ---- */
 
@@ -194,6 +220,13 @@ static const char *judge_had(s32 status)
 	return bad || x.done ? bad : "an allocation has failed";
 }
 
+static const char *judge_left(void)
+{
+	if (!x.done)
+		return "a task that has left still has pages";
+	return kernel_memory.oom.gone - was_gone == x.flag ? NULL : "its end was not told once";
+}
+
 JUDGE_BY(judge_exit, judge_had(STATUS));
 JUDGE_BY(judge_last, judge_had(0));
 
@@ -221,6 +254,7 @@ static const struct set sets[] = {
     X(an_oom_kill_meets_an_exit, exits, judge_exit, .role = {ask}, .rare = 6),
     X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, judge_last, .role = {ask},
         .rare = 6),
+    X(a_task_is_chosen_when_it_has_left, exits_with_pages, judge_left, .role = {look_and_choose}),
     X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, judge_asker),
     X(a_task_is_started_without_memory, starts_without_memory, judge_starter),
 };
