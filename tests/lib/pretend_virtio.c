@@ -139,6 +139,8 @@ static void pretend_set_status(struct virtio_device *dev, u8 status)
 	WRITE_ONCE(p->status, (u8)((status & ~(unsigned)p->refused) | p->stuck));
 	if (status)
 		return;
+	if (p->on_reset)
+		p->on_reset(p);
 	/* The rings are the device's until its reset. */
 	for (i = 0; i < PRETEND_QUEUES; i++)
 		EXPECT(p->t, !p->queue[i] || p->queue[i]->page);

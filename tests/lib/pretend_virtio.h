@@ -51,8 +51,9 @@ struct pretend {
 	/* atomic: reads of the status; at read number breaks_at the device breaks, 0: never */
 	u32 polls, breaks_at;
 	enum pretend_lie lie;
-	/* Called after each read of the configuration. */
+	/* Called after each read of the configuration, and at each reset; may be NULL. */
 	void (*on_read)(struct pretend *p, unsigned at);
+	void (*on_reset)(struct pretend *p);
 	u32 (*serve)(struct pretend *p, const struct pretend_buf *buf); /* returns bytes written */
 	struct ktest *t;
 };

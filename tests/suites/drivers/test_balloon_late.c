@@ -185,6 +185,29 @@ KTEST(broken_balloon_gets_no_further_turn, KTEST_SLOW | KTEST_REPORTS)
 	}
 }
 
+static u32 lent; /* pages, at the last reset */
+
+static void note_lent(struct pretend *p)
+{
+	lent = (u32)balloon.nr;
+}
+
+/* The device may still drop a page that is lent; here nobody has reset it before. */
+KTEST(balloon_keeps_its_pages_until_the_device_is_reset, KTEST_SLOW | KTEST_REPORTS)
+{
+	REQUIRE(t, balloon_begin(t));
+	balloon_ask_for(5);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	lent = 0;
+	pretend_dev.on_reset = note_lent;
+	pretend_dev.unsteady = 0xff;
+	EXPECT_EQ(t, turn(), 0);
+	EXPECT_EQ(t, lent, 5);
+	EXPECT_EQ(t, balloon.nr, 0);
+	pretend_dev.on_reset = NULL;
+	balloon_end(t);
+}
+
 /* ---- a page that went back to the host during a move is lent again ---- */
 
 static struct page *target;
