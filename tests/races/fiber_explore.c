@@ -89,6 +89,8 @@ static const struct explore_set sets[] = {
     {"fail-offline", "A:scene ; A:free(P)", "fail(P) | offline(P)=0; online(P)=0", ISO_PRECISE},
     {"fail-isolate-unpoison", "A:scene ; A:free(P)",
         "fail(P); unpoison(P) | isolate(P)=0; undo(P)=0", ISO_PRECISE},
+    {"machine-unpoison", "A:scene ; A:free(P)", "machine(P)=0; retired(P)=0 | unpoison(P)",
+        ISO_PRECISE},
     {"soft-touch", "A:scene(V)", "soft(V)=0 | touch(V)=0 | touch(W)=0", ISO_PRECISE},
     {"soft-alloc", "A:scene(V)", "soft(V)=0; retired(V)=0 | alloc=0; fill", ISO_PRECISE},
     {"soft-pin", "A:scene(V)", "soft(V) | pin(V); unpin(V)", ISO_PRECISE},

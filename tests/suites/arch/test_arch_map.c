@@ -374,6 +374,55 @@ KTEST(every_cpu_sees_an_array_shrink)
 	EXPECT_EQ(t, try_access(rewrite_byte, UNBACKED), -EFAULT);
 }
 
+#define POLLS 100000u
+
+/* The page at UNBACKED; did the last CPU look, reach it after the unmapping, find it free then? */
+static phys_t array_page;
+static u32 looked, reached, early; /* atomic */
+
+/* With interrupts off this CPU is not flushed.  While it can reach the page, that is in use. */
+static void reach_page(void *arg)
+{
+	const struct page *page = pfn_to_page_in(&kernel_memory, array_page >> PAGE_SHIFT);
+	u32 word = page_word(page);
+	unsigned i;
+
+	while (arch_mapped_at(UNBACKED) == array_page) {
+		irqflags_t flags = arch_irq_save();
+		u64 value = *(volatile u64 *)UNBACKED;
+
+		store_release(&looked, 1u);
+		for (i = 0; i < POLLS && arch_mapped_at(UNBACKED) == array_page; i++)
+			cpu_relax();
+		if (i < POLLS && *(volatile u64 *)UNBACKED == value) {
+			reached = 1;
+			for (i = 0; i < POLLS && page_word(page) == word; i++)
+				cpu_relax();
+			early = i < POLLS;
+		}
+		arch_irq_restore(flags);
+	}
+}
+
+KTEST(page_of_an_array_is_freed_behind_the_last_flush)
+{
+	unsigned turn;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	for (reached = early = turn = 0; turn < 100 && !reached; turn++) {
+		REQUIRE(t, arch_array_grow(UNBACKED, PAGE_SIZE) == 0);
+		*(volatile u64 *)UNBACKED = 79;
+		array_page = arch_mapped_at(UNBACKED);
+		looked = 0;
+		ktest_start(ktest_cpus() - 1, reach_page, NULL);
+		EXPECT(t, YIELD_UNTIL(load_acquire(&looked)));
+		arch_array_shrink(UNBACKED, PAGE_SIZE);
+		ktest_join(ktest_cpus() - 1);
+	}
+	EXPECT(t, reached && !early);
+}
+
 /* The array, a copy of the memmap, stays mapped as a large page: each run uses another address. */
 KTEST(every_cpu_sees_a_placed_array)
 {
