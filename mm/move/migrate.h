@@ -46,7 +46,7 @@ static inline void target_near(
 	to->node = &mem->nodes[zone_of(mem, page_to_pfn_in(mem, src))->node];
 }
 
-/* Targets on the page's node, or else wherever there is free memory.  Each thread uses a copy. */
+/* Targets on the page's node, or on the nearest with free memory.  Each thread uses a copy. */
 extern struct migrate_target migrate_anywhere;
 
 /* Functions for pages of one kind, up to MIGRATE_BATCH at a time; err[] has each page's result. */

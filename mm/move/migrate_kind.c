@@ -21,9 +21,8 @@ static bool at_home(const struct migrate_target *to, struct memory *mem)
 
 static struct page *get_anywhere(struct migrate_target *to, struct memory *mem, unsigned order)
 {
-	struct page *page = at_home(to, mem)
-	    ? NULL
-	    : alloc_from_zonelist(to->node, GFP_TARGET | GFP_THISNODE, order);
+	struct page *page =
+	    at_home(to, mem) ? NULL : alloc_from_zonelist(to->node, GFP_TARGET, order);
 
 	return page ? page : mem_alloc_pages(mem, GFP_TARGET, order);
 }

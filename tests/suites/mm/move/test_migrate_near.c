@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_near.c: pages that move stay on their node, whichever CPU moves them (offlines:
- * suite layouts).
+ * test_migrate_near.c: pages that move stay on their node or near it, whichever CPU moves them
+ * (offlines: suite layouts).
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
@@ -16,17 +16,20 @@ static struct zone *far_zone(void)
 }
 
 /*
- * Two nodes with a zone NORMAL and a zone MOVABLE each; the first pageblock of the far one is full.
+ * Two or three nodes with a zone NORMAL and a zone MOVABLE each; the first pageblock of the far one
+ * is full.  Of three, the one after it is nearer to it than CPU 0's.
  */
-static bool begin(struct ktest *t)
+static bool begin(struct ktest *t, unsigned nodes)
 {
-	static struct zone_spec specs[] = {
-	    {0, ZONE_NORMAL, 8}, {0, ZONE_MOVABLE, 8}, {1, ZONE_NORMAL, 8}, {1, ZONE_MOVABLE, 8}};
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 8}, {0, ZONE_MOVABLE, 8},
+	    {1, ZONE_NORMAL, 8}, {1, ZONE_MOVABLE, 8}, {2, ZONE_NORMAL, 8}, {2, ZONE_MOVABLE, 8}};
+	u8 distance[] = {10, 20, 20, 20, 10, 20, 20, 20, 10};
 
-	mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
+	far = (arch_cpu_node(0) + 1) % nodes;
+	distance[far * 3 + (far + 1) % 3] = 15;
+	mem = build_memory(t, nodes, nodes == 3 ? distance : NULL, specs, 2 * nodes);
 	if (!mem || !mov_begin(t, mem))
 		return false;
-	far = 1 - arch_cpu_node(0) % 2;
 	mov_fill_range(far_zone()->start_pfn, far_zone()->start_pfn + PAGEBLOCK_PAGES);
 	return true;
 }
@@ -50,7 +53,7 @@ KTEST_SUITE(migrate_near, KTEST_QUICK);
 
 KTEST(a_soft_offline_moves_the_page_on_its_node)
 {
-	if (!begin(t))
+	if (!begin(t, 2))
 		return;
 	ktest_on_cpu(0, breaks_softly, NULL);
 	EXPECT_EQ(t, soft, 0);
@@ -59,14 +62,14 @@ KTEST(a_soft_offline_moves_the_page_on_its_node)
 	drop_memory(t, mem);
 }
 
-/* The node has no free memory: then the pages move to the other one. */
-KTEST(pages_of_a_full_node_move_elsewhere)
+/* The node has no free memory: then the pages move to the next one. */
+static void move_elsewhere(struct ktest *t, unsigned nodes)
 {
 	struct pile pile = {NULL, 0};
 	unsigned kind;
 	struct page *page;
 
-	if (!begin(t))
+	if (!begin(t, nodes))
 		return;
 	for (kind = ZONE_NORMAL; kind <= ZONE_MOVABLE; kind++) {
 		while ((page = take_block(&mem->zones[far * NR_ZONE_KINDS + kind], 0, MT_MOVABLE)))
@@ -74,10 +77,20 @@ KTEST(pages_of_a_full_node_move_elsewhere)
 	}
 	ktest_on_cpu(0, breaks_softly, NULL);
 	EXPECT_EQ(t, soft, 0);
-	EXPECT(t, zone_of(mem, page_to_pfn_in(mem, mov.pages[0]))->node != far);
+	EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, mov.pages[0]))->node, (far + 1) % nodes);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	while (mov.nr > 0)
 		mov_free(--mov.nr);
 	EXPECT_EQ(t, mem_unpoison_page(mem, far_zone()->start_pfn), 0);
 	drop_memory(t, mem);
+}
+
+KTEST(pages_of_a_full_node_move_elsewhere)
+{
+	move_elsewhere(t, 2);
+}
+
+KTEST(pages_of_a_full_node_move_to_the_nearest)
+{
+	move_elsewhere(t, 3);
 }
