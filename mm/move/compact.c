@@ -4,14 +4,14 @@
  *
  * Owns:       captured free blocks, state ALLOC, until pages are moved to them or they are freed.
  * Locks:      the zone lock for each scan and capture; migration takes its own.  None in waits.
- * Invariants: a page only moves to a higher pageblock, and the scanner leaves a window after as
- *             many moves as the window has pages.  So every compaction ends, whatever other threads
- *             put into a window meanwhile.  No page moves to or from a pageblock that was isolated
- *             when the move began; if it is isolated later, its evacuation moves the page on.  A
- *             capture leaves the zone its min watermark; lent (CMA) pages count for it only if the
- *             captured pages are lent too.  Moving mapped pages takes shootdowns, so compaction
- *             never runs in an allocation: the reclaim thread runs it for waiters (reclaim.c), or
- *             an administrator's thread does.  Standby memory is skipped in one step.
+ * Invariants: a page only moves to a higher pageblock, except in the last resort, whose moves have
+ *             a bound; and the scanner leaves a window after as many moves as the window has pages.
+ *             So every compaction ends, whatever other threads put into a window meanwhile.  No
+ *             page moves to or from a pageblock that was isolated when the move began; if it is
+ *             isolated later, its evacuation moves the page on.  A capture leaves the zone its min
+ *             watermark; lent (CMA) pages count for it only if the captured pages are lent too.
+ *             Moving mapped pages takes shootdowns, so compaction never runs in an allocation: the
+ *             reclaim thread runs it for waiters (reclaim.c), or an administrator's thread does.
  * Tests:      compact, compact_exact, compact_bound, stubborn, compact_vm, memory_span.
  *
  * There are two scanners.  One goes up through the zone in windows of the wanted size: if all pages
@@ -21,7 +21,10 @@
  *
  * A compaction begins where the last one of the zone stopped, so that the next ones do not check
  * the same full pageblocks again, nor use up their bounds on the same pages that cannot move.  If
- * its scanners meet, it goes on from the ends of the zone.
+ * its scanners meet, it goes on from the ends of the zone.  If no block was made on the whole way,
+ * the free pages may lie below the windows that can be emptied, or in pageblocks of other types: as
+ * the last resort, a request's compaction goes through all windows once more, and the other scanner
+ * goes down to the start of the zone, through pageblocks of all types.
  */
 #include "mm/core/buddy.h"
 #include "mm/core/event.h"
@@ -33,6 +36,8 @@
 /* The most pages moved for one request, which waits: so many windows, at least BUDGET_MIN. */
 #define BUDGET_WINDOWS 4UL
 #define BUDGET_MIN     256UL
+/* zone->compact_vain: so much more than the order if the last resort goes on. */
+#define LAST_RESORT 32u
 
 struct compaction {
 	struct migrate_target to; /* must be first */
@@ -49,18 +54,19 @@ struct compaction {
 	u32 walked; /* the used part of the budget of walks */
 	bool ended; /* no free page is left to move to */
 	bool fresh; /* the scanners began at the ends of the zone, now or in earlier compactions */
+	bool last;  /* the last resort: pages move to any free page outside their window */
 };
 
 /* ---- the scanner from above ---- */
 
-/* May movable pages of @zone go to the pageblock?  Other types are left to pages of their kind. */
-static bool block_takes_movable(const struct zone *zone, pfn_t block)
+/* May pages move to the pageblock?  Other types are left to pages of their kind, if possible. */
+static bool block_takes_movable(const struct compaction *c, pfn_t block)
 {
-	const struct pageblock *pb = pageblock_of(zone->mem, block);
+	const struct pageblock *pb = pageblock_of(c->zone->mem, block);
 	enum migratetype type = pageblock_type(pb);
 
-	return zone_owns_block(zone, block) && pageblock_state(pb) == PB_ONLINE &&
-	    !pageblock_isolated(pb) && (type == MT_MOVABLE || type == MT_CMA);
+	return zone_owns_block(c->zone, block) && pageblock_state(pb) == PB_ONLINE &&
+	    !pageblock_isolated(pb) && (c->last || type == MT_MOVABLE || type == MT_CMA);
 }
 
 /* Capture blocks of @order from a pageblock until *@nr is @max; false: the watermark is reached. */
@@ -72,16 +78,16 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 	pfn_t pfn;
 
 	ASSERT_ZONE_LOCKED(c->zone);
-	if (!block_takes_movable(c->zone, block))
+	if (!block_takes_movable(c, block))
 		return true;
 	for_each_head(mem, pfn, block) {
 		u32 word = block_word(mem, pfn);
 
 		if (*nr == max)
 			break;
-		/* A free block as large as the one wanted stays whole. */
+		/* A free block as large as the one wanted stays whole; one of the window, in it. */
 		if (word_state(word) != PG_FREE || word_order(word) < order ||
-		    word_order(word) >= c->order)
+		    word_order(word) >= c->order || !((pfn ^ c->window) >> c->order))
 			continue;
 		if (!zone_watermark_ok(c->zone, order, lent ? GFP_MOVABLE : GFP_KERNEL, false))
 			return false;
@@ -93,27 +99,33 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 	return true;
 }
 
-/* The next pageblock below @block, past standby memory; 0: there is none in the zone. */
+/* The next pageblock below @block, past standby memory; PFN_NONE: there is none in the zone. */
 static u32 next_below(const struct zone *zone, pfn_t block)
 {
 	pfn_t standby = READ_ONCE(zone->standby);
 
 	if (block > standby && block <= READ_ONCE(zone->standby_end))
 		block = standby;
-	return block > READ_ONCE(zone->start_pfn) ? (u32)(block - PAGEBLOCK_PAGES) : 0;
+	return (u32)(block > READ_ONCE(zone->start_pfn) ? block - PAGEBLOCK_PAGES : PFN_NONE);
 }
 
-/* Capture up to @max blocks of @order above the window's pageblock into @out; returns how many. */
+/* Is a pageblock left to capture blocks of @order from: one above the window's, or at last any? */
+static bool can_capture(const struct compaction *c, unsigned order)
+{
+	return c->free[order] != PFN_NONE && (c->last || c->free[order] > c->window);
+}
+
+/* Capture up to @max blocks of @order, none of the window, into @out; returns how many. */
 static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 *out)
 {
 	unsigned nr = 0;
 	bool fed = true;
 
-	while (fed && nr < max && c->free[order] > c->window) {
+	while (fed && nr < max && can_capture(c, order)) {
 		const struct pageblock *pb = pageblock_of(c->zone->mem, c->free[order]);
 
 		c->stats->looks++;
-		if (READ_ONCE(pb->nr_free) > 0 && block_takes_movable(c->zone, c->free[order])) {
+		if (READ_ONCE(pb->nr_free) > 0 && block_takes_movable(c, c->free[order])) {
 			irqflags_t flags = zone_lock_irqsave(c->zone);
 
 			fed = capture_from(c, c->free[order], order, max, out, &nr);
@@ -200,40 +212,29 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 	struct memory *mem = c->zone->mem;
 	pfn_t end = c->window + (1UL << c->order), pfn;
 	unsigned nr = 0;
+	u32 word;
 
 	ASSERT_ZONE_LOCKED(c->zone);
 	KASSERT(!(c->window & ((1UL << c->order) - 1)));
 	if (block_skipped(c->zone, c->window))
 		return 0;
-	for (pfn = c->window; pfn < end;) {
-		const struct page *page = pfn_to_page_in(mem, pfn);
-		u32 word = block_word(mem, pfn);
+	for (pfn = c->window; pfn < end; pfn += 1UL << word_order(word)) {
+		enum page_state state;
 
-		switch (word_state(word)) {
-		case PG_MOVABLE_OPS:
-		case PG_BALLOON:
-		case PG_LRU:
-			/* Pinned, broken, or it would need a free block like the wanted one. */
-			if (READ_ONCE(page->pincount) || word & PAGE_POISON ||
-			    word_order(word) >= c->order)
-				return 0;
-			if (nr < MIGRATE_BATCH)
-				found[nr++] = (u32)pfn;
-			break;
-		case PG_FREE:
-		case PG_PCP: /* the next drain frees it */
-		case PG_FREEING: break;
-		case PG_TAIL: /* a larger block reaches into the window */
-		case PG_RESERVED:
-		case PG_ALLOC:
-		case PG_SLAB:
-		case PG_PGTABLE:
-		case PG_OBJECT:
-		case PG_ISO_MIG: /* another thread moves it */
-		case PG_HWPOISON:
-		case NR_PAGE_STATES: return 0;
-		}
-		pfn += 1UL << word_order(word);
+		word = block_word(mem, pfn);
+		state = word_state(word);
+		/* The next drain frees a cached page. */
+		if (state == PG_FREE || state == PG_PCP || state == PG_FREEING)
+			continue;
+		/*
+		 * Unmovable, being moved, a tail of a larger block, pinned, or broken; or it would
+		 * need a free block like the wanted one.
+		 */
+		if (!state_movable(state) || READ_ONCE(pfn_to_page_in(mem, pfn)->pincount) ||
+		    word & PAGE_POISON || word_order(word) >= c->order)
+			return 0;
+		if (nr < MIGRATE_BATCH)
+			found[nr++] = (u32)pfn;
 	}
 	/* If a block reaches beyond the window, moving pages gains nothing. */
 	return pfn == end ? nr : 0;
@@ -276,7 +277,9 @@ static bool zone_has(struct zone *zone, unsigned order, enum migratetype type)
 
 static bool scanners_met(const struct compaction *c)
 {
-	return c->ended || c->window >= c->free[0];
+	if (c->last)
+		return c->ended || c->window >= READ_ONCE(c->zone->end_pfn);
+	return c->ended || !can_capture(c, 0);
 }
 
 /* Begin at the pfns @window and @free, where another compaction stopped; 0: at the zone's end. */
@@ -293,6 +296,7 @@ static void begin_at(struct compaction *c, pfn_t window, pfn_t free)
 	for (i = 0; i < NR_ORDERS; i++)
 		c->free[i] = (u32)(free ? MIN(free, top) : top);
 	c->fresh = c->window == start && c->free[0] == top;
+	c->last = false;
 }
 
 /* Compact windows until there is a block as wanted or, with @whole, until the scanners meet. */
@@ -305,9 +309,12 @@ static int compact(struct compaction *c, bool whole)
 		unsigned long moved = c->stats->moved, left;
 
 		if (scanners_met(c)) {
-			if (c->fresh)
+			bool vain = c->fresh;
+
+			if (vain && (whole || c->last))
 				break;
 			begin_at(c, 0, 0);
+			c->last = vain;
 		}
 		/* No captured page is taken for windows that cannot be emptied. */
 		give_back_isolated(c);
@@ -358,10 +365,12 @@ static int compact_run(
 		/* It works for one request; what it costs others must not grow with mappings. */
 		c.to.walked = &c.walked;
 		begin_at(&c, READ_ONCE(zone->compact_window), READ_ONCE(zone->compact_free));
-		c.fresh |= READ_ONCE(zone->compact_vain) == order;
+		c.last = READ_ONCE(zone->compact_vain) == order + LAST_RESORT;
+		c.fresh |= c.last || READ_ONCE(zone->compact_vain) == order;
 	}
 	err = compact(&c, whole);
 	met = scanners_met(&c);
+	order += c.last && !met ? LAST_RESORT : 0;
 	WRITE_ONCE(zone->compact_vain, err && c.fresh ? order : 0);
 	WRITE_ONCE(zone->compact_window, met ? 0 : c.window);
 	WRITE_ONCE(zone->compact_free, met ? 0 : c.free[0]);
@@ -396,8 +405,7 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 		if (!one)
 			return 0;
 		/* -EAGAIN wins: compaction could continue in one zone, so another try may help. */
-		if (err == -ENOMEM)
-			err = one;
+		err = err == -ENOMEM ? one : err;
 	}
 	return err;
 }

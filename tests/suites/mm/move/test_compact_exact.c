@@ -264,6 +264,76 @@ KTEST(blocks_as_large_as_wanted_are_not_moved, KTEST_SLOW)
 	mov_end(t);
 }
 
+/* Free pages only in the lowest @low pageblocks, half of each; the others are full.  MOVABLE. */
+static bool fill_but_low(struct ktest *t, unsigned low)
+{
+	the_zone = mov_only_zone(t, ZONE_MOVABLE, ZONE_SIZE);
+	if (!the_zone)
+		return false;
+	mov_fill_range(the_zone->start_pfn + BLOCK(low), the_zone->end_pfn);
+	half_fill(0, low);
+	return true;
+}
+
+/* No window with a page to move lies below the free pages: for a request pages move down. */
+KTEST(free_pages_in_low_pageblocks_are_used, KTEST_SLOW)
+{
+	struct compact_stats stats = {0};
+	const unsigned low = ZONE_SIZE / 2;
+	unsigned i;
+
+	REQUIRE(t, fill_but_low(t, low));
+	for (i = 0; i < low; i++)
+		EXPECT_EQ(t, pin_page(pfn_to_page_in(mov.mem, the_zone->start_pfn + BLOCK(i))), 0);
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, compact_zone(the_zone, GFP_MOVABLE, MAX_ORDER, &stats), 0);
+	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, block(low)->nr_free, PAGEBLOCK_PAGES);
+	for (i = 0; i < low; i++)
+		mem_unpin_page(mov.mem, pfn_to_page_in(mov.mem, the_zone->start_pfn + BLOCK(i)));
+	expect_sound(t, mov.mem);
+	mov_end(t);
+}
+
+/* Pages of a request are worth more than the type of pageblocks: the zone has no movable ones. */
+KTEST(free_pages_in_pageblocks_of_other_types_are_used, KTEST_SLOW)
+{
+	struct compact_stats stats = {0};
+	unsigned i;
+
+	the_zone = NEED(t, mov_only_zone(t, ZONE_NORMAL, ZONE_SIZE));
+	half_fill(0, ZONE_SIZE);
+	for (i = 0; i < ZONE_SIZE; i++)
+		set_type(the_zone, the_zone->start_pfn + BLOCK(i), MT_UNMOVABLE);
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, compact_zone(the_zone, GFP_KERNEL, MAX_ORDER, &stats), 0);
+	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
+	for (i = 0; i < ZONE_SIZE; i++)
+		set_type(the_zone, the_zone->start_pfn + BLOCK(i), MT_MOVABLE);
+	expect_sound(t, mov.mem);
+	mov_end(t);
+}
+
+/* Free pages and pages to move share one pageblock: those of the window itself are no targets. */
+KTEST(free_pages_of_the_same_pageblock_are_used, KTEST_SLOW)
+{
+	struct compact_stats stats;
+	unsigned order;
+
+	REQUIRE(t, fill_but_low(t, 1));
+	/* Half of a small pageblock is less than the watermark. */
+	for (order = 1; order <= 6 && PAGEBLOCK_ORDER >= 9; order++) {
+		stats = (struct compact_stats){0};
+		EXPECT_EQ(t, compact_zone(the_zone, GFP_MOVABLE, order, &stats), 0);
+		EXPECT(t, stats.moved > 0 && stats.moved < 1UL << order);
+		EXPECT(t, has_free(the_zone, order, MT_MOVABLE));
+	}
+	expect_sound(t, mov.mem);
+	mov_end(t);
+}
+
 static struct page *broken;
 static unsigned reused;
 
