@@ -136,7 +136,9 @@ static unsigned long make_room(struct zone *zone, unsigned long want, u64 waitin
 static bool free_by_moving(
     struct node *node, struct lru_scan *scan, struct zone *zone, u64 unmovable)
 {
-	struct zone *movable;
+	struct zone *own = &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
+	const u64 batch = request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER);
+	bool vain = false; /* no page of @own can be dropped */
 	unsigned long want;
 	unsigned turn;
 
@@ -146,12 +148,12 @@ static bool free_by_moving(
 			return true;
 		if (!zone_can_move_up(zone) || READ_ONCE(node->reclaim.stop))
 			break;
-		movable = zone_movable_for(zone);
-		/* Standby memory comes before pages are dropped. */
-		if (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH &&
-		    !bring_step(movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER)))
-			reclaim_zone(
-			    node, scan, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER));
+		/* Standby memory comes before pages are dropped, and these before other nodes. */
+		if (!vain && zone_spare(own, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH &&
+		    !bring_step(own, batch)) {
+			reclaim_zone(node, scan, own, batch);
+			vain = !scan->freed;
+		}
 		if (!make_room(zone, want, unmovable, &scan->moves_walked))
 			break;
 		serve_drain(node);

@@ -77,19 +77,17 @@ static inline bool movable_has_room(const struct zone *movable, bool soon)
 	        (soon && zone_evictable(movable) + zone_standby(movable) > 0));
 }
 
-/* The MOVABLE zone that pages of @zone move to: the node's own or, if that is full, another's. */
+/* The MOVABLE zone for pages of @zone: the nearest one with room now or, if none has, its node's. */
 static inline struct zone *zone_movable_for(const struct zone *zone)
 {
-	struct zone *own = &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
-	unsigned node;
+	struct zone *other;
+	unsigned at;
 
-	for (node = 0; node < zone->mem->nr_nodes && !movable_has_room(own, true); node++) {
-		struct zone *other = &zone->mem->zones[node * NR_ZONE_KINDS + ZONE_MOVABLE];
-
-		if (movable_has_room(other, false))
+	for_each_zone_of(&zone->mem->nodes[zone->node], GFP_MOVABLE, other, at) {
+		if (other->kind == ZONE_MOVABLE && movable_has_room(other, false))
 			return other;
 	}
-	return own;
+	return &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
 }
 
 /* The number of pages of @zone that could move to MOVABLE if pages were free there; a hint. */
@@ -103,7 +101,8 @@ static inline unsigned long zone_below_movable(const struct zone *zone)
 /* Can pages of @zone move to MOVABLE: is there room, droppable pages, standby memory?  A hint. */
 static inline bool zone_can_move_up(const struct zone *zone)
 {
-	return zone->kind != ZONE_MOVABLE && READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr) > 0 &&
+	return zone->kind != ZONE_MOVABLE &&
+	    zone_evictable(zone) + READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr) > 0 &&
 	    movable_has_room(zone_movable_for(zone), true);
 }
 
@@ -197,7 +196,7 @@ int reclaim_start(struct memory *mem);
 void reclaim_stop(struct memory *mem);
 
 /*
- * Move up to @want anonymous pages, at most RECLAIM_BATCH, from @zone, which is below MOVABLE, to
+ * Move up to @want pages of objects, at most RECLAIM_BATCH, from @zone, which is below MOVABLE, to
  * the MOVABLE zone of its node, as long as that has free pages above its high watermark.  @lent:
  * only pages of CMA pageblocks, else only others.  @walked: the used part of a budget of walks
  * (vm.h).  Returns how many.  Context: reclaim thread.

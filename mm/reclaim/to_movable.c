@@ -4,7 +4,7 @@
  *
  * Movable requests fall back to lower zones while MOVABLE has no free pages, and their pages stay
  * there afterwards.  So before a task is killed because the kernel lacks a page, a run of reclaim
- * also drops pages in MOVABLE, and moves anonymous pages from the lower zone there.  To move lent
+ * also drops pages in MOVABLE, and moves pages of objects from the lower zone there.  To move lent
  * (CMA) pages would not help the kernel, and would use up the free pages of MOVABLE.
  *
  * Owns:       pages that it has isolated, until they have moved or are put back.
@@ -30,25 +30,27 @@ static struct page *get_there(struct migrate_target *to, struct memory *mem, uns
 	KASSERT(order == 0); /* as all pages of objects */
 	page = alloc_from_zonelist(container_of(to, struct target_up, to)->node,
 	    GFP_MOVABLE | GFP_NOWAIT | GFP_THISNODE, 0);
-	if (page && zone_of(mem, page_to_pfn_in(mem, page))->kind == ZONE_MOVABLE)
+	if (!page || zone_of(mem, page_to_pfn_in(mem, page))->kind == ZONE_MOVABLE)
 		return page;
-	if (page)
-		mem_free_pages(mem, page, 0);
+	mem_free_pages(mem, page, 0);
 	return NULL;
 }
 
 /*
- * Isolate up to @max anonymous pages of @zone, lent ones or others.  Pages of the other kind go to
- * the young end of the list, so later scans need not pass them again.
+ * Isolate up to @max pages of @zone, lent ones or others: first anonymous ones, then those that the
+ * run could not drop.  Pages of the other kind go to the young end of their list, so later scans
+ * need not pass them again.
  */
 static unsigned isolate_kind(struct zone *zone, bool lent, struct page **pages, unsigned max)
 {
-	unsigned long left = READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr);
-	unsigned nr = 0;
+	enum lru_take take = lent ? TAKE_LENT : TAKE_UNLENT;
+	unsigned which = NR_LRU, nr = 0;
+	unsigned long left;
 
-	for (; nr < max && left > 0; left -= MIN(left, (unsigned long)LRU_SCAN))
-		nr += lru_isolate_tail(
-		    zone, LRU_UNEVICTABLE, lent ? TAKE_LENT : TAKE_UNLENT, pages + nr, max - nr);
+	while (nr < max && which-- > 0)
+		for (left = READ_ONCE(zone->lru[which].nr); nr < max && left > 0;
+		     left -= MIN(left, (unsigned long)LRU_SCAN))
+			nr += lru_isolate_tail(zone, which, take, pages + nr, max - nr);
 	return nr;
 }
 

@@ -19,16 +19,22 @@
 
 KTEST_SUITE(to_movable, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
-/* Anonymous pages use up the kernel's memory; then memory of zone MOVABLE is freed. */
-KTEST(pages_of_a_lower_zone_move_up, KTEST_SLOW)
+/* Pages of an object use up the kernel's memory; then memory of zone MOVABLE is freed. */
+static void move_up(struct ktest *t, const struct vm_pager_ops *ops)
 {
 	struct pile there = {0}, low = {0};
 	struct vm_scene s;
+	u32 i;
 
-	if (!scene_begin(t, &s, PAGES))
+	if (!scene_begin_pager(t, &s, PAGES, ops, NULL))
 		return;
 	use_up_movable(s.mem, &there);
+	reclaim_stop(s.mem); /* it would drop clean pages */
 	fault_pages(t, &s, 0, PAGES);
+	REQUIRE(t, pages_there(&s, PAGES));
+	for (i = 0; i < PAGES; i++)
+		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	/* Drain too: cached pages could serve some of the requests. */
 	do {
 		while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
@@ -44,6 +50,17 @@ KTEST(pages_of_a_lower_zone_move_up, KTEST_SLOW)
 	EXPECT_EQ(t, pile_free(s.mem, &low), 0);
 	expect_sound(t, s.mem);
 	scene_end(t, &s);
+}
+
+KTEST(pages_of_a_lower_zone_move_up, KTEST_SLOW)
+{
+	move_up(t, NULL);
+}
+
+/* They are dirty, and their pager has no function clean. */
+KTEST(pages_that_cannot_be_dropped_move_up, KTEST_SLOW)
+{
+	move_up(t, &scene_pager);
 }
 
 /* Pages move up only into what MOVABLE has above its high watermark. */
@@ -298,11 +315,17 @@ static struct {
 static void lack(void *arg)
 {
 	struct pile there = {0}, low = {0};
+	struct vm_object *kept = arg; /* its one page is dirty, and no pager takes it; or NULL */
 	struct page *page;
 	unsigned near = arch_cpu_node(arch_cpu_id()) % 2;
 	struct zone *movable = &far.s.mem->zones[near * NR_ZONE_KINDS + ZONE_MOVABLE];
 
 	all_caches_off(far.t, far.s.mem);
+	if (kept) {
+		EXPECT_EQ(far.t, vm_object_supply(kept, 0, NULL), 0);
+		page_set_flags(page_in(kept, 0), PAGE_DIRTY);
+		EXPECT_EQ(far.t, zone_evictable(movable), 1);
+	}
 	while ((page = take_block(movable, 0, MT_MOVABLE)))
 		pile_push(&there, page);
 	fault_pages(far.t, &far.s, 0, PAGES);
@@ -316,8 +339,9 @@ static void lack(void *arg)
 	EXPECT_EQ(far.t, pile_free(far.s.mem, &low), 0);
 }
 
-KTEST(kernel_gets_pages_by_moves_to_another_node)
+static void move_far(struct ktest *t, bool keep)
 {
+	struct vm_object *kept = NULL;
 	unsigned near = arch_cpu_node(0) % 2;
 	const struct zone_spec specs[] = {
 	    {near, ZONE_NORMAL, 6}, {near, ZONE_MOVABLE, 2}, {1 - near, ZONE_MOVABLE, 8}};
@@ -342,11 +366,45 @@ KTEST(kernel_gets_pages_by_moves_to_another_node)
 	err = vm_object_create(mem, OBJ_ANON, PAGES, NULL, NULL, &far.s.object);
 	err = err ? err : vm_space_create(mem, &far.s.space);
 	err = err ? err : vm_map(far.s.space, VM_BASE, PAGES, VM_RW, far.s.object, 0);
+	if (!err && keep)
+		err = vm_object_create(mem, OBJ_PAGER, 1, &scene_pager, NULL, &kept);
 	EXPECT_EQ(t, err, 0);
 	if (!err)
-		ktest_on_cpu(0, lack, NULL);
+		ktest_on_cpu(0, lack, kept);
 	EXPECT_EQ(t, far.got, 8);
 	EXPECT_EQ(t, far.asked, 0);
+	if (kept)
+		vm_object_put(kept);
 	scene_end(t, &far.s);
+	drop_memory(t, mem);
+}
+
+KTEST(kernel_gets_pages_by_moves_to_another_node)
+{
+	move_far(t, false);
+}
+
+/* A page that could be dropped, but that no pager takes, does not hide the other node's memory. */
+KTEST(page_that_stays_does_not_keep_moves_from_another_node)
+{
+	move_far(t, true);
+}
+
+/* Nodes 1 and 2 have free pages, and node 2 is nearer. */
+KTEST(pages_move_up_to_the_nearest_node)
+{
+	static const u8 distance[] = {10, 30, 20, 30, 10, 30, 20, 30, 10};
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, 4}, {0, ZONE_MOVABLE, 2}, {1, ZONE_MOVABLE, 2}, {2, ZONE_MOVABLE, 2}};
+	struct memory *mem = NEED(t, build_memory(t, 3, distance, specs, ARRAY_SIZE(specs)));
+	const struct zone *low = &mem->zones[ZONE_NORMAL];
+	struct pile there = {0};
+	struct page *page;
+
+	EXPECT_EQ(t, zone_movable_for(low)->node, 0);
+	while ((page = take_block(movable_zone(mem), 0, MT_MOVABLE)))
+		pile_push(&there, page);
+	EXPECT_EQ(t, zone_movable_for(low)->node, 2);
+	EXPECT_EQ(t, pile_free(mem, &there), 0);
 	drop_memory(t, mem);
 }
