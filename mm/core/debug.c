@@ -34,27 +34,14 @@ const char *mm_event_name(enum mm_event ev)
 
 const char *mm_why_text(enum mm_why why)
 {
-	static const char *const texts[NR_MM_WHY] = {
-	    [WHY_NONE] = "no reason",
-	    [WHY_RANGE] = "no pages, parts of pageblocks, or outside",
-	    [WHY_HOLE] = "no memory there",
-	    [WHY_ZONES] = "more than one zone",
-	    [WHY_MIXED] = "partly offline",
-	    [WHY_ALREADY] = "already in that state",
-	    [WHY_CLAIMED] = "another operation works on it",
-	    [WHY_ISOLATED] = "already isolated",
-	    [WHY_RESERVED] = "reserved page",
-	    [WHY_UNMOVABLE] = "unmovable page",
-	    [WHY_PINNED] = "pinned page",
-	    [WHY_BUSY] = "page busy",
-	    [WHY_NO_TARGET] = "no memory to move to",
-	    [WHY_LAST] = "too little memory would be left",
-	    [WHY_CANCELLED] = "cancelled",
-	    [WHY_DEADLINE] = "deadline passed",
-	    [WHY_TYPE] = "pageblocks of another type",
-	    [WHY_STANDBY] = "standby memory",
-	    [WHY_HWPOISON] = "broken page",
-	};
+	/* In the order of enum mm_why. */
+	static const char *const texts[] = {"no reason",
+	    "no pages, parts of pageblocks, or outside", "no memory there", "more than one zone",
+	    "partly offline", "already in that state", "another operation works on it",
+	    "already isolated", "reserved page", "unmovable page", "pinned page", "page busy",
+	    "no memory to move to", "too little memory would be left", "cancelled",
+	    "deadline passed", "pageblocks of another type", "standby memory", "broken page"};
+	BUILD_ASSERT(ARRAY_SIZE(texts) == NR_MM_WHY);
 
 	return why < NR_MM_WHY ? texts[why] : "?";
 }

@@ -366,6 +366,16 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 	return scan.freed;
 }
 
+/* zone_can_gain, exact: under the lru lock each page is on a list, or is counted as taken off. */
+static bool run_may_gain(struct zone *zone)
+{
+	irqflags_t flags = lru_lock_irqsave(zone);
+	bool gain = zone_can_gain(zone);
+
+	lru_unlock_irqrestore(zone, flags);
+	return gain;
+}
+
 /* The most tries for a larger block: freed pages need not lie together. */
 #define RECLAIM_TURNS 16
 
@@ -391,7 +401,7 @@ enum outcome reclaim_direct(struct request *q)
 			sched_point("reclaim.enough");
 			return TRY_ANEW;
 		}
-		if (q->scattered || asked >> zone->node & 1 || !zone_can_gain(zone))
+		if (q->scattered || asked >> zone->node & 1 || !run_may_gain(zone))
 			continue;
 		asked |= 1u << zone->node;
 		if (ask_run(q, &q->mem->nodes[zone->node].reclaim) == TRY_ANEW)

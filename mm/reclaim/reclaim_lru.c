@@ -48,15 +48,19 @@ struct batch {
 	struct unmapped page[RECLAIM_BATCH];
 };
 
-/* Settle an isolated page: put it back on a list, or free it. */
+/* Put an isolated page back, or free it; until then it is counted (run_may_gain, check_memory). */
 static void reclaim_settled(struct zone *zone, struct page *page, bool dropped)
 {
-	atomic_sub(&zone->nr_reclaiming, 1u);
-	PAGE_ASSERT(zone->mem, page, (s32)READ_ONCE(zone->nr_reclaiming) >= 0);
+	irqflags_t flags = arch_irq_save();
+	u32 before;
+
 	if (dropped)
 		mem_put_page(zone->mem, page);
 	else
 		putback_lru_page(zone->mem, page);
+	before = atomic_sub(&zone->nr_reclaiming, 1u);
+	KASSERT(before > 0);
+	arch_irq_restore(flags);
 }
 
 static void count_freed(struct lru_scan *scan, const struct page *page)

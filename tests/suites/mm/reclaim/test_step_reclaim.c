@@ -32,6 +32,29 @@ KTEST(freed_pages_clear_the_mark_of_a_run_that_missed_them)
 	EXPECT_EQ(t, zone->futile, 0);
 }
 
+/* ---- pages that are off their list for a moment ---- */
+
+/* Another thread puts the zone's only droppable page back: it has had the list's lock until now. */
+static void come_back(void)
+{
+	zone->lru[LRU_INACTIVE].nr = 1;
+}
+
+/* Else the request would find nothing to gain, and fail without a run. */
+KTEST(request_counts_pages_under_the_lock_of_their_lists)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
+	struct request q = {.mem = mem, .gfp = GFP_KERNEL};
+
+	zone = &mem->zones[ZONE_NORMAL];
+	zone->wmark[WMARK_MIN] = zone->nr_free;
+	request_begin(&q);
+	EXPECT_AT(t, (reclaim_direct(&q), 0), 0, .lock = &zone->lru_lock, .act = come_back);
+	zone->lru[LRU_INACTIVE].nr = 0;
+	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_WAIT), 1);
+	zone_set_watermarks(zone);
+}
+
 /* ---- the end of a victim ---- */
 
 static struct request asker;
