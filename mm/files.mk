@@ -24,8 +24,8 @@ MM_SRCS += mm/vm/slab.c mm/vm/account.c mm/vm/pagetable.c mm/vm/tlb.c mm/vm/lru.
 	mm/vm/object_lock.c mm/vm/rmap.c mm/vm/migwait.c mm/vm/vm_object.c mm/vm/vm_space.c \
 	mm/vm/vm_fault.c
 # 8: moving pages
-MM_SRCS += mm/move/migrate_lru.c mm/move/migrate_movable.c mm/move/migrate.c \
-	mm/move/compact.c
+MM_SRCS += mm/move/migrate_lru.c mm/move/migrate_movable.c mm/move/migrate_kind.c \
+	mm/move/migrate.c mm/move/compact.c
 # 9: isolated ranges, and contiguous ones
 MM_SRCS += mm/hotplug/page_isolation.c mm/hotplug/free_held.c mm/hotplug/isolate_policy.c \
 	mm/hotplug/patience.c mm/hotplug/evacuate.c mm/hotplug/contig.c mm/hotplug/cma.c

@@ -291,7 +291,7 @@ struct zone {
 	u64 futile_came;
 	/* a: where the scanners of the last compaction stopped; 0: at an end of the zone */
 	pfn_t compact_window, compact_free;
-	/* a: the order for which they have made no block on their way from the ends; 0: none */
+	/* a: the order for which they made no block from the ends on, see compact.c; 0: none */
 	u32 compact_vain;
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate.c), and
+ * migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate_kind.c, migrate.c), and
  * compaction (compact.c).
  */
 #ifndef QUARRY_MM_MIGRATE_H

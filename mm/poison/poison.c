@@ -135,11 +135,6 @@ static int poison_settle(struct poison_request *r)
 	}
 }
 
-static bool known(const struct memory *mem, pfn_t pfn)
-{
-	return pfn != PFN_NONE && pfn_valid_in(mem, pfn);
-}
-
 /*
  * The first try of a soft offline, with the caches on.  A free page is taken off its list in the
  * lock hold that found it there.  A page that was moved is held by the isolation's reference.  So
@@ -165,7 +160,7 @@ static int handle(struct poison_request *r)
 		return -EDEADLK;
 	poison_lock(r->mem);
 	sched_point("mf.enter");
-	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
+	r->zone = pfn_valid_in(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
 	err = r->zone ? 0 : -ENXIO;
 	if (!err && (r->hard || !settle_at_once(r, &err))) {
 		err = zone_pcp_disable(r->zone);
@@ -199,7 +194,7 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	 * Set before the locks are taken: unpoison checks it under them.  A report about an address
 	 * that is no memory does not count.
 	 */
-	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
+	if (flags & FAILURE_MACHINE_CHECK && pfn_valid_in(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
 	err = handle(&r);
 	/* A reference that is left may be of a thread that just unmaps or moves the page. */
@@ -253,7 +248,7 @@ int mem_unpoison_page(struct memory *mem, pfn_t pfn)
 
 	poison_lock(mem);
 	sched_point("mf.unpoison");
-	if (known(mem, pfn)) {
+	if (pfn_valid_in(mem, pfn)) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = zone_lock_irqsave(zone);
 

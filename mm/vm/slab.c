@@ -52,13 +52,6 @@ static void slab_unlock(struct slab_size *size) RELEASE(size->lock, slab_class) 
 	spin_unlock(&size->lock);
 }
 
-static void slab_list_insert(struct slab_size *size, struct slab *slab)
-    REQUIRES(size->lock, slab_class)
-{
-	KASSERT(spin_is_held(&size->lock));
-	LIST_INSERT_HEAD(&size->partial, slab, link);
-}
-
 static void slab_list_remove(struct slab *slab) REQUIRES(slab_class)
 {
 	KASSERT(*slab->link.le_prev == slab && spin_is_held(&sizes[slab->shift].lock));
@@ -98,10 +91,7 @@ static u64 *taken_word(struct slab *slab, const void *ptr, u64 *bit) REQUIRES(sl
 	return &slab->taken[place / 64];
 }
 
-/*
- * Take an object from the size's first listed page that is not broken; lock held.  NULL: no such
- * page has a free one.
- */
+/* Take an object from the size's first listed page that is not broken; NULL: there is none. */
 static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class)
 {
 	struct slab *slab;
@@ -141,7 +131,7 @@ static void *alloc_small(unsigned shift)
 	/* No lock is held here, since slab_new may sleep.  Again, if the new page has broken. */
 	while (!object && (fresh = slab_new(shift))) {
 		slab_lock(size);
-		slab_list_insert(size, fresh);
+		LIST_INSERT_HEAD(&size->partial, fresh, link);
 		size->nr_empty++;
 		object = take_object(size);
 		slab_unlock(size);
@@ -210,7 +200,7 @@ static void free_small(struct page *page, void *ptr)
 	*(void **)ptr = slab->free;
 	slab->free = ptr;
 	if (!slab->link.le_prev)
-		slab_list_insert(size, slab);
+		LIST_INSERT_HEAD(&size->partial, slab, link);
 	/* A broken page is not kept: its free retires it. */
 	if (--slab->used == 0 && (size->nr_empty++ > 0 || page_poisoned(page))) {
 		size->nr_empty--;
