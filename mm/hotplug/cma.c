@@ -218,12 +218,18 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 {
 	unsigned long size = cma->end - cma->start, at = 0;
 	u64 deadline = deadline_from_now(SEARCH_NS);
-	int err = -ENOMEM, busy = 0;
+	bool busy = false; /* a page stayed busy: its run is tried again after all others */
+	int err = -ENOMEM;
 
-	while ((at = find_run(cma, at, nr, align)) < size) {
+	while ((at = find_run(cma, at, nr, align)) < size || busy) {
 		pfn_t pfn = cma->start + at;
 		struct mm_fail fail = {.pfn = pfn};
 
+		if (at == size) {
+			at = 0;
+			busy = false;
+			continue;
+		}
 		KASSERT(!(pfn & ((1UL << align) - 1)) && pfn + nr <= cma->end);
 		err = alloc_contig_range(cma->mem, pfn, pfn + nr, MT_CMA, &fail);
 		if (!err) {
@@ -231,13 +237,12 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 			*out = pfn;
 		}
 		/* A pageblock that went offline since the check is a blocker, too. */
-		err = err == -EINVAL ? -EBUSY : err;
+		if (err == -EINVAL)
+			err = -EBUSY;
 		if (err != -EBUSY || deadline_past(deadline))
 			return err;
+		busy |= fail.why == WHY_BUSY;
 		at = behind(cma, at, nr, &fail);
-		/* A run with a page that stayed busy is tried again after all others. */
-		if ((busy |= fail.why == WHY_BUSY) && find_run(cma, at, nr, align) == size)
-			at = busy = 0;
 	}
 	return err;
 }
