@@ -33,7 +33,10 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 	KASSERT(at + nr <= cma->end - cma->start);
 	for (i = at; i < at + nr; i++) {
 		KASSERT(is_used(cma, i) != used);
-		cma->used[i / 64] ^= 1ULL << (i % 64);
+		if (used)
+			cma->used[i / 64] |= 1ULL << (i % 64);
+		else
+			cma->used[i / 64] &= ~(1ULL << (i % 64));
 	}
 	WRITE_ONCE(cma->nr_used, used ? cma->nr_used + nr : cma->nr_used - nr);
 }
@@ -218,18 +221,12 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 {
 	unsigned long size = cma->end - cma->start, at = 0;
 	u64 deadline = deadline_from_now(SEARCH_NS);
-	bool busy = false; /* a page stayed busy: its run is tried again after all others */
 	int err = -ENOMEM;
 
-	while ((at = find_run(cma, at, nr, align)) < size || busy) {
+	while ((at = find_run(cma, at, nr, align)) < size) {
 		pfn_t pfn = cma->start + at;
 		struct mm_fail fail = {.pfn = pfn};
 
-		if (at == size) {
-			at = 0;
-			busy = false;
-			continue;
-		}
 		KASSERT(!(pfn & ((1UL << align) - 1)) && pfn + nr <= cma->end);
 		err = alloc_contig_range(cma->mem, pfn, pfn + nr, MT_CMA, &fail);
 		if (!err) {
@@ -241,7 +238,6 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 			err = -EBUSY;
 		if (err != -EBUSY || deadline_past(deadline))
 			return err;
-		busy |= fail.why == WHY_BUSY;
 		at = behind(cma, at, nr, &fail);
 	}
 	return err;

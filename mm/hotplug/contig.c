@@ -129,8 +129,7 @@ int alloc_contig_range(
 	struct mm_fail local;
 	struct evacuation e = {.range = {start, end},
 	    .fail = fail ? fail : &local,
-	    .policy = iso_ops(READ_ONCE(mem->policy)),
-	    .hurry = type == MT_CMA};
+	    .policy = iso_ops(READ_ONCE(mem->policy))};
 	int err = may_sleep() ? 0 : -EDEADLK, off = -1;
 
 	err = err ? err : contig_check(mem, e.range, type, &e.zone, e.fail);

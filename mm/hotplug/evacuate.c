@@ -174,7 +174,7 @@ int evacuate(struct evacuation *e)
 		if (patience_over(&patience)) {
 			if (e->no_target)
 				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
-			if (fail->why != WHY_BUSY || e->hurry)
+			if (fail->why != WHY_BUSY)
 				return -EBUSY;
 		}
 		if (deadline_past(e->deadline))

@@ -87,7 +87,6 @@ struct evacuation {
 	struct migrate_stats stats;
 	unsigned loops; /* passes over the range */
 	bool no_target; /* the last pass found no memory to move to */
-	bool hurry;     /* do not wait for a page that stays busy: another range will do */
 };
 /*
  * Move pages until the whole range is free.  Returns 0; -EINTR cancelled; -ENOMEM no memory to move

@@ -117,42 +117,6 @@ KTEST(other_errors_end_the_search)
 	EXPECT_EQ(t, cma_destroy(&area), 0);
 }
 
-static unsigned refusals; /* left, of the area's first page */
-
-/* The area's first page is busy: each time, the clock goes on by a quarter of the patience. */
-static int refuse_first(
-    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
-{
-	if (page_to_pfn_in(mem, src) != area.start || !refusals)
-		return mov_migrate(owner, mem, dst, src);
-	refusals--;
-	atomic_add(&hosted_clock_ahead, 50000000ULL);
-	return -EBUSY;
-}
-
-/* A page that stays busy is passed over; if each run has it, the search tries again. */
-KTEST(search_continues_behind_a_busy_page)
-{
-	static const struct movable_ops ops = {
-	    .isolate = mov_isolate, .migrate = refuse_first, .putback = mov_putback};
-	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
-	struct page *page = NULL;
-
-	REQUIRE(t, begin(t, mem) && mov_begin(t, mem));
-	mov.owner.ops = &ops;
-	mov_fill_range(area.start, area.start + PAGEBLOCK_PAGES);
-	refusals = ~0u;
-	expect_run(t, mem, 4, 1);
-	EXPECT_EQ(t, tries(mem), 2);
-	refusals = 40;
-	EXPECT_EQ(t, cma_alloc(&area, BLOCK(AREA), 0, &page), 0);
-	EXPECT(t, tries(mem) > 1);
-	EXPECT_EQ(t, refusals, 0);
-	EXPECT_EQ(t, area.nr_used == BLOCK(AREA) ? cma_free(&area, page, BLOCK(AREA)) : 0, 0);
-	mov_end(t);
-	EXPECT_EQ(t, cma_destroy(&area), 0);
-}
-
 /* The first place that fits is taken, aligned by page number and not from the area's start. */
 KTEST(allocations_fit_to_the_page)
 {
