@@ -77,7 +77,7 @@ static inline bool movable_has_room(const struct zone *movable, bool soon)
 	        (soon && zone_evictable(movable) + zone_standby(movable) > 0));
 }
 
-/* The MOVABLE zone for pages of @zone: the nearest one with room now or, if none has, its node's. */
+/* The MOVABLE zone for pages of @zone: the nearest with room now; if none has, its node's. */
 static inline struct zone *zone_movable_for(const struct zone *zone)
 {
 	struct zone *other;
