@@ -405,17 +405,23 @@ KTEST(futile_zone_does_not_keep_another_low, KTEST_SLOW)
 {
 	struct page *page, *pinned;
 	struct zone *zone;
+	const struct reclaim *r;
 	u64 runs;
 
 	if (!begin_full(t, false))
 		return;
 	/* NORMAL is low, and its only page on a list is pinned; MOVABLE has enough free pages. */
 	pinned = pin_one(t, normal_of(s.mem));
+	r = &s.mem->nodes[0].reclaim;
 	zone = movable_zone(s.mem);
 	give(t, s.mem, zone, NULL, (unsigned)zone->wmark[WMARK_HIGH] + 8);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(normal_of(s.mem)->futile)));
+	/* A run for the wish of the request would drop the page too early. */
+	EXPECT(t,
+	    YIELD_UNTIL(
+	        load_acquire(&r->runs.done) == READ_ONCE(r->runs.asked) && !READ_ONCE(r->low)));
 	runs = event(EV_RECLAIM_RUNS);
 	page = supply(t, 0);
 	EXPECT(t, lies_in(page, zone));
