@@ -7,13 +7,14 @@ KTEST_SUITE(shelf, KTEST_EXTRA);
 
 KTEST(the_first_card_is_put_on_an_empty_shelf)
 {
-	struct card card = {.pfn = 8}, second = {.pfn = 9};
+	/* The cards come from another shelf: each still has its link. */
+	struct card card = {.pfn = 8, .next = &card}, second = {.pfn = 9, .next = &card};
 	struct shelf shelf;
 
 	shelf_init(&shelf, "shelf");
 	shelf_append(&shelf, &card);
 	EXPECT_EQ(t, shelf.nr, 1);
-	EXPECT(t, shelf.first == &card);
+	REQUIRE(t, shelf.first == &card && !card.next);
 	shelf_append(&shelf, &second);
 	EXPECT_EQ(t, shelf.nr, 2);
 	EXPECT(t, shelf.first == &card && card.next == &second && !second.next);
@@ -33,7 +34,8 @@ static void fill(struct shelf *shelf, struct card *card, unsigned nr)
 
 KTEST(cards_of_a_range_are_counted)
 {
-	struct card card[] = {{.pfn = 8}, {.pfn = 20}, {.pfn = 11}, {.pfn = 12}};
+	const pfn_t last = ~(pfn_t)0;
+	struct card card[] = {{.pfn = 8}, {.pfn = 20}, {.pfn = 11}, {.pfn = 12}, {.pfn = last}};
 	struct shelf shelf;
 
 	fill(&shelf, card, ARRAY_SIZE(card));
@@ -41,21 +43,26 @@ KTEST(cards_of_a_range_are_counted)
 	EXPECT_EQ(t, shelf_count(&shelf, 8, 13), 4);
 	EXPECT_EQ(t, shelf_count(&shelf, 8, 0), 0);
 	EXPECT_EQ(t, shelf_count(&shelf, 13, 7), 0);
+	EXPECT_EQ(t, shelf_count(&shelf, last - 3, 4), 1);
 }
 
 KTEST(a_page_frame_is_put_once)
 {
 	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
-	struct card again = {.pfn = 9}, other = {.pfn = 10};
-	struct shelf shelf;
+	struct card again[] = {{.pfn = 8}, {.pfn = 9}}, other = {.pfn = 10}, first = {.pfn = 8};
+	struct shelf shelf, empty;
 
 	fill(&shelf, card, ARRAY_SIZE(card));
-	EXPECT(t, !shelf_append_new(&shelf, &again));
+	EXPECT(t, !shelf_append_new(&shelf, &again[0]));
+	EXPECT(t, !shelf_append_new(&shelf, &again[1]));
 	EXPECT_EQ(t, shelf.nr, 2);
 	EXPECT(t, shelf_append_new(&shelf, &other));
 	EXPECT_EQ(t, shelf.nr, 3);
 	EXPECT(t, card[1].next == &other);
 	EXPECT(t, !spin_is_held(&shelf.lock));
+	shelf_init(&empty, "empty");
+	EXPECT(t, shelf_append_new(&empty, &first));
+	EXPECT(t, empty.first == &first);
 }
 
 /* ---- another CPU ---- */
@@ -94,6 +101,7 @@ KTEST(the_lock_keeps_other_cpus_out)
 {
 	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
 	struct card ours = {.pfn = 10}, theirs = {.pfn = 10}, last = {.pfn = 11};
+	struct card behind = {.pfn = 20};
 	struct shelf shelf;
 
 	fill(&shelf, card, ARRAY_SIZE(card));
@@ -105,8 +113,10 @@ KTEST(the_lock_keeps_other_cpus_out)
 	EXPECT(t, card[1].next && !card[1].next->next);
 	EXPECT(t, other.locks > 0);
 	other.locks = 0;
+	other.card = &behind;
 	shelf_append(&shelf, &last);
 	EXPECT(t, other.locks > 0);
+	EXPECT(t, ours.next == &last && last.next == &behind);
 	other.locks = 0;
 	EXPECT_EQ(t, shelf_count(&shelf, 8, 4), 4);
 	EXPECT(t, other.locks > 0);

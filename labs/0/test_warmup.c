@@ -12,6 +12,8 @@ KTEST(a_range_has_its_first_page_and_not_its_end)
 	EXPECT(t, !pfn_in_range(7, 8, 4));
 	EXPECT(t, !pfn_in_range(12, 8, 4));
 	EXPECT(t, !pfn_in_range(8, 8, 0));
+	EXPECT(t, !pfn_in_range(0, 0, 0));
+	EXPECT(t, !pfn_in_range((1ULL << 32) + 8, 8, 4));
 }
 
 KTEST(a_range_may_end_with_the_last_page)
@@ -20,6 +22,7 @@ KTEST(a_range_may_end_with_the_last_page)
 
 	EXPECT(t, pfn_in_range(last, last - 3, 4));
 	EXPECT(t, !pfn_in_range(0, last - 3, 4));
+	EXPECT(t, pfn_in_range(last, 1, last));
 }
 
 KTEST(the_smallest_block_that_holds_the_bytes)
@@ -36,6 +39,7 @@ KTEST(no_block_holds_more_than_the_largest)
 {
 	EXPECT_EQ(t, order_for((u64)PAGE_SIZE << MAX_ORDER), MAX_ORDER);
 	EXPECT_EQ(t, order_for(((u64)PAGE_SIZE << MAX_ORDER) + 1), NR_ORDERS);
+	EXPECT_EQ(t, order_for(1ULL << 32), NR_ORDERS);
 	EXPECT_EQ(t, order_for(~0ULL), NR_ORDERS);
 }
 
@@ -53,4 +57,5 @@ KTEST(large_values_are_aligned_in_64_bits)
 	EXPECT_EQ(t, align_up((1ULL << 40) + 1, 21), (1ULL << 40) + (1ULL << 21));
 	EXPECT_EQ(t, align_up(1, 63), 1ULL << 63);
 	EXPECT_EQ(t, align_up(~0ULL, 12), 0);
+	EXPECT_EQ(t, align_up(~0ULL - 4095, 12), ~0ULL - 4095);
 }

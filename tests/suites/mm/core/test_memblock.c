@@ -27,7 +27,8 @@ KTEST(ranges_with_a_gap_stay_apart)
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(32) + 1, KB(48)), 0);
-	EXPECT_EQ(t, m->ram.nr, 2);
+	EXPECT_EQ(t, memblock_add(m, KB(8), KB(16) - 1), 0);
+	EXPECT_EQ(t, m->ram.nr, 3);
 }
 
 KTEST(unsorted_ranges_are_sorted)
@@ -52,6 +53,9 @@ KTEST(overlapping_ranges_merge)
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(24), KB(40)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
+	/* What is no range is refused even where it would be merged with one. */
+	EXPECT_EQ(t, memblock_add(m, KB(40), KB(40)), -EINVAL);
+	EXPECT_EQ(t, memblock_add(m, KB(48), KB(8)), -EINVAL);
 	EXPECT_EQ(t, m->ram.nr, 1);
 	expect_range(t, &m->ram.range[0], KB(16), KB(40));
 }
@@ -109,8 +113,13 @@ KTEST(less_than_a_page_is_no_free_range)
 	EXPECT_EQ(t, memblock_add(m, KB(4) + 1, KB(12) - 1), 0);
 	EXPECT(t, !memblock_next_free(m, 0, &r));
 	EXPECT_EQ(t, memblock_add(m, KB(64), KB(68)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(20), KB(22)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(30), KB(31)), 0);
 	EXPECT(t, memblock_next_free(m, 0, &r));
 	expect_range(t, &r, KB(64), KB(68));
+	/* Rounded up, the start of a run in the last page of all would be 0. */
+	EXPECT_EQ(t, memblock_add(m, ~(phys_t)0 - 100, ~(phys_t)0), 0);
+	EXPECT(t, !memblock_next_free(m, KB(68), &r));
 }
 
 KTEST(empty_and_wrapping_ranges_are_refused)
@@ -150,6 +159,7 @@ KTEST(allocation_is_aligned_and_lowest_first)
 	EXPECT_EQ(t, memblock_add(m, KB(6), KB(256)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, 100, 64, 0, TOP), KB(6));
 	EXPECT_EQ(t, memblock_alloc(m, 100, 64, 0, TOP), KB(6) + 128);
+	EXPECT_EQ(t, memblock_alloc(m, 28, 4, 0, TOP), KB(6) + 100);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), KB(8));
 	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(64), 0, TOP), KB(64));
 	/* The gap that the alignment left is used. */
