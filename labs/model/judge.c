@@ -344,11 +344,10 @@ static const char *one_call(const struct wire_call *c)
  * Damage the word of the cached page that the next allocation would take, as a stray write would.
  * The allocation must notice it and end the kernel, which is the student's process here.
  */
-static const char *damaged_call(void)
+static const char *damaged_call(u32 word)
 {
 	static const gfp_t gfps[] = {GFP_UNMOVABLE, GFP_MOVABLE, GFP_RECLAIMABLE};
 	static struct wire_result r;
-	const u32 word = PAGE_WORD(3, PG_PCP, 0);
 	unsigned i, cpu;
 
 	for (i = 0; i < ARRAY_SIZE(gfps) * m.shape.cpus; i++) {
@@ -379,7 +378,8 @@ static const char *damaged_call(void)
 	return "FAIL";
 }
 
-static bool run(const struct plan *p, u64 seed)
+/* Returns NULL: the test has passed; or its verdict. */
+static const char *play(const struct plan *p, u64 seed, u32 damage)
 {
 	u64 rand = (seed + 1) * 0x9e3779b97f4a7c15ULL | 1;
 	struct wire_call c = {.code = CALL_BUILD};
@@ -404,13 +404,22 @@ static bool run(const struct plan *p, u64 seed)
 		what = what ? what : one_call(&c);
 	}
 	if (!what && p->damage) {
-		what = damaged_call();
+		what = damaged_call(damage);
 		end_child(true);
 	} else if (!what && setjmp(verdict_given)) {
 		what = "FAIL";
 	} else if (!what) {
 		model_end();
 	}
+	return what;
+}
+
+static bool run(const struct plan *p, u64 seed)
+{
+	const char *what = play(p, seed, PAGE_WORD(3, PG_PCP, 0));
+
+	if (!what && p->damage)
+		what = play(p, seed, PAGE_WORD(0, PG_PCP, 1));
 	report(p, what ? what : "PASS", seed);
 	if (what)
 		end_child(true);

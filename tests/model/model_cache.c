@@ -153,10 +153,11 @@ static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 }
 
 /*
- * If an allocated block was in a stack, it must have been the stack's newest block; unless the call
- * has given back all that this CPU caches, as one for a larger order may.
+ * If an allocated block was in a stack, it must have been the stack's newest block, and the stack one
+ * for this type; unless the call has given back all that this CPU caches, as one for a larger order
+ * may.
  */
-static void judge_newest(unsigned cpu, u32 pfn, unsigned order)
+static void judge_newest(unsigned cpu, u32 pfn, unsigned order, enum migratetype type)
 {
 	unsigned stack;
 
@@ -164,7 +165,13 @@ static void judge_newest(unsigned cpu, u32 pfn, unsigned order)
 		unsigned nr = stacks[cpu][stack].nr;
 		unsigned at = position(&pool[stacks[cpu][stack].at], nr, pfn);
 
-		WANT_OF(at == nr || at + 1 == nr || (order && !count_of(cpu, stack)), pfn,
+		bool back = at == nr || (order && !count_of(cpu, stack));
+
+		WANT_OF(back || stack % NR_CACHED_TYPES == type, pfn,
+		    "pfn %#x was allocated for a request of type %u from a stack of type %u on CPU "
+		    "%u",
+		    pfn, type, stack % NR_CACHED_TYPES, cpu);
+		WANT_OF(back || at + 1 == nr, pfn,
 		    "pfn %#x was allocated, the block number %u from below of a stack of %u on CPU "
 		    "%u: "
 		    "expected the newest",
@@ -226,7 +233,7 @@ void judge_stacks(const struct wire_call *c, const struct wire_result *r)
 	if (takes && model_waits((gfp_t)c->a))
 		return;
 	if (c->code == CALL_ALLOC && r->r >= 0)
-		judge_newest(c->cpu, (u32)r->r, (unsigned)c->b);
+		judge_newest(c->cpu, (u32)r->r, (unsigned)c->b, gfp_type((gfp_t)c->a));
 	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
 		for (stack = 0; stack < nr_stacks(m.mem); stack++)
 			judge_stack(cpu, stack, takes);

@@ -244,7 +244,13 @@ KTEST_CONTRACT(orders_0_to_4_and_the_largest_are_cached)
 		EXPECT_EQ(t, zone_pcp_pages(zone), kept ? 1UL << order : 0);
 		EXPECT_EQ(t, pcp_zone_nonempty(mem, 0, zone), kept);
 		EXPECT_EQ(t, state_of(mem, pages[0]), kept ? PG_PCP : PG_FREE);
+		/* A drain gives it back, and so does a smaller limit. */
 		empty_all(mem);
+		EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, order, 1, pages), 1);
+		EXPECT_EQ(t, free_on(0, mem, order, 1, pages), 1);
+		set_plan(zone, 0, MT_MOVABLE, 0);
+		EXPECT_EQ(t, zone_pcp_pages(zone), 0);
 	}
 	restore_plan(zone);
 }

@@ -56,7 +56,10 @@ static void refuse_words(const struct job *job)
 static void free_and_allocate(void *arg)
 {
 	struct job *job = arg;
+	unsigned number = zone_stack(job->zone, order_index(job->order), MT_MOVABLE);
+	struct pcp_stack *stack = &job->mem->pcp[0]->stack[number];
 	struct ktest *t = job->t;
+	irqflags_t flags;
 
 	EXPECT(t, !alloc_body(job->mem, GFP_MOVABLE, job->order));
 	refuse_words(job);
@@ -64,10 +67,20 @@ static void free_and_allocate(void *arg)
 	EXPECT_EQ(t, page_word(job->page), PAGE_WORD(0, PG_PCP, job->order));
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), 1UL << job->order);
 	EXPECT(t, !free_body(job->mem, job->page, job->order));
+	/* A stack that holds more than a limit that was lowered takes no block. */
+	stack_set_capacity(stack, 0);
+	WRITE_ONCE(job->page->word, RIGHT(job->order));
+	EXPECT(t, !free_body(job->mem, job->page, job->order));
+	WRITE_ONCE(job->page->word, PAGE_WORD(0, PG_PCP, job->order));
+	stack_set_capacity(stack, 1);
 	EXPECT(t, alloc_body(job->mem, GFP_MOVABLE, job->order) == job->page);
 	EXPECT_EQ(t, page_word(job->page), RIGHT(job->order));
 	EXPECT(t, !alloc_body(job->mem, GFP_MOVABLE, job->order));
 	EXPECT(t, arch_irqs_enabled());
+	flags = arch_irq_save();
+	EXPECT(t, free_body(job->mem, job->page, job->order) && !arch_irqs_enabled());
+	EXPECT(t, alloc_body(job->mem, GFP_MOVABLE, job->order) && !arch_irqs_enabled());
+	arch_irq_restore(flags);
 }
 
 KTEST_SUITE(pcp_body, KTEST_QUICK);
@@ -187,12 +200,31 @@ static u64 drained(const struct job *job)
 	return mm_event_sum(job->mem, EV_PCP_DRAINED);
 }
 
+/* Where pageblocks are large, the zone's last stack has never been used: it holds whole ones. */
+static void use_the_last_stack(const struct job *job)
+{
+	unsigned last = NR_CACHED_ORDERS * NR_CACHED_TYPES - NR_CACHED_TYPES + MT_MOVABLE;
+	struct pcp *pcp = job->mem->pcp[0];
+	unsigned stack = stacks_of(job->zone->id) + last;
+	struct ktest *t = job->t;
+
+	if (pcp->stack[stack].slot)
+		return;
+	job->zone->pcp_limit[last] = 1;
+	EXPECT_EQ(t, pcp_update_capacity(job->zone, pcp, stack), 1);
+	EXPECT(t, pcp->stack[stack].slot && stack_capacity(&pcp->stack[stack]) == 1);
+	job->zone->pcp_limit[last] = 0;
+	EXPECT_EQ(t, pcp_update_capacity(job->zone, pcp, stack), 0);
+	EXPECT_EQ(t, stack_capacity(&pcp->stack[stack]), 0);
+}
+
 static void give_back(void *arg)
 {
 	struct job *job = arg;
 	struct ktest *t = job->t;
 	u64 before = drained(job);
 
+	use_the_last_stack(job);
 	/* Not in one hold: how many each stack has is not limited. */
 	EXPECT(t, zone_locks_of(job->zone, drain, job) >= 2);
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), 0);
@@ -202,6 +234,7 @@ static void give_back(void *arg)
 KTEST(each_block_given_back_is_counted)
 {
 	struct job job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
+	struct page *fifth;
 	u64 before;
 
 	REQUIRE(t, job.mem);
@@ -211,6 +244,14 @@ KTEST(each_block_given_back_is_counted)
 	pcp_refresh_all(job.mem);
 	cache_five(&job);
 	ktest_on_cpu(0, give_back, &job);
+	/* A spill is no drain. */
+	EXPECT_EQ(t, alloc_on(0, job.mem, GFP_MOVABLE, 0, 1, &fifth), 1);
+	cache_five(&job);
+	before = drained(&job);
+	EXPECT_EQ(t, free_on(0, job.mem, 0, 1, &fifth), 1);
+	EXPECT_EQ(t, mm_event_sum(job.mem, EV_PCP_SPILL), 1);
+	EXPECT_EQ(t, drained(&job), before);
+	empty_all(job.mem);
 	cache_five(&job);
 	before = drained(&job);
 	set_plan(job.zone, 0, MT_MOVABLE, 1);
