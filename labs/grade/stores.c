@@ -5,7 +5,8 @@
  *
  * The student's sources are compiled as for gcc's thread sanitizer: before a load or a store they
  * call a function of this file, and an atomic operation is a call of one.  All of these functions
- * but those of stores do nothing else, so other accesses add no schedules.
+ * but those of stores do nothing else, so other accesses add no schedules.  A zone's watermarks are
+ * stored under its lock.
  *
  * Owns:       lab_passed.
  * Locks:      none: one OS thread runs all CPUs.
@@ -46,12 +47,23 @@ static bool in_memory(const struct memory *mem, const volatile void *at)
 	return IN(at, mem->round_started) || IN(at, mem->round_done);
 }
 
+static void expect_locked(const struct memory *mem, const volatile void *at)
+{
+	const struct zone *zone;
+
+	for_each_zone(mem, zone)
+		if ((IN(at, zone->wmark) || IN(at, zone->reserve)) && !spin_is_held(&zone->lock))
+			panic("a watermark is stored without the zone's lock");
+}
+
 /* Before a store.  @plain: it is neither atomic nor volatile. */
 static void at_store(const volatile void *at, bool plain)
 {
 	const struct memory *mem = ops.mem;
 	bool caches;
 
+	if (mem)
+		expect_locked(mem, at);
 	if (at == lab_passed) {
 		lab_passed = NULL;
 		return;

@@ -66,8 +66,8 @@ static void look_at(struct lists *l, unsigned zone, unsigned order)
 	}
 }
 
-/* Judge a fallback: a pageblock of another type has served the request. */
-static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type)
+/* Judge a fallback: a free block of order @cut, of another type's pageblock, served the request. */
+static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type, int cut)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];
 	bool changed = pageblock_type(pageblock_of(m.mem, pfn)) == type;
@@ -97,6 +97,10 @@ static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type)
 	    "a "
 	    "request of type %u",
 	    pfn, from, free, changed ? "" : " not", type);
+	WANT_OF(may || cut == have, pfn,
+	    "pfn %#lx was cut for a request of type %u from a free block of order %d: expected the "
+	    "largest of the pageblock, of order %d",
+	    pfn, type, cut, have);
 }
 
 /*
@@ -172,7 +176,7 @@ void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
 		type = MT_CMA;
 	}
 	if (from != type) {
-		judge_helper(pfn, &l, type);
+		judge_helper(pfn, &l, type, (int)have);
 		return;
 	}
 	WANT_OF(have == best, pfn,

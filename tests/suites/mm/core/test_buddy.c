@@ -202,18 +202,33 @@ KTEST(only_buddies_of_the_same_order_merge)
 	expect_all_merged(t, zone, MT_MOVABLE);
 }
 
+/* Note that the host knows the three pageblocks of the zone to be free. */
+static void report_all(struct zone *zone)
+{
+	irqflags_t flags = spin_lock_irqsave(&zone->lock);
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		pageblock_set_flag(zone, i * PAGEBLOCK_PAGES, PB_REPORTED);
+	spin_unlock_irqrestore(&zone->lock, flags);
+}
+
 KTEST(all_pages_come_back_after_exhaustion)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 3));
 	struct pile pile = {NULL, 0};
 	struct page *page;
-	unsigned order;
+	unsigned order, i;
 
 	for (order = 0; order <= MAX_ORDER; order++) {
+		report_all(zone);
 		while ((page = take_block(zone, order, MT_MOVABLE)))
 			pile_push(&pile, page);
 		EXPECT_EQ(t, pile.nr, 3UL << (MAX_ORDER - order));
 		EXPECT_EQ(t, zone->nr_free, 0);
+		/* Of a page that is taken the host knows so no more. */
+		for (i = 0; i < 3; i++)
+			EXPECT(t, !(pageblock_of(zone->mem, 0)[i].bits & PB_REPORTED));
 		while ((page = pile_pop(&pile)))
 			give_block(zone, page);
 		expect_all_merged(t, zone, MT_MOVABLE);

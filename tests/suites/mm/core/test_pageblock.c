@@ -115,11 +115,20 @@ static struct zone *zone_with_free(struct ktest *t, unsigned long nr, enum migra
 KTEST_CONTRACT(half_free_pageblock_is_stolen, KTEST_SLOW)
 {
 	struct zone *zone = NEED(t, zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE));
+	pfn_t pfn;
 
 	REQUIRE(t, take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_UNMOVABLE);
 	EXPECT_EQ(t, listed_pages(zone, MT_UNMOVABLE), PAGEBLOCK_PAGES / 2 - 1);
 	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), 0);
+	/* The other half is freed, all pages are taken singly, and each second one is freed. */
+	give_block(zone, pfn_to_page_in(zone->mem, 0));
+	while (take_block(zone, 0, MT_UNMOVABLE))
+		;
+	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn += 2)
+		give_block(zone, pfn_to_page_in(zone->mem, pfn));
+	REQUIRE(t, take_fallback(zone, 0, MT_RECLAIMABLE));
+	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_RECLAIMABLE);
 }
 
 KTEST_CONTRACT(less_free_pageblock_gives_only_the_requested_block)
