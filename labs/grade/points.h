@@ -56,9 +56,9 @@ static inline void lab_irqs_off(void)
 #define zone_unlock(zone) (zone_unlock(zone), race_point("lab.unlocked"))
 #define zone_lock_irqsave(zone)                                                                    \
 	({                                                                                         \
-		irqflags_t flags_ = (race_point("lab.lock"), zone_lock_irqsave(zone));             \
+		irqflags_t lab_flags = (race_point("lab.lock"), zone_lock_irqsave(zone));          \
 		lab_new_hold();                                                                    \
-		flags_;                                                                            \
+		lab_flags;                                                                         \
 	})
 #define zone_unlock_irqrestore(zone, flags)                                                        \
 	(zone_unlock_irqrestore((zone), (flags)), race_point("lab.unlocked"))
@@ -66,9 +66,9 @@ static inline void lab_irqs_off(void)
 #define spin_lock(lock) (spin_lock(lock), lab_new_hold())
 #define spin_lock_irqsave(lock)                                                                    \
 	({                                                                                         \
-		irqflags_t flags_ = spin_lock_irqsave(lock);                                       \
+		irqflags_t lab_flags = spin_lock_irqsave(lock);                                    \
 		lab_new_hold();                                                                    \
-		flags_;                                                                            \
+		lab_flags;                                                                         \
 	})
 #define lru_lock_irqsave(zone) (race_point("lab.lock"), lru_lock_irqsave(zone))
 #define lru_unlock_irqrestore(zone, flags)                                                         \
@@ -89,10 +89,10 @@ static inline void lab_irqs_off(void)
 extern const volatile void *lab_passed;
 #define lab_store(name, to, value, how, order)                                                     \
 	({                                                                                         \
-		__typeof__(*(to)) value_ = (value), *to_ = (to);                                   \
+		__typeof__(*(to)) lab_value = (value), *lab_to = (to);                             \
 		race_point(name);                                                                  \
-		lab_passed = to_;                                                                  \
-		how(to_, value_, order);                                                           \
+		lab_passed = lab_to;                                                               \
+		how(lab_to, lab_value, order);                                                     \
 	})
 #undef atomic_add
 #define atomic_add(p, v)                                                                           \

@@ -153,9 +153,9 @@ static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 }
 
 /*
- * If an allocated block was in a stack, it must have been the stack's newest block, and the stack one
- * for this type; unless the call has given back all that this CPU caches, as one for a larger order
- * may.
+ * If an allocated block was in a stack, it must have been the stack's newest block, and the stack
+ * one for this type; unless the call has given back all that this CPU caches, as one for a larger
+ * order may.
  */
 static void judge_newest(unsigned cpu, u32 pfn, unsigned order, enum migratetype type)
 {
