@@ -106,6 +106,7 @@ KTEST(putback_leaves_the_page_as_it_was)
 KTEST(only_movable_pages_are_isolated)
 {
 	struct handle_table *ht = new_table(any_memory(t));
+	struct isolated_pages pages = {.to = NULL};
 	struct page *page;
 	pfn_t pfn;
 
@@ -115,6 +116,7 @@ KTEST(only_movable_pages_are_isolated)
 	pfn = handle_pfn(ht, 0);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, page_to_pfn_in(ht->mem, page)), -EAGAIN);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, pfn + 1), -EAGAIN);
+	EXPECT_EQ(t, isolate_page(ht->mem, pfn + 1, &pages), -EAGAIN);
 	EXPECT_EQ(
 	    t, isolate_movable_page(ht->mem, ht->mem->zones[ZONE_MOVABLE].end_pfn - 1), -EAGAIN);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, pfn), 0);
@@ -160,7 +162,11 @@ KTEST(object_freed_before_putback_is_freed_once)
 	/* The migrator must not touch a new object that has the same handle. */
 	EXPECT_EQ(t, handle_alloc(ht, 0, 0, GFP_NOWAIT, 2), 0);
 	EXPECT(t, handle_pfn(ht, 0) != page_to_pfn_in(ht->mem, page));
+	/* A reader keeps the old page, which no owner has any more. */
+	EXPECT_EQ(t, get_page(page), 0);
 	putback_movable_page(ht->mem, page);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0));
+	EXPECT_EQ(t, mem_put_page(ht->mem, page), 0);
 	REQUIRE(t, handle_pfn(ht, 0) != PFN_NONE);
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem) - 1);
 	EXPECT_EQ(t, page_word(page_of(ht, 0)), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
@@ -345,14 +351,18 @@ static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 
 KTEST(owner_may_refuse_isolation)
 {
+	static const int errors[] = {-EBUSY, -EAGAIN, -EINTR};
 	struct memory *mem = NEED(t, any_memory(t));
 	struct page *page;
+	unsigned i;
 	int err;
 
-	page = actor_page(mem, (struct actor){.isolate = -EBUSY}, &err);
-	EXPECT_EQ(t, err, -EBUSY);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
-	page_release_movable(mem, page);
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		page = actor_page(mem, (struct actor){.isolate = errors[i]}, &err);
+		EXPECT_EQ(t, err, errors[i]);
+		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+		page_release_movable(mem, page);
+	}
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 

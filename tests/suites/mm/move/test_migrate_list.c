@@ -16,23 +16,36 @@
 static struct lister {
 	struct movable_owner owner;
 	unsigned busy, calls;
-	int answer;
+	int answer;             /* -ENOENT: it releases the page, too */
+	int refuse;             /* the result of isolate */
+	unsigned offered, told; /* calls of isolate and putback */
+	unsigned unsafe; /* calls without the lock, the reference or the user that they need */
 } lister;
 static struct page *listed[MANY];
 
+static void expect_lru_lock(struct memory *mem, struct page *page)
+{
+	lister.unsafe += !spin_is_held(&zone_of(mem, page_to_pfn_in(mem, page))->lru_lock);
+}
+
 static int lister_isolate(struct memory *mem, struct page *page)
 {
-	return 0;
+	expect_lru_lock(mem, page);
+	lister.offered++;
+	return lister.refuse;
 }
 
 static int lister_migrate(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	lister.calls++;
+	lister.unsafe += !READ_ONCE(owner->users);
 	if (lister.busy) {
 		lister.busy--;
 		return -EAGAIN;
 	}
+	if (lister.answer == -ENOENT)
+		page_release_movable(mem, src);
 	if (lister.answer)
 		return lister.answer;
 	if (!page_make_movable(mem, dst, owner, src->index))
@@ -43,6 +56,9 @@ static int lister_migrate(
 
 static bool lister_putback(struct memory *mem, struct page *page)
 {
+	expect_lru_lock(mem, page);
+	lister.unsafe += word_ref(page_word(page)) < 2;
+	lister.told++;
 	return true;
 }
 
@@ -88,16 +104,20 @@ static void expect_each(struct ktest *t, struct memory *mem, unsigned nr, enum p
 	}
 	EXPECT_EQ(t, found, nr);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+	EXPECT_EQ(t, lister.owner.users, 0);
+	EXPECT_EQ(t, lister.unsafe, 0);
 }
 
 KTEST_SUITE(migrate_list, KTEST_QUICK);
 
+/* All are in use until the last try. */
 KTEST(more_pages_than_a_batch_are_moved)
 {
-	struct memory *mem = NEED(t, list_pages(t, MANY, 0, &lister_ops));
+	const unsigned busy = MANY * (MIGRATE_PASSES - 1);
+	struct memory *mem = NEED(t, list_pages(t, MANY, busy, &lister_ops));
 
 	EXPECT_EQ(t, migrate_pages(mem, listed, MANY, NULL), 0);
-	EXPECT_EQ(t, lister.calls, MANY);
+	EXPECT_EQ(t, lister.calls, MANY * MIGRATE_PASSES);
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
 }
 
@@ -107,6 +127,8 @@ KTEST(pages_in_use_are_moved_later)
 	struct memory *mem = NEED(t, list_pages(t, MANY, MIGRATE_BATCH + 6, &lister_ops));
 
 	EXPECT_EQ(t, migrate_pages(mem, listed, MANY, NULL), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_OK), MANY);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_AGAIN), MIGRATE_BATCH + 6);
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
 }
 
@@ -128,6 +150,9 @@ KTEST(lent_page_is_put_back_as_one)
 	struct memory *mem = NEED(t, list_pages(t, 1, 10000, &lent_ops));
 
 	EXPECT_EQ(t, migrate_pages(mem, listed, 1, NULL), 1);
+	EXPECT_EQ(t, word_state(page_word(listed[0])), PG_BALLOON);
+	lister.refuse = -EBUSY;
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, listed[0])), -EBUSY);
 	expect_each(t, mem, 1, PG_BALLOON);
 }
 
@@ -148,6 +173,7 @@ KTEST_COST(pinned_page_is_tried_once)
 KTEST(broken_page_is_not_isolated)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
+	struct isolated_pages pages = {.to = NULL};
 	struct page *page = listed[0];
 	pfn_t pfn;
 
@@ -155,10 +181,18 @@ KTEST(broken_page_is_not_isolated)
 	putback_movable_page(mem, page);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), -EBUSY);
 	EXPECT_EQ(t, isolate_movable_page(mem, pfn), -EBUSY);
+	EXPECT_EQ(t, isolate_page(mem, pfn, &pages), -EBUSY);
+	EXPECT_EQ(t, pages.nr_lru + pages.nr_movable, 0);
 	EXPECT_EQ(t, word_state(page_word(page)), PG_MOVABLE_OPS);
 	page_release_movable(mem, page);
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+static void give_back(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	migrate_anywhere.give_back(to, mem, page, order);
 }
 
 /* The page breaks after it was isolated. */
@@ -192,12 +226,6 @@ static struct page *get_and_break(struct migrate_target *to, struct memory *mem,
 	return page;
 }
 
-static void give_back(
-    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
-{
-	migrate_anywhere.give_back(to, mem, page, order);
-}
-
 KTEST(target_that_broke_is_not_moved_to)
 {
 	struct migrate_target target = {.get = get_and_break, .give_back = give_back};
@@ -222,6 +250,23 @@ KTEST(target_that_broke_is_not_moved_to)
 
 /* ---- what is counted ---- */
 
+static unsigned given; /* targets, less those given back */
+
+static struct page *get_given(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	struct page *page = migrate_anywhere.get(to, mem, order);
+
+	given += page != NULL;
+	return page;
+}
+
+static void give_back_given(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	given--;
+	give_back(to, mem, page, order);
+}
+
 static struct page *get_none(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	return NULL;
@@ -233,28 +278,30 @@ static const struct {
 	int answer;    /* of its owner, at last */
 	bool released, no_target;
 	enum mm_why why; /* WHY_NONE: the page has not failed */
-} ends[] = {{.why = WHY_NONE}, {.busy = 3}, {.busy = 10000, .why = WHY_BUSY},
+} ends[] = {{.why = WHY_NONE}, {.busy = 3}, {.busy = MIGRATE_PASSES - 1},
+    {.busy = 10000, .why = WHY_BUSY}, {.answer = -ENOENT}, {.busy = 2, .answer = -ENOENT},
     {.answer = -EBUSY, .why = WHY_PINNED}, {.busy = 2, .answer = -EBUSY, .why = WHY_PINNED},
     {.answer = -EHWPOISON, .why = WHY_HWPOISON}, {.no_target = true, .why = WHY_NO_TARGET},
     {.released = true}};
 
 /* Each try of the page is one event, and none if its owner has released it. */
-static void expect_end(struct ktest *t, struct memory *mem, unsigned nr)
+static void expect_end(struct ktest *t, struct memory *mem, unsigned nr, bool before)
 {
 	u64 ok = mm_event_sum(mem, EV_MIGRATE_OK), again = mm_event_sum(mem, EV_MIGRATE_AGAIN),
 	    fail = mm_event_sum(mem, EV_MIGRATE_FAIL);
 	struct migrate_target to = {
-	    .get = ends[nr].no_target ? get_none : migrate_anywhere.get, .give_back = give_back};
+	    .get = ends[nr].no_target ? get_none : get_given, .give_back = give_back_given};
 	struct isolated_pages pages = {.to = &to};
-	struct migrate_stats stats = {0};
+	struct migrate_stats stats = {.no_target = before};
 	struct mm_fail reason = {.pfn = PFN_NONE};
 	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	bool failed = ends[nr].why != WHY_NONE;
+	bool gone = ends[nr].released || ends[nr].answer == -ENOENT;
 	pfn_t pfn = page_to_pfn_in(mem, page);
 
 	lister.busy = ends[nr].busy;
 	lister.answer = ends[nr].answer;
-	lister.calls = 0;
+	lister.calls = lister.told = given = 0;
 	make_movable(mem, page, &lister.owner, 0);
 	EXPECT_EQ(t, isolate_page(mem, pfn, &pages), 0);
 	if (ends[nr].released)
@@ -262,17 +309,19 @@ static void expect_end(struct ktest *t, struct memory *mem, unsigned nr)
 	EXPECT_EQ(t, migrate_isolated(mem, &pages, &reason, &stats), failed);
 	EXPECT_EQ(t, reason.pfn, failed ? pfn : PFN_NONE);
 	EXPECT_EQ(t, reason.why, ends[nr].why);
-	EXPECT_EQ(t, stats.no_target, ends[nr].no_target);
+	EXPECT_EQ(t, stats.no_target, before || ends[nr].no_target);
 	ok = mm_event_sum(mem, EV_MIGRATE_OK) - ok;
 	again = mm_event_sum(mem, EV_MIGRATE_AGAIN) - again;
-	EXPECT_EQ(t, ok, !failed && !ends[nr].released);
+	EXPECT_EQ(t, ok, !failed && !gone);
+	EXPECT_EQ(t, given, ok);
+	EXPECT_EQ(t, lister.told, failed);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_FAIL) - fail, failed);
 	EXPECT_RANGE(t, lister.calls, 0, MIGRATE_PASSES);
 	if (lister.calls)
 		EXPECT_EQ(t, again, lister.calls - 1);
 	else
 		EXPECT_EQ(t, again, 0);
-	expect_each(t, mem, !ends[nr].released, PG_MOVABLE_OPS);
+	expect_each(t, mem, !gone, PG_MOVABLE_OPS);
 }
 
 KTEST(each_end_of_a_page_is_counted)
@@ -280,8 +329,9 @@ KTEST(each_end_of_a_page_is_counted)
 	struct memory *mem = NEED(t, list_pages(t, 0, 0, &lister_ops));
 	unsigned nr;
 
-	for (nr = 0; nr < ARRAY_SIZE(ends); nr++)
-		expect_end(t, mem, nr);
+	/* Each end alone, and after a page for which no memory was free. */
+	for (nr = 0; nr < 2 * ARRAY_SIZE(ends); nr++)
+		expect_end(t, mem, nr / 2, nr % 2);
 }
 
 /* A page with all the references that its word can count gets no further one. */
@@ -292,25 +342,42 @@ KTEST(page_with_too_many_references_is_not_isolated)
 
 	putback_movable_page(mem, listed[0]);
 	WRITE_ONCE(listed[0]->word, full);
-	EXPECT(t, isolate_movable_page(mem, page_to_pfn_in(mem, listed[0])) < 0);
+	lister.offered = 0;
+	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, listed[0])), -EAGAIN);
 	EXPECT_EQ(t, page_word(listed[0]), full);
+	/* The reference comes first: the owner has nothing to undo. */
+	EXPECT_EQ(t, lister.offered, 0);
 	WRITE_ONCE(listed[0]->word, PAGE_WORD(1, PG_MOVABLE_OPS, 0));
 	expect_each(t, mem, 1, PG_MOVABLE_OPS);
 }
 
-/* Such a page has no movable owner that could be asked, too. */
+/*
+ * Such a page has no movable owner that could be asked, too.  Without the pin it fails beside an
+ * owner's page, as no memory is free for them, and each goes back where it was.
+ */
 KTEST(pinned_page_of_an_object_is_busy)
 {
-	static struct isolated_pages pages;
-	struct page *pinned;
+	struct migrate_target none = {.get = get_none, .give_back = give_back};
+	struct isolated_pages pages = {.to = &none};
+	struct migrate_stats stats = {0};
+	struct page *pinned, *owned;
 	struct vm_scene s;
 
+	lister = (struct lister){.owner.ops = &lister_ops};
 	if (!scene_begin_filled(t, &s, 1))
 		return;
-	pages.nr_lru = pages.nr_movable = 0;
 	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), -EBUSY);
 	EXPECT_EQ(t, pages.nr_lru + pages.nr_movable, 0);
 	mem_unpin_page(s.mem, pinned);
+	owned = NEED(t, mem_alloc_pages(s.mem, GFP_MOVABLE, 0));
+	make_movable(s.mem, owned, &lister.owner, 0);
+	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), 0);
+	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, owned), &pages), 0);
+	EXPECT_EQ(t, pages.nr_lru, 1);
+	EXPECT_EQ(t, migrate_isolated(s.mem, &pages, NULL, &stats), 2);
+	EXPECT_EQ(t, word_state(page_word(pinned)), PG_LRU);
+	EXPECT_EQ(t, word_state(page_word(owned)), PG_MOVABLE_OPS);
+	page_release_movable(s.mem, owned);
 	scene_end(t, &s);
 }

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: each page of a batch gets the error of its first
+ * layer: contract
+ * file: mm/move/migrate.c
+ */
+
+static unsigned migrate_list(struct migrate_list *l)
+{
+	unsigned pass, from, i, again;
+	int err[MIGRATE_BATCH];
+
+	for (pass = 0; l->left > 0; pass++) {
+		again = 0;
+		for (from = 0; from < l->left; from += MIGRATE_BATCH) {
+			unsigned nr = MIN(l->left - from, (unsigned)MIGRATE_BATCH);
+
+			l->kind->move(l->mem, l->pages + from, nr, l->to, err);
+			for (i = from; i < from + nr; i++) {
+				if (settle(l, l->pages[i], pass, err[0]))
+					l->pages[again++] = l->pages[i];
+			}
+			put_done(l);
+		}
+		l->left = again;
+		if (again)
+			thread_yield();
+	}
+	return l->failed;
+}
