@@ -6,6 +6,7 @@
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
 #include <quarry/poison.h>
+#include <quarry/smp.h>
 
 #define MANY 300 /* allocations of each CPU while the caches are off */
 static struct page *pages[TEST_MAX_CPUS][2];
@@ -153,16 +154,36 @@ KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-/* The cost of earlier rounds stays; a disable may make more rounds than one. */
+/* A disable with the result @err adds no rounds to @cost but those that it has made. */
+static void expect_true_cost(struct ktest *t, struct zone *zone, struct drain_cost *cost, int err)
+{
+	u64 calls = READ_ONCE(smp_stats.calls), ipis = READ_ONCE(smp_stats.ipis);
+	struct drain_cost before = *cost;
+
+	EXPECT_EQ(t, pcp_disable_counted(zone, cost), err);
+	EXPECT_RANGE(
+	    t, cost->rounds - before.rounds, 0, (long long)(READ_ONCE(smp_stats.calls) - calls));
+	EXPECT_RANGE(t, cost->ipis - before.ipis, 0, (long long)(READ_ONCE(smp_stats.ipis) - ipis));
+}
+
+/*
+ * The cost of earlier rounds stays.  A disable may make more rounds than one; a nested or refused
+ * one needs none.
+ */
 KTEST(disable_adds_the_cost_of_its_round)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
 	struct drain_cost cost = {.rounds = 5, .ipis = 70};
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
 
-	EXPECT_EQ(t, pcp_disable_counted(test_zone(mem, ZONE_MOVABLE), &cost), 0);
+	expect_true_cost(t, zone, &cost, 0);
 	EXPECT(t, cost.rounds > 5);
 	EXPECT(t, cost.ipis >= 70 + mem->nr_cpus - 1);
-	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_MOVABLE)), 0);
+	expect_true_cost(t, zone, &cost, 0);
+	WRITE_ONCE(zone->pcp_depth, 65535u);
+	expect_true_cost(t, zone, &cost, -EOVERFLOW);
+	WRITE_ONCE(zone->pcp_depth, 1u);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
 KTEST(disable_affects_one_zone)
@@ -242,17 +263,23 @@ KTEST(disable_in_a_wrong_context_is_refused)
 	int irqs_off, locked;
 	struct zone *zone;
 	irqflags_t flags;
+	u32 depth;
 
 	zone = test_zone(mem, ZONE_MOVABLE);
-	flags = arch_irq_save();
-	irqs_off = zone_pcp_disable(zone);
-	arch_irq_restore(flags);
-	spin_lock(&lock);
-	locked = zone_pcp_disable(zone);
-	spin_unlock(&lock);
-	EXPECT_EQ(t, irqs_off, -EDEADLK);
-	EXPECT_EQ(t, locked, -EDEADLK);
-	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
+	/* Also where the caches are off already, and there would be nothing to wait for. */
+	for (depth = 0; depth < 2; depth++) {
+		flags = arch_irq_save();
+		irqs_off = zone_pcp_disable(zone);
+		arch_irq_restore(flags);
+		spin_lock(&lock);
+		locked = zone_pcp_disable(zone);
+		spin_unlock(&lock);
+		EXPECT_EQ(t, irqs_off, -EDEADLK);
+		EXPECT_EQ(t, locked, -EDEADLK);
+		EXPECT_EQ(t, zone->pcp_depth, depth);
+		EXPECT_EQ(t, zone_pcp_pages(zone), depth ? 0 : 2 * mem->nr_cpus);
+		EXPECT_EQ(t, depth ? zone_pcp_enable(zone) : zone_pcp_disable(zone), 0);
+	}
 	expect_on(t, zone);
 }
 

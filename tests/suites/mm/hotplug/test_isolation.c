@@ -150,6 +150,13 @@ KTEST(bad_ranges_are_refused)
 	struct mm_fail fail;
 	unsigned i, p;
 
+	EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), ISO_PRECISE, &fail), 0);
+	census_take(&before, mem);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		undo_isolate_page_range(mem, bad[i].start, bad[i].nr);
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
+	undo_isolate_page_range(mem, 0, BLOCK(4));
 	census_take(&before, mem);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		for (p = 0; p < ARRAY_SIZE(policies); p++) {
@@ -163,7 +170,6 @@ KTEST(bad_ranges_are_refused)
 		fail = (struct mm_fail){0};
 		EXPECT_EQ(t, test_pages_isolated(mem, bad[i].start, bad[i].nr, &fail), -EINVAL);
 		EXPECT_EQ(t, fail.why, bad[i].parts ? WHY_BUSY : WHY_RANGE);
-		undo_isolate_page_range(mem, bad[i].start, bad[i].nr);
 	}
 	census_take(&after, mem);
 	census_compare(t, &before, &after);
@@ -352,15 +358,24 @@ KTEST_COST(precise_takes_only_isolated_pages_from_a_stack)
 	undo_isolate_page_range(mem, block, BLOCK(1));
 }
 
-/* A block of the largest cached order is a whole pageblock. */
+/* A stack with more blocks than a batch; then one block of each order and type. */
 KTEST(precise_takes_blocks_of_every_order_and_type)
 {
+	static struct page *many[5 * PCP_BATCH];
 	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
-	unsigned last = ktest_cpus() - 1, stack;
+	unsigned last = ktest_cpus() - 1, stack, nr = ARRAY_SIZE(many);
 	struct mm_fail fail = {0};
 	struct zone *zone;
 
 	zone = test_zone(mem, ZONE_NORMAL);
+	set_plan(zone, 0, MT_UNMOVABLE, (u16)(2 * nr));
+	EXPECT_EQ(t, alloc_on(last, mem, GFP_KERNEL, 0, nr, many), nr);
+	EXPECT_EQ(t, free_on(last, mem, 0, nr, many), nr);
+	EXPECT(t, cached(zone, last, 0, MT_UNMOVABLE) >= nr);
+	EXPECT_EQ(t, isolate(mem, 0, BLOCK(TEST_BLOCKS), ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
+	undo_isolate_page_range(mem, 0, BLOCK(TEST_BLOCKS));
+	/* A block of the largest cached order is a whole pageblock. */
 	for (stack = 0; stack < NR_CACHED_ORDERS * NR_CACHED_TYPES; stack++) {
 		unsigned order = index_order(stack / NR_CACHED_TYPES);
 		enum migratetype type = (enum migratetype)(stack % NR_CACHED_TYPES);

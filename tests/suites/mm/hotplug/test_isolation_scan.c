@@ -206,10 +206,10 @@ static int own_round(struct zone *zone, struct drain_cost *cost)
 	return seen.err;
 }
 
-static const struct iso_ops own_policy = {.bits_set = own_round, .story = "of a test"};
-
-static int isolate_by_own_policy(struct memory *mem, struct mm_fail *fail)
+static int isolate_by_own_policy(struct memory *mem, bool caches_off, struct mm_fail *fail)
 {
+	const struct iso_ops own_policy = {
+	    .bits_set = own_round, .caches_off = caches_off, .story = "of a test"};
 	struct drain_cost cost = {0};
 
 	return isolate_range(mem, (struct pfn_range){0, BLOCK(4)}, &own_policy, fail, &cost);
@@ -221,12 +221,19 @@ KTEST(round_is_made_when_all_bits_are_set)
 	struct mm_fail fail = {0};
 
 	memset(&seen, 0, sizeof(seen));
-	EXPECT_EQ(t, isolate_by_own_policy(mem, &fail), 0);
+	EXPECT_EQ(t, isolate_by_own_policy(mem, false, &fail), 0);
 	EXPECT(t, seen.calls > 0);
 	EXPECT_EQ(t, seen.isolated, 4);
 	EXPECT_EQ(t, seen.pending, 1);
 	EXPECT(t, seen.sleeps);
 	EXPECT_EQ(t, mem->iso_pending, 0);
+	undo_isolate_page_range(mem, 0, BLOCK(4));
+	/* While the caches are off there is nothing to fetch from them. */
+	seen.calls = 0;
+	EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_NORMAL)), 0);
+	EXPECT_EQ(t, isolate_by_own_policy(mem, true, &fail), 0);
+	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_NORMAL)), 0);
+	EXPECT_EQ(t, seen.calls, 0);
 	undo_isolate_page_range(mem, 0, BLOCK(4));
 }
 
@@ -238,7 +245,7 @@ KTEST(failed_round_is_undone)
 	memset(&seen, 0, sizeof(seen));
 	seen.err = -ENOMEM;
 	census_take(&before, mem);
-	EXPECT_EQ(t, isolate_by_own_policy(mem, &fail), -ENOMEM);
+	EXPECT_EQ(t, isolate_by_own_policy(mem, false, &fail), -ENOMEM);
 	EXPECT_EQ(t, mem->iso_pending, 0);
 	census_take(&after, mem);
 	census_compare(t, &before, &after);
@@ -255,7 +262,7 @@ KTEST(scan_comes_after_the_round)
 	empty_all(mem);
 	memset(&seen, 0, sizeof(seen));
 	seen.page = page;
-	EXPECT_EQ(t, isolate_by_own_policy(mem, &fail), -EBUSY);
+	EXPECT_EQ(t, isolate_by_own_policy(mem, false, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
 	EXPECT_EQ(t, test_zone(mem, ZONE_NORMAL)->nr_isolated, 0);

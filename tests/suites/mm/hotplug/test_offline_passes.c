@@ -123,13 +123,17 @@ KTEST(memory_that_came_back_is_no_reason, KTEST_SLOW)
 	unpin_the_first(t);
 }
 
-/* Both keep the range online: the pin could go, and the operation would still fail. */
+/*
+ * Both keep the range online: the pin could go, and the operation would still fail.  The batches
+ * after the one that has no memory to move to meet only pages that are refused.
+ */
 KTEST(missing_memory_is_named_before_a_blocker, KTEST_SLOW)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
 	struct memory *mem = NEED(t, pinned_and_no_target(t));
 	struct offline_result res;
 
+	mov.refuse = 1;
 	EXPECT_EQ(t, offline_pages(mem, FROM, BLOCK(1), &opts, &res), -ENOMEM);
 	EXPECT_EQ(t, res.fail.why, WHY_NO_TARGET);
 	unpin_the_first(t);
