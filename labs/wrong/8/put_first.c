@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the reference is dropped first
- * layer: explorer
+ * layer: contract
  * file: mm/move/migrate_movable.c
  */
 

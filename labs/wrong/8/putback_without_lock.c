@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the owner's putback is called when the lock is released
- * layer: explorer
+ * layer: contract
  * file: mm/move/migrate_movable.c
  */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * title: the owner's user is lowered before its migrate is called
- * layer: explorer
+ * layer: contract
  * file: mm/move/migrate_movable.c
  */
 

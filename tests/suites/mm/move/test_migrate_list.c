@@ -16,6 +16,7 @@
 static struct lister {
 	struct movable_owner owner;
 	unsigned busy, calls;
+	u8 each, tries[MANY];   /* likewise the first @each of each page, by its index */
 	int answer;             /* -ENOENT: it releases the page, too */
 	int refuse;             /* the result of isolate */
 	unsigned offered, told; /* calls of isolate and putback */
@@ -44,6 +45,8 @@ static int lister_migrate(
 		lister.busy--;
 		return -EAGAIN;
 	}
+	if (lister.tries[src->index]++ < lister.each)
+		return -EAGAIN;
 	if (lister.answer == -ENOENT)
 		page_release_movable(mem, src);
 	if (lister.answer)
@@ -113,9 +116,9 @@ KTEST_SUITE(migrate_list, KTEST_QUICK);
 /* All are in use until the last try. */
 KTEST(more_pages_than_a_batch_are_moved)
 {
-	const unsigned busy = MANY * (MIGRATE_PASSES - 1);
-	struct memory *mem = NEED(t, list_pages(t, MANY, busy, &lister_ops));
+	struct memory *mem = NEED(t, list_pages(t, MANY, 0, &lister_ops));
 
+	lister.each = MIGRATE_PASSES - 1;
 	EXPECT_EQ(t, migrate_pages(mem, listed, MANY, NULL), 0);
 	EXPECT_EQ(t, lister.calls, MANY * MIGRATE_PASSES);
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
