@@ -24,10 +24,40 @@
  * little, and never too much.
  */
 static pfn_t lab_held[MAX_ZONES];
+/*
+ * In a hold a zone's counts change together with its pageblocks: what the counts have besides the
+ * pages that are online, + 1, as the lock was taken, by zone.  0: not known.
+ */
+static unsigned long lab_besides[MAX_ZONES];
 
 static inline void lab_new_hold(void)
 {
 	memset(lab_held, 0, sizeof(lab_held));
+	memset(lab_besides, 0, sizeof(lab_besides));
+}
+
+static inline unsigned long lab_uncounted(const struct zone *zone)
+{
+	unsigned long pages = zone->present + zone->managed;
+	pfn_t pfn;
+
+	for_each_zone_block(zone, pfn)
+		if (pageblock_state(pageblock_of(zone->mem, pfn)) == PB_ONLINE)
+			pages -= 2 * PAGEBLOCK_PAGES;
+	return pages + 1;
+}
+
+static inline void lab_begin_hold(const struct zone *zone)
+{
+	lab_new_hold();
+	lab_besides[zone->id] = lab_uncounted(zone);
+}
+
+static inline void lab_end_hold(const struct zone *zone)
+{
+	if (lab_besides[zone->id] && lab_besides[zone->id] != lab_uncounted(zone))
+		panic("a zone's counts and pageblocks change in different holds of its lock");
+	lab_besides[zone->id] = 0;
 }
 
 static inline void lab_holds_block(const struct zone *zone, pfn_t pfn)
@@ -52,16 +82,17 @@ static inline void lab_irqs_off(void)
 		panic("a zone's lock is taken with interrupts on");
 }
 
-#define zone_lock(zone)   (lab_irqs_off(), race_point("lab.lock"), zone_lock(zone), lab_new_hold())
-#define zone_unlock(zone) (zone_unlock(zone), race_point("lab.unlocked"))
+#define zone_lock(zone)                                                                            \
+	(lab_irqs_off(), race_point("lab.lock"), zone_lock(zone), lab_begin_hold(zone))
+#define zone_unlock(zone) (lab_end_hold(zone), zone_unlock(zone), race_point("lab.unlocked"))
 #define zone_lock_irqsave(zone)                                                                    \
 	({                                                                                         \
 		irqflags_t lab_flags = (race_point("lab.lock"), zone_lock_irqsave(zone));          \
-		lab_new_hold();                                                                    \
+		lab_begin_hold(zone);                                                              \
 		lab_flags;                                                                         \
 	})
 #define zone_unlock_irqrestore(zone, flags)                                                        \
-	(zone_unlock_irqrestore((zone), (flags)), race_point("lab.unlocked"))
+	(lab_end_hold(zone), zone_unlock_irqrestore((zone), (flags)), race_point("lab.unlocked"))
 /* They may take a zone's lock, too. */
 #define spin_lock(lock) (spin_lock(lock), lab_new_hold())
 #define spin_lock_irqsave(lock)                                                                    \

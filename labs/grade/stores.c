@@ -36,15 +36,14 @@ static bool in_caches(const struct memory *mem, const volatile void *at)
 	return false;
 }
 
-/* The zones' depths, and the numbers of drain rounds. */
-static bool in_memory(const struct memory *mem, const volatile void *at)
+static bool is_depth(const struct memory *mem, const volatile void *at)
 {
 	const struct zone *zone;
 
 	for_each_zone(mem, zone)
 		if (IN(at, zone->pcp_depth))
 			return true;
-	return IN(at, mem->round_started) || IN(at, mem->round_done);
+	return false;
 }
 
 static void expect_locked(const struct memory *mem, const volatile void *at)
@@ -56,7 +55,37 @@ static void expect_locked(const struct memory *mem, const volatile void *at)
 			panic("a watermark is stored without the zone's lock");
 }
 
-/* Before a store.  @plain: it is neither atomic nor volatile. */
+/* The zones' depths, the numbers of drain rounds, and of isolations under way. */
+static bool in_memory(const struct memory *mem, const volatile void *at)
+{
+	return is_depth(mem, at) || IN(at, mem->round_started) || IN(at, mem->round_done) ||
+	    IN(at, mem->iso_pending);
+}
+
+/* ---- a depth that is lowered without a release ---- */
+
+static const volatile u32 *depth; /* an access that is no release stores to it now; or NULL */
+static u32 depth_was;
+
+/* Before the next store, and at the end of a function. */
+static void at_depth_stored(void)
+{
+	if (depth && *depth < depth_was)
+		panic("the depth of a zone is lowered without a release");
+	depth = NULL;
+}
+
+/* Before a store that is no release. */
+static void at_depth_store(const volatile void *at)
+{
+	if (ops.mem && is_depth(ops.mem, at)) {
+		depth = at;
+		depth_was = *depth;
+	}
+}
+
+/* ---- before a store; @plain: it is neither atomic nor volatile ---- */
+
 static void at_store(const volatile void *at, bool plain)
 {
 	const struct memory *mem = ops.mem;
@@ -64,6 +93,7 @@ static void at_store(const volatile void *at, bool plain)
 
 	if (mem)
 		expect_locked(mem, at);
+	at_depth_stored();
 	if (at == lab_passed) {
 		lab_passed = NULL;
 		return;
@@ -89,9 +119,9 @@ static void at_store(const volatile void *at, bool plain)
 	HOOK(unaligned_read##bytes, (void)at)                                                      \
 	HOOK(volatile_read##bytes, (void)at)                                                       \
 	HOOK(unaligned_volatile_read##bytes, (void)at)                                             \
-	HOOK(write##bytes, at_store(at, true))                                                     \
+	HOOK(write##bytes, (at_store(at, true), at_depth_store(at)))                               \
 	HOOK(unaligned_write##bytes, at_store(at, true))                                           \
-	HOOK(volatile_write##bytes, at_store(at, false))                                           \
+	HOOK(volatile_write##bytes, (at_store(at, false), at_depth_store(at)))                     \
 	HOOK(unaligned_volatile_write##bytes, at_store(at, false))
 
 ACCESS(1)
@@ -116,6 +146,8 @@ void __tsan_write_range(void *at, size_t bytes)
 	u##bits __tsan_atomic##bits##_##what(volatile u##bits *at, u##bits value, int order)       \
 	{                                                                                          \
 		at_store(at, false);                                                               \
+		if (order < __ATOMIC_RELEASE)                                                      \
+			at_depth_store(at);                                                        \
 		return __atomic_##what(at, value, __ATOMIC_SEQ_CST);                               \
 	}
 #define EXCHANGE(bits, how)                                                                        \
@@ -134,6 +166,8 @@ void __tsan_write_range(void *at, size_t bytes)
 	void __tsan_atomic##bits##_store(volatile u##bits *at, u##bits value, int order)           \
 	{                                                                                          \
 		at_store(at, false);                                                               \
+		if (order < __ATOMIC_RELEASE)                                                      \
+			at_depth_store(at);                                                        \
 		__atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                     \
 	}                                                                                          \
 	u##bits __tsan_atomic##bits##_exchange(volatile u##bits *at, u##bits value, int order)     \
@@ -175,4 +209,5 @@ void __tsan_func_entry(void *caller)
 
 void __tsan_func_exit(void)
 {
+	at_depth_stored();
 }
