@@ -149,6 +149,22 @@ static u64 counted_all(const struct memory *mem)
 	    counted(mem, POISON_IGNORED);
 }
 
+/* The state of the page, that is of its head; an offline page has none, which is 0. */
+static enum page_state state_now(const struct stand *s)
+{
+	bool online = pageblock_state(pageblock_of(s->mem, s->pfn)) == PB_ONLINE;
+
+	return online ? word_state(block_word(s->mem, page_head(s->mem, s->pfn))) : PG_TAIL;
+}
+
+/* The result of a soft offline of a page that is flagged. */
+static int softly(const struct stand *s)
+{
+	if (pageblock_state(pageblock_of(s->mem, s->pfn)) != PB_ONLINE)
+		return -ENXIO;
+	return is_retired(s->mem, s->pfn) ? 0 : -EBUSY;
+}
+
 static void try_hard(struct stand *s, const struct page_in_state *state, unsigned long free)
 {
 	bool marks = state->outcome != POISON_FAILED;
@@ -176,6 +192,9 @@ static void try_hard(struct stand *s, const struct page_in_state *state, unsigne
 		expect_poisoned(t, s->mem, before + 1);
 		/* A second failure of the page is not counted. */
 		EXPECT_EQ(t, counted_all(s->mem), all);
+		EXPECT_EQ(t, res.state, state_now(s));
+		EXPECT_EQ(t, mem_soft_offline_page(s->mem, s->pfn), softly(s));
+		expect_poisoned(t, s->mem, before + 1);
 	}
 	EXPECT_EQ(t, mem_unpoison_page(s->mem, s->pfn), state->unpoison);
 	expect_poisoned(t, s->mem, state->unpoison ? before + marks : 0);

@@ -194,6 +194,8 @@ KTEST(bad_arguments_are_refused, KTEST_SLOW)
 	/* A run may be freed in parts, here the middle first. */
 	EXPECT_EQ(t, cma_free(&cma, page + 1, 2), 0);
 	EXPECT_EQ(t, cma_free(&cma, page + 1, 1), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, page, 4), -EINVAL);
+	EXPECT_EQ(t, cma.nr_used, 2);
 	EXPECT_EQ(t, cma_free(&cma, page, 1), 0);
 	EXPECT_EQ(t, cma_free(&cma, page + 3, 1), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);

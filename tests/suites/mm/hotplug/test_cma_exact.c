@@ -106,8 +106,19 @@ KTEST(other_errors_end_the_search)
 	mov.on_refuse = go_ahead;
 	EXPECT_EQ(t, cma_alloc(&area, 4, 0, &page), -EBUSY);
 	EXPECT_EQ(t, tries(mem), 1);
-	/* There is no memory to move to. */
-	mov.refuse = 0;
+	EXPECT(t, !page);
+	mov_end(t);
+	EXPECT_EQ(t, cma_destroy(&area), 0);
+}
+
+/* There is no memory to move to, wherever the run lies. */
+KTEST_CONTRACT(lack_of_memory_ends_the_search)
+{
+	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
+	struct page *page = NULL;
+
+	REQUIRE(t, begin(t, mem) && mov_begin(t, mem));
+	mov_fill_range(area.start, area.end);
 	mov_take_rest();
 	EXPECT_EQ(t, cma_alloc(&area, 4, 0, &page), -ENOMEM);
 	EXPECT_EQ(t, tries(mem), 1);

@@ -4,7 +4,9 @@
  * pages that are still referenced; and callers that may not sleep.
  */
 #include "tests/lib/mov_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
+#include <quarry/lock.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define BLOCKS   12u
@@ -57,6 +59,31 @@ KTEST(run_beside_a_blocker_is_found)
 
 	take_run_beside(t, mem, FIRST + 3, FIRST + 4);
 	take_run_beside(t, mem, FIRST + AREA - 4, FIRST);
+	drop_area(t);
+}
+
+/* The blocker may begin before the run that it keeps from being taken. */
+KTEST(run_behind_a_larger_blocker_is_found)
+{
+	struct memory *mem = NEED(t, with_area(t));
+	struct zone *zone = zone_in(mem, ZONE_NORMAL);
+	struct page *page = NULL, *block;
+
+	REQUIRE(t, mov_begin(t, mem));
+	/* A block of 8 pages at the start of the area. */
+	set_isolated(zone, FIRST + BLOCK(1), true);
+	block = take_block(zone, 3, MT_CMA);
+	set_isolated(zone, FIRST + BLOCK(1), false);
+	REQUIRE(t, block == pfn_to_page_in(mem, FIRST));
+	make_movable(mem, block, &mov.owner, 0);
+	mov.pages[mov.nr++] = block;
+	EXPECT_EQ(t, pin_page(block), 0);
+	EXPECT_EQ(t, cma_alloc(&cma, AREA - 8, 0, &page), 0);
+	EXPECT(t, page == block + 8);
+	if (page)
+		EXPECT_EQ(t, cma_free(&cma, page, AREA - 8), 0);
+	mem_unpin_page(mem, block);
+	mov_end(t);
 	drop_area(t);
 }
 
@@ -118,8 +145,10 @@ KTEST(caller_that_may_not_sleep_is_refused)
 	struct page *page = NULL, *none = NULL;
 	irqflags_t flags;
 	int err[3];
+	u64 failed;
 
 	EXPECT_EQ(t, cma_alloc(&cma, AREA, 0, &page), 0);
+	failed = mm_event_sum(mem, EV_CONTIG_FAIL);
 	flags = arch_irq_save();
 	err[0] = cma_alloc(&cma, 1, 0, &none);
 	err[1] = alloc_contig_range(mem, 1, 2, MT_MOVABLE, NULL);
@@ -128,6 +157,7 @@ KTEST(caller_that_may_not_sleep_is_refused)
 	EXPECT_EQ(t, err[0], -EDEADLK);
 	EXPECT_EQ(t, err[1], -EDEADLK);
 	EXPECT_EQ(t, err[2], -EDEADLK);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), failed + 2);
 	EXPECT(t, !none);
 	if (page)
 		EXPECT_EQ(t, cma_free(&cma, page, AREA), 0);
@@ -153,5 +183,34 @@ KTEST(refused_disable_is_counted_and_changes_nothing)
 	EXPECT_EQ(t, zone->pcp_depth, 1u);
 	EXPECT_EQ(t, free_contig_range(mem, 1, 1), 0);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	drop_area(t);
+}
+
+static int late;
+
+static void alloc_late(void *arg)
+{
+	struct page *page;
+
+	late = cma_alloc(&cma, 1, 0, &page);
+}
+
+/* The area is destroyed while an allocation waits for its lock. */
+KTEST(area_that_is_gone_behind_the_lock_is_refused)
+{
+	u64 *used;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	REQUIRE(t, with_area(t));
+	used = cma.used;
+	mutex_lock(&cma.lock);
+	ktest_start(1, alloc_late, NULL);
+	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&cma.lock.l)));
+	cma.used = NULL;
+	mutex_unlock(&cma.lock);
+	ktest_join(1);
+	EXPECT_EQ(t, late, -EINVAL);
+	cma.used = used;
 	drop_area(t);
 }

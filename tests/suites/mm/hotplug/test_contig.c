@@ -38,9 +38,11 @@ static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, pfn
     enum migratetype type, int err, enum mm_why why, pfn_t pfn)
 {
 	unsigned long free = memory_free_pages(mem);
+	u64 failed = mm_event_sum(mem, EV_CONTIG_FAIL);
 	struct mm_fail fail = {0};
 
 	EXPECT_EQ(t, alloc_contig_range(mem, start, end, type, &fail), err);
+	EXPECT_COUNTED(t, mem, EV_CONTIG_FAIL, failed + 1);
 	EXPECT_EQ(t, fail.why, why);
 	if (pfn != PFN_NONE)
 		EXPECT_EQ(t, fail.pfn, pfn);
@@ -155,6 +157,8 @@ KTEST(bad_arguments_are_refused, KTEST_SLOW)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(12), PAGEBLOCK_PAGES, NULL, NULL), 0);
 	expect_refused(
 	    t, mem, BLOCK(12) - 1, BLOCK(12) + 1, MT_MOVABLE, -EINVAL, WHY_ALREADY, BLOCK(12));
+	expect_refused(
+	    t, mem, BLOCK(12) + 3, BLOCK(12) + 4, MT_MOVABLE, -EINVAL, WHY_ALREADY, BLOCK(12));
 	flags = arch_irq_save();
 	err = alloc_contig_range(mem, 1, 2, MT_MOVABLE, NULL);
 	arch_irq_restore(flags);
@@ -218,16 +222,20 @@ KTEST(a_pinned_page_is_named)
 /* The allocation fails if the page is still not movable after all threads have had a turn. */
 KTEST(page_that_never_becomes_movable_fails_the_allocation, KTEST_SLOW)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, ZONE_SIZE));
+	struct memory *mem = NEED(t, ktest_memory(t, 0, ZONE_SIZE, 0));
 	struct page *page;
+	pfn_t pfn, block;
 	unsigned p;
-	pfn_t pfn;
 
 	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	pfn = page_to_pfn_in(mem, page);
+	block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		mem->policy = policies[p];
 		expect_refused(t, mem, pfn, pfn + 1, MT_MOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
+		expect_refused(
+		    t, mem, block, block + BLOCK(1), MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, pfn)), MT_MOVABLE);
 	}
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
@@ -254,14 +262,16 @@ static void break_it(struct page *dst, struct page *src)
 /* The broken page lies in the last pageblock of the range or in the one before. */
 KTEST(page_that_breaks_meanwhile_is_named_and_the_range_freed, KTEST_SLOW)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
 	struct mm_fail fail = {0};
+	struct zone *zone;
 	unsigned long free;
 	unsigned p;
 	u32 i;
 
 	REQUIRE(t, mov_begin(t, mem));
 	all_caches_off(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
 		mov_fill_range(BLOCK(3), BLOCK(4));
 		for (i = mov.nr - PAGEBLOCK_PAGES / 2; i < mov.nr; i++)
@@ -272,14 +282,17 @@ KTEST(page_that_breaks_meanwhile_is_named_and_the_range_freed, KTEST_SLOW)
 		mov.on_move = break_it;
 		mem->policy = policies[p];
 		free = memory_free_pages(mem);
-		EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(2), BLOCK(4 + p % 2), MT_MOVABLE, &fail),
+		EXPECT_EQ(t,
+		    alloc_contig_range(mem, BLOCK(2), BLOCK(4 + p % 2), MT_UNMOVABLE, &fail),
 		    -EBUSY);
 		EXPECT_EQ(t, broken, 0);
 		EXPECT_EQ(t, fail.why, WHY_HWPOISON);
 		EXPECT_EQ(t, fail.pfn, breaks);
 		EXPECT_EQ(t, memory_free_pages(mem), free - 1);
-		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
-		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].pcp_depth, 1);
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(2))), MT_MOVABLE);
+		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(3))), MT_MOVABLE);
+		EXPECT_EQ(t, zone->nr_isolated, 0);
+		EXPECT_EQ(t, zone->pcp_depth, 1);
 		EXPECT_EQ(t, mem_unpoison_page(mem, breaks), 0);
 		mov.on_move = NULL;
 		EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(2), BLOCK(4), MT_MOVABLE, NULL), 0);

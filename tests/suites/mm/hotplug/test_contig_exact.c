@@ -27,11 +27,12 @@ static int alloc_range(struct memory *mem, pfn_t start, pfn_t end, struct mm_fai
 KTEST_SUITE(contig_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 /* Either no page of the range is taken, or the taken pages are freed. */
-KTEST(page_that_breaks_at_the_end_is_found_anywhere)
+KTEST_CONTRACT(page_that_breaks_at_the_end_is_found_anywhere)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct mm_fail fail;
 	unsigned i;
+	u64 passes;
 
 	REQUIRE(t, mov_begin(t, mem));
 	all_caches_off(t, mem);
@@ -50,8 +51,10 @@ KTEST(page_that_breaks_at_the_end_is_found_anywhere)
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 1);
 		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
 		/* From then on it is found at once.  Outside the range it does not matter. */
+		passes = mm_event_sum(mem, EV_OFFLINE_LOOPS);
 		EXPECT_EQ(t, alloc_range(mem, BLOCK(2) + 1, LAST, &fail), -EBUSY);
 		EXPECT_EQ(t, fail.pfn, broken);
+		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_LOOPS), passes);
 		EXPECT_EQ(t, alloc_range(mem, broken - 2, broken, &fail), 0);
 		EXPECT_EQ(t, alloc_range(mem, broken + 1, broken + 3, &fail), 0);
 		EXPECT_EQ(t, free_contig_range(mem, broken - 2, 2), 0);

@@ -19,7 +19,7 @@ KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE);
 /* ---- between two steps ---- */
 
 /* A failure does not wait for a page being freed: it flags the page before the free ends. */
-KTEST(page_being_freed_is_retired_by_its_free)
+KTEST_CONTRACT(page_being_freed_is_retired_by_its_free)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct poison_result res;
@@ -51,10 +51,26 @@ KTEST(page_being_freed_is_retired_by_its_free)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-/* A request waits for a page in transit or cached. After a timeout the page stays as it is. */
-KTEST(page_in_transit_is_waited_for)
+/* After a timeout the page stays as it is. */
+KTEST_CONTRACT(page_being_freed_is_waited_for_softly)
 {
-	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
+	const u32 word = PAGE_WORD(0, PG_FREEING, 0);
+	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
+
+	WRITE_ONCE(page->word, word);
+	EXPECT_EQ(t, mem_soft_offline_page(mem, page_to_pfn_in(mem, page)), -EBUSY);
+	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
+	EXPECT_EQ(t, page_word(page), word);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_SOFT_OFFLINE_FAIL), 1);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+}
+
+/* A cached page that the round missed, as in the cache of a CPU coming online. */
+KTEST(cached_page_is_waited_for)
+{
+	const u32 word = PAGE_WORD(0, PG_PCP, 0);
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct poison_result res = {.outcome = POISON_IGNORED};
 	struct page *page;
@@ -62,17 +78,12 @@ KTEST(page_in_transit_is_waited_for)
 
 	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 	pfn = page_to_pfn_in(mem, page);
-	WRITE_ONCE(page->word, words[0]);
-	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
-	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
-	EXPECT_EQ(t, page_word(page), words[0]);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_SOFT_OFFLINE_FAIL), 1);
-	/* A cached page that the round missed, as in the cache of a CPU coming online. */
-	WRITE_ONCE(page->word, words[1]);
+	WRITE_ONCE(page->word, word);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
+	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
 	EXPECT_EQ(t, res.outcome, POISON_FAILED);
 	EXPECT_EQ(t, res.state, PG_PCP);
-	EXPECT_EQ(t, page_word(page), words[1]);
+	EXPECT_EQ(t, page_word(page), word);
 	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
 	EXPECT_EQ(t,
 	    mm_event_sum(mem, EV_FAILURE_IGNORED) + mm_event_sum(mem, EV_FAILURE_DELAYED) +
@@ -84,7 +95,7 @@ KTEST(page_in_transit_is_waited_for)
 }
 
 /* A page just allocated from a movable pageblock is checked again: it may become movable. */
-KTEST_COST(only_movable_pages_are_checked_again)
+KTEST_CONTRACT(only_movable_pages_are_checked_again)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct poison_result res;

@@ -23,6 +23,7 @@ KTEST(page_that_breaks_in_standby_memory_is_never_used)
 {
 	const pfn_t block = BLOCK(ONLINE + 1);
 	struct memory *mem = NEED(t, without_descriptors(t));
+	struct poison_result res;
 	struct zone *zone;
 	unsigned long i;
 
@@ -36,7 +37,8 @@ KTEST(page_that_breaks_in_standby_memory_is_never_used)
 	EXPECT_EQ(t, mem_poisoned(mem).offline, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, mem_poisoned_next(mem, 0), block);
 	EXPECT_EQ(t, mem_memory_failure(mem, block + 3, 0, NULL), -EHWPOISON);
-	EXPECT_EQ(t, mem_memory_failure(mem, block, 0, NULL), -EHWPOISON);
+	EXPECT_EQ(t, mem_memory_failure(mem, block, 0, &res), -EHWPOISON);
+	EXPECT(t, res.standby);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, block), -ENXIO);
 	EXPECT_EQ(t, mem_unpoison_page(mem, block + 3), -EBUSY);
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
