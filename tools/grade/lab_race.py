@@ -116,15 +116,17 @@ def read(tree, path):
 
 def read_set(tree):
     """(setup, operations) of the set."""
-    found = {"setup": "A:scene"}
+    found = {}
     for line in [line for line in read(tree, SET_FILE).split("\n") if line.strip()]:
         key, colon, value = line.partition(":")
         if not colon or key not in ("setup", "set"):
             raise Unfit(f"{SET_FILE} has a line that begins with no setup: and no set:", [line])
+        if key in found:
+            raise Unfit(f"{SET_FILE} has two lines that begin with {key}:", [line])
         found[key] = value.strip()
     if "|" not in found.get("set", ""):
         raise Unfit(f"{SET_FILE} has no line `set: OPERATIONS | OPERATIONS`: two roles or more")
-    return found["setup"], found["set"]
+    return found.get("setup", "A:scene"), found["set"]
 
 
 def read_script(tree):
