@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * title: a soft report of an allocated page is refused at once, although its owner may still let it move
+ * title: a soft report of an allocated page is refused, though its owner may yet let it move
  * layer: contract
  * file: mm/poison/poison_judge.c
  */

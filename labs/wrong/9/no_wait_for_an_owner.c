@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * title: after a failure an allocated page is doomed at once, although its owner may still let it move
+ * title: after a failure an allocated page is doomed, though its owner may yet let it move
  * layer: contract
  * file: mm/poison/poison_judge.c
  */

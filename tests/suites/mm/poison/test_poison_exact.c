@@ -73,13 +73,10 @@ KTEST(cached_page_is_waited_for)
 	const u32 word = PAGE_WORD(0, PG_PCP, 0);
 	struct memory *mem = NEED(t, ktest_memory(t, 0, BLOCKS, 0));
 	struct poison_result res = {.outcome = POISON_IGNORED};
-	struct page *page;
-	pfn_t pfn;
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
 
-	page = NEED(t, mem_alloc_pages(mem, GFP_KERNEL, 0));
-	pfn = page_to_pfn_in(mem, page);
 	WRITE_ONCE(page->word, word);
-	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
+	EXPECT_EQ(t, mem_memory_failure(mem, page_to_pfn_in(mem, page), 0, &res), -EBUSY);
 	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
 	EXPECT_EQ(t, res.outcome, POISON_FAILED);
 	EXPECT_EQ(t, res.state, PG_PCP);
