@@ -16,7 +16,7 @@ bool enough_left(struct memory *mem, struct pfn_range range, const struct range_
 int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
     struct mm_fail *fail) EXCLUDES(mem_hotplug_class, zone_class);
 
-/* Bring an OFFLINE pageblock online, all of whose pages but the head are TAIL.  Zone lock. */
+/* Bring an OFFLINE pageblock online: all of its pages that are not broken become free. */
 void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
 /* ---- standby memory (standby.c) ---- */

@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Submissions to grade: labs/wrong/LAB/NAME.c, labs/right/LAB/NAME.c, and variants by id.
+"""Submissions to grade: those in labs/wrong/LAB/ and labs/right/LAB/, and variants by id.
 
 Usage: submission.py list [LAB]             print the submissions, with their titles
        submission.py write LAB NAME DIR     write the lab's files as the submission has them
        submission.py compile [LAB]          compile each as a student would; show warnings
 
 A submission is a few functions, which replace those of the same name in the file of the lab that
-has them; other functions go in front of the first of these.  In lab R it may be the text of a file,
-NAME.txt.  Its first comment says:
+has them; other functions go in front of the first of these.  A file holds one or several, each
+begun by a comment; in lab R a file NAME.txt may be the whole text of a file.  The comment says:
 
+    name:  its name; that of the file, if this line is missing
     title: its fault, or its difference from the reference
     layer: for a wrong submission, the layer in which it must lose a point
-    file:  the file of the lab
+    file:  the file of the lab; the one of the same name, if this line is missing
 
 A lab's other wrong solutions are variants of tests/mutants, whose ids labs/labs.ini lists.
 """
+import functools
 import os
 import re
 import subprocess
@@ -33,6 +35,7 @@ import variant
 KINDS = ("wrong", "right")
 TEXT = ".txt"  # a submission that is the whole text of a file that is no code
 HEADER = re.compile(r"/\*(.*?)\*/\n+", re.DOTALL)
+NAMED = re.compile(r"^/\*\n \* name: +(\w+)\n", re.MULTILINE)
 
 
 class BadSubmission(Exception):
@@ -43,28 +46,49 @@ def folder(kind, lab):
     return os.path.join(labs.ROOT, "labs", kind, lab)
 
 
+def stem_of(path):
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+@functools.lru_cache(maxsize=None)
+def parts_of(path, _):
+    """{name: (the name of the file, the text)} of the submissions in the file at @path."""
+    text = re.sub(r"\A/\* SPDX[^\n]*\n", "", rooms.read(path))
+    begins = [found.start() for found in NAMED.finditer(text)]
+    stem = stem_of(path)
+    if not begins:
+        return {stem: (stem, text)}
+    parts = [text[at:end].rstrip("\n") + "\n" for at, end in zip(begins, [*begins[1:], None])]
+    return {NAMED.match(part).group(1): (stem, part) for part in parts}
+
+
+def texts_of(kind, lab):
+    """As parts_of, of all submissions of a lab; a second file of a name ends in _2, and so on."""
+    found, path = {}, folder(kind, lab)
+    for name in sorted(os.listdir(path)) if os.path.isdir(path) else []:
+        if name.endswith((".c", TEXT)):
+            one = os.path.join(path, name)
+            found.update(parts_of(one, os.stat(one).st_mtime_ns))
+    return found
+
+
 def names(kind, lab):
-    path = folder(kind, lab)
-    found = os.listdir(path) if os.path.isdir(path) else []
-    return sorted(os.path.splitext(name)[0] for name in found if name.endswith((".c", TEXT)))
-
-
-def path_of(kind, lab, name):
-    path = os.path.join(folder(kind, lab), name)
-    return path + (TEXT if os.path.exists(path + TEXT) else ".c")
+    return sorted(texts_of(kind, lab))
 
 
 def read(kind, lab, name):
     """({title, layer, file}, the text of the functions) of a submission."""
-    text = labs.read(path_of(kind, lab, name))
-    text = re.sub(r"\A/\* SPDX[^\n]*\n", "", text)
+    stem, text = texts_of(kind, lab)[name]
     head = HEADER.match(text)
     rows = re.findall(
         r"^ \* (title|layer|file): +(.*(?:\n \*   +.*)*)", head.group(1), re.MULTILINE
     )
     found = {key: " ".join(value.replace("\n *", " ").split()) for key, value in rows}
+    same = [path for path in labs.lab(lab).files if stem_of(path) == re.sub(r"_\d$", "", stem)]
+    if len(same) == 1:
+        found.setdefault("file", same[0])
     if "title" not in found or "file" not in found or (kind == "wrong" and "layer" not in found):
-        raise BadSubmission(f"labs/{kind}/{lab}/{name}.c: no title, layer or file")
+        raise BadSubmission(f"labs/{kind}/{lab}: {name}: no title, layer or file")
     return found, text[head.end() :]
 
 
