@@ -43,6 +43,8 @@ static struct page *block_at(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = hold_pfn(mem, pfn);
 
+	if (word_state(page_word(page)) != PG_ALLOC)
+		return NULL; /* in a lab's tree buddy_take_range may be missing */
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
 	return page;
 }
@@ -251,7 +253,7 @@ KTEST(refusal_is_kept_across_later_zones)
 	unsigned i;
 
 	for (i = 0; i <= PLACES; i++)
-		blocker[i] = block_at(mem, BLOCK(NORMAL + i) + 1);
+		blocker[i] = NEED(t, block_at(mem, BLOCK(NORMAL + i) + 1));
 	tried = 0;
 	EXPECT_EQ(t, cma_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
 	EXPECT_EQ(t, tries(mem), PLACES);
@@ -311,7 +313,7 @@ KTEST(pageblock_of_another_zone_is_no_place)
 	EXPECT_EQ(t, add_memory(mem, pfn, BLOCK(1), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, pfn, BLOCK(1), NULL), 0);
 	tried = 0;
-	EXPECT_EQ(t, cma_create_anywhere(&area, "test", mem, BLOCK(2)), 0);
+	REQUIRE(t, cma_create_anywhere(&area, "test", mem, BLOCK(2)) == 0);
 	EXPECT_EQ(t, tries(mem), 1);
 	EXPECT_EQ(t, area.start, BLOCK(NORMAL - 4));
 	/* The area's pageblocks changed their type, and no others. */

@@ -39,6 +39,7 @@ KTEST_CONTRACT(page_that_breaks_at_the_end_is_found_anywhere)
 	for (i = 2; i < 5; i++) {
 		/* The last page that moves: the pages before it are free, and stay so. */
 		mov.pages[0] = hold_pfn(mem, BLOCK(2) + 1);
+		REQUIRE(t, word_state(page_word(mov.pages[0])) == PG_ALLOC);
 		make_movable(mem, mov.pages[0], &mov.owner, 0);
 		mov.nr = 1;
 		mov.on_move = break_page;

@@ -41,7 +41,7 @@ KTEST_CONTRACT(page_being_freed_is_retired_by_its_free)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), 0);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), -EBUSY);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREEING, 0) | PAGE_F_HWPOISON);
+	REQUIRE(t, page_word(page) == (PAGE_WORD(0, PG_FREEING, 0) | PAGE_F_HWPOISON));
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0) | PAGE_F_HWPOISON);
 	page->owner = page; /* a user's value, which the free must clear */
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
