@@ -68,8 +68,8 @@ static int create_at(struct cma *cma, const char *name, struct memory *mem, pfn_
 {
 	int err;
 
-	*cma = (struct cma){
-	    .name = name, .mem = mem, .start = start, .end = start + nr, .lock = MUTEX("cma")};
+	*cma = (struct cma){.name = name, .mem = mem, .start = start, .end = start + nr};
+	cma->lock = MUTEX("cma");
 	if (!range_ok(mem, pfn_range(start, nr)))
 		return -EINVAL;
 	cma->used = kmalloc((nr + 63) / 64 * sizeof(u64));
@@ -158,7 +158,8 @@ int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, u
 	unsigned i = mem->nr_nodes * NR_ZONE_KINDS, tries = PLACES;
 	int err = -ENOMEM;
 
-	*cma = (struct cma){.name = name, .mem = mem, .lock = MUTEX("cma")};
+	*cma = (struct cma){.name = name, .mem = mem};
+	cma->lock = MUTEX("cma");
 	if (nr == 0 || nr % PAGEBLOCK_PAGES)
 		return -EINVAL;
 	if (!may_sleep())

@@ -84,7 +84,8 @@ KTEST_COST(only_cpus_with_cached_pages_get_an_ipi)
 KTEST(number_of_cpus_asked_is_returned)
 {
 	unsigned others = ktest_cpus() > 3 ? 1u << 1 | 1u << 2 : ktest_cpus() > 1 ? 1u << 1 : 0;
-	struct drain_job job = {.mem = NEED(t, cached_on(t, 1u | others))};
+	struct memory *mem = NEED(t, cached_on(t, 1u | others));
+	struct drain_job job = {.mem = mem};
 
 	ktest_on_cpu(0, job_drain_all, &job);
 	EXPECT_RANGE(t, job.asked, __builtin_popcount(others), (long long)job.sent);
