@@ -252,15 +252,6 @@ static void pvh_parse(phys_t info)
 	pvh_modules(si);
 }
 
-static bool is_all_ram(phys_t start, u64 size)
-{
-	bool all = !size;
-
-	for (unsigned i = 0; i < bootinfo.nr_ram; i++)
-		all |= bootinfo.ram[i].start <= start && start + size <= bootinfo.ram[i].end;
-	return all;
-}
-
 /* A module may reach into a page of which only a part is RAM. */
 static void leave_out_modules(void)
 {
@@ -269,7 +260,7 @@ static void leave_out_modules(void)
 	for (i = 0; i < bootinfo.nr_modules; i++) {
 		const struct boot_module *m = &bootinfo.module[i];
 
-		if (is_all_ram(m->start, m->size))
+		if (boot_is_all_ram(m->start, m->size))
 			bootinfo.module[kept++] = *m;
 		else if (!bootinfo.modules_outside++)
 			memcpy(bootinfo.outside_name, m->name, sizeof(m->name));
@@ -380,13 +371,11 @@ static void mb2_parse(phys_t info)
 static void choose_trampoline(void)
 {
 	for (phys_t page = 0x9f000; page >= PAGE_SIZE; page -= PAGE_SIZE) {
-		bool ram = false, taken = false;
+		bool taken = false;
 
-		for (unsigned i = 0; i < bootinfo.nr_ram; i++)
-			ram |= bootinfo.ram[i].start <= page && page < bootinfo.ram[i].end;
 		for (unsigned i = 0; i < bootinfo.nr_used; i++)
 			taken |= bootinfo.used[i].start <= page && page < bootinfo.used[i].end;
-		if (ram && !taken) {
+		if (!taken && boot_is_all_ram(page, PAGE_SIZE)) {
 			boot_trampoline_page = page;
 			break;
 		}
@@ -415,4 +404,13 @@ bool boot_is_ram(phys_t pa, u64 len)
 			return true;
 	}
 	return false;
+}
+
+bool boot_is_all_ram(phys_t pa, u64 len)
+{
+	bool all = !len;
+
+	for (unsigned i = 0; i < bootinfo.nr_ram; i++)
+		all |= bootinfo.ram[i].start <= pa && pa + len <= bootinfo.ram[i].end;
+	return all;
 }

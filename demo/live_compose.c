@@ -243,17 +243,17 @@ static char cpu_digit(const struct live_cpu *c)
 
 static unsigned put_cpus(struct live_frame *f, const struct live_view *v, unsigned row)
 {
-	unsigned cpu, in_row = cpus_in_row(f), cells = live_map_cols(f);
+	unsigned cpu, in_row = cpus_in_row(f), cells = live_map_cols(f), rows = cpu_rows(v, f);
 
 	if (!cpus_by_digits(v, f)) {
 		for (cpu = 0; cpu < v->nr_cpus; cpu++)
 			put_cpu(
 			    f, &v->cpu[cpu], cpu, row + cpu / in_row, 1 + cpu % in_row * CPU_COLS);
-		return row + rows_with_bars(v, f);
+		return row + rows;
 	}
 	put_cells(f, row, 1, LIVE_PLAIN,
 	    "CPUs' caches, in tenths; o off, ? asked by an IPI, ! has answered, - offline");
-	for (cpu = 0; cpu < v->nr_cpus && 1 + cpu / cells < cpu_rows(v, f); cpu++) {
+	for (cpu = 0; cpu < v->nr_cpus && 1 + cpu / cells < rows; cpu++) {
 		const struct live_cpu *c = &v->cpu[cpu];
 		unsigned at = row + 1 + cpu / cells, col = LABEL + cpu % cells;
 
@@ -262,7 +262,7 @@ static unsigned put_cpus(struct live_frame *f, const struct live_view *v, unsign
 		f->text[at][col] = (u8)cpu_digit(c);
 		f->colour[at][col] = c->waiting || c->asked_until ? LIVE_ASKED : LIVE_PLAIN;
 	}
-	return row + cpu_rows(v, f);
+	return row + rows;
 }
 
 /* Write one of the four steps: done, @part of @whole, or (@whole 0) not begun. */

@@ -39,11 +39,8 @@ static u64 total_ram(void)
 /* GRUB does not check that the kernel lies in RAM. */
 static void check_image(void)
 {
-	for (unsigned i = 0; i < bootinfo.nr_ram; i++) {
-		if (bootinfo.ram[i].start <= image_phys(image_start) &&
-		    image_phys(image_end) <= bootinfo.ram[i].end)
-			return;
-	}
+	if (boot_is_all_ram(image_phys(image_start), image_end - image_start))
+		return;
 	printk("boot: the kernel at %lx-%lx is not all in usable RAM\n", image_phys(image_start),
 	    image_phys(image_end));
 }

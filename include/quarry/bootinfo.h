@@ -56,7 +56,8 @@ extern struct bootinfo bootinfo;
  */
 void multiboot2_parse(const void *block, u32 total);
 
-/* Is any of the @len bytes at @pa in the RAM that the loader reported?  Any context. */
+/* Is any, or each, of the @len bytes at @pa in RAM that the loader reported?  Any context. */
 bool boot_is_ram(phys_t pa, u64 len);
+bool boot_is_all_ram(phys_t pa, u64 len);
 
 #endif

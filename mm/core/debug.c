@@ -32,16 +32,19 @@ const char *mm_event_name(enum mm_event ev)
 	return ev < NR_MM_EVENTS ? names[ev] : "?";
 }
 
+#define WHY(why, text) [WHY_##why] = (text)
 const char *mm_why_text(enum mm_why why)
 {
-	/* In the order of enum mm_why. */
-	static const char *const texts[] = {"no reason",
-	    "no pages, parts of pageblocks, or outside", "no memory there", "more than one zone",
-	    "partly offline", "already in that state", "another operation works on it",
-	    "already isolated", "reserved page", "unmovable page", "pinned page", "page busy",
-	    "no memory to move to", "too little memory would be left", "cancelled",
-	    "deadline passed", "pageblocks of another type", "standby memory", "broken page"};
-	BUILD_ASSERT(ARRAY_SIZE(texts) == NR_MM_WHY);
+	static const char *const texts[NR_MM_WHY] = {WHY(NONE, "no reason"),
+	    WHY(RANGE, "no pages, parts of pageblocks, or outside"), WHY(HOLE, "no memory there"),
+	    WHY(ZONES, "more than one zone"), WHY(MIXED, "partly offline"),
+	    WHY(ALREADY, "already in that state"), WHY(CLAIMED, "another operation works on it"),
+	    WHY(ISOLATED, "already isolated"), WHY(RESERVED, "reserved page"),
+	    WHY(UNMOVABLE, "unmovable page"), WHY(PINNED, "pinned page"), WHY(BUSY, "page busy"),
+	    WHY(NO_TARGET, "no memory to move to"), WHY(LAST, "too little memory would be left"),
+	    WHY(CANCELLED, "cancelled"), WHY(DEADLINE, "deadline passed"),
+	    WHY(TYPE, "pageblocks of another type"), WHY(STANDBY, "standby memory"),
+	    WHY(HWPOISON, "broken page")};
 
 	return why < NR_MM_WHY ? texts[why] : "?";
 }

@@ -13,10 +13,11 @@
 
 struct memory kernel_memory;
 
-/* In the order of enum page_state. */
-static const char *const state_names[] = {"TAIL", "RESERVED", "FREE", "PCP", "FREEING", "ALLOC",
-    "SLAB", "PGTABLE", "OBJECT", "MOVABLE_OPS", "LRU", "ISO_MIG", "BALLOON", "HWPOISON"};
-BUILD_ASSERT(ARRAY_SIZE(state_names) == NR_PAGE_STATES);
+#define STATE_NAME(state) [PG_##state] = #state
+static const char *const state_names[NR_PAGE_STATES] = {STATE_NAME(TAIL), STATE_NAME(RESERVED),
+    STATE_NAME(FREE), STATE_NAME(PCP), STATE_NAME(FREEING), STATE_NAME(ALLOC), STATE_NAME(SLAB),
+    STATE_NAME(PGTABLE), STATE_NAME(OBJECT), STATE_NAME(MOVABLE_OPS), STATE_NAME(LRU),
+    STATE_NAME(ISO_MIG), STATE_NAME(BALLOON), STATE_NAME(HWPOISON)};
 
 const char *page_state_name(enum page_state state)
 {
