@@ -39,7 +39,8 @@ static u64 total_ram(void)
 /* GRUB does not check that the kernel lies in RAM. */
 static void check_image(void)
 {
-	if (boot_is_all_ram(image_phys(image_start), image_end - image_start))
+	if (boot_is_all_ram(
+	        image_phys(image_start), image_phys(image_end) - image_phys(image_start)))
 		return;
 	printk("boot: the kernel at %lx-%lx is not all in usable RAM\n", image_phys(image_start),
 	    image_phys(image_end));

@@ -62,6 +62,15 @@ static bool in_memory(const struct memory *mem, const volatile void *at)
 	    IN(at, mem->iso_pending);
 }
 
+/* ---- users that are counted without an atomic operation ---- */
+
+/* The pages of an owner may lie in several zones, each with a lock of its own. */
+static void at_users_store(const volatile void *at)
+{
+	if (ops.mem && IN(at, ops.objects.owner.users))
+		panic("the users of an owner are changed, but not by an atomic operation");
+}
+
 /* ---- a depth that is lowered without a release ---- */
 
 static const volatile u32 *depth; /* an access that is no release stores to it now; or NULL */
@@ -84,6 +93,59 @@ static void at_depth_store(const volatile void *at)
 	}
 }
 
+/* ---- a count that is lowered before the blocks are free ---- */
+
+static const struct pcp_stack *lowered; /* a store to its top is under way; or NULL */
+static struct page *const *top_was;
+
+static const struct pcp_stack *stack_with_top(const struct memory *mem, const volatile void *at)
+{
+	const struct pcp *pcp = mem->pcp[arch_cpu_id()];
+	unsigned i;
+
+	for (i = 0; i < nr_stacks(mem); i++)
+		if (at == &pcp->stack[i].top)
+			return &pcp->stack[i];
+	return NULL;
+}
+
+/* Is the block cached, and in no later slot below @end? */
+static bool cached_last(struct page *const *slot, struct page *const *end)
+{
+	struct page *const *other;
+
+	for (other = slot + 1; other < end; other++)
+		if (*other == *slot)
+			return false;
+	return word_state(page_word(*slot)) == PG_PCP;
+}
+
+/*
+ * Under a zone's lock a stack's owner gives blocks back.  Before the next store or gift, and at the
+ * end of a function: a CPU that reads the new count must find the others with the buddy allocator.
+ */
+void lab_count_stored(void)
+{
+	const struct pcp_stack *stack = lowered;
+	struct page *const *slot;
+	unsigned cached = 0;
+
+	lowered = NULL; /* a panic begins the next schedule */
+	if (!stack || stack->top >= top_was)
+		return;
+	for (slot = stack->slot; slot < top_was; slot++)
+		cached += cached_last(slot, top_was);
+	if (cached > (unsigned)(stack->top - stack->slot))
+		panic("the count of a stack is lowered before its blocks are given back");
+}
+
+static void at_count_store(const struct memory *mem, const volatile void *at)
+{
+	lowered = stack_with_top(mem, at);
+	if (lowered)
+		top_was = lowered->top;
+}
+
 /* ---- before a store; @plain: it is neither atomic nor volatile ---- */
 
 static void at_store(const volatile void *at, bool plain)
@@ -94,17 +156,17 @@ static void at_store(const volatile void *at, bool plain)
 	if (mem)
 		expect_locked(mem, at);
 	at_depth_stored();
-	if (at == lab_passed) {
-		lab_passed = NULL;
-		return;
-	}
+	lab_count_stored();
 	if (!mem)
 		return;
 	caches = in_caches(mem, at);
 	if (caches && plain)
 		panic("the top or limit of a stack is stored without WRITE_ONCE");
-	if (caches || in_memory(mem, at))
+	if (at != lab_passed && (caches || in_memory(mem, at)))
 		race_point("lab.store");
+	lab_passed = NULL;
+	if (caches && spin_depth())
+		at_count_store(mem, at);
 }
 
 /* ---- loads and stores ---- */
@@ -119,9 +181,9 @@ static void at_store(const volatile void *at, bool plain)
 	HOOK(unaligned_read##bytes, (void)at)                                                      \
 	HOOK(volatile_read##bytes, (void)at)                                                       \
 	HOOK(unaligned_volatile_read##bytes, (void)at)                                             \
-	HOOK(write##bytes, (at_store(at, true), at_depth_store(at)))                               \
+	HOOK(write##bytes, (at_store(at, true), at_depth_store(at), at_users_store(at)))           \
 	HOOK(unaligned_write##bytes, at_store(at, true))                                           \
-	HOOK(volatile_write##bytes, (at_store(at, false), at_depth_store(at)))                     \
+	HOOK(volatile_write##bytes, (at_store(at, false), at_depth_store(at), at_users_store(at))) \
 	HOOK(unaligned_volatile_write##bytes, at_store(at, false))
 
 ACCESS(1)
@@ -166,6 +228,7 @@ void __tsan_write_range(void *at, size_t bytes)
 	void __tsan_atomic##bits##_store(volatile u##bits *at, u##bits value, int order)           \
 	{                                                                                          \
 		at_store(at, false);                                                               \
+		at_users_store(at);                                                                \
 		if (order < __ATOMIC_RELEASE)                                                      \
 			at_depth_store(at);                                                        \
 		__atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                     \
@@ -210,4 +273,5 @@ void __tsan_func_entry(void *caller)
 void __tsan_func_exit(void)
 {
 	at_depth_stored();
+	lab_count_stored();
 }

@@ -47,15 +47,20 @@ bool has_free(struct zone *zone, unsigned order, enum migratetype type)
 	return has;
 }
 
-static const struct zone *counted;
+void (*zone_lock_taken)(struct zone *zone);
+static struct zone *counted;
 static unsigned locks;
 
 static void count_lock(const char *what, const struct spinlock *lock)
 {
-	locks += lock == &counted->lock;
+	if (lock != &counted->lock)
+		return;
+	locks++;
+	if (zone_lock_taken)
+		zone_lock_taken(counted);
 }
 
-unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
+unsigned zone_locks_of(struct zone *zone, void (*fn)(void *), void *arg)
 {
 	struct spinlock held = SPINLOCK("held", RANK_ZONE);
 	irqflags_t flags = arch_irq_save();

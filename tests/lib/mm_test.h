@@ -28,7 +28,9 @@ bool has_free(struct zone *zone, unsigned order, enum migratetype type);
  * How often @fn takes the zone's lock.  A lock of the same rank is held meanwhile, so each time is
  * reported.  Interrupts are off.
  */
-unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg);
+/* Meanwhile: called before the lock of the zone is taken, in place of another CPU; or NULL. */
+extern void (*zone_lock_taken)(struct zone *zone);
+unsigned zone_locks_of(struct zone *zone, void (*fn)(void *), void *arg);
 /* ktest_start on each CPU from @first on; ktest_join on each; both. */
 void start_from(unsigned first, void (*fn)(void *), void *arg);
 void join_from(unsigned first);

@@ -174,7 +174,8 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 {
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
-	int err = take_from_owner(mem, pfn_to_page_in(mem, pfn));
+	struct page *page = pfn_to_page_in(mem, pfn);
+	int err = zone_has_page(zone, page) ? take_from_owner(mem, page) : -EAGAIN;
 
 	lru_unlock_irqrestore(zone, flags);
 	return err;

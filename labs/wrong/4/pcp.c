@@ -362,3 +362,23 @@ void pcp_drain_zone_local(struct zone *zone)
 		zone_unlock(zone);
 	}
 }
+
+/*
+ * name: count_first
+ * title: the count is lowered before the blocks are given back
+ * layer: explorer
+ */
+
+void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
+{
+	struct pcp_stack *s = &pcp->stack[stack];
+	unsigned order = index_order((stack - stacks_of(zone->id)) / NR_CACHED_TYPES);
+	unsigned left = stack_count(s) - n, i;
+
+	stack_set_count(s, left);
+	buddy_give_batch(zone, s->slot, n, order, PAGE_WORD(0, PG_PCP, order));
+	for (i = 0; i < left; i++)
+		s->slot[i] = s->slot[n + i];
+	store_barrier();
+	stack_set_count(s, left);
+}

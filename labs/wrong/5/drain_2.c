@@ -344,3 +344,34 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 	rounds_unlock(mem);
 	return asked;
 }
+
+/*
+ * name: locks_in_other_order
+ * title: the mutex is taken before the lock of the set of CPUs
+ * layer: explorer
+ */
+
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
+{
+	struct memory *mem = zone->mem;
+	int err = 0;
+
+	if (!may_sleep())
+		return -EDEADLK;
+	mutex_lock(&mem->pcp_ctl);
+	rwsem_lock_shared(&cpu_hotplug);
+	if (zone->pcp_depth >= 65535) {
+		err = -EOVERFLOW;
+	} else if (zone->pcp_depth > 0) {
+		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
+	} else {
+		WRITE_ONCE(zone->pcp_depth, 1);
+		cost->ipis += (unsigned)refresh_round(mem, zone);
+		cost->rounds++;
+		MM_EVENT(mem, DRAIN_FORCED);
+		MM_EVENT(mem, PCP_DISABLE);
+	}
+	rwsem_unlock_shared(&cpu_hotplug);
+	mutex_unlock(&mem->pcp_ctl);
+	return err;
+}

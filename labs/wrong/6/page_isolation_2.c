@@ -373,3 +373,69 @@ void pcp_drain_isolated_local(struct zone *zone)
 		WRITE_ONCE(stack->top, top);
 	}
 }
+
+/*
+ * name: drained_once_a_stack
+ * title: an event for each stack
+ * layer: cost
+ */
+
+void pcp_drain_isolated_local(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+	struct pcp *pcp = this_pcp_slow(mem);
+	unsigned i;
+
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+		struct pcp_stack *stack = &pcp->stack[stacks_of(zone->id) + i];
+		unsigned count = stack_count(stack), order = index_order(i / NR_CACHED_TYPES);
+		unsigned from, kept = 0;
+
+		if (!count)
+			continue;
+		zone_lock(zone);
+		for (from = 0; from < count; from++) {
+			struct page *page = stack->slot[from];
+			pfn_t pfn = page_to_pfn_in(mem, page);
+
+			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
+				stack->slot[kept++] = page;
+				continue;
+			}
+			trace_page(mem, TR_give, pfn, order);
+			buddy_free(zone, pfn, order);
+		}
+		if (kept < count)
+			MM_EVENT(mem, PCP_DRAINED);
+		stack_set_top(stack, stack->slot + kept);
+		zone_unlock(zone);
+	}
+}
+
+/*
+ * name: blocks_counted_first
+ * title: a pageblock that is refused is counted as isolated, too
+ * layer: cost
+ */
+
+static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_range range,
+    struct mm_fail *fail) REQUIRES_ZONE(zone)
+{
+	struct memory *mem = zone->mem;
+	const struct pageblock *pb = pageblock_of(mem, block);
+	int err = 0;
+
+	MM_EVENT(mem, ISO_BLOCKS);
+	if (pageblock_state(pb) != PB_ONLINE)
+		return mm_fail(fail, block, WHY_ALREADY, -EINVAL);
+	if (pageblock_isolated(pb)) {
+		MM_EVENT(mem, ISO_CONFLICT);
+		return mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
+	}
+	if (scan && !pageblock_all_free(pb))
+		err = find_blocker(zone, block_range(block), range, false, fail);
+	if (err)
+		return err;
+	pageblock_set_isolated(zone, block, true);
+	return 0;
+}

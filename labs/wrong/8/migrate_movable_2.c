@@ -59,3 +59,21 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 		to->give_back(to, mem, dst, order);
 	return err;
 }
+
+/*
+ * name: plain_users
+ * title: users is raised by ++, under the lock of one zone
+ * layer: explorer
+ */
+
+static struct movable_owner *get_owner(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = lru_lock_irqsave(zone);
+	struct movable_owner *owner = page->owner;
+
+	if (owner)
+		owner->users++;
+	lru_unlock_irqrestore(zone, flags);
+	return owner;
+}

@@ -72,6 +72,21 @@ KTEST_INSIDE(the_fullest_pageblock_that_suffices_is_used)
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
 }
 
+/* So that linking costs the same however long the list is. */
+KTEST(a_pageblock_is_linked_in_front_of_its_list)
+{
+	struct zone *zone = NEED(t, normal_zone(t, 4));
+	struct page *page[4];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		page[i] = NEED(t, take_block(zone, MAX_ORDER, MT_MOVABLE));
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		give_block(zone, page[i]);
+		EXPECT_EQ(t, zone->blocks[MT_MOVABLE][MAX_ORDER], block_of(zone, page[i]));
+	}
+}
+
 KTEST_INSIDE(smallest_block_that_is_large_enough_is_split)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 2));

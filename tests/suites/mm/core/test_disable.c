@@ -240,6 +240,14 @@ KTEST(enable_without_disable_is_counted)
 	expect_on(t, zone);
 }
 
+KTEST_COST(an_enable_too_many_has_its_event)
+{
+	struct memory *mem = NEED(t, all_caching(t));
+
+	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_MOVABLE)), -EINVAL);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_UNBALANCED), 1);
+}
+
 KTEST(too_many_disables_are_refused)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));

@@ -4,6 +4,7 @@
  *
  * Tests of switching caches off: test_disable.c.
  */
+#include "mm/core/drain.h"
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
 #include <quarry/smp.h>
@@ -57,7 +58,25 @@ static int drain_from(unsigned cpu, struct memory *mem, struct zone *zone)
 	return job.asked;
 }
 
+static u32 called[NR_ZONE_KINDS]; /* atomic: calls of note_zone, by kind */
+
+static void note_zone(struct zone *zone)
+{
+	atomic_add(&called[zone->kind], 1u);
+}
+
 KTEST_SUITE(drain, KTEST_QUICK);
+
+KTEST(forced_round_is_for_each_zone_on_each_cpu)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS));
+
+	memset(called, 0, sizeof(called));
+	EXPECT_EQ(t, drain_forced(mem, note_zone), mem->nr_cpus - 1);
+	EXPECT_EQ(t, called[ZONE_NORMAL], mem->nr_cpus);
+	EXPECT_EQ(t, called[ZONE_MOVABLE], mem->nr_cpus);
+	EXPECT_COUNTED(t, mem, EV_DRAIN_FORCED, 1);
+}
 
 KTEST_COST(only_cpus_with_cached_pages_get_an_ipi)
 {

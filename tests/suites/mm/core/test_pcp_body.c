@@ -231,6 +231,34 @@ static void give_back(void *arg)
 	EXPECT_EQ(t, drained(job), before + 5);
 }
 
+static void drain_many(void *arg)
+{
+	struct job *job = arg;
+
+	unsigned calls, holds = 0;
+
+	/* A call may leave some blocks to the next. */
+	for (calls = 0; calls < 4 && zone_pcp_pages(job->zone); calls++)
+		holds += zone_locks_of(job->zone, drain, job);
+	EXPECT_EQ(job->t, zone_pcp_pages(job->zone), 0);
+	EXPECT_RANGE(job->t, holds, 1, 4);
+}
+
+/* Other CPUs want the lock, too. */
+KTEST_COST(a_stack_is_drained_in_few_holds)
+{
+	struct job job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
+	struct page *many[16];
+
+	REQUIRE(t, job.mem);
+	job.zone = test_zone(job.mem, ZONE_MOVABLE);
+	set_plan(job.zone, 0, MT_MOVABLE, ARRAY_SIZE(many));
+	EXPECT_EQ(t, alloc_on(0, job.mem, GFP_MOVABLE, 0, 16, many), 16);
+	EXPECT_EQ(t, free_on(0, job.mem, 0, 16, many), 16);
+	ktest_on_cpu(0, drain_many, &job);
+	restore_plan(job.zone);
+}
+
 KTEST(each_block_given_back_is_counted)
 {
 	struct job job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};

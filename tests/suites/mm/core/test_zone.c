@@ -472,11 +472,24 @@ static void set_marks(void *zone)
 	zone_set_watermarks(zone);
 }
 
+/* Another CPU, which had the lock before. */
+static void double_the_zone(struct zone *zone)
+{
+	WRITE_ONCE(zone->managed, zone->managed * 16);
+}
+
 static void set_marks_of_normal(void *arg)
 {
 	struct zone *zone = &((struct ktest *)arg)->mem->zones[ZONE_NORMAL];
 
 	EXPECT_EQ((struct ktest *)arg, zone_locks_of(zone, set_marks, zone), 1);
+	zone_lock_taken = double_the_zone;
+	zone_locks_of(zone, set_marks, zone);
+	zone_lock_taken = NULL;
+	EXPECT_EQ((struct ktest *)arg, zone->reserve, zone_marks(zone).reserve);
+	EXPECT_EQ((struct ktest *)arg, zone->wmark[WMARK_HIGH], zone_marks(zone).wmark[WMARK_HIGH]);
+	WRITE_ONCE(zone->managed, zone->managed / 16);
+	zone_set_watermarks(zone);
 }
 
 KTEST(watermarks_are_set_under_the_lock)

@@ -250,6 +250,44 @@ KTEST_COST(precise_sends_one_ipi_to_every_cpu)
 	undo_isolate_page_range(mem, 0, BLOCK(2));
 }
 
+/* A pageblock that is refused is not counted as isolated. */
+KTEST_COST(pageblocks_are_counted)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
+	struct mm_fail fail = {0};
+
+	set_isolated(test_zone(mem, ZONE_MOVABLE), BLOCK(3), true);
+	EXPECT_EQ(t, isolate(mem, 0, BLOCK(6), ISO_PRECISE, &fail), -EBUSY);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 3);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 3);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_CONFLICT), 1);
+	set_isolated(test_zone(mem, ZONE_MOVABLE), BLOCK(3), false);
+}
+
+/* Each block that the round gives back, of several pages or of one. */
+KTEST_COST(blocks_given_back_are_counted)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
+	struct mm_fail fail = {0};
+	u64 blocks;
+
+	zone->pcp_capacity[1][MT_MOVABLE] = 2;
+	set_plan(zone, 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, pages), 2);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 1, 1, pages + 2), 1);
+	empty_all(mem);
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
+	EXPECT_EQ(t, free_on(0, mem, 1, 1, pages + 2), 1);
+	blocks = mm_event_sum(mem, EV_PCP_DRAINED) + cached(zone, 0, 0, MT_MOVABLE) +
+	    cached(zone, 0, 1, MT_MOVABLE);
+	EXPECT(t, zone_pcp_pages(zone) >= 2);
+	EXPECT_EQ(t, isolate(mem, 0, BLOCK(TEST_BLOCKS), ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), blocks);
+	undo_isolate_page_range(mem, 0, BLOCK(TEST_BLOCKS));
+	restore_plan(zone);
+}
+
 KTEST(undo_of_nothing_changes_nothing)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));

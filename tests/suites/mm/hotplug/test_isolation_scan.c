@@ -4,6 +4,7 @@
  * wherever they lie in the range, and no others; and the round that comes before it.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/mov_help.h"
 #include <quarry/handle.h>
 #include <quarry/poison.h>
 
@@ -69,6 +70,25 @@ KTEST(first_unmovable_page_is_named)
 	empty_all(mem);
 	expect_blocker(t, mem, MIN(pages[0], pages[1]), WHY_UNMOVABLE);
 	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 2, pages), 2);
+}
+
+/* All other pages are in use, and could move: the scan leaves out no pageblock. */
+KTEST(unmovable_page_is_found_in_each_pageblock)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
+	unsigned i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill_range(0, BLOCK(4));
+	for (i = 0; i < 4; i++) {
+		struct page *page = pfn_to_page_in(mem, BLOCK(i) + 1);
+		u32 word = page_word(page);
+
+		WRITE_ONCE(page->word, PAGE_WORD(1, PG_SLAB, 0));
+		expect_blocker(t, mem, page, WHY_UNMOVABLE);
+		WRITE_ONCE(page->word, word);
+	}
+	mov_end(t);
 }
 
 /* Place the page at an end of a pageblock or in between: the scan may work in pieces. */

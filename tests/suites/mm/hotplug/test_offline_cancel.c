@@ -9,6 +9,7 @@
 /* Movable pages for several batches; at least as many other pages are free. */
 #define NR          (PAGEBLOCK_ORDER >= 9 ? BLOCK(4) : BLOCK(28))
 #define DEADLINE_NS 20000000ULL
+#define LONG_NS     2000000000ULL /* all pages are moved long before */
 
 static u32 cancel;
 static unsigned cancel_at;
@@ -67,6 +68,7 @@ KTEST(a_cancel_is_seen_at_the_next_batch)
 		EXPECT_RANGE(
 		    t, mm_event_sum(mem, EV_MIGRATE_FAIL), 0, (policy + 1) * MIGRATE_BATCH - 1);
 		EXPECT_EQ(t, r.loops, 1);
+		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_LOOPS), policy + 1);
 		EXPECT_EQ(t, r.rounds, 1);
 		EXPECT_EQ(t, zone_of(mem, START)->nr_isolated, 0);
 		expect_sound(t, mem);
@@ -86,6 +88,28 @@ KTEST_CONTRACT(a_cancel_at_the_last_page_comes_too_late)
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), 0);
 	EXPECT_EQ(t, mov.moved, NR);
 	EXPECT_EQ(t, r.loops, 1);
+	EXPECT_EQ(t, online_pages(mem, START, NR, NULL), 0);
+	mov_end(t);
+}
+
+static void last_waits_for_deadline(struct page *dst, struct page *src)
+{
+	if (mov.moved == cancel_at)
+		wait_for_deadline(dst, src);
+}
+
+/* So does the deadline, if all is free then. */
+KTEST_CONTRACT(a_deadline_at_the_last_page_comes_too_late, KTEST_SLOW)
+{
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .deadline_ns = LONG_NS};
+	struct memory *mem = NEED(t, full_range(t));
+	struct offline_result r;
+
+	cancel_at = (unsigned)NR;
+	mov.on_move = last_waits_for_deadline;
+	deadline = arch_clock_ns() + 2 * LONG_NS;
+	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), 0);
+	EXPECT_EQ(t, r.fail.why, WHY_NONE);
 	EXPECT_EQ(t, online_pages(mem, START, NR, NULL), 0);
 	mov_end(t);
 }

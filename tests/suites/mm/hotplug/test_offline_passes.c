@@ -3,7 +3,9 @@
  * test_offline_passes.c: offlines that need several passes: the events that count as progress, and
  * the reason reported in the end; long ranges; and standby memory.
  */
+#include "tests/lib/mm_priv.h"
 #include "tests/lib/mov_help.h"
+#include "tests/lib/poison_help.h"
 #include "tests/lib/standby_help.h"
 #include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
@@ -193,6 +195,90 @@ KTEST(pages_freed_behind_the_blocker_are_progress, KTEST_SLOW)
 	unpin_the_first(t);
 }
 
+/* An owner of two pages of the range, neither of which can move. */
+static struct {
+	struct page *first, *second;
+	bool breaks; /* the first page is broken, so that its free makes no page free */
+	bool leaves; /* the second page is freed, too */
+	u64 at;      /* ns: when the next page is freed */
+} two;
+
+static void begin_two(void *arg)
+{
+	if (two.breaks)
+		doom_page(mov.mem, FROM);
+	two.at = arch_clock_ns() + SLOW_NS;
+}
+
+/* Called in each pass by the pages that are refused. */
+static void free_in_time(void)
+{
+	if (arch_clock_ns() < two.at)
+		return;
+	if (two.first) {
+		EXPECT_EQ(mov.t, mem_free_pages(mov.mem, two.first, 0), 0);
+		two.first = NULL;
+		two.at += SLOW_NS;
+	} else if (two.second && two.leaves) {
+		EXPECT_EQ(mov.t, mem_free_pages(mov.mem, two.second, 0), 0);
+		two.second = NULL;
+		mov.refuse = 0;
+	}
+}
+
+/* Two pages of the range are in use, and the page behind them is refused until they are free. */
+static int offline_two(struct ktest *t, struct memory *mem, struct offline_result *res)
+{
+	const struct offline_opts opts = {
+	    .policy = NR_ISO_POLICIES, .on_isolated = begin_two, .deadline_ns = 20 * SLOW_NS};
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
+	irqflags_t flags;
+	u32 i;
+
+	for (i = 0; i < mov.nr; i++)
+		if (mov.pages[i] && i != FROM + 2)
+			mov_free(i);
+	flags = zone_lock_irqsave(zone);
+	buddy_take_range(zone, FROM, FROM + 2);
+	zone_unlock_irqrestore(zone, flags);
+	two.first = pfn_to_page_in(mem, FROM);
+	two.second = pfn_to_page_in(mem, FROM + 1);
+	mov.refuse = 1;
+	mov.on_refuse = free_in_time;
+	return offline_pages(mem, FROM, BLOCK(1), &opts, res);
+}
+
+/* The broken page is retired by its free, so no page more is free. */
+KTEST(another_blocker_is_progress, KTEST_SLOW)
+{
+	struct memory *mem = NEED(t, all_movable(t));
+	struct offline_result res;
+
+	two.breaks = two.leaves = true;
+	EXPECT_EQ(t, offline_two(t, mem, &res), 0);
+	EXPECT_EQ(t, res.fail.why, WHY_NONE);
+	EXPECT_EQ(t, online_pages(mem, FROM, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, FROM), 0);
+	if (two.second)
+		EXPECT_EQ(t, mem_free_pages(mem, two.second, 0), 0);
+	mov_end(t);
+}
+
+/* It was progress that the first page went. */
+KTEST(the_next_blocker_stays_as_long, KTEST_SLOW)
+{
+	struct memory *mem = NEED(t, all_movable(t));
+	struct offline_result res;
+
+	two.breaks = two.leaves = false;
+	EXPECT_EQ(t, offline_two(t, mem, &res), -EBUSY);
+	EXPECT_EQ(t, res.fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, res.fail.pfn, FROM + 1);
+	EXPECT(t, !two.first);
+	EXPECT_EQ(t, mem_free_pages(mem, two.second, 0), 0);
+	mov_end(t);
+}
+
 /* ---- ends ---- */
 
 static struct {
@@ -285,6 +371,31 @@ KTEST(each_end_calls_its_hooks_and_undoes_the_rest, KTEST_SLOW)
 	expect_end(t, ISO_DISABLE, 0, -EOVERFLOW, 0, 0);
 	WRITE_ONCE(zone->pcp_depth, 1u);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	mov_end(t);
+}
+
+/* Wherever in its pageblock the only page in use is, one pass finds it. */
+KTEST(one_page_is_found_wherever_it_lies)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
+	struct offline_result res;
+	unsigned eighth;
+
+	REQUIRE(t, mov_begin(t, mem));
+	for (eighth = 0; eighth <= 8; eighth++) {
+		u32 i, at = (u32)(eighth * PAGEBLOCK_PAGES / 8 - eighth / 8);
+
+		mov.nr = 0;
+		mov_fill_range(FROM, FROM + BLOCK(1));
+		for (i = 0; i < mov.nr; i++)
+			if (i != at)
+				mov_free(i);
+		EXPECT_EQ(t, offline_pages(mem, FROM, BLOCK(2), NULL, &res), 0);
+		EXPECT_EQ(t, res.loops, 1);
+		EXPECT_EQ(t, res.moved, 1);
+		EXPECT_EQ(t, online_pages(mem, FROM, BLOCK(2), NULL), 0);
+		mov_free(at);
+	}
 	mov_end(t);
 }
 

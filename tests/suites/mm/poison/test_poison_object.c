@@ -213,3 +213,52 @@ KTEST(reference_dropped_before_the_hold_is_no_reference)
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, mem_unpoison_page(mem, request.pfn), 0);
 }
+
+/* ---- one step alone ---- */
+
+static void retire_it(void *r)
+{
+	poison_retire(r);
+}
+
+/*
+ * The lists of an object's page say whether it can be taken: a page that is on none stays, and no
+ * attempt is made.
+ */
+KTEST(soft_report_does_not_try_a_page_on_no_list)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
+	struct poison_result res = {0};
+	struct poison_request r = {.mem = mem, .pfn = page_to_pfn_in(mem, page), .res = &res};
+	int err = 0;
+
+	r.zone = zone_of(mem, r.pfn);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_OBJECT, 0));
+	mutex_lock(&mem->poison);
+	EXPECT_EQ(t, poison_judge_once(&r, &err), SETTLED);
+	mutex_unlock(&mem->poison);
+	EXPECT_EQ(t, err, -EBUSY);
+	EXPECT_EQ(t, res.outcome, POISON_FAILED);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_OBJECT, 0));
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+}
+
+/* Between two holds another CPU could get a reference to the page. */
+KTEST(page_is_retired_in_one_hold)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
+	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
+	struct poison_result res = {0};
+	struct poison_request r = {.mem = mem, .pfn = page_to_pfn_in(mem, page), .res = &res};
+
+	r.head = r.pfn;
+	r.zone = zone_of(mem, r.pfn);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ISO_MIG, 0));
+	EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
+	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
+	expect_poisoned(t, mem, 1);
+	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, r.pfn), 0);
+}
